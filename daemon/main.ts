@@ -1,2 +1,45 @@
 #!/usr/bin/env node
-console.log(1)
+// argv to command. The only place that ends the process.
+
+import yargs, { type Argv } from 'yargs';
+import { hideBin } from 'yargs/helpers';
+import { EXIT_FAILURE, EXIT_USAGE } from './cli/exit-codes.js';
+import * as serve from './cli/serve.js';
+import { OverlaybdError, messageOf } from './errors.js';
+
+let exitCode = EXIT_USAGE;
+
+const parser: Argv = yargs(hideBin(process.argv))
+  .scriptName('overlaybd-nbd')
+  .usage('$0 <command>\n\nServes OverlayBD images as read-only NBD exports.')
+  .command(serve.command, serve.describe, serve.builder, async (args) => {
+    exitCode = await serve.run(args);
+  })
+  .demandCommand(1, 'Name a command.')
+  .strict()
+  .help()
+  .alias('h', 'help')
+  .epilogue('Exit codes: 0 done, 1 something failed or is wrong, 2 the command line is wrong.')
+  .wrap(Math.min(100, process.stdout.columns ?? 100))
+  .exitProcess(false)
+  .fail((message, error) => {
+    throw error ?? new OverlaybdError('BAD_ARGUMENT', message);
+  });
+
+try {
+  await parser.parseAsync();
+} catch (error) {
+  exitCode = report(error);
+}
+process.exit(exitCode);
+
+/** Our own errors are for the operator; anything else is a bug and shows where it came from. */
+function report(error: unknown): number {
+  if (!(error instanceof OverlaybdError)) {
+    console.error(error instanceof Error ? error.stack : messageOf(error));
+    return EXIT_FAILURE;
+  }
+  console.error(`overlaybd-nbd: ${error.message}`);
+  if (error.code === 'BAD_ARGUMENT') console.error('See overlaybd-nbd --help.');
+  return error.code === 'BAD_ARGUMENT' || error.code === 'BAD_CONFIG' ? EXIT_USAGE : EXIT_FAILURE;
+}

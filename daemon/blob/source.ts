@@ -1,0 +1,62 @@
+// The interface of everything that bytes are read from: files, devices, slices, ZFiles, and later
+// cached registry blobs. Only the interface; implementations are beside it and in zfile/.
+
+import { OverlaybdError } from '../errors.js';
+
+/**
+ * Random access to immutable bytes.
+ *
+ * The one rule of the data path: reading is synchronous, availability is asynchronous. A reader
+ * calls `ensure` first; `null` means that nothing has to be fetched over a network. Then it calls
+ * `read` with `mayBlock` false; `false` means that a local disk would have to be waited for, and
+ * `load` does that waiting on the thread pool. After either promise, `read` with `mayBlock` true.
+ */
+export interface BlobSource {
+  /** For messages: the path or digest, and the wrappers peeled so far. */
+  readonly name: string;
+  /** Size in bytes. */
+  readonly size: number;
+
+  /** `null` when the range needs no network, else a promise that resolves when it is here. */
+  ensure(offset: number, length: number): Promise<void> | null;
+
+  /**
+   * Puts exactly `length` bytes from `offset` into `dst` at `dstOffset`.
+   * @returns false, with `dst` in any state, when `mayBlock` is false and a disk must be waited for
+   * @throws OverlaybdError when the bytes cannot be had: SHORT_READ, IO, BAD_CHECKSUM, BAD_DATA
+   */
+  read(
+    dst: Uint8Array,
+    dstOffset: number,
+    length: number,
+    offset: number,
+    mayBlock: boolean,
+  ): boolean;
+
+  /** Waits, without holding this thread, until the range is cheap to read. Never rejects. */
+  load(offset: number, length: number): Promise<void>;
+}
+
+/**
+ * Reads a range for the control plane, which may wait.
+ * @throws OverlaybdError SHORT_READ when the source ends before the range does
+ */
+export async function readFully(
+  source: BlobSource,
+  offset: number,
+  length: number,
+): Promise<Buffer> {
+  if (offset < 0 || offset + length > source.size) {
+    throw new OverlaybdError(
+      'SHORT_READ',
+      `${source.name}: bytes ${offset}+${length} are past its end at ${source.size}`,
+    );
+  }
+  const bytes = Buffer.allocUnsafeSlow(length);
+  await source.ensure(offset, length);
+  if (!source.read(bytes, 0, length, offset, false)) {
+    await source.load(offset, length);
+    source.read(bytes, 0, length, offset, true);
+  }
+  return bytes;
+}

@@ -1,0 +1,104 @@
+// The tar wrapper around a blob: finds the one payload that overlaybd puts into a tar (facts 67-69
+// of docs/formats.md). Not a tar reader.
+
+import { formatError } from '../errors.js';
+import type { FileSource } from './file-source.js';
+import { readFully } from './source.js';
+
+export const TAR_BLOCK = 512;
+/** Behind a pax header: its own block, one block of records, the member's header. */
+const PAX_PAYLOAD_OFFSET = 3 * TAR_BLOCK;
+const PAX_RECORDS_MAX = TAR_BLOCK;
+
+const FIELD = { size: 124, checksum: 148, typeflag: 156, magic: 257, version: 263 } as const;
+
+/** Where the payload of a tar is, in bytes from its start. */
+export interface TarPayload {
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** Recognises a POSIX header: magic, version and checksum; GNU's own format is not one. */
+export function isTarHeader(block: Uint8Array): boolean {
+  if (block.length < TAR_BLOCK) return false;
+  const bytes = Buffer.from(block.buffer, block.byteOffset, TAR_BLOCK);
+  if (bytes.toString('latin1', FIELD.magic, FIELD.magic + 5) !== 'ustar') return false;
+  if (bytes.toString('latin1', FIELD.version, FIELD.version + 2) !== '00') return false;
+  const recorded = parseOctal(bytes, FIELD.checksum, 8);
+  let unsigned = 0;
+  let signed = 0;
+  for (let i = 0; i < TAR_BLOCK; i++) {
+    const inChecksum = i >= FIELD.checksum && i < FIELD.checksum + 8;
+    const byte = inChecksum ? 0x20 : (bytes[i] ?? 0);
+    unsigned += byte;
+    signed += byte > 127 ? byte - 256 : byte;
+  }
+  return recorded === unsigned || recorded === signed;
+}
+
+/** The payload of `source` when it is a tar, else null. */
+export async function findTarPayload(source: FileSource): Promise<TarPayload | null> {
+  if (source.size < TAR_BLOCK) return null;
+  const first = await readFully(source, 0, TAR_BLOCK);
+  if (!isTarHeader(first)) return null;
+
+  let payload: TarPayload = { offset: TAR_BLOCK, size: parseOctal(first, FIELD.size, 12) };
+  const typeflag = String.fromCharCode(first[FIELD.typeflag] ?? 0);
+  if (typeflag === 'x') {
+    const recordsSize = payload.size;
+    if (recordsSize > PAX_RECORDS_MAX) {
+      throw formatError({
+        blob: source.name,
+        section: 'tar pax header size',
+        offset: FIELD.size,
+        expected: `at most ${PAX_RECORDS_MAX}`,
+        got: recordsSize,
+      });
+    }
+    const head = await readFully(source, 0, Math.min(source.size, PAX_PAYLOAD_OFFSET));
+    const records = head.subarray(TAR_BLOCK, TAR_BLOCK + recordsSize);
+    const paxSize = paxSizeOf(records.toString('utf8'));
+    const member = head.subarray(2 * TAR_BLOCK);
+    if (paxSize === 0 && !isTarHeader(member)) {
+      throw formatError({
+        blob: source.name,
+        section: 'tar member header',
+        offset: 2 * TAR_BLOCK,
+        expected: 'a ustar header with a right checksum',
+        got: 'something else',
+      });
+    }
+    const size = paxSize > 0 ? paxSize : parseOctal(member, FIELD.size, 12);
+    payload = { offset: PAX_PAYLOAD_OFFSET, size };
+  } else if (typeflag !== '0' && typeflag !== '\0') {
+    throw formatError({
+      blob: source.name,
+      section: 'tar typeflag',
+      offset: FIELD.typeflag,
+      expected: 'a pax header or a regular file (x, 0)',
+      got: JSON.stringify(typeflag),
+    });
+  }
+  if (payload.offset + payload.size > source.size) {
+    throw formatError({
+      blob: source.name,
+      section: 'tar member size',
+      offset: payload.offset,
+      expected: `at most ${source.size - payload.offset} (the file's end)`,
+      got: payload.size,
+    });
+  }
+  return payload;
+}
+
+/** The `size` record of a pax body: lines of "LENGTH KEY=VALUE\n"; 0 when there is none. */
+function paxSizeOf(records: string): number {
+  const match = /^(?:\d+ [^=\n]*=[^\n]*\n)*?\d+ size=(\d{1,16})\n/.exec(records);
+  return match ? Number(match[1]) : 0;
+}
+
+/** Octal digits up to a space or NUL, leading spaces allowed; 0 when there are none. */
+function parseOctal(bytes: Buffer, offset: number, length: number): number {
+  const match = /^ *([0-7]+)/.exec(bytes.toString('latin1', offset, offset + length));
+  return match ? Number.parseInt(match[1] ?? '0', 8) : 0;
+}

@@ -1,0 +1,62 @@
+// The error classes of the daemon and their codes. Not a logger, and not the NBD errno mapping
+// (nbd/errno.ts). Every code is explained for operators in docs/errors.md.
+
+/** What kind of thing went wrong; stable names, listed in docs/errors.md. */
+export type ErrorCode =
+  | 'BAD_ARGUMENT' // the command line is wrong
+  | 'BAD_CONFIG' // a configuration file is wrong
+  | 'BAD_FORMAT' // a blob breaks a rule of its format
+  | 'BAD_CHECKSUM' // bytes do not match their CRC
+  | 'BAD_DATA' // a compressed block does not decode to what it must
+  | 'LIMIT' // a value is over one of our named limits
+  | 'UNSUPPORTED' // a valid thing that we do not serve (yet)
+  | 'NOT_FOUND' // a file or an export is not there
+  | 'IO' // the operating system refused an operation
+  | 'SHORT_READ' // a blob ends before the bytes that its index promises
+  | 'PROTOCOL'; // an NBD client broke the protocol
+
+/** Any failure that we understand. `message` starts with the subject, then the facts. */
+export class OverlaybdError extends Error {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.name = 'OverlaybdError';
+    this.code = code;
+  }
+}
+
+/** A rule of a format that a blob breaks: where it is, what was expected, what is there. */
+export interface FormatProblem {
+  /** The blob, by path or digest, with its wrappers. */
+  readonly blob: string;
+  /** The part of the blob: "header", "trailer", "index entry 17", "block 5". */
+  readonly section: string;
+  /** Byte offset in the blob of the offending field. */
+  readonly offset: number;
+  readonly expected: string;
+  readonly got: string | number;
+  readonly code?: 'BAD_FORMAT' | 'BAD_CHECKSUM' | 'BAD_DATA' | 'LIMIT';
+}
+
+/** Builds the error of a {@link FormatProblem}; every format check reports through it. */
+export function formatError(problem: FormatProblem): OverlaybdError {
+  const { blob, section, offset, expected, got } = problem;
+  return new OverlaybdError(
+    problem.code ?? 'BAD_FORMAT',
+    `${blob}: ${section} at byte ${offset}: expected ${expected}, got ${got}`,
+  );
+}
+
+/** Receives problems: the openers throw the first one, `verify` collects them all. */
+export type ProblemSink = (problem: FormatProblem) => void;
+
+/** The sink of everyone who only needs to know that a blob is good. */
+export function throwProblem(problem: FormatProblem): never {
+  throw formatError(problem);
+}
+
+/** The text of anything that was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

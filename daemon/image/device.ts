@@ -1,0 +1,23 @@
+// The interface of a merged, read-only block device; what an export serves.
+
+/** State of one reader between its reads; makes sequential access cheap. */
+export interface ReadCursor {
+  /** Index of the segment that was read last. */
+  hint: number;
+}
+
+/** Same contract as BlobSource for `ensure`, `read` and `load`; ranges are within `size`. */
+export interface Device {
+  /** Bytes. */
+  readonly size: number;
+  ensure(offset: number, length: number): Promise<void> | null;
+  read(
+    dst: Uint8Array,
+    dstOffset: number,
+    length: number,
+    offset: number,
+    mayBlock: boolean,
+    cursor: ReadCursor,
+  ): boolean;
+  load(offset: number, length: number): Promise<void>;
+}

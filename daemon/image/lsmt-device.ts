@@ -1,0 +1,92 @@
+// The merged device of a stack of LSMT layers: a range of the device to ranges of layers, in one
+// pass over segments, holes and zeroed ranges.
+
+import type { BlobSource } from '../blob/source.js';
+import { SECTOR } from '../lsmt/format.js';
+import type { LsmtIndex } from '../lsmt/index.js';
+import type { Device, ReadCursor } from './device.js';
+
+export class LsmtDevice implements Device {
+  readonly size: number;
+  readonly #index: LsmtIndex;
+  readonly #layers: readonly BlobSource[];
+
+  /** @param layers the plain bytes of each layer, bottom first */
+  constructor(index: LsmtIndex, layers: readonly BlobSource[]) {
+    this.size = index.virtualSize;
+    this.#index = index;
+    this.#layers = layers;
+  }
+
+  read(
+    dst: Uint8Array,
+    dstOffset: number,
+    length: number,
+    offset: number,
+    mayBlock: boolean,
+    cursor: ReadCursor,
+  ): boolean {
+    const index = this.#index;
+    const end = offset + length;
+    let at = offset;
+    let out = dstOffset;
+    let i = index.find(Math.floor(offset / SECTOR), cursor.hint);
+    while (at < end) {
+      const begin = i < index.count ? index.offsetOf(i) * SECTOR : end;
+      if (at < begin) {
+        // A hole: no layer maps it.
+        const n = Math.min(begin, end) - at;
+        dst.fill(0, out, out + n);
+        at += n;
+        out += n;
+        continue;
+      }
+      const n = Math.min(index.endOf(i) * SECTOR, end) - at;
+      if (index.isZeroed(i)) {
+        dst.fill(0, out, out + n);
+      } else {
+        const layer = this.#layers[index.layerOf(i)] as BlobSource;
+        const from = index.moffsetOf(i) * SECTOR + (at - begin);
+        if (!layer.read(dst, out, n, from, mayBlock)) return false;
+      }
+      cursor.hint = i++;
+      at += n;
+      out += n;
+    }
+    return true;
+  }
+
+  ensure(offset: number, length: number): Promise<void> | null {
+    const waits: Promise<void>[] = [];
+    this.#forEachData(offset, length, (layer, from, n) => {
+      const wait = layer.ensure(from, n);
+      if (wait) waits.push(wait);
+    });
+    return waits.length === 0 ? null : Promise.all(waits).then(() => undefined);
+  }
+
+  async load(offset: number, length: number): Promise<void> {
+    const ranges: { layer: BlobSource; from: number; n: number }[] = [];
+    this.#forEachData(offset, length, (layer, from, n) => ranges.push({ layer, from, n }));
+    for (const { layer, from, n } of ranges) await layer.load(from, n);
+  }
+
+  /** Visits the parts of a range that layers hold data for. */
+  #forEachData(
+    offset: number,
+    length: number,
+    visit: (layer: BlobSource, from: number, n: number) => void,
+  ): void {
+    const index = this.#index;
+    const end = offset + length;
+    for (let i = index.find(Math.floor(offset / SECTOR), 0); i < index.count; i++) {
+      const begin = index.offsetOf(i) * SECTOR;
+      if (begin >= end) return;
+      if (index.isZeroed(i)) continue;
+      const from = Math.max(begin, offset);
+      const n = Math.min(index.endOf(i) * SECTOR, end) - from;
+      const layer = this.#layers[index.layerOf(i)] as BlobSource;
+      visit(layer, index.moffsetOf(i) * SECTOR + (from - begin), n);
+    }
+  }
+}

@@ -1,0 +1,25 @@
+// Descriptions of sources and devices that can be posted to a worker: plain values, descriptors
+// and shared memory. build.ts turns them into readers again, one set a thread.
+
+import type { FileSourceSpec } from '../blob/file-source.js';
+import type { LsmtIndexData } from '../lsmt/index.js';
+import type { ZfileSpec } from '../zfile/reader.js';
+
+/** How to make a blob source. */
+export type SourceSpec =
+  | FileSourceSpec
+  | { readonly kind: 'zfile'; readonly zfile: ZfileSpec; readonly source: FileSourceSpec };
+
+/** How to make a device. */
+export type DeviceSpec =
+  | {
+      readonly kind: 'lsmt';
+      readonly index: LsmtIndexData;
+      /** One a layer, bottom first: where segments of that layer have their data. */
+      readonly layers: readonly SourceSpec[];
+    }
+  | {
+      /** A raw disk image, or a ZFile of one. */
+      readonly kind: 'raw';
+      readonly source: SourceSpec;
+    };

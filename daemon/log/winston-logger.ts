@@ -1,0 +1,28 @@
+// The logger's winston form. Lines go to standard error; standard output is for what commands are
+// asked to print.
+
+import { createLogger, format, transports } from 'winston';
+import { LOG_LEVELS, type LogFormat, type LogLevel, type Logger } from './logger.js';
+
+/** A logger that leaves out lines below `level`. */
+export function createWinstonLogger(level: LogLevel, lineFormat: LogFormat): Logger {
+  const winston = createLogger({
+    level,
+    format:
+      lineFormat === 'json'
+        ? format.combine(format.timestamp(), format.json())
+        : format.combine(format.timestamp(), format.printf(prettyLine)),
+    transports: [new transports.Console({ stderrLevels: [...LOG_LEVELS] })],
+  });
+  return {
+    log: (lineLevel, message, fields) => {
+      winston.log(lineLevel, message, fields);
+    },
+  };
+}
+
+/** Control characters of a client's or a file's name must not move an operator's cursor. */
+function prettyLine(info: { level: string; message: unknown; timestamp?: unknown }): string {
+  const message = String(info.message).replace(/\p{Cc}/gu, (c) => JSON.stringify(c).slice(1, -1));
+  return `${String(info.timestamp)} ${info.level}: ${message}`;
+}

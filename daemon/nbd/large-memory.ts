@@ -1,0 +1,89 @@
+// Memory for replies to long reads: one budget a thread, given out in order. A client that holds
+// some and stops reading loses it, and its connection, to those who wait.
+
+import { MAX_LARGE_BYTES, STALLED_MS } from './limits.js';
+import { Chunk } from './outbox.js';
+
+const CHECK_INTERVAL_MS = 1000;
+
+/** A holder of large memory, as the budget sees it. */
+export interface LargeMemoryUser {
+  /** Milliseconds (of performance.now) since when it has been stuck, or null when it is not. */
+  stalledSince(): number | null;
+  /** Ends the connection because others need what it holds. */
+  evict(): void;
+}
+
+interface Waiter {
+  readonly size: number;
+  readonly user: LargeMemoryUser;
+  readonly resolve: (chunk: Chunk) => void;
+}
+
+export class LargeMemory {
+  #used = 0;
+  #waiters: Waiter[] = [];
+  #timer: NodeJS.Timeout | null = null;
+  readonly #holders = new Map<Chunk, LargeMemoryUser>();
+  readonly #limit: number;
+  readonly #stalledMs: number;
+
+  constructor(limit = MAX_LARGE_BYTES, stalledMs = STALLED_MS) {
+    this.#limit = limit;
+    this.#stalledMs = stalledMs;
+  }
+
+  /**
+   * Waits for `size` bytes. The chunk's release gives them back.
+   * @param size at most the limit, or alone in the budget
+   */
+  acquire(size: number, user: LargeMemoryUser): Promise<Chunk> {
+    return new Promise((resolve) => {
+      this.#waiters.push({ size, user, resolve });
+      this.#serve();
+    });
+  }
+
+  /** A user that is gone waits for nothing any more. Its promise never resolves. */
+  forget(user: LargeMemoryUser): void {
+    this.#waiters = this.#waiters.filter((waiter) => waiter.user !== user);
+    this.#serve();
+  }
+
+  #serve(): void {
+    for (;;) {
+      const next = this.#waiters[0];
+      if (!next || (this.#used > 0 && this.#used + next.size > this.#limit)) break;
+      this.#waiters.shift();
+      this.#used += next.size;
+      const chunk = new Chunk(next.size, (used) => this.#release(used));
+      this.#holders.set(chunk, next.user);
+      next.resolve(chunk);
+    }
+    this.#watch();
+  }
+
+  #release(chunk: Chunk): void {
+    if (!this.#holders.delete(chunk)) return;
+    this.#used -= chunk.bytes.length;
+    this.#serve();
+  }
+
+  /** While somebody waits, look for a holder that is stuck. */
+  #watch(): void {
+    if (this.#waiters.length === 0) {
+      if (this.#timer) clearInterval(this.#timer);
+      this.#timer = null;
+    } else {
+      this.#timer ??= setInterval(() => this.#evictStalled(), CHECK_INTERVAL_MS).unref();
+    }
+  }
+
+  #evictStalled(): void {
+    const before = performance.now() - this.#stalledMs;
+    for (const user of new Set(this.#holders.values())) {
+      const since = user.stalledSince();
+      if (since !== null && since <= before) user.evict();
+    }
+  }
+}

@@ -1,0 +1,102 @@
+// Long reads of one connection: one after the other, in slices with a turn of the loop between
+// them, so that nobody else waits for 32 MiB to be decoded.
+
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { SIMPLE_REPLY_SIZE } from './constants.js';
+import type { ExportCursor, NbdExport } from './export.js';
+import type { LargeMemory, LargeMemoryUser } from './large-memory.js';
+import { MAX_UNSENT_BYTES } from './limits.js';
+import type { Chunk, Outbox } from './outbox.js';
+import type { ReadRequest } from './request.js';
+
+const SLICE = 512 * 1024;
+
+/** What becomes of a long read. */
+export interface LargeReadSink {
+  /** The chunk has room for the reply's header, then the data; the sink owns it now. */
+  reply(chunk: Chunk, request: ReadRequest): void;
+  fail(error: unknown, request: ReadRequest): void;
+}
+
+/** The owner of the connection. */
+export interface LargeReadHost extends LargeMemoryUser {
+  readonly largeMemory: LargeMemory;
+  readonly outbox: Outbox;
+  wake(): void;
+}
+
+export class LargeReads {
+  readonly #export: NbdExport;
+  readonly #cursor: ExportCursor;
+  readonly #host: LargeReadHost;
+  readonly #sink: LargeReadSink;
+  readonly #queue: ReadRequest[] = [];
+  #running = false;
+  #closed = false;
+
+  constructor(served: NbdExport, host: LargeReadHost, sink: LargeReadSink) {
+    this.#export = served;
+    this.#cursor = served.newCursor();
+    this.#host = host;
+    this.#sink = sink;
+  }
+
+  /** Requests taken and not answered. */
+  get count(): number {
+    return this.#queue.length;
+  }
+
+  add(request: ReadRequest): void {
+    this.#queue.push(request);
+    this.resume();
+  }
+
+  /** Goes on when the client has taken what it was sent: one long reply a client is unsent. */
+  resume(): void {
+    if (this.#running || this.#queue.length === 0 || this.#closed) return;
+    if (this.#host.outbox.unsent < MAX_UNSENT_BYTES) void this.#run();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#host.largeMemory.forget(this.#host);
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true;
+    for (;;) {
+      const request = this.#queue[0];
+      if (!request || this.#closed || this.#host.outbox.unsent >= MAX_UNSENT_BYTES) break;
+      const size = SIMPLE_REPLY_SIZE + request.length;
+      const chunk = await this.#host.largeMemory.acquire(size, this.#host);
+      let failure: unknown;
+      try {
+        await this.#fill(chunk, request);
+      } catch (error) {
+        failure = error ?? new Error('failed without a reason');
+      }
+      this.#queue.shift();
+      if (this.#closed || failure !== undefined) chunk.release?.(chunk);
+      if (this.#closed) break;
+      if (failure !== undefined) this.#sink.fail(failure, request);
+      else this.#sink.reply(chunk, request);
+      this.#host.wake();
+    }
+    this.#running = false;
+  }
+
+  async #fill(chunk: Chunk, request: ReadRequest): Promise<void> {
+    const { offset, length } = request;
+    for (let done = 0; done < length && !this.#closed; done += SLICE) {
+      const n = Math.min(SLICE, length - done);
+      const at = SIMPLE_REPLY_SIZE + done;
+      await this.#export.ensure(offset + done, n);
+      if (!this.#export.read(chunk.bytes, at, n, offset + done, false, this.#cursor)) {
+        await this.#export.load(offset + done, n);
+        this.#export.read(chunk.bytes, at, n, offset + done, true, this.#cursor);
+      }
+      await nextTurn();
+    }
+    chunk.end = chunk.bytes.length;
+  }
+}

@@ -1,0 +1,29 @@
+// What one client can make the daemon hold or do. Every number is in docs/limits.md and tested by
+// test/e2e/hostile-client.test.ts.
+
+/** Longest read; what we advertise as the maximum block size. A longer one gets EINVAL. */
+export const MAX_REQUEST_LENGTH = 32 * 1024 * 1024;
+/** Longest option that is looked at; a longer one is discarded as it comes and refused. */
+export const MAX_OPTION_LENGTH = 16 * 1024;
+/** Options in one handshake: no real client sends more than a handful. */
+export const MAX_OPTIONS = 256;
+/** The protocol's limit for names. */
+export const MAX_NAME_LENGTH = 4096;
+/** From accept to transmission. */
+export const HANDSHAKE_TIMEOUT_MS = 10_000;
+/** Requests of one connection that wait for a disk or a network, or for their turn. */
+export const MAX_IN_FLIGHT = 128;
+/** No further request is looked at while so many reply bytes are unsent. */
+export const MAX_UNSENT_BYTES = 256 * 1024;
+/** Reads up to this length are served at once; longer ones in turns, one a connection at a time. */
+export const MAX_INLINE_LENGTH = 256 * 1024;
+/** Reply bytes that one connection may have made in one turn before others get theirs. */
+export const MAX_BYTES_PER_TURN = 2 * 1024 * 1024;
+/** Memory of one reactor for replies to long reads. */
+export const MAX_LARGE_BYTES = 4 * MAX_REQUEST_LENGTH;
+/** A connection that holds such memory and has taken nothing for so long loses it to others. */
+export const STALLED_MS = 10_000;
+/** From the client's last request, or SIGTERM, to the end of the connection. */
+export const DRAIN_TIMEOUT_MS = 10_000;
+/** Connections of the daemon. */
+export const MAX_CONNECTIONS = 1024;

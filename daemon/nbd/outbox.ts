@@ -1,0 +1,132 @@
+// Bytes on their way to one client: reusable chunks that replies are made in, sent in order.
+// Knows a send function, not sockets.
+
+import { EAGAIN } from '../native/binding.js';
+
+/** Holds all that may be unsent when an inline read is still allowed, and that read. */
+const CHUNK_SIZE = 512 * 1024 + 64;
+/** Idle chunks a thread keeps for the next reply. */
+const MAX_IDLE_CHUNKS = 4;
+
+/** Memory that replies are made in. [start, end) is unsent. */
+export class Chunk {
+  readonly bytes: Buffer;
+  readonly view: DataView;
+  readonly release: ((chunk: Chunk) => void) | null;
+  start = 0;
+  end = 0;
+
+  /** @param release called once when all is sent or the client is gone */
+  constructor(size: number, release: ((chunk: Chunk) => void) | null) {
+    this.bytes = Buffer.allocUnsafeSlow(size);
+    this.view = new DataView(this.bytes.buffer, this.bytes.byteOffset, size);
+    this.release = release;
+  }
+}
+
+/** The chunks of one thread: with no client stuck, all connections make do with one. */
+export class ChunkPool {
+  readonly #idle: Chunk[] = [];
+
+  take(): Chunk {
+    const chunk = this.#idle.pop() ?? new Chunk(CHUNK_SIZE, (used) => this.#give(used));
+    chunk.start = 0;
+    chunk.end = 0;
+    return chunk;
+  }
+
+  #give(chunk: Chunk): void {
+    if (this.#idle.length < MAX_IDLE_CHUNKS) this.#idle.push(chunk);
+  }
+}
+
+/** Sends [offset, offset + length); returns the bytes taken, or -errno. */
+export type SendFunction = (bytes: Buffer, offset: number, length: number) => number;
+
+export class Outbox {
+  readonly #pool: ChunkPool;
+  readonly #send: SendFunction;
+  #chunks: Chunk[] = [];
+  /** Whether the last flush ended with the client not taking more. */
+  blocked = false;
+  /** The errno that sending failed with; the client is gone then. */
+  failed = 0;
+  unsent = 0;
+  totalSent = 0;
+
+  constructor(pool: ChunkPool, send: SendFunction) {
+    this.#pool = pool;
+    this.#send = send;
+  }
+
+  /**
+   * A chunk with room for `size` bytes behind its `end`; after writing, {@link commit}.
+   * @param size at most CHUNK_SIZE
+   */
+  reserve(size: number): Chunk {
+    const last = this.#chunks[this.#chunks.length - 1];
+    if (last && last.bytes.length - last.end >= size) return last;
+    const chunk = this.#pool.take();
+    this.#chunks.push(chunk);
+    return chunk;
+  }
+
+  /** Makes the `size` bytes behind the chunk's `end` part of the stream. */
+  commit(chunk: Chunk, size: number): void {
+    chunk.end += size;
+    this.unsent += size;
+  }
+
+  /** Appends a copy of some bytes, however many. */
+  write(bytes: Buffer): void {
+    for (let at = 0; at < bytes.length;) {
+      const n = Math.min(bytes.length - at, CHUNK_SIZE);
+      const chunk = this.reserve(n);
+      bytes.copy(chunk.bytes, chunk.end, at, at + n);
+      this.commit(chunk, n);
+      at += n;
+    }
+  }
+
+  /** Appends a chunk that somebody else has filled. */
+  push(chunk: Chunk): void {
+    this.#chunks.push(chunk);
+    this.unsent += chunk.end - chunk.start;
+  }
+
+  /** Sends until everything is out or the client does not take more. */
+  flush(): void {
+    this.blocked = false;
+    while (this.#chunks.length > 0 && this.failed === 0) {
+      const chunk = this.#chunks[0] as Chunk;
+      const want = chunk.end - chunk.start;
+      if (want > 0) {
+        const sent = this.#send(chunk.bytes, chunk.start, want);
+        if (sent < 0 && sent !== -EAGAIN) {
+          this.failed = -sent;
+          return;
+        }
+        if (sent > 0) this.#took(chunk, sent);
+        if (sent < want) {
+          this.blocked = true;
+          return;
+        }
+      }
+      this.#chunks.shift();
+      chunk.release?.(chunk);
+    }
+  }
+
+  /** Gives all memory back; the outbox is useless afterwards. */
+  close(): void {
+    for (const chunk of this.#chunks) chunk.release?.(chunk);
+    this.#chunks = [];
+    this.unsent = 0;
+  }
+
+  #took(chunk: Chunk, bytes: number): void {
+    chunk.start += bytes;
+    this.unsent -= bytes;
+    this.totalSent += bytes;
+  }
+}

@@ -1,0 +1,227 @@
+// One client's connection: owns its socket, moves bytes between it and the protocol, and ends it.
+
+import { EAGAIN, POLL_READABLE, POLL_WRITABLE, native, type Poll } from '../native/binding.js';
+import { messageOf } from '../errors.js';
+import type { ExportTable, NbdExport } from '../nbd/export.js';
+import { Handshake } from '../nbd/handshake.js';
+import type { LargeMemory } from '../nbd/large-memory.js';
+import { DRAIN_TIMEOUT_MS, HANDSHAKE_TIMEOUT_MS, MAX_UNSENT_BYTES } from '../nbd/limits.js';
+import { Outbox, type ChunkPool } from '../nbd/outbox.js';
+import type { ReadRequest } from '../nbd/request.js';
+import { Transmission } from '../nbd/transmission.js';
+import type { ConnectionSummary } from './messages.js';
+
+/** Room for some 600 requests, or the longest option that is looked at. */
+const RECEIVE_SIZE = 17 * 1024;
+
+/** What all connections of a reactor share. */
+export interface ConnectionContext {
+  readonly exports: ExportTable;
+  readonly chunks: ChunkPool;
+  readonly largeMemory: LargeMemory;
+  readFailed(connection: Connection, error: unknown, request: ReadRequest): void;
+  closed(connection: Connection, summary: ConnectionSummary): void;
+}
+
+export class Connection {
+  readonly id: number;
+  readonly peer: string;
+  readonly outbox: Outbox;
+  readonly largeMemory: LargeMemory;
+  export: NbdExport | null = null;
+
+  readonly #context: ConnectionContext;
+  readonly #fd: number;
+  readonly #poll: Poll;
+  readonly #received = Buffer.allocUnsafeSlow(RECEIVE_SIZE);
+  readonly #view = new DataView(this.#received.buffer);
+  #start = 0;
+  #end = 0;
+  #handshake: Handshake | null;
+  #transmission: Transmission | null = null;
+  #watched = 0;
+  #timer: NodeJS.Timeout | null = null;
+  #wakeScheduled = false;
+  #draining = false;
+  #closed = false;
+  /** When the client last took a byte, while it is being waited for. */
+  #blockedSince: number | null = null;
+  #sentWhenBlocked = 0;
+
+  /** Takes over a connected, nonblocking socket. */
+  constructor(id: number, fd: number, peer: string, context: ConnectionContext) {
+    this.id = id;
+    this.peer = peer;
+    this.largeMemory = context.largeMemory;
+    this.#context = context;
+    this.#fd = fd;
+    this.outbox = new Outbox(context.chunks, (bytes, offset, length) =>
+      native.send(fd, bytes, offset, length),
+    );
+    this.#poll = new native.Poll(fd, (events) => this.#onEvents(events));
+    this.#handshake = new Handshake(context.exports, (bytes) => this.outbox.write(bytes));
+  }
+
+  /** Greets the client. Apart from the constructor because it may already end in `closed`. */
+  start(): void {
+    this.#endAfter(HANDSHAKE_TIMEOUT_MS, 'handshake took too long');
+    this.#progress();
+  }
+
+  /** Answers what has been taken, takes nothing more, and ends. */
+  drain(): void {
+    if (this.#closed || this.#draining) return;
+    this.#draining = true;
+    if (!this.#transmission) {
+      this.close('daemon stops');
+      return;
+    }
+    this.#endAfter(DRAIN_TIMEOUT_MS, 'client did not take its replies before the daemon stopped');
+    this.#progress();
+  }
+
+  /** Ends at once. Idempotent. */
+  close(reason: string): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (this.#timer) clearTimeout(this.#timer);
+    this.#transmission?.close();
+    this.outbox.close();
+    this.#poll.close();
+    native.close(this.#fd);
+    this.#context.closed(this, {
+      id: this.id,
+      peer: this.peer,
+      export: this.export?.name ?? null,
+      reason,
+      requests: this.#transmission?.requests ?? 0,
+      errors: this.#transmission?.errors ?? 0,
+      bytesSent: this.outbox.totalSent,
+    });
+  }
+
+  // TransmissionHost
+
+  wake(): void {
+    if (this.#wakeScheduled || this.#closed) return;
+    this.#wakeScheduled = true;
+    setImmediate(() => {
+      this.#wakeScheduled = false;
+      if (!this.#closed) this.#progress();
+    });
+  }
+
+  readFailed(error: unknown, request: ReadRequest): void {
+    this.#context.readFailed(this, error, request);
+  }
+
+  stalledSince(): number | null {
+    return this.#blockedSince;
+  }
+
+  evict(): void {
+    this.close('client stopped reading while others needed the memory of its replies');
+  }
+
+  #onEvents(events: number): void {
+    if ((events & POLL_READABLE) !== 0 && (this.#watched & POLL_READABLE) !== 0) {
+      if (!this.#receive()) return;
+    }
+    this.#progress();
+  }
+
+  /** @returns false when the connection is gone. */
+  #receive(): boolean {
+    if (this.#start > 0) {
+      this.#received.copyWithin(0, this.#start, this.#end);
+      this.#end -= this.#start;
+      this.#start = 0;
+    }
+    const room = RECEIVE_SIZE - this.#end;
+    if (room === 0) return true;
+    const n = native.recv(this.#fd, this.#received, this.#end, room);
+    if (n > 0) {
+      this.#end += n;
+      return true;
+    }
+    if (n === -EAGAIN) return true;
+    this.close(n === 0 ? 'client hung up' : `receiving failed with errno ${-n}`);
+    return false;
+  }
+
+  /** Does all that can be done now, then watches for what is missing. */
+  #progress(): void {
+    try {
+      if (this.#handshake) this.#shakeHands(this.#handshake);
+      if (this.#transmission) this.#transmit(this.#transmission);
+      else this.outbox.flush();
+    } catch (error) {
+      this.close(messageOf(error));
+    }
+    if (this.#closed) return;
+    if (this.outbox.failed !== 0) {
+      this.close(`sending failed with errno ${this.outbox.failed}`);
+      return;
+    }
+    this.#noteStall();
+    this.#watch();
+  }
+
+  #shakeHands(handshake: Handshake): void {
+    while (!handshake.result && this.outbox.unsent < MAX_UNSENT_BYTES) {
+      const used = handshake.step(this.#received.subarray(this.#start, this.#end));
+      if (used === 0) break;
+      this.#start += used;
+      if (this.outbox.unsent >= MAX_UNSENT_BYTES) this.outbox.flush();
+    }
+    const { result } = handshake;
+    if (!result) return;
+    this.#handshake = null;
+    if (this.#timer) clearTimeout(this.#timer);
+    if (result.kind === 'abort') {
+      this.outbox.flush();
+      this.close('client aborted the handshake');
+      return;
+    }
+    this.export = result.export;
+    this.#transmission = new Transmission(result.export, this);
+  }
+
+  #transmit(transmission: Transmission): void {
+    this.#start = transmission.pump(this.#view, this.#start, this.#end);
+    if (transmission.state === 'busy') this.wake();
+    if (this.#draining && transmission.state === 'hungry') {
+      transmission.end();
+      this.#start = transmission.pump(this.#view, this.#start, this.#end);
+    }
+    if (transmission.state === 'done') {
+      this.close(this.#draining ? 'daemon stops' : 'client disconnected');
+    } else if (transmission.ending && !this.#timer) {
+      this.#endAfter(DRAIN_TIMEOUT_MS, 'client said goodbye and did not take its replies');
+    }
+  }
+
+  #noteStall(): void {
+    if (!this.outbox.blocked) {
+      this.#blockedSince = null;
+    } else if (this.#blockedSince === null || this.outbox.totalSent !== this.#sentWhenBlocked) {
+      this.#blockedSince = performance.now();
+      this.#sentWhenBlocked = this.outbox.totalSent;
+    }
+  }
+
+  #watch(): void {
+    const hungry = this.#transmission ? this.#transmission.state === 'hungry' : true;
+    const readable = hungry && !this.#draining && this.outbox.unsent < MAX_UNSENT_BYTES;
+    const events = (readable ? POLL_READABLE : 0) | (this.outbox.blocked ? POLL_WRITABLE : 0);
+    if (events === this.#watched) return;
+    this.#watched = events;
+    if (events === 0) this.#poll.stop();
+    else this.#poll.start(events);
+  }
+
+  #endAfter(ms: number, reason: string): void {
+    if (this.#timer) clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.close(reason), ms).unref();
+  }
+}

@@ -1,0 +1,49 @@
+// A device as an NBD export: joins image/ and nbd/, which do not know each other.
+
+import type { Device } from '../image/device.js';
+import { READ_ONLY_FLAGS, type ExportCursor, type NbdExport } from '../nbd/export.js';
+
+const MINIMUM_BLOCK_SIZE = 512;
+const PREFERRED_BLOCK_SIZE = 4096;
+
+export class DeviceExport implements NbdExport {
+  readonly name: string;
+  readonly description: string;
+  readonly size: number;
+  readonly flags = READ_ONLY_FLAGS;
+  readonly minimumBlockSize: number;
+  readonly preferredBlockSize = PREFERRED_BLOCK_SIZE;
+  readonly #device: Device;
+
+  constructor(name: string, description: string, device: Device) {
+    this.name = name;
+    this.description = description;
+    this.size = device.size;
+    // A raw image may have any size, and the size must be a multiple of the minimum.
+    this.minimumBlockSize = device.size % MINIMUM_BLOCK_SIZE === 0 ? MINIMUM_BLOCK_SIZE : 1;
+    this.#device = device;
+  }
+
+  newCursor(): ExportCursor {
+    return { hint: 0 };
+  }
+
+  ensure(offset: number, length: number): Promise<void> | null {
+    return this.#device.ensure(offset, length);
+  }
+
+  read(
+    dst: Uint8Array,
+    dstOffset: number,
+    length: number,
+    offset: number,
+    mayBlock: boolean,
+    cursor: ExportCursor,
+  ): boolean {
+    return this.#device.read(dst, dstOffset, length, offset, mayBlock, cursor);
+  }
+
+  load(offset: number, length: number): Promise<void> {
+    return this.#device.load(offset, length);
+  }
+}

@@ -1,0 +1,22 @@
+// The exports of a reactor by name, with the default one.
+
+import type { ExportTable, NbdExport } from '../nbd/export.js';
+
+export class ExportMap implements ExportTable {
+  readonly #byName: ReadonlyMap<string, NbdExport>;
+
+  constructor(exports: readonly NbdExport[]) {
+    this.#byName = new Map(exports.map((each) => [each.name, each]));
+  }
+
+  /** The empty name means the only export, when there is only one. */
+  find(name: string): NbdExport | undefined {
+    const found = this.#byName.get(name);
+    if (found || name !== '' || this.#byName.size !== 1) return found;
+    return this.#byName.values().next().value;
+  }
+
+  list(): Iterable<NbdExport> {
+    return this.#byName.values();
+  }
+}

@@ -1,0 +1,70 @@
+// The entry of a reactor thread: takes exports and connections from the control plane, reports
+// back. Everything it does for clients happens on this thread's own event loop.
+
+import { parentPort } from 'node:worker_threads';
+import { OverlaybdError, messageOf } from '../errors.js';
+import { ReaderFactory } from '../image/build.js';
+import { LargeMemory } from '../nbd/large-memory.js';
+import { ChunkPool } from '../nbd/outbox.js';
+import { Connection, type ConnectionContext } from './connection.js';
+import { DeviceExport } from './device-export.js';
+import { ExportMap } from './export-map.js';
+import type { ExportSpec, FromReactor, ToReactor } from './messages.js';
+
+if (!parentPort) throw new Error('reactor/worker.ts runs as a worker thread only');
+const port = parentPort;
+
+const readers = new ReaderFactory();
+const connections = new Set<Connection>();
+let exports = new ExportMap([]);
+
+const context: ConnectionContext = {
+  exports: { find: (name) => exports.find(name), list: () => exports.list() },
+  chunks: new ChunkPool(),
+  largeMemory: new LargeMemory(),
+  readFailed: (connection, error, { offset, length }) => {
+    tell({
+      type: 'read failed',
+      export: connection.export?.name ?? '',
+      peer: connection.peer,
+      offset,
+      length,
+      code: error instanceof OverlaybdError ? error.code : 'BUG',
+      message: error instanceof OverlaybdError ? error.message : stackOf(error),
+    });
+  },
+  closed: (connection, summary) => {
+    connections.delete(connection);
+    tell({ type: 'closed', summary });
+  },
+};
+
+port.on('message', (message: ToReactor) => {
+  switch (message.type) {
+    case 'exports':
+      exports = new ExportMap(message.exports.map(buildExport));
+      break;
+    case 'connection': {
+      const connection = new Connection(message.id, message.fd, message.peer, context);
+      connections.add(connection);
+      connection.start();
+      break;
+    }
+    case 'drain':
+      for (const connection of connections) connection.drain();
+      break;
+  }
+});
+
+function buildExport({ name, description, device }: ExportSpec): DeviceExport {
+  return new DeviceExport(name, description, readers.device(device));
+}
+
+/** Anything but our own errors is a bug of ours: keep where it came from. */
+function stackOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : messageOf(error);
+}
+
+function tell(message: FromReactor): void {
+  port.postMessage(message);
+}

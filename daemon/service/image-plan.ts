@@ -1,0 +1,171 @@
+// Which files make up an image: from a config.v1.json, or from blobs named one by one. Looks
+// whether files exist; opens none but the configuration.
+
+import { closeSync, existsSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
+import { dirname, isAbsolute, resolve } from 'node:path';
+import {
+  MAX_LAYERS,
+  parseImageConfig,
+  type ImageConfig,
+  type LowerConfig,
+} from '../config/image-config.js';
+import { OverlaybdError, messageOf } from '../errors.js';
+
+/** 255 layers with long URLs are far below this. */
+const MAX_CONFIG_SIZE = 4 * 1024 * 1024;
+/** Where a layer's blob may be in its `dir`, in this order (fact 73). */
+const DIR_CANDIDATES = ['overlaybd.commit', '.commit', 'overlaybd.sealed'];
+
+/** The files of an image. Paths are absolute. */
+export interface ImagePlan {
+  /** How messages name the image. */
+  readonly name: string;
+  /** Bottom first. */
+  readonly lowers: readonly string[];
+  readonly upper: { readonly data: string; readonly index: string } | null;
+  /** A single blob from the command line may be a raw disk image; a layer may not. */
+  readonly mayBeRaw: boolean;
+  /** What the operator should know, but need not act on. */
+  readonly notes: readonly string[];
+}
+
+/**
+ * Plans an image from the words of a command line: one config, or blobs, bottom first.
+ * @throws OverlaybdError BAD_CONFIG, NOT_FOUND, UNSUPPORTED, LIMIT
+ */
+export function planImage(paths: readonly string[]): ImagePlan {
+  const first = paths[0];
+  if (first === undefined) throw new OverlaybdError('BAD_ARGUMENT', 'no image is named');
+  if (paths.length === 1 && isJson(first)) return planConfig(resolve(first));
+  const lowers = paths.map((path) => resolve(path));
+  for (const path of lowers) {
+    if (paths.length > 1 && isJson(path)) {
+      throw new OverlaybdError(
+        'BAD_ARGUMENT',
+        `${path}: a configuration cannot be one of several layers`,
+      );
+    }
+  }
+  checkLayerCount(lowers.length, first);
+  return {
+    name: paths.length === 1 ? first : `${first} and ${paths.length - 1} more`,
+    lowers,
+    upper: null,
+    mayBeRaw: paths.length === 1,
+    notes: [],
+  };
+}
+
+function planConfig(path: string): ImagePlan {
+  let json: string;
+  try {
+    json = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new OverlaybdError('IO', `${path}: ${messageOf(error)}`, { cause: error });
+  }
+  const config = parseImageConfig(json, path);
+  const notes: string[] = [];
+  let lowers = config.lowers;
+  if (config.accelerationLayer && lowers.length > 0) {
+    lowers = lowers.slice(0, -1);
+    notes.push(`${path}: the acceleration layer, its last lower, is not part of the device`);
+  }
+  const folder = dirname(path);
+  const upper = planUpper(config, path, folder, notes);
+  checkLayerCount(lowers.length + (upper ? 1 : 0), path);
+  if (lowers.length === 0 && !upper) {
+    throw new OverlaybdError(
+      'BAD_CONFIG',
+      `${path}: neither lowers nor an upper: nothing to serve`,
+    );
+  }
+  return {
+    name: path,
+    lowers: lowers.map((lower, i) => findLower(lower, `${path}: lowers.${i}`, folder, config)),
+    upper,
+    mayBeRaw: false,
+    notes,
+  };
+}
+
+function planUpper(
+  config: ImageConfig,
+  path: string,
+  folder: string,
+  notes: string[],
+): ImagePlan['upper'] {
+  const { index, data, target, gzipIndex } = config.upper;
+  if (target !== '' || gzipIndex !== '') throw turboOciError(`${path}: upper`);
+  if (index === '' && data === '') return null;
+  if (index === '' || data === '') {
+    notes.push(`${path}: upper is left out: it needs both index and data, as in the reference`);
+    return null;
+  }
+  return { data: locate(data, folder), index: locate(index, folder) };
+}
+
+/** The first of a layer's places that exists is it, even if it is broken (fact 73). */
+function findLower(lower: LowerConfig, where: string, folder: string, config: ImageConfig): string {
+  if (lower.targetFile !== '' || lower.targetDigest !== '' || lower.gzipIndex !== '') {
+    throw turboOciError(where);
+  }
+  const candidates: string[] = [];
+  if (lower.file !== '') candidates.push(locate(lower.file, folder));
+  // Not for an empty dir: the reference would look into the root folder.
+  if (lower.dir !== '') {
+    const dir = locate(lower.dir, folder);
+    candidates.push(...DIR_CANDIDATES.map((name) => resolve(dir, name)));
+  }
+  const found = candidates.find((path) => existsSync(path));
+  if (found !== undefined) return found;
+  const tried =
+    candidates.length === 0 ? 'no file or dir is given' : `tried ${candidates.join(', ')}`;
+  if (lower.digest !== '' && config.repoBlobUrl !== '') {
+    throw new OverlaybdError(
+      'UNSUPPORTED',
+      `${where}: ${lower.digest} is not on disk (${tried}); fetching from a registry is not supported yet`,
+    );
+  }
+  throw new OverlaybdError('NOT_FOUND', `${where}: the layer is not on disk: ${tried}`);
+}
+
+function turboOciError(where: string): OverlaybdError {
+  return new OverlaybdError('UNSUPPORTED', `${where}: turboOCI is not supported yet`);
+}
+
+function checkLayerCount(count: number, name: string): void {
+  if (count > MAX_LAYERS) {
+    throw new OverlaybdError('LIMIT', `${name}: ${count} layers, at most ${MAX_LAYERS}`);
+  }
+}
+
+/** Relative paths: against the configuration's folder first, then the working directory. */
+function locate(path: string, folder: string): string {
+  if (isAbsolute(path)) return path;
+  const beside = resolve(folder, path);
+  if (existsSync(beside)) return beside;
+  const here = resolve(path);
+  return existsSync(here) ? here : beside;
+}
+
+/** A configuration begins with a brace; none of the blob formats does. */
+function isJson(path: string): boolean {
+  let fd: number;
+  try {
+    fd = openSync(path, 'r');
+  } catch (error) {
+    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    throw new OverlaybdError(missing ? 'NOT_FOUND' : 'IO', `${path}: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+  try {
+    const stat = fstatSync(fd);
+    if (!stat.isFile() || stat.size > MAX_CONFIG_SIZE) return false;
+    const head = Buffer.alloc(512);
+    const n = readSync(fd, head, 0, head.length, 0);
+    return /^\s*\{/.test(head.toString('latin1', 0, n));
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,191 @@
+// The ZFile header and trailer: bytes to values. Pure: reads nothing, opens nothing.
+// Facts 7-18 of docs/formats.md. All numbers are little-endian.
+
+import { bytesMatch, hexOf, u64le, viewOf } from '../lib/bytes.js';
+import type { ProblemSink } from '../errors.js';
+
+/** Bytes that a header or trailer takes on disk; the struct itself is 96 of them. */
+export const ZFILE_HEADER_SIZE = 512;
+
+export const ZFILE_MAGIC = Uint8Array.from([
+  ...Buffer.from('ZFile\0\x01\0', 'latin1'),
+  ...Buffer.from('tuji.yyf@Alibaba', 'latin1'),
+]);
+
+export const ZFILE_FLAG = {
+  header: 1 << 0,
+  dataFile: 1 << 1,
+  sealed: 1 << 2,
+  /** The header carries what else only the trailer has; the trailer is then never read. */
+  headerOverwritten: 1 << 3,
+  digest: 1 << 4,
+} as const;
+
+/** Offsets of the fields in bytes. */
+export const ZFILE_FIELD = {
+  magic: 0,
+  size: 24,
+  digest: 28,
+  flags: 32,
+  indexOffset: 40,
+  indexSize: 48,
+  originalSize: 56,
+  indexCrc: 64,
+  blockSize: 72,
+  algorithm: 76,
+  level: 77,
+  useDict: 78,
+  args: 80,
+  dictSize: 84,
+  verify: 88,
+} as const;
+
+export const MIN_BLOCK_SIZE = 512;
+export const MAX_BLOCK_SIZE = 65536;
+/** Entries of a jump table; the reference's limit. */
+export const MAX_INDEX_ENTRIES = 1_000_000_000;
+/** A writer's buffer is the block size and this much: a stored block is never longer (fact 27). */
+export const MAX_STORED_OVERHEAD = 512;
+/** Seed of the per-block CRC (fact 4). */
+export const BLOCK_CRC_SEED = 100007;
+export const BLOCK_CRC_SIZE = 4;
+
+export interface ZfileHeader {
+  readonly flags: number;
+  readonly digest: number;
+  /** Byte offset of the jump table in the file. */
+  readonly indexOffset: number;
+  /** Number of u32 entries in the jump table. */
+  readonly indexSize: number;
+  readonly originalSize: number;
+  readonly indexCrc: number;
+  readonly blockSize: number;
+  readonly algorithm: number;
+  readonly level: number;
+  readonly dictSize: number;
+  /** Whether every stored block ends with its CRC. */
+  readonly verify: boolean;
+}
+
+/** Whether the bytes begin as a ZFile does: magic, and the bit that says header. */
+export function isZfileHeader(bytes: Uint8Array): boolean {
+  return (
+    bytes.length >= ZFILE_HEADER_SIZE &&
+    bytesMatch(bytes, 0, ZFILE_MAGIC) &&
+    ((bytes[ZFILE_FIELD.flags] ?? 0) & ZFILE_FLAG.header) !== 0
+  );
+}
+
+/** The values of a header or trailer, unchecked. */
+export function parseZfileHeader(bytes: Uint8Array): ZfileHeader {
+  const view = viewOf(bytes);
+  return {
+    flags: view.getUint32(ZFILE_FIELD.flags, true),
+    digest: view.getUint32(ZFILE_FIELD.digest, true),
+    indexOffset: u64le(view, ZFILE_FIELD.indexOffset),
+    indexSize: u64le(view, ZFILE_FIELD.indexSize),
+    originalSize: u64le(view, ZFILE_FIELD.originalSize),
+    indexCrc: view.getUint32(ZFILE_FIELD.indexCrc, true),
+    blockSize: view.getUint32(ZFILE_FIELD.blockSize, true),
+    algorithm: view.getUint8(ZFILE_FIELD.algorithm),
+    level: view.getUint8(ZFILE_FIELD.level),
+    dictSize: view.getUint32(ZFILE_FIELD.dictSize, true),
+    verify: view.getUint8(ZFILE_FIELD.verify) !== 0,
+  };
+}
+
+/** Checks magic and flags of a trailer. `offset` is where it stands in the blob. */
+export function checkTrailer(
+  bytes: Uint8Array,
+  blob: string,
+  offset: number,
+  sink: ProblemSink,
+): boolean {
+  const problem = (field: number, section: string, expected: string, got: string): false => {
+    sink({ blob, section: `zfile trailer ${section}`, offset: offset + field, expected, got });
+    return false;
+  };
+  if (!bytesMatch(bytes, 0, ZFILE_MAGIC)) {
+    return problem(0, 'magic', hexOf(ZFILE_MAGIC), hexOf(bytes.subarray(0, ZFILE_MAGIC.length)));
+  }
+  const flags = viewOf(bytes).getUint32(ZFILE_FIELD.flags, true);
+  const wanted = ZFILE_FLAG.dataFile | ZFILE_FLAG.sealed;
+  if ((flags & (wanted | ZFILE_FLAG.header)) !== wanted) {
+    return problem(
+      ZFILE_FIELD.flags,
+      'flags',
+      'data file and sealed set, header clear',
+      `0x${flags.toString(16)}`,
+    );
+  }
+  return true;
+}
+
+/**
+ * Checks the numbers that say how the file is laid out, before anything is allocated from them.
+ * @param headerOffset where the header or trailer that they come from stands in the blob
+ * @param layoutEnd where the jump table must end at the latest
+ */
+export function checkGeometry(
+  header: ZfileHeader,
+  blob: string,
+  headerOffset: number,
+  layoutEnd: number,
+  sink: ProblemSink,
+): boolean {
+  let good = true;
+  const check = (ok: boolean, name: string, field: number, expected: string, got: number): void => {
+    if (ok) return;
+    good = false;
+    sink({ blob, section: `zfile ${name}`, offset: headerOffset + field, expected, got });
+  };
+  const { blockSize, indexSize, indexOffset, dictSize, originalSize } = header;
+  check(
+    blockSize >= MIN_BLOCK_SIZE &&
+      blockSize <= MAX_BLOCK_SIZE &&
+      (blockSize & (blockSize - 1)) === 0,
+    'block size',
+    ZFILE_FIELD.blockSize,
+    `a power of two from ${MIN_BLOCK_SIZE} to ${MAX_BLOCK_SIZE}`,
+    blockSize,
+  );
+  check(
+    header.algorithm === 1 || header.algorithm === 2,
+    'compression algorithm',
+    ZFILE_FIELD.algorithm,
+    '1 (lz4) or 2 (zstd)',
+    header.algorithm,
+  );
+  check(
+    indexSize <= MAX_INDEX_ENTRIES,
+    'jump table size',
+    ZFILE_FIELD.indexSize,
+    `at most ${MAX_INDEX_ENTRIES} entries`,
+    indexSize,
+  );
+  check(
+    indexOffset >= ZFILE_HEADER_SIZE + dictSize && indexOffset <= layoutEnd,
+    'jump table offset',
+    ZFILE_FIELD.indexOffset,
+    `${ZFILE_HEADER_SIZE + dictSize} to ${layoutEnd}`,
+    indexOffset,
+  );
+  check(
+    indexOffset + indexSize * 4 <= layoutEnd,
+    'jump table end',
+    ZFILE_FIELD.indexSize,
+    `at most ${layoutEnd}`,
+    indexOffset + indexSize * 4,
+  );
+  if (good) {
+    const blocks = Math.ceil(originalSize / blockSize);
+    check(
+      indexSize >= blocks,
+      'jump table size',
+      ZFILE_FIELD.indexSize,
+      `${blocks} entries, one for each block of ${originalSize} bytes`,
+      indexSize,
+    );
+  }
+  return good;
+}

@@ -1,0 +1,130 @@
+// The jump table: where each stored block of a ZFile begins. About 3 bytes a block, in shared
+// memory, built once and read by every reactor. Not the on-disk form, which is a list of lengths.
+
+import type { ProblemSink } from '../errors.js';
+import { BLOCK_CRC_SIZE, MAX_STORED_OVERHEAD, ZFILE_HEADER_SIZE } from './format.js';
+
+/** Within a group, offsets are u16 deltas from the group's first block. */
+const GROUP_BYTES = 32768;
+
+/** The parts of a table, all in shared memory: cheap to hand to a worker. */
+export interface JumpTableData {
+  /** log2 of the blocks in a group. */
+  readonly groupShift: number;
+  /** Number of blocks. */
+  readonly count: number;
+  /** Byte offset in the file of the first block of each group. */
+  readonly groups: Float64Array<SharedArrayBuffer>;
+  /** Bytes from there, for every block and for the end of the last one. */
+  readonly deltas: Uint16Array<SharedArrayBuffer>;
+}
+
+/** log2 of the blocks in a group, so that the longest legal blocks cannot overflow a u16. */
+export function groupShiftOf(blockSize: number): number {
+  return Math.max(0, Math.log2(GROUP_BYTES / blockSize));
+}
+
+export class JumpTable {
+  readonly data: JumpTableData;
+
+  constructor(data: JumpTableData) {
+    this.data = data;
+  }
+
+  /** Byte offset in the file of stored block `index`; `count` gives the end of the last one. */
+  offsetOf(index: number): number {
+    const { groupShift, groups, deltas } = this.data;
+    return (groups[index >>> groupShift] as number) + (deltas[index] as number);
+  }
+}
+
+/** Takes the on-disk lengths piece by piece, so that no second table is ever in memory. */
+export class JumpTableBuilder {
+  readonly #blob: string;
+  readonly #sink: ProblemSink;
+  readonly #indexOffset: number;
+  readonly #minLength: number;
+  readonly #maxLength: number;
+  readonly #data: JumpTableData;
+  readonly #groupMask: number;
+  #next = 0;
+  #offset: number;
+
+  /**
+   * @param count number of blocks; the caller has checked it against the file's size
+   * @param indexOffset where the table is in the blob: blocks must end before it
+   */
+  constructor(options: {
+    blob: string;
+    count: number;
+    blockSize: number;
+    verify: boolean;
+    dictSize: number;
+    indexOffset: number;
+    sink: ProblemSink;
+  }) {
+    this.#blob = options.blob;
+    this.#sink = options.sink;
+    this.#indexOffset = options.indexOffset;
+    const crcSize = options.verify ? BLOCK_CRC_SIZE : 0;
+    this.#minLength = crcSize + 1;
+    this.#maxLength = options.blockSize + MAX_STORED_OVERHEAD + crcSize;
+    this.#offset = ZFILE_HEADER_SIZE + options.dictSize;
+
+    const { count } = options;
+    const groupShift = groupShiftOf(options.blockSize);
+    this.#groupMask = (1 << groupShift) - 1;
+    this.#data = {
+      groupShift,
+      count,
+      groups: new Float64Array(new SharedArrayBuffer(8 * ((count >>> groupShift) + 1))),
+      deltas: new Uint16Array(new SharedArrayBuffer(2 * (count + 1))),
+    };
+    this.#place();
+  }
+
+  /** Where the next block begins, and after the last one, where the blocks end. */
+  get offset(): number {
+    return this.#offset;
+  }
+
+  /** @returns false when a length is out of bounds; the table is then useless. */
+  push(length: number): boolean {
+    if (length < this.#minLength || length > this.#maxLength) {
+      return this.#problem(`${this.#minLength} to ${this.#maxLength} bytes`, length);
+    }
+    this.#offset += length;
+    if (this.#offset > this.#indexOffset) {
+      return this.#problem(
+        `blocks that end before the jump table at ${this.#indexOffset}`,
+        this.#offset,
+      );
+    }
+    this.#next++;
+    this.#place();
+    return true;
+  }
+
+  /** The finished table. The caller has pushed exactly `count` lengths. */
+  finish(): JumpTable {
+    return new JumpTable(this.#data);
+  }
+
+  #place(): void {
+    const { groupShift, groups, deltas } = this.#data;
+    const group = this.#next >>> groupShift;
+    if ((this.#next & this.#groupMask) === 0) groups[group] = this.#offset;
+    deltas[this.#next] = this.#offset - (groups[group] as number);
+  }
+
+  #problem(expected: string, got: number): false {
+    this.#sink({
+      blob: this.#blob,
+      section: `zfile jump table entry ${this.#next}`,
+      offset: this.#indexOffset + this.#next * 4,
+      expected,
+      got,
+    });
+    return false;
+  }
+}

@@ -1,0 +1,56 @@
+// Arguments of a call from JavaScript -> C++ values, strictly: nothing is coerced, so no valueOf
+// can run and detach a buffer whose address has been taken. Not for objects with fields.
+#pragma once
+
+#include <napi.h>
+
+#include <climits>
+#include <cstddef>
+#include <cstdint>
+
+namespace overlaybd_nbd {
+
+constexpr uint64_t kMaxSafeInteger = (uint64_t{1} << 53) - 1;
+
+// A view of the caller's memory, valid until the call returns to JavaScript.
+struct Bytes {
+  uint8_t* data;
+  size_t size;
+};
+
+// TypeError if it is no number, RangeError if it is no integer from `min` to `max`.
+uint64_t IntegerArgument(const Napi::CallbackInfo& info, size_t index, const char* name,
+                         uint64_t max, uint64_t min = 0);
+
+inline int DescriptorArgument(const Napi::CallbackInfo& info, size_t index = 0) {
+  return static_cast<int>(IntegerArgument(info, index, "fd", INT_MAX));
+}
+
+inline uint64_t PositionArgument(const Napi::CallbackInfo& info, size_t index) {
+  return IntegerArgument(info, index, "position", kMaxSafeInteger);
+}
+
+// The whole Uint8Array (or Buffer), also over a SharedArrayBuffer. A detached one has no bytes.
+Bytes BytesArgument(const Napi::CallbackInfo& info, size_t index);
+
+// Bytes [offset, offset + length) of the Uint8Array at `index`, with the two numbers following it.
+Bytes RangeArgument(const Napi::CallbackInfo& info, size_t index, uint64_t min_length = 0);
+
+// Copies a string into `text` as UTF-8 with a NUL after it, and returns how many bytes it has. If
+// that is `capacity` or more it did not fit, and the text is cut. RangeError if it holds a NUL.
+size_t StringArgument(const Napi::CallbackInfo& info, size_t index, const char* name, char* text,
+                      size_t capacity);
+
+// An Error with `code` ("EPERM") and `errno` (negative, as in Node), to throw.
+Napi::Error SystemError(Napi::Env env, const char* subject, int negative_errno);
+
+inline Napi::Value ToNumber(const Napi::CallbackInfo& info, int64_t value) {
+  return Napi::Number::New(info.Env(), static_cast<double>(value));
+}
+
+template <Napi::Value (*function)(const Napi::CallbackInfo&)>
+void Export(Napi::Object exports, const char* name) {
+  exports.Set(name, Napi::Function::New<function>(exports.Env(), name));
+}
+
+}  // namespace overlaybd_nbd

@@ -1,0 +1,22 @@
+// CRC-32C as OverlayBD uses it: the raw register, without the usual inversion before and after
+// (fact 1 of the format reference). Knows neither Node nor ZFile headers.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace overlaybd_nbd {
+
+// The register after `length` bytes, starting from `seed`. Uses the CPU's instruction if any.
+uint32_t Crc32c(const uint8_t* data, size_t length, uint32_t seed);
+
+// Checks `count` blocks of `data`: block i is [bounds[i], bounds[i + 1]), and its last four bytes
+// are the little-endian CRC of those before them. Returns kAllMatch, or the index of the first
+// block that does not match, or kBadBounds if a block is shorter than its CRC, or not inside
+// `size`. `bounds` may be memory that another thread writes: nothing outside is ever read.
+constexpr int64_t kAllMatch = -1;
+constexpr int64_t kBadBounds = -2;
+int64_t VerifyBlocks(const uint8_t* data, size_t size, const uint32_t* bounds, size_t count,
+                     uint32_t seed);
+
+}  // namespace overlaybd_nbd

@@ -1,0 +1,13 @@
+// What each binding adds to the addon's exports. No state is kept outside the environment.
+#pragma once
+
+#include <napi.h>
+
+namespace overlaybd_nbd {
+
+void ExportSocket(Napi::Object exports);
+void ExportFile(Napi::Object exports);
+void ExportCrc32c(Napi::Object exports);
+void ExportPoll(Napi::Object exports);
+
+}  // namespace overlaybd_nbd

@@ -1,0 +1,109 @@
+// socket.h for JavaScript. Signatures and meaning: daemon/native/binding.ts.
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sys/un.h>
+
+#include <cerrno>
+#include <climits>
+
+#include "arguments.h"
+#include "exports.h"
+#include "socket.h"
+
+namespace overlaybd_nbd {
+namespace {
+
+// Address, '%', interface name, NUL.
+constexpr size_t kHostSize = INET6_ADDRSTRLEN + 1 + IF_NAMESIZE;
+constexpr size_t kPathSize = sizeof(sockaddr_un::sun_path);
+
+int BacklogArgument(const Napi::CallbackInfo& info, size_t index) {
+  return static_cast<int>(IntegerArgument(info, index, "backlog", INT_MAX));
+}
+
+Napi::Value ListenTcpCall(const Napi::CallbackInfo& info) {
+  char host[kHostSize];
+  const size_t length = StringArgument(info, 0, "host", host, sizeof(host));
+  const auto port = static_cast<uint16_t>(IntegerArgument(info, 1, "port", UINT16_MAX));
+  const int backlog = BacklogArgument(info, 2);
+  return ToNumber(info, length < sizeof(host) ? ListenTcp(host, port, backlog) : -EINVAL);
+}
+
+Napi::Value ListenUnixCall(const Napi::CallbackInfo& info) {
+  char path[kPathSize];
+  const size_t length = StringArgument(info, 0, "path", path, sizeof(path));
+  const int backlog = BacklogArgument(info, 1);
+  // A path that was cut keeps its true length, which ListenUnix refuses.
+  return ToNumber(info, ListenUnix(path, length, backlog));
+}
+
+Napi::Value ProbeUnixCall(const Napi::CallbackInfo& info) {
+  char path[kPathSize];
+  const size_t length = StringArgument(info, 0, "path", path, sizeof(path));
+  return ToNumber(info, ProbeUnix(path, length));
+}
+
+Napi::Value AcceptCall(const Napi::CallbackInfo& info) {
+  return ToNumber(info, Accept(DescriptorArgument(info)));
+}
+
+Napi::Value LocalPortCall(const Napi::CallbackInfo& info) {
+  return ToNumber(info, LocalPort(DescriptorArgument(info)));
+}
+
+Napi::Value PeerNameCall(const Napi::CallbackInfo& info) {
+  char name[kPeerNameSize];
+  PeerName(DescriptorArgument(info), name);
+  return Napi::String::New(info.Env(), name);
+}
+
+Napi::Value RecvCall(const Napi::CallbackInfo& info) {
+  const int fd = DescriptorArgument(info);
+  // Receiving into no space returns 0, which would be taken for the end of the stream.
+  const Bytes into = RangeArgument(info, 1, 1);
+  return ToNumber(info, Recv(fd, into.data, into.size));
+}
+
+Napi::Value SendCall(const Napi::CallbackInfo& info) {
+  const int fd = DescriptorArgument(info);
+  const Bytes from = RangeArgument(info, 1);
+  return ToNumber(info, Send(fd, from.data, from.size));
+}
+
+Napi::Value ShutdownCall(const Napi::CallbackInfo& info) {
+  const int fd = DescriptorArgument(info);
+  const uint64_t how = info.Length() < 2 ? 1 : IntegerArgument(info, 1, "how", 2);
+  return ToNumber(info, Shutdown(fd, static_cast<ShutdownHow>(how)));
+}
+
+Napi::Value CloseCall(const Napi::CallbackInfo& info) {
+  return ToNumber(info, CloseDescriptor(DescriptorArgument(info)));
+}
+
+Napi::Value SocketPairCall(const Napi::CallbackInfo& info) {
+  int fds[2];
+  const int result = SocketPair(fds);
+  if (result < 0) throw SystemError(info.Env(), "socketpair", result);
+  Napi::Array pair = Napi::Array::New(info.Env(), 2);
+  pair.Set(0u, ToNumber(info, fds[0]));
+  pair.Set(1u, ToNumber(info, fds[1]));
+  return pair;
+}
+
+}  // namespace
+
+void ExportSocket(Napi::Object exports) {
+  Export<ListenTcpCall>(exports, "listenTcp");
+  Export<ListenUnixCall>(exports, "listenUnix");
+  Export<ProbeUnixCall>(exports, "probeUnix");
+  Export<AcceptCall>(exports, "accept");
+  Export<LocalPortCall>(exports, "localPort");
+  Export<PeerNameCall>(exports, "peerName");
+  Export<RecvCall>(exports, "recv");
+  Export<SendCall>(exports, "send");
+  Export<ShutdownCall>(exports, "shutdown");
+  Export<CloseCall>(exports, "close");
+  Export<SocketPairCall>(exports, "socketpair");
+}
+
+}  // namespace overlaybd_nbd

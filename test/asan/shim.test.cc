@@ -1,0 +1,222 @@
+// The plain C++ of native/ (sockets, files, CRC-32C) on its own, for the sanitizers. What needs
+// Node is tested from test/unit/native. Prints the number of checks; exits 1 if one fails.
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "../../native/src/crc32c-implementations.h"
+#include "../../native/src/crc32c.h"
+#include "../../native/src/file.h"
+#include "../../native/src/socket.h"
+
+using namespace overlaybd_nbd;
+
+namespace {
+
+int checks = 0;
+int failures = 0;
+
+#define CHECK(condition)                                                      \
+  do {                                                                        \
+    ++checks;                                                                 \
+    if (!(condition)) {                                                       \
+      ++failures;                                                             \
+      fprintf(stderr, "%s:%d: failed: %s\n", __FILE__, __LINE__, #condition); \
+    }                                                                         \
+  } while (false)
+
+std::vector<uint8_t> Noise(size_t length) {
+  std::vector<uint8_t> bytes(length);
+  uint32_t state = 1;
+  for (uint8_t& byte : bytes) {
+    state = state * 1664525 + 1013904223;
+    byte = static_cast<uint8_t>(state >> 24);
+  }
+  return bytes;
+}
+
+uint32_t Bitwise(const uint8_t* data, size_t length, uint32_t crc) {
+  for (size_t i = 0; i < length; ++i) {
+    crc ^= data[i];
+    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? kCrc32cPolynomial : 0);
+  }
+  return crc;
+}
+
+struct Named {
+  const char* name;
+  Crc32cFunction function;
+};
+
+// Exactly sized heap blocks, so that a read past either end is seen.
+void TestCrcImplementations() {
+  const Named all[] = {{"dispatch", Crc32c},
+                       {"table", Crc32cTable},
+                       {"x86 serial", Crc32cX86Serial()},
+                       {"x86 interleaved", Crc32cX86Interleaved()},
+                       {"arm", Crc32cArm()}};
+  const std::vector<uint8_t> noise = Noise(20000);
+  for (const Named& one : all) {
+    if (one.function == nullptr) {
+      printf("crc32c: %s: not on this machine\n", one.name);
+      continue;
+    }
+    size_t wrong = 0;
+    for (size_t length = 0; length <= 4200; length += length < 300 ? 1 : 13) {
+      for (size_t alignment = 0; alignment < 8; ++alignment) {
+        const std::vector<uint8_t> exact(noise.begin(), noise.begin() + alignment + length);
+        const uint8_t* data = exact.data() + alignment;
+        if (one.function(data, length, 100007) != Bitwise(data, length, 100007)) ++wrong;
+      }
+    }
+    CHECK(wrong == 0);
+    CHECK(one.function(noise.data(), noise.size(), 0) == Bitwise(noise.data(), noise.size(), 0));
+    CHECK(~one.function(reinterpret_cast<const uint8_t*>("123456789"), 9, ~0u) == 0xe3069283);
+    CHECK(one.function(nullptr, 0, 5) == 5);
+  }
+}
+
+void TestVerifyBlocks() {
+  std::vector<uint8_t> data = Noise(3000);
+  const std::vector<uint32_t> bounds = {10, 1014, 1018, 3000};
+  for (size_t i = 0; i + 1 < bounds.size(); ++i) {
+    const uint32_t crc = Bitwise(&data[bounds[i]], bounds[i + 1] - bounds[i] - 4, 7);
+    for (int byte = 0; byte < 4; ++byte) {
+      data[bounds[i + 1] - 4 + byte] = static_cast<uint8_t>(crc >> (8 * byte));
+    }
+  }
+  CHECK(VerifyBlocks(data.data(), data.size(), bounds.data(), 3, 7) == kAllMatch);
+  CHECK(VerifyBlocks(data.data(), data.size(), bounds.data(), 3, 8) == 0);
+  CHECK(VerifyBlocks(data.data(), data.size() - 1, bounds.data(), 3, 7) == kBadBounds);
+  data[1017] ^= 1;
+  CHECK(VerifyBlocks(data.data(), data.size(), bounds.data(), 3, 7) == 1);
+  for (const std::vector<uint32_t>& lie : std::vector<std::vector<uint32_t>>{
+           {0, 3}, {5, 4}, {0, 3001}, {0xfffffff0, 0xffffffff}, {3000, 3004}}) {
+    CHECK(VerifyBlocks(data.data(), data.size(), lie.data(), 1, 7) == kBadBounds);
+  }
+}
+
+bool IsOn(int fd, int level, int option) {
+  int value = 0;
+  socklen_t size = sizeof(value);
+  return getsockopt(fd, level, option, &value, &size) == 0 && value != 0;
+}
+
+bool IsPrepared(int fd) {
+  return (fcntl(fd, F_GETFL) & O_NONBLOCK) != 0 && (fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0;
+}
+
+void TestTcp() {
+  const int listener = ListenTcp("127.0.0.1", 0, 4);
+  CHECK(listener >= 0 && IsPrepared(listener) && IsOn(listener, SOL_SOCKET, SO_REUSEADDR));
+  CHECK(Accept(listener) == -EAGAIN);
+  const int client = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in to = {};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(static_cast<uint16_t>(LocalPort(listener)));
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  CHECK(connect(client, reinterpret_cast<sockaddr*>(&to), sizeof(to)) == 0);
+  const int fd = Accept(listener);
+  CHECK(fd >= 0 && IsPrepared(fd));
+  CHECK(IsOn(fd, IPPROTO_TCP, TCP_NODELAY) && IsOn(fd, SOL_SOCKET, SO_KEEPALIVE));
+  char name[kPeerNameSize];
+  PeerName(fd, name);
+  CHECK(name == "127.0.0.1:" + std::to_string(LocalPort(client)));
+  for (const int each : {fd, client, listener}) CHECK(CloseDescriptor(each) == 0);
+
+  const int six = ListenTcp("::1%lo", 0, 4);
+  CHECK(six >= 0 ? IsOn(six, IPPROTO_IPV6, IPV6_V6ONLY) : six != -EINVAL);
+  if (six >= 0) CloseDescriptor(six);
+  const std::string longest(500, '1');
+  for (const char* host :
+       {"", "localhost", "1.2.3", "::1%", "::1%-1", "::1%99999999999", ":", longest.c_str()}) {
+    CHECK(ListenTcp(host, 0, 4) == -EINVAL);
+  }
+}
+
+void TestUnix() {
+  char folder[] = "/tmp/overlaybd-nbd-XXXXXX";
+  CHECK(mkdtemp(folder) != nullptr);
+  const std::string path = std::string(folder) + "/socket";
+  const int listener = ListenUnix(path.data(), path.size(), 0);
+  CHECK(listener >= 0 && IsPrepared(listener));
+  CHECK(ProbeUnix(path.data(), path.size()) == 0);
+  CHECK(ProbeUnix(path.data(), path.size()) == 0);
+  CHECK(ProbeUnix(path.data(), path.size()) == 0);  // its backlog is full by now
+  CHECK(CloseDescriptor(listener) == 0);
+  CHECK(ProbeUnix(path.data(), path.size()) == -ECONNREFUSED);
+  const std::string longest(108, 'x');
+  CHECK(ListenUnix(longest.data(), longest.size(), 1) == -ENAMETOOLONG);
+  CHECK(ProbeUnix(longest.data(), longest.size()) == -ENAMETOOLONG);
+  CHECK(ListenUnix("", 0, 1) == -EINVAL);
+  unlink(path.c_str());
+  rmdir(folder);
+}
+
+void TestStreams() {
+  int fds[2];
+  CHECK(SocketPair(fds) == 0 && IsPrepared(fds[0]) && IsPrepared(fds[1]));
+  char data[8] = {};
+  CHECK(Recv(fds[1], data, sizeof(data)) == -EAGAIN);
+  CHECK(Send(fds[0], "abc", 3) == 3);
+  CHECK(Recv(fds[1], data, sizeof(data)) == 3 && memcmp(data, "abc", 3) == 0);
+  char name[kPeerNameSize];
+  PeerName(fds[0], name);
+  CHECK(name == "pid " + std::to_string(getpid()) + " uid " + std::to_string(getuid()));
+  // Also a descriptor that somebody has made blocking does not block.
+  fcntl(fds[1], F_SETFL, 0);
+  CHECK(Recv(fds[1], data, sizeof(data)) == -EAGAIN);
+  CHECK(Shutdown(fds[0], ShutdownHow::kWrite) == 0);
+  CHECK(Recv(fds[1], data, sizeof(data)) == 0);
+  CHECK(CloseDescriptor(fds[1]) == 0);
+  CHECK(Send(fds[0], "abc", 3) == -EPIPE);
+  CHECK(CloseDescriptor(fds[0]) == 0);
+  CHECK(CloseDescriptor(fds[0]) == -EBADF);
+}
+
+void TestFile() {
+  char path[] = "/tmp/overlaybd-nbd-XXXXXX";
+  const int fd = mkstemp(path);
+  unlink(path);
+  const std::vector<uint8_t> noise = Noise(100000);
+  CHECK(write(fd, noise.data(), noise.size()) == 100000);
+  std::vector<uint8_t> into(100000);
+  CHECK(PreadFull(fd, into.data(), into.size(), 0) == 100000 && into == noise);
+  CHECK(PreadFull(fd, into.data(), 500, 99900) == 100);
+  CHECK(PreadFull(fd, into.data(), 0, 0) == 0);
+  const ssize_t n = PreadNoWait(fd, into.data(), 500, 99900);
+  CHECK(n == 100 || n == -EOPNOTSUPP || n == -EAGAIN);
+  CHECK(FileSize(fd) == 100000);
+  CHECK(SeekData(fd, 5) == 5 && SeekHole(fd, 5) == 100000);
+  CHECK(SeekData(fd, 100000) == -ENXIO && SeekHole(fd, 100001) == -ENXIO);
+  for (int advice = 0; advice < kAdviceCount; ++advice) {
+    CHECK(Advise(fd, 0, 0, static_cast<Advice>(advice)) == 0);
+  }
+  CHECK(CloseDescriptor(fd) == 0);
+  CHECK(PreadFull(fd, into.data(), 1, 0) == -EBADF);
+}
+
+}  // namespace
+
+int main() {
+  signal(SIGPIPE, SIG_DFL);
+  TestCrcImplementations();
+  TestVerifyBlocks();
+  TestTcp();
+  TestUnix();
+  TestStreams();
+  TestFile();
+  printf("plain C++: %d checks, %d failed\n", checks, failures);
+  return failures == 0 ? 0 : 1;
+}

@@ -1,0 +1,60 @@
+// `npm start`: makes the demo image and runs the real daemon on it; the image and the daemon are elsewhere.
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { constants, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { writeDemoImage, type DemoImage } from './demo-image.js';
+import { demoClients, listenAddress } from './demo-clients.js';
+
+const DAEMON = fileURLToPath(new URL('../../daemon/main.js', import.meta.url));
+const DEFAULT_LISTEN = 'tcp://127.0.0.1:10809';
+/** Milliseconds in which a signal that comes twice is one: Ctrl+C reaches us from the terminal and from npm. */
+const SAME_SIGNAL = 500;
+
+const folder = mkdtempSync(join(tmpdir(), 'overlaybd-nbd-demo-'));
+process.once('exit', () => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const given = process.argv.slice(2);
+const listen = listenAddress(given);
+describe(writeDemoImage(folder), listen ?? DEFAULT_LISTEN);
+serve(join(folder, 'config.v1.json'), listen ? given : [...given, '--listen', DEFAULT_LISTEN]);
+
+function describe(image: DemoImage, address: string): void {
+  const [bottom, top] = image.layers;
+  const lines = [
+    `Made a demo image of ${image.virtualSize >> 20} MiB in ${folder}:`,
+    `  layer 0  ${bottom?.file}  ${bottom?.size} bytes: ${bottom?.about}`,
+    `  layer 1  ${top?.file}  ${top?.size} bytes: ${top?.about}`,
+    `Serving the two as one read-only NBD export at ${address}. Look at it with one of`,
+    ...demoClients(address).map((command) => `  ${command}`),
+    'Ctrl+C stops the daemon and removes the folder.',
+    '',
+  ];
+  console.log(lines.join('\n'));
+}
+
+function serve(config: string, args: readonly string[]): void {
+  // In a process group of its own, so that it gets the signals of a terminal once, from here.
+  const child = spawn(process.execPath, [DAEMON, 'serve', config, ...args], {
+    stdio: 'inherit',
+    detached: true,
+  });
+  let last = 0;
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      const now = performance.now();
+      if (now - last > SAME_SIGNAL || last === 0) child.kill(signal);
+      last = now;
+    });
+  }
+  child.once('error', (error) => {
+    console.error(`demo: cannot start the daemon: ${error.message}`);
+    process.exitCode = 1;
+  });
+  child.once('exit', (code, signal) => {
+    process.exitCode = signal ? 128 + constants.signals[signal] : (code ?? 1);
+  });
+}

@@ -1,0 +1,24 @@
+// The combinations of wrappers a layer can come in, and putting them on; the wrappers themselves are elsewhere.
+import type { Algorithm } from '../../daemon/codec/algorithm.js';
+import { wrapTar } from './tar-writer.js';
+import { writeZfile } from './zfile-writer.js';
+
+export interface Wrapper {
+  /** null: the LSMT blob is not compressed. */
+  zfile: {
+    algorithm: Algorithm;
+    /** Bytes. */
+    blockSize: number;
+    verify: boolean;
+    mode: 'header' | 'trailer';
+  } | null;
+  tar: 'none' | 'ustar' | 'pax';
+}
+
+export const NO_WRAPPER: Wrapper = { zfile: null, tar: 'none' };
+
+/** Puts the wrappers around `blob`: ZFile inside, tar outside. */
+export function wrap(blob: Buffer, { zfile, tar }: Wrapper): Buffer {
+  const packed = zfile ? writeZfile(blob, zfile) : blob;
+  return tar === 'none' ? packed : wrapTar(packed, { pax: tar === 'pax' });
+}

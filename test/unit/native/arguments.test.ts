@@ -1,0 +1,135 @@
+// Every argument of every function of the addon, wrong in every way; and the loader's error.
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+import { native } from '../../../daemon/native/binding.js';
+
+type Loose = (...args: unknown[]) => unknown;
+
+const NO_SUCH_FD = 1_000_000;
+const buffer = Buffer.alloc(16);
+const bounds = Uint32Array.of(0, 8, 16);
+
+/** A call of each function that would go through, with what kind each argument is. */
+const calls: Record<string, { args: unknown[]; kinds: string }> = {
+  listenTcp: { args: ['name', 0, 1], kinds: 's n n' },
+  listenUnix: { args: ['', 1], kinds: 's n' },
+  probeUnix: { args: [''], kinds: 's' },
+  accept: { args: [NO_SUCH_FD], kinds: 'n' },
+  localPort: { args: [NO_SUCH_FD], kinds: 'n' },
+  peerName: { args: [NO_SUCH_FD], kinds: 'n' },
+  recv: { args: [NO_SUCH_FD, buffer, 0, 16], kinds: 'n b n n' },
+  send: { args: [NO_SUCH_FD, buffer, 0, 16], kinds: 'n b n n' },
+  shutdown: { args: [NO_SUCH_FD, 1], kinds: 'n n' },
+  close: { args: [NO_SUCH_FD], kinds: 'n' },
+  pread: { args: [NO_SUCH_FD, buffer, 0, 16, 0], kinds: 'n b n n n' },
+  preadNoWait: { args: [NO_SUCH_FD, buffer, 0, 16, 0], kinds: 'n b n n n' },
+  seekData: { args: [NO_SUCH_FD, 0], kinds: 'n n' },
+  seekHole: { args: [NO_SUCH_FD, 0], kinds: 'n n' },
+  fileSize: { args: [NO_SUCH_FD], kinds: 'n' },
+  fadvise: { args: [NO_SUCH_FD, 0, 0, 0], kinds: 'n n n n' },
+  crc32c: { args: [buffer, 0, 16, 0], kinds: 'b n n n' },
+  crc32cVerifyBlocks: { args: [buffer, 0, bounds, 1, 0], kinds: 'b n u n n' },
+};
+
+const notNumbers: unknown[] = [undefined, null, '1', 1n, true, {}, [1], { valueOf: () => 1 }];
+const notIntegers = [-1, -0.5, 0.5, NaN, Infinity, -Infinity, 2 ** 53, 1e300];
+const notBuffers = [
+  undefined,
+  null,
+  'x',
+  5,
+  {},
+  [1],
+  new ArrayBuffer(16),
+  new DataView(buffer.buffer),
+];
+const otherArrays = [new Uint16Array(16), new Int8Array(16), new Float64Array(16)];
+
+function wrongOnes(kind: string | undefined): { types: unknown[]; ranges: unknown[] } {
+  if (kind === 'n') return { types: notNumbers, ranges: notIntegers };
+  if (kind === 's') return { types: [undefined, null, 5, {}, buffer], ranges: ['a\0b'] };
+  if (kind === 'u') return { types: [...notBuffers, ...otherArrays, buffer], ranges: [] };
+  return { types: [...notBuffers, ...otherArrays, bounds], ranges: [] };
+}
+
+await t.test('no function of the addon is missing from the list above', async (test) => {
+  const functions = Object.keys(native).filter((name) => !['Poll', 'socketpair'].includes(name));
+  test.same(functions.toSorted(), Object.keys(calls).toSorted());
+});
+
+for (const [name, { args, kinds }] of Object.entries(calls)) {
+  await t.test(name, async (test) => {
+    const call = Reflect.get(native, name) as Loose;
+    test.doesNotThrow(() => call(...args));
+    for (const [i, kind] of kinds.split(' ').entries()) {
+      const { types, ranges } = wrongOnes(kind);
+      for (const wrong of types) test.throws(() => call(...args.with(i, wrong)), TypeError);
+      for (const wrong of ranges) test.throws(() => call(...args.with(i, wrong)), RangeError);
+    }
+    if (name !== 'shutdown')
+      test.throws(() => call(...args.slice(0, -1)), TypeError, 'one missing');
+    test.throws(() => call(), TypeError, 'all missing');
+  });
+}
+
+await t.test('ranges outside the buffer', async (test) => {
+  const ranges = [
+    [0, 17],
+    [16, 1],
+    [17, 0],
+    [1, 16],
+    [Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
+  ] as const;
+  for (const [offset, length] of ranges) {
+    test.throws(() => native.recv(NO_SUCH_FD, buffer, offset, length), RangeError);
+    test.throws(() => native.send(NO_SUCH_FD, buffer, offset, length), RangeError);
+    test.throws(() => native.pread(NO_SUCH_FD, buffer, offset, length, 0), RangeError);
+    test.throws(() => native.preadNoWait(NO_SUCH_FD, buffer, offset, length, 0), RangeError);
+    test.throws(() => native.crc32c(buffer, offset, length, 0), RangeError);
+  }
+  test.throws(() => native.accept(2 ** 31), RangeError);
+  test.throws(() => native.listenTcp('127.0.0.1', 65_536, 1), RangeError);
+  test.throws(() => native.crc32c(buffer, 0, 1, 2 ** 32), RangeError);
+  test.throws(() => native.recv(NO_SUCH_FD, buffer, 0, 0.5), {
+    name: 'RangeError',
+    message: 'length: 0.5 is not an integer from 1 to 9007199254740991',
+  });
+});
+
+await t.test('no coercion, so nothing can detach a buffer during a call', async (test) => {
+  const bytes = new Uint8Array(1 << 16);
+  let ran = false;
+  const trap = {
+    valueOf() {
+      ran = true;
+      structuredClone(bytes, { transfer: [bytes.buffer] });
+      return 0;
+    },
+  };
+  const position = trap as unknown as number;
+  const [a, b] = native.socketpair();
+  test.throws(() => native.pread(NO_SUCH_FD, bytes, 0, bytes.length, position), TypeError);
+  test.throws(() => native.recv(a, bytes, position, 10), TypeError);
+  test.throws(() => native.send(a, bytes, 0, position), TypeError);
+  test.throws(() => native.crc32c(bytes, 0, bytes.length, position), TypeError);
+  test.equal(ran, false);
+  test.equal(bytes.length, 1 << 16);
+
+  structuredClone(bytes, { transfer: [bytes.buffer] });
+  test.throws(() => native.recv(a, bytes, 0, 10), RangeError, 'a detached buffer has no bytes');
+  test.throws(() => native.crc32c(bytes, 0, 1, 9), RangeError);
+  test.equal(native.crc32c(bytes, 0, 0, 9), 9);
+  native.close(a);
+  native.close(b);
+});
+
+await t.test('a missing addon says what to do', async (test) => {
+  const binding = fileURLToPath(new URL('../../../daemon/native/binding.js', import.meta.url));
+  const { status, stderr } = spawnSync(process.execPath, [binding], {
+    env: { ...process.env, OVERLAYBD_NBD_ADDON: '/nonexistent/addon.node' },
+    encoding: 'utf8',
+  });
+  test.equal(status, 1);
+  test.match(stderr, 'native addon /nonexistent/addon.node: not loaded, run npm run build:native');
+});

@@ -1,0 +1,60 @@
+// The worker of poll.test.ts: one scenario a thread, chosen by workerData. Holds no assertions.
+import { parentPort, workerData } from 'node:worker_threads';
+import { native, POLL_READABLE, POLL_WRITABLE } from '../../../daemon/native/binding.js';
+
+export interface PollScenario {
+  readonly name: 'busy' | 'idle' | 'stopped' | 'exit-in-callback' | 'throw' | 'throw-caught';
+  /** Sockets that the test owns and closes; each has room to send and nothing to receive. */
+  readonly fds: readonly number[];
+}
+
+const { name, fds } = workerData as PollScenario;
+// oxlint-disable-next-line unicorn/require-post-message-target-origin -- a MessagePort has none
+const tell = (message: unknown) => parentPort?.postMessage(message);
+
+/** Live handles of all sorts: firing all the time, waiting, closed a moment ago, never started. */
+function busy(): void {
+  let events = 0;
+  for (const [i, fd] of fds.entries()) {
+    const poll = new native.Poll(fd, () => {
+      if (++events === 1000) tell('ready');
+      if (i % 4 === 2) poll.close();
+    });
+    if (i % 4 !== 3) poll.start(i % 4 === 1 ? POLL_READABLE : POLL_WRITABLE);
+  }
+}
+
+function one(callback: (events: number) => void) {
+  return new native.Poll(fds[0] ?? -1, callback);
+}
+
+const scenarios: Record<PollScenario['name'], () => void> = {
+  busy,
+  idle: () => {
+    one(() => tell('must not fire')).start(POLL_READABLE);
+    tell('ready');
+  },
+  stopped: () => {
+    const poll = one(() => poll.stop());
+    poll.start(POLL_WRITABLE);
+  },
+  'exit-in-callback': () => {
+    one(() => process.exit(7)).start(POLL_WRITABLE);
+  },
+  throw: () => {
+    one(() => {
+      throw new Error('out of the callback');
+    }).start(POLL_WRITABLE);
+  },
+  'throw-caught': () => {
+    let calls = 0;
+    process.on('uncaughtException', (error) => tell(error.message));
+    const poll = one(() => {
+      if (++calls === 3) poll.close();
+      throw new Error(`call ${calls}`);
+    });
+    poll.start(POLL_WRITABLE);
+  },
+};
+
+scenarios[name]();
