@@ -3,17 +3,32 @@
 
 import yargs, { type Argv } from 'yargs';
 import { hideBin } from 'yargs/helpers';
-import { EXIT_FAILURE, EXIT_USAGE } from './cli/exit-codes.js';
+import { EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from './cli/exit-codes.js';
+import * as inspect from './cli/inspect.js';
 import * as serve from './cli/serve.js';
+import * as verify from './cli/verify.js';
 import { OverlaybdError, messageOf } from './errors.js';
+import { printable } from './lib/printable.js';
 
-let exitCode = EXIT_USAGE;
+let exitCode = EXIT_OK;
+
+// `overlaybd-nbd inspect ... | head` is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(exitCode);
+  throw error;
+});
 
 const parser: Argv = yargs(hideBin(process.argv))
   .scriptName('overlaybd-nbd')
   .usage('$0 <command>\n\nServes OverlayBD images as read-only NBD exports.')
   .command(serve.command, serve.describe, serve.builder, async (args) => {
     exitCode = await serve.run(args);
+  })
+  .command(inspect.command, inspect.describe, inspect.builder, async (args) => {
+    exitCode = await inspect.run(args);
+  })
+  .command(verify.command, verify.describe, verify.builder, async (args) => {
+    exitCode = await verify.run(args);
   })
   .demandCommand(1, 'Name a command.')
   .strict()
@@ -39,7 +54,8 @@ function report(error: unknown): number {
     console.error(error instanceof Error ? error.stack : messageOf(error));
     return EXIT_FAILURE;
   }
-  console.error(`overlaybd-nbd: ${error.message}`);
+  // Names in it may come from a hostile file; the line feeds are those of yargs.
+  console.error(`overlaybd-nbd: ${error.message.split('\n').map(printable).join('\n')}`);
   if (error.code === 'BAD_ARGUMENT') console.error('See overlaybd-nbd --help.');
   return error.code === 'BAD_ARGUMENT' || error.code === 'BAD_CONFIG' ? EXIT_USAGE : EXIT_FAILURE;
 }

@@ -1,7 +1,7 @@
 // The tar wrapper around a blob: finds the one payload that overlaybd puts into a tar (facts 67-69
 // of docs/formats.md). Not a tar reader.
 
-import { formatError } from '../errors.js';
+import { formatError, type OverlaybdError } from '../errors.js';
 import type { FileSource } from './file-source.js';
 import { readFully } from './source.js';
 
@@ -57,7 +57,7 @@ export async function findTarPayload(source: FileSource): Promise<TarPayload | n
     }
     const head = await readFully(source, 0, Math.min(source.size, PAX_PAYLOAD_OFFSET));
     const records = head.subarray(TAR_BLOCK, TAR_BLOCK + recordsSize);
-    const paxSize = paxSizeOf(records.toString('utf8'));
+    const paxSize = paxSizeOf(records, source.name);
     const member = head.subarray(2 * TAR_BLOCK);
     if (paxSize === 0 && !isTarHeader(member)) {
       throw formatError({
@@ -91,10 +91,39 @@ export async function findTarPayload(source: FileSource): Promise<TarPayload | n
   return payload;
 }
 
-/** The `size` record of a pax body: lines of "LENGTH KEY=VALUE\n"; 0 when there is none. */
-function paxSizeOf(records: string): number {
-  const match = /^(?:\d+ [^=\n]*=[^\n]*\n)*?\d+ size=(\d{1,16})\n/.exec(records);
-  return match ? Number(match[1]) : 0;
+/**
+ * The `size` record of a pax body, records of "LENGTH KEY=VALUE\n" where LENGTH counts all of it; 0
+ * when there is none. Values may hold any bytes, newlines too; the last of several counts.
+ */
+function paxSizeOf(records: Buffer, blob: string): number {
+  let size = 0;
+  for (let at = 0; at < records.length;) {
+    const bad = (expected: string): OverlaybdError => {
+      const got = JSON.stringify(records.toString('latin1', at, at + 40));
+      return formatError({
+        blob,
+        section: 'tar pax records',
+        offset: TAR_BLOCK + at,
+        expected,
+        got,
+      });
+    };
+    const rest = records.toString('latin1', at);
+    const [head = '', digits = ''] = /^(\d{1,3}) /.exec(rest) ?? [];
+    const length = Number(digits);
+    const record = rest.slice(head.length, length);
+    const equals = record.indexOf('=');
+    if (length > rest.length || equals < 1 || !record.endsWith('\n')) {
+      throw bad('LENGTH KEY=VALUE and a newline');
+    }
+    if (record.slice(0, equals) === 'size') {
+      const value = record.slice(equals + 1, -1);
+      if (!/^\d{1,16}$/.test(value)) throw bad('a size in bytes');
+      size = Number(value);
+    }
+    at += length;
+  }
+  return size;
 }
 
 /** Octal digits up to a space or NUL, leading spaces allowed; 0 when there are none. */

@@ -8,8 +8,8 @@ import { parseDaemonConfig, type DaemonConfig } from '../config/daemon-config.js
 import { DEFAULT_LISTEN, parseListenAddress } from '../config/listen-address.js';
 import { OverlaybdError, messageOf } from '../errors.js';
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from '../log/logger.js';
-import { createWinstonLogger } from '../log/winston-logger.js';
-import { Daemon, type DaemonOptions } from '../service/daemon.js';
+import { DeferredLogger } from '../log/deferred-logger.js';
+import type { DaemonOptions } from '../service/daemon.js';
 import { EXIT_OK } from './exit-codes.js';
 
 export const command = 'serve [image..]';
@@ -68,22 +68,29 @@ export function builder(yargs: Argv): Argv<ServeArguments> {
 /** Runs until SIGTERM or SIGINT. @returns the exit code */
 export async function run(args: ServeArguments): Promise<number> {
   const config = args.config === undefined ? {} : readConfig(args.config);
-  const log = createWinstonLogger(
-    args['log-level'] ?? config.log?.level ?? 'info',
-    args['log-format'] ?? config.log?.format ?? 'pretty',
-  );
   const options = daemonOptions(args, config);
   // Signals count from here on, even while large images are being opened.
   const signal = new Promise<NodeJS.Signals>((signalled) => {
     process.once('SIGTERM', signalled);
     process.once('SIGINT', signalled);
   });
-  const daemon = await Daemon.start(options, log);
-  for (const uri of daemon.uris) log.log('info', `ready: ${uri}`);
-  log.log('info', `${await signal}: answering what has been asked, then stopping`);
-  await daemon.stop();
-  log.log('info', 'stopped');
-  return EXIT_OK;
+  const { Daemon } = await import('../service/daemon.js');
+  const level = args['log-level'] ?? config.log?.level ?? 'info';
+  const format = args['log-format'] ?? config.log?.format ?? 'pretty';
+  const log = new DeferredLogger(async () => {
+    const { createWinstonLogger } = await import('../log/winston-logger.js');
+    return createWinstonLogger(level, format);
+  });
+  try {
+    const daemon = await Daemon.start(options, log);
+    for (const uri of daemon.uris) log.log('info', `ready: ${uri}`);
+    log.log('info', `${await signal}: answering what has been asked, then stopping`);
+    await daemon.stop();
+    log.log('info', 'stopped');
+    return EXIT_OK;
+  } finally {
+    await log.loaded;
+  }
 }
 
 function readConfig(path: string): DaemonConfig {

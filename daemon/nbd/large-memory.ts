@@ -79,11 +79,17 @@ export class LargeMemory {
     }
   }
 
+  /** The longest stalled first, and no more of them than it takes. */
   #evictStalled(): void {
     const before = performance.now() - this.#stalledMs;
-    for (const user of new Set(this.#holders.values())) {
-      const since = user.stalledSince();
-      if (since !== null && since <= before) user.evict();
+    const stalled = [...new Set(this.#holders.values())]
+      .map((user) => ({ user, since: user.stalledSince() ?? Infinity }))
+      .filter(({ since }) => since <= before)
+      .sort((a, b) => a.since - b.since);
+    const next = this.#waiters[0];
+    for (const { user } of stalled) {
+      if (this.#waiters[0] !== next) return;
+      user.evict();
     }
   }
 }

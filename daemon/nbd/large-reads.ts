@@ -93,7 +93,9 @@ export class LargeReads {
       await this.#export.ensure(offset + done, n);
       if (!this.#export.read(chunk.bytes, at, n, offset + done, false, this.#cursor)) {
         await this.#export.load(offset + done, n);
-        this.#export.read(chunk.bytes, at, n, offset + done, true, this.#cursor);
+        if (!this.#export.read(chunk.bytes, at, n, offset + done, true, this.#cursor)) {
+          throw new Error('a read that may block was put off');
+        }
       }
       await nextTurn();
     }

@@ -25,5 +25,7 @@ export const MAX_LARGE_BYTES = 4 * MAX_REQUEST_LENGTH;
 export const STALLED_MS = 10_000;
 /** From the client's last request, or SIGTERM, to the end of the connection. */
 export const DRAIN_TIMEOUT_MS = 10_000;
+/** At the daemon's end, from the last reply to the end of a connection that the client keeps. */
+export const LINGER_MS = 1000;
 /** Connections of the daemon. */
 export const MAX_CONNECTIONS = 1024;

@@ -102,11 +102,13 @@ export class Transmission {
     const { outbox } = this.#host;
     const turnEnd = outbox.totalSent + outbox.unsent + MAX_BYTES_PER_TURN;
     let at = start;
+    let full = false;
     this.state = 'waiting';
     for (;;) {
       if (outbox.unsent >= MAX_UNSENT_BYTES) {
         outbox.flush();
-        if (outbox.blocked || outbox.failed !== 0) break;
+        full = outbox.blocked || outbox.failed !== 0;
+        if (full) break;
       }
       if (outbox.totalSent + outbox.unsent >= turnEnd) {
         this.state = 'busy';
@@ -135,7 +137,8 @@ export class Transmission {
       this.#request(view, at);
       at += REQUEST_SIZE;
     }
-    outbox.flush();
+    // Not when it has just been full: were there room by now, nobody would hear of it again.
+    if (!full) outbox.flush();
     this.#large.resume();
     if (this.#ending && this.inFlight === 0 && outbox.unsent === 0) this.state = 'done';
     return at;
@@ -212,17 +215,18 @@ export class Transmission {
 
   #park(request: ReadRequest, wait: Promise<void>): void {
     this.#parked++;
-    const back = (error?: unknown): void => {
+    const arrived = (): void => {
       if (this.#closed) return;
-      if (error === undefined) {
-        this.#ready.push(request);
-      } else {
-        this.#parked--;
-        this.#fail(error, request);
-      }
+      this.#ready.push(request);
       this.#host.wake();
     };
-    wait.then(() => back(), back);
+    const lost = (error: unknown): void => {
+      if (this.#closed) return;
+      this.#parked--;
+      this.#fail(error ?? new Error('failed without a reason'), request);
+      this.#host.wake();
+    };
+    wait.then(arrived, lost);
   }
 
   /** A parked request, its bytes at hand. */
@@ -232,7 +236,9 @@ export class Transmission {
     const chunk = outbox.reserve(SIMPLE_REPLY_SIZE + length);
     const at = chunk.end + SIMPLE_REPLY_SIZE;
     try {
-      this.#export.read(chunk.bytes, at, length, offset, true, this.#cursor);
+      if (!this.#export.read(chunk.bytes, at, length, offset, true, this.#cursor)) {
+        throw new Error('a read that may block was put off');
+      }
     } catch (error) {
       this.#fail(error, request);
       return;

@@ -1,11 +1,16 @@
 // One client's connection: owns its socket, moves bytes between it and the protocol, and ends it.
 
 import { EAGAIN, POLL_READABLE, POLL_WRITABLE, native, type Poll } from '../native/binding.js';
-import { messageOf } from '../errors.js';
+import { OverlaybdError, messageOf } from '../errors.js';
 import type { ExportTable, NbdExport } from '../nbd/export.js';
 import { Handshake } from '../nbd/handshake.js';
 import type { LargeMemory } from '../nbd/large-memory.js';
-import { DRAIN_TIMEOUT_MS, HANDSHAKE_TIMEOUT_MS, MAX_UNSENT_BYTES } from '../nbd/limits.js';
+import {
+  DRAIN_TIMEOUT_MS,
+  HANDSHAKE_TIMEOUT_MS,
+  LINGER_MS,
+  MAX_UNSENT_BYTES,
+} from '../nbd/limits.js';
 import { Outbox, type ChunkPool } from '../nbd/outbox.js';
 import type { ReadRequest } from '../nbd/request.js';
 import { Transmission } from '../nbd/transmission.js';
@@ -14,11 +19,21 @@ import type { ConnectionSummary } from './messages.js';
 /** Room for some 600 requests, or the longest option that is looked at. */
 const RECEIVE_SIZE = 17 * 1024;
 
+/** Milliseconds; see limits.ts. */
+export interface Deadlines {
+  readonly handshakeMs: number;
+  readonly drainMs: number;
+}
+
+const DEADLINES: Deadlines = { handshakeMs: HANDSHAKE_TIMEOUT_MS, drainMs: DRAIN_TIMEOUT_MS };
+
 /** What all connections of a reactor share. */
 export interface ConnectionContext {
   readonly exports: ExportTable;
   readonly chunks: ChunkPool;
   readonly largeMemory: LargeMemory;
+  /** Other than the usual ones, for tests. */
+  readonly deadlines?: Deadlines;
   readFailed(connection: Connection, error: unknown, request: ReadRequest): void;
   closed(connection: Connection, summary: ConnectionSummary): void;
 }
@@ -43,6 +58,10 @@ export class Connection {
   #timer: NodeJS.Timeout | null = null;
   #wakeScheduled = false;
   #draining = false;
+  /** When draining must be over, of performance.now. */
+  #drainEnd = 0;
+  /** All is said; what the client still sends is thrown away until it hangs up. */
+  #lingering = false;
   #closed = false;
   /** When the client last took a byte, while it is being waited for. */
   #blockedSince: number | null = null;
@@ -64,7 +83,7 @@ export class Connection {
 
   /** Greets the client. Apart from the constructor because it may already end in `closed`. */
   start(): void {
-    this.#endAfter(HANDSHAKE_TIMEOUT_MS, 'handshake took too long');
+    this.#endAfter(this.#deadlines.handshakeMs, 'handshake took too long');
     this.#progress();
   }
 
@@ -76,7 +95,9 @@ export class Connection {
       this.close('daemon stops');
       return;
     }
-    this.#endAfter(DRAIN_TIMEOUT_MS, 'client did not take its replies before the daemon stopped');
+    const { drainMs } = this.#deadlines;
+    this.#drainEnd = performance.now() + drainMs;
+    this.#endAfter(drainMs, 'client did not take its replies before the daemon stopped');
     this.#progress();
   }
 
@@ -141,24 +162,26 @@ export class Connection {
     if (room === 0) return true;
     const n = native.recv(this.#fd, this.#received, this.#end, room);
     if (n > 0) {
-      this.#end += n;
+      if (!this.#lingering) this.#end += n;
       return true;
     }
     if (n === -EAGAIN) return true;
-    this.close(n === 0 ? 'client hung up' : `receiving failed with errno ${-n}`);
+    if (this.#lingering) this.close('daemon stops');
+    else this.close(n === 0 ? 'client hung up' : `receiving failed with errno ${-n}`);
     return false;
   }
 
   /** Does all that can be done now, then watches for what is missing. */
   #progress(): void {
+    if (this.#lingering) return;
     try {
       if (this.#handshake) this.#shakeHands(this.#handshake);
       if (this.#transmission) this.#transmit(this.#transmission);
-      else this.outbox.flush();
     } catch (error) {
-      this.close(messageOf(error));
+      this.outbox.flush(); // the answers to what came before the error
+      this.close(error instanceof OverlaybdError ? error.message : bugOf(error));
     }
-    if (this.#closed) return;
+    if (this.#closed || this.#lingering) return;
     if (this.outbox.failed !== 0) {
       this.close(`sending failed with errno ${this.outbox.failed}`);
       return;
@@ -168,18 +191,27 @@ export class Connection {
   }
 
   #shakeHands(handshake: Handshake): void {
-    while (!handshake.result && this.outbox.unsent < MAX_UNSENT_BYTES) {
+    const { outbox } = this;
+    while (!handshake.result) {
+      if (outbox.unsent >= MAX_UNSENT_BYTES) {
+        outbox.flush();
+        // Options wait in our buffer until the socket is writable again.
+        if (outbox.blocked || outbox.failed !== 0) return;
+      }
       const used = handshake.step(this.#received.subarray(this.#start, this.#end));
       if (used === 0) break;
       this.#start += used;
-      if (this.outbox.unsent >= MAX_UNSENT_BYTES) this.outbox.flush();
     }
     const { result } = handshake;
-    if (!result) return;
+    if (!result) {
+      outbox.flush();
+      return;
+    }
     this.#handshake = null;
     if (this.#timer) clearTimeout(this.#timer);
+    this.#timer = null;
     if (result.kind === 'abort') {
-      this.outbox.flush();
+      outbox.flush();
       this.close('client aborted the handshake');
       return;
     }
@@ -195,10 +227,26 @@ export class Connection {
       this.#start = transmission.pump(this.#view, this.#start, this.#end);
     }
     if (transmission.state === 'done') {
-      this.close(this.#draining ? 'daemon stops' : 'client disconnected');
+      if (this.#draining) this.#linger();
+      else this.close('client disconnected');
     } else if (transmission.ending && !this.#timer) {
-      this.#endAfter(DRAIN_TIMEOUT_MS, 'client said goodbye and did not take its replies');
+      this.#endAfter(this.#deadlines.drainMs, 'client said goodbye and did not take its replies');
     }
+  }
+
+  /**
+   * Says that nothing more comes, and waits a little for the client to hang up: closing with
+   * requests unread would reset the connection, and take replies with it that are on their way.
+   */
+  #linger(): void {
+    this.#lingering = true;
+    this.#start = 0;
+    this.#end = 0;
+    native.shutdown(this.#fd);
+    const left = Math.max(0, this.#drainEnd - performance.now());
+    this.#endAfter(Math.min(LINGER_MS, left), 'daemon stops');
+    this.#watched = POLL_READABLE;
+    this.#poll.start(POLL_READABLE);
   }
 
   #noteStall(): void {
@@ -220,8 +268,17 @@ export class Connection {
     else this.#poll.start(events);
   }
 
+  get #deadlines(): Deadlines {
+    return this.#context.deadlines ?? DEADLINES;
+  }
+
   #endAfter(ms: number, reason: string): void {
     if (this.#timer) clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.close(reason), ms).unref();
   }
+}
+
+/** A reason that nobody takes for the client's fault, and where it came from. */
+function bugOf(error: unknown): string {
+  return `BUG: ${error instanceof Error ? (error.stack ?? error.message) : messageOf(error)}`;
 }

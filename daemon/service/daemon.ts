@@ -85,7 +85,6 @@ export class Daemon {
         (message) => this.#log.log('error', message),
       );
       this.#listeners.push(listener);
-      this.#log.log('info', `listening on ${listener.uri}`, { uri: listener.uri });
     }
   }
 

@@ -1,7 +1,15 @@
 // Which files make up an image: from a config.v1.json, or from blobs named one by one. Looks
 // whether files exist; opens none but the configuration.
 
-import { closeSync, existsSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  openSync,
+  readFileSync,
+  readSync,
+} from 'node:fs';
 import { dirname, isAbsolute, resolve } from 'node:path';
 import {
   MAX_LAYERS,
@@ -152,7 +160,8 @@ function locate(path: string, folder: string): string {
 function isJson(path: string): boolean {
   let fd: number;
   try {
-    fd = openSync(path, 'r');
+    // O_NONBLOCK: opening a FIFO that nobody writes to must not hang.
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
     throw new OverlaybdError(missing ? 'NOT_FOUND' : 'IO', `${path}: ${messageOf(error)}`, {

@@ -1,11 +1,15 @@
-// The jump table: where each stored block of a ZFile begins. About 3 bytes a block, in shared
+// The jump table: where each stored block of a ZFile begins. 2 to 4 bytes a block, in shared
 // memory, built once and read by every reactor. Not the on-disk form, which is a list of lengths.
 
 import type { ProblemSink } from '../errors.js';
 import { BLOCK_CRC_SIZE, MAX_STORED_OVERHEAD, ZFILE_HEADER_SIZE } from './format.js';
 
-/** Within a group, offsets are u16 deltas from the group's first block. */
-const GROUP_BYTES = 32768;
+/** Within a group, offsets are deltas from the group's first block: u16, or u32 for large blocks. */
+const MAX_NARROW_DELTA = 0xffff;
+/** Fewer blocks than this in a group, and the offsets of groups would cost more than u32 deltas. */
+const MIN_NARROW_SHIFT = 2;
+/** 2^15 blocks of the greatest length, 66052 bytes, stay below 2^32. */
+const WIDE_GROUP_SHIFT = 15;
 
 /** The parts of a table, all in shared memory: cheap to hand to a worker. */
 export interface JumpTableData {
@@ -16,12 +20,13 @@ export interface JumpTableData {
   /** Byte offset in the file of the first block of each group. */
   readonly groups: Float64Array<SharedArrayBuffer>;
   /** Bytes from there, for every block and for the end of the last one. */
-  readonly deltas: Uint16Array<SharedArrayBuffer>;
+  readonly deltas: Uint16Array<SharedArrayBuffer> | Uint32Array<SharedArrayBuffer>;
 }
 
-/** log2 of the blocks in a group, so that the longest legal blocks cannot overflow a u16. */
-export function groupShiftOf(blockSize: number): number {
-  return Math.max(0, Math.log2(GROUP_BYTES / blockSize));
+/** log2 of the blocks in a group, so that the longest legal blocks cannot overflow a u16 delta. */
+function narrowShiftOf(blockSize: number): number {
+  const longest = blockSize + MAX_STORED_OVERHEAD + BLOCK_CRC_SIZE;
+  return Math.floor(Math.log2(Math.floor(MAX_NARROW_DELTA / longest) + 1));
 }
 
 export class JumpTable {
@@ -72,13 +77,17 @@ export class JumpTableBuilder {
     this.#offset = ZFILE_HEADER_SIZE + options.dictSize;
 
     const { count } = options;
-    const groupShift = groupShiftOf(options.blockSize);
+    const narrowShift = narrowShiftOf(options.blockSize);
+    const isNarrow = narrowShift >= MIN_NARROW_SHIFT;
+    const groupShift = isNarrow ? narrowShift : WIDE_GROUP_SHIFT;
     this.#groupMask = (1 << groupShift) - 1;
     this.#data = {
       groupShift,
       count,
       groups: new Float64Array(new SharedArrayBuffer(8 * ((count >>> groupShift) + 1))),
-      deltas: new Uint16Array(new SharedArrayBuffer(2 * (count + 1))),
+      deltas: isNarrow
+        ? new Uint16Array(new SharedArrayBuffer(2 * (count + 1)))
+        : new Uint32Array(new SharedArrayBuffer(4 * (count + 1))),
     };
     this.#place();
   }

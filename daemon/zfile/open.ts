@@ -53,7 +53,7 @@ export async function openZfile(
   const place = await locate(source, first, header, sink);
   if (!place) return null;
   if (!checkGeometry(place.header, source.name, place.offset, place.layoutEnd, sink)) return null;
-  const loaded = await loadTable(source, place.header, hasDigest, sink);
+  const loaded = await loadTable(source, place.header, sink);
   if (!loaded) return null;
   return { header: place.header, mode: place.mode, hasDigest, ...loaded };
 }
@@ -111,8 +111,8 @@ function checkDigest(bytes: Buffer, header: ZfileHeader, blob: string, sink: Pro
       blob,
       section: 'zfile header digest',
       offset: ZFILE_FIELD.digest,
-      expected: hex32(crc),
-      got: hex32(header.digest),
+      expected: `checksum ${hex32(header.digest)}`,
+      got: hex32(crc),
       code: 'BAD_CHECKSUM',
     });
   }
@@ -121,7 +121,6 @@ function checkDigest(bytes: Buffer, header: ZfileHeader, blob: string, sink: Pro
 async function loadTable(
   source: BlobSource,
   header: ZfileHeader,
-  hasDigest: boolean,
   sink: ProblemSink,
 ): Promise<{ table: JumpTable; storedBytes: number } | null> {
   // Entries past the last block are legal in the reference and point nowhere.
@@ -149,7 +148,8 @@ async function loadTable(
       if (!builder.push(view.getUint32(i, true))) return null;
     }
   }
-  if (hasDigest && crc !== header.indexCrc) {
+  // The flag of the page that counts: a trailer may say otherwise than its header.
+  if ((header.flags & ZFILE_FLAG.digest) !== 0 && crc !== header.indexCrc) {
     sink({
       blob: source.name,
       section: 'zfile jump table',

@@ -1,0 +1,58 @@
+// `overlaybd-nbd verify`: options, the progress bar, signals, and what is printed where. The
+// checking is in inspect/.
+
+import type { Argv } from 'yargs';
+import { printableJson } from '../lib/printable.js';
+import { EXIT_FAILURE, EXIT_OK } from './exit-codes.js';
+
+export const command = 'verify <image..>';
+export const describe = 'check every byte of images and layer blobs';
+
+export interface VerifyArguments {
+  image?: string[] | undefined;
+  json?: boolean | undefined;
+}
+
+export function builder(yargs: Argv): Argv<VerifyArguments> {
+  return yargs
+    .positional('image', {
+      describe: 'an image configuration (config.v1.json), or layer blobs, bottom first',
+      type: 'string',
+      array: true,
+    })
+    .option('json', { describe: 'print one JSON object instead of text', type: 'boolean' })
+    .example('$0 verify config.v1.json', 'check an image: all its layers, and its upper')
+    .example('$0 verify layer.obd', 'check one blob')
+    .epilogue(
+      'Checks headers, indexes, checksums, and that every block decodes. Prints every problem, one\n' +
+        'a line. Exit codes: 0 all is good, 1 something is wrong or was not checked, 2 the command\n' +
+        'line is wrong.',
+    );
+}
+
+/** Prints the report to stdout. @returns the exit code */
+export async function run(args: VerifyArguments): Promise<number> {
+  // Loaded only when asked for: other commands start without them.
+  const { verifyImage } = await import('../inspect/verify-image.js');
+  const { renderReport } = await import('../inspect/render-report.js');
+  const { ProgressBar } = await import('./progress.js');
+  const bar = new ProgressBar(process.stderr);
+  const abort = new AbortController();
+  const onSignal = (): void => abort.abort();
+  // Once: a second Ctrl-C ends the process at once, should a disk hang.
+  process.once('SIGINT', onSignal);
+  process.once('SIGTERM', onSignal);
+  try {
+    const report = await verifyImage(args.image ?? [], {
+      signal: abort.signal,
+      progress: (done, total) => bar.update(done, total),
+    });
+    bar.clear();
+    process.stdout.write(args.json === true ? `${printableJson(report)}\n` : renderReport(report));
+    return report.good ? EXIT_OK : EXIT_FAILURE;
+  } finally {
+    bar.clear();
+    process.removeListener('SIGINT', onSignal);
+    process.removeListener('SIGTERM', onSignal);
+  }
+}

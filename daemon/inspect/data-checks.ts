@@ -1,0 +1,113 @@
+// Reads all data of one opened layer to find out whether it can be had: every block of a ZFile, or
+// what the segments of a plain layer point to. Generators, so that the caller decides when to pause.
+
+import { FileSource } from '../blob/file-source.js';
+import type { BlobSource } from '../blob/source.js';
+import type { Algorithm } from '../codec/algorithm.js';
+import { createDecoder, type BatchDecoder } from '../codec/decoder.js';
+import type { ProblemSink } from '../errors.js';
+import { SECTOR } from '../lsmt/format.js';
+import { ZEROED, type SegmentList } from '../lsmt/segment-list.js';
+import { ZfileVerifier } from '../zfile/verify.js';
+import type { OpenedLayer } from './open-stack.js';
+
+/** Plain data is read in pieces of so many bytes. */
+const READ_SIZE = 1 << 20;
+
+/** The reading of one layer. */
+export interface DataCheck {
+  /** Plain bytes that will be checked. */
+  readonly bytes: number;
+  /** Yields the bytes of each step when it is done. */
+  readonly steps: () => Generator<number>;
+}
+
+/** Where a check reports: broken rules, and errors of single reads. */
+export interface DataFindings {
+  readonly sink: ProblemSink;
+  failed(error: unknown): void;
+}
+
+/** Makes checks; they share one piece of memory, so only one runs at a time. */
+export class DataChecker {
+  readonly #decoders = new Map<Algorithm, BatchDecoder>();
+  readonly #buffer = Buffer.allocUnsafeSlow(READ_SIZE);
+
+  /** The check of a layer; null when nothing of it could be opened. */
+  check({ peeled, content }: OpenedLayer, findings: DataFindings): DataCheck | null {
+    if (!peeled) return null;
+    const { spec } = peeled;
+    if (spec.kind === 'zfile') {
+      const { zfile, source } = spec;
+      const decoder = this.#decoder(zfile.algorithm);
+      return {
+        bytes: zfile.originalSize,
+        steps: () =>
+          zfileSteps(new ZfileVerifier(zfile, new FileSource(source), decoder, findings.sink)),
+      };
+    }
+    let ranges: Range[] = [];
+    if (content.kind === 'raw') ranges = [{ begin: 0, end: peeled.source.size }];
+    if (content.kind === 'lsmt') ranges = mappedRanges(content.layer.segments);
+    return {
+      bytes: ranges.reduce((sum, { begin, end }) => sum + end - begin, 0),
+      steps: () => readSteps(peeled.source, ranges, this.#buffer, findings),
+    };
+  }
+
+  #decoder(algorithm: Algorithm): BatchDecoder {
+    let decoder = this.#decoders.get(algorithm);
+    if (!decoder) {
+      decoder = createDecoder(algorithm);
+      this.#decoders.set(algorithm, decoder);
+    }
+    return decoder;
+  }
+}
+
+/** Bytes of a layer's plain file. */
+interface Range {
+  readonly begin: number;
+  end: number;
+}
+
+/** What the data segments point to, in the order of the file, each byte once. */
+export function mappedRanges(segments: SegmentList): Range[] {
+  const order = new Uint32Array(segments.count).map((_, i) => i);
+  const { moffsets, lengths } = segments;
+  order.sort((a, b) => (moffsets[a] as number) - (moffsets[b] as number));
+  const ranges: Range[] = [];
+  for (const i of order) {
+    const moffset = moffsets[i] as number;
+    if (moffset === ZEROED) continue;
+    const begin = moffset * SECTOR;
+    const end = begin + (lengths[i] as number) * SECTOR;
+    const last = ranges.at(-1);
+    if (last && begin <= last.end) last.end = Math.max(last.end, end);
+    else ranges.push({ begin, end });
+  }
+  return ranges;
+}
+
+function* zfileSteps(verifier: ZfileVerifier): Generator<number> {
+  for (let done = verifier.step(); done > 0; done = verifier.step()) yield done;
+}
+
+function* readSteps(
+  source: BlobSource,
+  ranges: readonly Range[],
+  buffer: Buffer,
+  findings: DataFindings,
+): Generator<number> {
+  for (const { begin, end } of ranges) {
+    for (let at = begin; at < end; at += buffer.length) {
+      const n = Math.min(buffer.length, end - at);
+      try {
+        source.read(buffer, 0, n, at, true);
+      } catch (error) {
+        findings.failed(error);
+      }
+      yield n;
+    }
+  }
+}

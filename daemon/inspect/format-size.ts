@@ -1,0 +1,26 @@
+// Numbers of bytes as people read them. Pure.
+
+const UNITS = ['KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
+
+/** "812 bytes", "1.1 MiB". */
+export function humanSize(bytes: number): string {
+  if (bytes < 1024) return `${Math.round(bytes)} ${Math.round(bytes) === 1 ? 'byte' : 'bytes'}`;
+  let value = bytes / 1024;
+  let unit = 0;
+  // From 1023.95 on one decimal would print as 1024.0.
+  while (value >= 1023.95 && unit < UNITS.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  return `${value.toFixed(1)} ${UNITS[unit] ?? ''}`;
+}
+
+/** "812 bytes", "1.1 MiB (1153434 bytes)". */
+export function exactSize(bytes: number): string {
+  return bytes < 1024 ? humanSize(bytes) : `${humanSize(bytes)} (${bytes} bytes)`;
+}
+
+/** "1 layer", "3 layers". */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}

@@ -1,0 +1,201 @@
+// What `inspect` knows about one layer: plain values, gathered from an opened layer. The names are
+// the keys of its JSON (docs/cli.md), so they stay. Prints nothing.
+
+import { TAR_BLOCK } from '../blob/tar.js';
+import { algorithmFromNumber } from '../codec/algorithm.js';
+import { LSMT_FLAG, SECTOR, type LsmtHeader } from '../lsmt/format.js';
+import type { LayerKind, LsmtLayer } from '../lsmt/layer.js';
+import { ZEROED, type SegmentList } from '../lsmt/segment-list.js';
+import type { OpenZfile } from '../zfile/open.js';
+import type { OpenedLayer } from './open-stack.js';
+
+export interface TarFacts {
+  readonly format: 'pax' | 'ustar';
+  readonly payloadOffset: number;
+  readonly payloadBytes: number;
+}
+
+export interface ZfileFacts {
+  /** Which of the two pages counts. */
+  readonly mode: 'header' | 'trailer';
+  readonly algorithm: string;
+  readonly blockSize: number;
+  /** Whether each block has a checksum. */
+  readonly verify: boolean;
+  /** Whether the header has one; only then is the jump table's checked. */
+  readonly digest: boolean;
+  readonly originalBytes: number;
+  readonly blocks: number;
+  readonly storedBytes: number;
+  /** Stored by original bytes; null for an empty file. */
+  readonly ratio: number | null;
+}
+
+/** A header, trailer or index header as it stands in the file. */
+export interface PageFacts {
+  readonly flags: readonly string[];
+  readonly version: string;
+  readonly indexOffset: number;
+  /** Entries, padding included. */
+  readonly indexSize: number;
+  readonly virtualSize: number;
+  readonly uuid: string;
+  readonly parentUuid: string;
+  readonly userTag: string;
+}
+
+/** `parent` of a layer: whether it names the layer below it. No reader of images checks it. */
+export type ParentLink = 'layer below' | 'another' | 'none';
+
+export interface LsmtFacts {
+  readonly kind: LayerKind | 'append-only upper, data file' | 'append-only upper, index file';
+  readonly header: PageFacts;
+  readonly trailer: PageFacts | null;
+  readonly indexHeader: PageFacts | null;
+  /** Null where the file alone does not tell. */
+  readonly index: IndexFacts | null;
+  /** These four are the ones that count: from the trailer, or an upper's index header. */
+  readonly virtualSize: number;
+  readonly uuid: string;
+  readonly parentUuid: string;
+  readonly userTag: string;
+  readonly parent: ParentLink;
+}
+
+export interface IndexFacts {
+  readonly entries: number;
+  readonly paddingEntries: number;
+  /** Segments after joining neighbours. */
+  readonly dataSegments: number;
+  readonly zeroedSegments: number;
+  readonly mappedBytes: number;
+  readonly zeroedBytes: number;
+}
+
+export interface LayerFacts {
+  readonly path: string;
+  readonly indexPath: string | null;
+  readonly role: 'lower' | 'upper';
+  readonly content: 'lsmt' | 'raw';
+  readonly fileBytes: number;
+  readonly tar: TarFacts | null;
+  readonly zfile: ZfileFacts | null;
+  readonly lsmt: LsmtFacts | null;
+}
+
+/** @param below the facts of the layer that this one lies on */
+export function layerFacts(opened: OpenedLayer, below: LayerFacts | undefined): LayerFacts {
+  const { path, indexPath, role, files, peeled, content } = opened;
+  const tar = peeled?.tar;
+  return {
+    path,
+    indexPath,
+    role,
+    content: content.kind === 'raw' ? 'raw' : 'lsmt',
+    fileBytes: files.reduce((sum, file) => sum + file.source.size, 0),
+    tar: tar
+      ? {
+          format: tar.offset > TAR_BLOCK ? 'pax' : 'ustar',
+          payloadOffset: tar.offset,
+          payloadBytes: tar.size,
+        }
+      : null,
+    zfile: peeled?.zfile ? zfileFacts(peeled.zfile) : null,
+    lsmt: lsmtFacts(opened, below),
+  };
+}
+
+function zfileFacts({ header, mode, hasDigest, table, storedBytes }: OpenZfile): ZfileFacts {
+  return {
+    mode,
+    algorithm: algorithmFromNumber(header.algorithm) ?? `${header.algorithm}`,
+    blockSize: header.blockSize,
+    verify: header.verify,
+    digest: hasDigest,
+    originalBytes: header.originalSize,
+    blocks: table.data.count,
+    storedBytes,
+    ratio: header.originalSize > 0 ? storedBytes / header.originalSize : null,
+  };
+}
+
+function lsmtFacts({ content }: OpenedLayer, below: LayerFacts | undefined): LsmtFacts | null {
+  if (content.kind === 'half upper') {
+    const page = pageFacts(content.header);
+    return {
+      kind: `append-only upper, ${content.part} file`,
+      header: page,
+      trailer: null,
+      indexHeader: null,
+      index: null,
+      ...deciding(page, below),
+    };
+  }
+  if (content.kind !== 'lsmt') return null;
+  const { header, layer } = content;
+  const page = pageFacts(layer.header);
+  return {
+    kind: layer.kind,
+    header: pageFacts(header),
+    trailer: layer.kind === 'sealed' ? page : null,
+    indexHeader: layer.kind === 'append-only upper' ? page : null,
+    index: indexFacts(layer),
+    ...deciding(page, below),
+  };
+}
+
+function deciding(
+  page: PageFacts,
+  below: LayerFacts | undefined,
+): Pick<LsmtFacts, 'virtualSize' | 'uuid' | 'parentUuid' | 'userTag' | 'parent'> {
+  const { virtualSize, uuid, parentUuid, userTag } = page;
+  const linked = parentUuid.toLowerCase() === below?.lsmt?.uuid.toLowerCase();
+  const parent = isNil(parentUuid) ? 'none' : linked ? 'layer below' : 'another';
+  return { virtualSize, uuid, parentUuid, userTag, parent };
+}
+
+function isNil(uuid: string): boolean {
+  return /^[0-]*$/.test(uuid);
+}
+
+function pageFacts(header: LsmtHeader): PageFacts {
+  const { version, indexOffset, indexSize, virtualSize, uuid, parentUuid, userTag } = header;
+  const flags = flagNames(header.flags);
+  return { flags, version, indexOffset, indexSize, virtualSize, uuid, parentUuid, userTag };
+}
+
+/** Known bits by name, others by number: they mean nothing to readers, but are there. */
+function flagNames(flags: number): string[] {
+  const names = new Map<number, string>(
+    Object.entries(LSMT_FLAG).map(([name, bit]) => [bit, name]),
+  );
+  const set: string[] = [];
+  for (let bit = 0; bit < 32; bit++) {
+    if (((flags >>> bit) & 1) === 1) set.push(names.get(2 ** bit) ?? `bit${bit}`);
+  }
+  return set;
+}
+
+function indexFacts({ entries, paddingEntries, segments }: LsmtLayer): IndexFacts {
+  const zeroedSegments = segments.moffsets
+    .subarray(0, segments.count)
+    .reduce((count, moffset) => count + (moffset === ZEROED ? 1 : 0), 0);
+  return {
+    entries,
+    paddingEntries,
+    dataSegments: segments.count - zeroedSegments,
+    zeroedSegments,
+    ...bytesOf(segments),
+  };
+}
+
+function bytesOf(segments: SegmentList): { mappedBytes: number; zeroedBytes: number } {
+  let mapped = 0;
+  let zeroed = 0;
+  for (let i = 0; i < segments.count; i++) {
+    const length = segments.lengths[i] as number;
+    if (segments.moffsets[i] === ZEROED) zeroed += length;
+    else mapped += length;
+  }
+  return { mappedBytes: mapped * SECTOR, zeroedBytes: zeroed * SECTOR };
+}

@@ -1,0 +1,46 @@
+// Collects what `verify` finds: keeps the first problems and counts all of them, since a hostile
+// blob can have a million.
+
+import { OverlaybdError, formatError, type ErrorCode, type FormatProblem } from '../errors.js';
+
+/** So many problems are kept and printed. */
+export const MAX_LISTED = 100;
+
+export interface Problem {
+  /** Number of the layer, the bottom one being 0; null for the image as a whole. */
+  readonly layer: number | null;
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+export class ProblemList {
+  readonly listed: Problem[] = [];
+  /** All of them, also those that are not listed. */
+  count = 0;
+  readonly #byLayer = new Map<number | null, number>();
+
+  addProblem(layer: number | null, problem: FormatProblem): void {
+    // The text is made only if somebody will read it.
+    if (this.#countOne(layer)) this.#list(layer, formatError(problem));
+  }
+
+  /** @throws anything that is not an OverlaybdError: a bug, and not a finding */
+  addError(layer: number | null, error: unknown): void {
+    if (!(error instanceof OverlaybdError)) throw error;
+    if (this.#countOne(layer)) this.#list(layer, error);
+  }
+
+  countOf(layer: number | null): number {
+    return this.#byLayer.get(layer) ?? 0;
+  }
+
+  #countOne(layer: number | null): boolean {
+    this.count++;
+    this.#byLayer.set(layer, this.countOf(layer) + 1);
+    return this.listed.length < MAX_LISTED;
+  }
+
+  #list(layer: number | null, { code, message }: OverlaybdError): void {
+    this.listed.push({ layer, code, message });
+  }
+}

@@ -1,0 +1,130 @@
+// Facts about an image as text for people: one aligned table for the image and one a layer. Pure.
+
+import { counted, exactSize, humanSize } from './format-size.js';
+import type { Contribution, ImageFacts } from './image-facts.js';
+import type { IndexFacts, LayerFacts, LsmtFacts, PageFacts, ZfileFacts } from './layer-facts.js';
+import { printable, quoted } from '../lib/printable.js';
+
+type Row = readonly [label: string, value: string];
+
+const LABEL_WIDTH = 15;
+
+/** Ends with a line feed. */
+export function renderFacts(facts: ImageFacts): string {
+  const parts = [table(printable(facts.name), imageRows(facts))];
+  facts.layers.forEach((layer, i) => {
+    const role = layer.role === 'upper' ? ' (upper)' : '';
+    const title = `layer ${i}${role}: ${printable(layer.path)}`;
+    parts.push(table(title, layerRows(layer, facts.device?.contributions[i])));
+  });
+  return `${parts.join('\n\n')}\n`;
+}
+
+function table(title: string, rows: readonly Row[]): string {
+  const lines = rows.map(([label, value]) => `  ${label.padEnd(LABEL_WIDTH)} ${value}`);
+  return [title, ...lines].join('\n');
+}
+
+function imageRows(facts: ImageFacts): Row[] {
+  const rows: Row[] = [
+    ['virtual size', facts.virtualSize > 0 ? exactSize(facts.virtualSize) : 'not known'],
+  ];
+  const { device } = facts;
+  if (device) {
+    rows.push(
+      ['layers', `${facts.layers.length}`],
+      ['merged index', counted(device.segments, 'segment')],
+      ['mapped', exactSize(device.mappedBytes)],
+      ['zeroed', exactSize(device.zeroedBytes)],
+      ['holes', exactSize(device.holeBytes)],
+    );
+  }
+  rows.push(['files', exactSize(facts.fileBytes)]);
+  if (facts.ratio !== null) {
+    const of = device ? 'of what is mapped' : 'of the virtual size';
+    rows.push(['ratio', `${percent(facts.ratio)} ${of}`]);
+  }
+  if (facts.possibleParents > 0) {
+    const { linkedParents, possibleParents } = facts;
+    const text = `${linkedParents} of ${counted(possibleParents, 'link')} to the layer below`;
+    rows.push(['uuid chain', `${text} (for information: no reader checks it)`]);
+  }
+  for (const note of facts.notes) rows.push(['note', printable(note)]);
+  return rows;
+}
+
+function layerRows(layer: LayerFacts, contribution: Contribution | undefined): Row[] {
+  const rows: Row[] = [];
+  if (layer.indexPath !== null) rows.push(['index file', printable(layer.indexPath)]);
+  rows.push(['file size', exactSize(layer.fileBytes)]);
+  if (layer.tar) {
+    const { format, payloadOffset, payloadBytes } = layer.tar;
+    rows.push(['tar', `${format}, payload at ${payloadOffset}, ${exactSize(payloadBytes)}`]);
+  }
+  if (layer.zfile) rows.push(...zfileRows(layer.zfile));
+  if (layer.lsmt) rows.push(...lsmtRows(layer.lsmt));
+  else rows.push(['content', 'raw disk image']);
+  if (contribution) {
+    const { mappedBytes, zeroedBytes } = contribution;
+    const parts = [`${exactSize(mappedBytes)} mapped`, `${exactSize(zeroedBytes)} zeroed`];
+    rows.push(['in the device', parts.join(', ')]);
+  }
+  return rows;
+}
+
+function zfileRows(zfile: ZfileFacts): Row[] {
+  const checks = [
+    `${zfile.verify ? 'with' : 'no'} block checksums`,
+    `${zfile.digest ? 'with' : 'no'} digest`,
+  ].join(', ');
+  const size = humanSize(zfile.blockSize);
+  const ratio = zfile.ratio === null ? '' : `, ${percent(zfile.ratio)}`;
+  return [
+    ['zfile', `${zfile.algorithm}, ${size} blocks, ${zfile.mode} mode, ${checks}`],
+    ['zfile blocks', `${zfile.blocks}`],
+    ['original size', exactSize(zfile.originalBytes)],
+    ['stored', `${exactSize(zfile.storedBytes)}${ratio}`],
+  ];
+}
+
+function lsmtRows(lsmt: LsmtFacts): Row[] {
+  const rows: Row[] = [
+    ['lsmt', lsmt.kind],
+    ['header', pageText(lsmt.header)],
+  ];
+  if (lsmt.trailer) rows.push(['trailer', pageText(lsmt.trailer)]);
+  if (lsmt.indexHeader) rows.push(['index header', pageText(lsmt.indexHeader)]);
+  if (lsmt.index) rows.push(...indexRows(lsmt.index));
+  const parent = {
+    'layer below': ' (the layer below)',
+    another: ' (not the layer below)',
+    none: '',
+  };
+  rows.push(
+    ['virtual size', exactSize(lsmt.virtualSize)],
+    ['uuid', printable(lsmt.uuid) || 'none'],
+    ['parent uuid', `${printable(lsmt.parentUuid) || 'none'}${parent[lsmt.parent]}`],
+    ['user tag', lsmt.userTag === '' ? 'none' : quoted(lsmt.userTag)],
+  );
+  return rows;
+}
+
+function pageText(page: PageFacts): string {
+  const flags = page.flags.join(' ') || 'none';
+  const index = `index at ${page.indexOffset}, ${page.indexSize} entries`;
+  return `version ${page.version}, ${index}, flags: ${flags}`;
+}
+
+function indexRows(index: IndexFacts): Row[] {
+  const segments = `${index.dataSegments} data, ${index.zeroedSegments} zeroed`;
+  return [
+    ['index', `${index.entries} entries, and ${index.paddingEntries} that are padding`],
+    ['segments', segments],
+    ['mapped', exactSize(index.mappedBytes)],
+    ['zeroed', exactSize(index.zeroedBytes)],
+  ];
+}
+
+function percent(ratio: number): string {
+  return `${(ratio * 100).toFixed(1)} %`;
+}

@@ -1,0 +1,87 @@
+// Runs one fio job with its NBD engine against a Unix socket, and reads its figures.
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { messageOf } from '../../daemon/errors.js';
+import type { Work } from './works.js';
+
+const run = promisify(execFile);
+
+/** Over and above the job's own length. */
+const GRACE_MS = 20_000;
+
+export interface FioResult {
+  /** Microseconds from submission to completion, median. */
+  p50: number;
+  /** Requests a second. */
+  iops: number;
+  /** MB/s (10^6 bytes). */
+  rate: number;
+  requests: number;
+}
+
+/** The part of fio's JSON that is used. */
+interface FioOutput {
+  jobs: {
+    error: number;
+    read: {
+      iops: number;
+      bw_bytes: number;
+      total_ios: number;
+      lat_ns: { percentile?: Record<string, number> };
+    };
+  }[];
+}
+
+/**
+ * @param seed of the offsets: the same for every server in a round
+ * @throws Error with fio's words when it fails or when a request did
+ */
+export async function runFio(
+  work: Work,
+  socket: string,
+  seconds: number,
+  seed: number,
+): Promise<FioResult> {
+  const args = [
+    // Threads, so that killing fio leaves nothing behind.
+    '--name=bench',
+    '--thread',
+    '--ioengine=nbd',
+    `--uri=nbd+unix:///?socket=${socket}`,
+    `--rw=${work.pattern}`,
+    `--bs=${work.blockSize}`,
+    `--iodepth=${work.depth}`,
+    `--numjobs=${work.connections}`,
+    '--group_reporting',
+    `--randseed=${seed}`,
+    // Without a map of what has been read: it would make fio slower, and the runs are longer than
+    // one pass over the device.
+    '--norandommap',
+    '--time_based',
+    `--runtime=${seconds}`,
+    '--lat_percentiles=1',
+    '--clat_percentiles=0',
+    '--percentile_list=50',
+    '--output-format=json',
+  ];
+  const where = `fio ${work.name} on ${socket}`;
+  const timeout = seconds * 1000 + GRACE_MS;
+  let text: string;
+  try {
+    text = (await run('fio', args, { timeout, killSignal: 'SIGKILL' })).stdout;
+  } catch (error) {
+    const hung = error instanceof Error && 'killed' in error && error.killed === true;
+    const why = hung ? `no result after ${timeout} ms: a request hangs?` : messageOf(error);
+    throw new Error(`${where}: ${why}`, { cause: error });
+  }
+  // Notes may come before the JSON.
+  const [job] = (JSON.parse(text.slice(text.indexOf('{'))) as FioOutput).jobs;
+  const p50 = job?.read.lat_ns.percentile?.['50.000000'];
+  if (!job || p50 === undefined || job.error !== 0 || job.read.total_ios === 0) {
+    throw new Error(
+      `${where}: error ${job?.error ?? 'unknown'}, ${job?.read.total_ios ?? 0} requests`,
+    );
+  }
+  const { iops, bw_bytes: bytes, total_ios: requests } = job.read;
+  return { p50: p50 / 1000, iops, rate: bytes / 1e6, requests };
+}

@@ -1,0 +1,102 @@
+// The least NBD client: opens the default export and reads, one request at a time. For checking
+// servers and timing their start, not for load, and not a test of the protocol.
+import { once } from 'node:events';
+import { createConnection, type Socket } from 'node:net';
+import {
+  IHAVEOPT_HIGH,
+  IHAVEOPT_LOW,
+  NBD_CMD,
+  NBD_FLAG_FIXED_NEWSTYLE,
+  NBD_FLAG_NO_ZEROES,
+  NBD_INFO,
+  NBD_OPT,
+  NBD_REP,
+  NBD_REQUEST_MAGIC,
+  REQUEST_SIZE,
+  SIMPLE_REPLY_SIZE,
+} from '../../daemon/nbd/constants.js';
+
+const GREETING_SIZE = 18;
+const OPTION_REPLY_SIZE = 20;
+
+export class NbdClient {
+  /** Bytes of the export. */
+  size = 0;
+  readonly #socket: Socket;
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+  }
+
+  /**
+   * @param socket path of a Unix socket
+   * @throws Error with the code of a system call when nobody listens, or that says what went wrong later
+   */
+  static async open(socket: string): Promise<NbdClient> {
+    const connection = createConnection(socket);
+    await once(connection, 'connect');
+    const client = new NbdClient(connection);
+    await client.#shakeHands();
+    return client;
+  }
+
+  /** @throws Error when the server refuses or hangs up */
+  async read(offset: number, length: number): Promise<Buffer> {
+    const request = Buffer.alloc(REQUEST_SIZE);
+    request.writeUInt32BE(NBD_REQUEST_MAGIC, 0);
+    request.writeUInt16BE(NBD_CMD.READ, 6);
+    request.writeBigUInt64BE(BigInt(offset), 16);
+    request.writeUInt32BE(length, 24);
+    this.#socket.write(request);
+    const reply = await this.#take(SIMPLE_REPLY_SIZE);
+    const error = reply.readUInt32BE(4);
+    if (error !== 0) throw new Error(`nbd: read of ${length} bytes at ${offset}: error ${error}`);
+    return this.#take(length);
+  }
+
+  close(): void {
+    const request = Buffer.alloc(REQUEST_SIZE);
+    request.writeUInt32BE(NBD_REQUEST_MAGIC, 0);
+    request.writeUInt16BE(NBD_CMD.DISC, 6);
+    this.#socket.end(request);
+    // The goodbye has no answer, and a server may reset the connection instead of ending it.
+    this.#socket.on('error', () => undefined).resume();
+  }
+
+  async #shakeHands(): Promise<void> {
+    await this.#take(GREETING_SIZE);
+    const hello = Buffer.alloc(4);
+    hello.writeUInt32BE(NBD_FLAG_FIXED_NEWSTYLE | NBD_FLAG_NO_ZEROES);
+    // The default export's name has no bytes, and no information is asked for.
+    const data = Buffer.alloc(4 + 2);
+    const option = Buffer.alloc(16);
+    option.writeUInt32BE(IHAVEOPT_HIGH, 0);
+    option.writeUInt32BE(IHAVEOPT_LOW, 4);
+    option.writeUInt32BE(NBD_OPT.GO, 8);
+    option.writeUInt32BE(data.length, 12);
+    this.#socket.write(Buffer.concat([hello, option, data]));
+    for (;;) {
+      const header = await this.#take(OPTION_REPLY_SIZE);
+      const type = header.readUInt32BE(12);
+      const payload = await this.#take(header.readUInt32BE(16));
+      if (type === NBD_REP.ACK) return;
+      if (type !== NBD_REP.INFO) throw new Error(`nbd: option go: reply 0x${type.toString(16)}`);
+      if (payload.readUInt16BE(0) === NBD_INFO.EXPORT) {
+        this.size = Number(payload.readBigUInt64BE(2));
+      }
+    }
+  }
+
+  async #take(length: number): Promise<Buffer> {
+    if (length === 0) return Buffer.alloc(0);
+    for (;;) {
+      const bytes = this.#socket.read(length) as Buffer | null;
+      if (bytes?.length === length) return bytes;
+      if (bytes || this.#socket.readableEnded || this.#socket.destroyed) {
+        throw new Error('nbd: the server hung up');
+      }
+      // `end` makes a last `readable`, an error rejects.
+      await once(this.#socket, 'readable');
+    }
+  }
+}

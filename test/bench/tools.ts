@@ -1,0 +1,42 @@
+// Which programs the benchmark needs and where Debian has them; it runs none of the measurements.
+import { spawnSync } from 'node:child_process';
+
+interface Tool {
+  name: string;
+  package: string;
+  /** Arguments with which it tells its version. */
+  version: readonly string[];
+}
+
+const TOOLS: readonly Tool[] = [
+  { name: 'mke2fs', package: 'e2fsprogs', version: ['-V'] },
+  { name: 'fio', package: 'fio', version: ['--version'] },
+  { name: 'nbdkit', package: 'nbdkit', version: ['--version'] },
+  { name: 'qemu-nbd', package: 'qemu-utils', version: ['--version'] },
+];
+
+/**
+ * Finds every tool, first adding the folders that a user's PATH may lack.
+ * @returns what each calls itself
+ * @throws Error that names all that are missing and their packages
+ */
+export function checkTools(): Record<string, string> {
+  process.env['PATH'] = `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`;
+  const versions: Record<string, string> = {};
+  const missing: Tool[] = [];
+  for (const tool of TOOLS) {
+    const { status, stdout, stderr } = spawnSync(tool.name, tool.version, { encoding: 'utf8' });
+    if (status === 0) versions[tool.name] = (stdout || stderr).trim().split('\n')[0] ?? '';
+    else missing.push(tool);
+  }
+  if (missing.length > 0) {
+    throw new Error(
+      `not installed: ${missing.map(({ name }) => name).join(', ')}; ` +
+        `on Debian: apt-get install ${missing.map((tool) => tool.package).join(' ')}`,
+    );
+  }
+  if (spawnSync('fio', ['--enghelp=nbd'], { encoding: 'utf8' }).status !== 0) {
+    throw new Error("fio: no ioengine 'nbd'; Debian's fio has it since version 3.12 (bullseye)");
+  }
+  return versions;
+}

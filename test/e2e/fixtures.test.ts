@@ -1,0 +1,174 @@
+// Every golden fixture through the daemon's readers in this process, byte for byte; not through NBD.
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { copyFileSync, existsSync, readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { test, type Test } from 'tap';
+import { OverlaybdError, type ErrorCode } from '../../daemon/errors.js';
+import { fixtureNames, fixturesRoot } from '../support/fixtures.js';
+import { sha256Of, withDevice } from '../support/in-process.js';
+
+/** Bytes: the reference's own, one block, and one that is never aligned to anything. */
+const READ_SIZES = [128 * 1024, 4096, 7 * 1024 - 13];
+const SPARSE_TAR = 'upper.data.sparse.tar';
+
+/** What each refusal must say: the file, the part of it, and what is wrong there. */
+const REFUSALS: Readonly<Record<string, readonly [ErrorCode, RegExp]>> = {
+  'neg-l01-zeroed-moffset0': [
+    'BAD_FORMAT',
+    /\/layer1\.obd: lsmt index entry 1 moffset \(zeroed\) at byte \d+: expected sectors 8 to 17, got 0$/,
+  ],
+  'neg-l02-unsorted': [
+    'BAD_FORMAT',
+    /\/layer1\.obd: lsmt index entry 1 offset at byte \d+: expected sector 24 or later, got 1$/,
+  ],
+  'neg-l04-data-past-index': [
+    'BAD_FORMAT',
+    /\/layer1\.obd: lsmt index entry 2 moffset at byte \d+: .* 8 to 17.*, got 10 to 18$/,
+  ],
+  'neg-l05-trailer-unsealed': [
+    'BAD_FORMAT',
+    /\/layer1\.obd: lsmt trailer flags at byte \d+: expected .*sealed set.*, got 0x2$/,
+  ],
+  'neg-l07-index-too-big': [
+    'BAD_FORMAT',
+    /\/layer1\.obd: lsmt index size at byte \d+: expected at most 1000000 entries, got 1000001$/,
+  ],
+  'neg-r02-data-truncated': [
+    'BAD_FORMAT',
+    /\/upper\.index: lsmt index entry 3 moffset at byte \d+: .* 8 to 17.*, got 17 to 18$/,
+  ],
+  'neg-z01-crc-flip': [
+    'BAD_CHECKSUM',
+    /\/layer0\.obd \(zfile\): block 2 at byte 1906: expected checksum 0x4c9ca631, got 0x6fd2ad17$/,
+  ],
+  'neg-z02-header-digest': [
+    'BAD_CHECKSUM',
+    /\/layer0\.obd: zfile header digest at byte 28: expected 0x7a21e96b, got 0x8ec87c96$/,
+  ],
+  'neg-z04-trailer-zero-trailer-mode': [
+    'BAD_FORMAT',
+    /\/layer0\.obd: zfile trailer magic at byte 25177: expected 5a46.*, got 0{48}$/,
+  ],
+  'neg-z06-tail-garbage-trailer-mode': [
+    'BAD_FORMAT',
+    /\/layer0\.obd: zfile trailer magic at byte 29273: expected 5a46.*, got 0{48}$/,
+  ],
+  'neg-z10-bs12288': [
+    'BAD_FORMAT',
+    /\/layer0\.obd: zfile block size at byte \d+: expected a power of two from 512 to 65536, got 12288$/,
+  ],
+};
+
+/** Refused by the reference and read by us: the device is that of another fixture. */
+const READABLE: Readonly<Record<string, string>> = {
+  'neg-04-lz4-64k-incompressible': '01-raw-lsmt',
+};
+
+const root = fixturesRoot();
+const absent =
+  root === null && 'FIXTURES NOT FOUND: neither ../shared/fixtures nor $OVERLAYBD_FIXTURES';
+
+await test('the golden fixtures', { skip: absent }, async (t) => {
+  if (root === null) return;
+  const names = fixtureNames(root);
+  t.ok(names.length > 0, 'the folder is not empty');
+  for (const name of names) {
+    await t.test(name, async (each) => {
+      const folder = join(root, name);
+      const config = withHoles(folder, () => each.testdir());
+      if (config === null) {
+        each.pass('tar is not installed, or its folder cannot be unpacked', { skip: 'no tar -S' });
+        return;
+      }
+      const text = readFileSync(config, 'utf8');
+      if (/"(targetFile|targetDigest|gzipIndex)"/.test(text)) {
+        await each.rejects(digests(config), {
+          code: 'UNSUPPORTED',
+          message: /\/config\.v1\.json: lowers\.0: turboOCI is not supported yet$/,
+        });
+        return;
+      }
+      each.notMatch(name, /turbooci/, 'a turboOCI fixture is known by its configuration');
+      const expected = expectedSha256(root, READABLE[name] ?? name);
+      if (expected === null) {
+        await refused(each, name, folder, config);
+        return;
+      }
+      for (const [size, sha256] of Object.entries(await digests(config))) {
+        each.equal(sha256, expected, `in reads of ${size} bytes`);
+      }
+    });
+  }
+});
+
+await test('fixtures are not written to', { skip: absent }, async (t) => {
+  if (root === null) return;
+  for (const name of fixtureNames(root).filter((each) => /^(09|odd-r|ctl-base-rw)/.test(each))) {
+    const folder = t.testdir();
+    copyFiles(join(root, name), folder, () => true);
+    const before = contents(folder);
+    await digests(join(folder, 'config.v1.json'));
+    t.same(contents(folder), before, name);
+  }
+});
+
+async function refused(t: Test, name: string, folder: string, config: string): Promise<void> {
+  t.ok(existsSync(join(folder, 'expected.error')), 'expected.sha256 or expected.error');
+  const known = REFUSALS[name];
+  const error: unknown = await digests(config).then(
+    () => null,
+    (reason: unknown) => reason,
+  );
+  if (!(error instanceof OverlaybdError)) {
+    t.fail('must be refused with an OverlaybdError', { error });
+    return;
+  }
+  if (known) {
+    t.equal(error.code, known[0]);
+    t.match(error.message, known[1]);
+  } else {
+    // A fixture that was added later: at least the file must be named.
+    t.match(error.message, new RegExp(`/${name}/[^:]+: .`), error.message);
+  }
+}
+
+/** SHA-256 of the device, by read size. */
+async function digests(config: string): Promise<Record<number, string>> {
+  return withDevice([config], ({ device }) =>
+    Object.fromEntries(READ_SIZES.map((size) => [size, sha256Of(device, size)])),
+  );
+}
+
+function expectedSha256(top: string, name: string): string | null {
+  const path = join(top, name, 'expected.sha256');
+  return existsSync(path) ? readFileSync(path, 'latin1').trim().slice(0, 64) : null;
+}
+
+/** A sparse upper is unpacked to a copy, because copies of its folder have lost the holes. */
+function withHoles(folder: string, makeFolder: () => string): string | null {
+  const tar = join(folder, SPARSE_TAR);
+  if (!existsSync(tar)) return join(folder, 'config.v1.json');
+  const copy = makeFolder();
+  copyFiles(folder, copy, (file) => file !== 'upper.data' && file !== SPARSE_TAR);
+  const { status } = spawnSync('tar', ['-xSf', tar, '-C', copy]);
+  return status === 0 ? join(copy, 'config.v1.json') : null;
+}
+
+/** File by file: a copied folder would be as read-only as the original. */
+function copyFiles(from: string, to: string, wanted: (file: string) => boolean): void {
+  for (const file of readdirSync(from).filter(wanted)) {
+    copyFileSync(join(from, file), join(to, file));
+  }
+}
+
+function contents(folder: string): Record<string, string> {
+  return Object.fromEntries(
+    readdirSync(folder).map((name) => [
+      name,
+      createHash('sha256')
+        .update(readFileSync(join(folder, name)))
+        .digest('hex'),
+    ]),
+  );
+}

@@ -1,0 +1,269 @@
+// The real daemon, on one thread, and clients that mean ill or are broken; after each a good one must be served as before.
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { NBD_CMD, NBD_EPERM, NBD_INFO, NBD_OPT, NBD_REP } from '../../daemon/nbd/constants.js';
+import {
+  HANDSHAKE_TIMEOUT_MS,
+  MAX_CONNECTIONS,
+  MAX_LARGE_BYTES,
+  MAX_OPTION_LENGTH,
+  MAX_OPTIONS,
+  STALLED_MS,
+} from '../../daemon/nbd/limits.js';
+import { DaemonProcess, shortFolder } from '../support/daemon-process.js';
+import { writeRaw, writeZfileLayer } from '../support/e2e-images.js';
+import {
+  RawNbdClient,
+  clientFlags,
+  infoData,
+  optionBytes,
+  requestBytes,
+  tick,
+  wholeSession,
+} from '../support/nbd-client.js';
+import { randomBytes } from '../support/pattern.js';
+
+const MIB = 1 << 20;
+const RAW_SIZE = 40 * MIB;
+const ZFILE_SIZE = 4 * MIB;
+
+const folder = shortFolder(t);
+const raw = writeRaw(join(folder, 'raw.img'), 1, RAW_SIZE);
+const zfile = writeZfileLayer(join(folder, 'layer.obd'), 2, ZFILE_SIZE);
+const daemon = await DaemonProcess.start(
+  t,
+  ['--threads', '1', '-e', `raw=${folder}/raw.img`, '-e', `z=${folder}/layer.obd`],
+  { listen: ['tcp://127.0.0.1:0'] },
+);
+const begin = performance.now();
+
+/** One that stays, and one that comes new: both must see the right bytes soon. */
+const resident = await RawNbdClient.open(daemon.unix, 'z');
+
+async function healthy(test: Test, bound = 2000): Promise<void> {
+  const start = performance.now();
+  const fresh = await RawNbdClient.open(daemon.unix, 'raw');
+  for (const offset of [0, 12_345, RAW_SIZE - 5000]) {
+    const data = await fresh.read(offset, 5000);
+    if (!data.equals(raw.subarray(offset, offset + 5000))) test.fail(`raw bytes at ${offset}`);
+  }
+  await fresh.disconnect();
+  const data = await resident.read(777, 100_000);
+  if (!data.equals(zfile.subarray(777, 100_777))) test.fail('bytes from a ZFile');
+  const took = performance.now() - start;
+  test.ok(took < bound, `a good client is served in ${Math.round(took)} ms`);
+}
+
+/** Clients that connect and say nothing, or too little: they are ended while the tests below run. */
+const silent = await Promise.all(
+  [daemon.unix, daemon.tcp, daemon.unix, daemon.tcp].map(async (to, i) => {
+    const client = await RawNbdClient.connect(to);
+    await client.greeting();
+    if (i >= 2) client.send(Buffer.concat([clientFlags(), optionBytes(1, Buffer.alloc(9), 10)]));
+    const end = client.ended(3 * HANDSHAKE_TIMEOUT_MS).then((how) => [how, performance.now()]);
+    return { end };
+  }),
+);
+
+await t.test('a session cut off at every byte', async (test) => {
+  const session = wholeSession('z', 4000, 10_000);
+  const cuts = Array.from({ length: session.length + 1 }, (_, i) => i);
+  for (let at = 0; at < cuts.length; at += 16) {
+    const batch = cuts.slice(at, at + 16).map(async (cut) => {
+      const client = await RawNbdClient.connect(cut % 2 === 0 ? daemon.unix : daemon.tcp);
+      if (cut % 3 === 0) await client.greeting();
+      client.send(session.subarray(0, cut));
+      await client.flushed();
+      if (cut % 5 === 0) await tick(20);
+      if (cut % 4 === 1) client.socket.resetAndDestroy();
+      else client.destroy();
+    });
+    await Promise.all(batch);
+  }
+  await healthy(test);
+});
+
+await t.test('a session a byte at a time', async (test) => {
+  const client = await RawNbdClient.connect(daemon.unix);
+  for (const byte of wholeSession('z', 4000, 10_000)) {
+    client.send(Buffer.from([byte]));
+    await client.flushed();
+    await tick(0);
+  }
+  const all = await client.takeRest();
+  test.ok(all.subarray(-10_000).equals(zfile.subarray(4000, 14_000)));
+  client.destroy();
+  await healthy(test);
+});
+
+await t.test('giant options', async (test) => {
+  const client = await RawNbdClient.connect(daemon.unix);
+  await client.handshake();
+  const length = MAX_OPTION_LENGTH + 100_000;
+  client.send(optionBytes(NBD_OPT.INFO, Buffer.alloc(length, 'IHAVEOPT')));
+  test.match(await client.optionReply(NBD_OPT.INFO), { type: NBD_REP.ERR_TOO_BIG });
+  test.same(await client.list(), ['raw', 'z'], 'the next option is understood');
+  test.equal((await client.go('z')).size, ZFILE_SIZE);
+  client.destroy();
+
+  const before = daemon.residentBytes();
+  const flood = await RawNbdClient.connect(daemon.unix);
+  await flood.handshake();
+  flood.send(optionBytes(NBD_OPT.GO, Buffer.alloc(0), 0xffffffff));
+  for (let i = 0; i < 64; i++) {
+    flood.send(Buffer.alloc(MIB));
+    await flood.flushed();
+  }
+  test.ok(daemon.residentBytes() - before < 48 * MIB, '4 GiB of option are not kept');
+  flood.destroy();
+  await healthy(test);
+});
+
+await t.test('too many options, names that are not there, replies not taken', async (test) => {
+  const many = await RawNbdClient.connect(daemon.tcp);
+  await many.handshake();
+  for (let i = 0; i <= MAX_OPTIONS; i++) many.option(99, randomBytes(i + 1, 3000));
+  const told = await many.takeRest();
+  test.ok(told.length > MAX_OPTIONS * 20, 'refused one by one, then the end');
+  const wrong = await RawNbdClient.connect(daemon.unix);
+  await wrong.handshake();
+  await test.rejects(wrong.go('nope'), { message: /80000006.*no export named "nope"/ });
+  wrong.option(NBD_OPT.EXPORT_NAME, Buffer.from('nope'));
+  await wrong.ended();
+  for (const client of [many, wrong]) client.destroy();
+  await healthy(test);
+});
+
+await t.test('garbage', async (test) => {
+  for (let seed = 1; seed <= 8; seed++) {
+    const client = await RawNbdClient.connect(seed % 2 === 0 ? daemon.unix : daemon.tcp);
+    if (seed % 4 >= 2) {
+      await client.handshake();
+      await client.go('z');
+      client.request({ offset: 1, length: 1 });
+    }
+    client.send(randomBytes(seed, 2 * MIB));
+    await client.ended();
+    client.destroy();
+  }
+  const client = await RawNbdClient.open(daemon.unix, 'z');
+  client.request({ cookie: 3n, offset: 0, length: 10 });
+  client.request({ magic: 0x25609514, offset: 0, length: 10 });
+  test.match(await client.reply(), { error: 0, cookie: 3n });
+  test.same(await client.take(10), zfile.subarray(0, 10), 'what came before is answered');
+  await client.ended();
+  client.destroy();
+  await healthy(test);
+});
+
+await t.test('floods of write payload', async (test) => {
+  const client = await RawNbdClient.open(daemon.unix, 'raw');
+  const payload = Buffer.alloc(MIB, requestBytes({ length: 1 }));
+  for (let i = 0; i < 30; i++) {
+    test.equal(
+      await client.command({ type: NBD_CMD.WRITE, offset: i * MIB, length: MIB }, payload),
+      NBD_EPERM,
+    );
+  }
+  test.same(await client.read(5, 5), raw.subarray(5, 10));
+  const before = daemon.residentBytes();
+  client.request({ type: NBD_CMD.WRITE, offset: 0, length: 0xffffffff });
+  for (let i = 0; i < 60; i++) {
+    client.send(payload);
+    await client.flushed();
+  }
+  test.match(await client.reply(), { error: NBD_EPERM });
+  test.ok(daemon.residentBytes() - before < 48 * MIB);
+  await healthy(test);
+  client.destroy();
+  await healthy(test);
+});
+
+await t.test('readers that never read', async (test) => {
+  const before = daemon.residentBytes();
+  const stuck = await Promise.all(
+    Array.from({ length: 24 }, async (_, i) => {
+      const client = await RawNbdClient.open(i % 2 === 0 ? daemon.unix : daemon.tcp, 'raw');
+      if (i < 8) {
+        for (let n = 0; n < 8; n++) client.request({ offset: n, length: 32 * MIB });
+      } else {
+        const requests = Array.from({ length: 5000 }, () => requestBytes({ length: 60_000 }));
+        client.send(Buffer.concat(requests));
+      }
+      return client;
+    }),
+  );
+  const latencies: number[] = [];
+  for (let i = 0; i < 60; i++) {
+    const start = performance.now();
+    const data = await resident.read(i * 4096, 4096);
+    latencies.push(performance.now() - start);
+    if (!data.equals(zfile.subarray(i * 4096, (i + 1) * 4096))) test.fail(`bytes of read ${i}`);
+    await tick(15);
+  }
+  const worst = Math.max(...latencies);
+  test.ok(worst < 500, `nobody else waits: ${Math.round(worst)} ms at worst`);
+  const grown = daemon.residentBytes() - before;
+  // Long replies from their budget; for each of the others a chunk of half a MiB.
+  const bound = MAX_LARGE_BYTES + 24 * MIB + 64 * MIB;
+  test.ok(grown < bound, `${Math.round(grown / MIB)} MiB held, at most ${bound / MIB}`);
+  await healthy(test);
+
+  // The budget for long replies is all taken; who holds it and reads nothing loses it.
+  const patient = await RawNbdClient.open(daemon.unix, 'raw');
+  patient.request({ cookie: 1n, offset: 9, length: 3 * MIB });
+  test.match(await patient.reply(STALLED_MS + 5000), { error: 0, cookie: 1n });
+  test.ok((await patient.take(3 * MIB)).equals(raw.subarray(9, 9 + 3 * MIB)));
+  test.ok(daemon.lines(/client stopped reading/).length >= 1, 'and the log says so');
+  await patient.disconnect();
+  for (const client of stuck) client.destroy();
+  await daemon.waitForLines(/closed: /, 24);
+  await healthy(test);
+});
+
+await t.test('silent clients do not stay', async (test) => {
+  for (const { end } of silent) {
+    const [how, when] = await end;
+    test.match(how, /end|reset/);
+    const after = Number(when) - begin;
+    test.ok(after > HANDSHAKE_TIMEOUT_MS - 1000, `not before its time (${Math.round(after)} ms)`);
+    test.ok(after < HANDSHAKE_TIMEOUT_MS + 5000, 'but soon after');
+  }
+  test.equal(daemon.lines(/handshake took too long/).length, silent.length);
+});
+
+await t.test('no more connections than the limit, and no leaks', async (test) => {
+  const before = await daemon.openFiles();
+  const crowd: RawNbdClient[] = [];
+  // Greeted or refused, one is as good as the other here.
+  for (let i = 0; i < MAX_CONNECTIONS + 20; i += 64) {
+    const batch = Array.from({ length: 64 }, () => RawNbdClient.connect(daemon.unix));
+    crowd.push(...(await Promise.all(batch)));
+  }
+  const ends = await Promise.all(
+    crowd.map((client) =>
+      client.greeting().then(
+        () => 'greeted',
+        () => 'refused',
+      ),
+    ),
+  );
+  const greeted = ends.filter((end) => end === 'greeted').length;
+  test.equal(greeted, MAX_CONNECTIONS - 1, 'with the one that is there already');
+  test.equal(daemon.lines(/refused: /).length, 1, 'one line for all that were refused');
+  test.same(await resident.read(0, 9), zfile.subarray(0, 9));
+  for (const client of crowd) client.destroy();
+  await daemon.waitForLines(/client hung up/, greeted);
+  await healthy(test);
+  test.ok((await daemon.openFiles()) <= before + 1, 'no descriptor is left');
+});
+
+await t.test('still a good daemon', async (test) => {
+  const client = await RawNbdClient.connect(daemon.tcp);
+  await client.handshake();
+  test.match(await client.go('z', [NBD_INFO.NAME]), { size: ZFILE_SIZE, name: 'z' });
+  await client.disconnect();
+  client.option(NBD_OPT.GO, infoData('z'));
+  await resident.disconnect();
+  await daemon.stop(test);
+});

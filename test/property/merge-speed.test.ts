@@ -1,0 +1,59 @@
+// How long merging and packing a million segments takes, and how that grows; not whether the result is right.
+import { test } from 'tap';
+import { packIndex } from '../../daemon/lsmt/index.js';
+import { mergeLayers } from '../../daemon/lsmt/merge.js';
+import { SegmentList } from '../../daemon/lsmt/segment-list.js';
+import { seededRandom } from '../support/pattern.js';
+
+const LAYERS = 20;
+/** Milliseconds. The goal is 3 s on a quiet machine; a busy one gets twice that. */
+const LIMIT = 6000;
+const RUNS = 5;
+
+/** `total` segments in as many layers as real images have, each scattered over the whole device. */
+function layersOf(total: number): SegmentList[] {
+  const next = seededRandom(total);
+  const perLayer = total / LAYERS;
+  return Array.from({ length: LAYERS }, () => {
+    const list = new SegmentList(perLayer);
+    let offset = 0;
+    let moffset = 8;
+    for (let i = 0; i < perLayer; i++) {
+      offset += next() % 64;
+      const length = 1 + (next() % 16);
+      list.push(offset, length, moffset, 0);
+      offset += length;
+      moffset += length + 1;
+    }
+    return list;
+  });
+}
+
+/** Milliseconds of the fastest of some runs: the slower ones tell about the machine. */
+function timeOf(total: number): { best: number; merged: number } {
+  let best = Infinity;
+  let merged = 0;
+  for (let run = 0; run < RUNS; run++) {
+    const layers = layersOf(total);
+    const start = performance.now();
+    const index = packIndex(mergeLayers(layers), 2 ** 40);
+    best = Math.min(best, performance.now() - start);
+    merged = index.count;
+  }
+  return { best, merged };
+}
+
+await test('a million segments in 20 layers merge in seconds, and near linearly', async (t) => {
+  timeOf(50_000);
+  const half = timeOf(500_000);
+  const full = timeOf(1_000_000);
+  t.comment(
+    `500,000 segments: ${half.best.toFixed(0)} ms; 1,000,000: ${full.best.toFixed(0)} ms, ${full.merged} after merging`,
+  );
+  t.ok(full.merged > 300_000, 'layers neither hide one another nor join to a few');
+  t.ok(full.best < LIMIT, `${full.best.toFixed(0)} ms, limit ${LIMIT}`);
+  t.ok(
+    full.best < 3.5 * half.best,
+    `twice the segments, ${(full.best / half.best).toFixed(2)} times`,
+  );
+});

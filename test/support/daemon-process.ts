@@ -1,0 +1,152 @@
+// The real daemon as a child process: started, waited for, looked at, ended by SIGTERM. Speaks no NBD itself.
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import type { NetConnectOpts } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Test } from 'tap';
+import { tick } from './nbd-client.js';
+import { runTool, type ToolResult } from './tools.js';
+
+const MAIN = fileURLToPath(new URL('../../daemon/main.js', import.meta.url));
+const READY_TIMEOUT = 20_000;
+const EXIT_TIMEOUT = 20_000;
+
+/** A folder for one test; its path is short enough for a socket in it, which t.testdir's may not be. */
+export function shortFolder(t: Test): string {
+  const folder = mkdtempSync(join(tmpdir(), 'obd-'));
+  t.teardown(() => {
+    rmSync(folder, { recursive: true, force: true });
+  });
+  return folder;
+}
+
+/** Runs the command line to its end. */
+export function runDaemon(args: readonly string[], cwd?: string): Promise<ToolResult> {
+  return runTool(process.execPath, [MAIN, ...args], { timeout: 30_000, ...(cwd && { cwd }) });
+}
+
+export interface DaemonOptions {
+  /** Where to listen, besides the Unix socket; tcp://...:0 lets the system choose. */
+  listen?: readonly string[];
+  /** Instead of a socket in a folder of its own. */
+  socketPath?: string;
+}
+
+export class DaemonProcess {
+  readonly socketPath: string;
+  readonly child: ChildProcess;
+  #stderr = '';
+  readonly #exit: Promise<number | null>;
+
+  private constructor(child: ChildProcess, socketPath: string) {
+    this.child = child;
+    this.socketPath = socketPath;
+    child.stderr?.on('data', (part: Buffer) => {
+      this.#stderr += part.toString();
+    });
+    this.#exit = new Promise((resolve) => {
+      child.once('close', resolve);
+    });
+  }
+
+  /** `overlaybd-nbd serve ...args` on a Unix socket; the test fails if it does not become ready. */
+  static async start(
+    t: Test,
+    args: readonly string[],
+    { listen = [], socketPath = join(shortFolder(t), 'nbd.sock') }: DaemonOptions = {},
+  ): Promise<DaemonProcess> {
+    const addresses = [`unix://${socketPath}`, ...listen];
+    const command = [MAIN, 'serve', ...args, ...addresses.flatMap((each) => ['--listen', each])];
+    const child = spawn(process.execPath, command, { stdio: ['ignore', 'ignore', 'pipe'] });
+    const daemon = new DaemonProcess(child, socketPath);
+    t.teardown(() => {
+      child.kill('SIGKILL');
+    });
+    await daemon.#ready(addresses.length);
+    return daemon;
+  }
+
+  /** Everything logged so far. */
+  get log(): string {
+    return this.#stderr;
+  }
+
+  /** Lines logged so far that match. */
+  lines(pattern: RegExp): string[] {
+    return this.#stderr.split('\n').filter((line) => pattern.test(line));
+  }
+
+  /** Waits for so many lines that match. */
+  async waitForLines(pattern: RegExp, count = 1, timeout = 10_000): Promise<string[]> {
+    const deadline = performance.now() + timeout;
+    for (;;) {
+      const lines = this.lines(pattern);
+      if (lines.length >= count) return lines;
+      if (performance.now() > deadline) {
+        throw new Error(`${lines.length} of ${count} lines match ${pattern}:\n${this.log}`);
+      }
+      await tick(10);
+    }
+  }
+
+  get unix(): NetConnectOpts {
+    return { path: this.socketPath };
+  }
+
+  /** The first TCP address it listens at. */
+  get tcp(): NetConnectOpts & { host: string; port: number } {
+    const match = /ready: nbd:\/\/(?:\[([^\]]+)\]|([^:\s]+)):(\d+)/.exec(this.log);
+    if (!match) throw new Error('the daemon does not listen on TCP');
+    return { host: match[1] ?? match[2] ?? '', port: Number(match[3]) };
+  }
+
+  /** As clients take it. */
+  unixUri(name = ''): string {
+    return `nbd+unix:///${encodeURIComponent(name)}?socket=${this.socketPath}`;
+  }
+
+  tcpUri(name = ''): string {
+    const { host, port } = this.tcp;
+    return `nbd://${host.includes(':') ? `[${host}]` : host}:${port}/${encodeURIComponent(name)}`;
+  }
+
+  /** Resident memory in bytes. */
+  residentBytes(): number {
+    const status = readFileSync(`/proc/${this.child.pid}/status`, 'latin1');
+    return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]) * 1024;
+  }
+
+  /** The number of open descriptors. */
+  async openFiles(): Promise<number> {
+    const { stdout } = await runTool('ls', [`/proc/${this.child.pid}/fd`]);
+    return stdout.trim().split('\n').length;
+  }
+
+  /** The exit code, or null when a signal ended it. @throws when it does not end in time */
+  async exited(timeout = EXIT_TIMEOUT): Promise<number | null> {
+    const late = tick(timeout).then(() => 'late' as const);
+    const code = await Promise.race([this.#exit, late]);
+    if (code === 'late') throw new Error(`the daemon runs on:\n${this.log}`);
+    return code;
+  }
+
+  /** SIGTERM, then: exit code 0, no bug in the log, no socket left. @returns milliseconds it took */
+  async stop(t: Test): Promise<number> {
+    const begin = performance.now();
+    this.child.kill('SIGTERM');
+    const code = await this.exited();
+    t.equal(code, 0, 'the daemon exits with 0');
+    t.notMatch(this.log, /BUG|thread died|\.js:\d+/, 'no bug in the log');
+    return performance.now() - begin;
+  }
+
+  async #ready(count: number): Promise<void> {
+    const over = this.#exit.then((code) => {
+      throw new Error(`the daemon exited with ${code}:\n${this.log}`);
+    });
+    over.catch(() => undefined); // it ends one day
+    await Promise.race([this.waitForLines(/ready: /, count, READY_TIMEOUT), over]);
+  }
+}

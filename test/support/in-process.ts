@@ -1,0 +1,73 @@
+// Opens images with the daemon's own opener, in this process, and reads their devices; no NBD, no threads.
+import { createHash } from 'node:crypto';
+import type { Device } from '../../daemon/image/device.js';
+import { ReaderFactory } from '../../daemon/image/build.js';
+import { LsmtIndex } from '../../daemon/lsmt/index.js';
+import { BlobPool } from '../../daemon/service/blob-pool.js';
+import { openImage, type OpenImage } from '../../daemon/service/image-opener.js';
+import { planImage } from '../../daemon/service/image-plan.js';
+
+export interface OpenDevice {
+  readonly image: OpenImage;
+  readonly device: Device;
+  /** null: a raw disk image has none. */
+  readonly index: LsmtIndex | null;
+  close(): void;
+}
+
+/** @param paths as on the command line: one config, or blobs, bottom first */
+export async function openDevice(...paths: readonly string[]): Promise<OpenDevice> {
+  const readers = new ReaderFactory();
+  const image = await openImage(planImage(paths), new BlobPool(readers));
+  return {
+    image,
+    device: readers.device(image.device),
+    index: image.device.kind === 'lsmt' ? new LsmtIndex(image.device.index) : null,
+    close: () => image.close(),
+  };
+}
+
+/** Opens, lets `use` work with the device, and closes whatever happens. */
+export async function withDevice<T>(
+  paths: readonly string[],
+  use: (opened: OpenDevice) => T | Promise<T>,
+): Promise<T> {
+  const opened = await openDevice(...paths);
+  try {
+    return await use(opened);
+  } finally {
+    opened.close();
+  }
+}
+
+/** Reads as a reactor does when nothing has to be waited for; local sources never do with `mayBlock`. */
+export function readRange(
+  device: Device,
+  offset: number,
+  length: number,
+  cursor = { hint: 0 },
+): Buffer {
+  // Not zeros: a read that leaves something out must show.
+  const bytes = Buffer.alloc(length, 0xdb);
+  if (device.ensure(offset, length) !== null)
+    throw new Error('a local device has nothing to wait for');
+  if (!device.read(bytes, 0, length, offset, true, cursor)) {
+    throw new Error('a read that may block has not waited');
+  }
+  return bytes;
+}
+
+/** The whole device in reads of `chunk` bytes, given to `each` in order. */
+export function readAll(device: Device, chunk: number, each: (bytes: Buffer) => void): void {
+  const cursor = { hint: 0 };
+  for (let at = 0; at < device.size; at += chunk) {
+    each(readRange(device, at, Math.min(chunk, device.size - at), cursor));
+  }
+}
+
+/** SHA-256 of the whole device, in hex. */
+export function sha256Of(device: Device, chunk: number): string {
+  const hash = createHash('sha256');
+  readAll(device, chunk, (bytes) => hash.update(bytes));
+  return hash.digest('hex');
+}

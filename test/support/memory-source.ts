@@ -1,0 +1,37 @@
+// A blob source over bytes in memory, so that format rules can be tested without files; never waits, never fails.
+import { OverlaybdError } from '../../daemon/errors.js';
+import type { BlobSource } from '../../daemon/blob/source.js';
+
+export class MemorySource implements BlobSource {
+  readonly name: string;
+  /** Replaced or changed by tests to repair or to break what is read. */
+  bytes: Buffer;
+  /** Ranges that were read, as [offset, length]. */
+  readonly reads: [number, number][] = [];
+
+  constructor(bytes: Buffer, name = 'blob') {
+    this.bytes = bytes;
+    this.name = name;
+  }
+
+  get size(): number {
+    return this.bytes.length;
+  }
+
+  ensure(): null {
+    return null;
+  }
+
+  read(dst: Uint8Array, dstOffset: number, length: number, offset: number): boolean {
+    if (offset + length > this.bytes.length) {
+      throw new OverlaybdError('SHORT_READ', `${this.name}: read of ${length} bytes at ${offset}`);
+    }
+    this.reads.push([offset, length]);
+    dst.set(this.bytes.subarray(offset, offset + length), dstOffset);
+    return true;
+  }
+
+  async load(): Promise<void> {
+    // Everything is here.
+  }
+}

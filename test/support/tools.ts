@@ -1,0 +1,68 @@
+// Programs that tests need and a machine may not have: found, run, or missed by name. Never installs anything.
+import { spawn } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import type { Test } from 'tap';
+
+/** The path of a program, or null. */
+export function findTool(name: string): string | null {
+  for (const folder of (process.env['PATH'] ?? '').split(delimiter)) {
+    const path = join(folder, name);
+    try {
+      accessSync(path, constants.X_OK);
+      return path;
+    } catch {
+      continue;
+    }
+  }
+  return null;
+}
+
+/** Whether all the programs are there. If not the test is skipped, and says on stderr too what it misses. */
+export function requireTool(t: Test, ...names: string[]): boolean {
+  const missing = names.filter((name) => findTool(name) === null);
+  if (missing.length === 0) return true;
+  const message = `NOT TESTED, not installed: ${missing.join(', ')}`;
+  console.error(`${t.fullname}: ${message}`);
+  t.pass(names.join(" and "), { skip: message });
+  return false;
+}
+
+export interface ToolResult {
+  /** -1 when a signal ended it. */
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+export interface ToolOptions {
+  input?: string;
+  /** Milliseconds until it is killed. */
+  timeout?: number;
+  cwd?: string;
+}
+
+/** Runs a program to its end, whatever its exit code; what it prints is text. */
+export function runTool(
+  name: string,
+  args: readonly string[],
+  { input = '', timeout = 60_000, cwd }: ToolOptions = {},
+): Promise<ToolResult> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(name, args, { timeout, killSignal: 'SIGKILL', ...(cwd && { cwd }) });
+    const out: Buffer[] = [];
+    const err: Buffer[] = [];
+    child.stdout.on('data', (part: Buffer) => out.push(part));
+    child.stderr.on('data', (part: Buffer) => err.push(part));
+    child.once('error', reject);
+    child.once('close', (code) => {
+      const [stdout, stderr] = [out, err].map((parts) => Buffer.concat(parts).toString()) as [
+        string,
+        string,
+      ];
+      resolve({ code: code ?? -1, stdout, stderr });
+    });
+    child.stdin.on('error', () => undefined); // it need not read what it is given
+    child.stdin.end(input);
+  });
+}

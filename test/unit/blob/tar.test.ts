@@ -1,0 +1,207 @@
+// The tar wrapper: what is recognised, where the payload is, and what is refused.
+import { closeSync, openSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test, type Test } from 'tap';
+import { FileSource } from '../../../daemon/blob/file-source.js';
+import { findTarPayload, isTarHeader, type TarPayload } from '../../../daemon/blob/tar.js';
+import { textBytes } from '../../support/pattern.js';
+import { wrapTar } from '../../support/tar-writer.js';
+
+const BLOCK = 512;
+const PAYLOAD = textBytes(1, 5000);
+
+async function find(t: Test, bytes: Buffer): Promise<TarPayload | null> {
+  const path = join(t.testdir(), 'blob');
+  writeFileSync(path, bytes);
+  const fd = openSync(path, 'r');
+  try {
+    const spec = { kind: 'file', name: 'blob', fd, base: 0, size: bytes.length } as const;
+    return await findTarPayload(new FileSource(spec));
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Sums a header up again after it was changed. */
+function seal(header: Buffer, signed = false): Buffer {
+  header.fill(' ', 148, 156);
+  const sum = header.reduce((all, byte) => all + (signed && byte > 127 ? byte - 256 : byte), 0);
+  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
+  return header;
+}
+
+/** A ustar file with a changed header. */
+function ustarWith(change: (header: Buffer) => void): Buffer {
+  const tar = wrapTar(PAYLOAD, { pax: false });
+  change(tar.subarray(0, BLOCK));
+  seal(tar.subarray(0, BLOCK));
+  return tar;
+}
+
+/** A pax file with these records in place of its own; the member's header says `ustarSize`. */
+function paxWith(records: string, ustarSize = 0): Buffer {
+  const tar = wrapTar(PAYLOAD, { pax: true });
+  const size = Buffer.byteLength(records);
+  tar.write(`${size.toString(8).padStart(11, '0')} `, 124, 'latin1');
+  seal(tar.subarray(0, BLOCK));
+  tar.fill(0, BLOCK, 2 * BLOCK);
+  tar.write(records, BLOCK);
+  const member = tar.subarray(2 * BLOCK, 3 * BLOCK);
+  member.write(`${ustarSize.toString(8).padStart(11, '0')} `, 124, 'latin1');
+  seal(member);
+  return tar;
+}
+
+/** A pax record with the length that it must have. */
+function record(key: string, value: string): string {
+  const rest = Buffer.byteLength(` ${key}=${value}\n`);
+  let length = rest + 1;
+  while (String(length).length + rest !== length) length++;
+  return `${length} ${key}=${value}\n`;
+}
+
+await test('ustar: the payload follows its header', async (t) => {
+  t.same(await find(t, wrapTar(PAYLOAD, { pax: false })), { offset: 512, size: 5000 });
+});
+
+await test('pax: the payload is at 1536, its size in the record', async (t) => {
+  t.same(await find(t, wrapTar(PAYLOAD, { pax: true })), { offset: 1536, size: 5000 });
+});
+
+await test('pax without a size: the member says it', async (t) => {
+  t.same(await find(t, paxWith(record('path', 'x'), 4000)), { offset: 1536, size: 4000 });
+  t.same(await find(t, paxWith('', 4000)), { offset: 1536, size: 4000 });
+  t.same(await find(t, paxWith(record('size', '0'), 4000)), { offset: 1536, size: 4000 });
+});
+
+await test('pax records: any order, any bytes in values, the last size counts', async (t) => {
+  const size = record('size', '4321');
+  const bodies: Record<string, string> = {
+    'behind another': record('path', 'layer/überlay.commit') + size,
+    'before another': size + record('mtime', '1.5'),
+    twice: record('size', '17') + size,
+    'behind a value of two lines': record('comment', 'one\ntwo') + size,
+    'behind a value that looks like a record':
+      record('comment', `x\n${record('size', '7')}`) + size,
+    'behind an empty value': record('comment', '') + size,
+    'behind a value with an equals sign': record('comment', 'a=b') + size,
+    'behind a longer key': record('GNU.sparse.size', '9') + size,
+  };
+  for (const [name, body] of Object.entries(bodies)) {
+    t.same(await find(t, paxWith(body)), { offset: 1536, size: 4321 }, name);
+  }
+});
+
+await test('pax records that are none are refused', async (t) => {
+  const bodies: Record<string, string> = {
+    'no length': 'size=5\n',
+    'a length past the records': '99 size=5\n',
+    'a length too short': '5 size=5\n',
+    'no newline': record('size', '5').replace('\n', 'x'),
+    'no equals sign': '7 size\n',
+    'a size in words': record('size', 'many'),
+    'a negative size': record('size', '-5'),
+    'a size of 30 digits': record('size', '9'.repeat(30)),
+    'length 0': '0 size=5\n',
+  };
+  for (const [name, body] of Object.entries(bodies)) {
+    await t.rejects(
+      find(t, paxWith(body)),
+      { code: 'BAD_FORMAT', message: /^blob: tar pax records at byte \d+: expected / },
+      name,
+    );
+  }
+});
+
+await test('pax records that fill more than one block are refused', async (t) => {
+  const tar = paxWith('');
+  tar.write('00000001001 ', 124, 'latin1');
+  seal(tar.subarray(0, BLOCK));
+  await t.rejects(find(t, tar), {
+    code: 'BAD_FORMAT',
+    message: 'blob: tar pax header size at byte 124: expected at most 512, got 513',
+  });
+});
+
+await test('a member header that is none matters when the size is to come from it', async (t) => {
+  const tar = paxWith(record('path', 'x'), 4000);
+  tar[2 * BLOCK] = 0xff;
+  await t.rejects(find(t, tar), {
+    code: 'BAD_FORMAT',
+    message: /^blob: tar member header at byte 1024/,
+  });
+  const sized = wrapTar(PAYLOAD, { pax: true });
+  sized[2 * BLOCK] = 0xff;
+  t.same(await find(t, sized), { offset: 1536, size: 5000 });
+});
+
+await test('a size past the end of the file is refused', async (t) => {
+  const tar = wrapTar(PAYLOAD, { pax: false });
+  t.same(await find(t, tar.subarray(0, 512 + 5000)), { offset: 512, size: 5000 }, 'exactly there');
+  await t.rejects(find(t, tar.subarray(0, 512 + 4999)), {
+    code: 'BAD_FORMAT',
+    message: "blob: tar member size at byte 512: expected at most 4999 (the file's end), got 5000",
+  });
+  await t.rejects(find(t, paxWith(record('size', String(2 ** 52)))), {
+    message: /tar member size at byte 1536/,
+  });
+  for (const size of [512, 600, 1024, 1535]) {
+    await t.rejects(find(t, wrapTar(PAYLOAD, { pax: true }).subarray(0, size)), {
+      code: 'BAD_FORMAT',
+    });
+  }
+});
+
+await test('other kinds of members are refused by name', async (t) => {
+  for (const typeflag of ['5', '2', 'L', 'g', 'K']) {
+    const tar = ustarWith((header) => header.write(typeflag, 156));
+    await t.rejects(find(t, tar), {
+      code: 'BAD_FORMAT',
+      message: `blob: tar typeflag at byte 156: expected a pax header or a regular file (x, 0), got "${typeflag}"`,
+    });
+  }
+  const old = ustarWith((header) => void (header[156] = 0));
+  t.same(await find(t, old), { offset: 512, size: 5000 }, 'the old form of a regular file');
+});
+
+await test('checksums: signed sums are right too, wrong ones make it no tar', async (t) => {
+  const high = ustarWith((header) => void header.write('\xff\xfe\x80', 0, 'latin1'));
+  t.ok(await find(t, high));
+  seal(high.subarray(0, BLOCK), true);
+  t.ok(await find(t, high), 'signed');
+  for (const at of [0, 100, 148, 300, 511]) {
+    const tar = wrapTar(PAYLOAD, { pax: false });
+    tar[at] = (tar[at] ?? 0) ^ 1;
+    t.equal(await find(t, tar), null, `byte ${at}`);
+  }
+});
+
+await test('only POSIX headers: GNU magic, other versions and old tars are not recognised', async (t) => {
+  const gnu = ustarWith((header) => header.write('ustar  \0', 257, 'latin1'));
+  t.equal(await find(t, gnu), null);
+  t.equal(
+    await find(
+      t,
+      ustarWith((header) => header.write('01', 263, 'latin1')),
+    ),
+    null,
+  );
+  t.equal(
+    await find(
+      t,
+      ustarWith((header) => header.fill(0, 257, 265)),
+    ),
+    null,
+  );
+  const nul = ustarWith((header) => header.write('ustar\x0000', 257, 'latin1'));
+  t.ok(await find(t, nul));
+});
+
+await test('what is too short or something else is no tar', async (t) => {
+  const tar = wrapTar(PAYLOAD, { pax: false });
+  t.equal(await find(t, tar.subarray(0, 511)), null);
+  t.equal(await find(t, Buffer.alloc(0)), null);
+  t.equal(await find(t, Buffer.alloc(2048)), null);
+  t.equal(isTarHeader(tar.subarray(0, 100)), false);
+  t.equal(isTarHeader(tar), true, 'a longer buffer');
+});

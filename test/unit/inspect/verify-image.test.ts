@@ -1,0 +1,232 @@
+// What verify finds: every problem of every layer, and never a crash, whatever the bytes are.
+import { truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { MAX_LISTED } from '../../../daemon/inspect/problem-list.js';
+import { renderReport } from '../../../daemon/inspect/render-report.js';
+import { verifyImage, type VerifyReport } from '../../../daemon/inspect/verify-image.js';
+import { writeLsmt, writeLsmtRaw } from '../../support/lsmt-writer.js';
+import { randomBytes, seededRandom, textBytes } from '../../support/pattern.js';
+import { wrapTar } from '../../support/tar-writer.js';
+import { appendUpper, writeSparseUpper } from '../../support/upper-writer.js';
+import { writeZfile } from '../../support/zfile-writer.js';
+
+const VIRTUAL_SIZE = 1 << 20;
+const layer = (seed: number): Buffer =>
+  writeLsmt({
+    virtualSize: VIRTUAL_SIZE,
+    segments: [
+      { offset: seed, length: 300, data: textBytes(seed, 300 * 512) },
+      { offset: 1000, length: 10, zeroed: true },
+      { offset: 1100, length: 100, data: randomBytes(seed, 100 * 512) },
+    ],
+  });
+
+function verify(paths: string[], signal = new AbortController().signal): Promise<VerifyReport> {
+  return verifyImage(paths, { signal, progress: () => undefined });
+}
+
+function files(test: Test, blobs: Record<string, Uint8Array>): string[] {
+  const folder = test.testdir();
+  return Object.entries(blobs).map(([name, bytes]) => {
+    writeFileSync(join(folder, name), bytes);
+    return join(folder, name);
+  });
+}
+
+function configOf(test: Test, config: object): string {
+  const path = join(test.testdirName, 'config.v1.json');
+  writeFileSync(path, JSON.stringify(config));
+  return path;
+}
+
+await t.test('good images', async (test) => {
+  const blobs = {
+    plain: layer(1),
+    zfile: writeZfile(layer(2)),
+    tar: wrapTar(writeZfile(layer(3), { algorithm: 'zstd', mode: 'trailer' }), { pax: true }),
+  };
+  const paths = files(test, blobs);
+  const steps: number[] = [];
+  const report = await verifyImage([...paths, paths[1] as string], {
+    signal: new AbortController().signal,
+    progress: (done) => steps.push(done),
+  });
+  test.match(report, { good: true, problemCount: 0, problems: [], interrupted: false });
+  test.equal(report.layers.length, 4);
+  test.equal(report.totalBytes, 400 * 512 + 2 * layer(2).length, 'a blob is read once');
+  test.equal(report.checkedBytes, report.totalBytes);
+  test.equal(steps.at(-1), report.totalBytes);
+  test.match(
+    renderReport(report),
+    /^\S+ and 3 more: good: 4 layers; \S+ KiB checked in \S+ s.*\n$/,
+  );
+});
+
+await t.test('raw disk images', async (test) => {
+  const raw = textBytes(1, 100_000);
+  const [plain, zfile] = files(test, { plain: raw, zfile: writeZfile(raw) });
+  for (const path of [plain, zfile]) {
+    const report = await verify([path as string]);
+    test.match(report, { good: true, totalBytes: 100_000, checkedBytes: 100_000 });
+    test.match(report.notes, [/raw disk image/]);
+  }
+});
+
+await t.test('uppers', async (test) => {
+  const upper = appendUpper({
+    virtualSize: VIRTUAL_SIZE,
+    writes: [0, 4, 2].map((offset) => ({ offset, length: 8, data: textBytes(1, 4096) })),
+  });
+  const [, data, index] = files(test, { lower: layer(1), data: upper.data, index: upper.index });
+  writeSparseUpper(join(test.testdirName, 'sparse'), join(test.testdirName, 'empty'), {
+    virtualSize: VIRTUAL_SIZE,
+    writes: [{ offset: 8, length: 8, data: textBytes(1, 4096) }],
+  });
+  const lowers = [{ file: 'lower' }];
+  const append = configOf(test, { lowers, upper: { data: 'data', index: 'index' } });
+  test.match(await verify([append]), {
+    good: true,
+    layers: [{ role: 'lower' }, { role: 'upper' }],
+  });
+  for (const half of [data, index]) {
+    test.match(await verify([half as string]), {
+      good: false,
+      problems: [{ code: 'UNSUPPORTED' }],
+    });
+  }
+  // 16 of its sectors are mapped, although 24 were written.
+  test.equal((await verify([append])).totalBytes, (400 + 12) * 512);
+
+  truncateSync(data as string, 4096 + 20 * 512);
+  const cut = await verify([append]);
+  test.match(cut, { good: false, problemCount: 1, problems: [{ layer: 1 }] });
+  test.match(cut.problems[0]?.message, /index: lsmt index entry 2 moffset .* got 24 to 32/);
+
+  const sparse = configOf(test, { lowers, upper: { data: 'sparse', index: 'empty' } });
+  test.match(await verify([sparse]), { good: true, layers: [{}, { problemCount: 0 }] });
+});
+
+await t.test('every problem of every layer', async (test) => {
+  const badIndex = writeLsmtRaw({
+    virtualSize: VIRTUAL_SIZE,
+    data: Buffer.alloc(5120),
+    entries: [
+      { offset: 10, length: 5, moffset: 8, zeroed: false, tag: 0 },
+      { offset: 12, length: 5, moffset: 8, zeroed: false, tag: 0 },
+      { offset: 20, length: 5, moffset: 100, zeroed: false, tag: 0 },
+      { offset: 30, length: 5, moffset: 0, zeroed: true, tag: 0 },
+      { offset: 40, length: 5, moffset: 8, zeroed: false, tag: 0 },
+    ],
+  });
+  const badBlocks = writeZfile(layer(1));
+  // The middle of the file: away from LSMT's header and trailer.
+  badBlocks.fill(0xff, badBlocks.length >> 1, (badBlocks.length >> 1) + 100);
+  const badHeader = writeZfile(layer(2));
+  badHeader[200] = 1;
+  // Its first block, with the LSMT header, cannot be read: only the block is to blame.
+  const badStart = writeZfile(layer(3));
+  badStart[515] = (badStart[515] as number) ^ 1;
+  const noTrailer = layer(4);
+  noTrailer.fill(0, noTrailer.length - 4096);
+  const blobs = { good: layer(5), badIndex, badBlocks, badHeader, badStart, noTrailer };
+  const report = await verify(files(test, blobs));
+  test.equal(report.good, false);
+  test.same(
+    report.layers.map(({ problemCount }) => problemCount),
+    [0, 3, 1, 1, 1, 1],
+  );
+  const expected: [number, RegExp][] = [
+    [1, /badIndex: lsmt index entry 1 offset .* sector 15 or later, got 12$/],
+    [1, /badIndex: lsmt index entry 2 moffset .* got 100 to 105$/],
+    [1, /badIndex: lsmt index entry 3 moffset \(zeroed\) .* got 0$/],
+    [3, /badHeader: zfile header digest at byte 28/],
+    [5, /noTrailer: lsmt trailer magic/],
+    [2, /badBlocks \(zfile\): blocks? \d+.* checksum/],
+    [4, /badStart \(zfile\): block 0 at byte 512: expected checksum/],
+  ];
+  test.match(
+    report.problems.map(({ layer: number, message }) => [number, message]),
+    expected,
+  );
+  const lines = renderReport(report).split('\n');
+  test.equal(lines.length, 9, 'seven problems, the summary, the end');
+  test.match(lines[7], /: bad: 7 problems in 5 of 6 layers; /);
+});
+
+await t.test('problems of the whole', async (test) => {
+  const [path] = files(test, { blob: writeLsmt({ virtualSize: 0, segments: [] }) });
+  test.match(await verify([path as string]), {
+    problems: [{ layer: null, message: /no layer gives a virtual size/ }],
+  });
+  const config = configOf(test, { lowers: [{ file: 'blob', targetFile: 'x' }] });
+  test.match(await verify([config]), { good: false, problems: [{ code: 'UNSUPPORTED' }] });
+  test.match(await verify([join(test.testdirName, 'no')]), { problems: [{ code: 'NOT_FOUND' }] });
+  await test.rejects(verify([config, config]), { code: 'BAD_ARGUMENT' });
+  const [empty] = files(test, { empty: Buffer.alloc(0) });
+  test.match(await verify([empty as string]), { problems: [{ message: /empty: empty$/ }] });
+});
+
+await t.test('a flood of problems', async (test) => {
+  const entry = { offset: 0, length: 1, moffset: 0, zeroed: false, tag: 0 };
+  const blob = writeLsmtRaw({
+    virtualSize: VIRTUAL_SIZE,
+    data: Buffer.alloc(0),
+    entries: Array.from({ length: 5000 }, (_, i) => ({ ...entry, offset: i })),
+  });
+  const report = await verify(files(test, { blob }));
+  test.equal(report.problemCount, 5000);
+  test.equal(report.problems.length, MAX_LISTED);
+  test.match(
+    renderReport(report),
+    new RegExp(`\nand ${5000 - MAX_LISTED} more\n.*bad: 5000 problems`),
+  );
+});
+
+await t.test('an interruption', async (test) => {
+  const paths = files(test, { one: writeZfile(layer(1)), two: writeZfile(layer(2)) });
+  const report = await verify(paths, AbortSignal.abort());
+  test.match(report, { good: false, interrupted: true, problemCount: 0 });
+  test.ok(report.checkedBytes < report.totalBytes);
+  test.match(renderReport(report), /: interrupted: no problem so far; /);
+});
+
+await t.test('spoilt bytes anywhere', async (test) => {
+  const kinds: Record<string, Buffer> = {
+    plain: layer(1),
+    lz4: writeZfile(layer(2)),
+    'zstd without checksums': writeZfile(layer(3), { algorithm: 'zstd', verify: false }),
+    tar: wrapTar(writeZfile(layer(4), { mode: 'trailer' }), { pax: true }),
+  };
+  const next = seededRandom(7);
+  const path = join(test.testdir(), 'blob');
+  for (const [kind, good] of Object.entries(kinds)) {
+    const places = interesting(good, next);
+    for (const at of places) {
+      const bytes = Buffer.from(good);
+      const length = 1 + (next() % 8);
+      for (let i = at; i < Math.min(at + length, bytes.length); i++) bytes[i] = next();
+      writeFileSync(path, next() % 8 === 0 ? bytes.subarray(0, at) : bytes);
+      // Given twice, so that nothing passes for a raw disk image.
+      const report = await verify([path, path]);
+      const listed = Math.min(report.problemCount, MAX_LISTED);
+      const said = report.good === (report.problemCount === 0) && report.problems.length === listed;
+      if (!said || report.problems.some(({ message }) => message.length > 2000)) {
+        test.fail(`${kind}: a report that does not add up, spoilt at ${at}`);
+      }
+    }
+    test.pass(`${kind}: ${places.length} spoilt blobs, each with a report`);
+  }
+});
+
+/** Places in headers, tables and trailers, where bytes mean most, and some elsewhere. */
+function interesting(bytes: Buffer, next: () => number): number[] {
+  const places: number[] = [];
+  for (let i = 0; i < 150; i++) {
+    places.push(next() % 512);
+    places.push(bytes.length - 1 - (next() % 5000));
+    places.push(next() % bytes.length);
+    places.push(next() % 4400);
+  }
+  return places;
+}

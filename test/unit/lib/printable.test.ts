@@ -1,0 +1,25 @@
+// What hostile text looks like when it is printed.
+import t from 'tap';
+import { printable, printableJson, quoted } from '../../../daemon/lib/printable.js';
+
+const HOSTILE = 'a\x1b[2J\r\nb\t\x7f\x9b1m\u202e\u2028\u{e0041}\ud800é';
+
+await t.test('text keeps what can be seen and shows what cannot', async (test) => {
+  test.equal(
+    printable(HOSTILE),
+    'a\\u{1b}[2J\\u{d}\\nb\\t\\u{7f}\\u{9b}1m\\u{202e}\\u{2028}\\u{e0041}\\u{d800}é',
+  );
+  test.equal(printable('层 one, "two" \\'), '层 one, "two" \\');
+});
+
+await t.test('quoted text ends at its last quote', async (test) => {
+  test.equal(quoted('a"b\\'), '"a\\"b\\\\"');
+  test.equal(quoted('\n'), '"\\n"');
+});
+
+await t.test('JSON is safe to show and means the same', async (test) => {
+  const value = { name: HOSTILE, list: [1, HOSTILE], [HOSTILE]: null };
+  const text = printableJson(value);
+  test.same(JSON.parse(text), value);
+  test.notMatch(text.replaceAll('\n', ''), /[\p{C}\p{Zl}\p{Zp}]/u);
+});

@@ -1,0 +1,169 @@
+// The rules of index entries, each at its edges, in sealed layers and in append-only uppers.
+import { test } from 'tap';
+import type { FormatProblem } from '../../../daemon/errors.js';
+import { EntryParser } from '../../../daemon/lsmt/entries.js';
+import { encodeEntries, PADDING_ENTRY, type LsmtEntry } from '../../support/lsmt-layout.js';
+
+/** Sectors: the first one behind the data. */
+const END = 108;
+
+const data = (offset: number, length: number, moffset: number, tag = 0): LsmtEntry => ({
+  offset,
+  length,
+  moffset,
+  zeroed: false,
+  tag,
+});
+const zeroed = (offset: number, length: number, moffset: number): LsmtEntry => ({
+  ...data(offset, length, moffset),
+  zeroed: true,
+});
+
+interface Parsed {
+  /** offset, length, moffset, zeroed, tag */
+  visits: [number, number, number, boolean, number][];
+  problems: FormatProblem[];
+  padding: number;
+}
+
+function parse(entries: readonly LsmtEntry[], sorted = true, pieces = 1): Parsed {
+  const visits: Parsed['visits'] = [];
+  const problems: FormatProblem[] = [];
+  const parser = new EntryParser(
+    { blob: 'blob', indexOffset: 55_296, dataEnd: END, sorted, sink: (p) => problems.push(p) },
+    (...visit) => visits.push(visit),
+  );
+  const bytes = encodeEntries(entries);
+  const step = Math.ceil(entries.length / pieces) * 16;
+  for (let at = 0; at < bytes.length; at += step) parser.push(bytes.subarray(at, at + step));
+  return { visits, problems, padding: parser.padding };
+}
+
+const isGood = (...entries: LsmtEntry[]): boolean => parse(entries).problems.length === 0;
+
+await test('fields are taken apart at their widest', (t) => {
+  const widest = data(2 ** 50 - 2, 100, 8, 255);
+  const { visits } = parse([data(2 ** 32 - 1, 1, 8, 1), data(2 ** 32, 2, 9), widest]);
+  t.same(visits, [
+    [2 ** 32 - 1, 1, 8, false, 1],
+    [2 ** 32, 2, 9, false, 0],
+    [2 ** 50 - 2, 100, 8, false, 255],
+  ]);
+  const long = parse([zeroed(7, 16383, END)]);
+  t.same(long.visits, [[7, 16383, END, true, 0]]);
+  t.end();
+});
+
+await test('padding is skipped wherever it stands, whatever its other fields say', (t) => {
+  const odd = { ...PADDING_ENTRY, length: 16383, moffset: 2 ** 55 - 4, zeroed: true, tag: 255 };
+  const { visits, problems, padding } = parse([
+    PADDING_ENTRY,
+    data(1, 1, 8),
+    odd,
+    PADDING_ENTRY,
+    data(2, 1, 9),
+    PADDING_ENTRY,
+  ]);
+  t.equal(padding, 4);
+  t.same(problems, []);
+  t.same(
+    visits.map(([offset]) => offset),
+    [1, 2],
+  );
+  t.end();
+});
+
+await test('an offset one below all ones is no padding', (t) => {
+  t.equal(parse([data(2 ** 50 - 2, 1, 8)]).padding, 0);
+  // Low half all ones, high half not: an ordinary offset.
+  t.same(parse([data(2 ** 32 - 1, 1, 8)]).visits.length, 1);
+  t.end();
+});
+
+await test('data lies between sector 8 and the index', (t) => {
+  t.ok(isGood(data(0, 1, 8)));
+  t.ok(isGood(data(0, 100, 8)), 'all of it');
+  t.ok(isGood(data(0, 1, END - 1)), 'the last sector');
+  t.notOk(isGood(data(0, 1, 7)), 'the header');
+  t.notOk(isGood(data(0, 1, 0)), 'the header');
+  t.notOk(isGood(data(0, 101, 8)), 'one sector into the index');
+  t.notOk(isGood(data(0, 1, END)), 'the index');
+  t.notOk(isGood(data(0, 2, END - 1)), 'half in the index');
+  t.notOk(isGood(data(0, 1, 2 ** 55 - 4)), 'nowhere');
+  t.end();
+});
+
+await test('zeroed entries keep the same range, although nothing is read from there', (t) => {
+  t.ok(isGood(zeroed(0, 16383, 8)), 'their length does not count');
+  t.ok(isGood(zeroed(0, 1, END)), 'where the data ended, as the reference writes it');
+  t.notOk(isGood(zeroed(0, 1, 7)));
+  t.notOk(isGood(zeroed(0, 1, 0)));
+  t.notOk(isGood(zeroed(0, 1, END + 1)));
+  t.end();
+});
+
+await test('entries without length map nothing; at sector 8 and at the end they are refused', (t) => {
+  const { visits, problems } = parse([data(5, 0, 9), zeroed(5, 0, 8), data(5, 1, 10)]);
+  t.same(problems, []);
+  t.same(visits, [[5, 1, 10, false, 0]]);
+  t.notOk(isGood(data(5, 0, 8)));
+  t.notOk(isGood(data(5, 0, END)));
+  t.end();
+});
+
+await test('sealed: in order and without overlap', (t) => {
+  t.ok(isGood(data(0, 4, 8), data(4, 4, 12)), 'neighbours');
+  t.notOk(isGood(data(0, 4, 8), data(3, 1, 12)), 'overlap by one sector');
+  t.notOk(isGood(data(0, 4, 8), data(0, 4, 8)), 'twice the same');
+  t.notOk(isGood(data(4, 1, 8), data(0, 1, 9)), 'backwards');
+  t.notOk(isGood(data(0, 4, 8), PADDING_ENTRY, data(2, 1, 9)), 'padding does not start anew');
+  t.notOk(isGood(data(0, 4, 8), data(2, 0, 9)), 'without length, but inside another');
+  t.notOk(isGood(zeroed(2 ** 33, 9, 8), data(2 ** 33 + 8, 1, 8)), 'beyond 2^32');
+  t.end();
+});
+
+await test('append-only: any order, but the same ranges', (t) => {
+  const { visits, problems } = parse([data(4, 2, 8), data(0, 9, 9), data(4, 2, 8)], false);
+  t.same(problems, []);
+  t.equal(visits.length, 3);
+  t.equal(parse([data(0, 1, 7)], false).problems.length, 1);
+  t.equal(parse([data(0, 2, END - 1)], false).problems.length, 1);
+  t.end();
+});
+
+await test('a problem names the entry, its place in the blob and the facts', (t) => {
+  const { problems, visits } = parse([
+    data(0, 1, 8),
+    PADDING_ENTRY,
+    data(9, 5, 107),
+    data(0, 1, 8),
+  ]);
+  t.same(problems, [
+    {
+      blob: 'blob',
+      section: 'lsmt index entry 2 moffset',
+      offset: 55_296 + 2 * 16 + 8,
+      expected: 'a range of sectors from 8 to 108, not empty',
+      got: '107 to 112',
+    },
+    {
+      blob: 'blob',
+      section: 'lsmt index entry 3 offset',
+      offset: 55_296 + 3 * 16,
+      expected: 'sector 1 or later',
+      got: 0,
+    },
+  ]);
+  t.equal(visits.length, 1, 'and bad entries are not visited');
+  t.end();
+});
+
+await test('pieces of an index give what the whole gives', (t) => {
+  const entries = Array.from({ length: 40 }, (_, i) =>
+    i % 7 === 3 ? PADDING_ENTRY : data(i * 2 - (i % 11 === 10 ? 5 : 0), 2, 8 + i),
+  );
+  t.ok(parse(entries).problems.length > 0);
+  for (const pieces of [2, 3, 40])
+    t.same(parse(entries, true, pieces), parse(entries), `${pieces}`);
+  t.end();
+});

@@ -1,0 +1,226 @@
+// Opening sealed layers: header, trailer and where the index may lie. The entries' own rules are in entries.test.ts.
+import { test } from 'tap';
+import { OverlaybdError, type FormatProblem } from '../../../daemon/errors.js';
+import { isLsmt, openSealed } from '../../../daemon/lsmt/open-sealed.js';
+import type { LsmtLayer } from '../../../daemon/lsmt/layer.js';
+import { LSMT_FLAG, LSMT_PAGE, lsmtPage, SECTOR } from '../../support/lsmt-layout.js';
+import { writeLsmt, writeLsmtRaw, type LsmtImage } from '../../support/lsmt-writer.js';
+import { MemorySource } from '../../support/memory-source.js';
+import { randomBytes } from '../../support/pattern.js';
+
+const MIB = 1 << 20;
+const BAD_MAGIC = Buffer.from('4c534d5400010201', 'hex');
+
+const segments = [
+  { offset: 2, length: 2, data: randomBytes(1, 2 * SECTOR) },
+  { offset: 10, length: 5, zeroed: true },
+];
+
+function layer(image: Partial<LsmtImage> = {}): Buffer {
+  return writeLsmt({ virtualSize: MIB, segments, ...image });
+}
+
+async function open(bytes: Buffer): Promise<LsmtLayer> {
+  const opened = await openSealed(new MemorySource(bytes));
+  if (!opened) throw new Error('a sink that throws leaves no null');
+  return opened;
+}
+
+async function problems(bytes: Buffer): Promise<FormatProblem[]> {
+  const found: FormatProblem[] = [];
+  const opened = await openSealed(new MemorySource(bytes), (problem) => found.push(problem));
+  if (opened !== null) throw new Error('nothing can be read from this blob: expected null');
+  return found;
+}
+
+const is = (bytes: Buffer) => isLsmt(new MemorySource(bytes));
+
+await test('a layer gives its header, its segments and its counts', async (t) => {
+  const uuid = '0BD00000-0000-4000-8000-000000000001';
+  const opened = await open(layer({ uuid, userTag: 'tag', padIndex: 'commit' }));
+  t.equal(opened.kind, 'sealed');
+  t.equal(opened.header.virtualSize, MIB);
+  t.equal(opened.header.uuid, uuid);
+  t.equal(opened.header.parentUuid, '00000000-0000-0000-0000-000000000000');
+  t.equal(opened.header.userTag, 'tag');
+  t.equal(opened.header.version, '1.1');
+  t.equal(opened.entries, 2);
+  t.equal(opened.paddingEntries, 254);
+  t.equal(opened.segments.count, 2);
+});
+
+await test('only the trailer counts, whatever the header says', async (t) => {
+  const stale = {
+    flags: LSMT_FLAG.header | LSMT_FLAG.data,
+    virtualSize: 5,
+    indexOffset: 2 ** 40,
+    indexSize: 2 ** 40,
+    uuid: 'garbage',
+    size: 1,
+    version: 9,
+    userTag: Buffer.alloc(256, 'x'),
+  };
+  const opened = await open(layer({ header: stale }));
+  t.equal(opened.header.virtualSize, MIB);
+  t.equal(opened.segments.count, 2);
+  t.match(opened.header.uuid, /^0{8}-/);
+});
+
+await test('version, struct size and unknown flags are not checked', async (t) => {
+  const trailer = { version: 9, subVersion: 7, size: 4096, flags: 0b101110 };
+  const opened = await open(layer({ trailer }));
+  t.equal(opened.header.version, '9.7');
+});
+
+await test('a user tag may fill its field; one that ends early ends at its NUL', async (t) => {
+  const full = Buffer.alloc(256, 'ä');
+  t.equal((await open(layer({ userTag: full }))).header.userTag, 'ä'.repeat(128));
+  const cut = Buffer.from('one\0two');
+  t.equal((await open(layer({ userTag: cut }))).header.userTag, 'one');
+});
+
+await test('what a header and a trailer must have', async (t) => {
+  const { header, data, sealed } = LSMT_FLAG;
+  const cases: [string, Partial<LsmtImage>, RegExp][] = [
+    [
+      'header magic',
+      { header: { magic0: BAD_MAGIC } },
+      /^blob: lsmt header magic at byte 0: expected 4c534d5400010200/,
+    ],
+    ['second half of it', { header: { magic1: Buffer.alloc(16) } }, /lsmt header magic at byte 0/],
+    [
+      'header bit',
+      { header: { flags: data } },
+      /lsmt header flags at byte 28: expected header and dataFile set, got 0x2/,
+    ],
+    ['data bit', { header: { flags: header } }, /lsmt header flags at byte 28: .* got 0x1/],
+    [
+      'trailer magic',
+      { trailer: { magic0: BAD_MAGIC } },
+      /lsmt trailer magic at byte \d+: expected/,
+    ],
+    [
+      'trailer is a header',
+      { trailer: { flags: header | data | sealed } },
+      /lsmt trailer flags at byte \d+: .*header clear, got 0x7/,
+    ],
+    [
+      'trailer not sealed',
+      { trailer: { flags: data } },
+      /lsmt trailer flags at byte \d+: .* got 0x2/,
+    ],
+    [
+      'trailer of an index',
+      { trailer: { flags: sealed } },
+      /lsmt trailer flags at byte \d+: .* got 0x4/,
+    ],
+  ];
+  for (const [name, image, message] of cases) {
+    await t.rejects(open(layer(image)), { code: 'BAD_FORMAT', message }, name);
+  }
+});
+
+await test('the trailer ends the blob: one byte more or less and there is none', async (t) => {
+  const blob = layer();
+  for (const bytes of [blob.subarray(0, -1), Buffer.concat([blob, Buffer.alloc(1)])]) {
+    await t.rejects(open(bytes), { code: 'BAD_FORMAT', message: /lsmt trailer magic/ });
+  }
+});
+
+await test('blobs too small for header and trailer', async (t) => {
+  for (const size of [0, 1, LSMT_PAGE, 2 * LSMT_PAGE - 1]) {
+    const bytes = Buffer.alloc(size);
+    lsmtPage({ flags: 7 }).copy(bytes);
+    await t.rejects(open(bytes), {
+      code: 'BAD_FORMAT',
+      message: `blob: lsmt layer at byte 0: expected at least 8192 bytes (header and trailer), got ${size}`,
+    });
+  }
+});
+
+await test('an empty layer is two pages, and is a layer', async (t) => {
+  const bytes = writeLsmtRaw({ virtualSize: MIB, data: Buffer.alloc(0), entries: [] });
+  t.equal(bytes.length, 2 * LSMT_PAGE);
+  t.equal((await open(bytes)).segments.count, 0);
+});
+
+await test('index size and place are checked before anything is read or made for them', async (t) => {
+  const trailerAt = layer().length - LSMT_PAGE;
+  const cases: [string, Partial<LsmtImage>, RegExp][] = [
+    [
+      'over the limit',
+      { trailer: { indexSize: 1_000_001 } },
+      /lsmt index size at byte \d+: expected at most 1000000 entries, got 1000001/,
+    ],
+    ['absurd', { trailer: { indexSize: 2 ** 60 } }, /lsmt index size at byte \d+/],
+    [
+      'one entry past the trailer',
+      { trailer: { indexSize: 257 } },
+      new RegExp(
+        `lsmt index end at byte \\d+: expected at most ${trailerAt}, where the trailer begins, got ${trailerAt + 16}`,
+      ),
+    ],
+    [
+      'offset past the trailer',
+      { trailer: { indexOffset: trailerAt + 1, indexSize: 0 } },
+      /lsmt index offset at byte \d+/,
+    ],
+    [
+      'absurd offset',
+      { trailer: { indexOffset: 2 ** 62, indexSize: 1 } },
+      /lsmt index offset at byte \d+/,
+    ],
+  ];
+  for (const [name, image, message] of cases) {
+    const source = new MemorySource(layer(image));
+    await t.rejects(openSealed(source), { code: 'BAD_FORMAT', message }, name);
+    t.ok(
+      source.reads.every(([, length]) => length === LSMT_PAGE),
+      `${name}: no entry was read`,
+    );
+  }
+});
+
+await test('an index of a million entries is taken', async (t) => {
+  const blob = writeLsmt({ virtualSize: MIB, segments: [], padIndex: 'none' });
+  const index = Buffer.alloc(16_000_000, 0xff);
+  const trailer = lsmtPage({ virtualSize: MIB, flags: 6, indexOffset: 4096, indexSize: 1e6 });
+  const opened = await open(Buffer.concat([blob.subarray(0, 4096), index, trailer]));
+  t.equal(opened.paddingEntries, 1_000_000);
+  t.equal(opened.entries, 0);
+});
+
+await test('virtual sizes are exact up to 2^53 - 1 bytes, and refused above', async (t) => {
+  const largest = Number.MAX_SAFE_INTEGER;
+  t.equal((await open(layer({ virtualSize: largest }))).header.virtualSize, largest);
+  for (const virtualSize of [2 ** 53, 2 ** 63]) {
+    await t.rejects(open(layer({ virtualSize })), {
+      code: 'BAD_FORMAT',
+      message: /^blob: lsmt virtual size at byte \d+: expected at most 9007199254740991, got 9/,
+    });
+  }
+});
+
+await test('a sink that does not throw hears of every number that is wrong', async (t) => {
+  const trailer = { indexSize: 2e6, indexOffset: 2 ** 40, virtualSize: 2 ** 60 };
+  const found = await problems(layer({ trailer }));
+  t.same(
+    found.map(({ section }) => section),
+    ['lsmt index size', 'lsmt index offset', 'lsmt index end', 'lsmt virtual size'],
+  );
+  t.ok(found.every(({ blob }) => blob === 'blob'));
+});
+
+await test('isLsmt wants the magic and the header bit, nothing else', async (t) => {
+  t.equal(await is(layer()), true);
+  t.equal(await is(lsmtPage({ flags: LSMT_FLAG.header })), true);
+  t.equal(await is(lsmtPage({ flags: LSMT_FLAG.data | LSMT_FLAG.sealed })), false);
+  t.equal(await is(Buffer.alloc(8192)), false);
+  t.equal(await is(layer().subarray(0, LSMT_PAGE - 1)), false);
+  t.equal(await is(Buffer.alloc(0)), false);
+});
+
+await test('errors are of our own class, with code and message', async (t) => {
+  const error: unknown = await open(Buffer.alloc(9000)).catch((reason: unknown) => reason);
+  t.ok(error instanceof OverlaybdError);
+});

@@ -1,0 +1,242 @@
+// Long reads: in slices, one at a time, within the budget of their thread; and who loses it when others wait.
+import t, { type Test } from 'tap';
+import { NBD_CMD, NBD_EIO } from '../../../daemon/nbd/constants.js';
+import { LargeMemory } from '../../../daemon/nbd/large-memory.js';
+import { MAX_INLINE_LENGTH, MAX_REQUEST_LENGTH } from '../../../daemon/nbd/limits.js';
+import { tick } from '../../support/nbd-client.js';
+import { FakeExport, bytesAt, deferred } from './fake-export.js';
+import { Harness } from './transmission-harness.js';
+
+const SIZE = 48 << 20;
+const MIB = 1 << 20;
+const SLICE = 512 * 1024;
+
+/** Turns of the loop until it is so, or the test fails. */
+async function until(test: Test, what: string, condition: () => boolean): Promise<void> {
+  for (let i = 0; i < 500; i++) {
+    if (condition()) return;
+    await tick(10);
+  }
+  test.fail(`never: ${what}`);
+}
+
+await t.test('lengths around the limits', async (test) => {
+  const fake = new FakeExport(SIZE);
+  for (const [length, slices] of [
+    [MAX_INLINE_LENGTH, 1],
+    [MAX_INLINE_LENGTH + 1, 1],
+    [SLICE, 1],
+    [SLICE + 1, 2],
+    [3 * MIB + 7, 7],
+    [MAX_REQUEST_LENGTH, 64],
+  ] as const) {
+    const harness = new Harness(fake);
+    fake.reads.length = 0;
+    harness.ask({ cookie: 5n, offset: 12345, length });
+    await harness.settle();
+    const [answer, ...none] = harness.answers();
+    test.same(none, []);
+    test.equal(answer?.error, 0);
+    test.ok(answer?.data.equals(bytesAt(12345, length)), `${length} bytes`);
+    test.equal(fake.reads.length, slices, `${slices} slices`);
+    test.ok(fake.reads.every((read) => read.length <= SLICE));
+    test.equal(harness.outbox.unsent, 0);
+    test.equal(harness.transmission.inFlight, 0);
+  }
+});
+
+await t.test('short reads behind a long one do not wait for it', async (test) => {
+  const harness = new Harness(new FakeExport(SIZE));
+  harness.ask({ cookie: 1n, offset: 0, length: 32 * MIB });
+  harness.ask({ cookie: 2n, offset: 0, length: 4096 });
+  await harness.settle();
+  test.same(
+    harness.answers().map(({ cookie }) => cookie),
+    [2n, 1n],
+  );
+});
+
+await t.test('slices that are not at hand, or fail', async (test) => {
+  const fake = new FakeExport(SIZE);
+  const harness = new Harness(fake);
+  fake.onRead = ({ offset, mayBlock }) => mayBlock || offset % MIB !== 0;
+  const wait = deferred();
+  fake.onEnsure = (offset) => (offset === MIB ? wait.promise : null);
+  harness.ask({ cookie: 1n, offset: 0, length: 4 * MIB });
+  await harness.settle();
+  test.equal(harness.answers().length, 0);
+  wait.resolve();
+  await harness.settle();
+  test.ok(harness.answers()[0]?.data.equals(bytesAt(0, 4 * MIB)));
+
+  const broken = new Error('block is broken');
+  fake.onRead = ({ offset }) => {
+    if (offset >= 2 * MIB) throw broken;
+    return true;
+  };
+  fake.onEnsure = () => null;
+  harness.ask({ cookie: 2n, offset: 0, length: 4 * MIB });
+  harness.ask({ cookie: 3n, offset: 0, length: 2 * MIB });
+  await harness.settle();
+  const [, failed, next] = harness.answers();
+  test.match(failed, { cookie: 2n, error: NBD_EIO });
+  test.equal(failed?.data.length, 0, 'not a byte of the part that could be read');
+  test.match(next, { cookie: 3n, error: 0 });
+  test.ok(next?.data.equals(bytesAt(0, 2 * MIB)));
+  test.equal(harness.failures.length, 1);
+  test.match(harness.failures[0], { error: broken, request: { offset: 0, length: 4 * MIB } });
+
+  fake.onRead = () => {
+    throw undefined; // eslint-disable-line
+  };
+  harness.ask({ cookie: 4n, offset: 0, length: MIB });
+  await harness.settle();
+  test.match(harness.answers().at(-1), { cookie: 4n, error: NBD_EIO }, 'without a reason too');
+});
+
+await t.test('one long reply of a client is unsent at a time', async (test) => {
+  const fake = new FakeExport(SIZE);
+  const harness = new Harness(fake);
+  harness.room = 0;
+  for (let i = 0; i < 8; i++) harness.ask({ cookie: BigInt(i), offset: i, length: 32 * MIB });
+  await harness.settle();
+  test.equal(harness.outbox.unsent, 16 + 32 * MIB);
+  test.equal(fake.reads.length, 64, 'the second was not begun');
+  harness.room = 20 * MIB;
+  await harness.settle();
+  test.equal(fake.reads.length, 64);
+  harness.room = Infinity;
+  await harness.settle();
+  const answers = harness.answers();
+  test.equal(answers.length, 8);
+  test.ok(answers.every(({ cookie, data }) => data.equals(bytesAt(Number(cookie), 32 * MIB))));
+});
+
+await t.test('goodbye and hang-up while long reads are under way', async (test) => {
+  const fake = new FakeExport(SIZE);
+  const polite = new Harness(fake);
+  polite.ask({ cookie: 1n, offset: 0, length: 4 * MIB });
+  polite.ask({ cookie: 2n, offset: 1, length: 4 * MIB });
+  polite.ask({ type: NBD_CMD.DISC });
+  await polite.settle();
+  test.equal(polite.transmission.state, 'done');
+  test.equal(polite.answers().length, 2);
+
+  const memory = new LargeMemory(4 * MIB);
+  const gone = new Harness(fake, memory);
+  const wait = deferred();
+  fake.onEnsure = () => wait.promise;
+  gone.ask({ cookie: 1n, offset: 0, length: 3 * MIB });
+  await gone.settle();
+  gone.close();
+  wait.resolve();
+  fake.onEnsure = () => null;
+  const next = new Harness(fake, memory);
+  next.ask({ cookie: 2n, offset: 0, length: 3 * MIB });
+  await next.settle();
+  test.equal(next.answers().length, 1, 'the memory of the one that left is free again');
+});
+
+await t.test('the budget: who comes late waits, in order', async (test) => {
+  const fake = new FakeExport(SIZE);
+  const memory = new LargeMemory(8 * MIB, 60_000);
+  const clients = [0, 1, 2].map(() => new Harness(fake, memory));
+  const [first, second, third] = clients as [Harness, Harness, Harness];
+  first.room = 0;
+  first.ask({ cookie: 1n, offset: 0, length: 5 * MIB });
+  await first.settle();
+  second.ask({ cookie: 2n, offset: 0, length: 4 * MIB });
+  await second.settle();
+  third.ask({ cookie: 3n, offset: 0, length: MIB });
+  await third.settle();
+  test.equal(second.answers().length, 0, '5 + 4 are over 8');
+  test.equal(third.answers().length, 0, 'a small one does not overtake');
+  second.ask({ cookie: 4n, offset: 0, length: 1000 });
+  await second.settle();
+  test.equal(second.answers().length, 1, 'short reads need no budget');
+  first.room = Infinity;
+  await first.settle();
+  await second.settle();
+  await third.settle();
+  test.equal(second.answers().length, 2);
+  test.equal(third.answers().length, 1);
+  for (const client of clients) test.ok(client.answers().every(({ error }) => error === 0));
+});
+
+await t.test('more than the whole budget is had alone', async (test) => {
+  const harness = new Harness(new FakeExport(SIZE), new LargeMemory(MIB));
+  harness.ask({ cookie: 1n, offset: 0, length: 4 * MIB });
+  harness.ask({ cookie: 2n, offset: 0, length: 4 * MIB });
+  await harness.settle();
+  test.equal(harness.answers().length, 2);
+});
+
+await t.test('a stalled holder is evicted when others wait, and only then', async (test) => {
+  const fake = new FakeExport(SIZE);
+  const memory = new LargeMemory(4 * MIB, 500);
+  const [stuck, slow] = [new Harness(fake, memory), new Harness(fake, memory)];
+  stuck.room = slow.room = 0;
+  for (const each of [stuck, slow]) {
+    each.ask({ cookie: 1n, offset: 0, length: 2 * MIB - 16 });
+    await each.settle();
+  }
+  stuck.stalled = performance.now() - 100_000;
+  await tick(1200);
+  test.notOk(stuck.evicted, 'nobody waits');
+  const waiter = new Harness(fake, memory);
+  const keepAlive = setInterval(() => undefined, 100); // the check does not keep a process alive
+  waiter.ask({ cookie: 2n, offset: 7, length: MIB });
+  await waiter.settle();
+  test.equal(waiter.answers().length, 0);
+  slow.stalled = performance.now() + 100_000;
+  await until(test, 'evicted', () => stuck.evicted);
+  await waiter.settle();
+  clearInterval(keepAlive);
+  test.notOk(slow.evicted, 'one that has just taken something stays');
+  test.ok(waiter.answers()[0]?.data.equals(bytesAt(7, MIB)));
+});
+
+await t.test('no more are evicted than needed, the longest stalled first', async (test) => {
+  const fake = new FakeExport(SIZE);
+  const memory = new LargeMemory(4 * MIB, 500);
+  const holders = [new Harness(fake, memory), new Harness(fake, memory)] as const;
+  for (const [i, each] of holders.entries()) {
+    each.room = 0;
+    each.ask({ cookie: 1n, offset: 0, length: 2 * MIB - 16 });
+    await each.settle();
+    each.stalled = performance.now() - 50_000 * (i + 1);
+  }
+  const waiter = new Harness(fake, memory);
+  const keepAlive = setInterval(() => undefined, 100);
+  waiter.ask({ cookie: 2n, offset: 0, length: MIB });
+  await waiter.settle();
+  await until(test, 'answered', () => waiter.woken || waiter.answers().length > 0);
+  await waiter.settle();
+  clearInterval(keepAlive);
+  test.equal(waiter.answers().length, 1);
+  test.same(
+    holders.map(({ evicted }) => evicted),
+    [false, true],
+  );
+});
+
+await t.test('one that waits and leaves is forgotten', async (test) => {
+  const fake = new FakeExport(SIZE);
+  const memory = new LargeMemory(4 * MIB);
+  const [holder, leaver, last] = [0, 1, 2].map(() => new Harness(fake, memory)) as [
+    Harness,
+    Harness,
+    Harness,
+  ];
+  holder.room = 0;
+  holder.ask({ cookie: 1n, offset: 0, length: 2 * MIB });
+  await holder.settle();
+  leaver.ask({ cookie: 1n, offset: 0, length: 4 * MIB });
+  last.ask({ cookie: 1n, offset: 0, length: MIB });
+  await leaver.settle();
+  await last.settle();
+  test.equal(last.answers().length, 0);
+  leaver.close();
+  await last.settle();
+  test.equal(last.answers().length, 1);
+});

@@ -1,0 +1,210 @@
+// Reads whose bytes are not at hand: parked, resolved in any order, failed, limited, and abandoned.
+import t from 'tap';
+import { NBD_CMD, NBD_EIO } from '../../../daemon/nbd/constants.js';
+import { MAX_IN_FLIGHT, MAX_UNSENT_BYTES } from '../../../daemon/nbd/limits.js';
+import { FakeExport, bytesAt, deferred, type Deferred } from './fake-export.js';
+import { Harness } from './transmission-harness.js';
+
+const SIZE = 64 << 20;
+
+/** An export whose every `ensure` has to be resolved by the test, by offset. */
+function slowExport(): { fake: FakeExport; waits: Map<number, Deferred> } {
+  const fake = new FakeExport(SIZE);
+  const waits = new Map<number, Deferred>();
+  fake.onEnsure = (offset) => {
+    const wait = deferred();
+    waits.set(offset, wait);
+    return wait.promise;
+  };
+  return { fake, waits };
+}
+
+const cookies = (harness: Harness): bigint[] => harness.answers().map(({ cookie }) => cookie);
+
+await t.test('answers in the order in which the bytes arrive', async (test) => {
+  const { fake, waits } = slowExport();
+  const harness = new Harness(fake);
+  for (let i = 0; i < 4; i++) harness.ask({ cookie: BigInt(i), offset: i * 1000, length: 1000 });
+  await harness.settle();
+  test.same(cookies(harness), []);
+  test.equal(harness.transmission.inFlight, 4);
+  test.equal(fake.reads.length, 0, 'nothing is read before it is there');
+  fake.onEnsure = () => null;
+  harness.ask({ cookie: 9n, offset: 5, length: 5 });
+  await harness.settle();
+  test.same(cookies(harness), [9n], 'others overtake');
+  for (const i of [2, 0, 3, 1]) {
+    waits.get(i * 1000)?.resolve();
+    await harness.settle();
+  }
+  test.same(cookies(harness), [9n, 2n, 0n, 3n, 1n]);
+  for (const { cookie, data } of harness.answers().slice(1)) {
+    test.ok(data.equals(bytesAt(Number(cookie) * 1000, 1000)));
+  }
+  test.equal(harness.transmission.inFlight, 0);
+});
+
+await t.test('a disk that has to be waited for', async (test) => {
+  const fake = new FakeExport(SIZE);
+  const harness = new Harness(fake);
+  const wait = deferred();
+  const loads: [number, number][] = [];
+  fake.onRead = ({ mayBlock }) => mayBlock;
+  fake.onLoad = (offset, length) => {
+    loads.push([offset, length]);
+    return wait.promise;
+  };
+  harness.ask({ cookie: 1n, offset: 300, length: 30 });
+  await harness.settle();
+  test.same(loads, [[300, 30]]);
+  test.same(cookies(harness), []);
+  wait.resolve();
+  await harness.settle();
+  test.same(harness.answers()[0]?.data, bytesAt(300, 30));
+  test.same(
+    fake.reads.map(({ mayBlock }) => mayBlock),
+    [false, true],
+  );
+});
+
+await t.test('bytes that never come are EIO', async (test) => {
+  const { fake, waits } = slowExport();
+  const harness = new Harness(fake);
+  for (let i = 0; i < 5; i++) harness.ask({ cookie: BigInt(i), offset: i, length: 10 });
+  await harness.settle();
+  const gone = new Error('registry gone');
+  waits.get(0)?.reject(gone);
+  waits.get(1)?.reject(undefined);
+  waits.get(2)?.reject(null);
+  waits.get(3)?.resolve();
+  fake.onRead = ({ offset }) => {
+    if (offset === 4) throw gone;
+    return true;
+  };
+  waits.get(4)?.resolve();
+  await harness.settle();
+  const answers = harness.answers();
+  const errors = new Map(answers.map(({ cookie, error }) => [cookie, error]));
+  test.equal(answers.length, 5, 'each once');
+  test.equal(errors.get(0n), NBD_EIO);
+  test.equal(errors.get(1n), NBD_EIO, 'even without a reason');
+  test.equal(errors.get(2n), NBD_EIO);
+  test.equal(errors.get(3n), 0);
+  test.equal(errors.get(4n), NBD_EIO, 'also when the read behind it fails');
+  test.equal(harness.failures.length, 4);
+  test.ok(harness.failures.every(({ error }) => error !== undefined && error !== null));
+  test.equal(harness.transmission.errors, 4);
+});
+
+await t.test('a load that rejects is EIO', async (test) => {
+  const fake = new FakeExport(SIZE);
+  const harness = new Harness(fake);
+  fake.onRead = ({ mayBlock }) => mayBlock;
+  fake.onLoad = () => Promise.reject(new Error('disk gone'));
+  harness.ask({ cookie: 1n, offset: 0, length: 10 });
+  harness.ask({ cookie: 2n, offset: 0, length: 1 << 20 });
+  await harness.settle();
+  test.same(
+    harness.answers().map(({ error }) => error),
+    [NBD_EIO, NBD_EIO],
+  );
+});
+
+await t.test('a source that breaks its word does not leak what was in the buffer', async (test) => {
+  const fake = new FakeExport(SIZE);
+  const harness = new Harness(fake);
+  fake.onRead = () => false; // even when it may block
+  harness.ask({ cookie: 1n, offset: 0, length: 10 });
+  harness.ask({ cookie: 2n, offset: 0, length: 1 << 20 });
+  await harness.settle();
+  test.same(
+    harness.answers().map(({ error }) => error),
+    [NBD_EIO, NBD_EIO],
+  );
+});
+
+await t.test('no more in flight than the limit', async (test) => {
+  const { fake, waits } = slowExport();
+  const harness = new Harness(fake);
+  const count = MAX_IN_FLIGHT + 50;
+  for (let i = 0; i < count; i++) harness.ask({ cookie: BigInt(i), offset: i, length: 1 });
+  await harness.settle();
+  test.equal(waits.size, MAX_IN_FLIGHT);
+  test.equal(harness.transmission.inFlight, MAX_IN_FLIGHT);
+  test.equal(harness.transmission.state, 'waiting');
+  waits.get(77)?.resolve();
+  await harness.settle();
+  test.equal(waits.size, MAX_IN_FLIGHT + 1, 'one answered, one taken');
+  for (let done = 0; harness.answers().length < count; done++) {
+    for (const wait of waits.values()) wait.resolve();
+    await harness.settle();
+    if (done > 5) break;
+  }
+  test.equal(new Set(cookies(harness)).size, count);
+  test.equal(harness.answers().length, count);
+});
+
+await t.test('many that become ready at once keep to the limit of unsent bytes', async (test) => {
+  const { fake, waits } = slowExport();
+  const harness = new Harness(fake);
+  harness.room = 0;
+  for (let i = 0; i < 100; i++) harness.ask({ cookie: BigInt(i), offset: i, length: 200_000 });
+  await harness.settle();
+  for (const wait of waits.values()) wait.resolve();
+  await harness.settle();
+  test.ok(harness.outbox.unsent < MAX_UNSENT_BYTES + 200_016);
+  test.ok(fake.reads.length <= 2, 'the rest is not even read');
+  harness.room = Infinity;
+  await harness.settle();
+  test.equal(harness.answers().length, 100);
+});
+
+await t.test('goodbye with requests in flight: all are answered first', async (test) => {
+  const { fake, waits } = slowExport();
+  const harness = new Harness(fake);
+  harness.ask({ cookie: 1n, offset: 1, length: 100 });
+  harness.ask({ cookie: 2n, offset: 2, length: 100 });
+  harness.ask({ type: NBD_CMD.DISC });
+  await harness.settle();
+  test.equal(harness.transmission.state, 'waiting');
+  test.ok(harness.transmission.ending);
+  waits.get(2)?.resolve();
+  await harness.settle();
+  test.same(cookies(harness), [2n]);
+  test.equal(harness.transmission.state, 'waiting');
+  waits.get(1)?.reject(new Error('no'));
+  await harness.settle();
+  test.same(cookies(harness), [2n, 1n]);
+  test.equal(harness.transmission.state, 'done');
+});
+
+await t.test('the client goes away with requests in flight', async (test) => {
+  const { fake, waits } = slowExport();
+  const harness = new Harness(fake);
+  harness.ask({ cookie: 1n, offset: 1, length: 100 });
+  harness.ask({ cookie: 2n, offset: 2, length: 100 });
+  await harness.settle();
+  harness.close();
+  waits.get(1)?.resolve();
+  waits.get(2)?.reject(new Error('too late'));
+  await new Promise(setImmediate);
+  test.notOk(harness.woken, 'nobody is woken for it');
+  test.equal(harness.failures.length, 0, 'or told');
+  test.equal(fake.reads.length, 0);
+  test.equal(harness.outbox.unsent, 0);
+});
+
+await t.test('the daemon ends the connection: what was taken is answered', async (test) => {
+  const { fake, waits } = slowExport();
+  const harness = new Harness(fake);
+  harness.ask({ cookie: 1n, offset: 1, length: 100 });
+  await harness.settle();
+  harness.transmission.end();
+  harness.ask({ cookie: 2n, offset: 2, length: 100 });
+  harness.pump();
+  test.equal(harness.transmission.state, 'waiting');
+  waits.get(1)?.resolve();
+  await harness.settle();
+  test.equal(harness.transmission.state, 'done');
+  test.same(cookies(harness), [1n]);
+});

@@ -1,0 +1,215 @@
+// Reading through ZFiles: what bad blocks are called, and that they are bad only for those who read them.
+import { test } from 'tap';
+import type { Algorithm } from '../../../daemon/codec/algorithm.js';
+import { createDecoder } from '../../../daemon/codec/decoder.js';
+import { encodeBlock } from '../../../daemon/codec/encode.js';
+import { openZfile } from '../../../daemon/zfile/open.js';
+import { ZfileReader, ZfileScratch } from '../../../daemon/zfile/reader.js';
+import { MemorySource } from '../../support/memory-source.js';
+import { randomBytes, seededRandom, textBytes } from '../../support/pattern.js';
+import { writeZfile, type ZfileOptions } from '../../support/zfile-writer.js';
+
+const scratch = new ZfileScratch();
+
+interface Opened {
+  reader: ZfileReader;
+  source: MemorySource;
+  read: (offset: number, length: number) => Buffer;
+}
+
+async function open(raw: Buffer, options: ZfileOptions): Promise<Opened> {
+  const source = new MemorySource(writeZfile(raw, options), 'blob');
+  const zfile = await openZfile(source);
+  if (!zfile) throw new Error('a sink that throws leaves no null');
+  const { blockSize, originalSize, verify } = zfile.header;
+  const algorithm: Algorithm = options.algorithm ?? 'lz4';
+  const spec = { name: 'blob (zfile)', algorithm, blockSize, originalSize, verify };
+  const reader = new ZfileReader(
+    { ...spec, table: zfile.table.data },
+    source,
+    createDecoder(algorithm),
+    scratch,
+  );
+  const read = (offset: number, length: number): Buffer => {
+    const bytes = Buffer.alloc(length, 0xdb);
+    if (!reader.read(bytes, 0, length, offset, true)) throw new Error('memory never waits');
+    return bytes;
+  };
+  return { reader, source, read };
+}
+
+/** A mix of what compresses and what grows. */
+function mixed(size: number): Buffer {
+  const parts: Buffer[] = [];
+  for (let at = 0; at < size; at += 10_000) {
+    parts.push(at % 20_000 === 0 ? textBytes(at, 10_000) : randomBytes(at, 10_000));
+  }
+  return Buffer.concat(parts).subarray(0, size);
+}
+
+for (const algorithm of ['lz4', 'zstd'] as const) {
+  await test(`${algorithm}: every block size, ranges at and around block ends, short last block`, async (t) => {
+    for (let blockSize = 512; blockSize <= 65_536; blockSize *= 2) {
+      for (const size of [1, blockSize - 1, blockSize, 3 * blockSize + 1, 300_001]) {
+        const raw = mixed(size);
+        const { read } = await open(raw, { algorithm, blockSize, verify: size % 2 === 0 });
+        t.ok(read(0, size).equals(raw), `${blockSize}: all ${size} bytes`);
+        const edges = [
+          0,
+          1,
+          blockSize - 1,
+          blockSize,
+          blockSize + 1,
+          2 * blockSize,
+          size - 1,
+          size,
+        ];
+        for (const begin of edges) {
+          for (const end of edges) {
+            if (begin > end || end > size) continue;
+            if (!read(begin, end - begin).equals(raw.subarray(begin, end))) {
+              t.fail(`${blockSize}, ${size} bytes: ${begin} to ${end}`);
+            }
+          }
+        }
+      }
+    }
+  });
+
+  await test(`${algorithm}: bad blocks with right checksums are BAD_DATA`, async (t) => {
+    const raw = textBytes(1, 5 * 4096);
+    const encodes: [string, (block: Uint8Array) => Uint8Array][] = [
+      ['garbage', () => randomBytes(5, 1000)],
+      ['zeros', () => Buffer.alloc(100)],
+      ['one byte', () => Buffer.of(0)],
+      ['short', (block) => encodeBlock(algorithm, block.subarray(1))],
+      ['long', (block) => encodeBlock(algorithm, Buffer.concat([block, Buffer.alloc(1)]))],
+      ['another algorithm', (block) => encodeBlock(algorithm === 'lz4' ? 'zstd' : 'lz4', block)],
+    ];
+    for (const [name, replace] of encodes) {
+      for (const verify of [true, false]) {
+        const encode = (block: Uint8Array, index: number) =>
+          index === 2 ? replace(block) : encodeBlock(algorithm, block);
+        const { read, reader } = await open(raw, { algorithm, verify, encode });
+        const bad = {
+          code: 'BAD_DATA',
+          message:
+            /^blob \(zfile\): block 2 at byte \d+: expected data that decodes to 4096 bytes, got data that does not$/,
+        };
+        t.throws(() => read(0, raw.length), bad, name);
+        t.throws(() => read(2 * 4096 + 5, 10), bad, `${name}, in part`);
+        t.throws(
+          () => reader.read(Buffer.alloc(20), 0, 20, 3 * 4096 - 10, true),
+          bad,
+          'across its end',
+        );
+        t.ok(read(0, 2 * 4096).equals(raw.subarray(0, 2 * 4096)), 'those before are good');
+        t.ok(read(3 * 4096, 4096).equals(raw.subarray(3 * 4096, 4 * 4096)), 'and those behind');
+      }
+    }
+  });
+
+  await test(`${algorithm}: an overstated size makes the last block bad`, async (t) => {
+    const raw = textBytes(1, 4096 + 100);
+    const { read } = await open(raw, { algorithm, header: { originalSize: 4096 + 101 } });
+    t.ok(read(0, 4096).equals(raw.subarray(0, 4096)));
+    t.throws(() => read(4096, 101), {
+      code: 'BAD_DATA',
+      message: /block 1 .* decodes to 101 bytes/,
+    });
+  });
+}
+
+await test('a flipped bit anywhere in a block or its checksum is BAD_CHECKSUM', async (t) => {
+  const raw = mixed(40_960);
+  const { read, source } = await open(raw, { blockSize: 4096 });
+  const good = Buffer.from(source.bytes);
+  const blockEnd = (i: number): number =>
+    512 +
+    lengthsOf(good, 10)
+      .slice(0, i)
+      .reduce((a, b) => a + b, 0);
+  const next = seededRandom(7);
+  for (let i = 0; i < 200; i++) {
+    const block = next() % 10;
+    const at = blockEnd(block) + (next() % (blockEnd(block + 1) - blockEnd(block)));
+    source.bytes = Buffer.from(good);
+    source.bytes[at] = (good[at] ?? 0) ^ (1 << (next() % 8));
+    const message = new RegExp(
+      `^blob \\(zfile\\): block ${block} at byte ${blockEnd(block)}: expected checksum 0x[0-9a-f]+, got 0x[0-9a-f]+$`,
+    );
+    // The block was decoded before, when it was good: that must not hide anything.
+    const other = (block + 5) % 10;
+    t.ok(read(other * 4096 + 7, 9).equals(raw.subarray(other * 4096 + 7, other * 4096 + 16)));
+    for (const [offset, length] of [
+      [0, 40_960],
+      [block * 4096, 4096],
+      [block * 4096 + 9, 1],
+    ]) {
+      const error = failure(() => read(offset as number, length as number));
+      if (error?.code !== 'BAD_CHECKSUM' || !message.test(error.message)) {
+        t.fail(`byte ${at}: ${error?.code} ${error?.message}`);
+      }
+    }
+  }
+  source.bytes = good;
+  t.ok(read(0, 40_960).equals(raw), 'repaired');
+});
+
+await test('without checksums a flipped literal goes unnoticed: that is what verify=0 means', async (t) => {
+  const raw = randomBytes(1, 4096);
+  const { read, source } = await open(raw, { verify: false });
+  source.bytes[512 + 2000] = (source.bytes[512 + 2000] ?? 0) ^ 1;
+  t.notOk(read(0, 4096).equals(raw));
+});
+
+await test('reads past the end are refused and leave the reader usable', async (t) => {
+  const raw = textBytes(1, 10_000);
+  const { read } = await open(raw, {});
+  for (const [offset, length] of [
+    [0, 10_001],
+    [9999, 2],
+    [10_000, 1],
+    [2 ** 40, 1],
+  ] as const) {
+    t.throws(() => read(offset, length), {
+      code: 'BAD_DATA',
+      message: /^blob \(zfile\): read at byte/,
+    });
+  }
+  t.equal(read(10_000, 0).length, 0);
+  t.ok(read(0, 10_000).equals(raw));
+});
+
+await test("two readers of one thread do not take each other's block", async (t) => {
+  const first = textBytes(1, 8192);
+  const second = textBytes(2, 8192);
+  const a = await open(first, {});
+  const b = await open(second, { algorithm: 'zstd' });
+  for (const at of [1, 100, 4097, 5]) {
+    t.ok(a.read(at, 50).equals(first.subarray(at, at + 50)));
+    t.ok(b.read(at, 50).equals(second.subarray(at, at + 50)));
+  }
+});
+
+await test('a partial read keeps its block: the rest needs no second decode', async (t) => {
+  const { read, source } = await open(textBytes(1, 8192), {});
+  source.reads.length = 0;
+  read(0, 10);
+  read(10, 4000);
+  t.equal(source.reads.length, 1);
+});
+
+function lengthsOf(zfile: Buffer, count: number): number[] {
+  const at = Number(zfile.readBigUInt64LE(40));
+  return Array.from({ length: count }, (_, i) => zfile.readUInt32LE(at + 4 * i));
+}
+
+function failure(run: () => unknown): (Error & { code?: string }) | null {
+  try {
+    run();
+    return null;
+  } catch (error) {
+    return error as Error;
+  }
+}

@@ -1,0 +1,138 @@
+// The check of every block: each bad one is found, named by its number and place, and hides no other.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { openFile } from '../../../daemon/blob/open-file.js';
+import { FileSource } from '../../../daemon/blob/file-source.js';
+import { createDecoder } from '../../../daemon/codec/decoder.js';
+import { encodeBlock } from '../../../daemon/codec/encode.js';
+import { OverlaybdError, throwProblem, type FormatProblem } from '../../../daemon/errors.js';
+import { ReaderFactory } from '../../../daemon/image/build.js';
+import { peel } from '../../../daemon/image/peel.js';
+import { native } from '../../../daemon/native/binding.js';
+import { ZfileVerifier } from '../../../daemon/zfile/verify.js';
+import { textBytes } from '../../support/pattern.js';
+import { writeZfile, type ZfileOptions } from '../../support/zfile-writer.js';
+
+/** Three runs and a short last block. */
+const BLOCKS = 150;
+const SIZE = (BLOCKS - 1) * 4096 + 100;
+const plain = textBytes(1, SIZE);
+
+interface Opened {
+  /** Where each block begins, and where the last one ends. */
+  readonly offsets: number[];
+  readonly check: (spoil?: (stored: Buffer, offsets: number[]) => void) => FormatProblem[];
+}
+
+/** Writes a ZFile and opens it while it is still good; checks happen on a copy that may be spoilt. */
+async function open(test: Test, options: ZfileOptions): Promise<Opened> {
+  const path = join(test.testdir(), 'blob');
+  const stored = writeZfile(plain, options);
+  writeFileSync(path, stored);
+  const { source, fd } = openFile(path);
+  test.teardown(() => native.close(fd));
+  const peeled = await peel(source, new ReaderFactory());
+  if (!peeled?.zfile || peeled.spec.kind !== 'zfile') throw new Error('not a zfile');
+  const { spec, zfile } = peeled;
+  const offsets = Array.from({ length: BLOCKS + 1 }, (_, i) => zfile.table.offsetOf(i));
+  const check = (spoil: (stored: Buffer, offsets: number[]) => void = () => undefined) => {
+    const copy = Buffer.from(stored);
+    spoil(copy, offsets);
+    writeFileSync(path, copy);
+    const problems: FormatProblem[] = [];
+    const decoder = createDecoder(spec.zfile.algorithm);
+    const verifier = new ZfileVerifier(spec.zfile, new FileSource(spec.source), decoder, (each) =>
+      problems.push(each),
+    );
+    let bytes = 0;
+    for (let n = verifier.step(); n > 0; n = verifier.step()) bytes += n;
+    test.equal(bytes, SIZE, 'all of it was looked at');
+    return problems;
+  };
+  return { offsets, check };
+}
+
+const flip = (bytes: Buffer, at: number | undefined): void => {
+  bytes[at as number] = (bytes[at as number] as number) ^ 1;
+};
+
+for (const algorithm of ['lz4', 'zstd'] as const) {
+  await t.test(`${algorithm}: checksums`, async (test) => {
+    const { check, offsets } = await open(test, { algorithm });
+    test.same(check(), []);
+    const problems = check((stored) => {
+      for (const block of [0, 10, 11, 12, 70, BLOCKS - 1]) flip(stored, offsets[block]);
+      // The checksum itself is as good a place for an error.
+      flip(stored, (offsets[100] as number) - 1);
+    });
+    test.same(
+      problems.map(({ section, offset, code }) => ({ section, offset, code })),
+      [
+        { section: 'block 0', offset: 512, code: 'BAD_CHECKSUM' },
+        { section: 'blocks 10 to 12, the first', offset: offsets[10], code: 'BAD_CHECKSUM' },
+        { section: 'block 70', offset: offsets[70], code: 'BAD_CHECKSUM' },
+        { section: 'block 99', offset: offsets[99], code: 'BAD_CHECKSUM' },
+        { section: `block ${BLOCKS - 1}`, offset: offsets[BLOCKS - 1], code: 'BAD_CHECKSUM' },
+      ],
+    );
+  });
+
+  await t.test(`${algorithm}: blocks with a right checksum that do not decode`, async (test) => {
+    const bad = new Set([3, 63, 64, 65, BLOCKS - 1]);
+    const { check } = await open(test, {
+      algorithm,
+      encode: (raw, index) => encodeBlock(algorithm, bad.has(index) ? raw.subarray(0, 50) : raw),
+    });
+    const problems = check();
+    test.same(
+      problems.map(({ section, code }) => [section, code]),
+      [
+        ['block 3', 'BAD_DATA'],
+        ['blocks 63 to 65, the first', 'BAD_DATA'],
+        [`block ${BLOCKS - 1}`, 'BAD_DATA'],
+      ],
+    );
+    test.match(problems[0]?.expected, /4096 bytes/);
+    test.match(problems[2]?.expected, /100 bytes/, 'the last block is a short one');
+  });
+}
+
+await t.test('without checksums, decoding is what tells', async (test) => {
+  const { check, offsets } = await open(test, { verify: false, algorithm: 'zstd' });
+  test.same(check(), []);
+  const problems = check((stored) => flip(stored, offsets[42]));
+  test.same(
+    problems.map(({ section, code }) => [section, code]),
+    [['block 42', 'BAD_DATA']],
+  );
+});
+
+await t.test('a file that was cut short', async (test) => {
+  const { offsets } = await open(test, {});
+  const { source: file, fd } = openFile(join(test.testdirName, 'blob'));
+  test.teardown(() => native.close(fd));
+  const peeled = await peel(file, new ReaderFactory());
+  if (peeled?.spec.kind !== 'zfile') throw new Error('not a zfile');
+  const found: FormatProblem[] = [];
+  const short = file.slice(0, (offsets[20] as number) + 1, 'short');
+  const decoder = createDecoder('lz4');
+  const verifier = new ZfileVerifier(peeled.spec.zfile, short, decoder, (each) => found.push(each));
+  while (verifier.step() > 0);
+  test.equal(verifier.badBlocks, BLOCKS - 20);
+  test.match(found, [{ section: `blocks 20 to ${BLOCKS - 1}, the first`, got: /the file ends/ }]);
+});
+
+await t.test('a sink may throw', async (test) => {
+  const { offsets } = await open(test, {});
+  const { source, fd } = openFile(join(test.testdirName, 'blob'));
+  test.teardown(() => native.close(fd));
+  const peeled = await peel(source, new ReaderFactory());
+  if (peeled?.spec.kind !== 'zfile') throw new Error('not a zfile');
+  const short = source.slice(0, offsets[1] as number, 'short');
+  const decoder = createDecoder('lz4');
+  const verifier = new ZfileVerifier(peeled.spec.zfile, short, decoder, throwProblem);
+  test.throws(() => {
+    while (verifier.step() > 0);
+  }, OverlaybdError);
+});
