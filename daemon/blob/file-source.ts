@@ -7,7 +7,7 @@ import { OverlaybdError } from '../errors.js';
 import { native } from '../native/binding.js';
 import type { BlobSource } from './source.js';
 
-const { EAGAIN, EOPNOTSUPP } = constants.errno;
+const { EAGAIN, EIO, ENXIO } = constants.errno;
 const LOAD_CHUNK = 1 << 20;
 
 /** What a reactor needs to make the same source again; descriptors are shared by all threads. */
@@ -63,12 +63,27 @@ export class FileSource implements BlobSource {
       // A part only, or nothing: the rest is not in the page cache (or the file was cut short,
       // which the blocking read then finds out).
       if (n >= 0 || n === -EAGAIN) return false;
-      if (n !== -EOPNOTSUPP) throw this.#ioError(offset, length, n);
-      this.#canNoWait = false; // this file system cannot tell: read as everybody else does
+      // This file system or kernel cannot tell: read as everybody else does. If it is the disk that
+      // is broken, the read below says so.
+      this.#canNoWait = n === -EIO;
     }
     const n = native.pread(this.#fd, dst, dstOffset, length, position);
     if (n === length) return true;
     throw n < 0 ? this.#ioError(offset, length, n) : this.#shortRead(offset, length, n);
+  }
+
+  /** Where data begins, at or behind `offset`; the size when there is none. */
+  nextData(offset: number): number {
+    const at = native.seekData(this.#fd, this.#base + offset);
+    if (at === -ENXIO) return this.size;
+    // A file system that cannot tell, or a device: everything is data.
+    return at < 0 ? offset : Math.min(at - this.#base, this.size);
+  }
+
+  /** Where a hole begins, at or behind `offset`, which is data; the size when there is none. */
+  nextHole(offset: number): number {
+    const at = native.seekHole(this.#fd, this.#base + offset);
+    return at <= this.#base + offset ? this.size : Math.min(at - this.#base, this.size);
   }
 
   async load(offset: number, length: number): Promise<void> {

@@ -4,7 +4,7 @@
 
 import * as v from 'valibot';
 import { LOG_FORMATS, LOG_LEVELS } from '../log/logger.js';
-import { parseWith } from './parse.js';
+import { jsonObject, parseWith } from './parse.js';
 
 const MAX_THREADS = 256;
 
@@ -15,20 +15,36 @@ export const threadsSchema = v.pipe(
   v.maxValue(MAX_THREADS),
 );
 
-const daemonConfigSchema = v.strictObject({
-  listen: v.optional(v.array(v.string())),
-  /** Export name to image: one path, or blobs, bottom first. */
-  exports: v.optional(
-    v.record(v.string(), v.union([v.string(), v.pipe(v.array(v.string()), v.minLength(1))])),
+/** Keys that valibot's records leave out without a word. */
+const DROPPED_KEYS = ['__proto__', 'prototype', 'constructor'];
+
+const exportsSchema = v.pipe(
+  jsonObject,
+  v.check(
+    (exports) => !DROPPED_KEYS.some((key) => Object.hasOwn(exports, key)),
+    `Invalid key: no export can be named ${DROPPED_KEYS.join(', ')}`,
   ),
-  threads: v.optional(threadsSchema),
-  log: v.optional(
-    v.strictObject({
-      level: v.optional(v.picklist(LOG_LEVELS)),
-      format: v.optional(v.picklist(LOG_FORMATS)),
-    }),
-  ),
-});
+  v.record(v.string(), v.union([v.string(), v.pipe(v.array(v.string()), v.minLength(1))])),
+);
+
+const logSchema = v.pipe(
+  jsonObject,
+  v.strictObject({
+    level: v.optional(v.picklist(LOG_LEVELS)),
+    format: v.optional(v.picklist(LOG_FORMATS)),
+  }),
+);
+
+const daemonConfigSchema = v.pipe(
+  jsonObject,
+  v.strictObject({
+    listen: v.optional(v.array(v.string())),
+    /** Export name to image: one path, or blobs, bottom first. */
+    exports: v.optional(exportsSchema),
+    threads: v.optional(threadsSchema),
+    log: v.optional(logSchema),
+  }),
+);
 
 export type DaemonConfig = v.InferOutput<typeof daemonConfigSchema>;
 

@@ -2,7 +2,7 @@
 // Facts 72-78 of docs/formats.md. Unknown keys are ignored, as upstream does.
 
 import * as v from 'valibot';
-import { parseWith } from './parse.js';
+import { jsonObject, parseWith } from './parse.js';
 
 /** Layers of one stack, with the upper; the reference's limit. */
 export const MAX_LAYERS = 255;
@@ -10,31 +10,40 @@ export const MAX_LAYERS = 255;
 const text = v.optional(v.string(), '');
 const bytes = v.optional(v.pipe(v.number(), v.integer(), v.minValue(0)), 0);
 
-const lowerSchema = v.object({
-  file: text,
-  dir: text,
-  digest: text,
-  size: bytes,
-  targetFile: text,
-  targetDigest: text,
-  gzipIndex: text,
-});
+const lowerSchema = v.pipe(
+  jsonObject,
+  v.object({
+    file: text,
+    dir: text,
+    digest: text,
+    size: bytes,
+    targetFile: text,
+    targetDigest: text,
+    gzipIndex: text,
+  }),
+);
 
-const upperSchema = v.object({
-  index: text,
-  data: text,
-  target: text,
-  gzipIndex: text,
-});
+const upperSchema = v.pipe(
+  jsonObject,
+  v.object({
+    index: text,
+    data: text,
+    target: text,
+    gzipIndex: text,
+  }),
+);
 
-const imageConfigSchema = v.object({
-  repoBlobUrl: text,
-  lowers: v.optional(v.array(lowerSchema), []),
-  upper: v.optional(upperSchema, {}),
-  resultFile: text,
-  accelerationLayer: v.optional(v.boolean(), false),
-  recordTracePath: text,
-});
+const imageConfigSchema = v.pipe(
+  jsonObject,
+  v.object({
+    repoBlobUrl: text,
+    lowers: v.optional(v.array(lowerSchema), []),
+    upper: v.optional(upperSchema, {}),
+    resultFile: text,
+    accelerationLayer: v.optional(v.boolean(), false),
+    recordTracePath: text,
+  }),
+);
 
 export type LowerConfig = v.InferOutput<typeof lowerSchema>;
 export type UpperConfig = v.InferOutput<typeof upperSchema>;

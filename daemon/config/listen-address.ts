@@ -32,7 +32,10 @@ export function parseListenAddress(text: string): ListenAddress {
 
 /** The address as clients write it: an NBD URI, without an export's name. */
 export function nbdUri(address: ListenAddress): string {
-  if (address.kind === 'unix') return `nbd+unix:///?socket=${address.path}`;
+  if (address.kind === 'unix') {
+    const path = address.path.split('/').map(encodeURIComponent).join('/');
+    return `nbd+unix:///?socket=${path}`;
+  }
   const host = address.host.includes(':') ? `[${address.host}]` : address.host;
   const port = address.port === DEFAULT_PORT ? '' : `:${address.port}`;
   return `nbd://${host}${port}`;

@@ -3,6 +3,12 @@
 import * as v from 'valibot';
 import { OverlaybdError, messageOf } from '../errors.js';
 
+/** An object of JSON, not an array: valibot's object schemas take those as objects without keys. */
+export const jsonObject = v.custom<Record<string, unknown>>(
+  (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
+  (issue) => `Invalid type: Expected Object but received ${issue.received}`,
+);
+
 /** @throws OverlaybdError BAD_CONFIG: `file: lowers.3.file: what is wrong` */
 export function parseWith<S extends v.GenericSchema>(
   schema: S,

@@ -1,5 +1,7 @@
 // The interface of a merged, read-only block device; what an export serves.
 
+import type { ExtentList } from './extent-list.js';
+
 /** State of one reader between its reads; makes sequential access cheap. */
 export interface ReadCursor {
   /** Index of the segment that was read last. */
@@ -20,4 +22,10 @@ export interface Device {
     cursor: ReadCursor,
   ): boolean;
   load(offset: number, length: number): Promise<void>;
+
+  /**
+   * Puts what the range is made of into `into`, which is cleared first.
+   * @returns how many bytes of the range the list covers: less than `length` when it became full
+   */
+  extents(offset: number, length: number, into: ExtentList): number;
 }

@@ -5,6 +5,13 @@ import type { BlobSource } from '../blob/source.js';
 import { SECTOR } from '../lsmt/format.js';
 import type { LsmtIndex } from '../lsmt/index.js';
 import type { Device, ReadCursor } from './device.js';
+import {
+  EXTENT_DATA,
+  EXTENT_HOLE,
+  EXTENT_ZEROED,
+  NO_LAYER,
+  type ExtentList,
+} from './extent-list.js';
 
 export class LsmtDevice implements Device {
   readonly size: number;
@@ -69,6 +76,27 @@ export class LsmtDevice implements Device {
     const ranges: { layer: BlobSource; from: number; n: number }[] = [];
     this.#forEachData(offset, length, (layer, from, n) => ranges.push({ layer, from, n }));
     for (const { layer, from, n } of ranges) await layer.load(from, n);
+  }
+
+  extents(offset: number, length: number, into: ExtentList): number {
+    const index = this.#index;
+    const end = offset + length;
+    let at = offset;
+    into.clear();
+    for (let i = index.find(Math.floor(offset / SECTOR), 0); at < end; i++) {
+      const begin = i < index.count ? index.offsetOf(i) * SECTOR : end;
+      if (at < begin) {
+        const holeEnd = Math.min(begin, end);
+        if (!into.push(holeEnd - at, EXTENT_HOLE, NO_LAYER)) break;
+        at = holeEnd;
+        if (at === end) break;
+      }
+      const n = Math.min(index.endOf(i) * SECTOR, end) - at;
+      const kind = index.isZeroed(i) ? EXTENT_ZEROED : EXTENT_DATA;
+      if (!into.push(n, kind, index.layerOf(i))) break;
+      at += n;
+    }
+    return at - offset;
   }
 
   /** Visits the parts of a range that layers hold data for. */

@@ -79,16 +79,15 @@ export class LargeMemory {
     }
   }
 
-  /** The longest stalled first, and no more of them than it takes. */
+  /** The longest stalled first, while somebody waits. */
   #evictStalled(): void {
     const before = performance.now() - this.#stalledMs;
     const stalled = [...new Set(this.#holders.values())]
       .map((user) => ({ user, since: user.stalledSince() ?? Infinity }))
       .filter(({ since }) => since <= before)
       .sort((a, b) => a.since - b.since);
-    const next = this.#waiters[0];
     for (const { user } of stalled) {
-      if (this.#waiters[0] !== next) return;
+      if (this.#waiters.length === 0) return;
       user.evict();
     }
   }

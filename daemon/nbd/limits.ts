@@ -1,6 +1,8 @@
 // What one client can make the daemon hold or do. Every number is in docs/limits.md and tested by
 // test/e2e/hostile-client.test.ts.
 
+import { SIMPLE_REPLY_SIZE } from './constants.js';
+
 /** Longest read; what we advertise as the maximum block size. A longer one gets EINVAL. */
 export const MAX_REQUEST_LENGTH = 32 * 1024 * 1024;
 /** Longest option that is looked at; a longer one is discarded as it comes and refused. */
@@ -19,8 +21,8 @@ export const MAX_UNSENT_BYTES = 256 * 1024;
 export const MAX_INLINE_LENGTH = 256 * 1024;
 /** Reply bytes that one connection may have made in one turn before others get theirs. */
 export const MAX_BYTES_PER_TURN = 2 * 1024 * 1024;
-/** Memory of one reactor for replies to long reads. */
-export const MAX_LARGE_BYTES = 4 * MAX_REQUEST_LENGTH;
+/** Memory of one reactor for replies to long reads: four of the longest, with their headers. */
+export const MAX_LARGE_BYTES = 4 * (MAX_REQUEST_LENGTH + SIMPLE_REPLY_SIZE);
 /** A connection that holds such memory and has taken nothing for so long loses it to others. */
 export const STALLED_MS = 10_000;
 /** From the client's last request, or SIGTERM, to the end of the connection. */

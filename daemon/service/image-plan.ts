@@ -21,6 +21,9 @@ import { OverlaybdError, messageOf } from '../errors.js';
 
 /** 255 layers with long URLs are far below this. */
 const MAX_CONFIG_SIZE = 4 * 1024 * 1024;
+/** A brace, behind white space and a byte order mark (which the parser then refuses), as latin1. */
+const CONFIG_BEGIN = /^(?:\u00ef\u00bb\u00bf)?\s*\{/;
+const CONFIG_KEY = /^(?:\u00ef\u00bb\u00bf)?\s*\{\s*"[\w.-]+"\s*:/;
 /** Where a layer's blob may be in its `dir`, in this order (fact 73). */
 const DIR_CANDIDATES = ['overlaybd.commit', '.commit', 'overlaybd.sealed'];
 
@@ -170,10 +173,17 @@ function isJson(path: string): boolean {
   }
   try {
     const stat = fstatSync(fd);
-    if (!stat.isFile() || stat.size > MAX_CONFIG_SIZE) return false;
+    if (!stat.isFile()) return false;
     const head = Buffer.alloc(512);
-    const n = readSync(fd, head, 0, head.length, 0);
-    return /^\s*\{/.test(head.toString('latin1', 0, n));
+    const text = head.toString('latin1', 0, readSync(fd, head, 0, head.length, 0));
+    if (!CONFIG_BEGIN.test(text)) return false;
+    if (stat.size <= MAX_CONFIG_SIZE) return true;
+    // A disk of bytes that happen to begin so is imaginable; one that begins with a JSON key is not.
+    if (!CONFIG_KEY.test(text)) return false;
+    throw new OverlaybdError(
+      'LIMIT',
+      `${path}: a configuration of ${stat.size} bytes, at most ${MAX_CONFIG_SIZE}`,
+    );
   } finally {
     closeSync(fd);
   }

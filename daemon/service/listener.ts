@@ -23,7 +23,7 @@ export class Listener {
   readonly uri: string;
   readonly #fd: number;
   readonly #poll: Poll;
-  readonly #unixPath: string | null;
+  readonly #socketFile: SocketFile | null;
   readonly #accept: AcceptHandler;
   readonly #onError: (message: string) => void;
   #retry: NodeJS.Timeout | null = null;
@@ -39,7 +39,7 @@ export class Listener {
     this.uri = nbdUri(
       address.kind === 'tcp' ? { ...address, port: native.localPort(fd) } : address,
     );
-    this.#unixPath = address.kind === 'unix' ? address.path : null;
+    this.#socketFile = address.kind === 'unix' ? identify(address.path) : null;
     this.#accept = accept;
     this.#onError = onError;
     this.#poll = new native.Poll(fd, () => this.#onReadable());
@@ -65,7 +65,7 @@ export class Listener {
     if (this.#retry) clearTimeout(this.#retry);
     this.#poll.close();
     native.close(this.#fd);
-    if (this.#unixPath !== null) rmSync(this.#unixPath, { force: true });
+    if (this.#socketFile) removeOwn(this.#socketFile);
   }
 
   #onReadable(): void {
@@ -92,6 +92,24 @@ export class Listener {
   }
 }
 
+/** A socket in the file system. */
+interface SocketFile {
+  readonly path: string;
+  readonly device: number;
+  readonly inode: number;
+}
+
+function identify(path: string): SocketFile | null {
+  const stats = lstatSync(path, { throwIfNoEntry: false });
+  return stats ? { path, device: stats.dev, inode: stats.ino } : null;
+}
+
+/** What has come to be at our path is not ours to remove. */
+function removeOwn(ours: SocketFile): void {
+  const now = identify(ours.path);
+  if (now?.device === ours.device && now.inode === ours.inode) rmSync(ours.path, { force: true });
+}
+
 async function listenTcp(address: { host: string; port: number }): Promise<number> {
   let host: string;
   try {
@@ -111,12 +129,16 @@ function listenUnix(path: string): number {
     fd = native.listenUnix(path, BACKLOG);
   }
   if (fd >= 0) return fd;
+  if (fd === -EADDRINUSE && lstatSync(path, { throwIfNoEntry: false })?.isSocket() === false) {
+    throw new OverlaybdError('IO', `unix://${path}: cannot listen: what is there is not a socket`);
+  }
   throw listenError(`unix://${path}`, -fd);
 }
 
 /** A socket file that nobody listens to; anything else at the path is not ours to remove. */
 function isDeadSocket(path: string): boolean {
-  return lstatSync(path).isSocket() && native.probeUnix(path) === -constants.errno.ECONNREFUSED;
+  const isSocket = lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true;
+  return isSocket && native.probeUnix(path) === -constants.errno.ECONNREFUSED;
 }
 
 function listenError(name: string, errno: number): OverlaybdError {

@@ -10,8 +10,8 @@ const WORKER_ENTRY = new URL('../reactor/worker.js', import.meta.url);
 
 interface Reactor {
   readonly worker: Worker;
-  /** Ids of the connections that it owns. */
-  readonly connections: Set<number>;
+  /** Ids of the connections that it owns, and their descriptors. */
+  readonly connections: Map<number, number>;
 }
 
 export class ReactorPool {
@@ -49,7 +49,7 @@ export class ReactorPool {
     }
     const reactor = this.#leastBusy();
     const id = this.#nextId++;
-    reactor.connections.add(id);
+    reactor.connections.set(id, fd);
     post(reactor.worker, { type: 'connection', id, fd, peer });
     this.#log.log('debug', `${peer}: connection ${id} opened`, { connection: id, peer });
   }
@@ -84,7 +84,7 @@ export class ReactorPool {
 
   #start(): Reactor {
     const worker = new Worker(WORKER_ENTRY, { name: `reactor ${this.#reactors.length}` });
-    const reactor: Reactor = { worker, connections: new Set() };
+    const reactor: Reactor = { worker, connections: new Map() };
     this.#reactors.push(reactor);
     worker.on('message', (message: FromReactor) => this.#onMessage(reactor, message));
     worker.on('error', (error) => {
@@ -103,11 +103,12 @@ export class ReactorPool {
       this.#checkIdle();
       return;
     }
-    const { type: _type, ...fields } = message;
+    // Without the message: winston would put it behind the line's own.
+    const { type: _type, message: why, ...fields } = message;
     this.#log.log(
       'error',
       `export ${JSON.stringify(message.export)}: read of ${message.length} bytes at ${message.offset} ` +
-        `for ${message.peer} failed: ${message.message}`,
+        `for ${message.peer} failed: ${why}`,
       { ...fields },
     );
   }
@@ -124,6 +125,8 @@ export class ReactorPool {
   #onExit(reactor: Reactor): void {
     const at = this.#reactors.indexOf(reactor);
     if (at >= 0) this.#reactors.splice(at, 1);
+    // Descriptors belong to the process: without this the clients of a dead thread would wait for ever.
+    for (const fd of reactor.connections.values()) native.close(fd);
     reactor.connections.clear();
     this.#checkIdle();
   }

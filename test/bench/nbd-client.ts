@@ -23,9 +23,12 @@ export class NbdClient {
   /** Bytes of the export. */
   size = 0;
   readonly #socket: Socket;
+  readonly #chunks: AsyncIterator<Buffer, undefined>;
+  #received: Buffer = Buffer.alloc(0);
 
   private constructor(socket: Socket) {
     this.#socket = socket;
+    this.#chunks = socket[Symbol.asyncIterator]() as AsyncIterator<Buffer, undefined>;
   }
 
   /**
@@ -60,7 +63,8 @@ export class NbdClient {
     request.writeUInt16BE(NBD_CMD.DISC, 6);
     this.#socket.end(request);
     // The goodbye has no answer, and a server may reset the connection instead of ending it.
-    this.#socket.on('error', () => undefined).resume();
+    this.#socket.on('error', () => undefined);
+    void this.#chunks.return?.();
   }
 
   async #shakeHands(): Promise<void> {
@@ -88,15 +92,14 @@ export class NbdClient {
   }
 
   async #take(length: number): Promise<Buffer> {
-    if (length === 0) return Buffer.alloc(0);
-    for (;;) {
-      const bytes = this.#socket.read(length) as Buffer | null;
-      if (bytes?.length === length) return bytes;
-      if (bytes || this.#socket.readableEnded || this.#socket.destroyed) {
-        throw new Error('nbd: the server hung up');
-      }
-      // `end` makes a last `readable`, an error rejects.
-      await once(this.#socket, 'readable');
+    // Not `read` and `readable`: with a part of the bytes there, that would turn without end.
+    while (this.#received.length < length) {
+      const { done, value } = await this.#chunks.next();
+      if (done) throw new Error('nbd: the server hung up');
+      this.#received = Buffer.concat([this.#received, value]);
     }
+    const bytes = this.#received.subarray(0, length);
+    this.#received = this.#received.subarray(length);
+    return bytes;
   }
 }

@@ -23,6 +23,8 @@ import {
 } from '../support/nbd-client.js';
 import { randomBytes } from '../support/pattern.js';
 
+t.setTimeout(120_000);
+
 const MIB = 1 << 20;
 const RAW_SIZE = 40 * MIB;
 const ZFILE_SIZE = 4 * MIB;
@@ -179,12 +181,15 @@ await t.test('floods of write payload', async (test) => {
   await healthy(test);
 });
 
+/** One more than the budget for long replies has room for. */
+const LONG = 5;
+
 await t.test('readers that never read', async (test) => {
   const before = daemon.residentBytes();
   const stuck = await Promise.all(
     Array.from({ length: 24 }, async (_, i) => {
       const client = await RawNbdClient.open(i % 2 === 0 ? daemon.unix : daemon.tcp, 'raw');
-      if (i < 8) {
+      if (i < LONG) {
         for (let n = 0; n < 8; n++) client.request({ offset: n, length: 32 * MIB });
       } else {
         const requests = Array.from({ length: 5000 }, () => requestBytes({ length: 60_000 }));

@@ -6,6 +6,9 @@ import { mergeLayers } from '../../daemon/lsmt/merge.js';
 import { replay } from '../../daemon/lsmt/replay.js';
 import { SegmentList, ZEROED } from '../../daemon/lsmt/segment-list.js';
 import { HOLE } from '../support/model.js';
+import { SEED } from '../support/seed.js';
+
+fc.configureGlobal({ seed: SEED });
 
 /** Sectors of the window that segments lie in; the device begins before it and may end within it. */
 const WINDOW = 320;

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
-import { test } from 'tap';
+import tap, { test } from 'tap';
 import type { LsmtIndex } from '../../daemon/lsmt/index.js';
 import {
   arbitraryStack,
@@ -15,6 +15,12 @@ import { readRange, withDevice, type OpenDevice } from '../support/in-process.js
 import { SECTOR } from '../support/lsmt-layout.js';
 import { buildDevice, HOLE, type ModelDevice, type ModelSegment } from '../support/model.js';
 import { appendUpper, type UpperWrite } from '../support/upper-writer.js';
+import { SEED } from '../support/seed.js';
+
+fc.configureGlobal({ seed: SEED });
+
+// Random cases on a busy machine: tap's 30 seconds a file are for a quiet one.
+tap.setTimeout(120_000);
 
 /** Parts of the device as fractions of 2^30, so that they fit every size. */
 const ranges = fc.array(fc.tuple(fc.nat(2 ** 30 - 1), fc.nat(2 ** 30 - 1)), {

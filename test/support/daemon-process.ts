@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import type { NetConnectOpts } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 import { tick } from './nbd-client.js';
@@ -22,9 +23,20 @@ export function shortFolder(t: Test): string {
   return folder;
 }
 
+/**
+ * The daemon's command line. Without what tap puts into every process that is started, unless it
+ * measures coverage: that takes longer to load than the daemon.
+ */
+function commandLine(args: readonly string[]): [string, ...string[]] {
+  const node = [process.execPath, MAIN, ...args];
+  const measured = process.env['_TAPJS_PROCESSINFO_COVERAGE_'] === '1';
+  return ['env', ...(measured ? [] : ['-u', 'NODE_OPTIONS']), ...node];
+}
+
 /** Runs the command line to its end. */
 export function runDaemon(args: readonly string[], cwd?: string): Promise<ToolResult> {
-  return runTool(process.execPath, [MAIN, ...args], { timeout: 30_000, ...(cwd && { cwd }) });
+  const [program, ...rest] = commandLine(args);
+  return runTool(program, rest, { timeout: 30_000, ...(cwd && { cwd }) });
 }
 
 export interface DaemonOptions {
@@ -58,8 +70,9 @@ export class DaemonProcess {
     { listen = [], socketPath = join(shortFolder(t), 'nbd.sock') }: DaemonOptions = {},
   ): Promise<DaemonProcess> {
     const addresses = [`unix://${socketPath}`, ...listen];
-    const command = [MAIN, 'serve', ...args, ...addresses.flatMap((each) => ['--listen', each])];
-    const child = spawn(process.execPath, command, { stdio: ['ignore', 'ignore', 'pipe'] });
+    const listening = addresses.flatMap((each) => ['--listen', each]);
+    const [program, ...rest] = commandLine(['serve', ...args, ...listening]);
+    const child = spawn(program, rest, { stdio: ['ignore', 'ignore', 'pipe'] });
     const daemon = new DaemonProcess(child, socketPath);
     t.teardown(() => {
       child.kill('SIGKILL');
@@ -126,8 +139,11 @@ export class DaemonProcess {
 
   /** The exit code, or null when a signal ended it. @throws when it does not end in time */
   async exited(timeout = EXIT_TIMEOUT): Promise<number | null> {
-    const late = tick(timeout).then(() => 'late' as const);
+    const abort = new AbortController();
+    const late = pause(timeout, 'late' as const, { signal: abort.signal });
+    late.catch(() => undefined); // it is told when it is not needed any more
     const code = await Promise.race([this.#exit, late]);
+    abort.abort();
     if (code === 'late') throw new Error(`the daemon runs on:\n${this.log}`);
     return code;
   }

@@ -71,7 +71,8 @@ function overlay(segments: readonly LsmtSegment[], from: number, n: number): Buf
     const begin = Math.max(offset * SECTOR, from);
     const end = Math.min((offset + length) * SECTOR, from + n);
     if (begin >= end) continue;
-    if (bytes) out.set(bytes.subarray(begin - offset * SECTOR, end - offset * SECTOR), begin - from);
+    if (bytes)
+      out.set(bytes.subarray(begin - offset * SECTOR, end - offset * SECTOR), begin - from);
     else out.fill(0, begin - from, end - from);
   }
   return out;

@@ -279,7 +279,10 @@ export class RawNbdClient {
     if (this.#end !== 'open') throw new Error(`connection over (${this.#end}) before ${what}`);
     socket.read(0);
     await new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(() => done(new Error(`no sign of ${what} in ${timeout} ms`)), timeout);
+      const timer = setTimeout(
+        () => done(new Error(`no sign of ${what} in ${timeout} ms`)),
+        timeout,
+      );
       const more = () => done();
       const done = (error?: Error) => {
         clearTimeout(timer);

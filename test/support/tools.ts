@@ -24,7 +24,7 @@ export function requireTool(t: Test, ...names: string[]): boolean {
   if (missing.length === 0) return true;
   const message = `NOT TESTED, not installed: ${missing.join(', ')}`;
   console.error(`${t.fullname}: ${message}`);
-  t.pass(names.join(" and "), { skip: message });
+  t.pass(names.join(' and '), { skip: message });
   return false;
 }
 

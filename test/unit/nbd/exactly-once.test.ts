@@ -32,7 +32,16 @@ const asked: fc.Arbitrary<Asked> = fc.record({
 
 /** How the bytes of an offset are to be had: the same each time it is asked for. */
 type Mood = 'now' | 'ensure' | 'load' | 'both' | 'ensure fails' | 'read fails';
-const MOODS: readonly Mood[] = ['now', 'now', 'now', 'ensure', 'load', 'both', 'ensure fails', 'read fails'];
+const MOODS: readonly Mood[] = [
+  'now',
+  'now',
+  'now',
+  'ensure',
+  'load',
+  'both',
+  'ensure fails',
+  'read fails',
+];
 
 const scenario = fc.record({
   requests: fc.array(asked, { minLength: 1, maxLength: 60 }),

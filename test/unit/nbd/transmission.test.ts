@@ -238,14 +238,18 @@ await t.test('a client that takes nothing holds little, and is not read from', a
   await harness.settle();
   const answers = harness.answers();
   test.equal(answers.length, 2000, 'all answered once it reads');
-  test.ok(answers.every(({ cookie }, i) => cookie === BigInt(i)), 'in order');
+  test.ok(
+    answers.every(({ cookie }, i) => cookie === BigInt(i)),
+    'in order',
+  );
 });
 
 await t.test('the client makes room between two sends of one turn', async (test) => {
   // The send at the limit says EAGAIN; the one at the end of the turn takes everything.
   const harness = new Harness(new FakeExport(SIZE));
   let refusals = 1;
-  harness.shortest = () => (harness.outbox.unsent >= MAX_UNSENT_BYTES && refusals-- > 0 ? 0 : Infinity);
+  harness.shortest = () =>
+    harness.outbox.unsent >= MAX_UNSENT_BYTES && refusals-- > 0 ? 0 : Infinity;
   for (let i = 0; i < 10; i++) harness.ask({ cookie: BigInt(i), offset: i, length: 200_000 });
   await harness.settle();
   test.equal(refusals < 1, true, 'it was refused once');

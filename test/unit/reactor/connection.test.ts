@@ -50,7 +50,10 @@ async function say({ fd }: Pair, bytes: Buffer): Promise<void> {
 }
 
 /** At least `least` bytes, or all until the end. @returns them, and how it ended if it did */
-async function hear({ fd }: Pair, least = Infinity): Promise<{ bytes: Buffer; end: number | null }> {
+async function hear(
+  { fd }: Pair,
+  least = Infinity,
+): Promise<{ bytes: Buffer; end: number | null }> {
   const parts: Buffer[] = [];
   let total = 0;
   const deadline = performance.now() + 8000;

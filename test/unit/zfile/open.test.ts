@@ -15,6 +15,9 @@ async function open(bytes: Buffer): Promise<OpenZfile> {
   if (!opened) throw new Error('a sink that throws leaves no null');
   return opened;
 }
+const oneMore = (lengths: number[]): number[] => [...lengths, 99];
+const twoMore = (lengths: number[]): number[] => [...lengths, 99, 99];
+const is = (bytes: Buffer): Promise<boolean> => isZfile(new MemorySource(bytes));
 const openWith = (options: ZfileOptions) => open(writeZfile(RAW, options));
 
 await test('both modes give the same numbers', async (t) => {
@@ -92,7 +95,8 @@ await test('the digest of the header counts when its flag is set', async (t) => 
   for (const mode of ['header', 'trailer'] as const) {
     await t.rejects(openWith({ mode, header: { digest: 1 } }), {
       code: 'BAD_CHECKSUM',
-      message: /^blob: zfile header digest at byte 28: expected 0x[0-9a-f]{8}, got 0x00000001$/,
+      message:
+        /^blob: zfile header digest at byte 28: expected checksum 0x00000001, got 0x[0-9a-f]{8}$/,
     });
     t.equal((await openWith({ mode, digest: false, header: { digest: 77 } })).hasDigest, false);
   }
@@ -135,9 +139,8 @@ await test('the jump table is checked when the page that counts has the digest f
 });
 
 await test('the checksum covers entries that no block needs', async (t) => {
-  const index = (lengths: number[]) => [...lengths, 99, 99];
-  t.equal((await openWith({ index })).table.data.count, 5);
-  const bytes = writeZfile(RAW, { index });
+  t.equal((await openWith({ index: twoMore })).table.data.count, 5);
+  const bytes = writeZfile(RAW, { index: twoMore });
   bytes.writeUInt8(98, bytes.length - 512 - 4);
   await t.rejects(open(bytes), { code: 'BAD_CHECKSUM', message: /zfile jump table/ });
 });
@@ -190,9 +193,8 @@ await test('geometry: each number is checked, and named', async (t) => {
 });
 
 await test('in trailer mode the jump table must not reach into the trailer', async (t) => {
-  const index = (lengths: number[]) => [...lengths, 99];
-  await openWith({ mode: 'trailer', index });
-  await t.rejects(openWith({ mode: 'trailer', index, trailer: { indexSize: 7 } }), {
+  await openWith({ mode: 'trailer', index: oneMore });
+  await t.rejects(openWith({ mode: 'trailer', index: oneMore, trailer: { indexSize: 7 } }), {
     code: 'BAD_FORMAT',
     message: /zfile jump table end at byte \d+/,
   });
@@ -261,7 +263,6 @@ await test('a sink that does not throw hears of several problems', async (t) => 
 });
 
 await test('isZfile wants the magic and the header bit', async (t) => {
-  const is = (bytes: Buffer): Promise<boolean> => isZfile(new MemorySource(bytes));
   t.equal(await is(writeZfile(RAW)), true);
   t.equal(
     await is(writeZfile(RAW, { header: { digest: 1 } })),

@@ -1,0 +1,51 @@
+// What a range of a device is made of: a reusable list of extents in typed arrays, so that asking
+// costs no memory. Units: bytes.
+
+/** Bytes that a layer, or a raw image, stores. */
+export const EXTENT_DATA = 0;
+/** A layer says that these are zeros; what lies below is hidden. Stored nowhere. */
+export const EXTENT_ZEROED = 1;
+/** No layer maps this: zeros. */
+export const EXTENT_HOLE = 2;
+
+/** `layer` of a hole. */
+export const NO_LAYER = 255;
+
+export class ExtentList {
+  readonly capacity: number;
+  count = 0;
+  readonly lengths: Float64Array;
+  /** EXTENT_DATA, EXTENT_ZEROED or EXTENT_HOLE. */
+  readonly kinds: Uint8Array;
+  /** Number of the layer, 0 at the bottom; {@link NO_LAYER} for holes. */
+  readonly layers: Uint8Array;
+
+  constructor(capacity: number) {
+    this.capacity = capacity;
+    this.lengths = new Float64Array(capacity);
+    this.kinds = new Uint8Array(capacity);
+    this.layers = new Uint8Array(capacity);
+  }
+
+  clear(): void {
+    this.count = 0;
+  }
+
+  /**
+   * Appends an extent, or makes the last one longer when it is of the same kind and layer.
+   * @returns false when the list is full
+   */
+  push(length: number, kind: number, layer: number): boolean {
+    const last = this.count - 1;
+    if (last >= 0 && this.kinds[last] === kind && this.layers[last] === layer) {
+      this.lengths[last] = (this.lengths[last] as number) + length;
+      return true;
+    }
+    if (this.count === this.capacity) return false;
+    const i = this.count++;
+    this.lengths[i] = length;
+    this.kinds[i] = kind;
+    this.layers[i] = layer;
+    return true;
+  }
+}

@@ -1,0 +1,135 @@
+// Broken and vanished bytes under a running daemon: EIO for those who ask for them, and nobody else is touched.
+import {
+  closeSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { NBD_EIO } from '../../daemon/nbd/constants.js';
+import { DaemonProcess, shortFolder } from '../support/daemon-process.js';
+import { writeRaw, writeZfileLayer } from '../support/e2e-images.js';
+import { RawNbdClient } from '../support/nbd-client.js';
+
+t.setTimeout(120_000);
+
+const BLOCK = 4096;
+const SIZE = 2 << 20;
+
+/** Flips one bit of a file in place, where a daemon that has it open sees it. */
+function flip(path: string, at: number): void {
+  const byte = readFileSync(path)[at] as number;
+  const fd = openSync(path, 'r+');
+  writeSync(fd, Buffer.from([byte ^ 0x10]), 0, 1, at);
+  closeSync(fd);
+}
+
+/** The device blocks that cannot be read. */
+async function brokenBlocks(test: Test, client: RawNbdClient, expected: Buffer): Promise<number[]> {
+  const broken: number[] = [];
+  for (let at = 0; at < SIZE; at += BLOCK) {
+    const error = await client.command({ offset: at, length: BLOCK });
+    if (error === 0) {
+      const data = await client.take(BLOCK);
+      if (!data.equals(expected.subarray(at, at + BLOCK))) test.fail(`wrong bytes at ${at}`);
+    } else {
+      test.equal(error, NBD_EIO);
+      broken.push(at / BLOCK);
+    }
+  }
+  return broken;
+}
+
+for (const format of ['pretty', 'json'] as const) {
+  await t.test(`a block that is corrupt, and repaired (${format} log)`, async (test) => {
+    const folder = shortFolder(test);
+    const path = join(folder, 'layer.obd');
+    const expected = writeZfileLayer(path, 4, SIZE);
+    const daemon = await DaemonProcess.start(test, [
+      path,
+      '--log-format',
+      format,
+      '--threads',
+      '1',
+    ]);
+    const client = await RawNbdClient.open(daemon.unix);
+    test.ok((await client.read(0, SIZE)).equals(expected));
+
+    const at = Math.floor(readFileSync(path).length / 2);
+    flip(path, at);
+    const broken = await brokenBlocks(test, client, expected);
+    test.equal(broken.length, 1, 'one block, and its neighbours are fine');
+    const [line, ...more] = await daemon.waitForLines(/failed/);
+    test.same(more, [], 'exactly one line');
+    // Block 0 holds the header of the LSMT blob, so the device is one block behind.
+    const block = (broken[0] ?? 0) + 1;
+    test.match(line, `layer.obd`);
+    test.match(line, new RegExp(`block ${block}\\b`), 'the blob and the block');
+    test.equal(line?.split('checksum').length, 2, 'said once');
+    if (format === 'json') {
+      const fields = JSON.parse(line ?? '') as Record<string, unknown>;
+      test.match(fields, { level: 'error', code: 'BAD_CHECKSUM', length: BLOCK });
+      test.equal(fields['offset'], (broken[0] ?? 0) * BLOCK);
+    }
+
+    // A read that only touches it, a long one, one that needs a byte: each fails, each says so once.
+    const begin = (broken[0] ?? 0) * BLOCK;
+    for (const [offset, length] of [
+      [begin - 10, 20],
+      [begin + 4095, 1],
+      [begin - 300_000, 600_000],
+      [0, SIZE],
+    ] as const) {
+      test.equal(await client.command({ offset, length }), NBD_EIO);
+    }
+    await daemon.waitForLines(/failed/, 5);
+    test.ok((await client.read(begin - 100, 100)).equals(expected.subarray(begin - 100, begin)));
+    const other = await RawNbdClient.open(daemon.unix);
+    test.ok((await other.read(0, 1000)).equals(expected.subarray(0, 1000)), 'others go on');
+    await other.disconnect();
+
+    flip(path, at);
+    test.same(await brokenBlocks(test, client, expected), [], 'repaired in place: tried again');
+    test.ok((await client.read(0, SIZE)).equals(expected));
+    await client.disconnect();
+    const [closed] = await daemon.waitForLines(/5 errors/);
+    test.ok(closed, 'counted');
+    await daemon.stop(test);
+    test.equal(daemon.lines(/failed/).length, 5);
+  });
+}
+
+await t.test('a file that is cut short, and grows again', async (test) => {
+  const folder = shortFolder(test);
+  const path = join(folder, 'raw.img');
+  const expected = writeRaw(path, 8, SIZE);
+  const daemon = await DaemonProcess.start(test, [path]);
+  const client = await RawNbdClient.open(daemon.unix);
+  truncateSync(path, SIZE / 2 + 100);
+  test.equal(await client.command({ offset: SIZE / 2, length: 4096 }), NBD_EIO, 'not zeros');
+  test.equal(await client.command({ offset: SIZE - 4096, length: 4096 }), NBD_EIO);
+  test.equal(await client.command({ offset: 0, length: SIZE }), NBD_EIO);
+  test.ok((await client.read(0, SIZE / 2)).equals(expected.subarray(0, SIZE / 2)));
+  const [line] = await daemon.waitForLines(/failed/, 3);
+  test.match(line, /raw\.img.*file ends/);
+  writeFileSync(path, expected);
+  test.ok((await client.read(0, SIZE)).equals(expected));
+  await client.disconnect();
+  await daemon.stop(test);
+});
+
+await t.test('a file that is deleted is served to the end', async (test) => {
+  const folder = shortFolder(test);
+  const path = join(folder, 'raw.img');
+  const expected = writeRaw(path, 8, SIZE);
+  const daemon = await DaemonProcess.start(test, [path]);
+  rmSync(path);
+  const client = await RawNbdClient.open(daemon.unix);
+  test.ok((await client.read(0, SIZE)).equals(expected));
+  await client.disconnect();
+  await daemon.stop(test);
+});

@@ -1,0 +1,125 @@
+// The end of the daemon by SIGTERM: with clients idle, busy, stuck, or half connected.
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { DRAIN_TIMEOUT_MS } from '../../daemon/nbd/limits.js';
+import { DaemonProcess, shortFolder } from '../support/daemon-process.js';
+import { writeRaw } from '../support/e2e-images.js';
+import { RawNbdClient, requestBytes, tick } from '../support/nbd-client.js';
+
+t.setTimeout(120_000);
+
+const MIB = 1 << 20;
+const SIZE = 40 * MIB;
+const folder = shortFolder(t);
+const image = join(folder, 'raw.img');
+const raw = writeRaw(image, 9, SIZE);
+const listen = ['tcp://127.0.0.1:0'];
+const PIECE = 60_000;
+
+/** Stuck clients keep their daemon to the last moment: it ends while the other tests run. */
+const stuckDaemon = await DaemonProcess.start(t, [image], { listen });
+const stuckClients = await Promise.all(
+  [stuckDaemon.unix, stuckDaemon.tcp, stuckDaemon.unix].map((to) => RawNbdClient.open(to)),
+);
+for (const [i, client] of stuckClients.entries()) {
+  const requests = Array.from({ length: 2000 }, () => requestBytes({ length: PIECE }));
+  client.send(i < 2 ? Buffer.concat(requests) : requestBytes({ length: 32 * MIB }));
+}
+await tick(300);
+const stuckBegin = performance.now();
+const stuckEnd = stuckDaemon
+  .exited()
+  .then((code) => ({ code, took: performance.now() - stuckBegin }));
+stuckDaemon.child.kill('SIGTERM');
+
+await t.test('in the middle of a big copy: whole replies, a clean end', async (test) => {
+  const daemon = await DaemonProcess.start(test, [image], { listen });
+  const count = 3000;
+  const requests = Array.from({ length: count }, (_, i) =>
+    requestBytes({ cookie: BigInt(i), offset: i * 1000, length: PIECE }),
+  );
+  const clients = await Promise.all([daemon.unix, daemon.tcp].map((to) => RawNbdClient.open(to)));
+  for (const client of clients) client.send(Buffer.concat(requests));
+  await tick(300);
+  const stopped = daemon.stop(test);
+  // Late enough for the kernel to hold as much as it can when the end comes.
+  await tick(200);
+  const copies = clients.map(async (client) => {
+    const stream = await client.takeRest();
+    client.destroy();
+    return { stream, how: await client.ended() };
+  });
+  for (const copy of copies) {
+    const { stream, how } = await copy;
+    test.equal(how, 'end', 'not a reset');
+    test.equal(stream.length % (PIECE + 16), 0, 'whole replies only');
+    const answered = stream.length / (PIECE + 16);
+    test.ok(answered >= 4 && answered < count, `${answered} of ${count} requests answered`);
+    for (let i = 0; i < answered; i++) {
+      const at = i * (PIECE + 16);
+      if (stream.readBigUInt64BE(at + 8) !== BigInt(i)) test.fail(`cookie ${i}`);
+      const data = stream.subarray(at + 16, at + 16 + PIECE);
+      if (!data.equals(raw.subarray(i * 1000, i * 1000 + PIECE))) test.fail(`data ${i}`);
+    }
+  }
+  const took = await stopped;
+  test.ok(took < 5000, `soon after the clients have all (${Math.round(took)} ms)`);
+});
+
+await t.test('a long read under way is answered', async (test) => {
+  const daemon = await DaemonProcess.start(test, [image], { listen });
+  const client = await RawNbdClient.open(daemon.tcp);
+  const requests = [
+    requestBytes({ cookie: 1n, offset: 5, length: 32 * MIB }),
+    requestBytes({ cookie: 2n, offset: 6, length: 32 * MIB }),
+  ];
+  client.send(Buffer.concat(requests));
+  await tick(100);
+  const stopped = daemon.stop(test);
+  const seen: Buffer[] = [];
+  for (const cookie of [1n, 2n]) {
+    test.match(await client.reply(), { error: 0, cookie });
+    seen.push(await client.take(32 * MIB));
+  }
+  test.ok(seen[0]?.equals(raw.subarray(5, 5 + 32 * MIB)));
+  test.ok(seen[1]?.equals(raw.subarray(6, 6 + 32 * MIB)));
+  test.equal(await client.ended(), 'end');
+  client.destroy();
+  test.ok((await stopped) < 5000);
+});
+
+await t.test('idle and half-connected clients do not hold it up', async (test) => {
+  const daemon = await DaemonProcess.start(test, [image], { listen });
+  const idle = await Promise.all([daemon.unix, daemon.tcp].map((to) => RawNbdClient.open(to)));
+  const half = await Promise.all([daemon.unix, daemon.tcp].map((to) => RawNbdClient.connect(to)));
+  for (const client of half) await client.greeting();
+  idle[0]?.send(requestBytes({ length: 10 }).subarray(0, 20));
+  await tick(50);
+  const took = await daemon.stop(test);
+  test.ok(took < 3000, `${Math.round(took)} ms`);
+  for (const client of [...idle, ...half]) {
+    test.match(await client.ended(), /end|reset/);
+    client.destroy();
+  }
+  test.match(daemon.log, /stopped\n$/, 'the last line is there');
+});
+
+await t.test('without clients, with SIGINT, and while starting', async (test) => {
+  const quiet = await DaemonProcess.start(test, [image]);
+  test.ok((await quiet.stop(test)) < 2000);
+  const interrupted = await DaemonProcess.start(test, [image]);
+  interrupted.child.kill('SIGINT');
+  test.equal(await interrupted.exited(), 0);
+});
+
+await t.test('clients that never read', async (test) => {
+  const { code, took } = await stuckEnd;
+  test.equal(code, 0);
+  test.ok(took > DRAIN_TIMEOUT_MS - 1000, `given time (${Math.round(took)} ms)`);
+  test.ok(took < DRAIN_TIMEOUT_MS + 3000, 'but not more');
+  test.equal(stuckDaemon.lines(/did not take its replies/).length, 3);
+  test.notMatch(stuckDaemon.log, /BUG/);
+  test.notOk(existsSync(stuckDaemon.socketPath));
+  for (const client of stuckClients) client.destroy();
+});

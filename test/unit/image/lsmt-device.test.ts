@@ -1,0 +1,169 @@
+// The merged device over sources that wait, fail or must be fetched; what it reads otherwise is in test/property.
+import { test } from 'tap';
+import type { BlobSource } from '../../../daemon/blob/source.js';
+import { OverlaybdError } from '../../../daemon/errors.js';
+import { LsmtDevice } from '../../../daemon/image/lsmt-device.js';
+import { RawDevice } from '../../../daemon/image/raw-device.js';
+import { LsmtIndex, packIndex } from '../../../daemon/lsmt/index.js';
+import { SegmentList, ZEROED } from '../../../daemon/lsmt/segment-list.js';
+
+const SECTOR = 512;
+const SECTORS = 40;
+
+type Range = [offset: number, length: number];
+
+/** A source that notes what is asked of it, and does what a test tells it to. */
+class ScriptedSource implements BlobSource {
+  readonly name = 'scripted';
+  readonly size = 1 << 20;
+  readonly ensured: Range[] = [];
+  readonly loaded: Range[] = [];
+  readonly reads: Range[] = [];
+  waits = false;
+  fails = false;
+  fetch: Promise<void> | null = null;
+  readonly #fill: number;
+
+  constructor(fill: number) {
+    this.#fill = fill;
+  }
+
+  ensure(offset: number, length: number): Promise<void> | null {
+    this.ensured.push([offset, length]);
+    return this.fetch;
+  }
+
+  read(dst: Uint8Array, at: number, length: number, offset: number, mayBlock: boolean): boolean {
+    this.reads.push([offset, length]);
+    if (this.fails) throw new OverlaybdError('IO', 'scripted: no');
+    if (this.waits && !mayBlock) return false;
+    dst.fill(this.#fill, at, at + length);
+    return true;
+  }
+
+  async load(offset: number, length: number): Promise<void> {
+    this.loaded.push([offset, length]);
+  }
+}
+
+/** Sectors 4-7 of layer 0, 8-9 zeroed, 10-11 of layer 1, a hole, 20-29 of layer 0. */
+function deviceOf(): { device: LsmtDevice; bottom: ScriptedSource; top: ScriptedSource } {
+  const list = new SegmentList();
+  list.push(4, 4, 100, 0);
+  list.push(8, 2, ZEROED, 1);
+  list.push(10, 2, 50, 1);
+  list.push(20, 10, 8, 0);
+  const bottom = new ScriptedSource(0xb0);
+  const top = new ScriptedSource(0x70);
+  const index = new LsmtIndex(packIndex(list, SECTORS * SECTOR));
+  return { device: new LsmtDevice(index, [bottom, top]), bottom, top };
+}
+
+function read(device: LsmtDevice, offset: number, length: number, mayBlock = true): Buffer | null {
+  const bytes = Buffer.alloc(length + 2, 0xee);
+  if (!device.read(bytes, 1, length, offset, mayBlock, { hint: 0 })) return null;
+  if (bytes[0] !== 0xee || bytes.at(-1) !== 0xee) throw new Error('wrote outside its place');
+  return bytes.subarray(1, -1);
+}
+
+await test('one pass over holes, layers and zeroed ranges', (t) => {
+  const { device, bottom, top } = deviceOf();
+  const all = read(device, 0, SECTORS * SECTOR);
+  const map = Array.from({ length: SECTORS }, (_, i) => all?.[i * SECTOR]);
+  const expected = Array<number>(SECTORS).fill(0);
+  expected.fill(0xb0, 4, 8).fill(0x70, 10, 12).fill(0xb0, 20, 30);
+  t.same(map, expected);
+  t.same(bottom.reads, [
+    [100 * SECTOR, 4 * SECTOR],
+    [8 * SECTOR, 10 * SECTOR],
+  ]);
+  t.same(top.reads, [[50 * SECTOR, 2 * SECTOR]]);
+  t.end();
+});
+
+await test('odd ranges ask for no more than they need', (t) => {
+  const { device, bottom, top } = deviceOf();
+  t.ok(read(device, 5 * SECTOR + 7, 3)?.equals(Buffer.alloc(3, 0xb0)));
+  t.same(bottom.reads, [[101 * SECTOR + 7, 3]]);
+  t.ok(read(device, 12 * SECTOR, 8 * SECTOR)?.equals(Buffer.alloc(8 * SECTOR)), 'a hole');
+  t.ok(read(device, 8 * SECTOR + 1, 100)?.equals(Buffer.alloc(100)), 'a zeroed range');
+  t.ok(read(device, 30 * SECTOR, 10 * SECTOR)?.equals(Buffer.alloc(10 * SECTOR)), 'behind all');
+  t.equal(read(device, 3 * SECTOR, 0)?.length, 0);
+  t.equal(bottom.reads.length + top.reads.length, 1);
+  t.end();
+});
+
+await test('ensure asks each layer for its part, and waits for those that must fetch', async (t) => {
+  const { device, bottom, top } = deviceOf();
+  t.equal(device.ensure(0, SECTORS * SECTOR), null);
+  t.same(bottom.ensured, [
+    [100 * SECTOR, 4 * SECTOR],
+    [8 * SECTOR, 10 * SECTOR],
+  ]);
+  t.same(top.ensured, [[50 * SECTOR, 2 * SECTOR]]);
+  let arrive: (() => void) | undefined;
+  top.fetch = new Promise((resolve) => {
+    arrive = resolve;
+  });
+  t.equal(device.ensure(4 * SECTOR, 4 * SECTOR), null, 'another layer');
+  t.equal(device.ensure(8 * SECTOR, 2 * SECTOR), null, 'zeros');
+  t.equal(device.ensure(12 * SECTOR, 100), null, 'a hole');
+  const wait = device.ensure(7 * SECTOR, 4 * SECTOR);
+  const early = await Promise.race([wait, Promise.resolve('not yet')]);
+  t.equal(early, 'not yet');
+  arrive?.();
+  t.equal(await wait, undefined);
+});
+
+await test('a fetch that fails rejects', async (t) => {
+  const { device, top } = deviceOf();
+  top.fetch = Promise.reject(new OverlaybdError('IO', 'registry: gone'));
+  await t.rejects(device.ensure(0, SECTORS * SECTOR) ?? Promise.resolve(), { code: 'IO' });
+});
+
+await test('a disk that must be waited for: false, load, and then it blocks', async (t) => {
+  const { device, bottom, top } = deviceOf();
+  top.waits = true;
+  t.equal(read(device, 0, SECTORS * SECTOR, false), null);
+  t.ok(read(device, 0, 9 * SECTOR, false), 'what does not need it does not wait');
+  await device.load(6 * SECTOR, 15 * SECTOR);
+  t.same(bottom.loaded, [
+    [102 * SECTOR, 2 * SECTOR],
+    [8 * SECTOR, SECTOR],
+  ]);
+  t.same(top.loaded, [[50 * SECTOR, 2 * SECTOR]]);
+  t.ok(read(device, 0, SECTORS * SECTOR));
+});
+
+await test('an error of one layer leaves the device usable', (t) => {
+  const { device, top } = deviceOf();
+  top.fails = true;
+  t.throws(() => read(device, 0, SECTORS * SECTOR), { code: 'IO' });
+  t.ok(read(device, 0, 10 * SECTOR));
+  top.fails = false;
+  t.ok(read(device, 0, SECTORS * SECTOR));
+  t.end();
+});
+
+await test('sequential reads leave the hint where the next one begins', (t) => {
+  const { device } = deviceOf();
+  const cursor = { hint: 0 };
+  const bytes = Buffer.alloc(SECTORS * SECTOR);
+  const hints: number[] = [];
+  for (let sector = 0; sector < SECTORS; sector += 2) {
+    device.read(bytes, 0, 2 * SECTOR, sector * SECTOR, true, cursor);
+    hints.push(cursor.hint);
+  }
+  t.same(hints, [0, 0, 0, 0, 1, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3]);
+  t.end();
+});
+
+await test('a raw device hands everything to its source', async (t) => {
+  const source = new ScriptedSource(0x11);
+  const device = new RawDevice(source);
+  t.equal(device.size, source.size);
+  t.equal(device.ensure(5, 6), null);
+  t.equal(device.read(Buffer.alloc(9), 1, 6, 5, false), true);
+  await device.load(7, 8);
+  t.same([source.ensured, source.reads, source.loaded], [[[5, 6]], [[5, 6]], [[7, 8]]]);
+});

@@ -1,0 +1,85 @@
+// Peeling wrappers: every nesting that exists, in the order of the format, and what problems are reported.
+import { closeSync, openSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test, type Test } from 'tap';
+import { readFully } from '../../../daemon/blob/source.js';
+import { FileSource } from '../../../daemon/blob/file-source.js';
+import type { FormatProblem } from '../../../daemon/errors.js';
+import { ReaderFactory } from '../../../daemon/image/build.js';
+import { peel } from '../../../daemon/image/peel.js';
+import { textBytes } from '../../support/pattern.js';
+import { wrapTar } from '../../support/tar-writer.js';
+import { writeZfile } from '../../support/zfile-writer.js';
+
+const PLAIN = textBytes(1, 20_000);
+
+function sourceOf(t: Test, bytes: Buffer): FileSource {
+  const path = join(t.testdir(), 'blob');
+  writeFileSync(path, bytes);
+  const fd = openSync(path, 'r');
+  t.teardown(() => closeSync(fd));
+  return new FileSource({ kind: 'file', name: 'blob', fd, base: 0, size: bytes.length });
+}
+
+await test('every nesting gives the same bytes, here and from its spec', async (t) => {
+  const zfile = writeZfile(PLAIN, { algorithm: 'zstd', mode: 'trailer' });
+  const cases: [string, Buffer][] = [
+    ['blob', PLAIN],
+    ['blob (zfile)', zfile],
+    ['blob (in tar)', wrapTar(PLAIN, { pax: false })],
+    ['blob (in tar) (zfile)', wrapTar(zfile, { pax: true })],
+  ];
+  for (const [name, bytes] of cases) {
+    const blob = await peel(sourceOf(t, bytes), new ReaderFactory());
+    if (!blob) throw new Error('a sink that throws leaves no null');
+    t.equal(blob.source.name, name);
+    t.equal(blob.tar !== null, name.includes('tar'));
+    t.equal(blob.zfile !== null, name.includes('zfile'));
+    t.ok((await readFully(blob.source, 0, blob.source.size)).equals(PLAIN), name);
+    const spec = structuredClone(blob.spec);
+    const again = new ReaderFactory().source(spec);
+    t.equal(again.name, name);
+    t.ok((await readFully(again, 0, again.size)).equals(PLAIN), `${name}, made again`);
+  }
+});
+
+await test('each wrapper is peeled once: what lies deeper is content', async (t) => {
+  const twice = writeZfile(writeZfile(PLAIN));
+  const tars = wrapTar(wrapTar(PLAIN, { pax: false }), { pax: false });
+  const swapped = writeZfile(wrapTar(PLAIN, { pax: false }));
+  for (const [bytes, size] of [
+    [twice, writeZfile(PLAIN).length],
+    [tars, wrapTar(PLAIN, { pax: false }).length],
+    [swapped, wrapTar(PLAIN, { pax: false }).length],
+  ] as const) {
+    const blob = await peel(sourceOf(t, bytes), new ReaderFactory());
+    t.equal(blob?.source.size, size);
+  }
+});
+
+await test('a ZFile in trailer mode ends where the tar member does', async (t) => {
+  const zfile = writeZfile(PLAIN, { mode: 'trailer' });
+  t.not(zfile.length % 512, 0, 'there is padding behind it');
+  const blob = await peel(sourceOf(t, wrapTar(zfile, { pax: true })), new ReaderFactory());
+  t.equal(blob?.source.size, PLAIN.length);
+});
+
+await test('a bad digest is an error, not "no ZFile"', async (t) => {
+  const source = sourceOf(t, writeZfile(PLAIN, { header: { digest: 5 } }));
+  await t.rejects(peel(source, new ReaderFactory()), {
+    code: 'BAD_CHECKSUM',
+    message: /^blob: zfile header digest/,
+  });
+});
+
+await test('a sink that does not throw: problems that leave the content readable, and those that do not', async (t) => {
+  const found: FormatProblem[] = [];
+  const sink = (problem: FormatProblem): void => void found.push(problem);
+  const readable = sourceOf(t, writeZfile(PLAIN, { header: { digest: 5 } }));
+  const blob = await peel(readable, new ReaderFactory(), sink);
+  t.equal(blob?.source.size, PLAIN.length);
+  t.equal(found.length, 1);
+  const lost = sourceOf(t, writeZfile(PLAIN, { header: { algo: 9 } }));
+  t.equal(await peel(lost, new ReaderFactory(), sink), null);
+  t.equal(found.at(-1)?.section, 'zfile compression algorithm');
+});

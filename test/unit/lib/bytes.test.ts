@@ -1,0 +1,44 @@
+// The byte helpers: little-endian numbers at and beyond what a number can hold, views, comparisons, hexadecimal.
+import { test } from 'tap';
+import { bytesMatch, hex32, hexOf, u64le, viewOf } from '../../../daemon/lib/bytes.js';
+
+await test('u64le is exact up to 2^53 and never below a limit above', (t) => {
+  const bytes = Buffer.alloc(24);
+  const cases = [0n, 1n, 0xffff_ffffn, 0x1_0000_0000n, 0x1_0000_0001n, (1n << 53n) - 1n, 1n << 53n];
+  for (const value of cases) {
+    bytes.writeBigUInt64LE(value, 8);
+    t.equal(u64le(viewOf(bytes), 8), Number(value));
+  }
+  for (const value of [(1n << 53n) + 1n, (1n << 63n) - 1n, (1n << 64n) - 1n]) {
+    bytes.writeBigUInt64LE(value, 8);
+    t.ok(u64le(viewOf(bytes), 8) > Number.MAX_SAFE_INTEGER, 'rounded, but not into range');
+  }
+  t.end();
+});
+
+await test('a view is over exactly the bytes it was made of', (t) => {
+  const all = Buffer.from('00112233445566778899', 'hex');
+  const view = viewOf(all.subarray(2, 6));
+  t.equal(view.byteLength, 4);
+  t.equal(view.getUint32(0), 0x2233_4455);
+  t.throws(() => view.getUint8(4), RangeError);
+  t.end();
+});
+
+await test('bytesMatch: at an offset, and not past the end', (t) => {
+  const bytes = Buffer.from('abcdef');
+  t.ok(bytesMatch(bytes, 0, Buffer.from('abc')));
+  t.ok(bytesMatch(bytes, 3, Buffer.from('def')));
+  t.notOk(bytesMatch(bytes, 4, Buffer.from('efg')));
+  t.notOk(bytesMatch(bytes, 0, Buffer.from('abd')));
+  t.ok(bytesMatch(bytes, 6, Buffer.alloc(0)));
+  t.end();
+});
+
+await test('hexadecimal', (t) => {
+  t.equal(hex32(0), '0x00000000');
+  t.equal(hex32(-1), '0xffffffff');
+  t.equal(hex32(0x1a2b), '0x00001a2b');
+  t.equal(hexOf(Buffer.from('xyz').subarray(1)), '797a');
+  t.end();
+});

@@ -1,0 +1,209 @@
+// Uppers from real files: holes as the index, the size that is adopted, and that nothing is ever written.
+import {
+  chmodSync,
+  closeSync,
+  copyFileSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { test, type Test } from 'tap';
+import { readRange, withDevice } from '../../support/in-process.js';
+import { SECTOR } from '../../support/lsmt-layout.js';
+import { writeLsmt } from '../../support/lsmt-writer.js';
+import { randomBytes, textBytes } from '../../support/pattern.js';
+import { appendUpper, writeSparseUpper } from '../../support/upper-writer.js';
+import { writeZfile } from '../../support/zfile-writer.js';
+
+const SECTORS = 2048;
+const SIZE = SECTORS * SECTOR;
+const LOWER = textBytes(1, SIZE);
+
+interface Image {
+  readonly folder: string;
+  readonly config: string;
+  readonly data: string;
+  readonly index: string;
+}
+
+function imageOf(t: Test): Image {
+  const folder = t.testdir();
+  const config = join(folder, 'config.v1.json');
+  const segments = [{ offset: 0, length: SECTORS, data: LOWER }];
+  writeFileSync(join(folder, 'lower'), writeZfile(writeLsmt({ virtualSize: SIZE, segments })));
+  writeFileSync(
+    config,
+    JSON.stringify({ lowers: [{ file: 'lower' }], upper: { data: 'data', index: 'index' } }),
+  );
+  return { folder, config, data: join(folder, 'data'), index: join(folder, 'index') };
+}
+
+const deviceOf = ({ config }: Image): Promise<Buffer> =>
+  withDevice([config], ({ device }) => readRange(device, 0, device.size));
+
+await test('an append-only upper of size 0 adopts that of the stack, and is not rewritten', async (t) => {
+  const image = imageOf(t);
+  const written = randomBytes(2, 4 * SECTOR);
+  const upper = appendUpper({ virtualSize: 0, writes: [{ offset: 9, length: 4, data: written }] });
+  writeFileSync(image.data, upper.data);
+  writeFileSync(image.index, upper.index);
+  const device = await deviceOf(image);
+  t.equal(device.length, SIZE);
+  t.ok(device.subarray(9 * SECTOR, 13 * SECTOR).equals(written));
+  t.ok(device.subarray(13 * SECTOR).equals(LOWER.subarray(13 * SECTOR)));
+  t.equal(readFileSync(image.data).readBigUInt64LE(48), 0n);
+  t.ok(readFileSync(image.index).equals(upper.index));
+});
+
+await test('files are opened for reading only, and neither content nor times change', async (t) => {
+  const image = imageOf(t);
+  const upper = appendUpper({
+    virtualSize: 0,
+    writes: [
+      { offset: 0, length: 4, data: randomBytes(2, 4 * SECTOR) },
+      { offset: 100, length: 50 },
+    ],
+    groupCommit: 8,
+    tornTail: 5,
+    strayData: Buffer.alloc(77, 1),
+  });
+  writeFileSync(image.data, upper.data);
+  writeFileSync(image.index, upper.index);
+  const names = ['data', 'index', 'lower', 'config.v1.json'];
+  for (const name of names) {
+    utimesSync(join(image.folder, name), 1e9, 1e9);
+    chmodSync(join(image.folder, name), 0o444);
+  }
+  const before = names.map((name) => stateOf(join(image.folder, name)));
+  await withDevice([image.config], ({ device }) => {
+    readRange(device, 0, device.size);
+    const modes = openModes(image.folder);
+    t.same(modes, { data: 'r', index: 'r', lower: 'r' });
+  });
+  t.same(
+    names.map((name) => stateOf(join(image.folder, name))),
+    before,
+  );
+});
+
+/** Content, size and times, save that of the last access. */
+function stateOf(path: string): unknown[] {
+  const { size, mtimeMs, ctimeMs, mode } = statSync(path);
+  return [readFileSync(path).toString('base64'), size, mtimeMs, ctimeMs, mode];
+}
+
+/** How this process has the files of a folder open, by name. */
+function openModes(folder: string): Record<string, string> {
+  const modes: [string, string][] = [];
+  for (const fd of readdirSync('/proc/self/fd')) {
+    let path: string;
+    try {
+      path = readlinkSync(`/proc/self/fd/${fd}`);
+    } catch {
+      continue; // the descriptor that listed the folder
+    }
+    if (!path.startsWith(`${folder}/`)) continue;
+    const flags = /^flags:\s+(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'))?.[1];
+    modes.push([path.slice(folder.length + 1), 'rwx'[Number.parseInt(flags ?? '', 8) & 3] ?? '?']);
+  }
+  return Object.fromEntries(modes.toSorted(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+await test('sparse: data hides the lower, holes show it', async (t) => {
+  const image = imageOf(t);
+  const block = randomBytes(3, 4096);
+  writeSparseUpper(image.data, image.index, {
+    virtualSize: SIZE,
+    writes: [
+      { offset: 64, length: 8, data: block },
+      { offset: 1024, length: 8, data: Buffer.alloc(4096) },
+    ],
+  });
+  const expected = Buffer.from(LOWER);
+  expected.set(block, 64 * SECTOR);
+  expected.fill(0, 1024 * SECTOR, 1032 * SECTOR);
+  const before = [stateOf(image.data), stateOf(image.index)];
+  t.ok((await deviceOf(image)).equals(expected), 'written zeros hide it too');
+  t.same([stateOf(image.data), stateOf(image.index)], before);
+});
+
+await test('sparse: first and last block, all of it, nothing of it', async (t) => {
+  const image = imageOf(t);
+  const block = randomBytes(4, 4096);
+  const ends = [
+    { offset: 0, length: 8, data: block },
+    { offset: SECTORS - 8, length: 8, data: block },
+  ];
+  writeSparseUpper(image.data, image.index, { virtualSize: SIZE, writes: ends });
+  const expected = Buffer.from(LOWER);
+  expected.set(block, 0);
+  expected.set(block, SIZE - 4096);
+  t.ok((await deviceOf(image)).equals(expected));
+
+  writeSparseUpper(image.data, image.index, { virtualSize: SIZE, writes: [] });
+  t.ok((await deviceOf(image)).equals(LOWER));
+
+  const all = randomBytes(5, SIZE);
+  const writes = [{ offset: 0, length: SECTORS, data: all }];
+  writeSparseUpper(image.data, image.index, { virtualSize: SIZE, writes });
+  t.ok((await deviceOf(image)).equals(all));
+});
+
+await test('sparse: the size in the data header counts; 0 adopts, smaller cuts', async (t) => {
+  const image = imageOf(t);
+  const block = randomBytes(6, 4096);
+  for (const [virtualSize, expected] of [
+    [0, SIZE],
+    [SIZE / 2, SIZE / 2],
+  ] as const) {
+    writeSparseUpper(image.data, image.index, {
+      virtualSize: SIZE,
+      writes: [{ offset: 8, length: 8, data: block }],
+      header: { virtualSize },
+    });
+    const device = await deviceOf(image);
+    t.equal(device.length, expected);
+    t.ok(device.subarray(4096, 8192).equals(block));
+  }
+});
+
+await test('sparse: a copy that lost its holes hides everything, as in the reference', async (t) => {
+  const image = imageOf(t);
+  writeSparseUpper(image.data, image.index, { virtualSize: SIZE, writes: [] });
+  const bytes = readFileSync(image.data);
+  writeFileSync(`${image.data}.full`, '');
+  const fd = openSync(`${image.data}.full`, 'w');
+  for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done, undefined, done);
+  closeSync(fd);
+  copyFileSync(image.config, `${image.config}.full`);
+  writeFileSync(
+    `${image.config}.full`,
+    readFileSync(image.config, 'utf8').replace('"data":"data"', '"data":"data.full"'),
+  );
+  const device = await deviceOf({ ...image, config: `${image.config}.full` });
+  t.ok(device.equals(Buffer.alloc(SIZE)));
+});
+
+await test('uppers are not unwrapped: a ZFile is none', async (t) => {
+  const image = imageOf(t);
+  const upper = appendUpper({ virtualSize: SIZE, writes: [] });
+  writeFileSync(image.data, writeZfile(Buffer.concat([upper.data, randomBytes(7, 8192)])));
+  writeFileSync(image.index, upper.index);
+  await t.rejects(deviceOf(image), {
+    code: 'BAD_FORMAT',
+    message: /\/data: lsmt upper data header magic/,
+  });
+});
+
+await test('missing files are named', async (t) => {
+  const image = imageOf(t);
+  await t.rejects(deviceOf(image), { code: 'NOT_FOUND', message: /\/data: ENOENT/ });
+  writeFileSync(image.data, appendUpper({ virtualSize: SIZE, writes: [] }).data);
+  await t.rejects(deviceOf(image), { code: 'NOT_FOUND', message: /\/index: ENOENT/ });
+});
