@@ -10,14 +10,17 @@ export class DeferredLogger implements Logger {
   readonly #early: [LogLevel, string, LogFields | undefined][] = [];
 
   constructor(load: () => Promise<Logger>) {
-    this.loaded = load().then((target) => {
-      this.#target = target;
-      for (const line of this.#early.splice(0)) target.log(...line);
-    });
+    this.loaded = this.#load(load);
   }
 
   log(level: LogLevel, message: string, fields?: LogFields): void {
     if (this.#target) this.#target.log(level, message, fields);
     else this.#early.push([level, message, fields]);
+  }
+
+  async #load(load: () => Promise<Logger>): Promise<void> {
+    const target = await load();
+    this.#target = target;
+    for (const line of this.#early.splice(0)) target.log(...line);
   }
 }

@@ -85,7 +85,7 @@ export class LargeMemory {
     const stalled = [...new Set(this.#holders.values())]
       .map((user) => ({ user, since: user.stalledSince() ?? Infinity }))
       .filter(({ since }) => since <= before)
-      .sort((a, b) => a.since - b.since);
+      .toSorted((a, b) => a.since - b.since);
     for (const { user } of stalled) {
       if (this.#waiters.length === 0) return;
       user.evict();

@@ -27,6 +27,8 @@ export class Listener {
   readonly #accept: AcceptHandler;
   readonly #onError: (message: string) => void;
   #retry: NodeJS.Timeout | null = null;
+  /** The errno that accepting fails with, told once and not at every try. */
+  #failing = 0;
   #closed = false;
 
   private constructor(
@@ -72,6 +74,7 @@ export class Listener {
     for (let i = 0; i < ACCEPTS_PER_TURN; i++) {
       const fd = native.accept(this.#fd);
       if (fd >= 0) {
+        this.#failing = 0;
         this.#accept(fd, native.peerName(fd));
       } else if (fd === -EAGAIN) {
         return;
@@ -84,9 +87,12 @@ export class Listener {
 
   /** The socket stays readable while accepting fails: do not spin. */
   #pause(errno: number): void {
-    const resources = [EMFILE, ENFILE, ENOMEM, ENOBUFS].includes(errno);
-    const advice = resources ? '; raise the limit of open files or close connections' : '';
-    this.#onError(`${this.uri}: accepting failed with errno ${errno}${advice}`);
+    if (this.#failing !== errno) {
+      const resources = [EMFILE, ENFILE, ENOMEM, ENOBUFS].includes(errno);
+      const advice = resources ? '; raise the limit of open files or close connections' : '';
+      this.#onError(`${this.uri}: accepting failed with errno ${errno}${advice}`);
+    }
+    this.#failing = errno;
     this.#poll.stop();
     this.#retry = setTimeout(() => this.#poll.start(POLL_READABLE), RETRY_MS);
   }

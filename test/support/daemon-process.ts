@@ -27,7 +27,7 @@ export function shortFolder(t: Test): string {
  * The daemon's command line. Without what tap puts into every process that is started, unless it
  * measures coverage: that takes longer to load than the daemon.
  */
-function commandLine(args: readonly string[]): [string, ...string[]] {
+function commandLine(args: readonly string[]): string[] {
   const node = [process.execPath, MAIN, ...args];
   const measured = process.env['_TAPJS_PROCESSINFO_COVERAGE_'] === '1';
   return ['env', ...(measured ? [] : ['-u', 'NODE_OPTIONS']), ...node];
@@ -35,7 +35,7 @@ function commandLine(args: readonly string[]): [string, ...string[]] {
 
 /** Runs the command line to its end. */
 export function runDaemon(args: readonly string[], cwd?: string): Promise<ToolResult> {
-  const [program, ...rest] = commandLine(args);
+  const [program = '', ...rest] = commandLine(args);
   return runTool(program, rest, { timeout: 30_000, ...(cwd && { cwd }) });
 }
 
@@ -44,6 +44,8 @@ export interface DaemonOptions {
   listen?: readonly string[];
   /** Instead of a socket in a folder of its own. */
   socketPath?: string;
+  /** A limit, by prlimit. */
+  openFiles?: number;
 }
 
 export class DaemonProcess {
@@ -67,11 +69,14 @@ export class DaemonProcess {
   static async start(
     t: Test,
     args: readonly string[],
-    { listen = [], socketPath = join(shortFolder(t), 'nbd.sock') }: DaemonOptions = {},
+    { listen = [], socketPath = join(shortFolder(t), 'nbd.sock'), openFiles }: DaemonOptions = {},
   ): Promise<DaemonProcess> {
     const addresses = [`unix://${socketPath}`, ...listen];
     const listening = addresses.flatMap((each) => ['--listen', each]);
-    const [program, ...rest] = commandLine(['serve', ...args, ...listening]);
+    const limited =
+      openFiles === undefined ? [] : ['prlimit', `--nofile=${openFiles}:${openFiles}`];
+    const serve = commandLine(['serve', ...args, ...listening]);
+    const [program = '', ...rest] = [...limited, ...serve];
     const child = spawn(program, rest, { stdio: ['ignore', 'ignore', 'pipe'] });
     const daemon = new DaemonProcess(child, socketPath);
     t.teardown(() => {

@@ -1,6 +1,6 @@
 // A property: whatever a client asks, in whatever pieces, with bytes that come late and a client that reads slowly,
 // every request is answered once, and rightly.
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import t from 'tap';
 import { NBD_CMD, NBD_EINVAL, NBD_EIO, NBD_EPERM } from '../../../daemon/nbd/constants.js';
 import { LargeMemory } from '../../../daemon/nbd/large-memory.js';

@@ -1,15 +1,24 @@
 // Exports that exist in memory only, with every way of not having the bytes at hand; for tests of nbd/.
 import type { ExportCursor, ExportTable, NbdExport } from '../../../daemon/nbd/export.js';
 import { READ_ONLY_FLAGS } from '../../../daemon/nbd/export.js';
+import { randomBytes } from '../../support/pattern.js';
 
-/** What the byte at `offset` of every fake export is. */
-export function byteAt(offset: number): number {
-  return ((offset * 31) ^ (offset >>> 8) ^ Math.floor(offset / 0x1_0000_0000)) & 0xff;
+/** Of a length that no shift by a power of two, or by a block, goes into. */
+const PATTERN = randomBytes(1, 65_521);
+
+/** Puts the bytes that every fake export has at `offset` into `dst`. */
+export function fillAt(dst: Uint8Array, dstOffset: number, length: number, offset: number): void {
+  for (let done = 0; done < length;) {
+    const from = (offset + done) % PATTERN.length;
+    const n = Math.min(PATTERN.length - from, length - done);
+    dst.set(PATTERN.subarray(from, from + n), dstOffset + done);
+    done += n;
+  }
 }
 
 export function bytesAt(offset: number, length: number): Buffer {
   const out = Buffer.allocUnsafe(length);
-  for (let i = 0; i < length; i++) out[i] = byteAt(offset + i);
+  fillAt(out, 0, length, offset);
   return out;
 }
 
@@ -62,7 +71,7 @@ export class FakeExport implements NbdExport {
     // What is there when a read fails or is put off must not reach the client.
     dst.fill(0xee, dstOffset, dstOffset + length);
     if (!this.onRead(call)) return false;
-    for (let i = 0; i < length; i++) dst[dstOffset + i] = byteAt(offset + i);
+    fillAt(dst, dstOffset, length, offset);
     return true;
   }
 

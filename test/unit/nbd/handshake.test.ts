@@ -1,5 +1,5 @@
 // The handshake parser, in every split, with everything a client may get wrong; no sockets.
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import t from 'tap';
 import { NBD_INFO, NBD_OPT, NBD_REP } from '../../../daemon/nbd/constants.js';
 import { ProtocolError } from '../../../daemon/nbd/errors.js';
@@ -121,7 +121,7 @@ await t.test('the same answers byte by byte and in every split', async (test) =>
   }
   fc.assert(
     fc.property(fc.array(fc.integer({ min: 0, max: SESSION.length }), { maxLength: 8 }), (cuts) => {
-      const at = [0, ...cuts.sort((a, b) => a - b), SESSION.length];
+      const at = [0, ...cuts.toSorted((a, b) => a - b), SESSION.length];
       const split = feed(at.slice(1).map((end, i) => SESSION.subarray(at[i], end)));
       return split.out.equals(whole.out) && split.rest.equals(whole.rest);
     }),

@@ -98,7 +98,7 @@ await t.test('one long reply of a client is unsent at a time', async (test) => {
   const fake = new FakeExport(SIZE);
   const harness = new Harness(fake);
   harness.room = 0;
-  for (let i = 0; i < 8; i++) harness.ask({ cookie: BigInt(i), offset: i, length: 32 * MIB });
+  for (let i = 0; i < 3; i++) harness.ask({ cookie: BigInt(i), offset: i, length: 32 * MIB });
   await harness.settle();
   test.equal(harness.outbox.unsent, 16 + 32 * MIB);
   test.equal(fake.reads.length, 64, 'the second was not begun');
@@ -108,7 +108,7 @@ await t.test('one long reply of a client is unsent at a time', async (test) => {
   harness.room = Infinity;
   await harness.settle();
   const answers = harness.answers();
-  test.equal(answers.length, 8);
+  test.equal(answers.length, 3);
   test.ok(answers.every(({ cookie, data }) => data.equals(bytesAt(Number(cookie), 32 * MIB))));
 });
 

@@ -1,0 +1,27 @@
+// The daemon at the limits that the system sets it; our own limits: hostile-client.test.ts.
+import { join } from 'node:path';
+import t from 'tap';
+import { DaemonProcess, shortFolder } from '../support/daemon-process.js';
+import { writeRaw } from '../support/e2e-images.js';
+import { RawNbdClient, tick } from '../support/nbd-client.js';
+import { requireTool } from '../support/tools.js';
+
+t.setTimeout(120_000);
+
+await t.test('no descriptor left: told once, and over when there are some again', async (test) => {
+  if (!requireTool(test, 'prlimit')) return;
+  const path = join(shortFolder(test), 'raw.img');
+  const raw = writeRaw(path, 1, 10_000);
+  const daemon = await DaemonProcess.start(test, [path, '--threads', '1'], { openFiles: 48 });
+  const crowd = await Promise.all(
+    Array.from({ length: 60 }, () => RawNbdClient.connect(daemon.unix)),
+  );
+  await daemon.waitForLines(/accepting failed with errno 24/);
+  await tick(1000); // some tries
+  test.equal(daemon.lines(/accepting failed/).length, 1, 'one line, not one a try');
+  for (const client of crowd) client.destroy();
+  const good = await RawNbdClient.open(daemon.unix);
+  test.same(await good.read(0, 100), raw.subarray(0, 100));
+  await good.disconnect();
+  await daemon.stop(test);
+});

@@ -1,0 +1,46 @@
+// The pool of reactor threads when one of them dies; its ordinary life is in test/e2e.
+import { setTimeout as pause } from 'node:timers/promises';
+import t from 'tap';
+import { native } from '../../../daemon/native/binding.js';
+import { ReactorPool } from '../../../daemon/service/reactor-pool.js';
+
+const EAGAIN = 11;
+
+/** Takes what is there until the other side is gone. @returns bytes, or null when it stays */
+async function untilEnd(fd: number): Promise<number | null> {
+  let total = 0;
+  const buffer = Buffer.alloc(1000);
+  for (let i = 0; i < 1000; i++) {
+    const n = native.recv(fd, buffer, 0, buffer.length);
+    if (n === -EAGAIN) await pause(10);
+    else if (n > 0) total += n;
+    else return total;
+  }
+  return null;
+}
+
+await t.test('its clients are cut off, not left hanging, and new ones are served', async (test) => {
+  const lines: string[] = [];
+  const pool = new ReactorPool(1, { log: (_level, message) => lines.push(message) });
+  const [ours, fd] = native.socketpair();
+  test.teardown(() => native.close(fd));
+  pool.adopt(ours, 'first');
+  while (native.recv(fd, Buffer.alloc(18), 0, 18) < 0) await pause(10);
+  test.equal(pool.connections, 1);
+
+  // No control plane would send such a thing; what matters is that the thread does not survive it.
+  const poison = [{ name: '', description: '', device: { kind: 'none' } }];
+  pool.setExports(poison as never);
+  test.equal(await untilEnd(fd), 0, 'the end');
+  test.equal(pool.connections, 0);
+  test.ok(lines.some((line) => line.startsWith('reactor thread died: ')));
+
+  pool.setExports([]);
+  const [next, other] = native.socketpair();
+  test.teardown(() => native.close(other));
+  pool.adopt(next, 'second');
+  await pause(200);
+  await pool.drain();
+  test.equal(await untilEnd(other), 18, 'greeted by another thread');
+  await pool.terminate();
+});
