@@ -7,7 +7,8 @@ import { nbdUri, type ListenAddress } from '../config/listen-address.js';
 import { OverlaybdError, messageOf } from '../errors.js';
 import { POLL_READABLE, native, type Poll } from '../native/binding.js';
 
-const BACKLOG = 128;
+/** As many as may be connected: a Unix socket refuses a nonblocking client at once when it is full. */
+const BACKLOG = 1024;
 /** Connections taken in one turn, so that a flood of them does not stop the control plane. */
 const ACCEPTS_PER_TURN = 64;
 /** With no descriptor left, accepting is tried again after so long. */

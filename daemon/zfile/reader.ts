@@ -102,22 +102,10 @@ export class ZfileReader implements BlobSource {
     let at = offset;
     let out = dstOffset;
     while (at < end) {
-      const block = this.#blockOf(at);
-      const within = at - block * this.#blockSize;
-      const blockSize = this.#sizeOf(block);
-      if (within === 0 && end - at >= blockSize) {
-        // Whole blocks go straight to their place.
-        const done = this.#readRun(dst, out, block, end, mayBlock);
-        if (done === 0) return false;
-        at += done;
-        out += done;
-        continue;
-      }
-      if (!this.#fillBlock(block, mayBlock)) return false;
-      const n = Math.min(blockSize - within, end - at);
-      dst.set(this.#scratch.block.subarray(within, within + n), out);
-      at += n;
-      out += n;
+      const done = this.#copyKept(dst, out, at, end) || this.#readRun(dst, out, at, end, mayBlock);
+      if (done === 0) return false;
+      at += done;
+      out += done;
     }
     return true;
   }
@@ -133,55 +121,84 @@ export class ZfileReader implements BlobSource {
     return block === this.#lastBlock ? this.#lastBlockSize : this.#blockSize;
   }
 
+  /** @returns how many bytes from `at` on the kept block gave; 0 when it is another one */
+  #copyKept(dst: Uint8Array, dstOffset: number, at: number, end: number): number {
+    const { blockOwner, blockIndex, block } = this.#scratch;
+    if (blockOwner !== this || blockIndex !== this.#blockOf(at)) return 0;
+    const within = at - blockIndex * this.#blockSize;
+    const n = Math.min(this.#sizeOf(blockIndex) - within, end - at);
+    dst.set(block.subarray(within, within + n), dstOffset);
+    return n;
+  }
+
   /**
-   * Decodes the whole blocks from `first` on that end by `end`, as many as one run takes.
+   * Reads the blocks of [at, end), as many as one run takes, with one read of the source. Blocks
+   * that are wanted whole are decoded to their place, the others by way of the kept block.
    * @returns the plain bytes put into `dst`; 0 when the disk must be waited for
    */
-  #readRun(
-    dst: Uint8Array,
-    dstOffset: number,
-    first: number,
-    end: number,
-    mayBlock: boolean,
-  ): number {
+  #readRun(dst: Uint8Array, dstOffset: number, at: number, end: number, mayBlock: boolean): number {
+    const first = this.#blockOf(at);
+    const count = this.#planRun(first, end);
+    const begin = this.#table.offsetOf(first);
+    const stored = this.#scratch.batch.bounds[count] as number;
+    if (!this.#readStored(begin, stored, first, count, mayBlock)) return 0;
+
+    const runBegin = first * this.#blockSize;
+    const runEnd = Math.min(
+      end,
+      (first + count - 1) * this.#blockSize + this.#sizeOf(first + count - 1),
+    );
+    let from = 0;
+    let out = dstOffset;
+    if (at > runBegin || runEnd < runBegin + this.#sizeOf(first)) {
+      out += this.#decodePart(first, 0, dst, out, at - runBegin, runEnd);
+      from = 1;
+    }
+    if (from === count) return out - dstOffset;
+    const last = first + count - 1;
+    const lastIsPart = runEnd < last * this.#blockSize + this.#sizeOf(last);
+    const whole = count - from - (lastIsPart ? 1 : 0);
+    if (whole > 0) {
+      const lastSize = this.#sizeOf(first + from + whole - 1);
+      this.#decode(first, from, whole, dst, out, lastSize);
+      out += (whole - 1) * this.#blockSize + lastSize;
+    }
+    if (lastIsPart) out += this.#decodePart(last, count - 1, dst, out, 0, runEnd);
+    return out - dstOffset;
+  }
+
+  /** Fills the bounds of a run of blocks from `first` on that begin before `end`. @returns how many */
+  #planRun(first: number, end: number): number {
     const { bounds } = this.#scratch.batch;
     const begin = this.#table.offsetOf(first);
     let count = 0;
-    let plain = 0;
-    let stored = 0;
     bounds[0] = 0;
-    while (count < RUN_BLOCKS) {
-      const block = first + count;
-      const size = this.#sizeOf(block);
-      if (block > this.#lastBlock || block * this.#blockSize + size > end) break;
-      const next = this.#table.offsetOf(block + 1) - begin;
+    while (count < RUN_BLOCKS && (first + count) * this.#blockSize < end) {
+      const next = this.#table.offsetOf(first + count + 1) - begin;
       if (next > RUN_BYTES && count > 0) break;
-      count++;
-      bounds[count] = next;
-      stored = next;
-      plain += size;
+      bounds[++count] = next;
     }
-    if (!this.#readStored(begin, stored, first, count, mayBlock)) return 0;
-    const lastSize = this.#sizeOf(first + count - 1);
-    this.#decode(first, count, dst, dstOffset, lastSize);
-    return plain;
+    return count;
   }
 
-  /** Brings one block into the scratch block; @returns false when the disk must be waited for. */
-  #fillBlock(block: number, mayBlock: boolean): boolean {
+  /** Decodes one block of the run into the kept block and copies what is wanted of it. */
+  #decodePart(
+    block: number,
+    index: number,
+    dst: Uint8Array,
+    dstOffset: number,
+    within: number,
+    end: number,
+  ): number {
     const scratch = this.#scratch;
-    if (scratch.blockOwner === this && scratch.blockIndex === block) return true;
-    const begin = this.#table.offsetOf(block);
-    const stored = this.#table.offsetOf(block + 1) - begin;
-    const { bounds } = scratch.batch;
-    bounds[0] = 0;
-    bounds[1] = stored;
-    if (!this.#readStored(begin, stored, block, 1, mayBlock)) return false;
+    const size = this.#sizeOf(block);
     scratch.blockOwner = null; // until it holds what it says
-    this.#decode(block, 1, scratch.block, 0, this.#sizeOf(block));
+    this.#decode(block - index, index, 1, scratch.block, 0, size);
     scratch.blockOwner = this;
     scratch.blockIndex = block;
-    return true;
+    const n = Math.min(block * this.#blockSize + size, end) - (block * this.#blockSize + within);
+    dst.set(scratch.block.subarray(within, within + n), dstOffset);
+    return n;
   }
 
   /** Reads a run's stored bytes and checks their CRCs. */
@@ -200,8 +217,10 @@ export class ZfileReader implements BlobSource {
     return true;
   }
 
+  /** Decodes blocks [index, index + count) of the run that begins with block `first`. */
   #decode(
     first: number,
+    index: number,
     count: number,
     dst: Uint8Array,
     dstOffset: number,
@@ -209,7 +228,15 @@ export class ZfileReader implements BlobSource {
   ): void {
     const { batch } = this.#scratch;
     batch.trailerSize = this.#crcSize;
-    const bad = this.#decoder.decode(batch, 0, count, dst, dstOffset, this.#blockSize, lastSize);
+    const bad = this.#decoder.decode(
+      batch,
+      index,
+      count,
+      dst,
+      dstOffset,
+      this.#blockSize,
+      lastSize,
+    );
     if (bad < 0) return;
     const block = first + bad;
     throw formatError({

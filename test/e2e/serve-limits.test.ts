@@ -13,6 +13,8 @@ await t.test('no descriptor left: told once, and over when there are some again'
   const path = join(shortFolder(test), 'raw.img');
   const raw = writeRaw(path, 1, 10_000);
   const daemon = await DaemonProcess.start(test, [path, '--threads', '1'], { openFiles: 48 });
+  // The thread is there before the descriptors are gone: it needs some to start.
+  await (await RawNbdClient.open(daemon.unix)).disconnect();
   const crowd = await Promise.all(
     Array.from({ length: 60 }, () => RawNbdClient.connect(daemon.unix)),
   );

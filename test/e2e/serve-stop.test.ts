@@ -63,8 +63,8 @@ await t.test('in the middle of a big copy: whole replies, a clean end', async (t
       if (!data.equals(raw.subarray(i * 1000, i * 1000 + PIECE))) test.fail(`data ${i}`);
     }
   }
-  const took = await stopped;
-  test.ok(took < 5000, `soon after the clients have all (${Math.round(took)} ms)`);
+  await stopped;
+  test.same(daemon.lines(/did not take/), [], 'over as soon as the clients have all');
 });
 
 await t.test('a long read under way is answered', async (test) => {
@@ -86,7 +86,8 @@ await t.test('a long read under way is answered', async (test) => {
   test.ok(seen[1]?.equals(raw.subarray(6, 6 + 32 * MIB)));
   test.equal(await client.ended(), 'end');
   client.destroy();
-  test.ok((await stopped) < 5000);
+  await stopped;
+  test.same(daemon.lines(/did not take/), []);
 });
 
 await t.test('idle and half-connected clients do not hold it up', async (test) => {
@@ -97,7 +98,7 @@ await t.test('idle and half-connected clients do not hold it up', async (test) =
   idle[0]?.send(requestBytes({ length: 10 }).subarray(0, 20));
   await tick(50);
   const took = await daemon.stop(test);
-  test.ok(took < 3000, `${Math.round(took)} ms`);
+  test.ok(took < DRAIN_TIMEOUT_MS / 2, `${Math.round(took)} ms`);
   for (const client of [...idle, ...half]) {
     test.match(await client.ended(), /end|reset/);
     client.destroy();
@@ -107,7 +108,7 @@ await t.test('idle and half-connected clients do not hold it up', async (test) =
 
 await t.test('without clients, with SIGINT, and while starting', async (test) => {
   const quiet = await DaemonProcess.start(test, [image]);
-  test.ok((await quiet.stop(test)) < 2000);
+  test.ok((await quiet.stop(test)) < DRAIN_TIMEOUT_MS / 2);
   const interrupted = await DaemonProcess.start(test, [image]);
   interrupted.child.kill('SIGINT');
   test.equal(await interrupted.exited(), 0);
