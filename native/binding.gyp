@@ -4,7 +4,10 @@
   'targets': [{
     'target_name': 'overlaybd_nbd',
     'sources': [
+      'src/accounts.cc',
+      'src/accounts-binding.cc',
       'src/addon.cc',
+      'src/address.cc',
       'src/arguments.cc',
       'src/crc32c.cc',
       'src/crc32c-arm.cc',

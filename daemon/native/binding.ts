@@ -15,8 +15,18 @@ import { messageOf, OverlaybdError } from '../errors.js';
 export interface Native {
   /** A nonblocking listening socket at a numeric address; -EINVAL if `host` is a name. */
   listenTcp(host: string, port: number, backlog: number): number;
-  /** Does not unlink what is at `path`; -ENAMETOOLONG from 108 bytes on, -EADDRINUSE if it exists. */
-  listenUnix(path: string, backlog: number): number;
+  /**
+   * Does not unlink what is at `path`; -ENAMETOOLONG from 108 bytes on, -EADDRINUSE if it exists.
+   * Nobody can connect before `mode` (at most 0o777), `uid` and `gid` are as given.
+   */
+  listenUnix(path: string, backlog: number, mode?: number, uid?: number, gid?: number): number;
+  /** `cid` may be VSOCK_CID_ANY; `port` 0 lets the system choose. */
+  listenVsock(cid: number, port: number, backlog: number): number;
+  /**
+   * Takes over a listening socket that the process was started with: nonblocking, not inherited
+   * further. -ENOTSOCK, -EPROTOTYPE (no stream), -EINVAL (it does not listen), -EAFNOSUPPORT.
+   */
+  adoptListener(fd: number): number;
   /**
    * 0 if a process listens at `path` (it sees a connection that ends at once, unless its backlog is
    * full); -ECONNREFUSED if the socket was left behind; -ENOENT if there is none.
@@ -24,10 +34,17 @@ export interface Native {
   probeUnix(path: string): number;
   /** A nonblocking connection, with TCP_NODELAY and SO_KEEPALIVE if it is TCP; -EAGAIN if none waits. */
   accept(listenFd: number): number;
-  /** The TCP port that the socket is bound to; -EAFNOSUPPORT if it is not TCP. */
+  /** The port that the socket is bound to; -EAFNOSUPPORT if it is neither TCP nor vsock. */
   localPort(fd: number): number;
-  /** "127.0.0.1:41234", "[::1]:41234", "pid 123 uid 0" (Unix socket), or "unknown". */
+  /** "tcp://[::1]:80", "unix:///path", "unix://@abstract", "vsock://2:80", "vsock://:80", "unknown". */
+  localName(fd: number): string;
+  /**
+   * "127.0.0.1:41234", "[fe80::1%eth0]:41234", "pid 123 uid 0" (Unix socket),
+   * "vsock cid 3 port 1234", or "unknown".
+   */
   peerName(fd: number): string;
+  /** The user who connected a Unix socket; -EAFNOSUPPORT if it is another kind of socket. */
+  peerUid(fd: number): number;
   /** Bytes received; 0 is the end of the stream, which is why `length` must be at least 1. */
   recv(fd: number, buffer: Uint8Array, offset: number, length: number): number;
   /** Bytes taken by the socket, maybe fewer than `length`; never raises SIGPIPE. */
@@ -36,8 +53,17 @@ export interface Native {
   shutdown(fd: number, how?: number): number;
   /** Closes any descriptor. A Poll on it must be closed first. */
   close(fd: number): number;
+  /**
+   * Moves a descriptor out of the way of 0, 1 and 2, and puts /dev/null in its place.
+   * @returns the new one, which is not inherited
+   */
+  takeStandard(fd: number): number;
   /** A connected pair of nonblocking Unix stream sockets. Throws an Error with `code` if it fails. */
   socketpair(): [number, number];
+
+  /** The number of a user or a group; -ENOENT if there is no such name. May wait for a directory. */
+  userId(name: string): number;
+  groupId(name: string): number;
 
   /** Reads until `length` or the end of the file; an error after some bytes is an error. May block. */
   pread(fd: number, buffer: Uint8Array, offset: number, length: number, position: number): number;
@@ -107,6 +133,9 @@ export const SHUT_RD = 0;
 export const SHUT_WR = 1;
 export const SHUT_RDWR = 2;
 
+/** Any address of this machine, for `listenVsock`. */
+export const VSOCK_CID_ANY = 0xffffffff;
+
 /** Advice for `fadvise`: the addon's own numbers, the same on every architecture. */
 export const FADV_NORMAL = 0;
 export const FADV_RANDOM = 1;
@@ -116,7 +145,9 @@ export const FADV_DONTNEED = 4;
 export const FADV_NOREUSE = 5;
 
 export const {
+  EACCES,
   EADDRINUSE,
+  EADDRNOTAVAIL,
   EAFNOSUPPORT,
   EAGAIN,
   EBADF,
@@ -129,9 +160,12 @@ export const {
   ENAMETOOLONG,
   ENOENT,
   ENOTCONN,
+  ENOTSOCK,
   ENXIO,
   EOPNOTSUPP,
+  EPERM,
   EPIPE,
+  EPROTOTYPE,
   ESPIPE,
 } = constants.errno;
 

@@ -6,6 +6,7 @@
 namespace {
 
 Napi::Object Initialize(Napi::Env, Napi::Object exports) {
+  overlaybd_nbd::ExportAccounts(exports);
   overlaybd_nbd::ExportSocket(exports);
   overlaybd_nbd::ExportFile(exports);
   overlaybd_nbd::ExportCrc32c(exports);

@@ -5,6 +5,7 @@
 
 namespace overlaybd_nbd {
 
+void ExportAccounts(Napi::Object exports);
 void ExportSocket(Napi::Object exports);
 void ExportFile(Napi::Object exports);
 void ExportCrc32c(Napi::Object exports);

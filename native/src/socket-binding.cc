@@ -16,6 +16,8 @@ namespace {
 // Address, '%', interface name, NUL.
 constexpr size_t kHostSize = INET6_ADDRSTRLEN + 1 + IF_NAMESIZE;
 constexpr size_t kPathSize = sizeof(sockaddr_un::sun_path);
+// The number after it means none.
+constexpr uint64_t kMaxAccount = UINT32_MAX - 1;
 
 int BacklogArgument(const Napi::CallbackInfo& info, size_t index) {
   return static_cast<int>(IntegerArgument(info, index, "backlog", INT_MAX));
@@ -29,12 +31,32 @@ Napi::Value ListenTcpCall(const Napi::CallbackInfo& info) {
   return ToNumber(info, length < sizeof(host) ? ListenTcp(host, port, backlog) : -EINVAL);
 }
 
+// -1 when it is left out.
+int64_t OptionalArgument(const Napi::CallbackInfo& info, size_t index, const char* name,
+                         uint64_t max) {
+  if (info[index].IsUndefined()) return -1;
+  return static_cast<int64_t>(IntegerArgument(info, index, name, max));
+}
+
 Napi::Value ListenUnixCall(const Napi::CallbackInfo& info) {
   char path[kPathSize];
   const size_t length = StringArgument(info, 0, "path", path, sizeof(path));
   const int backlog = BacklogArgument(info, 1);
+  const UnixAccess access = {OptionalArgument(info, 2, "mode", 0777),
+                             OptionalArgument(info, 3, "uid", kMaxAccount),
+                             OptionalArgument(info, 4, "gid", kMaxAccount)};
   // A path that was cut keeps its true length, which ListenUnix refuses.
-  return ToNumber(info, ListenUnix(path, length, backlog));
+  return ToNumber(info, ListenUnix(path, length, backlog, access));
+}
+
+Napi::Value ListenVsockCall(const Napi::CallbackInfo& info) {
+  const auto cid = static_cast<uint32_t>(IntegerArgument(info, 0, "cid", UINT32_MAX));
+  const auto port = static_cast<uint32_t>(IntegerArgument(info, 1, "port", UINT32_MAX - 1));
+  return ToNumber(info, ListenVsock(cid, port, BacklogArgument(info, 2)));
+}
+
+Napi::Value AdoptListenerCall(const Napi::CallbackInfo& info) {
+  return ToNumber(info, AdoptListener(DescriptorArgument(info)));
 }
 
 Napi::Value ProbeUnixCall(const Napi::CallbackInfo& info) {
@@ -51,10 +73,20 @@ Napi::Value LocalPortCall(const Napi::CallbackInfo& info) {
   return ToNumber(info, LocalPort(DescriptorArgument(info)));
 }
 
+Napi::Value LocalNameCall(const Napi::CallbackInfo& info) {
+  char name[kNameSize];
+  LocalName(DescriptorArgument(info), name);
+  return Napi::String::New(info.Env(), name);
+}
+
 Napi::Value PeerNameCall(const Napi::CallbackInfo& info) {
-  char name[kPeerNameSize];
+  char name[kNameSize];
   PeerName(DescriptorArgument(info), name);
   return Napi::String::New(info.Env(), name);
+}
+
+Napi::Value PeerUidCall(const Napi::CallbackInfo& info) {
+  return ToNumber(info, PeerUid(DescriptorArgument(info)));
 }
 
 Napi::Value RecvCall(const Napi::CallbackInfo& info) {
@@ -80,6 +112,10 @@ Napi::Value CloseCall(const Napi::CallbackInfo& info) {
   return ToNumber(info, CloseDescriptor(DescriptorArgument(info)));
 }
 
+Napi::Value TakeStandardCall(const Napi::CallbackInfo& info) {
+  return ToNumber(info, TakeStandard(DescriptorArgument(info)));
+}
+
 Napi::Value SocketPairCall(const Napi::CallbackInfo& info) {
   int fds[2];
   const int result = SocketPair(fds);
@@ -95,14 +131,19 @@ Napi::Value SocketPairCall(const Napi::CallbackInfo& info) {
 void ExportSocket(Napi::Object exports) {
   Export<ListenTcpCall>(exports, "listenTcp");
   Export<ListenUnixCall>(exports, "listenUnix");
+  Export<ListenVsockCall>(exports, "listenVsock");
+  Export<AdoptListenerCall>(exports, "adoptListener");
   Export<ProbeUnixCall>(exports, "probeUnix");
   Export<AcceptCall>(exports, "accept");
   Export<LocalPortCall>(exports, "localPort");
+  Export<LocalNameCall>(exports, "localName");
   Export<PeerNameCall>(exports, "peerName");
+  Export<PeerUidCall>(exports, "peerUid");
   Export<RecvCall>(exports, "recv");
   Export<SendCall>(exports, "send");
   Export<ShutdownCall>(exports, "shutdown");
   Export<CloseCall>(exports, "close");
+  Export<TakeStandardCall>(exports, "takeStandard");
   Export<SocketPairCall>(exports, "socketpair");
 }
 

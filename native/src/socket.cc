@@ -1,82 +1,27 @@
 // Stream sockets as plain descriptors, over the system calls. See socket.h.
 #include "socket.h"
 
-#include <arpa/inet.h>
-#include <net/if.h>
-#include <netinet/in.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
-#include <sys/socket.h>
-#include <sys/un.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
+
+#include "address.h"
 
 namespace overlaybd_nbd {
 namespace {
 
 constexpr int kStreamType = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
 
-struct Address {
-  sockaddr_storage storage = {};
-  socklen_t length = sizeof(storage);
-
-  int Family() const { return storage.ss_family; }
-  sockaddr* Base() { return reinterpret_cast<sockaddr*>(&storage); }
-  sockaddr_in* V4() { return reinterpret_cast<sockaddr_in*>(&storage); }
-  sockaddr_in6* V6() { return reinterpret_cast<sockaddr_in6*>(&storage); }
-  sockaddr_un* Unix() { return reinterpret_cast<sockaddr_un*>(&storage); }
-};
-
 // Keeps errno: the caller wants to report why it gives the descriptor up.
 int FailAndClose(int fd) {
   const int error = errno;
   ::close(fd);
   return -error;
-}
-
-bool ParseScope(const char* scope, uint32_t* index) {
-  *index = if_nametoindex(scope);
-  if (*index != 0) return true;
-  char* end = nullptr;
-  errno = 0;
-  const unsigned long number = strtoul(scope, &end, 10);
-  *index = static_cast<uint32_t>(number);
-  return *scope >= '0' && *scope <= '9' && *end == '\0' && errno == 0 && number == *index;
-}
-
-// inet_pton and not getaddrinfo: that one takes "1" for 0.0.0.1, and may read files.
-bool ParseHost(const char* host, uint16_t port, Address* address) {
-  if (inet_pton(AF_INET, host, &address->V4()->sin_addr) == 1) {
-    address->V4()->sin_family = AF_INET;
-    address->V4()->sin_port = htons(port);
-    address->length = sizeof(sockaddr_in);
-    return true;
-  }
-  char numeric[INET6_ADDRSTRLEN] = {};
-  const char* percent = strchr(host, '%');
-  const size_t length = percent == nullptr ? strlen(host) : static_cast<size_t>(percent - host);
-  if (length >= sizeof(numeric)) return false;
-  memcpy(numeric, host, length);
-  if (inet_pton(AF_INET6, numeric, &address->V6()->sin6_addr) != 1) return false;
-  if (percent != nullptr && !ParseScope(percent + 1, &address->V6()->sin6_scope_id)) return false;
-  address->V6()->sin6_family = AF_INET6;
-  address->V6()->sin6_port = htons(port);
-  address->length = sizeof(sockaddr_in6);
-  return true;
-}
-
-int FillUnix(const char* path, size_t length, Address* address) {
-  sockaddr_un* name = address->Unix();
-  // An empty name would bind an abstract socket that nobody asked for.
-  if (length == 0) return -EINVAL;
-  if (length >= sizeof(name->sun_path)) return -ENAMETOOLONG;
-  name->sun_family = AF_UNIX;
-  memcpy(name->sun_path, path, length);
-  address->length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length + 1);
-  return 0;
 }
 
 int SetOption(int fd, int level, int option) {
@@ -90,11 +35,38 @@ int BindAndListen(int fd, Address* address, int backlog) {
   return fd;
 }
 
+// Through a descriptor that is sure to be of a socket: what has come to be at the path meanwhile, a
+// symbolic link above all, must not get the mode and owner that were meant for ours.
+int Permit(const char* path, const UnixAccess& access) {
+  const int fd = ::open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0) return -errno;
+  struct stat status;
+  if (::fstat(fd, &status) != 0) return FailAndClose(fd);
+  errno = ENOTSOCK;
+  if (!S_ISSOCK(status.st_mode)) return FailAndClose(fd);
+  const auto uid = static_cast<uid_t>(access.uid);
+  const auto gid = static_cast<gid_t>(access.gid);
+  if (::fchownat(fd, "", uid, gid, AT_EMPTY_PATH) != 0) return FailAndClose(fd);
+  // There is no fchmod for such a descriptor.
+  char self[32];
+  snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+  if (access.mode >= 0 && ::chmod(self, static_cast<mode_t>(access.mode)) != 0) {
+    return FailAndClose(fd);
+  }
+  ::close(fd);
+  return 0;
+}
+
+int IntegerOption(int fd, int option, int* value) {
+  socklen_t size = sizeof(*value);
+  return ::getsockopt(fd, SOL_SOCKET, option, value, &size) == 0 ? 0 : -errno;
+}
+
 }  // namespace
 
 int ListenTcp(const char* host, uint16_t port, int backlog) {
   Address address;
-  if (!ParseHost(host, port, &address)) return -EINVAL;
+  if (!FillTcp(host, port, &address)) return -EINVAL;
   const int fd = ::socket(address.Family(), kStreamType, 0);
   if (fd < 0) return -errno;
   if (SetOption(fd, SOL_SOCKET, SO_REUSEADDR) != 0) return FailAndClose(fd);
@@ -104,13 +76,49 @@ int ListenTcp(const char* host, uint16_t port, int backlog) {
   return BindAndListen(fd, &address, backlog);
 }
 
-int ListenUnix(const char* path, size_t length, int backlog) {
+int ListenUnix(const char* path, size_t length, int backlog, const UnixAccess& access) {
   Address address;
   const int filled = FillUnix(path, length, &address);
   if (filled < 0) return filled;
   const int fd = ::socket(AF_UNIX, kStreamType, 0);
   if (fd < 0) return -errno;
+  if (::bind(fd, address.Base(), address.length) != 0) return FailAndClose(fd);
+  int result = 0;
+  if (access.mode >= 0 || access.uid >= 0 || access.gid >= 0) {
+    result = Permit(address.Unix()->sun_path, access);
+  }
+  if (result == 0 && ::listen(fd, backlog) != 0) result = -errno;
+  if (result == 0) return fd;
+  ::unlink(address.Unix()->sun_path);
+  ::close(fd);
+  return result;
+}
+
+int ListenVsock(uint32_t cid, uint32_t port, int backlog) {
+  Address address;
+  FillVsock(cid, port, &address);
+  const int fd = ::socket(AF_VSOCK, kStreamType, 0);
+  if (fd < 0) return -errno;
   return BindAndListen(fd, &address, backlog);
+}
+
+int AdoptListener(int fd) {
+  int type;
+  int listens;
+  int family;
+  int result = IntegerOption(fd, SO_TYPE, &type);
+  if (result == 0 && type != SOCK_STREAM) result = -EPROTOTYPE;
+  if (result == 0) result = IntegerOption(fd, SO_DOMAIN, &family);
+  if (result < 0) return result;
+  if (family != AF_INET && family != AF_INET6 && family != AF_UNIX && family != AF_VSOCK) {
+    return -EAFNOSUPPORT;
+  }
+  result = IntegerOption(fd, SO_ACCEPTCONN, &listens);
+  if (result < 0) return result;
+  if (listens == 0) return -EINVAL;
+  const int flags = ::fcntl(fd, F_GETFL);
+  if (flags < 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0) return -errno;
+  return ::fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? 0 : -errno;
 }
 
 int ProbeUnix(const char* path, size_t length) {
@@ -140,31 +148,69 @@ int Accept(int listen_fd) {
   return fd;
 }
 
-int LocalPort(int fd) {
+int64_t LocalPort(int fd) {
   Address local;
   if (::getsockname(fd, local.Base(), &local.length) != 0) return -errno;
   if (local.Family() == AF_INET) return ntohs(local.V4()->sin_port);
   if (local.Family() == AF_INET6) return ntohs(local.V6()->sin6_port);
+  if (local.Family() == AF_VSOCK) return local.Vsock()->svm_port;
   return -EAFNOSUPPORT;
 }
 
-void PeerName(int fd, char (&name)[kPeerNameSize]) {
+void LocalName(int fd, char (&name)[kNameSize]) {
+  Address local;
+  snprintf(name, sizeof(name), "unknown");
+  if (::getsockname(fd, local.Base(), &local.length) != 0) return;
+  if (local.Family() == AF_INET || local.Family() == AF_INET6) {
+    char text[kTcpTextSize];
+    TcpText(&local, text);
+    snprintf(name, sizeof(name), "tcp://%s", text);
+  } else if (local.Family() == AF_VSOCK) {
+    const sockaddr_vm& vsock = *local.Vsock();
+    if (vsock.svm_cid == VMADDR_CID_ANY) {
+      snprintf(name, sizeof(name), "vsock://:%u", vsock.svm_port);
+    } else {
+      snprintf(name, sizeof(name), "vsock://%u:%u", vsock.svm_cid, vsock.svm_port);
+    }
+  } else if (local.Family() == AF_UNIX) {
+    const char* const path = local.Unix()->sun_path;
+    const int room = static_cast<int>(local.length - offsetof(sockaddr_un, sun_path));
+    if (room > 0 && *path == '\0') {
+      snprintf(name, sizeof(name), "unix://@%.*s", room - 1, path + 1);
+    } else {
+      snprintf(name, sizeof(name), "unix://%.*s", room, path);
+    }
+  }
+}
+
+void PeerName(int fd, char (&name)[kNameSize]) {
   Address peer;
-  char host[INET6_ADDRSTRLEN] = {};
   snprintf(name, sizeof(name), "unknown");
   if (::getpeername(fd, peer.Base(), &peer.length) != 0) return;
-  if (peer.Family() == AF_INET) {
-    inet_ntop(AF_INET, &peer.V4()->sin_addr, host, sizeof(host));
-    snprintf(name, sizeof(name), "%s:%u", host, ntohs(peer.V4()->sin_port));
-  } else if (peer.Family() == AF_INET6) {
-    inet_ntop(AF_INET6, &peer.V6()->sin6_addr, host, sizeof(host));
-    snprintf(name, sizeof(name), "[%s]:%u", host, ntohs(peer.V6()->sin6_port));
+  if (peer.Family() == AF_INET || peer.Family() == AF_INET6) {
+    char text[kTcpTextSize];
+    TcpText(&peer, text);
+    snprintf(name, sizeof(name), "%s", text);
+  } else if (peer.Family() == AF_VSOCK) {
+    const sockaddr_vm& vsock = *peer.Vsock();
+    snprintf(name, sizeof(name), "vsock cid %u port %u", vsock.svm_cid, vsock.svm_port);
   } else if (peer.Family() == AF_UNIX) {
     ucred who = {};
     socklen_t size = sizeof(who);
     if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) != 0) return;
     snprintf(name, sizeof(name), "pid %d uid %u", who.pid, who.uid);
   }
+}
+
+int64_t PeerUid(int fd) {
+  int family;
+  const int result = IntegerOption(fd, SO_DOMAIN, &family);
+  if (result < 0) return result;
+  // Other sockets answer too, with nobody's numbers.
+  if (family != AF_UNIX) return -EAFNOSUPPORT;
+  ucred who = {};
+  socklen_t size = sizeof(who);
+  return ::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0 ? who.uid : -errno;
 }
 
 ssize_t Recv(int fd, void* data, size_t length) {
@@ -193,6 +239,20 @@ int CloseDescriptor(int fd) {
   // Linux has let go of the descriptor when close is interrupted; another try could hit
   // a descriptor that a different thread has just opened.
   return errno == EINTR ? 0 : -errno;
+}
+
+int TakeStandard(int fd) {
+  const int taken = ::fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  if (taken < 0) return -errno;
+  const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (null < 0 || ::dup2(null, fd) < 0) {
+    const int error = errno;
+    if (null >= 0) ::close(null);
+    ::close(taken);
+    return -error;
+  }
+  ::close(null);
+  return taken;
 }
 
 int SocketPair(int (&fds)[2]) {

@@ -12,8 +12,24 @@ namespace overlaybd_nbd {
 // `host` is a numeric IPv4 or IPv6 address (with %scope if link-local); -EINVAL if it is neither.
 int ListenTcp(const char* host, uint16_t port, int backlog);
 
+// Who may connect to a Unix socket; -1 leaves what the system gives.
+struct UnixAccess {
+  int64_t mode = -1;
+  int64_t uid = -1;
+  int64_t gid = -1;
+};
+
 // Does not unlink what is at `path`. -ENAMETOOLONG if the path does not fit in sun_path.
-int ListenUnix(const char* path, size_t length, int backlog);
+// Nobody can connect before mode and owner are as wanted: it listens only then.
+int ListenUnix(const char* path, size_t length, int backlog, const UnixAccess& access = {});
+
+// `cid` may be VMADDR_CID_ANY; `port` 0 lets the system choose.
+int ListenVsock(uint32_t cid, uint32_t port, int backlog);
+
+// Makes a listening socket that the process was started with one of ours: nonblocking, and not
+// inherited further. 0, or -ENOTSOCK, -EPROTOTYPE (no stream), -EINVAL (does not listen),
+// -EAFNOSUPPORT (a family that we do not know).
+int AdoptListener(int fd);
 
 // 0 if a process listens at `path`, also when its backlog is full at the moment.
 // -ECONNREFUSED means that the socket file was left behind by a process that is gone.
@@ -21,12 +37,20 @@ int ProbeUnix(const char* path, size_t length);
 
 int Accept(int listen_fd);
 
-// -EAFNOSUPPORT if the socket is not TCP.
-int LocalPort(int fd);
+// -EAFNOSUPPORT if the socket is neither TCP nor vsock.
+int64_t LocalPort(int fd);
 
-// "127.0.0.1:41234", "[::1]:41234", "pid 123 uid 0" or "unknown", NUL-terminated.
-constexpr size_t kPeerNameSize = 64;
-void PeerName(int fd, char (&name)[kPeerNameSize]);
+// "tcp://127.0.0.1:80", "unix:///path", "unix://@abstract", "vsock://2:80", "vsock://:80" (any CID)
+// or "unknown", NUL-terminated.
+constexpr size_t kNameSize = 128;
+void LocalName(int fd, char (&name)[kNameSize]);
+
+// "127.0.0.1:41234", "[::1]:41234", "pid 123 uid 0", "vsock cid 3 port 1234" or "unknown",
+// NUL-terminated.
+void PeerName(int fd, char (&name)[kNameSize]);
+
+// The user who connected a Unix socket. -EAFNOSUPPORT if it is another kind of socket.
+int64_t PeerUid(int fd);
 
 ssize_t Recv(int fd, void* data, size_t length);
 ssize_t Send(int fd, const void* data, size_t length);
@@ -35,6 +59,11 @@ enum class ShutdownHow { kRead = 0, kWrite = 1, kBoth = 2 };
 int Shutdown(int fd, ShutdownHow how);
 
 int CloseDescriptor(int fd);
+
+// Moves a descriptor out of the way of standard input, output and error, and puts /dev/null in its
+// place. Returns the new one, which is not inherited.
+int TakeStandard(int fd);
+
 int SocketPair(int (&fds)[2]);
 
 }  // namespace overlaybd_nbd

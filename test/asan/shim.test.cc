@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -15,6 +16,8 @@
 #include <string>
 #include <vector>
 
+#include "../../native/src/accounts.h"
+#include "../../native/src/address.h"
 #include "../../native/src/crc32c-implementations.h"
 #include "../../native/src/crc32c.h"
 #include "../../native/src/file.h"
@@ -130,9 +133,12 @@ void TestTcp() {
   const int fd = Accept(listener);
   CHECK(fd >= 0 && IsPrepared(fd));
   CHECK(IsOn(fd, IPPROTO_TCP, TCP_NODELAY) && IsOn(fd, SOL_SOCKET, SO_KEEPALIVE));
-  char name[kPeerNameSize];
+  char name[kNameSize];
   PeerName(fd, name);
   CHECK(name == "127.0.0.1:" + std::to_string(LocalPort(client)));
+  LocalName(listener, name);
+  CHECK(name == "tcp://127.0.0.1:" + std::to_string(LocalPort(listener)));
+  CHECK(PeerUid(fd) == -EAFNOSUPPORT);
   for (const int each : {fd, client, listener}) CHECK(CloseDescriptor(each) == 0);
 
   const int six = ListenTcp("::1%lo", 0, 4);
@@ -156,6 +162,18 @@ void TestUnix() {
   CHECK(ProbeUnix(path.data(), path.size()) == 0);  // its backlog is full by now
   CHECK(CloseDescriptor(listener) == 0);
   CHECK(ProbeUnix(path.data(), path.size()) == -ECONNREFUSED);
+  unlink(path.c_str());
+  const mode_t before = umask(077);
+  const UnixAccess access = {0640, getuid(), getgid()};
+  const int permitted = ListenUnix(path.data(), path.size(), 1, access);
+  umask(before);
+  struct stat status = {};
+  CHECK(permitted >= 0 && IsPrepared(permitted) && stat(path.c_str(), &status) == 0);
+  CHECK(status.st_mode == (S_IFSOCK | 0640u) && status.st_uid == getuid());
+  char name[kNameSize];
+  LocalName(permitted, name);
+  CHECK(name == "unix://" + path);
+  CHECK(CloseDescriptor(permitted) == 0);
   const std::string longest(108, 'x');
   CHECK(ListenUnix(longest.data(), longest.size(), 1) == -ENAMETOOLONG);
   CHECK(ProbeUnix(longest.data(), longest.size()) == -ENAMETOOLONG);
@@ -171,7 +189,7 @@ void TestStreams() {
   CHECK(Recv(fds[1], data, sizeof(data)) == -EAGAIN);
   CHECK(Send(fds[0], "abc", 3) == 3);
   CHECK(Recv(fds[1], data, sizeof(data)) == 3 && memcmp(data, "abc", 3) == 0);
-  char name[kPeerNameSize];
+  char name[kNameSize];
   PeerName(fds[0], name);
   CHECK(name == "pid " + std::to_string(getpid()) + " uid " + std::to_string(getuid()));
   // Also a descriptor that somebody has made blocking does not block.
@@ -183,6 +201,63 @@ void TestStreams() {
   CHECK(Send(fds[0], "abc", 3) == -EPIPE);
   CHECK(CloseDescriptor(fds[0]) == 0);
   CHECK(CloseDescriptor(fds[0]) == -EBADF);
+}
+
+// The longest names there are: of paths that fill sun_path, abstract ones, mapped and scoped
+// addresses.
+void TestNames() {
+  const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+  sockaddr_un unix = {};
+  unix.sun_family = AF_UNIX;
+  memset(unix.sun_path + 1, 'x', sizeof(unix.sun_path) - 1);
+  CHECK(bind(fd, reinterpret_cast<sockaddr*>(&unix), sizeof(unix)) == 0);
+  char name[kNameSize];
+  LocalName(fd, name);
+  CHECK(name == "unix://@" + std::string(sizeof(unix.sun_path) - 1, 'x'));
+  CHECK(AdoptListener(fd) == -EINVAL);
+  CHECK(listen(fd, 1) == 0 && AdoptListener(fd) == 0 && IsPrepared(fd));
+  CHECK(CloseDescriptor(fd) == 0);
+  CHECK(AdoptListener(fd) == -EBADF);
+
+  Address address;
+  char text[kTcpTextSize];
+  CHECK(FillTcp("::ffff:192.0.2.1", 5, &address));
+  TcpText(&address, text);
+  CHECK(std::string(text) == "192.0.2.1:5");
+  Address scoped;
+  CHECK(FillTcp("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff%4294967295", 65535, &scoped));
+  TcpText(&scoped, text);
+  CHECK(std::string(text) == "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff%4294967295]:65535");
+  Address loopback;
+  CHECK(FillTcp("fe80::1%lo", 7, &loopback));
+  TcpText(&loopback, text);
+  CHECK(std::string(text) == "[fe80::1%lo]:7");
+  Address vsock;
+  FillVsock(3, 0, &vsock);
+  CHECK(vsock.Vsock()->svm_port == VMADDR_PORT_ANY && vsock.Vsock()->svm_cid == 3);
+}
+
+void TestVsock() {
+  const int fd = ListenVsock(VMADDR_CID_ANY, 0, 1);
+  CHECK(fd >= 0 ? IsPrepared(fd) && LocalPort(fd) > 0 : fd == -EAFNOSUPPORT);
+  if (fd >= 0) CloseDescriptor(fd);
+}
+
+void TestTakeStandard() {
+  int fds[2];
+  CHECK(SocketPair(fds) == 0);
+  const int taken = TakeStandard(fds[0]);
+  CHECK(taken > STDERR_FILENO && (fcntl(taken, F_GETFD) & FD_CLOEXEC) != 0);
+  char byte = 0;
+  CHECK(Send(taken, "x", 1) == 1 && Recv(fds[1], &byte, 1) == 1);
+  CHECK(CloseDescriptor(taken) == 0 && Recv(fds[1], &byte, 1) == 0);
+  for (const int each : fds) CHECK(CloseDescriptor(each) == 0);
+  CHECK(TakeStandard(fds[0]) == -EBADF);
+}
+
+void TestAccounts() {
+  CHECK(UserId("root") == 0 && GroupId("root") == 0);
+  CHECK(UserId("no such user") == -ENOENT && GroupId("") == -ENOENT);
 }
 
 void TestFile() {
@@ -216,6 +291,10 @@ int main() {
   TestTcp();
   TestUnix();
   TestStreams();
+  TestNames();
+  TestVsock();
+  TestTakeStandard();
+  TestAccounts();
   TestFile();
   printf("plain C++: %d checks, %d failed\n", checks, failures);
   return failures == 0 ? 0 : 1;

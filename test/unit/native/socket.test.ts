@@ -1,5 +1,14 @@
 // The socket half of the addon: listeners, accept, names, recv and send. Not Poll.
-import { mkdtempSync, rmSync, unlinkSync } from 'node:fs';
+import {
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+} from 'node:fs';
+import { createSocket } from 'node:dgram';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,10 +24,13 @@ import {
   EINVAL,
   ENAMETOOLONG,
   ENOENT,
+  ENOTSOCK,
   EPIPE,
+  EPROTOTYPE,
   native,
   SHUT_RD,
   SHUT_RDWR,
+  VSOCK_CID_ANY,
 } from '../../../daemon/native/binding.js';
 
 const NO_SUCH_FD = 1_000_000;
@@ -149,6 +161,99 @@ await t.test('Unix socket: length of the path', async (test) => {
   test.equal(native.listenUnix('', 1), -EINVAL);
   test.throws(() => native.listenUnix('/tmp/a\0b', 1), RangeError);
   test.throws(() => native.probeUnix('\0abstract'), RangeError);
+});
+
+await t.test('Unix socket: mode and owner', async (test) => {
+  const folder = socketFolder(test);
+  const umask = process.umask(0o077);
+  test.teardown(() => process.umask(umask));
+  const [uid, gid] = [process.getuid?.(), process.getgid?.()];
+  const modes = [0o666, 0o600, 0o777, 0, undefined];
+  for (const [i, mode] of modes.entries()) {
+    listening(test, native.listenUnix(`${folder}/${i}`, 1, mode, uid, gid));
+    test.match(statSync(`${folder}/${i}`), { mode: 0o140000 | (mode ?? 0o700), uid, gid });
+  }
+  test.throws(() => native.listenUnix(`${folder}/x`, 1, 0o1000), RangeError);
+  test.throws(() => native.listenUnix(`${folder}/x`, 1, 0, 0xffffffff), RangeError, 'means none');
+  test.throws(() => native.listenUnix(`${folder}/x`, 1, 0, 0, -1), RangeError);
+});
+
+await t.test('the user of a peer', async (test) => {
+  const [a, b] = native.socketpair();
+  test.equal(native.peerUid(a), process.getuid?.());
+  native.close(a);
+  native.close(b);
+  const tcp = listening(test, native.listenTcp('127.0.0.1', 0, 1));
+  test.equal(native.peerUid(tcp), -EAFNOSUPPORT, 'nobody is not user 0');
+});
+
+await t.test('the address of a socket', async (test) => {
+  const folder = socketFolder(test);
+  const unix = listening(test, native.listenUnix(`${folder}/é`, 1));
+  test.equal(native.localName(unix), `unix://${folder}/é`);
+  const longest = `${folder}/${'x'.repeat(107 - folder.length - 1)}`;
+  test.equal(native.localName(listening(test, native.listenUnix(longest, 1))), `unix://${longest}`);
+  const tcp = listening(test, native.listenTcp('127.0.0.1', 0, 1));
+  test.equal(native.localName(tcp), `tcp://127.0.0.1:${native.localPort(tcp)}`);
+  const [a, b] = native.socketpair();
+  test.equal(native.localName(a), 'unix://');
+  native.close(a);
+  native.close(b);
+  test.equal(native.localName(NO_SUCH_FD), 'unknown');
+});
+
+await t.test('vsock', async (test) => {
+  const fd = native.listenVsock(VSOCK_CID_ANY, 0, 1);
+  test.throws(() => native.listenVsock(2 ** 32, 1, 1), RangeError);
+  test.throws(() => native.listenVsock(1, 2 ** 32 - 1, 1), RangeError);
+  if (fd === -EAFNOSUPPORT) {
+    test.pass('vsock', { skip: 'NOT TESTED, no vsock on this machine' });
+    return;
+  }
+  listening(test, fd);
+  const port = native.localPort(fd);
+  test.ok(port > 0 && port < VSOCK_CID_ANY, 'a port of its own');
+  test.equal(native.localName(fd), `vsock://:${port}`);
+  test.equal(native.accept(fd), -EAGAIN);
+  test.equal(native.adoptListener(fd), 0);
+  test.equal(native.peerUid(fd), -EAFNOSUPPORT);
+  test.equal(native.listenVsock(VSOCK_CID_ANY, port, 1), -EADDRINUSE);
+});
+
+await t.test('listening sockets that are adopted, and what is none', async (test) => {
+  const folder = socketFolder(test);
+  const unix = listening(test, native.listenUnix(`${folder}/s`, 1));
+  test.equal(native.adoptListener(unix), 0);
+  test.equal(native.adoptListener(unix), 0, 'also twice');
+  test.equal(native.adoptListener(listening(test, native.listenTcp('127.0.0.1', 0, 1))), 0);
+  const [a, b] = native.socketpair();
+  test.equal(native.adoptListener(a), -EINVAL, 'connected');
+  native.close(a);
+  native.close(b);
+  const file = openSync('/dev/null', 'r');
+  test.equal(native.adoptListener(file), -ENOTSOCK);
+  closeSync(file);
+  const datagrams = createSocket('udp4');
+  datagrams.bind(0, '127.0.0.1');
+  await once(datagrams, 'listening');
+  const { fd } = Reflect.get(datagrams, '_handle') as { fd: number };
+  test.equal(native.adoptListener(fd), -EPROTOTYPE);
+  datagrams.close();
+  test.equal(native.adoptListener(NO_SUCH_FD), -EBADF);
+});
+
+await t.test('a descriptor is taken out of its place', async (test) => {
+  const [a, b] = native.socketpair();
+  const taken = native.takeStandard(a);
+  test.ok(taken > 2 && taken !== a);
+  test.equal(readlinkSync(`/proc/self/fd/${a}`), '/dev/null');
+  test.equal(native.send(taken, Buffer.from('x'), 0, 1), 1);
+  test.equal(native.recv(b, Buffer.alloc(1), 0, 1), 1);
+  native.close(taken);
+  test.equal(native.recv(b, Buffer.alloc(1), 0, 1), 0, 'no copy is left');
+  native.close(a);
+  native.close(b);
+  test.equal(native.takeStandard(NO_SUCH_FD), -EBADF);
 });
 
 await t.test('recv and send', async (test) => {

@@ -1,0 +1,41 @@
+// Socket addresses: from what a program names to what the system takes, and to text. Opens nothing,
+// and knows neither Node nor NBD.
+#pragma once
+
+#include <linux/vm_sockets.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace overlaybd_nbd {
+
+struct Address {
+  sockaddr_storage storage = {};
+  socklen_t length = sizeof(storage);
+
+  int Family() const { return storage.ss_family; }
+  sockaddr* Base() { return reinterpret_cast<sockaddr*>(&storage); }
+  sockaddr_in* V4() { return reinterpret_cast<sockaddr_in*>(&storage); }
+  sockaddr_in6* V6() { return reinterpret_cast<sockaddr_in6*>(&storage); }
+  sockaddr_un* Unix() { return reinterpret_cast<sockaddr_un*>(&storage); }
+  sockaddr_vm* Vsock() { return reinterpret_cast<sockaddr_vm*>(&storage); }
+};
+
+// `host` is a numeric IPv4 or IPv6 address (with %scope if link-local); false if it is neither.
+bool FillTcp(const char* host, uint16_t port, Address* address);
+
+// 0, -EINVAL for an empty path, or -ENAMETOOLONG if it does not fit in sun_path.
+int FillUnix(const char* path, size_t length, Address* address);
+
+// `port` 0 lets the system choose, as with TCP.
+void FillVsock(uint32_t cid, uint32_t port, Address* address);
+
+// "127.0.0.1:80" or "[fe80::1%eth0]:80", NUL-terminated; an IPv4 address that was mapped into IPv6
+// is shown as IPv4. The address must be one of those two families.
+constexpr size_t kTcpTextSize = 80;
+void TcpText(Address* address, char (&text)[kTcpTextSize]);
+
+}  // namespace overlaybd_nbd
