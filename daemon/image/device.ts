@@ -1,6 +1,6 @@
 // The interface of a merged, read-only block device; what an export serves.
 
-import type { ExtentList } from './extent-list.js';
+import type { ExtentList } from '../lib/extent-list.js';
 
 /** State of one reader between its reads; makes sequential access cheap. */
 export interface ReadCursor {
@@ -27,5 +27,5 @@ export interface Device {
    * Puts what the range is made of into `into`, which is cleared first.
    * @returns how many bytes of the range the list covers: less than `length` when it became full
    */
-  extents(offset: number, length: number, into: ExtentList): number;
+  extents(offset: number, length: number, into: ExtentList, cursor: ReadCursor): number;
 }

@@ -11,7 +11,7 @@ import {
   EXTENT_ZEROED,
   NO_LAYER,
   type ExtentList,
-} from './extent-list.js';
+} from '../lib/extent-list.js';
 
 export class LsmtDevice implements Device {
   readonly size: number;
@@ -78,12 +78,14 @@ export class LsmtDevice implements Device {
     for (const { layer, from, n } of ranges) await layer.load(from, n);
   }
 
-  extents(offset: number, length: number, into: ExtentList): number {
+  extents(offset: number, length: number, into: ExtentList, cursor: ReadCursor): number {
     const index = this.#index;
     const end = offset + length;
     let at = offset;
     into.clear();
-    for (let i = index.find(Math.floor(offset / SECTOR), 0); at < end; i++) {
+    const first = index.find(Math.floor(offset / SECTOR), cursor.hint);
+    if (first < index.count) cursor.hint = first; // who asks is about to read
+    for (let i = first; at < end; i++) {
       const begin = i < index.count ? index.offsetOf(i) * SECTOR : end;
       if (at < begin) {
         const holeEnd = Math.min(begin, end);

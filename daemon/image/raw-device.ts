@@ -3,11 +3,14 @@
 import type { BlobSource } from '../blob/source.js';
 import { FileSource } from '../blob/file-source.js';
 import type { Device } from './device.js';
-import { EXTENT_DATA, EXTENT_HOLE, NO_LAYER, type ExtentList } from './extent-list.js';
+import { EXTENT_DATA, EXTENT_HOLE, NO_LAYER, type ExtentList } from '../lib/extent-list.js';
 
 export class RawDevice implements Device {
   readonly size: number;
   readonly #source: BlobSource;
+  /** A run found to be data, so that reads of a file without holes need not ask again. */
+  #dataBegin = 0;
+  #dataEnd = 0;
 
   constructor(source: BlobSource) {
     this.size = source.size;
@@ -39,18 +42,35 @@ export class RawDevice implements Device {
     let at = offset;
     into.clear();
     while (at < end) {
-      const data = source instanceof FileSource ? source.nextData(at) : at;
-      if (data > at) {
-        const n = Math.min(data, end) - at;
-        if (!into.push(n, EXTENT_HOLE, NO_LAYER)) break;
-        at += n;
-        continue;
+      let n = end - at;
+      if (source instanceof FileSource) {
+        const hole = this.#holeAt(source, at);
+        if (hole > 0) {
+          n = Math.min(hole, n);
+          if (!into.push(n, EXTENT_HOLE, NO_LAYER)) break;
+          at += n;
+          continue;
+        }
+        n = Math.min(this.#dataEnd - at, n);
       }
-      const hole = source instanceof FileSource ? source.nextHole(at) : end;
-      const n = Math.min(hole, end) - at;
       if (!into.push(n, EXTENT_DATA, 0)) break;
       at += n;
     }
     return at - offset;
+  }
+
+  /**
+   * How many bytes from `at` on are a hole; 0: none, and the data run that is remembered holds `at`.
+   * Holes are looked up every time: to take one for data is slow, but the other way round is wrong.
+   */
+  #holeAt(source: FileSource, at: number): number {
+    if (at >= this.#dataBegin && at < this.#dataEnd) return 0;
+    const data = source.nextData(at);
+    if (data > at) return data - at;
+    const dataEnd = source.nextHole(at);
+    // Found from further back, a run is longer; otherwise it is another one.
+    this.#dataBegin = dataEnd === this.#dataEnd ? Math.min(this.#dataBegin, at) : at;
+    this.#dataEnd = dataEnd;
+    return 0;
   }
 }

@@ -8,7 +8,10 @@ export const IHAVEOPT_LOW = 0x454f5054;
 export const OPTION_REPLY_MAGIC_HIGH = 0x0003e889;
 export const OPTION_REPLY_MAGIC_LOW = 0x045565a9;
 export const NBD_REQUEST_MAGIC = 0x25609513;
+export const NBD_EXTENDED_REQUEST_MAGIC = 0x21e41c71;
 export const NBD_SIMPLE_REPLY_MAGIC = 0x67446698;
+export const NBD_STRUCTURED_REPLY_MAGIC = 0x668e33ef;
+export const NBD_EXTENDED_REPLY_MAGIC = 0x6e8a278c;
 
 /** Handshake flags of the server, and of the client, which answers with the same bits. */
 export const NBD_FLAG_FIXED_NEWSTYLE = 1 << 0;
@@ -22,17 +25,23 @@ export const NBD_OPT = {
   INFO: 6,
   GO: 7,
   STRUCTURED_REPLY: 8,
+  LIST_META_CONTEXT: 9,
+  SET_META_CONTEXT: 10,
+  EXTENDED_HEADERS: 11,
 } as const;
 
 export const NBD_REP = {
   ACK: 1,
   SERVER: 2,
   INFO: 3,
+  META_CONTEXT: 4,
   ERR_UNSUP: 0x8000_0001,
   ERR_POLICY: 0x8000_0002,
   ERR_INVALID: 0x8000_0003,
+  ERR_TLS_REQD: 0x8000_0005,
   ERR_UNKNOWN: 0x8000_0006,
   ERR_TOO_BIG: 0x8000_0009,
+  ERR_EXT_HEADER_REQD: 0x8000_000a,
 } as const;
 
 export const NBD_INFO = { EXPORT: 0, NAME: 1, DESCRIPTION: 2, BLOCK_SIZE: 3 } as const;
@@ -41,7 +50,9 @@ export const NBD_INFO = { EXPORT: 0, NAME: 1, DESCRIPTION: 2, BLOCK_SIZE: 3 } as
 export const NBD_FLAG = {
   HAS_FLAGS: 1 << 0,
   READ_ONLY: 1 << 1,
+  SEND_DF: 1 << 7,
   CAN_MULTI_CONN: 1 << 8,
+  SEND_CACHE: 1 << 10,
 } as const;
 
 export const NBD_CMD = {
@@ -56,17 +67,47 @@ export const NBD_CMD = {
   RESIZE: 8,
 } as const;
 
-/** Command flags. */
-export const NBD_CMD_FLAG_FUA = 1 << 0;
+export const NBD_CMD_FLAG = {
+  FUA: 1 << 0,
+  /** The reply to a read has one content chunk only. */
+  DF: 1 << 2,
+  /** The reply to a block status has one extent only. */
+  REQ_ONE: 1 << 3,
+  /** With extended headers: the length is that of a payload that follows. */
+  PAYLOAD_LEN: 1 << 5,
+} as const;
+
+/** Flags and types of structured and extended reply chunks. */
+export const NBD_REPLY_FLAG_DONE = 1 << 0;
+export const NBD_REPLY_TYPE = {
+  NONE: 0,
+  OFFSET_DATA: 1,
+  OFFSET_HOLE: 2,
+  BLOCK_STATUS: 5,
+  BLOCK_STATUS_EXT: 6,
+  ERROR: 0x8001,
+  ERROR_OFFSET: 0x8002,
+} as const;
+
+/** Status flags of the base:allocation context. */
+export const NBD_STATE_HOLE = 1 << 0;
+export const NBD_STATE_ZERO = 1 << 1;
 
 /** Errors as they go over the wire; the same numbers on every operating system. */
 export const NBD_EPERM = 1;
 export const NBD_EIO = 5;
 export const NBD_EINVAL = 22;
+export const NBD_EOVERFLOW = 75;
 
 /** Bytes of a request header: magic, flags, type, cookie, offset, length. */
 export const REQUEST_SIZE = 28;
+/** The same with a length of 64 bits. */
+export const EXTENDED_REQUEST_SIZE = 32;
 /** Bytes of a simple reply header: magic, error, cookie. */
 export const SIMPLE_REPLY_SIZE = 16;
+/** Bytes of a structured reply chunk's header: magic, flags, type, cookie, length. */
+export const STRUCTURED_REPLY_SIZE = 20;
+/** Bytes of an extended one: magic, flags, type, cookie, the request's offset, length. */
+export const EXTENDED_REPLY_SIZE = 32;
 /** Bytes of an option header: magic, option, length. */
 export const OPTION_SIZE = 16;

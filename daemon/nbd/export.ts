@@ -1,6 +1,6 @@
 // What the NBD server serves: an interface, so that this folder knows no images.
 
-import { NBD_FLAG } from './constants.js';
+import type { ExtentList } from '../lib/extent-list.js';
 
 /** One read-only export. Ranges given to it are within `size` and not empty. */
 export interface NbdExport {
@@ -9,8 +9,6 @@ export interface NbdExport {
   readonly description: string;
   /** Bytes. */
   readonly size: number;
-  /** Transmission flags. */
-  readonly flags: number;
   /** Advertised sizes in bytes; reads need not keep to them. */
   readonly minimumBlockSize: number;
   readonly preferredBlockSize: number;
@@ -32,6 +30,11 @@ export interface NbdExport {
     mayBlock: boolean,
     cursor: ExportCursor,
   ): boolean;
+  /**
+   * Puts what the range is made of into `into`, which is cleared first.
+   * @returns how many bytes of the range the list covers: less than `length` when it became full
+   */
+  extents(offset: number, length: number, into: ExtentList, cursor: ExportCursor): number;
   /** Waits on the thread pool until the range is cheap to read. */
   load(offset: number, length: number): Promise<void>;
 }
@@ -39,9 +42,6 @@ export interface NbdExport {
 export interface ExportCursor {
   hint: number;
 }
-
-/** The flags of every export: what is read-only is the same on every connection. */
-export const READ_ONLY_FLAGS = NBD_FLAG.HAS_FLAGS | NBD_FLAG.READ_ONLY | NBD_FLAG.CAN_MULTI_CONN;
 
 /** Finds exports by the name that a client asks for. */
 export interface ExportTable {

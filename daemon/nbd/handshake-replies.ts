@@ -38,10 +38,10 @@ export function optionReply(option: number, reply: number, data: Buffer): Buffer
 }
 
 /** The answer to NBD_OPT_EXPORT_NAME, which has no reply header. */
-export function exportNameReply(found: NbdExport, noZeroes: boolean): Buffer {
+export function exportNameReply(found: NbdExport, flags: number, noZeroes: boolean): Buffer {
   const bytes = Buffer.alloc(10 + (noZeroes ? 0 : EXPORT_NAME_PADDING));
   writeU64(bytes, 0, found.size);
-  bytes.writeUInt16BE(found.flags, 8);
+  bytes.writeUInt16BE(flags, 8);
   return bytes;
 }
 
@@ -54,11 +54,11 @@ export function serverReply(found: NbdExport): Buffer {
   return optionReply(NBD_OPT.LIST, NBD_REP.SERVER, data);
 }
 
-export function exportInfo(found: NbdExport): Buffer {
+export function exportInfo(found: NbdExport, flags: number): Buffer {
   const bytes = Buffer.alloc(12);
   bytes.writeUInt16BE(NBD_INFO.EXPORT, 0);
   writeU64(bytes, 2, found.size);
-  bytes.writeUInt16BE(found.flags, 10);
+  bytes.writeUInt16BE(flags, 10);
   return bytes;
 }
 
@@ -69,6 +69,13 @@ export function blockSizeInfo(found: NbdExport): Buffer {
   bytes.writeUInt32BE(found.preferredBlockSize, 6);
   bytes.writeUInt32BE(MAX_REQUEST_LENGTH, 10);
   return bytes;
+}
+
+/** A metadata context: its id, which means nothing in a list, and its name. */
+export function metaContextReply(option: number, id: number, name: string): Buffer {
+  const head = Buffer.alloc(4);
+  head.writeUInt32BE(id, 0);
+  return optionReply(option, NBD_REP.META_CONTEXT, Buffer.concat([head, Buffer.from(name)]));
 }
 
 export function textInfo(info: number, text: string): Buffer {

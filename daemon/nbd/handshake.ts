@@ -18,36 +18,64 @@ import {
   exportInfo,
   exportNameReply,
   greeting,
+  metaContextReply,
   optionReply,
   serverReply,
   textInfo,
 } from './handshake-replies.js';
 import { MAX_NAME_LENGTH, MAX_OPTIONS, MAX_OPTION_LENGTH } from './limits.js';
+import { listContexts, selectContexts, type MetaContext } from './meta-context.js';
+import { parseInfoQuery, parseMetaQuery } from './option-data.js';
+import { transmissionFlags, type ReplyForm, type Session } from './session.js';
 
 /** How a handshake ended: with an export to serve, or at the client's wish. */
 export type HandshakeResult =
-  { readonly kind: 'transmission'; readonly export: NbdExport } | { readonly kind: 'abort' };
+  | { readonly kind: 'transmission'; readonly export: NbdExport; readonly session: Session }
+  | { readonly kind: 'abort' };
+
+/** Whether clients may ask for TLS, or must before anything else; the text's NOTLS and FORCEDTLS. */
+export type TlsMode = 'off' | 'on' | 'require';
 
 const CLIENT_FLAGS_SIZE = 4;
 
 export class Handshake {
   readonly #exports: ExportTable;
   readonly #send: (bytes: Buffer) => void;
+  readonly #tls: TlsMode;
+  #secure = false;
   #state: 'client flags' | 'option' = 'client flags';
   #noZeroes = false;
   #options = 0;
   /** Bytes of an option that is too long, still to be thrown away. */
   #discard = 0;
+  #form: ReplyForm = 'simple';
+  /** What SET_META_CONTEXT selected, and for which export; it counts for no other. */
+  #contexts: { readonly export: NbdExport; readonly selected: MetaContext[] } | null = null;
 
   /** @param send takes the bytes for the client, in order */
-  constructor(exports: ExportTable, send: (bytes: Buffer) => void) {
+  constructor(exports: ExportTable, send: (bytes: Buffer) => void, tls: TlsMode = 'off') {
     this.#exports = exports;
     this.#send = send;
+    this.#tls = tls;
     send(greeting(NBD_FLAG_FIXED_NEWSTYLE | NBD_FLAG_NO_ZEROES));
   }
 
   /** The result once there is one; the bytes behind it belong to the transmission phase. */
   result: HandshakeResult | null = null;
+
+  /** NBD_OPT_STARTTLS is agreed on: once the reply is out, TLS begins, and then {@link secured}. */
+  startsTls = false;
+
+  /**
+   * What follows has come through TLS. All that was agreed on before is forgotten; it may have been
+   * a stranger's wish. The client's flags stay, as they are never sent again.
+   */
+  secured(): void {
+    this.startsTls = false;
+    this.#secure = true;
+    this.#form = 'simple';
+    this.#contexts = null;
+  }
 
   /**
    * Takes one thing of what has arrived: the client's flags, or an option, or a part of one that is
@@ -56,6 +84,11 @@ export class Handshake {
    * @throws ProtocolError when the connection must end
    */
   step(bytes: Buffer): number {
+    if (this.startsTls) {
+      // Whoever put them there wants them taken for words of the client inside TLS.
+      if (bytes.length > 0) throw new ProtocolError('bytes behind NBD_OPT_STARTTLS before TLS');
+      return 0;
+    }
     if (this.#discard > 0) {
       const n = Math.min(this.#discard, bytes.length);
       this.#discard -= n;
@@ -96,7 +129,10 @@ export class Handshake {
         throw new ProtocolError(`export name of ${length} bytes, at most ${MAX_NAME_LENGTH}`);
       }
       this.#discard = length;
-      this.#reply(option, NBD_REP.ERR_TOO_BIG, `option longer than ${MAX_OPTION_LENGTH} bytes`);
+      if (option === NBD_OPT.SET_META_CONTEXT) this.#contexts = null; // also when it is refused
+      if (this.#needsTls(option)) this.#requireTls(option);
+      else
+        this.#reply(option, NBD_REP.ERR_TOO_BIG, `option longer than ${MAX_OPTION_LENGTH} bytes`);
       return OPTION_SIZE;
     }
     this.#handle(option, bytes.subarray(OPTION_SIZE, OPTION_SIZE + length));
@@ -104,6 +140,7 @@ export class Handshake {
   }
 
   #handle(option: number, data: Buffer): void {
+    if (this.#needsTls(option)) return this.#requireTls(option);
     switch (option) {
       case NBD_OPT.EXPORT_NAME:
         return this.#exportName(data);
@@ -111,13 +148,46 @@ export class Handshake {
         this.#reply(option, NBD_REP.ACK);
         this.result = { kind: 'abort' };
         return;
+      case NBD_OPT.STARTTLS:
+        return this.#startTls(data);
       case NBD_OPT.LIST:
         return this.#list(data);
       case NBD_OPT.INFO:
       case NBD_OPT.GO:
         return this.#info(option, data);
+      case NBD_OPT.STRUCTURED_REPLY:
+      case NBD_OPT.EXTENDED_HEADERS:
+        return this.#replyForm(option, data);
+      case NBD_OPT.LIST_META_CONTEXT:
+      case NBD_OPT.SET_META_CONTEXT:
+        return this.#metaContext(option, data);
       default:
         this.#reply(option, NBD_REP.ERR_UNSUP, `option ${option} is not supported`);
+    }
+  }
+
+  #needsTls(option: number): boolean {
+    if (this.#tls !== 'require' || this.#secure) return false;
+    return option !== NBD_OPT.STARTTLS && option !== NBD_OPT.ABORT;
+  }
+
+  #requireTls(option: number): void {
+    // It has no reply for errors.
+    if (option === NBD_OPT.EXPORT_NAME) throw new ProtocolError('NBD_OPT_EXPORT_NAME without TLS');
+    this.#reply(option, NBD_REP.ERR_TLS_REQD, 'TLS must be started first');
+  }
+
+  #startTls(data: Buffer): void {
+    const option = NBD_OPT.STARTTLS;
+    if (data.length !== 0) {
+      this.#reply(option, NBD_REP.ERR_INVALID, 'NBD_OPT_STARTTLS has no data');
+    } else if (this.#secure) {
+      this.#reply(option, NBD_REP.ERR_INVALID, 'TLS is running already');
+    } else if (this.#tls === 'off') {
+      this.#reply(option, NBD_REP.ERR_POLICY, 'TLS is not configured');
+    } else {
+      this.startsTls = true;
+      this.#reply(option, NBD_REP.ACK);
     }
   }
 
@@ -126,8 +196,20 @@ export class Handshake {
     const found =
       data.length <= MAX_NAME_LENGTH ? this.#exports.find(data.toString('utf8')) : undefined;
     if (!found) throw new ProtocolError(`no export named ${printable(data)}`);
-    this.#send(exportNameReply(found, this.#noZeroes));
-    this.result = { kind: 'transmission', export: found };
+    if (this.#form === 'extended') {
+      throw new ProtocolError('NBD_OPT_EXPORT_NAME after extended headers were agreed on');
+    }
+    this.#send(exportNameReply(found, transmissionFlags(this.#form), this.#noZeroes));
+    this.#enter(found);
+  }
+
+  #enter(found: NbdExport): void {
+    const contexts = this.#contexts?.export === found ? this.#contexts.selected : [];
+    this.result = {
+      kind: 'transmission',
+      export: found,
+      session: { form: this.#form, contexts },
+    };
   }
 
   #list(data: Buffer): void {
@@ -150,7 +232,7 @@ export class Handshake {
       this.#reply(option, NBD_REP.ERR_UNKNOWN, `no export named ${printable(query.name)}`);
       return;
     }
-    this.#send(optionReply(option, NBD_REP.INFO, exportInfo(found)));
+    this.#send(optionReply(option, NBD_REP.INFO, exportInfo(found, transmissionFlags(this.#form))));
     this.#send(optionReply(option, NBD_REP.INFO, blockSizeInfo(found)));
     if (query.wanted.has(NBD_INFO.NAME)) {
       this.#send(optionReply(option, NBD_REP.INFO, textInfo(NBD_INFO.NAME, found.name)));
@@ -160,32 +242,55 @@ export class Handshake {
       this.#send(optionReply(option, NBD_REP.INFO, info));
     }
     this.#reply(option, NBD_REP.ACK);
-    if (option === NBD_OPT.GO) this.result = { kind: 'transmission', export: found };
+    if (option === NBD_OPT.GO) this.#enter(found);
+  }
+
+  /** Extended headers win over structured replies, whichever is asked for first. */
+  #replyForm(option: number, data: Buffer): void {
+    if (data.length !== 0) {
+      this.#reply(option, NBD_REP.ERR_INVALID, 'the option has no data');
+    } else if (option === NBD_OPT.EXTENDED_HEADERS && this.#form === 'extended') {
+      this.#reply(option, NBD_REP.ERR_INVALID, 'extended headers are agreed on already');
+    } else if (option === NBD_OPT.EXTENDED_HEADERS) {
+      this.#form = 'extended';
+      this.#reply(option, NBD_REP.ACK);
+    } else if (this.#form === 'extended') {
+      this.#reply(option, NBD_REP.ERR_EXT_HEADER_REQD, 'extended headers are agreed on already');
+    } else {
+      this.#form = 'structured';
+      this.#reply(option, NBD_REP.ACK);
+    }
+  }
+
+  #metaContext(option: number, data: Buffer): void {
+    const isSet = option === NBD_OPT.SET_META_CONTEXT;
+    if (isSet) this.#contexts = null; // also when the request fails
+    const query = parseMetaQuery(data);
+    if (typeof query === 'string') {
+      this.#reply(option, NBD_REP.ERR_INVALID, query);
+      return;
+    }
+    if (isSet && this.#form === 'simple') {
+      this.#reply(option, NBD_REP.ERR_INVALID, 'structured replies must be agreed on first');
+      return;
+    }
+    const found = this.#exports.find(query.name.toString('utf8'));
+    if (!found) {
+      this.#reply(option, NBD_REP.ERR_UNKNOWN, `no export named ${printable(query.name)}`);
+      return;
+    }
+    const contexts = isSet ? selectContexts(query.queries) : listContexts(query.queries);
+    if (isSet) this.#contexts = { export: found, selected: contexts };
+    contexts.forEach(({ name }, id) => {
+      this.#send(metaContextReply(option, isSet ? id : 0, name));
+    });
+    this.#reply(option, NBD_REP.ACK);
   }
 
   /** @param message tells people why, in an error reply */
   #reply(option: number, reply: number, message = ''): void {
     this.#send(optionReply(option, reply, Buffer.from(message)));
   }
-}
-
-interface InfoQuery {
-  readonly name: Buffer;
-  readonly wanted: ReadonlySet<number>;
-}
-
-/** The data of OPT_INFO and OPT_GO: name, then what else is wanted; a string says what is wrong. */
-function parseInfoQuery(data: Buffer): InfoQuery | string {
-  if (data.length < 6) return 'shorter than a name length and a count';
-  const nameLength = data.readUInt32BE(0);
-  if (nameLength > MAX_NAME_LENGTH) return `name longer than ${MAX_NAME_LENGTH} bytes`;
-  if (4 + nameLength + 2 > data.length) return 'name reaches past the end of the option';
-  const count = data.readUInt16BE(4 + nameLength);
-  const from = 4 + nameLength + 2;
-  if (from + 2 * count !== data.length) return 'count of requests does not match the length';
-  const wanted = new Set<number>();
-  for (let i = 0; i < count; i++) wanted.add(data.readUInt16BE(from + 2 * i));
-  return { name: data.subarray(4, 4 + nameLength), wanted };
 }
 
 /** A client's bytes, fit for a log line. */

@@ -31,3 +31,5 @@ export const DRAIN_TIMEOUT_MS = 10_000;
 export const LINGER_MS = 1000;
 /** Connections of the daemon. */
 export const MAX_CONNECTIONS = 1024;
+/** Connections of one peer (IP address, user of a Unix socket, CID), unless the listener says otherwise. */
+export const DEFAULT_CONNECTIONS_PER_PEER = 256;

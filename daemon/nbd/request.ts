@@ -1,10 +1,74 @@
-// A read request that could not be answered at once, as it is kept until it can. Types only.
+// Requests as they are taken from the wire. One object a connection is filled again and again; what
+// cannot be answered at once is copied.
 
-export interface ReadRequest {
-  /** Bytes. */
-  readonly offset: number;
-  readonly length: number;
+import {
+  EXTENDED_REQUEST_SIZE,
+  NBD_EXTENDED_REQUEST_MAGIC,
+  NBD_REQUEST_MAGIC,
+  REQUEST_SIZE,
+} from './constants.js';
+import { ProtocolError } from './errors.js';
+
+const TWO_32 = 0x1_0000_0000;
+
+/** What a reply repeats of its request. */
+export interface ReplyTarget {
   /** The cookie's 8 opaque bytes as two numbers. */
   readonly cookieHigh: number;
   readonly cookieLow: number;
+  /** The request's offset as it came, for extended replies. */
+  readonly offsetHigh: number;
+  readonly offsetLow: number;
+}
+
+/** A read that could not be answered at once, as it is kept until it can. */
+export interface ReadRequest extends ReplyTarget {
+  /** Bytes. */
+  readonly offset: number;
+  readonly length: number;
+}
+
+export class Request implements ReadRequest {
+  flags = 0;
+  type = 0;
+  cookieHigh = 0;
+  cookieLow = 0;
+  offsetHigh = 0;
+  offsetLow = 0;
+  offset = 0;
+  /** Above 2^53 rounded, which is far beyond every export's end. */
+  length = 0;
+
+  /**
+   * Fills the object from the header at `at`.
+   * @param extended whether lengths have 64 bits
+   * @throws ProtocolError when there is no request
+   */
+  parse(view: DataView, at: number, extended: boolean): void {
+    const magic = view.getUint32(at);
+    if (magic !== (extended ? NBD_EXTENDED_REQUEST_MAGIC : NBD_REQUEST_MAGIC)) {
+      throw new ProtocolError(`request magic 0x${magic.toString(16)}`);
+    }
+    this.flags = view.getUint16(at + 4);
+    this.type = view.getUint16(at + 6);
+    this.cookieHigh = view.getUint32(at + 8);
+    this.cookieLow = view.getUint32(at + 12);
+    this.offsetHigh = view.getUint32(at + 16);
+    this.offsetLow = view.getUint32(at + 20);
+    this.offset = this.offsetHigh * TWO_32 + this.offsetLow;
+    this.length = extended
+      ? view.getUint32(at + 24) * TWO_32 + view.getUint32(at + 28)
+      : view.getUint32(at + 24);
+  }
+
+  /** A copy that outlives the next request. */
+  copy(): ReadRequest {
+    const { cookieHigh, cookieLow, offsetHigh, offsetLow, offset, length } = this;
+    return { cookieHigh, cookieLow, offsetHigh, offsetLow, offset, length };
+  }
+}
+
+/** Bytes of a request's header. */
+export function requestSize(extended: boolean): number {
+  return extended ? EXTENDED_REQUEST_SIZE : REQUEST_SIZE;
 }

@@ -1,80 +1,64 @@
-// The transmission phase of one connection: requests in, replies out. Parses in order of arrival,
-// answers at once what is at hand, and parks the rest. Knows neither sockets nor images.
+// The transmission phase of one connection: requests in, replies out. Takes requests in order of
+// arrival and decides what becomes of each; reads are answered by a ReadServer. Knows neither
+// sockets nor images.
 
-import {
-  NBD_CMD,
-  NBD_CMD_FLAG_FUA,
-  NBD_EINVAL,
-  NBD_EIO,
-  NBD_EPERM,
-  NBD_REQUEST_MAGIC,
-  NBD_SIMPLE_REPLY_MAGIC,
-  REQUEST_SIZE,
-  SIMPLE_REPLY_SIZE,
-} from './constants.js';
+import { BlockStatus } from './block-status.js';
+import { CacheRequests } from './cache-requests.js';
+import { ChunkedReads } from './chunked-reads.js';
+import { NBD_CMD, NBD_CMD_FLAG, NBD_EINVAL, NBD_EPERM } from './constants.js';
 import { ProtocolError } from './errors.js';
-import type { ExportCursor, NbdExport } from './export.js';
-import { LargeReads } from './large-reads.js';
-import type { LargeMemory } from './large-memory.js';
+import type { NbdExport } from './export.js';
 import {
   MAX_BYTES_PER_TURN,
-  MAX_INLINE_LENGTH,
   MAX_IN_FLIGHT,
   MAX_REQUEST_LENGTH,
   MAX_UNSENT_BYTES,
 } from './limits.js';
-import type { Outbox } from './outbox.js';
-import type { ReadRequest } from './request.js';
-
-const TWO_32 = 0x1_0000_0000;
-
-/** What the transmission phase needs from whoever owns the connection. */
-export interface TransmissionHost {
-  readonly outbox: Outbox;
-  readonly largeMemory: LargeMemory;
-  /** Something became ready outside of `pump`: call it soon. */
-  wake(): void;
-  /** A read failed; the client gets EIO. */
-  readFailed(error: unknown, request: ReadRequest): void;
-  stalledSince(): number | null;
-  evict(): void;
-}
+import type { ReadHost, ReadServer } from './read-server.js';
+import { ReplyWriter } from './reply-writer.js';
+import { Request, requestSize } from './request.js';
+import type { Session } from './session.js';
+import { SimpleReads } from './simple-reads.js';
 
 /** Why {@link Transmission.pump} returned. */
 export type PumpState =
   | 'hungry' // wants more bytes from the client
   | 'busy' // has more to do, but others get their turn first
-  | 'waiting' // for the client to take replies, or for parked requests
+  | 'waiting' // for the client to take replies, or for requests that were put off
   | 'done'; // the client said goodbye and has all its replies
 
 export class Transmission {
   readonly #export: NbdExport;
-  readonly #cursor: ExportCursor;
-  readonly #host: TransmissionHost;
-  readonly #large: LargeReads;
-  /** Parked requests whose bytes are at hand now. */
-  readonly #ready: ReadRequest[] = [];
-  #parked = 0;
+  readonly #session: Session;
+  readonly #host: ReadHost;
+  readonly #replies: ReplyWriter;
+  readonly #reads: ReadServer;
+  readonly #caches: CacheRequests;
+  #blockStatus: BlockStatus | null = null;
+  readonly #request = new Request();
+  readonly #extended: boolean;
+  readonly #requestSize: number;
   /** Payload of a refused command, still to be thrown away. */
   #skip = 0;
+  /** Whose turn it is: an old request went on last. Outlives a turn that ends between the two. */
+  #resumed = false;
   #ending = false;
-  #closed = false;
 
   /** For the log line at the end. */
   requests = 0;
-  errors = 0;
 
-  constructor(served: NbdExport, host: TransmissionHost) {
+  constructor(served: NbdExport, session: Session, host: ReadHost) {
     this.#export = served;
-    this.#cursor = served.newCursor();
+    this.#session = session;
     this.#host = host;
-    this.#large = new LargeReads(served, host, {
-      reply: (chunk, request) => {
-        writeReplyHeader(chunk.view, 0, 0, request.cookieHigh, request.cookieLow);
-        this.#host.outbox.push(chunk);
-      },
-      fail: (error, request) => this.#fail(error, request),
-    });
+    this.#extended = session.form === 'extended';
+    this.#requestSize = requestSize(this.#extended);
+    this.#replies = new ReplyWriter(host.outbox, session.form);
+    this.#reads =
+      session.form === 'simple'
+        ? new SimpleReads(served, host, this.#replies)
+        : new ChunkedReads(served, host, this.#replies);
+    this.#caches = new CacheRequests(served, host, this.#replies);
   }
 
   /** No further request is taken; what has been taken is still answered. */
@@ -87,10 +71,15 @@ export class Transmission {
     return this.#ending;
   }
 
-  /** The client is gone: parked work is dropped when it comes back. */
+  /** Reads that were answered with an error. */
+  get errors(): number {
+    return this.#reads.errors;
+  }
+
+  /** The client is gone: put-off work is dropped when it comes back. */
   close(): void {
-    this.#closed = true;
-    this.#large.close();
+    this.#reads.close();
+    this.#caches.close();
   }
 
   /**
@@ -108,16 +97,19 @@ export class Transmission {
       if (outbox.unsent >= MAX_UNSENT_BYTES) {
         outbox.flush();
         full = outbox.blocked || outbox.failed !== 0;
-        if (full) break;
+        if (full) {
+          // What arrives while a long read is paused takes its turn, too.
+          if (this.#mayTake && end - at < this.#requestSize) this.state = 'hungry';
+          break;
+        }
       }
       if (outbox.totalSent + outbox.unsent >= turnEnd) {
         this.state = 'busy';
         break;
       }
-      const ready = this.#ready.shift();
-      if (ready) {
-        this.#parked--;
-        this.#readParked(ready);
+      // Old and new requests take turns, so that neither a long read nor a flood holds the other up.
+      if (!this.#resumed && this.#reads.resume()) {
+        this.#resumed = true;
         continue;
       }
       if (this.#skip > 0) {
@@ -125,21 +117,24 @@ export class Transmission {
         this.#skip -= n;
         at += n;
       }
-      if (this.#ending) {
+      if (this.#mayTake && end - at >= this.#requestSize) {
+        this.#take(view, at);
+        at += this.#requestSize;
+        this.#resumed = false;
+        continue;
+      }
+      if (this.#resumed) {
+        this.#resumed = false;
+        continue; // nothing new: on with the old ones
+      }
+      if (this.#ending)
         at = end; // what comes behind the goodbye is nobody's
-        break;
-      }
-      if (this.inFlight >= MAX_IN_FLIGHT) break;
-      if (end - at < REQUEST_SIZE) {
-        this.state = 'hungry';
-        break;
-      }
-      this.#request(view, at);
-      at += REQUEST_SIZE;
+      else if (this.#mayTake) this.state = 'hungry';
+      break;
     }
     // Not when it has just been full: were there room by now, nobody would hear of it again.
     if (!full) outbox.flush();
-    this.#large.resume();
+    this.#reads.flushed();
     if (this.#ending && this.inFlight === 0 && outbox.unsent === 0) this.state = 'done';
     return at;
   }
@@ -149,127 +144,94 @@ export class Transmission {
 
   /** Requests taken and not answered. */
   get inFlight(): number {
-    return this.#parked + this.#large.count;
+    return this.#reads.count + this.#caches.count;
   }
 
-  #request(view: DataView, at: number): void {
-    const magic = view.getUint32(at);
-    if (magic !== NBD_REQUEST_MAGIC) {
-      throw new ProtocolError(`request magic 0x${magic.toString(16)}`);
-    }
+  get #mayTake(): boolean {
+    return !this.#ending && this.inFlight < MAX_IN_FLIGHT;
+  }
+
+  #take(view: DataView, at: number): void {
+    const request = this.#request;
+    request.parse(view, at, this.#extended);
     this.requests++;
-    const flags = view.getUint16(at + 4);
-    const type = view.getUint16(at + 6);
-    const cookieHigh = view.getUint32(at + 8);
-    const cookieLow = view.getUint32(at + 12);
-    const offset = view.getUint32(at + 16) * TWO_32 + view.getUint32(at + 20);
-    const length = view.getUint32(at + 24);
-
-    if (type === NBD_CMD.READ) {
-      // FUA means nothing for a read and is allowed with every command.
-      const legal =
-        (flags & ~NBD_CMD_FLAG_FUA) === 0 &&
-        length <= MAX_REQUEST_LENGTH &&
-        offset + length <= this.#export.size;
-      if (!legal) this.#replyHeader(NBD_EINVAL, cookieHigh, cookieLow);
-      else if (length === 0) this.#replyHeader(0, cookieHigh, cookieLow);
-      else if (length <= MAX_INLINE_LENGTH) {
-        this.#readNow(offset, length, cookieHigh, cookieLow);
-      } else {
-        this.#large.add({ offset, length, cookieHigh, cookieLow });
+    // Payloads are consumed whatever the command; without extended headers only writes have one.
+    const hasPayload = this.#extended
+      ? (request.flags & NBD_CMD_FLAG.PAYLOAD_LEN) !== 0
+      : request.type === NBD_CMD.WRITE;
+    if (hasPayload) {
+      if (this.#extended && request.length > MAX_REQUEST_LENGTH) {
+        throw new ProtocolError(
+          `payload of ${request.length} bytes, at most ${MAX_REQUEST_LENGTH}`,
+        );
       }
-      return;
+      this.#skip = request.length;
     }
-    if (type === NBD_CMD.DISC) {
-      this.#ending = true;
-      return;
+    switch (request.type) {
+      case NBD_CMD.READ:
+        return this.#read(request);
+      case NBD_CMD.DISC:
+        this.#ending = true;
+        return;
+      case NBD_CMD.CACHE:
+        return this.#cache(request);
+      case NBD_CMD.BLOCK_STATUS:
+        return this.#status(request);
+      case NBD_CMD.WRITE:
+      case NBD_CMD.TRIM:
+      case NBD_CMD.WRITE_ZEROES:
+        return this.#replies.error(request, NBD_EPERM, 'the export is read-only');
+      default:
+        return this.#refuse(request, `command ${request.type} is not supported`);
     }
-    // Refused, and the one command with a payload has it consumed.
-    if (type === NBD_CMD.WRITE) this.#skip = length;
-    const writes = type === NBD_CMD.WRITE || type === NBD_CMD.TRIM || type === NBD_CMD.WRITE_ZEROES;
-    this.#replyHeader(writes ? NBD_EPERM : NBD_EINVAL, cookieHigh, cookieLow);
   }
 
-  /** The hot path: no object is made for a read that can be answered at once. */
-  #readNow(offset: number, length: number, cookieHigh: number, cookieLow: number): void {
-    const { outbox } = this.#host;
-    let wait: Promise<void> | null;
-    try {
-      wait = this.#export.ensure(offset, length);
-      if (!wait) {
-        const chunk = outbox.reserve(SIMPLE_REPLY_SIZE + length);
-        const at = chunk.end + SIMPLE_REPLY_SIZE;
-        if (this.#export.read(chunk.bytes, at, length, offset, false, this.#cursor)) {
-          writeReplyHeader(chunk.view, chunk.end, 0, cookieHigh, cookieLow);
-          outbox.commit(chunk, SIMPLE_REPLY_SIZE + length);
-          return;
-        }
-        wait = this.#export.load(offset, length);
+  #read(request: Request): void {
+    const mayHave = this.#session.form === 'simple' ? 0 : NBD_CMD_FLAG.DF;
+    if (!this.#accept(request, mayHave)) return;
+    if (request.length > MAX_REQUEST_LENGTH) {
+      this.#refuse(request, `a read has at most ${MAX_REQUEST_LENGTH} bytes`);
+    } else if (request.length === 0) {
+      this.#replies.done(request);
+    } else {
+      this.#reads.start(request);
+    }
+  }
+
+  #cache(request: Request): void {
+    if (!this.#accept(request, 0)) return;
+    if (request.length === 0) this.#replies.done(request);
+    else this.#caches.start(request.copy());
+  }
+
+  #status(request: Request): void {
+    if (this.#session.contexts.length === 0) {
+      this.#refuse(request, 'no metadata context was selected in the handshake');
+    } else if (this.#accept(request, NBD_CMD_FLAG.REQ_ONE)) {
+      if (request.length === 0) {
+        this.#refuse(request, 'block status of nothing');
+        return;
       }
-    } catch (error) {
-      this.#fail(error, { offset, length, cookieHigh, cookieLow });
-      return;
+      this.#blockStatus ??= new BlockStatus(this.#export, this.#session.contexts, this.#replies);
+      this.#blockStatus.answer(request);
     }
-    this.#park({ offset, length, cookieHigh, cookieLow }, wait);
   }
 
-  #park(request: ReadRequest, wait: Promise<void>): void {
-    this.#parked++;
-    const arrived = (): void => {
-      if (this.#closed) return;
-      this.#ready.push(request);
-      this.#host.wake();
-    };
-    const lost = (error: unknown): void => {
-      if (this.#closed) return;
-      this.#parked--;
-      this.#fail(error ?? new Error('failed without a reason'), request);
-      this.#host.wake();
-    };
-    wait.then(arrived, lost);
-  }
-
-  /** A parked request, its bytes at hand. */
-  #readParked(request: ReadRequest): void {
-    const { outbox } = this.#host;
-    const { offset, length, cookieHigh, cookieLow } = request;
-    const chunk = outbox.reserve(SIMPLE_REPLY_SIZE + length);
-    const at = chunk.end + SIMPLE_REPLY_SIZE;
-    try {
-      if (!this.#export.read(chunk.bytes, at, length, offset, true, this.#cursor)) {
-        throw new Error('a read that may block was put off');
-      }
-    } catch (error) {
-      this.#fail(error, request);
-      return;
+  /** Checks flags and range; a request that is refused has been answered. */
+  #accept(request: Request, mayHave: number): boolean {
+    // FUA means nothing here; existing clients set it on any command.
+    const unknown = request.flags & ~(mayHave | NBD_CMD_FLAG.FUA);
+    if (unknown !== 0) {
+      this.#refuse(request, `command flags 0x${unknown.toString(16)} are not supported here`);
+    } else if (request.offset + request.length > this.#export.size) {
+      this.#refuse(request, `the range ends past the export's ${this.#export.size} bytes`);
+    } else {
+      return true;
     }
-    writeReplyHeader(chunk.view, chunk.end, 0, cookieHigh, cookieLow);
-    outbox.commit(chunk, SIMPLE_REPLY_SIZE + length);
+    return false;
   }
 
-  #fail(error: unknown, request: ReadRequest): void {
-    this.errors++;
-    this.#host.readFailed(error, request);
-    this.#replyHeader(NBD_EIO, request.cookieHigh, request.cookieLow);
+  #refuse(request: Request, message: string): void {
+    this.#replies.error(request, NBD_EINVAL, message);
   }
-
-  #replyHeader(error: number, cookieHigh: number, cookieLow: number): void {
-    const { outbox } = this.#host;
-    const chunk = outbox.reserve(SIMPLE_REPLY_SIZE);
-    writeReplyHeader(chunk.view, chunk.end, error, cookieHigh, cookieLow);
-    outbox.commit(chunk, SIMPLE_REPLY_SIZE);
-  }
-}
-
-function writeReplyHeader(
-  view: DataView,
-  at: number,
-  error: number,
-  cookieHigh: number,
-  cookieLow: number,
-): void {
-  view.setUint32(at, NBD_SIMPLE_REPLY_MAGIC);
-  view.setUint32(at + 4, error);
-  view.setUint32(at + 8, cookieHigh);
-  view.setUint32(at + 12, cookieLow);
 }

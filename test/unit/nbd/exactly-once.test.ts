@@ -1,13 +1,29 @@
-// A property: whatever a client asks, in whatever pieces, with bytes that come late and a client that reads slowly,
-// every request is answered once, and rightly.
+// A property, in every form of replies: whatever a client asks, in whatever pieces, with bytes that come late or never
+// and a client that reads slowly, every request is answered once, and rightly.
 import * as fc from 'fast-check';
 import t from 'tap';
-import { NBD_CMD, NBD_EINVAL, NBD_EIO, NBD_EPERM } from '../../../daemon/nbd/constants.js';
+import { EXTENT_DATA, EXTENT_HOLE, EXTENT_ZEROED } from '../../../daemon/lib/extent-list.js';
+import {
+  NBD_CMD,
+  NBD_CMD_FLAG,
+  NBD_EINVAL,
+  NBD_EIO,
+  NBD_EOVERFLOW,
+  NBD_EPERM,
+} from '../../../daemon/nbd/constants.js';
 import { LargeMemory } from '../../../daemon/nbd/large-memory.js';
-import { FakeExport, bytesAt, deferred, type Deferred } from './fake-export.js';
-import { Harness } from './transmission-harness.js';
+import { MAX_INLINE_LENGTH } from '../../../daemon/nbd/limits.js';
+import { META_CONTEXTS } from '../../../daemon/nbd/meta-context.js';
+import type { ReplyForm } from '../../../daemon/nbd/session.js';
+import { FakeExport, deferred, type Deferred } from './fake-export.js';
+import { Harness, type Answer } from './transmission-harness.js';
 
 const SIZE = 2_000_003;
+const SECTOR = 512;
+/** How the bytes are to be had differs from one region to the next. */
+const REGION = 64 * 1024;
+const { READ, WRITE, TRIM, CACHE, WRITE_ZEROES, BLOCK_STATUS } = NBD_CMD;
+const { FUA, DF, REQ_ONE, PAYLOAD_LEN } = NBD_CMD_FLAG;
 
 interface Asked {
   type: number;
@@ -18,8 +34,8 @@ interface Asked {
 
 const asked: fc.Arbitrary<Asked> = fc.record({
   type: fc.oneof(
-    { weight: 8, arbitrary: fc.constant(NBD_CMD.READ) },
-    { weight: 2, arbitrary: fc.constant(NBD_CMD.WRITE) },
+    { weight: 8, arbitrary: fc.constant(READ) },
+    { weight: 2, arbitrary: fc.constantFrom(WRITE, CACHE, BLOCK_STATUS) },
     { weight: 1, arbitrary: fc.constantFrom(3, 4, 5, 6, 7, 8, 200) },
   ),
   offset: fc.oneof(fc.integer({ min: 0, max: SIZE + 10 }), fc.constant(2 ** 40)),
@@ -27,28 +43,41 @@ const asked: fc.Arbitrary<Asked> = fc.record({
     { weight: 6, arbitrary: fc.integer({ min: 0, max: 70_000 }) },
     { weight: 1, arbitrary: fc.integer({ min: 250_000, max: 1_200_000 }) },
   ),
-  flags: fc.oneof({ weight: 9, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.nat(3) }),
+  flags: fc.oneof(
+    { weight: 9, arbitrary: fc.constantFrom(0, 0, 0, FUA, DF, REQ_ONE) },
+    { weight: 1, arbitrary: fc.constantFrom(2, 3, DF | FUA, PAYLOAD_LEN, DF | REQ_ONE, 0x8000) },
+  ),
 });
 
-/** How the bytes of an offset are to be had: the same each time it is asked for. */
-type Mood = 'now' | 'ensure' | 'load' | 'both' | 'ensure fails' | 'read fails';
-const MOODS: readonly Mood[] = [
-  'now',
-  'now',
-  'now',
-  'ensure',
-  'load',
-  'both',
-  'ensure fails',
-  'read fails',
-];
+/** How the bytes of a region are to be had: the same each time they are asked for. */
+type Mood = 'now' | 'ensure' | 'load' | 'both' | 'ensure fails' | 'load fails' | 'read fails';
+const mood: fc.Arbitrary<Mood> = fc.oneof(
+  { weight: 12, arbitrary: fc.constant<Mood>('now') },
+  { weight: 4, arbitrary: fc.constantFrom<Mood>('ensure', 'load', 'both') },
+  { weight: 1, arbitrary: fc.constantFrom<Mood>('ensure fails', 'load fails', 'read fails') },
+);
+
+interface Run {
+  sectors: number;
+  kind: number;
+  layer: number;
+}
 
 const scenario = fc.record({
-  requests: fc.array(asked, { minLength: 1, maxLength: 60 }),
-  moods: fc.array(fc.constantFrom(...MOODS), { minLength: 1, maxLength: 7 }),
+  requests: fc.array(asked, { minLength: 1, maxLength: 60, size: 'max' }),
+  moods: fc.array(mood, { minLength: 1, maxLength: 31, size: 'max' }),
+  runs: fc.array(
+    fc.record({
+      sectors: fc.oneof(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 900 })),
+      kind: fc.constantFrom(EXTENT_DATA, EXTENT_DATA, EXTENT_ZEROED, EXTENT_HOLE),
+      layer: fc.nat(2),
+    }),
+    { minLength: 1, maxLength: 12, size: 'max' },
+  ),
   chunks: fc.array(fc.integer({ min: 1, max: 5000 }), { minLength: 1, maxLength: 8 }),
   rooms: fc.array(fc.integer({ min: 20_000, max: 300_000 }), { minLength: 1, maxLength: 8 }),
   sends: fc.array(fc.integer({ min: 500, max: 100_000 }), { minLength: 1, maxLength: 4 }),
+  selected: fc.subarray([...META_CONTEXTS]),
   goodbye: fc.boolean(),
 });
 type Scenario = typeof scenario extends fc.Arbitrary<infer T> ? T : never;
@@ -59,77 +88,146 @@ function cycle<T>(list: readonly T[]): () => T {
   return () => list[i++ % list.length] as T;
 }
 
-function errorOf({ type, offset, length, flags }: Asked, mood: Mood): number {
-  if (type === NBD_CMD.WRITE || type === NBD_CMD.TRIM || type === NBD_CMD.WRITE_ZEROES) {
-    return NBD_EPERM;
+/** What is asked of, and when its bytes come. */
+class Source {
+  readonly fake = new FakeExport(SIZE);
+  /** What is waited for. */
+  readonly waits: Deferred[] = [];
+  readonly #moods: readonly Mood[];
+
+  constructor({ moods, runs }: Pick<Scenario, 'moods' | 'runs'>) {
+    this.#moods = moods;
+    const sectors: Run[] = [];
+    const next = cycle(runs);
+    while (sectors.length * SECTOR < SIZE) {
+      const run = next();
+      for (let i = 0; i < run.sectors; i++) sectors.push(run);
+    }
+    const at = (offset: number): Run => sectors[Math.floor(offset / SECTOR)] as Run;
+    const { fake } = this;
+    fake.kindAt = (offset) => at(offset).kind;
+    fake.layerAt = (offset) => at(offset).layer;
+    fake.onEnsure = (offset, length) => {
+      const moodsThere = this.moodsOf(offset, length);
+      if (moodsThere.has('ensure fails')) return this.#wait(true);
+      return moodsThere.has('ensure') || moodsThere.has('both') ? this.#wait(false) : null;
+    };
+    fake.onLoad = (offset, length) => this.#wait(this.moodsOf(offset, length).has('load fails'));
+    fake.onRead = ({ offset, length, mayBlock }) => {
+      const moodsThere = this.moodsOf(offset, length);
+      if (moodsThere.has('read fails')) throw new Error('no');
+      if (mayBlock && moodsThere.has('load fails')) throw new Error('no');
+      return (
+        mayBlock || !['load', 'both', 'load fails'].some((each) => moodsThere.has(each as Mood))
+      );
+    };
   }
-  if (type !== NBD_CMD.READ || flags > 1 || offset + length > SIZE) return NBD_EINVAL;
-  return length > 0 && mood.endsWith('fails') ? NBD_EIO : 0;
+
+  /** Of the data in the range: where there is nothing to be had, nothing can go wrong. */
+  moodsOf(offset: number, length: number): Set<Mood> {
+    const found = new Set<Mood>();
+    for (let at = offset; at < offset + length; at += SECTOR - (at % SECTOR)) {
+      if (this.fake.kindAt(at) !== EXTENT_DATA) continue;
+      found.add(this.#moods[Math.floor(at / REGION) % this.#moods.length] as Mood);
+    }
+    return found;
+  }
+
+  async #wait(fails: boolean): Promise<void> {
+    const one = deferred();
+    this.waits.push(one);
+    await one.promise;
+    if (fails) throw new Error('no');
+  }
 }
 
-async function play(given: Scenario): Promise<void> {
-  const { requests, moods, goodbye } = given;
-  const moodAt = (offset: number): Mood => moods[offset % moods.length] as Mood;
-  // Long reads come in slices: their mood is that of the request.
-  const moodOf = new Map<number, Mood>();
-  for (const { offset, length } of requests) {
-    for (let at = offset; at < offset + Math.max(1, length); at += 512 * 1024) {
-      if (moodOf.has(at)) continue;
-      moodOf.set(at, at === offset ? moodAt(offset) : 'now');
-    }
+/** The error that a request must be answered with. */
+function errorOf(request: Asked, form: ReplyForm, selected: number, source: Source): number {
+  const { type, offset, length } = request;
+  if (type === WRITE || type === TRIM || type === WRITE_ZEROES) return NBD_EPERM;
+  if (type !== READ && type !== CACHE && type !== BLOCK_STATUS) return NBD_EINVAL;
+  const mayHave = type === BLOCK_STATUS ? REQ_ONE : type === READ && form !== 'simple' ? DF : 0;
+  const flags = request.flags & ~FUA;
+  if ((flags & ~mayHave) !== 0 || offset + length > SIZE) return NBD_EINVAL;
+  if (type === BLOCK_STATUS) return length === 0 || selected === 0 ? NBD_EINVAL : 0;
+  if (flags === DF && length > MAX_INLINE_LENGTH) return NBD_EOVERFLOW;
+  const moods = source.moodsOf(offset, length);
+  const isLost = moods.has('ensure fails') || moods.has('load fails');
+  return isLost || (type === READ && moods.has('read fails')) ? NBD_EIO : 0;
+}
+
+/** What is wrong with an answer, or nothing. */
+function faultOf(answer: Answer, request: Asked, given: Scenario, source: Source): string | null {
+  const { offset, length } = request;
+  const { fake } = source;
+  if (answer.error === NBD_EIO && answer.errorOffset !== null) {
+    const sent = answer.pieces.reduce((sum, piece) => sum + piece.length, 0);
+    if (answer.errorOffset !== offset + sent) return `error at ${answer.errorOffset}`;
+    const came = answer.data.subarray(0, sent);
+    return sent > 0 && !came.equals(fake.contents(offset, sent)) ? 'data before the error' : null;
   }
-  const fake = new FakeExport(SIZE);
-  const waits: Deferred[] = [];
-  const wait = (): Promise<void> => {
-    const one = deferred();
-    waits.push(one);
-    return one.promise;
-  };
-  const mood = (offset: number): Mood => moodOf.get(offset) ?? 'now';
-  fake.onEnsure = (offset) => {
-    const it = mood(offset);
-    if (it === 'ensure fails') return wait().then(() => Promise.reject(new Error('no')));
-    return it === 'ensure' || it === 'both' ? wait() : null;
-  };
-  fake.onLoad = wait;
-  fake.onRead = ({ offset, mayBlock }) => {
-    if (mood(offset) === 'read fails') throw new Error('no');
-    return mayBlock || (mood(offset) !== 'load' && mood(offset) !== 'both');
-  };
-  const harness = new Harness(fake, new LargeMemory(1_500_000));
+  if (answer.error !== 0) return null;
+  if (request.type === READ) {
+    return answer.data.equals(fake.contents(offset, length)) ? null : 'data';
+  }
+  for (const [id, extents] of answer.statuses) {
+    const context = given.selected[id];
+    let at = offset;
+    for (const [size, flags] of extents) {
+      for (const end = at + size; at < end; at += Math.min(end - at, SECTOR - (at % SECTOR))) {
+        const layer = fake.kindAt(at) === EXTENT_HOLE ? 255 : fake.layerAt(at);
+        if (context?.flagsOf(fake.kindAt(at), layer) !== flags) return `flags at ${at}`;
+      }
+    }
+    const isPart = (request.flags & REQ_ONE) !== 0;
+    if (!isPart && at !== offset + length) return `status of ${at - offset} bytes`;
+  }
+  return null;
+}
+
+async function play(form: ReplyForm, given: Scenario): Promise<void> {
+  const { requests, goodbye } = given;
+  const source = new Source(given);
+  const contexts = form === 'simple' ? [] : given.selected;
+  const harness = new Harness(source.fake, new LargeMemory(1_500_000), { form, contexts });
   const [chunk, room, send] = [cycle(given.chunks), cycle(given.rooms), cycle(given.sends)];
   harness.shortest = send;
   harness.room = 0;
-  for (const [i, { type, offset, length, flags }] of requests.entries()) {
-    const payload = Buffer.alloc(type === NBD_CMD.WRITE ? length : 0, 0x25);
-    harness.ask({ type, offset, length, flags, cookie: BigInt(i) }, payload);
+  for (const [i, request] of requests.entries()) {
+    const hasPayload =
+      form === 'extended' ? (request.flags & PAYLOAD_LEN) !== 0 : request.type === WRITE;
+    const payload = Buffer.alloc(hasPayload ? request.length : 0, 0x25);
+    harness.ask({ ...request, cookie: BigInt(i) }, payload);
   }
-  if (goodbye) harness.ask({ type: NBD_CMD.DISC });
+  if (goodbye) harness.ask({ type: NBD_CMD.DISC, cookie: 1_000_000n });
   for (let round = 0; round < 2000; round++) {
     await harness.settle(chunk);
     const over = goodbye ? harness.transmission.state === 'done' : harness.unread === 0;
     if (over && harness.transmission.inFlight === 0 && harness.outbox.unsent === 0) break;
     harness.room += room() + 1;
     // Out of order: the last that asked is served first, now and then.
-    if (round % 2 === 0) waits.pop()?.resolve();
-    else waits.shift()?.resolve();
+    if (round % 2 === 0) source.waits.pop()?.resolve();
+    else source.waits.shift()?.resolve();
   }
   const answers = harness.answers();
   const seen = new Set(answers.map(({ cookie }) => cookie));
   if (answers.length !== requests.length || seen.size !== requests.length) {
     throw new Error(`${answers.length} answers, ${seen.size} cookies, ${requests.length} requests`);
   }
-  for (const { cookie, error, data } of answers) {
+  for (const answer of answers) {
+    const { cookie, error } = answer;
     const request = requests[Number(cookie)] as Asked;
-    const expected = errorOf(request, mood(request.offset));
+    const expected = errorOf(request, form, contexts.length, source);
     if (error !== expected) throw new Error(`request ${cookie}: error ${error}, not ${expected}`);
-    if (error === 0 && request.type === NBD_CMD.READ) {
-      if (!data.equals(bytesAt(request.offset, request.length))) throw new Error(`data ${cookie}`);
-    }
+    const fault = faultOf(answer, request, given, source);
+    if (fault !== null) throw new Error(`request ${cookie}: ${fault}`);
   }
   if (goodbye && harness.transmission.state !== 'done') throw new Error('no end after goodbye');
 }
 
-await t.test('every request is answered exactly once', async () => {
-  await fc.assert(fc.asyncProperty(scenario, play), { seed: 20, numRuns: 80 });
-});
+for (const form of ['simple', 'structured', 'extended'] as const) {
+  await t.test(`${form}: every request is answered exactly once`, async () => {
+    const property = fc.asyncProperty(scenario, (given) => play(form, given));
+    await fc.assert(property, { seed: 20, numRuns: 150 });
+  });
+}

@@ -1,24 +1,39 @@
 // Exports that exist in memory only, with every way of not having the bytes at hand; for tests of nbd/.
 import type { ExportCursor, ExportTable, NbdExport } from '../../../daemon/nbd/export.js';
-import { READ_ONLY_FLAGS } from '../../../daemon/nbd/export.js';
-import { randomBytes } from '../../support/pattern.js';
+import {
+  EXTENT_DATA,
+  EXTENT_HOLE,
+  NO_LAYER,
+  type ExtentList,
+} from '../../../daemon/lib/extent-list.js';
 
-/** Of a length that no shift by a power of two, or by a block, goes into. */
-const PATTERN = randomBytes(1, 65_521);
+/** What the byte at `offset` of every fake export is. */
+export function byteAt(offset: number): number {
+  return ((offset * 31) ^ (offset >>> 8) ^ Math.floor(offset / 0x1_0000_0000)) & 0xff;
+}
 
-/** Puts the bytes that every fake export has at `offset` into `dst`. */
-export function fillAt(dst: Uint8Array, dstOffset: number, length: number, offset: number): void {
-  for (let done = 0; done < length;) {
-    const from = (offset + done) % PATTERN.length;
-    const n = Math.min(PATTERN.length - from, length - done);
-    dst.set(PATTERN.subarray(from, from + n), dstOffset + done);
-    done += n;
+/** Below 4 GiB the bytes come again after this many. */
+const PERIOD = 0x1_0000;
+const period = Buffer.from(Array.from({ length: PERIOD }, (_, offset) => byteAt(offset)));
+
+function putBytes(dst: Uint8Array, at: number, offset: number, length: number): void {
+  const isPeriodic = offset + length <= 0x1_0000_0000;
+  for (let i = 0; i < length;) {
+    if (!isPeriodic) {
+      dst[at + i] = byteAt(offset + i);
+      i++;
+      continue;
+    }
+    const from = (offset + i) % PERIOD;
+    const n = Math.min(PERIOD - from, length - i);
+    dst.set(period.subarray(from, from + n), at + i);
+    i += n;
   }
 }
 
 export function bytesAt(offset: number, length: number): Buffer {
   const out = Buffer.allocUnsafe(length);
-  fillAt(out, 0, length, offset);
+  putBytes(out, 0, offset, length);
   return out;
 }
 
@@ -32,7 +47,6 @@ export class FakeExport implements NbdExport {
   readonly name: string;
   readonly description: string;
   readonly size: number;
-  readonly flags = READ_ONLY_FLAGS;
   readonly minimumBlockSize = 512;
   readonly preferredBlockSize = 4096;
   readonly reads: ReadCall[] = [];
@@ -41,11 +55,30 @@ export class FakeExport implements NbdExport {
   onLoad: (offset: number, length: number) => Promise<void> = () => Promise.resolve();
   /** What `read` says when it may not block; throws to fail. */
   onRead: (call: ReadCall) => boolean = () => true;
+  /** Kind and layer of the byte at an offset; by default all is data of layer 0. */
+  kindAt: (offset: number) => number = () => EXTENT_DATA;
+  layerAt: (offset: number) => number = () => 0;
+  /** Bytes within which neither changes. */
+  grain = 512;
+  extentCalls = 0;
+  readonly loads: [offset: number, length: number][] = [];
 
   constructor(size: number, name = '', description = 'fake') {
     this.size = size;
     this.name = name;
     this.description = description;
+  }
+
+  /** What a read of the range must give: zeros where there is no data. */
+  contents(offset: number, length: number): Buffer {
+    const out = bytesAt(offset, length);
+    this.#putZeros(out, 0, offset, length);
+    return out;
+  }
+
+  /** So many things have been asked of it: nothing happens any more when the number stays. */
+  get calls(): number {
+    return this.reads.length + this.loads.length + this.extentCalls;
   }
 
   newCursor(): ExportCursor {
@@ -71,13 +104,39 @@ export class FakeExport implements NbdExport {
     // What is there when a read fails or is put off must not reach the client.
     dst.fill(0xee, dstOffset, dstOffset + length);
     if (!this.onRead(call)) return false;
-    fillAt(dst, dstOffset, length, offset);
+    putBytes(dst, dstOffset, offset, length);
+    this.#putZeros(dst, dstOffset, offset, length);
     return true;
+  }
+
+  extents(offset: number, length: number, into: ExtentList): number {
+    this.#check(offset, length);
+    this.extentCalls++;
+    into.clear();
+    const { grain } = this;
+    let at = offset;
+    while (at < offset + length) {
+      const n = Math.min(grain - (at % grain), offset + length - at);
+      const kind = this.kindAt(at);
+      if (!into.push(n, kind, kind === EXTENT_HOLE ? NO_LAYER : this.layerAt(at))) break;
+      at += n;
+    }
+    return at - offset;
   }
 
   load(offset: number, length: number): Promise<void> {
     this.#check(offset, length);
+    this.loads.push([offset, length]);
     return this.onLoad(offset, length);
+  }
+
+  #putZeros(dst: Uint8Array, dstOffset: number, offset: number, length: number): void {
+    const { grain } = this;
+    for (let i = 0; i < length;) {
+      const end = Math.min(length, i + grain - ((offset + i) % grain));
+      if (this.kindAt(offset + i) !== EXTENT_DATA) dst.fill(0, dstOffset + i, dstOffset + end);
+      i = end;
+    }
   }
 
   #check(offset: number, length: number): void {

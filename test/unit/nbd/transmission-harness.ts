@@ -1,26 +1,27 @@
 // Runs a Transmission as a connection does, with a client in memory that takes as much as a test lets it.
 import { setImmediate as turn } from 'node:timers/promises';
 import { NBD_CMD } from '../../../daemon/nbd/constants.js';
-import { LargeMemory, type LargeMemoryUser } from '../../../daemon/nbd/large-memory.js';
+import { LargeMemory } from '../../../daemon/nbd/large-memory.js';
 import { MAX_UNSENT_BYTES } from '../../../daemon/nbd/limits.js';
 import { ChunkPool, Outbox } from '../../../daemon/nbd/outbox.js';
 import type { ReadRequest } from '../../../daemon/nbd/request.js';
-import { Transmission, type TransmissionHost } from '../../../daemon/nbd/transmission.js';
-import { requestBytes, type RawRequest } from '../../support/nbd-client.js';
+import type { ReadHost } from '../../../daemon/nbd/read-server.js';
+import { META_CONTEXTS, type MetaContext } from '../../../daemon/nbd/meta-context.js';
+import type { ReplyForm, Session } from '../../../daemon/nbd/session.js';
+import { Transmission } from '../../../daemon/nbd/transmission.js';
 import type { FakeExport } from './fake-export.js';
+import { ReplyChecker, emptyAnswer, type Answer } from './reply-checker.js';
+import { parseChunks, requestInForm, type AskedRequest, type ReplyChunk } from './reply-chunks.js';
+
+export type { Answer } from './reply-checker.js';
+export type ChunkedForm = Exclude<ReplyForm, 'simple'>;
+export const CHUNKED_FORMS: readonly ChunkedForm[] = ['structured', 'extended'];
 
 const EAGAIN = 11;
 /** As in reactor/connection.ts. */
 const RECEIVE_SIZE = 17 * 1024;
 
-export interface Answer {
-  cookie: bigint;
-  error: number;
-  /** What came with it: as many bytes as were asked for, when there was no error. */
-  data: Buffer;
-}
-
-export class Harness implements TransmissionHost, LargeMemoryUser {
+export class Harness implements ReadHost {
   readonly outbox: Outbox;
   readonly largeMemory: LargeMemory;
   readonly transmission: Transmission;
@@ -38,11 +39,26 @@ export class Harness implements TransmissionHost, LargeMemoryUser {
   #input: Buffer = Buffer.alloc(0);
   #held: Buffer = Buffer.alloc(0);
   readonly #taken: Buffer[] = [];
-  readonly #lengths = new Map<bigint, number>();
+  readonly #asked = new Map<bigint, AskedRequest>();
   readonly #export: FakeExport;
+  readonly #session: Session;
 
-  constructor(served: FakeExport, largeMemory = new LargeMemory()) {
+  /** One whose client has agreed on chunks, and selected the contexts, by default all. */
+  static chunked(
+    form: ChunkedForm,
+    served: FakeExport,
+    contexts: readonly MetaContext[] = META_CONTEXTS,
+  ): Harness {
+    return new Harness(served, new LargeMemory(), { form, contexts });
+  }
+
+  constructor(
+    served: FakeExport,
+    largeMemory = new LargeMemory(),
+    session: Session = { form: 'simple', contexts: [] },
+  ) {
     this.#export = served;
+    this.#session = session;
     this.largeMemory = largeMemory;
     this.outbox = new Outbox(new ChunkPool(), (bytes, offset, length) => {
       this.sends++;
@@ -53,7 +69,7 @@ export class Harness implements TransmissionHost, LargeMemoryUser {
       this.#taken.push(Buffer.from(bytes.subarray(offset, offset + n)));
       return n;
     });
-    this.transmission = new Transmission(served, this);
+    this.transmission = new Transmission(served, session, this);
   }
 
   wake(): void {
@@ -61,7 +77,8 @@ export class Harness implements TransmissionHost, LargeMemoryUser {
   }
 
   readFailed(error: unknown, request: ReadRequest): void {
-    this.failures.push({ error, request });
+    // It may be the object that the next request is parsed into.
+    this.failures.push({ error, request: { ...request } });
   }
 
   stalledSince(): number | null {
@@ -79,10 +96,9 @@ export class Harness implements TransmissionHost, LargeMemoryUser {
   }
 
   /** Puts a request, and its payload, where the next pump finds it. */
-  ask(request: RawRequest, payload: Buffer = Buffer.alloc(0)): void {
-    const { type = NBD_CMD.READ, cookie = 0n, length = 0 } = request;
-    if (type === NBD_CMD.READ) this.#lengths.set(cookie, length);
-    this.feed(Buffer.concat([requestBytes(request), payload]));
+  ask(request: AskedRequest, payload: Buffer = Buffer.alloc(0)): void {
+    this.#asked.set(request.cookie ?? 0n, request);
+    this.feed(Buffer.concat([requestInForm(this.#session.form, request), payload]));
   }
 
   feed(bytes: Buffer): void {
@@ -124,7 +140,7 @@ export class Harness implements TransmissionHost, LargeMemoryUser {
   /** Goes on as the connection would, until nothing happens any more. */
   async settle(most: () => number = () => Infinity): Promise<void> {
     for (let quiet = 0; quiet < 6;) {
-      const before = this.#export.reads.length;
+      const before = this.#export.calls;
       if (this.#hasEvent) {
         this.woken = false;
         this.pump(most());
@@ -132,27 +148,60 @@ export class Harness implements TransmissionHost, LargeMemoryUser {
         continue;
       }
       await turn();
-      quiet = this.#export.reads.length === before ? quiet + 1 : 0;
+      quiet = this.#export.calls === before ? quiet + 1 : 0;
     }
   }
 
   /** The answers that have come whole; throws when the stream is anything else. */
   answers(): Answer[] {
-    const stream = Buffer.concat(this.#taken);
+    return this.#session.form === 'simple' ? this.#simpleAnswers() : this.#checked(true).answers;
+  }
+
+  /** The parts of answers that are not complete. */
+  openAnswers(): Map<bigint, Answer> {
+    return this.#checked(false).open;
+  }
+
+  /** Chunks that have come whole. */
+  chunks(): ReplyChunk[] {
+    const { form } = this.#session;
+    if (form === 'simple') throw new Error('simple replies have no chunks');
+    return parseChunks(form, this.taken).chunks;
+  }
+
+  /** Everything that the client has taken. */
+  get taken(): Buffer {
+    return Buffer.concat(this.#taken);
+  }
+
+  get takenBytes(): number {
+    return this.#taken.reduce((sum, { length }) => sum + length, 0);
+  }
+
+  #checked(mustBeWhole: boolean): ReplyChecker {
+    const { form } = this.#session;
+    if (form === 'simple') throw new Error('simple replies have no chunks');
+    const { chunks, rest } = parseChunks(form, this.taken);
+    if (mustBeWhole && rest > 0) throw new Error(`${rest} bytes of a chunk that is cut short`);
+    const checker = new ReplyChecker(this.#session, this.#export);
+    for (const chunk of chunks) checker.take(chunk, this.#asked.get(chunk.cookie));
+    return checker;
+  }
+
+  #simpleAnswers(): Answer[] {
+    const stream = this.taken;
     const all: Answer[] = [];
     for (let at = 0; at < stream.length;) {
       if (stream.readUInt32BE(at) !== 0x67446698) throw new Error(`no reply magic at ${at}`);
       const error = stream.readUInt32BE(at + 4);
       const cookie = stream.readBigUInt64BE(at + 8);
-      const length = error === 0 ? (this.#lengths.get(cookie) ?? 0) : 0;
-      if (at + 16 + length > stream.length) throw new Error(`the reply at ${at} is cut short`);
-      all.push({ cookie, error, data: stream.subarray(at + 16, at + 16 + length) });
-      at += 16 + length;
+      const { type = NBD_CMD.READ, length = 0 } = this.#asked.get(cookie) ?? {};
+      const size = error === 0 && type === NBD_CMD.READ ? Number(length) : 0;
+      if (at + 16 + size > stream.length) throw new Error(`the reply at ${at} is cut short`);
+      const data = stream.subarray(at + 16, at + 16 + size);
+      all.push({ ...emptyAnswer(cookie), error, data });
+      at += 16 + size;
     }
     return all;
-  }
-
-  get takenBytes(): number {
-    return this.#taken.reduce((sum, { length }) => sum + length, 0);
   }
 }

@@ -1,0 +1,60 @@
+// Answers NBD_CMD_BLOCK_STATUS: the extents of a range in every metadata context that was agreed on.
+
+import { ExtentList } from '../lib/extent-list.js';
+import { NBD_CMD_FLAG } from './constants.js';
+import type { ExportCursor, NbdExport } from './export.js';
+import type { MetaContext } from './meta-context.js';
+import type { ReplyWriter } from './reply-writer.js';
+import type { Request } from './request.js';
+
+/** Extents in one reply, at most 64 KiB a context; a client asks again for what is behind them. */
+const MAX_EXTENTS = 4096;
+
+/** Made when a connection first asks. */
+export class BlockStatus {
+  readonly #export: NbdExport;
+  readonly #cursor: ExportCursor;
+  readonly #contexts: readonly MetaContext[];
+  readonly #replies: ReplyWriter;
+  readonly #extents = new ExtentList(MAX_EXTENTS);
+  readonly #lengths = new Float64Array(MAX_EXTENTS);
+  readonly #flags = new Uint32Array(MAX_EXTENTS);
+
+  constructor(served: NbdExport, contexts: readonly MetaContext[], replies: ReplyWriter) {
+    this.#export = served;
+    this.#cursor = served.newCursor();
+    this.#contexts = contexts;
+    this.#replies = replies;
+  }
+
+  /** Answers a request for at least one byte within the export. */
+  answer(request: Request): void {
+    const { offset, length } = request;
+    this.#export.extents(offset, length, this.#extents, this.#cursor);
+    const onlyOne = (request.flags & NBD_CMD_FLAG.REQ_ONE) !== 0;
+    this.#contexts.forEach((context, id) => {
+      const count = this.#describe(context, onlyOne);
+      const last = id === this.#contexts.length - 1;
+      this.#replies.blockStatus(request, id, this.#lengths, this.#flags, count, last);
+    });
+  }
+
+  /** Puts the extents as the context sees them into the scratch arrays; neighbours are joined. */
+  #describe(context: MetaContext, onlyOne: boolean): number {
+    const { count, lengths, kinds, layers } = this.#extents;
+    let used = 0;
+    for (let i = 0; i < count; i++) {
+      const flags = context.flagsOf(kinds[i] as number, layers[i] as number);
+      const length = lengths[i] as number;
+      if (used > 0 && this.#flags[used - 1] === flags) {
+        this.#lengths[used - 1] = (this.#lengths[used - 1] as number) + length;
+        continue;
+      }
+      if (onlyOne && used === 1) break;
+      this.#lengths[used] = length;
+      this.#flags[used] = flags;
+      used++;
+    }
+    return used;
+  }
+}

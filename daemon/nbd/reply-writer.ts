@@ -1,0 +1,184 @@
+// Writes replies of one connection in the form that was agreed on. Knows the wire, not reads.
+
+import {
+  EXTENDED_REPLY_SIZE,
+  NBD_EXTENDED_REPLY_MAGIC,
+  NBD_REPLY_FLAG_DONE,
+  NBD_REPLY_TYPE,
+  NBD_SIMPLE_REPLY_MAGIC,
+  NBD_STRUCTURED_REPLY_MAGIC,
+  SIMPLE_REPLY_SIZE,
+  STRUCTURED_REPLY_SIZE,
+} from './constants.js';
+import type { Chunk, Outbox } from './outbox.js';
+import type { ReplyTarget } from './request.js';
+import type { ReplyForm } from './session.js';
+
+const TWO_32 = 0x1_0000_0000;
+/** Bytes in front of the data or the hole's length in a content chunk's payload. */
+const OFFSET_SIZE = 8;
+
+export class ReplyWriter {
+  readonly form: ReplyForm;
+  /** Bytes in front of the data of a read, within one chunk of the outbox. */
+  readonly dataOverhead: number;
+  readonly #outbox: Outbox;
+  /** Bytes of a reply chunk's header; for simple replies, of the reply's. */
+  readonly #headerSize: number;
+
+  constructor(outbox: Outbox, form: ReplyForm) {
+    this.#outbox = outbox;
+    this.form = form;
+    this.#headerSize =
+      form === 'simple'
+        ? SIMPLE_REPLY_SIZE
+        : form === 'structured'
+          ? STRUCTURED_REPLY_SIZE
+          : EXTENDED_REPLY_SIZE;
+    this.dataOverhead = this.#headerSize + (form === 'simple' ? 0 : OFFSET_SIZE);
+  }
+
+  /**
+   * Puts the header of data in front of it: the data is `dataOverhead` bytes behind `chunk.end`.
+   * The caller commits both together.
+   * @param offset where the data is in the export; part of what was asked for, unless simple
+   */
+  dataHeader(chunk: Chunk, to: ReplyTarget, offset: number, length: number, last: boolean): void {
+    const { view } = chunk;
+    if (this.form === 'simple') {
+      writeSimpleHeader(view, chunk.end, to, 0);
+      return;
+    }
+    this.#header(view, chunk.end, to, NBD_REPLY_TYPE.OFFSET_DATA, OFFSET_SIZE + length, last);
+    writeU64(view, chunk.end + this.#headerSize, offset);
+  }
+
+  /** A run of zeros, in place of data. Not for simple replies. */
+  hole(to: ReplyTarget, offset: number, length: number, last: boolean): void {
+    const size = this.#headerSize + OFFSET_SIZE + 4;
+    const { view, end } = this.#outbox.reserve(size);
+    this.#header(view, end, to, NBD_REPLY_TYPE.OFFSET_HOLE, OFFSET_SIZE + 4, last);
+    writeU64(view, end + this.#headerSize, offset);
+    view.setUint32(end + this.#headerSize + OFFSET_SIZE, length);
+    this.#outbox.commitLast(size);
+  }
+
+  /** Success without data. */
+  done(to: ReplyTarget): void {
+    this.#empty(to, 0);
+  }
+
+  /**
+   * Failure.
+   * @param message for people; only structured forms carry it
+   * @param offset where in the export it failed, if that is known
+   */
+  error(to: ReplyTarget, errno: number, message: string, offset?: number): void {
+    if (this.form === 'simple') {
+      this.#empty(to, errno);
+      return;
+    }
+    const text = Buffer.from(message);
+    const payload = 6 + text.length + (offset === undefined ? 0 : OFFSET_SIZE);
+    const type = offset === undefined ? NBD_REPLY_TYPE.ERROR : NBD_REPLY_TYPE.ERROR_OFFSET;
+    const size = this.#headerSize + payload;
+    const { view, bytes, end } = this.#outbox.reserve(size);
+    this.#header(view, end, to, type, payload, true);
+    let at = end + this.#headerSize;
+    view.setUint32(at, errno);
+    view.setUint16(at + 4, text.length);
+    at += 6;
+    text.copy(bytes, at);
+    if (offset !== undefined) writeU64(view, at + text.length, offset);
+    this.#outbox.commitLast(size);
+  }
+
+  /**
+   * The extents of one metadata context: pairs of length and flags.
+   * @param count how many of the pairs are meant
+   */
+  blockStatus(
+    to: ReplyTarget,
+    context: number,
+    lengths: Float64Array,
+    flags: Uint32Array,
+    count: number,
+    last: boolean,
+  ): void {
+    const extended = this.form === 'extended';
+    const payload = extended ? 8 + 16 * count : 4 + 8 * count;
+    const type = extended ? NBD_REPLY_TYPE.BLOCK_STATUS_EXT : NBD_REPLY_TYPE.BLOCK_STATUS;
+    const size = this.#headerSize + payload;
+    const { view, end } = this.#outbox.reserve(size);
+    this.#header(view, end, to, type, payload, last);
+    let at = end + this.#headerSize;
+    view.setUint32(at, context);
+    at += 4;
+    if (extended) {
+      view.setUint32(at, count);
+      at += 4;
+    }
+    for (let i = 0; i < count; i++) {
+      const length = lengths[i] as number;
+      const status = flags[i] as number;
+      if (extended) {
+        writeU64(view, at, length);
+        writeU64(view, at + 8, status);
+        at += 16;
+      } else {
+        view.setUint32(at, length);
+        view.setUint32(at + 4, status);
+        at += 8;
+      }
+    }
+    this.#outbox.commitLast(size);
+  }
+
+  #empty(to: ReplyTarget, errno: number): void {
+    const { view, end } = this.#outbox.reserve(this.#headerSize);
+    if (this.form === 'simple') writeSimpleHeader(view, end, to, errno);
+    else this.#header(view, end, to, NBD_REPLY_TYPE.NONE, 0, true);
+    this.#outbox.commitLast(this.#headerSize);
+  }
+
+  #header(
+    view: DataView,
+    at: number,
+    to: ReplyTarget,
+    type: number,
+    payload: number,
+    last: boolean,
+  ): void {
+    const extended = this.form === 'extended';
+    view.setUint32(at, extended ? NBD_EXTENDED_REPLY_MAGIC : NBD_STRUCTURED_REPLY_MAGIC);
+    view.setUint16(at + 4, last ? NBD_REPLY_FLAG_DONE : 0);
+    view.setUint16(at + 6, type);
+    view.setUint32(at + 8, to.cookieHigh);
+    view.setUint32(at + 12, to.cookieLow);
+    if (!extended) {
+      view.setUint32(at + 16, payload);
+      return;
+    }
+    view.setUint32(at + 16, to.offsetHigh);
+    view.setUint32(at + 20, to.offsetLow);
+    writeU64(view, at + 24, payload);
+  }
+}
+
+/** The header of a simple reply; also in front of long reads, which are made elsewhere. */
+export function writeSimpleHeader(
+  view: DataView,
+  at: number,
+  to: ReplyTarget,
+  errno: number,
+): void {
+  view.setUint32(at, NBD_SIMPLE_REPLY_MAGIC);
+  view.setUint32(at + 4, errno);
+  view.setUint32(at + 8, to.cookieHigh);
+  view.setUint32(at + 12, to.cookieLow);
+}
+
+function writeU64(view: DataView, at: number, value: number): void {
+  view.setUint32(at, Math.floor(value / TWO_32));
+  view.setUint32(at + 4, value % TWO_32);
+}

@@ -1,0 +1,117 @@
+// Reads with simple replies: all of the data in one piece behind its header, and complete before
+// the header is sent, because an error cannot follow it.
+
+import { LargeReads } from './large-reads.js';
+import { MAX_INLINE_LENGTH } from './limits.js';
+import { NBD_EIO } from './constants.js';
+import { describeFailure } from './errno.js';
+import type { ExportCursor, NbdExport } from './export.js';
+import type { ReadHost, ReadServer } from './read-server.js';
+import { writeSimpleHeader, type ReplyWriter } from './reply-writer.js';
+import type { ReadRequest, Request } from './request.js';
+
+export class SimpleReads implements ReadServer {
+  readonly #export: NbdExport;
+  readonly #cursor: ExportCursor;
+  readonly #host: ReadHost;
+  readonly #replies: ReplyWriter;
+  readonly #large: LargeReads;
+  /** Put-off reads whose bytes are at hand now. */
+  readonly #ready: ReadRequest[] = [];
+  #parked = 0;
+  #closed = false;
+  errors = 0;
+
+  constructor(served: NbdExport, host: ReadHost, replies: ReplyWriter) {
+    this.#export = served;
+    this.#cursor = served.newCursor();
+    this.#host = host;
+    this.#replies = replies;
+    this.#large = new LargeReads(served, host, {
+      reply: (chunk, request) => {
+        writeSimpleHeader(chunk.view, 0, request, 0);
+        this.#host.outbox.push(chunk);
+      },
+      fail: (error, request) => this.#fail(error, request),
+    });
+  }
+
+  get count(): number {
+    return this.#parked + this.#large.count;
+  }
+
+  start(request: Request): void {
+    if (request.length > MAX_INLINE_LENGTH) {
+      this.#large.add(request.copy());
+      return;
+    }
+    let wait: Promise<void> | null;
+    try {
+      wait = this.#export.ensure(request.offset, request.length);
+      if (!wait) {
+        if (this.#answer(request, false)) return;
+        wait = this.#export.load(request.offset, request.length);
+      }
+    } catch (error) {
+      this.#fail(error, request);
+      return;
+    }
+    this.#park(request.copy(), wait);
+  }
+
+  resume(): boolean {
+    const request = this.#ready.shift();
+    if (!request) return false;
+    this.#parked--;
+    try {
+      if (!this.#answer(request, true)) throw new Error('a read that may block was put off');
+    } catch (error) {
+      this.#fail(error, request);
+    }
+    return true;
+  }
+
+  flushed(): void {
+    this.#large.resume();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#large.close();
+  }
+
+  /** The hot path: no object is made for a read that can be answered at once. */
+  #answer(request: ReadRequest, mayBlock: boolean): boolean {
+    const { outbox } = this.#host;
+    const { offset, length } = request;
+    const overhead = this.#replies.dataOverhead;
+    const chunk = outbox.reserve(overhead + length);
+    const at = chunk.end + overhead;
+    if (!this.#export.read(chunk.bytes, at, length, offset, mayBlock, this.#cursor)) return false;
+    this.#replies.dataHeader(chunk, request, offset, length, true);
+    outbox.commit(chunk, overhead + length);
+    return true;
+  }
+
+  #park(request: ReadRequest, wait: Promise<void>): void {
+    this.#parked++;
+    const arrived = (): void => {
+      if (this.#closed) return;
+      this.#ready.push(request);
+      this.#host.wake();
+    };
+    const lost = (error: unknown): void => {
+      if (this.#closed) return;
+      this.#parked--;
+      this.#fail(error ?? new Error('failed without a reason'), request);
+      this.#host.wake();
+    };
+    wait.then(arrived, lost);
+  }
+
+  #fail(error: unknown, request: ReadRequest): void {
+    this.errors++;
+    this.#host.readFailed(error, request);
+    this.#replies.error(request, NBD_EIO, describeFailure(error));
+  }
+}

@@ -1,0 +1,199 @@
+// NBD_CMD_CACHE: success only once the bytes are near, in slices, never any data; failed and abandoned.
+import t from 'tap';
+import { EXTENT_DATA, EXTENT_HOLE, EXTENT_ZEROED } from '../../../daemon/lib/extent-list.js';
+import { NBD_CMD, NBD_CMD_FLAG, NBD_EINVAL, NBD_EIO } from '../../../daemon/nbd/constants.js';
+import { LargeMemory } from '../../../daemon/nbd/large-memory.js';
+import { MAX_IN_FLIGHT } from '../../../daemon/nbd/limits.js';
+import type { ReplyForm } from '../../../daemon/nbd/session.js';
+import { FakeExport, bytesAt, deferred, type Deferred } from './fake-export.js';
+import { Harness } from './transmission-harness.js';
+
+const MIB = 1 << 20;
+const SLICE = 4 * MIB;
+const SIZE = 64 * MIB;
+const CACHE = NBD_CMD.CACHE;
+const FORMS: readonly ReplyForm[] = ['simple', 'structured', 'extended'];
+
+function start(form: ReplyForm, fake: FakeExport): Harness {
+  return new Harness(fake, new LargeMemory(), { form, contexts: [] });
+}
+
+for (const form of FORMS) {
+  await t.test(`${form}: answered once all is near, and others go on meanwhile`, async (test) => {
+    const fake = new FakeExport(SIZE);
+    const [network, disk] = [deferred(), deferred()];
+    const ensured: [number, number][] = [];
+    fake.onEnsure = (offset, length) => {
+      ensured.push([offset, length]);
+      return offset === 700 ? network.promise : null;
+    };
+    fake.onLoad = () => disk.promise;
+    const harness = start(form, fake);
+    harness.ask({ type: CACHE, cookie: 1n, offset: 700, length: 9 });
+    harness.ask({ cookie: 2n, offset: 5, length: 5 });
+    await harness.settle();
+    test.match(harness.answers(), [{ cookie: 2n, data: bytesAt(5, 5) }]);
+    test.same(fake.loads, [], 'first the network');
+    network.resolve();
+    await harness.settle();
+    test.same(fake.loads, [[700, 9]]);
+    test.equal(harness.answers().length, 1);
+    test.equal(harness.transmission.inFlight, 1);
+    disk.resolve();
+    await harness.settle();
+    const [, done, ...none] = harness.answers();
+    test.match(done, { cookie: 1n, error: 0, pieces: [] });
+    test.same(none, []);
+    test.same(ensured, [
+      [700, 9],
+      [5, 5],
+    ]);
+    test.equal(fake.reads.length, 1, 'nothing is read for it');
+    test.equal(harness.transmission.inFlight, 0);
+  });
+
+  await t.test(`${form}: long ranges come in slices, one after the other`, async (test) => {
+    const fake = new FakeExport(SIZE);
+    const waits: Deferred[] = [];
+    fake.onLoad = () => {
+      const wait = deferred();
+      waits.push(wait);
+      return wait.promise;
+    };
+    const harness = start(form, fake);
+    harness.ask({ type: CACHE, cookie: 1n, offset: 3, length: 2 * SLICE + 1 });
+    for (let i = 1; i <= 3; i++) {
+      await harness.settle();
+      test.equal(waits.length, i);
+      test.equal(harness.answers().length, 0);
+      waits.at(-1)?.resolve();
+    }
+    await harness.settle();
+    test.same(fake.loads, [
+      [3, SLICE],
+      [3 + SLICE, SLICE],
+      [3 + 2 * SLICE, 1],
+    ]);
+    test.match(harness.answers(), [{ error: 0 }]);
+    fake.onLoad = () => Promise.resolve();
+    harness.ask({ type: CACHE, cookie: 2n, offset: 0, length: SIZE });
+    await harness.settle();
+    test.match(harness.answers().at(-1), { cookie: 2n, error: 0 }, 'more than a read may have');
+  });
+
+  await t.test(`${form}: zeros are near already`, async (test) => {
+    const fake = new FakeExport(2 ** 50);
+    fake.grain = 2 ** 48;
+    fake.kindAt = (offset) => (offset === 2 ** 49 ? EXTENT_DATA : EXTENT_HOLE);
+    const harness = start(form, fake);
+    harness.ask({ type: CACHE, cookie: 1n, offset: 2 ** 49 - 1000, length: 1000 });
+    harness.ask({
+      type: CACHE,
+      cookie: 2n,
+      offset: 0,
+      length: form === 'extended' ? 2 ** 49 : 2 ** 31,
+    });
+    await harness.settle();
+    test.match(harness.answers(), [{ error: 0 }, { error: 0 }]);
+    test.same(fake.loads, []);
+    test.ok(fake.extentCalls < 20);
+    fake.grain = 512;
+    fake.kindAt = (offset) => (offset < 2048 ? EXTENT_ZEROED : EXTENT_DATA);
+    harness.ask({ type: CACHE, cookie: 3n, offset: 700, length: 2000 });
+    await harness.settle();
+    test.same(fake.loads, [[2048, 652]], 'but what is behind them is fetched');
+    test.equal(harness.answers().length, 3);
+  });
+
+  await t.test(`${form}: the client goes away in the middle`, async (test) => {
+    const fake = new FakeExport(SIZE);
+    const [good, bad] = [deferred(), deferred()];
+    fake.onLoad = (offset) => (offset === 0 ? good.promise : bad.promise);
+    const harness = start(form, fake);
+    harness.ask({ type: CACHE, cookie: 1n, offset: 0, length: SIZE });
+    harness.ask({ type: CACHE, cookie: 2n, offset: 512, length: SIZE - 512 });
+    await harness.settle();
+    harness.close();
+    harness.woken = false;
+    good.resolve();
+    bad.reject(new Error('too late'));
+    await new Promise(setImmediate);
+    test.equal(fake.loads.length, 2, 'the rest is not fetched');
+    test.notOk(harness.woken, 'nobody is woken');
+    test.equal(harness.failures.length, 0, 'or told');
+    test.equal(harness.outbox.unsent, 0);
+  });
+
+  await t.test(`${form}: failures`, async (test) => {
+    const fake = new FakeExport(SIZE);
+    const harness = start(form, fake);
+    const broken = new Error('/secret/path is gone');
+    const failures: Partial<FakeExport>[] = [
+      { onLoad: () => Promise.reject(broken) },
+      { onLoad: (offset) => (offset > SLICE ? Promise.reject(broken) : Promise.resolve()) },
+      { onEnsure: () => Promise.reject(broken) },
+      {
+        onEnsure: () => {
+          throw broken;
+        },
+      },
+    ];
+    for (const [i, how] of failures.entries()) {
+      fake.onLoad = () => Promise.resolve();
+      Object.assign(fake, how);
+      harness.ask({ type: CACHE, cookie: BigInt(i), offset: 1, length: 2 * SLICE });
+      await harness.settle();
+      const answers = harness.answers();
+      test.equal(answers.length, i + 1);
+      test.match(answers[i], { cookie: BigInt(i), error: NBD_EIO });
+      test.notMatch(answers[i]?.message, 'secret');
+      test.match(harness.failures[i], { error: broken, request: { offset: 1, length: 2 * SLICE } });
+    }
+    fake.onEnsure = () => null;
+    fake.onLoad = () => Promise.resolve();
+    harness.ask({ type: CACHE, cookie: 9n, offset: 1, length: 1 });
+    await harness.settle();
+    test.match(harness.answers().at(-1), { cookie: 9n, error: 0 }, 'the next one works');
+    test.equal(harness.transmission.inFlight, 0);
+  });
+
+  await t.test(`${form}: ranges and flags`, async (test) => {
+    const fake = new FakeExport(SIZE);
+    const harness = start(form, fake);
+    const asked: [number, number, number, number][] = [
+      [0, 0, 0, 0],
+      [SIZE, 0, 0, 0],
+      [SIZE - 1, 1, NBD_CMD_FLAG.FUA, 0],
+      [SIZE, 1, 0, NBD_EINVAL],
+      [1, SIZE, 0, NBD_EINVAL],
+      [2 ** 60, 1, 0, NBD_EINVAL],
+      [0, 1, NBD_CMD_FLAG.DF, NBD_EINVAL],
+      [0, 1, NBD_CMD_FLAG.REQ_ONE, NBD_EINVAL],
+    ];
+    for (const [i, [offset, length, flags, error]] of asked.entries()) {
+      harness.ask({ type: CACHE, cookie: BigInt(i), offset, length, flags });
+      await harness.settle();
+      test.match(harness.answers().at(-1), { cookie: BigInt(i), error }, `${offset}+${length}`);
+    }
+    test.same(fake.loads, [[SIZE - 1, 1]]);
+  });
+
+  await t.test(`${form}: they count as in flight, and goodbye waits for them`, async (test) => {
+    const fake = new FakeExport(SIZE);
+    const disk = deferred();
+    fake.onLoad = () => disk.promise;
+    const harness = start(form, fake);
+    const count = MAX_IN_FLIGHT + 5;
+    for (let i = 0; i < count; i++) {
+      harness.ask({ type: CACHE, cookie: BigInt(i), offset: i, length: 1 });
+    }
+    harness.ask({ type: NBD_CMD.DISC });
+    await harness.settle();
+    test.equal(harness.transmission.inFlight, MAX_IN_FLIGHT);
+    test.equal(fake.loads.length, MAX_IN_FLIGHT);
+    disk.resolve();
+    await harness.settle();
+    test.equal(harness.transmission.state, 'done');
+    test.equal(harness.answers().length, count);
+  });
+}
