@@ -12,6 +12,8 @@ import { printable } from './lib/printable.js';
 
 let exitCode = EXIT_OK;
 
+// Whoever read our log is gone: that must not end the service.
+process.stderr.on('error', () => undefined);
 // `overlaybd-nbd inspect ... | head` is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(exitCode);

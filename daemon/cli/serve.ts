@@ -3,30 +3,39 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, resolve } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Argv } from 'yargs';
-import { parseDaemonConfig, type DaemonConfig } from '../config/daemon-config.js';
-import { DEFAULT_LISTEN, parseListenAddress } from '../config/listen-address.js';
+import {
+  MAX_THREADS,
+  isThreadCount,
+  parseDaemonConfig,
+  type DaemonConfig,
+} from '../config/daemon-config.js';
 import { OverlaybdError, messageOf } from '../errors.js';
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from '../log/logger.js';
 import { DeferredLogger } from '../log/deferred-logger.js';
-import type { DaemonOptions } from '../service/daemon.js';
+import type { Daemon, DaemonOptions } from '../service/daemon.js';
+import type { ActivatedSocket } from '../service/socket-activation.js';
+import type { StdioConnection } from '../service/stdio.js';
+import { DRAIN_TIMEOUT_MS } from '../nbd/limits.js';
 import { EXIT_OK } from './exit-codes.js';
+import { listenOptions, listeners, type ListenArguments } from './listen-options.js';
+import { resolveTls, tlsOf, tlsOptions, type TlsArguments } from './tls-options.js';
 
 export const command = 'serve [image..]';
 export const describe = 'serve images as read-only NBD exports';
 
-export interface ServeArguments {
+export interface ServeArguments extends ListenArguments, TlsArguments {
   image?: string[] | undefined;
   config?: string | undefined;
   export?: string[] | undefined;
-  listen?: string[] | undefined;
   threads?: number | undefined;
   'log-level'?: LogLevel | undefined;
   'log-format'?: LogFormat | undefined;
 }
 
 export function builder(yargs: Argv): Argv<ServeArguments> {
-  return yargs
+  return tlsOptions(listenOptions(yargs))
     .positional('image', {
       describe: 'an image configuration (config.v1.json), or layer blobs, bottom first',
       type: 'string',
@@ -45,13 +54,6 @@ export function builder(yargs: Argv): Argv<ServeArguments> {
       array: true,
       nargs: 1,
     })
-    .option('listen', {
-      alias: 'l',
-      describe: `tcp://HOST:PORT or unix:///PATH; repeatable [default: ${DEFAULT_LISTEN}]`,
-      type: 'string',
-      array: true,
-      nargs: 1,
-    })
     .option('threads', {
       alias: 't',
       describe: 'most threads that serve connections [default: one a core]',
@@ -62,20 +64,27 @@ export function builder(yargs: Argv): Argv<ServeArguments> {
     .option('log-format', { choices: LOG_FORMATS, describe: 'form of the lines on stderr' })
     .example('$0 serve config.v1.json', 'serve one image at nbd://localhost')
     .example('$0 serve base.obd app.obd', 'serve two layers, the bottom one first')
-    .example('$0 serve -e web=web.json -e db=db.json -l unix:///run/obd.sock', 'serve two images');
+    .example('$0 serve -e web=web.json -e db=db.json -l unix:///run/obd.sock', 'serve two images')
+    .example('nbdinfo -- [ $0 serve -s config.v1.json ]', 'serve one client, here nbdinfo');
 }
 
-/** Runs until SIGTERM or SIGINT. @returns the exit code */
+/** Runs until SIGTERM or SIGINT, or with --stdio until its client is done. @returns the exit code */
 export async function run(args: ServeArguments): Promise<number> {
   const config = args.config === undefined ? {} : readConfig(args.config);
-  const options = daemonOptions(args, config);
+  const { takeActivatedSockets } = await import('../service/socket-activation.js');
+  const inherited = takeActivatedSockets(process.env, process.pid);
+  const options = daemonOptions(args, config, inherited);
+  // libnbd's tools run `[ overlaybd-nbd serve -s ... ]` with a socket to accept from, and no other.
+  const viaStdio = args.stdio === true && inherited.length === 0;
+  const stdio = viaStdio ? (await import('../service/stdio.js')).takeStdio() : null;
   // Signals count from here on, even while large images are being opened.
   const signal = new Promise<NodeJS.Signals>((signalled) => {
     process.once('SIGTERM', signalled);
     process.once('SIGINT', signalled);
   });
   const { Daemon } = await import('../service/daemon.js');
-  const level = args['log-level'] ?? config.log?.level ?? 'info';
+  // Behind --stdio is a tool whose standard error is ours too.
+  const level = args['log-level'] ?? config.log?.level ?? (args.stdio ? 'warn' : 'info');
   const format = args['log-format'] ?? config.log?.format ?? 'pretty';
   const log = new DeferredLogger(async () => {
     const { createWinstonLogger } = await import('../log/winston-logger.js');
@@ -83,14 +92,22 @@ export async function run(args: ServeArguments): Promise<number> {
   });
   try {
     const daemon = await Daemon.start(options, log);
-    for (const uri of daemon.uris) log.log('info', `ready: ${uri}`);
-    log.log('info', `${await signal}: answering what has been asked, then stopping`);
+    for (const each of daemon.listening) log.log('info', `ready: ${each}`);
+    if (stdio) log.log('info', 'ready: standard input and output');
+    const why = await (stdio ? Promise.race([signal, clientOf(daemon, stdio)]) : signal);
+    log.log('info', `${why}: answering what has been asked, then stopping`);
     await daemon.stop();
+    if (stdio) await Promise.race([stdio.finished, pause(DRAIN_TIMEOUT_MS)]);
     log.log('info', 'stopped');
     return EXIT_OK;
   } finally {
     await log.loaded;
   }
+}
+
+async function clientOf(daemon: Daemon, { fd, peer }: StdioConnection): Promise<string> {
+  await daemon.serveOne(fd, peer);
+  return 'the client is done';
 }
 
 function readConfig(path: string): DaemonConfig {
@@ -107,14 +124,25 @@ function readConfig(path: string): DaemonConfig {
     name,
     (typeof paths === 'string' ? [paths] : paths).map((each) => resolve(folder, each)),
   ]);
-  return { ...config, exports: Object.fromEntries(exports) as Record<string, string[]> };
+  return {
+    ...config,
+    exports: Object.fromEntries(exports) as Record<string, string[]>,
+    ...(config.tls && { tls: resolveTls(config.tls, folder) }),
+  };
 }
 
-/** Merges command line and configuration. @throws OverlaybdError BAD_ARGUMENT */
-export function daemonOptions(args: ServeArguments, config: DaemonConfig): DaemonOptions {
+/**
+ * Merges command line, configuration and the sockets that the process was started with.
+ * @throws OverlaybdError BAD_ARGUMENT, BAD_CONFIG
+ */
+export function daemonOptions(
+  args: ServeArguments,
+  config: DaemonConfig,
+  inherited: readonly ActivatedSocket[] = [],
+): DaemonOptions {
   const exports = new Map<string, readonly string[]>();
   for (const [name, paths] of Object.entries(config.exports ?? {})) {
-    exports.set(name, typeof paths === 'string' ? [paths] : paths);
+    addExport(exports, name, typeof paths === 'string' ? [paths] : paths);
   }
   if (args.image && args.image.length > 0) addExport(exports, '', args.image);
   for (const text of args.export ?? []) {
@@ -130,12 +158,20 @@ export function daemonOptions(args: ServeArguments, config: DaemonConfig): Daemo
       'nothing to serve: name an image, --export or --config',
     );
   }
-  const listen = args.listen ?? config.listen ?? [DEFAULT_LISTEN];
   return {
     exports,
-    listen: listen.map(parseListenAddress),
-    threads: args.threads ?? config.threads ?? availableParallelism(),
+    ...listeners(args, config, new Set(exports.keys()), inherited),
+    threads: threadsOf(args.threads) ?? config.threads ?? availableParallelism(),
+    tls: tlsOf(args, config.tls),
   };
+}
+
+function threadsOf(threads: number | undefined): number | undefined {
+  if (threads === undefined || isThreadCount(threads)) return threads;
+  throw new OverlaybdError(
+    'BAD_ARGUMENT',
+    `--threads: not a whole number from 1 to ${MAX_THREADS}`,
+  );
 }
 
 function addExport(exports: Map<string, readonly string[]>, name: string, paths: string[]): void {

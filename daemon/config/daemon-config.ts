@@ -4,16 +4,18 @@
 
 import * as v from 'valibot';
 import { LOG_FORMATS, LOG_LEVELS } from '../log/logger.js';
+import { listenerSchema } from './listener.js';
 import { jsonObject, parseWith } from './parse.js';
+import { tlsSchema } from './tls-config.js';
 
-const MAX_THREADS = 256;
+export const MAX_THREADS = 256;
 
-export const threadsSchema = v.pipe(
-  v.number(),
-  v.integer(),
-  v.minValue(1),
-  v.maxValue(MAX_THREADS),
-);
+const threadsSchema = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(MAX_THREADS));
+
+/** Whether a number from the command line would be one for `threads`. */
+export function isThreadCount(value: number): boolean {
+  return v.is(threadsSchema, value);
+}
 
 /** Keys that valibot's records leave out without a word. */
 const DROPPED_KEYS = ['__proto__', 'prototype', 'constructor'];
@@ -38,11 +40,12 @@ const logSchema = v.pipe(
 const daemonConfigSchema = v.pipe(
   jsonObject,
   v.strictObject({
-    listen: v.optional(v.array(v.string())),
+    listen: v.optional(v.array(listenerSchema)),
     /** Export name to image: one path, or blobs, bottom first. */
     exports: v.optional(exportsSchema),
     threads: v.optional(threadsSchema),
     log: v.optional(logSchema),
+    tls: v.optional(tlsSchema),
   }),
 );
 

@@ -1,4 +1,5 @@
-// Addresses to listen on, as text: tcp://HOST:PORT, tcp://[V6]:PORT, unix:///PATH. Pure.
+// Addresses to listen on, as text: tcp://HOST:PORT, tcp://[V6]:PORT, unix:///PATH,
+// vsock://CID:PORT, and fd://NAME for a socket that systemd passed. Pure.
 
 import { isIP } from 'node:net';
 import { OverlaybdError } from '../errors.js';
@@ -8,7 +9,14 @@ export const DEFAULT_LISTEN = `tcp://127.0.0.1:${DEFAULT_PORT}`;
 
 export type ListenAddress =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
-  | { readonly kind: 'unix'; readonly path: string };
+  | { readonly kind: 'unix'; readonly path: string }
+  /** `cid` null is any address of this machine. */
+  | { readonly kind: 'vsock'; readonly cid: number | null; readonly port: number }
+  /** Every inherited socket of that name. */
+  | { readonly kind: 'fd'; readonly name: string };
+
+/** The largest CID and port; the number after it means any. */
+const MAX_VSOCK = 0xffff_fffe;
 
 /**
  * Parses an address. A missing port is 10809; port 0 lets the system choose.
@@ -20,8 +28,16 @@ export function parseListenAddress(text: string): ListenAddress {
     if (path === '' || path.includes('\0')) throw bad(text, 'has no path');
     return { kind: 'unix', path };
   }
+  if (text.startsWith('fd://')) {
+    const name = text.slice('fd://'.length);
+    // What systemd allows in a name; it separates them by colons.
+    if (!/^[\x21-\x39\x3b-\x7e]{1,255}$/.test(name)) throw bad(text, 'has no name of a socket');
+    return { kind: 'fd', name };
+  }
+  if (text.startsWith('vsock://')) return parseVsock(text);
   const match = /^tcp:\/\/(?:\[([^\]]+)\]|([^:/[\]]+))(?::(\d{1,5}))?\/?$/.exec(text);
-  if (!match) throw bad(text, 'is neither tcp://HOST:PORT nor unix:///PATH');
+  if (!match)
+    throw bad(text, 'is none of tcp://HOST:PORT, unix:///PATH, vsock://CID:PORT, fd://NAME');
   const host = match[1] ?? match[2] ?? '';
   const port = match[3] === undefined ? DEFAULT_PORT : Number(match[3]);
   if (port > 65535) throw bad(text, 'has a port above 65535');
@@ -30,15 +46,48 @@ export function parseListenAddress(text: string): ListenAddress {
   return { kind: 'tcp', host, port };
 }
 
-/** The address as clients write it: an NBD URI, without an export's name. */
+function parseVsock(text: string): ListenAddress {
+  const match = /^vsock:\/\/(\d{1,10})?(?::(\d{1,10}))?\/?$/.exec(text);
+  if (!match) throw bad(text, 'is neither vsock://:PORT nor vsock://CID:PORT');
+  const cid = match[1] === undefined ? null : Number(match[1]);
+  const port = match[2] === undefined ? DEFAULT_PORT : Number(match[2]);
+  if (cid !== null && cid > MAX_VSOCK) throw bad(text, `has a CID above ${MAX_VSOCK}`);
+  if (port > MAX_VSOCK) throw bad(text, `has a port above ${MAX_VSOCK}`);
+  return { kind: 'vsock', cid, port };
+}
+
+/**
+ * The address as clients write it: an NBD URI, without an export's name. Where there is no URI,
+ * because clients know this machine by an address that it does not know, the address itself.
+ */
 export function nbdUri(address: ListenAddress): string {
-  if (address.kind === 'unix') {
-    const path = address.path.split('/').map(encodeURIComponent).join('/');
-    return `nbd+unix:///?socket=${path}`;
+  switch (address.kind) {
+    case 'unix': {
+      // An abstract socket that was inherited.
+      if (address.path.startsWith('@')) return `unix://${address.path}`;
+      const path = address.path.split('/').map(encodeURIComponent).join('/');
+      return `nbd+unix:///?socket=${path}`;
+    }
+    case 'tcp': {
+      const host = address.host.includes(':') ? `[${escapeScope(address.host)}]` : address.host;
+      return `nbd://${host}${portText(address.port)}`;
+    }
+    case 'vsock':
+      return address.cid === null
+        ? `vsock://:${address.port}`
+        : `nbd+vsock://${address.cid}${portText(address.port)}`;
+    case 'fd':
+      return `fd://${address.name}`;
   }
-  const host = address.host.includes(':') ? `[${address.host}]` : address.host;
-  const port = address.port === DEFAULT_PORT ? '' : `:${address.port}`;
-  return `nbd://${host}${port}`;
+}
+
+function portText(port: number): string {
+  return port === DEFAULT_PORT ? '' : `:${port}`;
+}
+
+/** RFC 6874. */
+function escapeScope(host: string): string {
+  return host.replace('%', '%25');
 }
 
 function bad(text: string, why: string): OverlaybdError {

@@ -16,7 +16,8 @@ export function createWinstonLogger(level: LogLevel, lineFormat: LogFormat): Log
   });
   return {
     log: (lineLevel, message, fields) => {
-      winston.log(lineLevel, message, fields);
+      // As one object: winston would take a message with %s in it for a format, and drop the fields.
+      winston.log({ ...fields, level: lineLevel, message });
     },
   };
 }

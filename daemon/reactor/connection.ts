@@ -1,9 +1,9 @@
 // One client's connection: owns its socket, moves bytes between it and the protocol, and ends it.
 
-import { EAGAIN, POLL_READABLE, POLL_WRITABLE, native, type Poll } from '../native/binding.js';
+import { EAGAIN, POLL_READABLE, POLL_WRITABLE } from '../native/binding.js';
 import { OverlaybdError, messageOf } from '../errors.js';
 import type { ExportTable, NbdExport } from '../nbd/export.js';
-import { Handshake } from '../nbd/handshake.js';
+import { Handshake, type TlsMode } from '../nbd/handshake.js';
 import type { LargeMemory } from '../nbd/large-memory.js';
 import {
   DRAIN_TIMEOUT_MS,
@@ -15,6 +15,10 @@ import { Outbox, type ChunkPool } from '../nbd/outbox.js';
 import type { ReadRequest } from '../nbd/request.js';
 import { Transmission } from '../nbd/transmission.js';
 import type { ConnectionSummary } from './messages.js';
+import { PlainTransport } from './plain-transport.js';
+import type { TlsAcceptor } from './tls-acceptor.js';
+import { TlsTransport } from './tls-transport.js';
+import type { Transport } from './transport.js';
 
 /** Room for some 600 requests, or the longest option that is looked at. */
 const RECEIVE_SIZE = 17 * 1024;
@@ -32,6 +36,8 @@ export interface ConnectionContext {
   readonly exports: ExportTable;
   readonly chunks: ChunkPool;
   readonly largeMemory: LargeMemory;
+  /** Nothing: without TLS. */
+  readonly tls?: { readonly mode: TlsMode; readonly acceptor: TlsAcceptor } | null;
   /** Other than the usual ones, for tests. */
   readonly deadlines?: Deadlines;
   readFailed(connection: Connection, error: unknown, request: ReadRequest): void;
@@ -40,14 +46,18 @@ export interface ConnectionContext {
 
 export class Connection {
   readonly id: number;
-  readonly peer: string;
+  /** Where the client comes from; once TLS tells, also who it is: "10.0.0.7:4711 CN=alice". */
+  peer: string;
   readonly outbox: Outbox;
   readonly largeMemory: LargeMemory;
   export: NbdExport | null = null;
 
   readonly #context: ConnectionContext;
-  readonly #fd: number;
-  readonly #poll: Poll;
+  readonly #onTransportEvents = (events: number): void => this.#onEvents(events);
+  #transport: Transport;
+  /** The transport while it is the plain one; TLS takes the descriptor over from it. */
+  #plain: PlainTransport | null;
+  #tlsProtocol: string | null = null;
   readonly #received = Buffer.allocUnsafeSlow(RECEIVE_SIZE);
   readonly #view = new DataView(this.#received.buffer);
   #start = 0;
@@ -73,12 +83,13 @@ export class Connection {
     this.peer = peer;
     this.largeMemory = context.largeMemory;
     this.#context = context;
-    this.#fd = fd;
+    this.#plain = new PlainTransport(fd, this.#onTransportEvents);
+    this.#transport = this.#plain;
     this.outbox = new Outbox(context.chunks, (bytes, offset, length) =>
-      native.send(fd, bytes, offset, length),
+      this.#transport.send(bytes, offset, length),
     );
-    this.#poll = new native.Poll(fd, (events) => this.#onEvents(events));
-    this.#handshake = new Handshake(context.exports, (bytes) => this.outbox.write(bytes));
+    const mode = context.tls?.mode ?? 'off';
+    this.#handshake = new Handshake(context.exports, (bytes) => this.outbox.write(bytes), mode);
   }
 
   /** Greets the client. Apart from the constructor because it may already end in `closed`. */
@@ -108,9 +119,7 @@ export class Connection {
     if (this.#timer) clearTimeout(this.#timer);
     this.#transmission?.close();
     this.outbox.close();
-    this.#poll.close();
-    native.close(this.#fd);
-    this.#context.closed(this, {
+    const summary: ConnectionSummary = {
       id: this.id,
       peer: this.peer,
       export: this.export?.name ?? null,
@@ -118,7 +127,9 @@ export class Connection {
       requests: this.#transmission?.requests ?? 0,
       errors: this.#transmission?.errors ?? 0,
       bytesSent: this.outbox.totalSent,
-    });
+      tls: this.#tlsProtocol,
+    };
+    this.#transport.close(() => this.#context.closed(this, summary));
   }
 
   // TransmissionHost
@@ -160,7 +171,7 @@ export class Connection {
     }
     const room = RECEIVE_SIZE - this.#end;
     if (room === 0) return true;
-    const n = native.recv(this.#fd, this.#received, this.#end, room);
+    const n = this.#transport.recv(this.#received, this.#end, room);
     if (n > 0) {
       if (!this.#lingering) this.#end += n;
       return true;
@@ -205,6 +216,8 @@ export class Connection {
     const { result } = handshake;
     if (!result) {
       outbox.flush();
+      // Behind the last plain byte.
+      if (handshake.startsTls && outbox.unsent === 0) this.#startTls(handshake);
       return;
     }
     this.#handshake = null;
@@ -216,7 +229,24 @@ export class Connection {
       return;
     }
     this.export = result.export;
-    this.#transmission = new Transmission(result.export, this);
+    this.#transmission = new Transmission(result.export, result.session, this);
+  }
+
+  #startTls(handshake: Handshake): void {
+    const { tls } = this.#context;
+    const fd = this.#plain?.release();
+    if (!tls || fd === undefined) throw new TypeError('TLS on a connection that cannot have it');
+    this.#plain = null;
+    this.#watched = 0;
+    this.#transport = new TlsTransport(fd, tls.acceptor, this.#onTransportEvents, {
+      secured: (client, protocol) => {
+        if (client !== null) this.peer += ` ${client}`;
+        this.#tlsProtocol = protocol;
+        handshake.secured();
+        this.#progress();
+      },
+      failed: (reason) => this.close(reason),
+    });
   }
 
   #transmit(transmission: Transmission): void {
@@ -226,7 +256,7 @@ export class Connection {
       transmission.end();
       this.#start = transmission.pump(this.#view, this.#start, this.#end);
     }
-    if (transmission.state === 'done') {
+    if (transmission.state === 'done' && !this.#transport.pending) {
       if (this.#draining) this.#linger();
       else this.close('client disconnected');
     } else if (transmission.ending && !this.#timer) {
@@ -242,11 +272,11 @@ export class Connection {
     this.#lingering = true;
     this.#start = 0;
     this.#end = 0;
-    native.shutdown(this.#fd);
+    this.#transport.shutdown();
     const left = Math.max(0, this.#drainEnd - performance.now());
     this.#endAfter(Math.min(LINGER_MS, left), 'daemon stops');
     this.#watched = POLL_READABLE;
-    this.#poll.start(POLL_READABLE);
+    this.#transport.watch(POLL_READABLE);
   }
 
   #noteStall(): void {
@@ -259,13 +289,15 @@ export class Connection {
   }
 
   #watch(): void {
-    const hungry = this.#transmission ? this.#transmission.state === 'hungry' : true;
+    const state = this.#transmission?.state;
+    // Plain bytes that come while TLS is about to begin are nobody's: they stay where they are.
+    const hungry = state ? state === 'hungry' : this.#handshake?.startsTls !== true;
     const readable = hungry && !this.#draining && this.outbox.unsent < MAX_UNSENT_BYTES;
-    const events = (readable ? POLL_READABLE : 0) | (this.outbox.blocked ? POLL_WRITABLE : 0);
+    const writable = this.outbox.blocked || state === 'done';
+    const events = (readable ? POLL_READABLE : 0) | (writable ? POLL_WRITABLE : 0);
     if (events === this.#watched) return;
     this.#watched = events;
-    if (events === 0) this.#poll.stop();
-    else this.#poll.start(events);
+    this.#transport.watch(events);
   }
 
   get #deadlines(): Deadlines {

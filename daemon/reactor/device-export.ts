@@ -1,7 +1,8 @@
 // A device as an NBD export: joins image/ and nbd/, which do not know each other.
 
+import type { ExtentList } from '../lib/extent-list.js';
 import type { Device } from '../image/device.js';
-import { READ_ONLY_FLAGS, type ExportCursor, type NbdExport } from '../nbd/export.js';
+import type { ExportCursor, NbdExport } from '../nbd/export.js';
 
 const MINIMUM_BLOCK_SIZE = 512;
 const PREFERRED_BLOCK_SIZE = 4096;
@@ -10,7 +11,6 @@ export class DeviceExport implements NbdExport {
   readonly name: string;
   readonly description: string;
   readonly size: number;
-  readonly flags = READ_ONLY_FLAGS;
   readonly minimumBlockSize: number;
   readonly preferredBlockSize = PREFERRED_BLOCK_SIZE;
   readonly #device: Device;
@@ -41,6 +41,10 @@ export class DeviceExport implements NbdExport {
     cursor: ExportCursor,
   ): boolean {
     return this.#device.read(dst, dstOffset, length, offset, mayBlock, cursor);
+  }
+
+  extents(offset: number, length: number, into: ExtentList, cursor: ExportCursor): number {
+    return this.#device.extents(offset, length, into, cursor);
   }
 
   load(offset: number, length: number): Promise<void> {

@@ -19,4 +19,10 @@ export class ExportMap implements ExportTable {
   list(): Iterable<NbdExport> {
     return this.#byName.values();
   }
+
+  /** Only these; others are as if they did not exist, also where it counts how many there are. */
+  only(names: readonly string[]): ExportMap {
+    const visible = new Set(names);
+    return new ExportMap([...this.#byName.values()].filter(({ name }) => visible.has(name)));
+  }
 }

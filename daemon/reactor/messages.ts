@@ -1,6 +1,7 @@
 // What the control plane and its reactors tell each other. Types only.
 
 import type { DeviceSpec } from '../image/spec.js';
+import type { TlsSettings } from './tls-settings.js';
 
 /** An export as a reactor gets it. */
 export interface ExportSpec {
@@ -12,8 +13,17 @@ export interface ExportSpec {
 export type ToReactor =
   /** All exports, in place of those before; connections keep what they have. */
   | { readonly type: 'exports'; readonly exports: readonly ExportSpec[] }
+  /** How to serve TLS; comes before any connection, or there is none. */
+  | { readonly type: 'tls'; readonly settings: TlsSettings }
   /** A connected socket, which now belongs to the reactor. */
-  | { readonly type: 'connection'; readonly id: number; readonly fd: number; readonly peer: string }
+  | {
+      readonly type: 'connection';
+      readonly id: number;
+      readonly fd: number;
+      readonly peer: string;
+      /** Names of the exports that can be seen by it; null is all of them. */
+      readonly exports: readonly string[] | null;
+    }
   /** Answer what has been taken, then end every connection. */
   | { readonly type: 'drain' };
 
@@ -26,10 +36,15 @@ export interface ConnectionSummary {
   readonly reason: string;
   readonly requests: number;
   readonly errors: number;
+  /** Without what TLS adds. */
   readonly bytesSent: number;
+  /** The version of TLS; null when the connection was plain to its end. */
+  readonly tls: string | null;
 }
 
 export type FromReactor =
+  /** The thread is up. */
+  | { readonly type: 'started' }
   | { readonly type: 'closed'; readonly summary: ConnectionSummary }
   | {
       readonly type: 'read failed';

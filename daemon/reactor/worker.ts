@@ -10,6 +10,7 @@ import { Connection, type ConnectionContext } from './connection.js';
 import { DeviceExport } from './device-export.js';
 import { ExportMap } from './export-map.js';
 import type { ExportSpec, FromReactor, ToReactor } from './messages.js';
+import { TlsAcceptor } from './tls-acceptor.js';
 
 if (!parentPort) throw new Error('reactor/worker.ts runs as a worker thread only');
 const port = parentPort;
@@ -17,11 +18,15 @@ const port = parentPort;
 const readers = new ReaderFactory();
 const connections = new Set<Connection>();
 let exports = new ExportMap([]);
+let tls: NonNullable<ConnectionContext['tls']> | null = null;
 
 const context: ConnectionContext = {
   exports: { find: (name) => exports.find(name), list: () => exports.list() },
   chunks: new ChunkPool(),
   largeMemory: new LargeMemory(),
+  get tls() {
+    return tls;
+  },
   readFailed: (connection, error, { offset, length }) => {
     tell({
       type: 'read failed',
@@ -44,8 +49,12 @@ port.on('message', (message: ToReactor) => {
     case 'exports':
       exports = new ExportMap(message.exports.map(buildExport));
       break;
+    case 'tls':
+      tls = { mode: message.settings.mode, acceptor: new TlsAcceptor(message.settings) };
+      break;
     case 'connection': {
-      const connection = new Connection(message.id, message.fd, message.peer, context);
+      const { id, fd, peer, exports: names } = message;
+      const connection = new Connection(id, fd, peer, names ? contextWith(names) : context);
       connections.add(connection);
       connection.start();
       break;
@@ -55,6 +64,17 @@ port.on('message', (message: ToReactor) => {
       break;
   }
 });
+
+tell({ type: 'started' });
+
+/** The context of a connection that sees only some exports. */
+function contextWith(names: readonly string[]): ConnectionContext {
+  const visible = (): ExportMap => exports.only(names);
+  return {
+    ...context,
+    exports: { find: (name) => visible().find(name), list: () => visible().list() },
+  };
+}
 
 function buildExport({ name, description, device }: ExportSpec): DeviceExport {
   return new DeviceExport(name, description, readers.device(device));

@@ -3,30 +3,48 @@
 
 import { Worker } from 'node:worker_threads';
 import type { ConnectionSummary, ExportSpec, FromReactor, ToReactor } from '../reactor/messages.js';
+import type { TlsSettings } from '../reactor/tls-settings.js';
 import type { Logger } from '../log/logger.js';
 import { native } from '../native/binding.js';
 
 const WORKER_ENTRY = new URL('../reactor/worker.js', import.meta.url);
 
+/** A connection as the control plane knows it. */
+export interface ConnectionInfo {
+  readonly peer: string;
+  /** Names of the exports that it can see; null is all of them. */
+  readonly exports: readonly string[] | null;
+  /** Told once, however the connection ends. */
+  readonly closed: () => void;
+}
+
 interface Reactor {
   readonly worker: Worker;
-  /** Ids of the connections that it owns, and their descriptors. */
-  readonly connections: Map<number, number>;
+  /** The connections that it owns, by id. */
+  readonly connections: Map<number, { readonly fd: number; readonly closed: () => void }>;
 }
 
 export class ReactorPool {
   readonly #limit: number;
   readonly #log: Logger;
+  readonly #tls: TlsSettings | null;
   readonly #reactors: Reactor[] = [];
   #exports: readonly ExportSpec[] = [];
   #nextId = 1;
   #draining = false;
   #onIdle: (() => void) | null = null;
+  #onStarted: () => void = () => undefined;
+  /** Resolves when the first thread is up: before that, "ready" would be a promise too much. */
+  readonly started: Promise<void>;
 
   /** @param limit how many threads there may be; the first is started at once */
-  constructor(limit: number, log: Logger) {
+  constructor(limit: number, tls: TlsSettings | null, log: Logger) {
     this.#limit = limit;
+    this.#tls = tls;
     this.#log = log;
+    this.started = new Promise((started) => {
+      this.#onStarted = started;
+    });
     this.#start();
   }
 
@@ -42,15 +60,16 @@ export class ReactorPool {
   }
 
   /** Hands a connected socket to the reactor with the fewest connections. */
-  adopt(fd: number, peer: string): void {
+  adopt(fd: number, { peer, exports, closed }: ConnectionInfo): void {
     if (this.#draining) {
       native.close(fd);
+      closed();
       return;
     }
     const reactor = this.#leastBusy();
     const id = this.#nextId++;
-    reactor.connections.set(id, fd);
-    post(reactor.worker, { type: 'connection', id, fd, peer });
+    reactor.connections.set(id, { fd, closed });
+    post(reactor.worker, { type: 'connection', id, fd, peer, exports });
     this.#log.log('debug', `${peer}: connection ${id} opened`, { connection: id, peer });
   }
 
@@ -92,14 +111,21 @@ export class ReactorPool {
       this.#log.log('error', `reactor thread died: ${error.stack ?? error.message}`);
     });
     worker.on('exit', () => this.#onExit(reactor));
+    if (this.#tls) post(worker, { type: 'tls', settings: this.#tls });
     post(worker, { type: 'exports', exports: this.#exports });
     return reactor;
   }
 
   #onMessage(reactor: Reactor, message: FromReactor): void {
+    if (message.type === 'started') {
+      this.#onStarted();
+      return;
+    }
     if (message.type === 'closed') {
+      const connection = reactor.connections.get(message.summary.id);
       reactor.connections.delete(message.summary.id);
       this.#logClosed(message.summary);
+      connection?.closed();
       this.#checkIdle();
       return;
     }
@@ -114,19 +140,23 @@ export class ReactorPool {
   }
 
   #logClosed(summary: ConnectionSummary): void {
-    const { id, peer, reason, requests, errors, bytesSent } = summary;
+    const { id, peer, reason, requests, errors, bytesSent, tls } = summary;
     this.#log.log(
       'info',
-      `${peer}: connection ${id} closed: ${reason}; ${requests} requests, ${errors} errors, ${bytesSent} bytes sent`,
-      { connection: id, peer, export: summary.export, reason, requests, errors, bytesSent },
+      `${peer}: connection ${id} closed: ${reason}; ${requests} requests, ${errors} errors, ${bytesSent} bytes sent${tls ? ` over ${tls}` : ''}`,
+      { connection: id, peer, export: summary.export, reason, requests, errors, bytesSent, tls },
     );
   }
 
   #onExit(reactor: Reactor): void {
+    this.#onStarted(); // never, that is: its death is in the log
     const at = this.#reactors.indexOf(reactor);
     if (at >= 0) this.#reactors.splice(at, 1);
     // Descriptors belong to the process: without this the clients of a dead thread would wait for ever.
-    for (const fd of reactor.connections.values()) native.close(fd);
+    for (const { fd, closed } of reactor.connections.values()) {
+      native.close(fd);
+      closed();
+    }
     reactor.connections.clear();
     this.#checkIdle();
   }

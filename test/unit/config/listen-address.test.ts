@@ -8,6 +8,8 @@ import {
 
 const tcp = (host: string, port: number) => ({ kind: 'tcp', host, port }) as const;
 const unix = (path: string) => ({ kind: 'unix', path }) as const;
+const vsock = (cid: number | null, port: number) => ({ kind: 'vsock', cid, port }) as const;
+const fd = (name: string) => ({ kind: 'fd', name }) as const;
 
 await test('addresses', (t) => {
   const good: [string, object][] = [
@@ -19,6 +21,14 @@ await test('addresses', (t) => {
     ['tcp://nbd.example:0', tcp('nbd.example', 0)],
     ['tcp://[::1]:10810', tcp('::1', 10_810)],
     ['tcp://[::]', tcp('::', 10_809)],
+    ['tcp://[fe80::1%eth0]:1', tcp('fe80::1%eth0', 1)],
+    ['vsock://:10809', vsock(null, 10_809)],
+    ['vsock://', vsock(null, 10_809)],
+    ['vsock://1', vsock(1, 10_809)],
+    ['vsock://3:0/', vsock(3, 0)],
+    ['vsock://4294967294:4294967294', vsock(0xfffffffe, 0xfffffffe)],
+    ['fd://web', fd('web')],
+    ['fd://a.b-c_d/e', fd('a.b-c_d/e')],
     ['unix:///run/nbd.sock', unix('/run/nbd.sock')],
     ['unix:///with space/and%25', unix('/with space/and%25')],
   ];
@@ -28,27 +38,40 @@ await test('addresses', (t) => {
 
 await test('what is no address is quoted in the error', (t) => {
   const bad: [string, RegExp][] = [
-    ['', /"" is neither tcp:\/\/HOST:PORT nor unix:\/\/\/PATH$/],
-    ['127.0.0.1:10809', /is neither/],
-    ['tcp://', /is neither/],
-    ['tcp://:10809', /is neither/],
-    ['tcp://host:', /is neither/],
-    ['tcp://host:port', /is neither/],
-    ['tcp://host:-1', /is neither/],
-    ['tcp://host:1/path', /is neither/],
-    ['tcp://::1:10809', /is neither/],
-    ['tcp://[::1', /is neither/],
-    ['tcp://[]:1', /is neither/],
-    ['nbd://host', /is neither/],
-    ['TCP://host', /is neither/],
+    ['', /"" is none of tcp:\/\/HOST:PORT, unix:\/\/\/PATH, vsock:\/\/CID:PORT, fd:\/\/NAME$/],
+    ['127.0.0.1:10809', /is none of/],
+    ['tcp://', /is none of/],
+    ['tcp://:10809', /is none of/],
+    ['tcp://host:', /is none of/],
+    ['tcp://host:port', /is none of/],
+    ['tcp://host:-1', /is none of/],
+    ['tcp://host:1/path', /is none of/],
+    ['tcp://::1:10809', /is none of/],
+    ['tcp://[::1', /is none of/],
+    ['tcp://[]:1', /is none of/],
+    ['nbd://host', /is none of/],
+    ['TCP://host', /is none of/],
     ['tcp://host:65536', /has a port above 65535$/],
     ['tcp://host:99999', /has a port above 65535$/],
-    ['tcp://host:100000', /is neither/],
+    ['tcp://host:100000', /is none of/],
     ['tcp://[localhost]:1', /has no IPv6 address in brackets$/],
     ['tcp://[127.0.0.1]:1', /has no IPv6 address in brackets$/],
     ['unix://', /has no path$/],
     ['unix:///a\0b', /has no path$/],
-    ['unix:/run/x', /is neither/],
+    ['unix:/run/x', /is none of/],
+    ['vsock:', /is none of/],
+    ['vsock://host:1', /is neither vsock:\/\/:PORT nor vsock:\/\/CID:PORT$/],
+    ['vsock://1:2:3', /is neither vsock/],
+    ['vsock://-1:1', /is neither vsock/],
+    ['vsock://1:', /is neither vsock/],
+    ['vsock://:1/x', /is neither vsock/],
+    ['vsock://0x3:1', /is neither vsock/],
+    ['vsock://4294967295:1', /has a CID above 4294967294$/],
+    ['vsock://1:4294967295', /has a port above 4294967294$/],
+    ['fd://', /has no name of a socket$/],
+    ['fd://a:b', /has no name of a socket$/],
+    ['fd://a b', /has no name of a socket$/],
+    [`fd://${'x'.repeat(256)}`, /has no name of a socket$/],
   ];
   for (const [text, message] of bad) {
     t.throws(() => parseListenAddress(text), { code: 'BAD_CONFIG', message }, text);
@@ -61,6 +84,12 @@ await test('URIs for clients', (t) => {
   t.equal(nbdUri(tcp('127.0.0.1', 1)), 'nbd://127.0.0.1:1');
   t.equal(nbdUri(tcp('::1', 10_809)), 'nbd://[::1]');
   t.equal(nbdUri(tcp('::1', 2)), 'nbd://[::1]:2');
+  t.equal(nbdUri(tcp('fe80::1%eth0', 2)), 'nbd://[fe80::1%25eth0]:2');
+  t.equal(nbdUri(vsock(3, 10_809)), 'nbd+vsock://3');
+  t.equal(nbdUri(vsock(3, 4)), 'nbd+vsock://3:4');
+  t.equal(nbdUri(vsock(null, 10_809)), 'vsock://:10809', 'no URI: clients know the CID');
+  t.equal(nbdUri(unix('@abstract')), 'unix://@abstract', 'no URI for those');
+  t.equal(nbdUri(fd('web')), 'fd://web');
   t.equal(nbdUri(unix('/run/nbd.sock')), 'nbd+unix:///?socket=/run/nbd.sock');
   t.end();
 });

@@ -21,10 +21,10 @@ async function untilEnd(fd: number): Promise<number | null> {
 
 await t.test('its clients are cut off, not left hanging, and new ones are served', async (test) => {
   const lines: string[] = [];
-  const pool = new ReactorPool(1, { log: (_level, message) => lines.push(message) });
+  const pool = new ReactorPool(1, null, { log: (_level, message) => lines.push(message) });
   const [ours, fd] = native.socketpair();
   test.teardown(() => native.close(fd));
-  pool.adopt(ours, 'first');
+  pool.adopt(ours, { peer: 'first', exports: null, closed: () => undefined });
   while (native.recv(fd, Buffer.alloc(18), 0, 18) < 0) await pause(10);
   test.equal(pool.connections, 1);
 
@@ -38,7 +38,7 @@ await t.test('its clients are cut off, not left hanging, and new ones are served
   pool.setExports([]);
   const [next, other] = native.socketpair();
   test.teardown(() => native.close(other));
-  pool.adopt(next, 'second');
+  pool.adopt(next, { peer: 'second', exports: null, closed: () => undefined });
   await pause(200);
   await pool.drain();
   test.equal(await untilEnd(other), 18, 'greeted by another thread');

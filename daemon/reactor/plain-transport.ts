@@ -1,0 +1,46 @@
+// A transport that is the socket itself, on the hot path: nothing but calls of the addon.
+
+import { native, type Poll } from '../native/binding.js';
+import type { EventHandler, Transport } from './transport.js';
+
+export class PlainTransport implements Transport {
+  readonly #fd: number;
+  readonly #poll: Poll;
+  /** What the system has taken, it delivers, also after `close`. */
+  readonly pending = false;
+
+  /** Takes over a connected, nonblocking socket. */
+  constructor(fd: number, onEvents: EventHandler) {
+    this.#fd = fd;
+    this.#poll = new native.Poll(fd, onEvents);
+  }
+
+  recv(buffer: Buffer, offset: number, length: number): number {
+    return native.recv(this.#fd, buffer, offset, length);
+  }
+
+  send(bytes: Buffer, offset: number, length: number): number {
+    return native.send(this.#fd, bytes, offset, length);
+  }
+
+  watch(events: number): void {
+    if (events === 0) this.#poll.stop();
+    else this.#poll.start(events);
+  }
+
+  shutdown(): void {
+    native.shutdown(this.#fd);
+  }
+
+  close(closed: () => void): void {
+    this.#poll.close();
+    native.close(this.#fd);
+    closed();
+  }
+
+  /** Lets go of the socket without closing it. @returns the descriptor, now the caller's */
+  release(): number {
+    this.#poll.close();
+    return this.#fd;
+  }
+}

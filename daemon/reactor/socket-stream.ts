@@ -1,0 +1,125 @@
+// A raw socket as a Node stream, for those who want one: TLS. Plain connections never use it.
+// Why not net.Socket: it knows TCP and Unix sockets only (no vsock), and it would own a descriptor
+// that the control plane must be able to close when the thread dies.
+
+import { Duplex } from 'node:stream';
+import { EAGAIN, POLL_READABLE, POLL_WRITABLE, native, type Poll } from '../native/binding.js';
+
+/** Bytes received in one turn: a few TLS records of requests. */
+const RECEIVE_SIZE = 16 * 1024;
+/** Of all streams of this thread: what it holds is copied before the next call. */
+const scratch = Buffer.allocUnsafeSlow(RECEIVE_SIZE);
+
+/** Bytes on their way, in order; `at` is the first buffer that is not out, `offset` a place in it. */
+interface Sending {
+  readonly buffers: readonly Buffer[];
+  at: number;
+  offset: number;
+  readonly done: () => void;
+}
+
+/**
+ * Buffers 16 KiB each way before it holds its source or its writer back. Failures destroy it without
+ * an 'error' event, which would look as if TLS had failed; `errno` tells afterwards.
+ */
+export class SocketStream extends Duplex {
+  /** Why the socket failed; 0 if it did not. */
+  errno = 0;
+  readonly #fd: number;
+  readonly #poll: Poll;
+  #watched = 0;
+  #wanted = false;
+  #sending: Sending | null = null;
+
+  /** Takes over a connected, nonblocking socket that nobody else watches. */
+  constructor(fd: number) {
+    super({ allowHalfOpen: true, highWaterMark: RECEIVE_SIZE });
+    this.#fd = fd;
+    this.#poll = new native.Poll(fd, (events) => this.#onEvents(events));
+  }
+
+  /** Whether the client leaves bytes untaken: the system has no more room for it. */
+  get blocked(): boolean {
+    return this.#sending !== null;
+  }
+
+  override _read(): void {
+    this.#wanted = true;
+    this.#watch();
+  }
+
+  override _write(bytes: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    this.#send({ buffers: [bytes], at: 0, offset: 0, done });
+  }
+
+  override _writev(chunks: { chunk: Buffer }[], done: () => void): void {
+    this.#send({ buffers: chunks.map(({ chunk }) => chunk), at: 0, offset: 0, done });
+  }
+
+  override _final(done: () => void): void {
+    native.shutdown(this.#fd);
+    done();
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#poll.close();
+    native.close(this.#fd);
+    this.#sending = null;
+    done(error);
+  }
+
+  #onEvents(events: number): void {
+    if ((events & POLL_WRITABLE) !== 0 && this.#sending) this.#send(this.#sending);
+    if (this.destroyed) return;
+    if ((events & POLL_READABLE) !== 0 && this.#wanted) this.#receive();
+    if (!this.destroyed) this.#watch();
+  }
+
+  #receive(): void {
+    const n = native.recv(this.#fd, scratch, 0, RECEIVE_SIZE);
+    if (n === -EAGAIN) return;
+    if (n < 0) {
+      this.#fail(-n);
+      return;
+    }
+    this.#wanted = false; // _read says when there is room, maybe at once
+    this.push(n === 0 ? null : Buffer.from(scratch.subarray(0, n)));
+  }
+
+  #send(sending: Sending): void {
+    this.#sending = sending;
+    while (sending.at < sending.buffers.length) {
+      const bytes = sending.buffers[sending.at] as Buffer;
+      const want = bytes.length - sending.offset;
+      const n = want === 0 ? 0 : native.send(this.#fd, bytes, sending.offset, want);
+      if (n === -EAGAIN) break;
+      if (n < 0) {
+        this.#fail(-n);
+        return;
+      }
+      sending.offset += n;
+      if (n === want) {
+        sending.at++;
+        sending.offset = 0;
+      }
+    }
+    if (sending.at === sending.buffers.length) {
+      this.#sending = null;
+      sending.done();
+    }
+    if (!this.destroyed) this.#watch();
+  }
+
+  #fail(errno: number): void {
+    this.errno = errno;
+    this.destroy();
+  }
+
+  #watch(): void {
+    const events = (this.#wanted ? POLL_READABLE : 0) | (this.#sending ? POLL_WRITABLE : 0);
+    if (events === this.#watched) return;
+    this.#watched = events;
+    if (events === 0) this.#poll.stop();
+    else this.#poll.start(events);
+  }
+}

@@ -1,0 +1,190 @@
+// The server's side of TLS handshakes: a raw stream in, an authenticated TLS socket out, or the
+// reason why not. Decides who may come in; moves no data.
+
+import { constants } from 'node:crypto';
+import type { Duplex } from 'node:stream';
+import { createServer, DEFAULT_CIPHERS, type Server, type TLSSocket } from 'node:tls';
+import { messageOf } from '../errors.js';
+import { quoted } from '../lib/printable.js';
+import type { TlsSettings } from './tls-settings.js';
+
+/** How a TLS handshake ended. */
+export type TlsOutcome =
+  | {
+      readonly socket: TLSSocket;
+      /** "CN=alice" or "PSK=alice"; null when clients need not say who they are. */
+      readonly client: string | null;
+    }
+  | { readonly socket: null; readonly reason: string };
+
+type Done = (outcome: TlsOutcome) => void;
+
+/**
+ * Idle servers a thread keeps. Each costs some 40 KiB, and 5 ms when it is made.
+ */
+const MAX_IDLE = 8;
+
+/**
+ * TLS 1.3, in our order of preference when there are keys: OpenSSL takes ours for keys of SHA-256, and
+ * beside a certificate would choose SHA-384 first, then find that no key fits.
+ */
+const TLS13_CIPHERS = [
+  'TLS_AES_128_GCM_SHA256',
+  'TLS_CHACHA20_POLY1305_SHA256',
+  'TLS_AES_256_GCM_SHA384',
+];
+/** TLS 1.2: forward secrecy only, and no suites without encryption. */
+const PSK_CIPHERS = [
+  'ECDHE-PSK-CHACHA20-POLY1305',
+  'ECDHE-PSK-AES256-CBC-SHA384',
+  'ECDHE-PSK-AES128-CBC-SHA256',
+];
+
+export class TlsAcceptor {
+  readonly #settings: TlsSettings;
+  readonly #idle: HandshakeServer[] = [];
+
+  /** @throws what OpenSSL says when certificate and key are not what settings promise */
+  constructor(settings: TlsSettings) {
+    this.#settings = settings;
+    this.#idle.push(new HandshakeServer(settings));
+  }
+
+  /** @param done called once, never before this returns; not called when nothing comes of it */
+  accept(stream: Duplex, done: Done): void {
+    const server = this.#idle.pop() ?? new HandshakeServer(this.#settings);
+    server.begin(stream, (outcome) => {
+      if (this.#idle.length < MAX_IDLE) this.#idle.push(server);
+      done(outcome);
+    });
+  }
+}
+
+/**
+ * A tls.Server that never listens and does one handshake at a time: it is the only way to have Node
+ * verify certificates of clients by its public interface, and its events do not say which stream
+ * they are about.
+ */
+class HandshakeServer {
+  readonly #settings: TlsSettings;
+  readonly #server: Server;
+  #done: Done | null = null;
+  /** The last identity that a key was found for; OpenSSL uses none before it. */
+  #pskIdentity: string | null = null;
+  #unknownIdentity: string | null = null;
+
+  constructor(settings: TlsSettings) {
+    this.#settings = settings;
+    const { identity, clientCa, keys } = settings;
+    this.#server = createServer({
+      minVersion: 'TLSv1.2',
+      // Whoever comes again authenticates again; and a session's keys stay those it began with.
+      secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
+      ...(identity && { cert: identity.certificate, key: identity.key }),
+      ...(clientCa !== null && { ca: clientCa, requestCert: true, rejectUnauthorized: true }),
+      ...(keys && {
+        ciphers: pskCiphers(identity !== null),
+        pskCallback: (_socket: TLSSocket, name: string) => this.#psk(name),
+      }),
+    });
+    this.#server.on('secureConnection', (socket) => this.#secured(socket));
+    this.#server.on('tlsClientError', (error, socket) => {
+      const unknown = this.#unknownIdentity;
+      const note = unknown === null ? '' : `; no key for ${quoted(unknown.slice(0, 64))}`;
+      this.#end({ socket: null, reason: handshakeError(error, socket) + note });
+    });
+  }
+
+  begin(stream: Duplex, done: Done): void {
+    this.#done = done;
+    this.#pskIdentity = null;
+    this.#unknownIdentity = null;
+    this.#server.emit('connection', stream);
+  }
+
+  #psk(name: string): Uint8Array | null {
+    const key = this.#settings.keys?.get(name);
+    if (!key) {
+      this.#unknownIdentity = name;
+      return null;
+    }
+    this.#pskIdentity = name;
+    return key;
+  }
+
+  #secured(socket: TLSSocket): void {
+    const verdict = this.#identify(socket);
+    if (verdict.refused === null) {
+      this.#end({ socket, client: verdict.client });
+      return;
+    }
+    socket.on('error', () => undefined);
+    socket.destroy();
+    this.#end({ socket: null, reason: verdict.refused });
+  }
+
+  /** Checks once more what OpenSSL and Node are relied on for: nobody gets in by a mistake there. */
+  #identify(socket: TLSSocket): Verdict {
+    const { identity, clientCa, clientNames, keys } = this.#settings;
+    const certificate = clientCa === null ? null : socket.getPeerX509Certificate();
+    if (certificate) {
+      if (!socket.authorized) return refuse('the client certificate is not trusted');
+      const name: unknown = socket.getPeerCertificate().subject.CN;
+      // Of several, which one would count?
+      if (typeof name !== 'string') return refuse('the client certificate has no single CN');
+      const client = `CN=${shown(name)}`;
+      if (clientNames && !clientNames.includes(name)) return refuse(`${client} may not connect`);
+      return { client, refused: null };
+    }
+    if (keys && this.#pskIdentity !== null) {
+      return { client: `PSK=${shown(this.#pskIdentity)}`, refused: null };
+    }
+    // Anyone may come when nothing is asked of clients.
+    if (identity && clientCa === null && !keys) return { client: null, refused: null };
+    return refuse('the client did not authenticate');
+  }
+
+  #end(outcome: TlsOutcome): void {
+    const done = this.#done;
+    this.#done = null;
+    done?.(outcome);
+  }
+}
+
+/** Who it is, or why it may not come in. */
+interface Verdict {
+  readonly client: string | null;
+  readonly refused: string | null;
+}
+
+function refuse(refused: string): Verdict {
+  return { client: null, refused };
+}
+
+function pskCiphers(withCertificate: boolean): string {
+  const ours = [...TLS13_CIPHERS, ...PSK_CIPHERS];
+  if (!withCertificate) return ours.join(':');
+  const others = DEFAULT_CIPHERS.split(':').filter(
+    // "!PSK" would strike out ours, too.
+    (name) => name !== '!PSK' && !TLS13_CIPHERS.includes(name),
+  );
+  return [...ours, ...others, '!kPSK', '!kRSAPSK', '!kDHEPSK'].join(':');
+}
+
+/** Simple names as they are; others so that they end where they seem to. */
+function shown(name: string): string {
+  return /^[\w.@:-]{1,64}$/.test(name) ? name : quoted(name.slice(0, 64));
+}
+
+function handshakeError(error: Error, socket: TLSSocket): string {
+  const refusal: unknown = socket.authorizationError;
+  if (refusal) return `client certificate refused: ${messageOf(refusal)}`;
+  return tlsErrorText(error);
+}
+
+/** OpenSSL's own words without its numbers. */
+export function tlsErrorText(error: Error): string {
+  const { reason, code } = error as { reason?: unknown; code?: unknown };
+  if (code === 'ECONNRESET') return 'client hung up';
+  return typeof reason === 'string' ? reason : error.message;
+}

@@ -1,0 +1,156 @@
+// A transport inside TLS: decrypted bytes in, plain bytes out, both bounded. The TLS itself is
+// Node's; who may come in is decided by the TlsAcceptor.
+
+import type { TLSSocket } from 'node:tls';
+import { EAGAIN, POLL_READABLE, POLL_WRITABLE } from '../native/binding.js';
+import { SocketStream } from './socket-stream.js';
+import { tlsErrorText, type TlsAcceptor, type TlsOutcome } from './tls-acceptor.js';
+import type { EventHandler, Transport } from './transport.js';
+
+/** Plain bytes that wait in the TLS socket. When so many do, no more are taken until all are out. */
+const MAX_PENDING = 256 * 1024;
+/** From a handshake's end until its outcome is given up. */
+const OUTCOME_MS = 1000;
+/** From the end to the close of the descriptor, for the goodbye of TLS. */
+const GOODBYE_MS = 1000;
+
+export interface TlsHost {
+  /** The handshake has succeeded. @param client who it is, if it had to say */
+  secured(client: string | null, protocol: string): void;
+  /** TLS has failed, before or after; the transport is of no more use. */
+  failed(reason: string): void;
+}
+
+export class TlsTransport implements Transport {
+  readonly #onEvents: EventHandler;
+  readonly #host: TlsHost;
+  readonly #stream: SocketStream;
+  #socket: TLSSocket | null = null;
+  #watched = 0;
+  #ended = false;
+  #closed = false;
+  #scheduled = false;
+  readonly #onWritten = (): void => {
+    if (this.#socket?.writableLength === 0) this.#dispatch();
+  };
+
+  /** Takes over a connected, nonblocking socket on which the client is about to begin TLS. */
+  constructor(fd: number, acceptor: TlsAcceptor, onEvents: EventHandler, host: TlsHost) {
+    this.#onEvents = onEvents;
+    this.#host = host;
+    this.#stream = new SocketStream(fd);
+    this.#stream.once('close', () => {
+      const { errno } = this.#stream;
+      if (errno !== 0) this.#fail(`the socket failed with errno ${errno}`);
+      // In the handshake the acceptor says why a moment later.
+      else if (this.#socket) this.#fail('client hung up');
+      else setTimeout(() => this.#fail('TLS handshake: ended'), OUTCOME_MS).unref();
+    });
+    this.#stream.once('end', () => {
+      if (!this.#socket) this.#stream.destroy();
+    });
+    acceptor.accept(this.#stream, (outcome) => this.#onOutcome(outcome));
+  }
+
+  recv(buffer: Buffer, offset: number, length: number): number {
+    const socket = this.#socket;
+    if (!socket) return -EAGAIN;
+    const n = Math.min(length, socket.readableLength);
+    const bytes = n === 0 ? null : (socket.read(n) as Buffer | null);
+    if (bytes) return bytes.copy(buffer, offset);
+    if (this.#ended) return 0;
+    socket.read(0); // or it would not notice its end
+    return -EAGAIN;
+  }
+
+  send(bytes: Buffer, offset: number, length: number): number {
+    const socket = this.#socket;
+    const room = socket ? MAX_PENDING - socket.writableLength : 0;
+    if (!socket || room <= 0) return -EAGAIN;
+    const n = Math.min(length, room);
+    // A copy: the caller uses its memory again.
+    socket.write(Buffer.from(bytes.subarray(offset, offset + n)), this.#onWritten);
+    return n;
+  }
+
+  watch(events: number): void {
+    this.#watched = events;
+    this.#schedule();
+  }
+
+  get pending(): boolean {
+    return this.#socket !== null && this.#socket.writableLength > 0;
+  }
+
+  shutdown(): void {
+    this.#socket?.end();
+  }
+
+  close(closed: () => void): void {
+    this.#closed = true;
+    this.#watched = 0;
+    if (this.#stream.closed) {
+      closed();
+      return;
+    }
+    this.#stream.once('close', closed);
+    const socket = this.#socket;
+    if (!socket || socket.destroyed || this.#stream.blocked) {
+      this.#stream.destroy();
+      return;
+    }
+    // What is pending is with the system already, only Node does not know yet.
+    const timer = setTimeout(() => this.#stream.destroy(), GOODBYE_MS).unref();
+    this.#stream.once('close', () => clearTimeout(timer));
+    socket.end(() => this.#stream.destroy());
+  }
+
+  #onOutcome(outcome: TlsOutcome): void {
+    if (outcome.socket === null) {
+      this.#fail(`TLS handshake: ${outcome.reason}`);
+      return;
+    }
+    const { socket, client } = outcome;
+    socket.on('error', (error) => this.#fail(`TLS: ${tlsErrorText(error)}`));
+    if (this.#closed) {
+      this.#stream.destroy();
+      return;
+    }
+    this.#socket = socket;
+    socket.on('readable', () => this.#dispatch());
+    socket.on('end', () => {
+      this.#ended = true;
+      this.#dispatch();
+    });
+    this.#host.secured(client, socket.getProtocol() ?? 'TLS');
+  }
+
+  #fail(reason: string): void {
+    if (this.#closed) return;
+    this.#host.failed(reason);
+  }
+
+  /** Level-triggered, as what it stands in for. */
+  #dispatch(): void {
+    const events = this.#ready() & this.#watched;
+    if (events === 0) return;
+    this.#onEvents(events);
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || (this.#ready() & this.#watched) === 0) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#dispatch();
+    });
+  }
+
+  #ready(): number {
+    const socket = this.#socket;
+    if (!socket) return 0;
+    const readable = this.#ended || socket.readableLength > 0;
+    return (readable ? POLL_READABLE : 0) | (socket.writableLength === 0 ? POLL_WRITABLE : 0);
+  }
+}

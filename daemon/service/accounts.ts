@@ -1,0 +1,21 @@
+// Users and groups of the configuration, by name or by number, to numbers.
+
+import type { Account } from '../config/listener.js';
+import { OverlaybdError } from '../errors.js';
+import { ENOENT, native } from '../native/binding.js';
+
+/** @throws OverlaybdError NOT_FOUND when there is no such user */
+export function userId(account: Account): number {
+  return typeof account === 'number' ? account : known('user', account, native.userId(account));
+}
+
+/** @throws OverlaybdError NOT_FOUND when there is no such group */
+export function groupId(account: Account): number {
+  return typeof account === 'number' ? account : known('group', account, native.groupId(account));
+}
+
+function known(what: string, name: string, id: number): number {
+  if (id >= 0) return id;
+  const why = id === -ENOENT ? 'there is none of that name' : `errno ${-id}`;
+  throw new OverlaybdError('NOT_FOUND', `${what} ${JSON.stringify(name)}: ${why}`);
+}

@@ -1,0 +1,161 @@
+// Sockets that listen: made for an address, or inherited, and taken away again. Accepts nothing.
+
+import { lookup } from 'node:dns/promises';
+import { lstatSync, rmSync, unlinkSync } from 'node:fs';
+import { nbdUri, parseListenAddress } from '../config/listen-address.js';
+import type { ListenerSpec } from '../config/listener.js';
+import { OverlaybdError, messageOf } from '../errors.js';
+import {
+  EACCES,
+  EADDRINUSE,
+  EADDRNOTAVAIL,
+  EAFNOSUPPORT,
+  ECONNREFUSED,
+  ENAMETOOLONG,
+  ENOENT,
+  EPERM,
+  VSOCK_CID_ANY,
+  native,
+} from '../native/binding.js';
+import { groupId, userId } from './accounts.js';
+
+/** As many as may be connected: a Unix socket refuses a nonblocking client at once when it is full. */
+const BACKLOG = 1024;
+
+export interface ListeningSocket {
+  readonly fd: number;
+  /** Where clients find it; with the port that the system chose. */
+  readonly uri: string;
+  /** What is removed when it is closed. */
+  readonly file: SocketFile | null;
+}
+
+/** A socket in the file system. */
+export interface SocketFile {
+  readonly path: string;
+  readonly device: number;
+  readonly inode: number;
+}
+
+/** All addresses of a name; other than the system's in tests. */
+export type Resolve = (host: string) => Promise<readonly string[]>;
+
+/**
+ * Listens at an address, or at each that a name has. A Unix socket that a dead daemon left behind is
+ * replaced.
+ * @throws OverlaybdError IO when it cannot; nothing is left open
+ */
+export async function openListening(
+  spec: ListenerSpec,
+  resolve: Resolve = resolveHost,
+): Promise<ListeningSocket[]> {
+  const { address } = spec;
+  switch (address.kind) {
+    case 'tcp':
+      return listenTcp(address, await resolve(address.host));
+    case 'unix':
+      return [listenUnix(address.path, spec)];
+    case 'vsock':
+      return [listenVsock(address)];
+    case 'fd':
+      throw new OverlaybdError(
+        'BAD_CONFIG',
+        `fd://${address.name}: no socket of that name came in`,
+      );
+  }
+}
+
+/** A socket that was passed to the process; who made it removes it. */
+export function inheritedSocket(fd: number): ListeningSocket & { readonly isUnix: boolean } {
+  const name = native.localName(fd);
+  const uri = name === 'unknown' ? name : nbdUri(parseListenAddress(name));
+  return { fd, uri, file: null, isUnix: name.startsWith('unix://') };
+}
+
+export function closeListening({ fd, file }: ListeningSocket): void {
+  native.close(fd);
+  if (!file) return;
+  // What has come to be at our path is not ours to remove.
+  const now = identify(file.path);
+  if (now?.device === file.device && now.inode === file.inode) rmSync(file.path, { force: true });
+}
+
+function identify(path: string): SocketFile | null {
+  const stats = lstatSync(path, { throwIfNoEntry: false });
+  return stats ? { path, device: stats.dev, inode: stats.ino } : null;
+}
+
+async function resolveHost(host: string): Promise<string[]> {
+  try {
+    const found = await lookup(host, { all: true });
+    return [...new Set(found.map(({ address }) => address))];
+  } catch (error) {
+    throw new OverlaybdError('IO', `tcp://${host}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** With port 0 the first address gets a port from the system, and the others the same one. */
+function listenTcp(address: { port: number }, hosts: readonly string[]): ListeningSocket[] {
+  const sockets: ListeningSocket[] = [];
+  let missing: OverlaybdError | null = null;
+  let { port } = address;
+  for (const host of hosts) {
+    const fd = native.listenTcp(host, port, BACKLOG);
+    if (fd >= 0) {
+      port = native.localPort(fd);
+      sockets.push({ fd, uri: nbdUri({ kind: 'tcp', host, port }), file: null });
+      continue;
+    }
+    const error = listenError(`tcp://${host.includes(':') ? `[${host}]` : host}:${port}`, -fd);
+    // A name may have an IPv6 address on a machine that does not.
+    if (fd === -EADDRNOTAVAIL || fd === -EAFNOSUPPORT) {
+      missing ??= error;
+      continue;
+    }
+    for (const socket of sockets) closeListening(socket);
+    throw error;
+  }
+  if (sockets.length === 0 && missing) throw missing;
+  return sockets;
+}
+
+function listenVsock({ cid, port }: { cid: number | null; port: number }): ListeningSocket {
+  const fd = native.listenVsock(cid ?? VSOCK_CID_ANY, port, BACKLOG);
+  if (fd < 0) throw listenError(`vsock://${cid ?? ''}:${port}`, -fd);
+  return { fd, uri: nbdUri({ kind: 'vsock', cid, port: native.localPort(fd) }), file: null };
+}
+
+function listenUnix(path: string, spec: ListenerSpec): ListeningSocket {
+  const uid = spec.owner === undefined ? undefined : userId(spec.owner);
+  const gid = spec.group === undefined ? undefined : groupId(spec.group);
+  const listen = (): number => native.listenUnix(path, BACKLOG, spec.mode, uid, gid);
+  let fd = listen();
+  if (fd === -EADDRINUSE && isDeadSocket(path)) {
+    unlinkSync(path);
+    fd = listen();
+  }
+  if (fd >= 0) return { fd, uri: nbdUri({ kind: 'unix', path }), file: identify(path) };
+  if (fd === -EADDRINUSE && lstatSync(path, { throwIfNoEntry: false })?.isSocket() === false) {
+    throw new OverlaybdError('IO', `unix://${path}: cannot listen: what is there is not a socket`);
+  }
+  throw listenError(`unix://${path}`, -fd);
+}
+
+/** A socket file that nobody listens to; anything else at the path is not ours to remove. */
+function isDeadSocket(path: string): boolean {
+  const isSocket = lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true;
+  return isSocket && native.probeUnix(path) === -ECONNREFUSED;
+}
+
+function listenError(name: string, errno: number): OverlaybdError {
+  const known: Record<number, string> = {
+    [EADDRINUSE]: 'another process listens there',
+    [EACCES]: 'no permission',
+    [EPERM]: 'no permission to give the socket that owner or group',
+    [EADDRNOTAVAIL]: 'this machine has no such address',
+    [EAFNOSUPPORT]: 'this machine has no addresses of that kind',
+    [ENOENT]: 'its folder does not exist',
+    [ENAMETOOLONG]: 'the path is too long for a socket (107 bytes)',
+  };
+  return new OverlaybdError('IO', `${name}: cannot listen: ${known[errno] ?? `errno ${errno}`}`);
+}

@@ -1,0 +1,71 @@
+// Sockets that the process was started with, by systemd's protocol: LISTEN_FDS, LISTEN_PID,
+// LISTEN_FDNAMES (sd_listen_fds(3)). Accepts nothing.
+
+import { OverlaybdError } from '../errors.js';
+import { EAFNOSUPPORT, EBADF, EINVAL, ENOTSOCK, EPROTOTYPE, native } from '../native/binding.js';
+
+const FIRST_FD = 3;
+/** More are a mistake, or an attempt to make us try descriptors without end. */
+export const MAX_ACTIVATED = 256;
+const VARIABLES = ['LISTEN_FDS', 'LISTEN_PID', 'LISTEN_FDNAMES', 'LISTEN_PIDFDID'] as const;
+/** What systemd calls a socket that nobody has named. */
+const UNNAMED = 'unknown';
+
+export interface ActivatedSocket {
+  readonly fd: number;
+  readonly name: string;
+}
+
+/**
+ * The sockets that were passed to us, ready to accept; none when they are for another process.
+ * Removes the variables: a child must not take them for its own.
+ * @throws OverlaybdError BAD_CONFIG when the variables are wrong, or do not name listening sockets
+ */
+export function takeActivatedSockets(env: NodeJS.ProcessEnv, pid: number): ActivatedSocket[] {
+  const variables = { ...env };
+  for (const name of VARIABLES) delete env[name];
+  const sockets = activatedSockets(variables, pid);
+  for (const { fd, name } of sockets) {
+    const result = native.adoptListener(fd);
+    if (result < 0) throw notOurs(fd, name, -result);
+  }
+  return sockets;
+}
+
+/** What the variables say, whether or not it is so. @throws OverlaybdError BAD_CONFIG */
+export function activatedSockets(env: NodeJS.ProcessEnv, pid: number): ActivatedSocket[] {
+  const { LISTEN_FDS: fds, LISTEN_PID: forPid, LISTEN_FDNAMES: names } = env;
+  if (fds === undefined || forPid === undefined) return [];
+  if (!/^\d+$/.test(forPid)) throw bad('LISTEN_PID', forPid, 'is no number');
+  if (Number(forPid) !== pid) return [];
+  if (!/^\d+$/.test(fds)) throw bad('LISTEN_FDS', fds, 'is no number');
+  const count = Number(fds);
+  if (count === 0) return [];
+  if (count > MAX_ACTIVATED) throw bad('LISTEN_FDS', fds, `is above ${MAX_ACTIVATED}`);
+  const list = names === undefined ? null : names.split(':');
+  if (list && list.length !== count) {
+    throw bad('LISTEN_FDNAMES', names ?? '', `has ${list.length} names for ${count} sockets`);
+  }
+  return Array.from({ length: count }, (_, i) => ({
+    fd: FIRST_FD + i,
+    name: list?.[i] || UNNAMED,
+  }));
+}
+
+function notOurs(fd: number, name: string, errno: number): OverlaybdError {
+  const known: Record<number, string> = {
+    [EBADF]: 'is not open',
+    [ENOTSOCK]: 'is no socket',
+    [EPROTOTYPE]: 'is no stream socket',
+    [EINVAL]: 'does not listen (Accept=no is what we need)',
+    [EAFNOSUPPORT]: 'is neither TCP, Unix nor vsock',
+  };
+  return new OverlaybdError(
+    'BAD_CONFIG',
+    `LISTEN_FDS: descriptor ${fd} (${JSON.stringify(name)}) ${known[errno] ?? `errno ${errno}`}`,
+  );
+}
+
+function bad(variable: string, value: string, why: string): OverlaybdError {
+  return new OverlaybdError('BAD_CONFIG', `${variable}: ${JSON.stringify(value)} ${why}`);
+}

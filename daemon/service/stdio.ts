@@ -1,0 +1,69 @@
+// Standard input and output as one connection, for `serve --stdio`. Speaks no NBD.
+
+import { fstatSync, type Stats } from 'node:fs';
+import { Socket } from 'node:net';
+import { OverlaybdError } from '../errors.js';
+import { native } from '../native/binding.js';
+
+const STDIN = 0;
+const STDOUT = 1;
+
+export interface StdioConnection {
+  /** A connected socket, which belongs to whoever gets it. */
+  readonly fd: number;
+  readonly peer: string;
+  /** Resolves when the client has all that was sent to it, after the socket was closed. */
+  readonly finished: Promise<void>;
+}
+
+/**
+ * Takes the two descriptors away from the rest of the process, which sees /dev/null there: nothing
+ * that is printed gets between the client's bytes, and no copy keeps the connection open.
+ * @throws OverlaybdError BAD_ARGUMENT when they are neither sockets nor pipes
+ */
+export function takeStdio(): StdioConnection {
+  const [input, output] = [fstatSync(STDIN), fstatSync(STDOUT)];
+  const same = input.dev === output.dev && input.ino === output.ino;
+  if (input.isSocket() && (same || !isStream(output))) {
+    const fd = take(STDIN);
+    if (same) native.close(take(STDOUT));
+    return { fd, peer: native.peerName(fd), finished: Promise.resolve() };
+  }
+  if (!isStream(input)) throw refused('input', input);
+  if (!isStream(output)) throw refused('output', output);
+  return relay(take(STDIN), take(STDOUT));
+}
+
+/** Reactors serve sockets only; of what is not one socket we make one, with both ends in hand. */
+function relay(inputFd: number, outputFd: number): StdioConnection {
+  const [fd, ours] = native.socketpair();
+  const input = new Socket({ fd: inputFd, readable: true, writable: false });
+  const output = new Socket({ fd: outputFd, readable: false, writable: true });
+  const middle = new Socket({ fd: ours, readable: true, writable: true, allowHalfOpen: true });
+  const finished = new Promise<void>((resolve) => {
+    output.once('close', () => resolve());
+  });
+  // An end that fails is an end like another: the protocol says what was still missing.
+  input.once('error', () => middle.end());
+  middle.once('error', () => output.end());
+  output.once('error', () => middle.destroy());
+  input.pipe(middle);
+  middle.pipe(output);
+  return { fd, peer: 'standard input', finished };
+}
+
+function isStream(stats: Stats): boolean {
+  return stats.isSocket() || stats.isFIFO();
+}
+
+function take(standard: number): number {
+  const fd = native.takeStandard(standard);
+  if (fd >= 0) return fd;
+  throw new OverlaybdError('IO', `descriptor ${standard}: cannot be taken over: errno ${-fd}`);
+}
+
+function refused(what: string, stats: Stats): OverlaybdError {
+  const is = stats.isFile() ? 'a file' : stats.isCharacterDevice() ? 'a device' : 'something else';
+  const message = `--stdio: standard ${what} is ${is}, neither a socket nor a pipe`;
+  return new OverlaybdError('BAD_ARGUMENT', message);
+}
