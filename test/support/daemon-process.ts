@@ -27,7 +27,7 @@ export function shortFolder(t: Test): string {
  * The daemon's command line. Without what tap puts into every process that is started, unless it
  * measures coverage: that takes longer to load than the daemon.
  */
-function commandLine(args: readonly string[]): string[] {
+export function commandLine(args: readonly string[]): [string, ...string[]] {
   const node = [process.execPath, MAIN, ...args];
   const measured = process.env['_TAPJS_PROCESSINFO_COVERAGE_'] === '1';
   return ['env', ...(measured ? [] : ['-u', 'NODE_OPTIONS']), ...node];
@@ -35,7 +35,7 @@ function commandLine(args: readonly string[]): string[] {
 
 /** Runs the command line to its end. */
 export function runDaemon(args: readonly string[], cwd?: string): Promise<ToolResult> {
-  const [program = '', ...rest] = commandLine(args);
+  const [program, ...rest] = commandLine(args);
   return runTool(program, rest, { timeout: 30_000, ...(cwd && { cwd }) });
 }
 
@@ -44,8 +44,21 @@ export interface DaemonOptions {
   listen?: readonly string[];
   /** Instead of a socket in a folder of its own. */
   socketPath?: string;
+  /** How many listeners come from elsewhere; then the command line names only those of `listen`. */
+  elsewhere?: number;
+  /** Listening sockets that the daemon gets as systemd would pass them; they stay open here. */
+  inherit?: { fds: readonly number[]; names?: string };
   /** A limit, by prlimit. */
   openFiles?: number;
+}
+
+/** The command line with LISTEN_FDS and so on; the shell knows the pid, and becomes the daemon. */
+export function activatedLine(
+  line: readonly string[],
+  variables: Readonly<Record<string, string>>,
+): [string, ...string[]] {
+  const words = Object.entries(variables).map(([name, value]) => `${name}=${value}`);
+  return ['sh', '-c', 'exec env LISTEN_PID=$$ "$@"', 'sh', ...words, ...line];
 }
 
 export class DaemonProcess {
@@ -69,20 +82,23 @@ export class DaemonProcess {
   static async start(
     t: Test,
     args: readonly string[],
-    { listen = [], socketPath = join(shortFolder(t), 'nbd.sock'), openFiles }: DaemonOptions = {},
+    { listen = [], socketPath = join(shortFolder(t), 'nbd.sock'), ...from }: DaemonOptions = {},
   ): Promise<DaemonProcess> {
-    const addresses = [`unix://${socketPath}`, ...listen];
+    const { elsewhere, inherit: { fds = [], names } = {} } = from;
+    const addresses = elsewhere === undefined ? [`unix://${socketPath}`, ...listen] : listen;
     const listening = addresses.flatMap((each) => ['--listen', each]);
+    const { openFiles } = from;
     const limited =
       openFiles === undefined ? [] : ['prlimit', `--nofile=${openFiles}:${openFiles}`];
-    const serve = commandLine(['serve', ...args, ...listening]);
-    const [program = '', ...rest] = [...limited, ...serve];
-    const child = spawn(program, rest, { stdio: ['ignore', 'ignore', 'pipe'] });
+    const line = [...limited, ...commandLine(['serve', ...args, ...listening])];
+    const variables = { LISTEN_FDS: `${fds.length}`, ...(names && { LISTEN_FDNAMES: names }) };
+    const [program = '', ...rest] = fds.length > 0 ? activatedLine(line, variables) : line;
+    const child = spawn(program, rest, { stdio: ['ignore', 'ignore', 'pipe', ...fds] });
     const daemon = new DaemonProcess(child, socketPath);
     t.teardown(() => {
       child.kill('SIGKILL');
     });
-    await daemon.#ready(addresses.length);
+    await daemon.#ready(addresses.length + (elsewhere ?? fds.length));
     return daemon;
   }
 
@@ -115,7 +131,7 @@ export class DaemonProcess {
 
   /** The first TCP address it listens at. */
   get tcp(): NetConnectOpts & { host: string; port: number } {
-    const match = /ready: nbd:\/\/(?:\[([^\]]+)\]|([^:\s]+)):(\d+)/.exec(this.log);
+    const match = /ready: nbds?:\/\/(?:\[([^\]]+)\]|([^:\s]+)):(\d+)/.exec(this.log);
     if (!match) throw new Error('the daemon does not listen on TCP');
     return { host: match[1] ?? match[2] ?? '', port: Number(match[3]) };
   }

@@ -114,6 +114,11 @@ export class RawNbdClient {
     return new RawNbdClient(socket);
   }
 
+  /** On a socket that is connected already. */
+  static over(socket: Socket): RawNbdClient {
+    return new RawNbdClient(socket);
+  }
+
   /** Connects and goes all the way to transmission. */
   static async open(to: NetConnectOpts, name = ''): Promise<RawNbdClient> {
     const client = await RawNbdClient.connect(to);
@@ -176,6 +181,17 @@ export class RawNbdClient {
   async greeting(): Promise<void> {
     const got = await this.take(GREETING.length);
     if (!got.equals(GREETING)) throw new Error(`greeting ${got.toString('hex')}`);
+  }
+
+  /** Whether the daemon greets; if not it has ended the connection. */
+  async isGreeted(): Promise<boolean> {
+    try {
+      await this.greeting();
+      return true;
+    } catch (error) {
+      if (!this.isOver) throw error;
+      return false;
+    }
   }
 
   async handshake(flags?: number): Promise<void> {

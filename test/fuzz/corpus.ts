@@ -1,0 +1,130 @@
+// The first cases of every run, and what mutations start from now and then: sessions that go through
+// everything in order, made by the encoder.
+import { NBD_CMD, NBD_CMD_FLAG, NBD_INFO, NBD_OPT } from '../../daemon/nbd/constants.js';
+import type { ReplyForm } from '../../daemon/nbd/session.js';
+import {
+  clientFlagsMessage,
+  infoMessage,
+  metaMessage,
+  optionMessage,
+  requestMessage,
+  type Message,
+} from './encode.js';
+
+const KIB = 1024;
+const CONTEXTS = ['base:allocation', 'overlaybd:layer'];
+const INFOS = Object.values(NBD_INFO);
+const { DF, REQ_ONE, FUA, PAYLOAD_LEN } = NBD_CMD_FLAG;
+
+type Ask = [type: number, flags: number, offset: number, length: number];
+
+function negotiation(form: ReplyForm): Message[] {
+  if (form === 'simple') return [];
+  const code = form === 'extended' ? NBD_OPT.EXTENDED_HEADERS : NBD_OPT.STRUCTURED_REPLY;
+  return [optionMessage(code), metaMessage(NBD_OPT.SET_META_CONTEXT, 'mixed', CONTEXTS)];
+}
+
+/** Every option that there is, then nothing more. */
+function everyOption(): Message[] {
+  return [
+    clientFlagsMessage(3),
+    optionMessage(NBD_OPT.LIST),
+    infoMessage(NBD_OPT.INFO, 'mixed', INFOS),
+    infoMessage(NBD_OPT.INFO, 'nobody', INFOS),
+    metaMessage(NBD_OPT.LIST_META_CONTEXT, 'mixed', []),
+    metaMessage(NBD_OPT.SET_META_CONTEXT, 'mixed', CONTEXTS),
+    optionMessage(NBD_OPT.STRUCTURED_REPLY),
+    metaMessage(NBD_OPT.LIST_META_CONTEXT, 'mixed', ['base:', 'overlaybd:']),
+    metaMessage(NBD_OPT.SET_META_CONTEXT, 'mixed', CONTEXTS),
+    optionMessage(NBD_OPT.STARTTLS),
+    optionMessage(4, Buffer.alloc(20_000)),
+    optionMessage(NBD_OPT.EXTENDED_HEADERS),
+    optionMessage(NBD_OPT.STRUCTURED_REPLY),
+    optionMessage(NBD_OPT.ABORT),
+  ];
+}
+
+/** Every command, with the flags that it may have and with one that it may not. */
+function everyCommand(form: ReplyForm): Message[] {
+  const extended = form === 'extended';
+  const withPayload: Ask[] = [
+    [NBD_CMD.WRITE, PAYLOAD_LEN, 0, 70_000],
+    [NBD_CMD.READ, PAYLOAD_LEN, 0, 33],
+  ];
+  const requests: Ask[] = [
+    [NBD_CMD.READ, 0, 0, 5000],
+    [NBD_CMD.READ, FUA, 699 * 512 + 3, 10_000],
+    [NBD_CMD.READ, DF, 690 * 512, 20_000],
+    [NBD_CMD.READ, 0, 0, 600 * KIB],
+    [NBD_CMD.READ, DF, 0, 600 * KIB],
+    [NBD_CMD.READ, 0, 1200 * 512, 200 * KIB],
+    [NBD_CMD.READ, 0, 1024 * KIB, 1024 * KIB],
+    [NBD_CMD.READ, 0, 2048 * KIB - 1, 2],
+    [NBD_CMD.READ, 0, 0, 0],
+    [NBD_CMD.READ, 0, 2048 * KIB, 1],
+    [NBD_CMD.BLOCK_STATUS, 0, 0, 2048 * KIB],
+    [NBD_CMD.BLOCK_STATUS, REQ_ONE, 700 * 512 - 1, 2048],
+    [NBD_CMD.BLOCK_STATUS, DF, 0, 512],
+    [NBD_CMD.CACHE, 0, 0, 1024 * KIB],
+    [NBD_CMD.CACHE, 0, 1024 * KIB, 1024 * KIB],
+    [NBD_CMD.WRITE, 0, 0, 700],
+    [NBD_CMD.TRIM, 0, 0, 512],
+    [NBD_CMD.WRITE_ZEROES, 0, 0, 512],
+    [NBD_CMD.FLUSH, 0, 0, 0],
+    [77, 0, 0, 0],
+    ...(extended ? withPayload : []),
+    [NBD_CMD.DISC, 0, 0, 0],
+  ];
+  return requests.map(([type, flags, offset, length], i) =>
+    requestMessage(extended, { type, flags, offset, length, cookie: BigInt(i) << 33n }),
+  );
+}
+
+function wholeSession(form: ReplyForm): Message[] {
+  const go = infoMessage(NBD_OPT.GO, 'mixed', INFOS);
+  return [clientFlagsMessage(3), ...negotiation(form), go, ...everyCommand(form)];
+}
+
+function oldClient(): Message[] {
+  const requests = everyCommand('simple').slice(0, 3);
+  return [
+    clientFlagsMessage(1),
+    optionMessage(NBD_OPT.EXPORT_NAME, Buffer.from('mixed')),
+    ...requests,
+  ];
+}
+
+function ask(type: number, offset: number, length: number, cookie: bigint): Message {
+  return requestMessage(true, { type, offset, length, cookie });
+}
+
+/** Ranges that are far larger than what is stored in them. */
+function hugeRanges(name: string, size: number): Message[] {
+  return [
+    clientFlagsMessage(3),
+    optionMessage(NBD_OPT.EXTENDED_HEADERS),
+    metaMessage(NBD_OPT.SET_META_CONTEXT, name, CONTEXTS),
+    infoMessage(NBD_OPT.GO, name, []),
+    ask(NBD_CMD.BLOCK_STATUS, 0, size, 1n),
+    ask(NBD_CMD.READ, size / 2 - 1, 32 * KIB * KIB, 2n),
+    ask(NBD_CMD.CACHE, 0, size, 3n),
+    ask(NBD_CMD.DISC, 0, 0, 4n),
+  ];
+}
+
+/** More options than one handshake may have. */
+function manyOptions(): Message[] {
+  const list = optionMessage(NBD_OPT.LIST);
+  return [clientFlagsMessage(3), ...Array.from({ length: 300 }, () => list)];
+}
+
+export const CORPUS: readonly (() => Message[])[] = [
+  everyOption,
+  () => wholeSession('simple'),
+  () => wholeSession('structured'),
+  () => wholeSession('extended'),
+  oldClient,
+  () => hugeRanges('huge', 2 ** 34),
+  () => hugeRanges('void', 2 ** 50),
+  manyOptions,
+];

@@ -1,0 +1,63 @@
+// Image formats as a target: damaged layers and uppers, opened and read as test/property/hostile.test.ts
+// does, which states what must hold; here for as long as one likes.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import * as fc from 'fast-check';
+import {
+  base,
+  blobs,
+  mustBeHandled,
+  mutate,
+  mutation,
+  mutations,
+  upper,
+} from '../support/hostile-blobs.js';
+import type { Target } from './run.js';
+
+const some = fc.array(mutation, { maxLength: 3 });
+const caseOf = fc.oneof(
+  fc.record({
+    kind: fc.constantFrom('alone' as const, 'above a good one' as const),
+    blob: fc.constantFrom(...Object.keys(blobs)),
+    damage: mutations,
+  }),
+  fc.record({ kind: fc.constant('upper' as const), data: some, index: some }),
+);
+
+export function formatsTarget(): Target {
+  const folder = mkdtempSync(join(tmpdir(), 'overlaybd-nbd-fuzz-'));
+  const [good, bad, config] = ['good', 'bad', 'config.v1.json'].map((name) =>
+    join(folder, name),
+  ) as [string, string, string];
+  const image = { lowers: [{ file: 'good' }], upper: { data: 'data', index: 'index' } };
+  writeFileSync(good, base);
+  writeFileSync(config, JSON.stringify(image));
+  const seen = new Map<string, number>();
+  const count = (what: string): void => void seen.set(what, (seen.get(what) ?? 0) + 1);
+  return {
+    seen,
+    failures: [],
+    play: async (seed, number) => {
+      // fast-check takes the seed as 32 bits; cases of one run must not be neighbours of another's.
+      const [played] = fc.sample(caseOf, {
+        seed: Math.imul(seed, 0x9e3779b1) ^ number,
+        numRuns: 1,
+      });
+      if (!played) throw new Error('no case');
+      const damages = played.kind === 'upper' ? [...played.data, ...played.index] : played.damage;
+      for (const { kind } of damages) count(`mutation ${kind}`);
+      if (played.kind === 'upper') {
+        count('upper');
+        writeFileSync(join(folder, 'data'), mutate(upper.data, played.data));
+        writeFileSync(join(folder, 'index'), mutate(upper.index, played.index));
+        await mustBeHandled([config]);
+        return;
+      }
+      count(`${played.blob} ${played.kind}`);
+      writeFileSync(bad, mutate(blobs[played.blob] as Buffer, played.damage));
+      await mustBeHandled(played.kind === 'alone' ? [bad] : [good, bad]);
+    },
+    end: () => rmSync(folder, { recursive: true }),
+  };
+}

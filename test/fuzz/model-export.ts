@@ -1,0 +1,221 @@
+// Exports that the fuzzer serves: every byte is known in advance, some come late, some cannot be had.
+// Tells when the daemon asks for what it must not ask for.
+import { EXTENT_DATA, EXTENT_ZEROED, type ExtentList } from '../../daemon/lib/extent-list.js';
+import type { ExportCursor, NbdExport } from '../../daemon/nbd/export.js';
+import { randomBytes } from '../support/pattern.js';
+
+export const SECTOR = 512;
+/** A prime: the same place of every period has other bytes. */
+const TABLE = randomBytes(7, 65_521);
+const GARBAGE = 0xee;
+
+/**
+ * How bytes are to be had: at once; after `ensure`; by a read that may block only; or not at all, because `ensure` rejects or throws, or the read does.
+ */
+export type Mood = 'now' | 'late' | 'cold' | 'lost' | 'throws' | 'corrupt';
+
+const FAILING: readonly Mood[] = ['lost', 'throws', 'corrupt'];
+
+export interface Segment {
+  /** Sectors. */
+  readonly length: number;
+  /** EXTENT_DATA, EXTENT_ZEROED or EXTENT_HOLE. */
+  readonly kind: number;
+  readonly layer: number;
+  readonly mood: Mood;
+}
+
+/** A segment where it lies in the export; bytes. */
+export interface Extent {
+  readonly start: number;
+  readonly end: number;
+  readonly segment: Segment;
+}
+
+/** What the model throws where bytes cannot be had. */
+export class ModelFailure extends Error {}
+
+export class ModelExport implements NbdExport {
+  readonly name: string;
+  readonly description: string;
+  readonly size: number;
+  readonly minimumBlockSize: number;
+  readonly preferredBlockSize = 4096;
+  /** What the daemon did and must not do. */
+  readonly violations: string[] = [];
+  readonly #segments: readonly Segment[];
+  /** Where each segment begins in the period, and the period's length at the end; bytes. */
+  readonly #starts: number[] = [0];
+  readonly #period: number;
+  /** Starts of late segments that have been waited for. */
+  readonly #here = new Set<number>();
+  readonly #delay: () => Promise<void>;
+
+  /** @param segments repeated until `size` is reached */
+  constructor(
+    name: string,
+    size: number,
+    segments: readonly Segment[],
+    delay: () => Promise<void>,
+  ) {
+    this.name = name;
+    this.description = `model of ${size} bytes`;
+    this.size = size;
+    this.minimumBlockSize = size % SECTOR === 0 ? SECTOR : 1;
+    this.#segments = segments;
+    this.#delay = delay;
+    for (const { length } of segments) {
+      this.#starts.push((this.#starts.at(-1) as number) + length * SECTOR);
+    }
+    this.#period = this.#starts.at(-1) as number;
+  }
+
+  /** Late segments are late again. */
+  forget(): void {
+    this.#here.clear();
+  }
+
+  newCursor(): ExportCursor {
+    return { hint: 0 };
+  }
+
+  ensure(offset: number, length: number): Promise<void> | null {
+    const all = this.#checked('ensure', offset, length);
+    if (all.some(({ segment }) => segment.mood === 'throws')) throw new ModelFailure('throws');
+    if (all.some(({ segment }) => segment.mood === 'lost')) {
+      return this.#delay().then(() => Promise.reject(new ModelFailure('lost')));
+    }
+    const late = all.filter(({ start, segment }) => {
+      return segment.mood === 'late' && !this.#here.has(start);
+    });
+    return late.length === 0 ? null : this.#bring(late);
+  }
+
+  async load(offset: number, length: number): Promise<void> {
+    const all = this.#checked('load', offset, length);
+    // Another process may have what was loaded thrown out again: it is still cold.
+    if (all.some(({ segment }) => segment.mood === 'cold')) await this.#delay();
+    if (all.some(({ segment }) => FAILING.includes(segment.mood))) throw new ModelFailure('load');
+  }
+
+  read(
+    dst: Uint8Array,
+    dstOffset: number,
+    length: number,
+    offset: number,
+    mayBlock: boolean,
+  ): boolean {
+    const all = this.#checked('read', offset, length);
+    if (dstOffset < 0 || dstOffset + length > dst.length) {
+      this.violations.push(`read of ${length} bytes to ${dstOffset} in ${dst.length}`);
+      throw new ModelFailure('past the buffer');
+    }
+    // What is there when a read is put off or fails must not reach the client.
+    dst.fill(GARBAGE, dstOffset, dstOffset + length);
+    for (const { start, segment } of all) {
+      const { mood } = segment;
+      if (mood === 'corrupt') throw new ModelFailure('corrupt');
+      if (mood === 'cold' && !mayBlock) return false;
+      const awaited = mood !== 'late' || this.#here.has(start);
+      if (!awaited || mood === 'lost' || mood === 'throws') {
+        this.violations.push(`read of ${length} at ${offset} without ensure: ${mood}`);
+      }
+    }
+    this.fill(dst, dstOffset, length, offset);
+    return true;
+  }
+
+  extents(offset: number, length: number, into: ExtentList): number {
+    into.clear();
+    let at = this.#check('extents', offset, length) ? offset : offset + length;
+    const end = offset + length;
+    while (at < end) {
+      const extent = this.extentAt(at);
+      const n = Math.min(end, extent.end) - at;
+      if (!into.push(n, extent.segment.kind, extent.segment.layer)) break;
+      at += n;
+    }
+    return at - offset;
+  }
+
+  /** The segment that a byte belongs to. */
+  extentAt(offset: number): Extent {
+    const within = offset % this.#period;
+    let low = 0;
+    let high = this.#segments.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >>> 1;
+      if ((this.#starts[middle] as number) <= within) low = middle;
+      else high = middle - 1;
+    }
+    const base = offset - within;
+    const end = Math.min(this.size, base + (this.#starts[low + 1] as number));
+    const segment = this.#segments[low] as Segment;
+    return { start: base + (this.#starts[low] as number), end, segment };
+  }
+
+  /** Whether a part of the range cannot be had. Only data can fail. */
+  fails(offset: number, length: number): boolean {
+    if (!this.#segments.some(({ mood }) => FAILING.includes(mood))) return false;
+    return this.#within(offset, length).some(({ segment }) => FAILING.includes(segment.mood));
+  }
+
+  /** Where all is zeros because it is stored nowhere. */
+  isHole(offset: number, length: number): boolean {
+    return this.#within(offset, length).every(({ segment }) => segment.kind !== EXTENT_DATA);
+  }
+
+  /** Puts the bytes of the range into `dst`, whatever their mood. */
+  fill(dst: Uint8Array, dstOffset: number, length: number, offset: number): void {
+    for (let at = offset; at < offset + length;) {
+      const { end, segment } = this.extentAt(at);
+      const n = Math.min(end, offset + length) - at;
+      const to = dstOffset + at - offset;
+      if (segment.kind === EXTENT_DATA) copyTable(dst, to, n, at);
+      else dst.fill(0, to, to + n);
+      at += n;
+    }
+  }
+
+  #within(offset: number, length: number): Extent[] {
+    const all: Extent[] = [];
+    for (let at = offset; at < offset + length;) {
+      const extent = this.extentAt(at);
+      all.push(extent);
+      at = extent.end;
+    }
+    return all;
+  }
+
+  async #bring(extents: readonly Extent[]): Promise<void> {
+    await this.#delay();
+    for (const { start } of extents) this.#here.add(start);
+  }
+
+  #checked(what: string, offset: number, length: number): Extent[] {
+    if (!this.#check(what, offset, length)) throw new ModelFailure('a range that is none');
+    return this.#within(offset, length);
+  }
+
+  #check(what: string, offset: number, length: number): boolean {
+    const fine = length > 0 && offset >= 0 && offset + length <= this.size;
+    if (!fine) this.violations.push(`${this.name}: ${what} of ${length} bytes at ${offset}`);
+    return fine;
+  }
+}
+
+function copyTable(dst: Uint8Array, to: number, length: number, offset: number): void {
+  for (let done = 0; done < length;) {
+    const from = (offset + done) % TABLE.length;
+    const n = Math.min(length - done, TABLE.length - from);
+    dst.set(TABLE.subarray(from, from + n), to + done);
+    done += n;
+  }
+}
+
+/** Flags of the extent in a metadata context, as docs/nbd-protocol.md has them. */
+export function statusOf(context: string, { kind, layer }: Segment): number {
+  if (context === 'base:allocation') return kind === EXTENT_DATA ? 0 : 3;
+  if (kind === EXTENT_DATA) return layer;
+  return kind === EXTENT_ZEROED ? 0x100 | layer : 0x200;
+}

@@ -1,0 +1,188 @@
+// Damaged and forged blobs, and what must hold when they are opened and read; for test/property and test/fuzz.
+import * as fc from 'fast-check';
+import { OverlaybdError } from '../../daemon/errors.js';
+import { readRange, withDevice, type OpenDevice } from './in-process.js';
+import { SECTOR } from './lsmt-layout.js';
+import { writeLsmt } from './lsmt-writer.js';
+import { randomBytes, textBytes } from './pattern.js';
+import { appendUpper } from './upper-writer.js';
+import { wrap } from './wrapper.js';
+import { writeZfile } from './zfile-writer.js';
+
+const DEVICE_SIZE = 256 * SECTOR;
+/** Milliseconds that a case may take at most, on a machine that does something else as well. */
+const CASE_TIME = 3000;
+/** Bytes that a case may leave allocated outside the JavaScript heap. */
+const CASE_MEMORY = 64 << 20;
+/** Devices up to this size are read whole; of larger ones both ends and all segments. */
+const READ_WHOLE = 4 << 20;
+
+export const base = writeLsmt({
+  virtualSize: DEVICE_SIZE,
+  padIndex: 'none',
+  segments: [
+    { offset: 0, length: 3, data: textBytes(1, 3 * SECTOR) },
+    { offset: 3, length: 2, zeroed: true },
+    { offset: 40, length: 9, data: randomBytes(2, 9 * SECTOR) },
+    { offset: 250, length: 6, data: textBytes(3, 6 * SECTOR) },
+  ],
+});
+
+/** An upper for the same device. */
+export const upper = appendUpper({
+  virtualSize: DEVICE_SIZE,
+  writes: [
+    { offset: 9, length: 4, data: randomBytes(5, 4 * SECTOR) },
+    { offset: 0, length: 60 },
+    { offset: 30, length: 9, data: textBytes(6, 9 * SECTOR) },
+  ],
+});
+
+const plainZfile = { blockSize: 512, verify: false, mode: 'header' } as const;
+/** Without digest and checksums a forged number reaches what lies behind them. */
+const unchecked = (algorithm: 'lz4' | 'zstd', mode: 'header' | 'trailer') =>
+  writeZfile(base, { algorithm, blockSize: 1024, verify: false, digest: false, mode });
+
+export const blobs: Readonly<Record<string, Buffer>> = {
+  lsmt: base,
+  lz4: writeZfile(base, { algorithm: 'lz4' }),
+  zstd: writeZfile(base, { algorithm: 'zstd', mode: 'trailer' }),
+  'lz4 unchecked': unchecked('lz4', 'header'),
+  'lz4 unchecked, trailer': unchecked('lz4', 'trailer'),
+  'zstd unchecked': unchecked('zstd', 'header'),
+  'zstd unchecked, trailer': unchecked('zstd', 'trailer'),
+  'large blocks': writeZfile(base, { blockSize: 65_536, digest: false, verify: true }),
+  'ustar lsmt': wrap(base, { zfile: null, tar: 'ustar' }),
+  'pax lz4': wrap(base, { zfile: { algorithm: 'lz4', ...plainZfile }, tar: 'pax' }),
+  'zfile of a raw disk': writeZfile(randomBytes(4, 3000), { digest: false }),
+};
+
+/** Numbers that overflow something, as little-endian u64. */
+const NUMBERS = [
+  0n,
+  1n,
+  7n,
+  8n,
+  511n,
+  512n,
+  4095n,
+  4096n,
+  65_535n,
+  65_536n,
+  999_999n,
+  1_000_000n,
+  1_000_000_000n,
+  0x7fff_ffffn,
+  0x8000_0000n,
+  0xffff_ffffn,
+  0x1_0000_0000n,
+  (1n << 44n) - 1n,
+  1n << 50n,
+  (1n << 53n) - 1n,
+  1n << 53n,
+  1n << 63n,
+  (1n << 64n) - 1n,
+];
+
+const place = fc.oneof(
+  { weight: 2, arbitrary: fc.nat(2 ** 30 - 1) },
+  // The first and the last page are where the structures are.
+  { weight: 3, arbitrary: fc.nat(159).map((at) => -1 - at) },
+  { weight: 3, arbitrary: fc.nat(159).map((at) => -1000 - at) },
+);
+export const mutation = fc.oneof(
+  fc.record({ kind: fc.constant('byte' as const), at: place, value: fc.nat(255) }),
+  fc.record({
+    kind: fc.constant('number' as const),
+    at: place,
+    value: fc.constantFrom(...NUMBERS),
+  }),
+  fc.record({ kind: fc.constant('small' as const), at: place, value: fc.nat(300).map(BigInt) }),
+  fc.record({
+    kind: fc.constant('zeros' as const),
+    at: place,
+    length: fc.integer({ min: 1, max: 600 }),
+  }),
+  fc.record({ kind: fc.constant('copy' as const), at: place, from: place, length: fc.nat(600) }),
+  fc.record({ kind: fc.constant('cut' as const), at: place }),
+  fc.record({ kind: fc.constant('grow' as const), length: fc.integer({ min: 1, max: 5000 }) }),
+);
+export type Mutation = typeof mutation extends fc.Arbitrary<infer T> ? T : never;
+export const mutations = fc.array(mutation, { minLength: 1, maxLength: 4 });
+
+/** Header pages begin at 0, trailers 512 or 4096 bytes before the end: a place stands for any of them. */
+function positionOf(at: number, size: number): number {
+  if (at >= 0) return Math.floor((at / 2 ** 30) * size);
+  if (at > -1000) return Math.min(size - 1, -1 - at);
+  const back = at % 2 === 0 ? 512 : 4096;
+  return Math.max(0, Math.min(size - 1, size - back + (-1000 - at)));
+}
+
+export function mutate(blob: Buffer, all: readonly Mutation[]): Buffer {
+  let bytes = Buffer.from(blob);
+  for (const each of all) {
+    if (bytes.length < 16) return bytes;
+    if (each.kind === 'grow') {
+      bytes = Buffer.concat([bytes, randomBytes(each.length, each.length)]);
+      continue;
+    }
+    const at = positionOf(each.at, bytes.length);
+    switch (each.kind) {
+      case 'byte':
+        bytes[at] = each.value;
+        break;
+      case 'number':
+      case 'small':
+        // Fields are aligned to 4; a u64 also overwrites a u32 and what follows it.
+        bytes.writeBigUInt64LE(each.value, Math.min(at - (at % 4), bytes.length - 8));
+        break;
+      case 'zeros':
+        bytes.subarray(at, at + each.length).fill(0);
+        break;
+      case 'copy': {
+        const from = positionOf(each.from, bytes.length);
+        bytes.set(bytes.subarray(from, from + Math.min(each.length, bytes.length - at)), at);
+        break;
+      }
+      case 'cut':
+        bytes = bytes.subarray(0, at);
+        break;
+    }
+  }
+  return bytes;
+}
+
+function readWhat({ device, index }: OpenDevice): void {
+  const { size } = device;
+  if (size <= READ_WHOLE) {
+    readRange(device, 0, size);
+    for (let at = 0; at < size; at += 4097) readRange(device, at, Math.min(4097, size - at));
+    return;
+  }
+  readRange(device, 0, READ_WHOLE);
+  readRange(device, size - 8192, 8192);
+  const count = index?.count ?? 0;
+  for (let i = 0; i < count; i++) {
+    const at = Math.max(0, (index?.offsetOf(i) ?? 0) * SECTOR - 100);
+    readRange(device, at, Math.min(100_000, size - at));
+  }
+}
+
+/** Throws for what must not happen: another kind of error, too much time, too much memory. */
+export async function mustBeHandled(paths: string[]): Promise<void> {
+  const start = performance.now();
+  const before = process.memoryUsage().arrayBuffers;
+  try {
+    await withDevice(paths, readWhat);
+  } catch (error) {
+    if (!(error instanceof OverlaybdError)) {
+      throw new Error(`not an OverlaybdError: ${String(error)}`, { cause: error });
+    }
+    if (!/: ./.test(error.message))
+      throw new Error(`no subject: ${error.message}`, { cause: error });
+  }
+  const time = performance.now() - start;
+  if (time > CASE_TIME) throw new Error(`took ${time.toFixed(0)} ms`);
+  const memory = process.memoryUsage().arrayBuffers - before;
+  if (memory > CASE_MEMORY) throw new Error(`left ${memory} bytes allocated`);
+}
