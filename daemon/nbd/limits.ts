@@ -21,6 +21,8 @@ export const MAX_UNSENT_BYTES = 256 * 1024;
 export const MAX_INLINE_LENGTH = 256 * 1024;
 /** Reply bytes that one connection may have made in one turn before others get theirs. */
 export const MAX_BYTES_PER_TURN = 2 * 1024 * 1024;
+/** Requests, or pieces of long ones, that one connection may have answered in one turn. */
+export const MAX_STEPS_PER_TURN = 1024;
 /** Memory of one reactor for replies to long reads: four of the longest, with their headers. */
 export const MAX_LARGE_BYTES = 4 * (MAX_REQUEST_LENGTH + SIMPLE_REPLY_SIZE);
 /** A connection that holds such memory and has taken nothing for so long loses it to others. */

@@ -12,6 +12,7 @@ import {
   MAX_BYTES_PER_TURN,
   MAX_IN_FLIGHT,
   MAX_REQUEST_LENGTH,
+  MAX_STEPS_PER_TURN,
   MAX_UNSENT_BYTES,
 } from './limits.js';
 import type { ReadHost, ReadServer } from './read-server.js';
@@ -92,6 +93,7 @@ export class Transmission {
     const turnEnd = outbox.totalSent + outbox.unsent + MAX_BYTES_PER_TURN;
     let at = start;
     let full = false;
+    let steps = 0;
     this.state = 'waiting';
     for (;;) {
       if (outbox.unsent >= MAX_UNSENT_BYTES) {
@@ -103,7 +105,8 @@ export class Transmission {
           break;
         }
       }
-      if (outbox.totalSent + outbox.unsent >= turnEnd) {
+      // Holes make few bytes, so work is counted, too.
+      if (outbox.totalSent + outbox.unsent >= turnEnd || ++steps > MAX_STEPS_PER_TURN) {
         this.state = 'busy';
         break;
       }
@@ -136,11 +139,17 @@ export class Transmission {
     if (!full) outbox.flush();
     this.#reads.flushed();
     if (this.#ending && this.inFlight === 0 && outbox.unsent === 0) this.state = 'done';
+    this.wantsInput =
+      this.state === 'hungry' ||
+      (this.state === 'busy' && this.#mayTake && end - at < this.#requestSize);
     return at;
   }
 
   /** Set by {@link pump}. */
   state: PumpState = 'hungry';
+
+  /** Set by {@link pump}: whether what the client sends next can be used, busy or not. */
+  wantsInput = true;
 
   /** Requests taken and not answered. */
   get inFlight(): number {

@@ -291,7 +291,7 @@ export class Connection {
   #watch(): void {
     const state = this.#transmission?.state;
     // Plain bytes that come while TLS is about to begin are nobody's: they stay where they are.
-    const hungry = state ? state === 'hungry' : this.#handshake?.startsTls !== true;
+    const hungry = this.#transmission?.wantsInput ?? this.#handshake?.startsTls !== true;
     const readable = hungry && !this.#draining && this.outbox.unsent < MAX_UNSENT_BYTES;
     const writable = this.outbox.blocked || state === 'done';
     const events = (readable ? POLL_READABLE : 0) | (writable ? POLL_WRITABLE : 0);

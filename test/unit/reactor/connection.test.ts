@@ -172,7 +172,7 @@ await t.test('what came before an error is answered first', async (test) => {
 
   const shaking = pair(test);
   const wrong = optionBytes(NBD_OPT.EXPORT_NAME, Buffer.from('nobody'));
-  await say(shaking, Buffer.concat([clientFlags(), optionBytes(9, Buffer.alloc(0)), wrong]));
+  await say(shaking, Buffer.concat([clientFlags(), optionBytes(99, Buffer.alloc(0)), wrong]));
   const heard = await hear(shaking);
   test.equal(heard.bytes.readUInt32BE(18 + 12), NBD_REP.ERR_UNSUP);
   test.match(await closing(shaking), { reason: /nobody/ });
