@@ -1,11 +1,16 @@
 // Every golden fixture through the daemon's readers in this process, byte for byte; not through NBD.
-import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { copyFileSync, existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import tap, { test, type Test } from 'tap';
 import { OverlaybdError, type ErrorCode } from '../../daemon/errors.js';
-import { fixtureNames, fixturesRoot } from '../support/fixtures.js';
+import {
+  copyFiles,
+  expectedSha256,
+  fixtureNames,
+  fixturesRoot,
+  withHoles,
+} from '../support/fixtures.js';
 import { sha256Of, withDevice } from '../support/in-process.js';
 
 // A gigabyte is hashed three times: on a busy machine that may outlast tap's 30 seconds a file.
@@ -13,7 +18,6 @@ tap.setTimeout(120_000);
 
 /** Bytes: the reference's own, one block, and one that is never aligned to anything. */
 const READ_SIZES = [128 * 1024, 4096, 7 * 1024 - 13];
-const SPARSE_TAR = 'upper.data.sparse.tar';
 
 /** What each refusal must say: the file, the part of it, and what is wrong there. */
 const REFUSALS: Readonly<Record<string, readonly [ErrorCode, RegExp]>> = {
@@ -141,28 +145,6 @@ async function digests(config: string): Promise<Record<number, string>> {
   return withDevice([config], ({ device }) =>
     Object.fromEntries(READ_SIZES.map((size) => [size, sha256Of(device, size)])),
   );
-}
-
-function expectedSha256(top: string, name: string): string | null {
-  const path = join(top, name, 'expected.sha256');
-  return existsSync(path) ? readFileSync(path, 'latin1').trim().slice(0, 64) : null;
-}
-
-/** A sparse upper is unpacked to a copy, because copies of its folder have lost the holes. */
-function withHoles(folder: string, makeFolder: () => string): string | null {
-  const tar = join(folder, SPARSE_TAR);
-  if (!existsSync(tar)) return join(folder, 'config.v1.json');
-  const copy = makeFolder();
-  copyFiles(folder, copy, (file) => file !== 'upper.data' && file !== SPARSE_TAR);
-  const { status } = spawnSync('tar', ['-xSf', tar, '-C', copy]);
-  return status === 0 ? join(copy, 'config.v1.json') : null;
-}
-
-/** File by file: a copied folder would be as read-only as the original. */
-function copyFiles(from: string, to: string, wanted: (file: string) => boolean): void {
-  for (const file of readdirSync(from).filter(wanted)) {
-    copyFileSync(join(from, file), join(to, file));
-  }
 }
 
 function contents(folder: string): Record<string, string> {

@@ -1,5 +1,7 @@
-// Where the golden fixtures are and what they are called; neither their formats nor their meaning.
-import { existsSync, readdirSync } from 'node:fs';
+// Where the golden fixtures are, what they are called and how to lay them out; not their formats.
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, existsSync, readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** Beside the project's folder; this file is compiled to out/test/support. */
@@ -25,4 +27,29 @@ export function fixtureNames(root: string): string[] {
     .filter((entry) => entry.isDirectory() && existsSync(`${root}/${entry.name}/config.v1.json`))
     .map((entry) => entry.name)
     .toSorted();
+}
+
+const SPARSE_TAR = 'upper.data.sparse.tar';
+
+/** What the device must hash to; null for a fixture that must be refused. */
+export function expectedSha256(top: string, name: string): string | null {
+  const path = join(top, name, 'expected.sha256');
+  return existsSync(path) ? readFileSync(path, 'latin1').trim().slice(0, 64) : null;
+}
+
+/** A sparse upper is unpacked to a copy, because copies of its folder have lost the holes. */
+export function withHoles(folder: string, makeFolder: () => string): string | null {
+  const tar = join(folder, SPARSE_TAR);
+  if (!existsSync(tar)) return join(folder, 'config.v1.json');
+  const copy = makeFolder();
+  copyFiles(folder, copy, (file) => file !== 'upper.data' && file !== SPARSE_TAR);
+  const { status } = spawnSync('tar', ['-xSf', tar, '-C', copy]);
+  return status === 0 ? join(copy, 'config.v1.json') : null;
+}
+
+/** File by file: a copied folder would be as read-only as the original. */
+export function copyFiles(from: string, to: string, wanted: (file: string) => boolean): void {
+  for (const file of readdirSync(from).filter(wanted)) {
+    copyFileSync(join(from, file), join(to, file));
+  }
 }

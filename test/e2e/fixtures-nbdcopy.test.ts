@@ -1,0 +1,58 @@
+// Every golden fixture that can be read, through one real daemon and nbdcopy; refusals are in
+// fixtures.test.ts.
+import { createHash } from 'node:crypto';
+import { createReadStream, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import tap, { test } from 'tap';
+import { DaemonProcess } from '../support/daemon-process.js';
+import { expectedSha256, fixtureNames, fixturesRoot, withHoles } from '../support/fixtures.js';
+import { requireTool, runTool } from '../support/tools.js';
+
+tap.setTimeout(180_000);
+
+/** One bit of this one is wrong: it opens, and reading that block must fail. */
+const CORRUPT = 'neg-z01-crc-flip';
+
+const root = fixturesRoot();
+const absent =
+  root === null && 'FIXTURES NOT FOUND: neither ../shared/fixtures nor $OVERLAYBD_FIXTURES';
+
+async function sha256(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(path), hash);
+  return hash.digest('hex');
+}
+
+await test('the golden fixtures through nbdcopy', { skip: absent }, async (t) => {
+  if (root === null || !requireTool(t, 'nbdcopy')) return;
+  const folder = t.testdir();
+  const served = new Map<string, string>();
+  for (const name of fixtureNames(root)) {
+    const config = withHoles(join(root, name), () => {
+      const own = join(folder, name);
+      mkdirSync(own);
+      return own;
+    });
+    const isTurboOci =
+      config !== null && /"(targetFile|targetDigest|gzipIndex)"/.test(readFileSync(config, 'utf8'));
+    if (config === null || isTurboOci) continue;
+    if (expectedSha256(root, name) !== null || name === CORRUPT) served.set(name, config);
+  }
+  t.ok(served.size > 0, `${served.size} fixtures`);
+  const args = [...served].flatMap(([name, config]) => ['--export', `${name}=${config}`]);
+  const daemon = await DaemonProcess.start(t, args);
+  const copy = join(folder, 'copy.img');
+  for (const name of served.keys()) {
+    rmSync(copy, { force: true });
+    const { code, stderr } = await runTool('nbdcopy', [daemon.unixUri(name), copy]);
+    if (name === CORRUPT) {
+      t.not(code, 0, `${name}: must fail`);
+      t.match(daemon.log, /neg-z01-crc-flip.*block 2 at byte 1906: expected checksum/);
+      continue;
+    }
+    t.equal(code, 0, stderr);
+    t.equal(await sha256(copy), expectedSha256(root, name), name);
+  }
+  await daemon.stop(t);
+});
