@@ -12,11 +12,11 @@ await t.test('no descriptor left: told once, and over when there are some again'
   if (!requireTool(test, 'prlimit')) return;
   const path = join(shortFolder(test), 'raw.img');
   const raw = writeRaw(path, 1, 10_000);
-  const daemon = await DaemonProcess.start(test, [path, '--threads', '1'], { openFiles: 48 });
-  // The thread is there before the descriptors are gone: it needs some to start.
+  const daemon = await DaemonProcess.start(test, [path, '--threads', '1'], { openFiles: 128 });
+  // The thread is there before the descriptors are gone: it needs some to start, more with coverage.
   await (await RawNbdClient.open(daemon.unix)).disconnect();
   const crowd = await Promise.all(
-    Array.from({ length: 60 }, () => RawNbdClient.connect(daemon.unix)),
+    Array.from({ length: 160 }, () => RawNbdClient.connect(daemon.unix)),
   );
   await daemon.waitForLines(/accepting failed with errno 24/);
   await tick(1000); // some tries
