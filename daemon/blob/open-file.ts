@@ -14,20 +14,28 @@ export interface OpenFile {
 }
 
 /**
- * Opens a regular file or a block device read-only.
- * @throws OverlaybdError NOT_FOUND, IO, or UNSUPPORTED for directories, pipes and the like
+ * Opens a path of any kind for reading.
+ * @returns the descriptor, which the caller closes
+ * @throws OverlaybdError NOT_FOUND or IO
  */
-export function openFile(path: string): OpenFile {
-  let fd: number;
+export function openReadOnly(path: string): number {
   try {
     // O_NONBLOCK: opening a FIFO that nobody writes to must not hang.
-    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
     throw new OverlaybdError(missing ? 'NOT_FOUND' : 'IO', `${path}: ${messageOf(error)}`, {
       cause: error,
     });
   }
+}
+
+/**
+ * Opens a regular file or a block device read-only.
+ * @throws OverlaybdError NOT_FOUND, IO, or UNSUPPORTED for directories, pipes and the like
+ */
+export function openFile(path: string): OpenFile {
+  const fd = openReadOnly(path);
   try {
     const stat = fstatSync(fd, { bigint: true });
     if (!stat.isFile() && !stat.isBlockDevice()) {

@@ -77,11 +77,6 @@ export class Outbox {
     this.unsent += size;
   }
 
-  /** The same for the chunk that was reserved last. */
-  commitLast(size: number): void {
-    this.commit(this.#chunks[this.#chunks.length - 1] as Chunk, size);
-  }
-
   /** Appends a copy of some bytes, however many. */
   write(bytes: Buffer): void {
     for (let at = 0; at < bytes.length;) {

@@ -56,11 +56,12 @@ export class ReplyWriter {
   /** A run of zeros, in place of data. Not for simple replies. */
   hole(to: ReplyTarget, offset: number, length: number, last: boolean): void {
     const size = this.#headerSize + OFFSET_SIZE + 4;
-    const { view, end } = this.#outbox.reserve(size);
+    const chunk = this.#outbox.reserve(size);
+    const { view, end } = chunk;
     this.#header(view, end, to, NBD_REPLY_TYPE.OFFSET_HOLE, OFFSET_SIZE + 4, last);
     writeU64(view, end + this.#headerSize, offset);
     view.setUint32(end + this.#headerSize + OFFSET_SIZE, length);
-    this.#outbox.commitLast(size);
+    this.#outbox.commit(chunk, size);
   }
 
   /** Success without data. */
@@ -82,7 +83,8 @@ export class ReplyWriter {
     const payload = 6 + text.length + (offset === undefined ? 0 : OFFSET_SIZE);
     const type = offset === undefined ? NBD_REPLY_TYPE.ERROR : NBD_REPLY_TYPE.ERROR_OFFSET;
     const size = this.#headerSize + payload;
-    const { view, bytes, end } = this.#outbox.reserve(size);
+    const chunk = this.#outbox.reserve(size);
+    const { view, bytes, end } = chunk;
     this.#header(view, end, to, type, payload, true);
     let at = end + this.#headerSize;
     view.setUint32(at, errno);
@@ -90,7 +92,7 @@ export class ReplyWriter {
     at += 6;
     text.copy(bytes, at);
     if (offset !== undefined) writeU64(view, at + text.length, offset);
-    this.#outbox.commitLast(size);
+    this.#outbox.commit(chunk, size);
   }
 
   /**
@@ -109,7 +111,8 @@ export class ReplyWriter {
     const payload = extended ? 8 + 16 * count : 4 + 8 * count;
     const type = extended ? NBD_REPLY_TYPE.BLOCK_STATUS_EXT : NBD_REPLY_TYPE.BLOCK_STATUS;
     const size = this.#headerSize + payload;
-    const { view, end } = this.#outbox.reserve(size);
+    const chunk = this.#outbox.reserve(size);
+    const { view, end } = chunk;
     this.#header(view, end, to, type, payload, last);
     let at = end + this.#headerSize;
     view.setUint32(at, context);
@@ -131,14 +134,15 @@ export class ReplyWriter {
         at += 8;
       }
     }
-    this.#outbox.commitLast(size);
+    this.#outbox.commit(chunk, size);
   }
 
   #empty(to: ReplyTarget, errno: number): void {
-    const { view, end } = this.#outbox.reserve(this.#headerSize);
+    const chunk = this.#outbox.reserve(this.#headerSize);
+    const { view, end } = chunk;
     if (this.form === 'simple') writeSimpleHeader(view, end, to, errno);
     else this.#header(view, end, to, NBD_REPLY_TYPE.NONE, 0, true);
-    this.#outbox.commitLast(this.#headerSize);
+    this.#outbox.commit(chunk, this.#headerSize);
   }
 
   #header(

@@ -132,7 +132,7 @@ export class Connection {
     this.#transport.close(() => this.#context.closed(this, summary));
   }
 
-  // TransmissionHost
+  // ReadHost
 
   wake(): void {
     if (this.#wakeScheduled || this.#closed) return;

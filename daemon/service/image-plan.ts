@@ -1,16 +1,9 @@
 // Which files make up an image: from a config.v1.json, or from blobs named one by one. Looks
 // whether files exist; opens none but the configuration.
 
-import {
-  closeSync,
-  constants,
-  existsSync,
-  fstatSync,
-  openSync,
-  readFileSync,
-  readSync,
-} from 'node:fs';
+import { closeSync, existsSync, fstatSync, readFileSync, readSync } from 'node:fs';
 import { dirname, isAbsolute, resolve } from 'node:path';
+import { openReadOnly } from '../blob/open-file.js';
 import {
   MAX_LAYERS,
   parseImageConfig,
@@ -161,16 +154,7 @@ function locate(path: string, folder: string): string {
 
 /** A configuration begins with a brace; none of the blob formats does. */
 function isJson(path: string): boolean {
-  let fd: number;
-  try {
-    // O_NONBLOCK: opening a FIFO that nobody writes to must not hang.
-    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  } catch (error) {
-    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-    throw new OverlaybdError(missing ? 'NOT_FOUND' : 'IO', `${path}: ${messageOf(error)}`, {
-      cause: error,
-    });
-  }
+  const fd = openReadOnly(path);
   try {
     const stat = fstatSync(fd);
     if (!stat.isFile()) return false;
