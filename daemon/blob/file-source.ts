@@ -23,6 +23,7 @@ export interface FileSourceSpec {
 export class FileSource implements BlobSource {
   readonly name: string;
   readonly size: number;
+  readonly isLocal = true;
   readonly #fd: number;
   readonly #base: number;
   #canNoWait = true;

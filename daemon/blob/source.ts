@@ -16,6 +16,8 @@ export interface BlobSource {
   readonly name: string;
   /** Size in bytes. */
   readonly size: number;
+  /** Whether nothing ever needs a network: `ensure` is then always `null`, and need not be asked. */
+  readonly isLocal: boolean;
 
   /** `null` when the range needs no network, else a promise that resolves when it is here. */
   ensure(offset: number, length: number): Promise<void> | null;

@@ -17,12 +17,14 @@ export class LsmtDevice implements Device {
   readonly size: number;
   readonly #index: LsmtIndex;
   readonly #layers: readonly BlobSource[];
+  readonly #isLocal: boolean;
 
   /** @param layers the plain bytes of each layer, bottom first */
   constructor(index: LsmtIndex, layers: readonly BlobSource[]) {
     this.size = index.virtualSize;
     this.#index = index;
     this.#layers = layers;
+    this.#isLocal = layers.every((layer) => layer.isLocal);
   }
 
   read(
@@ -64,6 +66,8 @@ export class LsmtDevice implements Device {
   }
 
   ensure(offset: number, length: number): Promise<void> | null {
+    // Asked for every read: of local layers there is nothing to look up.
+    if (this.#isLocal) return null;
     const waits: Promise<void>[] = [];
     this.#forEachData(offset, length, (layer, from, n) => {
       const wait = layer.ensure(from, n);

@@ -43,6 +43,7 @@ export class ZfileScratch {
 export class ZfileReader implements BlobSource {
   readonly name: string;
   readonly size: number;
+  readonly isLocal: boolean;
   readonly #source: BlobSource;
   readonly #table: JumpTable;
   readonly #blockSize: number;
@@ -56,6 +57,7 @@ export class ZfileReader implements BlobSource {
   constructor(spec: ZfileSpec, source: BlobSource, decoder: BatchDecoder, scratch: ZfileScratch) {
     this.name = spec.name;
     this.size = spec.originalSize;
+    this.isLocal = source.isLocal;
     this.#source = source;
     this.#table = new JumpTable(spec.table);
     this.#blockSize = spec.blockSize;

@@ -18,6 +18,8 @@ export class MemorySource implements BlobSource {
     return this.bytes.length;
   }
 
+  readonly isLocal = true;
+
   ensure(): null {
     return null;
   }

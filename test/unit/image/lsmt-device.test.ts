@@ -16,6 +16,7 @@ type Range = [offset: number, length: number];
 class ScriptedSource implements BlobSource {
   readonly name = 'scripted';
   readonly size = 1 << 20;
+  readonly isLocal = false;
   readonly ensured: Range[] = [];
   readonly loaded: Range[] = [];
   readonly reads: Range[] = [];
