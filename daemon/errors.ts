@@ -11,6 +11,10 @@ export type ErrorCode =
   | 'LIMIT' // a value is over one of our named limits
   | 'UNSUPPORTED' // a valid thing that we do not serve (yet)
   | 'NOT_FOUND' // a file or an export is not there
+  | 'BUSY' // a device, a folder or a socket is in use
+  | 'PERMISSION' // the system does not let us
+  | 'NO_KERNEL' // the kernel has no NBD devices, or not the way that is needed
+  | 'NO_DAEMON' // no daemon answers at the control socket
   | 'IO' // the operating system refused an operation
   | 'SHORT_READ' // a blob ends before the bytes that its index promises
   | 'PROTOCOL'; // an NBD client broke the protocol

@@ -4,8 +4,16 @@
 import yargs, { type Argv } from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from './cli/exit-codes.js';
+import * as attach from './cli/attach.js';
+import * as attachHelper from './cli/attach-helper.js';
+import * as detach from './cli/detach.js';
 import * as inspect from './cli/inspect.js';
+import * as mount from './cli/mount.js';
+import * as reload from './cli/reload.js';
 import * as serve from './cli/serve.js';
+import * as status from './cli/status.js';
+import * as umount from './cli/umount.js';
+import * as upgrade from './cli/upgrade.js';
 import * as verify from './cli/verify.js';
 import { OverlaybdError, messageOf } from './errors.js';
 import { printable } from './lib/printable.js';
@@ -31,6 +39,30 @@ const parser: Argv = yargs(hideBin(process.argv))
   })
   .command(verify.command, verify.describe, verify.builder, async (args) => {
     exitCode = await verify.run(args);
+  })
+  .command(attach.command, attach.describe, attach.builder, async (args) => {
+    exitCode = await attach.run(args);
+  })
+  .command(detach.command, detach.describe, detach.builder, async (args) => {
+    exitCode = await detach.run(args);
+  })
+  .command(status.command, status.describe, status.builder, async (args) => {
+    exitCode = await status.run(args);
+  })
+  .command(mount.command, mount.describe, mount.builder, async (args) => {
+    exitCode = await mount.run(args);
+  })
+  .command(umount.command, umount.describe, umount.builder, async (args) => {
+    exitCode = await umount.run(args);
+  })
+  .command(reload.command, reload.describe, reload.builder, async (args) => {
+    exitCode = await reload.run(args);
+  })
+  .command(upgrade.command, upgrade.describe, upgrade.builder, async (args) => {
+    exitCode = await upgrade.run(args);
+  })
+  .command(attachHelper.command, attachHelper.describe, attachHelper.builder, async (args) => {
+    exitCode = await attachHelper.run(args);
   })
   .demandCommand(1, 'Name a command.')
   .strict()

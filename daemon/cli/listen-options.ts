@@ -18,6 +18,7 @@ import type { ActivatedSocket } from '../service/socket-activation.js';
 export interface ListenArguments {
   listen?: string[] | undefined;
   stdio?: boolean | undefined;
+  'on-demand'?: boolean | undefined;
   'socket-mode'?: string | undefined;
   'socket-owner'?: string | undefined;
   'socket-group'?: string | undefined;
@@ -39,6 +40,10 @@ export function listenOptions<T>(yargs: Argv<T>): Argv<T & ListenArguments> {
     .option('stdio', {
       alias: 's',
       describe: 'serve one client on standard input and output, then end',
+      type: 'boolean',
+    })
+    .option('on-demand', {
+      describe: 'serve what `attach` asks for, also without an image here, until all is detached',
       type: 'boolean',
     })
     .option('socket-mode', {
@@ -67,7 +72,13 @@ export function listenOptions<T>(yargs: Argv<T>): Argv<T & ListenArguments> {
       type: 'number',
       requiresArg: true,
     })
-    .conflicts('stdio', ['listen', ...SOCKET_OPTIONS, 'allow-user', 'max-connections-per-peer']);
+    .conflicts('stdio', [
+      'listen',
+      'on-demand',
+      ...SOCKET_OPTIONS,
+      'allow-user',
+      'max-connections-per-peer',
+    ]);
 }
 
 /**
@@ -83,7 +94,7 @@ export function listeners(
 ): Pick<DaemonOptions, 'listen' | 'activated'> {
   const overrides = overridesOf(args);
   const spec = (each: ListenerConfig): ListenerSpec => ({ ...listenerSpec(each), ...overrides });
-  const fallback = inherited.length > 0 ? [] : [DEFAULT_LISTEN];
+  const fallback = inherited.length > 0 || args['on-demand'] ? [] : [DEFAULT_LISTEN];
   const given = args.stdio ? [] : (args.listen ?? config.listen ?? fallback);
   const specs = given.map(spec);
   for (const [i, each] of specs.entries()) checkExports(i, each, exports);

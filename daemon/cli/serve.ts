@@ -19,13 +19,23 @@ import type { ActivatedSocket } from '../service/socket-activation.js';
 import type { StdioConnection } from '../service/stdio.js';
 import { DRAIN_TIMEOUT_MS } from '../nbd/limits.js';
 import { EXIT_OK } from './exit-codes.js';
+import {
+  openDevices,
+  openState,
+  protectMemory,
+  stateOptions,
+  type StateArguments,
+} from './state-options.js';
+import { activatedOf, listeningOf, takeHandover } from '../service/handover.js';
+import { SdNotify } from '../service/sd-notify.js';
+import { Signals } from './signals.js';
 import { listenOptions, listeners, type ListenArguments } from './listen-options.js';
 import { resolveTls, tlsOf, tlsOptions, type TlsArguments } from './tls-options.js';
 
 export const command = 'serve [image..]';
 export const describe = 'serve images as read-only NBD exports';
 
-export interface ServeArguments extends ListenArguments, TlsArguments {
+export interface ServeArguments extends ListenArguments, TlsArguments, StateArguments {
   image?: string[] | undefined;
   config?: string | undefined;
   export?: string[] | undefined;
@@ -34,8 +44,13 @@ export interface ServeArguments extends ListenArguments, TlsArguments {
   'log-format'?: LogFormat | undefined;
 }
 
+interface ServeOptions {
+  readonly config: DaemonConfig;
+  readonly daemon: DaemonOptions;
+}
+
 export function builder(yargs: Argv): Argv<ServeArguments> {
-  return tlsOptions(listenOptions(yargs))
+  return stateOptions(tlsOptions(listenOptions(yargs)))
     .positional('image', {
       describe: 'an image configuration (config.v1.json), or layer blobs, bottom first',
       type: 'string',
@@ -68,21 +83,27 @@ export function builder(yargs: Argv): Argv<ServeArguments> {
     .example('nbdinfo -- [ $0 serve -s config.v1.json ]', 'serve one client, here nbdinfo');
 }
 
-/** Runs until SIGTERM or SIGINT, or with --stdio until its client is done. @returns the exit code */
+/**
+ * Runs until SIGTERM or SIGINT, until a successor has taken over, or with --stdio until its client
+ * is done.
+ * @returns the exit code
+ */
 export async function run(args: ServeArguments): Promise<number> {
-  const config = args.config === undefined ? {} : readConfig(args.config);
+  const handover = takeHandover(process.env);
   const { takeActivatedSockets } = await import('../service/socket-activation.js');
-  const inherited = takeActivatedSockets(process.env, process.pid);
-  const options = daemonOptions(args, config, inherited);
+  const inherited = handover
+    ? activatedOf(handover)
+    : takeActivatedSockets(process.env, process.pid);
+  const readOptions = (): ServeOptions => {
+    const config = args.config === undefined ? {} : readConfig(args.config);
+    return { config, daemon: daemonOptions(args, config, inherited) };
+  };
+  const { config, daemon: options } = readOptions();
+  const manager = SdNotify.fromEnvironment(process.env, process.pid);
   // libnbd's tools run `[ overlaybd-nbd serve -s ... ]` with a socket to accept from, and no other.
   const viaStdio = args.stdio === true && inherited.length === 0;
   const stdio = viaStdio ? (await import('../service/stdio.js')).takeStdio() : null;
-  // Signals count from here on, even while large images are being opened.
-  const signal = new Promise<NodeJS.Signals>((signalled) => {
-    process.once('SIGTERM', signalled);
-    process.once('SIGINT', signalled);
-  });
-  const { Daemon } = await import('../service/daemon.js');
+  const signals = new Signals(args.config !== undefined);
   // Behind --stdio is a tool whose standard error is ours too.
   const level = args['log-level'] ?? config.log?.level ?? (args.stdio ? 'warn' : 'info');
   const format = args['log-format'] ?? config.log?.format ?? 'pretty';
@@ -91,12 +112,26 @@ export async function run(args: ServeArguments): Promise<number> {
     return createWinstonLogger(level, format);
   });
   try {
-    const daemon = await Daemon.start(options, log);
+    protectMemory(args, log);
+    const state = stdio ? null : openState(args, handover, log);
+    const { Daemon } = await import('../service/daemon.js');
+    const daemon = await Daemon.start({ ...options, listening: listeningOf(handover) }, log);
     for (const each of daemon.listening) log.log('info', `ready: ${each}`);
     if (stdio) log.log('info', 'ready: standard input and output');
-    const why = await (stdio ? Promise.race([signal, clientOf(daemon, stdio)]) : signal);
+    const { Operation } = await import('../service/operation.js');
+    const devices = state && (await openDevices(args, state, handover, daemon, log, signals));
+    const readExports = (): DaemonOptions['exports'] => readOptions().daemon.exports;
+    const operation = new Operation({ daemon, devices, manager, log, readExports });
+    await operation.start(handover?.channel ?? null);
+    signals.onReload(() => void operation.reload().catch(() => undefined));
+    signals.onUpgrade(() => void operation.upgrade().catch(() => undefined));
+    const why = await Promise.race([
+      signals.ended,
+      operation.ended,
+      ...(stdio ? [clientOf(daemon, stdio)] : []),
+    ]);
     log.log('info', `${why}: answering what has been asked, then stopping`);
-    await daemon.stop();
+    await operation.stop();
     if (stdio) await Promise.race([stdio.finished, pause(DRAIN_TIMEOUT_MS)]);
     log.log('info', 'stopped');
     return EXIT_OK;
@@ -152,7 +187,7 @@ export function daemonOptions(
     }
     addExport(exports, name, [path]);
   }
-  if (exports.size === 0) {
+  if (exports.size === 0 && !args['on-demand']) {
     throw new OverlaybdError(
       'BAD_ARGUMENT',
       'nothing to serve: name an image, --export or --config',

@@ -60,6 +60,42 @@ export interface Native {
   takeStandard(fd: number): number;
   /** A connected pair of nonblocking Unix stream sockets. Throws an Error with `code` if it fails. */
   socketpair(): [number, number];
+  /**
+   * A nonblocking Unix stream connection; a path that begins with "@" is abstract. -ECONNREFUSED if
+   * nobody listens, -ENOENT, -EACCES, -EAGAIN if the backlog is full at the moment.
+   */
+  connectUnix(path: string): number;
+  /**
+   * 1 if the peer of a stream socket has closed its end or shut it down, whatever of its bytes is
+   * still to be received; else 0.
+   */
+  peerClosed(fd: number): number;
+
+  /**
+   * `send` with up to MAX_DESCRIPTORS descriptors beside the first of its bytes, over a Unix stream
+   * socket. They stay open here. If a number comes back, all of them are on their way, even where it
+   * is below `length`, which must be at least 1. -ETOOMANYREFS if too many are on their way already.
+   */
+  sendDescriptors(
+    fd: number,
+    buffer: Uint8Array,
+    offset: number,
+    length: number,
+    descriptors: Int32Array,
+  ): number;
+  /**
+   * `recv` that takes descriptors too: they fill `descriptors` (at most MAX_DESCRIPTORS) from the
+   * front, not inherited further, and the rest is -1. Stops after bytes that came with some, but
+   * earlier bytes may be in front of those: keep descriptors in a queue. -EMSGSIZE: there were more than fit in the array or in
+   * this process's table of files; all are closed and the bytes are lost.
+   */
+  recvDescriptors(
+    fd: number,
+    buffer: Uint8Array,
+    offset: number,
+    length: number,
+    descriptors: Int32Array,
+  ): number;
 
   /** The number of a user or a group; -ENOENT if there is no such name. May wait for a directory. */
   userId(name: string): number;
@@ -105,6 +141,105 @@ export interface Native {
     seed: number,
   ): number;
 
+  /**
+   * The number of the kernel's netlink family "nbd"; -ENOENT if it has none: nbd is not loaded.
+   * For everybody; the next three need CAP_SYS_ADMIN (-EPERM). All wait for the kernel.
+   */
+  nbdFamily(): number;
+  /**
+   * Connects a device to sockets that are in transmission phase. The kernel keeps them; close them
+   * here. `index` -1 lets it choose a free device or add one. A timeout of -1 is left out: requests
+   * wait without end, respectively fail at once when no connection is left. `serverFlags` are
+   * NBD_FLAG_*, `clientFlags` NBD_CFLAG_*. `backend` (at most NBD_BACKEND_MAX bytes) can be read in
+   * /sys/block/nbdX/backend from Linux 5.14 on, and is left out if empty.
+   * @returns the index; -EBUSY if it is in use or only open (udev probes new devices for a moment),
+   * -EINVAL for what the kernel refuses, such as several sockets without NBD_FLAG_CAN_MULTI_CONN
+   */
+  nbdConnect(
+    index: number,
+    sizeBytes: number,
+    blockSizeBytes: number,
+    timeoutSeconds: number,
+    deadConnTimeoutSeconds: number,
+    serverFlags: number,
+    clientFlags: number,
+    backend: string,
+    sockets: Int32Array,
+  ): number;
+  /**
+   * Gives a connected device new sockets for dead ones. -1 leaves a timeout or the flags as they are,
+   * and without sockets that is all it does. `backend` must be the device's own, but one that has
+   * none takes any: look in /sys/block/nbdX/backend before.
+   * @returns 0, also when sockets were not taken because too few connections are dead: the kernel
+   * lets go of those, so that after `close` here `peerClosed` of their other ends is 1. Repeat then:
+   * a connection that has ended is dead only when the kernel has noticed, moments later. -EINVAL if
+   * the device is not connected, or the backend differs
+   */
+  nbdReconfigure(
+    index: number,
+    timeoutSeconds: number,
+    deadConnTimeoutSeconds: number,
+    clientFlags: number,
+    backend: string,
+    sockets: Int32Array,
+  ): number;
+  /**
+   * Even if the device is mounted: its reads then fail. It is free only once nobody has it open any
+   * more. 0, also if it was not connected; -EINVAL if there is none. Waits up to the device's timeout
+   * for a server that does not receive.
+   */
+  nbdDisconnect(index: number): number;
+  /**
+   * 1 or 0; -ENODEV if there is no such device. Also 1 if its connections are all dead, or if it is
+   * only open somewhere; /sys/block/nbdX/pid is there only while it is connected. For everybody.
+   */
+  nbdConnected(index: number): number;
+
+  /**
+   * Connects /dev/nbdX by ioctls, for kernels without the netlink family. A thread of its own then
+   * stays in the kernel until the device is disconnected or a connection ends; only then `ended` is
+   * called, with 0 or -errno, and the device is free again. It keeps the loop alive. An environment
+   * that ends disconnects the device. -EBUSY if it is in use, -ENOTTY if it is no nbd device; needs
+   * CAP_SYS_ADMIN (-EPERM).
+   */
+  nbdIoctlConnect(
+    path: string,
+    sizeBytes: number,
+    blockSizeBytes: number,
+    timeoutSeconds: number,
+    serverFlags: number,
+    sockets: Int32Array,
+    ended: (result: number) => void,
+  ): number;
+  /** Disconnects a device, by whichever means it was connected. -ENOTCONN if it is not, -ENOTTY. */
+  nbdIoctlDisconnect(path: string): number;
+
+  /** Takes the file for this process (flock) until `fd` is closed; -EWOULDBLOCK if another has it. */
+  lockFile(fd: number): number;
+  /** Whether a child inherits the descriptor: 1 means it does not, as for all that the addon opens. */
+  cloexec(fd: number, on: 0 | 1): number;
+  /**
+   * Sends one datagram, under 4 KiB, to a service manager's socket; "@" in front of the path means
+   * abstract. -EAGAIN if the manager is behind.
+   */
+  notify(path: string, text: string): number;
+  /**
+   * Keeps the program itself in memory, with its libraries and addons, so that it runs even when
+   * they lie on a disk that it serves. Not heaps: V8 cannot live with locked ones; only a service
+   * without swap (MemorySwapMax=0) keeps those.
+   * @returns bytes, about 100 MB of address space, all resident from then on; -ENOMEM or -EPERM if
+   * RLIMIT_MEMLOCK is less and the process has no CAP_IPC_LOCK
+   */
+  lockMemory(): number;
+  /**
+   * Marks the calling thread as one that serves a disk (PR_SET_IO_FLUSHER), and so those it starts
+   * later: their allocations never wait for the disk. -EPERM without CAP_SYS_RESOURCE, -EINVAL before
+   * Linux 5.6.
+   */
+  ioFlusher(): number;
+  /** 1 if the calling thread has the capability in effect, else 0. */
+  hasCapability(capability: number): number;
+
   /** Throws an Error with `code`: EEXIST (fd is watched already), EPERM (a regular file), EBADF. */
   readonly Poll: new (fd: number, callback: (this: Poll, events: number) => void) => Poll;
 }
@@ -136,6 +271,21 @@ export const SHUT_RDWR = 2;
 /** Any address of this machine, for `listenVsock`. */
 export const VSOCK_CID_ANY = 0xffffffff;
 
+/** How many descriptors go with one message, or with one call for a device. */
+export const MAX_DESCRIPTORS = 64;
+
+/** How long a backend identifier may be, bytes. */
+export const NBD_BACKEND_MAX = 255;
+
+/** Client flags of a device (linux/nbd.h): it is removed, respectively disconnected, after use. */
+export const NBD_CFLAG_DESTROY_ON_DISCONNECT = 1;
+export const NBD_CFLAG_DISCONNECT_ON_CLOSE = 2;
+
+/** Capabilities (linux/capability.h). */
+export const CAP_IPC_LOCK = 14;
+export const CAP_SYS_ADMIN = 21;
+export const CAP_SYS_RESOURCE = 24;
+
 /** Advice for `fadvise`: the addon's own numbers, the same on every architecture. */
 export const FADV_NORMAL = 0;
 export const FADV_RANDOM = 1;
@@ -151,22 +301,29 @@ export const {
   EAFNOSUPPORT,
   EAGAIN,
   EBADF,
+  EBUSY,
   ECONNABORTED,
   ECONNREFUSED,
   ECONNRESET,
   EINVAL,
   EIO,
   EMFILE,
+  EMSGSIZE,
   ENAMETOOLONG,
+  ENODEV,
   ENOENT,
+  ENOMEM,
+  ENOSPC,
   ENOTCONN,
   ENOTSOCK,
+  ENOTTY,
   ENXIO,
   EOPNOTSUPP,
   EPERM,
   EPIPE,
   EPROTOTYPE,
   ESPIPE,
+  EWOULDBLOCK,
 } = constants.errno;
 
 const BUILT = new URL('../../../native/build/Release/overlaybd_nbd.node', import.meta.url);

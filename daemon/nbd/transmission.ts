@@ -40,16 +40,19 @@ export class Transmission {
   readonly #extended: boolean;
   readonly #requestSize: number;
   /** Payload of a refused command, still to be thrown away. */
-  #skip = 0;
+  #skip: number;
   /** Whose turn it is: an old request went on last. Outlives a turn that ends between the two. */
   #resumed = false;
   #ending = false;
+  #paused = false;
 
   /** For the log line at the end. */
   requests = 0;
 
-  constructor(served: NbdExport, session: Session, host: ReadHost) {
+  /** @param skip bytes of a refused payload that a predecessor has not seen yet */
+  constructor(served: NbdExport, session: Session, host: ReadHost, skip = 0) {
     this.#export = served;
+    this.#skip = skip;
     this.#session = session;
     this.#host = host;
     this.#extended = session.form === 'extended';
@@ -65,6 +68,25 @@ export class Transmission {
   /** No further request is taken; what has been taken is still answered. */
   end(): void {
     this.#ending = true;
+  }
+
+  /** While paused no further request is taken, and the client is not told: somebody else will. */
+  pause(paused: boolean): void {
+    this.#paused = paused;
+  }
+
+  /** Between two requests: a paused transmission can go on elsewhere. */
+  get atRest(): boolean {
+    return this.#paused && !this.#ending && this.inFlight === 0 && this.#host.outbox.unsent === 0;
+  }
+
+  /** Payload of a refused command that is still to come. */
+  get skip(): number {
+    return this.#skip;
+  }
+
+  get session(): Session {
+    return this.#session;
   }
 
   /** Whether the client said goodbye, or we did. */
@@ -157,7 +179,7 @@ export class Transmission {
   }
 
   get #mayTake(): boolean {
-    return !this.#ending && this.inFlight < MAX_IN_FLIGHT;
+    return !this.#ending && !this.#paused && this.inFlight < MAX_IN_FLIGHT;
   }
 
   #take(view: DataView, at: number): void {

@@ -11,10 +11,11 @@ import {
   LINGER_MS,
   MAX_UNSENT_BYTES,
 } from '../nbd/limits.js';
+import { selectContexts } from '../nbd/meta-context.js';
 import { Outbox, type ChunkPool } from '../nbd/outbox.js';
 import type { ReadRequest } from '../nbd/request.js';
 import { Transmission } from '../nbd/transmission.js';
-import type { ConnectionSummary } from './messages.js';
+import type { ConnectionCounts, ConnectionSummary, ResumedTransmission } from './messages.js';
 import { PlainTransport } from './plain-transport.js';
 import type { TlsAcceptor } from './tls-acceptor.js';
 import { TlsTransport } from './tls-transport.js';
@@ -41,6 +42,8 @@ export interface ConnectionContext {
   /** Other than the usual ones, for tests. */
   readonly deadlines?: Deadlines;
   readFailed(connection: Connection, error: unknown, request: ReadRequest): void;
+  /** The connection is over for this reactor, and its socket lives on. */
+  handed(connection: Connection, fd: number, transmission: ResumedTransmission): void;
   closed(connection: Connection, summary: ConnectionSummary): void;
 }
 
@@ -62,7 +65,7 @@ export class Connection {
   readonly #view = new DataView(this.#received.buffer);
   #start = 0;
   #end = 0;
-  #handshake: Handshake | null;
+  #handshake: Handshake | null = null;
   #transmission: Transmission | null = null;
   #watched = 0;
   #timer: NodeJS.Timeout | null = null;
@@ -88,14 +91,45 @@ export class Connection {
     this.outbox = new Outbox(context.chunks, (bytes, offset, length) =>
       this.#transport.send(bytes, offset, length),
     );
-    const mode = context.tls?.mode ?? 'off';
-    this.#handshake = new Handshake(context.exports, (bytes) => this.outbox.write(bytes), mode);
   }
 
   /** Greets the client. Apart from the constructor because it may already end in `closed`. */
   start(): void {
+    const { exports, tls } = this.#context;
+    const write = (bytes: Buffer): void => this.outbox.write(bytes);
+    this.#handshake = new Handshake(exports, write, tls?.mode ?? 'off');
     this.#endAfter(this.#deadlines.handshakeMs, 'handshake took too long');
     this.#progress();
+  }
+
+  /** Goes on where another reactor, maybe of another process, stopped. In place of {@link start}. */
+  resume(served: NbdExport, { form, contexts, skip, received }: ResumedTransmission): void {
+    this.export = served;
+    this.#received.set(received);
+    this.#end = received.length;
+    const session = { form, contexts: selectContexts(contexts) };
+    this.#transmission = new Transmission(served, session, this, skip);
+    this.#progress();
+  }
+
+  /**
+   * Answers what has been taken, then gives the socket up between two requests, to `handed`. One that
+   * cannot go on elsewhere (a handshake, TLS, a goodbye) stays as it is.
+   * @param on false: what has not been given up goes on here
+   */
+  handOver(on: boolean): void {
+    if (this.#closed || this.#draining || !this.#plain) return;
+    if (!this.#transmission || this.#transmission.ending) return;
+    this.#transmission.pause(on);
+    this.#progress();
+  }
+
+  get counts(): Omit<ConnectionCounts, 'id'> {
+    return {
+      requests: this.#transmission?.requests ?? 0,
+      errors: this.#transmission?.errors ?? 0,
+      bytesSent: this.outbox.totalSent,
+    };
   }
 
   /** Answers what has been taken, takes nothing more, and ends. */
@@ -106,6 +140,7 @@ export class Connection {
       this.close('daemon stops');
       return;
     }
+    this.#transmission.pause(false);
     const { drainMs } = this.#deadlines;
     this.#drainEnd = performance.now() + drainMs;
     this.#endAfter(drainMs, 'client did not take its replies before the daemon stopped');
@@ -124,9 +159,7 @@ export class Connection {
       peer: this.peer,
       export: this.export?.name ?? null,
       reason,
-      requests: this.#transmission?.requests ?? 0,
-      errors: this.#transmission?.errors ?? 0,
-      bytesSent: this.outbox.totalSent,
+      ...this.counts,
       tls: this.#tlsProtocol,
     };
     this.#transport.close(() => this.#context.closed(this, summary));
@@ -252,6 +285,10 @@ export class Connection {
   #transmit(transmission: Transmission): void {
     this.#start = transmission.pump(this.#view, this.#start, this.#end);
     if (transmission.state === 'busy') this.wake();
+    if (transmission.atRest && this.#plain) {
+      this.#giveUp(transmission, this.#plain);
+      return;
+    }
     if (this.#draining && transmission.state === 'hungry') {
       transmission.end();
       this.#start = transmission.pump(this.#view, this.#start, this.#end);
@@ -262,6 +299,22 @@ export class Connection {
     } else if (transmission.ending && !this.#timer) {
       this.#endAfter(this.#deadlines.drainMs, 'client said goodbye and did not take its replies');
     }
+  }
+
+  #giveUp(transmission: Transmission, plain: PlainTransport): void {
+    const { form, contexts } = transmission.session;
+    const resumed: ResumedTransmission = {
+      export: this.export?.name ?? '',
+      form,
+      contexts: contexts.map(({ name }) => name),
+      skip: transmission.skip,
+      received: Uint8Array.from(this.#received.subarray(this.#start, this.#end)),
+    };
+    this.#closed = true;
+    if (this.#timer) clearTimeout(this.#timer);
+    transmission.close();
+    this.outbox.close();
+    this.#context.handed(this, plain.release(), resumed);
   }
 
   /**

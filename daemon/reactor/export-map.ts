@@ -1,12 +1,19 @@
-// The exports of a reactor by name, with the default one.
+// The exports of a reactor by name, with the default one. Clients see those that are not hidden.
 
 import type { ExportTable, NbdExport } from '../nbd/export.js';
 
 export class ExportMap implements ExportTable {
   readonly #byName: ReadonlyMap<string, NbdExport>;
+  readonly #hidden: ReadonlyMap<string, NbdExport>;
 
-  constructor(exports: readonly NbdExport[]) {
+  constructor(exports: readonly NbdExport[], hidden: readonly NbdExport[] = []) {
     this.#byName = new Map(exports.map((each) => [each.name, each]));
+    this.#hidden = new Map(hidden.map((each) => [each.name, each]));
+  }
+
+  /** By its very name, hidden or not. */
+  exact(name: string): NbdExport | undefined {
+    return this.#hidden.get(name) ?? this.#byName.get(name);
   }
 
   /** The empty name means the only export, when there is only one. */

@@ -1,6 +1,7 @@
 // What the control plane and its reactors tell each other. Types only.
 
 import type { DeviceSpec } from '../image/spec.js';
+import type { ReplyForm } from '../nbd/session.js';
 import type { TlsSettings } from './tls-settings.js';
 
 /** An export as a reactor gets it. */
@@ -8,6 +9,37 @@ export interface ExportSpec {
   readonly name: string;
   readonly description: string;
   readonly device: DeviceSpec;
+  /** Clients do not see it: it is there for an attached device. */
+  readonly hidden: boolean;
+}
+
+/** A connection in its transmission phase, apart from its socket. */
+export interface ResumedTransmission {
+  readonly export: string;
+  readonly form: ReplyForm;
+  /** Names of the metadata contexts that the client selected. */
+  readonly contexts: readonly string[];
+  /** Bytes of a refused payload that are still to come. */
+  readonly skip: number;
+  /** What has been received and not been looked at. */
+  readonly received: Uint8Array;
+}
+
+/** A connection that its reactor gave up between two requests. */
+export interface HandedConnection {
+  readonly id: number;
+  readonly fd: number;
+  readonly peer: string;
+  readonly exports: readonly string[] | null;
+  readonly transmission: ResumedTransmission;
+}
+
+/** Counters of a connection that is open. */
+export interface ConnectionCounts {
+  readonly id: number;
+  readonly requests: number;
+  readonly errors: number;
+  readonly bytesSent: number;
 }
 
 export type ToReactor =
@@ -23,7 +55,13 @@ export type ToReactor =
       readonly peer: string;
       /** Names of the exports that can be seen by it; null is all of them. */
       readonly exports: readonly string[] | null;
+      /** Where it goes on; null begins with the handshake. */
+      readonly resume: ResumedTransmission | null;
     }
+  /** Tell the counters of all connections. */
+  | { readonly type: 'count'; readonly request: number }
+  /** Bring every plain connection to the end of a request, and give it up; or do not any longer. */
+  | { readonly type: 'hand over'; readonly on: boolean }
   /** Answer what has been taken, then end every connection. */
   | { readonly type: 'drain' };
 
@@ -46,6 +84,12 @@ export type FromReactor =
   /** The thread is up. */
   | { readonly type: 'started' }
   | { readonly type: 'closed'; readonly summary: ConnectionSummary }
+  | { readonly type: 'handed'; readonly connection: HandedConnection }
+  | {
+      readonly type: 'counts';
+      readonly request: number;
+      readonly counts: readonly ConnectionCounts[];
+    }
   | {
       readonly type: 'read failed';
       readonly export: string;

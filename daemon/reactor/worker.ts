@@ -17,6 +17,8 @@ const port = parentPort;
 
 const readers = new ReaderFactory();
 const connections = new Set<Connection>();
+/** What a connection sees, when it does not see everything. */
+const visible = new WeakMap<Connection, readonly string[]>();
 let exports = new ExportMap([]);
 let tls: NonNullable<ConnectionContext['tls']> | null = null;
 
@@ -38,6 +40,12 @@ const context: ConnectionContext = {
       message: error instanceof OverlaybdError ? error.message : stackOf(error),
     });
   },
+  handed: (connection, fd, transmission) => {
+    const { id, peer } = connection;
+    connections.delete(connection);
+    const names = visible.get(connection) ?? null;
+    tell({ type: 'handed', connection: { id, fd, peer, exports: names, transmission } });
+  },
   closed: (connection, summary) => {
     connections.delete(connection);
     tell({ type: 'closed', summary });
@@ -47,18 +55,35 @@ const context: ConnectionContext = {
 port.on('message', (message: ToReactor) => {
   switch (message.type) {
     case 'exports':
-      exports = new ExportMap(message.exports.map(buildExport));
+      exports = new ExportMap(
+        message.exports.filter(({ hidden }) => !hidden).map(buildExport),
+        message.exports.filter(({ hidden }) => hidden).map(buildExport),
+      );
       break;
     case 'tls':
       tls = { mode: message.settings.mode, acceptor: new TlsAcceptor(message.settings) };
       break;
     case 'connection': {
-      const { id, fd, peer, exports: names } = message;
+      const { id, fd, peer, exports: names, resume } = message;
       const connection = new Connection(id, fd, peer, names ? contextWith(names) : context);
       connections.add(connection);
-      connection.start();
+      if (names) visible.set(connection, names);
+      const served = resume && exports.exact(resume.export);
+      if (!resume) connection.start();
+      else if (served) connection.resume(served, resume);
+      else connection.close(`its export ${JSON.stringify(resume.export)} is not there any more`);
       break;
     }
+    case 'count':
+      tell({
+        type: 'counts',
+        request: message.request,
+        counts: [...connections].map(({ id, counts }) => ({ id, ...counts })),
+      });
+      break;
+    case 'hand over':
+      for (const connection of connections) connection.handOver(message.on);
+      break;
     case 'drain':
       for (const connection of connections) connection.drain();
       break;
@@ -69,10 +94,10 @@ tell({ type: 'started' });
 
 /** The context of a connection that sees only some exports. */
 function contextWith(names: readonly string[]): ConnectionContext {
-  const visible = (): ExportMap => exports.only(names);
+  const seen = (): ExportMap => exports.only(names);
   return {
     ...context,
-    exports: { find: (name) => visible().find(name), list: () => visible().list() },
+    exports: { find: (name) => seen().find(name), list: () => seen().list() },
   };
 }
 

@@ -3,32 +3,45 @@
 import type { ListenerSpec } from '../config/listener.js';
 import type { TlsFiles } from '../config/tls-config.js';
 import type { Logger } from '../log/logger.js';
-import { ReaderFactory } from '../image/build.js';
 import { DEFAULT_CONNECTIONS_PER_PEER, MAX_CONNECTIONS } from '../nbd/limits.js';
 import { native } from '../native/binding.js';
 import { OverlaybdError } from '../errors.js';
 import { userId } from './accounts.js';
-import { BlobPool } from './blob-pool.js';
-import { openImage, type OpenImage } from './image-opener.js';
-import { planImage } from './image-plan.js';
+import { ImageTable, type ExportPaths, type HeldImage } from './image-table.js';
 import { Listener } from './listener.js';
 import { inheritedSocket, openListening, type ListeningSocket } from './listening-socket.js';
 import { PeerCounts, RefusalLog, peerGroup } from './peers.js';
 import { ReactorPool } from './reactor-pool.js';
 import type { ActivatedSocket } from './socket-activation.js';
+import type { HandedConnection } from '../reactor/messages.js';
 import type { TlsSettings } from '../reactor/tls-settings.js';
 import { loadTls } from './tls-files.js';
 
 /** What to serve and where. */
 export interface DaemonOptions {
   /** Export name to the paths that make its image: a config, or blobs bottom first. */
-  readonly exports: ReadonlyMap<string, readonly string[]>;
+  readonly exports: ExportPaths;
   readonly listen: readonly ListenerSpec[];
   /** Sockets that the process was started with, and what they are for; the address does not count. */
   readonly activated: readonly { readonly socket: ActivatedSocket; readonly spec: ListenerSpec }[];
   readonly threads: number;
   /** null: without TLS. */
   readonly tls: TlsFiles | null;
+  /** Sockets of a predecessor that listen already, by {@link listenKey}. */
+  readonly listening?: ReadonlyMap<string, readonly ListeningSocket[]>;
+}
+
+/** What a predecessor's socket is found by: where it was told to listen. */
+export function listenKey({ address }: ListenerSpec): string {
+  return JSON.stringify(address);
+}
+
+/** A socket that a successor takes over. */
+export interface PassedSocket {
+  /** null: it came from the service manager, by `name`. */
+  readonly key: string | null;
+  readonly name: string;
+  readonly socket: ListeningSocket;
 }
 
 /** Who may come in by a listener, and what they see. */
@@ -39,11 +52,12 @@ interface Admission {
 }
 
 export class Daemon {
+  readonly reactors: ReactorPool;
+  readonly images: ImageTable;
   readonly #log: Logger;
-  readonly #reactors: ReactorPool;
   readonly #tlsRequired: boolean;
-  readonly #images: OpenImage[] = [];
   readonly #listeners: Listener[] = [];
+  readonly #passed: PassedSocket[] = [];
   readonly #peers = new PeerCounts();
   readonly #refusals: RefusalLog;
 
@@ -51,7 +65,8 @@ export class Daemon {
     this.#log = log;
     this.#refusals = new RefusalLog(log);
     this.#tlsRequired = tls?.mode === 'require';
-    this.#reactors = new ReactorPool(threads, tls, log);
+    this.reactors = new ReactorPool(threads, tls, log);
+    this.images = new ImageTable(log, (exports) => this.reactors.setExports(exports));
   }
 
   /**
@@ -63,9 +78,9 @@ export class Daemon {
     for (const note of tls?.notes ?? []) log.log('warn', note);
     const daemon = new Daemon(options.threads, tls?.settings ?? null, log);
     try {
-      await daemon.#openImages(options.exports);
+      await daemon.images.setExports(options.exports);
       await daemon.#listen(options);
-      await daemon.#reactors.started;
+      await daemon.reactors.started;
     } catch (error) {
       await daemon.#release();
       throw error;
@@ -82,36 +97,52 @@ export class Daemon {
   /** Serves a connected socket, of which it becomes the owner. @returns when the client is done */
   serveOne(fd: number, peer: string): Promise<void> {
     return new Promise((closed) => {
-      this.#reactors.adopt(fd, { peer, exports: null, closed });
+      this.reactors.adopt(fd, { peer, exports: null, closed: () => closed() });
     });
+  }
+
+  /** Open connections of clients. */
+  get clients(): number {
+    return this.#peers.total;
+  }
+
+  /** The sockets that listen, for a successor. They stay ours. */
+  get passedSockets(): readonly PassedSocket[] {
+    return this.#passed;
+  }
+
+  /**
+   * Serves these exports in place of those before. Connections keep what they read from.
+   * @throws OverlaybdError when an image cannot be opened; everything is as before then
+   */
+  async reload(exports: ExportPaths): Promise<void> {
+    const before = await this.images.setExports(exports);
+    const release = (held: HeldImage): void => this.images.release(held);
+    void this.reactors.currentGone().then(() => before.forEach(release));
+  }
+
+  /** A client that a predecessor served goes on here. */
+  adopt(fd: number, handed: Pick<HandedConnection, 'peer' | 'exports' | 'transmission'>): void {
+    const { peer, exports, transmission } = handed;
+    const group = peerGroup(peer);
+    this.#peers.add(group);
+    const closed = (): void => this.#peers.remove(group);
+    this.reactors.adopt(fd, { peer, exports, resume: transmission, closed });
+  }
+
+  /** Takes no new connection; a successor does. Its sockets stay where they are. */
+  stopListening(): void {
+    for (const listener of this.#listeners.splice(0)) listener.abandon();
   }
 
   /** Takes no new connection, answers what has been asked, and ends. */
   async stop(): Promise<void> {
     for (const listener of this.#listeners.splice(0)) listener.close();
-    await this.#reactors.drain();
+    await this.reactors.drain();
     await this.#release();
   }
 
-  async #openImages(exports: DaemonOptions['exports']): Promise<void> {
-    const pool = new BlobPool(new ReaderFactory());
-    const specs = [];
-    for (const [name, paths] of exports) {
-      const plan = planImage(paths);
-      for (const note of plan.notes) this.#log.log('warn', note);
-      const image = await openImage(plan, pool);
-      this.#images.push(image);
-      specs.push({ name, description: image.description, device: image.device });
-      this.#log.log(
-        'info',
-        `export ${JSON.stringify(name)}: ${image.name}: ${image.description}, ${image.size} bytes`,
-        { export: name, image: image.name, size: image.size },
-      );
-    }
-    this.#reactors.setExports(specs);
-  }
-
-  async #listen({ activated, listen }: DaemonOptions): Promise<void> {
+  async #listen({ activated, listen, listening }: DaemonOptions): Promise<void> {
     for (const { socket, spec } of activated) {
       const admission = admissionOf(spec);
       const inherited = inheritedSocket(socket.fd);
@@ -121,10 +152,15 @@ export class Daemon {
         throw new OverlaybdError('BAD_CONFIG', message);
       }
       this.#add(inherited, admission, `${inherited.uri} (socket ${JSON.stringify(socket.name)})`);
+      this.#passed.push({ key: null, name: socket.name, socket: inherited });
     }
     for (const spec of listen) {
       const admission = admissionOf(spec);
-      for (const socket of await openListening(spec)) this.#add(socket, admission, socket.uri);
+      const key = listenKey(spec);
+      for (const socket of listening?.get(key) ?? (await openListening(spec))) {
+        this.#add(socket, admission, socket.uri);
+        this.#passed.push({ key, name: socket.uri, socket });
+      }
     }
   }
 
@@ -146,14 +182,14 @@ export class Daemon {
     }
     this.#peers.add(group);
     const closed = (): void => this.#peers.remove(group);
-    this.#reactors.adopt(fd, { peer, exports: admission.exports, closed });
+    this.reactors.adopt(fd, { peer, exports: admission.exports, closed });
   }
 
   #refuses(fd: number, peer: string, group: string, admission: Admission): boolean {
     const { users, maxConnectionsPerPeer: most } = admission;
     if (users && !users.has(native.peerUid(fd))) {
       this.#refusals.refused(`user ${group}`, peer, 'not a user who may connect here');
-    } else if (this.#reactors.connections >= MAX_CONNECTIONS) {
+    } else if (this.reactors.connections >= MAX_CONNECTIONS) {
       this.#refusals.refused('all', peer, `${MAX_CONNECTIONS} connections are open`);
     } else if (this.#peers.get(group) >= most) {
       this.#refusals.refused(`peer ${group}`, peer, `${group} has ${most} connections open`);
@@ -165,8 +201,8 @@ export class Daemon {
 
   async #release(): Promise<void> {
     for (const listener of this.#listeners.splice(0)) listener.close();
-    await this.#reactors.terminate();
-    for (const image of this.#images.splice(0)) image.close();
+    await this.reactors.terminate();
+    this.images.close();
   }
 }
 

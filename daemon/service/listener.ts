@@ -41,11 +41,21 @@ export class Listener {
   }
 
   close(): void {
-    if (this.#closed) return;
+    if (this.#stop()) closeListening(this.#socket);
+  }
+
+  /** Accepts nothing more, and leaves the socket to another process that has it too. */
+  abandon(): void {
+    if (this.#stop()) native.close(this.#socket.fd);
+  }
+
+  /** @returns false when it was closed already */
+  #stop(): boolean {
+    if (this.#closed) return false;
     this.#closed = true;
     if (this.#retry) clearTimeout(this.#retry);
     this.#poll.close();
-    closeListening(this.#socket);
+    return true;
   }
 
   #onReadable(): void {

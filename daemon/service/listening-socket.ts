@@ -72,8 +72,22 @@ export function inheritedSocket(fd: number): ListeningSocket & { readonly isUnix
   return { fd, uri, file: null, isUnix: name.startsWith('unix://') };
 }
 
+/**
+ * The control socket: only its owner can connect.
+ * @param inherited a predecessor's, which listens already; null makes one
+ * @throws OverlaybdError IO
+ */
+export function listenControl(path: string, inherited: number | null): ListeningSocket {
+  if (inherited !== null) return { fd: inherited, uri: path, file: identify(path) };
+  return listenUnix(path, { mode: 0o600, owner: undefined, group: undefined });
+}
+
 export function closeListening({ fd, file }: ListeningSocket): void {
   native.close(fd);
+  removeSocketFile(file);
+}
+
+export function removeSocketFile(file: SocketFile | null): void {
   if (!file) return;
   // What has come to be at our path is not ours to remove.
   const now = identify(file.path);
@@ -125,7 +139,10 @@ function listenVsock({ cid, port }: { cid: number | null; port: number }): Liste
   return { fd, uri: nbdUri({ kind: 'vsock', cid, port: native.localPort(fd) }), file: null };
 }
 
-function listenUnix(path: string, spec: ListenerSpec): ListeningSocket {
+function listenUnix(
+  path: string,
+  spec: Pick<ListenerSpec, 'mode' | 'owner' | 'group'>,
+): ListeningSocket {
   const uid = spec.owner === undefined ? undefined : userId(spec.owner);
   const gid = spec.group === undefined ? undefined : groupId(spec.group);
   const listen = (): number => native.listenUnix(path, BACKLOG, spec.mode, uid, gid);

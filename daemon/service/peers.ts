@@ -22,6 +22,11 @@ export class PeerCounts {
     return this.#counts.get(group) ?? 0;
   }
 
+  /** Of all peers. */
+  get total(): number {
+    return [...this.#counts.values()].reduce((sum, each) => sum + each, 0);
+  }
+
   add(group: string): void {
     this.#counts.set(group, this.get(group) + 1);
   }

@@ -1,8 +1,17 @@
 // The reactor threads: started when connections need them, given connections in turn, drained at
 // the end.
 
+import { setTimeout as pause } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
-import type { ConnectionSummary, ExportSpec, FromReactor, ToReactor } from '../reactor/messages.js';
+import type {
+  ConnectionCounts,
+  ConnectionSummary,
+  ExportSpec,
+  FromReactor,
+  HandedConnection,
+  ResumedTransmission,
+  ToReactor,
+} from '../reactor/messages.js';
 import type { TlsSettings } from '../reactor/tls-settings.js';
 import type { Logger } from '../log/logger.js';
 import { native } from '../native/binding.js';
@@ -14,14 +23,27 @@ export interface ConnectionInfo {
   readonly peer: string;
   /** Names of the exports that it can see; null is all of them. */
   readonly exports: readonly string[] | null;
-  /** Told once, however the connection ends. */
-  readonly closed: () => void;
+  /** Where it goes on; left out, it begins with the handshake. */
+  readonly resume?: ResumedTransmission;
+  /** Told once, however the connection ends; without a summary when its thread died. */
+  readonly closed: (summary: ConnectionSummary | null) => void;
+}
+
+interface Owned {
+  readonly fd: number;
+  readonly info: ConnectionInfo;
 }
 
 interface Reactor {
   readonly worker: Worker;
   /** The connections that it owns, by id. */
-  readonly connections: Map<number, { readonly fd: number; readonly closed: () => void }>;
+  readonly connections: Map<number, Owned>;
+}
+
+/** A connection that no reactor has any longer; whoever gets it owns the socket. */
+export interface LooseConnection {
+  readonly info: ConnectionInfo;
+  readonly handed: HandedConnection;
 }
 
 export class ReactorPool {
@@ -33,6 +55,12 @@ export class ReactorPool {
   #nextId = 1;
   #draining = false;
   #onIdle: (() => void) | null = null;
+  /** While connections are being given up. */
+  #onLoose: ((connection: LooseConnection) => void) | null = null;
+  /** Told of the next connection that is over. */
+  #onClosed: (() => void)[] = [];
+  #nextCount = 1;
+  readonly #counts = new Map<number, (counts: readonly ConnectionCounts[]) => void>();
   #onStarted: () => void = () => undefined;
   /** Resolves when the first thread is up: before that, "ready" would be a promise too much. */
   readonly started: Promise<void>;
@@ -60,17 +88,78 @@ export class ReactorPool {
   }
 
   /** Hands a connected socket to the reactor with the fewest connections. */
-  adopt(fd: number, { peer, exports, closed }: ConnectionInfo): void {
+  adopt(fd: number, info: ConnectionInfo): number {
+    const { peer, exports, closed } = info;
+    const id = this.#nextId++;
     if (this.#draining) {
       native.close(fd);
-      closed();
-      return;
+      setImmediate(() => closed(null));
+      return id;
     }
     const reactor = this.#leastBusy();
-    const id = this.#nextId++;
-    reactor.connections.set(id, { fd, closed });
-    post(reactor.worker, { type: 'connection', id, fd, peer, exports });
+    reactor.connections.set(id, { fd, info });
+    const resume = info.resume ?? null;
+    post(reactor.worker, { type: 'connection', id, fd, peer, exports, resume });
     this.#log.log('debug', `${peer}: connection ${id} opened`, { connection: id, peer });
+    return id;
+  }
+
+  /** The counters of all open connections, by id. Resolves when every thread has answered. */
+  async count(): Promise<Map<number, ConnectionCounts>> {
+    const answers = this.#reactors.map(
+      ({ worker }) =>
+        new Promise<readonly ConnectionCounts[]>((resolve) => {
+          const request = this.#nextCount++;
+          const answered = (counts: readonly ConnectionCounts[]): void => {
+            this.#counts.delete(request);
+            worker.off('exit', none);
+            resolve(counts);
+          };
+          const none = (): void => answered([]);
+          worker.once('exit', none);
+          this.#counts.set(request, answered);
+          post(worker, { type: 'count', request });
+        }),
+    );
+    const counts = (await Promise.all(answers)).flat();
+    return new Map(counts.map((each) => [each.id, each]));
+  }
+
+  /**
+   * Takes the connections away from the reactors, each between two of its requests. Those that
+   * cannot go on elsewhere stay, and so do those whose clients do not take their replies in time.
+   */
+  async handOver(patienceMs: number): Promise<LooseConnection[]> {
+    const loose: LooseConnection[] = [];
+    const idle = new Promise<void>((resolve) => {
+      this.#onIdle = resolve;
+    });
+    this.#onLoose = (connection) => loose.push(connection);
+    for (const { worker } of this.#reactors) post(worker, { type: 'hand over', on: true });
+    this.#checkIdle();
+    const patience = new AbortController();
+    await Promise.race([
+      idle,
+      pause(patienceMs, undefined, { signal: patience.signal }).catch(() => undefined),
+    ]);
+    patience.abort();
+    for (const { worker } of this.#reactors) post(worker, { type: 'hand over', on: false });
+    // What was given up before a reactor read that is still on its way.
+    await this.count();
+    this.#onIdle = null;
+    this.#onLoose = null;
+    return loose;
+  }
+
+  /** Resolves when every connection that is open now is over. */
+  async currentGone(): Promise<void> {
+    const before = this.#nextId;
+    const isOld = (id: number): boolean => id < before;
+    while (this.#reactors.some(({ connections }) => [...connections.keys()].some(isOld))) {
+      await new Promise<void>((resolve) => this.#onClosed.push(resolve));
+    }
+    // The reactors have forgotten them, too: messages arrive in order.
+    await this.count();
   }
 
   /** Lets every reactor answer what it has taken and end its connections. */
@@ -125,8 +214,20 @@ export class ReactorPool {
       const connection = reactor.connections.get(message.summary.id);
       reactor.connections.delete(message.summary.id);
       this.#logClosed(message.summary);
-      connection?.closed();
+      connection?.info.closed(message.summary);
       this.#checkIdle();
+      return;
+    }
+    if (message.type === 'handed') {
+      const { connection: handed } = message;
+      const owned = reactor.connections.get(handed.id);
+      reactor.connections.delete(handed.id);
+      if (owned) this.#onLoose?.({ info: owned.info, handed });
+      this.#checkIdle();
+      return;
+    }
+    if (message.type === 'counts') {
+      this.#counts.get(message.request)?.(message.counts);
       return;
     }
     // Without the message: winston would put it behind the line's own.
@@ -153,15 +254,16 @@ export class ReactorPool {
     const at = this.#reactors.indexOf(reactor);
     if (at >= 0) this.#reactors.splice(at, 1);
     // Descriptors belong to the process: without this the clients of a dead thread would wait for ever.
-    for (const { fd, closed } of reactor.connections.values()) {
+    for (const { fd, info } of reactor.connections.values()) {
       native.close(fd);
-      closed();
+      info.closed(null);
     }
     reactor.connections.clear();
     this.#checkIdle();
   }
 
   #checkIdle(): void {
+    for (const told of this.#onClosed.splice(0)) told();
     if (this.#onIdle && this.connections === 0) this.#onIdle();
   }
 }

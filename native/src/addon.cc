@@ -11,6 +11,9 @@ Napi::Object Initialize(Napi::Env, Napi::Object exports) {
   overlaybd_nbd::ExportFile(exports);
   overlaybd_nbd::ExportCrc32c(exports);
   overlaybd_nbd::ExportPoll(exports);
+  overlaybd_nbd::ExportDescriptors(exports);
+  overlaybd_nbd::ExportNbd(exports);
+  overlaybd_nbd::ExportProcess(exports);
   return exports;
 }
 

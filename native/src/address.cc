@@ -68,6 +68,17 @@ int FillUnix(const char* path, size_t length, Address* address) {
   return 0;
 }
 
+int FillUnixPeer(const char* path, size_t length, Address* address) {
+  const int result = FillUnix(path, length, address);
+  if (result < 0 || *path != '@') return result;
+  // A lone "@" would be the empty name.
+  if (length == 1) return -EINVAL;
+  // An abstract name has no NUL at its end: one would be a part of it.
+  address->Unix()->sun_path[0] = '\0';
+  address->length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length);
+  return 0;
+}
+
 void FillVsock(uint32_t cid, uint32_t port, Address* address) {
   sockaddr_vm* const vsock = address->Vsock();
   vsock->svm_family = AF_VSOCK;

@@ -30,6 +30,9 @@ bool FillTcp(const char* host, uint16_t port, Address* address);
 // 0, -EINVAL for an empty path, or -ENAMETOOLONG if it does not fit in sun_path.
 int FillUnix(const char* path, size_t length, Address* address);
 
+// The same for the one to connect or send to, where "@name" is an abstract name.
+int FillUnixPeer(const char* path, size_t length, Address* address);
+
 // `port` 0 lets the system choose, as with TCP.
 void FillVsock(uint32_t cid, uint32_t port, Address* address);
 

@@ -6,6 +6,9 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <string>
+
+#include "descriptors.h"
 
 namespace overlaybd_nbd {
 namespace {
@@ -67,6 +70,30 @@ Bytes RangeArgument(const Napi::CallbackInfo& info, size_t index, uint64_t min_l
     ThrowOutside(info.Env(), offset, length, whole.size);
   }
   return {whole.data + offset, static_cast<size_t>(length)};
+}
+
+Descriptors DescriptorRoomArgument(const Napi::CallbackInfo& info, size_t index, const char* name) {
+  napi_typedarray_type type;
+  size_t count;
+  void* data;
+  if (napi_get_typedarray_info(info.Env(), info[index], &type, &count, &data, nullptr, nullptr) !=
+          napi_ok ||
+      type != napi_int32_array) {
+    ThrowType(info.Env(), name, "an Int32Array");
+  }
+  if (count > kMaxDescriptors) {
+    throw Napi::RangeError::New(
+        info.Env(), std::string(name) + ": more than " + std::to_string(kMaxDescriptors));
+  }
+  return {static_cast<int32_t*>(data), count};
+}
+
+Descriptors DescriptorsArgument(const Napi::CallbackInfo& info, size_t index, const char* name) {
+  const Descriptors all = DescriptorRoomArgument(info, index, name);
+  for (size_t i = 0; i < all.count; ++i) {
+    if (all.data[i] < 0) ThrowInteger(info.Env(), name, all.data[i], 0, INT_MAX);
+  }
+  return all;
 }
 
 size_t StringArgument(const Napi::CallbackInfo& info, size_t index, const char* name, char* text,

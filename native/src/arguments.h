@@ -36,6 +36,15 @@ Bytes BytesArgument(const Napi::CallbackInfo& info, size_t index);
 // Bytes [offset, offset + length) of the Uint8Array at `index`, with the two numbers following it.
 Bytes RangeArgument(const Napi::CallbackInfo& info, size_t index, uint64_t min_length = 0);
 
+struct Descriptors {
+  int32_t* data;
+  size_t count;
+};
+
+// An Int32Array of at most 64 descriptors, which RangeError enforces, or of room for so many.
+Descriptors DescriptorsArgument(const Napi::CallbackInfo& info, size_t index, const char* name);
+Descriptors DescriptorRoomArgument(const Napi::CallbackInfo& info, size_t index, const char* name);
+
 // Copies a string into `text` as UTF-8 with a NUL after it, and returns how many bytes it has. If
 // that is `capacity` or more it did not fit, and the text is cut. RangeError if it holds a NUL.
 size_t StringArgument(const Napi::CallbackInfo& info, size_t index, const char* name, char* text,

@@ -10,5 +10,8 @@ void ExportSocket(Napi::Object exports);
 void ExportFile(Napi::Object exports);
 void ExportCrc32c(Napi::Object exports);
 void ExportPoll(Napi::Object exports);
+void ExportDescriptors(Napi::Object exports);
+void ExportNbd(Napi::Object exports);
+void ExportProcess(Napi::Object exports);
 
 }  // namespace overlaybd_nbd

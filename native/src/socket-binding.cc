@@ -65,6 +65,16 @@ Napi::Value ProbeUnixCall(const Napi::CallbackInfo& info) {
   return ToNumber(info, ProbeUnix(path, length));
 }
 
+Napi::Value ConnectUnixCall(const Napi::CallbackInfo& info) {
+  char path[kPathSize];
+  const size_t length = StringArgument(info, 0, "path", path, sizeof(path));
+  return ToNumber(info, ConnectUnix(path, length));
+}
+
+Napi::Value PeerClosedCall(const Napi::CallbackInfo& info) {
+  return ToNumber(info, PeerClosed(DescriptorArgument(info)));
+}
+
 Napi::Value AcceptCall(const Napi::CallbackInfo& info) {
   return ToNumber(info, Accept(DescriptorArgument(info)));
 }
@@ -145,6 +155,8 @@ void ExportSocket(Napi::Object exports) {
   Export<CloseCall>(exports, "close");
   Export<TakeStandardCall>(exports, "takeStandard");
   Export<SocketPairCall>(exports, "socketpair");
+  Export<ConnectUnixCall>(exports, "connectUnix");
+  Export<PeerClosedCall>(exports, "peerClosed");
 }
 
 }  // namespace overlaybd_nbd

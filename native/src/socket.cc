@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -133,6 +134,15 @@ int ProbeUnix(const char* path, size_t length) {
   return result == -EAGAIN ? 0 : result;
 }
 
+int ConnectUnix(const char* path, size_t length) {
+  Address address;
+  const int filled = FillUnixPeer(path, length, &address);
+  if (filled < 0) return filled;
+  const int fd = ::socket(AF_UNIX, kStreamType, 0);
+  if (fd < 0) return -errno;
+  return ::connect(fd, address.Base(), address.length) == 0 ? fd : FailAndClose(fd);
+}
+
 int Accept(int listen_fd) {
   Address peer;
   int fd;
@@ -257,6 +267,13 @@ int TakeStandard(int fd) {
 
 int SocketPair(int (&fds)[2]) {
   return ::socketpair(AF_UNIX, kStreamType, 0, fds) == 0 ? 0 : -errno;
+}
+
+int PeerClosed(int fd) {
+  pollfd watched = {fd, POLLRDHUP, 0};
+  if (::poll(&watched, 1, 0) < 0) return -errno;
+  if ((watched.revents & POLLNVAL) != 0) return -EBADF;
+  return (watched.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0 ? 1 : 0;
 }
 
 }  // namespace overlaybd_nbd

@@ -35,6 +35,10 @@ int AdoptListener(int fd);
 // -ECONNREFUSED means that the socket file was left behind by a process that is gone.
 int ProbeUnix(const char* path, size_t length);
 
+// A connection to a Unix socket; "@name" is an abstract one. -ECONNREFUSED if nobody listens,
+// -EAGAIN if the backlog is full at the moment.
+int ConnectUnix(const char* path, size_t length);
+
 int Accept(int listen_fd);
 
 // -EAFNOSUPPORT if the socket is neither TCP nor vsock.
@@ -65,5 +69,9 @@ int CloseDescriptor(int fd);
 int TakeStandard(int fd);
 
 int SocketPair(int (&fds)[2]);
+
+// 1 if the peer has closed its end of a stream socket or shut it down, whatever of its bytes is
+// still to be received; else 0.
+int PeerClosed(int fd);
 
 }  // namespace overlaybd_nbd

@@ -1,5 +1,5 @@
-// The plain C++ of native/ (sockets, files, CRC-32C) on its own, for the sanitizers. What needs
-// Node is tested from test/unit/native. Prints the number of checks; exits 1 if one fails.
+// The plain C++ of native/ (sockets, files, CRC-32C) on its own, for the sanitizers. What
+// needs Node is tested from test/unit/native. Prints the number of checks; exits 1 if one fails.
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -22,22 +22,11 @@
 #include "../../native/src/crc32c.h"
 #include "../../native/src/file.h"
 #include "../../native/src/socket.h"
+#include "check.h"
 
 using namespace overlaybd_nbd;
 
 namespace {
-
-int checks = 0;
-int failures = 0;
-
-#define CHECK(condition)                                                      \
-  do {                                                                        \
-    ++checks;                                                                 \
-    if (!(condition)) {                                                       \
-      ++failures;                                                             \
-      fprintf(stderr, "%s:%d: failed: %s\n", __FILE__, __LINE__, #condition); \
-    }                                                                         \
-  } while (false)
 
 std::vector<uint8_t> Noise(size_t length) {
   std::vector<uint8_t> bytes(length);

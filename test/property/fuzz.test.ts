@@ -83,6 +83,7 @@ async function answersTo(bytes: Buffer, world: World): Promise<Buffer> {
     chunks: new ChunkPool(),
     largeMemory: new LargeMemory(),
     readFailed: () => undefined,
+    handed: () => undefined,
     closed: () => undefined,
   });
   const client = new Client(theirs, {

@@ -2,13 +2,15 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import { native } from '../../../daemon/native/binding.js';
+import { MAX_DESCRIPTORS, native } from '../../../daemon/native/binding.js';
 
 type Loose = (...args: unknown[]) => unknown;
 
 const NO_SUCH_FD = 1_000_000;
 const buffer = Buffer.alloc(16);
 const bounds = Uint32Array.of(0, 8, 16);
+const descriptors = Int32Array.of(NO_SUCH_FD);
+const ended = (): void => {};
 
 /** A call of each function that would go through, with what kind each argument is. */
 const calls: Record<string, { args: unknown[]; kinds: string }> = {
@@ -36,6 +38,27 @@ const calls: Record<string, { args: unknown[]; kinds: string }> = {
   seekHole: { args: [NO_SUCH_FD, 0], kinds: 'n n' },
   fileSize: { args: [NO_SUCH_FD], kinds: 'n' },
   fadvise: { args: [NO_SUCH_FD, 0, 0, 0], kinds: 'n n n n' },
+  connectUnix: { args: [''], kinds: 's' },
+  peerClosed: { args: [NO_SUCH_FD], kinds: 'n' },
+  sendDescriptors: { args: [NO_SUCH_FD, buffer, 0, 16, descriptors], kinds: 'n b n n i' },
+  recvDescriptors: { args: [NO_SUCH_FD, buffer, 0, 16, new Int32Array(1)], kinds: 'n b n n i' },
+  nbdConnect: {
+    // No kernel takes a descriptor that is none.
+    args: [-1, 4096, 512, -1, -1, 0, -1, '', descriptors],
+    kinds: 'm n n m m n m s i',
+  },
+  nbdReconfigure: { args: [2 ** 20, -1, -1, -1, '', descriptors], kinds: 'n m m m s i' },
+  nbdDisconnect: { args: [2 ** 20], kinds: 'n' },
+  nbdConnected: { args: [2 ** 20], kinds: 'n' },
+  nbdIoctlConnect: {
+    args: ['/dev/null', 4096, 512, -1, 0, descriptors, ended],
+    kinds: 's n n m n i f',
+  },
+  nbdIoctlDisconnect: { args: ['/dev/null'], kinds: 's' },
+  lockFile: { args: [NO_SUCH_FD], kinds: 'n' },
+  cloexec: { args: [NO_SUCH_FD, 1], kinds: 'n n' },
+  notify: { args: ['', ''], kinds: 's s' },
+  hasCapability: { args: [0], kinds: 'n' },
   crc32c: { args: [buffer, 0, 16, 0], kinds: 'b n n n' },
   crc32cVerifyBlocks: { args: [buffer, 0, bounds, 1, 0], kinds: 'b n u n n' },
 };
@@ -56,6 +79,15 @@ const otherArrays = [new Uint16Array(16), new Int8Array(16), new Float64Array(16
 
 function wrongOnes(kind: string | undefined): { types: unknown[]; ranges: unknown[] } {
   if (kind === 'n') return { types: notNumbers, ranges: notIntegers };
+  // -1 means that it is left out.
+  if (kind === 'm') return { types: notNumbers, ranges: notIntegers.slice(1).concat(-2) };
+  if (kind === 'f') return { types: [undefined, null, 'x', {}, 5], ranges: [] };
+  if (kind === 'i') {
+    return {
+      types: [...notBuffers, ...otherArrays, bounds],
+      ranges: [new Int32Array(MAX_DESCRIPTORS + 1)],
+    };
+  }
   // It may be left out.
   if (kind === 'o') return { types: notNumbers.slice(1), ranges: notIntegers };
   if (kind === 's') return { types: [undefined, null, 5, {}, buffer], ranges: ['a\0b'] };
@@ -64,7 +96,8 @@ function wrongOnes(kind: string | undefined): { types: unknown[]; ranges: unknow
 }
 
 await t.test('no function of the addon is missing from the list above', async (test) => {
-  const functions = Object.keys(native).filter((name) => !['Poll', 'socketpair'].includes(name));
+  const without = ['Poll', 'socketpair', 'nbdFamily', 'lockMemory', 'ioFlusher'];
+  const functions = Object.keys(native).filter((name) => !without.includes(name));
   test.same(functions.toSorted(), Object.keys(calls).toSorted());
 });
 

@@ -33,6 +33,7 @@ function pair(test: Test, deadlines?: Partial<Deadlines>): Pair {
     chunks: new ChunkPool(),
     largeMemory: new LargeMemory(),
     readFailed: () => undefined,
+    handed: () => undefined,
     closed: (_connection, summary) => closed.push(summary),
     ...(deadlines && { deadlines: { handshakeMs: 60_000, drainMs: 60_000, ...deadlines } }),
   });
@@ -240,6 +241,7 @@ await t.test('the client vanishes, with and without replies in the way', async (
       chunks: new ChunkPool(),
       largeMemory: new LargeMemory(),
       readFailed: () => undefined,
+    handed: () => undefined,
       closed: (_connection, summary) => closed.push(summary),
     });
     connection.start();

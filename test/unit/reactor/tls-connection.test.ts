@@ -45,6 +45,7 @@ async function pair(test: Test, deadlines: Partial<Deadlines> = {}): Promise<Pai
     largeMemory: new LargeMemory(),
     tls: { mode: 'require', acceptor },
     readFailed: () => undefined,
+    handed: () => undefined,
     closed: (_connection, summary) => closed.push(summary),
     deadlines: { handshakeMs: 60_000, drainMs: 60_000, ...deadlines },
   });

@@ -1,0 +1,89 @@
+// `overlaybd-nbd attach-helper`: connects devices for daemons without privileges. Runs as root, or
+// with CAP_SYS_ADMIN only, from its socket unit.
+
+import type { Argv } from 'yargs';
+import { parseAccount } from '../config/listener.js';
+import { OverlaybdError } from '../errors.js';
+import { AttachHelper } from '../kernel/attach-helper.js';
+import { DEFAULT_HELPER_SOCKET } from '../kernel/helper-protocol.js';
+import { NetlinkDriver } from '../kernel/netlink-driver.js';
+import { Sysfs } from '../kernel/sysfs.js';
+import { userId } from '../service/accounts.js';
+import { Listener } from '../service/listener.js';
+import { inheritedSocket, openListening } from '../service/listening-socket.js';
+import { listenerSpec } from '../config/listener.js';
+import { SdNotify } from '../service/sd-notify.js';
+import { takeActivatedSockets } from '../service/socket-activation.js';
+import { EXIT_OK } from './exit-codes.js';
+import { Signals } from './signals.js';
+
+export const command = 'attach-helper';
+export const describe = 'connect devices for daemons without privileges (a service of its own)';
+
+/** systemd starts the helper again with the next connection. */
+const IDLE_MS = 30_000;
+
+export interface AttachHelperArguments {
+  socket?: string | undefined;
+  'allow-user'?: string[] | undefined;
+}
+
+export function builder(yargs: Argv): Argv<AttachHelperArguments> {
+  return yargs
+    .option('socket', {
+      describe: `where to listen without systemd [default: ${DEFAULT_HELPER_SOCKET}]`,
+      type: 'string',
+      requiresArg: true,
+    })
+    .option('allow-user', {
+      describe: 'user, by name or number, whose daemons may ask, besides root; repeatable',
+      type: 'string',
+      array: true,
+      nargs: 1,
+    });
+}
+
+/** Runs until SIGTERM or SIGINT, or with systemd until nobody has asked for a while. */
+export async function run(args: AttachHelperArguments): Promise<number> {
+  const activated = takeActivatedSockets(process.env, process.pid);
+  const manager = SdNotify.fromEnvironment(process.env, process.pid);
+  const signals = new Signals(false);
+  const users = (args['allow-user'] ?? []).map(parseAccount).map(userId);
+  let timer: NodeJS.Timeout | undefined;
+  const idle = (): void => {
+    if (activated.length === 0) return;
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      if (helper.connections === 0) signals.end('idle');
+    }, IDLE_MS);
+  };
+  const helper = new AttachHelper(new NetlinkDriver(new Sysfs()), users, log, idle);
+  const sockets =
+    activated.length > 0
+      ? activated.map(({ fd }) => inheritedSocket(fd))
+      : await openListening(
+          listenerSpec({ address: `unix://${args.socket ?? DEFAULT_HELPER_SOCKET}`, mode: '0666' }),
+        );
+  const listeners = sockets.map(
+    (socket) =>
+      new Listener(
+        socket,
+        socket.uri,
+        (fd) => helper.adopt(fd),
+        (message) => log('error', message),
+      ),
+  );
+  if (listeners.length === 0) throw new OverlaybdError('BAD_CONFIG', 'no socket to listen at');
+  idle();
+  manager.ready('waiting for daemons');
+  const why = await signals.ended;
+  log('info', `${why}: stopped`);
+  clearTimeout(timer);
+  for (const listener of listeners) listener.close();
+  helper.close();
+  return EXIT_OK;
+}
+
+function log(level: string, message: string): void {
+  console.error(`${level}: ${message}`);
+}

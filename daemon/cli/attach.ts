@@ -1,0 +1,45 @@
+// `overlaybd-nbd attach`: an image becomes /dev/nbdX.
+
+import type { Argv } from 'yargs';
+import {
+  attachDevice,
+  attachOptions,
+  attachOptionsOf,
+  sourceOf,
+  type AttachArguments,
+} from './attach-device.js';
+import { EXIT_OK } from './exit-codes.js';
+
+export const command = 'attach [image..]';
+export const describe = 'attach an export or an image to /dev/nbdX, and print the device';
+
+export interface AttachCommandArguments extends AttachArguments {
+  image?: string[] | undefined;
+  export?: string | undefined;
+}
+
+export function builder(yargs: Argv): Argv<AttachCommandArguments> {
+  return attachOptions(yargs)
+    .positional('image', {
+      describe:
+        'an export of the running daemon, an image configuration, or layer blobs, bottom first',
+      type: 'string',
+      array: true,
+    })
+    .option('export', {
+      alias: 'e',
+      describe: 'an export of the running daemon, also where there is a file of that name',
+      type: 'string',
+      requiresArg: true,
+    })
+    .conflicts('export', 'image')
+    .example('$0 attach web', 'attach the export "web" of the running daemon')
+    .example('$0 attach config.v1.json -d /dev/nbd3', 'attach an image to a device of choice');
+}
+
+export async function run(args: AttachCommandArguments): Promise<number> {
+  const source = args.export === undefined ? sourceOf(args.image ?? []) : { export: args.export };
+  const { device } = await attachDevice(source, attachOptionsOf(args));
+  process.stdout.write(`${device}\n`);
+  return EXIT_OK;
+}

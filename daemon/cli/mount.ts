@@ -1,0 +1,149 @@
+// `overlaybd-nbd mount`: its options, and which of the two ways it goes. The work is in mount/.
+
+import { fileURLToPath } from 'node:url';
+import type { Argv } from 'yargs';
+import { ControlClient } from '../control/client.js';
+import { OverlaybdError } from '../errors.js';
+import { exportUri, isNbdUri } from '../mount/export-uri.js';
+import { runtimeFolder } from '../mount/fuse-disk.js';
+import { mountDevice, readDevice } from '../mount/mount-device.js';
+import { mountFuse } from '../mount/mount-fuse.js';
+import { userOptions } from '../mount/mount-options.js';
+import { currentMounts, mountPoint } from '../mount/mount-point.js';
+import { programs } from '../mount/programs.js';
+import { controlSocketOf } from '../service/state-folder.js';
+import {
+  attachDevice,
+  attachOptions,
+  attachOptionsOf,
+  detachDevice,
+  folderOf,
+  sourceOf,
+  type AttachArguments,
+} from './attach-device.js';
+import { EXIT_OK } from './exit-codes.js';
+
+export const command = 'mount <image..>';
+export const describe = 'mount the file system in an image, read-only: mount <image..> <dir>';
+
+export interface MountArguments extends AttachArguments {
+  /** The last one is the folder. */
+  image?: string[] | undefined;
+  options?: string[] | undefined;
+  fuse?: boolean | undefined;
+}
+
+const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
+
+export function builder(yargs: Argv): Argv<MountArguments> {
+  return attachOptions(yargs)
+    .usage('$0 mount <image..> <dir> [options]\n\nMounts the file system in an image, read-only.')
+    .positional('image', {
+      describe:
+        'an image configuration, layer blobs (bottom first), or an export of the running daemon; then the folder to mount on',
+      type: 'string',
+      array: true,
+    })
+    .option('options', {
+      alias: 'o',
+      describe: 'further options for mount(8), separated by commas; repeatable',
+      type: 'string',
+      array: true,
+      nargs: 1,
+    })
+    .option('fuse', {
+      describe: 'without root and the nbd module: by nbdfuse and a FUSE program',
+      type: 'boolean',
+    })
+    .conflicts('fuse', ['device', 'connections', 'timeout', 'dead-conn-timeout', 'block-size'])
+    .example('$0 mount config.v1.json /mnt', 'attach an image and mount it')
+    .example('$0 mount web /mnt -o nodev', 'mount an export of the running daemon')
+    .example('$0 mount --fuse base.obd app.obd ~/mnt', 'mount two layers without root');
+}
+
+/** @returns the exit code */
+export async function run(args: MountArguments): Promise<number> {
+  const words = [...(args.image ?? [])];
+  const folder = words.pop();
+  if (folder === undefined || words.length === 0) {
+    throw new OverlaybdError(
+      'BAD_ARGUMENT',
+      'mount: name an image, then the folder to mount it on',
+    );
+  }
+  const options = userOptions(args.options ?? []);
+  const dir = await mountPoint(folder);
+  const abort = new AbortController();
+  const onSignal = (): void => abort.abort();
+  // Once: a second Ctrl-C ends the process at once, should something hang.
+  process.once('SIGINT', onSignal);
+  process.once('SIGTERM', onSignal);
+  try {
+    if (args.fuse === true) await viaFuse(args, words, dir, options, abort.signal);
+    else await viaKernel(args, words, dir, options, abort.signal);
+    return EXIT_OK;
+  } finally {
+    process.removeListener('SIGINT', onSignal);
+    process.removeListener('SIGTERM', onSignal);
+  }
+}
+
+async function viaKernel(
+  args: MountArguments,
+  words: readonly string[],
+  dir: string,
+  options: readonly string[],
+  signal: AbortSignal,
+): Promise<void> {
+  const source = sourceOf(words);
+  const attach = async (): Promise<string> => {
+    try {
+      return (await attachDevice(source, attachOptionsOf(args))).device;
+    } catch (error) {
+      throw withHint(error);
+    }
+  };
+  const detach = (device: string): Promise<void> => detachDevice(device, { state: args.state });
+  await mountDevice(dir, options, { attach, detach, read: readDevice, programs, signal });
+}
+
+async function viaFuse(
+  args: MountArguments,
+  words: readonly string[],
+  dir: string,
+  options: readonly string[],
+  signal: AbortSignal,
+): Promise<void> {
+  const server = await serverOf(args, words);
+  const isRoot = process.geteuid?.() === 0;
+  const runtime = runtimeFolder();
+  const tools = { programs, mounts: currentMounts, read: readDevice, signal, isRoot, runtime };
+  await mountFuse({ name: words.join(' '), server, dir, options }, tools);
+}
+
+/** What nbdfuse reads from: a server that is there, or one that ends with it. */
+async function serverOf(args: MountArguments, words: readonly string[]): Promise<string[]> {
+  const [first = ''] = words;
+  if (words.length === 1 && isNbdUri(first)) return [first];
+  const source = sourceOf(words);
+  if ('image' in source) {
+    return ['--command', process.execPath, MAIN, 'serve', '--stdio', ...source.image];
+  }
+  const client = new ControlClient(controlSocketOf(folderOf(args.state)));
+  const { listening } = await client.status();
+  const uri = exportUri(listening, source.export);
+  if (uri !== null) return [uri];
+  throw new OverlaybdError(
+    'UNSUPPORTED',
+    `export ${JSON.stringify(source.export)}: the daemon listens nowhere that nbdfuse can use without certificates; give it a Unix socket (--listen unix:///PATH), or mount an NBD URI: mount --fuse nbds://HOST/NAME DIR`,
+  );
+}
+
+/** To whom the kernel gives no device there is another way. */
+function withHint(error: unknown): unknown {
+  if (!(error instanceof OverlaybdError)) return error;
+  if (error.code !== 'NO_KERNEL' && error.code !== 'PERMISSION') return error;
+  if (error.message.includes('mount --fuse')) return error;
+  const hint = 'mount --fuse needs neither root nor the nbd module';
+  return new OverlaybdError(error.code, `${error.message}\n${hint}`, { cause: error });
+}

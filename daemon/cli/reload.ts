@@ -1,0 +1,23 @@
+// `overlaybd-nbd reload`: the running daemon reads its configuration again.
+
+import type { Argv } from 'yargs';
+import { ControlClient } from '../control/client.js';
+import { controlSocketOf } from '../service/state-folder.js';
+import { folderOf, stateOption } from './attach-device.js';
+import { EXIT_OK } from './exit-codes.js';
+
+export const command = 'reload';
+export const describe = 'have the running daemon read its exports again';
+
+export interface ReloadArguments {
+  state?: string | undefined;
+}
+
+export function builder(yargs: Argv): Argv<ReloadArguments> {
+  return stateOption(yargs);
+}
+
+export async function run({ state }: ReloadArguments): Promise<number> {
+  await new ControlClient(controlSocketOf(folderOf(state))).reload();
+  return EXIT_OK;
+}

@@ -1,0 +1,49 @@
+// Starts a daemon of its own for a command that finds none. It ends when its last device is
+// detached; what it says is in daemon.log of the state folder.
+
+import { spawn } from 'node:child_process';
+import { mkdirSync, openSync, readFileSync, closeSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import type { ControlClient } from '../control/client.js';
+import { OverlaybdError, messageOf } from '../errors.js';
+
+const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
+const START_TIMEOUT_MS = 30_000;
+
+/** @throws OverlaybdError when it does not start */
+export async function startDaemon(folder: string, client: ControlClient): Promise<void> {
+  const path = join(folder, 'daemon.log');
+  let log;
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    log = openSync(path, 'a', 0o600);
+  } catch (error) {
+    throw new OverlaybdError('IO', `state folder ${folder}: ${messageOf(error)}`, { cause: error });
+  }
+  // The working directory of whoever asked may be unmounted one day.
+  const child = spawn(process.execPath, [MAIN, 'serve', '--on-demand', '--state', folder], {
+    detached: true,
+    cwd: '/',
+    stdio: ['ignore', log, log],
+  });
+  closeSync(log);
+  child.unref();
+  let ended = false;
+  child.once('exit', () => (ended = true));
+  child.once('error', () => (ended = true));
+  for (const end = Date.now() + START_TIMEOUT_MS; ; await pause(30)) {
+    try {
+      await client.status();
+      return;
+    } catch (error) {
+      // Another command may have started one at the same time; then ours ends and theirs answers.
+      if (ended || Date.now() > end) {
+        const said = readFileSync(path, 'utf8').trim().split('\n').at(-1) ?? '';
+        const message = `no daemon could be started: ${messageOf(error)}; ${path} ends: ${said}`;
+        throw new OverlaybdError('NO_DAEMON', message);
+      }
+    }
+  }
+}

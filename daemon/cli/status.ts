@@ -1,0 +1,74 @@
+// `overlaybd-nbd status`: what the running daemon serves, and its devices.
+
+import type { Argv } from 'yargs';
+import type { DaemonStatus, DeviceStatus } from '../control/api.js';
+import { ControlClient } from '../control/client.js';
+import { printable } from '../lib/printable.js';
+import { controlSocketOf } from '../service/state-folder.js';
+import { folderOf, stateOption } from './attach-device.js';
+import { EXIT_FAILURE, EXIT_OK } from './exit-codes.js';
+
+export const command = 'status';
+export const describe = 'show the running daemon, its exports and its devices';
+
+export interface StatusArguments {
+  state?: string | undefined;
+  json?: boolean | undefined;
+}
+
+export function builder(yargs: Argv): Argv<StatusArguments> {
+  return stateOption(yargs).option('json', {
+    describe: 'print all of it as JSON',
+    type: 'boolean',
+  });
+}
+
+/** @returns EXIT_FAILURE when a device is not served */
+export async function run({ state, json }: StatusArguments): Promise<number> {
+  const client = new ControlClient(controlSocketOf(folderOf(state)));
+  const status = await client.status();
+  const text = json ? JSON.stringify(status, null, 2) : renderStatus(status);
+  process.stdout.write(`${text}\n`);
+  return status.devices.every((device) => device.state === 'connected') ? EXIT_OK : EXIT_FAILURE;
+}
+
+/** For people. */
+export function renderStatus(status: DaemonStatus): string {
+  const { pid, version, since, listening, clients, exports, devices } = status;
+  const lines = [
+    `overlaybd-nbd ${version}, process ${pid}, since ${since}`,
+    `listening: ${listening.length > 0 ? listening.map(printable).join(' ') : 'nowhere'}`,
+    `clients: ${clients}`,
+    ...exports.map(({ name, image, description, size }) =>
+      printable(`export ${JSON.stringify(name)}: ${image}: ${description}, ${size} bytes`),
+    ),
+    ...table(devices),
+  ];
+  return lines.join('\n');
+}
+
+const COLUMNS: readonly (readonly [string, (device: DeviceStatus) => string])[] = [
+  ['DEVICE', (each) => each.device],
+  ['STATE', (each) => each.state],
+  ['CONNECTIONS', (each) => `${each.liveConnections}/${each.connections}`],
+  ['SINCE', (each) => each.since.replace(/\.\d+Z$/, 'Z')],
+  ['REQUESTS', (each) => String(each.requests)],
+  ['ERRORS', (each) => String(each.errors)],
+  ['RECONNECTS', (each) => String(each.reconnects)],
+  ['IMAGE', (each) => printable(each.export === null ? each.image : JSON.stringify(each.export))],
+];
+
+function table(devices: readonly DeviceStatus[]): string[] {
+  if (devices.length === 0) return ['no device is attached'];
+  const rows = [
+    COLUMNS.map(([title]) => title),
+    ...devices.map((device) => COLUMNS.map(([, text]) => text(device))),
+  ];
+  const widths = COLUMNS.map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
+  return rows.map((row) =>
+    row
+      .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
+}

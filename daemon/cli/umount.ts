@@ -1,0 +1,58 @@
+// `overlaybd-nbd umount`: its options. The work is in mount/.
+
+import { join } from 'node:path';
+import type { Argv } from 'yargs';
+import { BACKEND_PREFIX, Sysfs } from '../kernel/sysfs.js';
+import { currentMounts } from '../mount/mount-point.js';
+import { programs } from '../mount/programs.js';
+import { umount } from '../mount/umount.js';
+import { detachDevice, stateOption } from './attach-device.js';
+import { EXIT_OK } from './exit-codes.js';
+
+export const command = 'umount <dir>';
+export const describe = 'end a mount of `mount`, and what is below it';
+
+export interface UmountArguments {
+  dir?: string | undefined;
+  lazy?: boolean | undefined;
+  state?: string | undefined;
+}
+
+export function builder(yargs: Argv): Argv<UmountArguments> {
+  return stateOption(yargs)
+    .positional('dir', { describe: 'the folder that is mounted on', type: 'string' })
+    .option('lazy', {
+      describe: 'nobody new sees the mount; the device goes with its last user',
+      type: 'boolean',
+    })
+    .example('$0 umount /mnt', 'unmount and detach');
+}
+
+/** @returns the exit code */
+export async function run({ dir = '', lazy = false, state }: UmountArguments): Promise<number> {
+  await umount(dir, lazy, {
+    programs,
+    mounts: currentMounts,
+    isOurs: (device) => isOurs(device, state),
+    detach: (device, onClose) => detachDevice(device, { state, onClose }),
+    uid: process.geteuid?.() ?? 0,
+  });
+  return EXIT_OK;
+}
+
+/** The kernel knows; one that does not, or was asked by ioctl, leaves our own records. */
+async function isOurs(device: string, state: string | undefined): Promise<boolean> {
+  const index = Number(device.slice('/dev/nbd'.length));
+  const backend = new Sysfs().device(index)?.backend ?? null;
+  if (backend !== null) return backend.startsWith(BACKEND_PREFIX);
+  const { DeviceRecords } = await import('../service/device-record.js');
+  const { defaultStateFolder } = await import('../service/state-folder.js');
+  const folder = state ?? defaultStateFolder(process.env, process.geteuid?.() ?? 0);
+  if (folder === null) return false;
+  try {
+    const records = new DeviceRecords(join(folder, 'devices')).read(() => undefined);
+    return records.some((record) => record.index === index);
+  } catch {
+    return false; // no daemon has been here
+  }
+}

@@ -1,0 +1,25 @@
+// `overlaybd-nbd upgrade`: the running daemon starts its successor.
+
+import type { Argv } from 'yargs';
+import { ControlClient } from '../control/client.js';
+import { controlSocketOf } from '../service/state-folder.js';
+import { folderOf, stateOption } from './attach-device.js';
+import { EXIT_OK } from './exit-codes.js';
+
+export const command = 'upgrade';
+export const describe = 'replace the running daemon by the program as it is now, and lose nothing';
+
+export interface UpgradeArguments {
+  state?: string | undefined;
+}
+
+export function builder(yargs: Argv): Argv<UpgradeArguments> {
+  return stateOption(yargs);
+}
+
+/** Prints the process id of the new daemon. */
+export async function run({ state }: UpgradeArguments): Promise<number> {
+  const pid = await new ControlClient(controlSocketOf(folderOf(state))).upgrade();
+  process.stdout.write(`${pid}\n`);
+  return EXIT_OK;
+}

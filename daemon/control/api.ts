@@ -1,0 +1,106 @@
+// The control API: what is asked of a running daemon over its control socket, and what it answers.
+// Types, paths and limits only. HTTP/1.1 with JSON bodies, so that curl can speak it
+// (docs/control-api.md).
+
+export const API = {
+  status: '/v1/status',
+  devices: '/v1/devices',
+  reload: '/v1/reload',
+  upgrade: '/v1/upgrade',
+} as const;
+
+/** A request's body is longer than this only by mistake. */
+export const MAX_BODY_LENGTH = 1024 * 1024;
+
+export const DEFAULT_DEVICE_CONNECTIONS = 2;
+/** A device has no more use for more. */
+export const MAX_DEVICE_CONNECTIONS = 16;
+/** How long the kernel waits for one reply before it asks again on another connection. */
+export const DEFAULT_TIMEOUT_SECONDS = 10;
+/**
+ * How long reads wait for a daemon that is gone. With the timeout before it, below the 120 seconds
+ * after which the kernel complains of hung tasks.
+ */
+export const DEFAULT_DEAD_CONN_TIMEOUT_SECONDS = 90;
+export const MAX_TIMEOUT_SECONDS = 86_400;
+/** File systems with smaller blocks than the device cannot be mounted. */
+export const DEFAULT_BLOCK_SIZE = 512;
+export const BLOCK_SIZES = [512, 1024, 2048, 4096] as const;
+
+/** What the kernel is asked for when a device is attached. */
+export interface DeviceSettings {
+  readonly connections: number;
+  readonly timeoutSeconds: number;
+  readonly deadConnTimeoutSeconds: number;
+  /** Logical block size of the device. */
+  readonly blockSize: number;
+}
+
+/** POST /v1/devices. Exactly one of `export` and `image`. */
+export interface AttachRequest extends Partial<DeviceSettings> {
+  /** The name of an export. */
+  readonly export?: string;
+  /** Absolute paths: a configuration, or blobs, bottom first. */
+  readonly image?: readonly string[];
+  /** The number in /dev/nbdX; left out, the first free device. */
+  readonly index?: number;
+}
+
+/** DELETE /v1/devices/{id or nbdX}?force=1&onClose=1 */
+export interface DetachRequest {
+  /** Although something uses the device; it sees errors from then on. */
+  readonly force?: boolean;
+  /** The kernel lets go of the device when its last user does. */
+  readonly onClose?: boolean;
+}
+
+/**
+ * connected: served. waiting: the kernel waits for new connections, which are on their way.
+ * failed: it does not wait any longer, every read fails; detach it.
+ */
+export type DeviceState = 'connected' | 'waiting' | 'failed';
+
+export interface DeviceStatus extends DeviceSettings {
+  readonly id: string;
+  readonly device: string;
+  readonly state: DeviceState;
+  /** null for an image that is no export. */
+  readonly export: string | null;
+  /** How people call the image. */
+  readonly image: string;
+  readonly size: number;
+  /** ISO 8601. */
+  readonly since: string;
+  readonly liveConnections: number;
+  readonly requests: number;
+  readonly errors: number;
+  readonly bytesSent: number;
+  /** How often the device got new connections in place of dead ones. */
+  readonly reconnects: number;
+}
+
+export interface ExportStatus {
+  readonly name: string;
+  readonly image: string;
+  readonly description: string;
+  readonly size: number;
+}
+
+/** GET /v1/status */
+export interface DaemonStatus {
+  readonly pid: number;
+  readonly version: string;
+  readonly since: string;
+  /** NBD URIs. */
+  readonly listening: readonly string[];
+  /** Connections of clients, without those of devices. */
+  readonly clients: number;
+  readonly exports: readonly ExportStatus[];
+  readonly devices: readonly DeviceStatus[];
+}
+
+/** The body of every answer that is no success. */
+export interface ErrorAnswer {
+  readonly code: string;
+  readonly message: string;
+}

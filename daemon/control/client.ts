@@ -1,0 +1,86 @@
+// Asks a running daemon over its control socket.
+
+import { request as httpRequest } from 'node:http';
+import { OverlaybdError, messageOf, type ErrorCode } from '../errors.js';
+import {
+  API,
+  type AttachRequest,
+  type DaemonStatus,
+  type DetachRequest,
+  type DeviceStatus,
+  type ErrorAnswer,
+} from './api.js';
+
+export class ControlClient {
+  readonly #socket: string;
+
+  /** @param socket path of the control socket; connected anew for each question */
+  constructor(socket: string) {
+    this.#socket = socket;
+  }
+
+  /** @throws OverlaybdError NO_DAEMON when nobody answers; what the daemon answers otherwise */
+  status(): Promise<DaemonStatus> {
+    return this.#ask('GET', API.status) as Promise<DaemonStatus>;
+  }
+
+  attach(request: AttachRequest): Promise<DeviceStatus> {
+    return this.#ask('POST', API.devices, request) as Promise<DeviceStatus>;
+  }
+
+  async detach(device: string, { force, onClose }: DetachRequest): Promise<void> {
+    const name = encodeURIComponent(device);
+    const query = `force=${force ? 1 : 0}&onClose=${onClose ? 1 : 0}`;
+    await this.#ask('DELETE', `${API.devices}/${name}?${query}`);
+  }
+
+  async reload(): Promise<void> {
+    await this.#ask('POST', API.reload);
+  }
+
+  /** @returns the process id of the successor */
+  async upgrade(): Promise<number> {
+    return ((await this.#ask('POST', API.upgrade)) as { pid: number }).pid;
+  }
+
+  #ask(method: string, path: string, body?: unknown): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const request = httpRequest(
+        { socketPath: this.#socket, path, method, agent: false },
+        (response) => {
+          const chunks: Buffer[] = [];
+          response.on('data', (chunk: Buffer) => chunks.push(chunk));
+          response.on('error', reject);
+          response.on('end', () => {
+            try {
+              const text = Buffer.concat(chunks).toString('utf8');
+              const value: unknown = text === '' ? undefined : JSON.parse(text);
+              if ((response.statusCode ?? 500) < 300) resolve(value);
+              else reject(asError(value as ErrorAnswer));
+            } catch (error) {
+              reject(new OverlaybdError('IO', `${this.#socket}: no answer: ${messageOf(error)}`));
+            }
+          });
+        },
+      );
+      request.on('error', (error: NodeJS.ErrnoException) => reject(this.#noAnswer(error)));
+      request.end(body === undefined ? undefined : JSON.stringify(body));
+    });
+  }
+
+  #noAnswer(error: NodeJS.ErrnoException): OverlaybdError {
+    if (error.code === 'EACCES') {
+      const message = `${this.#socket}: no permission to ask the daemon; run as its user or root`;
+      return new OverlaybdError('PERMISSION', message, { cause: error });
+    }
+    const absent = error.code === 'ENOENT' || error.code === 'ECONNREFUSED';
+    const why = absent ? 'no daemon is running there' : error.message;
+    return new OverlaybdError(absent ? 'NO_DAEMON' : 'IO', `${this.#socket}: ${why}`, {
+      cause: error,
+    });
+  }
+}
+
+function asError(answer: ErrorAnswer): OverlaybdError {
+  return new OverlaybdError(answer.code as ErrorCode, answer.message);
+}

@@ -1,0 +1,161 @@
+// Messages with descriptors over a connected Unix socket: how a daemon and its attach helper, and a
+// daemon and its successor, talk. A message is its length as u32 (little-endian), the number of its
+// descriptors as u32, and JSON. Knows no meaning of any message.
+
+import { MAX_MESSAGE_DESCRIPTORS, MAX_MESSAGE_LENGTH } from './limits.js';
+import { OverlaybdError } from '../errors.js';
+import { EAGAIN, POLL_READABLE, POLL_WRITABLE, native, type Poll } from '../native/binding.js';
+
+const HEADER_SIZE = 8;
+const RECEIVE_SIZE = 64 * 1024;
+const NONE = new Int32Array(0);
+
+export interface ChannelHandlers {
+  /** The descriptors belong to the handler. What it throws ends the channel. */
+  message(message: unknown, descriptors: readonly number[]): void;
+  /** Once, however it ends; `error` is null when the peer hung up between two messages. */
+  closed(error: Error | null): void;
+}
+
+interface Outgoing {
+  readonly bytes: Buffer;
+  sent: number;
+  /** Go with the first byte; none once they are gone. */
+  descriptors: Int32Array;
+  readonly gone: () => void;
+}
+
+export class MessageChannel {
+  readonly #fd: number;
+  readonly #poll: Poll;
+  readonly #handlers: ChannelHandlers;
+  readonly #outgoing: Outgoing[] = [];
+  readonly #descriptors: number[] = [];
+  readonly #scratch = Buffer.allocUnsafeSlow(RECEIVE_SIZE);
+  readonly #received: Buffer[] = [];
+  #receivedLength = 0;
+  #closed = false;
+
+  /** Takes over a connected, nonblocking Unix socket. */
+  constructor(fd: number, handlers: ChannelHandlers) {
+    this.#fd = fd;
+    this.#handlers = handlers;
+    this.#poll = new native.Poll(fd, (events) => this.#onEvents(events));
+    this.#poll.start(POLL_READABLE);
+  }
+
+  /**
+   * Sends a message. The descriptors stay the caller's.
+   * @param gone told once, when they are not needed any more: sent, or never going to be
+   */
+  send(
+    message: unknown,
+    descriptors: readonly number[] = [],
+    gone: () => void = () => undefined,
+  ): void {
+    const json = Buffer.from(JSON.stringify(message));
+    if (json.length > MAX_MESSAGE_LENGTH || descriptors.length > MAX_MESSAGE_DESCRIPTORS) {
+      throw new RangeError('a message that its receiver would refuse');
+    }
+    if (this.#closed) {
+      gone();
+      return;
+    }
+    const bytes = Buffer.allocUnsafe(HEADER_SIZE + json.length);
+    bytes.writeUInt32LE(json.length, 0);
+    bytes.writeUInt32LE(descriptors.length, 4);
+    json.copy(bytes, HEADER_SIZE);
+    this.#outgoing.push({ bytes, sent: 0, descriptors: Int32Array.from(descriptors), gone });
+    this.#flush();
+  }
+
+  /** For good. What has been sent arrives. Idempotent. */
+  close(error: Error | null = null): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#poll.close();
+    native.close(this.#fd);
+    for (const { sent, gone } of this.#outgoing) if (sent === 0) gone();
+    for (const fd of this.#descriptors) native.close(fd);
+    this.#handlers.closed(error);
+  }
+
+  #onEvents(events: number): void {
+    if ((events & POLL_WRITABLE) !== 0) this.#flush();
+    if ((events & POLL_READABLE) !== 0 && !this.#closed) this.#receive();
+  }
+
+  #flush(): void {
+    for (;;) {
+      const next = this.#outgoing[0];
+      if (!next) break;
+      const { bytes, sent, descriptors } = next;
+      const n =
+        descriptors.length > 0
+          ? native.sendDescriptors(this.#fd, bytes, sent, bytes.length - sent, descriptors)
+          : native.send(this.#fd, bytes, sent, bytes.length - sent);
+      if (n === -EAGAIN) {
+        this.#poll.start(POLL_READABLE | POLL_WRITABLE);
+        return;
+      }
+      if (n < 0) {
+        this.close(new OverlaybdError('IO', `message channel: sending failed with errno ${-n}`));
+        return;
+      }
+      next.sent += n;
+      if (next.sent === bytes.length) this.#outgoing.shift();
+      if (sent === 0) {
+        next.descriptors = NONE;
+        next.gone();
+      }
+    }
+    this.#poll.start(POLL_READABLE);
+  }
+
+  #receive(): void {
+    const descriptors = new Int32Array(MAX_MESSAGE_DESCRIPTORS);
+    const n = native.recvDescriptors(this.#fd, this.#scratch, 0, RECEIVE_SIZE, descriptors);
+    if (n === -EAGAIN) return;
+    if (n < 0) {
+      this.close(new OverlaybdError('IO', `message channel: receiving failed with errno ${-n}`));
+      return;
+    }
+    if (n === 0) {
+      const whole = this.#receivedLength === 0;
+      this.close(whole ? null : broken('it ended within a message'));
+      return;
+    }
+    this.#descriptors.push(...descriptors.filter((fd) => fd >= 0));
+    this.#received.push(Buffer.from(this.#scratch.subarray(0, n)));
+    this.#receivedLength += n;
+    try {
+      this.#deliver();
+    } catch (error) {
+      this.close(error instanceof Error ? error : broken(String(error)));
+    }
+  }
+
+  #deliver(): void {
+    while (this.#receivedLength >= HEADER_SIZE && !this.#closed) {
+      const bytes = this.#received.length === 1 ? this.#received[0] : undefined;
+      const all = bytes ?? Buffer.concat(this.#received);
+      this.#received.splice(0, this.#received.length, all);
+      const length = all.readUInt32LE(0);
+      const count = all.readUInt32LE(4);
+      if (length > MAX_MESSAGE_LENGTH) throw broken(`a message of ${length} bytes`);
+      if (count > MAX_MESSAGE_DESCRIPTORS) throw broken(`a message with ${count} descriptors`);
+      const end = HEADER_SIZE + length;
+      if (all.length < end) return;
+      if (this.#descriptors.length < count) throw broken('descriptors are missing');
+      const message: unknown = JSON.parse(all.toString('utf8', HEADER_SIZE, end));
+      this.#received.splice(0, 1, all.subarray(end));
+      this.#receivedLength -= end;
+      this.#handlers.message(message, this.#descriptors.splice(0, count));
+    }
+    if (this.#receivedLength === 0) this.#received.length = 0;
+  }
+}
+
+function broken(what: string): OverlaybdError {
+  return new OverlaybdError('PROTOCOL', `message channel: ${what}`);
+}

@@ -1,0 +1,67 @@
+// Chooses how this process gets at devices, when the first one is asked for: the module may be
+// loaded long after the daemon has started.
+
+import { native } from '../native/binding.js';
+import type { ConnectRequest, NbdDriver } from './driver.js';
+import { HelperDriver } from './helper-driver.js';
+import { IoctlDriver } from './ioctl-driver.js';
+import { NetlinkDriver } from './netlink-driver.js';
+import type { DeviceOwner, Sysfs } from './sysfs.js';
+
+/** linux/capability.h */
+const CAP_SYS_ADMIN = 21;
+
+export interface DriverOptions {
+  readonly sysfs: Sysfs;
+  readonly helperSocket: string;
+  /** As if the kernel had no netlink family for NBD. */
+  readonly noNetlink: boolean;
+}
+
+export class AutoDriver implements NbdDriver {
+  readonly #options: DriverOptions;
+  #chosen: NbdDriver | null = null;
+
+  constructor(options: DriverOptions) {
+    this.#options = options;
+  }
+
+  get survives(): boolean {
+    return this.#driver().survives;
+  }
+
+  connect(request: ConnectRequest, sockets: readonly number[]): Promise<void> {
+    return this.#driver().connect(request, sockets);
+  }
+
+  reconfigure(index: number, owner: DeviceOwner, sockets: readonly number[]): Promise<void> {
+    return this.#driver().reconfigure(index, owner, sockets);
+  }
+
+  disconnectOnClose(index: number, owner: DeviceOwner): Promise<void> {
+    return this.#driver().disconnectOnClose(index, owner);
+  }
+
+  disconnect(index: number, owner: DeviceOwner): Promise<void> {
+    return this.#driver().disconnect(index, owner);
+  }
+
+  close(): void {
+    this.#chosen?.close();
+  }
+
+  #driver(): NbdDriver {
+    if (this.#chosen) return this.#chosen;
+    const { sysfs, helperSocket, noNetlink } = this.#options;
+    if (native.hasCapability(CAP_SYS_ADMIN) !== 1) {
+      this.#chosen = new HelperDriver(helperSocket);
+    } else if (noNetlink || (native.nbdFamily() < 0 && sysfs.hasModule)) {
+      this.#chosen = new IoctlDriver();
+    } else if (native.nbdFamily() < 0) {
+      return new NetlinkDriver(sysfs); // it says what is missing
+    } else {
+      this.#chosen = new NetlinkDriver(sysfs);
+    }
+    return this.#chosen;
+  }
+}

@@ -1,0 +1,37 @@
+// How devices are connected and disconnected: an interface with three forms (netlink-driver.ts,
+// helper-driver.ts, ioctl-driver.ts), and which of them a process has.
+
+import type { DeviceOwner } from './sysfs.js';
+
+/** What the kernel is told of a device. Bytes and seconds. */
+export interface ConnectRequest {
+  readonly index: number;
+  readonly size: number;
+  readonly blockSize: number;
+  readonly timeoutSeconds: number;
+  readonly deadConnTimeoutSeconds: number;
+  /** NBD transmission flags of the export. */
+  readonly serverFlags: number;
+  /** Names us and this attachment; the kernel then takes new connections from nobody else. */
+  readonly backend: string;
+}
+
+export interface NbdDriver {
+  /** Whether the device outlives the process that connected it. */
+  readonly survives: boolean;
+  /**
+   * Connects a free device. The sockets stay the caller's; the kernel has its own references.
+   * @throws OverlaybdError BUSY when the device is in use, NO_KERNEL, PERMISSION, IO
+   */
+  connect(request: ConnectRequest, sockets: readonly number[]): Promise<void>;
+  /**
+   * Gives the device sockets in place of dead ones. The kernel drops those that it has no use for.
+   * @throws OverlaybdError when the device is not connected, or not ours
+   */
+  reconfigure(index: number, owner: DeviceOwner, sockets: readonly number[]): Promise<void>;
+  /** The kernel lets go of the device when its last user closes it. */
+  disconnectOnClose(index: number, owner: DeviceOwner): Promise<void>;
+  /** Whatever still uses the device sees errors. */
+  disconnect(index: number, owner: DeviceOwner): Promise<void>;
+  close(): void;
+}

@@ -1,0 +1,58 @@
+// Devices by ioctl, for kernels without NBD's netlink family. A thread waits inside the kernel as
+// long as the device lives, so the device dies with the process.
+
+import { OverlaybdError } from '../errors.js';
+import { native } from '../native/binding.js';
+import type { ConnectRequest, NbdDriver } from './driver.js';
+import { kernelError } from './errors.js';
+import type { DeviceOwner } from './sysfs.js';
+
+export class IoctlDriver implements NbdDriver {
+  readonly survives = false;
+  readonly #backends = new Map<number, string>();
+
+  async connect(request: ConnectRequest, sockets: readonly number[]): Promise<void> {
+    const { index, size, blockSize, timeoutSeconds, serverFlags } = request;
+    const result = native.nbdIoctlConnect(
+      pathOf(index),
+      size,
+      blockSize,
+      timeoutSeconds,
+      serverFlags,
+      Int32Array.from(sockets),
+      () => this.#backends.delete(index),
+    );
+    if (result < 0) throw kernelError('connecting', index, -result);
+    this.#backends.set(index, request.backend);
+  }
+
+  async reconfigure(index: number): Promise<void> {
+    throw new OverlaybdError(
+      'UNSUPPORTED',
+      `/dev/nbd${index}: without netlink the kernel takes no new connections for it`,
+    );
+  }
+
+  async disconnectOnClose(index: number): Promise<void> {
+    throw new OverlaybdError(
+      'UNSUPPORTED',
+      `/dev/nbd${index}: without netlink the kernel cannot wait for its last user`,
+    );
+  }
+
+  async disconnect(index: number, { backend }: DeviceOwner): Promise<void> {
+    if (this.#backends.get(index) !== backend) {
+      throw new OverlaybdError('IO', `/dev/nbd${index}: it is not connected as ${backend}`);
+    }
+    const result = native.nbdIoctlDisconnect(pathOf(index));
+    if (result < 0) throw kernelError('disconnecting', index, -result);
+  }
+
+  close(): void {
+    for (const index of this.#backends.keys()) native.nbdIoctlDisconnect(pathOf(index));
+  }
+}
+
+function pathOf(index: number): string {
+  return `/dev/nbd${index}`;
+}

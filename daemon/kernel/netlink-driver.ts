@@ -1,0 +1,74 @@
+// Devices by the kernel's NBD netlink family, for a process with CAP_SYS_ADMIN.
+
+import { OverlaybdError } from '../errors.js';
+import { ENOENT, native } from '../native/binding.js';
+import type { ConnectRequest, NbdDriver } from './driver.js';
+import { kernelError, noKernelError } from './errors.js';
+import type { DeviceOwner, Sysfs } from './sysfs.js';
+
+/** NBD_CFLAG_DISCONNECT_ON_CLOSE of linux/nbd.h. */
+const DISCONNECT_ON_CLOSE = 2;
+/** Leaves a setting as it is. */
+const KEEP = -1;
+
+export class NetlinkDriver implements NbdDriver {
+  readonly survives = true;
+  readonly #sysfs: Sysfs;
+
+  constructor(sysfs: Sysfs) {
+    this.#sysfs = sysfs;
+  }
+
+  async connect(request: ConnectRequest, sockets: readonly number[]): Promise<void> {
+    const { index, size, blockSize, timeoutSeconds, deadConnTimeoutSeconds } = request;
+    const result = native.nbdConnect(
+      index,
+      size,
+      blockSize,
+      timeoutSeconds,
+      deadConnTimeoutSeconds,
+      request.serverFlags,
+      0,
+      request.backend,
+      Int32Array.from(sockets),
+    );
+    if (result < 0) throw this.#error('connecting', index, -result);
+  }
+
+  async reconfigure(index: number, owner: DeviceOwner, sockets: readonly number[]): Promise<void> {
+    this.#reconfigure(index, owner, KEEP, sockets);
+  }
+
+  async disconnectOnClose(index: number, owner: DeviceOwner): Promise<void> {
+    this.#reconfigure(index, owner, DISCONNECT_ON_CLOSE, []);
+  }
+
+  async disconnect(index: number, owner: DeviceOwner): Promise<void> {
+    // The kernel disconnects whatever device it is told to.
+    this.#checkOwner(index, owner);
+    const result = native.nbdDisconnect(index);
+    if (result < 0) throw this.#error('disconnecting', index, -result);
+  }
+
+  close(): void {
+    // Each call has a netlink socket of its own.
+  }
+
+  #reconfigure(index: number, owner: DeviceOwner, flags: number, sockets: readonly number[]): void {
+    this.#checkOwner(index, owner);
+    const fds = Int32Array.from(sockets);
+    const backend = owner.kernelPid === null ? owner.backend : '';
+    const result = native.nbdReconfigure(index, KEEP, KEEP, flags, backend, fds);
+    if (result < 0) throw this.#error('giving it new connections', index, -result);
+  }
+
+  #checkOwner(index: number, owner: DeviceOwner): void {
+    if (this.#sysfs.isConnectedAs(index, owner)) return;
+    throw new OverlaybdError('IO', `/dev/nbd${index}: it is not connected as ${owner.backend}`);
+  }
+
+  #error(what: string, index: number, errno: number): OverlaybdError {
+    if (errno === ENOENT && native.nbdFamily() < 0) return noKernelError(this.#sysfs);
+    return kernelError(what, index, errno);
+  }
+}

@@ -1,0 +1,65 @@
+// What other programs said when they failed, with what to do about it.
+
+import type { RunResult } from './programs.js';
+
+type Advice = readonly (readonly [RegExp, string])[];
+
+/** Of mount(8): its words, and those of the kernel that it passes on. */
+const MOUNT: Advice = [
+  [/unknown filesystem type/, 'the kernel lacks this file system: modprobe TYPE, or mount --fuse'],
+  [
+    /only root|must be superuser|permission denied|not permitted/i,
+    'run it as root, or use mount --fuse',
+  ],
+  [/already mounted|busy/i, 'look with findmnt whether the device or the folder is in use'],
+  [
+    /bad option|bad superblock|wrong fs type|structure needs cleaning|can't read superblock|invalid argument/i,
+    'the end of dmesg says what the kernel refused: an option of -o, or the image; check that with overlaybd-nbd verify',
+  ],
+  [/input\/output error/i, 'reads fail: see overlaybd-nbd status and the log of the daemon'],
+];
+
+const UMOUNT: Advice = [
+  [
+    /busy/i,
+    'programs use files there (fuser -vm DIR lists them); end them, or umount --lazy to do it once they have ended',
+  ],
+  [
+    /only root|must be superuser|permission denied|not permitted/i,
+    'run it as the user who has mounted it, or as root',
+  ],
+];
+
+const FUSE: Advice = [
+  [/unknown option|invalid option/i, 'this program does not know an option of -o'],
+  [
+    /allow_other|user_allow_other/,
+    'only root may use allow_other, unless /etc/fuse.conf has user_allow_other',
+  ],
+  [
+    /device not found|\/dev\/fuse|modprobe fuse/i,
+    'the kernel needs FUSE (modprobe fuse), and this user access to /dev/fuse',
+  ],
+  [
+    /not permitted|permission denied|write access/i,
+    'the folder must belong to the user who mounts',
+  ],
+];
+
+export function explainMount(type: string, result: RunResult): string {
+  return explain(result, MOUNT).replaceAll('TYPE', type);
+}
+
+export function explainUmount(dir: string, result: RunResult): string {
+  return explain(result, UMOUNT).replaceAll('DIR', dir);
+}
+
+export function explainFuse(result: RunResult): string {
+  return explain(result, FUSE);
+}
+
+function explain({ code, output }: RunResult, advice: Advice): string {
+  const said = output === '' ? `exit code ${code}` : output.replaceAll(/\s*\n\s*/g, ' ');
+  const [, remedy] = advice.find(([pattern]) => pattern.test(said)) ?? [];
+  return remedy === undefined ? said : `${said}\n${remedy}`;
+}

@@ -1,0 +1,70 @@
+// Names what a device begins with when it is no file system that we mount, for the message to the
+// operator. Decides nothing.
+
+const ATTACH = 'attach it (overlaybd-nbd attach)';
+
+interface Signature {
+  readonly at: number;
+  readonly bytes: string;
+  readonly what: string;
+}
+
+/** Latin-1 text, most telling first. */
+const SIGNATURES: readonly Signature[] = [
+  { at: 0, bytes: 'LUKS\xba\xbe', what: 'an encrypted volume (LUKS)' },
+  { at: 512, bytes: 'LABELONE', what: 'a physical volume of LVM' },
+  { at: 3, bytes: 'NTFS    ', what: 'an NTFS file system' },
+  { at: 3, bytes: 'EXFAT   ', what: 'an exFAT file system' },
+  { at: 82, bytes: 'FAT32   ', what: 'a FAT32 file system' },
+  { at: 54, bytes: 'FAT16   ', what: 'a FAT16 file system' },
+  { at: 54, bytes: 'FAT12   ', what: 'a FAT12 file system' },
+  { at: 1024, bytes: '\x10\x20\xf5\xf2', what: 'an F2FS file system' },
+  { at: 32769, bytes: 'CD001', what: 'an ISO 9660 file system' },
+  { at: 4086, bytes: 'SWAPSPACE2', what: 'swap space' },
+  { at: 0, bytes: 'sqsh', what: 'an old squashfs, of the other byte order' },
+];
+
+/** Files that were put into an image as if they were its device. */
+const CONTAINERS: readonly Signature[] = [
+  { at: 0, bytes: 'LSMT\x00\x01\x02', what: 'an OverlayBD layer' },
+  { at: 0, bytes: 'ZFile\x00\x01', what: 'a ZFile' },
+  { at: 257, bytes: 'ustar', what: 'a tar archive' },
+  { at: 0, bytes: '\x1f\x8b\x08', what: 'a gzip file' },
+  { at: 0, bytes: '\x28\xb5\x2f\xfd', what: 'a zstd file' },
+  { at: 0, bytes: 'QFI\xfb', what: 'a qcow2 image' },
+];
+
+/** What is there and what to do, as the end of a sentence. `head`: the first 68 KiB, or all. */
+export function nameForeignData(head: Buffer): string {
+  if (head.length === 0) return 'the device is empty';
+  const sectors = [512, 4096].filter((at) => hasText(head, { at, bytes: 'EFI PART' }));
+  if (sectors.length > 0) {
+    return `it has a partition table (GPT): ${ATTACH}, and mount one of its partitions`;
+  }
+  const known = SIGNATURES.find((each) => hasText(head, each));
+  if (known) return `it holds ${known.what}: ${ATTACH}, and use it by hand`;
+  const container = CONTAINERS.find((each) => hasText(head, each));
+  if (container) return `it holds ${container.what}, not a file system: the image was built wrong`;
+  if (hasMbr(head)) {
+    return `it has a partition table (MBR): ${ATTACH}, and mount one of its partitions`;
+  }
+  if (head.every((byte) => byte === 0)) {
+    const kib = Math.ceil(head.length / 1024);
+    return `the first ${kib} KiB are zeros: an empty image, or a layer is missing`;
+  }
+  return `no file system that we know; it begins with ${head.toString('hex', 0, 16)}`;
+}
+
+function hasText(head: Buffer, { at, bytes }: Omit<Signature, 'what'>): boolean {
+  return (
+    head.length >= at + bytes.length && head.toString('latin1', at, at + bytes.length) === bytes
+  );
+}
+
+/** A boot sector ends alike: what tells a table is entries that could be ones, and at least one. */
+function hasMbr(head: Buffer): boolean {
+  if (head.length < 512 || head.readUInt16LE(510) !== 0xaa55) return false;
+  const entries = [446, 462, 478, 494].map((at) => head.subarray(at, at + 16));
+  const plausible = entries.every((entry) => entry[0] === 0 || entry[0] === 0x80);
+  return plausible && entries.some((entry) => entry[4] !== 0 && entry.readUInt32LE(12) > 0);
+}

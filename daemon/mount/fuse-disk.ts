@@ -1,0 +1,203 @@
+// The lower half of `mount --fuse`: a folder of our own in which nbdfuse shows the device as a
+// file. Everything that `umount` needs to know is the folder's path, which the mount table has.
+
+import { closeSync, openSync } from 'node:fs';
+import { lstat, mkdir, mkdtemp, readFile, rmdir, unlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { messageOf, OverlaybdError } from '../errors.js';
+import { explainFuse } from './explain.js';
+import { fusermountProgram, nbdfuseProgram } from './fuse-programs.js';
+import { mountAt, type MountEntry } from './mountinfo.js';
+import type { Programs, Started } from './programs.js';
+import type { Undo } from './undo.js';
+
+const PREFIX = 'overlaybd-nbd-fuse-';
+/** The path of the file, as it is in the mount table: mkdtemp(3) makes the six characters. */
+const DISK = /^(\/(?:.*\/)?overlaybd-nbd-fuse-[A-Za-z0-9]{6})\/disk\/nbd$/s;
+const TICK_MS = 20;
+/** An image may come from far away. */
+const READY_MS = 60_000;
+/** How long a program may take to let go of what it had open. */
+const CLOSE_MS = 10_000;
+
+export interface FuseTools {
+  readonly programs: Programs;
+  /** What is mounted now. */
+  readonly mounts: () => Promise<readonly MountEntry[]>;
+  readonly signal: AbortSignal;
+  /** Where our folder is made. */
+  readonly runtime: string;
+}
+
+/**
+ * Starts nbdfuse; it goes on when this process has ended.
+ * @param server what nbdfuse reads from: a URI, or `--command` and a command line
+ * @param undo gets the way back
+ * @returns the path of the file
+ * @throws OverlaybdError IO
+ */
+export async function startDisk(
+  server: readonly string[],
+  { programs, mounts, signal, runtime }: FuseTools,
+  undo: Undo,
+): Promise<string> {
+  const nbdfuse = await nbdfuseProgram(programs);
+  const fusermount = await fusermountProgram(programs);
+  const folder = await ownFolder(runtime);
+  const file = join(folder, 'disk', 'nbd');
+  undo.add(() => removeFolder(folder), `${folder} is left; remove it: rm -r ${folder}`);
+  await mkdir(join(folder, 'disk'));
+  const log = openSync(join(folder, 'log'), 'ax', 0o600);
+  let started: Started;
+  try {
+    const args = ['-r', '-o', 'fsname=overlaybd-nbd,subtype=nbdfuse', '-P', join(folder, 'pid')];
+    started = programs.start(nbdfuse, [...args, file, ...server], log);
+  } finally {
+    closeSync(log);
+  }
+  undo.add(
+    async () => {
+      if (mountAt(await mounts(), dirname(file)) !== null) {
+        await unmountDisk(fusermount, dirname(file), programs);
+      } else {
+        started.kill('SIGTERM');
+      }
+      if (!(await within(CLOSE_MS, started.ended))) started.kill('SIGKILL');
+    },
+    `nbdfuse goes on (process ${started.pid}); end it: fusermount3 -u ${dirname(file)}`,
+  );
+  await ready(folder, started, signal);
+  return file;
+}
+
+/** Whether the source of a mount is a file of {@link startDisk}. @returns its folder, or null */
+export function diskFolderOf({ type, source }: MountEntry): string | null {
+  if (!/^fuse(\.|$)/.test(type)) return null;
+  return DISK.exec(source)?.[1] ?? null;
+}
+
+/**
+ * Ends nbdfuse, and with it the server that it has started; then removes the folder.
+ * @param lazy when something still uses the file, do not wait for that: it ends with its last user
+ * @throws OverlaybdError IO
+ */
+export async function stopDisk(
+  folder: string,
+  { programs, mounts }: Pick<FuseTools, 'programs' | 'mounts'>,
+  lazy: boolean,
+): Promise<void> {
+  const fusermount = await fusermountProgram(programs);
+  const disk = join(folder, 'disk');
+  if (mountAt(await mounts(), disk) !== null) {
+    await unmountDisk(fusermount, disk, programs, lazy ? ['-z'] : []);
+  }
+  if (!lazy) await processEnd(folder);
+  await removeFolder(folder);
+}
+
+/** The folder is ours to remove files from: what a mount table says is the word of any user. */
+export async function checkFolder(folder: string, uid: number): Promise<void> {
+  const stats = await lstat(folder).catch((error: unknown) => {
+    throw new OverlaybdError('IO', `${folder}: ${messageOf(error)}`, { cause: error });
+  });
+  if (stats.isDirectory() && stats.uid === uid) return;
+  const facts = `${folder} belongs to user ${stats.uid}; run umount as that user`;
+  throw new OverlaybdError('IO', `umount: ${facts}`);
+}
+
+/** What is in /tmp may be cleaned away: only where there is nothing better. */
+export function runtimeFolder(): string {
+  if (process.geteuid?.() === 0) return '/run';
+  return process.env['XDG_RUNTIME_DIR'] ?? tmpdir();
+}
+
+async function ownFolder(runtime: string): Promise<string> {
+  try {
+    return await mkdtemp(join(runtime, PREFIX));
+  } catch (error) {
+    throw new OverlaybdError('IO', `${runtime}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** Only what we have put there: it is no more than four names. */
+async function removeFolder(folder: string): Promise<void> {
+  for (const name of ['pid', 'log']) await unlink(join(folder, name)).catch(ignoreMissing);
+  await rmdir(join(folder, 'disk')).catch(ignoreMissing);
+  await rmdir(folder).catch(ignoreMissing);
+}
+
+function ignoreMissing(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOENT') throw error;
+}
+
+/** nbdfuse writes its process id when the file can be read. */
+async function ready(folder: string, started: Started, signal: AbortSignal): Promise<void> {
+  let end: string | null = null;
+  const watch = async (): Promise<void> => {
+    end = await started.ended;
+  };
+  void watch();
+  const deadline = performance.now() + READY_MS;
+  while ((await pidOf(folder)) === null) {
+    const why = endOfWait(end, signal, deadline);
+    if (why !== null) {
+      const said = (await readFile(join(folder, 'log'), 'utf8').catch(() => '')).trim();
+      const output = said === '' ? why : `${why}: ${said.slice(-2000)}`;
+      throw new OverlaybdError('IO', `nbdfuse: ${explainFuse({ code: -1, output })}`);
+    }
+    await pause(TICK_MS);
+  }
+}
+
+function endOfWait(end: string | null, signal: AbortSignal, deadline: number): string | null {
+  if (signal.aborted) return 'interrupted';
+  if (end !== null) return end;
+  return performance.now() > deadline ? `not ready after ${READY_MS / 1000} s` : null;
+}
+
+/** A file system on it may have been unmounted, but not have closed it yet. */
+async function unmountDisk(
+  fusermount: string,
+  disk: string,
+  programs: Programs,
+  options: readonly string[] = [],
+): Promise<void> {
+  const deadline = performance.now() + CLOSE_MS;
+  for (;;) {
+    const result = await programs.run(fusermount, ['-u', ...options, disk]);
+    if (result.code === 0) return;
+    if (!/busy/i.test(result.output) || performance.now() > deadline) {
+      throw new OverlaybdError('IO', `${disk}: cannot be unmounted: ${result.output}`);
+    }
+    await pause(TICK_MS);
+  }
+}
+
+async function processEnd(folder: string): Promise<void> {
+  const pid = await pidOf(folder);
+  const deadline = performance.now() + CLOSE_MS;
+  if (pid === null) return;
+  while ((await isAlive(pid)) && performance.now() < deadline) await pause(TICK_MS);
+}
+
+async function pidOf(folder: string): Promise<number | null> {
+  const text = await readFile(join(folder, 'pid'), 'utf8').catch(() => '');
+  return /^\d+\s*$/.test(text) ? Number(text) : null;
+}
+
+/** What has ended may wait to be noticed by its parent, a zombie. */
+async function isAlive(pid: number): Promise<boolean> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => '');
+  return stat !== '' && !/^ [ZX]/.test(stat.slice(stat.lastIndexOf(')') + 1));
+}
+
+/** Whether it was in time. */
+async function within(ms: number, ended: Promise<unknown>): Promise<boolean> {
+  const timer = new AbortController();
+  const late = pause(ms, null, { signal: timer.signal });
+  const how = await Promise.race([ended, late]);
+  timer.abort();
+  return how !== null;
+}

@@ -1,0 +1,68 @@
+// Which programs `mount --fuse` needs for what, and in which package they are. Runs none.
+
+import { OverlaybdError } from '../errors.js';
+import type { Filesystem } from './filesystem.js';
+import type { Programs } from './programs.js';
+
+interface FuseProgram {
+  /** The first that is there is used. */
+  readonly names: readonly string[];
+  readonly install: string;
+  readonly options: (isRoot: boolean) => readonly string[];
+}
+
+const READ_ONLY = (): readonly string[] => ['ro'];
+
+/** Packages are Debian's. */
+const BY_TYPE: Readonly<Partial<Record<Filesystem, FuseProgram>>> = {
+  ext4: {
+    names: ['fuse2fs'],
+    install: 'apt install fuse2fs',
+    // It checks owners and modes itself, and would keep a user from most of an image.
+    options: (isRoot) => (isRoot ? ['ro', 'norecovery'] : ['ro', 'norecovery', 'fakeroot']),
+  },
+  erofs: {
+    names: ['erofsfuse'],
+    install: 'apt install erofsfuse (Debian 13 and later; before, build it from erofs-utils)',
+    options: READ_ONLY,
+  },
+  squashfs: {
+    names: ['squashfuse_ll', 'squashfuse'],
+    install: 'apt install squashfuse',
+    options: READ_ONLY,
+  },
+};
+
+/**
+ * The program for a file system, and the options that it needs.
+ * @throws OverlaybdError UNSUPPORTED when there is none, IO when it is not installed
+ */
+export async function filesystemProgram(
+  name: string,
+  type: Filesystem,
+  { find }: Pick<Programs, 'find'>,
+  isRoot: boolean,
+): Promise<{ path: string; options: readonly string[] }> {
+  const program = BY_TYPE[type];
+  if (!program) {
+    const facts = `it holds ${type}, which no FUSE program reads; mount it without --fuse, as root`;
+    throw new OverlaybdError('UNSUPPORTED', `${name}: cannot be mounted with --fuse: ${facts}`);
+  }
+  const path = await find(...program.names);
+  if (path !== null) return { path, options: program.options(isRoot) };
+  throw new OverlaybdError('IO', `${program.names.at(-1)}: not found; ${program.install}`);
+}
+
+/** @throws OverlaybdError IO */
+export async function nbdfuseProgram({ find }: Pick<Programs, 'find'>): Promise<string> {
+  const path = await find('nbdfuse');
+  if (path !== null) return path;
+  throw new OverlaybdError('IO', 'nbdfuse: not found; apt install libnbd-bin fuse3');
+}
+
+/** @throws OverlaybdError IO */
+export async function fusermountProgram({ find }: Pick<Programs, 'find'>): Promise<string> {
+  const path = await find('fusermount3', 'fusermount');
+  if (path !== null) return path;
+  throw new OverlaybdError('IO', 'fusermount3: not found; apt install fuse3');
+}

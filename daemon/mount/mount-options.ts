@@ -1,0 +1,68 @@
+// What mount(8) is given with -o: what each file system needs to be mounted from a device that can
+// only be read, and the user's own. Runs nothing.
+
+import { OverlaybdError } from '../errors.js';
+import type { Filesystem } from './filesystem.js';
+
+/** Options that make of the mount what it must not be, or something else than a mount. */
+const REFUSED = new Set([
+  'rw',
+  'remount',
+  'bind',
+  'rbind',
+  'move',
+  'loop',
+  'offset',
+  'sizelimit',
+  'encryption',
+]);
+
+/**
+ * A journal cannot be replayed on a device that is read-only: it is left as it is. XFS refuses a
+ * second mount of the same image otherwise, by its uuid.
+ * @param release of the kernel, as uname(2) has it
+ */
+export function filesystemOptions(type: Filesystem, release: string): string[] {
+  switch (type) {
+    case 'ext4':
+      return ['ro', 'noload'];
+    case 'xfs':
+      return ['ro', 'norecovery', 'nouuid'];
+    case 'btrfs':
+      return ['ro', isAtLeast(release, 5, 9) ? 'rescue=nologreplay' : 'nologreplay'];
+    case 'erofs':
+    case 'squashfs':
+      return ['ro'];
+  }
+}
+
+/**
+ * The options of all the `-o` of a command line.
+ * @throws OverlaybdError BAD_ARGUMENT
+ */
+export function userOptions(texts: readonly string[]): string[] {
+  const options = texts.flatMap((text) => splitOptions(text)).filter((each) => each !== '');
+  for (const option of options) {
+    const [name = ''] = option.split('=', 1);
+    if (name.includes('\0')) throw bad(option, 'is no option');
+    if (name === 'rw') throw bad(option, 'images are read-only');
+    if (REFUSED.has(name)) throw bad(option, 'has no meaning here');
+  }
+  return options;
+}
+
+/** At commas, except in double quotes: SELinux contexts have them. */
+function splitOptions(text: string): string[] {
+  return text.match(/(?:"[^"]*"|[^,"]|")+/g) ?? [];
+}
+
+function isAtLeast(release: string, major: number, minor: number): boolean {
+  const [, a, b] = /^(\d+)\.(\d+)/.exec(release) ?? [];
+  // A kernel that does not say is taken for a new one.
+  if (a === undefined || b === undefined) return true;
+  return Number(a) > major || (Number(a) === major && Number(b) >= minor);
+}
+
+function bad(option: string, why: string): OverlaybdError {
+  return new OverlaybdError('BAD_ARGUMENT', `-o ${JSON.stringify(option)}: ${why}`);
+}

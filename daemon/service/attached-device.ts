@@ -1,0 +1,81 @@
+// One attached device: its record, its connections, and its counters. The kernel is asked by
+// device-manager.ts.
+
+import type { DeviceState, DeviceStatus } from '../control/api.js';
+import type { ConnectionCounts, ConnectionSummary } from '../reactor/messages.js';
+import type { DeviceRecord } from './device-record.js';
+import type { HeldImage } from './image-table.js';
+
+/** What the counters say. */
+type Totals = Omit<ConnectionCounts, 'id'>;
+
+export class AttachedDevice {
+  record: DeviceRecord;
+  readonly image: HeldImage;
+  /** Ids of the connections that reactors serve. */
+  readonly connections = new Set<number>();
+  /** Detaching, or detached: connections that end are not replaced. */
+  leaving = false;
+  /** Repairs that failed since the last one that worked. */
+  failures = 0;
+  reconnects = 0;
+  repair: NodeJS.Timeout | null = null;
+  /** When its last connection ended, of performance.now; null while there is one. */
+  aloneSince: number | null = null;
+  readonly #ended: Totals = { requests: 0, errors: 0, bytesSent: 0 };
+
+  constructor(record: DeviceRecord, image: HeldImage) {
+    this.record = record;
+    this.image = image;
+  }
+
+  get path(): string {
+    return `/dev/nbd${this.record.index}`;
+  }
+
+  get missing(): number {
+    return this.record.connections - this.connections.size;
+  }
+
+  get state(): DeviceState {
+    if (this.connections.size > 0) return 'connected';
+    const waited = performance.now() - (this.aloneSince ?? performance.now());
+    return waited > this.record.deadConnTimeoutSeconds * 1000 ? 'failed' : 'waiting';
+  }
+
+  /** Keeps the counters of a connection that is over. */
+  ended(summary: ConnectionSummary | null): void {
+    if (summary) add(this.#ended, summary);
+  }
+
+  status(open: ReadonlyMap<number, ConnectionCounts>): DeviceStatus {
+    const totals = { ...this.#ended };
+    for (const id of this.connections) {
+      const counts = open.get(id);
+      if (counts) add(totals, counts);
+    }
+    const { record } = this;
+    return {
+      id: record.id,
+      device: this.path,
+      state: this.state,
+      export: record.export,
+      image: this.image.image.name,
+      size: record.size,
+      since: record.since,
+      connections: record.connections,
+      liveConnections: this.connections.size,
+      timeoutSeconds: record.timeoutSeconds,
+      deadConnTimeoutSeconds: record.deadConnTimeoutSeconds,
+      blockSize: record.blockSize,
+      reconnects: this.reconnects,
+      ...totals,
+    };
+  }
+}
+
+function add(totals: { -readonly [key in keyof Totals]: number }, more: Totals): void {
+  totals.requests += more.requests;
+  totals.errors += more.errors;
+  totals.bytesSent += more.bytesSent;
+}

@@ -1,0 +1,117 @@
+// The connections of attached devices: makes them, serves our ends, and gives a device new ones when
+// old ones end.
+
+import { messageOf } from '../errors.js';
+import type { NbdDriver } from '../kernel/driver.js';
+import type { Sysfs } from '../kernel/sysfs.js';
+import type { Logger } from '../log/logger.js';
+import { native } from '../native/binding.js';
+import type { ResumedTransmission } from '../reactor/messages.js';
+import type { AttachedDevice } from './attached-device.js';
+import { ownerOf, type DeviceRecord } from './device-record.js';
+import type { ReactorPool } from './reactor-pool.js';
+
+/** Waits between tries to give a device its connections back. */
+const FIRST_REPAIR_MS = 20;
+const LAST_REPAIR_MS = 5000;
+
+export interface DeviceLinksParts {
+  readonly reactors: ReactorPool;
+  readonly driver: NbdDriver;
+  readonly sysfs: Sysfs;
+  readonly log: Logger;
+}
+
+export class DeviceLinks {
+  readonly #parts: DeviceLinksParts;
+  readonly #gone: (device: AttachedDevice) => void;
+  #stopped = false;
+
+  /** @param gone told of a device that the kernel has let go of */
+  constructor(parts: DeviceLinksParts, gone: (device: AttachedDevice) => void) {
+    this.#parts = parts;
+    this.#gone = gone;
+  }
+
+  /** Nothing is repaired from here on. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  isOurs(record: DeviceRecord): boolean {
+    return this.#parts.sysfs.isConnectedAs(record.index, ownerOf(record));
+  }
+
+  /** Makes a connection and serves one end. @returns the other, for the kernel */
+  make(device: AttachedDevice): number {
+    const [ours, theirs] = native.socketpair();
+    this.serve(device, ours, `${device.path} ${device.record.id}`, {
+      export: device.image.key,
+      form: 'simple',
+      contexts: [],
+      skip: 0,
+      received: new Uint8Array(0),
+    });
+    return theirs;
+  }
+
+  serve(device: AttachedDevice, fd: number, peer: string, transmission: ResumedTransmission): void {
+    const id = this.#parts.reactors.adopt(fd, {
+      peer,
+      exports: [],
+      resume: { ...transmission, export: device.image.key },
+      closed: (summary) => {
+        device.connections.delete(id);
+        device.ended(summary);
+        if (device.connections.size === 0) device.aloneSince ??= performance.now();
+        if (!device.leaving) this.repairSoon(device);
+      },
+    });
+    device.connections.add(id);
+    device.aloneSince = null;
+  }
+
+  repairSoon(device: AttachedDevice): void {
+    if (this.#stopped || device.leaving || device.repair) return;
+    const wait = Math.min(FIRST_REPAIR_MS * 2 ** device.failures, LAST_REPAIR_MS);
+    device.repair = setTimeout(() => {
+      device.repair = null;
+      this.repair(device);
+    }, wait);
+  }
+
+  repair(device: AttachedDevice): void {
+    void this.#reconnect(device).then(
+      () => undefined,
+      (error: unknown) => {
+        this.#parts.log.log('error', `${device.path}: ${messageOf(error)}`);
+        this.repairSoon(device);
+      },
+    );
+  }
+
+  async #reconnect(device: AttachedDevice): Promise<void> {
+    if (this.#stopped || device.leaving || device.missing <= 0) return;
+    if (!this.isOurs(device.record)) {
+      this.#gone(device);
+      return;
+    }
+    // Forgotten by the first connection that stays; the kernel drops those it has no use for.
+    device.failures++;
+    const theirs: number[] = [];
+    try {
+      for (let i = device.missing; i > 0; i--) theirs.push(this.make(device));
+      await this.#parts.driver.reconfigure(device.record.index, ownerOf(device.record), theirs);
+    } finally {
+      for (const fd of theirs) native.close(fd);
+    }
+    device.reconnects++;
+    this.#parts.log.log('warn', `${device.path}: got ${theirs.length} new connections`, {
+      device: device.path,
+      connections: theirs.length,
+    });
+    setTimeout(() => {
+      if (device.missing <= 0) device.failures = 0;
+    }, LAST_REPAIR_MS).unref();
+  }
+}

@@ -1,0 +1,105 @@
+// What is kept of an attached device in the state folder, so that a successor finds it again: the
+// record, its check, and its files. A record is on disk before the kernel is told, and its backend
+// name in the kernel proves that a device is the one it speaks of.
+
+import {
+  closeSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import * as v from 'valibot';
+import { parseWith } from '../config/parse.js';
+import { BACKEND_PREFIX, type DeviceOwner } from '../kernel/sysfs.js';
+
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+
+const recordSchema = v.strictObject({
+  version: v.literal(1),
+  id: v.pipe(v.string(), v.regex(/^[0-9a-f]{16}$/)),
+  /** The number in /dev/nbdX. */
+  index: count,
+  export: v.nullable(v.string()),
+  /** What makes the image, as it was given: absolute paths. */
+  image: v.pipe(v.array(v.string()), v.minLength(1)),
+  /** service/fingerprint.ts: another image under the same name must not get the device. */
+  fingerprint: v.string(),
+  size: count,
+  since: v.string(),
+  connections: v.pipe(count, v.minValue(1)),
+  timeoutSeconds: count,
+  deadConnTimeoutSeconds: count,
+  blockSize: count,
+  /** For kernels that keep no backend name: who connected the device. */
+  kernelPid: v.nullable(v.pipe(count, v.minValue(1))),
+});
+
+export type DeviceRecord = Readonly<v.InferOutput<typeof recordSchema>>;
+
+export function backendOf({ id }: Pick<DeviceRecord, 'id'>): string {
+  return BACKEND_PREFIX + id;
+}
+
+export function ownerOf(record: DeviceRecord): DeviceOwner {
+  return { backend: backendOf(record), kernelPid: record.kernelPid };
+}
+
+/** The records of a state folder. */
+export class DeviceRecords {
+  readonly #folder: string;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  /** Crash-safe: whoever reads sees this record or the one before, whole. */
+  write(record: DeviceRecord): void {
+    const path = this.#path(record.id);
+    const fd = openSync(`${path}.new`, 'w', 0o600);
+    try {
+      writeFileSync(fd, JSON.stringify(record, null, 2) + '\n');
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(`${path}.new`, path);
+    this.#sync();
+  }
+
+  remove(id: string): void {
+    rmSync(this.#path(id), { force: true });
+    this.#sync();
+  }
+
+  /** @param problem told of files that are no records; they stay where they are */
+  read(problem: (message: string) => void): DeviceRecord[] {
+    const names = readdirSync(this.#folder).filter((name) => name.endsWith('.json'));
+    return names.toSorted().flatMap((name) => {
+      const path = join(this.#folder, name);
+      try {
+        return parseWith(recordSchema, readFileSync(path, 'utf8'), path);
+      } catch (error) {
+        problem(`${path}: not a device's record, left alone: ${String(error)}`);
+        return [];
+      }
+    });
+  }
+
+  #path(id: string): string {
+    return join(this.#folder, `${id}.json`);
+  }
+
+  #sync(): void {
+    const fd = openSync(this.#folder, 'r');
+    try {
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+  }
+}

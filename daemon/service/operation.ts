@@ -1,0 +1,178 @@
+// A daemon in operation: what it does when it is asked over the control socket or by a signal, and
+// how it ends.
+
+import { readFileSync } from 'node:fs';
+import type { DaemonStatus } from '../control/api.js';
+import type { ControlHandlers } from '../control/server.js';
+import { OverlaybdError, messageOf } from '../errors.js';
+import type { Logger } from '../log/logger.js';
+import { DRAIN_TIMEOUT_MS } from '../nbd/limits.js';
+import type { Daemon } from './daemon.js';
+import type { DeviceService } from './device-service.js';
+import type { ExportPaths } from './image-table.js';
+import type { SdNotify } from './sd-notify.js';
+import { takeConnections } from './successor.js';
+import { startSuccessor } from './upgrade.js';
+
+/** A reactor that has not answered for so long is stuck. */
+const PULSE_MS = 2000;
+const STUCK_MS = 20_000;
+
+export interface OperationParts {
+  readonly daemon: Daemon;
+  /** null: this daemon attaches no devices, and has no control socket. */
+  readonly devices: DeviceService | null;
+  readonly manager: SdNotify;
+  readonly log: Logger;
+  /** Reads the configuration again. @throws OverlaybdError when it is wrong */
+  readonly readExports: () => ExportPaths;
+}
+
+export class Operation {
+  readonly #parts: OperationParts;
+  readonly #since = new Date().toISOString();
+  #upgrading: Promise<number> | null = null;
+  #ended: (why: string) => void = () => undefined;
+  #pulse: NodeJS.Timeout | null = null;
+  #lastPulse = performance.now();
+  #handedOver = false;
+  /** Resolves with the reason when a successor has taken over. */
+  readonly ended: Promise<string>;
+
+  constructor(parts: OperationParts) {
+    this.#parts = parts;
+    this.ended = new Promise((resolve) => {
+      this.#ended = resolve;
+    });
+  }
+
+  /**
+   * Finds the devices again, opens for requests, and says so.
+   * @param predecessor the channel to a daemon that hands over to us, or null
+   */
+  async start(predecessor: number | null): Promise<void> {
+    const { daemon, devices, log, manager } = this.#parts;
+    await devices?.devices.recover();
+    if (predecessor === null) {
+      devices?.devices.repairAll();
+    } else {
+      const all = takeConnections(predecessor, daemon, devices?.devices ?? null, log);
+      // Whatever the predecessor could not give is made anew.
+      void all.then(() => devices?.devices.repairAll());
+    }
+    await devices?.serve(this.#handlers());
+    manager.ready(this.#summary());
+    this.#pulse = setInterval(() => void this.#beat(), PULSE_MS);
+    manager.startWatchdog(() => performance.now() - this.#lastPulse < STUCK_MS);
+  }
+
+  /** @throws OverlaybdError when the new configuration cannot be served; the old one stays */
+  async reload(): Promise<void> {
+    const { daemon, log, manager, readExports } = this.#parts;
+    manager.reloading();
+    try {
+      await daemon.reload(readExports());
+      log.log('info', `reloaded: ${daemon.images.exports.size} exports`);
+    } catch (error) {
+      log.log('error', `reload: everything stays as it was: ${messageOf(error)}`);
+      throw error;
+    } finally {
+      manager.ready(this.#summary());
+    }
+  }
+
+  /** @returns the successor's process id. @throws OverlaybdError when there is none; we go on then */
+  upgrade(): Promise<number> {
+    this.#upgrading ??= this.#upgrade().catch((error: unknown) => {
+      this.#upgrading = null;
+      this.#parts.log.log('error', messageOf(error));
+      throw error;
+    });
+    return this.#upgrading;
+  }
+
+  /** Answers what has been asked, and ends. Devices that survive stay with the kernel. */
+  async stop(): Promise<void> {
+    const { daemon, devices, manager } = this.#parts;
+    if (this.#pulse) clearInterval(this.#pulse);
+    if (!this.#handedOver) {
+      manager.stopping();
+      devices?.stop();
+    }
+    await daemon.stop();
+    manager.close();
+  }
+
+  async #upgrade(): Promise<number> {
+    const { daemon, devices, log, manager } = this.#parts;
+    if (devices && !devices.devices.movable) {
+      throw new OverlaybdError(
+        'UNSUPPORTED',
+        'upgrade: a device is attached by ioctl, and would end with this process: detach it first',
+      );
+    }
+    log.log('info', 'upgrade: starting the new daemon');
+    const environment = { ...process.env, ...manager.environment() };
+    const successor = await startSuccessor(daemon, devices?.passed ?? null, environment);
+    this.#handedOver = true;
+    manager.mainPid(successor.pid);
+    manager.close();
+    daemon.stopListening();
+    devices?.abandon();
+    const loose = await daemon.reactors.handOver(DRAIN_TIMEOUT_MS);
+    await successor.give(loose);
+    log.log('info', `upgrade: process ${successor.pid} has ${loose.length} connections`);
+    // The answer to who asked for it goes out first.
+    setImmediate(() => this.#ended(`process ${successor.pid} has taken over`));
+    return successor.pid;
+  }
+
+  #handlers(): ControlHandlers {
+    const { devices } = this.#parts;
+    const need = (): DeviceService => {
+      if (devices) return devices;
+      throw new OverlaybdError('UNSUPPORTED', 'this daemon has no state folder');
+    };
+    return {
+      status: () => this.#status(),
+      attach: (request) => need().devices.attach(request),
+      detach: (device, request) => need().devices.detach(device, request),
+      reload: () => this.reload(),
+      upgrade: () => this.upgrade(),
+    };
+  }
+
+  async #status(): Promise<DaemonStatus> {
+    const { daemon, devices } = this.#parts;
+    return {
+      pid: process.pid,
+      version: packageVersion(),
+      since: this.#since,
+      listening: daemon.listening,
+      clients: daemon.clients,
+      exports: [...daemon.images.exports].map(([name, { image }]) => {
+        return { name, image: image.name, description: image.description, size: image.size };
+      }),
+      devices: (await devices?.devices.status()) ?? [],
+    };
+  }
+
+  /** Every reactor must answer for the daemon to count as alive. */
+  async #beat(): Promise<void> {
+    await this.#parts.daemon.reactors.count();
+    this.#lastPulse = performance.now();
+    this.#parts.manager.status(this.#summary());
+  }
+
+  #summary(): string {
+    const { daemon, devices } = this.#parts;
+    const attached = devices?.devices.size ?? 0;
+    return `${daemon.images.exports.size} exports, ${daemon.clients} clients, ${attached} devices`;
+  }
+}
+
+/** Of this program, as it was when it started or a little later. */
+function packageVersion(): string {
+  const file = new URL('../../../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+}

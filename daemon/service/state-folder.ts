@@ -1,0 +1,86 @@
+// The state folder of a daemon: its lock, its control socket, and the records of its devices. One
+// daemon owns it at a time. It must not outlive the machine's run: devices do not either.
+
+import { closeSync, constants, mkdirSync, openSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { OverlaybdError, messageOf } from '../errors.js';
+import { native } from '../native/binding.js';
+
+const SYSTEM_FOLDER = '/run/overlaybd-nbd';
+
+/** The folder of this user's daemon, or null when the system gives the user none. */
+export function defaultStateFolder(env: NodeJS.ProcessEnv, uid: number): string | null {
+  if (uid === 0) return SYSTEM_FOLDER;
+  const runtime = env['XDG_RUNTIME_DIR'];
+  return runtime ? join(runtime, 'overlaybd-nbd') : null;
+}
+
+export function controlSocketOf(folder: string): string {
+  return join(folder, 'control.sock');
+}
+
+export class StateFolder {
+  readonly path: string;
+  /** Open while we own the folder. */
+  readonly lockFd: number;
+
+  private constructor(path: string, lockFd: number) {
+    this.path = path;
+    this.lockFd = lockFd;
+  }
+
+  /**
+   * Makes the folder when it is missing, and takes its lock.
+   * @throws OverlaybdError BUSY when another daemon has it, IO
+   */
+  static open(path: string): StateFolder {
+    let lockFd;
+    try {
+      mkdirSync(join(path, 'devices'), { recursive: true, mode: 0o700 });
+      checkOwner(path);
+      const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
+      lockFd = openSync(join(path, 'lock'), flags, 0o600);
+    } catch (error) {
+      if (error instanceof OverlaybdError) throw error;
+      throw new OverlaybdError('IO', `state folder ${path}: ${messageOf(error)}`, { cause: error });
+    }
+    const locked = native.lockFile(lockFd);
+    if (locked < 0) {
+      closeSync(lockFd);
+      throw new OverlaybdError(
+        'BUSY',
+        `state folder ${path}: another daemon has it; give this one a folder of its own with --state`,
+      );
+    }
+    return new StateFolder(path, lockFd);
+  }
+
+  /** Takes the folder over from a predecessor, with the lock that it holds. */
+  static inherit(path: string, lockFd: number): StateFolder {
+    return new StateFolder(path, lockFd);
+  }
+
+  get devices(): string {
+    return join(this.path, 'devices');
+  }
+
+  get controlSocket(): string {
+    return controlSocketOf(this.path);
+  }
+
+  close(): void {
+    native.close(this.lockFd);
+  }
+}
+
+/** Whoever can write here decides what is served to a mounted device. */
+function checkOwner(path: string): void {
+  const { uid, mode } = statSync(path);
+  const self = process.geteuid?.() ?? 0;
+  if ((uid !== self && uid !== 0) || (mode & 0o022) !== 0) {
+    throw new OverlaybdError(
+      'PERMISSION',
+      `state folder ${path}: it belongs to user ${uid} with mode ${(mode & 0o777).toString(8)}; it must be ours, and writable by nobody else`,
+    );
+  }
+}

@@ -1,0 +1,103 @@
+// The old daemon's side of an upgrade: starts the new one with everything that listens, waits until
+// it is ready, and gives it the connections. Until then a failure changes nothing.
+
+import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
+import { OverlaybdError } from '../errors.js';
+import { MessageChannel } from '../ipc/message-channel.js';
+import { native } from '../native/binding.js';
+import { DRAIN_TIMEOUT_MS } from '../nbd/limits.js';
+import type { Daemon } from './daemon.js';
+import { FIRST_PASSED_FD, HANDOVER_VARIABLE, type Handover, type ToSuccessor } from './handover.js';
+import type { LooseConnection } from './reactor-pool.js';
+
+/** From exec to ready; large images take their time. */
+const START_TIMEOUT_MS = 60_000;
+
+export interface PassedState {
+  readonly folder: string;
+  readonly lockFd: number;
+  readonly controlFd: number;
+}
+
+/** A successor that is ready to take the connections. */
+export interface Successor {
+  readonly pid: number;
+  /** @returns when it has them all */
+  give(connections: readonly LooseConnection[]): Promise<void>;
+}
+
+/**
+ * Starts the program anew, as it is on disk now, with the same arguments.
+ * @throws OverlaybdError when it does not become ready; it is gone then
+ */
+export async function startSuccessor(
+  daemon: Daemon,
+  state: PassedState | null,
+  environment: NodeJS.ProcessEnv,
+): Promise<Successor> {
+  const [ours, theirs] = native.socketpair();
+  const passed: number[] = [];
+  const pass = (fd: number): number => FIRST_PASSED_FD + passed.push(fd) - 1;
+  const handover: Handover = {
+    channel: pass(theirs),
+    state: state && {
+      folder: state.folder,
+      lock: pass(state.lockFd),
+      control: pass(state.controlFd),
+    },
+    sockets: daemon.passedSockets.map(({ key, name, socket: { fd, uri, file } }) => {
+      return { fd: pass(fd), key, name, uri, file };
+    }),
+  };
+  const stdio: StdioOptions = ['ignore', 'inherit', 'inherit', ...passed];
+  const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
+    stdio,
+    env: { ...environment, [HANDOVER_VARIABLE]: JSON.stringify(handover) },
+  });
+  native.close(theirs);
+  return ready(child, ours);
+}
+
+function ready(child: ChildProcess, fd: number): Promise<Successor> {
+  return new Promise((resolve, reject) => {
+    let gone: (error: Error | null) => void = (error) => fail(error?.message ?? 'it ended');
+    const channel = new MessageChannel(fd, {
+      message: () => {
+        clearTimeout(timer);
+        child.removeAllListeners();
+        child.unref();
+        resolve({ pid: child.pid ?? 0, give: (connections) => give(connections) });
+      },
+      closed: (error) => gone(error),
+    });
+    const fail = (why: string): void => {
+      clearTimeout(timer);
+      gone = () => undefined;
+      channel.close();
+      child.kill('SIGKILL');
+      const message = `upgrade: the new daemon did not become ready: ${why}; the old one goes on (the log says more)`;
+      reject(new OverlaybdError('IO', message));
+    };
+    const timer = setTimeout(() => fail('it took too long'), START_TIMEOUT_MS);
+    child.once('error', (error) => fail(error.message));
+    child.once('exit', (code, signal) => fail(`it ended with ${signal ?? `exit code ${code}`}`));
+
+    const give = (connections: readonly LooseConnection[]): Promise<void> =>
+      new Promise((done) => {
+        gone = () => done();
+        for (const { handed } of connections) {
+          const { peer, exports, transmission } = handed;
+          const received = Buffer.from(transmission.received).toString('base64');
+          const message: ToSuccessor = {
+            type: 'connection',
+            peer,
+            exports,
+            transmission: { ...transmission, received },
+          };
+          channel.send(message, [handed.fd], () => native.close(handed.fd));
+        }
+        channel.send({ type: 'done' } satisfies ToSuccessor);
+        setTimeout(() => channel.close(), DRAIN_TIMEOUT_MS).unref();
+      });
+  });
+}

@@ -1,0 +1,70 @@
+// Generic netlink over one socket: a request, its answer, its acknowledgement. Knows no family but
+// the controller, which resolves names. Every function that returns a number returns one >= 0, or
+// -errno; what the kernel sends is checked before it is believed (-EBADMSG).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace overlaybd_nbd {
+
+// The payload of an attribute within its message. `data` is null if there is none.
+struct Attribute {
+  const uint8_t* data = nullptr;
+  size_t size = 0;
+
+  // False unless it is exactly as long as the value.
+  bool Get(uint8_t* value) const;
+  bool Get(uint16_t* value) const;
+  bool Get(uint32_t* value) const;
+};
+
+// The first attribute of that type among `size` bytes of attributes, as far as they are well
+// formed.
+Attribute FindAttribute(const uint8_t* data, size_t size, uint16_t type);
+Attribute FindAttribute(Attribute nest, uint16_t type);
+
+class GenlRequest {
+ public:
+  GenlRequest(uint16_t family, uint8_t command, uint8_t version);
+
+  void Put(uint16_t type, const void* data, size_t size);
+  void PutU32(uint16_t type, uint32_t value) { Put(type, &value, sizeof(value)); }
+  void PutU64(uint16_t type, uint64_t value) { Put(type, &value, sizeof(value)); }
+  // What is put until EndNest, with the returned position, becomes part of it.
+  size_t BeginNest(uint16_t type);
+  void EndNest(size_t position);
+
+  // The whole message, with its final length and the number that the answer must repeat.
+  const std::vector<uint8_t>& Finish(uint32_t sequence);
+
+ private:
+  std::vector<uint8_t> bytes_;
+};
+
+// Looks through one datagram of the kernel. kUnfinished until the acknowledgement has come, then 0
+// or the -errno in it; the attributes of an answer before it go to `answer`.
+constexpr int kUnfinished = 1;
+int ReadAnswer(const uint8_t* datagram, size_t size, uint32_t sequence,
+               std::vector<uint8_t>* answer);
+
+class GenlSocket {
+ public:
+  GenlSocket() = default;
+  ~GenlSocket();
+  GenlSocket(const GenlSocket&) = delete;
+  GenlSocket& operator=(const GenlSocket&) = delete;
+
+  int Open();
+  // The number of a family; -ENOENT if the kernel has none of that name. It may load a module.
+  int Resolve(const char* family);
+  // Waits for the kernel to do what is asked.
+  int Exchange(GenlRequest* request, std::vector<uint8_t>* answer);
+
+ private:
+  int fd_ = -1;
+  uint32_t sequence_ = 0;
+};
+
+}  // namespace overlaybd_nbd

@@ -1,0 +1,242 @@
+// nbd-netlink.h and nbd-ioctl.h for JavaScript. Signatures and meaning: daemon/native/binding.ts.
+//
+// Ownership: an IoctlThread lives as long as its thread-safe function, whose finalizer deletes it.
+// The environment's cleanup hook is added after that function, so it runs before the function is
+// torn down, and the thread has been joined by then.
+#include <fcntl.h>
+#include <napi.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <future>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "arguments.h"
+#include "exports.h"
+#include "nbd-ioctl.h"
+#include "nbd-netlink.h"
+
+namespace overlaybd_nbd {
+namespace {
+
+constexpr size_t kBackendSize = 256;
+// A block device's node; the kernel's own limit for any path.
+constexpr size_t kPathSize = PATH_MAX;
+constexpr uint64_t kMaxSeconds = INT32_MAX;
+
+// -1 is what JavaScript says for a value that is left out.
+int64_t MinusOneArgument(const Napi::CallbackInfo& info, size_t index, const char* name,
+                         uint64_t max) {
+  double value;
+  if (napi_get_value_double(info.Env(), info[index], &value) == napi_ok && value == -1) return -1;
+  return static_cast<int64_t>(IntegerArgument(info, index, name, max));
+}
+
+uint32_t IndexArgument(const Napi::CallbackInfo& info) {
+  return static_cast<uint32_t>(IntegerArgument(info, 0, "index", INT32_MAX));
+}
+
+Napi::Value NbdFamilyCall(const Napi::CallbackInfo& info) { return ToNumber(info, NbdFamily()); }
+
+Napi::Value NbdConnectCall(const Napi::CallbackInfo& info) {
+  NbdSettings settings;
+  char backend[kBackendSize];
+  const int64_t index = MinusOneArgument(info, 0, "index", INT32_MAX);
+  const uint64_t size = IntegerArgument(info, 1, "sizeBytes", kMaxSafeInteger);
+  const uint64_t block_size = IntegerArgument(info, 2, "blockSizeBytes", UINT32_MAX);
+  settings.timeout_seconds = MinusOneArgument(info, 3, "timeoutSeconds", kMaxSeconds);
+  settings.dead_conn_timeout_seconds =
+      MinusOneArgument(info, 4, "deadConnTimeoutSeconds", kMaxSeconds);
+  const uint64_t server_flags = IntegerArgument(info, 5, "serverFlags", UINT32_MAX);
+  settings.client_flags = MinusOneArgument(info, 6, "clientFlags", UINT32_MAX);
+  const size_t length = StringArgument(info, 7, "backend", backend, sizeof(backend));
+  const Descriptors sockets = DescriptorsArgument(info, 8, "sockets");
+  if (length >= sizeof(backend)) return ToNumber(info, -ENAMETOOLONG);
+  settings.backend = backend;
+  settings.sockets = sockets.data;
+  settings.socket_count = sockets.count;
+  return ToNumber(info, NbdConnect(index, size, block_size, server_flags, settings));
+}
+
+Napi::Value NbdReconfigureCall(const Napi::CallbackInfo& info) {
+  NbdSettings settings;
+  char backend[kBackendSize];
+  const uint32_t index = IndexArgument(info);
+  settings.timeout_seconds = MinusOneArgument(info, 1, "timeoutSeconds", kMaxSeconds);
+  settings.dead_conn_timeout_seconds =
+      MinusOneArgument(info, 2, "deadConnTimeoutSeconds", kMaxSeconds);
+  settings.client_flags = MinusOneArgument(info, 3, "clientFlags", UINT32_MAX);
+  const size_t length = StringArgument(info, 4, "backend", backend, sizeof(backend));
+  const Descriptors sockets = DescriptorsArgument(info, 5, "sockets");
+  if (length >= sizeof(backend)) return ToNumber(info, -ENAMETOOLONG);
+  settings.backend = backend;
+  settings.sockets = sockets.data;
+  settings.socket_count = sockets.count;
+  return ToNumber(info, NbdReconfigure(index, settings));
+}
+
+template <int (*function)(uint32_t)>
+Napi::Value IndexCall(const Napi::CallbackInfo& info) {
+  return ToNumber(info, function(IndexArgument(info)));
+}
+
+class IoctlThread {
+ public:
+  explicit IoctlThread(napi_env env) : env_(env) {}
+  ~IoctlThread() { LetGo(); }
+
+  // 0 once the device is connected, or -errno and nothing of this is left.
+  int Start(const std::string& path, NbdIoctlSettings settings, Napi::Function ended);
+
+ private:
+  int Hold(const NbdIoctlSettings& settings);
+  void LetGo();
+  void Work(const std::string& path, const NbdIoctlSettings& settings, std::promise<int>* opened);
+  static void Ended(napi_env env, napi_value function, void* context, void*);
+  static void Teardown(void* data);
+
+  const napi_env env_;
+  napi_threadsafe_function function_ = nullptr;
+  std::thread thread_;
+  // Copies of the connections: shutting them down ends the device, whatever the kernel waits for.
+  std::vector<int> held_;
+  int result_ = 0;
+  bool torn_down_ = false;
+};
+
+int IoctlThread::Hold(const NbdIoctlSettings& settings) {
+  for (size_t i = 0; i < settings.socket_count; ++i) {
+    const int copy = ::fcntl(settings.sockets[i], F_DUPFD_CLOEXEC, 0);
+    if (copy < 0) return -errno;
+    held_.push_back(copy);
+  }
+  return 0;
+}
+
+void IoctlThread::LetGo() {
+  for (const int fd : held_) ::close(fd);
+  held_.clear();
+}
+
+int IoctlThread::Start(const std::string& path, NbdIoctlSettings settings, Napi::Function ended) {
+  const napi_value name = Napi::String::New(env_, "overlaybd-nbd.nbdIoctlConnect");
+  const napi_finalize finalize = [](napi_env, void* data, void*) {
+    delete static_cast<IoctlThread*>(data);
+  };
+  if (napi_create_threadsafe_function(env_, ended, nullptr, name, 0, 1, this, finalize, this, Ended,
+                                      &function_) != napi_ok) {
+    delete this;
+    return -ENOMEM;
+  }
+  int result = Hold(settings);
+  if (result == 0) {
+    napi_add_env_cleanup_hook(env_, Teardown, this);
+    std::promise<int> opened;
+    std::future<int> outcome = opened.get_future();
+    // The thread must get no signal, not even between its start and its first line.
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    try {
+      thread_ = std::thread(&IoctlThread::Work, this, path, settings, &opened);
+    } catch (const std::system_error&) {
+      opened.set_value(-EAGAIN);
+    }
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    result = outcome.get();
+    if (result < 0) {
+      if (thread_.joinable()) thread_.join();
+      napi_remove_env_cleanup_hook(env_, Teardown, this);
+    }
+  }
+  if (result >= 0) return 0;
+  // This is deleted only later, by the finalizer; the peers should see the end now.
+  LetGo();
+  napi_release_threadsafe_function(function_, napi_tsfn_abort);
+  return result;
+}
+
+void IoctlThread::Work(const std::string& path, const NbdIoctlSettings& settings,
+                       std::promise<int>* opened) {
+  const int fd = NbdIoctlOpen(path.c_str(), settings);
+  // From here on neither the settings nor the promise may be touched: the caller goes on.
+  opened->set_value(fd);
+  if (fd < 0) return;
+  result_ = NbdIoctlRun(fd);
+  napi_call_threadsafe_function(function_, nullptr, napi_tsfn_nonblocking);
+}
+
+void IoctlThread::Ended(napi_env env, napi_value function, void* context, void*) {
+  auto* const self = static_cast<IoctlThread*>(context);
+  if (env == nullptr || self->torn_down_) return;
+  self->thread_.join();
+  napi_remove_env_cleanup_hook(env, Teardown, self);
+  self->LetGo();
+  const int result = self->result_;
+  napi_release_threadsafe_function(self->function_, napi_tsfn_release);
+  napi_value argument;
+  napi_value receiver;
+  if (napi_create_int32(env, result, &argument) != napi_ok ||
+      napi_get_undefined(env, &receiver) != napi_ok ||
+      napi_call_function(env, receiver, function, 1, &argument, nullptr) !=
+          napi_pending_exception) {
+    return;
+  }
+  napi_value error;
+  if (napi_get_and_clear_last_exception(env, &error) == napi_ok) napi_fatal_exception(env, error);
+}
+
+void IoctlThread::Teardown(void* data) {
+  auto* const self = static_cast<IoctlThread*>(data);
+  self->torn_down_ = true;
+  for (const int fd : self->held_) ::shutdown(fd, SHUT_RDWR);
+  self->thread_.join();
+  napi_release_threadsafe_function(self->function_, napi_tsfn_abort);
+}
+
+Napi::Value NbdIoctlConnectCall(const Napi::CallbackInfo& info) {
+  NbdIoctlSettings settings;
+  std::vector<char> path(kPathSize);
+  const size_t length = StringArgument(info, 0, "path", path.data(), path.size());
+  settings.size = IntegerArgument(info, 1, "sizeBytes", kMaxSafeInteger);
+  settings.block_size = IntegerArgument(info, 2, "blockSizeBytes", UINT32_MAX);
+  settings.timeout_seconds = MinusOneArgument(info, 3, "timeoutSeconds", kMaxSeconds);
+  settings.server_flags = IntegerArgument(info, 4, "serverFlags", UINT32_MAX);
+  const Descriptors sockets = DescriptorsArgument(info, 5, "sockets");
+  if (!info[6].IsFunction()) {
+    throw Napi::TypeError::New(info.Env(), "ended: must be a function");
+  }
+  if (length >= path.size()) return ToNumber(info, -ENAMETOOLONG);
+  settings.sockets = sockets.data;
+  settings.socket_count = sockets.count;
+  auto* const thread = new IoctlThread(info.Env());
+  return ToNumber(info, thread->Start(path.data(), settings, info[6].As<Napi::Function>()));
+}
+
+Napi::Value NbdIoctlDisconnectCall(const Napi::CallbackInfo& info) {
+  std::vector<char> path(kPathSize);
+  const size_t length = StringArgument(info, 0, "path", path.data(), path.size());
+  return ToNumber(info, length < path.size() ? NbdIoctlDisconnect(path.data()) : -ENAMETOOLONG);
+}
+
+}  // namespace
+
+void ExportNbd(Napi::Object exports) {
+  Export<NbdFamilyCall>(exports, "nbdFamily");
+  Export<NbdConnectCall>(exports, "nbdConnect");
+  Export<NbdReconfigureCall>(exports, "nbdReconfigure");
+  Export<IndexCall<NbdDisconnect>>(exports, "nbdDisconnect");
+  Export<IndexCall<NbdConnected>>(exports, "nbdConnected");
+  Export<NbdIoctlConnectCall>(exports, "nbdIoctlConnect");
+  Export<NbdIoctlDisconnectCall>(exports, "nbdIoctlDisconnect");
+}
+
+}  // namespace overlaybd_nbd

@@ -1,0 +1,56 @@
+// process.h for JavaScript. Signatures and meaning: daemon/native/binding.ts.
+#include <sys/un.h>
+
+#include <cerrno>
+
+#include "arguments.h"
+#include "exports.h"
+#include "process.h"
+
+namespace overlaybd_nbd {
+namespace {
+
+constexpr size_t kPathSize = sizeof(sockaddr_un::sun_path);
+constexpr size_t kTextSize = 4096;
+constexpr uint64_t kMaxCapability = 63;
+
+Napi::Value LockFileCall(const Napi::CallbackInfo& info) {
+  return ToNumber(info, LockFile(DescriptorArgument(info)));
+}
+
+Napi::Value CloexecCall(const Napi::CallbackInfo& info) {
+  const int fd = DescriptorArgument(info);
+  return ToNumber(info, SetCloexec(fd, IntegerArgument(info, 1, "on", 1) == 1));
+}
+
+Napi::Value NotifyCall(const Napi::CallbackInfo& info) {
+  char path[kPathSize];
+  char text[kTextSize];
+  const size_t path_length = StringArgument(info, 0, "path", path, sizeof(path));
+  const size_t text_length = StringArgument(info, 1, "text", text, sizeof(text));
+  if (text_length >= sizeof(text)) return ToNumber(info, -EMSGSIZE);
+  // A path that was cut keeps its true length, which Notify refuses.
+  return ToNumber(info, Notify(path, path_length, text, text_length));
+}
+
+Napi::Value LockMemoryCall(const Napi::CallbackInfo& info) { return ToNumber(info, LockFiles()); }
+
+Napi::Value IoFlusherCall(const Napi::CallbackInfo& info) { return ToNumber(info, SetIoFlusher()); }
+
+Napi::Value HasCapabilityCall(const Napi::CallbackInfo& info) {
+  const uint64_t capability = IntegerArgument(info, 0, "capability", kMaxCapability);
+  return ToNumber(info, HasCapability(static_cast<unsigned>(capability)));
+}
+
+}  // namespace
+
+void ExportProcess(Napi::Object exports) {
+  Export<LockFileCall>(exports, "lockFile");
+  Export<CloexecCall>(exports, "cloexec");
+  Export<NotifyCall>(exports, "notify");
+  Export<LockMemoryCall>(exports, "lockMemory");
+  Export<IoFlusherCall>(exports, "ioFlusher");
+  Export<HasCapabilityCall>(exports, "hasCapability");
+}
+
+}  // namespace overlaybd_nbd

@@ -1,0 +1,209 @@
+// `mount --fuse` and `umount` as users run them: real file systems in real images, compared file by
+// file; afterwards nothing is left. Needs FUSE, and the programs that it names when they are missing.
+import { spawn } from 'node:child_process';
+import {
+  accessSync,
+  constants,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { test, type Test } from 'tap';
+import { parseMountinfo } from '../../daemon/mount/mountinfo.js';
+import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
+import { SECTOR } from '../support/lsmt-layout.js';
+import { writeLsmt } from '../support/lsmt-writer.js';
+import { randomBytes, textBytes } from '../support/pattern.js';
+import { requireTool, runTool } from '../support/tools.js';
+import { wrap } from '../support/wrapper.js';
+
+interface World {
+  /** Files that are in every image. */
+  tree: string;
+  /** To mount on. */
+  dir: string;
+  folder: string;
+}
+
+function requireFuse(t: Test, ...tools: string[]): boolean {
+  try {
+    accessSync('/dev/fuse', constants.R_OK | constants.W_OK);
+  } catch {
+    const message = 'NOT TESTED, this user cannot open /dev/fuse';
+    console.error(`${t.fullname}: ${message}`);
+    t.pass('/dev/fuse', { skip: message });
+    return false;
+  }
+  return requireTool(t, 'nbdfuse', 'fusermount3', 'diff', ...tools);
+}
+
+function makeWorld(t: Test): World {
+  const folder = shortFolder(t);
+  const [tree, dir] = [join(folder, 'tree'), join(folder, 'mnt')];
+  for (const each of [dir, tree, join(tree, 'sub')]) mkdirSync(each);
+  writeFileSync(join(tree, 'hello'), 'hello\n');
+  writeFileSync(join(tree, 'sub', 'text'), textBytes(1, 700_001));
+  writeFileSync(join(tree, 'sub', 'random'), randomBytes(2, 300_000));
+  t.teardown(() => runTool('fusermount3', ['-u', '-z', dir]));
+  return { folder, tree, dir };
+}
+
+/** One LSMT layer in an LZ4 ZFile, of the file system that the tool makes. */
+async function makeLayer(t: Test, { folder, tree }: World, type: string): Promise<string> {
+  const [raw, layer] = [join(folder, `${type}.img`), join(folder, `${type}.obd`)];
+  const lines: Record<string, [string, ...string[]]> = {
+    ext4: ['mkfs.ext4', '-q', '-F', '-d', tree, raw, '8M'],
+    erofs: ['mkfs.erofs', raw, tree],
+    squashfs: ['mksquashfs', tree, raw, '-quiet', '-no-progress'],
+    xfs: ['mkfs.xfs', '-q', '-d', `file,name=${raw},size=300m`],
+  };
+  const [program = '', ...args] = lines[type] ?? [];
+  const made = await runTool(program, args);
+  t.equal(made.code, 0, made.stderr);
+  const bytes = readFileSync(raw);
+  const length = Math.ceil(bytes.length / SECTOR);
+  const data = Buffer.concat([bytes, Buffer.alloc(length * SECTOR - bytes.length)]);
+  const lsmt = writeLsmt({
+    virtualSize: data.length,
+    segments: [{ offset: 0, length, data }],
+  });
+  const zfile = { algorithm: 'lz4', blockSize: 4096, verify: true, mode: 'trailer' } as const;
+  writeFileSync(layer, wrap(lsmt, { zfile, tar: 'none' }));
+  return layer;
+}
+
+const nbd = (...args: string[]) => runDaemon(args);
+
+const mounted = (dir: string): number =>
+  parseMountinfo(readFileSync('/proc/self/mountinfo', 'utf8')).filter(({ mountPoint }) =>
+    mountPoint.startsWith(dir),
+  ).length;
+
+/** Processes with this on their command lines, without those that have ended. */
+function processesWith(text: string): string[] {
+  return readdirSync('/proc').flatMap((pid) => {
+    if (!/^\d+$/.test(pid) || Number(pid) === process.pid) return [];
+    try {
+      const line = readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ');
+      return line.includes(text) ? [line] : [];
+    } catch {
+      return []; // it has just ended
+    }
+  });
+}
+
+async function nothingLeft(t: Test, { folder, dir }: World): Promise<void> {
+  t.equal(mounted(dir), 0, 'no mount');
+  for (let i = 0; i < 250 && processesWith(folder).length > 0; i++) await pause(20);
+  t.same(processesWith(folder), [], 'no process');
+}
+
+/** Where the file is that nbdfuse shows, while it is mounted. */
+function ownFolder(dir: string): string {
+  const table = parseMountinfo(readFileSync('/proc/self/mountinfo', 'utf8'));
+  const source = table.find(({ mountPoint }) => mountPoint === dir)?.source ?? '';
+  return source.replace(/\/disk\/nbd$/, '');
+}
+
+for (const [type, maker, program] of [
+  ['ext4', 'mkfs.ext4', 'fuse2fs'],
+  ['erofs', 'mkfs.erofs', 'erofsfuse'],
+  ['squashfs', 'mksquashfs', 'squashfuse'],
+] as const) {
+  await test(`${type}: mounted, compared, unmounted`, async (t) => {
+    if (!requireFuse(t, maker, program)) return;
+    const world = makeWorld(t);
+    const layer = await makeLayer(t, world, type);
+    const { code, stdout, stderr } = await nbd('mount', '--fuse', layer, world.dir);
+    t.same([code, stdout, stderr], [0, '', '']);
+    const own = ownFolder(world.dir);
+    t.match(own, /overlaybd-nbd-fuse-\w{6}$/);
+    const differ = await runTool('diff', ['-r', '-x', 'lost+found', world.tree, world.dir]);
+    t.same([differ.code, differ.stdout], [0, ''], differ.stderr);
+    t.throws(() => writeFileSync(join(world.dir, 'new'), ''), 'it is read-only');
+    const ended = await nbd('umount', world.dir);
+    t.same([ended.code, ended.stderr], [0, '']);
+    await nothingLeft(t, world);
+    t.throws(() => accessSync(own), { code: 'ENOENT' });
+  });
+}
+
+await test('in use: refused, and --lazy ends it with its last user', async (t) => {
+  if (!requireFuse(t, 'mkfs.ext4', 'fuse2fs', 'sleep')) return;
+  const world = makeWorld(t);
+  const layer = await makeLayer(t, world, 'ext4');
+  t.equal((await nbd('mount', '--fuse', layer, world.dir)).code, 0);
+  const own = ownFolder(world.dir);
+  const inside = spawn('sh', ['-c', 'read wait; cat random'], { cwd: join(world.dir, 'sub') });
+  t.teardown(() => inside.kill('SIGKILL'));
+  const refused = await nbd('umount', world.dir);
+  t.equal(refused.code, 1);
+  t.match(refused.stderr, /busy.*\n.*fuser -vm .*umount --lazy/);
+  t.equal((await nbd('umount', '--lazy', world.dir)).code, 0);
+  t.equal(mounted(world.dir), 0);
+  t.throws(() => accessSync(own), { code: 'ENOENT' });
+  const parts: Buffer[] = [];
+  inside.stdout.on('data', (part: Buffer) => parts.push(part));
+  const closed = new Promise((resolve) => {
+    inside.once('close', resolve);
+  });
+  inside.stdin.end('go on\n');
+  await closed;
+  t.ok(Buffer.concat(parts).equals(randomBytes(2, 300_000)), 'it could still read');
+  await nothingLeft(t, world);
+});
+
+await test('an export of a running daemon, by its URI', async (t) => {
+  if (!requireFuse(t, 'mkfs.ext4', 'fuse2fs')) return;
+  const world = makeWorld(t);
+  const layer = await makeLayer(t, world, 'ext4');
+  const daemon = await DaemonProcess.start(t, ['--export', `web=${layer}`]);
+  const { code, stderr } = await nbd('mount', '--fuse', daemon.unixUri('web'), world.dir);
+  t.same([code, stderr], [0, '']);
+  t.equal(readFileSync(join(world.dir, 'hello'), 'latin1'), 'hello\n');
+  t.equal((await nbd('umount', world.dir)).code, 0);
+  t.equal(mounted(world.dir), 0);
+});
+
+await test('what cannot be mounted leaves nothing', async (t) => {
+  if (!requireFuse(t, 'mkfs.xfs')) return;
+  const world = makeWorld(t);
+  const zeros = join(world.folder, 'zeros.img');
+  writeFileSync(zeros, Buffer.alloc(1_000_000));
+  const missing = join(world.folder, 'missing.obd');
+  for (const [image, message] of [
+    [await makeLayer(t, world, 'xfs'), /it holds xfs, which no FUSE program reads/],
+    [zeros, /zeros\.img: cannot be mounted: the first 68 KiB are zeros/],
+    [missing, /missing\.obd: there is no such file/],
+    ['nbd+unix:///?socket=/no/such/socket', /^overlaybd-nbd: nbdfuse: exit code 1: .*No such file/],
+  ] as const) {
+    const { code, stderr } = await nbd('mount', '--fuse', image, world.dir);
+    t.equal(code, 1);
+    t.match(stderr, message);
+    await nothingLeft(t, world);
+  }
+  const notOurs = await nbd('umount', world.dir);
+  t.match(notOurs, { code: 1, stderr: /nothing is mounted there/ });
+});
+
+await test('command lines that are wrong', async (t) => {
+  const { dir, tree } = makeWorld(t);
+  for (const [args, code, message] of [
+    [['mount', dir], 2, /name an image, then the folder/],
+    [['mount', 'a.obd', dir, '-o', 'nodev,rw'], 2, /-o "rw": images are read-only/],
+    [['mount', '--fuse', 'a.obd', dir, '--device', '/dev/nbd0'], 2, /mutually exclusive/],
+    [['mount', 'a.obd', join(dir, 'none')], 1, /no such folder; create it/],
+    [['mount', 'a.obd', join(tree, 'hello')], 2, /not a folder/],
+    [
+      ['umount', '/proc'],
+      2,
+      /\/proc: proc \(proc\) is mounted there, which is not a mount of ours/,
+    ],
+  ] as const) {
+    const result = await nbd(...args);
+    t.match(result, { code, stderr: message }, args.join(' '));
+  }
+});

@@ -1,0 +1,175 @@
+// The units in systemd/: clean, hardened as docs/systemd.md says, and their filter lets the daemon
+// work; and the manager's protocol over a real datagram socket. Nothing here runs under systemd.
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import t from 'tap';
+import { SdNotify } from '../../daemon/service/sd-notify.js';
+import { commandLine, shortFolder } from '../support/daemon-process.js';
+import { writeRaw } from '../support/e2e-images.js';
+import { RawNbdClient, tick } from '../support/nbd-client.js';
+import { requireTool, runTool } from '../support/tools.js';
+
+t.setTimeout(120_000);
+
+const UNITS = new URL('../../../systemd/', import.meta.url);
+const folder = shortFolder(t);
+
+/** Most exposure, of 10, that `systemd-analyze security` may find; the scores are in docs/systemd.md. */
+const MOST_EXPOSURE = {
+  'overlaybd-nbd.service': 2,
+  'overlaybd-nbd-attach-helper.service': 1.5,
+  'overlaybd-nbd-attach@.service': 1,
+};
+
+/** Node has no datagram sockets of this family. */
+const MANAGER = `
+import json, socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+name = sys.argv[1]
+s.bind('\\0' + name[1:] if name[0] == '@' else name)
+print('"listening"', flush=True)
+while True:
+    print(json.dumps(s.recv(65536).decode()), flush=True)
+`;
+
+const unitNames = readdirSync(UNITS).filter((name) => /\.(service|socket)$/.test(name));
+const textOf = (name: string) => readFileSync(new URL(name, UNITS), 'utf8');
+
+await t.test('systemd-analyze verify', async (test) => {
+  if (!requireTool(test, 'systemd-analyze')) return;
+  for (const name of unitNames) {
+    // The program need not be installed here, and the pages that are named need not either.
+    writeFileSync(
+      join(folder, name),
+      textOf(name).replaceAll('/usr/bin/overlaybd-nbd', '/bin/true'),
+    );
+  }
+  const paths = unitNames.map((name) => join(folder, name.replace('@.', '@web.')));
+  test.equal(paths.length, 5);
+  const { code, stderr } = await runTool('systemd-analyze', ['verify', '--man=no', ...paths]);
+  test.match({ code, stderr: stderr.trim() }, { code: 0, stderr: '' });
+});
+
+await t.test('systemd-analyze security', async (test) => {
+  if (!requireTool(test, 'systemd-analyze')) return;
+  const services = unitNames.filter((name) => name.endsWith('.service'));
+  test.same(services.toSorted(), Object.keys(MOST_EXPOSURE).toSorted(), 'all are judged');
+  for (const [name, most] of Object.entries(MOST_EXPOSURE)) {
+    const path = join(folder, name);
+    writeFileSync(path, textOf(name));
+    const { stdout, stderr } = await runTool('systemd-analyze', [
+      'security',
+      '--offline=true',
+      '--no-pager',
+      path,
+    ]);
+    const exposure = Number(/Overall exposure level for \S+: (\d+\.\d+)/.exec(stdout)?.[1]);
+    test.ok(exposure <= most, `${name}: ${exposure}, at most ${most} ${stderr}`);
+  }
+});
+
+await t.test('systemd-sysusers', async (test) => {
+  if (!requireTool(test, 'systemd-sysusers')) return;
+  const path = new URL('overlaybd-nbd.sysusers.conf', UNITS).pathname;
+  const root = `--root=${folder}`;
+  const { code, stdout, stderr } = await runTool('systemd-sysusers', ['--dry-run', root, path]);
+  test.equal(code, 0, stderr);
+  test.match(stdout + stderr, /Creating user 'overlaybd-nbd'/);
+});
+
+await t.test('the filter of system calls lets the daemon work', async (test) => {
+  if (!requireTool(test, 'systemd-analyze', 'strace')) return;
+  const allowed = await allowedCalls(textOf('overlaybd-nbd.service'));
+  test.ok(allowed.has('preadv2') && !allowed.has('mount') && !allowed.has('setuid'));
+  const image = join(folder, 'raw.img');
+  const raw = writeRaw(image, 5, 1_000_000);
+  const path = join(folder, 'traced.sock');
+  const calls = join(folder, 'calls');
+  const line = commandLine(['serve', image, '--listen', `unix://${path}`]);
+  const child = spawn('strace', ['-D', '-f', '-c', '-o', calls, ...line], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  test.teardown(() => child.kill('SIGKILL'));
+  const log: string[] = [];
+  child.stderr.on('data', (part: Buffer) => log.push(part.toString()));
+  const ended = new Promise<number | null>((resolve) => {
+    child.once('close', resolve);
+  });
+  await until(() => /ready: /.test(log.join('')), `the daemon is not ready: ${log.join('')}`);
+  const client = await RawNbdClient.open({ path });
+  test.ok((await client.read(100, 5000)).equals(raw.subarray(100, 5100)));
+  await client.disconnect();
+  child.kill('SIGTERM');
+  test.equal(await ended, 0);
+  const total = () => existsSync(calls) && / total$/m.test(readFileSync(calls, 'utf8'));
+  await until(total, 'strace does not end');
+  const made = callsMade(readFileSync(calls, 'utf8'));
+  test.ok(made.includes('sendto') || made.includes('sendmsg'), 'the trace has the reactors, too');
+  test.same(
+    made.filter((name) => !allowed.has(name)),
+    [],
+  );
+});
+
+for (const [title, name] of [
+  ['a path', join(folder, 'notify.sock')],
+  ['an abstract name', `@overlaybd-nbd-test-${process.pid}`],
+] as const) {
+  await t.test(`the manager's socket is ${title}`, async (test) => {
+    if (!requireTool(test, 'python3')) return;
+    const manager = spawn('python3', ['-c', MANAGER, name], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    test.teardown(() => manager.kill('SIGKILL'));
+    const received: string[] = [];
+    createInterface(manager.stdout).on('line', (line) => received.push(JSON.parse(line) as string));
+    await until(() => received.length === 1, 'the receiver does not listen');
+    const env = { NOTIFY_SOCKET: name, WATCHDOG_USEC: '60000000' };
+    const notify = SdNotify.fromEnvironment(env, process.pid);
+    test.ok(notify.ready('1 export, \u00e9'));
+    notify.startWatchdog();
+    notify.close();
+    test.ok(notify.stopping());
+    await until(() => received.length === 4, `received ${JSON.stringify(received)}`);
+    test.same(received.slice(1), ['READY=1\nSTATUS=1 export, \u00e9', 'WATCHDOG=1', 'STOPPING=1']);
+    manager.kill('SIGKILL');
+    await until(() => !notify.status('nobody is there'), 'a datagram to nobody gets through');
+  });
+}
+
+/** The system calls that a unit's SystemCallFilter lines leave, by name. */
+async function allowedCalls(unit: string): Promise<Set<string>> {
+  const allowed = new Set<string>();
+  for (const [, deny, names = ''] of unit.matchAll(/^SystemCallFilter=(~?)(.*)$/gm)) {
+    for (const name of names.split(' ')) {
+      for (const call of await expand(name)) {
+        if (deny) allowed.delete(call);
+        else allowed.add(call);
+      }
+    }
+  }
+  for (const call of await expand('@default')) allowed.add(call);
+  return allowed;
+}
+
+async function expand(name: string): Promise<string[]> {
+  if (!name.startsWith('@')) return [name];
+  const { stdout } = await runTool('systemd-analyze', ['--no-pager', 'syscall-filter', name]);
+  const members = stdout.split('\n').flatMap((line) => /^ +(@?[\w-]+)$/.exec(line)?.[1] ?? []);
+  return (await Promise.all(members.map(expand))).flat();
+}
+
+/** From strace's table: the last word of each row. */
+function callsMade(table: string): string[] {
+  return table
+    .split('\n')
+    .flatMap((line) => /^ *\d[\d.]* .* (\w+)$/.exec(line)?.[1] ?? [])
+    .filter((name) => name !== 'total');
+}
+
+async function until(condition: () => boolean, otherwise: string): Promise<void> {
+  for (let i = 0; i < 1500 && !condition(); i++) await tick(20);
+  if (!condition()) throw new Error(otherwise);
+}

@@ -1,0 +1,36 @@
+// The URI that nbdfuse gets for an export of a running daemon.
+import { test } from 'tap';
+import { exportUri, isNbdUri } from '../../../daemon/mount/export-uri.js';
+
+await test('a Unix socket first, then TCP without TLS', (t) => {
+  const unix = 'nbd+unix:///?socket=/run/a%20b.sock';
+  t.equal(
+    exportUri(['nbds://localhost', 'nbd://[::1]:10810', unix], 'web'),
+    'nbd+unix:///web?socket=/run/a%20b.sock',
+  );
+  t.equal(exportUri(['nbd://[::1]:10810'], 'a/b ?#%'), 'nbd://[::1]:10810/a%2Fb%20%3F%23%25');
+  t.equal(exportUri(['nbd://127.0.0.1'], ''), 'nbd://127.0.0.1/');
+  t.equal(exportUri(['nbd+vsock://2:10809'], 'x'), 'nbd+vsock://2:10809/x');
+  t.end();
+});
+
+await test('none for who has no certificates', (t) => {
+  for (const listening of [
+    [],
+    ['nbds://localhost'],
+    ['unix://@abstract', 'vsock://:10809', 'fd://x'],
+  ]) {
+    t.equal(exportUri(listening, 'web'), null);
+  }
+  t.end();
+});
+
+await test('what is a URI', (t) => {
+  for (const word of ['nbd://h', 'nbds://h/x', 'nbd+unix:///?socket=/s', 'nbds+vsock://2']) {
+    t.ok(isNbdUri(word), word);
+  }
+  for (const word of ['nbd', 'nbd:x', './nbd://h', 'http://h', 'nbd+x://h']) {
+    t.notOk(isNbdUri(word), word);
+  }
+  t.end();
+});

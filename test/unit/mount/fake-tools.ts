@@ -1,0 +1,119 @@
+// A machine that only remembers what is mounted, for the tests of `mount` and `umount`: programs
+// are played, and each can be made to fail. Knows the programs' command lines, not their work.
+import { writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { ReadAt } from '../../../daemon/mount/filesystem.js';
+import type { MountEntry } from '../../../daemon/mount/mountinfo.js';
+import type { UmountTools } from '../../../daemon/mount/umount.js';
+import type { Programs, RunResult } from '../../../daemon/mount/programs.js';
+
+/** The superblock of an ext4, as far as it is looked at; `xfs`: of that. */
+export function deviceOf(type: 'ext4' | 'xfs' | 'zeros'): ReadAt {
+  const head = Buffer.alloc(68 * 1024);
+  if (type === 'ext4') {
+    head.writeUInt16LE(0xef53, 1024 + 56);
+    head.writeUInt32LE(16, 1024);
+    head.writeUInt32LE(64, 1024 + 4);
+  } else if (type === 'xfs') {
+    head.write('XFSB', 0, 'latin1');
+    head.writeUInt32BE(4096, 4);
+    head.writeUInt16BE(5, 100);
+  }
+  return async (offset, length) => head.subarray(offset, offset + length);
+}
+
+export class FakeMachine {
+  /** What was done, in order: "mount -t ext4 ...", "attach", ... */
+  readonly calls: string[] = [];
+  readonly table: MountEntry[] = [];
+  /** Program names, with what they say; they fail for as long as they are here. */
+  readonly failing = new Map<string, string>();
+  readonly missing = new Set<string>();
+  /** Called before each program. */
+  before: (name: string) => void = () => undefined;
+  attached = 0;
+  running = 0;
+  #end: ((how: string) => void) | null = null;
+  #nextId = 100;
+
+  readonly programs: Programs = {
+    find: async (...names) => {
+      const name = names.find((each) => !this.missing.has(each));
+      return name === undefined ? null : `/bin/${name}`;
+    },
+    run: async (path, args) => this.#run(path.slice('/bin/'.length), args),
+    start: (path, args) => {
+      const name = path.slice('/bin/'.length);
+      this.calls.push([name, ...args].join(' '));
+      const ended = new Promise<string>((resolve) => {
+        this.#end = resolve;
+      });
+      this.running++;
+      if (this.failing.has(name)) this.#stop('exit code 1');
+      else {
+        const [pidFile = '', file = ''] = args.slice(args.indexOf('-P') + 1);
+        this.mounted(dirname(file), 'fuse.nbdfuse', 'overlaybd-nbd');
+        // No such process: nobody waits for it.
+        writeFileSync(pidFile, '999999999\n');
+      }
+      return { pid: 999999999, ended, kill: (signal) => this.#stop(signal) };
+    },
+  };
+
+  readonly mounts = async (): Promise<readonly MountEntry[]> => [...this.table];
+
+  readonly attach = async (): Promise<string> => {
+    this.#step('attach');
+    this.attached++;
+    return '/dev/nbd7';
+  };
+
+  readonly detach = async (device: string, onClose = false): Promise<void> => {
+    this.#step(onClose ? 'detach-on-close' : 'detach', device);
+    this.attached--;
+  };
+
+  /** For `umount`. */
+  tools({ isOurs = false, uid = process.geteuid?.() ?? 0 } = {}): UmountTools {
+    const { programs, mounts, detach } = this;
+    return { programs, mounts, detach, isOurs: async () => isOurs, uid };
+  }
+
+  mounted(mountPoint: string, type: string, source: string, device = '0:50'): void {
+    const id = this.#nextId++;
+    this.table.push({ id, parent: 1, device, mountPoint, type, source });
+  }
+
+  #step(name: string, ...args: string[]): void {
+    this.before(name);
+    this.calls.push([name, ...args].join(' '));
+    const words = this.failing.get(name);
+    if (words !== undefined) throw new Error(words);
+  }
+
+  #run(name: string, args: readonly string[]): RunResult {
+    try {
+      this.#step(name, ...args);
+    } catch (error) {
+      return { code: 32, output: (error as Error).message };
+    }
+    const [source = '', dir = ''] = args.slice(-2);
+    if (name === 'mount') this.mounted(dir, args[1] ?? '', source, '43:224');
+    else if (name === 'fuse2fs') this.mounted(dir, 'fuse.ext4', source);
+    else this.#unmounted(dir === '' ? source : dir);
+    return { code: 0, output: '' };
+  }
+
+  #unmounted(dir: string): void {
+    const at = this.table.findLastIndex(({ mountPoint }) => mountPoint === dir);
+    const [gone] = this.table.splice(at, 1);
+    if (gone?.type === 'fuse.nbdfuse') this.#stop('exit code 0');
+  }
+
+  #stop(how: string): void {
+    if (this.#end === null) return;
+    this.running--;
+    this.#end(how);
+    this.#end = null;
+  }
+}

@@ -1,0 +1,99 @@
+// `mount` through the kernel: the order of things, and that nothing stays when one of them fails.
+import { release } from 'node:os';
+import { test } from 'tap';
+import { OverlaybdError } from '../../../daemon/errors.js';
+import { mountDevice } from '../../../daemon/mount/mount-device.js';
+import { filesystemOptions } from '../../../daemon/mount/mount-options.js';
+import { deviceOf, FakeMachine } from './fake-tools.js';
+
+const refuse = (): Promise<string> => Promise.reject(new OverlaybdError('NO_KERNEL', 'no module'));
+const never = new AbortController().signal;
+
+interface Case {
+  signal?: AbortSignal;
+  type?: 'ext4' | 'xfs' | 'zeros';
+  options?: string[];
+}
+
+function mount(
+  machine: FakeMachine,
+  { signal = never, type = 'ext4', options = ['nodev'] }: Case = {},
+): Promise<string> {
+  const { attach, detach, programs } = machine;
+  return mountDevice('/mnt', options, {
+    attach,
+    detach,
+    programs,
+    read: () => deviceOf(type),
+    signal,
+  });
+}
+
+await test('attach, mount with the options of the file system and the user', async (t) => {
+  for (const type of ['ext4', 'xfs'] as const) {
+    const machine = new FakeMachine();
+    t.equal(await mount(machine, { type }), '/dev/nbd7');
+    const options = [...filesystemOptions(type, release()), 'nodev'].join(',');
+    t.same(machine.calls, ['attach', `mount -t ${type} -o ${options} /dev/nbd7 /mnt`]);
+  }
+});
+
+await test('what fails leaves nothing', async (t) => {
+  const cases: [string, string, RegExp][] = [
+    ['attach', 'no device is free', /^no device is free$/],
+    [
+      'mount',
+      'wrong fs type, bad option',
+      /^mount: \/dev\/nbd7 \(ext4\) cannot be mounted at \/mnt: wrong fs type, bad option\n.*dmesg/,
+    ],
+    ['mount', "unknown filesystem type 'ext4'.", /modprobe ext4, or mount --fuse$/],
+    ['mount', 'must be superuser to use mount.', /\nrun it as root, or use mount --fuse$/],
+    ['mount', '', /: exit code 32$/],
+  ];
+  for (const [name, words, message] of cases) {
+    const machine = new FakeMachine();
+    machine.failing.set(name, words);
+    await t.rejects(mount(machine), { message });
+    t.same([machine.attached, machine.table], [0, []], `${name}: ${words}`);
+  }
+  const machine = new FakeMachine();
+  await t.rejects(mount(machine, { type: 'zeros' }), { code: 'UNSUPPORTED' });
+  t.same(machine.calls, ['attach', 'detach /dev/nbd7']);
+});
+
+await test('no mount(8): nothing is attached', async (t) => {
+  const machine = new FakeMachine();
+  machine.missing.add('mount');
+  await t.rejects(mount(machine), { code: 'IO', message: /install util-linux/ });
+  t.same(machine.calls, []);
+});
+
+await test('what cannot be undone is said', async (t) => {
+  const machine = new FakeMachine();
+  machine.failing.set('mount', 'no').set('detach', 'the daemon is gone');
+  await t.rejects(mount(machine), {
+    code: 'IO',
+    message:
+      /: no\n\/dev\/nbd7 is still attached; end that with: overlaybd-nbd detach \/dev\/nbd7 \(the daemon is gone\)$/,
+  });
+});
+
+await test('interrupted at any step', async (t) => {
+  for (const step of ['attach', 'mount']) {
+    const machine = new FakeMachine();
+    const abort = new AbortController();
+    machine.before = (name) => {
+      if (name === step) abort.abort();
+    };
+    await t.rejects(mount(machine, { signal: abort.signal }), { message: 'mount: interrupted' });
+    t.same([machine.attached, machine.table], [0, []], step);
+    t.equal(machine.calls.at(-1), 'detach /dev/nbd7');
+  }
+});
+
+await test('an error keeps its code', async (t) => {
+  const machine = new FakeMachine();
+  const { detach, programs } = machine;
+  const tools = { attach: refuse, detach, programs, read: () => deviceOf('ext4'), signal: never };
+  await t.rejects(mountDevice('/mnt', [], tools), { code: 'NO_KERNEL', message: 'no module' });
+});

@@ -1,0 +1,148 @@
+// `mount --fuse`: the order of things, and that nothing stays when one of them fails.
+import { existsSync, readdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { test, type Test } from 'tap';
+import { mountFuse } from '../../../daemon/mount/mount-fuse.js';
+import { umount } from '../../../daemon/mount/umount.js';
+import { shortFolder } from '../../support/daemon-process.js';
+import { deviceOf, FakeMachine } from './fake-tools.js';
+
+const never = new AbortController().signal;
+
+/** Folders of ours go into one that the test owns. */
+function machineIn(t: Test): { machine: FakeMachine; folder: string } {
+  const folder = shortFolder(t);
+  return { machine: new FakeMachine(), folder };
+}
+
+interface Case {
+  signal?: AbortSignal;
+  type?: 'ext4' | 'xfs' | 'zeros';
+  isRoot?: boolean;
+}
+
+function mount(
+  { programs, mounts }: FakeMachine,
+  folder: string,
+  { signal = never, type = 'ext4', isRoot = false }: Case = {},
+): Promise<void> {
+  const image = { name: 'a.obd', server: ['nbd://h'], dir: '/mnt', options: ['nodev'] };
+  const read = () => deviceOf(type);
+  return mountFuse(image, { programs, mounts, read, signal, isRoot, runtime: folder });
+}
+
+await test('nbdfuse, then the file system; and umount ends both', async (t) => {
+  for (const lazy of [false, true]) {
+    const { machine, folder } = machineIn(t);
+    await mount(machine, folder);
+    const [name = ''] = readdirSync(folder);
+    const own = `${folder}/${name}`;
+    t.match(name, /^overlaybd-nbd-fuse-/);
+    t.same(machine.calls, [
+      `nbdfuse -r -o fsname=overlaybd-nbd,subtype=nbdfuse -P ${own}/pid ${own}/disk/nbd nbd://h`,
+      `fuse2fs -o ro,norecovery,fakeroot,fsname=${own}/disk/nbd,nodev ${own}/disk/nbd /mnt`,
+    ]);
+    machine.calls.length = 0;
+    const uid = process.geteuid?.() ?? 0;
+    await t.rejects(umount('/mnt', lazy, machine.tools({ uid: uid + 1 })), {
+      message: /belongs to user \d+; run umount as that user/,
+    });
+    await umount('/mnt', lazy, machine.tools({ uid }));
+    const options = lazy ? '-u -z' : '-u';
+    t.same(machine.calls, [`fusermount3 ${options} /mnt`, `fusermount3 ${options} ${own}/disk`]);
+    t.same([machine.table, machine.running, readdirSync(folder)], [[], 0, []]);
+  }
+});
+
+await test('root is not kept from anything: no fakeroot', async (t) => {
+  const { machine, folder } = machineIn(t);
+  await mount(machine, folder, { isRoot: true });
+  t.match(machine.calls[1], /^fuse2fs -o ro,norecovery,fsname=/);
+});
+
+await test('what fails or is missing leaves nothing', async (t) => {
+  const cases: [string, 'fails' | 'is missing', RegExp][] = [
+    ['nbdfuse', 'fails', /^nbdfuse: exit code 1/],
+    ['nbdfuse', 'is missing', /apt install libnbd-bin fuse3$/],
+    ['fusermount3', 'is missing', /./],
+    ['fuse2fs', 'is missing', /^fuse2fs: not found; apt install fuse2fs$/],
+    [
+      'fuse2fs',
+      'fails',
+      /^\/bin\/fuse2fs: a\.obd \(ext4\) cannot be mounted at \/mnt: unknown option\n.*-o$/,
+    ],
+  ];
+  for (const [name, how, message] of cases) {
+    const { machine, folder } = machineIn(t);
+    if (how === 'fails') machine.failing.set(name, 'unknown option');
+    else machine.missing.add(name).add('fusermount');
+    await t.rejects(mount(machine, folder), { code: 'IO', message }, `${name} ${how}`);
+    t.same([machine.table, machine.running, readdirSync(folder)], [[], 0, []]);
+  }
+  for (const [type, message] of [
+    ['xfs', /^a\.obd: cannot be mounted with --fuse: it holds xfs.*without --fuse, as root$/],
+    ['zeros', /^a\.obd: cannot be mounted: .*zeros/],
+  ] as const) {
+    const { machine, folder } = machineIn(t);
+    await t.rejects(mount(machine, folder, { type }), { code: 'UNSUPPORTED', message });
+    t.same([machine.table, machine.running, readdirSync(folder)], [[], 0, []]);
+  }
+});
+
+await test('a program that says that all is well, and has mounted nothing', async (t) => {
+  const { machine, folder } = machineIn(t);
+  machine.mounted('/mnt', 'tmpfs', 'of somebody else');
+  const run = machine.programs.run;
+  const programs = {
+    ...machine.programs,
+    run: async (path: string, args: readonly string[]) =>
+      path.endsWith('fuse2fs') ? { code: 0, output: 'fine' } : run(path, args),
+  };
+  const { mounts } = machine;
+  const image = { name: 'a', server: [], dir: '/mnt', options: [] };
+  const tools = { programs, mounts, read: () => deviceOf('ext4'), signal: never, isRoot: false };
+  await t.rejects(mountFuse(image, { ...tools, runtime: folder }), { code: 'IO', message: /fine/ });
+  t.same(
+    machine.table.map(({ type }) => type),
+    ['tmpfs'],
+    'that of others stays',
+  );
+  t.same([machine.running, readdirSync(folder)], [0, []]);
+});
+
+await test('interrupted', async (t) => {
+  for (const step of ['fuse2fs', 'nbdfuse']) {
+    const { machine, folder } = machineIn(t);
+    const abort = new AbortController();
+    machine.before = (name) => {
+      if (name === step) abort.abort();
+    };
+    if (step === 'nbdfuse') abort.abort();
+    await t.rejects(mount(machine, folder, { signal: abort.signal }), { message: /interrupted/ });
+    t.same([machine.table, machine.running, readdirSync(folder)], [[], 0, []], step);
+  }
+});
+
+await test('what cannot be undone is said', async (t) => {
+  const { machine, folder } = machineIn(t);
+  machine.failing.set('fuse2fs', 'no').set('fusermount3', 'Permission denied');
+  await t.rejects(mount(machine, folder), {
+    message:
+      /nbdfuse goes on \(process 999999999\); end it: fusermount3 -u \/.*\/disk \(.*Permission denied\)/,
+  });
+});
+
+await test('a disk that is closed a little late', async (t) => {
+  const { machine, folder } = machineIn(t);
+  await mount(machine, folder);
+  const file = machine.table[1]?.source ?? '';
+  let tries = 0;
+  machine.before = (name) => {
+    if (name !== 'fusermount3' || machine.table.length !== 1) return;
+    if (++tries === 3) machine.failing.clear();
+    else machine.failing.set('fusermount3', 'Device or resource busy');
+  };
+  await umount('/mnt', false, machine.tools());
+  t.equal(tries, 3);
+  t.notOk(existsSync(dirname(dirname(file))));
+});

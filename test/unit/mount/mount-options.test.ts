@@ -1,0 +1,43 @@
+// What mount(8) is given with -o.
+import { test } from 'tap';
+import { filesystemOptions, userOptions } from '../../../daemon/mount/mount-options.js';
+
+await test('each file system is mounted without its journal', (t) => {
+  t.same(filesystemOptions('ext4', '6.1.0'), ['ro', 'noload']);
+  t.same(filesystemOptions('xfs', '6.1.0'), ['ro', 'norecovery', 'nouuid']);
+  t.same(filesystemOptions('erofs', '6.1.0'), ['ro']);
+  t.same(filesystemOptions('squashfs', '6.1.0'), ['ro']);
+  for (const release of ['5.9.0', '5.10.0-8-amd64', '6.1', '10.0', 'unheard-of']) {
+    t.same(filesystemOptions('btrfs', release), ['ro', 'rescue=nologreplay'], release);
+  }
+  for (const release of ['5.8.18', '4.19.0-6']) {
+    t.same(filesystemOptions('btrfs', release), ['ro', 'nologreplay'], release);
+  }
+  t.end();
+});
+
+await test("the user's own", (t) => {
+  t.same(userOptions([]), []);
+  t.same(userOptions(['nodev,nosuid', 'noexec', ',']), ['nodev', 'nosuid', 'noexec']);
+  t.same(userOptions(['context="a:b,c",nodev']), ['context="a:b,c"', 'nodev']);
+  t.same(userOptions(['x="a']), ['x="a'], 'a quote that does not end');
+  t.same(userOptions(['rwx,x-rw']), ['rwx', 'x-rw']);
+  t.end();
+});
+
+await test('those that would make something else of it', (t) => {
+  for (const text of [
+    'rw',
+    'nodev,rw',
+    'rw=1',
+    'remount',
+    'bind',
+    'loop=/dev/loop0',
+    'offset=512',
+  ]) {
+    t.throws(() => userOptions([text]), { code: 'BAD_ARGUMENT', message: /^-o "/ }, text);
+  }
+  t.throws(() => userOptions(['rw']), { message: '-o "rw": images are read-only' });
+  t.throws(() => userOptions(['a\0b']), { message: /is no option$/ });
+  t.end();
+});

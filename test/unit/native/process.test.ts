@@ -1,0 +1,127 @@
+// Locks, notification, capabilities and locked code, from JavaScript.
+import { spawnSync, spawn } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { once } from 'node:events';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import t from 'tap';
+import {
+  CAP_SYS_RESOURCE,
+  EBADF,
+  ECONNREFUSED,
+  EINVAL,
+  EMSGSIZE,
+  ENAMETOOLONG,
+  ENOENT,
+  ENOMEM,
+  EPERM,
+  EWOULDBLOCK,
+  native,
+} from '../../../daemon/native/binding.js';
+
+const NO_SUCH_FD = 1_000_000;
+
+/** Receives one datagram at a path and prints it. */
+const RECEIVER = `
+import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind(sys.argv[1].replace('@', chr(0), 1) if sys.argv[1][0] == '@' else sys.argv[1])
+print('bound', flush=True)
+print(repr(s.recv(65536)))
+`;
+
+function statusOf(name: string): string {
+  return new RegExp(`^${name}:\\s*(\\S+)`, 'm').exec(
+    readFileSync('/proc/self/status', 'utf8'),
+  )![1]!;
+}
+
+await t.test('lockFile', async (test) => {
+  const path = join(test.testdir(), 'lock');
+  const first = openSync(path, 'w');
+  const second = openSync(path, 'r');
+  test.equal(native.lockFile(first), 0);
+  test.equal(native.lockFile(first), 0, 'again');
+  test.equal(native.lockFile(second), -EWOULDBLOCK);
+  closeSync(first);
+  test.equal(native.lockFile(second), 0);
+  closeSync(second);
+  test.equal(native.lockFile(NO_SUCH_FD), -EBADF);
+});
+
+await t.test('cloexec', async (test) => {
+  const fd = openSync(join(test.testdir(), 'file'), 'w');
+  const isSet = (): boolean => {
+    const flags = /^flags:\s*([0-7]+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'))?.[1];
+    return (Number.parseInt(flags ?? '', 8) & 0o2000000) !== 0;
+  };
+  test.equal(isSet(), true);
+  test.equal(native.cloexec(fd, 0), 0);
+  test.equal(isSet(), false);
+  test.equal(native.cloexec(fd, 1), 0);
+  test.equal(isSet(), true);
+  closeSync(fd);
+  test.equal(native.cloexec(NO_SUCH_FD, 1), -EBADF);
+});
+
+for (const kind of ['path', 'abstract'] as const) {
+  await t.test(`notify: ${kind}`, async (test) => {
+    if (spawnSync('python3', ['-c', '']).status !== 0) {
+      test.comment('SKIPPED: no python3');
+      return;
+    }
+    const folder = mkdtempSync(join(tmpdir(), 'obd-'));
+    test.teardown(() => rmSync(folder, { recursive: true }));
+    const path = kind === 'path' ? join(folder, 'notify') : `@overlaybd-nbd-notify-${process.pid}`;
+    test.equal(native.notify(path, 'READY=1'), kind === 'path' ? -ENOENT : -ECONNREFUSED);
+    const receiver = spawn('python3', ['-c', RECEIVER, path]);
+    let output = '';
+    receiver.stdout.on('data', (data: Buffer) => {
+      output += data.toString();
+    });
+    await once(receiver.stdout, 'data');
+    test.equal(native.notify(path, 'READY=1\nSTATUS=2 devices'), 0);
+    await once(receiver, 'close');
+    test.equal(output, "bound\nb'READY=1\\nSTATUS=2 devices'\n");
+  });
+}
+
+await t.test('notify: refused', async (test) => {
+  test.equal(native.notify('', 'x'), -EINVAL);
+  test.equal(native.notify('@', 'x'), -EINVAL);
+  test.equal(native.notify('/'.repeat(108), 'x'), -ENAMETOOLONG);
+  test.equal(native.notify('/nonexistent', 'x'.repeat(4096)), -EMSGSIZE);
+  test.equal(native.notify('/nonexistent', 'x'.repeat(4095)), -ENOENT);
+});
+
+await t.test('capabilities', async (test) => {
+  const effective = BigInt(`0x${statusOf('CapEff')}`);
+  for (let number = 0; number < 64; number++) {
+    test.equal(native.hasCapability(number), Number((effective >> BigInt(number)) & 1n));
+  }
+  test.throws(() => native.hasCapability(64), RangeError);
+});
+
+await t.test('ioFlusher', async (test) => {
+  const result = native.ioFlusher();
+  if (native.hasCapability(CAP_SYS_RESOURCE) === 0) test.equal(result, -EPERM);
+  else test.ok([0, -EINVAL, -EPERM].includes(result), `${result}`);
+});
+
+await t.test('lockMemory: the program stays, heaps can still shrink', async (test) => {
+  const result = native.lockMemory();
+  if (result < 0) {
+    test.ok([-ENOMEM, -EPERM].includes(result), `${result}`);
+    test.comment('SKIPPED: RLIMIT_MEMLOCK is too low here');
+    return;
+  }
+  test.ok(result > 10e6, `${result} bytes`);
+  // AddressSanitizer turns mlock into nothing.
+  const sanitized = process.env['OVERLAYBD_NBD_ADDON'] !== undefined;
+  test.equal(Number(statusOf('VmLck')) * 1024, sanitized ? 0 : result);
+  // What mlockall does not survive: V8 gives the heap of a worker back.
+  const worker = new Worker('Array.from({ length: 1e5 }, (_, i) => ({ i }))', { eval: true });
+  const [code] = (await once(worker, 'exit')) as [number];
+  test.equal(code, 0);
+});
