@@ -9,6 +9,9 @@
       'src/addon.cc',
       'src/address.cc',
       'src/arguments.cc',
+      'src/block-decoder.cc',
+      'src/block-decoder-binding.cc',
+      'src/codec-library.cc',
       'src/crc32c.cc',
       'src/crc32c-arm.cc',
       'src/crc32c-binding.cc',
@@ -32,5 +35,6 @@
     'defines': ['NAPI_VERSION=8', 'NAPI_CPP_EXCEPTIONS', '_FILE_OFFSET_BITS=64'],
     'cflags': ['-O3', '-Wall', '-Wextra', '-fvisibility=hidden'],
     'cflags_cc!': ['-fno-exceptions'],
+    'libraries': ['-ldl'],
   }],
 }

@@ -1,38 +1,24 @@
-// The portable zstd batch decoder, on one decompression context of zstd-napi.
+// The portable zstd codec, on one decompression context of zstd-napi.
 
 import zstd from 'zstd-napi/binding.js';
-import type { Batch, BatchDecoder } from './decoder.js';
+import type { PortableCodec } from './portable-decoder.js';
 
-export class ZstdDecoder implements BatchDecoder {
+export class ZstdCodec implements PortableCodec {
   readonly #context = new zstd.DCtx();
 
   decode(
-    batch: Batch,
-    first: number,
-    count: number,
+    src: Buffer,
+    begin: number,
+    end: number,
     dst: Uint8Array,
     dstOffset: number,
-    blockSize: number,
-    lastSize: number,
-  ): number {
-    const { src, base, bounds, trailerSize } = batch;
-    const last = first + count - 1;
-    let out = dstOffset;
-    for (let i = first; i <= last; i++) {
-      const want = i === last ? lastSize : blockSize;
-      const begin = base + (bounds[i] as number);
-      const end = base + (bounds[i + 1] as number) - trailerSize;
-      try {
-        const got = this.#context.decompress(
-          dst.subarray(out, out + want),
-          src.subarray(begin, end),
-        );
-        if (got !== want) return i;
-      } catch {
-        return i;
-      }
-      out += want;
+    want: number,
+  ): boolean {
+    try {
+      const place = dst.subarray(dstOffset, dstOffset + want);
+      return this.#context.decompress(place, src.subarray(begin, end)) === want;
+    } catch {
+      return false;
     }
-    return -1;
   }
 }

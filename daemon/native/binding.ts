@@ -242,6 +242,36 @@ export interface Native {
 
   /** Throws an Error with `code`: EEXIST (fd is watched already), EPERM (a regular file), EBADF. */
   readonly Poll: new (fd: number, callback: (this: Poll, events: number) => void) => Poll;
+
+  /**
+   * The version of the system's library for a codec, CODEC_LZ4 or CODEC_ZSTD; '' if the library is
+   * not there. It is looked for once.
+   */
+  codecVersion(codec: number): string;
+  /**
+   * Checks and decodes blocks [first, first + count) of `src`, at least one; block i is bytes
+   * [bounds[i], bounds[i + 1]) after `base`, of which the last `crcSize`, 4 or 0, are the
+   * little-endian CRC of those before, from `seed`. The plain bytes go to `dst` at `dstOffset`, one
+   * block behind the other: `blockSize` bytes of each, `lastSize` of the last. Returns -1, or the
+   * index of the first block whose CRC is wrong or that does not decode to its size; `dst` is in any
+   * state from there on. RangeError if a block up to that one is outside `src` or shorter than its
+   * CRC, or if there is no room; Error if the codec's library is not there. Keeps a decoder for each
+   * thread.
+   */
+  decodeBlocks(
+    codec: number,
+    src: Uint8Array,
+    base: number,
+    bounds: Uint32Array,
+    first: number,
+    count: number,
+    dst: Uint8Array,
+    dstOffset: number,
+    blockSize: number,
+    lastSize: number,
+    crcSize: number,
+    seed: number,
+  ): number;
 }
 
 /**
@@ -267,6 +297,10 @@ export const POLL_DISCONNECT = 4;
 export const SHUT_RD = 0;
 export const SHUT_WR = 1;
 export const SHUT_RDWR = 2;
+
+/** Codecs of `decodeBlocks`: the addon's own numbers. */
+export const CODEC_LZ4 = 0;
+export const CODEC_ZSTD = 1;
 
 /** Any address of this machine, for `listenVsock`. */
 export const VSOCK_CID_ANY = 0xffffffff;

@@ -4,8 +4,9 @@
 import type { Algorithm } from '../codec/algorithm.js';
 import { DECODE_HEADROOM, type Batch, type BatchDecoder } from '../codec/decoder.js';
 import { formatError } from '../errors.js';
-import { native } from '../native/binding.js';
 import type { BlobSource } from '../blob/source.js';
+import { describeBadBlock } from './bad-block.js';
+import { BlockCache } from './block-cache.js';
 import { BLOCK_CRC_SEED, BLOCK_CRC_SIZE, MAX_BLOCK_SIZE, MAX_STORED_OVERHEAD } from './format.js';
 import { JumpTable, type JumpTableData } from './jump-table.js';
 
@@ -31,13 +32,27 @@ export class ZfileScratch {
     src: Buffer.allocUnsafeSlow(DECODE_HEADROOM + RUN_CAPACITY),
     base: DECODE_HEADROOM,
     bounds: new Uint32Array(RUN_BLOCKS + 1),
-    trailerSize: 0,
+    crcSize: 0,
+    crcSeed: BLOCK_CRC_SEED,
   };
 
-  /** The block that a read last wanted only a part of: the next read often wants the rest. */
-  readonly block = Buffer.allocUnsafeSlow(MAX_BLOCK_SIZE);
-  blockOwner: ZfileReader | null = null;
-  blockIndex = -1;
+  readonly #caches = new Map<number, BlockCache>();
+  #readers = 0;
+
+  /** The decoded blocks that readers of files with this block size keep. */
+  cacheOf(blockSize: number): BlockCache {
+    let cache = this.#caches.get(blockSize);
+    if (!cache) {
+      cache = new BlockCache(blockSize);
+      this.#caches.set(blockSize, cache);
+    }
+    return cache;
+  }
+
+  /** A number that no other reader has. */
+  newOwner(): number {
+    return ++this.#readers;
+  }
 }
 
 export class ZfileReader implements BlobSource {
@@ -53,6 +68,9 @@ export class ZfileReader implements BlobSource {
   readonly #crcSize: number;
   readonly #decoder: BatchDecoder;
   readonly #scratch: ZfileScratch;
+  readonly #cache: BlockCache;
+  /** Its name in the cache. */
+  readonly #owner: number;
 
   constructor(spec: ZfileSpec, source: BlobSource, decoder: BatchDecoder, scratch: ZfileScratch) {
     this.name = spec.name;
@@ -67,6 +85,8 @@ export class ZfileReader implements BlobSource {
     this.#crcSize = spec.verify ? BLOCK_CRC_SIZE : 0;
     this.#decoder = decoder;
     this.#scratch = scratch;
+    this.#cache = scratch.cacheOf(spec.blockSize);
+    this.#owner = scratch.newOwner();
   }
 
   ensure(offset: number, length: number): Promise<void> | null {
@@ -123,19 +143,20 @@ export class ZfileReader implements BlobSource {
     return block === this.#lastBlock ? this.#lastBlockSize : this.#blockSize;
   }
 
-  /** @returns how many bytes from `at` on the kept block gave; 0 when it is another one */
+  /** @returns how many bytes from `at` on a kept block gave; 0 when it is not kept */
   #copyKept(dst: Uint8Array, dstOffset: number, at: number, end: number): number {
-    const { blockOwner, blockIndex, block } = this.#scratch;
-    if (blockOwner !== this || blockIndex !== this.#blockOf(at)) return 0;
-    const within = at - blockIndex * this.#blockSize;
-    const n = Math.min(this.#sizeOf(blockIndex) - within, end - at);
-    dst.set(block.subarray(within, within + n), dstOffset);
+    const block = this.#blockOf(at);
+    const kept = this.#cache.find(this.#owner, block);
+    if (kept < 0) return 0;
+    const within = at - block * this.#blockSize;
+    const n = Math.min(this.#sizeOf(block) - within, end - at);
+    dst.set(this.#cache.bytes.subarray(kept + within, kept + within + n), dstOffset);
     return n;
   }
 
   /**
    * Reads the blocks of [at, end), as many as one run takes, with one read of the source. Blocks
-   * that are wanted whole are decoded to their place, the others by way of the kept block.
+   * that are wanted whole are decoded to their place, the others by way of the cache.
    * @returns the plain bytes put into `dst`; 0 when the disk must be waited for
    */
   #readRun(dst: Uint8Array, dstOffset: number, at: number, end: number, mayBlock: boolean): number {
@@ -143,29 +164,30 @@ export class ZfileReader implements BlobSource {
     const count = this.#planRun(first, end);
     const begin = this.#table.offsetOf(first);
     const stored = this.#scratch.batch.bounds[count] as number;
-    if (!this.#readStored(begin, stored, first, count, mayBlock)) return 0;
+    const { src, base } = this.#scratch.batch;
+    if (!this.#source.read(src, base, stored, begin, mayBlock)) return 0;
 
-    const runBegin = first * this.#blockSize;
-    const runEnd = Math.min(
-      end,
-      (first + count - 1) * this.#blockSize + this.#sizeOf(first + count - 1),
-    );
-    let from = 0;
-    let out = dstOffset;
-    if (at > runBegin || runEnd < runBegin + this.#sizeOf(first)) {
-      out += this.#decodePart(first, 0, dst, out, at - runBegin, runEnd);
-      from = 1;
-    }
-    if (from === count) return out - dstOffset;
     const last = first + count - 1;
-    const lastIsPart = runEnd < last * this.#blockSize + this.#sizeOf(last);
-    const whole = count - from - (lastIsPart ? 1 : 0);
-    if (whole > 0) {
-      const lastSize = this.#sizeOf(first + from + whole - 1);
-      this.#decode(first, from, whole, dst, out, lastSize);
-      out += (whole - 1) * this.#blockSize + lastSize;
+    const lastEnd = last * this.#blockSize + this.#sizeOf(last);
+    const runEnd = Math.min(end, lastEnd);
+    const wholeFrom = at > first * this.#blockSize ? 1 : 0;
+    const wholeTo = runEnd < lastEnd ? count - 1 : count;
+    let out = dstOffset;
+    if (wholeFrom > wholeTo) {
+      // One block, of which neither the beginning nor the end is wanted.
+      return this.#decodePart(first, 0, dst, out, at, runEnd);
     }
-    if (lastIsPart) out += this.#decodePart(last, count - 1, dst, out, 0, runEnd);
+    if (count === 2 && wholeFrom === wholeTo) {
+      const n = this.#decodePair(first, dst, out, at, runEnd);
+      if (n > 0) return n;
+    }
+    if (wholeFrom === 1) out += this.#decodePart(first, 0, dst, out, at, lastEnd);
+    if (wholeTo > wholeFrom) {
+      const lastSize = this.#sizeOf(first + wholeTo - 1);
+      this.#decode(first, wholeFrom, wholeTo - wholeFrom, dst, out, lastSize);
+      out += (wholeTo - wholeFrom - 1) * this.#blockSize + lastSize;
+    }
+    if (wholeTo < count) out += this.#decodePart(last, wholeTo, dst, out, 0, runEnd);
     return out - dstOffset;
   }
 
@@ -183,43 +205,48 @@ export class ZfileReader implements BlobSource {
     return count;
   }
 
-  /** Decodes one block of the run into the kept block and copies what is wanted of it. */
+  /** Decodes one block of the run into the cache and copies what of [at, end) is in it. */
   #decodePart(
     block: number,
     index: number,
     dst: Uint8Array,
     dstOffset: number,
-    within: number,
+    at: number,
     end: number,
   ): number {
-    const scratch = this.#scratch;
+    const cache = this.#cache;
     const size = this.#sizeOf(block);
-    scratch.blockOwner = null; // until it holds what it says
-    this.#decode(block - index, index, 1, scratch.block, 0, size);
-    scratch.blockOwner = this;
-    scratch.blockIndex = block;
-    const n = Math.min(block * this.#blockSize + size, end) - (block * this.#blockSize + within);
-    dst.set(scratch.block.subarray(within, within + n), dstOffset);
-    return n;
+    const kept = cache.place(this.#owner, block);
+    this.#decode(block - index, index, 1, cache.bytes, kept, size);
+    cache.keep(this.#owner, block);
+    const begin = block * this.#blockSize;
+    const from = Math.max(at - begin, 0);
+    const to = Math.min(end - begin, size);
+    dst.set(cache.bytes.subarray(kept + from, kept + to), dstOffset);
+    return to - from;
   }
 
-  /** Reads a run's stored bytes and checks their CRCs. */
-  #readStored(
-    begin: number,
-    stored: number,
-    first: number,
-    count: number,
-    mayBlock: boolean,
-  ): boolean {
-    const { src, base, bounds } = this.#scratch.batch;
-    if (!this.#source.read(src, base, stored, begin, mayBlock)) return false;
-    if (this.#crcSize === 0) return true;
-    const bad = native.crc32cVerifyBlocks(src, base, bounds, count, BLOCK_CRC_SEED);
-    if (bad >= 0) this.#badChecksum(begin, first, bad);
-    return true;
+  /**
+   * Decodes the two blocks of a run into the cache at once, as {@link ZfileReader.#decodePart} does
+   * one after the other: most reads of a misaligned image want a part of each.
+   * @returns 0 when their places in the cache are apart
+   */
+  #decodePair(first: number, dst: Uint8Array, dstOffset: number, at: number, end: number): number {
+    const cache = this.#cache;
+    const kept = cache.place(this.#owner, first);
+    if (cache.place(this.#owner, first + 1) !== kept + this.#blockSize) return 0;
+    this.#decode(first, 0, 2, cache.bytes, kept, this.#sizeOf(first + 1));
+    cache.keep(this.#owner, first);
+    cache.keep(this.#owner, first + 1);
+    const begin = first * this.#blockSize - kept;
+    dst.set(cache.bytes.subarray(at - begin, end - begin), dstOffset);
+    return end - at;
   }
 
-  /** Decodes blocks [index, index + count) of the run that begins with block `first`. */
+  /**
+   * Checks and decodes blocks [index, index + count) of the run that begins with block `first`.
+   * @throws OverlaybdError BAD_CHECKSUM or BAD_DATA
+   */
   #decode(
     first: number,
     index: number,
@@ -229,41 +256,16 @@ export class ZfileReader implements BlobSource {
     lastSize: number,
   ): void {
     const { batch } = this.#scratch;
-    batch.trailerSize = this.#crcSize;
-    const bad = this.#decoder.decode(
-      batch,
-      index,
-      count,
-      dst,
-      dstOffset,
-      this.#blockSize,
-      lastSize,
-    );
+    const blockSize = this.#blockSize;
+    batch.crcSize = this.#crcSize;
+    const bad = this.#decoder.decode(batch, index, count, dst, dstOffset, blockSize, lastSize);
     if (bad < 0) return;
     const block = first + bad;
     throw formatError({
       blob: this.name,
       section: `block ${block}`,
       offset: this.#table.offsetOf(block),
-      expected: `data that decodes to ${this.#sizeOf(block)} bytes`,
-      got: 'data that does not',
-      code: 'BAD_DATA',
-    });
-  }
-
-  #badChecksum(begin: number, first: number, bad: number): never {
-    const { src, base, bounds } = this.#scratch.batch;
-    const blockBegin = bounds[bad] as number;
-    const crcAt = (bounds[bad + 1] as number) - BLOCK_CRC_SIZE;
-    const expected = src.readUInt32LE(base + crcAt);
-    const got = native.crc32c(src, base + blockBegin, crcAt - blockBegin, BLOCK_CRC_SEED);
-    throw formatError({
-      blob: this.name,
-      section: `block ${first + bad}`,
-      offset: begin + blockBegin,
-      expected: `checksum 0x${expected.toString(16)}`,
-      got: `0x${got.toString(16)}`,
-      code: 'BAD_CHECKSUM',
+      ...describeBadBlock(batch, bad, this.#sizeOf(block)),
     });
   }
 }

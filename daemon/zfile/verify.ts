@@ -3,9 +3,9 @@
 
 import type { BatchDecoder } from '../codec/decoder.js';
 import { OverlaybdError, type FormatProblem, type ProblemSink } from '../errors.js';
-import { native } from '../native/binding.js';
 import type { BlobSource } from '../blob/source.js';
-import { BLOCK_CRC_SEED, BLOCK_CRC_SIZE } from './format.js';
+import { describeBadBlock } from './bad-block.js';
+import { BLOCK_CRC_SIZE } from './format.js';
 import { JumpTable } from './jump-table.js';
 import { ZfileScratch, type ZfileSpec } from './reader.js';
 
@@ -95,12 +95,18 @@ export class ZfileVerifier {
       this.#checkOneByOne(first, count, error);
       return;
     }
-    let from = 0;
-    while (from < count) {
-      const good = this.#goodChecksums(from, count);
-      this.#decodeAll(first, from, good);
-      if (good < count) this.#badChecksum(first, good);
-      from = good + 1;
+    const { batch } = this.#scratch;
+    const { blockSize } = this.#spec;
+    const lastSize = this.#sizeOf(first + count - 1);
+    batch.crcSize = this.#crcSize;
+    for (let from = 0; from < count;) {
+      const plain = this.#plain;
+      const bad = this.#decoder.decode(batch, from, count - from, plain, 0, blockSize, lastSize);
+      if (bad < 0) return;
+      const block = first + bad;
+      const { code, expected, got } = describeBadBlock(batch, bad, this.#sizeOf(block));
+      this.#add(code, block, expected, got);
+      from = bad + 1;
     }
   }
 
@@ -119,59 +125,9 @@ export class ZfileVerifier {
     }
   }
 
-  /** @returns the first block of the run from `from` on whose checksum is wrong, or `count` */
-  #goodChecksums(from: number, count: number): number {
-    if (this.#crcSize === 0) return count;
-    const { src, base, bounds } = this.#scratch.batch;
-    const rest = bounds.subarray(from);
-    const bad = native.crc32cVerifyBlocks(src, base, rest, count - from, BLOCK_CRC_SEED);
-    return bad < 0 ? count : from + bad;
-  }
-
-  /** Decodes blocks [from, end) of the run that begins with block `first` of the file. */
-  #decodeAll(first: number, from: number, end: number): void {
-    const { batch } = this.#scratch;
-    const { blockSize } = this.#spec;
-    batch.trailerSize = this.#crcSize;
-    while (from < end) {
-      const bad = this.#decoder.decode(
-        batch,
-        from,
-        end - from,
-        this.#plain,
-        0,
-        blockSize,
-        this.#sizeOf(first + end - 1),
-      );
-      if (bad < 0) return;
-      const size = this.#sizeOf(first + bad);
-      this.#add(
-        'BAD_DATA',
-        first + bad,
-        `data that decodes to ${size} bytes`,
-        'data that does not',
-      );
-      from = bad + 1;
-    }
-  }
-
   #sizeOf(block: number): number {
     const { blockSize, originalSize } = this.#spec;
     return Math.min(blockSize, originalSize - block * blockSize);
-  }
-
-  #badChecksum(first: number, bad: number): void {
-    const { src, base, bounds } = this.#scratch.batch;
-    const begin = bounds[bad] as number;
-    const crcAt = (bounds[bad + 1] as number) - BLOCK_CRC_SIZE;
-    const expected = src.readUInt32LE(base + crcAt);
-    const got = native.crc32c(src, base + begin, crcAt - begin, BLOCK_CRC_SEED);
-    this.#add(
-      'BAD_CHECKSUM',
-      first + bad,
-      `checksum 0x${expected.toString(16)}`,
-      `0x${got.toString(16)}`,
-    );
   }
 
   #add(kind: Bad['kind'], block: number, expected: string, got: string): void {

@@ -72,6 +72,18 @@ Bytes RangeArgument(const Napi::CallbackInfo& info, size_t index, uint64_t min_l
   return {whole.data + offset, static_cast<size_t>(length)};
 }
 
+Bounds BoundsArgument(const Napi::CallbackInfo& info, size_t index) {
+  napi_typedarray_type type;
+  size_t count;
+  void* data;
+  if (napi_get_typedarray_info(info.Env(), info[index], &type, &count, &data, nullptr, nullptr) !=
+          napi_ok ||
+      type != napi_uint32_array) {
+    ThrowType(info.Env(), "bounds", "a Uint32Array");
+  }
+  return {static_cast<const uint32_t*>(data), count};
+}
+
 Descriptors DescriptorRoomArgument(const Napi::CallbackInfo& info, size_t index, const char* name) {
   napi_typedarray_type type;
   size_t count;

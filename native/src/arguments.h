@@ -45,6 +45,14 @@ struct Descriptors {
 Descriptors DescriptorsArgument(const Napi::CallbackInfo& info, size_t index, const char* name);
 Descriptors DescriptorRoomArgument(const Napi::CallbackInfo& info, size_t index, const char* name);
 
+// Offsets of blocks in a buffer, as a Uint32Array holds them. Valid as `Bytes` are.
+struct Bounds {
+  const uint32_t* data;
+  size_t count;
+};
+
+Bounds BoundsArgument(const Napi::CallbackInfo& info, size_t index);
+
 // Copies a string into `text` as UTF-8 with a NUL after it, and returns how many bytes it has. If
 // that is `capacity` or more it did not fit, and the text is cut. RangeError if it holds a NUL.
 size_t StringArgument(const Napi::CallbackInfo& info, size_t index, const char* name, char* text,
@@ -57,9 +65,10 @@ inline Napi::Value ToNumber(const Napi::CallbackInfo& info, int64_t value) {
   return Napi::Number::New(info.Env(), static_cast<double>(value));
 }
 
+// `data` is what the function finds in `info.Data()`.
 template <Napi::Value (*function)(const Napi::CallbackInfo&)>
-void Export(Napi::Object exports, const char* name) {
-  exports.Set(name, Napi::Function::New<function>(exports.Env(), name));
+void Export(Napi::Object exports, const char* name, void* data = nullptr) {
+  exports.Set(name, Napi::Function::New<function>(exports.Env(), name, data));
 }
 
 }  // namespace overlaybd_nbd

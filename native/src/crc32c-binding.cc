@@ -16,22 +16,14 @@ Napi::Value VerifyBlocksCall(const Napi::CallbackInfo& info) {
   const uint64_t base = IntegerArgument(info, 1, "base", kMaxSafeInteger);
   const uint64_t count = IntegerArgument(info, 3, "count", kMaxSafeInteger);
   const auto seed = static_cast<uint32_t>(IntegerArgument(info, 4, "seed", UINT32_MAX));
-  napi_typedarray_type type;
-  size_t bound_count;
-  void* bounds;
-  if (napi_get_typedarray_info(info.Env(), info[2], &type, &bound_count, &bounds, nullptr,
-                               nullptr) != napi_ok ||
-      type != napi_uint32_array) {
-    throw Napi::TypeError::New(info.Env(), "bounds: must be a Uint32Array");
-  }
+  const Bounds bounds = BoundsArgument(info, 2);
   const Bytes bytes = BytesArgument(info, 0);
-  if (count >= bound_count) {
+  if (count >= bounds.count) {
     throw Napi::RangeError::New(info.Env(), "bounds: must hold count + 1 offsets");
   }
   if (base > bytes.size) throw Napi::RangeError::New(info.Env(), "base: outside the buffer");
-  const int64_t result =
-      VerifyBlocks(bytes.data + base, bytes.size - base, static_cast<const uint32_t*>(bounds),
-                   static_cast<size_t>(count), seed);
+  const int64_t result = VerifyBlocks(bytes.data + base, bytes.size - base, bounds.data,
+                                      static_cast<size_t>(count), seed);
   if (result == kBadBounds) {
     throw Napi::RangeError::New(
         info.Env(), "bounds: a block is shorter than its 4 byte CRC or outside the buffer");

@@ -8,18 +8,11 @@
 namespace overlaybd_nbd {
 namespace {
 
-constexpr uint32_t kCrcSize = 4;
-
 Crc32cFunction Choose() {
   for (const Crc32cFunction candidate : {Crc32cX86Interleaved(), Crc32cX86Serial(), Crc32cArm()}) {
     if (candidate != nullptr) return candidate;
   }
   return Crc32cTable;
-}
-
-uint32_t LoadLittleEndian(const uint8_t* data) {
-  return static_cast<uint32_t>(data[0]) | static_cast<uint32_t>(data[1]) << 8 |
-         static_cast<uint32_t>(data[2]) << 16 | static_cast<uint32_t>(data[3]) << 24;
 }
 
 }  // namespace
@@ -36,11 +29,11 @@ int64_t VerifyBlocks(const uint8_t* data, size_t size, const uint32_t* bounds, s
   uint32_t start = __atomic_load_n(&bounds[0], __ATOMIC_RELAXED);
   for (size_t i = 0; i < count; ++i) {
     const uint32_t end = __atomic_load_n(&bounds[i + 1], __ATOMIC_RELAXED);
-    if (end < start || end - start < kCrcSize || end > size) return kBadBounds;
+    if (end < start || end - start < kCrc32cSize || end > size) return kBadBounds;
     if (first_bad == kAllMatch) {
-      const uint32_t payload = end - start - kCrcSize;
+      const uint32_t payload = end - start - kCrc32cSize;
       const uint8_t* block = data + start;
-      if (Crc32c(block, payload, seed) != LoadLittleEndian(block + payload)) {
+      if (Crc32c(block, payload, seed) != LoadCrc32c(block + payload)) {
         first_bad = static_cast<int64_t>(i);
       }
     }

@@ -10,6 +10,13 @@ namespace overlaybd_nbd {
 // The register after `length` bytes, starting from `seed`. Uses the CPU's instruction if any.
 uint32_t Crc32c(const uint8_t* data, size_t length, uint32_t seed);
 
+// A CRC as it stands behind a block, little-endian.
+constexpr uint32_t kCrc32cSize = 4;
+inline uint32_t LoadCrc32c(const uint8_t* data) {
+  return static_cast<uint32_t>(data[0]) | static_cast<uint32_t>(data[1]) << 8 |
+         static_cast<uint32_t>(data[2]) << 16 | static_cast<uint32_t>(data[3]) << 24;
+}
+
 // Checks `count` blocks of `data`: block i is [bounds[i], bounds[i + 1]), and its last four bytes
 // are the little-endian CRC of those before them. Returns kAllMatch, or the index of the first
 // block that does not match, or kBadBounds if a block is shorter than its CRC, or not inside

@@ -9,6 +9,7 @@ void ExportAccounts(Napi::Object exports);
 void ExportSocket(Napi::Object exports);
 void ExportFile(Napi::Object exports);
 void ExportCrc32c(Napi::Object exports);
+void ExportBlockDecoder(Napi::Object exports);
 void ExportPoll(Napi::Object exports);
 void ExportDescriptors(Napi::Object exports);
 void ExportNbd(Napi::Object exports);

@@ -1,4 +1,4 @@
-// The plain C++ of native/ (sockets, files, CRC-32C) on its own, for the sanitizers. What
+// The plain C++ of native/ (sockets, files, CRC-32C, decoding) on its own, for the sanitizers. What
 // needs Node is tested from test/unit/native. Prints the number of checks; exits 1 if one fails.
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -13,11 +13,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "../../native/src/accounts.h"
 #include "../../native/src/address.h"
+#include "../../native/src/block-decoder.h"
+#include "../../native/src/codec-library.h"
 #include "../../native/src/crc32c-implementations.h"
 #include "../../native/src/crc32c.h"
 #include "../../native/src/file.h"
@@ -97,6 +100,62 @@ void TestVerifyBlocks() {
            {0, 3}, {5, 4}, {0, 3001}, {0xfffffff0, 0xffffffff}, {3000, 3004}}) {
     CHECK(VerifyBlocks(data.data(), data.size(), lie.data(), 1, 7) == kBadBounds);
   }
+}
+
+// Buffers are exactly as large as they must be, so that a byte too much is seen.
+void TestDecode(Codec codec, const std::vector<uint8_t>& hello) {
+  const std::unique_ptr<BlockCodec> decoder = MakeBlockCodec(codec);
+  if (decoder == nullptr) {
+    printf("codec %d: no library, not tested\n", static_cast<int>(codec));
+    return;
+  }
+  std::vector<uint8_t> data;
+  std::vector<uint32_t> bounds = {0};
+  for (int block = 0; block < 2; ++block) {
+    data.insert(data.end(), hello.begin(), hello.end());
+    const uint32_t crc = Bitwise(hello.data(), hello.size(), 7);
+    for (int byte = 0; byte < 4; ++byte) data.push_back(static_cast<uint8_t>(crc >> (8 * byte)));
+    bounds.push_back(static_cast<uint32_t>(data.size()));
+  }
+  std::vector<uint8_t> out(10);
+  BlockRun run = {data.data(), data.size(), bounds.data(), 2, true, 7, out.data(), 5, 5};
+  CHECK(DecodeBlocks(decoder.get(), run) == kAllDecoded);
+  CHECK(memcmp(out.data(), "hellohello", 10) == 0);
+  run.last_size = 4;
+  CHECK(DecodeBlocks(decoder.get(), run) == 1);
+  run.block_size = 6;
+  CHECK(DecodeBlocks(decoder.get(), run) == 0);
+  run.block_size = run.last_size = 5;
+  run.crc_seed = 8;
+  CHECK(DecodeBlocks(decoder.get(), run) == 0);
+  run.crc_seed = 7;
+  run.size -= 1;
+  CHECK(DecodeBlocks(decoder.get(), run) == kBadRun);
+  run.size += 1;
+  run.count = 1;
+  for (const std::vector<uint32_t>& lie :
+       std::vector<std::vector<uint32_t>>{{0, 3}, {5, 4}, {0, 3001}, {0xfffffff0, 0xffffffff}}) {
+    run.bounds = lie.data();
+    CHECK(DecodeBlocks(decoder.get(), run) == kBadRun);
+  }
+  run.bounds = bounds.data();
+  run.count = 2;
+  run.has_crc = false;
+  uint32_t state = 1;
+  for (int i = 0; i < 20000; ++i) {
+    state = state * 1664525 + 1013904223;
+    std::vector<uint8_t> damaged = data;
+    damaged[(state >> 8) % damaged.size()] = static_cast<uint8_t>(state >> 24);
+    run.data = damaged.data();
+    const int64_t bad = DecodeBlocks(decoder.get(), run);
+    CHECK(bad >= kAllDecoded && bad < 2);
+  }
+}
+
+void TestBlockDecoder() {
+  TestDecode(Codec::kLz4, {0x50, 'h', 'e', 'l', 'l', 'o'});
+  // A frame in one segment that says its size, with one raw block.
+  TestDecode(Codec::kZstd, {0x28, 0xb5, 0x2f, 0xfd, 0x20, 5, 0x29, 0, 0, 'h', 'e', 'l', 'l', 'o'});
 }
 
 bool IsOn(int fd, int level, int option) {
@@ -277,6 +336,7 @@ int main() {
   signal(SIGPIPE, SIG_DFL);
   TestCrcImplementations();
   TestVerifyBlocks();
+  TestBlockDecoder();
   TestTcp();
   TestUnix();
   TestStreams();

@@ -3,66 +3,123 @@ import { compressSync } from 'lz4-napi';
 import { compress } from 'zstd-napi';
 import { test } from 'tap';
 import type { Algorithm } from '../../../daemon/codec/algorithm.js';
-import { createDecoder, DECODE_HEADROOM, type Batch } from '../../../daemon/codec/decoder.js';
+import {
+  codecsInUse,
+  createDecoder,
+  createPortableDecoder,
+  DECODE_HEADROOM,
+  type Batch,
+  type BatchDecoder,
+} from '../../../daemon/codec/decoder.js';
 import { encodeBlock } from '../../../daemon/codec/encode.js';
+import { CODEC_LZ4, CODEC_ZSTD, native } from '../../../daemon/native/binding.js';
+import { rawCrc32c } from '../../support/crc32c.js';
 import { randomBytes, seededRandom, textBytes } from '../../support/pattern.js';
 
 const GUARD = 0xa7;
+const SEED = 7;
 const ALGORITHMS = ['lz4', 'zstd'] as const;
 
-function batchOf(blocks: readonly Uint8Array[], trailerSize = 0): Batch {
+/** Every decoder that this machine has. */
+const DECODERS = {
+  lz4: [() => createPortableDecoder('lz4')],
+  zstd: [() => createPortableDecoder('zstd')],
+};
+if (native.codecVersion(CODEC_LZ4) !== '') DECODERS.lz4.push(() => createDecoder('lz4'));
+if (native.codecVersion(CODEC_ZSTD) !== '') DECODERS.zstd.push(() => createDecoder('zstd'));
+
+function batchOf(blocks: readonly Uint8Array[], crcSize: 0 | 4 = 0): Batch {
   const bounds = new Uint32Array(blocks.length + 1);
   for (const [i, { length }] of blocks.entries()) {
-    bounds[i + 1] = (bounds[i] as number) + length + trailerSize;
+    bounds[i + 1] = (bounds[i] as number) + length + crcSize;
   }
-  const parts = blocks.flatMap((block) => [block, Buffer.alloc(trailerSize, 0xcc)]);
+  const parts = blocks.flatMap((block) => {
+    const crc = Buffer.alloc(4);
+    crc.writeUInt32LE(rawCrc32c(block, SEED));
+    return [block, crc.subarray(0, crcSize)];
+  });
   const src = Buffer.concat([Buffer.alloc(DECODE_HEADROOM), ...parts]);
-  return { src, base: DECODE_HEADROOM, bounds, trailerSize };
+  return { src, base: DECODE_HEADROOM, bounds, crcSize, crcSeed: SEED };
 }
 
 /** Decodes all blocks between guard bytes. @returns what the decoder said, and what came out */
+function decodeWith(
+  decoder: BatchDecoder,
+  batch: Batch,
+  blockSize: number,
+  lastSize: number,
+): { bad: number; out: Buffer } {
+  const count = batch.bounds.length - 1;
+  const size = (count - 1) * blockSize + lastSize;
+  const dst = Buffer.alloc(size + 128, GUARD);
+  const bad = decoder.decode(batch, 0, count, dst, 64, blockSize, lastSize);
+  const guards = Buffer.concat([dst.subarray(0, 64), dst.subarray(64 + size)]);
+  if (!guards.equals(Buffer.alloc(128, GUARD))) throw new Error('wrote outside its place');
+  return { bad, out: dst.subarray(64, 64 + size) };
+}
+
+/** Decodes with every decoder there is, which must all say the same. */
 function decode(
   algorithm: Algorithm,
   blocks: readonly Uint8Array[],
   blockSize: number,
   lastSize = blockSize,
-  trailerSize = 0,
+  crcSize: 0 | 4 = 0,
 ): { bad: number; out: Buffer } {
-  const size = (blocks.length - 1) * blockSize + lastSize;
-  const dst = Buffer.alloc(size + 128, GUARD);
-  const batch = batchOf(blocks, trailerSize);
-  const bad = createDecoder(algorithm).decode(
-    batch,
-    0,
-    blocks.length,
-    dst,
-    64,
-    blockSize,
-    lastSize,
+  const results = DECODERS[algorithm].map((make) =>
+    decodeWith(make(), batchOf(blocks, crcSize), blockSize, lastSize),
   );
-  const guards = Buffer.concat([dst.subarray(0, 64), dst.subarray(64 + size)]);
-  if (!guards.equals(Buffer.alloc(128, GUARD))) throw new Error('wrote outside its place');
-  return { bad, out: dst.subarray(64, 64 + size) };
+  const [first, ...others] = results as [(typeof results)[0], ...typeof results];
+  for (const { bad, out } of others) {
+    if (bad !== first.bad) throw new Error(`one decoder says ${first.bad}, another ${bad}`);
+    if (bad < 0 && !out.equals(first.out)) throw new Error('decoders give different bytes');
+  }
+  return first;
 }
 
 for (const algorithm of ALGORITHMS) {
   await test(`${algorithm}: a batch comes out one behind the other`, (t) => {
     const raw = [textBytes(1, 4096), randomBytes(2, 4096), Buffer.alloc(4096), textBytes(3, 77)];
     const blocks = raw.map((each) => encodeBlock(algorithm, each));
-    for (const trailerSize of [0, 4]) {
-      const { bad, out } = decode(algorithm, blocks, 4096, 77, trailerSize);
+    for (const crcSize of [0, 4] as const) {
+      const { bad, out } = decode(algorithm, blocks, 4096, 77, crcSize);
       t.equal(bad, -1);
-      t.ok(out.equals(Buffer.concat(raw)), `${trailerSize} bytes behind each block`);
+      t.ok(out.equals(Buffer.concat(raw)), `${crcSize} bytes of CRC`);
     }
     t.end();
   });
 
   await test(`${algorithm}: a part of a batch leaves the rest alone`, (t) => {
     const raw = [textBytes(1, 512), textBytes(2, 512), textBytes(3, 512), textBytes(4, 512)];
-    const batch = batchOf(raw.map((each) => encodeBlock(algorithm, each)));
-    const dst = Buffer.alloc(1024);
-    t.equal(createDecoder(algorithm).decode(batch, 1, 2, dst, 0, 512, 512), -1);
-    t.ok(dst.equals(Buffer.concat(raw.slice(1, 3))));
+    for (const make of DECODERS[algorithm]) {
+      const batch = batchOf(raw.map((each) => encodeBlock(algorithm, each)));
+      const dst = Buffer.alloc(1024);
+      t.equal(make().decode(batch, 1, 2, dst, 0, 512, 512), -1);
+      t.ok(dst.equals(Buffer.concat(raw.slice(1, 3))));
+    }
+    t.end();
+  });
+
+  await test(`${algorithm}: the first block with a wrong CRC or bad data is told, and kept as it was`, (t) => {
+    const raw = [1, 2, 3, 4].map((seed) => textBytes(seed, 512));
+    const blocks = raw.map((each) => encodeBlock(algorithm, each));
+    blocks[3] = Buffer.from('no block', 'latin1');
+    for (const make of DECODERS[algorithm]) {
+      const decoder = make();
+      for (let bad = 1; bad < 4; bad++) {
+        const batch = batchOf(blocks, 4);
+        const { src, base, bounds } = batch;
+        const begin = base + (bounds[bad] as number);
+        // A byte of the block, then one of its CRC; block 3 is bad as it is.
+        const at = bad === 1 ? begin : base + (bounds[bad + 1] as number) - 1;
+        if (bad < 3) src[at] = (src[at] as number) ^ 1;
+        const stored = Buffer.from(src.subarray(begin));
+        const dst = Buffer.alloc(4 * 512);
+        t.equal(decoder.decode(batch, 0, 4, dst, 0, 512, 512), bad);
+        t.ok(src.subarray(begin).equals(stored), 'for whoever tells what is wrong with it');
+        t.ok(dst.subarray(0, bad * 512).equals(Buffer.concat(raw.slice(0, bad))));
+      }
+    }
     t.end();
   });
 
@@ -79,25 +136,32 @@ for (const algorithm of ALGORITHMS) {
   });
 
   await test(`${algorithm}: garbage is bad, never a crash, and the decoder goes on working`, (t) => {
-    const decoder = createDecoder(algorithm);
+    const decoders = DECODERS[algorithm].map((make) => make());
     const good = encodeBlock(algorithm, textBytes(1, 4096));
     const next = seededRandom(42);
     let survivors = 0;
+    let disagreements = 0;
     for (let i = 0; i < 3000; i++) {
       const block = i % 3 === 0 ? randomBytes(i, 1 + (next() % 600)) : Buffer.from(good);
       if (i % 3 === 1) block[next() % block.length] = next();
       const cut = i % 3 === 2 ? block.subarray(0, next() % block.length || 1) : block;
-      const dst = Buffer.alloc(4096 + 64, GUARD);
-      const bad = decoder.decode(batchOf([cut]), 0, 1, dst, 0, 4096, 4096);
-      if (bad === -1) survivors++;
-      if (!dst.subarray(4096).equals(Buffer.alloc(64, GUARD)))
-        throw new Error(`case ${i}: overrun`);
+      const results = decoders.map((each) => decodeWith(each, batchOf([cut]), 4096, 4096));
+      const [one, ...others] = results;
+      if (one?.bad === -1) survivors++;
+      for (const other of others) {
+        // Libraries of different age see different damage; a CRC is there to see all of it.
+        if (other.bad !== one?.bad) disagreements++;
+        else if (other.bad < 0 && !other.out.equals(one.out)) t.fail(`case ${i}: other bytes`);
+      }
     }
     // A changed literal still decodes; nothing cut or random may.
     t.ok(survivors < 1000, `${survivors} blocks decoded`);
-    const dst = Buffer.alloc(4096);
-    t.equal(decoder.decode(batchOf([good]), 0, 1, dst, 0, 4096, 4096), -1);
-    t.ok(dst.equals(textBytes(1, 4096)));
+    t.ok(disagreements < 30, `${disagreements} blocks decoded with one library only`);
+    for (const decoder of decoders) {
+      const { bad, out } = decodeWith(decoder, batchOf([good]), 4096, 4096);
+      t.equal(bad, -1);
+      t.ok(out.equals(textBytes(1, 4096)));
+    }
     t.end();
   });
 
@@ -158,5 +222,28 @@ await test('zstd: a frame with a dictionary that we do not have is bad', (t) => 
     frame.subarray(5),
   ]);
   t.equal(decode('zstd', [named], 4096).bad, 0);
+  t.end();
+});
+
+await test('the environment turns the libraries of the system off', (t) => {
+  const name = 'OVERLAYBD_NBD_PORTABLE_CODECS';
+  const before = process.env[name];
+  t.teardown(() => {
+    if (before === undefined) delete process.env[name];
+    else process.env[name] = before;
+  });
+  process.env[name] = '1';
+  t.same(codecsInUse(), { lz4: 'lz4-napi', zstd: 'zstd-napi' });
+  t.equal(createDecoder('lz4').constructor, createPortableDecoder('lz4').constructor);
+  process.env[name] = '0';
+  const version = { lz4: native.codecVersion(CODEC_LZ4), zstd: native.codecVersion(CODEC_ZSTD) };
+  t.same(codecsInUse(), {
+    lz4: version.lz4 === '' ? 'lz4-napi' : `liblz4 ${version.lz4}`,
+    zstd: version.zstd === '' ? 'zstd-napi' : `libzstd ${version.zstd}`,
+  });
+  t.equal(
+    createDecoder('zstd').constructor.name,
+    version.zstd === '' ? 'PortableDecoder' : 'NativeDecoder',
+  );
   t.end();
 });

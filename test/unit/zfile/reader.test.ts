@@ -13,6 +13,8 @@ const scratch = new ZfileScratch();
 
 interface Opened {
   reader: ZfileReader;
+  /** Another reader of the same file: it has kept nothing. */
+  reopen: () => ZfileReader;
   source: MemorySource;
   read: (offset: number, length: number) => Buffer;
 }
@@ -24,18 +26,22 @@ async function open(raw: Buffer, options: ZfileOptions): Promise<Opened> {
   const { blockSize, originalSize, verify } = zfile.header;
   const algorithm: Algorithm = options.algorithm ?? 'lz4';
   const spec = { name: 'blob (zfile)', algorithm, blockSize, originalSize, verify };
-  const reader = new ZfileReader(
-    { ...spec, table: zfile.table.data },
+  const table = zfile.table.data;
+  const decoder = createDecoder(algorithm);
+  const reopen = () => new ZfileReader({ ...spec, table }, source, decoder, scratch);
+  const reader = reopen();
+  return {
+    reader,
+    reopen,
     source,
-    createDecoder(algorithm),
-    scratch,
-  );
-  const read = (offset: number, length: number): Buffer => {
-    const bytes = Buffer.alloc(length, 0xdb);
-    if (!reader.read(bytes, 0, length, offset, true)) throw new Error('memory never waits');
-    return bytes;
+    read: (offset, length) => readFrom(reader, offset, length),
   };
-  return { reader, source, read };
+}
+
+function readFrom(reader: ZfileReader, offset: number, length: number): Buffer {
+  const bytes = Buffer.alloc(length, 0xdb);
+  if (!reader.read(bytes, 0, length, offset, true)) throw new Error('memory never waits');
+  return bytes;
 }
 
 /** A mix of what compresses and what grows. */
@@ -122,7 +128,7 @@ for (const algorithm of ['lz4', 'zstd'] as const) {
 
 await test('a flipped bit anywhere in a block or its checksum is BAD_CHECKSUM', async (t) => {
   const raw = mixed(40_960);
-  const { read, source } = await open(raw, { blockSize: 4096 });
+  const { reopen, source } = await open(raw, { blockSize: 4096 });
   const good = Buffer.from(source.bytes);
   const blockEnd = (i: number): number =>
     512 +
@@ -138,7 +144,8 @@ await test('a flipped bit anywhere in a block or its checksum is BAD_CHECKSUM', 
     const message = new RegExp(
       `^blob \\(zfile\\): block ${block} at byte ${blockEnd(block)}: expected checksum 0x[0-9a-f]+, got 0x[0-9a-f]+$`,
     );
-    // The block was decoded before, when it was good: that must not hide anything.
+    const reader = reopen();
+    const read = (offset: number, length: number) => readFrom(reader, offset, length);
     const other = (block + 5) % 10;
     t.ok(read(other * 4096 + 7, 9).equals(raw.subarray(other * 4096 + 7, other * 4096 + 16)));
     for (const [offset, length] of [
@@ -153,7 +160,7 @@ await test('a flipped bit anywhere in a block or its checksum is BAD_CHECKSUM', 
     }
   }
   source.bytes = good;
-  t.ok(read(0, 40_960).equals(raw), 'repaired');
+  t.ok(readFrom(reopen(), 0, 40_960).equals(raw), 'repaired');
 });
 
 await test('without checksums a flipped literal goes unnoticed: that is what verify=0 means', async (t) => {
@@ -198,6 +205,31 @@ await test('a partial read keeps its block: the rest needs no second decode', as
   read(0, 10);
   read(10, 4000);
   t.equal(source.reads.length, 1);
+});
+
+await test('readers that go forward side by side, misaligned, read each block once', async (t) => {
+  const raw = textBytes(1, 4 * 512 * 1024);
+  const { read, source } = await open(raw, { blockSize: 16_384 });
+  source.reads.length = 0;
+  for (let at = 100; at + 4096 <= 512 * 1024; at += 4096) {
+    for (let stream = 0; stream < 4; stream++) {
+      const from = stream * 512 * 1024 + at;
+      if (!read(from, 4096).equals(raw.subarray(from, from + 4096))) t.fail(`read at ${from}`);
+    }
+  }
+  t.equal(source.reads.length, 4 * 32);
+});
+
+await test('a block whose decoding failed is not kept, nor the one before it lost', async (t) => {
+  const raw = textBytes(1, 4 * 4096);
+  const { read, source } = await open(raw, {});
+  const good = Buffer.from(source.bytes);
+  const at = 512 + lengthsOf(good, 1).reduce((a, b) => a + b, 0);
+  source.bytes[at + 5] = (good[at + 5] ?? 0) ^ 1;
+  for (let i = 0; i < 2; i++) t.throws(() => read(4090, 12), { code: 'BAD_CHECKSUM' });
+  t.ok(read(4090, 6).equals(raw.subarray(4090, 4096)));
+  source.bytes = good;
+  t.ok(read(4090, 12).equals(raw.subarray(4090, 4102)), 'repaired');
 });
 
 function lengthsOf(zfile: Buffer, count: number): number[] {

@@ -1,0 +1,38 @@
+// The batch decoder on the system's liblz4 or libzstd: one call into the addon for a whole run.
+
+import { native } from '../native/binding.js';
+import type { Batch, BatchDecoder } from './decoder.js';
+
+export class NativeDecoder implements BatchDecoder {
+  readonly #codec: number;
+
+  /** @param codec CODEC_LZ4 or CODEC_ZSTD, whose library is there */
+  constructor(codec: number) {
+    this.#codec = codec;
+  }
+
+  decode(
+    batch: Batch,
+    first: number,
+    count: number,
+    dst: Uint8Array,
+    dstOffset: number,
+    blockSize: number,
+    lastSize: number,
+  ): number {
+    return native.decodeBlocks(
+      this.#codec,
+      batch.src,
+      batch.base,
+      batch.bounds,
+      first,
+      count,
+      dst,
+      dstOffset,
+      blockSize,
+      lastSize,
+      batch.crcSize,
+      batch.crcSeed,
+    );
+  }
+}

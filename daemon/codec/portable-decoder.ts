@@ -1,0 +1,61 @@
+// The batch decoder for systems without liblz4 or libzstd: a package's codec, block by block. The
+// codecs themselves are beside it.
+
+import { native } from '../native/binding.js';
+import type { Batch, BatchDecoder } from './decoder.js';
+
+export interface PortableCodec {
+  /**
+   * Decodes the block at [begin, end) of `src` to `want` bytes of `dst` at `dstOffset`. May
+   * overwrite the DECODE_HEADROOM bytes in front of it.
+   * @returns whether it gave exactly so many
+   */
+  decode(
+    src: Buffer,
+    begin: number,
+    end: number,
+    dst: Uint8Array,
+    dstOffset: number,
+    want: number,
+  ): boolean;
+}
+
+export class PortableDecoder implements BatchDecoder {
+  readonly #codec: PortableCodec;
+
+  constructor(codec: PortableCodec) {
+    this.#codec = codec;
+  }
+
+  decode(
+    batch: Batch,
+    first: number,
+    count: number,
+    dst: Uint8Array,
+    dstOffset: number,
+    blockSize: number,
+    lastSize: number,
+  ): number {
+    const { src, base, bounds, crcSize } = batch;
+    // All of them before the first is decoded: decoding spoils bytes in front of a block.
+    const badCrc = crcSize === 0 ? -1 : firstBadCrc(batch, first, count);
+    const last = first + count - 1;
+    let out = dstOffset;
+    for (let i = first; i <= last; i++) {
+      if (i === badCrc) return i;
+      const want = i === last ? lastSize : blockSize;
+      const begin = base + (bounds[i] as number);
+      const end = base + (bounds[i + 1] as number) - crcSize;
+      if (!this.#codec.decode(src, begin, end, dst, out, want)) return i;
+      out += want;
+    }
+    return -1;
+  }
+}
+
+function firstBadCrc(batch: Batch, first: number, count: number): number {
+  const { src, base, bounds, crcSeed } = batch;
+  const from = first === 0 ? bounds : bounds.subarray(first);
+  const bad = native.crc32cVerifyBlocks(src, base, from, count, crcSeed);
+  return bad < 0 ? -1 : first + bad;
+}

@@ -1,0 +1,122 @@
+// Finds liblz4 and libzstd. See codec-library.h. The prototypes are those of the libraries' stable
+// interfaces (sonames .so.1), declared here because their headers may not be installed.
+#include "codec-library.h"
+
+#include <dlfcn.h>
+
+#include <climits>
+#include <new>
+
+namespace overlaybd_nbd {
+namespace {
+
+// Never closed: decoders of other threads may be in use until the process ends.
+class Library {
+ public:
+  explicit Library(const char* soname) : handle_(::dlopen(soname, RTLD_NOW | RTLD_LOCAL)) {}
+
+  template <typename Function>
+  void Find(const char* name, Function** function) {
+    *function = handle_ == nullptr ? nullptr : reinterpret_cast<Function*>(::dlsym(handle_, name));
+    complete_ = complete_ && *function != nullptr;
+  }
+
+  bool Complete() const { return complete_; }
+
+ private:
+  void* const handle_;
+  bool complete_ = true;
+};
+
+struct Lz4Library {
+  const char* (*version)();
+  int (*decompress)(const char* from, char* to, int length, int capacity);
+  bool complete;
+
+  Lz4Library() {
+    Library library("liblz4.so.1");
+    library.Find("LZ4_versionString", &version);
+    library.Find("LZ4_decompress_safe", &decompress);
+    complete = library.Complete();
+  }
+};
+
+struct ZstdLibrary {
+  const char* (*version)();
+  void* (*create)();
+  size_t (*release)(void* context);
+  size_t (*decompress)(void* context, void* to, size_t capacity, const void* from, size_t length);
+  unsigned (*is_error)(size_t code);
+  bool complete;
+
+  ZstdLibrary() {
+    Library library("libzstd.so.1");
+    library.Find("ZSTD_versionString", &version);
+    library.Find("ZSTD_createDCtx", &create);
+    library.Find("ZSTD_freeDCtx", &release);
+    library.Find("ZSTD_decompressDCtx", &decompress);
+    library.Find("ZSTD_isError", &is_error);
+    complete = library.Complete();
+  }
+};
+
+const Lz4Library& Lz4() {
+  static const Lz4Library library;
+  return library;
+}
+
+const ZstdLibrary& Zstd() {
+  static const ZstdLibrary library;
+  return library;
+}
+
+class Lz4Codec : public BlockCodec {
+ public:
+  int64_t Decode(const uint8_t* from, size_t length, uint8_t* to, size_t capacity) override {
+    if (length > INT_MAX || capacity > INT_MAX) return -1;
+    return decompress_(reinterpret_cast<const char*>(from), reinterpret_cast<char*>(to),
+                       static_cast<int>(length), static_cast<int>(capacity));
+  }
+
+ private:
+  decltype(Lz4Library::decompress) const decompress_ = Lz4().decompress;
+};
+
+class ZstdCodec : public BlockCodec {
+ public:
+  explicit ZstdCodec(void* context) : context_(context) {}
+  ZstdCodec(const ZstdCodec&) = delete;
+  ZstdCodec& operator=(const ZstdCodec&) = delete;
+  ~ZstdCodec() override { library_.release(context_); }
+
+  int64_t Decode(const uint8_t* from, size_t length, uint8_t* to, size_t capacity) override {
+    const size_t result = library_.decompress(context_, to, capacity, from, length);
+    return library_.is_error(result) != 0 ? -1 : static_cast<int64_t>(result);
+  }
+
+ private:
+  const ZstdLibrary& library_ = Zstd();
+  void* const context_;
+};
+
+}  // namespace
+
+const char* CodecVersion(Codec codec) {
+  switch (codec) {
+    case Codec::kLz4:
+      return Lz4().complete ? Lz4().version() : nullptr;
+    case Codec::kZstd:
+      return Zstd().complete ? Zstd().version() : nullptr;
+  }
+  return nullptr;
+}
+
+std::unique_ptr<BlockCodec> MakeBlockCodec(Codec codec) {
+  if (CodecVersion(codec) == nullptr) return nullptr;
+  if (codec == Codec::kLz4) return std::unique_ptr<BlockCodec>(new (std::nothrow) Lz4Codec);
+  void* const context = Zstd().create();
+  if (context == nullptr) return nullptr;
+  return std::unique_ptr<BlockCodec>(new (std::nothrow) ZstdCodec(context));
+}
+
+}  // namespace overlaybd_nbd

@@ -1,0 +1,73 @@
+// The cache of decoded blocks: neighbours stand together, nobody gets another's block, and nothing half made.
+import { test } from 'tap';
+import { BlockCache } from '../../../daemon/zfile/block-cache.js';
+import { seededRandom } from '../../support/pattern.js';
+
+const SIZE = 512;
+
+await test('what was kept is found until its place is given away', (t) => {
+  const cache = new BlockCache(SIZE);
+  t.equal(cache.find(1, 0), -1, 'a new cache is empty, of block 0 too');
+  const at = cache.place(1, 7);
+  t.equal(cache.find(1, 7), -1, 'not before it is there');
+  cache.keep(1, 7);
+  t.equal(cache.find(1, 7), at);
+  t.equal(cache.find(2, 7), -1, 'the block of another file');
+  t.equal(cache.find(1, 7 + 2 ** 31), -1);
+  t.equal(cache.place(1, 7), at);
+  t.equal(cache.find(1, 7), -1, 'whoever makes it again may fail');
+  t.end();
+});
+
+await test('a model agrees: never a wrong block, never a wrong place', (t) => {
+  const cache = new BlockCache(SIZE);
+  const places = new Map<number, string>();
+  const next = seededRandom(3);
+  let found = 0;
+  for (let i = 0; i < 50_000; i++) {
+    const owner = 1 + (next() % 3);
+    const block = (next() % 40) + (next() % 2) * 999_999_900;
+    const name = `${owner}/${block}`;
+    const at = cache.find(owner, block);
+    if (at >= 0) {
+      found++;
+      if (places.get(at) !== name) t.fail(`${name} found where ${places.get(at)} is`);
+      continue;
+    }
+    const place = cache.place(owner, block);
+    if (place % SIZE !== 0 || place < 0 || place + SIZE > cache.bytes.length) t.fail(`${place}`);
+    places.set(place, name);
+    if (next() % 4 > 0) cache.keep(owner, block);
+    else places.delete(place);
+  }
+  t.ok(found > 1000, `${found} found`);
+  t.end();
+});
+
+await test('neighbours stand one behind the other, nearly always', (t) => {
+  const cache = new BlockCache(SIZE);
+  let together = 0;
+  for (let block = 0; block < 6400; block++) {
+    if (cache.place(1, block + 1) === cache.place(1, block) + SIZE) together++;
+  }
+  t.ok(together > 6100, `${together} of 6400 pairs`);
+  t.end();
+});
+
+await test('four streams that are a power of two apart do not push each other out', (t) => {
+  for (const apart of [64, 4096, 32_768, 1 << 20]) {
+    const cache = new BlockCache(SIZE);
+    let lost = 0;
+    for (let i = 0; i < 1000; i++) {
+      for (let stream = 0; stream < 4; stream++) {
+        cache.place(1, stream * apart + i);
+        cache.keep(1, stream * apart + i);
+      }
+      for (let stream = 0; stream < 4; stream++) {
+        if (cache.find(1, stream * apart + i) < 0) lost++;
+      }
+    }
+    t.ok(lost < 400, `${apart} apart: ${lost} of 4000 lost`);
+  }
+  t.end();
+});
