@@ -1,5 +1,5 @@
-// The merged index that reads look into: 16 bytes a segment in shared memory, immutable, mapped by
-// every reactor. Built from a SegmentList.
+// The merged index that reads look into: 17 bytes a segment in shared memory, immutable, mapped by
+// every reactor. Built from a SegmentList. What it was measured against: docs/benchmarks/README.md.
 
 import { SECTOR } from './format.js';
 import { ZEROED, type SegmentList } from './segment-list.js';
@@ -9,6 +9,13 @@ const TWO_32 = 0x1_0000_0000;
 const META_MOFFSET_HIGH = 0xfff;
 const META_LAYER_SHIFT = 16;
 const META_ZEROED = 0x8000_0000;
+
+/** The device is cut into so many ranges that each holds this many segments or more, on average. */
+const SEGMENTS_PER_RANGE = 4;
+/** Ranges are 2^31 sectors at most: then none crosses a multiple of 2^32, and `>>>` can shift. */
+const MAX_RANGE_SHIFT = 31;
+/** So few segments are faster looked at in turn than halved: no branch to mispredict. */
+const LINEAR_SEGMENTS = 8;
 
 /** The parts of an index, all in shared memory: cheap to hand to a worker. */
 export interface LsmtIndexData {
@@ -24,6 +31,10 @@ export interface LsmtIndexData {
   readonly meta: Uint32Array<SharedArrayBuffer>;
   /** highStarts[h] is the first segment whose offset is 2^32 h or more: one entry each 2 TiB. */
   readonly highStarts: Uint32Array<SharedArrayBuffer>;
+  /** log2 of the sectors in a range. */
+  readonly rangeShift: number;
+  /** rangeStarts[r] is the first segment whose offset is r << rangeShift or more: 1 byte a segment. */
+  readonly rangeStarts: Uint32Array<SharedArrayBuffer>;
 }
 
 /**
@@ -35,6 +46,7 @@ export function packIndex(segments: SegmentList, virtualSize: number): LsmtIndex
   let count = segments.count;
   while (count > 0 && (segments.offsets[count - 1] as number) >= sectors) count--;
 
+  const rangeShift = rangeShiftFor(count, sectors);
   const data: LsmtIndexData = {
     count,
     virtualSize,
@@ -43,12 +55,12 @@ export function packIndex(segments: SegmentList, virtualSize: number): LsmtIndex
     moffsets: sharedU32(count),
     meta: sharedU32(count),
     highStarts: sharedU32(Math.floor(sectors / TWO_32) + 2),
+    rangeShift,
+    rangeStarts: sharedU32(Math.floor(sectors / 2 ** rangeShift) + 2),
   };
-  let high = 0;
   for (let i = 0; i < count; i++) {
     const offset = segments.offsets[i] as number;
     const moffset = segments.moffsets[i] as number;
-    while (high <= Math.floor(offset / TWO_32)) data.highStarts[high++] = i;
     data.offsets[i] = offset % TWO_32;
     data.lengths[i] = Math.min(segments.lengths[i] as number, sectors - offset);
     const layer = (segments.layers[i] as number) << META_LAYER_SHIFT;
@@ -59,8 +71,30 @@ export function packIndex(segments: SegmentList, virtualSize: number): LsmtIndex
       data.meta[i] = layer | Math.floor(moffset / TWO_32);
     }
   }
-  data.highStarts.fill(count, high);
+  fillStarts(data.highStarts, TWO_32, segments, count);
+  fillStarts(data.rangeStarts, 2 ** rangeShift, segments, count);
   return data;
+}
+
+function rangeShiftFor(count: number, sectors: number): number {
+  let shift = 0;
+  while (shift < MAX_RANGE_SHIFT && sectors / 2 ** shift > count / SEGMENTS_PER_RANGE) shift++;
+  return shift;
+}
+
+/** Makes starts[k] the first segment whose offset is k times `width` or more. */
+function fillStarts(
+  starts: Uint32Array<SharedArrayBuffer>,
+  width: number,
+  segments: SegmentList,
+  count: number,
+): void {
+  let next = 0;
+  for (let i = 0; i < count; i++) {
+    const last = Math.floor((segments.offsets[i] as number) / width);
+    while (next <= last) starts[next++] = i;
+  }
+  starts.fill(count, next);
 }
 
 function sharedU32(length: number): Uint32Array<SharedArrayBuffer> {
@@ -72,11 +106,14 @@ export class LsmtIndex {
   readonly data: LsmtIndexData;
   readonly count: number;
   readonly virtualSize: number;
+  /** Whether every offset fits 32 bits. */
+  readonly #isNarrow: boolean;
 
   constructor(data: LsmtIndexData) {
     this.data = data;
     this.count = data.count;
     this.virtualSize = data.virtualSize;
+    this.#isNarrow = data.highStarts.length === 2;
   }
 
   /**
@@ -85,33 +122,42 @@ export class LsmtIndex {
    * @returns `count` when there is none
    */
   find(sector: number, hint: number): number {
-    if (hint < this.count && this.offsetOf(hint) <= sector) {
-      if (sector < this.endOf(hint)) return hint;
-      const next = hint + 1;
-      if (next === this.count || sector < this.endOf(next)) return next;
-    }
-    return this.#search(sector);
+    return hint < this.count && this.#holds(hint, sector) ? hint : this.#search(sector);
   }
 
+  #holds(i: number, sector: number): boolean {
+    const length = this.data.lengths[i] as number;
+    const into = sector - this.offsetOf(i);
+    // One comparison for both ends: two would be mispredicted half of the time.
+    if (this.#isNarrow) return into >>> 0 < length;
+    return into >= 0 && into < length;
+  }
+
+  /**
+   * A range of the device, then the few segments in it. That is quick for readers that come anywhere
+   * on the device, however uneven the segments lie: where they are dense, ranges are hit rarely.
+   */
   #search(sector: number): number {
-    const { offsets, highStarts } = this.data;
-    const high = sector < TWO_32 ? 0 : Math.floor(sector / TWO_32);
-    const low = sector < TWO_32 ? sector : sector % TWO_32;
+    const { offsets, rangeStarts, rangeShift } = this.data;
+    const range = sector < TWO_32 ? sector >>> rangeShift : Math.floor(sector / 2 ** rangeShift);
+    // Within a range the high bits are the same.
+    const low = sector >>> 0;
     // First segment that begins behind the sector; the one before it may hold the sector.
-    let begin = highStarts[high] as number;
-    let end = highStarts[high + 1] as number;
-    while (begin < end) {
+    let begin = rangeStarts[range] as number;
+    let end = rangeStarts[range + 1] as number;
+    while (end - begin > LINEAR_SEGMENTS) {
       const middle = (begin + end) >>> 1;
       if ((offsets[middle] as number) <= low) begin = middle + 1;
       else end = middle;
     }
+    while (begin < end && (offsets[begin] as number) <= low) begin++;
     return begin > 0 && sector < this.endOf(begin - 1) ? begin - 1 : begin;
   }
 
   offsetOf(i: number): number {
     const low = this.data.offsets[i] as number;
+    if (this.#isNarrow) return low;
     const { highStarts } = this.data;
-    if (highStarts.length === 2) return low;
     // The last h with highStarts[h] <= i; a device above 2 TiB has few of them.
     let high = 0;
     let end = highStarts.length - 1;
