@@ -9,16 +9,22 @@ export type CaseName =
   | 'obd-lz4'
   | 'nbdkit'
   | 'qemu-nbd'
+  | 'qemu-qcow2'
+  | 'nbdkit-xz'
   | 'obd-raw'
   | 'obd-lz4-8'
   | 'obd-lz4-64k'
   | 'obd-zstd';
+
+/** How a chart shows it: ours, the yardstick, the others. */
+export type Role = 'ours' | 'yardstick' | 'peer';
 
 /** A server program on one form of the image. */
 export interface Case {
   name: CaseName;
   /** What is served, for people. */
   about: string;
+  role: Role;
   form: FormName;
   /** Whether it runs only when asked for. */
   optional: boolean;
@@ -38,10 +44,37 @@ const overlaybd: Case['command'] = (files, socket) => [
   `unix://${socket}`,
 ];
 
+const nbdkit = (socket: string): [string, ...string[]] => [
+  'nbdkit',
+  '--foreground',
+  '--exit-with-parent',
+  '--readonly',
+  '--unix',
+  socket,
+];
+
+const qemuNbd = (socket: string): [string, ...string[]] => [
+  'qemu-nbd',
+  '--read-only',
+  '--persistent',
+  '--shared=16',
+  `--socket=${socket}`,
+];
+
+/** In the order in which tables and charts show them. */
 export const CASES: readonly Case[] = [
+  {
+    name: 'obd-raw',
+    about: 'overlaybd-nbd, raw image',
+    role: 'ours',
+    form: 'raw',
+    optional: true,
+    command: overlaybd,
+  },
   {
     name: 'obd-lsmt',
     about: 'overlaybd-nbd, one raw LSMT layer',
+    role: 'ours',
     form: 'lsmt',
     optional: false,
     command: overlaybd,
@@ -49,68 +82,72 @@ export const CASES: readonly Case[] = [
   {
     name: 'obd-lz4',
     about: 'overlaybd-nbd, one layer, LZ4 4 KiB',
+    role: 'ours',
     form: 'lz4',
+    optional: false,
+    command: overlaybd,
+  },
+  {
+    name: 'obd-lz4-8',
+    about: 'overlaybd-nbd, 8 layers, LZ4 4 KiB',
+    role: 'ours',
+    form: 'lz4-8',
+    optional: false,
+    command: overlaybd,
+  },
+  {
+    name: 'obd-lz4-64k',
+    about: 'overlaybd-nbd, one layer, LZ4 64 KiB',
+    role: 'ours',
+    form: 'lz4-64k',
+    optional: false,
+    command: overlaybd,
+  },
+  {
+    name: 'obd-zstd',
+    about: 'overlaybd-nbd, one layer, zstd 4 KiB',
+    role: 'ours',
+    form: 'zstd',
     optional: false,
     command: overlaybd,
   },
   {
     name: 'nbdkit',
     about: 'nbdkit file, raw image',
+    role: 'yardstick',
     form: 'raw',
     optional: false,
-    command: (files, socket) => [
-      'nbdkit',
-      '--foreground',
-      '--exit-with-parent',
-      '--readonly',
-      '--unix',
-      socket,
-      'file',
-      ...files,
-    ],
+    command: (files, socket) => [...nbdkit(socket), 'file', ...files],
   },
   {
     name: 'qemu-nbd',
     about: 'qemu-nbd, raw image',
+    role: 'peer',
     form: 'raw',
     optional: false,
+    command: (files, socket) => [...qemuNbd(socket), '--format=raw', ...files],
+  },
+  {
+    name: 'qemu-qcow2',
+    about: 'qemu-nbd, qcow2 of zstd 64 KiB',
+    role: 'peer',
+    form: 'qcow2',
+    optional: false,
+    command: (files, socket) => [...qemuNbd(socket), '--format=qcow2', ...files],
+  },
+  {
+    name: 'nbdkit-xz',
+    about: 'nbdkit xz filter, xz of 64 KiB',
+    role: 'peer',
+    form: 'xz',
+    optional: false,
     command: (files, socket) => [
-      'qemu-nbd',
-      '--read-only',
-      '--persistent',
-      '--shared=16',
-      '--format=raw',
-      `--socket=${socket}`,
+      ...nbdkit(socket),
+      '--filter=xz',
+      'file',
       ...files,
+      'xz-max-depth=16',
     ],
-  },
-  {
-    name: 'obd-raw',
-    about: 'overlaybd-nbd, raw image',
-    form: 'raw',
-    optional: true,
-    command: overlaybd,
-  },
-  {
-    name: 'obd-lz4-8',
-    about: 'overlaybd-nbd, 8 layers, LZ4 4 KiB',
-    form: 'lz4-8',
-    optional: true,
-    command: overlaybd,
-  },
-  {
-    name: 'obd-lz4-64k',
-    about: 'overlaybd-nbd, one layer, LZ4 64 KiB',
-    form: 'lz4-64k',
-    optional: true,
-    command: overlaybd,
-  },
-  {
-    name: 'obd-zstd',
-    about: 'overlaybd-nbd, one layer, zstd 4 KiB',
-    form: 'zstd',
-    optional: true,
-    command: overlaybd,
   },
 ];
 

@@ -58,14 +58,14 @@ export async function runFio(
     // one pass over the device.
     '--norandommap',
     '--time_based',
-    `--runtime=${seconds}`,
+    `--runtime=${Math.round(seconds * 1000)}ms`,
     '--lat_percentiles=1',
     '--clat_percentiles=0',
     '--percentile_list=50',
     '--output-format=json',
   ];
   const where = `fio ${work.name} on ${socket}`;
-  const timeout = seconds * 1000 + GRACE_MS;
+  const timeout = Math.round(seconds * 1000) + GRACE_MS;
   let text: string;
   try {
     text = (await run('fio', args, { timeout, killSignal: 'SIGKILL' })).stdout;

@@ -16,9 +16,10 @@ import type { Crc } from '../support/crc32c.js';
 import { writeLsmtFile } from '../support/lsmt-writer.js';
 import { writeZfileTo, type ZfileOptions } from '../support/zfile-writer.js';
 import { makeExt4Image, MIB } from './ext4-image.js';
+import { makeQcow2, makeXz } from './peer-images.js';
 import { dealExtents, findExtents, type Extent } from './extents.js';
 
-export type FormName = 'raw' | 'lsmt' | 'lz4' | 'lz4-8' | 'lz4-64k' | 'zstd';
+export type FormName = 'raw' | 'lsmt' | 'lz4' | 'lz4-8' | 'lz4-64k' | 'zstd' | 'qcow2' | 'xz';
 
 export interface Form {
   /** Bottom layer first. */
@@ -73,6 +74,10 @@ export class ImageForms {
         ];
       case 'zstd':
         return [this.#zfile('zstd.obd', this.#files('lsmt')[0], { algorithm: 'zstd' })];
+      case 'qcow2':
+        return [this.#once('ext4.qcow2', (path) => makeQcow2(this.#raw, path))];
+      case 'xz':
+        return [this.#once('ext4.img.xz', (path) => makeXz(this.#raw, path))];
       case 'lz4-8':
         return Array.from({ length: STACK_LAYERS }, (_, i) => {
           const file = `lz4-8-${i}.obd`;

@@ -1,59 +1,75 @@
-// The benchmark's entry: options, image, servers, load, tables. What it does is in docs/benchmarks.md.
+// The benchmark's entry: options, image, one of the modes. What it does is in docs/benchmarks/README.md.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { availableParallelism, cpus, release, tmpdir, totalmem } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { messageOf } from '../../daemon/errors.js';
-import { findCase } from './cases.js';
+import { check } from './check.js';
+import { writeDocument, type Document } from './docs.js';
 import { ImageForms } from './forms.js';
-import { measureLoad } from './measure.js';
+import { goalsText, loadDocument, loadTables, measureLoad } from './load.js';
+import { describeMachine, preamble } from './machine.js';
+import { measureMicro, microDocument, microTables } from './micro.js';
 import { parseOptions, USAGE, type BenchOptions } from './options.js';
-import { loadTable, memoryTable, startTable, table } from './report.js';
-import { measureStart, type StartTime } from './start-time.js';
-import { summarize } from './summary.js';
+import { soak, soakDocument, soakTable } from './soak.js';
 import { checkTools } from './tools.js';
 
-const MIB = 1 << 20;
+/** What a mode leaves behind. */
+interface Outcome {
+  text: string;
+  good: boolean;
+  /** For --json. */
+  data: object;
+  document: Document | undefined;
+}
 
-async function bench(options: BenchOptions): Promise<void> {
-  const tools = checkTools();
-  const machine = {
-    cpu: `${availableParallelism()} x ${cpus()[0]?.model ?? 'unknown'}`,
-    memory: totalmem(),
-    kernel: release(),
-    node: process.version,
-    ...tools,
-  };
+const argv = process.argv.slice(2);
+
+async function bench(options: BenchOptions): Promise<boolean> {
+  const machine = describeMachine(options.mode === 'micro' ? {} : checkTools());
   for (const [name, value] of Object.entries(machine)) say(`${name}: ${value}`);
-  const forms = new ImageForms(options.dir, options.size, say);
-  const images = options.cases.map((name) => {
-    const { about, form } = findCase(name);
-    return { about, size: forms.form(form).size };
-  });
   const folder = mkdtempSync(join(tmpdir(), 'obd-bench-'));
   try {
-    const starts: StartTime[] = options.start ? await measureStart(forms, folder) : [];
-    const { samples, memory } = await measureLoad(options, forms, folder, say);
-    const comparisons = summarize(samples, options.cases);
-    const tables = comparisons.map(loadTable);
-    tables.push(memoryTable(memory));
-    if (starts.length > 0) tables.push(startTable(starts));
-    const sizes = images.map(({ about, size }) => [about, (size / MIB).toFixed(0)]);
-    tables.push(table([['Files served, MiB', 'size'], ...sizes]));
-    console.log(`\n${tables.join('\n\n')}`);
+    const { text, good, data, document } = await run(options, folder, machine);
+    console.log(`\n${text}`);
     if (options.json !== undefined) {
-      const everything = {
-        date: new Date().toISOString(),
-        machine,
-        options,
-        comparisons,
-        memory,
-        starts,
-        samples,
-      };
+      const everything = { date: new Date().toISOString(), machine, options, ...data };
       writeFileSync(options.json, `${JSON.stringify(everything, null, 2)}\n`);
     }
+    if (options.docs && document) writeDocument(document);
+    return good;
   } finally {
     rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function run(
+  options: BenchOptions,
+  folder: string,
+  machine: Record<string, string>,
+): Promise<Outcome> {
+  const about = preamble(argv, machine);
+  if (options.mode === 'micro') {
+    const result = measureMicro(say);
+    const document = microDocument(result, about, machine);
+    return { text: microTables(result), good: true, data: result, document };
+  }
+  const forms = new ImageForms(options.dir, options.size, say);
+  switch (options.mode) {
+    case 'check': {
+      const { text, good } = await check(options, forms, folder, say);
+      return { text, good, data: {}, document: undefined };
+    }
+    case 'soak': {
+      const result = await soak(forms, folder, options.soakSeconds, say);
+      const good = result.growth.every((each) => each.good);
+      const document = soakDocument(result, about, machine);
+      return { text: soakTable(result), good, data: result, document };
+    }
+    case 'load': {
+      const result = await measureLoad(options, forms, folder, say);
+      const text = [...loadTables(result), goalsText(result)].join('\n\n');
+      return { text, good: true, data: result, document: loadDocument(result, about, machine) };
+    }
   }
 }
 
@@ -71,9 +87,13 @@ for (const [signal, code] of [
 }
 
 try {
-  const options = parseOptions(process.argv.slice(2));
-  if (options) await bench(options);
-  else console.log(USAGE);
+  const options = parseOptions(argv);
+  if (!options) {
+    console.log(USAGE);
+  } else if (!(await bench(options))) {
+    console.error('bench: a bound was missed, see the table');
+    process.exit(1);
+  }
 } catch (error) {
   console.error(`bench: ${messageOf(error)}`);
   // Not exitCode: servers that are left keep the process alive.

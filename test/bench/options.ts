@@ -7,21 +7,31 @@ import { WORKS, type WorkName } from './works.js';
 
 export const USAGE = `npm run bench -- [options]
 
-  --quick          smoke test: 1 round, 1 second, a 64 MB image
+  --check          compare ratios with half of the goals' and fail when one is lost
+  --micro          only what is measured within one process: lookup, CRC, decoding, parsing
+  --soak TIME      full load for that long ("10m", "90s"): memory must not grow
+  --quick          a 64 MB image and short rounds: a smoke test, or what --check is meant to use
   --rounds N       rounds of every server and work (default 5)
-  --seconds N      length of one measurement (default 4)
+  --seconds N      length of one measurement (default 3)
   --size MB        size of the image (default 512)
-  --all            also the optional image forms
+  --all            also the optional server
   --servers LIST   only these, comma separated: ${CASES.map(({ name }) => name).join(', ')}
   --works LIST     only these, comma separated: ${WORKS.map(({ name }) => name).join(', ')}
-  --no-start       leave out the time from exec to the first read
+  --no-start       leave out start time and the memory of further exports
   --dir FOLDER     where images are kept between runs (default overlaybd-nbd-bench in the temporary folder)
   --json FILE      write everything that was measured
+  --docs           write results and charts into docs/benchmarks
 `;
 
+export type Mode = 'load' | 'check' | 'micro' | 'soak';
+
 export interface BenchOptions {
+  mode: Mode;
+  quick: boolean;
   rounds: number;
   seconds: number;
+  /** Length of the soak test. */
+  soakSeconds: number;
   /** MiB. */
   size: number;
   cases: CaseName[];
@@ -29,6 +39,7 @@ export interface BenchOptions {
   start: boolean;
   dir: string;
   json: string | undefined;
+  docs: boolean;
 }
 
 /** @returns undefined when only the usage is wanted. @throws Error for anything it does not understand */
@@ -36,6 +47,9 @@ export function parseOptions(argv: string[]): BenchOptions | undefined {
   const { values } = parseArgs({
     args: argv,
     options: {
+      check: { type: 'boolean', default: false },
+      micro: { type: 'boolean', default: false },
+      soak: { type: 'string' },
       quick: { type: 'boolean', default: false },
       rounds: { type: 'string' },
       seconds: { type: 'string' },
@@ -46,20 +60,34 @@ export function parseOptions(argv: string[]): BenchOptions | undefined {
       'no-start': { type: 'boolean', default: false },
       dir: { type: 'string' },
       json: { type: 'string' },
+      docs: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
   if (values.help) return undefined;
+  const modes: Mode[] = [];
+  if (values.check) modes.push('check');
+  if (values.micro) modes.push('micro');
+  if (values.soak !== undefined) modes.push('soak');
+  const [mode = 'load'] = modes;
+  if (modes.length > 1) throw new Error(`--${modes.join(' and --')}: only one of them`);
+  if (values.docs && mode === 'check') throw new Error('--check: goes into no documents');
+  const { quick } = values;
+  const rounds = quick ? (mode === 'check' ? 3 : 1) : 5;
   const standard = CASES.filter(({ optional }) => values.all || !optional);
   return {
-    rounds: wholeNumber('--rounds', values.rounds, values.quick ? 1 : 5),
-    seconds: wholeNumber('--seconds', values.seconds, values.quick ? 1 : 4),
-    size: wholeNumber('--size', values.size, values.quick ? 64 : 512),
+    mode,
+    quick,
+    rounds: positive('--rounds', values.rounds, rounds, Number.isSafeInteger),
+    seconds: positive('--seconds', values.seconds, quick ? 0.5 : 3, Number.isFinite),
+    soakSeconds: values.soak === undefined ? 0 : durationOf('--soak', values.soak),
+    size: positive('--size', values.size, quick ? 64 : 512, Number.isSafeInteger),
     cases: listOf('--servers', values.servers, names(CASES), names(standard)),
     works: listOf('--works', values.works, names(WORKS), names(WORKS)),
     start: !values['no-start'],
     dir: resolve(values.dir ?? join(tmpdir(), 'overlaybd-nbd-bench')),
     json: values.json,
+    docs: values.docs,
   };
 }
 
@@ -67,12 +95,23 @@ function names<T extends string>(things: readonly { readonly name: T }[]): T[] {
   return things.map(({ name }) => name);
 }
 
-function wholeNumber(option: string, text: string | undefined, standard: number): number {
+function positive(
+  option: string,
+  text: string | undefined,
+  standard: number,
+  isGood: (value: number) => boolean,
+): number {
   if (text === undefined) return standard;
   const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 1)
-    throw new Error(`${option} ${text}: not a whole number from 1`);
+  if (!isGood(value) || value <= 0) throw new Error(`${option} ${text}: not such a number above 0`);
   return value;
+}
+
+function durationOf(option: string, text: string): number {
+  const [, number, unit] = /^(\d+)(s|m|h)$/.exec(text) ?? [];
+  const seconds = Number(number) * { s: 1, m: 60, h: 3600 }[(unit ?? 's') as 's' | 'm' | 'h'];
+  if (!(seconds > 0)) throw new Error(`${option} ${text}: not a time as 90s, 10m or 1h`);
+  return seconds;
 }
 
 /** In the order of `known`, whatever the order of the text. */

@@ -1,8 +1,11 @@
 // What was measured as aligned Markdown tables. Text only.
 import { findCase, YARDSTICK } from './cases.js';
-import type { Memory } from './measure.js';
+import type { ExportsMemory } from './exports-memory.js';
+import type { Memory } from './fleet.js';
+import type { Goal } from './goals.js';
 import type { StartTime } from './start-time.js';
-import { spreadOf, type Comparison } from './summary.js';
+import { spreadOf, type Comparison, type Spread } from './summary.js';
+import { isCeiling, type Verdict } from './verdicts.js';
 import { METRICS } from './works.js';
 
 const MIB = 1 << 20;
@@ -11,10 +14,8 @@ export function loadTable({ work, metric, rows }: Comparison): string {
   const { unit, digits } = METRICS[metric];
   const body = rows.map(({ server, spread, ratio, cpu }) => [
     findCase(server).about,
-    spread.median.toFixed(digits),
-    spread.min.toFixed(digits),
-    spread.max.toFixed(digits),
-    ratio === undefined ? '-' : ratio.toFixed(2),
+    ...cellsOf(spread, digits),
+    ...(ratio ? cellsOf(ratio, 2) : ['-', '-', '-']),
     cpu.toFixed(1),
   ]);
   const head = [
@@ -23,9 +24,43 @@ export function loadTable({ work, metric, rows }: Comparison): string {
     'min',
     'max',
     `x ${YARDSTICK}`,
+    'min',
+    'max',
     'CPU us/request',
   ];
   return table([head, ...body]);
+}
+
+export function goalTable(verdicts: readonly Verdict[]): string {
+  const body = verdicts.map(({ goal, spread, met }) => {
+    const { unit, scale, digits } = unitOf(goal);
+    const sign = isCeiling(goal) ? '<=' : '>=';
+    return [
+      goal.about.trim(),
+      unit,
+      `${sign} ${(goal.bound / scale).toFixed(digits)}`,
+      ...cellsOf(spread, digits, scale),
+      met ? 'met' : '**missed**',
+    ];
+  });
+  return table([['Goal', 'figure', 'bound', 'median', 'min', 'max', 'verdict'], ...body]);
+}
+
+function unitOf(goal: Goal): { unit: string; scale: number; digits: number } {
+  switch (goal.kind) {
+    case 'versus':
+      return { unit: `x ${goal.peer}`, scale: 1, digits: 2 };
+    case 'figure': {
+      const { unit, digits } = METRICS[goal.metric];
+      return { unit, scale: 1, digits };
+    }
+    case 'lookup':
+      return { unit: 'M/s', scale: 1e6, digits: 1 };
+    case 'memory':
+      return { unit: 'MiB', scale: MIB, digits: 2 };
+    case 'start':
+      return { unit: 'ms', scale: 1, digits: 0 };
+  }
 }
 
 export function memoryTable(memory: readonly Memory[]): string {
@@ -37,18 +72,37 @@ export function memoryTable(memory: readonly Memory[]): string {
   return table([['Resident memory, MiB', 'idle', 'after the load'], ...body]);
 }
 
+export function exportsTable(exports: readonly ExportsMemory[]): string {
+  const row = (name: string, what: keyof ExportsMemory): string[] => [
+    name,
+    ...cellsOf(spreadOf(exports.map((each) => each[what])), 2, MIB),
+  ];
+  return table([
+    ['Resident memory of 8 layers, MiB', 'median', 'min', 'max'],
+    row('one export', 'one'),
+    row('ten exports', 'all'),
+    row('each further export', 'further'),
+  ]);
+}
+
 export function startTable(starts: readonly StartTime[]): string {
-  const body = starts.map(({ server, times }) => {
-    const { median, min, max } = spreadOf(times);
-    return [findCase(server).about, ...[median, min, max].map((ms) => ms.toFixed(0))];
-  });
+  const body = starts.map(({ server, times }) => [
+    findCase(server).about,
+    ...cellsOf(spreadOf(times), 0),
+  ]);
   return table([['From exec to the first read, ms', 'median', 'min', 'max'], ...body]);
+}
+
+export function cellsOf({ median, min, max }: Spread, digits: number, scale = 1): string[] {
+  return [median, min, max].map((value) => (value / scale).toFixed(digits));
 }
 
 /** The first row is the head, the first column is text, the others are numbers. */
 export function table(rows: readonly (readonly string[])[]): string {
   const [head = [], ...body] = rows;
-  const widths = head.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const widths = head.map((_, column) =>
+    Math.max(3, ...rows.map((row) => row[column]?.length ?? 0)),
+  );
   const line = (cells: readonly string[]): string => {
     const padded = cells.map((cell, column) => {
       const width = widths[column] ?? 0;

@@ -22,11 +22,14 @@ export class Server {
   #ended: string | undefined;
 
   /** Starts the program, which is not ready then: `connect` waits for that. */
-  constructor(served: Case, files: readonly string[], socket: string) {
+  constructor(served: Case, files: readonly string[], socket: string, environment = process.env) {
     this.case = served;
     this.socket = socket;
     const [program, ...args] = served.command(files, socket);
-    this.#process = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#process = spawn(program, args, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: environment,
+    });
     const keep = (text: Buffer): void => {
       this.#output = `${this.#output}${text.toString()}`.slice(-OUTPUT_KEPT);
     };

@@ -1,7 +1,7 @@
 // Samples to medians and ratios. Numbers only; the text is made in report.ts.
 import { YARDSTICK, type CaseName } from './cases.js';
-import type { Sample } from './measure.js';
-import { METRICS, WORKS, type MetricName, type Work } from './works.js';
+import type { Sample } from './fleet.js';
+import { METRICS, WORKS, type MetricName, type Work, type WorkName } from './works.js';
 
 export interface Spread {
   median: number;
@@ -12,8 +12,8 @@ export interface Spread {
 export interface Row {
   server: CaseName;
   spread: Spread;
-  /** How many times as good as the yardstick, median against median; undefined without one. */
-  ratio: number | undefined;
+  /** How many times as good as the yardstick in the same round; undefined without one. */
+  ratio: Spread | undefined;
   /** Median microseconds of the server's processor time for each request. */
   cpu: number;
 }
@@ -28,23 +28,55 @@ export interface Comparison {
 export function summarize(samples: readonly Sample[], servers: readonly CaseName[]): Comparison[] {
   const comparisons: Comparison[] = [];
   for (const work of WORKS) {
-    const ofWork = samples.filter((sample) => sample.work === work.name);
-    if (ofWork.length === 0) continue;
+    if (!samples.some((sample) => sample.work === work.name)) continue;
     for (const metric of work.metrics) {
-      const valuesOf = (server: CaseName, what: MetricName | 'cpu') =>
-        ofWork.filter((sample) => sample.server === server).map((sample) => sample[what]);
-      const yardstick = servers.includes(YARDSTICK)
-        ? spreadOf(valuesOf(YARDSTICK, metric))
-        : undefined;
-      const rows = servers.map((server): Row => {
-        const spread = spreadOf(valuesOf(server, metric));
-        const cpu = spreadOf(valuesOf(server, 'cpu')).median;
-        return { server, spread, ratio: ratioOf(metric, spread, yardstick), cpu };
+      const rows = servers.flatMap((server): Row[] => {
+        const spread = figureOf(samples, work.name, metric, server);
+        if (!spread) return [];
+        const cpu = figureOf(samples, work.name, 'cpu', server)?.median ?? 0;
+        const ratio = ratioOf(samples, work.name, metric, server, YARDSTICK);
+        return [{ server, spread, ratio, cpu }];
       });
       comparisons.push({ work, metric, rows });
     }
   }
   return comparisons;
+}
+
+/** @returns undefined when the server was not measured at this work */
+export function figureOf(
+  samples: readonly Sample[],
+  work: WorkName,
+  figure: MetricName | 'cpu',
+  server: CaseName,
+): Spread | undefined {
+  const values = samples
+    .filter((sample) => sample.work === work && sample.server === server)
+    .map((sample) => sample[figure]);
+  return values.length === 0 ? undefined : spreadOf(values);
+}
+
+/**
+ * How many times as good a server is as a peer. Each round is compared with itself, because the
+ * machine's speed changes between rounds more than within one.
+ * @returns undefined when there is no round that has both
+ */
+export function ratioOf(
+  samples: readonly Sample[],
+  work: WorkName,
+  metric: MetricName,
+  server: CaseName,
+  peer: CaseName,
+): Spread | undefined {
+  const ofWork = samples.filter((sample) => sample.work === work);
+  const ratios = ofWork.flatMap((ours) => {
+    if (ours.server !== server) return [];
+    const theirs = ofWork.find((other) => other.server === peer && other.round === ours.round);
+    if (!theirs) return [];
+    const times = ours[metric] / theirs[metric];
+    return [METRICS[metric].less ? 1 / times : times];
+  });
+  return ratios.length === 0 ? undefined : spreadOf(ratios);
 }
 
 /** @param values at least one */
@@ -58,13 +90,4 @@ export function spreadOf(values: readonly number[]): Spread {
     throw new RangeError('spread of no values');
   }
   return { median: (low + high) / 2, min, max };
-}
-
-function ratioOf(
-  metric: MetricName,
-  spread: Spread,
-  yardstick: Spread | undefined,
-): number | undefined {
-  if (!yardstick) return undefined;
-  return METRICS[metric].less ? yardstick.median / spread.median : spread.median / yardstick.median;
 }

@@ -13,6 +13,7 @@ const TOOLS: readonly Tool[] = [
   { name: 'fio', package: 'fio', version: ['--version'] },
   { name: 'nbdkit', package: 'nbdkit', version: ['--version'] },
   { name: 'qemu-nbd', package: 'qemu-utils', version: ['--version'] },
+  { name: 'xz', package: 'xz-utils', version: ['--version'] },
 ];
 
 /**

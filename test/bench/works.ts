@@ -80,3 +80,10 @@ export const WORKS: readonly Work[] = [
     metrics: ['rate'],
   },
 ];
+
+/** @throws Error when there is none of that name */
+export function findWork(name: WorkName): Work {
+  const found = WORKS.find((each) => each.name === name);
+  if (!found) throw new Error(`${name}: no such work`);
+  return found;
+}

@@ -1,0 +1,100 @@
+// The comparison with other servers: everything that is measured in it, its tables, its document.
+import { barChart } from './bar-chart.js';
+import { findCase, YARDSTICK } from './cases.js';
+import type { Chart, Document } from './docs.js';
+import { measureExports } from './exports-memory.js';
+import { Fleet } from './fleet.js';
+import type { ImageForms } from './forms.js';
+import { lookupsForGoal } from './micro-lookup.js';
+import type { BenchOptions } from './options.js';
+import { exportsTable, goalTable, loadTable, memoryTable, startTable, table } from './report.js';
+import { measureStart } from './start-time.js';
+import { summarize, type Comparison } from './summary.js';
+import { judgeAll, type Measured, type Verdict } from './verdicts.js';
+import { METRICS, WORKS } from './works.js';
+
+const MIB = 1 << 20;
+const WARM_UP_SECONDS = 1;
+const EXPORT_RUNS = 5;
+const QUICK_EXPORT_RUNS = 1;
+
+export interface LoadResult extends Measured {
+  comparisons: Comparison[];
+  verdicts: Verdict[];
+  /** Bytes of the files that each server serves. */
+  sizes: { about: string; size: number }[];
+}
+
+/** @param folder for sockets */
+export async function measureLoad(
+  options: BenchOptions,
+  forms: ImageForms,
+  folder: string,
+  say: (line: string) => void,
+): Promise<LoadResult> {
+  const { cases, quick, rounds, seconds, start } = options;
+  const sizes = cases.map((name) => {
+    const { about, form } = findCase(name);
+    return { about, size: forms.form(form).size };
+  });
+  say('lookups, start times, memory of exports');
+  const lookups = start ? lookupsForGoal() : [];
+  const starts = start ? await measureStart(forms, folder) : [];
+  const runs = quick ? QUICK_EXPORT_RUNS : EXPORT_RUNS;
+  const exports = start ? await measureExports(forms, folder, runs) : [];
+  const fleet = await Fleet.start(cases, forms, folder);
+  const steps = WORKS.filter(({ name }) => options.works.includes(name)).map((work) => ({
+    work,
+    servers: cases,
+  }));
+  const samples = await fleet.rounds(steps, { rounds, seconds, warmUp: WARM_UP_SECONDS, say });
+  const memory = fleet.memory();
+  await fleet.stop();
+  const measured = { samples, memory, exports, starts, lookups };
+  const comparisons = summarize(samples, cases);
+  return { ...measured, comparisons, verdicts: judgeAll(measured), sizes };
+}
+
+export function goalsText({ verdicts }: LoadResult): string {
+  return goalTable(verdicts);
+}
+
+export function loadTables(result: LoadResult): string[] {
+  const { comparisons, memory, exports, starts, sizes } = result;
+  const tables = comparisons.map(loadTable);
+  tables.push(memoryTable(memory));
+  if (exports.length > 0) tables.push(exportsTable(exports));
+  if (starts.length > 0) tables.push(startTable(starts));
+  const rows = sizes.map(({ about, size }) => [about, (size / MIB).toFixed(0)]);
+  tables.push(table([['Files served, MiB', 'size'], ...rows]));
+  return tables;
+}
+
+export function loadDocument(result: LoadResult, preamble: string, machine: object): Document {
+  const { comparisons, verdicts, memory, exports, starts, lookups, sizes } = result;
+  const parts = [preamble, goalTable(verdicts), ...loadTables(result)];
+  return {
+    section: 'load',
+    markdown: parts.join('\n\n'),
+    charts: comparisons.map(chartOf),
+    data: { machine, verdicts, comparisons, memory, exports, starts, lookups, sizes },
+  };
+}
+
+function chartOf({ work, metric, rows }: Comparison): Chart {
+  const { unit, less } = METRICS[metric];
+  const title = `${work.title}: ${unit}${less ? ' (less is better)' : ''}`;
+  const bars = rows.map(({ server, spread, ratio }) => {
+    const { about, role } = findCase(server);
+    const note = ratio ? `${ratio.median.toFixed(2)} x ${YARDSTICK}` : '-';
+    return {
+      label: about,
+      value: spread.median,
+      min: spread.min,
+      max: spread.max,
+      note,
+      kind: role,
+    };
+  });
+  return { name: `${work.name}-${metric}`, title, svg: barChart(title, bars) };
+}

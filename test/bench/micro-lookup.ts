@@ -1,0 +1,99 @@
+// Micro benchmark of the merged index, and of plain binary search over the same segments beside it.
+import { LsmtIndex, packIndex } from '../../daemon/lsmt/index.js';
+import { SegmentList } from '../../daemon/lsmt/segment-list.js';
+import { SECTOR } from '../support/lsmt-layout.js';
+import { seededRandom } from '../support/pattern.js';
+import { LOOKUP_SEGMENTS } from './goals.js';
+import { rateOf, ratesOf } from './rate.js';
+import type { Spread } from './summary.js';
+
+/** Lookups a second. */
+export interface LookupRates {
+  segments: number;
+  random: Spread;
+  sequential: Spread;
+  /** Plain binary search over one array, random. */
+  binary: Spread;
+}
+
+const COUNTS = [1000, LOOKUP_SEGMENTS, 100_000, 1_000_000];
+const QUERIES = 1 << 18;
+const TWO_32 = 2 ** 32;
+
+/** What the lookups add up to: used, so that the compiler can leave none out. */
+const sink = new Float64Array(1);
+
+export function measureLookups(): LookupRates[] {
+  return COUNTS.map((segments) => {
+    const { index, sectors } = indexOf(segments);
+    return {
+      segments,
+      random: rateOf(finding(index, randomQueries(sectors)), QUERIES),
+      sequential: rateOf(finding(index, sequentialQueries(sectors)), QUERIES),
+      binary: rateOf(searching(index, randomQueries(sectors)), QUERIES),
+    };
+  });
+}
+
+/** Random lookups a second at the goal's size, one figure a run. */
+export function lookupsForGoal(): number[] {
+  const { index, sectors } = indexOf(LOOKUP_SEGMENTS);
+  return ratesOf(finding(index, randomQueries(sectors)), QUERIES);
+}
+
+/** Segments of 4 to 64 KiB with holes between most of them, over all of the device. */
+function indexOf(segments: number): { index: LsmtIndex; sectors: number } {
+  const next = seededRandom(segments);
+  const list = new SegmentList(segments);
+  let offset = 0;
+  for (let i = 0; i < segments; i++) {
+    offset += 8 * ((next() >>> 8) % 8);
+    const length = 8 * (1 + ((next() >>> 8) % 16));
+    // Never where the one before ends in its layer, so that none are joined.
+    list.push(offset, length, 8 + 2 * offset, 0);
+    offset += length;
+  }
+  return { index: new LsmtIndex(packIndex(list, offset * SECTOR)), sectors: offset };
+}
+
+/** As a connection does it: the hint is what it found last. */
+function finding(index: LsmtIndex, queries: Uint32Array): () => void {
+  return () => {
+    let hint = 0;
+    let sum = 0;
+    for (let i = 0; i < queries.length; i++) {
+      hint = index.find(queries[i] as number, hint);
+      sum += hint;
+    }
+    sink[0] = sum;
+  };
+}
+
+function searching(index: LsmtIndex, queries: Uint32Array): () => void {
+  const { offsets } = index.data;
+  return () => {
+    let sum = 0;
+    for (let i = 0; i < queries.length; i++) {
+      const sector = queries[i] as number;
+      let begin = 0;
+      let end = offsets.length;
+      while (begin < end) {
+        const middle = (begin + end) >>> 1;
+        if ((offsets[middle] as number) <= sector) begin = middle + 1;
+        else end = middle;
+      }
+      sum += begin;
+    }
+    sink[0] = sum;
+  };
+}
+
+function randomQueries(sectors: number): Uint32Array {
+  const next = seededRandom(7);
+  return Uint32Array.from({ length: QUERIES }, () => Math.floor((next() / TWO_32) * sectors));
+}
+
+/** 4 KiB after 4 KiB, from the start again at the end. */
+function sequentialQueries(sectors: number): Uint32Array {
+  return Uint32Array.from({ length: QUERIES }, (_, i) => (8 * i) % sectors);
+}

@@ -1,0 +1,69 @@
+// Whether goals are met: measurements against the bounds of goals.ts. Numbers only.
+import type { ExportsMemory } from './exports-memory.js';
+import type { Memory, Sample } from './fleet.js';
+import { GOALS, type Goal } from './goals.js';
+import type { StartTime } from './start-time.js';
+import { figureOf, ratioOf, spreadOf, type Spread } from './summary.js';
+import { METRICS } from './works.js';
+
+/** Everything that goals speak of; what was not measured is empty. */
+export interface Measured {
+  samples: readonly Sample[];
+  memory: readonly Memory[];
+  exports: readonly ExportsMemory[];
+  starts: readonly StartTime[];
+  /** Lookups a second, one figure a run. */
+  lookups: readonly number[];
+}
+
+export interface Verdict {
+  goal: Goal;
+  /** In the unit of the goal's bound. */
+  spread: Spread;
+  met: boolean;
+}
+
+/** The goals that the measurements say something about, judged by the median. */
+export function judgeAll(measured: Measured, goals: readonly Goal[] = GOALS): Verdict[] {
+  return goals.flatMap((goal): Verdict[] => {
+    const spread = spreadFor(goal, measured);
+    if (!spread) return [];
+    const met = isCeiling(goal) ? spread.median <= goal.bound : spread.median >= goal.bound;
+    return [{ goal, spread, met }];
+  });
+}
+
+/** Whether less is better. */
+export function isCeiling(goal: Goal): boolean {
+  if (goal.kind === 'figure') return METRICS[goal.metric].less;
+  return goal.kind === 'memory' || goal.kind === 'start';
+}
+
+function spreadFor(goal: Goal, measured: Measured): Spread | undefined {
+  const { samples, memory, exports, starts, lookups } = measured;
+  switch (goal.kind) {
+    case 'versus':
+      return ratioOf(samples, goal.work, goal.metric, goal.server, goal.peer);
+    case 'figure':
+      return figureOf(samples, goal.work, goal.metric, goal.server);
+    case 'lookup':
+      return maybeSpread(lookups);
+    case 'start':
+      return maybeSpread(starts.find(({ server }) => server === goal.server)?.times ?? []);
+    case 'memory':
+      switch (goal.of) {
+        case 'one image':
+          return maybeSpread(exports.map(({ one }) => one));
+        case 'further export':
+          return maybeSpread(exports.map(({ further }) => further));
+        case 'after load':
+          return maybeSpread(
+            memory.filter(({ server }) => server === 'obd-lsmt').map(({ after }) => after),
+          );
+      }
+  }
+}
+
+function maybeSpread(values: readonly number[]): Spread | undefined {
+  return values.length === 0 ? undefined : spreadOf(values);
+}

@@ -1,0 +1,94 @@
+// How the benchmark judges: paired ratios, medians, goals at their bounds. It measures nothing.
+import { test } from 'tap';
+import type { Sample } from '../../bench/fleet.js';
+import { GOALS, type Goal } from '../../bench/goals.js';
+import { parseOptions } from '../../bench/options.js';
+import { ratioOf, spreadOf } from '../../bench/summary.js';
+import { judgeAll, type Measured } from '../../bench/verdicts.js';
+
+const NOTHING: Measured = { samples: [], memory: [], exports: [], starts: [], lookups: [] };
+
+function sample(server: Sample['server'], round: number, iops: number, p50 = 50): Sample {
+  return { server, work: 'rand-qd16', round, iops, p50, rate: 1, requests: 1, cpu: 1 };
+}
+
+function judge(goal: Goal, measured: Partial<Measured>): boolean | undefined {
+  return judgeAll({ ...NOTHING, ...measured }, [goal])[0]?.met;
+}
+
+function oneRound(ours: number): Sample[] {
+  return [sample('nbdkit', 1, 100), sample('obd-lsmt', 1, ours)];
+}
+
+await test('spreads: odd, even, none', (t) => {
+  t.same(spreadOf([3, 1, 2]), { median: 2, min: 1, max: 3 });
+  t.same(spreadOf([4, 1, 2, 3]), { median: 2.5, min: 1, max: 4 });
+  t.throws(() => spreadOf([]), RangeError);
+  t.end();
+});
+
+await test('each round is compared with itself, and above 1 is better', (t) => {
+  // The machine is ten times as slow in round 2.
+  const samples = [
+    sample('nbdkit', 1, 100, 10),
+    sample('obd-lsmt', 1, 200, 5),
+    sample('nbdkit', 2, 10, 100),
+    sample('obd-lsmt', 2, 15, 80),
+    sample('obd-lsmt', 3, 999, 1),
+  ];
+  const iops = ratioOf(samples, 'rand-qd16', 'iops', 'obd-lsmt', 'nbdkit');
+  t.same(iops, { median: 1.75, min: 1.5, max: 2 });
+  const latency = ratioOf(samples, 'rand-qd16', 'p50', 'obd-lsmt', 'nbdkit');
+  t.same(latency, { median: 1.625, min: 1.25, max: 2 });
+  t.equal(ratioOf(samples, 'rand-qd16', 'iops', 'obd-lsmt', 'qemu-nbd'), undefined);
+  t.end();
+});
+
+await test('goals are met at their bounds and missed beyond', (t) => {
+  const raw: Goal = {
+    kind: 'versus',
+    about: '',
+    bound: 1.5,
+    server: 'obd-lsmt',
+    peer: 'nbdkit',
+    work: 'rand-qd16',
+    metric: 'iops',
+  };
+  t.equal(judge(raw, { samples: oneRound(150) }), true);
+  t.equal(judge(raw, { samples: oneRound(149) }), false);
+  t.equal(judge(raw, {}), undefined, 'not measured: no verdict');
+  const memory: Goal = { kind: 'memory', about: '', bound: 90, of: 'one image' };
+  t.equal(judge(memory, { exports: [{ one: 90, all: 0, further: 0 }] }), true);
+  t.equal(judge(memory, { exports: [{ one: 91, all: 0, further: 0 }] }), false);
+  const start: Goal = { kind: 'start', about: '', bound: 300, server: 'obd-lz4-8' };
+  t.equal(judge(start, { starts: [{ server: 'obd-lz4-8', times: [301, 299, 300] }] }), true);
+  const lookup: Goal = { kind: 'lookup', about: '', bound: 10 };
+  t.equal(judge(lookup, { lookups: [9, 11, 8] }), false);
+  t.end();
+});
+
+await test('every kind of goal has a bound above nothing, and no two rows look the same', (t) => {
+  t.ok(GOALS.every(({ bound }) => bound > 0));
+  const rows = GOALS.map((goal) => `${goal.about} ${goal.kind === 'versus' ? goal.peer : ''}`);
+  t.equal(new Set(rows).size, rows.length);
+  t.end();
+});
+
+await test('the command line: modes, times, and what it refuses', (t) => {
+  t.equal(parseOptions(['--help']), undefined);
+  t.match(parseOptions([]), { mode: 'load', rounds: 5, size: 512 });
+  t.match(parseOptions(['--quick', '--check']), { mode: 'check', rounds: 3, size: 64 });
+  t.match(parseOptions(['--soak', '10m']), { mode: 'soak', soakSeconds: 600 });
+  for (const bad of [
+    ['--soak', '10'],
+    ['--soak', '0s'],
+    ['--check', '--micro'],
+    ['--check', '--docs'],
+    ['--rounds', '1.5'],
+    ['--seconds', '-1'],
+    ['--servers', 'apache'],
+  ]) {
+    t.throws(() => parseOptions(bad), Error, bad.join(' '));
+  }
+  t.end();
+});
