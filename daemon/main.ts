@@ -1,22 +1,12 @@
 #!/usr/bin/env node
 // argv to command. The only place that ends the process.
 
-import yargs, { type Argv } from 'yargs';
-import { hideBin } from 'yargs/helpers';
+import type { Argv } from 'yargs';
+import { COMMANDS, type Command } from './cli/commands.js';
 import { EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from './cli/exit-codes.js';
-import * as attach from './cli/attach.js';
-import * as attachHelper from './cli/attach-helper.js';
-import * as detach from './cli/detach.js';
-import * as inspect from './cli/inspect.js';
-import * as mount from './cli/mount.js';
-import * as reload from './cli/reload.js';
-import * as serve from './cli/serve.js';
-import * as status from './cli/status.js';
-import * as umount from './cli/umount.js';
-import * as upgrade from './cli/upgrade.js';
-import * as verify from './cli/verify.js';
 import { OverlaybdError, messageOf } from './errors.js';
 import { printable } from './lib/printable.js';
+import { startEarlyReactor } from './service/early-reactor.js';
 
 let exitCode = EXIT_OK;
 
@@ -28,59 +18,54 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
-const parser: Argv = yargs(hideBin(process.argv))
-  .scriptName('overlaybd-nbd')
-  .usage('$0 <command>\n\nServes OverlayBD images as read-only NBD exports.')
-  .command(serve.command, serve.describe, serve.builder, async (args) => {
-    exitCode = await serve.run(args);
-  })
-  .command(inspect.command, inspect.describe, inspect.builder, async (args) => {
-    exitCode = await inspect.run(args);
-  })
-  .command(verify.command, verify.describe, verify.builder, async (args) => {
-    exitCode = await verify.run(args);
-  })
-  .command(attach.command, attach.describe, attach.builder, async (args) => {
-    exitCode = await attach.run(args);
-  })
-  .command(detach.command, detach.describe, detach.builder, async (args) => {
-    exitCode = await detach.run(args);
-  })
-  .command(status.command, status.describe, status.builder, async (args) => {
-    exitCode = await status.run(args);
-  })
-  .command(mount.command, mount.describe, mount.builder, async (args) => {
-    exitCode = await mount.run(args);
-  })
-  .command(umount.command, umount.describe, umount.builder, async (args) => {
-    exitCode = await umount.run(args);
-  })
-  .command(reload.command, reload.describe, reload.builder, async (args) => {
-    exitCode = await reload.run(args);
-  })
-  .command(upgrade.command, upgrade.describe, upgrade.builder, async (args) => {
-    exitCode = await upgrade.run(args);
-  })
-  .command(attachHelper.command, attachHelper.describe, attachHelper.builder, async (args) => {
-    exitCode = await attachHelper.run(args);
-  })
-  .demandCommand(1, 'Name a command.')
-  .strict()
-  .help()
-  .alias('h', 'help')
-  .epilogue('Exit codes: 0 done, 1 something failed or is wrong, 2 the command line is wrong.')
-  .wrap(Math.min(100, process.stdout.columns ?? 100))
-  .exitProcess(false)
-  .fail((message, error) => {
-    throw error ?? new OverlaybdError('BAD_ARGUMENT', message);
-  });
-
+if (process.argv[2] === 'serve') startEarlyReactor();
 try {
-  await parser.parseAsync();
+  await (await buildParser()).parseAsync();
 } catch (error) {
   exitCode = report(error);
 }
 process.exit(exitCode);
+
+async function buildParser(): Promise<Argv> {
+  const { default: yargs } = await import('yargs');
+  const { hideBin } = await import('yargs/helpers');
+  const parser = yargs(hideBin(process.argv))
+    .scriptName('overlaybd-nbd')
+    .usage('$0 <command>\n\nServes OverlayBD images as read-only NBD exports.');
+  for (const command of COMMANDS) addCommand(parser, command);
+  return parser
+    .demandCommand(1, 'Name a command.')
+    .strict()
+    .version(await versionText())
+    .help()
+    .alias('h', 'help')
+    .epilogue('Exit codes: 0 done, 1 something failed or is wrong, 2 the command line is wrong.')
+    .wrap(Math.min(100, process.stdout.columns ?? 100))
+    .exitProcess(false)
+    .fail((message, error) => {
+      throw error ?? new OverlaybdError('BAD_ARGUMENT', message);
+    });
+}
+
+function addCommand(parser: Argv, { usage, describe, load }: Command): void {
+  parser.command(
+    usage,
+    describe,
+    async (yargs) => (await load()).builder(yargs),
+    async (args) => {
+      exitCode = await (await load()).run(args);
+    },
+  );
+}
+
+/** Our version, and what decodes: asked for, it loads the addon, which nothing else needs so early. */
+async function versionText(): Promise<string> {
+  const { packageVersion } = await import('./lib/package-version.js');
+  if (!process.argv.includes('--version')) return packageVersion();
+  const { codecsInUse } = await import('./codec/decoder.js');
+  const { lz4, zstd } = codecsInUse();
+  return `overlaybd-nbd ${packageVersion()} (lz4: ${lz4}, zstd: ${zstd}, Node.js ${process.version})`;
+}
 
 /** Our own errors are for the operator; anything else is a bug and shows where it came from. */
 function report(error: unknown): number {

@@ -17,9 +17,6 @@ import { takeActivatedSockets } from '../service/socket-activation.js';
 import { EXIT_OK } from './exit-codes.js';
 import { Signals } from './signals.js';
 
-export const command = 'attach-helper';
-export const describe = 'connect devices for daemons without privileges (a service of its own)';
-
 /** systemd starts the helper again with the next connection. */
 const IDLE_MS = 30_000;
 

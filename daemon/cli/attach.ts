@@ -8,10 +8,8 @@ import {
   sourceOf,
   type AttachArguments,
 } from './attach-device.js';
+import { OverlaybdError } from '../errors.js';
 import { EXIT_OK } from './exit-codes.js';
-
-export const command = 'attach [image..]';
-export const describe = 'attach an export or an image to /dev/nbdX, and print the device';
 
 export interface AttachCommandArguments extends AttachArguments {
   image?: string[] | undefined;
@@ -32,13 +30,16 @@ export function builder(yargs: Argv): Argv<AttachCommandArguments> {
       type: 'string',
       requiresArg: true,
     })
-    .conflicts('export', 'image')
     .example('$0 attach web', 'attach the export "web" of the running daemon')
     .example('$0 attach config.v1.json -d /dev/nbd3', 'attach an image to a device of choice');
 }
 
 export async function run(args: AttachCommandArguments): Promise<number> {
-  const source = args.export === undefined ? sourceOf(args.image ?? []) : { export: args.export };
+  const words = args.image ?? [];
+  if (args.export !== undefined && words.length > 0) {
+    throw new OverlaybdError('BAD_ARGUMENT', '--export: not beside an image');
+  }
+  const source = args.export === undefined ? sourceOf(words) : { export: args.export };
   const { device } = await attachDevice(source, attachOptionsOf(args));
   process.stdout.write(`${device}\n`);
   return EXIT_OK;

@@ -4,9 +4,6 @@ import type { Argv } from 'yargs';
 import { detachDevice, stateOption } from './attach-device.js';
 import { EXIT_OK } from './exit-codes.js';
 
-export const command = 'detach <device..>';
-export const describe = 'detach devices';
-
 export interface DetachArguments {
   device?: string[] | undefined;
   state?: string | undefined;

@@ -3,9 +3,6 @@
 import type { Argv } from 'yargs';
 import { EXIT_OK } from './exit-codes.js';
 
-export const command = 'inspect <image..>';
-export const describe = 'show what is in images and layer blobs';
-
 export interface InspectArguments {
   image?: string[] | undefined;
   json?: boolean | undefined;

@@ -23,9 +23,6 @@ import {
 } from './attach-device.js';
 import { EXIT_OK } from './exit-codes.js';
 
-export const command = 'mount <image..>';
-export const describe = 'mount the file system in an image, read-only: mount <image..> <dir>';
-
 export interface MountArguments extends AttachArguments {
   /** The last one is the folder. */
   image?: string[] | undefined;

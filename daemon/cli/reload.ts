@@ -6,9 +6,6 @@ import { controlSocketOf } from '../service/state-folder.js';
 import { folderOf, stateOption } from './attach-device.js';
 import { EXIT_OK } from './exit-codes.js';
 
-export const command = 'reload';
-export const describe = 'have the running daemon read its exports again';
-
 export interface ReloadArguments {
   state?: string | undefined;
 }

@@ -32,9 +32,6 @@ import { Signals } from './signals.js';
 import { listenOptions, listeners, type ListenArguments } from './listen-options.js';
 import { resolveTls, tlsOf, tlsOptions, type TlsArguments } from './tls-options.js';
 
-export const command = 'serve [image..]';
-export const describe = 'serve images as read-only NBD exports';
-
 export interface ServeArguments extends ListenArguments, TlsArguments, StateArguments {
   image?: string[] | undefined;
   config?: string | undefined;

@@ -8,9 +8,6 @@ import { controlSocketOf } from '../service/state-folder.js';
 import { folderOf, stateOption } from './attach-device.js';
 import { EXIT_FAILURE, EXIT_OK } from './exit-codes.js';
 
-export const command = 'status';
-export const describe = 'show the running daemon, its exports and its devices';
-
 export interface StatusArguments {
   state?: string | undefined;
   json?: boolean | undefined;

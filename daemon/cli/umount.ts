@@ -9,9 +9,6 @@ import { umount } from '../mount/umount.js';
 import { detachDevice, stateOption } from './attach-device.js';
 import { EXIT_OK } from './exit-codes.js';
 
-export const command = 'umount <dir>';
-export const describe = 'end a mount of `mount`, and what is below it';
-
 export interface UmountArguments {
   dir?: string | undefined;
   lazy?: boolean | undefined;

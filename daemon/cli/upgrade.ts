@@ -6,9 +6,6 @@ import { controlSocketOf } from '../service/state-folder.js';
 import { folderOf, stateOption } from './attach-device.js';
 import { EXIT_OK } from './exit-codes.js';
 
-export const command = 'upgrade';
-export const describe = 'replace the running daemon by the program as it is now, and lose nothing';
-
 export interface UpgradeArguments {
   state?: string | undefined;
 }

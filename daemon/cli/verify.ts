@@ -5,9 +5,6 @@ import type { Argv } from 'yargs';
 import { printableJson } from '../lib/printable.js';
 import { EXIT_FAILURE, EXIT_OK } from './exit-codes.js';
 
-export const command = 'verify <image..>';
-export const describe = 'check every byte of images and layer blobs';
-
 export interface VerifyArguments {
   image?: string[] | undefined;
   json?: boolean | undefined;

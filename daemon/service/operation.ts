@@ -1,10 +1,10 @@
 // A daemon in operation: what it does when it is asked over the control socket or by a signal, and
 // how it ends.
 
-import { readFileSync } from 'node:fs';
 import type { DaemonStatus } from '../control/api.js';
 import type { ControlHandlers } from '../control/server.js';
 import { OverlaybdError, messageOf } from '../errors.js';
+import { packageVersion } from '../lib/package-version.js';
 import type { Logger } from '../log/logger.js';
 import { DRAIN_TIMEOUT_MS } from '../nbd/limits.js';
 import type { Daemon } from './daemon.js';
@@ -169,10 +169,4 @@ export class Operation {
     const attached = devices?.devices.size ?? 0;
     return `${daemon.images.exports.size} exports, ${daemon.clients} clients, ${attached} devices`;
   }
-}
-
-/** Of this program, as it was when it started or a little later. */
-function packageVersion(): string {
-  const file = new URL('../../../package.json', import.meta.url);
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }

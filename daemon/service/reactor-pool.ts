@@ -2,7 +2,7 @@
 // the end.
 
 import { setTimeout as pause } from 'node:timers/promises';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import type {
   ConnectionCounts,
   ConnectionSummary,
@@ -15,8 +15,7 @@ import type {
 import type { TlsSettings } from '../reactor/tls-settings.js';
 import type { Logger } from '../log/logger.js';
 import { native } from '../native/binding.js';
-
-const WORKER_ENTRY = new URL('../reactor/worker.js', import.meta.url);
+import { reactorThread } from './early-reactor.js';
 
 /** A connection as the control plane knows it. */
 export interface ConnectionInfo {
@@ -191,7 +190,7 @@ export class ReactorPool {
   }
 
   #start(): Reactor {
-    const worker = new Worker(WORKER_ENTRY, { name: `reactor ${this.#reactors.length}` });
+    const worker = reactorThread(this.#reactors.length);
     const reactor: Reactor = { worker, connections: new Map() };
     this.#reactors.push(reactor);
     worker.on('message', (message: FromReactor) => this.#onMessage(reactor, message));

@@ -1,0 +1,26 @@
+// Starts the first reactor thread before anything else is loaded: a thread takes as long to start as
+// the command line takes to be understood, and both go on at the same time.
+
+import { Worker } from 'node:worker_threads';
+
+const ENTRY = new URL('../reactor/worker.js', import.meta.url);
+
+let early: Worker | null = null;
+
+export function startEarlyReactor(): void {
+  early = startReactorThread(0);
+  // A command that turns out to need none, as --help, does not wait for it.
+  early.unref();
+}
+
+/** The thread that was started early, if there is one and it is not taken; else a new one. */
+export function reactorThread(number: number): Worker {
+  const worker = early ?? startReactorThread(number);
+  early = null;
+  worker.ref();
+  return worker;
+}
+
+function startReactorThread(number: number): Worker {
+  return new Worker(ENTRY, { name: `reactor ${number}` });
+}
