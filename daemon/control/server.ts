@@ -62,7 +62,8 @@ export class ControlServer {
   }
 
   async #do(request: IncomingMessage): Promise<unknown> {
-    const { pathname, searchParams } = new URL(request.url ?? '/', 'http://localhost');
+    const [pathname = '', query] = (request.url ?? '').split('?', 2);
+    const searchParams = new URLSearchParams(query);
     const what = `${request.method ?? ''} ${pathname}`;
     const body = await read(request);
     switch (what) {
@@ -79,9 +80,17 @@ export class ControlServer {
     if (device !== undefined) {
       const flag = (name: string): boolean => searchParams.get(name) === '1';
       const asked = { force: flag('force'), onClose: flag('onClose') };
-      return this.#handlers.detach(decodeURIComponent(device), asked);
+      return this.#handlers.detach(decode(device), asked);
     }
     throw new OverlaybdError('NOT_FOUND', `control API: there is no ${what}`);
+  }
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new OverlaybdError('BAD_ARGUMENT', `control API: ${text}: not percent-encoded UTF-8`);
   }
 }
 

@@ -3,7 +3,7 @@
 // descriptors as u32, and JSON. Knows no meaning of any message.
 
 import { MAX_MESSAGE_DESCRIPTORS, MAX_MESSAGE_LENGTH } from './limits.js';
-import { OverlaybdError } from '../errors.js';
+import { OverlaybdError, messageOf } from '../errors.js';
 import { EAGAIN, POLL_READABLE, POLL_WRITABLE, native, type Poll } from '../native/binding.js';
 
 const HEADER_SIZE = 8;
@@ -145,14 +145,25 @@ export class MessageChannel {
       if (length > MAX_MESSAGE_LENGTH) throw broken(`a message of ${length} bytes`);
       if (count > MAX_MESSAGE_DESCRIPTORS) throw broken(`a message with ${count} descriptors`);
       const end = HEADER_SIZE + length;
-      if (all.length < end) return;
+      if (all.length < end) break;
       if (this.#descriptors.length < count) throw broken('descriptors are missing');
-      const message: unknown = JSON.parse(all.toString('utf8', HEADER_SIZE, end));
+      const message = parse(all.toString('utf8', HEADER_SIZE, end));
       this.#received.splice(0, 1, all.subarray(end));
       this.#receivedLength -= end;
       this.#handlers.message(message, this.#descriptors.splice(0, count));
     }
     if (this.#receivedLength === 0) this.#received.length = 0;
+    // They come with the first byte of their message, so that never more are early than it may have.
+    const most = this.#receivedLength === 0 ? 0 : MAX_MESSAGE_DESCRIPTORS;
+    if (this.#descriptors.length > most) throw broken('descriptors that no message has');
+  }
+}
+
+function parse(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch (error) {
+    throw broken(`no JSON: ${messageOf(error)}`);
   }
 }
 

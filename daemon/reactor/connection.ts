@@ -71,6 +71,8 @@ export class Connection {
   #timer: NodeJS.Timeout | null = null;
   #wakeScheduled = false;
   #draining = false;
+  /** Another process is to go on with it. */
+  #leaving = false;
   /** When draining must be over, of performance.now. */
   #drainEnd = 0;
   /** All is said; what the client still sends is thrown away until it hangs up. */
@@ -113,12 +115,18 @@ export class Connection {
   }
 
   /**
-   * Answers what has been taken, then gives the socket up between two requests, to `handed`. One that
-   * cannot go on elsewhere (a handshake, TLS, a goodbye) stays as it is.
+   * Answers what has been taken, then gives the socket up between two requests, to `handed`. A
+   * handshake comes to its end first. TLS cannot go on elsewhere, and is drained: nobody gains if the
+   * others wait for it.
    * @param on false: what has not been given up goes on here
    */
   handOver(on: boolean): void {
-    if (this.#closed || this.#draining || !this.#plain) return;
+    if (this.#closed || this.#draining) return;
+    this.#leaving = on;
+    if (on && !this.#plain) {
+      this.drain();
+      return;
+    }
     if (!this.#transmission || this.#transmission.ending) return;
     this.#transmission.pause(on);
     this.#progress();
@@ -263,6 +271,9 @@ export class Connection {
     }
     this.export = result.export;
     this.#transmission = new Transmission(result.export, result.session, this);
+    if (!this.#leaving) return;
+    if (this.#plain) this.#transmission.pause(true);
+    else this.drain();
   }
 
   #startTls(handshake: Handshake): void {

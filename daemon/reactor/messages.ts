@@ -81,8 +81,6 @@ export interface ConnectionSummary {
 }
 
 export type FromReactor =
-  /** The thread is up. */
-  | { readonly type: 'started' }
   | { readonly type: 'closed'; readonly summary: ConnectionSummary }
   | { readonly type: 'handed'; readonly connection: HandedConnection }
   | {

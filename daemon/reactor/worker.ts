@@ -90,8 +90,6 @@ port.on('message', (message: ToReactor) => {
   }
 });
 
-tell({ type: 'started' });
-
 /** The context of a connection that sees only some exports. */
 function contextWith(names: readonly string[]): ConnectionContext {
   const seen = (): ExportMap => exports.only(names);

@@ -1,7 +1,7 @@
 // One attached device: its record, its connections, and its counters. The kernel is asked by
 // device-manager.ts.
 
-import type { DeviceState, DeviceStatus } from '../control/api.js';
+import type { DeviceSettings, DeviceState, DeviceStatus } from '../control/api.js';
 import type { ConnectionCounts, ConnectionSummary } from '../reactor/messages.js';
 import type { DeviceRecord } from './device-record.js';
 import type { HeldImage } from './image-table.js';
@@ -22,6 +22,8 @@ export class AttachedDevice {
   repair: NodeJS.Timeout | null = null;
   /** When its last connection ended, of performance.now; null while there is one. */
   aloneSince: number | null = null;
+  /** Told when its last connection has ended. */
+  idle: (() => void) | null = null;
   readonly #ended: Totals = { requests: 0, errors: 0, bytesSent: 0 };
 
   constructor(record: DeviceRecord, image: HeldImage) {
@@ -48,30 +50,51 @@ export class AttachedDevice {
     if (summary) add(this.#ended, summary);
   }
 
+  /** Nobody serves the device: its image is not there, or is another one. */
+  static lost(record: DeviceRecord): DeviceStatus {
+    return {
+      ...describe(record),
+      state: 'failed',
+      image: record.image.join(' '),
+      liveConnections: 0,
+      reconnects: 0,
+      requests: 0,
+      errors: 0,
+      bytesSent: 0,
+    };
+  }
+
   status(open: ReadonlyMap<number, ConnectionCounts>): DeviceStatus {
     const totals = { ...this.#ended };
     for (const id of this.connections) {
       const counts = open.get(id);
       if (counts) add(totals, counts);
     }
-    const { record } = this;
     return {
-      id: record.id,
-      device: this.path,
+      ...describe(this.record),
       state: this.state,
-      export: record.export,
       image: this.image.image.name,
-      size: record.size,
-      since: record.since,
-      connections: record.connections,
       liveConnections: this.connections.size,
-      timeoutSeconds: record.timeoutSeconds,
-      deadConnTimeoutSeconds: record.deadConnTimeoutSeconds,
-      blockSize: record.blockSize,
       reconnects: this.reconnects,
       ...totals,
     };
   }
+}
+
+function describe(
+  record: DeviceRecord,
+): Pick<DeviceStatus, keyof DeviceSettings | 'id' | 'device' | 'export' | 'size' | 'since'> {
+  return {
+    id: record.id,
+    device: `/dev/nbd${record.index}`,
+    export: record.export,
+    size: record.size,
+    since: record.since,
+    connections: record.connections,
+    timeoutSeconds: record.timeoutSeconds,
+    deadConnTimeoutSeconds: record.deadConnTimeoutSeconds,
+    blockSize: record.blockSize,
+  };
 }
 
 function add(totals: { -readonly [key in keyof Totals]: number }, more: Totals): void {

@@ -63,7 +63,10 @@ export class DeviceLinks {
       closed: (summary) => {
         device.connections.delete(id);
         device.ended(summary);
-        if (device.connections.size === 0) device.aloneSince ??= performance.now();
+        if (device.connections.size === 0) {
+          device.aloneSince ??= performance.now();
+          device.idle?.();
+        }
         if (!device.leaving) this.repairSoon(device);
       },
     });

@@ -45,8 +45,11 @@ export class DeviceManager {
   readonly #parts: DeviceManagerParts;
   readonly #links: DeviceLinks;
   readonly #devices = new Map<string, AttachedDevice>();
+  /** Devices of a daemon before that are not served: all that can be done is to detach them. */
+  readonly #lost = new Map<string, DeviceRecord>();
   /** Attaching goes one at a time, so that two do not choose the same device. */
   #turn: Promise<unknown> = Promise.resolve();
+  #stopped = false;
 
   constructor(parts: DeviceManagerParts) {
     this.#parts = parts;
@@ -66,14 +69,21 @@ export class DeviceManager {
 
   async status(): Promise<DeviceStatus[]> {
     const counts = await this.#parts.reactors.count();
-    return [...this.#devices.values()]
-      .map((device) => device.status(counts))
-      .toSorted((a, b) => a.device.localeCompare(b.device, 'en', { numeric: true }));
+    const served = [...this.#devices.values()].map((device) => device.status(counts));
+    const lost = [...this.#lost.values()].map((record) => AttachedDevice.lost(record));
+    return [...served, ...lost].toSorted((a, b) =>
+      a.device.localeCompare(b.device, 'en', { numeric: true }),
+    );
   }
 
   /** @throws OverlaybdError; nothing stays attached then */
   attach(request: AttachRequest): Promise<DeviceStatus> {
-    const mine = this.#turn.then(() => this.#attach(request));
+    return this.undisturbed(() => this.#attach(request));
+  }
+
+  /** Does something while nothing is being attached. */
+  undisturbed<T>(work: () => Promise<T>): Promise<T> {
+    const mine = this.#turn.then(work);
     this.#turn = mine.catch(() => undefined);
     return mine;
   }
@@ -84,6 +94,7 @@ export class DeviceManager {
    */
   async detach(name: string, { force, onClose }: DetachRequest): Promise<void> {
     const device = this.#find(name);
+    if (!device) return this.#detachLost(name);
     const { index } = device.record;
     const owner = ownerOf(device.record);
     if (onClose) {
@@ -134,6 +145,7 @@ export class DeviceManager {
 
   /** Nothing is repaired from here on. Devices that survive stay with the kernel. */
   stop(): void {
+    this.#stopped = true;
     this.#links.stop();
     for (const device of this.#devices.values()) {
       if (device.repair) clearTimeout(device.repair);
@@ -143,6 +155,9 @@ export class DeviceManager {
   }
 
   async #attach(request: AttachRequest): Promise<DeviceStatus> {
+    if (this.#stopped) {
+      throw new OverlaybdError('BUSY', 'this daemon is being replaced by another: ask again');
+    }
     const held = await this.#image(request);
     try {
       checkBlocks(held, request.blockSize ?? DEFAULT_BLOCK_SIZE);
@@ -214,12 +229,14 @@ export class DeviceManager {
     );
   }
 
-  /** @param tried devices that were found to be busy; they come last */
-  #freeIndex(tried: ReadonlySet<number>): number {
+  /** @param tried devices that were found to be busy; they come last, and then all over again */
+  #freeIndex(tried: Set<number>): number {
     const devices = this.#parts.sysfs.devices();
     const unused = devices.filter(({ pid, size }) => pid === null && size === 0);
-    const free = unused.find(({ index }) => !tried.has(index)) ?? unused[0];
+    const free = unused.find(({ index }) => !tried.has(index));
     if (free) return free.index;
+    tried.clear();
+    if (unused[0]) return unused[0].index;
     if (!this.#parts.sysfs.hasModule) {
       throw new OverlaybdError(
         'NO_KERNEL',
@@ -235,6 +252,7 @@ export class DeviceManager {
   async #recover(record: DeviceRecord): Promise<void> {
     const { images, log } = this.#parts;
     const where = `/dev/nbd${record.index} (${backendOf(record)})`;
+    this.#lost.set(record.id, record);
     let held: HeldImage;
     try {
       held = await images.open(record.image);
@@ -254,6 +272,7 @@ export class DeviceManager {
       );
       return;
     }
+    this.#lost.delete(record.id);
     const device = new AttachedDevice(record, held);
     device.aloneSince = performance.now();
     images.hide(held);
@@ -268,7 +287,10 @@ export class DeviceManager {
   /** Forgets a device that is gone. */
   #forget(device: AttachedDevice, why: string): void {
     if (!this.#drop(device)) return;
-    this.#parts.images.release(device.image);
+    // Its reactors may read for it until they see that the kernel has hung up.
+    const release = (): void => this.#parts.images.release(device.image);
+    if (device.connections.size === 0) release();
+    else device.idle = release;
     this.#parts.log.log('info', `${device.path}: ${why}`, { device: device.path });
     if (this.#devices.size === 0) this.#parts.idle();
   }
@@ -286,14 +308,29 @@ export class DeviceManager {
     return true;
   }
 
-  #find(name: string): AttachedDevice {
-    const index = /^(?:\/dev\/)?nbd(\d+)$/.exec(name)?.[1];
-    const found = [...this.#devices.values()].find(
-      ({ record }) => record.id === name || (index !== undefined && record.index === Number(index)),
-    );
-    if (found) return found;
-    throw new OverlaybdError('NOT_FOUND', `${name}: this daemon has not attached it; see status`);
+  #find(name: string): AttachedDevice | undefined {
+    return [...this.#devices.values()].find(({ record }) => isCalled(record, name));
   }
+
+  /** Whatever uses it sees errors already, so there is nobody to be asked. */
+  async #detachLost(name: string): Promise<void> {
+    const record = [...this.#lost.values()].find((each) => isCalled(each, name));
+    if (!record) {
+      throw new OverlaybdError('NOT_FOUND', `${name}: this daemon has not attached it; see status`);
+    }
+    if (this.#links.isOurs(record)) {
+      await this.#parts.driver.disconnect(record.index, ownerOf(record));
+    }
+    this.#lost.delete(record.id);
+    this.#parts.records.remove(record.id);
+    this.#parts.log.log('info', `/dev/nbd${record.index}: detached`);
+  }
+}
+
+/** @param name an id, "nbd0" or "/dev/nbd0" */
+function isCalled({ id, index }: DeviceRecord, name: string): boolean {
+  const number = /^(?:\/dev\/)?nbd(\d+)$/.exec(name)?.[1];
+  return id === name || (number !== undefined && index === Number(number));
 }
 
 function checkBlocks({ image }: HeldImage, blockSize: number): void {

@@ -1,5 +1,6 @@
 // Starts the first reactor thread before anything else is loaded: a thread takes as long to start as
-// the command line takes to be understood, and both go on at the same time.
+// the command line takes to be understood, and both go on at the same time. What it says by itself
+// before somebody listens is lost, so whoever takes it has to ask whether it is up.
 
 import { Worker } from 'node:worker_threads';
 
@@ -8,19 +9,19 @@ const ENTRY = new URL('../reactor/worker.js', import.meta.url);
 let early: Worker | null = null;
 
 export function startEarlyReactor(): void {
-  early = startReactorThread(0);
+  early = startThread(0);
   // A command that turns out to need none, as --help, does not wait for it.
   early.unref();
 }
 
 /** The thread that was started early, if there is one and it is not taken; else a new one. */
 export function reactorThread(number: number): Worker {
-  const worker = early ?? startReactorThread(number);
+  const worker = early ?? startThread(number);
   early = null;
   worker.ref();
   return worker;
 }
 
-function startReactorThread(number: number): Worker {
+function startThread(number: number): Worker {
   return new Worker(ENTRY, { name: `reactor ${number}` });
 }

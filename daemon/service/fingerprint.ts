@@ -4,29 +4,39 @@
 // or fetched again does not. Not a check of the contents: that is `verify`.
 
 import { createHash } from 'node:crypto';
-import { closeSync, fstatSync, readSync } from 'node:fs';
-import { openReadOnly } from '../blob/open-file.js';
-import { native } from '../native/binding.js';
+import { closeSync, readSync } from 'node:fs';
+import { openFile } from '../blob/open-file.js';
+import { OverlaybdError, messageOf } from '../errors.js';
 import type { ImagePlan } from './image-plan.js';
 
 const SAMPLE_SIZE = 8192;
 
-/** @throws OverlaybdError when a blob cannot be opened */
-export function fingerprintOf(plan: ImagePlan): string {
+export interface ImageMarks {
+  readonly fingerprint: string;
+  /** The very same files, unchanged, as far as the system tells: what may be shared while it is open. */
+  readonly identity: string;
+}
+
+/** @throws OverlaybdError when a blob cannot be opened or read */
+export function marksOf(plan: ImagePlan): ImageMarks {
   const hash = createHash('sha256');
+  const identities: string[] = [];
   const paths = plan.upper ? [...plan.lowers, plan.upper.index, plan.upper.data] : plan.lowers;
   for (const path of paths) {
-    const fd = openReadOnly(path);
+    const { fd, identity, source } = openFile(path);
     try {
-      const size = fstatSync(fd).isFile() ? fstatSync(fd).size : native.fileSize(fd);
+      const { size } = source;
       const sample = Buffer.alloc(SAMPLE_SIZE);
       hash.update(`${size}\n`);
       hash.update(sample.subarray(0, readSync(fd, sample, 0, SAMPLE_SIZE, 0)));
       const tail = Math.max(0, size - SAMPLE_SIZE);
       hash.update(sample.subarray(0, readSync(fd, sample, 0, SAMPLE_SIZE, tail)));
+    } catch (error) {
+      throw new OverlaybdError('IO', `${path}: ${messageOf(error)}`, { cause: error });
     } finally {
       closeSync(fd);
     }
+    identities.push(identity);
   }
-  return hash.digest('hex');
+  return { fingerprint: hash.digest('hex'), identity: identities.join(' ') };
 }

@@ -5,7 +5,7 @@ import { ReaderFactory } from '../image/build.js';
 import type { Logger } from '../log/logger.js';
 import type { ExportSpec } from '../reactor/messages.js';
 import { BlobPool } from './blob-pool.js';
-import { fingerprintOf } from './fingerprint.js';
+import { marksOf } from './fingerprint.js';
 import { openImage, type OpenImage } from './image-opener.js';
 import { planImage } from './image-plan.js';
 
@@ -23,6 +23,7 @@ export interface HeldImage {
 }
 
 interface Entry extends HeldImage {
+  readonly identity: string;
   holders: number;
 }
 
@@ -86,16 +87,18 @@ export class ImageTable {
   /** @throws OverlaybdError when it cannot be opened */
   async open(paths: readonly string[]): Promise<HeldImage> {
     const plan = planImage(paths);
-    const fingerprint = fingerprintOf(plan);
-    // An upper may have changed where the fingerprint does not look.
-    const shared = plan.upper ? undefined : this.#find(fingerprint);
+    const { fingerprint, identity } = marksOf(plan);
+    // An upper may be written to at any time. Others must be the same files: a fingerprint does not
+    // look at all of their bytes.
+    const shared = plan.upper ? undefined : this.#find(identity);
     if (shared) {
       shared.holders++;
       return shared;
     }
     for (const note of plan.notes) this.#log.log('warn', note);
     const image = await openImage(plan, this.#pool);
-    const entry = { key: `image:${this.#nextKey++}`, paths, fingerprint, image, holders: 1 };
+    const key = `image:${this.#nextKey++}`;
+    const entry = { key, paths, fingerprint, identity, image, holders: 1 };
     this.#entries.add(entry);
     return entry;
   }
@@ -113,8 +116,8 @@ export class ImageTable {
     this.#entries.clear();
   }
 
-  #find(fingerprint: string): Entry | undefined {
-    return [...this.#entries].find((entry) => entry.fingerprint === fingerprint);
+  #find(identity: string): Entry | undefined {
+    return [...this.#entries].find((entry) => entry.identity === identity);
   }
 
   #republish(): void {

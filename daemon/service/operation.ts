@@ -12,7 +12,7 @@ import type { DeviceService } from './device-service.js';
 import type { ExportPaths } from './image-table.js';
 import type { SdNotify } from './sd-notify.js';
 import { takeConnections } from './successor.js';
-import { startSuccessor } from './upgrade.js';
+import { startSuccessor, type Successor } from './upgrade.js';
 
 /** A reactor that has not answered for so long is stuck. */
 const PULSE_MS = 2000;
@@ -113,15 +113,20 @@ export class Operation {
     }
     log.log('info', 'upgrade: starting the new daemon');
     const environment = { ...process.env, ...manager.environment() };
-    const successor = await startSuccessor(daemon, devices?.passed ?? null, environment);
-    this.#handedOver = true;
-    manager.mainPid(successor.pid);
-    manager.close();
-    daemon.stopListening();
-    devices?.abandon();
-    const loose = await daemon.reactors.handOver(DRAIN_TIMEOUT_MS);
-    await successor.give(loose);
-    log.log('info', `upgrade: process ${successor.pid} has ${loose.length} connections`);
+    const start = async (): Promise<Successor> => {
+      const started = await startSuccessor(daemon, devices?.passed ?? null, environment);
+      this.#handedOver = true;
+      manager.mainPid(started.pid);
+      manager.close();
+      daemon.stopListening();
+      devices?.abandon();
+      return started;
+    };
+    // A device that is attached after the successor has looked for them would be nobody's.
+    const successor = await (devices ? devices.devices.undisturbed(start) : start());
+    const count = await daemon.reactors.handOver(DRAIN_TIMEOUT_MS, (each) => successor.give(each));
+    await successor.finish();
+    log.log('info', `upgrade: process ${successor.pid} has ${count} connections`);
     // The answer to who asked for it goes out first.
     setImmediate(() => this.#ended(`process ${successor.pid} has taken over`));
     return successor.pid;

@@ -60,8 +60,11 @@ export class ReactorPool {
   #onClosed: (() => void)[] = [];
   #nextCount = 1;
   readonly #counts = new Map<number, (counts: readonly ConnectionCounts[]) => void>();
-  #onStarted: () => void = () => undefined;
-  /** Resolves when the first thread is up: before that, "ready" would be a promise too much. */
+  /**
+   * Resolves when the first thread is up, or dead, which is in the log: before that, "ready" would be
+   * a promise too much. The thread is asked: what it says on its own when it starts may come before
+   * anybody listens (early-reactor.ts).
+   */
   readonly started: Promise<void>;
 
   /** @param limit how many threads there may be; the first is started at once */
@@ -69,10 +72,8 @@ export class ReactorPool {
     this.#limit = limit;
     this.#tls = tls;
     this.#log = log;
-    this.started = new Promise((started) => {
-      this.#onStarted = started;
-    });
     this.#start();
+    this.started = this.count().then(() => undefined);
   }
 
   /** Open connections. */
@@ -126,14 +127,22 @@ export class ReactorPool {
 
   /**
    * Takes the connections away from the reactors, each between two of its requests. Those that
-   * cannot go on elsewhere stay, and so do those whose clients do not take their replies in time.
+   * cannot go on elsewhere end, and those whose clients do not take their replies in time stay.
+   * @param taken told of each at once: its client waits
+   * @returns how many there were
    */
-  async handOver(patienceMs: number): Promise<LooseConnection[]> {
-    const loose: LooseConnection[] = [];
+  async handOver(
+    patienceMs: number,
+    taken: (connection: LooseConnection) => void,
+  ): Promise<number> {
+    let count = 0;
     const idle = new Promise<void>((resolve) => {
       this.#onIdle = resolve;
     });
-    this.#onLoose = (connection) => loose.push(connection);
+    this.#onLoose = (connection) => {
+      count++;
+      taken(connection);
+    };
     for (const { worker } of this.#reactors) post(worker, { type: 'hand over', on: true });
     this.#checkIdle();
     const patience = new AbortController();
@@ -147,7 +156,7 @@ export class ReactorPool {
     await this.count();
     this.#onIdle = null;
     this.#onLoose = null;
-    return loose;
+    return count;
   }
 
   /** Resolves when every connection that is open now is over. */
@@ -205,10 +214,6 @@ export class ReactorPool {
   }
 
   #onMessage(reactor: Reactor, message: FromReactor): void {
-    if (message.type === 'started') {
-      this.#onStarted();
-      return;
-    }
     if (message.type === 'closed') {
       const connection = reactor.connections.get(message.summary.id);
       reactor.connections.delete(message.summary.id);
@@ -249,7 +254,6 @@ export class ReactorPool {
   }
 
   #onExit(reactor: Reactor): void {
-    this.#onStarted(); // never, that is: its death is in the log
     const at = this.#reactors.indexOf(reactor);
     if (at >= 0) this.#reactors.splice(at, 1);
     // Descriptors belong to the process: without this the clients of a dead thread would wait for ever.

@@ -13,6 +13,9 @@ import type { LooseConnection } from './reactor-pool.js';
 /** From exec to ready; large images take their time. */
 const START_TIMEOUT_MS = 60_000;
 
+/** From the end of its channel to its own end. */
+const EXIT_TIMEOUT_MS = 2000;
+
 export interface PassedState {
   readonly folder: string;
   readonly lockFd: number;
@@ -22,8 +25,9 @@ export interface PassedState {
 /** A successor that is ready to take the connections. */
 export interface Successor {
   readonly pid: number;
-  /** @returns when it has them all */
-  give(connections: readonly LooseConnection[]): Promise<void>;
+  give(connection: LooseConnection): void;
+  /** @returns when it has all that was given, or is gone */
+  finish(): Promise<void>;
 }
 
 /**
@@ -60,15 +64,22 @@ export async function startSuccessor(
 
 function ready(child: ChildProcess, fd: number): Promise<Successor> {
   return new Promise((resolve, reject) => {
-    let gone: (error: Error | null) => void = (error) => fail(error?.message ?? 'it ended');
+    let isGone = false;
+    // The end of the channel comes before the exit code, which says more.
+    let gone: (error: Error | null) => void = (error) =>
+      void setTimeout(() => fail(error?.message ?? 'it hung up'), EXIT_TIMEOUT_MS).unref();
     const channel = new MessageChannel(fd, {
       message: () => {
         clearTimeout(timer);
         child.removeAllListeners();
         child.unref();
-        resolve({ pid: child.pid ?? 0, give: (connections) => give(connections) });
+        gone = () => undefined;
+        resolve({ pid: child.pid ?? 0, give, finish });
       },
-      closed: (error) => gone(error),
+      closed: (error) => {
+        isGone = true;
+        gone(error);
+      },
     });
     const fail = (why: string): void => {
       clearTimeout(timer);
@@ -82,20 +93,22 @@ function ready(child: ChildProcess, fd: number): Promise<Successor> {
     child.once('error', (error) => fail(error.message));
     child.once('exit', (code, signal) => fail(`it ended with ${signal ?? `exit code ${code}`}`));
 
-    const give = (connections: readonly LooseConnection[]): Promise<void> =>
+    const give = ({
+      handed: { fd: socket, peer, exports, transmission },
+    }: LooseConnection): void => {
+      const received = Buffer.from(transmission.received).toString('base64');
+      const message: ToSuccessor = {
+        type: 'connection',
+        peer,
+        exports,
+        transmission: { ...transmission, received },
+      };
+      channel.send(message, [socket], () => native.close(socket));
+    };
+    const finish = (): Promise<void> =>
       new Promise((done) => {
         gone = () => done();
-        for (const { handed } of connections) {
-          const { peer, exports, transmission } = handed;
-          const received = Buffer.from(transmission.received).toString('base64');
-          const message: ToSuccessor = {
-            type: 'connection',
-            peer,
-            exports,
-            transmission: { ...transmission, received },
-          };
-          channel.send(message, [handed.fd], () => native.close(handed.fd));
-        }
+        if (isGone) done();
         channel.send({ type: 'done' } satisfies ToSuccessor);
         setTimeout(() => channel.close(), DRAIN_TIMEOUT_MS).unref();
       });

@@ -1,6 +1,7 @@
 // The daemon at the limits that the system sets it; our own limits: hostile-client.test.ts.
 import { join } from 'node:path';
 import t from 'tap';
+import { askRaw, socketOf, waitForControl } from '../support/control.js';
 import { DaemonProcess, shortFolder } from '../support/daemon-process.js';
 import { writeRaw } from '../support/e2e-images.js';
 import { RawNbdClient, tick } from '../support/nbd-client.js';
@@ -12,7 +13,12 @@ await t.test('no descriptor left: told once, and over when there are some again'
   if (!requireTool(test, 'prlimit')) return;
   const path = join(shortFolder(test), 'raw.img');
   const raw = writeRaw(path, 1, 10_000);
-  const daemon = await DaemonProcess.start(test, [path, '--threads', '1'], { openFiles: 128 });
+  const state = join(shortFolder(test), 'state');
+  const args = [path, '--threads', '1', '--state', state];
+  const daemon = await DaemonProcess.start(test, args, { openFiles: 128 });
+  // Nothing is being loaded any more, which takes descriptors and gives them back.
+  await waitForControl(socketOf(state));
+  await askRaw(socketOf(state), { path: '/v1/status' });
   // The thread is there before the descriptors are gone: it needs some to start, more with coverage.
   await (await RawNbdClient.open(daemon.unix)).disconnect();
   const crowd = await Promise.all(

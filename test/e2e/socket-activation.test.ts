@@ -230,7 +230,7 @@ await t.test('our units', async (test) => {
   for (const name of names) {
     // The program need not be installed here, and the page that is named need not either.
     const text = readFileSync(new URL(name, units), 'utf8');
-    writeFileSync(join(folder, name), text.replace('/usr/bin/overlaybd-nbd', '/bin/true'));
+    writeFileSync(join(folder, name), text.replaceAll('/usr/bin/overlaybd-nbd', '/bin/true'));
   }
   const paths = names.map((name) => join(folder, name));
   const { code, stderr } = await runTool('systemd-analyze', ['verify', '--man=no', ...paths]);

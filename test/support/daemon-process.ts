@@ -90,7 +90,9 @@ export class DaemonProcess {
     const { openFiles } = from;
     const limited =
       openFiles === undefined ? [] : ['prlimit', `--nofile=${openFiles}:${openFiles}`];
-    const line = [...limited, ...commandLine(['serve', ...args, ...listening])];
+    // Not the system's own, in which there may be devices of a real daemon.
+    const state = args.includes('--state') ? [] : ['--state', join(shortFolder(t), 'state')];
+    const line = [...limited, ...commandLine(['serve', ...args, ...state, ...listening])];
     const variables = { LISTEN_FDS: `${fds.length}`, ...(names && { LISTEN_FDNAMES: names }) };
     const [program = '', ...rest] = fds.length > 0 ? activatedLine(line, variables) : line;
     const child = spawn(program, rest, { stdio: ['ignore', 'ignore', 'pipe', ...fds] });

@@ -1,0 +1,134 @@
+// The configuration read again, by SIGHUP and by the command: what comes, what goes, what stays.
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
+import { askRaw, socketOf, waitForControl } from '../support/control.js';
+import { writeRaw } from '../support/e2e-images.js';
+import { RawNbdClient, tick } from '../support/nbd-client.js';
+
+t.setTimeout(120_000);
+const SIZE = 100_000;
+const folder = shortFolder(t);
+const image = (name: string): string => join(folder, name);
+const [one, two, three] = ['one', 'two', 'three'].map((name, i) =>
+  writeRaw(image(name), i + 1, SIZE),
+) as [Buffer, Buffer, Buffer];
+
+interface World {
+  daemon: DaemonProcess;
+  state: string;
+  set: (exports: Record<string, string>) => void;
+  setText: (text: string) => void;
+}
+
+async function start(test: Test, exports: Record<string, string>): Promise<World> {
+  const own = shortFolder(test);
+  const [state, config] = [join(own, 'state'), join(own, 'daemon.json')];
+  const setText = (text: string): void => writeFileSync(config, text);
+  const set = (each: Record<string, string>): void => setText(JSON.stringify({ exports: each }));
+  set(exports);
+  const daemon = await DaemonProcess.start(test, ['--config', config, '--state', state]);
+  await waitForControl(socketOf(state));
+  return { daemon, state, set, setText };
+}
+
+async function names({ daemon }: World): Promise<string[]> {
+  const client = await RawNbdClient.connect(daemon.unix);
+  await client.handshake();
+  const list = await client.list();
+  client.destroy();
+  return list.toSorted();
+}
+
+async function firstBytes({ daemon }: World, name: string): Promise<Buffer> {
+  const client = await RawNbdClient.open(daemon.unix, name);
+  const bytes = await client.read(0, 2000);
+  await client.disconnect();
+  return bytes;
+}
+
+await t.test('SIGHUP: added, removed, changed, and open connections', async (test) => {
+  const world = await start(test, { kept: image('one'), gone: image('two'), other: image('one') });
+  const { daemon } = world;
+  const onGone = await RawNbdClient.open(daemon.unix, 'gone');
+  const onOther = await RawNbdClient.open(daemon.unix, 'other');
+  world.set({ kept: image('one'), other: image('three'), added: image('two') });
+  daemon.child.kill('SIGHUP');
+  await daemon.waitForLines(/reloaded: 3 exports/);
+  test.same(await names(world), ['added', 'kept', 'other']);
+  test.same(await firstBytes(world, 'kept'), one.subarray(0, 2000));
+  test.same(await firstBytes(world, 'added'), two.subarray(0, 2000));
+  test.same(await firstBytes(world, 'other'), three.subarray(0, 2000), 'another image');
+  await test.rejects(RawNbdClient.open(daemon.unix, 'gone'), /no export named "gone"/);
+  test.same(await onGone.read(50_000, 50_000), two.subarray(50_000), 'goes on');
+  test.same(await onOther.read(5, 50_000), one.subarray(5, 50_005), 'with the image it had');
+  await onGone.disconnect();
+  await onOther.disconnect();
+  await daemon.stop(test);
+});
+
+await t.test('what nobody reads from any more is closed', async (test) => {
+  const world = await start(test, { a: image('one') });
+  const { daemon, state } = world;
+  // Afterwards nothing is being loaded any more, which takes descriptors for a moment.
+  await askRaw(socketOf(state), { path: '/v1/status' });
+  await (await RawNbdClient.open(daemon.unix, 'a')).disconnect();
+  const before = await daemon.openFiles();
+  const client = await RawNbdClient.open(daemon.unix, 'a');
+  for (let i = 0; i < 10; i++) {
+    world.set({ a: image(i % 2 === 0 ? 'two' : 'one') });
+    test.equal((await runDaemon(['reload', '--state', state])).code, 0);
+  }
+  test.same(await client.read(0, 100), one.subarray(0, 100));
+  await client.disconnect();
+  let after = Infinity;
+  for (let i = 0; i < 200 && after > before; i++, await tick(25)) after = await daemon.openFiles();
+  test.ok(after <= before, `${after} descriptors, ${before} before`);
+});
+
+await t.test('a wrong configuration: the old one stays, and the command says why', async (test) => {
+  const world = await start(test, { a: image('one') });
+  const { daemon, state } = world;
+  const cases: [string, RegExp][] = [
+    ['{', /daemon\.json/],
+    ['{"exports": {"a": 5}}', /daemon\.json.*exports/],
+    [`{"exports": {"a": "${image('one')}", "b": "/no/such"}}`, /\/no\/such/],
+    ['{"exports": {}}', /nothing to serve/],
+    [`{"exports": {"a": "${folder}"}}`, /neither a regular file/],
+  ];
+  for (const [text, message] of cases) {
+    world.setText(text);
+    const { code, stderr } = await runDaemon(['reload', '--state', state]);
+    test.not(code, 0, text);
+    test.match(stderr, message);
+    test.notMatch(stderr, /\.js:\d+/);
+  }
+  daemon.child.kill('SIGHUP');
+  await daemon.waitForLines(/reload: everything stays as it was/, cases.length + 1);
+  test.same(await names(world), ['a']);
+  test.same(await firstBytes(world, 'a'), one.subarray(0, 2000));
+  world.set({ b: image('three') });
+  test.equal((await runDaemon(['reload', '--state', state])).code, 0);
+  test.same(await names(world), ['b']);
+});
+
+await t.test('images that differ only where a fingerprint does not look', async (test) => {
+  const twin = Buffer.from(one);
+  twin.fill(0xaa, 40_000, 41_000);
+  writeFileSync(image('twin'), twin);
+  const world = await start(test, { a: image('one'), b: image('twin') });
+  const client = await RawNbdClient.open(world.daemon.unix, 'b');
+  test.same(await client.read(40_000, 1000), twin.subarray(40_000, 41_000));
+  await client.disconnect();
+});
+
+await t.test('nobody to ask', async (test) => {
+  const state = join(shortFolder(test), 'state');
+  for (const command of ['reload', 'upgrade', 'status']) {
+    const { code, stderr } = await runDaemon([command, '--state', state]);
+    test.equal(code, 1, command);
+    test.match(stderr, /no daemon is running there/);
+  }
+  test.notOk(existsSync(state), 'asking makes nothing');
+});

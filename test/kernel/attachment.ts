@@ -1,0 +1,27 @@
+// Attaching by the control API, for cases that test something else: it is quick. The commands are tested in cases/attach.ts.
+import type { AttachRequest } from '../../daemon/control/api.js';
+import { OverlaybdError } from '../../daemon/errors.js';
+import type { Check } from './checks.js';
+import type { Daemon } from './daemon.js';
+import { isConnected, untilConnected } from './device.js';
+
+/** Attaches a device; it is detached when the case is over, if it is still there. */
+export async function attach(
+  check: Check,
+  daemon: Daemon,
+  request: AttachRequest,
+): Promise<string> {
+  await daemon.start();
+  const { device } = await daemon.control.attach(request);
+  check.defer(async () => {
+    if (!isConnected(device)) return;
+    await daemon.start();
+    await daemon.control.detach(device, { force: true }).catch((error: unknown) => {
+      // A case that failed may have lost it.
+      if (!(error instanceof OverlaybdError) || error.code !== 'NOT_FOUND') throw error;
+    });
+    await untilConnected(device, false);
+  });
+  await untilConnected(device, true);
+  return device;
+}

@@ -1,0 +1,165 @@
+// The commands attach, status and detach: a device comes, is read, and goes; and what they say when it cannot.
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { DaemonStatus } from '../../../daemon/control/api.js';
+import { runTool } from '../../support/tools.js';
+import { attach } from '../attachment.js';
+import type { Case, Check } from '../checks.js';
+import { Daemon } from '../daemon.js';
+import { attribute, deviceSha256, freeDevice, isConnected, untilConnected } from '../device.js';
+import { DEVICES, KernelLog, loadModule, unloadModule } from '../kernel.js';
+import type { World } from '../world.js';
+
+export function attachCases(): Case<World>[] {
+  return [
+    { name: 'attach, status, detach', run: attachDetach },
+    { name: 'attach without a daemon', run: onDemand },
+    { name: 'attach: devices in use', run: inUse },
+    { name: 'detach: mounted', run: mounted },
+    { name: `attach: ${DEVICES} devices at once`, timeout: 240, run: allDevices },
+    { name: 'attach without netlink', timeout: 180, run: withoutNetlink },
+    { name: 'attach: module missing', run: moduleMissing },
+  ];
+}
+
+async function attachDetach(check: Check, { daemon, images }: World): Promise<void> {
+  await daemon.start();
+  const begin = performance.now();
+  const attached = await daemon.run('attach', 'flat', '--connections', '4', '--block-size', '4096');
+  check.note(`attach took ${((performance.now() - begin) / 1000).toFixed(1)} s`);
+  check.equal([attached.code, attached.stderr], [0, ''], 'attach succeeds');
+  check.match(attached.stdout, /^\/dev\/nbd\d+\n$/, 'it prints the device');
+  const device = attached.stdout.trim();
+  check.equal(Number(attribute(device, 'size')) * 512, images.flat.size, 'size');
+  check.equal(attribute(device, 'ro'), '1', 'read-only');
+  check.equal(attribute(device, 'queue/logical_block_size'), '4096', 'block size');
+  check.equal(await deviceSha256(device), images.flat.sha256, 'the whole device');
+  const status = await daemon.run('status', '--json');
+  check.equal([status.code, status.stderr], [0, ''], 'status succeeds');
+  const { devices } = JSON.parse(status.stdout) as DaemonStatus;
+  check.equal(devices.length, 1, 'one device');
+  const [found] = devices;
+  check.equal(
+    [found?.device, found?.export, found?.state, found?.connections, found?.liveConnections],
+    [device, 'flat', 'connected', 4, 4],
+    'status tells of it',
+  );
+  check.equal([found?.errors, found?.reconnects], [0, 0], 'no errors');
+  check.ok((found?.bytesSent ?? 0) >= images.flat.size, 'all of it was read');
+  const detached = await daemon.run('detach', device);
+  check.equal(detached, { code: 0, stdout: '', stderr: '' }, 'detach succeeds');
+  await untilConnected(device, false);
+  check.equal(attribute(device, 'size'), '0', 'the device is free');
+  check.equal((await daemon.control.status()).devices, [], 'status tells of none');
+}
+
+/** An image needs no daemon: the command starts one, which ends after its last device. */
+async function onDemand(check: Check, { folder, images }: World): Promise<void> {
+  const state = mkdtempSync(join(tmpdir(), 'obd-on-demand-'));
+  const daemon = new Daemon([], { state });
+  const { code, stdout, stderr } = await daemon.run('attach', join(folder, 'flat.obd'));
+  check.equal([code, stderr], [0, ''], 'attach succeeds');
+  const device = stdout.trim();
+  check.defer(async () => {
+    if (isConnected(device)) await daemon.run('detach', '--force', device);
+    rmSync(state, { recursive: true });
+  });
+  check.equal(await deviceSha256(device), images.flat.sha256, 'the whole device');
+  const { pid } = await daemon.control.status();
+  await daemon.control.detach(device, {});
+  await untilConnected(device, false);
+  const gone = await runTool('tail', [`--pid=${pid}`, '-f', '/dev/null'], { timeout: 30_000 });
+  check.equal(gone.code, 0, 'the daemon ends by itself');
+}
+
+async function inUse(check: Check, { daemon }: World): Promise<void> {
+  const device = await attach(check, daemon, { export: 'flat' });
+  const busy = await daemon.run('attach', 'ext4', '--device', device);
+  check.equal([busy.code, busy.stdout], [1, ''], 'a device in use is refused');
+  check.match(busy.stderr, new RegExp(`${device}: .*in use`), 'by name');
+  const odd = await daemon.run('attach', 'ext4', '--device', '/dev/loop0');
+  check.equal([odd.code, odd.stdout], [2, ''], 'a device that is no NBD device is refused');
+  check.match(odd.stderr, /\/dev\/loop0: /, 'by name');
+  check.equal((await daemon.control.status()).devices.length, 1, 'nothing else is attached');
+}
+
+async function mounted(check: Check, { daemon }: World): Promise<void> {
+  const device = await attach(check, daemon, { export: 'ext4' });
+  const root = mkdtempSync(join(tmpdir(), 'obd-mounted-'));
+  check.equal((await runTool('mount', ['-o', 'ro,noload', device, root])).code, 0, 'mounts');
+  const refused = await daemon.run('detach', device);
+  check.equal(refused.code, 1, 'detach is refused');
+  check.match(refused.stderr, /mounted/, 'because it is mounted');
+  check.ok(isConnected(device), 'the device stays');
+  const forced = await daemon.run('detach', device, '--force');
+  check.equal(forced, { code: 0, stdout: '', stderr: '' }, 'detach --force works');
+  check.equal((await runTool('umount', [root])).code, 0, 'unmounts');
+  await untilConnected(device, false);
+  rmSync(root, { recursive: true });
+}
+
+async function allDevices(check: Check, { daemon, images }: World): Promise<void> {
+  const log = new KernelLog();
+  const devices: string[] = [];
+  for (let i = 0; i < DEVICES; i++) {
+    devices.push(await attach(check, daemon, { export: 'flat', connections: 1 }));
+  }
+  check.equal(new Set(devices).size, DEVICES, 'each is another one');
+  const one = await daemon.run('attach', 'flat');
+  check.equal([one.code, one.stdout], [1, ''], 'one more is refused');
+  const count = readdirSync('/sys/block').filter((name) => name.startsWith('nbd')).length;
+  check.match(one.stderr, new RegExp(`all ${count} NBD devices are in use`), 'it says why');
+  const next = await attach(check, daemon, { export: 'flat', index: count });
+  check.equal(next, `/dev/nbd${count}`, 'but if it is named, the kernel makes it');
+  devices.push(next);
+  const sums = await Promise.all(devices.map((device) => deviceSha256(device)));
+  check.equal([...new Set(sums)], [images.flat.sha256], 'all are read at the same time');
+  const { devices: told } = await daemon.control.status();
+  check.equal(
+    told.map(({ device, state, errors }) => [device, state, errors]),
+    devices.map((device) => [device, 'connected', 0]),
+    'status tells of all',
+  );
+  check.equal([...log.errors(), ...log.troubles()], [], 'no error');
+}
+
+async function withoutNetlink(check: Check, { images, folder }: World): Promise<void> {
+  const env = { OVERLAYBD_NBD_NO_NETLINK: '1' };
+  const daemon = new Daemon([join(folder, 'flat.obd')], { env });
+  await daemon.start();
+  check.defer(() => daemon.stop());
+  const { device } = await daemon.control.attach({ export: '' });
+  await untilConnected(device, true);
+  check.equal(await deviceSha256(device), images.flat.sha256, 'the whole device');
+  await daemon.control.detach(device, {});
+  await untilConnected(device, false);
+  const again = await daemon.control.attach({ export: '' });
+  await untilConnected(again.device, true);
+  const log = new KernelLog();
+  await daemon.stop();
+  await untilConnected(again.device, false);
+  check.ok(freeDevice(), 'the device ends with the daemon');
+  check.equal(log.troubles(), [], 'no trouble');
+}
+
+/** Without the kernel module there is a message, and no daemon is started in vain. */
+async function moduleMissing(check: Check, { daemon, inVm, folder }: World): Promise<void> {
+  if (!inVm) {
+    check.skip('', 'NOT TESTED: the module of this machine is not ours to unload');
+    return;
+  }
+  await daemon.start();
+  unloadModule();
+  check.defer(loadModule);
+  const { code, stdout, stderr } = await daemon.run('attach', 'flat');
+  check.equal([code, stdout], [1, ''], 'attach is refused');
+  check.match(stderr, /modprobe nbd/, 'it says what to do');
+  const root = join(folder, 'never');
+  mkdirSync(root);
+  const mount = await daemon.run('mount', 'ext4', root);
+  check.equal([mount.code, mount.stdout], [1, ''], 'mount is refused');
+  check.match(mount.stderr, /modprobe nbd/, 'it says what to do');
+  check.match(mount.stderr, /--fuse/, 'and what to do without');
+  rmSync(root, { recursive: true });
+}

@@ -1,0 +1,92 @@
+// nbd-client, everybody's way to a device, against the daemon: transports, ways to the kernel, connections, file systems.
+import { setTimeout as pause } from 'node:timers/promises';
+import { runTool, type ToolResult } from '../../support/tools.js';
+import type { Case, Check } from '../checks.js';
+import type { Daemon } from '../daemon.js';
+import {
+  attribute,
+  checkMounted,
+  deviceSha256,
+  freeDevice,
+  isConnected,
+  untilConnected,
+} from '../device.js';
+import type { FileSystem, Images } from '../images.js';
+import { KernelLog } from '../kernel.js';
+import type { World } from '../world.js';
+
+const FILE_SYSTEMS: readonly FileSystem[] = ['ext4', 'erofs', 'squashfs', 'xfs', 'btrfs'];
+
+export function nbdClientCases(images: Images): Case<World>[] {
+  return [...wholeDevices(), ...FILE_SYSTEMS.map((type) => fileSystem(type, images))];
+}
+
+function wholeDevices(): Case<World>[] {
+  return (['TCP', 'Unix socket'] as const).flatMap((transport) =>
+    (['netlink', 'ioctl'] as const).flatMap((way) =>
+      [1, 4].map((connections) => ({
+        name: `nbd-client over ${transport}, ${way}, -C ${connections}`,
+        tools: ['nbd-client'],
+        async run(check: Check, world: World) {
+          const log = new KernelLog();
+          const options = [...(way === 'ioctl' ? ['-L'] : []), '-C', `${connections}`];
+          const device = await connect(check, world, transport, 'flat', options);
+          const { size, sha256 } = world.images.flat;
+          check.equal(Number(attribute(device, 'size')) * 512, size, 'size');
+          check.equal(attribute(device, 'ro'), '1', 'read-only');
+          check.equal(await clientsOf(world.daemon, connections), connections, 'connections');
+          check.equal(await deviceSha256(device), sha256, 'the whole device');
+          check.equal(log.errors(), [], 'no error');
+        },
+      })),
+    ),
+  );
+}
+
+function fileSystem(type: FileSystem, { missing }: Images): Case<World> {
+  return {
+    name: `nbd-client and ${type}`,
+    tools: ['nbd-client', ...(missing[type] === undefined ? [] : [missing[type]])],
+    async run(check, world) {
+      const log = new KernelLog();
+      const device = await connect(check, world, 'Unix socket', type, ['-C', '2']);
+      await checkMounted(check, world, device, type);
+      check.equal([...log.errors(), ...log.troubles()], [], 'no error');
+    },
+  };
+}
+
+/** Connects a free device; it is disconnected when the case is over. */
+async function connect(
+  check: Check,
+  { daemon }: World,
+  transport: 'TCP' | 'Unix socket',
+  name: string,
+  options: readonly string[],
+): Promise<string> {
+  await daemon.start();
+  const device = freeDevice();
+  const address = transport === 'TCP' ? ['127.0.0.1', daemon.port] : ['-unix', daemon.socketPath];
+  const { code, stderr } = await nbdClient([...address, device, '-N', name, ...options]);
+  check.equal(code, 0, 'connects');
+  if (code !== 0) throw new Error(stderr);
+  check.defer(async () => {
+    const end = await nbdClient(['-d', device]);
+    check.equal(end.code, 0, 'disconnects');
+    await untilConnected(device, false);
+  });
+  await untilConnected(device, true);
+  check.ok(isConnected(device), `${device} is connected`);
+  return device;
+}
+
+/** How many connections the daemon has; those of the case before may still be on their way out. */
+async function clientsOf(daemon: Daemon, wanted: number): Promise<number> {
+  for (let i = 0; ; i++) {
+    const { clients } = await daemon.control.status();
+    if (clients === wanted || i === 100) return clients;
+    await pause(50);
+  }
+}
+
+const nbdClient = (args: readonly string[]): Promise<ToolResult> => runTool('nbd-client', args);

@@ -1,0 +1,43 @@
+// Runs the cases where the kernel is: in the VM, or on a machine with /dev/nbd0. It is given what images.ts has made.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { attachCases } from './cases/attach.js';
+import { daemonsCases } from './cases/daemons.js';
+import { mountCases } from './cases/mount.js';
+import { nbdClientCases } from './cases/nbd-client.js';
+import { survivalCases } from './cases/survival.js';
+import { runCases, type Case } from './checks.js';
+import { Daemon } from './daemon.js';
+import type { Images } from './images.js';
+import { kernelLines, prepareKernel } from './kernel.js';
+import type { World } from './world.js';
+
+const [folder = '', ...wanted] = process.argv.slice(2);
+const images = JSON.parse(readFileSync(join(folder, 'images.json'), 'utf8')) as Images;
+const inVm = process.env['OVERLAYBD_NBD_KERNEL'] === 'vm';
+
+const cases: readonly Case<World>[] = [
+  ...nbdClientCases(images),
+  ...attachCases(),
+  ...mountCases(images),
+  ...survivalCases(),
+  ...daemonsCases(),
+];
+
+/** The ends of both logs. */
+function explain(): string {
+  const ends = { kernel: kernelLines(), daemon: world.daemon.log.trim().split('\n') };
+  return Object.entries(ends)
+    .flatMap(([name, lines]) => lines.slice(-15).map((line) => `${name}: ${line}`))
+    .join('\n');
+}
+
+prepareKernel(inVm);
+const world: World = { folder, images, inVm, daemon: new Daemon(['--config', images.config]) };
+const good = await runCases(
+  cases.filter(({ name }) => wanted.length === 0 || wanted.some((text) => name.includes(text))),
+  world,
+  explain,
+);
+await world.daemon.stop();
+process.exit(good ? 0 : 1);

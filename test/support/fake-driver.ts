@@ -1,0 +1,152 @@
+// A kernel for tests: connects "devices" of a fake /sys, keeps the sockets that it is given, and reads
+// over them as the kernel would. Checks what a daemon must not do; knows nothing of daemons.
+import { readdirSync, readlinkSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
+import { OverlaybdError } from '../../daemon/errors.js';
+import type { ConnectRequest, NbdDriver } from '../../daemon/kernel/driver.js';
+import type { DeviceOwner } from '../../daemon/kernel/sysfs.js';
+import { EAGAIN, native } from '../../daemon/native/binding.js';
+import type { FakeSysfs } from './fake-sysfs.js';
+import { requestBytes } from './nbd-client.js';
+
+/** Of the process that connected a device, as /sys shows it. */
+export const FAKE_PID = 4242;
+
+interface Connected {
+  readonly request: ConnectRequest;
+  /** Our own copies of the sockets. */
+  sockets: number[];
+}
+
+/** A descriptor that outlives the one it was made from, as the kernel's reference does. */
+function duplicate(fd: number): number {
+  const [a, b] = native.socketpair();
+  try {
+    const sent = native.sendDescriptors(a, Buffer.from('x'), 0, 1, Int32Array.of(fd));
+    if (sent !== 1) throw new Error(`sending a descriptor: ${sent}`);
+    const into = new Int32Array(1);
+    native.recvDescriptors(b, Buffer.alloc(1), 0, 1, into);
+    return into[0] ?? -1;
+  } finally {
+    native.close(a);
+    native.close(b);
+  }
+}
+
+export class FakeDriver implements NbdDriver {
+  survives = true;
+  readonly #sysfs: FakeSysfs;
+  readonly devices = new Map<number, Connected>();
+  /** In order. */
+  readonly calls: string[] = [];
+  /** Told before anything is done; what it throws is the answer. */
+  before: (what: string, index: number) => void | Promise<void> = () => undefined;
+  /** Kernels before 5.14 keep no backend. */
+  keepsBackend = true;
+  closed = false;
+
+  constructor(sysfs: FakeSysfs) {
+    this.#sysfs = sysfs;
+  }
+
+  async connect(request: ConnectRequest, sockets: readonly number[]): Promise<void> {
+    const { index, backend, size } = request;
+    await this.#called('connect', index);
+    if (this.devices.has(index)) throw new OverlaybdError('BUSY', `/dev/nbd${index}: in use`);
+    this.devices.set(index, { request, sockets: sockets.map(duplicate) });
+    this.#sysfs.set(index, { pid: FAKE_PID, size, ...(this.keepsBackend && { backend }) });
+  }
+
+  async reconfigure(index: number, owner: DeviceOwner, sockets: readonly number[]): Promise<void> {
+    await this.#called(`reconfigure ${sockets.length}`, index);
+    const { request, sockets: has } = this.#owned(index, owner);
+    const alive = has.filter((fd) => native.peerClosed(fd) !== 1);
+    for (const fd of has) if (!alive.includes(fd)) native.close(fd);
+    const room = this.devices.get(index) as Connected;
+    const most = Math.max(0, this.#most(index) - alive.length);
+    room.sockets = [...alive, ...sockets.slice(0, most).map(duplicate)];
+    this.devices.set(index, { request, sockets: room.sockets });
+  }
+
+  async disconnectOnClose(index: number, owner: DeviceOwner): Promise<void> {
+    await this.#called('disconnectOnClose', index);
+    this.#owned(index, owner);
+  }
+
+  async disconnect(index: number, owner: DeviceOwner): Promise<void> {
+    await this.#called('disconnect', index);
+    this.#owned(index, owner);
+    this.drop(index);
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+
+  /** The kernel lets go of a device, for whatever reason. */
+  drop(index: number): void {
+    const device = this.devices.get(index);
+    this.devices.delete(index);
+    this.#sysfs.set(index, {});
+    for (const fd of device?.sockets ?? []) native.close(fd);
+  }
+
+  /** One connection dies. */
+  kill(index: number, which = 0): void {
+    const [fd] = this.devices.get(index)?.sockets.splice(which, 1) ?? [];
+    if (fd !== undefined) native.close(fd);
+  }
+
+  dropAll(): void {
+    for (const index of this.devices.keys()) this.drop(index);
+  }
+
+  /** Reads over one of the device's connections, as the kernel would. */
+  async read(index: number, offset: number, length: number, which = 0): Promise<Buffer> {
+    const fd = this.devices.get(index)?.sockets[which];
+    if (fd === undefined) throw new Error(`device ${index} has no connection ${which}`);
+    const request = requestBytes({ cookie: 0x1122n, offset, length });
+    if (native.send(fd, request, 0, request.length) !== request.length) throw new Error('send');
+    const reply = Buffer.alloc(16 + length);
+    let at = 0;
+    for (const end = performance.now() + 8000; at < reply.length;) {
+      const n = native.recv(fd, reply, at, reply.length - at);
+      if (n > 0) at += n;
+      else if (n !== -EAGAIN) throw new Error(`the connection ended: ${n}`);
+      else if (performance.now() > end) throw new Error('no reply');
+      else await pause(2);
+    }
+    const head = [reply.readUInt32BE(0), reply.readUInt32BE(4), reply.readBigUInt64BE(8)];
+    if (head.join() !== [0x67446698, 0, 0x1122n].join()) throw new Error(`reply ${head.join()}`);
+    return reply.subarray(16);
+  }
+
+  #most(index: number): number {
+    return this.connections.get(index) ?? Infinity;
+  }
+
+  /** How many connections a device takes; without an entry, any number. */
+  readonly connections = new Map<number, number>();
+
+  #owned(index: number, { backend }: DeviceOwner): Connected {
+    const device = this.devices.get(index);
+    if (device?.request.backend === backend) return device;
+    throw new OverlaybdError('IO', `/dev/nbd${index}: it is not connected as ${backend}`);
+  }
+
+  async #called(what: string, index: number): Promise<void> {
+    this.calls.push(`${what} ${index}`);
+    await this.before(what, index);
+  }
+}
+
+/** The sockets that this process has open. */
+export function openSockets(): number {
+  return readdirSync('/proc/self/fd').filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).startsWith('socket:');
+    } catch {
+      return false;
+    }
+  }).length;
+}

@@ -1,0 +1,105 @@
+// The control API's client and server against each other over a real socket; nothing behind the server
+// is real. With raw HTTP and the real daemon: test/e2e/control-api.test.ts.
+import { createServer } from 'node:http';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { test, type Test } from 'tap';
+import type { AttachRequest, DaemonStatus, DeviceStatus } from '../../../daemon/control/api.js';
+import { ControlClient } from '../../../daemon/control/client.js';
+import { ControlServer, type ControlHandlers } from '../../../daemon/control/server.js';
+import { OverlaybdError } from '../../../daemon/errors.js';
+import { native } from '../../../daemon/native/binding.js';
+import { shortFolder } from '../../support/daemon-process.js';
+
+const STATUS = { pid: 1, devices: [] } as unknown as DaemonStatus;
+
+function never(): never {
+  throw new OverlaybdError('UNSUPPORTED', 'not in this test');
+}
+
+function start(t: Test, change: Partial<ControlHandlers>): { client: ControlClient; path: string } {
+  const path = join(shortFolder(t), 'control.sock');
+  const handlers: ControlHandlers = {
+    status: async () => STATUS,
+    attach: async () => never(),
+    detach: async () => never(),
+    reload: async () => never(),
+    upgrade: async () => never(),
+    ...change,
+  };
+  const server = new ControlServer(native.listenUnix(path, 10, 0o600), handlers);
+  t.teardown(() => server.close());
+  return { client: new ControlClient(path), path };
+}
+
+await test('everything that can be asked', async (t) => {
+  const asked: unknown[] = [];
+  const { client } = start(t, {
+    attach: async (request) => {
+      asked.push(request);
+      return { id: 'x' } as DeviceStatus;
+    },
+    detach: async (...args) => void asked.push(args),
+    reload: async () => void asked.push('reload'),
+    upgrade: async () => 4711,
+  });
+  t.same(await client.status(), STATUS);
+  const request: AttachRequest = { image: ['/a'], index: 3, blockSize: 4096, connections: 2 };
+  t.same(await client.attach(request), { id: 'x' });
+  await client.detach('/dev/nbd3', { force: true });
+  await client.detach('ä?force=1', { onClose: true });
+  await client.reload();
+  t.equal(await client.upgrade(), 4711);
+  t.same(asked, [
+    request,
+    ['/dev/nbd3', { force: true, onClose: false }],
+    ['ä?force=1', { force: false, onClose: true }],
+    'reload',
+  ]);
+});
+
+await test('errors come back as they are', async (t) => {
+  const codes = ['BAD_ARGUMENT', 'PERMISSION', 'NOT_FOUND', 'BUSY', 'NO_KERNEL', 'BAD_CHECKSUM'];
+  let code = '';
+  const { client } = start(t, {
+    reload: async () => {
+      throw new OverlaybdError(code as 'IO', `it is ${code} "quoted"\nwith lines`);
+    },
+    upgrade: async () => {
+      throw new TypeError('a bug');
+    },
+  });
+  for (code of codes) {
+    await t.rejects(client.reload(), { code, message: `it is ${code} "quoted"\nwith lines` });
+  }
+  await t.rejects(client.upgrade(), { code: 'IO', message: 'a bug' });
+});
+
+await test('a server that closes answers what it was asked', async (t) => {
+  const path = join(shortFolder(t), 'control.sock');
+  const server = new ControlServer(native.listenUnix(path, 10), {
+    status: async () => {
+      await pause(100);
+      return STATUS;
+    },
+  } as ControlHandlers);
+  const asked = new ControlClient(path).status();
+  await pause(40);
+  server.close();
+  t.same(await asked, STATUS);
+  await t.rejects(new ControlClient(path).status(), { code: 'NO_DAEMON' });
+});
+
+await test('nobody, and somebody else', async (t) => {
+  const path = join(shortFolder(t), 'control.sock');
+  const absent = { code: 'NO_DAEMON', message: `${path}: no daemon is running there` };
+  await t.rejects(new ControlClient(path).status(), absent);
+  native.close(native.listenUnix(path, 1));
+  await t.rejects(new ControlClient(path).status(), absent, 'a socket that was left behind');
+  rmSync(path);
+  const other = createServer((_request, response) => response.end('<html>'));
+  await new Promise<void>((resolve) => other.listen(path, resolve));
+  t.teardown(() => other.close());
+  await t.rejects(new ControlClient(path).status(), { code: 'IO', message: /no answer/ });
+});

@@ -1,0 +1,254 @@
+// The attach helper and the driver that asks it, over a real Unix socket; the kernel behind it is fake.
+import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { test, type Test } from 'tap';
+import { OverlaybdError } from '../../../daemon/errors.js';
+import { MessageChannel } from '../../../daemon/ipc/message-channel.js';
+import { AttachHelper } from '../../../daemon/kernel/attach-helper.js';
+import type { ConnectRequest } from '../../../daemon/kernel/driver.js';
+import { HelperDriver } from '../../../daemon/kernel/helper-driver.js';
+import { EBADF, native } from '../../../daemon/native/binding.js';
+import { Listener } from '../../../daemon/service/listener.js';
+import { openListening } from '../../../daemon/service/listening-socket.js';
+import { listenerSpec } from '../../../daemon/config/listener.js';
+import { shortFolder } from '../../support/daemon-process.js';
+import { FakeDriver } from '../../support/fake-driver.js';
+import { FakeSysfs } from '../../support/fake-sysfs.js';
+import { deferred } from '../nbd/fake-export.js';
+
+const openDescriptors = (): number => readdirSync('/proc/self/fd').length;
+const backend = (n: number): string => `overlaybd-nbd:${String(n).padStart(16, '0')}`;
+const ownerOf = (n: number) => ({ backend: backend(n), kernelPid: null });
+const request = (index: number): ConnectRequest => ({
+  index,
+  size: 1 << 20,
+  blockSize: 512,
+  timeoutSeconds: 10,
+  deadConnTimeoutSeconds: 90,
+  serverFlags: 3,
+  backend: backend(index),
+});
+
+interface World {
+  kernel: FakeDriver;
+  path: string;
+  log: string[];
+  /** How often the helper was told that nobody is connected. */
+  idle: number;
+  helper: AttachHelper;
+  stop: () => void;
+}
+
+async function startHelper(t: Test, path: string, users: number[] = []): Promise<World> {
+  const kernel = new FakeDriver(new FakeSysfs(t, 4));
+  const world: Omit<World, 'helper' | 'stop'> = { kernel, path, log: [], idle: 0 };
+  const log = (level: string, message: string): void => void world.log.push(`${level}: ${message}`);
+  const helper = new AttachHelper(kernel, users, log, () => world.idle++);
+  const [socket] = await openListening(listenerSpec(`unix://${path}`));
+  if (!socket) throw new Error('no socket');
+  const listener = new Listener(
+    socket,
+    path,
+    (fd) => helper.adopt(fd),
+    (each) => t.fail(each),
+  );
+  const stop = (): void => {
+    listener.close();
+    helper.close();
+    kernel.dropAll();
+  };
+  t.teardown(stop);
+  return Object.assign(world, { helper, stop });
+}
+
+async function ask(path: string): Promise<void> {
+  await new HelperDriver(path).disconnect(0, ownerOf(0));
+}
+
+async function until(isSo: () => boolean): Promise<void> {
+  for (const end = performance.now() + 5000; !isSo(); await pause(2)) {
+    if (performance.now() > end) throw new Error('it did not come in time');
+  }
+}
+
+await test('everything that can be asked', async (t) => {
+  const world = await startHelper(t, join(shortFolder(t), 'helper'));
+  const { kernel, log } = world;
+  const driver = new HelperDriver(world.path);
+  t.teardown(() => driver.close());
+  t.ok(driver.survives);
+  const [ours, theirs] = native.socketpair();
+  t.teardown(() => native.close(ours));
+  // More than is asked for may be in the record of a device.
+  await driver.connect({ ...request(1), id: 'more' } as ConnectRequest, [theirs]);
+  native.close(theirs);
+  t.same(kernel.devices.get(1)?.request, request(1));
+  t.equal(native.send(ours, Buffer.from('x'), 0, 1), 1, 'the kernel has the socket');
+  const [ours2, theirs2] = native.socketpair();
+  t.teardown(() => native.close(ours2));
+  await driver.reconfigure(1, ownerOf(1), [theirs2]);
+  native.close(theirs2);
+  t.equal(kernel.devices.get(1)?.sockets.length, 2);
+  await driver.disconnectOnClose(1, ownerOf(1));
+  await driver.disconnect(1, ownerOf(1));
+  t.equal(kernel.devices.size, 0);
+  t.same(kernel.calls, ['connect 1', 'reconfigure 1 1', 'disconnectOnClose 1', 'disconnect 1']);
+  t.equal(log.length, 4);
+  t.match(log[0], /^info: pid \d+ uid \d+: connect \/dev\/nbd1 \(overlaybd-nbd:0+1\)$/);
+  t.match(log[3], /disconnect \/dev\/nbd1/);
+});
+
+await test('errors come back as they are, and nothing stays open', async (t) => {
+  const world = await startHelper(t, join(shortFolder(t), 'helper'));
+  const driver = new HelperDriver(world.path);
+  t.teardown(() => driver.close());
+  const pairs = native.socketpair();
+  t.teardown(() => pairs.forEach((fd) => native.close(fd)));
+  await driver.connect(request(0), [pairs[1]]);
+  const before = openDescriptors();
+  await t.rejects(driver.connect(request(0), [pairs[1]]), {
+    code: 'BUSY',
+    message: /nbd0: in use/,
+  });
+  await t.rejects(driver.disconnect(0, ownerOf(7)), { code: 'IO', message: /not connected as/ });
+  world.kernel.before = () => {
+    throw new TypeError('a bug of the kernel');
+  };
+  await t.rejects(driver.connect(request(1), pairs), {
+    code: 'IO',
+    message: 'a bug of the kernel',
+  });
+  await t.rejects(driver.connect({ ...request(1), backend: 'qemu' }, pairs), {
+    code: 'PROTOCOL',
+    message: /attach helper: a wrong request: request\.backend/,
+  });
+  t.same(world.kernel.calls.length, 4, 'the last one did not get so far');
+  t.equal(openDescriptors(), before);
+});
+
+await test('answers go to who asked, in order, one after the other', async (t) => {
+  const world = await startHelper(t, join(shortFolder(t), 'helper'));
+  const driver = new HelperDriver(world.path);
+  t.teardown(() => driver.close());
+  let inside = 0;
+  let most = 0;
+  world.kernel.before = async (_what, index) => {
+    most = Math.max(most, ++inside);
+    // Later requests would be done sooner.
+    await pause(40 - index * 10);
+    inside--;
+    if (index === 2) throw new OverlaybdError('BUSY', 'two');
+  };
+  const order: string[] = [];
+  const all = [0, 1, 2, 3].map((index) =>
+    driver.connect(request(index), []).then(
+      () => order.push(`${index}`),
+      (error: Error) => order.push(`${index} ${error.message}`),
+    ),
+  );
+  await Promise.all(all);
+  t.same(order, ['0', '1', '2 two', '3']);
+  t.equal(most, 1);
+});
+
+await test('a helper that ends: who waits is told, and the next request finds the next helper', async (t) => {
+  const path = join(shortFolder(t), 'helper');
+  const first = await startHelper(t, path);
+  const driver = new HelperDriver(path);
+  t.teardown(() => driver.close());
+  await driver.connect(request(0), []);
+  first.kernel.before = () => new Promise(() => undefined);
+  const waiting = [driver.connect(request(1), []), driver.disconnect(0, ownerOf(0))];
+  for (const each of waiting) each.catch(() => undefined);
+  await until(() => first.kernel.calls.length === 2);
+  first.stop();
+  for (const each of waiting) await t.rejects(each, { message: /the attach helper ended/ });
+  t.notOk(existsSync(path));
+  const attempt = async (): Promise<void> => driver.connect(request(1), []);
+  await t.rejects(attempt(), {
+    code: 'PERMISSION',
+    message: /overlaybd-nbd-attach-helper\.socket/,
+  });
+  const second = await startHelper(t, path);
+  await driver.connect(request(1), []);
+  t.same(second.kernel.calls, ['connect 1']);
+});
+
+await test('who is not there', async (t) => {
+  const folder = shortFolder(t);
+  await t.rejects(ask(join(folder, 'none')), { message: /it is not there: enable overlaybd-nbd/ });
+  const fd = native.listenUnix(join(folder, 'dead'), 1);
+  native.close(fd);
+  await t.rejects(ask(join(folder, 'dead')), { message: /nobody listens: restart/ });
+  rmSync(join(folder, 'dead'));
+});
+
+await test('who may not ask, and who sends nonsense', async (t) => {
+  const world = await startHelper(t, join(shortFolder(t), 'helper'), [process.getuid?.() ?? 0]);
+  const { helper, log, kernel } = world;
+
+  // A TCP socket has no user: whoever it is, it is nobody.
+  const tcp = native.listenTcp('127.0.0.1', 0, 1);
+  const { connect } = await import('node:net');
+  const client = connect(native.localPort(tcp), '127.0.0.1');
+  client.on('error', () => undefined);
+  await new Promise((resolve) => client.once('connect', resolve));
+  let fd = -1;
+  await until(() => (fd = native.accept(tcp)) >= 0);
+  helper.adopt(fd);
+  t.equal(helper.connections, 0);
+  t.match(log.at(-1), /warn: 127\.0\.0\.1:\d+: refused/);
+  t.equal(native.recv(fd, Buffer.alloc(1), 0, 1), -EBADF, 'and closed');
+  client.destroy();
+  native.close(tcp);
+  await pause(20);
+  const before = openDescriptors();
+
+  const nonsense = native.connectUnix(world.path);
+  await until(() => helper.connections === 1);
+  native.send(nonsense, Buffer.from('GET / HTTP/1.1\r\n\r\n'), 0, 18);
+  await until(() => helper.connections === 0);
+  t.match(log.at(-1), /warn: pid \d+ .*message channel/);
+  native.close(nonsense);
+
+  const told: unknown[] = [];
+  const wrong = new MessageChannel(native.connectUnix(world.path), {
+    message: (message) => told.push(message),
+    closed: () => undefined,
+  });
+  const pair = native.socketpair();
+  wrong.send({ do: 'format' }, pair);
+  wrong.send({ do: 'connect', request: request(3) }, []);
+  await until(() => told.length === 2);
+  t.match(told, [{ ok: false, code: 'PROTOCOL', message: /do:/ }, { ok: true }]);
+  t.same(kernel.calls, ['connect 3']);
+  const idle = world.idle;
+  wrong.close();
+  pair.forEach((each) => native.close(each));
+  await until(() => helper.connections === 0);
+  t.equal(world.idle, idle + 1, 'told that nobody is left');
+  await pause(20);
+  t.equal(openDescriptors(), before);
+});
+
+await test('a daemon that dies while the kernel is asked', async (t) => {
+  const world = await startHelper(t, join(shortFolder(t), 'helper'));
+  const before = openDescriptors();
+  const { promise, resolve: go } = deferred();
+  world.kernel.before = () => promise;
+  const driver = new HelperDriver(world.path);
+  const pair = native.socketpair();
+  const asked = driver.connect(request(0), pair);
+  asked.catch(() => undefined);
+  await until(() => world.kernel.calls.length === 1);
+  driver.close();
+  await t.rejects(asked);
+  await until(() => world.helper.connections === 0);
+  world.kernel.before = () => undefined;
+  go();
+  await until(() => world.log.length === 1);
+  pair.forEach((fd) => native.close(fd));
+  world.kernel.dropAll();
+  t.equal(openDescriptors(), before);
+});

@@ -1,0 +1,28 @@
+// The first thread, when it is up long before anybody asks for it: a daemon must still become ready.
+import { setTimeout as pause } from 'node:timers/promises';
+import { test } from 'tap';
+import { native } from '../../../daemon/native/binding.js';
+import { startEarlyReactor } from '../../../daemon/service/early-reactor.js';
+import { ReactorPool } from '../../../daemon/service/reactor-pool.js';
+
+await test('a thread that has started before the pool', async (t) => {
+  startEarlyReactor();
+  await pause(1500);
+  const pool = new ReactorPool(1, null, { log: () => undefined });
+  t.teardown(() => pool.terminate());
+  await pool.started;
+  const [ours, fd] = native.socketpair();
+  t.teardown(() => native.close(fd));
+  pool.adopt(ours, { peer: 'test', exports: null, closed: () => undefined });
+  const greeting = Buffer.alloc(18);
+  for (let i = 0; i < 500 && native.recv(fd, greeting, 0, 18) < 0; i++) await pause(10);
+  t.equal(greeting.toString('latin1', 0, 16), 'NBDMAGICIHAVEOPT');
+  await pool.drain();
+});
+
+await test('a thread that is started by the pool', async (t) => {
+  const pool = new ReactorPool(1, null, { log: () => undefined });
+  t.teardown(() => pool.terminate());
+  await pool.started;
+  t.equal((await pool.count()).size, 0);
+});

@@ -1,0 +1,330 @@
+// A connection that goes from one reactor to another over its very socket: at rest, in the middle of
+// things, and those that cannot go. Between two processes: test/e2e/upgrade.test.ts.
+import { setTimeout as pause } from 'node:timers/promises';
+import { test, type Test } from 'tap';
+import { NBD_CMD, NBD_INFO, NBD_OPT } from '../../../daemon/nbd/constants.js';
+import { LargeMemory } from '../../../daemon/nbd/large-memory.js';
+import { ChunkPool } from '../../../daemon/nbd/outbox.js';
+import { EAGAIN, native } from '../../../daemon/native/binding.js';
+import { Connection } from '../../../daemon/reactor/connection.js';
+import type { ConnectionSummary, ResumedTransmission } from '../../../daemon/reactor/messages.js';
+import { clientFlags, infoData, optionBytes, requestBytes } from '../../support/nbd-client.js';
+import { FakeExport, bytesAt, deferred, tableOf } from '../nbd/fake-export.js';
+
+const MIB = 1 << 20;
+const SIZE = 40 * MIB;
+const EPERM = 1;
+const GO = Buffer.concat([clientFlags(), optionBytes(NBD_OPT.GO, infoData('x', []))]);
+/** Greeting, two infos, the acknowledgement. */
+const GONE = 18 + 32 + 34 + 20;
+
+interface Handed {
+  fd: number;
+  transmission: ResumedTransmission;
+}
+
+class Host {
+  readonly fake = new FakeExport(SIZE, 'x');
+  readonly handed: Handed[] = [];
+  readonly closed: ConnectionSummary[] = [];
+  readonly connection: Connection;
+
+  constructor(fd: number) {
+    this.connection = new Connection(1, fd, 'test', {
+      exports: tableOf(this.fake),
+      chunks: new ChunkPool(),
+      largeMemory: new LargeMemory(),
+      readFailed: () => undefined,
+      handed: (_connection, socket, transmission) => {
+        this.handed.push({ fd: socket, transmission });
+      },
+      closed: (_connection, summary) => this.closed.push(summary),
+      deadlines: { handshakeMs: 10_000, drainMs: 5000 },
+    });
+  }
+
+  resume({ transmission }: Handed): void {
+    this.connection.resume(this.fake, transmission);
+  }
+}
+
+class Client {
+  readonly fd: number;
+
+  constructor(fd: number) {
+    this.fd = fd;
+  }
+
+  async say(bytes: Buffer): Promise<void> {
+    for (let at = 0; at < bytes.length;) {
+      const n = native.send(this.fd, bytes, at, bytes.length - at);
+      if (n > 0) at += n;
+      else if (n === -EAGAIN) await pause(1);
+      else throw new Error(`send: errno ${-n}`);
+    }
+  }
+
+  async hear(length: number): Promise<Buffer> {
+    const bytes = Buffer.alloc(length);
+    const end = performance.now() + 8000;
+    for (let at = 0; at < length;) {
+      const n = native.recv(this.fd, bytes, at, length - at);
+      if (n > 0) at += n;
+      else if (n !== -EAGAIN) throw new Error(`the end (${n}) after ${at} of ${length} bytes`);
+      else if (performance.now() > end) throw new Error(`${at} of ${length} bytes came`);
+      else await pause(1);
+    }
+    return bytes;
+  }
+
+  async reply(cookie: bigint, error = 0): Promise<void> {
+    const head = await this.hear(16);
+    const got = [head.readUInt32BE(0), head.readUInt32BE(4), head.readBigUInt64BE(8)];
+    if (got.join() !== [0x67446698, error, cookie].join()) throw new Error(`reply ${got.join()}`);
+  }
+
+  /** Nothing is on its way. */
+  async isQuiet(): Promise<boolean> {
+    await pause(30);
+    return native.recv(this.fd, Buffer.alloc(1), 0, 1) === -EAGAIN;
+  }
+}
+
+async function begin(t: Test): Promise<{ host: Host; client: Client }> {
+  const [ours, fd] = native.socketpair();
+  t.teardown(() => native.close(fd));
+  const host = new Host(ours);
+  t.teardown(() => host.connection.close('test'));
+  host.connection.start();
+  const client = new Client(fd);
+  await client.say(GO);
+  await client.hear(GONE);
+  return { host, client };
+}
+
+async function until(isSo: () => boolean): Promise<void> {
+  for (const end = performance.now() + 5000; !isSo(); await pause(1)) {
+    if (performance.now() > end) throw new Error('it did not come in time');
+  }
+}
+
+/** @returns the connection's next host, which has it when this returns */
+async function move(t: Test, from: Host): Promise<Host> {
+  await until(() => from.handed.length === 1);
+  const [handed] = from.handed;
+  if (!handed) throw new Error('not handed');
+  const next = new Host(handed.fd);
+  t.teardown(() => next.connection.close('test'));
+  next.resume(handed);
+  return next;
+}
+
+await test('at rest', async (t) => {
+  const { host, client } = await begin(t);
+  await client.say(requestBytes({ cookie: 1n, offset: 5, length: 100 }));
+  await client.reply(1n);
+  await client.hear(100);
+  host.connection.handOver(true);
+  t.match(host.handed, [
+    {
+      transmission: { export: 'x', form: 'simple', contexts: [], skip: 0, received: { length: 0 } },
+    },
+  ]);
+  t.same(host.closed, [], 'it is not over');
+  const next = await move(t, host);
+  await client.say(requestBytes({ cookie: 2n, offset: 50, length: 4000 }));
+  await client.reply(2n);
+  t.ok((await client.hear(4000)).equals(bytesAt(50, 4000)));
+  await client.say(requestBytes({ type: NBD_CMD.DISC }));
+  await until(() => next.closed.length === 1);
+  t.match(next.closed, [{ reason: 'client disconnected', requests: 2 }]);
+  host.connection.handOver(true);
+  host.connection.drain();
+  host.connection.close('too late');
+  t.equal(host.handed.length, 1);
+  t.same(host.closed, [], 'whoever gave it up has nothing to say of it');
+});
+
+await test('with half a request received, wherever it is cut', async (t) => {
+  const request = requestBytes({ cookie: 9n, offset: 123, length: 77 });
+  for (const cut of [1, 4, 16, 27]) {
+    const { host, client } = await begin(t);
+    await client.say(request.subarray(0, cut));
+    await pause(20);
+    host.connection.handOver(true);
+    const next = await move(t, host);
+    t.same(host.handed[0]?.transmission.received, Uint8Array.from(request.subarray(0, cut)));
+    await client.say(request.subarray(cut));
+    await client.reply(9n);
+    t.ok((await client.hear(77)).equals(bytesAt(123, 77)), `cut at ${cut}`);
+    next.connection.close('test');
+  }
+});
+
+await test('in the middle of a refused payload', async (t) => {
+  const { host, client } = await begin(t);
+  await client.say(requestBytes({ type: NBD_CMD.WRITE, cookie: 3n, length: 50_000 }));
+  await client.say(Buffer.alloc(20_000, 0x25));
+  await client.reply(3n, EPERM);
+  await pause(20);
+  host.connection.handOver(true);
+  const next = await move(t, host);
+  t.equal(host.handed[0]?.transmission.skip, 30_000);
+  await client.say(Buffer.alloc(30_000, 0x25));
+  await client.say(requestBytes({ cookie: 4n, offset: 7, length: 10 }));
+  await client.reply(4n);
+  t.ok((await client.hear(10)).equals(bytesAt(7, 10)));
+  t.equal(next.connection.counts.requests, 1);
+});
+
+await test('a long read is answered to its end first, and what is behind it elsewhere', async (t) => {
+  const { host, client } = await begin(t);
+  const length = 32 * MIB;
+  await client.say(requestBytes({ cookie: 5n, offset: 11, length }));
+  await until(() => host.fake.reads.length > 0);
+  host.connection.handOver(true);
+  await client.say(requestBytes({ cookie: 6n, offset: 3, length: 30 }));
+  await pause(30);
+  t.equal(host.handed.length, 0, 'not while replies are on their way');
+  await client.reply(5n);
+  t.ok((await client.hear(length)).equals(bytesAt(11, length)));
+  t.ok(await client.isQuiet(), 'nothing new is taken');
+  await move(t, host);
+  await client.reply(6n);
+  t.ok((await client.hear(30)).equals(bytesAt(3, 30)));
+});
+
+await test('reads that wait for something are answered first', async (t) => {
+  const { host, client } = await begin(t);
+  const wait = deferred();
+  host.fake.onEnsure = (offset) => (offset === 1000 ? wait.promise : null);
+  await client.say(requestBytes({ cookie: 1n, offset: 1000, length: 10 }));
+  await client.say(requestBytes({ cookie: 2n, offset: 2000, length: 10 }));
+  await client.reply(2n);
+  await client.hear(10);
+  host.connection.handOver(true);
+  await pause(20);
+  t.equal(host.handed.length, 0);
+  host.fake.onEnsure = () => null;
+  wait.resolve();
+  await client.reply(1n);
+  t.ok((await client.hear(10)).equals(bytesAt(1000, 10)));
+  await move(t, host);
+});
+
+await test('many in the pipe: each is answered once, by one or the other', async (t) => {
+  const { host, client } = await begin(t);
+  const count = 2000;
+  const requests = Array.from({ length: count }, (_, i) =>
+    requestBytes({ cookie: BigInt(i), offset: i * 700, length: 3000 }),
+  );
+  const said = client.say(Buffer.concat(requests));
+  const heard = (async () => {
+    for (let i = 0; i < count; i++) {
+      await client.reply(BigInt(i));
+      if (!(await client.hear(3000)).equals(bytesAt(i * 700, 3000))) throw new Error(`read ${i}`);
+    }
+  })();
+  heard.catch(() => undefined);
+  const hosts = [host];
+  for (let i = 0; i < 5; i++) {
+    await pause(3);
+    hosts.at(-1)?.connection.handOver(true);
+    hosts.push(await move(t, hosts.at(-1) as Host));
+  }
+  await Promise.all([said, heard]);
+  const total = hosts.reduce((sum, { connection }) => sum + connection.counts.requests, 0);
+  t.equal(total, count);
+  t.ok(await client.isQuiet());
+});
+
+await test('structured replies and contexts go along', async (t) => {
+  const [ours, fd] = native.socketpair();
+  t.teardown(() => native.close(fd));
+  const host = new Host(ours);
+  host.connection.start();
+  const client = new Client(fd);
+  const context = Buffer.from('base:allocation');
+  const name = Buffer.from('x');
+  const query = Buffer.concat([u32(name.length), name, u32(1), u32(context.length), context]);
+  await client.say(clientFlags());
+  await client.say(optionBytes(NBD_OPT.STRUCTURED_REPLY, Buffer.alloc(0)));
+  await client.say(optionBytes(NBD_OPT.SET_META_CONTEXT, query));
+  await client.say(optionBytes(NBD_OPT.GO, infoData('x', [NBD_INFO.EXPORT])));
+  await client.hear(18 + 20 + (20 + 4 + context.length) + 20 + 32 + 34 + 20);
+  host.connection.handOver(true);
+  await until(() => host.handed.length === 1);
+  t.match(host.handed[0]?.transmission, { form: 'structured', contexts: ['base:allocation'] });
+  const next = await move(t, host);
+  next.fake.grain = MIB;
+  await client.say(requestBytes({ type: NBD_CMD.BLOCK_STATUS, cookie: 8n, length: 4096 }));
+  const status = await client.hear(20 + 4 + 8);
+  t.equal(status.readUInt32BE(0), 0x668e33ef, 'a structured reply');
+  t.equal(status.readUInt16BE(6), 5, 'block status');
+  t.equal(status.readBigUInt64BE(8), 8n);
+});
+
+await test('one that is not given up goes on where it was', async (t) => {
+  const { host, client } = await begin(t);
+  await client.say(requestBytes({ cookie: 1n, length: 32 * MIB }));
+  await until(() => host.fake.reads.length > 0);
+  host.connection.handOver(true);
+  await client.say(requestBytes({ cookie: 2n, offset: 1, length: 10 }));
+  await pause(20);
+  host.connection.handOver(false);
+  const lengths = new Map([
+    [1n, 32 * MIB],
+    [2n, 10],
+  ]);
+  while (lengths.size > 0) {
+    const cookie = (await client.hear(16)).readBigUInt64BE(8);
+    await client.hear(lengths.get(cookie) ?? 0);
+    lengths.delete(cookie);
+  }
+  t.same(host.handed, []);
+  await client.say(requestBytes({ type: NBD_CMD.DISC }));
+  await until(() => host.closed.length === 1);
+});
+
+await test('a handshake comes to its end first', async (t) => {
+  const [ours, fd] = native.socketpair();
+  t.teardown(() => native.close(fd));
+  const host = new Host(ours);
+  host.connection.start();
+  const client = new Client(fd);
+  await client.hear(18);
+  await client.say(GO.subarray(0, 10));
+  await pause(10);
+  host.connection.handOver(true);
+  await pause(30);
+  t.same([host.handed, host.closed], [[], []]);
+  await client.say(Buffer.concat([GO.subarray(10), requestBytes({ cookie: 1n, length: 9 })]));
+  await client.hear(GONE - 18);
+  await move(t, host);
+  await client.reply(1n);
+  t.ok((await client.hear(9)).equals(bytesAt(0, 9)));
+});
+
+await test('a client that has said goodbye stays', async (t) => {
+  const { host, client } = await begin(t);
+  await client.say(
+    Buffer.concat([
+      requestBytes({ cookie: 1n, length: MIB }),
+      requestBytes({ type: NBD_CMD.DISC }),
+    ]),
+  );
+  await until(() => host.fake.reads.length > 0);
+  await pause(20);
+  host.connection.handOver(true);
+  await client.reply(1n);
+  await client.hear(MIB);
+  await until(() => host.closed.length === 1);
+  t.same(host.handed, []);
+  t.match(host.closed, [{ reason: 'client disconnected' }]);
+});
+
+function u32(value: number): Buffer {
+  const out = Buffer.alloc(4);
+  out.writeUInt32BE(value, 0);
+  return out;
+}

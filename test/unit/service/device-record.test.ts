@@ -1,0 +1,96 @@
+// Records of attached devices on disk: written whole, read with care.
+import { existsSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'tap';
+import {
+  DeviceRecords,
+  backendOf,
+  ownerOf,
+  type DeviceRecord,
+} from '../../../daemon/service/device-record.js';
+
+const record: DeviceRecord = {
+  version: 1,
+  id: '0123456789abcdef',
+  index: 3,
+  export: 'web',
+  image: ['/images/web.json'],
+  fingerprint: 'f00d',
+  size: 1 << 20,
+  since: '2026-01-01T00:00:00.000Z',
+  connections: 2,
+  timeoutSeconds: 10,
+  deadConnTimeoutSeconds: 90,
+  blockSize: 512,
+  kernelPid: null,
+};
+const other: DeviceRecord = { ...record, id: 'fedcba9876543210', export: null, kernelPid: 7 };
+const fail = (message: string): void => {
+  throw new Error(message);
+};
+
+await test('written, read, changed, removed', async (t) => {
+  const folder = t.testdir();
+  const records = new DeviceRecords(folder);
+  t.same(records.read(fail), []);
+  records.write(other);
+  records.write(record);
+  t.same(records.read(fail), [record, other]);
+  t.same(readdirSync(folder).toSorted(), [`${record.id}.json`, `${other.id}.json`]);
+  t.equal(statSync(join(folder, `${record.id}.json`)).mode & 0o777, 0o600);
+  records.write({ ...record, kernelPid: 99 });
+  t.same(records.read(fail), [{ ...record, kernelPid: 99 }, other]);
+  records.remove(record.id);
+  records.remove(record.id);
+  t.same(records.read(fail), [other]);
+});
+
+await test('a write that did not come to its end', async (t) => {
+  const folder = t.testdir();
+  const records = new DeviceRecords(folder);
+  const leftover = join(folder, `${record.id}.json.new`);
+  writeFileSync(leftover, '{"version": 1, "id": "01234');
+  t.same(records.read(fail), [], 'the device had not been attached');
+  records.write(record);
+  writeFileSync(leftover, '{"ver');
+  t.same(records.read(fail), [record], 'what was before it counts');
+  records.write({ ...record, kernelPid: 5 });
+  t.same(records.read(fail), [{ ...record, kernelPid: 5 }]);
+  t.notOk(existsSync(leftover));
+});
+
+await test('files that are no records are told and left alone', async (t) => {
+  const folder = t.testdir();
+  const records = new DeviceRecords(folder);
+  records.write(record);
+  const wrong: [string, string][] = [
+    ['empty', ''],
+    ['half', '{"version": 1, "id": "0123'],
+    ['list', '[]'],
+    ['future', JSON.stringify({ ...record, version: 2 })],
+    ['more', JSON.stringify({ ...record, surprise: true })],
+    ['less', JSON.stringify({ ...record, fingerprint: undefined })],
+    ['path', JSON.stringify({ ...record, id: '../../etc/passwd' })],
+    ['index', JSON.stringify({ ...record, index: -1 })],
+    ['zeros', '\0'.repeat(500)],
+  ];
+  for (const [name, text] of wrong) writeFileSync(join(folder, `${name}.json`), text);
+  writeFileSync(join(folder, 'README'), 'not looked at');
+  const problems: string[] = [];
+  t.same(
+    records.read((message) => problems.push(message)),
+    [record],
+  );
+  t.equal(problems.length, wrong.length);
+  for (const [name, text] of wrong) {
+    const path = join(folder, `${name}.json`);
+    t.ok(problems.some((each) => each.startsWith(`${path}: not a device's record, left alone: `)));
+    t.equal(readFileSync(path, 'utf8'), text);
+  }
+});
+
+await test('who owns a device', async (t) => {
+  t.equal(backendOf(record), 'overlaybd-nbd:0123456789abcdef');
+  t.same(ownerOf(record), { backend: backendOf(record), kernelPid: null });
+  t.same(ownerOf(other), { backend: backendOf(other), kernelPid: 7 });
+});

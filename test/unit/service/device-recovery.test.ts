@@ -1,0 +1,160 @@
+// The devices of a daemon that died, that hands over, or that was never ours: against a fake kernel.
+import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { test } from 'tap';
+import { DeviceManager } from '../../../daemon/service/device-manager.js';
+import { FAKE_PID } from '../../support/fake-driver.js';
+import { deferred } from '../nbd/fake-export.js';
+import { SIZE, disk, makeWorld, part, until } from './device-world.js';
+
+await test('after the death of the daemon: the same device, the same bytes', async (t) => {
+  const { kernel, image, records, live } = makeWorld(t);
+  const first = await live();
+  const { id } = await first.manager.attach({ image: [image], connections: 2 });
+  await first.manager.attach({ image: [image], connections: 1 });
+  t.same(await kernel.read(0, 0, 1000), part(0, 1000));
+  await first.die();
+  await t.rejects(kernel.read(0, 0, 10));
+  t.equal(records().length, 2, 'records stay');
+  const second = await live();
+  await second.manager.recover();
+  t.equal(second.manager.size, 2);
+  t.match(await second.manager.status(), [{ id, state: 'waiting', liveConnections: 0 }, {}]);
+  t.notOk(
+    kernel.calls.some((each) => each.startsWith('reconfigure')),
+    'not before it is told to',
+  );
+  second.manager.repairAll();
+  await until(() => kernel.devices.get(1)?.sockets.length === 1);
+  await until(() => kernel.devices.get(0)?.sockets.length === 2);
+  t.same(kernel.calls.slice(2).toSorted(), ['reconfigure 1 1', 'reconfigure 2 0']);
+  for (const which of [0, 1]) t.same(await kernel.read(0, 5, 50_000, which), part(5, 50_000));
+  t.same(await kernel.read(1, 5, 5000), part(5, 5000));
+  await second.manager.detach(id, {});
+  t.equal(records().length, 1);
+});
+
+await test('what is not ours any more, or not what it was', async (t) => {
+  const { kernel, sysfs, image, folder, records, live } = makeWorld(t, 5);
+  const first = await live();
+  const own = join(folder, 'own.img');
+  const missing = join(folder, 'missing.img');
+  for (const path of [own, missing]) copyFileSync(image, path);
+  await first.manager.attach({ image: [image] });
+  await first.manager.attach({ image: [own] });
+  await first.manager.attach({ image: [missing] });
+  await first.manager.attach({ image: [image] });
+  await first.die();
+  kernel.drop(0);
+  sysfs.set(0, { pid: 5, backend: 'overlaybd-nbd:0000000000000000', size: SIZE });
+  const changed = Buffer.from(disk);
+  changed[0] = (changed[0] ?? 0) ^ 1;
+  writeFileSync(own, changed);
+  copyFileSync(missing, `${missing}.away`);
+  writeFileSync(missing, '');
+  const second = await live();
+  await second.manager.recover();
+  second.manager.repairAll();
+  await until(() => kernel.devices.get(3)?.sockets.length === 2);
+  t.same(await kernel.read(3, 0, 512), part(0, 512));
+  t.same(kernel.calls.slice(4), ['reconfigure 2 3'], 'no other one was touched');
+  const { log } = second;
+  t.ok(log.some((line) => line.startsWith('info: /dev/nbd0: not attached any more')));
+  t.ok(
+    log.some((line) => /^error: \/dev\/nbd1 .*is another image/.test(line)),
+    log.join('\n'),
+  );
+  t.ok(log.some((line) => /^error: \/dev\/nbd2 .*(cannot be opened|another image)/.test(line)));
+  t.same(
+    records()
+      .map(({ index }) => index)
+      .toSorted((a, b) => a - b),
+    [1, 2, 3],
+    'the record of what may come back stays',
+  );
+  await second.die();
+  copyFileSync(`${missing}.away`, missing);
+  const third = await live();
+  await third.manager.recover();
+  third.manager.repairAll();
+  await until(() => kernel.devices.get(2)?.sockets.length === 2);
+  t.same(await kernel.read(2, 9, 512), part(9, 512), 'it is served once its image is back');
+  await third.manager.detach('nbd1', {});
+  t.equal(kernel.calls.at(-1), 'disconnect 1', 'the other one can be detached at least');
+  t.same(
+    records()
+      .map(({ index }) => index)
+      .toSorted((a, b) => a - b),
+    [2, 3],
+  );
+  await t.rejects(third.manager.detach('nbd1', {}), { code: 'NOT_FOUND' });
+});
+
+await test('kernels that keep no backend name', async (t) => {
+  const { kernel, sysfs, image, records, live } = makeWorld(t);
+  kernel.keepsBackend = false;
+  const first = await live();
+  await first.manager.attach({ image: [image] });
+  t.equal(records()[0]?.kernelPid, FAKE_PID);
+  await first.die();
+  const second = await live();
+  await second.manager.recover();
+  second.manager.repairAll();
+  await until(() => kernel.devices.get(0)?.sockets.length === 2);
+  await second.die();
+  sysfs.set(0, { pid: FAKE_PID + 1, size: SIZE });
+  const third = await live();
+  await third.manager.recover();
+  t.equal(third.manager.size, 0, "somebody else's device");
+  t.same(records(), []);
+});
+
+await test('nothing is attached while a successor takes over, nor afterwards', async (t) => {
+  const { kernel, image, live } = makeWorld(t);
+  const { manager } = await live();
+  const taken = deferred();
+  const upgrade = manager.undisturbed(async () => {
+    await taken.promise;
+    manager.stop();
+  });
+  const attached = manager.attach({ image: [image] });
+  attached.catch(() => undefined);
+  await pause(30);
+  t.same(kernel.calls, []);
+  taken.resolve();
+  await upgrade;
+  await t.rejects(attached, { code: 'BUSY', message: /ask again/ });
+  t.ok(kernel.closed);
+});
+
+await test('devices that do not outlive the process', async (t) => {
+  const { kernel, image, records, live } = makeWorld(t);
+  kernel.survives = false;
+  const { manager, die } = await live();
+  t.ok(manager.movable);
+  await manager.attach({ image: [image] });
+  t.notOk(manager.movable);
+  await die();
+  t.same(records(), [], 'nothing is looked for later');
+});
+
+await test('a record that was damaged is left alone', async (t) => {
+  const { folder, image, live } = makeWorld(t);
+  const path = join(folder, 'devices', '0123456789abcdef.json');
+  writeFileSync(path, '{"version": 1,');
+  const { manager, log } = await live();
+  await manager.recover();
+  t.ok(log.some((line) => line.includes('0123456789abcdef.json: not a device')));
+  t.ok(existsSync(path));
+  t.equal(readFileSync(path, 'utf8'), '{"version": 1,');
+  await manager.attach({ image: [image] });
+});
+
+await test('whose connection it is', (t) => {
+  t.equal(DeviceManager.idOf('/dev/nbd12 0123456789abcdef'), '0123456789abcdef');
+  for (const peer of ['127.0.0.1:80', 'pid 1 uid 0', '/dev/nbd1', '/dev/nbd1 0123456789ABCDEF']) {
+    t.equal(DeviceManager.idOf(peer), null);
+  }
+  t.end();
+});
