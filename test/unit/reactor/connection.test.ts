@@ -241,7 +241,7 @@ await t.test('the client vanishes, with and without replies in the way', async (
       chunks: new ChunkPool(),
       largeMemory: new LargeMemory(),
       readFailed: () => undefined,
-    handed: () => undefined,
+      handed: () => undefined,
       closed: (_connection, summary) => closed.push(summary),
     });
     connection.start();
