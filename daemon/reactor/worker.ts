@@ -4,6 +4,7 @@
 import { parentPort } from 'node:worker_threads';
 import { OverlaybdError, messageOf } from '../errors.js';
 import { ReaderFactory } from '../image/build.js';
+import { native } from '../native/binding.js';
 import { LargeMemory } from '../nbd/large-memory.js';
 import { ChunkPool } from '../nbd/outbox.js';
 import { Connection, type ConnectionContext } from './connection.js';
@@ -14,6 +15,9 @@ import { TlsAcceptor } from './tls-acceptor.js';
 
 if (!parentPort) throw new Error('reactor/worker.ts runs as a worker thread only');
 const port = parentPort;
+
+// For each thread of its own; refused without CAP_SYS_RESOURCE, which the control plane logs.
+native.ioFlusher();
 
 const readers = new ReaderFactory();
 const connections = new Set<Connection>();
