@@ -10,7 +10,7 @@ import type { ControlClient } from '../control/client.js';
 import { OverlaybdError, messageOf } from '../errors.js';
 
 const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
-const START_TIMEOUT_MS = 30_000;
+const START_TIMEOUT_MS = 60_000;
 
 /** @throws OverlaybdError when it does not start */
 export async function startDaemon(folder: string, client: ControlClient): Promise<void> {
@@ -41,7 +41,8 @@ export async function startDaemon(folder: string, client: ControlClient): Promis
       // Another command may have started one at the same time; then ours ends and theirs answers.
       if (ended || Date.now() > end) {
         const said = readFileSync(path, 'utf8').trim().split('\n').at(-1) ?? '';
-        const message = `no daemon could be started: ${messageOf(error)}; ${path} ends: ${said}`;
+        const state = ended ? 'it ended' : 'it is still starting';
+        const message = `no daemon could be started: ${state}: ${messageOf(error)}; ${path} ends: ${said}`;
         throw new OverlaybdError('NO_DAEMON', message);
       }
     }

@@ -56,7 +56,7 @@ export class AutoDriver implements NbdDriver {
     if (native.hasCapability(CAP_SYS_ADMIN) !== 1) {
       this.#chosen = new HelperDriver(helperSocket);
     } else if (noNetlink || (native.nbdFamily() < 0 && sysfs.hasModule)) {
-      this.#chosen = new IoctlDriver();
+      this.#chosen = new IoctlDriver(sysfs);
     } else if (native.nbdFamily() < 0) {
       return new NetlinkDriver(sysfs); // it says what is missing
     } else {

@@ -1,15 +1,24 @@
 // Devices by ioctl, for kernels without NBD's netlink family. A thread waits inside the kernel as
 // long as the device lives, so the device dies with the process.
 
+import { setTimeout as pause } from 'node:timers/promises';
 import { OverlaybdError } from '../errors.js';
 import { native } from '../native/binding.js';
 import type { ConnectRequest, NbdDriver } from './driver.js';
 import { kernelError } from './errors.js';
-import type { DeviceOwner } from './sysfs.js';
+import type { DeviceOwner, Sysfs } from './sysfs.js';
+
+/** From the call to a device that is served. */
+const CONNECT_MS = 5000;
 
 export class IoctlDriver implements NbdDriver {
   readonly survives = false;
+  readonly #sysfs: Sysfs;
   readonly #backends = new Map<number, string>();
+
+  constructor(sysfs: Sysfs) {
+    this.#sysfs = sysfs;
+  }
 
   async connect(request: ConnectRequest, sockets: readonly number[]): Promise<void> {
     const { index, size, blockSize, timeoutSeconds, serverFlags } = request;
@@ -24,6 +33,17 @@ export class IoctlDriver implements NbdDriver {
     );
     if (result < 0) throw kernelError('connecting', index, -result);
     this.#backends.set(index, request.backend);
+    await this.#connected(index);
+  }
+
+  /** The thread is on its way into the kernel; only from there on the device says who has it. */
+  async #connected(index: number): Promise<void> {
+    for (const end = performance.now() + CONNECT_MS; performance.now() < end; await pause(5)) {
+      if (!this.#backends.has(index)) break;
+      if (this.#sysfs.device(index)?.pid != null) return;
+    }
+    if (this.#backends.has(index)) native.nbdIoctlDisconnect(pathOf(index));
+    throw new OverlaybdError('IO', `/dev/nbd${index}: connecting: the kernel does not serve it`);
   }
 
   async reconfigure(index: number): Promise<void> {

@@ -28,7 +28,7 @@ export function survivalCases(): Case<World>[] {
           export: 'fio',
           timeoutSeconds: TIMEOUT,
         });
-        await killUnder(check, world, device, () => startFio(device, size));
+        await killUnder(check, world, device, 400, () => startFio(device, size));
       },
     },
     {
@@ -46,7 +46,7 @@ export function survivalCases(): Case<World>[] {
           check.equal((await runTool('umount', [root])).code, 0, 'unmounts');
           rmdirSync(root);
         });
-        await killUnder(check, world, device, () => startWalk(root, world));
+        await killUnder(check, world, device, 50, () => startWalk(root, world));
       },
     },
     { name: 'upgrade under load', tools: ['fio', 'nbd-client'], timeout: 300, run: upgrades },
@@ -55,11 +55,15 @@ export function survivalCases(): Case<World>[] {
   ];
 }
 
-/** Kills the daemon again and again while `start` reads; nobody may notice more than a pause. */
+/**
+ * Kills the daemon again and again while `start` reads; nobody may notice more than a pause.
+ * @param between reads before the next kill, more than are on their way at once
+ */
 async function killUnder(
   check: Check,
   { daemon }: World,
   device: string,
+  between: number,
   start: () => Load,
 ): Promise<void> {
   const log = new KernelLog();
@@ -67,15 +71,14 @@ async function killUnder(
   check.defer(() => progress.stop());
   const load = start();
   check.defer(() => load.stop());
-  await progress.more(50);
+  await progress.more(between);
   const starts: number[] = [];
   const stalls: number[] = [];
   for (let i = 0; i < KILLS; i++) {
     progress.takeLongestStall();
     await daemon.kill();
     starts.push((await daemon.ready()) / 1000);
-    // More than were on their way when it died.
-    await progress.more(50);
+    await progress.more(between);
     stalls.push(progress.takeLongestStall());
     check.ok(load.running, `kill ${i + 1} of ${KILLS}: reads go on`);
   }
