@@ -40,7 +40,7 @@ export class IoctlDriver implements NbdDriver {
   async #connected(index: number): Promise<void> {
     for (const end = performance.now() + CONNECT_MS; performance.now() < end; await pause(5)) {
       if (!this.#backends.has(index)) break;
-      if (this.#sysfs.device(index)?.pid != null) return;
+      if ((this.#sysfs.device(index)?.pid ?? null) !== null) return;
     }
     if (this.#backends.has(index)) native.nbdIoctlDisconnect(pathOf(index));
     throw new OverlaybdError('IO', `/dev/nbd${index}: connecting: the kernel does not serve it`);
