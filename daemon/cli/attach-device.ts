@@ -159,7 +159,7 @@ const PROBE_MS = 3000;
 
 /** @throws OverlaybdError BUSY, NOT_FOUND, NO_DAEMON */
 export async function detachDevice(device: string, options: DetachOptions): Promise<void> {
-  const client = new ControlClient(controlSocketOf(folderOf(options.state)));
+  const client = controlClient(options.state);
   const force = options.force === true;
   const onClose = options.onClose === true;
   if (!force && !onClose) {
@@ -175,6 +175,11 @@ export async function detachDevice(device: string, options: DetachOptions): Prom
     }
   }
   await client.detach(device, { force, onClose });
+}
+
+/** Asks the daemon of a state folder. @throws OverlaybdError BAD_ARGUMENT when there is none to look in */
+export function controlClient(state: string | undefined): ControlClient {
+  return new ControlClient(controlSocketOf(folderOf(state)));
 }
 
 /** @throws OverlaybdError BAD_ARGUMENT when there is no folder to look in */

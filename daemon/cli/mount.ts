@@ -2,7 +2,6 @@
 
 import { fileURLToPath } from 'node:url';
 import type { Argv } from 'yargs';
-import { ControlClient } from '../control/client.js';
 import { OverlaybdError } from '../errors.js';
 import { exportUri, isNbdUri } from '../mount/export-uri.js';
 import { runtimeFolder } from '../mount/fuse-disk.js';
@@ -11,13 +10,12 @@ import { mountFuse } from '../mount/mount-fuse.js';
 import { userOptions } from '../mount/mount-options.js';
 import { currentMounts, mountPoint } from '../mount/mount-point.js';
 import { programs } from '../mount/programs.js';
-import { controlSocketOf } from '../service/state-folder.js';
 import {
   attachDevice,
   attachOptions,
   attachOptionsOf,
   detachDevice,
-  folderOf,
+  controlClient,
   sourceOf,
   type AttachArguments,
 } from './attach-device.js';
@@ -126,7 +124,7 @@ async function serverOf(args: MountArguments, words: readonly string[]): Promise
   if ('image' in source) {
     return ['--command', process.execPath, MAIN, 'serve', '--stdio', ...source.image];
   }
-  const client = new ControlClient(controlSocketOf(folderOf(args.state)));
+  const client = controlClient(args.state);
   const { listening } = await client.status();
   const uri = exportUri(listening, source.export);
   if (uri !== null) return [uri];

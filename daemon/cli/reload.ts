@@ -1,9 +1,7 @@
 // `overlaybd-nbd reload`: the running daemon reads its configuration again.
 
 import type { Argv } from 'yargs';
-import { ControlClient } from '../control/client.js';
-import { controlSocketOf } from '../service/state-folder.js';
-import { folderOf, stateOption } from './attach-device.js';
+import { controlClient, stateOption } from './attach-device.js';
 import { EXIT_OK } from './exit-codes.js';
 
 export interface ReloadArguments {
@@ -15,6 +13,6 @@ export function builder(yargs: Argv): Argv<ReloadArguments> {
 }
 
 export async function run({ state }: ReloadArguments): Promise<number> {
-  await new ControlClient(controlSocketOf(folderOf(state))).reload();
+  await controlClient(state).reload();
   return EXIT_OK;
 }

@@ -2,10 +2,8 @@
 
 import type { Argv } from 'yargs';
 import type { DaemonStatus, DeviceStatus } from '../control/api.js';
-import { ControlClient } from '../control/client.js';
 import { printable } from '../lib/printable.js';
-import { controlSocketOf } from '../service/state-folder.js';
-import { folderOf, stateOption } from './attach-device.js';
+import { controlClient, stateOption } from './attach-device.js';
 import { EXIT_FAILURE, EXIT_OK } from './exit-codes.js';
 
 export interface StatusArguments {
@@ -22,7 +20,7 @@ export function builder(yargs: Argv): Argv<StatusArguments> {
 
 /** @returns EXIT_FAILURE when a device is not served */
 export async function run({ state, json }: StatusArguments): Promise<number> {
-  const client = new ControlClient(controlSocketOf(folderOf(state)));
+  const client = controlClient(state);
   const status = await client.status();
   const text = json ? JSON.stringify(status, null, 2) : renderStatus(status);
   process.stdout.write(`${text}\n`);

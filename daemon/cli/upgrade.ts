@@ -1,9 +1,7 @@
 // `overlaybd-nbd upgrade`: the running daemon starts its successor.
 
 import type { Argv } from 'yargs';
-import { ControlClient } from '../control/client.js';
-import { controlSocketOf } from '../service/state-folder.js';
-import { folderOf, stateOption } from './attach-device.js';
+import { controlClient, stateOption } from './attach-device.js';
 import { EXIT_OK } from './exit-codes.js';
 
 export interface UpgradeArguments {
@@ -16,7 +14,7 @@ export function builder(yargs: Argv): Argv<UpgradeArguments> {
 
 /** Prints the process id of the new daemon. */
 export async function run({ state }: UpgradeArguments): Promise<number> {
-  const pid = await new ControlClient(controlSocketOf(folderOf(state))).upgrade();
+  const pid = await controlClient(state).upgrade();
   process.stdout.write(`${pid}\n`);
   return EXIT_OK;
 }

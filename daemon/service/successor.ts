@@ -1,7 +1,6 @@
 // The new daemon's side of an upgrade: says that it is ready, and takes the connections.
 
-import type { MessageChannel } from '../ipc/message-channel.js';
-import { MessageChannel as Channel } from '../ipc/message-channel.js';
+import { MessageChannel } from '../ipc/message-channel.js';
 import type { Logger } from '../log/logger.js';
 import { native } from '../native/binding.js';
 import type { Daemon } from './daemon.js';
@@ -20,7 +19,7 @@ export function takeConnections(
 ): Promise<void> {
   return new Promise((done) => {
     let taken = 0;
-    const channel: MessageChannel = new Channel(fd, {
+    const channel: MessageChannel = new MessageChannel(fd, {
       message: (message, [socket]) => {
         const told = message as ToSuccessor;
         if (told.type === 'done') {
