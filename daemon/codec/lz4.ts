@@ -1,12 +1,16 @@
 // The portable LZ4 codec, on lz4-napi.
 
-import { uncompressSync } from 'lz4-napi';
+import { createRequire } from 'node:module';
+import type * as Lz4 from 'lz4-napi';
 import type { PortableCodec } from './portable-decoder.js';
 
 /** lz4-napi wants the decoded size, little-endian, in front of the block. */
 const SIZE_PREFIX = 4;
 
 export class Lz4Codec implements PortableCodec {
+  // Loaded when it is used: mostly the system's library is, and an addon takes a while to load.
+  readonly #lz4 = createRequire(import.meta.url)('lz4-napi') as typeof Lz4;
+
   decode(
     src: Buffer,
     begin: number,
@@ -19,7 +23,7 @@ export class Lz4Codec implements PortableCodec {
     src.writeUInt32LE(want, begin - SIZE_PREFIX);
     let plain: Buffer;
     try {
-      plain = uncompressSync(src.subarray(begin - SIZE_PREFIX, end));
+      plain = this.#lz4.uncompressSync(src.subarray(begin - SIZE_PREFIX, end));
     } catch {
       return false;
     }

@@ -1,10 +1,17 @@
 // The portable zstd codec, on one decompression context of zstd-napi.
 
-import zstd from 'zstd-napi/binding.js';
+import { createRequire } from 'node:module';
+import type zstd from 'zstd-napi/binding.js';
 import type { PortableCodec } from './portable-decoder.js';
 
 export class ZstdCodec implements PortableCodec {
-  readonly #context = new zstd.DCtx();
+  readonly #context: zstd.DCtx;
+
+  constructor() {
+    // Loaded when it is used, as lz4-napi is.
+    const { DCtx } = createRequire(import.meta.url)('zstd-napi/binding.js') as typeof zstd;
+    this.#context = new DCtx();
+  }
 
   decode(
     src: Buffer,

@@ -15,7 +15,6 @@ import { ReactorPool } from './reactor-pool.js';
 import type { ActivatedSocket } from './socket-activation.js';
 import type { HandedConnection } from '../reactor/messages.js';
 import type { TlsSettings } from '../reactor/tls-settings.js';
-import { loadTls } from './tls-files.js';
 
 /** What to serve and where. */
 export interface DaemonOptions {
@@ -74,7 +73,7 @@ export class Daemon {
    * @throws OverlaybdError when an image or a listener cannot be opened; nothing is left running
    */
   static async start(options: DaemonOptions, log: Logger): Promise<Daemon> {
-    const tls = options.tls && loadTls(options.tls);
+    const tls = options.tls && (await import('./tls-files.js')).loadTls(options.tls);
     for (const note of tls?.notes ?? []) log.log('warn', note);
     const daemon = new Daemon(options.threads, tls?.settings ?? null, log);
     try {

@@ -51,7 +51,6 @@ export class JumpTableBuilder {
   readonly #minLength: number;
   readonly #maxLength: number;
   readonly #data: JumpTableData;
-  readonly #groupMask: number;
   #next = 0;
   #offset: number;
 
@@ -80,7 +79,6 @@ export class JumpTableBuilder {
     const narrowShift = narrowShiftOf(options.blockSize);
     const isNarrow = narrowShift >= MIN_NARROW_SHIFT;
     const groupShift = isNarrow ? narrowShift : WIDE_GROUP_SHIFT;
-    this.#groupMask = (1 << groupShift) - 1;
     this.#data = {
       groupShift,
       count,
@@ -89,7 +87,7 @@ export class JumpTableBuilder {
         ? new Uint16Array(new SharedArrayBuffer(2 * (count + 1)))
         : new Uint32Array(new SharedArrayBuffer(4 * (count + 1))),
     };
-    this.#place();
+    this.#data.groups[0] = this.#offset;
   }
 
   /** Where the next block begins, and after the last one, where the blocks end. */
@@ -97,20 +95,39 @@ export class JumpTableBuilder {
     return this.#offset;
   }
 
-  /** @returns false when a length is out of bounds; the table is then useless. */
-  push(length: number): boolean {
-    if (length < this.#minLength || length > this.#maxLength) {
-      return this.#problem(`${this.#minLength} to ${this.#maxLength} bytes`, length);
+  /**
+   * Takes the next `count` lengths, little-endian u32 as on disk.
+   * @returns false when one is out of bounds; the table is then useless
+   */
+  push(lengths: DataView, count: number): boolean {
+    // All in locals: opening an image runs through this once, before anything is compiled.
+    const { groupShift, groups, deltas } = this.#data;
+    const groupMask = (1 << groupShift) - 1;
+    const minLength = this.#minLength;
+    const maxLength = this.#maxLength;
+    const indexOffset = this.#indexOffset;
+    let next = this.#next;
+    let offset = this.#offset;
+    let groupOffset = groups[next >>> groupShift] as number;
+    for (let i = 0; i < count; i++) {
+      const length = lengths.getUint32(i * 4, true);
+      if (length < minLength || length > maxLength) {
+        return this.#problem(next, `${minLength} to ${maxLength} bytes`, length);
+      }
+      offset += length;
+      if (offset > indexOffset) {
+        const expected = `blocks that end before the jump table at ${indexOffset}`;
+        return this.#problem(next, expected, offset);
+      }
+      next++;
+      if ((next & groupMask) === 0) {
+        groupOffset = offset;
+        groups[next >>> groupShift] = offset;
+      }
+      deltas[next] = offset - groupOffset;
     }
-    this.#offset += length;
-    if (this.#offset > this.#indexOffset) {
-      return this.#problem(
-        `blocks that end before the jump table at ${this.#indexOffset}`,
-        this.#offset,
-      );
-    }
-    this.#next++;
-    this.#place();
+    this.#next = next;
+    this.#offset = offset;
     return true;
   }
 
@@ -119,18 +136,11 @@ export class JumpTableBuilder {
     return new JumpTable(this.#data);
   }
 
-  #place(): void {
-    const { groupShift, groups, deltas } = this.#data;
-    const group = this.#next >>> groupShift;
-    if ((this.#next & this.#groupMask) === 0) groups[group] = this.#offset;
-    deltas[this.#next] = this.#offset - (groups[group] as number);
-  }
-
-  #problem(expected: string, got: number): false {
+  #problem(entry: number, expected: string, got: number): false {
     this.#sink({
       blob: this.#blob,
-      section: `zfile jump table entry ${this.#next}`,
-      offset: this.#indexOffset + this.#next * 4,
+      section: `zfile jump table entry ${entry}`,
+      offset: this.#indexOffset + entry * 4,
       expected,
       got,
     });

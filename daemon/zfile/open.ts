@@ -142,11 +142,9 @@ async function loadTable(
     const length = Math.min(INDEX_CHUNK, indexBytes - at);
     const bytes = await readFully(source, header.indexOffset + at, length);
     crc = native.crc32c(bytes, 0, length, crc);
-    const view = viewOf(bytes);
-    const until = Math.min(length, (blocks - pushed) * 4);
-    for (let i = 0; i < until; i += 4, pushed++) {
-      if (!builder.push(view.getUint32(i, true))) return null;
-    }
+    const count = Math.min(length / 4, blocks - pushed);
+    if (!builder.push(viewOf(bytes), count)) return null;
+    pushed += count;
   }
   // The flag of the page that counts: a trailer may say otherwise than its header.
   if ((header.flags & ZFILE_FLAG.digest) !== 0 && crc !== header.indexCrc) {

@@ -33,7 +33,9 @@ function measureJumpTable(blocks: number): { blocks: number; rate: Spread } {
     sink: throwProblem,
   });
   const next = seededRandom(blocks);
-  for (let i = 0; i < blocks; i++) builder.push(1024 + ((next() >>> 8) % 2048));
+  const lengths = new DataView(new ArrayBuffer(4 * blocks));
+  for (let i = 0; i < blocks; i++) lengths.setUint32(4 * i, 1024 + ((next() >>> 8) % 2048), true);
+  builder.push(lengths, blocks);
   const table = builder.finish();
   const queries = Uint32Array.from({ length: QUERIES }, () => (next() >>> 8) % blocks);
   let sum = 0;
