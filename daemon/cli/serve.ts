@@ -122,6 +122,7 @@ export async function run(args: ServeArguments): Promise<number> {
     await operation.start(handover?.channel ?? null);
     signals.onReload(() => void operation.reload().catch(() => undefined));
     signals.onUpgrade(() => void operation.upgrade().catch(() => undefined));
+    void log.write();
     const why = await Promise.race([
       signals.ended,
       operation.ended,
@@ -133,7 +134,7 @@ export async function run(args: ServeArguments): Promise<number> {
     log.log('info', 'stopped');
     return EXIT_OK;
   } finally {
-    await log.loaded;
+    await log.write();
   }
 }
 

@@ -14,3 +14,9 @@ export type LogFields = Readonly<Record<string, string | number | boolean | null
 export interface Logger {
   log(level: LogLevel, message: string, fields?: LogFields): void;
 }
+
+/** What lines are written by in the end. */
+export interface LogWriter extends Logger {
+  /** @param at when it happened, if that is not now */
+  log(level: LogLevel, message: string, fields?: LogFields, at?: Date): void;
+}

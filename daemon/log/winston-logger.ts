@@ -2,22 +2,19 @@
 // asked to print.
 
 import { createLogger, format, transports } from 'winston';
-import { LOG_LEVELS, type LogFormat, type LogLevel, type Logger } from './logger.js';
+import { LOG_LEVELS, type LogFormat, type LogLevel, type LogWriter } from './logger.js';
 
 /** A logger that leaves out lines below `level`. */
-export function createWinstonLogger(level: LogLevel, lineFormat: LogFormat): Logger {
+export function createWinstonLogger(level: LogLevel, lineFormat: LogFormat): LogWriter {
   const winston = createLogger({
     level,
-    format:
-      lineFormat === 'json'
-        ? format.combine(format.timestamp(), format.json())
-        : format.combine(format.timestamp(), format.printf(prettyLine)),
+    format: lineFormat === 'json' ? format.json() : format.printf(prettyLine),
     transports: [new transports.Console({ stderrLevels: [...LOG_LEVELS] })],
   });
   return {
-    log: (lineLevel, message, fields) => {
+    log: (lineLevel, message, fields, at = new Date()) => {
       // As one object: winston would take a message with %s in it for a format, and drop the fields.
-      winston.log({ ...fields, level: lineLevel, message });
+      winston.log({ ...fields, level: lineLevel, message, timestamp: at.toISOString() });
     },
   };
 }

@@ -215,12 +215,12 @@ await t.test('systemd-socket-activate', async (test) => {
     `nbd+unix:///?socket=${path}`,
   ]);
   test.match({ code, stdout }, { code: 0, stdout: `${SIZE}\n` }, stderr);
-  test.match(log, /ready: nbd\+unix:.*systemd\.sock \(socket "by-systemd"\)\n/);
   child.kill('SIGTERM');
   const ended = await new Promise((resolve) => {
     child.once('close', resolve);
   });
   test.equal(ended, 0);
+  test.match(log, /ready: nbd\+unix:.*systemd\.sock \(socket "by-systemd"\)\n/);
 });
 
 await t.test('our units', async (test) => {
