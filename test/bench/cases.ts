@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import type { FormName } from './forms.js';
 
-const DAEMON = fileURLToPath(new URL('../../daemon/main.js', import.meta.url));
+const DAEMON = fileURLToPath(new URL('../../bundle/main.js', import.meta.url));
 
 export type CaseName =
   | 'obd-lsmt'

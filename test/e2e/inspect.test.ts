@@ -1,17 +1,16 @@
 // `overlaybd-nbd inspect` as a program: what it prints where, its exit codes, and the golden fixtures.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import type { ImageFacts } from '../../daemon/inspect/image-facts.js';
 import { writeDemoImage } from '../support/demo-image.js';
 import { fixturesRoot } from '../support/fixtures.js';
 import { writeLsmt } from '../support/lsmt-writer.js';
 import { runTool, type ToolResult } from '../support/tools.js';
+import { PROGRAM } from '../support/program.js';
 
-const MAIN = fileURLToPath(new URL('../../daemon/main.js', import.meta.url));
 const inspect = (...args: string[]): Promise<ToolResult> =>
-  runTool(process.execPath, [MAIN, 'inspect', ...args]);
+  runTool(process.execPath, [PROGRAM, 'inspect', ...args]);
 
 async function facts(...paths: string[]): Promise<ImageFacts> {
   const { code, stdout, stderr } = await inspect('--json', ...paths);

@@ -10,16 +10,15 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { verifyImage, type VerifyReport } from '../../daemon/inspect/verify-image.js';
 import { writeDemoImage } from '../support/demo-image.js';
 import { fixtureNames, fixturesRoot } from '../support/fixtures.js';
 import { findTool, runTool, type ToolResult } from '../support/tools.js';
+import { PROGRAM } from '../support/program.js';
 
-const MAIN = fileURLToPath(new URL('../../daemon/main.js', import.meta.url));
 const verify = (...args: string[]): Promise<ToolResult> =>
-  runTool(process.execPath, [MAIN, 'verify', ...args]);
+  runTool(process.execPath, [PROGRAM, 'verify', ...args]);
 
 await t.test('a good image', async (test) => {
   const { config } = writeDemoImage(test.testdir());
@@ -77,7 +76,7 @@ await t.test('Ctrl-C', async (test) => {
   const path = join(test.testdir(), 'huge.raw');
   writeFileSync(path, '');
   truncateSync(path, 2 ** 40);
-  const child = spawn(process.execPath, [MAIN, 'verify', path]);
+  const child = spawn(process.execPath, [PROGRAM, 'verify', path]);
   let out = '';
   child.stdout.on('data', (part: Buffer) => (out += part.toString()));
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve));

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { ControlClient } from '../../daemon/control/client.js';
 import { runTool, type ToolResult } from '../support/tools.js';
 
-export const MAIN = fileURLToPath(new URL('../../daemon/main.js', import.meta.url));
+export const MAIN = fileURLToPath(new URL('../../bundle/main.js', import.meta.url));
 /** Milliseconds: an emulated processor takes a while. */
 const READY_TIMEOUT = 90_000;
 /** systemd's default for RestartSec, in milliseconds. */

@@ -5,12 +5,11 @@ import type { NetConnectOpts } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 import { tick } from './nbd-client.js';
 import { runTool, type ToolResult } from './tools.js';
+import { PROGRAM } from './program.js';
 
-const MAIN = fileURLToPath(new URL('../../daemon/main.js', import.meta.url));
 const READY_TIMEOUT = 20_000;
 const EXIT_TIMEOUT = 20_000;
 
@@ -28,7 +27,7 @@ export function shortFolder(t: Test): string {
  * measures coverage: that takes longer to load than the daemon.
  */
 export function commandLine(args: readonly string[]): [string, ...string[]] {
-  const node = [process.execPath, MAIN, ...args];
+  const node = [process.execPath, PROGRAM, ...args];
   const measured = process.env['_TAPJS_PROCESSINFO_COVERAGE_'] === '1';
   return ['env', ...(measured ? [] : ['-u', 'NODE_OPTIONS']), ...node];
 }

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { writeDemoImage, type DemoImage } from './demo-image.js';
 import { demoClients, listenAddress } from './demo-clients.js';
 
-const DAEMON = fileURLToPath(new URL('../../daemon/main.js', import.meta.url));
+const DAEMON = fileURLToPath(new URL('../../bundle/main.js', import.meta.url));
 const DEFAULT_LISTEN = 'tcp://127.0.0.1:10809';
 /** Milliseconds in which a signal that comes twice is one: Ctrl+C reaches us from the terminal and from npm. */
 const SAME_SIGNAL = 500;

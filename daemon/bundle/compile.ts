@@ -1,0 +1,65 @@
+// One bundled program to a function: from V8's code cache beside it, or from its text. Node 20 has no
+// compile cache of its own; with this one the daemon serves in half the time.
+
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { Script } from 'node:vm';
+
+/** The bundles are CommonJS; `moduleUrl` is what `import.meta.url` became. */
+type Program = (require: NodeJS.Require, moduleUrl: string) => void;
+
+export interface CompiledProgram {
+  readonly script: Script;
+  run(): void;
+}
+
+/** Hexadecimal digits of a bundle's digest, in front of the bundle and of the cache made from it. */
+export const ID_LENGTH = 32;
+
+/** Files of the program that starts at `entry`. */
+export function bundleOf(entry: string): { text: string; cache: string } {
+  const stem = entry.replace(/\.js$/, '');
+  return { text: `${stem}.bundle`, cache: `${stem}.cache` };
+}
+
+/** @param entry what Node was told to run: the bundle is beside it */
+export function compileProgram(entry: string): CompiledProgram {
+  const { text, cache } = bundleOf(entry);
+  // ASCII only: build.ts has esbuild escape everything else.
+  const bundle = readFileSync(text, 'latin1');
+  const cachedData = readCache(cache, bundle.slice(0, ID_LENGTH));
+  // V8 takes a cache only from its own version and settings, and compiles the text otherwise.
+  const script = new Script(
+    `(function (require, moduleUrl) {//${bundle}\n})`,
+    cachedData ? { filename: entry, cachedData } : { filename: entry },
+  );
+  return {
+    script,
+    run: () => {
+      const program = script.runInThisContext() as Program;
+      program(createRequire(entry), moduleUrlOf(entry));
+    },
+  };
+}
+
+/** V8 compares lengths of texts only, so a cache of another bundle is told by its id. */
+function readCache(path: string, id: string): Buffer | null {
+  let cache: Buffer;
+  try {
+    cache = readFileSync(path);
+  } catch {
+    return null;
+  }
+  return cache.toString('latin1', 0, ID_LENGTH) === id ? cache.subarray(ID_LENGTH) : null;
+}
+
+/**
+ * All modules of a bundle have the same URL: one in a folder beside main.js, as every folder of
+ * daemon/ is, so that their paths to other files hold.
+ */
+function moduleUrlOf(entry: string): string {
+  const folder = dirname(entry);
+  return pathToFileURL(`${folder.replace(/\/reactor$/, '')}/bundle/all.js`).href;
+}
