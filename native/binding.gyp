@@ -21,6 +21,8 @@
       'src/descriptors-binding.cc',
       'src/file.cc',
       'src/file-binding.cc',
+      'src/file-pipe.cc',
+      'src/file-pipe-binding.cc',
       'src/genl.cc',
       'src/nbd-binding.cc',
       'src/nbd-ioctl.cc',

@@ -1,6 +1,7 @@
 // A regular file or block device, or a part of one (a tar member), as a blob source. Owns no
 // descriptor: whoever opened it closes it.
 
+import type { FileRange } from '../lib/file-range.js';
 import { read as readAsync } from 'node:fs';
 import { constants } from 'node:os';
 import { OverlaybdError } from '../errors.js';
@@ -71,6 +72,13 @@ export class FileSource implements BlobSource {
     const n = native.pread(this.#fd, dst, dstOffset, length, position);
     if (n === length) return true;
     throw n < 0 ? this.#ioError(offset, length, n) : this.#shortRead(offset, length, n);
+  }
+
+  locate(offset: number, length: number, into: FileRange): boolean {
+    if (offset + length > this.size) return false;
+    into.fd = this.#fd;
+    into.position = this.#base + offset;
+    return true;
   }
 
   /** Where data begins, at or behind `offset`; the size when there is none. */

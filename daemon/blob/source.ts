@@ -2,6 +2,7 @@
 // cached registry blobs. Only the interface; implementations are beside it and in zfile/.
 
 import { OverlaybdError } from '../errors.js';
+import type { FileRange } from '../lib/file-range.js';
 
 /**
  * Random access to immutable bytes.
@@ -34,6 +35,13 @@ export interface BlobSource {
     offset: number,
     mayBlock: boolean,
   ): boolean;
+
+  /**
+   * Where the range is in a file, if it is there in one piece and as it is. Whether it can be read
+   * there is not asked: when it cannot, `read` says why.
+   * @returns false, with `into` in any state, when it is not
+   */
+  locate?(offset: number, length: number, into: FileRange): boolean;
 
   /** Waits, without holding this thread, until the range is cheap to read. Never rejects. */
   load(offset: number, length: number): Promise<void>;

@@ -1,6 +1,7 @@
 // The interface of a merged, read-only block device; what an export serves.
 
 import type { ExtentList } from '../lib/extent-list.js';
+import type { FileRange } from '../lib/file-range.js';
 
 /** State of one reader between its reads; makes sequential access cheap. */
 export interface ReadCursor {
@@ -21,6 +22,8 @@ export interface Device {
     mayBlock: boolean,
     cursor: ReadCursor,
   ): boolean;
+  /** As a BlobSource does: what one layer has, and does not compress. */
+  locate(offset: number, length: number, into: FileRange, cursor: ReadCursor): boolean;
   load(offset: number, length: number): Promise<void>;
 
   /**

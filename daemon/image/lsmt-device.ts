@@ -1,6 +1,7 @@
 // The merged device of a stack of LSMT layers: a range of the device to ranges of layers, in one
 // pass over segments, holes and zeroed ranges.
 
+import type { FileRange } from '../lib/file-range.js';
 import type { BlobSource } from '../blob/source.js';
 import { SECTOR } from '../lsmt/format.js';
 import type { LsmtIndex } from '../lsmt/index.js';
@@ -63,6 +64,31 @@ export class LsmtDevice implements Device {
       out += n;
     }
     return true;
+  }
+
+  locate(offset: number, length: number, into: FileRange, cursor: ReadCursor): boolean {
+    const index = this.#index;
+    const end = offset + length;
+    let i = index.find(Math.floor(offset / SECTOR), cursor.hint);
+    if (i === index.count || index.isZeroed(i)) return false;
+    const begin = index.offsetOf(i) * SECTOR;
+    if (begin > offset) return false;
+    const layer = index.layerOf(i);
+    const from = index.moffsetOf(i) * SECTOR + (offset - begin);
+    // A long run is several segments, one behind the other in the device and in the layer.
+    while (index.endOf(i) * SECTOR < end) {
+      const moffsetEnd = index.moffsetOf(i) + (index.endOf(i) - index.offsetOf(i));
+      const deviceEnd = index.endOf(i++);
+      const goesOn =
+        i < index.count &&
+        !index.isZeroed(i) &&
+        index.layerOf(i) === layer &&
+        index.offsetOf(i) === deviceEnd &&
+        index.moffsetOf(i) === moffsetEnd;
+      if (!goesOn) return false;
+    }
+    cursor.hint = i;
+    return this.#layers[layer]?.locate?.(from, length, into) ?? false;
   }
 
   ensure(offset: number, length: number): Promise<void> | null {

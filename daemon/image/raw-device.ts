@@ -1,5 +1,6 @@
 // A device without layers: a raw disk image, plain or decompressed from a ZFile.
 
+import type { FileRange } from '../lib/file-range.js';
 import type { BlobSource } from '../blob/source.js';
 import { FileSource } from '../blob/file-source.js';
 import type { Device } from './device.js';
@@ -29,6 +30,10 @@ export class RawDevice implements Device {
     mayBlock: boolean,
   ): boolean {
     return this.#source.read(dst, dstOffset, length, offset, mayBlock);
+  }
+
+  locate(offset: number, length: number, into: FileRange): boolean {
+    return this.#source.locate?.(offset, length, into) ?? false;
   }
 
   load(offset: number, length: number): Promise<void> {

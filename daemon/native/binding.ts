@@ -114,6 +114,19 @@ export interface Native {
     length: number,
     position: number,
   ): number;
+  /**
+   * A nonblocking pipe: `ends`, of length 2, gets the end to read from and the one to write to.
+   * @returns how many bytes it holds, if they fill its pages; the system decides
+   */
+  makePipe(ends: Int32Array, size: number): number;
+  /**
+   * Puts bytes of a file into a pipe, without a copy. A short result: the pipe is full, or the file
+   * ends. -EAGAIN: some are not in the page cache, and none were taken. -ENOSYS (Linux before 6.5),
+   * -EPERM (a file of somebody else), -EOPNOTSUPP: that cannot be known, or not be done.
+   */
+  fillPipe(fd: number, position: number, pipe: number, length: number): number;
+  /** Moves at most `length` bytes, at least 1, from a pipe to a socket; -EAGAIN when it is full. */
+  drainPipe(pipe: number, socket: number, length: number): number;
   /** Where the next data begins, at or after `position`; -ENXIO if there is none. */
   seekData(fd: number, position: number): number;
   /** Where the next hole begins, at or after `position` (at the latest at the end); -ENXIO past it. */
@@ -351,6 +364,7 @@ export const {
   ENOTCONN,
   ENOTSOCK,
   ENOTTY,
+  ENOSYS,
   ENXIO,
   EOPNOTSUPP,
   EPERM,

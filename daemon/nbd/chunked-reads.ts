@@ -9,6 +9,7 @@ import { MAX_INLINE_LENGTH } from './limits.js';
 import type { ReadHost, ReadServer } from './read-server.js';
 import type { ReplyWriter } from './reply-writer.js';
 import type { ReadRequest, Request } from './request.js';
+import { UncopiedData } from './uncopied-data.js';
 
 /** Extents that are looked at in one go; a range with more is answered in several. */
 const EXTENTS_AT_ONCE = 256;
@@ -27,6 +28,7 @@ export class ChunkedReads implements ReadServer {
   readonly #cursor: ExportCursor;
   readonly #host: ReadHost;
   readonly #replies: ReplyWriter;
+  readonly #uncopied: UncopiedData;
   readonly #extents = new ExtentList(EXTENTS_AT_ONCE);
   /** Reads that can go on, in turn: each gets one piece. */
   readonly #ready: Job[] = [];
@@ -41,6 +43,7 @@ export class ChunkedReads implements ReadServer {
     this.#cursor = served.newCursor();
     this.#host = host;
     this.#replies = replies;
+    this.#uncopied = new UncopiedData(served, host.outbox, replies);
   }
 
   get count(): number {
@@ -155,6 +158,9 @@ export class ChunkedReads implements ReadServer {
     end: number,
     mayBlock: boolean,
   ): boolean {
+    const last = offset + length === end;
+    if (!mayBlock && this.#uncopied.answer(request, offset, length, last, this.#cursor))
+      return true;
     const { outbox } = this.#host;
     const overhead = this.#replies.dataOverhead;
     const chunk = outbox.reserve(overhead + length);
@@ -163,7 +169,7 @@ export class ChunkedReads implements ReadServer {
       if (mayBlock) throw new Error('a read that may block was put off');
       return false;
     }
-    this.#replies.dataHeader(chunk, request, offset, length, offset + length === end);
+    this.#replies.dataHeader(chunk, request, offset, length, last);
     outbox.commit(chunk, overhead + length);
     return true;
   }

@@ -1,6 +1,7 @@
 // What the NBD server serves: an interface, so that this folder knows no images.
 
 import type { ExtentList } from '../lib/extent-list.js';
+import type { FileRange } from '../lib/file-range.js';
 
 /** One read-only export. Ranges given to it are within `size` and not empty. */
 export interface NbdExport {
@@ -30,6 +31,12 @@ export interface NbdExport {
     mayBlock: boolean,
     cursor: ExportCursor,
   ): boolean;
+  /**
+   * Where the range is in a file, if it is there in one piece and as it is. Whether it can be read
+   * there is not asked: when it cannot, `read` says why.
+   * @returns false, with `into` in any state, when it is not
+   */
+  locate?(offset: number, length: number, into: FileRange, cursor: ExportCursor): boolean;
   /**
    * Puts what the range is made of into `into`, which is cleared first.
    * @returns how many bytes of the range the list covers: less than `length` when it became full

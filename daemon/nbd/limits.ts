@@ -19,6 +19,8 @@ export const MAX_IN_FLIGHT = 128;
 export const MAX_UNSENT_BYTES = 256 * 1024;
 /** Reads up to this length are served at once; longer ones in turns, one a connection at a time. */
 export const MAX_INLINE_LENGTH = 256 * 1024;
+/** Shorter runs of a file are copied: that costs less than to have them go uncopied. */
+export const MIN_UNCOPIED_LENGTH = 64 * 1024;
 /** Reply bytes that one connection may have made in one turn before others get theirs. */
 export const MAX_BYTES_PER_TURN = 2 * 1024 * 1024;
 /** Requests, or pieces of long ones, that one connection may have answered in one turn. */

@@ -1,5 +1,5 @@
 // Bytes on their way to one client: reusable chunks that replies are made in, sent in order.
-// Knows a send function, not sockets.
+// Knows send functions, not sockets.
 
 import { EAGAIN } from '../native/binding.js';
 
@@ -43,10 +43,33 @@ export class ChunkPool {
 /** Sends [offset, offset + length); returns the bytes taken, or -errno. */
 export type SendFunction = (bytes: Buffer, offset: number, length: number) => number;
 
+/** Takes bytes of files to the client without their going through a chunk. */
+export interface FileSender {
+  /** @returns false when not all of it can be had at once; then nothing is taken */
+  take(fd: number, position: number, length: number): boolean;
+  /** Sends of what was taken first, of which `length` bytes are left. @returns as {@link SendFunction} */
+  send(length: number): number;
+  /** The client is gone. */
+  close(): void;
+}
+
+/** Bytes in the stream that a FileSender has. */
+class FileSpan {
+  readonly start = 0;
+  /** Bytes left to send. */
+  end: number;
+
+  constructor(length: number) {
+    this.end = length;
+  }
+}
+
 export class Outbox {
   readonly #pool: ChunkPool;
   readonly #send: SendFunction;
-  #chunks: Chunk[] = [];
+  #queue: (Chunk | FileSpan)[] = [];
+  /** How bytes of files are sent; null: in chunks, like all others. */
+  files: FileSender | null = null;
   /** Whether the last flush ended with the client not taking more. */
   blocked = false;
   /** The errno that sending failed with; the client is gone then. */
@@ -64,10 +87,10 @@ export class Outbox {
    * @param size at most CHUNK_SIZE
    */
   reserve(size: number): Chunk {
-    const last = this.#chunks[this.#chunks.length - 1];
-    if (last && last.bytes.length - last.end >= size) return last;
+    const last = this.#queue[this.#queue.length - 1];
+    if (last instanceof Chunk && last.bytes.length - last.end >= size) return last;
     const chunk = this.#pool.take();
-    this.#chunks.push(chunk);
+    this.#queue.push(chunk);
     return chunk;
   }
 
@@ -90,42 +113,53 @@ export class Outbox {
 
   /** Appends a chunk that somebody else has filled. */
   push(chunk: Chunk): void {
-    this.#chunks.push(chunk);
+    this.#queue.push(chunk);
     this.unsent += chunk.end - chunk.start;
+  }
+
+  /** Appends the `length` bytes that {@link files} took last. */
+  pushFile(length: number): void {
+    this.#queue.push(new FileSpan(length));
+    this.unsent += length;
   }
 
   /** Sends until everything is out or the client does not take more. */
   flush(): void {
     this.blocked = false;
-    while (this.#chunks.length > 0 && this.failed === 0) {
-      const chunk = this.#chunks[0] as Chunk;
-      const want = chunk.end - chunk.start;
+    while (this.#queue.length > 0 && this.failed === 0) {
+      const item = this.#queue[0] as Chunk | FileSpan;
+      const want = item.end - item.start;
       if (want > 0) {
-        const sent = this.#send(chunk.bytes, chunk.start, want);
+        const sent =
+          item instanceof Chunk
+            ? this.#send(item.bytes, item.start, want)
+            : (this.files as FileSender).send(want);
         if (sent < 0 && sent !== -EAGAIN) {
           this.failed = -sent;
           return;
         }
-        if (sent > 0) this.#took(chunk, sent);
+        if (sent > 0) this.#took(item, sent);
         if (sent < want) {
           this.blocked = true;
           return;
         }
       }
-      this.#chunks.shift();
-      chunk.release?.(chunk);
+      this.#queue.shift();
+      if (item instanceof Chunk) item.release?.(item);
     }
   }
 
   /** Gives all memory back; the outbox is useless afterwards. */
   close(): void {
-    for (const chunk of this.#chunks) chunk.release?.(chunk);
-    this.#chunks = [];
+    for (const item of this.#queue) if (item instanceof Chunk) item.release?.(item);
+    this.files?.close();
+    this.#queue = [];
     this.unsent = 0;
   }
 
-  #took(chunk: Chunk, bytes: number): void {
-    chunk.start += bytes;
+  #took(item: Chunk | FileSpan, bytes: number): void {
+    if (item instanceof Chunk) item.start += bytes;
+    else item.end -= bytes;
     this.unsent -= bytes;
     this.totalSent += bytes;
   }

@@ -9,12 +9,14 @@ import type { ExportCursor, NbdExport } from './export.js';
 import type { ReadHost, ReadServer } from './read-server.js';
 import { writeSimpleHeader, type ReplyWriter } from './reply-writer.js';
 import type { ReadRequest, Request } from './request.js';
+import { UncopiedData } from './uncopied-data.js';
 
 export class SimpleReads implements ReadServer {
   readonly #export: NbdExport;
   readonly #cursor: ExportCursor;
   readonly #host: ReadHost;
   readonly #replies: ReplyWriter;
+  readonly #uncopied: UncopiedData;
   readonly #large: LargeReads;
   /** Put-off reads whose bytes are at hand now. */
   readonly #ready: ReadRequest[] = [];
@@ -27,6 +29,7 @@ export class SimpleReads implements ReadServer {
     this.#cursor = served.newCursor();
     this.#host = host;
     this.#replies = replies;
+    this.#uncopied = new UncopiedData(served, host.outbox, replies);
     this.#large = new LargeReads(served, host, {
       reply: (chunk, request) => {
         writeSimpleHeader(chunk.view, 0, request, 0);
@@ -84,6 +87,8 @@ export class SimpleReads implements ReadServer {
   #answer(request: ReadRequest, mayBlock: boolean): boolean {
     const { outbox } = this.#host;
     const { offset, length } = request;
+    if (!mayBlock && this.#uncopied.answer(request, offset, length, true, this.#cursor))
+      return true;
     const overhead = this.#replies.dataOverhead;
     const chunk = outbox.reserve(overhead + length);
     const at = chunk.end + overhead;

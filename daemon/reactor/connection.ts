@@ -14,8 +14,10 @@ import {
 import { selectContexts } from '../nbd/meta-context.js';
 import { Outbox, type ChunkPool } from '../nbd/outbox.js';
 import type { ReadRequest } from '../nbd/request.js';
+import type { Session } from '../nbd/session.js';
 import { Transmission } from '../nbd/transmission.js';
 import type { ConnectionCounts, ConnectionSummary, ResumedTransmission } from './messages.js';
+import type { PipePool } from './file-pipe.js';
 import { PlainTransport } from './plain-transport.js';
 import type { TlsAcceptor } from './tls-acceptor.js';
 import { TlsTransport } from './tls-transport.js';
@@ -37,6 +39,8 @@ export interface ConnectionContext {
   readonly exports: ExportTable;
   readonly chunks: ChunkPool;
   readonly largeMemory: LargeMemory;
+  /** Nothing: all data is copied. */
+  readonly pipes?: PipePool;
   /** Nothing: without TLS. */
   readonly tls?: { readonly mode: TlsMode; readonly acceptor: TlsAcceptor } | null;
   /** Other than the usual ones, for tests. */
@@ -106,11 +110,9 @@ export class Connection {
 
   /** Goes on where another reactor, maybe of another process, stopped. In place of {@link start}. */
   resume(served: NbdExport, { form, contexts, skip, received }: ResumedTransmission): void {
-    this.export = served;
     this.#received.set(received);
     this.#end = received.length;
-    const session = { form, contexts: selectContexts(contexts) };
-    this.#transmission = new Transmission(served, session, this, skip);
+    this.#begin(served, { form, contexts: selectContexts(contexts) }, skip);
     this.#progress();
   }
 
@@ -269,11 +271,17 @@ export class Connection {
       this.close('client aborted the handshake');
       return;
     }
-    this.export = result.export;
-    this.#transmission = new Transmission(result.export, result.session, this);
+    const transmission = this.#begin(result.export, result.session);
     if (!this.#leaving) return;
-    if (this.#plain) this.#transmission.pause(true);
+    if (this.#plain) transmission.pause(true);
     else this.drain();
+  }
+
+  #begin(served: NbdExport, session: Session, skip = 0): Transmission {
+    const { pipes } = this.#context;
+    this.export = served;
+    if (pipes && this.#plain?.isUnix) this.outbox.files = this.#plain.pipedFiles(pipes);
+    return (this.#transmission = new Transmission(served, session, this, skip));
   }
 
   #startTls(handshake: Handshake): void {

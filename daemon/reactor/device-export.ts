@@ -2,6 +2,7 @@
 
 import type { ExtentList } from '../lib/extent-list.js';
 import type { Device } from '../image/device.js';
+import type { FileRange } from '../lib/file-range.js';
 import type { ExportCursor, NbdExport } from '../nbd/export.js';
 
 const MINIMUM_BLOCK_SIZE = 512;
@@ -41,6 +42,10 @@ export class DeviceExport implements NbdExport {
     cursor: ExportCursor,
   ): boolean {
     return this.#device.read(dst, dstOffset, length, offset, mayBlock, cursor);
+  }
+
+  locate(offset: number, length: number, into: FileRange, cursor: ExportCursor): boolean {
+    return this.#device.locate(offset, length, into, cursor);
   }
 
   extents(offset: number, length: number, into: ExtentList, cursor: ExportCursor): number {

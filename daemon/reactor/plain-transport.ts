@@ -1,6 +1,8 @@
 // A transport that is the socket itself, on the hot path: nothing but calls of the addon.
 
 import { native, type Poll } from '../native/binding.js';
+import type { FileSender } from '../nbd/outbox.js';
+import { PipedFiles, type PipePool } from './file-pipe.js';
 import type { EventHandler, Transport } from './transport.js';
 
 export class PlainTransport implements Transport {
@@ -21,6 +23,16 @@ export class PlainTransport implements Transport {
 
   send(bytes: Buffer, offset: number, length: number): number {
     return native.send(this.#fd, bytes, offset, length);
+  }
+
+  /** Whether {@link pipedFiles} gains anything here. */
+  get isUnix(): boolean {
+    return native.peerUid(this.#fd) >= 0;
+  }
+
+  /** A second way to send, for bytes of files; in turns with {@link send}. */
+  pipedFiles(pipes: PipePool): FileSender {
+    return new PipedFiles(this.#fd, pipes);
   }
 
   watch(events: number): void {

@@ -9,6 +9,7 @@ import { LargeMemory } from '../nbd/large-memory.js';
 import { ChunkPool } from '../nbd/outbox.js';
 import { Connection, type ConnectionContext } from './connection.js';
 import { DeviceExport } from './device-export.js';
+import { PipePool } from './file-pipe.js';
 import { ExportMap } from './export-map.js';
 import type { ExportSpec, FromReactor, ToReactor } from './messages.js';
 import { TlsAcceptor } from './tls-acceptor.js';
@@ -30,6 +31,7 @@ const context: ConnectionContext = {
   exports: { find: (name) => exports.find(name), list: () => exports.list() },
   chunks: new ChunkPool(),
   largeMemory: new LargeMemory(),
+  pipes: new PipePool(),
   get tls() {
     return tls;
   },

@@ -9,6 +9,7 @@ Napi::Object Initialize(Napi::Env, Napi::Object exports) {
   overlaybd_nbd::ExportAccounts(exports);
   overlaybd_nbd::ExportSocket(exports);
   overlaybd_nbd::ExportFile(exports);
+  overlaybd_nbd::ExportFilePipe(exports);
   overlaybd_nbd::ExportCrc32c(exports);
   overlaybd_nbd::ExportBlockDecoder(exports);
   overlaybd_nbd::ExportPoll(exports);

@@ -1,0 +1,95 @@
+// Pipes between files and sockets: what goes in comes out, and what cannot go in is said.
+import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { EAGAIN, EBADF, ENOSYS, EPERM, native } from '../../../daemon/native/binding.js';
+import { randomBytes } from '../../support/pattern.js';
+
+const SIZE = 300_000;
+const content = randomBytes(5, SIZE);
+
+function pipe(test: Test, size: number): { ends: Int32Array; capacity: number } {
+  const ends = new Int32Array(2);
+  const capacity = native.makePipe(ends, size);
+  test.teardown(() => ends.forEach((fd) => native.close(fd)));
+  return { ends, capacity };
+}
+
+function file(test: Test): number {
+  const fd = openSync(join(test.testdir(), 'file'), 'w+');
+  test.teardown(() => closeSync(fd));
+  writeSync(fd, content);
+  return fd;
+}
+
+function sockets(test: Test): [number, number] {
+  const pair = native.socketpair();
+  test.teardown(() => pair.forEach((fd) => native.close(fd)));
+  return pair;
+}
+
+/** Kernels before 6.5 cannot say what is in the page cache. */
+function canFill(test: Test, fd: number, end: number): boolean {
+  const n = native.fillPipe(fd, 0, end, 1);
+  if (n !== -ENOSYS && n !== -EPERM) return true;
+  test.pass('skipped: no cachestat here');
+  return false;
+}
+
+await t.test('bytes of a file arrive, from anywhere in a page', async (test) => {
+  const fd = file(test);
+  const [here, there] = sockets(test);
+  const { ends, capacity } = pipe(test, 1 << 19);
+  test.ok(capacity >= 1 << 16);
+  const [readEnd = -1, writeEnd = -1] = ends;
+  if (!canFill(test, fd, pipe(test, 4096).ends[1] as number)) return;
+  const got = Buffer.alloc(SIZE + 1);
+  for (const [position, length] of [
+    [0, SIZE],
+    [1024, 65_536],
+    [4095, 2],
+    [SIZE - 1, 1],
+  ] as const) {
+    test.equal(native.fillPipe(fd, position, writeEnd, length), length);
+    let received = 0;
+    for (let left = length; left > 0;) {
+      const sent = native.drainPipe(readEnd, here, left);
+      if (sent > 0) left -= sent;
+      else test.equal(sent, -EAGAIN);
+      for (;;) {
+        const n = native.recv(there, got, received, got.length - received);
+        if (n <= 0) break;
+        received += n;
+      }
+    }
+    test.equal(received, length);
+    test.ok(got.subarray(0, length).equals(content.subarray(position, position + length)));
+  }
+  test.equal(native.drainPipe(readEnd, here, 1), -EAGAIN, 'empty');
+});
+
+await t.test('short: a full pipe, and a file that ends', async (test) => {
+  const fd = file(test);
+  const small = pipe(test, 65_536);
+  if (!canFill(test, fd, pipe(test, 4096).ends[1] as number)) return;
+  const n = native.fillPipe(fd, 0, small.ends[1] as number, 200_000);
+  test.equal(n, small.capacity);
+  ftruncateSync(fd, 10_000);
+  const rest = native.fillPipe(fd, 0, pipe(test, 65_536).ends[1] as number, 20_000);
+  test.ok(rest === -EAGAIN || rest === 10_000, `what the file has, or nothing: ${rest}`);
+  test.equal(native.fillPipe(fd, 8192, pipe(test, 65_536).ends[1] as number, 4000), 1808);
+  test.equal(native.fillPipe(fd, 0, small.ends[1] as number, 0), 0);
+});
+
+await t.test('wrong descriptors and arguments', async (test) => {
+  const fd = file(test);
+  const { ends } = pipe(test, 65_536);
+  const none = 1_000_000;
+  const wrong = native.fillPipe(none, 0, ends[1] as number, 10);
+  test.ok(wrong === -EBADF || wrong === -ENOSYS, `${wrong}`);
+  test.ok(native.fillPipe(fd, 0, none, 10) < 0);
+  test.equal(native.drainPipe(none, none, 10), -EBADF);
+  test.throws(() => native.makePipe(new Int32Array(1), 4096), RangeError);
+  test.throws(() => native.fillPipe(fd, -1, ends[1] as number, 10), RangeError);
+  test.throws(() => native.drainPipe(ends[0] as number, fd, 0), RangeError);
+});

@@ -1,0 +1,142 @@
+// Long reads of a file over a Unix socket, without a copy: the same bytes in the same order as copied.
+import { closeSync, openSync, readdirSync, writeSync, ftruncateSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import t, { type Test } from 'tap';
+import { NBD_CMD, NBD_OPT } from '../../../daemon/nbd/constants.js';
+import type { FileRange } from '../../../daemon/lib/file-range.js';
+import { LargeMemory } from '../../../daemon/nbd/large-memory.js';
+import { ChunkPool } from '../../../daemon/nbd/outbox.js';
+import { native } from '../../../daemon/native/binding.js';
+import { Connection } from '../../../daemon/reactor/connection.js';
+import { PipePool } from '../../../daemon/reactor/file-pipe.js';
+import { seededRandom } from '../../support/pattern.js';
+import { clientFlags, infoData, optionBytes, requestBytes } from '../../support/nbd-client.js';
+import { bytesAt, FakeExport, tableOf } from '../nbd/fake-export.js';
+
+const SIZE = 4 << 20;
+/** Greeting, two infos, the acknowledgement. */
+const GONE = 18 + 32 + 34 + 20;
+const HEADER = 16;
+
+/** Its bytes are also in a file, of which it tells. */
+class FileExport extends FakeExport {
+  readonly fd: number;
+  located = 0;
+
+  constructor(fd: number) {
+    super(SIZE, 'x');
+    this.fd = fd;
+  }
+
+  locate(offset: number, _length: number, into: FileRange): boolean {
+    this.located++;
+    into.fd = this.fd;
+    into.position = offset;
+    return true;
+  }
+}
+
+interface Client {
+  fd: number;
+  served: FileExport;
+  pipes: PipePool;
+  connection: Connection;
+  closed: string[];
+}
+
+function connect(test: Test): Client {
+  const file = openSync(join(test.testdir(), 'file'), 'w+');
+  writeSync(file, bytesAt(0, SIZE));
+  const served = new FileExport(file);
+  const [ours, fd] = native.socketpair();
+  test.teardown(() => [fd, file].forEach((each) => closeSync(each)));
+  const pipes = new PipePool();
+  const closed: string[] = [];
+  const connection = new Connection(1, ours, 'test', {
+    exports: tableOf(served),
+    chunks: new ChunkPool(),
+    largeMemory: new LargeMemory(),
+    pipes,
+    readFailed: () => undefined,
+    handed: () => undefined,
+    closed: (_connection, { reason }) => closed.push(reason),
+  });
+  connection.start();
+  const client = { fd, served, pipes, connection, closed };
+  say(client, Buffer.concat([clientFlags(), optionBytes(NBD_OPT.GO, infoData('x'))]));
+  return client;
+}
+
+function say({ fd }: Client, bytes: Buffer): void {
+  if (native.send(fd, bytes, 0, bytes.length) !== bytes.length) throw new Error('not all was sent');
+}
+
+/** @param most bytes that are received at a time */
+async function hear({ fd }: Client, length: number, most = length): Promise<Buffer> {
+  const bytes = Buffer.alloc(length);
+  const deadline = performance.now() + 20_000;
+  for (let at = 0; at < length && performance.now() < deadline;) {
+    const n = native.recv(fd, bytes, at, Math.min(most, length - at));
+    if (n > 0) at += n;
+    if (n === 0) return bytes.subarray(0, at);
+    if (n < 0 || most < length) await pause(1);
+  }
+  return bytes;
+}
+
+function openDescriptors(): number {
+  return readdirSync('/proc/self/fd').length;
+}
+
+await t.test('long and short reads in any order, and a client that takes little', async (test) => {
+  const client = connect(test);
+  test.equal((await hear(client, GONE)).length, GONE);
+  const before = openDescriptors();
+  const next = seededRandom(3);
+  for (let round = 0; round < 20; round++) {
+    const reads = Array.from({ length: 8 }, (_, i) => {
+      const length = i % 3 === 0 ? 4096 : 65_536 + ((next() >>> 3) % (256 * 1024 - 65_536));
+      return { offset: (next() >>> 2) % (SIZE - length), length, cookie: BigInt(i) };
+    });
+    say(client, Buffer.concat(reads.map((each) => requestBytes(each))));
+    const total = reads.reduce((sum, { length }) => sum + HEADER + length, 0);
+    const got = await hear(client, total, round % 2 === 0 ? total : 50_000);
+    let at = 0;
+    for (const { offset, length, cookie } of reads) {
+      if (got.readBigUInt64BE(at + 8) !== cookie) return void test.fail('replies out of order');
+      const data = got.subarray(at + HEADER, at + HEADER + length);
+      if (!data.equals(bytesAt(offset, length))) return void test.fail(`${offset}+${length}`);
+      at += HEADER + length;
+    }
+  }
+  test.ok(client.served.located > 0, 'asked where they are');
+  if (client.served.reads.some(({ length }) => length >= 65_536)) test.comment('some were copied');
+  test.ok(openDescriptors() - before <= 2, 'one pipe, for all reads');
+  say(client, requestBytes({ type: NBD_CMD.DISC }));
+  test.equal((await hear(client, 1)).length, 0);
+});
+
+await t.test('what the file has not got is for a read to say', async (test) => {
+  const client = connect(test);
+  await hear(client, GONE);
+  ftruncateSync(client.served.fd, 100_000);
+  say(client, requestBytes({ offset: 50_000, length: 200_000 }));
+  const got = await hear(client, HEADER + 200_000);
+  // The fake's own bytes: it was asked to read.
+  test.ok(got.subarray(HEADER).equals(bytesAt(50_000, 200_000)));
+  test.same(client.served.reads.at(-1), { offset: 50_000, length: 200_000, mayBlock: false });
+});
+
+await t.test('a client that goes away leaves nothing open', async (test) => {
+  const before = openDescriptors();
+  await test.test('and takes nothing', async (inner) => {
+    const client = connect(inner);
+    await hear(client, GONE);
+    for (let i = 0; i < 8; i++) say(client, requestBytes({ offset: 4096 * i, length: 262_144 }));
+    await pause(50);
+    client.connection.close('gone');
+    inner.same(client.closed, ['gone']);
+  });
+  test.ok(openDescriptors() <= before, `${openDescriptors()} open, ${before} before`);
+});
