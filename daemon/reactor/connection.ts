@@ -263,14 +263,15 @@ export class Connection {
       if (handshake.startsTls && outbox.unsent === 0) this.#startTls(handshake);
       return;
     }
+    if (result.kind === 'abort') {
+      outbox.flush();
+      // Answers that a slow client has no room for yet are not lost: the timer is still running.
+      if (outbox.unsent === 0) this.close('client aborted the handshake');
+      return;
+    }
     this.#handshake = null;
     if (this.#timer) clearTimeout(this.#timer);
     this.#timer = null;
-    if (result.kind === 'abort') {
-      outbox.flush();
-      this.close('client aborted the handshake');
-      return;
-    }
     const transmission = this.#begin(result.export, result.session);
     if (!this.#leaving) return;
     if (this.#plain) transmission.pause(true);
