@@ -17,6 +17,7 @@
       'src/crc32c-binding.cc',
       'src/crc32c-table.cc',
       'src/crc32c-x86.cc',
+      'src/decode-crew.cc',
       'src/descriptors.cc',
       'src/descriptors-binding.cc',
       'src/file.cc',

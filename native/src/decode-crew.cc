@@ -1,0 +1,141 @@
+// Decodes long runs of blocks on two cores. See decode-crew.h.
+#include "decode-crew.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <system_error>
+
+namespace overlaybd_nbd {
+namespace {
+
+// To wake a thread costs some 5 us, and zstd takes some 200 us for this much.
+constexpr size_t kMinBytes = 128 * 1024;
+constexpr size_t kMinBlocks = 4;
+// So much is decoded between two looks at what is left; 16 KiB of zstd take some 25 us.
+constexpr size_t kPieceBytes = 16 * 1024;
+
+// Threads of this process that decode long runs now: with all cores at it, helpers would only be in
+// each other's way.
+std::atomic<unsigned> decoding{0};
+
+struct Outcome {
+  // Of the first block that is not good.
+  size_t block = SIZE_MAX;
+  int64_t result = kAllDecoded;
+};
+
+class Decoding {
+ public:
+  Decoding() : others_(decoding.fetch_add(1, std::memory_order_relaxed)) {}
+  ~Decoding() { decoding.fetch_sub(1, std::memory_order_relaxed); }
+  unsigned others() const { return others_; }
+
+ private:
+  const unsigned others_;
+};
+
+}  // namespace
+
+struct DecodeCrew::Job {
+  const BlockRun& run;
+  const size_t piece;
+  // Pieces are taken from the front, so those before a bad block are all taken when it is found.
+  std::atomic<size_t> next{0};
+  Outcome helped{};
+
+  Outcome Work(BlockCodec* codec) {
+    for (;;) {
+      const size_t first = next.fetch_add(piece, std::memory_order_relaxed);
+      if (first >= run.count) return {};
+      BlockRun part = run;
+      part.bounds = run.bounds + first;
+      part.out = run.out + first * run.block_size;
+      part.count = std::min(piece, run.count - first);
+      if (first + part.count < run.count) part.last_size = run.block_size;
+      const int64_t result = DecodeBlocks(codec, part);
+      if (result == kAllDecoded) continue;
+      // Nobody takes another one.
+      next.store(run.count, std::memory_order_relaxed);
+      if (result == kBadRun) return {first, kBadRun};
+      const size_t block = first + static_cast<size_t>(result);
+      return {block, static_cast<int64_t>(block)};
+    }
+  }
+};
+
+DecodeCrew::~DecodeCrew() {
+  if (!helper_.joinable()) return;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    stop_ = true;
+  }
+  wanted_.notify_one();
+  helper_.join();
+}
+
+int64_t DecodeCrew::Decode(BlockCodec* codec, const BlockRun& run) {
+  if (run.count < kMinBlocks || run.count * run.block_size < kMinBytes) {
+    return DecodeBlocks(codec, run);
+  }
+  const Decoding now;
+  static const unsigned cores = std::thread::hardware_concurrency();
+  if (now.others() + 1 >= cores || !Prepare()) return DecodeBlocks(codec, run);
+
+  Job job{run, std::max<size_t>(1, kPieceBytes / run.block_size)};
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    job_ = &job;
+  }
+  wanted_.notify_one();
+  Outcome outcome = job.Work(codec);
+  {
+    std::unique_lock<std::mutex> lock(mutex_);
+    job_ = nullptr;
+    done_.wait(lock, [this] { return !helping_; });
+  }
+  if (job.helped.block < outcome.block) outcome = job.helped;
+  return outcome.result;
+}
+
+// Whether there is a helper.
+bool DecodeCrew::Prepare() {
+  if (cannot_) return false;
+  if (helpers_codec_ == nullptr) helpers_codec_ = MakeBlockCodec(kind_);
+  if (helpers_codec_ == nullptr) return false;
+  if (helper_.joinable()) return true;
+  // Signals are for the thread that Node has for them.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  try {
+    helper_ = std::thread(&DecodeCrew::Help, this);
+  } catch (const std::system_error&) {
+    cannot_ = true;
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return !cannot_;
+}
+
+void DecodeCrew::Help() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  for (;;) {
+    wanted_.wait(lock, [this] { return stop_ || job_ != nullptr; });
+    if (stop_) return;
+    Job& job = *job_;
+    job_ = nullptr;
+    helping_ = true;
+    lock.unlock();
+    {
+      const Decoding now;
+      job.helped = job.Work(helpers_codec_.get());
+    }
+    lock.lock();
+    helping_ = false;
+    done_.notify_one();
+  }
+}
+
+}  // namespace overlaybd_nbd
