@@ -67,6 +67,14 @@ export class Handshake {
   startsTls = false;
 
   /**
+   * Whether what the client sends next can be used. Plain bytes that come while TLS is about to begin
+   * are nobody's, and so is what comes behind an abort: they stay where they are.
+   */
+  get wantsInput(): boolean {
+    return !this.startsTls && this.result === null;
+  }
+
+  /**
    * What follows has come through TLS. All that was agreed on before is forgotten; it may have been
    * a stranger's wish. The client's flags stay, as they are never sent again.
    */

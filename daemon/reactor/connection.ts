@@ -281,7 +281,7 @@ export class Connection {
   #begin(served: NbdExport, session: Session, skip = 0): Transmission {
     const { pipes } = this.#context;
     this.export = served;
-    if (pipes && this.#plain?.isUnix) this.outbox.files = this.#plain.pipedFiles(pipes);
+    this.outbox.files = (pipes && this.#plain?.fileSender(pipes)) ?? null;
     return (this.#transmission = new Transmission(served, session, this, skip));
   }
 
@@ -363,8 +363,7 @@ export class Connection {
 
   #watch(): void {
     const state = this.#transmission?.state;
-    // Plain bytes that come while TLS is about to begin are nobody's: they stay where they are.
-    const hungry = this.#transmission?.wantsInput ?? this.#handshake?.startsTls !== true;
+    const hungry = this.#transmission?.wantsInput ?? this.#handshake?.wantsInput ?? true;
     const readable = hungry && !this.#draining && this.outbox.unsent < MAX_UNSENT_BYTES;
     const writable = this.outbox.blocked || state === 'done';
     const events = (readable ? POLL_READABLE : 0) | (writable ? POLL_WRITABLE : 0);

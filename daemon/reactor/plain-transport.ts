@@ -25,14 +25,10 @@ export class PlainTransport implements Transport {
     return native.send(this.#fd, bytes, offset, length);
   }
 
-  /** Whether {@link pipedFiles} gains anything here. */
-  get isUnix(): boolean {
-    return native.peerUid(this.#fd) >= 0;
-  }
-
-  /** A second way to send, for bytes of files; in turns with {@link send}. */
-  pipedFiles(pipes: PipePool): FileSender {
-    return new PipedFiles(this.#fd, pipes);
+  /** A second way to send, for bytes of files, in turns with {@link send}; null where it gains nothing. */
+  fileSender(pipes: PipePool): FileSender | null {
+    const isUnix = native.peerUid(this.#fd) >= 0;
+    return isUnix ? new PipedFiles(this.#fd, pipes) : null;
   }
 
   watch(events: number): void {
