@@ -1,10 +1,10 @@
 // A regular file or block device, or a part of one (a tar member), as a blob source. Owns no
 // descriptor: whoever opened it closes it.
 
-import type { FileRange } from '../lib/file-range.js';
 import { read as readAsync } from 'node:fs';
 import { constants } from 'node:os';
 import { OverlaybdError } from '../errors.js';
+import type { FileRange } from '../lib/file-range.js';
 import { native } from '../native/binding.js';
 import type { BlobSource } from './source.js';
 

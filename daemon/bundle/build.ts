@@ -3,7 +3,7 @@
 
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync, chmodSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, accessSync, rmSync, writeFileSync, chmodSync } from 'node:fs';
 import { once } from 'node:events';
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -76,17 +76,16 @@ async function recordStart(): Promise<void> {
     daemon.stderr.on('data', (data: Buffer) => (log += data.toString()));
     const ended = once(daemon, 'exit');
     const deadline = Date.now() + START_TIMEOUT_MS;
-    while (!(await visited(socket)) && Date.now() < deadline && daemon.exitCode === null) {
-      await pause(20);
-    }
-    // Until its log is written, everything a start does is done.
-    while (!log.includes('closed') && Date.now() < deadline && daemon.exitCode === null) {
-      await pause(20);
-    }
+    const until = async (done: () => boolean | Promise<boolean>): Promise<void> => {
+      while (!(await done()) && Date.now() < deadline && daemon.exitCode === null) await pause(20);
+    };
+    await until(() => visited(socket));
+    // When its log is written, everything a start does is done.
+    await until(() => log.includes('closed'));
     daemon.kill('SIGTERM');
     const [code] = (await ended) as [number | null];
     if (code !== 0) throw new Error(`the bundle does not serve: exit code ${code}\n${log}`);
-    for (const entry of entries) readFileSync(bundleOf(entry).cache);
+    for (const entry of entries) accessSync(bundleOf(entry).cache);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -11,6 +11,7 @@ import { Script } from 'node:vm';
 type Program = (require: NodeJS.Require, moduleUrl: string) => void;
 
 export interface CompiledProgram {
+  readonly id: string;
   readonly script: Script;
   run(): void;
 }
@@ -29,13 +30,15 @@ export function compileProgram(entry: string): CompiledProgram {
   const { text, cache } = bundleOf(entry);
   // ASCII only: build.ts has esbuild escape everything else.
   const bundle = readFileSync(text, 'latin1');
-  const cachedData = readCache(cache, bundle.slice(0, ID_LENGTH));
+  const id = bundle.slice(0, ID_LENGTH);
+  const cachedData = readCache(cache, id);
   // V8 takes a cache only from its own version and settings, and compiles the text otherwise.
   const script = new Script(
     `(function (require, moduleUrl) {//${bundle}\n})`,
     cachedData ? { filename: entry, cachedData } : { filename: entry },
   );
   return {
+    id,
     script,
     run: () => {
       const program = script.runInThisContext() as Program;

@@ -1,8 +1,8 @@
 // The merged device of a stack of LSMT layers: a range of the device to ranges of layers, in one
 // pass over segments, holes and zeroed ranges.
 
-import type { FileRange } from '../lib/file-range.js';
 import type { BlobSource } from '../blob/source.js';
+import type { FileRange } from '../lib/file-range.js';
 import { SECTOR } from '../lsmt/format.js';
 import type { LsmtIndex } from '../lsmt/index.js';
 import type { Device, ReadCursor } from './device.js';

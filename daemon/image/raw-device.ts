@@ -1,8 +1,8 @@
 // A device without layers: a raw disk image, plain or decompressed from a ZFile.
 
-import type { FileRange } from '../lib/file-range.js';
 import type { BlobSource } from '../blob/source.js';
 import { FileSource } from '../blob/file-source.js';
+import type { FileRange } from '../lib/file-range.js';
 import type { Device } from './device.js';
 import { EXTENT_DATA, EXTENT_HOLE, NO_LAYER, type ExtentList } from '../lib/extent-list.js';
 

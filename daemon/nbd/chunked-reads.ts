@@ -3,13 +3,13 @@
 
 import { EXTENT_DATA, ExtentList } from '../lib/extent-list.js';
 import { NBD_CMD_FLAG, NBD_EIO, NBD_EOVERFLOW } from './constants.js';
+import { DataReplies } from './data-replies.js';
 import { describeFailure } from './errno.js';
 import type { ExportCursor, NbdExport } from './export.js';
 import { MAX_INLINE_LENGTH } from './limits.js';
 import type { ReadHost, ReadServer } from './read-server.js';
 import type { ReplyWriter } from './reply-writer.js';
 import type { ReadRequest, Request } from './request.js';
-import { UncopiedData } from './uncopied-data.js';
 
 /** Extents that are looked at in one go; a range with more is answered in several. */
 const EXTENTS_AT_ONCE = 256;
@@ -28,7 +28,7 @@ export class ChunkedReads implements ReadServer {
   readonly #cursor: ExportCursor;
   readonly #host: ReadHost;
   readonly #replies: ReplyWriter;
-  readonly #uncopied: UncopiedData;
+  readonly #data: DataReplies;
   readonly #extents = new ExtentList(EXTENTS_AT_ONCE);
   /** Reads that can go on, in turn: each gets one piece. */
   readonly #ready: Job[] = [];
@@ -43,7 +43,7 @@ export class ChunkedReads implements ReadServer {
     this.#cursor = served.newCursor();
     this.#host = host;
     this.#replies = replies;
-    this.#uncopied = new UncopiedData(served, host.outbox, replies);
+    this.#data = new DataReplies(served, this.#cursor, host.outbox, replies);
   }
 
   get count(): number {
@@ -138,10 +138,10 @@ export class ChunkedReads implements ReadServer {
         while (i < extents.count && (extents.kinds[i] === EXTENT_DATA) === isData) {
           length += extents.lengths[i++] as number;
         }
+        const last = this.#reached + length === end;
         if (!isData) {
-          const last = this.#reached + length === end;
           this.#replies.hole(request, this.#reached, length, last);
-        } else if (!this.#data(request, this.#reached, length, end, mayBlock)) {
+        } else if (!this.#data.write(request, this.#reached, length, last, mayBlock)) {
           return false;
         }
         this.#reached += length;
@@ -150,40 +150,15 @@ export class ChunkedReads implements ReadServer {
     return true;
   }
 
-  /** One chunk of data. @returns false when a disk must be waited for */
-  #data(
-    request: ReadRequest,
-    offset: number,
-    length: number,
-    end: number,
-    mayBlock: boolean,
-  ): boolean {
-    const last = offset + length === end;
-    if (!mayBlock && this.#uncopied.answer(request, offset, length, last, this.#cursor))
-      return true;
-    const { outbox } = this.#host;
-    const overhead = this.#replies.dataOverhead;
-    const chunk = outbox.reserve(overhead + length);
-    const at = chunk.end + overhead;
-    if (!this.#export.read(chunk.bytes, at, length, offset, mayBlock, this.#cursor)) {
-      if (mayBlock) throw new Error('a read that may block was put off');
-      return false;
-    }
-    this.#replies.dataHeader(chunk, request, offset, length, last);
-    outbox.commit(chunk, overhead + length);
-    return true;
-  }
-
   /** The whole read in one chunk: a hole if it is nothing else, or data with the zeros in it. */
   #unfragmented(request: ReadRequest, mayBlock: boolean): boolean {
     const { offset, length } = request;
-    const end = offset + length;
     const covered = this.#export.extents(offset, length, this.#extents, this.#cursor);
     const { count, kinds } = this.#extents;
     const allZeros = covered === length && !kinds.subarray(0, count).includes(EXTENT_DATA);
     if (allZeros) this.#replies.hole(request, offset, length, true);
-    else if (!this.#data(request, offset, length, end, mayBlock)) return false;
-    this.#reached = end;
+    else if (!this.#data.write(request, offset, length, true, mayBlock)) return false;
+    this.#reached = offset + length;
     return true;
   }
 

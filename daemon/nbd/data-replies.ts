@@ -1,4 +1,5 @@
-// Long runs of data from files, behind their header in the reply without a copy of ours in between.
+// Data of an export behind its header in the reply: long runs of files without a copy of ours in
+// between, all others through a chunk of the outbox.
 
 import type { FileRange } from '../lib/file-range.js';
 import type { ExportCursor, NbdExport } from './export.js';
@@ -7,34 +8,52 @@ import type { Outbox } from './outbox.js';
 import type { ReplyWriter } from './reply-writer.js';
 import type { ReplyTarget } from './request.js';
 
-export class UncopiedData {
+export class DataReplies {
   readonly #export: NbdExport;
+  readonly #cursor: ExportCursor;
   readonly #outbox: Outbox;
   readonly #replies: ReplyWriter;
   readonly #range: FileRange = { fd: -1, position: 0 };
 
-  constructor(served: NbdExport, outbox: Outbox, replies: ReplyWriter) {
+  constructor(served: NbdExport, cursor: ExportCursor, outbox: Outbox, replies: ReplyWriter) {
     this.#export = served;
+    this.#cursor = cursor;
     this.#outbox = outbox;
     this.#replies = replies;
   }
 
   /**
-   * Answers a read, or the part of it that is at `offset`, with data from a file.
+   * The hot path: no object is made for data that is at hand.
    * @param last whether this is the end of the reply
-   * @returns false when it has to be read: the bytes are not in one piece, not at hand, or too few
+   * @returns false when a disk must be waited for, and `mayBlock` is false
+   * @throws when the bytes cannot be had; nothing is in the reply then
    */
-  answer(
+  write(
     to: ReplyTarget,
     offset: number,
     length: number,
     last: boolean,
-    cursor: ExportCursor,
+    mayBlock: boolean,
   ): boolean {
+    if (!mayBlock && this.#uncopied(to, offset, length, last)) return true;
+    const overhead = this.#replies.dataOverhead;
+    const chunk = this.#outbox.reserve(overhead + length);
+    const at = chunk.end + overhead;
+    if (!this.#export.read(chunk.bytes, at, length, offset, mayBlock, this.#cursor)) {
+      if (mayBlock) throw new Error('a read that may block was put off');
+      return false;
+    }
+    this.#replies.dataHeader(chunk, to, offset, length, last);
+    this.#outbox.commit(chunk, overhead + length);
+    return true;
+  }
+
+  /** @returns false when it has to be read: it is not in one piece, not at hand, or too short */
+  #uncopied(to: ReplyTarget, offset: number, length: number, last: boolean): boolean {
     const { files } = this.#outbox;
     if (length < MIN_UNCOPIED_LENGTH || !files) return false;
     const range = this.#range;
-    if (!this.#export.locate?.(offset, length, range, cursor)) return false;
+    if (!this.#export.locate?.(offset, length, range, this.#cursor)) return false;
     // Nothing can go wrong once the header is written, so the bytes are taken before it is.
     if (!files.take(range.fd, range.position, length)) return false;
     const { dataOverhead } = this.#replies;

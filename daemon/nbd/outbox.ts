@@ -55,9 +55,9 @@ export interface FileSender {
 
 /** Bytes in the stream that a FileSender has. */
 class FileSpan {
-  readonly start = 0;
-  /** Bytes left to send. */
-  end: number;
+  /** As in a chunk: what is from here to `end` is unsent. */
+  start = 0;
+  readonly end: number;
 
   constructor(length: number) {
     this.end = length;
@@ -158,8 +158,7 @@ export class Outbox {
   }
 
   #took(item: Chunk | FileSpan, bytes: number): void {
-    if (item instanceof Chunk) item.start += bytes;
-    else item.end -= bytes;
+    item.start += bytes;
     this.unsent -= bytes;
     this.totalSent += bytes;
   }

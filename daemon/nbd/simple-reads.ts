@@ -4,19 +4,18 @@
 import { LargeReads } from './large-reads.js';
 import { MAX_INLINE_LENGTH } from './limits.js';
 import { NBD_EIO } from './constants.js';
+import { DataReplies } from './data-replies.js';
 import { describeFailure } from './errno.js';
-import type { ExportCursor, NbdExport } from './export.js';
+import type { NbdExport } from './export.js';
 import type { ReadHost, ReadServer } from './read-server.js';
 import { writeSimpleHeader, type ReplyWriter } from './reply-writer.js';
 import type { ReadRequest, Request } from './request.js';
-import { UncopiedData } from './uncopied-data.js';
 
 export class SimpleReads implements ReadServer {
   readonly #export: NbdExport;
-  readonly #cursor: ExportCursor;
   readonly #host: ReadHost;
   readonly #replies: ReplyWriter;
-  readonly #uncopied: UncopiedData;
+  readonly #data: DataReplies;
   readonly #large: LargeReads;
   /** Put-off reads whose bytes are at hand now. */
   readonly #ready: ReadRequest[] = [];
@@ -26,10 +25,9 @@ export class SimpleReads implements ReadServer {
 
   constructor(served: NbdExport, host: ReadHost, replies: ReplyWriter) {
     this.#export = served;
-    this.#cursor = served.newCursor();
     this.#host = host;
     this.#replies = replies;
-    this.#uncopied = new UncopiedData(served, host.outbox, replies);
+    this.#data = new DataReplies(served, served.newCursor(), host.outbox, replies);
     this.#large = new LargeReads(served, host, {
       reply: (chunk, request) => {
         writeSimpleHeader(chunk.view, 0, request, 0);
@@ -67,7 +65,7 @@ export class SimpleReads implements ReadServer {
     if (!request) return false;
     this.#parked--;
     try {
-      if (!this.#answer(request, true)) throw new Error('a read that may block was put off');
+      this.#answer(request, true);
     } catch (error) {
       this.#fail(error, request);
     }
@@ -83,19 +81,8 @@ export class SimpleReads implements ReadServer {
     this.#large.close();
   }
 
-  /** The hot path: no object is made for a read that can be answered at once. */
   #answer(request: ReadRequest, mayBlock: boolean): boolean {
-    const { outbox } = this.#host;
-    const { offset, length } = request;
-    if (!mayBlock && this.#uncopied.answer(request, offset, length, true, this.#cursor))
-      return true;
-    const overhead = this.#replies.dataOverhead;
-    const chunk = outbox.reserve(overhead + length);
-    const at = chunk.end + overhead;
-    if (!this.#export.read(chunk.bytes, at, length, offset, mayBlock, this.#cursor)) return false;
-    this.#replies.dataHeader(chunk, request, offset, length, true);
-    outbox.commit(chunk, overhead + length);
-    return true;
+    return this.#data.write(request, request.offset, request.length, true, mayBlock);
   }
 
   #park(request: ReadRequest, wait: Promise<void>): void {

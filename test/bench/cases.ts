@@ -1,8 +1,6 @@
 // Which servers are compared and which form of the image each serves. Data only.
-import { fileURLToPath } from 'node:url';
 import type { FormName } from './forms.js';
-
-const DAEMON = fileURLToPath(new URL('../../bundle/main.js', import.meta.url));
+import { PROGRAM } from '../support/program.js';
 
 export type CaseName =
   | 'obd-lsmt'
@@ -37,7 +35,7 @@ export const YARDSTICK: CaseName = 'nbdkit';
 
 const overlaybd: Case['command'] = (files, socket) => [
   process.execPath,
-  DAEMON,
+  PROGRAM,
   'serve',
   ...files,
   '--listen',

@@ -5,11 +5,10 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { ControlClient } from '../../daemon/control/client.js';
+import { PROGRAM } from '../support/program.js';
 import { runTool, type ToolResult } from '../support/tools.js';
 
-export const MAIN = fileURLToPath(new URL('../../bundle/main.js', import.meta.url));
 /** Milliseconds: an emulated processor takes a while. */
 const READY_TIMEOUT = 90_000;
 /** systemd's default for RestartSec, in milliseconds. */
@@ -109,7 +108,7 @@ export class Daemon {
 
   /** `overlaybd-nbd command ...` with this daemon's state folder. */
   run(command: string, ...args: readonly string[]): Promise<ToolResult> {
-    return runTool(process.execPath, [MAIN, command, '--state', this.state, ...args], {
+    return runTool(process.execPath, [PROGRAM, command, '--state', this.state, ...args], {
       timeout: READY_TIMEOUT,
     });
   }
@@ -117,7 +116,7 @@ export class Daemon {
   #spawn(): void {
     const { prefix = [], env = {} } = this.#options;
     const listen = ['--listen', `unix://${this.socketPath}`, '--listen', 'tcp://127.0.0.1:0'];
-    const serve = [MAIN, 'serve', '--state', this.state, ...this.#args, ...listen];
+    const serve = [PROGRAM, 'serve', '--state', this.state, ...this.#args, ...listen];
     const [program = '', ...args] = [...prefix, process.execPath, ...serve];
     const child = spawn(program, args, {
       stdio: ['ignore', 'ignore', 'pipe'],

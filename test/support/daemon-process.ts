@@ -8,7 +8,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Test } from 'tap';
 import { tick } from './nbd-client.js';
 import { runTool, type ToolResult } from './tools.js';
-import { PROGRAM } from './program.js';
+import { measured, PROGRAM } from './program.js';
 
 const READY_TIMEOUT = 20_000;
 const EXIT_TIMEOUT = 20_000;
@@ -28,7 +28,6 @@ export function shortFolder(t: Test): string {
  */
 export function commandLine(args: readonly string[]): [string, ...string[]] {
   const node = [process.execPath, PROGRAM, ...args];
-  const measured = process.env['_TAPJS_PROCESSINFO_COVERAGE_'] === '1';
   return ['env', ...(measured ? [] : ['-u', 'NODE_OPTIONS']), ...node];
 }
 

@@ -3,11 +3,10 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { writeDemoImage, type DemoImage } from './demo-image.js';
 import { demoClients, listenAddress } from './demo-clients.js';
+import { PROGRAM } from './program.js';
 
-const DAEMON = fileURLToPath(new URL('../../bundle/main.js', import.meta.url));
 const DEFAULT_LISTEN = 'tcp://127.0.0.1:10809';
 /** Milliseconds in which a signal that comes twice is one: Ctrl+C reaches us from the terminal and from npm. */
 const SAME_SIGNAL = 500;
@@ -38,7 +37,7 @@ function describe(image: DemoImage, address: string): void {
 
 function serve(config: string, args: readonly string[]): void {
   // In a process group of its own, so that it gets the signals of a terminal once, from here.
-  const child = spawn(process.execPath, [DAEMON, 'serve', config, ...args], {
+  const child = spawn(process.execPath, [PROGRAM, 'serve', config, ...args], {
     stdio: 'inherit',
     detached: true,
   });

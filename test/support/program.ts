@@ -1,8 +1,8 @@
-// What tests run as overlaybd-nbd: the bundle, which is what people run. Where coverage is measured it
+// What tests and benchmarks run as overlaybd-nbd: the bundle, which is what people run. Where coverage is measured it
 // is the modules that the bundle is made of, because V8 cannot tell them apart in it.
 import { fileURLToPath } from 'node:url';
 
-const measured = process.env['_TAPJS_PROCESSINFO_COVERAGE_'] === '1';
+export const measured = process.env['_TAPJS_PROCESSINFO_COVERAGE_'] === '1';
 
 export const PROGRAM = fileURLToPath(
   new URL(measured ? '../../daemon/main.js' : '../../bundle/main.js', import.meta.url),

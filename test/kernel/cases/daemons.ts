@@ -6,7 +6,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { runTool } from '../../support/tools.js';
 import { attach } from '../attachment.js';
 import type { Case, Check } from '../checks.js';
-import { Daemon, MAIN } from '../daemon.js';
+import { PROGRAM } from '../../support/program.js';
+import { Daemon } from '../daemon.js';
 import { attribute, deviceSha256, isConnected, untilConnected } from '../device.js';
 import { KernelLog, dropCaches } from '../kernel.js';
 import type { World } from '../world.js';
@@ -28,7 +29,7 @@ async function twoDaemons(check: Check, { daemon, folder, images }: World): Prom
   const same = await runTool(
     process.execPath,
     [
-      MAIN,
+      PROGRAM,
       'serve',
       image,
       '--state',
@@ -77,15 +78,15 @@ async function unprivileged(check: Check, { folder, images }: World): Promise<vo
   const image = join(folder, 'flat.obd');
   chmodSync(folder, 0o755);
   const [program, ...options] = nobody;
-  const readable = await runTool(program, [...options, 'test', '-r', MAIN, '-a', '-r', image]);
+  const readable = await runTool(program, [...options, 'test', '-r', PROGRAM, '-a', '-r', image]);
   if (readable.code !== 0) {
-    check.skip('', `NOT TESTED: user ${NOBODY} cannot read ${MAIN}`);
+    check.skip('', `NOT TESTED: user ${NOBODY} cannot read ${PROGRAM}`);
     return;
   }
   const socket = '/run/obd-test-helper.sock';
   const helper = spawn(
     process.execPath,
-    [MAIN, 'attach-helper', '--socket', socket, '--allow-user', `${NOBODY}`],
+    [PROGRAM, 'attach-helper', '--socket', socket, '--allow-user', `${NOBODY}`],
     { stdio: ['ignore', 'ignore', 'pipe'] },
   );
   let said = '';
