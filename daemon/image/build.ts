@@ -8,6 +8,7 @@ import { LsmtIndex } from '../lsmt/index.js';
 import { ZfileReader, ZfileScratch } from '../zfile/reader.js';
 import type { Device } from './device.js';
 import { LsmtDevice } from './lsmt-device.js';
+import { PartitionDevice } from './partition-device.js';
 import { RawDevice } from './raw-device.js';
 import type { DeviceSpec, SourceSpec } from './spec.js';
 
@@ -36,6 +37,8 @@ export class ReaderFactory {
           new LsmtIndex(spec.index),
           spec.layers.map((layer) => this.source(layer)),
         );
+      case 'partition':
+        return new PartitionDevice(this.device(spec.disk), spec.offset, spec.size);
     }
   }
 

@@ -22,4 +22,11 @@ export type DeviceSpec =
       /** A raw disk image, or a ZFile of one. */
       readonly kind: 'raw';
       readonly source: SourceSpec;
+    }
+  | {
+      readonly kind: 'partition';
+      readonly disk: DeviceSpec;
+      /** Bytes from the beginning of the disk; the range lies within it. */
+      readonly offset: number;
+      readonly size: number;
     };

@@ -1,0 +1,32 @@
+// The partition table of a device that can be read on this thread.
+
+import type { Partition, PartitionTable, PartitionedDisk } from '../partition/partition.js';
+import { findPartition, readPartitionTable } from '../partition/table.js';
+import type { Device } from './device.js';
+
+/** @throws OverlaybdError: see partition/table.ts, and what the device throws when it is read */
+export function partitionTableOf(device: Device, name: string): Promise<PartitionTable | null> {
+  return readPartitionTable(diskOf(device, name));
+}
+
+/** @throws OverlaybdError: see partition/table.ts, and what the device throws when it is read */
+export function partitionOf(device: Device, name: string, number: number): Promise<Partition> {
+  return findPartition(diskOf(device, name), number);
+}
+
+function diskOf(device: Device, name: string): PartitionedDisk {
+  return {
+    name,
+    size: device.size,
+    read: async (offset, length) => {
+      const bytes = Buffer.alloc(length);
+      const cursor = { hint: 0 };
+      await device.ensure(offset, length);
+      if (!device.read(bytes, 0, length, offset, false, cursor)) {
+        await device.load(offset, length);
+        device.read(bytes, 0, length, offset, true, cursor);
+      }
+      return bytes;
+    },
+  };
+}

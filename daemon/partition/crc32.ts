@@ -1,0 +1,14 @@
+// CRC-32 as Ethernet and GPT have it (polynomial 0x04c11db7, reflected). Not the CRC-32C of layers,
+// which the addon computes; tables of partitions are too short to need it there.
+
+const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
+  let crc = byte;
+  for (let bit = 0; bit < 8; bit++) crc = (crc & 1) === 1 ? (crc >>> 1) ^ 0xedb8_8320 : crc >>> 1;
+  return crc >>> 0;
+});
+
+export function crc32(bytes: Uint8Array): number {
+  let crc = 0xffff_ffff;
+  for (const byte of bytes) crc = (crc >>> 8) ^ (TABLE[(crc ^ byte) & 0xff] as number);
+  return (crc ^ 0xffff_ffff) >>> 0;
+}

@@ -1,0 +1,60 @@
+// A partition of a device: the bytes, holes and places of the disk, shifted, and nothing outside of it.
+import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'tap';
+import { FileSource } from '../../../daemon/blob/file-source.js';
+import { ReaderFactory } from '../../../daemon/image/build.js';
+import { partitionOf, partitionTableOf } from '../../../daemon/image/disk-partitions.js';
+import { PartitionDevice } from '../../../daemon/image/partition-device.js';
+import { RawDevice } from '../../../daemon/image/raw-device.js';
+import { EXTENT_DATA, EXTENT_HOLE, ExtentList } from '../../../daemon/lib/extent-list.js';
+import { randomBytes } from '../../support/pattern.js';
+import { writeGpt } from '../../support/partition-writer.js';
+
+const SIZE = 8 << 20;
+const MIB = 1 << 20;
+
+await test('a partition of a raw disk', async (t) => {
+  const table = Buffer.alloc(SIZE);
+  writeGpt(table, [null, { first: (2 * MIB) / 512, last: (4 * MIB) / 512 - 1 }]);
+  const data = randomBytes(5, MIB);
+  const fd = openSync(join(t.testdir(), 'disk'), 'w+');
+  t.teardown(() => closeSync(fd));
+  ftruncateSync(fd, SIZE);
+  writeSync(fd, table, 0, 64 << 10, 0);
+  writeSync(fd, data, 0, MIB, 2 * MIB);
+  const spec = { kind: 'file', name: 'disk', fd, base: 0, size: SIZE } as const;
+  const disk = new RawDevice(new FileSource(spec));
+
+  t.match(await partitionTableOf(disk, 'a disk'), { kind: 'gpt', partitions: [{ number: 2 }] });
+  const { offset, size } = await partitionOf(disk, 'a disk', 2);
+  const device = new ReaderFactory().device({
+    kind: 'partition',
+    disk: { kind: 'raw', source: spec },
+    offset,
+    size,
+  });
+  t.equal(device.size, 2 * MIB);
+  t.equal(device.ensure(0, 10), null);
+  await device.load(0, MIB);
+  const bytes = Buffer.alloc(1000);
+  t.equal(device.read(bytes, 10, 900, 4321, true, { hint: 0 }), true);
+  t.ok(bytes.subarray(10, 910).equals(data.subarray(4321, 5221)));
+  const range = { fd: -1, position: -1 };
+  t.equal(device.locate(7, 100, range, { hint: 0 }), true);
+  t.same(range, { fd, position: 2 * MIB + 7 });
+  const extents = new ExtentList(8);
+  t.equal(device.extents(0, 2 * MIB, extents, { hint: 0 }), 2 * MIB);
+  t.same([...extents.lengths.subarray(0, extents.count)], [MIB, MIB]);
+  t.same([...extents.kinds.subarray(0, extents.count)], [EXTENT_DATA, EXTENT_HOLE]);
+});
+
+await test('a partition that is not on its disk is a bug', (t) => {
+  const spec = { kind: 'file', name: 'disk', fd: 0, base: 0, size: 1000 } as const;
+  const disk = new RawDevice(new FileSource(spec));
+  t.doesNotThrow(() => new PartitionDevice(disk, 0, 1000));
+  t.throws(() => new PartitionDevice(disk, 1, 1000), RangeError);
+  t.throws(() => new PartitionDevice(disk, -1, 10), RangeError);
+  t.throws(() => new PartitionDevice(disk, 0, -1), RangeError);
+  t.end();
+});
