@@ -50,6 +50,7 @@ export const NBD_INFO = { EXPORT: 0, NAME: 1, DESCRIPTION: 2, BLOCK_SIZE: 3 } as
 export const NBD_FLAG = {
   HAS_FLAGS: 1 << 0,
   READ_ONLY: 1 << 1,
+  SEND_FLUSH: 1 << 2,
   SEND_DF: 1 << 7,
   CAN_MULTI_CONN: 1 << 8,
   SEND_CACHE: 1 << 10,

@@ -1,4 +1,4 @@
-// The fixed newstyle handshake: bytes in, bytes out, until an export is chosen. An incremental
+// The newstyle handshake, fixed or not: bytes in, bytes out, until an export is chosen. An incremental
 // parser without sockets or timers.
 
 import {
@@ -23,9 +23,10 @@ import {
   serverReply,
   textInfo,
 } from './handshake-replies.js';
-import { MAX_NAME_LENGTH, MAX_OPTIONS, MAX_OPTION_LENGTH } from './limits.js';
+import { MAX_HANDSHAKE_BYTES, MAX_NAME_LENGTH, MAX_OPTION_LENGTH } from './limits.js';
 import { listContexts, selectContexts, type MetaContext } from './meta-context.js';
 import { parseInfoQuery, parseMetaQuery } from './option-data.js';
+import { otherProtocol } from './other-protocol.js';
 import { transmissionFlags, type ReplyForm, type Session } from './session.js';
 
 /** How a handshake ended: with an export to serve, or at the client's wish. */
@@ -45,7 +46,10 @@ export class Handshake {
   #secure = false;
   #state: 'client flags' | 'option' = 'client flags';
   #noZeroes = false;
-  #options = 0;
+  /** Whether the client understands replies to options. */
+  #fixed = false;
+  /** Bytes that the client has said. */
+  #said = 0;
   /** Bytes of an option that is too long, still to be thrown away. */
   #discard = 0;
   #form: ReplyForm = 'simple';
@@ -100,21 +104,28 @@ export class Handshake {
     if (this.#discard > 0) {
       const n = Math.min(this.#discard, bytes.length);
       this.#discard -= n;
+      this.#count(n);
       return n;
     }
     if (this.#state === 'client flags') return this.#clientFlags(bytes);
     return this.#option(bytes);
   }
 
+  #count(bytes: number): void {
+    this.#said += bytes;
+    if (this.#said > MAX_HANDSHAKE_BYTES) {
+      throw new ProtocolError(`more than ${MAX_HANDSHAKE_BYTES} bytes in one handshake`);
+    }
+  }
+
   #clientFlags(bytes: Buffer): number {
     if (bytes.length < CLIENT_FLAGS_SIZE) return 0;
     const flags = bytes.readUInt32BE(0);
     if ((flags & ~(NBD_FLAG_FIXED_NEWSTYLE | NBD_FLAG_NO_ZEROES)) !== 0) {
-      throw new ProtocolError(`client flags 0x${flags.toString(16)}: unknown bits`);
+      const unknown = `client flags 0x${flags.toString(16)}: unknown bits`;
+      throw new ProtocolError(otherProtocol(bytes) ?? unknown);
     }
-    if ((flags & NBD_FLAG_FIXED_NEWSTYLE) === 0) {
-      throw new ProtocolError('client does not speak the fixed newstyle handshake');
-    }
+    this.#fixed = (flags & NBD_FLAG_FIXED_NEWSTYLE) !== 0;
     this.#noZeroes = (flags & NBD_FLAG_NO_ZEROES) !== 0;
     this.#state = 'option';
     return CLIENT_FLAGS_SIZE;
@@ -128,10 +139,13 @@ export class Handshake {
     const option = bytes.readUInt32BE(8);
     const length = bytes.readUInt32BE(12);
     const tooBig = length > MAX_OPTION_LENGTH;
-    if (!tooBig && bytes.length < OPTION_SIZE + length) return 0;
-    if (++this.#options > MAX_OPTIONS) {
-      throw new ProtocolError(`more than ${MAX_OPTIONS} options in one handshake`);
+    if (!this.#fixed && option !== NBD_OPT.EXPORT_NAME) {
+      throw new ProtocolError(
+        `option ${option} from a client without NBD_FLAG_FIXED_NEWSTYLE: it may send NBD_OPT_EXPORT_NAME only`,
+      );
     }
+    if (!tooBig && bytes.length < OPTION_SIZE + length) return 0;
+    this.#count(tooBig ? OPTION_SIZE : OPTION_SIZE + length);
     if (tooBig) {
       if (option === NBD_OPT.EXPORT_NAME) {
         throw new ProtocolError(`export name of ${length} bytes, at most ${MAX_NAME_LENGTH}`);

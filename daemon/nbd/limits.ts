@@ -7,12 +7,17 @@ import { SIMPLE_REPLY_SIZE } from './constants.js';
 export const MAX_REQUEST_LENGTH = 32 * 1024 * 1024;
 /** Longest option that is looked at; a longer one is discarded as it comes and refused. */
 export const MAX_OPTION_LENGTH = 16 * 1024;
-/** Options in one handshake: no real client sends more than a handful. */
-export const MAX_OPTIONS = 256;
+/**
+ * All that a client says in one handshake. Their number is not limited: who lists exports asks for
+ * each of them, and 1,000 with the longest names take 12 MiB.
+ */
+export const MAX_HANDSHAKE_BYTES = 32 * 1024 * 1024;
 /** The protocol's limit for names. */
 export const MAX_NAME_LENGTH = 4096;
 /** From accept to transmission. */
 export const HANDSHAKE_TIMEOUT_MS = 10_000;
+/** And so much more for each export that the client can see: it may ask for all of them. */
+export const HANDSHAKE_MS_PER_EXPORT = 100;
 /** Requests of one connection that wait for a disk or a network, or for their turn. */
 export const MAX_IN_FLIGHT = 128;
 /** No further request is looked at while so many reply bytes are unsent. */

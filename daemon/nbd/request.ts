@@ -28,6 +28,13 @@ export interface ReadRequest extends ReplyTarget {
   readonly length: number;
 }
 
+/** A command that is refused once its payload has come. */
+export interface RefusedRequest extends ReplyTarget {
+  readonly errno: number;
+  /** For people; only structured forms carry it. */
+  readonly message: string;
+}
+
 export class Request implements ReadRequest {
   flags = 0;
   type = 0;

@@ -12,9 +12,12 @@ export interface Session {
   readonly contexts: readonly MetaContext[];
 }
 
-/** Transmission flags of every export: what is read-only is the same on every connection. */
+/**
+ * Transmission flags of every export: what is read-only is the same on every connection. Nothing is
+ * ever written, but clients flush before they leave, and nbdkit and qemu-nbd advertise it as well.
+ */
 export function transmissionFlags(form: ReplyForm): number {
-  const always =
-    NBD_FLAG.HAS_FLAGS | NBD_FLAG.READ_ONLY | NBD_FLAG.CAN_MULTI_CONN | NBD_FLAG.SEND_CACHE;
+  const { HAS_FLAGS, READ_ONLY, SEND_FLUSH, CAN_MULTI_CONN, SEND_CACHE } = NBD_FLAG;
+  const always = HAS_FLAGS | READ_ONLY | SEND_FLUSH | CAN_MULTI_CONN | SEND_CACHE;
   return form === 'simple' ? always : always | NBD_FLAG.SEND_DF;
 }

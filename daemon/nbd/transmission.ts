@@ -17,7 +17,7 @@ import {
 } from './limits.js';
 import type { ReadHost, ReadServer } from './read-server.js';
 import { ReplyWriter } from './reply-writer.js';
-import { Request, requestSize } from './request.js';
+import { Request, requestSize, type RefusedRequest } from './request.js';
 import type { Session } from './session.js';
 import { SimpleReads } from './simple-reads.js';
 
@@ -27,6 +27,19 @@ export type PumpState =
   | 'busy' // has more to do, but others get their turn first
   | 'waiting' // for the client to take replies, or for requests that were put off
   | 'done'; // the client said goodbye and has all its replies
+
+/** The payload of a refused command that has not come whole yet. */
+export interface UnfinishedPayload {
+  /** Bytes that are still to come. */
+  readonly skip: number;
+  /** The command, which is answered behind them; nothing: it has been answered. */
+  readonly refused?: RefusedRequest | null;
+}
+
+/** There is none. */
+export const WHOLE: UnfinishedPayload = { skip: 0 };
+
+const READ_ONLY = 'the export is read-only';
 
 export class Transmission {
   readonly #export: NbdExport;
@@ -41,6 +54,8 @@ export class Transmission {
   readonly #requestSize: number;
   /** Payload of a refused command, still to be thrown away. */
   #skip: number;
+  /** That command, which is answered behind its payload: clients do not read before they have sent it. */
+  #refused: RefusedRequest | null;
   /** Whose turn it is: an old request went on last. Outlives a turn that ends between the two. */
   #resumed = false;
   #ending = false;
@@ -49,10 +64,16 @@ export class Transmission {
   /** For the log line at the end. */
   requests = 0;
 
-  /** @param skip bytes of a refused payload that a predecessor has not seen yet */
-  constructor(served: NbdExport, session: Session, host: ReadHost, skip = 0) {
+  /** @param rest of a payload that a predecessor has not seen whole */
+  constructor(
+    served: NbdExport,
+    session: Session,
+    host: ReadHost,
+    { skip, refused = null }: UnfinishedPayload = WHOLE,
+  ) {
     this.#export = served;
     this.#skip = skip;
+    this.#refused = refused;
     this.#session = session;
     this.#host = host;
     this.#extended = session.form === 'extended';
@@ -80,9 +101,8 @@ export class Transmission {
     return this.#paused && !this.#ending && this.inFlight === 0 && this.#host.outbox.unsent === 0;
   }
 
-  /** Payload of a refused command that is still to come. */
-  get skip(): number {
-    return this.#skip;
+  get unfinished(): UnfinishedPayload {
+    return { skip: this.#skip, refused: this.#refused };
   }
 
   get session(): Session {
@@ -142,6 +162,7 @@ export class Transmission {
         this.#skip -= n;
         at += n;
       }
+      if (this.#refused && this.#skip === 0) this.#answerRefused(this.#refused);
       if (this.#mayTake && end - at >= this.#requestSize) {
         this.#take(view, at);
         at += this.#requestSize;
@@ -185,19 +206,15 @@ export class Transmission {
   #take(view: DataView, at: number): void {
     const request = this.#request;
     request.parse(view, at, this.#extended);
-    this.requests++;
     // Payloads are consumed whatever the command; without extended headers only writes have one.
     const hasPayload = this.#extended
       ? (request.flags & NBD_CMD_FLAG.PAYLOAD_LEN) !== 0
       : request.type === NBD_CMD.WRITE;
-    if (hasPayload) {
-      if (this.#extended && request.length > MAX_REQUEST_LENGTH) {
-        throw new ProtocolError(
-          `payload of ${request.length} bytes, at most ${MAX_REQUEST_LENGTH}`,
-        );
-      }
-      this.#skip = request.length;
+    if (hasPayload && request.length > 0 && request.type !== NBD_CMD.DISC) {
+      this.#takePayload(request);
+      return;
     }
+    this.requests++;
     switch (request.type) {
       case NBD_CMD.READ:
         return this.#read(request);
@@ -208,13 +225,39 @@ export class Transmission {
         return this.#cache(request);
       case NBD_CMD.BLOCK_STATUS:
         return this.#status(request);
+      case NBD_CMD.FLUSH:
+        // Nothing is ever written, so that everything is on its disk.
+        if (this.#accept(request, 0)) this.#replies.done(request);
+        return;
       case NBD_CMD.WRITE:
       case NBD_CMD.TRIM:
       case NBD_CMD.WRITE_ZEROES:
-        return this.#replies.error(request, NBD_EPERM, 'the export is read-only');
+        return this.#replies.error(request, NBD_EPERM, READ_ONLY);
       default:
         return this.#refuse(request, `command ${request.type} is not supported`);
     }
+  }
+
+  /** No command with a payload is one that we serve. */
+  #takePayload(request: Request): void {
+    if (this.#extended && request.length > MAX_REQUEST_LENGTH) {
+      throw new ProtocolError(`payload of ${request.length} bytes, at most ${MAX_REQUEST_LENGTH}`);
+    }
+    const { type } = request;
+    const isWrite =
+      type === NBD_CMD.WRITE || type === NBD_CMD.TRIM || type === NBD_CMD.WRITE_ZEROES;
+    this.#skip = request.length;
+    this.#refused = {
+      ...request.copy(),
+      errno: isWrite ? NBD_EPERM : NBD_EINVAL,
+      message: isWrite ? READ_ONLY : `command ${type} has no payload here`,
+    };
+  }
+
+  #answerRefused(refused: RefusedRequest): void {
+    this.#refused = null;
+    this.requests++;
+    this.#replies.error(refused, refused.errno, refused.message);
   }
 
   #read(request: Request): void {

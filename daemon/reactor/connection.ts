@@ -7,16 +7,20 @@ import { Handshake, type TlsMode } from '../nbd/handshake.js';
 import type { LargeMemory } from '../nbd/large-memory.js';
 import {
   DRAIN_TIMEOUT_MS,
+  HANDSHAKE_MS_PER_EXPORT,
   HANDSHAKE_TIMEOUT_MS,
   LINGER_MS,
+  MAX_BYTES_PER_TURN,
+  MAX_STEPS_PER_TURN,
   MAX_UNSENT_BYTES,
 } from '../nbd/limits.js';
 import { selectContexts } from '../nbd/meta-context.js';
 import { Outbox, type ChunkPool } from '../nbd/outbox.js';
 import type { ReadRequest } from '../nbd/request.js';
 import type { Session } from '../nbd/session.js';
-import { Transmission } from '../nbd/transmission.js';
+import { Transmission, WHOLE, type UnfinishedPayload } from '../nbd/transmission.js';
 import type { ConnectionCounts, ConnectionSummary, ResumedTransmission } from './messages.js';
+import { Deadline, StallClock } from './deadline.js';
 import type { PipePool } from './file-pipe.js';
 import { PlainTransport } from './plain-transport.js';
 import type { TlsAcceptor } from './tls-acceptor.js';
@@ -33,6 +37,8 @@ export interface Deadlines {
 }
 
 const DEADLINES: Deadlines = { handshakeMs: HANDSHAKE_TIMEOUT_MS, drainMs: DRAIN_TIMEOUT_MS };
+
+const HUNG_UP = 'client hung up';
 
 /** What all connections of a reactor share. */
 export interface ConnectionContext {
@@ -72,9 +78,11 @@ export class Connection {
   #handshake: Handshake | null = null;
   #transmission: Transmission | null = null;
   #watched = 0;
-  #timer: NodeJS.Timeout | null = null;
+  readonly #deadline: Deadline;
   #wakeScheduled = false;
   #draining = false;
+  /** The client says nothing more; it may still read. */
+  #mute = false;
   /** Another process is to go on with it. */
   #leaving = false;
   /** When draining must be over, of performance.now. */
@@ -82,9 +90,7 @@ export class Connection {
   /** All is said; what the client still sends is thrown away until it hangs up. */
   #lingering = false;
   #closed = false;
-  /** When the client last took a byte, while it is being waited for. */
-  #blockedSince: number | null = null;
-  #sentWhenBlocked = 0;
+  readonly #stall = new StallClock();
 
   /** Takes over a connected, nonblocking socket. */
   constructor(id: number, fd: number, peer: string, context: ConnectionContext) {
@@ -97,6 +103,7 @@ export class Connection {
     this.outbox = new Outbox(context.chunks, (bytes, offset, length) =>
       this.#transport.send(bytes, offset, length),
     );
+    this.#deadline = new Deadline(this.outbox, (reason) => this.close(reason));
   }
 
   /** Greets the client. Apart from the constructor because it may already end in `closed`. */
@@ -104,15 +111,18 @@ export class Connection {
     const { exports, tls } = this.#context;
     const write = (bytes: Buffer): void => this.outbox.write(bytes);
     this.#handshake = new Handshake(exports, write, tls?.mode ?? 'off');
-    this.#endAfter(this.#deadlines.handshakeMs, 'handshake took too long');
+    // A client that lists them may ask for each.
+    const more = HANDSHAKE_MS_PER_EXPORT * [...exports.list()].length;
+    this.#deadline.after(this.#deadlines.handshakeMs + more, 'handshake took too long');
     this.#progress();
   }
 
   /** Goes on where another reactor, maybe of another process, stopped. In place of {@link start}. */
-  resume(served: NbdExport, { form, contexts, skip, received }: ResumedTransmission): void {
+  resume(served: NbdExport, resumed: ResumedTransmission): void {
+    const { form, contexts, received } = resumed;
     this.#received.set(received);
     this.#end = received.length;
-    this.#begin(served, { form, contexts: selectContexts(contexts) }, skip);
+    this.#begin(served, { form, contexts: selectContexts(contexts) }, resumed);
     this.#progress();
   }
 
@@ -153,7 +163,7 @@ export class Connection {
     this.#transmission.pause(false);
     const { drainMs } = this.#deadlines;
     this.#drainEnd = performance.now() + drainMs;
-    this.#endAfter(drainMs, 'client did not take its replies before the daemon stopped');
+    this.#deadline.after(drainMs, 'client did not take its replies before the daemon stopped');
     this.#progress();
   }
 
@@ -161,7 +171,7 @@ export class Connection {
   close(reason: string): void {
     if (this.#closed) return;
     this.#closed = true;
-    if (this.#timer) clearTimeout(this.#timer);
+    this.#deadline.clear();
     this.#transmission?.close();
     this.outbox.close();
     const summary: ConnectionSummary = {
@@ -191,7 +201,7 @@ export class Connection {
   }
 
   stalledSince(): number | null {
-    return this.#blockedSince;
+    return this.#stall.since;
   }
 
   evict(): void {
@@ -220,9 +230,11 @@ export class Connection {
       return true;
     }
     if (n === -EAGAIN) return true;
-    if (this.#lingering) this.close('daemon stops');
-    else this.close(n === 0 ? 'client hung up' : `receiving failed with errno ${-n}`);
-    return false;
+    // The end of what it says; it may still read: what it asked for before is answered.
+    this.#mute = n === 0 && !this.#lingering;
+    const reason = this.#lingering ? 'daemon stops' : `receiving failed with errno ${-n}`;
+    if (!this.#mute) this.close(reason);
+    return this.#mute;
   }
 
   /** Does all that can be done now, then watches for what is missing. */
@@ -240,13 +252,20 @@ export class Connection {
       this.close(`sending failed with errno ${this.outbox.failed}`);
       return;
     }
-    this.#noteStall();
+    this.#stall.note(this.outbox);
     this.#watch();
   }
 
   #shakeHands(handshake: Handshake): void {
     const { outbox } = this;
+    const turnEnd = outbox.totalSent + outbox.unsent + MAX_BYTES_PER_TURN;
+    let steps = 0;
     while (!handshake.result) {
+      // Lists are long: others get their turn.
+      if (++steps > MAX_STEPS_PER_TURN || outbox.totalSent + outbox.unsent >= turnEnd) {
+        this.wake();
+        return;
+      }
       if (outbox.unsent >= MAX_UNSENT_BYTES) {
         outbox.flush();
         // Options wait in our buffer until the socket is writable again.
@@ -259,8 +278,10 @@ export class Connection {
     const { result } = handshake;
     if (!result) {
       outbox.flush();
+      if (outbox.unsent > 0) return;
+      if (this.#mute) this.close(HUNG_UP);
       // Behind the last plain byte.
-      if (handshake.startsTls && outbox.unsent === 0) this.#startTls(handshake);
+      else if (handshake.startsTls) this.#startTls(handshake);
       return;
     }
     if (result.kind === 'abort') {
@@ -270,19 +291,18 @@ export class Connection {
       return;
     }
     this.#handshake = null;
-    if (this.#timer) clearTimeout(this.#timer);
-    this.#timer = null;
+    this.#deadline.clear();
     const transmission = this.#begin(result.export, result.session);
     if (!this.#leaving) return;
     if (this.#plain) transmission.pause(true);
     else this.drain();
   }
 
-  #begin(served: NbdExport, session: Session, skip = 0): Transmission {
+  #begin(served: NbdExport, session: Session, rest: UnfinishedPayload = WHOLE): Transmission {
     const { pipes } = this.#context;
     this.export = served;
     this.outbox.files = (pipes && this.#plain?.fileSender(pipes)) ?? null;
-    return (this.#transmission = new Transmission(served, session, this, skip));
+    return (this.#transmission = new Transmission(served, session, this, rest));
   }
 
   #startTls(handshake: Handshake): void {
@@ -309,15 +329,16 @@ export class Connection {
       this.#giveUp(transmission, this.#plain);
       return;
     }
-    if (this.#draining && transmission.state === 'hungry') {
+    if ((this.#draining || this.#mute) && transmission.state === 'hungry') {
       transmission.end();
       this.#start = transmission.pump(this.#view, this.#start, this.#end);
     }
     if (transmission.state === 'done' && !this.#transport.pending) {
       if (this.#draining) this.#linger();
-      else this.close('client disconnected');
-    } else if (transmission.ending && !this.#timer) {
-      this.#endAfter(this.#deadlines.drainMs, 'client said goodbye and did not take its replies');
+      else this.close(this.#mute ? HUNG_UP : 'client disconnected');
+    } else if ((transmission.ending || this.#mute) && !this.#deadline.isSet) {
+      const last = this.#mute ? HUNG_UP : 'client said goodbye';
+      this.#deadline.whenStuck(this.#deadlines.drainMs, `${last} and did not take its replies`);
     }
   }
 
@@ -327,11 +348,11 @@ export class Connection {
       export: this.export?.name ?? '',
       form,
       contexts: contexts.map(({ name }) => name),
-      skip: transmission.skip,
+      ...transmission.unfinished,
       received: Uint8Array.from(this.#received.subarray(this.#start, this.#end)),
     };
     this.#closed = true;
-    if (this.#timer) clearTimeout(this.#timer);
+    this.#deadline.clear();
     transmission.close();
     this.outbox.close();
     this.#context.handed(this, plain.release(), resumed);
@@ -347,24 +368,16 @@ export class Connection {
     this.#end = 0;
     this.#transport.shutdown();
     const left = Math.max(0, this.#drainEnd - performance.now());
-    this.#endAfter(Math.min(LINGER_MS, left), 'daemon stops');
+    this.#deadline.after(Math.min(LINGER_MS, left), 'daemon stops');
     this.#watched = POLL_READABLE;
     this.#transport.watch(POLL_READABLE);
-  }
-
-  #noteStall(): void {
-    if (!this.outbox.blocked) {
-      this.#blockedSince = null;
-    } else if (this.#blockedSince === null || this.outbox.totalSent !== this.#sentWhenBlocked) {
-      this.#blockedSince = performance.now();
-      this.#sentWhenBlocked = this.outbox.totalSent;
-    }
   }
 
   #watch(): void {
     const state = this.#transmission?.state;
     const hungry = this.#transmission?.wantsInput ?? this.#handshake?.wantsInput ?? true;
-    const readable = hungry && !this.#draining && this.outbox.unsent < MAX_UNSENT_BYTES;
+    const readable =
+      hungry && !this.#draining && !this.#mute && this.outbox.unsent < MAX_UNSENT_BYTES;
     const writable = this.outbox.blocked || state === 'done';
     const events = (readable ? POLL_READABLE : 0) | (writable ? POLL_WRITABLE : 0);
     if (events === this.#watched) return;
@@ -374,11 +387,6 @@ export class Connection {
 
   get #deadlines(): Deadlines {
     return this.#context.deadlines ?? DEADLINES;
-  }
-
-  #endAfter(ms: number, reason: string): void {
-    if (this.#timer) clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.close(reason), ms).unref();
   }
 }
 

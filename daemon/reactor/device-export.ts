@@ -5,14 +5,15 @@ import type { Device } from '../image/device.js';
 import type { FileRange } from '../lib/file-range.js';
 import type { ExportCursor, NbdExport } from '../nbd/export.js';
 
-const MINIMUM_BLOCK_SIZE = 512;
+/** Requests may begin and end anywhere; a larger one would keep clients from asking. */
+const MINIMUM_BLOCK_SIZE = 1;
 const PREFERRED_BLOCK_SIZE = 4096;
 
 export class DeviceExport implements NbdExport {
   readonly name: string;
   readonly description: string;
   readonly size: number;
-  readonly minimumBlockSize: number;
+  readonly minimumBlockSize = MINIMUM_BLOCK_SIZE;
   readonly preferredBlockSize = PREFERRED_BLOCK_SIZE;
   readonly #device: Device;
 
@@ -20,8 +21,6 @@ export class DeviceExport implements NbdExport {
     this.name = name;
     this.description = description;
     this.size = device.size;
-    // A raw image may have any size, and the size must be a multiple of the minimum.
-    this.minimumBlockSize = device.size % MINIMUM_BLOCK_SIZE === 0 ? MINIMUM_BLOCK_SIZE : 1;
     this.#device = device;
   }
 

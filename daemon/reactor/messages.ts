@@ -2,6 +2,7 @@
 
 import type { DeviceSpec } from '../image/spec.js';
 import type { ReplyForm } from '../nbd/session.js';
+import type { UnfinishedPayload } from '../nbd/transmission.js';
 import type { TlsSettings } from './tls-settings.js';
 
 /** An export as a reactor gets it. */
@@ -14,13 +15,11 @@ export interface ExportSpec {
 }
 
 /** A connection in its transmission phase, apart from its socket. */
-export interface ResumedTransmission {
+export interface ResumedTransmission extends UnfinishedPayload {
   readonly export: string;
   readonly form: ReplyForm;
   /** Names of the metadata contexts that the client selected. */
   readonly contexts: readonly string[];
-  /** Bytes of a refused payload that are still to come. */
-  readonly skip: number;
   /** What has been received and not been looked at. */
   readonly received: Uint8Array;
 }

@@ -7,7 +7,7 @@ import {
   MAX_CONNECTIONS,
   MAX_LARGE_BYTES,
   MAX_OPTION_LENGTH,
-  MAX_OPTIONS,
+  MAX_HANDSHAKE_BYTES,
   STALLED_MS,
 } from '../../daemon/nbd/limits.js';
 import { DaemonProcess, shortFolder } from '../support/daemon-process.js';
@@ -124,12 +124,13 @@ await t.test('giant options', async (test) => {
   await healthy(test);
 });
 
-await t.test('too many options, names that are not there, replies not taken', async (test) => {
+await t.test('too much in a handshake, names that are not there', async (test) => {
   const many = await RawNbdClient.connect(daemon.tcp);
   await many.handshake();
-  for (let i = 0; i <= MAX_OPTIONS; i++) many.option(99, randomBytes(i + 1, 3000));
+  const most = Math.floor(MAX_HANDSHAKE_BYTES / (16 + 10_000));
+  for (let i = 0; i <= most; i++) many.option(99, randomBytes(i + 1, 10_000));
   const told = await many.takeRest();
-  test.ok(told.length > MAX_OPTIONS * 20, 'refused one by one, then the end');
+  test.ok(told.length > most * 20, 'refused one by one, then the end');
   const wrong = await RawNbdClient.connect(daemon.unix);
   await wrong.handshake();
   await test.rejects(wrong.go('nope'), { message: /80000006.*no export named "nope"/ });
@@ -177,7 +178,7 @@ await t.test('floods of write payload', async (test) => {
     client.send(payload);
     await client.flushed();
   }
-  test.match(await client.reply(), { error: NBD_EPERM });
+  test.equal(client.socket.readableLength, 0, 'not answered before all of it has come');
   test.ok(daemon.residentBytes() - before < 48 * MIB);
   await healthy(test);
   client.destroy();

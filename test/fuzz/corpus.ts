@@ -112,10 +112,38 @@ function hugeRanges(name: string, size: number): Message[] {
   ];
 }
 
-/** More options than one handshake may have. */
+/** As a client that lists a thousand exports: all of it is answered. */
 function manyOptions(): Message[] {
   const list = optionMessage(NBD_OPT.LIST);
-  return [clientFlagsMessage(3), ...Array.from({ length: 300 }, () => list)];
+  const info = infoMessage(NBD_OPT.INFO, 'mixed', INFOS);
+  return [clientFlagsMessage(3), list, ...Array.from({ length: 1000 }, () => info)];
+}
+
+/** More bytes than one handshake may have. */
+function manyBytes(): Message[] {
+  const discarded = optionMessage(4, Buffer.alloc(1 << 20));
+  return [clientFlagsMessage(3), ...Array.from({ length: 33 }, () => discarded)];
+}
+
+/** Writes that clients send in spite of the flag, up to the longest, and what follows them. */
+function refusedWrites(form: ReplyForm): Message[] {
+  const extended = form === 'extended';
+  const flags = extended ? PAYLOAD_LEN : 0;
+  const requests: Ask[] = [0, 1, 512, 256 * KIB, 256 * KIB + 1, 2048 * KIB].flatMap((length) => [
+    [NBD_CMD.WRITE, flags, 0, length],
+    [NBD_CMD.READ, 0, 5, 5],
+  ]);
+  const messages = requests.map(([type, flag, offset, length], i) =>
+    requestMessage(extended, { type, flags: flag, offset, length, cookie: BigInt(i) }),
+  );
+  const go = infoMessage(NBD_OPT.GO, 'mixed', INFOS);
+  return [clientFlagsMessage(3), ...negotiation(form), go, ...messages];
+}
+
+/** Old clients, with and without the zeros; and one that asks for more than it may. */
+function plainNewstyle(flags: number, options: Message[]): Message[] {
+  const name = optionMessage(NBD_OPT.EXPORT_NAME, Buffer.from('mixed'));
+  return [clientFlagsMessage(flags), ...options, name, ...everyCommand('simple')];
 }
 
 export const CORPUS: readonly (() => Message[])[] = [
@@ -127,4 +155,11 @@ export const CORPUS: readonly (() => Message[])[] = [
   () => hugeRanges('huge', 2 ** 34),
   () => hugeRanges('void', 2 ** 50),
   manyOptions,
+  manyBytes,
+  () => refusedWrites('simple'),
+  () => refusedWrites('structured'),
+  () => refusedWrites('extended'),
+  () => plainNewstyle(0, []),
+  () => plainNewstyle(2, []),
+  () => plainNewstyle(0, [optionMessage(NBD_OPT.LIST)]),
 ];

@@ -11,8 +11,9 @@ const IHAVEOPT = 0x49484156454f5054n;
 const REPLY_MAGIC = 0x0003e889045565a9n;
 const MAX_NAME = 4096;
 const MAX_OPTION = 16 * 1024;
-const MAX_OPTIONS = 256;
 const MAX_PAYLOAD = 32 * 1024 * 1024;
+/** Bytes of options in one handshake, those that are thrown away too. */
+const MAX_SAID = 32 * 1024 * 1024;
 const REPLY_NAMES = new Map(Object.entries(NBD_REP).map(([name, type]) => [type as number, name]));
 const CONTEXTS = ['base:allocation', 'overlaybd:layer'];
 
@@ -38,6 +39,7 @@ class HandshakeJudge {
   #form: ReplyForm = 'simple';
   #contexts: { served: ModelExport; byId: Map<number, string> } | null = null;
   #noZeroes = false;
+  #saidBytes = 0;
 
   constructor({ said, heard, exports, count }: Streams, verdict: Verdict) {
     this.#said = said;
@@ -53,25 +55,35 @@ class HandshakeJudge {
     must(greeting === GREETING, `greeting ${greeting}`);
     if (this.#said.left < 4) return null;
     const flags = this.#said.u32();
-    if ((flags & ~3) !== 0 || (flags & 1) === 0) return this.#broken('client flags');
+    if ((flags & ~3) !== 0) return this.#broken('client flags');
     this.#noZeroes = (flags & 2) !== 0;
-    for (let options = 1; ; options++) {
+    const fixed = (flags & 1) !== 0;
+    for (;;) {
       if (this.#said.left < 16) return null;
       if (this.#said.u64() !== IHAVEOPT) return this.#broken('option magic');
       const option = this.#said.u32();
       const length = this.#said.u32();
+      // Whoever does not know replies to options gets none.
+      if (!fixed && option !== NBD_OPT.EXPORT_NAME) return this.#broken('option without fixed');
       const tooBig = length > MAX_OPTION;
       if (!tooBig && this.#said.left < length) return null;
-      if (options > MAX_OPTIONS) return this.#broken('too many options');
+      if (this.#isTooMuch(tooBig ? 16 : 16 + length)) return this.#broken('too many bytes');
       if (tooBig) {
         if (option === NBD_OPT.EXPORT_NAME) return this.#broken('name too long');
         this.#refused(option, [NBD_REP.ERR_TOO_BIG]);
-        this.#said.take(Math.min(length, this.#said.left));
+        const discarded = Math.min(length, this.#said.left);
+        this.#said.take(discarded);
+        if (this.#isTooMuch(discarded)) return this.#broken('too many bytes');
         continue;
       }
       const result = this.#option(option, this.#said.take(length));
       if (result !== 'goes on') return result;
     }
+  }
+
+  #isTooMuch(bytes: number): boolean {
+    this.#saidBytes += bytes;
+    return this.#saidBytes > MAX_SAID;
   }
 
   #broken(what: string): null {
@@ -183,7 +195,7 @@ class HandshakeJudge {
       must(data.length === 12 && data.readBigUInt64BE(2) === BigInt(served.size), 'export info');
       must(data.readUInt16BE(10) === this.#flags(), 'transmission flags');
     } else if (info === NBD_INFO.BLOCK_SIZE) {
-      const sizes = [served.minimumBlockSize, served.preferredBlockSize, MAX_PAYLOAD];
+      const sizes = [1, 4096, MAX_PAYLOAD];
       const right = sizes.every((size, i) => data.readUInt32BE(2 + 4 * i) === size);
       must(data.length === 14 && right, 'block sizes');
     } else if (info === NBD_INFO.NAME) {
@@ -248,8 +260,8 @@ class HandshakeJudge {
   }
 
   #flags(): number {
-    const { HAS_FLAGS, READ_ONLY, CAN_MULTI_CONN, SEND_CACHE, SEND_DF } = NBD_FLAG;
-    const always = HAS_FLAGS | READ_ONLY | CAN_MULTI_CONN | SEND_CACHE;
+    const { HAS_FLAGS, READ_ONLY, SEND_FLUSH, CAN_MULTI_CONN, SEND_CACHE, SEND_DF } = NBD_FLAG;
+    const always = HAS_FLAGS | READ_ONLY | SEND_FLUSH | CAN_MULTI_CONN | SEND_CACHE;
     return this.#form === 'simple' ? always : always | SEND_DF;
   }
 

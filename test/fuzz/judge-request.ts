@@ -31,13 +31,14 @@ export interface AskedFor {
 function errorFor({ type, flags, offset, length }: AskedFor, agreed: Agreed): number {
   const { served, form, contexts } = agreed;
   const { FUA, DF, REQ_ONE } = NBD_CMD_FLAG;
-  const { READ, CACHE, BLOCK_STATUS, WRITE, TRIM, WRITE_ZEROES } = NBD_CMD;
+  const { READ, CACHE, FLUSH, BLOCK_STATUS, WRITE, TRIM, WRITE_ZEROES } = NBD_CMD;
   if (type === WRITE || type === TRIM || type === WRITE_ZEROES) return NBD_EPERM;
-  if (type !== READ && type !== CACHE && type !== BLOCK_STATUS) return NBD_EINVAL;
+  if (![READ, CACHE, FLUSH, BLOCK_STATUS].includes(type as never)) return NBD_EINVAL;
   let may: number = FUA;
   if (type === READ && form !== 'simple') may |= DF;
   if (type === BLOCK_STATUS) may |= REQ_ONE;
   if ((flags & ~may) !== 0 || offset + length > BigInt(served.size)) return NBD_EINVAL;
+  if (type === FLUSH) return 0;
   if (type === BLOCK_STATUS) return contexts.size === 0 || length === 0n ? NBD_EINVAL : 0;
   if (type === READ) {
     if (length > MAX_READ) return NBD_EINVAL;

@@ -38,7 +38,10 @@ function requestsOf(said: ByteReader, agreed: Agreed, streams: Streams, verdict:
         verdict.over = 'broken';
         break;
       }
+      // A payload that has not come whole, and what it belongs to, is not answered.
+      const isWhole = length <= BigInt(said.left);
       said.take(Math.min(Number(length), said.left));
+      if (!isWhole && type !== NBD_CMD.DISC) break;
     }
     if (type === NBD_CMD.DISC) {
       verdict.over = 'goodbye';

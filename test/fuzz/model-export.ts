@@ -39,7 +39,7 @@ export class ModelExport implements NbdExport {
   readonly name: string;
   readonly description: string;
   readonly size: number;
-  readonly minimumBlockSize: number;
+  readonly minimumBlockSize = 1;
   readonly preferredBlockSize = 4096;
   /** What the daemon did and must not do. */
   readonly violations: string[] = [];
@@ -61,7 +61,6 @@ export class ModelExport implements NbdExport {
     this.name = name;
     this.description = `model of ${size} bytes`;
     this.size = size;
-    this.minimumBlockSize = size % SECTOR === 0 ? SECTOR : 1;
     this.#segments = segments;
     this.#delay = delay;
     for (const { length } of segments) {

@@ -8,6 +8,7 @@
 // - Memory is bounded as docs/limits.md says: reply bytes that are unsent, chunks that they are in,
 //   memory for long reads, and requests that wait, in every turn of the loop; and when all are gone,
 //   all of it is given back.
+// - A client that only shuts down its side is answered all that it asked for before.
 // - Broken protocol ends its own connection, in bounded time, and no other. After a goodbye, or a
 //   client that vanished, the connection ends as well. When the daemon stops, what was taken is
 //   answered, and a client that reads sees the end.
@@ -114,7 +115,7 @@ class Session {
     must(!reason.startsWith('BUG'), reason);
     world.count(`end: ${reasonOf(reason)}`);
     const { kind } = script.leave;
-    if (kind === 'gone' || kind === 'silent' || ambiguous) return verdict;
+    if (kind === 'gone' || ambiguous) return verdict;
     if (kind === 'drain') {
       // The goodbye may have been taken as well.
       const missing = requests - verdict.answered;

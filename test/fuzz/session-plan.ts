@@ -54,7 +54,8 @@ function planHandshake(
   exports: readonly ModelExport[],
 ): Message[] {
   const { name } = served;
-  const flags = NBD_FLAG_FIXED_NEWSTYLE | (random.percent(80) ? NBD_FLAG_NO_ZEROES : 0);
+  const fixed = random.percent(97) ? NBD_FLAG_FIXED_NEWSTYLE : 0;
+  const flags = fixed | (random.percent(80) ? NBD_FLAG_NO_ZEROES : 0);
   const options: Message[] = [];
   if (form !== 'extended' || random.percent(30)) {
     if (form !== 'simple') options.push(optionMessage(NBD_OPT.STRUCTURED_REPLY));

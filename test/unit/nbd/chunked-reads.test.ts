@@ -316,7 +316,7 @@ for (const form of CHUNKED_FORMS) {
       [NBD_CMD.BLOCK_STATUS, DF, 0, 1, NBD_EINVAL, /flags 0x4/],
       [NBD_CMD.TRIM, 0, 0, 1, NBD_EPERM, /read-only/],
       [NBD_CMD.WRITE_ZEROES, 0, 0, 1, NBD_EPERM, /read-only/],
-      [NBD_CMD.FLUSH, 0, 0, 0, NBD_EINVAL, /command 3/],
+      [NBD_CMD.FLUSH, DF, 0, 0, NBD_EINVAL, /flags 0x4/],
       [NBD_CMD.RESIZE, 0, 0, 1, NBD_EINVAL, /command 8/],
       [0xffff, 0, 0, 1, NBD_EINVAL, /command 65535/],
     ];

@@ -5,7 +5,11 @@ import { NBD_INFO, NBD_OPT, NBD_REP } from '../../../daemon/nbd/constants.js';
 import { ProtocolError } from '../../../daemon/nbd/errors.js';
 import type { ExportTable } from '../../../daemon/nbd/export.js';
 import { Handshake, type HandshakeResult } from '../../../daemon/nbd/handshake.js';
-import { MAX_NAME_LENGTH, MAX_OPTIONS, MAX_OPTION_LENGTH } from '../../../daemon/nbd/limits.js';
+import {
+  MAX_HANDSHAKE_BYTES,
+  MAX_NAME_LENGTH,
+  MAX_OPTION_LENGTH,
+} from '../../../daemon/nbd/limits.js';
 import { ExportMap } from '../../../daemon/reactor/export-map.js';
 import { clientFlags, infoData, optionBytes } from '../../support/nbd-client.js';
 import { FakeExport, tableOf } from './fake-export.js';
@@ -15,8 +19,8 @@ const first = new FakeExport(SIZE, 'first', 'one layer');
 const second = new FakeExport(512, 'zweiter \u{1f4bf}', '');
 const both = tableOf(first, second);
 const NOTHING = Buffer.alloc(0);
-/** Has flags, read-only, several connections, CACHE; not DF, which needs chunks. */
-const SIMPLE_FLAGS = 0b101_0000_0011;
+/** Has flags, read-only, FLUSH, several connections, CACHE; not DF, which needs chunks. */
+const SIMPLE_FLAGS = 0b101_0000_0111;
 const GREETING = Buffer.concat([Buffer.from('NBDMAGICIHAVEOPT', 'latin1'), Buffer.from([0, 3])]);
 
 interface Outcome {
@@ -47,6 +51,13 @@ function feed(chunks: readonly Buffer[], exports: ExportTable = both): Outcome {
     error = thrown;
   }
   return { out: Buffer.concat(out), result: handshake.result, rest: held, error };
+}
+
+/** A handshake whose client has sent its flags. */
+function shaking(): Handshake {
+  const handshake = new Handshake(both, () => undefined);
+  handshake.step(clientFlags());
+  return handshake;
 }
 
 function shake(...options: Buffer[]): Outcome {
@@ -142,17 +153,30 @@ await t.test('the same answers byte by byte and in every split', async (test) =>
 });
 
 await t.test('client flags', async (test) => {
-  for (const flags of [0, 2, 4, 7, 0x80000003, 0xffffffff]) {
+  for (const flags of [4, 7, 0x80000003, 0xffffffff]) {
     const { error, out } = feed([clientFlags(flags)]);
     test.type(error, ProtocolError, `flags 0x${flags.toString(16)}`);
     test.equal(out.length, 18, 'says nothing more');
   }
-  test.equal(feed([clientFlags(1)]).error, undefined);
+  for (const flags of [0, 1, 2, 3]) test.equal(feed([clientFlags(flags)]).error, undefined);
+});
+
+await t.test('without fixed newstyle there is NBD_OPT_EXPORT_NAME only', async (test) => {
+  for (const flags of [0, 2]) {
+    for (const option of [...Object.values(NBD_OPT), 99]) {
+      if (option === NBD_OPT.EXPORT_NAME) continue;
+      const { error, out } = feed([clientFlags(flags), optionBytes(option, NOTHING, 7)]);
+      test.match(error, { code: 'PROTOCOL', message: /without NBD_FLAG_FIXED_NEWSTYLE/ });
+      test.equal(out.length, 18, 'it would not understand a reply');
+    }
+  }
 });
 
 await t.test('NBD_OPT_EXPORT_NAME, with the zeros and without', async (test) => {
   for (const [flags, length] of [
+    [0, 134],
     [1, 134],
+    [2, 10],
     [3, 10],
   ] as const) {
     const bytes = [clientFlags(flags), optionBytes(NBD_OPT.EXPORT_NAME, Buffer.from('first'))];
@@ -219,7 +243,7 @@ await t.test('NBD_OPT_INFO and NBD_OPT_GO', async (test) => {
     test.equal(infos.at(-1)?.type, NBD_REP.ACK);
     const [info, sizes, name, description, ...none] = infos.slice(0, -1).map(({ data }) => data);
     test.same(none, [], 'each once, however often it was asked for');
-    test.same(info, Buffer.from('000000000000000002000503', 'hex'));
+    test.same(info, Buffer.from('000000000000000002000507', 'hex'));
     test.same(sizes, Buffer.from('0003000002000000100002000000', 'hex'));
     test.equal(name?.toString('utf8', 2), second.name);
     test.equal(description?.toString('utf8', 2), '');
@@ -294,7 +318,7 @@ await t.test(
     );
     test.same(types(longest), [NBD_REP.ERR_UNSUP, NBD_REP.ACK], 'the longest is looked at');
 
-    const claimed = 0xffffffff;
+    const claimed = MAX_HANDSHAKE_BYTES - 100;
     const out: Buffer[] = [];
     const handshake = new Handshake(both, (bytes) => out.push(Buffer.from(bytes)));
     handshake.step(clientFlags());
@@ -310,7 +334,7 @@ await t.test(
     const end = Buffer.concat([chunk.subarray(0, left), optionBytes(NBD_OPT.ABORT, NOTHING)]);
     test.equal(handshake.step(end), left, 'to the byte');
     const grown = process.memoryUsage().arrayBuffers - before.arrayBuffers;
-    test.ok(grown < 8 << 20, `4 GiB are not held (${grown} bytes)`);
+    test.ok(grown < 8 << 20, `it is not held (${grown} bytes)`);
     test.equal(out.length, 2, 'and not answered again');
     test.equal(handshake.step(end.subarray(left)), 16);
     test.same(handshake.result, { kind: 'abort' });
@@ -328,15 +352,28 @@ await t.test('wrong magic', async (test) => {
   test.type(shake(Buffer.concat([old, Buffer.alloc(16)])).error, ProtocolError, 'oldstyle');
 });
 
-await t.test('no more options than the limit', async (test) => {
-  const option = optionBytes(NBD_OPT.STRUCTURED_REPLY, NOTHING);
-  const most = shake(...Array.from({ length: MAX_OPTIONS }, () => option));
-  test.equal(most.error, undefined);
-  test.equal(types(most).length, MAX_OPTIONS);
-  const more = shake(...Array.from({ length: MAX_OPTIONS + 1 }, () => option));
-  test.type(more.error, ProtocolError);
-  test.equal(types(more).length, MAX_OPTIONS);
-});
+await t.test(
+  'as many options as a client likes, but not more bytes than the limit',
+  async (test) => {
+    const option = optionBytes(NBD_OPT.STRUCTURED_REPLY, NOTHING);
+    const many = shake(...Array.from({ length: 5000 }, () => option));
+    test.equal(many.error, undefined);
+    test.equal(types(many).length, 5000);
+
+    // Whole options, and those that are thrown away as they come, count alike.
+    const whole = optionBytes(99, Buffer.alloc(MAX_OPTION_LENGTH));
+    const discarded = optionBytes(99, Buffer.alloc(1 << 20));
+    for (const each of [whole, discarded]) {
+      const most = Math.floor((MAX_HANDSHAKE_BYTES - 4) / each.length);
+      const handshake = shaking();
+      const say = (): void => {
+        for (let at = 0; at < each.length;) at += handshake.step(each.subarray(at));
+      };
+      for (let i = 0; i < most; i++) say();
+      test.throws(say, { code: 'PROTOCOL', message: /33554432 bytes/ });
+    }
+  },
+);
 
 await t.test('garbage never makes it throw anything but ProtocolError', async () => {
   const garbage = fc.array(

@@ -107,9 +107,9 @@ await t.test('which form of replies, in every order', async (test) => {
 });
 
 await t.test('transmission flags: DF only with chunks', async (test) => {
-  const always =
-    NBD_FLAG.HAS_FLAGS | NBD_FLAG.READ_ONLY | NBD_FLAG.CAN_MULTI_CONN | NBD_FLAG.SEND_CACHE;
-  test.equal(always, 0x503);
+  const { HAS_FLAGS, READ_ONLY, SEND_FLUSH, CAN_MULTI_CONN, SEND_CACHE } = NBD_FLAG;
+  const always = HAS_FLAGS | READ_ONLY | SEND_FLUSH | CAN_MULTI_CONN | SEND_CACHE;
+  test.equal(always, 0x507);
   for (const [options, flags] of [
     [[], always],
     [[STRUCTURED], always | 0x80],

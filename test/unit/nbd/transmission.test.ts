@@ -93,7 +93,6 @@ await t.test('commands that a read-only export refuses', async (test) => {
     [NBD_CMD.WRITE, NBD_EPERM],
     [NBD_CMD.TRIM, NBD_EPERM],
     [NBD_CMD.WRITE_ZEROES, NBD_EPERM],
-    [NBD_CMD.FLUSH, NBD_EINVAL],
     [NBD_CMD.BLOCK_STATUS, NBD_EINVAL],
     [NBD_CMD.RESIZE, NBD_EINVAL],
     [9, NBD_EINVAL],
@@ -124,6 +123,45 @@ await t.test('commands that a read-only export refuses', async (test) => {
     test.equal(harness.answers().at(-1)?.error, error, `flags ${flags}`);
   }
 });
+
+await t.test('NBD_CMD_FLUSH succeeds: nothing is ever unwritten', async (test) => {
+  const harness = new Harness(new FakeExport(SIZE));
+  for (const [flags, offset, length, error] of [
+    [0, 0, 0, 0],
+    [1, 0, 0, 0],
+    [2, 0, 0, NBD_EINVAL],
+    [0, SIZE, 1, NBD_EINVAL],
+  ] as const) {
+    harness.ask({ type: NBD_CMD.FLUSH, flags, offset, length });
+    await harness.settle();
+    test.equal(harness.answers().at(-1)?.error, error, `flags ${flags} ${offset}+${length}`);
+  }
+});
+
+await t.test(
+  'a refused write is answered behind its payload, and what runs is not held up',
+  async (test) => {
+    const fake = new FakeExport(SIZE);
+    fake.onRead = ({ mayBlock }) => mayBlock;
+    const harness = new Harness(fake);
+    const { transmission } = harness;
+    harness.ask({ cookie: 1n, offset: 0, length: 10 });
+    harness.ask({ type: NBD_CMD.WRITE, cookie: 2n, offset: 0, length: 300_000 });
+    harness.feed(Buffer.alloc(299_999));
+    await harness.settle();
+    test.same(errorsOf(harness.answers()), [[1n, 0]], 'the read before it');
+    test.match(transmission.unfinished, { skip: 1, refused: { cookieLow: 2, errno: NBD_EPERM } });
+    test.equal(transmission.requests, 1, 'it has not been taken whole');
+    harness.feed(Buffer.alloc(1));
+    await harness.settle();
+    test.same(errorsOf(harness.answers()), [
+      [1n, 0],
+      [2n, NBD_EPERM],
+    ]);
+    test.equal(transmission.requests, 2);
+    test.match(transmission.unfinished, { skip: 0, refused: null });
+  },
+);
 
 await t.test('the payload of a write is thrown away to the byte', async (test) => {
   // A payload that looks like requests would be understood as such if it were off by anything.

@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { NBD_CMD, NBD_INFO, NBD_OPT, NBD_REP } from '../../../daemon/nbd/constants.js';
 import { LargeMemory } from '../../../daemon/nbd/large-memory.js';
-import { MAX_NAME_LENGTH, MAX_OPTIONS } from '../../../daemon/nbd/limits.js';
+import { MAX_NAME_LENGTH } from '../../../daemon/nbd/limits.js';
 import { ChunkPool } from '../../../daemon/nbd/outbox.js';
 import { ECONNRESET, native, SHUT_WR } from '../../../daemon/native/binding.js';
 import { Connection, type Deadlines } from '../../../daemon/reactor/connection.js';
@@ -147,7 +147,7 @@ await t.test('options whose replies are not taken wait, and go on when they are'
   const abort = optionBytes(NBD_OPT.ABORT, Buffer.alloc(0));
   const reply = 32 + 34 + 22 + NAME.length + 20;
   // For some of these counts the last options are received, and not looked at, when the daemon stops for lack of room.
-  const counts = [1, MAX_OPTIONS - 1, ...Array.from({ length: 30 }, (_, i) => 100 + i)];
+  const counts = [1, 255, ...Array.from({ length: 30 }, (_, i) => 100 + i)];
   const sessions = counts.map(async (count) => {
     const both = pair(test);
     const options = Array.from({ length: count }, () => query);
@@ -231,6 +231,68 @@ await t.test('draining', async (test) => {
   stuck.connection.drain();
   test.match(await closing(stuck), { reason: /did not take/ });
 });
+
+await t.test('a client that has only shut down its side gets its pending replies', async (test) => {
+  // At hand, or waited for; few, or more than the sockets hold; and half a request that never ends.
+  for (const late of [false, true]) {
+    for (const count of [0, 1, 128, 600]) {
+      const both = await inTransmission(test);
+      if (late) both.fake.onRead = ({ mayBlock }) => mayBlock;
+      if (late) both.fake.onLoad = () => pause(20);
+      const requests = Array.from({ length: count }, (_, i) =>
+        requestBytes({ cookie: BigInt(i), offset: i, length: 5000 }),
+      );
+      const said = say(both, Buffer.concat([...requests, requestBytes({}).subarray(0, 20)]));
+      void said.then(() => native.shutdown(both.fd, SHUT_WR));
+      const { bytes, end } = await hear(both);
+      test.equal(end, 0, 'a clean end');
+      test.equal(bytes.length, count * 5016, `${count} replies`);
+      for (let at = 0; at < bytes.length; at += 5016) {
+        const data = bytes.subarray(at + 16, at + 5016);
+        const cookie = Number(bytes.readBigUInt64BE(at + 8));
+        if (!data.equals(bytesAt(cookie, 5000))) test.fail(`reply ${cookie}`);
+      }
+      test.match(await closing(both), { reason: 'client hung up', requests: count });
+    }
+  }
+});
+
+await t.test('so does one in the handshake', async (test) => {
+  const both = pair(test);
+  const query = optionBytes(NBD_OPT.INFO, infoData(NAME, [NBD_INFO.NAME]));
+  const reply = 32 + 34 + 22 + NAME.length + 20;
+  await say(both, Buffer.concat([clientFlags(), ...Array.from({ length: 99 }, () => query)]));
+  native.shutdown(both.fd, SHUT_WR);
+  const { bytes, end } = await hear(both);
+  test.equal(end, 0);
+  test.equal(bytes.length, 18 + 99 * reply);
+  test.match(await closing(both), { reason: 'client hung up' });
+});
+
+await t.test(
+  'a client that is slow to take its last replies gets them, one that takes none does not',
+  async (test) => {
+    const slow = await inTransmission(test, { drainMs: 500 });
+    const requests = Array.from({ length: 40 }, () => requestBytes({ length: 100_000 }));
+    const goodbye = requestBytes({ type: NBD_CMD.DISC });
+    await say(slow, Buffer.concat([...requests, goodbye]));
+    let total = 0;
+    for (let n = 1; n !== 0;) {
+      const { bytes, end } = await hear(slow, 100_000);
+      total += bytes.length;
+      n = end === null ? 1 : 0;
+      await pause(50);
+    }
+    test.equal(total, 40 * 100_016, 'although it took longer than the limit');
+    test.match(await closing(slow), { reason: 'client disconnected' });
+
+    const stuck = await inTransmission(test, { drainMs: 200 });
+    // More than the sockets hold, less than stops the daemon from seeing the end.
+    await say(stuck, requestBytes({ length: 250_000 }));
+    native.shutdown(stuck.fd, SHUT_WR);
+    test.match(await closing(stuck), { reason: 'client hung up and did not take its replies' });
+  },
+);
 
 await t.test('the client vanishes, with and without replies in the way', async (test) => {
   for (const requests of [0, 100]) {

@@ -1,0 +1,35 @@
+// Recognises clients that take an NBD port for one of another protocol, so that the log says what to
+// do instead of what is wrong with the client's flags.
+
+/** Of HTTP's methods, and of HTTP/2. */
+const HTTP_BEGINNINGS = [
+  'GET ',
+  'HEAD',
+  'POST',
+  'PUT ',
+  'DELE',
+  'CONN',
+  'OPTI',
+  'TRAC',
+  'PATC',
+  'PRI ',
+];
+
+/**
+ * @param bytes the first four of a client
+ * @returns what it sent and what to do about it; null when it looks like nothing that is known
+ */
+export function otherProtocol(bytes: Buffer): string | null {
+  // A record of a handshake, of whichever version.
+  if (bytes[0] === 0x16 && bytes[1] === 0x03) {
+    return 'sent TLS to a plain NBD port; TLS begins inside the NBD handshake (NBD_OPT_STARTTLS, as for nbds:// URIs)';
+  }
+  const word = bytes.toString('latin1', 0, 4);
+  if (HTTP_BEGINNINGS.includes(word)) {
+    return 'sent HTTP to a plain NBD port; only NBD clients are served here, for example nbdinfo nbd://HOST';
+  }
+  if (word === 'SSH-') {
+    return 'sent SSH to a plain NBD port; only NBD clients are served here, for example nbdinfo nbd://HOST';
+  }
+  return null;
+}

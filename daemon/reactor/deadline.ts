@@ -1,0 +1,60 @@
+// Time on a connection: the one deadline that it has at a time, and since when its client takes nothing.
+
+/** Who moves bytes; see nbd/outbox.ts. */
+interface Progress {
+  readonly totalSent: number;
+  readonly blocked: boolean;
+}
+
+export class Deadline {
+  readonly #progress: Progress;
+  readonly #passed: (reason: string) => void;
+  #timer: NodeJS.Timeout | null = null;
+
+  /** @param passed told why the connection must end */
+  constructor(progress: Progress, passed: (reason: string) => void) {
+    this.#progress = progress;
+    this.#passed = passed;
+  }
+
+  get isSet(): boolean {
+    return this.#timer !== null;
+  }
+
+  /** In place of the one before. */
+  after(ms: number, reason: string): void {
+    this.clear();
+    this.#timer = setTimeout(() => this.#passed(reason), ms).unref();
+  }
+
+  /** In place of the one before: passes when the client has taken nothing for so long. */
+  whenStuck(ms: number, reason: string): void {
+    this.clear();
+    const { totalSent } = this.#progress;
+    this.#timer = setTimeout(() => {
+      if (this.#progress.totalSent === totalSent) this.#passed(reason);
+      else this.whenStuck(ms, reason);
+    }, ms).unref();
+  }
+
+  clear(): void {
+    if (this.#timer) clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+}
+
+/** When a client last took a byte, while it is being waited for. */
+export class StallClock {
+  /** Milliseconds of performance.now; null: it is not waited for. */
+  since: number | null = null;
+  #sent = 0;
+
+  note({ blocked, totalSent }: Progress): void {
+    if (!blocked) {
+      this.since = null;
+    } else if (this.since === null || totalSent !== this.#sent) {
+      this.since = performance.now();
+      this.#sent = totalSent;
+    }
+  }
+}
