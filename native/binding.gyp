@@ -25,6 +25,7 @@
       'src/file-pipe.cc',
       'src/file-pipe-binding.cc',
       'src/genl.cc',
+      'src/guard.cc',
       'src/nbd-binding.cc',
       'src/nbd-ioctl.cc',
       'src/nbd-netlink.cc',
@@ -35,7 +36,13 @@
       'src/socket-binding.cc',
     ],
     'include_dirs': ['<!@(node -p "require(\'node-addon-api\').include")'],
-    'defines': ['NAPI_VERSION=8', 'NAPI_CPP_EXCEPTIONS', '_FILE_OFFSET_BITS=64'],
+    'defines': [
+      'NAPI_VERSION=8',
+      'NAPI_CPP_EXCEPTIONS',
+      # An environment that is ending takes no exception: that must not end the process (guard.h).
+      'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS',
+      '_FILE_OFFSET_BITS=64',
+    ],
     'cflags': ['-O3', '-Wall', '-Wextra', '-fvisibility=hidden'],
     'cflags_cc!': ['-fno-exceptions'],
     'libraries': ['-ldl'],

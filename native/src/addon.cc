@@ -2,23 +2,23 @@
 #include <napi.h>
 
 #include "exports.h"
+#include "guard.h"
 
-namespace {
-
-Napi::Object Initialize(Napi::Env, Napi::Object exports) {
-  overlaybd_nbd::ExportAccounts(exports);
-  overlaybd_nbd::ExportSocket(exports);
-  overlaybd_nbd::ExportFile(exports);
-  overlaybd_nbd::ExportFilePipe(exports);
-  overlaybd_nbd::ExportCrc32c(exports);
-  overlaybd_nbd::ExportBlockDecoder(exports);
-  overlaybd_nbd::ExportPoll(exports);
-  overlaybd_nbd::ExportDescriptors(exports);
-  overlaybd_nbd::ExportNbd(exports);
-  overlaybd_nbd::ExportProcess(exports);
-  return exports;
+// A worker may be ended while it loads this: then any of these may fail, and what they have made so
+// far must be fit to be torn down.
+NAPI_MODULE_INIT() {
+  return overlaybd_nbd::Guarded(env, [env, exports] {
+    const Napi::Object object(env, exports);
+    overlaybd_nbd::ExportAccounts(object);
+    overlaybd_nbd::ExportSocket(object);
+    overlaybd_nbd::ExportFile(object);
+    overlaybd_nbd::ExportFilePipe(object);
+    overlaybd_nbd::ExportCrc32c(object);
+    overlaybd_nbd::ExportBlockDecoder(object);
+    overlaybd_nbd::ExportPoll(object);
+    overlaybd_nbd::ExportDescriptors(object);
+    overlaybd_nbd::ExportNbd(object);
+    overlaybd_nbd::ExportProcess(object);
+    return exports;
+  });
 }
-
-}  // namespace
-
-NODE_API_MODULE(overlaybd_nbd, Initialize)

@@ -8,6 +8,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "guard.h"
+
 namespace overlaybd_nbd {
 
 constexpr uint64_t kMaxSafeInteger = (uint64_t{1} << 53) - 1;
@@ -68,7 +70,10 @@ inline Napi::Value ToNumber(const Napi::CallbackInfo& info, int64_t value) {
 // `data` is what the function finds in `info.Data()`.
 template <Napi::Value (*function)(const Napi::CallbackInfo&)>
 void Export(Napi::Object exports, const char* name, void* data = nullptr) {
-  exports.Set(name, Napi::Function::New<function>(exports.Env(), name, data));
+  const napi_env env = exports.Env();
+  napi_value made;
+  Check(napi_create_function(env, name, NAPI_AUTO_LENGTH, GuardedCallback<function>, data, &made));
+  Check(napi_set_named_property(env, exports, name, made));
 }
 
 }  // namespace overlaybd_nbd

@@ -89,11 +89,13 @@ Napi::Value DecodeBlocksCall(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void ExportBlockDecoder(Napi::Object exports) {
-  Napi::Env env = exports.Env();
-  auto codecs = std::make_unique<Codecs>();
-  env.AddCleanupHook([](Codecs* each) { delete each; }, codecs.get());
+  auto owned = std::make_unique<Codecs>();
+  const auto free = [](void* codecs) { delete static_cast<Codecs*>(codecs); };
+  Check(napi_add_env_cleanup_hook(exports.Env(), free, owned.get()));
+  // The hook's from here on, whatever fails below.
+  Codecs* const codecs = owned.release();
   Export<CodecVersionCall>(exports, "codecVersion");
-  Export<DecodeBlocksCall>(exports, "decodeBlocks", codecs.release());
+  Export<DecodeBlocksCall>(exports, "decodeBlocks", codecs);
 }
 
 }  // namespace overlaybd_nbd

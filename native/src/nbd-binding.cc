@@ -12,9 +12,9 @@
 
 #include <cerrno>
 #include <climits>
+#include <exception>
 #include <future>
 #include <string>
-#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -93,9 +93,10 @@ class IoctlThread {
   ~IoctlThread() { LetGo(); }
 
   // 0 once the device is connected, or -errno and nothing of this is left.
-  int Start(const std::string& path, NbdIoctlSettings settings, Napi::Function ended);
+  int Start(const std::string& path, NbdIoctlSettings settings, napi_value ended);
 
  private:
+  int StartThread(const std::string& path, const NbdIoctlSettings& settings);
   int Hold(const NbdIoctlSettings& settings);
   void LetGo();
   void Work(const std::string& path, const NbdIoctlSettings& settings, std::promise<int>* opened);
@@ -125,42 +126,48 @@ void IoctlThread::LetGo() {
   held_.clear();
 }
 
-int IoctlThread::Start(const std::string& path, NbdIoctlSettings settings, Napi::Function ended) {
-  const napi_value name = Napi::String::New(env_, "overlaybd-nbd.nbdIoctlConnect");
+int IoctlThread::Start(const std::string& path, NbdIoctlSettings settings, napi_value ended) {
+  held_.reserve(settings.socket_count);
+  napi_value name;
   const napi_finalize finalize = [](napi_env, void* data, void*) {
     delete static_cast<IoctlThread*>(data);
   };
-  if (napi_create_threadsafe_function(env_, ended, nullptr, name, 0, 1, this, finalize, this, Ended,
+  if (napi_create_string_utf8(env_, "overlaybd-nbd.nbdIoctlConnect", NAPI_AUTO_LENGTH, &name) !=
+          napi_ok ||
+      napi_create_threadsafe_function(env_, ended, nullptr, name, 0, 1, this, finalize, this, Ended,
                                       &function_) != napi_ok) {
     delete this;
     return -ENOMEM;
   }
   int result = Hold(settings);
-  if (result == 0) {
-    napi_add_env_cleanup_hook(env_, Teardown, this);
-    std::promise<int> opened;
-    std::future<int> outcome = opened.get_future();
-    // The thread must get no signal, not even between its start and its first line.
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    try {
-      thread_ = std::thread(&IoctlThread::Work, this, path, settings, &opened);
-    } catch (const std::system_error&) {
-      opened.set_value(-EAGAIN);
-    }
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    result = outcome.get();
-    if (result < 0) {
-      if (thread_.joinable()) thread_.join();
-      napi_remove_env_cleanup_hook(env_, Teardown, this);
-    }
-  }
+  if (result == 0) result = StartThread(path, settings);
   if (result >= 0) return 0;
   // This is deleted only later, by the finalizer; the peers should see the end now.
   LetGo();
   napi_release_threadsafe_function(function_, napi_tsfn_abort);
+  return result;
+}
+
+int IoctlThread::StartThread(const std::string& path, const NbdIoctlSettings& settings) {
+  if (napi_add_env_cleanup_hook(env_, Teardown, this) != napi_ok) return -ENOMEM;
+  std::promise<int> opened;
+  std::future<int> outcome = opened.get_future();
+  // The thread must get no signal, not even between its start and its first line.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  try {
+    thread_ = std::thread(&IoctlThread::Work, this, path, settings, &opened);
+  } catch (const std::exception&) {
+    opened.set_value(-EAGAIN);
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  const int result = outcome.get();
+  if (result < 0) {
+    if (thread_.joinable()) thread_.join();
+    napi_remove_env_cleanup_hook(env_, Teardown, this);
+  }
   return result;
 }
 
@@ -185,13 +192,12 @@ void IoctlThread::Ended(napi_env env, napi_value function, void* context, void*)
   napi_value argument;
   napi_value receiver;
   if (napi_create_int32(env, result, &argument) != napi_ok ||
-      napi_get_undefined(env, &receiver) != napi_ok ||
-      napi_call_function(env, receiver, function, 1, &argument, nullptr) !=
-          napi_pending_exception) {
+      napi_get_undefined(env, &receiver) != napi_ok) {
     return;
   }
-  napi_value error;
-  if (napi_get_and_clear_last_exception(env, &error) == napi_ok) napi_fatal_exception(env, error);
+  if (napi_call_function(env, receiver, function, 1, &argument, nullptr) != napi_ok) {
+    ReportPendingException(env);
+  }
 }
 
 void IoctlThread::Teardown(void* data) {
@@ -218,7 +224,7 @@ Napi::Value NbdIoctlConnectCall(const Napi::CallbackInfo& info) {
   settings.sockets = sockets.data;
   settings.socket_count = sockets.count;
   auto* const thread = new IoctlThread(info.Env());
-  return ToNumber(info, thread->Start(path.data(), settings, info[6].As<Napi::Function>()));
+  return ToNumber(info, thread->Start(path.data(), settings, info[6]));
 }
 
 Napi::Value NbdIoctlDisconnectCall(const Napi::CallbackInfo& info) {

@@ -10,6 +10,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <iterator>
 #include <memory>
 #include <unordered_set>
 
@@ -33,6 +34,7 @@ class PollSet {
 
   uv_loop_t* Loop() const { return loop_; }
   void Opened(Poll* poll) { open_.insert(poll); }
+  void NotOpened(Poll* poll) { open_.erase(poll); }
 
   void Closing(Poll* poll) {
     open_.erase(poll);
@@ -67,42 +69,63 @@ struct Watch {
   Poll* poll;  // valid until the handle is being closed, after which there are no more events
 };
 
-class Poll : public Napi::ObjectWrap<Poll> {
+// What Node's hooks and domains know of calls that come from the loop.
+class CallContext {
  public:
-  explicit Poll(const Napi::CallbackInfo& info);
-  ~Poll() override { CloseHandle(); }
-
-  static Napi::Function Define(Napi::Env env, PollSet* set) {
-    return DefineClass(env, "Poll",
-                       {InstanceMethod<&Poll::Start>("start"), InstanceMethod<&Poll::Stop>("stop"),
-                        InstanceMethod<&Poll::Close>("close")},
-                       set);
+  explicit CallContext(napi_env env) : env_(env) {
+    napi_value name;
+    Check(napi_create_string_utf8(env, "overlaybd-nbd.Poll", NAPI_AUTO_LENGTH, &name));
+    Check(napi_async_init(env, nullptr, name, &context_));
   }
+  ~CallContext() { napi_async_destroy(env_, context_); }
+  CallContext(const CallContext&) = delete;
+  CallContext& operator=(const CallContext&) = delete;
 
-  // Found by node-addon-api instead of its own Unwrap, which would trust any wrapped object.
-  static Poll* Unwrap(Napi::Object object) {
-    if (!object.CheckTypeTag(&kPollTag)) {
-      throw Napi::TypeError::New(object.Env(), "this: must be a Poll");
-    }
-    return Napi::ObjectWrap<Poll>::Unwrap(object);
-  }
+  napi_async_context Get() const { return context_; }
 
+ private:
+  const napi_env env_;
+  napi_async_context context_;
+};
+
+// All of it through the C interface: most of it runs in callbacks of the loop and while
+// environments end, where no exception of C++ can go anywhere.
+class Poll {
+ public:
+  explicit Poll(napi_env env) : env_(env) {}
+  ~Poll();
+  Poll(const Poll&) = delete;
+  Poll& operator=(const Poll&) = delete;
+
+  static napi_value Define(napi_env env, PollSet* set);
   void CloseHandle();
 
  private:
-  Napi::Value Start(const Napi::CallbackInfo& info);
-  Napi::Value Stop(const Napi::CallbackInfo& info);
-  Napi::Value Close(const Napi::CallbackInfo& info);
+  using Method = int (Poll::*)(const Napi::CallbackInfo&);
+
+  static Napi::Value New(const Napi::CallbackInfo& info);
+  static Poll* Unwrap(const Napi::CallbackInfo& info);
+  template <Method method>
+  static Napi::Value MethodCall(const Napi::CallbackInfo& info) {
+    return ToNumber(info, (Unwrap(info)->*method)(info));
+  }
+
+  void Open(const Napi::CallbackInfo& info);
+  int Start(const Napi::CallbackInfo& info);
+  int Stop(const Napi::CallbackInfo& info);
+  int Close(const Napi::CallbackInfo& info);
 
   static void OnEvents(uv_poll_t* handle, int status, int events);
   void Call(int events);
   void StopHandle();
 
+  const napi_env env_;
+  napi_ref self_ = nullptr;
   Watch* watch_ = nullptr;
   int fd_ = -1;
   int events_ = 0;  // 0 while stopped
-  Napi::FunctionReference callback_;
-  std::shared_ptr<Napi::AsyncContext> context_;
+  napi_ref callback_ = nullptr;
+  std::shared_ptr<CallContext> context_;
 };
 
 void PollSet::Teardown(napi_async_cleanup_hook_handle hook, void* data) {
@@ -112,19 +135,66 @@ void PollSet::Teardown(napi_async_cleanup_hook_handle hook, void* data) {
   set->FinishTeardown();
 }
 
-Poll::Poll(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Poll>(info) {
+Poll::~Poll() {
+  CloseHandle();
+  if (callback_ != nullptr) napi_delete_reference(env_, callback_);
+  if (self_ != nullptr) napi_delete_reference(env_, self_);
+}
+
+napi_value Poll::Define(napi_env env, PollSet* set) {
+  const auto method = [](const char* name, napi_callback callback) {
+    return napi_property_descriptor{name,    nullptr, callback,     nullptr,
+                                    nullptr, nullptr, napi_default, nullptr};
+  };
+  const napi_property_descriptor methods[] = {
+      method("start", GuardedCallback<MethodCall<&Poll::Start>>),
+      method("stop", GuardedCallback<MethodCall<&Poll::Stop>>),
+      method("close", GuardedCallback<MethodCall<&Poll::Close>>),
+  };
+  napi_value made;
+  Check(napi_define_class(env, "Poll", NAPI_AUTO_LENGTH, GuardedCallback<Poll::New>, set,
+                          std::size(methods), methods, &made));
+  return made;
+}
+
+Napi::Value Poll::New(const Napi::CallbackInfo& info) {
+  const napi_env env = info.Env();
+  if (!info.IsConstructCall()) throw Napi::TypeError::New(env, "Poll: is made with new");
+  auto poll = std::make_unique<Poll>(env);
+  const napi_finalize finalize = [](napi_env, void* data, void*) {
+    delete static_cast<Poll*>(data);
+  };
+  Check(napi_type_tag_object(env, info.This(), &kPollTag));
+  Check(napi_wrap(env, info.This(), poll.get(), finalize, nullptr, &poll->self_));
+  // JavaScript's from here on, whatever fails below.
+  poll.release()->Open(info);
+  return info.This();
+}
+
+Poll* Poll::Unwrap(const Napi::CallbackInfo& info) {
+  bool is_poll = false;
+  void* poll = nullptr;
+  if (napi_check_object_type_tag(info.Env(), info.This(), &kPollTag, &is_poll) != napi_ok ||
+      !is_poll || napi_unwrap(info.Env(), info.This(), &poll) != napi_ok) {
+    throw Napi::TypeError::New(info.Env(), "this: must be a Poll");
+  }
+  return static_cast<Poll*>(poll);
+}
+
+void Poll::Open(const Napi::CallbackInfo& info) {
   fd_ = DescriptorArgument(info);
   if (!info[1].IsFunction()) {
     throw Napi::TypeError::New(info.Env(), "callback: must be a function");
   }
   // What may throw comes before libuv knows the handle: after that it can only be closed.
-  info.This().As<Napi::Object>().TypeTag(&kPollTag);
-  callback_ = Napi::Persistent(info[1].As<Napi::Function>());
-  context_ = std::make_shared<Napi::AsyncContext>(info.Env(), "overlaybd-nbd.Poll");
+  Check(napi_create_reference(env_, info[1], 1, &callback_));
+  context_ = std::make_shared<CallContext>(env_);
   auto* const set = static_cast<PollSet*>(info.Data());
   auto watch = std::make_unique<Watch>();
+  set->Opened(this);
   const int result = uv_poll_init(set->Loop(), &watch->handle, fd_);
   if (result < 0) {
+    set->NotOpened(this);
     char subject[32];
     snprintf(subject, sizeof(subject), "poll: fd %d", fd_);
     throw SystemError(info.Env(), subject, result);
@@ -133,13 +203,13 @@ Poll::Poll(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Poll>(info) {
   watch->set = set;
   watch->poll = this;
   watch_ = watch.release();
-  set->Opened(this);
 }
 
 void Poll::CloseHandle() {
   if (watch_ == nullptr) return;
   StopHandle();
-  callback_.Reset();
+  napi_delete_reference(env_, callback_);
+  callback_ = nullptr;
   context_.reset();
   watch_->poll = nullptr;
   watch_->set->Closing(this);
@@ -156,28 +226,31 @@ void Poll::StopHandle() {
   if (events_ == 0) return;
   uv_poll_stop(&watch_->handle);
   events_ = 0;
-  Unref();
+  napi_reference_unref(env_, self_, nullptr);
 }
 
-Napi::Value Poll::Start(const Napi::CallbackInfo& info) {
+int Poll::Start(const Napi::CallbackInfo& info) {
   const int events = static_cast<int>(IntegerArgument(info, 0, "events", kAllEvents, 1));
   // libuv aborts the process when it cannot add a descriptor to its epoll set.
-  if (watch_ == nullptr || ::fcntl(fd_, F_GETFD) < 0) return ToNumber(info, -EBADF);
+  if (watch_ == nullptr || ::fcntl(fd_, F_GETFD) < 0) return -EBADF;
+  if (events_ == 0) Check(napi_reference_ref(env_, self_, nullptr));
   const int result = uv_poll_start(&watch_->handle, events, OnEvents);
-  if (result < 0) return ToNumber(info, result);
-  if (events_ == 0) Ref();
+  if (result < 0) {
+    if (events_ == 0) napi_reference_unref(env_, self_, nullptr);
+    return result;
+  }
   events_ = events;
-  return ToNumber(info, 0);
+  return 0;
 }
 
-Napi::Value Poll::Stop(const Napi::CallbackInfo& info) {
+int Poll::Stop(const Napi::CallbackInfo&) {
   StopHandle();
-  return ToNumber(info, 0);
+  return 0;
 }
 
-Napi::Value Poll::Close(const Napi::CallbackInfo& info) {
+int Poll::Close(const Napi::CallbackInfo&) {
   CloseHandle();
-  return ToNumber(info, 0);
+  return 0;
 }
 
 void Poll::OnEvents(uv_poll_t* handle, int status, int events) {
@@ -188,39 +261,46 @@ void Poll::OnEvents(uv_poll_t* handle, int status, int events) {
     uv_poll_start(handle, poll->events_, OnEvents);
   }
   if (status < 0 || events == 0) events = kReadable | kWritable;
+  napi_handle_scope scope;
+  const napi_env env = poll->env_;
+  if (napi_open_handle_scope(env, &scope) != napi_ok) return;
   poll->Call(events);
+  napi_close_handle_scope(env, scope);
 }
 
-// Through the C interface: an exception must become an uncaughtException, and a worker that is
-// being terminated must not turn a refused call into a fatal error.
+// An exception must become an uncaughtException, and a worker that is being terminated must not
+// turn a refused call into a fatal error.
 void Poll::Call(int events) {
-  const napi_env env = Env();
-  Napi::HandleScope scope(env);
-  const napi_value receiver = Value();
-  const napi_value function = callback_.Value();
+  const napi_env env = env_;
+  napi_value receiver;
+  napi_value function;
   napi_value argument;
-  if (napi_create_int32(env, events, &argument) != napi_ok) return;
+  if (napi_get_reference_value(env, self_, &receiver) != napi_ok ||
+      napi_get_reference_value(env, callback_, &function) != napi_ok ||
+      napi_create_int32(env, events, &argument) != napi_ok) {
+    return;
+  }
   // The callback may close this Poll; the context has to last until the call is over.
-  const std::shared_ptr<Napi::AsyncContext> context = context_;
-  const napi_status status =
-      napi_make_callback(env, *context, receiver, function, 1, &argument, nullptr);
-  if (status != napi_pending_exception) return;
-  napi_value error;
-  if (napi_get_and_clear_last_exception(env, &error) == napi_ok) napi_fatal_exception(env, error);
+  const std::shared_ptr<CallContext> context = context_;
+  if (napi_make_callback(env, context->Get(), receiver, function, 1, &argument, nullptr) !=
+      napi_ok) {
+    ReportPendingException(env);
+  }
 }
 
 }  // namespace
 
 void ExportPoll(Napi::Object exports) {
-  const Napi::Env env = exports.Env();
+  const napi_env env = exports.Env();
   uv_loop_t* loop = nullptr;
-  if (napi_get_uv_event_loop(env, &loop) != napi_ok) throw Napi::Error::New(env, "poll: no loop");
-  auto* const set = new PollSet(loop);
-  env.SetInstanceData(set);
-  if (napi_add_async_cleanup_hook(env, PollSet::Teardown, set, nullptr) != napi_ok) {
-    throw Napi::Error::New(env, "poll: no cleanup hook");
-  }
-  exports.Set("Poll", Poll::Define(env, set));
+  Check(napi_get_uv_event_loop(env, &loop));
+  auto owned = std::make_unique<PollSet>(loop);
+  const napi_finalize free = [](napi_env, void* set, void*) { delete static_cast<PollSet*>(set); };
+  Check(napi_set_instance_data(env, owned.get(), free, nullptr));
+  // The environment's from here on, whatever fails below.
+  PollSet* const set = owned.release();
+  Check(napi_add_async_cleanup_hook(env, PollSet::Teardown, set, nullptr));
+  Check(napi_set_named_property(env, exports, "Poll", Poll::Define(env, set)));
 }
 
 }  // namespace overlaybd_nbd

@@ -130,10 +130,16 @@ Napi::Value SocketPairCall(const Napi::CallbackInfo& info) {
   int fds[2];
   const int result = SocketPair(fds);
   if (result < 0) throw SystemError(info.Env(), "socketpair", result);
-  Napi::Array pair = Napi::Array::New(info.Env(), 2);
-  pair.Set(0u, ToNumber(info, fds[0]));
-  pair.Set(1u, ToNumber(info, fds[1]));
-  return pair;
+  napi_value pair;
+  napi_status status = napi_create_array_with_length(info.Env(), 2, &pair);
+  for (uint32_t i = 0; i < 2 && status == napi_ok; ++i) {
+    status = napi_set_element(info.Env(), pair, i, ToNumber(info, fds[i]));
+  }
+  if (status != napi_ok) {
+    for (const int fd : fds) CloseDescriptor(fd);
+    throw NodeApiError{status};
+  }
+  return Napi::Value(info.Env(), pair);
 }
 
 }  // namespace
