@@ -1,6 +1,8 @@
 // The error classes of the daemon and their codes. Not a logger, and not the NBD errno mapping
 // (nbd/errno.ts). Every code is explained for operators in docs/errors.md.
 
+import { isMainThread } from 'node:worker_threads';
+
 /** What kind of thing went wrong; stable names, listed in docs/errors.md. */
 export type ErrorCode =
   | 'BAD_ARGUMENT' // the command line is wrong
@@ -24,7 +26,12 @@ export class OverlaybdError extends Error {
   readonly code: ErrorCode;
 
   constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+    // In reactors one is made for every read of a bad block, and its message says it all: recording
+    // where it was made would take ten times as long as all else about it.
+    const { stackTraceLimit } = Error;
+    if (!isMainThread) Error.stackTraceLimit = 0;
     super(message, options);
+    Error.stackTraceLimit = stackTraceLimit;
     this.name = 'OverlaybdError';
     this.code = code;
   }
@@ -58,6 +65,12 @@ export type ProblemSink = (problem: FormatProblem) => void;
 /** The sink of everyone who only needs to know that a blob is good. */
 export function throwProblem(problem: FormatProblem): never {
   throw formatError(problem);
+}
+
+/** The message of our own errors. Anything else is a bug of ours: also where it came from. */
+export function fullStory(error: unknown): string {
+  if (error instanceof OverlaybdError) return error.message;
+  return `BUG: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
 }
 
 /** The text of anything that was thrown. */

@@ -2,6 +2,7 @@
 
 import { constants } from 'node:os';
 import { OverlaybdError } from '../errors.js';
+import { errnoText } from '../lib/errno.js';
 import { native } from '../native/binding.js';
 
 /** A range of a file that holds data, in bytes. */
@@ -24,7 +25,10 @@ export function findDataExtents(fd: number, name: string, offset: number): DataE
     if (begin === -constants.errno.ENXIO) return extents;
     const end = begin < 0 ? begin : native.seekHole(fd, begin);
     if (end < 0) {
-      throw new OverlaybdError('IO', `${name}: cannot find its holes at byte ${at}: errno ${-end}`);
+      throw new OverlaybdError(
+        'IO',
+        `${name}: cannot find its holes at byte ${at}: ${errnoText(-end)}`,
+      );
     }
     if (extents.length === MAX_EXTENTS) {
       throw new OverlaybdError('LIMIT', `${name}: more than ${MAX_EXTENTS} data extents`);

@@ -4,6 +4,7 @@
 import { read as readAsync } from 'node:fs';
 import { constants } from 'node:os';
 import { OverlaybdError } from '../errors.js';
+import { errnoText } from '../lib/errno.js';
 import type { FileRange } from '../lib/file-range.js';
 import { native } from '../native/binding.js';
 import type { BlobSource } from './source.js';
@@ -115,11 +116,9 @@ export class FileSource implements BlobSource {
   }
 
   #ioError(offset: number, length: number, errno: number): OverlaybdError {
-    const name =
-      Object.entries(constants.errno).find(([, value]) => value === -errno)?.[0] ?? `${errno}`;
     return new OverlaybdError(
       'IO',
-      `${this.name}: read of ${length} bytes at ${offset}: ${name}; check the disk that holds it`,
+      `${this.name}: read of ${length} bytes at ${offset}: ${errnoText(-errno)}; check the disk that holds it`,
     );
   }
 }

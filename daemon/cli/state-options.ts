@@ -2,6 +2,7 @@
 
 import type { Argv } from 'yargs';
 import { OverlaybdError, messageOf } from '../errors.js';
+import { errnoText } from '../lib/errno.js';
 import { DEFAULT_HELPER_SOCKET } from '../kernel/helper-protocol.js';
 import type { Logger } from '../log/logger.js';
 import { native } from '../native/binding.js';
@@ -105,13 +106,13 @@ export async function openDevices(
 /** @throws OverlaybdError when --lock-memory cannot be done */
 export function protectMemory(args: StateArguments, log: Logger): void {
   const flusher = native.ioFlusher();
-  if (flusher < 0) log.log('debug', `PR_SET_IO_FLUSHER: not permitted (errno ${-flusher})`);
+  if (flusher < 0) log.log('debug', `PR_SET_IO_FLUSHER: ${errnoText(-flusher)}`);
   if (!args['lock-memory']) return;
   const locked = native.lockMemory();
   if (locked < 0) {
     throw new OverlaybdError(
       'PERMISSION',
-      `--lock-memory: errno ${-locked}: raise the limit (LimitMEMLOCK=256M in the unit, or ulimit -l)`,
+      `--lock-memory: ${errnoText(-locked)}: raise the limit (LimitMEMLOCK=256M in the unit, or ulimit -l)`,
     );
   }
   log.log('info', `locked ${locked} bytes of program and libraries in memory`);

@@ -4,6 +4,7 @@
 
 import { MAX_MESSAGE_DESCRIPTORS, MAX_MESSAGE_LENGTH } from './limits.js';
 import { OverlaybdError, messageOf } from '../errors.js';
+import { errnoText } from '../lib/errno.js';
 import { EAGAIN, POLL_READABLE, POLL_WRITABLE, native, type Poll } from '../native/binding.js';
 
 const HEADER_SIZE = 8;
@@ -99,7 +100,7 @@ export class MessageChannel {
         return;
       }
       if (n < 0) {
-        this.close(new OverlaybdError('IO', `message channel: sending failed with errno ${-n}`));
+        this.close(new OverlaybdError('IO', `message channel: sending failed: ${errnoText(-n)}`));
         return;
       }
       next.sent += n;
@@ -117,7 +118,7 @@ export class MessageChannel {
     const n = native.recvDescriptors(this.#fd, this.#scratch, 0, RECEIVE_SIZE, descriptors);
     if (n === -EAGAIN) return;
     if (n < 0) {
-      this.close(new OverlaybdError('IO', `message channel: receiving failed with errno ${-n}`));
+      this.close(new OverlaybdError('IO', `message channel: receiving failed: ${errnoText(-n)}`));
       return;
     }
     if (n === 0) {

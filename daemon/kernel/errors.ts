@@ -1,6 +1,7 @@
 // What a failed call of the kernel's NBD interface means, for an operator.
 
 import { OverlaybdError, type ErrorCode } from '../errors.js';
+import { errnoText } from '../lib/errno.js';
 import { EACCES, EBUSY, EINVAL, ENOENT, ENXIO, EPERM } from '../native/binding.js';
 import type { Sysfs } from './sysfs.js';
 
@@ -30,6 +31,6 @@ export function kernelError(what: string, index: number, errno: number): Overlay
       'the kernel refused (EINVAL): the device is not connected, or another backend has it',
     ],
   };
-  const [code, why] = known[errno] ?? ['IO', `failed with errno ${errno}`];
+  const [code, why] = known[errno] ?? ['IO', `failed: ${errnoText(errno)}`];
   return new OverlaybdError(code, `/dev/nbd${index}: ${what}: ${why}`);
 }

@@ -1,6 +1,7 @@
 // Devices by way of the attach helper, for a daemon without privileges.
 
 import { OverlaybdError } from '../errors.js';
+import { errnoText } from '../lib/errno.js';
 import { MessageChannel } from '../ipc/message-channel.js';
 import { ECONNREFUSED, EACCES, ENOENT, native } from '../native/binding.js';
 import type { ConnectRequest, NbdDriver } from './driver.js';
@@ -88,6 +89,6 @@ function unreachable(path: string, errno: number): OverlaybdError {
   };
   return new OverlaybdError(
     'PERMISSION',
-    `devices need CAP_SYS_ADMIN or the attach helper at ${path}: ${known[errno] ?? `errno ${errno}`}`,
+    `devices need CAP_SYS_ADMIN or the attach helper at ${path}: ${known[errno] ?? errnoText(errno)}`,
   );
 }

@@ -25,6 +25,7 @@ import {
 } from './handshake-replies.js';
 import { MAX_HANDSHAKE_BYTES, MAX_NAME_LENGTH, MAX_OPTION_LENGTH } from './limits.js';
 import { listContexts, selectContexts, type MetaContext } from './meta-context.js';
+import { noExport } from './no-export.js';
 import { parseInfoQuery, parseMetaQuery } from './option-data.js';
 import { otherProtocol } from './other-protocol.js';
 import { transmissionFlags, type ReplyForm, type Session } from './session.js';
@@ -69,6 +70,9 @@ export class Handshake {
 
   /** NBD_OPT_STARTTLS is agreed on: once the reply is out, TLS begins, and then {@link secured}. */
   startsTls = false;
+
+  /** What the client was told last when it asked for an export that it does not get, for the log. */
+  refused: string | null = null;
 
   /**
    * Whether what the client sends next can be used. Plain bytes that come while TLS is about to begin
@@ -217,7 +221,7 @@ export class Handshake {
   #exportName(data: Buffer): void {
     const found =
       data.length <= MAX_NAME_LENGTH ? this.#exports.find(data.toString('utf8')) : undefined;
-    if (!found) throw new ProtocolError(`no export named ${printable(data)}`);
+    if (!found) throw new ProtocolError(noExport(data, this.#exports));
     if (this.#form === 'extended') {
       throw new ProtocolError('NBD_OPT_EXPORT_NAME after extended headers were agreed on');
     }
@@ -251,9 +255,11 @@ export class Handshake {
     }
     const found = this.#exports.find(query.name.toString('utf8'));
     if (!found) {
-      this.#reply(option, NBD_REP.ERR_UNKNOWN, `no export named ${printable(query.name)}`);
+      this.refused = noExport(query.name, this.#exports);
+      this.#reply(option, NBD_REP.ERR_UNKNOWN, this.refused);
       return;
     }
+    this.refused = null;
     this.#send(optionReply(option, NBD_REP.INFO, exportInfo(found, transmissionFlags(this.#form))));
     this.#send(optionReply(option, NBD_REP.INFO, blockSizeInfo(found)));
     if (query.wanted.has(NBD_INFO.NAME)) {
@@ -298,7 +304,7 @@ export class Handshake {
     }
     const found = this.#exports.find(query.name.toString('utf8'));
     if (!found) {
-      this.#reply(option, NBD_REP.ERR_UNKNOWN, `no export named ${printable(query.name)}`);
+      this.#reply(option, NBD_REP.ERR_UNKNOWN, noExport(query.name, this.#exports));
       return;
     }
     const contexts = isSet ? selectContexts(query.queries) : listContexts(query.queries);
@@ -313,10 +319,4 @@ export class Handshake {
   #reply(option: number, reply: number, message = ''): void {
     this.#send(optionReply(option, reply, Buffer.from(message)));
   }
-}
-
-/** A client's bytes, fit for a log line. */
-function printable(bytes: Buffer): string {
-  const text = bytes.toString('utf8', 0, 64);
-  return JSON.stringify(bytes.length > 64 ? `${text}...` : text);
 }

@@ -1,7 +1,8 @@
 // One client's connection: owns its socket, moves bytes between it and the protocol, and ends it.
 
 import { EAGAIN, POLL_READABLE, POLL_WRITABLE } from '../native/binding.js';
-import { OverlaybdError, messageOf } from '../errors.js';
+import { OverlaybdError, fullStory } from '../errors.js';
+import { errnoText } from '../lib/errno.js';
 import type { ExportTable, NbdExport } from '../nbd/export.js';
 import { Handshake, type TlsMode } from '../nbd/handshake.js';
 import type { LargeMemory } from '../nbd/large-memory.js';
@@ -19,7 +20,13 @@ import { Outbox, type ChunkPool } from '../nbd/outbox.js';
 import type { ReadRequest } from '../nbd/request.js';
 import type { Session } from '../nbd/session.js';
 import { Transmission, WHOLE, type UnfinishedPayload } from '../nbd/transmission.js';
-import type { ConnectionCounts, ConnectionSummary, ResumedTransmission } from './messages.js';
+import type {
+  CloseKind,
+  ConnectionCounts,
+  ConnectionSummary,
+  ResumedTransmission,
+} from './messages.js';
+import { whyClosed } from './close-reason.js';
 import { Deadline, StallClock } from './deadline.js';
 import type { PipePool } from './file-pipe.js';
 import { PlainTransport } from './plain-transport.js';
@@ -103,7 +110,7 @@ export class Connection {
     this.outbox = new Outbox(context.chunks, (bytes, offset, length) =>
       this.#transport.send(bytes, offset, length),
     );
-    this.#deadline = new Deadline(this.outbox, (reason) => this.close(reason));
+    this.#deadline = new Deadline(this.outbox, (reason) => this.close(reason, 'failed'));
   }
 
   /** Greets the client. Apart from the constructor because it may already end in `closed`. */
@@ -168,7 +175,7 @@ export class Connection {
   }
 
   /** Ends at once. Idempotent. */
-  close(reason: string): void {
+  close(reason: string, kind: CloseKind = 'ended'): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#deadline.clear();
@@ -178,7 +185,7 @@ export class Connection {
       id: this.id,
       peer: this.peer,
       export: this.export?.name ?? null,
-      reason,
+      ...whyClosed(this.#handshake, reason, kind),
       ...this.counts,
       tls: this.#tlsProtocol,
     };
@@ -205,7 +212,7 @@ export class Connection {
   }
 
   evict(): void {
-    this.close('client stopped reading while others needed the memory of its replies');
+    this.close('client stopped reading while others needed the memory of its replies', 'failed');
   }
 
   #onEvents(events: number): void {
@@ -232,8 +239,8 @@ export class Connection {
     if (n === -EAGAIN) return true;
     // The end of what it says; it may still read: what it asked for before is answered.
     this.#mute = n === 0 && !this.#lingering;
-    const reason = this.#lingering ? 'daemon stops' : `receiving failed with errno ${-n}`;
-    if (!this.#mute) this.close(reason);
+    if (this.#lingering) this.close('daemon stops');
+    else if (n !== 0) this.close(`receiving failed: ${errnoText(-n)}`, 'failed');
     return this.#mute;
   }
 
@@ -245,11 +252,11 @@ export class Connection {
       if (this.#transmission) this.#transmit(this.#transmission);
     } catch (error) {
       this.outbox.flush(); // the answers to what came before the error
-      this.close(error instanceof OverlaybdError ? error.message : bugOf(error));
+      this.close(fullStory(error), error instanceof OverlaybdError ? 'protocol' : 'bug');
     }
     if (this.#closed || this.#lingering) return;
     if (this.outbox.failed !== 0) {
-      this.close(`sending failed with errno ${this.outbox.failed}`);
+      this.close(`sending failed: ${errnoText(this.outbox.failed)}`, 'failed');
       return;
     }
     this.#stall.note(this.outbox);
@@ -318,7 +325,7 @@ export class Connection {
         handshake.secured();
         this.#progress();
       },
-      failed: (reason) => this.close(reason),
+      failed: (reason, kind) => this.close(reason, kind),
     });
   }
 
@@ -388,9 +395,4 @@ export class Connection {
   get #deadlines(): Deadlines {
     return this.#context.deadlines ?? DEADLINES;
   }
-}
-
-/** A reason that nobody takes for the client's fault, and where it came from. */
-function bugOf(error: unknown): string {
-  return `BUG: ${error instanceof Error ? (error.stack ?? error.message) : messageOf(error)}`;
 }

@@ -61,8 +61,13 @@ export type ToReactor =
   | { readonly type: 'count'; readonly request: number }
   /** Bring every plain connection to the end of a request, and give it up; or do not any longer. */
   | { readonly type: 'hand over'; readonly on: boolean }
+  /** A report of failed reads is where it must be: there may be another one. */
+  | { readonly type: 'report taken' }
   /** Answer what has been taken, then end every connection. */
   | { readonly type: 'drain' };
+
+/** Why a connection is over: in order, with its socket, by what the client did, by TLS, by a bug. */
+export type CloseKind = 'ended' | 'failed' | 'refused' | 'protocol' | 'tls' | 'bug';
 
 /** What there is to say of a connection when it is over. */
 export interface ConnectionSummary {
@@ -71,12 +76,27 @@ export interface ConnectionSummary {
   /** null when the handshake did not get so far. */
   readonly export: string | null;
   readonly reason: string;
+  readonly kind: CloseKind;
   readonly requests: number;
   readonly errors: number;
   /** Without what TLS adds. */
   readonly bytesSent: number;
   /** The version of TLS; null when the connection was plain to its end. */
   readonly tls: string | null;
+}
+
+/** Reads that failed alike; where and for whom it was the last time. */
+export interface ReadFailureReport {
+  /** The same for reads that failed alike; null for some that differ. */
+  readonly key: string | null;
+  /** How many reads; 1 or more. */
+  readonly count: number;
+  readonly export: string;
+  readonly peer: string;
+  readonly offset: number;
+  readonly length: number;
+  readonly code: string;
+  readonly message: string;
 }
 
 export type FromReactor =
@@ -87,12 +107,5 @@ export type FromReactor =
       readonly request: number;
       readonly counts: readonly ConnectionCounts[];
     }
-  | {
-      readonly type: 'read failed';
-      readonly export: string;
-      readonly peer: string;
-      readonly offset: number;
-      readonly length: number;
-      readonly code: string;
-      readonly message: string;
-    };
+  /** Answered by 'report taken'. */
+  | { readonly type: 'read failed'; readonly report: ReadFailureReport };

@@ -2,7 +2,9 @@
 // Node's; who may come in is decided by the TlsAcceptor.
 
 import type { TLSSocket } from 'node:tls';
+import { errnoText } from '../lib/errno.js';
 import { EAGAIN, POLL_READABLE, POLL_WRITABLE } from '../native/binding.js';
+import type { CloseKind } from './messages.js';
 import { SocketStream } from './socket-stream.js';
 import { tlsErrorText, type TlsAcceptor, type TlsOutcome } from './tls-acceptor.js';
 import type { EventHandler, Transport } from './transport.js';
@@ -18,7 +20,7 @@ export interface TlsHost {
   /** The handshake has succeeded. @param client who it is, if it had to say */
   secured(client: string | null, protocol: string): void;
   /** TLS has failed, before or after; the transport is of no more use. */
-  failed(reason: string): void;
+  failed(reason: string, kind: CloseKind): void;
 }
 
 export class TlsTransport implements Transport {
@@ -41,10 +43,10 @@ export class TlsTransport implements Transport {
     this.#stream = new SocketStream(fd);
     this.#stream.once('close', () => {
       const { errno } = this.#stream;
-      if (errno !== 0) this.#fail(`the socket failed with errno ${errno}`);
+      if (errno !== 0) this.#fail(`the socket failed: ${errnoText(errno)}`, 'failed');
       // In the handshake the acceptor says why a moment later.
-      else if (this.#socket) this.#fail('client hung up');
-      else setTimeout(() => this.#fail('TLS handshake: ended'), OUTCOME_MS).unref();
+      else if (this.#socket) this.#fail('client hung up', 'ended');
+      else setTimeout(() => this.#fail('TLS handshake: ended', 'tls'), OUTCOME_MS).unref();
     });
     this.#stream.once('end', () => {
       if (!this.#socket) this.#stream.destroy();
@@ -107,11 +109,11 @@ export class TlsTransport implements Transport {
 
   #onOutcome(outcome: TlsOutcome): void {
     if (outcome.socket === null) {
-      this.#fail(`TLS handshake: ${outcome.reason}`);
+      this.#fail(`TLS handshake: ${outcome.reason}`, 'tls');
       return;
     }
     const { socket, client } = outcome;
-    socket.on('error', (error) => this.#fail(`TLS: ${tlsErrorText(error)}`));
+    socket.on('error', (error) => this.#fail(`TLS: ${tlsErrorText(error)}`, 'tls'));
     if (this.#closed) {
       this.#stream.destroy();
       return;
@@ -125,9 +127,9 @@ export class TlsTransport implements Transport {
     this.#host.secured(client, socket.getProtocol() ?? 'TLS');
   }
 
-  #fail(reason: string): void {
+  #fail(reason: string, kind: CloseKind): void {
     if (this.#closed) return;
-    this.#host.failed(reason);
+    this.#host.failed(reason, kind);
   }
 
   /** Level-triggered, as what it stands in for. */

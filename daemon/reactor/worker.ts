@@ -2,7 +2,6 @@
 // back. Everything it does for clients happens on this thread's own event loop.
 
 import { parentPort } from 'node:worker_threads';
-import { OverlaybdError, messageOf } from '../errors.js';
 import { ReaderFactory } from '../image/build.js';
 import { native } from '../native/binding.js';
 import { LargeMemory } from '../nbd/large-memory.js';
@@ -12,6 +11,7 @@ import { DeviceExport } from './device-export.js';
 import { PipePool } from './file-pipe.js';
 import { ExportMap } from './export-map.js';
 import type { ExportSpec, FromReactor, ToReactor } from './messages.js';
+import { ReadFailures } from './read-failures.js';
 import { TlsAcceptor } from './tls-acceptor.js';
 
 if (!parentPort) throw new Error('reactor/worker.ts runs as a worker thread only');
@@ -25,6 +25,7 @@ const connections = new Set<Connection>();
 /** What a connection sees, when it does not see everything. */
 const visible = new WeakMap<Connection, readonly string[]>();
 let exports = new ExportMap([]);
+const failures = new ReadFailures((report) => tell({ type: 'read failed', report }));
 let tls: NonNullable<ConnectionContext['tls']> | null = null;
 
 const context: ConnectionContext = {
@@ -35,16 +36,8 @@ const context: ConnectionContext = {
   get tls() {
     return tls;
   },
-  readFailed: (connection, error, { offset, length }) => {
-    tell({
-      type: 'read failed',
-      export: connection.export?.name ?? '',
-      peer: connection.peer,
-      offset,
-      length,
-      code: error instanceof OverlaybdError ? error.code : 'BUG',
-      message: error instanceof OverlaybdError ? error.message : stackOf(error),
-    });
+  readFailed: (connection, error, request) => {
+    failures.add(connection.export?.name ?? '', connection.peer, error, request);
   },
   handed: (connection, fd, transmission) => {
     const { id, peer } = connection;
@@ -77,7 +70,11 @@ port.on('message', (message: ToReactor) => {
       const served = resume && exports.exact(resume.export);
       if (!resume) connection.start();
       else if (served) connection.resume(served, resume);
-      else connection.close(`its export ${JSON.stringify(resume.export)} is not there any more`);
+      else
+        connection.close(
+          `its export ${JSON.stringify(resume.export)} is not there any more`,
+          'refused',
+        );
       break;
     }
     case 'count':
@@ -90,7 +87,11 @@ port.on('message', (message: ToReactor) => {
     case 'hand over':
       for (const connection of connections) connection.handOver(message.on);
       break;
+    case 'report taken':
+      failures.taken();
+      break;
     case 'drain':
+      failures.sweep(true);
       for (const connection of connections) connection.drain();
       break;
   }
@@ -107,11 +108,6 @@ function contextWith(names: readonly string[]): ConnectionContext {
 
 function buildExport({ name, description, device }: ExportSpec): DeviceExport {
   return new DeviceExport(name, description, readers.device(device));
-}
-
-/** Anything but our own errors is a bug of ours: keep where it came from. */
-function stackOf(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : messageOf(error);
 }
 
 function tell(message: FromReactor): void {

@@ -2,6 +2,7 @@
 
 import type { Account } from '../config/listener.js';
 import { OverlaybdError } from '../errors.js';
+import { errnoText } from '../lib/errno.js';
 import { ENOENT, native } from '../native/binding.js';
 
 /** @throws OverlaybdError NOT_FOUND when there is no such user */
@@ -16,6 +17,6 @@ export function groupId(account: Account): number {
 
 function known(what: string, name: string, id: number): number {
   if (id >= 0) return id;
-  const why = id === -ENOENT ? 'there is none of that name' : `errno ${-id}`;
+  const why = id === -ENOENT ? 'there is none of that name' : errnoText(-id);
   throw new OverlaybdError('NOT_FOUND', `${what} ${JSON.stringify(name)}: ${why}`);
 }

@@ -7,10 +7,11 @@ import { DEFAULT_CONNECTIONS_PER_PEER, MAX_CONNECTIONS } from '../nbd/limits.js'
 import { native } from '../native/binding.js';
 import { OverlaybdError } from '../errors.js';
 import { userId } from './accounts.js';
+import { ClientLog } from './client-log.js';
 import { ImageTable, type ExportPaths, type HeldImage } from './image-table.js';
 import { Listener } from './listener.js';
 import { inheritedSocket, openListening, type ListeningSocket } from './listening-socket.js';
-import { PeerCounts, RefusalLog, peerGroup } from './peers.js';
+import { PeerCounts, peerGroup } from './peers.js';
 import { ReactorPool } from './reactor-pool.js';
 import type { ActivatedSocket } from './socket-activation.js';
 import type { HandedConnection } from '../reactor/messages.js';
@@ -53,18 +54,16 @@ interface Admission {
 export class Daemon {
   readonly reactors: ReactorPool;
   readonly images: ImageTable;
-  readonly #log: Logger;
   readonly #tlsRequired: boolean;
   readonly #listeners: Listener[] = [];
   readonly #passed: PassedSocket[] = [];
   readonly #peers = new PeerCounts();
-  readonly #refusals: RefusalLog;
+  readonly #clientLog: ClientLog;
 
   private constructor(threads: number, tls: TlsSettings | null, log: Logger) {
-    this.#log = log;
-    this.#refusals = new RefusalLog(log);
+    this.#clientLog = new ClientLog(log);
     this.#tlsRequired = tls?.mode === 'require';
-    this.reactors = new ReactorPool(threads, tls, log);
+    this.reactors = new ReactorPool(threads, tls, log, this.#clientLog);
     this.images = new ImageTable(log, (exports) => this.reactors.setExports(exports));
   }
 
@@ -168,7 +167,7 @@ export class Daemon {
       socket,
       title,
       (fd, peer) => this.#accept(fd, peer, admission),
-      (message) => this.#log.log('error', message),
+      (why) => this.#clientLog.acceptFailed(title, why),
     );
     this.#listeners.push(listener);
   }
@@ -187,11 +186,11 @@ export class Daemon {
   #refuses(fd: number, peer: string, group: string, admission: Admission): boolean {
     const { users, maxConnectionsPerPeer: most } = admission;
     if (users && !users.has(native.peerUid(fd))) {
-      this.#refusals.refused(`user ${group}`, peer, 'not a user who may connect here');
+      this.#clientLog.refused(`user ${group}`, peer, 'not a user who may connect here');
     } else if (this.reactors.connections >= MAX_CONNECTIONS) {
-      this.#refusals.refused('all', peer, `${MAX_CONNECTIONS} connections are open`);
+      this.#clientLog.refused('all', peer, `${MAX_CONNECTIONS} connections are open`);
     } else if (this.#peers.get(group) >= most) {
-      this.#refusals.refused(`peer ${group}`, peer, `${group} has ${most} connections open`);
+      this.#clientLog.refused(`peer ${group}`, peer, `${group} has ${most} connections open`);
     } else {
       return false;
     }
@@ -201,6 +200,7 @@ export class Daemon {
   async #release(): Promise<void> {
     for (const listener of this.#listeners.splice(0)) listener.close();
     await this.reactors.terminate();
+    this.#clientLog.sweep(true);
     this.images.close();
   }
 }

@@ -1,6 +1,7 @@
 // Accepts connections on a listening socket of the control plane, and hands them on.
 
 import { constants } from 'node:os';
+import { errnoText } from '../lib/errno.js';
 import { POLL_READABLE, native, type Poll } from '../native/binding.js';
 import { closeListening, type ListeningSocket } from './listening-socket.js';
 
@@ -19,13 +20,11 @@ export class Listener {
   readonly #socket: ListeningSocket;
   readonly #poll: Poll;
   readonly #accept: AcceptHandler;
-  readonly #onError: (message: string) => void;
+  readonly #onError: (why: string) => void;
   #retry: NodeJS.Timeout | null = null;
-  /** The errno that accepting fails with, told once and not at every try. */
-  #failing = 0;
   #closed = false;
 
-  /** Takes over the socket. */
+  /** Takes over the socket. @param onError told at every try, why accepting failed */
   constructor(
     socket: ListeningSocket,
     title: string,
@@ -62,7 +61,6 @@ export class Listener {
     for (let i = 0; i < ACCEPTS_PER_TURN; i++) {
       const fd = native.accept(this.#socket.fd);
       if (fd >= 0) {
-        this.#failing = 0;
         this.#accept(fd, native.peerName(fd));
       } else if (fd === -EAGAIN) {
         return;
@@ -75,12 +73,9 @@ export class Listener {
 
   /** The socket stays readable while accepting fails: do not spin. */
   #pause(errno: number): void {
-    if (this.#failing !== errno) {
-      const resources = [EMFILE, ENFILE, ENOMEM, ENOBUFS].includes(errno);
-      const advice = resources ? '; raise the limit of open files or close connections' : '';
-      this.#onError(`${this.title}: accepting failed with errno ${errno}${advice}`);
-    }
-    this.#failing = errno;
+    const resources = [EMFILE, ENFILE, ENOMEM, ENOBUFS].includes(errno);
+    const advice = resources ? '; raise the limit of open files or close connections' : '';
+    this.#onError(`accepting failed: ${errnoText(errno)}${advice}`);
     this.#poll.stop();
     this.#retry = setTimeout(() => this.#poll.start(POLL_READABLE), RETRY_MS);
   }

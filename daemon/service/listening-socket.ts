@@ -5,6 +5,7 @@ import { lstatSync, rmSync, unlinkSync } from 'node:fs';
 import { nbdUri, parseListenAddress } from '../config/listen-address.js';
 import type { ListenerSpec } from '../config/listener.js';
 import { OverlaybdError, messageOf } from '../errors.js';
+import { errnoText } from '../lib/errno.js';
 import {
   EACCES,
   EADDRINUSE,
@@ -174,5 +175,5 @@ function listenError(name: string, errno: number): OverlaybdError {
     [ENOENT]: 'its folder does not exist',
     [ENAMETOOLONG]: 'the path is too long for a socket (107 bytes)',
   };
-  return new OverlaybdError('IO', `${name}: cannot listen: ${known[errno] ?? `errno ${errno}`}`);
+  return new OverlaybdError('IO', `${name}: cannot listen: ${known[errno] ?? errnoText(errno)}`);
 }

@@ -15,6 +15,7 @@ import type {
 import type { TlsSettings } from '../reactor/tls-settings.js';
 import type { Logger } from '../log/logger.js';
 import { native } from '../native/binding.js';
+import { ClientLog } from './client-log.js';
 import { reactorThread } from './early-reactor.js';
 
 /** A connection as the control plane knows it. */
@@ -48,6 +49,7 @@ export interface LooseConnection {
 export class ReactorPool {
   readonly #limit: number;
   readonly #log: Logger;
+  readonly #clientLog: ClientLog;
   readonly #tls: TlsSettings | null;
   readonly #reactors: Reactor[] = [];
   #exports: readonly ExportSpec[] = [];
@@ -68,10 +70,16 @@ export class ReactorPool {
   readonly started: Promise<void>;
 
   /** @param limit how many threads there may be; the first is started at once */
-  constructor(limit: number, tls: TlsSettings | null, log: Logger) {
+  constructor(
+    limit: number,
+    tls: TlsSettings | null,
+    log: Logger,
+    clientLog: ClientLog = new ClientLog(log),
+  ) {
     this.#limit = limit;
     this.#tls = tls;
     this.#log = log;
+    this.#clientLog = clientLog;
     this.#start();
     this.started = this.count().then(() => undefined);
   }
@@ -205,7 +213,7 @@ export class ReactorPool {
     worker.on('message', (message: FromReactor) => this.#onMessage(reactor, message));
     worker.on('error', (error) => {
       // A bug of ours. Its connections are gone; the clients reconnect to other threads.
-      this.#log.log('error', `reactor thread died: ${error.stack ?? error.message}`);
+      this.#clientLog.threadDied(error.stack ?? error.message);
     });
     worker.on('exit', () => this.#onExit(reactor));
     if (this.#tls) post(worker, { type: 'tls', settings: this.#tls });
@@ -217,7 +225,7 @@ export class ReactorPool {
     if (message.type === 'closed') {
       const connection = reactor.connections.get(message.summary.id);
       reactor.connections.delete(message.summary.id);
-      this.#logClosed(message.summary);
+      this.#clientLog.closed(message.summary);
       connection?.info.closed(message.summary);
       this.#checkIdle();
       return;
@@ -234,23 +242,8 @@ export class ReactorPool {
       this.#counts.get(message.request)?.(message.counts);
       return;
     }
-    // Without the message: winston would put it behind the line's own.
-    const { type: _type, message: why, ...fields } = message;
-    this.#log.log(
-      'error',
-      `export ${JSON.stringify(message.export)}: read of ${message.length} bytes at ${message.offset} ` +
-        `for ${message.peer} failed: ${why}`,
-      { ...fields },
-    );
-  }
-
-  #logClosed(summary: ConnectionSummary): void {
-    const { id, peer, reason, requests, errors, bytesSent, tls } = summary;
-    this.#log.log(
-      'info',
-      `${peer}: connection ${id} closed: ${reason}; ${requests} requests, ${errors} errors, ${bytesSent} bytes sent${tls ? ` over ${tls}` : ''}`,
-      { connection: id, peer, export: summary.export, reason, requests, errors, bytesSent, tls },
-    );
+    this.#clientLog.readsFailed(message.report);
+    post(reactor.worker, { type: 'report taken' });
   }
 
   #onExit(reactor: Reactor): void {

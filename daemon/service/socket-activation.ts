@@ -2,6 +2,7 @@
 // LISTEN_FDNAMES (sd_listen_fds(3)). Accepts nothing.
 
 import { OverlaybdError } from '../errors.js';
+import { errnoText } from '../lib/errno.js';
 import { EAFNOSUPPORT, EBADF, EINVAL, ENOTSOCK, EPROTOTYPE, native } from '../native/binding.js';
 
 const FIRST_FD = 3;
@@ -62,7 +63,7 @@ function notOurs(fd: number, name: string, errno: number): OverlaybdError {
   };
   return new OverlaybdError(
     'BAD_CONFIG',
-    `LISTEN_FDS: descriptor ${fd} (${JSON.stringify(name)}) ${known[errno] ?? `errno ${errno}`}`,
+    `LISTEN_FDS: descriptor ${fd} (${JSON.stringify(name)}) ${known[errno] ?? errnoText(errno)}`,
   );
 }
 

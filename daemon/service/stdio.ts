@@ -3,6 +3,7 @@
 import { fstatSync, type Stats } from 'node:fs';
 import { Socket } from 'node:net';
 import { OverlaybdError } from '../errors.js';
+import { errnoText } from '../lib/errno.js';
 import { native } from '../native/binding.js';
 
 const STDIN = 0;
@@ -59,7 +60,7 @@ function isStream(stats: Stats): boolean {
 function take(standard: number): number {
   const fd = native.takeStandard(standard);
   if (fd >= 0) return fd;
-  throw new OverlaybdError('IO', `descriptor ${standard}: cannot be taken over: errno ${-fd}`);
+  throw new OverlaybdError('IO', `descriptor ${standard}: cannot be taken over: ${errnoText(-fd)}`);
 }
 
 function refused(what: string, stats: Stats): OverlaybdError {

@@ -34,7 +34,8 @@ await test('a file shorter than it was says how much is there', (t) => {
 
 await test('an error of the system is named', (t) => {
   const source = open(t, 'a');
-  const message = 'blob: read of 100 bytes at 7: EBADF; check the disk that holds it';
+  const message =
+    'blob: read of 100 bytes at 7: EBADF (bad file descriptor); check the disk that holds it';
   for (const mayBlock of [true, false]) {
     t.throws(fail(source, 7, 100, mayBlock), { code: 'IO', message });
   }

@@ -1,0 +1,32 @@
+// Names and words for the numbers that system calls fail with. Knows no message around them.
+
+import { constants } from 'node:os';
+import { getSystemErrorMap } from 'node:util';
+
+/** What disks and network file systems answer, and libuv has no name for. */
+const KERNEL_NAMES: Readonly<Record<number, string>> = {
+  52: 'EBADE',
+  116: 'ESTALE',
+  117: 'EUCLEAN',
+  122: 'EDQUOT',
+  123: 'ENOMEDIUM',
+  124: 'EMEDIUMTYPE',
+  133: 'EHWPOISON',
+};
+
+/** @param errno positive, "ENOSPC" for 28; the number itself when it has no name */
+export function errnoName(errno: number): string {
+  const [known] = getSystemErrorMap().get(-errno) ?? [];
+  return known ?? KERNEL_NAMES[errno] ?? nodeName(errno) ?? `errno ${errno}`;
+}
+
+/** "ENOSPC (no space left on device)". */
+export function errnoText(errno: number): string {
+  const name = errnoName(errno);
+  const [, words] = getSystemErrorMap().get(-errno) ?? [];
+  return words === undefined ? name : `${name} (${words})`;
+}
+
+function nodeName(errno: number): string | undefined {
+  return Object.entries(constants.errno).find(([, value]) => value === errno)?.[0];
+}

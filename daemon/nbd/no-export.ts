@@ -1,0 +1,29 @@
+// What a client is told that asks for an export which is not there, and what the log says of it.
+
+import { quoted, shortened } from '../lib/printable.js';
+import type { ExportTable } from './export.js';
+
+/** UTF-16 units of a name that are shown. */
+const SHOWN_LENGTH = 64;
+/** Names that are listed. */
+const LISTED = 8;
+/** UTF-16 units of the list; the protocol allows 4096 bytes for all that is said. */
+const MAX_LIST_LENGTH = 1024;
+
+/** @param name as the client has sent it; without one it wants the default export */
+export function noExport(name: Buffer, exports: ExportTable): string {
+  if (name.length > 0) return `no export named ${shown(name.toString('utf8'))}`;
+  const names: string[] = [];
+  let more = 0;
+  for (const each of exports.list()) {
+    if (names.length < LISTED) names.push(shown(each.name));
+    else more++;
+  }
+  if (names.length === 0) return 'no export at all';
+  const list = shortened(names.join(', '), MAX_LIST_LENGTH);
+  return `no default export: name one of ${list}${more > 0 ? ` and ${more} more` : ''}`;
+}
+
+function shown(name: string): string {
+  return quoted(shortened(name, SHOWN_LENGTH));
+}

@@ -1,0 +1,85 @@
+// Reads that fail, as they are told to the control plane: counted where they happen, because one
+// client can make a hundred thousand of them in a second.
+
+import { OverlaybdError, fullStory, messageOf } from '../errors.js';
+import { Repeats, type RepeatLimits, type Telling } from '../lib/repeats.js';
+import type { ReadFailureReport } from './messages.js';
+
+/** Of one reactor. The control plane, which hears all of them, tells less often. */
+export const REPORT_LIMITS: RepeatLimits = { intervalMs: 1000, keys: 64, burst: 1, lines: 0 };
+/** Reports that the control plane has not taken yet; beyond it they are counted here. */
+export const MAX_UNTAKEN_REPORTS = 64;
+/** Reads that fail without a block to name count as alike within so many bytes. */
+const PLACE_BYTES = 64 * 1024;
+
+interface Failure {
+  readonly export: string;
+  readonly peer: string;
+  readonly offset: number;
+  readonly length: number;
+  readonly error: unknown;
+  readonly key: string;
+}
+
+export class ReadFailures {
+  readonly #post: (report: ReadFailureReport) => void;
+  readonly #repeats: Repeats<Failure>;
+  #untaken = 0;
+  /** What could not be posted. */
+  #held: { last: Failure; count: number } | null = null;
+
+  constructor(post: (report: ReadFailureReport) => void, now?: () => number) {
+    this.#post = post;
+    this.#repeats = new Repeats(REPORT_LIMITS, (telling) => this.#tell(telling), now);
+  }
+
+  add(
+    name: string,
+    peer: string,
+    error: unknown,
+    { offset, length }: { readonly offset: number; readonly length: number },
+  ): void {
+    const key = keyOf(name, error, offset);
+    this.#repeats.note(key, { export: name, peer, offset, length, error, key });
+  }
+
+  /** The control plane has one report less before it. */
+  taken(): void {
+    this.#untaken--;
+    const held = this.#held;
+    if (!held) return;
+    this.#held = null;
+    this.#send(null, held.last, held.count);
+  }
+
+  /** Tells what has been counted; all of it at the end. */
+  sweep(all = false): void {
+    this.#repeats.sweep(all);
+  }
+
+  #tell({ subject, count, mixed }: Telling<Failure>): void {
+    const reads = Math.max(count, 1);
+    if (this.#untaken >= MAX_UNTAKEN_REPORTS) {
+      this.#held = { last: subject, count: (this.#held?.count ?? 0) + reads };
+    } else {
+      this.#send(mixed ? null : subject.key, subject, reads);
+    }
+  }
+
+  #send(key: string | null, { error, ...failure }: Failure, count: number): void {
+    this.#untaken++;
+    this.#post({ ...failure, key, count, code: codeOf(error), message: fullStory(error) });
+  }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof OverlaybdError ? error.code : 'BUG';
+}
+
+/** The same for what is one fault: of a bad block all reads, of a file that cannot be read those near. */
+function keyOf(name: string, error: unknown, offset: number): string {
+  const code = codeOf(error);
+  const namesBlock = code === 'BAD_CHECKSUM' || code === 'BAD_DATA';
+  const place = namesBlock ? messageOf(error) : `${Math.floor(offset / PLACE_BYTES)}`;
+  return `${code} ${JSON.stringify(name)} ${place}`;
+}

@@ -1,0 +1,96 @@
+// What a reactor tells of failed reads: alike ones together, and never more than the control plane takes.
+import { test } from 'tap';
+import { OverlaybdError, formatError } from '../../../daemon/errors.js';
+import type { ReadFailureReport } from '../../../daemon/reactor/messages.js';
+import {
+  MAX_UNTAKEN_REPORTS,
+  REPORT_LIMITS,
+  ReadFailures,
+} from '../../../daemon/reactor/read-failures.js';
+
+const badBlock = (block: number): Error =>
+  formatError({
+    blob: 'layer.obd',
+    section: `block ${block}`,
+    offset: block * 100,
+    expected: 'checksum 0x1',
+    got: '0x2',
+    code: 'BAD_CHECKSUM',
+  });
+
+class World {
+  now = 0;
+  readonly reports: ReadFailureReport[] = [];
+  readonly failures = new ReadFailures(
+    (report) => this.reports.push(report),
+    () => this.now,
+  );
+
+  later(): void {
+    this.now += REPORT_LIMITS.intervalMs;
+    this.failures.sweep();
+  }
+
+  /** Reads that have been told of. */
+  get told(): number {
+    return this.reports.reduce((sum, { count }) => sum + count, 0);
+  }
+}
+
+await test('one bad block, read again and again', (t) => {
+  const world = new World();
+  for (let i = 0; i < 100_000; i++) {
+    world.failures.add('web', `peer ${i}`, badBlock(7), { offset: 4096 + (i % 9), length: 512 });
+  }
+  t.match(world.reports, [
+    { count: 1, export: 'web', peer: 'peer 0', offset: 4096, length: 512, code: 'BAD_CHECKSUM' },
+  ]);
+  t.match(world.reports[0]?.message, /^layer\.obd: block 7 at byte 700: expected checksum/);
+  world.later();
+  t.equal(world.reports.length, 2);
+  t.match(world.reports[1], { count: 99_999, peer: 'peer 99999', key: world.reports[0]?.key });
+  t.end();
+});
+
+await test('exports, blocks and places are told apart', (t) => {
+  const world = new World();
+  const short = new OverlaybdError('SHORT_READ', 'raw.img: read of 9 bytes at 1: the file ends');
+  world.failures.add('a', 'p', badBlock(1), { offset: 0, length: 9 });
+  world.failures.add('b', 'p', badBlock(1), { offset: 0, length: 9 });
+  world.failures.add('a', 'p', badBlock(2), { offset: 0, length: 9 });
+  world.failures.add('a', 'p', short, { offset: 1, length: 9 });
+  world.failures.add('a', 'p', short, { offset: 1 << 20, length: 9 });
+  t.equal(new Set(world.reports.map(({ key }) => key)).size, 5);
+  world.failures.add('a', 'p', short, { offset: 5, length: 9 });
+  t.equal(world.reports.length, 5, 'near the first');
+  t.end();
+});
+
+await test('a bug says where it came from', (t) => {
+  const world = new World();
+  world.failures.add('a', 'p', new TypeError('oops'), { offset: 0, length: 9 });
+  t.match(world.reports, [{ code: 'BUG', message: /^BUG: TypeError: oops\n +at / }]);
+  t.end();
+});
+
+await test('a control plane that takes nothing gets no further reports, and later all counts', (t) => {
+  const world = new World();
+  const attack = (): void => {
+    for (let i = 0; i < 1000; i++) {
+      world.failures.add('a', 'p', badBlock(i), { offset: 0, length: 9 });
+    }
+  };
+  for (let second = 0; second < 100; second++) {
+    attack();
+    world.later();
+  }
+  t.equal(world.reports.length, MAX_UNTAKEN_REPORTS);
+  world.later();
+  t.equal(world.reports.length, MAX_UNTAKEN_REPORTS);
+  for (let i = 0; i < MAX_UNTAKEN_REPORTS; i++) world.failures.taken();
+  world.later();
+  t.equal(world.told, 100 * 1000, 'none is lost');
+  t.equal(world.reports.length, MAX_UNTAKEN_REPORTS + 1);
+  t.equal(world.reports.at(-1)?.key, null, 'not of one kind');
+  t.end();
+});
