@@ -134,7 +134,7 @@ export async function run(args: ServeArguments): Promise<number> {
     log.log('info', 'stopped');
     return EXIT_OK;
   } finally {
-    await log.write();
+    await log.flush();
   }
 }
 

@@ -1,6 +1,7 @@
 // A logger that keeps lines until its implementation is loaded: loading winston takes a sixth of the
 // time from exec to the first served read, so it comes after that.
 
+import { MAX_EARLY_LINES } from './limits.js';
 import type { LogFields, LogLevel, LogWriter, Logger } from './logger.js';
 
 /** What takes longer than this to start is watched by somebody. */
@@ -9,9 +10,10 @@ const PATIENCE_MS = 500;
 export class DeferredLogger implements Logger {
   readonly #load: () => Promise<LogWriter>;
   readonly #patience: NodeJS.Timeout;
-  #loading: Promise<void> | null = null;
+  #loading: Promise<LogWriter> | null = null;
   #target: LogWriter | null = null;
   readonly #early: [LogLevel, string, LogFields | undefined, Date][] = [];
+  #dropped = 0;
 
   constructor(load: () => Promise<LogWriter>) {
     this.#load = load;
@@ -20,18 +22,31 @@ export class DeferredLogger implements Logger {
 
   log(level: LogLevel, message: string, fields?: LogFields): void {
     if (this.#target) this.#target.log(level, message, fields);
-    else this.#early.push([level, message, fields, new Date()]);
+    else if (this.#early.length < MAX_EARLY_LINES)
+      this.#early.push([level, message, fields, new Date()]);
+    else this.#dropped++;
   }
 
   /** From now on lines are written; without a call they are after half a second. */
-  write(): Promise<void> {
-    clearTimeout(this.#patience);
-    return (this.#loading ??= this.#start());
+  async write(): Promise<void> {
+    await this.#start();
   }
 
-  async #start(): Promise<void> {
+  /** At the end: resolves when all lines are out, or nobody takes them. */
+  async flush(): Promise<void> {
+    await (await this.#start()).flush();
+  }
+
+  #start(): Promise<LogWriter> {
+    clearTimeout(this.#patience);
+    return (this.#loading ??= this.#open());
+  }
+
+  async #open(): Promise<LogWriter> {
     const target = await this.#load();
     this.#target = target;
     for (const line of this.#early.splice(0)) target.log(...line);
+    if (this.#dropped > 0) target.log('warn', `${this.#dropped} lines of the start were left out`);
+    return target;
   }
 }

@@ -19,4 +19,6 @@ export interface Logger {
 export interface LogWriter extends Logger {
   /** @param at when it happened, if that is not now */
   log(level: LogLevel, message: string, fields?: LogFields, at?: Date): void;
+  /** At the end: resolves when all lines are out, or after a while in which nobody took them. */
+  flush(): Promise<void>;
 }

@@ -1,26 +1,72 @@
 // The logger's winston form. Lines go to standard error; standard output is for what commands are
 // asked to print.
 
+import { setTimeout as pause } from 'node:timers/promises';
 import { createLogger, format, transports } from 'winston';
-import { LOG_LEVELS, type LogFormat, type LogLevel, type LogWriter } from './logger.js';
+import {
+  MAX_MESSAGE_LENGTH,
+  printableJsonLine,
+  printableLine,
+  shortened,
+} from '../lib/printable.js';
+import { priorityPrefix } from './journal.js';
+import { FLUSH_MS, MAX_FIELD_LENGTH } from './limits.js';
+import type { LogFields, LogFormat, LogLevel, LogWriter } from './logger.js';
+import { StderrLines, type Sink } from './stderr-lines.js';
 
-/** A logger that leaves out lines below `level`. */
-export function createWinstonLogger(level: LogLevel, lineFormat: LogFormat): LogWriter {
+/** A logger that leaves out lines below `level`. @param sink standard error, unless it is a test */
+export function createWinstonLogger(
+  level: LogLevel,
+  lineFormat: LogFormat,
+  sink?: Sink,
+  prefix = priorityPrefix(),
+): LogWriter {
+  const text = lineFormat === 'json' ? jsonLine : prettyLine;
+  const line = (info: Info): string => prefix(info.level) + text(info);
+  const lines = new StderrLines((count) => `${line(noticeOf(count))}\n`, sink);
   const winston = createLogger({
     level,
-    format: lineFormat === 'json' ? format.json() : format.printf(prettyLine),
-    transports: [new transports.Console({ stderrLevels: [...LOG_LEVELS] })],
+    format: format.printf((info) => line(info as unknown as Info)),
+    transports: [new transports.Stream({ stream: lines, eol: '\n' })],
   });
   return {
-    log: (lineLevel, message, fields, at = new Date()) => {
+    log: (lineLevel, message, fields = {}, at = new Date()) => {
+      if (!winston.isLevelEnabled(lineLevel) || !lines.takes()) return;
       // As one object: winston would take a message with %s in it for a format, and drop the fields.
-      winston.log({ ...fields, level: lineLevel, message, timestamp: at.toISOString() });
+      winston.log({ ...infoOf(lineLevel, message, fields, at) });
+    },
+    flush: async () => {
+      const ended = new Promise<void>((resolve) => lines.end(resolve));
+      await Promise.race([ended, pause(FLUSH_MS, undefined, { ref: false })]);
     },
   };
 }
 
-/** Control characters of a client's or a file's name must not move an operator's cursor. */
-function prettyLine(info: { level: string; message: unknown; timestamp?: unknown }): string {
-  const message = String(info.message).replace(/\p{Cc}/gu, (c) => JSON.stringify(c).slice(1, -1));
-  return `${String(info.timestamp)} ${info.level}: ${message}`;
+interface Info extends LogFields {
+  readonly level: LogLevel;
+  readonly message: string;
+  readonly timestamp: string;
+}
+
+function infoOf(level: LogLevel, message: string, fields: LogFields, at = new Date()): Info {
+  return { ...fields, level, message, timestamp: at.toISOString() };
+}
+
+function noticeOf(count: number): Info {
+  const what = count === 1 ? '1 line was' : `${count} lines were`;
+  const message = `${what} left out: standard error did not take them in time`;
+  return infoOf('warn', message, { more: count });
+}
+
+/** Names in a message may be a client's, or come from a hostile file. */
+function prettyLine({ level, message, timestamp }: Info): string {
+  return `${timestamp} ${level}: ${printableLine(message)}`;
+}
+
+function jsonLine(info: Info): string {
+  const entries = Object.entries(info).map(([name, value]) => {
+    if (typeof value !== 'string') return [name, value];
+    return [name, shortened(value, name === 'message' ? MAX_MESSAGE_LENGTH : MAX_FIELD_LENGTH)];
+  });
+  return printableJsonLine(Object.fromEntries(entries));
 }

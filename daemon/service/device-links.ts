@@ -109,7 +109,7 @@ export class DeviceLinks {
       for (const fd of theirs) native.close(fd);
     }
     device.reconnects++;
-    this.#parts.log.log('warn', `${device.path}: got ${theirs.length} new connections`, {
+    this.#parts.log.log('info', `${device.path}: got ${theirs.length} new connections`, {
       device: device.path,
       connections: theirs.length,
     });

@@ -182,7 +182,7 @@ await test('connections that die are replaced, exactly those', async (t) => {
       bytesSent: 2 * 1016 + 4 * 115,
     },
   ]);
-  t.ok(log.includes('warn: /dev/nbd0: got 2 new connections'));
+  t.ok(log.includes('info: /dev/nbd0: got 2 new connections'));
   for (const _ of [0, 1, 2, 3]) kernel.kill(0);
   await until(() => kernel.devices.get(0)?.sockets.length === 4);
   t.equal(kernel.calls.at(-1), 'reconfigure 4 0');
