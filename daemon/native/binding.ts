@@ -34,6 +34,10 @@ export interface Native {
   probeUnix(path: string): number;
   /** A nonblocking connection, with TCP_NODELAY and SO_KEEPALIVE if it is TCP; -EAGAIN if none waits. */
   accept(listenFd: number): number;
+  /** Has a TCP connection end about `seconds` after its peer is gone; sets TCP_NODELAY. Fails for others. */
+  keepAlive(fd: number, seconds: number): number;
+  /** TCP_USER_TIMEOUT alone; it also ends connections whose peer is there and takes nothing. */
+  userTimeout(fd: number, milliseconds: number): number;
   /** The port that the socket is bound to; -EAFNOSUPPORT if it is neither TCP nor vsock. */
   localPort(fd: number): number;
   /** "tcp://[::1]:80", "unix:///path", "unix://@abstract", "vsock://2:80", "vsock://:80", "unknown". */

@@ -38,6 +38,15 @@ export const STALLED_MS = 10_000;
 export const DRAIN_TIMEOUT_MS = 10_000;
 /** At the daemon's end, from the last reply to the end of a connection that the client keeps. */
 export const LINGER_MS = 1000;
+/** A TCP peer that has not answered for so long is gone: keepalive, and replies it does not acknowledge. */
+export const VANISHED_S = 60;
+/**
+ * For a client that is there and takes no replies, in place of the former: the system cannot tell the
+ * two apart, and a copy to a slow disk may pause for minutes.
+ */
+export const PAUSED_MS = 600_000;
+/** When it counts as such, and how often somebody looks. */
+export const PAUSED_AFTER_MS = 15_000;
 /** Connections of the daemon. */
 export const MAX_CONNECTIONS = 1024;
 /** Connections of one peer (IP address, user of a Unix socket, CID), unless the listener says otherwise. */

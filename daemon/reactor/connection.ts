@@ -46,7 +46,6 @@ export interface Deadlines {
 const DEADLINES: Deadlines = { handshakeMs: HANDSHAKE_TIMEOUT_MS, drainMs: DRAIN_TIMEOUT_MS };
 
 const HUNG_UP = 'client hung up';
-
 /** What all connections of a reactor share. */
 export interface ConnectionContext {
   readonly exports: ExportTable;
@@ -211,6 +210,11 @@ export class Connection {
     return this.#stall.since;
   }
 
+  /** Looks whether the client has paused, or goes on. Called now and then. */
+  look(now: number): void {
+    if (!this.#closed) this.#stall.look(now, (ms) => this.#transport.userTimeout(ms));
+  }
+
   evict(): void {
     this.close('client stopped reading while others needed the memory of its replies', 'failed');
   }
@@ -237,7 +241,7 @@ export class Connection {
       return true;
     }
     if (n === -EAGAIN) return true;
-    // The end of what it says; it may still read: what it asked for before is answered.
+    // It may still read after its last word: what it asked for before is answered.
     this.#mute = n === 0 && !this.#lingering;
     if (this.#lingering) this.close('daemon stops');
     else if (n !== 0) this.close(`receiving failed: ${errnoText(-n)}`, 'failed');

@@ -1,5 +1,7 @@
 // Time on a connection: the one deadline that it has at a time, and since when its client takes nothing.
 
+import { PAUSED_AFTER_MS, PAUSED_MS, VANISHED_S } from '../nbd/limits.js';
+
 /** Who moves bytes; see nbd/outbox.ts. */
 interface Progress {
   readonly totalSent: number;
@@ -48,6 +50,7 @@ export class StallClock {
   /** Milliseconds of performance.now; null: it is not waited for. */
   since: number | null = null;
   #sent = 0;
+  #paused = false;
 
   note({ blocked, totalSent }: Progress): void {
     if (!blocked) {
@@ -56,5 +59,17 @@ export class StallClock {
       this.since = performance.now();
       this.#sent = totalSent;
     }
+  }
+
+  /**
+   * A client that takes no replies is given longer before it counts as gone.
+   * @param now of performance.now
+   * @param give told how long it has from here on, when that changes
+   */
+  look(now: number, give: (ms: number) => void): void {
+    const isPaused = this.since !== null && now - this.since >= PAUSED_AFTER_MS;
+    if (isPaused === this.#paused) return;
+    this.#paused = isPaused;
+    give(isPaused ? PAUSED_MS : VANISHED_S * 1000);
   }
 }

@@ -1,6 +1,7 @@
 // A transport that is the socket itself, on the hot path: nothing but calls of the addon.
 
 import { native, type Poll } from '../native/binding.js';
+import { VANISHED_S } from '../nbd/limits.js';
 import type { FileSender } from '../nbd/outbox.js';
 import { PipedFiles, type PipePool } from './file-pipe.js';
 import type { EventHandler, Transport } from './transport.js';
@@ -14,6 +15,7 @@ export class PlainTransport implements Transport {
   /** Takes over a connected, nonblocking socket. */
   constructor(fd: number, onEvents: EventHandler) {
     this.#fd = fd;
+    native.keepAlive(fd, VANISHED_S); // also on what was handed to us
     this.#poll = new native.Poll(fd, onEvents);
   }
 
@@ -34,6 +36,10 @@ export class PlainTransport implements Transport {
   watch(events: number): void {
     if (events === 0) this.#poll.stop();
     else this.#poll.start(events);
+  }
+
+  userTimeout(ms: number): void {
+    native.userTimeout(this.#fd, ms);
   }
 
   shutdown(): void {

@@ -43,6 +43,10 @@ export class SocketStream extends Duplex {
     return this.#sending !== null;
   }
 
+  userTimeout(ms: number): void {
+    if (!this.destroyed) native.userTimeout(this.#fd, ms);
+  }
+
   override _read(): void {
     this.#wanted = true;
     this.#watch();

@@ -84,6 +84,10 @@ export class TlsTransport implements Transport {
     return this.#socket !== null && this.#socket.writableLength > 0;
   }
 
+  userTimeout(ms: number): void {
+    this.#stream.userTimeout(ms);
+  }
+
   shutdown(): void {
     this.#socket?.end();
   }

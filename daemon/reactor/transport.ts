@@ -16,6 +16,8 @@ export interface Transport {
    * have; closing now would lose them.
    */
   readonly pending: boolean;
+  /** How long the peer may leave what was sent unanswered before the system ends the connection. */
+  userTimeout(ms: number): void;
   /** Nothing more is sent; what was sent arrives, then the client sees the end. */
   shutdown(): void;
   /**

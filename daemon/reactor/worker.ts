@@ -5,6 +5,7 @@ import { parentPort } from 'node:worker_threads';
 import { ReaderFactory } from '../image/build.js';
 import { native } from '../native/binding.js';
 import { LargeMemory } from '../nbd/large-memory.js';
+import { PAUSED_AFTER_MS } from '../nbd/limits.js';
 import { ChunkPool } from '../nbd/outbox.js';
 import { Connection, type ConnectionContext } from './connection.js';
 import { DeviceExport } from './device-export.js';
@@ -96,6 +97,11 @@ port.on('message', (message: ToReactor) => {
       break;
   }
 });
+
+setInterval(() => {
+  const now = performance.now();
+  for (const connection of connections) connection.look(now);
+}, PAUSED_AFTER_MS).unref();
 
 /** The context of a connection that sees only some exports. */
 function contextWith(names: readonly string[]): ConnectionContext {

@@ -79,6 +79,19 @@ Napi::Value AcceptCall(const Napi::CallbackInfo& info) {
   return ToNumber(info, Accept(DescriptorArgument(info)));
 }
 
+Napi::Value KeepAliveCall(const Napi::CallbackInfo& info) {
+  const int fd = DescriptorArgument(info);
+  return ToNumber(info,
+                  KeepAlive(fd, static_cast<int>(IntegerArgument(info, 1, "seconds", 86400))));
+}
+
+Napi::Value UserTimeoutCall(const Napi::CallbackInfo& info) {
+  const int fd = DescriptorArgument(info);
+  const auto milliseconds =
+      static_cast<unsigned>(IntegerArgument(info, 1, "milliseconds", INT_MAX));
+  return ToNumber(info, SetUserTimeout(fd, milliseconds));
+}
+
 Napi::Value LocalPortCall(const Napi::CallbackInfo& info) {
   return ToNumber(info, LocalPort(DescriptorArgument(info)));
 }
@@ -151,6 +164,8 @@ void ExportSocket(Napi::Object exports) {
   Export<AdoptListenerCall>(exports, "adoptListener");
   Export<ProbeUnixCall>(exports, "probeUnix");
   Export<AcceptCall>(exports, "accept");
+  Export<KeepAliveCall>(exports, "keepAlive");
+  Export<UserTimeoutCall>(exports, "userTimeout");
   Export<LocalPortCall>(exports, "localPort");
   Export<LocalNameCall>(exports, "localName");
   Export<PeerNameCall>(exports, "peerName");

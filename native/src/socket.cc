@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -25,10 +26,12 @@ int FailAndClose(int fd) {
   return -error;
 }
 
-int SetOption(int fd, int level, int option) {
-  const int on = 1;
-  return setsockopt(fd, level, option, &on, sizeof(on));
+int SetOption(int fd, int level, int option, int value = 1) {
+  return setsockopt(fd, level, option, &value, sizeof(value));
 }
+
+// Probes that a peer leaves unanswered before it counts as gone.
+constexpr int kProbes = 3;
 
 int BindAndListen(int fd, Address* address, int backlog) {
   if (::bind(fd, address->Base(), address->length) != 0) return FailAndClose(fd);
@@ -156,6 +159,22 @@ int Accept(int listen_fd) {
     SetOption(fd, SOL_SOCKET, SO_KEEPALIVE);
   }
   return fd;
+}
+
+int KeepAlive(int fd, int seconds) {
+  // The first is one that only TCP has.
+  const bool done =
+      SetOption(fd, IPPROTO_TCP, TCP_NODELAY) == 0 &&
+      SetOption(fd, IPPROTO_TCP, TCP_KEEPIDLE, std::max(1, seconds / 2)) == 0 &&
+      SetOption(fd, IPPROTO_TCP, TCP_KEEPINTVL, std::max(1, seconds / 2 / kProbes)) == 0 &&
+      SetOption(fd, IPPROTO_TCP, TCP_KEEPCNT, kProbes) == 0 &&
+      SetOption(fd, SOL_SOCKET, SO_KEEPALIVE) == 0;
+  return done ? SetUserTimeout(fd, static_cast<unsigned>(seconds) * 1000) : -errno;
+}
+
+int SetUserTimeout(int fd, unsigned milliseconds) {
+  return SetOption(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(milliseconds)) == 0 ? 0
+                                                                                           : -errno;
 }
 
 int64_t LocalPort(int fd) {

@@ -41,6 +41,14 @@ int ConnectUnix(const char* path, size_t length);
 
 int Accept(int listen_fd);
 
+// Has a TCP connection end whose peer is gone: after about `seconds`, of which half without a word,
+// or in which data that was sent has not been acknowledged. Does without delays for small segments.
+// Fails, with no effect, for other sockets.
+int KeepAlive(int fd, int seconds);
+
+// TCP_USER_TIMEOUT alone. It also ends connections whose peer is there and takes nothing.
+int SetUserTimeout(int fd, unsigned milliseconds);
+
 // -EAFNOSUPPORT if the socket is neither TCP nor vsock.
 int64_t LocalPort(int fd);
 

@@ -181,6 +181,16 @@ void TestTcp() {
   const int fd = Accept(listener);
   CHECK(fd >= 0 && IsPrepared(fd));
   CHECK(IsOn(fd, IPPROTO_TCP, TCP_NODELAY) && IsOn(fd, SOL_SOCKET, SO_KEEPALIVE));
+  CHECK(KeepAlive(fd, 60) == 0 && IsOn(fd, IPPROTO_TCP, TCP_NODELAY));
+  const auto option = [fd](int which) {
+    int value = 0;
+    socklen_t size = sizeof(value);
+    return getsockopt(fd, IPPROTO_TCP, which, &value, &size) == 0 ? value : -1;
+  };
+  CHECK(option(TCP_KEEPIDLE) == 30 && option(TCP_KEEPINTVL) == 10 && option(TCP_KEEPCNT) == 3);
+  CHECK(option(TCP_USER_TIMEOUT) == 60000);
+  CHECK(SetUserTimeout(fd, 600000) == 0 && option(TCP_USER_TIMEOUT) == 600000);
+  CHECK(KeepAlive(fd, 1) == 0 && option(TCP_KEEPIDLE) == 1 && option(TCP_KEEPINTVL) == 1);
   char name[kNameSize];
   PeerName(fd, name);
   CHECK(name == "127.0.0.1:" + std::to_string(LocalPort(client)));

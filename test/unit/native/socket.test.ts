@@ -10,7 +10,7 @@ import {
 } from 'node:fs';
 import { createSocket } from 'node:dgram';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -120,6 +120,47 @@ await t.test('a host must be a numeric address', async (test) => {
     test.equal(native.listenTcp(host, 0, 1), -EINVAL, host.slice(0, 20));
   }
 });
+
+await t.test(
+  'TCP: a peer that takes nothing ends with the user timeout, if it is not longer',
+  async (test) => {
+    const listener = listening(test, native.listenTcp('127.0.0.1', 0, 8));
+    const client = connect(native.localPort(listener), '127.0.0.1');
+    test.teardown(() => client.destroy());
+    client.on('error', () => undefined);
+    const fd = await accepted(listener);
+    test.teardown(() => native.close(fd));
+    test.equal(native.keepAlive(fd, 60), 0);
+    test.equal(native.userTimeout(fd, 100_000), 0);
+    client.pause();
+    const bytes = Buffer.alloc(1 << 16);
+    const fill = (): number => {
+      for (;;) {
+        const n = native.send(fd, bytes, 0, bytes.length);
+        if (n < 0) return n;
+      }
+    };
+    const until = performance.now() + 2500;
+    while (performance.now() < until) {
+      test.equal(fill(), -EAGAIN, 'it may pause');
+      await sleep(250);
+    }
+    native.userTimeout(fd, 500);
+    let n = -EAGAIN;
+    for (const end = performance.now() + 60_000; n === -EAGAIN && performance.now() < end;) {
+      await sleep(100);
+      n = fill();
+    }
+    test.equal(n, -constants.errno.ETIMEDOUT);
+    const [one, two] = native.socketpair();
+    test.ok(native.keepAlive(one, 60) < 0, 'not for others');
+    test.ok(native.userTimeout(one, 60) < 0);
+    native.close(one);
+    native.close(two);
+    test.equal(native.keepAlive(NO_SUCH_FD, 60), -EBADF);
+    test.throws(() => native.keepAlive(fd, -1), RangeError);
+  },
+);
 
 await t.test('Unix socket: listen, probe, accept, stale file', async (test) => {
   const path = join(socketFolder(test), 'socket-é');

@@ -1,0 +1,55 @@
+// A connection's deadlines, and how long a client may take nothing.
+import { setTimeout as pause } from 'node:timers/promises';
+import { test } from 'tap';
+import { PAUSED_AFTER_MS, PAUSED_MS, VANISHED_S } from '../../../daemon/nbd/limits.js';
+import { Deadline, StallClock } from '../../../daemon/reactor/deadline.js';
+
+await test('a deadline passes once, and the last one counts', async (t) => {
+  const passed: string[] = [];
+  const deadline = new Deadline({ totalSent: 0, blocked: true }, (why) => passed.push(why));
+  t.equal(deadline.isSet, false);
+  deadline.after(5, 'first');
+  deadline.after(10, 'second');
+  t.equal(deadline.isSet, true);
+  await pause(100);
+  t.same(passed, ['second']);
+  deadline.after(5, 'third');
+  deadline.clear();
+  t.equal(deadline.isSet, false);
+  await pause(50);
+  t.same(passed, ['second']);
+});
+
+await test('it waits while the client takes something', async (t) => {
+  const passed: string[] = [];
+  const progress = { totalSent: 0, blocked: true };
+  const deadline = new Deadline(progress, (why) => passed.push(why));
+  deadline.whenStuck(50, 'stuck');
+  const ticking = setInterval(() => progress.totalSent++, 1);
+  await pause(300);
+  t.same(passed, []);
+  clearInterval(ticking);
+  for (let i = 0; i < 500 && passed.length === 0; i++) await pause(10);
+  t.same(passed, ['stuck']);
+});
+
+await test('a client that pauses is given longer, and only as long as it does', (t) => {
+  const clock = new StallClock();
+  const given: number[] = [];
+  const look = (later: number): void => {
+    clock.look(performance.now() + later, (ms) => given.push(ms));
+  };
+  clock.note({ totalSent: 0, blocked: false });
+  look(2 * PAUSED_AFTER_MS);
+  t.same(given, [], 'idle is not paused');
+  clock.note({ totalSent: 10, blocked: true });
+  look(0);
+  t.same(given, []);
+  look(PAUSED_AFTER_MS + 1000);
+  look(PAUSED_AFTER_MS + 1000);
+  t.same(given, [PAUSED_MS], 'told once');
+  clock.note({ totalSent: 20, blocked: true });
+  look(0);
+  t.same(given, [PAUSED_MS, VANISHED_S * 1000], 'it goes on');
+  t.end();
+});
