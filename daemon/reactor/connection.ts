@@ -3,20 +3,18 @@
 import { EAGAIN, POLL_READABLE, POLL_WRITABLE } from '../native/binding.js';
 import { OverlaybdError, fullStory } from '../errors.js';
 import { errnoText } from '../lib/errno.js';
-import type { ExportTable, NbdExport } from '../nbd/export.js';
-import { Handshake, type TlsMode } from '../nbd/handshake.js';
+import type { NbdExport } from '../nbd/export.js';
+import { Handshake } from '../nbd/handshake.js';
 import type { LargeMemory } from '../nbd/large-memory.js';
 import {
-  DRAIN_TIMEOUT_MS,
   HANDSHAKE_MS_PER_EXPORT,
-  HANDSHAKE_TIMEOUT_MS,
   LINGER_MS,
   MAX_BYTES_PER_TURN,
   MAX_STEPS_PER_TURN,
   MAX_UNSENT_BYTES,
 } from '../nbd/limits.js';
 import { selectContexts } from '../nbd/meta-context.js';
-import { Outbox, type ChunkPool } from '../nbd/outbox.js';
+import { Outbox } from '../nbd/outbox.js';
 import type { ReadRequest } from '../nbd/request.js';
 import type { Session } from '../nbd/session.js';
 import { Transmission, WHOLE, type UnfinishedPayload } from '../nbd/transmission.js';
@@ -27,41 +25,16 @@ import type {
   ResumedTransmission,
 } from './messages.js';
 import { whyClosed } from './close-reason.js';
+import { DEADLINES, type ConnectionContext, type Deadlines } from './connection-context.js';
 import { Deadline, StallClock } from './deadline.js';
-import type { PipePool } from './file-pipe.js';
 import { PlainTransport } from './plain-transport.js';
-import type { TlsAcceptor } from './tls-acceptor.js';
 import { TlsTransport } from './tls-transport.js';
 import type { Transport } from './transport.js';
 
 /** Room for some 600 requests, or the longest option that is looked at. */
 const RECEIVE_SIZE = 17 * 1024;
 
-/** Milliseconds; see limits.ts. */
-export interface Deadlines {
-  readonly handshakeMs: number;
-  readonly drainMs: number;
-}
-
-const DEADLINES: Deadlines = { handshakeMs: HANDSHAKE_TIMEOUT_MS, drainMs: DRAIN_TIMEOUT_MS };
-
 const HUNG_UP = 'client hung up';
-/** What all connections of a reactor share. */
-export interface ConnectionContext {
-  readonly exports: ExportTable;
-  readonly chunks: ChunkPool;
-  readonly largeMemory: LargeMemory;
-  /** Nothing: all data is copied. */
-  readonly pipes?: PipePool;
-  /** Nothing: without TLS. */
-  readonly tls?: { readonly mode: TlsMode; readonly acceptor: TlsAcceptor } | null;
-  /** Other than the usual ones, for tests. */
-  readonly deadlines?: Deadlines;
-  readFailed(connection: Connection, error: unknown, request: ReadRequest): void;
-  /** The connection is over for this reactor, and its socket lives on. */
-  handed(connection: Connection, fd: number, transmission: ResumedTransmission): void;
-  closed(connection: Connection, summary: ConnectionSummary): void;
-}
 
 export class Connection {
   readonly id: number;

@@ -1,0 +1,40 @@
+// What a connection gets from its reactor and tells it. Types, and the usual deadlines.
+
+import type { ExportTable } from '../nbd/export.js';
+import type { TlsMode } from '../nbd/handshake.js';
+import type { LargeMemory } from '../nbd/large-memory.js';
+import { DRAIN_TIMEOUT_MS, HANDSHAKE_TIMEOUT_MS } from '../nbd/limits.js';
+import type { ChunkPool } from '../nbd/outbox.js';
+import type { ReadRequest } from '../nbd/request.js';
+import type { Connection } from './connection.js';
+import type { PipePool } from './file-pipe.js';
+import type { ConnectionSummary, ResumedTransmission } from './messages.js';
+import type { TlsAcceptor } from './tls-acceptor.js';
+
+/** Milliseconds; see limits.ts. */
+export interface Deadlines {
+  readonly handshakeMs: number;
+  readonly drainMs: number;
+}
+
+export const DEADLINES: Deadlines = {
+  handshakeMs: HANDSHAKE_TIMEOUT_MS,
+  drainMs: DRAIN_TIMEOUT_MS,
+};
+
+/** What all connections of a reactor share. */
+export interface ConnectionContext {
+  readonly exports: ExportTable;
+  readonly chunks: ChunkPool;
+  readonly largeMemory: LargeMemory;
+  /** Nothing: all data is copied. */
+  readonly pipes?: PipePool;
+  /** Nothing: without TLS. */
+  readonly tls?: { readonly mode: TlsMode; readonly acceptor: TlsAcceptor } | null;
+  /** Other than the usual ones, for tests. */
+  readonly deadlines?: Deadlines;
+  readFailed(connection: Connection, error: unknown, request: ReadRequest): void;
+  /** The connection is over for this reactor, and its socket lives on. */
+  handed(connection: Connection, fd: number, transmission: ResumedTransmission): void;
+  closed(connection: Connection, summary: ConnectionSummary): void;
+}
