@@ -3,7 +3,6 @@
 
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import type { Argv } from 'yargs';
 import {
   BLOCK_SIZES,
@@ -20,7 +19,7 @@ import { checkAttachRequest } from '../control/requests.js';
 import { OverlaybdError } from '../errors.js';
 import { Sysfs } from '../kernel/sysfs.js';
 import { controlSocketOf, defaultStateFolder } from '../service/state-folder.js';
-import { isBusy, nodeOf, waitForNode } from './device-node.js';
+import { nodeOf, waitForNode } from './device-node.js';
 import { startDaemon } from './start-daemon.js';
 
 export type AttachSource = { readonly export: string } | { readonly image: readonly string[] };
@@ -154,27 +153,10 @@ export interface DetachOptions {
   readonly onClose?: boolean | undefined;
 }
 
-/** How long a device may still be held by those who look at every device that changes, as udev does. */
-const PROBE_MS = 3000;
-
 /** @throws OverlaybdError BUSY, NOT_FOUND, NO_DAEMON */
 export async function detachDevice(device: string, options: DetachOptions): Promise<void> {
-  const client = controlClient(options.state);
-  const force = options.force === true;
-  const onClose = options.onClose === true;
-  if (!force && !onClose) {
-    const end = Date.now() + PROBE_MS;
-    while (isBusy(nodeOf(device))) {
-      if (Date.now() > end) {
-        throw new OverlaybdError(
-          'BUSY',
-          `${nodeOf(device)}: in use (mounted, maybe elsewhere, or held by another device); unmount first, or use --force`,
-        );
-      }
-      await pause(50);
-    }
-  }
-  await client.detach(device, { force, onClose });
+  const { force = false, onClose = false } = options;
+  await controlClient(options.state).detach(device, { force, onClose });
 }
 
 /** Asks the daemon of a state folder. @throws OverlaybdError BAD_ARGUMENT when there is none to look in */

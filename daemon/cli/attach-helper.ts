@@ -51,10 +51,13 @@ export async function run(args: AttachHelperArguments): Promise<number> {
     if (activated.length === 0) return;
     clearTimeout(timer);
     timer = setTimeout(() => {
-      if (helper.connections === 0) signals.end('idle');
+      if (helper.isNeeded) idle();
+      else if (helper.connections === 0) signals.end('idle');
     }, IDLE_MS);
   };
-  const helper = new AttachHelper(new NetlinkDriver(new Sysfs()), users, log, idle);
+  const sysfs = new Sysfs();
+  const driver = new NetlinkDriver(sysfs);
+  const helper = new AttachHelper({ driver, sysfs, users, log, idle });
   const sockets =
     activated.length > 0
       ? activated.map(({ fd }) => inheritedSocket(fd))

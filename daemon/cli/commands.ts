@@ -38,7 +38,7 @@ export const COMMANDS: readonly Command[] = [
     load: () => import('./attach.js'),
   },
   {
-    usage: 'detach <device..>',
+    usage: 'detach [device..]',
     describe: 'detach devices',
     load: () => import('./detach.js'),
   },

@@ -1,13 +1,25 @@
-// `overlaybd-nbd detach`: the kernel lets go of a device.
+// `overlaybd-nbd detach`: the kernel lets go of devices.
 
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Argv } from 'yargs';
-import { detachDevice, stateOption } from './attach-device.js';
+import type { ControlClient } from '../control/client.js';
+import { OverlaybdError, messageOf } from '../errors.js';
+import { DEFAULT_HELPER_SOCKET } from '../kernel/helper-protocol.js';
+import { printable } from '../lib/printable.js';
+import { controlSocketOf } from '../service/state-folder.js';
+import { folderOf, stateOption } from './attach-device.js';
 import { EXIT_OK } from './exit-codes.js';
+
+/** A daemon that answers at all does so at once; at the end of the system nobody waits for one that hangs. */
+const HANGING_MS = 5000;
 
 export interface DetachArguments {
   device?: string[] | undefined;
   state?: string | undefined;
   force?: boolean | undefined;
+  all?: boolean | undefined;
+  'attach-helper'?: string | undefined;
 }
 
 export function builder(yargs: Argv): Argv<DetachArguments> {
@@ -17,10 +29,89 @@ export function builder(yargs: Argv): Argv<DetachArguments> {
       alias: 'f',
       describe: 'also when it is in use; whoever uses it gets errors',
       type: 'boolean',
-    });
+    })
+    .option('all', {
+      describe: 'every device of the daemon, also of one that does not run any more',
+      type: 'boolean',
+    })
+    .option('attach-helper', {
+      describe: `with --all: socket of the attach helper, if no daemon runs [default: ${DEFAULT_HELPER_SOCKET}]`,
+      type: 'string',
+      requiresArg: true,
+    })
+    .example('$0 detach /dev/nbd3', 'detach one device')
+    .example('$0 detach --all --force', 'have everybody who still reads get errors at once');
 }
 
-export async function run({ device, state, force }: DetachArguments): Promise<number> {
-  for (const each of device ?? []) await detachDevice(each, { state, force });
+function warn(message: string): void {
+  process.stderr.write(`${printable(message)}\n`);
+}
+
+/** One that fails does not keep the others. @throws OverlaybdError with all that failed */
+export async function run(args: DetachArguments): Promise<number> {
+  const { device: named = [], force = false, all = false } = args;
+  if (all === named.length > 0) {
+    throw new OverlaybdError('BAD_ARGUMENT', 'detach: name devices, or --all and none');
+  }
+  const { ControlClient: Client } = await import('../control/client.js');
+  const folder = folderOf(args.state);
+  const answerMs = all && force ? HANGING_MS : undefined;
+  const client: ControlClient = new Client(controlSocketOf(folder), answerMs);
+  try {
+    const devices = all ? (await client.status()).devices.map(({ id }) => id) : named;
+    await each(devices, async (device) => {
+      await client.detach(device, { force }).catch((error: unknown) => {
+        const isGone = error instanceof OverlaybdError && error.code === 'NOT_FOUND';
+        if (!all || !isGone) throw error;
+      });
+    });
+  } catch (error) {
+    const isAbsent = error instanceof OverlaybdError && error.code === 'NO_DAEMON';
+    if (!all || !isAbsent) throw error;
+    await detachLeftBehind(folder, force, args['attach-helper'] ?? DEFAULT_HELPER_SOCKET);
+  }
   return EXIT_OK;
+}
+
+/** The devices of a daemon that does not run: its records say which they are. */
+async function detachLeftBehind(
+  folder: string,
+  force: boolean,
+  helperSocket: string,
+): Promise<void> {
+  const { DeviceRecords, ownerOf } = await import('../service/device-record.js');
+  const { AutoDriver } = await import('../kernel/auto-driver.js');
+  const { Sysfs } = await import('../kernel/sysfs.js');
+  const sysfs = new Sysfs();
+  const driver = new AutoDriver({ sysfs, helperSocket, noNetlink: false });
+  const devices = join(folder, 'devices');
+  if (!existsSync(devices)) return; // no daemon has been here
+  const records = new DeviceRecords(devices);
+  try {
+    await each(records.read(warn), async (record) => {
+      const owner = ownerOf(record);
+      if (sysfs.isConnectedAs(record.index, owner)) {
+        if (force) await driver.disconnect(record.index, owner);
+        else await driver.release(record.index, owner, record.onClose);
+      }
+      records.remove(record.id);
+    });
+  } finally {
+    driver.close();
+  }
+}
+
+/** @throws OverlaybdError with the lines of all that failed, and the code of the first */
+async function each<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  const results = await Promise.allSettled(items.map((item) => work(item)));
+  const failed = results.flatMap((result) => {
+    return result.status === 'rejected' ? [result.reason as unknown] : [];
+  });
+  const [first] = failed;
+  if (first === undefined) return;
+  if (failed.length === 1) throw first;
+  const code = first instanceof OverlaybdError ? first.code : 'IO';
+  throw new OverlaybdError(code, failed.map((error) => messageOf(error)).join('\n'), {
+    cause: first,
+  });
 }

@@ -1,6 +1,6 @@
-// The file /dev/nbdX: whether it is there, and whether somebody has it.
+// The file /dev/nbdX: whether it is there and can be read.
 
-import { closeSync, constants, openSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -47,15 +47,5 @@ async function problemOf(node: string, size: number, has: number): Promise<strin
     // Whoever attached through the daemon need not be one who may read the device.
     if (code === 'EACCES' || code === 'EPERM') return null;
     return messageOf(error);
-  }
-}
-
-/** Whether the kernel says so to an exclusive open: mounts of every namespace, device mappers, swap. */
-export function isBusy(node: string): boolean {
-  try {
-    closeSync(openSync(node, constants.O_RDONLY | constants.O_EXCL));
-    return false;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EBUSY';
   }
 }

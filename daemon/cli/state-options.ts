@@ -1,6 +1,7 @@
 // The options of `serve` about its state folder, attached devices and memory.
 
 import type { Argv } from 'yargs';
+import { DEFAULT_MAX_DEVICES, MAX_MAX_DEVICES } from '../control/api.js';
 import { OverlaybdError, messageOf } from '../errors.js';
 import { errnoText } from '../lib/errno.js';
 import { DEFAULT_HELPER_SOCKET } from '../kernel/helper-protocol.js';
@@ -21,6 +22,7 @@ export interface StateArguments {
   'attach-helper'?: string | undefined;
   'lock-memory'?: boolean | undefined;
   'on-demand'?: boolean | undefined;
+  'max-devices'?: number | undefined;
 }
 
 export function stateOptions<T>(yargs: Argv<T>): Argv<T & StateArguments> {
@@ -33,6 +35,11 @@ export function stateOptions<T>(yargs: Argv<T>): Argv<T & StateArguments> {
     .option('attach-helper', {
       describe: `socket of the attach helper, for a daemon without CAP_SYS_ADMIN [default: ${DEFAULT_HELPER_SOCKET}]`,
       type: 'string',
+      requiresArg: true,
+    })
+    .option('max-devices', {
+      describe: `devices that may be attached at a time; the kernel makes those that it lacks [default: ${DEFAULT_MAX_DEVICES}]`,
+      type: 'number',
       requiresArg: true,
     })
     .option('lock-memory', {
@@ -95,12 +102,19 @@ export async function openDevices(
       helperSocket: args['attach-helper'] ?? DEFAULT_HELPER_SOCKET,
       // For tests, and for kernels whose netlink misbehaves.
       noNetlink: process.env['OVERLAYBD_NBD_NO_NETLINK'] === '1',
+      maxDevices: maxDevicesOf(args['max-devices']),
       idle: () => endWhenIdle(NEXT_DEVICE_MS),
     },
     log,
   );
   endWhenIdle(FIRST_DEVICE_MS);
   return service;
+}
+
+function maxDevicesOf(count: number = DEFAULT_MAX_DEVICES): number {
+  if (Number.isInteger(count) && count >= 1 && count <= MAX_MAX_DEVICES) return count;
+  const message = `--max-devices: not a whole number from 1 to ${MAX_MAX_DEVICES}`;
+  throw new OverlaybdError('BAD_ARGUMENT', message);
 }
 
 /** @throws OverlaybdError when --lock-memory cannot be done */

@@ -15,6 +15,10 @@ export const MAX_BODY_LENGTH = 1024 * 1024;
 export const DEFAULT_DEVICE_CONNECTIONS = 2;
 /** A device has no more use for more. */
 export const MAX_DEVICE_CONNECTIONS = 16;
+/** How many devices a daemon attaches, unless `serve --max-devices` says otherwise. */
+export const DEFAULT_MAX_DEVICES = 256;
+/** The number in /dev/nbdX has 16 bits. */
+export const MAX_MAX_DEVICES = 65536;
 /** How long the kernel waits for one reply before it asks again on another connection. */
 export const DEFAULT_TIMEOUT_SECONDS = 10;
 /**

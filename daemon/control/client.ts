@@ -13,10 +13,15 @@ import {
 
 export class ControlClient {
   readonly #socket: string;
+  readonly #answerMs: number | undefined;
 
-  /** @param socket path of the control socket; connected anew for each question */
-  constructor(socket: string) {
+  /**
+   * @param socket path of the control socket; connected anew for each question
+   * @param answerMs how long an answer may take; without it, as long as it needs: images are opened
+   */
+  constructor(socket: string, answerMs?: number) {
     this.#socket = socket;
+    this.#answerMs = answerMs;
   }
 
   /** @throws OverlaybdError NO_DAEMON when nobody answers; what the daemon answers otherwise */
@@ -46,7 +51,13 @@ export class ControlClient {
   #ask(method: string, path: string, body?: unknown): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const request = httpRequest(
-        { socketPath: this.#socket, path, method, agent: false },
+        {
+          socketPath: this.#socket,
+          path,
+          method,
+          agent: false,
+          ...(this.#answerMs !== undefined && { signal: AbortSignal.timeout(this.#answerMs) }),
+        },
         (response) => {
           const chunks: Buffer[] = [];
           response.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -72,6 +83,10 @@ export class ControlClient {
     if (error.code === 'EACCES') {
       const message = `${this.#socket}: no permission to ask the daemon; run as its user or root`;
       return new OverlaybdError('PERMISSION', message, { cause: error });
+    }
+    if (error.name === 'AbortError' || error.name === 'TimeoutError') {
+      const message = `${this.#socket}: the daemon has not answered for ${(this.#answerMs ?? 0) / 1000} s`;
+      return new OverlaybdError('NO_DAEMON', message, { cause: error });
     }
     const absent = error.code === 'ENOENT' || error.code === 'ECONNREFUSED';
     const why = absent ? 'no daemon is running there' : error.message;

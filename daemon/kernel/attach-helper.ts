@@ -1,30 +1,51 @@
 // The attach helper: does the few things that need CAP_SYS_ADMIN for a daemon that has no
-// privileges. Opens no image and no device; touches free devices and those of our backends only.
+// privileges. Opens no image; touches free devices, and those that the asking user has attached.
 
 import { messageOf, OverlaybdError } from '../errors.js';
 import { MessageChannel } from '../ipc/message-channel.js';
 import { native } from '../native/binding.js';
+import { ConnectedDevices } from './connected-devices.js';
 import type { NbdDriver } from './driver.js';
-import { parseHelperRequest, type HelperAnswer, type HelperRequest } from './helper-protocol.js';
+import {
+  MAX_WAITING_REQUESTS,
+  parseHelperRequest,
+  type HelperAnswer,
+  type HelperRequest,
+} from './helper-protocol.js';
+import type { Sysfs } from './sysfs.js';
 
 /** Daemons of one machine; each has one connection. */
 const MAX_CONNECTIONS = 64;
 
 export type HelperLog = (level: 'info' | 'warn' | 'error', message: string) => void;
 
+export interface AttachHelperParts {
+  readonly driver: NbdDriver;
+  readonly sysfs: Sysfs;
+  /** Who may ask, besides root. */
+  readonly users: readonly number[];
+  readonly log: HelperLog;
+  /** Told whenever the last connection is gone. */
+  readonly idle: () => void;
+}
+
+/** Who asks. */
+interface Peer {
+  readonly name: string;
+  readonly uid: number;
+}
+
 export class AttachHelper {
   readonly #driver: NbdDriver;
+  readonly #devices: ConnectedDevices;
   readonly #users: ReadonlySet<number>;
   readonly #log: HelperLog;
   readonly #idle: () => void;
   readonly #channels = new Set<MessageChannel>();
 
-  /**
-   * @param users who may ask, besides root
-   * @param idle told whenever the last connection is gone
-   */
-  constructor(driver: NbdDriver, users: readonly number[], log: HelperLog, idle: () => void) {
+  constructor({ driver, sysfs, users, log, idle }: AttachHelperParts) {
     this.#driver = driver;
+    this.#devices = new ConnectedDevices(sysfs);
     this.#users = new Set([0, ...users]);
     this.#log = log;
     this.#idle = idle;
@@ -32,6 +53,11 @@ export class AttachHelper {
 
   get connections(): number {
     return this.#channels.size;
+  }
+
+  /** Whether there are devices that nobody could ask for any more if this process ended. */
+  get isNeeded(): boolean {
+    return this.#devices.areOnlyKnownHere;
   }
 
   /** Takes over a connected Unix socket. */
@@ -46,10 +72,18 @@ export class AttachHelper {
     }
     // One after the other: answers go out in the order of the requests.
     let last = Promise.resolve();
+    let waiting = 0;
     const channel = new MessageChannel(fd, {
       message: (message, descriptors) => {
-        const answer = last.then(() => this.#serve(peer, message, descriptors));
-        last = answer.then((each) => channel.send(each));
+        if (++waiting > MAX_WAITING_REQUESTS) {
+          for (const each of descriptors) native.close(each);
+          throw new OverlaybdError(
+            'PROTOCOL',
+            `attach helper: more than ${MAX_WAITING_REQUESTS} requests without taking the answers`,
+          );
+        }
+        const answer = last.then(() => this.#serve({ name: peer, uid }, message, descriptors));
+        last = answer.then((each) => channel.send(each, [], () => waiting--));
       },
       closed: (error) => {
         if (error) this.#log('warn', `${peer}: ${error.message}`);
@@ -65,40 +99,49 @@ export class AttachHelper {
   }
 
   async #serve(
-    peer: string,
+    peer: Peer,
     message: unknown,
     descriptors: readonly number[],
   ): Promise<HelperAnswer> {
     try {
       const request = parseHelperRequest(message);
-      await this.#do(request, descriptors);
-      this.#log('info', `${peer}: ${describe(request)}`);
+      await this.#do(peer.uid, request, descriptors);
+      this.#log('info', `${peer.name}: ${describe(request)}`);
       return { ok: true };
     } catch (error) {
       const code = error instanceof OverlaybdError ? error.code : 'IO';
-      this.#log('error', `${peer}: ${messageOf(error)}`);
+      // Somebody uses the device: nothing is wrong, and the daemon asks again for a while.
+      this.#log(code === 'BUSY' ? 'info' : 'error', `${peer.name}: ${messageOf(error)}`);
       return { ok: false, code, message: messageOf(error) };
     } finally {
       for (const fd of descriptors) native.close(fd);
     }
   }
 
-  #do(request: HelperRequest, descriptors: readonly number[]): Promise<void> {
+  async #do(uid: number, request: HelperRequest, descriptors: readonly number[]): Promise<void> {
+    if (request.do === 'connect') {
+      const { index, backend } = request.request;
+      this.#devices.checkName(index, backend, uid);
+      await this.#driver.connect(request.request, descriptors);
+      this.#devices.add(index, backend, uid);
+      return;
+    }
+    const { index } = request;
+    const owner = this.#devices.owner(index, request.backend, uid);
     switch (request.do) {
-      case 'connect':
-        return this.#driver.connect(request.request, descriptors);
       case 'reconfigure':
-        return this.#driver.reconfigure(request.index, request.owner, descriptors);
+        return this.#driver.reconfigure(index, owner, descriptors);
       case 'disconnectOnClose':
-        return this.#driver.disconnectOnClose(request.index, request.owner);
+        return this.#driver.disconnectOnClose(index, owner);
+      case 'release':
+        return this.#driver.release(index, owner, request.onClose);
       case 'disconnect':
-        return this.#driver.disconnect(request.index, request.owner);
+        return this.#driver.disconnect(index, owner);
     }
   }
 }
 
 function describe(request: HelperRequest): string {
-  const { index } = request.do === 'connect' ? request.request : request;
-  const { backend } = request.do === 'connect' ? request.request : request.owner;
+  const { index, backend } = request.do === 'connect' ? request.request : request;
   return `${request.do} /dev/nbd${index} (${backend})`;
 }

@@ -30,6 +30,10 @@ export class AutoDriver implements NbdDriver {
     return this.#driver().survives;
   }
 
+  get addsDevices(): boolean {
+    return this.#driver().addsDevices;
+  }
+
   connect(request: ConnectRequest, sockets: readonly number[]): Promise<void> {
     return this.#driver().connect(request, sockets);
   }
@@ -40,6 +44,10 @@ export class AutoDriver implements NbdDriver {
 
   disconnectOnClose(index: number, owner: DeviceOwner): Promise<void> {
     return this.#driver().disconnectOnClose(index, owner);
+  }
+
+  release(index: number, owner: DeviceOwner, onClose: boolean): Promise<void> {
+    return this.#driver().release(index, owner, onClose);
   }
 
   disconnect(index: number, owner: DeviceOwner): Promise<void> {

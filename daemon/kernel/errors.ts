@@ -2,7 +2,7 @@
 
 import { OverlaybdError, type ErrorCode } from '../errors.js';
 import { errnoText } from '../lib/errno.js';
-import { EACCES, EBUSY, EINVAL, ENOENT, ENXIO, EPERM } from '../native/binding.js';
+import { EACCES, EBUSY, EINVAL, ENOENT, ENXIO, EPERM, ETIMEDOUT } from '../native/binding.js';
 import type { Sysfs } from './sysfs.js';
 
 /** The module is not there, or too old to have netlink. */
@@ -26,6 +26,7 @@ export function kernelError(what: string, index: number, errno: number): Overlay
     ],
     [ENOENT]: ['NOT_FOUND', 'there is no such device (the module was loaded with fewer: nbds_max)'],
     [ENXIO]: ['NOT_FOUND', 'there is no such device (the module was loaded with fewer: nbds_max)'],
+    [ETIMEDOUT]: ['IO', 'the kernel has not answered for 10 s'],
     [EINVAL]: [
       'IO',
       'the kernel refused (EINVAL): the device is not connected, or another backend has it',

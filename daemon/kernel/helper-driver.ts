@@ -6,70 +6,112 @@ import { MessageChannel } from '../ipc/message-channel.js';
 import { ECONNREFUSED, EACCES, ENOENT, native } from '../native/binding.js';
 import type { ConnectRequest, NbdDriver } from './driver.js';
 import type { DeviceOwner } from './sysfs.js';
-import type { HelperAnswer, HelperRequest } from './helper-protocol.js';
+import {
+  ANSWER_MS,
+  MAX_WAITING_REQUESTS,
+  type HelperAnswer,
+  type HelperRequest,
+} from './helper-protocol.js';
 
 interface Waiting {
+  readonly request: HelperRequest;
+  /** Open until there is an answer. */
+  readonly sockets: readonly number[];
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
 }
 
 export class HelperDriver implements NbdDriver {
   readonly survives = true;
+  readonly addsDevices = true;
   readonly #path: string;
+  readonly #answerMs: number;
   #channel: MessageChannel | null = null;
-  #waiting: Waiting[] = [];
+  /** Sent, in order. */
+  #asked: Waiting[] = [];
+  /** Not sent yet: the helper takes so many at a time. A device has at most one of them. */
+  #later: Waiting[] = [];
+  #deadline: NodeJS.Timeout | null = null;
 
-  constructor(path: string) {
+  /** @param answerMs how long an answer may take */
+  constructor(path: string, answerMs = ANSWER_MS) {
     this.#path = path;
+    this.#answerMs = answerMs;
   }
 
   connect(request: ConnectRequest, sockets: readonly number[]): Promise<void> {
     return this.#ask({ do: 'connect', request: plain(request) }, sockets);
   }
 
-  reconfigure(index: number, owner: DeviceOwner, sockets: readonly number[]): Promise<void> {
-    return this.#ask({ do: 'reconfigure', index, owner }, sockets);
+  reconfigure(index: number, { backend }: DeviceOwner, sockets: readonly number[]): Promise<void> {
+    return this.#ask({ do: 'reconfigure', index, backend }, sockets);
   }
 
-  disconnectOnClose(index: number, owner: DeviceOwner): Promise<void> {
-    return this.#ask({ do: 'disconnectOnClose', index, owner });
+  disconnectOnClose(index: number, { backend }: DeviceOwner): Promise<void> {
+    return this.#ask({ do: 'disconnectOnClose', index, backend });
   }
 
-  disconnect(index: number, owner: DeviceOwner): Promise<void> {
-    return this.#ask({ do: 'disconnect', index, owner });
+  release(index: number, { backend }: DeviceOwner, onClose: boolean): Promise<void> {
+    return this.#ask({ do: 'release', index, backend, onClose });
+  }
+
+  disconnect(index: number, { backend }: DeviceOwner): Promise<void> {
+    return this.#ask({ do: 'disconnect', index, backend });
   }
 
   close(): void {
     this.#channel?.close();
   }
 
-  #ask(request: HelperRequest, sockets: readonly number[] = []): Promise<void> {
-    const channel = this.#open();
+  async #ask(request: HelperRequest, sockets: readonly number[] = []): Promise<void> {
+    this.#open();
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ resolve, reject });
-      channel.send(request, sockets);
+      this.#later.push({ request, sockets, resolve, reject });
+      this.#sendMore();
     });
   }
 
+  #sendMore(): void {
+    while (this.#asked.length < MAX_WAITING_REQUESTS) {
+      const next = this.#later.shift();
+      if (!next) break;
+      this.#asked.push(next);
+      this.#channel?.send(next.request, next.sockets);
+    }
+    this.#watch();
+  }
+
+  /** The answers come in order, so that the oldest is the one that is waited for. */
+  #watch(): void {
+    if (this.#deadline) clearTimeout(this.#deadline);
+    this.#deadline = null;
+    if (this.#asked.length === 0) return;
+    this.#deadline = setTimeout(() => {
+      const why = `${this.#path}: the attach helper has not answered for ${this.#answerMs / 1000} s`;
+      this.#channel?.close(new OverlaybdError('IO', why));
+    }, this.#answerMs);
+  }
+
   /** The helper ends when it is idle, and systemd starts it again for the next connection. */
-  #open(): MessageChannel {
-    if (this.#channel) return this.#channel;
+  #open(): void {
+    if (this.#channel) return;
     const fd = native.connectUnix(this.#path);
     if (fd < 0) throw unreachable(this.#path, -fd);
-    const channel = new MessageChannel(fd, {
+    this.#channel = new MessageChannel(fd, {
       message: (answer) => this.#answered(answer as HelperAnswer),
       closed: (error) => {
         this.#channel = null;
         const why = error ?? new OverlaybdError('IO', `${this.#path}: the attach helper ended`);
-        for (const { reject } of this.#waiting.splice(0)) reject(why);
+        const all = [...this.#asked.splice(0), ...this.#later.splice(0)];
+        this.#watch();
+        for (const { reject } of all) reject(why);
       },
     });
-    this.#channel = channel;
-    return channel;
   }
 
   #answered(answer: HelperAnswer): void {
-    const waiting = this.#waiting.shift();
+    const waiting = this.#asked.shift();
+    this.#sendMore();
     if (answer.ok) waiting?.resolve();
     else waiting?.reject(new OverlaybdError(answer.code, answer.message));
   }

@@ -5,6 +5,11 @@ import * as v from 'valibot';
 import { OverlaybdError, type ErrorCode } from '../errors.js';
 import { BACKEND_PREFIX } from './sysfs.js';
 
+/** Requests of one daemon that are not answered, or whose answers it has not taken. */
+export const MAX_WAITING_REQUESTS = 64;
+/** How long a daemon waits for an answer. */
+export const ANSWER_MS = 30_000;
+
 export const DEFAULT_HELPER_SOCKET = '/run/overlaybd-nbd-attach-helper.sock';
 
 /** The minor number of a device with 16 partitions is 20 bits less 4. */
@@ -19,11 +24,6 @@ const backend = v.pipe(
   v.regex(/^[\x21-\x7e]{1,128}$/, 'Expected printable characters'),
 );
 
-const owner = v.strictObject({
-  backend,
-  kernelPid: v.nullable(v.pipe(v.number(), v.integer(), v.minValue(1))),
-});
-
 const requestSchema = v.variant('do', [
   v.strictObject({
     do: v.literal('connect'),
@@ -37,9 +37,10 @@ const requestSchema = v.variant('do', [
       backend,
     }),
   }),
-  v.strictObject({ do: v.literal('reconfigure'), index, owner }),
-  v.strictObject({ do: v.literal('disconnectOnClose'), index, owner }),
-  v.strictObject({ do: v.literal('disconnect'), index, owner }),
+  v.strictObject({ do: v.literal('reconfigure'), index, backend }),
+  v.strictObject({ do: v.literal('disconnectOnClose'), index, backend }),
+  v.strictObject({ do: v.literal('release'), index, backend, onClose: v.boolean() }),
+  v.strictObject({ do: v.literal('disconnect'), index, backend }),
 ]);
 
 export type HelperRequest = v.InferOutput<typeof requestSchema>;

@@ -6,6 +6,7 @@ import { OverlaybdError } from '../errors.js';
 import { native } from '../native/binding.js';
 import type { ConnectRequest, NbdDriver } from './driver.js';
 import { kernelError } from './errors.js';
+import { lookInto, openElsewhere, processesWith } from './probe.js';
 import type { DeviceOwner, Sysfs } from './sysfs.js';
 
 /** From the call to a device that is served. */
@@ -13,6 +14,7 @@ const CONNECT_MS = 5000;
 
 export class IoctlDriver implements NbdDriver {
   readonly survives = false;
+  readonly addsDevices = false;
   readonly #sysfs: Sysfs;
   readonly #backends = new Map<number, string>();
 
@@ -58,6 +60,13 @@ export class IoctlDriver implements NbdDriver {
       'UNSUPPORTED',
       `/dev/nbd${index}: without netlink the kernel cannot wait for its last user`,
     );
+  }
+
+  async release(index: number, owner: DeviceOwner): Promise<void> {
+    await lookInto(index);
+    const users = await processesWith(`/dev/nbd${index}`);
+    if (users.length > 0) throw openElsewhere(index, users);
+    await this.disconnect(index, owner);
   }
 
   async disconnect(index: number, { backend }: DeviceOwner): Promise<void> {

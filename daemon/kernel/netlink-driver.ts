@@ -4,15 +4,18 @@ import { OverlaybdError } from '../errors.js';
 import { ENOENT, native } from '../native/binding.js';
 import type { ConnectRequest, NbdDriver } from './driver.js';
 import { kernelError, noKernelError } from './errors.js';
+import { lookInto, openElsewhere } from './probe.js';
 import type { DeviceOwner, Sysfs } from './sysfs.js';
 
 /** NBD_CFLAG_DISCONNECT_ON_CLOSE of linux/nbd.h. */
 const DISCONNECT_ON_CLOSE = 2;
+const NO_FLAGS = 0;
 /** Leaves a setting as it is. */
 const KEEP = -1;
 
 export class NetlinkDriver implements NbdDriver {
   readonly survives = true;
+  readonly addsDevices = true;
   readonly #sysfs: Sysfs;
 
   constructor(sysfs: Sysfs) {
@@ -41,6 +44,23 @@ export class NetlinkDriver implements NbdDriver {
 
   async disconnectOnClose(index: number, owner: DeviceOwner): Promise<void> {
     this.#reconfigure(index, owner, DISCONNECT_ON_CLOSE, []);
+  }
+
+  /**
+   * With DISCONNECT_ON_CLOSE the kernel disconnects a device when the last of those who have it open
+   * closes it. We open and close it: it goes if, and only if, nobody else has it.
+   */
+  async release(index: number, owner: DeviceOwner, onClose: boolean): Promise<void> {
+    await this.disconnectOnClose(index, owner);
+    try {
+      await lookInto(index);
+      if (this.#sysfs.isConnectedAs(index, owner)) throw openElsewhere(index);
+    } catch (error) {
+      if (!onClose && this.#sysfs.isConnectedAs(index, owner)) {
+        this.#reconfigure(index, owner, NO_FLAGS, []);
+      }
+      throw error;
+    }
   }
 
   async disconnect(index: number, owner: DeviceOwner): Promise<void> {

@@ -7,6 +7,20 @@ import { join } from 'node:path';
 /** Our mark in the kernel: devices of another backend are never touched. */
 export const BACKEND_PREFIX = 'overlaybd-nbd:';
 
+/**
+ * The name of an attachment in the kernel. Everybody can read it in /sys, so it also says which user
+ * may use it with the attach helper; root's does not.
+ */
+export function backendName(id: string, user: number): string {
+  return BACKEND_PREFIX + id + (user === 0 ? '' : `@${user}`);
+}
+
+/** @returns the user in a name of {@link backendName}; null: it names none */
+export function userOfBackend(backend: string): number | null {
+  const user = /@(\d{1,10})$/.exec(backend)?.[1];
+  return user === undefined ? null : Number(user);
+}
+
 export interface NbdDevice {
   readonly index: number;
   /** Of the process that connected it; null when it is not connected. */

@@ -366,6 +366,7 @@ export const {
   ENOMEM,
   ENOSPC,
   ENOTCONN,
+  ETIMEDOUT,
   ENOTSOCK,
   ENOTTY,
   ENOSYS,

@@ -1,13 +1,9 @@
 // The attached devices of a daemon: attaches and detaches them, gives them new connections when old
 // ones end, and finds them again after the death of the daemon before.
 
-import { randomBytes } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import {
   DEFAULT_BLOCK_SIZE,
-  DEFAULT_DEAD_CONN_TIMEOUT_SECONDS,
-  DEFAULT_DEVICE_CONNECTIONS,
-  DEFAULT_TIMEOUT_SECONDS,
   type AttachRequest,
   type DetachRequest,
   type DeviceStatus,
@@ -21,13 +17,16 @@ import { transmissionFlags } from '../nbd/session.js';
 import type { ResumedTransmission } from '../reactor/messages.js';
 import { AttachedDevice } from './attached-device.js';
 import { DeviceLinks } from './device-links.js';
+import { differentSettings, isCalled, isSameSource, newRecord } from './device-request.js';
 import { backendOf, ownerOf, type DeviceRecord, type DeviceRecords } from './device-record.js';
-import { usersOf } from './device-use.js';
+import { freeIndex, inUse, usersOf } from './device-use.js';
 import type { HeldImage, ImageTable } from './image-table.js';
 import type { ReactorPool } from './reactor-pool.js';
 
-/** How long a device that looks free may be busy. */
+/** How long a device that looks free may be busy: whatever changes is looked at, as by udev. */
 const BUSY_MS = 2000;
+/** The same for one that is to be detached. */
+const PROBE_MS = 3000;
 const BUSY_RETRY_MS = 50;
 
 export interface DeviceManagerParts {
@@ -37,6 +36,8 @@ export interface DeviceManagerParts {
   readonly driver: NbdDriver;
   readonly sysfs: Sysfs;
   readonly log: Logger;
+  /** How many devices may be attached at a time. */
+  readonly maxDevices: number;
   /** Told when the last device is gone. */
   readonly idle: () => void;
 }
@@ -92,24 +93,20 @@ export class DeviceManager {
    * @param name an id, "nbd0" or "/dev/nbd0"
    * @throws OverlaybdError NOT_FOUND, BUSY
    */
-  async detach(name: string, { force, onClose }: DetachRequest): Promise<void> {
+  async detach(name: string, request: DetachRequest): Promise<void> {
     const device = this.#find(name);
-    if (!device) return this.#detachLost(name);
-    const { index } = device.record;
-    const owner = ownerOf(device.record);
-    if (onClose) {
-      await this.#parts.driver.disconnectOnClose(index, owner);
+    if (!device) return this.#detachLost(name, request);
+    const { record } = device;
+    if (request.onClose) {
+      await this.#parts.driver.disconnectOnClose(record.index, ownerOf(record));
       // Its own way out: the connections end with a goodbye, and the repair finds no device.
+      device.record = { ...record, onClose: true };
+      this.#parts.records.write(device.record);
       return;
-    }
-    const users = usersOf(index, this.#parts.sysfs);
-    if (users.length > 0 && !force) {
-      const message = `${device.path}: in use: ${users.join(', ')}; unmount first, or use --force`;
-      throw new OverlaybdError('BUSY', message);
     }
     device.leaving = true;
     try {
-      if (this.#links.isOurs(device.record)) await this.#parts.driver.disconnect(index, owner);
+      await this.#disconnect(record, request.force === true);
     } catch (error) {
       device.leaving = false;
       this.#links.repairSoon(device);
@@ -127,7 +124,10 @@ export class DeviceManager {
         records.remove(record.id);
         continue;
       }
-      await this.#recover(record);
+      const why = await this.#recover(record);
+      if (why === null) continue;
+      const where = `/dev/nbd${record.index} (${backendOf(record)})`;
+      log.log('error', `${where}: not served: ${why}`);
     }
   }
 
@@ -158,20 +158,32 @@ export class DeviceManager {
     if (this.#stopped) {
       throw new OverlaybdError('BUSY', 'this daemon is being replaced by another: ask again');
     }
+    const present = await this.#present(request);
+    if (present) return present;
+    const { maxDevices } = this.#parts;
+    if (this.#devices.size + this.#lost.size >= maxDevices) {
+      const message = `${maxDevices} devices are attached, as many as this daemon may have (--max-devices)`;
+      throw new OverlaybdError('BUSY', message);
+    }
     const held = await this.#image(request);
     try {
       checkBlocks(held, request.blockSize ?? DEFAULT_BLOCK_SIZE);
       const tried = new Set<number>();
       for (const end = performance.now() + BUSY_MS; ; await pause(BUSY_RETRY_MS)) {
-        const index = request.index ?? this.#freeIndex(tried);
+        const index = request.index ?? freeIndex(this.#parts.sysfs, this.#parts.driver, tried);
         tried.add(index);
         try {
           return await this.#attachTo(index, request, held);
         } catch (error) {
           // A device that somebody just looks at, as udev does, is busy for a moment.
           const isBusy = error instanceof OverlaybdError && error.code === 'BUSY';
-          const isFree = this.#parts.sysfs.device(index)?.pid === null;
-          if (!isBusy || !isFree || performance.now() > end) throw error;
+          if (!isBusy) throw error;
+          const isFree = (this.#parts.sysfs.device(index)?.pid ?? null) === null;
+          // Of those that the kernel would add, another daemon may have been given this one.
+          const isOver = performance.now() > end;
+          if (isOver || (!isFree && request.index !== undefined)) {
+            throw inUse(index, this.#parts.sysfs, error);
+          }
         }
       }
     } catch (error) {
@@ -229,54 +241,75 @@ export class DeviceManager {
     );
   }
 
-  /** @param tried devices that were found to be busy; they come last, and then all over again */
-  #freeIndex(tried: Set<number>): number {
-    const devices = this.#parts.sysfs.devices();
-    const unused = devices.filter(({ pid, size }) => pid === null && size === 0);
-    const free = unused.find(({ index }) => !tried.has(index));
-    if (free) return free.index;
-    tried.clear();
-    if (unused[0]) return unused[0].index;
-    if (!this.#parts.sysfs.hasModule) {
+  /**
+   * What is asked for is there already: whoever asks a second time gets it, too.
+   * @returns null when the device is not attached by us
+   * @throws OverlaybdError BUSY when it is, as something else
+   */
+  async #present(request: AttachRequest): Promise<DeviceStatus | null> {
+    if (request.index === undefined) return null;
+    const path = `/dev/nbd${request.index}`;
+    const lost = this.#findLost(path);
+    if (lost && this.#links.isOurs(lost) && isSameSource(lost, request)) {
+      // Whatever has kept it from being served may be over.
+      const why = await this.#recover(lost);
+      if (why !== null) throw new OverlaybdError('IO', `${path}: attached, but not served: ${why}`);
+    }
+    const device = this.#find(path);
+    if (!device) return null;
+    const { record } = device;
+    if (!this.#links.isOurs(record)) {
+      this.#forget(device, 'the kernel has let go of it');
+      return null;
+    }
+    if (device.leaving) throw new OverlaybdError('BUSY', `${path}: it is being detached`);
+    if (!isSameSource(record, request) || (await this.#hasChanged(record, request))) {
+      const what =
+        record.export === null
+          ? device.image.image.name
+          : `the export ${JSON.stringify(record.export)}`;
+      const as = isSameSource(record, request) ? ' as it was before: detach it first' : '';
       throw new OverlaybdError(
-        'NO_KERNEL',
-        'the kernel has no NBD devices: load the module with `modprobe nbd` (without root or module: `mount --fuse`)',
+        'BUSY',
+        `${path}: in use: this daemon has attached ${what} to it${as}`,
       );
     }
-    throw new OverlaybdError(
-      'BUSY',
-      `all ${devices.length} NBD devices are in use; more: load the module with nbds_max=N, or name the next one with --device`,
-    );
+    const others = differentSettings(record, request);
+    const but = others === '' ? '' : `; it keeps its ${others} until it is detached`;
+    this.#parts.log.log(others === '' ? 'info' : 'warn', `${path}: attached already${but}`);
+    this.#links.repairSoon(device);
+    return device.status(await this.#parts.reactors.count());
   }
 
-  async #recover(record: DeviceRecord): Promise<void> {
-    const { images, log } = this.#parts;
-    const where = `/dev/nbd${record.index} (${backendOf(record)})`;
+  /** Whether the image is another one now. One that cannot be opened any more says nothing. */
+  async #hasChanged(record: DeviceRecord, request: AttachRequest): Promise<boolean> {
+    const held = await this.#image(request).catch(() => null);
+    if (!held) return false;
+    this.#parts.images.release(held);
+    return held.fingerprint !== record.fingerprint;
+  }
+
+  /** @returns null, or why the device is not served */
+  async #recover(record: DeviceRecord): Promise<string | null> {
+    const { images } = this.#parts;
     this.#lost.set(record.id, record);
     let held: HeldImage;
     try {
       held = await images.open(record.image);
     } catch (error) {
       // Its reads fail after the dead connection timeout, or go on if we are started again in time.
-      log.log(
-        'error',
-        `${where}: its image cannot be opened, so it is not served: ${messageOf(error)}`,
-      );
-      return;
+      return `its image cannot be opened: ${messageOf(error)}`;
     }
     if (held.fingerprint !== record.fingerprint || held.image.size !== record.size) {
       images.release(held);
-      log.log(
-        'error',
-        `${where}: ${held.image.name} is another image than the one it was attached with, so it is not served; detach it, or bring the image back and restart`,
-      );
-      return;
+      return `${held.image.name} is another image than the one it was attached with; detach it, or bring the image back and attach it again`;
     }
     this.#lost.delete(record.id);
     const device = new AttachedDevice(record, held);
     device.aloneSince = performance.now();
     images.hide(held);
     this.#devices.set(record.id, device);
+    return null;
   }
 
   /** Gives every device the connections that it lacks. */
@@ -312,47 +345,48 @@ export class DeviceManager {
     return [...this.#devices.values()].find(({ record }) => isCalled(record, name));
   }
 
-  /** Whatever uses it sees errors already, so there is nobody to be asked. */
-  async #detachLost(name: string): Promise<void> {
-    const record = [...this.#lost.values()].find((each) => isCalled(each, name));
+  #findLost(name: string): DeviceRecord | undefined {
+    return [...this.#lost.values()].find((record) => isCalled(record, name));
+  }
+
+  async #detachLost(name: string, { force = false }: DetachRequest): Promise<void> {
+    const record = this.#findLost(name);
     if (!record) {
       throw new OverlaybdError('NOT_FOUND', `${name}: this daemon has not attached it; see status`);
     }
-    if (this.#links.isOurs(record)) {
-      await this.#parts.driver.disconnect(record.index, ownerOf(record));
-    }
+    await this.#disconnect(record, force);
     this.#lost.delete(record.id);
     this.#parts.records.remove(record.id);
     this.#parts.log.log('info', `/dev/nbd${record.index}: detached`);
   }
-}
 
-/** @param name an id, "nbd0" or "/dev/nbd0" */
-function isCalled({ id, index }: DeviceRecord, name: string): boolean {
-  const number = /^(?:\/dev\/)?nbd(\d+)$/.exec(name)?.[1];
-  return id === name || (number !== undefined && index === Number(number));
+  /** @throws OverlaybdError BUSY when somebody has it open; it stays then, unless that is forced */
+  async #disconnect(record: DeviceRecord, force: boolean): Promise<void> {
+    const { driver, sysfs } = this.#parts;
+    const { index, onClose } = record;
+    for (const end = performance.now() + PROBE_MS; this.#links.isOurs(record);) {
+      if (force) return driver.disconnect(index, ownerOf(record));
+      const users = usersOf(index, sysfs);
+      const remedy = 'unmount first, or use --force';
+      if (users.length > 0) {
+        const message = `/dev/nbd${index}: in use: ${users.join(', ')}; ${remedy}`;
+        throw new OverlaybdError('BUSY', message);
+      }
+      try {
+        return await driver.release(index, ownerOf(record), onClose);
+      } catch (error) {
+        if (!(error instanceof OverlaybdError) || error.code !== 'BUSY') throw error;
+        if (performance.now() > end) {
+          throw new OverlaybdError('BUSY', `${error.message}; ${remedy}`, { cause: error });
+        }
+      }
+      await pause(BUSY_RETRY_MS);
+    }
+  }
 }
 
 function checkBlocks({ image }: HeldImage, blockSize: number): void {
   if (image.size % blockSize === 0) return;
   const message = `${image.name}: its ${image.size} bytes are not whole blocks of ${blockSize}`;
   throw new OverlaybdError('BAD_ARGUMENT', message);
-}
-
-function newRecord(index: number, request: AttachRequest, held: HeldImage): DeviceRecord {
-  return {
-    version: 1,
-    id: randomBytes(8).toString('hex'),
-    index,
-    export: request.export ?? null,
-    image: [...held.paths],
-    fingerprint: held.fingerprint,
-    size: held.image.size,
-    since: new Date().toISOString(),
-    connections: request.connections ?? DEFAULT_DEVICE_CONNECTIONS,
-    timeoutSeconds: request.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS,
-    deadConnTimeoutSeconds: request.deadConnTimeoutSeconds ?? DEFAULT_DEAD_CONN_TIMEOUT_SECONDS,
-    blockSize: request.blockSize ?? DEFAULT_BLOCK_SIZE,
-    kernelPid: null,
-  };
 }

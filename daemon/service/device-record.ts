@@ -15,7 +15,7 @@ import {
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { parseWith } from '../config/parse.js';
-import { BACKEND_PREFIX, type DeviceOwner } from '../kernel/sysfs.js';
+import { backendName, type DeviceOwner } from '../kernel/sysfs.js';
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 
@@ -37,12 +37,16 @@ const recordSchema = v.strictObject({
   blockSize: count,
   /** For kernels that keep no backend name: who connected the device. */
   kernelPid: v.nullable(v.pipe(count, v.minValue(1))),
+  /** As whom the daemon ran that attached it; part of its name in the kernel. */
+  user: v.optional(count, 0),
+  /** The kernel was told to let go of the device when its last user closes it. */
+  onClose: v.optional(v.boolean(), false),
 });
 
 export type DeviceRecord = Readonly<v.InferOutput<typeof recordSchema>>;
 
-export function backendOf({ id }: Pick<DeviceRecord, 'id'>): string {
-  return BACKEND_PREFIX + id;
+export function backendOf({ id, user }: Pick<DeviceRecord, 'id' | 'user'>): string {
+  return backendName(id, user);
 }
 
 export function ownerOf(record: DeviceRecord): DeviceOwner {

@@ -19,6 +19,7 @@ export interface DeviceServiceOptions {
   readonly controlFd: number | null;
   readonly helperSocket: string;
   readonly noNetlink: boolean;
+  readonly maxDevices: number;
   /** Told when the last device is gone. */
   readonly idle: () => void;
 }
@@ -31,7 +32,7 @@ export class DeviceService {
 
   /** @throws OverlaybdError when the control socket cannot be made */
   constructor(daemon: Daemon, options: DeviceServiceOptions, log: Logger) {
-    const { state, controlFd, helperSocket, noNetlink, idle } = options;
+    const { state, controlFd, helperSocket, noNetlink, maxDevices, idle } = options;
     const sysfs = new Sysfs();
     this.#state = state;
     this.#control = listenControl(state.controlSocket, controlFd);
@@ -42,6 +43,7 @@ export class DeviceService {
       driver: new AutoDriver({ sysfs, helperSocket, noNetlink }),
       sysfs,
       log,
+      maxDevices,
       idle,
     });
   }

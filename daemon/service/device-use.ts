@@ -1,9 +1,66 @@
-// Who uses a device: mounts, swap, and devices on top of it, as far as this process can see. What
-// is in other namespaces shows only in an exclusive open, which is for `detach` to try.
+// Which device is free, and who uses one that is not: mounts, swap, devices on top of it, another
+// program, as far as this process can see. Of the rest only the kernel knows (kernel/probe.ts).
 
 import { readFileSync } from 'node:fs';
+import { OverlaybdError, messageOf } from '../errors.js';
+import { BACKEND_PREFIX, type Sysfs } from '../kernel/sysfs.js';
+import { printable } from '../lib/printable.js';
 import { parseMountinfo } from '../mount/mountinfo.js';
-import type { Sysfs } from '../kernel/sysfs.js';
+
+/** The number in /dev/nbdX: with 16 partitions each there are no more minor numbers. */
+const MAX_INDEX = 65535;
+
+/**
+ * A device that nobody uses; when there is none, the next one, if the kernel makes it.
+ * @param tried devices that were found to be busy; they come last, and then all over again
+ * @throws OverlaybdError NO_KERNEL, BUSY
+ */
+export function freeIndex(
+  sysfs: Sysfs,
+  { addsDevices }: { readonly addsDevices: boolean },
+  tried: Set<number>,
+): number {
+  const devices = sysfs.devices();
+  const unused = devices.filter(({ pid, size }) => pid === null && size === 0);
+  const free = unused.find(({ index }) => !tried.has(index));
+  if (free) return free.index;
+  if (unused[0]) {
+    tried.clear();
+    return unused[0].index;
+  }
+  if (!sysfs.hasModule) {
+    throw new OverlaybdError(
+      'NO_KERNEL',
+      'the kernel has no NBD devices: load the module with `modprobe nbd` (without root or module: `mount --fuse`)',
+    );
+  }
+  const next = (devices.at(-1)?.index ?? -1) + 1;
+  if (addsDevices && next <= MAX_INDEX) return next;
+  throw new OverlaybdError(
+    'BUSY',
+    `all ${devices.length} NBD devices are in use, and without netlink the kernel adds none: load the module with nbds_max=N`,
+  );
+}
+
+/** The error of a device that could not be had, with who has it. */
+export function inUse(index: number, sysfs: Sysfs, cause: unknown): OverlaybdError {
+  const device = sysfs.device(index);
+  const users = usersOf(index, sysfs);
+  const who = device && device.pid !== null ? [holderOf(device.pid, device.backend)] : [];
+  const all = [...who, ...users];
+  const facts = all.length > 0 ? `in use: ${all.join(', ')}` : messageOf(cause);
+  const message = all.length > 0 ? `/dev/nbd${index}: ${facts}` : facts;
+  return new OverlaybdError('BUSY', message, { cause });
+}
+
+function holderOf(pid: number, backend: string | null): string {
+  if (backend?.startsWith(BACKEND_PREFIX)) {
+    return `another daemon of overlaybd-nbd has attached it (backend ${printable(backend)})`;
+  }
+  const name = text(`${pid}/comm`).trim();
+  const who = name === '' ? `process ${pid}` : `process ${pid} (${printable(name)})`;
+  return `${who} has connected it${backend === null ? '' : ` (backend ${printable(backend)})`}`;
+}
 
 /** @returns one phrase a user: "mounted at /mnt" */
 export function usersOf(index: number, sysfs: Sysfs): string[] {

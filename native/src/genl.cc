@@ -4,6 +4,7 @@
 #include <linux/genetlink.h>
 #include <linux/netlink.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -15,6 +16,7 @@ namespace {
 // More than any answer to one request that is sent from here.
 constexpr size_t kDatagramSize = 16384;
 constexpr uint8_t kControllerVersion = 2;
+constexpr time_t kAnswerSeconds = 10;
 
 template <typename Value>
 bool GetExactly(const Attribute& attribute, Value* value) {
@@ -121,7 +123,11 @@ GenlSocket::~GenlSocket() {
 
 int GenlSocket::Open() {
   fd_ = ::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC);
-  return fd_ < 0 ? -errno : 0;
+  if (fd_ < 0) return -errno;
+  // The kernel does what it is asked before sendto returns; an answer that is not there soon is
+  // lost.
+  const timeval limit = {kAnswerSeconds, 0};
+  return ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) == 0 ? 0 : -errno;
 }
 
 int GenlSocket::Resolve(const char* family) {
@@ -154,7 +160,7 @@ int GenlSocket::Exchange(GenlRequest* request, std::vector<uint8_t>* answer) {
     const ssize_t n = ::recvfrom(fd_, datagram.data(), datagram.size(), MSG_TRUNC,
                                  reinterpret_cast<sockaddr*>(&from), &from_size);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return -errno;
+    if (n < 0) return errno == EAGAIN ? -ETIMEDOUT : -errno;
     // Any process may send to this socket; only the kernel has the number 0.
     if (from_size != sizeof(from) || from.nl_pid != 0) continue;
     if (static_cast<size_t>(n) > datagram.size()) return -EMSGSIZE;

@@ -59,7 +59,7 @@ class GenlSocket {
   int Open();
   // The number of a family; -ENOENT if the kernel has none of that name. It may load a module.
   int Resolve(const char* family);
-  // Waits for the kernel to do what is asked.
+  // Waits for the kernel to do what is asked, and 10 s for its answer: -ETIMEDOUT.
   int Exchange(GenlRequest* request, std::vector<uint8_t>* answer);
 
  private:

@@ -35,6 +35,9 @@ function duplicate(fd: number): number {
 
 export class FakeDriver implements NbdDriver {
   survives = true;
+  addsDevices = true;
+  /** Devices that somebody has open. */
+  readonly open = new Set<number>();
   readonly #sysfs: FakeSysfs;
   readonly devices = new Map<number, Connected>();
   /** In order. */
@@ -71,6 +74,13 @@ export class FakeDriver implements NbdDriver {
   async disconnectOnClose(index: number, owner: DeviceOwner): Promise<void> {
     await this.#called('disconnectOnClose', index);
     this.#owned(index, owner);
+  }
+
+  async release(index: number, owner: DeviceOwner, onClose: boolean): Promise<void> {
+    await this.#called(`release${onClose ? ' onClose' : ''}`, index);
+    this.#owned(index, owner);
+    if (this.open.has(index)) throw new OverlaybdError('BUSY', `/dev/nbd${index}: in use`);
+    this.drop(index);
   }
 
   async disconnect(index: number, owner: DeviceOwner): Promise<void> {

@@ -1,5 +1,5 @@
 // The commands attach, status and detach: a device comes, is read, and goes; and what they say when it cannot.
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DaemonStatus } from '../../../daemon/control/api.js';
@@ -7,7 +7,14 @@ import { runTool } from '../../support/tools.js';
 import { attach } from '../attachment.js';
 import type { Case, Check } from '../checks.js';
 import { Daemon } from '../daemon.js';
-import { attribute, deviceSha256, freeDevice, isConnected, untilConnected } from '../device.js';
+import {
+  attribute,
+  checkTree,
+  deviceSha256,
+  freeDevice,
+  isConnected,
+  untilConnected,
+} from '../device.js';
 import { DEVICES, KernelLog, loadModule, unloadModule } from '../kernel.js';
 import type { World } from '../world.js';
 
@@ -18,6 +25,9 @@ export function attachCases(): Case<World>[] {
     { name: 'attach: devices in use', run: inUse },
     { name: 'detach: mounted', run: mounted },
     { name: `attach: ${DEVICES} devices at once`, timeout: 240, run: allDevices },
+    { name: 'attach: --max-devices', run: maxDevices },
+    { name: 'attach again, detach refused', run: attachAgain },
+    { name: 'detach: below an overlay', run: heldByOverlay },
     { name: 'attach without netlink', timeout: 180, run: withoutNetlink },
     { name: 'attach: module missing', run: moduleMissing },
   ];
@@ -106,12 +116,11 @@ async function allDevices(check: Check, { daemon, images }: World): Promise<void
     devices.push(await attach(check, daemon, { export: 'flat', connections: 1 }));
   }
   check.equal(new Set(devices).size, DEVICES, 'each is another one');
-  const one = await daemon.run('attach', 'flat');
-  check.equal([one.code, one.stdout], [1, ''], 'one more is refused');
   const count = readdirSync('/sys/block').filter((name) => name.startsWith('nbd')).length;
-  check.match(one.stderr, new RegExp(`all ${count} NBD devices are in use`), 'it says why');
-  const next = await attach(check, daemon, { export: 'flat', index: count });
-  check.equal(next, `/dev/nbd${count}`, 'but if it is named, the kernel makes it');
+  const one = await daemon.run('attach', 'flat', '--connections', '1');
+  const next = `/dev/nbd${count}`;
+  check.equal(one, { code: 0, stdout: `${next}\n`, stderr: '' }, 'the kernel makes one more');
+  check.defer(() => daemon.control.detach(next, { force: true }).catch(() => undefined));
   devices.push(next);
   const sums = await Promise.all(devices.map((device) => deviceSha256(device)));
   check.equal([...new Set(sums)], [images.flat.sha256], 'all are read at the same time');
@@ -122,6 +131,77 @@ async function allDevices(check: Check, { daemon, images }: World): Promise<void
     'status tells of all',
   );
   check.equal([...log.errors(), ...log.troubles()], [], 'no error');
+  const all = await daemon.run('detach', '--all');
+  check.equal(all, { code: 0, stdout: '', stderr: '' }, 'detach --all succeeds');
+  check.equal(
+    devices.filter((device) => isConnected(device)),
+    [],
+    'all are free',
+  );
+}
+
+/** Never more devices than the daemon may have. */
+async function maxDevices(check: Check, { folder, images }: World): Promise<void> {
+  const daemon = new Daemon([join(folder, 'flat.obd'), '--max-devices', '2']);
+  check.defer(() => daemon.stop());
+  const first = await attach(check, daemon, { export: '' });
+  await attach(check, daemon, { export: '' });
+  const third = await daemon.run('attach', '--export', '');
+  check.equal([third.code, third.stdout], [1, ''], 'one more is refused');
+  check.match(third.stderr, /2 devices are attached.*--max-devices/, 'it says why');
+  check.equal(await deviceSha256(first), images.flat.sha256, 'the others go on');
+}
+
+/** A unit whose stop was refused is started again: its device is there. */
+async function attachAgain(check: Check, { daemon, images }: World): Promise<void> {
+  const device = await attach(check, daemon, { export: 'flat', index: 5 });
+  const file = openSync(device, 'r');
+  const stop = await daemon.run('detach', device);
+  check.equal([stop.code, stop.stdout], [1, ''], 'a device that a process has open stays');
+  check.match(stop.stderr, /in use: opened by a process.*--force/, 'it says why');
+  const start = await daemon.run('attach', 'flat', '--device', device);
+  check.equal(start, { code: 0, stdout: `${device}\n`, stderr: '' }, 'attach succeeds again');
+  const other = await daemon.run('attach', 'ext4', '--device', device);
+  check.equal([other.code, other.stdout], [1, ''], 'but not of another export');
+  check.match(other.stderr, /this daemon has attached the export "flat" to it/, 'it says who');
+  check.equal(await deviceSha256(device), images.flat.sha256, 'the device goes on');
+  closeSync(file);
+  const end = await daemon.run('detach', device);
+  check.equal(end, { code: 0, stdout: '', stderr: '' }, 'then it can be detached');
+  await untilConnected(device, false);
+}
+
+async function must(...line: [string, ...string[]]): Promise<void> {
+  const { code, stderr } = await runTool(line[0], line.slice(1));
+  if (code !== 0) throw new Error(`${line.join(' ')}: ${stderr}`);
+}
+
+/** The only user is a file system that no mount table shows any more. */
+async function heldByOverlay(check: Check, { daemon, images, folder }: World): Promise<void> {
+  if (!images.fileSystems.includes('ext4')) return check.skip('', 'NOT TESTED: no ext4');
+  const device = await attach(check, daemon, { export: 'ext4' });
+  const root = mkdtempSync(join(tmpdir(), 'obd-overlay-'));
+  for (const each of ['low', 'rw', 'all']) mkdirSync(join(root, each));
+  const [low, rw, all] = ['low', 'rw', 'all'].map((each) => join(root, each)) as [
+    string,
+    string,
+    string,
+  ];
+  await must('mount', '-t', 'tmpfs', 'tmpfs', rw);
+  for (const each of ['up', 'work']) mkdirSync(join(rw, each));
+  check.defer(() => runTool('umount', ['-l', rw]));
+  await must('mount', '-o', 'ro,noload', device, low);
+  check.defer(() => runTool('umount', ['-l', all]));
+  const options = `lowerdir=${low},upperdir=${rw}/up,workdir=${rw}/work`;
+  await must('mount', '-t', 'overlay', '-o', options, 'overlay', all);
+  await must('umount', '-l', low);
+  const refused = await daemon.control.detach(device, {}).catch((error: unknown) => error);
+  check.match(String(refused), /in use: held exclusively.*overlay/, 'the control API refuses');
+  check.ok(isConnected(device), 'the device stays');
+  await checkTree(check, { images, folder }, all, 'the overlay');
+  await must('umount', all);
+  await daemon.control.detach(device, {});
+  check.ok(!isConnected(device), 'once the overlay is unmounted it is detached at once');
 }
 
 async function withoutNetlink(check: Check, { images, folder }: World): Promise<void> {

@@ -4,6 +4,7 @@ import { chmodSync, chownSync, existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { runTool } from '../../support/tools.js';
+import { HelperDriver } from '../../../daemon/kernel/helper-driver.js';
 import { attach } from '../attachment.js';
 import type { Case, Check } from '../checks.js';
 import { PROGRAM } from '../../support/program.js';
@@ -113,5 +114,30 @@ async function unprivileged(check: Check, { folder, images }: World): Promise<vo
   await daemon.control.detach(device, {});
   await untilConnected(device, false);
   check.match(said, /connect \/dev\/nbd/, 'the helper has connected it');
+  await foreignDevice(check, socket, image);
   check.equal([...log.errors(), ...log.troubles()], [], 'the kernel saw no error and no hung task');
+}
+
+/** Whoever may ask the helper asks it for a device that another program has attached, by ioctl. */
+async function foreignDevice(check: Check, socket: string, image: string): Promise<void> {
+  const foreign = new Daemon([image], { env: { OVERLAYBD_NBD_NO_NETLINK: '1' } });
+  check.defer(() => foreign.stop());
+  const device = await attach(check, foreign, { export: '' });
+  const index = Number(device.slice('/dev/nbd'.length));
+  const owner = {
+    backend: 'overlaybd-nbd:0123456789abcdef',
+    kernelPid: Number(attribute(device, 'pid')),
+  };
+  const driver = new HelperDriver(socket);
+  check.defer(() => driver.close());
+  for (const attempt of [
+    () => driver.disconnect(index, owner),
+    () => driver.release(index, owner, false),
+    () => driver.disconnectOnClose(index, owner),
+    () => driver.reconfigure(index, owner, []),
+  ]) {
+    const refusal = await attempt().catch((error: unknown) => error);
+    check.match(String(refusal), /not known to be/, 'the helper does not touch it');
+  }
+  check.ok(isConnected(device), 'the device of another program stays');
 }

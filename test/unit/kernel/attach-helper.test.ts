@@ -8,6 +8,8 @@ import { MessageChannel } from '../../../daemon/ipc/message-channel.js';
 import { AttachHelper } from '../../../daemon/kernel/attach-helper.js';
 import type { ConnectRequest } from '../../../daemon/kernel/driver.js';
 import { HelperDriver } from '../../../daemon/kernel/helper-driver.js';
+import { MAX_WAITING_REQUESTS } from '../../../daemon/kernel/helper-protocol.js';
+import { Sysfs } from '../../../daemon/kernel/sysfs.js';
 import { EBADF, native } from '../../../daemon/native/binding.js';
 import { Listener } from '../../../daemon/service/listener.js';
 import { openListening } from '../../../daemon/service/listening-socket.js';
@@ -32,6 +34,7 @@ const request = (index: number): ConnectRequest => ({
 
 interface World {
   kernel: FakeDriver;
+  sysfs: FakeSysfs;
   path: string;
   log: string[];
   /** How often the helper was told that nobody is connected. */
@@ -41,10 +44,17 @@ interface World {
 }
 
 async function startHelper(t: Test, path: string, users: number[] = []): Promise<World> {
-  const kernel = new FakeDriver(new FakeSysfs(t, 4));
-  const world: Omit<World, 'helper' | 'stop'> = { kernel, path, log: [], idle: 0 };
+  const sysfs = new FakeSysfs(t, 4);
+  const kernel = new FakeDriver(sysfs);
+  const world: Omit<World, 'helper' | 'stop'> = { kernel, sysfs, path, log: [], idle: 0 };
   const log = (level: string, message: string): void => void world.log.push(`${level}: ${message}`);
-  const helper = new AttachHelper(kernel, users, log, () => world.idle++);
+  const helper = new AttachHelper({
+    driver: kernel,
+    sysfs: new Sysfs(sysfs.root),
+    users,
+    log,
+    idle: () => world.idle++,
+  });
   const [socket] = await openListening(listenerSpec(`unix://${path}`));
   if (!socket) throw new Error('no socket');
   const listener = new Listener(
@@ -91,12 +101,27 @@ await test('everything that can be asked', async (t) => {
   native.close(theirs2);
   t.equal(kernel.devices.get(1)?.sockets.length, 2);
   await driver.disconnectOnClose(1, ownerOf(1));
+  kernel.open.add(1);
+  await t.rejects(driver.release(1, ownerOf(1), true), { code: 'BUSY' });
+  kernel.open.clear();
+  await driver.release(1, ownerOf(1), false);
+  t.equal(kernel.devices.size, 0);
+  await driver.connect(request(1), []);
   await driver.disconnect(1, ownerOf(1));
   t.equal(kernel.devices.size, 0);
-  t.same(kernel.calls, ['connect 1', 'reconfigure 1 1', 'disconnectOnClose 1', 'disconnect 1']);
-  t.equal(log.length, 4);
+  t.same(kernel.calls, [
+    'connect 1',
+    'reconfigure 1 1',
+    'disconnectOnClose 1',
+    'release onClose 1',
+    'release 1',
+    'connect 1',
+    'disconnect 1',
+  ]);
+  t.equal(log.length, 7);
   t.match(log[0], /^info: pid \d+ uid \d+: connect \/dev\/nbd1 \(overlaybd-nbd:0+1\)$/);
-  t.match(log[3], /disconnect \/dev\/nbd1/);
+  t.match(log[6], /disconnect \/dev\/nbd1/);
+  t.match(log[3], /^info: .*in use/, 'a refusal is no error');
 });
 
 await test('errors come back as they are, and nothing stays open', async (t) => {
@@ -123,7 +148,11 @@ await test('errors come back as they are, and nothing stays open', async (t) => 
     code: 'PROTOCOL',
     message: /attach helper: a wrong request: request\.backend/,
   });
-  t.same(world.kernel.calls.length, 4, 'the last one did not get so far');
+  t.same(
+    world.kernel.calls,
+    ['connect 0', 'connect 0', 'connect 1'],
+    'what is wrong in itself, or not ours, does not get so far',
+  );
   t.equal(openDescriptors(), before);
 });
 
@@ -230,6 +259,97 @@ await test('who may not ask, and who sends nonsense', async (t) => {
   t.equal(world.idle, idle + 1, 'told that nobody is left');
   await pause(20);
   t.equal(openDescriptors(), before);
+});
+
+await test('a device that another program has connected is not touched', async (t) => {
+  for (const other of [undefined, 'qemu', 'overlaybd-nbd:00000000000000aa']) {
+    const world = await startHelper(t, join(shortFolder(t), 'helper'));
+    const driver = new HelperDriver(world.path);
+    t.teardown(() => driver.close());
+    world.sysfs.set(2, { pid: 77, size: 4096, ...(other !== undefined && { backend: other }) });
+    for (const attempt of [
+      () => driver.disconnect(2, { backend: 'overlaybd-nbd:0000000000000002', kernelPid: 77 }),
+      () => driver.release(2, ownerOf(2), false),
+      () => driver.disconnectOnClose(2, ownerOf(2)),
+      () => driver.reconfigure(2, ownerOf(2), []),
+    ]) {
+      await t.rejects(
+        attempt(),
+        { code: 'IO', message: /nbd2: (it is )?not (connected as|known to be) / },
+        `backend ${other}`,
+      );
+    }
+    // The protocol has no word for a process that has connected a device.
+    const told: { message?: string }[] = [];
+    const raw = new MessageChannel(native.connectUnix(world.path), {
+      message: (message) => told.push(message as { message?: string }),
+      closed: () => undefined,
+    });
+    raw.send({ do: 'disconnect', index: 2, owner: { backend: 'overlaybd-nbd:x', kernelPid: 77 } });
+    await until(() => told.length === 1);
+    t.match(told, [{ ok: false, code: 'PROTOCOL' }]);
+    raw.close();
+    t.same(world.kernel.calls, [], 'the kernel was never asked');
+  }
+});
+
+await test('kernels without backends: only what this process has connected', async (t) => {
+  const world = await startHelper(t, join(shortFolder(t), 'helper'));
+  const { kernel, sysfs, helper } = world;
+  kernel.keepsBackend = false;
+  const driver = new HelperDriver(world.path);
+  t.teardown(() => driver.close());
+  t.notOk(helper.isNeeded);
+  await driver.connect(request(1), []);
+  t.ok(helper.isNeeded, 'nobody else could be asked');
+  await driver.reconfigure(1, ownerOf(1), []);
+  await t.rejects(driver.disconnect(1, ownerOf(3)), { code: 'IO' });
+  // It is gone, and another program has taken the device.
+  kernel.drop(1);
+  t.notOk(helper.isNeeded);
+  sysfs.set(1, { pid: 78, size: 4096 });
+  await t.rejects(driver.disconnect(1, ownerOf(1)), { code: 'IO', message: /not known to be/ });
+  t.same(kernel.calls, ['connect 1', 'reconfigure 0 1']);
+});
+
+await test('queues are bounded, and a helper that does not answer is given up', async (t) => {
+  const world = await startHelper(t, join(shortFolder(t), 'helper'));
+  const { kernel, log } = world;
+  let inside = 0;
+  kernel.before = async () => {
+    inside++;
+    await pause(1);
+  };
+  const patient = new HelperDriver(world.path);
+  t.teardown(() => patient.close());
+  await Promise.all(
+    Array.from({ length: 3 * MAX_WAITING_REQUESTS }, (_, i) =>
+      patient.connect({ ...request(i), index: 100 + i }, []),
+    ),
+  );
+  t.equal(inside, 3 * MAX_WAITING_REQUESTS, 'our own driver keeps to the bound');
+
+  kernel.before = () => new Promise(() => undefined);
+  const greedy = new MessageChannel(native.connectUnix(world.path), {
+    message: () => undefined,
+    closed: () => undefined,
+  });
+  const pair = native.socketpair();
+  const before = openDescriptors();
+  for (let i = 0; i <= MAX_WAITING_REQUESTS; i++) {
+    greedy.send({ do: 'connect', request: request(1) }, pair);
+  }
+  await until(() => log.some((line) => /more than 64 requests/.test(line)));
+  t.ok(openDescriptors() <= before + 2 * MAX_WAITING_REQUESTS, 'of the last one none is kept');
+  greedy.close();
+  for (const fd of pair) native.close(fd);
+
+  const impatient = new HelperDriver(world.path, 50);
+  const all = [impatient.connect(request(2), []), impatient.disconnect(2, ownerOf(2))];
+  for (const each of all) each.catch(() => undefined);
+  for (const each of all) {
+    await t.rejects(each, { code: 'IO', message: /has not answered for 0\.05 s/ });
+  }
 });
 
 await test('a daemon that dies while the kernel is asked', async (t) => {

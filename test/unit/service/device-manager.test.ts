@@ -113,7 +113,8 @@ await test('what cannot be attached leaves nothing', async (t) => {
   t.equal(openFiles(folder), files, 'images are closed');
   kernel.before = () => undefined;
   for (const index of [0, 1]) sysfs.set(index, { pid: 1, backend: 'qemu', size: SIZE });
-  const busy = { code: 'BUSY', message: /all 2 NBD devices are in use.*--device/ };
+  kernel.addsDevices = false;
+  const busy = { code: 'BUSY', message: /all 2 NBD devices are in use.*nbds_max/ };
   await t.rejects(manager.attach({ export: 'web' }), busy);
   await pause(50);
   t.equal(kernel.calls.filter((each) => each.startsWith('reconfigure')).length, 0);
@@ -134,9 +135,99 @@ await test('many at once choose different devices', async (t) => {
     [0, 2, 3, 4, 5].map((i) => `/dev/nbd${i}`),
   );
   for (const index of [0, 2, 3, 4, 5]) t.same(await kernel.read(index, 1, 999), part(1, 999));
-  await t.rejects(manager.attach({ export: 'web' }), { code: 'BUSY' });
   await manager.detach('nbd0', {});
   t.same(await kernel.read(2, 0, 512), part(0, 512), 'others of the same image go on');
+});
+
+await test('when all are taken the kernel makes the next one, up to a limit', async (t) => {
+  const { kernel, sysfs, image, live } = makeWorld(t, 2);
+  sysfs.set(0, { pid: 7, backend: 'qemu', size: SIZE });
+  const { manager } = await live({ web: image });
+  const devices: string[] = [];
+  for (let i = 0; i < 8; i++) devices.push((await manager.attach({ export: 'web' })).device);
+  t.same(
+    devices,
+    [1, 2, 3, 4, 5, 6, 7, 8].map((i) => `/dev/nbd${i}`),
+  );
+  t.same(await kernel.read(8, 1, 999), part(1, 999));
+  const limit = { code: 'BUSY', message: /8 devices are attached.*--max-devices/ };
+  await t.rejects(manager.attach({ export: 'web' }), limit);
+  await t.rejects(manager.attach({ export: 'web', index: 20 }), limit);
+  await manager.detach('nbd3', {});
+  // Another daemon was given it first.
+  kernel.before = (what, index) => {
+    if (what !== 'connect' || index !== 3) return;
+    sysfs.set(3, { pid: 8, backend: 'overlaybd-nbd:00000000000000aa', size: SIZE });
+    throw new OverlaybdError('BUSY', '/dev/nbd3: in use');
+  };
+  t.equal((await manager.attach({ export: 'web' })).device, '/dev/nbd9');
+});
+
+await test('attached already: whoever asks again gets the same device', async (t) => {
+  const { kernel, image, folder, live } = makeWorld(t);
+  const other = join(folder, 'other.img');
+  writeFileSync(other, disk.subarray(0, 4096));
+  const { manager, log } = await live({ web: image, more: image, other });
+  const first = await manager.attach({ export: 'web', index: 2, connections: 2 });
+  for (const request of [{}, { connections: 2 }, { connections: 4, timeoutSeconds: 3 }]) {
+    const again = await manager.attach({ export: 'web', index: 2, ...request });
+    t.match(again, { id: first.id, device: '/dev/nbd2', connections: 2, state: 'connected' });
+  }
+  t.match(log.at(-1), /warn: .*nbd2: attached already; it keeps its connections=2, timeout.*=10/);
+  t.equal(kernel.calls.filter((each) => each === 'connect 2').length, 1);
+  const holder = { code: 'BUSY', message: /nbd2: in use: this daemon has attached .*"web" to it$/ };
+  await t.rejects(manager.attach({ export: 'more', index: 2 }), holder, 'another export');
+  await t.rejects(manager.attach({ image: [image], index: 2 }), holder, 'no export');
+  const file = await manager.attach({ image: [other], index: 3 });
+  t.equal((await manager.attach({ image: [other], index: 3 })).id, file.id);
+  await t.rejects(manager.attach({ export: 'other', index: 3 }), { message: /other\.img/ });
+  t.equal((await manager.attach({ export: 'web' })).device, '/dev/nbd0', 'a free one, if any does');
+
+  // Refused to stop, asked to start again, and then stopped: as a unit of systemd does.
+  kernel.open.add(2);
+  await t.rejects(manager.detach('nbd2', {}), { code: 'BUSY', message: /unmount first.*--force/ });
+  t.equal((await manager.attach({ export: 'web', index: 2 })).id, first.id);
+  t.same(await kernel.read(2, 0, 999), part(0, 999));
+  kernel.open.clear();
+  await manager.detach('nbd2', {});
+  kernel.drop(3);
+  await until(() => manager.size === 1);
+  t.not((await manager.attach({ export: 'web', index: 2 })).id, first.id);
+});
+
+await test('who holds a device that was asked for', async (t) => {
+  const { sysfs, image, live, kernel } = makeWorld(t);
+  const { manager } = await live({ web: image });
+  kernel.before = (_, index) => {
+    throw new OverlaybdError('BUSY', `/dev/nbd${index}: in use`);
+  };
+  const cases = [
+    [{ backend: 'overlaybd-nbd:00000000000000aa' }, /another daemon of overlaybd-nbd.*00aa/],
+    [{ backend: 'qemu\u202e' }, /process 1 \(.+\) has connected it \(backend qemu\\u\{202e\}\)/],
+    [{}, /process 1 \(.+\) has connected it$/],
+  ] as const;
+  for (const [device, message] of cases) {
+    sysfs.set(1, { pid: 1, size: SIZE, ...device });
+    await t.rejects(manager.attach({ export: 'web', index: 1 }), { code: 'BUSY', message });
+  }
+});
+
+await test('detach: somebody has it open, for a moment or for long', async (t) => {
+  const { kernel, image, live } = makeWorld(t);
+  const { manager } = await live();
+  await manager.attach({ image: [image] });
+  kernel.open.add(0);
+  await t.rejects(manager.detach('nbd0', {}), { code: 'BUSY' });
+  t.same(await kernel.read(0, 0, 999), part(0, 999), 'it goes on');
+  t.equal((await manager.status())[0]?.reconnects, 0);
+  setTimeout(() => kernel.open.clear(), 200);
+  await manager.detach('nbd0', {});
+  t.equal(kernel.devices.size, 0);
+  const { device } = await manager.attach({ image: [image] });
+  await manager.detach(device, { onClose: true });
+  kernel.open.add(0);
+  await manager.detach(device, { force: true });
+  t.match(kernel.calls.slice(-2), ['disconnectOnClose 0', 'disconnect 0']);
 });
 
 await test('a device that is busy for a moment, and one that stays so', async (t) => {

@@ -23,6 +23,8 @@ const record: DeviceRecord = {
   deadConnTimeoutSeconds: 90,
   blockSize: 512,
   kernelPid: null,
+  user: 0,
+  onClose: false,
 };
 const other: DeviceRecord = { ...record, id: 'fedcba9876543210', export: null, kernelPid: 7 };
 const fail = (message: string): void => {

@@ -60,6 +60,7 @@ export function makeWorld(t: Test, devices = 4): World {
       driver: kernel,
       sysfs: new Sysfs(sysfs.root),
       log: logger,
+      maxDevices: 8,
       idle: () => idle++,
     });
     let dead = false;

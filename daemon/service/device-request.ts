@@ -1,0 +1,53 @@
+// What is asked for when a device is attached, compared with what is attached, and made a record.
+
+import { randomBytes } from 'node:crypto';
+import {
+  DEFAULT_BLOCK_SIZE,
+  DEFAULT_DEAD_CONN_TIMEOUT_SECONDS,
+  DEFAULT_DEVICE_CONNECTIONS,
+  DEFAULT_TIMEOUT_SECONDS,
+  type AttachRequest,
+} from '../control/api.js';
+import type { DeviceRecord } from './device-record.js';
+import type { HeldImage } from './image-table.js';
+
+const SETTINGS = ['connections', 'timeoutSeconds', 'deadConnTimeoutSeconds', 'blockSize'] as const;
+
+export function newRecord(index: number, request: AttachRequest, held: HeldImage): DeviceRecord {
+  return {
+    version: 1,
+    id: randomBytes(8).toString('hex'),
+    index,
+    export: request.export ?? null,
+    image: [...held.paths],
+    fingerprint: held.fingerprint,
+    size: held.image.size,
+    since: new Date().toISOString(),
+    connections: request.connections ?? DEFAULT_DEVICE_CONNECTIONS,
+    timeoutSeconds: request.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS,
+    deadConnTimeoutSeconds: request.deadConnTimeoutSeconds ?? DEFAULT_DEAD_CONN_TIMEOUT_SECONDS,
+    blockSize: request.blockSize ?? DEFAULT_BLOCK_SIZE,
+    kernelPid: null,
+    user: process.geteuid?.() ?? 0,
+    onClose: false,
+  };
+}
+
+/** @param name an id, "nbd0" or "/dev/nbd0" */
+export function isCalled({ id, index }: DeviceRecord, name: string): boolean {
+  const number = /^(?:\/dev\/)?nbd(\d+)$/.exec(name)?.[1];
+  return id === name || (number !== undefined && index === Number(number));
+}
+
+/** Whether the export, or the files, are those of the device. */
+export function isSameSource(record: DeviceRecord, request: AttachRequest): boolean {
+  if (request.image === undefined) return record.export === request.export;
+  return record.export === null && record.image.join('\0') === request.image.join('\0');
+}
+
+/** Settings that are asked for and that the device does not have: "connections=2"; '' for none. */
+export function differentSettings(record: DeviceRecord, request: AttachRequest): string {
+  return SETTINGS.filter((name) => request[name] !== undefined && request[name] !== record[name])
+    .map((name) => `${name}=${record[name]}`)
+    .join(', ');
+}

@@ -1,0 +1,57 @@
+// Whose devices the attach helper may touch: of several users, and of kernels with and without backends.
+import { test } from 'tap';
+import { ConnectedDevices } from '../../../daemon/kernel/connected-devices.js';
+import { backendName, Sysfs, userOfBackend } from '../../../daemon/kernel/sysfs.js';
+import { FakeSysfs } from '../../support/fake-sysfs.js';
+
+const ID = '00000000000000aa';
+
+await test('names of attachments', async (t) => {
+  t.equal(backendName(ID, 0), `overlaybd-nbd:${ID}`);
+  t.equal(backendName(ID, 994), `overlaybd-nbd:${ID}@994`);
+  t.equal(userOfBackend(backendName(ID, 994)), 994);
+  t.equal(userOfBackend(backendName(ID, 0)), null);
+});
+
+await test('the name says whose it is, also to a helper that has just been started', async (t) => {
+  const fake = new FakeSysfs(t, 2);
+  const backend = backendName(ID, 994);
+  fake.set(1, { pid: 5, size: 4096, backend });
+  const devices = new ConnectedDevices(new Sysfs(fake.root));
+  t.same(devices.owner(1, backend, 994), { backend, kernelPid: null });
+  t.same(devices.owner(1, backend, 0), { backend, kernelPid: null }, 'root');
+  t.throws(() => devices.owner(1, backend, 993), { code: 'PERMISSION', message: /another user/ });
+  t.throws(() => devices.owner(1, backendName(ID, 993), 993), { code: 'IO' }, 'another name');
+  t.throws(() => devices.owner(0, backend, 994), { code: 'IO' }, 'a free device');
+  t.throws(() => devices.owner(7, backend, 994), { code: 'IO' }, 'none');
+  t.throws(() => devices.checkName(1, backend, 993), { code: 'PERMISSION' });
+  devices.checkName(1, backend, 994);
+});
+
+await test('a name without a user: whoever has connected it, as long as that is known', async (t) => {
+  const fake = new FakeSysfs(t, 2);
+  const backend = backendName(ID, 0);
+  fake.set(1, { pid: 5, size: 4096, backend });
+  const first = new ConnectedDevices(new Sysfs(fake.root));
+  first.add(1, backend, 994);
+  t.same(first.owner(1, backend, 994), { backend, kernelPid: null });
+  t.throws(() => first.owner(1, backend, 993), { code: 'PERMISSION' });
+  t.notOk(first.areOnlyKnownHere);
+  const next = new ConnectedDevices(new Sysfs(fake.root));
+  t.same(next.owner(1, backend, 993), { backend, kernelPid: null });
+});
+
+await test('a kernel without backends: what was connected here, and is still', async (t) => {
+  const fake = new FakeSysfs(t, 2);
+  const backend = backendName(ID, 994);
+  const devices = new ConnectedDevices(new Sysfs(fake.root));
+  fake.set(1, { pid: 5, size: 4096 });
+  t.throws(() => devices.owner(1, backend, 994), { code: 'IO', message: /keeps no backends/ });
+  devices.add(1, backend, 994);
+  t.ok(devices.areOnlyKnownHere);
+  t.same(devices.owner(1, backend, 994), { backend, kernelPid: 5 });
+  t.throws(() => devices.owner(1, backendName(ID, 993), 993), { code: 'IO' });
+  fake.set(1, { pid: 6, size: 4096 });
+  t.throws(() => devices.owner(1, backend, 0), { code: 'IO' }, 'another program, and root asks');
+  t.notOk(devices.areOnlyKnownHere);
+});
