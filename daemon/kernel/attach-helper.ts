@@ -127,7 +127,7 @@ export class AttachHelper {
       return;
     }
     const { index } = request;
-    const owner = this.#devices.owner(index, request.backend, uid);
+    const owner = this.#devices.owner(index, request.owner.backend, uid);
     switch (request.do) {
       case 'reconfigure':
         return this.#driver.reconfigure(index, owner, descriptors);
@@ -142,6 +142,7 @@ export class AttachHelper {
 }
 
 function describe(request: HelperRequest): string {
-  const { index, backend } = request.do === 'connect' ? request.request : request;
+  const { index } = request.do === 'connect' ? request.request : request;
+  const { backend } = request.do === 'connect' ? request.request : request.owner;
   return `${request.do} /dev/nbd${index} (${backend})`;
 }

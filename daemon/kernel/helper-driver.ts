@@ -44,19 +44,19 @@ export class HelperDriver implements NbdDriver {
   }
 
   reconfigure(index: number, { backend }: DeviceOwner, sockets: readonly number[]): Promise<void> {
-    return this.#ask({ do: 'reconfigure', index, backend }, sockets);
+    return this.#ask({ do: 'reconfigure', index, owner: { backend } }, sockets);
   }
 
   disconnectOnClose(index: number, { backend }: DeviceOwner): Promise<void> {
-    return this.#ask({ do: 'disconnectOnClose', index, backend });
+    return this.#ask({ do: 'disconnectOnClose', index, owner: { backend } });
   }
 
   release(index: number, { backend }: DeviceOwner, onClose: boolean): Promise<void> {
-    return this.#ask({ do: 'release', index, backend, onClose });
+    return this.#ask({ do: 'release', index, owner: { backend }, onClose });
   }
 
   disconnect(index: number, { backend }: DeviceOwner): Promise<void> {
-    return this.#ask({ do: 'disconnect', index, backend });
+    return this.#ask({ do: 'disconnect', index, owner: { backend } });
   }
 
   close(): void {

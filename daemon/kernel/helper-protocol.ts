@@ -24,6 +24,9 @@ const backend = v.pipe(
   v.regex(/^[\x21-\x7e]{1,128}$/, 'Expected printable characters'),
 );
 
+/** Whose device it is the helper finds out by itself; a process id would be anybody's. */
+const owner = v.strictObject({ backend });
+
 const requestSchema = v.variant('do', [
   v.strictObject({
     do: v.literal('connect'),
@@ -37,10 +40,10 @@ const requestSchema = v.variant('do', [
       backend,
     }),
   }),
-  v.strictObject({ do: v.literal('reconfigure'), index, backend }),
-  v.strictObject({ do: v.literal('disconnectOnClose'), index, backend }),
-  v.strictObject({ do: v.literal('release'), index, backend, onClose: v.boolean() }),
-  v.strictObject({ do: v.literal('disconnect'), index, backend }),
+  v.strictObject({ do: v.literal('reconfigure'), index, owner }),
+  v.strictObject({ do: v.literal('disconnectOnClose'), index, owner }),
+  v.strictObject({ do: v.literal('release'), index, owner, onClose: v.boolean() }),
+  v.strictObject({ do: v.literal('disconnect'), index, owner }),
 ]);
 
 export type HelperRequest = v.InferOutput<typeof requestSchema>;

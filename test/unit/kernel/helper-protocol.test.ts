@@ -12,16 +12,17 @@ const request = {
   serverFlags: 0x103,
   backend,
 };
+const owner = { backend };
 
 await test('requests', async (t) => {
   for (const good of [
     { do: 'connect', request },
     { do: 'connect', request: { ...request, index: 0, size: 1, blockSize: 512 } },
     { do: 'connect', request: { ...request, size: Number.MAX_SAFE_INTEGER } },
-    { do: 'reconfigure', index: 0, backend },
-    { do: 'disconnectOnClose', index: 65535, backend },
-    { do: 'release', index: 65535, backend: `${backend}@994`, onClose: true },
-    { do: 'disconnect', index: 1, backend },
+    { do: 'reconfigure', index: 0, owner },
+    { do: 'disconnectOnClose', index: 65535, owner },
+    { do: 'release', index: 65535, owner: { backend: `${backend}@994` }, onClose: true },
+    { do: 'disconnect', index: 1, owner },
   ]) {
     t.same(parseHelperRequest(good), good);
   }
@@ -37,7 +38,7 @@ await test('everything else is refused, by its place', async (t) => {
     ['connect', /wrong request/],
     [[], /wrong request/],
     [{}, /do:/],
-    [{ do: 'format', index: 0, backend }, /do:/],
+    [{ do: 'format', index: 0, owner }, /do:/],
     [{ do: 'connect' }, /request:/],
     [{ do: 'connect', request, more: 1 }, /more:/],
     [connect({ more: 1 }), /request\.more:/],
@@ -59,14 +60,13 @@ await test('everything else is refused, by its place', async (t) => {
     [connect({ backend: `${backend}\0` }), /request\.backend:/],
     [connect({ backend: `${backend} x` }), /request\.backend:/],
     [connect({ backend: backend + 'x'.repeat(128) }), /request\.backend:/],
-    [{ do: 'disconnect', index: 0 }, /backend:/],
-    [{ do: 'disconnect', index: 0, backend: 'x' }, /backend:/],
-    [{ do: 'disconnect', index: 0, backend, kernelPid: 1 }, /kernelPid:/],
-    [{ do: 'disconnect', index: 0, owner: { backend, kernelPid: 1 } }, /backend:|owner:/],
-    [{ do: 'disconnect', index: -1, backend }, /index:/],
-    [{ do: 'release', index: 0, backend }, /onClose:/],
-    [{ do: 'release', index: 0, backend, onClose: 1 }, /onClose:/],
-    [{ do: 'reconfigure', index: 0, backend, request }, /request:/],
+    [{ do: 'disconnect', index: 0 }, /owner:/],
+    [{ do: 'disconnect', index: 0, owner: { backend: 'x' } }, /owner\.backend:/],
+    [{ do: 'disconnect', index: 0, owner: { backend, kernelPid: 1 } }, /owner\.kernelPid:/],
+    [{ do: 'disconnect', index: -1, owner }, /index:/],
+    [{ do: 'release', index: 0, owner }, /onClose:/],
+    [{ do: 'release', index: 0, owner, onClose: 1 }, /onClose:/],
+    [{ do: 'reconfigure', index: 0, owner, request }, /request:/],
   ];
   for (const [wrong, where] of cases) {
     const what = JSON.stringify(wrong);
