@@ -34,6 +34,7 @@
       'src/process-binding.cc',
       'src/socket.cc',
       'src/socket-binding.cc',
+      'src/unix-listener.cc',
     ],
     'include_dirs': ['<!@(node -p "require(\'node-addon-api\').include")'],
     'defines': [

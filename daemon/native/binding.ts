@@ -16,8 +16,9 @@ export interface Native {
   /** A nonblocking listening socket at a numeric address; -EINVAL if `host` is a name. */
   listenTcp(host: string, port: number, backlog: number): number;
   /**
-   * Does not unlink what is at `path`; -ENAMETOOLONG from 108 bytes on, -EADDRINUSE if it exists.
-   * Nobody can connect before `mode` (at most 0o777), `uid` and `gid` are as given.
+   * Leaves alone what is at `path`: -EADDRINUSE; -ENAMETOOLONG from 108 bytes on. The file is there
+   * only when the socket listens, with `mode` (at most 0o777), `uid` and `gid` as given. Until then it
+   * has a name beside `path`, which `localName` and `ss` go on to show.
    */
   listenUnix(path: string, backlog: number, mode?: number, uid?: number, gid?: number): number;
   /** `cid` may be VSOCK_CID_ANY; `port` 0 lets the system choose. */
@@ -358,6 +359,7 @@ export const {
   ECONNRESET,
   EINVAL,
   EIO,
+  EISDIR,
   EMFILE,
   EMSGSIZE,
   ENAMETOOLONG,

@@ -67,8 +67,8 @@ export class DeviceService {
   }
 
   stop(): void {
-    this.#close();
     removeSocketFile(this.#control.file);
+    this.#close();
     this.#state.close();
   }
 

@@ -1,7 +1,9 @@
 // Sockets that listen: made for an address, or inherited, and taken away again. Accepts nothing.
 
 import { lookup } from 'node:dns/promises';
-import { lstatSync, rmSync, unlinkSync } from 'node:fs';
+import { lstatSync, openSync, rmSync, unlinkSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { nbdUri, parseListenAddress } from '../config/listen-address.js';
 import type { ListenerSpec } from '../config/listener.js';
 import { OverlaybdError, messageOf } from '../errors.js';
@@ -12,9 +14,11 @@ import {
   EADDRNOTAVAIL,
   EAFNOSUPPORT,
   ECONNREFUSED,
+  EISDIR,
   ENAMETOOLONG,
   ENOENT,
   EPERM,
+  EWOULDBLOCK,
   VSOCK_CID_ANY,
   native,
 } from '../native/binding.js';
@@ -22,6 +26,10 @@ import { groupId, userId } from './accounts.js';
 
 /** As many as may be connected: a Unix socket refuses a nonblocking client at once when it is full. */
 const BACKLOG = 1024;
+
+/** How long another process may hold the folder of a dead socket that is to be replaced. */
+const LOCK_TIMEOUT_MS = 5000;
+const LOCK_RETRY_MS = 20;
 
 export interface ListeningSocket {
   readonly fd: number;
@@ -55,7 +63,7 @@ export async function openListening(
     case 'tcp':
       return listenTcp(address, await resolve(address.host));
     case 'unix':
-      return [listenUnix(address.path, spec)];
+      return [await listenUnix(address.path, spec)];
     case 'vsock':
       return [listenVsock(address)];
     case 'fd':
@@ -74,18 +82,21 @@ export function inheritedSocket(fd: number): ListeningSocket & { readonly isUnix
 }
 
 /**
- * The control socket: only its owner can connect.
+ * The control socket: only its owner can connect. The folder's lock keeps other daemons away.
  * @param inherited a predecessor's, which listens already; null makes one
  * @throws OverlaybdError IO
  */
 export function listenControl(path: string, inherited: number | null): ListeningSocket {
   if (inherited !== null) return { fd: inherited, uri: path, file: identify(path) };
-  return listenUnix(path, { mode: 0o600, owner: undefined, group: undefined });
+  const listen = (): number => native.listenUnix(path, BACKLOG, 0o600);
+  const fd = listen();
+  return unixSocket(path, fd === -EADDRINUSE ? replaceDead(path, listen) : fd);
 }
 
 export function closeListening({ fd, file }: ListeningSocket): void {
-  native.close(fd);
+  // While it listens nobody takes it for dead, and so nothing else can be at its path.
   removeSocketFile(file);
+  native.close(fd);
 }
 
 export function removeSocketFile(file: SocketFile | null): void {
@@ -140,18 +151,54 @@ function listenVsock({ cid, port }: { cid: number | null; port: number }): Liste
   return { fd, uri: nbdUri({ kind: 'vsock', cid, port: native.localPort(fd) }), file: null };
 }
 
-function listenUnix(
+async function listenUnix(
   path: string,
   spec: Pick<ListenerSpec, 'mode' | 'owner' | 'group'>,
-): ListeningSocket {
+): Promise<ListeningSocket> {
   const uid = spec.owner === undefined ? undefined : userId(spec.owner);
   const gid = spec.group === undefined ? undefined : groupId(spec.group);
   const listen = (): number => native.listenUnix(path, BACKLOG, spec.mode, uid, gid);
-  let fd = listen();
-  if (fd === -EADDRINUSE && isDeadSocket(path)) {
-    unlinkSync(path);
-    fd = listen();
+  const fd = listen();
+  if (fd !== -EADDRINUSE || !isDeadSocket(path)) return unixSocket(path, fd);
+  // Of two daemons that find the same dead socket, the second would remove the first one's new one.
+  const lock = await lockFolder(path);
+  try {
+    return unixSocket(path, replaceDead(path, listen));
+  } finally {
+    if (lock !== null) native.close(lock);
   }
+}
+
+function replaceDead(path: string, listen: () => number): number {
+  if (!isDeadSocket(path)) return -EADDRINUSE;
+  unlinkSync(path);
+  return listen();
+}
+
+/** @returns null where there are no such locks, or we may not read the folder */
+async function lockFolder(path: string): Promise<number | null> {
+  let fd;
+  try {
+    fd = openSync(dirname(path), 'r');
+  } catch {
+    return null;
+  }
+  let locked = native.lockFile(fd);
+  for (const end = Date.now() + LOCK_TIMEOUT_MS; locked === -EWOULDBLOCK;) {
+    if (Date.now() > end) {
+      native.close(fd);
+      const message = `unix://${path}: cannot listen: a dead socket is there, and another process holds the lock (flock) of its folder`;
+      throw new OverlaybdError('BUSY', message);
+    }
+    await pause(LOCK_RETRY_MS);
+    locked = native.lockFile(fd);
+  }
+  if (locked === 0) return fd;
+  native.close(fd);
+  return null;
+}
+
+function unixSocket(path: string, fd: number): ListeningSocket {
   if (fd >= 0) return { fd, uri: nbdUri({ kind: 'unix', path }), file: identify(path) };
   if (fd === -EADDRINUSE && lstatSync(path, { throwIfNoEntry: false })?.isSocket() === false) {
     throw new OverlaybdError('IO', `unix://${path}: cannot listen: what is there is not a socket`);
@@ -173,6 +220,7 @@ function listenError(name: string, errno: number): OverlaybdError {
     [EADDRNOTAVAIL]: 'this machine has no such address',
     [EAFNOSUPPORT]: 'this machine has no addresses of that kind',
     [ENOENT]: 'its folder does not exist',
+    [EISDIR]: 'the path is of a folder',
     [ENAMETOOLONG]: 'the path is too long for a socket (107 bytes)',
   };
   return new OverlaybdError('IO', `${name}: cannot listen: ${known[errno] ?? errnoText(errno)}`);

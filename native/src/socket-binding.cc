@@ -9,6 +9,7 @@
 #include "arguments.h"
 #include "exports.h"
 #include "socket.h"
+#include "unix-listener.h"
 
 namespace overlaybd_nbd {
 namespace {

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -39,28 +38,6 @@ int BindAndListen(int fd, Address* address, int backlog) {
   return fd;
 }
 
-// Through a descriptor that is sure to be of a socket: what has come to be at the path meanwhile, a
-// symbolic link above all, must not get the mode and owner that were meant for ours.
-int Permit(const char* path, const UnixAccess& access) {
-  const int fd = ::open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-  if (fd < 0) return -errno;
-  struct stat status;
-  if (::fstat(fd, &status) != 0) return FailAndClose(fd);
-  errno = ENOTSOCK;
-  if (!S_ISSOCK(status.st_mode)) return FailAndClose(fd);
-  const auto uid = static_cast<uid_t>(access.uid);
-  const auto gid = static_cast<gid_t>(access.gid);
-  if (::fchownat(fd, "", uid, gid, AT_EMPTY_PATH) != 0) return FailAndClose(fd);
-  // There is no fchmod for such a descriptor.
-  char self[32];
-  snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
-  if (access.mode >= 0 && ::chmod(self, static_cast<mode_t>(access.mode)) != 0) {
-    return FailAndClose(fd);
-  }
-  ::close(fd);
-  return 0;
-}
-
 int IntegerOption(int fd, int option, int* value) {
   socklen_t size = sizeof(*value);
   return ::getsockopt(fd, SOL_SOCKET, option, value, &size) == 0 ? 0 : -errno;
@@ -78,24 +55,6 @@ int ListenTcp(const char* host, uint16_t port, int backlog) {
     return FailAndClose(fd);
   }
   return BindAndListen(fd, &address, backlog);
-}
-
-int ListenUnix(const char* path, size_t length, int backlog, const UnixAccess& access) {
-  Address address;
-  const int filled = FillUnix(path, length, &address);
-  if (filled < 0) return filled;
-  const int fd = ::socket(AF_UNIX, kStreamType, 0);
-  if (fd < 0) return -errno;
-  if (::bind(fd, address.Base(), address.length) != 0) return FailAndClose(fd);
-  int result = 0;
-  if (access.mode >= 0 || access.uid >= 0 || access.gid >= 0) {
-    result = Permit(address.Unix()->sun_path, access);
-  }
-  if (result == 0 && ::listen(fd, backlog) != 0) result = -errno;
-  if (result == 0) return fd;
-  ::unlink(address.Unix()->sun_path);
-  ::close(fd);
-  return result;
 }
 
 int ListenVsock(uint32_t cid, uint32_t port, int backlog) {
@@ -123,18 +82,6 @@ int AdoptListener(int fd) {
   const int flags = ::fcntl(fd, F_GETFL);
   if (flags < 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0) return -errno;
   return ::fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? 0 : -errno;
-}
-
-int ProbeUnix(const char* path, size_t length) {
-  Address address;
-  const int filled = FillUnix(path, length, &address);
-  if (filled < 0) return filled;
-  const int fd = ::socket(AF_UNIX, kStreamType, 0);
-  if (fd < 0) return -errno;
-  int result = ::connect(fd, address.Base(), address.length) == 0 ? 0 : -errno;
-  ::close(fd);
-  // A nonblocking connect says EAGAIN when the backlog is full: somebody is listening.
-  return result == -EAGAIN ? 0 : result;
 }
 
 int ConnectUnix(const char* path, size_t length) {

@@ -12,17 +12,6 @@ namespace overlaybd_nbd {
 // `host` is a numeric IPv4 or IPv6 address (with %scope if link-local); -EINVAL if it is neither.
 int ListenTcp(const char* host, uint16_t port, int backlog);
 
-// Who may connect to a Unix socket; -1 leaves what the system gives.
-struct UnixAccess {
-  int64_t mode = -1;
-  int64_t uid = -1;
-  int64_t gid = -1;
-};
-
-// Does not unlink what is at `path`. -ENAMETOOLONG if the path does not fit in sun_path.
-// Nobody can connect before mode and owner are as wanted: it listens only then.
-int ListenUnix(const char* path, size_t length, int backlog, const UnixAccess& access = {});
-
 // `cid` may be VMADDR_CID_ANY; `port` 0 lets the system choose.
 int ListenVsock(uint32_t cid, uint32_t port, int backlog);
 
@@ -30,10 +19,6 @@ int ListenVsock(uint32_t cid, uint32_t port, int backlog);
 // inherited further. 0, or -ENOTSOCK, -EPROTOTYPE (no stream), -EINVAL (does not listen),
 // -EAFNOSUPPORT (a family that we do not know).
 int AdoptListener(int fd);
-
-// 0 if a process listens at `path`, also when its backlog is full at the moment.
-// -ECONNREFUSED means that the socket file was left behind by a process that is gone.
-int ProbeUnix(const char* path, size_t length);
 
 // A connection to a Unix socket; "@name" is an abstract one. -ECONNREFUSED if nobody listens,
 // -EAGAIN if the backlog is full at the moment.

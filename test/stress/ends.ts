@@ -9,20 +9,13 @@ import { RawNbdClient } from '../support/nbd-client.js';
 import { randomBytes } from '../support/pattern.js';
 import { PipelinedReads } from '../support/pipelined-reads.js';
 import { wrapTar } from '../support/tar-writer.js';
+import type { StressOptions } from './options.js';
 import { crashed, repeat, Run, wrong, type Tally, type Verdict } from './runs.js';
 
 /** Longer than the program takes to serve. */
 const LATEST_TERM_MS = 300;
 const DISK_SIZE = 4 << 20;
 const CLIENTS = 3;
-
-export interface EndsOptions {
-  readonly count: number;
-  readonly atOnce: number;
-  readonly seed: number;
-  /** An empty folder with a short path. */
-  readonly folder: string;
-}
 
 /** Command lines that end with a message of ours: exit code and what is said. */
 function failures(folder: string): { args: string[]; code: number; says: RegExp }[] {
@@ -46,7 +39,7 @@ function failures(folder: string): { args: string[]; code: number; says: RegExp 
   ];
 }
 
-export async function failingStarts({ count, atOnce, folder }: EndsOptions): Promise<Tally> {
+export async function failingStarts({ count, atOnce, folder }: StressOptions): Promise<Tally> {
   const cases = failures(folder);
   return repeat(count, atOnce, async (number): Promise<Verdict> => {
     const { args, code, says } = cases[number % cases.length]!;
@@ -60,7 +53,7 @@ export async function failingStarts({ count, atOnce, folder }: EndsOptions): Pro
   });
 }
 
-export async function earlyTerms({ count, atOnce, seed, folder }: EndsOptions): Promise<Tally> {
+export async function earlyTerms({ count, atOnce, seed, folder }: StressOptions): Promise<Tally> {
   const disk = join(folder, 'disk.img');
   writeFileSync(disk, Buffer.alloc(DISK_SIZE));
   return repeat(count, atOnce, async (number): Promise<Verdict> => {
@@ -78,7 +71,7 @@ export async function earlyTerms({ count, atOnce, seed, folder }: EndsOptions): 
   });
 }
 
-export async function loadedEnds({ count, atOnce, seed, folder }: EndsOptions): Promise<Tally> {
+export async function loadedEnds({ count, atOnce, seed, folder }: StressOptions): Promise<Tally> {
   const path = join(folder, 'disk.img');
   const disk = randomBytes(seed, DISK_SIZE);
   writeFileSync(path, disk);

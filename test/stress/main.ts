@@ -3,18 +3,22 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { earlyTerms, failingStarts, loadedEnds, type EndsOptions } from './ends.js';
+import { earlyTerms, failingStarts, loadedEnds } from './ends.js';
+import type { StressOptions } from './options.js';
 import type { Tally } from './runs.js';
+import { quickClients, twoDaemons } from './startups.js';
 
 interface Scenario {
   readonly what: string;
   readonly count: number;
-  readonly run: (options: EndsOptions) => Promise<Tally>;
+  readonly run: (options: StressOptions) => Promise<Tally>;
 }
 
 const SCENARIOS: Record<string, Scenario> = {
   'failing-starts': { what: 'starts that fail with a message', count: 2000, run: failingStarts },
   'early-terms': { what: 'SIGTERM 0 to 300 ms after exec', count: 2000, run: earlyTerms },
+  'quick-clients': { what: 'clients as soon as there is a socket', count: 200, run: quickClients },
+  'two-daemons': { what: 'pairs of daemons at one path', count: 100, run: twoDaemons },
   'loaded-ends': { what: 'SIGTERM while clients read', count: 500, run: loadedEnds },
 };
 

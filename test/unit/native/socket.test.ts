@@ -3,6 +3,7 @@ import {
   closeSync,
   mkdtempSync,
   openSync,
+  readdirSync,
   readlinkSync,
   rmSync,
   statSync,
@@ -11,7 +12,7 @@ import {
 import { createSocket } from 'node:dgram';
 import { connect } from 'node:net';
 import { constants, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
@@ -32,6 +33,7 @@ import {
   SHUT_RDWR,
   VSOCK_CID_ANY,
 } from '../../../daemon/native/binding.js';
+import { boundSocket } from '../../support/bound-socket.js';
 
 const NO_SUCH_FD = 1_000_000;
 
@@ -191,8 +193,12 @@ await t.test('Unix socket: listen, probe, accept, stale file', async (test) => {
 await t.test('Unix socket: length of the path', async (test) => {
   const folder = socketFolder(test);
   const path = (length: number) => join(folder, 'x'.repeat(length - folder.length - 1));
-  listening(test, native.listenUnix(path(107), 1));
-  test.equal(native.probeUnix(path(107)), 0);
+  for (const length of [107, 106, 100, 95]) {
+    listening(test, native.listenUnix(path(length), 1));
+    test.equal(native.probeUnix(path(length)), 0);
+  }
+  const all = [95, 100, 106, 107].map(path).map((each) => basename(each));
+  test.same(readdirSync(folder).toSorted(), all, 'and nothing else');
   for (const length of [108, 109, 5000]) {
     test.equal(native.listenUnix(path(length), 1), -ENAMETOOLONG);
     test.equal(native.probeUnix(path(length)), -ENAMETOOLONG);
@@ -230,10 +236,11 @@ await t.test('the user of a peer', async (test) => {
 
 await t.test('the address of a socket', async (test) => {
   const folder = socketFolder(test);
-  const unix = listening(test, native.listenUnix(`${folder}/é`, 1));
-  test.equal(native.localName(unix), `unix://${folder}/é`);
+  test.equal(native.localName(await boundSocket(test, `${folder}/é`)), `unix://${folder}/é`);
   const longest = `${folder}/${'x'.repeat(107 - folder.length - 1)}`;
-  test.equal(native.localName(listening(test, native.listenUnix(longest, 1))), `unix://${longest}`);
+  test.equal(native.localName(await boundSocket(test, longest)), `unix://${longest}`);
+  const ours = native.localName(listening(test, native.listenUnix(`${folder}/ours`, 1)));
+  test.match(ours, new RegExp(`^unix://${folder}/ours\\.${process.pid}\\.\\d+$`), 'as it was made');
   const tcp = listening(test, native.listenTcp('127.0.0.1', 0, 1));
   test.equal(native.localName(tcp), `tcp://127.0.0.1:${native.localPort(tcp)}`);
   const [a, b] = native.socketpair();

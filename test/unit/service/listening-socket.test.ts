@@ -1,5 +1,15 @@
 // Listening at real addresses: every address of a name, modes and owners, what is left behind, accounts.
-import { lstatSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  lstatSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -12,6 +22,7 @@ import {
   openListening,
   type ListeningSocket,
 } from '../../../daemon/service/listening-socket.js';
+import { boundSocket } from '../../support/bound-socket.js';
 
 const HAS_IPV6 = (() => {
   const fd = native.listenTcp('::1', 0, 1);
@@ -144,11 +155,49 @@ await t.test('Unix sockets: what is at the path', async (test) => {
   test.equal(lstatSync(join(folder, 's'), { throwIfNoEntry: false }), undefined);
 });
 
+/** A socket file whose owner is gone. */
+function deadSocket(path: string): void {
+  native.close(native.listenUnix(path, 1));
+}
+
+await t.test('a socket that was left behind is replaced, by one of two', async (test) => {
+  const folder = folderOf(test);
+  const path = join(folder, 's');
+  deadSocket(path);
+  const spec = listenerSpec(`unix://${path}`);
+  const tries = await Promise.allSettled([openListening(spec), openListening(spec)]);
+  const won = tries.flatMap((each) => (each.status === 'fulfilled' ? each.value : []));
+  test.equal(won.length, 1);
+  test.match(
+    tries.find(({ status }) => status === 'rejected'),
+    {
+      reason: { message: /another process listens/ },
+    },
+  );
+  test.equal(native.probeUnix(path), 0, 'and that one is there');
+  test.same(readdirSync(folder), ['s']);
+  for (const each of won) closeListening(each);
+  test.same(readdirSync(folder), []);
+});
+
+await t.test('a dead socket in a folder that somebody has locked', async (test) => {
+  const folder = folderOf(test);
+  const path = join(folder, 's');
+  const lock = openSync(folder, 'r');
+  test.teardown(() => closeSync(lock));
+  native.lockFile(lock);
+  const spec = listenerSpec(`unix://${path}`);
+  const [free] = await open(test, spec);
+  test.ok(free, 'matters only when something is to be replaced');
+  if (free) closeListening(free);
+  deadSocket(path);
+  await test.rejects(open(test, spec), { code: 'BUSY', message: /lock \(flock\) of its folder/ });
+});
+
 await t.test('sockets that came in', async (test) => {
   const folder = folderOf(test);
-  const [unix] = await open(test, listenerSpec(`unix://${folder}/s`));
+  const fd = await boundSocket(test, join(folder, 's'));
   const [tcp] = await open(test, listenerSpec('tcp://127.0.0.1:0'));
-  const fd = unix?.fd ?? -1;
   const uri = `nbd+unix:///?socket=${folder}/s`;
   test.same(inheritedSocket(fd), { fd, uri, file: null, isUnix: true });
   test.match(inheritedSocket(tcp?.fd ?? -1), { uri: tcp?.uri, isUnix: false });
