@@ -11,6 +11,7 @@ import {
   DEFAULT_DEVICE_CONNECTIONS,
   DEFAULT_TIMEOUT_SECONDS,
   MAX_DEVICE_CONNECTIONS,
+  type AttachAnswer,
   type AttachRequest,
   type DeviceStatus,
 } from '../control/api.js';
@@ -113,13 +114,15 @@ export function sourceOf(words: readonly string[]): AttachSource {
 
 /**
  * Attaches an image, and waits until the device can be read.
+ * @param reuse whether a device that is attached already may be the answer
  * @throws OverlaybdError; nothing stays attached then
  */
 export async function attachDevice(
   source: AttachSource,
   options: AttachOptions,
+  { reuse = true }: { readonly reuse?: boolean } = {},
 ): Promise<DeviceStatus> {
-  const request = requestOf(source, options);
+  const request = { ...requestOf(source, options), ...(!reuse && { reuse }) };
   if (!new Sysfs().hasModule) {
     throw new OverlaybdError(
       'NO_KERNEL',
@@ -128,7 +131,7 @@ export async function attachDevice(
   }
   const folder = folderOf(options.state);
   const client = new ControlClient(controlSocketOf(folder));
-  let attached: DeviceStatus;
+  let attached: AttachAnswer;
   try {
     attached = await client.attach(request);
   } catch (error) {
@@ -140,7 +143,9 @@ export async function attachDevice(
   try {
     await waitForNode(attached.device, attached.size);
   } catch (error) {
-    await client.detach(attached.id, { force: true }).catch(() => undefined);
+    if (!attached.reused) {
+      await client.detach(attached.id, { force: true }).catch(() => undefined);
+    }
     throw error;
   }
   return attached;

@@ -1,13 +1,19 @@
 // `overlaybd-nbd mount`: its options, and which of the two ways it goes. The work is in mount/.
 
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Argv } from 'yargs';
 import { OverlaybdError } from '../errors.js';
-import { exportUri, isNbdUri } from '../mount/export-uri.js';
+import { absoluteUri, exportUri, isNbdUri } from '../mount/export-uri.js';
 import { runtimeFolder } from '../mount/fuse-disk.js';
-import { mountDevice, readDevice } from '../mount/mount-device.js';
+import {
+  mountDevice,
+  otherDevices,
+  readDevice,
+  type ReadableDevice,
+} from '../mount/mount-device.js';
 import { mountFuse } from '../mount/mount-fuse.js';
-import { userOptions } from '../mount/mount-options.js';
+import { fuseOptions, safeOptions, userOptions } from '../mount/mount-options.js';
 import { currentMounts, mountPoint } from '../mount/mount-point.js';
 import { programs } from '../mount/programs.js';
 import {
@@ -26,6 +32,8 @@ export interface MountArguments extends AttachArguments {
   image?: string[] | undefined;
   options?: string[] | undefined;
   fuse?: boolean | undefined;
+  'allow-dev'?: boolean | undefined;
+  'allow-suid'?: boolean | undefined;
 }
 
 const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
@@ -46,13 +54,21 @@ export function builder(yargs: Argv): Argv<MountArguments> {
       array: true,
       nargs: 1,
     })
+    .option('allow-dev', {
+      describe: 'let device nodes in the image be devices (otherwise: nodev)',
+      type: 'boolean',
+    })
+    .option('allow-suid', {
+      describe: 'let setuid programs in the image run as their owners (otherwise: nosuid)',
+      type: 'boolean',
+    })
     .option('fuse', {
       describe: 'without root and the nbd module: by nbdfuse and a FUSE program',
       type: 'boolean',
     })
     .conflicts('fuse', ['device', 'connections', 'timeout', 'dead-conn-timeout', 'block-size'])
     .example('$0 mount config.v1.json /mnt', 'attach an image and mount it')
-    .example('$0 mount web /mnt -o nodev', 'mount an export of the running daemon')
+    .example('$0 mount web /mnt -o noexec', 'mount an export of the running daemon')
     .example('$0 mount --fuse base.obd app.obd ~/mnt', 'mount two layers without root');
 }
 
@@ -66,7 +82,9 @@ export async function run(args: MountArguments): Promise<number> {
       'mount: name an image, then the folder to mount it on',
     );
   }
-  const options = userOptions(args.options ?? []);
+  const allowed = { dev: args['allow-dev'] === true, suid: args['allow-suid'] === true };
+  const safe = args.fuse === true ? fuseOptions(allowed, isRoot()) : safeOptions(allowed);
+  const options = [...safe, ...userOptions(args.options ?? [])];
   const dir = await mountPoint(folder);
   const abort = new AbortController();
   const onSignal = (): void => abort.abort();
@@ -91,15 +109,35 @@ async function viaKernel(
   signal: AbortSignal,
 ): Promise<void> {
   const source = sourceOf(words);
-  const attach = async (): Promise<string> => {
+  const attach = async (): Promise<ReadableDevice> => {
     try {
-      return (await attachDevice(source, attachOptionsOf(args))).device;
+      return await attachDevice(source, attachOptionsOf(args), { reuse: false });
     } catch (error) {
       throw withHint(error);
     }
   };
-  const detach = (device: string): Promise<void> => detachDevice(device, { state: args.state });
-  await mountDevice(dir, options, { attach, detach, read: readDevice, programs, signal });
+  const { state } = args;
+  await mountDevice(dir, options, {
+    attach,
+    detach: (device) => detachDevice(device, { state }),
+    detachOnClose: (device) => detachOnClose(device, state),
+    read: readDevice,
+    others: otherDevices,
+    programs,
+    signal,
+  });
+}
+
+/** Where the kernel cannot do it (before Linux 4.15, and by ioctl), `umount` detaches the device. */
+async function detachOnClose(device: string, state: string | undefined): Promise<void> {
+  await detachDevice(device, { state, onClose: true }).catch((error: unknown) => {
+    const isOld = error instanceof OverlaybdError && error.code === 'UNSUPPORTED';
+    if (!isOld) throw error;
+  });
+}
+
+function isRoot(): boolean {
+  return process.geteuid?.() === 0;
 }
 
 async function viaFuse(
@@ -110,16 +148,21 @@ async function viaFuse(
   signal: AbortSignal,
 ): Promise<void> {
   const server = await serverOf(args, words);
-  const isRoot = process.geteuid?.() === 0;
-  const runtime = runtimeFolder();
-  const tools = { programs, mounts: currentMounts, read: readDevice, signal, isRoot, runtime };
+  const tools = {
+    programs,
+    mounts: currentMounts,
+    read: readDevice,
+    signal,
+    isRoot: isRoot(),
+    runtime: runtimeFolder(),
+  };
   await mountFuse({ name: words.join(' '), server, dir, options }, tools);
 }
 
 /** What nbdfuse reads from: a server that is there, or one that ends with it. */
 async function serverOf(args: MountArguments, words: readonly string[]): Promise<string[]> {
   const [first = ''] = words;
-  if (words.length === 1 && isNbdUri(first)) return [first];
+  if (words.length === 1 && isNbdUri(first)) return [absoluteUri(first, (path) => resolve(path))];
   const source = sourceOf(words);
   if ('image' in source) {
     return ['--command', process.execPath, MAIN, 'serve', '--stdio', ...source.image];

@@ -32,6 +32,7 @@ export async function run({ dir = '', lazy = false, state }: UmountArguments): P
     mounts: currentMounts,
     isOurs: (device) => isOurs(device, state),
     detach: (device, onClose) => detachDevice(device, { state, onClose }),
+    isGone: async (device) => (new Sysfs().device(indexOf(device))?.pid ?? null) === null,
     uid: process.geteuid?.() ?? 0,
   });
   return EXIT_OK;
@@ -39,7 +40,7 @@ export async function run({ dir = '', lazy = false, state }: UmountArguments): P
 
 /** The kernel knows; one that does not, or was asked by ioctl, leaves our own records. */
 async function isOurs(device: string, state: string | undefined): Promise<boolean> {
-  const index = Number(device.slice('/dev/nbd'.length));
+  const index = indexOf(device);
   const backend = new Sysfs().device(index)?.backend ?? null;
   if (backend !== null) return backend.startsWith(BACKEND_PREFIX);
   const { DeviceRecords } = await import('../service/device-record.js');
@@ -52,4 +53,8 @@ async function isOurs(device: string, state: string | undefined): Promise<boolea
   } catch {
     return false; // no daemon has been here
   }
+}
+
+function indexOf(device: string): number {
+  return Number(device.slice('/dev/nbd'.length));
 }

@@ -48,6 +48,8 @@ export interface AttachRequest extends Partial<DeviceSettings> {
   readonly image?: readonly string[];
   /** The number in /dev/nbdX; left out, the first free device. */
   readonly index?: number;
+  /** false: BUSY, too, when the device `index` has this image already. */
+  readonly reuse?: boolean;
 }
 
 /** DELETE /v1/devices/{id or nbdX}?force=1&onClose=1 */
@@ -81,6 +83,12 @@ export interface DeviceStatus extends DeviceSettings {
   readonly bytesSent: number;
   /** How often the device got new connections in place of dead ones. */
   readonly reconnects: number;
+}
+
+/** The answer to an {@link AttachRequest}. */
+export interface AttachAnswer extends DeviceStatus {
+  /** The device had the image already; nothing was changed. */
+  readonly reused: boolean;
 }
 
 export interface ExportStatus {

@@ -4,10 +4,10 @@ import { request as httpRequest } from 'node:http';
 import { OverlaybdError, messageOf, type ErrorCode } from '../errors.js';
 import {
   API,
+  type AttachAnswer,
   type AttachRequest,
   type DaemonStatus,
   type DetachRequest,
-  type DeviceStatus,
   type ErrorAnswer,
 } from './api.js';
 
@@ -29,8 +29,8 @@ export class ControlClient {
     return this.#ask('GET', API.status) as Promise<DaemonStatus>;
   }
 
-  attach(request: AttachRequest): Promise<DeviceStatus> {
-    return this.#ask('POST', API.devices, request) as Promise<DeviceStatus>;
+  attach(request: AttachRequest): Promise<AttachAnswer> {
+    return this.#ask('POST', API.devices, request) as Promise<AttachAnswer>;
   }
 
   async detach(device: string, { force, onClose }: DetachRequest): Promise<void> {

@@ -6,10 +6,10 @@ import { OverlaybdError, messageOf, type ErrorCode } from '../errors.js';
 import {
   API,
   MAX_BODY_LENGTH,
+  type AttachAnswer,
   type AttachRequest,
   type DaemonStatus,
   type DetachRequest,
-  type DeviceStatus,
   type ErrorAnswer,
 } from './api.js';
 import { parseAttachRequest } from './requests.js';
@@ -17,7 +17,7 @@ import { parseAttachRequest } from './requests.js';
 /** What the daemon does when it is asked. Failures are OverlaybdErrors. */
 export interface ControlHandlers {
   status(): Promise<DaemonStatus>;
-  attach(request: AttachRequest): Promise<DeviceStatus>;
+  attach(request: AttachRequest): Promise<AttachAnswer>;
   detach(device: string, request: DetachRequest): Promise<void>;
   reload(): Promise<void>;
   /** Resolves with the successor's process id, when it has taken over. */

@@ -46,8 +46,12 @@ const FUSE: Advice = [
   ],
 ];
 
-export function explainMount(type: string, result: RunResult): string {
-  return explain(result, MOUNT).replaceAll('TYPE', type);
+/** @param twins devices on which the kernel has this very file system already: of btrfs, by its fsid */
+export function explainMount(type: string, result: RunResult, twins: readonly string[]): string {
+  const text = explain(result, MOUNT).replaceAll('TYPE', type);
+  if (twins.length === 0) return text;
+  const facts = `${twins.join(', ')} has a ${type} with the same fsid, and it is mounted`;
+  return `${text}\n${facts}: before Linux 6.7 only one of them can be; unmount that one first`;
 }
 
 export function explainUmount(dir: string, result: RunResult): string {

@@ -20,6 +20,32 @@ export function isNbdUri(word: string): boolean {
   return /^nbds?(\+unix|\+vsock)?:\/\//.test(word);
 }
 
+/** Parameters of an NBD URI that are paths. */
+const PATHS = ['socket', 'tls-certificates', 'tls-psk-file'] as const;
+
+/** The URI for a program that runs in another folder: paths in it are absolute. */
+export function absoluteUri(uri: string, absolute: (path: string) => string): string {
+  const [front = '', query] = uri.split(/\?(.*)/s, 2);
+  if (query === undefined) return uri;
+  const parameters = query.split('&').map((parameter) => {
+    const [name = '', value] = parameter.split(/=(.*)/s, 2);
+    if (value === undefined || !(PATHS as readonly string[]).includes(name)) return parameter;
+    const path = decode(value);
+    return path === null || path.startsWith('/')
+      ? parameter
+      : `${name}=${encodeURIComponent(absolute(path)).replaceAll('%2F', '/')}`;
+  });
+  return `${front}?${parameters.join('&')}`;
+}
+
+function decode(text: string): string | null {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return null; // the program will say so
+  }
+}
+
 function withExport(uri: string, name: string): string {
   const [, server = '', query = ''] = /^([a-z+]+:\/\/[^/?]*)[^?]*(\?.*)?$/.exec(uri) ?? [];
   return `${server}/${encodeURIComponent(name)}${query}`;

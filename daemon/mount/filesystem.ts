@@ -6,6 +6,15 @@ import { nameForeignData } from './foreign-data.js';
 
 export type Filesystem = 'ext4' | 'xfs' | 'erofs' | 'squashfs' | 'btrfs';
 
+/** What a superblock says that `mount` has to know. */
+export interface Detected {
+  readonly type: Filesystem;
+  /** Bytes that it reads at a time; a device with larger blocks cannot be mounted. */
+  readonly blockSize: number;
+  /** Of btrfs, which knows its devices by it: in the form of /sys/fs/btrfs. Else null. */
+  readonly fsid: string | null;
+}
+
 /** The bytes of the device from `offset` on: fewer than `length` only where the device ends. */
 export type ReadAt = (offset: number, length: number) => Promise<Uint8Array>;
 
@@ -22,6 +31,8 @@ interface Superblock {
   readonly hasMagic: (head: Buffer) => boolean;
   /** Whether fields that every superblock of the kind has make sense; a magic alone may be chance. */
   readonly isSane: (head: Buffer) => boolean;
+  /** Of a superblock that is sane. */
+  readonly blockSize: (head: Buffer) => number;
 }
 
 const SUPERBLOCKS: readonly Superblock[] = [
@@ -35,6 +46,7 @@ const SUPERBLOCKS: readonly Superblock[] = [
       head.readUInt32LE(EXT_AT + 4) > 0 && // blocks
       head.readUInt32LE(EXT_AT + 24) <= 6 && // blocks of at most 64 KiB
       (head.readUInt32LE(EXT_AT + 96) & 0x8) === 0, // not a journal on a device of its own
+    blockSize: (head) => 1024 << head.readUInt32LE(EXT_AT + 24),
   },
   {
     type: 'xfs',
@@ -42,12 +54,14 @@ const SUPERBLOCKS: readonly Superblock[] = [
     hasMagic: (head) => head.toString('latin1', 0, 4) === 'XFSB',
     isSane: (head) =>
       isPowerOfTwo(head.readUInt32BE(4), 512, 65536) && [4, 5].includes(head[101]! & 0xf),
+    blockSize: (head) => head.readUInt16BE(102), // a sector
   },
   {
     type: 'erofs',
     end: EROFS_AT + 128,
     hasMagic: (head) => head.readUInt32LE(EROFS_AT) === 0xe0f5e1e2,
     isSane: (head) => head[EROFS_AT + 12]! >= 9 && head[EROFS_AT + 12]! <= 16, // log2 of a block
+    blockSize: (head) => 1 << head[EROFS_AT + 12]!,
   },
   {
     type: 'squashfs',
@@ -57,6 +71,7 @@ const SUPERBLOCKS: readonly Superblock[] = [
       head.readUInt16LE(28) === 4 && // version
       head.readUInt16LE(22) <= 20 &&
       head.readUInt32LE(12) === 2 ** head.readUInt16LE(22), // a block, and its log2
+    blockSize: () => 4096, // Linux takes whatever the device has
   },
   {
     type: 'btrfs',
@@ -65,6 +80,7 @@ const SUPERBLOCKS: readonly Superblock[] = [
     isSane: (head) =>
       head.readBigUInt64LE(BTRFS_AT + 48) === BigInt(BTRFS_AT) && // where it says that it is
       isPowerOfTwo(head.readUInt32LE(BTRFS_AT + 144), 4096, 65536),
+    blockSize: (head) => head.readUInt32LE(BTRFS_AT + 144),
   },
 ];
 
@@ -73,7 +89,7 @@ const SUPERBLOCKS: readonly Superblock[] = [
  * @throws OverlaybdError UNSUPPORTED when there is no file system, one that we cannot mount, or
  *   more than one; the message says what is there
  */
-export async function detectFilesystem(name: string, read: ReadAt): Promise<Filesystem> {
+export async function detectFilesystem(name: string, read: ReadAt): Promise<Detected> {
   const head = Buffer.from(await read(0, HEAD_LENGTH));
   const present = SUPERBLOCKS.filter((each) => head.length >= each.end && each.hasMagic(head));
   const sane = present.filter((each) => each.isSane(head));
@@ -87,7 +103,8 @@ export async function detectFilesystem(name: string, read: ReadAt): Promise<File
   }
   if (first) {
     if (first.type === 'btrfs') checkDevices(name, head);
-    return first.type;
+    const fsid = first.type === 'btrfs' ? uuidAt(head, BTRFS_AT + 32) : null;
+    return { type: first.type, blockSize: first.blockSize(head), fsid };
   }
   const [damaged] = present;
   if (damaged) {
@@ -105,6 +122,11 @@ function checkDevices(name: string, head: Buffer): void {
     name,
     `it is one of the ${devices} devices of a btrfs; only one of one can be mounted`,
   );
+}
+
+function uuidAt(head: Buffer, at: number): string {
+  const hex = head.toString('hex', at, at + 16);
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
 }
 
 function isPowerOfTwo(value: number, least: number, most: number): boolean {

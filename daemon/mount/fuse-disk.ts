@@ -4,7 +4,7 @@
 import { closeSync, openSync } from 'node:fs';
 import { lstat, mkdir, mkdtemp, readFile, rmdir, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { messageOf, OverlaybdError } from '../errors.js';
 import { explainFuse } from './explain.js';
@@ -110,7 +110,7 @@ export async function checkFolder(folder: string, uid: number): Promise<void> {
 /** What is in /tmp may be cleaned away: only where there is nothing better. */
 export function runtimeFolder(): string {
   if (process.geteuid?.() === 0) return '/run';
-  return process.env['XDG_RUNTIME_DIR'] ?? tmpdir();
+  return resolve(process.env['XDG_RUNTIME_DIR'] ?? tmpdir());
 }
 
 async function ownFolder(runtime: string): Promise<string> {

@@ -9,6 +9,15 @@ interface FuseProgram {
   readonly names: readonly string[];
   readonly install: string;
   readonly options: (isRoot: boolean) => readonly string[];
+  /** Options that older versions do not know, and do not need. */
+  readonly newer?: readonly string[];
+}
+
+export interface FoundProgram {
+  readonly path: string;
+  readonly options: readonly string[];
+  /** Options to be left out when the program does not know them. */
+  readonly newer: readonly string[];
 }
 
 const READ_ONLY = (): readonly string[] => ['ro'];
@@ -20,6 +29,8 @@ const BY_TYPE: Readonly<Partial<Record<Filesystem, FuseProgram>>> = {
     install: 'apt install fuse2fs',
     // It checks owners and modes itself, and would keep a user from most of an image.
     options: (isRoot) => (isRoot ? ['ro', 'norecovery'] : ['ro', 'norecovery', 'fakeroot']),
+    // Those that heed what the superblock says of errors: it might be to end the program.
+    newer: ['errors=continue'],
   },
   erofs: {
     names: ['erofsfuse'],
@@ -42,14 +53,16 @@ export async function filesystemProgram(
   type: Filesystem,
   { find }: Pick<Programs, 'find'>,
   isRoot: boolean,
-): Promise<{ path: string; options: readonly string[] }> {
+): Promise<FoundProgram> {
   const program = BY_TYPE[type];
   if (!program) {
     const facts = `it holds ${type}, which no FUSE program reads; mount it without --fuse, as root`;
     throw new OverlaybdError('UNSUPPORTED', `${name}: cannot be mounted with --fuse: ${facts}`);
   }
   const path = await find(...program.names);
-  if (path !== null) return { path, options: program.options(isRoot) };
+  if (path !== null) {
+    return { path, options: program.options(isRoot), newer: program.newer ?? [] };
+  }
   throw new OverlaybdError('IO', `${program.names.at(-1)}: not found; ${program.install}`);
 }
 

@@ -8,6 +8,7 @@ import { diskFolderOf, startDisk, type FuseTools } from './fuse-disk.js';
 import { filesystemProgram, fusermountProgram } from './fuse-programs.js';
 import { checkGoingOn } from './mount-device.js';
 import { mountAt } from './mountinfo.js';
+import type { RunResult } from './programs.js';
 import { undoIfFails } from './undo.js';
 
 export interface MountFuseTools extends FuseTools {
@@ -23,7 +24,7 @@ export interface FuseMount {
   readonly server: readonly string[];
   /** Absolute. */
   readonly dir: string;
-  /** The user's, checked by `userOptions`. */
+  /** The user's, checked by `userOptions`, and `fuseOptions`. */
   readonly options: readonly string[];
 }
 
@@ -36,14 +37,26 @@ export function mountFuse(mount: FuseMount, tools: MountFuseTools): Promise<void
   const { programs, mounts, read, signal, isRoot } = tools;
   return undoIfFails(async (undo) => {
     const file = await startDisk(server, tools, undo);
-    const type = await detectFilesystem(name, read(file));
+    const { type } = await detectFilesystem(name, read(file));
     const program = await filesystemProgram(name, type, programs, isRoot);
     checkGoingOn(signal);
     // The name is how `umount` finds the rest.
-    const all = [...program.options, `fsname=${file}`, ...options].join(',');
-    const result = await programs.run(program.path, ['-o', all, file, dir]);
-    const mounted = mountAt(await mounts(), dir);
-    const isMounted = mounted?.source === file && diskFolderOf(mounted) !== null;
+    const run = (newer: readonly string[]): Promise<RunResult> => {
+      const all = [...program.options, ...newer, `fsname=${file}`, ...options].join(',');
+      return programs.run(program.path, ['-o', all, file, dir]);
+    };
+    const look = async (): Promise<boolean> => {
+      const mounted = mountAt(await mounts(), dir);
+      return mounted?.source === file && diskFolderOf(mounted) !== null;
+    };
+    let result = await run(program.newer);
+    let isMounted = await look();
+    // An exit code does not tell: fuse2fs 1.47 has 0 then.
+    const isOld = !isMounted && /unknown option|invalid option/i.test(result.output);
+    if (isOld && program.newer.length > 0) {
+      result = await run([]);
+      isMounted = await look();
+    }
     if (isMounted) {
       undo.add(
         () => unmountFuse(dir, tools),

@@ -17,15 +17,44 @@ const REFUSED = new Set([
   'encryption',
 ]);
 
+/** What an image may bring along that `mount` keeps from taking effect. */
+export interface Allowed {
+  /** Device nodes. */
+  readonly dev: boolean;
+  /** Programs that run as their owner. */
+  readonly suid: boolean;
+}
+
+/** @returns for a mount that would have both without being told */
+export function safeOptions({ dev, suid }: Allowed): string[] {
+  return [...(dev ? [] : ['nodev']), ...(suid ? [] : ['nosuid'])];
+}
+
+/**
+ * The same for a mount by FUSE, which has neither without being told.
+ * @throws OverlaybdError BAD_ARGUMENT: only root may have them
+ */
+export function fuseOptions({ dev, suid }: Allowed, isRoot: boolean): string[] {
+  if ((dev || suid) && !isRoot) {
+    const option = dev ? '--allow-dev' : '--allow-suid';
+    throw new OverlaybdError('BAD_ARGUMENT', `${option}: with --fuse only for root`);
+  }
+  return [dev ? 'dev' : 'nodev', suid ? 'suid' : 'nosuid'];
+}
+
 /**
  * A journal cannot be replayed on a device that is read-only: it is left as it is. XFS refuses a
- * second mount of the same image otherwise, by its uuid.
+ * second mount of the same image otherwise, by its uuid. An ext4 may say in its superblock that the
+ * kernel shall panic at an error, or that it shall warn, which may mean the same; it can also have
+ * options there, which come before these.
  * @param release of the kernel, as uname(2) has it
  */
 export function filesystemOptions(type: Filesystem, release: string): string[] {
   switch (type) {
-    case 'ext4':
-      return ['ro', 'noload'];
+    case 'ext4': {
+      const quiet = isAtLeast(release, 5, 4) ? ['nowarn_on_error'] : [];
+      return ['ro', 'noload', 'errors=continue', ...quiet];
+    }
     case 'xfs':
       return ['ro', 'norecovery', 'nouuid'];
     case 'btrfs':

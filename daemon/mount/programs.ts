@@ -1,10 +1,11 @@
 // Other programs: where they are, running them to their end, leaving one behind. Never a shell,
-// and no program by name.
+// and no program by name. They run in "/": what goes on must not keep the file system busy that the
+// command was called from.
 
 import { spawn } from 'node:child_process';
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
+import { delimiter, resolve as absolute } from 'node:path';
 
 /** Where mount(8) and its like are; the PATH of users may leave some of them out. */
 const SYSTEM_PATH = ['/usr/sbin', '/usr/bin', '/sbin', '/bin'];
@@ -40,7 +41,7 @@ async function find(...names: readonly string[]): Promise<string | null> {
   const folders = (process.env['PATH'] ?? '').split(delimiter).filter((each) => each !== '');
   for (const name of names) {
     for (const folder of [...folders, ...SYSTEM_PATH]) {
-      const path = join(folder, name);
+      const path = absolute(folder, name);
       const usable = await access(path, constants.X_OK).then(
         () => true,
         () => false,
@@ -54,7 +55,11 @@ async function find(...names: readonly string[]): Promise<string | null> {
 function run(path: string, args: readonly string[]): Promise<RunResult> {
   return new Promise((resolve) => {
     let output = '';
-    const child = spawn(path, args, { stdio: ['ignore', 'pipe', 'pipe'], env: inEnglish() });
+    const child = spawn(path, args, {
+      cwd: '/',
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: inEnglish(),
+    });
     const keep = (part: Buffer): void => {
       if (output.length < MAX_OUTPUT) output += part.toString();
     };
@@ -77,7 +82,7 @@ function run(path: string, args: readonly string[]): Promise<RunResult> {
 }
 
 function start(path: string, args: readonly string[], log: number): Started {
-  const child = spawn(path, args, { stdio: ['ignore', log, log], detached: true });
+  const child = spawn(path, args, { cwd: '/', stdio: ['ignore', log, log], detached: true });
   const ended = new Promise<string>((resolve) => {
     child.once('error', ({ message }) => resolve(message));
     child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`));

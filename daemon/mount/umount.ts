@@ -17,6 +17,8 @@ export interface UmountTools {
   readonly isOurs: (device: string) => Promise<boolean>;
   /** `onClose`: the kernel lets go of the device with its last user. */
   readonly detach: (device: string, onClose: boolean) => Promise<void>;
+  /** Whether the kernel has let go of it, as it does with the last mount of one that `mount` has attached. */
+  readonly isGone: (device: string) => Promise<boolean>;
   /** Who we are. */
   readonly uid: number;
 }
@@ -50,7 +52,7 @@ async function umountDevice(
   if (result.code !== 0) {
     throw new OverlaybdError('IO', `umount: ${explainUmount(mountPoint, result)}`);
   }
-  if (lazy) return;
+  if (lazy || (await tools.isGone(device))) return;
   const other = (await tools.mounts()).find((each) => nbdDeviceOf(each) === device);
   // It would lose its device.
   if (other) {
@@ -60,6 +62,7 @@ async function umountDevice(
   try {
     await detach(device, false);
   } catch (error) {
+    if (await tools.isGone(device)) return;
     const remedy = `unmounted; but ${device} is still attached: ${messageOf(error)}`;
     throw new OverlaybdError('IO', `${mountPoint}: ${remedy}`, { cause: error });
   }

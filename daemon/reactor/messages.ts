@@ -31,6 +31,7 @@ export interface HandedConnection {
   readonly peer: string;
   readonly exports: readonly string[] | null;
   readonly transmission: ResumedTransmission;
+  readonly counts: Omit<ConnectionCounts, 'id'>;
 }
 
 /** Counters of a connection that is open. */

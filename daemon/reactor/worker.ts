@@ -45,7 +45,8 @@ const context: ConnectionContext = {
     const { id, peer } = connection;
     connections.delete(connection);
     const names = visible.get(connection) ?? null;
-    tell({ type: 'handed', connection: { id, fd, peer, exports: names, transmission } });
+    const { counts } = connection;
+    tell({ type: 'handed', connection: { id, fd, peer, exports: names, transmission, counts } });
   },
   closed: (connection, summary) => {
     connections.delete(connection);

@@ -2,8 +2,9 @@
 // device-manager.ts.
 
 import type { DeviceSettings, DeviceState, DeviceStatus } from '../control/api.js';
-import type { ConnectionCounts, ConnectionSummary } from '../reactor/messages.js';
+import type { ConnectionCounts } from '../reactor/messages.js';
 import type { DeviceRecord } from './device-record.js';
+import type { DeviceCounters } from './handover.js';
 import type { HeldImage } from './image-table.js';
 
 /** What the counters say. */
@@ -46,8 +47,19 @@ export class AttachedDevice {
   }
 
   /** Keeps the counters of a connection that is over. */
-  ended(summary: ConnectionSummary | null): void {
+  ended(summary: Totals | null): void {
     if (summary) add(this.#ended, summary);
+  }
+
+  /** Of connections that are over. */
+  get counters(): DeviceCounters {
+    return { id: this.record.id, ...this.#ended, reconnects: this.reconnects };
+  }
+
+  /** Adds what the process before has counted. */
+  restore(counters: DeviceCounters): void {
+    add(this.#ended, counters);
+    this.reconnects += counters.reconnects;
   }
 
   /** Nobody serves the device: its image is not there, or is another one. */

@@ -4,6 +4,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import {
   DEFAULT_BLOCK_SIZE,
+  type AttachAnswer,
   type AttachRequest,
   type DetachRequest,
   type DeviceStatus,
@@ -14,19 +15,19 @@ import type { Sysfs } from '../kernel/sysfs.js';
 import type { Logger } from '../log/logger.js';
 import { native } from '../native/binding.js';
 import { transmissionFlags } from '../nbd/session.js';
-import type { ResumedTransmission } from '../reactor/messages.js';
+import type { HandedConnection, ResumedTransmission } from '../reactor/messages.js';
 import { AttachedDevice } from './attached-device.js';
 import { DeviceLinks } from './device-links.js';
 import { differentSettings, isCalled, isSameSource, newRecord } from './device-request.js';
 import { backendOf, ownerOf, type DeviceRecord, type DeviceRecords } from './device-record.js';
-import { freeIndex, inUse, usersOf } from './device-use.js';
+import { freeIndex, inUse } from './device-use.js';
+import { disconnect } from './disconnect.js';
+import type { DeviceCounters } from './handover.js';
 import type { HeldImage, ImageTable } from './image-table.js';
 import type { ReactorPool } from './reactor-pool.js';
 
 /** How long a device that looks free may be busy: whatever changes is looked at, as by udev. */
 const BUSY_MS = 2000;
-/** The same for one that is to be detached. */
-const PROBE_MS = 3000;
 const BUSY_RETRY_MS = 50;
 
 export interface DeviceManagerParts {
@@ -78,7 +79,7 @@ export class DeviceManager {
   }
 
   /** @throws OverlaybdError; nothing stays attached then */
-  attach(request: AttachRequest): Promise<DeviceStatus> {
+  attach(request: AttachRequest): Promise<AttachAnswer> {
     return this.undisturbed(() => this.#attach(request));
   }
 
@@ -106,7 +107,7 @@ export class DeviceManager {
     }
     device.leaving = true;
     try {
-      await this.#disconnect(record, request.force === true);
+      await disconnect(record, request.force === true, this.#parts);
     } catch (error) {
       device.leaving = false;
       this.#links.repairSoon(device);
@@ -138,6 +139,23 @@ export class DeviceManager {
     else native.close(fd);
   }
 
+  /** A connection goes over to a successor; what it has counted stays with its device. */
+  handed({ id, peer, counts }: Pick<HandedConnection, 'id' | 'peer' | 'counts'>): void {
+    const device = this.#devices.get(DeviceManager.idOf(peer) ?? '');
+    device?.connections.delete(id);
+    device?.ended(counts);
+  }
+
+  /** What a successor is told. */
+  counters(): DeviceCounters[] {
+    return [...this.#devices.values()].map((device) => device.counters);
+  }
+
+  /** Goes on from what a predecessor has counted. */
+  restore(counters: readonly DeviceCounters[]): void {
+    for (const each of counters) this.#devices.get(each.id)?.restore(each);
+  }
+
   /** Which device a connection with this peer name belongs to. */
   static idOf(peer: string): string | null {
     return /^\/dev\/nbd\d+ ([0-9a-f]{16})$/.exec(peer)?.[1] ?? null;
@@ -154,12 +172,12 @@ export class DeviceManager {
     this.#parts.driver.close();
   }
 
-  async #attach(request: AttachRequest): Promise<DeviceStatus> {
+  async #attach(request: AttachRequest): Promise<AttachAnswer> {
     if (this.#stopped) {
       throw new OverlaybdError('BUSY', 'this daemon is being replaced by another: ask again');
     }
     const present = await this.#present(request);
-    if (present) return present;
+    if (present) return { ...present, reused: true };
     const { maxDevices } = this.#parts;
     if (this.#devices.size + this.#lost.size >= maxDevices) {
       const message = `${maxDevices} devices are attached, as many as this daemon may have (--max-devices)`;
@@ -173,7 +191,7 @@ export class DeviceManager {
         const index = request.index ?? freeIndex(this.#parts.sysfs, this.#parts.driver, tried);
         tried.add(index);
         try {
-          return await this.#attachTo(index, request, held);
+          return { ...(await this.#attachTo(index, request, held)), reused: false };
         } catch (error) {
           // A device that somebody just looks at, as udev does, is busy for a moment.
           const isBusy = error instanceof OverlaybdError && error.code === 'BUSY';
@@ -263,7 +281,11 @@ export class DeviceManager {
       return null;
     }
     if (device.leaving) throw new OverlaybdError('BUSY', `${path}: it is being detached`);
-    if (!isSameSource(record, request) || (await this.#hasChanged(record, request))) {
+    if (
+      request.reuse === false ||
+      !isSameSource(record, request) ||
+      (await this.#hasChanged(record, request))
+    ) {
       const what =
         record.export === null
           ? device.image.image.name
@@ -354,34 +376,10 @@ export class DeviceManager {
     if (!record) {
       throw new OverlaybdError('NOT_FOUND', `${name}: this daemon has not attached it; see status`);
     }
-    await this.#disconnect(record, force);
+    await disconnect(record, force, this.#parts);
     this.#lost.delete(record.id);
     this.#parts.records.remove(record.id);
     this.#parts.log.log('info', `/dev/nbd${record.index}: detached`);
-  }
-
-  /** @throws OverlaybdError BUSY when somebody has it open; it stays then, unless that is forced */
-  async #disconnect(record: DeviceRecord, force: boolean): Promise<void> {
-    const { driver, sysfs } = this.#parts;
-    const { index, onClose } = record;
-    for (const end = performance.now() + PROBE_MS; this.#links.isOurs(record);) {
-      if (force) return driver.disconnect(index, ownerOf(record));
-      const users = usersOf(index, sysfs);
-      const remedy = 'unmount first, or use --force';
-      if (users.length > 0) {
-        const message = `/dev/nbd${index}: in use: ${users.join(', ')}; ${remedy}`;
-        throw new OverlaybdError('BUSY', message);
-      }
-      try {
-        return await driver.release(index, ownerOf(record), onClose);
-      } catch (error) {
-        if (!(error instanceof OverlaybdError) || error.code !== 'BUSY') throw error;
-        if (performance.now() > end) {
-          throw new OverlaybdError('BUSY', `${error.message}; ${remedy}`, { cause: error });
-        }
-      }
-      await pause(BUSY_RETRY_MS);
-    }
   }
 }
 

@@ -40,7 +40,20 @@ export type ToSuccessor =
       /** `received` as base64. */
       readonly transmission: Omit<ResumedTransmission, 'received'> & { readonly received: string };
     }
-  | { readonly type: 'done' };
+  | {
+      readonly type: 'done';
+      /** What the attached devices have counted; predecessors before this did not say. */
+      readonly counters?: readonly DeviceCounters[];
+    };
+
+/** Counters of an attached device that go on in the next process. */
+export interface DeviceCounters {
+  readonly id: string;
+  readonly requests: number;
+  readonly errors: number;
+  readonly bytesSent: number;
+  readonly reconnects: number;
+}
 
 export type ToPredecessor = { readonly type: 'ready' };
 

@@ -124,8 +124,11 @@ export class Operation {
     };
     // A device that is attached after the successor has looked for them would be nobody's.
     const successor = await (devices ? devices.devices.undisturbed(start) : start());
-    const count = await daemon.reactors.handOver(DRAIN_TIMEOUT_MS, (each) => successor.give(each));
-    await successor.finish();
+    const count = await daemon.reactors.handOver(DRAIN_TIMEOUT_MS, (each) => {
+      devices?.devices.handed(each.handed);
+      successor.give(each);
+    });
+    await successor.finish(devices?.devices.counters() ?? []);
     log.log('info', `upgrade: process ${successor.pid} has ${count} connections`);
     // The answer to who asked for it goes out first.
     setImmediate(() => this.#ended(`process ${successor.pid} has taken over`));

@@ -23,6 +23,7 @@ export function takeConnections(
       message: (message, [socket]) => {
         const told = message as ToSuccessor;
         if (told.type === 'done') {
+          devices?.restore(told.counters ?? []);
           channel.close();
           return;
         }

@@ -7,7 +7,13 @@ import { MessageChannel } from '../ipc/message-channel.js';
 import { native } from '../native/binding.js';
 import { DRAIN_TIMEOUT_MS } from '../nbd/limits.js';
 import type { Daemon } from './daemon.js';
-import { FIRST_PASSED_FD, HANDOVER_VARIABLE, type Handover, type ToSuccessor } from './handover.js';
+import {
+  FIRST_PASSED_FD,
+  HANDOVER_VARIABLE,
+  type DeviceCounters,
+  type Handover,
+  type ToSuccessor,
+} from './handover.js';
 import type { LooseConnection } from './reactor-pool.js';
 
 /** From exec to ready; large images take their time. */
@@ -27,7 +33,7 @@ export interface Successor {
   readonly pid: number;
   give(connection: LooseConnection): void;
   /** @returns when it has all that was given, or is gone */
-  finish(): Promise<void>;
+  finish(counters: readonly DeviceCounters[]): Promise<void>;
 }
 
 /**
@@ -105,11 +111,11 @@ function ready(child: ChildProcess, fd: number): Promise<Successor> {
       };
       channel.send(message, [socket], () => native.close(socket));
     };
-    const finish = (): Promise<void> =>
+    const finish = (counters: readonly DeviceCounters[]): Promise<void> =>
       new Promise((done) => {
         gone = () => done();
         if (isGone) done();
-        channel.send({ type: 'done' } satisfies ToSuccessor);
+        channel.send({ type: 'done', counters } satisfies ToSuccessor);
         setTimeout(() => channel.close(), DRAIN_TIMEOUT_MS).unref();
       });
   });

@@ -7,6 +7,7 @@ import {
   mkdirSync,
   readFileSync,
   readdirSync,
+  readlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -18,6 +19,8 @@ import { SECTOR } from '../support/lsmt-layout.js';
 import { writeLsmt } from '../support/lsmt-writer.js';
 import { randomBytes, textBytes } from '../support/pattern.js';
 import { requireTool, runTool } from '../support/tools.js';
+import { damageFolder } from '../support/damaged-ext4.js';
+import { PROGRAM } from '../support/program.js';
 import { wrap } from '../support/wrapper.js';
 
 interface World {
@@ -84,15 +87,26 @@ const mounted = (dir: string): number =>
 
 /** Processes with this on their command lines, without those that have ended. */
 function processesWith(text: string): string[] {
+  return processesOf(text).map(({ line }) => line);
+}
+
+/** The same, with the folders that they run in. */
+function processesOf(text: string): { line: string; cwd: string }[] {
   return readdirSync('/proc').flatMap((pid) => {
     if (!/^\d+$/.test(pid) || Number(pid) === process.pid) return [];
     try {
       const line = readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ');
-      return line.includes(text) ? [line] : [];
+      return line.includes(text) ? [{ line, cwd: readlinkSync(`/proc/${pid}/cwd`) }] : [];
     } catch {
       return []; // it has just ended
     }
   });
+}
+
+/** Of the mount at `dir`, and of its file system. */
+function optionsOf(dir: string): string[] {
+  const table = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
+  return table.flatMap((line) => (line.split(' ')[4] === dir ? [line.split(' ')[5] ?? ''] : []));
 }
 
 async function nothingLeft(t: Test, { folder, dir }: World): Promise<void> {
@@ -130,6 +144,46 @@ for (const [type, maker, program] of [
     t.throws(() => accessSync(own), { code: 'ENOENT' });
   });
 }
+
+await test('from any folder, which is free afterwards; no devices, no setuid', async (t) => {
+  if (!requireFuse(t, 'mkfs.ext4', 'fuse2fs')) return;
+  const world = makeWorld(t);
+  await makeLayer(t, world, 'ext4');
+  const line = [PROGRAM, 'mount', '--fuse', 'ext4.obd', 'mnt'];
+  const { code, stderr } = await runTool(process.execPath, line, { cwd: world.folder });
+  t.same([code, stderr], [0, '']);
+  const going = processesOf(world.folder);
+  t.ok(going.length >= 2, 'nbdfuse and fuse2fs go on');
+  const busy = going.filter(({ cwd }) => cwd !== '/');
+  t.same(busy, [], 'all in the root folder');
+  const [options = ''] = optionsOf(world.dir);
+  t.ok(
+    ['nodev', 'nosuid'].every((each) => options.split(',').includes(each)),
+    options,
+  );
+  t.equal((await nbd('umount', world.dir)).code, 0);
+  await nothingLeft(t, world);
+  if (process.geteuid?.() !== 0) return;
+  const allowed = ['--allow-dev', '--allow-suid'];
+  const layer = join(world.folder, 'ext4.obd');
+  t.equal((await nbd('mount', '--fuse', layer, world.dir, ...allowed)).code, 0);
+  t.notMatch(optionsOf(world.dir)[0], /nodev|nosuid/);
+  t.equal((await nbd('umount', world.dir)).code, 0);
+  await nothingLeft(t, world);
+});
+
+await test('a damaged ext4 whose superblock asks for a panic', async (t) => {
+  if (!requireFuse(t, 'mkfs.ext4', 'fuse2fs', 'tune2fs', 'debugfs')) return;
+  const world = makeWorld(t);
+  await makeLayer(t, world, 'ext4');
+  const image = join(world.folder, 'ext4.img');
+  await damageFolder(image, '/sub');
+  t.equal((await nbd('mount', '--fuse', image, world.dir)).code, 0);
+  t.throws(() => readFileSync(join(world.dir, 'sub', 'text')), 'what is damaged cannot be read');
+  t.equal(readFileSync(join(world.dir, 'hello'), 'latin1'), 'hello\n', 'the rest can');
+  t.equal((await nbd('umount', world.dir)).code, 0);
+  await nothingLeft(t, world);
+});
 
 await test('in use: refused, and --lazy ends it with its last user', async (t) => {
   if (!requireFuse(t, 'mkfs.ext4', 'fuse2fs', 'sleep')) return;

@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { SECTOR } from '../support/lsmt-layout.js';
 import { writeLsmt, type LsmtSegment } from '../support/lsmt-writer.js';
 import { textBytes } from '../support/pattern.js';
-import { findTool, runTool } from '../support/tools.js';
+import { findTool, mustRun } from '../support/tools.js';
 import { wrap } from '../support/wrapper.js';
 import { writeTree, type Tree } from './tree.js';
 
@@ -160,9 +160,4 @@ function prototypeOf(root: string, image: string): string {
   const file = `${image}.prototype`;
   writeFileSync(file, `${lines.join('\n')}\n`);
   return file;
-}
-
-async function mustRun(program: string, args: readonly string[]): Promise<void> {
-  const { code, stdout, stderr } = await runTool(program, args);
-  if (code !== 0) throw new Error(`${program} ${args.join(' ')}: exit ${code}: ${stderr}${stdout}`);
 }

@@ -66,3 +66,10 @@ export function runTool(
     child.stdin.end(input);
   });
 }
+
+/** The same for one that must end well. @returns what it prints. @throws Error with what it said */
+export async function mustRun(name: string, args: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await runTool(name, args);
+  if (code === 0) return stdout;
+  throw new Error(`${name} ${args.join(' ')}: exit ${code}: ${stderr}${stdout}`);
+}

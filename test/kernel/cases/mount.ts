@@ -1,8 +1,20 @@
 // The commands mount and umount with every file system that images have, and what they do when it fails.
-import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmdirSync } from 'node:fs';
+import {
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmdirSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { damageFolder } from '../../support/damaged-ext4.js';
+import { mustRun, runTool } from '../../support/tools.js';
+import { attach } from '../attachment.js';
 import type { Case, Check } from '../checks.js';
 import { checkTree, isConnected, untilConnected } from '../device.js';
 import type { FileSystem, Images } from '../images.js';
@@ -15,14 +27,37 @@ export function mountCases(images: Images): Case<World>[] {
   return [
     ...FILE_SYSTEMS.map((type) => fileSystem(type, images)),
     { name: 'umount --lazy', run: lazy },
+    {
+      name: 'umount(8) lets the device go',
+      tools: missing(images, 'squashfs'),
+      run: plainUmount,
+    },
+    {
+      name: 'mount: a damaged ext4 whose superblock asks for a panic',
+      tools: ['mke2fs', 'tune2fs', 'debugfs'],
+      run: panicking,
+    },
+    { name: 'mount: no devices and setuid programs of an image', run: noDevices },
+    { name: 'mount: blocks larger than those of the file system', run: largeBlocks },
+    {
+      name: 'mount: two btrfs with one fsid',
+      tools: missing(images, 'btrfs'),
+      run: twoBtrfs,
+    },
     { name: 'mount of what is no file system', run: noFileSystem },
   ];
 }
 
-function fileSystem(type: FileSystem, { missing }: Images): Case<World> {
+/** Without which there is no such image. */
+function missing(images: Images, type: FileSystem): string[] {
+  const tool = images.missing[type];
+  return tool === undefined ? [] : [tool];
+}
+
+function fileSystem(type: FileSystem, images: Images): Case<World> {
   return {
     name: `mount and umount ${type}`,
-    tools: missing[type] === undefined ? [] : [missing[type]],
+    tools: missing(images, type),
     async run(check, world) {
       const log = new KernelLog();
       const { root, device } = await mount(check, world, type);
@@ -54,6 +89,88 @@ async function lazy(check: Check, world: World): Promise<void> {
   closeSync(file);
   await untilConnected(device, false);
   check.equal((await world.daemon.control.status()).devices, [], 'then it goes');
+}
+
+/** Of a device that `mount` has attached; what `attach` has attached stays. */
+async function plainUmount(check: Check, world: World): Promise<void> {
+  const { root, device } = await mount(check, world, 'squashfs');
+  await pause(500);
+  check.ok(isConnected(device), 'the device stays as long as it is mounted');
+  check.equal((await runTool('umount', [root])).code, 0, 'umount(8) succeeds');
+  await untilConnected(device, false);
+  for (let i = 0; (await world.daemon.control.status()).devices.length > 0; i++) {
+    if (i === 500) break;
+    await pause(20);
+  }
+  check.equal((await world.daemon.control.status()).devices, [], 'the daemon has noticed');
+  const kept = await attach(check, world.daemon, { export: 'squashfs' });
+  check.equal((await runTool('mount', ['-o', 'ro', kept, root])).code, 0, 'mount(8) of another');
+  check.equal((await runTool('umount', [root])).code, 0, 'umount(8) succeeds');
+  await pause(500);
+  check.ok(isConnected(kept), 'one that was attached by itself stays attached');
+}
+
+/** The kernel would panic, and the VM with it. */
+async function panicking(check: Check, { folder, daemon }: World): Promise<void> {
+  const image = join(folder, 'panic.img');
+  writeFileSync(image, '');
+  truncateSync(image, 8 << 20);
+  await mustRun('mke2fs', ['-q', '-F', '-t', 'ext4', '-d', join(folder, 'tree'), image]);
+  await damageFolder(image, '/d1');
+  await daemon.start();
+  const root = mkdtempSync(join(tmpdir(), 'obd-mount-'));
+  const { code, stderr } = await daemon.run('mount', image, root);
+  check.equal([code, stderr], [0, ''], 'mount succeeds');
+  check.match(mountOf(root) ?? '', / ext4 ro,nosuid,nodev,/, 'no devices, no setuid');
+  const log = new KernelLog();
+  const list = await runTool('ls', ['-la', join(root, 'd1')]);
+  check.ok(list.code !== 0 || log.errors().length > 0, 'the damage is noticed', list.stdout);
+  check.ok(log.errors().length > 0, 'by the kernel, which goes on', log.lines().join('\n'));
+  check.equal((await runTool('ls', [join(root, 'd2')])).code, 0, 'the rest can be read');
+  const unmounted = await daemon.run('umount', root);
+  check.equal(unmounted, { code: 0, stdout: '', stderr: '' }, 'umount succeeds');
+  rmdirSync(root);
+}
+
+async function noDevices(check: Check, { daemon }: World): Promise<void> {
+  await daemon.start();
+  const root = mkdtempSync(join(tmpdir(), 'obd-mount-'));
+  for (const [options, has, lacks] of [
+    [[], /\bnosuid,nodev\b/, /never/],
+    [['--allow-dev'], /\bnosuid\b/, /nodev/],
+    [['--allow-dev', '--allow-suid'], / ro,relatime/, /nodev|nosuid/],
+  ] as const) {
+    const { code, stderr } = await daemon.run('mount', ...options, 'ext4', root);
+    check.equal([code, stderr], [0, ''], `mount ${options.join(' ')} succeeds`);
+    const line = mountOf(root) ?? '';
+    check.ok(has.test(line) && !lacks.test(line), `options of mount ${options.join(' ')}`, line);
+    check.equal((await daemon.run('umount', root)).code, 0, 'umount succeeds');
+  }
+  rmdirSync(root);
+}
+
+async function largeBlocks(check: Check, { daemon }: World): Promise<void> {
+  await daemon.start();
+  const root = mkdtempSync(join(tmpdir(), 'obd-mount-'));
+  const { code, stderr } = await daemon.run('mount', 'ext4', root, '--block-size', '4096');
+  check.equal(code, 1, 'it is refused');
+  check.match(stderr, /blocks of 4096 bytes \(--block-size\).*ext4.*blocks of 1024/, 'both sizes');
+  check.equal((await daemon.control.status()).devices, [], 'nothing is attached');
+  rmdirSync(root);
+}
+
+async function twoBtrfs(check: Check, world: World): Promise<void> {
+  const { root, device } = await mount(check, world, 'btrfs');
+  const second = mkdtempSync(join(tmpdir(), 'obd-mount-'));
+  const { code, stderr } = await world.daemon.run('mount', 'btrfs', second);
+  check.equal(code, 1, 'the second one is refused');
+  check.match(stderr, new RegExp(`${device} has a btrfs with the same fsid`), 'the first is named');
+  check.equal((await world.daemon.control.status()).devices.length, 1, 'nothing more is attached');
+  check.equal((await world.daemon.run('umount', root)).code, 0, 'umount succeeds');
+  const later = await world.daemon.run('mount', 'btrfs', second);
+  check.equal([later.code, later.stderr], [0, ''], 'then it can be mounted');
+  check.equal((await world.daemon.run('umount', second)).code, 0, 'and unmounted');
+  rmdirSync(second);
 }
 
 async function noFileSystem(check: Check, { daemon }: World): Promise<void> {

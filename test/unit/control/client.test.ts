@@ -5,7 +5,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { test, type Test } from 'tap';
-import type { AttachRequest, DaemonStatus, DeviceStatus } from '../../../daemon/control/api.js';
+import type { AttachRequest, DaemonStatus, AttachAnswer } from '../../../daemon/control/api.js';
 import { ControlClient } from '../../../daemon/control/client.js';
 import { ControlServer, type ControlHandlers } from '../../../daemon/control/server.js';
 import { OverlaybdError } from '../../../daemon/errors.js';
@@ -38,7 +38,7 @@ await test('everything that can be asked', async (t) => {
   const { client } = start(t, {
     attach: async (request) => {
       asked.push(request);
-      return { id: 'x' } as DeviceStatus;
+      return { id: 'x' } as AttachAnswer;
     },
     detach: async (...args) => void asked.push(args),
     reload: async () => void asked.push('reload'),

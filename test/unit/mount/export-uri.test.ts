@@ -1,6 +1,6 @@
 // The URI that nbdfuse gets for an export of a running daemon.
 import { test } from 'tap';
-import { exportUri, isNbdUri } from '../../../daemon/mount/export-uri.js';
+import { absoluteUri, exportUri, isNbdUri } from '../../../daemon/mount/export-uri.js';
 
 await test('a Unix socket first, then TCP without TLS', (t) => {
   const unix = 'nbd+unix:///?socket=/run/a%20b.sock';
@@ -32,5 +32,25 @@ await test('what is a URI', (t) => {
   for (const word of ['nbd', 'nbd:x', './nbd://h', 'http://h', 'nbd+x://h']) {
     t.notOk(isNbdUri(word), word);
   }
+  t.end();
+});
+
+const absolute = (uri: string): string => absoluteUri(uri, (path) => `/here/${path}`);
+
+await test('for a program that runs in another folder', (t) => {
+  for (const same of [
+    'nbd://h/name',
+    'nbd+unix:///name?socket=/run/a%20b.sock',
+    'nbds://h/?tls-certificates=/etc/pki&tls-verify-peer=false',
+    'nbd+unix:///?socket=%zz',
+    'nbd+unix:///?socket',
+  ]) {
+    t.equal(absolute(same), same);
+  }
+  t.equal(absolute('nbd+unix:///x?socket=a%20b/c.sock'), 'nbd+unix:///x?socket=/here/a%20b/c.sock');
+  t.equal(
+    absolute('nbds://u@h/?tls-psk-file=k.psk&tls-certificates=pki'),
+    'nbds://u@h/?tls-psk-file=/here/k.psk&tls-certificates=/here/pki',
+  );
   t.end();
 });

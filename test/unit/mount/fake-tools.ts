@@ -3,13 +3,17 @@
 import { writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { ReadAt } from '../../../daemon/mount/filesystem.js';
+import type { ReadableDevice } from '../../../daemon/mount/mount-device.js';
 import type { MountEntry } from '../../../daemon/mount/mountinfo.js';
 import type { UmountTools } from '../../../daemon/mount/umount.js';
 import type { Programs, RunResult } from '../../../daemon/mount/programs.js';
 
+/** Of the btrfs. */
+export const FSID = '00010203-0405-0607-0809-0a0b0c0d0e0f';
+
 /** The superblock of an ext4, as far as it is looked at; `xfs`: of that. */
-export function deviceOf(type: 'ext4' | 'xfs' | 'zeros'): ReadAt {
-  const head = Buffer.alloc(68 * 1024);
+export function deviceOf(type: 'ext4' | 'xfs' | 'btrfs' | 'zeros'): ReadAt {
+  const head = Buffer.alloc(72 * 1024);
   if (type === 'ext4') {
     head.writeUInt16LE(0xef53, 1024 + 56);
     head.writeUInt32LE(16, 1024);
@@ -18,6 +22,14 @@ export function deviceOf(type: 'ext4' | 'xfs' | 'zeros'): ReadAt {
     head.write('XFSB', 0, 'latin1');
     head.writeUInt32BE(4096, 4);
     head.writeUInt16BE(5, 100);
+    head.writeUInt16BE(512, 102);
+  } else if (type === 'btrfs') {
+    const at = 64 * 1024;
+    head.write('_BHRfS_M', at + 64, 'latin1');
+    head.write(FSID.replaceAll('-', ''), at + 32, 'hex');
+    head.writeBigUInt64LE(BigInt(at), at + 48);
+    head.writeBigUInt64LE(1n, at + 136);
+    head.writeUInt32LE(4096, at + 144);
   }
   return async (offset, length) => head.subarray(offset, offset + length);
 }
@@ -32,6 +44,10 @@ export class FakeMachine {
   /** Called before each program. */
   before: (name: string) => void = () => undefined;
   attached = 0;
+  /** Of the device. */
+  blockSize = 512;
+  /** The kernel detaches the device with its last mount. */
+  letsGo = false;
   running = 0;
   #end: ((how: string) => void) | null = null;
   #nextId = 100;
@@ -62,10 +78,15 @@ export class FakeMachine {
 
   readonly mounts = async (): Promise<readonly MountEntry[]> => [...this.table];
 
-  readonly attach = async (): Promise<string> => {
+  readonly attach = async (): Promise<ReadableDevice> => {
     this.#step('attach');
     this.attached++;
-    return '/dev/nbd7';
+    return { device: '/dev/nbd7', blockSize: this.blockSize };
+  };
+
+  readonly detachOnClose = async (device: string): Promise<void> => {
+    this.#step('detach-on-close', device);
+    this.letsGo = true;
   };
 
   readonly detach = async (device: string, onClose = false): Promise<void> => {
@@ -76,7 +97,8 @@ export class FakeMachine {
   /** For `umount`. */
   tools({ isOurs = false, uid = process.geteuid?.() ?? 0 } = {}): UmountTools {
     const { programs, mounts, detach } = this;
-    return { programs, mounts, detach, isOurs: async () => isOurs, uid };
+    const isGone = async (): Promise<boolean> => this.attached === 0;
+    return { programs, mounts, detach, isOurs: async () => isOurs, isGone, uid };
   }
 
   mounted(mountPoint: string, type: string, source: string, device = '0:50'): void {
@@ -108,6 +130,8 @@ export class FakeMachine {
     const at = this.table.findLastIndex(({ mountPoint }) => mountPoint === dir);
     const [gone] = this.table.splice(at, 1);
     if (gone?.type === 'fuse.nbdfuse') this.#stop('exit code 0');
+    if (this.letsGo && !this.table.some(({ device }) => device.startsWith('43:')))
+      this.attached = 0;
   }
 
   #stop(how: string): void {

@@ -9,17 +9,25 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { test, type Test } from 'tap';
-import { detectFilesystem, type Filesystem } from '../../../daemon/mount/filesystem.js';
+import {
+  detectFilesystem,
+  type Detected,
+  type Filesystem,
+} from '../../../daemon/mount/filesystem.js';
 import { readDevice } from '../../../daemon/mount/mount-device.js';
 import { shortFolder } from '../../support/daemon-process.js';
 import { requireTool, runTool } from '../../support/tools.js';
 
-const detect = (bytes: Buffer): Promise<Filesystem> =>
+const detectAll = (bytes: Buffer): Promise<Detected> =>
   detectFilesystem('/dev/nbd7', async (offset, length) => bytes.subarray(offset, offset + length));
+
+const detect = async (bytes: Buffer): Promise<Filesystem> => (await detectAll(bytes)).type;
 
 interface Maker {
   type: Filesystem;
   tool: string;
+  /** That the tool is told to make. */
+  blockSize?: number;
   /** Bytes; null: the tool makes the file. */
   size: number | null;
   args: (image: string, tree: string) => string[];
@@ -28,14 +36,27 @@ interface Maker {
 const MIB = 1024 ** 2;
 const MAKERS: readonly Maker[] = [
   { type: 'ext4', tool: 'mkfs.ext4', size: 8 * MIB, args: (image) => ['-q', '-F', image] },
-  { type: 'ext4', tool: 'mkfs.ext2', size: 2 * MIB, args: (image) => ['-q', '-F', image] },
+  {
+    type: 'ext4',
+    tool: 'mkfs.ext2',
+    size: 2 * MIB,
+    blockSize: 4096,
+    args: (image) => ['-q', '-F', '-b', '4096', image],
+  },
   {
     type: 'ext4',
     tool: 'mkfs.ext3',
     size: 8 * MIB,
+    blockSize: 1024,
     args: (image) => ['-q', '-F', '-b', '1024', image],
   },
-  { type: 'xfs', tool: 'mkfs.xfs', size: 320 * MIB, args: (image) => ['-q', image] },
+  {
+    type: 'xfs',
+    tool: 'mkfs.xfs',
+    size: 320 * MIB,
+    blockSize: 4096,
+    args: (image) => ['-q', '-s', 'size=4096', image],
+  },
   { type: 'btrfs', tool: 'mkfs.btrfs', size: 128 * MIB, args: (image) => ['-q', image] },
   { type: 'erofs', tool: 'mkfs.erofs', size: null, args: (image, tree) => [image, tree] },
   {
@@ -67,7 +88,8 @@ for (const maker of MAKERS) {
   await test(`${maker.tool} makes ${maker.type}`, async (t) => {
     const image = await make(t, maker);
     if (image === null) return;
-    t.equal(await detectFilesystem(image, readDevice(image)), maker.type);
+    const found = await detectFilesystem(image, readDevice(image));
+    t.match(found, { type: maker.type, ...(maker.blockSize && { blockSize: maker.blockSize }) });
   });
 
   await test(`${maker.tool}: a superblock that was damaged or cut`, async (t) => {

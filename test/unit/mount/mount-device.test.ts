@@ -2,27 +2,32 @@
 import { release } from 'node:os';
 import { test } from 'tap';
 import { OverlaybdError } from '../../../daemon/errors.js';
-import { mountDevice } from '../../../daemon/mount/mount-device.js';
+import { detectFilesystem } from '../../../daemon/mount/filesystem.js';
+import { mountDevice, otherDevices } from '../../../daemon/mount/mount-device.js';
 import { filesystemOptions } from '../../../daemon/mount/mount-options.js';
-import { deviceOf, FakeMachine } from './fake-tools.js';
+import { deviceOf, FakeMachine, FSID } from './fake-tools.js';
 
-const refuse = (): Promise<string> => Promise.reject(new OverlaybdError('NO_KERNEL', 'no module'));
+const refuse = (): Promise<never> => Promise.reject(new OverlaybdError('NO_KERNEL', 'no module'));
 const never = new AbortController().signal;
 
 interface Case {
   signal?: AbortSignal;
-  type?: 'ext4' | 'xfs' | 'zeros';
+  type?: 'ext4' | 'xfs' | 'btrfs' | 'zeros';
   options?: string[];
+  /** Devices that have the same btrfs. */
+  others?: string[];
 }
 
 function mount(
   machine: FakeMachine,
-  { signal = never, type = 'ext4', options = ['nodev'] }: Case = {},
+  { signal = never, type = 'ext4', options = ['nodev'], others = [] }: Case = {},
 ): Promise<string> {
-  const { attach, detach, programs } = machine;
+  const { attach, detach, detachOnClose, programs } = machine;
   return mountDevice('/mnt', options, {
     attach,
     detach,
+    detachOnClose,
+    others: async () => others,
     programs,
     read: () => deviceOf(type),
     signal,
@@ -34,7 +39,11 @@ await test('attach, mount with the options of the file system and the user', asy
     const machine = new FakeMachine();
     t.equal(await mount(machine, { type }), '/dev/nbd7');
     const options = [...filesystemOptions(type, release()), 'nodev'].join(',');
-    t.same(machine.calls, ['attach', `mount -t ${type} -o ${options} /dev/nbd7 /mnt`]);
+    t.same(machine.calls, [
+      'attach',
+      `mount -t ${type} -o ${options} /dev/nbd7 /mnt`,
+      'detach-on-close /dev/nbd7',
+    ]);
   }
 });
 
@@ -93,7 +102,50 @@ await test('interrupted at any step', async (t) => {
 
 await test('an error keeps its code', async (t) => {
   const machine = new FakeMachine();
-  const { detach, programs } = machine;
-  const tools = { attach: refuse, detach, programs, read: () => deviceOf('ext4'), signal: never };
+  const { detach, detachOnClose, programs } = machine;
+  const tools = {
+    attach: refuse,
+    detach,
+    detachOnClose,
+    others: () => Promise.resolve([]),
+    programs,
+    read: () => deviceOf('ext4'),
+    signal: never,
+  };
   await t.rejects(mountDevice('/mnt', [], tools), { code: 'NO_KERNEL', message: 'no module' });
+});
+
+await test('whoever unmounts it, and however: the device goes', async (t) => {
+  const machine = new FakeMachine();
+  await mount(machine);
+  t.equal(machine.attached, 1);
+  await machine.programs.run('/bin/umount', ['/mnt']);
+  t.equal(machine.attached, 0);
+});
+
+await test('blocks of the device that are larger than those of the file system', async (t) => {
+  const machine = new FakeMachine();
+  machine.blockSize = 4096;
+  await t.rejects(mount(machine), {
+    code: 'UNSUPPORTED',
+    message:
+      '/dev/nbd7: cannot be mounted: the device has blocks of 4096 bytes (--block-size), and the ext4 in it has blocks of 1024: --block-size must be 1024 or less',
+  });
+  t.same(machine.calls, ['attach', 'detach /dev/nbd7']);
+  machine.blockSize = 1024;
+  await mount(machine);
+});
+
+await test('two btrfs with one fsid: the other device is named', async (t) => {
+  const machine = new FakeMachine();
+  machine.failing.set('mount', 'mount: /mnt: mount(2) system call failed: File exists.');
+  const told = mount(machine, { type: 'btrfs', others: ['/dev/nbd3'] });
+  await t.rejects(told, {
+    code: 'IO',
+    message: /File exists\..*\n\/dev\/nbd3 has a btrfs with the same fsid/s,
+  });
+  const root = t.testdir({ [FSID]: { devices: { nbd3: '', nbd7: '' } } });
+  t.same(await otherDevices(FSID, '/dev/nbd7', root), ['/dev/nbd3']);
+  t.same(await otherDevices(FSID.replace('0', '1'), '/dev/nbd7', root), []);
+  t.match(await detectFilesystem('x', deviceOf('btrfs')), { fsid: FSID, blockSize: 4096 });
 });

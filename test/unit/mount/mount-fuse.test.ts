@@ -40,7 +40,7 @@ await test('nbdfuse, then the file system; and umount ends both', async (t) => {
     t.match(name, /^overlaybd-nbd-fuse-/);
     t.same(machine.calls, [
       `nbdfuse -r -o fsname=overlaybd-nbd,subtype=nbdfuse -P ${own}/pid ${own}/disk/nbd nbd://h`,
-      `fuse2fs -o ro,norecovery,fakeroot,fsname=${own}/disk/nbd,nodev ${own}/disk/nbd /mnt`,
+      `fuse2fs -o ro,norecovery,fakeroot,errors=continue,fsname=${own}/disk/nbd,nodev ${own}/disk/nbd /mnt`,
     ]);
     machine.calls.length = 0;
     const uid = process.geteuid?.() ?? 0;
@@ -57,7 +57,31 @@ await test('nbdfuse, then the file system; and umount ends both', async (t) => {
 await test('root is not kept from anything: no fakeroot', async (t) => {
   const { machine, folder } = machineIn(t);
   await mount(machine, folder, { isRoot: true });
-  t.match(machine.calls[1], /^fuse2fs -o ro,norecovery,fsname=/);
+  t.match(machine.calls[1], /^fuse2fs -o ro,norecovery,errors=continue,fsname=/);
+});
+
+await test('a fuse2fs that does not know errors=continue is run without', async (t) => {
+  const { machine, folder } = machineIn(t);
+  const { run } = machine.programs;
+  const programs = {
+    ...machine.programs,
+    run: async (path: string, args: readonly string[]) =>
+      args.some((each) => each.includes('errors='))
+        ? { code: 1, output: "fuse: unknown option `errors=continue'" }
+        : run(path, args),
+  };
+  await mountFuse(
+    { name: 'a', server: ['nbd://h'], dir: '/mnt', options: [] },
+    {
+      programs,
+      mounts: machine.mounts,
+      read: () => deviceOf('ext4'),
+      signal: never,
+      isRoot: true,
+      runtime: folder,
+    },
+  );
+  t.match(machine.calls.at(-1), /^fuse2fs -o ro,norecovery,fsname=/);
 });
 
 await test('what fails or is missing leaves nothing', async (t) => {

@@ -1,9 +1,16 @@
 // What mount(8) is given with -o.
 import { test } from 'tap';
-import { filesystemOptions, userOptions } from '../../../daemon/mount/mount-options.js';
+import {
+  filesystemOptions,
+  fuseOptions,
+  safeOptions,
+  userOptions,
+} from '../../../daemon/mount/mount-options.js';
 
 await test('each file system is mounted without its journal', (t) => {
-  t.same(filesystemOptions('ext4', '6.1.0'), ['ro', 'noload']);
+  const ext4 = ['ro', 'noload', 'errors=continue'];
+  t.same(filesystemOptions('ext4', '6.1.0'), [...ext4, 'nowarn_on_error']);
+  t.same(filesystemOptions('ext4', '4.19.0'), ext4);
   t.same(filesystemOptions('xfs', '6.1.0'), ['ro', 'norecovery', 'nouuid']);
   t.same(filesystemOptions('erofs', '6.1.0'), ['ro']);
   t.same(filesystemOptions('squashfs', '6.1.0'), ['ro']);
@@ -12,6 +19,21 @@ await test('each file system is mounted without its journal', (t) => {
   }
   for (const release of ['5.8.18', '4.19.0-6']) {
     t.same(filesystemOptions('btrfs', release), ['ro', 'nologreplay'], release);
+  }
+  t.end();
+});
+
+await test('device nodes and setuid programs of an image', (t) => {
+  t.same(safeOptions({ dev: false, suid: false }), ['nodev', 'nosuid']);
+  t.same(safeOptions({ dev: true, suid: false }), ['nosuid']);
+  t.same(safeOptions({ dev: true, suid: true }), []);
+  t.same(fuseOptions({ dev: false, suid: false }, false), ['nodev', 'nosuid']);
+  t.same(fuseOptions({ dev: false, suid: true }, true), ['nodev', 'suid']);
+  for (const allowed of [
+    { dev: true, suid: false },
+    { dev: false, suid: true },
+  ]) {
+    t.throws(() => fuseOptions(allowed, false), { code: 'BAD_ARGUMENT', message: /only for root/ });
   }
   t.end();
 });

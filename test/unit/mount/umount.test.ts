@@ -80,3 +80,10 @@ await test('unmounted, but not detached', async (t) => {
     message: '/mnt: unmounted; but /dev/nbd7 is still attached: no daemon',
   });
 });
+
+await test('one that the kernel detaches with its last mount', async (t) => {
+  const machine = machineWith(['/mnt', 'ext4', '/dev/nbd7', '43:224']);
+  machine.letsGo = true;
+  await end(machine);
+  t.same(machine.calls, ['umount /mnt'], 'nobody has to be asked, not even a daemon');
+});

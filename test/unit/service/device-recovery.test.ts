@@ -3,6 +3,7 @@ import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { test } from 'tap';
+import { native } from '../../../daemon/native/binding.js';
 import { DeviceManager } from '../../../daemon/service/device-manager.js';
 import { FAKE_PID } from '../../support/fake-driver.js';
 import { deferred } from '../nbd/fake-export.js';
@@ -157,4 +158,31 @@ await test('whose connection it is', (t) => {
     t.equal(DeviceManager.idOf(peer), null);
   }
   t.end();
+});
+
+await test('counters go on in a successor', async (t) => {
+  const { kernel, image, live } = makeWorld(t);
+  const first = await live();
+  const { id } = await first.manager.attach({ image: [image], connections: 1 });
+  await kernel.read(0, 0, 1000);
+  kernel.kill(0);
+  await until(async () => (await first.manager.status())[0]?.reconnects === 1);
+  await kernel.read(0, 0, 500);
+  const handed: unknown[] = [];
+  await first.reactors.handOver(5000, ({ handed: each }) => {
+    handed.push(each.counts);
+    first.manager.handed(each);
+    native.close(each.fd);
+  });
+  t.same(handed, [{ requests: 1, errors: 0, bytesSent: 516 }], 'of the connection that goes over');
+  const counters = first.manager.counters();
+  t.same(counters, [{ id, requests: 2, errors: 0, bytesSent: 1532, reconnects: 1 }]);
+  await first.die();
+  const second = await live();
+  await second.manager.recover();
+  second.manager.repairAll();
+  second.manager.restore([...counters, { ...counters[0]!, id: '00000000000000aa' }]);
+  await until(() => kernel.devices.get(0)?.sockets.length === 1);
+  await kernel.read(0, 0, 100);
+  t.match(await second.manager.status(), [{ requests: 3, errors: 0, bytesSent: 1532 + 116 }]);
 });
