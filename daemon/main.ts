@@ -8,6 +8,9 @@ import { OverlaybdError, messageOf } from './errors.js';
 import { printable } from './lib/printable.js';
 import { startEarlyReactor } from './service/early-reactor.js';
 
+// Node's own answer is to open its inspector for everybody on this machine.
+process.on('SIGUSR1', () => undefined);
+
 let exitCode = EXIT_OK;
 
 // Whoever read our log is gone: that must not end the service.

@@ -49,7 +49,8 @@ async function writeProgram(name: string): Promise<void> {
     entryPoints: [join(MODULES, `${name}.js`)],
     // Addons: they are files of their own, and loaded only where the system lacks the libraries.
     external: ['lz4-napi', 'zstd-napi'],
-    define: { 'import.meta.url': 'moduleUrl' },
+    // Nobody chooses the native code of an installed program by the environment.
+    define: { 'import.meta.url': 'moduleUrl', 'process.env.OVERLAYBD_NBD_ADDON': 'undefined' },
     alias: { 'string-width': join(MODULES, 'bundle/plain-width.js') },
   });
   const code = text.replace(/^#!.*\n/, '');

@@ -6,6 +6,7 @@ import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Script } from 'node:vm';
+import { readCodeCache } from './code-cache.js';
 
 /** The bundles are CommonJS; `moduleUrl` is what `import.meta.url` became. */
 type Program = (require: NodeJS.Require, moduleUrl: string) => void;
@@ -31,8 +32,7 @@ export function compileProgram(entry: string): CompiledProgram {
   // ASCII only: build.ts has esbuild escape everything else.
   const bundle = readFileSync(text, 'latin1');
   const id = bundle.slice(0, ID_LENGTH);
-  const cachedData = readCache(cache, id);
-  // V8 takes a cache only from its own version and settings, and compiles the text otherwise.
+  const cachedData = readCodeCache(cache, id);
   const script = new Script(
     `(function (require, moduleUrl) {//${bundle}\n})`,
     cachedData ? { filename: entry, cachedData } : { filename: entry },
@@ -45,17 +45,6 @@ export function compileProgram(entry: string): CompiledProgram {
       program(createRequire(entry), moduleUrlOf(entry));
     },
   };
-}
-
-/** V8 compares lengths of texts only, so a cache of another bundle is told by its id. */
-function readCache(path: string, id: string): Buffer | null {
-  let cache: Buffer;
-  try {
-    cache = readFileSync(path);
-  } catch {
-    return null;
-  }
-  return cache.toString('latin1', 0, ID_LENGTH) === id ? cache.subarray(ID_LENGTH) : null;
 }
 
 /**

@@ -1,7 +1,7 @@
 // Runs the bundled program as start.ts does, and writes the code caches when it ends: by then what a
 // start needs is compiled. Part of the build. Usage: node record.js MAIN WORKER ARGUMENTS...
 
-import { writeFileSync } from 'node:fs';
+import { writeCodeCache } from './code-cache.js';
 import { bundleOf, compileProgram, type CompiledProgram } from './compile.js';
 
 const [main = '', worker = ''] = process.argv.slice(2);
@@ -15,6 +15,5 @@ writeCache(worker, compileProgram(worker));
 program.run();
 
 function writeCache(entry: string, { id, script }: CompiledProgram): void {
-  const bytes = Buffer.concat([Buffer.from(id), script.createCachedData()]);
-  writeFileSync(bundleOf(entry).cache, bytes);
+  writeCodeCache(bundleOf(entry).cache, id, script.createCachedData());
 }
