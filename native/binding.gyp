@@ -22,8 +22,13 @@
       'src/descriptors-binding.cc',
       'src/file.cc',
       'src/file-binding.cc',
+      'src/file-jobs.cc',
       'src/file-pipe.cc',
       'src/file-pipe-binding.cc',
+      'src/file-pool.cc',
+      'src/file-pool-binding.cc',
+      'src/file-table.cc',
+      'src/file-windows.cc',
       'src/genl.cc',
       'src/guard.cc',
       'src/nbd-binding.cc',
@@ -46,6 +51,8 @@
     ],
     'cflags': ['-O3', '-Wall', '-Wextra', '-fvisibility=hidden'],
     'cflags_cc!': ['-fno-exceptions'],
+    # Threads that were given up may come back when every environment that used the addon is gone.
+    'ldflags': ['-Wl,-z,nodelete'],
     'libraries': ['-ldl'],
   }],
 }

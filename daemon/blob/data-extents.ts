@@ -1,9 +1,7 @@
-// Where a sparse file holds data, by SEEK_DATA and SEEK_HOLE.
+// Where a sparse file holds data, all of it: what the opening of a sparse upper needs.
 
-import { constants } from 'node:os';
 import { OverlaybdError } from '../errors.js';
-import { errnoText } from '../lib/errno.js';
-import { native } from '../native/binding.js';
+import type { FileSource } from './file-source.js';
 
 /** A range of a file that holds data, in bytes. */
 export interface DataExtent {
@@ -16,24 +14,33 @@ const MAX_EXTENTS = 16_777_216;
 
 /**
  * The data extents of a file from `offset` on, in order.
- * @throws OverlaybdError IO when the file system cannot tell
+ * @throws OverlaybdError IO when the file system cannot tell, SHORT_READ when the file was cut
  */
-export function findDataExtents(fd: number, name: string, offset: number): DataExtent[] {
+export async function findDataExtents(file: FileSource, offset: number): Promise<DataExtent[]> {
   const extents: DataExtent[] = [];
-  for (let at = offset; ;) {
-    const begin = native.seekData(fd, at);
-    if (begin === -constants.errno.ENXIO) return extents;
-    const end = begin < 0 ? begin : native.seekHole(fd, begin);
-    if (end < 0) {
+  for (let at = offset; at < file.size;) {
+    const found = await file.dataRuns(at, file.size - at);
+    if (!found) {
       throw new OverlaybdError(
         'IO',
-        `${name}: cannot find its holes at byte ${at}: ${errnoText(-end)}`,
+        `${file.name}: its file system cannot tell where it has holes, which a sparse upper needs`,
       );
     }
-    if (extents.length === MAX_EXTENTS) {
-      throw new OverlaybdError('LIMIT', `${name}: more than ${MAX_EXTENTS} data extents`);
+    const { runs, end } = found;
+    if (extents.length + runs.length / 2 > MAX_EXTENTS) {
+      throw new OverlaybdError('LIMIT', `${file.name}: more than ${MAX_EXTENTS} data extents`);
     }
-    extents.push({ offset: begin, end });
-    at = end;
+    for (let i = 0; i < runs.length; i += 2) {
+      const begin = runs[i] as number;
+      const last = extents.at(-1);
+      // A run that was told in two parts.
+      if (last?.end === begin) extents.pop();
+      extents.push({
+        offset: last?.end === begin ? last.offset : begin,
+        end: runs[i + 1] as number,
+      });
+    }
+    at = Math.max(end, extents.at(-1)?.end ?? 0);
   }
+  return extents;
 }

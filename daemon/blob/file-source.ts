@@ -1,21 +1,17 @@
 // A regular file or block device, or a part of one (a tar member), as a blob source. Owns no
 // descriptor: whoever opened it closes it.
 
-import { read as readAsync } from 'node:fs';
-import { constants } from 'node:os';
-import { OverlaybdError } from '../errors.js';
-import { errnoText } from '../lib/errno.js';
+import type { DataRuns } from '../lib/data-runs.js';
 import type { FileRange } from '../lib/file-range.js';
 import { native } from '../native/binding.js';
+import { findDataRuns, loadRange, prefetchRange, shortRead } from './file-jobs.js';
 import type { BlobSource } from './source.js';
-
-const { EAGAIN, EIO, ENXIO } = constants.errno;
-const LOAD_CHUNK = 1 << 20;
 
 /** What a reactor needs to make the same source again; descriptors are shared by all threads. */
 export interface FileSourceSpec {
   readonly kind: 'file';
   readonly name: string;
+  /** Of openFile, so that the addon knows how to read it. */
   readonly fd: number;
   /** Byte offset in the file where the source begins. */
   readonly base: number;
@@ -28,7 +24,6 @@ export class FileSource implements BlobSource {
   readonly isLocal = true;
   readonly #fd: number;
   readonly #base: number;
-  #canNoWait = true;
 
   constructor(spec: FileSourceSpec) {
     this.name = spec.name;
@@ -50,29 +45,11 @@ export class FileSource implements BlobSource {
     return null;
   }
 
-  read(
-    dst: Uint8Array,
-    dstOffset: number,
-    length: number,
-    offset: number,
-    mayBlock: boolean,
-  ): boolean {
+  read(dst: Uint8Array, dstOffset: number, length: number, offset: number): boolean {
     // A slice must not see its neighbours, whatever the file still has behind it.
-    if (offset + length > this.size) throw this.#shortRead(offset, length, this.size - offset);
-    const position = this.#base + offset;
-    if (!mayBlock && this.#canNoWait) {
-      const n = native.preadNoWait(this.#fd, dst, dstOffset, length, position);
-      if (n === length) return true;
-      // A part only, or nothing: the rest is not in the page cache (or the file was cut short,
-      // which the blocking read then finds out).
-      if (n >= 0 || n === -EAGAIN) return false;
-      // This file system or kernel cannot tell: read as everybody else does. If it is the disk that
-      // is broken, the read below says so.
-      this.#canNoWait = n === -EIO;
-    }
-    const n = native.pread(this.#fd, dst, dstOffset, length, position);
-    if (n === length) return true;
-    throw n < 0 ? this.#ioError(offset, length, n) : this.#shortRead(offset, length, n);
+    if (offset + length > this.size) throw this.#shortRead(offset, length);
+    // A part only, or nothing, or an error: `load` finds out what is the matter.
+    return native.readAtHand(this.#fd, dst, dstOffset, length, this.#base + offset) === length;
   }
 
   locate(offset: number, length: number, into: FileRange): boolean {
@@ -82,43 +59,30 @@ export class FileSource implements BlobSource {
     return true;
   }
 
-  /** Where data begins, at or behind `offset`; the size when there is none. */
-  nextData(offset: number): number {
-    const at = native.seekData(this.#fd, this.#base + offset);
-    if (at === -ENXIO) return this.size;
-    // A file system that cannot tell, or a device: everything is data.
-    return at < 0 ? offset : Math.min(at - this.#base, this.size);
-  }
-
-  /** Where a hole begins, at or behind `offset`, which is data; the size when there is none. */
-  nextHole(offset: number): number {
-    const at = native.seekHole(this.#fd, this.#base + offset);
-    return at <= this.#base + offset ? this.size : Math.min(at - this.#base, this.size);
-  }
-
   async load(offset: number, length: number): Promise<void> {
-    const end = Math.min(offset + length, this.size);
-    const scratch = Buffer.allocUnsafeSlow(Math.max(0, Math.min(LOAD_CHUNK, end - offset)));
-    for (let at = offset; at < end; at += scratch.length) {
-      const want = Math.min(scratch.length, end - at);
-      // Errors are left to the read that follows: it names them better and once.
-      await new Promise<void>((resolve) => {
-        readAsync(this.#fd, scratch, 0, want, this.#base + at, () => resolve());
-      });
-    }
+    if (offset + length > this.size) throw this.#shortRead(offset, length);
+    if (length === 0) return;
+    await loadRange(this.#fd, this.name, offset, length, this.#base + offset);
   }
 
-  #shortRead(offset: number, length: number, got: number): OverlaybdError {
-    return new OverlaybdError(
-      'SHORT_READ',
-      `${this.name}: read of ${length} bytes at ${offset}: the file ends after ${Math.max(0, got)} of them`,
-    );
+  async prefetch(offset: number, length: number): Promise<void> {
+    const n = Math.min(length, this.size - offset);
+    if (n > 0) await prefetchRange(this.#fd, this.name, offset, n, this.#base + offset);
   }
 
-  #ioError(offset: number, length: number, errno: number): OverlaybdError {
-    return new OverlaybdError(
-      'IO',
-      `${this.name}: read of ${length} bytes at ${offset}: ${errnoText(-errno)}; check the disk that holds it`,
-    );
+  /**
+   * Where a range holds data, by offsets in this source: at least in its beginning.
+   * @returns null when the file system cannot tell, so that all is data
+   * @throws OverlaybdError SHORT_READ when the file was cut since it was opened, IO
+   */
+  async dataRuns(offset: number, length: number): Promise<DataRuns | null> {
+    const base = this.#base;
+    const found = await findDataRuns(this.#fd, this.name, base + offset, length, base + this.size);
+    if (!found || base === 0) return found;
+    return { begin: offset, runs: found.runs.map((at) => at - base), end: found.end - base };
+  }
+
+  #shortRead(offset: number, length: number): Error {
+    return shortRead(this.name, offset, length, this.size - offset);
   }
 }

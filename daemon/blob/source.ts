@@ -3,14 +3,16 @@
 
 import { OverlaybdError } from '../errors.js';
 import type { FileRange } from '../lib/file-range.js';
+import { readLoaded } from '../lib/loaded.js';
 
 /**
  * Random access to immutable bytes.
  *
  * The one rule of the data path: reading is synchronous, availability is asynchronous. A reader
  * calls `ensure` first; `null` means that nothing has to be fetched over a network. Then it calls
- * `read` with `mayBlock` false; `false` means that a local disk would have to be waited for, and
- * `load` does that waiting on the thread pool. After either promise, `read` with `mayBlock` true.
+ * `read`, which never waits; `false` means that a local disk would have to be waited for, and `load`
+ * does that waiting on another thread. Then `read` again: it may be false again, because what was
+ * loaded may have had to make room, and whoever asks too often gives up (lib/loaded.ts).
  */
 export interface BlobSource {
   /** For messages: the path or digest, and the wrappers peeled so far. */
@@ -25,16 +27,10 @@ export interface BlobSource {
 
   /**
    * Puts exactly `length` bytes from `offset` into `dst` at `dstOffset`.
-   * @returns false, with `dst` in any state, when `mayBlock` is false and a disk must be waited for
+   * @returns false, with `dst` in any state, when a disk must be waited for
    * @throws OverlaybdError when the bytes cannot be had: SHORT_READ, IO, BAD_CHECKSUM, BAD_DATA
    */
-  read(
-    dst: Uint8Array,
-    dstOffset: number,
-    length: number,
-    offset: number,
-    mayBlock: boolean,
-  ): boolean;
+  read(dst: Uint8Array, dstOffset: number, length: number, offset: number): boolean;
 
   /**
    * Where the range is in a file, if it is there in one piece and as it is. Whether it can be read
@@ -43,8 +39,17 @@ export interface BlobSource {
    */
   locate?(offset: number, length: number, into: FileRange): boolean;
 
-  /** Waits, without holding this thread, until the range is cheap to read. Never rejects. */
+  /**
+   * Waits, without holding this thread, until the range is at hand.
+   * @throws OverlaybdError SHORT_READ or IO when that cannot be, or takes longer than the deadline
+   */
   load(offset: number, length: number): Promise<void>;
+
+  /**
+   * Has the system begin to read a range, without memory of ours, and does not wait for its bytes.
+   * @throws OverlaybdError IO
+   */
+  prefetch(offset: number, length: number): Promise<void>;
 }
 
 /**
@@ -63,10 +68,6 @@ export async function readFully(
     );
   }
   const bytes = Buffer.allocUnsafeSlow(length);
-  await source.ensure(offset, length);
-  if (!source.read(bytes, 0, length, offset, false)) {
-    await source.load(offset, length);
-    source.read(bytes, 0, length, offset, true);
-  }
+  await readLoaded(source, offset, length, () => source.read(bytes, 0, length, offset));
   return bytes;
 }

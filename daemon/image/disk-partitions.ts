@@ -1,5 +1,6 @@
 // The partition table of a device that can be read on this thread.
 
+import { readLoaded } from '../lib/loaded.js';
 import type { Partition, PartitionTable, PartitionedDisk } from '../partition/partition.js';
 import { findPartition, readPartitionTable } from '../partition/table.js';
 import type { Device } from './device.js';
@@ -21,11 +22,7 @@ function diskOf(device: Device, name: string): PartitionedDisk {
     read: async (offset, length) => {
       const bytes = Buffer.alloc(length);
       const cursor = { hint: 0 };
-      await device.ensure(offset, length);
-      if (!device.read(bytes, 0, length, offset, false, cursor)) {
-        await device.load(offset, length);
-        device.read(bytes, 0, length, offset, true, cursor);
-      }
+      await readLoaded(device, offset, length, () => device.read(bytes, 0, length, offset, cursor));
       return bytes;
     },
   };

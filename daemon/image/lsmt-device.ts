@@ -14,6 +14,13 @@ import {
   type ExtentList,
 } from '../lib/extent-list.js';
 
+/** Waits for all of them, then throws what the first that failed did. */
+async function settled(promises: readonly Promise<void>[]): Promise<void> {
+  for (const outcome of await Promise.allSettled(promises)) {
+    if (outcome.status === 'rejected') throw outcome.reason;
+  }
+}
+
 export class LsmtDevice implements Device {
   readonly size: number;
   readonly #index: LsmtIndex;
@@ -33,7 +40,6 @@ export class LsmtDevice implements Device {
     dstOffset: number,
     length: number,
     offset: number,
-    mayBlock: boolean,
     cursor: ReadCursor,
   ): boolean {
     const index = this.#index;
@@ -57,7 +63,7 @@ export class LsmtDevice implements Device {
       } else {
         const layer = this.#layers[index.layerOf(i)] as BlobSource;
         const from = index.moffsetOf(i) * SECTOR + (at - begin);
-        if (!layer.read(dst, out, n, from, mayBlock)) return false;
+        if (!layer.read(dst, out, n, from)) return false;
       }
       cursor.hint = i++;
       at += n;
@@ -102,10 +108,21 @@ export class LsmtDevice implements Device {
     return waits.length === 0 ? null : Promise.all(waits).then(() => undefined);
   }
 
+  /** All at once: together they take no longer than the slowest, and so keep the deadline of one. */
   async load(offset: number, length: number): Promise<void> {
-    const ranges: { layer: BlobSource; from: number; n: number }[] = [];
-    this.#forEachData(offset, length, (layer, from, n) => ranges.push({ layer, from, n }));
-    for (const { layer, from, n } of ranges) await layer.load(from, n);
+    const loads: Promise<void>[] = [];
+    this.#forEachRun(offset, length, (layer, from, n) => loads.push(layer.load(from, n)));
+    await settled(loads);
+  }
+
+  async prefetch(offset: number, length: number): Promise<void> {
+    const asked: Promise<void>[] = [];
+    this.#forEachRun(offset, length, (layer, from, n) => asked.push(layer.prefetch(from, n)));
+    await settled(asked);
+  }
+
+  askExtents(): null {
+    return null;
   }
 
   extents(offset: number, length: number, into: ExtentList, cursor: ReadCursor): number {
@@ -129,6 +146,25 @@ export class LsmtDevice implements Device {
       at += n;
     }
     return at - offset;
+  }
+
+  /** As `#forEachData`, with what follows itself in its layer as one. */
+  #forEachRun(
+    offset: number,
+    length: number,
+    visit: (layer: BlobSource, from: number, n: number) => void,
+  ): void {
+    let run: { layer: BlobSource; from: number; n: number } | null = null;
+    this.#forEachData(offset, length, (layer, from, n) => {
+      if (run?.layer === layer && run.from + run.n === from) {
+        run.n += n;
+        return;
+      }
+      if (run) visit(run.layer, run.from, run.n);
+      run = { layer, from, n };
+    });
+    const last = run as { layer: BlobSource; from: number; n: number } | null;
+    if (last) visit(last.layer, last.from, last.n);
   }
 
   /** Visits the parts of a range that layers hold data for. */

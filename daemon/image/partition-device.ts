@@ -1,5 +1,6 @@
 // One partition of a device as a device of its own: what lies behind it or in front cannot be seen.
 
+import type { DataRuns } from '../lib/data-runs.js';
 import type { ExtentList } from '../lib/extent-list.js';
 import type { FileRange } from '../lib/file-range.js';
 import type { Device, ReadCursor } from './device.js';
@@ -32,10 +33,9 @@ export class PartitionDevice implements Device {
     dstOffset: number,
     length: number,
     offset: number,
-    mayBlock: boolean,
     cursor: ReadCursor,
   ): boolean {
-    return this.#disk.read(dst, dstOffset, length, this.#offset + offset, mayBlock, cursor);
+    return this.#disk.read(dst, dstOffset, length, this.#offset + offset, cursor);
   }
 
   locate(offset: number, length: number, into: FileRange, cursor: ReadCursor): boolean {
@@ -46,7 +46,22 @@ export class PartitionDevice implements Device {
     return this.#disk.load(this.#offset + offset, length);
   }
 
-  extents(offset: number, length: number, into: ExtentList, cursor: ReadCursor): number {
-    return this.#disk.extents(this.#offset + offset, length, into, cursor);
+  prefetch(offset: number, length: number): Promise<void> {
+    return this.#disk.prefetch(this.#offset + offset, length);
+  }
+
+  askExtents(offset: number, length: number): Promise<DataRuns> | null {
+    return this.#disk.askExtents(this.#offset + offset, length);
+  }
+
+  /** @param runs as the disk was asked for them: by its own offsets */
+  extents(
+    offset: number,
+    length: number,
+    into: ExtentList,
+    cursor: ReadCursor,
+    runs: DataRuns | null,
+  ): number {
+    return this.#disk.extents(this.#offset + offset, length, into, cursor, runs);
   }
 }

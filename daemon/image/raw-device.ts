@@ -3,7 +3,8 @@
 import type { BlobSource } from '../blob/source.js';
 import { FileSource } from '../blob/file-source.js';
 import type { FileRange } from '../lib/file-range.js';
-import type { Device } from './device.js';
+import type { DataRuns } from '../lib/data-runs.js';
+import type { Device, ReadCursor } from './device.js';
 import { EXTENT_DATA, EXTENT_HOLE, NO_LAYER, type ExtentList } from '../lib/extent-list.js';
 
 export class RawDevice implements Device {
@@ -22,14 +23,8 @@ export class RawDevice implements Device {
     return this.#source.ensure(offset, length);
   }
 
-  read(
-    dst: Uint8Array,
-    dstOffset: number,
-    length: number,
-    offset: number,
-    mayBlock: boolean,
-  ): boolean {
-    return this.#source.read(dst, dstOffset, length, offset, mayBlock);
+  read(dst: Uint8Array, dstOffset: number, length: number, offset: number): boolean {
+    return this.#source.read(dst, dstOffset, length, offset);
   }
 
   locate(offset: number, length: number, into: FileRange): boolean {
@@ -40,42 +35,73 @@ export class RawDevice implements Device {
     return this.#source.load(offset, length);
   }
 
+  prefetch(offset: number, length: number): Promise<void> {
+    return this.#source.prefetch(offset, length);
+  }
+
   /** A sparse file tells its holes; anything else is data. */
-  extents(offset: number, length: number, into: ExtentList): number {
+  askExtents(offset: number, length: number): Promise<DataRuns> | null {
     const source = this.#source;
-    const end = offset + length;
-    let at = offset;
-    into.clear();
-    while (at < end) {
-      let n = end - at;
-      if (source instanceof FileSource) {
-        const hole = this.#holeAt(source, at);
-        if (hole > 0) {
-          n = Math.min(hole, n);
-          if (!into.push(n, EXTENT_HOLE, NO_LAYER)) break;
-          at += n;
-          continue;
-        }
-        n = Math.min(this.#dataEnd - at, n);
-      }
-      if (!into.push(n, EXTENT_DATA, 0)) break;
-      at += n;
-    }
-    return at - offset;
+    if (!(source instanceof FileSource)) return null;
+    return source.dataRuns(offset, length).then(
+      (found) =>
+        found ?? {
+          begin: offset,
+          runs: Float64Array.of(offset, offset + length),
+          end: offset + length,
+        },
+    );
   }
 
   /**
-   * How many bytes from `at` on are a hole; 0: none, and the data run that is remembered holds `at`.
-   * Holes are looked up every time: to take one for data is slow, but the other way round is wrong.
+   * Data may be remembered, holes are asked for every time: to take a hole for data is slow, but the
+   * other way round is wrong.
    */
-  #holeAt(source: FileSource, at: number): number {
-    if (at >= this.#dataBegin && at < this.#dataEnd) return 0;
-    const data = source.nextData(at);
-    if (data > at) return data - at;
-    const dataEnd = source.nextHole(at);
-    // Found from further back, a run is longer; otherwise it is another one.
-    this.#dataBegin = dataEnd === this.#dataEnd ? Math.min(this.#dataBegin, at) : at;
-    this.#dataEnd = dataEnd;
-    return 0;
+  extents(
+    offset: number,
+    length: number,
+    into: ExtentList,
+    _cursor: ReadCursor,
+    runs: DataRuns | null,
+  ): number {
+    into.clear();
+    if (runs && runs.begin <= offset && offset < runs.end) {
+      return this.#describe(offset, Math.min(offset + length, runs.end), into, runs);
+    }
+    const known =
+      this.#source instanceof FileSource
+        ? offset >= this.#dataBegin && offset < this.#dataEnd
+          ? Math.min(this.#dataEnd - offset, length)
+          : 0
+        : length;
+    if (known > 0) into.push(known, EXTENT_DATA, 0);
+    return known;
+  }
+
+  #describe(offset: number, end: number, into: ExtentList, { runs }: DataRuns): number {
+    let at = offset;
+    for (let i = 0; i < runs.length && at < end; i += 2) {
+      const begin = runs[i] as number;
+      const dataEnd = runs[i + 1] as number;
+      if (dataEnd <= at) continue;
+      if (begin >= end) break;
+      if (begin > at) {
+        if (!into.push(begin - at, EXTENT_HOLE, NO_LAYER)) return at - offset;
+        at = begin;
+      }
+      this.#remember(at, dataEnd);
+      const n = Math.min(dataEnd, end) - at;
+      if (!into.push(n, EXTENT_DATA, 0)) return at - offset;
+      at += n;
+    }
+    if (at < end && into.push(end - at, EXTENT_HOLE, NO_LAYER)) at = end;
+    return at - offset;
+  }
+
+  /** A run that goes on with what is remembered makes it longer; otherwise it is another one. */
+  #remember(begin: number, end: number): void {
+    const goesOn = begin <= this.#dataEnd && end >= this.#dataBegin;
+    this.#dataBegin = goesOn ? Math.min(this.#dataBegin, begin) : begin;
+    this.#dataEnd = goesOn ? Math.max(this.#dataEnd, end) : end;
   }
 }

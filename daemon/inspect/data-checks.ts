@@ -6,6 +6,7 @@ import type { BlobSource } from '../blob/source.js';
 import type { Algorithm } from '../codec/algorithm.js';
 import { createDecoder, type BatchDecoder } from '../codec/decoder.js';
 import type { ProblemSink } from '../errors.js';
+import { readLoaded } from '../lib/loaded.js';
 import { SECTOR } from '../lsmt/format.js';
 import { ZEROED, type SegmentList } from '../lsmt/segment-list.js';
 import { ZfileVerifier } from '../zfile/verify.js';
@@ -19,7 +20,7 @@ export interface DataCheck {
   /** Plain bytes that will be checked. */
   readonly bytes: number;
   /** Yields the bytes of each step when it is done. */
-  readonly steps: () => Generator<number>;
+  readonly steps: () => AsyncGenerator<number>;
 }
 
 /** Where a check reports: broken rules, and errors of single reads. */
@@ -89,21 +90,21 @@ export function mappedRanges(segments: SegmentList): Range[] {
   return ranges;
 }
 
-function* zfileSteps(verifier: ZfileVerifier): Generator<number> {
-  for (let done = verifier.step(); done > 0; done = verifier.step()) yield done;
+async function* zfileSteps(verifier: ZfileVerifier): AsyncGenerator<number> {
+  for (let done = await verifier.step(); done > 0; done = await verifier.step()) yield done;
 }
 
-function* readSteps(
+async function* readSteps(
   source: BlobSource,
   ranges: readonly Range[],
   buffer: Buffer,
   findings: DataFindings,
-): Generator<number> {
+): AsyncGenerator<number> {
   for (const { begin, end } of ranges) {
     for (let at = begin; at < end; at += buffer.length) {
       const n = Math.min(buffer.length, end - at);
       try {
-        source.read(buffer, 0, n, at, true);
+        await readLoaded(source, at, n, () => source.read(buffer, 0, n, at));
       } catch (error) {
         findings.failed(error);
       }

@@ -12,7 +12,7 @@ import { renderFacts } from './render-facts.js';
  * @throws OverlaybdError for the first thing that is broken or not supported
  */
 export async function inspectImage(paths: readonly string[], json: boolean): Promise<string> {
-  const stack = await openStack(planImage(paths), () => THROW);
+  const stack = await openStack(await planImage(paths), () => THROW);
   try {
     const facts = imageFacts(stack);
     return json ? `${printableJson(facts)}\n` : renderFacts(facts);

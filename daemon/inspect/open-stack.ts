@@ -1,8 +1,8 @@
 // Opens every layer of an image to look at it: keeps what the opening of a device throws away
 // (wrappers, headers), and can go on behind a broken layer. Serves nothing (service/).
 
-import { closeSync } from 'node:fs';
 import { findDataExtents } from '../blob/data-extents.js';
+import { closeFile } from '../blob/file-jobs.js';
 import { openFile, type OpenFile } from '../blob/open-file.js';
 import { readFully, type BlobSource } from '../blob/source.js';
 import { OverlaybdError, throwProblem, type ProblemSink } from '../errors.js';
@@ -73,9 +73,9 @@ export async function openStack(
 ): Promise<OpenedStack> {
   const readers = new ReaderFactory();
   const fds: number[] = [];
-  const close = (): void => fds.splice(0).forEach((fd) => closeSync(fd));
-  const open = (path: string): OpenFile => {
-    const file = openFile(path);
+  const close = (): void => fds.splice(0).forEach(closeFile);
+  const open = async (path: string): Promise<OpenFile> => {
+    const file = await openFile(path);
     fds.push(file.fd);
     return file;
   };
@@ -96,14 +96,14 @@ async function openLower(
   path: string,
   alone: boolean,
   readers: ReaderFactory,
-  open: (path: string) => OpenFile,
+  open: (path: string) => Promise<OpenFile>,
   findings: Findings,
 ): Promise<OpenedLayer> {
   const files: OpenFile[] = [];
   let peeled: PeeledBlob | null = null;
   let content: LayerContent = { kind: 'broken' };
   try {
-    const file = open(path);
+    const file = await open(path);
     files.push(file);
     peeled = await peel(file.source, readers, findings.sink);
     if (peeled) content = await openContent(peeled, file, alone, findings.sink);
@@ -143,14 +143,22 @@ async function isUnsealed(source: BlobSource, header: LsmtHeader): Promise<boole
   return !bytesMatch(end, 0, LSMT_MAGIC);
 }
 
-function loneUpper(file: OpenFile, header: LsmtHeader, sink: ProblemSink): LayerContent {
+async function loneUpper(
+  file: OpenFile,
+  header: LsmtHeader,
+  sink: ProblemSink,
+): Promise<LayerContent> {
   if ((header.flags & LSMT_FLAG.sparse) !== 0) return openSparse(file, header, sink);
   const part = (header.flags & LSMT_FLAG.dataFile) === 0 ? 'index' : 'data';
   return { kind: 'half upper', header, part };
 }
 
-function openSparse(file: OpenFile, header: LsmtHeader, sink: ProblemSink): LayerContent {
-  const extents = findDataExtents(file.fd, file.source.name, LSMT_HEADER_SIZE);
+async function openSparse(
+  file: OpenFile,
+  header: LsmtHeader,
+  sink: ProblemSink,
+): Promise<LayerContent> {
+  const extents = await findDataExtents(file.source, LSMT_HEADER_SIZE);
   const layer = openSparseUpper(file.source, header, extents, sink);
   return layer ? { kind: 'lsmt', header, layer } : { kind: 'broken' };
 }
@@ -158,7 +166,7 @@ function openSparse(file: OpenFile, header: LsmtHeader, sink: ProblemSink): Laye
 /** Uppers are never wrapped (fact 71). */
 async function openUpper(
   paths: NonNullable<ImagePlan['upper']>,
-  open: (path: string) => OpenFile,
+  open: (path: string) => Promise<OpenFile>,
   findings: Findings,
 ): Promise<OpenedLayer> {
   const { sink } = findings;
@@ -167,16 +175,16 @@ async function openUpper(
   let content: LayerContent = { kind: 'broken' };
   let indexPath: string | null = null;
   try {
-    const data = open(paths.data);
+    const data = await open(paths.data);
     files.push(data);
     const { source } = data;
     peeled = { file: source, tar: null, zfile: null, source, spec: source.spec };
     const header = await readUpperDataHeader(source, sink);
     if (header && (header.flags & LSMT_FLAG.sparse) !== 0) {
-      content = openSparse(data, header, sink);
+      content = await openSparse(data, header, sink);
     } else if (header) {
       indexPath = paths.index;
-      const index = open(paths.index);
+      const index = await open(paths.index);
       files.push(index);
       const layer = await openAppendUpper(source, index.source, sink);
       if (layer) content = { kind: 'lsmt', header, layer };

@@ -55,7 +55,7 @@ export async function verifyImage(
   const started = performance.now();
   const problems = new ProblemList();
   const run = { checked: 0, total: 0, layers: [] as readonly OpenedLayer[], notes: [] as string[] };
-  const plan = planOrProblem(paths, problems);
+  const plan = await planOrProblem(paths, problems);
   if (plan) {
     run.notes.push(...plan.notes);
     await verifyPlan(plan, problems, run, options);
@@ -77,9 +77,12 @@ export async function verifyImage(
   };
 }
 
-function planOrProblem(paths: readonly string[], problems: ProblemList): ImagePlan | null {
+async function planOrProblem(
+  paths: readonly string[],
+  problems: ProblemList,
+): Promise<ImagePlan | null> {
   try {
-    return planImage(paths);
+    return await planImage(paths);
   } catch (error) {
     if (error instanceof OverlaybdError && error.code === 'BAD_ARGUMENT') throw error;
     problems.addError(null, error);
@@ -210,7 +213,7 @@ async function runCheck(
   { signal, progress }: VerifyOptions,
 ): Promise<void> {
   let sliceEnd = performance.now() + SLICE_MS;
-  for (const bytes of check.steps()) {
+  for await (const bytes of check.steps()) {
     run.checked += bytes;
     progress(run.checked, run.total);
     if (performance.now() < sliceEnd) continue;

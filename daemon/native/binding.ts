@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { messageOf, OverlaybdError } from '../errors.js';
+import type { FileCalls } from './file-calls.js';
 
 /**
  * What the addon exports. Unless it says otherwise a function returns a number >= 0, or -errno
@@ -12,7 +13,7 @@ import { messageOf, OverlaybdError } from '../errors.js';
  * outside its buffer. Nothing blocks on a socket. A buffer may lie over a SharedArrayBuffer.
  * Positions, offsets and lengths are bytes.
  */
-export interface Native {
+export interface Native extends FileCalls {
   /** A nonblocking listening socket at a numeric address; -EINVAL if `host` is a name. */
   listenTcp(host: string, port: number, backlog: number): number;
   /**
@@ -106,19 +107,6 @@ export interface Native {
   userId(name: string): number;
   groupId(name: string): number;
 
-  /** Reads until `length` or the end of the file; an error after some bytes is an error. May block. */
-  pread(fd: number, buffer: Uint8Array, offset: number, length: number, position: number): number;
-  /**
-   * Reads what is in the page cache now (RWF_NOWAIT). A short result: the rest is not there, or the
-   * file ends. -EAGAIN: nothing of it is there. -EOPNOTSUPP: this file system cannot tell.
-   */
-  preadNoWait(
-    fd: number,
-    buffer: Uint8Array,
-    offset: number,
-    length: number,
-    position: number,
-  ): number;
   /**
    * A nonblocking pipe: `ends`, of length 2, gets the end to read from and the one to write to.
    * @returns how many bytes it holds, if they fill its pages; the system decides
@@ -126,21 +114,12 @@ export interface Native {
   makePipe(ends: Int32Array, size: number): number;
   /**
    * Puts bytes of a file into a pipe, without a copy. A short result: the pipe is full, or the file
-   * ends. -EAGAIN: some are not in the page cache, and none were taken. -ENOSYS (Linux before 6.5),
-   * -EPERM (a file of somebody else), -EOPNOTSUPP: that cannot be known, or not be done.
+   * ends. -EAGAIN: some are not in the page cache, and none were taken. -EPERM (a file of somebody
+   * else), -EOPNOTSUPP: that cannot be known, or not be done.
    */
   fillPipe(fd: number, position: number, pipe: number, length: number): number;
   /** Moves at most `length` bytes, at least 1, from a pipe to a socket; -EAGAIN when it is full. */
   drainPipe(pipe: number, socket: number, length: number): number;
-  /** Where the next data begins, at or after `position`; -ENXIO if there is none. */
-  seekData(fd: number, position: number): number;
-  /** Where the next hole begins, at or after `position` (at the latest at the end); -ENXIO past it. */
-  seekHole(fd: number, position: number): number;
-  /** Bytes in a regular file or a block device. Moves the descriptor's own position. */
-  fileSize(fd: number): number;
-  /** `advice` is one of FADV_*; `length` 0 means up to the end of the file. */
-  fadvise(fd: number, offset: number, length: number, advice: number): number;
-
   /**
    * The raw CRC-32C register after the bytes, starting from `seed`, without inversion before or after
    * (format reference, fact 1). Calls can be chained through `seed`.
@@ -337,14 +316,6 @@ export const NBD_CFLAG_DISCONNECT_ON_CLOSE = 2;
 export const CAP_IPC_LOCK = 14;
 export const CAP_SYS_ADMIN = 21;
 export const CAP_SYS_RESOURCE = 24;
-
-/** Advice for `fadvise`: the addon's own numbers, the same on every architecture. */
-export const FADV_NORMAL = 0;
-export const FADV_RANDOM = 1;
-export const FADV_SEQUENTIAL = 2;
-export const FADV_WILLNEED = 3;
-export const FADV_DONTNEED = 4;
-export const FADV_NOREUSE = 5;
 
 export const {
   EACCES,

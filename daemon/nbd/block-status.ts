@@ -1,11 +1,14 @@
 // Answers NBD_CMD_BLOCK_STATUS: the extents of a range in every metadata context that was agreed on.
 
+import type { DataRuns } from '../lib/data-runs.js';
 import { ExtentList } from '../lib/extent-list.js';
-import { NBD_CMD_FLAG } from './constants.js';
+import { NBD_CMD_FLAG, NBD_EIO } from './constants.js';
+import { describeFailure } from './errno.js';
 import type { ExportCursor, NbdExport } from './export.js';
 import type { MetaContext } from './meta-context.js';
+import type { ReadHost } from './read-server.js';
 import type { ReplyWriter } from './reply-writer.js';
-import type { Request } from './request.js';
+import type { ReadRequest, Request } from './request.js';
 
 /** Extents in one reply, at most 64 KiB a context; a client asks again for what is behind them. */
 const MAX_EXTENTS = 4096;
@@ -15,22 +18,63 @@ export class BlockStatus {
   readonly #export: NbdExport;
   readonly #cursor: ExportCursor;
   readonly #contexts: readonly MetaContext[];
+  readonly #host: ReadHost;
   readonly #replies: ReplyWriter;
   readonly #extents = new ExtentList(MAX_EXTENTS);
   readonly #lengths = new Float64Array(MAX_EXTENTS);
   readonly #flags = new Uint32Array(MAX_EXTENTS);
 
-  constructor(served: NbdExport, contexts: readonly MetaContext[], replies: ReplyWriter) {
+  #closed = false;
+  /** Requests taken and not answered. */
+  count = 0;
+
+  constructor(
+    served: NbdExport,
+    contexts: readonly MetaContext[],
+    host: ReadHost,
+    replies: ReplyWriter,
+  ) {
+    this.#host = host;
     this.#export = served;
     this.#cursor = served.newCursor();
     this.#contexts = contexts;
     this.#replies = replies;
   }
 
-  /** Answers a request for at least one byte within the export. */
-  answer(request: Request): void {
+  /** Takes a request for at least one byte within the export. */
+  start(request: Request): void {
     const { offset, length } = request;
-    this.#export.extents(offset, length, this.#extents, this.#cursor);
+    const asked = this.#export.askExtents(offset, length);
+    if (!asked) {
+      this.#answer(request, null);
+      return;
+    }
+    const kept = { ...request.copy(), flags: request.flags };
+    this.count++;
+    const finish = (answer: () => void): void => {
+      this.count--;
+      if (this.#closed) return;
+      answer();
+      this.#host.wake();
+    };
+    asked.then(
+      (runs) => finish(() => this.#answer(kept, runs)),
+      (error: unknown) =>
+        finish(() => {
+          this.#host.readFailed(error, kept);
+          this.#replies.error(kept, NBD_EIO, describeFailure(error));
+        }),
+    );
+  }
+
+  /** The client is gone. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  #answer(request: ReadRequest & { readonly flags: number }, runs: DataRuns | null): void {
+    const { offset, length } = request;
+    this.#export.extents(offset, length, this.#extents, this.#cursor, runs);
     const onlyOne = (request.flags & NBD_CMD_FLAG.REQ_ONE) !== 0;
     this.#contexts.forEach((context, id) => {
       const count = this.#describe(context, onlyOne);

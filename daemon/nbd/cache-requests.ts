@@ -58,7 +58,9 @@ export class CacheRequests {
   async #bring({ offset, length }: ReadRequest): Promise<void> {
     const end = offset + length;
     for (let at = offset; at < end && !this.#closed;) {
-      const zerosOrData = this.#export.extents(at, end - at, this.#next, this.#cursor);
+      const asked = this.#export.askExtents(at, end - at);
+      const runs = asked && (await asked);
+      const zerosOrData = this.#export.extents(at, end - at, this.#next, this.#cursor, runs);
       if (this.#next.kinds[0] === EXTENT_DATA) {
         const n = Math.min(SLICE, end - at);
         await this.#export.ensure(at, n);

@@ -1,7 +1,9 @@
 // Reads with structured or extended replies: data and holes as chunks of their own, so that zeros
 // are never sent, and long reads piece by piece, so that they need no memory of their own.
 
+import type { DataRuns } from '../lib/data-runs.js';
 import { EXTENT_DATA, ExtentList } from '../lib/extent-list.js';
+import { MAX_LOADS, loadedInVain } from '../lib/loaded.js';
 import { NBD_CMD_FLAG, NBD_EIO, NBD_EOVERFLOW } from './constants.js';
 import { DataReplies } from './data-replies.js';
 import { describeFailure } from './errno.js';
@@ -14,14 +16,26 @@ import type { ReadRequest, Request } from './request.js';
 /** Extents that are looked at in one go; a range with more is answered in several. */
 const EXTENTS_AT_ONCE = 256;
 
+/** A piece whose bytes are loaded and gone again gets shorter, down to this. */
+const MIN_PIECE = 4096;
+
 /** A read that is not answered yet, or only in part. */
 interface Job {
-  readonly request: ReadRequest;
+  readonly request: ReadRequest & { readonly flags: number };
   /** Where in the export it goes on. */
   at: number;
-  /** The piece at `at` was waited for: it may now be read at any cost. */
-  mayBlock: boolean;
+  /** How much of it is answered in one go. */
+  piece: number;
+  /** The piece at `at` needs no network, or not any more. */
+  ensured: boolean;
+  /** So often the piece at `at` was loaded. */
+  loads: number;
+  /** What was asked for the next piece: where there are holes. */
+  runs: DataRuns | null;
 }
+
+/** What must be waited for: bytes, or where there are any. */
+type Missing = 'data' | 'extents';
 
 export class ChunkedReads implements ReadServer {
   readonly #export: NbdExport;
@@ -58,44 +72,48 @@ export class ChunkedReads implements ReadServer {
       return;
     }
     if (length > MAX_INLINE_LENGTH) {
-      this.#ready.push({ request: this.#keep(request), at: offset, mayBlock: false });
+      this.#ready.push(this.#jobOf(request, offset));
       return;
     }
     this.#reached = offset;
     let wait: Promise<void> | null;
+    let missing: Missing | null = null;
     // No object is made for a read that can be answered at once.
     try {
       wait = this.#export.ensure(offset, length);
-      if (!wait && this.#piece(request, offset, false)) return;
+      missing = wait ? null : this.#piece(request, offset, length, null);
+      if (!wait && !missing) return;
     } catch (error) {
       this.#fail(error, request);
       return;
     }
-    this.#wait({ request: this.#keep(request), at: this.#reached, mayBlock: false }, wait);
+    this.#wait(this.#jobOf(request, this.#reached), wait ?? missing);
   }
 
   resume(): boolean {
     const job = this.#ready.shift();
     if (!job) return false;
-    const { request } = job;
+    const { request, runs } = job;
     let wait: Promise<void> | null;
-    let whole: boolean;
+    let missing: Missing | null = null;
     this.#reached = job.at;
+    job.runs = null;
     try {
-      wait = job.mayBlock
-        ? null
-        : this.#export.ensure(job.at, Math.min(MAX_INLINE_LENGTH, this.#left(job)));
-      whole = !wait && this.#piece(request, job.at, job.mayBlock);
+      wait = job.ensured ? null : this.#export.ensure(job.at, this.#next(job));
+      missing = wait ? null : this.#piece(request, job.at, job.piece, runs);
     } catch (error) {
       this.#fail(error, request);
       return true;
     }
     const moved = this.#reached > job.at;
     job.at = this.#reached;
-    job.mayBlock = false;
-    if (this.#left(job) === 0) return true;
-    if (whole || moved) this.#ready.push(job);
-    else this.#wait(job, wait);
+    if (moved) {
+      job.ensured = false;
+      job.loads = 0;
+    }
+    if (job.at === request.offset + request.length) return true;
+    if (moved || !(wait ?? missing)) this.#ready.push(job);
+    else this.#wait(job, wait ?? missing);
     return true;
   }
 
@@ -107,72 +125,71 @@ export class ChunkedReads implements ReadServer {
     this.#closed = true;
   }
 
-  #left(job: Job): number {
-    return job.request.offset + job.request.length - job.at;
+  /** How long the next piece of a job is. */
+  #next(job: Job): number {
+    return Math.min(job.piece, job.request.offset + job.request.length - job.at);
   }
 
-  /** A copy that remembers whether fragments are allowed. */
-  #keep(request: Request): ReadRequest & { readonly flags: number } {
-    return { ...request.copy(), flags: request.flags };
+  /** A copy of the request, which remembers whether fragments are allowed. */
+  #jobOf(request: Request, at: number): Job {
+    const kept = { ...request.copy(), flags: request.flags };
+    return { request: kept, at, piece: MAX_INLINE_LENGTH, ensured: false, loads: 0, runs: null };
   }
 
   /**
-   * Answers up to MAX_INLINE_LENGTH bytes of a read from `from` on, as far as `#reached` says.
-   * @returns false when a disk must be waited for at `#reached`
+   * Answers up to `length` bytes of a read from `from` on, as far as `#reached` says.
+   * @returns what must be waited for at `#reached`; null when all is answered
    */
-  #piece(request: ReadRequest & { flags?: number }, from: number, mayBlock: boolean): boolean {
+  #piece(
+    request: ReadRequest & { readonly flags: number },
+    from: number,
+    length: number,
+    runs: DataRuns | null,
+  ): Missing | null {
     const end = request.offset + request.length;
-    const pieceEnd = Math.min(end, from + MAX_INLINE_LENGTH);
+    const pieceEnd = Math.min(end, from + length);
     const extents = this.#extents;
     this.#reached = from;
-    if (((request.flags ?? 0) & NBD_CMD_FLAG.DF) !== 0) {
-      return this.#unfragmented(request, mayBlock);
-    }
+    if ((request.flags & NBD_CMD_FLAG.DF) !== 0) return this.#unfragmented(request, runs);
     while (this.#reached < pieceEnd) {
       const begin = this.#reached;
-      this.#export.extents(begin, pieceEnd - begin, extents, this.#cursor);
+      this.#export.extents(begin, pieceEnd - begin, extents, this.#cursor, runs);
+      if (extents.count === 0) return 'extents';
       for (let i = 0; i < extents.count;) {
         // Data of several layers, or zeros of several kinds, are one chunk.
         const isData = extents.kinds[i] === EXTENT_DATA;
-        let length = 0;
+        let n = 0;
         while (i < extents.count && (extents.kinds[i] === EXTENT_DATA) === isData) {
-          length += extents.lengths[i++] as number;
+          n += extents.lengths[i++] as number;
         }
-        const last = this.#reached + length === end;
-        if (!isData) {
-          this.#replies.hole(request, this.#reached, length, last);
-        } else if (!this.#data.write(request, this.#reached, length, last, mayBlock)) {
-          return false;
-        }
-        this.#reached += length;
+        const last = this.#reached + n === end;
+        if (!isData) this.#replies.hole(request, this.#reached, n, last);
+        else if (!this.#data.write(request, this.#reached, n, last)) return 'data';
+        this.#reached += n;
       }
     }
-    return true;
+    return null;
   }
 
   /** The whole read in one chunk: a hole if it is nothing else, or data with the zeros in it. */
-  #unfragmented(request: ReadRequest, mayBlock: boolean): boolean {
+  #unfragmented(request: ReadRequest, runs: DataRuns | null): Missing | null {
     const { offset, length } = request;
-    const covered = this.#export.extents(offset, length, this.#extents, this.#cursor);
+    const covered = this.#export.extents(offset, length, this.#extents, this.#cursor, runs);
     const { count, kinds } = this.#extents;
+    if (count === 0) return 'extents';
     const allZeros = covered === length && !kinds.subarray(0, count).includes(EXTENT_DATA);
     if (allZeros) this.#replies.hole(request, offset, length, true);
-    else if (!this.#data.write(request, offset, length, true, mayBlock)) return false;
+    else if (!this.#data.write(request, offset, length, true)) return 'data';
     this.#reached = offset + length;
-    return true;
+    return null;
   }
 
-  /**
-   * Puts a job off until its next piece is at hand.
-   * @param ensured what `ensure` said, if it has been asked; nobody else looks at how that ends
-   */
-  #wait(job: Job, ensured: Promise<void> | null): void {
+  /** Puts a job off until its next piece is at hand. */
+  #wait(job: Job, what: Promise<void> | Missing | null): void {
     this.#waiting++;
-    const length = Math.min(MAX_INLINE_LENGTH, this.#left(job));
     const arrived = (): void => {
       this.#waiting--;
       if (this.#closed) return;
-      job.mayBlock = true;
       this.#ready.push(job);
       this.#host.wake();
     };
@@ -183,12 +200,22 @@ export class ChunkedReads implements ReadServer {
       this.#fail(error ?? new Error('failed without a reason'), job.request);
       this.#host.wake();
     };
-    this.#fetch(job.at, length, ensured).then(arrived, lost);
+    this.#fetch(job, what).then(arrived, lost);
   }
 
-  async #fetch(offset: number, length: number, ensured: Promise<void> | null): Promise<void> {
-    await (ensured ?? this.#export.ensure(offset, length));
-    await this.#export.load(offset, length);
+  /** @param what a promise is that of `ensure`, which nobody else looks at */
+  async #fetch(job: Job, what: Promise<void> | Missing | null): Promise<void> {
+    if (what === 'extents') {
+      job.runs = await this.#export.askExtents(job.at, this.#next(job));
+    } else if (what === 'data') {
+      if (job.loads === MAX_LOADS) throw loadedInVain('export', job.at, this.#next(job));
+      // What was loaded did not stay: a shorter piece needs less room.
+      if (job.loads++ > 0) job.piece = Math.max(MIN_PIECE, job.piece / 2);
+      await this.#export.load(job.at, this.#next(job));
+    } else {
+      await what;
+    }
+    job.ensured = true;
   }
 
   #fail(error: unknown, request: ReadRequest): void {

@@ -25,24 +25,15 @@ export class DataReplies {
   /**
    * The hot path: no object is made for data that is at hand.
    * @param last whether this is the end of the reply
-   * @returns false when a disk must be waited for, and `mayBlock` is false
+   * @returns false when a disk must be waited for
    * @throws when the bytes cannot be had; nothing is in the reply then
    */
-  write(
-    to: ReplyTarget,
-    offset: number,
-    length: number,
-    last: boolean,
-    mayBlock: boolean,
-  ): boolean {
-    if (!mayBlock && this.#uncopied(to, offset, length, last)) return true;
+  write(to: ReplyTarget, offset: number, length: number, last: boolean): boolean {
+    if (this.#uncopied(to, offset, length, last)) return true;
     const overhead = this.#replies.dataOverhead;
     const chunk = this.#outbox.reserve(overhead + length);
     const at = chunk.end + overhead;
-    if (!this.#export.read(chunk.bytes, at, length, offset, mayBlock, this.#cursor)) {
-      if (mayBlock) throw new Error('a read that may block was put off');
-      return false;
-    }
+    if (!this.#export.read(chunk.bytes, at, length, offset, this.#cursor)) return false;
     this.#replies.dataHeader(chunk, to, offset, length, last);
     this.#outbox.commit(chunk, overhead + length);
     return true;

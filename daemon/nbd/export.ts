@@ -1,5 +1,6 @@
 // What the NBD server serves: an interface, so that this folder knows no images.
 
+import type { DataRuns } from '../lib/data-runs.js';
 import type { ExtentList } from '../lib/extent-list.js';
 import type { FileRange } from '../lib/file-range.js';
 
@@ -20,7 +21,7 @@ export interface NbdExport {
   ensure(offset: number, length: number): Promise<void> | null;
   /**
    * Puts the range into `dst`.
-   * @returns false when `mayBlock` is false and a disk must be waited for: `load`, then again
+   * @returns false when a disk must be waited for: `load`, then again
    * @throws when the bytes cannot be had
    */
   read(
@@ -28,7 +29,6 @@ export interface NbdExport {
     dstOffset: number,
     length: number,
     offset: number,
-    mayBlock: boolean,
     cursor: ExportCursor,
   ): boolean;
   /**
@@ -38,12 +38,31 @@ export interface NbdExport {
    */
   locate?(offset: number, length: number, into: FileRange, cursor: ExportCursor): boolean;
   /**
-   * Puts what the range is made of into `into`, which is cleared first.
-   * @returns how many bytes of the range the list covers: less than `length` when it became full
+   * Asks what the range is made of, for one call of `extents` soon. Null: nobody has to be asked.
+   * @throws when it cannot be found out
    */
-  extents(offset: number, length: number, into: ExtentList, cursor: ExportCursor): number;
-  /** Waits on the thread pool until the range is cheap to read. */
+  askExtents(offset: number, length: number): Promise<DataRuns> | null;
+  /**
+   * Puts what the range is made of into `into`, which is cleared first.
+   * @param runs what was asked for it, or null: then holes may not be known
+   * @returns how many bytes of the range the list covers: less than `length` when it became full, or
+   *   only so much is known; 0: ask first
+   */
+  extents(
+    offset: number,
+    length: number,
+    into: ExtentList,
+    cursor: ExportCursor,
+    runs: DataRuns | null,
+  ): number;
+  /**
+   * Waits, without holding the thread, until the range is at hand. What was loaded may be gone again
+   * when it is read.
+   * @throws when the bytes cannot be had
+   */
   load(offset: number, length: number): Promise<void>;
+  /** Has the system begin to read the range, without memory of ours, and does not wait for it. */
+  prefetch(offset: number, length: number): Promise<void>;
 }
 
 export interface ExportCursor {

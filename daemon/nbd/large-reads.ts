@@ -2,6 +2,7 @@
 // them, so that nobody else waits for 32 MiB to be decoded.
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { MAX_LOADS, loadedInVain } from '../lib/loaded.js';
 import { SIMPLE_REPLY_SIZE } from './constants.js';
 import type { ExportCursor, NbdExport } from './export.js';
 import type { LargeMemory, LargeMemoryUser } from './large-memory.js';
@@ -10,6 +11,7 @@ import type { Chunk, Outbox } from './outbox.js';
 import type { ReadRequest } from './request.js';
 
 const SLICE = 512 * 1024;
+const MIN_SLICE = 4096;
 
 /** What becomes of a long read. */
 export interface LargeReadSink {
@@ -86,18 +88,23 @@ export class LargeReads {
   }
 
   async #fill(chunk: Chunk, request: ReadRequest): Promise<void> {
-    const { offset, length } = request;
-    for (let done = 0; done < length && !this.#closed; done += SLICE) {
-      const n = Math.min(SLICE, length - done);
-      const at = SIMPLE_REPLY_SIZE + done;
-      await this.#export.ensure(offset + done, n);
-      if (!this.#export.read(chunk.bytes, at, n, offset + done, false, this.#cursor)) {
-        await this.#export.load(offset + done, n);
-        if (!this.#export.read(chunk.bytes, at, n, offset + done, true, this.#cursor)) {
-          throw new Error('a read that may block was put off');
-        }
+    const end = request.offset + request.length;
+    let slice = SLICE;
+    let loads = 0;
+    for (let at = request.offset; at < end && !this.#closed;) {
+      const n = Math.min(slice, end - at);
+      const to = SIMPLE_REPLY_SIZE + (at - request.offset);
+      if (loads === 0) await this.#export.ensure(at, n);
+      if (this.#export.read(chunk.bytes, to, n, at, this.#cursor)) {
+        at += n;
+        loads = 0;
+        await nextTurn();
+        continue;
       }
-      await nextTurn();
+      if (loads === MAX_LOADS) throw loadedInVain('export', at, n);
+      // What was loaded did not stay: a shorter slice needs less room.
+      if (loads++ > 0) slice = Math.max(MIN_SLICE, slice / 2);
+      await this.#export.load(at, Math.min(slice, n));
     }
     chunk.end = chunk.bytes.length;
   }

@@ -11,6 +11,14 @@ import type { ReadHost, ReadServer } from './read-server.js';
 import { writeSimpleHeader, type ReplyWriter } from './reply-writer.js';
 import type { ReadRequest, Request } from './request.js';
 
+/** So often a read is tried in one piece; then it is made in slices, of which each needs less room. */
+const MAX_LOADS_IN_ONE_PIECE = 2;
+
+/** A read that was put off. */
+interface ParkedRead extends ReadRequest {
+  loads: number;
+}
+
 export class SimpleReads implements ReadServer {
   readonly #export: NbdExport;
   readonly #host: ReadHost;
@@ -18,7 +26,7 @@ export class SimpleReads implements ReadServer {
   readonly #data: DataReplies;
   readonly #large: LargeReads;
   /** Put-off reads whose bytes are at hand now. */
-  readonly #ready: ReadRequest[] = [];
+  readonly #ready: ParkedRead[] = [];
   #parked = 0;
   #closed = false;
   errors = 0;
@@ -49,15 +57,12 @@ export class SimpleReads implements ReadServer {
     let wait: Promise<void> | null;
     try {
       wait = this.#export.ensure(request.offset, request.length);
-      if (!wait) {
-        if (this.#answer(request, false)) return;
-        wait = this.#export.load(request.offset, request.length);
-      }
+      if (!wait && this.#answer(request)) return;
     } catch (error) {
       this.#fail(error, request);
       return;
     }
-    this.#park(request.copy(), wait);
+    this.#park({ ...request.copy(), loads: 0 }, wait);
   }
 
   resume(): boolean {
@@ -65,10 +70,13 @@ export class SimpleReads implements ReadServer {
     if (!request) return false;
     this.#parked--;
     try {
-      this.#answer(request, true);
+      if (this.#answer(request)) return true;
     } catch (error) {
       this.#fail(error, request);
+      return true;
     }
+    if (request.loads < MAX_LOADS_IN_ONE_PIECE) this.#park(request, null);
+    else this.#large.add(request);
     return true;
   }
 
@@ -81,12 +89,15 @@ export class SimpleReads implements ReadServer {
     this.#large.close();
   }
 
-  #answer(request: ReadRequest, mayBlock: boolean): boolean {
-    return this.#data.write(request, request.offset, request.length, true, mayBlock);
+  #answer(request: ReadRequest): boolean {
+    return this.#data.write(request, request.offset, request.length, true);
   }
 
-  #park(request: ReadRequest, wait: Promise<void>): void {
+  /** @param ensured what `ensure` said: without it the bytes are to be loaded */
+  #park(request: ParkedRead, ensured: Promise<void> | null): void {
     this.#parked++;
+    if (!ensured) request.loads++;
+    const wait = ensured ?? this.#export.load(request.offset, request.length);
     const arrived = (): void => {
       if (this.#closed) return;
       this.#ready.push(request);

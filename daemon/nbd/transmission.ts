@@ -123,6 +123,7 @@ export class Transmission {
   close(): void {
     this.#reads.close();
     this.#caches.close();
+    this.#blockStatus?.close();
   }
 
   /**
@@ -196,7 +197,7 @@ export class Transmission {
 
   /** Requests taken and not answered. */
   get inFlight(): number {
-    return this.#reads.count + this.#caches.count;
+    return this.#reads.count + this.#caches.count + (this.#blockStatus?.count ?? 0);
   }
 
   get #mayTake(): boolean {
@@ -286,8 +287,9 @@ export class Transmission {
         this.#refuse(request, 'block status of nothing');
         return;
       }
-      this.#blockStatus ??= new BlockStatus(this.#export, this.#session.contexts, this.#replies);
-      this.#blockStatus.answer(request);
+      const { contexts } = this.#session;
+      this.#blockStatus ??= new BlockStatus(this.#export, contexts, this.#host, this.#replies);
+      this.#blockStatus.start(request);
     }
   }
 

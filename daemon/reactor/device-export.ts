@@ -1,5 +1,6 @@
 // A device as an NBD export: joins image/ and nbd/, which do not know each other.
 
+import type { DataRuns } from '../lib/data-runs.js';
 import type { ExtentList } from '../lib/extent-list.js';
 import type { Device } from '../image/device.js';
 import type { FileRange } from '../lib/file-range.js';
@@ -37,18 +38,31 @@ export class DeviceExport implements NbdExport {
     dstOffset: number,
     length: number,
     offset: number,
-    mayBlock: boolean,
     cursor: ExportCursor,
   ): boolean {
-    return this.#device.read(dst, dstOffset, length, offset, mayBlock, cursor);
+    return this.#device.read(dst, dstOffset, length, offset, cursor);
   }
 
   locate(offset: number, length: number, into: FileRange, cursor: ExportCursor): boolean {
     return this.#device.locate(offset, length, into, cursor);
   }
 
-  extents(offset: number, length: number, into: ExtentList, cursor: ExportCursor): number {
-    return this.#device.extents(offset, length, into, cursor);
+  askExtents(offset: number, length: number): Promise<DataRuns> | null {
+    return this.#device.askExtents(offset, length);
+  }
+
+  extents(
+    offset: number,
+    length: number,
+    into: ExtentList,
+    cursor: ExportCursor,
+    runs: DataRuns | null,
+  ): number {
+    return this.#device.extents(offset, length, into, cursor, runs);
+  }
+
+  prefetch(offset: number, length: number): Promise<void> {
+    return this.#device.prefetch(offset, length);
   }
 
   load(offset: number, length: number): Promise<void> {

@@ -1,7 +1,7 @@
 // Open blobs, shared by every image that has them: one descriptor and one jump table a file,
 // however many exports use it. Counted, so that the last user closes it.
 
-import { closeSync } from 'node:fs';
+import { closeFile } from '../blob/file-jobs.js';
 import { openFile } from '../blob/open-file.js';
 import type { ReaderFactory } from '../image/build.js';
 import { peel, type PeeledBlob } from '../image/peel.js';
@@ -33,10 +33,10 @@ export class BlobPool {
    * @throws OverlaybdError when it cannot be opened or a wrapper is broken
    */
   async open(path: string): Promise<PooledBlob> {
-    const file = openFile(path);
+    const file = await openFile(path);
     let entry = this.#entries.get(file.identity);
     if (entry) {
-      closeSync(file.fd);
+      closeFile(file.fd);
     } else {
       const peeled = peel(file.source, this.#readers).then((blob) => {
         if (blob) return blob;
@@ -55,7 +55,7 @@ export class BlobPool {
       held.users--;
       if (held.users > 0) return;
       this.#entries.delete(file.identity);
-      closeSync(held.fd);
+      closeFile(held.fd);
     };
     try {
       return { peeled: await held.peeled, fd: held.fd, release };

@@ -4,9 +4,9 @@
 // or fetched again does not. Not a check of the contents: that is `verify`.
 
 import { createHash } from 'node:crypto';
-import { closeSync, readSync } from 'node:fs';
+import { closeFile } from '../blob/file-jobs.js';
 import { openFile } from '../blob/open-file.js';
-import { OverlaybdError, messageOf } from '../errors.js';
+import { readFully } from '../blob/source.js';
 import type { ImagePlan } from './image-plan.js';
 
 const SAMPLE_SIZE = 8192;
@@ -18,23 +18,20 @@ export interface ImageMarks {
 }
 
 /** @throws OverlaybdError when a blob cannot be opened or read */
-export function marksOf(plan: ImagePlan): ImageMarks {
+export async function marksOf(plan: ImagePlan): Promise<ImageMarks> {
   const hash = createHash('sha256');
   const identities: string[] = [];
   const paths = plan.upper ? [...plan.lowers, plan.upper.index, plan.upper.data] : plan.lowers;
   for (const path of paths) {
-    const { fd, identity, source } = openFile(path);
+    const { fd, identity, source } = await openFile(path);
     try {
       const { size } = source;
-      const sample = Buffer.alloc(SAMPLE_SIZE);
+      const sampled = Math.min(size, SAMPLE_SIZE);
       hash.update(`${size}\n`);
-      hash.update(sample.subarray(0, readSync(fd, sample, 0, SAMPLE_SIZE, 0)));
-      const tail = Math.max(0, size - SAMPLE_SIZE);
-      hash.update(sample.subarray(0, readSync(fd, sample, 0, SAMPLE_SIZE, tail)));
-    } catch (error) {
-      throw new OverlaybdError('IO', `${path}: ${messageOf(error)}`, { cause: error });
+      hash.update(await readFully(source, 0, sampled));
+      hash.update(await readFully(source, size - sampled, sampled));
     } finally {
-      closeSync(fd);
+      closeFile(fd);
     }
     identities.push(identity);
   }

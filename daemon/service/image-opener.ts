@@ -101,7 +101,7 @@ async function openUpper(
   const { file } = data.peeled;
   const header = await readUpperDataHeader(file);
   if (header && (header.flags & LSMT_FLAG.sparse) !== 0) {
-    const extents = findDataExtents(data.fd, file.name, LSMT_HEADER_SIZE);
+    const extents = await findDataExtents(file, LSMT_HEADER_SIZE);
     const lsmt = openSparseUpper(file, header, extents);
     if (lsmt) return { lsmt, spec: file.spec };
   } else if (header) {

@@ -1,16 +1,17 @@
 // Which files make up an image: from a config.v1.json, or from blobs named one by one. Looks
 // whether files exist; opens none but the configuration.
 
-import { closeSync, existsSync, fstatSync, readFileSync, readSync } from 'node:fs';
 import { dirname, isAbsolute, resolve } from 'node:path';
-import { openReadOnly } from '../blob/open-file.js';
+import { closeFile, fileExists } from '../blob/file-jobs.js';
+import { openFile } from '../blob/open-file.js';
+import { readFully } from '../blob/source.js';
 import {
   MAX_LAYERS,
   parseImageConfig,
   type ImageConfig,
   type LowerConfig,
 } from '../config/image-config.js';
-import { OverlaybdError, messageOf } from '../errors.js';
+import { OverlaybdError } from '../errors.js';
 
 /** 255 layers with long URLs are far below this. */
 const MAX_CONFIG_SIZE = 4 * 1024 * 1024;
@@ -37,13 +38,16 @@ export interface ImagePlan {
  * Plans an image from the words of a command line: one config, or blobs, bottom first.
  * @throws OverlaybdError BAD_CONFIG, NOT_FOUND, UNSUPPORTED, LIMIT
  */
-export function planImage(paths: readonly string[]): ImagePlan {
+export async function planImage(paths: readonly string[]): Promise<ImagePlan> {
   const first = paths[0];
   if (first === undefined) throw new OverlaybdError('BAD_ARGUMENT', 'no image is named');
-  if (paths.length === 1 && isJson(first)) return planConfig(resolve(first));
+  if (paths.length === 1) {
+    const json = await readConfig(first);
+    if (json !== null) return planConfig(resolve(first), json);
+  }
   const lowers = paths.map((path) => resolve(path));
   for (const path of lowers) {
-    if (paths.length > 1 && isJson(path)) {
+    if (paths.length > 1 && (await readConfig(path)) !== null) {
       throw new OverlaybdError(
         'BAD_ARGUMENT',
         `${path}: a configuration cannot be one of several layers`,
@@ -60,13 +64,7 @@ export function planImage(paths: readonly string[]): ImagePlan {
   };
 }
 
-function planConfig(path: string): ImagePlan {
-  let json: string;
-  try {
-    json = readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new OverlaybdError('IO', `${path}: ${messageOf(error)}`, { cause: error });
-  }
+async function planConfig(path: string, json: string): Promise<ImagePlan> {
   const config = parseImageConfig(json, path);
   const notes: string[] = [];
   let lowers = config.lowers;
@@ -75,7 +73,7 @@ function planConfig(path: string): ImagePlan {
     notes.push(`${path}: the acceleration layer, its last lower, is not part of the device`);
   }
   const folder = dirname(path);
-  const upper = planUpper(config, path, folder, notes);
+  const upper = await planUpper(config, path, folder, notes);
   checkLayerCount(lowers.length + (upper ? 1 : 0), path);
   if (lowers.length === 0 && !upper) {
     throw new OverlaybdError(
@@ -83,21 +81,25 @@ function planConfig(path: string): ImagePlan {
       `${path}: neither lowers nor an upper: nothing to serve`,
     );
   }
+  const found: string[] = [];
+  for (const [i, lower] of lowers.entries()) {
+    found.push(await findLower(lower, `${path}: lowers.${i}`, folder, config));
+  }
   return {
     name: path,
-    lowers: lowers.map((lower, i) => findLower(lower, `${path}: lowers.${i}`, folder, config)),
+    lowers: found,
     upper,
     mayBeRaw: false,
     notes,
   };
 }
 
-function planUpper(
+async function planUpper(
   config: ImageConfig,
   path: string,
   folder: string,
   notes: string[],
-): ImagePlan['upper'] {
+): Promise<ImagePlan['upper']> {
   const { index, data, target, gzipIndex } = config.upper;
   if (target !== '' || gzipIndex !== '') throw turboOciError(`${path}: upper`);
   if (index === '' && data === '') return null;
@@ -105,23 +107,29 @@ function planUpper(
     notes.push(`${path}: upper is left out: it needs both index and data, as in the reference`);
     return null;
   }
-  return { data: locate(data, folder), index: locate(index, folder) };
+  return { data: await locate(data, folder), index: await locate(index, folder) };
 }
 
 /** The first of a layer's places that exists is it, even if it is broken (fact 73). */
-function findLower(lower: LowerConfig, where: string, folder: string, config: ImageConfig): string {
+async function findLower(
+  lower: LowerConfig,
+  where: string,
+  folder: string,
+  config: ImageConfig,
+): Promise<string> {
   if (lower.targetFile !== '' || lower.targetDigest !== '' || lower.gzipIndex !== '') {
     throw turboOciError(where);
   }
   const candidates: string[] = [];
-  if (lower.file !== '') candidates.push(locate(lower.file, folder));
+  if (lower.file !== '') candidates.push(await locate(lower.file, folder));
   // Not for an empty dir: the reference would look into the root folder.
   if (lower.dir !== '') {
-    const dir = locate(lower.dir, folder);
+    const dir = await locate(lower.dir, folder);
     candidates.push(...DIR_CANDIDATES.map((name) => resolve(dir, name)));
   }
-  const found = candidates.find((path) => existsSync(path));
-  if (found !== undefined) return found;
+  for (const path of candidates) {
+    if (await fileExists(path)) return path;
+  }
   const tried =
     candidates.length === 0 ? 'no file or dir is given' : `tried ${candidates.join(', ')}`;
   if (lower.digest !== '' && config.repoBlobUrl !== '') {
@@ -144,31 +152,35 @@ function checkLayerCount(count: number, name: string): void {
 }
 
 /** Relative paths: against the configuration's folder first, then the working directory. */
-function locate(path: string, folder: string): string {
+async function locate(path: string, folder: string): Promise<string> {
   if (isAbsolute(path)) return path;
   const beside = resolve(folder, path);
-  if (existsSync(beside)) return beside;
+  if (await fileExists(beside)) return beside;
   const here = resolve(path);
-  return existsSync(here) ? here : beside;
+  return (await fileExists(here)) ? here : beside;
 }
 
-/** A configuration begins with a brace; none of the blob formats does. */
-function isJson(path: string): boolean {
-  const fd = openReadOnly(path);
+/**
+ * The text of a configuration, which begins with a brace; none of the blob formats does.
+ * @returns null when the file is something else
+ */
+async function readConfig(path: string): Promise<string | null> {
+  const { fd, isDevice, source } = await openFile(path);
   try {
-    const stat = fstatSync(fd);
-    if (!stat.isFile()) return false;
-    const head = Buffer.alloc(512);
-    const text = head.toString('latin1', 0, readSync(fd, head, 0, head.length, 0));
-    if (!CONFIG_BEGIN.test(text)) return false;
-    if (stat.size <= MAX_CONFIG_SIZE) return true;
+    if (isDevice) return null;
+    const head = await readFully(source, 0, Math.min(source.size, 512));
+    const text = head.toString('latin1');
+    if (!CONFIG_BEGIN.test(text)) return null;
+    if (source.size <= MAX_CONFIG_SIZE) {
+      return (await readFully(source, 0, source.size)).toString('utf8');
+    }
     // A disk of bytes that happen to begin so is imaginable; one that begins with a JSON key is not.
-    if (!CONFIG_KEY.test(text)) return false;
+    if (!CONFIG_KEY.test(text)) return null;
     throw new OverlaybdError(
       'LIMIT',
-      `${path}: a configuration of ${stat.size} bytes, at most ${MAX_CONFIG_SIZE}`,
+      `${path}: a configuration of ${source.size} bytes, at most ${MAX_CONFIG_SIZE}`,
     );
   } finally {
-    closeSync(fd);
+    closeFile(fd);
   }
 }

@@ -86,8 +86,8 @@ export class ImageTable {
 
   /** @throws OverlaybdError when it cannot be opened */
   async open(paths: readonly string[]): Promise<HeldImage> {
-    const plan = planImage(paths);
-    const { fingerprint, identity } = marksOf(plan);
+    const plan = await planImage(paths);
+    const { fingerprint, identity } = await marksOf(plan);
     // An upper may be written to at any time. Others must be the same files: a fingerprint does not
     // look at all of their bytes.
     const shared = plan.upper ? undefined : this.#find(identity);

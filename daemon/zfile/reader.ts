@@ -103,13 +103,14 @@ export class ZfileReader implements BlobSource {
     return this.#source.load(begin, end - begin);
   }
 
-  read(
-    dst: Uint8Array,
-    dstOffset: number,
-    length: number,
-    offset: number,
-    mayBlock: boolean,
-  ): boolean {
+  prefetch(offset: number, length: number): Promise<void> {
+    if (length === 0) return Promise.resolve();
+    const begin = this.#table.offsetOf(this.#blockOf(offset));
+    const end = this.#table.offsetOf(this.#blockOf(offset + length - 1) + 1);
+    return this.#source.prefetch(begin, end - begin);
+  }
+
+  read(dst: Uint8Array, dstOffset: number, length: number, offset: number): boolean {
     if (offset + length > this.size) {
       throw formatError({
         blob: this.name,
@@ -124,7 +125,7 @@ export class ZfileReader implements BlobSource {
     let at = offset;
     let out = dstOffset;
     while (at < end) {
-      const done = this.#copyKept(dst, out, at, end) || this.#readRun(dst, out, at, end, mayBlock);
+      const done = this.#copyKept(dst, out, at, end) || this.#readRun(dst, out, at, end);
       if (done === 0) return false;
       at += done;
       out += done;
@@ -159,13 +160,13 @@ export class ZfileReader implements BlobSource {
    * that are wanted whole are decoded to their place, the others by way of the cache.
    * @returns the plain bytes put into `dst`; 0 when the disk must be waited for
    */
-  #readRun(dst: Uint8Array, dstOffset: number, at: number, end: number, mayBlock: boolean): number {
+  #readRun(dst: Uint8Array, dstOffset: number, at: number, end: number): number {
     const first = this.#blockOf(at);
     const count = this.#planRun(first, end);
     const begin = this.#table.offsetOf(first);
     const stored = this.#scratch.batch.bounds[count] as number;
     const { src, base } = this.#scratch.batch;
-    if (!this.#source.read(src, base, stored, begin, mayBlock)) return 0;
+    if (!this.#source.read(src, base, stored, begin)) return 0;
 
     const last = first + count - 1;
     const lastEnd = last * this.#blockSize + this.#sizeOf(last);

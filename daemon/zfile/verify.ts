@@ -3,6 +3,7 @@
 
 import type { BatchDecoder } from '../codec/decoder.js';
 import { OverlaybdError, type FormatProblem, type ProblemSink } from '../errors.js';
+import { readLoaded } from '../lib/loaded.js';
 import type { BlobSource } from '../blob/source.js';
 import { describeBadBlock } from './bad-block.js';
 import { BLOCK_CRC_SIZE } from './format.js';
@@ -51,14 +52,14 @@ export class ZfileVerifier {
   }
 
   /** Checks the next blocks. @returns their plain bytes; 0 at the end, when all is reported */
-  step(): number {
+  async step(): Promise<number> {
     const first = this.#next;
     const count = this.#gatherRun(first);
     if (count === 0) {
       this.#report();
       return 0;
     }
-    this.#checkRun(first, count);
+    await this.#checkRun(first, count);
     this.#next += count;
     const { blockSize, originalSize } = this.#spec;
     return Math.min(count * blockSize, originalSize - first * blockSize);
@@ -86,13 +87,16 @@ export class ZfileVerifier {
     return count;
   }
 
-  #checkRun(first: number, count: number): void {
+  async #checkRun(first: number, count: number): Promise<void> {
     const { src, base, bounds } = this.#scratch.batch;
     const stored = bounds[count] as number;
+    const begin = this.#table.offsetOf(first);
     try {
-      this.#source.read(src, base, stored, this.#table.offsetOf(first), true);
+      await readLoaded(this.#source, begin, stored, () =>
+        this.#source.read(src, base, stored, begin),
+      );
     } catch (error) {
-      this.#checkOneByOne(first, count, error);
+      await this.#checkOneByOne(first, count, error);
       return;
     }
     const { batch } = this.#scratch;
@@ -111,7 +115,7 @@ export class ZfileVerifier {
   }
 
   /** A run that cannot be read is tried again in blocks, to tell the bad ones from the others. */
-  #checkOneByOne(first: number, count: number, error: unknown): void {
+  async #checkOneByOne(first: number, count: number, error: unknown): Promise<void> {
     if (!(error instanceof OverlaybdError)) throw error;
     if (count === 1) {
       this.#add('IO', first, 'a block that can be read', error.message);
@@ -121,7 +125,7 @@ export class ZfileVerifier {
       const { bounds } = this.#scratch.batch;
       bounds[0] = 0;
       bounds[1] = this.#table.offsetOf(block + 1) - this.#table.offsetOf(block);
-      this.#checkRun(block, 1);
+      await this.#checkRun(block, 1);
     }
   }
 

@@ -12,6 +12,7 @@ NAPI_MODULE_INIT() {
     overlaybd_nbd::ExportAccounts(object);
     overlaybd_nbd::ExportSocket(object);
     overlaybd_nbd::ExportFile(object);
+    overlaybd_nbd::ExportFilePool(object);
     overlaybd_nbd::ExportFilePipe(object);
     overlaybd_nbd::ExportCrc32c(object);
     overlaybd_nbd::ExportBlockDecoder(object);

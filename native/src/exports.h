@@ -8,6 +8,7 @@ namespace overlaybd_nbd {
 void ExportAccounts(Napi::Object exports);
 void ExportSocket(Napi::Object exports);
 void ExportFile(Napi::Object exports);
+void ExportFilePool(Napi::Object exports);
 void ExportFilePipe(Napi::Object exports);
 void ExportCrc32c(Napi::Object exports);
 void ExportBlockDecoder(Napi::Object exports);

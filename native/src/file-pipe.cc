@@ -2,42 +2,22 @@
 #include "file-pipe.h"
 
 #include <fcntl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
 
-// Newer than the C library of the systems that this is built on; one number on all architectures
-// that Node runs on.
-#ifndef SYS_cachestat
-#define SYS_cachestat 451
-#endif
+#include "file-table.h"
 
 namespace overlaybd_nbd {
 namespace {
 
-// struct cachestat_range and struct cachestat of linux/mman.h.
-struct CacheRange {
-  uint64_t offset;
-  uint64_t length;
-};
-
-struct CacheCounts {
-  uint64_t cached;
-  uint64_t dirty;
-  uint64_t writeback;
-  uint64_t evicted;
-  uint64_t recently_evicted;
-};
-
-// 0 if all pages of the range are in the page cache.
-int RequireCached(int file, uint64_t position, size_t length) {
-  static const uint64_t page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
-  CacheRange range = {position, length};
-  CacheCounts counts = {};
-  if (::syscall(SYS_cachestat, file, &range, &counts, 0) < 0) return -errno;
-  const uint64_t pages = (position + length - 1) / page - position / page + 1;
-  return counts.cached >= pages ? 0 : -EAGAIN;
+// 0 if no page of the range has to come from a disk.
+int RequireAtHand(int file, uint64_t position, size_t length) {
+  const FileEntry* const entry = FindFile(file);
+  if (entry == nullptr || entry->access == FileAccess::kThreads) return -EOPNOTSUPP;
+  if (entry->access == FileAccess::kMemory) return 0;
+  if (entry->map == nullptr) return -EPERM;
+  return IsResident(*entry, position, length) ? 0 : -EAGAIN;
 }
 
 }  // namespace
@@ -61,7 +41,7 @@ int MakePipe(int32_t* ends, size_t size) {
 
 ssize_t FillPipe(int file, uint64_t position, int pipe, size_t length) {
   if (length == 0) return 0;
-  const int missing = RequireCached(file, position, length);
+  const int missing = RequireAtHand(file, position, length);
   if (missing < 0) return missing;
   size_t done = 0;
   while (done < length) {

@@ -17,7 +17,7 @@ int MakePipe(int32_t* ends, size_t size);
 
 // Puts bytes [position, position + length) of a file into a pipe. A short result: the pipe is full,
 // or the file ends. -EAGAIN, and nothing is in the pipe: some of them are not in the page cache.
-// -ENOSYS, -EPERM, -EOPNOTSUPP: the kernel (before 6.5), or the owner of the file, does not say so.
+// -EPERM, -EOPNOTSUPP: the kernel does not tell, to this user or of this file system.
 ssize_t FillPipe(int file, uint64_t position, int pipe, size_t length);
 
 // Moves at most `length` bytes from a pipe to a nonblocking socket. -EAGAIN: there is no room.

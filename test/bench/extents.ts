@@ -1,6 +1,5 @@
 // Finds which parts of the raw image a layer would hold; it reads, and writes nothing.
 import { readSync } from 'node:fs';
-import { native } from '../../daemon/native/binding.js';
 import { SECTOR } from '../support/lsmt-layout.js';
 import type { LsmtSegment } from '../support/lsmt-writer.js';
 
@@ -23,7 +22,7 @@ const SUPERBLOCK: Extent = { offset: 2, length: 2 };
 export function findExtents(fd: number, size: number): Extent[] {
   const extents: Extent[] = [];
   const chunk = Buffer.alloc(CHUNK);
-  for (let at = nextData(fd, 0, size); at < size; at = nextData(fd, at + CHUNK, size)) {
+  for (let at = 0; at < size; at += CHUNK) {
     const n = readSync(fd, chunk, 0, Math.min(CHUNK, size - at), at);
     for (let within = 0; within < n; within += BLOCK) {
       if (ZEROS.compare(chunk, within, within + BLOCK) === 0) continue;
@@ -33,14 +32,6 @@ export function findExtents(fd: number, size: number): Extent[] {
   }
   checkFirstBlock(fd);
   return extents;
-}
-
-/** The start of the block that has the next data, or `size`. */
-function nextData(fd: number, from: number, size: number): number {
-  if (from >= size) return size;
-  const found = native.seekData(fd, from);
-  // No data behind it: -ENXIO.
-  return found < 0 ? size : Math.floor(found / BLOCK) * BLOCK;
 }
 
 function append(extents: Extent[], offset: number): void {

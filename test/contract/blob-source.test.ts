@@ -2,11 +2,14 @@
 import { closeSync, ftruncateSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type Test } from 'tap';
-import { FileSource } from '../../daemon/blob/file-source.js';
+import { closeFile } from '../../daemon/blob/file-jobs.js';
+import type { FileSource } from '../../daemon/blob/file-source.js';
+import { openFile } from '../../daemon/blob/open-file.js';
 import { readFully, type BlobSource } from '../../daemon/blob/source.js';
 import { OverlaybdError } from '../../daemon/errors.js';
 import { ReaderFactory } from '../../daemon/image/build.js';
 import { peel } from '../../daemon/image/peel.js';
+import { readLoaded } from '../../daemon/lib/loaded.js';
 import { randomBytes, textBytes } from '../support/pattern.js';
 import { wrapTar } from '../support/tar-writer.js';
 import { writeZfile, type ZfileOptions } from '../support/zfile-writer.js';
@@ -79,10 +82,12 @@ async function open(t: Test, { file, make }: Implementation): Promise<Opened> {
   const path = join(t.testdir(), 'blob');
   writeFileSync(path, file);
   const fd = openSync(path, 'r+');
-  t.teardown(() => closeSync(fd));
-  const source = await make(
-    new FileSource({ kind: 'file', name: path, fd, base: 0, size: file.length }),
-  );
+  const opened = await openFile(path);
+  t.teardown(() => {
+    closeSync(fd);
+    closeFile(opened.fd);
+  });
+  const source = await make(opened.source);
   return {
     source,
     truncate: (size) => ftruncateSync(fd, size),
@@ -96,9 +101,9 @@ async function open(t: Test, { file, make }: Implementation): Promise<Opened> {
 const GUARD = 0x6b;
 
 /** Reads into the middle of a buffer and looks that nothing beside it was touched. */
-function readExactly(source: BlobSource, offset: number, length: number, mayBlock = true): Buffer {
+async function readExactly(source: BlobSource, offset: number, length: number): Promise<Buffer> {
   const dst = Buffer.alloc(length + 32, GUARD);
-  if (!source.read(dst, 16, length, offset, mayBlock)) throw new Error('has not waited');
+  await readLoaded(source, offset, length, () => source.read(dst, 16, length, offset));
   const guards = Buffer.concat([dst.subarray(0, 16), dst.subarray(16 + length)]);
   if (!guards.equals(Buffer.alloc(32, GUARD))) throw new Error(`${offset}+${length}: overrun`);
   return dst.subarray(16, 16 + length);
@@ -114,7 +119,7 @@ for (const implementation of implementations) {
 
     await t.test('exact bytes at every alignment', async (each) => {
       const { source } = await open(each, implementation);
-      each.ok(readExactly(source, 0, SIZE).equals(PLAIN), 'all of it');
+      each.ok((await readExactly(source, 0, SIZE)).equals(PLAIN), 'all of it');
       let wrong = 0;
       const edges = [
         0,
@@ -133,14 +138,15 @@ for (const implementation of implementations) {
       for (const offset of edges) {
         for (const length of [0, 1, 2, 511, 512, 513, 4096, 4097]) {
           const expected = PLAIN.subarray(offset, offset + length);
-          if (!readExactly(source, offset, length).equals(expected)) wrong++;
+          if (!(await readExactly(source, offset, length)).equals(expected)) wrong++;
         }
       }
       for (let back = 1; back < 600; back += 7) {
-        if (!readExactly(source, SIZE - back, back).equals(PLAIN.subarray(SIZE - back))) wrong++;
+        if (!(await readExactly(source, SIZE - back, back)).equals(PLAIN.subarray(SIZE - back)))
+          wrong++;
       }
       each.equal(wrong, 0);
-      each.equal(readExactly(source, SIZE, 0).length, 0, 'nothing, at the end');
+      each.equal((await readExactly(source, SIZE, 0)).length, 0, 'nothing, at the end');
     });
 
     await t.test('past the end is an error, and no neighbour is seen', async (each) => {
@@ -151,15 +157,16 @@ for (const implementation of implementations) {
         [0, SIZE + 1],
         [2 ** 45, 512],
       ] as const) {
-        for (const mayBlock of [true, false]) {
-          each.throws(
-            () => source.read(Buffer.alloc(length), 0, length, offset, mayBlock),
-            { code: /^(SHORT_READ|BAD_DATA)$/ },
-            `${length} at ${offset}`,
-          );
-        }
+        each.throws(
+          () => source.read(Buffer.alloc(length), 0, length, offset),
+          { code: /^(SHORT_READ|BAD_DATA)$/ },
+          `${length} at ${offset}`,
+        );
       }
-      each.ok(readExactly(source, SIZE - 5, 5).equals(PLAIN.subarray(-5)), 'and it goes on');
+      each.ok(
+        (await readExactly(source, SIZE - 5, 5)).equals(PLAIN.subarray(-5)),
+        'and it goes on',
+      );
     });
 
     await t.test('local: nothing to ensure', async (each) => {
@@ -176,7 +183,7 @@ for (const implementation of implementations) {
       }
     });
 
-    await t.test('load never rejects; after it a read does not wait', async (each) => {
+    await t.test('load brings the range near; after it a read does not wait', async (each) => {
       const { source } = await open(each, implementation);
       for (const [offset, length] of [
         [0, SIZE],
@@ -187,7 +194,7 @@ for (const implementation of implementations) {
         await source.load(offset, length);
         const expected = PLAIN.subarray(offset, offset + length);
         each.ok(
-          readExactly(source, offset, length, false).equals(expected),
+          (await readExactly(source, offset, length)).equals(expected),
           `${length} at ${offset}`,
         );
       }
@@ -210,34 +217,21 @@ for (const implementation of implementations) {
       async (each) => {
         const { source, truncate, repair } = await open(each, implementation);
         truncate(implementation.file.length - implementation.cut);
-        each.throws(() => readExactly(source, SIZE - 1, 1), { code: 'SHORT_READ' });
-        each.throws(() => readExactly(source, 0, SIZE), { code: 'SHORT_READ' });
-        await source.load(SIZE - 1000, 1000);
-        await source.load(0, SIZE);
+        await each.rejects(readExactly(source, SIZE - 1, 1), { code: 'SHORT_READ' });
+        await each.rejects(readExactly(source, 0, SIZE), { code: 'SHORT_READ' });
+        await each.rejects(source.load(SIZE - 1000, 1000), { code: 'SHORT_READ' });
+        await each.rejects(source.load(0, SIZE), { code: 'SHORT_READ' });
         each.ok(
-          readExactly(source, 0, 4096).equals(PLAIN.subarray(0, 4096)),
+          (await readExactly(source, 0, 4096)).equals(PLAIN.subarray(0, 4096)),
           'the rest is readable',
         );
         truncate(0);
-        await source.load(0, 10);
-        each.throws(() => readExactly(source, 200_000, 10_000), OverlaybdError);
-        each.equal(waitOrFail(source), 'SHORT_READ');
+        await each.rejects(source.load(0, 10), { code: 'SHORT_READ' });
+        await each.rejects(readExactly(source, 200_000, 10_000), OverlaybdError);
         repair();
-        each.ok(readExactly(source, 0, SIZE).equals(PLAIN));
-        each.ok(readExactly(source, SIZE - 1, 1).equals(PLAIN.subarray(-1)));
+        each.ok((await readExactly(source, 0, SIZE)).equals(PLAIN));
+        each.ok((await readExactly(source, SIZE - 1, 1)).equals(PLAIN.subarray(-1)));
       },
     );
   });
-}
-
-/** Without blocking a lost range may ask to be waited for; the read that may block then fails. */
-function waitOrFail(source: BlobSource): string {
-  const dst = Buffer.alloc(9000);
-  try {
-    const done = source.read(dst, 0, dst.length, 300_000, false);
-    if (!done) source.read(dst, 0, dst.length, 300_000, true);
-    return 'no error';
-  } catch (error) {
-    return error instanceof OverlaybdError ? error.code : String(error);
-  }
 }

@@ -142,9 +142,11 @@ async function refused(t: Test, name: string, folder: string, config: string): P
 
 /** SHA-256 of the device, by read size. */
 async function digests(config: string): Promise<Record<number, string>> {
-  return withDevice([config], ({ device }) =>
-    Object.fromEntries(READ_SIZES.map((size) => [size, sha256Of(device, size)])),
-  );
+  return withDevice([config], async ({ device }) => {
+    const all: Record<number, string> = {};
+    for (const size of READ_SIZES) all[size] = await sha256Of(device, size);
+    return all;
+  });
 }
 
 function contents(folder: string): Record<string, string> {

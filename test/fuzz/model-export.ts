@@ -10,7 +10,7 @@ const TABLE = randomBytes(7, 65_521);
 const GARBAGE = 0xee;
 
 /**
- * How bytes are to be had: at once; after `ensure`; by a read that may block only; or not at all, because `ensure` rejects or throws, or the read does.
+ * How bytes are to be had: at once; after `ensure`; after `load`; or not at all, because `ensure` rejects or throws, or the read does.
  */
 export type Mood = 'now' | 'late' | 'cold' | 'lost' | 'throws' | 'corrupt';
 
@@ -49,6 +49,8 @@ export class ModelExport implements NbdExport {
   readonly #period: number;
   /** Starts of late segments that have been waited for. */
   readonly #here = new Set<number>();
+  /** Starts of cold segments that have been loaded. */
+  readonly #warm = new Set<number>();
   readonly #delay: () => Promise<void>;
 
   /** @param segments repeated until `size` is reached */
@@ -72,6 +74,7 @@ export class ModelExport implements NbdExport {
   /** Late segments are late again. */
   forget(): void {
     this.#here.clear();
+    this.#warm.clear();
   }
 
   newCursor(): ExportCursor {
@@ -92,18 +95,15 @@ export class ModelExport implements NbdExport {
 
   async load(offset: number, length: number): Promise<void> {
     const all = this.#checked('load', offset, length);
-    // Another process may have what was loaded thrown out again: it is still cold.
-    if (all.some(({ segment }) => segment.mood === 'cold')) await this.#delay();
+    const cold = all.filter(({ segment }) => segment.mood === 'cold');
+    if (cold.length > 0) await this.#delay();
+    // What was loaded last time is cold again: it had to make room.
+    this.#warm.clear();
+    for (const { start } of cold) this.#warm.add(start);
     if (all.some(({ segment }) => FAILING.includes(segment.mood))) throw new ModelFailure('load');
   }
 
-  read(
-    dst: Uint8Array,
-    dstOffset: number,
-    length: number,
-    offset: number,
-    mayBlock: boolean,
-  ): boolean {
+  read(dst: Uint8Array, dstOffset: number, length: number, offset: number): boolean {
     const all = this.#checked('read', offset, length);
     if (dstOffset < 0 || dstOffset + length > dst.length) {
       this.violations.push(`read of ${length} bytes to ${dstOffset} in ${dst.length}`);
@@ -114,7 +114,7 @@ export class ModelExport implements NbdExport {
     for (const { start, segment } of all) {
       const { mood } = segment;
       if (mood === 'corrupt') throw new ModelFailure('corrupt');
-      if (mood === 'cold' && !mayBlock) return false;
+      if (mood === 'cold' && !this.#warm.has(start)) return false;
       const awaited = mood !== 'late' || this.#here.has(start);
       if (!awaited || mood === 'lost' || mood === 'throws') {
         this.violations.push(`read of ${length} at ${offset} without ensure: ${mood}`);
@@ -122,6 +122,14 @@ export class ModelExport implements NbdExport {
     }
     this.fill(dst, dstOffset, length, offset);
     return true;
+  }
+
+  askExtents(): null {
+    return null;
+  }
+
+  async prefetch(offset: number, length: number): Promise<void> {
+    this.#checked('prefetch', offset, length);
   }
 
   extents(offset: number, length: number, into: ExtentList): number {

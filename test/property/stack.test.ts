@@ -47,23 +47,23 @@ async function inFolder(
   }
 }
 
-function checkDevice(
+async function checkDevice(
   { image, device, index }: OpenDevice,
   model: ModelDevice,
   parts: Ranges,
-): void {
+): Promise<void> {
   const size = model.device.length;
   if (image.size !== size || device.size !== size) {
     throw new Error(`device of ${image.size} bytes, expected ${size}`);
   }
-  expectBytes(readRange(device, 0, size), model.device, 0);
+  expectBytes(await readRange(device, 0, size), model.device, 0);
   // One cursor for all, so that its hint comes from anywhere; then the same ranges without one.
   const cursor = { hint: 0 };
   for (const [from, span] of parts) {
     const offset = Math.floor((from / 2 ** 30) * size);
     const length = Math.floor((span / 2 ** 30) * (size - offset));
-    expectBytes(readRange(device, offset, length, cursor), model.device, offset);
-    expectBytes(readRange(device, offset, length), model.device, offset);
+    expectBytes(await readRange(device, offset, length, cursor), model.device, offset);
+    expectBytes(await readRange(device, offset, length), model.device, offset);
   }
   if (!index) throw new Error('a stack of layers has an index');
   checkOwners(index, model);

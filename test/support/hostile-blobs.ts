@@ -152,19 +152,19 @@ export function mutate(blob: Buffer, all: readonly Mutation[]): Buffer {
   return bytes;
 }
 
-function readWhat({ device, index }: OpenDevice): void {
+async function readWhat({ device, index }: OpenDevice): Promise<void> {
   const { size } = device;
   if (size <= READ_WHOLE) {
-    readRange(device, 0, size);
-    for (let at = 0; at < size; at += 4097) readRange(device, at, Math.min(4097, size - at));
+    await readRange(device, 0, size);
+    for (let at = 0; at < size; at += 4097) await readRange(device, at, Math.min(4097, size - at));
     return;
   }
-  readRange(device, 0, READ_WHOLE);
-  readRange(device, size - 8192, 8192);
+  await readRange(device, 0, READ_WHOLE);
+  await readRange(device, size - 8192, 8192);
   const count = index?.count ?? 0;
   for (let i = 0; i < count; i++) {
     const at = Math.max(0, (index?.offsetOf(i) ?? 0) * SECTOR - 100);
-    readRange(device, at, Math.min(100_000, size - at));
+    await readRange(device, at, Math.min(100_000, size - at));
   }
 }
 

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { Device } from '../../daemon/image/device.js';
 import { ReaderFactory } from '../../daemon/image/build.js';
+import { readLoaded } from '../../daemon/lib/loaded.js';
 import { LsmtIndex } from '../../daemon/lsmt/index.js';
 import { BlobPool } from '../../daemon/service/blob-pool.js';
 import { openImage, type OpenImage } from '../../daemon/service/image-opener.js';
@@ -18,7 +19,7 @@ export interface OpenDevice {
 /** @param paths as on the command line: one config, or blobs, bottom first */
 export async function openDevice(...paths: readonly string[]): Promise<OpenDevice> {
   const readers = new ReaderFactory();
-  const image = await openImage(planImage(paths), new BlobPool(readers));
+  const image = await openImage(await planImage(paths), new BlobPool(readers));
   return {
     image,
     device: readers.device(image.device),
@@ -40,34 +41,36 @@ export async function withDevice<T>(
   }
 }
 
-/** Reads as a reactor does when nothing has to be waited for; local sources never do with `mayBlock`. */
-export function readRange(
+/** Reads as a reactor does, with all the waiting for disks. */
+export async function readRange(
   device: Device,
   offset: number,
   length: number,
   cursor = { hint: 0 },
-): Buffer {
+): Promise<Buffer> {
   // Not zeros: a read that leaves something out must show.
   const bytes = Buffer.alloc(length, 0xdb);
   if (device.ensure(offset, length) !== null)
     throw new Error('a local device has nothing to wait for');
-  if (!device.read(bytes, 0, length, offset, true, cursor)) {
-    throw new Error('a read that may block has not waited');
-  }
+  await readLoaded(device, offset, length, () => device.read(bytes, 0, length, offset, cursor));
   return bytes;
 }
 
 /** The whole device in reads of `chunk` bytes, given to `each` in order. */
-export function readAll(device: Device, chunk: number, each: (bytes: Buffer) => void): void {
+export async function readAll(
+  device: Device,
+  chunk: number,
+  each: (bytes: Buffer) => void,
+): Promise<void> {
   const cursor = { hint: 0 };
   for (let at = 0; at < device.size; at += chunk) {
-    each(readRange(device, at, Math.min(chunk, device.size - at), cursor));
+    each(await readRange(device, at, Math.min(chunk, device.size - at), cursor));
   }
 }
 
 /** SHA-256 of the whole device, in hex. */
-export function sha256Of(device: Device, chunk: number): string {
+export async function sha256Of(device: Device, chunk: number): Promise<string> {
   const hash = createHash('sha256');
-  readAll(device, chunk, (bytes) => hash.update(bytes));
+  await readAll(device, chunk, (bytes) => hash.update(bytes));
   return hash.digest('hex');
 }

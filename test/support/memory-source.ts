@@ -36,4 +36,8 @@ export class MemorySource implements BlobSource {
   async load(): Promise<void> {
     // Everything is here.
   }
+
+  async prefetch(): Promise<void> {
+    // Everything is here.
+  }
 }

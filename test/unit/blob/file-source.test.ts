@@ -1,70 +1,85 @@
-// Files as sources: names in errors, descriptors that cannot be read, RWF_NOWAIT. What all sources share is in test/contract.
-import { closeSync, openSync, writeFileSync } from 'node:fs';
+// Files as sources: names in errors, and what cannot be read. What all sources share is in test/contract.
+import { closeSync, openSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type Test } from 'tap';
+import { closeFile } from '../../../daemon/blob/file-jobs.js';
 import { FileSource } from '../../../daemon/blob/file-source.js';
+import { openFile } from '../../../daemon/blob/open-file.js';
+import { readFully } from '../../../daemon/blob/source.js';
 import { randomBytes } from '../../support/pattern.js';
 
 const BYTES = randomBytes(1, 10_000);
 
-function open(t: Test, flags = 'r', size = BYTES.length): FileSource {
+/** @param size what the file has when it is opened; then it is cut to `BYTES` */
+async function open(t: Test, size = BYTES.length): Promise<FileSource> {
   const path = join(t.testdir(), 'blob');
   writeFileSync(path, BYTES);
-  const fd = openSync(path, flags);
-  t.teardown(() => closeSync(fd));
-  return new FileSource({ kind: 'file', name: 'blob', fd, base: 0, size });
+  truncateSync(path, size);
+  const { fd, source } = await openFile(path);
+  t.teardown(() => closeFile(fd));
+  if (size > BYTES.length) truncateSync(path, BYTES.length);
+  return source.slice(0, size, 'blob');
 }
 
-const fail =
-  (source: FileSource, offset: number, length: number, mayBlock = true) =>
-  () =>
-    source.read(Buffer.alloc(length), 0, length, offset, mayBlock);
+/** A descriptor that cannot be read from. */
+function unreadable(t: Test): FileSource {
+  const path = join(t.testdir(), 'blob');
+  writeFileSync(path, BYTES);
+  const fd = openSync(path, 'a');
+  t.teardown(() => closeSync(fd));
+  return new FileSource({ kind: 'file', name: 'blob', fd, base: 0, size: BYTES.length });
+}
 
-await test('a file shorter than it was says how much is there', (t) => {
-  const source = open(t, 'r', 20_000);
-  t.throws(fail(source, 9000, 5000), {
+const reads = (source: FileSource, offset: number, length: number): boolean =>
+  source.read(Buffer.alloc(length), 0, length, offset);
+
+await test('a file shorter than it was says how much is there', async (t) => {
+  const source = await open(t, 20_000);
+  t.equal(reads(source, 9000, 5000), false, 'not at hand, whatever the reason');
+  await t.rejects(source.load(9000, 5000), {
     code: 'SHORT_READ',
     message: 'blob: read of 5000 bytes at 9000: the file ends after 1000 of them',
   });
-  t.throws(fail(source, 15_000, 10), { code: 'SHORT_READ', message: /ends after 0 of them$/ });
-  t.throws(fail(source, 19_999, 2), { code: 'SHORT_READ', message: /ends after 1 of them$/ });
-  t.equal(fail(source, 9000, 5000, false)(), false, 'without blocking: not here, wait for it');
-  t.end();
+  await t.rejects(source.load(15_000, 10), { message: /ends after 0 of them$/ });
+  t.throws(() => reads(source, 19_999, 2), { message: /ends after 1 of them$/ });
+  await t.rejects(source.load(19_999, 2), { code: 'SHORT_READ', message: /ends after 1 of them$/ });
+  await t.rejects(readFully(source, 9000, 5000), { code: 'SHORT_READ' });
 });
 
-await test('an error of the system is named', (t) => {
-  const source = open(t, 'a');
-  const message =
-    'blob: read of 100 bytes at 7: EBADF (bad file descriptor); check the disk that holds it';
-  for (const mayBlock of [true, false]) {
-    t.throws(fail(source, 7, 100, mayBlock), { code: 'IO', message });
-  }
-  t.end();
+await test('an error of the system is named', async (t) => {
+  const source = unreadable(t);
+  t.equal(reads(source, 7, 100), false);
+  await t.rejects(source.load(7, 100), {
+    code: 'IO',
+    message:
+      'blob: read of 100 bytes at 7: EBADF (bad file descriptor); check the disk that holds it',
+  });
 });
 
-await test('load swallows errors: the read names them', async (t) => {
-  await open(t, 'a').load(0, 1000);
-  await open(t).load(0, 1e12);
-  await open(t).load(50_000, 10);
-  t.throws(fail(open(t, 'a'), 0, 1), { code: 'IO' });
-});
-
-await test('a spec makes the same source again, slices too', (t) => {
-  const slice = open(t).slice(100, 50, 'part').slice(10, 20, 'inner');
+await test('a spec makes the same source again, slices too', async (t) => {
+  const slice = (await open(t)).slice(100, 50, 'part').slice(10, 20, 'inner');
   t.match(slice.spec, { kind: 'file', name: 'inner', base: 110, size: 20 });
-  const dst = Buffer.alloc(20);
-  t.equal(new FileSource(slice.spec).read(dst, 0, 20, 0, true), true);
-  t.ok(dst.equals(BYTES.subarray(110, 130)));
-  t.throws(fail(slice, 15, 6), {
+  t.ok((await readFully(new FileSource(slice.spec), 0, 20)).equals(BYTES.subarray(110, 130)));
+  t.throws(() => reads(slice, 15, 6), {
     code: 'SHORT_READ',
     message: 'inner: read of 6 bytes at 15: the file ends after 5 of them',
   });
-  t.end();
+  const { runs, begin, end } = (await slice.dataRuns(5, 10)) ?? {};
+  t.same([...(runs ?? [])], [5, 15], 'by its own offsets');
+  t.same([begin, end], [5, 15]);
 });
 
-await test('a file that grew shows no more than it had', (t) => {
-  const source = open(t, 'r', 5000);
-  t.throws(fail(source, 4999, 2), { code: 'SHORT_READ' });
-  t.equal(fail(source, 4999, 1)(), true);
-  t.end();
+await test('a file that grew shows no more than it had', async (t) => {
+  const source = await open(t, 5000);
+  writeFileSync(join(t.testdirName, 'blob'), BYTES);
+  t.throws(() => reads(source, 4999, 2), { code: 'SHORT_READ' });
+  await source.load(4999, 1);
+  t.equal(reads(source, 4999, 1), true);
+});
+
+await test('prefetch asks for what there is, and waits for nothing', async (t) => {
+  const source = await open(t);
+  await source.prefetch(0, 10_000);
+  await source.prefetch(9000, 1e12);
+  await source.prefetch(10_000, 1);
 });

@@ -2,40 +2,40 @@
 import { spawnSync } from 'node:child_process';
 import {
   appendFileSync,
-  closeSync,
   fstatSync,
   linkSync,
   mkdirSync,
-  openSync,
   readlinkSync,
   symlinkSync,
+  truncateSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
-import { findDataExtents } from '../../../daemon/blob/data-extents.js';
+import { findDataExtents, type DataExtent } from '../../../daemon/blob/data-extents.js';
+import { closeFile } from '../../../daemon/blob/file-jobs.js';
+import { FileSource } from '../../../daemon/blob/file-source.js';
 import { openFile } from '../../../daemon/blob/open-file.js';
 import { native } from '../../../daemon/native/binding.js';
 
-function identity(path: string): string {
-  const file = openFile(path);
-  closeSync(file.fd);
+async function identity(path: string): Promise<string> {
+  const file = await openFile(path);
+  closeFile(file.fd);
   return file.identity;
 }
 
-await test('a regular file: size, name, read-only', (t) => {
+await test('a regular file: size, name, read-only', async (t) => {
   const path = join(t.testdir(), 'blob');
   writeFileSync(path, 'twelve bytes');
-  const { source, fd } = openFile(path);
+  const { source, fd } = await openFile(path);
   t.equal(source.size, 12);
   t.equal(source.name, path);
   t.throws(() => appendFileSync(fd, 'x'), { code: 'EBADF' });
-  closeSync(fd);
-  t.end();
+  closeFile(fd);
 });
 
-await test('one file by many names is one; changed, it is another', (t) => {
+await test('one file by many names is one; changed, it is another', async (t) => {
   const folder = t.testdir();
   const [path, hard, soft] = ['blob', 'hard', 'soft'].map((name) => join(folder, name)) as [
     string,
@@ -45,37 +45,40 @@ await test('one file by many names is one; changed, it is another', (t) => {
   writeFileSync(path, 'one');
   linkSync(path, hard);
   symlinkSync(path, soft);
-  const first = identity(path);
-  t.equal(identity(hard), first);
-  t.equal(identity(soft), first);
+  const first = await identity(path);
+  t.equal(await identity(hard), first);
+  t.equal(await identity(soft), first);
   writeFileSync(join(folder, 'copy'), 'one');
-  t.not(identity(join(folder, 'copy')), first);
+  t.not(await identity(join(folder, 'copy')), first);
   utimesSync(path, 1, 1);
-  const touched = identity(path);
+  const touched = await identity(path);
   t.not(touched, first, 'another time');
   appendFileSync(path, 'x');
   utimesSync(path, 1, 1);
-  t.not(identity(path), touched, 'another size');
-  t.end();
+  t.not(await identity(path), touched, 'another size');
 });
 
-await test('what is no file is refused by name, and nothing hangs or stays open', (t) => {
+await test('what is no file is refused by name, and nothing hangs or stays open', async (t) => {
   const folder = t.testdir();
   const fifo = join(folder, 'fifo');
   mkdirSync(join(folder, 'dir'));
   const before = openDescriptors();
-  const refuse = (path: string, code: string, message: RegExp): void => {
-    t.throws(() => openFile(path), { code, message }, path);
+  const refuse = async (path: string, code: string, message: RegExp): Promise<void> => {
+    await t.rejects(openFile(path), { code, message }, path);
   };
-  refuse(join(folder, 'absent'), 'NOT_FOUND', /\/absent: ENOENT/);
-  refuse(join(folder, 'dir'), 'UNSUPPORTED', /\/dir: neither a regular file nor a block device$/);
-  refuse('/dev/null', 'UNSUPPORTED', /^\/dev\/null: neither/);
-  refuse(join(folder, 'dir', 'nul\0byte'), 'IO', /nul/);
+  await refuse(join(folder, 'absent'), 'NOT_FOUND', /\/absent: ENOENT/);
+  await refuse(
+    join(folder, 'dir'),
+    'UNSUPPORTED',
+    /\/dir: neither a regular file nor a block device$/,
+  );
+  await refuse('/dev/null', 'UNSUPPORTED', /^\/dev\/null: neither/);
+  await refuse(join(folder, 'dir', 'nul\0byte'), 'IO', /nul/);
   writeFileSync(join(folder, 'file'), '');
-  refuse(join(folder, 'file', 'below'), 'IO', /ENOTDIR/);
-  if (spawnSync('mkfifo', [fifo]).status === 0) refuse(fifo, 'UNSUPPORTED', /\/fifo: neither/);
+  await refuse(join(folder, 'file', 'below'), 'IO', /ENOTDIR/);
+  if (spawnSync('mkfifo', [fifo]).status === 0)
+    await refuse(fifo, 'UNSUPPORTED', /\/fifo: neither/);
   t.equal(openDescriptors(), before);
-  t.end();
 });
 
 /** How many descriptors this process has, by the lowest free one and those below it. */
@@ -92,41 +95,57 @@ function openDescriptors(): number {
   return open;
 }
 
-await test('data extents: holes in front, between and behind', (t) => {
+await test('data extents: holes in front, between and behind', async (t) => {
   const path = join(t.testdir(), 'sparse');
   writeFileSync(path, '');
-  const fd = openSync(path, 'r+');
-  t.teardown(() => closeSync(fd));
-  const extents = (offset = 0) => findDataExtents(fd, 'sparse', offset);
-  t.same(extents(), [], 'an empty file');
-  t.same(extents(4096), [], 'from behind its end');
+  const extents = async (offset = 0): Promise<DataExtent[]> => {
+    const { source, fd } = await openFile(path);
+    const found = await findDataExtents(source, offset);
+    closeFile(fd);
+    return found;
+  };
+  t.same(await extents(), [], 'an empty file');
+  t.same(await extents(4096), [], 'from behind its end');
   spawnSync('truncate', ['-s', '10M', path]);
-  t.same(extents(), [], 'all hole');
+  t.same(await extents(), [], 'all hole');
   const chunk = Buffer.alloc(65_536, 1);
   for (const at of [1 << 20, 5 << 20]) {
     spawnSync('dd', [`of=${path}`, 'bs=64K', `seek=${at / 65_536}`, 'conv=notrunc', 'count=1'], {
       input: chunk,
     });
   }
-  t.same(extents(), [
+  t.same(await extents(), [
     { offset: 1 << 20, end: (1 << 20) + 65_536 },
     { offset: 5 << 20, end: (5 << 20) + 65_536 },
   ]);
   t.same(
-    extents((1 << 20) + 4096)[0],
+    (await extents((1 << 20) + 4096))[0],
     { offset: (1 << 20) + 4096, end: (1 << 20) + 65_536 },
     'from inside one',
   );
-  t.end();
 });
 
-await test('data extents of what cannot be sought in', (t) => {
+await test('data extents of what cannot be sought in', async (t) => {
   const [a, b] = native.socketpair();
   t.teardown(() => [a, b].forEach((fd) => native.close(fd)));
-  t.throws(() => findDataExtents(a, 'socket', 0), {
+  const socket = new FileSource({ kind: 'file', name: 'socket', fd: a, base: 0, size: 100 });
+  await t.rejects(findDataExtents(socket, 0), {
     code: 'IO',
-    message: 'socket: cannot find its holes at byte 0: ESPIPE (invalid seek)',
+    message: /^socket: its file system cannot tell where it has holes/,
   });
   t.match(readlinkSync(`/proc/self/fd/${a}`), /^socket:/);
-  t.end();
+});
+
+await test('a file that is cut while its extents are looked for', async (t) => {
+  const path = join(t.testdir(), 'sparse');
+  writeFileSync(path, '');
+  truncateSync(path, 10 << 20);
+  const { source, fd } = await openFile(path);
+  t.teardown(() => closeFile(fd));
+  t.same(await findDataExtents(source, 0), []);
+  truncateSync(path, (10 << 20) - 1);
+  await t.rejects(findDataExtents(source, 0), {
+    code: 'SHORT_READ',
+    message: /the file is shorter than the 10485760 bytes it had when it was opened$/,
+  });
 });

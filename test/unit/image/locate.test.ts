@@ -1,33 +1,36 @@
 // Where a device says that bytes are, they are: checked against what it reads.
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { readSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
+import { closeFile } from '../../../daemon/blob/file-jobs.js';
 import { FileSource } from '../../../daemon/blob/file-source.js';
+import { openFile } from '../../../daemon/blob/open-file.js';
 import { LsmtDevice } from '../../../daemon/image/lsmt-device.js';
 import { RawDevice } from '../../../daemon/image/raw-device.js';
 import type { FileRange } from '../../../daemon/lib/file-range.js';
+import { readLoaded } from '../../../daemon/lib/loaded.js';
 import { LsmtIndex, packIndex } from '../../../daemon/lsmt/index.js';
 import { SegmentList, ZEROED } from '../../../daemon/lsmt/segment-list.js';
-import { native } from '../../../daemon/native/binding.js';
 import { randomBytes, seededRandom } from '../../support/pattern.js';
 
 const SECTOR = 512;
 const LAYER_SECTORS = 400;
 const DEVICE_SECTORS = 300;
 
-await test('ranges of a stack of layers', (t) => {
+await test('ranges of a stack of layers', async (t) => {
   const folder = t.testdir();
-  const fds = [0, 1, 2].map((i) => {
-    const fd = openSync(join(folder, `layer${i}`), 'w+');
-    // Each begins somewhere in its file, as the member of a tar does.
-    writeSync(fd, randomBytes(i, 777 + LAYER_SECTORS * SECTOR));
-    return fd;
-  });
-  t.teardown(() => fds.forEach((fd) => closeSync(fd)));
-  const layers = fds.map((fd, i) => {
-    const size = LAYER_SECTORS * SECTOR;
-    return new FileSource({ kind: 'file', name: `layer ${i}`, fd, base: 777, size });
-  });
+  const files = await Promise.all(
+    [0, 1, 2].map((i) => {
+      const path = join(folder, `layer${i}`);
+      // Each begins somewhere in its file, as the member of a tar does.
+      writeFileSync(path, randomBytes(i, 777 + LAYER_SECTORS * SECTOR));
+      return openFile(path);
+    }),
+  );
+  t.teardown(() => files.forEach(({ fd }) => closeFile(fd)));
+  const layers = files.map(({ source }, i) =>
+    source.slice(777, LAYER_SECTORS * SECTOR, `layer ${i}`),
+  );
   const next = seededRandom(11);
   const random = (below: number): number => (next() >>> 4) % below;
   const range: FileRange = { fd: -1, position: -1 };
@@ -64,14 +67,15 @@ await test('ranges of a stack of layers', (t) => {
       if (index.find(Math.floor(offset / SECTOR), 0) !== cursor.hint) across++;
       const there = Buffer.alloc(length);
       const read = Buffer.alloc(length);
-      native.pread(range.fd, there, 0, length, range.position);
-      device.read(read, 0, length, offset, true, { hint: 0 });
+      readSync(range.fd, there, 0, length, range.position);
+      await readLoaded(device, offset, length, () =>
+        device.read(read, 0, length, offset, { hint: 0 }),
+      );
       if (!there.equals(read)) return void t.fail(`round ${round}: ${offset}+${length}`);
     }
   }
   t.ok(located > 1000, `${located} of 18000`);
   t.ok(across > 100, `${across} over more than one segment`);
-  t.end();
 });
 
 await test('a raw disk is where its file is, up to its end', (t) => {

@@ -19,6 +19,7 @@ class ScriptedSource implements BlobSource {
   readonly isLocal = false;
   readonly ensured: Range[] = [];
   readonly loaded: Range[] = [];
+  readonly prefetched: Range[] = [];
   readonly reads: Range[] = [];
   waits = false;
   fails = false;
@@ -34,16 +35,22 @@ class ScriptedSource implements BlobSource {
     return this.fetch;
   }
 
-  read(dst: Uint8Array, at: number, length: number, offset: number, mayBlock: boolean): boolean {
+  read(dst: Uint8Array, at: number, length: number, offset: number): boolean {
     this.reads.push([offset, length]);
     if (this.fails) throw new OverlaybdError('IO', 'scripted: no');
-    if (this.waits && !mayBlock) return false;
+    if (this.waits) return false;
     dst.fill(this.#fill, at, at + length);
     return true;
   }
 
   async load(offset: number, length: number): Promise<void> {
     this.loaded.push([offset, length]);
+    if (this.fails) throw new OverlaybdError('IO', `scripted: no load of ${offset}`);
+    this.waits = false;
+  }
+
+  async prefetch(offset: number, length: number): Promise<void> {
+    this.prefetched.push([offset, length]);
   }
 }
 
@@ -60,9 +67,9 @@ function deviceOf(): { device: LsmtDevice; bottom: ScriptedSource; top: Scripted
   return { device: new LsmtDevice(index, [bottom, top]), bottom, top };
 }
 
-function read(device: LsmtDevice, offset: number, length: number, mayBlock = true): Buffer | null {
+function read(device: LsmtDevice, offset: number, length: number): Buffer | null {
   const bytes = Buffer.alloc(length + 2, 0xee);
-  if (!device.read(bytes, 1, length, offset, mayBlock, { hint: 0 })) return null;
+  if (!device.read(bytes, 1, length, offset, { hint: 0 })) return null;
   if (bytes[0] !== 0xee || bytes.at(-1) !== 0xee) throw new Error('wrote outside its place');
   return bytes.subarray(1, -1);
 }
@@ -122,11 +129,11 @@ await test('a fetch that fails rejects', async (t) => {
   await t.rejects(device.ensure(0, SECTORS * SECTOR) ?? Promise.resolve(), { code: 'IO' });
 });
 
-await test('a disk that must be waited for: false, load, and then it blocks', async (t) => {
+await test('a disk that must be waited for: false, load, and then it reads', async (t) => {
   const { device, bottom, top } = deviceOf();
   top.waits = true;
-  t.equal(read(device, 0, SECTORS * SECTOR, false), null);
-  t.ok(read(device, 0, 9 * SECTOR, false), 'what does not need it does not wait');
+  t.equal(read(device, 0, SECTORS * SECTOR), null);
+  t.ok(read(device, 0, 9 * SECTOR), 'what does not need it does not wait');
   await device.load(6 * SECTOR, 15 * SECTOR);
   t.same(bottom.loaded, [
     [102 * SECTOR, 2 * SECTOR],
@@ -134,6 +141,30 @@ await test('a disk that must be waited for: false, load, and then it blocks', as
   ]);
   t.same(top.loaded, [[50 * SECTOR, 2 * SECTOR]]);
   t.ok(read(device, 0, SECTORS * SECTOR));
+});
+
+await test('what follows itself in a layer is loaded, and prefetched, in one piece', async (t) => {
+  const list = new SegmentList();
+  list.push(0, 4, 100, 0);
+  list.push(4, 4, 104, 0);
+  list.push(9, 1, 108, 0);
+  list.push(10, 1, 3, 1);
+  list.push(11, 1, 109, 0);
+  const [bottom, top] = [new ScriptedSource(1), new ScriptedSource(2)];
+  const index = new LsmtIndex(packIndex(list, SECTORS * SECTOR));
+  const device = new LsmtDevice(index, [bottom, top]);
+  const expected = [
+    [101 * SECTOR, 8 * SECTOR],
+    [109 * SECTOR, SECTOR],
+  ];
+  await device.load(SECTOR, 20 * SECTOR);
+  t.same([bottom.loaded, top.loaded], [expected, [[3 * SECTOR, SECTOR]]]);
+  await device.prefetch(SECTOR, 20 * SECTOR);
+  t.same([bottom.prefetched, top.prefetched], [expected, [[3 * SECTOR, SECTOR]]]);
+  t.equal(device.askExtents(), null, 'the index knows all');
+  bottom.fails = true;
+  await t.rejects(device.load(0, 20 * SECTOR), { code: 'IO' });
+  t.equal(top.loaded.length, 2, 'the others are loaded all the same');
 });
 
 await test('an error of one layer leaves the device usable', (t) => {
@@ -152,7 +183,7 @@ await test('sequential reads leave the hint where the next one begins', (t) => {
   const bytes = Buffer.alloc(SECTORS * SECTOR);
   const hints: number[] = [];
   for (let sector = 0; sector < SECTORS; sector += 2) {
-    device.read(bytes, 0, 2 * SECTOR, sector * SECTOR, true, cursor);
+    device.read(bytes, 0, 2 * SECTOR, sector * SECTOR, cursor);
     hints.push(cursor.hint);
   }
   t.same(hints, [0, 0, 0, 0, 1, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3]);
@@ -164,7 +195,10 @@ await test('a raw device hands everything to its source', async (t) => {
   const device = new RawDevice(source);
   t.equal(device.size, source.size);
   t.equal(device.ensure(5, 6), null);
-  t.equal(device.read(Buffer.alloc(9), 1, 6, 5, false), true);
+  t.equal(device.read(Buffer.alloc(9), 1, 6, 5), true);
   await device.load(7, 8);
+  await device.prefetch(9, 10);
   t.same([source.ensured, source.reads, source.loaded], [[[5, 6]], [[5, 6]], [[7, 8]]]);
+  t.same(source.prefetched, [[9, 10]]);
+  t.equal(device.askExtents(0, 5), null, 'only files have holes');
 });

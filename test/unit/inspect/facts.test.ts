@@ -39,7 +39,7 @@ const top: LsmtImage = {
 };
 
 async function facts(paths: string[]): Promise<ImageFacts> {
-  const stack = await openStack(planImage(paths), () => THROW);
+  const stack = await openStack(await planImage(paths), () => THROW);
   try {
     return imageFacts(stack);
   } finally {

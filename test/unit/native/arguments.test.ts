@@ -32,15 +32,17 @@ const calls: Record<string, { args: unknown[]; kinds: string }> = {
   send: { args: [NO_SUCH_FD, buffer, 0, 16], kinds: 'n b n n' },
   shutdown: { args: [NO_SUCH_FD, 1], kinds: 'n n' },
   close: { args: [NO_SUCH_FD], kinds: 'n' },
-  pread: { args: [NO_SUCH_FD, buffer, 0, 16, 0], kinds: 'n b n n n' },
-  preadNoWait: { args: [NO_SUCH_FD, buffer, 0, 16, 0], kinds: 'n b n n n' },
+  readAtHand: { args: [NO_SUCH_FD, buffer, 0, 16, 0], kinds: 'n b n n n' },
   makePipe: { args: [new Int32Array(2), 4096], kinds: 'i n' },
   fillPipe: { args: [NO_SUCH_FD, 0, NO_SUCH_FD, 16], kinds: 'n n n n' },
   drainPipe: { args: [NO_SUCH_FD, NO_SUCH_FD, 16], kinds: 'n n n' },
-  seekData: { args: [NO_SUCH_FD, 0], kinds: 'n n' },
-  seekHole: { args: [NO_SUCH_FD, 0], kinds: 'n n' },
-  fileSize: { args: [NO_SUCH_FD], kinds: 'n' },
-  fadvise: { args: [NO_SUCH_FD, 0, 0, 0], kinds: 'n n n n' },
+  fileJobs: { args: [ended], kinds: 'f' },
+  startOpen: { args: [1, ''], kinds: 'n s' },
+  startExists: { args: [1, ''], kinds: 'n s' },
+  startLoad: { args: [1, NO_SUCH_FD, 0, 16], kinds: 'n n n n' },
+  startPrefetch: { args: [1, NO_SUCH_FD, 0, 16], kinds: 'n n n n' },
+  startExtents: { args: [1, NO_SUCH_FD, 0, 16, 16], kinds: 'n n n n n' },
+  closeFile: { args: [NO_SUCH_FD], kinds: 'n' },
   connectUnix: { args: [''], kinds: 's' },
   peerClosed: { args: [NO_SUCH_FD], kinds: 'n' },
   sendDescriptors: { args: [NO_SUCH_FD, buffer, 0, 16, descriptors], kinds: 'n b n n i' },
@@ -106,7 +108,15 @@ function wrongOnes(kind: string | undefined): { types: unknown[]; ranges: unknow
 }
 
 await t.test('no function of the addon is missing from the list above', async (test) => {
-  const without = ['Poll', 'socketpair', 'nbdFamily', 'lockMemory', 'ioFlusher'];
+  const without = [
+    'Poll',
+    'socketpair',
+    'nbdFamily',
+    'lockMemory',
+    'ioFlusher',
+    'stuckFileJobs',
+    'fileDeadline',
+  ];
   const functions = Object.keys(native).filter((name) => !without.includes(name));
   test.same(functions.toSorted(), Object.keys(calls).toSorted());
 });
@@ -138,8 +148,7 @@ await t.test('ranges outside the buffer', async (test) => {
   for (const [offset, length] of ranges) {
     test.throws(() => native.recv(NO_SUCH_FD, buffer, offset, length), RangeError);
     test.throws(() => native.send(NO_SUCH_FD, buffer, offset, length), RangeError);
-    test.throws(() => native.pread(NO_SUCH_FD, buffer, offset, length, 0), RangeError);
-    test.throws(() => native.preadNoWait(NO_SUCH_FD, buffer, offset, length, 0), RangeError);
+    test.throws(() => native.readAtHand(NO_SUCH_FD, buffer, offset, length, 0), RangeError);
     test.throws(() => native.crc32c(buffer, offset, length, 0), RangeError);
   }
   test.throws(() => native.accept(2 ** 31), RangeError);
@@ -163,7 +172,7 @@ await t.test('no coercion, so nothing can detach a buffer during a call', async 
   };
   const position = trap as unknown as number;
   const [a, b] = native.socketpair();
-  test.throws(() => native.pread(NO_SUCH_FD, bytes, 0, bytes.length, position), TypeError);
+  test.throws(() => native.readAtHand(NO_SUCH_FD, bytes, 0, bytes.length, position), TypeError);
   test.throws(() => native.recv(a, bytes, position, 10), TypeError);
   test.throws(() => native.send(a, bytes, 0, position), TypeError);
   test.throws(() => native.crc32c(bytes, 0, bytes.length, position), TypeError);

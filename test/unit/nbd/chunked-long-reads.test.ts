@@ -148,7 +148,7 @@ for (const form of CHUNKED_FORMS) {
       ensured.push(offset);
       return offset === MIB ? network.promise : null;
     };
-    fake.onRead = ({ offset, mayBlock }) => mayBlock || offset !== 2 * MIB;
+    fake.onRead = ({ offset, loaded }) => loaded || offset !== 2 * MIB;
     fake.onLoad = (offset) => (offset === 2 * MIB ? disk.promise : Promise.resolve());
     harness.ask({ cookie: 1n, offset: 0, length: 3 * MIB });
     await harness.settle();
@@ -179,7 +179,7 @@ for (const form of CHUNKED_FORMS) {
       offset >= 300 * 1024 && offset < 310 * 1024 ? EXTENT_HOLE : EXTENT_DATA;
     const harness = Harness.chunked(form, fake);
     const disk = deferred();
-    fake.onRead = ({ offset, mayBlock }) => mayBlock || offset !== 310 * 1024;
+    fake.onRead = ({ offset, loaded }) => loaded || offset !== 310 * 1024;
     fake.onLoad = () => disk.promise;
     harness.ask({ cookie: 1n, offset: 100, length: MIB });
     await harness.settle();
@@ -200,9 +200,9 @@ for (const form of CHUNKED_FORMS) {
       if (offset >= 5 * MIB) throw new Error('no source');
       return offset >= 4 * MIB ? Promise.reject(new Error('no network')) : null;
     };
-    fake.onRead = ({ offset, mayBlock }) => {
+    fake.onRead = ({ offset, loaded }) => {
       if (offset >= 3 * MIB) throw new Error('no block');
-      return mayBlock || offset < 2 * MIB;
+      return loaded || offset < 2 * MIB;
     };
     fake.onLoad = (offset) =>
       offset >= 2 * MIB ? Promise.reject(new Error('no disk')) : Promise.resolve();

@@ -113,13 +113,11 @@ class Source {
       return moodsThere.has('ensure') || moodsThere.has('both') ? this.#wait(false) : null;
     };
     fake.onLoad = (offset, length) => this.#wait(this.moodsOf(offset, length).has('load fails'));
-    fake.onRead = ({ offset, length, mayBlock }) => {
+    fake.onRead = ({ offset, length, loaded }) => {
       const moodsThere = this.moodsOf(offset, length);
       if (moodsThere.has('read fails')) throw new Error('no');
-      if (mayBlock && moodsThere.has('load fails')) throw new Error('no');
-      return (
-        mayBlock || !['load', 'both', 'load fails'].some((each) => moodsThere.has(each as Mood))
-      );
+      if (loaded && moodsThere.has('load fails')) throw new Error('no');
+      return loaded || !['load', 'both', 'load fails'].some((each) => moodsThere.has(each as Mood));
     };
   }
 

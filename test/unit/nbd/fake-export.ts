@@ -1,4 +1,5 @@
 // Exports that exist in memory only, with every way of not having the bytes at hand; for tests of nbd/.
+import type { DataRuns } from '../../../daemon/lib/data-runs.js';
 import type { ExportCursor, ExportTable, NbdExport } from '../../../daemon/nbd/export.js';
 import {
   EXTENT_DATA,
@@ -40,7 +41,8 @@ export function bytesAt(offset: number, length: number): Buffer {
 export interface ReadCall {
   offset: number;
   length: number;
-  mayBlock: boolean;
+  /** All of it has been loaded before. */
+  loaded: boolean;
 }
 
 export class FakeExport implements NbdExport {
@@ -52,8 +54,10 @@ export class FakeExport implements NbdExport {
   readonly reads: ReadCall[] = [];
   /** Each is asked with the range; by default everything is at hand. */
   onEnsure: (offset: number, length: number) => Promise<void> | null = () => null;
+  onAskExtents: (offset: number, length: number) => Promise<DataRuns> | null = () => null;
+  onPrefetch: (offset: number, length: number) => Promise<void> = () => Promise.resolve();
   onLoad: (offset: number, length: number) => Promise<void> = () => Promise.resolve();
-  /** What `read` says when it may not block; throws to fail. */
+  /** What `read` says; throws to fail. */
   onRead: (call: ReadCall) => boolean = () => true;
   /** Kind and layer of the byte at an offset; by default all is data of layer 0. */
   kindAt: (offset: number) => number = () => EXTENT_DATA;
@@ -62,6 +66,8 @@ export class FakeExport implements NbdExport {
   grain = 512;
   extentCalls = 0;
   readonly loads: [offset: number, length: number][] = [];
+  readonly prefetches: [offset: number, length: number][] = [];
+  readonly #loaded: [offset: number, length: number][] = [];
 
   constructor(size: number, name = '', description = 'fake') {
     this.size = size;
@@ -90,16 +96,11 @@ export class FakeExport implements NbdExport {
     return this.onEnsure(offset, length);
   }
 
-  read(
-    dst: Uint8Array,
-    dstOffset: number,
-    length: number,
-    offset: number,
-    mayBlock: boolean,
-  ): boolean {
+  read(dst: Uint8Array, dstOffset: number, length: number, offset: number): boolean {
     this.#check(offset, length);
     if (dstOffset < 0 || dstOffset + length > dst.length) throw new RangeError('past the buffer');
-    const call = { offset, length, mayBlock };
+    const loaded = this.#loaded.some(([from, n]) => from <= offset && offset + length <= from + n);
+    const call = { offset, length, loaded };
     this.reads.push(call);
     // What is there when a read fails or is put off must not reach the client.
     dst.fill(0xee, dstOffset, dstOffset + length);
@@ -124,10 +125,22 @@ export class FakeExport implements NbdExport {
     return at - offset;
   }
 
-  load(offset: number, length: number): Promise<void> {
+  askExtents(offset: number, length: number): Promise<DataRuns> | null {
+    this.#check(offset, length);
+    return this.onAskExtents(offset, length);
+  }
+
+  async load(offset: number, length: number): Promise<void> {
     this.#check(offset, length);
     this.loads.push([offset, length]);
-    return this.onLoad(offset, length);
+    await this.onLoad(offset, length);
+    this.#loaded.push([offset, length]);
+  }
+
+  prefetch(offset: number, length: number): Promise<void> {
+    this.#check(offset, length);
+    this.prefetches.push([offset, length]);
+    return this.onPrefetch(offset, length);
   }
 
   #putZeros(dst: Uint8Array, dstOffset: number, offset: number, length: number): void {

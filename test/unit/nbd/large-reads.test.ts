@@ -59,7 +59,7 @@ await t.test('short reads behind a long one do not wait for it', async (test) =>
 await t.test('slices that are not at hand, or fail', async (test) => {
   const fake = new FakeExport(SIZE);
   const harness = new Harness(fake);
-  fake.onRead = ({ offset, mayBlock }) => mayBlock || offset % MIB !== 0;
+  fake.onRead = ({ offset, loaded }) => loaded || offset % MIB !== 0;
   const wait = deferred();
   fake.onEnsure = (offset) => (offset === MIB ? wait.promise : null);
   harness.ask({ cookie: 1n, offset: 0, length: 4 * MIB });

@@ -49,7 +49,7 @@ await t.test('a disk that has to be waited for', async (test) => {
   const harness = new Harness(fake);
   const wait = deferred();
   const loads: [number, number][] = [];
-  fake.onRead = ({ mayBlock }) => mayBlock;
+  fake.onRead = ({ loaded }) => loaded;
   fake.onLoad = (offset, length) => {
     loads.push([offset, length]);
     return wait.promise;
@@ -62,7 +62,7 @@ await t.test('a disk that has to be waited for', async (test) => {
   await harness.settle();
   test.same(harness.answers()[0]?.data, bytesAt(300, 30));
   test.same(
-    fake.reads.map(({ mayBlock }) => mayBlock),
+    fake.reads.map(({ loaded }) => loaded),
     [false, true],
   );
 });
@@ -99,7 +99,7 @@ await t.test('bytes that never come are EIO', async (test) => {
 await t.test('a load that rejects is EIO', async (test) => {
   const fake = new FakeExport(SIZE);
   const harness = new Harness(fake);
-  fake.onRead = ({ mayBlock }) => mayBlock;
+  fake.onRead = ({ loaded }) => loaded;
   fake.onLoad = () => Promise.reject(new Error('disk gone'));
   harness.ask({ cookie: 1n, offset: 0, length: 10 });
   harness.ask({ cookie: 2n, offset: 0, length: 1 << 20 });

@@ -142,7 +142,7 @@ await t.test(
   'a refused write is answered behind its payload, and what runs is not held up',
   async (test) => {
     const fake = new FakeExport(SIZE);
-    fake.onRead = ({ mayBlock }) => mayBlock;
+    fake.onRead = ({ loaded }) => loaded;
     const harness = new Harness(fake);
     const { transmission } = harness;
     harness.ask({ cookie: 1n, offset: 0, length: 10 });

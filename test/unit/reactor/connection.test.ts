@@ -238,7 +238,7 @@ await t.test('a client that has only shut down its side gets its pending replies
   for (const late of [false, true]) {
     for (const count of [0, 1, 128, 600]) {
       const both = await inTransmission(test);
-      if (late) both.fake.onRead = ({ mayBlock }) => mayBlock;
+      if (late) both.fake.onRead = ({ loaded }) => loaded;
       if (late) both.fake.onLoad = () => pause(20);
       const requests = Array.from({ length: count }, (_, i) =>
         requestBytes({ cookie: BigInt(i), offset: i, length: 5000 }),

@@ -23,7 +23,7 @@ function filesOf(t: Test, ...contents: readonly Buffer[]): string[] {
 }
 
 const sizeOf = (paths: readonly string[]): Promise<number> =>
-  withDevice(paths, ({ image, device }) => {
+  withDevice(paths, async ({ image, device }) => {
     if (image.size !== device.size) throw new Error('image and device differ in size');
     return device.size;
   });
@@ -58,12 +58,12 @@ await test('a stack in which no layer has a size is refused', async (t) => {
 await test('a lower that is larger than the device is cut, one that is smaller ends in a hole', async (t) => {
   const data = randomBytes(1, 8 * SECTOR);
   const large = layer(8 * SECTOR, [{ offset: 0, length: 8, data }]);
-  await withDevice(filesOf(t, large, layer(3 * SECTOR + 100)), ({ device }) => {
-    t.ok(readRange(device, 0, device.size).equals(data.subarray(0, 3 * SECTOR + 100)));
+  await withDevice(filesOf(t, large, layer(3 * SECTOR + 100)), async ({ device }) => {
+    t.ok((await readRange(device, 0, device.size)).equals(data.subarray(0, 3 * SECTOR + 100)));
   });
-  await withDevice(filesOf(t, large, layer(20 * SECTOR)), ({ device }) => {
+  await withDevice(filesOf(t, large, layer(20 * SECTOR)), async ({ device }) => {
     const expected = Buffer.concat([data, Buffer.alloc(12 * SECTOR)]);
-    t.ok(readRange(device, 0, device.size).equals(expected));
+    t.ok((await readRange(device, 0, device.size)).equals(expected));
   });
 });
 
@@ -75,8 +75,8 @@ await test('255 layers, each with a sector of its own', async (t) => {
     ]),
   );
   const before = openDescriptors();
-  await withDevice(filesOf(t, ...contents), ({ device, index, image }) => {
-    const bytes = readRange(device, 0, device.size);
+  await withDevice(filesOf(t, ...contents), async ({ device, index, image }) => {
+    const bytes = await readRange(device, 0, device.size);
     for (let i = 0; i < count; i++) {
       if (bytes[i * SECTOR] !== i || bytes[i * SECTOR + 511] !== i) t.fail(`sector ${i}`);
     }
@@ -93,7 +93,7 @@ await test('a segment across 2^32 sectors is read on both sides', async (t) => {
     { offset: offset - 10, length: 84, data: Buffer.alloc(84 * SECTOR, 7) },
   ]);
   const top = layer(2 ** 42, [{ offset, length: 64, data }]);
-  await withDevice(filesOf(t, bottom, top), ({ device }) => {
+  await withDevice(filesOf(t, bottom, top), async ({ device }) => {
     const from = (offset - 12) * SECTOR;
     const expected = Buffer.concat([
       Buffer.alloc(2 * SECTOR),
@@ -102,9 +102,13 @@ await test('a segment across 2^32 sectors is read on both sides', async (t) => {
       Buffer.alloc(10 * SECTOR, 7),
       Buffer.alloc(2 * SECTOR),
     ]);
-    t.ok(readRange(device, from, 88 * SECTOR).equals(expected));
-    t.ok(readRange(device, 2 ** 41 - 3, 7).equals(data.subarray(30 * SECTOR - 3, 30 * SECTOR + 4)));
-    t.ok(readRange(device, 2 ** 42 - 5, 5).equals(Buffer.alloc(5)));
+    t.ok((await readRange(device, from, 88 * SECTOR)).equals(expected));
+    t.ok(
+      (await readRange(device, 2 ** 41 - 3, 7)).equals(
+        data.subarray(30 * SECTOR - 3, 30 * SECTOR + 4),
+      ),
+    );
+    t.ok((await readRange(device, 2 ** 42 - 5, 5)).equals(Buffer.alloc(5)));
   });
 });
 
@@ -117,9 +121,9 @@ await test('a single file that is no layer is a raw disk, wrapped or not', async
     wrapTar(writeZfile(raw), { pax: false }),
   ];
   for (const [i, bytes] of kinds.entries()) {
-    await withDevice(filesOf(t, bytes), ({ device, image, index }) => {
-      t.ok(readRange(device, 0, device.size).equals(raw));
-      t.ok(readRange(device, 4095, 9001).equals(raw.subarray(4095, 4095 + 9001)));
+    await withDevice(filesOf(t, bytes), async ({ device, image, index }) => {
+      t.ok((await readRange(device, 0, device.size)).equals(raw));
+      t.ok((await readRange(device, 4095, 9001)).equals(raw.subarray(4095, 4095 + 9001)));
       t.equal(index, null);
       t.equal(image.description, i % 2 === 0 ? 'raw disk image' : 'raw disk image in a ZFile');
     });
@@ -179,16 +183,19 @@ await test('whatever fails, nothing stays open', async (t) => {
 await test('a layer that loses its end fails where it is read, and is no zeros', async (t) => {
   const data = randomBytes(3, 16 * SECTOR);
   const paths = filesOf(t, layer(MIB, [{ offset: 0, length: 16, data }]));
-  await withDevice(paths, ({ device }) => {
+  await withDevice(paths, async ({ device }) => {
     writeFileSync(
       paths[0] as string,
       layer(MIB, [{ offset: 0, length: 16, data }]).subarray(0, 4096 + 8 * SECTOR),
     );
-    t.ok(readRange(device, 0, 8 * SECTOR).equals(data.subarray(0, 8 * SECTOR)));
-    t.throws(() => readRange(device, 0, 8 * SECTOR + 1), {
+    t.ok((await readRange(device, 0, 8 * SECTOR)).equals(data.subarray(0, 8 * SECTOR)));
+    await t.rejects(readRange(device, 0, 8 * SECTOR + 1), {
       code: 'SHORT_READ',
       message: /\/file0: read of/,
     });
-    t.ok(readRange(device, 16 * SECTOR, 100).equals(Buffer.alloc(100)), 'holes need no file');
+    t.ok(
+      (await readRange(device, 16 * SECTOR, 100)).equals(Buffer.alloc(100)),
+      'holes need no file',
+    );
   });
 });

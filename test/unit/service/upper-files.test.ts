@@ -81,8 +81,8 @@ await test('files are opened for reading only, and neither content nor times cha
     chmodSync(join(image.folder, name), 0o444);
   }
   const before = names.map((name) => stateOf(join(image.folder, name)));
-  await withDevice([image.config], ({ device }) => {
-    readRange(device, 0, device.size);
+  await withDevice([image.config], async ({ device }) => {
+    await readRange(device, 0, device.size);
     const modes = openModes(image.folder);
     t.same(modes, { data: 'r', index: 'r', lower: 'r' });
   });

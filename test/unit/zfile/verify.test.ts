@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { closeFile } from '../../../daemon/blob/file-jobs.js';
 import { openFile } from '../../../daemon/blob/open-file.js';
 import { FileSource } from '../../../daemon/blob/file-source.js';
 import { createDecoder } from '../../../daemon/codec/decoder.js';
@@ -9,7 +10,6 @@ import { encodeBlock } from '../../../daemon/codec/encode.js';
 import { OverlaybdError, throwProblem, type FormatProblem } from '../../../daemon/errors.js';
 import { ReaderFactory } from '../../../daemon/image/build.js';
 import { peel } from '../../../daemon/image/peel.js';
-import { native } from '../../../daemon/native/binding.js';
 import { ZfileVerifier } from '../../../daemon/zfile/verify.js';
 import { textBytes } from '../../support/pattern.js';
 import { writeZfile, type ZfileOptions } from '../../support/zfile-writer.js';
@@ -22,7 +22,7 @@ const plain = textBytes(1, SIZE);
 interface Opened {
   /** Where each block begins, and where the last one ends. */
   readonly offsets: number[];
-  readonly check: (spoil?: (stored: Buffer, offsets: number[]) => void) => FormatProblem[];
+  readonly check: (spoil?: (stored: Buffer, offsets: number[]) => void) => Promise<FormatProblem[]>;
 }
 
 /** Writes a ZFile and opens it while it is still good; checks happen on a copy that may be spoilt. */
@@ -30,13 +30,13 @@ async function open(test: Test, options: ZfileOptions): Promise<Opened> {
   const path = join(test.testdir(), 'blob');
   const stored = writeZfile(plain, options);
   writeFileSync(path, stored);
-  const { source, fd } = openFile(path);
-  test.teardown(() => native.close(fd));
+  const { source, fd } = await openFile(path);
+  test.teardown(() => closeFile(fd));
   const peeled = await peel(source, new ReaderFactory());
   if (!peeled?.zfile || peeled.spec.kind !== 'zfile') throw new Error('not a zfile');
   const { spec, zfile } = peeled;
   const offsets = Array.from({ length: BLOCKS + 1 }, (_, i) => zfile.table.offsetOf(i));
-  const check = (spoil: (stored: Buffer, offsets: number[]) => void = () => undefined) => {
+  const check: Opened['check'] = async (spoil = () => undefined) => {
     const copy = Buffer.from(stored);
     spoil(copy, offsets);
     writeFileSync(path, copy);
@@ -46,7 +46,7 @@ async function open(test: Test, options: ZfileOptions): Promise<Opened> {
       problems.push(each),
     );
     let bytes = 0;
-    for (let n = verifier.step(); n > 0; n = verifier.step()) bytes += n;
+    for (let n = await verifier.step(); n > 0; n = await verifier.step()) bytes += n;
     test.equal(bytes, SIZE, 'all of it was looked at');
     return problems;
   };
@@ -60,8 +60,8 @@ const flip = (bytes: Buffer, at: number | undefined): void => {
 for (const algorithm of ['lz4', 'zstd'] as const) {
   await t.test(`${algorithm}: checksums`, async (test) => {
     const { check, offsets } = await open(test, { algorithm });
-    test.same(check(), []);
-    const problems = check((stored) => {
+    test.same(await check(), []);
+    const problems = await check((stored) => {
       for (const block of [0, 10, 11, 12, 70, BLOCKS - 1]) flip(stored, offsets[block]);
       // The checksum itself is as good a place for an error.
       flip(stored, (offsets[100] as number) - 1);
@@ -84,7 +84,7 @@ for (const algorithm of ['lz4', 'zstd'] as const) {
       algorithm,
       encode: (raw, index) => encodeBlock(algorithm, bad.has(index) ? raw.subarray(0, 50) : raw),
     });
-    const problems = check();
+    const problems = await check();
     test.same(
       problems.map(({ section, code }) => [section, code]),
       [
@@ -100,8 +100,8 @@ for (const algorithm of ['lz4', 'zstd'] as const) {
 
 await t.test('without checksums, decoding is what tells', async (test) => {
   const { check, offsets } = await open(test, { verify: false, algorithm: 'zstd' });
-  test.same(check(), []);
-  const problems = check((stored) => flip(stored, offsets[42]));
+  test.same(await check(), []);
+  const problems = await check((stored) => flip(stored, offsets[42]));
   test.same(
     problems.map(({ section, code }) => [section, code]),
     [['block 42', 'BAD_DATA']],
@@ -110,29 +110,29 @@ await t.test('without checksums, decoding is what tells', async (test) => {
 
 await t.test('a file that was cut short', async (test) => {
   const { offsets } = await open(test, {});
-  const { source: file, fd } = openFile(join(test.testdirName, 'blob'));
-  test.teardown(() => native.close(fd));
+  const { source: file, fd } = await openFile(join(test.testdirName, 'blob'));
+  test.teardown(() => closeFile(fd));
   const peeled = await peel(file, new ReaderFactory());
   if (peeled?.spec.kind !== 'zfile') throw new Error('not a zfile');
   const found: FormatProblem[] = [];
   const short = file.slice(0, (offsets[20] as number) + 1, 'short');
   const decoder = createDecoder('lz4');
   const verifier = new ZfileVerifier(peeled.spec.zfile, short, decoder, (each) => found.push(each));
-  while (verifier.step() > 0);
+  while ((await verifier.step()) > 0);
   test.equal(verifier.badBlocks, BLOCKS - 20);
   test.match(found, [{ section: `blocks 20 to ${BLOCKS - 1}, the first`, got: /the file ends/ }]);
 });
 
 await t.test('a sink may throw', async (test) => {
   const { offsets } = await open(test, {});
-  const { source, fd } = openFile(join(test.testdirName, 'blob'));
-  test.teardown(() => native.close(fd));
+  const { source, fd } = await openFile(join(test.testdirName, 'blob'));
+  test.teardown(() => closeFile(fd));
   const peeled = await peel(source, new ReaderFactory());
   if (peeled?.spec.kind !== 'zfile') throw new Error('not a zfile');
   const short = source.slice(0, offsets[1] as number, 'short');
   const decoder = createDecoder('lz4');
   const verifier = new ZfileVerifier(peeled.spec.zfile, short, decoder, throwProblem);
-  test.throws(() => {
-    while (verifier.step() > 0);
+  await test.rejects(async () => {
+    while ((await verifier.step()) > 0);
   }, OverlaybdError);
 });

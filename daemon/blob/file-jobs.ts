@@ -1,0 +1,174 @@
+// Everything with files that may wait for a disk, done by the addon's threads: opening, loading,
+// asking for holes. The other threads of the daemon make no such call (docs/architecture.md).
+
+import { constants } from 'node:os';
+import { OverlaybdError } from '../errors.js';
+import type { DataRuns } from '../lib/data-runs.js';
+import { errnoText } from '../lib/errno.js';
+import { native } from '../native/binding.js';
+
+const { ENOENT, ENOTBLK, ENXIO, ETIMEDOUT } = { ENOTBLK: 15, ...constants.errno };
+
+/** How a job ended; see `native.fileJobs`. */
+interface JobEnd {
+  readonly result: number;
+  readonly values: Float64Array;
+  readonly identity: string;
+}
+
+/** A file that is open; {@link closeFile} closes it. */
+export interface OpenedFile {
+  readonly fd: number;
+  readonly size: number;
+  readonly isDevice: boolean;
+  /** The same file opened twice has the same identity: device, inode, change of content. */
+  readonly identity: string;
+}
+
+const NOTHING = new Float64Array(0);
+const jobs = new Map<number, (end: JobEnd) => void>();
+let lastJob = 0;
+
+/** Starts a job of this thread. Never rejects: the result is in how it ended. */
+function run(start: (job: number) => number): Promise<JobEnd> {
+  if (lastJob === 0) {
+    native.fileJobs((job, result, values, identity) => {
+      const ended = jobs.get(job);
+      jobs.delete(job);
+      ended?.({ result, values, identity });
+    });
+  }
+  const job = ++lastJob;
+  const refused = start(job);
+  if (refused < 0) return Promise.resolve({ result: refused, values: NOTHING, identity: '' });
+  return new Promise((resolve) => jobs.set(job, resolve));
+}
+
+/**
+ * Opens a regular file or a block device for reading. Whatever else is there is not opened.
+ * @throws OverlaybdError NOT_FOUND, IO, or UNSUPPORTED for directories, pipes and the like
+ */
+export async function openPath(path: string): Promise<OpenedFile> {
+  const { result: fd, values, identity } = await run((job) => native.startOpen(job, checked(path)));
+  if (fd >= 0) return { fd, size: values[0] as number, isDevice: values[1] === 1, identity };
+  if (fd === -ENOTBLK) {
+    throw new OverlaybdError('UNSUPPORTED', `${path}: neither a regular file nor a block device`);
+  }
+  throw pathError(path, fd);
+}
+
+/** @throws OverlaybdError IO when that cannot be found out in time */
+export async function fileExists(path: string): Promise<boolean> {
+  const { result } = await run((job) => native.startExists(job, checked(path)));
+  if (result === -ETIMEDOUT) throw pathError(path, result);
+  return result === 0;
+}
+
+/** Closes a file that {@link openPath} opened, when no job needs it any longer. Does not wait. */
+export function closeFile(fd: number): void {
+  native.closeFile(fd);
+}
+
+/**
+ * Brings a range near enough for `native.readAtHand`.
+ * @param name for messages
+ * @param offset of the range in what `name` names; `position` in the file
+ * @throws OverlaybdError SHORT_READ when the file ends before, IO
+ */
+export async function loadRange(
+  fd: number,
+  name: string,
+  offset: number,
+  length: number,
+  position: number,
+): Promise<void> {
+  const { result } = await run((job) => native.startLoad(job, fd, position, length));
+  if (result === length) return;
+  throw result < 0
+    ? readError(name, offset, length, result)
+    : shortRead(name, offset, length, result);
+}
+
+/**
+ * Has the system begin to read a range of a file, and needs no memory of ours for it.
+ * @throws OverlaybdError IO
+ */
+export async function prefetchRange(
+  fd: number,
+  name: string,
+  offset: number,
+  length: number,
+  position: number,
+): Promise<void> {
+  const { result } = await run((job) => native.startPrefetch(job, fd, position, length));
+  // ESPIPE and EINVAL: there is nothing to read ahead in this kind of file.
+  if (result === -ETIMEDOUT) throw readError(name, offset, length, result);
+}
+
+/**
+ * Where the bytes [position, position + length) of a file are data, or where the first of them are.
+ * @param fileEnd how long the file was when it was opened
+ * @returns null when the file system cannot tell
+ * @throws OverlaybdError SHORT_READ when it is shorter by now, IO
+ */
+export async function findDataRuns(
+  fd: number,
+  name: string,
+  position: number,
+  length: number,
+  fileEnd: number,
+): Promise<DataRuns | null> {
+  const { result, values } = await run((job) =>
+    native.startExtents(job, fd, position, length, fileEnd),
+  );
+  if (result >= 0) return { begin: position, runs: values, end: position + result };
+  if (result === -ENXIO) {
+    throw new OverlaybdError(
+      'SHORT_READ',
+      `${name}: holes at byte ${position}: the file is shorter than the ${fileEnd} bytes it had when it was opened`,
+    );
+  }
+  if (result === -ETIMEDOUT || result === -constants.errno.EIO) {
+    throw readError(name, position, length, result);
+  }
+  return null;
+}
+
+/** A range that is past the end of its file. @param got bytes of it that are there */
+export function shortRead(
+  name: string,
+  offset: number,
+  length: number,
+  got: number,
+): OverlaybdError {
+  return new OverlaybdError(
+    'SHORT_READ',
+    `${name}: read of ${length} bytes at ${offset}: the file ends after ${Math.max(0, got)} of them`,
+  );
+}
+
+function readError(name: string, offset: number, length: number, errno: number): OverlaybdError {
+  const what = `${name}: read of ${length} bytes at ${offset}`;
+  return new OverlaybdError('IO', `${what}: ${reason(errno)}`);
+}
+
+function pathError(path: string, errno: number): OverlaybdError {
+  const missing = errno === -ENOENT;
+  return new OverlaybdError(missing ? 'NOT_FOUND' : 'IO', `${path}: ${reason(errno)}`);
+}
+
+/** @throws OverlaybdError IO for what no path can be */
+function checked(path: string): string {
+  if (!path.includes('\0')) return path;
+  throw new OverlaybdError('IO', `${JSON.stringify(path)}: a path cannot hold a nul byte`);
+}
+
+/** What an errno means to an operator. */
+function reason(errno: number): string {
+  if (errno === -ETIMEDOUT) {
+    const seconds = native.fileDeadline() / 1000;
+    return `no answer within ${seconds} s; check the disk, the mount or the server behind it`;
+  }
+  const text = errnoText(-errno);
+  return errno === -ENOENT ? text : `${text}; check the disk that holds it`;
+}

@@ -1,0 +1,58 @@
+// What threads of the pool do with files, one function for each kind of job. Everything here may
+// wait for a disk, so that nothing else may call it. Knows neither Node nor any format.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "file-table.h"
+
+namespace overlaybd_nbd {
+
+enum class FileJobKind {
+  kOpen,      // a path, if it is a regular file or a block device
+  kExists,    // whether there is something at a path
+  kLoad,      // a range into memory, so that ReadAtHand finds it
+  kPrefetch,  // has the kernel begin to read a range
+  kExtents,   // where a range has data
+  kClose,
+};
+constexpr int kFileJobKinds = 6;
+
+// What to do; the fields that a kind does not name are left alone.
+struct FileJobRequest {
+  FileJobKind kind = FileJobKind::kClose;
+  std::string path;       // kOpen, kExists
+  int fd = -1;            // the others
+  uint64_t position = 0;  // kLoad, kPrefetch, kExtents
+  uint64_t length = 0;    // kLoad, kPrefetch, kExtents
+  uint64_t file_end = 0;  // kExtents: how long the file was when it was opened
+};
+
+// What came of it.
+struct FileJobOutcome {
+  // kOpen: the descriptor; -ENOTBLK if it is neither a regular file nor a block device. kLoad: the
+  // bytes there are, less than `length` if the file ends. kExtents: how far the extents tell, at
+  // least a byte; -ENXIO if the file is shorter than `file_end`. Otherwise 0. Or -errno.
+  int64_t result = 0;
+  // kOpen: the size, and 1 if it is a block device. kExtents: begin and end of each run of data;
+  // the last may go on behind the range.
+  std::vector<double> values;
+  // kOpen: the same file opened twice has the same: device, inode, size, time of change.
+  std::string identity;
+  // kOpen: to be remembered once somebody takes the descriptor.
+  std::unique_ptr<FileEntry> entry;
+};
+
+// Extents in one outcome; who wants more asks again.
+constexpr size_t kMaxJobExtents = 4096;
+
+void RunFileJob(const FileJobRequest& request, FileJobOutcome* outcome);
+
+// Undoes what nobody waits for any longer.
+void DropOutcome(const FileJobRequest& request, const FileJobOutcome& outcome);
+
+}  // namespace overlaybd_nbd

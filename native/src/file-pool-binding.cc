@@ -1,0 +1,263 @@
+// file-pool.h for JavaScript. Signatures and meaning: daemon/native/binding.ts.
+//
+// Ownership: a FileJobPort belongs to its environment, and goes with it in the cleanup hook. Jobs
+// hold a Mailbox, which outlives both: what comes for an environment that has gone is dropped
+// there.
+#include <napi.h>
+#include <uv.h>
+
+#include <atomic>
+#include <cerrno>
+#include <climits>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "arguments.h"
+#include "exports.h"
+#include "file-pool.h"
+#include "guard.h"
+
+namespace overlaybd_nbd {
+namespace {
+
+constexpr uint64_t kMaxDeadlineMs = 24 * 3600 * 1000;
+// Of all environments. Main sets it before it opens anything.
+std::atomic<uint32_t> deadline{8000};
+
+// Where threads put the ends of jobs of one environment.
+class Mailbox : public FileJobClient {
+ public:
+  bool Ended(std::unique_ptr<FileJobEnd> end) override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (async_ == nullptr) return false;
+    ends_.push_back(std::move(end));
+    uv_async_send(async_);
+    return true;
+  }
+
+  void Open(uv_async_t* async) { async_ = async; }
+
+  // Nobody reads it any longer.
+  std::vector<std::unique_ptr<FileJobEnd>> Close() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    async_ = nullptr;
+    return std::move(ends_);
+  }
+
+  std::vector<std::unique_ptr<FileJobEnd>> Take() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return std::move(ends_);
+  }
+
+ private:
+  std::mutex mutex_;
+  uv_async_t* async_ = nullptr;
+  std::vector<std::unique_ptr<FileJobEnd>> ends_;
+};
+
+// A file that was opened for somebody who is gone.
+void Drop(const FileJobEnd& end) {
+  if (!end.outcome.identity.empty()) CloseFile(static_cast<int>(end.outcome.result));
+}
+
+class FileJobPort {
+ public:
+  FileJobPort(napi_env env, uv_loop_t* loop) : env_(env), loop_(loop) {}
+
+  // 0, or -errno. Once for each environment.
+  int Listen(Napi::Function done);
+  int Start(uint64_t id, FileJobRequest request);
+
+  static void Teardown(napi_async_cleanup_hook_handle hook, void* data);
+
+ private:
+  static void OnEnds(uv_async_t* async);
+  bool Tell(const FileJobEnd& end);
+
+  const napi_env env_;
+  uv_loop_t* const loop_;
+  uv_async_t* async_ = nullptr;
+  std::shared_ptr<Mailbox> mailbox_ = std::make_shared<Mailbox>();
+  napi_ref done_ = nullptr;
+  napi_async_context context_ = nullptr;
+  size_t pending_ = 0;
+};
+
+int FileJobPort::Listen(Napi::Function done) {
+  if (async_ != nullptr) return -EALREADY;
+  auto async = std::make_unique<uv_async_t>();
+  const int result = uv_async_init(loop_, async.get(), OnEnds);
+  if (result < 0) return result;
+  async_ = async.release();
+  async_->data = this;
+  // Only jobs keep the loop alive.
+  uv_unref(reinterpret_cast<uv_handle_t*>(async_));
+  mailbox_->Open(async_);
+  napi_value name;
+  Check(napi_create_string_utf8(env_, "overlaybd-nbd.fileJobs", NAPI_AUTO_LENGTH, &name));
+  Check(napi_async_init(env_, nullptr, name, &context_));
+  Check(napi_create_reference(env_, done, 1, &done_));
+  return 0;
+}
+
+int FileJobPort::Start(uint64_t id, FileJobRequest request) {
+  if (async_ == nullptr) return -ENOTCONN;
+  const int result = StartFileJob(mailbox_, id, std::move(request), deadline);
+  if (result == 0 && pending_++ == 0) uv_ref(reinterpret_cast<uv_handle_t*>(async_));
+  return result;
+}
+
+void FileJobPort::OnEnds(uv_async_t* async) {
+  auto* const port = static_cast<FileJobPort*>(async->data);
+  for (const auto& end : port->mailbox_->Take()) {
+    if (--port->pending_ == 0) uv_unref(reinterpret_cast<uv_handle_t*>(async));
+    if (!port->Tell(*end)) Drop(*end);
+  }
+}
+
+// Through the C interface, as all that the loop calls. @returns false if the environment is ending
+bool FileJobPort::Tell(const FileJobEnd& end) {
+  const FileJobOutcome& outcome = end.outcome;
+  napi_handle_scope scope;
+  if (napi_open_handle_scope(env_, &scope) != napi_ok) return false;
+  napi_value function;
+  napi_value receiver;
+  napi_value arguments[4];
+  void* data = nullptr;
+  napi_value buffer;
+  const size_t count = outcome.values.size();
+  const bool made =
+      napi_get_reference_value(env_, done_, &function) == napi_ok &&
+      napi_get_global(env_, &receiver) == napi_ok &&
+      napi_create_double(env_, static_cast<double>(end.id), &arguments[0]) == napi_ok &&
+      napi_create_double(env_, static_cast<double>(outcome.result), &arguments[1]) == napi_ok &&
+      napi_create_arraybuffer(env_, count * sizeof(double), &data, &buffer) == napi_ok &&
+      napi_create_typedarray(env_, napi_float64_array, count, buffer, 0, &arguments[2]) ==
+          napi_ok &&
+      napi_create_string_utf8(env_, outcome.identity.data(), outcome.identity.size(),
+                              &arguments[3]) == napi_ok;
+  napi_status status = napi_generic_failure;
+  if (made) {
+    if (count > 0) memcpy(data, outcome.values.data(), count * sizeof(double));
+    status = napi_make_callback(env_, context_, receiver, function, 4, arguments, nullptr);
+  }
+  if (status == napi_pending_exception) ReportPendingException(env_);
+  napi_close_handle_scope(env_, scope);
+  return status == napi_ok || status == napi_pending_exception;
+}
+
+// Node runs the loop until the hook has been removed.
+void FileJobPort::Teardown(napi_async_cleanup_hook_handle hook, void* data) {
+  auto* const port = static_cast<FileJobPort*>(data);
+  for (const auto& end : port->mailbox_->Close()) Drop(*end);
+  if (port->context_ != nullptr) napi_async_destroy(port->env_, port->context_);
+  if (port->done_ != nullptr) napi_delete_reference(port->env_, port->done_);
+  if (port->async_ == nullptr) {
+    napi_remove_async_cleanup_hook(hook);
+    delete port;
+    return;
+  }
+  port->async_->data = hook;
+  uv_close(reinterpret_cast<uv_handle_t*>(port->async_), [](uv_handle_t* handle) {
+    auto* const closed = reinterpret_cast<uv_async_t*>(handle);
+    napi_remove_async_cleanup_hook(static_cast<napi_async_cleanup_hook_handle>(closed->data));
+    delete closed;
+  });
+  delete port;
+}
+
+FileJobPort* PortOf(const Napi::CallbackInfo& info) {
+  return static_cast<FileJobPort*>(info.Data());
+}
+
+uint64_t IdArgument(const Napi::CallbackInfo& info) {
+  return IntegerArgument(info, 0, "job", kMaxSafeInteger);
+}
+
+Napi::Value FileDeadlineCall(const Napi::CallbackInfo& info) {
+  if (!info[0].IsUndefined()) {
+    deadline = static_cast<uint32_t>(IntegerArgument(info, 0, "milliseconds", kMaxDeadlineMs, 1));
+  }
+  return ToNumber(info, deadline);
+}
+
+Napi::Value FileJobsCall(const Napi::CallbackInfo& info) {
+  if (!info[0].IsFunction()) {
+    throw Napi::TypeError::New(info.Env(), "done: must be a function");
+  }
+  return ToNumber(info, PortOf(info)->Listen(info[0].As<Napi::Function>()));
+}
+
+template <FileJobKind kind>
+Napi::Value PathJobCall(const Napi::CallbackInfo& info) {
+  std::vector<char> path(PATH_MAX);
+  const uint64_t id = IdArgument(info);
+  const size_t length = StringArgument(info, 1, "path", path.data(), path.size());
+  if (length == 0) return ToNumber(info, -ENOENT);
+  if (length >= path.size()) return ToNumber(info, -ENAMETOOLONG);
+  FileJobRequest request;
+  request.kind = kind;
+  request.path.assign(path.data(), length);
+  return ToNumber(info, PortOf(info)->Start(id, std::move(request)));
+}
+
+template <FileJobKind kind>
+Napi::Value RangeJobCall(const Napi::CallbackInfo& info) {
+  FileJobRequest request;
+  request.kind = kind;
+  const uint64_t id = IdArgument(info);
+  request.fd = DescriptorArgument(info, 1);
+  request.position = PositionArgument(info, 2);
+  request.length = IntegerArgument(info, 3, "length", kMaxSafeInteger, 1);
+  if (kind == FileJobKind::kExtents) {
+    request.file_end = IntegerArgument(info, 4, "fileEnd", kMaxSafeInteger);
+  }
+  return ToNumber(info, PortOf(info)->Start(id, std::move(request)));
+}
+
+Napi::Value CloseFileCall(const Napi::CallbackInfo& info) {
+  CloseFile(DescriptorArgument(info));
+  return ToNumber(info, 0);
+}
+
+Napi::Value StuckFileJobsCall(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const std::vector<StuckFileJob> stuck = StuckFileJobs();
+  const Napi::Array list = Napi::Array::New(env, stuck.size());
+  for (size_t i = 0; i < stuck.size(); ++i) {
+    const StuckFileJob& job = stuck[i];
+    const Napi::Object each = Napi::Object::New(env);
+    each.Set("path", Napi::String::New(env, job.path));
+    each.Set("kind", Napi::Number::New(env, static_cast<int>(job.kind)));
+    each.Set("position", Napi::Number::New(env, static_cast<double>(job.position)));
+    each.Set("length", Napi::Number::New(env, static_cast<double>(job.length)));
+    each.Set("seconds", Napi::Number::New(env, job.seconds));
+    list.Set(static_cast<uint32_t>(i), each);
+  }
+  return list;
+}
+
+}  // namespace
+
+void ExportFilePool(Napi::Object exports) {
+  const napi_env env = exports.Env();
+  uv_loop_t* loop = nullptr;
+  Check(napi_get_uv_event_loop(env, &loop));
+  auto port = std::make_unique<FileJobPort>(env, loop);
+  Check(napi_add_async_cleanup_hook(env, FileJobPort::Teardown, port.get(), nullptr));
+  FileJobPort* const owned = port.release();
+  Export<FileJobsCall>(exports, "fileJobs", owned);
+  Export<FileDeadlineCall>(exports, "fileDeadline");
+  Export<PathJobCall<FileJobKind::kOpen>>(exports, "startOpen", owned);
+  Export<PathJobCall<FileJobKind::kExists>>(exports, "startExists", owned);
+  Export<RangeJobCall<FileJobKind::kLoad>>(exports, "startLoad", owned);
+  Export<RangeJobCall<FileJobKind::kPrefetch>>(exports, "startPrefetch", owned);
+  Export<RangeJobCall<FileJobKind::kExtents>>(exports, "startExtents", owned);
+  Export<CloseFileCall>(exports, "closeFile");
+  Export<StuckFileJobsCall>(exports, "stuckFileJobs");
+}
+
+}  // namespace overlaybd_nbd

@@ -1,0 +1,56 @@
+// What is known of the image files that are open in this process: how their bytes can be read
+// without waiting for a disk. Knows neither Node nor any format.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace overlaybd_nbd {
+
+// How to read what needs no waiting, decided once when a file is opened (docs/architecture.md).
+enum class FileAccess {
+  kThreads,   // nobody can tell: the pool's threads read, and keep what they read for a while
+  kNoWait,    // preadv2 with RWF_NOWAIT
+  kMemory,    // tmpfs and ramfs: there is no disk
+  kResident,  // overlayfs: mincore tells what is in the page cache
+};
+
+struct FileEntry {
+  FileEntry() = default;
+  ~FileEntry();
+  FileEntry(const FileEntry&) = delete;
+  FileEntry& operator=(const FileEntry&) = delete;
+
+  std::string path;
+  dev_t device = 0;
+  FileAccess access = FileAccess::kThreads;
+  // A mapping without access rights, to ask mincore about; null if its answer would mean nothing.
+  void* map = nullptr;
+  size_t map_length = 0;
+  // Belong to the pool, and are guarded by it.
+  int jobs = 0;
+  bool closing = false;
+};
+
+// Takes over the entry. False if the descriptor's number is too high to be remembered: the file is
+// then one of which nothing is known.
+bool RememberFile(int fd, FileEntry* entry);
+// Null if nothing is known. Valid until the file is closed, which nobody does while others use it.
+FileEntry* FindFile(int fd);
+// Ends the mapping, too. The descriptor stays open.
+void ForgetFile(int fd);
+
+// Finds out about a file that has just been opened. May wait for a disk.
+FileEntry* ProbeFile(int fd, const char* path, dev_t device, bool is_owner, uint64_t size);
+
+// Whether all pages of a range are in the page cache. A page may leave it right afterwards.
+bool IsResident(const FileEntry& entry, uint64_t position, size_t length);
+
+// Reads what needs no waiting. Less than `length`: the rest is not at hand, or the file ends.
+// -EAGAIN: nothing is at hand.
+ssize_t ReadAtHand(int fd, void* data, size_t length, uint64_t position);
+
+}  // namespace overlaybd_nbd

@@ -1,0 +1,59 @@
+// Bytes of files that only threads can read, kept for the reads that wait for them: a bounded cache
+// of one process. Knows neither Node nor any format.
+#pragma once
+
+#include <sys/types.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+
+namespace overlaybd_nbd {
+
+class FileWindows {
+ public:
+  // Of a file, aligned; threads read whole ones.
+  static constexpr size_t kWindow = 16 * 1024;
+  static constexpr size_t kShards = 8;
+  static constexpr size_t kWindowsPerShard = 256;
+  // 32 MiB: what is read by threads comes to rest here, and is used within moments.
+  static constexpr size_t kCapacity = kWindow * kShards * kWindowsPerShard;
+
+  // Never destroyed: a thread that was given up may still come back.
+  static FileWindows& Instance();
+
+  // Keeps `length` bytes, at most a window, of the window that begins at `position`.
+  void Keep(int fd, uint64_t position, const void* data, size_t length);
+  // How many bytes from the front of the range are here; -EAGAIN if none are.
+  ssize_t Read(int fd, void* data, size_t length, uint64_t position);
+  // Before the descriptor is closed.
+  void Forget(int fd);
+
+ private:
+  struct Slot {
+    uint64_t key = 0;
+    uint32_t length = 0;  // 0: free
+    bool used = false;    // since the hand came by
+  };
+
+  struct Shard {
+    std::mutex mutex;
+    std::unordered_map<uint64_t, uint32_t> slots;
+    std::array<Slot, kWindowsPerShard> ring;
+    std::unique_ptr<uint8_t[]> bytes;  // made when first needed
+    uint32_t hand = 0;
+  };
+
+  static uint64_t KeyOf(int fd, uint64_t window) {
+    return static_cast<uint64_t>(fd) << 44 | window;
+  }
+  Shard& ShardOf(uint64_t window) { return shards_[window % kShards]; }
+  static uint32_t Free(Shard& shard);
+
+  std::array<Shard, kShards> shards_;
+};
+
+}  // namespace overlaybd_nbd

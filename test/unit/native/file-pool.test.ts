@@ -1,0 +1,198 @@
+// The addon's file jobs: what each kind does, how it ends, and that files stay open as long as needed.
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readlinkSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { constants } from 'node:os';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { EAGAIN, EBADF, ENOENT, ENXIO, native } from '../../../daemon/native/binding.js';
+import { randomBytes } from '../../support/pattern.js';
+
+const SIZE = 300_000;
+const content = randomBytes(5, SIZE);
+const NO_SUCH_FD = 99_999;
+const ENOTBLK = 15;
+const { ENAMETOOLONG, ENOTDIR } = constants.errno;
+
+interface End {
+  readonly result: number;
+  readonly values: Float64Array;
+  readonly identity: string;
+}
+
+const waiting = new Map<number, (end: End) => void>();
+let last = 0;
+native.fileJobs((job, result, values, identity) => {
+  const tell = waiting.get(job);
+  if (!tell) throw new Error(`job ${job}: nobody asked for it, or it ended twice`);
+  waiting.delete(job);
+  tell({ result, values, identity });
+});
+
+function run(start: (job: number) => number): Promise<End> {
+  const job = ++last;
+  const refused = start(job);
+  if (refused < 0) throw new Error(`refused: ${refused}`);
+  return new Promise((resolve) => waiting.set(job, resolve));
+}
+
+const opening = (path: string): Promise<End> => run((job) => native.startOpen(job, path));
+const looking = async (path: string): Promise<number> =>
+  (await run((job) => native.startExists(job, path))).result;
+const loading = async (fd: number, position: number, length: number): Promise<number> =>
+  (await run((job) => native.startLoad(job, fd, position, length))).result;
+
+async function open(
+  test: Test,
+  bytes: Uint8Array = content,
+): Promise<{ fd: number; path: string }> {
+  const path = join(test.testdir(), 'file');
+  writeFileSync(path, bytes);
+  const { result: fd } = await opening(path);
+  test.teardown(() => native.closeFile(fd));
+  return { fd, path };
+}
+
+await t.test('open: a descriptor for reading, its size and identity', async (test) => {
+  const { path } = await open(test);
+  const { dev, ino, size, mtimeNs } = statSync(path, { bigint: true });
+  const { result: fd, values, identity } = await opening(path);
+  test.equal(readlinkSync(`/proc/self/fd/${fd}`), path);
+  test.same([...values], [SIZE, 0]);
+  test.equal(identity, `${dev}:${ino}:${size}:${mtimeNs}`);
+  native.closeFile(fd);
+});
+
+await t.test('open: whatever is no file is not opened', async (test) => {
+  const folder = test.testdir();
+  mkdirSync(join(folder, 'dir'));
+  writeFileSync(join(folder, 'file'), '');
+  test.equal((await opening(join(folder, 'absent'))).result, -ENOENT);
+  test.equal((await opening(join(folder, 'file', 'below'))).result, -ENOTDIR);
+  for (const path of [join(folder, 'dir'), '/dev/null', '/dev/zero', '/proc/self/fd']) {
+    const { result, identity } = await opening(path);
+    test.equal(result, -ENOTBLK, path);
+    test.equal(identity, '');
+  }
+  test.equal(native.startOpen(0, ''), -ENOENT);
+  test.equal(native.startOpen(0, 'x'.repeat(5000)), -ENAMETOOLONG);
+  test.throws(() => native.startOpen(0, 'a\0b'), RangeError);
+});
+
+await t.test('look: whether there is something', async (test) => {
+  const { path } = await open(test);
+  test.equal(await looking(path), 0);
+  test.equal(await looking('/dev/null'), 0);
+  test.equal(await looking(join(path, 'below')), -ENOTDIR);
+  test.equal(await looking(`${path}.not`), -ENOENT);
+});
+
+await t.test('load, then read', async (test) => {
+  const { fd } = await open(test);
+  const buffer = Buffer.alloc(SIZE + 100);
+  test.equal(await loading(fd, 0, SIZE), SIZE);
+  test.equal(native.readAtHand(fd, buffer, 7, SIZE, 0), SIZE);
+  test.equal(buffer.compare(content, 0, SIZE, 7, 7 + SIZE), 0);
+  test.equal(buffer[6], 0);
+  test.equal(buffer[7 + SIZE], 0);
+  test.equal(native.readAtHand(fd, buffer, 0, 100, SIZE - 30), 30, 'short at the end');
+  test.equal(native.readAtHand(fd, buffer, buffer.length, 0, 5), 0);
+  const shared = new Uint8Array(new SharedArrayBuffer(64), 8, 16);
+  test.equal(native.readAtHand(fd, shared, 4, 12, 1000), 12);
+  test.equal(Buffer.from(shared.slice(4)).compare(content, 1000, 1012), 0);
+});
+
+await t.test('load says how much there is', async (test) => {
+  const { fd, path } = await open(test);
+  test.equal(await loading(fd, SIZE - 30, 100), 30);
+  test.equal(await loading(fd, SIZE, 100), 0);
+  test.equal(await loading(fd, Number.MAX_SAFE_INTEGER - 1, 1), 0);
+  truncateSync(path, 10);
+  test.equal(await loading(fd, 5, 100), 5);
+});
+
+await t.test('extents: runs of data, up to the end that the file had', async (test) => {
+  const { fd, path } = await open(test, Buffer.alloc(65_536, 1));
+  truncateSync(path, 1 << 20);
+  const asking = (position: number, length: number, end: number): Promise<End> =>
+    run((job) => native.startExtents(job, fd, position, length, end));
+  const { result, values } = await asking(100, 1000, 1 << 20);
+  test.equal(result, 1000);
+  test.equal(values.length, 2);
+  test.equal(values[0], 100);
+  test.ok((values[1] as number) >= 65_536, 'to the end of the run, which is behind the range');
+  const all = await asking(0, 1 << 20, 1 << 20);
+  test.equal(all.result, 1 << 20);
+  test.equal(all.values[0], 0);
+  test.ok((all.values[1] as number) >= 65_536);
+  const hole = await asking(1 << 19, 4096, 1 << 20);
+  if (all.values[1] === 65_536) test.same([...hole.values], [], 'all hole');
+  test.equal((await asking(0, 4096, (1 << 20) + 1)).result, -ENXIO, 'it was longer');
+  test.equal((await asking(1 << 20, 4096, (1 << 20) + 1)).result, -ENXIO);
+});
+
+await t.test('prefetch', async (test) => {
+  const { fd } = await open(test);
+  test.equal((await run((job) => native.startPrefetch(job, fd, 4096, 8192))).result, 0);
+});
+
+await t.test('what is no file', async (test) => {
+  const buffer = Buffer.alloc(4);
+  const [a, b] = native.socketpair();
+  test.equal(await loading(a, 0, 4), -constants.errno.ESPIPE);
+  test.ok(native.readAtHand(a, buffer, 0, 4, 0) < 0);
+  native.close(a);
+  native.close(b);
+  test.equal(await loading(NO_SUCH_FD, 0, 4), -EBADF);
+  test.equal(native.readAtHand(NO_SUCH_FD, buffer, 0, 4, 0), -EBADF);
+  const folder = openSync(test.testdir(), 'r');
+  test.equal(await loading(folder, 0, 4), -constants.errno.EISDIR);
+  closeSync(folder);
+});
+
+await t.test('a thousand jobs at once end, each once', async (test) => {
+  const { fd } = await open(test);
+  const ends = await Promise.all(
+    Array.from({ length: 1000 }, (_, i) => loading(fd, i * 100, 1000)),
+  );
+  test.same(new Set(ends), new Set([1000]));
+  test.equal(waiting.size, 0);
+});
+
+await t.test('closing waits for jobs that run, and ends those that wait', async (test) => {
+  const path = join(test.testdir(), 'file');
+  const size = 8 << 20;
+  writeFileSync(path, Buffer.alloc(size, 1));
+  const { result: fd } = await opening(path);
+  const jobs = Array.from({ length: 500 }, () => loading(fd, 0, size));
+  native.closeFile(fd);
+  native.closeFile(fd);
+  const ends = await Promise.all(jobs);
+  test.same(
+    ends.filter((each) => each !== size && each !== -EBADF),
+    [],
+  );
+  test.ok(ends.includes(-EBADF));
+});
+
+await t.test('arguments', (test) => {
+  test.throws(() => native.startLoad(1, 0, 0, 0), RangeError);
+  test.throws(() => native.startLoad(1, -1, 0, 1), RangeError);
+  test.throws(() => native.fileDeadline(0), RangeError);
+  test.throws(() => native.fileJobs(7 as unknown as () => void), TypeError);
+  test.equal(
+    native.fileJobs(() => undefined),
+    -constants.errno.EALREADY,
+    'once',
+  );
+  test.equal(native.fileDeadline(), 8000);
+  test.same(native.stuckFileJobs(), []);
+  test.ok(EAGAIN > 0);
+  test.end();
+});
