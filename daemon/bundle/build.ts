@@ -80,23 +80,28 @@ async function recordStart(): Promise<void> {
     const until = async (done: () => boolean | Promise<boolean>): Promise<void> => {
       while (!(await done()) && Date.now() < deadline && daemon.exitCode === null) await pause(20);
     };
-    await until(() => visited(socket));
+    let served = false;
+    await until(async () => (served = await visited(socket)));
     // When its log is written, everything a start does is done.
     await until(() => log.includes('closed'));
     daemon.kill('SIGTERM');
     const [code] = (await ended) as [number | null];
-    if (code !== 0) throw new Error(`the bundle does not serve: exit code ${code}\n${log}`);
+    if (code !== 0 || !served) {
+      throw new Error(`the bundle does not serve: exit code ${code}\n${log}`);
+    }
     for (const entry of entries) accessSync(bundleOf(entry).cache);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-/** Whether a connection was made. */
+/** Whether a connection was made and greeted. */
 function visited(socket: string): Promise<boolean> {
   return new Promise((resolve) => {
     const connection = createConnection(socket);
     connection.once('error', () => resolve(false));
+    // A reactor thread that cannot start takes its connection with it.
+    connection.once('close', () => resolve(false));
     connection.once('data', () => {
       connection.destroy();
       resolve(true);
