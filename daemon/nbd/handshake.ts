@@ -28,6 +28,7 @@ import { listContexts, selectContexts, type MetaContext } from './meta-context.j
 import { noExport } from './no-export.js';
 import { parseInfoQuery, parseMetaQuery } from './option-data.js';
 import { otherProtocol } from './other-protocol.js';
+import { inSectors } from './padded-export.js';
 import { transmissionFlags, type ReplyForm, type Session } from './session.js';
 
 /** How a handshake ended: with an export to serve, or at the client's wish. */
@@ -225,15 +226,17 @@ export class Handshake {
     if (this.#form === 'extended') {
       throw new ProtocolError('NBD_OPT_EXPORT_NAME after extended headers were agreed on');
     }
-    this.#send(exportNameReply(found, transmissionFlags(this.#form), this.#noZeroes));
-    this.#enter(found);
+    const served = inSectors(found);
+    this.#send(exportNameReply(served, transmissionFlags(this.#form), this.#noZeroes));
+    this.#enter(found, served);
   }
 
-  #enter(found: NbdExport): void {
+  /** @param served the export as this client sees it */
+  #enter(found: NbdExport, served: NbdExport): void {
     const contexts = this.#contexts?.export === found ? this.#contexts.selected : [];
     this.result = {
       kind: 'transmission',
-      export: found,
+      export: served,
       session: { form: this.#form, contexts },
     };
   }
@@ -260,8 +263,11 @@ export class Handshake {
       return;
     }
     this.refused = null;
-    this.#send(optionReply(option, NBD_REP.INFO, exportInfo(found, transmissionFlags(this.#form))));
-    this.#send(optionReply(option, NBD_REP.INFO, blockSizeInfo(found)));
+    // Who does not ask how large blocks are may be a kernel, which counts in sectors.
+    const served = query.wanted.has(NBD_INFO.BLOCK_SIZE) ? found : inSectors(found);
+    const flags = transmissionFlags(this.#form);
+    this.#send(optionReply(option, NBD_REP.INFO, exportInfo(served, flags)));
+    this.#send(optionReply(option, NBD_REP.INFO, blockSizeInfo(served)));
     if (query.wanted.has(NBD_INFO.NAME)) {
       this.#send(optionReply(option, NBD_REP.INFO, textInfo(NBD_INFO.NAME, found.name)));
     }
@@ -270,7 +276,7 @@ export class Handshake {
       this.#send(optionReply(option, NBD_REP.INFO, info));
     }
     this.#reply(option, NBD_REP.ACK);
-    if (option === NBD_OPT.GO) this.#enter(found);
+    if (option === NBD_OPT.GO) this.#enter(found, served);
   }
 
   /** Extended headers win over structured replies, whichever is asked for first. */

@@ -15,6 +15,7 @@ import {
 } from '../nbd/limits.js';
 import { selectContexts } from '../nbd/meta-context.js';
 import { Outbox } from '../nbd/outbox.js';
+import { paddedTo } from '../nbd/padded-export.js';
 import type { ReadRequest } from '../nbd/request.js';
 import type { Session } from '../nbd/session.js';
 import { Transmission, WHOLE, type UnfinishedPayload } from '../nbd/transmission.js';
@@ -98,10 +99,10 @@ export class Connection {
 
   /** Goes on where another reactor, maybe of another process, stopped. In place of {@link start}. */
   resume(served: NbdExport, resumed: ResumedTransmission): void {
-    const { form, contexts, received } = resumed;
+    const { form, contexts, received, size = served.size } = resumed;
     this.#received.set(received);
     this.#end = received.length;
-    this.#begin(served, { form, contexts: selectContexts(contexts) }, resumed);
+    this.#begin(paddedTo(served, size), { form, contexts: selectContexts(contexts) }, resumed);
     this.#progress();
   }
 
@@ -330,6 +331,7 @@ export class Connection {
     const { form, contexts } = transmission.session;
     const resumed: ResumedTransmission = {
       export: this.export?.name ?? '',
+      ...(this.export && { size: this.export.size }),
       form,
       contexts: contexts.map(({ name }) => name),
       ...transmission.unfinished,

@@ -17,6 +17,11 @@ export interface ExportSpec {
 /** A connection in its transmission phase, apart from its socket. */
 export interface ResumedTransmission extends UnfinishedPayload {
   readonly export: string;
+  /**
+   * What the client was told, in bytes: the export's own size, or that filled up to a multiple of the
+   * client's blocks. Nothing: the export's own.
+   */
+  readonly size?: number;
   readonly form: ReplyForm;
   /** Names of the metadata contexts that the client selected. */
   readonly contexts: readonly string[];

@@ -27,7 +27,7 @@ await t.test('one handshake asks for all of them, several times', async (test) =
   test.same((await client.list()).toSorted(), names.toSorted());
   for (let round = 0; round < 3; round++) {
     for (const name of names) {
-      const { size } = await client.go(name, [NBD_INFO.NAME], NBD_OPT.INFO);
+      const { size } = await client.go(name, [NBD_INFO.BLOCK_SIZE], NBD_OPT.INFO);
       if (size !== SIZE) test.fail(`${name}: ${size}`);
     }
   }

@@ -251,7 +251,7 @@ answer({
     write: 'EPERM',
     trim: 'EPERM',
     zero: 'EPERM',
-    flush: 'EINVAL',
+    flush: null,
     'block status': 'EINVAL',
     cache: null,
     'cache past the end': 'EINVAL',

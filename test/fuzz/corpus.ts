@@ -14,14 +14,16 @@ import {
 const KIB = 1024;
 const CONTEXTS = ['base:allocation', 'overlaybd:layer'];
 const INFOS = Object.values(NBD_INFO);
+/** Of 777 bytes. */
+const ODD = 'odd \u00e9';
 const { DF, REQ_ONE, FUA, PAYLOAD_LEN } = NBD_CMD_FLAG;
 
 type Ask = [type: number, flags: number, offset: number, length: number];
 
-function negotiation(form: ReplyForm): Message[] {
+function negotiation(form: ReplyForm, name = 'mixed'): Message[] {
   if (form === 'simple') return [];
   const code = form === 'extended' ? NBD_OPT.EXTENDED_HEADERS : NBD_OPT.STRUCTURED_REPLY;
-  return [optionMessage(code), metaMessage(NBD_OPT.SET_META_CONTEXT, 'mixed', CONTEXTS)];
+  return [optionMessage(code), metaMessage(NBD_OPT.SET_META_CONTEXT, name, CONTEXTS)];
 }
 
 /** Every option that there is, then nothing more. */
@@ -112,6 +114,33 @@ function hugeRanges(name: string, size: number): Message[] {
   ];
 }
 
+/** The last sector of an export whose size is no multiple of one, as told to those who count in sectors. */
+function lastSector(form: ReplyForm, told: Message): Message[] {
+  const extended = form === 'extended';
+  const requests: Ask[] = [
+    [NBD_CMD.READ, 0, 0, 1024],
+    [NBD_CMD.READ, 0, 512, 512],
+    [NBD_CMD.READ, 0, 776, 2],
+    [NBD_CMD.READ, 0, 777, 247],
+    [NBD_CMD.READ, extended ? DF : 0, 700, 324],
+    [NBD_CMD.READ, 0, 1023, 2],
+    [NBD_CMD.CACHE, 0, 0, 1024],
+    [NBD_CMD.CACHE, 0, 1000, 24],
+    [NBD_CMD.BLOCK_STATUS, 0, 0, 1024],
+    [NBD_CMD.BLOCK_STATUS, 0, 800, 100],
+    [NBD_CMD.BLOCK_STATUS, REQ_ONE, 0, 1024],
+    [NBD_CMD.DISC, 0, 0, 0],
+  ];
+  return [
+    clientFlagsMessage(3),
+    ...negotiation(form, ODD),
+    told,
+    ...requests.map(([type, flags, offset, length], i) =>
+      requestMessage(extended, { type, flags, offset, length, cookie: BigInt(i) }),
+    ),
+  ];
+}
+
 /** As a client that lists a thousand exports: all of it is answered. */
 function manyOptions(): Message[] {
   const list = optionMessage(NBD_OPT.LIST);
@@ -154,6 +183,10 @@ export const CORPUS: readonly (() => Message[])[] = [
   oldClient,
   () => hugeRanges('huge', 2 ** 34),
   () => hugeRanges('void', 2 ** 50),
+  () => lastSector('simple', optionMessage(NBD_OPT.EXPORT_NAME, Buffer.from(ODD))),
+  () => lastSector('structured', infoMessage(NBD_OPT.GO, ODD, [])),
+  () => lastSector('extended', infoMessage(NBD_OPT.GO, ODD, [])),
+  () => lastSector('structured', infoMessage(NBD_OPT.GO, ODD, [NBD_INFO.BLOCK_SIZE])),
   manyOptions,
   manyBytes,
   () => refusedWrites('simple'),

@@ -4,7 +4,7 @@ import type { ReplyForm } from '../../daemon/nbd/session.js';
 import { must, mustBeText, type ByteReader } from './byte-reader.js';
 import { optionName } from './encode.js';
 import type { Streams, Verdict } from './judge.js';
-import type { ModelExport } from './model-export.js';
+import { SECTOR, type ModelExport } from './model-export.js';
 
 const GREETING = '4e42444d4147494349484156454f50540003';
 const IHAVEOPT = 0x49484156454f5054n;
@@ -122,8 +122,9 @@ class HandshakeJudge {
   }
 
   #exportName(data: Buffer): Agreed | null {
-    const served = data.length <= MAX_NAME ? this.#find(data) : undefined;
-    if (!served || this.#form === 'extended') return this.#broken('export name');
+    const found = data.length <= MAX_NAME ? this.#find(data) : undefined;
+    if (!found || this.#form === 'extended') return this.#broken('export name');
+    const served = inSectors(found);
     must(this.#heard.u64() === BigInt(served.size), 'size of the export');
     must(this.#heard.u16() === this.#flags(), 'transmission flags');
     if (!this.#noZeroes) {
@@ -133,11 +134,11 @@ class HandshakeJudge {
       );
     }
     this.#count('option EXPORT_NAME: entered');
-    return this.#agreed(served);
+    return this.#agreed(found, served);
   }
 
-  #agreed(served: ModelExport): Agreed {
-    const contexts = this.#contexts?.served === served ? this.#contexts.byId : new Map();
+  #agreed(found: ModelExport, served: ModelExport): Agreed {
+    const contexts = this.#contexts?.served === found ? this.#contexts.byId : new Map();
     return { served, form: this.#form, contexts };
   }
 
@@ -167,11 +168,12 @@ class HandshakeJudge {
       this.#refused(option, [NBD_REP.ERR_INVALID]);
       return 'goes on';
     }
-    const served = this.#find(query.name);
-    if (!served) {
+    const found = this.#find(query.name);
+    if (!found) {
       this.#refused(option, [NBD_REP.ERR_UNKNOWN]);
       return 'goes on';
     }
+    const served = query.wanted.includes(NBD_INFO.BLOCK_SIZE) ? found : inSectors(found);
     const told = new Set<number>();
     let reply = this.#reply(option);
     for (; reply.type === NBD_REP.INFO; reply = this.#reply(option)) {
@@ -186,7 +188,7 @@ class HandshakeJudge {
     for (const info of Object.values(NBD_INFO)) {
       must(told.has(info) || !query.wanted.includes(info), `info ${info} was asked for`);
     }
-    return option === NBD_OPT.GO ? this.#agreed(served) : 'goes on';
+    return option === NBD_OPT.GO ? this.#agreed(found, served) : 'goes on';
   }
 
   #oneInfo(info: number, data: Buffer, served: ModelExport): void {
@@ -290,6 +292,12 @@ class HandshakeJudge {
   #refused(option: number, expected: readonly number[]): void {
     this.#last(option, this.#reply(option), expected);
   }
+}
+
+/** Whoever does not ask for block sizes counts in sectors. */
+function inSectors(found: ModelExport): ModelExport {
+  const size = Math.ceil(found.size / SECTOR) * SECTOR;
+  return size === found.size ? found : found.padded(size);
 }
 
 function hex(number: number): string {

@@ -1,6 +1,12 @@
 // Exports that the fuzzer serves: every byte is known in advance, some come late, some cannot be had.
 // Tells when the daemon asks for what it must not ask for.
-import { EXTENT_DATA, EXTENT_ZEROED, type ExtentList } from '../../daemon/lib/extent-list.js';
+import {
+  EXTENT_DATA,
+  EXTENT_HOLE,
+  EXTENT_ZEROED,
+  NO_LAYER,
+  type ExtentList,
+} from '../../daemon/lib/extent-list.js';
 import type { ExportCursor, NbdExport } from '../../daemon/nbd/export.js';
 import { randomBytes } from '../support/pattern.js';
 
@@ -59,9 +65,10 @@ export class ModelExport implements NbdExport {
     size: number,
     segments: readonly Segment[],
     delay: () => Promise<void>,
+    description = `model of ${size} bytes`,
   ) {
     this.name = name;
-    this.description = `model of ${size} bytes`;
+    this.description = description;
     this.size = size;
     this.#segments = segments;
     this.#delay = delay;
@@ -69,6 +76,11 @@ export class ModelExport implements NbdExport {
       this.#starts.push((this.#starts.at(-1) as number) + length * SECTOR);
     }
     this.#period = this.#starts.at(-1) as number;
+  }
+
+  /** The same with zeros behind it, as those see it who count in blocks. */
+  padded(size: number): ModelExport {
+    return new PaddedModel(this, size, this.#segments, this.#delay);
   }
 
   /** Late segments are late again. */
@@ -208,6 +220,27 @@ export class ModelExport implements NbdExport {
     const fine = length > 0 && offset >= 0 && offset + length <= this.size;
     if (!fine) this.violations.push(`${this.name}: ${what} of ${length} bytes at ${offset}`);
     return fine;
+  }
+}
+
+class PaddedModel extends ModelExport {
+  readonly #inner: ModelExport;
+
+  constructor(
+    inner: ModelExport,
+    size: number,
+    segments: readonly Segment[],
+    delay: () => Promise<void>,
+  ) {
+    super(inner.name, size, segments, delay, inner.description);
+    this.#inner = inner;
+  }
+
+  override extentAt(offset: number): Extent {
+    const { size } = this.#inner;
+    if (offset < size) return this.#inner.extentAt(offset);
+    const segment: Segment = { length: 0, kind: EXTENT_HOLE, layer: NO_LAYER, mood: 'now' };
+    return { start: size, end: this.size, segment };
   }
 }
 

@@ -4,6 +4,7 @@ import {
   closeSync,
   lstatSync,
   openSync,
+  readFileSync,
   readSync,
   readdirSync,
   readlinkSync,
@@ -27,6 +28,8 @@ export interface Images {
   config: string;
   /** An export with bytes everywhere. */
   flat: { size: number; sha256: string };
+  /** A squashfs without padding, the export `nopad`, whose size is no multiple of anything; null without mksquashfs. */
+  nopad: { size: number; sha256: string } | null;
   /** Bytes of the export `fio`, every 4 KiB block of which has a checksum by fio; null without fio. */
   fio: number | null;
   /** File systems with the tree in them; each is an export. */
@@ -76,6 +79,7 @@ export async function makeImages(folder: string): Promise<Images> {
   const images: Images = {
     config: join(folder, 'daemon.json'),
     flat: { size: 12 * MIB, sha256: '' },
+    nopad: null,
     fio: null,
     fileSystems: [],
     missing: {},
@@ -106,9 +110,25 @@ export async function makeImages(folder: string): Promise<Images> {
   }
   for (const name of exports) packLayer(join(folder, `${name}.img`), join(folder, `${name}.obd`));
   const paths = Object.fromEntries(exports.map((name) => [name, `${name}.obd`]));
+  if (findTool('mksquashfs') !== null) {
+    // As it is: a layer has whole sectors.
+    paths['nopad'] = 'nopad.img';
+    images.nopad = await writeNopad(root, join(folder, 'nopad.img'));
+  }
   writeFileSync(images.config, JSON.stringify({ exports: paths }));
   writeFileSync(join(folder, 'images.json'), JSON.stringify(images));
   return images;
+}
+
+async function writeNopad(root: string, image: string): Promise<Images['nopad']> {
+  await mustRun('mksquashfs', [root, image, '-quiet', '-no-progress', '-noappend', '-nopad']);
+  let bytes = readFileSync(image);
+  if (bytes.length % SECTOR === 0) {
+    // What is behind a squashfs does not matter to it.
+    bytes = Buffer.concat([bytes, Buffer.alloc(77)]);
+    writeFileSync(image, bytes);
+  }
+  return { size: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') };
 }
 
 /** The whole disk as one layer in an LZ4 ZFile; blocks of zeros are holes. */

@@ -206,7 +206,7 @@ await t.test('the default export, when there is exactly one', async (test) => {
   test.same(types(two), [NBD_REP.ERR_UNKNOWN]);
   const none = feed([go], new ExportMap([]));
   test.same(types(none), [NBD_REP.ERR_UNKNOWN]);
-  const named = new FakeExport(1, '');
+  const named = new FakeExport(512, '');
   const wins = feed([go], new ExportMap([first, named]));
   test.same(wins.result, transmissionOf(named), 'one with the empty name');
 });

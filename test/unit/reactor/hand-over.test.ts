@@ -14,6 +14,7 @@ import { FakeExport, bytesAt, deferred, tableOf } from '../nbd/fake-export.js';
 const MIB = 1 << 20;
 const SIZE = 40 * MIB;
 const EPERM = 1;
+const EINVAL = 22;
 const GO = Buffer.concat([clientFlags(), optionBytes(NBD_OPT.GO, infoData('x', []))]);
 /** Greeting, two infos, the acknowledgement. */
 const GONE = 18 + 32 + 34 + 20;
@@ -24,12 +25,13 @@ interface Handed {
 }
 
 class Host {
-  readonly fake = new FakeExport(SIZE, 'x');
+  readonly fake: FakeExport;
   readonly handed: Handed[] = [];
   readonly closed: ConnectionSummary[] = [];
   readonly connection: Connection;
 
-  constructor(fd: number) {
+  constructor(fd: number, size = SIZE) {
+    this.fake = new FakeExport(size, 'x');
     this.connection = new Connection(1, fd, 'test', {
       exports: tableOf(this.fake),
       chunks: new ChunkPool(),
@@ -176,6 +178,26 @@ await test('in the middle of a refused payload', async (t) => {
   t.ok((await client.hear(10)).equals(bytesAt(7, 10)));
   t.equal(next.connection.counts.requests, 2);
   t.equal(host.connection.counts.requests, 0, 'counted where it is answered');
+});
+
+await test('the size that the client was told goes along', async (t) => {
+  const { host, client } = await begin(t);
+  await client.say(requestBytes({ cookie: 1n, offset: 5, length: 100 }));
+  await client.reply(1n);
+  await client.hear(100);
+  host.connection.handOver(true);
+  t.equal(host.handed[0]?.transmission.size, SIZE);
+  // Meanwhile the image ends a little earlier: to this client it ends where it was told.
+  const [handed] = host.handed as [Handed];
+  const next = new Host(handed.fd, SIZE - 100);
+  t.teardown(() => next.connection.close('test'));
+  next.resume(handed);
+  await client.say(requestBytes({ cookie: 2n, offset: SIZE - 200, length: 200 }));
+  await client.reply(2n);
+  t.ok((await client.hear(100)).equals(bytesAt(SIZE - 200, 100)));
+  t.ok((await client.hear(100)).equals(Buffer.alloc(100)), 'zeros fill its last block');
+  await client.say(requestBytes({ cookie: 3n, offset: SIZE - 1, length: 2 }));
+  await client.reply(3n, EINVAL);
 });
 
 await test('a payload whose command an older daemon has answered already', async (t) => {

@@ -1,0 +1,104 @@
+// An export whose size is no multiple of a block, for those who count in blocks: zeros fill the last one.
+
+import { EXTENT_HOLE, NO_LAYER, type ExtentList } from '../lib/extent-list.js';
+import type { DataRuns } from '../lib/data-runs.js';
+import type { FileRange } from '../lib/file-range.js';
+import type { ExportCursor, NbdExport } from './export.js';
+
+/** What disks count in. The kernel drops the tail of a device whose size is no multiple of it. */
+export const SECTOR_SIZE = 512;
+/** Block sizes of devices end here; more is never filled up. */
+const MAX_PADDING = 4095;
+
+/** For clients that have not said that they can do with any size, nbd-client above all. */
+export function inSectors(served: NbdExport): NbdExport {
+  return paddedTo(served, Math.ceil(served.size / SECTOR_SIZE) * SECTOR_SIZE);
+}
+
+/**
+ * For a client that was told `size`.
+ * @returns the export itself where it is not just the last block that is missing
+ */
+export function paddedTo(served: NbdExport, size: number): NbdExport {
+  const padding = size - served.size;
+  return padding > 0 && padding <= MAX_PADDING ? new PaddedExport(served, size) : served;
+}
+
+export class PaddedExport implements NbdExport {
+  readonly name: string;
+  readonly description: string;
+  readonly size: number;
+  readonly minimumBlockSize: number;
+  readonly preferredBlockSize: number;
+  readonly #inner: NbdExport;
+
+  constructor(inner: NbdExport, size: number) {
+    this.name = inner.name;
+    this.description = inner.description;
+    this.size = size;
+    this.minimumBlockSize = inner.minimumBlockSize;
+    this.preferredBlockSize = inner.preferredBlockSize;
+    this.#inner = inner;
+  }
+
+  newCursor(): ExportCursor {
+    return this.#inner.newCursor();
+  }
+
+  ensure(offset: number, length: number): Promise<void> | null {
+    const n = this.#within(offset, length);
+    return n === 0 ? null : this.#inner.ensure(offset, n);
+  }
+
+  read(
+    dst: Uint8Array,
+    dstOffset: number,
+    length: number,
+    offset: number,
+    cursor: ExportCursor,
+  ): boolean {
+    const n = this.#within(offset, length);
+    if (n < length) dst.fill(0, dstOffset + n, dstOffset + length);
+    return n === 0 || this.#inner.read(dst, dstOffset, n, offset, cursor);
+  }
+
+  locate(offset: number, length: number, into: FileRange, cursor: ExportCursor): boolean {
+    if (this.#within(offset, length) < length) return false;
+    return this.#inner.locate?.(offset, length, into, cursor) ?? false;
+  }
+
+  askExtents(offset: number, length: number): Promise<DataRuns> | null {
+    const n = this.#within(offset, length);
+    return n === 0 ? null : this.#inner.askExtents(offset, n);
+  }
+
+  extents(
+    offset: number,
+    length: number,
+    into: ExtentList,
+    cursor: ExportCursor,
+    runs: DataRuns | null,
+  ): number {
+    const n = this.#within(offset, length);
+    let covered = 0;
+    if (n === 0) into.clear();
+    else covered = this.#inner.extents(offset, n, into, cursor, runs);
+    const isWhole = covered === n && n < length && into.push(length - n, EXTENT_HOLE, NO_LAYER);
+    return isWhole ? length : covered;
+  }
+
+  load(offset: number, length: number): Promise<void> {
+    const n = this.#within(offset, length);
+    return n === 0 ? Promise.resolve() : this.#inner.load(offset, n);
+  }
+
+  prefetch(offset: number, length: number): Promise<void> {
+    const n = this.#within(offset, length);
+    return n === 0 ? Promise.resolve() : this.#inner.prefetch(offset, n);
+  }
+
+  /** How much of a range the image itself has. */
+  #within(offset: number, length: number): number {
+    return Math.max(0, Math.min(length, this.#inner.size - offset));
+  }
+}

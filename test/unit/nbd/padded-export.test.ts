@@ -1,0 +1,124 @@
+// The last block of an export whose size is no multiple of one: zeros fill it up, and the image is
+// never asked for what it does not have.
+import t from 'tap';
+import { EXTENT_DATA, EXTENT_HOLE, ExtentList } from '../../../daemon/lib/extent-list.js';
+import { NBD_INFO, NBD_OPT } from '../../../daemon/nbd/constants.js';
+import { Handshake } from '../../../daemon/nbd/handshake.js';
+import { PaddedExport, inSectors, paddedTo } from '../../../daemon/nbd/padded-export.js';
+import { clientFlags, infoData, optionBytes } from '../../support/nbd-client.js';
+import { FakeExport, bytesAt, tableOf } from './fake-export.js';
+import { Harness } from './transmission-harness.js';
+
+const SIZE = 3000;
+const PADDED = 3072;
+
+await t.test('what is padded, and how far', (test) => {
+  for (const [size, padded] of [
+    [1, 512],
+    [511, 512],
+    [512, 512],
+    [513, 1024],
+    [SIZE, PADDED],
+    [2 ** 50, 2 ** 50],
+    [2 ** 50 + 1, 2 ** 50 + 512],
+    [0, 0],
+  ] as const) {
+    test.equal(inSectors(new FakeExport(size)).size, padded, `${size}`);
+  }
+  const fake = new FakeExport(SIZE, 'x', 'about x');
+  test.match(inSectors(fake), { name: 'x', description: 'about x', preferredBlockSize: 4096 });
+  test.equal(paddedTo(fake, 4096).size, 4096, 'a device has larger blocks');
+  test.equal(paddedTo(fake, SIZE), fake);
+  test.equal(paddedTo(fake, 100), fake, 'a client may have been told less');
+  test.equal(
+    paddedTo(fake, SIZE + 4096),
+    fake,
+    'no more than a block: the image has become shorter',
+  );
+  test.end();
+});
+
+/** @returns the size that the handshake tells, and that of what is served then */
+function told(option: number, data: Buffer): [size: number, served: number | undefined] {
+  const out: Buffer[] = [];
+  const exports = tableOf(new FakeExport(777, 'odd'));
+  const handshake = new Handshake(exports, (bytes) => out.push(Buffer.from(bytes)));
+  handshake.step(clientFlags());
+  handshake.step(optionBytes(option, data));
+  const { result } = handshake;
+  const size = out[1]?.readBigUInt64BE(option === NBD_OPT.EXPORT_NAME ? 0 : 22);
+  return [Number(size), result?.kind === 'transmission' ? result.export.size : undefined];
+}
+
+await t.test('who does not ask for block sizes is told a size in sectors', async (test) => {
+  const { EXPORT_NAME, GO, INFO } = NBD_OPT;
+  const { BLOCK_SIZE, NAME } = NBD_INFO;
+  test.same(told(EXPORT_NAME, Buffer.from('odd')), [1024, 1024]);
+  test.same(told(GO, infoData('odd')), [1024, 1024], 'nbd-client');
+  test.same(told(GO, infoData('odd', [NAME])), [1024, 1024]);
+  test.same(told(GO, infoData('odd', [BLOCK_SIZE])), [777, 777], 'libnbd, qemu');
+  test.same(told(INFO, infoData('odd')), [1024, undefined]);
+  test.same(told(INFO, infoData('odd', [BLOCK_SIZE])), [777, undefined]);
+});
+
+await t.test(
+  'reads, extents and loads at its end, each range within the last sectors',
+  async (test) => {
+    const fake = new FakeExport(SIZE);
+    fake.grain = 1;
+    const padded = new PaddedExport(fake, PADDED);
+    const cursor = padded.newCursor();
+    const whole = Buffer.concat([bytesAt(0, SIZE), Buffer.alloc(PADDED - SIZE)]);
+    const list = new ExtentList(8);
+    const dst = Buffer.alloc(700);
+    for (let from = 2500; from < PADDED; from += 7) {
+      for (let length = 1; from + length <= PADDED; length += 13) {
+        dst.fill(0xaa);
+        if (!padded.read(dst, 3, length, from, cursor)) test.fail('put off');
+        const isRight = dst.subarray(3, 3 + length).equals(whole.subarray(from, from + length));
+        if (!isRight || dst[2] !== 0xaa || dst[3 + length] !== 0xaa) test.fail(`${from}+${length}`);
+        test.equal(padded.extents(from, length, list, cursor, null), length);
+        const data = Math.max(0, Math.min(length, SIZE - from));
+        const expected = [
+          ...(data > 0 ? [[data, EXTENT_DATA]] : []),
+          ...(data < length ? [[length - data, EXTENT_HOLE]] : []),
+        ];
+        const got = Array.from({ length: list.count }, (_, i) => [list.lengths[i], list.kinds[i]]);
+        if (JSON.stringify(got) !== JSON.stringify(expected)) test.fail(`${from}+${length}`);
+        await padded.load(from, length);
+        await padded.prefetch(from, length);
+      }
+    }
+  },
+);
+
+await t.test('a list that becomes full ends before the zeros', (test) => {
+  const fake = new FakeExport(SIZE);
+  fake.kindAt = (offset) => (Math.floor(offset / 512) % 2 === 0 ? EXTENT_DATA : EXTENT_HOLE);
+  const list = new ExtentList(2);
+  const padded = new PaddedExport(fake, PADDED);
+  test.equal(padded.extents(0, PADDED, list, padded.newCursor(), null), 1024);
+  test.equal(padded.extents(2048, 1024, list, padded.newCursor(), null), 1024, 'the hole goes on');
+  test.equal(list.count, 2);
+  test.end();
+});
+
+await t.test('a failure in the last sector is one of the image', async (test) => {
+  const fake = new FakeExport(SIZE);
+  fake.onRead = ({ offset }) => {
+    if (offset >= 2560) throw new Error('gone');
+    return true;
+  };
+  const harness = new Harness(inSectors(fake) as FakeExport);
+  harness.ask({ cookie: 1n, offset: 2560, length: 512 });
+  harness.ask({ cookie: 2n, offset: SIZE, length: PADDED - SIZE });
+  harness.ask({ cookie: 3n, offset: PADDED - 1, length: 2 });
+  harness.pump();
+  harness.pump();
+  const errors = harness.answers().map(({ cookie, error }) => [Number(cookie), error]);
+  test.same(errors, [
+    [1, 5],
+    [2, 0],
+    [3, 22],
+  ]);
+});
