@@ -21,16 +21,23 @@ export type ErrorCode =
   | 'SHORT_READ' // a blob ends before the bytes that its index promises
   | 'PROTOCOL'; // an NBD client broke the protocol
 
+/**
+ * Characters of a message. Names come from hostile files, and what is wrong may be wrong a million
+ * times: this is the one place that keeps a message from being as long as its cause.
+ */
+export const MAX_MESSAGE_LENGTH = 8192;
+
 /** Any failure that we understand. `message` starts with the subject, then the facts. */
 export class OverlaybdError extends Error {
   readonly code: ErrorCode;
 
+  /** @param message is cut to {@link MAX_MESSAGE_LENGTH} */
   constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
     // In reactors one is made for every read of a bad block, and its message says it all: recording
     // where it was made would take ten times as long as all else about it.
     const { stackTraceLimit } = Error;
     if (!isMainThread) Error.stackTraceLimit = 0;
-    super(message, options);
+    super(boundedMessage(message), options);
     Error.stackTraceLimit = stackTraceLimit;
     this.name = 'OverlaybdError';
     this.code = code;
@@ -70,10 +77,21 @@ export function throwProblem(problem: FormatProblem): never {
 /** The message of our own errors. Anything else is a bug of ours: also where it came from. */
 export function fullStory(error: unknown): string {
   if (error instanceof OverlaybdError) return error.message;
-  return `BUG: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
+  return boundedMessage(
+    `BUG: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+  );
 }
 
-/** The text of anything that was thrown. */
+/** The text of anything that was thrown, not longer than {@link MAX_MESSAGE_LENGTH}. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return boundedMessage(error instanceof Error ? error.message : String(error));
+}
+
+/** The beginning, which has the subject, and the end, which has what was got; or all of it. */
+export function boundedMessage(message: string): string {
+  if (message.length <= MAX_MESSAGE_LENGTH) return message;
+  const left = ` ... (${message.length} characters) ... `;
+  const tail = MAX_MESSAGE_LENGTH / 4;
+  const head = MAX_MESSAGE_LENGTH - tail - left.length;
+  return message.slice(0, head) + left + message.slice(-tail);
 }

@@ -2,6 +2,7 @@
 // Facts 72-78 of docs/formats.md. Unknown keys are ignored, as upstream does.
 
 import * as v from 'valibot';
+import { OverlaybdError } from '../errors.js';
 import { jsonObject, parseWith } from './parse.js';
 
 /** Layers of one stack, with the upper; the reference's limit. */
@@ -52,8 +53,18 @@ export type ImageConfig = v.InferOutput<typeof imageConfigSchema>;
 /**
  * Parses a config.v1.json.
  * @param name the file, for messages
- * @throws OverlaybdError BAD_CONFIG naming the wrong value by its path
+ * @throws OverlaybdError BAD_CONFIG naming the wrong value by its path, LIMIT for too many lowers
  */
 export function parseImageConfig(json: string, name: string): ImageConfig {
-  return parseWith(imageConfigSchema, json, name);
+  return parseWith(imageConfigSchema, json, name, (value) => checkLowers(value, name));
+}
+
+/** Counted before any of them is looked at. The acceleration layer is one more, and no layer. */
+function checkLowers(value: unknown, name: string): void {
+  const { lowers, accelerationLayer } = (value ?? {}) as Record<string, unknown>;
+  const most = accelerationLayer === true ? MAX_LAYERS + 1 : MAX_LAYERS;
+  if (Array.isArray(lowers) && lowers.length > most) {
+    const message = `${name}: lowers: ${lowers.length} layers, at most ${most}`;
+    throw new OverlaybdError('LIMIT', message);
+  }
 }

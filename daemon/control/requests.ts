@@ -44,7 +44,7 @@ export function parseAttachRequest(body: string): AttachRequest {
 
 /** The same for a value that is no text any more. */
 export function checkAttachRequest(value: unknown): AttachRequest {
-  const result = v.safeParse(attachSchema, value);
+  const result = v.safeParse(attachSchema, value, { abortEarly: true, abortPipeEarly: true });
   if (result.success) return result.output as AttachRequest;
   const { message, path } = result.issues[0];
   const where = path?.map(({ key }) => String(key)).join('.') ?? '';

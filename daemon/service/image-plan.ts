@@ -15,7 +15,7 @@ import { OverlaybdError } from '../errors.js';
 
 /** 255 layers with long URLs are far below this. */
 const MAX_CONFIG_SIZE = 4 * 1024 * 1024;
-/** A brace, behind white space and a byte order mark (which the parser then refuses), as latin1. */
+/** A brace, behind white space and a byte order mark, as latin1. */
 const CONFIG_BEGIN = /^(?:\u00ef\u00bb\u00bf)?\s*\{/;
 const CONFIG_KEY = /^(?:\u00ef\u00bb\u00bf)?\s*\{\s*"[\w.-]+"\s*:/;
 /** Where a layer's blob may be in its `dir`, in this order (fact 73). */

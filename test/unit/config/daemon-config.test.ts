@@ -88,6 +88,9 @@ await test('wrong values are errors, by path', (t) => {
     ['[]', /the whole file: .*Object.*Array/],
     ['7', /the whole file: .*Object/],
     ['{', /not JSON/],
+    ['{"threads":9007199254740993}', /threads: .*<=256.* 9007199254740993$/],
+    ['{"exports":{"a":"x","b":"y","a":"z"}}', /exports\.a: stands there twice$/],
+    ['{"log":{},"log":{"level":"info"}}', /log: stands there twice$/],
   ];
   for (const [json, message] of cases) t.throws(() => parse(json), refusal(message), json);
   t.end();

@@ -1,5 +1,6 @@
 // The text of config.v1.json: defaults, unknown keys, and wrong types by their path. Files are not looked for here.
 import { test } from 'tap';
+import { MAX_MESSAGE_LENGTH } from '../../../daemon/errors.js';
 import { parseImageConfig } from '../../../daemon/config/image-config.js';
 
 const parse = (json: string) => parseImageConfig(json, 'config.v1.json');
@@ -85,11 +86,91 @@ await test('wrong types are named by their path', (t) => {
   t.end();
 });
 
-await test('all that is wrong is told at once', (t) => {
+await test('the first thing that is wrong is told, however many there are', (t) => {
   t.throws(
     () => parse('{"repoBlobUrl":1,"lowers":[{"file":2}]}'),
-    refusal(/repoBlobUrl: .*; lowers\.0\.file: /),
+    refusal(/repoBlobUrl: [^;]* 1$/),
   );
+  t.throws(() => parse(`{"lowers":[${'1,'.repeat(254)}1]}`), refusal(/lowers\.0: [^;]*Object/));
+  t.end();
+});
+
+const many = (count: number, rest = ''): string => `{"lowers":[${'1,'.repeat(count - 1)}1]${rest}}`;
+
+await test('lowers are counted before they are looked at', (t) => {
+  for (const count of [256, 2_000_000]) {
+    t.throws(() => parse(many(count)), {
+      code: 'LIMIT',
+      message: `config.v1.json: lowers: ${count} layers, at most 255`,
+    });
+  }
+  const accelerated = ',"accelerationLayer":true';
+  t.throws(() => parse(many(257, accelerated)), {
+    code: 'LIMIT',
+    message: /257 layers, at most 256$/,
+  });
+  t.throws(() => parse(many(256, accelerated)), refusal(/lowers\.0: /));
+  t.end();
+});
+
+await test('messages have a greatest length, whatever a value is', (t) => {
+  const long = 'x'.repeat(1 << 20);
+  const cases = [
+    `{"lowers":[{"size":"${long}"}]}`,
+    `{"lowers":[{"file":["${long}"]}]}`,
+    `{"upper":"${long}"}`,
+    `{"${long}":1,"${long}":2}`,
+    `{"lowers":[}${long}`,
+  ];
+  for (const json of cases) {
+    let message = '';
+    try {
+      parse(json);
+    } catch (error) {
+      message = (error as Error).message;
+    }
+    t.match(message, /^config\.v1\.json: /);
+    t.ok(message.length <= MAX_MESSAGE_LENGTH, `${message.length} characters`);
+  }
+  t.end();
+});
+
+await test('a byte order mark is passed over, one', (t) => {
+  t.equal(parse('\ufeff{"repoBlobUrl":"a"}').repoBlobUrl, 'a');
+  t.throws(() => parse('\ufeff\ufeff{}'), refusal(/not JSON/));
+  t.end();
+});
+
+await test('a key that stands twice is an error: which one counts is a guess', (t) => {
+  const cases: [string, RegExp][] = [
+    ['{"upper":{},"lowers":[],"upper":{}}', /: upper: stands there twice$/],
+    ['{"lowers":[{"file":"a"},{"file":"b","dir":"c","file":"d"}]}', /: lowers\.1\.file: /],
+    // Written in another way, and in an object that nobody looks at.
+    ['{"x":{"y":[1,{"\\u0061":1,"a":2}]}}', /: x\.y\.1\.a: /],
+  ];
+  for (const [json, message] of cases) t.throws(() => parse(json), refusal(message), json);
+  t.doesNotThrow(() => parse('{"a":{"b":1},"c":{"b":1},"d":[{"b":"a,b:{\\"b\\":1}"},{"b":2}]}'));
+  t.end();
+});
+
+await test('numbers beyond 2^53 are told as they are written', (t) => {
+  const cases: [string, string][] = [
+    ['{"repoBlobUrl":9007199254740993}', '9007199254740993'],
+    ['{"lowers":[{},{"dir":-18446744073709551617}]}', '-18446744073709551617'],
+    ['{"lowers":[{"size":-9007199254740993}]}', '-9007199254740993'],
+  ];
+  for (const [json, number] of cases)
+    t.throws(() => parse(json), refusal(new RegExp(` ${number}$`)));
+  t.end();
+});
+
+const nested = (depth: number): string => `{"x":${'['.repeat(depth)}${']'.repeat(depth)}}`;
+
+await test('what is nested deeper than any configuration is refused', (t) => {
+  t.doesNotThrow(() => parse(nested(63)));
+  for (const depth of [64, 1_000_000]) {
+    t.throws(() => parse(nested(depth)), refusal(/: more than 64 levels deep$/), `${depth}`);
+  }
   t.end();
 });
 
