@@ -2,15 +2,18 @@
 // detached; what it says is in daemon.log of the state folder.
 
 import { spawn } from 'node:child_process';
-import { mkdirSync, openSync, readFileSync, closeSync } from 'node:fs';
+import { closeSync, constants, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { ControlClient } from '../control/client.js';
 import { OverlaybdError, messageOf } from '../errors.js';
+import { openStateFile, readStateFileEnd } from '../service/state-file.js';
 
 const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
 const START_TIMEOUT_MS = 60_000;
+/** Bytes at the end of the log in which its last line is looked for. */
+const LAST_LINE_LENGTH = 4096;
 
 /** @throws OverlaybdError when it does not start */
 export async function startDaemon(folder: string, client: ControlClient): Promise<void> {
@@ -18,7 +21,7 @@ export async function startDaemon(folder: string, client: ControlClient): Promis
   let log;
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
-    log = openSync(path, 'a', 0o600);
+    log = openStateFile(path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT);
   } catch (error) {
     throw new OverlaybdError('IO', `state folder ${folder}: ${messageOf(error)}`, { cause: error });
   }
@@ -40,7 +43,7 @@ export async function startDaemon(folder: string, client: ControlClient): Promis
     } catch (error) {
       // Another command may have started one at the same time; then ours ends and theirs answers.
       if (ended || Date.now() > end) {
-        const said = readFileSync(path, 'utf8').trim().split('\n').at(-1) ?? '';
+        const said = readStateFileEnd(path, LAST_LINE_LENGTH).trim().split('\n').at(-1) ?? '';
         const state = ended ? 'it ended' : 'it is still starting';
         const message = `no daemon could be started: ${state}: ${messageOf(error)}; ${path} ends: ${said}`;
         throw new OverlaybdError('NO_DAEMON', message);

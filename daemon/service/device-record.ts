@@ -4,10 +4,10 @@
 
 import {
   closeSync,
+  constants,
   fsyncSync,
   openSync,
-  readFileSync,
-  readdirSync,
+  opendirSync,
   renameSync,
   rmSync,
   writeFileSync,
@@ -15,7 +15,16 @@ import {
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { parseWith } from '../config/parse.js';
+import { OverlaybdError, messageOf } from '../errors.js';
 import { backendName, type DeviceOwner } from '../kernel/sysfs.js';
+import { openStateFile, readStateFile } from './state-file.js';
+
+/** Of a record: an image of 255 layers whose paths have all the length that a control request takes. */
+export const MAX_RECORD_LENGTH = 2 << 20;
+/** Files of a state folder that are looked at. */
+export const MAX_RECORDS = 1024;
+/** Of a problem with a file, which its content can make long. */
+const MAX_PROBLEM_LENGTH = 500;
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 
@@ -64,9 +73,17 @@ export class DeviceRecords {
   /** Crash-safe: whoever reads sees this record or the one before, whole. */
   write(record: DeviceRecord): void {
     const path = this.#path(record.id);
-    const fd = openSync(`${path}.new`, 'w', 0o600);
+    const text = JSON.stringify(record, null, 2) + '\n';
+    if (Buffer.byteLength(text) > MAX_RECORD_LENGTH) {
+      const message = `/dev/nbd${record.index}: its record has ${text.length} characters, more than can be kept; use shorter paths or a configuration`;
+      throw new OverlaybdError('LIMIT', message);
+    }
+    // What a daemon that died has left there.
+    rmSync(`${path}.new`, { force: true });
+    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
+    const fd = openStateFile(`${path}.new`, flags);
     try {
-      writeFileSync(fd, JSON.stringify(record, null, 2) + '\n');
+      writeFileSync(fd, text);
       fsyncSync(fd);
     } finally {
       closeSync(fd);
@@ -82,16 +99,35 @@ export class DeviceRecords {
 
   /** @param problem told of files that are no records; they stay where they are */
   read(problem: (message: string) => void): DeviceRecord[] {
-    const names = readdirSync(this.#folder).filter((name) => name.endsWith('.json'));
-    return names.toSorted().flatMap((name) => {
+    return this.#names(problem).flatMap((name) => {
       const path = join(this.#folder, name);
       try {
-        return parseWith(recordSchema, readFileSync(path, 'utf8'), path);
+        return parseWith(recordSchema, readStateFile(path, MAX_RECORD_LENGTH), path);
       } catch (error) {
-        problem(`${path}: not a device's record, left alone: ${String(error)}`);
+        const why = messageOf(error).slice(0, MAX_PROBLEM_LENGTH);
+        problem(`${path}: not a device's record, left alone: ${why}`);
         return [];
       }
     });
+  }
+
+  /** Sorted, and no more than {@link MAX_RECORDS} of however many there are. */
+  #names(problem: (message: string) => void): string[] {
+    const names: string[] = [];
+    const folder = opendirSync(this.#folder);
+    try {
+      for (let entry = folder.readSync(); entry; entry = folder.readSync()) {
+        if (!entry.name.endsWith('.json')) continue;
+        if (names.length === MAX_RECORDS) {
+          problem(`${this.#folder}: more than ${MAX_RECORDS} records; the others are not read`);
+          break;
+        }
+        names.push(entry.name);
+      }
+    } finally {
+      folder.closeSync();
+    }
+    return names.toSorted();
   }
 
   #path(id: string): string {

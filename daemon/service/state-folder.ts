@@ -1,10 +1,11 @@
 // The state folder of a daemon: its lock, its control socket, and the records of its devices. One
 // daemon owns it at a time. It must not outlive the machine's run: devices do not either.
 
-import { closeSync, constants, mkdirSync, openSync, statSync } from 'node:fs';
+import { closeSync, constants, lstatSync, mkdirSync, statSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
 import { OverlaybdError, messageOf } from '../errors.js';
 import { native } from '../native/binding.js';
+import { openStateFile } from './state-file.js';
 
 const SYSTEM_FOLDER = '/run/overlaybd-nbd';
 
@@ -36,12 +37,12 @@ export class StateFolder {
   static open(path: string): StateFolder {
     let lockFd;
     try {
-      mkdirSync(join(path, 'devices'), { recursive: true, mode: 0o700 });
-      checkOwner(path);
-      const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
-      lockFd = openSync(join(path, 'lock'), flags, 0o600);
+      mkdirSync(path, { recursive: true, mode: 0o700 });
+      checkOwner(path, statSync(path));
+      makeDevices(join(path, 'devices'));
+      lockFd = openStateFile(join(path, 'lock'), constants.O_RDWR | constants.O_CREAT);
     } catch (error) {
-      if (error instanceof OverlaybdError) throw error;
+      if (error instanceof OverlaybdError && error.code === 'PERMISSION') throw error;
       throw new OverlaybdError('IO', `state folder ${path}: ${messageOf(error)}`, { cause: error });
     }
     const locked = native.lockFile(lockFd);
@@ -73,9 +74,16 @@ export class StateFolder {
   }
 }
 
+/** Its own folder, not a link to what somebody else may fill. */
+function makeDevices(path: string): void {
+  const there = lstatSync(path, { throwIfNoEntry: false });
+  if (!there) mkdirSync(path, { mode: 0o700 });
+  else if (there.isDirectory()) checkOwner(path, there);
+  else throw new OverlaybdError('IO', `${path}: what is there is not a folder; remove it`);
+}
+
 /** Whoever can write here decides what is served to a mounted device. */
-function checkOwner(path: string): void {
-  const { uid, mode } = statSync(path);
+function checkOwner(path: string, { uid, mode }: Stats): void {
   const self = process.geteuid?.() ?? 0;
   if ((uid !== self && uid !== 0) || (mode & 0o022) !== 0) {
     throw new OverlaybdError(

@@ -1,9 +1,20 @@
 // Records of attached devices on disk: written whole, read with care.
-import { existsSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
 import {
   DeviceRecords,
+  MAX_RECORDS,
   backendOf,
   ownerOf,
   type DeviceRecord,
@@ -89,6 +100,58 @@ await test('files that are no records are told and left alone', async (t) => {
     t.ok(problems.some((each) => each.startsWith(`${path}: not a device's record, left alone: `)));
     t.equal(readFileSync(path, 'utf8'), text);
   }
+});
+
+await test('what must not be waited for, nor read', async (t) => {
+  const folder = t.testdir();
+  const records = new DeviceRecords(folder);
+  records.write(record);
+  writeFileSync(join(folder, 'elsewhere'), JSON.stringify(other));
+  symlinkSync(join(folder, 'elsewhere'), join(folder, 'a-link.json'));
+  mkdirSync(join(folder, 'b-folder.json'));
+  spawnSync('mkfifo', [join(folder, 'c-fifo.json')]);
+  writeFileSync(join(folder, 'd-huge.json'), '');
+  truncateSync(join(folder, 'd-huge.json'), 2 ** 33);
+  writeFileSync(join(folder, 'e-long.json'), `{"${'x'.repeat(100_000)}": 1}`);
+  const problems: string[] = [];
+  t.same(
+    records.read((message) => problems.push(message)),
+    [record],
+  );
+  t.match(problems.toSorted(), [
+    /a symbolic link/,
+    /a folder/,
+    /a FIFO/,
+    /8589934592 bytes/,
+    /e-long/,
+  ]);
+  t.equal(problems.length, 5);
+  for (const problem of problems) t.ok(problem.length < 800, 'a line stays a line');
+});
+
+await test('as many as a flood has', async (t) => {
+  const folder = t.testdir();
+  const text = JSON.stringify(record);
+  for (let i = 0; i < MAX_RECORDS + 100; i++) writeFileSync(join(folder, `${i}.json`), text);
+  const problems: string[] = [];
+  const read = new DeviceRecords(folder).read((message) => problems.push(message));
+  t.equal(read.length, MAX_RECORDS);
+  t.match(problems, [new RegExp(`more than ${MAX_RECORDS} records`)]);
+});
+
+await test('what is in the way of a write', async (t) => {
+  const folder = t.testdir();
+  const records = new DeviceRecords(folder);
+  spawnSync('mkfifo', [join(folder, `${record.id}.json.new`)]);
+  records.write(record);
+  symlinkSync(join(folder, 'elsewhere'), join(folder, `${record.id}.json.new`));
+  records.write(other);
+  records.write({ ...record, kernelPid: 5 });
+  t.same(records.read(fail), [{ ...record, kernelPid: 5 }, other]);
+  t.notOk(existsSync(join(folder, 'elsewhere')), 'links are not followed');
+  const image = Array.from({ length: 255 }, () => `/${'x'.repeat(9000)}`);
+  t.throws(() => records.write({ ...record, image }), { code: 'LIMIT', message: /nbd3/ });
+  t.same(records.read(fail), [{ ...record, kernelPid: 5 }, other], 'the one before stays');
 });
 
 await test('who owns a device', async (t) => {

@@ -1,10 +1,11 @@
 // The state folder: whose it is, and that one process has it at a time.
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
   existsSync,
   mkdirSync,
+  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -92,6 +93,28 @@ await test('what is no folder', async (t) => {
   const path = join(root, 'state');
   mkdirSync(path);
   symlinkSync(join(root, 'elsewhere'), join(path, 'lock'));
-  t.throws(() => StateFolder.open(path), { code: 'IO', message: /ELOOP/ });
+  t.throws(() => StateFolder.open(path), { code: 'IO', message: /lock: a symbolic link/ });
   t.notOk(existsSync(join(root, 'elsewhere')), 'links are not followed');
+});
+
+await test('what is in it is looked at, not waited for', async (t) => {
+  const root = t.testdir({ filled: {} });
+  for (const [name, make] of [
+    ['lock', (path: string) => spawnSync('mkfifo', [path])],
+    ['lock', (path: string) => mkdirSync(path)],
+    ['devices', (path: string) => spawnSync('mkfifo', [path])],
+    ['devices', (path: string) => symlinkSync(join(root, 'filled'), path)],
+    ['devices', (path: string) => writeFileSync(path, '')],
+  ] as const) {
+    const path = join(root, 'state');
+    rmSync(path, { recursive: true, force: true });
+    mkdirSync(path);
+    make(join(path, name));
+    t.throws(() => StateFolder.open(path), { code: 'IO', message: new RegExp(`state/${name}: `) });
+  }
+  const path = join(root, 'state');
+  rmSync(path, { recursive: true });
+  mkdirSync(join(path, 'devices'), { recursive: true });
+  chmodSync(join(path, 'devices'), 0o777);
+  t.throws(() => StateFolder.open(path), { code: 'PERMISSION', message: /devices.*mode 777/ });
 });

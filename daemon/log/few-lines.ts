@@ -1,0 +1,29 @@
+// Lines of one kind, of which there may be any number: the first ones are logged, the others counted.
+
+import type { Logger, LogLevel } from './logger.js';
+
+const MOST_LINES = 10;
+
+export class FewLines {
+  readonly #log: Logger;
+  readonly #level: LogLevel;
+  readonly #subject: string;
+  #count = 0;
+
+  /** @param subject of the line that counts what was left out */
+  constructor(log: Logger, level: LogLevel, subject: string) {
+    this.#log = log;
+    this.#level = level;
+    this.#subject = subject;
+  }
+
+  add(message: string): void {
+    if (++this.#count <= MOST_LINES) this.#log.log(this.#level, message);
+  }
+
+  /** When no more are to come. */
+  end(): void {
+    const left = this.#count - MOST_LINES;
+    if (left > 0) this.#log.log(this.#level, `${this.#subject}: ${left} more like these`);
+  }
+}

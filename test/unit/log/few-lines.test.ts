@@ -1,0 +1,15 @@
+// Lines of one kind: the first ones, and a count of the rest.
+import { test } from 'tap';
+import { FewLines } from '../../../daemon/log/few-lines.js';
+
+await test('the first ones are logged, the others are counted', async (t) => {
+  const lines: string[] = [];
+  const log = { log: (level: string, text: string) => void lines.push(`${level}: ${text}`) };
+  const few = new FewLines(log, 'error', 'state folder');
+  for (let i = 0; i < 10; i++) few.add(`line ${i}`);
+  few.end();
+  t.equal(lines.length, 10, 'nothing was left out');
+  for (let i = 10; i < 5000; i++) few.add(`line ${i}`);
+  few.end();
+  t.same(lines.slice(9), ['error: line 9', 'error: state folder: 4990 more like these']);
+});
