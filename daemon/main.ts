@@ -6,6 +6,7 @@ import { COMMANDS, type Command } from './cli/commands.js';
 import { EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from './cli/exit-codes.js';
 import { OverlaybdError, messageOf } from './errors.js';
 import { printable } from './lib/printable.js';
+import { checkDescriptorsAtStart } from './service/descriptor-limit.js';
 import { startEarlyReactor } from './service/early-reactor.js';
 
 // Node's own answer is to open its inspector for everybody on this machine.
@@ -25,8 +26,9 @@ void main(process.argv.slice(2));
 
 // Nothing here is awaited at the top level: the bundle is no ES module.
 async function main(args: string[]): Promise<never> {
-  if (args[0] === 'serve') startEarlyReactor();
   try {
+    if (args[0] === 'serve' || args[0] === 'attach-helper') checkDescriptorsAtStart();
+    if (args[0] === 'serve') startEarlyReactor();
     await (await buildParser(args)).parseAsync();
   } catch (error) {
     exitCode = report(error);

@@ -8,6 +8,7 @@ import { native } from '../native/binding.js';
 import { OverlaybdError } from '../errors.js';
 import { userId } from './accounts.js';
 import { ClientLog } from './client-log.js';
+import { checkSpareDescriptors, explainDescriptors } from './descriptor-limit.js';
 import { ImageTable, type ExportPaths, type HeldImage } from './image-table.js';
 import { Listener } from './listener.js';
 import { inheritedSocket, openListening, type ListeningSocket } from './listening-socket.js';
@@ -79,9 +80,10 @@ export class Daemon {
       await daemon.images.setExports(options.exports);
       await daemon.#listen(options);
       await daemon.reactors.started;
+      checkSpareDescriptors();
     } catch (error) {
       await daemon.#release();
-      throw error;
+      throw explainDescriptors(error);
     }
     return daemon;
   }

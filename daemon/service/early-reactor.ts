@@ -10,6 +10,9 @@ let early: Worker | null = null;
 
 export function startEarlyReactor(): void {
   early = startThread(0);
+  // One that dies before it is taken is not taken: the next one says why.
+  early.once('error', () => (early = null));
+  early.once('exit', () => (early = null));
   // A command that turns out to need none, as --help, does not wait for it.
   early.unref();
 }

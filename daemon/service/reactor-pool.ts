@@ -12,6 +12,7 @@ import type {
   ResumedTransmission,
   ToReactor,
 } from '../reactor/messages.js';
+import { OverlaybdError, messageOf } from '../errors.js';
 import type { TlsSettings } from '../reactor/tls-settings.js';
 import type { Logger } from '../log/logger.js';
 import { native } from '../native/binding.js';
@@ -61,11 +62,13 @@ export class ReactorPool {
   /** Told of the next connection that is over. */
   #onClosed: (() => void)[] = [];
   #nextCount = 1;
+  /** Why a thread died last. */
+  #lastDeath = 'it ended';
   readonly #counts = new Map<number, (counts: readonly ConnectionCounts[]) => void>();
   /**
-   * Resolves when the first thread is up, or dead, which is in the log: before that, "ready" would be
-   * a promise too much. The thread is asked: what it says on its own when it starts may come before
-   * anybody listens (early-reactor.ts).
+   * Resolves when the first thread is up: before that, "ready" would be a promise too much. The thread is
+   * asked: what it says on its own when it starts may come before anybody listens (early-reactor.ts).
+   * Rejects when it died.
    */
   readonly started: Promise<void>;
 
@@ -81,7 +84,9 @@ export class ReactorPool {
     this.#log = log;
     this.#clientLog = clientLog;
     this.#start();
-    this.started = this.count().then(() => undefined);
+    this.started = this.#untilStarted();
+    // Whoever starts us may fail at something else first.
+    this.started.catch(() => undefined);
   }
 
   /** Open connections. */
@@ -212,6 +217,7 @@ export class ReactorPool {
     this.#reactors.push(reactor);
     worker.on('message', (message: FromReactor) => this.#onMessage(reactor, message));
     worker.on('error', (error) => {
+      this.#lastDeath = messageOf(error);
       // A bug of ours. Its connections are gone; the clients reconnect to other threads.
       this.#clientLog.threadDied(error.stack ?? error.message);
     });
@@ -219,6 +225,12 @@ export class ReactorPool {
     if (this.#tls) post(worker, { type: 'tls', settings: this.#tls });
     post(worker, { type: 'exports', exports: this.#exports });
     return reactor;
+  }
+
+  async #untilStarted(): Promise<void> {
+    await this.count();
+    if (this.#reactors.length > 0) return;
+    throw new OverlaybdError('IO', `no thread for connections can be started: ${this.#lastDeath}`);
   }
 
   #onMessage(reactor: Reactor, message: FromReactor): void {

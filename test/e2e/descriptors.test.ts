@@ -1,0 +1,75 @@
+// A limit of open files that is too low for the daemon: it says what it needs, and ends. It is never ready without
+// being able to serve.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { MIN_DESCRIPTORS } from '../../daemon/service/descriptor-limit.js';
+import { DaemonProcess, commandLine, shortFolder } from '../support/daemon-process.js';
+import { writeRaw } from '../support/e2e-images.js';
+import { RawNbdClient } from '../support/nbd-client.js';
+import { requireTool, runTool } from '../support/tools.js';
+
+const folder = shortFolder(t);
+const image = join(folder, 'raw.img');
+const raw = writeRaw(image, 5, 100_000);
+
+async function serveWith(openFiles: number, ...args: string[]) {
+  const socket = `unix://${join(folder, 'nbd.sock')}`;
+  const serve = ['serve', ...args, '--listen', socket, '--state', join(folder, 'state')];
+  const limit = `--nofile=${openFiles}:${openFiles}`;
+  return runTool('prlimit', [limit, ...commandLine(serve)], { timeout: 30_000 });
+}
+
+await t.test('below the minimum', async (test) => {
+  if (!requireTool(test, 'prlimit')) return;
+  // Node.js itself needs 20.
+  for (const openFiles of [20, 24, 26, 28, 30, 32, 48, MIN_DESCRIPTORS - 1]) {
+    const { code, stderr } = await serveWith(openFiles, image);
+    test.equal(code, 1);
+    const message = new RegExp(
+      `^overlaybd-nbd: .* needs at least ${MIN_DESCRIPTORS} to serve.*\\n$`,
+    );
+    test.match(stderr, message, `with ${openFiles}: one line, and not ready`);
+  }
+});
+
+await t.test('no thread for connections', async (test) => {
+  if (!requireTool(test, 'prlimit')) return;
+  const pool = new URL('../../daemon/service/reactor-pool.js', import.meta.url).href;
+  // As many as are open, and two: a thread needs more.
+  const script = `import { spawnSync } from 'node:child_process';
+    import { readdirSync } from 'node:fs';
+    const { ReactorPool } = await import(${JSON.stringify(pool)});
+    const most = readdirSync('/proc/self/fd').length + 1;
+    spawnSync('prlimit', ['--pid', String(process.pid), '--nofile=' + most + ':' + most]);
+    const reactors = new ReactorPool(1, null, { log: () => undefined });
+    await reactors.started.then(() => console.log('started'), (error) => console.log(error.message));
+    process.exit(0);`;
+  const { stdout } = await runTool(process.execPath, ['--input-type=module', '-e', script]);
+  test.match(stdout, /^no thread for connections can be started: .*EMFILE/);
+});
+
+await t.test('at the minimum it serves', async (test) => {
+  if (!requireTool(test, 'prlimit')) return;
+  const daemon = await DaemonProcess.start(test, [image], { openFiles: MIN_DESCRIPTORS });
+  const clients: RawNbdClient[] = [];
+  for (let i = 0; i < 8; i++) clients.push(await RawNbdClient.open({ path: daemon.socketPath }));
+  for (const client of clients) test.ok((await client.read(7, 5000)).equals(raw.subarray(7, 5007)));
+  for (const client of clients) await client.disconnect();
+  await daemon.stop(test);
+});
+
+await t.test('enough for the daemon, not for its images', async (test) => {
+  if (!requireTool(test, 'prlimit')) return;
+  const exports = Array.from({ length: 100 }, (_, i) => {
+    const path = join(folder, `${i}.img`);
+    writeFileSync(path, `${i}`.padEnd(4096));
+    return ['--export', `e${i}=${path}`];
+  });
+  for (const openFiles of [MIN_DESCRIPTORS + 16, 130]) {
+    const { code, stderr } = await serveWith(openFiles, ...exports.flat());
+    test.equal(code, 1);
+    test.match(stderr, new RegExp(`have ${openFiles} files open.*LimitNOFILE`));
+    test.notMatch(stderr, /ready/);
+  }
+});
