@@ -113,13 +113,15 @@ export async function run(args: ServeArguments): Promise<number> {
     const state = stdio ? null : openState(args, handover, log);
     const { Daemon } = await import('../service/daemon.js');
     const daemon = await Daemon.start({ ...options, listening: listeningOf(handover) }, log);
-    for (const each of daemon.listening) log.log('info', `ready: ${each}`);
-    if (stdio) log.log('info', 'ready: standard input and output');
     const { Operation } = await import('../service/operation.js');
     const devices = state && (await openDevices(args, state, handover, daemon, log, signals));
     const readExports = (): DaemonOptions['exports'] => readOptions().daemon.exports;
     const operation = new Operation({ daemon, devices, manager, log, readExports });
     await operation.start(handover?.channel ?? null);
+    // Whoever waits for these lines connects at once, and asks the control socket.
+    for (const each of daemon.listening) log.log('info', `ready: ${each}`);
+    if (stdio) log.log('info', 'ready: standard input and output');
+    await Promise.race([operation.ready(), signals.ended]);
     signals.onReload(() => void operation.reload().catch(() => undefined));
     signals.onUpgrade(() => void operation.upgrade().catch(() => undefined));
     void log.write();

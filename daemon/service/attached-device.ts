@@ -23,6 +23,8 @@ export class AttachedDevice {
   repair: NodeJS.Timeout | null = null;
   /** When its last connection ended, of performance.now; null while there is one. */
   aloneSince: number | null = null;
+  /** Told once when the kernel has new connections, or the device is gone. */
+  repaired: (() => void) | null = null;
   /** Told when its last connection has ended. */
   idle: (() => void) | null = null;
   readonly #ended: Totals = { requests: 0, errors: 0, bytesSent: 0 };

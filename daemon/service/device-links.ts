@@ -79,11 +79,19 @@ export class DeviceLinks {
     const wait = Math.min(FIRST_REPAIR_MS * 2 ** device.failures, LAST_REPAIR_MS);
     device.repair = setTimeout(() => {
       device.repair = null;
-      this.repair(device);
+      this.#repair(device);
     }, wait);
   }
 
-  repair(device: AttachedDevice): void {
+  /** Resolves when the kernel has the connections that the device lacks, or the device is gone. */
+  repaired(device: AttachedDevice): Promise<void> {
+    return new Promise((resolve) => {
+      device.repaired = resolve;
+      this.#repair(device);
+    });
+  }
+
+  #repair(device: AttachedDevice): void {
     void this.#reconnect(device).then(
       () => undefined,
       (error: unknown) => {
@@ -97,6 +105,7 @@ export class DeviceLinks {
     if (this.#stopped || device.leaving || device.missing <= 0) return;
     if (!this.isOurs(device.record)) {
       this.#gone(device);
+      device.repaired?.();
       return;
     }
     // Forgotten by the first connection that stays; the kernel drops those it has no use for.
@@ -109,6 +118,7 @@ export class DeviceLinks {
       for (const fd of theirs) native.close(fd);
     }
     device.reconnects++;
+    device.repaired?.();
     this.#parts.log.log('info', `${device.path}: got ${theirs.length} new connections`, {
       device: device.path,
       connections: theirs.length,

@@ -12,6 +12,7 @@ import {
 import { OverlaybdError, messageOf } from '../errors.js';
 import type { NbdDriver } from '../kernel/driver.js';
 import type { Sysfs } from '../kernel/sysfs.js';
+import { FewLines } from '../log/few-lines.js';
 import type { Logger } from '../log/logger.js';
 import { native } from '../native/binding.js';
 import { transmissionFlags } from '../nbd/session.js';
@@ -119,9 +120,11 @@ export class DeviceManager {
   /** Finds the devices of a daemon that died, or that handed over. */
   async recover(): Promise<void> {
     const { log, records } = this.#parts;
-    for (const record of records.read((message) => log.log('error', message))) {
+    const problems = new FewLines(log, 'error', 'state folder');
+    const gone = new FewLines(log, 'info', 'state folder');
+    for (const record of records.read((message) => problems.add(message))) {
       if (!this.#links.isOurs(record)) {
-        log.log('info', `/dev/nbd${record.index}: not attached any more as ${backendOf(record)}`);
+        gone.add(`/dev/nbd${record.index}: not attached any more as ${backendOf(record)}`);
         records.remove(record.id);
         continue;
       }
@@ -130,6 +133,8 @@ export class DeviceManager {
       const where = `/dev/nbd${record.index} (${backendOf(record)})`;
       log.log('error', `${where}: not served: ${why}`);
     }
+    problems.end();
+    gone.end();
   }
 
   /** Takes a device's connection over from a predecessor. */
@@ -334,9 +339,24 @@ export class DeviceManager {
     return null;
   }
 
-  /** Gives every device the connections that it lacks. */
-  repairAll(): void {
-    for (const device of this.#devices.values()) if (device.missing > 0) this.#links.repair(device);
+  /**
+   * Gives every device the connections that it lacks, and goes on trying.
+   * @param patienceMs how long to wait for it
+   * @returns the devices that have none yet
+   */
+  async repairAll(patienceMs = 0): Promise<string[]> {
+    const lacking = [...this.#devices.values()].filter(({ missing }) => missing > 0);
+    const waiting = new Set(lacking);
+    const repaired = lacking.map(async (device) => {
+      await this.#links.repaired(device);
+      waiting.delete(device);
+    });
+    const patience = new AbortController();
+    const { signal } = patience;
+    const late = pause(patienceMs, undefined, { signal }).catch(() => undefined);
+    await Promise.race([Promise.all(repaired), late]);
+    patience.abort();
+    return [...waiting].map(({ path }) => path);
   }
 
   /** Forgets a device that is gone. */

@@ -17,6 +17,10 @@ import { startSuccessor, type Successor } from './upgrade.js';
 /** A reactor that has not answered for so long is stuck. */
 const PULSE_MS = 2000;
 const STUCK_MS = 20_000;
+/** How long READY waits for the connections of devices that were attached before. */
+export const REPAIR_PATIENCE_MS = 10_000;
+/** Devices that one line names. */
+const MOST_NAMED = 8;
 
 export interface OperationParts {
   readonly daemon: Daemon;
@@ -36,6 +40,7 @@ export class Operation {
   #pulse: NodeJS.Timeout | null = null;
   #lastPulse = performance.now();
   #handedOver = false;
+  #repaired: Promise<string[]> = Promise.resolve([]);
   /** Resolves with the reason when a successor has taken over. */
   readonly ended: Promise<string>;
 
@@ -47,23 +52,37 @@ export class Operation {
   }
 
   /**
-   * Finds the devices again, opens for requests, and says so.
+   * Finds the devices again, and opens for requests.
    * @param predecessor the channel to a daemon that hands over to us, or null
    */
   async start(predecessor: number | null): Promise<void> {
     const { daemon, devices, log, manager } = this.#parts;
     await devices?.devices.recover();
-    if (predecessor === null) {
-      devices?.devices.repairAll();
-    } else {
-      const all = takeConnections(predecessor, daemon, devices?.devices ?? null, log);
-      // Whatever the predecessor could not give is made anew.
-      void all.then(() => devices?.devices.repairAll());
-    }
+    // Whatever a predecessor could not give is made anew.
+    const taken =
+      predecessor === null
+        ? Promise.resolve()
+        : takeConnections(predecessor, daemon, devices?.devices ?? null, log);
+    this.#repaired = taken.then(() => devices?.devices.repairAll(REPAIR_PATIENCE_MS) ?? []);
     await devices?.serve(this.#handlers());
-    manager.ready(this.#summary());
     this.#pulse = setInterval(() => void this.#beat(), PULSE_MS);
     manager.startWatchdog(() => performance.now() - this.#lastPulse < STUCK_MS);
+  }
+
+  /** Tells the manager, once reads of every device are answered, or after {@link REPAIR_PATIENCE_MS}. */
+  async ready(): Promise<void> {
+    const { log, manager } = this.#parts;
+    const without = await this.#repaired;
+    if (without.length > 0) {
+      const seconds = REPAIR_PATIENCE_MS / 1000;
+      const some = without.slice(0, MOST_NAMED).join(', ');
+      log.log(
+        'warn',
+        `${some}${without.length > MOST_NAMED ? ` and ${without.length - MOST_NAMED} more` : ''}: ` +
+          `no connection after ${seconds} s: ready without; tried again until there is one`,
+      );
+    }
+    manager.ready(this.#summary());
   }
 
   /** @throws OverlaybdError when the new configuration cannot be served; the old one stays */

@@ -26,7 +26,7 @@ await test('after the death of the daemon: the same device, the same bytes', asy
     kernel.calls.some((each) => each.startsWith('reconfigure')),
     'not before it is told to',
   );
-  second.manager.repairAll();
+  void second.manager.repairAll();
   await until(() => kernel.devices.get(1)?.sockets.length === 1);
   await until(() => kernel.devices.get(0)?.sockets.length === 2);
   t.same(kernel.calls.slice(2).toSorted(), ['reconfigure 1 1', 'reconfigure 2 0']);
@@ -34,6 +34,50 @@ await test('after the death of the daemon: the same device, the same bytes', asy
   t.same(await kernel.read(1, 5, 5000), part(5, 5000));
   await second.manager.detach(id, {});
   t.equal(records().length, 1);
+});
+
+await test('whoever waits for the repairs waits for those that fail at first', async (t) => {
+  const { kernel, image, live } = makeWorld(t);
+  const first = await live();
+  for (let i = 0; i < 2; i++) await first.manager.attach({ image: [image] });
+  await first.die();
+  const second = await live();
+  await second.manager.recover();
+  let failures = 3;
+  kernel.before = (what) => {
+    if (what.startsWith('reconfigure') && failures-- > 0) throw new Error('the helper is late');
+  };
+  t.same(await second.manager.repairAll(60_000), []);
+  t.ok(failures < 0, 'some failed');
+  for (const which of [0, 1]) t.same(await kernel.read(which, 0, 512), part(0, 512));
+});
+
+await test('but not for ever', async (t) => {
+  const { kernel, image, live } = makeWorld(t);
+  const first = await live();
+  for (let i = 0; i < 3; i++) await first.manager.attach({ image: [image] });
+  await first.die();
+  const second = await live();
+  await second.manager.recover();
+  const late = deferred();
+  kernel.before = async (what, index) => {
+    if (what.startsWith('reconfigure') && index === 1) await late.promise;
+  };
+  kernel.drop(2);
+  t.same(
+    await second.manager.repairAll(1000),
+    ['/dev/nbd1'],
+    'the one that is gone counts as done',
+  );
+  t.same(await kernel.read(0, 0, 512), part(0, 512));
+  late.resolve();
+  const works = (): Promise<boolean> =>
+    kernel.read(1, 0, 512).then(
+      () => true,
+      () => false,
+    );
+  await until(works);
+  t.same(await kernel.read(1, 0, 512), part(0, 512), 'it is repaired later');
 });
 
 await test('what is not ours any more, or not what it was', async (t) => {
@@ -56,7 +100,7 @@ await test('what is not ours any more, or not what it was', async (t) => {
   writeFileSync(missing, '');
   const second = await live();
   await second.manager.recover();
-  second.manager.repairAll();
+  void second.manager.repairAll();
   await until(() => kernel.devices.get(3)?.sockets.length === 2);
   t.same(await kernel.read(3, 0, 512), part(0, 512));
   t.same(kernel.calls.slice(4), ['reconfigure 2 3'], 'no other one was touched');
@@ -78,7 +122,7 @@ await test('what is not ours any more, or not what it was', async (t) => {
   copyFileSync(`${missing}.away`, missing);
   const third = await live();
   await third.manager.recover();
-  third.manager.repairAll();
+  void third.manager.repairAll();
   await until(() => kernel.devices.get(2)?.sockets.length === 2);
   t.same(await kernel.read(2, 9, 512), part(9, 512), 'it is served once its image is back');
   await third.manager.detach('nbd1', {});
@@ -101,7 +145,7 @@ await test('kernels that keep no backend name', async (t) => {
   await first.die();
   const second = await live();
   await second.manager.recover();
-  second.manager.repairAll();
+  void second.manager.repairAll();
   await until(() => kernel.devices.get(0)?.sockets.length === 2);
   await second.die();
   sysfs.set(0, { pid: FAKE_PID + 1, size: SIZE });
