@@ -8,12 +8,15 @@ import {
   sourceOf,
   type AttachArguments,
 } from './attach-device.js';
+import type { DeviceStatus } from '../control/api.js';
 import { OverlaybdError } from '../errors.js';
 import { EXIT_OK } from './exit-codes.js';
+import { patiently, tellOnStderr, waitSeconds } from './patience.js';
 
 export interface AttachCommandArguments extends AttachArguments {
   image?: string[] | undefined;
   export?: string | undefined;
+  wait?: number | undefined;
 }
 
 export function builder(yargs: Argv): Argv<AttachCommandArguments> {
@@ -30,6 +33,13 @@ export function builder(yargs: Argv): Argv<AttachCommandArguments> {
       type: 'string',
       requiresArg: true,
     })
+    .option('wait', {
+      alias: 'w',
+      describe:
+        'seconds in which it is tried again, while daemon, image or device are not there yet',
+      type: 'number',
+      requiresArg: true,
+    })
     .example('$0 attach web', 'attach the export "web" of the running daemon')
     .example('$0 attach config.v1.json -d /dev/nbd3', 'attach an image to a device of choice');
 }
@@ -39,8 +49,14 @@ export async function run(args: AttachCommandArguments): Promise<number> {
   if (args.export !== undefined && words.length > 0) {
     throw new OverlaybdError('BAD_ARGUMENT', '--export: not beside an image');
   }
-  const source = args.export === undefined ? sourceOf(words) : { export: args.export };
-  const { device } = await attachDevice(source, attachOptionsOf(args));
+  const attach = async (): Promise<DeviceStatus> => {
+    const source = args.export === undefined ? sourceOf(words) : { export: args.export };
+    return attachDevice(source, attachOptionsOf(args));
+  };
+  const { device } = await patiently(attach, {
+    seconds: waitSeconds(args.wait),
+    tell: tellOnStderr,
+  });
   process.stdout.write(`${device}\n`);
   return EXIT_OK;
 }

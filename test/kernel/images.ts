@@ -132,7 +132,7 @@ async function writeNopad(root: string, image: string): Promise<Images['nopad']>
 }
 
 /** The whole disk as one layer in an LZ4 ZFile; blocks of zeros are holes. */
-function packLayer(image: string, layer: string): void {
+export function packLayer(image: string, layer: string): void {
   const { size } = statSync(image);
   const virtualSize = Math.ceil(size / BLOCK) * BLOCK;
   const segments: LsmtSegment[] = [];

@@ -1,0 +1,62 @@
+// A machine that runs: restarts, refused stops, and a socket unit that is taken into use later.
+import type { HostCase } from '../host-case.js';
+import { installedHost } from '../installed.js';
+import { must, sh, until } from '../shell.js';
+
+const MOUNTED = 'mountpoint -q /srv/web';
+const READ = 'dd if=/dev/nbd63 of=/dev/null bs=4k count=64 iflag=direct status=none';
+
+export function runningCases(): HostCase[] {
+  return [
+    {
+      name: 'reads right after the start',
+      core: true,
+      before: (images) => installedHost(images, '--dead-conn-timeout 2'),
+      async run(check) {
+        await until(check, 'the file system is mounted', MOUNTED);
+        for (const away of [0, 4]) {
+          const result = sh(
+            `systemctl stop overlaybd-nbd; sleep ${away}; systemctl start overlaybd-nbd; ${READ}`,
+          );
+          check.equal(
+            result,
+            { code: 0, stdout: '', stderr: '' },
+            `reads after ${away} s without a daemon`,
+          );
+        }
+      },
+    },
+    {
+      name: 'a stop that is refused',
+      before: (images) => installedHost(images),
+      async run(check, images) {
+        await until(check, 'the file system is mounted', MOUNTED);
+        must(
+          check,
+          'somebody is in it',
+          '(cd /srv/web; exec sleep 1000) >/dev/null 2>&1 & echo $! >/run/sleeper',
+        );
+        check.ok(sh('systemctl stop overlaybd-nbd-attach@web').code !== 0, 'the stop fails');
+        check.equal(sh(MOUNTED).code, 0, 'it is still mounted');
+        must(
+          check,
+          'the files can be read',
+          `sha256sum -c --quiet ${images}/tree.sha256`,
+          '/srv/web',
+        );
+        must(check, 'starts again', 'systemctl start srv-web.mount');
+        must(check, 'the device, too', 'systemctl is-active overlaybd-nbd-attach@web');
+        sh('kill "$(cat /run/sleeper)"');
+        must(check, 'stops now', 'systemctl stop overlaybd-nbd-attach@web');
+        check.ok(sh(MOUNTED).code !== 0, 'it is unmounted');
+        must(check, 'and starts', 'systemctl start srv-web.mount');
+        must(
+          check,
+          'the files are as they were',
+          `sha256sum -c --quiet ${images}/tree.sha256`,
+          '/srv/web',
+        );
+      },
+    },
+  ];
+}

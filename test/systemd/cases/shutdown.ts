@@ -1,0 +1,58 @@
+// Poweroff while programs read from a mounted image and do not stop.
+import { spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { HostCase } from '../host-case.js';
+import { installedHost } from '../installed.js';
+import { must, sh, until } from '../shell.js';
+
+/** Seconds. */
+const LIMIT = 20;
+const READERS = 4;
+const MARK = 'test: poweroff is asked for';
+
+export function shutdownCases(): HostCase[] {
+  return [
+    {
+      name: 'poweroff with busy readers',
+      core: true,
+      before: (images) => installedHost(images),
+      async run(check) {
+        await until(check, 'the file system is mounted', 'mountpoint -q /srv/web');
+        // Children of this service, which a shutdown does not stop: they read until everybody is killed.
+        const loop =
+          'while :; do find /srv/web -type f -size +8k -exec dd if={} of=/dev/null bs=4k iflag=direct status=none \\; ; done';
+        for (let i = 0; i < READERS; i++) {
+          spawn('/bin/sh', ['-c', loop], { cwd: '/srv/web', stdio: 'ignore', detached: true });
+        }
+        await pause(3000);
+        const before =
+          "cut -d' ' -f1 /sys/block/nbd63/stat | tr -d ' '; awk '{print $1}' /sys/block/nbd63/stat";
+        check.ok(Number(sh(before).stdout.split('\n').at(-1)) > 0, 'they read');
+        must(check, 'the mount is busy', '! umount /srv/web 2>/dev/null');
+      },
+      async powerOff() {
+        writeFileSync('/dev/kmsg', `<1>${MARK}\n`);
+        sh('systemctl poweroff --no-block');
+        await pause(600_000);
+      },
+      judge(shown) {
+        const start = secondsOf(shown, MARK);
+        const end = secondsOf(shown, 'reboot: Power down');
+        const took = start === null || end === null ? null : end - start;
+        console.log(`#   poweroff took ${took?.toFixed(1)} s`);
+        return [
+          { good: took !== null, what: 'it powers off' },
+          { good: took !== null && took < LIMIT, what: `within ${LIMIT} s` },
+        ];
+      },
+    },
+  ];
+}
+
+/** When the kernel printed it, since it was started. */
+function secondsOf(shown: string, text: string): number | null {
+  const line = shown.split('\n').find((each) => each.includes(text));
+  const seconds = /\[\s*(\d+\.\d+)\]/.exec(line ?? '')?.[1];
+  return seconds === undefined ? null : Number(seconds);
+}

@@ -1,0 +1,116 @@
+// `npm run test:systemd`: boots the machine of each case, with this machine's systemd and the project's own units, in a
+// VM of its own, and runs guest.ts in it. Counts what all of them say.
+import { spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { findTool } from '../support/tools.js';
+import { CASES } from './cases.js';
+import { makeHostImages } from './images.js';
+import type { HostCase } from './host-case.js';
+
+/** Seconds of a machine; the longest case takes a third of it. */
+const LIMIT = 600;
+
+const VM_RUN = fileURLToPath(new URL('../../../test/kernel/vm-run', import.meta.url));
+const GUEST = fileURLToPath(new URL('guest.js', import.meta.url));
+
+const USAGE = `npm run test:systemd -- [options]
+
+  --case TEXT      only cases with TEXT in their names; repeatable
+  --core           only those that show the main path
+  --console FILE   keep what the last machine's kernel and systemd print
+`;
+
+const { values } = parseArgs({
+  options: {
+    case: { type: 'string', multiple: true, default: [] },
+    core: { type: 'boolean', default: false },
+    console: { type: 'string' },
+    help: { type: 'boolean', short: 'h', default: false },
+  },
+});
+const counts = { pass: 0, fail: 0, skip: 0 };
+process.exitCode = values.help ? usage() : await main();
+
+function usage(): number {
+  process.stdout.write(USAGE);
+  return 0;
+}
+
+async function main(): Promise<number> {
+  const begin = performance.now();
+  const missing = ['mke2fs', 'qemu-system-x86_64'].filter((tool) => findTool(tool) === null);
+  const wanted = CASES.filter(
+    ({ name, core }) =>
+      (!values.core || core === true) &&
+      (values.case.length === 0 || values.case.some((text) => name.includes(text))),
+  );
+  console.log('TAP version 13');
+  for (const each of wanted) {
+    if (missing.length === 0) await boot(each);
+    else result('ok', `${each.name} # SKIP NOT TESTED, not installed: ${missing.join(', ')}`);
+  }
+  const total = counts.pass + counts.fail + counts.skip;
+  console.log(`1..${total}`);
+  console.log(`# time=${((performance.now() - begin) / 1000).toFixed(0)}s`);
+  const all = Object.entries({ total, ...counts }).filter(([, count]) => count > 0);
+  console.log(`# { ${all.map(([name, count]) => `${name}: ${count}`).join(', ')} }`);
+  return counts.fail === 0 && total > 0 ? 0 : 1;
+}
+
+/** One machine, from its first process to its end. */
+async function boot(each: HostCase): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'obd-systemd-'));
+  try {
+    mkdirSync(join(folder, 'images'));
+    await makeHostImages(join(folder, 'images'));
+    writeFileSync(join(folder, 'before'), each.before(join(folder, 'images')));
+    const terminal = values.console ?? join(folder, 'console');
+    const begin = performance.now();
+    const failed = counts.fail;
+    const machine = ['--systemd', '--before', join(folder, 'before'), '--share', folder];
+    const limits = ['--timeout', `${LIMIT}`, '--console', terminal];
+    const guest = [process.execPath, GUEST, each.name, join(folder, 'images')];
+    const code = await run([...machine, ...limits, '--', ...guest]);
+    const shown = readFileSync(terminal, 'latin1');
+    // A failed check is a line already.
+    const good = code === 0 || counts.fail > failed;
+    result(good ? 'ok' : 'not ok', `${each.name}: the machine ends in order`);
+    if (!good) console.log(`#   exit ${code}`);
+    for (const { good: fine, what } of each.judge?.(shown) ?? []) {
+      result(fine ? 'ok' : 'not ok', `${each.name}: ${what}`);
+    }
+    if (counts.fail > failed)
+      console.log(shown.replaceAll('\r', '').replaceAll(/^/gm, '# console: '));
+    console.log(`#   ${each.name} took ${((performance.now() - begin) / 1000).toFixed(0)} s`);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function run(args: readonly string[]): Promise<number> {
+  const child = spawn(VM_RUN, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const end = (): void => void child.kill();
+  process.once('SIGTERM', end).once('SIGINT', end);
+  child.once('close', () => process.off('SIGTERM', end).off('SIGINT', end));
+  createInterface(child.stdout).on('line', (line) => {
+    const [, verdict, what] = /^(ok|not ok) \d+ - (.*)$/.exec(line) ?? [];
+    if (verdict !== undefined && what !== undefined) result(verdict, what);
+    else if (!/^(TAP version|1\.\.\d|# (time=|\{))/.test(line)) console.log(line);
+  });
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code) => resolve(code ?? 1));
+  });
+}
+
+function result(verdict: string, what: string): void {
+  if (verdict !== 'ok') counts.fail++;
+  else if (what.includes('# SKIP')) counts.skip++;
+  else counts.pass++;
+  console.log(`${verdict} ${counts.pass + counts.fail + counts.skip} - ${what}`);
+}
