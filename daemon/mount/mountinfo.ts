@@ -10,6 +10,8 @@ export interface MountEntry {
   readonly type: string;
   /** Whatever mount(2) was told: for a file system of FUSE anything at all. */
   readonly source: string;
+  /** Whether unmounting it in another mount namespace reaches this one (mount_namespaces(7)). */
+  readonly propagates: boolean;
 }
 
 /** Major number of /dev/nbdX (the kernel's list of devices). */
@@ -36,6 +38,7 @@ function parseLine(line: string): MountEntry | null {
     mountPoint: unescape(mountPoint),
     type: unescape(type),
     source: unescape(source),
+    propagates: fields.slice(6, dash).some((field) => /^(shared|master):/.test(field)),
   };
 }
 

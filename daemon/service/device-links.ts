@@ -1,6 +1,7 @@
 // The connections of attached devices: makes them, serves our ends, and gives a device new ones when
 // old ones end.
 
+import { setTimeout as pause } from 'node:timers/promises';
 import { messageOf } from '../errors.js';
 import type { NbdDriver } from '../kernel/driver.js';
 import type { Sysfs } from '../kernel/sysfs.js';
@@ -83,8 +84,28 @@ export class DeviceLinks {
     }, wait);
   }
 
+  /**
+   * Gives each device the connections that it lacks, and goes on trying.
+   * @param patienceMs how long to wait for it
+   * @returns the devices that have none yet
+   */
+  async repairAll(devices: readonly AttachedDevice[], patienceMs: number): Promise<string[]> {
+    const lacking = devices.filter(({ missing }) => missing > 0);
+    const waiting = new Set(lacking);
+    const repaired = lacking.map(async (device) => {
+      await this.#repaired(device);
+      waiting.delete(device);
+    });
+    const patience = new AbortController();
+    const { signal } = patience;
+    const late = pause(patienceMs, undefined, { signal }).catch(() => undefined);
+    await Promise.race([Promise.all(repaired), late]);
+    patience.abort();
+    return [...waiting].map(({ path }) => path);
+  }
+
   /** Resolves when the kernel has the connections that the device lacks, or the device is gone. */
-  repaired(device: AttachedDevice): Promise<void> {
+  #repaired(device: AttachedDevice): Promise<void> {
     return new Promise((resolve) => {
       device.repaired = resolve;
       this.#repair(device);

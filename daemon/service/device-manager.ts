@@ -21,7 +21,7 @@ import { AttachedDevice } from './attached-device.js';
 import { DeviceLinks } from './device-links.js';
 import { differentSettings, isCalled, isSameSource, newRecord } from './device-request.js';
 import { backendOf, ownerOf, type DeviceRecord, type DeviceRecords } from './device-record.js';
-import { freeIndex, inUse } from './device-use.js';
+import { PINNED, freeIndex, inUse, pinnedMounts } from './device-use.js';
 import { disconnect } from './disconnect.js';
 import type { DeviceCounters } from './handover.js';
 import type { HeldImage, ImageTable } from './image-table.js';
@@ -128,10 +128,12 @@ export class DeviceManager {
         records.remove(record.id);
         continue;
       }
-      const why = await this.#recover(record);
-      if (why === null) continue;
       const where = `/dev/nbd${record.index} (${backendOf(record)})`;
-      log.log('error', `${where}: not served: ${why}`);
+      for (const at of pinnedMounts(record.index, this.#parts.sysfs)) {
+        log.log('warn', `${where}: mounted at ${at} ${PINNED}`);
+      }
+      const why = await this.#recover(record);
+      if (why !== null) log.log('error', `${where}: not served: ${why}`);
     }
     problems.end();
     gone.end();
@@ -339,24 +341,9 @@ export class DeviceManager {
     return null;
   }
 
-  /**
-   * Gives every device the connections that it lacks, and goes on trying.
-   * @param patienceMs how long to wait for it
-   * @returns the devices that have none yet
-   */
-  async repairAll(patienceMs = 0): Promise<string[]> {
-    const lacking = [...this.#devices.values()].filter(({ missing }) => missing > 0);
-    const waiting = new Set(lacking);
-    const repaired = lacking.map(async (device) => {
-      await this.#links.repaired(device);
-      waiting.delete(device);
-    });
-    const patience = new AbortController();
-    const { signal } = patience;
-    const late = pause(patienceMs, undefined, { signal }).catch(() => undefined);
-    await Promise.race([Promise.all(repaired), late]);
-    patience.abort();
-    return [...waiting].map(({ path }) => path);
+  /** Gives every device the connections that it lacks: {@link DeviceLinks.repairAll}. */
+  repairAll(patienceMs = 0): Promise<string[]> {
+    return this.#links.repairAll([...this.#devices.values()], patienceMs);
   }
 
   /** Forgets a device that is gone. */

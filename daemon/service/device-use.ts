@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { OverlaybdError, messageOf } from '../errors.js';
 import { BACKEND_PREFIX, type Sysfs } from '../kernel/sysfs.js';
 import { printable } from '../lib/printable.js';
-import { parseMountinfo } from '../mount/mountinfo.js';
+import { parseMountinfo, type MountEntry } from '../mount/mountinfo.js';
 
 /** The number in /dev/nbdX: with 16 partitions each there are no more minor numbers. */
 const MAX_INDEX = 65535;
@@ -64,20 +64,51 @@ function holderOf(pid: number, backend: string | null): string {
 
 /** @returns one phrase a user: "mounted at /mnt" */
 export function usersOf(index: number, sysfs: Sysfs): string[] {
-  const numbers = sysfs.numbers(index);
-  const path = new RegExp(`^/dev/nbd${index}(p\\d+)?( |$)`);
-  // A file system like btrfs has a device number of its own.
-  const mounts = parseMountinfo(text('self/mountinfo')).filter(
-    ({ device, source }) => numbers.includes(device) || path.test(source),
-  );
+  const path = nodesOf(index);
+  const pinned = pinnedMounts(index, sysfs);
   const swap = text('swaps')
     .split('\n')
     .filter((line) => path.test(line));
   return [
-    ...mounts.map(({ mountPoint }) => `mounted at ${mountPoint}`),
+    ...mountsOf(index, sysfs).map(({ mountPoint }) => {
+      const only = pinned.includes(mountPoint) ? ` (${PINNED})` : '';
+      return `mounted at ${printable(mountPoint)}${only}`;
+    }),
     ...swap.map(() => 'used as swap'),
     ...sysfs.holders(index).map((name) => `under /dev/${name}`),
   ];
+}
+
+/**
+ * Where this process's own mount namespace has a device mounted that whoever unmounts it elsewhere does not
+ * reach: it was copied from a namespace whose / is private, and keeps the device in use until we end.
+ * @param read a file of /proc by its name, '' if it cannot be read
+ */
+export function pinnedMounts(index: number, sysfs: Sysfs, read = text): string[] {
+  const alone = mountsOf(index, sysfs, read).filter(({ propagates }) => !propagates);
+  if (alone.length === 0) return [];
+  // An id is of one namespace. A first process that is hidden from us is in another.
+  const shown = new Set(parseMountinfo(read('1/mountinfo')).map(({ id }) => id));
+  return alone.filter(({ id }) => !shown.has(id)).map(({ mountPoint }) => mountPoint);
+}
+
+/** What is wrong with such a mount, and what to do. */
+export const PINNED =
+  "in this daemon's own mount namespace, where unmounting it elsewhere does not reach, because / is private: " +
+  'restart the daemon once it is unmounted; `mount --make-rshared /` before the daemon starts avoids it';
+
+function mountsOf(index: number, sysfs: Sysfs, read = text): MountEntry[] {
+  const numbers = sysfs.numbers(index);
+  const path = nodesOf(index);
+  // A file system like btrfs has a device number of its own.
+  return parseMountinfo(read('self/mountinfo')).filter(
+    ({ device, source }) => numbers.includes(device) || path.test(source),
+  );
+}
+
+/** The device and its partitions. */
+function nodesOf(index: number): RegExp {
+  return new RegExp(`^/dev/nbd${index}(p\\d+)?( |$)`);
 }
 
 function text(name: string): string {

@@ -103,7 +103,7 @@ export class FakeMachine {
 
   mounted(mountPoint: string, type: string, source: string, device = '0:50'): void {
     const id = this.#nextId++;
-    this.table.push({ id, parent: 1, device, mountPoint, type, source });
+    this.table.push({ id, parent: 1, device, mountPoint, type, source, propagates: true });
   }
 
   #step(name: string, ...args: string[]): void {

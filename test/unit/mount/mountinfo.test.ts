@@ -15,6 +15,7 @@ const entry = (fields: Partial<MountEntry>): MountEntry => ({
   mountPoint: '/mnt',
   type: 'ext4',
   source: '/dev/nbd0',
+  propagates: false,
   ...fields,
 });
 
@@ -29,7 +30,15 @@ await test('fields, optional fields, escapes', (t) => {
     '',
   ].join('\n');
   t.same(parseMountinfo(text), [
-    { id: 26, parent: 1, device: '254:0', mountPoint: '/', type: 'ext4', source: '/dev/vda' },
+    {
+      id: 26,
+      parent: 1,
+      device: '254:0',
+      mountPoint: '/',
+      type: 'ext4',
+      source: '/dev/vda',
+      propagates: true,
+    },
     {
       id: 44,
       parent: 26,
@@ -37,11 +46,44 @@ await test('fields, optional fields, escapes', (t) => {
       mountPoint: '/mnt with\tall\nof\\it#',
       type: 'xfs',
       source: '/dev/nbd3',
+      propagates: true,
     },
-    { id: 45, parent: 26, device: '0:50', mountPoint: '/mnt/-', type: 'fuse.ext4', source: '-' },
-    { id: 46, parent: 26, device: '0:51', mountPoint: '/none', type: '', source: 'none' },
-    { id: 47, parent: 26, device: '0:52', mountPoint: '/empty', type: 'tmpfs', source: '' },
-    { id: 48, parent: 26, device: '0:53', mountPoint: '/größe', type: 'tmpfs', source: 'größe' },
+    {
+      id: 45,
+      parent: 26,
+      device: '0:50',
+      mountPoint: '/mnt/-',
+      type: 'fuse.ext4',
+      source: '-',
+      propagates: false,
+    },
+    {
+      id: 46,
+      parent: 26,
+      device: '0:51',
+      mountPoint: '/none',
+      type: '',
+      source: 'none',
+      propagates: false,
+    },
+    {
+      id: 47,
+      parent: 26,
+      device: '0:52',
+      mountPoint: '/empty',
+      type: 'tmpfs',
+      source: '',
+      propagates: false,
+    },
+    {
+      id: 48,
+      parent: 26,
+      device: '0:53',
+      mountPoint: '/größe',
+      type: 'tmpfs',
+      source: 'größe',
+      propagates: false,
+    },
   ]);
   t.end();
 });
@@ -93,7 +135,7 @@ await test('any text is survived, and any mount comes back', (t) => {
     property(name, name, (point, source) => {
       const line = `7 6 0:9 / /${escape(point)} rw - fuse ${escape(source)} rw`;
       t.same(parseMountinfo(line), [
-        { id: 7, parent: 6, device: '0:9', mountPoint: `/${point}`, type: 'fuse', source },
+        entry({ id: 7, parent: 6, device: '0:9', mountPoint: `/${point}`, type: 'fuse', source }),
       ]);
     }),
     { numRuns: 200 },
