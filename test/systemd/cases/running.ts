@@ -36,7 +36,9 @@ export function runningCases(): HostCase[] {
           'somebody is in it',
           '(cd /srv/web; exec sleep 1000) >/dev/null 2>&1 & echo $! >/run/sleeper',
         );
-        check.ok(sh('systemctl stop overlaybd-nbd-attach@web').code !== 0, 'the stop fails');
+        sh('systemctl stop overlaybd-nbd-attach@web');
+        const said = sh('journalctl -b -u overlaybd-nbd-attach@web -o cat').stdout;
+        check.match(said, /nbd63: in use/, 'the stop is refused');
         check.equal(sh(MOUNTED).code, 0, 'it is still mounted');
         must(
           check,
