@@ -224,7 +224,7 @@ await test('counters go on in a successor', async (t) => {
   await first.die();
   const second = await live();
   await second.manager.recover();
-  second.manager.repairAll();
+  void second.manager.repairAll();
   second.manager.restore([...counters, { ...counters[0]!, id: '00000000000000aa' }]);
   await until(() => kernel.devices.get(0)?.sockets.length === 1);
   await kernel.read(0, 0, 100);
