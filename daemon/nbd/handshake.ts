@@ -28,7 +28,7 @@ import { listContexts, selectContexts, type MetaContext } from './meta-context.j
 import { noExport } from './no-export.js';
 import { parseInfoQuery, parseMetaQuery } from './option-data.js';
 import { otherProtocol } from './other-protocol.js';
-import { inSectors } from './padded-export.js';
+import { inBlocks } from './padded-export.js';
 import { transmissionFlags, type ReplyForm, type Session } from './session.js';
 
 /** How a handshake ended: with an export to serve, or at the client's wish. */
@@ -226,7 +226,7 @@ export class Handshake {
     if (this.#form === 'extended') {
       throw new ProtocolError('NBD_OPT_EXPORT_NAME after extended headers were agreed on');
     }
-    const served = inSectors(found);
+    const served = inBlocks(found);
     this.#send(exportNameReply(served, transmissionFlags(this.#form), this.#noZeroes));
     this.#enter(found, served);
   }
@@ -263,8 +263,8 @@ export class Handshake {
       return;
     }
     this.refused = null;
-    // Who does not ask how large blocks are may be a kernel, which counts in sectors.
-    const served = query.wanted.has(NBD_INFO.BLOCK_SIZE) ? found : inSectors(found);
+    // Who does not ask how large blocks are may be a kernel, which has no smaller ones than sectors.
+    const served = query.wanted.has(NBD_INFO.BLOCK_SIZE) ? found : inBlocks(found);
     const flags = transmissionFlags(this.#form);
     this.#send(optionReply(option, NBD_REP.INFO, exportInfo(served, flags)));
     this.#send(optionReply(option, NBD_REP.INFO, blockSizeInfo(served)));

@@ -6,13 +6,28 @@ import type { FileRange } from '../lib/file-range.js';
 import type { ExportCursor, NbdExport } from './export.js';
 
 /** What disks count in. The kernel drops the tail of a device whose size is no multiple of it. */
-export const SECTOR_SIZE = 512;
+const SECTOR_SIZE = 512;
+/**
+ * What a size that is no multiple of a sector is rounded up to. Images with such sizes are file systems
+ * without padding, squashfs above all, and the kernel reads that in blocks of 1 KiB, the last one too.
+ */
+const LAST_BLOCK_SIZE = 1024;
 /** Block sizes of devices end here; more is never filled up. */
 const MAX_PADDING = 4095;
 
+/**
+ * The size of a disk that holds all of an image.
+ * @param size of the image in bytes
+ * @param blockSize of the disk in bytes, 512 to 4096
+ */
+export function sizeInBlocks(size: number, blockSize = SECTOR_SIZE): number {
+  const block = size % SECTOR_SIZE === 0 ? blockSize : Math.max(LAST_BLOCK_SIZE, blockSize);
+  return Math.ceil(size / block) * block;
+}
+
 /** For clients that have not said that they can do with any size, nbd-client above all. */
-export function inSectors(served: NbdExport): NbdExport {
-  return paddedTo(served, Math.ceil(served.size / SECTOR_SIZE) * SECTOR_SIZE);
+export function inBlocks(served: NbdExport): NbdExport {
+  return paddedTo(served, sizeInBlocks(served.size));
 }
 
 /**

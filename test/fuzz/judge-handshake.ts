@@ -124,7 +124,7 @@ class HandshakeJudge {
   #exportName(data: Buffer): Agreed | null {
     const found = data.length <= MAX_NAME ? this.#find(data) : undefined;
     if (!found || this.#form === 'extended') return this.#broken('export name');
-    const served = inSectors(found);
+    const served = inBlocks(found);
     must(this.#heard.u64() === BigInt(served.size), 'size of the export');
     must(this.#heard.u16() === this.#flags(), 'transmission flags');
     if (!this.#noZeroes) {
@@ -173,7 +173,7 @@ class HandshakeJudge {
       this.#refused(option, [NBD_REP.ERR_UNKNOWN]);
       return 'goes on';
     }
-    const served = query.wanted.includes(NBD_INFO.BLOCK_SIZE) ? found : inSectors(found);
+    const served = query.wanted.includes(NBD_INFO.BLOCK_SIZE) ? found : inBlocks(found);
     const told = new Set<number>();
     let reply = this.#reply(option);
     for (; reply.type === NBD_REP.INFO; reply = this.#reply(option)) {
@@ -294,9 +294,10 @@ class HandshakeJudge {
   }
 }
 
-/** Whoever does not ask for block sizes counts in sectors. */
-function inSectors(found: ModelExport): ModelExport {
-  const size = Math.ceil(found.size / SECTOR) * SECTOR;
+/** Whoever does not ask for block sizes gets a disk, whose last block the kernel can read. */
+function inBlocks(found: ModelExport): ModelExport {
+  const block = found.size % SECTOR === 0 ? SECTOR : 2 * SECTOR;
+  const size = Math.ceil(found.size / block) * block;
   return size === found.size ? found : found.padded(size);
 }
 

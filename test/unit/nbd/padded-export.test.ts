@@ -4,7 +4,12 @@ import t from 'tap';
 import { EXTENT_DATA, EXTENT_HOLE, ExtentList } from '../../../daemon/lib/extent-list.js';
 import { NBD_INFO, NBD_OPT } from '../../../daemon/nbd/constants.js';
 import { Handshake } from '../../../daemon/nbd/handshake.js';
-import { PaddedExport, inSectors, paddedTo } from '../../../daemon/nbd/padded-export.js';
+import {
+  PaddedExport,
+  inBlocks,
+  paddedTo,
+  sizeInBlocks,
+} from '../../../daemon/nbd/padded-export.js';
 import { clientFlags, infoData, optionBytes } from '../../support/nbd-client.js';
 import { FakeExport, bytesAt, tableOf } from './fake-export.js';
 import { Harness } from './transmission-harness.js';
@@ -14,19 +19,31 @@ const PADDED = 3072;
 
 await t.test('what is padded, and how far', (test) => {
   for (const [size, padded] of [
-    [1, 512],
-    [511, 512],
+    [1, 1024],
+    [511, 1024],
     [512, 512],
     [513, 1024],
+    [1024, 1024],
+    [1025, 2048],
+    [1536, 1536],
     [SIZE, PADDED],
     [2 ** 50, 2 ** 50],
-    [2 ** 50 + 1, 2 ** 50 + 512],
+    [2 ** 50 + 1, 2 ** 50 + 1024],
     [0, 0],
   ] as const) {
-    test.equal(inSectors(new FakeExport(size)).size, padded, `${size}`);
+    test.equal(inBlocks(new FakeExport(size)).size, padded, `${size}`);
+  }
+  for (const [size, blockSize, padded] of [
+    [SIZE, 512, 3072],
+    [SIZE, 1024, 3072],
+    [SIZE, 4096, 4096],
+    [512, 4096, 4096],
+    [8192, 4096, 8192],
+  ] as const) {
+    test.equal(sizeInBlocks(size, blockSize), padded, `${size} in blocks of ${blockSize}`);
   }
   const fake = new FakeExport(SIZE, 'x', 'about x');
-  test.match(inSectors(fake), { name: 'x', description: 'about x', preferredBlockSize: 4096 });
+  test.match(inBlocks(fake), { name: 'x', description: 'about x', preferredBlockSize: 4096 });
   test.equal(paddedTo(fake, 4096).size, 4096, 'a device has larger blocks');
   test.equal(paddedTo(fake, SIZE), fake);
   test.equal(paddedTo(fake, 100), fake, 'a client may have been told less');
@@ -50,7 +67,7 @@ function told(option: number, data: Buffer): [size: number, served: number | und
   return [Number(size), result?.kind === 'transmission' ? result.export.size : undefined];
 }
 
-await t.test('who does not ask for block sizes is told a size in sectors', async (test) => {
+await t.test('who does not ask for block sizes is told the size of a disk', async (test) => {
   const { EXPORT_NAME, GO, INFO } = NBD_OPT;
   const { BLOCK_SIZE, NAME } = NBD_INFO;
   test.same(told(EXPORT_NAME, Buffer.from('odd')), [1024, 1024]);
@@ -109,7 +126,7 @@ await t.test('a failure in the last sector is one of the image', async (test) =>
     if (offset >= 2560) throw new Error('gone');
     return true;
   };
-  const harness = new Harness(inSectors(fake) as FakeExport);
+  const harness = new Harness(inBlocks(fake) as FakeExport);
   harness.ask({ cookie: 1n, offset: 2560, length: 512 });
   harness.ask({ cookie: 2n, offset: SIZE, length: PADDED - SIZE });
   harness.ask({ cookie: 3n, offset: PADDED - 1, length: 2 });
