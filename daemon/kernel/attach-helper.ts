@@ -110,8 +110,8 @@ export class AttachHelper {
       return { ok: true };
     } catch (error) {
       const code = error instanceof OverlaybdError ? error.code : 'IO';
-      // Somebody uses the device: nothing is wrong, and the daemon asks again for a while.
-      this.#log(code === 'BUSY' ? 'info' : 'error', `${peer.name}: ${messageOf(error)}`);
+      // Somebody uses the device: nothing is wrong, and the daemon asks again and again for a while.
+      if (code !== 'BUSY') this.#log('error', `${peer.name}: ${messageOf(error)}`);
       return { ok: false, code, message: messageOf(error) };
     } finally {
       for (const fd of descriptors) native.close(fd);

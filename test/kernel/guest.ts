@@ -5,6 +5,7 @@ import { attachCases } from './cases/attach.js';
 import { daemonsCases } from './cases/daemons.js';
 import { mountCases } from './cases/mount.js';
 import { nbdClientCases } from './cases/nbd-client.js';
+import { shutdownCases } from './cases/shutdown.js';
 import { survivalCases } from './cases/survival.js';
 import { runCases, type Case } from './checks.js';
 import { Daemon } from './daemon.js';
@@ -21,6 +22,7 @@ const cases: readonly Case<World>[] = [
   ...attachCases(),
   ...mountCases(images),
   ...survivalCases(),
+  ...shutdownCases(),
   ...daemonsCases(),
 ];
 

@@ -1,0 +1,75 @@
+// What a unit does when the system goes down and devices could not be unmounted: `detach --all --force`,
+// whether the daemon answers, hangs or is gone. Whoever still reads gets an error at once.
+import { mkdtempSync, rmdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { runTool } from '../../support/tools.js';
+import { attach } from '../attachment.js';
+import type { Case, Check } from '../checks.js';
+import { isConnected, untilConnected } from '../device.js';
+import { KernelLog } from '../kernel.js';
+import type { World } from '../world.js';
+
+/** Seconds that a poweroff may take for it; an emulated processor starts the command in two. */
+const LIMIT = 20;
+
+type Daemons = 'answers' | 'hangs' | 'is gone';
+
+export function shutdownCases(): Case<World>[] {
+  return (['answers', 'hangs', 'is gone'] as const).map((how) => ({
+    name: `detach --all --force: the daemon ${how}`,
+    timeout: 180,
+    run: (check, world) => detachAll(check, world, how),
+  }));
+}
+
+async function detachAll(check: Check, { daemon }: World, how: Daemons): Promise<void> {
+  const devices = [
+    await attach(check, daemon, { export: 'ext4' }),
+    await attach(check, daemon, { export: 'flat' }),
+  ];
+  const [mounted = ''] = devices;
+  const root = mkdtempSync(join(tmpdir(), 'obd-shutdown-'));
+  const options = ['-o', 'ro,noload,errors=continue'];
+  check.equal((await runTool('mount', [...options, mounted, root])).code, 0, 'mounts');
+  check.defer(async () => {
+    await runTool('umount', ['-l', root]);
+    rmdirSync(root);
+  });
+  const log = new KernelLog();
+  const line = 'while dd if="$1" of=/dev/null iflag=direct bs=64k status=none; do :; done; exit 7';
+  const readers = devices.map((device) => runTool('bash', ['-c', line, 'read', device]));
+  await pause(1000);
+  const { pid } = daemon;
+  if (how === 'is gone') await daemon.kill({ stayAway: true });
+  if (how === 'hangs' && pid !== null) {
+    process.kill(pid, 'SIGSTOP');
+    check.defer(() => process.kill(pid, 'SIGCONT'));
+  }
+  const begin = performance.now();
+  const { code, stderr } = await daemon.run('detach', '--all', '--force');
+  check.equal([code, stderr], [0, ''], 'it succeeds');
+  const ends = await Promise.all(readers);
+  const seconds = (performance.now() - begin) / 1000;
+  check.equal(
+    ends.map((end) => [end.code, /Input\/output error/.test(end.stderr)]),
+    [
+      [7, true],
+      [7, true],
+    ],
+    'both readers have an error',
+  );
+  check.ok(seconds < LIMIT, `in ${seconds.toFixed(1)} s, at most ${LIMIT}`);
+  check.equal((await runTool('umount', [root])).code, 0, 'unmounts');
+  for (const device of devices) await untilConnected(device, false);
+  check.ok(!devices.some((device) => isConnected(device)), 'the devices are free');
+  check.equal(log.troubles(), [], 'no hung task');
+  check.note(`readers ended after ${seconds.toFixed(1)} s`);
+  if (how === 'hangs' && pid !== null) process.kill(pid, 'SIGCONT');
+  await daemon.start();
+  for (let i = 0; (await daemon.control.status()).devices.length > 0 && i < 200; i++) {
+    await pause(50);
+  }
+  check.equal((await daemon.control.status()).devices, [], 'and the daemon has none');
+}
