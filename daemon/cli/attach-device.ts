@@ -29,6 +29,7 @@ export interface AttachOptions {
   readonly state?: string | undefined;
   /** "/dev/nbd3" or "nbd3". */
   readonly device?: string | undefined;
+  readonly partition?: number | undefined;
   readonly connections?: number | undefined;
   /** Seconds. */
   readonly timeout?: number | undefined;
@@ -39,6 +40,7 @@ export interface AttachOptions {
 export interface AttachArguments {
   state?: string | undefined;
   device?: string | undefined;
+  partition?: number | undefined;
   connections?: number | undefined;
   timeout?: number | undefined;
   'dead-conn-timeout'?: number | undefined;
@@ -51,6 +53,11 @@ export function attachOptions<T>(yargs: Argv<T>): Argv<T & AttachArguments> {
       alias: 'd',
       describe: '/dev/nbdX to use [default: the first free one]',
       type: 'string',
+      requiresArg: true,
+    })
+    .option('partition', {
+      describe: 'only this partition of the image, by its number (GPT or MBR; inspect lists them)',
+      type: 'number',
       requiresArg: true,
     })
     .option('connections', {
@@ -89,6 +96,7 @@ export function attachOptionsOf(args: AttachArguments): AttachOptions {
   return {
     state: args.state,
     device: args.device,
+    partition: args.partition,
     connections: args.connections,
     timeout: args.timeout,
     deadConnTimeout: args['dead-conn-timeout'],
@@ -180,7 +188,7 @@ export function folderOf(state: string | undefined): string {
 }
 
 function requestOf(source: AttachSource, options: AttachOptions): AttachRequest {
-  const { device, connections, timeout, deadConnTimeout, blockSize } = options;
+  const { device, partition, connections, timeout, deadConnTimeout, blockSize } = options;
   const number = device === undefined ? undefined : /^\/dev\/nbd(\d+)$/.exec(nodeOf(device))?.[1];
   if (device !== undefined && number === undefined) {
     throw new OverlaybdError('BAD_ARGUMENT', `${device}: not a device like /dev/nbd0`);
@@ -188,6 +196,7 @@ function requestOf(source: AttachSource, options: AttachOptions): AttachRequest 
   return checkAttachRequest({
     ...source,
     ...(number !== undefined && { index: Number(number) }),
+    ...(partition !== undefined && { partition }),
     ...(connections !== undefined && { connections }),
     ...(timeout !== undefined && { timeoutSeconds: timeout }),
     ...(deadConnTimeout !== undefined && { deadConnTimeoutSeconds: deadConnTimeout }),

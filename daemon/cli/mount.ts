@@ -162,11 +162,18 @@ async function viaFuse(
 /** What nbdfuse reads from: a server that is there, or one that ends with it. */
 async function serverOf(args: MountArguments, words: readonly string[]): Promise<string[]> {
   const [first = ''] = words;
-  if (words.length === 1 && isNbdUri(first)) return [absoluteUri(first, (path) => resolve(path))];
-  const source = sourceOf(words);
-  if ('image' in source) {
-    return ['--command', process.execPath, MAIN, 'serve', '--stdio', ...source.image];
+  const isUri = words.length === 1 && isNbdUri(first);
+  const source = isUri ? null : sourceOf(words);
+  const { partition } = args;
+  if (source && 'image' in source) {
+    const part = partition === undefined ? [] : ['--partition', `${partition}`];
+    return ['--command', process.execPath, MAIN, 'serve', '--stdio', ...part, ...source.image];
   }
+  if (partition !== undefined) {
+    const facts = '--partition: with --fuse only of an image, not of what a server exports';
+    throw new OverlaybdError('BAD_ARGUMENT', `${facts}: serve it with --partition, and mount that`);
+  }
+  if (!source) return [absoluteUri(first, (path) => resolve(path))];
   const client = controlClient(args.state);
   const { listening } = await client.status();
   const uri = exportUri(listening, source.export);

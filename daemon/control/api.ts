@@ -46,6 +46,8 @@ export interface AttachRequest extends Partial<DeviceSettings> {
   readonly export?: string;
   /** Absolute paths: a configuration, or blobs, bottom first. */
   readonly image?: readonly string[];
+  /** Only this partition of the image, as GPT and MBR number them. */
+  readonly partition?: number;
   /** The number in /dev/nbdX; left out, the first free device. */
   readonly index?: number;
   /** false: BUSY, too, when the device `index` has this image already. */

@@ -18,6 +18,7 @@ const attachSchema = v.pipe(
     image: v.optional(
       v.pipe(v.array(v.pipe(v.string(), v.startsWith('/'))), v.minLength(1), v.maxLength(256)),
     ),
+    partition: v.optional(integer(1, 65535)),
     index: v.optional(integer(0, 65535)),
     reuse: v.optional(v.boolean()),
     connections: v.optional(integer(1, MAX_DEVICE_CONNECTIONS)),

@@ -2,6 +2,8 @@
 // operator. Decides nothing.
 
 const ATTACH = 'attach it (overlaybd-nbd attach)';
+const PARTITION =
+  'mount one of its partitions with --partition N (overlaybd-nbd inspect lists them)';
 
 interface Signature {
   readonly at: number;
@@ -39,14 +41,14 @@ export function nameForeignData(head: Buffer): string {
   if (head.length === 0) return 'the device is empty';
   const sectors = [512, 4096].filter((at) => hasText(head, { at, bytes: 'EFI PART' }));
   if (sectors.length > 0) {
-    return `it has a partition table (GPT): ${ATTACH}, and mount one of its partitions`;
+    return `it has a partition table (GPT): ${PARTITION}`;
   }
   const known = SIGNATURES.find((each) => hasText(head, each));
   if (known) return `it holds ${known.what}: ${ATTACH}, and use it by hand`;
   const container = CONTAINERS.find((each) => hasText(head, each));
   if (container) return `it holds ${container.what}, not a file system: the image was built wrong`;
   if (hasMbr(head)) {
-    return `it has a partition table (MBR): ${ATTACH}, and mount one of its partitions`;
+    return `it has a partition table (MBR): ${PARTITION}`;
   }
   if (head.every((byte) => byte === 0)) {
     const kib = Math.ceil(head.length / 1024);

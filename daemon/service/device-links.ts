@@ -60,7 +60,7 @@ export class DeviceLinks {
     const id = this.#parts.reactors.adopt(fd, {
       peer,
       exports: [],
-      resume: { ...transmission, export: device.image.key },
+      resume: { ...transmission, export: device.image.key, size: device.record.size },
       closed: (summary) => {
         device.connections.delete(id);
         device.ended(summary);

@@ -3,7 +3,6 @@
 
 import { setTimeout as pause } from 'node:timers/promises';
 import {
-  DEFAULT_BLOCK_SIZE,
   type AttachAnswer,
   type AttachRequest,
   type DetachRequest,
@@ -19,7 +18,13 @@ import { transmissionFlags } from '../nbd/session.js';
 import type { HandedConnection, ResumedTransmission } from '../reactor/messages.js';
 import { AttachedDevice } from './attached-device.js';
 import { DeviceLinks } from './device-links.js';
-import { differentSettings, isCalled, isSameSource, newRecord } from './device-request.js';
+import {
+  deviceSize,
+  differentSettings,
+  isCalled,
+  isSameSource,
+  newRecord,
+} from './device-request.js';
 import { backendOf, ownerOf, type DeviceRecord, type DeviceRecords } from './device-record.js';
 import { PINNED, freeIndex, inUse, pinnedMounts } from './device-use.js';
 import { disconnect } from './disconnect.js';
@@ -192,7 +197,6 @@ export class DeviceManager {
     }
     const held = await this.#image(request);
     try {
-      checkBlocks(held, request.blockSize ?? DEFAULT_BLOCK_SIZE);
       const tried = new Set<number>();
       for (const end = performance.now() + BUSY_MS; ; await pause(BUSY_RETRY_MS)) {
         const index = request.index ?? freeIndex(this.#parts.sysfs, this.#parts.driver, tried);
@@ -254,11 +258,11 @@ export class DeviceManager {
     this.#parts.records.write(device.record);
   }
 
-  #image({ export: name, image }: AttachRequest): Promise<HeldImage> {
+  #image({ export: name, image, partition }: AttachRequest): Promise<HeldImage> {
     const { images } = this.#parts;
-    if (image) return images.open(image);
+    if (image) return images.open(image, partition ?? null);
     const exported = images.exports.get(name ?? '');
-    if (exported) return images.open(exported.paths);
+    if (exported) return images.open(exported.paths, partition ?? exported.partition);
     const known = [...images.exports.keys()].map((each) => JSON.stringify(each)).join(', ');
     throw new OverlaybdError(
       'NOT_FOUND',
@@ -324,12 +328,15 @@ export class DeviceManager {
     this.#lost.set(record.id, record);
     let held: HeldImage;
     try {
-      held = await images.open(record.image);
+      held = await images.open(record.image, record.partition);
     } catch (error) {
       // Its reads fail after the dead connection timeout, or go on if we are started again in time.
       return `its image cannot be opened: ${messageOf(error)}`;
     }
-    if (held.fingerprint !== record.fingerprint || held.image.size !== record.size) {
+    if (
+      held.fingerprint !== record.fingerprint ||
+      deviceSize(held.image.size, record.blockSize) !== record.size
+    ) {
       images.release(held);
       return `${held.image.name} is another image than the one it was attached with; detach it, or bring the image back and attach it again`;
     }
@@ -388,10 +395,4 @@ export class DeviceManager {
     this.#parts.records.remove(record.id);
     this.#parts.log.log('info', `/dev/nbd${record.index}: detached`);
   }
-}
-
-function checkBlocks({ image }: HeldImage, blockSize: number): void {
-  if (image.size % blockSize === 0) return;
-  const message = `${image.name}: its ${image.size} bytes are not whole blocks of ${blockSize}`;
-  throw new OverlaybdError('BAD_ARGUMENT', message);
 }

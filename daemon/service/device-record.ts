@@ -36,6 +36,8 @@ const recordSchema = v.strictObject({
   export: v.nullable(v.string()),
   /** What makes the image, as it was given: absolute paths. */
   image: v.pipe(v.array(v.string()), v.minLength(1)),
+  /** Only that one of the image. */
+  partition: v.optional(v.nullable(v.pipe(count, v.minValue(1))), null),
   /** service/fingerprint.ts: another image under the same name must not get the device. */
   fingerprint: v.string(),
   size: count,

@@ -14,23 +14,30 @@ import type { HeldImage } from './image-table.js';
 const SETTINGS = ['connections', 'timeoutSeconds', 'deadConnTimeoutSeconds', 'blockSize'] as const;
 
 export function newRecord(index: number, request: AttachRequest, held: HeldImage): DeviceRecord {
+  const blockSize = request.blockSize ?? DEFAULT_BLOCK_SIZE;
   return {
     version: 1,
     id: randomBytes(8).toString('hex'),
     index,
     export: request.export ?? null,
     image: [...held.paths],
+    partition: held.partition,
     fingerprint: held.fingerprint,
-    size: held.image.size,
+    size: deviceSize(held.image.size, blockSize),
     since: new Date().toISOString(),
     connections: request.connections ?? DEFAULT_DEVICE_CONNECTIONS,
     timeoutSeconds: request.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS,
     deadConnTimeoutSeconds: request.deadConnTimeoutSeconds ?? DEFAULT_DEAD_CONN_TIMEOUT_SECONDS,
-    blockSize: request.blockSize ?? DEFAULT_BLOCK_SIZE,
+    blockSize,
     kernelPid: null,
     user: process.geteuid?.() ?? 0,
     onClose: false,
   };
+}
+
+/** A device has whole blocks; what is missing of the image's last one reads as zeros. */
+export function deviceSize(imageSize: number, blockSize: number): number {
+  return Math.ceil(imageSize / blockSize) * blockSize;
 }
 
 /** @param name an id, "nbd0" or "/dev/nbd0" */
@@ -41,8 +48,13 @@ export function isCalled({ id, index }: DeviceRecord, name: string): boolean {
 
 /** Whether the export, or the files, are those of the device. */
 export function isSameSource(record: DeviceRecord, request: AttachRequest): boolean {
-  if (request.image === undefined) return record.export === request.export;
-  return record.export === null && record.image.join('\0') === request.image.join('\0');
+  const { export: name, image, partition } = request;
+  if (image !== undefined) {
+    const isImage = record.image.join('\0') === image.join('\0');
+    return record.export === null && isImage && record.partition === (partition ?? null);
+  }
+  // An export may be a partition by itself.
+  return record.export === name && (partition === undefined || partition === record.partition);
 }
 
 /** Settings that are asked for and that the device does not have: "connections=2"; '' for none. */

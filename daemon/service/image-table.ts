@@ -8,6 +8,7 @@ import { BlobPool } from './blob-pool.js';
 import { marksOf } from './fingerprint.js';
 import { openImage, type OpenImage } from './image-opener.js';
 import { planImage } from './image-plan.js';
+import { partitionedImage } from './partitioned-image.js';
 
 /** Export name to the paths that make its image. */
 export type ExportPaths = ReadonlyMap<string, readonly string[]>;
@@ -18,6 +19,8 @@ export interface HeldImage {
   readonly key: string;
   /** As they were given: a configuration, or blobs, bottom first. */
   readonly paths: readonly string[];
+  /** Of a partition table in it; null: all of it. */
+  readonly partition: number | null;
   readonly fingerprint: string;
   readonly image: OpenImage;
 }
@@ -30,7 +33,8 @@ interface Entry extends HeldImage {
 export class ImageTable {
   readonly #log: Logger;
   readonly #publish: (exports: readonly ExportSpec[]) => void;
-  readonly #pool = new BlobPool(new ReaderFactory());
+  readonly #readers = new ReaderFactory();
+  readonly #pool = new BlobPool(this.#readers);
   readonly #entries = new Set<Entry>();
   #exports: ReadonlyMap<string, HeldImage> = new Map();
   readonly #hidden = new Map<string, HeldImage>();
@@ -84,10 +88,16 @@ export class ImageTable {
     if (this.#hidden.delete(held.key)) this.#republish();
   }
 
-  /** @throws OverlaybdError when it cannot be opened */
-  async open(paths: readonly string[]): Promise<HeldImage> {
+  /**
+   * @param partition only that one of the image
+   * @throws OverlaybdError when it cannot be opened
+   */
+  async open(paths: readonly string[], partition: number | null = null): Promise<HeldImage> {
     const plan = await planImage(paths);
-    const { fingerprint, identity } = await marksOf(plan);
+    const marks = await marksOf(plan);
+    const part = partition === null ? '' : ` partition ${partition}`;
+    const fingerprint = marks.fingerprint + part;
+    const identity = marks.identity + part;
     // An upper may be written to at any time. Others must be the same files: a fingerprint does not
     // look at all of their bytes.
     const shared = plan.upper ? undefined : this.#find(identity);
@@ -96,9 +106,10 @@ export class ImageTable {
       return shared;
     }
     for (const note of plan.notes) this.#log.log('warn', note);
-    const image = await openImage(plan, this.#pool);
+    const whole = await openImage(plan, this.#pool);
+    const image = await partitionedImage(whole, partition, this.#readers);
     const key = `image:${this.#nextKey++}`;
-    const entry = { key, paths, fingerprint, identity, image, holders: 1 };
+    const entry = { key, paths, partition, fingerprint, identity, image, holders: 1 };
     this.#entries.add(entry);
     return entry;
   }

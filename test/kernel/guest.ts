@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { attachCases } from './cases/attach.js';
 import { daemonsCases } from './cases/daemons.js';
 import { mountCases } from './cases/mount.js';
+import { mountPartsCases } from './cases/mount-parts.js';
 import { nbdClientCases } from './cases/nbd-client.js';
 import { shutdownCases } from './cases/shutdown.js';
 import { survivalCases } from './cases/survival.js';
@@ -21,6 +22,7 @@ const cases: readonly Case<World>[] = [
   ...nbdClientCases(images),
   ...attachCases(),
   ...mountCases(images),
+  ...mountPartsCases(),
   ...survivalCases(),
   ...shutdownCases(),
   ...daemonsCases(),

@@ -1,6 +1,6 @@
 // The devices of a daemon against a fake kernel: attached, served, repaired, detached. After a death:
 // device-recovery.test.ts; with the real kernel: test/kernel.
-import { readdirSync, writeFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { test } from 'tap';
@@ -87,17 +87,11 @@ await test('names of devices, users of devices', async (t) => {
 
 await test('what cannot be attached leaves nothing', async (t) => {
   const { kernel, sysfs, image, folder, live, records } = makeWorld(t, 2);
-  const odd = join(folder, 'odd.img');
-  writeFileSync(odd, disk.subarray(0, 5000));
   const { manager, images, reactors } = await live({ web: image });
   const before = openSockets();
   const files = openFiles(folder);
   await t.rejects(manager.attach({ export: 'nobody' }), { code: 'NOT_FOUND', message: /"web"/ });
   await t.rejects(manager.attach({ image: ['/no/such'] }), { code: 'NOT_FOUND' });
-  await t.rejects(manager.attach({ image: [odd] }), {
-    code: 'BAD_ARGUMENT',
-    message: /5000 bytes/,
-  });
   t.same(kernel.calls, []);
   for (const error of [new OverlaybdError('PERMISSION', 'no'), new TypeError('oops')]) {
     kernel.before = () => {
@@ -161,55 +155,6 @@ await test('when all are taken the kernel makes the next one, up to a limit', as
     throw new OverlaybdError('BUSY', '/dev/nbd3: in use');
   };
   t.equal((await manager.attach({ export: 'web' })).device, '/dev/nbd9');
-});
-
-await test('attached already: whoever asks again gets the same device', async (t) => {
-  const { kernel, image, folder, live } = makeWorld(t);
-  const other = join(folder, 'other.img');
-  writeFileSync(other, disk.subarray(0, 4096));
-  const { manager, log } = await live({ web: image, more: image, other });
-  const first = await manager.attach({ export: 'web', index: 2, connections: 2 });
-  for (const request of [{}, { connections: 2 }, { connections: 4, timeoutSeconds: 3 }]) {
-    const again = await manager.attach({ export: 'web', index: 2, ...request });
-    t.match(again, { id: first.id, device: '/dev/nbd2', connections: 2, state: 'connected' });
-  }
-  t.match(log.at(-1), /warn: .*nbd2: attached already; it keeps its connections=2, timeout.*=10/);
-  t.equal(kernel.calls.filter((each) => each === 'connect 2').length, 1);
-  const holder = { code: 'BUSY', message: /nbd2: in use: this daemon has attached .*"web" to it$/ };
-  await t.rejects(manager.attach({ export: 'more', index: 2 }), holder, 'another export');
-  await t.rejects(manager.attach({ image: [image], index: 2 }), holder, 'no export');
-  const file = await manager.attach({ image: [other], index: 3 });
-  t.equal((await manager.attach({ image: [other], index: 3 })).id, file.id);
-  await t.rejects(manager.attach({ export: 'other', index: 3 }), { message: /other\.img/ });
-  t.equal((await manager.attach({ export: 'web' })).device, '/dev/nbd0', 'a free one, if any does');
-
-  // Refused to stop, asked to start again, and then stopped: as a unit of systemd does.
-  kernel.open.add(2);
-  await t.rejects(manager.detach('nbd2', {}), { code: 'BUSY', message: /unmount first.*--force/ });
-  t.equal((await manager.attach({ export: 'web', index: 2 })).id, first.id);
-  t.same(await kernel.read(2, 0, 999), part(0, 999));
-  kernel.open.clear();
-  await manager.detach('nbd2', {});
-  kernel.drop(3);
-  await until(() => manager.size === 1);
-  t.not((await manager.attach({ export: 'web', index: 2 })).id, first.id);
-});
-
-await test('who holds a device that was asked for', async (t) => {
-  const { sysfs, image, live, kernel } = makeWorld(t);
-  const { manager } = await live({ web: image });
-  kernel.before = (_, index) => {
-    throw new OverlaybdError('BUSY', `/dev/nbd${index}: in use`);
-  };
-  const cases = [
-    [{ backend: 'overlaybd-nbd:00000000000000aa' }, /another daemon of overlaybd-nbd.*00aa/],
-    [{ backend: 'qemu\u202e' }, /process 1 \(.+\) has connected it \(backend qemu\\u\{202e\}\)/],
-    [{}, /process 1 \(.+\) has connected it$/],
-  ] as const;
-  for (const [device, message] of cases) {
-    sysfs.set(1, { pid: 1, size: SIZE, ...device });
-    await t.rejects(manager.attach({ export: 'web', index: 1 }), { code: 'BUSY', message });
-  }
 });
 
 await test('detach: somebody has it open, for a moment or for long', async (t) => {

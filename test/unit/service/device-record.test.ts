@@ -36,6 +36,7 @@ const record: DeviceRecord = {
   kernelPid: null,
   user: 0,
   onClose: false,
+  partition: null,
 };
 const other: DeviceRecord = { ...record, id: 'fedcba9876543210', export: null, kernelPid: 7 };
 const fail = (message: string): void => {
