@@ -89,7 +89,9 @@ class HandshakeServer {
       // Whoever comes again authenticates again; and a session's keys stay those it began with.
       secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
       ...(identity && { cert: identity.certificate, key: identity.key }),
-      ...(clientCa !== null && { ca: clientCa, requestCert: true, rejectUnauthorized: true }),
+      // Beside keys we judge ourselves: whoever proves that it knows a key needs no certificate, and from
+      // Node 26 on the absence of one counts as a bad one.
+      ...(clientCa !== null && { ca: clientCa, requestCert: true, rejectUnauthorized: !keys }),
       ...(keys && {
         ciphers: pskCiphers(identity !== null),
         pskCallback: (_socket: TLSSocket, name: string) => this.#psk(name),
@@ -136,7 +138,9 @@ class HandshakeServer {
     const { identity, clientCa, clientNames, keys } = this.#settings;
     const certificate = clientCa === null ? null : socket.getPeerX509Certificate();
     if (certificate) {
-      if (!socket.authorized) return refuse('the client certificate is not trusted');
+      if (!socket.authorized) {
+        return refuse(`client certificate refused: ${messageOf(socket.authorizationError)}`);
+      }
       const name: unknown = socket.getPeerCertificate().subject.CN;
       // Of several, which one would count?
       if (typeof name !== 'string') return refuse('the client certificate has no single CN');
@@ -144,12 +148,13 @@ class HandshakeServer {
       if (clientNames && !clientNames.includes(name)) return refuse(`${client} may not connect`);
       return { client, refused: null };
     }
-    if (keys && this.#pskIdentity !== null) {
+    // Not every key that was found was used: OpenSSL leaves one that does not fit the cipher, unproven.
+    if (keys && this.#pskIdentity !== null && provedByKey(socket)) {
       return { client: `PSK=${shown(this.#pskIdentity)}`, refused: null };
     }
     // Anyone may come when nothing is asked of clients.
     if (identity && clientCa === null && !keys) return { client: null, refused: null };
-    return refuse('the client did not authenticate');
+    return refuse('the client did not return a certificate, and did not prove that it knows a key');
   }
 
   #end(outcome: TlsOutcome): void {
@@ -163,6 +168,15 @@ class HandshakeServer {
 interface Verdict {
   readonly client: string | null;
   readonly refused: string | null;
+}
+
+/**
+ * TLS 1.3 takes a key as it takes up a session again, which we have none of to offer; before, the cipher's
+ * name says so.
+ */
+function provedByKey(socket: TLSSocket): boolean {
+  if (socket.getProtocol() === 'TLSv1.3') return socket.isSessionReused();
+  return PSK_CIPHERS.includes(socket.getCipher().name);
 }
 
 function refuse(refused: string): Verdict {

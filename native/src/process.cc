@@ -38,6 +38,9 @@ bool NextMapping(FILE* maps, Mapping* mapping) {
     const bool parsed =
         sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %*s %*s %" SCNu64, &mapping->start, &mapping->end,
                mapping->access, &mapping->inode) == 4;
+    // Rings that the kernel shares with libuv (io_uring): they cannot be dropped, and are of no
+    // file.
+    if (strstr(line, " anon_inode:") != nullptr) mapping->inode = 0;
     // The rest of a long path is no line of its own.
     while (strchr(line, '\n') == nullptr && ::fgets(line, sizeof(line), maps) != nullptr) {
     }

@@ -21,6 +21,8 @@ const calls: Record<string, { args: unknown[]; kinds: string }> = {
   adoptListener: { args: [NO_SUCH_FD], kinds: 'n' },
   probeUnix: { args: [''], kinds: 's' },
   accept: { args: [NO_SUCH_FD], kinds: 'n' },
+  keepAlive: { args: [NO_SUCH_FD, 60], kinds: 'n n' },
+  userTimeout: { args: [NO_SUCH_FD, 1000], kinds: 'n n' },
   localPort: { args: [NO_SUCH_FD], kinds: 'n' },
   localName: { args: [NO_SUCH_FD], kinds: 'n' },
   peerUid: { args: [NO_SUCH_FD], kinds: 'n' },

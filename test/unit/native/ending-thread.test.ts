@@ -15,9 +15,9 @@ async function endAtManyMoments(code: string, count: number): Promise<number> {
   for (let i = 0; i < count; i++) {
     const worker = new Worker(code, { eval: true, workerData: ADDON });
     worker.on('error', () => undefined);
+    const exit = once(worker, 'exit');
     if (i % 2 === 0) await once(worker, 'online');
     // The addon is loaded within some milliseconds: most of them should hit that.
-    const exit = once(worker, 'exit');
     await pause((i % 20) / 2);
     await worker.terminate();
     await exit;

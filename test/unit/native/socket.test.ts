@@ -284,7 +284,12 @@ await t.test('listening sockets that are adopted, and what is none', async (test
   const datagrams = createSocket('udp4');
   datagrams.bind(0, '127.0.0.1');
   await once(datagrams, 'listening');
-  const { fd } = Reflect.get(datagrams, '_handle') as { fd: number };
+  // There is no public way to its descriptor.
+  const state = Object.getOwnPropertySymbols(datagrams).find(
+    ({ description }) => description === 'state symbol',
+  );
+  const { handle } = Reflect.get(datagrams, state ?? '') as { handle: { fd: number } };
+  const { fd } = handle;
   test.equal(native.adoptListener(fd), -EPROTOTYPE);
   datagrams.close();
   test.equal(native.adoptListener(NO_SUCH_FD), -EBADF);
