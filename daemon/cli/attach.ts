@@ -11,6 +11,7 @@ import {
 import type { DeviceStatus } from '../control/api.js';
 import { OverlaybdError } from '../errors.js';
 import { EXIT_OK } from './exit-codes.js';
+import { printResult } from './output.js';
 import { patiently, tellOnStderr, waitSeconds } from './patience.js';
 
 export interface AttachCommandArguments extends AttachArguments {
@@ -57,6 +58,6 @@ export async function run(args: AttachCommandArguments): Promise<number> {
     seconds: waitSeconds(args.wait),
     tell: tellOnStderr,
   });
-  process.stdout.write(`${device}\n`);
+  await printResult(device, `${device} is attached`);
   return EXIT_OK;
 }

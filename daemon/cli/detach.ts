@@ -6,7 +6,7 @@ import type { Argv } from 'yargs';
 import type { ControlClient } from '../control/client.js';
 import { OverlaybdError, messageOf } from '../errors.js';
 import { DEFAULT_HELPER_SOCKET } from '../kernel/helper-protocol.js';
-import { printable } from '../lib/printable.js';
+import { remark } from './output.js';
 import { controlSocketOf } from '../service/state-folder.js';
 import { folderOf, stateOption } from './attach-device.js';
 import { EXIT_OK } from './exit-codes.js';
@@ -44,7 +44,7 @@ export function builder(yargs: Argv): Argv<DetachArguments> {
 }
 
 function warn(message: string): void {
-  process.stderr.write(`${printable(message)}\n`);
+  remark(message);
 }
 
 /** One that fails does not keep the others. @throws OverlaybdError with all that failed */

@@ -2,6 +2,7 @@
 
 import type { Argv } from 'yargs';
 import { EXIT_OK } from './exit-codes.js';
+import { print } from './output.js';
 
 export interface InspectArguments {
   image?: string[] | undefined;
@@ -26,6 +27,6 @@ export function builder(yargs: Argv): Argv<InspectArguments> {
 export async function run(args: InspectArguments): Promise<number> {
   // Loaded only when asked for: other commands start without it.
   const { inspectImage } = await import('../inspect/inspect-image.js');
-  process.stdout.write(await inspectImage(args.image ?? [], args.json === true));
+  await print(await inspectImage(args.image ?? [], args.json === true));
   return EXIT_OK;
 }

@@ -190,5 +190,5 @@ function withHint(error: unknown): unknown {
   if (error.code !== 'NO_KERNEL' && error.code !== 'PERMISSION') return error;
   if (error.message.includes('mount --fuse')) return error;
   const hint = 'mount --fuse needs neither root nor the nbd module';
-  return new OverlaybdError(error.code, `${error.message}\n${hint}`, { cause: error });
+  return new OverlaybdError(error.code, `${error.message}; ${hint}`, { cause: error });
 }

@@ -3,7 +3,7 @@
 
 import { setTimeout as pause } from 'node:timers/promises';
 import { OverlaybdError, messageOf } from '../errors.js';
-import { printable } from '../lib/printable.js';
+import { remark } from './output.js';
 
 /** A year; what waits longer waits for nothing. */
 export const MAX_WAIT_SECONDS = 31_536_000;
@@ -60,5 +60,5 @@ export function waitSeconds(value: number | undefined): number {
 
 /** Tells on standard error, where the journal of a unit has it. */
 export function tellOnStderr(message: string): void {
-  process.stderr.write(`overlaybd-nbd: ${printable(message)}\n`);
+  remark(`overlaybd-nbd: ${message}`);
 }

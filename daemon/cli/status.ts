@@ -2,9 +2,10 @@
 
 import type { Argv } from 'yargs';
 import type { DaemonStatus, DeviceStatus } from '../control/api.js';
-import { printable } from '../lib/printable.js';
+import { printable, printableJson } from '../lib/printable.js';
 import { controlClient, stateOption } from './attach-device.js';
 import { EXIT_FAILURE, EXIT_OK } from './exit-codes.js';
+import { print } from './output.js';
 
 export interface StatusArguments {
   state?: string | undefined;
@@ -22,8 +23,8 @@ export function builder(yargs: Argv): Argv<StatusArguments> {
 export async function run({ state, json }: StatusArguments): Promise<number> {
   const client = controlClient(state);
   const status = await client.status();
-  const text = json ? JSON.stringify(status, null, 2) : renderStatus(status);
-  process.stdout.write(`${text}\n`);
+  const text = json ? printableJson(status) : renderStatus(status);
+  await print(`${text}\n`);
   return status.devices.every((device) => device.state === 'connected') ? EXIT_OK : EXIT_FAILURE;
 }
 
@@ -31,7 +32,7 @@ export async function run({ state, json }: StatusArguments): Promise<number> {
 export function renderStatus(status: DaemonStatus): string {
   const { pid, version, since, listening, clients, exports, devices } = status;
   const lines = [
-    `overlaybd-nbd ${version}, process ${pid}, since ${since}`,
+    printable(`overlaybd-nbd ${version}, process ${pid}, since ${since}`),
     `listening: ${listening.length > 0 ? listening.map(printable).join(' ') : 'nowhere'}`,
     `clients: ${clients}`,
     ...exports.map(({ name, image, description, size }) =>
@@ -43,7 +44,7 @@ export function renderStatus(status: DaemonStatus): string {
 }
 
 const COLUMNS: readonly (readonly [string, (device: DeviceStatus) => string])[] = [
-  ['DEVICE', (each) => each.device],
+  ['DEVICE', (each) => printable(each.device)],
   ['STATE', (each) => each.state],
   ['CONNECTIONS', (each) => `${each.liveConnections}/${each.connections}`],
   ['SINCE', (each) => each.since.replace(/\.\d+Z$/, 'Z')],

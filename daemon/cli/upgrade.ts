@@ -3,6 +3,7 @@
 import type { Argv } from 'yargs';
 import { controlClient, stateOption } from './attach-device.js';
 import { EXIT_OK } from './exit-codes.js';
+import { printResult } from './output.js';
 
 export interface UpgradeArguments {
   state?: string | undefined;
@@ -15,6 +16,6 @@ export function builder(yargs: Argv): Argv<UpgradeArguments> {
 /** Prints the process id of the new daemon. */
 export async function run({ state }: UpgradeArguments): Promise<number> {
   const pid = await controlClient(state).upgrade();
-  process.stdout.write(`${pid}\n`);
+  await printResult(`${pid}`, `process ${pid} has taken over`);
   return EXIT_OK;
 }

@@ -3,7 +3,9 @@
 
 import type { Argv } from 'yargs';
 import { printableJson } from '../lib/printable.js';
+import type { VerifyReport } from '../inspect/verify-image.js';
 import { EXIT_FAILURE, EXIT_OK } from './exit-codes.js';
+import { print } from './output.js';
 
 export interface VerifyArguments {
   image?: string[] | undefined;
@@ -39,17 +41,18 @@ export async function run(args: VerifyArguments): Promise<number> {
   // Once: a second Ctrl-C ends the process at once, should a disk hang.
   process.once('SIGINT', onSignal);
   process.once('SIGTERM', onSignal);
+  let report: VerifyReport;
   try {
-    const report = await verifyImage(args.image ?? [], {
+    report = await verifyImage(args.image ?? [], {
       signal: abort.signal,
       progress: (done, total) => bar.update(done, total),
     });
-    bar.clear();
-    process.stdout.write(args.json === true ? `${printableJson(report)}\n` : renderReport(report));
-    return report.good ? EXIT_OK : EXIT_FAILURE;
   } finally {
     bar.clear();
     process.removeListener('SIGINT', onSignal);
     process.removeListener('SIGTERM', onSignal);
   }
+  // From here on a signal ends us at once: the reader of a pipe may be in no hurry.
+  await print(args.json === true ? `${printableJson(report)}\n` : renderReport(report));
+  return report.good ? EXIT_OK : EXIT_FAILURE;
 }

@@ -30,3 +30,9 @@ export function errnoText(errno: number): string {
 function nodeName(errno: number): string | undefined {
   return Object.entries(constants.errno).find(([, value]) => value === errno)?.[0];
 }
+
+/** "No space left on device", as other programs say it; the name where there are no words. */
+export function errnoWords(errno: number): string {
+  const [, words] = getSystemErrorMap().get(-errno) ?? [];
+  return words === undefined ? errnoName(errno) : words.charAt(0).toUpperCase() + words.slice(1);
+}

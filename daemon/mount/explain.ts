@@ -65,5 +65,5 @@ export function explainFuse(result: RunResult): string {
 function explain({ code, output }: RunResult, advice: Advice): string {
   const said = output === '' ? `exit code ${code}` : output.replaceAll(/\s*\n\s*/g, ' ');
   const [, remedy] = advice.find(([pattern]) => pattern.test(said)) ?? [];
-  return remedy === undefined ? said : `${said}\n${remedy}`;
+  return remedy === undefined ? said : `${said}; ${remedy}`;
 }

@@ -45,6 +45,6 @@ export async function undoIfFails<T>(work: (undo: Undo) => Promise<T>): Promise<
     const left = await undo.run();
     if (left.length === 0) throw error;
     const code = error instanceof OverlaybdError ? error.code : 'IO';
-    throw new OverlaybdError(code, [messageOf(error), ...left].join('\n'), { cause: error });
+    throw new OverlaybdError(code, [messageOf(error), ...left].join('; '), { cause: error });
   }
 }

@@ -53,10 +53,10 @@ await test('what fails leaves nothing', async (t) => {
     [
       'mount',
       'wrong fs type, bad option',
-      /^mount: \/dev\/nbd7 \(ext4\) cannot be mounted at \/mnt: wrong fs type, bad option\n.*dmesg/,
+      /^mount: \/dev\/nbd7 \(ext4\) cannot be mounted at \/mnt: wrong fs type, bad option; .*dmesg/,
     ],
     ['mount', "unknown filesystem type 'ext4'.", /modprobe ext4, or mount --fuse$/],
-    ['mount', 'must be superuser to use mount.', /\nrun it as root, or use mount --fuse$/],
+    ['mount', 'must be superuser to use mount.', /; run it as root, or use mount --fuse$/],
     ['mount', '', /: exit code 32$/],
   ];
   for (const [name, words, message] of cases) {
@@ -83,7 +83,7 @@ await test('what cannot be undone is said', async (t) => {
   await t.rejects(mount(machine), {
     code: 'IO',
     message:
-      /: no\n\/dev\/nbd7 is still attached; end that with: overlaybd-nbd detach \/dev\/nbd7 \(the daemon is gone\)$/,
+      /: no; \/dev\/nbd7 is still attached; end that with: overlaybd-nbd detach \/dev\/nbd7 \(the daemon is gone\)$/,
   });
 });
 

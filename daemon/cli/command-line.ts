@@ -1,0 +1,171 @@
+// argv to a command and its arguments, or to a text that was asked for. Runs nothing.
+
+import { isatty } from 'node:tty';
+import type { Argv } from 'yargs';
+import { OverlaybdError } from '../errors.js';
+import { closest } from '../lib/closest.js';
+import { COMMANDS, type Command } from './commands.js';
+import {
+  dashed,
+  namesOf,
+  numbersAsText,
+  settleOptions,
+  type KnownOptions,
+} from './option-values.js';
+
+/** What is to be done. */
+export type Parsed =
+  | { readonly kind: 'command'; readonly command: Command; readonly args: object }
+  /** The text of --help or --version. */
+  | { readonly kind: 'text'; readonly text: string };
+
+/** What yargs has and its types leave out. */
+interface Internals {
+  getOptions(): KnownOptions & { number: string[]; string: string[] };
+  getGroups(): Readonly<Record<string, readonly string[]>>;
+}
+
+/**
+ * @param version what --version prints; asked for only then
+ * @throws OverlaybdError BAD_ARGUMENT
+ */
+export async function parseCommandLine(
+  argv: readonly string[],
+  version: () => Promise<string>,
+): Promise<Parsed> {
+  const words = withoutDashes(argv);
+  const [first, ...others] = words;
+  const named = COMMANDS.find(({ usage }) => nameOf(usage) === first);
+  if (first !== undefined && !named && !first.startsWith('-')) throw unknownCommand(first);
+  const isForHelp = words.some((each) => each === '--help' || each === '-h');
+  const text = words.includes('--version') ? await version() : '';
+  if (!named || isForHelp) return new CommandLine(words, isForHelp).parse(COMMANDS, text);
+  // Read while yargs is.
+  void named.load();
+  // The only one, as the default: of one among others yargs renders the whole help text before it
+  // runs, which takes a tenth of the time until `serve` serves.
+  const usage = named.usage.replace(nameOf(named.usage), '$0');
+  return new CommandLine(others, false).parse([{ ...named, usage }], text);
+}
+
+class CommandLine {
+  readonly #words: readonly string[];
+  readonly #isForHelp: boolean;
+  #parsed: Parsed | null = null;
+  #numbers: readonly string[] = [];
+
+  constructor(words: readonly string[], isForHelp: boolean) {
+    this.#words = words;
+    this.#isForHelp = isForHelp;
+  }
+
+  /** @param version what --version prints */
+  async parse(commands: readonly Command[], version: string): Promise<Parsed> {
+    const { default: yargs } = await import('yargs');
+    const parser = this.#configure(yargs(this.#words), version);
+    for (const command of commands) this.#add(parser, command);
+    if (commands.length > 1) describeAll(parser);
+    let text = '';
+    try {
+      await parser.parseAsync(this.#words, {}, (_error, _args, output) => {
+        text = `${output}\n`;
+      });
+    } catch (error) {
+      // Of what it finds while it reads words; what it finds in them later comes by way of fail().
+      if (!(error instanceof Error && error.name === 'YError')) throw error;
+      throw failure(error.message, this.#words, this.#knownOf(parser));
+    }
+    return this.#parsed ?? { kind: 'text', text };
+  }
+
+  #add(parser: Argv, command: Command): void {
+    parser.command(
+      command.usage,
+      command.describe,
+      async (yargs) => {
+        const built = (await command.load()).builder(yargs);
+        // The help text is to say what they are.
+        if (!this.#isForHelp) this.#numbers = numbersAsText(internalsOf(built).getOptions());
+        return built;
+      },
+      (args) => {
+        this.#parsed = { kind: 'command', command, args };
+      },
+    );
+  }
+
+  #configure(parser: Argv, version: string): Argv {
+    return parser
+      .scriptName('overlaybd-nbd')
+      .strict()
+      .version(version)
+      .help()
+      .alias('h', 'help')
+      .detectLocale(false)
+      .parserConfiguration({ 'camel-case-expansion': false, 'dot-notation': false })
+      .wrap(Math.min(100, (isatty(1) && process.stdout.columns) || 100))
+      .exitProcess(false)
+      .middleware((args) => {
+        const positionals = internalsOf(parser).getGroups()['Positionals:'] ?? [];
+        settleOptions(args, this.#words, this.#knownOf(parser), new Set(positionals));
+      }, true)
+      .fail((message, error) => {
+        throw error ?? failure(message, this.#words, this.#knownOf(parser));
+      });
+  }
+
+  #knownOf(parser: Argv): KnownOptions {
+    return { ...internalsOf(parser).getOptions(), number: this.#numbers };
+  }
+}
+
+function internalsOf(parser: Argv<object>): Internals {
+  return parser as unknown as Internals;
+}
+
+function describeAll(parser: Argv): void {
+  parser
+    .usage('$0 <command>\n\nServes OverlayBD images as read-only NBD exports.')
+    .demandCommand(1, 'Name a command.')
+    .epilogue('Exit codes: 0 done, 1 something failed or is wrong, 2 the command line is wrong.');
+}
+
+/** What yargs says, in one line; of what it does not know, what may have been meant. */
+function failure(message: string, words: readonly string[], known: KnownOptions): OverlaybdError {
+  const line = message.replaceAll(/\s*\n\s*/g, ' ');
+  const [, lacking] = /^Not enough arguments following: (.*)$/.exec(line) ?? [];
+  if (lacking !== undefined) return bad(`${dashed(lacking)}: needs a value`);
+  const [, names] = /^Unknown arguments?: (.*)$/.exec(line) ?? [];
+  if (names === undefined) return bad(line);
+  const unknown = names.split(', ').map((name) => {
+    const isOption = words.some((each) => each === dashed(name) || each.startsWith(`--${name}=`));
+    if (!isOption) return `unexpected argument ${JSON.stringify(name)}`;
+    const options = [...namesOf(known)].filter((each) => each.length > 1);
+    const near = closest(name, options);
+    return `unknown option ${dashed(name)}${near === undefined ? '' : `: did you mean --${near}?`}`;
+  });
+  return bad(unknown.join(', '));
+}
+
+function unknownCommand(word: string): OverlaybdError {
+  const names = COMMANDS.map(({ usage }) => nameOf(usage));
+  const near = closest(word, names);
+  const hint = near === undefined ? `commands: ${names.join(', ')}` : `did you mean ${near}?`;
+  return bad(`unknown command ${JSON.stringify(word)}: ${hint}`);
+}
+
+/** What follows `--` is no option, though it may begin like one; yargs would drop it. */
+function withoutDashes(argv: readonly string[]): string[] {
+  const at = argv.indexOf('--');
+  if (at < 0) return [...argv];
+  const rest = argv.slice(at + 1).map((each) => (each.startsWith('-') ? `./${each}` : each));
+  return [...argv.slice(0, at), ...rest];
+}
+
+function nameOf(usage: string): string {
+  return usage.split(' ', 1)[0] ?? '';
+}
+
+function bad(message: string): OverlaybdError {
+  return new OverlaybdError('BAD_ARGUMENT', message);
+}

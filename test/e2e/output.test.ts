@@ -1,0 +1,217 @@
+// What commands print gets out, whatever standard output is: slow, nonblocking, full, or closed. And
+// nothing that comes from outside reaches a terminal as it is.
+import { spawn } from 'node:child_process';
+import { mkdirSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { COMMANDS } from '../../daemon/cli/commands.js';
+import { DaemonProcess, commandLine, runDaemon, shortFolder } from '../support/daemon-process.js';
+import { socketOf, waitForControl } from '../support/control.js';
+import { HOSTILE_TEXT, RAW } from '../support/hostile-text.js';
+import { writeLsmt } from '../support/lsmt-writer.js';
+import { textBytes } from '../support/pattern.js';
+
+t.setTimeout(170_000);
+
+const PIPE_SIZE = 64 * 1024;
+const SECTOR = 512;
+
+const folder = shortFolder(t);
+const layers = Array.from({ length: 120 }, (_, i) => {
+  const path = join(folder, `layer${i}.obd`);
+  const data = textBytes(i, 3 * SECTOR);
+  writeFileSync(
+    path,
+    writeLsmt({ virtualSize: 1 << 20, segments: [{ offset: i, length: 3, data }] }),
+  );
+  return path;
+});
+const [layer = ''] = layers;
+const state = join(folder, 'state');
+const exports = Array.from({ length: 700 }, (_, i) => ['-e', `export number ${i}=${layer}`]).flat();
+const daemon = await DaemonProcess.start(t, [...exports, '--state', state]);
+await waitForControl(socketOf(state));
+
+const printing: readonly (readonly string[])[] = [
+  ['inspect', ...layers],
+  ['inspect', '--json', ...layers],
+  ['verify', layer],
+  ['verify', '--json', ...layers],
+  ['status', '--state', state],
+  ['status', '--json', '--state', state],
+  ['--help'],
+  ['--version'],
+  ...COMMANDS.map(({ usage }) => [usage.split(' ')[0] ?? '', '--help']),
+];
+
+function shown(args: readonly string[]): string {
+  return args.slice(0, 2).join(' ');
+}
+
+interface Ended {
+  readonly code: number | null;
+  readonly signal: string | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs the program, maybe by a line of shell that says "$@"; what it prints is read by `read`. */
+async function run(
+  args: readonly string[],
+  shell = 'exec "$@"',
+  stdout: number | 'pipe' = 'pipe',
+): Promise<Ended> {
+  const line = ['-c', shell, 'sh', ...commandLine(args)];
+  const child = spawn('sh', line, { stdio: ['ignore', stdout, 'pipe'] });
+  let [out, err] = ['', ''];
+  child.stdout?.on('data', (bytes: Buffer) => (out += bytes.toString()));
+  child.stderr?.on('data', (bytes: Buffer) => (err += bytes.toString()));
+  const [code, signal] = await new Promise<[number | null, string | null]>((resolve) => {
+    child.once('close', (...how) => resolve(how));
+  });
+  return { code, signal, stdout: out, stderr: err };
+}
+
+/** Of two runs the time and what was measured may differ. */
+function same(text: string): string {
+  return text.replaceAll(/checked in .*|"seconds": .*/g, '');
+}
+
+const whole = new Map<readonly string[], string>();
+
+await t.test('to a file', async (test) => {
+  for (const args of printing) {
+    const path = join(folder, 'out');
+    const { code, stderr } = await run(args, 'exec "$@"', openSync(path, 'w'));
+    test.same({ code, stderr }, { code: 0, stderr: '' }, shown(args));
+    whole.set(args, same(readFileSync(path, 'utf8')));
+  }
+  const lengths = [...whole.values()].map(({ length }) => length);
+  test.ok(lengths.filter((length) => length > PIPE_SIZE).length >= 3, 'more than a pipe holds');
+});
+
+await t.test('to a reader that takes its time', async (test) => {
+  const runs = printing.map(async (args) => {
+    const { stdout, stderr } = await run(args, '"$@" | { sleep 0.7; cat; }');
+    test.same({ out: same(stdout), stderr }, { out: whole.get(args), stderr: '' }, shown(args));
+  });
+  await Promise.all(runs);
+});
+
+await t.test('to a pipe that somebody has made nonblocking', async (test) => {
+  const runs = printing.map(async (args) => {
+    // Node makes the pipe at standard error nonblocking, and both are one.
+    const { stdout } = await run(args, '"$@" 2>&1 | { sleep 0.3; cat; }');
+    test.equal(same(stdout), whole.get(args), shown(args));
+  });
+  await Promise.all(runs);
+});
+
+await t.test('to a disk that is full', async (test) => {
+  for (const args of printing) {
+    const { code, stderr } = await run(args, 'exec "$@" > /dev/full');
+    test.equal(code, 1, shown(args));
+    test.equal(stderr, 'overlaybd-nbd: write error: No space left on device\n', shown(args));
+  }
+});
+
+await t.test('to a file that can only hold a part', async (test) => {
+  for (const args of printing.filter((each) => (whole.get(each)?.length ?? 0) > PIPE_SIZE)) {
+    const path = join(folder, 'part');
+    const limited = `trap '' XFSZ; ulimit -f 16; exec "$@" > ${path}`;
+    const { code, stderr } = await run(args, limited);
+    test.equal(code, 1, shown(args));
+    test.equal(stderr, 'overlaybd-nbd: write error: File too large\n', shown(args));
+    test.ok(statSync(path).size > 0);
+  }
+});
+
+await t.test('to a reader that has gone: nothing is said', async (test) => {
+  for (const args of printing) {
+    const { stderr } = await run(args, '{ sleep 0.2; exec "$@"; } | true');
+    test.equal(stderr, '', shown(args));
+  }
+});
+
+await t.test('what an upgrade has done is told even if its result is not', async (test) => {
+  const own = join(shortFolder(test), 'state');
+  const old = await DaemonProcess.start(test, [layer, '--state', own]);
+  await waitForControl(socketOf(own));
+  const { code, stderr } = await run(['upgrade', '--state', own], 'exec "$@" > /dev/full');
+  test.equal(code, 1);
+  const [, pid] =
+    /^overlaybd-nbd: write error: No space left on device; process (\d+) has taken over\n$/.exec(
+      stderr,
+    ) ?? [];
+  test.ok(pid, stderr);
+  await old.waitForLines(/info: stopped/);
+  process.kill(Number(pid), 'SIGTERM');
+  await old.waitForLines(/info: stopped/, 2);
+});
+
+/** None of the lines may hold what a terminal acts on. */
+function checkClean(test: Test, text: string, what: string): void {
+  const raw = text.split('\n').filter((line) => RAW.test(line));
+  test.same(raw, [], `${what}: no raw characters`);
+}
+
+for (const [what, text] of Object.entries(HOSTILE_TEXT)) {
+  await t.test(`a name with ${what}`, async (test) => {
+    // The system's functions for paths end at NUL, and Node refuses it.
+    const name = text.replaceAll(/[\0/]/g, '');
+    const path = join(folder, name);
+    mkdirSync(path, { recursive: true });
+    const image = join(path, `${name}.obd`);
+    writeFileSync(image, writeLsmt({ virtualSize: 1 << 20, userTag: 'x\x1b[31m', segments: [] }));
+    const wrong: (readonly string[])[] = [
+      ['inspect', join(path, 'missing')],
+      ['verify', join(path, 'missing')],
+      ['serve', layer, '-l', `unix://${join(path, 'no', 'such')}`],
+      ['serve', layer, '-l', name],
+      ['serve', layer, '--config', join(path, 'missing')],
+      ['serve', '-e', name],
+      ['serve', layer, '--tls', name],
+      ['serve', layer, '--allow-user', name, '-l', `unix://${path}/s`],
+      ['status', '--state', join(path, 'missing')],
+      ['attach', name, '--state', path],
+      ['detach', name, '--state', path],
+      ['mount', layer, join(path, 'missing')],
+      ['mount', layer, path, '-o', name],
+      ['umount', join(path, 'missing')],
+      [name],
+      ['status', `--${name}`],
+    ];
+    const runs = wrong.map(async (args, i) => {
+      // Not its words: they are hostile to the lines of a test's report, too.
+      const which = `command ${i}`;
+      const { code, stderr, stdout } = await runDaemon(args);
+      test.ok(code === 1 || code === 2, `${which}: ${code}`);
+      checkClean(test, stderr + stdout, which);
+      const count = stderr.split('\n').length - 1;
+      // What was logged before it, the message, and where help is; of `verify` the report.
+      test.ok(count <= (args[0] === 'serve' ? 3 : 2), `${which}: ${count} lines`);
+    });
+    await Promise.all(runs);
+    for (const args of [['inspect'], ['inspect', '--json'], ['verify']]) {
+      const { code, stdout } = await runDaemon([...args, image]);
+      test.equal(code, 0);
+      checkClean(test, stdout, args.join(' '));
+    }
+  });
+}
+
+await t.test('hostile names in `status`', async (test) => {
+  const own = join(shortFolder(test), 'state');
+  const named = Object.values(HOSTILE_TEXT).map((text) => text.replaceAll(/[\0=/]/g, ''));
+  const options = named.flatMap((name) => ['-e', `${name}=${join(folder, name, `${name}.obd`)}`]);
+  const other = await DaemonProcess.start(test, [...options, '--state', own]);
+  await waitForControl(socketOf(own));
+  checkClean(test, (await runDaemon(['status', '--state', own])).stdout, 'status');
+  checkClean(test, (await runDaemon(['status', '--json', '--state', own])).stdout, 'status --json');
+  checkClean(test, other.log, 'log');
+  await other.stop(test);
+});
+
+await t.test('the daemon with many exports', async (test) => {
+  await daemon.stop(test);
+});

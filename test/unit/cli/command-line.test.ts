@@ -1,0 +1,180 @@
+// Every option of every command, as its builder declares it: the last value counts, and what is not
+// understood is an error. A new option is covered by being there.
+import t, { type Test } from 'tap';
+import yargs from 'yargs';
+import { parseCommandLine } from '../../../daemon/cli/command-line.js';
+import { COMMANDS, type Command } from '../../../daemon/cli/commands.js';
+import { namesOf, type KnownOptions } from '../../../daemon/cli/option-values.js';
+
+/** An empty one of these is the default export. */
+const MAY_BE_EMPTY = ['export', 'e'];
+
+const noVersion = (): Promise<string> => Promise.resolve('1');
+
+async function valuesOf(words: readonly string[]): Promise<Record<string, unknown>> {
+  const parsed = await parseCommandLine(words, noVersion);
+  if (parsed.kind !== 'command') throw new Error(`${words.join(' ')}: printed ${parsed.text}`);
+  return parsed.args as Record<string, unknown>;
+}
+
+/** Words of the command line that the command needs, whatever else is there. */
+function start({ usage }: Command): string[] {
+  const [name = '', ...positionals] = usage.split(' ');
+  return [name, ...positionals.filter((each) => each.startsWith('<')).map((_, i) => `word${i}`)];
+}
+
+interface Declared {
+  readonly command: Command;
+  readonly known: KnownOptions;
+  /** Options by their first name; without --help and --version. */
+  readonly names: readonly string[];
+}
+
+async function declared(command: Command): Promise<Declared> {
+  const parser = yargs([]).help(false).version(false);
+  (await command.load()).builder(parser);
+  const internals = parser as unknown as {
+    getOptions(): KnownOptions;
+    getGroups(): Record<string, readonly string[]>;
+  };
+  const known = internals.getOptions();
+  const positionals = internals.getGroups()['Positionals:'] ?? [];
+  const names = [...namesOf(known)].filter((name) => !positionals.includes(name));
+  return { command, known, names };
+}
+
+const all: readonly Declared[] = await Promise.all(COMMANDS.map(declared));
+
+function optionsOf(name: string): readonly string[] {
+  return all.find(({ command }) => command.usage.split(' ')[0] === name)?.names ?? [];
+}
+
+for (const { command, known, names } of all) {
+  const words = start(command);
+  const refuses = async (test: Test, extra: readonly string[]): Promise<void> => {
+    const line = [...words, ...extra];
+    await test.rejects(valuesOf(line), { code: 'BAD_ARGUMENT' }, line.join(' '));
+  };
+
+  for (const name of names) {
+    const option = name.length === 1 ? `-${name}` : `--${name}`;
+    await t.test(`${words[0]} ${option}`, async (test) => {
+      const valueOf = async (extra: readonly string[]): Promise<unknown> => {
+        const values = await valuesOf([...words, ...extra]);
+        for (const other of known.alias[name] ?? []) {
+          test.same(values[other], values[name], `${option} is --${other}`);
+        }
+        return values[name];
+      };
+      if (known.boolean.includes(name)) {
+        test.equal(await valueOf([option]), true);
+        test.equal(await valueOf([option, option]), true);
+        await refuses(test, [`${option}=maybe`]);
+        await refuses(test, [`${option}=`]);
+        if (name.length === 1) return;
+        test.equal(await valueOf([`--no-${name}`]), false);
+        test.equal(await valueOf([option, `--no-${name}`]), false);
+        test.equal(await valueOf([`--no-${name}`, option]), true);
+        return;
+      }
+      const choices = known.choices[name];
+      const isNumber = known.number.includes(name);
+      const [one, two] = choices
+        ? [choices[0], choices.at(-1)]
+        : isNumber
+          ? ['1', '2']
+          : ['a', 'b'];
+      if (one === undefined || two === undefined) throw new Error('no choices');
+      const value = (text: string): unknown => (isNumber ? Number(text) : text);
+      const isArray = known.array.includes(name);
+      test.same(await valueOf([option, one]), isArray ? [one] : value(one));
+      test.same(await valueOf([option, one, option, two]), isArray ? [one, two] : value(two));
+      test.same(await valueOf([option, two, option, one]), isArray ? [two, one] : value(one));
+      test.same(await valueOf([option, two, option, two]), isArray ? [two, two] : value(two));
+      const aliased = known.alias[name]?.[0];
+      if (aliased !== undefined && !isArray) {
+        const other = aliased.length === 1 ? `-${aliased}` : `--${aliased}`;
+        test.same(await valueOf([option, one, other, two]), value(two), 'by both names');
+      }
+      await refuses(test, [option]);
+      await refuses(test, [option, one, option]);
+      if (name.length > 1) {
+        await refuses(test, [`--no-${name}`]);
+        await refuses(test, [option, one, `--no-${name}`]);
+        await refuses(test, [`${option}.x`, one]);
+      }
+      if (!isArray && MAY_BE_EMPTY.includes(name)) {
+        test.equal(await valueOf([option, '']), '');
+      } else if (!MAY_BE_EMPTY.includes(name)) {
+        await refuses(test, [option, '']);
+        await refuses(test, [option, one, option, '']);
+      }
+      if (choices) await refuses(test, [option, `${one}x`]);
+      for (const wrong of isNumber ? ['x', '0x10', '1e3', 'Infinity', 'NaN', ' 1', '1,5'] : []) {
+        await refuses(test, [option, wrong]);
+      }
+    });
+  }
+
+  await t.test(`${words[0]}: what is no option`, async (test) => {
+    await refuses(test, ['--nonsense']);
+    await refuses(test, ['--nonsense=1']);
+    await refuses(test, ['-7y']);
+    for (const positional of ['image', 'dir', 'device'].filter((each) => !names.includes(each))) {
+      await refuses(test, [`--${positional}`, 'x']);
+    }
+  });
+}
+
+await t.test('all commands are there, with the options that security hangs on', (test) => {
+  for (const each of ['tls', 'tls-ca', 'tls-psk', 'allow-user', 'socket-mode', 'log-level']) {
+    test.ok(optionsOf('serve').includes(each), each);
+  }
+  test.ok(optionsOf('attach').includes('state'));
+  test.ok(optionsOf('mount').includes('device'));
+  test.ok(optionsOf('attach-helper').includes('allow-user'));
+  test.end();
+});
+
+await t.test('a slip of the finger', async (test) => {
+  const cases: [string, RegExp][] = [
+    ['srve x', /^unknown command "srve": did you mean serve\?$/],
+    ['moutn x y', /^unknown command "moutn": did you mean mount\?$/],
+    ['frobnicate', /^unknown command "frobnicate": commands: serve, inspect, /],
+    ['serve x --log-levle debug', /^unknown option --log-levle: did you mean --log-level\?$/],
+    ['status --jsno', /^unknown option --jsno: did you mean --json\?$/],
+    ['status --frobnicate', /^unknown option --frobnicate$/],
+    ['status web', /^unexpected argument "web"$/],
+    [
+      'serve x --tls required',
+      /^--tls "required": none of off, on, require; did you mean require\?$/,
+    ],
+    ['serve x --threads', /^--threads: needs a value$/],
+    ['serve x --no-tls', /^--no-tls: leave --tls out instead$/],
+    ['serve --image x', /^--image: is no option: name it without --image$/],
+    ['mount a b --fuse --device nbd1', /^Arguments fuse and device are mutually exclusive$/],
+  ];
+  for (const [line, message] of cases) {
+    await test.rejects(valuesOf(line.split(' ')), { message }, line);
+  }
+});
+
+await t.test('what follows -- is no option', async (test) => {
+  const { image, json } = await valuesOf(['inspect', '--json', '--', '-x', 'y', '--json']);
+  test.same(image, ['./-x', 'y', './--json']);
+  test.equal(json, true);
+});
+
+await t.test('texts that are asked for', async (test) => {
+  for (const line of [
+    ['--help'],
+    ['serve', '--help'],
+    ['serve', '-h', '--nonsense'],
+    ['--version'],
+  ]) {
+    const parsed = await parseCommandLine(line, () => Promise.resolve('version 7'));
+    if (parsed.kind !== 'text') throw new Error(line.join(' '));
+    test.match(parsed.text, line[0] === '--version' ? 'version 7' : 'Options:', line.join(' '));
+    test.match(parsed.text, /[^\n]\n$/);
+  }
+});
