@@ -77,9 +77,12 @@ export class FileSource implements BlobSource {
    */
   async dataRuns(offset: number, length: number): Promise<DataRuns | null> {
     const base = this.#base;
-    const found = await findDataRuns(this.#fd, this.name, base + offset, length, base + this.size);
-    if (!found || base === 0) return found;
-    return { begin: offset, runs: found.runs.map((at) => at - base), end: found.end - base };
+    const fileEnd = base + this.size;
+    const found = await findDataRuns(this.#fd, this.name, base + offset, length, fileEnd);
+    if (!found) return found;
+    // The last run may go on in a slice's neighbour.
+    const runs = found.runs.map((at) => Math.min(at, fileEnd) - base);
+    return { begin: offset, runs, end: found.end - base };
   }
 
   #shortRead(offset: number, length: number): Error {

@@ -22,7 +22,7 @@ const SIZE = 2_000_003;
 const SECTOR = 512;
 /** How the bytes are to be had differs from one region to the next. */
 const REGION = 64 * 1024;
-const { READ, WRITE, TRIM, CACHE, WRITE_ZEROES, BLOCK_STATUS } = NBD_CMD;
+const { READ, WRITE, FLUSH, TRIM, CACHE, WRITE_ZEROES, BLOCK_STATUS } = NBD_CMD;
 const { FUA, DF, REQ_ONE, PAYLOAD_LEN } = NBD_CMD_FLAG;
 
 interface Asked {
@@ -35,7 +35,7 @@ interface Asked {
 const asked: fc.Arbitrary<Asked> = fc.record({
   type: fc.oneof(
     { weight: 8, arbitrary: fc.constant(READ) },
-    { weight: 2, arbitrary: fc.constantFrom(WRITE, CACHE, BLOCK_STATUS) },
+    { weight: 2, arbitrary: fc.constantFrom(WRITE, FLUSH, CACHE, BLOCK_STATUS) },
     { weight: 1, arbitrary: fc.constantFrom(3, 4, 5, 6, 7, 8, 200) },
   ),
   offset: fc.oneof(fc.integer({ min: 0, max: SIZE + 10 }), fc.constant(2 ** 40)),
@@ -143,10 +143,12 @@ class Source {
 function errorOf(request: Asked, form: ReplyForm, selected: number, source: Source): number {
   const { type, offset, length } = request;
   if (type === WRITE || type === TRIM || type === WRITE_ZEROES) return NBD_EPERM;
-  if (type !== READ && type !== CACHE && type !== BLOCK_STATUS) return NBD_EINVAL;
+  const isServed = type === READ || type === FLUSH || type === CACHE || type === BLOCK_STATUS;
+  if (!isServed) return NBD_EINVAL;
   const mayHave = type === BLOCK_STATUS ? REQ_ONE : type === READ && form !== 'simple' ? DF : 0;
   const flags = request.flags & ~FUA;
   if ((flags & ~mayHave) !== 0 || offset + length > SIZE) return NBD_EINVAL;
+  if (type === FLUSH) return 0;
   if (type === BLOCK_STATUS) return length === 0 || selected === 0 ? NBD_EINVAL : 0;
   if (flags === DF && length > MAX_INLINE_LENGTH) return NBD_EOVERFLOW;
   const moods = source.moodsOf(offset, length);
