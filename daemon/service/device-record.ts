@@ -21,8 +21,11 @@ import { openStateFile, readStateFile } from './state-file.js';
 
 /** Of a record: an image of 255 layers whose paths have all the length that a control request takes. */
 export const MAX_RECORD_LENGTH = 2 << 20;
-/** Files of a state folder that are looked at. */
+/** Records of a state folder that are read, and files there whose names are looked at. */
 export const MAX_RECORDS = 1024;
+const MAX_FILES = 65_536;
+/** By its id: what has another name does not take the place of one. */
+const RECORD_NAME = /^([0-9a-f]{16})\.json$/;
 /** Of a problem with a file, which its content can make long. */
 const MAX_PROBLEM_LENGTH = 500;
 
@@ -101,10 +104,12 @@ export class DeviceRecords {
 
   /** @param problem told of files that are no records; they stay where they are */
   read(problem: (message: string) => void): DeviceRecord[] {
-    return this.#names(problem).flatMap((name) => {
-      const path = join(this.#folder, name);
+    return this.#ids(problem).flatMap((id) => {
+      const path = this.#path(id);
       try {
-        return parseWith(recordSchema, readStateFile(path, MAX_RECORD_LENGTH), path);
+        const record = parseWith(recordSchema, readStateFile(path, MAX_RECORD_LENGTH), path);
+        if (record.id === id) return record;
+        throw new OverlaybdError('BAD_CONFIG', `${path}: the record of another id, ${record.id}`);
       } catch (error) {
         const why = messageOf(error).slice(0, MAX_PROBLEM_LENGTH);
         problem(`${path}: not a device's record, left alone: ${why}`);
@@ -113,23 +118,27 @@ export class DeviceRecords {
     });
   }
 
-  /** Sorted, and no more than {@link MAX_RECORDS} of however many there are. */
-  #names(problem: (message: string) => void): string[] {
-    const names: string[] = [];
+  /** Ids of records, sorted: those that their names tell, and no more than there may be. */
+  #ids(problem: (message: string) => void): string[] {
+    const ids: string[] = [];
     const folder = opendirSync(this.#folder);
     try {
-      for (let entry = folder.readSync(); entry; entry = folder.readSync()) {
-        if (!entry.name.endsWith('.json')) continue;
-        if (names.length === MAX_RECORDS) {
-          problem(`${this.#folder}: more than ${MAX_RECORDS} records; the others are not read`);
+      for (let left = MAX_FILES, entry = folder.readSync(); entry; entry = folder.readSync()) {
+        const id = RECORD_NAME.exec(entry.name)?.[1];
+        const isFull = left-- === 0 || (id !== undefined && ids.length === MAX_RECORDS);
+        if (isFull) {
+          problem(`${this.#folder}: too many files; no more than ${MAX_RECORDS} records are read`);
           break;
         }
-        names.push(entry.name);
+        if (id !== undefined) ids.push(id);
+        else if (entry.name.endsWith('.json')) {
+          problem(`${join(this.#folder, entry.name)}: not named as a device's record, left alone`);
+        }
       }
     } finally {
       folder.closeSync();
     }
-    return names.toSorted();
+    return ids.toSorted();
   }
 
   #path(id: string): string {

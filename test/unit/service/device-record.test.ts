@@ -77,25 +77,29 @@ await test('files that are no records are told and left alone', async (t) => {
   const folder = t.testdir();
   const records = new DeviceRecords(folder);
   records.write(record);
-  const wrong: [string, string][] = [
-    ['empty', ''],
-    ['half', '{"version": 1, "id": "0123'],
-    ['list', '[]'],
-    ['future', JSON.stringify({ ...record, version: 2 })],
-    ['more', JSON.stringify({ ...record, surprise: true })],
-    ['less', JSON.stringify({ ...record, fingerprint: undefined })],
-    ['path', JSON.stringify({ ...record, id: '../../etc/passwd' })],
-    ['index', JSON.stringify({ ...record, index: -1 })],
-    ['zeros', '\0'.repeat(500)],
+  const texts = [
+    '',
+    '{"version": 1, "id": "0123',
+    '[]',
+    JSON.stringify({ ...other, version: 2 }),
+    JSON.stringify({ ...other, surprise: true }),
+    JSON.stringify({ ...other, fingerprint: undefined }),
+    JSON.stringify({ ...other, id: '../../etc/passwd' }),
+    JSON.stringify({ ...other, index: -1 }),
+    JSON.stringify(record), // its id is another one's
+    '\0'.repeat(500),
   ];
+  const wrong = texts.map((text, i) => [`${i}`.padStart(16, 'a'), text] as const);
   for (const [name, text] of wrong) writeFileSync(join(folder, `${name}.json`), text);
   writeFileSync(join(folder, 'README'), 'not looked at');
+  writeFileSync(join(folder, 'other.json'), JSON.stringify({ ...record, id: 'other' }));
   const problems: string[] = [];
   t.same(
     records.read((message) => problems.push(message)),
     [record],
   );
-  t.equal(problems.length, wrong.length);
+  t.equal(problems.length, wrong.length + 1);
+  t.ok(problems.some((each) => each.includes('other.json: not named as')));
   for (const [name, text] of wrong) {
     const path = join(folder, `${name}.json`);
     t.ok(problems.some((each) => each.startsWith(`${path}: not a device's record, left alone: `)));
@@ -107,13 +111,14 @@ await test('what must not be waited for, nor read', async (t) => {
   const folder = t.testdir();
   const records = new DeviceRecords(folder);
   records.write(record);
+  const at = (digit: string): string => join(folder, `${digit.repeat(16)}.json`);
   writeFileSync(join(folder, 'elsewhere'), JSON.stringify(other));
-  symlinkSync(join(folder, 'elsewhere'), join(folder, 'a-link.json'));
-  mkdirSync(join(folder, 'b-folder.json'));
-  spawnSync('mkfifo', [join(folder, 'c-fifo.json')]);
-  writeFileSync(join(folder, 'd-huge.json'), '');
-  truncateSync(join(folder, 'd-huge.json'), 2 ** 33);
-  writeFileSync(join(folder, 'e-long.json'), `{"${'x'.repeat(100_000)}": 1}`);
+  symlinkSync(join(folder, 'elsewhere'), at('a'));
+  mkdirSync(at('b'));
+  spawnSync('mkfifo', [at('c')]);
+  writeFileSync(at('d'), '');
+  truncateSync(at('d'), 2 ** 33);
+  writeFileSync(at('e'), `{"${'x'.repeat(100_000)}": 1}`);
   const problems: string[] = [];
   t.same(
     records.read((message) => problems.push(message)),
@@ -124,20 +129,27 @@ await test('what must not be waited for, nor read', async (t) => {
     /a folder/,
     /a FIFO/,
     /8589934592 bytes/,
-    /e-long/,
+    /eee/,
   ]);
   t.equal(problems.length, 5);
   for (const problem of problems) t.ok(problem.length < 800, 'a line stays a line');
 });
 
-await test('as many as a flood has', async (t) => {
+await test('a flood does not take the place of records', async (t) => {
   const folder = t.testdir();
-  const text = JSON.stringify(record);
-  for (let i = 0; i < MAX_RECORDS + 100; i++) writeFileSync(join(folder, `${i}.json`), text);
-  const problems: string[] = [];
-  const read = new DeviceRecords(folder).read((message) => problems.push(message));
-  t.equal(read.length, MAX_RECORDS);
-  t.match(problems, [new RegExp(`more than ${MAX_RECORDS} records`)]);
+  for (let i = 0; i < 3000; i++) writeFileSync(join(folder, `${i}.json`), '{}');
+  const records = new DeviceRecords(folder);
+  records.write(record);
+  let problems = 0;
+  t.same(
+    records.read(() => problems++),
+    [record],
+  );
+  t.equal(problems, 3000);
+  for (let i = 0; i < MAX_RECORDS; i++) records.write({ ...record, id: `${i}`.padStart(16, '0') });
+  const told: string[] = [];
+  t.equal(records.read((message) => told.push(message)).length, MAX_RECORDS, 'no more than');
+  t.ok(told.some((each) => each.includes(`no more than ${MAX_RECORDS}`)));
 });
 
 await test('what is in the way of a write', async (t) => {
