@@ -10,8 +10,10 @@ export interface MountEntry {
   readonly type: string;
   /** Whatever mount(2) was told: for a file system of FUSE anything at all. */
   readonly source: string;
-  /** Whether unmounting it in another mount namespace reaches this one (mount_namespaces(7)). */
-  readonly propagates: boolean;
+  /** Mounts of this number, in whatever namespace, are unmounted together (mount_namespaces(7)). */
+  readonly peerGroup: number | null;
+  /** Whether it follows a mount of another group, which is mostly one of another namespace. */
+  readonly isSlave: boolean;
 }
 
 /** Major number of /dev/nbdX (the kernel's list of devices). */
@@ -38,7 +40,15 @@ function parseLine(line: string): MountEntry | null {
     mountPoint: unescape(mountPoint),
     type: unescape(type),
     source: unescape(source),
-    propagates: fields.slice(6, dash).some((field) => /^(shared|master):/.test(field)),
+    ...propagation(fields.slice(6, dash)),
+  };
+}
+
+function propagation(optional: readonly string[]): Pick<MountEntry, 'peerGroup' | 'isSlave'> {
+  const shared = optional.find((field) => /^shared:\d+$/.test(field));
+  return {
+    peerGroup: shared === undefined ? null : Number(shared.slice('shared:'.length)),
+    isSlave: optional.some((field) => field.startsWith('master:')),
   };
 }
 

@@ -85,11 +85,15 @@ export function usersOf(index: number, sysfs: Sysfs): string[] {
  * @param read a file of /proc by its name, '' if it cannot be read
  */
 export function pinnedMounts(index: number, sysfs: Sysfs, read = text): string[] {
-  const alone = mountsOf(index, sysfs, read).filter(({ propagates }) => !propagates);
+  const alone = mountsOf(index, sysfs, read).filter(({ isSlave }) => !isSlave);
   if (alone.length === 0) return [];
   // An id is of one namespace. A first process that is hidden from us is in another.
-  const shown = new Set(parseMountinfo(read('1/mountinfo')).map(({ id }) => id));
-  return alone.filter(({ id }) => !shown.has(id)).map(({ mountPoint }) => mountPoint);
+  const first = parseMountinfo(read('1/mountinfo'));
+  const ids = new Set(first.map(({ id }) => id));
+  const groups = new Set(first.map(({ peerGroup }) => peerGroup));
+  return alone
+    .filter(({ id, peerGroup }) => !ids.has(id) && (peerGroup === null || !groups.has(peerGroup)))
+    .map(({ mountPoint }) => mountPoint);
 }
 
 /** What is wrong with such a mount, and what to do. */

@@ -103,7 +103,16 @@ export class FakeMachine {
 
   mounted(mountPoint: string, type: string, source: string, device = '0:50'): void {
     const id = this.#nextId++;
-    this.table.push({ id, parent: 1, device, mountPoint, type, source, propagates: true });
+    this.table.push({
+      id,
+      parent: 1,
+      device,
+      mountPoint,
+      type,
+      source,
+      peerGroup: 1,
+      isSlave: false,
+    });
   }
 
   #step(name: string, ...args: string[]): void {

@@ -15,7 +15,8 @@ const entry = (fields: Partial<MountEntry>): MountEntry => ({
   mountPoint: '/mnt',
   type: 'ext4',
   source: '/dev/nbd0',
-  propagates: false,
+  peerGroup: null,
+  isSlave: false,
   ...fields,
 });
 
@@ -37,7 +38,8 @@ await test('fields, optional fields, escapes', (t) => {
       mountPoint: '/',
       type: 'ext4',
       source: '/dev/vda',
-      propagates: true,
+      peerGroup: 1,
+      isSlave: false,
     },
     {
       id: 44,
@@ -46,7 +48,8 @@ await test('fields, optional fields, escapes', (t) => {
       mountPoint: '/mnt with\tall\nof\\it#',
       type: 'xfs',
       source: '/dev/nbd3',
-      propagates: true,
+      peerGroup: null,
+      isSlave: true,
     },
     {
       id: 45,
@@ -55,7 +58,8 @@ await test('fields, optional fields, escapes', (t) => {
       mountPoint: '/mnt/-',
       type: 'fuse.ext4',
       source: '-',
-      propagates: false,
+      peerGroup: null,
+      isSlave: false,
     },
     {
       id: 46,
@@ -64,7 +68,8 @@ await test('fields, optional fields, escapes', (t) => {
       mountPoint: '/none',
       type: '',
       source: 'none',
-      propagates: false,
+      peerGroup: null,
+      isSlave: false,
     },
     {
       id: 47,
@@ -73,7 +78,8 @@ await test('fields, optional fields, escapes', (t) => {
       mountPoint: '/empty',
       type: 'tmpfs',
       source: '',
-      propagates: false,
+      peerGroup: null,
+      isSlave: false,
     },
     {
       id: 48,
@@ -82,7 +88,8 @@ await test('fields, optional fields, escapes', (t) => {
       mountPoint: '/größe',
       type: 'tmpfs',
       source: 'größe',
-      propagates: false,
+      peerGroup: null,
+      isSlave: false,
     },
   ]);
   t.end();

@@ -26,13 +26,22 @@ await test('mounts that only our own namespace has', async (t) => {
   const sysfs = new Sysfs(fake.root);
   const line = (id: number, where: string, tags = ''): string =>
     `${id} 1 0:99 / ${where} ro${tags} - ext4 /dev/nbd${INDEX} ro\n`;
-  const own =
-    line(7, '/private') + line(8, '/slave', ' master:3') + line(9, '/shared', ' shared:4');
-  const pinned = (files: Record<string, string>): string[] =>
-    pinnedMounts(INDEX, sysfs, (name) => files[name] ?? '');
-  t.same(pinned({ 'self/mountinfo': own }), ['/private'], 'the first process is hidden');
-  const copy = own.replace(/^7 /, '70 ');
-  t.same(pinned({ 'self/mountinfo': copy, '1/mountinfo': own }), ['/private'], 'another namespace');
-  t.same(pinned({ 'self/mountinfo': own, '1/mountinfo': own }), [], 'the same namespace');
-  t.same(pinned({ 'self/mountinfo': own.replaceAll(`nbd${INDEX}`, 'nbd1') }), [], 'another device');
+  const pinned = (own: string, first = ''): string[] =>
+    pinnedMounts(
+      INDEX,
+      sysfs,
+      (name) => ({ 'self/mountinfo': own, '1/mountinfo': first })[name] ?? '',
+    );
+  const slave = line(8, '/slave', ' shared:9 master:3');
+  t.same(pinned(line(7, '/private') + slave), ['/private'], 'the first process is hidden');
+  t.same(
+    pinned(line(7, '/own', ' shared:4') + slave),
+    ['/own'],
+    'as systemd shares what was private',
+  );
+  t.same(pinned(line(7, '/private'), line(70, '/private')), ['/private'], 'another namespace');
+  t.same(pinned(line(7, '/own', ' shared:4'), line(70, '/own')), ['/own']);
+  t.same(pinned(line(7, '/peer', ' shared:4'), line(70, '/peer', ' shared:4')), [], 'its peer');
+  t.same(pinned(line(7, '/here'), line(7, '/here')), [], 'the same namespace');
+  t.same(pinned(line(7, '/other').replace(`nbd${INDEX}`, 'nbd1')), [], 'another device');
 });
