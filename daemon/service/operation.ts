@@ -12,6 +12,7 @@ import type { DeviceService } from './device-service.js';
 import type { ExportPaths } from './image-table.js';
 import type { SdNotify } from './sd-notify.js';
 import { takeConnections } from './successor.js';
+import { mustBeReplaceable, supervisionNow } from './supervision.js';
 import { startSuccessor, type Successor } from './upgrade.js';
 
 /** A reactor that has not answered for so long is stuck. */
@@ -130,6 +131,7 @@ export class Operation {
         'upgrade: a device is attached by ioctl, and would end with this process: detach it first',
       );
     }
+    mustBeReplaceable(supervisionNow(manager.active));
     log.log('info', 'upgrade: starting the new daemon');
     const environment = { ...process.env, ...manager.environment() };
     const start = async (): Promise<Successor> => {
