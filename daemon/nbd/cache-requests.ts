@@ -1,17 +1,19 @@
-// Answers NBD_CMD_CACHE: brings a range near (fetches it, or reads it into the page cache), and only
-// then says so. Nothing of it goes to the client.
+// Answers NBD_CMD_CACHE: brings a range near (fetches it, or has the system read it into the page
+// cache), and only then says so. Nothing of it goes to the client, and it takes no memory of ours.
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { EXTENT_DATA, ExtentList } from '../lib/extent-list.js';
 import { NBD_EIO } from './constants.js';
 import { describeFailure } from './errno.js';
 import type { ExportCursor, NbdExport } from './export.js';
+import { PREFETCH_LENGTH } from './limits.js';
+import { prefetchTurns } from './prefetch-turns.js';
 import type { ReadHost } from './read-server.js';
 import type { ReplyWriter } from './reply-writer.js';
 import type { ReadRequest } from './request.js';
 
-/** Brought near at once; a client that goes away stops the rest. */
-const SLICE = 4 * 1024 * 1024;
+/** Extents that one piece is made of at most: each may be a place of its own in the files. */
+const MAX_EXTENTS = 64;
 
 export class CacheRequests {
   readonly #export: NbdExport;
@@ -19,10 +21,11 @@ export class CacheRequests {
   readonly #host: ReadHost;
   readonly #replies: ReplyWriter;
   /** What the range goes on with. */
-  readonly #next = new ExtentList(1);
+  readonly #next = new ExtentList(MAX_EXTENTS);
+  /** One after the other: two would have the disk go to and fro. */
+  readonly #queue: ReadRequest[] = [];
+  #running = false;
   #closed = false;
-  /** Requests taken and not answered. */
-  count = 0;
 
   constructor(served: NbdExport, host: ReadHost, replies: ReplyWriter) {
     this.#export = served;
@@ -31,45 +34,90 @@ export class CacheRequests {
     this.#replies = replies;
   }
 
+  /** Requests taken and not answered. */
+  get count(): number {
+    return this.#queue.length;
+  }
+
   /** Takes a request for at least one byte within the export. */
   start(request: ReadRequest): void {
-    this.count++;
-    const finish = (answer: () => void): void => {
-      this.count--;
-      if (this.#closed) return;
-      answer();
-      this.#host.wake();
-    };
-    this.#bring(request).then(
-      () => finish(() => this.#replies.done(request)),
-      (error: unknown) =>
-        finish(() => {
-          this.#host.readFailed(error, request);
-          this.#replies.error(request, NBD_EIO, describeFailure(error));
-        }),
-    );
+    this.#queue.push(request);
+    if (!this.#running) void this.#run();
   }
 
   close(): void {
     this.#closed = true;
   }
 
+  async #run(): Promise<void> {
+    this.#running = true;
+    for (let request = this.#queue[0]; request; request = this.#queue[0]) {
+      let failure: unknown = null;
+      try {
+        await this.#bring(request);
+      } catch (error) {
+        failure = error ?? new Error('failed without a reason');
+      }
+      if (this.#closed) return;
+      this.#queue.shift();
+      if (failure === null) {
+        this.#replies.done(request);
+      } else {
+        this.#host.readFailed(failure, request);
+        this.#replies.error(request, NBD_EIO, describeFailure(failure));
+      }
+      this.#host.wake();
+    }
+    this.#running = false;
+  }
+
   /** A range may be petabytes of nothing: zeros are near already, and others get their turns. */
   async #bring({ offset, length }: ReadRequest): Promise<void> {
     const end = offset + length;
     for (let at = offset; at < end && !this.#closed;) {
-      const asked = this.#export.askExtents(at, end - at);
-      const runs = asked && (await asked);
-      const zerosOrData = this.#export.extents(at, end - at, this.#next, this.#cursor, runs);
-      if (this.#next.kinds[0] === EXTENT_DATA) {
-        const n = Math.min(SLICE, end - at);
-        await this.#export.ensure(at, n);
-        await this.#export.load(at, n);
-        at += n;
-      } else {
-        at += zerosOrData;
+      await prefetchTurns.take(this.#export.name);
+      let bytes = 0;
+      try {
+        const asked = this.#closed ? null : this.#export.askExtents(at, end - at);
+        const runs = asked && (await asked);
+        if (this.#closed) return;
+        const covered = this.#export.extents(at, end - at, this.#next, this.#cursor, runs);
+        const [begin, pieceEnd] = this.#piece(at);
+        if (pieceEnd > begin) {
+          bytes = pieceEnd - begin;
+          await this.#bringPiece(begin, bytes);
+          at = pieceEnd;
+        } else {
+          at += covered;
+        }
+      } finally {
+        prefetchTurns.pass(this.#export.name, bytes);
       }
       await nextTurn();
     }
+  }
+
+  /** From the first byte of data to the last, within what the list has and what one piece may have. */
+  #piece(at: number): [begin: number, end: number] {
+    const { count, kinds, lengths } = this.#next;
+    let begin = -1;
+    let end = -1;
+    for (let i = 0; i < count; i++) {
+      const length = lengths[i] as number;
+      if (kinds[i] === EXTENT_DATA) {
+        if (begin < 0) begin = at;
+        end = Math.min(at + length, begin + PREFETCH_LENGTH);
+      }
+      at += length;
+      if (begin >= 0 && at >= begin + PREFETCH_LENGTH) break;
+    }
+    return [begin, end];
+  }
+
+  /** The last byte is waited for, so that the disk says when it has had enough. */
+  async #bringPiece(offset: number, length: number): Promise<void> {
+    await this.#export.ensure(offset, length);
+    await this.#export.prefetch(offset, length);
+    await this.#export.load(offset + length - 1, 1);
   }
 }

@@ -38,6 +38,10 @@ export const STALLED_MS = 10_000;
 export const DRAIN_TIMEOUT_MS = 10_000;
 /** At the daemon's end, from the last reply to the end of a connection that the client keeps. */
 export const LINGER_MS = 1000;
+/** What NBD_CMD_CACHE has the system read ahead in one go; of an export, a thread does one at a time. */
+export const PREFETCH_LENGTH = 2 * 1024 * 1024;
+/** And what a thread may read ahead in a millisecond: 1 GiB in a second. */
+export const PREFETCH_BYTES_PER_MS = 1024 * 1024;
 /** A TCP peer that has not answered for so long is gone: keepalive, and replies it does not acknowledge. */
 export const VANISHED_S = 60;
 /**

@@ -181,7 +181,10 @@ export class OpenRequest {
     const { asked } = this;
     const name = commandName(asked.type);
     if (this.crowded) return `${name}: one of several`;
-    const expected = errorFor(asked, this.#agreed);
+    // It is advice: bytes that cannot be had are noticed where they are waited for, or when they are read.
+    const isAdvice = asked.type === NBD_CMD.CACHE && this.#errno === 0;
+    const told = errorFor(asked, this.#agreed);
+    const expected = isAdvice && told === NBD_EIO ? 0 : told;
     must(this.#errno === expected, () => this.#tell(`error ${this.#errno}, not ${expected}`));
     if (expected !== 0) return `${name}: error ${expected}`;
     if (asked.type === NBD_CMD.READ) {

@@ -8,6 +8,7 @@ import {
   type ExtentList,
 } from '../../daemon/lib/extent-list.js';
 import type { ExportCursor, NbdExport } from '../../daemon/nbd/export.js';
+import { MAX_LOADS } from '../../daemon/lib/loaded.js';
 import { randomBytes } from '../support/pattern.js';
 
 export const SECTOR = 512;
@@ -57,6 +58,7 @@ export class ModelExport implements NbdExport {
   readonly #here = new Set<number>();
   /** Starts of cold segments that have been loaded. */
   readonly #warm = new Set<number>();
+  #evictions = 0;
   readonly #delay: () => Promise<void>;
 
   /** @param segments repeated until `size` is reached */
@@ -87,6 +89,7 @@ export class ModelExport implements NbdExport {
   forget(): void {
     this.#here.clear();
     this.#warm.clear();
+    this.#evictions = 0;
   }
 
   newCursor(): ExportCursor {
@@ -109,8 +112,8 @@ export class ModelExport implements NbdExport {
     const all = this.#checked('load', offset, length);
     const cold = all.filter(({ segment }) => segment.mood === 'cold');
     if (cold.length > 0) await this.#delay();
-    // What was loaded last time is cold again: it had to make room.
-    this.#warm.clear();
+    // What was loaded before is cold again, as it had to make room; not so often that a read gives up.
+    if (cold.length > 0 && this.#evictions++ < MAX_LOADS - 1) this.#warm.clear();
     for (const { start } of cold) this.#warm.add(start);
     if (all.some(({ segment }) => FAILING.includes(segment.mood))) throw new ModelFailure('load');
   }

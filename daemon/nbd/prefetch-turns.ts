@@ -1,0 +1,44 @@
+// Who may have the system read ahead, and how much: one piece of an export at a time on a thread,
+// whichever connection asks, so that a sick disk holds up nobody else's; and of all exports together
+// no more bytes in a second than a fast disk gives.
+
+import { setTimeout as pause } from 'node:timers/promises';
+import { PREFETCH_BYTES_PER_MS } from './limits.js';
+
+/** Milliseconds that may be saved up: short pieces need not wait for a timer. */
+const SAVED_MS = 10;
+
+export class PrefetchTurns {
+  readonly #bytesPerMs: number;
+  /** Who waits for the turn that somebody has, by export. */
+  readonly #waiting = new Map<string, (() => void)[]>();
+  /** When what has been read ahead is paid for, of performance.now. */
+  #paid = 0;
+
+  constructor(bytesPerMs = PREFETCH_BYTES_PER_MS) {
+    this.#bytesPerMs = bytesPerMs;
+  }
+
+  /**
+   * Waits for its turn, first come, first served; {@link pass} ends it.
+   * @param name of the export
+   */
+  async take(name: string): Promise<void> {
+    const waiting = this.#waiting.get(name);
+    if (waiting) await new Promise<void>((resolve) => waiting.push(resolve));
+    else this.#waiting.set(name, []);
+    const early = this.#paid - performance.now() - SAVED_MS;
+    if (early > 0) await pause(early);
+  }
+
+  /** @param bytes that were read ahead in this turn */
+  pass(name: string, bytes: number): void {
+    this.#paid = Math.max(this.#paid, performance.now()) + bytes / this.#bytesPerMs;
+    const next = this.#waiting.get(name)?.shift();
+    if (next) next();
+    else this.#waiting.delete(name);
+  }
+}
+
+/** Those of this thread. */
+export const prefetchTurns = new PrefetchTurns();
