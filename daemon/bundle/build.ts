@@ -100,6 +100,8 @@ function visited(socket: string): Promise<boolean> {
   return new Promise((resolve) => {
     const connection = createConnection(socket);
     connection.once('error', () => resolve(false));
+    // A thread that dies closes its connections without a word; the log says why.
+    connection.once('close', () => resolve(false));
     // A reactor thread that cannot start takes its connection with it.
     connection.once('close', () => resolve(false));
     connection.once('data', () => {

@@ -4,7 +4,7 @@
 import type { Argv } from 'yargs';
 import { parseAccount } from '../config/listener.js';
 import { OverlaybdError } from '../errors.js';
-import { AttachHelper } from '../kernel/attach-helper.js';
+import { AttachHelper, type HelperLog } from '../kernel/attach-helper.js';
 import { DEFAULT_HELPER_SOCKET } from '../kernel/helper-protocol.js';
 import { NetlinkDriver } from '../kernel/netlink-driver.js';
 import { Sysfs } from '../kernel/sysfs.js';
@@ -14,19 +14,21 @@ import { inheritedSocket, openListening } from '../service/listening-socket.js';
 import { listenerSpec } from '../config/listener.js';
 import { SdNotify } from '../service/sd-notify.js';
 import { takeActivatedSockets } from '../service/socket-activation.js';
+import { CountedLog } from '../log/counted-log.js';
 import { EXIT_OK } from './exit-codes.js';
+import { logOptions, openLog, type LogArguments } from './log-options.js';
 import { Signals } from './signals.js';
 
 /** systemd starts the helper again with the next connection. */
 const IDLE_MS = 30_000;
 
-export interface AttachHelperArguments {
+export interface AttachHelperArguments extends LogArguments {
   socket?: string | undefined;
   'allow-user'?: string[] | undefined;
 }
 
 export function builder(yargs: Argv): Argv<AttachHelperArguments> {
-  return yargs
+  return logOptions(yargs)
     .option('socket', {
       describe: `where to listen without systemd [default: ${DEFAULT_HELPER_SOCKET}]`,
       type: 'string',
@@ -42,6 +44,23 @@ export function builder(yargs: Argv): Argv<AttachHelperArguments> {
 
 /** Runs until SIGTERM or SIGINT, or with systemd until nobody has asked for a while. */
 export async function run(args: AttachHelperArguments): Promise<number> {
+  const log = openLog(args['log-level'] ?? 'info', args['log-format'] ?? 'pretty');
+  void log.write();
+  const counted = new CountedLog(log);
+  try {
+    await serve(args, (level, message) => {
+      // Whoever asks again and again is another process each time, and the same user.
+      if (level === 'info') log.log(level, message);
+      else counted.log(message.replace(/^pid \d+/, ''), level, message);
+    });
+    counted.sweep(true);
+    return EXIT_OK;
+  } finally {
+    await log.flush();
+  }
+}
+
+async function serve(args: AttachHelperArguments, log: HelperLog): Promise<void> {
   const activated = takeActivatedSockets(process.env, process.pid);
   const manager = SdNotify.fromEnvironment(process.env, process.pid);
   const signals = new Signals(false);
@@ -70,7 +89,7 @@ export async function run(args: AttachHelperArguments): Promise<number> {
         socket,
         socket.uri,
         (fd) => helper.adopt(fd),
-        (message) => log('error', message),
+        (why) => log('error', `${socket.uri}: ${why}`),
       ),
   );
   if (listeners.length === 0) throw new OverlaybdError('BAD_CONFIG', 'no socket to listen at');
@@ -81,9 +100,4 @@ export async function run(args: AttachHelperArguments): Promise<number> {
   clearTimeout(timer);
   for (const listener of listeners) listener.close();
   helper.close();
-  return EXIT_OK;
-}
-
-function log(level: string, message: string): void {
-  console.error(`${level}: ${message}`);
 }

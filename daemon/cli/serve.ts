@@ -12,8 +12,6 @@ import {
   type DaemonConfig,
 } from '../config/daemon-config.js';
 import { OverlaybdError, messageOf } from '../errors.js';
-import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from '../log/logger.js';
-import { DeferredLogger } from '../log/deferred-logger.js';
 import type { Daemon, DaemonOptions } from '../service/daemon.js';
 import type { ActivatedSocket } from '../service/socket-activation.js';
 import type { StdioConnection } from '../service/stdio.js';
@@ -29,16 +27,16 @@ import {
 import { activatedOf, listeningOf, takeHandover } from '../service/handover.js';
 import { SdNotify } from '../service/sd-notify.js';
 import { Signals } from './signals.js';
+import { logOptions, openLog, type LogArguments } from './log-options.js';
 import { listenOptions, listeners, type ListenArguments } from './listen-options.js';
 import { resolveTls, tlsOf, tlsOptions, type TlsArguments } from './tls-options.js';
 
-export interface ServeArguments extends ListenArguments, TlsArguments, StateArguments {
+export interface ServeArguments
+  extends ListenArguments, TlsArguments, StateArguments, LogArguments {
   image?: string[] | undefined;
   config?: string | undefined;
   export?: string[] | undefined;
   threads?: number | undefined;
-  'log-level'?: LogLevel | undefined;
-  'log-format'?: LogFormat | undefined;
 }
 
 interface ServeOptions {
@@ -47,7 +45,7 @@ interface ServeOptions {
 }
 
 export function builder(yargs: Argv): Argv<ServeArguments> {
-  return stateOptions(tlsOptions(listenOptions(yargs)))
+  return logOptions(stateOptions(tlsOptions(listenOptions(yargs))))
     .positional('image', {
       describe: 'an image configuration (config.v1.json), or layer blobs, bottom first',
       type: 'string',
@@ -72,8 +70,6 @@ export function builder(yargs: Argv): Argv<ServeArguments> {
       type: 'number',
       requiresArg: true,
     })
-    .option('log-level', { choices: LOG_LEVELS, describe: 'least level that is logged' })
-    .option('log-format', { choices: LOG_FORMATS, describe: 'form of the lines on stderr' })
     .example('$0 serve config.v1.json', 'serve one image at nbd://localhost')
     .example('$0 serve base.obd app.obd', 'serve two layers, the bottom one first')
     .example('$0 serve -e web=web.json -e db=db.json -l unix:///run/obd.sock', 'serve two images')
@@ -104,10 +100,7 @@ export async function run(args: ServeArguments): Promise<number> {
   // Behind --stdio is a tool whose standard error is ours too.
   const level = args['log-level'] ?? config.log?.level ?? (args.stdio ? 'warn' : 'info');
   const format = args['log-format'] ?? config.log?.format ?? 'pretty';
-  const log = new DeferredLogger(async () => {
-    const { createWinstonLogger } = await import('../log/winston-logger.js');
-    return createWinstonLogger(level, format);
-  });
+  const log = openLog(level, format);
   try {
     protectMemory(args, log);
     const state = stdio ? null : openState(args, handover, log);

@@ -26,6 +26,8 @@ export function parseListenAddress(text: string): ListenAddress {
   if (text.startsWith('unix://')) {
     const path = text.slice('unix://'.length);
     if (path === '' || path.includes('\0')) throw bad(text, 'has no path');
+    // It would be another one for the next process: a client, or the daemon after an upgrade.
+    if (!path.startsWith('/')) throw bad(text, 'has a path that is not absolute: unix:///PATH');
     return { kind: 'unix', path };
   }
   if (text.startsWith('fd://')) {

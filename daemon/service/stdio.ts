@@ -1,6 +1,6 @@
 // Standard input and output as one connection, for `serve --stdio`. Speaks no NBD.
 
-import { fstatSync, type Stats } from 'node:fs';
+import { fstatSync, readlinkSync, type Stats } from 'node:fs';
 import { Socket } from 'node:net';
 import { OverlaybdError } from '../errors.js';
 import { errnoText } from '../lib/errno.js';
@@ -30,8 +30,8 @@ export function takeStdio(): StdioConnection {
     if (same) native.close(take(STDOUT));
     return { fd, peer: native.peerName(fd), finished: Promise.resolve() };
   }
-  if (!isStream(input)) throw refused('input', input);
-  if (!isStream(output)) throw refused('output', output);
+  if (!isStream(input)) throw refused('input', STDIN, input);
+  if (!isStream(output)) throw refused('output', STDOUT, output);
   return relay(take(STDIN), take(STDOUT));
 }
 
@@ -60,11 +60,23 @@ function isStream(stats: Stats): boolean {
 function take(standard: number): number {
   const fd = native.takeStandard(standard);
   if (fd >= 0) return fd;
-  throw new OverlaybdError('IO', `descriptor ${standard}: cannot be taken over: ${errnoText(-fd)}`);
+  throw new OverlaybdError(
+    'IO',
+    `descriptor ${standard}: cannot be replaced by /dev/null: ${errnoText(-fd)}`,
+  );
 }
 
-function refused(what: string, stats: Stats): OverlaybdError {
+function refused(what: string, fd: number, stats: Stats): OverlaybdError {
   const is = stats.isFile() ? 'a file' : stats.isCharacterDevice() ? 'a device' : 'something else';
-  const message = `--stdio: standard ${what} is ${is}, neither a socket nor a pipe`;
+  const message = `--stdio: standard ${what} (descriptor ${fd}) is ${pathOf(fd) ?? is}, neither a socket nor a pipe`;
   return new OverlaybdError('BAD_ARGUMENT', message);
+}
+
+/** "/dev/null"; null where /proc does not tell. */
+function pathOf(fd: number): string | null {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`);
+  } catch {
+    return null;
+  }
 }

@@ -161,10 +161,10 @@ await t.test('what is no connection', async (test) => {
     [
       file,
       null0,
-      /^overlaybd-nbd: --stdio: standard input is a file, neither a socket nor a pipe\n/,
+      /^overlaybd-nbd: --stdio: standard input \(descriptor 0\) is \/.*raw\.img, neither a socket nor a pipe\n/,
     ],
-    [null0, null0, /standard input is a device, neither a socket nor a pipe\n/],
-    [null0, socket, /standard input is a device/],
+    [null0, null0, /standard input \(descriptor 0\) is \/dev\/null, neither a socket nor a pipe\n/],
+    [null0, socket, /standard input \(descriptor 0\) is \/dev\/null/],
   ];
   for (const [input, output, message] of cases) {
     const { code, stderr } = await serve(test, input, output).exited;
