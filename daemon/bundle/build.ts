@@ -85,7 +85,9 @@ async function recordStart(): Promise<void> {
     // When its log is written, everything a start does is done.
     await until(() => log.includes('closed'));
     daemon.kill('SIGTERM');
+    const late = setTimeout(() => daemon.kill('SIGKILL'), START_TIMEOUT_MS);
     const [code] = (await ended) as [number | null];
+    clearTimeout(late);
     if (code !== 0 || !served) {
       throw new Error(`the bundle does not serve: exit code ${code}\n${log}`);
     }
@@ -99,6 +101,7 @@ async function recordStart(): Promise<void> {
 function visited(socket: string): Promise<boolean> {
   return new Promise((resolve) => {
     const connection = createConnection(socket);
+    connection.setTimeout(START_TIMEOUT_MS, () => connection.destroy());
     connection.once('error', () => resolve(false));
     // A thread that dies closes its connections without a word; the log says why.
     connection.once('close', () => resolve(false));
