@@ -12,7 +12,7 @@ import {
   type DaemonConfig,
 } from '../config/daemon-config.js';
 import { OverlaybdError, messageOf } from '../errors.js';
-import type { Daemon, DaemonOptions } from '../service/daemon.js';
+import type { Daemon, DaemonOptions, ServedOptions } from '../service/daemon.js';
 import type { ActivatedSocket } from '../service/socket-activation.js';
 import type { StdioConnection } from '../service/stdio.js';
 import { DRAIN_TIMEOUT_MS } from '../nbd/limits.js';
@@ -96,7 +96,7 @@ export async function run(args: ServeArguments): Promise<number> {
   // libnbd's tools run `[ overlaybd-nbd serve -s ... ]` with a socket to accept from, and no other.
   const viaStdio = args.stdio === true && inherited.length === 0;
   const stdio = viaStdio ? (await import('../service/stdio.js')).takeStdio() : null;
-  const signals = new Signals(args.config !== undefined);
+  const signals = new Signals(args.config !== undefined || options.tls !== null);
   // Behind --stdio is a tool whose standard error is ours too.
   const level = args['log-level'] ?? config.log?.level ?? (args.stdio ? 'warn' : 'info');
   const format = args['log-format'] ?? config.log?.format ?? 'pretty';
@@ -108,8 +108,8 @@ export async function run(args: ServeArguments): Promise<number> {
     const daemon = await Daemon.start({ ...options, listening: listeningOf(handover) }, log);
     const { Operation } = await import('../service/operation.js');
     const devices = state && (await openDevices(args, state, handover, daemon, log, signals));
-    const readExports = (): DaemonOptions['exports'] => readOptions().daemon.exports;
-    const operation = new Operation({ daemon, devices, manager, log, readExports });
+    const readServed = (): ServedOptions => readOptions().daemon;
+    const operation = new Operation({ daemon, devices, manager, log, readServed });
     await operation.start(handover?.channel ?? null);
     // Whoever waits for these lines connects at once, and asks the control socket.
     for (const each of daemon.listening) log.log('info', `ready: ${each}`);

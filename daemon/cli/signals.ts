@@ -8,7 +8,7 @@ export class Signals {
   #reload = new Deferred();
   #upgrade = new Deferred();
 
-  /** @param reloads whether there is a configuration to read again; else SIGHUP ends us, too */
+  /** @param reloads whether there is something to read again; else SIGHUP ends us, too */
   constructor(reloads: boolean) {
     this.ended = new Promise((resolve) => {
       this.#end = resolve;

@@ -50,6 +50,8 @@ export class Connection {
   #transport: Transport;
   /** The transport while it is the plain one; TLS takes the descriptor over from it. */
   #plain: PlainTransport | null;
+  /** As it was when the client came. */
+  readonly #tls: NonNullable<ConnectionContext['tls']> | null;
   #tlsProtocol: string | null = null;
   readonly #received = Buffer.allocUnsafeSlow(RECEIVE_SIZE);
   readonly #view = new DataView(this.#received.buffer);
@@ -78,6 +80,7 @@ export class Connection {
     this.peer = peer;
     this.largeMemory = context.largeMemory;
     this.#context = context;
+    this.#tls = context.tls ?? null;
     this.#plain = new PlainTransport(fd, this.#onTransportEvents);
     this.#transport = this.#plain;
     this.outbox = new Outbox(context.chunks, (bytes, offset, length) =>
@@ -88,9 +91,9 @@ export class Connection {
 
   /** Greets the client. Apart from the constructor because it may already end in `closed`. */
   start(): void {
-    const { exports, tls } = this.#context;
+    const { exports } = this.#context;
     const write = (bytes: Buffer): void => this.outbox.write(bytes);
-    this.#handshake = new Handshake(exports, write, tls?.mode ?? 'off');
+    this.#handshake = new Handshake(exports, write, this.#tls?.mode ?? 'off');
     // A client that lists them may ask for each.
     const more = HANDSHAKE_MS_PER_EXPORT * [...exports.list()].length;
     this.#deadline.after(this.#deadlines.handshakeMs + more, 'handshake took too long');
@@ -291,12 +294,12 @@ export class Connection {
   }
 
   #startTls(handshake: Handshake): void {
-    const { tls } = this.#context;
     const fd = this.#plain?.release();
-    if (!tls || fd === undefined) throw new TypeError('TLS on a connection that cannot have it');
+    if (!this.#tls || fd === undefined)
+      throw new TypeError('TLS on a connection that cannot have it');
     this.#plain = null;
     this.#watched = 0;
-    this.#transport = new TlsTransport(fd, tls.acceptor, this.#onTransportEvents, {
+    this.#transport = new TlsTransport(fd, this.#tls.acceptor, this.#onTransportEvents, {
       secured: (client, protocol) => {
         if (client !== null) this.peer += ` ${client}`;
         this.#tlsProtocol = protocol;

@@ -50,8 +50,8 @@ export interface ConnectionCounts {
 export type ToReactor =
   /** All exports, in place of those before; connections keep what they have. */
   | { readonly type: 'exports'; readonly exports: readonly ExportSpec[] }
-  /** How to serve TLS; comes before any connection, or there is none. */
-  | { readonly type: 'tls'; readonly settings: TlsSettings }
+  /** How new connections are served inside TLS; null, or never told: they are not. */
+  | { readonly type: 'tls'; readonly settings: TlsSettings | null }
   /** A connected socket, which now belongs to the reactor. */
   | {
       readonly type: 'connection';

@@ -63,7 +63,10 @@ port.on('message', (message: ToReactor) => {
       );
       break;
     case 'tls':
-      tls = { mode: message.settings.mode, acceptor: new TlsAcceptor(message.settings) };
+      tls = message.settings && {
+        mode: message.settings.mode,
+        acceptor: new TlsAcceptor(message.settings),
+      };
       break;
     case 'connection': {
       const { id, fd, peer, exports: names, resume } = message;

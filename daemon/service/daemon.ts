@@ -32,6 +32,9 @@ export interface DaemonOptions {
   readonly listening?: ReadonlyMap<string, readonly ListeningSocket[]>;
 }
 
+/** What can be read again while we serve. */
+export type ServedOptions = Pick<DaemonOptions, 'exports' | 'tls'>;
+
 /** What a predecessor's socket is found by: where it was told to listen. */
 export function listenKey({ address }: ListenerSpec): string {
   return JSON.stringify(address);
@@ -55,13 +58,15 @@ interface Admission {
 export class Daemon {
   readonly reactors: ReactorPool;
   readonly images: ImageTable;
-  readonly #tlsRequired: boolean;
+  readonly #log: Logger;
+  #tlsRequired: boolean;
   readonly #listeners: Listener[] = [];
   readonly #passed: PassedSocket[] = [];
   readonly #peers = new PeerCounts();
   readonly #clientLog: ClientLog;
 
   private constructor(threads: number, tls: TlsSettings | null, log: Logger) {
+    this.#log = log;
     this.#clientLog = new ClientLog(log);
     this.#tlsRequired = tls?.mode === 'require';
     this.reactors = new ReactorPool(threads, tls, log, this.#clientLog);
@@ -73,9 +78,7 @@ export class Daemon {
    * @throws OverlaybdError when an image or a listener cannot be opened; nothing is left running
    */
   static async start(options: DaemonOptions, log: Logger): Promise<Daemon> {
-    const tls = options.tls && (await import('./tls-files.js')).loadTls(options.tls);
-    for (const note of tls?.notes ?? []) log.log('warn', note);
-    const daemon = new Daemon(options.threads, tls?.settings ?? null, log);
+    const daemon = new Daemon(options.threads, await readTls(options.tls, log), log);
     try {
       await daemon.images.setExports(options.exports);
       await daemon.#listen(options);
@@ -112,11 +115,15 @@ export class Daemon {
   }
 
   /**
-   * Serves these exports in place of those before. Connections keep what they read from.
-   * @throws OverlaybdError when an image cannot be opened; everything is as before then
+   * Serves these exports, with what is in the files for TLS now, in place of those before. Connections
+   * keep what they read from, and the TLS that they have.
+   * @throws OverlaybdError when an image or a file cannot be used; everything is as before then
    */
-  async reload(exports: ExportPaths): Promise<void> {
+  async reload({ exports, tls }: ServedOptions): Promise<void> {
+    const settings = await readTls(tls, this.#log);
     const before = await this.images.setExports(exports);
+    this.reactors.setTls(settings);
+    this.#tlsRequired = settings?.mode === 'require';
     const release = (held: HeldImage): void => this.images.release(held);
     void this.reactors.currentGone().then(() => before.forEach(release));
   }
@@ -205,6 +212,15 @@ export class Daemon {
     this.#clientLog.sweep(true);
     this.images.close();
   }
+}
+
+/** @throws OverlaybdError BAD_CONFIG when a file is missing, or is not what it must be */
+async function readTls(files: TlsFiles | null, log: Logger): Promise<TlsSettings | null> {
+  if (!files) return null;
+  const { loadTls } = await import('./tls-files.js');
+  const { notes, settings } = loadTls(files);
+  for (const note of notes) log.log('warn', note);
+  return settings;
 }
 
 /** @throws OverlaybdError NOT_FOUND when there is no such user */

@@ -7,9 +7,8 @@ import { OverlaybdError, messageOf } from '../errors.js';
 import { packageVersion } from '../lib/package-version.js';
 import type { Logger } from '../log/logger.js';
 import { DRAIN_TIMEOUT_MS } from '../nbd/limits.js';
-import type { Daemon } from './daemon.js';
+import type { Daemon, ServedOptions } from './daemon.js';
 import type { DeviceService } from './device-service.js';
-import type { ExportPaths } from './image-table.js';
 import type { SdNotify } from './sd-notify.js';
 import { takeConnections } from './successor.js';
 import { mustBeReplaceable, supervisionNow } from './supervision.js';
@@ -30,7 +29,7 @@ export interface OperationParts {
   readonly manager: SdNotify;
   readonly log: Logger;
   /** Reads the configuration again. @throws OverlaybdError when it is wrong */
-  readonly readExports: () => ExportPaths;
+  readonly readServed: () => ServedOptions;
 }
 
 export class Operation {
@@ -88,10 +87,10 @@ export class Operation {
 
   /** @throws OverlaybdError when the new configuration cannot be served; the old one stays */
   async reload(): Promise<void> {
-    const { daemon, log, manager, readExports } = this.#parts;
+    const { daemon, log, manager, readServed } = this.#parts;
     manager.reloading();
     try {
-      await daemon.reload(readExports());
+      await daemon.reload(readServed());
       log.log('info', `reloaded: ${daemon.images.exports.size} exports`);
     } catch (error) {
       log.log('error', `reload: everything stays as it was: ${messageOf(error)}`);

@@ -51,7 +51,7 @@ export class ReactorPool {
   readonly #limit: number;
   readonly #log: Logger;
   readonly #clientLog: ClientLog;
-  readonly #tls: TlsSettings | null;
+  #tls: TlsSettings | null;
   readonly #reactors: Reactor[] = [];
   #exports: readonly ExportSpec[] = [];
   #nextId = 1;
@@ -98,6 +98,13 @@ export class ReactorPool {
   setExports(exports: readonly ExportSpec[]): void {
     this.#exports = exports;
     for (const { worker } of this.#reactors) post(worker, { type: 'exports', exports });
+  }
+
+  /** How new connections are served inside TLS, in place of before; null: they are not. */
+  setTls(settings: TlsSettings | null): void {
+    if (settings === null && this.#tls === null) return;
+    this.#tls = settings;
+    for (const { worker } of this.#reactors) post(worker, { type: 'tls', settings });
   }
 
   /** Hands a connected socket to the reactor with the fewest connections. */
