@@ -20,6 +20,9 @@ import { ClientLog } from './client-log.js';
 import { reactorThread } from './early-reactor.js';
 
 /** A connection as the control plane knows it. */
+/** From its start to the answer of a thread; on a busy machine seconds. */
+const READY_MS = 30_000;
+
 export interface ConnectionInfo {
   readonly peer: string;
   /** Names of the exports that it can see; null is all of them. */
@@ -199,6 +202,19 @@ export class ReactorPool {
     });
     for (const { worker } of this.#reactors) post(worker, { type: 'drain' });
     await idle;
+  }
+
+  /**
+   * Resolves when every thread runs, and has the connections that it was given.
+   * @throws OverlaybdError IO when one does not answer in time
+   */
+  async ready(): Promise<void> {
+    const patience = new AbortController();
+    const late = pause(READY_MS, 'late', { signal: patience.signal }).catch(() => 'in time');
+    const how = await Promise.race([this.count(), late]);
+    patience.abort();
+    if (how !== 'late') return;
+    throw new OverlaybdError('IO', `a thread has not answered for ${READY_MS / 1000} s`);
   }
 
   /** Ends all threads at once. */

@@ -59,7 +59,7 @@ await test('an image whose size is no multiple of a block: the last one ends in 
   await first.die();
   const second = await live();
   await second.manager.recover();
-  void second.manager.repairAll();
+  await second.manager.repairAll(8000);
   await until(() => kernel.devices.get(1)?.sockets.length === 2);
   t.same(await kernel.read(1, 4096, 4096), Buffer.concat([part(4096, 904), Buffer.alloc(3192)]));
   t.same(
@@ -102,7 +102,7 @@ await test('one partition of an image', async (t) => {
   await first.die();
   const next = await live({ web: path });
   await next.manager.recover();
-  void next.manager.repairAll();
+  await next.manager.repairAll(8000);
   await until(() => kernel.devices.get(1)?.sockets.length === 2);
   t.same(await kernel.read(1, 512, 512), part(201 * 512, 512), 'the same one after a death');
 });

@@ -26,7 +26,7 @@ await test('after the death of the daemon: the same device, the same bytes', asy
     kernel.calls.some((each) => each.startsWith('reconfigure')),
     'not before it is told to',
   );
-  void second.manager.repairAll();
+  await second.manager.repairAll(8000);
   await until(() => kernel.devices.get(1)?.sockets.length === 1);
   await until(() => kernel.devices.get(0)?.sockets.length === 2);
   t.same(kernel.calls.slice(2).toSorted(), ['reconfigure 1 1', 'reconfigure 2 0']);
@@ -100,7 +100,7 @@ await test('what is not ours any more, or not what it was', async (t) => {
   writeFileSync(missing, '');
   const second = await live();
   await second.manager.recover();
-  void second.manager.repairAll();
+  await second.manager.repairAll(8000);
   await until(() => kernel.devices.get(3)?.sockets.length === 2);
   t.same(await kernel.read(3, 0, 512), part(0, 512));
   t.same(kernel.calls.slice(4), ['reconfigure 2 3'], 'no other one was touched');
@@ -122,7 +122,7 @@ await test('what is not ours any more, or not what it was', async (t) => {
   copyFileSync(`${missing}.away`, missing);
   const third = await live();
   await third.manager.recover();
-  void third.manager.repairAll();
+  await third.manager.repairAll(8000);
   await until(() => kernel.devices.get(2)?.sockets.length === 2);
   t.same(await kernel.read(2, 9, 512), part(9, 512), 'it is served once its image is back');
   await third.manager.detach('nbd1', {});
@@ -145,7 +145,7 @@ await test('kernels that keep no backend name', async (t) => {
   await first.die();
   const second = await live();
   await second.manager.recover();
-  void second.manager.repairAll();
+  await second.manager.repairAll(8000);
   await until(() => kernel.devices.get(0)?.sockets.length === 2);
   await second.die();
   sysfs.set(0, { pid: FAKE_PID + 1, size: SIZE });
@@ -224,7 +224,7 @@ await test('counters go on in a successor', async (t) => {
   await first.die();
   const second = await live();
   await second.manager.recover();
-  void second.manager.repairAll();
+  await second.manager.repairAll(8000);
   second.manager.restore([...counters, { ...counters[0]!, id: '00000000000000aa' }]);
   await until(() => kernel.devices.get(0)?.sockets.length === 1);
   await kernel.read(0, 0, 100);
