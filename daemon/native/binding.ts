@@ -76,6 +76,8 @@ export interface Native extends FileCalls {
    * still to be received; else 0.
    */
   peerClosed(fd: number): number;
+  /** Of a Unix socket: 0 when its peer has received all that was sent, else some number above. */
+  untaken(fd: number): number;
 
   /**
    * `send` with up to MAX_DESCRIPTORS descriptors beside the first of its bytes, over a Unix stream

@@ -127,6 +127,11 @@ export class Connection {
     this.#progress();
   }
 
+  /** The peer cannot send any more; what it has sent is answered, and then the connection ends. */
+  endInput(): void {
+    this.#plain?.endInput();
+  }
+
   get counts(): Omit<ConnectionCounts, 'id'> {
     return {
       requests: this.#transmission?.requests ?? 0,

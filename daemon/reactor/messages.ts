@@ -67,6 +67,8 @@ export type ToReactor =
   | { readonly type: 'count'; readonly request: number }
   /** Bring every plain connection to the end of a request, and give it up; or do not any longer. */
   | { readonly type: 'hand over'; readonly on: boolean }
+  /** Take no more requests of a plain connection than have come, and end it when they are answered. */
+  | { readonly type: 'end input'; readonly id: number }
   /** A report of failed reads is where it must be: there may be another one. */
   | { readonly type: 'report taken' }
   /** Answer what has been taken, then end every connection. */

@@ -6,6 +6,9 @@ import type { FileSender } from '../nbd/outbox.js';
 import { PipedFiles, type PipePool } from './file-pipe.js';
 import type { EventHandler, Transport } from './transport.js';
 
+/** sys/socket.h */
+const SHUT_RD = 0;
+
 export class PlainTransport implements Transport {
   readonly #fd: number;
   readonly #poll: Poll;
@@ -44,6 +47,11 @@ export class PlainTransport implements Transport {
 
   shutdown(): void {
     native.shutdown(this.#fd);
+  }
+
+  /** What has come can still be received; then comes the end. */
+  endInput(): void {
+    native.shutdown(this.#fd, SHUT_RD);
   }
 
   close(closed: () => void): void {

@@ -93,6 +93,9 @@ port.on('message', (message: ToReactor) => {
     case 'hand over':
       for (const connection of connections) connection.handOver(message.on);
       break;
+    case 'end input':
+      for (const connection of connections) if (connection.id === message.id) connection.endInput();
+      break;
     case 'report taken':
       failures.taken();
       break;

@@ -11,6 +11,7 @@ import type { ResumedTransmission } from '../reactor/messages.js';
 import type { AttachedDevice } from './attached-device.js';
 import { ownerOf, type DeviceRecord } from './device-record.js';
 import type { ReactorPool } from './reactor-pool.js';
+import { UnreadReplies } from './unread-replies.js';
 
 /** Waits between tries to give a device its connections back. */
 const FIRST_REPAIR_MS = 20;
@@ -26,17 +27,25 @@ export interface DeviceLinksParts {
 export class DeviceLinks {
   readonly #parts: DeviceLinksParts;
   readonly #gone: (device: AttachedDevice) => void;
+  readonly #unread: UnreadReplies;
   #stopped = false;
 
   /** @param gone told of a device that the kernel has let go of */
   constructor(parts: DeviceLinksParts, gone: (device: AttachedDevice) => void) {
     this.#parts = parts;
     this.#gone = gone;
+    this.#unread = new UnreadReplies(parts.reactors, parts.log);
   }
 
   /** Nothing is repaired from here on. */
   stop(): void {
     this.#stopped = true;
+    this.#unread.stop();
+  }
+
+  /** The kernel has new connections of the device. */
+  watch(device: AttachedDevice): void {
+    this.#unread.watch(device);
   }
 
   isOurs(record: DeviceRecord): boolean {
@@ -135,12 +144,14 @@ export class DeviceLinks {
     try {
       for (let i = device.missing; i > 0; i--) theirs.push(this.make(device));
       await this.#parts.reactors.ready();
+      if (device.leaving) return;
       await this.#parts.driver.reconfigure(device.record.index, ownerOf(device.record), theirs);
     } finally {
       for (const fd of theirs) native.close(fd);
     }
     device.reconnects++;
     device.repaired?.();
+    this.#unread.watch(device);
     this.#parts.log.log('info', `${device.path}: got ${theirs.length} new connections`, {
       device: device.path,
       connections: theirs.length,

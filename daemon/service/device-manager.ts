@@ -19,6 +19,7 @@ import type { HandedConnection, ResumedTransmission } from '../reactor/messages.
 import { AttachedDevice } from './attached-device.js';
 import { DeviceLinks } from './device-links.js';
 import {
+  attachedByUs,
   deviceSize,
   differentSettings,
   isCalled,
@@ -238,6 +239,7 @@ export class DeviceManager {
         theirs,
       );
       this.#noteKernelPid(device);
+      this.#links.watch(device);
     } catch (error) {
       this.#drop(device);
       throw error;
@@ -294,20 +296,9 @@ export class DeviceManager {
       return null;
     }
     if (device.leaving) throw new OverlaybdError('BUSY', `${path}: it is being detached`);
-    if (
-      request.reuse === false ||
-      !isSameSource(record, request) ||
-      (await this.#hasChanged(record, request))
-    ) {
-      const what =
-        record.export === null
-          ? device.image.image.name
-          : `the export ${JSON.stringify(record.export)}`;
-      const as = isSameSource(record, request) ? ' as it was before: detach it first' : '';
-      throw new OverlaybdError(
-        'BUSY',
-        `${path}: in use: this daemon has attached ${what} to it${as}`,
-      );
+    const isSame = isSameSource(record, request) && !(await this.#hasChanged(record, request));
+    if (!isSame || request.reuse === false) {
+      throw attachedByUs(record, device.image.image.name, request);
     }
     const others = differentSettings(record, request);
     const but = others === '' ? '' : `; it keeps its ${others} until it is detached`;

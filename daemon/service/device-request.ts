@@ -8,6 +8,7 @@ import {
   DEFAULT_TIMEOUT_SECONDS,
   type AttachRequest,
 } from '../control/api.js';
+import { OverlaybdError } from '../errors.js';
 import type { DeviceRecord } from './device-record.js';
 import type { HeldImage } from './image-table.js';
 
@@ -62,4 +63,18 @@ export function differentSettings(record: DeviceRecord, request: AttachRequest):
   return SETTINGS.filter((name) => request[name] !== undefined && request[name] !== record[name])
     .map((name) => `${name}=${record[name]}`)
     .join(', ');
+}
+
+/** The error of a device that this daemon has attached already, and not as it is asked for. */
+export function attachedByUs(
+  record: DeviceRecord,
+  imageName: string,
+  request: AttachRequest,
+): OverlaybdError {
+  const what = record.export === null ? imageName : `the export ${JSON.stringify(record.export)}`;
+  const as = isSameSource(record, request)
+    ? ', as it was when it was attached: detach it first'
+    : '';
+  const facts = `this daemon has attached ${what} to it${as}`;
+  return new OverlaybdError('BUSY', `/dev/nbd${record.index}: in use: ${facts}`);
 }

@@ -217,6 +217,22 @@ export class ReactorPool {
     throw new OverlaybdError('IO', `a thread has not answered for ${READY_MS / 1000} s`);
   }
 
+  /** Whether the other end of an open connection has not received all that was sent. Of Unix sockets. */
+  hasUntaken(id: number): boolean {
+    const fd = this.#reactorOf(id)?.connections.get(id)?.fd;
+    return fd !== undefined && native.untaken(fd) > 0;
+  }
+
+  /** Ends a connection, if it is open, once it has answered what has come. */
+  endInput(id: number): void {
+    const reactor = this.#reactorOf(id);
+    if (reactor) post(reactor.worker, { type: 'end input', id });
+  }
+
+  #reactorOf(id: number): Reactor | undefined {
+    return this.#reactors.find(({ connections }) => connections.has(id));
+  }
+
   /** Ends all threads at once. */
   async terminate(): Promise<void> {
     await Promise.all(this.#reactors.map(({ worker }) => worker.terminate()));

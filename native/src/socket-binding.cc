@@ -76,6 +76,10 @@ Napi::Value PeerClosedCall(const Napi::CallbackInfo& info) {
   return ToNumber(info, PeerClosed(DescriptorArgument(info)));
 }
 
+Napi::Value UntakenCall(const Napi::CallbackInfo& info) {
+  return ToNumber(info, Untaken(DescriptorArgument(info)));
+}
+
 Napi::Value AcceptCall(const Napi::CallbackInfo& info) {
   return ToNumber(info, Accept(DescriptorArgument(info)));
 }
@@ -179,6 +183,7 @@ void ExportSocket(Napi::Object exports) {
   Export<SocketPairCall>(exports, "socketpair");
   Export<ConnectUnixCall>(exports, "connectUnix");
   Export<PeerClosedCall>(exports, "peerClosed");
+  Export<UntakenCall>(exports, "untaken");
 }
 
 }  // namespace overlaybd_nbd

@@ -2,8 +2,10 @@
 #include "socket.h"
 
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -203,6 +205,11 @@ ssize_t Send(int fd, const void* data, size_t length) {
     n = ::send(fd, data, length, MSG_DONTWAIT | MSG_NOSIGNAL);
   } while (n < 0 && errno == EINTR);
   return n < 0 ? -errno : n;
+}
+
+int64_t Untaken(int fd) {
+  int bytes = 0;
+  return ::ioctl(fd, SIOCOUTQ, &bytes) == 0 ? bytes : -errno;
 }
 
 int Shutdown(int fd, ShutdownHow how) {

@@ -52,6 +52,9 @@ int64_t PeerUid(int fd);
 ssize_t Recv(int fd, void* data, size_t length);
 ssize_t Send(int fd, const void* data, size_t length);
 
+// Memory of what was sent over a Unix socket and its peer has not received; 0 when it has all.
+int64_t Untaken(int fd);
+
 enum class ShutdownHow { kRead = 0, kWrite = 1, kBoth = 2 };
 int Shutdown(int fd, ShutdownHow how);
 

@@ -1,0 +1,76 @@
+// Connections that a fake kernel does not read from until those in front of them have ended, as Linux does
+// when it is short of threads; and one that reads all, but slowly.
+import { setTimeout as pause } from 'node:timers/promises';
+import { test } from 'tap';
+import { EAGAIN, native } from '../../../daemon/native/binding.js';
+import { requestBytes } from '../../support/nbd-client.js';
+import { makeWorld, part, until } from './device-world.js';
+
+const LENGTH = 4096;
+
+function ask(fd: number, offset: number): void {
+  const request = requestBytes({ cookie: 7n, offset, length: LENGTH });
+  if (native.send(fd, request, 0, request.length) !== request.length) throw new Error('send');
+}
+
+/** What is there now, without waiting. */
+function take(fd: number): Buffer {
+  const bytes = Buffer.alloc(16 + LENGTH);
+  const n = native.recv(fd, bytes, 0, bytes.length);
+  return n === -EAGAIN ? Buffer.alloc(0) : bytes.subarray(0, n);
+}
+
+await test('a connection that is not read from: those in front of it are replaced', async (t) => {
+  const { kernel, image, live } = makeWorld(t);
+  const { manager, log } = await live();
+  await manager.attach({ image: [image], connections: 3 });
+  const [first = -1, second = -1, third = -1] = kernel.devices.get(0)?.sockets ?? [];
+  // On its way when its connection is to end.
+  ask(second, 8192);
+  await until(() => native.untaken(second) >= 0 && take(second).length > 0);
+  ask(third, 512);
+  await until(() => native.peerClosed(first) === 1 && native.peerClosed(second) === 1);
+  t.equal(native.peerClosed(third), 0, 'not the one itself');
+  t.same(take(third).subarray(16), part(512, LENGTH), 'its reply is there');
+  const facts = /nbd0: the kernel does not read connection 3; connection 1 is replaced/;
+  t.ok(log.some((line) => facts.test(line)));
+  await until(async () => (await manager.status())[0]?.liveConnections === 3);
+  await until(
+    () => kernel.devices.get(0)?.sockets.every((fd) => native.peerClosed(fd) === 0) === true,
+  );
+  for (const which of [0, 1, 2]) t.same(await kernel.read(0, 99, 99, which), part(99, 99));
+  const { length } = kernel.calls;
+  await pause(600);
+  t.equal(kernel.calls.length, length);
+  t.match(await manager.status(), [{ liveConnections: 3 }], 'and all is quiet');
+});
+
+await test('what has come before the end is answered', async (t) => {
+  const { kernel, image, live } = makeWorld(t);
+  const { manager, reactors } = await live();
+  await manager.attach({ image: [image], connections: 1 });
+  const [fd = -1] = kernel.devices.get(0)?.sockets ?? [];
+  for (const id of (await reactors.count()).keys()) {
+    ask(fd, 4096);
+    reactors.endInput(id);
+  }
+  let reply = Buffer.alloc(0);
+  await until(() => (reply = Buffer.concat([reply, take(fd)])).length === 16 + LENGTH);
+  t.same(reply.subarray(16), part(4096, LENGTH));
+  await until(() => native.peerClosed(fd) === 1);
+});
+
+await test('a kernel that reads is left alone, however slow it is', async (t) => {
+  const { kernel, image, live } = makeWorld(t);
+  const { manager } = await live();
+  await manager.attach({ image: [image], connections: 2 });
+  const [, second = -1] = kernel.devices.get(0)?.sockets ?? [];
+  for (let i = 0; i < 8; i++) {
+    ask(second, 0);
+    await pause(80);
+    if (i % 2 === 1) take(second);
+  }
+  while (take(second).length > 0);
+  await pause(500);
+  t.match(await manager.status(), [{ liveConnections: 2, reconnects: 0 }]);
+});
