@@ -138,11 +138,15 @@ function failure(message: string, words: readonly string[], known: KnownOptions)
   const [, names] = /^Unknown arguments?: (.*)$/.exec(line) ?? [];
   if (names === undefined) return bad(line);
   const unknown = names.split(', ').map((name) => {
+    // yargs tells of `--no-name` as `name`.
+    const isNegated = words.includes(`--no-${name}`);
     const isOption = words.some((each) => each === dashed(name) || each.startsWith(`--${name}=`));
-    if (!isOption) return `unexpected argument ${JSON.stringify(name)}`;
+    if (!isOption && !isNegated) return `unexpected argument ${JSON.stringify(name)}`;
     const options = [...namesOf(known)].filter((each) => each.length > 1);
     const near = closest(name, options);
-    return `unknown option ${dashed(name)}${near === undefined ? '' : `: did you mean --${near}?`}`;
+    const no = isNegated ? '--no-' : '--';
+    const written = isNegated ? `--no-${name}` : dashed(name);
+    return `unknown option ${written}${near === undefined ? '' : `: did you mean ${no}${near}?`}`;
   });
   return bad(unknown.join(', '));
 }

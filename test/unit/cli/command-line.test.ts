@@ -144,6 +144,8 @@ await t.test('a slip of the finger', async (test) => {
     ['serve x --log-levle debug', /^unknown option --log-levle: did you mean --log-level\?$/],
     ['status --jsno', /^unknown option --jsno: did you mean --json\?$/],
     ['status --frobnicate', /^unknown option --frobnicate$/],
+    ['status --no-frobnicate', /^unknown option --no-frobnicate$/],
+    ['status --no-jsno', /^unknown option --no-jsno: did you mean --no-json\?$/],
     ['status web', /^unexpected argument "web"$/],
     [
       'serve x --tls required',
