@@ -40,6 +40,7 @@ export class Operation {
   #pulse: NodeJS.Timeout | null = null;
   #lastPulse = performance.now();
   #handedOver = false;
+  #stopping = false;
   #repaired: Promise<string[]> = Promise.resolve([]);
   /** Resolves with the reason when a successor has taken over. */
   readonly ended: Promise<string>;
@@ -71,16 +72,14 @@ export class Operation {
 
   /** Tells the manager, once reads of every device are answered, or after {@link REPAIR_PATIENCE_MS}. */
   async ready(): Promise<void> {
-    const { log, manager } = this.#parts;
+    const { devices, log, manager } = this.#parts;
+    if (devices && devices.devices.size > 0) manager.status('giving devices their connections');
     const without = await this.#repaired;
+    if (this.#stopping) return;
     if (without.length > 0) {
       const seconds = REPAIR_PATIENCE_MS / 1000;
-      const some = without.slice(0, MOST_NAMED).join(', ');
-      log.log(
-        'warn',
-        `${some}${without.length > MOST_NAMED ? ` and ${without.length - MOST_NAMED} more` : ''}: ` +
-          `no connection after ${seconds} s: ready without; tried again until there is one`,
-      );
+      const message = `no connection after ${seconds} s: ready without; tried again until there is one`;
+      log.log('warn', `${someOf(without)}: ${message}`);
     }
     manager.ready(this.#summary());
   }
@@ -113,6 +112,7 @@ export class Operation {
   /** Answers what has been asked, and ends. Devices that survive stay with the kernel. */
   async stop(): Promise<void> {
     const { daemon, devices, manager } = this.#parts;
+    this.#stopping = true;
     if (this.#pulse) clearInterval(this.#pulse);
     if (!this.#handedOver) {
       manager.stopping();
@@ -197,4 +197,10 @@ export class Operation {
     const attached = devices?.devices.size ?? 0;
     return `${daemon.images.exports.size} exports, ${daemon.clients} clients, ${attached} devices`;
   }
+}
+
+/** Names for one line. */
+function someOf(names: readonly string[]): string {
+  const left = names.length - MOST_NAMED;
+  return names.slice(0, MOST_NAMED).join(', ') + (left > 0 ? ` and ${left} more` : '');
 }
