@@ -7,6 +7,12 @@ import { must, sh, until } from '../shell.js';
 
 const MOUNTED = 'mountpoint -q /srv/web';
 
+/** Seconds after which systemd gives up on what has no time-out of its own; 90 is its default. */
+const PATIENCE = 25;
+const IMPATIENT = `mkdir -p /etc/systemd/system.conf.d
+printf '[Manager]\\nDefaultTimeoutStartSec=${PATIENCE}s\\n' >/etc/systemd/system.conf.d/test.conf
+`;
+
 export function bootCases(): HostCase[] {
   return [
     {
@@ -22,7 +28,7 @@ export function bootCases(): HostCase[] {
       name: 'a broken daemon.json at boot',
       core: true,
       before: (images) =>
-        `${installedHost(images)}
+        `${installedHost(images)}${IMPATIENT}
 cp /etc/overlaybd-nbd/daemon.json /etc/good.json
 echo '{ "exports": ' >/etc/overlaybd-nbd/daemon.json
 `,
@@ -34,7 +40,8 @@ echo '{ "exports": ' >/etc/overlaybd-nbd/daemon.json
     },
     {
       name: 'a disk that comes late',
-      before: (images) => `${installedHost(images)}mv /var/lib/overlaybd /var/lib/late\n`,
+      before: (images) =>
+        `${installedHost(images)}${IMPATIENT}mv /var/lib/overlaybd /var/lib/late\n`,
       async run(check, images) {
         await staysDown(check);
         must(
@@ -68,7 +75,7 @@ async function staysDown(check: Check): Promise<void> {
     'the daemon is tried again',
     '[ "$(systemctl show -P NRestarts overlaybd-nbd)" -gt 2 ] || systemctl is-active overlaybd-nbd',
   );
-  await pause(5000);
+  await pause((PATIENCE + 5) * 1000);
   check.ok(sh(MOUNTED).code !== 0, 'nothing is mounted');
   await until(
     check,
