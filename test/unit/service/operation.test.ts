@@ -34,7 +34,7 @@ function makeOperation(t: Test) {
     devices: devices as unknown as DeviceService,
     manager,
     log: { log: (level, text) => void log.push(`${level}: ${text}`) },
-    readExports: () => new Map(),
+    readServed: () => ({ exports: new Map(), tls: null }),
   });
   t.teardown(() => operation.stop());
   return { operation, told, log, repaired: (without: string[]) => repaired(without) };
