@@ -122,15 +122,15 @@ export function sourceOf(words: readonly string[]): AttachSource {
 
 /**
  * Attaches an image, and waits until the device can be read.
- * @param reuse whether a device that is attached already may be the answer
+ * @param more what no option of a command line says
  * @throws OverlaybdError; nothing stays attached then
  */
 export async function attachDevice(
   source: AttachSource,
   options: AttachOptions,
-  { reuse = true }: { readonly reuse?: boolean } = {},
+  more: Pick<AttachRequest, 'reuse' | 'sizeMultiple'> = {},
 ): Promise<DeviceStatus> {
-  const request = { ...requestOf(source, options), ...(!reuse && { reuse }) };
+  const request = { ...requestOf(source, options), ...more };
   if (!new Sysfs().hasModule) {
     throw new OverlaybdError(
       'NO_KERNEL',

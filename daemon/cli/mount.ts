@@ -36,6 +36,9 @@ export interface MountArguments extends AttachArguments {
   'allow-suid'?: boolean | undefined;
 }
 
+/** squashfs reads blocks of 1 KiB, others of up to this, also of the last bytes of an image. */
+const PAGE_SIZE = 4096;
+
 const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
 
 export function builder(yargs: Argv): Argv<MountArguments> {
@@ -111,7 +114,10 @@ async function viaKernel(
   const source = sourceOf(words);
   const attach = async (): Promise<ReadableDevice> => {
     try {
-      return await attachDevice(source, attachOptionsOf(args), { reuse: false });
+      return await attachDevice(source, attachOptionsOf(args), {
+        reuse: false,
+        sizeMultiple: PAGE_SIZE,
+      });
     } catch (error) {
       throw withHint(error);
     }

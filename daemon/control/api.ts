@@ -48,6 +48,11 @@ export interface AttachRequest extends Partial<DeviceSettings> {
   readonly image?: readonly string[];
   /** Only this partition of the image, as GPT and MBR number them. */
   readonly partition?: number;
+  /**
+   * The device's size is the image's, rounded up to a multiple of this; left out, of the block size.
+   * What is behind the image reads as zeros.
+   */
+  readonly sizeMultiple?: number;
   /** The number in /dev/nbdX; left out, the first free device. */
   readonly index?: number;
   /** false: BUSY, too, when the device `index` has this image already. */

@@ -19,6 +19,7 @@ const attachSchema = v.pipe(
       v.pipe(v.array(v.pipe(v.string(), v.startsWith('/'))), v.minLength(1), v.maxLength(256)),
     ),
     partition: v.optional(integer(1, 65535)),
+    sizeMultiple: v.optional(v.picklist(BLOCK_SIZES)),
     index: v.optional(integer(0, 65535)),
     reuse: v.optional(v.boolean()),
     connections: v.optional(integer(1, MAX_DEVICE_CONNECTIONS)),

@@ -328,7 +328,7 @@ export class DeviceManager {
     }
     if (
       held.fingerprint !== record.fingerprint ||
-      deviceSize(held.image.size, record.blockSize) !== record.size
+      deviceSize(held.image.size, record) !== record.size
     ) {
       images.release(held);
       return `${held.image.name} is another image than the one it was attached with; detach it, or bring the image back and attach it again`;

@@ -49,6 +49,8 @@ const recordSchema = v.strictObject({
   timeoutSeconds: count,
   deadConnTimeoutSeconds: count,
   blockSize: count,
+  /** Of which `size` is a multiple; null: of the block size. */
+  sizeMultiple: v.optional(v.nullable(v.pipe(count, v.minValue(1))), null),
   /** For kernels that keep no backend name: who connected the device. */
   kernelPid: v.nullable(v.pipe(count, v.minValue(1))),
   /** As whom the daemon ran that attached it; part of its name in the kernel. */

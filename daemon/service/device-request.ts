@@ -15,7 +15,10 @@ import type { HeldImage } from './image-table.js';
 const SETTINGS = ['connections', 'timeoutSeconds', 'deadConnTimeoutSeconds', 'blockSize'] as const;
 
 export function newRecord(index: number, request: AttachRequest, held: HeldImage): DeviceRecord {
-  const blockSize = request.blockSize ?? DEFAULT_BLOCK_SIZE;
+  const settings = {
+    blockSize: request.blockSize ?? DEFAULT_BLOCK_SIZE,
+    sizeMultiple: request.sizeMultiple ?? null,
+  };
   return {
     version: 1,
     id: randomBytes(8).toString('hex'),
@@ -24,12 +27,12 @@ export function newRecord(index: number, request: AttachRequest, held: HeldImage
     image: [...held.paths],
     partition: held.partition,
     fingerprint: held.fingerprint,
-    size: deviceSize(held.image.size, blockSize),
+    size: deviceSize(held.image.size, settings),
     since: new Date().toISOString(),
     connections: request.connections ?? DEFAULT_DEVICE_CONNECTIONS,
     timeoutSeconds: request.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS,
     deadConnTimeoutSeconds: request.deadConnTimeoutSeconds ?? DEFAULT_DEAD_CONN_TIMEOUT_SECONDS,
-    blockSize,
+    ...settings,
     kernelPid: null,
     user: process.geteuid?.() ?? 0,
     onClose: false,
@@ -37,8 +40,12 @@ export function newRecord(index: number, request: AttachRequest, held: HeldImage
 }
 
 /** A device has whole blocks; what is missing of the image's last one reads as zeros. */
-export function deviceSize(imageSize: number, blockSize: number): number {
-  return Math.ceil(imageSize / blockSize) * blockSize;
+export function deviceSize(
+  imageSize: number,
+  { blockSize, sizeMultiple }: Pick<DeviceRecord, 'blockSize' | 'sizeMultiple'>,
+): number {
+  const multiple = Math.max(blockSize, sizeMultiple ?? 0);
+  return Math.ceil(imageSize / multiple) * multiple;
 }
 
 /** @param name an id, "nbd0" or "/dev/nbd0" */

@@ -8,6 +8,7 @@ import { mountPartsCases } from './cases/mount-parts.js';
 import { nbdClientCases } from './cases/nbd-client.js';
 import { shutdownCases } from './cases/shutdown.js';
 import { survivalCases } from './cases/survival.js';
+import { udevCases } from './cases/udev.js';
 import { runCases, type Case } from './checks.js';
 import { Daemon } from './daemon.js';
 import type { Images } from './images.js';
@@ -19,6 +20,7 @@ const images = JSON.parse(readFileSync(join(folder, 'images.json'), 'utf8')) as 
 const inVm = process.env['OVERLAYBD_NBD_KERNEL'] === 'vm';
 
 const cases: readonly Case<World>[] = [
+  ...udevCases(),
   ...nbdClientCases(images),
   ...attachCases(),
   ...mountCases(images),

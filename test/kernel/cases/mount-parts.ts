@@ -47,7 +47,7 @@ async function partition(check: Check, world: World): Promise<void> {
 
 async function odd(check: Check, world: World): Promise<void> {
   const { folder, daemon } = world;
-  const path = join(folder, 'nopad.img');
+  const path = join(folder, 'mounted-nopad.img');
   const options = ['-quiet', '-no-progress', '-noappend', '-nopad'];
   await mustRun('mksquashfs', [join(folder, 'tree'), path, ...options]);
   // Should it be whole sectors by chance, it is not with a byte more.

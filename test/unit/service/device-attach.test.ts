@@ -56,6 +56,10 @@ await test('an image whose size is no multiple of a block: the last one ends in 
     );
   }
   t.match(await first.manager.attach({ image: [odd], index: 1 }), { reused: true });
+  t.match(await first.manager.attach({ image: [odd], index: 2, sizeMultiple: 4096 }), {
+    size: 8192,
+    blockSize: 512,
+  });
   await first.die();
   const second = await live();
   await second.manager.recover();
@@ -66,7 +70,7 @@ await test('an image whose size is no multiple of a block: the last one ends in 
     records()
       .map(({ size }) => size)
       .toSorted((a, b) => a - b),
-    [5120, 8192],
+    [5120, 8192, 8192],
   );
 });
 

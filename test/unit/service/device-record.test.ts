@@ -37,6 +37,7 @@ const record: DeviceRecord = {
   user: 0,
   onClose: false,
   partition: null,
+  sizeMultiple: null,
 };
 const other: DeviceRecord = { ...record, id: 'fedcba9876543210', export: null, kernelPid: 7 };
 const fail = (message: string): void => {

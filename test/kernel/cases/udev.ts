@@ -1,0 +1,74 @@
+// Attaching while udev looks at every device that changes, on a busy machine at first and 200 times then: no
+// request may be lost. Comes first: a kernel that has made its threads once has them for minutes.
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
+import { mustRun } from '../../support/tools.js';
+import type { Case, Check } from '../checks.js';
+import { attribute, untilConnected } from '../device.js';
+import { KernelLog } from '../kernel.js';
+import type { World } from '../world.js';
+
+const TIMES = 200;
+const UDEVD = ['/lib/systemd/systemd-udevd', '/usr/lib/systemd/systemd-udevd'];
+/** The kernel waits 10 s for a reply that is lost; an emulated processor is done before. */
+const LOST_MS = 9000;
+/** Loops that take the processors from the kernel's maker of threads. */
+const BUSY = 4;
+
+export function udevCases(): Case<World>[] {
+  return [{ name: `attach ${TIMES} times under udev`, tools: ['udevadm'], timeout: 600, run }];
+}
+
+async function run(check: Check, { daemon, inVm }: World): Promise<void> {
+  const udevd = UDEVD.find((path) => existsSync(path));
+  if (udevd === undefined || !inVm) {
+    check.skip('', `NOT TESTED: ${inVm ? 'systemd-udevd is not installed' : 'not in a VM'}`);
+    return;
+  }
+  const manager = spawn(udevd, [], { stdio: 'ignore' });
+  check.defer(() => manager.kill('SIGTERM'));
+  for (let i = 0; !existsSync('/run/udev/control') && i < 500; i++) await pause(20);
+  await mustRun('udevadm', ['settle']);
+  await daemon.start();
+  const log = new KernelLog();
+  const before = daemon.log.length;
+  const line = ['-n', '-15', 'bash', '-c', 'while :; do :; done'];
+  const loops = Array.from({ length: BUSY }, () => spawn('nice', line, { stdio: 'ignore' }));
+  const stop = (): void => loops.forEach((loop) => void loop.kill('SIGKILL'));
+  check.defer(stop);
+  const first = await attachOnce(daemon);
+  stop();
+  check.note(`the first one, on a busy machine: ${first.toFixed(0)} ms`);
+  let worst = 0;
+  for (let i = 1; i < TIMES; i++) worst = Math.max(worst, await attachOnce(daemon));
+  check.note(`the slowest of the others: ${worst.toFixed(0)} ms`);
+  const timedOut = log.lines().filter((each) => /timed out|I\/O error/.test(each));
+  check.equal(timedOut, [], 'the kernel has every reply');
+  check.ok(worst < LOST_MS, 'none took as long as a lost reply');
+  check.equal(log.troubles(), [], 'no trouble');
+  const said = daemon.log.slice(before).split('\n');
+  check.equal(
+    said.filter((each) => /client hung up|error:/.test(each)),
+    [],
+    'no connection was given up',
+  );
+  for (const each of said.filter((one) => one.includes('does not read'))) check.note(each);
+}
+
+/** @returns milliseconds until udev and the kernel have nothing more to do with the device */
+async function attachOnce({ control }: World['daemon']): Promise<number> {
+  const begin = performance.now();
+  const { device } = await control.attach({ export: 'flat' });
+  const isBusy = (): boolean => {
+    const [reads = 0] = attribute(device, 'inflight').split(/\s+/).map(Number);
+    return reads > 0 || existsSync('/run/udev/queue');
+  };
+  // udev hears of it a moment later.
+  do await pause(100);
+  while (isBusy());
+  const took = performance.now() - begin;
+  await control.detach(device, {});
+  await untilConnected(device, false);
+  return took;
+}
