@@ -1,23 +1,24 @@
 // Where a sparse file holds data, all of it: what the opening of a sparse upper needs.
 
 import { OverlaybdError } from '../errors.js';
+import type { Effort } from '../lib/effort.js';
 import type { FileSource } from './file-source.js';
-
-/** A range of a file that holds data, in bytes. */
-export interface DataExtent {
-  readonly offset: number;
-  readonly end: number;
-}
 
 /** So many extents are an index of 256 MiB; a file with more is refused. */
 const MAX_EXTENTS = 16_777_216;
+const FIRST_CAPACITY = 256;
 
 /**
- * The data extents of a file from `offset` on, in order.
- * @throws OverlaybdError IO when the file system cannot tell, SHORT_READ when the file was cut
+ * The data extents of a file from `offset` on, in order: begin and end of each, in bytes.
+ * @throws OverlaybdError IO when the file system cannot tell, SHORT_READ when the file was cut, and what
+ *   the effort throws
  */
-export async function findDataExtents(file: FileSource, offset: number): Promise<DataExtent[]> {
-  const extents: DataExtent[] = [];
+export async function findDataExtents(
+  file: FileSource,
+  offset: number,
+  effort: Effort,
+): Promise<Float64Array> {
+  const extents = new ExtentBuffer();
   for (let at = offset; at < file.size;) {
     const found = await file.dataRuns(at, file.size - at);
     if (!found) {
@@ -27,20 +28,45 @@ export async function findDataExtents(file: FileSource, offset: number): Promise
       );
     }
     const { runs, end } = found;
-    if (extents.length + runs.length / 2 > MAX_EXTENTS) {
+    effort.spend(runs.length / 2);
+    if (extents.count + runs.length / 2 > MAX_EXTENTS) {
       throw new OverlaybdError('LIMIT', `${file.name}: more than ${MAX_EXTENTS} data extents`);
     }
     for (let i = 0; i < runs.length; i += 2) {
-      const begin = runs[i] as number;
-      const last = extents.at(-1);
-      // A run that was told in two parts.
-      if (last?.end === begin) extents.pop();
-      extents.push({
-        offset: last?.end === begin ? last.offset : begin,
-        end: runs[i + 1] as number,
-      });
+      extents.push(runs[i] as number, runs[i + 1] as number);
     }
-    at = Math.max(end, extents.at(-1)?.end ?? 0);
+    at = Math.max(end, extents.end);
   }
-  return extents;
+  return extents.pairs;
+}
+
+/** 16 bytes an extent; as objects they would be five times as many. */
+class ExtentBuffer {
+  count = 0;
+  #pairs = new Float64Array(2 * FIRST_CAPACITY);
+
+  /** Where the last one ends. */
+  get end(): number {
+    return this.count === 0 ? 0 : (this.#pairs[2 * this.count - 1] as number);
+  }
+
+  get pairs(): Float64Array {
+    return this.#pairs.subarray(0, 2 * this.count);
+  }
+
+  /** Appends an extent, or the rest of one that was told in two parts. */
+  push(begin: number, end: number): void {
+    if (this.count > 0 && this.end === begin) {
+      this.#pairs[2 * this.count - 1] = end;
+      return;
+    }
+    if (2 * this.count === this.#pairs.length) {
+      const larger = new Float64Array(2 * this.#pairs.length);
+      larger.set(this.#pairs);
+      this.#pairs = larger;
+    }
+    this.#pairs[2 * this.count] = begin;
+    this.#pairs[2 * this.count + 1] = end;
+    this.count++;
+  }
 }

@@ -61,13 +61,26 @@ export async function readFully(
   offset: number,
   length: number,
 ): Promise<Buffer> {
-  if (offset < 0 || offset + length > source.size) {
-    throw new OverlaybdError(
-      'SHORT_READ',
-      `${source.name}: bytes ${offset}+${length} are past its end at ${source.size}`,
-    );
-  }
+  checkRange(source, offset, length);
   const bytes = Buffer.allocUnsafeSlow(length);
-  await readLoaded(source, offset, length, () => source.read(bytes, 0, length, offset));
+  await readInto(source, offset, bytes);
   return bytes;
+}
+
+/**
+ * The same into memory that is there, all of it.
+ * @throws OverlaybdError SHORT_READ when the source ends before the range does
+ */
+export async function readInto(source: BlobSource, offset: number, bytes: Buffer): Promise<void> {
+  const { length } = bytes;
+  checkRange(source, offset, length);
+  await readLoaded(source, offset, length, () => source.read(bytes, 0, length, offset));
+}
+
+function checkRange(source: BlobSource, offset: number, length: number): void {
+  if (offset >= 0 && offset + length <= source.size) return;
+  throw new OverlaybdError(
+    'SHORT_READ',
+    `${source.name}: bytes ${offset}+${length} are past its end at ${source.size}`,
+  );
 }

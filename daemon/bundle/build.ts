@@ -1,4 +1,5 @@
-// Makes out/bundle: the program as two files, for the main thread and for reactors, with code caches.
+// Makes out/bundle: the program as three files, for the main thread, reactors and the opener, the first
+// two with code caches.
 // Nothing of it is needed to run the modules themselves, which is what most tests do.
 
 import { spawn } from 'node:child_process';
@@ -16,6 +17,8 @@ import { bundleOf, ID_LENGTH } from './compile.js';
 const MODULES = fileURLToPath(new URL('..', import.meta.url));
 const BUNDLE = fileURLToPath(new URL('../../bundle', import.meta.url));
 const ENTRIES = ['main', 'reactor/worker'] as const;
+/** For large images only, beside which the time to compile it is nothing. */
+const UNCACHED = 'service/opener-thread';
 const START_TIMEOUT_MS = 60_000;
 
 const COMMON: BuildOptions = {
@@ -29,10 +32,10 @@ const COMMON: BuildOptions = {
 };
 
 rmSync(BUNDLE, { recursive: true, force: true });
-mkdirSync(join(BUNDLE, 'reactor'), { recursive: true });
+for (const folder of ['reactor', 'service']) mkdirSync(join(BUNDLE, folder), { recursive: true });
 writeFileSync(join(BUNDLE, 'package.json'), '{ "type": "commonjs" }\n');
 const start = await bundled({ entryPoints: [join(MODULES, 'bundle/start.js')] });
-for (const name of ENTRIES) await writeProgram(name);
+for (const name of [...ENTRIES, UNCACHED]) await writeProgram(name);
 await recordStart();
 
 async function bundled(options: BuildOptions): Promise<string> {

@@ -53,5 +53,5 @@ export function compileProgram(entry: string): CompiledProgram {
  */
 function moduleUrlOf(entry: string): string {
   const folder = dirname(entry);
-  return pathToFileURL(`${folder.replace(/\/reactor$/, '')}/bundle/all.js`).href;
+  return pathToFileURL(`${folder.replace(/\/(?:reactor|service)$/, '')}/bundle/all.js`).href;
 }

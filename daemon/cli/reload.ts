@@ -2,7 +2,9 @@
 
 import type { Argv } from 'yargs';
 import { controlClient, stateOption } from './attach-device.js';
-import { EXIT_OK } from './exit-codes.js';
+import { printable } from '../lib/printable.js';
+import { EXIT_FAILURE, EXIT_OK } from './exit-codes.js';
+import { exportLine } from './status.js';
 
 export interface ReloadArguments {
   state?: string | undefined;
@@ -12,7 +14,12 @@ export function builder(yargs: Argv): Argv<ReloadArguments> {
   return stateOption(yargs);
 }
 
+/** @returns EXIT_FAILURE when an export is not served now; the others are */
 export async function run({ state }: ReloadArguments): Promise<number> {
-  await controlClient(state).reload();
-  return EXIT_OK;
+  const client = controlClient(state);
+  await client.reload();
+  const { exports } = await client.status();
+  const failed = exports.filter((each) => each.state === 'failed');
+  for (const each of failed) console.error(`overlaybd-nbd: ${printable(exportLine(each))}`);
+  return failed.length === 0 ? EXIT_OK : EXIT_FAILURE;
 }

@@ -7,12 +7,15 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Argv } from 'yargs';
 import {
   MAX_THREADS,
+  isPartitionNumber,
   isThreadCount,
   parseDaemonConfig,
   type DaemonConfig,
+  type ExportConfig,
 } from '../config/daemon-config.js';
 import { OverlaybdError, messageOf } from '../errors.js';
 import type { Daemon, DaemonOptions, ServedOptions } from '../service/daemon.js';
+import type { ImageSource } from '../service/image-plan.js';
 import type { ActivatedSocket } from '../service/socket-activation.js';
 import type { StdioConnection } from '../service/stdio.js';
 import { DRAIN_TIMEOUT_MS } from '../nbd/limits.js';
@@ -24,7 +27,7 @@ import {
   stateOptions,
   type StateArguments,
 } from './state-options.js';
-import { activatedOf, listeningOf, takeHandover } from '../service/handover.js';
+import { activatedOf, listeningOf, takeHandover, type Handover } from '../service/handover.js';
 import { SdNotify } from '../service/sd-notify.js';
 import { Signals } from './signals.js';
 import { logOptions, openLog, type LogArguments } from './log-options.js';
@@ -36,6 +39,8 @@ export interface ServeArguments
   image?: string[] | undefined;
   config?: string | undefined;
   export?: string[] | undefined;
+  partition?: number | undefined;
+  strict?: boolean | undefined;
   threads?: number | undefined;
 }
 
@@ -63,6 +68,16 @@ export function builder(yargs: Argv): Argv<ServeArguments> {
       type: 'string',
       array: true,
       nargs: 1,
+    })
+    .option('partition', {
+      alias: 'p',
+      describe: 'serve this partition of the one image named here, instead of the whole disk',
+      type: 'number',
+      requiresArg: true,
+    })
+    .option('strict', {
+      describe: 'serve nothing if one image cannot be opened, and refuse what is odd about one',
+      type: 'boolean',
     })
     .option('threads', {
       alias: 't',
@@ -105,7 +120,10 @@ export async function run(args: ServeArguments): Promise<number> {
     protectMemory(args, log);
     const state = stdio ? null : openState(args, handover, log);
     const { Daemon } = await import('../service/daemon.js');
-    const daemon = await Daemon.start({ ...options, listening: listeningOf(handover) }, log);
+    const daemon = await Daemon.start(
+      { ...options, mustOpen: mustOpenOf(options, handover), listening: listeningOf(handover) },
+      log,
+    );
     const { Operation } = await import('../service/operation.js');
     const devices = state && (await openDevices(args, state, handover, daemon, log, signals));
     const readServed = (): ServedOptions => readOptions().daemon;
@@ -133,6 +151,14 @@ export async function run(args: ServeArguments): Promise<number> {
   }
 }
 
+/** A successor must serve what its predecessor serves, or clients would lose it. */
+function mustOpenOf(
+  { strict, mustOpen }: DaemonOptions,
+  handover: Handover | null,
+): DaemonOptions['mustOpen'] {
+  return handover ? (name) => strict || !handover.failed.includes(name) : mustOpen;
+}
+
 async function clientOf(daemon: Daemon, { fd, peer }: StdioConnection): Promise<string> {
   await daemon.serveOne(fd, peer);
   return 'the client is done';
@@ -148,13 +174,16 @@ function readConfig(path: string): DaemonConfig {
   const config = parseDaemonConfig(json, path);
   // Paths in a configuration are relative to it.
   const folder = dirname(resolve(path));
-  const exports = Object.entries(config.exports ?? {}).map(([name, paths]) => [
-    name,
-    (typeof paths === 'string' ? [paths] : paths).map((each) => resolve(folder, each)),
-  ]);
+  const exports = Object.entries(config.exports ?? {}).map(
+    ([name, given]): [string, ExportConfig] => {
+      const { paths, partition } = sourceOf(given);
+      const image = paths.map((each) => resolve(folder, each));
+      return [name, partition === null ? image : { image, partition }];
+    },
+  );
   return {
     ...config,
-    exports: Object.fromEntries(exports) as Record<string, string[]>,
+    exports: Object.fromEntries(exports),
     ...(config.tls && { tls: resolveTls(config.tls, folder) }),
   };
 }
@@ -168,17 +197,18 @@ export function daemonOptions(
   config: DaemonConfig,
   inherited: readonly ActivatedSocket[] = [],
 ): DaemonOptions {
-  const exports = new Map<string, readonly string[]>();
-  for (const [name, paths] of Object.entries(config.exports ?? {})) {
-    addExport(exports, name, typeof paths === 'string' ? [paths] : paths);
+  const exports = new Map<string, ImageSource>();
+  for (const [name, given] of Object.entries(config.exports ?? {})) {
+    addExport(exports, name, sourceOf(given));
   }
-  if (args.image && args.image.length > 0) addExport(exports, '', args.image);
+  const partition = partitionOf(args);
+  if (args.image && args.image.length > 0) addExport(exports, '', { paths: args.image, partition });
   for (const text of args.export ?? []) {
     const [, name, path] = /^([^=]*)=(.+)$/s.exec(text) ?? [];
     if (name === undefined || path === undefined) {
       throw new OverlaybdError('BAD_ARGUMENT', `--export ${JSON.stringify(text)}: not NAME=PATH`);
     }
-    addExport(exports, name, [path]);
+    addExport(exports, name, { paths: [path], partition });
   }
   if (exports.size === 0 && !args['on-demand']) {
     throw new OverlaybdError(
@@ -186,12 +216,46 @@ export function daemonOptions(
       'nothing to serve: name an image, --export or --config',
     );
   }
+  const strict = args.strict ?? config.strict ?? false;
+  // Whoever names one image and nothing else wants that, or the reason why not.
+  const isAlone = exports.size === 1 && namedHere(args) === 1;
   return {
     exports,
+    strict,
+    mustOpen: () => strict || isAlone || args.stdio === true,
     ...listeners(args, config, new Set(exports.keys()), inherited),
     threads: threadsOf(args.threads) ?? config.threads ?? availableParallelism(),
     tls: tlsOf(args, config.tls),
   };
+}
+
+/** A configuration's export with everything decided. */
+function sourceOf(given: ExportConfig): ImageSource {
+  const isObject = typeof given === 'object' && 'image' in given;
+  const image = isObject ? given.image : given;
+  const partition = (isObject ? given.partition : undefined) ?? null;
+  return { paths: typeof image === 'string' ? [image] : image, partition };
+}
+
+/** How many exports the command line names. */
+function namedHere(args: ServeArguments): number {
+  return (args.export?.length ?? 0) + (args.image && args.image.length > 0 ? 1 : 0);
+}
+
+/** @throws OverlaybdError BAD_ARGUMENT */
+function partitionOf(args: ServeArguments): number | null {
+  const { partition } = args;
+  if (partition === undefined) return null;
+  if (!isPartitionNumber(partition)) {
+    throw new OverlaybdError('BAD_ARGUMENT', '--partition: not the number of a partition, from 1');
+  }
+  if (namedHere(args) !== 1) {
+    throw new OverlaybdError(
+      'BAD_ARGUMENT',
+      '--partition: for one image that is named on the command line; exports of a configuration have a key `partition`',
+    );
+  }
+  return partition;
 }
 
 function threadsOf(threads: number | undefined): number | undefined {
@@ -202,12 +266,12 @@ function threadsOf(threads: number | undefined): number | undefined {
   );
 }
 
-function addExport(exports: Map<string, readonly string[]>, name: string, paths: string[]): void {
+function addExport(exports: Map<string, ImageSource>, name: string, source: ImageSource): void {
   if (Buffer.byteLength(name) > 4096) {
     throw new OverlaybdError('BAD_ARGUMENT', 'an export name has at most 4096 bytes');
   }
   if (exports.has(name)) {
     throw new OverlaybdError('BAD_ARGUMENT', `two exports are named ${JSON.stringify(name)}`);
   }
-  exports.set(name, paths);
+  exports.set(name, source);
 }

@@ -1,7 +1,7 @@
 // `overlaybd-nbd status`: what the running daemon serves, and its devices.
 
 import type { Argv } from 'yargs';
-import type { DaemonStatus, DeviceStatus } from '../control/api.js';
+import type { DaemonStatus, DeviceStatus, ExportStatus } from '../control/api.js';
 import { printable, printableJson } from '../lib/printable.js';
 import { controlClient, stateOption } from './attach-device.js';
 import { EXIT_FAILURE, EXIT_OK } from './exit-codes.js';
@@ -19,13 +19,16 @@ export function builder(yargs: Argv): Argv<StatusArguments> {
   });
 }
 
-/** @returns EXIT_FAILURE when a device is not served */
+/** @returns EXIT_FAILURE when an export or a device is not served */
 export async function run({ state, json }: StatusArguments): Promise<number> {
   const client = controlClient(state);
   const status = await client.status();
   const text = json ? printableJson(status) : renderStatus(status);
   await print(`${text}\n`);
-  return status.devices.every((device) => device.state === 'connected') ? EXIT_OK : EXIT_FAILURE;
+  const isServed =
+    status.devices.every(({ state: each }) => each === 'connected') &&
+    status.exports.every(({ state: each }) => each !== 'failed');
+  return isServed ? EXIT_OK : EXIT_FAILURE;
 }
 
 /** For people. */
@@ -35,12 +38,19 @@ export function renderStatus(status: DaemonStatus): string {
     printable(`overlaybd-nbd ${version}, process ${pid}, since ${since}`),
     `listening: ${listening.length > 0 ? listening.map(printable).join(' ') : 'nowhere'}`,
     `clients: ${clients}`,
-    ...exports.map(({ name, image, description, size }) =>
-      printable(`export ${JSON.stringify(name)}: ${image}: ${description}, ${size} bytes`),
-    ),
+    ...exports.map((each) => printable(exportLine(each))),
     ...table(devices),
   ];
   return lines.join('\n');
+}
+
+/** One line; names in it may be hostile. */
+export function exportLine({ name, image, description, size, problem }: ExportStatus): string {
+  const head = `export ${JSON.stringify(name)}`;
+  if (!problem) return `${head}: ${image}: ${description}, ${size} bytes`;
+  const { message, since, tries, retrySeconds } = problem;
+  const again = `${tries} tries since ${since}, the next ${retrySeconds} s after the last`;
+  return `${head}: failed: ${message}; ${again}`;
 }
 
 const COLUMNS: readonly (readonly [string, (device: DeviceStatus) => string])[] = [

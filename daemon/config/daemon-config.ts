@@ -4,6 +4,7 @@
 
 import * as v from 'valibot';
 import { LOG_FORMATS, LOG_LEVELS } from '../log/logger.js';
+import { MAX_GPT_ENTRIES } from '../partition/gpt.js';
 import { listenerSchema } from './listener.js';
 import { jsonObject, parseWith } from './parse.js';
 import { tlsSchema } from './tls-config.js';
@@ -20,13 +21,40 @@ export function isThreadCount(value: number): boolean {
 /** Keys that valibot's records leave out without a word. */
 const DROPPED_KEYS = ['__proto__', 'prototype', 'constructor'];
 
+/** One path, or blobs, bottom first. Lazy, as below: a union would tell nothing of a wrong item. */
+const imageSchema = v.lazy((input) =>
+  Array.isArray(input) ? v.pipe(v.array(v.string()), v.minLength(1)) : v.string(),
+);
+
+/** MBR and GPT number partitions from 1; more than this no table that we read has. */
+const partitionSchema = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(MAX_GPT_ENTRIES));
+
+/** Whether a number from the command line would be one for `partition`. */
+export function isPartitionNumber(value: number): boolean {
+  return v.is(partitionSchema, value);
+}
+
+const exportObjectSchema = v.pipe(
+  jsonObject,
+  v.strictObject({ image: imageSchema, partition: v.optional(partitionSchema) }),
+);
+
+/** An image alone, or an object around it. */
+const exportSchema = v.lazy((input) =>
+  typeof input === 'object' && input !== null && !Array.isArray(input)
+    ? exportObjectSchema
+    : imageSchema,
+);
+
+export type ExportConfig = v.InferOutput<typeof exportSchema>;
+
 const exportsSchema = v.pipe(
   jsonObject,
   v.check(
     (exports) => !DROPPED_KEYS.some((key) => Object.hasOwn(exports, key)),
     `Invalid key: no export can be named ${DROPPED_KEYS.join(', ')}`,
   ),
-  v.record(v.string(), v.union([v.string(), v.pipe(v.array(v.string()), v.minLength(1))])),
+  v.record(v.string(), exportSchema),
 );
 
 const logSchema = v.pipe(
@@ -41,8 +69,9 @@ const daemonConfigSchema = v.pipe(
   jsonObject,
   v.strictObject({
     listen: v.optional(v.array(listenerSchema)),
-    /** Export name to image: one path, or blobs, bottom first. */
+    /** Export name to image. */
     exports: v.optional(exportsSchema),
+    strict: v.optional(v.boolean()),
     threads: v.optional(threadsSchema),
     log: v.optional(logSchema),
     tls: v.optional(tlsSchema),

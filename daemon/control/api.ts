@@ -98,11 +98,28 @@ export interface AttachAnswer extends DeviceStatus {
   readonly reused: boolean;
 }
 
+/** Why an export is not served. */
+export interface ExportProblem {
+  /** One of docs/errors.md. */
+  readonly code: string;
+  readonly message: string;
+  /** ISO 8601: since when it fails. */
+  readonly since: string;
+  /** How often it was tried, and how long after the last try the next one comes. */
+  readonly tries: number;
+  readonly retrySeconds: number;
+}
+
 export interface ExportStatus {
   readonly name: string;
+  readonly state: 'served' | 'failed';
+  /** How people call the image; of a failed export its paths. */
   readonly image: string;
+  /** Empty, and the size 0, when it is failed. */
   readonly description: string;
   readonly size: number;
+  /** null when it is served. */
+  readonly problem: ExportProblem | null;
 }
 
 /** GET /v1/status */
@@ -114,6 +131,8 @@ export interface DaemonStatus {
   readonly listening: readonly string[];
   /** Connections of clients, without those of devices. */
   readonly clients: number;
+  /** How many exports there are in each state. */
+  readonly images: { readonly served: number; readonly failed: number };
   readonly exports: readonly ExportStatus[];
   readonly devices: readonly DeviceStatus[];
 }

@@ -5,6 +5,7 @@ import type { BlobSource } from '../blob/source.js';
 import { findTarPayload, type TarPayload } from '../blob/tar.js';
 import { algorithmFromNumber } from '../codec/algorithm.js';
 import { OverlaybdError, throwProblem, type ProblemSink } from '../errors.js';
+import { UNBOUNDED, type Effort } from '../lib/effort.js';
 import { isZfile, openZfile, type OpenZfile } from '../zfile/open.js';
 import type { ReaderFactory } from './build.js';
 import type { SourceSpec } from './spec.js';
@@ -28,13 +29,14 @@ export async function peel(
   file: FileSource,
   readers: ReaderFactory,
   sink: ProblemSink = throwProblem,
+  effort: Effort = UNBOUNDED,
 ): Promise<PeeledBlob | null> {
   const tar = await findTarPayload(file);
   const inner = tar ? file.slice(tar.offset, tar.size, `${file.name} (in tar)`) : file;
   if (!(await isZfile(inner))) {
     return { file, tar, zfile: null, source: inner, spec: inner.spec };
   }
-  const zfile = await openZfile(inner, sink);
+  const zfile = await openZfile(inner, sink, effort);
   if (!zfile) return null;
   const spec = zfileSpec(inner.spec, zfile);
   return { file, tar, zfile, source: readers.source(spec), spec };

@@ -8,7 +8,7 @@ import { createDecoder, type BatchDecoder } from '../codec/decoder.js';
 import type { ProblemSink } from '../errors.js';
 import { readLoaded } from '../lib/loaded.js';
 import { SECTOR } from '../lsmt/format.js';
-import { ZEROED, type SegmentList } from '../lsmt/segment-list.js';
+import type { LsmtIndex } from '../lsmt/index.js';
 import { ZfileVerifier } from '../zfile/verify.js';
 import type { OpenedLayer } from './open-stack.js';
 
@@ -49,7 +49,7 @@ export class DataChecker {
     }
     let ranges: Range[] = [];
     if (content.kind === 'raw') ranges = [{ begin: 0, end: peeled.source.size }];
-    if (content.kind === 'lsmt') ranges = mappedRanges(content.layer.segments);
+    if (content.kind === 'lsmt') ranges = mappedRanges(content.index);
     return {
       bytes: ranges.reduce((sum, { begin, end }) => sum + end - begin, 0),
       steps: () => readSteps(peeled.source, ranges, this.#buffer, findings),
@@ -73,16 +73,14 @@ interface Range {
 }
 
 /** What the data segments point to, in the order of the file, each byte once. */
-export function mappedRanges(segments: SegmentList): Range[] {
-  const order = new Uint32Array(segments.count).map((_, i) => i);
-  const { moffsets, lengths } = segments;
-  order.sort((a, b) => (moffsets[a] as number) - (moffsets[b] as number));
+export function mappedRanges(index: LsmtIndex): Range[] {
+  const order = new Uint32Array(index.count).map((_, i) => i);
+  order.sort((a, b) => index.moffsetOf(a) - index.moffsetOf(b));
   const ranges: Range[] = [];
   for (const i of order) {
-    const moffset = moffsets[i] as number;
-    if (moffset === ZEROED) continue;
-    const begin = moffset * SECTOR;
-    const end = begin + (lengths[i] as number) * SECTOR;
+    if (index.isZeroed(i)) continue;
+    const begin = index.moffsetOf(i) * SECTOR;
+    const end = begin + index.lengthOf(i) * SECTOR;
     const last = ranges.at(-1);
     if (last && begin <= last.end) last.end = Math.max(last.end, end);
     else ranges.push({ begin, end });

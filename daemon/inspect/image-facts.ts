@@ -2,8 +2,10 @@
 // The names are the keys of its JSON (docs/cli.md), so they stay. Prints nothing.
 
 import { LSMT_HEADER_SIZE, SECTOR } from '../lsmt/format.js';
-import { mergeLayers } from '../lsmt/merge.js';
-import { ZEROED, type SegmentList } from '../lsmt/segment-list.js';
+import type { LsmtLayer } from '../lsmt/layer.js';
+import type { LsmtIndex } from '../lsmt/index.js';
+import { mergedIndex } from './merged-index.js';
+import { partitionFacts, type PartitionFacts } from './partition-facts.js';
 import { layerFacts, type LayerFacts } from './layer-facts.js';
 import type { OpenedLayer, OpenedStack } from './open-stack.js';
 
@@ -37,12 +39,14 @@ export interface ImageFacts {
   readonly possibleParents: number;
   /** Null for raw disk images, and where the files given do not tell. */
   readonly device: DeviceFacts | null;
+  /** Null where the device has no partition table, or none that can be read: then a note says why. */
+  readonly partitions: PartitionFacts | null;
   /** Bottom first. */
   readonly layers: readonly LayerFacts[];
 }
 
 /** @throws OverlaybdError LIMIT when the layers have too many segments to be merged */
-export function imageFacts({ plan, layers: opened }: OpenedStack): ImageFacts {
+export async function imageFacts({ plan, layers: opened }: OpenedStack): Promise<ImageFacts> {
   const layers: LayerFacts[] = [];
   for (const layer of opened) layers.push(layerFacts(layer, layers.at(-1)));
   const notes = [...plan.notes];
@@ -50,9 +54,9 @@ export function imageFacts({ plan, layers: opened }: OpenedStack): ImageFacts {
   const sizes = new Map(opened.flatMap(fileSizes));
   const fileBytes = [...sizes.values()].reduce((sum, size) => sum + size, 0);
 
-  const lists: SegmentList[] = [];
+  const stack: LsmtLayer[] = [];
   for (const { content } of opened) {
-    if (content.kind === 'lsmt') lists.push(content.layer.segments);
+    if (content.kind === 'lsmt') stack.push(content.layer);
     if (content.kind === 'half upper') {
       const other = content.part === 'data' ? 'index' : 'data';
       notes.push(
@@ -60,14 +64,16 @@ export function imageFacts({ plan, layers: opened }: OpenedStack): ImageFacts {
       );
     }
   }
-  const isStack = lists.length > 0 && lists.length === opened.length;
+  const isStack = stack.length > 0 && stack.length === opened.length;
   const [first] = opened;
   const isRaw = first?.content.kind === 'raw';
   const virtualSize = isRaw
     ? (first.peeled?.source.size ?? 0)
     : (layers.map(({ lsmt }) => lsmt?.virtualSize ?? 0).findLast((size) => size > 0) ?? 0);
   if (isStack && virtualSize === 0) notes.push('no layer gives a virtual size: nothing to serve');
-  const device = isStack && virtualSize > 0 ? deviceFacts(lists, virtualSize) : null;
+  const index =
+    isStack && virtualSize > 0 ? await mergedIndex(stack, virtualSize, plan.name) : null;
+  const device = index && deviceFacts(index, opened.length);
   const mapped = device?.mappedBytes ?? (isRaw ? virtualSize : 0);
   return {
     name: plan.name,
@@ -78,6 +84,7 @@ export function imageFacts({ plan, layers: opened }: OpenedStack): ImageFacts {
     linkedParents: layers.filter(({ lsmt }) => lsmt?.parent === 'layer below').length,
     possibleParents: layers.length - 1,
     device,
+    partitions: await partitionFacts(plan.name, opened, index, notes),
     layers,
   };
 }
@@ -88,34 +95,32 @@ function fileSizes({ files, content }: OpenedLayer): [identity: string, bytes: n
     if (content.kind !== 'lsmt' || content.layer.kind !== 'sparse upper') {
       return [identity, source.size];
     }
-    const { segments } = content.layer;
-    const sectors = segments.lengths.subarray(0, segments.count).reduce((sum, n) => sum + n, 0);
+    const { index } = content;
+    let sectors = 0;
+    for (let i = 0; i < index.count; i++) sectors += index.lengthOf(i);
     return [identity, LSMT_HEADER_SIZE + sectors * SECTOR];
   });
 }
 
-/** Segments beyond the device, and parts of them, are not counted: nobody can read them. */
-function deviceFacts(layers: readonly SegmentList[], virtualSize: number): DeviceFacts {
-  const merged = mergeLayers(layers);
-  const mapped = new Float64Array(layers.length);
-  const zeroed = new Float64Array(layers.length);
-  let segments = 0;
-  for (; segments < merged.count; segments++) {
-    const begin = (merged.offsets[segments] as number) * SECTOR;
-    if (begin >= virtualSize) break;
-    const end = Math.min(begin + (merged.lengths[segments] as number) * SECTOR, virtualSize);
-    const layer = merged.layers[segments] as number;
-    const sums = merged.moffsets[segments] === ZEROED ? zeroed : mapped;
-    sums[layer] = (sums[layer] as number) + (end - begin);
+function deviceFacts(index: LsmtIndex, layers: number): DeviceFacts {
+  const { virtualSize } = index;
+  const mapped = new Float64Array(layers);
+  const zeroed = new Float64Array(layers);
+  for (let i = 0; i < index.count; i++) {
+    // The last sector may be on the device in part.
+    const bytes = Math.min(index.endOf(i) * SECTOR, virtualSize) - index.offsetOf(i) * SECTOR;
+    const layer = index.layerOf(i);
+    const sums = index.isZeroed(i) ? zeroed : mapped;
+    sums[layer] = (sums[layer] as number) + bytes;
   }
   const mappedBytes = mapped.reduce((sum, bytes) => sum + bytes, 0);
   const zeroedBytes = zeroed.reduce((sum, bytes) => sum + bytes, 0);
   return {
-    segments,
+    segments: index.count,
     mappedBytes,
     zeroedBytes,
     holeBytes: virtualSize - mappedBytes - zeroedBytes,
-    contributions: layers.map((_, i) => ({
+    contributions: Array.from({ length: layers }, (_, i) => ({
       mappedBytes: mapped[i] as number,
       zeroedBytes: zeroed[i] as number,
     })),

@@ -14,7 +14,7 @@ import { renderFacts } from './render-facts.js';
 export async function inspectImage(paths: readonly string[], json: boolean): Promise<string> {
   const stack = await openStack(await planImage(paths), () => THROW);
   try {
-    const facts = imageFacts(stack);
+    const facts = await imageFacts(stack);
     return json ? `${printableJson(facts)}\n` : renderFacts(facts);
   } finally {
     stack.close();

@@ -4,8 +4,8 @@
 import { TAR_BLOCK } from '../blob/tar.js';
 import { algorithmFromNumber } from '../codec/algorithm.js';
 import { LSMT_FLAG, SECTOR, type LsmtHeader } from '../lsmt/format.js';
-import type { LayerKind, LsmtLayer } from '../lsmt/layer.js';
-import { ZEROED, type SegmentList } from '../lsmt/segment-list.js';
+import type { LsmtIndex } from '../lsmt/index.js';
+import type { EntryCounts, LayerKind } from '../lsmt/layer.js';
 import type { OpenZfile } from '../zfile/open.js';
 import type { OpenedLayer } from './open-stack.js';
 
@@ -132,14 +132,14 @@ function lsmtFacts({ content }: OpenedLayer, below: LayerFacts | undefined): Lsm
     };
   }
   if (content.kind !== 'lsmt') return null;
-  const { header, layer } = content;
+  const { header, layer, index, counts } = content;
   const page = pageFacts(layer.header);
   return {
     kind: layer.kind,
     header: pageFacts(header),
     trailer: layer.kind === 'sealed' ? page : null,
     indexHeader: layer.kind === 'append-only upper' ? page : null,
-    index: indexFacts(layer),
+    index: indexFacts(index, counts),
     ...deciding(page, below),
   };
 }
@@ -176,26 +176,24 @@ function flagNames(flags: number): string[] {
   return set;
 }
 
-function indexFacts({ entries, paddingEntries, segments }: LsmtLayer): IndexFacts {
-  const zeroedSegments = segments.moffsets
-    .subarray(0, segments.count)
-    .reduce((count, moffset) => count + (moffset === ZEROED ? 1 : 0), 0);
-  return {
-    entries,
-    paddingEntries,
-    dataSegments: segments.count - zeroedSegments,
-    zeroedSegments,
-    ...bytesOf(segments),
-  };
-}
-
-function bytesOf(segments: SegmentList): { mappedBytes: number; zeroedBytes: number } {
+function indexFacts(index: LsmtIndex, counts: EntryCounts): IndexFacts {
+  let zeroedSegments = 0;
   let mapped = 0;
   let zeroed = 0;
-  for (let i = 0; i < segments.count; i++) {
-    const length = segments.lengths[i] as number;
-    if (segments.moffsets[i] === ZEROED) zeroed += length;
-    else mapped += length;
+  for (let i = 0; i < index.count; i++) {
+    const length = index.lengthOf(i);
+    if (index.isZeroed(i)) {
+      zeroedSegments++;
+      zeroed += length;
+    } else {
+      mapped += length;
+    }
   }
-  return { mappedBytes: mapped * SECTOR, zeroedBytes: zeroed * SECTOR };
+  return {
+    ...counts,
+    dataSegments: index.count - zeroedSegments,
+    zeroedSegments,
+    mappedBytes: mapped * SECTOR,
+    zeroedBytes: zeroed * SECTOR,
+  };
 }

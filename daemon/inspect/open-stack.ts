@@ -12,10 +12,15 @@ import {
   LSMT_FLAG,
   LSMT_HEADER_SIZE,
   LSMT_MAGIC,
+  MAX_VIRTUAL_SIZE,
   parseLsmtHeader,
   type LsmtHeader,
 } from '../lsmt/format.js';
-import type { LsmtLayer } from '../lsmt/layer.js';
+import { UNBOUNDED } from '../lib/effort.js';
+import { buildIndex } from '../lsmt/build-index.js';
+import { EntryLog } from '../lsmt/entry-log.js';
+import { LsmtIndex } from '../lsmt/index.js';
+import type { EntryCounts, LsmtLayer } from '../lsmt/layer.js';
 import { isLsmt, openSealed } from '../lsmt/open-sealed.js';
 import { openAppendUpper, openSparseUpper, readUpperDataHeader } from '../lsmt/open-upper.js';
 import { bytesMatch } from '../lib/bytes.js';
@@ -23,7 +28,14 @@ import type { ImagePlan } from '../service/image-plan.js';
 
 /** What an opened layer turned out to be. `header` is the page at the start of the blob. */
 export type LayerContent =
-  | { readonly kind: 'lsmt'; readonly header: LsmtHeader; readonly layer: LsmtLayer }
+  | {
+      readonly kind: 'lsmt';
+      readonly header: LsmtHeader;
+      readonly layer: LsmtLayer;
+      /** Of this layer alone, up to the end of the largest device. */
+      readonly index: LsmtIndex;
+      readonly counts: EntryCounts;
+    }
   /** One of the two files of an append-only upper without the other. */
   | { readonly kind: 'half upper'; readonly header: LsmtHeader; readonly part: 'data' | 'index' }
   | { readonly kind: 'raw' }
@@ -131,8 +143,7 @@ async function openContent(
   if (alone && source === peeled.file && (await isUnsealed(source, header))) {
     return loneUpper(file, header, sink);
   }
-  const layer = await openSealed(source, sink);
-  return layer ? { kind: 'lsmt', header, layer } : { kind: 'broken' };
+  return indexed(header, await openSealed(source, sink), source.name);
 }
 
 /** A layer sealed in place keeps an unsealed header, so only the lack of a trailer tells. */
@@ -158,9 +169,22 @@ async function openSparse(
   header: LsmtHeader,
   sink: ProblemSink,
 ): Promise<LayerContent> {
-  const extents = await findDataExtents(file.source, LSMT_HEADER_SIZE);
+  const extents = await findDataExtents(file.source, LSMT_HEADER_SIZE, UNBOUNDED);
   const layer = openSparseUpper(file.source, header, extents, sink);
-  return layer ? { kind: 'lsmt', header, layer } : { kind: 'broken' };
+  return indexed(header, layer, file.source.name);
+}
+
+/** Reads the index of one layer. */
+async function indexed(
+  header: LsmtHeader,
+  layer: LsmtLayer | null,
+  name: string,
+): Promise<LayerContent> {
+  if (!layer) return { kind: 'broken' };
+  const log = new EntryLog(layer.capacity);
+  const counts = await layer.readEntries(log, 0, UNBOUNDED);
+  const index = new LsmtIndex(buildIndex(log, MAX_VIRTUAL_SIZE, name));
+  return { kind: 'lsmt', header, layer, index, counts };
 }
 
 /** Uppers are never wrapped (fact 71). */
@@ -187,7 +211,7 @@ async function openUpper(
       const index = await open(paths.index);
       files.push(index);
       const layer = await openAppendUpper(source, index.source, sink);
-      if (layer) content = { kind: 'lsmt', header, layer };
+      content = await indexed(header, layer, source.name);
     }
   } catch (error) {
     findings.failed(error);

@@ -3,6 +3,7 @@
 import { counted, exactSize, humanSize } from './format-size.js';
 import type { Contribution, ImageFacts } from './image-facts.js';
 import type { IndexFacts, LayerFacts, LsmtFacts, PageFacts, ZfileFacts } from './layer-facts.js';
+import type { PartitionFacts } from './partition-facts.js';
 import { printable, quoted } from '../lib/printable.js';
 
 type Row = readonly [label: string, value: string];
@@ -17,6 +18,7 @@ export function renderFacts(facts: ImageFacts): string {
     const title = `layer ${i}${role}: ${printable(layer.path)}`;
     parts.push(table(title, layerRows(layer, facts.device?.contributions[i])));
   });
+  if (facts.partitions) parts.splice(1, 0, table('partitions', partitionRows(facts.partitions)));
   return `${parts.join('\n\n')}\n`;
 }
 
@@ -70,6 +72,15 @@ function layerRows(layer: LayerFacts, contribution: Contribution | undefined): R
     rows.push(['in the device', parts.join(', ')]);
   }
   return rows;
+}
+
+function partitionRows({ table: kind, sectorSize, partitions }: PartitionFacts): Row[] {
+  const rows = partitions.map(({ number, offset, bytes, type, name, problem }): Row => {
+    const title = name === '' ? '' : `, ${quoted(name)}`;
+    const text = `at ${offset}, ${exactSize(bytes)}, type ${type}${title}`;
+    return [`${number}`, problem === null ? text : `cannot be used: ${printable(problem)}`];
+  });
+  return [['table', `${kind}, sectors of ${sectorSize} bytes`], ...rows];
 }
 
 function zfileRows(zfile: ZfileFacts): Row[] {

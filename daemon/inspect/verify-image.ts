@@ -3,7 +3,8 @@
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { OverlaybdError } from '../errors.js';
-import { mergeLayers } from '../lsmt/merge.js';
+import { mergedIndex } from './merged-index.js';
+import { MAX_VIRTUAL_SIZE } from '../lsmt/format.js';
 import { planImage, type ImagePlan } from '../service/image-plan.js';
 import { DataChecker, type DataCheck } from './data-checks.js';
 import { openStack, type Findings, type OpenedLayer, type OpenedStack } from './open-stack.js';
@@ -107,7 +108,7 @@ async function verifyPlan(
   const stack = await openStack(plan, (layer) => opening.of(layer));
   try {
     run.layers = stack.layers;
-    checkStack(stack, problems, run);
+    await checkStack(stack, problems, run);
     const checks = dataChecks(stack, problems);
     run.total = checks.reduce((sum, { check }) => sum + check.bytes, 0);
     for (const { layer, check } of checks) {
@@ -157,7 +158,11 @@ class OpeningFindings {
 }
 
 /** What only the layers together tell. */
-function checkStack({ plan, layers }: OpenedStack, problems: ProblemList, run: Run): void {
+async function checkStack(
+  { plan, layers }: OpenedStack,
+  problems: ProblemList,
+  run: Run,
+): Promise<void> {
   const lsmt = layers.flatMap(({ content }) => (content.kind === 'lsmt' ? [content.layer] : []));
   layers.forEach(({ path, content }, i) => {
     if (content.kind === 'raw') {
@@ -182,7 +187,7 @@ function checkStack({ plan, layers }: OpenedStack, problems: ProblemList, run: R
     );
   }
   try {
-    mergeLayers(lsmt.map(({ segments }) => segments));
+    await mergedIndex(lsmt, MAX_VIRTUAL_SIZE, plan.name);
   } catch (error) {
     problems.addError(null, error);
   }

@@ -1,14 +1,9 @@
 // The merged index that reads look into: 17 bytes a segment in shared memory, immutable, mapped by
-// every reactor. Built from a SegmentList. What it was measured against: docs/benchmarks/README.md.
+// every reactor. Built by build-index.ts. What it was measured against: docs/benchmarks/README.md.
 
-import { SECTOR } from './format.js';
-import { ZEROED, type SegmentList } from './segment-list.js';
+import { META_LAYER_SHIFT, META_MOFFSET_HIGH, META_ZEROED } from './entry-log.js';
 
 const TWO_32 = 0x1_0000_0000;
-/** `meta`: bits 0-11 the high bits of moffset, 16-23 the layer, 31 zeroed. */
-const META_MOFFSET_HIGH = 0xfff;
-const META_LAYER_SHIFT = 16;
-const META_ZEROED = 0x8000_0000;
 
 /** The device is cut into so many ranges that each holds this many segments or more, on average. */
 const SEGMENTS_PER_RANGE = 4;
@@ -28,6 +23,7 @@ export interface LsmtIndexData {
   readonly lengths: Uint32Array<SharedArrayBuffer>;
   /** Low 32 bits of moffset, in sectors; meaningless when zeroed. */
   readonly moffsets: Uint32Array<SharedArrayBuffer>;
+  /** As in an entry log (entry-log.ts). */
   readonly meta: Uint32Array<SharedArrayBuffer>;
   /** highStarts[h] is the first segment whose offset is 2^32 h or more: one entry each 2 TiB. */
   readonly highStarts: Uint32Array<SharedArrayBuffer>;
@@ -37,68 +33,11 @@ export interface LsmtIndexData {
   readonly rangeStarts: Uint32Array<SharedArrayBuffer>;
 }
 
-/**
- * Packs merged segments, leaving out what lies beyond the device.
- * @param virtualSize bytes of the device, at most 2^53 - 1
- */
-export function packIndex(segments: SegmentList, virtualSize: number): LsmtIndexData {
-  const sectors = Math.ceil(virtualSize / SECTOR);
-  let count = segments.count;
-  while (count > 0 && (segments.offsets[count - 1] as number) >= sectors) count--;
-
-  const rangeShift = rangeShiftFor(count, sectors);
-  const data: LsmtIndexData = {
-    count,
-    virtualSize,
-    offsets: sharedU32(count),
-    lengths: sharedU32(count),
-    moffsets: sharedU32(count),
-    meta: sharedU32(count),
-    highStarts: sharedU32(Math.floor(sectors / TWO_32) + 2),
-    rangeShift,
-    rangeStarts: sharedU32(Math.floor(sectors / 2 ** rangeShift) + 2),
-  };
-  for (let i = 0; i < count; i++) {
-    const offset = segments.offsets[i] as number;
-    const moffset = segments.moffsets[i] as number;
-    data.offsets[i] = offset % TWO_32;
-    data.lengths[i] = Math.min(segments.lengths[i] as number, sectors - offset);
-    const layer = (segments.layers[i] as number) << META_LAYER_SHIFT;
-    if (moffset === ZEROED) {
-      data.meta[i] = META_ZEROED | layer;
-    } else {
-      data.moffsets[i] = moffset % TWO_32;
-      data.meta[i] = layer | Math.floor(moffset / TWO_32);
-    }
-  }
-  fillStarts(data.highStarts, TWO_32, segments, count);
-  fillStarts(data.rangeStarts, 2 ** rangeShift, segments, count);
-  return data;
-}
-
-function rangeShiftFor(count: number, sectors: number): number {
+/** log2 of the sectors in a range, so that ranges hold enough segments. */
+export function rangeShiftFor(count: number, sectors: number): number {
   let shift = 0;
   while (shift < MAX_RANGE_SHIFT && sectors / 2 ** shift > count / SEGMENTS_PER_RANGE) shift++;
   return shift;
-}
-
-/** Makes starts[k] the first segment whose offset is k times `width` or more. */
-function fillStarts(
-  starts: Uint32Array<SharedArrayBuffer>,
-  width: number,
-  segments: SegmentList,
-  count: number,
-): void {
-  let next = 0;
-  for (let i = 0; i < count; i++) {
-    const last = Math.floor((segments.offsets[i] as number) / width);
-    while (next <= last) starts[next++] = i;
-  }
-  starts.fill(count, next);
-}
-
-function sharedU32(length: number): Uint32Array<SharedArrayBuffer> {
-  return new Uint32Array(new SharedArrayBuffer(4 * length));
 }
 
 /** Answers which segment holds a sector. Units: sectors, except where it says bytes. */
@@ -167,6 +106,10 @@ export class LsmtIndex {
       else end = middle;
     }
     return high * TWO_32 + low;
+  }
+
+  lengthOf(i: number): number {
+    return this.data.lengths[i] as number;
   }
 
   endOf(i: number): number {

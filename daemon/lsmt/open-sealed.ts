@@ -1,8 +1,7 @@
-// Opens a sealed layer: header, trailer (which alone counts), index. Reads no data.
+// Opens a sealed layer: header, trailer (which alone counts), and then its index. Reads no data.
 
 import { throwProblem, type ProblemSink } from '../errors.js';
 import { readFully, type BlobSource } from '../blob/source.js';
-import { EntryParser } from './entries.js';
 import {
   INDEX_ENTRY_SIZE,
   LSMT_FIELD,
@@ -17,10 +16,7 @@ import {
   type LsmtHeader,
 } from './format.js';
 import type { LsmtLayer } from './layer.js';
-import { SegmentList, ZEROED } from './segment-list.js';
-
-/** The index is read in pieces of this many bytes, a multiple of the entry size. */
-export const INDEX_CHUNK = 1 << 20;
+import { readEntries } from './read-entries.js';
 
 /** Whether the source begins as an LSMT file does. */
 export async function isLsmt(source: BlobSource): Promise<boolean> {
@@ -69,30 +65,16 @@ export async function openSealed(
   const header = parseLsmtHeader(last);
   if (!checkTrailerNumbers(header, blob, trailerOffset, sink)) return null;
 
-  const segments = new SegmentList(header.indexSize);
-  const parser = new EntryParser(
-    {
-      blob,
-      indexOffset: header.indexOffset,
-      dataEnd: Math.floor(header.indexOffset / SECTOR),
-      sorted: true,
-      sink,
-    },
-    (offset, length, moffset, zeroed) => {
-      segments.pushJoined(offset, length, zeroed ? ZEROED : moffset, 0);
-    },
-  );
-  const indexBytes = header.indexSize * INDEX_ENTRY_SIZE;
-  for (let at = 0; at < indexBytes; at += INDEX_CHUNK) {
-    const length = Math.min(INDEX_CHUNK, indexBytes - at);
-    parser.push(await readFully(source, header.indexOffset + at, length));
-  }
+  const { indexOffset, indexSize } = header;
+  const dataEnd = Math.floor(indexOffset / SECTOR);
   return {
     kind: 'sealed',
     header,
-    segments,
-    entries: header.indexSize - parser.padding,
-    paddingEntries: parser.padding,
+    capacity: indexSize,
+    readEntries: (log, layer, effort, entrySink = sink) => {
+      const rules = { blob, indexOffset, dataEnd, sorted: true, sink: entrySink };
+      return readEntries({ source, count: indexSize, rules }, log, layer, effort);
+    },
   };
 }
 

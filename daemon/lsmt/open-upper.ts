@@ -3,10 +3,10 @@
 // Facts 51-58 of docs/formats.md.
 
 import { throwProblem, type ProblemSink } from '../errors.js';
-import type { DataExtent } from '../blob/data-extents.js';
 import { readFully, type BlobSource } from '../blob/source.js';
-import { EntryParser } from './entries.js';
+import { entriesIn } from './entry-log.js';
 import {
+  FIRST_DATA_SECTOR,
   INDEX_ENTRY_SIZE,
   LSMT_FIELD,
   LSMT_FLAG,
@@ -19,9 +19,7 @@ import {
   type LsmtHeader,
 } from './format.js';
 import type { LsmtLayer } from './layer.js';
-import { INDEX_CHUNK } from './open-sealed.js';
-import { replay } from './replay.js';
-import { SegmentList, ZEROED } from './segment-list.js';
+import { readEntries } from './read-entries.js';
 
 /**
  * Reads the header of an upper's data file.
@@ -59,60 +57,58 @@ export async function openAppendUpper(
   const entries = Math.floor((index.size - LSMT_HEADER_SIZE) / INDEX_ENTRY_SIZE);
   if (!checkUpperNumbers(header, entries, index.name, sink)) return null;
 
-  const written = new SegmentList(entries);
-  const parser = new EntryParser(
-    {
-      blob: index.name,
-      indexOffset: LSMT_HEADER_SIZE,
-      dataEnd: Math.floor(data.size / SECTOR),
-      sorted: false,
-      sink,
-    },
-    (offset, length, moffset, zeroed) => {
-      written.push(offset, length, zeroed ? ZEROED : moffset, 0);
-    },
-  );
-  const indexBytes = entries * INDEX_ENTRY_SIZE;
-  for (let at = 0; at < indexBytes; at += INDEX_CHUNK) {
-    const length = Math.min(INDEX_CHUNK, indexBytes - at);
-    parser.push(await readFully(index, LSMT_HEADER_SIZE + at, length));
-  }
+  const dataEnd = Math.floor(data.size / SECTOR);
+  const blob = index.name;
   return {
     kind: 'append-only upper',
     header,
-    segments: replay(written),
-    entries: entries - parser.padding,
-    paddingEntries: parser.padding,
+    capacity: entries,
+    readEntries: (log, layer, effort, entrySink = sink) => {
+      const indexOffset = LSMT_HEADER_SIZE;
+      const rules = { blob, indexOffset, dataEnd, sorted: false, sink: entrySink };
+      return readEntries({ source: index, count: entries, rules }, log, layer, effort);
+    },
   };
 }
 
 /**
  * Opens a sparse upper: LBA x is at byte 4096 + 512 x, and what the file has no data for is not
  * mapped.
- * @param extents the file's data, in order; partial sectors at either end are left out
+ * @param extents the file's data, begin and end of each extent in order; partial sectors at either end
+ *   are left out
  */
 export function openSparseUpper(
   data: BlobSource,
   header: LsmtHeader,
-  extents: readonly DataExtent[],
+  extents: Float64Array,
   sink: ProblemSink = throwProblem,
 ): LsmtLayer | null {
   if (!checkVirtualSize(header, data.name, sink)) return null;
-  const segments = new SegmentList(extents.length);
-  for (const extent of extents) {
-    const begin = Math.ceil(Math.max(extent.offset, LSMT_HEADER_SIZE) / SECTOR);
-    const end = Math.floor(Math.min(extent.end, data.size) / SECTOR);
-    pushLong(segments, begin - LSMT_HEADER_SIZE / SECTOR, end - begin, begin);
+  /** Whole sectors of the i-th extent that lie behind the header and within the file. */
+  const beginOf = (i: number): number =>
+    Math.ceil(Math.max(extents[2 * i] as number, LSMT_HEADER_SIZE) / SECTOR);
+  const lengthOf = (i: number): number =>
+    Math.floor(Math.min(extents[2 * i + 1] as number, data.size) / SECTOR) - beginOf(i);
+  const count = extents.length / 2;
+  let capacity = 0;
+  let entries = 0;
+  for (let i = 0; i < count; i++) {
+    capacity += entriesIn(lengthOf(i));
+    if (lengthOf(i) > 0) entries++;
   }
-  return { kind: 'sparse upper', header, segments, entries: segments.count, paddingEntries: 0 };
-}
-
-/** A data extent may be longer than a list's u32 lengths can say. */
-function pushLong(segments: SegmentList, offset: number, length: number, moffset: number): void {
-  const MAX_LENGTH = 0x8000_0000;
-  for (let done = 0; done < length; done += MAX_LENGTH) {
-    segments.push(offset + done, Math.min(MAX_LENGTH, length - done), moffset + done, 0);
-  }
+  return {
+    kind: 'sparse upper',
+    header,
+    capacity,
+    readEntries: (log, layer, effort) => {
+      effort.spend(capacity);
+      for (let i = 0; i < count; i++) {
+        const begin = beginOf(i);
+        log.pushRange(begin - FIRST_DATA_SECTOR, lengthOf(i), begin, layer);
+      }
+      return Promise.resolve({ entries, paddingEntries: 0 });
+    },
+  };
 }
 
 function hasRoomForHeader(source: BlobSource, what: string, sink: ProblemSink): boolean {

@@ -231,6 +231,12 @@ export interface Native extends FileCalls {
    */
   lockMemory(): number;
   /**
+   * Gives the pages that lie wholly within these bytes back to the system at once, where the garbage
+   * collector would do it some time later. Their bytes are zeros from then on.
+   * @returns bytes that were given back; -errno
+   */
+  releasePages(bytes: Uint8Array): number;
+  /**
    * Marks the calling thread as one that serves a disk (PR_SET_IO_FLUSHER), and so those it starts
    * later: their allocations never wait for the disk. -EPERM without CAP_SYS_RESOURCE, -EINVAL before
    * Linux 5.6.

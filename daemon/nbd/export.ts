@@ -73,5 +73,7 @@ export interface ExportCursor {
 export interface ExportTable {
   /** @returns undefined when there is none of that name */
   find(name: string): NbdExport | undefined;
+  /** The code of what keeps an export of that name from being served; undefined when nothing does. */
+  failure?(name: string): string | undefined;
   list(): Iterable<NbdExport>;
 }

@@ -12,7 +12,12 @@ const MAX_LIST_LENGTH = 1024;
 
 /** @param name as the client has sent it; without one it wants the default export */
 export function noExport(name: Buffer, exports: ExportTable): string {
-  if (name.length > 0) return `no export named ${shown(name.toString('utf8'))}`;
+  const text = name.toString('utf8');
+  const code = exports.failure?.(text);
+  if (code !== undefined) {
+    return `the export ${shown(text)} cannot be served now: its image cannot be opened (${code}); the server's log and status say why`;
+  }
+  if (name.length > 0) return `no export named ${shown(text)}`;
   const names: string[] = [];
   let more = 0;
   for (const each of exports.list()) {

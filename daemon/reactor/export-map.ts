@@ -5,10 +5,17 @@ import type { ExportTable, NbdExport } from '../nbd/export.js';
 export class ExportMap implements ExportTable {
   readonly #byName: ReadonlyMap<string, NbdExport>;
   readonly #hidden: ReadonlyMap<string, NbdExport>;
+  /** Name to the code of what is wrong. */
+  readonly #failed: ReadonlyMap<string, string>;
 
-  constructor(exports: readonly NbdExport[], hidden: readonly NbdExport[] = []) {
+  constructor(
+    exports: readonly NbdExport[],
+    hidden: readonly NbdExport[] = [],
+    failed: ReadonlyMap<string, string> = new Map(),
+  ) {
     this.#byName = new Map(exports.map((each) => [each.name, each]));
     this.#hidden = new Map(hidden.map((each) => [each.name, each]));
+    this.#failed = failed;
   }
 
   /** By its very name, hidden or not. */
@@ -16,11 +23,18 @@ export class ExportMap implements ExportTable {
     return this.#hidden.get(name) ?? this.#byName.get(name);
   }
 
-  /** The empty name means the only export, when there is only one. */
+  /** The empty name means the only export, when there is only one, failed ones included. */
   find(name: string): NbdExport | undefined {
     const found = this.#byName.get(name);
-    if (found || name !== '' || this.#byName.size !== 1) return found;
+    if (found || name !== '' || this.#byName.size + this.#failed.size !== 1) return found;
     return this.#byName.values().next().value;
+  }
+
+  failure(name: string): string | undefined {
+    const code = this.#failed.get(name);
+    if (code !== undefined || name !== '' || this.#byName.size + this.#failed.size !== 1)
+      return code;
+    return this.#failed.values().next().value;
   }
 
   list(): Iterable<NbdExport> {
@@ -30,6 +44,10 @@ export class ExportMap implements ExportTable {
   /** Only these; others are as if they did not exist, also where it counts how many there are. */
   only(names: readonly string[]): ExportMap {
     const visible = new Set(names);
-    return new ExportMap([...this.#byName.values()].filter(({ name }) => visible.has(name)));
+    return new ExportMap(
+      [...this.#byName.values()].filter(({ name }) => visible.has(name)),
+      [],
+      new Map([...this.#failed].filter(([name]) => visible.has(name))),
+    );
   }
 }

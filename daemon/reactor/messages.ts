@@ -14,6 +14,13 @@ export interface ExportSpec {
   readonly hidden: boolean;
 }
 
+/** An export that is not served, because its image cannot be opened. */
+export interface FailedExportSpec {
+  readonly name: string;
+  /** Of the error: the reason as far as clients are told. */
+  readonly code: string;
+}
+
 /** A connection in its transmission phase, apart from its socket. */
 export interface ResumedTransmission extends UnfinishedPayload {
   readonly export: string;
@@ -49,7 +56,11 @@ export interface ConnectionCounts {
 
 export type ToReactor =
   /** All exports, in place of those before; connections keep what they have. */
-  | { readonly type: 'exports'; readonly exports: readonly ExportSpec[] }
+  | {
+      readonly type: 'exports';
+      readonly exports: readonly ExportSpec[];
+      readonly failed: readonly FailedExportSpec[];
+    }
   /** How new connections are served inside TLS; null, or never told: they are not. */
   | { readonly type: 'tls'; readonly settings: TlsSettings | null }
   /** A connected socket, which now belongs to the reactor. */

@@ -7,6 +7,7 @@ import { native } from '../native/binding.js';
 import { LargeMemory } from '../nbd/large-memory.js';
 import { PAUSED_AFTER_MS } from '../nbd/limits.js';
 import { ChunkPool } from '../nbd/outbox.js';
+import type { ExportTable } from '../nbd/export.js';
 import { Connection } from './connection.js';
 import type { ConnectionContext } from './connection-context.js';
 import { DeviceExport } from './device-export.js';
@@ -31,7 +32,7 @@ const failures = new ReadFailures((report) => tell({ type: 'read failed', report
 let tls: NonNullable<ConnectionContext['tls']> | null = null;
 
 const context: ConnectionContext = {
-  exports: { find: (name) => exports.find(name), list: () => exports.list() },
+  exports: tableOf(() => exports),
   chunks: new ChunkPool(),
   largeMemory: new LargeMemory(),
   pipes: new PipePool(),
@@ -60,6 +61,7 @@ port.on('message', (message: ToReactor) => {
       exports = new ExportMap(
         message.exports.filter(({ hidden }) => !hidden).map(buildExport),
         message.exports.filter(({ hidden }) => hidden).map(buildExport),
+        new Map(message.failed.map(({ name, code }) => [name, code])),
       );
       break;
     case 'tls':
@@ -113,10 +115,15 @@ setInterval(() => {
 
 /** The context of a connection that sees only some exports. */
 function contextWith(names: readonly string[]): ConnectionContext {
-  const seen = (): ExportMap => exports.only(names);
+  return { ...context, exports: tableOf(() => exports.only(names)) };
+}
+
+/** A table that is looked up anew each time. */
+function tableOf(seen: () => ExportMap): ExportTable {
   return {
-    ...context,
-    exports: { find: (name) => seen().find(name), list: () => seen().list() },
+    find: (name) => seen().find(name),
+    failure: (name) => seen().failure(name),
+    list: () => seen().list(),
   };
 }
 

@@ -3,48 +3,91 @@
 
 import { closeFile } from '../blob/file-jobs.js';
 import { openFile } from '../blob/open-file.js';
-import type { ReaderFactory } from '../image/build.js';
-import { peel, type PeeledBlob } from '../image/peel.js';
+import type { BlobSource } from '../blob/source.js';
 import { OverlaybdError } from '../errors.js';
+import type { ReaderFactory } from '../image/build.js';
+import { peel } from '../image/peel.js';
+import type { SourceSpec } from '../image/spec.js';
+import type { Effort } from '../lib/effort.js';
 
-/** A blob that the holder must release. */
-export interface PooledBlob {
-  readonly peeled: PeeledBlob;
+/** A blob without its wrappers, that can be handed from one thread's pool to that of another. */
+export interface BlobParts {
+  /** The same blob opened twice has the same. */
+  readonly key: string;
   readonly fd: number;
+  readonly spec: SourceSpec;
+}
+
+/** A blob that the holder must release, once. */
+export interface PooledBlob extends BlobParts {
+  /** Its plain bytes, for this thread. */
+  readonly source: BlobSource;
   release(): void;
 }
 
 interface Entry {
   readonly fd: number;
-  readonly peeled: Promise<PeeledBlob>;
+  readonly spec: Promise<SourceSpec>;
   users: number;
+}
+
+/** Told of every descriptor, by a thread that may be ended at any time. */
+export interface DescriptorWatch {
+  opened(fd: number): void;
+  closed(fd: number): void;
 }
 
 export class BlobPool {
   readonly #readers: ReaderFactory;
+  readonly #watch: DescriptorWatch | null;
   readonly #entries = new Map<string, Entry>();
 
-  constructor(readers: ReaderFactory) {
+  constructor(readers: ReaderFactory, watch: DescriptorWatch | null = null) {
     this.#readers = readers;
+    this.#watch = watch;
   }
 
   /**
    * Opens a file, or takes it from the pool, with its wrappers peeled.
-   * @throws OverlaybdError when it cannot be opened or a wrapper is broken
+   * @throws OverlaybdError when it cannot be opened or a wrapper is broken, and what `effort` throws
    */
-  async open(path: string): Promise<PooledBlob> {
+  async open(path: string, effort: Effort): Promise<PooledBlob> {
+    const file = await this.#file(path);
+    const key = `peeled ${file.identity}`;
+    const spec = async (): Promise<SourceSpec> => {
+      const blob = await peel(file.source, this.#readers, undefined, effort);
+      if (blob) return blob.spec;
+      // A throwing sink leaves no other way to get here.
+      throw new OverlaybdError('BAD_FORMAT', `${path}: cannot be opened`);
+    };
+    return this.#hold(key, file.fd, spec);
+  }
+
+  /** The same for a file that is never wrapped, as those of uppers are not (fact 71). */
+  async openPlain(path: string): Promise<PooledBlob> {
+    const file = await this.#file(path);
+    return this.#hold(`plain ${file.identity}`, file.fd, () => Promise.resolve(file.source.spec));
+  }
+
+  /** Takes a blob that another thread has opened, or drops it for the one that is there. */
+  adopt({ key, fd, spec }: BlobParts): Promise<PooledBlob> {
+    this.#watch?.opened(fd);
+    return this.#hold(key, fd, () => Promise.resolve(spec));
+  }
+
+  async #file(path: string): ReturnType<typeof openFile> {
     const file = await openFile(path);
-    let entry = this.#entries.get(file.identity);
+    this.#watch?.opened(file.fd);
+    return file;
+  }
+
+  async #hold(key: string, fd: number, makeSpec: () => Promise<SourceSpec>): Promise<PooledBlob> {
+    let entry = this.#entries.get(key);
     if (entry) {
-      closeFile(file.fd);
+      this.#close(fd);
     } else {
-      const peeled = peel(file.source, this.#readers).then((blob) => {
-        if (blob) return blob;
-        // A throwing sink leaves no other way to get here.
-        throw new OverlaybdError('BAD_FORMAT', `${path}: cannot be opened`);
-      });
-      entry = { fd: file.fd, peeled, users: 0 };
-      this.#entries.set(file.identity, entry);
+      entry = { fd, spec: makeSpec(), users: 0 };
+      this.#entries.set(key, entry);
     }
     const held = entry;
     held.users++;
@@ -54,14 +97,20 @@ export class BlobPool {
       released = true;
       held.users--;
       if (held.users > 0) return;
-      this.#entries.delete(file.identity);
-      closeFile(held.fd);
+      this.#entries.delete(key);
+      this.#close(held.fd);
     };
     try {
-      return { peeled: await held.peeled, fd: held.fd, release };
+      const spec = await held.spec;
+      return { key, fd: held.fd, spec, source: this.#readers.source(spec), release };
     } catch (error) {
       release();
       throw error;
     }
+  }
+
+  #close(fd: number): void {
+    this.#watch?.closed(fd);
+    closeFile(fd);
   }
 }

@@ -9,7 +9,7 @@ import { OverlaybdError } from '../errors.js';
 import { userId } from './accounts.js';
 import { ClientLog } from './client-log.js';
 import { checkSpareDescriptors, explainDescriptors } from './descriptor-limit.js';
-import { ImageTable, type ExportPaths, type HeldImage } from './image-table.js';
+import { ImageTable, type ExportSources, type HeldImage } from './image-table.js';
 import { Listener } from './listener.js';
 import { inheritedSocket, openListening, type ListeningSocket } from './listening-socket.js';
 import { PeerCounts, peerGroup } from './peers.js';
@@ -20,11 +20,14 @@ import type { TlsSettings } from '../reactor/tls-settings.js';
 
 /** What to serve and where. */
 export interface DaemonOptions {
-  /** Export name to the paths that make its image: a config, or blobs bottom first. */
-  readonly exports: ExportPaths;
+  readonly exports: ExportSources;
   readonly listen: readonly ListenerSpec[];
   /** Sockets that the process was started with, and what they are for; the address does not count. */
   readonly activated: readonly { readonly socket: ActivatedSocket; readonly spec: ListenerSpec }[];
+  /** Whether one image that cannot be opened keeps all from being served, and odd ones are refused. */
+  readonly strict: boolean;
+  /** Whether the daemon does not start without the export of that name. */
+  readonly mustOpen: (name: string) => boolean;
   readonly threads: number;
   /** null: without TLS. */
   readonly tls: TlsFiles | null;
@@ -60,27 +63,34 @@ export class Daemon {
   readonly images: ImageTable;
   readonly #log: Logger;
   #tlsRequired: boolean;
+  readonly #strict: boolean;
   readonly #listeners: Listener[] = [];
   readonly #passed: PassedSocket[] = [];
   readonly #peers = new PeerCounts();
   readonly #clientLog: ClientLog;
 
-  private constructor(threads: number, tls: TlsSettings | null, log: Logger) {
+  private constructor({ threads, strict }: DaemonOptions, tls: TlsSettings | null, log: Logger) {
     this.#log = log;
+    this.#strict = strict;
     this.#clientLog = new ClientLog(log);
     this.#tlsRequired = tls?.mode === 'require';
     this.reactors = new ReactorPool(threads, tls, log, this.#clientLog);
-    this.images = new ImageTable(log, (exports) => this.reactors.setExports(exports));
+    this.images = new ImageTable(
+      log,
+      (exports, failed) => this.reactors.setExports(exports, failed),
+      strict,
+    );
   }
 
   /**
-   * Opens everything and serves.
-   * @throws OverlaybdError when an image or a listener cannot be opened; nothing is left running
+   * Opens everything and serves. Images that cannot be opened are tried again, others are served.
+   * @throws OverlaybdError when a listener cannot be opened, or an image that must; nothing is left
+   *   running
    */
   static async start(options: DaemonOptions, log: Logger): Promise<Daemon> {
-    const daemon = new Daemon(options.threads, await readTls(options.tls, log), log);
+    const daemon = new Daemon(options, await readTls(options.tls, log), log);
     try {
-      await daemon.images.setExports(options.exports);
+      await daemon.images.setExports(options.exports, options.mustOpen);
       await daemon.#listen(options);
       await daemon.reactors.started;
       checkSpareDescriptors();
@@ -116,12 +126,14 @@ export class Daemon {
 
   /**
    * Serves these exports, with what is in the files for TLS now, in place of those before. Connections
-   * keep what they read from, and the TLS that they have.
-   * @throws OverlaybdError when an image or a file cannot be used; everything is as before then
+   * keep what they read from, and the TLS that they have. An export whose image cannot be opened is
+   * failed, and tried again.
+   * @throws OverlaybdError when a file for TLS cannot be used, or the daemon is strict and an image
+   *   cannot; everything is as before then
    */
   async reload({ exports, tls }: ServedOptions): Promise<void> {
     const settings = await readTls(tls, this.#log);
-    const before = await this.images.setExports(exports);
+    const before = await this.images.setExports(exports, () => this.#strict);
     this.reactors.setTls(settings);
     this.#tlsRequired = settings?.mode === 'require';
     const release = (held: HeldImage): void => this.images.release(held);
@@ -145,6 +157,7 @@ export class Daemon {
   /** Takes no new connection, answers what has been asked, and ends. */
   async stop(): Promise<void> {
     for (const listener of this.#listeners.splice(0)) listener.close();
+    this.images.stop();
     await this.reactors.drain();
     await this.#release();
   }

@@ -24,6 +24,7 @@ import {
   differentSettings,
   isCalled,
   isSameSource,
+  openFor,
   newRecord,
 } from './device-request.js';
 import { backendOf, ownerOf, type DeviceRecord, type DeviceRecords } from './device-record.js';
@@ -31,6 +32,7 @@ import { PINNED, freeIndex, inUse, pinnedMounts } from './device-use.js';
 import { disconnect } from './disconnect.js';
 import type { DeviceCounters } from './handover.js';
 import type { HeldImage, ImageTable } from './image-table.js';
+import { retryDevice } from './lost-device.js';
 import type { ReactorPool } from './reactor-pool.js';
 
 /** How long a device that looks free may be busy: whatever changes is looked at, as by udev. */
@@ -139,10 +141,22 @@ export class DeviceManager {
         log.log('warn', `${where}: mounted at ${at} ${PINNED}`);
       }
       const why = await this.#recover(record);
-      if (why !== null) log.log('error', `${where}: not served: ${why}`);
+      if (why !== null) this.#retry(record, why);
     }
     problems.end();
     gone.end();
+  }
+
+  #retry(record: DeviceRecord, why: string): void {
+    const recover = async (): Promise<string | null> => {
+      const still = await this.#recover(record);
+      if (still === null) void this.repairAll();
+      return still;
+    };
+    const isLost = (): boolean =>
+      !this.#stopped && this.#lost.has(record.id) && this.#links.isOurs(record);
+    const again = (): Promise<string | null> => this.undisturbed(recover);
+    retryDevice({ record, log: this.#parts.log, isLost, recover: again }, why);
   }
 
   /** Takes a device's connection over from a predecessor. */
@@ -196,7 +210,7 @@ export class DeviceManager {
       const message = `${maxDevices} devices are attached, as many as this daemon may have (--max-devices)`;
       throw new OverlaybdError('BUSY', message);
     }
-    const held = await this.#image(request);
+    const held = await openFor(request, this.#parts.images);
     try {
       const tried = new Set<number>();
       for (const end = performance.now() + BUSY_MS; ; await pause(BUSY_RETRY_MS)) {
@@ -262,18 +276,6 @@ export class DeviceManager {
     this.#parts.records.write(device.record);
   }
 
-  #image({ export: name, image, partition }: AttachRequest): Promise<HeldImage> {
-    const { images } = this.#parts;
-    if (image) return images.open(image, partition ?? null);
-    const exported = images.exports.get(name ?? '');
-    if (exported) return images.open(exported.paths, partition ?? exported.partition);
-    const known = [...images.exports.keys()].map((each) => JSON.stringify(each)).join(', ');
-    throw new OverlaybdError(
-      'NOT_FOUND',
-      `there is no export named ${JSON.stringify(name)}; there ${known ? `are ${known}` : 'is none'}`,
-    );
-  }
-
   /**
    * What is asked for is there already: whoever asks a second time gets it, too.
    * @returns null when the device is not attached by us
@@ -309,7 +311,7 @@ export class DeviceManager {
 
   /** Whether the image is another one now. One that cannot be opened any more says nothing. */
   async #hasChanged(record: DeviceRecord, request: AttachRequest): Promise<boolean> {
-    const held = await this.#image(request).catch(() => null);
+    const held = await openFor(request, this.#parts.images).catch(() => null);
     if (!held) return false;
     this.#parts.images.release(held);
     return held.fingerprint !== record.fingerprint;
@@ -321,7 +323,7 @@ export class DeviceManager {
     this.#lost.set(record.id, record);
     let held: HeldImage;
     try {
-      held = await images.open(record.image, record.partition);
+      held = await images.open({ paths: record.image, partition: record.partition });
     } catch (error) {
       // Its reads fail after the dead connection timeout, or go on if we are started again in time.
       return `its image cannot be opened: ${messageOf(error)}`;

@@ -39,7 +39,7 @@ const recordSchema = v.strictObject({
   export: v.nullable(v.string()),
   /** What makes the image, as it was given: absolute paths. */
   image: v.pipe(v.array(v.string()), v.minLength(1)),
-  /** Only that one of the image. */
+  /** The partition of it that the device is; null is all of it. */
   partition: v.optional(v.nullable(v.pipe(count, v.minValue(1))), null),
   /** service/fingerprint.ts: another image under the same name must not get the device. */
   fingerprint: v.string(),

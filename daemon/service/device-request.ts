@@ -10,7 +10,7 @@ import {
 } from '../control/api.js';
 import { OverlaybdError } from '../errors.js';
 import type { DeviceRecord } from './device-record.js';
-import type { HeldImage } from './image-table.js';
+import type { HeldImage, ImageTable } from './image-table.js';
 
 const SETTINGS = ['connections', 'timeoutSeconds', 'deadConnTimeoutSeconds', 'blockSize'] as const;
 
@@ -24,8 +24,8 @@ export function newRecord(index: number, request: AttachRequest, held: HeldImage
     id: randomBytes(8).toString('hex'),
     index,
     export: request.export ?? null,
-    image: [...held.paths],
-    partition: held.partition,
+    image: [...held.source.paths],
+    partition: held.source.partition,
     fingerprint: held.fingerprint,
     size: deviceSize(held.image.size, settings),
     since: new Date().toISOString(),
@@ -84,4 +84,16 @@ export function attachedByUs(
     : '';
   const facts = `this daemon has attached ${what} to it${as}`;
   return new OverlaybdError('BUSY', `/dev/nbd${record.index}: in use: ${facts}`);
+}
+
+/**
+ * Opens what a request asks for.
+ * @throws OverlaybdError when there is no such export, it is not served, or its image cannot be opened
+ */
+export async function openFor(
+  { export: name, image, partition }: AttachRequest,
+  images: ImageTable,
+): Promise<HeldImage> {
+  const source = image ? { paths: image, partition: null } : images.sourceOf(name ?? '');
+  return images.open({ ...source, partition: partition ?? source.partition });
 }

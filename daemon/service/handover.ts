@@ -19,6 +19,8 @@ const handoverSchema = v.strictObject({
   channel: fd,
   /** null: the predecessor has no state folder. */
   state: v.nullable(v.strictObject({ folder: v.string(), lock: fd, control: fd })),
+  /** Exports that the predecessor does not serve either; predecessors before this did not say. */
+  failed: v.optional(v.array(v.string()), []),
   sockets: v.array(
     v.strictObject({
       fd,

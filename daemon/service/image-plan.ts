@@ -3,7 +3,7 @@
 
 import { dirname, isAbsolute, resolve } from 'node:path';
 import { closeFile, fileExists } from '../blob/file-jobs.js';
-import { openFile } from '../blob/open-file.js';
+import { openFile, type OpenFile } from '../blob/open-file.js';
 import { readFully } from '../blob/source.js';
 import {
   MAX_LAYERS,
@@ -12,14 +12,25 @@ import {
   type LowerConfig,
 } from '../config/image-config.js';
 import { OverlaybdError } from '../errors.js';
+import { JSON_BYTES_A_UNIT, UNBOUNDED, type Effort } from '../lib/effort.js';
 
 /** 255 layers with long URLs are far below this. */
 const MAX_CONFIG_SIZE = 4 * 1024 * 1024;
 /** A brace, behind white space and a byte order mark, as latin1. */
 const CONFIG_BEGIN = /^(?:\u00ef\u00bb\u00bf)?\s*\{/;
 const CONFIG_KEY = /^(?:\u00ef\u00bb\u00bf)?\s*\{\s*"[\w.-]+"\s*:/;
+/** What upstream calls a configuration. */
+const CONFIG_NAME = 'config.v1.json';
 /** Where a layer's blob may be in its `dir`, in this order (fact 73). */
 const DIR_CANDIDATES = ['overlaybd.commit', '.commit', 'overlaybd.sealed'];
+
+/** What an export or a device is made of, as it was given. */
+export interface ImageSource {
+  /** One configuration, or blobs, bottom first. */
+  readonly paths: readonly string[];
+  /** The number of the one partition that is served; null is the whole disk. */
+  readonly partition: number | null;
+}
 
 /** The files of an image. Paths are absolute. */
 export interface ImagePlan {
@@ -38,16 +49,19 @@ export interface ImagePlan {
  * Plans an image from the words of a command line: one config, or blobs, bottom first.
  * @throws OverlaybdError BAD_CONFIG, NOT_FOUND, UNSUPPORTED, LIMIT
  */
-export async function planImage(paths: readonly string[]): Promise<ImagePlan> {
+export async function planImage(
+  paths: readonly string[],
+  effort: Effort = UNBOUNDED,
+): Promise<ImagePlan> {
   const first = paths[0];
   if (first === undefined) throw new OverlaybdError('BAD_ARGUMENT', 'no image is named');
   if (paths.length === 1) {
-    const json = await readConfig(first);
+    const json = await readConfig(first, effort);
     if (json !== null) return planConfig(resolve(first), json);
   }
   const lowers = paths.map((path) => resolve(path));
   for (const path of lowers) {
-    if (paths.length > 1 && (await readConfig(path)) !== null) {
+    if (paths.length > 1 && (await readConfig(path, effort)) !== null) {
       throw new OverlaybdError(
         'BAD_ARGUMENT',
         `${path}: a configuration cannot be one of several layers`,
@@ -160,18 +174,34 @@ async function locate(path: string, folder: string): Promise<string> {
   return (await fileExists(here)) ? here : beside;
 }
 
+/** @throws OverlaybdError as openFile does; of a folder it names the configuration in it */
+async function openNoFolder(path: string): Promise<OpenFile> {
+  try {
+    return await openFile(path);
+  } catch (error) {
+    const config = resolve(path, CONFIG_NAME);
+    const isFolder = error instanceof OverlaybdError && error.code === 'UNSUPPORTED';
+    if (!isFolder || !(await fileExists(config))) throw error;
+    throw new OverlaybdError(
+      'UNSUPPORTED',
+      `${path}: a folder: name the configuration in it, ${config}`,
+    );
+  }
+}
+
 /**
  * The text of a configuration, which begins with a brace; none of the blob formats does.
  * @returns null when the file is something else
  */
-async function readConfig(path: string): Promise<string | null> {
-  const { fd, isDevice, source } = await openFile(path);
+async function readConfig(path: string, effort: Effort): Promise<string | null> {
+  const { fd, isDevice, source } = await openNoFolder(path);
   try {
     if (isDevice) return null;
     const head = await readFully(source, 0, Math.min(source.size, 512));
     const text = head.toString('latin1');
     if (!CONFIG_BEGIN.test(text)) return null;
     if (source.size <= MAX_CONFIG_SIZE) {
+      effort.spend(Math.ceil(source.size / JSON_BYTES_A_UNIT));
       return (await readFully(source, 0, source.size)).toString('utf8');
     }
     // A disk of bytes that happen to begin so is imaginable; one that begins with a JSON key is not.

@@ -1,28 +1,36 @@
 // The images that are open, and what the reactors know of them: exports for clients, by name, and
-// hidden ones for attached devices. An image is open as long as somebody holds it.
+// hidden ones for attached devices. An image is open as long as somebody holds it. An export whose
+// image cannot be opened does not keep the others from being served: it is tried again.
 
+import { OverlaybdError } from '../errors.js';
 import { ReaderFactory } from '../image/build.js';
+import { Gate } from '../lib/gate.js';
 import type { Logger } from '../log/logger.js';
-import type { ExportSpec } from '../reactor/messages.js';
+import type { ExportSpec, FailedExportSpec } from '../reactor/messages.js';
 import { BlobPool } from './blob-pool.js';
-import { marksOf } from './fingerprint.js';
-import { openImage, type OpenImage } from './image-opener.js';
-import { planImage } from './image-plan.js';
-import { partitionedImage } from './partitioned-image.js';
+import { problemOf, retryDelayMs, type ImageProblem } from './image-problem.js';
+import type { ImageSource } from './image-plan.js';
+import { Opener, type OpenImage } from './opener.js';
 
-/** Export name to the paths that make its image. */
-export type ExportPaths = ReadonlyMap<string, readonly string[]>;
+/** Export name to what makes its image. */
+export type ExportSources = ReadonlyMap<string, ImageSource>;
+
+/** So many images are opened at the same time: of disks that are slow, several are waited for. */
+const PARALLEL_OPENS = 8;
 
 /** An open image. Whoever got it releases it, once. */
 export interface HeldImage {
   /** Unique in this process. */
   readonly key: string;
-  /** As they were given: a configuration, or blobs, bottom first. */
-  readonly paths: readonly string[];
-  /** Of a partition table in it; null: all of it. */
-  readonly partition: number | null;
+  readonly source: ImageSource;
   readonly fingerprint: string;
   readonly image: OpenImage;
+}
+
+/** An export that is not served. */
+export interface FailedExport {
+  readonly source: ImageSource;
+  readonly problem: ImageProblem;
 }
 
 interface Entry extends HeldImage {
@@ -30,49 +38,97 @@ interface Entry extends HeldImage {
   holders: number;
 }
 
+type Attempt = { readonly held: HeldImage } | { readonly error: unknown };
+
+/** Gives the reactors the exports, in place of those before. */
+export type Publish = (exports: readonly ExportSpec[], failed: readonly FailedExportSpec[]) => void;
+
 export class ImageTable {
   readonly #log: Logger;
-  readonly #publish: (exports: readonly ExportSpec[]) => void;
-  readonly #readers = new ReaderFactory();
-  readonly #pool = new BlobPool(this.#readers);
+  readonly #publish: Publish;
+  readonly #opener: Opener;
   readonly #entries = new Set<Entry>();
   #exports: ReadonlyMap<string, HeldImage> = new Map();
+  #failed: ReadonlyMap<string, FailedExport> = new Map();
+  readonly #retries = new Map<string, NodeJS.Timeout>();
   readonly #hidden = new Map<string, HeldImage>();
+  readonly #gate = new Gate(PARALLEL_OPENS);
   #nextKey = 1;
+  #isClosed = false;
 
-  /** @param publish gives the reactors the exports, in place of those before */
-  constructor(log: Logger, publish: (exports: readonly ExportSpec[]) => void) {
+  /** @param strict whether what is odd about an image is refused */
+  constructor(log: Logger, publish: Publish, strict = false) {
+    const readers = new ReaderFactory();
     this.#log = log;
     this.#publish = publish;
+    this.#opener = new Opener(new BlobPool(readers), readers, strict);
   }
 
+  /** Those that are served. */
   get exports(): ReadonlyMap<string, HeldImage> {
     return this.#exports;
   }
 
+  /** Those that are not, because their images cannot be opened. */
+  get failed(): ReadonlyMap<string, FailedExport> {
+    return this.#failed;
+  }
+
   /**
-   * Serves these exports in place of those before. What is the same image as before stays open.
-   * @returns the images that are not exported any longer; release them once nobody reads from them
-   * @throws OverlaybdError when one cannot be opened; the exports are as before then
+   * What makes the image of an export.
+   * @throws OverlaybdError NOT_FOUND when there is none of that name, or why it is not served
    */
-  async setExports(exports: ExportPaths): Promise<HeldImage[]> {
-    const opened = new Map<string, HeldImage>();
-    try {
-      for (const [name, paths] of exports) opened.set(name, await this.open(paths));
-    } catch (error) {
-      for (const held of opened.values()) this.release(held);
-      throw error;
+  sourceOf(name: string): ImageSource {
+    const served = this.#exports.get(name);
+    if (served) return served.source;
+    const problem = this.#failed.get(name)?.problem;
+    const shown = JSON.stringify(name);
+    if (problem) {
+      const code = problem.code === 'BUG' ? 'IO' : problem.code;
+      throw new OverlaybdError(code, `export ${shown} is not served: ${problem.message}`);
     }
+    const known = [...this.#exports.keys()].map((each) => JSON.stringify(each)).join(', ');
+    const there = known === '' ? 'is none' : `are ${known}`;
+    throw new OverlaybdError('NOT_FOUND', `there is no export named ${shown}; there ${there}`);
+  }
+
+  /**
+   * Serves these exports in place of those before. What is the same image as before stays open; an
+   * export that cannot be opened is failed, and tried again.
+   * @param mustOpen whether an export of that name may not fail
+   * @returns the images that are not exported any longer; release them once nobody reads from them
+   * @throws OverlaybdError when one that may not fail does; the exports are as before then
+   */
+  async setExports(
+    exports: ExportSources,
+    mustOpen: (name: string) => boolean = () => false,
+  ): Promise<HeldImage[]> {
+    const attempts = await this.#openAll(exports);
+    const opened = new Map<string, HeldImage>();
+    for (const [name, attempt] of attempts) {
+      if ('held' in attempt) opened.set(name, attempt.held);
+    }
+    const fatal = [...attempts].find(([name, attempt]) => 'error' in attempt && mustOpen(name));
+    if (fatal && 'error' in fatal[1]) {
+      for (const held of opened.values()) this.release(held);
+      throw fatal[1].error;
+    }
+    this.#stopRetries();
     const before = this.#exports;
+    const failedBefore = this.#failed;
+    const failed = new Map<string, FailedExport>();
     this.#exports = opened;
-    for (const [name, held] of opened) {
-      if (before.get(name)?.key === held.key) continue;
-      const { name: image, description, size } = held.image;
-      this.#log.log(
-        'info',
-        `export ${JSON.stringify(name)}: ${image}: ${description}, ${size} bytes`,
-        { export: name, image, size },
-      );
+    this.#failed = failed;
+    for (const [name, attempt] of attempts) {
+      if ('held' in attempt) {
+        if (before.get(name)?.key !== attempt.held.key) this.#announce(name, attempt.held);
+        continue;
+      }
+      const source = exports.get(name) as ImageSource;
+      const known = failedBefore.get(name)?.problem ?? null;
+      failed.set(name, { source, problem: problemOf(attempt.error, known) });
+      this.#logFailure(name, 'error');
+      this.#retryLater(name);
     }
     this.#republish();
     return [...before.values()];
@@ -88,28 +144,24 @@ export class ImageTable {
     if (this.#hidden.delete(held.key)) this.#republish();
   }
 
-  /**
-   * @param partition only that one of the image
-   * @throws OverlaybdError when it cannot be opened
-   */
-  async open(paths: readonly string[], partition: number | null = null): Promise<HeldImage> {
-    const plan = await planImage(paths);
-    const marks = await marksOf(plan);
-    const part = partition === null ? '' : ` partition ${partition}`;
-    const fingerprint = marks.fingerprint + part;
-    const identity = marks.identity + part;
-    // An upper may be written to at any time. Others must be the same files: a fingerprint does not
-    // look at all of their bytes.
-    const shared = plan.upper ? undefined : this.#find(identity);
+  /** @throws OverlaybdError when it cannot be opened */
+  async open(source: ImageSource): Promise<HeldImage> {
+    const image = await this.#opener.open(source, ({ identity }) => this.#share(identity));
+    if ('holders' in image) return image;
+    const { identity, fingerprint } = image.marks;
+    if (this.#isClosed) {
+      image.close();
+      throw new OverlaybdError('BUSY', 'the daemon is stopping');
+    }
+    for (const note of image.notes) this.#log.log('warn', note);
+    // Somebody else may have opened it at the same time.
+    const shared = image.isShareable ? this.#share(identity) : null;
     if (shared) {
-      shared.holders++;
+      image.close();
       return shared;
     }
-    for (const note of plan.notes) this.#log.log('warn', note);
-    const whole = await openImage(plan, this.#pool);
-    const image = await partitionedImage(whole, partition, this.#readers);
     const key = `image:${this.#nextKey++}`;
-    const entry = { key, paths, partition, fingerprint, identity, image, holders: 1 };
+    const entry = { key, source, fingerprint, identity, image, holders: 1 };
     this.#entries.add(entry);
     return entry;
   }
@@ -121,21 +173,115 @@ export class ImageTable {
     entry.image.close();
   }
 
+  /** Opens nothing any more, and tries nothing again. */
+  stop(): void {
+    this.#isClosed = true;
+    this.#stopRetries();
+    this.#opener.close();
+  }
+
   /** Closes everything, whoever holds it: the reactors are gone. */
   close(): void {
+    this.stop();
     for (const { image } of this.#entries) image.close();
     this.#entries.clear();
   }
 
-  #find(identity: string): Entry | undefined {
-    return [...this.#entries].find((entry) => entry.identity === identity);
+  #share(identity: string): Entry | null {
+    for (const entry of this.#entries) {
+      if (entry.identity !== identity || !entry.image.isShareable) continue;
+      entry.holders++;
+      return entry;
+    }
+    return null;
+  }
+
+  /** In the order of the exports. */
+  async #openAll(exports: ExportSources): Promise<Map<string, Attempt>> {
+    const attempts = [...exports].map(async ([name, source]): Promise<[string, Attempt]> => [
+      name,
+      await this.#attempt(source),
+    ]);
+    return new Map(await Promise.all(attempts));
+  }
+
+  async #attempt(source: ImageSource): Promise<Attempt> {
+    try {
+      return { held: await this.#gate.run(() => this.open(source)) };
+    } catch (error) {
+      return { error };
+    }
+  }
+
+  #retryLater(name: string): void {
+    const failed = this.#failed.get(name);
+    if (!failed || this.#isClosed) return;
+    const delay = retryDelayMs(failed.problem);
+    const timer = setTimeout(() => void this.#retry(name, failed), delay);
+    this.#retries.set(name, timer.unref());
+  }
+
+  async #retry(name: string, failed: FailedExport): Promise<void> {
+    const attempt = await this.#attempt(failed.source);
+    // The exports may be others by now.
+    if (this.#failed.get(name) !== failed || this.#isClosed) {
+      if ('held' in attempt) this.release(attempt.held);
+      return;
+    }
+    if ('held' in attempt) {
+      this.#retries.delete(name);
+      this.#failed = new Map([...this.#failed].filter(([each]) => each !== name));
+      this.#exports = new Map([...this.#exports, [name, attempt.held]]);
+      this.#announce(name, attempt.held);
+      this.#republish();
+      return;
+    }
+    const problem = problemOf(attempt.error, failed.problem);
+    this.#failed = new Map([...this.#failed, [name, { ...failed, problem }]]);
+    // The same again is not worth a line a minute.
+    this.#logFailure(name, problem.message === failed.problem.message ? 'debug' : 'error');
+    if (problem.code !== failed.problem.code) this.#republish();
+    this.#retryLater(name);
+  }
+
+  #stopRetries(): void {
+    for (const timer of this.#retries.values()) clearTimeout(timer);
+    this.#retries.clear();
+  }
+
+  #announce(name: string, { image: { name: image, description, size } }: HeldImage): void {
+    this.#log.log(
+      'info',
+      `export ${JSON.stringify(name)}: ${image}: ${description}, ${size} bytes`,
+      { export: name, image, size },
+    );
+  }
+
+  #logFailure(name: string, level: 'error' | 'debug'): void {
+    const { source, problem } = this.#failed.get(name) as FailedExport;
+    const seconds = retryDelayMs(problem) / 1000;
+    this.#log.log(
+      level,
+      `export ${JSON.stringify(name)} is not served: ${problem.message}; tried again in ${seconds} s, and on reload`,
+      { export: name, image: source.paths.join(' '), code: problem.code, tries: problem.tries },
+    );
   }
 
   #republish(): void {
-    this.#publish([
-      ...[...this.#exports].map(([name, held]) => specOf(name, held, false)),
-      ...[...this.#hidden].map(([key, held]) => specOf(key, held, true)),
-    ]);
+    this.#publish(
+      [
+        ...[...this.#exports].map(([name, held]) => specOf(name, held, false)),
+        ...[...this.#hidden].map(([key, held]) => specOf(key, held, true)),
+      ],
+      [...this.#failed].map(
+        ([
+          name,
+          {
+            problem: { code },
+          },
+        ]) => ({ name, code }),
+      ),
+    );
   }
 }
 

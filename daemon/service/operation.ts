@@ -8,6 +8,7 @@ import { packageVersion } from '../lib/package-version.js';
 import type { Logger } from '../log/logger.js';
 import { DRAIN_TIMEOUT_MS } from '../nbd/limits.js';
 import type { Daemon, ServedOptions } from './daemon.js';
+import { exportCounts, exportStatuses } from './export-status.js';
 import type { DeviceService } from './device-service.js';
 import type { SdNotify } from './sd-notify.js';
 import { takeConnections } from './successor.js';
@@ -90,7 +91,7 @@ export class Operation {
     manager.reloading();
     try {
       await daemon.reload(readServed());
-      log.log('info', `reloaded: ${daemon.images.exports.size} exports`);
+      log.log('info', `reloaded: ${exportCounts(daemon.images)}`);
     } catch (error) {
       log.log('error', `reload: everything stays as it was: ${messageOf(error)}`);
       throw error;
@@ -178,9 +179,8 @@ export class Operation {
       since: this.#since,
       listening: daemon.listening,
       clients: daemon.clients,
-      exports: [...daemon.images.exports].map(([name, { image }]) => {
-        return { name, image: image.name, description: image.description, size: image.size };
-      }),
+      images: { served: daemon.images.exports.size, failed: daemon.images.failed.size },
+      exports: exportStatuses(daemon.images),
       devices: (await devices?.devices.status()) ?? [],
     };
   }
@@ -195,7 +195,7 @@ export class Operation {
   #summary(): string {
     const { daemon, devices } = this.#parts;
     const attached = devices?.devices.size ?? 0;
-    return `${daemon.images.exports.size} exports, ${daemon.clients} clients, ${attached} devices`;
+    return `${exportCounts(daemon.images)}, ${daemon.clients} clients, ${attached} devices`;
   }
 }
 

@@ -7,6 +7,7 @@ import type {
   ConnectionCounts,
   ConnectionSummary,
   ExportSpec,
+  FailedExportSpec,
   FromReactor,
   HandedConnection,
   ResumedTransmission,
@@ -57,6 +58,7 @@ export class ReactorPool {
   #tls: TlsSettings | null;
   readonly #reactors: Reactor[] = [];
   #exports: readonly ExportSpec[] = [];
+  #failed: readonly FailedExportSpec[] = [];
   #nextId = 1;
   #draining = false;
   #onIdle: (() => void) | null = null;
@@ -98,9 +100,10 @@ export class ReactorPool {
   }
 
   /** Gives all reactors the exports, in place of those before. */
-  setExports(exports: readonly ExportSpec[]): void {
+  setExports(exports: readonly ExportSpec[], failed: readonly FailedExportSpec[] = []): void {
     this.#exports = exports;
-    for (const { worker } of this.#reactors) post(worker, { type: 'exports', exports });
+    this.#failed = failed;
+    for (const { worker } of this.#reactors) post(worker, { type: 'exports', exports, failed });
   }
 
   /** How new connections are served inside TLS, in place of before; null: they are not. */
@@ -262,7 +265,7 @@ export class ReactorPool {
     });
     worker.on('exit', () => this.#onExit(reactor));
     if (this.#tls) post(worker, { type: 'tls', settings: this.#tls });
-    post(worker, { type: 'exports', exports: this.#exports });
+    post(worker, { type: 'exports', exports: this.#exports, failed: this.#failed });
     return reactor;
   }
 

@@ -19,6 +19,9 @@ import type { LooseConnection } from './reactor-pool.js';
 /** From exec to ready; large images take their time. */
 const START_TIMEOUT_MS = 60_000;
 
+/** Of exports that may fail in the successor, too; an environment has no room for many long names. */
+const MAX_FAILED_NAMES = 16;
+
 /** From the end of its channel to its own end. */
 const EXIT_TIMEOUT_MS = 2000;
 
@@ -55,6 +58,7 @@ export async function startSuccessor(
       lock: pass(state.lockFd),
       control: pass(state.controlFd),
     },
+    failed: [...daemon.images.failed.keys()].slice(0, MAX_FAILED_NAMES),
     sockets: daemon.passedSockets.map(({ key, name, socket: { fd, uri, file } }) => {
       return { fd: pass(fd), key, name, uri, file };
     }),

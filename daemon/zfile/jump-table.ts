@@ -29,6 +29,18 @@ function narrowShiftOf(blockSize: number): number {
   return Math.floor(Math.log2(Math.floor(MAX_NARROW_DELTA / longest) + 1));
 }
 
+function formOf(blockSize: number): { isNarrow: boolean; groupShift: number } {
+  const narrowShift = narrowShiftOf(blockSize);
+  const isNarrow = narrowShift >= MIN_NARROW_SHIFT;
+  return { isNarrow, groupShift: isNarrow ? narrowShift : WIDE_GROUP_SHIFT };
+}
+
+/** Bytes of the table of so many blocks. */
+export function tableBytes(count: number, blockSize: number): number {
+  const { isNarrow, groupShift } = formOf(blockSize);
+  return 8 * ((count >>> groupShift) + 1) + (isNarrow ? 2 : 4) * (count + 1);
+}
+
 export class JumpTable {
   readonly data: JumpTableData;
 
@@ -76,9 +88,7 @@ export class JumpTableBuilder {
     this.#offset = ZFILE_HEADER_SIZE + options.dictSize;
 
     const { count } = options;
-    const narrowShift = narrowShiftOf(options.blockSize);
-    const isNarrow = narrowShift >= MIN_NARROW_SHIFT;
-    const groupShift = isNarrow ? narrowShift : WIDE_GROUP_SHIFT;
+    const { isNarrow, groupShift } = formOf(options.blockSize);
     this.#data = {
       groupShift,
       count,

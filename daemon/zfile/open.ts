@@ -3,7 +3,8 @@
 import { throwProblem, type ProblemSink } from '../errors.js';
 import { hex32, viewOf } from '../lib/bytes.js';
 import { native } from '../native/binding.js';
-import { readFully, type BlobSource } from '../blob/source.js';
+import { readFully, readInto, type BlobSource } from '../blob/source.js';
+import { BLOCKS_A_UNIT, UNBOUNDED, type Effort } from '../lib/effort.js';
 import {
   ZFILE_FIELD,
   ZFILE_FLAG,
@@ -14,7 +15,7 @@ import {
   parseZfileHeader,
   type ZfileHeader,
 } from './format.js';
-import { JumpTableBuilder, type JumpTable } from './jump-table.js';
+import { JumpTableBuilder, tableBytes, type JumpTable } from './jump-table.js';
 
 /** The jump table is read in pieces of this many bytes. */
 const INDEX_CHUNK = 1 << 20;
@@ -39,11 +40,13 @@ export async function isZfile(source: BlobSource): Promise<boolean> {
 /**
  * Opens a source that {@link isZfile}.
  * @param sink gets every broken rule; with the default the first one is thrown
+ * @param effort told of the jump table before it is read and made
  * @returns null when a sink that does not throw got something that leaves no usable table
  */
 export async function openZfile(
   source: BlobSource,
   sink: ProblemSink = throwProblem,
+  effort: Effort = UNBOUNDED,
 ): Promise<OpenZfile | null> {
   const first = await readFully(source, 0, ZFILE_HEADER_SIZE);
   const header = parseZfileHeader(first);
@@ -53,7 +56,7 @@ export async function openZfile(
   const place = await locate(source, first, header, sink);
   if (!place) return null;
   if (!checkGeometry(place.header, source.name, place.offset, place.layoutEnd, sink)) return null;
-  const loaded = await loadTable(source, place.header, sink);
+  const loaded = await loadTable(source, place.header, sink, effort);
   if (!loaded) return null;
   return { header: place.header, mode: place.mode, hasDigest, ...loaded };
 }
@@ -122,9 +125,12 @@ async function loadTable(
   source: BlobSource,
   header: ZfileHeader,
   sink: ProblemSink,
+  effort: Effort,
 ): Promise<{ table: JumpTable; storedBytes: number } | null> {
   // Entries past the last block are legal in the reference and point nowhere.
   const blocks = Math.ceil(header.originalSize / header.blockSize);
+  effort.spend(Math.ceil(header.indexSize / BLOCKS_A_UNIT));
+  effort.keep(tableBytes(blocks, header.blockSize), source.name);
   const builder = new JumpTableBuilder({
     blob: source.name,
     count: blocks,
@@ -138,9 +144,14 @@ async function loadTable(
   const indexBytes = header.indexSize * 4;
   let crc = 0;
   let pushed = 0;
+  // One piece of memory for all: of a large table there would be as much garbage as there is table.
+  const chunk = Buffer.allocUnsafeSlow(Math.min(INDEX_CHUNK, indexBytes));
   for (let at = 0; at < indexBytes; at += INDEX_CHUNK) {
+    const turn = effort.turn();
+    if (turn) await turn;
     const length = Math.min(INDEX_CHUNK, indexBytes - at);
-    const bytes = await readFully(source, header.indexOffset + at, length);
+    const bytes = chunk.subarray(0, length);
+    await readInto(source, header.indexOffset + at, bytes);
     crc = native.crc32c(bytes, 0, length, crc);
     const count = Math.min(length / 4, blocks - pushed);
     if (!builder.push(viewOf(bytes), count)) return null;

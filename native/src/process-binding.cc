@@ -42,6 +42,11 @@ Napi::Value HasCapabilityCall(const Napi::CallbackInfo& info) {
   return ToNumber(info, HasCapability(static_cast<unsigned>(capability)));
 }
 
+Napi::Value ReleasePagesCall(const Napi::CallbackInfo& info) {
+  const Bytes bytes = BytesArgument(info, 0);
+  return ToNumber(info, ReleasePages(bytes.data, bytes.size));
+}
+
 }  // namespace
 
 void ExportProcess(Napi::Object exports) {
@@ -50,6 +55,7 @@ void ExportProcess(Napi::Object exports) {
   Export<NotifyCall>(exports, "notify");
   Export<LockMemoryCall>(exports, "lockMemory");
   Export<IoFlusherCall>(exports, "ioFlusher");
+  Export<ReleasePagesCall>(exports, "releasePages");
   Export<HasCapabilityCall>(exports, "hasCapability");
 }
 

@@ -88,6 +88,16 @@ int64_t LockFiles() {
   return result;
 }
 
+int64_t ReleasePages(void* data, size_t size) {
+  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto address = reinterpret_cast<uintptr_t>(data);
+  const uintptr_t begin = (address + page - 1) / page * page;
+  const uintptr_t end = (address + size) / page * page;
+  if (end <= begin) return 0;
+  if (::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED) != 0) return -errno;
+  return static_cast<int64_t>(end - begin);
+}
+
 int SetIoFlusher() { return ::prctl(kSetIoFlusher, 1, 0, 0, 0) == 0 ? 0 : -errno; }
 
 int HasCapability(unsigned capability) {

@@ -1,6 +1,6 @@
 // What a long-running process asks of the system for itself: a lock, a word to its service manager,
-// code that stays in memory, capabilities. Knows no Node. Every function returns a number >= 0, or
-// -errno.
+// code that stays in memory, memory that goes back, capabilities. Knows no Node. Every function
+// returns a number >= 0, or -errno.
 #pragma once
 
 #include <cstddef>
@@ -25,6 +25,10 @@ int Notify(const char* path, size_t path_length, const char* text, size_t text_l
 // ends the process (Check failed: 0 == ret) when a heap shrinks or a worker ends. What has no file
 // can only be written to swap; a control group without any (MemorySwapMax=0) keeps it.
 int64_t LockFiles();
+
+// Gives back the pages that lie wholly within the range, which is private memory of the process.
+// They read as zeros from then on. Returns the bytes.
+int64_t ReleasePages(void* data, size_t size);
 
 // Of the calling thread; threads and programs that it starts inherit it.
 int SetIoFlusher();

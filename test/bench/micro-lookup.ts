@@ -1,6 +1,7 @@
 // Micro benchmark of the merged index, and of plain binary search over the same segments beside it.
-import { LsmtIndex, packIndex } from '../../daemon/lsmt/index.js';
-import { SegmentList } from '../../daemon/lsmt/segment-list.js';
+import { buildIndex } from '../../daemon/lsmt/build-index.js';
+import { EntryLog } from '../../daemon/lsmt/entry-log.js';
+import { LsmtIndex } from '../../daemon/lsmt/index.js';
 import { SECTOR } from '../support/lsmt-layout.js';
 import { seededRandom } from '../support/pattern.js';
 import { LOOKUP_SEGMENTS } from './goals.js';
@@ -44,7 +45,7 @@ export function lookupsForGoal(): number[] {
 /** Segments of 4 to 64 KiB with holes between most of them, over all of the device. */
 function indexOf(segments: number): { index: LsmtIndex; sectors: number } {
   const next = seededRandom(segments);
-  const list = new SegmentList(segments);
+  const list = new EntryLog(segments);
   let offset = 0;
   for (let i = 0; i < segments; i++) {
     offset += 8 * ((next() >>> 8) % 8);
@@ -53,7 +54,7 @@ function indexOf(segments: number): { index: LsmtIndex; sectors: number } {
     list.push(offset, length, 8 + 2 * offset, 0);
     offset += length;
   }
-  return { index: new LsmtIndex(packIndex(list, offset * SECTOR)), sectors: offset };
+  return { index: new LsmtIndex(buildIndex(list, offset * SECTOR, 'stack')), sectors: offset };
 }
 
 /** As a connection does it: the hint is what it found last. */

@@ -1,10 +1,10 @@
 // Lookup in indexes of many segments, however unevenly they lie, against a search through all of them.
 import * as fc from 'fast-check';
 import { test } from 'tap';
-import { LsmtIndex, packIndex } from '../../daemon/lsmt/index.js';
-import { SegmentList } from '../../daemon/lsmt/segment-list.js';
+import type { LsmtIndex } from '../../daemon/lsmt/index.js';
 import { seededRandom } from '../support/pattern.js';
 import { SEED } from '../support/seed.js';
+import { indexOf as pack, type Row } from '../support/segments.js';
 
 fc.configureGlobal({ seed: SEED });
 
@@ -57,9 +57,8 @@ function plainOf({ seed, runs, rest }: Shape): Plain {
 }
 
 function indexOf({ begins, ends, sectors }: Plain): LsmtIndex {
-  const list = new SegmentList(begins.length);
-  begins.forEach((begin, i) => list.push(begin, (ends[i] as number) - begin, 8 + 2 * begin, 0));
-  return new LsmtIndex(packIndex(list, sectors * SECTOR));
+  const rows = begins.map((begin, i): Row => [begin, (ends[i] as number) - begin, 8 + 2 * begin]);
+  return pack(rows, sectors * SECTOR);
 }
 
 /** Where answers change, and the ends of the device. */

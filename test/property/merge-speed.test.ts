@@ -1,8 +1,7 @@
 // How long merging and packing a million segments takes, and how that grows; not whether the result is right.
 import { test } from 'tap';
-import { packIndex } from '../../daemon/lsmt/index.js';
-import { mergeLayers } from '../../daemon/lsmt/merge.js';
-import { SegmentList } from '../../daemon/lsmt/segment-list.js';
+import { buildIndex } from '../../daemon/lsmt/build-index.js';
+import { EntryLog } from '../../daemon/lsmt/entry-log.js';
 import { seededRandom } from '../support/pattern.js';
 
 const LAYERS = 20;
@@ -11,22 +10,22 @@ const LIMIT = 6000;
 const RUNS = 5;
 
 /** `total` segments in as many layers as real images have, each scattered over the whole device. */
-function layersOf(total: number): SegmentList[] {
+function logOf(total: number): EntryLog {
   const next = seededRandom(total);
   const perLayer = total / LAYERS;
-  return Array.from({ length: LAYERS }, () => {
-    const list = new SegmentList(perLayer);
+  const log = new EntryLog(total);
+  for (let layer = 0; layer < LAYERS; layer++) {
     let offset = 0;
     let moffset = 8;
     for (let i = 0; i < perLayer; i++) {
       offset += next() % 64;
       const length = 1 + (next() % 16);
-      list.push(offset, length, moffset, 0);
+      log.push(offset, length, moffset, layer);
       offset += length;
       moffset += length + 1;
     }
-    return list;
-  });
+  }
+  return log;
 }
 
 /** Milliseconds of the fastest of some runs: the slower ones tell about the machine. */
@@ -34,9 +33,9 @@ function timeOf(total: number): { best: number; merged: number } {
   let best = Infinity;
   let merged = 0;
   for (let run = 0; run < RUNS; run++) {
-    const layers = layersOf(total);
+    const log = logOf(total);
     const start = performance.now();
-    const index = packIndex(mergeLayers(layers), 2 ** 40);
+    const index = buildIndex(log, 2 ** 40, 'stack');
     best = Math.min(best, performance.now() - start);
     merged = index.count;
   }

@@ -1,12 +1,11 @@
-// Opens images with the daemon's own opener, in this process, and reads their devices; no NBD, no threads.
+// Opens images with the daemon's own opener, in this process, and reads their devices; no NBD.
 import { createHash } from 'node:crypto';
 import type { Device } from '../../daemon/image/device.js';
 import { ReaderFactory } from '../../daemon/image/build.js';
 import { readLoaded } from '../../daemon/lib/loaded.js';
 import { LsmtIndex } from '../../daemon/lsmt/index.js';
 import { BlobPool } from '../../daemon/service/blob-pool.js';
-import { openImage, type OpenImage } from '../../daemon/service/image-opener.js';
-import { planImage } from '../../daemon/service/image-plan.js';
+import { Opener, type OpenImage } from '../../daemon/service/opener.js';
 
 export interface OpenDevice {
   readonly image: OpenImage;
@@ -19,7 +18,8 @@ export interface OpenDevice {
 /** @param paths as on the command line: one config, or blobs, bottom first */
 export async function openDevice(...paths: readonly string[]): Promise<OpenDevice> {
   const readers = new ReaderFactory();
-  const image = await openImage(await planImage(paths), new BlobPool(readers));
+  const opener = new Opener(new BlobPool(readers), readers, false);
+  const image = await opener.open({ paths, partition: null }, () => null as OpenImage | null);
   return {
     image,
     device: readers.device(image.device),

@@ -13,10 +13,11 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
-import { findDataExtents, type DataExtent } from '../../../daemon/blob/data-extents.js';
+import { findDataExtents } from '../../../daemon/blob/data-extents.js';
 import { closeFile } from '../../../daemon/blob/file-jobs.js';
 import { FileSource } from '../../../daemon/blob/file-source.js';
 import { openFile } from '../../../daemon/blob/open-file.js';
+import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import { native } from '../../../daemon/native/binding.js';
 
 async function identity(path: string): Promise<string> {
@@ -98,11 +99,14 @@ function openDescriptors(): number {
 await test('data extents: holes in front, between and behind', async (t) => {
   const path = join(t.testdir(), 'sparse');
   writeFileSync(path, '');
-  const extents = async (offset = 0): Promise<DataExtent[]> => {
+  const extents = async (offset = 0): Promise<{ offset: number; end: number }[]> => {
     const { source, fd } = await openFile(path);
-    const found = await findDataExtents(source, offset);
+    const found = await findDataExtents(source, offset, UNBOUNDED);
     closeFile(fd);
-    return found;
+    return Array.from({ length: found.length / 2 }, (_, i) => ({
+      offset: found[2 * i] as number,
+      end: found[2 * i + 1] as number,
+    }));
   };
   t.same(await extents(), [], 'an empty file');
   t.same(await extents(4096), [], 'from behind its end');
@@ -129,7 +133,7 @@ await test('data extents of what cannot be sought in', async (t) => {
   const [a, b] = native.socketpair();
   t.teardown(() => [a, b].forEach((fd) => native.close(fd)));
   const socket = new FileSource({ kind: 'file', name: 'socket', fd: a, base: 0, size: 100 });
-  await t.rejects(findDataExtents(socket, 0), {
+  await t.rejects(findDataExtents(socket, 0, UNBOUNDED), {
     code: 'IO',
     message: /^socket: its file system cannot tell where it has holes/,
   });
@@ -142,9 +146,9 @@ await test('a file that is cut while its extents are looked for', async (t) => {
   truncateSync(path, 10 << 20);
   const { source, fd } = await openFile(path);
   t.teardown(() => closeFile(fd));
-  t.same(await findDataExtents(source, 0), []);
+  t.equal((await findDataExtents(source, 0, UNBOUNDED)).length, 0);
   truncateSync(path, (10 << 20) - 1);
-  await t.rejects(findDataExtents(source, 0), {
+  await t.rejects(findDataExtents(source, 0, UNBOUNDED), {
     code: 'SHORT_READ',
     message: /the file is shorter than the 10485760 bytes it had when it was opened$/,
   });

@@ -55,22 +55,45 @@ await test('status for people', async (t) => {
     since: '2026-01-01T00:00:00.000Z',
     listening: [],
     clients: 4,
-    exports: [{ name: 'a\nb', image: 'i\u001b[31m', description: 'd', size: 5 }],
+    images: { served: 1, failed: 1 },
+    exports: [
+      {
+        name: 'a\nb',
+        state: 'served',
+        image: 'i\u001b[31m',
+        description: 'd',
+        size: 5,
+        problem: null,
+      },
+      {
+        name: 'bad',
+        state: 'failed',
+        image: '/x',
+        description: '',
+        size: 0,
+        problem: { code: 'IO', message: 'no\ndisk', since: 'then', tries: 3, retrySeconds: 4 },
+      },
+    ],
     devices: [
       device({}),
       device({ device: '/dev/nbd10', state: 'waiting', liveConnections: 0, export: 'web' }),
     ],
   };
   const lines = renderStatus(status).split('\n');
-  t.equal(lines.length, 7, 'names cannot make lines of their own');
+  t.ok(
+    lines.includes(
+      'export "bad": failed: no\\ndisk; 3 tries since then, the next 4 s after the last',
+    ),
+  );
+  t.equal(lines.length, 8, 'names cannot make lines of their own');
   t.notOk(lines.join().includes('\u001b'), 'nor colours');
   t.match(lines[0], 'overlaybd-nbd 1.2.3, process 77');
   t.equal(lines[1], 'listening: nowhere');
-  t.match(lines[4], /^DEVICE +STATE +CONNECTIONS +SINCE +REQUESTS +ERRORS +RECONNECTS +IMAGE$/);
+  t.match(lines[5], /^DEVICE +STATE +CONNECTIONS +SINCE +REQUESTS +ERRORS +RECONNECTS +IMAGE$/);
   t.match(
-    lines[5],
+    lines[6],
     /^\/dev\/nbd0 +connected +2\/2 +2026-01-02T03:04:05Z +12345 +0 +3 +\/images\/a\.json$/,
   );
-  t.match(lines[6], /^\/dev\/nbd10 +waiting +0\/2 .* "web"$/);
-  t.equal(lines[5]?.indexOf('connected'), lines[6]?.indexOf('waiting'), 'columns');
+  t.match(lines[7], /^\/dev\/nbd10 +waiting +0\/2 .* "web"$/);
+  t.equal(lines[6]?.indexOf('connected'), lines[7]?.indexOf('waiting'), 'columns');
 });

@@ -9,9 +9,9 @@ import { LsmtDevice } from '../../../daemon/image/lsmt-device.js';
 import { RawDevice } from '../../../daemon/image/raw-device.js';
 import type { FileRange } from '../../../daemon/lib/file-range.js';
 import { readLoaded } from '../../../daemon/lib/loaded.js';
-import { LsmtIndex, packIndex } from '../../../daemon/lsmt/index.js';
-import { SegmentList, ZEROED } from '../../../daemon/lsmt/segment-list.js';
+import { ZEROED } from '../../../daemon/lsmt/entry-log.js';
 import { randomBytes, seededRandom } from '../../support/pattern.js';
+import { unjoinedIndexOf, type Row } from '../../support/segments.js';
 
 const SECTOR = 512;
 const LAYER_SECTORS = 400;
@@ -37,7 +37,7 @@ await test('ranges of a stack of layers', async (t) => {
   let located = 0;
   let across = 0;
   for (let round = 0; round < 60; round++) {
-    const list = new SegmentList();
+    const list: Row[] = [];
     let at = random(4);
     let layer = 0;
     let moffset = 0;
@@ -45,18 +45,18 @@ await test('ranges of a stack of layers', async (t) => {
       const length = 1 + random(20);
       // Often on where the last one ended, as long runs are; else elsewhere, or zeroed.
       const kind = random(8);
-      if (kind === 0) list.push(at, length, ZEROED, layer);
+      if (kind === 0) list.push([at, length, ZEROED, layer]);
       else {
         if (kind < 3 || moffset + length > LAYER_SECTORS) {
           layer = random(3);
           moffset = random(LAYER_SECTORS - length);
         }
-        list.push(at, length, moffset, layer);
+        list.push([at, length, moffset, layer]);
         moffset += length;
       }
       at += length + (random(4) === 0 ? random(5) : 0);
     }
-    const index = new LsmtIndex(packIndex(list, DEVICE_SECTORS * SECTOR));
+    const index = unjoinedIndexOf(list, DEVICE_SECTORS * SECTOR);
     const device = new LsmtDevice(index, layers);
     const cursor = { hint: 0 };
     for (let i = 0; i < 300; i++) {

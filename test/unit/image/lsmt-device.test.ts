@@ -4,8 +4,8 @@ import type { BlobSource } from '../../../daemon/blob/source.js';
 import { OverlaybdError } from '../../../daemon/errors.js';
 import { LsmtDevice } from '../../../daemon/image/lsmt-device.js';
 import { RawDevice } from '../../../daemon/image/raw-device.js';
-import { LsmtIndex, packIndex } from '../../../daemon/lsmt/index.js';
-import { SegmentList, ZEROED } from '../../../daemon/lsmt/segment-list.js';
+import { ZEROED } from '../../../daemon/lsmt/entry-log.js';
+import { indexOf } from '../../support/segments.js';
 
 const SECTOR = 512;
 const SECTORS = 40;
@@ -56,14 +56,17 @@ class ScriptedSource implements BlobSource {
 
 /** Sectors 4-7 of layer 0, 8-9 zeroed, 10-11 of layer 1, a hole, 20-29 of layer 0. */
 function deviceOf(): { device: LsmtDevice; bottom: ScriptedSource; top: ScriptedSource } {
-  const list = new SegmentList();
-  list.push(4, 4, 100, 0);
-  list.push(8, 2, ZEROED, 1);
-  list.push(10, 2, 50, 1);
-  list.push(20, 10, 8, 0);
   const bottom = new ScriptedSource(0xb0);
   const top = new ScriptedSource(0x70);
-  const index = new LsmtIndex(packIndex(list, SECTORS * SECTOR));
+  const index = indexOf(
+    [
+      [4, 4, 100, 0],
+      [8, 2, ZEROED, 1],
+      [10, 2, 50, 1],
+      [20, 10, 8, 0],
+    ],
+    SECTORS * SECTOR,
+  );
   return { device: new LsmtDevice(index, [bottom, top]), bottom, top };
 }
 
@@ -144,14 +147,17 @@ await test('a disk that must be waited for: false, load, and then it reads', asy
 });
 
 await test('what follows itself in a layer is loaded, and prefetched, in one piece', async (t) => {
-  const list = new SegmentList();
-  list.push(0, 4, 100, 0);
-  list.push(4, 4, 104, 0);
-  list.push(9, 1, 108, 0);
-  list.push(10, 1, 3, 1);
-  list.push(11, 1, 109, 0);
   const [bottom, top] = [new ScriptedSource(1), new ScriptedSource(2)];
-  const index = new LsmtIndex(packIndex(list, SECTORS * SECTOR));
+  const index = indexOf(
+    [
+      [0, 4, 100, 0],
+      [4, 4, 104, 0],
+      [9, 1, 108, 0],
+      [10, 1, 3, 1],
+      [11, 1, 109, 0],
+    ],
+    SECTORS * SECTOR,
+  );
   const device = new LsmtDevice(index, [bottom, top]);
   const expected = [
     [101 * SECTOR, 8 * SECTOR],

@@ -41,7 +41,7 @@ const top: LsmtImage = {
 async function facts(paths: string[]): Promise<ImageFacts> {
   const stack = await openStack(await planImage(paths), () => THROW);
   try {
-    return imageFacts(stack);
+    return await imageFacts(stack);
   } finally {
     stack.close();
   }

@@ -1,27 +1,10 @@
 // The packed index at its edges: device ends, 2^32-sector boundaries, widest fields. Random cases are in test/property.
 import { test } from 'tap';
-import { LsmtIndex, packIndex } from '../../../daemon/lsmt/index.js';
-import { SegmentList, ZEROED } from '../../../daemon/lsmt/segment-list.js';
+import { ZEROED } from '../../../daemon/lsmt/entry-log.js';
+import { indexOf as pack, rowsOf, type Row } from '../../support/segments.js';
 
 const TWO_32 = 2 ** 32;
 const SECTOR = 512;
-
-type Row = readonly [offset: number, length: number, moffset: number, layer?: number];
-
-function pack(rows: readonly Row[], virtualSize: number): LsmtIndex {
-  const list = new SegmentList(1);
-  for (const [offset, length, moffset, layer = 0] of rows)
-    list.push(offset, length, moffset, layer);
-  return new LsmtIndex(packIndex(list, virtualSize));
-}
-
-const rowsOf = (index: LsmtIndex): Row[] =>
-  Array.from({ length: index.count }, (_, i) => [
-    index.offsetOf(i),
-    index.endOf(i) - index.offsetOf(i),
-    index.isZeroed(i) ? ZEROED : index.moffsetOf(i),
-    index.layerOf(i),
-  ]);
 
 await test('an empty index finds nothing anywhere', (t) => {
   const index = pack([], 10 * SECTOR);
@@ -113,7 +96,7 @@ await test('devices above 2 TiB: every segment keeps its high half', (t) => {
   const rows: Row[] = [
     [5, 1, 8],
     [TWO_32 - 1, 1, 9],
-    [TWO_32, 1, 10],
+    [TWO_32, 1, 20],
     [TWO_32 + 5, 1, 11],
     [4 * TWO_32 + 5, 1, 12],
     [4 * TWO_32 + 6, 1, ZEROED, 3],
@@ -159,10 +142,15 @@ await test('a segment across a 2^32-sector boundary is found on both sides', (t)
 });
 
 await test('a segment that fills a whole 2^32 range and more', (t) => {
-  const list = new SegmentList();
-  // As a sparse upper's extent is cut into pieces: nothing joins beyond a u32 length.
-  for (let i = 0; i < 5; i++) list.pushJoined(i * 2 ** 31, 2 ** 31, 8 + i * 2 ** 31, 0);
-  const index = new LsmtIndex(packIndex(list, 5 * 2 ** 31 * SECTOR));
+  const index = pack([[0, 5 * 2 ** 31, 8]], 5 * 2 ** 31 * SECTOR);
+  t.same(
+    rowsOf(index).map(([, length]) => length),
+    [
+      0xffff_ffff - (0xffff_ffff % 16383),
+      5 * 2 ** 31 - 2 * (0xffff_ffff - (0xffff_ffff % 16383)),
+    ].toSpliced(1, 0, 0xffff_ffff - (0xffff_ffff % 16383)),
+    'nothing joins beyond a u32 length',
+  );
   for (let sector = 0; sector < 5 * 2 ** 31; sector += 2 ** 29 - 1) {
     const i = index.find(sector, 0);
     t.ok(index.offsetOf(i) <= sector && sector < index.endOf(i));

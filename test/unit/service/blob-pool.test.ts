@@ -3,6 +3,7 @@ import { fstatSync, linkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
 import { ReaderFactory } from '../../../daemon/image/build.js';
+import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import { BlobPool } from '../../../daemon/service/blob-pool.js';
 import { textBytes } from '../../support/pattern.js';
 import { writeZfile } from '../../support/zfile-writer.js';
@@ -22,11 +23,11 @@ await test('the same file is opened once, at the same time and by other names', 
   writeFileSync(path, writeZfile(textBytes(1, 10_000)));
   linkSync(path, other);
   const pool = new BlobPool(new ReaderFactory());
-  const [a, b] = await Promise.all([pool.open(path), pool.open(path)]);
-  const c = await pool.open(other);
+  const [a, b] = await Promise.all([pool.open(path, UNBOUNDED), pool.open(path, UNBOUNDED)]);
+  const c = await pool.open(other, UNBOUNDED);
   t.equal(a.fd, b.fd);
   t.equal(a.fd, c.fd);
-  t.equal(a.peeled, c.peeled);
+  t.equal(a.spec, c.spec);
   a.release();
   a.release();
   b.release();
@@ -39,10 +40,10 @@ await test('after the last release it is opened anew', async (t) => {
   const path = join(t.testdir(), 'blob');
   writeFileSync(path, textBytes(1, 1000));
   const pool = new BlobPool(new ReaderFactory());
-  const first = await pool.open(path);
+  const first = await pool.open(path, UNBOUNDED);
   first.release();
-  const second = await pool.open(path);
-  t.not(second.peeled, first.peeled);
+  const second = await pool.open(path, UNBOUNDED);
+  t.not(second.spec, first.spec);
   first.release();
   t.ok(isOpen(second.fd), 'an old user cannot close it');
   second.release();
@@ -52,11 +53,11 @@ await test('a file that was replaced is another', async (t) => {
   const path = join(t.testdir(), 'blob');
   writeFileSync(path, 'one');
   const pool = new BlobPool(new ReaderFactory());
-  const first = await pool.open(path);
+  const first = await pool.open(path, UNBOUNDED);
   writeFileSync(path, 'another');
-  const second = await pool.open(path);
+  const second = await pool.open(path, UNBOUNDED);
   t.not(second.fd, first.fd);
-  t.equal(second.peeled.file.size, 7);
+  t.equal(second.source.size, 7);
   first.release();
   second.release();
 });
@@ -65,10 +66,50 @@ await test('a broken file fails for all who want it, and is closed', async (t) =
   const path = join(t.testdir(), 'blob');
   writeFileSync(path, writeZfile(textBytes(1, 10_000), { header: { digest: 1 } }));
   const pool = new BlobPool(new ReaderFactory());
-  const results = await Promise.allSettled([pool.open(path), pool.open(path)]);
+  const results = await Promise.allSettled([
+    pool.open(path, UNBOUNDED),
+    pool.open(path, UNBOUNDED),
+  ]);
   t.ok(results.every(({ status }) => status === 'rejected'));
   writeFileSync(path, writeZfile(textBytes(1, 10_000)));
-  const repaired = await pool.open(path);
-  t.equal(repaired.peeled.source.size, 10_000);
+  const repaired = await pool.open(path, UNBOUNDED);
+  t.equal(repaired.source.size, 10_000);
   repaired.release();
+});
+
+await test('a blob of another thread is taken, or dropped for the one that is there', async (t) => {
+  const path = join(t.testdir(), 'blob');
+  writeFileSync(path, writeZfile(textBytes(1, 10_000)));
+  const descriptors: string[] = [];
+  const theirs = new BlobPool(new ReaderFactory(), {
+    opened: (fd) => void descriptors.push(`+${fd}`),
+    closed: (fd) => void descriptors.push(`-${fd}`),
+  });
+  const pool = new BlobPool(new ReaderFactory());
+  const opened = await theirs.open(path, UNBOUNDED);
+  const mine = await pool.adopt(opened);
+  t.equal(mine.fd, opened.fd);
+  t.equal(mine.source.size, 10_000);
+  const again = await new BlobPool(new ReaderFactory()).open(path, UNBOUNDED);
+  const dropped = await pool.adopt(again);
+  t.equal(dropped.fd, mine.fd);
+  t.notOk(isOpen(again.fd));
+  mine.release();
+  t.ok(isOpen(dropped.fd));
+  dropped.release();
+  t.notOk(isOpen(opened.fd));
+  t.same(descriptors, [`+${opened.fd}`], 'whoever has it now is who closes it');
+});
+
+await test('a plain file is not looked into', async (t) => {
+  const path = join(t.testdir(), 'blob');
+  const bytes = writeZfile(textBytes(1, 10_000));
+  writeFileSync(path, bytes);
+  const pool = new BlobPool(new ReaderFactory());
+  const plain = await pool.openPlain(path);
+  t.equal(plain.source.size, bytes.length);
+  const peeled = await pool.open(path, UNBOUNDED);
+  t.equal(peeled.source.size, 10_000);
+  plain.release();
+  peeled.release();
 });

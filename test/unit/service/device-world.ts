@@ -50,8 +50,12 @@ export function makeWorld(t: Test, devices = 4): World {
     const log: string[] = [];
     const logger = { log: (level: string, text: string) => void log.push(`${level}: ${text}`) };
     const reactors = new ReactorPool(2, null, logger);
-    const images = new ImageTable(logger, (specs) => reactors.setExports(specs));
-    await images.setExports(new Map(Object.entries(exports).map(([name, path]) => [name, [path]])));
+    const images = new ImageTable(logger, (specs, failed) => reactors.setExports(specs, failed));
+    await images.setExports(
+      new Map(
+        Object.entries(exports).map(([name, path]) => [name, { paths: [path], partition: null }]),
+      ),
+    );
     let idle = 0;
     const manager = new DeviceManager({
       records: new DeviceRecords(join(folder, 'devices')),

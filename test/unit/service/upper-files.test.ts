@@ -203,7 +203,7 @@ await test('uppers are not unwrapped: a ZFile is none', async (t) => {
 
 await test('missing files are named', async (t) => {
   const image = imageOf(t);
-  await t.rejects(deviceOf(image), { code: 'NOT_FOUND', message: /\/data: ENOENT/ });
-  writeFileSync(image.data, appendUpper({ virtualSize: SIZE, writes: [] }).data);
   await t.rejects(deviceOf(image), { code: 'NOT_FOUND', message: /\/index: ENOENT/ });
+  writeFileSync(image.index, appendUpper({ virtualSize: SIZE, writes: [] }).index);
+  await t.rejects(deviceOf(image), { code: 'NOT_FOUND', message: /\/data: ENOENT/ });
 });

@@ -1,0 +1,64 @@
+// What `inspect` knows about the partitions of an image. The names are the keys of its JSON
+// (docs/cli.md), so they stay. Prints nothing.
+
+import { OverlaybdError, formatError } from '../errors.js';
+import type { Device } from '../image/device.js';
+import { partitionTableOf } from '../image/disk-partitions.js';
+import { LsmtDevice } from '../image/lsmt-device.js';
+import { RawDevice } from '../image/raw-device.js';
+import type { LsmtIndex } from '../lsmt/index.js';
+import type { OpenedLayer } from './open-stack.js';
+
+export interface PartitionFacts {
+  readonly table: 'gpt' | 'mbr';
+  readonly sectorSize: number;
+  readonly partitions: readonly {
+    /** As in `serve --partition`, and in /dev/nbd0pN. */
+    readonly number: number;
+    readonly offset: number;
+    readonly bytes: number;
+    /** Of an MBR a byte, of a GPT a GUID. */
+    readonly type: string;
+    readonly name: string;
+    /** Why it cannot be used; null when it can. */
+    readonly problem: string | null;
+  }[];
+}
+
+/**
+ * @param index of a stack of layers; null when it is none, or cannot be read
+ * @param notes told of what is wrong with the table
+ */
+export async function partitionFacts(
+  name: string,
+  layers: readonly OpenedLayer[],
+  index: LsmtIndex | null,
+  notes: string[],
+): Promise<PartitionFacts | null> {
+  const device = deviceOf(layers, index);
+  if (!device) return null;
+  try {
+    const found = await partitionTableOf(device, name);
+    if (!found) return null;
+    notes.push(...found.notes);
+    const partitions = found.partitions.map(
+      ({ number, offset, size, type, name: title, problem }) => {
+        const told = problem && formatError(problem).message;
+        return { number, offset, bytes: size, type, name: title, problem: told };
+      },
+    );
+    return { table: found.kind, sectorSize: found.sectorSize, partitions };
+  } catch (error) {
+    // The layers are good, or this would not be reached: a table that is not is no error of the image.
+    if (!(error instanceof OverlaybdError)) throw error;
+    notes.push(`partitions: ${error.message}`);
+    return null;
+  }
+}
+
+function deviceOf(layers: readonly OpenedLayer[], index: LsmtIndex | null): Device | null {
+  const sources = layers.flatMap(({ peeled }) => (peeled ? [peeled.source] : []));
+  if (index && sources.length === layers.length) return new LsmtDevice(index, sources);
+  const [first] = layers;
+  return first?.content.kind === 'raw' && first.peeled ? new RawDevice(first.peeled.source) : null;
+}

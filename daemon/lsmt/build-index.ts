@@ -1,0 +1,193 @@
+// Makes the index of a log: sorts it, finds out what can be seen, and writes that over the log itself,
+// so that a stack takes the memory of one index and a half while it is opened, and of one afterwards.
+
+import { OverlaybdError } from '../errors.js';
+import { native } from '../native/binding.js';
+import { META_ZEROED, sharedU32, type EntryLog, type SharedU32 } from './entry-log.js';
+import { SECTOR } from './format.js';
+import { rangeShiftFor, type LsmtIndexData } from './index.js';
+import { bytesOf, sortLog } from './sort-log.js';
+import { sweep, type PieceSink } from './sweep.js';
+
+/**
+ * Segments of a stack once it is merged: 256 MiB of index. The reference allows 128,000,000, which is
+ * 2 GiB; real images have some 10,000.
+ */
+export const MAX_STACK_SEGMENTS = 16_777_216;
+
+const TWO_32 = 0x1_0000_0000;
+/** A joined segment stays below this many sectors, so that its length fits a u32. */
+const MAX_JOINED_LENGTH = 0xffff_ffff;
+
+/**
+ * Merges a log into an index, leaving out what lies beyond the device. The log is used up.
+ * @param name of the stack, for messages
+ * @param virtualSize bytes of the device, at most 2^53 - 1
+ * @throws OverlaybdError LIMIT when there are more than {@link MAX_STACK_SEGMENTS}
+ */
+export function buildIndex(log: EntryLog, virtualSize: number, name: string): LsmtIndexData {
+  const sectors = Math.ceil(virtualSize / SECTOR);
+  const order = sortLog(log);
+  const { count: entries } = log;
+  const counter = new SegmentCounter(sectors);
+  sweep(log, order, 0, entries, counter);
+  const { count, ahead } = counter;
+  if (count > MAX_STACK_SEGMENTS) {
+    throw new OverlaybdError(
+      'LIMIT',
+      `${name}: ${count} segments once its layers are merged, at most ${MAX_STACK_SEGMENTS}`,
+    );
+  }
+  if (ahead > 0) moveAway(log, ahead);
+  const writer = new SegmentWriter(log, sectors);
+  sweep(log, order, ahead, entries, writer);
+  if (order) native.releasePages(bytesOf(order));
+  const { offsets, spans: lengths, moffsets, meta } = log;
+  const { highStarts } = writer;
+  highStarts.fill(count, writer.highs);
+  const rangeShift = rangeShiftFor(count, sectors);
+  return {
+    count,
+    virtualSize,
+    offsets: keep(offsets, count),
+    lengths: keep(lengths, count),
+    moffsets: keep(moffsets, count),
+    meta: keep(meta, count),
+    highStarts,
+    rangeShift,
+    rangeStarts: rangeStartsOf(offsets, highStarts, count, { sectors, rangeShift }),
+  };
+}
+
+/** Joins pieces that go on where the one before ends, in the device and in the layer. */
+abstract class Joiner implements PieceSink {
+  readonly #sectors: number;
+  count = 0;
+  #end = -1;
+  #length = 0;
+  #moffsetEnd = 0;
+  #tag = 0;
+
+  constructor(sectors: number) {
+    this.#sectors = sectors;
+  }
+
+  piece(offset: number, pieceEnd: number, moffset: number, tag: number, taken: number): void {
+    const end = Math.min(pieceEnd, this.#sectors);
+    if (offset >= end) return;
+    const n = end - offset;
+    const zeroed = (tag & META_ZEROED) !== 0;
+    const joins =
+      offset === this.#end &&
+      tag === this.#tag &&
+      (zeroed || moffset === this.#moffsetEnd) &&
+      this.#length + n <= MAX_JOINED_LENGTH;
+    this.#end = end;
+    this.#moffsetEnd = moffset + n;
+    if (joins) {
+      this.#length += n;
+      this.longer(this.#length);
+      return;
+    }
+    this.#length = n;
+    this.#tag = tag;
+    this.begin(offset, n, moffset, tag, taken);
+    this.count++;
+  }
+
+  protected abstract begin(
+    offset: number,
+    length: number,
+    moffset: number,
+    tag: number,
+    taken: number,
+  ): void;
+  /** The segment that began last has this length now. */
+  protected abstract longer(length: number): void;
+}
+
+class SegmentCounter extends Joiner {
+  /** How far segments would run over entries that are still to be read, if they were written now. */
+  ahead = 0;
+
+  protected begin(_: number, _length: number, _moffset: number, _tag: number, taken: number): void {
+    if (this.count + 1 - taken > this.ahead) this.ahead = this.count + 1 - taken;
+  }
+
+  protected longer(): void {
+    // Nothing new to count.
+  }
+}
+
+class SegmentWriter extends Joiner {
+  readonly #log: EntryLog;
+  readonly highStarts: SharedU32;
+  /** So many of them are set. */
+  highs = 0;
+
+  constructor(log: EntryLog, sectors: number) {
+    super(sectors);
+    this.#log = log;
+    this.highStarts = sharedU32(Math.floor(sectors / TWO_32) + 2);
+  }
+
+  protected begin(offset: number, length: number, moffset: number, tag: number): void {
+    const { offsets, spans, moffsets, meta } = this.#log;
+    const i = this.count;
+    offsets[i] = offset;
+    spans[i] = length;
+    if ((tag & META_ZEROED) === 0) {
+      moffsets[i] = moffset;
+      meta[i] = tag | Math.floor(moffset / TWO_32);
+    } else {
+      moffsets[i] = 0;
+      meta[i] = tag;
+    }
+    const high = Math.floor(offset / TWO_32);
+    while (this.highs <= high) this.highStarts[this.highs++] = i;
+  }
+
+  protected longer(length: number): void {
+    this.#log.spans[this.count - 1] = length;
+  }
+}
+
+/** Moves the entries back, so that segments can be written before them. One array at a time. */
+function moveAway(log: EntryLog, places: number): void {
+  const moved = (array: SharedU32): SharedU32 => {
+    const to = sharedU32(log.count + places);
+    to.set(array.subarray(0, log.count), places);
+    native.releasePages(bytesOf(array));
+    return to;
+  };
+  log.offsets = moved(log.offsets);
+  log.spans = moved(log.spans);
+  log.moffsets = moved(log.moffsets);
+  log.meta = moved(log.meta);
+}
+
+/** The first `count` numbers; the pages behind them go back to the system. */
+function keep(array: SharedU32, count: number): SharedU32 {
+  native.releasePages(bytesOf(array.subarray(count)));
+  return array.subarray(0, count);
+}
+
+/** starts[r] is the first segment whose offset is r << rangeShift or more. */
+function rangeStartsOf(
+  offsets: SharedU32,
+  highStarts: SharedU32,
+  count: number,
+  { sectors, rangeShift }: { sectors: number; rangeShift: number },
+): SharedU32 {
+  const width = 2 ** rangeShift;
+  const starts = sharedU32(Math.floor(sectors / width) + 2);
+  let next = 0;
+  let high = 0;
+  for (let i = 0; i < count; i++) {
+    while ((highStarts[high + 1] as number) <= i) high++;
+    const last = Math.floor((high * TWO_32 + (offsets[i] as number)) / width);
+    while (next <= last) starts[next++] = i;
+  }
+  starts.fill(count, next);
+  return starts;
+}

@@ -1,0 +1,151 @@
+// Puts the entries of a log in the order of their offsets. A radix sort from the highest digit, which
+// writes to few places at a time, until a part fits the processor's cache; the lower digits are sorted
+// there. Takes 12 bytes an entry beside the log, of which 4 are the result.
+
+import { native } from '../native/binding.js';
+import type { EntryLog } from './entry-log.js';
+
+const DIGIT_BITS = 11;
+const DIGITS = 1 << DIGIT_BITS;
+/** So many entries, 20 bytes each, are sorted at once in a cache of a megabyte or two. */
+const CACHED_ENTRIES = 1 << 16;
+
+/**
+ * Sorts a log by offset, and by time of writing where those are the same.
+ * @returns where each entry stood before; null when the log was in order already
+ */
+export function sortLog(log: EntryLog): Uint32Array | null {
+  let last = 0;
+  let largest = 0;
+  let isInOrder = true;
+  for (let i = 0; i < log.count; i++) {
+    const offset = log.offsetOf(i);
+    if (offset < last) isInOrder = false;
+    if (offset > largest) largest = offset;
+    last = offset;
+  }
+  return isInOrder ? null : new LogSort(log).run(largest);
+}
+
+class LogSort {
+  readonly #log: EntryLog;
+  readonly #order: Uint32Array<ArrayBuffer>;
+  /** For two arrays at a time. */
+  readonly #scratch: readonly [Uint32Array<ArrayBuffer>, Uint32Array<ArrayBuffer>];
+  readonly #positions = new Uint32Array(CACHED_ENTRIES);
+  readonly #others = new Uint32Array(CACHED_ENTRIES);
+
+  constructor(log: EntryLog) {
+    this.#log = log;
+    this.#order = new Uint32Array(log.count);
+    for (let i = 0; i < log.count; i++) this.#order[i] = i;
+    this.#scratch = [new Uint32Array(log.count), new Uint32Array(log.count)];
+  }
+
+  run(largest: number): Uint32Array {
+    this.#sortPart(0, this.#log.count, 0, bitsOf(largest));
+    for (const scratch of this.#scratch) native.releasePages(bytesOf(scratch));
+    return this.#order;
+  }
+
+  /** @param bits that the offsets of the part have above `base` */
+  #sortPart(begin: number, end: number, base: number, bits: number): void {
+    if (end - begin < 2 || bits === 0) return;
+    if (end - begin <= CACHED_ENTRIES) return this.#sortCached(begin, end, base, bits);
+    const below = Math.max(0, bits - DIGIT_BITS);
+    const starts = this.#spread(begin, end, base, below);
+    for (let digit = 0; digit < DIGITS; digit++) {
+      const from = starts[digit] as number;
+      this.#sortPart(from, starts[digit + 1] as number, base + digit * 2 ** below, below);
+    }
+  }
+
+  /** Sorts a part by its highest digit. @returns where each digit begins, and the end */
+  #spread(begin: number, end: number, base: number, below: number): Uint32Array {
+    const log = this.#log;
+    const scale = 2 ** -below;
+    const starts = new Uint32Array(DIGITS + 1);
+    for (let i = begin; i < end; i++) {
+      const digit = Math.floor((log.offsetOf(i) - base) * scale);
+      starts[digit + 1] = (starts[digit + 1] as number) + 1;
+    }
+    starts[0] = begin;
+    for (let digit = 0; digit < DIGITS; digit++) {
+      starts[digit + 1] = (starts[digit + 1] as number) + (starts[digit] as number);
+    }
+    const next = new Uint32Array(DIGITS);
+    const [first, second] = this.#scratch;
+    const spread = (one: Uint32Array, two: Uint32Array): void => {
+      next.set(starts.subarray(0, DIGITS));
+      for (let i = begin; i < end; i++) {
+        const digit = Math.floor((log.offsetOf(i) - base) * scale);
+        const place = next[digit] as number;
+        next[digit] = place + 1;
+        first[place] = one[i] as number;
+        second[place] = two[i] as number;
+      }
+      one.set(first.subarray(begin, end), begin);
+      two.set(second.subarray(begin, end), begin);
+    };
+    spread(this.#order, log.moffsets);
+    next.set(starts.subarray(0, DIGITS));
+    for (let i = begin; i < end; i++) {
+      const digit = Math.floor((log.offsetOf(i) - base) * scale);
+      const place = next[digit] as number;
+      next[digit] = place + 1;
+      first[place] = log.meta[i] as number;
+    }
+    log.meta.set(first.subarray(begin, end), begin);
+    // The digits are theirs, so that they come last, and together.
+    spread(log.offsets, log.spans);
+    return starts;
+  }
+
+  /** Sorts positions digit by digit, the lowest first, and then the arrays by them. */
+  #sortCached(begin: number, end: number, base: number, bits: number): void {
+    const log = this.#log;
+    const count = end - begin;
+    let positions = this.#positions;
+    let others = this.#others;
+    for (let k = 0; k < count; k++) positions[k] = begin + k;
+    const next = new Uint32Array(DIGITS);
+    for (let shift = 0; shift < bits; shift += DIGIT_BITS) {
+      const scale = 2 ** -shift;
+      next.fill(0);
+      for (let i = begin; i < end; i++) {
+        const digit = Math.floor((log.offsetOf(i) - base) * scale) & (DIGITS - 1);
+        next[digit] = (next[digit] as number) + 1;
+      }
+      let sum = 0;
+      for (let digit = 0; digit < DIGITS; digit++) {
+        const here = next[digit] as number;
+        next[digit] = sum;
+        sum += here;
+      }
+      for (let k = 0; k < count; k++) {
+        const i = positions[k] as number;
+        const digit = Math.floor((log.offsetOf(i) - base) * scale) & (DIGITS - 1);
+        const place = next[digit] as number;
+        next[digit] = place + 1;
+        others[place] = i;
+      }
+      [positions, others] = [others, positions];
+    }
+    const sorted = others;
+    for (const array of [this.#order, log.offsets, log.spans, log.moffsets, log.meta]) {
+      for (let k = 0; k < count; k++) sorted[k] = array[positions[k] as number] as number;
+      array.set(sorted.subarray(0, count), begin);
+    }
+  }
+}
+
+/** How many bits a number has. */
+function bitsOf(value: number): number {
+  let bits = 0;
+  while (2 ** bits <= value) bits++;
+  return bits;
+}
+
+export function bytesOf(array: Uint32Array): Uint8Array {
+  return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+}

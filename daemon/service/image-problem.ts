@@ -1,0 +1,39 @@
+// Why an export or a device has no image, for status, log and clients; and when it is tried again.
+
+import { OverlaybdError, fullStory, type ErrorCode } from '../errors.js';
+
+/** The first try again; each further one waits twice as long as the one before. */
+export const FIRST_RETRY_MS = 1000;
+export const LAST_RETRY_MS = 60_000;
+
+export interface ImageProblem {
+  /** BUG: something that we did not expect. */
+  readonly code: ErrorCode | 'BUG';
+  readonly message: string;
+  /** ISO 8601: when it was first found to fail. */
+  readonly since: string;
+  /** How often it was tried. */
+  readonly tries: number;
+}
+
+/**
+ * @param error what was thrown, or a reason in words
+ * @param before what was known of it; null for the first time
+ */
+export function problemOf(error: unknown, before: ImageProblem | null): ImageProblem {
+  return {
+    code: codeOf(error),
+    message: typeof error === 'string' ? error : fullStory(error),
+    since: before?.since ?? new Date().toISOString(),
+    tries: (before?.tries ?? 0) + 1,
+  };
+}
+
+export function retryDelayMs({ tries }: ImageProblem): number {
+  return Math.min(FIRST_RETRY_MS * 2 ** Math.min(tries - 1, 30), LAST_RETRY_MS);
+}
+
+function codeOf(error: unknown): ImageProblem['code'] {
+  if (error instanceof OverlaybdError) return error.code;
+  return typeof error === 'string' ? 'IO' : 'BUG';
+}
