@@ -82,6 +82,14 @@ export function fullStory(error: unknown): string {
   );
 }
 
+/** Same, for people: the message in one line, and where it came from below. */
+export function storyLines(error: unknown): string[] {
+  const story = fullStory(error);
+  const frames = story.search(/(?:\n {4}at .*)+$/);
+  if (frames < 0) return [story];
+  return [story.slice(0, frames), ...story.slice(frames + 1).split('\n')];
+}
+
 /** The text of anything that was thrown, not longer than {@link MAX_MESSAGE_LENGTH}. */
 export function messageOf(error: unknown): string {
   return boundedMessage(error instanceof Error ? error.message : String(error));

@@ -4,7 +4,7 @@
 import { parseCommandLine } from './cli/command-line.js';
 import { EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from './cli/exit-codes.js';
 import { closeOutput, complain, print } from './cli/output.js';
-import { OverlaybdError, fullStory } from './errors.js';
+import { OverlaybdError, storyLines } from './errors.js';
 import { checkDescriptorsAtStart } from './service/descriptor-limit.js';
 import { startEarlyReactor } from './service/early-reactor.js';
 
@@ -13,6 +13,9 @@ process.on('SIGUSR1', () => undefined);
 
 // Whoever read our log is gone: that must not end the service.
 process.stderr.on('error', () => undefined);
+
+// As Node does, but in lines that a terminal and the journal can be given.
+process.on('uncaughtException', (thrown) => void end(thrown));
 
 void main(process.argv.slice(2));
 
@@ -25,9 +28,13 @@ async function main(args: string[]): Promise<never> {
     exitCode = await run(args);
     closeOutput();
   } catch (error) {
-    exitCode = await report(error);
+    return end(error);
   }
   process.exit(exitCode);
+}
+
+async function end(error: unknown): Promise<never> {
+  process.exit(await report(error));
 }
 
 async function run(args: readonly string[]): Promise<number> {
@@ -48,7 +55,7 @@ async function versionText(): Promise<string> {
 /** Our own errors are for the operator; anything else is a bug and shows where it came from. */
 async function report(error: unknown): Promise<number> {
   if (!(error instanceof OverlaybdError)) {
-    await complain(...fullStory(error).split('\n'));
+    await complain(...storyLines(error));
     return EXIT_FAILURE;
   }
   const isUsage = error.code === 'BAD_ARGUMENT';

@@ -6,6 +6,7 @@ import {
   boundedMessage,
   formatError,
   messageOf,
+  storyLines,
 } from '../../daemon/errors.js';
 
 const long = `begin ${'x'.repeat(5_000_000)} end`;
@@ -30,5 +31,15 @@ await test('every way to a message is bounded', (t) => {
     t.ok(messageOf(thrown).length <= MAX_MESSAGE_LENGTH);
   }
   t.equal(messageOf(new Error('short')), 'short');
+  t.end();
+});
+
+await test('a bug is told with where it came from, and its message cannot forge lines', (t) => {
+  t.same(storyLines(new OverlaybdError('IO', 'a: b')), ['a: b']);
+  const [head, first, ...more] = storyLines(new TypeError('x\n    at forged\nerror: y'));
+  t.equal(head, 'BUG: TypeError: x\n    at forged\nerror: y', 'one line, once it is escaped');
+  t.match(first, /^ {4}at /);
+  t.ok(more.length > 0);
+  t.same(storyLines('text'), ['BUG: text']);
   t.end();
 });
