@@ -81,6 +81,10 @@ export interface DeviceStatus extends DeviceSettings {
   readonly export: string | null;
   /** How people call the image. */
   readonly image: string;
+  /** Only that one of the image; null: all of it. */
+  readonly partition: number | null;
+  /** The kernel lets go of it with its last user, as after `mount`. */
+  readonly onClose: boolean;
   readonly size: number;
   /** ISO 8601. */
   readonly since: string;

@@ -97,11 +97,16 @@ export class AttachedDevice {
 
 function describe(
   record: DeviceRecord,
-): Pick<DeviceStatus, keyof DeviceSettings | 'id' | 'device' | 'export' | 'size' | 'since'> {
+): Pick<
+  DeviceStatus,
+  keyof DeviceSettings | 'id' | 'device' | 'export' | 'partition' | 'onClose' | 'size' | 'since'
+> {
   return {
     id: record.id,
     device: `/dev/nbd${record.index}`,
     export: record.export,
+    partition: record.partition,
+    onClose: record.onClose,
     size: record.size,
     since: record.since,
     connections: record.connections,

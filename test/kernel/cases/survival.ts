@@ -113,6 +113,7 @@ async function upgrades(check: Check, world: World): Promise<void> {
   await progress.more(50);
   progress.takeLongestStall();
   const stalls: number[] = [];
+  let requests = (await daemon.control.status()).devices[0]?.requests ?? 0;
   for (const way of ['upgrade', 'SIGUSR2', 'upgrade']) {
     const before = daemon.pid;
     let pid = before;
@@ -132,6 +133,9 @@ async function upgrades(check: Check, world: World): Promise<void> {
     await progress.more(50);
     stalls.push(progress.takeLongestStall());
     check.ok(load.running, `${way}: reads go on`);
+    const counted = (await daemon.control.status()).devices[0]?.requests ?? 0;
+    check.ok(counted > requests, `${way}: the counters go on, ${counted} after ${requests}`);
+    requests = counted;
   }
   const { problem, verifiedBytes } = await load.stop();
   check.equal(problem, '', 'every byte was right, and no read failed');

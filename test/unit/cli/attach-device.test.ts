@@ -13,6 +13,8 @@ function device(change: Partial<DeviceStatus>): DeviceStatus {
     device: '/dev/nbd0',
     state: 'connected',
     export: null,
+  partition: null,
+  onClose: false,
     image: '/images/a.json',
     size: 1 << 20,
     since: '2026-01-02T03:04:05.678Z',
