@@ -27,7 +27,13 @@ import {
   openFor,
   newRecord,
 } from './device-request.js';
-import { backendOf, ownerOf, type DeviceRecord, type DeviceRecords } from './device-record.js';
+import {
+  backendOf,
+  bootId,
+  ownerOf,
+  type DeviceRecord,
+  type DeviceRecords,
+} from './device-record.js';
 import { PINNED, freeIndex, inUse, pinnedMounts } from './device-use.js';
 import { disconnect } from './disconnect.js';
 import type { DeviceCounters } from './handover.js';
@@ -272,7 +278,7 @@ export class DeviceManager {
   #noteKernelPid(device: AttachedDevice): void {
     const connected = this.#parts.sysfs.device(device.record.index);
     if (!connected || connected.backend !== null || connected.pid === null) return;
-    device.record = { ...device.record, kernelPid: connected.pid };
+    device.record = { ...device.record, kernelPid: connected.pid, boot: bootId() };
     this.#parts.records.write(device.record);
   }
 

@@ -7,6 +7,7 @@ import {
   constants,
   fsyncSync,
   openSync,
+  readFileSync,
   opendirSync,
   renameSync,
   rmSync,
@@ -53,6 +54,8 @@ const recordSchema = v.strictObject({
   sizeMultiple: v.optional(v.nullable(v.pipe(count, v.minValue(1))), null),
   /** For kernels that keep no backend name: who connected the device. */
   kernelPid: v.nullable(v.pipe(count, v.minValue(1))),
+  /** Of which start of the system that is: afterwards the number is another process's. */
+  boot: v.optional(v.nullable(v.string()), null),
   /** As whom the daemon ran that attached it; part of its name in the kernel. */
   user: v.optional(count, 0),
   /** The kernel was told to let go of the device when its last user closes it. */
@@ -66,7 +69,17 @@ export function backendOf({ id, user }: Pick<DeviceRecord, 'id' | 'user'>): stri
 }
 
 export function ownerOf(record: DeviceRecord): DeviceOwner {
-  return { backend: backendOf(record), kernelPid: record.kernelPid };
+  const kernelPid = record.boot === bootId() ? record.kernelPid : null;
+  return { backend: backendOf(record), kernelPid };
+}
+
+/** Names this run of the system; '' where there is no /proc. */
+export function bootId(): string {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  } catch {
+    return '';
+  }
 }
 
 /** The records of a state folder. */

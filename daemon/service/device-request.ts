@@ -34,6 +34,7 @@ export function newRecord(index: number, request: AttachRequest, held: HeldImage
     deadConnTimeoutSeconds: request.deadConnTimeoutSeconds ?? DEFAULT_DEAD_CONN_TIMEOUT_SECONDS,
     ...settings,
     kernelPid: null,
+    boot: null,
     user: process.geteuid?.() ?? 0,
     onClose: false,
   };

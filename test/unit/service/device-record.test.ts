@@ -16,6 +16,7 @@ import {
   DeviceRecords,
   MAX_RECORDS,
   backendOf,
+  bootId,
   ownerOf,
   type DeviceRecord,
 } from '../../../daemon/service/device-record.js';
@@ -34,6 +35,7 @@ const record: DeviceRecord = {
   deadConnTimeoutSeconds: 90,
   blockSize: 512,
   kernelPid: null,
+  boot: null,
   user: 0,
   onClose: false,
   partition: null,
@@ -171,5 +173,10 @@ await test('what is in the way of a write', async (t) => {
 await test('who owns a device', async (t) => {
   t.equal(backendOf(record), 'overlaybd-nbd:0123456789abcdef');
   t.same(ownerOf(record), { backend: backendOf(record), kernelPid: null });
-  t.same(ownerOf(other), { backend: backendOf(other), kernelPid: 7 });
+  const now = { ...other, boot: bootId() };
+  t.same(ownerOf(now), { backend: backendOf(other), kernelPid: 7 });
+  for (const boot of [null, 'f0e1d2c3-0000-4000-8000-000000000000']) {
+    const before = ownerOf({ ...other, boot });
+    t.equal(before.kernelPid, null, 'of another run of the system: some other process has it now');
+  }
 });
