@@ -112,6 +112,12 @@ export async function run(args: ServeArguments): Promise<number> {
   const viaStdio = args.stdio === true && inherited.length === 0;
   const stdio = viaStdio ? (await import('../service/stdio.js')).takeStdio() : null;
   const signals = new Signals(args.config !== undefined || options.tls !== null);
+  // What serves one tool ends with it. A successor's parent is its predecessor, which ends.
+  if (args.stdio && !handover) {
+    const { watchParent } = await import('../service/parent-watch.js');
+    const made = inherited.map(({ fd }) => fd);
+    watchParent(made, () => signals.end('who started us is gone'));
+  }
   // Behind --stdio is a tool whose standard error is ours too.
   const level = args['log-level'] ?? config.log?.level ?? (args.stdio ? 'warn' : 'info');
   const format = args['log-format'] ?? config.log?.format ?? 'pretty';

@@ -51,6 +51,11 @@ export interface Native extends FileCalls {
   peerName(fd: number): string;
   /** The user who connected a Unix socket; -EAFNOSUPPORT if it is another kind of socket. */
   peerUid(fd: number): number;
+  /**
+   * The process that connected a Unix socket or, of a listening one, made it listen; 0 if it is of
+   * another process namespace. -EAFNOSUPPORT.
+   */
+  peerPid(fd: number): number;
   /** Bytes received; 0 is the end of the stream, which is why `length` must be at least 1. */
   recv(fd: number, buffer: Uint8Array, offset: number, length: number): number;
   /** Bytes taken by the socket, maybe fewer than `length`; never raises SIGPIPE. */

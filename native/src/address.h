@@ -2,6 +2,8 @@
 // and knows neither Node nor NBD.
 #pragma once
 
+// First, and not in the order of names: linux/vm_sockets.h needs it, and before 6.1.176 does not
+// say so.
 #include <linux/vm_sockets.h>
 #include <netinet/in.h>
 #include <sys/socket.h>

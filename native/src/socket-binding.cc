@@ -117,6 +117,10 @@ Napi::Value PeerUidCall(const Napi::CallbackInfo& info) {
   return ToNumber(info, PeerUid(DescriptorArgument(info)));
 }
 
+Napi::Value PeerPidCall(const Napi::CallbackInfo& info) {
+  return ToNumber(info, PeerPid(DescriptorArgument(info)));
+}
+
 Napi::Value RecvCall(const Napi::CallbackInfo& info) {
   const int fd = DescriptorArgument(info);
   // Receiving into no space returns 0, which would be taken for the end of the stream.
@@ -175,6 +179,7 @@ void ExportSocket(Napi::Object exports) {
   Export<LocalNameCall>(exports, "localName");
   Export<PeerNameCall>(exports, "peerName");
   Export<PeerUidCall>(exports, "peerUid");
+  Export<PeerPidCall>(exports, "peerPid");
   Export<RecvCall>(exports, "recv");
   Export<SendCall>(exports, "send");
   Export<ShutdownCall>(exports, "shutdown");

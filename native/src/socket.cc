@@ -45,6 +45,17 @@ int IntegerOption(int fd, int option, int* value) {
   return ::getsockopt(fd, SOL_SOCKET, option, value, &size) == 0 ? 0 : -errno;
 }
 
+int PeerCredentials(int fd, ucred* who) {
+  int family;
+  const int result = IntegerOption(fd, SO_DOMAIN, &family);
+  if (result < 0) return result;
+  // Other sockets answer too, with nobody's numbers.
+  if (family != AF_UNIX) return -EAFNOSUPPORT;
+  *who = {};
+  socklen_t size = sizeof(*who);
+  return ::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, who, &size) == 0 ? 0 : -errno;
+}
+
 }  // namespace
 
 int ListenTcp(const char* host, uint16_t port, int backlog) {
@@ -181,14 +192,15 @@ void PeerName(int fd, char (&name)[kNameSize]) {
 }
 
 int64_t PeerUid(int fd) {
-  int family;
-  const int result = IntegerOption(fd, SO_DOMAIN, &family);
-  if (result < 0) return result;
-  // Other sockets answer too, with nobody's numbers.
-  if (family != AF_UNIX) return -EAFNOSUPPORT;
-  ucred who = {};
-  socklen_t size = sizeof(who);
-  return ::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0 ? who.uid : -errno;
+  ucred who;
+  const int64_t result = PeerCredentials(fd, &who);
+  return result < 0 ? result : who.uid;
+}
+
+int64_t PeerPid(int fd) {
+  ucred who;
+  const int64_t result = PeerCredentials(fd, &who);
+  return result < 0 ? result : who.pid;
 }
 
 ssize_t Recv(int fd, void* data, size_t length) {

@@ -49,6 +49,10 @@ void PeerName(int fd, char (&name)[kNameSize]);
 // The user who connected a Unix socket. -EAFNOSUPPORT if it is another kind of socket.
 int64_t PeerUid(int fd);
 
+// The process that connected a Unix socket or, of one that listens, the one that made it listen; 0
+// if it is of another process namespace. -EAFNOSUPPORT if it is another kind of socket.
+int64_t PeerPid(int fd);
+
 ssize_t Recv(int fd, void* data, size_t length);
 ssize_t Send(int fd, const void* data, size_t length);
 

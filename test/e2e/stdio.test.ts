@@ -1,15 +1,21 @@
 // `serve --stdio`: one client on standard input and output, as a socket, as two sockets, as pipes, and libnbd's way.
 import { createHash } from 'node:crypto';
 import { spawn, type ChildProcess } from 'node:child_process';
-import { closeSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { NBD_CMD } from '../../daemon/nbd/constants.js';
 import { native } from '../../daemon/native/binding.js';
 import { commandLine, shortFolder } from '../support/daemon-process.js';
-import { writeRaw } from '../support/e2e-images.js';
-import { RawNbdClient, clientFlags, requestBytes, wholeSession } from '../support/nbd-client.js';
+import { writeRaw, writeZfileLayer } from '../support/e2e-images.js';
+import {
+  RawNbdClient,
+  clientFlags,
+  requestBytes,
+  tick,
+  wholeSession,
+} from '../support/nbd-client.js';
 import { nbdsh, requireNbdsh } from '../support/nbdsh.js';
 import { requireTool, runTool } from '../support/tools.js';
 
@@ -222,6 +228,46 @@ h.shutdown()
 `);
   const want = createHash('sha256').update(raw.subarray(4321, 104_321)).digest('hex');
   test.same(answer, [SIZE, true, want]);
+});
+
+/** Processes with that word on their command line. */
+function processesOf(word: string): number[] {
+  return readdirSync('/proc').flatMap((pid) => {
+    try {
+      const line = /^\d+$/.test(pid) ? readFileSync(`/proc/${pid}/cmdline`, 'latin1') : '';
+      return line.split('\0').includes(word) ? [Number(pid)] : [];
+    } catch {
+      return [];
+    }
+  });
+}
+
+await t.test('a tool that fails leaves no server behind', async (test) => {
+  if (!requireTool(test, 'nbdcopy')) return;
+  const bad = join(folder, 'bad.zfile');
+  writeZfileLayer(bad, 5, 4 << 20);
+  const bytes = readFileSync(bad);
+  const middle = bytes.length >> 1;
+  bytes.fill(0xff, middle, middle + 20_000);
+  writeFileSync(bad, bytes);
+  test.teardown(() => {
+    for (const pid of processesOf(bad)) process.kill(pid, 'SIGKILL');
+  });
+  const line = ['[', ...commandLine(['serve', '-s', bad]), ']'];
+  // While it copies, before it begins, and in the middle of the server's start.
+  for (const [target, limit] of [
+    [join(folder, 'copy.img'), '20'],
+    ['/no/such/folder/copy.img', '20'],
+    [join(folder, 'copy.img'), '0.03'],
+  ] as const) {
+    const copy = ['nbdcopy', '--', ...line, target];
+    const { code } = await runTool('timeout', ['--signal=KILL', limit, ...copy]);
+    test.not(code, 0, `nbdcopy to ${target}`);
+    for (const end = Date.now() + 20_000; Date.now() < end && processesOf(bad).length > 0;) {
+      await tick(50);
+    }
+    test.same(processesOf(bad), []);
+  }
 });
 
 await t.test('nbdinfo and nbdcopy with a command in brackets', async (test) => {

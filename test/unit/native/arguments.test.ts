@@ -26,6 +26,7 @@ const calls: Record<string, { args: unknown[]; kinds: string }> = {
   localPort: { args: [NO_SUCH_FD], kinds: 'n' },
   localName: { args: [NO_SUCH_FD], kinds: 'n' },
   peerUid: { args: [NO_SUCH_FD], kinds: 'n' },
+  peerPid: { args: [NO_SUCH_FD], kinds: 'n' },
   takeStandard: { args: [NO_SUCH_FD], kinds: 'n' },
   userId: { args: [''], kinds: 's' },
   groupId: { args: [''], kinds: 's' },

@@ -228,10 +228,14 @@ await t.test('Unix socket: mode and owner', async (test) => {
 await t.test('the user of a peer', async (test) => {
   const [a, b] = native.socketpair();
   test.equal(native.peerUid(a), process.getuid?.());
+  test.equal(native.peerPid(a), process.pid);
   native.close(a);
   native.close(b);
   const tcp = listening(test, native.listenTcp('127.0.0.1', 0, 1));
   test.equal(native.peerUid(tcp), -EAFNOSUPPORT, 'nobody is not user 0');
+  test.equal(native.peerPid(tcp), -EAFNOSUPPORT);
+  const unix = listening(test, native.listenUnix(join(socketFolder(test), 's'), 1));
+  test.equal(native.peerPid(unix), process.pid, 'who made it listen');
 });
 
 await t.test('the address of a socket', async (test) => {
