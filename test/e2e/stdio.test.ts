@@ -21,7 +21,7 @@ import { requireTool, runTool } from '../support/tools.js';
 
 t.setTimeout(120_000);
 
-const SIZE = 9_000_000;
+const SIZE = 17_579 * 512;
 const folder = shortFolder(t);
 const image = join(folder, 'raw.img');
 const raw = writeRaw(image, 21, SIZE);
