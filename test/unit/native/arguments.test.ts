@@ -26,6 +26,8 @@ const calls: Record<string, { args: unknown[]; kinds: string }> = {
   localPort: { args: [NO_SUCH_FD], kinds: 'n' },
   localName: { args: [NO_SUCH_FD], kinds: 'n' },
   peerUid: { args: [NO_SUCH_FD], kinds: 'n' },
+  untaken: { args: [NO_SUCH_FD], kinds: 'n' },
+  releasePages: { args: [buffer], kinds: 'b' },
   peerPid: { args: [NO_SUCH_FD], kinds: 'n' },
   takeStandard: { args: [NO_SUCH_FD], kinds: 'n' },
   userId: { args: [''], kinds: 's' },
