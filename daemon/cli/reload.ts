@@ -2,8 +2,8 @@
 
 import type { Argv } from 'yargs';
 import { controlClient, stateOption } from './attach-device.js';
-import { printable } from '../lib/printable.js';
 import { EXIT_FAILURE, EXIT_OK } from './exit-codes.js';
+import { remark } from './output.js';
 import { exportLine } from './status.js';
 
 export interface ReloadArguments {
@@ -20,6 +20,6 @@ export async function run({ state }: ReloadArguments): Promise<number> {
   await client.reload();
   const { exports } = await client.status();
   const failed = exports.filter((each) => each.state === 'failed');
-  for (const each of failed) console.error(`overlaybd-nbd: ${printable(exportLine(each))}`);
+  for (const each of failed) remark(`overlaybd-nbd: ${exportLine(each)}`);
   return failed.length === 0 ? EXIT_OK : EXIT_FAILURE;
 }

@@ -3,6 +3,7 @@
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { OverlaybdError, messageOf, type ErrorCode } from '../errors.js';
+import { printableJson } from '../lib/printable.js';
 import {
   API,
   MAX_BODY_LENGTH,
@@ -114,5 +115,5 @@ function send(response: ServerResponse, code: number, body: unknown): void {
     return;
   }
   response.setHeader('content-type', 'application/json');
-  response.end(`${JSON.stringify(body, null, 2)}\n`);
+  response.end(`${printableJson(body)}\n`);
 }
