@@ -15,7 +15,10 @@ export function namespaceCases(): HostCase[] {
         await until(check, 'the file system is mounted', 'mountpoint -q /srv/web');
         must(check, 'restarts', 'systemctl restart overlaybd-nbd');
         check.ok(sh(WARNING).code !== 0, 'nothing is wrong with a shared root');
+        // What is propagated already would stay in every namespace that there is.
+        must(check, 'unmounts', 'systemctl stop srv-web.mount');
         must(check, 'the root becomes private', 'mount --make-rprivate /');
+        must(check, 'mounts', 'systemctl start srv-web.mount');
         must(check, 'restarts', 'systemctl restart overlaybd-nbd');
         await until(check, 'the log tells', WARNING, 10);
         must(check, 'unmounts', 'umount /srv/web');
