@@ -20,7 +20,7 @@ function makeOperation(t: Test) {
     stop: () => undefined,
   };
   const daemon = {
-    images: { exports: new Map() },
+    images: { exports: new Map(), failed: new Map() },
     clients: 0,
     reactors: { count: async () => new Map() },
     stop: async () => undefined,
