@@ -5,6 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { messageOf } from '../errors.js';
 import type { NbdDriver } from '../kernel/driver.js';
 import type { Sysfs } from '../kernel/sysfs.js';
+import { CountedLog } from '../log/counted-log.js';
 import type { Logger } from '../log/logger.js';
 import { native } from '../native/binding.js';
 import type { ResumedTransmission } from '../reactor/messages.js';
@@ -28,6 +29,8 @@ export class DeviceLinks {
   readonly #parts: DeviceLinksParts;
   readonly #gone: (device: AttachedDevice) => void;
   readonly #unread: UnreadReplies;
+  /** It is tried again every few seconds, for as long as it takes. */
+  readonly #failures: CountedLog;
   #stopped = false;
 
   /** @param gone told of a device that the kernel has let go of */
@@ -35,6 +38,7 @@ export class DeviceLinks {
     this.#parts = parts;
     this.#gone = gone;
     this.#unread = new UnreadReplies(parts.reactors, parts.log);
+    this.#failures = new CountedLog(parts.log);
   }
 
   /** Nothing is repaired from here on. */
@@ -125,7 +129,8 @@ export class DeviceLinks {
     void this.#reconnect(device).then(
       () => undefined,
       (error: unknown) => {
-        this.#parts.log.log('error', `${device.path}: ${messageOf(error)}`);
+        const message = `${device.path}: ${messageOf(error)}`;
+        this.#failures.log(message, 'error', message);
         this.repairSoon(device);
       },
     );

@@ -1,0 +1,32 @@
+// Lines that are repeated: the first, then a count; different kinds apart.
+import { test } from 'tap';
+import { CountedLog } from '../../../daemon/log/counted-log.js';
+import type { LogFields } from '../../../daemon/log/logger.js';
+
+await test('the first of a kind at once, the others as a count', (t) => {
+  let now = 0;
+  const lines: [string, string, LogFields | undefined][] = [];
+  const log = new CountedLog(
+    { log: (level, message, fields) => lines.push([level, message, fields]) },
+    () => now,
+  );
+  for (let i = 0; i < 5; i++) log.log('a', 'warn', `a ${i}`, { i });
+  log.log('b', 'error', 'b');
+  t.same(lines.splice(0), [
+    ['warn', 'a 0', { i: 0 }],
+    ['error', 'b', {}],
+  ]);
+  now += 10_000;
+  log.sweep();
+  t.same(lines.splice(0), [
+    ['warn', 'a 4 (4 more times since the last such line)', { i: 4, more: 4 }],
+  ]);
+  for (let i = 0; i < 200; i++) log.log(`kind ${i}`, 'warn', `kind ${i}`);
+  lines.splice(0);
+  log.sweep(true);
+  t.match(
+    lines.at(-1)?.[1],
+    /^kind 199 \(\d+ more lines of further kinds since the last such line\)$/,
+  );
+  t.end();
+});
