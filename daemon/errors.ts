@@ -53,7 +53,8 @@ export interface FormatProblem {
   /** Byte offset in the blob of the offending field. */
   readonly offset: number;
   readonly expected: string;
-  readonly got: string | number;
+  /** A number of 2^53 or more is a bigint, so that it is told exactly. */
+  readonly got: string | number | bigint;
   readonly code?: 'BAD_FORMAT' | 'BAD_CHECKSUM' | 'BAD_DATA' | 'LIMIT';
 }
 

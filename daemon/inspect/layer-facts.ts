@@ -35,10 +35,11 @@ export interface ZfileFacts {
 export interface PageFacts {
   readonly flags: readonly string[];
   readonly version: string;
-  readonly indexOffset: number;
+  /** What no number holds exactly is a string. */
+  readonly indexOffset: number | string;
   /** Entries, padding included. */
-  readonly indexSize: number;
-  readonly virtualSize: number;
+  readonly indexSize: number | string;
+  readonly virtualSize: number | string;
   readonly uuid: string;
   readonly parentUuid: string;
   readonly userTag: string;
@@ -128,7 +129,7 @@ function lsmtFacts({ content }: OpenedLayer, below: LayerFacts | undefined): Lsm
       trailer: null,
       indexHeader: null,
       index: null,
-      ...deciding(page, below),
+      ...deciding(content.header, below),
     };
   }
   if (content.kind !== 'lsmt') return null;
@@ -140,15 +141,15 @@ function lsmtFacts({ content }: OpenedLayer, below: LayerFacts | undefined): Lsm
     trailer: layer.kind === 'sealed' ? page : null,
     indexHeader: layer.kind === 'append-only upper' ? page : null,
     index: indexFacts(index, counts),
-    ...deciding(page, below),
+    ...deciding(layer.header, below),
   };
 }
 
 function deciding(
-  page: PageFacts,
+  header: LsmtHeader,
   below: LayerFacts | undefined,
 ): Pick<LsmtFacts, 'virtualSize' | 'uuid' | 'parentUuid' | 'userTag' | 'parent'> {
-  const { virtualSize, uuid, parentUuid, userTag } = page;
+  const { virtualSize, uuid, parentUuid, userTag } = header;
   const linked = parentUuid.toLowerCase() === below?.lsmt?.uuid.toLowerCase();
   const parent = isNil(parentUuid) ? 'none' : linked ? 'layer below' : 'another';
   return { virtualSize, uuid, parentUuid, userTag, parent };
@@ -159,9 +160,19 @@ function isNil(uuid: string): boolean {
 }
 
 function pageFacts(header: LsmtHeader): PageFacts {
-  const { version, indexOffset, indexSize, virtualSize, uuid, parentUuid, userTag } = header;
+  const { version, exact, uuid, parentUuid, userTag } = header;
+  const [indexOffset, indexSize, virtualSize] = [
+    numberOf(exact.indexOffset),
+    numberOf(exact.indexSize),
+    numberOf(exact.virtualSize),
+  ];
   const flags = flagNames(header.flags);
   return { flags, version, indexOffset, indexSize, virtualSize, uuid, parentUuid, userTag };
+}
+
+/** JSON has no larger ones that every reader takes for the same. */
+function numberOf(value: bigint): number | string {
+  return value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : `${value}`;
 }
 
 /** Known bits by name, others by number: they mean nothing to readers, but are there. */

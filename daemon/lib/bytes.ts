@@ -4,10 +4,15 @@ const TWO_32 = 0x1_0000_0000;
 
 /**
  * A little-endian u64 as a number. Above 2^53 it is rounded, which is harmless because every
- * caller checks it against a limit that is far below.
+ * caller checks it against a limit that is far below; {@link u64Exact} is for what is told of it.
  */
 export function u64le(view: DataView, offset: number): number {
   return view.getUint32(offset + 4, true) * TWO_32 + view.getUint32(offset, true);
+}
+
+/** The same, exactly. */
+export function u64Exact(view: DataView, offset: number): bigint {
+  return view.getBigUint64(offset, true);
 }
 
 /** A DataView over exactly the bytes of a Uint8Array. */

@@ -1,7 +1,7 @@
 // The LSMT header, trailer and index entry: bytes to values. Pure: reads nothing, opens nothing.
 // Facts 28-37 of docs/formats.md. All numbers are little-endian.
 
-import { bytesMatch, hexOf, u64le, viewOf } from '../lib/bytes.js';
+import { bytesMatch, hexOf, u64Exact, u64le, viewOf } from '../lib/bytes.js';
 import type { ProblemSink } from '../errors.js';
 
 /** LSMT's unit of addresses and lengths. */
@@ -57,6 +57,12 @@ export interface LsmtHeader {
   readonly indexSize: number;
   /** Bytes. */
   readonly virtualSize: number;
+  /** The same three without rounding, for messages. */
+  readonly exact: {
+    readonly indexOffset: bigint;
+    readonly indexSize: bigint;
+    readonly virtualSize: bigint;
+  };
   readonly uuid: string;
   readonly parentUuid: string;
   /** Up to 256 bytes that the builder of the layer left, as UTF-8 text. */
@@ -81,6 +87,11 @@ export function parseLsmtHeader(bytes: Uint8Array): LsmtHeader {
     indexOffset: u64le(view, LSMT_FIELD.indexOffset),
     indexSize: u64le(view, LSMT_FIELD.indexSize),
     virtualSize: u64le(view, LSMT_FIELD.virtualSize),
+    exact: {
+      indexOffset: u64Exact(view, LSMT_FIELD.indexOffset),
+      indexSize: u64Exact(view, LSMT_FIELD.indexSize),
+      virtualSize: u64Exact(view, LSMT_FIELD.virtualSize),
+    },
     uuid: textAt(bytes, LSMT_FIELD.uuid, UUID_TEXT_SIZE),
     parentUuid: textAt(bytes, LSMT_FIELD.parentUuid, UUID_TEXT_SIZE),
     userTag: textAt(bytes, LSMT_FIELD.userTag, USER_TAG_SIZE),

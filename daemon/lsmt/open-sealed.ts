@@ -84,8 +84,9 @@ function checkTrailerNumbers(
   trailerOffset: number,
   sink: ProblemSink,
 ): boolean {
+  const { exact } = header;
   let good = true;
-  const check = (ok: boolean, name: string, field: number, expected: string, got: number): void => {
+  const check = (ok: boolean, name: string, field: number, expected: string, got: bigint): void => {
     if (ok) return;
     good = false;
     sink({ blob, section: `lsmt ${name}`, offset: trailerOffset + field, expected, got });
@@ -95,28 +96,28 @@ function checkTrailerNumbers(
     'index size',
     LSMT_FIELD.indexSize,
     `at most ${MAX_SEALED_ENTRIES} entries`,
-    header.indexSize,
+    exact.indexSize,
   );
   check(
     header.indexOffset <= trailerOffset,
     'index offset',
     LSMT_FIELD.indexOffset,
     `at most ${trailerOffset}, where the trailer begins`,
-    header.indexOffset,
+    exact.indexOffset,
   );
   check(
     header.indexOffset + header.indexSize * INDEX_ENTRY_SIZE <= trailerOffset,
     'index end',
     LSMT_FIELD.indexSize,
     `at most ${trailerOffset}, where the trailer begins`,
-    header.indexOffset + header.indexSize * INDEX_ENTRY_SIZE,
+    exact.indexOffset + exact.indexSize * BigInt(INDEX_ENTRY_SIZE),
   );
   check(
     header.virtualSize <= MAX_VIRTUAL_SIZE,
     'virtual size',
     LSMT_FIELD.virtualSize,
     `at most ${MAX_VIRTUAL_SIZE}`,
-    header.virtualSize,
+    exact.virtualSize,
   );
   return good;
 }

@@ -137,7 +137,7 @@ function checkUpperNumbers(
       section: 'lsmt upper index offset',
       offset: LSMT_FIELD.indexOffset,
       expected: `${LSMT_HEADER_SIZE}`,
-      got: header.indexOffset,
+      got: header.exact.indexOffset,
     });
   }
   if (entries > MAX_UPPER_ENTRIES) {
@@ -161,7 +161,7 @@ function checkVirtualSize(header: LsmtHeader, blob: string, sink: ProblemSink): 
     section: 'lsmt virtual size',
     offset: LSMT_FIELD.virtualSize,
     expected: `at most ${MAX_VIRTUAL_SIZE}`,
-    got: header.virtualSize,
+    got: header.exact.virtualSize,
   });
   return false;
 }

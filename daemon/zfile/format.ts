@@ -1,7 +1,7 @@
 // The ZFile header and trailer: bytes to values. Pure: reads nothing, opens nothing.
 // Facts 7-18 of docs/formats.md. All numbers are little-endian.
 
-import { bytesMatch, hexOf, u64le, viewOf } from '../lib/bytes.js';
+import { bytesMatch, hexOf, u64Exact, u64le, viewOf } from '../lib/bytes.js';
 import type { ProblemSink } from '../errors.js';
 
 /** Bytes that a header or trailer takes on disk; the struct itself is 96 of them. */
@@ -58,6 +58,12 @@ export interface ZfileHeader {
   /** Number of u32 entries in the jump table. */
   readonly indexSize: number;
   readonly originalSize: number;
+  /** Those three without rounding, for messages. */
+  readonly exact: {
+    readonly indexOffset: bigint;
+    readonly indexSize: bigint;
+    readonly originalSize: bigint;
+  };
   readonly indexCrc: number;
   readonly blockSize: number;
   readonly algorithm: number;
@@ -85,6 +91,11 @@ export function parseZfileHeader(bytes: Uint8Array): ZfileHeader {
     indexOffset: u64le(view, ZFILE_FIELD.indexOffset),
     indexSize: u64le(view, ZFILE_FIELD.indexSize),
     originalSize: u64le(view, ZFILE_FIELD.originalSize),
+    exact: {
+      indexOffset: u64Exact(view, ZFILE_FIELD.indexOffset),
+      indexSize: u64Exact(view, ZFILE_FIELD.indexSize),
+      originalSize: u64Exact(view, ZFILE_FIELD.originalSize),
+    },
     indexCrc: view.getUint32(ZFILE_FIELD.indexCrc, true),
     blockSize: view.getUint32(ZFILE_FIELD.blockSize, true),
     algorithm: view.getUint8(ZFILE_FIELD.algorithm),
@@ -134,12 +145,18 @@ export function checkGeometry(
   sink: ProblemSink,
 ): boolean {
   let good = true;
-  const check = (ok: boolean, name: string, field: number, expected: string, got: number): void => {
+  const check = (
+    ok: boolean,
+    name: string,
+    field: number,
+    expected: string,
+    got: number | bigint,
+  ): void => {
     if (ok) return;
     good = false;
     sink({ blob, section: `zfile ${name}`, offset: headerOffset + field, expected, got });
   };
-  const { blockSize, indexSize, indexOffset, dictSize, originalSize } = header;
+  const { blockSize, indexSize, indexOffset, dictSize, originalSize, exact } = header;
   check(
     blockSize >= MIN_BLOCK_SIZE &&
       blockSize <= MAX_BLOCK_SIZE &&
@@ -161,21 +178,21 @@ export function checkGeometry(
     'jump table size',
     ZFILE_FIELD.indexSize,
     `at most ${MAX_INDEX_ENTRIES} entries`,
-    indexSize,
+    exact.indexSize,
   );
   check(
     indexOffset >= ZFILE_HEADER_SIZE + dictSize && indexOffset <= layoutEnd,
     'jump table offset',
     ZFILE_FIELD.indexOffset,
     `${ZFILE_HEADER_SIZE + dictSize} to ${layoutEnd}`,
-    indexOffset,
+    exact.indexOffset,
   );
   check(
     indexOffset + indexSize * 4 <= layoutEnd,
     'jump table end',
     ZFILE_FIELD.indexSize,
     `at most ${layoutEnd}`,
-    indexOffset + indexSize * 4,
+    exact.indexOffset + exact.indexSize * 4n,
   );
   if (good) {
     const blocks = Math.ceil(originalSize / blockSize);
@@ -183,9 +200,13 @@ export function checkGeometry(
       indexSize >= blocks,
       'jump table size',
       ZFILE_FIELD.indexSize,
-      `${blocks} entries, one for each block of ${originalSize} bytes`,
-      indexSize,
+      `${blocksOf(exact.originalSize, blockSize)} entries, one for each block of ${exact.originalSize} bytes`,
+      exact.indexSize,
     );
   }
   return good;
+}
+
+function blocksOf(originalSize: bigint, blockSize: number): bigint {
+  return (originalSize + BigInt(blockSize) - 1n) / BigInt(blockSize);
 }

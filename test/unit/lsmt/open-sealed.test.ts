@@ -205,6 +205,15 @@ await test('virtual sizes are exact up to 2^53 - 1 bytes, and refused above', as
   }
 });
 
+await test('numbers beyond 2^53 are told as they stand in the file', async (t) => {
+  const bytes = layer();
+  const trailerAt = bytes.length - LSMT_PAGE;
+  bytes.writeBigUInt64LE(2n ** 64n - 1n, trailerAt + 48);
+  await t.rejects(open(bytes), { message: /, got 18446744073709551615$/ });
+  bytes.writeBigUInt64LE(2n ** 60n + 1n, trailerAt + 32);
+  await t.rejects(open(bytes), { message: /index offset .* got 1152921504606846977$/ });
+});
+
 await test('a sink that does not throw hears of every number that is wrong', async (t) => {
   const trailer = { indexSize: 2e6, indexOffset: 2 ** 40, virtualSize: 2 ** 60 };
   const found = await problems(layer({ trailer }));
