@@ -24,6 +24,9 @@ export const UNBOUNDED: Effort = {
   keep: () => undefined,
 };
 
+/** So many files of an image are waited for at the same time. */
+export const PARALLEL_FILES = 8;
+
 /** So many blocks of a jump table are as much work as one index entry. */
 export const BLOCKS_A_UNIT = 8;
 /** So many bytes of JSON are as much work as one index entry. */

@@ -21,3 +21,28 @@ export class Gate {
     }
   }
 }
+
+/**
+ * Does the same for each, so many at a time, and waits for all, whatever becomes of the others.
+ * @returns the results in the order of the items
+ */
+export function settleEach<T, R>(
+  items: readonly T[],
+  width: number,
+  work: (item: T) => Promise<R>,
+): Promise<PromiseSettledResult<R>[]> {
+  const gate = new Gate(width);
+  return Promise.allSettled(items.map((item) => gate.run(() => work(item))));
+}
+
+/** The same, but the first item that fails is what all of it fails with. */
+export async function mapEach<T, R>(
+  items: readonly T[],
+  width: number,
+  work: (item: T) => Promise<R>,
+): Promise<R[]> {
+  return (await settleEach(items, width, work)).map((each) => {
+    if (each.status === 'rejected') throw each.reason;
+    return each.value;
+  });
+}

@@ -7,6 +7,8 @@ import { createHash } from 'node:crypto';
 import { closeFile } from '../blob/file-jobs.js';
 import { openFile } from '../blob/open-file.js';
 import { readFully } from '../blob/source.js';
+import { PARALLEL_FILES } from '../lib/effort.js';
+import { mapEach } from '../lib/gate.js';
 import type { ImagePlan } from './image-plan.js';
 
 const SAMPLE_SIZE = 8192;
@@ -20,20 +22,33 @@ export interface ImageMarks {
 /** @throws OverlaybdError when a blob cannot be opened or read */
 export async function marksOf(plan: ImagePlan): Promise<ImageMarks> {
   const hash = createHash('sha256');
-  const identities: string[] = [];
   const paths = plan.upper ? [...plan.lowers, plan.upper.index, plan.upper.data] : plan.lowers;
-  for (const path of paths) {
-    const { fd, identity, source } = await openFile(path);
-    try {
-      const { size } = source;
-      const sampled = Math.min(size, SAMPLE_SIZE);
-      hash.update(`${size}\n`);
-      hash.update(await readFully(source, 0, sampled));
-      hash.update(await readFully(source, size - sampled, sampled));
-    } finally {
-      closeFile(fd);
-    }
-    identities.push(identity);
+  const distinct = [...new Set(paths)];
+  const samples = await mapEach(distinct, PARALLEL_FILES, sampleOf);
+  const byPath = new Map(distinct.map((path, i) => [path, samples[i] as Sample]));
+  const all = paths.map((path) => byPath.get(path) as Sample);
+  for (const { size, head, tail } of all) hash.update(`${size}\n`).update(head).update(tail);
+  return {
+    fingerprint: hash.digest('hex'),
+    identity: all.map(({ identity }) => identity).join(' '),
+  };
+}
+
+interface Sample {
+  readonly size: number;
+  readonly head: Buffer;
+  readonly tail: Buffer;
+  readonly identity: string;
+}
+
+async function sampleOf(path: string): Promise<Sample> {
+  const { fd, identity, source } = await openFile(path);
+  try {
+    const { size } = source;
+    const sampled = Math.min(size, SAMPLE_SIZE);
+    const head = await readFully(source, 0, sampled);
+    return { size, head, tail: await readFully(source, size - sampled, sampled), identity };
+  } finally {
+    closeFile(fd);
   }
-  return { fingerprint: hash.digest('hex'), identity: identities.join(' ') };
 }

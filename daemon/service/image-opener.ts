@@ -7,7 +7,8 @@ import { OverlaybdError, messageOf } from '../errors.js';
 import type { ReaderFactory } from '../image/build.js';
 import { partitionOf } from '../image/disk-partitions.js';
 import type { DeviceSpec, SourceSpec } from '../image/spec.js';
-import type { Effort } from '../lib/effort.js';
+import { PARALLEL_FILES, type Effort } from '../lib/effort.js';
+import { settleEach } from '../lib/gate.js';
 import { buildIndex } from '../lsmt/build-index.js';
 import { LSMT_FLAG, LSMT_HEADER_SIZE } from '../lsmt/format.js';
 import type { LsmtIndexData } from '../lsmt/index.js';
@@ -142,8 +143,9 @@ class Opening {
   async open(): Promise<Disk> {
     const { lowers, upper, name, mayBeRaw } = this.#plan;
     const layers: StackedLayer[] = [];
+    await this.#openBlobs(lowers);
     for (const path of lowers) {
-      const number = await this.#blob(path);
+      const number = this.#byPath.get(path) as number;
       const lsmt = await this.#openSealed(number);
       if (!lsmt && mayBeRaw) return this.#rawDisk();
       if (!lsmt) {
@@ -175,10 +177,15 @@ class Opening {
     };
   }
 
-  async #blob(path: string): Promise<number> {
-    const known = this.#byPath.get(path);
-    if (known !== undefined) return known;
-    return this.#keep(path, await this.#options.pool.open(path, this.#options.effort));
+  /** @throws OverlaybdError for the lowest that cannot be opened; the others are kept, to be released */
+  async #openBlobs(lowers: readonly string[]): Promise<void> {
+    const { pool, effort } = this.#options;
+    const paths = [...new Set(lowers)];
+    const opened = await settleEach(paths, PARALLEL_FILES, (path) => pool.open(path, effort));
+    for (const [i, each] of opened.entries()) {
+      if (each.status === 'fulfilled') this.#keep(paths[i] as string, each.value);
+    }
+    for (const each of opened) if (each.status === 'rejected') throw each.reason;
   }
 
   /** @returns its number */

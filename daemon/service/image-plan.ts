@@ -12,7 +12,8 @@ import {
   type LowerConfig,
 } from '../config/image-config.js';
 import { OverlaybdError } from '../errors.js';
-import { JSON_BYTES_A_UNIT, UNBOUNDED, type Effort } from '../lib/effort.js';
+import { JSON_BYTES_A_UNIT, PARALLEL_FILES, UNBOUNDED, type Effort } from '../lib/effort.js';
+import { mapEach } from '../lib/gate.js';
 
 /** 255 layers with long URLs are far below this. */
 const MAX_CONFIG_SIZE = 4 * 1024 * 1024;
@@ -60,15 +61,14 @@ export async function planImage(
     if (json !== null) return planConfig(resolve(first), json);
   }
   const lowers = paths.map((path) => resolve(path));
-  for (const path of lowers) {
-    if (paths.length > 1 && (await readConfig(path, effort)) !== null) {
-      throw new OverlaybdError(
-        'BAD_ARGUMENT',
-        `${path}: a configuration cannot be one of several layers`,
-      );
-    }
-  }
   checkLayerCount(lowers.length, first);
+  if (paths.length > 1) {
+    await mapEach([...new Set(lowers)], PARALLEL_FILES, async (path) => {
+      if ((await readConfig(path, effort)) === null) return;
+      const message = `${path}: a configuration cannot be one of several layers`;
+      throw new OverlaybdError('BAD_ARGUMENT', message);
+    });
+  }
   return {
     name: paths.length === 1 ? first : `${first} and ${paths.length - 1} more`,
     lowers,
@@ -95,10 +95,9 @@ async function planConfig(path: string, json: string): Promise<ImagePlan> {
       `${path}: neither lowers nor an upper: nothing to serve`,
     );
   }
-  const found: string[] = [];
-  for (const [i, lower] of lowers.entries()) {
-    found.push(await findLower(lower, `${path}: lowers.${i}`, folder, config));
-  }
+  const found = await mapEach([...lowers.entries()], PARALLEL_FILES, ([i, lower]) =>
+    findLower(lower, `${path}: lowers.${i}`, folder, config),
+  );
   return {
     name: path,
     lowers: found,
