@@ -207,11 +207,10 @@ export class Transmission {
   #take(view: DataView, at: number): void {
     const request = this.#request;
     request.parse(view, at, this.#extended);
-    // Payloads are consumed whatever the command; without extended headers only writes have one. Writes
-    // have one with them, too, also if the flag is forgotten: libnbd does so when it is not strict.
-    const hasPayload =
-      request.type === NBD_CMD.WRITE ||
-      (this.#extended && (request.flags & NBD_CMD_FLAG.PAYLOAD_LEN) !== 0);
+    // Payloads are consumed whatever the command; without extended headers only writes have one.
+    const hasPayload = this.#extended
+      ? (request.flags & NBD_CMD_FLAG.PAYLOAD_LEN) !== 0
+      : request.type === NBD_CMD.WRITE;
     if (hasPayload && request.length > 0 && request.type !== NBD_CMD.DISC) {
       this.#takePayload(request);
       return;

@@ -131,12 +131,8 @@ export class ReactorPool {
   }
 
   /** The counters of all open connections, by id. Resolves when every thread has answered. */
-  count(): Promise<Map<number, ConnectionCounts>> {
-    return this.#ask(this.#reactors);
-  }
-
-  async #ask(reactors: readonly Reactor[]): Promise<Map<number, ConnectionCounts>> {
-    const answers = reactors.map(
+  async count(): Promise<Map<number, ConnectionCounts>> {
+    const answers = this.#reactors.map(
       ({ worker }) =>
         new Promise<readonly ConnectionCounts[]>((resolve) => {
           const request = this.#nextCount++;
@@ -212,14 +208,13 @@ export class ReactorPool {
   }
 
   /**
-   * Resolves when the threads of these connections run, and have been given them.
+   * Resolves when every thread runs, and has the connections that it was given.
    * @throws OverlaybdError IO when one does not answer in time
    */
-  async ready(ids: Iterable<number>): Promise<void> {
-    const reactors = new Set([...ids].flatMap((id) => this.#reactorOf(id) ?? []));
+  async ready(): Promise<void> {
     const patience = new AbortController();
     const late = pause(READY_MS, 'late', { signal: patience.signal }).catch(() => 'in time');
-    const how = await Promise.race([this.#ask([...reactors]), late]);
+    const how = await Promise.race([this.count(), late]);
     patience.abort();
     if (how !== 'late') return;
     throw new OverlaybdError('IO', `a thread has not answered for ${READY_MS / 1000} s`);

@@ -103,6 +103,21 @@ await t.test('capabilities', async (test) => {
   test.throws(() => native.hasCapability(64), RangeError);
 });
 
+await t.test('releasePages: whole pages become zeros, their neighbours stay', async (test) => {
+  const page = 4096;
+  const memory = new Uint8Array(new SharedArrayBuffer(1 << 24)).fill(7);
+  const before = process.memoryUsage.rss();
+  const released = native.releasePages(memory.subarray(100, memory.length - 100));
+  test.ok(released > memory.length - 3 * 65_536 && released < memory.length, `${released} bytes`);
+  test.ok(memory.subarray(0, 100).every((byte) => byte === 7));
+  test.ok(memory.subarray(-100).every((byte) => byte === 7));
+  test.equal(memory[memory.length >>> 1], 0);
+  test.ok(before - process.memoryUsage.rss() > released / 2, 'the system has them');
+  test.equal(native.releasePages(memory.subarray(0, page - 1)), 0, 'not one whole page');
+  test.equal(native.releasePages(new Uint8Array(0)), 0);
+  test.throws(() => native.releasePages(5 as never), TypeError);
+});
+
 await t.test('ioFlusher', async (test) => {
   const result = native.ioFlusher();
   if (native.hasCapability(CAP_SYS_RESOURCE) === 0) test.equal(result, -EPERM);

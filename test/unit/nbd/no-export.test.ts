@@ -31,3 +31,16 @@ await test('the default one: the message lists the others', (t) => {
   t.ok(text.length < 2048, `${text.length}`);
   t.end();
 });
+
+await test('one that cannot be served: with the class of the reason', (t) => {
+  const failing = {
+    ...named('a'),
+    failure: (name: string) => (name === 'w"eb' ? 'IO' : undefined),
+  };
+  t.equal(
+    noExport(Buffer.from('w"eb'), failing),
+    'the export "w\\"eb" cannot be served now: its image cannot be opened (IO); the server\'s log and status say why',
+  );
+  t.equal(noExport(Buffer.from('db'), failing), 'no export named "db"');
+  t.end();
+});

@@ -34,3 +34,19 @@ await test('what is hidden is as if it did not exist', (t) => {
   t.same(names(map), ['a', 'b', 'c'], 'the map itself is not changed');
   t.end();
 });
+
+await test('what is failed is not there, but it counts, and its reason is known', (t) => {
+  const map = new ExportMap([a, b], [], new Map([['bad', 'BAD_FORMAT']]));
+  t.same(names(map), ['a', 'b'], 'clients are shown what they can have');
+  t.equal(map.find('bad'), undefined);
+  t.equal(map.failure('bad'), 'BAD_FORMAT');
+  t.equal(map.failure('a'), undefined);
+  t.equal(map.failure(''), undefined);
+  const alone = new ExportMap([a], [], new Map([['bad', 'IO']]));
+  t.equal(alone.find(''), undefined, 'another is meant to be there');
+  const only = new ExportMap([], [], new Map([['bad', 'IO']]));
+  t.equal(only.failure(''), 'IO', 'the only one, by no name');
+  t.equal(map.only(['bad']).failure('bad'), 'BAD_FORMAT');
+  t.equal(map.only(['a']).failure('bad'), undefined, 'who may not see it is not told');
+  t.end();
+});
