@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { test, type Test } from 'tap';
+import tap, { test, type Test } from 'tap';
 import { parseMountinfo } from '../../daemon/mount/mountinfo.js';
 import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
 import { SECTOR } from '../support/lsmt-layout.js';
@@ -20,8 +20,11 @@ import { writeLsmt } from '../support/lsmt-writer.js';
 import { randomBytes, textBytes } from '../support/pattern.js';
 import { requireTool, runTool } from '../support/tools.js';
 import { damageFolder } from '../support/damaged-ext4.js';
+import { writeGpt } from '../support/partition-writer.js';
 import { PROGRAM } from '../support/program.js';
 import { wrap } from '../support/wrapper.js';
+
+tap.setTimeout(180_000);
 
 interface World {
   /** Files that are in every image. */
@@ -170,6 +173,30 @@ await test('from any folder, which is free afterwards; no devices, no setuid', a
   t.notMatch(optionsOf(world.dir)[0], /nodev|nosuid/);
   t.equal((await nbd('umount', world.dir)).code, 0);
   await nothingLeft(t, world);
+});
+
+await test('one partition of a disk', async (t) => {
+  if (!requireFuse(t, 'mkfs.ext4', 'fuse2fs')) return;
+  const world = makeWorld(t);
+  await makeLayer(t, world, 'ext4');
+  const inside = readFileSync(join(world.folder, 'ext4.img'));
+  const disk = Buffer.alloc(1 << 20);
+  const image = join(world.folder, 'disk.img');
+  const whole = Buffer.concat([disk, inside, Buffer.alloc(64 * SECTOR)]);
+  const first = disk.length / SECTOR;
+  writeGpt(whole, [null, { first, last: first + inside.length / SECTOR - 1 }]);
+  writeFileSync(image, whole);
+  const table = await nbd('mount', '--fuse', image, world.dir);
+  t.match(table, { code: 1, stderr: /partition table \(GPT\).*--partition N/ });
+  const none = await nbd('mount', '--fuse', '--partition', '1', image, world.dir);
+  t.match(none, { code: 1, stderr: /partition 1: not in the gpt partition table: it has 2/ });
+  const { code, stderr } = await nbd('mount', '--fuse', '--partition', '2', image, world.dir);
+  t.same([code, stderr], [0, '']);
+  t.equal(readFileSync(join(world.dir, 'hello'), 'latin1'), 'hello\n');
+  t.equal((await nbd('umount', world.dir)).code, 0);
+  await nothingLeft(t, world);
+  const uri = await nbd('mount', '--fuse', '--partition', '2', 'nbd://localhost/x', world.dir);
+  t.match(uri, { code: 2, stderr: /--partition: with --fuse only of an image/ });
 });
 
 await test('a damaged ext4 whose superblock asks for a panic', async (t) => {
