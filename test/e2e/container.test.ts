@@ -26,7 +26,7 @@ await t.test('serves, is found by commands, and ends in order', { skip }, async 
   if (!requireTool(test, 'unshare', 'nsenter', 'chroot')) return;
   const folder = shortFolder(test);
   const image = join(folder, 'raw.img');
-  const raw = writeRaw(image, 5, 100_000);
+  const raw = writeRaw(image, 5, 102_400);
   const root = join(folder, 'root');
   mkdirSync(root);
   const state = ['--state', '/run/overlaybd-nbd'];

@@ -11,7 +11,7 @@ import { RawNbdClient } from '../support/nbd-client.js';
 
 const folder = shortFolder(t);
 const image = join(folder, 'raw.img');
-const raw = writeRaw(image, 5, 100_000);
+const raw = writeRaw(image, 5, 102_400);
 
 function stateWith(fill: (path: string) => void): string {
   const state = join(shortFolder(t), 'state');
