@@ -1,6 +1,14 @@
 // What hostile text looks like when it is printed.
 import t from 'tap';
-import { printable, printableJson, quoted } from '../../../daemon/lib/printable.js';
+import {
+  MAX_MESSAGE_LENGTH,
+  printable,
+  printableJson,
+  printableJsonLine,
+  printableLine,
+  quoted,
+  shortened,
+} from '../../../daemon/lib/printable.js';
 
 const HOSTILE = 'a\x1b[2J\r\nb\t\x7f\x9b1m\u202e\u2028\u{e0041}\ud800é';
 
@@ -22,4 +30,19 @@ await t.test('JSON is safe to show and means the same', async (test) => {
   const text = printableJson(value);
   test.same(JSON.parse(text), value);
   test.notMatch(text.replaceAll('\n', ''), /[\p{C}\p{Zl}\p{Zp}]/u);
+});
+
+await t.test('what is too long says how much is left out', async (test) => {
+  test.equal(shortened('abc', 3), 'abc');
+  test.equal(shortened('abcd', 3), 'abc... (1 more characters)');
+  test.equal(shortened('ab\u{1f600}', 3), 'ab... (2 more characters)', 'no half of a character');
+  const long = printableLine(`${'\n'.repeat(5000)}end`);
+  test.ok(long.startsWith('\\n\\n'));
+  test.match(long, `... (${5003 - MAX_MESSAGE_LENGTH} more characters)`);
+});
+
+await t.test('JSON in one line', async (test) => {
+  const text = printableJsonLine({ name: HOSTILE });
+  test.same(JSON.parse(text), { name: HOSTILE });
+  test.notMatch(text, /[\p{C}\p{Zl}\p{Zp}]/u);
 });

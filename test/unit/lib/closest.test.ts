@@ -1,0 +1,25 @@
+// What somebody may have meant; and nothing where nobody can tell.
+import { test } from 'tap';
+import { closest } from '../../../daemon/lib/closest.js';
+
+const WORDS = ['serve', 'status', 'mount', 'umount', 'attach', 'attach-helper', 'log-level'];
+
+await test('slips of the finger', (t) => {
+  const cases: [string, string | undefined][] = [
+    ['serve', 'serve'],
+    ['srve', 'serve'],
+    ['sevre', 'serve'],
+    ['statsu', 'status'],
+    ['mont', 'mount'],
+    ['unmount', 'umount'],
+    ['attatch', 'attach'],
+    ['loglevel', 'log-level'],
+    ['', undefined],
+    ['x', undefined],
+    ['frobnicate', undefined],
+    ['y'.repeat(100_000), undefined],
+  ];
+  for (const [word, meant] of cases) t.equal(closest(word, WORDS), meant, word.slice(0, 20));
+  t.equal(closest('serve', []), undefined);
+  t.end();
+});
