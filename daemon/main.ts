@@ -11,6 +11,9 @@ import { startEarlyReactor } from './service/early-reactor.js';
 // Node's own answer is to open its inspector for everybody on this machine.
 process.on('SIGUSR1', () => undefined);
 
+/** How long the end of the process may take once all is said. */
+const MAX_EXIT_MS = 2000;
+
 // Whoever read our log is gone: that must not end the service.
 process.stderr.on('error', () => undefined);
 
@@ -30,11 +33,23 @@ async function main(args: string[]): Promise<never> {
   } catch (error) {
     return end(error);
   }
+  if (args[0] === 'serve') await limitExit(exitCode);
   process.exit(exitCode);
 }
 
 async function end(error: unknown): Promise<never> {
-  process.exit(await report(error));
+  const code = await report(error);
+  if (process.argv[2] === 'serve') await limitExit(code);
+  process.exit(code);
+}
+
+/** Ending waits for all threads of Node, whatever these wait for: not for ever. */
+async function limitExit(code: number): Promise<void> {
+  try {
+    (await import('./native/binding.js')).native.exitWithin(MAX_EXIT_MS, code);
+  } catch {
+    // Without the addon there is no thread that could hang in it.
+  }
 }
 
 async function run(args: readonly string[]): Promise<number> {

@@ -6,8 +6,11 @@ import { dirname, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Argv } from 'yargs';
 import {
+  DEFAULT_READ_DEADLINE,
+  MAX_READ_DEADLINE,
   MAX_THREADS,
   isPartitionNumber,
+  isReadDeadline,
   isThreadCount,
   parseDaemonConfig,
   type DaemonConfig,
@@ -18,6 +21,7 @@ import type { Daemon, DaemonOptions, ServedOptions } from '../service/daemon.js'
 import type { ImageSource } from '../service/image-plan.js';
 import type { ActivatedSocket } from '../service/socket-activation.js';
 import type { StdioConnection } from '../service/stdio.js';
+import { SHUT_RDWR, native } from '../native/binding.js';
 import { DRAIN_TIMEOUT_MS } from '../nbd/limits.js';
 import { EXIT_OK } from './exit-codes.js';
 import {
@@ -42,6 +46,7 @@ export interface ServeArguments
   partition?: number | undefined;
   strict?: boolean | undefined;
   threads?: number | undefined;
+  'read-deadline'?: number | undefined;
 }
 
 interface ServeOptions {
@@ -85,6 +90,11 @@ export function builder(yargs: Argv): Argv<ServeArguments> {
       type: 'number',
       requiresArg: true,
     })
+    .option('read-deadline', {
+      describe: `seconds that a read of an image file may take; then it fails [default: ${DEFAULT_READ_DEADLINE}]`,
+      type: 'number',
+      requiresArg: true,
+    })
     .example('$0 serve config.v1.json', 'serve one image at nbd://localhost')
     .example('$0 serve base.obd app.obd', 'serve two layers, the bottom one first')
     .example('$0 serve -e web=web.json -e db=db.json -l unix:///run/obd.sock', 'serve two images')
@@ -122,6 +132,7 @@ export async function run(args: ServeArguments): Promise<number> {
   const level = args['log-level'] ?? config.log?.level ?? (args.stdio ? 'warn' : 'info');
   const format = args['log-format'] ?? config.log?.format ?? 'pretty';
   const log = openLog(level, format);
+  native.fileDeadline(1000 * readDeadlineOf(args['read-deadline'] ?? config.readDeadline));
   try {
     protectMemory(args, log);
     const state = stdio ? null : openState(args, handover, log);
@@ -129,7 +140,12 @@ export async function run(args: ServeArguments): Promise<number> {
     const daemon = await Daemon.start(
       { ...options, mustOpen: mustOpenOf(options, handover), listening: listeningOf(handover) },
       log,
-    );
+    ).catch((error: unknown) => {
+      // Not when the process is gone: a thread in the kernel may keep that waiting.
+      state?.close();
+      if (handover) native.shutdown(handover.channel, SHUT_RDWR);
+      throw error;
+    });
     const { Operation } = await import('../service/operation.js');
     const devices = state && (await openDevices(args, state, handover, daemon, log, signals));
     const readServed = (): ServedOptions => readOptions().daemon;
@@ -262,6 +278,14 @@ function partitionOf(args: ServeArguments): number | null {
     );
   }
   return partition;
+}
+
+function readDeadlineOf(seconds: number = DEFAULT_READ_DEADLINE): number {
+  if (isReadDeadline(seconds)) return seconds;
+  throw new OverlaybdError(
+    'BAD_ARGUMENT',
+    `--read-deadline: not a whole number from 1 to ${MAX_READ_DEADLINE}`,
+  );
 }
 
 function threadsOf(threads: number | undefined): number | undefined {

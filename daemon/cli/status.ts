@@ -1,7 +1,7 @@
 // `overlaybd-nbd status`: what the running daemon serves, and its devices.
 
 import type { Argv } from 'yargs';
-import type { DaemonStatus, DeviceStatus, ExportStatus } from '../control/api.js';
+import type { DaemonStatus, DeviceStatus, ExportStatus, StuckFileStatus } from '../control/api.js';
 import { printable, printableJson } from '../lib/printable.js';
 import { controlClient, stateOption } from './attach-device.js';
 import { EXIT_FAILURE, EXIT_OK } from './exit-codes.js';
@@ -31,14 +31,20 @@ export async function run({ state, json }: StatusArguments): Promise<number> {
   return isServed ? EXIT_OK : EXIT_FAILURE;
 }
 
+function stuckLine({ file, threads, seconds, exports }: StuckFileStatus): string {
+  const whose = exports.map((name) => JSON.stringify(name)).join(', ') || 'none';
+  return `stuck: ${file}: ${threads} threads wait for it, ${seconds} s; exports that need it: ${whose}`;
+}
+
 /** For people. */
 export function renderStatus(status: DaemonStatus): string {
-  const { pid, version, since, listening, clients, exports, devices } = status;
+  const { pid, version, since, listening, clients, exports, devices, stuckFiles } = status;
   const lines = [
     printable(`overlaybd-nbd ${version}, process ${pid}, since ${since}`),
     `listening: ${listening.length > 0 ? listening.map(printable).join(' ') : 'nowhere'}`,
     `clients: ${clients}`,
     ...exports.map((each) => printable(exportLine(each))),
+    ...stuckFiles.map((each) => printable(stuckLine(each))),
     ...table(devices),
   ];
   return lines.join('\n');

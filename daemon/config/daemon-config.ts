@@ -18,6 +18,22 @@ export function isThreadCount(value: number): boolean {
   return v.is(threadsSchema, value);
 }
 
+/** Seconds that a read of an image file, or its opening, may take before it fails. */
+export const DEFAULT_READ_DEADLINE = 8;
+export const MAX_READ_DEADLINE = 3600;
+
+const readDeadlineSchema = v.pipe(
+  v.number(),
+  v.integer(),
+  v.minValue(1),
+  v.maxValue(MAX_READ_DEADLINE),
+);
+
+/** Whether a number from the command line would be one for `readDeadline`. */
+export function isReadDeadline(value: number): boolean {
+  return v.is(readDeadlineSchema, value);
+}
+
 /** Keys that valibot's records leave out without a word. */
 const DROPPED_KEYS = ['__proto__', 'prototype', 'constructor'];
 
@@ -73,6 +89,7 @@ const daemonConfigSchema = v.pipe(
     exports: v.optional(exportsSchema),
     strict: v.optional(v.boolean()),
     threads: v.optional(threadsSchema),
+    readDeadline: v.optional(readDeadlineSchema),
     log: v.optional(logSchema),
     tls: v.optional(tlsSchema),
   }),

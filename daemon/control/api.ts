@@ -126,6 +126,17 @@ export interface ExportStatus {
   readonly problem: ExportProblem | null;
 }
 
+/** An image file whose reads have not come back from the kernel within the read deadline. */
+export interface StuckFileStatus {
+  readonly file: string;
+  /** How many threads wait for it. */
+  readonly threads: number;
+  /** Since the oldest of these reads was asked for. */
+  readonly seconds: number;
+  /** Exports that are served from it. */
+  readonly exports: readonly string[];
+}
+
 /** GET /v1/status */
 export interface DaemonStatus {
   readonly pid: number;
@@ -139,6 +150,8 @@ export interface DaemonStatus {
   readonly images: { readonly served: number; readonly failed: number };
   readonly exports: readonly ExportStatus[];
   readonly devices: readonly DeviceStatus[];
+  /** The longest stuck first. */
+  readonly stuckFiles: readonly StuckFileStatus[];
 }
 
 /** The body of every answer that is no success. */

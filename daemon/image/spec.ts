@@ -10,6 +10,22 @@ export type SourceSpec =
   | FileSourceSpec
   | { readonly kind: 'zfile'; readonly zfile: ZfileSpec; readonly source: FileSourceSpec };
 
+function fileOf(spec: SourceSpec): FileSourceSpec {
+  return spec.kind === 'file' ? spec : spec.source;
+}
+
+/** The files that a device is read from, by name; twice if it has one twice. */
+export function filesOf(device: DeviceSpec): FileSourceSpec[] {
+  switch (device.kind) {
+    case 'lsmt':
+      return device.layers.map(fileOf);
+    case 'raw':
+      return [fileOf(device.source)];
+    case 'partition':
+      return filesOf(device.disk);
+  }
+}
+
 /** How to make a device. */
 export type DeviceSpec =
   | {

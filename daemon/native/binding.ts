@@ -247,6 +247,11 @@ export interface Native extends FileCalls {
    * Linux 5.6.
    */
   ioFlusher(): number;
+  /**
+   * Ends the process with `code` after so long, whatever its threads are doing by then: `process.exit`
+   * waits for all of Node's.
+   */
+  exitWithin(milliseconds: number, code: number): number;
   /** 1 if the calling thread has the capability in effect, else 0. */
   hasCapability(capability: number): number;
 

@@ -10,7 +10,9 @@ import { DRAIN_TIMEOUT_MS } from '../nbd/limits.js';
 import type { Daemon, ServedOptions } from './daemon.js';
 import { exportCounts, exportStatuses } from './export-status.js';
 import type { DeviceService } from './device-service.js';
+import { warnOfTimeouts } from './read-deadline.js';
 import type { SdNotify } from './sd-notify.js';
+import { StuckFiles } from './stuck-files.js';
 import { takeConnections } from './successor.js';
 import { mustBeReplaceable, supervisionNow } from './supervision.js';
 import { startSuccessor, type Successor } from './upgrade.js';
@@ -35,6 +37,7 @@ export interface OperationParts {
 
 export class Operation {
   readonly #parts: OperationParts;
+  readonly #stuck: StuckFiles;
   readonly #since = new Date().toISOString();
   #upgrading: Promise<number> | null = null;
   #ended: (why: string) => void = () => undefined;
@@ -48,6 +51,8 @@ export class Operation {
 
   constructor(parts: OperationParts) {
     this.#parts = parts;
+    const { daemon, log } = parts;
+    this.#stuck = new StuckFiles(log, () => daemon.images.exports);
     this.ended = new Promise((resolve) => {
       this.#ended = resolve;
     });
@@ -60,6 +65,7 @@ export class Operation {
   async start(predecessor: number | null): Promise<void> {
     const { daemon, devices, log, manager } = this.#parts;
     await devices?.devices.recover();
+    if (devices) warnOfTimeouts(await devices.devices.status(), log);
     // Whatever a predecessor could not give is made anew.
     const taken =
       predecessor === null
@@ -164,7 +170,11 @@ export class Operation {
     };
     return {
       status: () => this.#status(),
-      attach: (request) => need().devices.attach(request),
+      attach: async (request) => {
+        const answer = await need().devices.attach(request);
+        warnOfTimeouts([answer], this.#parts.log);
+        return answer;
+      },
       detach: (device, request) => need().devices.detach(device, request),
       reload: () => this.reload(),
       upgrade: () => this.upgrade(),
@@ -182,11 +192,13 @@ export class Operation {
       images: { served: daemon.images.exports.size, failed: daemon.images.failed.size },
       exports: exportStatuses(daemon.images),
       devices: (await devices?.devices.status()) ?? [],
+      stuckFiles: this.#stuck.status(),
     };
   }
 
   /** Every reactor must answer for the daemon to count as alive. */
   async #beat(): Promise<void> {
+    this.#stuck.look();
     await this.#parts.daemon.reactors.count();
     this.#lastPulse = performance.now();
     this.#parts.manager.status(this.#summary());

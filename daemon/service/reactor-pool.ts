@@ -17,13 +17,17 @@ import { OverlaybdError, messageOf } from '../errors.js';
 import type { TlsSettings } from '../reactor/tls-settings.js';
 import type { Logger } from '../log/logger.js';
 import { native } from '../native/binding.js';
+import { DRAIN_TIMEOUT_MS } from '../nbd/limits.js';
 import { ClientLog } from './client-log.js';
 import { reactorThread } from './early-reactor.js';
 
-/** A connection as the control plane knows it. */
+/** How long a reactor may take to do what it does at once when it is well. */
+const THREAD_PATIENCE_MS = 2000;
+
 /** From its start to the answer of a thread; on a busy machine seconds. */
 const READY_MS = 30_000;
 
+/** A connection as the control plane knows it. */
 export interface ConnectionInfo {
   readonly peer: string;
   /** Names of the exports that it can see; null is all of them. */
@@ -49,6 +53,15 @@ interface Reactor {
 export interface LooseConnection {
   readonly info: ConnectionInfo;
   readonly handed: HandedConnection;
+}
+
+/** @returns whether it is over in time */
+async function within(ms: number, work: Promise<unknown>): Promise<boolean> {
+  const patience = new AbortController();
+  const late = pause(ms, false, { signal: patience.signal }).catch(() => false);
+  const over = await Promise.race([work.then(() => true), late]);
+  patience.abort();
+  return over;
 }
 
 export class ReactorPool {
@@ -171,12 +184,7 @@ export class ReactorPool {
     };
     for (const { worker } of this.#reactors) post(worker, { type: 'hand over', on: true });
     this.#checkIdle();
-    const patience = new AbortController();
-    await Promise.race([
-      idle,
-      pause(patienceMs, undefined, { signal: patience.signal }).catch(() => undefined),
-    ]);
-    patience.abort();
+    await within(patienceMs, idle);
     for (const { worker } of this.#reactors) post(worker, { type: 'hand over', on: false });
     // What was given up before a reactor read that is still on its way.
     await this.count();
@@ -204,7 +212,8 @@ export class ReactorPool {
       this.#onIdle = resolve;
     });
     for (const { worker } of this.#reactors) post(worker, { type: 'drain' });
-    await idle;
+    const over = await within(DRAIN_TIMEOUT_MS + THREAD_PATIENCE_MS, idle);
+    if (!over) this.#log.log('error', `${this.connections} connections did not end in time`);
   }
 
   /**
@@ -212,11 +221,7 @@ export class ReactorPool {
    * @throws OverlaybdError IO when one does not answer in time
    */
   async ready(): Promise<void> {
-    const patience = new AbortController();
-    const late = pause(READY_MS, 'late', { signal: patience.signal }).catch(() => 'in time');
-    const how = await Promise.race([this.count(), late]);
-    patience.abort();
-    if (how !== 'late') return;
+    if (await within(READY_MS, this.count())) return;
     throw new OverlaybdError('IO', `a thread has not answered for ${READY_MS / 1000} s`);
   }
 
@@ -236,9 +241,11 @@ export class ReactorPool {
     return this.#reactors.find(({ connections }) => connections.has(id));
   }
 
-  /** Ends all threads at once. */
+  /** Ends all threads at once. One that does not end is left to the end of the process. */
   async terminate(): Promise<void> {
-    await Promise.all(this.#reactors.map(({ worker }) => worker.terminate()));
+    const ends = this.#reactors.map(({ worker }) => worker.terminate());
+    const over = await within(THREAD_PATIENCE_MS, Promise.all(ends));
+    if (!over) this.#log.log('error', 'a reactor thread does not end; it ends with the process');
   }
 
   /** An idle reactor, or a new one while there may be more, or the least busy. */

@@ -13,6 +13,7 @@ namespace {
 constexpr size_t kPathSize = sizeof(sockaddr_un::sun_path);
 constexpr size_t kTextSize = 4096;
 constexpr uint64_t kMaxCapability = 63;
+constexpr uint64_t kMaxExitMs = 3'600'000;
 
 Napi::Value LockFileCall(const Napi::CallbackInfo& info) {
   return ToNumber(info, LockFile(DescriptorArgument(info)));
@@ -37,6 +38,13 @@ Napi::Value LockMemoryCall(const Napi::CallbackInfo& info) { return ToNumber(inf
 
 Napi::Value IoFlusherCall(const Napi::CallbackInfo& info) { return ToNumber(info, SetIoFlusher()); }
 
+Napi::Value ExitWithinCall(const Napi::CallbackInfo& info) {
+  const auto milliseconds =
+      static_cast<unsigned>(IntegerArgument(info, 0, "milliseconds", kMaxExitMs, 1));
+  const auto code = static_cast<int>(IntegerArgument(info, 1, "code", UINT8_MAX));
+  return ToNumber(info, ExitWithin(milliseconds, code));
+}
+
 Napi::Value HasCapabilityCall(const Napi::CallbackInfo& info) {
   const uint64_t capability = IntegerArgument(info, 0, "capability", kMaxCapability);
   return ToNumber(info, HasCapability(static_cast<unsigned>(capability)));
@@ -56,6 +64,7 @@ void ExportProcess(Napi::Object exports) {
   Export<LockMemoryCall>(exports, "lockMemory");
   Export<IoFlusherCall>(exports, "ioFlusher");
   Export<ReleasePagesCall>(exports, "releasePages");
+  Export<ExitWithinCall>(exports, "exitWithin");
   Export<HasCapabilityCall>(exports, "hasCapability");
 }
 

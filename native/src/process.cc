@@ -3,11 +3,14 @@
 
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -15,6 +18,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <new>
 
 #include "address.h"
 
@@ -99,6 +103,36 @@ int64_t ReleasePages(void* data, size_t size) {
 }
 
 int SetIoFlusher() { return ::prctl(kSetIoFlusher, 1, 0, 0, 0) == 0 ? 0 : -errno; }
+
+int ExitWithin(unsigned milliseconds, int code) {
+  struct Plan {
+    timespec time;
+    int code;
+  };
+  auto* const plan = new (std::nothrow)
+      Plan{{milliseconds / 1000, static_cast<long>(milliseconds % 1000) * 1'000'000}, code};
+  if (plan == nullptr) return -ENOMEM;
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  pthread_t thread;
+  const int error = pthread_create(
+      &thread, nullptr,
+      [](void* data) -> void* {
+        const auto* const planned = static_cast<Plan*>(data);
+        ::nanosleep(&planned->time, nullptr);
+        ::_exit(planned->code);
+      },
+      plan);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (error != 0) {
+    delete plan;
+    return -error;
+  }
+  pthread_detach(thread);
+  return 0;
+}
 
 int HasCapability(unsigned capability) {
   __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};

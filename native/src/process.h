@@ -33,6 +33,10 @@ int64_t ReleasePages(void* data, size_t size);
 // Of the calling thread; threads and programs that it starts inherit it.
 int SetIoFlusher();
 
+// Ends the process with the code after so long, whatever its other threads wait for: exit joins
+// those of Node, and would wait with them.
+int ExitWithin(unsigned milliseconds, int code);
+
 // Whether the calling thread has it in effect: 1 or 0.
 int HasCapability(unsigned capability);
 

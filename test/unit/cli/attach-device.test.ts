@@ -76,6 +76,7 @@ await test('status for people', async (t) => {
         problem: { code: 'IO', message: 'no\ndisk', since: 'then', tries: 3, retrySeconds: 4 },
       },
     ],
+    stuckFiles: [{ file: '/i\u001b[31m', threads: 2, seconds: 9, exports: ['a\nb', 'b'] }],
     devices: [
       device({}),
       device({ device: '/dev/nbd10', state: 'waiting', liveConnections: 0, export: 'web' }),
@@ -87,15 +88,16 @@ await test('status for people', async (t) => {
       'export "bad": failed: no\\ndisk; 3 tries since then, the next 4 s after the last',
     ),
   );
-  t.equal(lines.length, 8, 'names cannot make lines of their own');
+  t.equal(lines.length, 9, 'names cannot make lines of their own');
   t.notOk(lines.join().includes('\u001b'), 'nor colours');
   t.match(lines[0], 'overlaybd-nbd 1.2.3, process 77');
   t.equal(lines[1], 'listening: nowhere');
-  t.match(lines[5], /^DEVICE +STATE +CONNECTIONS +SINCE +REQUESTS +ERRORS +RECONNECTS +IMAGE$/);
+  t.match(lines[5], /^stuck: .*: 2 threads wait for it, 9 s; exports that need it: "a\\+nb", "b"$/);
+  t.match(lines[6], /^DEVICE +STATE +CONNECTIONS +SINCE +REQUESTS +ERRORS +RECONNECTS +IMAGE$/);
   t.match(
-    lines[6],
+    lines[7],
     /^\/dev\/nbd0 +connected +2\/2 +2026-01-02T03:04:05Z +12345 +0 +3 +\/images\/a\.json$/,
   );
-  t.match(lines[7], /^\/dev\/nbd10 +waiting +0\/2 .* "web"$/);
-  t.equal(lines[6]?.indexOf('connected'), lines[7]?.indexOf('waiting'), 'columns');
+  t.match(lines[8], /^\/dev\/nbd10 +waiting +0\/2 .* "web"$/);
+  t.equal(lines[7]?.indexOf('connected'), lines[8]?.indexOf('waiting'), 'columns');
 });

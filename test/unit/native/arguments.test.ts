@@ -68,6 +68,8 @@ const calls: Record<string, { args: unknown[]; kinds: string }> = {
   lockFile: { args: [NO_SUCH_FD], kinds: 'n' },
   cloexec: { args: [NO_SUCH_FD, 1], kinds: 'n n' },
   notify: { args: ['', ''], kinds: 's s' },
+  // Nobody is there any more by then.
+  exitWithin: { args: [3_600_000, 0], kinds: 'n n' },
   hasCapability: { args: [0], kinds: 'n' },
   crc32c: { args: [buffer, 0, 16, 0], kinds: 'b n n n' },
   crc32cVerifyBlocks: { args: [buffer, 0, bounds, 1, 0], kinds: 'b n u n n' },

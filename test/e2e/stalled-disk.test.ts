@@ -1,0 +1,345 @@
+// A disk that does not answer any longer: its reads end in EIO, and nobody else notices.
+import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { askRaw, socketOf, waitForControl } from '../support/control.js';
+import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
+import { RawNbdClient, tick } from '../support/nbd-client.js';
+import { randomBytes } from '../support/pattern.js';
+import {
+  requireStallableDisk,
+  stallableDisk,
+  type StallableDisk,
+} from '../support/stallable-disk.js';
+import { mustRun } from '../support/tools.js';
+
+t.setTimeout(170_000);
+
+const MIB = 1 << 20;
+const SIZE = 16 * MIB;
+const EIO = 5;
+const sickBytes = randomBytes(1, SIZE);
+const goodBytes = randomBytes(2, SIZE);
+/** Seconds. */
+const DEADLINE = '3';
+
+interface World {
+  readonly daemon: DaemonProcess;
+  readonly disk: StallableDisk;
+  readonly state: string;
+  readonly config: string;
+  readonly good: string;
+}
+
+/** Two exports, of which one is on the disk that will stall. */
+async function start(test: Test, threads: number): Promise<World> {
+  const folder = shortFolder(test);
+  const disk = await stallableDisk(test, folder, sickBytes);
+  const [good, state, config] = ['good.img', 'state', 'daemon.json'].map((name) =>
+    join(folder, name),
+  ) as [string, string, string];
+  writeFileSync(good, goodBytes);
+  writeFileSync(config, JSON.stringify({ exports: { sick: disk.path, good }, threads }));
+  const args = ['--config', config, '--state', state, '--read-deadline', DEADLINE];
+  const daemon = await DaemonProcess.start(test, args);
+  await waitForControl(socketOf(state));
+  return { daemon, disk, state, config, good };
+}
+
+/** Out of the page cache, so that reads of it have to wait for the disk. */
+function forget(path: string): void {
+  spawnSync('dd', [`of=${path}`, 'oflag=nocache', 'conv=notrunc,fdatasync', 'count=0']);
+}
+
+async function readsGood(client: RawNbdClient, count: number): Promise<boolean> {
+  for (let i = 0; i < count; i++) {
+    const offset = (i * 1_234_567) % (SIZE - 4096);
+    const got = await client.read(offset, 4096);
+    if (!got.equals(goodBytes.subarray(offset, offset + 4096))) return false;
+  }
+  return true;
+}
+
+for (const threads of [1, 2]) {
+  await t.test(`${threads} threads: others go on, and the reads end in EIO`, async (test) => {
+    if (!requireStallableDisk(test)) return;
+    const { daemon, disk, state, good } = await start(test, threads);
+    const clients = await Promise.all(
+      ['good', 'good', 'sick', 'sick'].map((name) => RawNbdClient.open(daemon.unix, name)),
+    );
+    const [first, second, sick, other] = clients as [
+      RawNbdClient,
+      RawNbdClient,
+      RawNbdClient,
+      RawNbdClient,
+    ];
+    await disk.stall();
+    // More than any pool has threads, by two clients.
+    const count = 60;
+    for (const [i, client] of [sick, other].entries()) {
+      for (let j = 0; j < count; j++) {
+        client.request({ cookie: BigInt(j), offset: (i + 1) * 4 * MIB + j * 65_536, length: 4096 });
+      }
+    }
+    forget(good);
+    test.ok(await readsGood(first, 300), 'cold reads of another disk');
+    test.ok(await readsGood(second, 300));
+    const late = await RawNbdClient.open(daemon.unix, 'good');
+    test.ok(await readsGood(late, 100), 'a client that comes now');
+    const named = await RawNbdClient.open(daemon.unix, 'sick');
+    test.notOk(named.isOver, 'even of the export that stalls');
+    const asked = await askRaw(socketOf(state), { path: '/v1/status' });
+    test.equal(asked.code, 200, 'status');
+
+    for (const client of [sick, other]) {
+      const errors = new Set<number>();
+      for (let j = 0; j < count; j++) errors.add((await client.reply(30_000)).error);
+      test.same(errors, new Set([EIO]), 'every one has its answer');
+    }
+    const lines = await daemon.waitForLines(/read of 4096 bytes/);
+    test.match(
+      lines[0],
+      /"sick".*\/disk\/nbd: read of 4096 bytes at \d+: no answer within 3 s; check/,
+    );
+    const stuck = await daemon.waitForLines(/disk\/nbd: \d+ threads have waited/);
+    test.match(stuck[0], /do not come back: check the disk.*exports that need it: "sick"/);
+    const { stdout, code } = await runDaemon(['status', '--state', state]);
+    test.equal(code, 0);
+    test.match(
+      stdout,
+      /stuck: .*disk\/nbd: \d+ threads wait for it, \d+ s; exports that need it: "sick"/,
+    );
+
+    disk.resume();
+    await daemon.waitForLines(/disk\/nbd: the threads that waited for it have come back/);
+    const again = await sick.read(9 * MIB, 4096);
+    test.ok(again.equals(sickBytes.subarray(9 * MIB, 9 * MIB + 4096)), 'tried again, it is read');
+    for (const client of [...clients, late, named]) client.destroy();
+    await daemon.stop(test);
+  });
+}
+
+await t.test('the daemon ends although the disk does not answer', async (test) => {
+  if (!requireStallableDisk(test)) return;
+  const { daemon, disk } = await start(test, 2);
+  const sick = await RawNbdClient.open(daemon.unix, 'sick');
+  await disk.stall();
+  sick.request({ offset: 5 * MIB, length: 4096 });
+  await tick(300);
+  await daemon.stop(test);
+  test.equal((await sick.reply()).error, EIO, 'what was asked has been answered');
+  sick.destroy();
+});
+
+await t.test('a reload onto it ends in time, and stops nobody', async (test) => {
+  if (!requireStallableDisk(test)) return;
+  const world = await start(test, 1);
+  const { daemon, disk, state, config, good } = world;
+  const folder = join(shortFolder(test), 'second');
+  mkdirSync(folder);
+  const second = await stallableDisk(test, folder, goodBytes);
+  await second.stallFolder();
+  writeFileSync(config, JSON.stringify({ exports: { good, sick: disk.path, new: second.path } }));
+  const reload = runDaemon(['reload', '--state', state]);
+  const client = await RawNbdClient.open(daemon.unix, 'good');
+  test.ok(await readsGood(client, 300));
+  test.equal((await askRaw(socketOf(state), { path: '/v1/status' })).code, 200);
+  await reload;
+  await daemon.waitForLines(
+    /"new" is not served: .*disk\/nbd: no answer within 3 s; check the disk/,
+  );
+  test.ok(await readsGood(client, 10));
+  client.destroy();
+  // Its looks at the file wait on.
+  await daemon.stop(test);
+});
+
+await t.test('an upgrade in the middle of it: the old daemon goes on', async (test) => {
+  if (!requireStallableDisk(test)) return;
+  const { daemon, disk, state } = await start(test, 1);
+  const good = await RawNbdClient.open(daemon.unix, 'good');
+  const sick = await RawNbdClient.open(daemon.unix, 'sick');
+  test.ok(await readsGood(good, 10));
+  await disk.stall();
+  sick.request({ offset: 5 * MIB, length: 4096 });
+  await tick(100);
+  const upgrade = runDaemon(['upgrade', '--state', state]);
+  test.ok(await readsGood(good, 100));
+  test.equal((await sick.reply(30_000)).error, EIO);
+  const { code, stderr } = await upgrade;
+  test.equal(code, 1, 'the new one cannot open the image');
+  test.match(stderr, /the new daemon did not become ready.*the old one goes on/);
+  await daemon.waitForLines(/disk\/nbd: .*no answer within 3 s/, 2);
+  test.ok(await readsGood(good, 100));
+  good.destroy();
+  sick.destroy();
+  // What the new one left in the kernel keeps our pipe open.
+  disk.resume();
+  await daemon.stop(test);
+});
+
+await t.test(
+  'a hand-over with a read on its way: the client goes on at the new daemon',
+  async (test) => {
+    if (!requireStallableDisk(test)) return;
+    const { daemon, disk, state, config, good: path } = await start(test, 1);
+    const good = await RawNbdClient.open(daemon.unix, 'good');
+    const sick = await RawNbdClient.open(daemon.unix, 'sick');
+    await disk.stall();
+    // The new daemon serves other images, so that it comes up.
+    writeFileSync(config, JSON.stringify({ exports: { sick: path, good: path } }));
+    sick.request({ offset: 5 * MIB, length: 4096 });
+    await tick(100);
+    const upgrade = runDaemon(['upgrade', '--state', state]);
+    test.equal((await sick.reply(30_000)).error, EIO, 'answered by the old one, at the deadline');
+    const { code } = await upgrade;
+    test.equal(code, 0);
+    test.ok(await readsGood(good, 100));
+    test.ok(await readsGood(sick, 100), 'this one, too');
+    const status = await askRaw(socketOf(state), { path: '/v1/status' });
+    const { pid } = JSON.parse(status.body) as { pid: number };
+    test.not(pid, daemon.child.pid);
+    good.destroy();
+    sick.destroy();
+    // While the disk is stalled the old process may stay, as a thread of it does; it has let all go.
+    disk.resume();
+    const { child } = daemon;
+    if (child.exitCode === null) await once(child, 'exit');
+    test.equal(child.exitCode, 0);
+    process.kill(pid, 'SIGTERM');
+  },
+);
+
+await t.test('overlayfs on it', async (test) => {
+  if (!requireStallableDisk(test)) return;
+  if (process.getuid?.() !== 0)
+    return void test.pass('overlayfs', { skip: 'NOT TESTED, not root' });
+  const folder = shortFolder(test);
+  const disk = await stallableDisk(test, folder, sickBytes);
+  const [upper, work, merged] = ['upper', 'work', 'merged'].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+  ];
+  for (const each of [upper, work, merged]) mkdirSync(each);
+  const lower = join(folder, 'disk');
+  const options = `lowerdir=${lower},upperdir=${upper},workdir=${work}`;
+  const mounted = spawnSync('mount', ['-t', 'overlay', 'overlay', '-o', options, merged]);
+  if (mounted.status !== 0) {
+    return void test.pass('overlayfs', { skip: `NOT TESTED: ${mounted.stderr.toString()}` });
+  }
+  test.teardown(() => spawnSync('umount', ['-l', merged]));
+  writeFileSync(join(folder, 'good.img'), goodBytes);
+  const daemon = await DaemonProcess.start(test, [
+    '--export',
+    `sick=${join(merged, 'nbd')}`,
+    '--export',
+    `good=${join(folder, 'good.img')}`,
+    '--threads',
+    '1',
+    '--read-deadline',
+    DEADLINE,
+  ]);
+  const [sick, good] = await Promise.all(
+    ['sick', 'good'].map((name) => RawNbdClient.open(daemon.unix, name)),
+  );
+  if (!good || !sick) throw new Error('no clients');
+  const cached = await sick.read(MIB, 4096);
+  test.ok(cached.equals(sickBytes.subarray(MIB, MIB + 4096)));
+  await disk.stall();
+  sick.request({ cookie: 1n, offset: 9 * MIB, length: 4096 });
+  sick.request({ cookie: 2n, offset: MIB, length: 4096 });
+  const at = await sick.reply();
+  test.same([at.cookie, at.error], [2n, 0], 'what is in the page cache overtakes');
+  test.ok((await sick.take(4096)).equals(cached));
+  test.ok(await readsGood(good, 300));
+  test.same(await sick.reply(30_000), { cookie: 1n, error: EIO });
+  sick.destroy();
+  good.destroy();
+  await daemon.stop(test);
+});
+
+await t.test('the watchdog goes on', async (test) => {
+  if (!requireStallableDisk(test)) return;
+  const python = spawnSync('python3', ['-c', '']);
+  if (python.status !== 0) return void test.pass('watchdog', { skip: 'NOT TESTED, no python3' });
+  const folder = shortFolder(test);
+  const [socket, heard] = [join(folder, 'notify'), join(folder, 'heard')];
+  const listener = `import socket,sys
+s=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM); s.bind(sys.argv[1])
+while True:
+  open(sys.argv[2],'ab').write(s.recv(4096)+b"\\n")`;
+  const { spawn } = await import('node:child_process');
+  const manager = spawn('python3', ['-c', listener, socket, heard], { stdio: 'ignore' });
+  test.teardown(() => manager.kill('SIGKILL'));
+  await tick(500);
+  const before = { ...process.env };
+  Object.assign(process.env, { NOTIFY_SOCKET: socket, WATCHDOG_USEC: '2000000' });
+  let world: World;
+  try {
+    world = await start(test, 1);
+  } finally {
+    for (const name of ['NOTIFY_SOCKET', 'WATCHDOG_USEC']) {
+      if (before[name] === undefined) delete process.env[name];
+    }
+  }
+  const { daemon, disk } = world;
+  const sick = await RawNbdClient.open(daemon.unix, 'sick');
+  await disk.stall();
+  sick.request({ offset: 5 * MIB, length: 4096 });
+  const pulses = (): number => readFileSync(heard, 'latin1').split('WATCHDOG=1').length - 1;
+  const first = pulses();
+  test.equal((await sick.reply(30_000)).error, EIO);
+  for (let i = 0; i < 3000 && pulses() < first + 3; i++) await tick(10);
+  test.ok(pulses() >= first + 3, `${pulses() - first} pulses since`);
+  sick.destroy();
+  await daemon.stop(test);
+});
+
+await t.test('the commands that look at images end, too', async (test) => {
+  if (!requireStallableDisk(test)) return;
+  const folder = shortFolder(test);
+  const disk = await stallableDisk(test, folder, sickBytes);
+  await disk.stallFolder();
+  for (const command of ['inspect', 'verify']) {
+    const { code, stdout, stderr } = await runDaemon([command, disk.path]);
+    test.equal(code, 1, command);
+    test.match(stdout + stderr, /disk\/nbd: no answer within 8 s; check the disk/);
+  }
+});
+
+await t.test('a raw image that is cut while it is served', async (test) => {
+  const folder = shortFolder(test);
+  const [path, out] = [join(folder, 'raw.img'), join(folder, 'out.img')];
+  // Data, then nothing: a hole where there is no file any more is what must not be taken for one.
+  writeFileSync(path, randomBytes(3, 4 * MIB));
+  await mustRun('truncate', ['-s', '64M', path]);
+  const daemon = await DaemonProcess.start(test, [path]);
+  const client = await RawNbdClient.open(daemon.unix);
+  test.ok(
+    (await client.read(32 * MIB, 4096)).equals(Buffer.alloc(4096)),
+    'a hole, as long as it is',
+  );
+  await mustRun('truncate', ['-s', '2M', path]);
+  test.equal(await client.command({ offset: 32 * MIB, length: 4096 }), EIO);
+  test.equal(await client.command({ offset: 3 * MIB, length: 4096 }), EIO);
+  test.ok(await client.read(MIB, 4096), 'what is there is served');
+  const copies: [string, string[]][] = [
+    ['nbdcopy', [daemon.unixUri(), out]],
+    ['nbdcopy', ['--no-extents', daemon.unixUri(), out]],
+    ['qemu-img', ['convert', '-f', 'raw', '-O', 'raw', daemon.unixUri(), out]],
+    ['nbdinfo', ['--map', daemon.unixUri()]],
+  ];
+  for (const [tool, args] of copies) {
+    if (spawnSync(tool, ['--version']).status !== 0) {
+      test.pass(tool, { skip: 'NOT TESTED, not installed' });
+      continue;
+    }
+    const { status, stderr } = spawnSync(tool, args);
+    test.not(status, 0, `${tool} ${args[0] ?? ''}: ${stderr.toString()}`);
+  }
+  client.destroy();
+  await daemon.stop(test);
+});
