@@ -49,7 +49,8 @@ export class DeviceLinks {
 
   /** The kernel has new connections of the device. */
   watch(device: AttachedDevice): void {
-    this.#unread.watch(device);
+    // By ioctl a connection that ends is not replaced.
+    if (this.#parts.driver.survives) this.#unread.watch(device);
   }
 
   isOurs(record: DeviceRecord): boolean {
