@@ -158,6 +158,41 @@ await t.test('detach of what is not attached', async (test) => {
   test.match(stderr, /nbd63.*not attached/);
 });
 
+await t.test('detach --all: what there is, which may be nothing', async (test) => {
+  const { daemon, state } = await start(test);
+  const none = { code: 0, stdout: '', stderr: '' };
+  test.match(await runDaemon(['detach', '--all', '--state', state]), none);
+  test.match(await runDaemon(['detach', '--all', '--force', '--state', state]), none);
+  for (const wrong of [['--all', 'nbd0'], [], ['--force']]) {
+    const { code, stderr } = await runDaemon(['detach', ...wrong, '--state', state]);
+    test.match({ code, stderr }, { code: 2, stderr: /name devices, or --all and none/ });
+  }
+  await daemon.stop(test);
+  test.match(await runDaemon(['detach', '--all', '--state', state]), none, 'without a daemon');
+  const never = join(folder, 'never');
+  test.match(await runDaemon(['detach', '--all', '--force', '--state', never]), none);
+  const one = await runDaemon(['detach', 'nbd0', '--state', state]);
+  test.match(one, { code: 1, stderr: /no daemon is running/ });
+});
+
+await t.test('serve --max-devices', async (test) => {
+  for (const count of ['0', '1.5', '65537', 'many']) {
+    const { code, stderr } = await runDaemon([
+      'serve',
+      image,
+      '--max-devices',
+      count,
+      '--state',
+      join(folder, 'max'),
+    ]);
+    test.match(
+      { code, stderr },
+      { code: 2, stderr: /--max-devices.*not a (whole )?number/ },
+      count,
+    );
+  }
+});
+
 await t.test('serve --on-demand serves nobody but devices, and ends when told', async (test) => {
   const state = join(shortFolder(test), 'state');
   const daemon = await DaemonProcess.start(test, ['--on-demand', '--state', state], {
