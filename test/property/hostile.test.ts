@@ -1,9 +1,10 @@
 // Damaged and forged blobs: opening and reading them gives bytes or an OverlaybdError, soon and with little memory.
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import tap, { test } from 'tap';
+import { descriptorsAre, openDescriptors } from '../support/descriptors.js';
 import {
   base,
   blobs,
@@ -29,8 +30,6 @@ async function inFolder(use: (folder: string) => Promise<void>): Promise<void> {
   }
 }
 
-const openDescriptors = (): number => readdirSync('/proc/self/fd').length;
-
 await test('mutated blobs, alone and above a good layer', async (t) => {
   await inFolder(async (folder) => {
     const [good, bad] = [join(folder, 'good'), join(folder, 'bad')];
@@ -42,9 +41,9 @@ await test('mutated blobs, alone and above a good layer', async (t) => {
         await mustBeHandled([bad]);
         await mustBeHandled([good, bad]);
       }),
-      { numRuns: 3000, interruptAfterTimeLimit: 30_000, markInterruptAsFailure: true },
+      { numRuns: 2000 },
     );
-    t.equal(openDescriptors(), before, 'no descriptor is left open');
+    t.ok(await descriptorsAre(before), 'no descriptor is left open');
   });
 });
 
@@ -67,9 +66,9 @@ await test('mutated uppers, data and index', async (t) => {
           await mustBeHandled([config]);
         },
       ),
-      { numRuns: 1000, interruptAfterTimeLimit: 30_000, markInterruptAsFailure: true },
+      { numRuns: 1000 },
     );
-    t.equal(openDescriptors(), before, 'no descriptor is left open');
+    t.ok(await descriptorsAre(before), 'no descriptor is left open');
   });
 });
 

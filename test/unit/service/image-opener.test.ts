@@ -1,8 +1,8 @@
 // Opening whole images: the size rule, layer limits, raw disks, what is closed. Random stacks are in test/property.
-import { readdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { test, type Test } from 'tap';
+import { descriptorsAre, openDescriptors } from '../../support/descriptors.js';
 import { readRange, withDevice } from '../../support/in-process.js';
 import { lsmtPage, SECTOR } from '../../support/lsmt-layout.js';
 import { writeLsmt, type LsmtSegment } from '../../support/lsmt-writer.js';
@@ -28,17 +28,6 @@ const sizeOf = (paths: readonly string[]): Promise<number> =>
     if (image.size !== device.size) throw new Error('image and device differ in size');
     return device.size;
   });
-
-const openDescriptors = (): number => readdirSync('/proc/self/fd').length;
-
-/** Files are closed by threads of the addon, which nobody waits for. */
-async function descriptorsAre(expected: number): Promise<boolean> {
-  for (let tries = 0; tries < 1000; tries++) {
-    if (openDescriptors() === expected) return true;
-    await pause(10);
-  }
-  return false;
-}
 
 await test('the topmost layer with a size decides, be it larger or smaller', async (t) => {
   const cases: [number[], number][] = [
