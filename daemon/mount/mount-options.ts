@@ -52,7 +52,7 @@ export function fuseOptions({ dev, suid }: Allowed, isRoot: boolean): string[] {
 export function filesystemOptions(type: Filesystem, release: string): string[] {
   switch (type) {
     case 'ext4': {
-      const quiet = isAtLeast(release, 5, 4) ? ['nowarn_on_error'] : [];
+      const quiet = isAtLeast(release, 5, 7) ? ['nowarn_on_error'] : [];
       return ['ro', 'noload', 'errors=continue', ...quiet];
     }
     case 'xfs':
