@@ -327,7 +327,7 @@ await t.test('SIGTERM: what was asked inside TLS is answered, and ended properly
   }
   socket.end();
   test.equal(await daemon.exited(), 0);
-  test.notMatch(daemon.log, /BUG|thread died|\.js:\d+/);
+  test.notMatch(daemon.log, /\bBUG\b|thread died|\.js:\d+/);
 });
 
 await t.test('nothing of all that was a bug, and no secret is in the log', async (test) => {
