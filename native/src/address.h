@@ -2,11 +2,12 @@
 // and knows neither Node nor NBD.
 #pragma once
 
-// First, and not in the order of names: linux/vm_sockets.h needs it, and before 6.1.176 does not
-// say so.
-#include <linux/vm_sockets.h>
-#include <netinet/in.h>
+// linux/vm_sockets.h needs sys/socket.h, and before 6.1.176 does not include it.
+// clang-format off
 #include <sys/socket.h>
+#include <linux/vm_sockets.h>
+// clang-format on
+#include <netinet/in.h>
 #include <sys/un.h>
 
 #include <cstddef>
