@@ -27,7 +27,8 @@ uint32_t FileWindows::Free(Shard& shard) {
   }
 }
 
-void FileWindows::Keep(int fd, uint64_t position, const void* data, size_t length) {
+void FileWindows::Keep(int fd, uint64_t position, const void* data, size_t length,
+                       Clock::time_point now) {
   if (length == 0) return;
   const uint64_t window = position / kWindow;
   const uint64_t key = KeyOf(fd, window);
@@ -37,11 +38,12 @@ void FileWindows::Keep(int fd, uint64_t position, const void* data, size_t lengt
   const auto found = shard.slots.find(key);
   const uint32_t at = found == shard.slots.end() ? Free(shard) : found->second;
   shard.slots[key] = at;
-  shard.ring[at] = {key, static_cast<uint32_t>(length), true};
+  shard.ring[at] = {key, static_cast<uint32_t>(length), true, now};
   memcpy(shard.bytes.get() + at * kWindow, data, length);
 }
 
-ssize_t FileWindows::Read(int fd, void* data, size_t length, uint64_t position) {
+ssize_t FileWindows::Read(int fd, void* data, size_t length, uint64_t position,
+                          Clock::time_point now) {
   auto* const out = static_cast<uint8_t*>(data);
   size_t done = 0;
   while (done < length) {
@@ -52,7 +54,7 @@ ssize_t FileWindows::Read(int fd, void* data, size_t length, uint64_t position) 
     const auto found = shard.slots.find(KeyOf(fd, window));
     if (found == shard.slots.end()) break;
     Slot& slot = shard.ring[found->second];
-    if (slot.length <= within) break;
+    if (slot.length <= within || now - slot.kept > kMaxAge) break;
     const size_t n = std::min(slot.length - within, length - done);
     memcpy(out + done, shard.bytes.get() + found->second * kWindow + within, n);
     slot.used = true;

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -22,13 +23,19 @@ class FileWindows {
   // 32 MiB: what is read by threads comes to rest here, and is used within moments.
   static constexpr size_t kCapacity = kWindow * kShards * kWindowsPerShard;
 
+  using Clock = std::chrono::steady_clock;
+  // A file that is repaired in place is read anew, at the latest so long afterwards.
+  static constexpr std::chrono::seconds kMaxAge{5};
+
   // Never destroyed: a thread that was given up may still come back.
   static FileWindows& Instance();
 
   // Keeps `length` bytes, at most a window, of the window that begins at `position`.
-  void Keep(int fd, uint64_t position, const void* data, size_t length);
+  void Keep(int fd, uint64_t position, const void* data, size_t length,
+            Clock::time_point now = Clock::now());
   // How many bytes from the front of the range are here; -EAGAIN if none are.
-  ssize_t Read(int fd, void* data, size_t length, uint64_t position);
+  ssize_t Read(int fd, void* data, size_t length, uint64_t position,
+               Clock::time_point now = Clock::now());
   // Before the descriptor is closed.
   void Forget(int fd);
 
@@ -37,6 +44,7 @@ class FileWindows {
     uint64_t key = 0;
     uint32_t length = 0;  // 0: free
     bool used = false;    // since the hand came by
+    Clock::time_point kept{};
   };
 
   struct Shard {

@@ -23,6 +23,7 @@
 #include "../../native/src/codec-library.h"
 #include "../../native/src/crc32c-implementations.h"
 #include "../../native/src/crc32c.h"
+#include "../../native/src/file-windows.h"
 #include "../../native/src/file.h"
 #include "../../native/src/socket.h"
 #include "../../native/src/unix-listener.h"
@@ -343,6 +344,27 @@ void TestFile() {
 
 }  // namespace
 
+void TestWindows() {
+  FileWindows& windows = FileWindows::Instance();
+  constexpr int kFd = 77;
+  const std::vector<uint8_t> kept(FileWindows::kWindow, 0x5a);
+  std::vector<uint8_t> data(100);
+  const auto now = FileWindows::Clock::now();
+  CHECK(windows.Read(kFd, data.data(), data.size(), 50, now) == -EAGAIN);
+  windows.Keep(kFd, 0, kept.data(), kept.size(), now);
+  CHECK(windows.Read(kFd, data.data(), data.size(), 50, now) == 100 && data[99] == 0x5a);
+  CHECK(windows.Read(kFd, data.data(), data.size(), kept.size() - 40, now) == 40);
+  const auto last = now + FileWindows::kMaxAge;
+  CHECK(windows.Read(kFd, data.data(), data.size(), 50, last) == 100);
+  // It may have been repaired since.
+  const auto later = last + std::chrono::milliseconds(1);
+  CHECK(windows.Read(kFd, data.data(), data.size(), 50, later) == -EAGAIN);
+  windows.Keep(kFd, 0, kept.data(), kept.size(), later);
+  CHECK(windows.Read(kFd, data.data(), data.size(), 50, later) == 100);
+  windows.Forget(kFd);
+  CHECK(windows.Read(kFd, data.data(), data.size(), 50, later) == -EAGAIN);
+}
+
 int main() {
   signal(SIGPIPE, SIG_DFL);
   TestCrcImplementations();
@@ -356,6 +378,7 @@ int main() {
   TestTakeStandard();
   TestAccounts();
   TestFile();
+  TestWindows();
   printf("plain C++: %d checks, %d failed\n", checks, failures);
   return failures == 0 ? 0 : 1;
 }

@@ -8,7 +8,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Test } from 'tap';
 import { tick } from './nbd-client.js';
 import { runTool, type ToolResult } from './tools.js';
-import { measured, PROGRAM } from './program.js';
+import { measured, PROGRAM_LINE } from './program.js';
 
 const READY_TIMEOUT = 20_000;
 const EXIT_TIMEOUT = 20_000;
@@ -27,7 +27,7 @@ export function shortFolder(t: Test): string {
  * measures coverage: that takes longer to load than the daemon.
  */
 export function commandLine(args: readonly string[]): [string, ...string[]] {
-  const node = [process.execPath, PROGRAM, ...args];
+  const node = [...PROGRAM_LINE, ...args];
   return ['env', ...(measured ? [] : ['-u', 'NODE_OPTIONS']), ...node];
 }
 

@@ -7,3 +7,11 @@ export const measured = process.env['_TAPJS_PROCESSINFO_COVERAGE_'] === '1';
 export const PROGRAM = fileURLToPath(
   new URL(measured ? '../../daemon/main.js' : '../../bundle/main.js', import.meta.url),
 );
+
+/**
+ * The words that run it, before its arguments: this Node and the file, or the lines of
+ * `$OVERLAYBD_TEST_PROGRAM`, by which another architecture is tested.
+ */
+export const PROGRAM_LINE: readonly string[] = process.env['OVERLAYBD_TEST_PROGRAM']?.split(
+  '\n',
+) ?? [process.execPath, PROGRAM];
