@@ -1,6 +1,7 @@
 // Memory for replies to long reads: one budget a thread, given out in order. A client that holds
 // some and stops reading loses it, and its connection, to those who wait.
 
+import { native } from '../native/binding.js';
 import { MAX_LARGE_BYTES, STALLED_MS } from './limits.js';
 import { Chunk } from './outbox.js';
 
@@ -66,6 +67,8 @@ export class LargeMemory {
   #release(chunk: Chunk): void {
     if (!this.#holders.delete(chunk)) return;
     this.#used -= chunk.bytes.length;
+    // Now, and not when the collector of garbage gets to it: the next one needs as much again.
+    native.releasePages(chunk.bytes);
     this.#serve();
   }
 

@@ -1,7 +1,7 @@
 // Bytes on their way to one client: reusable chunks that replies are made in, sent in order.
 // Knows send functions, not sockets.
 
-import { EAGAIN } from '../native/binding.js';
+import { EAGAIN, native } from '../native/binding.js';
 
 /** Holds all that may be unsent when an inline read is still allowed, and that read. */
 const CHUNK_SIZE = 512 * 1024 + 64;
@@ -37,6 +37,8 @@ export class ChunkPool {
 
   #give(chunk: Chunk): void {
     if (this.#idle.length < MAX_IDLE_CHUNKS) this.#idle.push(chunk);
+    // The collector of garbage may not look at it for hours.
+    else native.releasePages(chunk.bytes);
   }
 }
 

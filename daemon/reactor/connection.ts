@@ -1,6 +1,6 @@
 // One client's connection: owns its socket, moves bytes between it and the protocol, and ends it.
 
-import { EAGAIN, POLL_READABLE, POLL_WRITABLE } from '../native/binding.js';
+import { EAGAIN, POLL_READABLE, POLL_WRITABLE, native } from '../native/binding.js';
 import { OverlaybdError, fullStory } from '../errors.js';
 import { errnoText } from '../lib/errno.js';
 import type { NbdExport } from '../nbd/export.js';
@@ -162,6 +162,7 @@ export class Connection {
     this.#deadline.clear();
     this.#transmission?.close();
     this.outbox.close();
+    native.releasePages(this.#received);
     const summary: ConnectionSummary = {
       id: this.id,
       peer: this.peer,

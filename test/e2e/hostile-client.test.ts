@@ -244,6 +244,13 @@ await t.test('readers that never read', async (test) => {
   await patient.disconnect();
   for (const client of stuck) client.destroy();
   await daemon.waitForLines(/closed: /, 24);
+  // What they held goes back to the system, without waiting for a collection of garbage.
+  let left = Infinity;
+  for (let i = 0; i < 100 && left > 48 * MIB; i++) {
+    await tick(50);
+    left = daemon.residentBytes() - before;
+  }
+  test.ok(left <= 48 * MIB, `${Math.round(left / MIB)} of ${Math.round(grown / MIB)} MiB are left`);
   await healthy(test);
 });
 

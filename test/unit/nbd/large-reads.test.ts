@@ -240,3 +240,12 @@ await t.test('one that waits and leaves is forgotten', async (test) => {
   await last.settle();
   test.equal(last.answers().length, 1);
 });
+
+await t.test('memory goes back to the system when it is released', async (test) => {
+  const memory = new LargeMemory(8 << 20);
+  const user = { stalledSince: () => null, evict: () => undefined };
+  const chunk = await memory.acquire(4 << 20, user);
+  chunk.bytes.fill(1);
+  chunk.release?.(chunk);
+  test.ok(chunk.bytes.subarray(4096, (4 << 20) - 4096).every((byte) => byte === 0));
+});
