@@ -1,7 +1,9 @@
 // Opens a path as a file source. The only place that opens layer files.
 
-import { openPath, type OpenedFile } from './file-jobs.js';
+import { OverlaybdError } from '../errors.js';
+import { closeFile, openPath, type OpenedFile } from './file-jobs.js';
 import { FileSource } from './file-source.js';
+import { readFully } from './source.js';
 
 /** A source together with the descriptor that its owner must give to `closeFile`. */
 export interface OpenFile extends OpenedFile {
@@ -16,4 +18,21 @@ export async function openFile(path: string): Promise<OpenFile> {
   const opened = await openPath(path);
   const { fd, size } = opened;
   return { ...opened, source: new FileSource({ kind: 'file', name: path, fd, base: 0, size }) };
+}
+
+/**
+ * Reads a whole file that is small.
+ * @param most bytes
+ * @throws OverlaybdError as {@link openFile} does, LIMIT when it is longer
+ */
+export async function readSmallFile(path: string, most: number): Promise<Buffer> {
+  const { fd, size, source } = await openFile(path);
+  try {
+    if (size > most) {
+      throw new OverlaybdError('LIMIT', `${path}: a file of ${size} bytes, at most ${most}`);
+    }
+    return await readFully(source, 0, size);
+  } finally {
+    closeFile(fd);
+  }
 }

@@ -16,6 +16,7 @@ import {
   type DaemonConfig,
   type ExportConfig,
 } from '../config/daemon-config.js';
+import { readSmallFile } from '../blob/open-file.js';
 import { OverlaybdError, messageOf } from '../errors.js';
 import type { Daemon, DaemonOptions, ServedOptions } from '../service/daemon.js';
 import type { ImageSource } from '../service/image-plan.js';
@@ -48,6 +49,9 @@ export interface ServeArguments
   threads?: number | undefined;
   'read-deadline'?: number | undefined;
 }
+
+/** Bytes; a hundred thousand exports are below this. */
+const MAX_CONFIG_SIZE = 32 * 1024 * 1024;
 
 interface ServeOptions {
   readonly config: DaemonConfig;
@@ -112,11 +116,11 @@ export async function run(args: ServeArguments): Promise<number> {
   const inherited = handover
     ? activatedOf(handover)
     : takeActivatedSockets(process.env, process.pid);
-  const readOptions = (): ServeOptions => {
-    const config = args.config === undefined ? {} : readConfig(args.config);
+  const readOptions = async (): Promise<ServeOptions> => {
+    const config = args.config === undefined ? {} : await readConfig(args.config);
     return { config, daemon: daemonOptions(args, config, inherited) };
   };
-  const { config, daemon: options } = readOptions();
+  const { config, daemon: options } = await readOptions();
   const manager = SdNotify.fromEnvironment(process.env, process.pid);
   // libnbd's tools run `[ overlaybd-nbd serve -s ... ]` with a socket to accept from, and no other.
   const viaStdio = args.stdio === true && inherited.length === 0;
@@ -148,7 +152,7 @@ export async function run(args: ServeArguments): Promise<number> {
     });
     const { Operation } = await import('../service/operation.js');
     const devices = state && (await openDevices(args, state, handover, daemon, log, signals));
-    const readServed = (): ServedOptions => readOptions().daemon;
+    const readServed = async (): Promise<ServedOptions> => (await readOptions()).daemon;
     const operation = new Operation({ daemon, devices, manager, log, readServed });
     await operation.start(handover?.channel ?? null);
     // Whoever waits for these lines connects at once, and asks the control socket.
@@ -186,10 +190,13 @@ async function clientOf(daemon: Daemon, { fd, peer }: StdioConnection): Promise<
   return 'the client is done';
 }
 
-function readConfig(path: string): DaemonConfig {
+/** Read again while others are served, so not by this thread; only a pipe is, as a shell gives one. */
+async function readConfig(path: string): Promise<DaemonConfig> {
   let json: string;
   try {
-    json = readFileSync(path, 'utf8');
+    const isPipe = path.startsWith('/dev/fd/') || path === '/dev/stdin';
+    const bytes = isPipe ? readFileSync(path) : await readSmallFile(path, MAX_CONFIG_SIZE);
+    json = bytes.toString('utf8');
   } catch (error) {
     throw new OverlaybdError('BAD_CONFIG', `${path}: ${messageOf(error)}`, { cause: error });
   }

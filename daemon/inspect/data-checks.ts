@@ -6,6 +6,7 @@ import type { BlobSource } from '../blob/source.js';
 import type { Algorithm } from '../codec/algorithm.js';
 import { createDecoder, type BatchDecoder } from '../codec/decoder.js';
 import type { ProblemSink } from '../errors.js';
+import type { DataRuns } from '../lib/data-runs.js';
 import { readLoaded } from '../lib/loaded.js';
 import { SECTOR } from '../lsmt/format.js';
 import type { LsmtIndex } from '../lsmt/index.js';
@@ -92,6 +93,7 @@ async function* zfileSteps(verifier: ZfileVerifier): AsyncGenerator<number> {
   for (let done = await verifier.step(); done > 0; done = await verifier.step()) yield done;
 }
 
+/** Holes of a file are zeros that no disk can lose: they are done without being read. */
 async function* readSteps(
   source: BlobSource,
   ranges: readonly Range[],
@@ -99,14 +101,43 @@ async function* readSteps(
   findings: DataFindings,
 ): AsyncGenerator<number> {
   for (const { begin, end } of ranges) {
-    for (let at = begin; at < end; at += buffer.length) {
-      const n = Math.min(buffer.length, end - at);
+    for (let at = begin; at < end;) {
+      let found: DataRuns | null = null;
       try {
-        await readLoaded(source, at, n, () => source.read(buffer, 0, n, at));
+        if (source instanceof FileSource) found = await source.dataRuns(at, end - at);
       } catch (error) {
         findings.failed(error);
+        yield end - at;
+        break;
       }
-      yield n;
+      const { runs, end: knownEnd } = found ?? { runs: Float64Array.of(at, end), end };
+      for (let i = 0; i < runs.length; i += 2) {
+        const from = runs[i] as number;
+        if (from > at) yield from - at;
+        at = Math.min(runs[i + 1] as number, end);
+        yield* readRun(source, { begin: from, end: at }, buffer, findings);
+      }
+      if (at < knownEnd) {
+        yield knownEnd - at;
+        at = knownEnd;
+      }
     }
+  }
+}
+
+async function* readRun(
+  source: BlobSource,
+  { begin, end }: Range,
+  buffer: Buffer,
+  findings: DataFindings,
+): AsyncGenerator<number> {
+  for (let at = begin; at < end; at += buffer.length) {
+    const n = Math.min(buffer.length, end - at);
+    try {
+      await readLoaded(source, at, n, () => source.read(buffer, 0, n, at));
+    } catch (error) {
+      findings.failed(error);
+    }
+    yield n;
   }
 }

@@ -32,7 +32,7 @@ export interface OperationParts {
   readonly manager: SdNotify;
   readonly log: Logger;
   /** Reads the configuration again. @throws OverlaybdError when it is wrong */
-  readonly readServed: () => ServedOptions;
+  readonly readServed: () => Promise<ServedOptions>;
 }
 
 export class Operation {
@@ -96,7 +96,7 @@ export class Operation {
     const { daemon, log, manager, readServed } = this.#parts;
     manager.reloading();
     try {
-      await daemon.reload(readServed());
+      await daemon.reload(await readServed());
       log.log('info', `reloaded: ${exportCounts(daemon.images)}`);
     } catch (error) {
       log.log('error', `reload: everything stays as it was: ${messageOf(error)}`);

@@ -16,7 +16,7 @@ import { test } from 'tap';
 import { findDataExtents } from '../../../daemon/blob/data-extents.js';
 import { closeFile } from '../../../daemon/blob/file-jobs.js';
 import { FileSource } from '../../../daemon/blob/file-source.js';
-import { openFile } from '../../../daemon/blob/open-file.js';
+import { openFile, readSmallFile } from '../../../daemon/blob/open-file.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import { native } from '../../../daemon/native/binding.js';
 
@@ -152,4 +152,12 @@ await test('a file that is cut while its extents are looked for', async (t) => {
     code: 'SHORT_READ',
     message: /the file is shorter than the 10485760 bytes it had when it was opened$/,
   });
+});
+
+await test('a small file is read whole, a longer one not at all', async (t) => {
+  const path = join(t.testdir(), 'small');
+  writeFileSync(path, 'twelve bytes');
+  t.equal((await readSmallFile(path, 12)).toString(), 'twelve bytes');
+  await t.rejects(readSmallFile(path, 11), { code: 'LIMIT', message: /12 bytes, at most 11$/ });
+  await t.rejects(readSmallFile(join(path, 'x'), 11), { code: 'IO' });
 });

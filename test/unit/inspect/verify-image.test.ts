@@ -230,3 +230,26 @@ function interesting(bytes: Buffer, next: () => number): number[] {
   }
   return places;
 }
+
+await t.test('holes of a sparse raw disk image are not read', async (test) => {
+  const [path = ''] = files(test, { raw: randomBytes(1, 1 << 20) });
+  // To read all of it would take hours.
+  const size = 2 ** 43;
+  truncateSync(path, size);
+  const report = await verify([path]);
+  test.match(report, { good: true, checkedBytes: size, totalBytes: size, problemCount: 0 });
+});
+
+await t.test('a raw disk image that is cut while it is checked', async (test) => {
+  const [path = ''] = files(test, { raw: randomBytes(1, 8 << 20) });
+  let isCut = false;
+  const report = await verifyImage([path], {
+    signal: new AbortController().signal,
+    progress: () => {
+      if (!isCut) truncateSync(path, 2 << 20);
+      isCut = true;
+    },
+  });
+  test.equal(report.good, false);
+  test.match(report.problems[0], { code: 'SHORT_READ', message: /the file ends after/ });
+});

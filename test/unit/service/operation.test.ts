@@ -14,6 +14,7 @@ function makeOperation(t: Test) {
     devices: {
       size: 2,
       recover: async () => void told.push('recover'),
+      status: async () => [],
       repairAll: () => new Promise<string[]>((resolve) => (repaired = resolve)),
     },
     serve: async () => void told.push('serve'),
@@ -34,7 +35,7 @@ function makeOperation(t: Test) {
     devices: devices as unknown as DeviceService,
     manager,
     log: { log: (level, text) => void log.push(`${level}: ${text}`) },
-    readServed: () => ({ exports: new Map(), tls: null }),
+    readServed: async () => ({ exports: new Map(), tls: null }),
   });
   t.teardown(() => operation.stop());
   return { operation, told, log, repaired: (without: string[]) => repaired?.(without) };
