@@ -51,10 +51,12 @@ export function renderStatus(status: DaemonStatus): string {
 }
 
 /** One line; names in it may be hostile. */
-export function exportLine({ name, image, description, size, problem }: ExportStatus): string {
+export function exportLine(status: ExportStatus): string {
+  const { name, state, image, description, size, problem } = status;
   const head = `export ${JSON.stringify(name)}`;
   if (!problem) return `${head}: ${image}: ${description}, ${size} bytes`;
   const { message, since, tries, retrySeconds } = problem;
+  if (state === 'opening') return `${head}: ${message}, since ${since}`;
   const again = `${tries} tries since ${since}, the next ${retrySeconds} s after the last`;
   return `${head}: failed: ${message}; ${again}`;
 }

@@ -116,10 +116,11 @@ export interface ExportProblem {
 
 export interface ExportStatus {
   readonly name: string;
-  readonly state: 'served' | 'failed';
+  /** opening: for the first time, and it takes long. */
+  readonly state: 'served' | 'opening' | 'failed';
   /** How people call the image; of a failed export its paths. */
   readonly image: string;
-  /** Empty, and the size 0, when it is failed. */
+  /** Empty, and the size 0, when it is not served. */
   readonly description: string;
   readonly size: number;
   /** null when it is served. */
@@ -147,7 +148,7 @@ export interface DaemonStatus {
   /** Connections of clients, without those of devices. */
   readonly clients: number;
   /** How many exports there are in each state. */
-  readonly images: { readonly served: number; readonly failed: number };
+  readonly images: { readonly served: number; readonly opening: number; readonly failed: number };
   readonly exports: readonly ExportStatus[];
   readonly devices: readonly DeviceStatus[];
   /** The longest stuck first. */

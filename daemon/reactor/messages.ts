@@ -5,14 +5,19 @@ import type { ReplyForm } from '../nbd/session.js';
 import type { UnfinishedPayload } from '../nbd/transmission.js';
 import type { TlsSettings } from './tls-settings.js';
 
-/** An export as a reactor gets it. */
+/** An export as it is told to all reactors. */
 export interface ExportSpec {
   readonly name: string;
   readonly description: string;
+  /** Of its image, as long as that is open: exports of the same image have the same. */
+  readonly key: string;
   readonly device: DeviceSpec;
   /** Clients do not see it: it is there for an attached device. */
   readonly hidden: boolean;
 }
+
+/** An export as one reactor gets it: of an image that it knows already by its key, without the device. */
+export type PostedExport = Omit<ExportSpec, 'device'> & { readonly device: DeviceSpec | null };
 
 /** An export that is not served, because its image cannot be opened. */
 export interface FailedExportSpec {
@@ -58,7 +63,7 @@ export type ToReactor =
   /** All exports, in place of those before; connections keep what they have. */
   | {
       readonly type: 'exports';
-      readonly exports: readonly ExportSpec[];
+      readonly exports: readonly PostedExport[];
       readonly failed: readonly FailedExportSpec[];
     }
   /** How new connections are served inside TLS; null, or never told: they are not. */

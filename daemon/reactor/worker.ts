@@ -3,6 +3,7 @@
 
 import { parentPort } from 'node:worker_threads';
 import { ReaderFactory } from '../image/build.js';
+import type { Device } from '../image/device.js';
 import { native } from '../native/binding.js';
 import { LargeMemory } from '../nbd/large-memory.js';
 import { PAUSED_AFTER_MS } from '../nbd/limits.js';
@@ -13,7 +14,7 @@ import type { ConnectionContext } from './connection-context.js';
 import { DeviceExport } from './device-export.js';
 import { PipePool } from './file-pipe.js';
 import { ExportMap } from './export-map.js';
-import type { ExportSpec, FromReactor, ToReactor } from './messages.js';
+import type { FailedExportSpec, FromReactor, PostedExport, ToReactor } from './messages.js';
 import { ReadFailures } from './read-failures.js';
 import { TlsAcceptor } from './tls-acceptor.js';
 
@@ -28,6 +29,8 @@ const connections = new Set<Connection>();
 /** What a connection sees, when it does not see everything. */
 const visible = new WeakMap<Connection, readonly string[]>();
 let exports = new ExportMap([]);
+/** By the key of their image. */
+let devices = new Map<string, Device>();
 const failures = new ReadFailures((report) => tell({ type: 'read failed', report }));
 let tls: NonNullable<ConnectionContext['tls']> | null = null;
 
@@ -58,11 +61,7 @@ const context: ConnectionContext = {
 port.on('message', (message: ToReactor) => {
   switch (message.type) {
     case 'exports':
-      exports = new ExportMap(
-        message.exports.filter(({ hidden }) => !hidden).map(buildExport),
-        message.exports.filter(({ hidden }) => hidden).map(buildExport),
-        new Map(message.failed.map(({ name, code }) => [name, code])),
-      );
+      setExports(message.exports, message.failed);
       break;
     case 'tls':
       tls = message.settings && {
@@ -127,8 +126,19 @@ function tableOf(seen: () => ExportMap): ExportTable {
   };
 }
 
-function buildExport({ name, description, device }: ExportSpec): DeviceExport {
-  return new DeviceExport(name, description, readers.device(device));
+/** Devices of images that are known already stay: there may be a thousand, of which one is new. */
+function setExports(posted: readonly PostedExport[], failed: readonly FailedExportSpec[]): void {
+  const shown: DeviceExport[] = [];
+  const hidden: DeviceExport[] = [];
+  const known = devices;
+  devices = new Map();
+  for (const { name, description, key, device: spec, hidden: isHidden } of posted) {
+    const device = devices.get(key) ?? known.get(key) ?? (spec && readers.device(spec));
+    if (!device) throw new Error(`export ${JSON.stringify(name)}: no device of ${key}`);
+    devices.set(key, device);
+    (isHidden ? hidden : shown).push(new DeviceExport(name, description, device));
+  }
+  exports = new ExportMap(shown, hidden, new Map(failed.map(({ name, code }) => [name, code])));
 }
 
 function tell(message: FromReactor): void {

@@ -29,8 +29,14 @@ export function problemOf(error: unknown, before: ImageProblem | null): ImagePro
   };
 }
 
+/** Of an image that takes long: nothing is wrong that is known. */
+export function beingOpened(): ImageProblem {
+  const message = 'its image is still being opened; the others are served';
+  return { code: 'BUSY', message, since: new Date().toISOString(), tries: 0 };
+}
+
 export function retryDelayMs({ tries }: ImageProblem): number {
-  return Math.min(FIRST_RETRY_MS * 2 ** Math.min(tries - 1, 30), LAST_RETRY_MS);
+  return Math.min(FIRST_RETRY_MS * 2 ** Math.min(Math.max(tries - 1, 0), 30), LAST_RETRY_MS);
 }
 
 function codeOf(error: unknown): ImageProblem['code'] {

@@ -2,13 +2,14 @@
 // hidden ones for attached devices. An image is open as long as somebody holds it. An export whose
 // image cannot be opened does not keep the others from being served: it is tried again.
 
+import { setTimeout as pause } from 'node:timers/promises';
 import { OverlaybdError } from '../errors.js';
 import { ReaderFactory } from '../image/build.js';
 import { Gate } from '../lib/gate.js';
 import type { Logger } from '../log/logger.js';
 import type { ExportSpec, FailedExportSpec } from '../reactor/messages.js';
 import { BlobPool } from './blob-pool.js';
-import { problemOf, retryDelayMs, type ImageProblem } from './image-problem.js';
+import { beingOpened, problemOf, retryDelayMs, type ImageProblem } from './image-problem.js';
 import type { ImageSource } from './image-plan.js';
 import { Opener, type OpenImage } from './opener.js';
 
@@ -16,7 +17,9 @@ import { Opener, type OpenImage } from './opener.js';
 export type ExportSources = ReadonlyMap<string, ImageSource>;
 
 /** So many images are opened at the same time: of disks that are slow, several are waited for. */
-const PARALLEL_OPENS = 8;
+const PARALLEL_OPENS = 32;
+/** So long exports wait for each other before those that are open are served. */
+export const OPEN_PATIENCE_MS = 10_000;
 
 /** An open image. Whoever got it releases it, once. */
 export interface HeldImage {
@@ -31,6 +34,8 @@ export interface HeldImage {
 export interface FailedExport {
   readonly source: ImageSource;
   readonly problem: ImageProblem;
+  /** It is being opened for the first time, and takes long; nothing is known to be wrong. */
+  readonly isOpening: boolean;
 }
 
 interface Entry extends HeldImage {
@@ -47,17 +52,20 @@ export class ImageTable {
   readonly #log: Logger;
   readonly #publish: Publish;
   readonly #opener: Opener;
+  readonly #patienceMs: number;
   readonly #entries = new Set<Entry>();
   #exports: ReadonlyMap<string, HeldImage> = new Map();
   #failed: ReadonlyMap<string, FailedExport> = new Map();
   readonly #retries = new Map<string, NodeJS.Timeout>();
   readonly #hidden = new Map<string, HeldImage>();
   readonly #gate = new Gate(PARALLEL_OPENS);
+  #turn: Promise<unknown> = Promise.resolve();
   #nextKey = 1;
   #isClosed = false;
 
   /** @param strict whether what is odd about an image is refused */
-  constructor(log: Logger, publish: Publish, strict = false) {
+  constructor(log: Logger, publish: Publish, strict = false, patienceMs = OPEN_PATIENCE_MS) {
+    this.#patienceMs = patienceMs;
     const readers = new ReaderFactory();
     this.#log = log;
     this.#publish = publish;
@@ -99,18 +107,31 @@ export class ImageTable {
    * @returns the images that are not exported any longer; release them once nobody reads from them
    * @throws OverlaybdError when one that may not fail does; the exports are as before then
    */
-  async setExports(
+  setExports(
     exports: ExportSources,
     mustOpen: (name: string) => boolean = () => false,
   ): Promise<HeldImage[]> {
-    const attempts = await this.#openAll(exports);
+    // In the order in which they were asked for, however long one takes to open.
+    const mine = this.#turn.then(() => this.#setExports(exports, mustOpen));
+    this.#turn = mine.catch(() => undefined);
+    return mine;
+  }
+
+  async #setExports(
+    exports: ExportSources,
+    mustOpen: (name: string) => boolean,
+  ): Promise<HeldImage[]> {
+    const attempts = new Map(
+      [...exports].map(([name, source]) => [name, this.#attempt(source)] as const),
+    );
+    const settled = await this.#settledOf(attempts, mustOpen);
     const opened = new Map<string, HeldImage>();
-    for (const [name, attempt] of attempts) {
+    for (const [name, attempt] of settled) {
       if ('held' in attempt) opened.set(name, attempt.held);
     }
-    const fatal = [...attempts].find(([name, attempt]) => 'error' in attempt && mustOpen(name));
+    const fatal = [...settled].find(([name, attempt]) => 'error' in attempt && mustOpen(name));
     if (fatal && 'error' in fatal[1]) {
-      for (const held of opened.values()) this.release(held);
+      for (const attempt of attempts.values()) void attempt.then((each) => this.#drop(each));
       throw fatal[1].error;
     }
     this.#stopRetries();
@@ -119,16 +140,21 @@ export class ImageTable {
     const failed = new Map<string, FailedExport>();
     this.#exports = opened;
     this.#failed = failed;
-    for (const [name, attempt] of attempts) {
-      if ('held' in attempt) {
+    for (const [name, source] of exports) {
+      const attempt = settled.get(name);
+      if (!attempt) {
+        const entry = { source, problem: beingOpened(), isOpening: true };
+        failed.set(name, entry);
+        this.#log.log('warn', `export ${JSON.stringify(name)}: ${entry.problem.message}`);
+        void attempts.get(name)?.then((late) => this.#tried(name, entry, late));
+      } else if ('held' in attempt) {
         if (before.get(name)?.key !== attempt.held.key) this.#announce(name, attempt.held);
-        continue;
+      } else {
+        const known = failedBefore.get(name)?.problem ?? null;
+        failed.set(name, { source, problem: problemOf(attempt.error, known), isOpening: false });
+        this.#logFailure(name, 'error');
+        this.#retryLater(name);
       }
-      const source = exports.get(name) as ImageSource;
-      const known = failedBefore.get(name)?.problem ?? null;
-      failed.set(name, { source, problem: problemOf(attempt.error, known) });
-      this.#logFailure(name, 'error');
-      this.#retryLater(name);
     }
     this.#republish();
     return [...before.values()];
@@ -196,13 +222,31 @@ export class ImageTable {
     return null;
   }
 
-  /** In the order of the exports. */
-  async #openAll(exports: ExportSources): Promise<Map<string, Attempt>> {
-    const attempts = [...exports].map(async ([name, source]): Promise<[string, Attempt]> => [
-      name,
-      await this.#attempt(source),
-    ]);
-    return new Map(await Promise.all(attempts));
+  /** Those that are done in time; those that must be opened are waited for in any case. */
+  async #settledOf(
+    attempts: ReadonlyMap<string, Promise<Attempt>>,
+    mustOpen: (name: string) => boolean,
+  ): Promise<Map<string, Attempt>> {
+    const settled = new Map<string, Attempt>();
+    const all = [...attempts].map(async ([name, attempt]) => {
+      settled.set(name, await attempt);
+    });
+    const patience = new AbortController();
+    const late = pause(this.#patienceMs, undefined, { signal: patience.signal });
+    await Promise.race([Promise.all(all), late.catch(() => undefined)]);
+    patience.abort();
+    for (const [name, attempt] of attempts) if (mustOpen(name)) settled.set(name, await attempt);
+    // In the order of the exports.
+    return new Map(
+      [...attempts.keys()].flatMap((name) => {
+        const attempt = settled.get(name);
+        return attempt ? [[name, attempt] as const] : [];
+      }),
+    );
+  }
+
+  #drop(attempt: Attempt): void {
+    if ('held' in attempt) this.release(attempt.held);
   }
 
   async #attempt(source: ImageSource): Promise<Attempt> {
@@ -222,12 +266,12 @@ export class ImageTable {
   }
 
   async #retry(name: string, failed: FailedExport): Promise<void> {
-    const attempt = await this.#attempt(failed.source);
+    this.#tried(name, failed, await this.#attempt(failed.source));
+  }
+
+  #tried(name: string, failed: FailedExport, attempt: Attempt): void {
     // The exports may be others by now.
-    if (this.#failed.get(name) !== failed || this.#isClosed) {
-      if ('held' in attempt) this.release(attempt.held);
-      return;
-    }
+    if (this.#failed.get(name) !== failed || this.#isClosed) return this.#drop(attempt);
     if ('held' in attempt) {
       this.#retries.delete(name);
       this.#failed = new Map([...this.#failed].filter(([each]) => each !== name));
@@ -237,7 +281,7 @@ export class ImageTable {
       return;
     }
     const problem = problemOf(attempt.error, failed.problem);
-    this.#failed = new Map([...this.#failed, [name, { ...failed, problem }]]);
+    this.#failed = new Map([...this.#failed, [name, { ...failed, problem, isOpening: false }]]);
     // The same again is not worth a line a minute.
     this.#logFailure(name, problem.message === failed.problem.message ? 'debug' : 'error');
     if (problem.code !== failed.problem.code) this.#republish();
@@ -285,6 +329,6 @@ export class ImageTable {
   }
 }
 
-function specOf(name: string, { image }: HeldImage, hidden: boolean): ExportSpec {
-  return { name, description: image.description, device: image.device, hidden };
+function specOf(name: string, { key, image }: HeldImage, hidden: boolean): ExportSpec {
+  return { name, description: image.description, key, device: image.device, hidden };
 }

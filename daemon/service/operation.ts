@@ -8,7 +8,7 @@ import { packageVersion } from '../lib/package-version.js';
 import type { Logger } from '../log/logger.js';
 import { DRAIN_TIMEOUT_MS } from '../nbd/limits.js';
 import type { Daemon, ServedOptions } from './daemon.js';
-import { exportCounts, exportStatuses } from './export-status.js';
+import { exportCounts, exportStatuses, imageCounts } from './export-status.js';
 import type { DeviceService } from './device-service.js';
 import { warnOfTimeouts } from './read-deadline.js';
 import type { SdNotify } from './sd-notify.js';
@@ -189,7 +189,7 @@ export class Operation {
       since: this.#since,
       listening: daemon.listening,
       clients: daemon.clients,
-      images: { served: daemon.images.exports.size, failed: daemon.images.failed.size },
+      images: imageCounts(daemon.images),
       exports: exportStatuses(daemon.images),
       devices: (await devices?.devices.status()) ?? [],
       stuckFiles: this.#stuck.status(),

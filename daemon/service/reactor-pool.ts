@@ -8,6 +8,7 @@ import type {
   ConnectionSummary,
   ExportSpec,
   FailedExportSpec,
+  PostedExport,
   FromReactor,
   HandedConnection,
   ResumedTransmission,
@@ -47,6 +48,8 @@ interface Reactor {
   readonly worker: Worker;
   /** The connections that it owns, by id. */
   readonly connections: Map<number, Owned>;
+  /** Keys of the images whose devices it has. */
+  devices: Set<string>;
 }
 
 /** A connection that no reactor has any longer; whoever gets it owns the socket. */
@@ -116,7 +119,19 @@ export class ReactorPool {
   setExports(exports: readonly ExportSpec[], failed: readonly FailedExportSpec[] = []): void {
     this.#exports = exports;
     this.#failed = failed;
-    for (const { worker } of this.#reactors) post(worker, { type: 'exports', exports, failed });
+    for (const reactor of this.#reactors) this.#postExports(reactor);
+  }
+
+  /** A device is posted once, however often the exports change: of a thousand most stay the same. */
+  #postExports(reactor: Reactor): void {
+    const { worker, devices } = reactor;
+    const exports = this.#exports.map((each): PostedExport => {
+      if (devices.has(each.key)) return { ...each, device: null };
+      devices.add(each.key);
+      return each;
+    });
+    reactor.devices = new Set(exports.map(({ key }) => key));
+    post(worker, { type: 'exports', exports, failed: this.#failed });
   }
 
   /** How new connections are served inside TLS, in place of before; null: they are not. */
@@ -262,7 +277,7 @@ export class ReactorPool {
 
   #start(): Reactor {
     const worker = reactorThread(this.#reactors.length);
-    const reactor: Reactor = { worker, connections: new Map() };
+    const reactor: Reactor = { worker, connections: new Map(), devices: new Set() };
     this.#reactors.push(reactor);
     worker.on('message', (message: FromReactor) => this.#onMessage(reactor, message));
     worker.on('error', (error) => {
@@ -272,7 +287,7 @@ export class ReactorPool {
     });
     worker.on('exit', () => this.#onExit(reactor));
     if (this.#tls) post(worker, { type: 'tls', settings: this.#tls });
-    post(worker, { type: 'exports', exports: this.#exports, failed: this.#failed });
+    this.#postExports(reactor);
     return reactor;
   }
 

@@ -1,5 +1,6 @@
 // Bytes of LSMT headers, trailers and index entries as test images need them; kept apart from the daemon's
 // own description of the format, so that one wrong offset cannot hide in both.
+import { writeFileSync } from 'node:fs';
 
 export const SECTOR = 512;
 /** Header and trailer: a struct of 390 bytes in a page of zeros. */
@@ -113,4 +114,25 @@ function checkField(name: string, value: number, limit: number): void {
   if (!Number.isInteger(value) || value < 0 || value >= limit) {
     throw new RangeError(`lsmt entry: ${name} ${value} does not fit its field`);
   }
+}
+
+/**
+ * Writes a sealed layer without data: `count` zeroed sectors, one in `step`, for a device of 8 GiB.
+ * @returns the path
+ */
+export function writeZeroedLayer(
+  path: string,
+  count: number,
+  { first = 0, step = 2 } = {},
+): string {
+  const index = Buffer.alloc(count * 16);
+  for (let i = 0; i < count; i++) {
+    index.writeUInt32LE(first + i * step, i * 16);
+    index.writeUInt32LE(1 << 18, i * 16 + 4);
+    index.writeUInt32LE(8, i * 16 + 8);
+    index.writeUInt32LE(0x800000, i * 16 + 12);
+  }
+  const trailer = { flags: 6, virtualSize: 2 ** 33, indexOffset: 4096, indexSize: count };
+  writeFileSync(path, Buffer.concat([lsmtPage({ flags: 3 }), index, lsmtPage(trailer)]));
+  return path;
 }

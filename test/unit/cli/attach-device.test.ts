@@ -57,7 +57,7 @@ await test('status for people', async (t) => {
     since: '2026-01-01T00:00:00.000Z',
     listening: [],
     clients: 4,
-    images: { served: 1, failed: 1 },
+    images: { served: 1, opening: 0, failed: 1 },
     exports: [
       {
         name: 'a\nb',

@@ -83,7 +83,9 @@ await t.test(
     test.setTimeout(170_000);
     const lines: string[] = [];
     const pool = new ReactorPool(2, null, { log: (_level, message) => lines.push(message) });
-    pool.setExports([{ name: 'x', description: '', device: opened.image.device, hidden: true }]);
+    pool.setExports([
+      { name: 'x', description: '', device: opened.image.device, key: 'image', hidden: true },
+    ]);
     let begun = 0;
     let over = 0;
     const runs = async (): Promise<void> => {

@@ -3,15 +3,18 @@ import { readdirSync, readlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { test, type Test } from 'tap';
+import type { Logger } from '../../../daemon/log/logger.js';
 import type { ExportSpec } from '../../../daemon/reactor/messages.js';
 import type { ImageSource } from '../../../daemon/service/image-plan.js';
 import { ImageTable, type ExportSources } from '../../../daemon/service/image-table.js';
+import { writeZeroedLayer } from '../../support/lsmt-layout.js';
 import { randomBytes } from '../../support/pattern.js';
 
 interface World {
   table: ImageTable;
   published: (readonly ExportSpec[])[];
   log: string[];
+  logger: Logger;
   /** Paths of raw images, which all differ. */
   image: (n: number) => string;
   /** How many descriptors of this process are files of the test. */
@@ -35,7 +38,7 @@ function start(t: Test): World {
         return false;
       }
     }).length;
-  return { table, published, log, image, open };
+  return { table, published, log, logger, image, open };
 }
 
 /** Files are closed by other threads, some time later. */
@@ -139,4 +142,37 @@ await test('hidden ones', async (t) => {
   const count = published.length;
   table.unhide(held);
   t.equal(published.length, count, 'nothing to tell');
+});
+
+await test('exports that are set one after the other are so, however long the first takes', async (t) => {
+  const { table, published, image } = start(t);
+  await Promise.all([
+    table.setExports(
+      exportsOf(Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`${i}`, image(i % 3)]))),
+    ),
+    table.setExports(exportsOf({ last: image(0) })),
+  ]);
+  t.same([...table.exports.keys()], ['last']);
+  t.same(namesOf(published.at(-1)), ['last']);
+});
+
+await test('one that takes long does not keep the others waiting', async (t) => {
+  const { published, log, logger, image } = start(t);
+  const large = `${image(0)}-large`;
+  writeZeroedLayer(large, 500_000);
+  const table = new ImageTable(logger, (specs) => published.push(specs), false, 20);
+  t.teardown(() => table.close());
+  await table.setExports(exportsOf({ large, a: image(0) }));
+  // The small one may be late, too, where the machine is busy; the large one needs a thread.
+  t.match(table.failed.get('large'), { isOpening: true, problem: { code: 'BUSY', tries: 0 } });
+  t.ok(
+    log.includes('warn: export "large": its image is still being opened; the others are served'),
+  );
+  for (let tries = 0; table.exports.size < 2 && tries < 2000; tries++) await pause(10);
+  t.same([...table.exports.keys()].toSorted(), ['a', 'large']);
+  t.equal(table.failed.size, 0);
+  // What must be opened is waited for.
+  const before = await table.setExports(exportsOf({ again: large, b: image(1) }), () => true);
+  for (const held of before) table.release(held);
+  t.same([...table.exports.keys()], ['again', 'b']);
 });

@@ -10,7 +10,7 @@ import { BlobPool } from '../../../daemon/service/blob-pool.js';
 import { SMALL_IMAGE_UNITS } from '../../../daemon/service/image-effort.js';
 import type { ImageSource } from '../../../daemon/service/image-plan.js';
 import { Opener, type OpenImage } from '../../../daemon/service/opener.js';
-import { lsmtPage } from '../../support/lsmt-layout.js';
+import { writeZeroedLayer } from '../../support/lsmt-layout.js';
 import { appendUpper } from '../../support/upper-writer.js';
 
 /** Entries that the main thread leaves to the opener. */
@@ -29,20 +29,6 @@ function openerOf(t: Test, strict = false, timeoutMs?: number): Opener {
   return opener;
 }
 
-/** A sealed layer without data: so many zeroed sectors, one in `step`. */
-function writeLayer(path: string, count: number, { first = 0, step = 2 } = {}): string {
-  const index = Buffer.alloc(count * 16);
-  for (let i = 0; i < count; i++) {
-    index.writeUInt32LE(first + i * step, i * 16);
-    index.writeUInt32LE((1 << 18) >>> 0, i * 16 + 4);
-    index.writeUInt32LE(8, i * 16 + 8);
-    index.writeUInt32LE(0x800000, i * 16 + 12);
-  }
-  const trailer = { flags: 6, virtualSize: VIRTUAL_SIZE, indexOffset: 4096, indexSize: count };
-  writeFileSync(path, Buffer.concat([lsmtPage({ flags: 3 }), index, lsmtPage(trailer)]));
-  return path;
-}
-
 /** Opener threads of this process: none of its other threads have their nice value. */
 function openers(): number {
   return readdirSync('/proc/self/task').filter((task) => {
@@ -58,7 +44,7 @@ function openers(): number {
 await test('a large image is opened by a thread that ends, and is the same image', async (t) => {
   const folder = t.testdir();
   const paths = [0, 1].map((i) =>
-    writeLayer(join(folder, `layer${i}`), LARGE, { first: i, step: 4 }),
+    writeZeroedLayer(join(folder, `layer${i}`), LARGE, { first: i, step: 4 }),
   );
   const opener = openerOf(t);
   const opening = opener.open(sourceOf(...paths), nothingShared);
@@ -90,7 +76,7 @@ await test('a large image is opened by a thread that ends, and is the same image
 });
 
 await test('a small image needs no thread', async (t) => {
-  const path = writeLayer(join(t.testdir(), 'layer'), 1000);
+  const path = writeZeroedLayer(join(t.testdir(), 'layer'), 1000);
   const opener = openerOf(t);
   const opening = opener.open(sourceOf(path), nothingShared);
   let most = 0;
@@ -104,9 +90,9 @@ await test('a small image needs no thread', async (t) => {
 
 await test('errors of large images are those of small ones, and the thread goes on', async (t) => {
   const folder = t.testdir();
-  const good = writeLayer(join(folder, 'good'), LARGE);
+  const good = writeZeroedLayer(join(folder, 'good'), LARGE);
   const opener = openerOf(t);
-  const unsorted = writeLayer(join(folder, 'bad'), LARGE, { step: 0 });
+  const unsorted = writeZeroedLayer(join(folder, 'bad'), LARGE, { step: 0 });
   const results = await Promise.allSettled(
     [unsorted, good, unsorted].map((path) => opener.open(sourceOf(path), nothingShared)),
   );
@@ -122,7 +108,7 @@ await test('errors of large images are those of small ones, and the thread goes 
 });
 
 await test('an image that takes too long is given up', async (t) => {
-  const path = writeLayer(join(t.testdir(), 'layer'), LARGE);
+  const path = writeZeroedLayer(join(t.testdir(), 'layer'), LARGE);
   const opener = openerOf(t, false, 0);
   await t.rejects(opener.open(sourceOf(path), nothingShared), {
     code: 'LIMIT',
@@ -131,7 +117,7 @@ await test('an image that takes too long is given up', async (t) => {
 });
 
 await test('who waits when everything ends is told', async (t) => {
-  const path = writeLayer(join(t.testdir(), 'layer'), LARGE);
+  const path = writeZeroedLayer(join(t.testdir(), 'layer'), LARGE);
   const opener = openerOf(t);
   const both = Promise.allSettled([1, 2].map(() => opener.open(sourceOf(path), nothingShared)));
   await pause(5);
@@ -145,7 +131,7 @@ await test('who waits when everything ends is told', async (t) => {
 
 await test('sums are taken before anything is read', async (t) => {
   const folder = t.testdir();
-  const path = writeLayer(join(folder, 'layer'), 1_000_000);
+  const path = writeZeroedLayer(join(folder, 'layer'), 1_000_000);
   const opener = openerOf(t);
   await t.rejects(opener.open(sourceOf(...Array<string>(255).fill(path)), nothingShared), {
     code: 'LIMIT',
