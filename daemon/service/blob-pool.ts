@@ -60,7 +60,14 @@ export class BlobPool {
       // A throwing sink leaves no other way to get here.
       throw new OverlaybdError('BAD_FORMAT', `${path}: cannot be opened`);
     };
-    return this.#hold(key, file.fd, spec);
+    const isFirst = !this.#entries.has(key);
+    try {
+      return await this.#hold(key, file.fd, spec);
+    } catch (error) {
+      // The first one's effort may have been what ended it: ours may do.
+      if (isFirst) throw error;
+      return this.open(path, effort);
+    }
   }
 
   /** The same for a file that is never wrapped, as those of uppers are not (fact 71). */

@@ -113,3 +113,23 @@ await test('a plain file is not looked into', async (t) => {
   plain.release();
   peeled.release();
 });
+
+await test('what is too much for one image is not for another that wants the same file', async (t) => {
+  const path = join(t.testdir(), 'blob');
+  writeFileSync(path, writeZfile(textBytes(1, 10_000)));
+  const pool = new BlobPool(new ReaderFactory());
+  const limited = {
+    ...UNBOUNDED,
+    keep: () => {
+      throw new Error('too much');
+    },
+  };
+  const [first, second] = await Promise.allSettled([
+    pool.open(path, limited),
+    pool.open(path, UNBOUNDED),
+  ]);
+  t.match(first, { status: 'rejected', reason: { message: 'too much' } });
+  if (second.status === 'rejected') throw second.reason;
+  t.equal(second.value.source.size, 10_000);
+  second.value.release();
+});
