@@ -21,6 +21,7 @@ import { buildIndex } from '../lsmt/build-index.js';
 import { EntryLog } from '../lsmt/entry-log.js';
 import { LsmtIndex } from '../lsmt/index.js';
 import type { EntryCounts, LsmtLayer } from '../lsmt/layer.js';
+import { checkStackEntries } from '../lsmt/read-stack.js';
 import { isLsmt, openSealed } from '../lsmt/open-sealed.js';
 import { openAppendUpper, openSparseUpper, readUpperDataHeader } from '../lsmt/open-upper.js';
 import { bytesMatch } from '../lib/bytes.js';
@@ -181,6 +182,7 @@ async function indexed(
   name: string,
 ): Promise<LayerContent> {
   if (!layer) return { kind: 'broken' };
+  checkStackEntries([layer], name);
   const log = new EntryLog(layer.capacity);
   const counts = await layer.readEntries(log, 0, UNBOUNDED);
   const index = new LsmtIndex(buildIndex(log, MAX_VIRTUAL_SIZE, name));
