@@ -125,6 +125,7 @@ class OpenerThread {
 
   /** @throws OverlaybdError, also when the image was too much for the thread */
   open(request: OpenRequest): Promise<PostedImage> {
+    if (this.#isClosed) return Promise.reject(stopping());
     return new Promise((resolve, reject) => {
       this.#waiting.push({ request, resolve, reject });
       this.#next();
@@ -135,7 +136,7 @@ class OpenerThread {
     this.#isClosed = true;
     this.#end();
     for (const job of [this.#current, ...this.#waiting.splice(0)]) {
-      job?.reject(new OverlaybdError('BUSY', 'the daemon is stopping'));
+      job?.reject(stopping());
     }
     this.#current = null;
   }
@@ -224,4 +225,8 @@ class OpenerThread {
     // It may be reading from them until it is gone.
     void worker?.terminate().then(() => left.forEach(closeFile));
   }
+}
+
+function stopping(): OverlaybdError {
+  return new OverlaybdError('BUSY', 'the daemon is stopping');
 }

@@ -122,6 +122,11 @@ await test('who waits when everything ends is told', async (t) => {
   const both = Promise.allSettled([1, 2].map(() => opener.open(sourceOf(path), nothingShared)));
   await pause(5);
   opener.close();
+  await t.rejects(
+    opener.open(sourceOf(path), nothingShared),
+    { code: 'BUSY' },
+    'and who comes later',
+  );
   for (const each of await both) {
     // One may have been done by then.
     if (each.status === 'fulfilled') each.value.close();
