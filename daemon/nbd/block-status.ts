@@ -52,9 +52,11 @@ export class BlockStatus {
     const kept = { ...request.copy(), flags: request.flags };
     this.count++;
     const finish = (answer: () => void): void => {
-      this.count--;
       if (this.#closed) return;
-      answer();
+      this.#replies.later.add(() => {
+        this.count--;
+        answer();
+      });
       this.#host.wake();
     };
     asked.then(

@@ -26,6 +26,7 @@ export class CacheRequests {
   readonly #queue: ReadRequest[] = [];
   #running = false;
   #closed = false;
+  #unanswered = 0;
 
   constructor(served: NbdExport, host: ReadHost, replies: ReplyWriter) {
     this.#export = served;
@@ -36,7 +37,7 @@ export class CacheRequests {
 
   /** Requests taken and not answered. */
   get count(): number {
-    return this.#queue.length;
+    return this.#queue.length + this.#unanswered;
   }
 
   /** Takes a request for at least one byte within the export. */
@@ -60,15 +61,21 @@ export class CacheRequests {
       }
       if (this.#closed) return;
       this.#queue.shift();
-      if (failure === null) {
-        this.#replies.done(request);
-      } else {
-        this.#host.readFailed(failure, request);
-        this.#replies.error(request, NBD_EIO, describeFailure(failure));
-      }
+      this.#unanswered++;
+      this.#replies.later.add(() => this.#answer(request, failure));
       this.#host.wake();
     }
     this.#running = false;
+  }
+
+  #answer(request: ReadRequest, failure: unknown): void {
+    this.#unanswered--;
+    if (failure === null) {
+      this.#replies.done(request);
+    } else {
+      this.#host.readFailed(failure, request);
+      this.#replies.error(request, NBD_EIO, describeFailure(failure));
+    }
   }
 
   /** A range may be petabytes of nothing: zeros are near already, and others get their turns. */

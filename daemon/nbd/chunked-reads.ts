@@ -194,10 +194,12 @@ export class ChunkedReads implements ReadServer {
       this.#host.wake();
     };
     const lost = (error: unknown): void => {
-      this.#waiting--;
       if (this.#closed) return;
-      this.#reached = job.at;
-      this.#fail(error ?? new Error('failed without a reason'), job.request);
+      this.#replies.later.add(() => {
+        this.#waiting--;
+        this.#reached = job.at;
+        this.#fail(error ?? new Error('failed without a reason'), job.request);
+      });
       this.#host.wake();
     };
     this.#fetch(job, what).then(arrived, lost);

@@ -10,6 +10,7 @@ import {
   SIMPLE_REPLY_SIZE,
   STRUCTURED_REPLY_SIZE,
 } from './constants.js';
+import { LaterAnswers } from './later-answers.js';
 import type { Chunk, Outbox } from './outbox.js';
 import type { ReplyTarget } from './request.js';
 import type { ReplyForm } from './session.js';
@@ -20,6 +21,8 @@ const OFFSET_SIZE = 8;
 
 export class ReplyWriter {
   readonly form: ReplyForm;
+  /** For answers that become ready outside of a pump. */
+  readonly later = new LaterAnswers();
   /** Bytes in front of the data of a read, within one chunk of the outbox. */
   readonly dataOverhead: number;
   readonly #outbox: Outbox;

@@ -41,7 +41,7 @@ export class SimpleReads implements ReadServer {
         writeSimpleHeader(chunk.view, 0, request, 0);
         this.#host.outbox.push(chunk);
       },
-      fail: (error, request) => this.#fail(error, request),
+      fail: (error, request) => this.#failLater(error, request),
     });
   }
 
@@ -106,10 +106,18 @@ export class SimpleReads implements ReadServer {
     const lost = (error: unknown): void => {
       if (this.#closed) return;
       this.#parked--;
-      this.#fail(error ?? new Error('failed without a reason'), request);
+      this.#failLater(error ?? new Error('failed without a reason'), request);
       this.#host.wake();
     };
     wait.then(arrived, lost);
+  }
+
+  #failLater(error: unknown, request: ReadRequest): void {
+    this.#parked++;
+    this.#replies.later.add(() => {
+      this.#parked--;
+      this.#fail(error, request);
+    });
   }
 
   #fail(error: unknown, request: ReadRequest): void {

@@ -154,7 +154,7 @@ export class Transmission {
         break;
       }
       // Old and new requests take turns, so that neither a long read nor a flood holds the other up.
-      if (!this.#resumed && this.#reads.resume()) {
+      if (!this.#resumed && (this.#replies.later.make() || this.#reads.resume())) {
         this.#resumed = true;
         continue;
       }
@@ -207,10 +207,11 @@ export class Transmission {
   #take(view: DataView, at: number): void {
     const request = this.#request;
     request.parse(view, at, this.#extended);
-    // Payloads are consumed whatever the command; without extended headers only writes have one.
-    const hasPayload = this.#extended
-      ? (request.flags & NBD_CMD_FLAG.PAYLOAD_LEN) !== 0
-      : request.type === NBD_CMD.WRITE;
+    // Payloads are consumed whatever the command; without extended headers only writes have one. Writes
+    // have one with them, too, also if the flag is forgotten: libnbd does so when it is not strict.
+    const hasPayload =
+      request.type === NBD_CMD.WRITE ||
+      (this.#extended && (request.flags & NBD_CMD_FLAG.PAYLOAD_LEN) !== 0);
     if (hasPayload && request.length > 0 && request.type !== NBD_CMD.DISC) {
       this.#takePayload(request);
       return;

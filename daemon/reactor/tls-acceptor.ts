@@ -86,6 +86,7 @@ class HandshakeServer {
     const { constants } = loadCrypto();
     this.#server = loadTls().createServer({
       minVersion: 'TLSv1.2',
+      allowHalfOpen: true,
       // Whoever comes again authenticates again; and a session's keys stay those it began with.
       secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
       ...(identity && { cert: identity.certificate, key: identity.key }),

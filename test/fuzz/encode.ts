@@ -123,5 +123,5 @@ export function requestMessage(extended: boolean, request: RequestFields): Messa
 }
 
 export function hasPayload(extended: boolean, type: number, flags: number): boolean {
-  return extended ? (flags & NBD_CMD_FLAG.PAYLOAD_LEN) !== 0 : type === NBD_CMD.WRITE;
+  return type === NBD_CMD.WRITE || (extended && (flags & NBD_CMD_FLAG.PAYLOAD_LEN) !== 0);
 }

@@ -67,7 +67,10 @@ await t.test('every reply is extended, and repeats the offset as it came', async
   const offsets = [0n, 513n, 0x0102030405060708n, 2n ** 64n - 1n];
   let cookie = 0n;
   for (const type of ALL_COMMANDS) {
-    for (const offset of offsets) harness.ask({ cookie: ++cookie, type, offset, length: 512 });
+    const payload = Buffer.alloc(type === NBD_CMD.WRITE ? 512 : 0);
+    for (const offset of offsets) {
+      harness.ask({ cookie: ++cookie, type, offset, length: 512 }, payload);
+    }
     harness.ask({ cookie: ++cookie, type, offset: 77, length: 0 });
   }
   await harness.settle();
@@ -97,11 +100,11 @@ await t.test('a payload is thrown away to the byte, whatever the command', async
     }
   }
   const harness = Harness.chunked('extended', new FakeExport(SIZE));
-  harness.ask({ cookie: 1n, type: NBD_CMD.WRITE, length: 5000 });
+  harness.ask({ cookie: 1n, type: NBD_CMD.WRITE, length: 5000 }, fakes.subarray(0, 5000));
   harness.ask({ cookie: 2n, offset: 9, length: 9 });
   await harness.settle();
   const errors = harness.answers().map(({ error }) => error);
-  test.same(errors, [NBD_EPERM, 0], 'without the flag there is no payload, not even of a write');
+  test.same(errors, [NBD_EPERM, 0], 'a write has one also if its flag is forgotten');
 });
 
 await t.test('a payload over the limit ends the connection', async (test) => {

@@ -111,6 +111,23 @@ await t.test('a session, and what is told of it', async (test) => {
   });
 });
 
+await t.test(
+  'a client that has shut down its side of TLS gets its pending replies',
+  async (test) => {
+    const both = await inTransmission(test);
+    const requests = Array.from({ length: 20 }, (_, i) =>
+      requestBytes({ cookie: BigInt(i), offset: i, length: 50_000 }),
+    );
+    both.socket.end(Buffer.concat(requests));
+    for (let i = 0; i < 20; i++) {
+      const reply = await take(both.socket, 50_016);
+      const cookie = Number(reply.readBigUInt64BE(8));
+      if (!reply.subarray(16).equals(bytesAt(cookie, 50_000))) test.fail(`reply ${cookie}`);
+    }
+    test.match(await closing(both), { reason: /client hung up/, requests: 20 });
+  },
+);
+
 await t.test('a client that stops in the middle of TLS, or never begins', async (test) => {
   // The first bytes of a ClientHello: a record of 512 bytes, of which some come.
   const hello = Buffer.concat([Buffer.from('160301020001', 'hex'), Buffer.alloc(100)]);
