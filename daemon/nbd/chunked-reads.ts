@@ -211,8 +211,9 @@ export class ChunkedReads implements ReadServer {
       job.runs = await this.#export.askExtents(job.at, this.#next(job));
     } else if (what === 'data') {
       if (job.loads === MAX_LOADS) throw loadedInVain('export', job.at, this.#next(job));
-      // What was loaded did not stay: a shorter piece needs less room.
-      if (job.loads++ > 0) job.piece = Math.max(MIN_PIECE, job.piece / 2);
+      // What was loaded did not stay: a shorter piece needs less room. Without fragments there is one.
+      const isWhole = (job.request.flags & NBD_CMD_FLAG.DF) !== 0;
+      if (job.loads++ > 0 && !isWhole) job.piece = Math.max(MIN_PIECE, job.piece / 2);
       await this.#export.load(job.at, this.#next(job));
     } else {
       await what;

@@ -1,7 +1,7 @@
 // Reads of more than 256 KiB with structured and extended replies: in pieces, in turns, bounded, and abandoned.
 import t from 'tap';
 import { EXTENT_DATA, EXTENT_HOLE } from '../../../daemon/lib/extent-list.js';
-import { NBD_CMD, NBD_EIO } from '../../../daemon/nbd/constants.js';
+import { NBD_CMD, NBD_CMD_FLAG, NBD_EIO } from '../../../daemon/nbd/constants.js';
 import {
   MAX_BYTES_PER_TURN,
   MAX_INLINE_LENGTH,
@@ -9,7 +9,7 @@ import {
   MAX_REQUEST_LENGTH,
   MAX_UNSENT_BYTES,
 } from '../../../daemon/nbd/limits.js';
-import { FakeExport, deferred, type Deferred } from './fake-export.js';
+import { FakeExport, bytesAt, deferred, type Deferred } from './fake-export.js';
 import { CHUNKED_FORMS, Harness } from './transmission-harness.js';
 
 const MIB = 1 << 20;
@@ -313,3 +313,24 @@ for (const form of CHUNKED_FORMS) {
     test.equal(harness.outbox.unsent, 0);
   });
 }
+
+await t.test(
+  'without fragments all of a read is loaded again, when it did not stay',
+  async (test) => {
+    const length = 100_000;
+    for (const form of CHUNKED_FORMS) {
+      const fake = new FakeExport(1 << 20);
+      let gone = 3;
+      // Only what has been loaded whole can be read, and it is gone again a few times.
+      fake.onRead = (call) => {
+        const loaded = fake.loads.at(-1);
+        return loaded?.[0] === call.offset && loaded[1] === call.length && gone-- <= 0;
+      };
+      const harness = Harness.chunked(form, fake);
+      harness.ask({ cookie: 1n, flags: NBD_CMD_FLAG.DF, offset: 5, length });
+      await harness.settle();
+      test.match(harness.answers(), [{ cookie: 1n, error: 0, data: bytesAt(5, length) }]);
+      test.ok(fake.loads.every(([offset, n]) => offset === 5 && n === length));
+    }
+  },
+);
