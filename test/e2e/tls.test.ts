@@ -316,6 +316,8 @@ await t.test('SIGTERM: what was asked inside TLS is answered, and ended properly
   await client.go('');
   for (let i = 0; i < 100; i++) client.request({ cookie: BigInt(i), offset: i, length: 100_000 });
   await client.take(16 + 100_000);
+  // The next one has been taken, and is on its way.
+  while (client.socket.readableLength === 0) await pause(1);
   daemon.child.kill('SIGTERM');
   const rest = await client.takeRest();
   test.equal(rest.length % 100_016, 0, 'whole replies');
