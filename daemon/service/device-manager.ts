@@ -12,6 +12,7 @@ import { OverlaybdError, messageOf } from '../errors.js';
 import type { NbdDriver } from '../kernel/driver.js';
 import type { Sysfs } from '../kernel/sysfs.js';
 import { FewLines } from '../log/few-lines.js';
+import { inTime } from '../lib/in-time.js';
 import type { Logger } from '../log/logger.js';
 import { native } from '../native/binding.js';
 import { transmissionFlags } from '../nbd/session.js';
@@ -37,7 +38,7 @@ import {
 import { PINNED, freeIndex, inUse, pinnedMounts } from './device-use.js';
 import { disconnect } from './disconnect.js';
 import type { DeviceCounters } from './handover.js';
-import type { HeldImage, ImageTable } from './image-table.js';
+import { OPEN_PATIENCE_MS, type HeldImage, type ImageTable } from './image-table.js';
 import { retryDevice } from './lost-device.js';
 import type { ReactorPool } from './reactor-pool.js';
 
@@ -136,33 +137,33 @@ export class DeviceManager {
     const { log, records } = this.#parts;
     const problems = new FewLines(log, 'error', 'state folder');
     const gone = new FewLines(log, 'info', 'state folder');
+    const recovered: Promise<unknown>[] = [];
     for (const record of records.read((message) => problems.add(message))) {
       if (!this.#links.isOurs(record)) {
         gone.add(`/dev/nbd${record.index}: not attached any more as ${backendOf(record)}`);
         records.remove(record.id);
         continue;
       }
-      const where = `/dev/nbd${record.index} (${backendOf(record)})`;
       for (const at of pinnedMounts(record.index, this.#parts.sysfs)) {
+        const where = `/dev/nbd${record.index} (${backendOf(record)})`;
         log.log('warn', `${where}: mounted at ${at} ${PINNED}`);
       }
-      const why = await this.#recover(record);
-      if (why !== null) this.#retry(record, why);
+      recovered.push(this.#recover(record).then((why) => why !== null && this.#retry(record, why)));
     }
     problems.end();
     gone.end();
+    // All at once: the disk of one may not answer for a while, which is not the others' concern.
+    if (await inTime(Promise.all(recovered), OPEN_PATIENCE_MS)) return;
+    void Promise.all(recovered).then(() => this.repairAll());
   }
 
   #retry(record: DeviceRecord, why: string): void {
-    const recover = async (): Promise<string | null> => {
-      const still = await this.#recover(record);
-      if (still === null) void this.repairAll();
-      return still;
-    };
+    const { log } = this.#parts;
     const isLost = (): boolean =>
       !this.#stopped && this.#lost.has(record.id) && this.#links.isOurs(record);
-    const again = (): Promise<string | null> => this.undisturbed(recover);
-    retryDevice({ record, log: this.#parts.log, isLost, recover: again }, why);
+    const recover = (): Promise<string | null> => this.undisturbed(() => this.#recover(record));
+    const served = (): void => void this.repairAll();
+    retryDevice({ record, log, isLost, recover, served }, why);
   }
 
   /** Takes a device's connection over from a predecessor. */

@@ -2,10 +2,10 @@
 // hidden ones for attached devices. An image is open as long as somebody holds it. An export whose
 // image cannot be opened does not keep the others from being served: it is tried again.
 
-import { setTimeout as pause } from 'node:timers/promises';
 import { OverlaybdError } from '../errors.js';
 import { ReaderFactory } from '../image/build.js';
 import { Gate } from '../lib/gate.js';
+import { inTime } from '../lib/in-time.js';
 import type { Logger } from '../log/logger.js';
 import type { ExportSpec, FailedExportSpec } from '../reactor/messages.js';
 import { BlobPool } from './blob-pool.js';
@@ -231,10 +231,7 @@ export class ImageTable {
     const all = [...attempts].map(async ([name, attempt]) => {
       settled.set(name, await attempt);
     });
-    const patience = new AbortController();
-    const late = pause(this.#patienceMs, undefined, { signal: patience.signal });
-    await Promise.race([Promise.all(all), late.catch(() => undefined)]);
-    patience.abort();
+    await inTime(Promise.all(all), this.#patienceMs);
     for (const [name, attempt] of attempts) if (mustOpen(name)) settled.set(name, await attempt);
     // In the order of the exports.
     return new Map(

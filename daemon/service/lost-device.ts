@@ -12,6 +12,8 @@ export interface LostDevice {
   readonly isLost: () => boolean;
   /** @returns null when it is served now, or why not */
   readonly recover: () => Promise<string | null>;
+  /** Told when it is served. */
+  readonly served: () => void;
 }
 
 /** @param before what was known of it; null for the first time */
@@ -31,6 +33,7 @@ export function retryDevice(
     if (!device.isLost()) return;
     const still = await device.recover();
     if (still !== null) return retryDevice(device, still, problem);
+    device.served();
     log.log('info', `${where}: served again, after ${problem.tries + 1} tries`);
   };
   setTimeout(() => void again(), delay).unref();

@@ -1,5 +1,5 @@
 // The devices of a daemon that died, that hands over, or that was never ours: against a fake kernel.
-import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { test } from 'tap';
@@ -229,4 +229,33 @@ await test('counters go on in a successor', async (t) => {
   await until(() => kernel.devices.get(0)?.sockets.length === 1);
   await kernel.read(0, 0, 100);
   t.match(await second.manager.status(), [{ requests: 3, errors: 0, bytesSent: 1532 + 116 }]);
+});
+
+await test('a device whose image comes later than the daemon is served then, without a word', async (t) => {
+  const { kernel, image, live } = makeWorld(t);
+  const reads = (index: number): Promise<boolean> =>
+    kernel.read(index, 0, 512).then(
+      () => true,
+      () => false,
+    );
+  const late = `${image}.late`;
+  copyFileSync(image, late);
+  const first = await live();
+  await first.manager.attach({ image: [late], connections: 1 });
+  await first.manager.attach({ image: [image], connections: 1 });
+  await first.die();
+  renameSync(late, `${late}.away`);
+  const second = await live();
+  await second.manager.recover();
+  await second.manager.repairAll(8000);
+  await until(() => reads(1));
+  t.same(await kernel.read(1, 0, 512), part(0, 512), 'the other one does not wait for it');
+  t.match(second.log, [/^error: \/dev\/nbd0 .*not served: .*ENOENT.*; tried again in 1 s$/]);
+  renameSync(`${late}.away`, late);
+  await until(
+    () => second.log.some((line) => /nbd0 .*: served again, after \d tries/.test(line)),
+    60_000,
+  );
+  await until(() => reads(0));
+  t.same(await kernel.read(0, 9, 512), part(9, 512));
 });
