@@ -43,6 +43,7 @@ export class Operation {
   #ended: (why: string) => void = () => undefined;
   #pulse: NodeJS.Timeout | null = null;
   #lastPulse = performance.now();
+  #beating = false;
   #handedOver = false;
   #stopping = false;
   #repaired: Promise<string[]> = Promise.resolve([]);
@@ -199,7 +200,11 @@ export class Operation {
   /** Every reactor must answer for the daemon to count as alive. */
   async #beat(): Promise<void> {
     this.#stuck.look();
+    // A thread that does not answer is not asked again and again.
+    if (this.#beating) return;
+    this.#beating = true;
     await this.#parts.daemon.reactors.count();
+    this.#beating = false;
     this.#lastPulse = performance.now();
     this.#parts.manager.status(this.#summary());
   }

@@ -48,6 +48,8 @@ interface Reactor {
   readonly worker: Worker;
   /** The connections that it owns, by id. */
   readonly connections: Map<number, Owned>;
+  /** Who waits for its counts. */
+  readonly questions: Map<number, (counts: readonly ConnectionCounts[]) => void>;
   /** Keys of the images whose devices it has. */
   devices: Set<string>;
 }
@@ -85,7 +87,6 @@ export class ReactorPool {
   #nextCount = 1;
   /** Why a thread died last. */
   #lastDeath = 'it ended';
-  readonly #counts = new Map<number, (counts: readonly ConnectionCounts[]) => void>();
   /**
    * Resolves when the first thread is up: before that, "ready" would be a promise too much. The thread is
    * asked: what it says on its own when it starts may come before anybody listens (early-reactor.ts).
@@ -161,17 +162,10 @@ export class ReactorPool {
   /** The counters of all open connections, by id. Resolves when every thread has answered. */
   async count(): Promise<Map<number, ConnectionCounts>> {
     const answers = this.#reactors.map(
-      ({ worker }) =>
+      ({ worker, questions }) =>
         new Promise<readonly ConnectionCounts[]>((resolve) => {
           const request = this.#nextCount++;
-          const answered = (counts: readonly ConnectionCounts[]): void => {
-            this.#counts.delete(request);
-            worker.off('exit', none);
-            resolve(counts);
-          };
-          const none = (): void => answered([]);
-          worker.once('exit', none);
-          this.#counts.set(request, answered);
+          questions.set(request, resolve);
           post(worker, { type: 'count', request });
         }),
     );
@@ -277,7 +271,12 @@ export class ReactorPool {
 
   #start(): Reactor {
     const worker = reactorThread(this.#reactors.length);
-    const reactor: Reactor = { worker, connections: new Map(), devices: new Set() };
+    const reactor: Reactor = {
+      worker,
+      connections: new Map(),
+      devices: new Set(),
+      questions: new Map(),
+    };
     this.#reactors.push(reactor);
     worker.on('message', (message: FromReactor) => this.#onMessage(reactor, message));
     worker.on('error', (error) => {
@@ -315,7 +314,8 @@ export class ReactorPool {
       return;
     }
     if (message.type === 'counts') {
-      this.#counts.get(message.request)?.(message.counts);
+      reactor.questions.get(message.request)?.(message.counts);
+      reactor.questions.delete(message.request);
       return;
     }
     this.#clientLog.readsFailed(message.report);
@@ -331,6 +331,8 @@ export class ReactorPool {
       info.closed(null);
     }
     reactor.connections.clear();
+    for (const answer of reactor.questions.values()) answer([]);
+    reactor.questions.clear();
     this.#checkIdle();
   }
 
