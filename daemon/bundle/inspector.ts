@@ -25,6 +25,7 @@ function shut(): string | null {
 
 /** What a signal has opened that came before us. */
 async function close(): Promise<void> {
-  const inspector = await import('node:inspector');
-  if (inspector.url() !== undefined) inspector.close();
+  // A Node that was built without it has none to shut.
+  const inspector = await import('node:inspector').catch(() => null);
+  if (inspector?.url() !== undefined) inspector?.close();
 }
