@@ -15,6 +15,9 @@ import type { ReadRequest } from './request.js';
 /** Extents that one piece is made of at most: each may be a place of its own in the files. */
 const MAX_EXTENTS = 64;
 
+/** After so many milliseconds others get their turn. */
+const TURN_MS = 1;
+
 export class CacheRequests {
   readonly #export: NbdExport;
   readonly #cursor: ExportCursor;
@@ -81,6 +84,7 @@ export class CacheRequests {
   /** A range may be petabytes of nothing: zeros are near already, and others get their turns. */
   async #bring({ offset, length }: ReadRequest): Promise<void> {
     const end = offset + length;
+    let turnBegin = performance.now();
     for (let at = offset; at < end && !this.#closed;) {
       await prefetchTurns.take(this.#export.name);
       let bytes = 0;
@@ -100,7 +104,9 @@ export class CacheRequests {
       } finally {
         prefetchTurns.pass(this.#export.name, bytes);
       }
+      if (performance.now() - turnBegin < TURN_MS) continue;
       await nextTurn();
+      turnBegin = performance.now();
     }
   }
 

@@ -80,7 +80,8 @@ const MUTATIONS: Readonly<Record<string, Mutation>> = {
     const at = random.below(messages.length);
     const message = messages[at] as Message;
     const many = random.weighted([8, 1], [2, random.below(20)], [1, 260]);
-    const again = Array.from({ length: message.bytes.length > 999 ? 1 : many }, () => message);
+    const isLong = message.bytes.length > 999 || message.kind === 'CACHE';
+    const again = Array.from({ length: isLong ? 1 : many }, () => message);
     messages.splice(random.below(messages.length + 1), 0, ...again);
   },
   move: (random, messages) => {

@@ -34,6 +34,8 @@ const INFOS = [
 ];
 /** Bytes of replies that one client asks for at most, more or less. */
 const ENOUGH_BYTES = 3 * MIB;
+/** Bytes of one cache request, in an export of which a thousandth is data. */
+const MOST_CACHED = 1024 * MIB;
 
 /** A client's whole session, as messages. */
 export function planSession(random: Random, exports: readonly ModelExport[]): Message[] {
@@ -129,7 +131,7 @@ function planRequests(random: Random, form: ReplyForm, served: ModelExport): Mes
     // A payload has to be sent as well, and memory for it to be had here.
     const length = hasPayload(extended, type, flags)
       ? random.weighted([6, random.below(5000)], [1, random.below(100_000)])
-      : planLength(random, served, offset, extended);
+      : mostOf(type, planLength(random, served, offset, extended));
     if (type === NBD_CMD.READ && length <= 33 * MIB) bytes += Number(length);
     messages.push(requestMessage(extended, { type, flags, cookie, offset, length }));
   }
@@ -169,6 +171,11 @@ function planFlags(random: Random, extended: boolean): number {
     [extended ? 5 : 0, PAYLOAD_LEN],
     [extended ? 1 : 0, PAYLOAD_LEN | random.below(32)],
   );
+}
+
+/** What is to be read ahead has its pace: a case has to end. */
+function mostOf(type: number, length: number | bigint): number | bigint {
+  return type === NBD_CMD.CACHE && length > MOST_CACHED ? MOST_CACHED : length;
 }
 
 function planOffset(random: Random, served: ModelExport): number | bigint {
