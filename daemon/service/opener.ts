@@ -115,8 +115,8 @@ class OpenerThread {
   #current: Job | null = null;
   #worker: Worker | null = null;
   #timer: NodeJS.Timeout | null = null;
-  /** What it has open, and is nobody else's. */
-  readonly #descriptors = new Set<number>();
+  /** What it has open, and is nobody else's; of each thread its own. */
+  #descriptors = new Set<number>();
   #isClosed = false;
 
   constructor(timeoutMs: number) {
@@ -158,8 +158,15 @@ class OpenerThread {
       trackUnmanagedFds: false,
       resourceLimits: { maxOldGenerationSizeMb: OPENER_HEAP_MB },
     });
+    const descriptors = (this.#descriptors = new Set());
     worker.on('message', (message: FromOpener) => {
-      if (worker === this.#worker) this.#onMessage(message);
+      // Also of one that is ending, because its numbers may be of other files by now.
+      if (message.type === 'descriptor') {
+        if (message.open) descriptors.add(message.fd);
+        else descriptors.delete(message.fd);
+      } else if (worker === this.#worker) {
+        this.#onMessage(message);
+      }
     });
     worker.on('error', (error: NodeJS.ErrnoException) => {
       if (worker === this.#worker) this.#died(error);
@@ -167,12 +174,8 @@ class OpenerThread {
     return worker;
   }
 
-  #onMessage(message: FromOpener): void {
+  #onMessage(message: Exclude<FromOpener, { type: 'descriptor' }>): void {
     switch (message.type) {
-      case 'descriptor':
-        if (message.open) this.#descriptors.add(message.fd);
-        else this.#descriptors.delete(message.fd);
-        return;
       case 'opened':
         for (const { fd } of message.image.blobs) this.#descriptors.delete(fd);
         return this.#done((job) => job.resolve(message.image));
@@ -219,11 +222,10 @@ class OpenerThread {
   #end(): void {
     if (this.#timer) clearTimeout(this.#timer);
     const worker = this.#worker;
+    const left = this.#descriptors;
     this.#worker = null;
-    const left = [...this.#descriptors];
-    this.#descriptors.clear();
-    // It may be reading from them until it is gone.
-    void worker?.terminate().then(() => left.forEach(closeFile));
+    // It may be reading from them, and tell of them, until it is gone.
+    void worker?.terminate().then(() => left.forEach((fd) => closeFile(fd)));
   }
 }
 

@@ -118,7 +118,8 @@ void FileJobPort::OnEnds(uv_async_t* async) {
   }
 }
 
-// Through the C interface, as all that the loop calls. @returns false if the environment is ending
+// Through the C interface, as all that the loop calls. @returns false if nobody was told: the
+// environment is ending
 bool FileJobPort::Tell(const FileJobEnd& end) {
   const FileJobOutcome& outcome = end.outcome;
   napi_handle_scope scope;
@@ -139,14 +140,21 @@ bool FileJobPort::Tell(const FileJobEnd& end) {
           napi_ok &&
       napi_create_string_utf8(env_, outcome.identity.data(), outcome.identity.size(),
                               &arguments[3]) == napi_ok;
-  napi_status status = napi_generic_failure;
-  if (made) {
+  // In a scope of its own, because JavaScript goes on with what it got only when that is closed: by
+  // then it is clear whose the file is, also if the environment is ended meanwhile.
+  napi_callback_scope turn = nullptr;
+  bool is_told = false;
+  if (made && napi_open_callback_scope(env_, receiver, context_, &turn) == napi_ok) {
     if (count > 0) memcpy(data, outcome.values.data(), count * sizeof(double));
-    status = napi_make_callback(env_, context_, receiver, function, 4, arguments, nullptr);
+    const napi_status status = napi_call_function(env_, receiver, function, 4, arguments, nullptr);
+    is_told = status == napi_ok;
+    if (status == napi_pending_exception) ReportPendingException(env_);
+    if (napi_close_callback_scope(env_, turn) == napi_pending_exception) {
+      ReportPendingException(env_);
+    }
   }
-  if (status == napi_pending_exception) ReportPendingException(env_);
   napi_close_handle_scope(env_, scope);
-  return status == napi_ok || status == napi_pending_exception;
+  return is_told;
 }
 
 // Node runs the loop until the hook has been removed.

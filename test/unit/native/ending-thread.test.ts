@@ -1,5 +1,6 @@
 // Threads that are ended while they load the addon, or while it reports mistakes: that ends the thread alone.
 import { once } from 'node:events';
+import { closeSync, existsSync, fstatSync, openSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
@@ -55,4 +56,38 @@ await t.test('while they load it', async (test) => {
 
 await t.test('while it throws', async (test) => {
   test.equal(await endAtManyMoments(BUSY, 60), 60);
+});
+
+/**
+ * Closes a file in the very turn in which it learns that it is open. It is ended in that turn, while it
+ * is in native code, so that the turn ends as any other.
+ */
+const CLOSE = `
+const { parentPort, workerData } = require('node:worker_threads');
+const native = require(workerData);
+const much = Buffer.alloc(128 << 20);
+let opened;
+const file = new Promise((resolve) => { opened = resolve; });
+native.fileJobs((job, fd) => opened(fd));
+void file.then((fd) => {
+  native.closeFile(fd);
+  parentPort.postMessage(fd);
+  native.crc32c(much, 0, much.length, 0);
+});
+native.startOpen(1, '/etc/passwd');
+`;
+
+await t.test('while it is told of a file, which is closed once', async (test) => {
+  for (let i = 0; i < 20; i++) {
+    const worker = new Worker(CLOSE, { eval: true, workerData: ADDON });
+    const [fd] = (await once(worker, 'message')) as [number];
+    while (existsSync(`/proc/self/fd/${fd}`));
+    // The number is ours from here on.
+    const ours: number[] = [];
+    while (ours.at(-1) !== fd && ours.length < 256) ours.push(openSync('/dev/null', 'r'));
+    await worker.terminate();
+    await pause(20);
+    test.ok(fstatSync(fd).isCharacterDevice(), `descriptor ${fd} is open`);
+    for (const each of ours) closeSync(each);
+  }
 });
