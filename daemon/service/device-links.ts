@@ -149,7 +149,7 @@ export class DeviceLinks {
     const theirs: number[] = [];
     try {
       for (let i = device.missing; i > 0; i--) theirs.push(this.make(device));
-      await this.#parts.reactors.ready();
+      await this.#parts.reactors.ready(device.connections);
       if (device.leaving) return;
       await this.#parts.driver.reconfigure(device.record.index, ownerOf(device.record), theirs);
     } finally {

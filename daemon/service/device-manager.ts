@@ -254,7 +254,7 @@ export class DeviceManager {
       records.write(record);
       for (let i = 0; i < record.connections; i++) theirs.push(this.#links.make(device));
       // The kernel reads at once, and waits only so long for an answer: not for a thread to start.
-      await this.#parts.reactors.ready();
+      await this.#parts.reactors.ready(device.connections);
       await this.#parts.driver.connect(
         { ...record, serverFlags: transmissionFlags('simple'), backend: backendOf(record) },
         theirs,

@@ -160,8 +160,12 @@ export class ReactorPool {
   }
 
   /** The counters of all open connections, by id. Resolves when every thread has answered. */
-  async count(): Promise<Map<number, ConnectionCounts>> {
-    const answers = this.#reactors.map(
+  count(): Promise<Map<number, ConnectionCounts>> {
+    return this.#ask(this.#reactors);
+  }
+
+  async #ask(reactors: readonly Reactor[]): Promise<Map<number, ConnectionCounts>> {
+    const answers = reactors.map(
       ({ worker, questions }) =>
         new Promise<readonly ConnectionCounts[]>((resolve) => {
           const request = this.#nextCount++;
@@ -226,11 +230,12 @@ export class ReactorPool {
   }
 
   /**
-   * Resolves when every thread runs, and has the connections that it was given.
+   * Resolves when the threads of these connections run, and have been given them.
    * @throws OverlaybdError IO when one does not answer in time
    */
-  async ready(): Promise<void> {
-    if (await within(READY_MS, this.count())) return;
+  async ready(ids: Iterable<number>): Promise<void> {
+    const reactors = new Set([...ids].flatMap((id) => this.#reactorOf(id) ?? []));
+    if (await within(READY_MS, this.#ask([...reactors]))) return;
     throw new OverlaybdError('IO', `a thread has not answered for ${READY_MS / 1000} s`);
   }
 
