@@ -56,9 +56,14 @@ async function run(check: Check, { images, inVm }: World): Promise<void> {
   const said = daemon.log.split('\n');
   const replaced = said.filter((each) => each.includes('does not read'));
   for (const each of replaced) check.note(each);
-  const ended = said.filter((each) => each.includes('client hung up'));
+  // A detach may shut a socket down before the kernel has said goodbye on it; without a request nothing is lost.
+  const ended = said.filter((each) => /client hung up; [1-9]/.test(each));
   const allowed = ended.length <= replaced.length;
-  check.ok(allowed, 'no connection ends but those that the daemon replaces', ended.join('\n'));
+  check.ok(
+    allowed,
+    'no connection with requests ends but those that the daemon replaces',
+    ended.join('\n'),
+  );
   check.equal(
     said.filter((each) => each.includes('error:')),
     [],
