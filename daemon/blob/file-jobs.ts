@@ -7,7 +7,10 @@ import type { DataRuns } from '../lib/data-runs.js';
 import { errnoText } from '../lib/errno.js';
 import { native } from '../native/binding.js';
 
-const { ENOENT, ENOTBLK, ENXIO, ETIMEDOUT } = { ENOTBLK: 15, ...constants.errno };
+const { EMFILE, ENOENT, ENOTBLK, ENXIO, ETIMEDOUT } = { ENOTBLK: 15, ...constants.errno };
+const { EACCES, ELOOP, ENAMETOOLONG, ENOTDIR, EPERM } = constants.errno;
+/** The disk is not to blame for these. */
+const OF_THE_PATH = new Set([EACCES, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EPERM]);
 
 /** How a job ended; see `native.fileJobs`. */
 interface JobEnd {
@@ -170,5 +173,6 @@ function reason(errno: number): string {
     return `no answer within ${seconds} s; check the disk, the mount or the server behind it`;
   }
   const text = errnoText(-errno);
-  return errno === -ENOENT ? text : `${text}; check the disk that holds it`;
+  if (errno === -EMFILE) return `${text}; raise the limit (ulimit -n; LimitNOFILE= in a unit)`;
+  return OF_THE_PATH.has(-errno) ? text : `${text}; check the disk that holds it`;
 }

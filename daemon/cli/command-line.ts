@@ -136,19 +136,30 @@ function failure(message: string, words: readonly string[], known: KnownOptions)
   const [, lacking] = /^Not enough arguments following: (.*)$/.exec(line) ?? [];
   if (lacking !== undefined) return bad(`${dashed(lacking)}: needs a value`);
   const [, names] = /^Unknown arguments?: (.*)$/.exec(line) ?? [];
-  if (names === undefined) return bad(line);
-  const unknown = names.split(', ').map((name) => {
-    // yargs tells of `--no-name` as `name`.
-    const isNegated = words.includes(`--no-${name}`);
-    const isOption = words.some((each) => each === dashed(name) || each.startsWith(`--${name}=`));
-    if (!isOption && !isNegated) return `unexpected argument ${JSON.stringify(name)}`;
-    const options = [...namesOf(known)].filter((each) => each.length > 1);
-    const near = closest(name, options);
-    const no = isNegated ? '--no-' : '--';
-    const written = isNegated ? `--no-${name}` : dashed(name);
-    return `unknown option ${written}${near === undefined ? '' : `: did you mean ${no}${near}?`}`;
-  });
-  return bad(unknown.join(', '));
+  // Of an option that it does not know, yargs has taken the word behind it for the value.
+  const unknown = names?.split(', ') ?? unknownOptions(words, known);
+  if (unknown.length === 0) return bad(line);
+  return bad(unknown.map((name) => unknownText(name, words, known)).join(', '));
+}
+
+function unknownOptions(words: readonly string[], known: KnownOptions): string[] {
+  const all = namesOf(known);
+  const names = words.map((word) => /^--(?:no-)?([^=]+)/.exec(word)?.[1]);
+  return names.filter(
+    (name) => name !== undefined && !all.has(name) && !all.has(`no-${name}`),
+  ) as string[];
+}
+
+function unknownText(name: string, words: readonly string[], known: KnownOptions): string {
+  // yargs tells of `--no-name` as `name`.
+  const isNegated = words.includes(`--no-${name}`);
+  const isOption = words.some((each) => each === dashed(name) || each.startsWith(`--${name}=`));
+  if (!isOption && !isNegated) return `unexpected argument ${JSON.stringify(name)}`;
+  const options = [...namesOf(known)].filter((each) => each.length > 1);
+  const near = closest(name, options);
+  const no = isNegated ? '--no-' : '--';
+  const written = isNegated ? `--no-${name}` : dashed(name);
+  return `unknown option ${written}${near === undefined ? '' : `: did you mean ${no}${near}?`}`;
 }
 
 function unknownCommand(word: string): OverlaybdError {

@@ -14,6 +14,7 @@ import { OverlaybdError } from '../errors.js';
 import { DEFAULT_CONNECTIONS_PER_PEER } from '../nbd/limits.js';
 import type { DaemonOptions } from '../service/daemon.js';
 import type { ActivatedSocket } from '../service/socket-activation.js';
+import { notWith } from './option-values.js';
 
 export interface ListenArguments {
   listen?: string[] | undefined;
@@ -27,6 +28,14 @@ export interface ListenArguments {
 }
 
 const SOCKET_OPTIONS = ['socket-mode', 'socket-owner', 'socket-group'] as const;
+/** Of no use for one client that is there already. */
+const NOT_WITH_STDIO = [
+  'listen',
+  'on-demand',
+  ...SOCKET_OPTIONS,
+  'allow-user',
+  'max-connections-per-peer',
+] as const;
 
 export function listenOptions<T>(yargs: Argv<T>): Argv<T & ListenArguments> {
   return yargs
@@ -72,13 +81,7 @@ export function listenOptions<T>(yargs: Argv<T>): Argv<T & ListenArguments> {
       type: 'number',
       requiresArg: true,
     })
-    .conflicts('stdio', [
-      'listen',
-      'on-demand',
-      ...SOCKET_OPTIONS,
-      'allow-user',
-      'max-connections-per-peer',
-    ]);
+    .check(notWith('stdio', NOT_WITH_STDIO));
 }
 
 /**

@@ -26,6 +26,7 @@ import {
   type AttachArguments,
 } from './attach-device.js';
 import { EXIT_OK } from './exit-codes.js';
+import { notWith } from './option-values.js';
 
 export interface MountArguments extends AttachArguments {
   /** The last one is the folder. */
@@ -69,7 +70,7 @@ export function builder(yargs: Argv): Argv<MountArguments> {
       describe: 'without root and the nbd module: by nbdfuse and a FUSE program',
       type: 'boolean',
     })
-    .conflicts('fuse', ['device', 'connections', 'timeout', 'dead-conn-timeout', 'block-size'])
+    .check(notWith('fuse', ['device', 'connections', 'timeout', 'dead-conn-timeout', 'block-size']))
     .example('$0 mount config.v1.json /mnt', 'attach an image and mount it')
     .example('$0 mount web /mnt -o noexec', 'mount an export of the running daemon')
     .example('$0 mount --fuse base.obd app.obd ~/mnt', 'mount two layers without root');

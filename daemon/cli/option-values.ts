@@ -55,6 +55,19 @@ export function namesOf(known: KnownOptions): Set<string> {
   return new Set([...Object.keys(known.key), ...Object.values(known.alias).flat()]);
 }
 
+/**
+ * For yargs' check(): its own conflicts() takes an option for given that was taken back by --no-NAME.
+ * @throws OverlaybdError BAD_ARGUMENT when `option` is on and one of `others` is there
+ */
+export function notWith<Name extends string>(option: Name, others: readonly Name[]) {
+  return (args: Readonly<Partial<Record<Name, unknown>>>): true => {
+    const isGiven = (each: Name): boolean => args[each] !== undefined && args[each] !== false;
+    const other = isGiven(option) ? others.find(isGiven) : undefined;
+    if (other === undefined) return true;
+    throw bad(`${dashed(option)} and ${dashed(other)} are mutually exclusive`);
+  };
+}
+
 function settled(name: string, value: unknown, known: KnownOptions): unknown {
   if (known.boolean.includes(name)) return value;
   // What --no-NAME makes.

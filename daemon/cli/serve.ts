@@ -198,7 +198,9 @@ async function readConfig(path: string): Promise<DaemonConfig> {
     const bytes = isPipe ? readFileSync(path) : await readSmallFile(path, MAX_CONFIG_SIZE);
     json = bytes.toString('utf8');
   } catch (error) {
-    throw new OverlaybdError('BAD_CONFIG', `${path}: ${messageOf(error)}`, { cause: error });
+    // Ours name it already.
+    const subject = error instanceof OverlaybdError ? '' : `${path}: `;
+    throw new OverlaybdError('BAD_CONFIG', `${subject}${messageOf(error)}`, { cause: error });
   }
   const config = parseDaemonConfig(json, path);
   // Paths in a configuration are relative to it.

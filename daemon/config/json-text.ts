@@ -9,7 +9,7 @@ export interface JsonFacts {
   readonly duplicate: JsonPath | null;
   /** Whether something lies deeper than {@link MAX_DEPTH}; it was not looked at. */
   readonly isTooDeep: boolean;
-  /** Integers beyond 2^53 as they are written, by {@link pathKey}. */
+  /** Numbers beyond 2^53 as they are written, by {@link pathKey}. */
   readonly largeNumbers: ReadonlyMap<string, string>;
 }
 
@@ -17,8 +17,6 @@ export interface JsonFacts {
 export const MAX_DEPTH = 64;
 /** So many are kept: they are for messages, which name one. */
 const MAX_LARGE_NUMBERS = 100;
-/** 2^53 has so many digits. */
-const LARGE_DIGITS = 16;
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;
@@ -74,9 +72,9 @@ export function jsonFacts(text: string): JsonFacts {
       level = levels.at(-1);
     } else if (code === MINUS || isDigit(code)) {
       const end = endOfNumber(text, i);
-      if (end - i >= LARGE_DIGITS && largeNumbers.size < MAX_LARGE_NUMBERS) {
+      if (largeNumbers.size < MAX_LARGE_NUMBERS) {
         const number = text.slice(i, end);
-        const isLarge = /^-?\d+$/.test(number) && !Number.isSafeInteger(Number(number));
+        const isLarge = Math.abs(Number(number)) > Number.MAX_SAFE_INTEGER;
         if (isLarge) largeNumbers.set(pathKey(path()), number);
       }
       i = end - 1;

@@ -51,6 +51,7 @@ export function parseWith<S extends v.GenericSchema>(
 function describe(issue: v.BaseIssue<unknown>, { largeNumbers }: JsonFacts): string {
   const path = (issue.path ?? []).map(({ key }) => key as string | number);
   const where = path.length === 0 ? 'the whole file' : dotPath(path);
+  if (issue.type === 'strict_object' && issue.expected === 'never') return `${where}: unknown key`;
   const exact = largeNumbers.get(pathKey(path));
   // valibot knows the rounded number only.
   const message = exact === undefined ? issue.message : exactly(issue, exact);

@@ -23,7 +23,8 @@ export class Gate {
 }
 
 /**
- * Does the same for each, so many at a time, and waits for all, whatever becomes of the others.
+ * Does the same for each, in their order and so many at a time, and waits for all that was begun. Once
+ * one has failed no more are begun: they fail likewise, and the first in the order is as it would be.
  * @returns the results in the order of the items
  */
 export function settleEach<T, R>(
@@ -32,7 +33,17 @@ export function settleEach<T, R>(
   work: (item: T) => Promise<R>,
 ): Promise<PromiseSettledResult<R>[]> {
   const gate = new Gate(width);
-  return Promise.allSettled(items.map((item) => gate.run(() => work(item))));
+  let failure: { readonly reason: unknown } | null = null;
+  const one = async (item: T): Promise<R> => {
+    if (failure) throw failure.reason;
+    try {
+      return await work(item);
+    } catch (error) {
+      failure ??= { reason: error };
+      throw error;
+    }
+  };
+  return Promise.allSettled(items.map((item) => gate.run(() => one(item))));
 }
 
 /** The same, but the first item that fails is what all of it fails with. */

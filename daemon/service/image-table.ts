@@ -132,7 +132,7 @@ export class ImageTable {
     const fatal = [...settled].find(([name, attempt]) => 'error' in attempt && mustOpen(name));
     if (fatal && 'error' in fatal[1]) {
       for (const attempt of attempts.values()) void attempt.then((each) => this.#drop(each));
-      throw fatal[1].error;
+      throw exports.size > 1 ? namingExport(fatal[0], fatal[1].error) : fatal[1].error;
     }
     this.#stopRetries();
     const before = this.#exports;
@@ -324,6 +324,12 @@ export class ImageTable {
       ),
     );
   }
+}
+
+function namingExport(name: string, error: unknown): unknown {
+  if (!(error instanceof OverlaybdError)) return error;
+  const message = `export ${JSON.stringify(name)}: ${error.message}`;
+  return new OverlaybdError(error.code, message, { cause: error });
 }
 
 function specOf(name: string, { key, image }: HeldImage, hidden: boolean): ExportSpec {

@@ -4,29 +4,47 @@
 import { readFully, type BlobSource } from '../blob/source.js';
 import { SECTOR } from '../lsmt/format.js';
 
+interface Kind {
+  readonly name: string;
+  readonly begin: string;
+  /** Bytes in front of it; 0. */
+  readonly at?: number;
+}
+
 /** What files begin with that hold a disk, or an archive of one, in a form that has to be unpacked. */
-const OTHERS: readonly { readonly name: string; readonly begin: string }[] = [
+const OTHERS: readonly Kind[] = [
   { name: 'gzip', begin: '\x1f\x8b' },
   { name: 'xz', begin: '\xfd7zXZ\0' },
   { name: 'zstd', begin: '\x28\xb5\x2f\xfd' },
   { name: 'lz4', begin: '\x04\x22\x4d\x18' },
+  { name: 'lz4', begin: '\x02\x21\x4c\x18' },
   { name: 'bzip2', begin: 'BZh' },
   { name: 'zip', begin: 'PK\x03\x04' },
+  { name: '7z', begin: '7z\xbc\xaf\x27\x1c' },
+  // Those that hold a layer are unpacked on the way here, if they are of POSIX's form.
+  { name: 'tar', begin: 'ustar', at: 257 },
   { name: 'qcow2', begin: 'QFI\xfb' },
   { name: 'VMDK', begin: 'KDMV' },
+  { name: 'VMDK', begin: '# Disk DescriptorFile' },
   { name: 'VHDX', begin: 'vhdxfile' },
+  { name: 'VHD', begin: 'conectix' },
+  { name: 'VDI', begin: '<<< ' },
+  { name: 'QED', begin: 'QED\0' },
+  { name: 'sparse Android', begin: '\x3a\xff\x26\xed' },
 ];
-const LONGEST = 8;
+/** All of them are within so many bytes. */
+const LONGEST = 512;
 
 /** @returns one sentence for each thing, without the file's name */
 export async function rawDiskDoubts(source: BlobSource): Promise<string[]> {
   const doubts: string[] = [];
   const head = await readFully(source, 0, Math.min(source.size, LONGEST));
   const text = head.toString('latin1');
-  const other = OTHERS.find(({ begin }) => text.startsWith(begin));
+  const other = OTHERS.find(({ begin, at }) => text.startsWith(begin, at));
   if (other) {
-    const hex = head.toString('hex', 0, other.begin.length);
-    doubts.push(`it begins as a ${other.name} file does (${hex}): unpack or convert it first`);
+    const { name, begin, at = 0 } = other;
+    const hex = head.toString('hex', at, at + begin.length);
+    doubts.push(`it begins as a ${name} file does (${hex}): unpack or convert it first`);
   }
   const rest = source.size % SECTOR;
   if (rest !== 0) {

@@ -122,7 +122,11 @@ function noteDates(file: string, certificate: X509Certificate, notes: string[]):
 function readText(file: string): string {
   let text: string;
   try {
-    const { size } = statSync(file);
+    const stats = statSync(file);
+    // They may have no end; a pipe of the shell's `<(command)` has one.
+    const isEndless = stats.isCharacterDevice() || stats.isFIFO();
+    if (isEndless && !file.startsWith('/dev/fd/')) throw new Error('not a regular file');
+    const { size } = stats;
     if (size > MAX_FILE_BYTES) throw new Error(`${size} bytes, at most ${MAX_FILE_BYTES}`);
     text = readFileSync(file, 'utf8');
   } catch (error) {

@@ -142,6 +142,9 @@ await t.test('a slip of the finger', async (test) => {
     ['moutn x y', /^unknown command "moutn": did you mean mount\?$/],
     ['frobnicate', /^unknown command "frobnicate": commands: serve, inspect, /],
     ['serve x --log-levle debug', /^unknown option --log-levle: did you mean --log-level\?$/],
+    ['inspect --jsno x', /^unknown option --jsno: did you mean --json\?$/],
+    ['umount --lzy x', /^unknown option --lzy: did you mean --lazy\?$/],
+    ['--versoin', /^unknown option --versoin: did you mean --version\?$/],
     ['status --jsno', /^unknown option --jsno: did you mean --json\?$/],
     ['status --frobnicate', /^unknown option --frobnicate$/],
     ['status --no-frobnicate', /^unknown option --no-frobnicate$/],
@@ -154,7 +157,8 @@ await t.test('a slip of the finger', async (test) => {
     ['serve x --threads', /^--threads: needs a value$/],
     ['serve x --no-tls', /^--no-tls: leave --tls out instead$/],
     ['serve --image x', /^--image: is no option: name it without --image$/],
-    ['mount a b --fuse --device nbd1', /^Arguments fuse and device are mutually exclusive$/],
+    ['mount a b --fuse --device nbd1', /^--fuse and --device are mutually exclusive$/],
+    ['serve x -l a --stdio --allow-user 1', /^--stdio and --listen are mutually exclusive$/],
   ];
   for (const [line, message] of cases) {
     await test.rejects(valuesOf(line.split(' ')), { message }, line);

@@ -90,6 +90,8 @@ await test('wrong values are errors, by path', (t) => {
     ['{', /not JSON/],
     ['{"threads":9007199254740993}', /threads: .*<=256.* 9007199254740993$/],
     ['{"exports":{"a":"x","b":"y","a":"z"}}', /exports\.a: stands there twice$/],
+    ['{"log":{},"lgo":{}}', /: lgo: unknown key$/],
+    ['{"log":{"levle":"info"}}', /: log\.levle: unknown key$/],
     ['{"log":{},"log":{"level":"info"}}', /log: stands there twice$/],
   ];
   for (const [json, message] of cases) t.throws(() => parse(json), refusal(message), json);

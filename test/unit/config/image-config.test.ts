@@ -158,6 +158,8 @@ await test('numbers beyond 2^53 are told as they are written', (t) => {
     ['{"repoBlobUrl":9007199254740993}', '9007199254740993'],
     ['{"lowers":[{},{"dir":-18446744073709551617}]}', '-18446744073709551617'],
     ['{"lowers":[{"size":-9007199254740993}]}', '-9007199254740993'],
+    ['{"lowers":[{"size":1e400}]}', '1e400'],
+    ['{"repoBlobUrl":9007199254740993.5}', '9007199254740993\\.5'],
   ];
   for (const [json, number] of cases)
     t.throws(() => parse(json), refusal(new RegExp(` ${number}$`)));

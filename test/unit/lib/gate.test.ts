@@ -1,6 +1,6 @@
 // A gate: so many at a time, in the order of their coming, and whoever fails makes room, too.
 import { test } from 'tap';
-import { Gate } from '../../../daemon/lib/gate.js';
+import { Gate, mapEach, settleEach } from '../../../daemon/lib/gate.js';
 
 await test('never more than its width, and all in the end', async (t) => {
   const gate = new Gate(3);
@@ -23,4 +23,27 @@ await test('never more than its width, and all in the end', async (t) => {
   t.same(begun, [...Array(20).keys()]);
   t.equal(results.filter(({ status }) => status === 'rejected').length, 4);
   t.equal(await gate.run(() => Promise.resolve('free')), 'free');
+});
+
+await test('each: nothing is begun once one has failed, and the first in the order is told', async (t) => {
+  const begun: number[] = [];
+  const work = async (item: number): Promise<number> => {
+    begun.push(item);
+    // The later one fails earlier.
+    for (let turn = 0; turn < 10 - item; turn++) await new Promise(setImmediate);
+    if (item === 2 || item === 3) throw new Error(`${item}`);
+    return item;
+  };
+  const items = [...Array(100).keys()];
+  await t.rejects(mapEach(items, 4, work), { message: '2' });
+  t.ok(begun.length < 10, `${begun.length} were begun`);
+  const settled = await settleEach(items, 4, work);
+  t.match(settled.slice(0, 4), [
+    { status: 'fulfilled', value: 0 },
+    { status: 'fulfilled', value: 1 },
+    { reason: { message: '2' } },
+    { reason: { message: '3' } },
+  ]);
+  t.equal(settled.length, 100);
+  t.equal(settled[99]?.status, 'rejected');
 });

@@ -20,6 +20,15 @@ await test('files of other kinds are known by their beginning', async (t) => {
     ['QFI\xfb', 'qcow2'],
     ['KDMV', 'VMDK'],
     ['vhdxfile', 'VHDX'],
+    ['conectix', 'VHD'],
+    ['# Disk DescriptorFile\nversion=1', 'VMDK'],
+    ['<<< Oracle VM VirtualBox Disk Image >>>', 'VDI'],
+    ['QED\0', 'QED'],
+    ['7z\xbc\xaf\x27\x1c', '7z'],
+    ['\x02\x21\x4c\x18', 'lz4'],
+    ['\x3a\xff\x26\xed', 'sparse Android'],
+    // As tar makes it when it is not told otherwise.
+    [`${'layer.obd'.padEnd(257, '\0')}ustar  \0`, 'tar'],
   ];
   for (const [begin, name] of kinds) {
     t.match(await doubts(begin), [new RegExp(`^it begins as a ${name} file does \\([0-9a-f]+\\)`)]);

@@ -75,6 +75,7 @@ await t.test('certificates and keys', async (test) => {
     [{ identity: { certificate: '/no/such', key } }, /^\/no\/such: ENOENT/],
     [{ identity: { certificate, key: '/no/such' } }, /^\/no\/such: ENOENT/],
     [{ identity: { certificate: folder, key } }, /EISDIR/],
+    [{ identity: { certificate: '/dev/zero', key } }, /^\/dev\/zero: not a regular file$/],
     [{ identity: { certificate: nothing, key } }, /nothing: no PEM certificate/],
     [{ identity: { certificate: half, key } }, /half: no PEM certificate/],
     [{ identity: { certificate: broken, key } }, /broken: certificate 1 cannot be read/],
