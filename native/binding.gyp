@@ -31,6 +31,7 @@
       'src/file-windows.cc',
       'src/genl.cc',
       'src/guard.cc',
+      'src/mount-of-path.cc',
       'src/nbd-binding.cc',
       'src/nbd-ioctl.cc',
       'src/nbd-netlink.cc',

@@ -147,6 +147,11 @@ int64_t FindExtents(const FileJobRequest& request, std::vector<double>* extents)
   uint64_t at = request.position;
   while (at < end && extents->size() < 2 * kMaxJobExtents) {
     const int64_t data = SeekData(request.fd, at);
+    if (data == -EINVAL) {
+      // A disk, which knows no holes, but how long it is.
+      const int length = RequireLength(request.fd, request.file_end);
+      return length < 0 ? length : data;
+    }
     if (data < 0 && data != -ENXIO) return data;
     // No data up to the end of the file, wherever that is by now.
     if (data == -ENXIO || static_cast<uint64_t>(data) >= end) {

@@ -13,6 +13,7 @@
 #include <mutex>
 #include <unordered_map>
 
+#include "mount-of-path.h"
 #include "process.h"
 
 namespace overlaybd_nbd {
@@ -24,8 +25,9 @@ using Limits = FilePoolLimits;
 constexpr size_t kStackSize = 512 * 1024;
 // A close that hangs is told to nobody, but it counts as stuck.
 constexpr uint32_t kCloseDeadlineMs = 10'000;
-// Before the place of a path is known: st_dev is never this.
-constexpr uint64_t kDeviceOfPaths = ~uint64_t{0};
+// Of paths before their st_dev is known: this, and the number of their mount. No st_dev is so
+// large.
+constexpr uint64_t kMountOfPaths = uint64_t{1} << 63;
 // The warden goes on for so long without work: to wake it for each job would cost more.
 constexpr uint64_t kRestlessTicks = 80;
 
@@ -95,7 +97,7 @@ class FilePool {
   static void* WardenMain(void* pool);
   static bool Spawn(void* (*main)(void*), FilePool* pool);
 
-  void Add(Job job, uint32_t deadline_ms);
+  void Add(Job job, uint64_t device_key, uint32_t deadline_ms);
   bool Find(std::list<Device*>::iterator* device, std::list<File*>::iterator* file);
   std::list<Job>::iterator Take(std::list<Device*>::iterator device,
                                 std::list<File*>::iterator file);
@@ -143,8 +145,19 @@ bool FilePool::Spawn(void* (*main)(void*), FilePool* pool) {
   return error == 0;
 }
 
+// What a path is about to wait for. Those of which nobody knows share one place.
+uint64_t DeviceOfPath(const std::string& path) {
+  const int64_t mount = MountOfPath(path);
+  return kMountOfPaths + static_cast<uint64_t>(mount < 0 ? 0 : mount + 1);
+}
+
+uint64_t DeviceOf(const FileEntry* entry) {
+  return entry == nullptr ? 0 : static_cast<uint64_t>(entry->device);
+}
+
 int FilePool::Start(std::shared_ptr<FileJobClient> client, uint64_t id, FileJobRequest request,
                     uint32_t deadline_ms) {
+  const uint64_t mount = request.path.empty() ? 0 : DeviceOfPath(request.path);
   const std::lock_guard<std::mutex> lock(mutex_);
   if (queued_ >= Limits::kQueued) return -EAGAIN;
   Job job;
@@ -153,19 +166,17 @@ int FilePool::Start(std::shared_ptr<FileJobClient> client, uint64_t id, FileJobR
   job.entry = FindFile(request.fd);
   if (job.entry != nullptr && job.entry->closing) return -EBADF;
   job.request = std::move(request);
-  Add(std::move(job), deadline_ms);
+  const uint64_t device_key = job.request.path.empty() ? DeviceOf(job.entry) : mount;
+  Add(std::move(job), device_key, deadline_ms);
   return 0;
 }
 
-void FilePool::Add(Job job, uint32_t deadline_ms) {
+void FilePool::Add(Job job, uint64_t device_key, uint32_t deadline_ms) {
   const FileJobRequest& request = job.request;
-  const bool by_path = !request.path.empty();
-  const uint64_t device_key = by_path                ? kDeviceOfPaths
-                              : job.entry == nullptr ? 0
-                                                     : static_cast<uint64_t>(job.entry->device);
   const uint64_t file_key =
-      by_path ? std::hash<std::string>()(request.path.substr(0, request.path.rfind('/')))
-              : static_cast<uint64_t>(request.fd);
+      !request.path.empty()
+          ? std::hash<std::string>()(request.path.substr(0, request.path.rfind('/')))
+          : static_cast<uint64_t>(request.fd);
   Device& device = devices_[device_key];
   File& file = device.files[file_key];
   device.key = device_key;
@@ -323,7 +334,8 @@ void FilePool::QueueClose(int fd) {
   job.request.fd = fd;
   job.entry = FindFile(fd);
   if (job.entry != nullptr) job.name = job.entry->path;
-  Add(std::move(job), kCloseDeadlineMs);
+  const uint64_t device_key = DeviceOf(job.entry);
+  Add(std::move(job), device_key, kCloseDeadlineMs);
 }
 
 void FilePool::Close(int fd) {

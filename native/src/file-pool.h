@@ -19,7 +19,7 @@ struct FilePoolLimits {
   static constexpr int kThreads = 64;
   // Of those, so many are kept for devices that answer.
   static constexpr int kReserved = 16;
-  // That work for one device (st_dev), without those that are stuck.
+  // That work for one device (st_dev; of paths, their mount), without those that are stuck.
   static constexpr int kThreadsPerDevice = 8;
   // Once so many are stuck on a device, no further one is risked until one comes back.
   static constexpr int kStuckPerDevice = 8;

@@ -25,6 +25,7 @@
 #include "../../native/src/crc32c.h"
 #include "../../native/src/file-windows.h"
 #include "../../native/src/file.h"
+#include "../../native/src/mount-of-path.h"
 #include "../../native/src/socket.h"
 #include "../../native/src/unix-listener.h"
 #include "check.h"
@@ -365,6 +366,20 @@ void TestWindows() {
   CHECK(windows.Read(kFd, data.data(), data.size(), 50, later) == -EAGAIN);
 }
 
+void TestMountOfPath() {
+  const int64_t root = MountOfPath("/");
+  if (root == -ENOSYS || root == -EINVAL) return;  // before Linux 5.12
+  CHECK(root >= 0);
+  // What is not there, or cannot be, is where its folder is.
+  CHECK(MountOfPath("/no-such-file") == root);
+  CHECK(MountOfPath("//no-such/folder/") == root);
+  CHECK(MountOfPath("/" + std::string(5000, 'x')) == root);
+  CHECK(MountOfPath("/proc/self/no-such-file") == MountOfPath("/proc"));
+  CHECK(MountOfPath("/proc") != root);
+  CHECK(MountOfPath("no-such-file") == MountOfPath("."));
+  CHECK(MountOfPath("") == MountOfPath("."));
+}
+
 int main() {
   signal(SIGPIPE, SIG_DFL);
   TestCrcImplementations();
@@ -379,6 +394,7 @@ int main() {
   TestAccounts();
   TestFile();
   TestWindows();
+  TestMountOfPath();
   printf("plain C++: %d checks, %d failed\n", checks, failures);
   return failures == 0 ? 0 : 1;
 }

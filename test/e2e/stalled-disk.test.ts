@@ -1,8 +1,8 @@
 // A disk that does not answer any longer: its reads end in EIO, and nobody else notices.
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
 import { askRaw, socketOf, waitForControl } from '../support/control.js';
 import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
@@ -153,6 +153,39 @@ await t.test('a reload onto it ends in time, and stops nobody', async (test) => 
   test.ok(await readsGood(client, 10));
   client.destroy();
   // Its looks at the file wait on.
+  await daemon.stop(test);
+});
+
+await t.test('many folders of it that cannot be opened: other files are', async (test) => {
+  if (!requireStallableDisk(test)) return;
+  const { daemon, disk, state, config, good } = await start(test, 1);
+  const folder = shortFolder(test);
+  const another = join(folder, 'another.img');
+  writeFileSync(another, goodBytes);
+  const exports: Record<string, string> = { good };
+  // More than the threads that one disk may hold, each in a folder of its own.
+  for (let i = 0; i < 20; i++) {
+    const links = join(folder, `${i}`);
+    mkdirSync(links);
+    symlinkSync(dirname(disk.path), join(links, 'disk'));
+    symlinkSync(disk.path, join(links, 'file'));
+    exports[`disk${i}`] = join(links, 'disk', 'nbd');
+    exports[`file${i}`] = join(links, 'file');
+  }
+  await disk.stallFolder();
+  const reload = async (all: Record<string, string>): Promise<void> => {
+    writeFileSync(config, JSON.stringify({ exports: all }));
+    test.equal((await runDaemon(['reload', '--state', state])).code, 1, 'some are failed');
+  };
+  await reload(exports);
+  await daemon.waitForLines(/"disk\d+" is not served: .*nbd: no answer within 3 s/, 10);
+  await reload({ ...exports, another });
+  await daemon.waitForLines(/export "another": .*raw disk image/);
+  for (const name of ['good', 'another']) {
+    const client = await RawNbdClient.open(daemon.unix, name);
+    test.ok(await readsGood(client, 10), name);
+    client.destroy();
+  }
   await daemon.stop(test);
 });
 

@@ -1,4 +1,5 @@
 // The addon's file jobs: what each kind does, how it ends, and that files stay open as long as needed.
+import { spawnSync } from 'node:child_process';
 import {
   closeSync,
   mkdirSync,
@@ -18,7 +19,7 @@ const SIZE = 300_000;
 const content = randomBytes(5, SIZE);
 const NO_SUCH_FD = 99_999;
 const ENOTBLK = 15;
-const { ENAMETOOLONG, ENOTDIR } = constants.errno;
+const { EINVAL, ENAMETOOLONG, ENOTDIR } = constants.errno;
 
 interface End {
   readonly result: number;
@@ -136,6 +137,32 @@ await t.test('extents: runs of data, up to the end that the file had', async (te
   test.equal((await asking(0, 4096, (1 << 20) + 1)).result, -ENXIO, 'it was longer');
   test.equal((await asking(1 << 20, 4096, (1 << 20) + 1)).result, -ENXIO);
 });
+
+await t.test(
+  'extents of a block device, which knows no holes, and one that shrank',
+  async (test) => {
+    const path = join(test.testdir(), 'disk');
+    writeFileSync(path, Buffer.alloc(1 << 20, 1));
+    const made = spawnSync('losetup', ['-f', '-r', '--show', path], { encoding: 'utf8' });
+    if (made.status !== 0) {
+      test.pass('a loop device', { skip: `NOT TESTED, no loop device: ${made.stderr}` });
+      return;
+    }
+    const loop = made.stdout.trim();
+    test.teardown(() => spawnSync('losetup', ['-d', loop]));
+    const { result: fd, values } = await opening(loop);
+    test.same([...values], [1 << 20, 1]);
+    test.teardown(() => native.closeFile(fd));
+    const asking = async (position: number): Promise<number> =>
+      (await run((job) => native.startExtents(job, fd, position, 4096, 1 << 20))).result;
+    test.equal(await asking(0), -EINVAL, 'all may be data');
+    truncateSync(path, 1 << 19);
+    test.equal(spawnSync('losetup', ['-c', loop]).status, 0);
+    for (const position of [0, 1 << 19, (1 << 20) - 4096]) {
+      test.equal(await asking(position), -ENXIO, 'it was longer');
+    }
+  },
+);
 
 await t.test('prefetch', async (test) => {
   const { fd } = await open(test);
