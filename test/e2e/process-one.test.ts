@@ -1,9 +1,10 @@
-// The daemon as process 1, as a container starts it: it serves, ends by SIGTERM, and does not upgrade.
+// The daemon as process 1, as a container starts it, and below a script that is: it serves, ends by SIGTERM, and
+// does not upgrade.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { waitForControl, socketOf } from '../support/control.js';
 import { commandLine, runDaemon, shortFolder } from '../support/daemon-process.js';
 import { writeRaw } from '../support/e2e-images.js';
@@ -12,13 +13,17 @@ import { requireTool, runTool } from '../support/tools.js';
 
 const UNSHARE = ['--pid', '--fork', '--mount-proc', '--kill-child'];
 
-await t.test('process 1', async (test) => {
-  if (!requireTool(test, 'unshare')) return;
+async function hasNamespaces(test: Test): Promise<boolean> {
+  if (!requireTool(test, 'unshare')) return false;
   const { code: refused } = await runTool('unshare', [...UNSHARE, 'true']);
   if (refused !== 0) {
     test.pass('unshare', { skip: 'NOT TESTED: no right to make a process namespace' });
-    return;
   }
+  return refused === 0;
+}
+
+await t.test('process 1', async (test) => {
+  if (!(await hasNamespaces(test))) return;
   const folder = shortFolder(test);
   const disk = writeRaw(join(folder, 'disk.img'), 3, 1 << 20);
   const state = join(folder, 'state');
@@ -46,4 +51,30 @@ await t.test('process 1', async (test) => {
   process.kill(daemon, 'SIGTERM');
   const [ended] = (await once(container, 'exit')) as [number];
   test.equal(ended, 0);
+});
+
+await t.test('below a script that is process 1', async (test) => {
+  if (!(await hasNamespaces(test))) return;
+  const folder = shortFolder(test);
+  const disk = writeRaw(join(folder, 'disk.img'), 3, 1 << 20);
+  const state = join(folder, 'state');
+  const socket = join(folder, 'nbd.sock');
+  const script = join(folder, 'start.sh');
+  // What comes behind keeps the shell from becoming the daemon.
+  writeFileSync(script, '#!/bin/sh\n"$@"\nexit $?\n', { mode: 0o755 });
+  const serve = ['serve', join(folder, 'disk.img'), '--listen', `unix://${socket}`];
+  const line = commandLine([...serve, '--state', state]);
+  const container = spawn('unshare', [...UNSHARE, script, ...line], { stdio: 'ignore' });
+  const ended = once(container, 'exit');
+  test.teardown(async () => {
+    container.kill('SIGKILL');
+    await ended;
+  });
+  await waitForControl(socketOf(state));
+  const client = await RawNbdClient.open({ path: socket });
+  const { code, stderr } = await runDaemon(['upgrade', '--state', state]);
+  test.equal(code, 1);
+  test.match(stderr, /process 1, start\.sh, has started this daemon, and may end the container/);
+  test.same(await client.read(100, 512), disk.subarray(100, 612), 'it goes on');
+  await client.disconnect();
 });
