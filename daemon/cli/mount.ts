@@ -3,6 +3,7 @@
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Argv } from 'yargs';
+import { isPartitionNumber } from '../config/daemon-config.js';
 import { OverlaybdError } from '../errors.js';
 import { absoluteUri, exportUri, isNbdUri } from '../mount/export-uri.js';
 import { runtimeFolder } from '../mount/fuse-disk.js';
@@ -87,8 +88,9 @@ export async function run(args: MountArguments): Promise<number> {
     );
   }
   const allowed = { dev: args['allow-dev'] === true, suid: args['allow-suid'] === true };
-  const safe = args.fuse === true ? fuseOptions(allowed, isRoot()) : safeOptions(allowed);
-  const options = [...safe, ...userOptions(args.options ?? [])];
+  const isFuse = args.fuse === true;
+  const safe = isFuse ? fuseOptions(allowed, isRoot()) : safeOptions(allowed);
+  const options = [...safe, ...userOptions(args.options ?? [], isFuse)];
   const dir = await mountPoint(folder);
   const abort = new AbortController();
   const onSignal = (): void => abort.abort();
@@ -96,7 +98,7 @@ export async function run(args: MountArguments): Promise<number> {
   process.once('SIGINT', onSignal);
   process.once('SIGTERM', onSignal);
   try {
-    if (args.fuse === true) await viaFuse(args, words, dir, options, abort.signal);
+    if (isFuse) await viaFuse(args, words, dir, options, abort.signal);
     else await viaKernel(args, words, dir, options, abort.signal);
     return EXIT_OK;
   } finally {
@@ -172,6 +174,9 @@ async function serverOf(args: MountArguments, words: readonly string[]): Promise
   const isUri = words.length === 1 && isNbdUri(first);
   const source = isUri ? null : sourceOf(words);
   const { partition } = args;
+  if (partition !== undefined && !isPartitionNumber(partition)) {
+    throw new OverlaybdError('BAD_ARGUMENT', '--partition: not the number of a partition, from 1');
+  }
   if (source && 'image' in source) {
     const part = partition === undefined ? [] : ['--partition', `${partition}`];
     return ['--command', process.execPath, MAIN, 'serve', '--stdio', ...part, ...source.image];

@@ -17,6 +17,9 @@ const REFUSED = new Set([
   'encryption',
 ]);
 
+/** What only concerns FUSE: `umount` finds the rest by the name, and a program that debugs does not return. */
+const REFUSED_BY_FUSE = new Set(['fsname', 'debug', 'blkdev']);
+
 /** What an image may bring along that `mount` keeps from taking effect. */
 export interface Allowed {
   /** Device nodes. */
@@ -67,15 +70,17 @@ export function filesystemOptions(type: Filesystem, release: string): string[] {
 
 /**
  * The options of all the `-o` of a command line.
+ * @param isFuse for `mount --fuse`
  * @throws OverlaybdError BAD_ARGUMENT
  */
-export function userOptions(texts: readonly string[]): string[] {
+export function userOptions(texts: readonly string[], isFuse = false): string[] {
   const options = texts.flatMap((text) => splitOptions(text)).filter((each) => each !== '');
   for (const option of options) {
     const [name = ''] = option.split('=', 1);
     if (name.includes('\0')) throw bad(option, 'is no option');
     if (name === 'rw') throw bad(option, 'images are read-only');
-    if (REFUSED.has(name)) throw bad(option, 'has no meaning here');
+    if (REFUSED.has(name) || (isFuse && REFUSED_BY_FUSE.has(name)))
+      throw bad(option, 'has no meaning here');
   }
   return options;
 }

@@ -276,6 +276,8 @@ await test('command lines that are wrong', async (t) => {
     [['mount', dir], 2, /name an image, then the folder/],
     [['mount', 'a.obd', dir, '-o', 'nodev,rw'], 2, /-o "rw": images are read-only/],
     [['mount', '--fuse', 'a.obd', dir, '--device', '/dev/nbd0'], 2, /mutually exclusive/],
+    [['mount', '--fuse', join(tree, 'hello'), dir, '-o', 'fsname=a'], 2, /-o "fsname=a": has no/],
+    [['mount', '--fuse', join(tree, 'hello'), dir, '--partition', '0'], 2, /not the number of a/],
     [['mount', 'a.obd', join(dir, 'none')], 1, /no such folder; create it/],
     [['mount', 'a.obd', join(tree, 'hello')], 2, /not a folder/],
     [

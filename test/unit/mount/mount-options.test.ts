@@ -63,3 +63,16 @@ await test('those that would make something else of it', (t) => {
   t.throws(() => userOptions(['a\0b']), { message: /is no option$/ });
   t.end();
 });
+
+await test('those that would keep `umount` from finding a mount of FUSE, or `mount` from ending', (t) => {
+  for (const text of ['fsname=a', 'allow_other,debug', 'blkdev']) {
+    t.throws(
+      () => userOptions([text], true),
+      { code: 'BAD_ARGUMENT', message: /no meaning/ },
+      text,
+    );
+  }
+  t.same(userOptions(['debug'], false), ['debug'], 'of mount(8) it may be one');
+  t.same(userOptions(['allow_other'], true), ['allow_other']);
+  t.end();
+});
