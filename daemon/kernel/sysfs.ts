@@ -9,10 +9,11 @@ export const BACKEND_PREFIX = 'overlaybd-nbd:';
 
 /**
  * The name of an attachment in the kernel. Everybody can read it in /sys, so it also says which user
- * may use it with the attach helper; root's does not.
+ * may use it with the attach helper.
+ * @param user null: as versions named it that did not say
  */
-export function backendName(id: string, user: number): string {
-  return BACKEND_PREFIX + id + (user === 0 ? '' : `@${user}`);
+export function backendName(id: string, user: number | null): string {
+  return BACKEND_PREFIX + id + (user === null ? '' : `@${user}`);
 }
 
 /** @returns the user in a name of {@link backendName}; null: it names none */

@@ -56,8 +56,8 @@ const recordSchema = v.strictObject({
   kernelPid: v.nullable(v.pipe(count, v.minValue(1))),
   /** Of which start of the system that is: afterwards the number is another process's. */
   boot: v.optional(v.nullable(v.string()), null),
-  /** As whom the daemon ran that attached it; part of its name in the kernel. */
-  user: v.optional(count, 0),
+  /** As whom the daemon ran that attached it; part of its name in the kernel. Null: not part of it. */
+  user: v.optional(v.nullable(count), null),
   /** The kernel was told to let go of the device when its last user closes it. */
   onClose: v.optional(v.boolean(), false),
 });

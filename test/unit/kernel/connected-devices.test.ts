@@ -7,10 +7,12 @@ import { FakeSysfs } from '../../support/fake-sysfs.js';
 const ID = '00000000000000aa';
 
 await test('names of attachments', async (t) => {
-  t.equal(backendName(ID, 0), `overlaybd-nbd:${ID}`);
+  t.equal(backendName(ID, 0), `overlaybd-nbd:${ID}@0`);
+  t.equal(backendName(ID, null), `overlaybd-nbd:${ID}`);
   t.equal(backendName(ID, 994), `overlaybd-nbd:${ID}@994`);
   t.equal(userOfBackend(backendName(ID, 994)), 994);
-  t.equal(userOfBackend(backendName(ID, 0)), null);
+  t.equal(userOfBackend(backendName(ID, 0)), 0);
+  t.equal(userOfBackend(backendName(ID, null)), null);
 });
 
 await test('the name says whose it is, also to a helper that has just been started', async (t) => {
@@ -28,9 +30,19 @@ await test('the name says whose it is, also to a helper that has just been start
   devices.checkName(1, backend, 994);
 });
 
-await test('a name without a user: whoever has connected it, as long as that is known', async (t) => {
+await test("root's devices are nobody else's, also to a helper that has just been started", async (t) => {
   const fake = new FakeSysfs(t, 2);
   const backend = backendName(ID, 0);
+  fake.set(1, { pid: 5, size: 4096, backend });
+  const devices = new ConnectedDevices(new Sysfs(fake.root));
+  t.throws(() => devices.owner(1, backend, 994), { code: 'PERMISSION', message: /another user/ });
+  t.throws(() => devices.checkName(0, backend, 994), { code: 'PERMISSION' });
+  t.same(devices.owner(1, backend, 0), { backend, kernelPid: null });
+});
+
+await test('a name without a user: whoever has connected it, as long as that is known', async (t) => {
+  const fake = new FakeSysfs(t, 2);
+  const backend = backendName(ID, null);
   fake.set(1, { pid: 5, size: 4096, backend });
   const first = new ConnectedDevices(new Sysfs(fake.root));
   first.add(1, backend, 994);

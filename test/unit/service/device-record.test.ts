@@ -171,7 +171,12 @@ await test('what is in the way of a write', async (t) => {
 });
 
 await test('who owns a device', async (t) => {
-  t.equal(backendOf(record), 'overlaybd-nbd:0123456789abcdef');
+  t.equal(backendOf(record), 'overlaybd-nbd:0123456789abcdef@0');
+  t.equal(
+    backendOf({ ...record, user: null }),
+    'overlaybd-nbd:0123456789abcdef',
+    'as it was named',
+  );
   t.same(ownerOf(record), { backend: backendOf(record), kernelPid: null });
   const now = { ...other, boot: bootId() };
   t.same(ownerOf(now), { backend: backendOf(other), kernelPid: 7 });
