@@ -10,6 +10,11 @@ import type { HeldImage } from './image-table.js';
 /** What the counters say. */
 type Totals = Omit<ConnectionCounts, 'id'>;
 
+/** Which device a connection with this peer name belongs to: its id. */
+export function deviceIdOf(peer: string): string | null {
+  return /^\/dev\/nbd\d+ ([0-9a-f]{16})$/.exec(peer)?.[1] ?? null;
+}
+
 export class AttachedDevice {
   record: DeviceRecord;
   readonly image: HeldImage;

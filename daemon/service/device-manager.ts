@@ -17,12 +17,13 @@ import type { Logger } from '../log/logger.js';
 import { native } from '../native/binding.js';
 import { transmissionFlags } from '../nbd/session.js';
 import type { HandedConnection, ResumedTransmission } from '../reactor/messages.js';
-import { AttachedDevice } from './attached-device.js';
+import { AttachedDevice, deviceIdOf } from './attached-device.js';
 import { DeviceLinks } from './device-links.js';
 import {
   attachedByUs,
   deviceSize,
   differentSettings,
+  hasChanged,
   isCalled,
   isSameSource,
   openFor,
@@ -148,6 +149,7 @@ export class DeviceManager {
         const where = `/dev/nbd${record.index} (${backendOf(record)})`;
         log.log('warn', `${where}: mounted at ${at} ${PINNED}`);
       }
+      this.#lost.set(record.id, record);
       recovered.push(this.#recover(record).then((why) => why !== null && this.#retry(record, why)));
     }
     problems.end();
@@ -158,12 +160,15 @@ export class DeviceManager {
   }
 
   #retry(record: DeviceRecord, why: string): void {
-    const { log } = this.#parts;
-    const isLost = (): boolean =>
-      !this.#stopped && this.#lost.has(record.id) && this.#links.isOurs(record);
+    const isLost = (): boolean => {
+      if (this.#stopped || !this.#lost.has(record.id)) return false;
+      if (this.#links.isOurs(record)) return true;
+      this.#forgetLost(record, 'the kernel has let go of it');
+      return false;
+    };
     const recover = (): Promise<string | null> => this.undisturbed(() => this.#recover(record));
     const served = (): void => void this.repairAll();
-    retryDevice({ record, log, isLost, recover, served }, why);
+    retryDevice({ record, log: this.#parts.log, isLost, recover, served }, why);
   }
 
   /** Takes a device's connection over from a predecessor. */
@@ -175,7 +180,7 @@ export class DeviceManager {
 
   /** A connection goes over to a successor; what it has counted stays with its device. */
   handed({ id, peer, counts }: Pick<HandedConnection, 'id' | 'peer' | 'counts'>): void {
-    const device = this.#devices.get(DeviceManager.idOf(peer) ?? '');
+    const device = this.#devices.get(deviceIdOf(peer) ?? '');
     device?.connections.delete(id);
     device?.ended(counts);
   }
@@ -188,11 +193,6 @@ export class DeviceManager {
   /** Goes on from what a predecessor has counted. */
   restore(counters: readonly DeviceCounters[]): void {
     for (const each of counters) this.#devices.get(each.id)?.restore(each);
-  }
-
-  /** Which device a connection with this peer name belongs to. */
-  static idOf(peer: string): string | null {
-    return /^\/dev\/nbd\d+ ([0-9a-f]{16})$/.exec(peer)?.[1] ?? null;
   }
 
   /** Nothing is repaired from here on. Devices that survive stay with the kernel. */
@@ -305,7 +305,8 @@ export class DeviceManager {
       return null;
     }
     if (device.leaving) throw new OverlaybdError('BUSY', `${path}: it is being detached`);
-    const isSame = isSameSource(record, request) && !(await this.#hasChanged(record, request));
+    const isSame =
+      isSameSource(record, request) && !(await hasChanged(record, request, this.#parts.images));
     if (!isSame || request.reuse === false) {
       throw attachedByUs(record, device.image.image.name, request);
     }
@@ -316,18 +317,9 @@ export class DeviceManager {
     return device.status(await this.#parts.reactors.count());
   }
 
-  /** Whether the image is another one now. One that cannot be opened any more says nothing. */
-  async #hasChanged(record: DeviceRecord, request: AttachRequest): Promise<boolean> {
-    const held = await openFor(request, this.#parts.images).catch(() => null);
-    if (!held) return false;
-    this.#parts.images.release(held);
-    return held.fingerprint !== record.fingerprint;
-  }
-
-  /** @returns null, or why the device is not served */
+  /** @param record of a lost device. @returns null, or why the device is not served */
   async #recover(record: DeviceRecord): Promise<string | null> {
     const { images } = this.#parts;
-    this.#lost.set(record.id, record);
     let held: HeldImage;
     try {
       held = await images.open({ paths: record.image, partition: record.partition });
@@ -342,7 +334,10 @@ export class DeviceManager {
       images.release(held);
       return `${held.image.name} is another image than the one it was attached with; detach it, or bring the image back and attach it again`;
     }
-    this.#lost.delete(record.id);
+    if (!this.#lost.delete(record.id)) {
+      images.release(held);
+      return this.#devices.has(record.id) ? null : 'it was detached meanwhile';
+    }
     const device = new AttachedDevice(record, held);
     device.aloneSince = performance.now();
     images.hide(held);
@@ -393,8 +388,13 @@ export class DeviceManager {
       throw new OverlaybdError('NOT_FOUND', `${name}: this daemon has not attached it; see status`);
     }
     await disconnect(record, force, this.#parts);
-    this.#lost.delete(record.id);
-    this.#parts.records.remove(record.id);
-    this.#parts.log.log('info', `/dev/nbd${record.index}: detached`);
+    this.#forgetLost(record, 'detached');
+  }
+
+  #forgetLost({ id, index }: DeviceRecord, why: string): void {
+    if (!this.#lost.delete(id)) return;
+    this.#parts.records.remove(id);
+    this.#parts.log.log('info', `/dev/nbd${index}: ${why}`);
+    if (this.#devices.size + this.#lost.size === 0) this.#parts.idle();
   }
 }

@@ -98,3 +98,15 @@ export async function openFor(
   const source = image ? { paths: image, partition: null } : images.sourceOf(name ?? '');
   return images.open({ ...source, partition: partition ?? source.partition });
 }
+
+/** Whether what a request asks for is another image now. One that cannot be opened any more says nothing. */
+export async function hasChanged(
+  { fingerprint }: DeviceRecord,
+  request: AttachRequest,
+  images: ImageTable,
+): Promise<boolean> {
+  const held = await openFor(request, images).catch(() => null);
+  if (!held) return false;
+  images.release(held);
+  return held.fingerprint !== fingerprint;
+}

@@ -8,7 +8,7 @@ import { problemOf, retryDelayMs, type ImageProblem } from './image-problem.js';
 export interface LostDevice {
   readonly record: DeviceRecord;
   readonly log: Logger;
-  /** Whether it is still worth trying. */
+  /** Whether it is still worth trying; one that is gone is forgotten. */
   readonly isLost: () => boolean;
   /** @returns null when it is served now, or why not */
   readonly recover: () => Promise<string | null>;
@@ -32,7 +32,10 @@ export function retryDevice(
   const again = async (): Promise<void> => {
     if (!device.isLost()) return;
     const still = await device.recover();
-    if (still !== null) return retryDevice(device, still, problem);
+    if (still !== null) {
+      if (device.isLost()) retryDevice(device, still, problem);
+      return;
+    }
     device.served();
     log.log('info', `${where}: served again, after ${problem.tries + 1} tries`);
   };

@@ -4,7 +4,8 @@ import { MessageChannel } from '../ipc/message-channel.js';
 import type { Logger } from '../log/logger.js';
 import { native } from '../native/binding.js';
 import type { Daemon } from './daemon.js';
-import { DeviceManager } from './device-manager.js';
+import { deviceIdOf } from './attached-device.js';
+import type { DeviceManager } from './device-manager.js';
 import type { ToPredecessor, ToSuccessor } from './handover.js';
 
 /**
@@ -32,7 +33,7 @@ export function takeConnections(
         const { peer, exports } = told;
         const received = Buffer.from(told.transmission.received, 'base64');
         const transmission = { ...told.transmission, received };
-        const device = DeviceManager.idOf(peer);
+        const device = deviceIdOf(peer);
         if (device === null) daemon.adopt(socket, { peer, exports, transmission });
         else if (devices) devices.adopt(device, socket, peer, transmission);
         else native.close(socket);

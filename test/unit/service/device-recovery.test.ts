@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { test } from 'tap';
 import { native } from '../../../daemon/native/binding.js';
-import { DeviceManager } from '../../../daemon/service/device-manager.js';
+import { deviceIdOf } from '../../../daemon/service/attached-device.js';
 import { FAKE_PID } from '../../support/fake-driver.js';
 import { deferred } from '../nbd/fake-export.js';
 import { SIZE, disk, makeWorld, part, until } from './device-world.js';
@@ -197,9 +197,9 @@ await test('a record that was damaged is left alone', async (t) => {
 });
 
 await test('whose connection it is', (t) => {
-  t.equal(DeviceManager.idOf('/dev/nbd12 0123456789abcdef'), '0123456789abcdef');
+  t.equal(deviceIdOf('/dev/nbd12 0123456789abcdef'), '0123456789abcdef');
   for (const peer of ['127.0.0.1:80', 'pid 1 uid 0', '/dev/nbd1', '/dev/nbd1 0123456789ABCDEF']) {
-    t.equal(DeviceManager.idOf(peer), null);
+    t.equal(deviceIdOf(peer), null);
   }
   t.end();
 });
@@ -258,4 +258,28 @@ await test('a device whose image comes later than the daemon is served then, wit
   );
   await until(() => reads(0));
   t.same(await kernel.read(0, 9, 512), part(9, 512));
+});
+
+await test('one whose image is missing, and that is let go of or detached meanwhile, is forgotten', async (t) => {
+  const { kernel, image, live, records } = makeWorld(t);
+  const late = `${image}.late`;
+  copyFileSync(image, late);
+  const first = await live();
+  for (let i = 0; i < 2; i++) await first.manager.attach({ image: [late], connections: 1 });
+  await first.die();
+  renameSync(late, `${late}.away`);
+  const second = await live();
+  await second.manager.recover();
+  t.match(await second.manager.status(), [{ state: 'failed' }, { state: 'failed' }]);
+  kernel.drop(0);
+  await until(() => second.log.includes('info: /dev/nbd0: the kernel has let go of it'), 60_000);
+  t.match(await second.manager.status(), [{ device: '/dev/nbd1' }]);
+  t.match(records(), [{ index: 1 }]);
+  t.equal(second.idle(), 0);
+
+  renameSync(`${late}.away`, late);
+  const again = second.manager.attach({ image: [late], index: 1 });
+  await second.manager.detach('nbd1', { force: true });
+  await t.rejects(again, { message: /not served: it was detached meanwhile/ });
+  t.same([await second.manager.status(), records(), second.idle()], [[], [], 1]);
 });
