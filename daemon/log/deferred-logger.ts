@@ -21,10 +21,15 @@ export class DeferredLogger implements Logger {
   }
 
   log(level: LogLevel, message: string, fields?: LogFields): void {
-    if (this.#target) this.#target.log(level, message, fields);
-    else if (this.#early.length < MAX_EARLY_LINES)
-      this.#early.push([level, message, fields, new Date()]);
-    else this.#dropped++;
+    if (this.#target) {
+      this.#target.log(level, message, fields);
+      return;
+    }
+    this.#early.push([level, message, fields, new Date()]);
+    if (this.#early.length <= MAX_EARLY_LINES) return;
+    // The oldest: what a start comes to is in the last ones.
+    this.#early.shift();
+    this.#dropped++;
   }
 
   /** From now on lines are written; without a call they are after half a second. */
@@ -45,8 +50,9 @@ export class DeferredLogger implements Logger {
   async #open(): Promise<LogWriter> {
     const target = await this.#load();
     this.#target = target;
+    const dropped = this.#dropped;
+    if (dropped > 0) target.log('warn', `the first ${dropped} lines of the start were left out`);
     for (const line of this.#early.splice(0)) target.log(...line);
-    if (this.#dropped > 0) target.log('warn', `${this.#dropped} lines of the start were left out`);
     return target;
   }
 }

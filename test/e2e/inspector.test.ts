@@ -27,8 +27,14 @@ interface Program {
   said(): string;
 }
 
-function start(test: Test, args: readonly string[], environment: NodeJS.ProcessEnv): Program {
-  const child = spawn(process.execPath, [INSTALLED, ...args], {
+/** @param settings of the environment, past what measures coverage, which has a debugger of its own */
+function start(
+  test: Test,
+  args: readonly string[],
+  environment: NodeJS.ProcessEnv,
+  settings: readonly string[] = [],
+): Program {
+  const child = spawn('env', [...settings, process.execPath, INSTALLED, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, NODE_OPTIONS: '', ...environment },
   });
@@ -124,7 +130,7 @@ await t.test('--inspect is refused', async (test) => {
   const port = await freePort();
   for (const flag of ['--inspect', `--inspect=127.0.0.1:${port}`]) {
     const options = `--inspect-port=127.0.0.1:${port} ${flag}`;
-    const command = start(test, serveArgs('inspected'), { NODE_OPTIONS: options });
+    const command = start(test, serveArgs('inspected'), {}, [`NODE_OPTIONS=${options}`]);
     test.match(await command.ended, { code: 1 }, flag);
     test.match(command.said(), /overlaybd-nbd: .*does not run with --inspect/);
   }
