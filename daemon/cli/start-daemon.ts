@@ -2,13 +2,14 @@
 // detached; what it says is in daemon.log of the state folder.
 
 import { spawn } from 'node:child_process';
-import { closeSync, constants, mkdirSync } from 'node:fs';
+import { closeSync, constants } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { ControlClient } from '../control/client.js';
 import { OverlaybdError, messageOf } from '../errors.js';
 import { openStateFile, readStateFileEnd } from '../service/state-file.js';
+import { makeFolder } from '../service/state-folder.js';
 
 const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
 const START_TIMEOUT_MS = 60_000;
@@ -20,7 +21,7 @@ export async function startDaemon(folder: string, client: ControlClient): Promis
   const path = join(folder, 'daemon.log');
   let log;
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolder(folder);
     log = openStateFile(path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT);
   } catch (error) {
     throw new OverlaybdError('IO', `state folder ${folder}: ${messageOf(error)}`, { cause: error });

@@ -17,7 +17,7 @@ const HTTP_BEGINNINGS = [
 
 /**
  * @param bytes the first four of a client
- * @returns what it sent and what to do about it; null when it looks like nothing that is known
+ * @returns what it sent and what to do about it; null when it may be an NBD client's
  */
 export function otherProtocol(bytes: Buffer): string | null {
   // A record of a handshake, of whichever version.
@@ -28,8 +28,7 @@ export function otherProtocol(bytes: Buffer): string | null {
   if (HTTP_BEGINNINGS.includes(word)) {
     return 'sent HTTP to a plain NBD port; only NBD clients are served here, for example nbdinfo nbd://HOST';
   }
-  if (word === 'SSH-') {
-    return 'sent SSH to a plain NBD port; only NBD clients are served here, for example nbdinfo nbd://HOST';
-  }
-  return null;
+  const protocol = word === 'SSH-' ? 'SSH' : /^[\t\r\n -~]{4}$/.test(word) ? 'text' : null;
+  if (protocol === null) return null;
+  return `sent ${protocol} to a plain NBD port; only NBD clients are served here, for example nbdinfo nbd://HOST`;
 }

@@ -1,8 +1,16 @@
 // The state folder of a daemon: its lock, its control socket, and the records of its devices. One
 // daemon owns it at a time. It must not outlive the machine's run: devices do not either.
 
-import { closeSync, constants, lstatSync, mkdirSync, statSync, type Stats } from 'node:fs';
-import { join } from 'node:path';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  statSync,
+  type Stats,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import { OverlaybdError, messageOf } from '../errors.js';
 import { native } from '../native/binding.js';
 import { openStateFile } from './state-file.js';
@@ -37,7 +45,7 @@ export class StateFolder {
   static open(path: string): StateFolder {
     let lockFd;
     try {
-      mkdirSync(path, { recursive: true, mode: 0o700 });
+      makeFolder(path);
       checkOwner(path, statSync(path));
       makeDevices(join(path, 'devices'));
       lockFd = openStateFile(join(path, 'lock'), constants.O_RDWR | constants.O_CREAT);
@@ -71,6 +79,22 @@ export class StateFolder {
 
   close(): void {
     native.close(this.lockFd);
+  }
+}
+
+/**
+ * Makes a folder, and those above it, where they are missing. Node's own way of it never ends where a
+ * folder is there and none can be made in it, as in /proc.
+ */
+export function makeFolder(path: string): void {
+  if (existsSync(path)) return;
+  const above = dirname(path);
+  if (above !== path) makeFolder(above);
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    // Another process may have been faster.
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
 }
 

@@ -15,7 +15,10 @@ await t.test('what is known, and what is not', async (test) => {
     [[0x16, 3, 3, 0, 80, 1], /^sent TLS to a plain NBD port; /],
     ['SSH-2.0-x', /^sent SSH to a plain NBD port; /],
     [[0, 0, 0, 4], /^client flags 0x4: unknown bits$/],
-    ['get ', /^client flags 0x67657420: unknown bits$/],
+    ['get ', /^sent text to a plain NBD port; /],
+    ['PROPFIND / HTTP/1.1', /^sent text to a plain NBD port; /],
+    ['\r\n\r\n', /^sent text to a plain NBD port; /],
+    [[0, 0x41, 0x41, 0x41], /^client flags 0x414141: unknown bits$/],
     [[0x16, 4, 0, 0], /^client flags 0x16040000: unknown bits$/],
   ];
   for (const [bytes, reason] of said) {

@@ -28,6 +28,20 @@ await test('the default', async (t) => {
   t.equal(defaultStateFolder({ XDG_RUNTIME_DIR: '' }, 7), null);
 });
 
+await test('where no folder can be made', (t) => {
+  // Each in a process that can be ended: this did not come back.
+  for (const path of ['/proc/no-such-folder', '/proc/no/such', '/dev/null/x']) {
+    const code = `import(${JSON.stringify(MODULE)}).then((m) => m.StateFolder.open(${JSON.stringify(path)})).catch((e) => console.log(e.message))`;
+    const { stdout } = spawnSync(process.execPath, ['-e', code], {
+      timeout: 20_000,
+      killSignal: 'SIGKILL',
+      encoding: 'utf8',
+    });
+    t.match(stdout, `state folder ${path}: E`);
+  }
+  t.end();
+});
+
 await test('made, owned by one, and free again', async (t) => {
   const path = join(t.testdir(), 'a', 'b');
   const folder = StateFolder.open(path);
