@@ -36,10 +36,11 @@ import {
   type DeviceRecord,
   type DeviceRecords,
 } from './device-record.js';
-import { PINNED, freeIndex, inUse, pinnedMounts } from './device-use.js';
+import { freeIndex, inUse } from './device-use.js';
 import { disconnect } from './disconnect.js';
 import type { DeviceCounters } from './handover.js';
 import { OPEN_PATIENCE_MS, type HeldImage, type ImageTable } from './image-table.js';
+import { leftBehind } from './left-behind.js';
 import { retryDevice } from './lost-device.js';
 import type { ReactorPool } from './reactor-pool.js';
 
@@ -133,30 +134,27 @@ export class DeviceManager {
     this.#forget(device, 'detached');
   }
 
-  /** Finds the devices of a daemon that died, or that handed over. */
-  async recover(): Promise<void> {
-    const { log, records } = this.#parts;
-    const problems = new FewLines(log, 'error', 'state folder');
-    const gone = new FewLines(log, 'info', 'state folder');
-    const recovered: Promise<unknown>[] = [];
-    for (const record of records.read((message) => problems.add(message))) {
-      if (!this.#links.isOurs(record)) {
-        gone.add(`/dev/nbd${record.index}: not attached any more as ${backendOf(record)}`);
-        records.remove(record.id);
-        continue;
-      }
-      for (const at of pinnedMounts(record.index, this.#parts.sysfs)) {
-        const where = `/dev/nbd${record.index} (${backendOf(record)})`;
-        log.log('warn', `${where}: mounted at ${at} ${PINNED}`);
-      }
-      this.#lost.set(record.id, record);
-      recovered.push(this.#recover(record).then((why) => why !== null && this.#retry(record, why)));
-    }
-    problems.end();
-    gone.end();
+  /** Finds the devices of a daemon that died, or that handed over, and waits a while for their images. */
+  async recover(patienceMs = OPEN_PATIENCE_MS): Promise<void> {
+    const opening = new Set<string>();
+    let isLate = false;
     // All at once: the disk of one may not answer for a while, which is not the others' concern.
-    if (await inTime(Promise.all(recovered), OPEN_PATIENCE_MS)) return;
-    void Promise.all(recovered).then(() => this.repairAll());
+    const recovered = leftBehind(this.#parts).map(async (record) => {
+      const path = `/dev/nbd${record.index}`;
+      opening.add(path);
+      this.#lost.set(record.id, record);
+      const why = await this.#recover(record);
+      opening.delete(path);
+      if (why !== null) this.#retry(record, why);
+      else if (isLate) void this.repairAll();
+    });
+    if (await inTime(Promise.all(recovered), patienceMs)) return;
+    isLate = true;
+    const lines = new FewLines(this.#parts.log, 'warn', 'devices');
+    for (const path of opening) {
+      lines.add(`${path}: its image is not open after ${patienceMs / 1000} s: ready without`);
+    }
+    lines.end();
   }
 
   #retry(record: DeviceRecord, why: string): void {

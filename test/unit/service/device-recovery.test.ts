@@ -283,3 +283,42 @@ await test('one whose image is missing, and that is let go of or detached meanwh
   await t.rejects(again, { message: /not served: it was detached meanwhile/ });
   t.same([await second.manager.status(), records(), second.idle()], [[], [], 1]);
 });
+
+await test('the images of some open late: it says which, and each is served as soon as it can be', async (t) => {
+  const { kernel, image, live } = makeWorld(t);
+  const first = await live();
+  for (let i = 0; i < 3; i++) await first.manager.attach({ image: [image], connections: 1 });
+  await first.die();
+  const second = await live();
+  const open = second.images.open.bind(second.images);
+  const gates = [deferred(), deferred()];
+  let asked = 0;
+  second.images.open = async (source) => {
+    await gates[asked++]?.promise;
+    return open(source);
+  };
+  await second.manager.recover(500);
+  t.same(
+    second.log.map((line) => line.replace(/nbd\d/, 'nbdX')),
+    Array.from({ length: 2 }, () => {
+      return 'warn: /dev/nbdX: its image is not open after 0.5 s: ready without';
+    }),
+  );
+  t.same(await second.manager.repairAll(8000), []);
+  const served = (): number => {
+    return [...kernel.calls].filter((each) => each.startsWith('reconfigure')).length;
+  };
+  t.equal(served(), 1);
+  gates[1]?.resolve();
+  await until(() => served() === 2);
+  gates[0]?.resolve();
+  await until(() => served() === 3);
+  for (const index of [0, 1, 2]) {
+    const reads = (): Promise<boolean> =>
+      kernel.read(index, 0, 512).then(
+        () => true,
+        () => false,
+      );
+    await until(reads);
+  }
+});
