@@ -57,7 +57,7 @@ export function exportLine(status: ExportStatus): string {
   if (!problem) return `${head}: ${image}: ${description}, ${size} bytes`;
   const { message, since, tries, retrySeconds } = problem;
   if (state === 'opening') return `${head}: ${message}, since ${since}`;
-  const again = `${tries} tries since ${since}, the next ${retrySeconds} s after the last`;
+  const again = `${tries} ${tries === 1 ? 'try' : 'tries'} since ${since}, the next ${retrySeconds} s after the last`;
   return `${head}: failed: ${message}; ${again}`;
 }
 
