@@ -161,7 +161,8 @@ async function absence(check: Check, { daemon, images }: World): Promise<void> {
   const begin = performance.now();
   dropCaches();
   let over = false;
-  const read = runTool('sha256sum', [device]).then((result) => {
+  // On a busy machine the daemon alone may take half a minute to start.
+  const read = runTool('sha256sum', [device], { timeout: 120_000 }).then((result) => {
     over = true;
     return result;
   });
