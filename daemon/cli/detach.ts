@@ -82,13 +82,17 @@ async function detachLeftBehind(
   const { DeviceRecords, ownerOf } = await import('../service/device-record.js');
   const { AutoDriver } = await import('../kernel/auto-driver.js');
   const { Sysfs } = await import('../kernel/sysfs.js');
+  const { FewLines } = await import('../log/few-lines.js');
   const sysfs = new Sysfs();
   const driver = new AutoDriver({ sysfs, helperSocket, noNetlink: false });
   const devices = join(folder, 'devices');
   if (!existsSync(devices)) return; // no daemon has been here
   const records = new DeviceRecords(devices);
+  const others = new FewLines({ log: (_level, message) => warn(message) }, 'warn', devices);
+  const known = records.read((message) => others.add(message));
+  others.end();
   try {
-    await each(records.read(warn), async (record) => {
+    await each(known, async (record) => {
       const owner = ownerOf(record);
       if (sysfs.isConnectedAs(record.index, owner)) {
         if (force) await driver.disconnect(record.index, owner);

@@ -44,6 +44,10 @@ await t.test('records that are none', async (test) => {
   test.equal(daemon.lines(/\d+ more like these/).length, 1, 'and the others counted');
   test.ok(daemon.log.length < 20_000, `a log of ${daemon.log.length} bytes`);
   await daemon.stop(test);
+  const { code, stderr } = await runDaemon(['detach', '--all', '--state', state]);
+  test.equal(code, 0);
+  test.match(stderr, /left alone\n(?:.*\n)*.*: \d+ more like these\n$/);
+  test.ok(stderr.split('\n').length < 15, 'detach --all tells of few');
 });
 
 for (const [name, make] of [
