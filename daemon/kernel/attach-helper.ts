@@ -16,6 +16,8 @@ import type { Sysfs } from './sysfs.js';
 
 /** Daemons of one machine; each has one connection. */
 const MAX_CONNECTIONS = 64;
+/** Of a user, who must not keep the daemons of others out. */
+export const MAX_CONNECTIONS_PER_USER = 16;
 
 export type HelperLog = (level: 'info' | 'warn' | 'error', message: string) => void;
 
@@ -41,7 +43,8 @@ export class AttachHelper {
   readonly #users: ReadonlySet<number>;
   readonly #log: HelperLog;
   readonly #idle: () => void;
-  readonly #channels = new Set<MessageChannel>();
+  /** With the user who has connected. */
+  readonly #channels = new Map<MessageChannel, number>();
 
   constructor({ driver, sysfs, users, log, idle }: AttachHelperParts) {
     this.#driver = driver;
@@ -64,8 +67,9 @@ export class AttachHelper {
   adopt(fd: number): void {
     const uid = native.peerUid(fd);
     const peer = native.peerName(fd);
-    if (!this.#users.has(uid) || this.#channels.size >= MAX_CONNECTIONS) {
-      this.#log('warn', `${peer}: refused: not a user who may attach (--allow-user), or too many`);
+    const why = this.#whyNot(uid);
+    if (why !== null) {
+      this.#log('warn', `${peer}: refused: ${why}`);
       native.close(fd);
       if (this.#channels.size === 0) this.#idle();
       return;
@@ -91,11 +95,20 @@ export class AttachHelper {
         if (this.#channels.size === 0) this.#idle();
       },
     });
-    this.#channels.add(channel);
+    this.#channels.set(channel, uid);
   }
 
   close(): void {
-    for (const channel of this.#channels) channel.close();
+    for (const channel of this.#channels.keys()) channel.close();
+  }
+
+  /** @returns null for a user who may have one more connection */
+  #whyNot(uid: number): string | null {
+    if (!this.#users.has(uid)) return 'not a user who may attach (--allow-user)';
+    const same = [...this.#channels.values()].filter((each) => each === uid).length;
+    if (same >= MAX_CONNECTIONS_PER_USER) return `user ${uid} has ${same} connections`;
+    const all = this.#channels.size;
+    return all < MAX_CONNECTIONS ? null : `there are ${all} connections`;
   }
 
   async #serve(

@@ -5,7 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { test, type Test } from 'tap';
 import { OverlaybdError } from '../../../daemon/errors.js';
 import { MessageChannel } from '../../../daemon/ipc/message-channel.js';
-import { AttachHelper } from '../../../daemon/kernel/attach-helper.js';
+import { AttachHelper, MAX_CONNECTIONS_PER_USER } from '../../../daemon/kernel/attach-helper.js';
 import type { ConnectRequest } from '../../../daemon/kernel/driver.js';
 import { HelperDriver } from '../../../daemon/kernel/helper-driver.js';
 import { MAX_WAITING_REQUESTS } from '../../../daemon/kernel/helper-protocol.js';
@@ -370,4 +370,20 @@ await test('a daemon that dies while the kernel is asked', async (t) => {
   pair.forEach((fd) => native.close(fd));
   world.kernel.dropAll();
   t.equal(openDescriptors(), before);
+});
+
+await test('one user has no more than a share of the connections', async (t) => {
+  const { path, log, helper } = await startHelper(t, join(shortFolder(t), 'helper'));
+  const fds = Array.from({ length: MAX_CONNECTIONS_PER_USER }, () => native.connectUnix(path));
+  await until(() => helper.connections === MAX_CONNECTIONS_PER_USER);
+  const one = native.connectUnix(path);
+  await until(() => log.length > 0);
+  t.match(log, [/^warn: .*refused: user \d+ has 16 connections$/]);
+  native.close(one);
+  native.close(fds.pop() ?? -1);
+  await until(() => helper.connections === MAX_CONNECTIONS_PER_USER - 1);
+  const driver = new HelperDriver(path);
+  t.teardown(() => driver.close());
+  await driver.connect(request(1), []);
+  for (const fd of fds) native.close(fd);
 });
