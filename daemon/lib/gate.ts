@@ -1,24 +1,34 @@
 // Lets so many pieces of asynchronous work go on at a time; the others wait in the order of their coming.
 
+import { inTime } from './in-time.js';
+
 export class Gate {
   #free: number;
   readonly #waiting: (() => void)[] = [];
+  readonly #patienceMs: number | null;
 
-  /** @param width how many at a time */
-  constructor(width: number) {
+  /**
+   * @param width how many at a time
+   * @param patienceMs work that takes longer goes on, but the next begins: it counts no more
+   */
+  constructor(width: number, patienceMs: number | null = null) {
     this.#free = width;
+    this.#patienceMs = patienceMs;
   }
 
   async run<T>(work: () => Promise<T>): Promise<T> {
     if (this.#free > 0) this.#free--;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    let done: Promise<T>;
     try {
-      return await work();
+      done = work();
+      await (this.#patienceMs === null ? done : inTime(done, this.#patienceMs));
     } finally {
       const next = this.#waiting.shift();
       if (next) next();
       else this.#free++;
     }
+    return done;
   }
 }
 

@@ -18,6 +18,8 @@ export type ExportSources = ReadonlyMap<string, ImageSource>;
 
 /** So many images are opened at the same time: of disks that are slow, several are waited for. */
 const PARALLEL_OPENS = 32;
+/** An image that takes longer waits for a disk, or for the opener thread: the next one begins. */
+const OPEN_TURN_MS = 1000;
 /** So long exports wait for each other before those that are open are served. */
 export const OPEN_PATIENCE_MS = 10_000;
 
@@ -58,7 +60,7 @@ export class ImageTable {
   #failed: ReadonlyMap<string, FailedExport> = new Map();
   readonly #retries = new Map<string, NodeJS.Timeout>();
   readonly #hidden = new Map<string, HeldImage>();
-  readonly #gate = new Gate(PARALLEL_OPENS);
+  readonly #gate = new Gate(PARALLEL_OPENS, OPEN_TURN_MS);
   #turn: Promise<unknown> = Promise.resolve();
   #nextKey = 1;
   #isClosed = false;
@@ -121,9 +123,7 @@ export class ImageTable {
     exports: ExportSources,
     mustOpen: (name: string) => boolean,
   ): Promise<HeldImage[]> {
-    const attempts = new Map(
-      [...exports].map(([name, source]) => [name, this.#attempt(source)] as const),
-    );
+    const attempts = this.#attemptAll(exports);
     const settled = await this.#settledOf(attempts, mustOpen);
     const opened = new Map<string, HeldImage>();
     for (const [name, attempt] of settled) {
@@ -220,6 +220,18 @@ export class ImageTable {
       return entry;
     }
     return null;
+  }
+
+  /** In the order of the exports; but what is served now, and is likely to be the same, begins first. */
+  #attemptAll(exports: ExportSources): Map<string, Promise<Attempt>> {
+    const isServed = ([name]: readonly [string, ImageSource]): boolean => this.#exports.has(name);
+    const begun = new Map<string, Promise<Attempt>>();
+    for (const first of [true, false]) {
+      for (const each of exports) {
+        if (isServed(each) === first) begun.set(each[0], this.#attempt(each[1]));
+      }
+    }
+    return new Map([...exports.keys()].map((name) => [name, begun.get(name) as Promise<Attempt>]));
   }
 
   /** Those that are done in time; those that must be opened are waited for in any case. */

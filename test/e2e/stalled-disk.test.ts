@@ -162,9 +162,9 @@ await t.test('many folders of it that cannot be opened: other files are', async 
   const folder = shortFolder(test);
   const another = join(folder, 'another.img');
   writeFileSync(another, goodBytes);
-  const exports: Record<string, string> = { good };
-  // More than the threads that one disk may hold, each in a folder of its own.
-  for (let i = 0; i < 20; i++) {
+  const exports: Record<string, string> = {};
+  // More than the threads that one disk may hold, each in a folder of its own, and than are opened at once.
+  for (let i = 0; i < 60; i++) {
     const links = join(folder, `${i}`);
     mkdirSync(links);
     symlinkSync(dirname(disk.path), join(links, 'disk'));
@@ -177,10 +177,11 @@ await t.test('many folders of it that cannot be opened: other files are', async 
     writeFileSync(config, JSON.stringify({ exports: all }));
     test.equal((await runDaemon(['reload', '--state', state])).code, 1, 'some are failed');
   };
-  await reload(exports);
+  await reload({ ...exports, good });
   await daemon.waitForLines(/"disk\d+" is not served: .*nbd: no answer within 3 s/, 10);
-  await reload({ ...exports, another });
+  await reload({ ...exports, another, good });
   await daemon.waitForLines(/export "another": .*raw disk image/);
+  test.same(daemon.lines(/export "good".* (?:not served|still being opened)/), []);
   for (const name of ['good', 'another']) {
     const client = await RawNbdClient.open(daemon.unix, name);
     test.ok(await readsGood(client, 10), name);

@@ -25,6 +25,30 @@ await test('never more than its width, and all in the end', async (t) => {
   t.equal(await gate.run(() => Promise.resolve('free')), 'free');
 });
 
+await test('work that takes long makes room, and has its own end', async (t) => {
+  const gate = new Gate(1, 5);
+  const ends: ((value: string) => void)[] = [];
+  const fails: ((error: Error) => void)[] = [];
+  const long = gate.run(() => new Promise<string>((resolve) => ends.push(resolve)));
+  const lost = gate.run(() => new Promise<string>((_, reject) => fails.push(reject)));
+  t.equal(await gate.run(() => Promise.resolve('short')), 'short');
+  ends[0]?.('long');
+  fails[0]?.(new Error('lost'));
+  t.equal(await long, 'long');
+  await t.rejects(lost, { message: 'lost' });
+  // Each place was given up once.
+  let inside = 0;
+  let most = 0;
+  const one = async (): Promise<void> => {
+    most = Math.max(most, ++inside);
+    await new Promise(setImmediate);
+    inside--;
+  };
+  const narrow = new Gate(2, 60_000);
+  await Promise.all(Array.from({ length: 6 }, () => narrow.run(one)));
+  t.equal(most, 2);
+});
+
 await test('each: nothing is begun once one has failed, and the first in the order is told', async (t) => {
   const begun: number[] = [];
   const work = async (item: number): Promise<number> => {
