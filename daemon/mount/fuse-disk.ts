@@ -45,6 +45,7 @@ export async function startDisk(
 ): Promise<string> {
   const nbdfuse = await nbdfuseProgram(programs);
   const fusermount = await fusermountProgram(programs);
+  checkPath(runtime);
   const folder = await ownFolder(runtime);
   const file = join(folder, 'disk', 'nbd');
   undo.add(() => removeFolder(folder), `${folder} is left; remove it: rm -r ${folder}`);
@@ -105,6 +106,13 @@ export async function checkFolder(folder: string, uid: number): Promise<void> {
   if (stats.isDirectory() && stats.uid === uid) return;
   const facts = `${folder} belongs to user ${stats.uid}; run umount as that user`;
   throw new OverlaybdError('IO', `umount: ${facts}`);
+}
+
+/** It goes into an option, where versions of FUSE do not agree how these two are quoted. */
+function checkPath(runtime: string): void {
+  if (!/[\\,]/.test(runtime)) return;
+  const facts = `${runtime}: mount --fuse needs a folder without a comma or a backslash in its path`;
+  throw new OverlaybdError('IO', `${facts}: set XDG_RUNTIME_DIR (or TMPDIR) to another one`);
 }
 
 /** What is in /tmp may be cleaned away: only where there is nothing better. */

@@ -1,5 +1,5 @@
 // `mount --fuse`: the order of things, and that nothing stays when one of them fails.
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { test, type Test } from 'tap';
 import { mountFuse } from '../../../daemon/mount/mount-fuse.js';
@@ -51,6 +51,16 @@ await test('nbdfuse, then the file system; and umount ends both', async (t) => {
     const options = lazy ? '-u -z' : '-u';
     t.same(machine.calls, [`fusermount3 ${options} /mnt`, `fusermount3 ${options} ${own}/disk`]);
     t.same([machine.table, machine.running, readdirSync(folder)], [[], 0, []]);
+  }
+});
+
+await test('a folder whose path would end the option that it is in', async (t) => {
+  for (const name of ['a,b', 'a\\b']) {
+    const { machine, folder } = machineIn(t);
+    const odd = `${folder}/${name}`;
+    mkdirSync(odd);
+    await t.rejects(mount(machine, odd), { code: 'IO', message: /set XDG_RUNTIME_DIR/ });
+    t.same([machine.calls, readdirSync(odd)], [[], []]);
   }
 });
 
