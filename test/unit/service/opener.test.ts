@@ -151,11 +151,11 @@ await test('sums are taken before anything is read', async (t) => {
   twice.close();
 });
 
-await test('memory while a million entries out of order are opened', async (t) => {
+await test('memory while four million entries out of order are opened', async (t) => {
   const folder = t.testdir();
   const [data, index] = [join(folder, 'data'), join(folder, 'index')];
-  const count = 1_000_000;
-  const upper = appendUpper({ virtualSize: VIRTUAL_SIZE, writes: [] });
+  const count = 4_000_000;
+  const upper = appendUpper({ virtualSize: 2 ** 34, writes: [] });
   const entries = Buffer.alloc(count * 16);
   for (let i = 0; i < count; i++) {
     entries.writeUInt32LE(((i * 7919) % count) * 8, i * 16);
@@ -174,8 +174,9 @@ await test('memory while a million entries out of order are opened', async (t) =
   const image = await opener.open(sourceOf(config), nothingShared);
   clearInterval(watch);
   t.equal(image.description, `1 layer, ${count} segments`);
-  // 28 bytes an entry, and a thread with its heap; as lists of segments they were several times that.
-  t.ok(most - before < 28 * count + 60 * 2 ** 20, `${most - before} bytes at the peak`);
+  // 28 bytes an entry, and a thread with its heap, twice as large where coverage is measured; as lists of
+  // segments they were several times that.
+  t.ok(most - before < 28 * count + 120 * 2 ** 20, `${most - before} bytes at the peak`);
   image.close();
 });
 
