@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { messageOf, OverlaybdError } from '../errors.js';
+import { inTime } from '../lib/in-time.js';
 import { explainFuse } from './explain.js';
 import { fusermountProgram, nbdfuseProgram } from './fuse-programs.js';
 import { mountAt, type MountEntry } from './mountinfo.js';
@@ -65,7 +66,7 @@ export async function startDisk(
       } else {
         started.kill('SIGTERM');
       }
-      if (!(await within(CLOSE_MS, started.ended))) started.kill('SIGKILL');
+      if (!(await inTime(started.ended, CLOSE_MS))) started.kill('SIGKILL');
     },
     `nbdfuse goes on (process ${started.pid}); end it: fusermount3 -u ${dirname(file)}`,
   );
@@ -199,13 +200,4 @@ async function pidOf(folder: string): Promise<number | null> {
 async function isAlive(pid: number): Promise<boolean> {
   const stat = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => '');
   return stat !== '' && !/^ [ZX]/.test(stat.slice(stat.lastIndexOf(')') + 1));
-}
-
-/** Whether it was in time. */
-async function within(ms: number, ended: Promise<unknown>): Promise<boolean> {
-  const timer = new AbortController();
-  const late = pause(ms, null, { signal: timer.signal });
-  const how = await Promise.race([ended, late]);
-  timer.abort();
-  return how !== null;
 }

@@ -1,7 +1,6 @@
 // The reactor threads: started when connections need them, given connections in turn, drained at
 // the end.
 
-import { setTimeout as pause } from 'node:timers/promises';
 import type { Worker } from 'node:worker_threads';
 import type {
   ConnectionCounts,
@@ -15,6 +14,7 @@ import type {
   ToReactor,
 } from '../reactor/messages.js';
 import { OverlaybdError, messageOf } from '../errors.js';
+import { inTime } from '../lib/in-time.js';
 import type { TlsSettings } from '../reactor/tls-settings.js';
 import type { Logger } from '../log/logger.js';
 import { native } from '../native/binding.js';
@@ -58,15 +58,6 @@ interface Reactor {
 export interface LooseConnection {
   readonly info: ConnectionInfo;
   readonly handed: HandedConnection;
-}
-
-/** @returns whether it is over in time */
-async function within(ms: number, work: Promise<unknown>): Promise<boolean> {
-  const patience = new AbortController();
-  const late = pause(ms, false, { signal: patience.signal }).catch(() => false);
-  const over = await Promise.race([work.then(() => true), late]);
-  patience.abort();
-  return over;
 }
 
 export class ReactorPool {
@@ -197,7 +188,7 @@ export class ReactorPool {
     };
     for (const { worker } of this.#reactors) post(worker, { type: 'hand over', on: true });
     this.#checkIdle();
-    await within(patienceMs, idle);
+    await inTime(idle, patienceMs);
     for (const { worker } of this.#reactors) post(worker, { type: 'hand over', on: false });
     // What was given up before a reactor read that is still on its way.
     await this.count();
@@ -225,7 +216,7 @@ export class ReactorPool {
       this.#onIdle = resolve;
     });
     for (const { worker } of this.#reactors) post(worker, { type: 'drain' });
-    const over = await within(DRAIN_TIMEOUT_MS + THREAD_PATIENCE_MS, idle);
+    const over = await inTime(idle, DRAIN_TIMEOUT_MS + THREAD_PATIENCE_MS);
     if (!over) this.#log.log('error', `${this.connections} connections did not end in time`);
   }
 
@@ -235,7 +226,7 @@ export class ReactorPool {
    */
   async ready(ids: Iterable<number>): Promise<void> {
     const reactors = new Set([...ids].flatMap((id) => this.#reactorOf(id) ?? []));
-    if (await within(READY_MS, this.#ask([...reactors]))) return;
+    if (await inTime(this.#ask([...reactors]), READY_MS)) return;
     throw new OverlaybdError('IO', `a thread has not answered for ${READY_MS / 1000} s`);
   }
 
@@ -258,7 +249,7 @@ export class ReactorPool {
   /** Ends all threads at once. One that does not end is left to the end of the process. */
   async terminate(): Promise<void> {
     const ends = this.#reactors.map(({ worker }) => worker.terminate());
-    const over = await within(THREAD_PATIENCE_MS, Promise.all(ends));
+    const over = await inTime(Promise.all(ends), THREAD_PATIENCE_MS);
     if (!over) this.#log.log('error', 'a reactor thread does not end; it ends with the process');
   }
 
