@@ -5,6 +5,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import type { DeviceStatus } from '../../daemon/control/api.js';
 import { ControlClient } from '../../daemon/control/client.js';
 import { PROGRAM } from '../support/program.js';
 import { runTool, type ToolResult } from '../support/tools.js';
@@ -97,6 +98,14 @@ export class Daemon {
 
   get pid(): number | null {
     return this.#pid;
+  }
+
+  /** Waits until it has no devices: it hears later than the kernel's readers that one is gone. @returns those left */
+  async devicesLeft(): Promise<readonly DeviceStatus[]> {
+    for (const end = performance.now() + READY_TIMEOUT; ; await pause(POLL)) {
+      const { devices } = await this.control.status();
+      if (devices.length === 0 || performance.now() > end) return devices;
+    }
   }
 
   async stop(): Promise<void> {

@@ -42,7 +42,7 @@ async function partition(check: Check, world: World): Promise<void> {
   if (!check.equal([code, stderr], [0, ''], 'mount succeeds')) return;
   await checkTree(check, world, root, 'the partition');
   check.equal((await daemon.run('umount', root)).code, 0, 'umount succeeds');
-  check.equal((await daemon.control.status()).devices, [], 'nothing is attached');
+  check.equal(await daemon.devicesLeft(), [], 'nothing is attached');
 }
 
 async function odd(check: Check, world: World): Promise<void> {

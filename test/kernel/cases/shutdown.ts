@@ -68,8 +68,5 @@ async function detachAll(check: Check, { daemon }: World, how: Daemons): Promise
   check.note(`readers ended after ${seconds.toFixed(1)} s`);
   if (how === 'hangs' && pid !== null) process.kill(pid, 'SIGCONT');
   await daemon.start();
-  for (let i = 0; (await daemon.control.status()).devices.length > 0 && i < 200; i++) {
-    await pause(50);
-  }
-  check.equal((await daemon.control.status()).devices, [], 'and the daemon has none');
+  check.equal(await daemon.devicesLeft(), [], 'and the daemon has none');
 }
