@@ -5,8 +5,8 @@ import { parseCommandLine } from './cli/command-line.js';
 import { EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from './cli/exit-codes.js';
 import { closeOutput, complain, print } from './cli/output.js';
 import { OverlaybdError, storyLines } from './errors.js';
-import { checkDescriptorsAtStart } from './service/descriptor-limit.js';
-import { startEarlyReactor } from './service/early-reactor.js';
+import { checkDescriptorsAtStart } from './server/descriptor-limit.js';
+import { startEarlyReactor } from './reactor/early-reactor.js';
 
 // Node's own answer is to open its inspector for everybody on this machine.
 process.on('SIGUSR1', () => undefined);

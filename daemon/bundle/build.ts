@@ -12,13 +12,13 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { build, type BuildOptions } from 'esbuild';
-import { bundleOf, ID_LENGTH } from './compile.js';
+import { bundleOf, ID_LENGTH, THREAD_FOLDERS } from './compile.js';
 
 const MODULES = fileURLToPath(new URL('..', import.meta.url));
 const BUNDLE = fileURLToPath(new URL('../../bundle', import.meta.url));
 const ENTRIES = ['main', 'reactor/worker'] as const;
 /** For large images only, beside which the time to compile it is nothing. */
-const UNCACHED = 'service/opener-thread';
+const UNCACHED = 'image/opener-thread';
 const START_TIMEOUT_MS = 60_000;
 
 const COMMON: BuildOptions = {
@@ -32,7 +32,7 @@ const COMMON: BuildOptions = {
 };
 
 rmSync(BUNDLE, { recursive: true, force: true });
-for (const folder of ['reactor', 'service']) mkdirSync(join(BUNDLE, folder), { recursive: true });
+for (const folder of THREAD_FOLDERS) mkdirSync(join(BUNDLE, folder), { recursive: true });
 writeFileSync(join(BUNDLE, 'package.json'), '{ "type": "commonjs" }\n');
 const start = await bundled({ entryPoints: [join(MODULES, 'bundle/start.js')] });
 for (const name of [...ENTRIES, UNCACHED]) await writeProgram(name);

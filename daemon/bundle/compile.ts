@@ -3,7 +3,7 @@
 
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Script } from 'node:vm';
 import { readCodeCache } from './code-cache.js';
@@ -17,6 +17,8 @@ export interface CompiledProgram {
   run(): void;
 }
 
+/** Where the entries of threads are, in daemon/ as in out/bundle. */
+export const THREAD_FOLDERS: readonly string[] = ['image', 'reactor'];
 /** Hexadecimal digits of a bundle's digest, in front of the bundle and of the cache made from it. */
 export const ID_LENGTH = 32;
 
@@ -53,5 +55,6 @@ export function compileProgram(entry: string): CompiledProgram {
  */
 function moduleUrlOf(entry: string): string {
   const folder = dirname(entry);
-  return pathToFileURL(`${folder.replace(/\/(?:reactor|service)$/, '')}/bundle/all.js`).href;
+  const root = THREAD_FOLDERS.includes(basename(folder)) ? dirname(folder) : folder;
+  return pathToFileURL(join(root, 'bundle/all.js')).href;
 }

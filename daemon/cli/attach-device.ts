@@ -19,7 +19,7 @@ import { ControlClient } from '../control/client.js';
 import { checkAttachRequest } from '../control/requests.js';
 import { OverlaybdError } from '../errors.js';
 import { Sysfs } from '../kernel/sysfs.js';
-import { controlSocketOf, defaultStateFolder } from '../service/state-folder.js';
+import { controlSocketOf, defaultStateFolder } from '../devices/state-folder.js';
 import { nodeOf, waitForNode } from './device-node.js';
 import { startDaemon } from './start-daemon.js';
 

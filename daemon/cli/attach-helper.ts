@@ -8,15 +8,15 @@ import { AttachHelper, type HelperLog } from '../kernel/attach-helper.js';
 import { DEFAULT_HELPER_SOCKET } from '../kernel/helper-protocol.js';
 import { NetlinkDriver } from '../kernel/netlink-driver.js';
 import { Sysfs } from '../kernel/sysfs.js';
-import { userId } from '../service/accounts.js';
-import { Listener } from '../service/listener.js';
-import { inheritedSocket, openListening } from '../service/listening-socket.js';
+import { userId } from '../listen/accounts.js';
+import { Listener } from '../listen/listener.js';
+import { inheritedSocket, openListening } from '../listen/listening-socket.js';
 import { listenerSpec } from '../config/listener.js';
-import { SdNotify } from '../service/sd-notify.js';
-import { takeActivatedSockets } from '../service/socket-activation.js';
+import { SdNotify } from '../server/sd-notify.js';
+import { takeActivatedSockets } from '../listen/socket-activation.js';
 import { CountedLog } from '../log/counted-log.js';
 import { EXIT_OK } from './exit-codes.js';
-import { logOptions, openLog, type LogArguments } from './log-options.js';
+import { logOptions, openLog, type LogArguments } from './options/log.js';
 import { Signals } from './signals.js';
 
 /** systemd starts the helper again with the next connection. */

@@ -11,7 +11,7 @@ import {
   numbersAsText,
   settleOptions,
   type KnownOptions,
-} from './option-values.js';
+} from './options/values.js';
 
 /** What is to be done. */
 export type Parsed =

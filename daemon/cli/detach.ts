@@ -7,7 +7,7 @@ import type { ControlClient } from '../control/client.js';
 import { OverlaybdError, messageOf } from '../errors.js';
 import { DEFAULT_HELPER_SOCKET } from '../kernel/helper-protocol.js';
 import { remark } from './output.js';
-import { controlSocketOf } from '../service/state-folder.js';
+import { controlSocketOf } from '../devices/state-folder.js';
 import { folderOf, stateOption } from './attach-device.js';
 import { EXIT_OK } from './exit-codes.js';
 
@@ -79,7 +79,7 @@ async function detachLeftBehind(
   force: boolean,
   helperSocket: string,
 ): Promise<void> {
-  const { DeviceRecords, ownerOf } = await import('../service/device-record.js');
+  const { DeviceRecords, ownerOf } = await import('../devices/record.js');
   const { AutoDriver } = await import('../kernel/auto-driver.js');
   const { Sysfs } = await import('../kernel/sysfs.js');
   const { FewLines } = await import('../log/few-lines.js');

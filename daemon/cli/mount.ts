@@ -27,7 +27,7 @@ import {
   type AttachArguments,
 } from './attach-device.js';
 import { EXIT_OK } from './exit-codes.js';
-import { notWith } from './option-values.js';
+import { notWith } from './options/values.js';
 
 export interface MountArguments extends AttachArguments {
   /** The last one is the folder. */

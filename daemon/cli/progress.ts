@@ -1,6 +1,6 @@
 // A progress bar of one line, for terminals only. Knows bytes and time, not what they are spent on.
 
-import { humanSize } from '../inspect/format-size.js';
+import { humanSize } from '../lib/format-size.js';
 
 /** Redrawn at most this often. */
 const REDRAW_MS = 100;

@@ -18,10 +18,10 @@ import {
 } from '../config/daemon-config.js';
 import { readSmallFile } from '../blob/open-file.js';
 import { OverlaybdError, messageOf } from '../errors.js';
-import type { Daemon, DaemonOptions, ServedOptions } from '../service/daemon.js';
-import type { ImageSource } from '../service/image-plan.js';
-import type { ActivatedSocket } from '../service/socket-activation.js';
-import type { StdioConnection } from '../service/stdio.js';
+import type { Daemon, DaemonOptions, ServedOptions } from '../listen/daemon.js';
+import type { ImageSource } from '../image/plan.js';
+import type { ActivatedSocket } from '../listen/socket-activation.js';
+import type { StdioConnection } from '../listen/stdio.js';
 import { SHUT_RDWR, native } from '../native/binding.js';
 import { DRAIN_TIMEOUT_MS } from '../nbd/limits.js';
 import { EXIT_OK } from './exit-codes.js';
@@ -31,13 +31,13 @@ import {
   protectMemory,
   stateOptions,
   type StateArguments,
-} from './state-options.js';
-import { activatedOf, listeningOf, takeHandover, type Handover } from '../service/handover.js';
-import { SdNotify } from '../service/sd-notify.js';
+} from './options/state.js';
+import { activatedOf, listeningOf, takeHandover, type Handover } from '../upgrade/handover.js';
+import { SdNotify } from '../server/sd-notify.js';
 import { Signals } from './signals.js';
-import { logOptions, openLog, type LogArguments } from './log-options.js';
-import { listenOptions, listeners, type ListenArguments } from './listen-options.js';
-import { resolveTls, tlsOf, tlsOptions, type TlsArguments } from './tls-options.js';
+import { logOptions, openLog, type LogArguments } from './options/log.js';
+import { listenOptions, listeners, type ListenArguments } from './options/listen.js';
+import { resolveTls, tlsOf, tlsOptions, type TlsArguments } from './options/tls.js';
 
 export interface ServeArguments
   extends ListenArguments, TlsArguments, StateArguments, LogArguments {
@@ -112,7 +112,7 @@ export function builder(yargs: Argv): Argv<ServeArguments> {
  */
 export async function run(args: ServeArguments): Promise<number> {
   const handover = takeHandover(process.env);
-  const { takeActivatedSockets } = await import('../service/socket-activation.js');
+  const { takeActivatedSockets } = await import('../listen/socket-activation.js');
   const inherited = handover
     ? activatedOf(handover)
     : takeActivatedSockets(process.env, process.pid);
@@ -124,11 +124,11 @@ export async function run(args: ServeArguments): Promise<number> {
   const manager = SdNotify.fromEnvironment(process.env, process.pid);
   // libnbd's tools run `[ overlaybd-nbd serve -s ... ]` with a socket to accept from, and no other.
   const viaStdio = args.stdio === true && inherited.length === 0;
-  const stdio = viaStdio ? (await import('../service/stdio.js')).takeStdio() : null;
+  const stdio = viaStdio ? (await import('../listen/stdio.js')).takeStdio() : null;
   const signals = new Signals(args.config !== undefined || options.tls !== null);
   // What serves one tool ends with it. A successor's parent is its predecessor, which ends.
   if (args.stdio && !handover) {
-    const { watchParent } = await import('../service/parent-watch.js');
+    const { watchParent } = await import('../server/parent-watch.js');
     const made = inherited.map(({ fd }) => fd);
     watchParent(made, () => signals.end('who started us is gone'));
   }
@@ -140,7 +140,7 @@ export async function run(args: ServeArguments): Promise<number> {
   try {
     protectMemory(args, log);
     const state = stdio ? null : openState(args, handover, log);
-    const { Daemon } = await import('../service/daemon.js');
+    const { Daemon } = await import('../listen/daemon.js');
     const daemon = await Daemon.start(
       { ...options, mustOpen: mustOpenOf(options, handover), listening: listeningOf(handover) },
       log,
@@ -150,7 +150,7 @@ export async function run(args: ServeArguments): Promise<number> {
       if (handover) native.shutdown(handover.channel, SHUT_RDWR);
       throw error;
     });
-    const { Operation } = await import('../service/operation.js');
+    const { Operation } = await import('../server/operation.js');
     const devices = state && (await openDevices(args, state, handover, daemon, log, signals));
     const readServed = async (): Promise<ServedOptions> => (await readOptions()).daemon;
     const operation = new Operation({ daemon, devices, manager, log, readServed });

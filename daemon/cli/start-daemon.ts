@@ -8,8 +8,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { ControlClient } from '../control/client.js';
 import { OverlaybdError, messageOf } from '../errors.js';
-import { openStateFile, readStateFileEnd } from '../service/state-file.js';
-import { makeFolder } from '../service/state-folder.js';
+import { openStateFile, readStateFileEnd } from '../devices/state-file.js';
+import { makeFolder } from '../devices/state-folder.js';
 
 const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
 const START_TIMEOUT_MS = 60_000;

@@ -43,8 +43,8 @@ async function isOurs(device: string, state: string | undefined): Promise<boolea
   const index = indexOf(device);
   const backend = new Sysfs().device(index)?.backend ?? null;
   if (backend !== null) return backend.startsWith(BACKEND_PREFIX);
-  const { DeviceRecords } = await import('../service/device-record.js');
-  const { defaultStateFolder } = await import('../service/state-folder.js');
+  const { DeviceRecords } = await import('../devices/record.js');
+  const { defaultStateFolder } = await import('../devices/state-folder.js');
   const folder = state ?? defaultStateFolder(process.env, process.geteuid?.() ?? 0);
   if (folder === null) return false;
   try {

@@ -1,5 +1,5 @@
 // One listener of the configuration: where, and who may use it for what. Pure: names of users and
-// groups stay names (service/accounts.ts looks them up).
+// groups stay names (listen/accounts.ts looks them up).
 
 import * as v from 'valibot';
 import { messageOf } from '../errors.js';

@@ -1,5 +1,5 @@
 // TLS of the configuration: which files, which mode, and what does not go together. Pure: the files
-// are read by service/tls-files.ts.
+// are read by listen/tls-files.ts.
 
 import * as v from 'valibot';
 import { OverlaybdError } from '../errors.js';

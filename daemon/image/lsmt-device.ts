@@ -4,7 +4,7 @@
 import type { BlobSource } from '../blob/source.js';
 import type { FileRange } from '../lib/file-range.js';
 import { SECTOR } from '../lsmt/format.js';
-import type { LsmtIndex } from '../lsmt/index.js';
+import type { LsmtIndex } from '../lsmt/merged-index.js';
 import type { Device, ReadCursor } from './device.js';
 import {
   EXTENT_DATA,

@@ -7,7 +7,7 @@ import { algorithmFromNumber } from '../codec/algorithm.js';
 import { OverlaybdError, throwProblem, type ProblemSink } from '../errors.js';
 import { UNBOUNDED, type Effort } from '../lib/effort.js';
 import { isZfile, openZfile, type OpenZfile } from '../zfile/open.js';
-import type { ReaderFactory } from './build.js';
+import type { ReaderFactory } from './reader-factory.js';
 import type { SourceSpec } from './spec.js';
 
 /** A blob with its wrappers known. */

@@ -2,7 +2,7 @@
 // and shared memory. build.ts turns them into readers again, one set a thread.
 
 import type { FileSourceSpec } from '../blob/file-source.js';
-import type { LsmtIndexData } from '../lsmt/index.js';
+import type { LsmtIndexData } from '../lsmt/merged-index.js';
 import type { ZfileSpec } from '../zfile/reader.js';
 
 /** How to make a blob source. */

@@ -9,7 +9,7 @@ import type { ProblemSink } from '../errors.js';
 import type { DataRuns } from '../lib/data-runs.js';
 import { readLoaded } from '../lib/loaded.js';
 import { SECTOR } from '../lsmt/format.js';
-import type { LsmtIndex } from '../lsmt/index.js';
+import type { LsmtIndex } from '../lsmt/merged-index.js';
 import { ZfileVerifier } from '../zfile/verify.js';
 import type { OpenedLayer } from './open-stack.js';
 

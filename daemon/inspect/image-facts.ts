@@ -3,7 +3,7 @@
 
 import { LSMT_HEADER_SIZE, SECTOR } from '../lsmt/format.js';
 import type { LsmtLayer } from '../lsmt/layer.js';
-import type { LsmtIndex } from '../lsmt/index.js';
+import type { LsmtIndex } from '../lsmt/merged-index.js';
 import { mergedIndex } from './merged-index.js';
 import { partitionFacts, type PartitionFacts } from './partition-facts.js';
 import { layerFacts, type LayerFacts } from './layer-facts.js';

@@ -1,6 +1,6 @@
 // The whole of `inspect` but the command line: words to text. Opens, gathers, renders, closes.
 
-import { planImage } from '../service/image-plan.js';
+import { planImage } from '../image/plan.js';
 import { imageFacts } from './image-facts.js';
 import { THROW, openStack } from './open-stack.js';
 import { printableJson } from '../lib/printable.js';

@@ -4,7 +4,7 @@
 import { TAR_BLOCK } from '../blob/tar.js';
 import { algorithmFromNumber } from '../codec/algorithm.js';
 import { LSMT_FLAG, SECTOR, type LsmtHeader } from '../lsmt/format.js';
-import type { LsmtIndex } from '../lsmt/index.js';
+import type { LsmtIndex } from '../lsmt/merged-index.js';
 import type { EntryCounts, LayerKind } from '../lsmt/layer.js';
 import type { OpenZfile } from '../zfile/open.js';
 import type { OpenedLayer } from './open-stack.js';

@@ -2,7 +2,7 @@
 
 import { UNBOUNDED } from '../lib/effort.js';
 import { buildIndex } from '../lsmt/build-index.js';
-import { LsmtIndex } from '../lsmt/index.js';
+import { LsmtIndex } from '../lsmt/merged-index.js';
 import type { LsmtLayer } from '../lsmt/layer.js';
 import { readStack } from '../lsmt/read-stack.js';
 

@@ -1,12 +1,12 @@
 // Opens every layer of an image to look at it: keeps what the opening of a device throws away
-// (wrappers, headers), and can go on behind a broken layer. Serves nothing (service/).
+// (wrappers, headers), and can go on behind a broken layer. Serves nothing.
 
 import { findDataExtents } from '../blob/data-extents.js';
 import { closeFile } from '../blob/file-jobs.js';
 import { openFile, type OpenFile } from '../blob/open-file.js';
 import { readFully, type BlobSource } from '../blob/source.js';
 import { OverlaybdError, throwProblem, type ProblemSink } from '../errors.js';
-import { ReaderFactory } from '../image/build.js';
+import { ReaderFactory } from '../image/reader-factory.js';
 import { peel, type PeeledBlob } from '../image/peel.js';
 import {
   LSMT_FLAG,
@@ -19,13 +19,13 @@ import {
 import { UNBOUNDED } from '../lib/effort.js';
 import { buildIndex } from '../lsmt/build-index.js';
 import { EntryLog } from '../lsmt/entry-log.js';
-import { LsmtIndex } from '../lsmt/index.js';
+import { LsmtIndex } from '../lsmt/merged-index.js';
 import type { EntryCounts, LsmtLayer } from '../lsmt/layer.js';
 import { checkStackEntries } from '../lsmt/read-stack.js';
 import { isLsmt, openSealed } from '../lsmt/open-sealed.js';
 import { openAppendUpper, openSparseUpper, readUpperDataHeader } from '../lsmt/open-upper.js';
 import { bytesMatch } from '../lib/bytes.js';
-import type { ImagePlan } from '../service/image-plan.js';
+import type { ImagePlan } from '../image/plan.js';
 
 /** What an opened layer turned out to be. `header` is the page at the start of the blob. */
 export type LayerContent =

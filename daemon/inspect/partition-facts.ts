@@ -6,7 +6,7 @@ import type { Device } from '../image/device.js';
 import { partitionTableOf } from '../image/disk-partitions.js';
 import { LsmtDevice } from '../image/lsmt-device.js';
 import { RawDevice } from '../image/raw-device.js';
-import type { LsmtIndex } from '../lsmt/index.js';
+import type { LsmtIndex } from '../lsmt/merged-index.js';
 import type { OpenedLayer } from './open-stack.js';
 
 export interface PartitionFacts {

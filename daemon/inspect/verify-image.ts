@@ -5,7 +5,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { OverlaybdError } from '../errors.js';
 import { mergedIndex } from './merged-index.js';
 import { MAX_VIRTUAL_SIZE } from '../lsmt/format.js';
-import { planImage, type ImagePlan } from '../service/image-plan.js';
+import { planImage, type ImagePlan } from '../image/plan.js';
 import { DataChecker, type DataCheck } from './data-checks.js';
 import { openStack, type Findings, type OpenedLayer, type OpenedStack } from './open-stack.js';
 import { ProblemList, type Problem } from './problem-list.js';

@@ -5,7 +5,7 @@ import { OverlaybdError } from '../errors.js';
 import { native } from '../native/binding.js';
 import { META_ZEROED, sharedU32, type EntryLog, type SharedU32 } from './entry-log.js';
 import { SECTOR } from './format.js';
-import { rangeShiftFor, type LsmtIndexData } from './index.js';
+import { rangeShiftFor, type LsmtIndexData } from './merged-index.js';
 import { bytesOf, sortLog } from './sort-log.js';
 import { sweep, type PieceSink } from './sweep.js';
 

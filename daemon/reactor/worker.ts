@@ -2,7 +2,7 @@
 // back. Everything it does for clients happens on this thread's own event loop.
 
 import { parentPort } from 'node:worker_threads';
-import { ReaderFactory } from '../image/build.js';
+import { ReaderFactory } from '../image/reader-factory.js';
 import type { Device } from '../image/device.js';
 import { native } from '../native/binding.js';
 import { LargeMemory } from '../nbd/large-memory.js';

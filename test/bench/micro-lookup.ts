@@ -1,7 +1,7 @@
 // Micro benchmark of the merged index, and of plain binary search over the same segments beside it.
 import { buildIndex } from '../../daemon/lsmt/build-index.js';
 import { EntryLog } from '../../daemon/lsmt/entry-log.js';
-import { LsmtIndex } from '../../daemon/lsmt/index.js';
+import { LsmtIndex } from '../../daemon/lsmt/merged-index.js';
 import { SECTOR } from '../support/lsmt-layout.js';
 import { seededRandom } from '../support/pattern.js';
 import { LOOKUP_SEGMENTS } from './goals.js';

@@ -7,7 +7,7 @@ import type { FileSource } from '../../daemon/blob/file-source.js';
 import { openFile } from '../../daemon/blob/open-file.js';
 import { readFully, type BlobSource } from '../../daemon/blob/source.js';
 import { OverlaybdError } from '../../daemon/errors.js';
-import { ReaderFactory } from '../../daemon/image/build.js';
+import { ReaderFactory } from '../../daemon/image/reader-factory.js';
 import { peel } from '../../daemon/image/peel.js';
 import { readLoaded } from '../../daemon/lib/loaded.js';
 import { randomBytes, textBytes } from '../support/pattern.js';

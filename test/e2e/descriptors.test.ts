@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import { MIN_DESCRIPTORS } from '../../daemon/service/descriptor-limit.js';
+import { MIN_DESCRIPTORS } from '../../daemon/server/descriptor-limit.js';
 import { DaemonProcess, shortFolder } from '../support/daemon-process.js';
 import { writeRaw } from '../support/e2e-images.js';
 import { RawNbdClient } from '../support/nbd-client.js';
@@ -41,7 +41,7 @@ await t.test('below the minimum', async (test) => {
 
 await t.test('no thread for connections', async (test) => {
   if (!requireTool(test, 'prlimit')) return;
-  const pool = new URL('../../daemon/service/reactor-pool.js', import.meta.url).href;
+  const pool = new URL('../../daemon/reactor/pool.js', import.meta.url).href;
   // As many as are open, and two: a thread needs more.
   const script = `import { spawnSync } from 'node:child_process';
     import { readdirSync } from 'node:fs';

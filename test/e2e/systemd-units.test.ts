@@ -5,7 +5,7 @@ import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import t from 'tap';
-import { SdNotify } from '../../daemon/service/sd-notify.js';
+import { SdNotify } from '../../daemon/server/sd-notify.js';
 import { commandLine, shortFolder } from '../support/daemon-process.js';
 import { writeRaw } from '../support/e2e-images.js';
 import { RawNbdClient, tick } from '../support/nbd-client.js';

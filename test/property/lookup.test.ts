@@ -1,7 +1,7 @@
 // Lookup in indexes of many segments, however unevenly they lie, against a search through all of them.
 import * as fc from 'fast-check';
 import { test } from 'tap';
-import type { LsmtIndex } from '../../daemon/lsmt/index.js';
+import type { LsmtIndex } from '../../daemon/lsmt/merged-index.js';
 import { seededRandom } from '../support/pattern.js';
 import { SEED } from '../support/seed.js';
 import { indexOf as pack, type Row } from '../support/segments.js';

@@ -2,7 +2,7 @@
 import * as fc from 'fast-check';
 import { test } from 'tap';
 import { ZEROED } from '../../daemon/lsmt/entry-log.js';
-import type { LsmtIndex } from '../../daemon/lsmt/index.js';
+import type { LsmtIndex } from '../../daemon/lsmt/merged-index.js';
 import { HOLE } from '../support/model.js';
 import { SEED } from '../support/seed.js';
 import { indexOf, type Row } from '../support/segments.js';

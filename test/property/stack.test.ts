@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import tap, { test } from 'tap';
-import type { LsmtIndex } from '../../daemon/lsmt/index.js';
+import type { LsmtIndex } from '../../daemon/lsmt/merged-index.js';
 import {
   arbitraryStack,
   arbitraryUpperWrites,

@@ -1,11 +1,11 @@
 // Opens images with the daemon's own opener, in this process, and reads their devices; no NBD.
 import { createHash } from 'node:crypto';
 import type { Device } from '../../daemon/image/device.js';
-import { ReaderFactory } from '../../daemon/image/build.js';
+import { ReaderFactory } from '../../daemon/image/reader-factory.js';
 import { readLoaded } from '../../daemon/lib/loaded.js';
-import { LsmtIndex } from '../../daemon/lsmt/index.js';
-import { BlobPool } from '../../daemon/service/blob-pool.js';
-import { Opener, type OpenImage } from '../../daemon/service/opener.js';
+import { LsmtIndex } from '../../daemon/lsmt/merged-index.js';
+import { BlobPool } from '../../daemon/image/blob-pool.js';
+import { Opener, type OpenImage } from '../../daemon/image/opener.js';
 
 export interface OpenDevice {
   readonly image: OpenImage;

@@ -1,7 +1,7 @@
 // Indexes from rows of numbers, and back: what tests of merging and lookup write down.
 import { buildIndex } from '../../daemon/lsmt/build-index.js';
 import { EntryLog, META_ZEROED, ZEROED, entriesIn } from '../../daemon/lsmt/entry-log.js';
-import { LsmtIndex } from '../../daemon/lsmt/index.js';
+import { LsmtIndex } from '../../daemon/lsmt/merged-index.js';
 import type { LsmtLayer } from '../../daemon/lsmt/layer.js';
 import { UNBOUNDED } from '../../daemon/lib/effort.js';
 

@@ -4,7 +4,7 @@ import t, { type Test } from 'tap';
 import yargs from 'yargs';
 import { parseCommandLine } from '../../../daemon/cli/command-line.js';
 import { COMMANDS, type Command } from '../../../daemon/cli/commands.js';
-import { namesOf, type KnownOptions } from '../../../daemon/cli/option-values.js';
+import { namesOf, type KnownOptions } from '../../../daemon/cli/options/values.js';
 
 /** An empty one of these is the default export. */
 const MAY_BE_EMPTY = ['export', 'e'];

@@ -1,6 +1,6 @@
 // Which TLS settings go together, and what whoever leaves something out gets; no files.
 import t from 'tap';
-import { resolveTls, tlsOf } from '../../../daemon/cli/tls-options.js';
+import { resolveTls, tlsOf } from '../../../daemon/cli/options/tls.js';
 import { parseDaemonConfig } from '../../../daemon/config/daemon-config.js';
 import { tlsFiles, type TlsConfig } from '../../../daemon/config/tls-config.js';
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'tap';
 import { closeFile } from '../../../daemon/blob/file-jobs.js';
 import { FileSource } from '../../../daemon/blob/file-source.js';
-import { ReaderFactory } from '../../../daemon/image/build.js';
+import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
 import { partitionOf, partitionTableOf } from '../../../daemon/image/disk-partitions.js';
 import { PartitionDevice } from '../../../daemon/image/partition-device.js';
 import { openFile } from '../../../daemon/blob/open-file.js';

@@ -5,7 +5,7 @@ import { test, type Test } from 'tap';
 import { readFully } from '../../../daemon/blob/source.js';
 import { FileSource } from '../../../daemon/blob/file-source.js';
 import type { FormatProblem } from '../../../daemon/errors.js';
-import { ReaderFactory } from '../../../daemon/image/build.js';
+import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
 import { peel } from '../../../daemon/image/peel.js';
 import { textBytes } from '../../support/pattern.js';
 import { wrapTar } from '../../support/tar-writer.js';

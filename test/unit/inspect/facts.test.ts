@@ -5,7 +5,7 @@ import t, { type Test } from 'tap';
 import { imageFacts, type ImageFacts } from '../../../daemon/inspect/image-facts.js';
 import { inspectImage } from '../../../daemon/inspect/inspect-image.js';
 import { THROW, openStack } from '../../../daemon/inspect/open-stack.js';
-import { planImage } from '../../../daemon/service/image-plan.js';
+import { planImage } from '../../../daemon/image/plan.js';
 import { writeLsmt, type LsmtImage } from '../../support/lsmt-writer.js';
 import { randomBytes, textBytes } from '../../support/pattern.js';
 import { wrapTar } from '../../support/tar-writer.js';

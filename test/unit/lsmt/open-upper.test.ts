@@ -1,4 +1,4 @@
-// Uppers from bytes in memory: headers, replay, torn tails, extents. Real files and holes are in unit/service.
+// Uppers from bytes in memory: headers, replay, torn tails, extents. Real files and holes are in unit/image.
 import { test } from 'tap';
 import type { LsmtLayer } from '../../../daemon/lsmt/layer.js';
 import {

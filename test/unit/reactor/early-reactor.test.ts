@@ -2,8 +2,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { test } from 'tap';
 import { native } from '../../../daemon/native/binding.js';
-import { startEarlyReactor } from '../../../daemon/service/early-reactor.js';
-import { ReactorPool } from '../../../daemon/service/reactor-pool.js';
+import { startEarlyReactor } from '../../../daemon/reactor/early-reactor.js';
+import { ReactorPool } from '../../../daemon/reactor/pool.js';
 
 await test('a thread that has started before the pool', async (t) => {
   startEarlyReactor();

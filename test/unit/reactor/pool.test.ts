@@ -2,7 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import t from 'tap';
 import { native } from '../../../daemon/native/binding.js';
-import { ReactorPool } from '../../../daemon/service/reactor-pool.js';
+import { ReactorPool } from '../../../daemon/reactor/pool.js';
 
 const EAGAIN = 11;
 

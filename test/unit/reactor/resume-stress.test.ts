@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import t from 'tap';
 import { native } from '../../../daemon/native/binding.js';
-import { ReactorPool } from '../../../daemon/service/reactor-pool.js';
+import { ReactorPool } from '../../../daemon/reactor/pool.js';
 import { shortFolder } from '../../support/daemon-process.js';
 import { openDevice } from '../../support/in-process.js';
 import { RawNbdClient, requestBytes } from '../../support/nbd-client.js';

@@ -8,7 +8,7 @@ import { FileSource } from '../../../daemon/blob/file-source.js';
 import { createDecoder } from '../../../daemon/codec/decoder.js';
 import { encodeBlock } from '../../../daemon/codec/encode.js';
 import { OverlaybdError, throwProblem, type FormatProblem } from '../../../daemon/errors.js';
-import { ReaderFactory } from '../../../daemon/image/build.js';
+import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
 import { peel } from '../../../daemon/image/peel.js';
 import { ZfileVerifier } from '../../../daemon/zfile/verify.js';
 import { textBytes } from '../../support/pattern.js';

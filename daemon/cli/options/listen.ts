@@ -1,0 +1,166 @@
+// The options of `serve` about who may connect and where, and what they make of the configuration.
+
+import type { Argv } from 'yargs';
+import type { DaemonConfig } from '../../config/daemon-config.js';
+import { DEFAULT_LISTEN, nbdUri } from '../../config/listen-address.js';
+import {
+  listenerSpec,
+  parseAccount,
+  parseMode,
+  type ListenerConfig,
+  type ListenerSpec,
+} from '../../config/listener.js';
+import { OverlaybdError } from '../../errors.js';
+import { DEFAULT_CONNECTIONS_PER_PEER } from '../../nbd/limits.js';
+import type { DaemonOptions } from '../../listen/daemon.js';
+import type { ActivatedSocket } from '../../listen/socket-activation.js';
+import { notWith } from './values.js';
+
+export interface ListenArguments {
+  listen?: string[] | undefined;
+  stdio?: boolean | undefined;
+  'on-demand'?: boolean | undefined;
+  'socket-mode'?: string | undefined;
+  'socket-owner'?: string | undefined;
+  'socket-group'?: string | undefined;
+  'allow-user'?: string[] | undefined;
+  'max-connections-per-peer'?: number | undefined;
+}
+
+const SOCKET_OPTIONS = ['socket-mode', 'socket-owner', 'socket-group'] as const;
+/** Of no use for one client that is there already. */
+const NOT_WITH_STDIO = [
+  'listen',
+  'on-demand',
+  ...SOCKET_OPTIONS,
+  'allow-user',
+  'max-connections-per-peer',
+] as const;
+
+export function listenOptions<T>(yargs: Argv<T>): Argv<T & ListenArguments> {
+  return yargs
+    .option('listen', {
+      alias: 'l',
+      describe: `tcp://HOST:PORT, unix:///PATH or vsock://CID:PORT; repeatable [default: ${DEFAULT_LISTEN}]`,
+      type: 'string',
+      array: true,
+      nargs: 1,
+    })
+    .option('stdio', {
+      alias: 's',
+      describe: 'serve one client on standard input and output, then end',
+      type: 'boolean',
+    })
+    .option('on-demand', {
+      describe: 'serve what `attach` asks for, also without an image here, until all is detached',
+      type: 'boolean',
+    })
+    .option('socket-mode', {
+      describe: 'mode of the Unix sockets, as 0660',
+      type: 'string',
+      requiresArg: true,
+    })
+    .option('socket-owner', {
+      describe: 'user who owns the Unix sockets',
+      type: 'string',
+      requiresArg: true,
+    })
+    .option('socket-group', {
+      describe: 'group of the Unix sockets',
+      type: 'string',
+      requiresArg: true,
+    })
+    .option('allow-user', {
+      describe: 'user, by name or number, who may connect to the Unix sockets; repeatable',
+      type: 'string',
+      array: true,
+      nargs: 1,
+    })
+    .option('max-connections-per-peer', {
+      describe: `most connections of one address, user or CID [default: ${DEFAULT_CONNECTIONS_PER_PEER}]`,
+      type: 'number',
+      requiresArg: true,
+    })
+    .check(notWith('stdio', NOT_WITH_STDIO));
+}
+
+/**
+ * Where to listen. Sockets that were passed to us take the place of the default address.
+ * @param exports the names of all exports
+ * @throws OverlaybdError BAD_ARGUMENT, BAD_CONFIG
+ */
+export function listeners(
+  args: ListenArguments,
+  config: DaemonConfig,
+  exports: ReadonlySet<string>,
+  inherited: readonly ActivatedSocket[],
+): Pick<DaemonOptions, 'listen' | 'activated'> {
+  const overrides = overridesOf(args);
+  const spec = (each: ListenerConfig): ListenerSpec => ({ ...listenerSpec(each), ...overrides });
+  const fallback = inherited.length > 0 || args['on-demand'] ? [] : [DEFAULT_LISTEN];
+  const given = args.stdio ? [] : (args.listen ?? config.listen ?? fallback);
+  const specs = given.map(spec);
+  for (const [i, each] of specs.entries()) checkExports(i, each, exports);
+  const activated = inherited.map((socket) => {
+    const named = specs.find(
+      ({ address }) => address.kind === 'fd' && address.name === socket.name,
+    );
+    return { socket, spec: named ?? spec(`fd://${socket.name}`) };
+  });
+  const listen = specs.filter((each) => !activated.some(({ spec: used }) => used === each));
+  checkUsable(args, listen, activated.length > 0);
+  return { listen, activated };
+}
+
+function overridesOf(args: ListenArguments): Partial<ListenerSpec> {
+  const users = args['allow-user'];
+  const most = args['max-connections-per-peer'];
+  const owner = args['socket-owner'];
+  const group = args['socket-group'];
+  const modeText = args['socket-mode'];
+  const mode = modeText === undefined ? undefined : parseMode(modeText);
+  if (modeText !== undefined && mode === undefined) {
+    throw bad(`--socket-mode ${JSON.stringify(modeText)}: not octal digits, as 0660`);
+  }
+  if (most !== undefined && !(Number.isInteger(most) && most >= 1)) {
+    throw bad(`--max-connections-per-peer ${most}: not an integer from 1 on`);
+  }
+  return {
+    ...(users && { users: users.map(parseAccount) }),
+    ...(most !== undefined && { maxConnectionsPerPeer: most }),
+    ...(mode !== undefined && { mode }),
+    ...(owner !== undefined && { owner: parseAccount(owner) }),
+    ...(group !== undefined && { group: parseAccount(group) }),
+  };
+}
+
+function checkExports(i: number, spec: ListenerSpec, exports: ReadonlySet<string>): void {
+  for (const [j, name] of (spec.exports ?? []).entries()) {
+    if (exports.has(name)) continue;
+    const message = `listen.${i}.exports.${j}: there is no export named ${JSON.stringify(name)}`;
+    throw new OverlaybdError('BAD_CONFIG', message);
+  }
+}
+
+/** An option that did nothing would be taken for one that protects. */
+function checkUsable(
+  args: ListenArguments,
+  listen: readonly ListenerSpec[],
+  hasActivated: boolean,
+): void {
+  const option = SOCKET_OPTIONS.find((each) => args[each] !== undefined);
+  if (option !== undefined && !listen.some(({ address }) => address.kind === 'unix')) {
+    throw bad(`--${option}: no unix:// address to listen at`);
+  }
+  const other = listen.find(({ address }) => address.kind !== 'unix' && address.kind !== 'fd');
+  if (args['allow-user'] && other) {
+    throw bad(`--allow-user: the users of ${nbdUri(other.address)} cannot be told`);
+  }
+  if (args['allow-user'] && listen.length === 0 && !hasActivated) {
+    throw bad('--allow-user: no Unix socket to listen at');
+  }
+}
+
+function bad(message: string): OverlaybdError {
+  return new OverlaybdError('BAD_ARGUMENT', message);
+}

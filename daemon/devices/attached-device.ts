@@ -1,0 +1,128 @@
+// One attached device: its record, its connections, and its counters. The kernel is asked by
+// device-manager.ts.
+
+import type { DeviceSettings, DeviceState, DeviceStatus } from '../control/api.js';
+import type { ConnectionCounts } from '../reactor/messages.js';
+import type { DeviceRecord } from './record.js';
+import type { DeviceCounters } from '../upgrade/handover.js';
+import type { HeldImage } from '../image/table.js';
+
+/** What the counters say. */
+type Totals = Omit<ConnectionCounts, 'id'>;
+
+/** Which device a connection with this peer name belongs to: its id. */
+export function deviceIdOf(peer: string): string | null {
+  return /^\/dev\/nbd\d+ ([0-9a-f]{16})$/.exec(peer)?.[1] ?? null;
+}
+
+export class AttachedDevice {
+  record: DeviceRecord;
+  readonly image: HeldImage;
+  /** Ids of the connections that reactors serve. */
+  readonly connections = new Set<number>();
+  /** Detaching, or detached: connections that end are not replaced. */
+  leaving = false;
+  /** Repairs that failed since the last one that worked. */
+  failures = 0;
+  reconnects = 0;
+  repair: NodeJS.Timeout | null = null;
+  /** When its last connection ended, of performance.now; null while there is one. */
+  aloneSince: number | null = null;
+  /** Told once when the kernel has new connections, or the device is gone. */
+  repaired: (() => void) | null = null;
+  /** Told when its last connection has ended. */
+  idle: (() => void) | null = null;
+  readonly #ended: Totals = { requests: 0, errors: 0, bytesSent: 0 };
+
+  constructor(record: DeviceRecord, image: HeldImage) {
+    this.record = record;
+    this.image = image;
+  }
+
+  get path(): string {
+    return `/dev/nbd${this.record.index}`;
+  }
+
+  get missing(): number {
+    return this.record.connections - this.connections.size;
+  }
+
+  get state(): DeviceState {
+    if (this.connections.size > 0) return 'connected';
+    const waited = performance.now() - (this.aloneSince ?? performance.now());
+    return waited > this.record.deadConnTimeoutSeconds * 1000 ? 'failed' : 'waiting';
+  }
+
+  /** Keeps the counters of a connection that is over. */
+  ended(summary: Totals | null): void {
+    if (summary) add(this.#ended, summary);
+  }
+
+  /** Of connections that are over. */
+  get counters(): DeviceCounters {
+    return { id: this.record.id, ...this.#ended, reconnects: this.reconnects };
+  }
+
+  /** Adds what the process before has counted. */
+  restore(counters: DeviceCounters): void {
+    add(this.#ended, counters);
+    this.reconnects += counters.reconnects;
+  }
+
+  /** Nobody serves the device: its image is not there, or is another one. */
+  static lost(record: DeviceRecord): DeviceStatus {
+    return {
+      ...describe(record),
+      state: 'failed',
+      image: record.image.join(' '),
+      liveConnections: 0,
+      reconnects: 0,
+      requests: 0,
+      errors: 0,
+      bytesSent: 0,
+    };
+  }
+
+  status(open: ReadonlyMap<number, ConnectionCounts>): DeviceStatus {
+    const totals = { ...this.#ended };
+    for (const id of this.connections) {
+      const counts = open.get(id);
+      if (counts) add(totals, counts);
+    }
+    return {
+      ...describe(this.record),
+      state: this.state,
+      image: this.image.image.name,
+      liveConnections: this.connections.size,
+      reconnects: this.reconnects,
+      ...totals,
+    };
+  }
+}
+
+function describe(
+  record: DeviceRecord,
+): Pick<
+  DeviceStatus,
+  keyof DeviceSettings | 'id' | 'device' | 'export' | 'partition' | 'onClose' | 'size' | 'since'
+> {
+  return {
+    id: record.id,
+    device: `/dev/nbd${record.index}`,
+    export: record.export,
+    partition: record.partition,
+    onClose: record.onClose,
+    size: record.size,
+    since: record.since,
+    connections: record.connections,
+    timeoutSeconds: record.timeoutSeconds,
+    deadConnTimeoutSeconds: record.deadConnTimeoutSeconds,
+    blockSize: record.blockSize,
+  };
+}
+
+function add(totals: { -readonly [key in keyof Totals]: number }, more: Totals): void {
+  totals.requests += more.requests;
+  totals.errors += more.errors;
+  totals.bytesSent += more.bytesSent;
+}

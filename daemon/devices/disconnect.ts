@@ -1,0 +1,43 @@
+// Has the kernel let go of a device, unless somebody uses it.
+
+import { setTimeout as pause } from 'node:timers/promises';
+import { OverlaybdError } from '../errors.js';
+import type { NbdDriver } from '../kernel/driver.js';
+import type { Sysfs } from '../kernel/sysfs.js';
+import { ownerOf, type DeviceRecord } from './record.js';
+import { usersOf } from './use.js';
+
+/** How long a device may be open: whatever changes is looked at, as by udev. */
+const PROBE_MS = 3000;
+const RETRY_MS = 50;
+const REMEDY = 'unmount first, or use --force';
+
+/**
+ * A device that is not connected any more, or not as ours, is left alone.
+ * @param force although somebody may use it, who sees errors then
+ * @throws OverlaybdError BUSY when somebody has it open; it stays
+ */
+export async function disconnect(
+  record: DeviceRecord,
+  force: boolean,
+  { driver, sysfs }: { readonly driver: NbdDriver; readonly sysfs: Sysfs },
+): Promise<void> {
+  const { index, onClose } = record;
+  const owner = ownerOf(record);
+  for (const end = performance.now() + PROBE_MS; sysfs.isConnectedAs(index, owner);) {
+    if (force) return driver.disconnect(index, owner);
+    const users = usersOf(index, sysfs);
+    if (users.length > 0) {
+      throw new OverlaybdError('BUSY', `/dev/nbd${index}: in use: ${users.join(', ')}; ${REMEDY}`);
+    }
+    try {
+      return await driver.release(index, owner, onClose);
+    } catch (error) {
+      if (!(error instanceof OverlaybdError) || error.code !== 'BUSY') throw error;
+      if (performance.now() > end) {
+        throw new OverlaybdError('BUSY', `${error.message}; ${REMEDY}`, { cause: error });
+      }
+    }
+    await pause(RETRY_MS);
+  }
+}

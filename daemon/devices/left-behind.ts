@@ -1,0 +1,35 @@
+// Which devices of a daemon before are still there, by the records that it has left. Serves none of them.
+
+import type { Sysfs } from '../kernel/sysfs.js';
+import { FewLines } from '../log/few-lines.js';
+import type { Logger } from '../log/logger.js';
+import { backendOf, ownerOf, type DeviceRecord, type DeviceRecords } from './record.js';
+import { PINNED, pinnedMounts } from './use.js';
+
+export interface LeftBehindParts {
+  readonly records: DeviceRecords;
+  readonly sysfs: Sysfs;
+  readonly log: Logger;
+}
+
+/** Removes the records of devices that are gone, and warns of mounts that nobody can end. */
+export function leftBehind({ records, sysfs, log }: LeftBehindParts): DeviceRecord[] {
+  const problems = new FewLines(log, 'error', 'state folder');
+  const gone = new FewLines(log, 'info', 'state folder');
+  const found = records.read((message) => problems.add(message));
+  const left = found.filter((record) => {
+    const where = `/dev/nbd${record.index}`;
+    if (!sysfs.isConnectedAs(record.index, ownerOf(record))) {
+      gone.add(`${where}: not attached any more as ${backendOf(record)}`);
+      records.remove(record.id);
+      return false;
+    }
+    for (const at of pinnedMounts(record.index, sysfs)) {
+      log.log('warn', `${where} (${backendOf(record)}): mounted at ${at} ${PINNED}`);
+    }
+    return true;
+  });
+  problems.end();
+  gone.end();
+  return left;
+}

@@ -1,0 +1,169 @@
+// The connections of attached devices: makes them, serves our ends, and gives a device new ones when
+// old ones end.
+
+import { setTimeout as pause } from 'node:timers/promises';
+import { messageOf } from '../errors.js';
+import type { NbdDriver } from '../kernel/driver.js';
+import type { Sysfs } from '../kernel/sysfs.js';
+import { CountedLog } from '../log/counted-log.js';
+import type { Logger } from '../log/logger.js';
+import { native } from '../native/binding.js';
+import type { ResumedTransmission } from '../reactor/messages.js';
+import type { AttachedDevice } from './attached-device.js';
+import { ownerOf, type DeviceRecord } from './record.js';
+import type { ReactorPool } from '../reactor/pool.js';
+import { UnreadReplies } from './unread-replies.js';
+
+/** Waits between tries to give a device its connections back. */
+const FIRST_REPAIR_MS = 20;
+const LAST_REPAIR_MS = 5000;
+
+export interface DeviceLinksParts {
+  readonly reactors: ReactorPool;
+  readonly driver: NbdDriver;
+  readonly sysfs: Sysfs;
+  readonly log: Logger;
+}
+
+export class DeviceLinks {
+  readonly #parts: DeviceLinksParts;
+  readonly #gone: (device: AttachedDevice) => void;
+  readonly #unread: UnreadReplies;
+  /** It is tried again every few seconds, for as long as it takes. */
+  readonly #failures: CountedLog;
+  #stopped = false;
+
+  /** @param gone told of a device that the kernel has let go of */
+  constructor(parts: DeviceLinksParts, gone: (device: AttachedDevice) => void) {
+    this.#parts = parts;
+    this.#gone = gone;
+    this.#unread = new UnreadReplies(parts.reactors, parts.log);
+    this.#failures = new CountedLog(parts.log);
+  }
+
+  /** Nothing is repaired from here on. */
+  stop(): void {
+    this.#stopped = true;
+    this.#unread.stop();
+  }
+
+  /** The kernel has new connections of the device. */
+  watch(device: AttachedDevice): void {
+    // By ioctl a connection that ends is not replaced.
+    if (this.#parts.driver.survives) this.#unread.watch(device);
+  }
+
+  isOurs(record: DeviceRecord): boolean {
+    return this.#parts.sysfs.isConnectedAs(record.index, ownerOf(record));
+  }
+
+  /** Makes a connection and serves one end. @returns the other, for the kernel */
+  make(device: AttachedDevice): number {
+    const [ours, theirs] = native.socketpair();
+    this.serve(device, ours, `${device.path} ${device.record.id}`, {
+      export: device.image.key,
+      form: 'simple',
+      contexts: [],
+      skip: 0,
+      received: new Uint8Array(0),
+    });
+    return theirs;
+  }
+
+  serve(device: AttachedDevice, fd: number, peer: string, transmission: ResumedTransmission): void {
+    const id = this.#parts.reactors.adopt(fd, {
+      peer,
+      exports: [],
+      resume: { ...transmission, export: device.image.key, size: device.record.size },
+      closed: (summary) => {
+        device.connections.delete(id);
+        device.ended(summary);
+        if (device.connections.size === 0) {
+          device.aloneSince ??= performance.now();
+          device.idle?.();
+        }
+        if (!device.leaving) this.repairSoon(device);
+      },
+    });
+    device.connections.add(id);
+    device.aloneSince = null;
+  }
+
+  repairSoon(device: AttachedDevice): void {
+    if (this.#stopped || device.leaving || device.repair) return;
+    const wait = Math.min(FIRST_REPAIR_MS * 2 ** device.failures, LAST_REPAIR_MS);
+    device.repair = setTimeout(() => {
+      device.repair = null;
+      this.#repair(device);
+    }, wait);
+  }
+
+  /**
+   * Gives each device the connections that it lacks, and goes on trying.
+   * @param patienceMs how long to wait for it
+   * @returns the devices that have none yet
+   */
+  async repairAll(devices: readonly AttachedDevice[], patienceMs: number): Promise<string[]> {
+    const lacking = devices.filter(({ missing }) => missing > 0);
+    const waiting = new Set(lacking);
+    const repaired = lacking.map(async (device) => {
+      await this.#repaired(device);
+      waiting.delete(device);
+    });
+    const patience = new AbortController();
+    const { signal } = patience;
+    const late = pause(patienceMs, undefined, { signal }).catch(() => undefined);
+    await Promise.race([Promise.all(repaired), late]);
+    patience.abort();
+    return [...waiting].map(({ path }) => path);
+  }
+
+  /** Resolves when the kernel has the connections that the device lacks, or the device is gone. */
+  #repaired(device: AttachedDevice): Promise<void> {
+    return new Promise((resolve) => {
+      device.repaired = resolve;
+      this.#repair(device);
+    });
+  }
+
+  #repair(device: AttachedDevice): void {
+    void this.#reconnect(device).then(
+      () => undefined,
+      (error: unknown) => {
+        const message = `${device.path}: ${messageOf(error)}`;
+        this.#failures.log(message, 'error', message);
+        this.repairSoon(device);
+      },
+    );
+  }
+
+  async #reconnect(device: AttachedDevice): Promise<void> {
+    if (this.#stopped || device.leaving || device.missing <= 0) return;
+    if (!this.isOurs(device.record)) {
+      this.#gone(device);
+      device.repaired?.();
+      return;
+    }
+    // Forgotten by the first connection that stays; the kernel drops those it has no use for.
+    device.failures++;
+    const theirs: number[] = [];
+    try {
+      for (let i = device.missing; i > 0; i--) theirs.push(this.make(device));
+      await this.#parts.reactors.ready(device.connections);
+      if (device.leaving) return;
+      await this.#parts.driver.reconfigure(device.record.index, ownerOf(device.record), theirs);
+    } finally {
+      for (const fd of theirs) native.close(fd);
+    }
+    device.reconnects++;
+    device.repaired?.();
+    this.#unread.watch(device);
+    this.#parts.log.log('info', `${device.path}: got ${theirs.length} new connections`, {
+      device: device.path,
+      connections: theirs.length,
+    });
+    setTimeout(() => {
+      if (device.missing <= 0) device.failures = 0;
+    }, LAST_REPAIR_MS).unref();
+  }
+}

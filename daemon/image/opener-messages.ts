@@ -1,0 +1,24 @@
+// What the control plane and its opener thread tell each other. Types only.
+
+import type { ErrorCode } from '../errors.js';
+import type { BlobParts } from './blob-pool.js';
+import type { OpenedImage } from './open.js';
+import type { ImageSource } from './plan.js';
+
+/** Open an image. One at a time: the answer comes before the next request. */
+export interface OpenRequest {
+  readonly source: ImageSource;
+  readonly strict: boolean;
+}
+
+/** An image without what only the thread that opened it can use. */
+export type PostedImage = Omit<OpenedImage, 'blobs'> & { readonly blobs: readonly BlobParts[] };
+
+export type FromOpener =
+  /** A descriptor that is open, or not any longer: should the thread die, somebody else closes it. */
+  | { readonly type: 'descriptor'; readonly fd: number; readonly open: boolean }
+  /** Its descriptors are the receiver's from now on. */
+  | { readonly type: 'opened'; readonly image: PostedImage }
+  | { readonly type: 'failed'; readonly code: ErrorCode; readonly message: string }
+  /** Something that we did not expect. */
+  | { readonly type: 'bug'; readonly stack: string };

@@ -1,0 +1,234 @@
+// Opens images for the main thread without keeping others waiting: small ones on it, with turns for
+// everybody in between, and large ones on a thread of their own, which may die of them.
+
+import { Worker } from 'node:worker_threads';
+import { closeFile } from '../blob/file-jobs.js';
+import { OverlaybdError } from '../errors.js';
+import type { ReaderFactory } from './reader-factory.js';
+import type { DeviceSpec } from './spec.js';
+import type { BlobParts, BlobPool, PooledBlob } from './blob-pool.js';
+import type { ImageMarks } from './fingerprint.js';
+import { ImageEffort, TooLargeHere } from './effort.js';
+import { deviceOf, openImage, prepareImage, type OpenedImage } from './open.js';
+import type { ImageSource } from './plan.js';
+import type { FromOpener, OpenRequest, PostedImage } from './opener-messages.js';
+
+const ENTRY = new URL('../image/opener-thread.js', import.meta.url);
+/** Of V8, in which a configuration of 4 MiB has room; indexes and tables lie outside of it. */
+export const OPENER_HEAP_MB = 256;
+/** From the request to the image. A read of a disk that does not answer ends long before. */
+export const OPEN_TIMEOUT_MS = 120_000;
+
+/** An opened image. Whoever opened it closes it, after every reactor has let go of it. */
+export interface OpenImage {
+  readonly name: string;
+  /** One line for people: "3 layers, 812 segments". */
+  readonly description: string;
+  readonly notes: readonly string[];
+  /** Bytes of the device. */
+  readonly size: number;
+  readonly marks: ImageMarks;
+  /** Whether another export of the very same files can use it: an upper may be written to at any time. */
+  readonly isShareable: boolean;
+  readonly device: DeviceSpec;
+  close(): void;
+}
+
+export class Opener {
+  readonly #pool: BlobPool;
+  readonly #readers: ReaderFactory;
+  readonly #strict: boolean;
+  readonly #thread: OpenerThread;
+
+  /** @param strict whether what is odd is refused */
+  constructor(
+    pool: BlobPool,
+    readers: ReaderFactory,
+    strict: boolean,
+    timeoutMs = OPEN_TIMEOUT_MS,
+  ) {
+    this.#pool = pool;
+    this.#readers = readers;
+    this.#strict = strict;
+    this.#thread = new OpenerThread(timeoutMs);
+  }
+
+  /**
+   * Opens an image.
+   * @param shared is asked, once it is known which files there are, whether they are open already
+   * @throws OverlaybdError for the first thing that is wrong; nothing stays open then
+   */
+  async open<T>(
+    source: ImageSource,
+    shared: (marks: ImageMarks) => T | null,
+  ): Promise<OpenImage | T> {
+    try {
+      const effort = new ImageEffort(true);
+      const prepared = await prepareImage(source, effort);
+      // They must be the same files: a fingerprint does not look at all of their bytes.
+      const found = prepared.plan.upper ? null : shared(prepared.marks);
+      if (found !== null) return found;
+      const options = { pool: this.#pool, readers: this.#readers, effort, strict: this.#strict };
+      const opened = await openImage(source, prepared, options);
+      return toOpenImage(opened, opened.blobs);
+    } catch (error) {
+      if (!(error instanceof TooLargeHere)) throw error;
+    }
+    const posted = await this.#thread.open({ source, strict: this.#strict });
+    return toOpenImage(posted, await this.#adopt(posted.blobs));
+  }
+
+  /** Ends the thread, whatever it does. */
+  close(): void {
+    this.#thread.close();
+  }
+
+  async #adopt(parts: readonly BlobParts[]): Promise<PooledBlob[]> {
+    const blobs: PooledBlob[] = [];
+    for (const each of parts) blobs.push(await this.#pool.adopt(each));
+    return blobs;
+  }
+}
+
+function toOpenImage(
+  { name, description, notes, size, marks, isShareable, shape }: Omit<OpenedImage, 'blobs'>,
+  blobs: readonly PooledBlob[],
+): OpenImage {
+  const device = deviceOf(
+    shape,
+    blobs.map(({ spec }) => spec),
+  );
+  const close = (): void => blobs.forEach((blob) => blob.release());
+  return { name, description, notes, size, marks, isShareable, device, close };
+}
+
+interface Job {
+  readonly request: OpenRequest;
+  resolve(image: PostedImage): void;
+  reject(error: Error): void;
+}
+
+/** One thread, which opens one image at a time, and ends when there is none. */
+class OpenerThread {
+  readonly #timeoutMs: number;
+  readonly #waiting: Job[] = [];
+  #current: Job | null = null;
+  #worker: Worker | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  /** What it has open, and is nobody else's; of each thread its own. */
+  #descriptors = new Set<number>();
+  #isClosed = false;
+
+  constructor(timeoutMs: number) {
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /** @throws OverlaybdError, also when the image was too much for the thread */
+  open(request: OpenRequest): Promise<PostedImage> {
+    if (this.#isClosed) return Promise.reject(stopping());
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ request, resolve, reject });
+      this.#next();
+    });
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#end();
+    for (const job of [this.#current, ...this.#waiting.splice(0)]) {
+      job?.reject(stopping());
+    }
+    this.#current = null;
+  }
+
+  #next(): void {
+    if (this.#current || this.#isClosed) return;
+    const job = this.#waiting.shift();
+    if (!job) return this.#end();
+    this.#current = job;
+    this.#worker ??= this.#start();
+    this.#timer = setTimeout(() => this.#timedOut(), this.#timeoutMs);
+    this.#worker.postMessage(job.request);
+  }
+
+  #start(): Worker {
+    const worker = new Worker(ENTRY, {
+      name: 'opener',
+      // What it opens is for others, and outlives it.
+      trackUnmanagedFds: false,
+      resourceLimits: { maxOldGenerationSizeMb: OPENER_HEAP_MB },
+    });
+    const descriptors = (this.#descriptors = new Set());
+    worker.on('message', (message: FromOpener) => {
+      // Also of one that is ending, because its numbers may be of other files by now.
+      if (message.type === 'descriptor') {
+        if (message.open) descriptors.add(message.fd);
+        else descriptors.delete(message.fd);
+      } else if (worker === this.#worker) {
+        this.#onMessage(message);
+      }
+    });
+    worker.on('error', (error: NodeJS.ErrnoException) => {
+      if (worker === this.#worker) this.#died(error);
+    });
+    return worker;
+  }
+
+  #onMessage(message: Exclude<FromOpener, { type: 'descriptor' }>): void {
+    switch (message.type) {
+      case 'opened':
+        for (const { fd } of message.image.blobs) this.#descriptors.delete(fd);
+        return this.#done((job) => job.resolve(message.image));
+      case 'failed':
+        return this.#done((job) => job.reject(new OverlaybdError(message.code, message.message)));
+      case 'bug':
+        return this.#done((job) => job.reject(new Error(message.stack)));
+    }
+  }
+
+  #done(tell: (job: Job) => void): void {
+    const job = this.#current;
+    this.#current = null;
+    if (this.#timer) clearTimeout(this.#timer);
+    if (job) tell(job);
+    this.#next();
+  }
+
+  #timedOut(): void {
+    const seconds = this.#timeoutMs / 1000;
+    this.#end();
+    this.#refuse(
+      `it could not be opened within ${seconds} s; is the disk that holds it very slow?`,
+    );
+  }
+
+  #died(error: NodeJS.ErrnoException): void {
+    this.#end();
+    if (error.code === 'ERR_WORKER_OUT_OF_MEMORY') {
+      this.#refuse(`opening it takes more than ${OPENER_HEAP_MB} MiB of heap`);
+    } else {
+      // A bug of ours.
+      this.#done((job) => job.reject(error));
+    }
+  }
+
+  #refuse(why: string): void {
+    this.#done((job) => {
+      const name = job.request.source.paths.join(' ');
+      job.reject(new OverlaybdError('LIMIT', `${name}: ${why}`));
+    });
+  }
+
+  #end(): void {
+    if (this.#timer) clearTimeout(this.#timer);
+    const worker = this.#worker;
+    const left = this.#descriptors;
+    this.#worker = null;
+    // It may be reading from them, and tell of them, until it is gone.
+    void worker?.terminate().then(() => left.forEach((fd) => closeFile(fd)));
+  }
+}
+
+function stopping(): OverlaybdError {
+  return new OverlaybdError('BUSY', 'the daemon is stopping');
+}

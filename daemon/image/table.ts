@@ -1,0 +1,349 @@
+// The images that are open, and what the reactors know of them: exports for clients, by name, and
+// hidden ones for attached devices. An image is open as long as somebody holds it. An export whose
+// image cannot be opened does not keep the others from being served: it is tried again.
+
+import { OverlaybdError } from '../errors.js';
+import { ReaderFactory } from './reader-factory.js';
+import { Gate } from '../lib/gate.js';
+import { inTime } from '../lib/in-time.js';
+import type { Logger } from '../log/logger.js';
+import type { ExportSpec, FailedExportSpec } from '../reactor/messages.js';
+import { BlobPool } from './blob-pool.js';
+import { beingOpened, problemOf, retryDelayMs, type ImageProblem } from './problem.js';
+import type { ImageSource } from './plan.js';
+import { Opener, type OpenImage } from './opener.js';
+
+/** Export name to what makes its image. */
+export type ExportSources = ReadonlyMap<string, ImageSource>;
+
+/** So many images are opened at the same time: of disks that are slow, several are waited for. */
+const PARALLEL_OPENS = 32;
+/** An image that takes longer waits for a disk, or for the opener thread: the next one begins. */
+const OPEN_TURN_MS = 1000;
+/** So long exports wait for each other before those that are open are served. */
+export const OPEN_PATIENCE_MS = 10_000;
+
+/** An open image. Whoever got it releases it, once. */
+export interface HeldImage {
+  /** Unique in this process. */
+  readonly key: string;
+  readonly source: ImageSource;
+  readonly fingerprint: string;
+  readonly image: OpenImage;
+}
+
+/** An export that is not served. */
+export interface FailedExport {
+  readonly source: ImageSource;
+  readonly problem: ImageProblem;
+  /** It is being opened for the first time, and takes long; nothing is known to be wrong. */
+  readonly isOpening: boolean;
+}
+
+interface Entry extends HeldImage {
+  readonly identity: string;
+  holders: number;
+}
+
+type Attempt = { readonly held: HeldImage } | { readonly error: unknown };
+
+/** Gives the reactors the exports, in place of those before. */
+export type Publish = (exports: readonly ExportSpec[], failed: readonly FailedExportSpec[]) => void;
+
+export class ImageTable {
+  readonly #log: Logger;
+  readonly #publish: Publish;
+  readonly #opener: Opener;
+  readonly #patienceMs: number;
+  readonly #entries = new Set<Entry>();
+  #exports: ReadonlyMap<string, HeldImage> = new Map();
+  #failed: ReadonlyMap<string, FailedExport> = new Map();
+  readonly #retries = new Map<string, NodeJS.Timeout>();
+  readonly #hidden = new Map<string, HeldImage>();
+  readonly #gate = new Gate(PARALLEL_OPENS, OPEN_TURN_MS);
+  #turn: Promise<unknown> = Promise.resolve();
+  #nextKey = 1;
+  #isClosed = false;
+
+  /** @param strict whether what is odd about an image is refused */
+  constructor(log: Logger, publish: Publish, strict = false, patienceMs = OPEN_PATIENCE_MS) {
+    this.#patienceMs = patienceMs;
+    const readers = new ReaderFactory();
+    this.#log = log;
+    this.#publish = publish;
+    this.#opener = new Opener(new BlobPool(readers), readers, strict);
+  }
+
+  /** Those that are served. */
+  get exports(): ReadonlyMap<string, HeldImage> {
+    return this.#exports;
+  }
+
+  /** Those that are not, because their images cannot be opened. */
+  get failed(): ReadonlyMap<string, FailedExport> {
+    return this.#failed;
+  }
+
+  /**
+   * What makes the image of an export.
+   * @throws OverlaybdError NOT_FOUND when there is none of that name, or why it is not served
+   */
+  sourceOf(name: string): ImageSource {
+    const served = this.#exports.get(name);
+    if (served) return served.source;
+    const problem = this.#failed.get(name)?.problem;
+    const shown = JSON.stringify(name);
+    if (problem) {
+      const code = problem.code === 'BUG' ? 'IO' : problem.code;
+      throw new OverlaybdError(code, `export ${shown} is not served: ${problem.message}`);
+    }
+    const known = [...this.#exports.keys()].map((each) => JSON.stringify(each)).join(', ');
+    const there = known === '' ? 'is none' : `are ${known}`;
+    throw new OverlaybdError('NOT_FOUND', `there is no export named ${shown}; there ${there}`);
+  }
+
+  /**
+   * Serves these exports in place of those before. What is the same image as before stays open; an
+   * export that cannot be opened is failed, and tried again.
+   * @param mustOpen whether an export of that name may not fail
+   * @returns the images that are not exported any longer; release them once nobody reads from them
+   * @throws OverlaybdError when one that may not fail does; the exports are as before then
+   */
+  setExports(
+    exports: ExportSources,
+    mustOpen: (name: string) => boolean = () => false,
+  ): Promise<HeldImage[]> {
+    // In the order in which they were asked for, however long one takes to open.
+    const mine = this.#turn.then(() => this.#setExports(exports, mustOpen));
+    this.#turn = mine.catch(() => undefined);
+    return mine;
+  }
+
+  async #setExports(
+    exports: ExportSources,
+    mustOpen: (name: string) => boolean,
+  ): Promise<HeldImage[]> {
+    const attempts = this.#attemptAll(exports);
+    const settled = await this.#settledOf(attempts, mustOpen);
+    const opened = new Map<string, HeldImage>();
+    for (const [name, attempt] of settled) {
+      if ('held' in attempt) opened.set(name, attempt.held);
+    }
+    const fatal = [...settled].find(([name, attempt]) => 'error' in attempt && mustOpen(name));
+    if (fatal && 'error' in fatal[1]) {
+      for (const attempt of attempts.values()) void attempt.then((each) => this.#drop(each));
+      throw exports.size > 1 ? namingExport(fatal[0], fatal[1].error) : fatal[1].error;
+    }
+    this.#stopRetries();
+    const before = this.#exports;
+    const failedBefore = this.#failed;
+    const failed = new Map<string, FailedExport>();
+    this.#exports = opened;
+    this.#failed = failed;
+    for (const [name, source] of exports) {
+      const attempt = settled.get(name);
+      if (!attempt) {
+        const entry = { source, problem: beingOpened(), isOpening: true };
+        failed.set(name, entry);
+        this.#log.log('warn', `export ${JSON.stringify(name)}: ${entry.problem.message}`);
+        void attempts.get(name)?.then((late) => this.#tried(name, entry, late));
+      } else if ('held' in attempt) {
+        if (before.get(name)?.key !== attempt.held.key) this.#announce(name, attempt.held);
+      } else {
+        const known = failedBefore.get(name)?.problem ?? null;
+        failed.set(name, { source, problem: problemOf(attempt.error, known), isOpening: false });
+        this.#logFailure(name, 'error');
+        this.#retryLater(name);
+      }
+    }
+    this.#republish();
+    return [...before.values()];
+  }
+
+  /** Makes the image known to the reactors under its key. Clients do not see it. */
+  hide(held: HeldImage): void {
+    this.#hidden.set(held.key, held);
+    this.#republish();
+  }
+
+  unhide(held: HeldImage): void {
+    if (this.#hidden.delete(held.key)) this.#republish();
+  }
+
+  /** @throws OverlaybdError when it cannot be opened */
+  async open(source: ImageSource): Promise<HeldImage> {
+    const image = await this.#opener.open(source, ({ identity }) => this.#share(identity));
+    if ('holders' in image) return image;
+    const { identity, fingerprint } = image.marks;
+    if (this.#isClosed) {
+      image.close();
+      throw new OverlaybdError('BUSY', 'the daemon is stopping');
+    }
+    for (const note of image.notes) this.#log.log('warn', note);
+    // Somebody else may have opened it at the same time.
+    const shared = image.isShareable ? this.#share(identity) : null;
+    if (shared) {
+      image.close();
+      return shared;
+    }
+    const key = `image:${this.#nextKey++}`;
+    const entry = { key, source, fingerprint, identity, image, holders: 1 };
+    this.#entries.add(entry);
+    return entry;
+  }
+
+  release(held: HeldImage): void {
+    const entry = held as Entry;
+    if (--entry.holders > 0) return;
+    this.#entries.delete(entry);
+    entry.image.close();
+  }
+
+  /** Opens nothing any more, and tries nothing again. */
+  stop(): void {
+    this.#isClosed = true;
+    this.#stopRetries();
+    this.#opener.close();
+  }
+
+  /** Closes everything, whoever holds it: the reactors are gone. */
+  close(): void {
+    this.stop();
+    for (const { image } of this.#entries) image.close();
+    this.#entries.clear();
+  }
+
+  #share(identity: string): Entry | null {
+    for (const entry of this.#entries) {
+      if (entry.identity !== identity || !entry.image.isShareable) continue;
+      entry.holders++;
+      return entry;
+    }
+    return null;
+  }
+
+  /** In the order of the exports; but what is served now, and is likely to be the same, begins first. */
+  #attemptAll(exports: ExportSources): Map<string, Promise<Attempt>> {
+    const isServed = ([name]: readonly [string, ImageSource]): boolean => this.#exports.has(name);
+    const begun = new Map<string, Promise<Attempt>>();
+    for (const first of [true, false]) {
+      for (const each of exports) {
+        if (isServed(each) === first) begun.set(each[0], this.#attempt(each[1]));
+      }
+    }
+    return new Map([...exports.keys()].map((name) => [name, begun.get(name) as Promise<Attempt>]));
+  }
+
+  /** Those that are done in time; those that must be opened are waited for in any case. */
+  async #settledOf(
+    attempts: ReadonlyMap<string, Promise<Attempt>>,
+    mustOpen: (name: string) => boolean,
+  ): Promise<Map<string, Attempt>> {
+    const settled = new Map<string, Attempt>();
+    const all = [...attempts].map(async ([name, attempt]) => {
+      settled.set(name, await attempt);
+    });
+    await inTime(Promise.all(all), this.#patienceMs);
+    for (const [name, attempt] of attempts) if (mustOpen(name)) settled.set(name, await attempt);
+    // In the order of the exports.
+    return new Map(
+      [...attempts.keys()].flatMap((name) => {
+        const attempt = settled.get(name);
+        return attempt ? [[name, attempt] as const] : [];
+      }),
+    );
+  }
+
+  #drop(attempt: Attempt): void {
+    if ('held' in attempt) this.release(attempt.held);
+  }
+
+  async #attempt(source: ImageSource): Promise<Attempt> {
+    try {
+      return { held: await this.#gate.run(() => this.open(source)) };
+    } catch (error) {
+      return { error };
+    }
+  }
+
+  #retryLater(name: string): void {
+    const failed = this.#failed.get(name);
+    if (!failed || this.#isClosed) return;
+    const delay = retryDelayMs(failed.problem);
+    const timer = setTimeout(() => void this.#retry(name, failed), delay);
+    this.#retries.set(name, timer.unref());
+  }
+
+  async #retry(name: string, failed: FailedExport): Promise<void> {
+    this.#tried(name, failed, await this.#attempt(failed.source));
+  }
+
+  #tried(name: string, failed: FailedExport, attempt: Attempt): void {
+    // The exports may be others by now.
+    if (this.#failed.get(name) !== failed || this.#isClosed) return this.#drop(attempt);
+    if ('held' in attempt) {
+      this.#retries.delete(name);
+      this.#failed = new Map([...this.#failed].filter(([each]) => each !== name));
+      this.#exports = new Map([...this.#exports, [name, attempt.held]]);
+      this.#announce(name, attempt.held);
+      this.#republish();
+      return;
+    }
+    const problem = problemOf(attempt.error, failed.problem);
+    this.#failed = new Map([...this.#failed, [name, { ...failed, problem, isOpening: false }]]);
+    // The same again is not worth a line a minute.
+    this.#logFailure(name, problem.message === failed.problem.message ? 'debug' : 'error');
+    if (problem.code !== failed.problem.code) this.#republish();
+    this.#retryLater(name);
+  }
+
+  #stopRetries(): void {
+    for (const timer of this.#retries.values()) clearTimeout(timer);
+    this.#retries.clear();
+  }
+
+  #announce(name: string, { image: { name: image, description, size } }: HeldImage): void {
+    this.#log.log(
+      'info',
+      `export ${JSON.stringify(name)}: ${image}: ${description}, ${size} bytes`,
+      { export: name, image, size },
+    );
+  }
+
+  #logFailure(name: string, level: 'error' | 'debug'): void {
+    const { source, problem } = this.#failed.get(name) as FailedExport;
+    const seconds = retryDelayMs(problem) / 1000;
+    this.#log.log(
+      level,
+      `export ${JSON.stringify(name)} is not served: ${problem.message}; tried again in ${seconds} s, and on reload`,
+      { export: name, image: source.paths.join(' '), code: problem.code, tries: problem.tries },
+    );
+  }
+
+  #republish(): void {
+    this.#publish(
+      [
+        ...[...this.#exports].map(([name, held]) => specOf(name, held, false)),
+        ...[...this.#hidden].map(([key, held]) => specOf(key, held, true)),
+      ],
+      [...this.#failed].map(
+        ([
+          name,
+          {
+            problem: { code },
+          },
+        ]) => ({ name, code }),
+      ),
+    );
+  }
+}
+
+function namingExport(name: string, error: unknown): unknown {
+  if (!(error instanceof OverlaybdError)) return error;
+  const message = `export ${JSON.stringify(name)}: ${error.message}`;
+  return new OverlaybdError(error.code, message, { cause: error });
+}
+
+function specOf(name: string, { key, image }: HeldImage, hidden: boolean): ExportSpec {
+  return { name, description: image.description, key, device: image.device, hidden };
+}

@@ -1,0 +1,103 @@
+// What the log says of clients: failed reads, connections that are over, connections that are
+// refused. All of it is counted, because a client can cause as much of it as it likes.
+
+import { CountedLog } from '../log/counted-log.js';
+import { CLOSED_LINES, READ_FAILURE_LINES } from '../log/limits.js';
+import type { LogLevel, Logger } from '../log/logger.js';
+import { Repeats, type Telling } from '../lib/repeats.js';
+import type { CloseKind, ConnectionSummary, ReadFailureReport } from './messages.js';
+import { peerGroup } from '../listen/peers.js';
+
+const CLOSE_LEVELS: Readonly<Record<CloseKind, LogLevel>> = {
+  ended: 'info',
+  failed: 'info',
+  refused: 'warn',
+  protocol: 'warn',
+  tls: 'warn',
+  bug: 'error',
+};
+
+export class ClientLog {
+  readonly #log: Logger;
+  readonly #reads: Repeats<ReadFailureReport>;
+  readonly #closed: Repeats<ConnectionSummary>;
+  readonly #others: CountedLog;
+
+  constructor(log: Logger, now?: () => number) {
+    this.#log = log;
+    this.#reads = new Repeats(READ_FAILURE_LINES, (each) => this.#tellReads(each), now);
+    this.#closed = new Repeats(CLOSED_LINES, (each) => this.#tellClosed(each), now);
+    this.#others = new CountedLog(log, now);
+  }
+
+  readsFailed(report: ReadFailureReport): void {
+    this.#reads.note(report.key, report, report.count);
+  }
+
+  closed(summary: ConnectionSummary): void {
+    // Up to the first sign: what follows may be a name or a number that the client has chosen.
+    const [why] = /^[a-z ]*/i.exec(summary.reason) ?? [];
+    this.#closed.note(`${why} ${peerGroup(summary.peer)}`, summary);
+  }
+
+  /** @param key what shares a line: the reason, maybe with the peer's group */
+  refused(key: string, peer: string, reason: string): void {
+    this.#others.log(key, 'warn', `${peer}: refused: ${reason}`, { peer, reason });
+  }
+
+  /** @param title of the listener */
+  acceptFailed(title: string, why: string): void {
+    this.#others.log(`accept ${title}`, 'error', `${title}: ${why}`);
+  }
+
+  /** A bug of ours; clients that cause one may do it again and again. */
+  threadDied(story: string): void {
+    this.#others.log('thread', 'error', `reactor thread died: ${story}`);
+  }
+
+  /** Tells what has been counted; all of it at the end. */
+  sweep(all = false): void {
+    for (const each of [this.#reads, this.#closed, this.#others]) each.sweep(all);
+  }
+
+  #tellReads({ subject, count, mixed }: Telling<ReadFailureReport>): void {
+    const { key: _key, count: _count, message: why, ...fields } = subject;
+    const where = `read of ${subject.length} bytes at ${subject.offset} for ${subject.peer}`;
+    const name = JSON.stringify(subject.export);
+    const text =
+      count === 0
+        ? `export ${name}: ${where} failed: ${why}`
+        : mixed
+          ? `${counted(count, 'read')} failed in further places, the last: export ${name}: ${where}: ${why}`
+          : `export ${name}: ${counted(count, 'read')} failed likewise, the last: ${where}: ${why}`;
+    this.#log.log('error', text, { ...fields, ...more(count) });
+  }
+
+  #tellClosed({ subject, count, mixed }: Telling<ConnectionSummary>): void {
+    const { id, peer, reason, requests, errors, bytesSent, tls, kind } = subject;
+    const over = tls === null ? '' : ` over ${tls}`;
+    const line = `${peer}: connection ${id} closed: ${reason}; ${requests} requests, ${errors} errors, ${bytesSent} bytes sent${over}`;
+    const whose = mixed ? 'of further peers' : `of ${peerGroup(peer)}`;
+    const text =
+      count === 0 ? line : `${counted(count, 'connection')} ${whose} closed, the last: ${line}`;
+    this.#log.log(CLOSE_LEVELS[kind], text, {
+      connection: id,
+      peer,
+      export: subject.export,
+      reason,
+      requests,
+      errors,
+      bytesSent,
+      tls,
+      ...more(count),
+    });
+  }
+}
+
+function more(count: number): { readonly more?: number } {
+  return count === 0 ? {} : { more: count };
+}
+
+function counted(count: number, what: string): string {
+  return `${count} more ${what}${count === 1 ? '' : 's'}`;
+}

@@ -1,0 +1,343 @@
+// The reactor threads: started when connections need them, given connections in turn, drained at
+// the end.
+
+import type { Worker } from 'node:worker_threads';
+import type {
+  ConnectionCounts,
+  ConnectionSummary,
+  ExportSpec,
+  FailedExportSpec,
+  PostedExport,
+  FromReactor,
+  HandedConnection,
+  ResumedTransmission,
+  ToReactor,
+} from './messages.js';
+import { OverlaybdError, messageOf } from '../errors.js';
+import { inTime } from '../lib/in-time.js';
+import type { TlsSettings } from './tls-settings.js';
+import type { Logger } from '../log/logger.js';
+import { native } from '../native/binding.js';
+import { DRAIN_TIMEOUT_MS } from '../nbd/limits.js';
+import { ClientLog } from './client-log.js';
+import { reactorThread } from './early-reactor.js';
+
+/** How long a reactor may take to do what it does at once when it is well. */
+const THREAD_PATIENCE_MS = 2000;
+
+/** From its start to the answer of a thread; on a busy machine seconds. */
+const READY_MS = 30_000;
+
+/** A connection as the control plane knows it. */
+export interface ConnectionInfo {
+  readonly peer: string;
+  /** Names of the exports that it can see; null is all of them. */
+  readonly exports: readonly string[] | null;
+  /** Where it goes on; left out, it begins with the handshake. */
+  readonly resume?: ResumedTransmission;
+  /** Told once, however the connection ends; without a summary when its thread died. */
+  readonly closed: (summary: ConnectionSummary | null) => void;
+}
+
+interface Owned {
+  readonly fd: number;
+  readonly info: ConnectionInfo;
+}
+
+interface Reactor {
+  readonly worker: Worker;
+  /** The connections that it owns, by id. */
+  readonly connections: Map<number, Owned>;
+  /** Who waits for its counts. */
+  readonly questions: Map<number, (counts: readonly ConnectionCounts[]) => void>;
+  /** Keys of the images whose devices it has. */
+  devices: Set<string>;
+}
+
+/** A connection that no reactor has any longer; whoever gets it owns the socket. */
+export interface LooseConnection {
+  readonly info: ConnectionInfo;
+  readonly handed: HandedConnection;
+}
+
+export class ReactorPool {
+  readonly #limit: number;
+  readonly #log: Logger;
+  readonly #clientLog: ClientLog;
+  #tls: TlsSettings | null;
+  readonly #reactors: Reactor[] = [];
+  #exports: readonly ExportSpec[] = [];
+  #failed: readonly FailedExportSpec[] = [];
+  #nextId = 1;
+  #draining = false;
+  #onIdle: (() => void) | null = null;
+  /** While connections are being given up. */
+  #onLoose: ((connection: LooseConnection) => void) | null = null;
+  /** Told of the next connection that is over. */
+  #onClosed: (() => void)[] = [];
+  #nextCount = 1;
+  /** Why a thread died last. */
+  #lastDeath = 'it ended';
+  /**
+   * Resolves when the first thread is up: before that, "ready" would be a promise too much. The thread is
+   * asked: what it says on its own when it starts may come before anybody listens (early-reactor.ts).
+   * Rejects when it died.
+   */
+  readonly started: Promise<void>;
+
+  /** @param limit how many threads there may be; the first is started at once */
+  constructor(
+    limit: number,
+    tls: TlsSettings | null,
+    log: Logger,
+    clientLog: ClientLog = new ClientLog(log),
+  ) {
+    this.#limit = limit;
+    this.#tls = tls;
+    this.#log = log;
+    this.#clientLog = clientLog;
+    this.#start();
+    this.started = this.#untilStarted();
+    // Whoever starts us may fail at something else first.
+    this.started.catch(() => undefined);
+  }
+
+  /** Open connections. */
+  get connections(): number {
+    return this.#reactors.reduce((sum, { connections }) => sum + connections.size, 0);
+  }
+
+  /** Gives all reactors the exports, in place of those before. */
+  setExports(exports: readonly ExportSpec[], failed: readonly FailedExportSpec[] = []): void {
+    this.#exports = exports;
+    this.#failed = failed;
+    for (const reactor of this.#reactors) this.#postExports(reactor);
+  }
+
+  /** A device is posted once, however often the exports change: of a thousand most stay the same. */
+  #postExports(reactor: Reactor): void {
+    const { worker, devices } = reactor;
+    const exports = this.#exports.map((each): PostedExport => {
+      if (devices.has(each.key)) return { ...each, device: null };
+      devices.add(each.key);
+      return each;
+    });
+    reactor.devices = new Set(exports.map(({ key }) => key));
+    post(worker, { type: 'exports', exports, failed: this.#failed });
+  }
+
+  /** How new connections are served inside TLS, in place of before; null: they are not. */
+  setTls(settings: TlsSettings | null): void {
+    if (settings === null && this.#tls === null) return;
+    this.#tls = settings;
+    for (const { worker } of this.#reactors) post(worker, { type: 'tls', settings });
+  }
+
+  /** Hands a connected socket to the reactor with the fewest connections. */
+  adopt(fd: number, info: ConnectionInfo): number {
+    const { peer, exports, closed } = info;
+    const id = this.#nextId++;
+    if (this.#draining) {
+      native.close(fd);
+      setImmediate(() => closed(null));
+      return id;
+    }
+    const reactor = this.#leastBusy();
+    reactor.connections.set(id, { fd, info });
+    const resume = info.resume ?? null;
+    post(reactor.worker, { type: 'connection', id, fd, peer, exports, resume });
+    this.#log.log('debug', `${peer}: connection ${id} opened`, { connection: id, peer });
+    return id;
+  }
+
+  /** The counters of all open connections, by id. Resolves when every thread has answered. */
+  count(): Promise<Map<number, ConnectionCounts>> {
+    return this.#ask(this.#reactors);
+  }
+
+  async #ask(reactors: readonly Reactor[]): Promise<Map<number, ConnectionCounts>> {
+    const answers = reactors.map(
+      ({ worker, questions }) =>
+        new Promise<readonly ConnectionCounts[]>((resolve) => {
+          const request = this.#nextCount++;
+          questions.set(request, resolve);
+          post(worker, { type: 'count', request });
+        }),
+    );
+    const counts = (await Promise.all(answers)).flat();
+    return new Map(counts.map((each) => [each.id, each]));
+  }
+
+  /**
+   * Takes the connections away from the reactors, each between two of its requests. Those that
+   * cannot go on elsewhere end, and those whose clients do not take their replies in time stay.
+   * @param taken told of each at once: its client waits
+   * @returns how many there were
+   */
+  async handOver(
+    patienceMs: number,
+    taken: (connection: LooseConnection) => void,
+  ): Promise<number> {
+    let count = 0;
+    const idle = new Promise<void>((resolve) => {
+      this.#onIdle = resolve;
+    });
+    this.#onLoose = (connection) => {
+      count++;
+      taken(connection);
+    };
+    for (const { worker } of this.#reactors) post(worker, { type: 'hand over', on: true });
+    this.#checkIdle();
+    await inTime(idle, patienceMs);
+    for (const { worker } of this.#reactors) post(worker, { type: 'hand over', on: false });
+    // What was given up before a reactor read that is still on its way.
+    await this.count();
+    this.#onIdle = null;
+    this.#onLoose = null;
+    return count;
+  }
+
+  /** Resolves when every connection that is open now is over. */
+  async currentGone(): Promise<void> {
+    const before = this.#nextId;
+    const isOld = (id: number): boolean => id < before;
+    while (this.#reactors.some(({ connections }) => [...connections.keys()].some(isOld))) {
+      await new Promise<void>((resolve) => this.#onClosed.push(resolve));
+    }
+    // The reactors have forgotten them, too: messages arrive in order.
+    await this.count();
+  }
+
+  /** Lets every reactor answer what it has taken and end its connections. */
+  async drain(): Promise<void> {
+    this.#draining = true;
+    if (this.connections === 0) return;
+    const idle = new Promise<void>((resolve) => {
+      this.#onIdle = resolve;
+    });
+    for (const { worker } of this.#reactors) post(worker, { type: 'drain' });
+    const over = await inTime(idle, DRAIN_TIMEOUT_MS + THREAD_PATIENCE_MS);
+    if (!over) this.#log.log('error', `${this.connections} connections did not end in time`);
+  }
+
+  /**
+   * Resolves when the threads of these connections run, and have been given them.
+   * @throws OverlaybdError IO when one does not answer in time
+   */
+  async ready(ids: Iterable<number>): Promise<void> {
+    const reactors = new Set([...ids].flatMap((id) => this.#reactorOf(id) ?? []));
+    if (await inTime(this.#ask([...reactors]), READY_MS)) return;
+    throw new OverlaybdError('IO', `a thread has not answered for ${READY_MS / 1000} s`);
+  }
+
+  /** Whether the other end of an open connection has not received all that was sent. Of Unix sockets. */
+  hasUntaken(id: number): boolean {
+    const fd = this.#reactorOf(id)?.connections.get(id)?.fd;
+    return fd !== undefined && native.untaken(fd) > 0;
+  }
+
+  /** Ends a connection, if it is open, once it has answered what has come. */
+  endInput(id: number): void {
+    const reactor = this.#reactorOf(id);
+    if (reactor) post(reactor.worker, { type: 'end input', id });
+  }
+
+  #reactorOf(id: number): Reactor | undefined {
+    return this.#reactors.find(({ connections }) => connections.has(id));
+  }
+
+  /** Ends all threads at once. One that does not end is left to the end of the process. */
+  async terminate(): Promise<void> {
+    const ends = this.#reactors.map(({ worker }) => worker.terminate());
+    const over = await inTime(Promise.all(ends), THREAD_PATIENCE_MS);
+    if (!over) this.#log.log('error', 'a reactor thread does not end; it ends with the process');
+  }
+
+  /** An idle reactor, or a new one while there may be more, or the least busy. */
+  #leastBusy(): Reactor {
+    const [first, ...others] = this.#reactors;
+    if (!first) return this.#start();
+    const least = others.reduce(
+      (best, each) => (each.connections.size < best.connections.size ? each : best),
+      first,
+    );
+    const mayStart = this.#reactors.length < this.#limit;
+    return least.connections.size > 0 && mayStart ? this.#start() : least;
+  }
+
+  #start(): Reactor {
+    const worker = reactorThread(this.#reactors.length);
+    const reactor: Reactor = {
+      worker,
+      connections: new Map(),
+      devices: new Set(),
+      questions: new Map(),
+    };
+    this.#reactors.push(reactor);
+    worker.on('message', (message: FromReactor) => this.#onMessage(reactor, message));
+    worker.on('error', (error) => {
+      this.#lastDeath = messageOf(error);
+      // A bug of ours. Its connections are gone; the clients reconnect to other threads.
+      this.#clientLog.threadDied(error.stack ?? error.message);
+    });
+    worker.on('exit', () => this.#onExit(reactor));
+    if (this.#tls) post(worker, { type: 'tls', settings: this.#tls });
+    this.#postExports(reactor);
+    return reactor;
+  }
+
+  async #untilStarted(): Promise<void> {
+    await this.count();
+    if (this.#reactors.length > 0) return;
+    throw new OverlaybdError('IO', `no thread for connections can be started: ${this.#lastDeath}`);
+  }
+
+  #onMessage(reactor: Reactor, message: FromReactor): void {
+    if (message.type === 'closed') {
+      const connection = reactor.connections.get(message.summary.id);
+      reactor.connections.delete(message.summary.id);
+      this.#clientLog.closed(message.summary);
+      connection?.info.closed(message.summary);
+      this.#checkIdle();
+      return;
+    }
+    if (message.type === 'handed') {
+      const { connection: handed } = message;
+      const owned = reactor.connections.get(handed.id);
+      reactor.connections.delete(handed.id);
+      if (owned) this.#onLoose?.({ info: owned.info, handed });
+      this.#checkIdle();
+      return;
+    }
+    if (message.type === 'counts') {
+      reactor.questions.get(message.request)?.(message.counts);
+      reactor.questions.delete(message.request);
+      return;
+    }
+    this.#clientLog.readsFailed(message.report);
+    post(reactor.worker, { type: 'report taken' });
+  }
+
+  #onExit(reactor: Reactor): void {
+    const at = this.#reactors.indexOf(reactor);
+    if (at >= 0) this.#reactors.splice(at, 1);
+    // Descriptors belong to the process: without this the clients of a dead thread would wait for ever.
+    for (const { fd, info } of reactor.connections.values()) {
+      native.close(fd);
+      info.closed(null);
+    }
+    reactor.connections.clear();
+    for (const answer of reactor.questions.values()) answer([]);
+    reactor.questions.clear();
+    this.#checkIdle();
+  }
+
+  #checkIdle(): void {
+    for (const told of this.#onClosed.splice(0)) told();
+    if (this.#onIdle && this.connections === 0) this.#onIdle();
+  }
+}
+
+function post(worker: Worker, message: ToReactor): void {
+  worker.postMessage(message);
+}

@@ -1,0 +1,223 @@
+// A daemon in operation: what it does when it is asked over the control socket or by a signal, and
+// how it ends.
+
+import type { DaemonStatus } from '../control/api.js';
+import type { ControlHandlers } from '../control/server.js';
+import { OverlaybdError, messageOf } from '../errors.js';
+import { packageVersion } from '../lib/package-version.js';
+import type { Logger } from '../log/logger.js';
+import { DRAIN_TIMEOUT_MS } from '../nbd/limits.js';
+import type { Daemon, ServedOptions } from '../listen/daemon.js';
+import { exportCounts, exportStatuses, imageCounts } from './export-status.js';
+import type { DeviceService } from '../devices/service.js';
+import { warnOfTimeouts } from './read-deadline.js';
+import type { SdNotify } from './sd-notify.js';
+import { StuckFiles } from './stuck-files.js';
+import { takeConnections } from '../upgrade/successor.js';
+import { mustBeReplaceable, supervisionNow } from '../upgrade/supervision.js';
+import { startSuccessor, type Successor } from '../upgrade/predecessor.js';
+
+/** A reactor that has not answered for so long is stuck. */
+const PULSE_MS = 2000;
+const STUCK_MS = 20_000;
+/** How long READY waits for the connections of devices that were attached before. */
+export const REPAIR_PATIENCE_MS = 10_000;
+/** Devices that one line names. */
+const MOST_NAMED = 8;
+
+export interface OperationParts {
+  readonly daemon: Daemon;
+  /** null: this daemon attaches no devices, and has no control socket. */
+  readonly devices: DeviceService | null;
+  readonly manager: SdNotify;
+  readonly log: Logger;
+  /** Reads the configuration again. @throws OverlaybdError when it is wrong */
+  readonly readServed: () => Promise<ServedOptions>;
+}
+
+export class Operation {
+  readonly #parts: OperationParts;
+  readonly #stuck: StuckFiles;
+  readonly #since = new Date().toISOString();
+  #upgrading: Promise<number> | null = null;
+  #ended: (why: string) => void = () => undefined;
+  #pulse: NodeJS.Timeout | null = null;
+  #lastPulse = performance.now();
+  #beating = false;
+  #handedOver = false;
+  #stopping = false;
+  #repaired: Promise<string[]> = Promise.resolve([]);
+  /** Resolves with the reason when a successor has taken over. */
+  readonly ended: Promise<string>;
+
+  constructor(parts: OperationParts) {
+    this.#parts = parts;
+    const { daemon, log } = parts;
+    this.#stuck = new StuckFiles(log, () => daemon.images.exports);
+    this.ended = new Promise((resolve) => {
+      this.#ended = resolve;
+    });
+  }
+
+  /**
+   * Finds the devices again, and opens for requests.
+   * @param predecessor the channel to a daemon that hands over to us, or null
+   */
+  async start(predecessor: number | null): Promise<void> {
+    const { daemon, devices, log, manager } = this.#parts;
+    await devices?.devices.recover();
+    if (devices) warnOfTimeouts(await devices.devices.status(), log);
+    // Whatever a predecessor could not give is made anew.
+    const taken =
+      predecessor === null
+        ? Promise.resolve()
+        : takeConnections(predecessor, daemon, devices?.devices ?? null, log);
+    this.#repaired = taken.then(() => devices?.devices.repairAll(REPAIR_PATIENCE_MS) ?? []);
+    await devices?.serve(this.#handlers());
+    this.#pulse = setInterval(() => void this.#beat(), PULSE_MS);
+    manager.startWatchdog(() => performance.now() - this.#lastPulse < STUCK_MS);
+  }
+
+  /** Tells the manager, once reads of every device are answered, or after {@link REPAIR_PATIENCE_MS}. */
+  async ready(): Promise<void> {
+    const { devices, log, manager } = this.#parts;
+    if (devices && devices.devices.size > 0) manager.status('giving devices their connections');
+    const without = await this.#repaired;
+    if (this.#stopping) return;
+    if (without.length > 0) {
+      const seconds = REPAIR_PATIENCE_MS / 1000;
+      const message = `no connection after ${seconds} s: ready without; tried again until there is one`;
+      log.log('warn', `${someOf(without)}: ${message}`);
+    }
+    manager.ready(this.#summary());
+  }
+
+  /** @throws OverlaybdError when the new configuration cannot be served; the old one stays */
+  async reload(): Promise<void> {
+    const { daemon, log, manager, readServed } = this.#parts;
+    manager.reloading();
+    try {
+      await daemon.reload(await readServed());
+      log.log('info', `reloaded: ${exportCounts(daemon.images)}`);
+    } catch (error) {
+      log.log('error', `reload: everything stays as it was: ${messageOf(error)}`);
+      throw error;
+    } finally {
+      manager.ready(this.#summary());
+    }
+  }
+
+  /** @returns the successor's process id. @throws OverlaybdError when there is none; we go on then */
+  upgrade(): Promise<number> {
+    this.#upgrading ??= this.#upgrade().catch((error: unknown) => {
+      this.#upgrading = null;
+      this.#parts.log.log('error', messageOf(error));
+      throw error;
+    });
+    return this.#upgrading;
+  }
+
+  /** Answers what has been asked, and ends. Devices that survive stay with the kernel. */
+  async stop(): Promise<void> {
+    const { daemon, devices, manager } = this.#parts;
+    this.#stopping = true;
+    if (this.#pulse) clearInterval(this.#pulse);
+    if (!this.#handedOver) {
+      manager.stopping();
+      devices?.stop();
+    }
+    await daemon.stop();
+    manager.close();
+  }
+
+  async #upgrade(): Promise<number> {
+    const { daemon, devices, log, manager } = this.#parts;
+    if (devices && !devices.devices.movable) {
+      throw new OverlaybdError(
+        'UNSUPPORTED',
+        'upgrade: a device is attached by ioctl, and would end with this process: detach it first',
+      );
+    }
+    mustBeReplaceable(supervisionNow(manager.active));
+    log.log('info', 'upgrade: starting the new daemon');
+    const environment = { ...process.env, ...manager.environment() };
+    const start = async (): Promise<Successor> => {
+      const started = await startSuccessor(daemon, devices?.passed ?? null, environment);
+      this.#handedOver = true;
+      manager.mainPid(started.pid);
+      manager.close();
+      daemon.stopListening();
+      devices?.abandon();
+      return started;
+    };
+    // A device that is attached after the successor has looked for them would be nobody's.
+    const successor = await (devices ? devices.devices.undisturbed(start) : start());
+    const count = await daemon.reactors.handOver(DRAIN_TIMEOUT_MS, (each) => {
+      devices?.devices.handed(each.handed);
+      successor.give(each);
+    });
+    await successor.finish(devices?.devices.counters() ?? []);
+    log.log('info', `upgrade: process ${successor.pid} has ${count} connections`);
+    // The answer to who asked for it goes out first.
+    setImmediate(() => this.#ended(`process ${successor.pid} has taken over`));
+    return successor.pid;
+  }
+
+  #handlers(): ControlHandlers {
+    const { devices } = this.#parts;
+    const need = (): DeviceService => {
+      if (devices) return devices;
+      throw new OverlaybdError('UNSUPPORTED', 'this daemon has no state folder');
+    };
+    return {
+      status: () => this.#status(),
+      attach: async (request) => {
+        const answer = await need().devices.attach(request);
+        warnOfTimeouts([answer], this.#parts.log);
+        return answer;
+      },
+      detach: (device, request) => need().devices.detach(device, request),
+      reload: () => this.reload(),
+      upgrade: () => this.upgrade(),
+    };
+  }
+
+  async #status(): Promise<DaemonStatus> {
+    const { daemon, devices } = this.#parts;
+    return {
+      pid: process.pid,
+      version: packageVersion(),
+      since: this.#since,
+      listening: daemon.listening,
+      clients: daemon.clients,
+      images: imageCounts(daemon.images),
+      exports: exportStatuses(daemon.images),
+      devices: (await devices?.devices.status()) ?? [],
+      stuckFiles: this.#stuck.status(),
+    };
+  }
+
+  /** Every reactor must answer for the daemon to count as alive. */
+  async #beat(): Promise<void> {
+    this.#stuck.look();
+    // A thread that does not answer is not asked again and again.
+    if (this.#beating) return;
+    this.#beating = true;
+    await this.#parts.daemon.reactors.count();
+    this.#beating = false;
+    this.#lastPulse = performance.now();
+    this.#parts.manager.status(this.#summary());
+  }
+
+  #summary(): string {
+    const { daemon, devices } = this.#parts;
+    const attached = devices?.devices.size ?? 0;
+    return `${exportCounts(daemon.images)}, ${daemon.clients} clients, ${attached} devices`;
+  }
+}
+
+/** Names for one line. */
+function someOf(names: readonly string[]): string {
+  const left = names.length - MOST_NAMED;
+  return names.slice(0, MOST_NAMED).join(', ') + (left > 0 ? ` and ${left} more` : '');
+}

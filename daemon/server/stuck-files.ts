@@ -1,0 +1,73 @@
+// Tells the operator of image files whose reads have not come back from the kernel: which, for how
+// long, who is served from them; and when they have come back.
+
+import type { StuckFileStatus } from '../control/api.js';
+import { filesOf } from '../image/spec.js';
+import type { Logger } from '../log/logger.js';
+import { native } from '../native/binding.js';
+import type { StuckFileJob } from '../native/file-calls.js';
+import type { HeldImage } from '../image/table.js';
+
+export class StuckFiles {
+  readonly #log: Logger;
+  readonly #exports: () => ReadonlyMap<string, HeldImage>;
+  readonly #jobs: () => readonly StuckFileJob[];
+  /** What has been said of, by path. */
+  readonly #known = new Set<string>();
+
+  /** @param jobs other than the addon's, for tests */
+  constructor(
+    log: Logger,
+    exports: () => ReadonlyMap<string, HeldImage>,
+    jobs: () => readonly StuckFileJob[] = () => native.stuckFileJobs(),
+  ) {
+    this.#log = log;
+    this.#exports = exports;
+    this.#jobs = jobs;
+  }
+
+  /** One for each file, the longest stuck first. */
+  status(): StuckFileStatus[] {
+    const files = new Map<string, { threads: number; seconds: number }>();
+    for (const { path, seconds } of this.#jobs()) {
+      const file = files.get(path);
+      files.set(path, {
+        threads: (file?.threads ?? 0) + 1,
+        seconds: Math.max(file?.seconds ?? 0, Math.floor(seconds)),
+      });
+    }
+    return [...files]
+      .map(([file, each]) => ({ file, ...each, exports: this.#servedFrom(file) }))
+      .toSorted((a, b) => b.seconds - a.seconds);
+  }
+
+  /** Logs what is new since the last look. */
+  look(): void {
+    const stuck = this.status();
+    for (const { file, threads, seconds, exports } of stuck) {
+      if (this.#known.has(file)) continue;
+      this.#known.add(file);
+      const whose = exports.map((name) => JSON.stringify(name)).join(', ');
+      this.#log.log(
+        'error',
+        `${file}: ${threads} threads have waited for it for ${seconds} s and do not come back: check the disk, the mount or the server behind it; exports that need it: ${whose || 'none'}`,
+        { file, threads, seconds },
+      );
+    }
+    for (const file of this.#known) {
+      if (stuck.some((each) => each.file === file)) continue;
+      this.#known.delete(file);
+      this.#log.log('info', `${file}: the threads that waited for it have come back`, { file });
+    }
+  }
+
+  #servedFrom(file: string): string[] {
+    return [...this.#exports()].flatMap(([name, { image }]) => {
+      // Members of a tar are named behind their file.
+      const uses = filesOf(image.device).some(
+        (each) => each.name === file || each.name.startsWith(`${file} (`),
+      );
+      return uses ? [name] : [];
+    });
+  }
+}

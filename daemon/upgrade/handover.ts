@@ -1,0 +1,99 @@
+// What a daemon and its successor tell each other. In the environment of the successor: what its
+// descriptors are. Over a message channel: it is ready; then each connection; then that was all.
+
+import { fstatSync } from 'node:fs';
+import * as v from 'valibot';
+import { OverlaybdError, messageOf } from '../errors.js';
+import { native } from '../native/binding.js';
+import type { ListeningSocket } from '../listen/listening-socket.js';
+import type { ActivatedSocket } from '../listen/socket-activation.js';
+import type { ResumedTransmission } from '../reactor/messages.js';
+
+export const HANDOVER_VARIABLE = 'OVERLAYBD_NBD_HANDOVER';
+/** The successor's first descriptor behind the standard ones. */
+export const FIRST_PASSED_FD = 3;
+
+const fd = v.pipe(v.number(), v.integer(), v.minValue(FIRST_PASSED_FD), v.maxValue(65535));
+
+const handoverSchema = v.strictObject({
+  channel: fd,
+  /** null: the predecessor has no state folder. */
+  state: v.nullable(v.strictObject({ folder: v.string(), lock: fd, control: fd })),
+  /** Exports that the predecessor does not serve either; predecessors before this did not say. */
+  failed: v.optional(v.array(v.string()), []),
+  sockets: v.array(
+    v.strictObject({
+      fd,
+      key: v.nullable(v.string()),
+      name: v.string(),
+      uri: v.string(),
+      file: v.nullable(v.strictObject({ path: v.string(), device: v.number(), inode: v.number() })),
+    }),
+  ),
+});
+
+export type Handover = v.InferOutput<typeof handoverSchema>;
+
+export type ToSuccessor =
+  | {
+      readonly type: 'connection';
+      readonly peer: string;
+      readonly exports: readonly string[] | null;
+      /** `received` as base64. */
+      readonly transmission: Omit<ResumedTransmission, 'received'> & { readonly received: string };
+    }
+  | {
+      readonly type: 'done';
+      /** What the attached devices have counted; predecessors before this did not say. */
+      readonly counters?: readonly DeviceCounters[];
+    };
+
+/** Counters of an attached device that go on in the next process. */
+export interface DeviceCounters {
+  readonly id: string;
+  readonly requests: number;
+  readonly errors: number;
+  readonly bytesSent: number;
+  readonly reconnects: number;
+}
+
+export type ToPredecessor = { readonly type: 'ready' };
+
+/**
+ * What a predecessor left us, or null. Removes the variable, and keeps the descriptors from children.
+ * @throws OverlaybdError BAD_CONFIG
+ */
+export function takeHandover(env: NodeJS.ProcessEnv): Handover | null {
+  const text = env[HANDOVER_VARIABLE];
+  delete env[HANDOVER_VARIABLE];
+  if (text === undefined) return null;
+  try {
+    const handover = v.parse(handoverSchema, JSON.parse(text));
+    const { channel, state, sockets } = handover;
+    const all = [channel, ...sockets.map((each) => each.fd)];
+    if (state) all.push(state.lock, state.control);
+    for (const each of all) {
+      fstatSync(each);
+      native.cloexec(each, 1);
+    }
+    return handover;
+  } catch (error) {
+    const message = `${HANDOVER_VARIABLE}: ${messageOf(error)}; it is for the daemon's own use`;
+    throw new OverlaybdError('BAD_CONFIG', message, { cause: error });
+  }
+}
+
+/** The sockets that came from the service manager first. */
+export function activatedOf({ sockets }: Handover): ActivatedSocket[] {
+  return sockets.flatMap(({ key, fd: each, name }) => (key === null ? [{ fd: each, name }] : []));
+}
+
+/** The sockets that the predecessor made, by where they listen. */
+export function listeningOf(handover: Handover | null): Map<string, ListeningSocket[]> {
+  const listening = new Map<string, ListeningSocket[]>();
+  for (const { key, fd: each, uri, file } of handover?.sockets ?? []) {
+    if (key === null) continue;
+    listening.set(key, [...(listening.get(key) ?? []), { fd: each, uri, file }]);
+  }
+  return listening;
+}

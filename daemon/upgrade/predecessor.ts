@@ -1,0 +1,126 @@
+// The old daemon's side of an upgrade: starts the new one with everything that listens, waits until
+// it is ready, and gives it the connections. Until then a failure changes nothing.
+
+import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
+import { OverlaybdError } from '../errors.js';
+import { MessageChannel } from '../ipc/message-channel.js';
+import { native } from '../native/binding.js';
+import { DRAIN_TIMEOUT_MS } from '../nbd/limits.js';
+import type { Daemon } from '../listen/daemon.js';
+import {
+  FIRST_PASSED_FD,
+  HANDOVER_VARIABLE,
+  type DeviceCounters,
+  type Handover,
+  type ToSuccessor,
+} from './handover.js';
+import type { LooseConnection } from '../reactor/pool.js';
+
+/** From exec to ready; large images take their time. */
+const START_TIMEOUT_MS = 60_000;
+
+/** Of exports that may fail in the successor, too; an environment has no room for many long names. */
+const MAX_FAILED_NAMES = 16;
+
+/** From the end of its channel to its own end. */
+const EXIT_TIMEOUT_MS = 2000;
+
+export interface PassedState {
+  readonly folder: string;
+  readonly lockFd: number;
+  readonly controlFd: number;
+}
+
+/** A successor that is ready to take the connections. */
+export interface Successor {
+  readonly pid: number;
+  give(connection: LooseConnection): void;
+  /** @returns when it has all that was given, or is gone */
+  finish(counters: readonly DeviceCounters[]): Promise<void>;
+}
+
+/**
+ * Starts the program anew, as it is on disk now, with the same arguments.
+ * @throws OverlaybdError when it does not become ready; it is gone then
+ */
+export async function startSuccessor(
+  daemon: Daemon,
+  state: PassedState | null,
+  environment: NodeJS.ProcessEnv,
+): Promise<Successor> {
+  const [ours, theirs] = native.socketpair();
+  const passed: number[] = [];
+  const pass = (fd: number): number => FIRST_PASSED_FD + passed.push(fd) - 1;
+  const handover: Handover = {
+    channel: pass(theirs),
+    state: state && {
+      folder: state.folder,
+      lock: pass(state.lockFd),
+      control: pass(state.controlFd),
+    },
+    failed: [...daemon.images.failed.keys()].slice(0, MAX_FAILED_NAMES),
+    sockets: daemon.passedSockets.map(({ key, name, socket: { fd, uri, file } }) => {
+      return { fd: pass(fd), key, name, uri, file };
+    }),
+  };
+  const stdio: StdioOptions = ['ignore', 'inherit', 'inherit', ...passed];
+  const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
+    stdio,
+    env: { ...environment, [HANDOVER_VARIABLE]: JSON.stringify(handover) },
+  });
+  native.close(theirs);
+  return ready(child, ours);
+}
+
+function ready(child: ChildProcess, fd: number): Promise<Successor> {
+  return new Promise((resolve, reject) => {
+    let isGone = false;
+    // The end of the channel comes before the exit code, which says more.
+    let gone: (error: Error | null) => void = (error) =>
+      void setTimeout(() => fail(error?.message ?? 'it hung up'), EXIT_TIMEOUT_MS).unref();
+    const channel = new MessageChannel(fd, {
+      message: () => {
+        clearTimeout(timer);
+        child.removeAllListeners();
+        child.unref();
+        gone = () => undefined;
+        resolve({ pid: child.pid ?? 0, give, finish });
+      },
+      closed: (error) => {
+        isGone = true;
+        gone(error);
+      },
+    });
+    const fail = (why: string): void => {
+      clearTimeout(timer);
+      gone = () => undefined;
+      channel.close();
+      child.kill('SIGKILL');
+      const message = `upgrade: the new daemon did not become ready: ${why}; the old one goes on (the log says more)`;
+      reject(new OverlaybdError('IO', message));
+    };
+    const timer = setTimeout(() => fail('it took too long'), START_TIMEOUT_MS);
+    child.once('error', (error) => fail(error.message));
+    child.once('exit', (code, signal) => fail(`it ended with ${signal ?? `exit code ${code}`}`));
+
+    const give = ({
+      handed: { fd: socket, peer, exports, transmission },
+    }: LooseConnection): void => {
+      const received = Buffer.from(transmission.received).toString('base64');
+      const message: ToSuccessor = {
+        type: 'connection',
+        peer,
+        exports,
+        transmission: { ...transmission, received },
+      };
+      channel.send(message, [socket], () => native.close(socket));
+    };
+    const finish = (counters: readonly DeviceCounters[]): Promise<void> =>
+      new Promise((done) => {
+        gone = () => done();
+        if (isGone) done();
+        channel.send({ type: 'done', counters } satisfies ToSuccessor);
+        setTimeout(() => channel.close(), DRAIN_TIMEOUT_MS).unref();
+      });
+  });
+}

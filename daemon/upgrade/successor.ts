@@ -1,0 +1,49 @@
+// The new daemon's side of an upgrade: says that it is ready, and takes the connections.
+
+import { MessageChannel } from '../ipc/message-channel.js';
+import type { Logger } from '../log/logger.js';
+import { native } from '../native/binding.js';
+import type { Daemon } from '../listen/daemon.js';
+import { deviceIdOf } from '../devices/attached-device.js';
+import type { DeviceManager } from '../devices/manager.js';
+import type { ToPredecessor, ToSuccessor } from './handover.js';
+
+/**
+ * Tells the predecessor that we are ready, and takes over what it gives.
+ * @returns when all has come, or the predecessor is gone
+ */
+export function takeConnections(
+  fd: number,
+  daemon: Daemon,
+  devices: DeviceManager | null,
+  log: Logger,
+): Promise<void> {
+  return new Promise((done) => {
+    let taken = 0;
+    const channel: MessageChannel = new MessageChannel(fd, {
+      message: (message, [socket]) => {
+        const told = message as ToSuccessor;
+        if (told.type === 'done') {
+          devices?.restore(told.counters ?? []);
+          channel.close();
+          return;
+        }
+        if (socket === undefined) throw new TypeError('a connection without its socket');
+        taken++;
+        const { peer, exports } = told;
+        const received = Buffer.from(told.transmission.received, 'base64');
+        const transmission = { ...told.transmission, received };
+        const device = deviceIdOf(peer);
+        if (device === null) daemon.adopt(socket, { peer, exports, transmission });
+        else if (devices) devices.adopt(device, socket, peer, transmission);
+        else native.close(socket);
+      },
+      closed: (error) => {
+        if (error) log.log('error', `upgrade: ${error.message}`);
+        log.log('info', `upgrade: took over ${taken} connections`);
+        done();
+      },
+    });
+    channel.send({ type: 'ready' } satisfies ToPredecessor);
+  });
+}

@@ -1,0 +1,102 @@
+// What the tests of attached devices run in: a fake kernel, and daemons' parts that come one after the
+// other over it, with real reactors, sockets and images.
+import { readdirSync, readlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Test } from 'tap';
+import { Sysfs } from '../../../daemon/kernel/sysfs.js';
+import { DeviceManager } from '../../../daemon/devices/manager.js';
+import { DeviceRecords, type DeviceRecord } from '../../../daemon/devices/record.js';
+import { ImageTable } from '../../../daemon/image/table.js';
+import { ReactorPool } from '../../../daemon/reactor/pool.js';
+import { FakeDriver } from '../../support/fake-driver.js';
+import { FakeSysfs } from '../../support/fake-sysfs.js';
+import { randomBytes } from '../../support/pattern.js';
+
+export const SIZE = 1 << 20;
+export const disk = randomBytes(1, SIZE);
+
+/** One daemon's parts; several may come one after the other over the same kernel and folder. */
+export interface Life {
+  manager: DeviceManager;
+  images: ImageTable;
+  reactors: ReactorPool;
+  log: string[];
+  /** How often it was told that no device is left. */
+  idle: () => number;
+  /** As kill -9 does: nobody is told, and all sockets are gone. */
+  die: () => Promise<void>;
+}
+
+export interface World {
+  kernel: FakeDriver;
+  sysfs: FakeSysfs;
+  image: string;
+  folder: string;
+  records: () => DeviceRecord[];
+  live: (exports?: Record<string, string>) => Promise<Life>;
+}
+
+export function makeWorld(t: Test, devices = 4): World {
+  const folder = t.testdir({ devices: {} });
+  const image = join(folder, 'disk.img');
+  writeFileSync(image, disk);
+  const sysfs = new FakeSysfs(t, devices);
+  const kernel = new FakeDriver(sysfs);
+  t.teardown(() => kernel.dropAll());
+  const fail = (message: string): void => void t.fail(message);
+  const records = (): DeviceRecord[] => new DeviceRecords(join(folder, 'devices')).read(fail);
+  const live = async (exports: Record<string, string> = {}): Promise<Life> => {
+    const log: string[] = [];
+    const logger = { log: (level: string, text: string) => void log.push(`${level}: ${text}`) };
+    const reactors = new ReactorPool(2, null, logger);
+    const images = new ImageTable(logger, (specs, failed) => reactors.setExports(specs, failed));
+    await images.setExports(
+      new Map(
+        Object.entries(exports).map(([name, path]) => [name, { paths: [path], partition: null }]),
+      ),
+    );
+    let idle = 0;
+    const manager = new DeviceManager({
+      records: new DeviceRecords(join(folder, 'devices')),
+      images,
+      reactors,
+      driver: kernel,
+      sysfs: new Sysfs(sysfs.root),
+      log: logger,
+      maxDevices: 8,
+      idle: () => idle++,
+    });
+    let dead = false;
+    const die = async (): Promise<void> => {
+      if (dead) return;
+      dead = true;
+      manager.stop();
+      await reactors.terminate();
+      images.close();
+    };
+    t.teardown(die);
+    return { manager, images, reactors, log, idle: () => idle, die };
+  };
+  return { kernel, sysfs, image, folder, records, live };
+}
+
+export async function until(isSo: () => boolean | Promise<boolean>, ms = 8000): Promise<void> {
+  for (const end = performance.now() + ms; !(await isSo()); await pause(5)) {
+    if (performance.now() > end) throw new Error('it did not come in time');
+  }
+}
+
+/** How many descriptors of this process are files in the folder. */
+export function openFiles(folder: string): number {
+  return readdirSync('/proc/self/fd').filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).startsWith(folder);
+    } catch {
+      return false;
+    }
+  }).length;
+}
+
+export const part = (offset: number, length: number): Buffer =>
+  disk.subarray(offset, offset + length);

@@ -1,0 +1,325 @@
+// The devices of a daemon that died, that hands over, or that was never ours: against a fake kernel.
+import { copyFileSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { test } from 'tap';
+import { native } from '../../../daemon/native/binding.js';
+import { deviceIdOf } from '../../../daemon/devices/attached-device.js';
+import { FAKE_PID } from '../../support/fake-driver.js';
+import { deferred } from '../nbd/fake-export.js';
+import { SIZE, disk, makeWorld, part, until } from './device-world.js';
+
+await test('after the death of the daemon: the same device, the same bytes', async (t) => {
+  const { kernel, image, records, live } = makeWorld(t);
+  const first = await live();
+  const { id } = await first.manager.attach({ image: [image], connections: 2 });
+  await first.manager.attach({ image: [image], connections: 1 });
+  t.same(await kernel.read(0, 0, 1000), part(0, 1000));
+  await first.die();
+  await t.rejects(kernel.read(0, 0, 10));
+  t.equal(records().length, 2, 'records stay');
+  const second = await live();
+  await second.manager.recover();
+  t.equal(second.manager.size, 2);
+  t.match(await second.manager.status(), [{ id, state: 'waiting', liveConnections: 0 }, {}]);
+  t.notOk(
+    kernel.calls.some((each) => each.startsWith('reconfigure')),
+    'not before it is told to',
+  );
+  await second.manager.repairAll(8000);
+  await until(() => kernel.devices.get(1)?.sockets.length === 1);
+  await until(() => kernel.devices.get(0)?.sockets.length === 2);
+  t.same(kernel.calls.slice(2).toSorted(), ['reconfigure 1 1', 'reconfigure 2 0']);
+  for (const which of [0, 1]) t.same(await kernel.read(0, 5, 50_000, which), part(5, 50_000));
+  t.same(await kernel.read(1, 5, 5000), part(5, 5000));
+  await second.manager.detach(id, {});
+  t.equal(records().length, 1);
+});
+
+await test('whoever waits for the repairs waits for those that fail at first', async (t) => {
+  const { kernel, image, live } = makeWorld(t);
+  const first = await live();
+  for (let i = 0; i < 2; i++) await first.manager.attach({ image: [image] });
+  await first.die();
+  const second = await live();
+  await second.manager.recover();
+  let failures = 3;
+  kernel.before = (what) => {
+    if (what.startsWith('reconfigure') && failures-- > 0) throw new Error('the helper is late');
+  };
+  t.same(await second.manager.repairAll(60_000), []);
+  t.ok(failures < 0, 'some failed');
+  for (const which of [0, 1]) t.same(await kernel.read(which, 0, 512), part(0, 512));
+});
+
+await test('but not for ever', async (t) => {
+  const { kernel, image, live } = makeWorld(t);
+  const first = await live();
+  for (let i = 0; i < 3; i++) await first.manager.attach({ image: [image] });
+  await first.die();
+  const second = await live();
+  await second.manager.recover();
+  const late = deferred();
+  kernel.before = async (what, index) => {
+    if (what.startsWith('reconfigure') && index === 1) await late.promise;
+  };
+  kernel.drop(2);
+  // Long enough for threads to start on a busy machine.
+  t.same(
+    await second.manager.repairAll(8000),
+    ['/dev/nbd1'],
+    'the one that is gone counts as done',
+  );
+  t.same(await kernel.read(0, 0, 512), part(0, 512));
+  late.resolve();
+  const works = (): Promise<boolean> =>
+    kernel.read(1, 0, 512).then(
+      () => true,
+      () => false,
+    );
+  await until(works);
+  t.same(await kernel.read(1, 0, 512), part(0, 512), 'it is repaired later');
+});
+
+await test('what is not ours any more, or not what it was', async (t) => {
+  const { kernel, sysfs, image, folder, records, live } = makeWorld(t, 5);
+  const first = await live();
+  const own = join(folder, 'own.img');
+  const missing = join(folder, 'missing.img');
+  for (const path of [own, missing]) copyFileSync(image, path);
+  await first.manager.attach({ image: [image] });
+  await first.manager.attach({ image: [own] });
+  await first.manager.attach({ image: [missing] });
+  await first.manager.attach({ image: [image] });
+  await first.die();
+  kernel.drop(0);
+  sysfs.set(0, { pid: 5, backend: 'overlaybd-nbd:0000000000000000', size: SIZE });
+  const changed = Buffer.from(disk);
+  changed[0] = (changed[0] ?? 0) ^ 1;
+  writeFileSync(own, changed);
+  copyFileSync(missing, `${missing}.away`);
+  writeFileSync(missing, '');
+  const second = await live();
+  await second.manager.recover();
+  await second.manager.repairAll(8000);
+  await until(() => kernel.devices.get(3)?.sockets.length === 2);
+  t.same(await kernel.read(3, 0, 512), part(0, 512));
+  t.same(kernel.calls.slice(4), ['reconfigure 2 3'], 'no other one was touched');
+  const { log } = second;
+  t.ok(log.some((line) => line.startsWith('info: /dev/nbd0: not attached any more')));
+  t.ok(
+    log.some((line) => /^error: \/dev\/nbd1 .*is another image/.test(line)),
+    log.join('\n'),
+  );
+  t.ok(log.some((line) => /^error: \/dev\/nbd2 .*(cannot be opened|another image)/.test(line)));
+  t.same(
+    records()
+      .map(({ index }) => index)
+      .toSorted((a, b) => a - b),
+    [1, 2, 3],
+    'the record of what may come back stays',
+  );
+  await second.die();
+  copyFileSync(`${missing}.away`, missing);
+  const third = await live();
+  await third.manager.recover();
+  await third.manager.repairAll(8000);
+  await until(() => kernel.devices.get(2)?.sockets.length === 2);
+  t.same(await kernel.read(2, 9, 512), part(9, 512), 'it is served once its image is back');
+  await third.manager.detach('nbd1', {});
+  t.equal(kernel.calls.at(-1), 'release 1', 'the other one can be detached at least');
+  t.same(
+    records()
+      .map(({ index }) => index)
+      .toSorted((a, b) => a - b),
+    [2, 3],
+  );
+  await t.rejects(third.manager.detach('nbd1', {}), { code: 'NOT_FOUND' });
+});
+
+await test('kernels that keep no backend name', async (t) => {
+  const { kernel, sysfs, image, records, live } = makeWorld(t);
+  kernel.keepsBackend = false;
+  const first = await live();
+  await first.manager.attach({ image: [image] });
+  t.equal(records()[0]?.kernelPid, FAKE_PID);
+  await first.die();
+  const second = await live();
+  await second.manager.recover();
+  await second.manager.repairAll(8000);
+  await until(() => kernel.devices.get(0)?.sockets.length === 2);
+  await second.die();
+  sysfs.set(0, { pid: FAKE_PID + 1, size: SIZE });
+  const third = await live();
+  await third.manager.recover();
+  t.equal(third.manager.size, 0, "somebody else's device");
+  t.same(records(), []);
+});
+
+await test('nothing is attached while a successor takes over, nor afterwards', async (t) => {
+  const { kernel, image, live } = makeWorld(t);
+  const { manager } = await live();
+  const taken = deferred();
+  const upgrade = manager.undisturbed(async () => {
+    await taken.promise;
+    manager.stop();
+  });
+  const attached = manager.attach({ image: [image] });
+  attached.catch(() => undefined);
+  await pause(30);
+  t.same(kernel.calls, []);
+  taken.resolve();
+  await upgrade;
+  await t.rejects(attached, { code: 'BUSY', message: /ask again/ });
+  t.ok(kernel.closed);
+});
+
+await test('devices that do not outlive the process', async (t) => {
+  const { kernel, image, records, live } = makeWorld(t);
+  kernel.survives = false;
+  const { manager, die } = await live();
+  t.ok(manager.movable);
+  await manager.attach({ image: [image] });
+  t.notOk(manager.movable);
+  await die();
+  t.same(records(), [], 'nothing is looked for later');
+});
+
+await test('a record that was damaged is left alone', async (t) => {
+  const { folder, image, live } = makeWorld(t);
+  const path = join(folder, 'devices', '0123456789abcdef.json');
+  writeFileSync(path, '{"version": 1,');
+  const { manager, log } = await live();
+  await manager.recover();
+  t.ok(log.some((line) => line.includes('0123456789abcdef.json: not a device')));
+  t.ok(existsSync(path));
+  t.equal(readFileSync(path, 'utf8'), '{"version": 1,');
+  await manager.attach({ image: [image] });
+});
+
+await test('whose connection it is', (t) => {
+  t.equal(deviceIdOf('/dev/nbd12 0123456789abcdef'), '0123456789abcdef');
+  for (const peer of ['127.0.0.1:80', 'pid 1 uid 0', '/dev/nbd1', '/dev/nbd1 0123456789ABCDEF']) {
+    t.equal(deviceIdOf(peer), null);
+  }
+  t.end();
+});
+
+await test('counters go on in a successor', async (t) => {
+  const { kernel, image, live } = makeWorld(t);
+  const first = await live();
+  const { id } = await first.manager.attach({ image: [image], connections: 1 });
+  await kernel.read(0, 0, 1000);
+  kernel.kill(0);
+  await until(async () => (await first.manager.status())[0]?.reconnects === 1);
+  await kernel.read(0, 0, 500);
+  const handed: unknown[] = [];
+  await first.reactors.handOver(5000, ({ handed: each }) => {
+    handed.push(each.counts);
+    first.manager.handed(each);
+    native.close(each.fd);
+  });
+  t.same(handed, [{ requests: 1, errors: 0, bytesSent: 516 }], 'of the connection that goes over');
+  const counters = first.manager.counters();
+  t.same(counters, [{ id, requests: 2, errors: 0, bytesSent: 1532, reconnects: 1 }]);
+  await first.die();
+  const second = await live();
+  await second.manager.recover();
+  await second.manager.repairAll(8000);
+  second.manager.restore([...counters, { ...counters[0]!, id: '00000000000000aa' }]);
+  await until(() => kernel.devices.get(0)?.sockets.length === 1);
+  await kernel.read(0, 0, 100);
+  t.match(await second.manager.status(), [{ requests: 3, errors: 0, bytesSent: 1532 + 116 }]);
+});
+
+await test('a device whose image comes later than the daemon is served then, without a word', async (t) => {
+  const { kernel, image, live } = makeWorld(t);
+  const reads = (index: number): Promise<boolean> =>
+    kernel.read(index, 0, 512).then(
+      () => true,
+      () => false,
+    );
+  const late = `${image}.late`;
+  copyFileSync(image, late);
+  const first = await live();
+  await first.manager.attach({ image: [late], connections: 1 });
+  await first.manager.attach({ image: [image], connections: 1 });
+  await first.die();
+  renameSync(late, `${late}.away`);
+  const second = await live();
+  await second.manager.recover();
+  await second.manager.repairAll(8000);
+  await until(() => reads(1));
+  t.same(await kernel.read(1, 0, 512), part(0, 512), 'the other one does not wait for it');
+  t.match(second.log, [/^error: \/dev\/nbd0 .*not served: .*ENOENT.*; tried again in 1 s$/]);
+  renameSync(`${late}.away`, late);
+  await until(
+    () => second.log.some((line) => /nbd0 .*: served again, after \d tries/.test(line)),
+    60_000,
+  );
+  await until(() => reads(0));
+  t.same(await kernel.read(0, 9, 512), part(9, 512));
+});
+
+await test('one whose image is missing, and that is let go of or detached meanwhile, is forgotten', async (t) => {
+  const { kernel, image, live, records } = makeWorld(t);
+  const late = `${image}.late`;
+  copyFileSync(image, late);
+  const first = await live();
+  for (let i = 0; i < 2; i++) await first.manager.attach({ image: [late], connections: 1 });
+  await first.die();
+  renameSync(late, `${late}.away`);
+  const second = await live();
+  await second.manager.recover();
+  t.match(await second.manager.status(), [{ state: 'failed' }, { state: 'failed' }]);
+  kernel.drop(0);
+  await until(() => second.log.includes('info: /dev/nbd0: the kernel has let go of it'), 60_000);
+  t.match(await second.manager.status(), [{ device: '/dev/nbd1' }]);
+  t.match(records(), [{ index: 1 }]);
+  t.equal(second.idle(), 0);
+
+  renameSync(`${late}.away`, late);
+  const again = second.manager.attach({ image: [late], index: 1 });
+  await second.manager.detach('nbd1', { force: true });
+  await t.rejects(again, { message: /not served: it was detached meanwhile/ });
+  t.same([await second.manager.status(), records(), second.idle()], [[], [], 1]);
+});
+
+await test('the images of some open late: it says which, and each is served as soon as it can be', async (t) => {
+  const { kernel, image, live } = makeWorld(t);
+  const first = await live();
+  for (let i = 0; i < 3; i++) await first.manager.attach({ image: [image], connections: 1 });
+  await first.die();
+  const second = await live();
+  const open = second.images.open.bind(second.images);
+  const gates = [deferred(), deferred()];
+  let asked = 0;
+  second.images.open = async (source) => {
+    await gates[asked++]?.promise;
+    return open(source);
+  };
+  await second.manager.recover(500);
+  t.same(
+    second.log.map((line) => line.replace(/nbd\d/, 'nbdX')),
+    Array.from({ length: 2 }, () => {
+      return 'warn: /dev/nbdX: its image is not open after 0.5 s: ready without';
+    }),
+  );
+  t.same(await second.manager.repairAll(8000), []);
+  const served = (): number => {
+    return [...kernel.calls].filter((each) => each.startsWith('reconfigure')).length;
+  };
+  t.equal(served(), 1);
+  gates[1]?.resolve();
+  await until(() => served() === 2);
+  gates[0]?.resolve();
+  await until(() => served() === 3);
+  for (const index of [0, 1, 2]) {
+    const reads = (): Promise<boolean> =>
+      kernel.read(index, 0, 512).then(
+        () => true,
+        () => false,
+      );
+    await until(reads);
+  }
+});

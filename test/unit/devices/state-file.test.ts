@@ -1,0 +1,56 @@
+// Files of a state folder: whatever has come to be at their paths, opening ends at once and follows no link.
+import { spawnSync } from 'node:child_process';
+import { closeSync, constants, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { test } from 'tap';
+import { shortFolder } from '../../support/daemon-process.js';
+import {
+  openStateFile,
+  readStateFile,
+  readStateFileEnd,
+} from '../../../daemon/devices/state-file.js';
+
+const CREATE = constants.O_RDWR | constants.O_CREAT;
+
+await test('regular files', async (t) => {
+  const path = join(t.testdir(), 'file');
+  closeSync(openStateFile(path, CREATE));
+  writeFileSync(path, 'what is in it');
+  t.equal(readStateFile(path, 13), 'what is in it');
+  t.throws(() => readStateFile(path, 12), { code: 'LIMIT', message: /13 bytes, at most 12/ });
+  t.equal(readStateFileEnd(path, 5), 'in it');
+  t.equal(readStateFileEnd(path, 500), 'what is in it');
+  closeSync(openStateFile(path, CREATE));
+  t.equal(readFileSync(path, 'utf8'), 'what is in it', 'opening changes nothing');
+  t.throws(() => readStateFile(`${path}2`, 1), { code: 'ENOENT' });
+});
+
+await test('anything else is named, and not waited for', async (t) => {
+  const folder = shortFolder(t);
+  const at = (name: string): string => join(folder, name);
+  writeFileSync(at('target'), 'not for us');
+  symlinkSync(at('target'), at('link'));
+  symlinkSync(at('nowhere'), at('dangling'));
+  mkdirSync(at('folder'));
+  spawnSync('mkfifo', [at('fifo')]);
+  const server = createServer().listen(at('socket'));
+  await new Promise((resolve) => server.once('listening', resolve));
+  t.teardown(() => server.close());
+  const kinds = {
+    link: /a symbolic link/,
+    dangling: /a symbolic link/,
+    folder: /a folder/,
+    fifo: /a FIFO/,
+    socket: /a socket/,
+  };
+  for (const [name, kind] of Object.entries(kinds)) {
+    for (const flags of [constants.O_RDONLY, CREATE, constants.O_WRONLY | constants.O_APPEND]) {
+      t.throws(() => openStateFile(at(name), flags), { code: 'IO', message: kind }, name);
+    }
+    t.throws(() => readStateFile(at(name), 100), { code: 'IO', message: kind });
+    t.throws(() => readStateFileEnd(at(name), 100), { code: 'IO', message: kind });
+  }
+  t.throws(() => openStateFile('/dev/zero', constants.O_RDONLY), { message: /a device/ });
+  t.equal(readFileSync(at('target'), 'utf8'), 'not for us');
+});

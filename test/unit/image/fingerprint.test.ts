@@ -1,0 +1,82 @@
+// Whether an image is the one that it was, and whether two are the very same files.
+import { copyFileSync, linkSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test, type Test } from 'tap';
+import { marksOf } from '../../../daemon/image/fingerprint.js';
+import type { ImagePlan } from '../../../daemon/image/plan.js';
+import { randomBytes } from '../../support/pattern.js';
+
+const SIZE = 50_000;
+
+function planOf(...lowers: string[]): ImagePlan {
+  return { name: 'test', lowers, upper: null, mayBeRaw: true, notes: [] };
+}
+
+function file(t: Test): { path: string; bytes: Buffer; folder: string } {
+  const folder = t.testdir();
+  const path = join(folder, 'layer');
+  const bytes = randomBytes(1, SIZE);
+  writeFileSync(path, bytes);
+  return { path, bytes, folder };
+}
+
+await test('another head, tail or size is another image; a copy is not', async (t) => {
+  const { path, bytes, folder } = file(t);
+  const { fingerprint, identity } = await marksOf(planOf(path));
+  const copy = join(folder, 'copy');
+  copyFileSync(path, copy);
+  t.equal((await marksOf(planOf(copy))).fingerprint, fingerprint);
+  t.not((await marksOf(planOf(copy))).identity, identity, 'a copy is another file');
+  linkSync(path, join(folder, 'link'));
+  t.equal((await marksOf(planOf(join(folder, 'link')))).identity, identity, 'a link is the same');
+  for (const at of [0, 8191, SIZE - 8192, SIZE - 1]) {
+    const changed = Buffer.from(bytes);
+    changed[at] = (changed[at] ?? 0) ^ 1;
+    writeFileSync(copy, changed);
+    t.not((await marksOf(planOf(copy))).fingerprint, fingerprint, `byte ${at}`);
+  }
+  writeFileSync(
+    copy,
+    Buffer.concat([bytes.subarray(0, 8192), Buffer.alloc(1), bytes.subarray(8192)]),
+  );
+  t.not(
+    (await marksOf(planOf(copy))).fingerprint,
+    fingerprint,
+    'a byte more, head and tail the same',
+  );
+  const middle = Buffer.from(bytes);
+  middle[20_000] = (middle[20_000] ?? 0) ^ 1;
+  writeFileSync(copy, middle);
+  t.equal((await marksOf(planOf(copy))).fingerprint, fingerprint, 'it is no check of the contents');
+  t.not(
+    (await marksOf(planOf(copy))).identity,
+    identity,
+    'which is why only the same file is shared',
+  );
+});
+
+await test('layers, their order, and small files', async (t) => {
+  const { path, folder } = file(t);
+  const small = join(folder, 'small');
+  writeFileSync(small, 'x');
+  const plans = [
+    planOf(path),
+    planOf(small),
+    planOf(path, small),
+    planOf(small, path),
+    planOf(path, path),
+    { ...planOf(path), upper: { index: small, data: path } },
+    { ...planOf(path), upper: { index: path, data: small } },
+  ];
+  const prints = (await Promise.all(plans.map(marksOf))).map(({ fingerprint }) => fingerprint);
+  t.equal(new Set(prints).size, prints.length);
+  for (const each of prints) t.match(each, /^[0-9a-f]{64}$/);
+});
+
+await test('what cannot be read', async (t) => {
+  const { path, folder } = file(t);
+  const missing = join(folder, 'missing');
+  await t.rejects(marksOf(planOf(path, missing)), { code: 'NOT_FOUND', message: /missing/ });
+  mkdirSync(join(folder, 'dir'));
+  await t.rejects(marksOf(planOf(join(folder, 'dir'))), { code: 'UNSUPPORTED', message: /dir/ });
+});

@@ -1,0 +1,204 @@
+// Where images are opened: small ones on the calling thread in slices, large ones on the opener thread, which may
+// die of them. What is opened is the same.
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
+import { test, type Test } from 'tap';
+import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
+import { LsmtIndex } from '../../../daemon/lsmt/merged-index.js';
+import { BlobPool } from '../../../daemon/image/blob-pool.js';
+import { SMALL_IMAGE_UNITS } from '../../../daemon/image/effort.js';
+import type { ImageSource } from '../../../daemon/image/plan.js';
+import { Opener, type OpenImage } from '../../../daemon/image/opener.js';
+import { writeZeroedLayer } from '../../support/lsmt-layout.js';
+import { appendUpper } from '../../support/upper-writer.js';
+
+/** Entries that the main thread leaves to the opener. */
+const LARGE = SMALL_IMAGE_UNITS + 1000;
+const VIRTUAL_SIZE = 2 ** 33;
+/** Of the opener thread. */
+const NICENESS = 5;
+
+const nothingShared = (): OpenImage | null => null;
+const sourceOf = (...paths: string[]): ImageSource => ({ paths, partition: null });
+
+function openerOf(t: Test, strict = false, timeoutMs?: number): Opener {
+  const readers = new ReaderFactory();
+  const opener = new Opener(new BlobPool(readers), readers, strict, timeoutMs);
+  t.teardown(() => opener.close());
+  return opener;
+}
+
+/** Opener threads of this process: none of its other threads have their nice value. */
+function openers(): number {
+  return readdirSync('/proc/self/task').filter((task) => {
+    try {
+      const stat = readFileSync(`/proc/self/task/${task}/stat`, 'latin1');
+      return stat.slice(stat.lastIndexOf(')')).split(' ')[17] === `${NICENESS}`;
+    } catch {
+      return false; // it has just ended
+    }
+  }).length;
+}
+
+await test('a large image is opened by a thread that ends, and is the same image', async (t) => {
+  const folder = t.testdir();
+  const paths = [0, 1].map((i) =>
+    writeZeroedLayer(join(folder, `layer${i}`), LARGE, { first: i, step: 4 }),
+  );
+  const opener = openerOf(t);
+  const opening = opener.open(sourceOf(...paths), nothingShared);
+  let turns = 0;
+  let most = 0;
+  const counting = (async () => {
+    for (let done = false; !done; turns++) {
+      most = Math.max(most, openers());
+      done = await Promise.race([opening.then(() => true), nextTurn(false)]);
+    }
+  })();
+  const image = await opening;
+  await counting;
+  t.ok(most === 1, 'a thread was there');
+  t.ok(turns > 20, `others had ${turns} turns`);
+  t.equal(image.description, `2 layers, ${2 * LARGE} segments`);
+  t.equal(image.size, VIRTUAL_SIZE);
+  if (image.device.kind !== 'lsmt') throw new Error('a stack');
+  const index = new LsmtIndex(image.device.index);
+  for (const i of [0, 1, 2 * LARGE - 1]) {
+    t.same(
+      [index.offsetOf(i), index.layerOf(i), index.isZeroed(i)],
+      [Math.floor(i / 2) * 4 + (i % 2), i % 2, true],
+    );
+  }
+  image.close();
+  for (let tries = 0; openers() > 0 && tries < 500; tries++) await pause(10);
+  t.equal(openers(), 0, 'it has ended');
+});
+
+await test('a small image needs no thread', async (t) => {
+  const path = writeZeroedLayer(join(t.testdir(), 'layer'), 1000);
+  const opener = openerOf(t);
+  const opening = opener.open(sourceOf(path), nothingShared);
+  let most = 0;
+  const watch = setInterval(() => (most = Math.max(most, openers())), 1);
+  const image = await opening;
+  clearInterval(watch);
+  t.equal(most, 0);
+  t.equal(image.description, '1 layer, 1000 segments');
+  image.close();
+});
+
+await test('errors of large images are those of small ones, and the thread goes on', async (t) => {
+  const folder = t.testdir();
+  const good = writeZeroedLayer(join(folder, 'good'), LARGE);
+  const opener = openerOf(t);
+  const unsorted = writeZeroedLayer(join(folder, 'bad'), LARGE, { step: 0 });
+  const results = await Promise.allSettled(
+    [unsorted, good, unsorted].map((path) => opener.open(sourceOf(path), nothingShared)),
+  );
+  t.match(results, [
+    {
+      status: 'rejected',
+      reason: { code: 'BAD_FORMAT', message: /bad: lsmt index entry 1 offset/ },
+    },
+    { status: 'fulfilled', value: { size: VIRTUAL_SIZE } },
+    { status: 'rejected', reason: { code: 'BAD_FORMAT' } },
+  ]);
+  for (const each of results) if (each.status === 'fulfilled') each.value.close();
+});
+
+await test('an image that takes too long is given up', async (t) => {
+  const path = writeZeroedLayer(join(t.testdir(), 'layer'), LARGE);
+  const opener = openerOf(t, false, 0);
+  await t.rejects(opener.open(sourceOf(path), nothingShared), {
+    code: 'LIMIT',
+    message: /layer: it could not be opened within 0 s/,
+  });
+});
+
+await test('who waits when everything ends is told', async (t) => {
+  const path = writeZeroedLayer(join(t.testdir(), 'layer'), LARGE);
+  const opener = openerOf(t);
+  const both = Promise.allSettled([1, 2].map(() => opener.open(sourceOf(path), nothingShared)));
+  await pause(5);
+  opener.close();
+  await t.rejects(
+    opener.open(sourceOf(path), nothingShared),
+    { code: 'BUSY' },
+    'and who comes later',
+  );
+  for (const each of await both) {
+    // One may have been done by then.
+    if (each.status === 'fulfilled') each.value.close();
+    else t.match(each.reason, { code: 'BUSY' });
+  }
+});
+
+await test('sums are taken before anything is read', async (t) => {
+  const folder = t.testdir();
+  const path = writeZeroedLayer(join(folder, 'layer'), 1_000_000);
+  const opener = openerOf(t);
+  await t.rejects(opener.open(sourceOf(...Array<string>(255).fill(path)), nothingShared), {
+    code: 'LIMIT',
+    message: /21000000 index entries in its 21 lowest layers, at most 20971520 in a stack$/,
+  });
+  // Below the limit a layer that is there often is read once.
+  const twice = await opener.open(sourceOf(...Array<string>(20).fill(path)), nothingShared);
+  t.equal(twice.description, '20 layers, 1000000 segments');
+  if (twice.device.kind !== 'lsmt') throw new Error('a stack');
+  t.equal(new LsmtIndex(twice.device.index).layerOf(0), 19, 'the topmost one counts');
+  t.equal(new Set(twice.device.layers).size, 1);
+  twice.close();
+});
+
+await test('memory while four million entries out of order are opened', async (t) => {
+  const folder = t.testdir();
+  const [data, index] = [join(folder, 'data'), join(folder, 'index')];
+  const count = 4_000_000;
+  const upper = appendUpper({ virtualSize: 2 ** 34, writes: [] });
+  const entries = Buffer.alloc(count * 16);
+  for (let i = 0; i < count; i++) {
+    entries.writeUInt32LE(((i * 7919) % count) * 8, i * 16);
+    entries.writeUInt32LE((1 << 18) >>> 0, i * 16 + 4);
+    entries.writeUInt32LE(8, i * 16 + 8);
+    entries.writeUInt32LE(0x800000, i * 16 + 12);
+  }
+  writeFileSync(data, Buffer.concat([upper.data, Buffer.alloc(4096)]));
+  writeFileSync(index, Buffer.concat([upper.index, entries]));
+  const config = join(folder, 'config.v1.json');
+  writeFileSync(config, JSON.stringify({ upper: { index, data } }));
+  const opener = openerOf(t);
+  const before = process.memoryUsage.rss();
+  let most = 0;
+  const watch = setInterval(() => (most = Math.max(most, process.memoryUsage.rss())), 2);
+  const image = await opener.open(sourceOf(config), nothingShared);
+  clearInterval(watch);
+  t.equal(image.description, `1 layer, ${count} segments`);
+  // 28 bytes an entry, and a thread with its heap, twice as large where coverage is measured; as lists of
+  // segments they were several times that.
+  t.ok(most - before < 28 * count + 120 * 2 ** 20, `${most - before} bytes at the peak`);
+  image.close();
+});
+
+await test('strict: a disk that looks like something else', async (t) => {
+  const folder = t.testdir();
+  const [packed, ragged, good] = ['packed', 'ragged', 'good'].map((name) => join(folder, name));
+  writeFileSync(packed as string, Buffer.concat([Buffer.from('1f8b', 'hex'), Buffer.alloc(1022)]));
+  writeFileSync(ragged as string, Buffer.alloc(1000));
+  writeFileSync(good as string, Buffer.alloc(1024));
+  for (const [path, message] of [
+    [packed, /packed: .*a raw disk image, but it begins as a gzip file does \(1f8b\)/],
+    [ragged, /ragged: .*a raw disk image, but its 1000 bytes are no whole number of sectors/],
+  ] as const) {
+    const image = await openerOf(t).open(sourceOf(path as string), nothingShared);
+    t.match(image.notes, [message]);
+    image.close();
+    await t.rejects(openerOf(t, true).open(sourceOf(path as string), nothingShared), {
+      code: 'BAD_FORMAT',
+      message,
+    });
+  }
+  const image = await openerOf(t, true).open(sourceOf(good as string), nothingShared);
+  t.same(image.notes, []);
+  image.close();
+});

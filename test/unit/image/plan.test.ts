@@ -1,0 +1,279 @@
+// Which files make an image: paths, lookup order, notes and refusals. No layer is opened, so they are empty files here.
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { test, type Test } from 'tap';
+import { planImage, type ImagePlan } from '../../../daemon/image/plan.js';
+
+interface Folder {
+  readonly path: string;
+  readonly config: string;
+  plan(config: unknown): Promise<ImagePlan>;
+  touch(...names: string[]): void;
+}
+
+function folderOf(t: Test): Folder {
+  const path = t.testdir();
+  const config = join(path, 'config.v1.json');
+  return {
+    path,
+    config,
+    plan: (value) => {
+      writeFileSync(config, JSON.stringify(value));
+      return planImage([config]);
+    },
+    touch: (...names) => {
+      for (const name of names) {
+        mkdirSync(dirname(join(path, name)), { recursive: true });
+        writeFileSync(join(path, name), '');
+      }
+    },
+  };
+}
+
+/** Runs with another working directory. */
+async function inside<T>(folder: string, run: () => Promise<T>): Promise<T> {
+  const before = process.cwd();
+  process.chdir(folder);
+  try {
+    return await run();
+  } finally {
+    process.chdir(before);
+  }
+}
+
+await test('relative paths: beside the configuration, whatever the working directory', async (t) => {
+  const folder = folderOf(t);
+  folder.touch('a.obd', 'sub/b.obd', 'elsewhere/a.obd');
+  const config = { lowers: [{ file: 'a.obd' }, { file: './sub/../sub/b.obd' }] };
+  const expected = [join(folder.path, 'a.obd'), join(folder.path, 'sub/b.obd')];
+  t.same((await folder.plan(config)).lowers, expected);
+  t.same(
+    (await inside(join(folder.path, 'elsewhere'), () => folder.plan(config))).lowers,
+    expected,
+  );
+});
+
+await test('relative paths: the working directory when nothing is beside it', async (t) => {
+  const folder = folderOf(t);
+  folder.touch('cwd/c.obd', 'cwd/u.data', 'cwd/u.index', 'cwd/d/overlaybd.commit');
+  const plan = await inside(join(folder.path, 'cwd'), () =>
+    folder.plan({
+      lowers: [{ file: 'c.obd' }, { dir: 'd' }],
+      upper: { data: 'u.data', index: 'u.index' },
+    }),
+  );
+  t.same(plan.lowers, [
+    join(folder.path, 'cwd/c.obd'),
+    join(folder.path, 'cwd/d/overlaybd.commit'),
+  ]);
+  t.same(plan.upper, {
+    data: join(folder.path, 'cwd/u.data'),
+    index: join(folder.path, 'cwd/u.index'),
+  });
+});
+
+await test("absolute paths are taken as they are; the plan's paths are absolute", async (t) => {
+  const folder = folderOf(t);
+  folder.touch('a.obd');
+  const plan = await inside(folder.path, () => {
+    writeFileSync(
+      folder.config,
+      JSON.stringify({ lowers: [{ file: join(folder.path, 'a.obd') }] }),
+    );
+    return planImage(['config.v1.json']);
+  });
+  t.same(plan.lowers, [join(folder.path, 'a.obd')]);
+  t.equal(plan.name, folder.config);
+  t.equal(plan.mayBeRaw, false);
+});
+
+await test('lookup order: file, then dir with its three names; the first that exists', async (t) => {
+  const folder = folderOf(t);
+  const lower = { file: 'f.obd', dir: 'd' };
+  const order = ['d/overlaybd.sealed', 'd/.commit', 'd/overlaybd.commit', 'f.obd'];
+  for (const name of order) {
+    folder.touch(name);
+    t.same((await folder.plan({ lowers: [lower] })).lowers, [join(folder.path, name)], name);
+  }
+});
+
+await test('a missing layer: every place that was tried is in the error', async (t) => {
+  const folder = folderOf(t);
+  folder.touch('a.obd');
+  const { path } = folder;
+  await t.rejects(() => folder.plan({ lowers: [{ file: 'a.obd' }, { file: 'f', dir: 'd' }] }), {
+    code: 'NOT_FOUND',
+    message: `${folder.config}: lowers.1: the layer is not on disk: tried ${path}/f, ${path}/d/overlaybd.commit, ${path}/d/.commit, ${path}/d/overlaybd.sealed`,
+  });
+  await t.rejects(() => folder.plan({ lowers: [{}] }), {
+    code: 'NOT_FOUND',
+    message: /no file or dir is given$/,
+  });
+  await t.rejects(
+    () => folder.plan({ lowers: [{ digest: 'sha256:aa' }] }),
+    { code: 'NOT_FOUND' },
+    'no repoBlobUrl',
+  );
+});
+
+await test('an empty dir never means the root folder', async (t) => {
+  const folder = folderOf(t);
+  await t.rejects(() => folder.plan({ lowers: [{ dir: '' }] }), {
+    code: 'NOT_FOUND',
+    message: /no file or dir is given/,
+  });
+});
+
+await test('a layer that only a registry has', async (t) => {
+  const folder = folderOf(t);
+  const repoBlobUrl = 'https://registry.example/v2/a/blobs';
+  await t.rejects(() => folder.plan({ repoBlobUrl, lowers: [{ digest: 'sha256:aa', size: 5 }] }), {
+    code: 'UNSUPPORTED',
+    message: `${folder.config}: lowers.0: sha256:aa is not on disk (no file or dir is given); fetching from a registry is not supported yet`,
+  });
+  folder.touch('d/overlaybd.commit');
+  const local = { digest: 'sha256:aa', size: 5, dir: 'd' };
+  t.equal(
+    (await folder.plan({ repoBlobUrl, lowers: [local] })).lowers.length,
+    1,
+    'unless it is here too',
+  );
+});
+
+await test('a dangling link does not exist', async (t) => {
+  const folder = folderOf(t);
+  symlinkSync('nowhere', join(folder.path, 'link.obd'));
+  folder.touch('d/overlaybd.sealed');
+  const { lowers } = await folder.plan({ lowers: [{ file: 'link.obd', dir: 'd' }] });
+  t.same(lowers, [join(folder.path, 'd/overlaybd.sealed')]);
+});
+
+await test('the acceleration layer is dropped, unseen and with a note', async (t) => {
+  const folder = folderOf(t);
+  folder.touch('a.obd');
+  const lowers = [{ file: 'a.obd' }, { digest: 'sha256:ee', file: 'absent', targetFile: 'x' }];
+  const plan = await folder.plan({ accelerationLayer: true, lowers });
+  t.same(plan.lowers, [join(folder.path, 'a.obd')]);
+  t.match(plan.notes, [/^.*config\.v1\.json: the acceleration layer, its last lower, is not part/]);
+  t.equal(plan.notes.length, 1);
+  await t.rejects(() => folder.plan({ accelerationLayer: true, lowers: [{ file: 'a.obd' }] }), {
+    code: 'BAD_CONFIG',
+    message: /neither lowers nor an upper/,
+  });
+});
+
+await test('half an upper is left out with a note, as the reference does in silence', async (t) => {
+  const folder = folderOf(t);
+  folder.touch('a.obd', 'u');
+  for (const upper of [{ data: 'u' }, { index: 'u' }]) {
+    const plan = await folder.plan({ lowers: [{ file: 'a.obd' }], upper });
+    t.equal(plan.upper, null);
+    t.match(plan.notes, [/config\.v1\.json: upper is left out: it needs both index and data/]);
+    await t.rejects(() => folder.plan({ upper }), {
+      code: 'BAD_CONFIG',
+      message: /nothing to serve$/,
+    });
+  }
+  for (const upper of [{}, { data: '', index: '' }]) {
+    const plan = await folder.plan({ lowers: [{ file: 'a.obd' }], upper });
+    t.equal(plan.upper, null);
+    t.same(plan.notes, [], 'none at all is no reason for a note');
+  }
+});
+
+await test('an upper alone is an image', async (t) => {
+  const folder = folderOf(t);
+  folder.touch('u.data', 'u.index');
+  const plan = await folder.plan({ upper: { data: 'u.data', index: 'u.index' } });
+  t.same(plan.lowers, []);
+  t.same(plan.upper, { data: join(folder.path, 'u.data'), index: join(folder.path, 'u.index') });
+});
+
+await test('turboOCI is refused by name, wherever it shows', async (t) => {
+  const folder = folderOf(t);
+  folder.touch('a.obd');
+  for (const key of ['targetFile', 'targetDigest', 'gzipIndex']) {
+    await t.rejects(
+      () => folder.plan({ lowers: [{ file: 'a.obd' }, { file: 'a.obd', [key]: 'x' }] }),
+      {
+        code: 'UNSUPPORTED',
+        message: `${folder.config}: lowers.1: turboOCI is not supported yet`,
+      },
+    );
+  }
+  for (const key of ['target', 'gzipIndex']) {
+    const upper = { data: 'a.obd', index: 'a.obd', [key]: 'x' };
+    await t.rejects(() => folder.plan({ upper }), {
+      code: 'UNSUPPORTED',
+      message: /: upper: turboOCI is/,
+    });
+  }
+});
+
+await test('255 layers, with the upper; not one more', async (t) => {
+  const folder = folderOf(t);
+  folder.touch('a.obd', 'u');
+  const lowers = Array.from({ length: 255 }, () => ({ file: 'a.obd' }));
+  const upper = { data: 'u', index: 'u' };
+  const limit = { code: 'LIMIT', message: /: 256 layers, at most 255$/ };
+  t.equal((await folder.plan({ lowers })).lowers.length, 255);
+  t.equal((await folder.plan({ lowers: lowers.slice(1), upper })).lowers.length, 254);
+  await t.rejects(() => folder.plan({ lowers, upper }), limit);
+  await t.rejects(() => folder.plan({ lowers: [...lowers, { file: 'absent' }] }), limit);
+  t.equal(
+    (await folder.plan({ lowers: [...lowers, {}], accelerationLayer: true })).lowers.length,
+    255,
+  );
+  const blob = join(folder.path, 'a.obd');
+  t.equal((await planImage(Array<string>(255).fill(blob))).lowers.length, 255);
+  await t.rejects(() => planImage(Array<string>(256).fill(blob)), limit);
+});
+
+await test('blobs by name, bottom first', async (t) => {
+  const folder = folderOf(t);
+  folder.touch('a.obd', 'b.obd');
+  const [a, b] = [join(folder.path, 'a.obd'), join(folder.path, 'b.obd')];
+  t.match(await planImage([a, b]), {
+    name: `${a} and 1 more`,
+    lowers: [a, b],
+    upper: null,
+    mayBeRaw: false,
+  });
+  t.match(await planImage([a]), { name: a, lowers: [a], mayBeRaw: true, notes: [] });
+  t.same((await planImage([relative(process.cwd(), b)])).lowers, [b]);
+  await t.rejects(() => planImage([]), { code: 'BAD_ARGUMENT' });
+  await t.rejects(() => planImage([join(folder.path, 'absent')]), {
+    code: 'NOT_FOUND',
+    message: /\/absent: /,
+  });
+});
+
+await test('a configuration is known by its brace, not by its name', async (t) => {
+  const folder = folderOf(t);
+  folder.touch('a.obd');
+  const text = JSON.stringify({ lowers: [{ file: 'a.obd' }] });
+  for (const [name, content] of [
+    ['plain', text],
+    ['spaced.obd', `\n\t  ${text}`],
+  ] as const) {
+    writeFileSync(join(folder.path, name), content);
+    t.same((await planImage([join(folder.path, name)])).lowers, [join(folder.path, 'a.obd')], name);
+  }
+  writeFileSync(join(folder.path, 'marked.json'), `\ufeff${text}`);
+  const marked = await planImage([join(folder.path, 'marked.json')]);
+  t.same(marked.lowers, [join(folder.path, 'a.obd')], 'with a byte order mark');
+  const config = join(folder.path, 'plain');
+  await t.rejects(() => planImage([join(folder.path, 'a.obd'), config]), {
+    code: 'BAD_ARGUMENT',
+    message: `${config}: a configuration cannot be one of several layers`,
+  });
+});
+
+await test('a configuration larger than any is not read, and not served as a disk either', async (t) => {
+  const folder = folderOf(t);
+  writeFileSync(folder.config, `{"lowers":[]${' '.repeat(5 << 20)}}`);
+  await t.rejects(() => planImage([folder.config]), {
+    code: 'LIMIT',
+    message: /config\.v1\.json: /,
+  });
+});

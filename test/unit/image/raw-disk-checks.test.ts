@@ -1,0 +1,47 @@
+// What speaks against a file being a raw disk image.
+import { test } from 'tap';
+import { rawDiskDoubts } from '../../../daemon/image/raw-disk-checks.js';
+import { MemorySource } from '../../support/memory-source.js';
+
+const doubts = (begin: string, size = 1024): Promise<string[]> => {
+  const bytes = Buffer.alloc(size);
+  bytes.write(begin, 'latin1');
+  return rawDiskDoubts(new MemorySource(bytes));
+};
+
+await test('files of other kinds are known by their beginning', async (t) => {
+  const kinds: [string, string][] = [
+    ['\x1f\x8b\x08', 'gzip'],
+    ['\xfd7zXZ\0', 'xz'],
+    ['\x28\xb5\x2f\xfd', 'zstd'],
+    ['\x04\x22\x4d\x18', 'lz4'],
+    ['BZh9', 'bzip2'],
+    ['PK\x03\x04', 'zip'],
+    ['QFI\xfb', 'qcow2'],
+    ['KDMV', 'VMDK'],
+    ['vhdxfile', 'VHDX'],
+    ['conectix', 'VHD'],
+    ['# Disk DescriptorFile\nversion=1', 'VMDK'],
+    ['<<< Oracle VM VirtualBox Disk Image >>>', 'VDI'],
+    ['QED\0', 'QED'],
+    ['7z\xbc\xaf\x27\x1c', '7z'],
+    ['\x02\x21\x4c\x18', 'lz4'],
+    ['\x3a\xff\x26\xed', 'sparse Android'],
+    // As tar makes it when it is not told otherwise.
+    [`${'layer.obd'.padEnd(257, '\0')}ustar  \0`, 'tar'],
+  ];
+  for (const [begin, name] of kinds) {
+    t.match(await doubts(begin), [new RegExp(`^it begins as a ${name} file does \\([0-9a-f]+\\)`)]);
+  }
+  for (const begin of ['', '\x1f', '\xebX\x90mkfs.fat', 'hsqs', 'QFI'])
+    t.same(await doubts(begin), []);
+});
+
+await test('sizes that are no whole number of sectors', async (t) => {
+  t.same(await doubts('', 512), []);
+  t.match(await doubts('', 513), [
+    /^its 513 bytes are no whole number of sectors of 512 \(1 are left over\)/,
+  ]);
+  t.match(await doubts('', 1), [/^its 1 bytes /]);
+  t.equal((await doubts('\x1f\x8b', 700)).length, 2);
+});

@@ -1,0 +1,178 @@
+// The table of open images: what is shared, what is told to reactors, what is closed when.
+import { readdirSync, readlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { test, type Test } from 'tap';
+import type { Logger } from '../../../daemon/log/logger.js';
+import type { ExportSpec } from '../../../daemon/reactor/messages.js';
+import type { ImageSource } from '../../../daemon/image/plan.js';
+import { ImageTable, type ExportSources } from '../../../daemon/image/table.js';
+import { writeZeroedLayer } from '../../support/lsmt-layout.js';
+import { randomBytes } from '../../support/pattern.js';
+
+interface World {
+  table: ImageTable;
+  published: (readonly ExportSpec[])[];
+  log: string[];
+  logger: Logger;
+  /** Paths of raw images, which all differ. */
+  image: (n: number) => string;
+  /** How many descriptors of this process are files of the test. */
+  open: () => number;
+}
+
+function start(t: Test): World {
+  const folder = t.testdir();
+  const image = (n: number): string => join(folder, `image${n}`);
+  for (let n = 0; n < 4; n++) writeFileSync(image(n), randomBytes(n + 1, 20_000));
+  const published: (readonly ExportSpec[])[] = [];
+  const log: string[] = [];
+  const logger = { log: (level: string, message: string) => void log.push(`${level}: ${message}`) };
+  const table = new ImageTable(logger, (specs) => published.push(specs));
+  t.teardown(() => table.close());
+  const open = (): number =>
+    readdirSync('/proc/self/fd').filter((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`).startsWith(folder);
+      } catch {
+        return false;
+      }
+    }).length;
+  return { table, published, log, logger, image, open };
+}
+
+/** Files are closed by other threads, some time later. */
+async function settled(count: () => number, expected: number): Promise<number> {
+  for (let tries = 0; count() !== expected && tries < 500; tries++) await pause(10);
+  return count();
+}
+
+const sourceOf = (path: string): ImageSource => ({ paths: [path], partition: null });
+const exportsOf = (exports: Record<string, string>): ExportSources =>
+  new Map(Object.entries(exports).map(([name, path]) => [name, sourceOf(path)]));
+const namesOf = (specs: readonly ExportSpec[] | undefined): string[] =>
+  (specs ?? []).map(({ name, hidden }) => (hidden ? `(${name})` : name));
+
+await test('one image a set of files, closed with its last holder', async (t) => {
+  const { table, image, open } = start(t);
+  const one = await table.open(sourceOf(image(0)));
+  const same = await table.open(sourceOf(image(0)));
+  t.equal(same, one);
+  const other = await table.open(sourceOf(image(1)));
+  t.not(other.key, one.key);
+  t.not(other.fingerprint, one.fingerprint);
+  t.equal(await settled(open, 2), 2);
+  table.release(one);
+  t.equal(await settled(open, 2), 2, 'somebody holds it');
+  table.release(same);
+  t.equal(await settled(open, 1), 1);
+  const again = await table.open(sourceOf(image(0)));
+  t.not(again.key, one.key, 'keys are not used again');
+  t.equal(again.fingerprint, one.fingerprint);
+  table.release(again);
+  table.release(other);
+  t.equal(await settled(open, 0), 0);
+});
+
+await test('other bytes are never taken for the same', async (t) => {
+  const { table, image } = start(t);
+  const one = await table.open(sourceOf(image(0)));
+  const twin = randomBytes(1, 20_000);
+  twin[10_000] = (twin[10_000] ?? 0) ^ 1;
+  writeFileSync(image(1), twin);
+  const other = await table.open(sourceOf(image(1)));
+  t.equal(other.fingerprint, one.fingerprint, 'a fingerprint cannot tell them apart');
+  t.not(other.key, one.key);
+  // Written to in place while it is open.
+  writeFileSync(image(0), twin);
+  utimesSync(image(0), 1, 1);
+  const changed = await table.open(sourceOf(image(0)));
+  t.not(changed.key, one.key);
+  for (const each of [one, other, changed]) table.release(each);
+});
+
+await test('exports: told to the reactors, and given back when they go', async (t) => {
+  const { table, published, image, open, log } = start(t);
+  t.same(await table.setExports(exportsOf({ a: image(0), b: image(1), c: image(0) })), []);
+  t.same(namesOf(published.at(-1)), ['a', 'b', 'c']);
+  t.equal(await settled(open, 2), 2);
+  t.equal(log.filter((line) => line.startsWith('info: export ')).length, 3);
+  const before = table.exports.get('a');
+  const gone = await table.setExports(exportsOf({ a: image(0), d: image(2) }));
+  t.same(namesOf(published.at(-1)), ['a', 'd']);
+  t.equal(table.exports.get('a'), before, 'what is the same stays open');
+  t.equal(
+    log.filter((line) => line.startsWith('info: export ')).length,
+    4,
+    'and is not told again',
+  );
+  t.equal(await settled(open, 3), 3, 'who reads from the old ones goes on');
+  for (const each of gone) table.release(each);
+  t.equal(await settled(open, 2), 2);
+});
+
+await test('exports that must be opened and cannot leave all as it was', async (t) => {
+  const { table, published, image, open } = start(t);
+  await table.setExports(exportsOf({ a: image(0) }));
+  const before = { exports: table.exports, published: published.length };
+  const wrong = exportsOf({ a: image(0), b: image(1), c: image(3), d: '/no/such/file' });
+  await t.rejects(
+    table.setExports(wrong, (name) => name === 'd'),
+    { code: 'NOT_FOUND', message: /\/no\/such\/file/ },
+  );
+  t.equal(table.exports, before.exports);
+  t.equal(published.length, before.published, 'reactors are not told');
+  t.equal(await settled(open, 1), 1);
+  const [held] = await table.setExports(new Map());
+  if (held) table.release(held);
+  t.equal(await settled(open, 0), 0, 'its holders were counted right');
+});
+
+await test('hidden ones', async (t) => {
+  const { table, published, image } = start(t);
+  await table.setExports(exportsOf({ a: image(0) }));
+  const held = await table.open(sourceOf(image(0)));
+  table.hide(held);
+  t.same(namesOf(published.at(-1)), ['a', `(${held.key})`]);
+  t.same([...table.exports.keys()], ['a'], 'they are no exports');
+  for (const each of await table.setExports(exportsOf({ b: image(1) }))) table.release(each);
+  t.same(namesOf(published.at(-1)), ['b', `(${held.key})`], 'they outlive a reload');
+  table.unhide(held);
+  t.same(namesOf(published.at(-1)), ['b']);
+  const count = published.length;
+  table.unhide(held);
+  t.equal(published.length, count, 'nothing to tell');
+});
+
+await test('exports that are set one after the other are so, however long the first takes', async (t) => {
+  const { table, published, image } = start(t);
+  await Promise.all([
+    table.setExports(
+      exportsOf(Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`${i}`, image(i % 3)]))),
+    ),
+    table.setExports(exportsOf({ last: image(0) })),
+  ]);
+  t.same([...table.exports.keys()], ['last']);
+  t.same(namesOf(published.at(-1)), ['last']);
+});
+
+await test('one that takes long does not keep the others waiting', async (t) => {
+  const { published, log, logger, image } = start(t);
+  const large = `${image(0)}-large`;
+  writeZeroedLayer(large, 500_000);
+  const table = new ImageTable(logger, (specs) => published.push(specs), false, 20);
+  t.teardown(() => table.close());
+  await table.setExports(exportsOf({ large, a: image(0) }));
+  // The small one may be late, too, where the machine is busy; the large one needs a thread.
+  t.match(table.failed.get('large'), { isOpening: true, problem: { code: 'BUSY', tries: 0 } });
+  t.ok(
+    log.includes('warn: export "large": its image is still being opened; the others are served'),
+  );
+  for (let tries = 0; table.exports.size < 2 && tries < 2000; tries++) await pause(10);
+  t.same([...table.exports.keys()].toSorted(), ['a', 'large']);
+  t.equal(table.failed.size, 0);
+  // What must be opened is waited for.
+  const before = await table.setExports(exportsOf({ again: large, b: image(1) }), () => true);
+  for (const held of before) table.release(held);
+  t.same([...table.exports.keys()], ['again', 'b']);
+});

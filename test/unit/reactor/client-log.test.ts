@@ -1,0 +1,163 @@
+// What clients cause is a bounded number of lines, and every count adds up.
+import { test } from 'tap';
+import { CLOSED_LINES, READ_FAILURE_LINES, REPEATED_LINES } from '../../../daemon/log/limits.js';
+import type { LogFields } from '../../../daemon/log/logger.js';
+import type {
+  CloseKind,
+  ConnectionSummary,
+  ReadFailureReport,
+} from '../../../daemon/reactor/messages.js';
+import { ClientLog } from '../../../daemon/reactor/client-log.js';
+
+const INTERVAL = 10_000;
+
+class World {
+  now = 0;
+  readonly lines: string[] = [];
+  readonly fields: LogFields[] = [];
+  readonly log = new ClientLog(
+    {
+      log: (level, message, fields = {}) => {
+        this.lines.push(`${level} ${message}`);
+        this.fields.push(fields);
+      },
+    },
+    () => this.now,
+  );
+
+  later(): string[] {
+    this.lines.splice(0);
+    this.now += INTERVAL;
+    this.log.sweep();
+    return this.lines;
+  }
+}
+
+const report = (key: string | null, count = 1): ReadFailureReport => ({
+  key,
+  count,
+  export: 'web',
+  peer: '10.0.0.7:1',
+  offset: 4096,
+  length: 512,
+  code: 'BAD_CHECKSUM',
+  message: 'layer.obd: block 7',
+});
+
+const closed = (
+  id: number,
+  peer: string,
+  kind: CloseKind = 'ended',
+  reason = 'client hung up',
+): ConnectionSummary => ({
+  id,
+  peer,
+  export: null,
+  reason,
+  kind,
+  requests: 1,
+  errors: 2,
+  bytesSent: 3,
+  tls: null,
+});
+
+await test('failed reads', (t) => {
+  const world = new World();
+  world.log.readsFailed(report('k'));
+  world.log.readsFailed(report('k', 40_000));
+  world.log.readsFailed(report(null, 9));
+  t.same(world.lines, [
+    'error export "web": read of 512 bytes at 4096 for 10.0.0.7:1 failed: layer.obd: block 7',
+  ]);
+  t.same(world.fields, [
+    { export: 'web', peer: '10.0.0.7:1', offset: 4096, length: 512, code: 'BAD_CHECKSUM' },
+  ]);
+  t.same(world.later(), [
+    'error export "web": 40000 more reads failed likewise, the last: read of 512 bytes at 4096 for 10.0.0.7:1: layer.obd: block 7',
+    'error 9 more reads failed in further places, the last: export "web": read of 512 bytes at 4096 for 10.0.0.7:1: layer.obd: block 7',
+  ]);
+  t.match(world.fields[1], { more: 40_000 });
+  t.end();
+});
+
+await test('an image that is bad everywhere', (t) => {
+  const world = new World();
+  for (let i = 0; i < 100_000; i++) world.log.readsFailed(report(`block ${i}`));
+  t.ok(world.lines.length <= READ_FAILURE_LINES.keys, `${world.lines.length} lines`);
+  t.equal(world.later().length, 1);
+  t.end();
+});
+
+await test('168,000 connections of one peer, and of as many', (t) => {
+  const world = new World();
+  for (let i = 0; i < 168_000; i++) world.log.closed(closed(i, `10.0.0.7:${i % 60_000}`));
+  t.equal(world.lines.length, CLOSED_LINES.burst);
+  t.equal(
+    world.lines[0],
+    'info 10.0.0.7:0: connection 0 closed: client hung up; 1 requests, 2 errors, 3 bytes sent',
+  );
+  const [line, ...more] = world.later();
+  t.same(more, []);
+  t.match(
+    line,
+    /^info 167968 more connections of 10\.0\.0\.7 closed, the last: .*connection 167999/,
+  );
+
+  const many = new World();
+  for (let i = 0; i < 168_000; i++) many.log.closed(closed(i, `[2001:db8::${i.toString(16)}]:1`));
+  t.ok(many.lines.length <= CLOSED_LINES.keys + CLOSED_LINES.lines);
+  t.match(many.later().at(-1), /more connections of further peers closed/);
+  t.end();
+});
+
+await test('a name or a number that the client chose makes no new kind of line', (t) => {
+  const world = new World();
+  for (let i = 0; i < 1000; i++) {
+    world.log.closed(closed(i, 'a', 'refused', `no export named "${i}"`));
+    world.log.closed(closed(i, 'a', 'protocol', `option magic 0x${i}: not IHAVEOPT`));
+  }
+  t.equal(world.lines.length, 2 * CLOSED_LINES.burst);
+  t.equal(world.later().length, 2);
+  t.end();
+});
+
+await test('the level says whose fault it was, and each reason has lines of its own', (t) => {
+  const world = new World();
+  const levels: [CloseKind, string][] = [
+    ['ended', 'info'],
+    ['failed', 'info'],
+    ['refused', 'warn'],
+    ['protocol', 'warn'],
+    ['tls', 'warn'],
+    ['bug', 'error'],
+  ];
+  for (let i = 0; i < 1000; i++) world.log.closed(closed(i, 'pid 1 uid 7'));
+  for (const [kind, level] of levels) {
+    world.lines.splice(0);
+    world.log.closed(closed(1, 'pid 2 uid 7', kind, kind));
+    t.match(world.lines, [new RegExp(`^${level} pid 2 uid 7: connection 1`)]);
+  }
+  t.end();
+});
+
+await test('refusals, failing accepts, dying threads', (t) => {
+  const world = new World();
+  for (let i = 0; i < 100; i++) world.log.refused('peer a', 'a', 'why');
+  world.log.refused('peer b', 'b', 'else');
+  for (let i = 0; i < 50; i++) world.log.acceptFailed('unix:///s', 'accepting failed: EMFILE');
+  for (let i = 0; i < 50; i++) world.log.threadDied('Error: x');
+  t.same(world.lines, [
+    'warn a: refused: why',
+    'warn b: refused: else',
+    'error unix:///s: accepting failed: EMFILE',
+    'error reactor thread died: Error: x',
+  ]);
+  t.same(world.later(), [
+    'warn a: refused: why (99 more times since the last such line)',
+    'error unix:///s: accepting failed: EMFILE (49 more times since the last such line)',
+    'error reactor thread died: Error: x (49 more times since the last such line)',
+  ]);
+  for (let i = 0; i < 100_000; i++) world.log.refused(`peer ${i}`, `${i}`, 'why');
+  t.ok(world.lines.length <= 2 * REPEATED_LINES.keys);
+  t.end();
+});

@@ -1,0 +1,76 @@
+// When the manager is told that the daemon is ready, with fake parts. The real thing under a real systemd: test/systemd.
+import { setTimeout as pause } from 'node:timers/promises';
+import { test, type Test } from 'tap';
+import type { Daemon } from '../../../daemon/listen/daemon.js';
+import type { DeviceService } from '../../../daemon/devices/service.js';
+import { Operation } from '../../../daemon/server/operation.js';
+import { SdNotify } from '../../../daemon/server/sd-notify.js';
+
+function makeOperation(t: Test) {
+  const told: string[] = [];
+  const log: string[] = [];
+  let repaired: ((without: string[]) => void) | null = null;
+  const devices = {
+    devices: {
+      size: 2,
+      recover: async () => void told.push('recover'),
+      status: async () => [],
+      repairAll: () => new Promise<string[]>((resolve) => (repaired = resolve)),
+    },
+    serve: async () => void told.push('serve'),
+    stop: () => undefined,
+  };
+  const daemon = {
+    images: { exports: new Map(), failed: new Map() },
+    clients: 0,
+    reactors: { count: async () => new Map() },
+    stop: async () => undefined,
+  };
+  const manager = SdNotify.fromEnvironment({ NOTIFY_SOCKET: '@test' }, 1, (_, text) => {
+    told.push(text.split('\n')[0] ?? '');
+    return text.length;
+  });
+  const operation = new Operation({
+    daemon: daemon as unknown as Daemon,
+    devices: devices as unknown as DeviceService,
+    manager,
+    log: { log: (level, text) => void log.push(`${level}: ${text}`) },
+    readServed: async () => ({ exports: new Map(), tls: null }),
+  });
+  t.teardown(() => operation.stop());
+  return { operation, told, log, repaired: (without: string[]) => repaired?.(without) };
+}
+
+await test('ready is told when devices have their connections', async (t) => {
+  const { operation, told, log, repaired } = makeOperation(t);
+  await operation.start(null);
+  t.same(told, ['recover', 'serve'], 'the control socket is served before');
+  const ready = operation.ready();
+  await pause(20);
+  t.same(told.slice(2), ['STATUS=giving devices their connections']);
+  repaired([]);
+  await ready;
+  t.equal(told.at(-1), 'READY=1');
+  t.same(log, []);
+});
+
+await test('what it did not wait for is named', async (t) => {
+  const { operation, told, log, repaired } = makeOperation(t);
+  await operation.start(null);
+  const ready = operation.ready();
+  repaired(Array.from({ length: 20 }, (_, i) => `/dev/nbd${i}`));
+  await ready;
+  t.equal(told.at(-1), 'READY=1');
+  t.match(log, [/^warn: \/dev\/nbd0, .*\/dev\/nbd7 and 12 more: no connection after 10 s/]);
+});
+
+await test('a daemon that is told to end does not become ready', async (t) => {
+  const { operation, told, repaired } = makeOperation(t);
+  await operation.start(null);
+  const ready = operation.ready();
+  await operation.stop();
+  repaired(['/dev/nbd0']);
+  await ready;
+  t.notOk(told.includes('READY=1'));
+  t.equal(told.at(-1), 'STOPPING=1');
+});

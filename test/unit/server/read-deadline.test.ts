@@ -1,0 +1,28 @@
+// The read deadline is below the timeout of devices, or the log says so.
+import t from 'tap';
+import { DEFAULT_TIMEOUT_SECONDS } from '../../../daemon/control/api.js';
+import { DEFAULT_READ_DEADLINE } from '../../../daemon/config/daemon-config.js';
+import { native } from '../../../daemon/native/binding.js';
+import { DRAIN_TIMEOUT_MS } from '../../../daemon/nbd/limits.js';
+import { warnOfTimeouts } from '../../../daemon/server/read-deadline.js';
+
+t.teardown(() => native.fileDeadline(1000 * DEFAULT_READ_DEADLINE));
+
+await t.test('the defaults fit together', (test) => {
+  test.ok(DEFAULT_READ_DEADLINE < DEFAULT_TIMEOUT_SECONDS);
+  test.ok(1000 * DEFAULT_READ_DEADLINE < DRAIN_TIMEOUT_MS, 'an end waits for stuck reads');
+  test.equal(native.fileDeadline(), 1000 * DEFAULT_READ_DEADLINE, 'the addon has the same');
+  test.end();
+});
+
+await t.test('a timeout that is no longer than a read is warned of', (test) => {
+  native.fileDeadline(30_000);
+  const lines: string[] = [];
+  const devices = [31, 30, 20].map((timeoutSeconds, i) => {
+    return { device: `/dev/nbd${i}`, timeoutSeconds };
+  });
+  warnOfTimeouts(devices, { log: (level, message) => void lines.push(`${level}: ${message}`) });
+  test.equal(lines.length, 2);
+  test.match(lines[0], /^warn: \/dev\/nbd1: its timeout of 30 s is not above the 30 s that a read/);
+  test.end();
+});
