@@ -18,7 +18,7 @@ import {
 } from '../config/daemon-config.js';
 import { readSmallFile } from '../blob/open-file.js';
 import { OverlaybdError, messageOf } from '../errors.js';
-import type { Daemon, DaemonOptions, ServedOptions } from '../listen/daemon.js';
+import type { Daemon, DaemonOptions, ServedOptions } from '../server/daemon.js';
 import type { ImageSource } from '../image/plan.js';
 import type { ActivatedSocket } from '../listen/socket-activation.js';
 import type { StdioConnection } from '../listen/stdio.js';
@@ -140,7 +140,7 @@ export async function run(args: ServeArguments): Promise<number> {
   try {
     protectMemory(args, log);
     const state = stdio ? null : openState(args, handover, log);
-    const { Daemon } = await import('../listen/daemon.js');
+    const { Daemon } = await import('../server/daemon.js');
     const daemon = await Daemon.start(
       { ...options, mustOpen: mustOpenOf(options, handover), listening: listeningOf(handover) },
       log,
@@ -186,7 +186,7 @@ function mustOpenOf(
 }
 
 async function clientOf(daemon: Daemon, { fd, peer }: StdioConnection): Promise<string> {
-  await daemon.serveOne(fd, peer);
+  await daemon.clients.serveOne(fd, peer);
   return 'the client is done';
 }
 

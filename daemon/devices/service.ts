@@ -6,7 +6,8 @@ import { AutoDriver } from '../kernel/auto-driver.js';
 import { Sysfs } from '../kernel/sysfs.js';
 import type { Logger } from '../log/logger.js';
 import { native } from '../native/binding.js';
-import type { Daemon } from '../listen/daemon.js';
+import type { ImageTable } from '../image/table.js';
+import type { ReactorPool } from '../reactor/pool.js';
 import { DeviceManager } from './manager.js';
 import { DeviceRecords } from './record.js';
 import {
@@ -35,7 +36,11 @@ export class DeviceService {
   #server: { close(): void } | null = null;
 
   /** @throws OverlaybdError when the control socket cannot be made */
-  constructor(daemon: Daemon, options: DeviceServiceOptions, log: Logger) {
+  constructor(
+    daemon: { readonly images: ImageTable; readonly reactors: ReactorPool },
+    options: DeviceServiceOptions,
+    log: Logger,
+  ) {
     const { state, controlFd, helperSocket, noNetlink, maxDevices, idle } = options;
     const sysfs = new Sysfs();
     this.#state = state;

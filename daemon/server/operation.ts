@@ -7,7 +7,7 @@ import { OverlaybdError, messageOf } from '../errors.js';
 import { packageVersion } from '../lib/package-version.js';
 import type { Logger } from '../log/logger.js';
 import { DRAIN_TIMEOUT_MS } from '../nbd/limits.js';
-import type { Daemon, ServedOptions } from '../listen/daemon.js';
+import type { Daemon, ServedOptions } from './daemon.js';
 import { exportCounts, exportStatuses, imageCounts } from './export-status.js';
 import type { DeviceService } from '../devices/service.js';
 import { warnOfTimeouts } from './read-deadline.js';
@@ -71,7 +71,7 @@ export class Operation {
     const taken =
       predecessor === null
         ? Promise.resolve()
-        : takeConnections(predecessor, daemon, devices?.devices ?? null, log);
+        : takeConnections(predecessor, daemon.clients, devices?.devices ?? null, log);
     this.#repaired = taken.then(() => devices?.devices.repairAll(REPAIR_PATIENCE_MS) ?? []);
     await devices?.serve(this.#handlers());
     this.#pulse = setInterval(() => void this.#beat(), PULSE_MS);
@@ -142,11 +142,16 @@ export class Operation {
     log.log('info', 'upgrade: starting the new daemon');
     const environment = { ...process.env, ...manager.environment() };
     const start = async (): Promise<Successor> => {
-      const started = await startSuccessor(daemon, devices?.passed ?? null, environment);
+      const inheritance = {
+        state: devices?.passed ?? null,
+        failed: daemon.images.failed.keys(),
+        sockets: daemon.clients.passedSockets,
+      };
+      const started = await startSuccessor(inheritance, environment);
       this.#handedOver = true;
       manager.mainPid(started.pid);
       manager.close();
-      daemon.stopListening();
+      daemon.clients.abandon();
       devices?.abandon();
       return started;
     };
@@ -189,7 +194,7 @@ export class Operation {
       version: packageVersion(),
       since: this.#since,
       listening: daemon.listening,
-      clients: daemon.clients,
+      clients: daemon.clients.count,
       images: imageCounts(daemon.images),
       exports: exportStatuses(daemon.images),
       devices: (await devices?.devices.status()) ?? [],
@@ -212,7 +217,7 @@ export class Operation {
   #summary(): string {
     const { daemon, devices } = this.#parts;
     const attached = devices?.devices.size ?? 0;
-    return `${exportCounts(daemon.images)}, ${daemon.clients} clients, ${attached} devices`;
+    return `${exportCounts(daemon.images)}, ${daemon.clients.count} clients, ${attached} devices`;
   }
 }
 

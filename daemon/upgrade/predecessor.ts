@@ -6,7 +6,7 @@ import { OverlaybdError } from '../errors.js';
 import { MessageChannel } from '../ipc/message-channel.js';
 import { native } from '../native/binding.js';
 import { DRAIN_TIMEOUT_MS } from '../nbd/limits.js';
-import type { Daemon } from '../listen/daemon.js';
+import type { PassedSocket } from '../listen/clients.js';
 import {
   FIRST_PASSED_FD,
   HANDOVER_VARIABLE,
@@ -31,6 +31,15 @@ export interface PassedState {
   readonly controlFd: number;
 }
 
+/** What a successor finds when it starts. */
+export interface Inheritance {
+  /** null: there is no state folder. */
+  readonly state: PassedState | null;
+  /** Names of the exports that are not served, so need not be by the successor either. */
+  readonly failed: Iterable<string>;
+  readonly sockets: readonly PassedSocket[];
+}
+
 /** A successor that is ready to take the connections. */
 export interface Successor {
   readonly pid: number;
@@ -44,8 +53,7 @@ export interface Successor {
  * @throws OverlaybdError when it does not become ready; it is gone then
  */
 export async function startSuccessor(
-  daemon: Daemon,
-  state: PassedState | null,
+  { state, failed, sockets }: Inheritance,
   environment: NodeJS.ProcessEnv,
 ): Promise<Successor> {
   const [ours, theirs] = native.socketpair();
@@ -58,8 +66,8 @@ export async function startSuccessor(
       lock: pass(state.lockFd),
       control: pass(state.controlFd),
     },
-    failed: [...daemon.images.failed.keys()].slice(0, MAX_FAILED_NAMES),
-    sockets: daemon.passedSockets.map(({ key, name, socket: { fd, uri, file } }) => {
+    failed: [...failed].slice(0, MAX_FAILED_NAMES),
+    sockets: sockets.map(({ key, name, socket: { fd, uri, file } }) => {
       return { fd: pass(fd), key, name, uri, file };
     }),
   };

@@ -3,7 +3,7 @@
 import { MessageChannel } from '../ipc/message-channel.js';
 import type { Logger } from '../log/logger.js';
 import { native } from '../native/binding.js';
-import type { Daemon } from '../listen/daemon.js';
+import type { Clients } from '../listen/clients.js';
 import { deviceIdOf } from '../devices/attached-device.js';
 import type { DeviceManager } from '../devices/manager.js';
 import type { ToPredecessor, ToSuccessor } from './handover.js';
@@ -14,7 +14,7 @@ import type { ToPredecessor, ToSuccessor } from './handover.js';
  */
 export function takeConnections(
   fd: number,
-  daemon: Daemon,
+  clients: Clients,
   devices: DeviceManager | null,
   log: Logger,
 ): Promise<void> {
@@ -34,7 +34,7 @@ export function takeConnections(
         const received = Buffer.from(told.transmission.received, 'base64');
         const transmission = { ...told.transmission, received };
         const device = deviceIdOf(peer);
-        if (device === null) daemon.adopt(socket, { peer, exports, transmission });
+        if (device === null) clients.adopt(socket, { peer, exports, transmission });
         else if (devices) devices.adopt(device, socket, peer, transmission);
         else native.close(socket);
       },

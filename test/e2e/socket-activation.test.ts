@@ -181,7 +181,7 @@ await t.test('what is not a listening socket, and variables that lie', async (te
   const users = await refusedWith([tcp.fd], { LISTEN_FDS: '1' }, '--allow-user', '0');
   test.match(users, {
     code: 2,
-    stderr: /descriptor 3 .*is no Unix socket: its users cannot be told/,
+    stderr: /descriptor 3 .*is not a Unix socket, so connecting users cannot be identified/,
   });
 });
 

@@ -12,7 +12,7 @@ import {
 } from '../../config/listener.js';
 import { OverlaybdError } from '../../errors.js';
 import { DEFAULT_CONNECTIONS_PER_PEER } from '../../nbd/limits.js';
-import type { DaemonOptions } from '../../listen/daemon.js';
+import type { ListenOptions } from '../../listen/clients.js';
 import type { ActivatedSocket } from '../../listen/socket-activation.js';
 import { notWith } from './values.js';
 
@@ -94,7 +94,7 @@ export function listeners(
   config: DaemonConfig,
   exports: ReadonlySet<string>,
   inherited: readonly ActivatedSocket[],
-): Pick<DaemonOptions, 'listen' | 'activated'> {
+): Pick<ListenOptions, 'listen' | 'activated'> {
   const overrides = overridesOf(args);
   const spec = (each: ListenerConfig): ListenerSpec => ({ ...listenerSpec(each), ...overrides });
   const fallback = inherited.length > 0 || args['on-demand'] ? [] : [DEFAULT_LISTEN];

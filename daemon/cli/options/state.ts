@@ -7,7 +7,7 @@ import { errnoText } from '../../lib/errno.js';
 import { DEFAULT_HELPER_SOCKET } from '../../kernel/helper-protocol.js';
 import type { Logger } from '../../log/logger.js';
 import { native } from '../../native/binding.js';
-import type { Daemon } from '../../listen/daemon.js';
+import type { Daemon } from '../../server/daemon.js';
 import type { DeviceService } from '../../devices/service.js';
 import type { Handover } from '../../upgrade/handover.js';
 import { StateFolder, defaultStateFolder } from '../../devices/state-folder.js';

@@ -1,7 +1,7 @@
 // When the manager is told that the daemon is ready, with fake parts. The real thing under a real systemd: test/systemd.
 import { setTimeout as pause } from 'node:timers/promises';
 import { test, type Test } from 'tap';
-import type { Daemon } from '../../../daemon/listen/daemon.js';
+import type { Daemon } from '../../../daemon/server/daemon.js';
 import type { DeviceService } from '../../../daemon/devices/service.js';
 import { Operation } from '../../../daemon/server/operation.js';
 import { SdNotify } from '../../../daemon/server/sd-notify.js';
@@ -22,7 +22,7 @@ function makeOperation(t: Test) {
   };
   const daemon = {
     images: { exports: new Map(), failed: new Map() },
-    clients: 0,
+    clients: { count: 0 },
     reactors: { count: async () => new Map() },
     stop: async () => undefined,
   };

@@ -1,0 +1,142 @@
+// The clients of a daemon: its listening sockets, who of those that connect may come in, and how many
+// each has. Hands their connections to the reactors.
+
+import type { ListenerSpec } from '../config/listener.js';
+import { OverlaybdError } from '../errors.js';
+import { native } from '../native/binding.js';
+import type { ClientLog } from '../reactor/client-log.js';
+import type { HandedConnection } from '../reactor/messages.js';
+import type { ReactorPool } from '../reactor/pool.js';
+import { userId } from './accounts.js';
+import { admissionOf, refusalOf, type Admission } from './admission.js';
+import { Listener } from './listener.js';
+import { inheritedSocket, openListening, type ListeningSocket } from './listening-socket.js';
+import { PeerCounts, peerGroup } from './peers.js';
+import type { ActivatedSocket } from './socket-activation.js';
+
+/** Where to listen. */
+export interface ListenOptions {
+  readonly listen: readonly ListenerSpec[];
+  /** Sockets that the process was started with, and who may use them; their `address` is not used. */
+  readonly activated: readonly { readonly socket: ActivatedSocket; readonly spec: ListenerSpec }[];
+  /** Sockets of a predecessor that listen already, by {@link listenKey}. */
+  readonly listening?: ReadonlyMap<string, readonly ListeningSocket[]>;
+}
+
+/** The key by which a successor finds the socket of an address. */
+export function listenKey({ address }: ListenerSpec): string {
+  return JSON.stringify(address);
+}
+
+/** A socket that a successor takes over. */
+export interface PassedSocket {
+  /** null: it came from the service manager, by `name`. */
+  readonly key: string | null;
+  readonly name: string;
+  readonly socket: ListeningSocket;
+}
+
+export class Clients {
+  readonly #reactors: ReactorPool;
+  readonly #log: ClientLog;
+  readonly #listeners: Listener[] = [];
+  readonly #passed: PassedSocket[] = [];
+  readonly #peers = new PeerCounts();
+
+  constructor(reactors: ReactorPool, log: ClientLog) {
+    this.#reactors = reactors;
+    this.#log = log;
+  }
+
+  /** @throws OverlaybdError when a listener cannot be opened; `close` closes those that are open */
+  async listen({ activated, listen, listening }: ListenOptions): Promise<void> {
+    for (const { socket, spec } of activated) {
+      const admission = admissionOf(spec, userId);
+      const inherited = inheritedSocket(socket.fd);
+      if (spec.users && !inherited.isUnix) {
+        const subject = `descriptor ${socket.fd} (${JSON.stringify(socket.name)})`;
+        const message = `${subject}: ${inherited.uri} is not a Unix socket, so connecting users cannot be identified`;
+        throw new OverlaybdError('BAD_CONFIG', message);
+      }
+      this.#add(inherited, admission, `${inherited.uri} (socket ${JSON.stringify(socket.name)})`);
+      this.#passed.push({ key: null, name: socket.name, socket: inherited });
+    }
+    for (const spec of listen) {
+      const admission = admissionOf(spec, userId);
+      const key = listenKey(spec);
+      for (const socket of listening?.get(key) ?? (await openListening(spec))) {
+        this.#add(socket, admission, socket.uri);
+        this.#passed.push({ key, name: socket.uri, socket });
+      }
+    }
+  }
+
+  /** Where clients find the daemon: NBD URIs, with the names of sockets that were passed to it. */
+  get titles(): string[] {
+    return this.#listeners.map((listener) => listener.title);
+  }
+
+  /** Open connections of clients. */
+  get count(): number {
+    return this.#peers.total;
+  }
+
+  /** The sockets that listen, for a successor. They stay ours. */
+  get passedSockets(): readonly PassedSocket[] {
+    return this.#passed;
+  }
+
+  /** Serves a connected socket, of which it becomes the owner. @returns when the client is done */
+  serveOne(fd: number, peer: string): Promise<void> {
+    return new Promise((closed) => {
+      this.#reactors.adopt(fd, { peer, exports: null, closed: () => closed() });
+    });
+  }
+
+  /** A client that a predecessor served goes on here. */
+  adopt(fd: number, handed: Pick<HandedConnection, 'peer' | 'exports' | 'transmission'>): void {
+    const { peer, exports, transmission } = handed;
+    const group = peerGroup(peer);
+    this.#peers.add(group);
+    const closed = (): void => this.#peers.remove(group);
+    this.#reactors.adopt(fd, { peer, exports, resume: transmission, closed });
+  }
+
+  /** Takes no new connection; a successor does. Its sockets stay where they are. */
+  abandon(): void {
+    for (const listener of this.#listeners.splice(0)) listener.abandon();
+  }
+
+  /** Takes no new connection. Idempotent. */
+  close(): void {
+    for (const listener of this.#listeners.splice(0)) listener.close();
+  }
+
+  #add(socket: ListeningSocket, admission: Admission, title: string): void {
+    const listener = new Listener(
+      socket,
+      title,
+      (fd, peer) => this.#accept(fd, peer, admission),
+      (why) => this.#log.acceptFailed(title, why),
+    );
+    this.#listeners.push(listener);
+  }
+
+  #accept(fd: number, peer: string, admission: Admission): void {
+    const group = peerGroup(peer);
+    const refusal = refusalOf(admission, {
+      group,
+      uid: native.peerUid(fd),
+      connectionsOfGroup: this.#peers.get(group),
+      connections: this.#reactors.connections,
+    });
+    if (refusal) {
+      this.#log.refused(refusal.key, peer, refusal.reason);
+      native.close(fd);
+      return;
+    }
+    this.#peers.add(group);
+    const closed = (): void => this.#peers.remove(group);
+    this.#reactors.adopt(fd, { peer, exports: admission.exports, closed });
+  }
+}

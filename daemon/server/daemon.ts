@@ -1,0 +1,115 @@
+// The parts of a daemon that serve: images, reactors and clients. Starts them, reloads and ends them in
+// order.
+
+import type { TlsFiles } from '../config/tls-config.js';
+import { ImageTable, type ExportSources, type HeldImage } from '../image/table.js';
+import { Clients, type ListenOptions } from '../listen/clients.js';
+import type { Logger } from '../log/logger.js';
+import { ClientLog } from '../reactor/client-log.js';
+import { ReactorPool } from '../reactor/pool.js';
+import type { TlsSettings } from '../reactor/tls-settings.js';
+import { checkSpareDescriptors, explainDescriptors } from './descriptor-limit.js';
+
+/** What to serve and where. */
+export interface DaemonOptions extends ListenOptions {
+  readonly exports: ExportSources;
+  /** Whether one image that cannot be opened keeps all from being served, and odd ones are refused. */
+  readonly strict: boolean;
+  /** Whether the daemon does not start without the export of that name. */
+  readonly mustOpen: (name: string) => boolean;
+  readonly threads: number;
+  /** null: without TLS. */
+  readonly tls: TlsFiles | null;
+}
+
+/** What can be read again while we serve. */
+export type ServedOptions = Pick<DaemonOptions, 'exports' | 'tls'>;
+
+export class Daemon {
+  readonly reactors: ReactorPool;
+  readonly images: ImageTable;
+  readonly clients: Clients;
+  readonly #log: Logger;
+  #tlsRequired: boolean;
+  readonly #strict: boolean;
+  readonly #clientLog: ClientLog;
+
+  private constructor({ threads, strict }: DaemonOptions, tls: TlsSettings | null, log: Logger) {
+    this.#log = log;
+    this.#strict = strict;
+    this.#clientLog = new ClientLog(log);
+    this.#tlsRequired = tls?.mode === 'require';
+    this.reactors = new ReactorPool(threads, tls, log, this.#clientLog);
+    this.clients = new Clients(this.reactors, this.#clientLog);
+    this.images = new ImageTable(
+      log,
+      (exports, failed) => this.reactors.setExports(exports, failed),
+      strict,
+    );
+  }
+
+  /**
+   * Opens everything and serves. Images that cannot be opened are tried again, others are served.
+   * @throws OverlaybdError when a listener cannot be opened, or an image that must; nothing is left
+   *   running
+   */
+  static async start(options: DaemonOptions, log: Logger): Promise<Daemon> {
+    const daemon = new Daemon(options, await readTls(options.tls, log), log);
+    try {
+      await daemon.images.setExports(options.exports, options.mustOpen);
+      await daemon.clients.listen(options);
+      await daemon.reactors.started;
+      checkSpareDescriptors();
+    } catch (error) {
+      await daemon.#release();
+      throw explainDescriptors(error);
+    }
+    return daemon;
+  }
+
+  /** Where clients find the daemon: NBD URIs, with the names of sockets that were passed to it. */
+  get listening(): string[] {
+    const { titles } = this.clients;
+    return this.#tlsRequired ? titles.map((each) => each.replace(/^nbd(?=[:+])/, 'nbds')) : titles;
+  }
+
+  /**
+   * Serves these exports, with what is in the files for TLS now, in place of those before. Connections
+   * keep what they read from, and the TLS that they have. An export whose image cannot be opened is
+   * failed, and tried again.
+   * @throws OverlaybdError when a file for TLS cannot be used, or the daemon is strict and an image
+   *   cannot; everything is as before then
+   */
+  async reload({ exports, tls }: ServedOptions): Promise<void> {
+    const settings = await readTls(tls, this.#log);
+    const before = await this.images.setExports(exports, () => this.#strict);
+    this.reactors.setTls(settings);
+    this.#tlsRequired = settings?.mode === 'require';
+    const release = (held: HeldImage): void => this.images.release(held);
+    void this.reactors.currentGone().then(() => before.forEach(release));
+  }
+
+  /** Takes no new connection, answers what has been asked, and ends. */
+  async stop(): Promise<void> {
+    this.clients.close();
+    this.images.stop();
+    await this.reactors.drain();
+    await this.#release();
+  }
+
+  async #release(): Promise<void> {
+    this.clients.close();
+    await this.reactors.terminate();
+    this.#clientLog.sweep(true);
+    this.images.close();
+  }
+}
+
+/** @throws OverlaybdError BAD_CONFIG when a file is missing, or is not what it must be */
+async function readTls(files: TlsFiles | null, log: Logger): Promise<TlsSettings | null> {
+  if (!files) return null;
+  const { loadTls } = await import('../listen/tls-files.js');
+  const { notes, settings } = loadTls(files);
+  for (const note of notes) log.log('warn', note);
+  return settings;
+}
