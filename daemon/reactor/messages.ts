@@ -1,30 +1,13 @@
 // What the control plane and its reactors tell each other. Types only.
 
+import type { ExportSpec, FailedExportSpec } from '../image/export-spec.js';
 import type { DeviceSpec } from '../image/spec.js';
 import type { ReplyForm } from '../nbd/session.js';
 import type { UnfinishedPayload } from '../nbd/transmission.js';
 import type { TlsSettings } from './tls-settings.js';
 
-/** An export as it is told to all reactors. */
-export interface ExportSpec {
-  readonly name: string;
-  readonly description: string;
-  /** Of its image, as long as that is open: exports of the same image have the same. */
-  readonly key: string;
-  readonly device: DeviceSpec;
-  /** Clients do not see it: it is there for an attached device. */
-  readonly hidden: boolean;
-}
-
 /** An export as one reactor gets it: of an image that it knows already by its key, without the device. */
 export type PostedExport = Omit<ExportSpec, 'device'> & { readonly device: DeviceSpec | null };
-
-/** An export that is not served, because its image cannot be opened. */
-export interface FailedExportSpec {
-  readonly name: string;
-  /** Of the error: the reason as far as clients are told. */
-  readonly code: string;
-}
 
 /** A connection in its transmission phase, apart from its socket. */
 export interface ResumedTransmission extends UnfinishedPayload {

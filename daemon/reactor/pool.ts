@@ -5,14 +5,13 @@ import type { Worker } from 'node:worker_threads';
 import type {
   ConnectionCounts,
   ConnectionSummary,
-  ExportSpec,
-  FailedExportSpec,
   PostedExport,
   FromReactor,
   HandedConnection,
   ResumedTransmission,
   ToReactor,
 } from './messages.js';
+import type { ExportSpec, FailedExportSpec } from '../image/export-spec.js';
 import { OverlaybdError, messageOf } from '../errors.js';
 import { inTime } from '../lib/in-time.js';
 import type { TlsSettings } from './tls-settings.js';

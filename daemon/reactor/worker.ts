@@ -4,6 +4,7 @@
 import { parentPort } from 'node:worker_threads';
 import { ReaderFactory } from '../image/reader-factory.js';
 import type { Device } from '../image/device.js';
+import type { FailedExportSpec } from '../image/export-spec.js';
 import { native } from '../native/binding.js';
 import { LargeMemory } from '../nbd/large-memory.js';
 import { PAUSED_AFTER_MS } from '../nbd/limits.js';
@@ -14,7 +15,7 @@ import type { ConnectionContext } from './connection-context.js';
 import { DeviceExport } from './device-export.js';
 import { PipePool } from './file-pipe.js';
 import { ExportMap } from './export-map.js';
-import type { FailedExportSpec, FromReactor, PostedExport, ToReactor } from './messages.js';
+import type { FromReactor, PostedExport, ToReactor } from './messages.js';
 import { ReadFailures } from './read-failures.js';
 import { TlsAcceptor } from './tls-acceptor.js';
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { test, type Test } from 'tap';
 import type { Logger } from '../../../daemon/log/logger.js';
-import type { ExportSpec } from '../../../daemon/reactor/messages.js';
+import type { ExportSpec } from '../../../daemon/image/export-spec.js';
 import type { ImageSource } from '../../../daemon/image/plan.js';
 import { ImageTable, type ExportSources } from '../../../daemon/image/table.js';
 import { writeZeroedLayer } from '../../support/lsmt-layout.js';
