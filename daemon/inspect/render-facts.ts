@@ -1,6 +1,7 @@
 // Facts about an image as text for people: one aligned table for the image and one a layer. Pure.
 
-import { counted, exactSize, humanSize } from '../lib/format-size.js';
+import { counted } from '../lib/counted.js';
+import { exactSize, humanSize } from '../lib/format-size.js';
 import type { Contribution, ImageFacts } from './image-facts.js';
 import type { IndexFacts, LayerFacts, LsmtFacts, PageFacts, ZfileFacts } from './layer-facts.js';
 import type { PartitionFacts } from './partition-facts.js';

@@ -1,7 +1,8 @@
 // The report of `verify` as text for people: notes, problems one a line, a summary. Pure.
 
 import { printable } from '../lib/printable.js';
-import { counted, humanSize } from '../lib/format-size.js';
+import { counted } from '../lib/counted.js';
+import { humanSize } from '../lib/format-size.js';
 import type { VerifyReport } from './verify-image.js';
 
 /** Ends with a line feed. */

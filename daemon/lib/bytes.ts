@@ -1,18 +1,25 @@
-// Small helpers for bytes: little-endian numbers and their printed forms. Knows no format.
+// Small helpers for bytes: 64-bit integers as numbers, and printed forms. Knows no format.
 
-const TWO_32 = 0x1_0000_0000;
+/** What the high half of a 64-bit integer counts in. */
+export const TWO_32 = 0x1_0000_0000;
 
 /**
- * A little-endian u64 as a number. Above 2^53 it is rounded, which is harmless because every
- * caller checks it against a limit that is far below; {@link u64Exact} is for what is told of it.
+ * A little-endian u64 as a number. A value above 2^53 is rounded. That is harmless, because every
+ * caller checks the number against a far lower limit; messages print {@link u64Exact}.
  */
 export function u64le(view: DataView, offset: number): number {
   return view.getUint32(offset + 4, true) * TWO_32 + view.getUint32(offset, true);
 }
 
-/** The same, exactly. */
+/** A little-endian u64 without rounding. */
 export function u64Exact(view: DataView, offset: number): bigint {
   return view.getBigUint64(offset, true);
+}
+
+/** Writes a big-endian u64. @param value an integer of at most 2^53 */
+export function writeU64(view: DataView, offset: number, value: number): void {
+  view.setUint32(offset, Math.floor(value / TWO_32));
+  view.setUint32(offset + 4, value % TWO_32);
 }
 
 /** A DataView over exactly the bytes of a Uint8Array. */

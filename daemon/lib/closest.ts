@@ -1,22 +1,22 @@
-// Which known word somebody may have meant. For messages only.
+// The known word that is closest to a misspelt one, for "did you mean" in messages.
 
-/** @returns undefined when none is near enough to be a slip of the finger */
+/** @returns undefined if no known word is close enough to be a typing error */
 export function closest(word: string, known: Iterable<string>): string | undefined {
   let best: string | undefined;
   let least = Math.max(1, Math.min(3, Math.floor(word.length / 3))) + 1;
-  for (const each of known) {
-    const edits = editsBetween(word, each);
+  for (const candidate of known) {
+    const edits = editsBetween(word, candidate);
     if (edits < least) {
       least = edits;
-      best = each;
+      best = candidate;
     }
   }
   return best;
 }
 
-/** Letters to insert, remove, replace, or swap with their neighbour (restricted Damerau-Levenshtein). */
+/** Number of insertions, deletions, replacements and swaps of neighbours (restricted Damerau-Levenshtein). */
 function editsBetween(a: string, b: string): number {
-  // Longer than any name of ours: nobody means one by it.
+  // Longer than every known word, so it is not a misspelt one.
   if (a.length > 64) return Infinity;
   let beforeLast: number[] = [];
   let last = Array.from({ length: b.length + 1 }, (_, j) => j);

@@ -1,9 +1,9 @@
-// Names and words for the numbers that system calls fail with. Knows no message around them.
+// Names and descriptions of errno values.
 
 import { constants } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
 
-/** What disks and network file systems answer, and libuv has no name for. */
+/** Errors of disks and network file systems for which libuv has no name. */
 const KERNEL_NAMES: Readonly<Record<number, string>> = {
   52: 'EBADE',
   116: 'ESTALE',
@@ -14,7 +14,7 @@ const KERNEL_NAMES: Readonly<Record<number, string>> = {
   133: 'EHWPOISON',
 };
 
-/** @param errno positive, "ENOSPC" for 28; the number itself when it has no name */
+/** @param errno positive. @returns "ENOSPC" for 28; "errno 9999" if the number has no name */
 export function errnoName(errno: number): string {
   const [known] = getSystemErrorMap().get(-errno) ?? [];
   return known ?? KERNEL_NAMES[errno] ?? nodeName(errno) ?? `errno ${errno}`;
@@ -31,7 +31,7 @@ function nodeName(errno: number): string | undefined {
   return Object.entries(constants.errno).find(([, value]) => value === errno)?.[0];
 }
 
-/** "No space left on device", as other programs say it; the name where there are no words. */
+/** "No space left on device", as strerror(3) prints it; the name if there is no description. */
 export function errnoWords(errno: number): string {
   const [, words] = getSystemErrorMap().get(-errno) ?? [];
   return words === undefined ? errnoName(errno) : words.charAt(0).toUpperCase() + words.slice(1);

@@ -1,11 +1,11 @@
-// What a range of a device is made of: a reusable list of extents in typed arrays, so that asking
-// costs no memory. Units: bytes.
+// The extents that make up a range of a device. The list is reusable and keeps its extents in typed
+// arrays, so that a query allocates nothing. Units: bytes.
 
 /** Bytes that a layer, or a raw image, stores. */
 export const EXTENT_DATA = 0;
-/** A layer says that these are zeros; what lies below is hidden. Stored nowhere. */
+/** A layer marks these sectors as zeroed. They read as zeros and hide the layers below. */
 export const EXTENT_ZEROED = 1;
-/** No layer maps this: zeros. */
+/** No layer maps these sectors. They read as zeros. */
 export const EXTENT_HOLE = 2;
 
 /** `layer` of a hole. */
@@ -32,8 +32,8 @@ export class ExtentList {
   }
 
   /**
-   * Appends an extent, or makes the last one longer when it is of the same kind and layer.
-   * @returns false when the list is full
+   * Appends an extent, or extends the last one if it has the same kind and layer.
+   * @returns false if the list is full
    */
   push(length: number, kind: number, layer: number): boolean {
     const last = this.count - 1;

@@ -1,6 +1,6 @@
-// A place in a file. Only the type.
+// A position in an open file. Only the type.
 
-/** Where some bytes are; reused from call to call. */
+/** An out-parameter that the caller reuses from call to call. */
 export interface FileRange {
   fd: number;
   /** Byte offset in the file. */

@@ -1,13 +1,15 @@
-// Numbers of bytes as people read them. Pure.
+// Numbers of bytes in the units that people read. Pure.
+
+import { counted } from './counted.js';
 
 const UNITS = ['KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
 
 /** "812 bytes", "1.1 MiB". */
 export function humanSize(bytes: number): string {
-  if (bytes < 1024) return `${Math.round(bytes)} ${Math.round(bytes) === 1 ? 'byte' : 'bytes'}`;
+  if (bytes < 1024) return counted(Math.round(bytes), 'byte');
   let value = bytes / 1024;
   let unit = 0;
-  // From 1023.95 on one decimal would print as 1024.0.
+  // From 1023.95 on, toFixed(1) would print 1024.0.
   while (value >= 1023.95 && unit < UNITS.length - 1) {
     value /= 1024;
     unit++;
@@ -18,9 +20,4 @@ export function humanSize(bytes: number): string {
 /** "812 bytes", "1.1 MiB (1153434 bytes)". */
 export function exactSize(bytes: number): string {
   return bytes < 1024 ? humanSize(bytes) : `${humanSize(bytes)} (${bytes} bytes)`;
-}
-
-/** "1 layer", "3 layers". */
-export function counted(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }

@@ -1,4 +1,5 @@
-// Lets so many pieces of asynchronous work go on at a time; the others wait in the order of their coming.
+// Limits how many pieces of asynchronous work run at the same time. The others wait, first come first
+// served.
 
 import { inTime } from './in-time.js';
 
@@ -8,8 +9,8 @@ export class Gate {
   readonly #patienceMs: number | null;
 
   /**
-   * @param width how many at a time
-   * @param patienceMs work that takes longer goes on, but the next begins: it counts no more
+   * @param width how many pieces of work may run at the same time
+   * @param patienceMs work that runs longer than this goes on, but no longer counts: the next one starts
    */
   constructor(width: number, patienceMs: number | null = null) {
     this.#free = width;
@@ -33,8 +34,9 @@ export class Gate {
 }
 
 /**
- * Does the same for each, in their order and so many at a time, and waits for all that was begun. Once
- * one has failed no more are begun: they fail likewise, and the first in the order is as it would be.
+ * Runs `work` for each item, at most `width` at a time, and waits for all that it has started. After
+ * the first failure it starts no more; the items that were not started are rejected with that reason.
+ * Items start in order, so the first rejected item in that order carries a failure of its own.
  * @returns the results in the order of the items
  */
 export function settleEach<T, R>(
@@ -56,14 +58,14 @@ export function settleEach<T, R>(
   return Promise.allSettled(items.map((item) => gate.run(() => one(item))));
 }
 
-/** The same, but the first item that fails is what all of it fails with. */
+/** Like {@link settleEach}, but rejects if an item fails, with the reason of the first in order. */
 export async function mapEach<T, R>(
   items: readonly T[],
   width: number,
   work: (item: T) => Promise<R>,
 ): Promise<R[]> {
-  return (await settleEach(items, width, work)).map((each) => {
-    if (each.status === 'rejected') throw each.reason;
-    return each.value;
+  return (await settleEach(items, width, work)).map((result) => {
+    if (result.status === 'rejected') throw result.reason;
+    return result.value;
   });
 }

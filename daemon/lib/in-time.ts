@@ -1,8 +1,11 @@
-// Waits for something, but not longer than it is worth.
+// Waits for a promise, with a time limit.
 
 import { setTimeout as pause } from 'node:timers/promises';
 
-/** @returns whether it was done in time; if not it goes on, and so does its failing: nobody hears of it here */
+/**
+ * @returns whether `work` was done in time. If not, it goes on unobserved: a later failure is ignored
+ * @throws what `work` throws, if it fails in time
+ */
 export async function inTime(work: Promise<unknown>, milliseconds: number): Promise<boolean> {
   const done = new AbortController();
   const late = pause(milliseconds, false, { signal: done.signal }).catch(() => false);

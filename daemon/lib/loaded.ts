@@ -1,18 +1,19 @@
-// Reading what may have to be loaded first, and may be gone again by then: how often that is tried.
+// Reads bytes that may have to be loaded first and may leave memory again before they are read. Bounds
+// how often a read tries.
 
 import { OverlaybdError } from '../errors.js';
 
-/** What bytes are read from, once they are here. */
+/** A source whose bytes may have to be loaded before they can be read. */
 interface Loadable {
   readonly name?: string;
   ensure(offset: number, length: number): Promise<void> | null;
   load(offset: number, length: number): Promise<void>;
 }
 
-/** So often bytes are loaded for one read before it fails: memory must be very short by then. */
+/** Loads of one range before its read fails. By then the machine must be very short of memory. */
 export const MAX_LOADS = 8;
 
-/** Bytes that were loaded {@link MAX_LOADS} times and were gone again before they could be read. */
+/** The error of a read whose bytes left memory again after each of {@link MAX_LOADS} loads. */
 export function loadedInVain(name: string, offset: number, length: number): OverlaybdError {
   const what = `${name}: read of ${length} bytes at ${offset}`;
   const why = 'they were loaded and left memory again before they could be read';
@@ -23,9 +24,9 @@ export function loadedInVain(name: string, offset: number, length: number): Over
 }
 
 /**
- * Reads with all the waiting that it takes.
- * @param read as `source.read` of that range
- * @throws OverlaybdError what `source` throws
+ * Loads a range and reads it, again if the bytes have left memory in between.
+ * @param read calls `source.read` for that range
+ * @throws OverlaybdError what `source` throws, and IO after {@link MAX_LOADS} loads
  */
 export async function readLoaded(
   source: Loadable,

@@ -1,13 +1,13 @@
-// Makes text from blobs, clients and paths safe to print: it may hold anything, escape sequences of a
-// terminal too, and be of any length. Formats nothing.
+// Makes text from blobs, clients and paths safe to print. Such text may contain terminal escape
+// sequences and may have any length. Adds no layout.
 
-/** Controls, invisible format characters (text direction too), separators, what has no glyph. */
+/** Control and format characters (those of text direction too), separators, and unassigned characters. */
 const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}]/gu;
 
-/** UTF-16 units of a message; what is longer says how much is left out. */
+/** UTF-16 units of a message. A longer one is cut, and says how much is left out. */
 export const MAX_MESSAGE_LENGTH = 4096;
 
-/** The text with a visible form in place of whatever is not one: `\u{1b}`, `\n`. */
+/** The text with visible escapes in place of unprintable characters: `\u{1b}`, `\n`. */
 export function printable(text: string): string {
   return text.replace(UNPRINTABLE, (character) => {
     if (character === '\n') return '\\n';
@@ -16,35 +16,35 @@ export function printable(text: string): string {
   });
 }
 
-/** Same, in double quotes, with quotes and backslashes inside escaped: ends where it seems to. */
+/** Like {@link printable}, in double quotes. Quotes and backslashes inside are escaped. */
 export function quoted(text: string): string {
   return `"${printable(text.replace(/["\\]/g, '\\$&'))}"`;
 }
 
-/** The text as one line of bounded length, for a log or a terminal. */
+/** The text as one line of at most {@link MAX_MESSAGE_LENGTH} units, for a log or a terminal. */
 export function printableLine(text: string): string {
   return printable(shortened(text, MAX_MESSAGE_LENGTH));
 }
 
-/** Text up to `most` UTF-16 units as it is; of longer text its beginning, and how much is left out. */
+/** The first `most` UTF-16 units of the text. If that is not all, says how much is left out. */
 export function shortened(text: string, most: number): string {
   if (text.length <= most) return text;
-  // Not between the two halves of a character.
+  // Do not cut a surrogate pair in two.
   const kept = text.slice(0, most).replace(/[\ud800-\udbff]$/, '');
   return `${kept}... (${text.length - kept.length} more characters)`;
 }
 
-/** JSON that a terminal can be shown; a parser sees the same values as without the escaping. */
+/** Indented JSON that is safe to show on a terminal. Parsers read the same values as from plain JSON. */
 export function printableJson(value: unknown): string {
   return escapedJson(JSON.stringify(value, null, 2));
 }
 
-/** Same, in one line. */
+/** Like {@link printableJson}, in one line. */
 export function printableJsonLine(value: unknown): string {
   return escapedJson(JSON.stringify(value));
 }
 
-/** JSON itself escapes U+0000 to U+001F only. The line feeds between its parts must stay. */
+/** JSON.stringify escapes U+0000 to U+001F only. The line feeds of the indentation must stay. */
 function escapedJson(json: string): string {
   return json.replace(UNPRINTABLE, (character) => {
     if (character === '\n') return character;

@@ -1,44 +1,45 @@
-// Counts what happens again and again, so that it is told now and then instead of every time: once
-// for each key and interval, with how often it happened meanwhile. Bounded, whatever happens.
+// Reports repeated events at intervals instead of one by one: for each key, one report an interval
+// with the number of events since the last one. Memory and the number of reports are bounded.
 
 export interface RepeatLimits {
-  /** Milliseconds between two tellings of one key. */
+  /** Milliseconds between two reports of one key. */
   readonly intervalMs: number;
-  /** Keys that are told apart; what comes beside them shares one. */
+  /** Keys that are counted separately. Events of further keys share one count. */
   readonly keys: number;
-  /** Of a new key so many are told one by one, before they are counted. */
+  /** Events of a new key that are reported one by one, before the others are counted. */
   readonly burst: number;
-  /** Besides the first of every key, so many of all keys together are told one by one in an interval. */
+  /** Events of all keys that are reported one by one in an interval. The first of a key always is. */
   readonly lines: number;
 }
 
-/** What of a key is told. */
-export interface Telling<T> {
-  /** The latest. */
+/** One event, or a number of events that were counted. */
+export interface RepeatReport<T> {
+  /** The latest event. */
   readonly subject: T;
-  /** 0: it alone. Else how often it happened since the last telling, the latest included. */
+  /** 0 for a single event. Else the number of events since the last report, the latest included. */
   readonly count: number;
-  /** What `count` is for is not of one key: there were too many of them. */
+  /** Whether the counted events have several keys, because there were more than `keys`. */
   readonly mixed: boolean;
 }
 
 interface Entry<T> {
   subject: T;
-  /** When it was told last, or was new. */
+  /** When the key was last reported, or created. */
   at: number;
-  told: number;
+  /** Events that were reported one by one. */
+  reported: number;
   count: number;
 }
 
-/** So often an interval it is looked whether a count is to be told. */
+/** How often in an interval the timer looks for counts to report. */
 const SWEEPS = 4;
 
 export class Repeats<T> {
   readonly #limits: RepeatLimits;
-  readonly #tell: (telling: Telling<T>) => void;
+  readonly #report: (report: RepeatReport<T>) => void;
   readonly #now: () => number;
   readonly #entries = new Map<string, Entry<T>>();
-  /** What has found no place among the keys. */
+  /** Events whose key is beyond `limits.keys`, or null. */
   #rest: Entry<T> | null = null;
   #timer: NodeJS.Timeout | null = null;
   #lines = 0;
@@ -47,44 +48,45 @@ export class Repeats<T> {
   /** @param now milliseconds of a clock that never goes back */
   constructor(
     limits: RepeatLimits,
-    tell: (telling: Telling<T>) => void,
+    report: (report: RepeatReport<T>) => void,
     now: () => number = () => performance.now(),
   ) {
     this.#limits = limits;
-    this.#tell = tell;
+    this.#report = report;
     this.#now = now;
   }
 
   /**
-   * @param key null: one that has found no place elsewhere
-   * @param times how often it has happened, when somebody has counted already
+   * Notes an event.
+   * @param key null if another counter had no room for the key: the event goes to the shared count
+   * @param times number of events, if the caller has counted them
    */
   note(key: string | null, subject: T, times = 1): void {
     const now = this.#now();
     const entry = this.#entryOf(key, subject, now);
     entry.subject = subject;
     entry.count += times;
-    if (entry !== this.#rest && this.#mayTell(entry, now)) {
-      entry.told++;
+    if (entry !== this.#rest && this.#mayReport(entry, now)) {
+      entry.reported++;
       entry.at = now;
       entry.count--;
-      this.#tell({ subject, count: 0, mixed: false });
+      this.#report({ subject, count: 0, mixed: false });
     }
     this.#watch();
   }
 
   /**
-   * Tells the counts whose interval is over, and forgets what has not happened again. A timer calls it
-   * while there is anything to count.
-   * @param all at the end: whether the interval is over or not
+   * Reports the counts whose interval is over, and forgets keys without new events. A timer calls this
+   * while there are keys.
+   * @param all report every count, even if its interval is not over: for the end of the process
    */
   sweep(all = false): void {
     const now = this.#now();
     const isOver = ({ at }: Entry<T>): boolean => all || now - at >= this.#limits.intervalMs;
     for (const [key, entry] of this.#entries) {
-      if (isOver(entry) && !this.#tellCount(entry, false, now)) this.#entries.delete(key);
+      if (isOver(entry) && !this.#reportCount(entry, false, now)) this.#entries.delete(key);
     }
-    if (this.#rest && isOver(this.#rest) && !this.#tellCount(this.#rest, true, now)) {
+    if (this.#rest && isOver(this.#rest) && !this.#reportCount(this.#rest, true, now)) {
       this.#rest = null;
     }
   }
@@ -92,27 +94,27 @@ export class Repeats<T> {
   #entryOf(key: string | null, subject: T, now: number): Entry<T> {
     const known = key === null ? this.#rest : this.#entries.get(key);
     if (known) return known;
-    const entry = { subject, at: now, told: 0, count: 0 };
+    const entry = { subject, at: now, reported: 0, count: 0 };
     if (key === null || this.#entries.size >= this.#limits.keys) return (this.#rest ??= entry);
     this.#entries.set(key, entry);
     return entry;
   }
 
-  /** @returns false when there was nothing to tell */
-  #tellCount(entry: Entry<T>, mixed: boolean, now: number): boolean {
+  /** @returns false if there was nothing to report */
+  #reportCount(entry: Entry<T>, mixed: boolean, now: number): boolean {
     const { subject, count } = entry;
     if (count === 0) return false;
-    // Whoever goes on is counted from now on, and not told one by one again.
-    entry.told = this.#limits.burst;
+    // From now on, events of this key are only counted.
+    entry.reported = this.#limits.burst;
     entry.count = 0;
     entry.at = now;
-    this.#tell({ subject, count, mixed });
+    this.#report({ subject, count, mixed });
     return true;
   }
 
-  #mayTell({ told }: Entry<T>, now: number): boolean {
-    if (told === 0) return true;
-    if (told >= this.#limits.burst) return false;
+  #mayReport({ reported }: Entry<T>, now: number): boolean {
+    if (reported === 0) return true;
+    if (reported >= this.#limits.burst) return false;
     if (now - this.#linesSince >= this.#limits.intervalMs) {
       this.#linesSince = now;
       this.#lines = 0;

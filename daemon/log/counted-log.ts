@@ -1,7 +1,8 @@
 // Lines that strangers can cause as often as they like: the first of a kind is written, then the kind
 // is counted, and written once an interval with its count.
 
-import { Repeats, type Telling } from '../lib/repeats.js';
+import { counted } from '../lib/counted.js';
+import { Repeats, type RepeatReport } from '../lib/repeats.js';
 import { REPEATED_LINES } from './limits.js';
 import type { LogFields, LogLevel, Logger } from './logger.js';
 
@@ -30,13 +31,15 @@ export class CountedLog {
     this.#lines.sweep(all);
   }
 
-  #tell({ subject: { level, message, fields }, count, mixed }: Telling<Line>): void {
+  #tell({ subject: { level, message, fields }, count, mixed }: RepeatReport<Line>): void {
     if (count === 0) {
       this.#log.log(level, message, fields);
       return;
     }
-    const what = mixed ? 'more lines of further kinds' : 'more times';
-    this.#log.log(level, `${message} (${count} ${what} since the last such line)`, {
+    const more = mixed
+      ? `${counted(count, 'more line')} of further kinds`
+      : counted(count, 'more time');
+    this.#log.log(level, `${message} (${more} since the last such line)`, {
       ...fields,
       more: count,
     });

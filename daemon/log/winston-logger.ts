@@ -3,6 +3,7 @@
 
 import { setTimeout as pause } from 'node:timers/promises';
 import { createLogger, format, transports } from 'winston';
+import { counted } from '../lib/counted.js';
 import {
   MAX_MESSAGE_LENGTH,
   printableJsonLine,
@@ -53,7 +54,7 @@ function infoOf(level: LogLevel, message: string, fields: LogFields, at = new Da
 }
 
 function noticeOf(count: number): Info {
-  const what = count === 1 ? '1 line was' : `${count} lines were`;
+  const what = `${counted(count, 'line')} ${count === 1 ? 'was' : 'were'}`;
   const message = `${what} left out: standard error did not take them in time`;
   return infoOf('warn', message, { more: count });
 }

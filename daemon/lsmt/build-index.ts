@@ -2,6 +2,7 @@
 // so that a stack takes the memory of one index and a half while it is opened, and of one afterwards.
 
 import { OverlaybdError } from '../errors.js';
+import { TWO_32 } from '../lib/bytes.js';
 import { native } from '../native/binding.js';
 import { META_ZEROED, sharedU32, type EntryLog, type SharedU32 } from './entry-log.js';
 import { SECTOR } from './format.js';
@@ -15,7 +16,6 @@ import { sweep, type PieceSink } from './sweep.js';
  */
 export const MAX_STACK_SEGMENTS = 16_777_216;
 
-const TWO_32 = 0x1_0000_0000;
 /** A joined segment stays below this many sectors, so that its length fits a u32. */
 const MAX_JOINED_LENGTH = 0xffff_ffff;
 

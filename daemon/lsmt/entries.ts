@@ -2,10 +2,9 @@
 // Facts 33-37 and 53 of docs/formats.md.
 
 import type { ProblemSink } from '../errors.js';
-import { viewOf } from '../lib/bytes.js';
+import { TWO_32, viewOf } from '../lib/bytes.js';
 import { FIRST_DATA_SECTOR, INDEX_ENTRY_SIZE } from './format.js';
 
-const TWO_32 = 0x1_0000_0000;
 /** The offset, all 50 bits set, of an entry that only fills space. */
 const PADDING_HIGH = 0x3ffff;
 const PADDING_LOW = 0xffff_ffff;

@@ -2,6 +2,7 @@
 // layers from the bottom up, and within an append-only upper its writes. Of two that overlap, the
 // later one counts. 16 bytes an entry in shared memory, in which build-index.ts then makes the index.
 
+import { TWO_32 } from '../lib/bytes.js';
 import { SECTOR } from './format.js';
 
 /** `moffset` of an entry that is zeroed. */
@@ -11,7 +12,6 @@ export const MAX_ENTRY_LENGTH = 0x3fff;
 /** Sectors of the largest device; what lies behind them no device has. */
 export const MAX_SECTORS = 2 ** 53 / SECTOR;
 
-const TWO_32 = 0x1_0000_0000;
 /** `spans`: bits 0-13 the length, from 14 on the high bits of the offset. */
 const SPAN_HIGH_SHIFT = 14;
 

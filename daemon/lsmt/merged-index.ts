@@ -1,9 +1,8 @@
 // The merged index that reads look into: 17 bytes a segment in shared memory, immutable, mapped by
 // every reactor. Built by build-index.ts. What it was measured against: docs/benchmarks/README.md.
 
+import { TWO_32 } from '../lib/bytes.js';
 import { META_LAYER_SHIFT, META_MOFFSET_HIGH, META_ZEROED } from './entry-log.js';
-
-const TWO_32 = 0x1_0000_0000;
 
 /** The device is cut into so many ranges that each holds this many segments or more, on average. */
 const SEGMENTS_PER_RANGE = 4;

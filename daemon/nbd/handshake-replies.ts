@@ -1,5 +1,6 @@
 // Encoders of what the server says in the handshake. Pure.
 
+import { viewOf, writeU64 } from '../lib/bytes.js';
 import {
   IHAVEOPT_HIGH,
   IHAVEOPT_LOW,
@@ -40,7 +41,7 @@ export function optionReply(option: number, reply: number, data: Buffer): Buffer
 /** The answer to NBD_OPT_EXPORT_NAME, which has no reply header. */
 export function exportNameReply(found: NbdExport, flags: number, noZeroes: boolean): Buffer {
   const bytes = Buffer.alloc(10 + (noZeroes ? 0 : EXPORT_NAME_PADDING));
-  writeU64(bytes, 0, found.size);
+  writeU64(viewOf(bytes), 0, found.size);
   bytes.writeUInt16BE(flags, 8);
   return bytes;
 }
@@ -57,7 +58,7 @@ export function serverReply(found: NbdExport): Buffer {
 export function exportInfo(found: NbdExport, flags: number): Buffer {
   const bytes = Buffer.alloc(12);
   bytes.writeUInt16BE(NBD_INFO.EXPORT, 0);
-  writeU64(bytes, 2, found.size);
+  writeU64(viewOf(bytes), 2, found.size);
   bytes.writeUInt16BE(flags, 10);
   return bytes;
 }
@@ -82,9 +83,4 @@ export function textInfo(info: number, text: string): Buffer {
   const head = Buffer.alloc(2);
   head.writeUInt16BE(info, 0);
   return Buffer.concat([head, Buffer.from(text)]);
-}
-
-function writeU64(bytes: Buffer, offset: number, value: number): void {
-  bytes.writeUInt32BE(Math.floor(value / 0x1_0000_0000), offset);
-  bytes.writeUInt32BE(value % 0x1_0000_0000, offset + 4);
 }

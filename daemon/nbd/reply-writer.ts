@@ -1,5 +1,6 @@
 // Writes replies of one connection in the form that was agreed on. Knows the wire, not reads.
 
+import { writeU64 } from '../lib/bytes.js';
 import {
   EXTENDED_REPLY_SIZE,
   NBD_EXTENDED_REPLY_MAGIC,
@@ -15,7 +16,6 @@ import type { Chunk, Outbox } from './outbox.js';
 import type { ReplyTarget } from './request.js';
 import type { ReplyForm } from './session.js';
 
-const TWO_32 = 0x1_0000_0000;
 /** Bytes in front of the data or the hole's length in a content chunk's payload. */
 const OFFSET_SIZE = 8;
 
@@ -183,9 +183,4 @@ export function writeSimpleHeader(
   view.setUint32(at + 4, errno);
   view.setUint32(at + 8, to.cookieHigh);
   view.setUint32(at + 12, to.cookieLow);
-}
-
-function writeU64(view: DataView, at: number, value: number): void {
-  view.setUint32(at, Math.floor(value / TWO_32));
-  view.setUint32(at + 4, value % TWO_32);
 }

@@ -1,6 +1,7 @@
 // Requests as they are taken from the wire. One object a connection is filled again and again; what
 // cannot be answered at once is copied.
 
+import { TWO_32 } from '../lib/bytes.js';
 import {
   EXTENDED_REQUEST_SIZE,
   NBD_EXTENDED_REQUEST_MAGIC,
@@ -8,8 +9,6 @@ import {
   REQUEST_SIZE,
 } from './constants.js';
 import { ProtocolError } from './errors.js';
-
-const TWO_32 = 0x1_0000_0000;
 
 /** What a reply repeats of its request. */
 export interface ReplyTarget {

@@ -4,7 +4,8 @@
 import { CountedLog } from '../log/counted-log.js';
 import { CLOSED_LINES, READ_FAILURE_LINES } from '../log/limits.js';
 import type { LogLevel, Logger } from '../log/logger.js';
-import { Repeats, type Telling } from '../lib/repeats.js';
+import { counted } from '../lib/counted.js';
+import { Repeats, type RepeatReport } from '../lib/repeats.js';
 import type { CloseKind, ConnectionSummary, ReadFailureReport } from './messages.js';
 import { peerGroup } from '../listen/peers.js';
 
@@ -60,7 +61,7 @@ export class ClientLog {
     for (const each of [this.#reads, this.#closed, this.#others]) each.sweep(all);
   }
 
-  #tellReads({ subject, count, mixed }: Telling<ReadFailureReport>): void {
+  #tellReads({ subject, count, mixed }: RepeatReport<ReadFailureReport>): void {
     const { key: _key, count: _count, message: why, ...fields } = subject;
     const where = `read of ${subject.length} bytes at ${subject.offset} for ${subject.peer}`;
     const name = JSON.stringify(subject.export);
@@ -68,18 +69,20 @@ export class ClientLog {
       count === 0
         ? `export ${name}: ${where} failed: ${why}`
         : mixed
-          ? `${counted(count, 'read')} failed in further places, the last: export ${name}: ${where}: ${why}`
-          : `export ${name}: ${counted(count, 'read')} failed likewise, the last: ${where}: ${why}`;
+          ? `${counted(count, 'more read')} failed in further places, the last: export ${name}: ${where}: ${why}`
+          : `export ${name}: ${counted(count, 'more read')} failed likewise, the last: ${where}: ${why}`;
     this.#log.log('error', text, { ...fields, ...more(count) });
   }
 
-  #tellClosed({ subject, count, mixed }: Telling<ConnectionSummary>): void {
+  #tellClosed({ subject, count, mixed }: RepeatReport<ConnectionSummary>): void {
     const { id, peer, reason, requests, errors, bytesSent, tls, kind } = subject;
     const over = tls === null ? '' : ` over ${tls}`;
-    const line = `${peer}: connection ${id} closed: ${reason}; ${requests} requests, ${errors} errors, ${bytesSent} bytes sent${over}`;
+    const line = `${peer}: connection ${id} closed: ${reason}; ${counted(requests, 'request')}, ${counted(errors, 'error')}, ${counted(bytesSent, 'byte')} sent${over}`;
     const whose = mixed ? 'of further peers' : `of ${peerGroup(peer)}`;
     const text =
-      count === 0 ? line : `${counted(count, 'connection')} ${whose} closed, the last: ${line}`;
+      count === 0
+        ? line
+        : `${counted(count, 'more connection')} ${whose} closed, the last: ${line}`;
     this.#log.log(CLOSE_LEVELS[kind], text, {
       connection: id,
       peer,
@@ -96,8 +99,4 @@ export class ClientLog {
 
 function more(count: number): { readonly more?: number } {
   return count === 0 ? {} : { more: count };
-}
-
-function counted(count: number, what: string): string {
-  return `${count} more ${what}${count === 1 ? '' : 's'}`;
 }

@@ -2,7 +2,7 @@
 // client can make a hundred thousand of them in a second.
 
 import { OverlaybdError, fullStory, messageOf } from '../errors.js';
-import { Repeats, type RepeatLimits, type Telling } from '../lib/repeats.js';
+import { Repeats, type RepeatLimits, type RepeatReport } from '../lib/repeats.js';
 import type { ReadFailureReport } from './messages.js';
 
 /** Of one reactor. The control plane, which hears all of them, tells less often. */
@@ -30,7 +30,7 @@ export class ReadFailures {
 
   constructor(post: (report: ReadFailureReport) => void, now?: () => number) {
     this.#post = post;
-    this.#repeats = new Repeats(REPORT_LIMITS, (telling) => this.#tell(telling), now);
+    this.#repeats = new Repeats(REPORT_LIMITS, (report) => this.#report(report), now);
   }
 
   add(
@@ -57,7 +57,7 @@ export class ReadFailures {
     this.#repeats.sweep(all);
   }
 
-  #tell({ subject, count, mixed }: Telling<Failure>): void {
+  #report({ subject, count, mixed }: RepeatReport<Failure>): void {
     const reads = Math.max(count, 1);
     if (this.#untaken >= MAX_UNTAKEN_REPORTS) {
       this.#held = { last: subject, count: (this.#held?.count ?? 0) + reads };

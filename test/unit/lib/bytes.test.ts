@@ -1,6 +1,6 @@
-// The byte helpers: little-endian numbers at and beyond what a number can hold, views, comparisons, hexadecimal.
+// The byte helpers: 64-bit integers at and beyond what a number can hold, views, comparisons, hexadecimal.
 import { test } from 'tap';
-import { bytesMatch, hex32, hexOf, u64le, viewOf } from '../../../daemon/lib/bytes.js';
+import { bytesMatch, hex32, hexOf, u64le, viewOf, writeU64 } from '../../../daemon/lib/bytes.js';
 
 await test('u64le is exact up to 2^53 and never below a limit above', (t) => {
   const bytes = Buffer.alloc(24);
@@ -12,6 +12,15 @@ await test('u64le is exact up to 2^53 and never below a limit above', (t) => {
   for (const value of [(1n << 53n) + 1n, (1n << 63n) - 1n, (1n << 64n) - 1n]) {
     bytes.writeBigUInt64LE(value, 8);
     t.ok(u64le(viewOf(bytes), 8) > Number.MAX_SAFE_INTEGER, 'rounded, but not into range');
+  }
+  t.end();
+});
+
+await test('writeU64 writes every safe integer', (t) => {
+  const bytes = Buffer.alloc(10);
+  for (const value of [0, 1, 0xffff_ffff, 0x1_0000_0000, 0x1_0000_0001, 2 ** 53]) {
+    writeU64(viewOf(bytes), 1, value);
+    t.equal(bytes.readBigUInt64BE(1), BigInt(value));
   }
   t.end();
 });

@@ -1,10 +1,10 @@
-// What somebody may have meant; and nothing where nobody can tell.
+// Misspelt words get the closest known word; words that are like no known word get none.
 import { test } from 'tap';
 import { closest } from '../../../daemon/lib/closest.js';
 
 const WORDS = ['serve', 'status', 'mount', 'umount', 'attach', 'attach-helper', 'log-level'];
 
-await test('slips of the finger', (t) => {
+await test('typing errors', (t) => {
   const cases: [string, string | undefined][] = [
     ['serve', 'serve'],
     ['srve', 'serve'],

@@ -1,8 +1,8 @@
-// System calls fail with numbers; people get names.
+// Names and descriptions of errno values.
 import { test } from 'tap';
 import { errnoName, errnoText } from '../../../daemon/lib/errno.js';
 
-await test('names, words, and what has neither', (t) => {
+await test('errors with a name and a description, with a name only, and with neither', (t) => {
   t.equal(errnoName(28), 'ENOSPC');
   t.equal(errnoText(28), 'ENOSPC (no space left on device)');
   t.equal(errnoText(32), 'EPIPE (broken pipe)');

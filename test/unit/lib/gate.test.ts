@@ -1,8 +1,8 @@
-// A gate: so many at a time, in the order of their coming, and whoever fails makes room, too.
+// A gate: how many run at a time, in which order, and that a failure makes room for the next.
 import { test } from 'tap';
 import { Gate, mapEach, settleEach } from '../../../daemon/lib/gate.js';
 
-await test('never more than its width, and all in the end', async (t) => {
+await test('never more than its width at a time, and all in the end', async (t) => {
   const gate = new Gate(3);
   const begun: number[] = [];
   let inside = 0;
@@ -25,7 +25,7 @@ await test('never more than its width, and all in the end', async (t) => {
   t.equal(await gate.run(() => Promise.resolve('free')), 'free');
 });
 
-await test('work that takes long makes room, and has its own end', async (t) => {
+await test('work that takes too long makes room for the next, and still ends itself', async (t) => {
   const gate = new Gate(1, 5);
   const ends: ((value: string) => void)[] = [];
   const fails: ((error: Error) => void)[] = [];
@@ -49,7 +49,7 @@ await test('work that takes long makes room, and has its own end', async (t) => 
   t.equal(most, 2);
 });
 
-await test('each: nothing is begun once one has failed, and the first in the order is told', async (t) => {
+await test('settleEach and mapEach: nothing starts after a failure, and the first in order is thrown', async (t) => {
   const begun: number[] = [];
   const work = async (item: number): Promise<number> => {
     begun.push(item);

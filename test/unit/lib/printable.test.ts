@@ -1,4 +1,4 @@
-// What hostile text looks like when it is printed.
+// How hostile text is printed.
 import t from 'tap';
 import {
   MAX_MESSAGE_LENGTH,
@@ -12,7 +12,7 @@ import {
 
 const HOSTILE = 'a\x1b[2J\r\nb\t\x7f\x9b1m\u202e\u2028\u{e0041}\ud800é';
 
-await t.test('text keeps what can be seen and shows what cannot', async (test) => {
+await t.test('printable characters stay, others become escapes', async (test) => {
   test.equal(
     printable(HOSTILE),
     'a\\u{1b}[2J\\u{d}\\nb\\t\\u{7f}\\u{9b}1m\\u{202e}\\u{2028}\\u{e0041}\\u{d800}é',
@@ -32,7 +32,7 @@ await t.test('JSON is safe to show and means the same', async (test) => {
   test.notMatch(text.replaceAll('\n', ''), /[\p{C}\p{Zl}\p{Zp}]/u);
 });
 
-await t.test('what is too long says how much is left out', async (test) => {
+await t.test('a text that is too long says how much is left out', async (test) => {
   test.equal(shortened('abc', 3), 'abc');
   test.equal(shortened('abcd', 3), 'abc... (1 more characters)');
   test.equal(shortened('ab\u{1f600}', 3), 'ab... (2 more characters)', 'no half of a character');

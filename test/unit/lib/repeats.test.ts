@@ -1,22 +1,22 @@
-// A flood of anything is told once a key and interval, with its count; and memory does not grow with it.
+// A flood of events makes one report for each key and interval, with the count, in bounded memory.
 import { test } from 'tap';
-import { Repeats, type RepeatLimits, type Telling } from '../../../daemon/lib/repeats.js';
+import { Repeats, type RepeatLimits, type RepeatReport } from '../../../daemon/lib/repeats.js';
 
 const LIMITS: RepeatLimits = { intervalMs: 1000, keys: 3, burst: 1, lines: 100 };
 
 class World {
   now = 5;
-  readonly told: Telling<string>[] = [];
+  readonly reports: RepeatReport<string>[] = [];
   readonly repeats: Repeats<string>;
 
   constructor(limits: Partial<RepeatLimits> = {}) {
-    const tell = (telling: Telling<string>): void => void this.told.push(telling);
+    const tell = (report: RepeatReport<string>): void => void this.reports.push(report);
     this.repeats = new Repeats({ ...LIMITS, ...limits }, tell, () => this.now);
   }
 
-  /** "subject count", with "mixed" for what is not of one key. */
+  /** "subject count", and "mixed" if the count is of several keys. */
   take(): string[] {
-    return this.told
+    return this.reports
       .splice(0)
       .map(({ subject, count, mixed }) => `${subject} ${count}${mixed ? ' mixed' : ''}`);
   }
@@ -27,7 +27,7 @@ class World {
   }
 }
 
-await test('the first at once, the others with their count once the interval is over', (t) => {
+await test('the first event is reported at once, the others as a count after the interval', (t) => {
   const world = new World();
   for (let i = 0; i < 1000; i++) world.repeats.note('a', `a${i}`);
   t.same(world.take(), ['a0 0']);
@@ -38,7 +38,7 @@ await test('the first at once, the others with their count once the interval is 
   t.end();
 });
 
-await test('what goes on is one telling an interval; what has ended is forgotten', (t) => {
+await test('continuing events make one report an interval; a key without events is forgotten', (t) => {
   const world = new World();
   for (let second = 0; second < 5; second++) {
     for (let i = 0; i < 10; i++) world.repeats.note('a', 'a');
@@ -46,13 +46,13 @@ await test('what goes on is one telling an interval; what has ended is forgotten
   }
   t.same(world.take(), ['a 0', 'a 9', 'a 10', 'a 10', 'a 10', 'a 10']);
   world.later(1000);
-  t.same(world.take(), [], 'nothing to tell is not told');
+  t.same(world.take(), [], 'a count of 0 is not reported');
   world.repeats.note('a', 'again');
-  t.same(world.take(), ['again 0'], 'and it begins anew');
+  t.same(world.take(), ['again 0'], 'and the key starts anew');
   t.end();
 });
 
-await test('a burst is told one by one', (t) => {
+await test('a burst is reported one by one', (t) => {
   const world = new World({ burst: 3 });
   for (let i = 0; i < 5; i++) world.repeats.note('a', `a${i}`);
   t.same(world.take(), ['a0 0', 'a1 0', 'a2 0']);
@@ -61,7 +61,7 @@ await test('a burst is told one by one', (t) => {
   t.end();
 });
 
-await test('more keys than there is room for share one', (t) => {
+await test('keys beyond the limit share one count', (t) => {
   const world = new World();
   for (let i = 0; i < 50; i++) world.repeats.note(`key ${i}`, `k${i}`);
   world.repeats.note(null, 'counted elsewhere', 7);
@@ -75,22 +75,22 @@ await test('more keys than there is room for share one', (t) => {
   t.end();
 });
 
-await test('many keys are not many lines', (t) => {
+await test('reports of all keys together are bounded', (t) => {
   const world = new World({ keys: 50, burst: 10, lines: 20 });
   for (let i = 0; i < 500; i++) world.repeats.note(`key ${i % 50}`, 's');
   t.equal(world.take().length, 50 + 20);
   world.later(1000);
-  const counts = world.told.splice(0).map(({ count }) => count);
+  const counts = world.reports.splice(0).map(({ count }) => count);
   t.ok(counts.length <= 50, `${counts.length} counts`);
   t.equal(
-    counts.reduce((sum, each) => sum + each, 0),
+    counts.reduce((sum, count) => sum + count, 0),
     500 - 70,
-    'and none is lost',
+    'and no event is lost',
   );
   t.end();
 });
 
-await test('counts that come in, and the end', (t) => {
+await test('events that the caller has counted, and the last sweep', (t) => {
   const world = new World();
   world.repeats.note('a', 'a', 100);
   t.same(world.take(), ['a 0']);

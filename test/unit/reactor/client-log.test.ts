@@ -94,7 +94,7 @@ await test('168,000 connections of one peer, and of as many', (t) => {
   t.equal(world.lines.length, CLOSED_LINES.burst);
   t.equal(
     world.lines[0],
-    'info 10.0.0.7:0: connection 0 closed: client hung up; 1 requests, 2 errors, 3 bytes sent',
+    'info 10.0.0.7:0: connection 0 closed: client hung up; 1 request, 2 errors, 3 bytes sent',
   );
   const [line, ...more] = world.later();
   t.same(more, []);
