@@ -3,7 +3,7 @@
 
 import { constants } from 'node:os';
 import { OverlaybdError } from '../errors.js';
-import type { DataRuns } from '../lib/data-runs.js';
+import type { DataRuns } from '../lib/disk.js';
 import { errnoText } from '../lib/errno.js';
 import { native } from '../native/binding.js';
 

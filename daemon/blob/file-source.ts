@@ -1,8 +1,7 @@
 // A regular file or block device, or a part of one (a tar member), as a blob source. Owns no
 // descriptor: whoever opened it closes it.
 
-import type { DataRuns } from '../lib/data-runs.js';
-import type { FileRange } from '../lib/file-range.js';
+import type { DataRuns, FileRange } from '../lib/disk.js';
 import { native } from '../native/binding.js';
 import { findDataRuns, loadRange, prefetchRange, shortRead } from './file-jobs.js';
 import type { BlobSource } from './source.js';
@@ -45,11 +44,11 @@ export class FileSource implements BlobSource {
     return null;
   }
 
-  read(dst: Uint8Array, dstOffset: number, length: number, offset: number): boolean {
+  read(offset: number, length: number, dst: Uint8Array, at: number): boolean {
     // A slice must not see its neighbours, whatever the file still has behind it.
     if (offset + length > this.size) throw this.#shortRead(offset, length);
     // A part only, or nothing, or an error: `load` finds out what is the matter.
-    return native.readAtHand(this.#fd, dst, dstOffset, length, this.#base + offset) === length;
+    return native.readAtHand(this.#fd, dst, at, length, this.#base + offset) === length;
   }
 
   locate(offset: number, length: number, into: FileRange): boolean {

@@ -1,28 +1,28 @@
-// The partition table of a device that can be read on this thread.
+// The partition table of a disk that can be read on this thread.
 
+import type { Disk } from '../lib/disk.js';
 import { readLoaded } from '../lib/loaded.js';
 import type { Partition, PartitionTable, PartitionedDisk } from '../partition/partition.js';
 import { findPartition, readPartitionTable } from '../partition/table.js';
-import type { Device } from './device.js';
 
-/** @throws OverlaybdError: see partition/table.ts, and what the device throws when it is read */
-export function partitionTableOf(device: Device, name: string): Promise<PartitionTable | null> {
-  return readPartitionTable(diskOf(device, name));
+/** @throws OverlaybdError: see partition/table.ts, and what the disk throws when it is read */
+export function partitionTableOf(disk: Disk, name: string): Promise<PartitionTable | null> {
+  return readPartitionTable(partitioned(disk, name));
 }
 
-/** @throws OverlaybdError: see partition/table.ts, and what the device throws when it is read */
-export function partitionOf(device: Device, name: string, number: number): Promise<Partition> {
-  return findPartition(diskOf(device, name), number);
+/** @throws OverlaybdError: see partition/table.ts, and what the disk throws when it is read */
+export function partitionOf(disk: Disk, name: string, number: number): Promise<Partition> {
+  return findPartition(partitioned(disk, name), number);
 }
 
-function diskOf(device: Device, name: string): PartitionedDisk {
+function partitioned(disk: Disk, name: string): PartitionedDisk {
   return {
     name,
-    size: device.size,
+    size: disk.size,
     read: async (offset, length) => {
       const bytes = Buffer.alloc(length);
       const cursor = { hint: 0 };
-      await readLoaded(device, offset, length, () => device.read(bytes, 0, length, offset, cursor));
+      await readLoaded(disk, offset, length, () => disk.read(offset, length, bytes, 0, cursor));
       return bytes;
     },
   };

@@ -1,6 +1,6 @@
 // Exports as plain values that can be posted to the reactors. Types only.
 
-import type { DeviceSpec } from './spec.js';
+import type { DiskSpec } from './spec.js';
 
 /** An export that is served. */
 export interface ExportSpec {
@@ -8,7 +8,7 @@ export interface ExportSpec {
   readonly description: string;
   /** Of its image while that is open: exports of the same image have the same key. */
   readonly key: string;
-  readonly device: DeviceSpec;
+  readonly disk: DiskSpec;
   /** Clients do not see it: it is there for an attached device. */
   readonly hidden: boolean;
 }

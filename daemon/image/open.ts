@@ -6,7 +6,7 @@ import { FileSource } from '../blob/file-source.js';
 import { OverlaybdError, messageOf } from '../errors.js';
 import type { ReaderFactory } from './reader-factory.js';
 import { partitionOf } from './disk-partitions.js';
-import type { DeviceSpec, SourceSpec } from './spec.js';
+import type { DiskSpec, SourceSpec } from './spec.js';
 import { PARALLEL_FILES, type Effort } from '../lib/effort.js';
 import { settleEach } from '../lib/gate.js';
 import { buildIndex } from '../lsmt/build-index.js';
@@ -91,11 +91,11 @@ export async function openImage(
     const { blobs } = opening;
     const whole = { name: plan.name, notes, marks, isShareable: plan.upper === null, blobs };
     if (number === null) return { ...whole, ...disk, notes };
-    const spec = deviceOf(
+    const spec = diskOf(
       disk.shape,
       blobs.map((blob) => blob.spec),
     );
-    const found = await partitionOf(options.readers.device(spec), plan.name, number);
+    const found = await partitionOf(options.readers.disk(spec), plan.name, number);
     const { offset, size } = found;
     const description = `partition ${number} at ${offset} of: ${disk.description}`;
     return { ...whole, description, size, shape: { ...disk.shape, partition: { offset, size } } };
@@ -110,9 +110,9 @@ export async function openImage(
 }
 
 /** The device of a shape, once it is known where each blob is read. */
-export function deviceOf(shape: DeviceShape, specs: readonly SourceSpec[]): DeviceSpec {
+export function diskOf(shape: DeviceShape, specs: readonly SourceSpec[]): DiskSpec {
   const spec = (blob: number): SourceSpec => specs[blob] as SourceSpec;
-  const disk: DeviceSpec = shape.index
+  const disk: DiskSpec = shape.index
     ? { kind: 'lsmt', index: shape.index, layers: shape.layers.map(spec) }
     : { kind: 'raw', source: spec(0) };
   return shape.partition ? { kind: 'partition', disk, ...shape.partition } : disk;

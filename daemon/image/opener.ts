@@ -5,11 +5,11 @@ import { Worker } from 'node:worker_threads';
 import { closeFile } from '../blob/file-jobs.js';
 import { OverlaybdError } from '../errors.js';
 import type { ReaderFactory } from './reader-factory.js';
-import type { DeviceSpec } from './spec.js';
+import type { DiskSpec } from './spec.js';
 import type { BlobParts, BlobPool, PooledBlob } from './blob-pool.js';
 import type { ImageMarks } from './fingerprint.js';
 import { ImageEffort, TooLargeHere } from './effort.js';
-import { deviceOf, openImage, prepareImage, type OpenedImage } from './open.js';
+import { diskOf, openImage, prepareImage, type OpenedImage } from './open.js';
 import type { ImageSource } from './plan.js';
 import type { FromOpener, OpenRequest, PostedImage } from './opener-messages.js';
 
@@ -25,12 +25,12 @@ export interface OpenImage {
   /** One line for people: "3 layers, 812 segments". */
   readonly description: string;
   readonly notes: readonly string[];
-  /** Bytes of the device. */
+  /** Bytes of the disk. */
   readonly size: number;
   readonly marks: ImageMarks;
   /** Whether another export of the very same files can use it: an upper may be written to at any time. */
   readonly isShareable: boolean;
-  readonly device: DeviceSpec;
+  readonly disk: DiskSpec;
   close(): void;
 }
 
@@ -94,12 +94,12 @@ function toOpenImage(
   { name, description, notes, size, marks, isShareable, shape }: Omit<OpenedImage, 'blobs'>,
   blobs: readonly PooledBlob[],
 ): OpenImage {
-  const device = deviceOf(
+  const disk = diskOf(
     shape,
     blobs.map(({ spec }) => spec),
   );
   const close = (): void => blobs.forEach((blob) => blob.release());
-  return { name, description, notes, size, marks, isShareable, device, close };
+  return { name, description, notes, size, marks, isShareable, disk, close };
 }
 
 interface Job {

@@ -4,13 +4,13 @@ import { FileSource } from '../blob/file-source.js';
 import type { BlobSource } from '../blob/source.js';
 import type { Algorithm } from '../codec/algorithm.js';
 import { createDecoder, type BatchDecoder } from '../codec/decoder.js';
+import type { Disk } from '../lib/disk.js';
 import { LsmtIndex } from '../lsmt/merged-index.js';
 import { ZfileReader, ZfileScratch } from '../zfile/reader.js';
-import type { Device } from './device.js';
-import { LsmtDevice } from './lsmt-device.js';
-import { PartitionDevice } from './partition-device.js';
-import { RawDevice } from './raw-device.js';
-import type { DeviceSpec, SourceSpec } from './spec.js';
+import { LsmtDisk } from './lsmt-disk.js';
+import { PartitionDisk } from './partition-disk.js';
+import { RawDisk } from './raw-disk.js';
+import type { DiskSpec, SourceSpec } from './spec.js';
 
 /** Builds readers; one instance a thread. */
 export class ReaderFactory {
@@ -28,17 +28,17 @@ export class ReaderFactory {
     );
   }
 
-  device(spec: DeviceSpec): Device {
+  disk(spec: DiskSpec): Disk {
     switch (spec.kind) {
       case 'raw':
-        return new RawDevice(this.source(spec.source));
+        return new RawDisk(this.source(spec.source));
       case 'lsmt':
-        return new LsmtDevice(
+        return new LsmtDisk(
           new LsmtIndex(spec.index),
           spec.layers.map((layer) => this.source(layer)),
         );
       case 'partition':
-        return new PartitionDevice(this.device(spec.disk), spec.offset, spec.size);
+        return new PartitionDisk(this.disk(spec.disk), spec.offset, spec.size);
     }
   }
 

@@ -1,5 +1,5 @@
-// Descriptions of sources and devices that can be posted to a worker: plain values, descriptors
-// and shared memory. build.ts turns them into readers again, one set a thread.
+// Descriptions of sources and disks that can be posted to a worker: plain values, descriptors
+// and shared memory. reader-factory.ts turns them into readers again, one set a thread.
 
 import type { FileSourceSpec } from '../blob/file-source.js';
 import type { LsmtIndexData } from '../lsmt/merged-index.js';
@@ -14,20 +14,20 @@ function fileOf(spec: SourceSpec): FileSourceSpec {
   return spec.kind === 'file' ? spec : spec.source;
 }
 
-/** The files that a device is read from, by name; twice if it has one twice. */
-export function filesOf(device: DeviceSpec): FileSourceSpec[] {
-  switch (device.kind) {
+/** The files that a disk is read from, by name; twice if it has one twice. */
+export function filesOf(disk: DiskSpec): FileSourceSpec[] {
+  switch (disk.kind) {
     case 'lsmt':
-      return device.layers.map(fileOf);
+      return disk.layers.map(fileOf);
     case 'raw':
-      return [fileOf(device.source)];
+      return [fileOf(disk.source)];
     case 'partition':
-      return filesOf(device.disk);
+      return filesOf(disk.disk);
   }
 }
 
-/** How to make a device. */
-export type DeviceSpec =
+/** How to make a disk. */
+export type DiskSpec =
   | {
       readonly kind: 'lsmt';
       readonly index: LsmtIndexData;
@@ -41,7 +41,7 @@ export type DeviceSpec =
     }
   | {
       readonly kind: 'partition';
-      readonly disk: DeviceSpec;
+      readonly disk: DiskSpec;
       /** Bytes from the beginning of the disk; the range lies within it. */
       readonly offset: number;
       readonly size: number;

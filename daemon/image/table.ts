@@ -345,5 +345,5 @@ function namingExport(name: string, error: unknown): unknown {
 }
 
 function specOf(name: string, { key, image }: HeldImage, hidden: boolean): ExportSpec {
-  return { name, description: image.description, key, device: image.device, hidden };
+  return { name, description: image.description, key, disk: image.disk, hidden };
 }

@@ -6,7 +6,7 @@ import type { BlobSource } from '../blob/source.js';
 import type { Algorithm } from '../codec/algorithm.js';
 import { createDecoder, type BatchDecoder } from '../codec/decoder.js';
 import type { ProblemSink } from '../errors.js';
-import type { DataRuns } from '../lib/data-runs.js';
+import type { DataRuns } from '../lib/disk.js';
 import { readLoaded } from '../lib/loaded.js';
 import { SECTOR } from '../lsmt/format.js';
 import type { LsmtIndex } from '../lsmt/merged-index.js';
@@ -134,7 +134,7 @@ async function* readRun(
   for (let at = begin; at < end; at += buffer.length) {
     const n = Math.min(buffer.length, end - at);
     try {
-      await readLoaded(source, at, n, () => source.read(buffer, 0, n, at));
+      await readLoaded(source, at, n, () => source.read(at, n, buffer, 0));
     } catch (error) {
       findings.failed(error);
     }

@@ -2,10 +2,10 @@
 // (docs/cli.md), so they stay. Prints nothing.
 
 import { OverlaybdError, formatError } from '../errors.js';
-import type { Device } from '../image/device.js';
 import { partitionTableOf } from '../image/disk-partitions.js';
-import { LsmtDevice } from '../image/lsmt-device.js';
-import { RawDevice } from '../image/raw-device.js';
+import { LsmtDisk } from '../image/lsmt-disk.js';
+import { RawDisk } from '../image/raw-disk.js';
+import type { Disk } from '../lib/disk.js';
 import type { LsmtIndex } from '../lsmt/merged-index.js';
 import type { OpenedLayer } from './open-stack.js';
 
@@ -35,7 +35,7 @@ export async function partitionFacts(
   index: LsmtIndex | null,
   notes: string[],
 ): Promise<PartitionFacts | null> {
-  const device = deviceOf(layers, index);
+  const device = diskOf(layers, index);
   if (!device) return null;
   try {
     const found = await partitionTableOf(device, name);
@@ -56,9 +56,9 @@ export async function partitionFacts(
   }
 }
 
-function deviceOf(layers: readonly OpenedLayer[], index: LsmtIndex | null): Device | null {
+function diskOf(layers: readonly OpenedLayer[], index: LsmtIndex | null): Disk | null {
   const sources = layers.flatMap(({ peeled }) => (peeled ? [peeled.source] : []));
-  if (index && sources.length === layers.length) return new LsmtDevice(index, sources);
+  if (index && sources.length === layers.length) return new LsmtDisk(index, sources);
   const [first] = layers;
-  return first?.content.kind === 'raw' && first.peeled ? new RawDevice(first.peeled.source) : null;
+  return first?.content.kind === 'raw' && first.peeled ? new RawDisk(first.peeled.source) : null;
 }

@@ -1,10 +1,9 @@
 // Answers NBD_CMD_BLOCK_STATUS: the extents of a range in every metadata context that was agreed on.
 
-import type { DataRuns } from '../lib/data-runs.js';
+import type { Cursor, DataRuns, Disk } from '../lib/disk.js';
 import { ExtentList } from '../lib/extent-list.js';
 import { NBD_CMD_FLAG, NBD_EIO } from './constants.js';
 import { describeFailure } from './errno.js';
-import type { ExportCursor, NbdExport } from './export.js';
 import type { MetaContext } from './meta-context.js';
 import type { ReadHost } from './read-server.js';
 import type { ReplyWriter } from './reply-writer.js';
@@ -15,8 +14,8 @@ const MAX_EXTENTS = 4096;
 
 /** Made when a connection first asks. */
 export class BlockStatus {
-  readonly #export: NbdExport;
-  readonly #cursor: ExportCursor;
+  readonly #disk: Disk;
+  readonly #cursor: Cursor;
   readonly #contexts: readonly MetaContext[];
   readonly #host: ReadHost;
   readonly #replies: ReplyWriter;
@@ -28,15 +27,10 @@ export class BlockStatus {
   /** Requests taken and not answered. */
   count = 0;
 
-  constructor(
-    served: NbdExport,
-    contexts: readonly MetaContext[],
-    host: ReadHost,
-    replies: ReplyWriter,
-  ) {
+  constructor(disk: Disk, contexts: readonly MetaContext[], host: ReadHost, replies: ReplyWriter) {
     this.#host = host;
-    this.#export = served;
-    this.#cursor = served.newCursor();
+    this.#disk = disk;
+    this.#cursor = { hint: 0 };
     this.#contexts = contexts;
     this.#replies = replies;
   }
@@ -44,7 +38,7 @@ export class BlockStatus {
   /** Takes a request for at least one byte within the export. */
   start(request: Request): void {
     const { offset, length } = request;
-    const asked = this.#export.askExtents(offset, length);
+    const asked = this.#disk.askExtents(offset, length);
     if (!asked) {
       this.#answer(request, null);
       return;
@@ -76,7 +70,7 @@ export class BlockStatus {
 
   #answer(request: ReadRequest & { readonly flags: number }, runs: DataRuns | null): void {
     const { offset, length } = request;
-    this.#export.extents(offset, length, this.#extents, this.#cursor, runs);
+    this.#disk.extents(offset, length, this.#extents, this.#cursor, runs);
     const onlyOne = (request.flags & NBD_CMD_FLAG.REQ_ONE) !== 0;
     this.#contexts.forEach((context, id) => {
       const count = this.#describe(context, onlyOne);

@@ -2,10 +2,11 @@
 // cache), and only then says so. Nothing of it goes to the client, and it takes no memory of ours.
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Cursor, Disk } from '../lib/disk.js';
 import { EXTENT_DATA, ExtentList } from '../lib/extent-list.js';
 import { NBD_EIO } from './constants.js';
 import { describeFailure } from './errno.js';
-import type { ExportCursor, NbdExport } from './export.js';
+import type { NbdExport } from './export.js';
 import { PREFETCH_LENGTH } from './limits.js';
 import { prefetchTurns } from './prefetch-turns.js';
 import type { ReadHost } from './read-server.js';
@@ -19,8 +20,10 @@ const MAX_EXTENTS = 64;
 const TURN_MS = 1;
 
 export class CacheRequests {
-  readonly #export: NbdExport;
-  readonly #cursor: ExportCursor;
+  /** Of the export: turns are taken by name. */
+  readonly #name: string;
+  readonly #disk: Disk;
+  readonly #cursor: Cursor;
   readonly #host: ReadHost;
   readonly #replies: ReplyWriter;
   /** What the range goes on with. */
@@ -32,8 +35,9 @@ export class CacheRequests {
   #unanswered = 0;
 
   constructor(served: NbdExport, host: ReadHost, replies: ReplyWriter) {
-    this.#export = served;
-    this.#cursor = served.newCursor();
+    this.#name = served.name;
+    this.#disk = served.disk;
+    this.#cursor = { hint: 0 };
     this.#host = host;
     this.#replies = replies;
   }
@@ -86,13 +90,13 @@ export class CacheRequests {
     const end = offset + length;
     let turnBegin = performance.now();
     for (let at = offset; at < end && !this.#closed;) {
-      await prefetchTurns.take(this.#export.name);
+      await prefetchTurns.take(this.#name);
       let bytes = 0;
       try {
-        const asked = this.#closed ? null : this.#export.askExtents(at, end - at);
+        const asked = this.#closed ? null : this.#disk.askExtents(at, end - at);
         const runs = asked && (await asked);
         if (this.#closed) return;
-        const covered = this.#export.extents(at, end - at, this.#next, this.#cursor, runs);
+        const covered = this.#disk.extents(at, end - at, this.#next, this.#cursor, runs);
         const [begin, pieceEnd] = this.#piece(at);
         if (pieceEnd > begin) {
           bytes = pieceEnd - begin;
@@ -102,7 +106,7 @@ export class CacheRequests {
           at += covered;
         }
       } finally {
-        prefetchTurns.pass(this.#export.name, bytes);
+        prefetchTurns.pass(this.#name, bytes);
       }
       if (performance.now() - turnBegin < TURN_MS) continue;
       await nextTurn();
@@ -129,8 +133,8 @@ export class CacheRequests {
 
   /** The last byte is waited for, so that the disk says when it has had enough. */
   async #bringPiece(offset: number, length: number): Promise<void> {
-    await this.#export.ensure(offset, length);
-    await this.#export.prefetch(offset, length);
-    await this.#export.load(offset + length - 1, 1);
+    await this.#disk.ensure(offset, length);
+    await this.#disk.prefetch(offset, length);
+    await this.#disk.load(offset + length - 1, 1);
   }
 }

@@ -1,13 +1,12 @@
 // Reads with structured or extended replies: data and holes as chunks of their own, so that zeros
 // are never sent, and long reads piece by piece, so that they need no memory of their own.
 
-import type { DataRuns } from '../lib/data-runs.js';
+import type { Cursor, DataRuns, Disk } from '../lib/disk.js';
 import { EXTENT_DATA, ExtentList } from '../lib/extent-list.js';
 import { MAX_LOADS, loadedInVain } from '../lib/loaded.js';
 import { NBD_CMD_FLAG, NBD_EIO, NBD_EOVERFLOW } from './constants.js';
 import { DataReplies } from './data-replies.js';
 import { describeFailure } from './errno.js';
-import type { ExportCursor, NbdExport } from './export.js';
 import { MAX_INLINE_LENGTH } from './limits.js';
 import type { ReadHost, ReadServer } from './read-server.js';
 import type { ReplyWriter } from './reply-writer.js';
@@ -38,8 +37,8 @@ interface Job {
 type Missing = 'data' | 'extents';
 
 export class ChunkedReads implements ReadServer {
-  readonly #export: NbdExport;
-  readonly #cursor: ExportCursor;
+  readonly #disk: Disk;
+  readonly #cursor: Cursor;
   readonly #host: ReadHost;
   readonly #replies: ReplyWriter;
   readonly #data: DataReplies;
@@ -52,12 +51,12 @@ export class ChunkedReads implements ReadServer {
   #reached = 0;
   errors = 0;
 
-  constructor(served: NbdExport, host: ReadHost, replies: ReplyWriter) {
-    this.#export = served;
-    this.#cursor = served.newCursor();
+  constructor(disk: Disk, host: ReadHost, replies: ReplyWriter) {
+    this.#disk = disk;
+    this.#cursor = { hint: 0 };
     this.#host = host;
     this.#replies = replies;
-    this.#data = new DataReplies(served, this.#cursor, host.outbox, replies);
+    this.#data = new DataReplies(disk, this.#cursor, host.outbox, replies);
   }
 
   get count(): number {
@@ -80,7 +79,7 @@ export class ChunkedReads implements ReadServer {
     let missing: Missing | null = null;
     // No object is made for a read that can be answered at once.
     try {
-      wait = this.#export.ensure(offset, length);
+      wait = this.#disk.ensure(offset, length);
       missing = wait ? null : this.#piece(request, offset, length, null);
       if (!wait && !missing) return;
     } catch (error) {
@@ -99,7 +98,7 @@ export class ChunkedReads implements ReadServer {
     this.#reached = job.at;
     job.runs = null;
     try {
-      wait = job.ensured ? null : this.#export.ensure(job.at, this.#next(job));
+      wait = job.ensured ? null : this.#disk.ensure(job.at, this.#next(job));
       missing = wait ? null : this.#piece(request, job.at, job.piece, runs);
     } catch (error) {
       this.#fail(error, request);
@@ -153,7 +152,7 @@ export class ChunkedReads implements ReadServer {
     if ((request.flags & NBD_CMD_FLAG.DF) !== 0) return this.#unfragmented(request, runs);
     while (this.#reached < pieceEnd) {
       const begin = this.#reached;
-      this.#export.extents(begin, pieceEnd - begin, extents, this.#cursor, runs);
+      this.#disk.extents(begin, pieceEnd - begin, extents, this.#cursor, runs);
       if (extents.count === 0) return 'extents';
       for (let i = 0; i < extents.count;) {
         // Data of several layers, or zeros of several kinds, are one chunk.
@@ -174,7 +173,7 @@ export class ChunkedReads implements ReadServer {
   /** The whole read in one chunk: a hole if it is nothing else, or data with the zeros in it. */
   #unfragmented(request: ReadRequest, runs: DataRuns | null): Missing | null {
     const { offset, length } = request;
-    const covered = this.#export.extents(offset, length, this.#extents, this.#cursor, runs);
+    const covered = this.#disk.extents(offset, length, this.#extents, this.#cursor, runs);
     const { count, kinds } = this.#extents;
     if (count === 0) return 'extents';
     const allZeros = covered === length && !kinds.subarray(0, count).includes(EXTENT_DATA);
@@ -208,13 +207,13 @@ export class ChunkedReads implements ReadServer {
   /** @param what a promise is that of `ensure`, which nobody else looks at */
   async #fetch(job: Job, what: Promise<void> | Missing | null): Promise<void> {
     if (what === 'extents') {
-      job.runs = await this.#export.askExtents(job.at, this.#next(job));
+      job.runs = await this.#disk.askExtents(job.at, this.#next(job));
     } else if (what === 'data') {
       if (job.loads === MAX_LOADS) throw loadedInVain('export', job.at, this.#next(job));
       // What was loaded did not stay: a shorter piece needs less room. Without fragments there is one.
       const isWhole = (job.request.flags & NBD_CMD_FLAG.DF) !== 0;
       if (job.loads++ > 0 && !isWhole) job.piece = Math.max(MIN_PIECE, job.piece / 2);
-      await this.#export.load(job.at, this.#next(job));
+      await this.#disk.load(job.at, this.#next(job));
     } else {
       await what;
     }

@@ -1,22 +1,21 @@
 // Data of an export behind its header in the reply: long runs of files without a copy of ours in
-// between, all others through a chunk of the outbox.
+// between, all others through a buffer of the outbox.
 
-import type { FileRange } from '../lib/file-range.js';
-import type { ExportCursor, NbdExport } from './export.js';
+import type { Cursor, Disk, FileRange } from '../lib/disk.js';
 import { MIN_UNCOPIED_LENGTH } from './limits.js';
 import type { Outbox } from './outbox.js';
 import type { ReplyWriter } from './reply-writer.js';
 import type { ReplyTarget } from './request.js';
 
 export class DataReplies {
-  readonly #export: NbdExport;
-  readonly #cursor: ExportCursor;
+  readonly #disk: Disk;
+  readonly #cursor: Cursor;
   readonly #outbox: Outbox;
   readonly #replies: ReplyWriter;
   readonly #range: FileRange = { fd: -1, position: 0 };
 
-  constructor(served: NbdExport, cursor: ExportCursor, outbox: Outbox, replies: ReplyWriter) {
-    this.#export = served;
+  constructor(disk: Disk, cursor: Cursor, outbox: Outbox, replies: ReplyWriter) {
+    this.#disk = disk;
     this.#cursor = cursor;
     this.#outbox = outbox;
     this.#replies = replies;
@@ -31,11 +30,11 @@ export class DataReplies {
   write(to: ReplyTarget, offset: number, length: number, last: boolean): boolean {
     if (this.#uncopied(to, offset, length, last)) return true;
     const overhead = this.#replies.dataOverhead;
-    const chunk = this.#outbox.reserve(overhead + length);
-    const at = chunk.end + overhead;
-    if (!this.#export.read(chunk.bytes, at, length, offset, this.#cursor)) return false;
-    this.#replies.dataHeader(chunk, to, offset, length, last);
-    this.#outbox.commit(chunk, overhead + length);
+    const buffer = this.#outbox.reserve(overhead + length);
+    const at = buffer.end + overhead;
+    if (!this.#disk.read(offset, length, buffer.bytes, at, this.#cursor)) return false;
+    this.#replies.dataHeader(buffer, to, offset, length, last);
+    this.#outbox.commit(buffer, overhead + length);
     return true;
   }
 
@@ -44,13 +43,13 @@ export class DataReplies {
     const { files } = this.#outbox;
     if (length < MIN_UNCOPIED_LENGTH || !files) return false;
     const range = this.#range;
-    if (!this.#export.locate?.(offset, length, range, this.#cursor)) return false;
+    if (!this.#disk.locate?.(offset, length, range, this.#cursor)) return false;
     // Nothing can go wrong once the header is written, so the bytes are taken before it is.
     if (!files.take(range.fd, range.position, length)) return false;
     const { dataOverhead } = this.#replies;
-    const chunk = this.#outbox.reserve(dataOverhead);
-    this.#replies.dataHeader(chunk, to, offset, length, last);
-    this.#outbox.commit(chunk, dataOverhead);
+    const buffer = this.#outbox.reserve(dataOverhead);
+    this.#replies.dataHeader(buffer, to, offset, length, last);
+    this.#outbox.commit(buffer, dataOverhead);
     this.#outbox.pushFile(length);
     return true;
   }

@@ -41,7 +41,7 @@ export function optionReply(option: number, reply: number, data: Buffer): Buffer
 /** The answer to NBD_OPT_EXPORT_NAME, which has no reply header. */
 export function exportNameReply(found: NbdExport, flags: number, noZeroes: boolean): Buffer {
   const bytes = Buffer.alloc(10 + (noZeroes ? 0 : EXPORT_NAME_PADDING));
-  writeU64(viewOf(bytes), 0, found.size);
+  writeU64(viewOf(bytes), 0, found.disk.size);
   bytes.writeUInt16BE(flags, 8);
   return bytes;
 }
@@ -58,7 +58,7 @@ export function serverReply(found: NbdExport): Buffer {
 export function exportInfo(found: NbdExport, flags: number): Buffer {
   const bytes = Buffer.alloc(12);
   bytes.writeUInt16BE(NBD_INFO.EXPORT, 0);
-  writeU64(viewOf(bytes), 2, found.size);
+  writeU64(viewOf(bytes), 2, found.disk.size);
   bytes.writeUInt16BE(flags, 10);
   return bytes;
 }
@@ -66,8 +66,8 @@ export function exportInfo(found: NbdExport, flags: number): Buffer {
 export function blockSizeInfo(found: NbdExport): Buffer {
   const bytes = Buffer.alloc(14);
   bytes.writeUInt16BE(NBD_INFO.BLOCK_SIZE, 0);
-  bytes.writeUInt32BE(found.minimumBlockSize, 2);
-  bytes.writeUInt32BE(found.preferredBlockSize, 6);
+  bytes.writeUInt32BE(found.blockSizes.minimum, 2);
+  bytes.writeUInt32BE(found.blockSizes.preferred, 6);
   bytes.writeUInt32BE(MAX_REQUEST_LENGTH, 10);
   return bytes;
 }

@@ -28,7 +28,7 @@ import { listContexts, selectContexts, type MetaContext } from './meta-context.j
 import { noExport } from './no-export.js';
 import { parseInfoQuery, parseMetaQuery } from './option-data.js';
 import { otherProtocol } from './other-protocol.js';
-import { inBlocks } from './padded-export.js';
+import { inBlocks } from './padded-disk.js';
 import { transmissionFlags, type ReplyForm, type Session } from './session.js';
 
 /** How a handshake ended: with an export to serve, or at the client's wish. */

@@ -3,7 +3,7 @@
 
 import { native } from '../native/binding.js';
 import { MAX_LARGE_BYTES, STALLED_MS } from './limits.js';
-import { Chunk } from './outbox.js';
+import { SendBuffer } from './outbox.js';
 
 const CHECK_INTERVAL_MS = 1000;
 
@@ -18,14 +18,14 @@ export interface LargeMemoryUser {
 interface Waiter {
   readonly size: number;
   readonly user: LargeMemoryUser;
-  readonly resolve: (chunk: Chunk) => void;
+  readonly resolve: (buffer: SendBuffer) => void;
 }
 
 export class LargeMemory {
   #used = 0;
   #waiters: Waiter[] = [];
   #timer: NodeJS.Timeout | null = null;
-  readonly #holders = new Map<Chunk, LargeMemoryUser>();
+  readonly #holders = new Map<SendBuffer, LargeMemoryUser>();
   readonly #limit: number;
   readonly #stalledMs: number;
 
@@ -35,10 +35,10 @@ export class LargeMemory {
   }
 
   /**
-   * Waits for `size` bytes. The chunk's release gives them back.
+   * Waits for `size` bytes. The buffer's release gives them back.
    * @param size at most the limit, or alone in the budget
    */
-  acquire(size: number, user: LargeMemoryUser): Promise<Chunk> {
+  acquire(size: number, user: LargeMemoryUser): Promise<SendBuffer> {
     return new Promise((resolve) => {
       this.#waiters.push({ size, user, resolve });
       this.#serve();
@@ -57,18 +57,18 @@ export class LargeMemory {
       if (!next || (this.#used > 0 && this.#used + next.size > this.#limit)) break;
       this.#waiters.shift();
       this.#used += next.size;
-      const chunk = new Chunk(next.size, (used) => this.#release(used));
-      this.#holders.set(chunk, next.user);
-      next.resolve(chunk);
+      const buffer = new SendBuffer(next.size, (used) => this.#release(used));
+      this.#holders.set(buffer, next.user);
+      next.resolve(buffer);
     }
     this.#watch();
   }
 
-  #release(chunk: Chunk): void {
-    if (!this.#holders.delete(chunk)) return;
-    this.#used -= chunk.bytes.length;
+  #release(buffer: SendBuffer): void {
+    if (!this.#holders.delete(buffer)) return;
+    this.#used -= buffer.bytes.length;
     // Now, and not when the collector of garbage gets to it: the next one needs as much again.
-    native.releasePages(chunk.bytes);
+    native.releasePages(buffer.bytes);
     this.#serve();
   }
 

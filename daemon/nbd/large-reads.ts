@@ -2,12 +2,12 @@
 // them, so that nobody else waits for 32 MiB to be decoded.
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Cursor, Disk } from '../lib/disk.js';
 import { MAX_LOADS, loadedInVain } from '../lib/loaded.js';
 import { SIMPLE_REPLY_SIZE } from './constants.js';
-import type { ExportCursor, NbdExport } from './export.js';
 import type { LargeMemory, LargeMemoryUser } from './large-memory.js';
 import { MAX_UNSENT_BYTES } from './limits.js';
-import type { Chunk, Outbox } from './outbox.js';
+import type { SendBuffer, Outbox } from './outbox.js';
 import type { ReadRequest } from './request.js';
 
 const SLICE = 512 * 1024;
@@ -15,8 +15,8 @@ const MIN_SLICE = 4096;
 
 /** What becomes of a long read. */
 export interface LargeReadSink {
-  /** The chunk has room for the reply's header, then the data; the sink owns it now. */
-  reply(chunk: Chunk, request: ReadRequest): void;
+  /** The buffer has room for the reply's header, then the data; the sink owns it now. */
+  reply(buffer: SendBuffer, request: ReadRequest): void;
   fail(error: unknown, request: ReadRequest): void;
 }
 
@@ -28,17 +28,17 @@ export interface LargeReadHost extends LargeMemoryUser {
 }
 
 export class LargeReads {
-  readonly #export: NbdExport;
-  readonly #cursor: ExportCursor;
+  readonly #disk: Disk;
+  readonly #cursor: Cursor;
   readonly #host: LargeReadHost;
   readonly #sink: LargeReadSink;
   readonly #queue: ReadRequest[] = [];
   #running = false;
   #closed = false;
 
-  constructor(served: NbdExport, host: LargeReadHost, sink: LargeReadSink) {
-    this.#export = served;
-    this.#cursor = served.newCursor();
+  constructor(disk: Disk, host: LargeReadHost, sink: LargeReadSink) {
+    this.#disk = disk;
+    this.#cursor = { hint: 0 };
     this.#host = host;
     this.#sink = sink;
   }
@@ -70,32 +70,32 @@ export class LargeReads {
       const request = this.#queue[0];
       if (!request || this.#closed || this.#host.outbox.unsent >= MAX_UNSENT_BYTES) break;
       const size = SIMPLE_REPLY_SIZE + request.length;
-      const chunk = await this.#host.largeMemory.acquire(size, this.#host);
+      const buffer = await this.#host.largeMemory.acquire(size, this.#host);
       let failure: unknown;
       try {
-        await this.#fill(chunk, request);
+        await this.#fill(buffer, request);
       } catch (error) {
         failure = error ?? new Error('failed without a reason');
       }
       this.#queue.shift();
-      if (this.#closed || failure !== undefined) chunk.release?.(chunk);
+      if (this.#closed || failure !== undefined) buffer.release?.(buffer);
       if (this.#closed) break;
       if (failure !== undefined) this.#sink.fail(failure, request);
-      else this.#sink.reply(chunk, request);
+      else this.#sink.reply(buffer, request);
       this.#host.wake();
     }
     this.#running = false;
   }
 
-  async #fill(chunk: Chunk, request: ReadRequest): Promise<void> {
+  async #fill(buffer: SendBuffer, request: ReadRequest): Promise<void> {
     const end = request.offset + request.length;
     let slice = SLICE;
     let loads = 0;
     for (let at = request.offset; at < end && !this.#closed;) {
       const n = Math.min(slice, end - at);
       const to = SIMPLE_REPLY_SIZE + (at - request.offset);
-      if (loads === 0) await this.#export.ensure(at, n);
-      if (this.#export.read(chunk.bytes, to, n, at, this.#cursor)) {
+      if (loads === 0) await this.#disk.ensure(at, n);
+      if (this.#disk.read(at, n, buffer.bytes, to, this.#cursor)) {
         at += n;
         loads = 0;
         await nextTurn();
@@ -104,8 +104,8 @@ export class LargeReads {
       if (loads === MAX_LOADS) throw loadedInVain('export', at, n);
       // What was loaded did not stay: a shorter slice needs less room.
       if (loads++ > 0) slice = Math.max(MIN_SLICE, slice / 2);
-      await this.#export.load(at, Math.min(slice, n));
+      await this.#disk.load(at, Math.min(slice, n));
     }
-    chunk.end = chunk.bytes.length;
+    buffer.end = buffer.bytes.length;
   }
 }

@@ -1,51 +1,51 @@
-// Bytes on their way to one client: reusable chunks that replies are made in, sent in order.
+// Bytes on their way to one client: reusable buffers that replies are made in, sent in order.
 // Knows send functions, not sockets.
 
 import { EAGAIN, native } from '../native/binding.js';
 
 /** Holds all that may be unsent when an inline read is still allowed, and that read. */
-const CHUNK_SIZE = 512 * 1024 + 64;
-/** Idle chunks a thread keeps for the next reply. */
-const MAX_IDLE_CHUNKS = 4;
+const SEND_BUFFER_SIZE = 512 * 1024 + 64;
+/** Idle buffers a thread keeps for the next reply. */
+const MAX_IDLE_BUFFERS = 4;
 
 /** Memory that replies are made in. [start, end) is unsent. */
-export class Chunk {
+export class SendBuffer {
   readonly bytes: Buffer;
   readonly view: DataView;
-  readonly release: ((chunk: Chunk) => void) | null;
+  readonly release: ((buffer: SendBuffer) => void) | null;
   start = 0;
   end = 0;
 
   /** @param release called once when all is sent or the client is gone */
-  constructor(size: number, release: ((chunk: Chunk) => void) | null) {
+  constructor(size: number, release: ((buffer: SendBuffer) => void) | null) {
     this.bytes = Buffer.allocUnsafeSlow(size);
     this.view = new DataView(this.bytes.buffer, this.bytes.byteOffset, size);
     this.release = release;
   }
 }
 
-/** The chunks of one thread: with no client stuck, all connections make do with one. */
-export class ChunkPool {
-  readonly #idle: Chunk[] = [];
+/** The buffers of one thread: with no client stuck, all connections make do with one. */
+export class SendBufferPool {
+  readonly #idle: SendBuffer[] = [];
 
-  take(): Chunk {
-    const chunk = this.#idle.pop() ?? new Chunk(CHUNK_SIZE, (used) => this.#give(used));
-    chunk.start = 0;
-    chunk.end = 0;
-    return chunk;
+  take(): SendBuffer {
+    const buffer = this.#idle.pop() ?? new SendBuffer(SEND_BUFFER_SIZE, (used) => this.#give(used));
+    buffer.start = 0;
+    buffer.end = 0;
+    return buffer;
   }
 
-  #give(chunk: Chunk): void {
-    if (this.#idle.length < MAX_IDLE_CHUNKS) this.#idle.push(chunk);
+  #give(buffer: SendBuffer): void {
+    if (this.#idle.length < MAX_IDLE_BUFFERS) this.#idle.push(buffer);
     // The collector of garbage may not look at it for hours.
-    else native.releasePages(chunk.bytes);
+    else native.releasePages(buffer.bytes);
   }
 }
 
 /** Sends [offset, offset + length); returns the bytes taken, or -errno. */
 export type SendFunction = (bytes: Buffer, offset: number, length: number) => number;
 
-/** Takes bytes of files to the client without their going through a chunk. */
+/** Takes bytes of files to the client without their going through a buffer. */
 export interface FileSender {
   /** @returns false when not all of it can be had at once; then nothing is taken */
   take(fd: number, position: number, length: number): boolean;
@@ -57,7 +57,7 @@ export interface FileSender {
 
 /** Bytes in the stream that a FileSender has. */
 class FileSpan {
-  /** As in a chunk: what is from here to `end` is unsent. */
+  /** As in a buffer: what is from here to `end` is unsent. */
   start = 0;
   readonly end: number;
 
@@ -67,10 +67,10 @@ class FileSpan {
 }
 
 export class Outbox {
-  readonly #pool: ChunkPool;
+  readonly #pool: SendBufferPool;
   readonly #send: SendFunction;
-  #queue: (Chunk | FileSpan)[] = [];
-  /** How bytes of files are sent; null: in chunks, like all others. */
+  #queue: (SendBuffer | FileSpan)[] = [];
+  /** How bytes of files are sent; null: in buffers, like all others. */
   files: FileSender | null = null;
   /** Whether the last flush ended with the client not taking more. */
   blocked = false;
@@ -79,44 +79,44 @@ export class Outbox {
   unsent = 0;
   totalSent = 0;
 
-  constructor(pool: ChunkPool, send: SendFunction) {
+  constructor(pool: SendBufferPool, send: SendFunction) {
     this.#pool = pool;
     this.#send = send;
   }
 
   /**
-   * A chunk with room for `size` bytes behind its `end`; after writing, {@link commit}.
-   * @param size at most CHUNK_SIZE
+   * A buffer with room for `size` bytes behind its `end`; after writing, {@link commit}.
+   * @param size at most SEND_BUFFER_SIZE
    */
-  reserve(size: number): Chunk {
+  reserve(size: number): SendBuffer {
     const last = this.#queue[this.#queue.length - 1];
-    if (last instanceof Chunk && last.bytes.length - last.end >= size) return last;
-    const chunk = this.#pool.take();
-    this.#queue.push(chunk);
-    return chunk;
+    if (last instanceof SendBuffer && last.bytes.length - last.end >= size) return last;
+    const buffer = this.#pool.take();
+    this.#queue.push(buffer);
+    return buffer;
   }
 
-  /** Makes the `size` bytes behind the chunk's `end` part of the stream. */
-  commit(chunk: Chunk, size: number): void {
-    chunk.end += size;
+  /** Makes the `size` bytes behind the buffer's `end` part of the stream. */
+  commit(buffer: SendBuffer, size: number): void {
+    buffer.end += size;
     this.unsent += size;
   }
 
   /** Appends a copy of some bytes, however many. */
   write(bytes: Buffer): void {
     for (let at = 0; at < bytes.length;) {
-      const n = Math.min(bytes.length - at, CHUNK_SIZE);
-      const chunk = this.reserve(n);
-      bytes.copy(chunk.bytes, chunk.end, at, at + n);
-      this.commit(chunk, n);
+      const n = Math.min(bytes.length - at, SEND_BUFFER_SIZE);
+      const buffer = this.reserve(n);
+      bytes.copy(buffer.bytes, buffer.end, at, at + n);
+      this.commit(buffer, n);
       at += n;
     }
   }
 
-  /** Appends a chunk that somebody else has filled. */
-  push(chunk: Chunk): void {
-    this.#queue.push(chunk);
-    this.unsent += chunk.end - chunk.start;
+  /** Appends a buffer that somebody else has filled. */
+  push(buffer: SendBuffer): void {
+    this.#queue.push(buffer);
+    this.unsent += buffer.end - buffer.start;
   }
 
   /** Appends the `length` bytes that {@link files} took last. */
@@ -129,11 +129,11 @@ export class Outbox {
   flush(): void {
     this.blocked = false;
     while (this.#queue.length > 0 && this.failed === 0) {
-      const item = this.#queue[0] as Chunk | FileSpan;
+      const item = this.#queue[0] as SendBuffer | FileSpan;
       const want = item.end - item.start;
       if (want > 0) {
         const sent =
-          item instanceof Chunk
+          item instanceof SendBuffer
             ? this.#send(item.bytes, item.start, want)
             : (this.files as FileSender).send(want);
         if (sent < 0 && sent !== -EAGAIN) {
@@ -147,19 +147,19 @@ export class Outbox {
         }
       }
       this.#queue.shift();
-      if (item instanceof Chunk) item.release?.(item);
+      if (item instanceof SendBuffer) item.release?.(item);
     }
   }
 
   /** Gives all memory back; the outbox is useless afterwards. */
   close(): void {
-    for (const item of this.#queue) if (item instanceof Chunk) item.release?.(item);
+    for (const item of this.#queue) if (item instanceof SendBuffer) item.release?.(item);
     this.files?.close();
     this.#queue = [];
     this.unsent = 0;
   }
 
-  #took(item: Chunk | FileSpan, bytes: number): void {
+  #took(item: SendBuffer | FileSpan, bytes: number): void {
     item.start += bytes;
     this.unsent -= bytes;
     this.totalSent += bytes;

@@ -12,7 +12,7 @@ import {
   STRUCTURED_REPLY_SIZE,
 } from './constants.js';
 import { LaterAnswers } from './later-answers.js';
-import type { Chunk, Outbox } from './outbox.js';
+import type { SendBuffer, Outbox } from './outbox.js';
 import type { ReplyTarget } from './request.js';
 import type { ReplyForm } from './session.js';
 
@@ -23,7 +23,7 @@ export class ReplyWriter {
   readonly form: ReplyForm;
   /** For answers that become ready outside of a pump. */
   readonly later = new LaterAnswers();
-  /** Bytes in front of the data of a read, within one chunk of the outbox. */
+  /** Bytes in front of the data of a read, within one send buffer. */
   readonly dataOverhead: number;
   readonly #outbox: Outbox;
   /** Bytes of a reply chunk's header; for simple replies, of the reply's. */
@@ -42,29 +42,35 @@ export class ReplyWriter {
   }
 
   /**
-   * Puts the header of data in front of it: the data is `dataOverhead` bytes behind `chunk.end`.
+   * Puts the header of data in front of it: the data is `dataOverhead` bytes behind `buffer.end`.
    * The caller commits both together.
    * @param offset where the data is in the export; part of what was asked for, unless simple
    */
-  dataHeader(chunk: Chunk, to: ReplyTarget, offset: number, length: number, last: boolean): void {
-    const { view } = chunk;
+  dataHeader(
+    buffer: SendBuffer,
+    to: ReplyTarget,
+    offset: number,
+    length: number,
+    last: boolean,
+  ): void {
+    const { view } = buffer;
     if (this.form === 'simple') {
-      writeSimpleHeader(view, chunk.end, to, 0);
+      writeSimpleHeader(view, buffer.end, to, 0);
       return;
     }
-    this.#header(view, chunk.end, to, NBD_REPLY_TYPE.OFFSET_DATA, OFFSET_SIZE + length, last);
-    writeU64(view, chunk.end + this.#headerSize, offset);
+    this.#header(view, buffer.end, to, NBD_REPLY_TYPE.OFFSET_DATA, OFFSET_SIZE + length, last);
+    writeU64(view, buffer.end + this.#headerSize, offset);
   }
 
   /** A run of zeros, in place of data. Not for simple replies. */
   hole(to: ReplyTarget, offset: number, length: number, last: boolean): void {
     const size = this.#headerSize + OFFSET_SIZE + 4;
-    const chunk = this.#outbox.reserve(size);
-    const { view, end } = chunk;
+    const buffer = this.#outbox.reserve(size);
+    const { view, end } = buffer;
     this.#header(view, end, to, NBD_REPLY_TYPE.OFFSET_HOLE, OFFSET_SIZE + 4, last);
     writeU64(view, end + this.#headerSize, offset);
     view.setUint32(end + this.#headerSize + OFFSET_SIZE, length);
-    this.#outbox.commit(chunk, size);
+    this.#outbox.commit(buffer, size);
   }
 
   /** Success without data. */
@@ -86,8 +92,8 @@ export class ReplyWriter {
     const payload = 6 + text.length + (offset === undefined ? 0 : OFFSET_SIZE);
     const type = offset === undefined ? NBD_REPLY_TYPE.ERROR : NBD_REPLY_TYPE.ERROR_OFFSET;
     const size = this.#headerSize + payload;
-    const chunk = this.#outbox.reserve(size);
-    const { view, bytes, end } = chunk;
+    const buffer = this.#outbox.reserve(size);
+    const { view, bytes, end } = buffer;
     this.#header(view, end, to, type, payload, true);
     let at = end + this.#headerSize;
     view.setUint32(at, errno);
@@ -95,7 +101,7 @@ export class ReplyWriter {
     at += 6;
     text.copy(bytes, at);
     if (offset !== undefined) writeU64(view, at + text.length, offset);
-    this.#outbox.commit(chunk, size);
+    this.#outbox.commit(buffer, size);
   }
 
   /**
@@ -114,8 +120,8 @@ export class ReplyWriter {
     const payload = extended ? 8 + 16 * count : 4 + 8 * count;
     const type = extended ? NBD_REPLY_TYPE.BLOCK_STATUS_EXT : NBD_REPLY_TYPE.BLOCK_STATUS;
     const size = this.#headerSize + payload;
-    const chunk = this.#outbox.reserve(size);
-    const { view, end } = chunk;
+    const buffer = this.#outbox.reserve(size);
+    const { view, end } = buffer;
     this.#header(view, end, to, type, payload, last);
     let at = end + this.#headerSize;
     view.setUint32(at, context);
@@ -137,15 +143,15 @@ export class ReplyWriter {
         at += 8;
       }
     }
-    this.#outbox.commit(chunk, size);
+    this.#outbox.commit(buffer, size);
   }
 
   #empty(to: ReplyTarget, errno: number): void {
-    const chunk = this.#outbox.reserve(this.#headerSize);
-    const { view, end } = chunk;
+    const buffer = this.#outbox.reserve(this.#headerSize);
+    const { view, end } = buffer;
     if (this.form === 'simple') writeSimpleHeader(view, end, to, errno);
     else this.#header(view, end, to, NBD_REPLY_TYPE.NONE, 0, true);
-    this.#outbox.commit(chunk, this.#headerSize);
+    this.#outbox.commit(buffer, this.#headerSize);
   }
 
   #header(

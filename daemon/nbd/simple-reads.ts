@@ -1,12 +1,12 @@
 // Reads with simple replies: all of the data in one piece behind its header, and complete before
 // the header is sent, because an error cannot follow it.
 
+import type { Disk } from '../lib/disk.js';
 import { LargeReads } from './large-reads.js';
 import { MAX_INLINE_LENGTH } from './limits.js';
 import { NBD_EIO } from './constants.js';
 import { DataReplies } from './data-replies.js';
 import { describeFailure } from './errno.js';
-import type { NbdExport } from './export.js';
 import type { ReadHost, ReadServer } from './read-server.js';
 import { writeSimpleHeader, type ReplyWriter } from './reply-writer.js';
 import type { ReadRequest, Request } from './request.js';
@@ -20,7 +20,7 @@ interface ParkedRead extends ReadRequest {
 }
 
 export class SimpleReads implements ReadServer {
-  readonly #export: NbdExport;
+  readonly #disk: Disk;
   readonly #host: ReadHost;
   readonly #replies: ReplyWriter;
   readonly #data: DataReplies;
@@ -31,15 +31,15 @@ export class SimpleReads implements ReadServer {
   #closed = false;
   errors = 0;
 
-  constructor(served: NbdExport, host: ReadHost, replies: ReplyWriter) {
-    this.#export = served;
+  constructor(disk: Disk, host: ReadHost, replies: ReplyWriter) {
+    this.#disk = disk;
     this.#host = host;
     this.#replies = replies;
-    this.#data = new DataReplies(served, served.newCursor(), host.outbox, replies);
-    this.#large = new LargeReads(served, host, {
-      reply: (chunk, request) => {
-        writeSimpleHeader(chunk.view, 0, request, 0);
-        this.#host.outbox.push(chunk);
+    this.#data = new DataReplies(disk, { hint: 0 }, host.outbox, replies);
+    this.#large = new LargeReads(disk, host, {
+      reply: (buffer, request) => {
+        writeSimpleHeader(buffer.view, 0, request, 0);
+        this.#host.outbox.push(buffer);
       },
       fail: (error, request) => this.#failLater(error, request),
     });
@@ -56,7 +56,7 @@ export class SimpleReads implements ReadServer {
     }
     let wait: Promise<void> | null;
     try {
-      wait = this.#export.ensure(request.offset, request.length);
+      wait = this.#disk.ensure(request.offset, request.length);
       if (!wait && this.#answer(request)) return;
     } catch (error) {
       this.#fail(error, request);
@@ -97,7 +97,7 @@ export class SimpleReads implements ReadServer {
   #park(request: ParkedRead, ensured: Promise<void> | null): void {
     this.#parked++;
     if (!ensured) request.loads++;
-    const wait = ensured ?? this.#export.load(request.offset, request.length);
+    const wait = ensured ?? this.#disk.load(request.offset, request.length);
     const arrived = (): void => {
       if (this.#closed) return;
       this.#ready.push(request);

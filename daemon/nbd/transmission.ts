@@ -2,6 +2,7 @@
 // arrival and decides what becomes of each; reads are answered by a ReadServer. Knows neither
 // sockets nor images.
 
+import type { Disk } from '../lib/disk.js';
 import { BlockStatus } from './block-status.js';
 import { CacheRequests } from './cache-requests.js';
 import { ChunkedReads } from './chunked-reads.js';
@@ -42,7 +43,7 @@ export const WHOLE: UnfinishedPayload = { skip: 0 };
 const READ_ONLY = 'the export is read-only';
 
 export class Transmission {
-  readonly #export: NbdExport;
+  readonly #disk: Disk;
   readonly #session: Session;
   readonly #host: ReadHost;
   readonly #replies: ReplyWriter;
@@ -71,7 +72,7 @@ export class Transmission {
     host: ReadHost,
     { skip, refused = null }: UnfinishedPayload = WHOLE,
   ) {
-    this.#export = served;
+    this.#disk = served.disk;
     this.#skip = skip;
     this.#refused = refused;
     this.#session = session;
@@ -81,8 +82,8 @@ export class Transmission {
     this.#replies = new ReplyWriter(host.outbox, session.form);
     this.#reads =
       session.form === 'simple'
-        ? new SimpleReads(served, host, this.#replies)
-        : new ChunkedReads(served, host, this.#replies);
+        ? new SimpleReads(served.disk, host, this.#replies)
+        : new ChunkedReads(served.disk, host, this.#replies);
     this.#caches = new CacheRequests(served, host, this.#replies);
   }
 
@@ -289,7 +290,7 @@ export class Transmission {
         return;
       }
       const { contexts } = this.#session;
-      this.#blockStatus ??= new BlockStatus(this.#export, contexts, this.#host, this.#replies);
+      this.#blockStatus ??= new BlockStatus(this.#disk, contexts, this.#host, this.#replies);
       this.#blockStatus.start(request);
     }
   }
@@ -300,8 +301,8 @@ export class Transmission {
     const unknown = request.flags & ~(mayHave | NBD_CMD_FLAG.FUA);
     if (unknown !== 0) {
       this.#refuse(request, `command flags 0x${unknown.toString(16)} are not supported here`);
-    } else if (request.offset + request.length > this.#export.size) {
-      this.#refuse(request, `the range ends past the export's ${this.#export.size} bytes`);
+    } else if (request.offset + request.length > this.#disk.size) {
+      this.#refuse(request, `the range ends past the export's ${this.#disk.size} bytes`);
     } else {
       return true;
     }

@@ -4,7 +4,7 @@ import type { ExportTable } from '../nbd/export.js';
 import type { TlsMode } from '../nbd/handshake.js';
 import type { LargeMemory } from '../nbd/large-memory.js';
 import { DRAIN_TIMEOUT_MS, HANDSHAKE_TIMEOUT_MS } from '../nbd/limits.js';
-import type { ChunkPool } from '../nbd/outbox.js';
+import type { SendBufferPool } from '../nbd/outbox.js';
 import type { ReadRequest } from '../nbd/request.js';
 import type { Connection } from './connection.js';
 import type { PipePool } from './file-pipe.js';
@@ -25,7 +25,7 @@ export const DEADLINES: Deadlines = {
 /** What all connections of a reactor share. */
 export interface ConnectionContext {
   readonly exports: ExportTable;
-  readonly chunks: ChunkPool;
+  readonly chunks: SendBufferPool;
   readonly largeMemory: LargeMemory;
   /** Nothing: all data is copied. */
   readonly pipes?: PipePool;

@@ -15,7 +15,7 @@ import {
 } from '../nbd/limits.js';
 import { selectContexts } from '../nbd/meta-context.js';
 import { Outbox } from '../nbd/outbox.js';
-import { paddedTo } from '../nbd/padded-export.js';
+import { paddedTo } from '../nbd/padded-disk.js';
 import type { ReadRequest } from '../nbd/request.js';
 import type { Session } from '../nbd/session.js';
 import { Transmission, WHOLE, type UnfinishedPayload } from '../nbd/transmission.js';
@@ -102,7 +102,7 @@ export class Connection {
 
   /** Goes on where another reactor, maybe of another process, stopped. In place of {@link start}. */
   resume(served: NbdExport, resumed: ResumedTransmission): void {
-    const { form, contexts, received, size = served.size } = resumed;
+    const { form, contexts, received, size = served.disk.size } = resumed;
     this.#received.set(received);
     this.#end = received.length;
     this.#begin(paddedTo(served, size), { form, contexts: selectContexts(contexts) }, resumed);
@@ -340,7 +340,7 @@ export class Connection {
     const { form, contexts } = transmission.session;
     const resumed: ResumedTransmission = {
       export: this.export?.name ?? '',
-      ...(this.export && { size: this.export.size }),
+      ...(this.export && { size: this.export.disk.size }),
       form,
       contexts: contexts.map(({ name }) => name),
       ...transmission.unfinished,

@@ -1,13 +1,13 @@
 // What the control plane and its reactors tell each other. Types only.
 
 import type { ExportSpec, FailedExportSpec } from '../image/export-spec.js';
-import type { DeviceSpec } from '../image/spec.js';
+import type { DiskSpec } from '../image/spec.js';
 import type { ReplyForm } from '../nbd/session.js';
 import type { UnfinishedPayload } from '../nbd/transmission.js';
 import type { TlsSettings } from './tls-settings.js';
 
-/** An export as one reactor gets it: of an image that it knows already by its key, without the device. */
-export type PostedExport = Omit<ExportSpec, 'device'> & { readonly device: DeviceSpec | null };
+/** An export as one reactor gets it: of an image that it knows already by its key, without the disk. */
+export type PostedExport = Omit<ExportSpec, 'disk'> & { readonly disk: DiskSpec | null };
 
 /** A connection in its transmission phase, apart from its socket. */
 export interface ResumedTransmission extends UnfinishedPayload {

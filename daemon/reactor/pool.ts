@@ -117,7 +117,7 @@ export class ReactorPool {
   #postExports(reactor: Reactor): void {
     const { worker, devices } = reactor;
     const exports = this.#exports.map((each): PostedExport => {
-      if (devices.has(each.key)) return { ...each, device: null };
+      if (devices.has(each.key)) return { ...each, disk: null };
       devices.add(each.key);
       return each;
     });

@@ -3,16 +3,15 @@
 
 import { parentPort } from 'node:worker_threads';
 import { ReaderFactory } from '../image/reader-factory.js';
-import type { Device } from '../image/device.js';
 import type { FailedExportSpec } from '../image/export-spec.js';
+import type { Disk } from '../lib/disk.js';
 import { native } from '../native/binding.js';
 import { LargeMemory } from '../nbd/large-memory.js';
 import { PAUSED_AFTER_MS } from '../nbd/limits.js';
-import { ChunkPool } from '../nbd/outbox.js';
-import type { ExportTable } from '../nbd/export.js';
+import { SendBufferPool } from '../nbd/outbox.js';
+import { BLOCK_SIZES, type ExportTable, type NbdExport } from '../nbd/export.js';
 import { Connection } from './connection.js';
 import type { ConnectionContext } from './connection-context.js';
-import { DeviceExport } from './device-export.js';
 import { PipePool } from './file-pipe.js';
 import { ExportMap } from './export-map.js';
 import type { FromReactor, PostedExport, ToReactor } from './messages.js';
@@ -31,13 +30,13 @@ const connections = new Set<Connection>();
 const visible = new WeakMap<Connection, readonly string[]>();
 let exports = new ExportMap([]);
 /** By the key of their image. */
-let devices = new Map<string, Device>();
+let disks = new Map<string, Disk>();
 const failures = new ReadFailures((report) => tell({ type: 'read failed', report }));
 let tls: NonNullable<ConnectionContext['tls']> | null = null;
 
 const context: ConnectionContext = {
   exports: tableOf(() => exports),
-  chunks: new ChunkPool(),
+  chunks: new SendBufferPool(),
   largeMemory: new LargeMemory(),
   pipes: new PipePool(),
   get tls() {
@@ -127,17 +126,18 @@ function tableOf(seen: () => ExportMap): ExportTable {
   };
 }
 
-/** Devices of images that are known already stay: there may be a thousand, of which one is new. */
+/** Disks of images that are known already stay: there may be a thousand, of which one is new. */
 function setExports(posted: readonly PostedExport[], failed: readonly FailedExportSpec[]): void {
-  const shown: DeviceExport[] = [];
-  const hidden: DeviceExport[] = [];
-  const known = devices;
-  devices = new Map();
-  for (const { name, description, key, device: spec, hidden: isHidden } of posted) {
-    const device = devices.get(key) ?? known.get(key) ?? (spec && readers.device(spec));
-    if (!device) throw new Error(`export ${JSON.stringify(name)}: no device of ${key}`);
-    devices.set(key, device);
-    (isHidden ? hidden : shown).push(new DeviceExport(name, description, device));
+  const shown: NbdExport[] = [];
+  const hidden: NbdExport[] = [];
+  const known = disks;
+  disks = new Map();
+  for (const { name, description, key, disk: spec, hidden: isHidden } of posted) {
+    const disk = disks.get(key) ?? known.get(key) ?? (spec && readers.disk(spec));
+    if (!disk) throw new Error(`export ${JSON.stringify(name)}: no disk of ${key}`);
+    disks.set(key, disk);
+    const blockSizes = BLOCK_SIZES;
+    (isHidden ? hidden : shown).push({ name, description, disk, blockSizes });
   }
   exports = new ExportMap(shown, hidden, new Map(failed.map(({ name, code }) => [name, code])));
 }

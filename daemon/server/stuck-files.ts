@@ -64,7 +64,7 @@ export class StuckFiles {
   #servedFrom(file: string): string[] {
     return [...this.#exports()].flatMap(([name, { image }]) => {
       // Members of a tar are named behind their file.
-      const uses = filesOf(image.device).some(
+      const uses = filesOf(image.disk).some(
         (each) => each.name === file || each.name.startsWith(`${file} (`),
       );
       return uses ? [name] : [];

@@ -110,7 +110,7 @@ export class ZfileReader implements BlobSource {
     return this.#source.prefetch(begin, end - begin);
   }
 
-  read(dst: Uint8Array, dstOffset: number, length: number, offset: number): boolean {
+  read(offset: number, length: number, dst: Uint8Array, at: number): boolean {
     if (offset + length > this.size) {
       throw formatError({
         blob: this.name,
@@ -122,12 +122,12 @@ export class ZfileReader implements BlobSource {
       });
     }
     const end = offset + length;
-    let at = offset;
-    let out = dstOffset;
-    while (at < end) {
-      const done = this.#copyKept(dst, out, at, end) || this.#readRun(dst, out, at, end);
+    let here = offset;
+    let out = at;
+    while (here < end) {
+      const done = this.#copyKept(dst, out, here, end) || this.#readRun(dst, out, here, end);
       if (done === 0) return false;
-      at += done;
+      here += done;
       out += done;
     }
     return true;
@@ -166,7 +166,7 @@ export class ZfileReader implements BlobSource {
     const begin = this.#table.offsetOf(first);
     const stored = this.#scratch.batch.bounds[count] as number;
     const { src, base } = this.#scratch.batch;
-    if (!this.#source.read(src, base, stored, begin)) return 0;
+    if (!this.#source.read(begin, stored, src, base)) return 0;
 
     const last = first + count - 1;
     const lastEnd = last * this.#blockSize + this.#sizeOf(last);

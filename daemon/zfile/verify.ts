@@ -93,7 +93,7 @@ export class ZfileVerifier {
     const begin = this.#table.offsetOf(first);
     try {
       await readLoaded(this.#source, begin, stored, () =>
-        this.#source.read(src, base, stored, begin),
+        this.#source.read(begin, stored, src, base),
       );
     } catch (error) {
       await this.#checkOneByOne(first, count, error);

@@ -103,7 +103,7 @@ const GUARD = 0x6b;
 /** Reads into the middle of a buffer and looks that nothing beside it was touched. */
 async function readExactly(source: BlobSource, offset: number, length: number): Promise<Buffer> {
   const dst = Buffer.alloc(length + 32, GUARD);
-  await readLoaded(source, offset, length, () => source.read(dst, 16, length, offset));
+  await readLoaded(source, offset, length, () => source.read(offset, length, dst, 16));
   const guards = Buffer.concat([dst.subarray(0, 16), dst.subarray(16 + length)]);
   if (!guards.equals(Buffer.alloc(32, GUARD))) throw new Error(`${offset}+${length}: overrun`);
   return dst.subarray(16, 16 + length);
@@ -158,7 +158,7 @@ for (const implementation of implementations) {
         [2 ** 45, 512],
       ] as const) {
         each.throws(
-          () => source.read(Buffer.alloc(length), 0, length, offset),
+          () => source.read(offset, length, Buffer.alloc(length), 0),
           { code: /^(SHORT_READ|BAD_DATA)$/ },
           `${length} at ${offset}`,
         );

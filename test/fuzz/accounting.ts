@@ -1,13 +1,13 @@
 // The memory that connections share, with counts of what is out: a leak or an excess shows at once.
 import { LargeMemory, type LargeMemoryUser } from '../../daemon/nbd/large-memory.js';
-import { ChunkPool, type Chunk } from '../../daemon/nbd/outbox.js';
+import { SendBufferPool, type SendBuffer } from '../../daemon/nbd/outbox.js';
 
-type Release = (chunk: Chunk) => void;
+type Release = (buffer: SendBuffer) => void;
 
-/** Has `given` called when the chunk is given back, once. */
-function whenReleased(chunk: Chunk, given: () => void): void {
-  const release = chunk.release as Release;
-  const open = chunk as { release: Release };
+/** Has `given` called when the buffer is given back, once. */
+function whenReleased(buffer: SendBuffer, given: () => void): void {
+  const release = buffer.release as Release;
+  const open = buffer as { release: Release };
   open.release = (used) => {
     open.release = release;
     given();
@@ -15,15 +15,15 @@ function whenReleased(chunk: Chunk, given: () => void): void {
   };
 }
 
-export class CountingPool extends ChunkPool {
-  /** Chunks that connections hold. */
+export class CountingPool extends SendBufferPool {
+  /** Buffers that connections hold. */
   inUse = 0;
 
-  override take(): Chunk {
-    const chunk = super.take();
+  override take(): SendBuffer {
+    const buffer = super.take();
     this.inUse++;
-    whenReleased(chunk, () => this.inUse--);
-    return chunk;
+    whenReleased(buffer, () => this.inUse--);
+    return buffer;
   }
 }
 
@@ -31,10 +31,10 @@ export class CountingMemory extends LargeMemory {
   /** Bytes that connections hold. */
   inUse = 0;
 
-  override async acquire(size: number, user: LargeMemoryUser): Promise<Chunk> {
-    const chunk = await super.acquire(size, user);
+  override async acquire(size: number, user: LargeMemoryUser): Promise<SendBuffer> {
+    const buffer = await super.acquire(size, user);
     this.inUse += size;
-    whenReleased(chunk, () => (this.inUse -= size));
-    return chunk;
+    whenReleased(buffer, () => (this.inUse -= size));
+    return buffer;
   }
 }

@@ -70,7 +70,7 @@ export class OpenRequest {
   data(offset: bigint, bytes: Buffer): void {
     this.#piece(offset, BigInt(bytes.length));
     const expected = Buffer.allocUnsafe(bytes.length);
-    this.#agreed.served.fill(expected, 0, bytes.length, Number(offset));
+    this.#agreed.served.fill(Number(offset), bytes.length, expected, 0);
     if (bytes.equals(expected)) return;
     const wrong = bytes.findIndex((byte, i) => byte !== expected[i]);
     must(false, () => this.#tell(`wrong byte ${wrong} of ${bytes.length} at ${offset}`));

@@ -7,7 +7,8 @@ import {
   NO_LAYER,
   type ExtentList,
 } from '../../daemon/lib/extent-list.js';
-import type { ExportCursor, NbdExport } from '../../daemon/nbd/export.js';
+import type { Disk } from '../../daemon/lib/disk.js';
+import type { NbdExport } from '../../daemon/nbd/export.js';
 import { MAX_LOADS } from '../../daemon/lib/loaded.js';
 import { randomBytes } from '../support/pattern.js';
 
@@ -42,12 +43,13 @@ export interface Extent {
 /** What the model throws where bytes cannot be had. */
 export class ModelFailure extends Error {}
 
-export class ModelExport implements NbdExport {
+/** An export that is its own disk. */
+export class ModelExport implements NbdExport, Disk {
   readonly name: string;
   readonly description: string;
   readonly size: number;
-  readonly minimumBlockSize = 1;
-  readonly preferredBlockSize = 4096;
+  readonly disk: Disk = this;
+  readonly blockSizes = { minimum: 1, preferred: 4096 };
   /** What the daemon did and must not do. */
   readonly violations: string[] = [];
   readonly #segments: readonly Segment[];
@@ -92,10 +94,6 @@ export class ModelExport implements NbdExport {
     this.#evictions = 0;
   }
 
-  newCursor(): ExportCursor {
-    return { hint: 0 };
-  }
-
   ensure(offset: number, length: number): Promise<void> | null {
     const all = this.#checked('ensure', offset, length);
     if (all.some(({ segment }) => segment.mood === 'throws')) throw new ModelFailure('throws');
@@ -118,14 +116,14 @@ export class ModelExport implements NbdExport {
     if (all.some(({ segment }) => FAILING.includes(segment.mood))) throw new ModelFailure('load');
   }
 
-  read(dst: Uint8Array, dstOffset: number, length: number, offset: number): boolean {
+  read(offset: number, length: number, dst: Uint8Array, at: number): boolean {
     const all = this.#checked('read', offset, length);
-    if (dstOffset < 0 || dstOffset + length > dst.length) {
-      this.violations.push(`read of ${length} bytes to ${dstOffset} in ${dst.length}`);
+    if (at < 0 || at + length > dst.length) {
+      this.violations.push(`read of ${length} bytes to ${at} in ${dst.length}`);
       throw new ModelFailure('past the buffer');
     }
     // What is there when a read is put off or fails must not reach the client.
-    dst.fill(GARBAGE, dstOffset, dstOffset + length);
+    dst.fill(GARBAGE, at, at + length);
     for (const { start, segment } of all) {
       const { mood } = segment;
       if (mood === 'corrupt') throw new ModelFailure('corrupt');
@@ -135,7 +133,7 @@ export class ModelExport implements NbdExport {
         this.violations.push(`read of ${length} at ${offset} without ensure: ${mood}`);
       }
     }
-    this.fill(dst, dstOffset, length, offset);
+    this.fill(offset, length, dst, at);
     return true;
   }
 
@@ -188,13 +186,13 @@ export class ModelExport implements NbdExport {
   }
 
   /** Puts the bytes of the range into `dst`, whatever their mood. */
-  fill(dst: Uint8Array, dstOffset: number, length: number, offset: number): void {
+  fill(offset: number, length: number, dst: Uint8Array, to: number): void {
     for (let at = offset; at < offset + length;) {
       const { end, segment } = this.extentAt(at);
       const n = Math.min(end, offset + length) - at;
-      const to = dstOffset + at - offset;
-      if (segment.kind === EXTENT_DATA) copyTable(dst, to, n, at);
-      else dst.fill(0, to, to + n);
+      const out = to + at - offset;
+      if (segment.kind === EXTENT_DATA) copyTable(dst, out, n, at);
+      else dst.fill(0, out, out + n);
       at += n;
     }
   }

@@ -8,7 +8,7 @@ import { NBD_CMD, NBD_OPT } from '../../daemon/nbd/constants.js';
 import type { ReplyForm } from '../../daemon/nbd/session.js';
 import { LargeMemory } from '../../daemon/nbd/large-memory.js';
 import { native } from '../../daemon/native/binding.js';
-import { ChunkPool } from '../../daemon/nbd/outbox.js';
+import { SendBufferPool } from '../../daemon/nbd/outbox.js';
 import { Connection } from '../../daemon/reactor/connection.js';
 import { ExportMap } from '../../daemon/reactor/export-map.js';
 import { ByteReader, Violation } from '../fuzz/byte-reader.js';
@@ -80,7 +80,7 @@ async function answersTo(bytes: Buffer, world: World): Promise<Buffer> {
   const [ours, theirs] = native.socketpair();
   const connection = new Connection(1, ours, 'test', {
     exports: new ExportMap(world.exports),
-    chunks: new ChunkPool(),
+    chunks: new SendBufferPool(),
     largeMemory: new LargeMemory(),
     readFailed: () => undefined,
     handed: () => undefined,

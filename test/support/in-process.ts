@@ -1,6 +1,6 @@
 // Opens images with the daemon's own opener, in this process, and reads their devices; no NBD.
 import { createHash } from 'node:crypto';
-import type { Device } from '../../daemon/image/device.js';
+import type { Disk } from '../../daemon/lib/disk.js';
 import { ReaderFactory } from '../../daemon/image/reader-factory.js';
 import { readLoaded } from '../../daemon/lib/loaded.js';
 import { LsmtIndex } from '../../daemon/lsmt/merged-index.js';
@@ -9,7 +9,7 @@ import { Opener, type OpenImage } from '../../daemon/image/opener.js';
 
 export interface OpenDevice {
   readonly image: OpenImage;
-  readonly device: Device;
+  readonly device: Disk;
   /** null: a raw disk image has none. */
   readonly index: LsmtIndex | null;
   close(): void;
@@ -22,8 +22,8 @@ export async function openDevice(...paths: readonly string[]): Promise<OpenDevic
   const image = await opener.open({ paths, partition: null }, () => null as OpenImage | null);
   return {
     image,
-    device: readers.device(image.device),
-    index: image.device.kind === 'lsmt' ? new LsmtIndex(image.device.index) : null,
+    device: readers.disk(image.disk),
+    index: image.disk.kind === 'lsmt' ? new LsmtIndex(image.disk.index) : null,
     close: () => image.close(),
   };
 }
@@ -43,7 +43,7 @@ export async function withDevice<T>(
 
 /** Reads as a reactor does, with all the waiting for disks. */
 export async function readRange(
-  device: Device,
+  device: Disk,
   offset: number,
   length: number,
   cursor = { hint: 0 },
@@ -51,14 +51,14 @@ export async function readRange(
   // Not zeros: a read that leaves something out must show.
   const bytes = Buffer.alloc(length, 0xdb);
   if (device.ensure(offset, length) !== null)
-    throw new Error('a local device has nothing to wait for');
-  await readLoaded(device, offset, length, () => device.read(bytes, 0, length, offset, cursor));
+    throw new Error('a local disk has nothing to wait for');
+  await readLoaded(device, offset, length, () => device.read(offset, length, bytes, 0, cursor));
   return bytes;
 }
 
 /** The whole device in reads of `chunk` bytes, given to `each` in order. */
 export async function readAll(
-  device: Device,
+  device: Disk,
   chunk: number,
   each: (bytes: Buffer) => void,
 ): Promise<void> {
@@ -69,7 +69,7 @@ export async function readAll(
 }
 
 /** SHA-256 of the whole device, in hex. */
-export async function sha256Of(device: Device, chunk: number): Promise<string> {
+export async function sha256Of(device: Disk, chunk: number): Promise<string> {
   const hash = createHash('sha256');
   await readAll(device, chunk, (bytes) => hash.update(bytes));
   return hash.digest('hex');

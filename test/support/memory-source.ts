@@ -24,12 +24,12 @@ export class MemorySource implements BlobSource {
     return null;
   }
 
-  read(dst: Uint8Array, dstOffset: number, length: number, offset: number): boolean {
+  read(offset: number, length: number, dst: Uint8Array, at: number): boolean {
     if (offset + length > this.bytes.length) {
       throw new OverlaybdError('SHORT_READ', `${this.name}: read of ${length} bytes at ${offset}`);
     }
     this.reads.push([offset, length]);
-    dst.set(this.bytes.subarray(offset, offset + length), dstOffset);
+    dst.set(this.bytes.subarray(offset, offset + length), at);
     return true;
   }
 

@@ -5,9 +5,9 @@ import { test } from 'tap';
 import { closeFile } from '../../../daemon/blob/file-jobs.js';
 import { FileSource } from '../../../daemon/blob/file-source.js';
 import { openFile } from '../../../daemon/blob/open-file.js';
-import { LsmtDevice } from '../../../daemon/image/lsmt-device.js';
-import { RawDevice } from '../../../daemon/image/raw-device.js';
-import type { FileRange } from '../../../daemon/lib/file-range.js';
+import { LsmtDisk } from '../../../daemon/image/lsmt-disk.js';
+import { RawDisk } from '../../../daemon/image/raw-disk.js';
+import type { FileRange } from '../../../daemon/lib/disk.js';
 import { readLoaded } from '../../../daemon/lib/loaded.js';
 import { ZEROED } from '../../../daemon/lsmt/entry-log.js';
 import { randomBytes, seededRandom } from '../../support/pattern.js';
@@ -57,7 +57,7 @@ await test('ranges of a stack of layers', async (t) => {
       at += length + (random(4) === 0 ? random(5) : 0);
     }
     const index = unjoinedIndexOf(list, DEVICE_SECTORS * SECTOR);
-    const device = new LsmtDevice(index, layers);
+    const device = new LsmtDisk(index, layers);
     const cursor = { hint: 0 };
     for (let i = 0; i < 300; i++) {
       const offset = random(DEVICE_SECTORS * SECTOR - 1);
@@ -69,7 +69,7 @@ await test('ranges of a stack of layers', async (t) => {
       const read = Buffer.alloc(length);
       readSync(range.fd, there, 0, length, range.position);
       await readLoaded(device, offset, length, () =>
-        device.read(read, 0, length, offset, { hint: 0 }),
+        device.read(offset, length, read, 0, { hint: 0 }),
       );
       if (!there.equals(read)) return void t.fail(`round ${round}: ${offset}+${length}`);
     }
@@ -81,7 +81,7 @@ await test('ranges of a stack of layers', async (t) => {
 await test('a raw disk is where its file is, up to its end', (t) => {
   const source = new FileSource({ kind: 'file', name: 'raw', fd: 7, base: 100, size: 5000 });
   const range: FileRange = { fd: -1, position: -1 };
-  t.equal(new RawDevice(source).locate(4000, 1000, range), true);
+  t.equal(new RawDisk(source).locate(4000, 1000, range), true);
   t.same(range, { fd: 7, position: 4100 });
   t.equal(source.locate(4000, 1001, range), false);
   t.end();

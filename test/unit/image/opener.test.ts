@@ -62,8 +62,8 @@ await test('a large image is opened by a thread that ends, and is the same image
   t.ok(turns > 20, `others had ${turns} turns`);
   t.equal(image.description, `2 layers, ${2 * LARGE} segments`);
   t.equal(image.size, VIRTUAL_SIZE);
-  if (image.device.kind !== 'lsmt') throw new Error('a stack');
-  const index = new LsmtIndex(image.device.index);
+  if (image.disk.kind !== 'lsmt') throw new Error('a stack');
+  const index = new LsmtIndex(image.disk.index);
   for (const i of [0, 1, 2 * LARGE - 1]) {
     t.same(
       [index.offsetOf(i), index.layerOf(i), index.isZeroed(i)],
@@ -145,9 +145,9 @@ await test('sums are taken before anything is read', async (t) => {
   // Below the limit a layer that is there often is read once.
   const twice = await opener.open(sourceOf(...Array<string>(20).fill(path)), nothingShared);
   t.equal(twice.description, '20 layers, 1000000 segments');
-  if (twice.device.kind !== 'lsmt') throw new Error('a stack');
-  t.equal(new LsmtIndex(twice.device.index).layerOf(0), 19, 'the topmost one counts');
-  t.equal(new Set(twice.device.layers).size, 1);
+  if (twice.disk.kind !== 'lsmt') throw new Error('a stack');
+  t.equal(new LsmtIndex(twice.disk.index).layerOf(0), 19, 'the topmost one counts');
+  t.equal(new Set(twice.disk.layers).size, 1);
   twice.close();
 });
 

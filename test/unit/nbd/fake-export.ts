@@ -1,6 +1,6 @@
 // Exports that exist in memory only, with every way of not having the bytes at hand; for tests of nbd/.
-import type { DataRuns } from '../../../daemon/lib/data-runs.js';
-import type { ExportCursor, ExportTable, NbdExport } from '../../../daemon/nbd/export.js';
+import type { DataRuns, Disk } from '../../../daemon/lib/disk.js';
+import type { ExportTable, NbdExport } from '../../../daemon/nbd/export.js';
 import {
   EXTENT_DATA,
   EXTENT_HOLE,
@@ -45,12 +45,13 @@ export interface ReadCall {
   loaded: boolean;
 }
 
-export class FakeExport implements NbdExport {
+/** An export that is its own disk. */
+export class FakeExport implements NbdExport, Disk {
   readonly name: string;
   readonly description: string;
   readonly size: number;
-  readonly minimumBlockSize = 512;
-  readonly preferredBlockSize = 4096;
+  readonly disk: Disk = this;
+  readonly blockSizes = { minimum: 512, preferred: 4096 };
   readonly reads: ReadCall[] = [];
   /** Each is asked with the range; by default everything is at hand. */
   onEnsure: (offset: number, length: number) => Promise<void> | null = () => null;
@@ -87,26 +88,22 @@ export class FakeExport implements NbdExport {
     return this.reads.length + this.loads.length + this.extentCalls;
   }
 
-  newCursor(): ExportCursor {
-    return { hint: 0 };
-  }
-
   ensure(offset: number, length: number): Promise<void> | null {
     this.#check(offset, length);
     return this.onEnsure(offset, length);
   }
 
-  read(dst: Uint8Array, dstOffset: number, length: number, offset: number): boolean {
+  read(offset: number, length: number, dst: Uint8Array, at: number): boolean {
     this.#check(offset, length);
-    if (dstOffset < 0 || dstOffset + length > dst.length) throw new RangeError('past the buffer');
+    if (at < 0 || at + length > dst.length) throw new RangeError('past the buffer');
     const loaded = this.#loaded.some(([from, n]) => from <= offset && offset + length <= from + n);
     const call = { offset, length, loaded };
     this.reads.push(call);
     // What is there when a read fails or is put off must not reach the client.
-    dst.fill(0xee, dstOffset, dstOffset + length);
+    dst.fill(0xee, at, at + length);
     if (!this.onRead(call)) return false;
-    putBytes(dst, dstOffset, offset, length);
-    this.#putZeros(dst, dstOffset, offset, length);
+    putBytes(dst, at, offset, length);
+    this.#putZeros(dst, at, offset, length);
     return true;
   }
 

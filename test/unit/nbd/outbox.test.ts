@@ -2,12 +2,12 @@
 import * as fc from 'fast-check';
 import t from 'tap';
 import { LargeMemory } from '../../../daemon/nbd/large-memory.js';
-import { Chunk, ChunkPool, Outbox } from '../../../daemon/nbd/outbox.js';
+import { SendBuffer, SendBufferPool, Outbox } from '../../../daemon/nbd/outbox.js';
 import { randomBytes } from '../../support/pattern.js';
 
 const EAGAIN = 11;
 const EPIPE = 32;
-const CHUNK = new ChunkPool().take().bytes.length;
+const CHUNK = new SendBufferPool().take().bytes.length;
 
 await t.test('whatever is written comes out, however little is taken at a time', async () => {
   const sizes = fc.array(fc.integer({ min: 0, max: 3 * CHUNK }), { maxLength: 5 });
@@ -17,7 +17,7 @@ await t.test('whatever is written comes out, however little is taken at a time',
   fc.assert(
     fc.property(sizes, takes, (lengths, stream) => {
       const out: Buffer[] = [];
-      const outbox = new Outbox(new ChunkPool(), (bytes, offset, length) => {
+      const outbox = new Outbox(new SendBufferPool(), (bytes, offset, length) => {
         const n = Math.min(length, stream.next().value ?? Infinity);
         if (n === 0) return -EAGAIN;
         out.push(Buffer.from(bytes.subarray(offset, offset + n)));
@@ -41,12 +41,12 @@ await t.test('whatever is written comes out, however little is taken at a time',
 
 await t.test('reserved and not committed is not sent', async (test) => {
   const out: string[] = [];
-  const outbox = new Outbox(new ChunkPool(), (bytes, offset, length) => {
+  const outbox = new Outbox(new SendBufferPool(), (bytes, offset, length) => {
     out.push(bytes.toString('latin1', offset, offset + length));
     return length;
   });
-  const chunk = outbox.reserve(10);
-  chunk.bytes.write('secret', chunk.end);
+  const buffer = outbox.reserve(10);
+  buffer.bytes.write('secret', buffer.end);
   outbox.flush();
   test.same(out, []);
   outbox.write(Buffer.from('said'));
@@ -56,7 +56,7 @@ await t.test('reserved and not committed is not sent', async (test) => {
 
 await t.test('an error stops it for good', async (test) => {
   let sends = 0;
-  const outbox = new Outbox(new ChunkPool(), () => {
+  const outbox = new Outbox(new SendBufferPool(), () => {
     sends++;
     return -EPIPE;
   });
@@ -70,8 +70,8 @@ await t.test('an error stops it for good', async (test) => {
   test.equal(outbox.unsent, 0);
 });
 
-await t.test('chunks are given back once and used again', async (test) => {
-  const pool = new ChunkPool();
+await t.test('buffers are given back once and used again', async (test) => {
+  const pool = new SendBufferPool();
   const outbox = new Outbox(pool, (_bytes, _offset, length) => length);
   outbox.write(Buffer.alloc(100));
   const used = outbox.reserve(1);
@@ -91,15 +91,15 @@ await t.test('chunks are given back once and used again', async (test) => {
   test.not(pool.take(), held);
 });
 
-await t.test('chunks of others are sent in their place and released', async (test) => {
+await t.test('buffers of others are sent in their place and released', async (test) => {
   const memory = new LargeMemory(1000);
   const user = { stalledSince: () => null, evict: () => undefined };
-  const chunk = await memory.acquire(1000, user);
-  chunk.bytes.fill('L');
-  chunk.end = 1000;
+  const buffer = await memory.acquire(1000, user);
+  buffer.bytes.fill('L');
+  buffer.end = 1000;
   let room = 5;
   const out: Buffer[] = [];
-  const outbox = new Outbox(new ChunkPool(), (bytes, offset, length) => {
+  const outbox = new Outbox(new SendBufferPool(), (bytes, offset, length) => {
     const n = Math.min(room, length);
     room -= n;
     if (n === 0) return -EAGAIN;
@@ -107,7 +107,7 @@ await t.test('chunks of others are sent in their place and released', async (tes
     return n;
   });
   outbox.write(Buffer.from('before'));
-  outbox.push(chunk);
+  outbox.push(buffer);
   outbox.write(Buffer.from('after'));
   test.equal(outbox.unsent, 1011);
   const second = memory.acquire(1, user);
@@ -122,6 +122,6 @@ await t.test('chunks of others are sent in their place and released', async (tes
   test.notOk(had, 'a byte of it is unsent');
   room = Infinity;
   outbox.flush();
-  test.type(await second, Chunk);
+  test.type(await second, SendBuffer);
   test.equal(Buffer.concat(out).toString('latin1'), `before${'L'.repeat(1000)}after`);
 });

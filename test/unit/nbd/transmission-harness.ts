@@ -1,9 +1,10 @@
 // Runs a Transmission as a connection does, with a client in memory that takes as much as a test lets it.
 import { setImmediate as turn } from 'node:timers/promises';
 import { NBD_CMD } from '../../../daemon/nbd/constants.js';
+import type { NbdExport } from '../../../daemon/nbd/export.js';
 import { LargeMemory } from '../../../daemon/nbd/large-memory.js';
 import { MAX_UNSENT_BYTES } from '../../../daemon/nbd/limits.js';
-import { ChunkPool, Outbox } from '../../../daemon/nbd/outbox.js';
+import { SendBufferPool, Outbox } from '../../../daemon/nbd/outbox.js';
 import type { ReadRequest } from '../../../daemon/nbd/request.js';
 import type { ReadHost } from '../../../daemon/nbd/read-server.js';
 import { META_CONTEXTS, type MetaContext } from '../../../daemon/nbd/meta-context.js';
@@ -52,15 +53,17 @@ export class Harness implements ReadHost {
     return new Harness(served, new LargeMemory(), { form, contexts });
   }
 
+  /** @param served `fake` itself, or an export that wraps it */
   constructor(
-    served: FakeExport,
+    fake: FakeExport,
     largeMemory = new LargeMemory(),
     session: Session = { form: 'simple', contexts: [] },
+    served: NbdExport = fake,
   ) {
-    this.#export = served;
+    this.#export = fake;
     this.#session = session;
     this.largeMemory = largeMemory;
-    this.outbox = new Outbox(new ChunkPool(), (bytes, offset, length) => {
+    this.outbox = new Outbox(new SendBufferPool(), (bytes, offset, length) => {
       this.sends++;
       if (this.errno !== 0) return -this.errno;
       const n = Math.min(length, this.room, this.shortest());

@@ -4,7 +4,7 @@ import t, { type Test } from 'tap';
 import { NBD_CMD, NBD_INFO, NBD_OPT, NBD_REP } from '../../../daemon/nbd/constants.js';
 import { LargeMemory } from '../../../daemon/nbd/large-memory.js';
 import { MAX_NAME_LENGTH } from '../../../daemon/nbd/limits.js';
-import { ChunkPool } from '../../../daemon/nbd/outbox.js';
+import { SendBufferPool } from '../../../daemon/nbd/outbox.js';
 import { ECONNRESET, native, SHUT_WR } from '../../../daemon/native/binding.js';
 import { Connection } from '../../../daemon/reactor/connection.js';
 import type { Deadlines } from '../../../daemon/reactor/connection-context.js';
@@ -31,7 +31,7 @@ function pair(test: Test, deadlines?: Partial<Deadlines>): Pair {
   const closed: ConnectionSummary[] = [];
   const connection = new Connection(1, ours, 'test', {
     exports: tableOf(fake),
-    chunks: new ChunkPool(),
+    chunks: new SendBufferPool(),
     largeMemory: new LargeMemory(),
     readFailed: () => undefined,
     handed: () => undefined,
@@ -301,7 +301,7 @@ await t.test('the client vanishes, with and without replies in the way', async (
     const closed: ConnectionSummary[] = [];
     const connection = new Connection(1, ours, 'test', {
       exports: tableOf(new FakeExport(SIZE, NAME)),
-      chunks: new ChunkPool(),
+      chunks: new SendBufferPool(),
       largeMemory: new LargeMemory(),
       readFailed: () => undefined,
       handed: () => undefined,

@@ -5,9 +5,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { NBD_CMD, NBD_OPT } from '../../../daemon/nbd/constants.js';
 import { closeFile, openPath } from '../../../daemon/blob/file-jobs.js';
-import type { FileRange } from '../../../daemon/lib/file-range.js';
+import type { FileRange } from '../../../daemon/lib/disk.js';
 import { LargeMemory } from '../../../daemon/nbd/large-memory.js';
-import { ChunkPool } from '../../../daemon/nbd/outbox.js';
+import { SendBufferPool } from '../../../daemon/nbd/outbox.js';
 import { native } from '../../../daemon/native/binding.js';
 import { Connection } from '../../../daemon/reactor/connection.js';
 import { PipePool } from '../../../daemon/reactor/file-pipe.js';
@@ -60,7 +60,7 @@ async function connect(test: Test): Promise<Client> {
   const closed: string[] = [];
   const connection = new Connection(1, ours, 'test', {
     exports: tableOf(served),
-    chunks: new ChunkPool(),
+    chunks: new SendBufferPool(),
     largeMemory: new LargeMemory(),
     pipes,
     readFailed: () => undefined,

@@ -4,7 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { test, type Test } from 'tap';
 import { NBD_CMD, NBD_INFO, NBD_OPT } from '../../../daemon/nbd/constants.js';
 import { LargeMemory } from '../../../daemon/nbd/large-memory.js';
-import { ChunkPool } from '../../../daemon/nbd/outbox.js';
+import { SendBufferPool } from '../../../daemon/nbd/outbox.js';
 import { EAGAIN, native } from '../../../daemon/native/binding.js';
 import { Connection } from '../../../daemon/reactor/connection.js';
 import type { ConnectionSummary, ResumedTransmission } from '../../../daemon/reactor/messages.js';
@@ -34,7 +34,7 @@ class Host {
     this.fake = new FakeExport(size, 'x');
     this.connection = new Connection(1, fd, 'test', {
       exports: tableOf(this.fake),
-      chunks: new ChunkPool(),
+      chunks: new SendBufferPool(),
       largeMemory: new LargeMemory(),
       readFailed: () => undefined,
       handed: (_connection, socket, transmission) => {

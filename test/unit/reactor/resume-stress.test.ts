@@ -84,7 +84,7 @@ await t.test(
     const lines: string[] = [];
     const pool = new ReactorPool(2, null, { log: (_level, message) => lines.push(message) });
     pool.setExports([
-      { name: 'x', description: '', device: opened.image.device, key: 'image', hidden: true },
+      { name: 'x', description: '', disk: opened.image.disk, key: 'image', hidden: true },
     ]);
     let begun = 0;
     let over = 0;

@@ -5,7 +5,7 @@ import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import t, { type Test } from 'tap';
 import { NBD_CMD, NBD_OPT } from '../../../daemon/nbd/constants.js';
 import { LargeMemory } from '../../../daemon/nbd/large-memory.js';
-import { ChunkPool } from '../../../daemon/nbd/outbox.js';
+import { SendBufferPool } from '../../../daemon/nbd/outbox.js';
 import { native } from '../../../daemon/native/binding.js';
 import { Connection } from '../../../daemon/reactor/connection.js';
 import type { Deadlines } from '../../../daemon/reactor/connection-context.js';
@@ -42,7 +42,7 @@ async function pair(test: Test, deadlines: Partial<Deadlines> = {}): Promise<Pai
   const closed: ConnectionSummary[] = [];
   const connection = new Connection(1, ours, 'test', {
     exports: tableOf(new FakeExport(1 << 26, 'disk')),
-    chunks: new ChunkPool(),
+    chunks: new SendBufferPool(),
     largeMemory: new LargeMemory(),
     tls: { mode: 'require', acceptor },
     readFailed: () => undefined,

@@ -1,17 +1,17 @@
 // What is said of files whose reads do not come back: once when it begins, once when it is over, and in the status.
 import t from 'tap';
-import type { DeviceSpec } from '../../../daemon/image/spec.js';
+import type { DiskSpec } from '../../../daemon/image/spec.js';
 import type { StuckFileJob } from '../../../daemon/native/file-calls.js';
 import type { HeldImage } from '../../../daemon/image/table.js';
 import { StuckFiles } from '../../../daemon/server/stuck-files.js';
 
 function held(...names: string[]): HeldImage {
   const [name = ''] = names;
-  const raw: DeviceSpec = {
+  const raw: DiskSpec = {
     kind: 'raw',
     source: { kind: 'file', name, fd: 7, base: 0, size: 512 },
   };
-  const device: DeviceSpec = { kind: 'partition', disk: raw, offset: 0, size: 512 };
+  const device: DiskSpec = { kind: 'partition', disk: raw, offset: 0, size: 512 };
   return { image: { device } } as unknown as HeldImage;
 }
 

@@ -40,7 +40,7 @@ async function open(raw: Buffer, options: ZfileOptions): Promise<Opened> {
 
 function readFrom(reader: ZfileReader, offset: number, length: number): Buffer {
   const bytes = Buffer.alloc(length, 0xdb);
-  if (!reader.read(bytes, 0, length, offset)) throw new Error('memory never waits');
+  if (!reader.read(offset, length, bytes, 0)) throw new Error('memory never waits');
   return bytes;
 }
 
@@ -104,7 +104,7 @@ for (const algorithm of ['lz4', 'zstd'] as const) {
         };
         t.throws(() => read(0, raw.length), bad, name);
         t.throws(() => read(2 * 4096 + 5, 10), bad, `${name}, in part`);
-        t.throws(() => reader.read(Buffer.alloc(20), 0, 20, 3 * 4096 - 10), bad, 'across its end');
+        t.throws(() => reader.read(3 * 4096 - 10, 20, Buffer.alloc(20), 0), bad, 'across its end');
         t.ok(read(0, 2 * 4096).equals(raw.subarray(0, 2 * 4096)), 'those before are good');
         t.ok(read(3 * 4096, 4096).equals(raw.subarray(3 * 4096, 4 * 4096)), 'and those behind');
       }

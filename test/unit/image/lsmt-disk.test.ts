@@ -2,8 +2,8 @@
 import { test } from 'tap';
 import type { BlobSource } from '../../../daemon/blob/source.js';
 import { OverlaybdError } from '../../../daemon/errors.js';
-import { LsmtDevice } from '../../../daemon/image/lsmt-device.js';
-import { RawDevice } from '../../../daemon/image/raw-device.js';
+import { LsmtDisk } from '../../../daemon/image/lsmt-disk.js';
+import { RawDisk } from '../../../daemon/image/raw-disk.js';
 import { ZEROED } from '../../../daemon/lsmt/entry-log.js';
 import { indexOf } from '../../support/segments.js';
 
@@ -35,7 +35,7 @@ class ScriptedSource implements BlobSource {
     return this.fetch;
   }
 
-  read(dst: Uint8Array, at: number, length: number, offset: number): boolean {
+  read(offset: number, length: number, dst: Uint8Array, at: number): boolean {
     this.reads.push([offset, length]);
     if (this.fails) throw new OverlaybdError('IO', 'scripted: no');
     if (this.waits) return false;
@@ -55,7 +55,7 @@ class ScriptedSource implements BlobSource {
 }
 
 /** Sectors 4-7 of layer 0, 8-9 zeroed, 10-11 of layer 1, a hole, 20-29 of layer 0. */
-function deviceOf(): { device: LsmtDevice; bottom: ScriptedSource; top: ScriptedSource } {
+function deviceOf(): { device: LsmtDisk; bottom: ScriptedSource; top: ScriptedSource } {
   const bottom = new ScriptedSource(0xb0);
   const top = new ScriptedSource(0x70);
   const index = indexOf(
@@ -67,12 +67,12 @@ function deviceOf(): { device: LsmtDevice; bottom: ScriptedSource; top: Scripted
     ],
     SECTORS * SECTOR,
   );
-  return { device: new LsmtDevice(index, [bottom, top]), bottom, top };
+  return { device: new LsmtDisk(index, [bottom, top]), bottom, top };
 }
 
-function read(device: LsmtDevice, offset: number, length: number): Buffer | null {
+function read(device: LsmtDisk, offset: number, length: number): Buffer | null {
   const bytes = Buffer.alloc(length + 2, 0xee);
-  if (!device.read(bytes, 1, length, offset, { hint: 0 })) return null;
+  if (!device.read(offset, length, bytes, 1, { hint: 0 })) return null;
   if (bytes[0] !== 0xee || bytes.at(-1) !== 0xee) throw new Error('wrote outside its place');
   return bytes.subarray(1, -1);
 }
@@ -158,7 +158,7 @@ await test('what follows itself in a layer is loaded, and prefetched, in one pie
     ],
     SECTORS * SECTOR,
   );
-  const device = new LsmtDevice(index, [bottom, top]);
+  const device = new LsmtDisk(index, [bottom, top]);
   const expected = [
     [101 * SECTOR, 8 * SECTOR],
     [109 * SECTOR, SECTOR],
@@ -189,7 +189,7 @@ await test('sequential reads leave the hint where the next one begins', (t) => {
   const bytes = Buffer.alloc(SECTORS * SECTOR);
   const hints: number[] = [];
   for (let sector = 0; sector < SECTORS; sector += 2) {
-    device.read(bytes, 0, 2 * SECTOR, sector * SECTOR, cursor);
+    device.read(sector * SECTOR, 2 * SECTOR, bytes, 0, cursor);
     hints.push(cursor.hint);
   }
   t.same(hints, [0, 0, 0, 0, 1, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3]);
@@ -198,10 +198,10 @@ await test('sequential reads leave the hint where the next one begins', (t) => {
 
 await test('a raw device hands everything to its source', async (t) => {
   const source = new ScriptedSource(0x11);
-  const device = new RawDevice(source);
+  const device = new RawDisk(source);
   t.equal(device.size, source.size);
   t.equal(device.ensure(5, 6), null);
-  t.equal(device.read(Buffer.alloc(9), 1, 6, 5), true);
+  t.equal(device.read(5, 6, Buffer.alloc(9), 1), true);
   await device.load(7, 8);
   await device.prefetch(9, 10);
   t.same([source.ensured, source.reads, source.loaded], [[[5, 6]], [[5, 6]], [[7, 8]]]);

@@ -1,9 +1,9 @@
-// An export whose size is no multiple of a block, for those who count in blocks: zeros fill the last one.
+// A disk whose size is not a multiple of a block, for clients that count in blocks: zeros fill its last
+// block.
 
 import { EXTENT_HOLE, NO_LAYER, type ExtentList } from '../lib/extent-list.js';
-import type { DataRuns } from '../lib/data-runs.js';
-import type { FileRange } from '../lib/file-range.js';
-import type { ExportCursor, NbdExport } from './export.js';
+import type { Cursor, DataRuns, Disk, FileRange } from '../lib/disk.js';
+import type { NbdExport } from './export.js';
 
 /** What disks count in. The kernel drops the tail of a device whose size is no multiple of it. */
 const SECTOR_SIZE = 512;
@@ -27,7 +27,7 @@ export function sizeInBlocks(size: number, blockSize = SECTOR_SIZE): number {
 
 /** For clients that have not said that they can do with any size, nbd-client above all. */
 export function inBlocks(served: NbdExport): NbdExport {
-  return paddedTo(served, sizeInBlocks(served.size));
+  return paddedTo(served, sizeInBlocks(served.disk.size));
 }
 
 /**
@@ -35,29 +35,20 @@ export function inBlocks(served: NbdExport): NbdExport {
  * @returns the export itself where it is not just the last block that is missing
  */
 export function paddedTo(served: NbdExport, size: number): NbdExport {
-  const padding = size - served.size;
-  return padding > 0 && padding <= MAX_PADDING ? new PaddedExport(served, size) : served;
+  const { name, description, disk, blockSizes } = served;
+  const padding = size - disk.size;
+  if (padding <= 0 || padding > MAX_PADDING) return served;
+  return { name, description, disk: new PaddedDisk(disk, size), blockSizes };
 }
 
-export class PaddedExport implements NbdExport {
-  readonly name: string;
-  readonly description: string;
+export class PaddedDisk implements Disk {
   readonly size: number;
-  readonly minimumBlockSize: number;
-  readonly preferredBlockSize: number;
-  readonly #inner: NbdExport;
+  readonly #inner: Disk;
 
-  constructor(inner: NbdExport, size: number) {
-    this.name = inner.name;
-    this.description = inner.description;
+  /** @param size of the disk with its padding, in bytes */
+  constructor(inner: Disk, size: number) {
     this.size = size;
-    this.minimumBlockSize = inner.minimumBlockSize;
-    this.preferredBlockSize = inner.preferredBlockSize;
     this.#inner = inner;
-  }
-
-  newCursor(): ExportCursor {
-    return this.#inner.newCursor();
   }
 
   ensure(offset: number, length: number): Promise<void> | null {
@@ -65,19 +56,13 @@ export class PaddedExport implements NbdExport {
     return n === 0 ? null : this.#inner.ensure(offset, n);
   }
 
-  read(
-    dst: Uint8Array,
-    dstOffset: number,
-    length: number,
-    offset: number,
-    cursor: ExportCursor,
-  ): boolean {
+  read(offset: number, length: number, dst: Uint8Array, at: number, cursor: Cursor): boolean {
     const n = this.#within(offset, length);
-    if (n < length) dst.fill(0, dstOffset + n, dstOffset + length);
-    return n === 0 || this.#inner.read(dst, dstOffset, n, offset, cursor);
+    if (n < length) dst.fill(0, at + n, at + length);
+    return n === 0 || this.#inner.read(offset, n, dst, at, cursor);
   }
 
-  locate(offset: number, length: number, into: FileRange, cursor: ExportCursor): boolean {
+  locate(offset: number, length: number, into: FileRange, cursor: Cursor): boolean {
     if (this.#within(offset, length) < length) return false;
     return this.#inner.locate?.(offset, length, into, cursor) ?? false;
   }
@@ -91,7 +76,7 @@ export class PaddedExport implements NbdExport {
     offset: number,
     length: number,
     into: ExtentList,
-    cursor: ExportCursor,
+    cursor: Cursor,
     runs: DataRuns | null,
   ): number {
     const n = this.#within(offset, length);

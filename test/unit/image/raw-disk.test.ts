@@ -5,8 +5,8 @@ import { test, type Test } from 'tap';
 import { closeFile } from '../../../daemon/blob/file-jobs.js';
 import { FileSource } from '../../../daemon/blob/file-source.js';
 import { openFile } from '../../../daemon/blob/open-file.js';
-import { RawDevice } from '../../../daemon/image/raw-device.js';
-import type { DataRuns } from '../../../daemon/lib/data-runs.js';
+import { RawDisk } from '../../../daemon/image/raw-disk.js';
+import type { DataRuns } from '../../../daemon/lib/disk.js';
 import { EXTENT_DATA, ExtentList } from '../../../daemon/lib/extent-list.js';
 import { seededRandom } from '../../support/pattern.js';
 
@@ -38,7 +38,7 @@ async function sparseFile(t: Test, isData: (block: number) => boolean): Promise<
 
 /** As a reader does: what is not known is asked for. @returns how much of the range is in the list */
 async function extentsOf(
-  device: RawDevice,
+  device: RawDisk,
   offset: number,
   length: number,
   list: ExtentList,
@@ -75,7 +75,7 @@ async function hasHoles(t: Test, source: FileSource): Promise<boolean> {
 await test('runs of data and holes, asked in any order', async (t) => {
   const source = await sparseFile(t, inRuns);
   if (!(await hasHoles(t, source))) return;
-  const device = new RawDevice(source);
+  const device = new RawDisk(source);
   const list = new ExtentList(256);
   const next = seededRandom(3);
   const wrong: string[] = [];
@@ -96,7 +96,7 @@ await test('runs of data and holes, asked in any order', async (t) => {
 
 await test('a file without holes is asked about once', async (t) => {
   const source = await sparseFile(t, () => true);
-  const device = new RawDevice(source);
+  const device = new RawDisk(source);
   const list = new ExtentList(4);
   for (let at = 0; at < BLOCKS * BLOCK; at += BLOCK) {
     t.equal(await extentsOf(device, at, BLOCK, list), BLOCK);
@@ -108,7 +108,7 @@ await test('a file without holes is asked about once', async (t) => {
 await test('a hole is asked for every time', async (t) => {
   const source = await sparseFile(t, (block) => block === 0);
   if (!(await hasHoles(t, source))) return;
-  const device = new RawDevice(source);
+  const device = new RawDisk(source);
   const list = new ExtentList(4);
   const before = source.asked;
   for (let i = 0; i < 3; i++) {
@@ -120,7 +120,7 @@ await test('a hole is asked for every time', async (t) => {
 
 await test('a file that was cut: no holes, but an error', async (t) => {
   const source = await sparseFile(t, (block) => block < 4);
-  const device = new RawDevice(source);
+  const device = new RawDisk(source);
   truncateSync(source.name, 2 * BLOCK);
   const lost = { code: 'SHORT_READ', message: /the file is shorter than the 4194304 bytes/ };
   // Behind the cut, across it, and in front of it: the size at open is the truth.
@@ -128,14 +128,14 @@ await test('a file that was cut: no holes, but an error', async (t) => {
     await t.rejects(async () => device.askExtents(offset, 2 * BLOCK), lost);
   }
   await t.rejects(device.load(10 * BLOCK, 512), { code: 'SHORT_READ' });
-  t.equal(device.read(Buffer.alloc(512), 0, 512, 10 * BLOCK), false);
+  t.equal(device.read(10 * BLOCK, 512, Buffer.alloc(512), 0), false);
   truncateSync(source.name, BLOCKS * BLOCK);
   await device.load(10 * BLOCK, 512);
 });
 
 await test('a list that becomes full covers less', async (t) => {
   const source = await sparseFile(t, (block) => block % 2 === 0);
-  const device = new RawDevice(source);
+  const device = new RawDisk(source);
   const list = new ExtentList(3);
   const covered = await extentsOf(device, 0, BLOCKS * BLOCK, list);
   t.ok(covered === 3 * BLOCK || covered === BLOCKS * BLOCK, `${covered} bytes`);

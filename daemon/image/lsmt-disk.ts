@@ -1,11 +1,10 @@
-// The merged device of a stack of LSMT layers: a range of the device to ranges of layers, in one
+// The merged disk of a stack of LSMT layers: a range of the disk to ranges of layers, in one
 // pass over segments, holes and zeroed ranges.
 
 import type { BlobSource } from '../blob/source.js';
-import type { FileRange } from '../lib/file-range.js';
+import type { Cursor, Disk, FileRange } from '../lib/disk.js';
 import { SECTOR } from '../lsmt/format.js';
 import type { LsmtIndex } from '../lsmt/merged-index.js';
-import type { Device, ReadCursor } from './device.js';
 import {
   EXTENT_DATA,
   EXTENT_HOLE,
@@ -21,7 +20,7 @@ async function settled(promises: readonly Promise<void>[]): Promise<void> {
   }
 }
 
-export class LsmtDevice implements Device {
+export class LsmtDisk implements Disk {
   readonly size: number;
   readonly #index: LsmtIndex;
   readonly #layers: readonly BlobSource[];
@@ -35,44 +34,38 @@ export class LsmtDevice implements Device {
     this.#isLocal = layers.every((layer) => layer.isLocal);
   }
 
-  read(
-    dst: Uint8Array,
-    dstOffset: number,
-    length: number,
-    offset: number,
-    cursor: ReadCursor,
-  ): boolean {
+  read(offset: number, length: number, dst: Uint8Array, at: number, cursor: Cursor): boolean {
     const index = this.#index;
     const end = offset + length;
-    let at = offset;
-    let out = dstOffset;
+    let here = offset;
+    let out = at;
     let i = index.find(Math.floor(offset / SECTOR), cursor.hint);
-    while (at < end) {
+    while (here < end) {
       const begin = i < index.count ? index.offsetOf(i) * SECTOR : end;
-      if (at < begin) {
+      if (here < begin) {
         // A hole: no layer maps it.
-        const n = Math.min(begin, end) - at;
+        const n = Math.min(begin, end) - here;
         dst.fill(0, out, out + n);
-        at += n;
+        here += n;
         out += n;
         continue;
       }
-      const n = Math.min(index.endOf(i) * SECTOR, end) - at;
+      const n = Math.min(index.endOf(i) * SECTOR, end) - here;
       if (index.isZeroed(i)) {
         dst.fill(0, out, out + n);
       } else {
         const layer = this.#layers[index.layerOf(i)] as BlobSource;
-        const from = index.moffsetOf(i) * SECTOR + (at - begin);
-        if (!layer.read(dst, out, n, from)) return false;
+        const from = index.moffsetOf(i) * SECTOR + (here - begin);
+        if (!layer.read(from, n, dst, out)) return false;
       }
       cursor.hint = i++;
-      at += n;
+      here += n;
       out += n;
     }
     return true;
   }
 
-  locate(offset: number, length: number, into: FileRange, cursor: ReadCursor): boolean {
+  locate(offset: number, length: number, into: FileRange, cursor: Cursor): boolean {
     const index = this.#index;
     const end = offset + length;
     let i = index.find(Math.floor(offset / SECTOR), cursor.hint);
@@ -125,7 +118,7 @@ export class LsmtDevice implements Device {
     return null;
   }
 
-  extents(offset: number, length: number, into: ExtentList, cursor: ReadCursor): number {
+  extents(offset: number, length: number, into: ExtentList, cursor: Cursor): number {
     const index = this.#index;
     const end = offset + length;
     let at = offset;

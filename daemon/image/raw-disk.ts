@@ -1,13 +1,11 @@
-// A device without layers: a raw disk image, plain or decompressed from a ZFile.
+// A disk without layers: a raw disk image, plain or decompressed from a ZFile.
 
 import type { BlobSource } from '../blob/source.js';
 import { FileSource } from '../blob/file-source.js';
-import type { FileRange } from '../lib/file-range.js';
-import type { DataRuns } from '../lib/data-runs.js';
-import type { Device, ReadCursor } from './device.js';
+import type { Cursor, DataRuns, Disk, FileRange } from '../lib/disk.js';
 import { EXTENT_DATA, EXTENT_HOLE, NO_LAYER, type ExtentList } from '../lib/extent-list.js';
 
-export class RawDevice implements Device {
+export class RawDisk implements Disk {
   readonly size: number;
   readonly #source: BlobSource;
   /** A run found to be data, so that reads of a file without holes need not ask again. */
@@ -23,8 +21,8 @@ export class RawDevice implements Device {
     return this.#source.ensure(offset, length);
   }
 
-  read(dst: Uint8Array, dstOffset: number, length: number, offset: number): boolean {
-    return this.#source.read(dst, dstOffset, length, offset);
+  read(offset: number, length: number, dst: Uint8Array, at: number): boolean {
+    return this.#source.read(offset, length, dst, at);
   }
 
   locate(offset: number, length: number, into: FileRange): boolean {
@@ -61,7 +59,7 @@ export class RawDevice implements Device {
     offset: number,
     length: number,
     into: ExtentList,
-    _cursor: ReadCursor,
+    _cursor: Cursor,
     runs: DataRuns | null,
   ): number {
     into.clear();

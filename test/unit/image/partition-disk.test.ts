@@ -6,9 +6,9 @@ import { closeFile } from '../../../daemon/blob/file-jobs.js';
 import { FileSource } from '../../../daemon/blob/file-source.js';
 import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
 import { partitionOf, partitionTableOf } from '../../../daemon/image/disk-partitions.js';
-import { PartitionDevice } from '../../../daemon/image/partition-device.js';
+import { PartitionDisk } from '../../../daemon/image/partition-disk.js';
 import { openFile } from '../../../daemon/blob/open-file.js';
-import { RawDevice } from '../../../daemon/image/raw-device.js';
+import { RawDisk } from '../../../daemon/image/raw-disk.js';
 import { EXTENT_DATA, EXTENT_HOLE, ExtentList } from '../../../daemon/lib/extent-list.js';
 import { randomBytes } from '../../support/pattern.js';
 import { writeGpt } from '../../support/partition-writer.js';
@@ -29,11 +29,11 @@ await test('a partition of a raw disk', async (t) => {
   const { fd, source } = await openFile(path);
   t.teardown(() => closeFile(fd));
   const { spec } = source;
-  const disk = new RawDevice(new FileSource(spec));
+  const disk = new RawDisk(new FileSource(spec));
 
   t.match(await partitionTableOf(disk, 'a disk'), { kind: 'gpt', partitions: [{ number: 2 }] });
   const { offset, size } = await partitionOf(disk, 'a disk', 2);
-  const device = new ReaderFactory().device({
+  const device = new ReaderFactory().disk({
     kind: 'partition',
     disk: { kind: 'raw', source: spec },
     offset,
@@ -43,10 +43,10 @@ await test('a partition of a raw disk', async (t) => {
   t.equal(device.ensure(0, 10), null);
   await device.load(0, MIB);
   const bytes = Buffer.alloc(1000);
-  t.equal(device.read(bytes, 10, 900, 4321, { hint: 0 }), true);
+  t.equal(device.read(4321, 900, bytes, 10, { hint: 0 }), true);
   t.ok(bytes.subarray(10, 910).equals(data.subarray(4321, 5221)));
   const range = { fd: -1, position: -1 };
-  t.equal(device.locate(7, 100, range, { hint: 0 }), true);
+  t.equal(device.locate?.(7, 100, range, { hint: 0 }), true);
   t.same(range, { fd, position: 2 * MIB + 7 });
   const extents = new ExtentList(8);
   t.equal(device.extents(0, 2 * MIB, extents, { hint: 0 }, null), 0, 'nobody was asked');
@@ -58,10 +58,10 @@ await test('a partition of a raw disk', async (t) => {
 
 await test('a partition that is not on its disk is a bug', (t) => {
   const spec = { kind: 'file', name: 'disk', fd: 0, base: 0, size: 1000 } as const;
-  const disk = new RawDevice(new FileSource(spec));
-  t.doesNotThrow(() => new PartitionDevice(disk, 0, 1000));
-  t.throws(() => new PartitionDevice(disk, 1, 1000), RangeError);
-  t.throws(() => new PartitionDevice(disk, -1, 10), RangeError);
-  t.throws(() => new PartitionDevice(disk, 0, -1), RangeError);
+  const disk = new RawDisk(new FileSource(spec));
+  t.doesNotThrow(() => new PartitionDisk(disk, 0, 1000));
+  t.throws(() => new PartitionDisk(disk, 1, 1000), RangeError);
+  t.throws(() => new PartitionDisk(disk, -1, 10), RangeError);
+  t.throws(() => new PartitionDisk(disk, 0, -1), RangeError);
   t.end();
 });

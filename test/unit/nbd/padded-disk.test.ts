@@ -4,12 +4,7 @@ import t from 'tap';
 import { EXTENT_DATA, EXTENT_HOLE, ExtentList } from '../../../daemon/lib/extent-list.js';
 import { NBD_INFO, NBD_OPT } from '../../../daemon/nbd/constants.js';
 import { Handshake } from '../../../daemon/nbd/handshake.js';
-import {
-  PaddedExport,
-  inBlocks,
-  paddedTo,
-  sizeInBlocks,
-} from '../../../daemon/nbd/padded-export.js';
+import { PaddedDisk, inBlocks, paddedTo, sizeInBlocks } from '../../../daemon/nbd/padded-disk.js';
 import { clientFlags, infoData, optionBytes } from '../../support/nbd-client.js';
 import { FakeExport, bytesAt, tableOf } from './fake-export.js';
 import { Harness } from './transmission-harness.js';
@@ -31,7 +26,7 @@ await t.test('what is padded, and how far', (test) => {
     [2 ** 50 + 1, 2 ** 50 + 1024],
     [0, 0],
   ] as const) {
-    test.equal(inBlocks(new FakeExport(size)).size, padded, `${size}`);
+    test.equal(inBlocks(new FakeExport(size)).disk.size, padded, `${size}`);
   }
   for (const [size, blockSize, padded] of [
     [SIZE, 512, 3072],
@@ -43,8 +38,12 @@ await t.test('what is padded, and how far', (test) => {
     test.equal(sizeInBlocks(size, blockSize), padded, `${size} in blocks of ${blockSize}`);
   }
   const fake = new FakeExport(SIZE, 'x', 'about x');
-  test.match(inBlocks(fake), { name: 'x', description: 'about x', preferredBlockSize: 4096 });
-  test.equal(paddedTo(fake, 4096).size, 4096, 'a device has larger blocks');
+  test.match(inBlocks(fake), {
+    name: 'x',
+    description: 'about x',
+    blockSizes: { preferred: 4096 },
+  });
+  test.equal(paddedTo(fake, 4096).disk.size, 4096, 'a device has larger blocks');
   test.equal(paddedTo(fake, SIZE), fake);
   test.equal(paddedTo(fake, 100), fake, 'a client may have been told less');
   test.equal(
@@ -64,7 +63,7 @@ function told(option: number, data: Buffer): [size: number, served: number | und
   handshake.step(optionBytes(option, data));
   const { result } = handshake;
   const size = out[1]?.readBigUInt64BE(option === NBD_OPT.EXPORT_NAME ? 0 : 22);
-  return [Number(size), result?.kind === 'transmission' ? result.export.size : undefined];
+  return [Number(size), result?.kind === 'transmission' ? result.export.disk.size : undefined];
 }
 
 await t.test('who does not ask for block sizes is told the size of a disk', async (test) => {
@@ -83,15 +82,15 @@ await t.test(
   async (test) => {
     const fake = new FakeExport(SIZE);
     fake.grain = 1;
-    const padded = new PaddedExport(fake, PADDED);
-    const cursor = padded.newCursor();
+    const padded = new PaddedDisk(fake, PADDED);
+    const cursor = { hint: 0 };
     const whole = Buffer.concat([bytesAt(0, SIZE), Buffer.alloc(PADDED - SIZE)]);
     const list = new ExtentList(8);
     const dst = Buffer.alloc(700);
     for (let from = 2500; from < PADDED; from += 7) {
       for (let length = 1; from + length <= PADDED; length += 13) {
         dst.fill(0xaa);
-        if (!padded.read(dst, 3, length, from, cursor)) test.fail('put off');
+        if (!padded.read(from, length, dst, 3, cursor)) test.fail('put off');
         const isRight = dst.subarray(3, 3 + length).equals(whole.subarray(from, from + length));
         if (!isRight || dst[2] !== 0xaa || dst[3 + length] !== 0xaa) test.fail(`${from}+${length}`);
         test.equal(padded.extents(from, length, list, cursor, null), length);
@@ -113,9 +112,9 @@ await t.test('a list that becomes full ends before the zeros', (test) => {
   const fake = new FakeExport(SIZE);
   fake.kindAt = (offset) => (Math.floor(offset / 512) % 2 === 0 ? EXTENT_DATA : EXTENT_HOLE);
   const list = new ExtentList(2);
-  const padded = new PaddedExport(fake, PADDED);
-  test.equal(padded.extents(0, PADDED, list, padded.newCursor(), null), 1024);
-  test.equal(padded.extents(2048, 1024, list, padded.newCursor(), null), 1024, 'the hole goes on');
+  const padded = new PaddedDisk(fake, PADDED);
+  test.equal(padded.extents(0, PADDED, list, { hint: 0 }, null), 1024);
+  test.equal(padded.extents(2048, 1024, list, { hint: 0 }, null), 1024, 'the hole goes on');
   test.equal(list.count, 2);
   test.end();
 });
@@ -126,7 +125,7 @@ await t.test('a failure in the last sector is one of the image', async (test) =>
     if (offset >= 2560) throw new Error('gone');
     return true;
   };
-  const harness = new Harness(inBlocks(fake) as FakeExport);
+  const harness = new Harness(fake, undefined, undefined, inBlocks(fake));
   harness.ask({ cookie: 1n, offset: 2560, length: 512 });
   harness.ask({ cookie: 2n, offset: SIZE, length: PADDED - SIZE });
   harness.ask({ cookie: 3n, offset: PADDED - 1, length: 2 });

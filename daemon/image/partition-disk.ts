@@ -1,13 +1,11 @@
-// One partition of a device as a device of its own: what lies behind it or in front cannot be seen.
+// One partition of a disk as a disk of its own: what lies before it or after it cannot be seen.
 
-import type { DataRuns } from '../lib/data-runs.js';
+import type { Cursor, DataRuns, Disk, FileRange } from '../lib/disk.js';
 import type { ExtentList } from '../lib/extent-list.js';
-import type { FileRange } from '../lib/file-range.js';
-import type { Device, ReadCursor } from './device.js';
 
-export class PartitionDevice implements Device {
+export class PartitionDisk implements Disk {
   readonly size: number;
-  readonly #disk: Device;
+  readonly #disk: Disk;
   readonly #offset: number;
 
   /**
@@ -15,7 +13,7 @@ export class PartitionDevice implements Device {
    * @throws RangeError when the partition does not lie within the disk: a bug, since its table has
    *   been checked
    */
-  constructor(disk: Device, offset: number, size: number) {
+  constructor(disk: Disk, offset: number, size: number) {
     if (offset < 0 || size < 0 || offset + size > disk.size) {
       throw new RangeError(`a partition at ${offset}+${size} of a disk of ${disk.size} bytes`);
     }
@@ -28,18 +26,12 @@ export class PartitionDevice implements Device {
     return this.#disk.ensure(this.#offset + offset, length);
   }
 
-  read(
-    dst: Uint8Array,
-    dstOffset: number,
-    length: number,
-    offset: number,
-    cursor: ReadCursor,
-  ): boolean {
-    return this.#disk.read(dst, dstOffset, length, this.#offset + offset, cursor);
+  read(offset: number, length: number, dst: Uint8Array, at: number, cursor: Cursor): boolean {
+    return this.#disk.read(this.#offset + offset, length, dst, at, cursor);
   }
 
-  locate(offset: number, length: number, into: FileRange, cursor: ReadCursor): boolean {
-    return this.#disk.locate(this.#offset + offset, length, into, cursor);
+  locate(offset: number, length: number, into: FileRange, cursor: Cursor): boolean {
+    return this.#disk.locate?.(this.#offset + offset, length, into, cursor) ?? false;
   }
 
   load(offset: number, length: number): Promise<void> {
@@ -54,12 +46,12 @@ export class PartitionDevice implements Device {
     return this.#disk.askExtents(this.#offset + offset, length);
   }
 
-  /** @param runs as the disk was asked for them: by its own offsets */
+  /** @param runs the answer of `askExtents`: by the offsets of the whole disk */
   extents(
     offset: number,
     length: number,
     into: ExtentList,
-    cursor: ReadCursor,
+    cursor: Cursor,
     runs: DataRuns | null,
   ): number {
     return this.#disk.extents(this.#offset + offset, length, into, cursor, runs);

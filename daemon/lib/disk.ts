@@ -1,0 +1,101 @@
+// The one interface from the NBD server down to the merged image: a read-only disk. Types only. What a
+// disk is made of is told in an ExtentList (extent-list.ts).
+
+import type { ExtentList } from './extent-list.js';
+
+/**
+ * Random access to immutable bytes, as blobs and disks have it in common. All offsets and lengths are
+ * bytes, and ranges lie within `size`.
+ *
+ * The one rule of the data path: reading is synchronous, availability is asynchronous. A reader
+ * calls `ensure` first; `null` means that nothing has to be fetched over a network. Then it calls
+ * `read`, which never waits; `false` means that a local disk would have to be waited for, and `load`
+ * does that waiting on another thread. Then `read` again: it may be false again, because what was
+ * loaded may have had to make room. The number of attempts is bounded (loaded.ts).
+ */
+export interface RandomAccess {
+  /** Size in bytes. */
+  readonly size: number;
+
+  /** `null` when the range needs no network, else a promise that resolves when it is here. */
+  ensure(offset: number, length: number): Promise<void> | null;
+
+  /**
+   * Waits, without holding this thread, until the range is at hand.
+   * @throws OverlaybdError SHORT_READ or IO when that cannot be, or takes longer than the deadline
+   */
+  load(offset: number, length: number): Promise<void>;
+
+  /**
+   * Has the system begin to read a range, without memory of ours, and does not wait for its bytes.
+   * @throws OverlaybdError IO
+   */
+  prefetch(offset: number, length: number): Promise<void>;
+}
+
+/**
+ * A read-only disk: what an export serves. Policies are disks that wrap disks. A blob, of which disks
+ * are made, is a BlobSource (blob/source.ts): it has no extents and needs no cursor.
+ */
+export interface Disk extends RandomAccess {
+  /**
+   * Puts exactly `length` bytes from `offset` into `dst` at `at`. Makes no object.
+   * @returns false, with `dst` in any state, when the bytes are not at hand
+   * @throws OverlaybdError when the bytes cannot be had: SHORT_READ, IO, BAD_CHECKSUM, BAD_DATA
+   */
+  read(offset: number, length: number, dst: Uint8Array, at: number, cursor: Cursor): boolean;
+
+  /**
+   * Finds the file that holds the range, in one piece and as it is. It does not check whether the range
+   * can be read there: when it cannot, `read` says why.
+   * @returns false, with `into` in any state, when no file does; a disk without the method has no files
+   */
+  locate?(offset: number, length: number, into: FileRange, cursor: Cursor): boolean;
+
+  /**
+   * Asks the file what the range is made of, for one call of `extents` soon after.
+   * @returns null when no file has to be asked
+   * @throws OverlaybdError SHORT_READ or IO when that cannot be found out
+   */
+  askExtents(offset: number, length: number): Promise<DataRuns> | null;
+
+  /**
+   * Puts what the range is made of into `into`, which is cleared first.
+   * @param runs the answer of `askExtents`; null: it was not asked, and holes may be unknown
+   * @returns how many bytes of the range the list covers: less than `length` when it became full or the
+   *   rest is unknown; 0: call `askExtents` first
+   */
+  extents(
+    offset: number,
+    length: number,
+    into: ExtentList,
+    cursor: Cursor,
+    runs: DataRuns | null,
+  ): number;
+}
+
+/** The state of one reader between its reads; makes sequential access cheap. Begins as `{ hint: 0 }`. */
+export interface Cursor {
+  /** Index of the segment that was read last. */
+  hint: number;
+}
+
+/** A position in an open file: an out-parameter that the caller reuses from call to call. */
+export interface FileRange {
+  fd: number;
+  /** Byte offset in the file. */
+  position: number;
+}
+
+/**
+ * Where a range has data and where it has holes, as lseek(2) reports it of a file. Offsets count from the
+ * start of the file, disk or partition that was asked.
+ */
+export interface DataRuns {
+  /** Where the range begins. */
+  readonly begin: number;
+  /** Begin and end of each run of data, in order. The last run may continue past `end`. */
+  readonly runs: Float64Array;
+  /** `runs` is complete up to here. */
+  readonly end: number;
+}
