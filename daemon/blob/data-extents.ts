@@ -2,7 +2,7 @@
 
 import { OverlaybdError } from '../errors.js';
 import type { Effort } from '../lib/effort.js';
-import type { FileSource } from './file-source.js';
+import type { BlobSource } from './source.js';
 
 /** So many extents are an index of 256 MiB; a file with more is refused. */
 const MAX_EXTENTS = 16_777_216;
@@ -14,13 +14,13 @@ const FIRST_CAPACITY = 256;
  *   the effort throws
  */
 export async function findDataExtents(
-  file: FileSource,
+  file: BlobSource,
   offset: number,
   effort: Effort,
 ): Promise<Float64Array> {
   const extents = new ExtentBuffer();
   for (let at = offset; at < file.size;) {
-    const found = await file.dataRuns(at, file.size - at);
+    const found = await file.dataRuns?.(at, file.size - at);
     if (!found) {
       throw new OverlaybdError(
         'IO',

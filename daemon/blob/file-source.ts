@@ -31,15 +31,6 @@ export class FileSource implements BlobSource {
     this.#base = spec.base;
   }
 
-  get spec(): FileSourceSpec {
-    return { kind: 'file', name: this.name, fd: this.#fd, base: this.#base, size: this.size };
-  }
-
-  /** A part of this source as a source of its own, without a further layer of calls. */
-  slice(offset: number, size: number, name: string): FileSource {
-    return new FileSource({ kind: 'file', name, fd: this.#fd, base: this.#base + offset, size });
-  }
-
   ensure(): null {
     return null;
   }
@@ -69,11 +60,6 @@ export class FileSource implements BlobSource {
     if (n > 0) await prefetchRange(this.#fd, this.name, offset, n, this.#base + offset);
   }
 
-  /**
-   * Where a range holds data, by offsets in this source: at least in its beginning.
-   * @returns null when the file system cannot tell, so that all is data
-   * @throws OverlaybdError SHORT_READ when the file was cut since it was opened, IO
-   */
   async dataRuns(offset: number, length: number): Promise<DataRuns | null> {
     const base = this.#base;
     const fileEnd = base + this.size;

@@ -2,12 +2,14 @@
 
 import { OverlaybdError } from '../errors.js';
 import { closeFile, openPath, type OpenedFile } from './file-jobs.js';
-import { FileSource } from './file-source.js';
+import { FileSource, type FileSourceSpec } from './file-source.js';
 import { readFully } from './source.js';
 
 /** A source together with the descriptor that its owner must give to `closeFile`. */
 export interface OpenFile extends OpenedFile {
   readonly source: FileSource;
+  /** How to make the source again, in any thread. */
+  readonly spec: FileSourceSpec;
 }
 
 /**
@@ -17,7 +19,8 @@ export interface OpenFile extends OpenedFile {
 export async function openFile(path: string): Promise<OpenFile> {
   const opened = await openPath(path);
   const { fd, size } = opened;
-  return { ...opened, source: new FileSource({ kind: 'file', name: path, fd, base: 0, size }) };
+  const spec: FileSourceSpec = { kind: 'file', name: path, fd, base: 0, size };
+  return { ...opened, spec, source: new FileSource(spec) };
 }
 
 /**

@@ -2,7 +2,7 @@
 // registry blobs. Only the interface; implementations are beside it and in zfile/.
 
 import { OverlaybdError } from '../errors.js';
-import type { FileRange, RandomAccess } from '../lib/disk.js';
+import type { DataRuns, FileRange, RandomAccess } from '../lib/disk.js';
 import { readLoaded } from '../lib/loaded.js';
 
 /** The bytes of a blob; the rule for reading them is that of every RandomAccess. */
@@ -25,6 +25,14 @@ export interface BlobSource extends RandomAccess {
    * @returns false, with `into` in any state, when no file does; a source without the method has no files
    */
   locate?(offset: number, length: number, into: FileRange): boolean;
+
+  /**
+   * Where a range holds data, by offsets in this source: at least in its beginning. A source without
+   * this has no holes.
+   * @returns null if that cannot be known, so that all is data
+   * @throws OverlaybdError SHORT_READ if the file was cut since it was opened, IO
+   */
+  dataRuns?(offset: number, length: number): Promise<DataRuns | null>;
 }
 
 /**

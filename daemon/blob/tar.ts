@@ -2,8 +2,7 @@
 // of docs/formats.md). Not a tar reader.
 
 import { formatError, type OverlaybdError } from '../errors.js';
-import type { FileSource } from './file-source.js';
-import { readFully } from './source.js';
+import { readFully, type BlobSource } from './source.js';
 
 export const TAR_BLOCK = 512;
 /** Behind a pax header: its own block, one block of records, the member's header. */
@@ -37,7 +36,7 @@ export function isTarHeader(block: Uint8Array): boolean {
 }
 
 /** The payload of `source` when it is a tar, else null. */
-export async function findTarPayload(source: FileSource): Promise<TarPayload | null> {
+export async function findTarPayload(source: BlobSource): Promise<TarPayload | null> {
   if (source.size < TAR_BLOCK) return null;
   const first = await readFully(source, 0, TAR_BLOCK);
   if (!isTarHeader(first)) return null;

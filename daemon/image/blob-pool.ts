@@ -55,7 +55,7 @@ export class BlobPool {
     const file = await this.#file(path);
     const key = `peeled ${file.identity}`;
     const spec = async (): Promise<SourceSpec> => {
-      const blob = await peel(file.source, this.#readers, undefined, effort);
+      const blob = await peel(file.spec, this.#readers, undefined, effort);
       if (blob) return blob.spec;
       // A throwing sink leaves no other way to get here.
       throw new OverlaybdError('BAD_FORMAT', `${path}: cannot be opened`);
@@ -73,7 +73,7 @@ export class BlobPool {
   /** The same for a file that is never wrapped, as those of uppers are not (fact 71). */
   async openPlain(path: string): Promise<PooledBlob> {
     const file = await this.#file(path);
-    return this.#hold(`plain ${file.identity}`, file.fd, () => Promise.resolve(file.source.spec));
+    return this.#hold(`plain ${file.identity}`, file.fd, () => Promise.resolve(file.spec));
   }
 
   /** Takes a blob that another thread has opened, or drops it for the one that is there. */

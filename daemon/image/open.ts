@@ -2,7 +2,6 @@
 // it are plain values, descriptors and shared memory.
 
 import { findDataExtents } from '../blob/data-extents.js';
-import { FileSource } from '../blob/file-source.js';
 import { OverlaybdError, messageOf } from '../errors.js';
 import type { ReaderFactory } from './reader-factory.js';
 import { partitionOf } from './disk-partitions.js';
@@ -231,7 +230,7 @@ class Opening {
   async #openUpper(paths: NonNullable<ImagePlan['upper']>): Promise<StackedLayer> {
     const { pool } = this.#options;
     const number = this.#keep(paths.data, await pool.openPlain(paths.data));
-    const data = plainFile(this.blobs[number] as PooledBlob);
+    const { source: data } = this.blobs[number] as PooledBlob;
     const header = await readUpperDataHeader(data);
     let lsmt: LsmtLayer | null = null;
     if (header && (header.flags & LSMT_FLAG.sparse) !== 0) {
@@ -239,7 +238,7 @@ class Opening {
       lsmt = openSparseUpper(data, header, extents);
     } else if (header) {
       const index = this.#keep(paths.index, await pool.openPlain(paths.index));
-      lsmt = await openAppendUpper(data, plainFile(this.blobs[index] as PooledBlob));
+      lsmt = await openAppendUpper(data, (this.blobs[index] as PooledBlob).source);
     }
     // The openers throw at the first problem; this keeps the types honest.
     if (!lsmt) {
@@ -247,9 +246,4 @@ class Opening {
     }
     return { lsmt, blob: number };
   }
-}
-
-function plainFile({ source }: PooledBlob): FileSource {
-  if (source instanceof FileSource) return source;
-  throw new TypeError(`${source.name} is no file`);
 }

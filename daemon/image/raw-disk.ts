@@ -1,7 +1,6 @@
 // A disk without layers: a raw disk image, plain or decompressed from a ZFile.
 
 import type { BlobSource } from '../blob/source.js';
-import { FileSource } from '../blob/file-source.js';
 import type { Cursor, DataRuns, Disk, FileRange } from '../lib/disk.js';
 import { EXTENT_DATA, EXTENT_HOLE, NO_LAYER, type ExtentList } from '../lib/extent-list.js';
 
@@ -40,7 +39,7 @@ export class RawDisk implements Disk {
   /** A sparse file tells its holes; anything else is data. */
   askExtents(offset: number, length: number): Promise<DataRuns> | null {
     const source = this.#source;
-    if (!(source instanceof FileSource)) return null;
+    if (!source.dataRuns) return null;
     return source.dataRuns(offset, length).then(
       (found) =>
         found ?? {
@@ -66,12 +65,11 @@ export class RawDisk implements Disk {
     if (runs && runs.begin <= offset && offset < runs.end) {
       return this.#describe(offset, Math.min(offset + length, runs.end), into, runs);
     }
-    const known =
-      this.#source instanceof FileSource
-        ? offset >= this.#dataBegin && offset < this.#dataEnd
-          ? Math.min(this.#dataEnd - offset, length)
-          : 0
-        : length;
+    const known = this.#source.dataRuns
+      ? offset >= this.#dataBegin && offset < this.#dataEnd
+        ? Math.min(this.#dataEnd - offset, length)
+        : 0
+      : length;
     if (known > 0) into.push(known, EXTENT_DATA, 0);
     return known;
   }

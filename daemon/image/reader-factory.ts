@@ -1,6 +1,7 @@
 // Makes readers from specs, for one thread: readers of a thread share decoders and scratch memory.
 
 import { FileSource } from '../blob/file-source.js';
+import { SliceSource } from '../blob/slice-source.js';
 import type { BlobSource } from '../blob/source.js';
 import type { Algorithm } from '../codec/algorithm.js';
 import { createDecoder, type BatchDecoder } from '../codec/decoder.js';
@@ -10,22 +11,25 @@ import { ZfileReader, ZfileScratch } from '../zfile/reader.js';
 import { LsmtDisk } from './lsmt-disk.js';
 import { PartitionDisk } from './partition-disk.js';
 import { RawDisk } from './raw-disk.js';
-import type { DiskSpec, SourceSpec } from './spec.js';
+import type { DiskSpec, SourceSpec, SpecOf } from './spec.js';
+
+/** How each kind of source is made. Those around another source get that one from `readers`. */
+const SOURCES: {
+  readonly [K in SourceSpec['kind']]: (spec: SpecOf<K>, readers: ReaderFactory) => BlobSource;
+} = {
+  file: (spec) => new FileSource(spec),
+  slice: (spec, readers) => new SliceSource(spec, readers.source(spec.of)),
+  zfile: ({ zfile, of }, readers) =>
+    new ZfileReader(zfile, readers.source(of), readers.decoder(zfile.algorithm), readers.scratch),
+};
 
 /** Builds readers; one instance a thread. */
 export class ReaderFactory {
   readonly #decoders = new Map<Algorithm, BatchDecoder>();
   #scratch: ZfileScratch | undefined;
 
-  source(spec: SourceSpec): BlobSource {
-    if (spec.kind === 'file') return new FileSource(spec);
-    this.#scratch ??= new ZfileScratch();
-    return new ZfileReader(
-      spec.zfile,
-      new FileSource(spec.source),
-      this.#decoder(spec.zfile.algorithm),
-      this.#scratch,
-    );
+  source<K extends SourceSpec['kind']>(spec: SpecOf<K>): BlobSource {
+    return SOURCES[spec.kind](spec, this);
   }
 
   disk(spec: DiskSpec): Disk {
@@ -42,7 +46,13 @@ export class ReaderFactory {
     }
   }
 
-  #decoder(algorithm: Algorithm): BatchDecoder {
+  /** The memory that all ZFile readers of this thread share. */
+  get scratch(): ZfileScratch {
+    return (this.#scratch ??= new ZfileScratch());
+  }
+
+  /** The decoder of this thread. */
+  decoder(algorithm: Algorithm): BatchDecoder {
     let decoder = this.#decoders.get(algorithm);
     if (!decoder) {
       decoder = createDecoder(algorithm);

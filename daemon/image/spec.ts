@@ -1,26 +1,58 @@
-// Descriptions of sources and disks that can be posted to a worker: plain values, descriptors
-// and shared memory. reader-factory.ts turns them into readers again, one set a thread.
+// Descriptions of sources and disks that can be posted to a worker: plain values, descriptors and shared
+// memory. reader-factory.ts turns them into readers again, one set a thread.
 
 import type { FileSourceSpec } from '../blob/file-source.js';
+import type { SliceSpec } from '../blob/slice-source.js';
 import type { LsmtIndexData } from '../lsmt/merged-index.js';
 import type { ZfileSpec } from '../zfile/reader.js';
 
-/** How to make a blob source. */
+/**
+ * How to make a blob source. A source that reads from another one holds that one's spec in `of`, so that
+ * any source can be put around any other. A further kind is a member here and a line in each table that
+ * is typed `{ [kind in SourceSpec['kind']]: ... }`: the one below and SOURCES in reader-factory.ts.
+ */
 export type SourceSpec =
   | FileSourceSpec
-  | { readonly kind: 'zfile'; readonly zfile: ZfileSpec; readonly source: FileSourceSpec };
+  | (SliceSpec & { readonly of: SourceSpec })
+  | { readonly kind: 'zfile'; readonly zfile: ZfileSpec; readonly of: SourceSpec };
 
-function fileOf(spec: SourceSpec): FileSourceSpec {
-  return spec.kind === 'file' ? spec : spec.source;
+export type SpecOf<K extends SourceSpec['kind']> = Extract<SourceSpec, { kind: K }>;
+
+/** The spec of the source that a source reads from; null if it reads a file itself. */
+const INNER: { readonly [K in SourceSpec['kind']]: (spec: SpecOf<K>) => SourceSpec | null } = {
+  file: () => null,
+  slice: ({ of }) => of,
+  zfile: ({ of }) => of,
+};
+
+function innerOf<K extends SourceSpec['kind']>(spec: SpecOf<K>): SourceSpec | null {
+  return INNER[spec.kind](spec);
 }
 
-/** The files that a disk is read from, by name; twice if it has one twice. */
+/** The file that a source is read from in the end; null if there is none. */
+export function fileOf(spec: SourceSpec): FileSourceSpec | null {
+  for (let at: SourceSpec | null = spec; at !== null; at = innerOf(at)) {
+    if (at.kind === 'file') return at;
+  }
+  return null;
+}
+
+/**
+ * A part of a source. A part of a file is a file again, so that reads of a tar member cost no further
+ * call.
+ */
+export function sliceOf(spec: SourceSpec, offset: number, size: number, name: string): SourceSpec {
+  if (spec.kind === 'file') return { ...spec, name, base: spec.base + offset, size };
+  return { kind: 'slice', name, offset, size, of: spec };
+}
+
+/** The files that a disk is read from, by name; one that it has twice is listed twice. */
 export function filesOf(disk: DiskSpec): FileSourceSpec[] {
   switch (disk.kind) {
     case 'lsmt':
-      return disk.layers.map(fileOf);
+      return disk.layers.flatMap((layer) => fileOf(layer) ?? []);
     case 'raw':
-      return [fileOf(disk.source)];
+      return [fileOf(disk.source) ?? []].flat();
     case 'partition':
       return filesOf(disk.disk);
   }

@@ -1,13 +1,11 @@
 // Reads all data of one opened layer to find out whether it can be had: every block of a ZFile, or
 // what the segments of a plain layer point to. Generators, so that the caller decides when to pause.
 
-import { FileSource } from '../blob/file-source.js';
 import type { BlobSource } from '../blob/source.js';
-import type { Algorithm } from '../codec/algorithm.js';
-import { createDecoder, type BatchDecoder } from '../codec/decoder.js';
 import type { ProblemSink } from '../errors.js';
 import type { DataRuns } from '../lib/disk.js';
 import { readLoaded } from '../lib/loaded.js';
+import { ReaderFactory } from '../image/reader-factory.js';
 import { SECTOR } from '../lsmt/format.js';
 import type { LsmtIndex } from '../lsmt/merged-index.js';
 import { ZfileVerifier } from '../zfile/verify.js';
@@ -32,7 +30,7 @@ export interface DataFindings {
 
 /** Makes checks; they share one piece of memory, so only one runs at a time. */
 export class DataChecker {
-  readonly #decoders = new Map<Algorithm, BatchDecoder>();
+  readonly #readers = new ReaderFactory();
   readonly #buffer = Buffer.allocUnsafeSlow(READ_SIZE);
 
   /** The check of a layer; null when nothing of it could be opened. */
@@ -40,12 +38,12 @@ export class DataChecker {
     if (!peeled) return null;
     const { spec } = peeled;
     if (spec.kind === 'zfile') {
-      const { zfile, source } = spec;
-      const decoder = this.#decoder(zfile.algorithm);
+      const { zfile, of } = spec;
+      const source = this.#readers.source(of);
+      const decoder = this.#readers.decoder(zfile.algorithm);
       return {
         bytes: zfile.originalSize,
-        steps: () =>
-          zfileSteps(new ZfileVerifier(zfile, new FileSource(source), decoder, findings.sink)),
+        steps: () => zfileSteps(new ZfileVerifier(zfile, source, decoder, findings.sink)),
       };
     }
     let ranges: Range[] = [];
@@ -55,15 +53,6 @@ export class DataChecker {
       bytes: ranges.reduce((sum, { begin, end }) => sum + end - begin, 0),
       steps: () => readSteps(peeled.source, ranges, this.#buffer, findings),
     };
-  }
-
-  #decoder(algorithm: Algorithm): BatchDecoder {
-    let decoder = this.#decoders.get(algorithm);
-    if (!decoder) {
-      decoder = createDecoder(algorithm);
-      this.#decoders.set(algorithm, decoder);
-    }
-    return decoder;
   }
 }
 
@@ -104,7 +93,7 @@ async function* readSteps(
     for (let at = begin; at < end;) {
       let found: DataRuns | null = null;
       try {
-        if (source instanceof FileSource) found = await source.dataRuns(at, end - at);
+        found = (await source.dataRuns?.(at, end - at)) ?? null;
       } catch (error) {
         findings.failed(error);
         yield end - at;

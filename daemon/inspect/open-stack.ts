@@ -118,7 +118,7 @@ async function openLower(
   try {
     const file = await open(path);
     files.push(file);
-    peeled = await peel(file.source, readers, findings.sink);
+    peeled = await peel(file.spec, readers, findings.sink);
     if (peeled) content = await openContent(peeled, file, alone, findings.sink);
   } catch (error) {
     findings.failed(error);
@@ -141,7 +141,7 @@ async function openContent(
     return { kind: 'raw' };
   }
   const header = parseLsmtHeader(await readFully(source, 0, LSMT_HEADER_SIZE));
-  if (alone && source === peeled.file && (await isUnsealed(source, header))) {
+  if (alone && source === peeled.outer && (await isUnsealed(source, header))) {
     return loneUpper(file, header, sink);
   }
   return indexed(header, await openSealed(source, sink), source.name);
@@ -203,8 +203,8 @@ async function openUpper(
   try {
     const data = await open(paths.data);
     files.push(data);
-    const { source } = data;
-    peeled = { file: source, tar: null, zfile: null, source, spec: source.spec };
+    const { source, spec } = data;
+    peeled = { outer: source, tar: null, zfile: null, source, spec };
     const header = await readUpperDataHeader(source, sink);
     if (header && (header.flags & LSMT_FLAG.sparse) !== 0) {
       content = await openSparse(data, header, sink);

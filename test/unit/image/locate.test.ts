@@ -28,8 +28,8 @@ await test('ranges of a stack of layers', async (t) => {
     }),
   );
   t.teardown(() => files.forEach(({ fd }) => closeFile(fd)));
-  const layers = files.map(({ source }, i) =>
-    source.slice(777, LAYER_SECTORS * SECTOR, `layer ${i}`),
+  const layers = files.map(
+    ({ spec }) => new FileSource({ ...spec, base: 777, size: LAYER_SECTORS * SECTOR }),
   );
   const next = seededRandom(11);
   const random = (below: number): number => (next() >>> 4) % below;

@@ -26,9 +26,8 @@ await test('a partition of a raw disk', async (t) => {
   writeSync(written, table, 0, 64 << 10, 0);
   writeSync(written, data, 0, MIB, 2 * MIB);
   closeSync(written);
-  const { fd, source } = await openFile(path);
+  const { fd, spec } = await openFile(path);
   t.teardown(() => closeFile(fd));
-  const { spec } = source;
   const disk = new RawDisk(new FileSource(spec));
 
   t.match(await partitionTableOf(disk, 'a disk'), { kind: 'gpt', partitions: [{ number: 2 }] });

@@ -3,22 +3,22 @@ import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type Test } from 'tap';
 import { readFully } from '../../../daemon/blob/source.js';
-import { FileSource } from '../../../daemon/blob/file-source.js';
 import type { FormatProblem } from '../../../daemon/errors.js';
 import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
 import { peel } from '../../../daemon/image/peel.js';
+import type { SourceSpec } from '../../../daemon/image/spec.js';
 import { textBytes } from '../../support/pattern.js';
 import { wrapTar } from '../../support/tar-writer.js';
 import { writeZfile } from '../../support/zfile-writer.js';
 
 const PLAIN = textBytes(1, 20_000);
 
-function sourceOf(t: Test, bytes: Buffer): FileSource {
+function specOf(t: Test, bytes: Buffer): SourceSpec {
   const path = join(t.testdir(), 'blob');
   writeFileSync(path, bytes);
   const fd = openSync(path, 'r');
   t.teardown(() => closeSync(fd));
-  return new FileSource({ kind: 'file', name: 'blob', fd, base: 0, size: bytes.length });
+  return { kind: 'file', name: 'blob', fd, base: 0, size: bytes.length };
 }
 
 await test('every nesting gives the same bytes, here and from its spec', async (t) => {
@@ -30,7 +30,7 @@ await test('every nesting gives the same bytes, here and from its spec', async (
     ['blob (in tar) (zfile)', wrapTar(zfile, { pax: true })],
   ];
   for (const [name, bytes] of cases) {
-    const blob = await peel(sourceOf(t, bytes), new ReaderFactory());
+    const blob = await peel(specOf(t, bytes), new ReaderFactory());
     if (!blob) throw new Error('a sink that throws leaves no null');
     t.equal(blob.source.name, name);
     t.equal(blob.tar !== null, name.includes('tar'));
@@ -52,7 +52,7 @@ await test('each wrapper is peeled once: what lies deeper is content', async (t)
     [tars, wrapTar(PLAIN, { pax: false }).length],
     [swapped, wrapTar(PLAIN, { pax: false }).length],
   ] as const) {
-    const blob = await peel(sourceOf(t, bytes), new ReaderFactory());
+    const blob = await peel(specOf(t, bytes), new ReaderFactory());
     t.equal(blob?.source.size, size);
   }
 });
@@ -60,12 +60,12 @@ await test('each wrapper is peeled once: what lies deeper is content', async (t)
 await test('a ZFile in trailer mode ends where the tar member does', async (t) => {
   const zfile = writeZfile(PLAIN, { mode: 'trailer' });
   t.not(zfile.length % 512, 0, 'there is padding behind it');
-  const blob = await peel(sourceOf(t, wrapTar(zfile, { pax: true })), new ReaderFactory());
+  const blob = await peel(specOf(t, wrapTar(zfile, { pax: true })), new ReaderFactory());
   t.equal(blob?.source.size, PLAIN.length);
 });
 
 await test('a bad digest is an error, not "no ZFile"', async (t) => {
-  const source = sourceOf(t, writeZfile(PLAIN, { header: { digest: 5 } }));
+  const source = specOf(t, writeZfile(PLAIN, { header: { digest: 5 } }));
   await t.rejects(peel(source, new ReaderFactory()), {
     code: 'BAD_CHECKSUM',
     message: /^blob: zfile header digest/,
@@ -75,11 +75,11 @@ await test('a bad digest is an error, not "no ZFile"', async (t) => {
 await test('a sink that does not throw: problems that leave the content readable, and those that do not', async (t) => {
   const found: FormatProblem[] = [];
   const sink = (problem: FormatProblem): void => void found.push(problem);
-  const readable = sourceOf(t, writeZfile(PLAIN, { header: { digest: 5 } }));
+  const readable = specOf(t, writeZfile(PLAIN, { header: { digest: 5 } }));
   const blob = await peel(readable, new ReaderFactory(), sink);
   t.equal(blob?.source.size, PLAIN.length);
   t.equal(found.length, 1);
-  const lost = sourceOf(t, writeZfile(PLAIN, { header: { algo: 9 } }));
+  const lost = specOf(t, writeZfile(PLAIN, { header: { algo: 9 } }));
   t.equal(await peel(lost, new ReaderFactory(), sink), null);
   t.equal(found.at(-1)?.section, 'zfile compression algorithm');
 });

@@ -31,9 +31,9 @@ async function sparseFile(t: Test, isData: (block: number) => boolean): Promise<
   for (let i = 0; i < BLOCKS; i++)
     if (isData(i)) writeSync(written, Buffer.alloc(BLOCK, 1), 0, BLOCK, i * BLOCK);
   closeSync(written);
-  const { fd, source } = await openFile(path);
+  const { fd, spec } = await openFile(path);
   t.teardown(() => closeFile(fd));
-  return new CountingSource(source.spec);
+  return new CountingSource(spec);
 }
 
 /** As a reader does: what is not known is asked for. @returns how much of the range is in the list */

@@ -30,9 +30,9 @@ async function open(test: Test, options: ZfileOptions): Promise<Opened> {
   const path = join(test.testdir(), 'blob');
   const stored = writeZfile(plain, options);
   writeFileSync(path, stored);
-  const { source, fd } = await openFile(path);
+  const { spec: file, fd } = await openFile(path);
   test.teardown(() => closeFile(fd));
-  const peeled = await peel(source, new ReaderFactory());
+  const peeled = await peel(file, new ReaderFactory());
   if (!peeled?.zfile || peeled.spec.kind !== 'zfile') throw new Error('not a zfile');
   const { spec, zfile } = peeled;
   const offsets = Array.from({ length: BLOCKS + 1 }, (_, i) => zfile.table.offsetOf(i));
@@ -42,8 +42,11 @@ async function open(test: Test, options: ZfileOptions): Promise<Opened> {
     writeFileSync(path, copy);
     const problems: FormatProblem[] = [];
     const decoder = createDecoder(spec.zfile.algorithm);
-    const verifier = new ZfileVerifier(spec.zfile, new FileSource(spec.source), decoder, (each) =>
-      problems.push(each),
+    const verifier = new ZfileVerifier(
+      spec.zfile,
+      new ReaderFactory().source(spec.of),
+      decoder,
+      (each) => problems.push(each),
     );
     let bytes = 0;
     for (let n = await verifier.step(); n > 0; n = await verifier.step()) bytes += n;
@@ -110,12 +113,12 @@ await t.test('without checksums, decoding is what tells', async (test) => {
 
 await t.test('a file that was cut short', async (test) => {
   const { offsets } = await open(test, {});
-  const { source: file, fd } = await openFile(join(test.testdirName, 'blob'));
+  const { spec: file, fd } = await openFile(join(test.testdirName, 'blob'));
   test.teardown(() => closeFile(fd));
   const peeled = await peel(file, new ReaderFactory());
   if (peeled?.spec.kind !== 'zfile') throw new Error('not a zfile');
   const found: FormatProblem[] = [];
-  const short = file.slice(0, (offsets[20] as number) + 1, 'short');
+  const short = new FileSource({ ...file, size: (offsets[20] as number) + 1 });
   const decoder = createDecoder('lz4');
   const verifier = new ZfileVerifier(peeled.spec.zfile, short, decoder, (each) => found.push(each));
   while ((await verifier.step()) > 0);
@@ -125,11 +128,11 @@ await t.test('a file that was cut short', async (test) => {
 
 await t.test('a sink may throw', async (test) => {
   const { offsets } = await open(test, {});
-  const { source, fd } = await openFile(join(test.testdirName, 'blob'));
+  const { spec: file, fd } = await openFile(join(test.testdirName, 'blob'));
   test.teardown(() => closeFile(fd));
-  const peeled = await peel(source, new ReaderFactory());
+  const peeled = await peel(file, new ReaderFactory());
   if (peeled?.spec.kind !== 'zfile') throw new Error('not a zfile');
-  const short = source.slice(0, offsets[1] as number, 'short');
+  const short = new FileSource({ ...file, size: offsets[1] as number });
   const decoder = createDecoder('lz4');
   const verifier = new ZfileVerifier(peeled.spec.zfile, short, decoder, throwProblem);
   await test.rejects(async () => {
