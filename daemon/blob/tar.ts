@@ -1,5 +1,5 @@
-// The tar wrapper around a blob: finds the one payload that overlaybd puts into a tar (facts 67-69
-// of docs/formats.md). Not a tar reader.
+// The tar wrapper around a blob: finds the one payload that overlaybd puts into a tar ("Tar" in
+// docs/formats.md). Not a tar reader.
 
 import { formatError, type OverlaybdError } from '../errors.js';
 import { readFully, type BlobSource } from './source.js';

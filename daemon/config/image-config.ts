@@ -1,5 +1,5 @@
 // Upstream's image configuration, config.v1.json: text to values. Pure: touches no files.
-// Facts 72-78 of docs/formats.md. Unknown keys are ignored, as upstream does.
+// See "Image configuration" in docs/formats.md. Like the reference, ignores unknown keys.
 
 import * as v from 'valibot';
 import { OverlaybdError } from '../errors.js';

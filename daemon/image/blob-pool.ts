@@ -70,7 +70,7 @@ export class BlobPool {
     }
   }
 
-  /** The same for a file that is never wrapped, as those of uppers are not (fact 71). */
+  /** Like open(), for the files of uppers, which have no wrappers ("Wrappers" in docs/formats.md). */
   async openPlain(path: string): Promise<PooledBlob> {
     const file = await this.#file(path);
     return this.#hold(`plain ${file.identity}`, file.fd, () => Promise.resolve(file.spec));

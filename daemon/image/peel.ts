@@ -1,4 +1,4 @@
-// Peels the wrappers of one blob: tar, then ZFile, down to what is inside (fact 71). Opens no path.
+// Removes the wrappers of a blob: tar, then ZFile ("Wrappers" in docs/formats.md). Opens no path.
 
 import type { BlobSource } from '../blob/source.js';
 import { findTarPayload, type TarPayload } from '../blob/tar.js';

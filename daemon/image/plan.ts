@@ -22,7 +22,7 @@ const CONFIG_BEGIN = /^(?:\u00ef\u00bb\u00bf)?\s*\{/;
 const CONFIG_KEY = /^(?:\u00ef\u00bb\u00bf)?\s*\{\s*"[\w.-]+"\s*:/;
 /** What upstream calls a configuration. */
 const CONFIG_NAME = 'config.v1.json';
-/** Where a layer's blob may be in its `dir`, in this order (fact 73). */
+/** Names of a layer's blob in its `dir`, in order of preference. */
 const DIR_CANDIDATES = ['overlaybd.commit', '.commit', 'overlaybd.sealed'];
 
 /** What an export or a device is made of, as it was given. */
@@ -123,7 +123,7 @@ async function planUpper(
   return { data: await locate(data, folder), index: await locate(index, folder) };
 }
 
-/** The first of a layer's places that exists is it, even if it is broken (fact 73). */
+/** The first of the candidates that exists is the layer's file, even if its content is broken. */
 async function findLower(
   lower: LowerConfig,
   where: string,

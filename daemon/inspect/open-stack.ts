@@ -189,7 +189,7 @@ async function indexed(
   return { kind: 'lsmt', header, layer, index, counts };
 }
 
-/** Uppers are never wrapped (fact 71). */
+/** Uppers have no wrappers ("Wrappers" in docs/formats.md). */
 async function openUpper(
   paths: NonNullable<ImagePlan['upper']>,
   open: (path: string) => Promise<OpenFile>,

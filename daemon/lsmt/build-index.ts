@@ -1,5 +1,6 @@
-// Makes the index of a log: sorts it, finds out what can be seen, and writes that over the log itself,
-// so that a stack takes the memory of one index and a half while it is opened, and of one afterwards.
+// Builds the merged index of a stack from its entry log: sorts the log, finds the visible pieces, and
+// writes them over the log itself. So opening a stack takes the memory of one and a half indexes, and
+// the opened stack takes that of one.
 
 import { OverlaybdError } from '../errors.js';
 import { TWO_32 } from '../lib/bytes.js';
@@ -11,8 +12,8 @@ import { bytesOf, sortLog } from './sort-log.js';
 import { sweep, type PieceSink } from './sweep.js';
 
 /**
- * Segments of a stack once it is merged: 256 MiB of index. The reference allows 128,000,000, which is
- * 2 GiB; real images have some 10,000.
+ * Segments of a merged stack: 256 MiB of index. The reference allows 128,000,000, which is 2 GiB. Real
+ * images have about 10,000.
  */
 export const MAX_STACK_SEGMENTS = 16_777_216;
 
@@ -20,10 +21,11 @@ export const MAX_STACK_SEGMENTS = 16_777_216;
 const MAX_JOINED_LENGTH = 0xffff_ffff;
 
 /**
- * Merges a log into an index, leaving out what lies beyond the device. The log is used up.
- * @param name of the stack, for messages
+ * Merges a log into an index, without the sectors past the end of the device. The index takes over the
+ * arrays of the log, so the log cannot be used again.
  * @param virtualSize bytes of the device, at most 2^53 - 1
- * @throws OverlaybdError LIMIT when there are more than {@link MAX_STACK_SEGMENTS}
+ * @param name the stack, for messages
+ * @throws OverlaybdError LIMIT if there are more than {@link MAX_STACK_SEGMENTS}
  */
 export function buildIndex(log: EntryLog, virtualSize: number, name: string): LsmtIndexData {
   const sectors = Math.ceil(virtualSize / SECTOR);
@@ -35,7 +37,7 @@ export function buildIndex(log: EntryLog, virtualSize: number, name: string): Ls
   if (count > MAX_STACK_SEGMENTS) {
     throw new OverlaybdError(
       'LIMIT',
-      `${name}: ${count} segments once its layers are merged, at most ${MAX_STACK_SEGMENTS}`,
+      `${name}: ${count} segments after merging its layers, at most ${MAX_STACK_SEGMENTS}`,
     );
   }
   if (ahead > 0) moveAway(log, ahead);
@@ -59,7 +61,7 @@ export function buildIndex(log: EntryLog, virtualSize: number, name: string): Ls
   };
 }
 
-/** Joins pieces that go on where the one before ends, in the device and in the layer. */
+/** Joins a piece to the one before it if it continues that one in the device and in the layer. */
 abstract class Joiner implements PieceSink {
   readonly #sectors: number;
   count = 0;
@@ -102,12 +104,12 @@ abstract class Joiner implements PieceSink {
     tag: number,
     taken: number,
   ): void;
-  /** The segment that began last has this length now. */
+  /** The last segment now has this length. */
   protected abstract longer(length: number): void;
 }
 
 class SegmentCounter extends Joiner {
-  /** How far segments would run over entries that are still to be read, if they were written now. */
+  /** By how many places writing segments now would overrun entries that the sweep has yet to read. */
   ahead = 0;
 
   protected begin(_: number, _length: number, _moffset: number, _tag: number, taken: number): void {
@@ -115,14 +117,14 @@ class SegmentCounter extends Joiner {
   }
 
   protected longer(): void {
-    // Nothing new to count.
+    // A longer segment is still one segment.
   }
 }
 
 class SegmentWriter extends Joiner {
   readonly #log: EntryLog;
   readonly highStarts: SharedU32;
-  /** So many of them are set. */
+  /** How many of `highStarts` are set. */
   highs = 0;
 
   constructor(log: EntryLog, sectors: number) {
@@ -152,7 +154,10 @@ class SegmentWriter extends Joiner {
   }
 }
 
-/** Moves the entries back, so that segments can be written before them. One array at a time. */
+/**
+ * Moves all entries `places` further, so that the writer does not overrun them. Copies one array at a
+ * time, so that there is never more than one copy.
+ */
 function moveAway(log: EntryLog, places: number): void {
   const moved = (array: SharedU32): SharedU32 => {
     const to = sharedU32(log.count + places);
@@ -166,13 +171,13 @@ function moveAway(log: EntryLog, places: number): void {
   log.meta = moved(log.meta);
 }
 
-/** The first `count` numbers; the pages behind them go back to the system. */
+/** @returns the first `count` numbers; the kernel gets the pages after them back */
 function keep(array: SharedU32, count: number): SharedU32 {
   native.releasePages(bytesOf(array.subarray(count)));
   return array.subarray(0, count);
 }
 
-/** starts[r] is the first segment whose offset is r << rangeShift or more. */
+/** @returns starts[r]: the first segment whose offset is r << rangeShift or more */
 function rangeStartsOf(
   offsets: SharedU32,
   highStarts: SharedU32,

@@ -1,11 +1,11 @@
-// Index entries: 16 bytes each to segments, with the rules that the reference checks. Pure.
-// Facts 33-37 and 53 of docs/formats.md.
+// Parses index entries of 16 bytes and checks them by the rules of the reference ("LSMT" and "Uppers"
+// in docs/formats.md). Pure.
 
 import type { ProblemSink } from '../errors.js';
 import { TWO_32, viewOf } from '../lib/bytes.js';
 import { FIRST_DATA_SECTOR, INDEX_ENTRY_SIZE } from './format.js';
 
-/** The offset, all 50 bits set, of an entry that only fills space. */
+/** A padding entry: all 50 bits of its offset are set. */
 const PADDING_HIGH = 0x3ffff;
 const PADDING_LOW = 0xffff_ffff;
 
@@ -18,25 +18,25 @@ export type EntryVisitor = (
   tag: number,
 ) => void;
 
-/** What entries are checked against. */
+/** The rules for the entries of one index. */
 export interface EntryRules {
   readonly blob: string;
   /** Byte offset of the index in the blob, for messages. */
   readonly indexOffset: number;
-  /** First sector of the blob behind its data. */
+  /** The sector where the data of the blob ends, exclusive. */
   readonly dataEnd: number;
-  /** A sealed index is in order and without overlap; an append-only one is in write order. */
+  /** True for a sealed index: in order, no overlap. False for an append-only one: in write order. */
   readonly sorted: boolean;
   readonly sink: ProblemSink;
 }
 
-/** Parses an index piece by piece, keeping count and order across pieces. */
+/** Parses an index piece by piece; entry numbers and the order check continue across pieces. */
 export class EntryParser {
   readonly #rules: EntryRules;
   readonly #visit: EntryVisitor;
   #index = 0;
   #previousEnd = 0;
-  /** Entries that were padding so far. */
+  /** Padding entries so far. */
   padding = 0;
 
   constructor(rules: EntryRules, visit: EntryVisitor) {
@@ -44,7 +44,7 @@ export class EntryParser {
     this.#visit = visit;
   }
 
-  /** Takes the next whole entries. Bad ones go to the sink and are not visited. */
+  /** Parses the next whole entries. Reports bad ones to the sink and does not visit them. */
   push(bytes: Uint8Array): void {
     const view = viewOf(bytes);
     const end = bytes.length - (bytes.length % INDEX_ENTRY_SIZE);
@@ -64,7 +64,7 @@ export class EntryParser {
       const zeroed = (high1 & 0x800000) !== 0;
       if (!this.#isGood(offset, length, moffset, zeroed)) continue;
       this.#previousEnd = offset + length;
-      // An entry without length maps nothing; the reference lets most of them pass.
+      // An entry of length 0 maps nothing; the reference accepts most of them.
       if (length > 0) this.#visit(offset, length, moffset, zeroed, high1 >>> 24);
     }
   }
@@ -74,7 +74,7 @@ export class EntryParser {
     if (sorted && offset < this.#previousEnd) {
       return this.#problem('offset', 0, `sector ${this.#previousEnd} or later`, offset);
     }
-    // Exactly the reference's conditions: they differ for zeroed and for data entries.
+    // Exactly the conditions of the reference, which differ for zeroed and data entries.
     const end = moffset + length;
     const good = zeroed
       ? moffset >= FIRST_DATA_SECTOR && moffset <= dataEnd

@@ -1,15 +1,15 @@
-// The index entries of a stack before they are merged, in the order in which they were written: the
-// layers from the bottom up, and within an append-only upper its writes. Of two that overlap, the
-// later one counts. 16 bytes an entry in shared memory, in which build-index.ts then makes the index.
+// The index entries of a stack before merging, in write order: from the bottom layer to the top, and
+// within an append-only upper in the order of its writes. Where entries overlap, the later one wins.
+// 16 bytes an entry, in shared memory that build-index.ts reuses for the index.
 
 import { TWO_32 } from '../lib/bytes.js';
 import { SECTOR } from './format.js';
 
-/** `moffset` of an entry that is zeroed. */
+/** Passed as `moffset` for a zeroed entry. */
 export const ZEROED = -1;
 /** Sectors that one entry can map: 14 bits, as on disk. */
 export const MAX_ENTRY_LENGTH = 0x3fff;
-/** Sectors of the largest device; what lies behind them no device has. */
+/** Sectors of the largest device. The log drops sectors past them. */
 export const MAX_SECTORS = 2 ** 53 / SECTOR;
 
 /** `spans`: bits 0-13 the length, from 14 on the high bits of the offset. */
@@ -22,7 +22,7 @@ export const META_ZEROED = 0x8000_0000;
 
 export type SharedU32 = Uint32Array<SharedArrayBuffer>;
 
-/** Units: sectors. Its arrays belong to the index once one is built of them. */
+/** Units: sectors. buildIndex() takes over the arrays. */
 export class EntryLog {
   count = 0;
   readonly capacity: number;
@@ -33,7 +33,7 @@ export class EntryLog {
   moffsets: SharedU32;
   meta: SharedU32;
 
-  /** Memory is taken when entries are pushed, not here: pages that nobody has touched are none. */
+  /** Reserves address space only: the kernel allocates a page when an entry is written to it. */
   constructor(capacity: number) {
     this.capacity = capacity;
     this.offsets = sharedU32(capacity);
@@ -65,7 +65,7 @@ export class EntryLog {
     this.count = i + 1;
   }
 
-  /** Appends a range of any length as {@link entriesIn} so many entries. */
+  /** Appends a range of any length as the number of entries that {@link entriesIn} gives. */
   pushRange(offset: number, length: number, moffset: number, layer: number): void {
     for (let done = 0; done < length; done += MAX_ENTRY_LENGTH) {
       const n = Math.min(MAX_ENTRY_LENGTH, length - done);
@@ -91,13 +91,13 @@ export class EntryLog {
     return high * TWO_32 + (this.moffsets[i] as number);
   }
 
-  /** Layer and zeroed bit, as in `meta`. */
+  /** The layer and the zeroed bit, at their places in `meta`. */
   tagOf(i: number): number {
     return (this.meta[i] as number) & ~META_MOFFSET_HIGH;
   }
 }
 
-/** How many entries a range of so many sectors takes. */
+/** How many entries a range of `length` sectors takes. */
 export function entriesIn(length: number): number {
   return Math.ceil(Math.max(0, length) / MAX_ENTRY_LENGTH);
 }

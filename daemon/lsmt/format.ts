@@ -1,12 +1,12 @@
-// The LSMT header, trailer and index entry: bytes to values. Pure: reads nothing, opens nothing.
-// Facts 28-37 of docs/formats.md. All numbers are little-endian.
+// Parses and checks the LSMT header and trailer ("LSMT" in docs/formats.md). Pure: reads no source.
+// All numbers are little-endian.
 
 import { bytesMatch, hexOf, u64Exact, u64le, viewOf } from '../lib/bytes.js';
 import type { ProblemSink } from '../errors.js';
 
 /** LSMT's unit of addresses and lengths. */
 export const SECTOR = 512;
-/** Bytes that a header or trailer takes on disk; the struct itself is 390 of them. */
+/** Bytes of a header or trailer on disk. The struct takes the first 390 of them. */
 export const LSMT_HEADER_SIZE = 4096;
 /** The first sector of a blob that can hold data. */
 export const FIRST_DATA_SECTOR = LSMT_HEADER_SIZE / SECTOR;
@@ -42,11 +42,11 @@ export const LSMT_FIELD = {
 const UUID_TEXT_SIZE = 36;
 const USER_TAG_SIZE = 256;
 
-/** Entries of a sealed layer's index, padding included; the reference's limit. */
+/** Entries of a sealed layer's index, padding included. The limit of the reference. */
 export const MAX_SEALED_ENTRIES = 1_000_000;
-/** Entries of an append-only upper's index: 256 MiB of them. The reference allows 128,000,000. */
+/** Entries of an append-only upper's index: 256 MiB. The reference allows 128,000,000. */
 export const MAX_UPPER_ENTRIES = 16_777_216;
-/** The largest size that an offset in a number can address exactly. */
+/** The largest size whose offsets a JavaScript number holds exactly. */
 export const MAX_VIRTUAL_SIZE = Number.MAX_SAFE_INTEGER;
 
 export interface LsmtHeader {
@@ -57,7 +57,7 @@ export interface LsmtHeader {
   readonly indexSize: number;
   /** Bytes. */
   readonly virtualSize: number;
-  /** The same three without rounding, for messages. */
+  /** The three fields above without rounding, for messages. */
   readonly exact: {
     readonly indexOffset: bigint;
     readonly indexSize: bigint;
@@ -65,12 +65,12 @@ export interface LsmtHeader {
   };
   readonly uuid: string;
   readonly parentUuid: string;
-  /** Up to 256 bytes that the builder of the layer left, as UTF-8 text. */
+  /** Free text of the program that built the layer: up to 256 bytes of UTF-8. */
   readonly userTag: string;
   readonly version: string;
 }
 
-/** Whether the bytes begin as an LSMT file does: magic, and the bit that says header. */
+/** Whether the bytes begin with the LSMT magic and the header flag is set. */
 export function isLsmtHeader(bytes: Uint8Array): boolean {
   return (
     bytes.length >= LSMT_FIELD.flags + 4 &&
@@ -79,7 +79,7 @@ export function isLsmtHeader(bytes: Uint8Array): boolean {
   );
 }
 
-/** The values of a header or trailer, unchecked. Needs {@link LSMT_HEADER_SIZE} bytes. */
+/** Parses a header or trailer of {@link LSMT_HEADER_SIZE} bytes, without checks. */
 export function parseLsmtHeader(bytes: Uint8Array): LsmtHeader {
   const view = viewOf(bytes);
   return {
@@ -99,24 +99,24 @@ export function parseLsmtHeader(bytes: Uint8Array): LsmtHeader {
   };
 }
 
-/** Text up to the first NUL, or all of the field: a full field has no NUL. */
+/** The text up to the first NUL. A field that is full has no NUL. */
 function textAt(bytes: Uint8Array, offset: number, size: number): string {
   const field = Buffer.from(bytes.buffer, bytes.byteOffset + offset, size);
   const nul = field.indexOf(0);
   return field.toString('utf8', 0, nul < 0 ? size : nul);
 }
 
-/** What a header or trailer at some place must have: bits that must be set, and be clear. */
+/** Which flags a header or trailer must have set and which it must have clear. */
 export interface HeaderRule {
   /** "header", "trailer", "upper index header". */
   readonly section: string;
-  /** Where it stands in the blob. */
+  /** Byte offset in the blob. */
   readonly offset: number;
   readonly set: number;
   readonly clear: number;
 }
 
-/** Checks magic and flags; version and struct size are never checked, as in the reference. */
+/** Checks magic and flags. Like the reference, does not check the version or the struct size. */
 export function checkLsmtHeader(
   bytes: Uint8Array,
   blob: string,

@@ -1,13 +1,13 @@
-// The entries that lie below another one at some place of the device and end behind it: which of them
-// was written last. They are known by where they end: no entry is longer than 2^14 - 1 sectors, so that
-// the ends of all that cover a place differ within 14 bits, and of two with the same end the later one
-// counts. That bounds both memory and time, whatever is written over whatever: a tournament of 2^14
-// places.
+// The entries that the visible one hides and that end after it. Finds the one among them that was
+// written last. The end of an entry modulo 2^14 is its key: no entry is longer than 2^14 - 1 sectors,
+// so two entries that cover the same sector have the same key only if they end at the same sector, and
+// then only the later one counts. A tournament tree of 2^14 places thus bounds memory and time for
+// every pattern of writes.
 
 import { MAX_ENTRY_LENGTH } from './entry-log.js';
 
 const PLACES = MAX_ENTRY_LENGTH + 1;
-/** Times begin at 1: nobody has this place. */
+/** The time of an empty place; real times begin at 1. */
 const NONE = 0;
 
 /** Units: sectors. */
@@ -16,20 +16,20 @@ export class HiddenEntries {
   readonly #ends = new Float64Array(PLACES);
   readonly #shifts = new Float64Array(PLACES);
   readonly #tags = new Uint32Array(PLACES);
-  /** Node n has the place that won among its children 2n and 2n+1; the root is 1. */
+  /** Node n holds the place that won among its children 2n and 2n+1. The root is 1. */
   readonly #winners = new Uint16Array(PLACES);
   #isEmpty = true;
   #takenTime = NONE;
 
   constructor() {
-    // Every winner is one of its own half, also before there was a game.
+    // Even before the first game, the winner of a node must be a place below that node.
     for (let node = PLACES - 1; node > 0; node--) {
       const child = 2 * node;
       this.#winners[node] = child < PLACES ? (this.#winners[child] as number) : child - PLACES;
     }
   }
 
-  /** Of the one that was taken last. */
+  /** The time of writing of the entry that was taken last. */
   get time(): number {
     return this.#takenTime - 1;
   }
@@ -47,12 +47,12 @@ export class HiddenEntries {
   }
 
   /**
-   * Adds what is left of an entry.
-   * @param shift what is added to an offset in the device to get that in the layer
+   * Adds the rest of an entry.
+   * @param shift offset in the layer minus offset in the device
    */
   add(end: number, shift: number, tag: number, time: number): void {
     const place = (end >>> 0) % PLACES;
-    // One with another end has ended long ago.
+    // An entry with another end at this place has ended long ago: replace it.
     if (this.#ends[place] === end && (this.#times[place] as number) > time + 1) return;
     this.#times[place] = time + 1;
     this.#ends[place] = end;
@@ -63,8 +63,8 @@ export class HiddenEntries {
   }
 
   /**
-   * Takes out the one that was written last, of those that end behind `sector`.
-   * @returns the place where its values are until the next one is added; -1 when there is none
+   * Removes the entry that was written last among those that end after `sector`.
+   * @returns the place with its values, which stay there until the next add(); -1 if there is none
    */
   take(sector: number): number {
     while (!this.#isEmpty) {
@@ -81,7 +81,7 @@ export class HiddenEntries {
     return -1;
   }
 
-  /** Plays the games of one place again. */
+  /** Replays the games on the path from a place to the root. */
   #replay(place: number): void {
     const times = this.#times;
     const winners = this.#winners;

@@ -1,4 +1,4 @@
-// What opening a layer gives, whatever kind it is. Types only.
+// An opened LSMT layer, the same for all kinds. Types only.
 
 import type { ProblemSink } from '../errors.js';
 import type { Effort } from '../lib/effort.js';
@@ -7,21 +7,22 @@ import type { LsmtHeader } from './format.js';
 
 export type LayerKind = 'sealed' | 'append-only upper' | 'sparse upper';
 
-/** Entries in the file's index that map something, and those that only fill space. */
+/** Numbers of mapping entries and of padding entries in an index. */
 export interface EntryCounts {
   readonly entries: number;
   readonly paddingEntries: number;
 }
 
-/** One opened LSMT layer. Its data is read through the source that it was opened from. */
+/** One opened LSMT layer. Reads of its data go to the source from which it was opened. */
 export interface LsmtLayer {
   readonly kind: LayerKind;
-  /** The header whose virtual size and uuids count: trailer, or index header of an upper. */
+  /** The header whose virtual size and uuids apply: the trailer, or the index header of an upper. */
   readonly header: LsmtHeader;
-  /** How many entries its index may add to a log: padding included, since it is known before. */
+  /** The most entries that the index can add to a log. Padding counts: the header does not tell it apart. */
   readonly capacity: number;
   /**
-   * Reads the index into a log, as the layer of that number.
+   * Reads the index into a log.
+   * @param layer the number that the entries get
    * @param sink gets every broken rule; with the default of the openers the first one is thrown
    */
   readEntries(

@@ -1,17 +1,17 @@
-// The merged index that reads look into: 17 bytes a segment in shared memory, immutable, mapped by
-// every reactor. Built by build-index.ts. What it was measured against: docs/benchmarks/README.md.
+// The merged index, in which every read looks up its segments: immutable, 17 bytes a segment, in memory
+// that all reactors share. build-index.ts builds it. docs/benchmarks/README.md has its speed.
 
 import { TWO_32 } from '../lib/bytes.js';
 import { META_LAYER_SHIFT, META_MOFFSET_HIGH, META_ZEROED } from './entry-log.js';
 
-/** The device is cut into so many ranges that each holds this many segments or more, on average. */
+/** The device is divided into ranges that hold at least this many segments on average. */
 const SEGMENTS_PER_RANGE = 4;
-/** Ranges are 2^31 sectors at most: then none crosses a multiple of 2^32, and `>>>` can shift. */
+/** At most 2^31 sectors a range: then no range crosses a multiple of 2^32, and `>>>` can shift. */
 const MAX_RANGE_SHIFT = 31;
-/** So few segments are faster looked at in turn than halved: no branch to mispredict. */
+/** Up to this many segments, a linear search is faster than a binary one: it mispredicts less. */
 const LINEAR_SEGMENTS = 8;
 
-/** The parts of an index, all in shared memory: cheap to hand to a worker. */
+/** The arrays of an index, all in shared memory, so that a worker gets them without a copy. */
 export interface LsmtIndexData {
   readonly count: number;
   /** Bytes of the device. */
@@ -22,7 +22,7 @@ export interface LsmtIndexData {
   readonly lengths: Uint32Array<SharedArrayBuffer>;
   /** Low 32 bits of moffset, in sectors; meaningless when zeroed. */
   readonly moffsets: Uint32Array<SharedArrayBuffer>;
-  /** As in an entry log (entry-log.ts). */
+  /** Layer, zeroed bit and high bits of moffset, as in entry-log.ts. */
   readonly meta: Uint32Array<SharedArrayBuffer>;
   /** highStarts[h] is the first segment whose offset is 2^32 h or more: one entry each 2 TiB. */
   readonly highStarts: Uint32Array<SharedArrayBuffer>;
@@ -32,14 +32,14 @@ export interface LsmtIndexData {
   readonly rangeStarts: Uint32Array<SharedArrayBuffer>;
 }
 
-/** log2 of the sectors in a range, so that ranges hold enough segments. */
+/** log2 of the sectors in a range, for {@link SEGMENTS_PER_RANGE}. */
 export function rangeShiftFor(count: number, sectors: number): number {
   let shift = 0;
   while (shift < MAX_RANGE_SHIFT && sectors / 2 ** shift > count / SEGMENTS_PER_RANGE) shift++;
   return shift;
 }
 
-/** Answers which segment holds a sector. Units: sectors, except where it says bytes. */
+/** Finds the segment that holds a sector. Units: sectors, unless a comment says bytes. */
 export class LsmtIndex {
   readonly data: LsmtIndexData;
   readonly count: number;
@@ -55,9 +55,9 @@ export class LsmtIndex {
   }
 
   /**
-   * The first segment that ends behind `sector`: the one that holds it, or else the next one.
-   * @param hint where the caller looked last; sequential readers are then answered at once
-   * @returns `count` when there is none
+   * The first segment that ends after `sector`: the one that holds it, or else the next one.
+   * @param hint the segment that the caller found last, which saves a sequential reader the search
+   * @returns `count` if there is no such segment
    */
   find(sector: number, hint: number): number {
     return hint < this.count && this.#holds(hint, sector) ? hint : this.#search(sector);
@@ -66,21 +66,21 @@ export class LsmtIndex {
   #holds(i: number, sector: number): boolean {
     const length = this.data.lengths[i] as number;
     const into = sector - this.offsetOf(i);
-    // One comparison for both ends: two would be mispredicted half of the time.
+    // One comparison checks both ends; the processor would mispredict two half of the time.
     if (this.#isNarrow) return into >>> 0 < length;
     return into >= 0 && into < length;
   }
 
   /**
-   * A range of the device, then the few segments in it. That is quick for readers that come anywhere
-   * on the device, however uneven the segments lie: where they are dense, ranges are hit rarely.
+   * Finds the range of the sector, then searches the few segments in it. Random reads stay fast however
+   * unevenly the segments lie: a range with many segments covers little of the device.
    */
   #search(sector: number): number {
     const { offsets, rangeStarts, rangeShift } = this.data;
     const range = sector < TWO_32 ? sector >>> rangeShift : Math.floor(sector / 2 ** rangeShift);
-    // Within a range the high bits are the same.
+    // All sectors of a range have the same high bits.
     const low = sector >>> 0;
-    // First segment that begins behind the sector; the one before it may hold the sector.
+    // Find the first segment that begins after the sector; the one before it may hold the sector.
     let begin = rangeStarts[range] as number;
     let end = rangeStarts[range + 1] as number;
     while (end - begin > LINEAR_SEGMENTS) {
@@ -96,7 +96,7 @@ export class LsmtIndex {
     const low = this.data.offsets[i] as number;
     if (this.#isNarrow) return low;
     const { highStarts } = this.data;
-    // The last h with highStarts[h] <= i; a device above 2 TiB has few of them.
+    // Find the last h with highStarts[h] <= i. There is one h for each 2 TiB, so they are few.
     let high = 0;
     let end = highStarts.length - 1;
     while (end - high > 1) {

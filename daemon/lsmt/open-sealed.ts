@@ -1,4 +1,5 @@
-// Opens a sealed layer: header, trailer (which alone counts), and then its index. Reads no data.
+// Opens a sealed layer: checks the header, takes all values from the trailer, and reads the index.
+// Reads no data.
 
 import { throwProblem, type ProblemSink } from '../errors.js';
 import { readFully, type BlobSource } from '../blob/source.js';
@@ -18,7 +19,7 @@ import {
 import type { LsmtLayer } from './layer.js';
 import { readEntries } from './read-entries.js';
 
-/** Whether the source begins as an LSMT file does. */
+/** Whether the source begins with an LSMT header. */
 export async function isLsmt(source: BlobSource): Promise<boolean> {
   if (source.size < LSMT_HEADER_SIZE) return false;
   return isLsmtHeader(await readFully(source, 0, LSMT_HEADER_SIZE));

@@ -1,6 +1,6 @@
-// Opens a writable layer (upper) for reading: append-only (data and index file) or sparse (one
-// file whose holes are the index). Never writes, not even where the reference repairs headers.
-// Facts 51-58 of docs/formats.md.
+// Opens a writable layer (upper) for reading: append-only (a data and an index file) or sparse (one
+// file, whose holes are its index). Never writes, even where the reference repairs headers. See
+// "Uppers" in docs/formats.md.
 
 import { throwProblem, type ProblemSink } from '../errors.js';
 import { readFully, type BlobSource } from '../blob/source.js';
@@ -36,7 +36,7 @@ export async function readUpperDataHeader(
   return parseLsmtHeader(bytes);
 }
 
-/** Opens an append-only upper: its index file says where in the data file everything is. */
+/** Opens an append-only upper, whose index file maps sectors to its data file. */
 export async function openAppendUpper(
   data: BlobSource,
   index: BlobSource,
@@ -52,8 +52,8 @@ export async function openAppendUpper(
   };
   if (!checkLsmtHeader(bytes, index.name, rule, sink)) return null;
   const header = parseLsmtHeader(bytes);
-  // The count in the header is never kept up to date; the file's length is what counts. A torn
-  // last entry is the trace of a crash and dropped.
+  // Writers do not update the count in the header, so the length of the file decides. An incomplete
+  // last entry is left over from a crash and is dropped.
   const entries = Math.floor((index.size - LSMT_HEADER_SIZE) / INDEX_ENTRY_SIZE);
   if (!checkUpperNumbers(header, entries, index.name, sink)) return null;
 
@@ -72,10 +72,9 @@ export async function openAppendUpper(
 }
 
 /**
- * Opens a sparse upper: LBA x is at byte 4096 + 512 x, and what the file has no data for is not
- * mapped.
- * @param extents the file's data, begin and end of each extent in order; partial sectors at either end
- *   are left out
+ * Opens a sparse upper: sector x is at byte 4096 + 512 x, and holes of the file are not mapped.
+ * @param extents begin and end of each data extent of the file, in order. A partial sector at either end
+ *   of an extent is not mapped
  */
 export function openSparseUpper(
   data: BlobSource,
@@ -84,7 +83,7 @@ export function openSparseUpper(
   sink: ProblemSink = throwProblem,
 ): LsmtLayer | null {
   if (!checkVirtualSize(header, data.name, sink)) return null;
-  /** Whole sectors of the i-th extent that lie behind the header and within the file. */
+  // The whole sectors of the i-th extent that lie after the header and within the file.
   const beginOf = (i: number): number =>
     Math.ceil(Math.max(extents[2 * i] as number, LSMT_HEADER_SIZE) / SECTOR);
   const lengthOf = (i: number): number =>

@@ -1,4 +1,4 @@
-// Reads an index of a file, sealed or append-only, into a log.
+// Reads the index of a sealed layer or an append-only upper into an entry log.
 
 import { readInto, type BlobSource } from '../blob/source.js';
 import type { Effort } from '../lib/effort.js';
@@ -7,12 +7,12 @@ import { ZEROED, type EntryLog } from './entry-log.js';
 import { INDEX_ENTRY_SIZE } from './format.js';
 import type { EntryCounts } from './layer.js';
 
-/** An index is read in pieces of so many entries: 256 KiB. */
+/** Entries that are read at a time: 256 KiB. */
 const CHUNK_ENTRIES = 16_384;
 
 export interface EntriesOfFile {
   readonly source: BlobSource;
-  /** Entries, padding included. */
+  /** Number of entries, padding included. */
   readonly count: number;
   readonly rules: EntryRules;
 }
@@ -27,7 +27,7 @@ export async function readEntries(
   const parser = new EntryParser(rules, (offset, length, moffset, zeroed) => {
     log.push(offset, length, zeroed ? ZEROED : moffset, layer);
   });
-  // One piece of memory for all: of a large index there would be as much garbage as there is index.
+  // Reuse one buffer: a buffer for each piece would make as much garbage as the index is long.
   const chunk = Buffer.allocUnsafeSlow(Math.min(count, CHUNK_ENTRIES) * INDEX_ENTRY_SIZE);
   for (let done = 0; done < count; done += CHUNK_ENTRIES) {
     const n = Math.min(CHUNK_ENTRIES, count - done);

@@ -1,34 +1,35 @@
-// The entries of all layers of a stack in one log, and how many there may be.
+// Reads the index entries of all layers of a stack into one log, and limits their number.
 
 import { OverlaybdError, type ProblemSink } from '../errors.js';
+import { counted } from '../lib/counted.js';
 import type { Effort } from '../lib/effort.js';
 import { EntryLog } from './entry-log.js';
 import type { LsmtLayer } from './layer.js';
 
 /**
- * Index entries of all layers of a stack, as their headers count them, padding included: an upper of the
- * greatest size on four lowers of the greatest size. They are in memory together while they are merged,
- * 28 bytes each.
+ * Index entries of all layers of a stack, padding included, as the headers give them. Enough for one
+ * upper and four lowers of the greatest size. While they are merged they are all in memory, at 28 bytes
+ * each.
  */
 export const MAX_STACK_ENTRIES = 20_971_520;
 
 /**
- * @param layers bottom first; those above them may be still to come
- * @throws OverlaybdError LIMIT when they have more than {@link MAX_STACK_ENTRIES}
+ * @param layers the lowest layers, bottom first; the caller may not have opened the others yet
+ * @throws OverlaybdError LIMIT if they have more than {@link MAX_STACK_ENTRIES}
  */
 export function checkStackEntries(layers: readonly LsmtLayer[], name: string): void {
   const entries = layers.reduce((sum, { capacity }) => sum + capacity, 0);
   if (entries <= MAX_STACK_ENTRIES) return;
   throw new OverlaybdError(
     'LIMIT',
-    `${name}: ${entries} index entries in its ${layers.length} lowest layers, at most ${MAX_STACK_ENTRIES} in a stack`,
+    `${name}: ${entries} index entries in its lowest ${counted(layers.length, 'layer')}, at most ${MAX_STACK_ENTRIES} in a stack`,
   );
 }
 
 /**
- * Reads the indexes of all layers, the lowest first.
+ * Reads the indexes of all layers, bottom first.
  * @param sink gets every broken rule; with the default of the openers the first one is thrown
- * @throws OverlaybdError LIMIT before anything is read, and what the layers throw
+ * @throws OverlaybdError LIMIT before it reads anything, and what the layers throw
  */
 export async function readStack(
   layers: readonly LsmtLayer[],
@@ -37,7 +38,7 @@ export async function readStack(
   sink?: ProblemSink,
 ): Promise<EntryLog> {
   checkStackEntries(layers, name);
-  // What a layer maps hides all of the same layer further down.
+  // If a layer occurs twice, the upper one hides everything that the lower one maps.
   const read = layers.filter((layer, i) => layers.lastIndexOf(layer) === i);
   const log = new EntryLog(read.reduce((sum, { capacity }) => sum + capacity, 0));
   for (const [number, layer] of layers.entries()) {

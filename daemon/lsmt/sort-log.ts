@@ -1,18 +1,18 @@
-// Puts the entries of a log in the order of their offsets. A radix sort from the highest digit, which
-// writes to few places at a time, until a part fits the processor's cache; the lower digits are sorted
-// there. Takes 12 bytes an entry beside the log, of which 4 are the result.
+// Sorts the entries of a log by offset. A radix sort from the highest digit, which writes to few places
+// at a time, divides the log until a part fits the processor's cache; there a radix sort from the
+// lowest digit finishes the part. Takes 12 bytes an entry besides the log, of which 4 are the result.
 
 import { native } from '../native/binding.js';
 import type { EntryLog } from './entry-log.js';
 
 const DIGIT_BITS = 11;
 const DIGITS = 1 << DIGIT_BITS;
-/** So many entries, 20 bytes each, are sorted at once in a cache of a megabyte or two. */
+/** Entries of a part that is sorted in the cache: 20 bytes each, so 1.25 MiB. */
 const CACHED_ENTRIES = 1 << 16;
 
 /**
- * Sorts a log by offset, and by time of writing where those are the same.
- * @returns where each entry stood before; null when the log was in order already
+ * Sorts a log by offset, and entries of the same offset by time of writing.
+ * @returns the place that each entry had before; null if the log was in order already
  */
 export function sortLog(log: EntryLog): Uint32Array | null {
   let last = 0;
@@ -30,7 +30,7 @@ export function sortLog(log: EntryLog): Uint32Array | null {
 class LogSort {
   readonly #log: EntryLog;
   readonly #order: Uint32Array<ArrayBuffer>;
-  /** For two arrays at a time. */
+  /** Two, because #spread moves two arrays at a time. */
   readonly #scratch: readonly [Uint32Array<ArrayBuffer>, Uint32Array<ArrayBuffer>];
   readonly #positions = new Uint32Array(CACHED_ENTRIES);
   readonly #others = new Uint32Array(CACHED_ENTRIES);
@@ -48,7 +48,7 @@ class LogSort {
     return this.#order;
   }
 
-  /** @param bits that the offsets of the part have above `base` */
+  /** @param bits how many bits `offset - base` takes for every entry of the part */
   #sortPart(begin: number, end: number, base: number, bits: number): void {
     if (end - begin < 2 || bits === 0) return;
     if (end - begin <= CACHED_ENTRIES) return this.#sortCached(begin, end, base, bits);
@@ -60,7 +60,7 @@ class LogSort {
     }
   }
 
-  /** Sorts a part by its highest digit. @returns where each digit begins, and the end */
+  /** Sorts a part by its highest digit. @returns the first place of each digit, then the end */
   #spread(begin: number, end: number, base: number, below: number): Uint32Array {
     const log = this.#log;
     const scale = 2 ** -below;
@@ -96,12 +96,12 @@ class LogSort {
       first[place] = log.meta[i] as number;
     }
     log.meta.set(first.subarray(begin, end), begin);
-    // The digits are theirs, so that they come last, and together.
+    // The digits are computed from these two arrays, so they move last, and together.
     spread(log.offsets, log.spans);
     return starts;
   }
 
-  /** Sorts positions digit by digit, the lowest first, and then the arrays by them. */
+  /** Sorts the positions digit by digit, lowest first, then arranges the arrays by the positions. */
   #sortCached(begin: number, end: number, base: number, bits: number): void {
     const log = this.#log;
     const count = end - begin;
@@ -139,7 +139,7 @@ class LogSort {
   }
 }
 
-/** How many bits a number has. */
+/** The number of bits up to the highest one that is set. */
 function bitsOf(value: number): number {
   let bits = 0;
   while (2 ** bits <= value) bits++;

@@ -1,6 +1,6 @@
-// Goes once over a sorted log, from the first sector to the last, and gives the pieces of entries that
-// can be seen: at each place that of the entry which was written last. Linear in entries, but for a
-// factor of 14 where one lies within another.
+// Sweeps once over a sorted log, from the first sector to the last, and emits the visible pieces: at
+// each sector, the entry that was written last. Takes time linear in the number of entries, times up to
+// 14 where entries lie within others.
 
 import type { EntryLog } from './entry-log.js';
 import { HiddenEntries } from './hidden-entries.js';
@@ -8,8 +8,8 @@ import { HiddenEntries } from './hidden-entries.js';
 /** Receives the pieces, in order and without overlap. Units: sectors. */
 export interface PieceSink {
   /**
-   * @param tag layer and zeroed bit, as in an entry's `meta`; `moffset` means nothing when zeroed
-   * @param taken how many entries of the log have been read, and are not needed any more
+   * @param tag layer and zeroed bit, as in an entry's `meta`; `moffset` has no meaning if zeroed
+   * @param taken how many entries of the log the sweep has read and does not need again
    */
   piece(offset: number, end: number, moffset: number, tag: number, taken: number): void;
 }
@@ -17,8 +17,8 @@ export interface PieceSink {
 const NONE = -1;
 
 /**
- * @param order the time of writing of each entry; null: they stand in that order
- * @param begin where the first of the `count` entries stands in the log's arrays
+ * @param order the time of writing of each entry; null if the entries are in that order
+ * @param begin the place of the first of the `count` entries in the log's arrays
  */
 export function sweep(
   log: EntryLog,
@@ -28,7 +28,7 @@ export function sweep(
   sink: PieceSink,
 ): void {
   let hidden: HiddenEntries | null = null;
-  /** The entry that is seen, of which everything before `at` has been given. */
+  // The visible entry. The sweep has emitted all of it before `at`.
   let at = 0;
   let end = NONE;
   let shift = 0;

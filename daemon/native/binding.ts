@@ -129,7 +129,7 @@ export interface Native extends FileCalls {
   drainPipe(pipe: number, socket: number, length: number): number;
   /**
    * The raw CRC-32C register after the bytes, starting from `seed`, without inversion before or after
-   * (format reference, fact 1). Calls can be chained through `seed`.
+   * ("Checksums" in docs/formats.md). Calls can be chained through `seed`.
    */
   crc32c(buffer: Uint8Array, offset: number, length: number, seed: number): number;
   /**

@@ -1,5 +1,5 @@
 // The ZFile header and trailer: bytes to values. Pure: reads nothing, opens nothing.
-// Facts 7-18 of docs/formats.md. All numbers are little-endian.
+// See "ZFile" in docs/formats.md. All numbers are little-endian.
 
 import { bytesMatch, hexOf, u64Exact, u64le, viewOf } from '../lib/bytes.js';
 import type { ProblemSink } from '../errors.js';
@@ -44,9 +44,9 @@ export const MIN_BLOCK_SIZE = 512;
 export const MAX_BLOCK_SIZE = 65536;
 /** Entries of a jump table; the reference's limit. */
 export const MAX_INDEX_ENTRIES = 1_000_000_000;
-/** A writer's buffer is the block size and this much: a stored block is never longer (fact 27). */
+/** The buffer of a writer has the block size plus this, so no stored block is longer. */
 export const MAX_STORED_OVERHEAD = 512;
-/** Seed of the per-block CRC (fact 4). */
+/** Seed of the CRC of a block. */
 export const BLOCK_CRC_SEED = 100007;
 export const BLOCK_CRC_SIZE = 4;
 

@@ -68,7 +68,7 @@ interface Place {
   readonly layoutEnd: number;
 }
 
-/** Which of header and trailer counts (fact 10). */
+/** Finds out whether the header or the trailer has the values ("ZFile" in docs/formats.md). */
 async function locate(
   source: BlobSource,
   first: Buffer,
@@ -104,7 +104,7 @@ async function locate(
   return { header: parseZfileHeader(last), mode: 'trailer', offset, layoutEnd: offset };
 }
 
-/** The digest covers the 512 bytes with its own field as zeros (fact 2). */
+/** The digest covers the 512 bytes, with zeros in its own field. */
 function checkDigest(bytes: Buffer, header: ZfileHeader, blob: string, sink: ProblemSink): void {
   const copy = Buffer.from(bytes);
   copy.fill(0, ZFILE_FIELD.digest, ZFILE_FIELD.digest + 4);

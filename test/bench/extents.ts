@@ -16,7 +16,7 @@ const SUPERBLOCK: Extent = { offset: 2, length: 2 };
 /**
  * All blocks that are not zero, joined. As in layers that the reference has made, the first extent
  * is the two sectors of the superblock, which is why later data is not aligned to blocks of the
- * blob (format reference, fact 38).
+ * blob.
  * @param size bytes, a multiple of 4096
  */
 export function findExtents(fd: number, size: number): Extent[] {

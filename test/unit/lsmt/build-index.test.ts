@@ -108,7 +108,7 @@ await test('more segments than the limit are refused before they are written', (
   for (let i = 0; i < half; i++) log.push(2 * i + 1, 1, 8, 1);
   t.throws(() => buildIndex(log, LARGEST, 'a stack'), {
     code: 'LIMIT',
-    message: `a stack: ${2 * half + 1} segments once its layers are merged, at most ${MAX_STACK_SEGMENTS}`,
+    message: `a stack: ${2 * half + 1} segments after merging its layers, at most ${MAX_STACK_SEGMENTS}`,
   });
   t.end();
 });
