@@ -140,7 +140,7 @@ await test('sums are taken before anything is read', async (t) => {
   const opener = openerOf(t);
   await t.rejects(opener.open(sourceOf(...Array<string>(255).fill(path)), nothingShared), {
     code: 'LIMIT',
-    message: /21000000 index entries in its 21 lowest layers, at most 20971520 in a stack$/,
+    message: /21000000 index entries in its lowest 21 layers, at most 20971520 in a stack$/,
   });
   // Below the limit a layer that is there often is read once.
   const twice = await opener.open(sourceOf(...Array<string>(20).fill(path)), nothingShared);
