@@ -4,17 +4,7 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Argv } from 'yargs';
-import {
-  BLOCK_SIZES,
-  DEFAULT_BLOCK_SIZE,
-  DEFAULT_DEAD_CONN_TIMEOUT_SECONDS,
-  DEFAULT_DEVICE_CONNECTIONS,
-  DEFAULT_TIMEOUT_SECONDS,
-  MAX_DEVICE_CONNECTIONS,
-  type AttachAnswer,
-  type AttachRequest,
-  type DeviceStatus,
-} from '../control/api.js';
+import { type AttachAnswer, type DeviceStatus } from '../control/api.js';
 import { ControlClient } from '../control/client.js';
 import { checkAttachRequest } from '../control/requests.js';
 import { OverlaybdError } from '../errors.js';
@@ -22,6 +12,15 @@ import { Sysfs } from '../kernel/sysfs.js';
 import { controlSocketOf, defaultStateFolder } from '../devices/state-folder.js';
 import { nodeOf, waitForNode } from './device-node.js';
 import { startDaemon } from './start-daemon.js';
+import {
+  BLOCK_SIZES,
+  DEFAULT_BLOCK_SIZE,
+  DEFAULT_DEAD_CONN_TIMEOUT_SECONDS,
+  DEFAULT_DEVICE_CONNECTIONS,
+  DEFAULT_TIMEOUT_SECONDS,
+  MAX_DEVICE_CONNECTIONS,
+} from '../kernel/device-settings.js';
+import type { AttachRequest } from '../control/requests.js';
 
 export type AttachSource = { readonly export: string } | { readonly image: readonly string[] };
 

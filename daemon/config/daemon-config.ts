@@ -6,12 +6,13 @@ import * as v from 'valibot';
 import { LOG_FORMATS, LOG_LEVELS } from '../log/logger.js';
 import { MAX_GPT_ENTRIES } from '../partition/gpt.js';
 import { listenerSchema } from './listener.js';
-import { jsonObject, parseWith } from './parse.js';
+import { jsonObject, oneOf, someOf, strictObject, stringOf, wholeNumber } from '../lib/schema.js';
+import { parseWith } from './parse.js';
 import { tlsSchema } from './tls-config.js';
 
 export const MAX_THREADS = 256;
 
-const threadsSchema = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(MAX_THREADS));
+const threadsSchema = wholeNumber(1, MAX_THREADS);
 
 /** Whether a number from the command line would be one for `threads`. */
 export function isThreadCount(value: number): boolean {
@@ -22,12 +23,7 @@ export function isThreadCount(value: number): boolean {
 export const DEFAULT_READ_DEADLINE = 8;
 export const MAX_READ_DEADLINE = 3600;
 
-const readDeadlineSchema = v.pipe(
-  v.number(),
-  v.integer(),
-  v.minValue(1),
-  v.maxValue(MAX_READ_DEADLINE),
-);
+const readDeadlineSchema = wholeNumber(1, MAX_READ_DEADLINE);
 
 /** Whether a number from the command line would be one for `readDeadline`. */
 export function isReadDeadline(value: number): boolean {
@@ -39,21 +35,21 @@ const DROPPED_KEYS = ['__proto__', 'prototype', 'constructor'];
 
 /** One path, or blobs, bottom first. Lazy, as below: a union would tell nothing of a wrong item. */
 const imageSchema = v.lazy((input) =>
-  Array.isArray(input) ? v.pipe(v.array(v.string()), v.minLength(1)) : v.string(),
+  Array.isArray(input) ? someOf(v.string()) : stringOf('a path, or an array of paths', /^[^]*$/),
 );
 
 /** MBR and GPT number partitions from 1; more than this no table that we read has. */
-const partitionSchema = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(MAX_GPT_ENTRIES));
+const partitionSchema = wholeNumber(1, MAX_GPT_ENTRIES);
 
 /** Whether a number from the command line would be one for `partition`. */
 export function isPartitionNumber(value: number): boolean {
   return v.is(partitionSchema, value);
 }
 
-const exportObjectSchema = v.pipe(
-  jsonObject,
-  v.strictObject({ image: imageSchema, partition: v.optional(partitionSchema) }),
-);
+const exportObjectSchema = strictObject({
+  image: imageSchema,
+  partition: v.optional(partitionSchema),
+});
 
 /** An image alone, or an object around it. */
 const exportSchema = v.lazy((input) =>
@@ -68,32 +64,26 @@ const exportsSchema = v.pipe(
   jsonObject,
   v.check(
     (exports) => !DROPPED_KEYS.some((key) => Object.hasOwn(exports, key)),
-    `Invalid key: no export can be named ${DROPPED_KEYS.join(', ')}`,
+    `no export can be named ${DROPPED_KEYS.join(', ')}`,
   ),
   v.record(v.string(), exportSchema),
 );
 
-const logSchema = v.pipe(
-  jsonObject,
-  v.strictObject({
-    level: v.optional(v.picklist(LOG_LEVELS)),
-    format: v.optional(v.picklist(LOG_FORMATS)),
-  }),
-);
+const logSchema = strictObject({
+  level: v.optional(oneOf(LOG_LEVELS)),
+  format: v.optional(oneOf(LOG_FORMATS)),
+});
 
-const daemonConfigSchema = v.pipe(
-  jsonObject,
-  v.strictObject({
-    listen: v.optional(v.array(listenerSchema)),
-    /** Export name to image. */
-    exports: v.optional(exportsSchema),
-    strict: v.optional(v.boolean()),
-    threads: v.optional(threadsSchema),
-    readDeadline: v.optional(readDeadlineSchema),
-    log: v.optional(logSchema),
-    tls: v.optional(tlsSchema),
-  }),
-);
+const daemonConfigSchema = strictObject({
+  listen: v.optional(v.array(listenerSchema)),
+  /** Export name to image. */
+  exports: v.optional(exportsSchema),
+  strict: v.optional(v.boolean()),
+  threads: v.optional(threadsSchema),
+  readDeadline: v.optional(readDeadlineSchema),
+  log: v.optional(logSchema),
+  tls: v.optional(tlsSchema),
+});
 
 export type DaemonConfig = v.InferOutput<typeof daemonConfigSchema>;
 

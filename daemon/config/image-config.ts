@@ -3,13 +3,14 @@
 
 import * as v from 'valibot';
 import { OverlaybdError } from '../errors.js';
-import { jsonObject, parseWith } from './parse.js';
+import { jsonObject, wholeNumber } from '../lib/schema.js';
+import { parseWith } from './parse.js';
 
 /** Layers of one stack, with the upper; the reference's limit. */
 export const MAX_LAYERS = 255;
 
 const text = v.optional(v.string(), '');
-const bytes = v.optional(v.pipe(v.number(), v.integer(), v.minValue(0)), 0);
+const bytes = v.optional(wholeNumber(0), 0);
 
 const lowerSchema = v.pipe(
   jsonObject,

@@ -4,7 +4,7 @@
 import * as v from 'valibot';
 import { messageOf } from '../errors.js';
 import { parseListenAddress, type ListenAddress } from './listen-address.js';
-import { jsonObject } from './parse.js';
+import { stringOf, strictObject, wholeNumber } from '../lib/schema.js';
 
 /** A user or a group, by number or by name. */
 export type Account = number | string;
@@ -40,34 +40,27 @@ const addressSchema = v.pipe(
   }),
 );
 
-const accountSchema = v.union(
-  [
-    v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(MAX_ACCOUNT)),
-    v.pipe(v.string(), v.minLength(1)),
-  ],
-  'Expected a name or a number',
+/** Lazy: a union would not say what is wrong with a number. */
+const accountSchema = v.lazy((input) =>
+  typeof input === 'number'
+    ? wholeNumber(0, MAX_ACCOUNT)
+    : stringOf('the name or the number of an account', /^[^]/),
 );
 
-const modeSchema = v.pipe(
-  v.string('Expected a string of octal digits, as "0660"'),
-  v.regex(MODE, 'Expected octal digits, as "0660"'),
-);
-
-const perPeerSchema = v.pipe(v.number(), v.integer(), v.minValue(1));
+const modeSchema = stringOf('a string of octal digits like "0660"', MODE);
 
 /** Keys that mean something only where the address is a path that we make a socket at. */
 const FILE_KEYS = ['mode', 'owner', 'group'] as const;
 
 const listenerObjectSchema = v.pipe(
-  jsonObject,
-  v.strictObject({
+  strictObject({
     address: addressSchema,
     exports: v.optional(v.array(v.string())),
     users: v.optional(v.array(accountSchema)),
     mode: v.optional(modeSchema),
     owner: v.optional(accountSchema),
     group: v.optional(accountSchema),
-    maxConnectionsPerPeer: v.optional(perPeerSchema),
+    maxConnectionsPerPeer: v.optional(wholeNumber(1)),
   }),
   v.rawCheck(({ dataset, addIssue }) => {
     // With an address that is none there is nothing to say of the rest.

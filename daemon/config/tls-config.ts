@@ -3,21 +3,18 @@
 
 import * as v from 'valibot';
 import { OverlaybdError } from '../errors.js';
-import { jsonObject } from './parse.js';
+import { nonEmptyString, oneOf, someOf, strictObject } from '../lib/schema.js';
 
 export const TLS_MODES = ['off', 'on', 'require'] as const;
 
-export const tlsSchema = v.pipe(
-  jsonObject,
-  v.strictObject({
-    mode: v.optional(v.picklist(TLS_MODES)),
-    certificate: v.optional(v.string()),
-    key: v.optional(v.string()),
-    clientCa: v.optional(v.string()),
-    clientNames: v.optional(v.pipe(v.array(v.pipe(v.string(), v.minLength(1))), v.minLength(1))),
-    pskFile: v.optional(v.string()),
-  }),
-);
+export const tlsSchema = strictObject({
+  mode: v.optional(oneOf(TLS_MODES)),
+  certificate: v.optional(v.string()),
+  key: v.optional(v.string()),
+  clientCa: v.optional(v.string()),
+  clientNames: v.optional(someOf(nonEmptyString)),
+  pskFile: v.optional(v.string()),
+});
 
 export type TlsConfig = v.InferOutput<typeof tlsSchema>;
 

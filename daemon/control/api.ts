@@ -1,6 +1,8 @@
 // The control API: what is asked of a running daemon over its control socket, and what it answers.
-// Types, paths and limits only. HTTP/1.1 with JSON bodies, so that curl can speak it
-// (docs/control-api.md).
+// Types, paths and limits only; requests.ts checks what is asked. HTTP/1.1 with JSON bodies, so that curl
+// can speak it (docs/control-api.md).
+
+import type { DeviceSettings } from '../kernel/device-settings.js';
 
 export const API = {
   status: '/v1/status',
@@ -12,53 +14,10 @@ export const API = {
 /** A request's body is longer than this only by mistake. */
 export const MAX_BODY_LENGTH = 1024 * 1024;
 
-export const DEFAULT_DEVICE_CONNECTIONS = 2;
-/** A device has no more use for more. */
-export const MAX_DEVICE_CONNECTIONS = 16;
 /** How many devices a daemon attaches, unless `serve --max-devices` says otherwise. */
 export const DEFAULT_MAX_DEVICES = 256;
 /** The number in /dev/nbdX has 16 bits. */
 export const MAX_MAX_DEVICES = 65536;
-/** How long the kernel waits for one reply before it asks again on another connection. */
-export const DEFAULT_TIMEOUT_SECONDS = 10;
-/**
- * How long reads wait for a daemon that is gone. With the timeout before it, below the 120 seconds
- * after which the kernel complains of hung tasks.
- */
-export const DEFAULT_DEAD_CONN_TIMEOUT_SECONDS = 90;
-export const MAX_TIMEOUT_SECONDS = 86_400;
-/** File systems with smaller blocks than the device cannot be mounted. */
-export const DEFAULT_BLOCK_SIZE = 512;
-export const BLOCK_SIZES = [512, 1024, 2048, 4096] as const;
-
-/** What the kernel is asked for when a device is attached. */
-export interface DeviceSettings {
-  readonly connections: number;
-  readonly timeoutSeconds: number;
-  readonly deadConnTimeoutSeconds: number;
-  /** Logical block size of the device. */
-  readonly blockSize: number;
-}
-
-/** POST /v1/devices. Exactly one of `export` and `image`. */
-export interface AttachRequest extends Partial<DeviceSettings> {
-  /** The name of an export. */
-  readonly export?: string;
-  /** Absolute paths: a configuration, or blobs, bottom first. */
-  readonly image?: readonly string[];
-  /** Only this partition of the image, as GPT and MBR number them. */
-  readonly partition?: number;
-  /**
-   * The device's size is the image's, rounded up to a multiple of this; left out, of the block size.
-   * What is behind the image reads as zeros.
-   */
-  readonly sizeMultiple?: number;
-  /** The number in /dev/nbdX; left out, the first free device. */
-  readonly index?: number;
-  /** false: BUSY, too, when the device `index` has this image already. */
-  readonly reuse?: boolean;
-}
-
 /** DELETE /v1/devices/{id or nbdX}?force=1&onClose=1 */
 export interface DetachRequest {
   /** Although something uses the device; it sees errors from then on. */
@@ -96,7 +55,7 @@ export interface DeviceStatus extends DeviceSettings {
   readonly reconnects: number;
 }
 
-/** The answer to an {@link AttachRequest}. */
+/** The answer to an POST /v1/devices. */
 export interface AttachAnswer extends DeviceStatus {
   /** The device had the image already; nothing was changed. */
   readonly reused: boolean;

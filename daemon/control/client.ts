@@ -5,11 +5,11 @@ import { OverlaybdError, messageOf, type ErrorCode } from '../errors.js';
 import {
   API,
   type AttachAnswer,
-  type AttachRequest,
   type DaemonStatus,
   type DetachRequest,
   type ErrorAnswer,
 } from './api.js';
+import type { AttachRequest } from './requests.js';
 
 export class ControlClient {
   readonly #socket: string;

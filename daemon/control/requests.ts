@@ -1,37 +1,43 @@
-// Bodies of requests to the control API: text to values, checked.
+// Requests to the control API: their schema, and text to values.
 
 import * as v from 'valibot';
+import { MAX_LAYERS } from '../config/image-config.js';
 import { OverlaybdError, messageOf } from '../errors.js';
-import {
-  BLOCK_SIZES,
-  MAX_DEVICE_CONNECTIONS,
-  MAX_TIMEOUT_SECONDS,
-  type AttachRequest,
-} from './api.js';
+import { deviceIndex, deviceSettings } from '../kernel/device-settings.js';
+import { checked, someOf, strictObject, stringOf, wholeNumber } from '../lib/schema.js';
 
-const integer = (min: number, max: number): v.GenericSchema<number> =>
-  v.pipe(v.number(), v.integer(), v.minValue(min), v.maxValue(max));
+const absolutePath = stringOf('an absolute path', /^\/[^]*$/);
 
+/** POST /v1/devices. Exactly one of `export` and `image`. */
 const attachSchema = v.pipe(
-  v.strictObject({
-    export: v.optional(v.string()),
-    image: v.optional(
-      v.pipe(v.array(v.pipe(v.string(), v.startsWith('/'))), v.minLength(1), v.maxLength(256)),
-    ),
-    partition: v.optional(integer(1, 65535)),
-    sizeMultiple: v.optional(v.picklist(BLOCK_SIZES)),
-    index: v.optional(integer(0, 65535)),
-    reuse: v.optional(v.boolean()),
-    connections: v.optional(integer(1, MAX_DEVICE_CONNECTIONS)),
-    timeoutSeconds: v.optional(integer(1, MAX_TIMEOUT_SECONDS)),
-    deadConnTimeoutSeconds: v.optional(integer(0, MAX_TIMEOUT_SECONDS)),
-    blockSize: v.optional(v.picklist(BLOCK_SIZES)),
+  strictObject({
+    /** The name of an export. */
+    export: v.exactOptional(v.string()),
+    /** A configuration, or blobs, bottom first. */
+    image: v.exactOptional(v.pipe(someOf(absolutePath, MAX_LAYERS + 1), v.readonly())),
+    /** Only this partition of the image, as GPT and MBR number them. */
+    partition: v.exactOptional(wholeNumber(1, 65535)),
+    /**
+     * The device's size is the image's, rounded up to a multiple of this number of bytes; without it, of the
+     * block size. What follows the image reads as zeros.
+     */
+    sizeMultiple: v.exactOptional(deviceSettings.blockSize),
+    /** The number in /dev/nbdX; without it, the first free device. */
+    index: v.exactOptional(deviceIndex),
+    /** false: BUSY, too, when the device `index` has this image already. */
+    reuse: v.exactOptional(v.boolean()),
+    connections: v.exactOptional(deviceSettings.connections),
+    timeoutSeconds: v.exactOptional(deviceSettings.timeoutSeconds),
+    deadConnTimeoutSeconds: v.exactOptional(deviceSettings.deadConnTimeoutSeconds),
+    blockSize: v.exactOptional(deviceSettings.blockSize),
   }),
   v.check(
     (request) => (request.export === undefined) !== (request.image === undefined),
-    'Expected either "export" or "image"',
+    'name either "export" or "image"',
   ),
 );
+
+export type AttachRequest = Readonly<v.InferOutput<typeof attachSchema>>;
 
 /** @throws OverlaybdError BAD_ARGUMENT naming the wrong value by its path */
 export function parseAttachRequest(body: string): AttachRequest {
@@ -39,16 +45,16 @@ export function parseAttachRequest(body: string): AttachRequest {
   try {
     value = JSON.parse(body);
   } catch (error) {
-    throw new OverlaybdError('BAD_ARGUMENT', `attach: no JSON: ${messageOf(error)}`);
+    throw bad(`not JSON: ${messageOf(error)}`);
   }
   return checkAttachRequest(value);
 }
 
-/** The same for a value that is no text any more. */
+/** The same for a value that is parsed already. */
 export function checkAttachRequest(value: unknown): AttachRequest {
-  const result = v.safeParse(attachSchema, value, { abortEarly: true, abortPipeEarly: true });
-  if (result.success) return result.output as AttachRequest;
-  const { message, path } = result.issues[0];
-  const where = path?.map(({ key }) => String(key)).join('.') ?? '';
-  throw new OverlaybdError('BAD_ARGUMENT', `attach: ${where}${where ? ': ' : ''}${message}`);
+  return checked(attachSchema, value, bad);
+}
+
+function bad(why: string): OverlaybdError {
+  return new OverlaybdError('BAD_ARGUMENT', `attach: ${why}`);
 }

@@ -8,12 +8,12 @@ import {
   API,
   MAX_BODY_LENGTH,
   type AttachAnswer,
-  type AttachRequest,
   type DaemonStatus,
   type DetachRequest,
   type ErrorAnswer,
 } from './api.js';
 import { parseAttachRequest } from './requests.js';
+import type { AttachRequest } from './requests.js';
 
 /** What the daemon does when it is asked. Failures are OverlaybdErrors. */
 export interface ControlHandlers {

@@ -1,11 +1,12 @@
 // One attached device: its record, its connections, and its counters. The kernel is asked by
 // device-manager.ts.
 
-import type { DeviceSettings, DeviceState, DeviceStatus } from '../control/api.js';
+import type { DeviceState, DeviceStatus } from '../control/api.js';
 import type { ConnectionCounts } from '../reactor/messages.js';
 import type { DeviceRecord } from './record.js';
 import type { DeviceCounters } from '../upgrade/handover.js';
 import type { HeldImage } from '../image/table.js';
+import type { DeviceSettings } from '../kernel/device-settings.js';
 
 /** What the counters say. */
 type Totals = Omit<ConnectionCounts, 'id'>;

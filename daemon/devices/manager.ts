@@ -2,12 +2,7 @@
 // ones end, and finds them again after the death of the daemon before.
 
 import { setTimeout as pause } from 'node:timers/promises';
-import {
-  type AttachAnswer,
-  type AttachRequest,
-  type DetachRequest,
-  type DeviceStatus,
-} from '../control/api.js';
+import { type AttachAnswer, type DetachRequest, type DeviceStatus } from '../control/api.js';
 import { OverlaybdError, messageOf } from '../errors.js';
 import type { NbdDriver } from '../kernel/driver.js';
 import type { Sysfs } from '../kernel/sysfs.js';
@@ -15,12 +10,12 @@ import { FewLines } from '../log/few-lines.js';
 import { inTime } from '../lib/in-time.js';
 import type { Logger } from '../log/logger.js';
 import { native } from '../native/binding.js';
-import { transmissionFlags } from '../nbd/session.js';
 import type { HandedConnection, ResumedTransmission } from '../reactor/messages.js';
 import { AttachedDevice, deviceIdOf } from './attached-device.js';
 import { DeviceLinks } from './links.js';
 import {
   attachedByUs,
+  connectRequestOf,
   deviceSize,
   differentSettings,
   hasChanged,
@@ -37,6 +32,7 @@ import { OPEN_PATIENCE_MS, type HeldImage, type ImageTable } from '../image/tabl
 import { leftBehind } from './left-behind.js';
 import { retryDevice } from './lost-device.js';
 import type { ReactorPool } from '../reactor/pool.js';
+import type { AttachRequest } from '../control/requests.js';
 
 /** How long a device that looks free may be busy: whatever changes is looked at, as by udev. */
 const BUSY_MS = 2000;
@@ -247,10 +243,7 @@ export class DeviceManager {
       for (let i = 0; i < record.connections; i++) theirs.push(this.#links.make(device));
       // The kernel reads at once, and waits only so long for an answer: not for a thread to start.
       await this.#parts.reactors.ready(device.connections);
-      await this.#parts.driver.connect(
-        { ...record, serverFlags: transmissionFlags('simple'), backend: backendOf(record) },
-        theirs,
-      );
+      await this.#parts.driver.connect(connectRequestOf(record), theirs);
       this.#noteKernelPid(device);
       this.#links.watch(device);
     } catch (error) {

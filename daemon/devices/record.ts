@@ -17,7 +17,9 @@ import { join } from 'node:path';
 import * as v from 'valibot';
 import { parseWith } from '../config/parse.js';
 import { OverlaybdError, messageOf } from '../errors.js';
+import { deviceIndex, deviceSettings } from '../kernel/device-settings.js';
 import { backendName, type DeviceOwner } from '../kernel/sysfs.js';
+import { someOf, strictObject, stringOf, wholeNumber } from '../lib/schema.js';
 import { openStateFile, readStateFile } from './state-file.js';
 
 /** Of a record: an image of 255 layers whose paths have all the length that a control request takes. */
@@ -30,39 +32,39 @@ const RECORD_NAME = /^([0-9a-f]{16})\.json$/;
 /** Of a problem with a file, which its content can make long. */
 const MAX_PROBLEM_LENGTH = 500;
 
-const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
-
-const recordSchema = v.strictObject({
+const recordSchema = strictObject({
   version: v.literal(1),
-  id: v.pipe(v.string(), v.regex(/^[0-9a-f]{16}$/)),
+  id: stringOf('16 hexadecimal digits', /^[0-9a-f]{16}$/),
   /** The number in /dev/nbdX. */
-  index: count,
+  index: deviceIndex,
   export: v.nullable(v.string()),
   /** What makes the image, as it was given: absolute paths. */
-  image: v.pipe(v.array(v.string()), v.minLength(1)),
+  image: someOf(v.string()),
   /** The partition of it that the device is; null is all of it. */
-  partition: v.optional(v.nullable(v.pipe(count, v.minValue(1))), null),
+  partition: v.optional(v.nullable(wholeNumber(1)), null),
   /** image/fingerprint.ts: another image under the same name must not get the device. */
   fingerprint: v.string(),
-  size: count,
+  size: wholeNumber(0),
   since: v.string(),
-  connections: v.pipe(count, v.minValue(1)),
-  timeoutSeconds: count,
-  deadConnTimeoutSeconds: count,
-  blockSize: count,
-  /** Of which `size` is a multiple; null: of the block size. */
-  sizeMultiple: v.optional(v.nullable(v.pipe(count, v.minValue(1))), null),
+  ...deviceSettings,
+  /** `size` is a multiple of it; null: of the block size. */
+  sizeMultiple: v.optional(v.nullable(wholeNumber(1)), null),
   /** For kernels that keep no backend name: who connected the device. */
-  kernelPid: v.nullable(v.pipe(count, v.minValue(1))),
+  kernelPid: v.nullable(wholeNumber(1)),
   /** Of which start of the system that is: afterwards the number is another process's. */
   boot: v.optional(v.nullable(v.string()), null),
   /** As whom the daemon ran that attached it; part of its name in the kernel. Null: not part of it. */
-  user: v.optional(v.nullable(count), null),
+  user: v.optional(v.nullable(wholeNumber(0)), null),
   /** The kernel was told to let go of the device when its last user closes it. */
   onClose: v.optional(v.boolean(), false),
 });
 
 export type DeviceRecord = Readonly<v.InferOutput<typeof recordSchema>>;
+
+/** @param name the file, for messages. @throws OverlaybdError BAD_CONFIG */
+export function parseRecord(json: string, name: string): DeviceRecord {
+  return parseWith(recordSchema, json, name);
+}
 
 export function backendOf({ id, user }: Pick<DeviceRecord, 'id' | 'user'>): string {
   return backendName(id, user);
@@ -122,7 +124,7 @@ export class DeviceRecords {
     return this.#ids(problem).flatMap((id) => {
       const path = this.#path(id);
       try {
-        const record = parseWith(recordSchema, readStateFile(path, MAX_RECORD_LENGTH), path);
+        const record = parseRecord(readStateFile(path, MAX_RECORD_LENGTH), path);
         if (record.id === id) return record;
         throw new OverlaybdError('BAD_CONFIG', `${path}: the record of another id, ${record.id}`);
       } catch (error) {

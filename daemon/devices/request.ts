@@ -1,16 +1,18 @@
 // What is asked for when a device is attached, compared with what is attached, and made a record.
 
 import { randomBytes } from 'node:crypto';
+import { OverlaybdError } from '../errors.js';
+import { transmissionFlags } from '../nbd/session.js';
+import { backendOf, type DeviceRecord } from './record.js';
+import type { HeldImage, ImageTable } from '../image/table.js';
 import {
   DEFAULT_BLOCK_SIZE,
   DEFAULT_DEAD_CONN_TIMEOUT_SECONDS,
   DEFAULT_DEVICE_CONNECTIONS,
   DEFAULT_TIMEOUT_SECONDS,
-  type AttachRequest,
-} from '../control/api.js';
-import { OverlaybdError } from '../errors.js';
-import type { DeviceRecord } from './record.js';
-import type { HeldImage, ImageTable } from '../image/table.js';
+  type ConnectRequest,
+} from '../kernel/device-settings.js';
+import type { AttachRequest } from '../control/requests.js';
 
 const SETTINGS = ['connections', 'timeoutSeconds', 'deadConnTimeoutSeconds', 'blockSize'] as const;
 
@@ -37,6 +39,20 @@ export function newRecord(index: number, request: AttachRequest, held: HeldImage
     boot: null,
     user: process.geteuid?.() ?? 0,
     onClose: false,
+  };
+}
+
+/** What the kernel is asked to connect. */
+export function connectRequestOf(record: DeviceRecord): ConnectRequest {
+  const { index, size, blockSize, timeoutSeconds, deadConnTimeoutSeconds } = record;
+  return {
+    index,
+    size,
+    blockSize,
+    timeoutSeconds,
+    deadConnTimeoutSeconds,
+    serverFlags: transmissionFlags('simple'),
+    backend: backendOf(record),
   };
 }
 

@@ -1,15 +1,13 @@
 // Chooses how this process gets at devices, when the first one is asked for: the module may be
 // loaded long after the daemon has started.
 
-import { native } from '../native/binding.js';
-import type { ConnectRequest, NbdDriver } from './driver.js';
+import { CAP_SYS_ADMIN, native } from '../native/binding.js';
+import type { ConnectRequest } from './device-settings.js';
+import type { NbdDriver } from './driver.js';
 import { HelperDriver } from './helper-driver.js';
 import { IoctlDriver } from './ioctl-driver.js';
 import { NetlinkDriver } from './netlink-driver.js';
 import type { DeviceOwner, Sysfs } from './sysfs.js';
-
-/** linux/capability.h */
-const CAP_SYS_ADMIN = 21;
 
 export interface DriverOptions {
   readonly sysfs: Sysfs;

@@ -1,20 +1,8 @@
 // How devices are connected and disconnected: an interface with three forms (netlink-driver.ts,
 // helper-driver.ts, ioctl-driver.ts), and which of them a process has.
 
+import type { ConnectRequest } from './device-settings.js';
 import type { DeviceOwner } from './sysfs.js';
-
-/** What the kernel is told of a device. Bytes and seconds. */
-export interface ConnectRequest {
-  readonly index: number;
-  readonly size: number;
-  readonly blockSize: number;
-  readonly timeoutSeconds: number;
-  readonly deadConnTimeoutSeconds: number;
-  /** NBD transmission flags of the export. */
-  readonly serverFlags: number;
-  /** Names us and this attachment; the kernel then takes new connections from nobody else. */
-  readonly backend: string;
-}
 
 export interface NbdDriver {
   /** Whether the device outlives the process that connected it. */

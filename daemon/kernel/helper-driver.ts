@@ -4,7 +4,8 @@ import { OverlaybdError } from '../errors.js';
 import { errnoText } from '../lib/errno.js';
 import { MessageChannel } from '../ipc/message-channel.js';
 import { ECONNREFUSED, EACCES, ENOENT, native } from '../native/binding.js';
-import type { ConnectRequest, NbdDriver } from './driver.js';
+import type { ConnectRequest } from './device-settings.js';
+import type { NbdDriver } from './driver.js';
 import type { DeviceOwner } from './sysfs.js';
 import {
   ANSWER_MS,
@@ -40,7 +41,7 @@ export class HelperDriver implements NbdDriver {
   }
 
   connect(request: ConnectRequest, sockets: readonly number[]): Promise<void> {
-    return this.#ask({ do: 'connect', request: plain(request) }, sockets);
+    return this.#ask({ do: 'connect', request }, sockets);
   }
 
   reconfigure(index: number, { backend }: DeviceOwner, sockets: readonly number[]): Promise<void> {
@@ -115,12 +116,6 @@ export class HelperDriver implements NbdDriver {
     if (answer.ok) waiting?.resolve();
     else waiting?.reject(new OverlaybdError(answer.code, answer.message));
   }
-}
-
-function plain(request: ConnectRequest): Extract<HelperRequest, { do: 'connect' }>['request'] {
-  const { index, size, timeoutSeconds, deadConnTimeoutSeconds, serverFlags, backend } = request;
-  const blockSize = request.blockSize as 512 | 1024 | 2048 | 4096;
-  return { index, size, blockSize, timeoutSeconds, deadConnTimeoutSeconds, serverFlags, backend };
 }
 
 function unreachable(path: string, errno: number): OverlaybdError {

@@ -3,48 +3,29 @@
 
 import * as v from 'valibot';
 import { OverlaybdError, type ErrorCode } from '../errors.js';
-import { BACKEND_PREFIX } from './sysfs.js';
+import { checked, jsonObject, strictKeys, strictObject } from '../lib/schema.js';
+import { backend, connectRequest, deviceIndex } from './device-settings.js';
 
-/** Requests of one daemon that are not answered, or whose answers it has not taken. */
+/** Requests of one daemon that the helper has not answered, or whose answers the daemon has not received. */
 export const MAX_WAITING_REQUESTS = 64;
 /** How long a daemon waits for an answer. */
 export const ANSWER_MS = 30_000;
 
 export const DEFAULT_HELPER_SOCKET = '/run/overlaybd-nbd-attach-helper.sock';
 
-/** The minor number of a device with 16 partitions is 20 bits less 4. */
-const MAX_INDEX = 65535;
-const MAX_SECONDS = 7 * 86_400;
+/** Only the name: the helper finds out itself whose device it is. A process id could be anybody's. */
+const owner = strictObject({ backend });
 
-const index = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(MAX_INDEX));
-const seconds = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(MAX_SECONDS));
-const backend = v.pipe(
-  v.string(),
-  v.startsWith(BACKEND_PREFIX),
-  v.regex(/^[\x21-\x7e]{1,128}$/, 'Expected printable characters'),
+const requestSchema = v.pipe(
+  jsonObject,
+  v.variant('do', [
+    strictKeys({ do: v.literal('connect'), request: connectRequest }),
+    strictKeys({ do: v.literal('reconfigure'), index: deviceIndex, owner }),
+    strictKeys({ do: v.literal('disconnectOnClose'), index: deviceIndex, owner }),
+    strictKeys({ do: v.literal('release'), index: deviceIndex, owner, onClose: v.boolean() }),
+    strictKeys({ do: v.literal('disconnect'), index: deviceIndex, owner }),
+  ]),
 );
-
-/** Whose device it is the helper finds out by itself; a process id would be anybody's. */
-const owner = v.strictObject({ backend });
-
-const requestSchema = v.variant('do', [
-  v.strictObject({
-    do: v.literal('connect'),
-    request: v.strictObject({
-      index,
-      size: v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
-      blockSize: v.picklist([512, 1024, 2048, 4096]),
-      timeoutSeconds: seconds,
-      deadConnTimeoutSeconds: seconds,
-      serverFlags: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(0xffff)),
-      backend,
-    }),
-  }),
-  v.strictObject({ do: v.literal('reconfigure'), index, owner }),
-  v.strictObject({ do: v.literal('disconnectOnClose'), index, owner }),
-  v.strictObject({ do: v.literal('release'), index, owner, onClose: v.boolean() }),
-  v.strictObject({ do: v.literal('disconnect'), index, owner }),
-]);
 
 export type HelperRequest = v.InferOutput<typeof requestSchema>;
 
@@ -55,9 +36,9 @@ export type HelperAnswer =
 
 /** @throws OverlaybdError PROTOCOL */
 export function parseHelperRequest(message: unknown): HelperRequest {
-  const result = v.safeParse(requestSchema, message);
-  if (result.success) return result.output;
-  const { message: why, path } = result.issues[0];
-  const where = path?.map(({ key }) => String(key)).join('.') ?? '';
-  throw new OverlaybdError('PROTOCOL', `attach helper: a wrong request: ${where}: ${why}`);
+  return checked(
+    requestSchema,
+    message,
+    (why) => new OverlaybdError('PROTOCOL', `attach helper: a wrong request: ${why}`),
+  );
 }

@@ -4,7 +4,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { OverlaybdError } from '../errors.js';
 import { native } from '../native/binding.js';
-import type { ConnectRequest, NbdDriver } from './driver.js';
+import type { ConnectRequest } from './device-settings.js';
+import type { NbdDriver } from './driver.js';
 import { kernelError } from './errors.js';
 import { lookInto, openElsewhere, processesWith } from './probe.js';
 import type { DeviceOwner, Sysfs } from './sysfs.js';

@@ -1,14 +1,13 @@
 // Devices by the kernel's NBD netlink family, for a process with CAP_SYS_ADMIN.
 
 import { OverlaybdError } from '../errors.js';
-import { ENOENT, native } from '../native/binding.js';
-import type { ConnectRequest, NbdDriver } from './driver.js';
+import { ENOENT, NBD_CFLAG_DISCONNECT_ON_CLOSE, native } from '../native/binding.js';
+import type { ConnectRequest } from './device-settings.js';
+import type { NbdDriver } from './driver.js';
 import { kernelError, noKernelError } from './errors.js';
 import { lookInto, openElsewhere } from './probe.js';
 import type { DeviceOwner, Sysfs } from './sysfs.js';
 
-/** NBD_CFLAG_DISCONNECT_ON_CLOSE of linux/nbd.h. */
-const DISCONNECT_ON_CLOSE = 2;
 const NO_FLAGS = 0;
 /** Leaves a setting as it is. */
 const KEEP = -1;
@@ -43,7 +42,7 @@ export class NetlinkDriver implements NbdDriver {
   }
 
   async disconnectOnClose(index: number, owner: DeviceOwner): Promise<void> {
-    this.#reconfigure(index, owner, DISCONNECT_ON_CLOSE, []);
+    this.#reconfigure(index, owner, NBD_CFLAG_DISCONNECT_ON_CLOSE, []);
   }
 
   /**

@@ -4,6 +4,7 @@
 import { fstatSync } from 'node:fs';
 import * as v from 'valibot';
 import { OverlaybdError, messageOf } from '../errors.js';
+import { checked, strictObject, wholeNumber } from '../lib/schema.js';
 import { native } from '../native/binding.js';
 import type { ListeningSocket } from '../listen/listening-socket.js';
 import type { ActivatedSocket } from '../listen/socket-activation.js';
@@ -13,21 +14,21 @@ export const HANDOVER_VARIABLE = 'OVERLAYBD_NBD_HANDOVER';
 /** The successor's first descriptor behind the standard ones. */
 export const FIRST_PASSED_FD = 3;
 
-const fd = v.pipe(v.number(), v.integer(), v.minValue(FIRST_PASSED_FD), v.maxValue(65535));
+const fd = wholeNumber(FIRST_PASSED_FD, 65535);
 
-const handoverSchema = v.strictObject({
+const handoverSchema = strictObject({
   channel: fd,
   /** null: the predecessor has no state folder. */
-  state: v.nullable(v.strictObject({ folder: v.string(), lock: fd, control: fd })),
+  state: v.nullable(strictObject({ folder: v.string(), lock: fd, control: fd })),
   /** Exports that the predecessor does not serve either; predecessors before this did not say. */
   failed: v.optional(v.array(v.string()), []),
   sockets: v.array(
-    v.strictObject({
+    strictObject({
       fd,
       key: v.nullable(v.string()),
       name: v.string(),
       uri: v.string(),
-      file: v.nullable(v.strictObject({ path: v.string(), device: v.number(), inode: v.number() })),
+      file: v.nullable(strictObject({ path: v.string(), device: v.number(), inode: v.number() })),
     }),
   ),
 });
@@ -68,7 +69,7 @@ export function takeHandover(env: NodeJS.ProcessEnv): Handover | null {
   delete env[HANDOVER_VARIABLE];
   if (text === undefined) return null;
   try {
-    const handover = v.parse(handoverSchema, JSON.parse(text));
+    const handover = parseHandover(JSON.parse(text));
     const { channel, state, sockets } = handover;
     const all = [channel, ...sockets.map((each) => each.fd)];
     if (state) all.push(state.lock, state.control);
@@ -81,6 +82,11 @@ export function takeHandover(env: NodeJS.ProcessEnv): Handover | null {
     const message = `${HANDOVER_VARIABLE}: ${messageOf(error)}; it is for the daemon's own use`;
     throw new OverlaybdError('BAD_CONFIG', message, { cause: error });
   }
+}
+
+/** @throws OverlaybdError BAD_CONFIG */
+export function parseHandover(value: unknown): Handover {
+  return checked(handoverSchema, value, (why) => new OverlaybdError('BAD_CONFIG', why));
 }
 
 /** The sockets that came from the service manager first. */

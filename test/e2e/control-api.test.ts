@@ -50,8 +50,8 @@ await t.test('what is wrong is refused, and the daemon goes on', async (test) =>
     [{ method: 'DELETE', path: '/v1/devices/' }, 404, 'NOT_FOUND', /DELETE/],
     [{ method: 'DELETE', path: '/v1/devices/nbd0' }, 404, 'NOT_FOUND', /nbd0.*not attached/],
     [{ method: 'DELETE', path: '/v1/devices/%zz' }, 400, 'BAD_ARGUMENT', /%zz/],
-    [post(''), 400, 'BAD_ARGUMENT', /no JSON/],
-    [post('{'), 400, 'BAD_ARGUMENT', /no JSON/],
+    [post(''), 400, 'BAD_ARGUMENT', /not JSON/],
+    [post('{'), 400, 'BAD_ARGUMENT', /not JSON/],
     [post('[]'), 400, 'BAD_ARGUMENT', /attach/],
     [post('{}'), 400, 'BAD_ARGUMENT', /either "export" or "image"/],
     [post('{"export":"web","image":["/a"]}'), 400, 'BAD_ARGUMENT', /either/],
@@ -81,7 +81,7 @@ await t.test('what is wrong is refused, and the daemon goes on', async (test) =>
   test.equal(large.code, 400);
   test.match(large.body, /at most 1048576 bytes/);
   const most = await askRaw(socket, { ...post(''), body: body.subarray(1) });
-  test.match(most.body, /no JSON/, 'one byte less is looked at');
+  test.match(most.body, /not JSON/, 'one byte less is looked at');
   await tick(100);
   test.equal(await daemon.openFiles(), files, 'all images that were looked at are closed');
   await daemon.stop(test);

@@ -94,7 +94,7 @@ await t.test('a wrong configuration: the old one stays, and the command says why
     ['{', /daemon\.json/],
     ['{"exports": {"a": 5}}', /daemon\.json.*exports/],
     ['{"exports": {}}', /nothing to serve/],
-    ['{"exports": {"a": "x", "a": "y"}}', /exports\.a: stands there twice/],
+    ['{"exports": {"a": "x", "a": "y"}}', /exports\.a: duplicate key/],
   ];
   for (const [text, message] of cases) {
     world.setText(text);

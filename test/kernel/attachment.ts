@@ -1,9 +1,9 @@
 // Attaching by the control API, for cases that test something else: it is quick. The commands are tested in cases/attach.ts.
-import type { AttachRequest } from '../../daemon/control/api.js';
 import { OverlaybdError } from '../../daemon/errors.js';
 import type { Check } from './checks.js';
 import type { Daemon } from './daemon.js';
 import { isConnected, untilConnected } from './device.js';
+import type { AttachRequest } from '../../daemon/control/requests.js';
 
 /** Attaches a device; it is detached when the case is over, if it is still there. */
 export async function attach(

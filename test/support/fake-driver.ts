@@ -3,11 +3,12 @@
 import { readdirSync, readlinkSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { OverlaybdError } from '../../daemon/errors.js';
-import type { ConnectRequest, NbdDriver } from '../../daemon/kernel/driver.js';
+import type { NbdDriver } from '../../daemon/kernel/driver.js';
 import type { DeviceOwner } from '../../daemon/kernel/sysfs.js';
 import { EAGAIN, native } from '../../daemon/native/binding.js';
 import type { FakeSysfs } from './fake-sysfs.js';
 import { requestBytes } from './nbd-client.js';
+import type { ConnectRequest } from '../../daemon/kernel/device-settings.js';
 
 /** Of the process that connected a device, as /sys shows it. */
 export const FAKE_PID = 4242;

@@ -63,24 +63,27 @@ await test('unknown keys are ignored at every level, as upstream does', (t) => {
 
 await test('wrong types are named by their path', (t) => {
   const cases: [string, RegExp][] = [
-    ['{"lowers":[{"file":"a"},{"file":3}]}', /^config\.v1\.json: lowers\.1\.file: .*string.* 3$/],
-    ['{"lowers":[{"dir":null}]}', /lowers\.0\.dir: .*string.*null/],
-    ['{"lowers":[{"digest":[]}]}', /lowers\.0\.digest: .*string/],
+    [
+      '{"lowers":[{"file":"a"},{"file":3}]}',
+      /^config\.v1\.json: lowers\.1\.file: 3 is not a string$/,
+    ],
+    ['{"lowers":[{"dir":null}]}', /lowers\.0\.dir: null is not a string$/],
+    ['{"lowers":[{"digest":[]}]}', /lowers\.0\.digest: an array is not a string$/],
     ['{"lowers":[{"size":"1"}]}', /lowers\.0\.size: .*number/],
     ['{"lowers":[{"size":-1}]}', /lowers\.0\.size: .*-1/],
     ['{"lowers":[{"size":1.5}]}', /lowers\.0\.size: .*1\.5/],
-    ['{"lowers":["a"]}', /lowers\.0: .*Object.*"a"/],
-    ['{"lowers":[[]]}', /lowers\.0: .*Object.*Array/],
-    ['{"lowers":{}}', /lowers: .*Array/],
-    ['{"lowers":"a"}', /lowers: .*Array/],
-    ['{"upper":"a"}', /upper: .*Object/],
-    ['{"upper":[]}', /upper: .*Object.*Array/],
-    ['{"upper":{"index":1}}', /upper\.index: .*string/],
-    ['{"accelerationLayer":"true"}', /accelerationLayer: .*boolean/],
-    ['{"repoBlobUrl":7}', /repoBlobUrl: .*string/],
-    ['[]', /the whole file: .*Object.*Array/],
-    ['null', /the whole file: .*Object.*null/],
-    ['"a"', /the whole file: .*Object/],
+    ['{"lowers":["a"]}', /lowers\.0: "a" is not an object$/],
+    ['{"lowers":[[]]}', /lowers\.0: an array is not an object$/],
+    ['{"lowers":{}}', /lowers: an object is not an array$/],
+    ['{"lowers":"a"}', /lowers: "a" is not an array$/],
+    ['{"upper":"a"}', /upper: "a" is not an object$/],
+    ['{"upper":[]}', /upper: an array is not an object$/],
+    ['{"upper":{"index":1}}', /upper\.index: 1 is not a string$/],
+    ['{"accelerationLayer":"true"}', /accelerationLayer: "true" is not true or false$/],
+    ['{"repoBlobUrl":7}', /repoBlobUrl: 7 is not a string$/],
+    ['[]', /^config\.v1\.json: an array is not an object$/],
+    ['null', /^config\.v1\.json: null is not an object$/],
+    ['"a"', /^config\.v1\.json: "a" is not an object$/],
   ];
   for (const [json, message] of cases) t.throws(() => parse(json), refusal(message), json);
   t.end();
@@ -89,9 +92,12 @@ await test('wrong types are named by their path', (t) => {
 await test('the first thing that is wrong is told, however many there are', (t) => {
   t.throws(
     () => parse('{"repoBlobUrl":1,"lowers":[{"file":2}]}'),
-    refusal(/repoBlobUrl: [^;]* 1$/),
+    refusal(/repoBlobUrl: 1 is not a string$/),
   );
-  t.throws(() => parse(`{"lowers":[${'1,'.repeat(254)}1]}`), refusal(/lowers\.0: [^;]*Object/));
+  t.throws(
+    () => parse(`{"lowers":[${'1,'.repeat(254)}1]}`),
+    refusal(/lowers\.0: 1 is not an object$/),
+  );
   t.end();
 });
 
@@ -143,7 +149,7 @@ await test('a byte order mark is passed over, one', (t) => {
 
 await test('a key that stands twice is an error: which one counts is a guess', (t) => {
   const cases: [string, RegExp][] = [
-    ['{"upper":{},"lowers":[],"upper":{}}', /: upper: stands there twice$/],
+    ['{"upper":{},"lowers":[],"upper":{}}', /: upper: duplicate key$/],
     ['{"lowers":[{"file":"a"},{"file":"b","dir":"c","file":"d"}]}', /: lowers\.1\.file: /],
     // Written in another way, and in an object that nobody looks at.
     ['{"x":{"y":[1,{"\\u0061":1,"a":2}]}}', /: x\.y\.1\.a: /],
@@ -162,7 +168,7 @@ await test('numbers beyond 2^53 are told as they are written', (t) => {
     ['{"repoBlobUrl":9007199254740993.5}', '9007199254740993\\.5'],
   ];
   for (const [json, number] of cases)
-    t.throws(() => parse(json), refusal(new RegExp(` ${number}$`)));
+    t.throws(() => parse(json), refusal(new RegExp(`: ${number} is not a `)));
   t.end();
 });
 

@@ -45,7 +45,7 @@ await t.test('in daemon.json', async (test) => {
   test.same(parse(tls), tls);
   for (const [wrong, message] of [
     [{ mode: 'maybe' }, /tls\.mode/],
-    [{ cert: 'c' }, /tls\.cert/],
+    [{ cert: 'c' }, /tls: unknown key "cert"/],
     [{ clientNames: [] }, /tls\.clientNames/],
     [{ clientNames: [''] }, /tls\.clientNames\.0/],
     [{ key: 5 }, /tls\.key/],

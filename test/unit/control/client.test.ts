@@ -5,12 +5,13 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { test, type Test } from 'tap';
-import type { AttachRequest, DaemonStatus, AttachAnswer } from '../../../daemon/control/api.js';
+import type { DaemonStatus, AttachAnswer } from '../../../daemon/control/api.js';
 import { ControlClient } from '../../../daemon/control/client.js';
 import { ControlServer, type ControlHandlers } from '../../../daemon/control/server.js';
 import { OverlaybdError } from '../../../daemon/errors.js';
 import { native } from '../../../daemon/native/binding.js';
 import { shortFolder } from '../../support/daemon-process.js';
+import type { AttachRequest } from '../../../daemon/control/requests.js';
 
 const STATUS = { pid: 1, devices: [] } as unknown as DaemonStatus;
 

@@ -6,7 +6,6 @@ import { test, type Test } from 'tap';
 import { OverlaybdError } from '../../../daemon/errors.js';
 import { MessageChannel } from '../../../daemon/ipc/message-channel.js';
 import { AttachHelper, MAX_CONNECTIONS_PER_USER } from '../../../daemon/kernel/attach-helper.js';
-import type { ConnectRequest } from '../../../daemon/kernel/driver.js';
 import { HelperDriver } from '../../../daemon/kernel/helper-driver.js';
 import { MAX_WAITING_REQUESTS } from '../../../daemon/kernel/helper-protocol.js';
 import { Sysfs } from '../../../daemon/kernel/sysfs.js';
@@ -18,6 +17,7 @@ import { shortFolder } from '../../support/daemon-process.js';
 import { FakeDriver } from '../../support/fake-driver.js';
 import { FakeSysfs } from '../../support/fake-sysfs.js';
 import { deferred } from '../nbd/fake-export.js';
+import type { ConnectRequest } from '../../../daemon/kernel/device-settings.js';
 
 const openDescriptors = (): number => readdirSync('/proc/self/fd').length;
 const backend = (n: number): string => `overlaybd-nbd:${String(n).padStart(16, '0')}`;
@@ -91,7 +91,7 @@ await test('everything that can be asked', async (t) => {
   const [ours, theirs] = native.socketpair();
   t.teardown(() => native.close(ours));
   // More than is asked for may be in the record of a device.
-  await driver.connect({ ...request(1), id: 'more' } as ConnectRequest, [theirs]);
+  await driver.connect(request(1), [theirs]);
   native.close(theirs);
   t.same(kernel.devices.get(1)?.request, request(1));
   t.equal(native.send(ours, Buffer.from('x'), 0, 1), 1, 'the kernel has the socket');

@@ -39,9 +39,9 @@ await test('everything else is refused, by its place', async (t) => {
     [[], /wrong request/],
     [{}, /do:/],
     [{ do: 'format', index: 0, owner }, /do:/],
-    [{ do: 'connect' }, /request:/],
-    [{ do: 'connect', request, more: 1 }, /more:/],
-    [connect({ more: 1 }), /request\.more:/],
+    [{ do: 'connect' }, /: the key "request" is missing$/],
+    [{ do: 'connect', request, more: 1 }, /: unknown key "more"$/],
+    [connect({ more: 1 }), /request: unknown key "more"$/],
     [connect({ index: -1 }), /request\.index:/],
     [connect({ index: 65536 }), /request\.index:/],
     [connect({ index: 1.5 }), /request\.index:/],
@@ -60,13 +60,16 @@ await test('everything else is refused, by its place', async (t) => {
     [connect({ backend: `${backend}\0` }), /request\.backend:/],
     [connect({ backend: `${backend} x` }), /request\.backend:/],
     [connect({ backend: backend + 'x'.repeat(128) }), /request\.backend:/],
-    [{ do: 'disconnect', index: 0 }, /owner:/],
+    [{ do: 'disconnect', index: 0 }, /: the key "owner" is missing$/],
     [{ do: 'disconnect', index: 0, owner: { backend: 'x' } }, /owner\.backend:/],
-    [{ do: 'disconnect', index: 0, owner: { backend, kernelPid: 1 } }, /owner\.kernelPid:/],
+    [
+      { do: 'disconnect', index: 0, owner: { backend, kernelPid: 1 } },
+      /owner: unknown key "kernelPid"$/,
+    ],
     [{ do: 'disconnect', index: -1, owner }, /index:/],
-    [{ do: 'release', index: 0, owner }, /onClose:/],
+    [{ do: 'release', index: 0, owner }, /: the key "onClose" is missing$/],
     [{ do: 'release', index: 0, owner, onClose: 1 }, /onClose:/],
-    [{ do: 'reconfigure', index: 0, owner, request }, /request:/],
+    [{ do: 'reconfigure', index: 0, owner, request }, /: unknown key "request"$/],
   ];
   for (const [wrong, where] of cases) {
     const what = JSON.stringify(wrong);

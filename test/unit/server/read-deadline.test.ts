@@ -1,10 +1,10 @@
 // The read deadline is below the timeout of devices, or the log says so.
 import t from 'tap';
-import { DEFAULT_TIMEOUT_SECONDS } from '../../../daemon/control/api.js';
 import { DEFAULT_READ_DEADLINE } from '../../../daemon/config/daemon-config.js';
 import { native } from '../../../daemon/native/binding.js';
 import { DRAIN_TIMEOUT_MS } from '../../../daemon/nbd/limits.js';
 import { warnOfTimeouts } from '../../../daemon/server/read-deadline.js';
+import { DEFAULT_TIMEOUT_SECONDS } from '../../../daemon/kernel/device-settings.js';
 
 t.teardown(() => native.fileDeadline(1000 * DEFAULT_READ_DEADLINE));
 
