@@ -1,0 +1,131 @@
+// Runs compiled test files, each in a process of its own, some at the same time: what `tap run` does, without
+// coverage and without tap's loaders, which take longer than most of our test files. `npm run test:unit` uses it.
+import { spawn, type ChildProcess } from 'node:child_process';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseOptions, USAGE, type RunnerOptions } from './options.js';
+import { countsOf, failuresOf, noCounts, skipsOf, summary, type Counts } from './tap-output.js';
+
+/** Lines of one failing test file that are printed. */
+const MAX_LINES = 120;
+/** How many ms each file took the last time: the slowest start first. */
+const TIMES_FILE = 'out/test-times.json';
+
+interface Outcome {
+  readonly code: number | null;
+  readonly output: string;
+  readonly ms: number;
+  readonly isLate: boolean;
+}
+
+function testFilesIn(path: string): string[] {
+  if (!statSync(path).isDirectory()) return [path];
+  return readdirSync(path, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.test.js'))
+    .map((name) => join(path, name))
+    .toSorted();
+}
+
+const running = new Set<ChildProcess>();
+
+/** With the daemons that the test file started. */
+function killGroup(child: ChildProcess): void {
+  if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+}
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+  process.once(signal, () => {
+    for (const child of running) killGroup(child);
+    process.kill(process.pid, signal);
+  });
+
+/** Runs one file with the Node.js that runs this. After the time limit, the file's whole process group is killed. */
+function run(file: string, timeoutMs: number): Promise<Outcome> {
+  const begin = performance.now();
+  const child = spawn(process.execPath, [file], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  });
+  const chunks: Buffer[] = [];
+  child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
+  child.stderr.on('data', (chunk: Buffer) => chunks.push(chunk));
+  let isLate = false;
+  const timer = setTimeout(() => {
+    isLate = true;
+    killGroup(child);
+  }, timeoutMs);
+  running.add(child);
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code) => {
+      clearTimeout(timer);
+      running.delete(child);
+      const output = Buffer.concat(chunks).toString('utf8');
+      resolve({ code, output, ms: performance.now() - begin, isLate });
+    });
+  });
+}
+
+/** Prints why a file failed, and what it skipped. @returns its counts; a file that failed has one failure at least */
+function report(file: string, outcome: Outcome, timeoutMs: number): Counts {
+  const counts = countsOf(outcome.output);
+  for (const reason of skipsOf(outcome.output)) console.log(`${file}: SKIPPED: ${reason}`);
+  if (outcome.code === 0 && counts !== null && counts.total > 0) return counts;
+  const why = outcome.isLate
+    ? `killed after ${timeoutMs / 1000} s`
+    : counts?.total === 0
+      ? 'has no tests'
+      : 'failed';
+  console.log(`${file}: ${why}`);
+  const lines = failuresOf(outcome.output);
+  for (const line of lines.slice(0, MAX_LINES)) console.log(`  ${line}`);
+  if (lines.length > MAX_LINES) console.log(`  ... ${lines.length - MAX_LINES} lines more`);
+  const known = counts ?? noCounts();
+  return known.fail > 0 ? known : { ...known, total: known.total + 1, fail: 1 };
+}
+
+function lastTimes(): Record<string, number> {
+  try {
+    return JSON.parse(readFileSync(TIMES_FILE, 'utf8')) as Record<string, number>;
+  } catch {
+    return {};
+  }
+}
+
+async function runAll({ paths, jobs, timeoutMs }: RunnerOptions): Promise<boolean> {
+  const begin = performance.now();
+  const times = lastTimes();
+  const queue = paths
+    .flatMap(testFilesIn)
+    .toSorted((a, b) => (times[b] ?? Infinity) - (times[a] ?? Infinity) || 0);
+  const sum = noCounts();
+  let failedFiles = 0;
+  const work = async (): Promise<void> => {
+    for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
+      const outcome = await run(file, timeoutMs);
+      times[file] = Math.round(outcome.ms);
+      const counts = report(file, outcome, timeoutMs);
+      if (counts.fail > 0) failedFiles++;
+      for (const name of Object.keys(sum) as (keyof Counts)[]) sum[name] += counts[name];
+    }
+  };
+  const files = queue.length;
+  await Promise.all(Array.from({ length: jobs }, work));
+  writeFileSync(TIMES_FILE, JSON.stringify(times));
+  const seconds = ((performance.now() - begin) / 1000).toFixed(1);
+  console.log(
+    `Node.js ${process.version}: ${files} files, ${failedFiles} failed, in ${seconds} s with ${jobs} at the same time`,
+  );
+  console.log(summary(sum));
+  return files > 0 && failedFiles === 0;
+}
+
+let options: RunnerOptions | undefined;
+try {
+  options = parseOptions(process.argv.slice(2));
+} catch (error) {
+  console.error(`${(error as Error).message}\n\n${USAGE}`);
+  process.exit(2);
+}
+if (options === undefined) console.log(USAGE);
+else process.exitCode = (await runAll(options)) ? 0 : 1;
