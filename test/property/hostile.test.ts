@@ -15,6 +15,7 @@ import {
   upper,
 } from '../support/hostile-blobs.js';
 import { SEED } from '../support/seed.js';
+import { holds } from '../support/holds.js';
 
 fc.configureGlobal({ seed: SEED });
 
@@ -35,7 +36,8 @@ await test('mutated blobs, alone and above a good layer', async (t) => {
     const [good, bad] = [join(folder, 'good'), join(folder, 'bad')];
     writeFileSync(good, base);
     const before = openDescriptors();
-    await fc.assert(
+    await holds(
+      t,
       fc.asyncProperty(fc.constantFrom(...Object.keys(blobs)), mutations, async (name, all) => {
         writeFileSync(bad, mutate(blobs[name] as Buffer, all));
         await mustBeHandled([bad]);
@@ -56,7 +58,8 @@ await test('mutated uppers, data and index', async (t) => {
       JSON.stringify({ lowers: [{ file: 'good' }], upper: { data: 'data', index: 'index' } }),
     );
     const before = openDescriptors();
-    await fc.assert(
+    await holds(
+      t,
       fc.asyncProperty(
         fc.array(mutation, { maxLength: 3 }),
         fc.array(mutation, { maxLength: 3 }),
@@ -72,7 +75,7 @@ await test('mutated uppers, data and index', async (t) => {
   });
 });
 
-await test('any JSON as a configuration', async () => {
+await test('any JSON as a configuration', async (t) => {
   const words = fc.constantFrom(
     'lowers',
     'upper',
@@ -94,7 +97,8 @@ await test('any JSON as a configuration', async () => {
   await inFolder(async (folder) => {
     const config = join(folder, 'config.v1.json');
     writeFileSync(join(folder, 'good'), base);
-    await fc.assert(
+    await holds(
+      t,
       fc.asyncProperty(fc.dictionary(words, value, { maxKeys: 4 }), async (json) => {
         writeFileSync(config, JSON.stringify(json));
         await mustBeHandled([config]);
@@ -104,10 +108,11 @@ await test('any JSON as a configuration', async () => {
   });
 });
 
-await test('any bytes as a configuration or a blob', async () => {
+await test('any bytes as a configuration or a blob', async (t) => {
   await inFolder(async (folder) => {
     const path = join(folder, 'anything');
-    await fc.assert(
+    await holds(
+      t,
       fc.asyncProperty(fc.uint8Array({ maxLength: 600 }), fc.boolean(), async (bytes, brace) => {
         writeFileSync(path, brace ? Buffer.concat([Buffer.from('{'), bytes]) : bytes);
         await mustBeHandled([path]);

@@ -5,6 +5,7 @@ import type { LsmtIndex } from '../../daemon/lsmt/merged-index.js';
 import { seededRandom } from '../support/pattern.js';
 import { SEED } from '../support/seed.js';
 import { indexOf as pack, type Row } from '../support/segments.js';
+import { holds } from '../support/holds.js';
 
 fc.configureGlobal({ seed: SEED });
 
@@ -68,8 +69,9 @@ function edgesOf({ begins, ends, sectors }: Plain): number[] {
   return inOrder.toSorted((a, b) => a - b);
 }
 
-await test('every edge of every segment is found, from any hint', async () => {
-  fc.assert(
+await test('every edge of every segment is found, from any hint', async (t) => {
+  await holds(
+    t,
     fc.property(shape, (description) => {
       const plain = plainOf(description);
       const index = indexOf(plain);
@@ -93,8 +95,9 @@ await test('every edge of every segment is found, from any hint', async () => {
   );
 });
 
-await test('no index takes more than 17 bytes a segment, and 16 for each 2^31 sectors', async () => {
-  fc.assert(
+await test('no index takes more than 17 bytes a segment, and 16 for each 2^31 sectors', async (t) => {
+  await holds(
+    t,
     fc.property(shape, (description) => {
       const plain = plainOf(description);
       const { data, count } = indexOf(plain);

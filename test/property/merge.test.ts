@@ -6,6 +6,7 @@ import type { LsmtIndex } from '../../daemon/lsmt/merged-index.js';
 import { HOLE } from '../support/model.js';
 import { SEED } from '../support/seed.js';
 import { indexOf, type Row } from '../support/segments.js';
+import { holds } from '../support/holds.js';
 
 fc.configureGlobal({ seed: SEED });
 
@@ -110,8 +111,9 @@ function check(index: LsmtIndex, model: Model, base: number, visible: number): v
   }
 }
 
-await test('merged stacks answer every sector as the model does, whatever the hint', async () => {
-  fc.assert(
+await test('merged stacks answer every sector as the model does, whatever the hint', async (t) => {
+  await holds(
+    t,
     fc.property(stack, ({ base, layers, visible, ragged }) => {
       const model = emptyModel();
       const rows = layers.flatMap((pieces, layer) => rowsOf(pieces, base, model, layer));
@@ -122,7 +124,7 @@ await test('merged stacks answer every sector as the model does, whatever the hi
   );
 });
 
-await test('replayed writes are those of the model: the later one wins', async () => {
+await test('replayed writes are those of the model: the later one wins', async (t) => {
   const write = fc.record({
     start: fc.integer({ min: 0, max: WINDOW - 1 }),
     length: fc.oneof(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 120 })),
@@ -136,7 +138,8 @@ await test('replayed writes are those of the model: the later one wins', async (
       .array(write, { minLength: 40, maxLength: 120 })
       .map((all) => [...all.slice(0, 40).toSorted((a, b) => a.start - b.start), ...all.slice(40)]),
   );
-  fc.assert(
+  await holds(
+    t,
     fc.property(fc.constantFrom(...BASES), writes, (base, all) => {
       const model = emptyModel();
       const written: Row[] = [];

@@ -16,6 +16,7 @@ import { SECTOR } from '../support/lsmt-layout.js';
 import { buildDevice, HOLE, type ModelDevice, type ModelSegment } from '../support/model.js';
 import { appendUpper, type UpperWrite } from '../support/upper-writer.js';
 import { SEED } from '../support/seed.js';
+import { holds } from '../support/holds.js';
 
 fc.configureGlobal({ seed: SEED });
 
@@ -99,8 +100,9 @@ function modelOf(stack: Stack, upper?: readonly UpperWrite[]): ModelDevice {
   return buildDevice(stack.virtualSize, layers);
 }
 
-await test('stacks of up to 20 layers in any wrappers are the device of the model', async () => {
-  await fc.assert(
+await test('stacks of up to 20 layers in any wrappers are the device of the model', async (t) => {
+  await holds(
+    t,
     fc.asyncProperty(arbitraryStack({ maxSectors: 1536 }), ranges, async (stack, parts) => {
       await inFolder(stack, async (_folder, paths) => {
         const model = modelOf(stack);
@@ -111,7 +113,7 @@ await test('stacks of up to 20 layers in any wrappers are the device of the mode
   );
 });
 
-await test('an append-only upper over a stack is replayed as the model does', async () => {
+await test('an append-only upper over a stack is replayed as the model does', async (t) => {
   const cases = arbitraryStack({ maxLayers: 3, maxSectors: 768 }).chain((stack) =>
     fc.record({
       stack: fc.constant(stack),
@@ -122,7 +124,8 @@ await test('an append-only upper over a stack is replayed as the model does', as
       ownSize: fc.boolean(),
     }),
   );
-  await fc.assert(
+  await holds(
+    t,
     fc.asyncProperty(cases, ranges, async (each, parts) => {
       const { stack, writes, groupCommit, tornTail } = each;
       await inFolder(stack, async (folder, paths) => {

@@ -18,6 +18,7 @@ import { META_CONTEXTS } from '../../../daemon/nbd/meta-context.js';
 import type { ReplyForm } from '../../../daemon/nbd/session.js';
 import { FakeExport, deferred, type Deferred } from './fake-export.js';
 import { Harness, type Answer } from './transmission-harness.js';
+import { holds } from '../../support/holds.js';
 
 const SIZE = 2_000_003;
 const SECTOR = 512;
@@ -231,8 +232,8 @@ async function play(form: ReplyForm, given: Scenario): Promise<void> {
 }
 
 for (const form of ['simple', 'structured', 'extended'] as const) {
-  await t.test(`${form}: every request is answered exactly once`, async () => {
+  await t.test(`${form}: every request is answered exactly once`, async (test) => {
     const property = fc.asyncProperty(scenario, (given) => play(form, given));
-    await fc.assert(property, { seed: 20, numRuns: 150 });
+    await holds(test, property, { seed: 20, numRuns: 150 });
   });
 }

@@ -150,6 +150,6 @@ await t.test('goodbye, and headers in every split', async (test) => {
     await harness.settle();
     const [first, second] = harness.answers();
     const isRight = first?.data.equals(bytesAt(77, 7)) && second?.data.equals(bytesAt(78, 8));
-    if (!isRight || harness.transmission.state !== 'done') test.fail(`split at ${cut}`);
+    test.ok(isRight && harness.transmission.state === 'done', `split at ${cut}`);
   }
 });

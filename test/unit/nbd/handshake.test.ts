@@ -13,6 +13,7 @@ import {
 import { ExportMap } from '../../../daemon/reactor/export-map.js';
 import { clientFlags, infoData, optionBytes } from '../../support/nbd-client.js';
 import { FakeExport, tableOf } from './fake-export.js';
+import { holds } from '../../support/holds.js';
 
 const SIZE = 2 ** 40 + 512;
 const first = new FakeExport(SIZE, 'first', 'one layer');
@@ -142,7 +143,8 @@ await t.test('the same answers byte by byte and in every split', async (test) =>
     const split = feed([SESSION.subarray(0, cut), SESSION.subarray(cut)]);
     if (!split.out.equals(whole.out)) test.fail(`split at ${cut}`);
   }
-  fc.assert(
+  await holds(
+    test,
     fc.property(fc.array(fc.integer({ min: 0, max: SESSION.length }), { maxLength: 8 }), (cuts) => {
       const at = [0, ...cuts.toSorted((a, b) => a - b), SESSION.length];
       const split = feed(at.slice(1).map((end, i) => SESSION.subarray(at[i], end)));
@@ -375,7 +377,7 @@ await t.test(
   },
 );
 
-await t.test('garbage never makes it throw anything but ProtocolError', async () => {
+await t.test('garbage never makes it throw anything but ProtocolError', async (test) => {
   const garbage = fc.array(
     fc.oneof(
       fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes)),
@@ -385,7 +387,8 @@ await t.test('garbage never makes it throw anything but ProtocolError', async ()
     ),
     { maxLength: 6 },
   );
-  fc.assert(
+  await holds(
+    test,
     fc.property(garbage, (chunks) => {
       const { error, result } = feed([clientFlags(), ...chunks]);
       return error === undefined || (error instanceof ProtocolError && result === null);

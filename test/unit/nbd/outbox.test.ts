@@ -4,17 +4,19 @@ import t from 'tap';
 import { LargeMemory } from '../../../daemon/nbd/large-memory.js';
 import { SendBuffer, SendBufferPool, Outbox } from '../../../daemon/nbd/outbox.js';
 import { randomBytes } from '../../support/pattern.js';
+import { holds } from '../../support/holds.js';
 
 const EAGAIN = 11;
 const EPIPE = 32;
 const CHUNK = new SendBufferPool().take().bytes.length;
 
-await t.test('whatever is written comes out, however little is taken at a time', async () => {
+await t.test('whatever is written comes out, however little is taken at a time', async (test) => {
   const sizes = fc.array(fc.integer({ min: 0, max: 3 * CHUNK }), { maxLength: 5 });
   const takes = fc.infiniteStream(
     fc.oneof(fc.constant(0), fc.integer({ min: 1, max: CHUNK }), fc.constant(Infinity)),
   );
-  fc.assert(
+  await holds(
+    test,
     fc.property(sizes, takes, (lengths, stream) => {
       const out: Buffer[] = [];
       const outbox = new Outbox(new SendBufferPool(), (bytes, offset, length) => {

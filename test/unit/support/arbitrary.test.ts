@@ -6,9 +6,11 @@ import { PADDING_ENTRY, SECTOR } from '../../support/lsmt-layout.js';
 import { buildDevice } from '../../support/model.js';
 import { readAppendUpper, readLsmt, unwrapBlob } from '../../support/naive-reader.js';
 import { appendUpper } from '../../support/upper-writer.js';
+import { holds } from '../../support/holds.js';
 
-await test('layers are sorted, do not overlap, and decide the size as a stack does', async () => {
-  fc.assert(
+await test('layers are sorted, do not overlap, and decide the size as a stack does', async (t) => {
+  await holds(
+    t,
     fc.property(arbitraryStack(), ({ virtualSize, layers }) => {
       const sizes = layers.map((layer) => layer.virtualSize);
       if (sizes.findLast((size) => size > 0) !== virtualSize) return false;
@@ -23,8 +25,9 @@ await test('layers are sorted, do not overlap, and decide the size as a stack do
   );
 });
 
-await test('a stack written and read back is the same device', async () => {
-  fc.assert(
+await test('a stack written and read back is the same device', async (t) => {
+  await holds(
+    t,
     fc.property(
       arbitraryStack({ maxLayers: 4, maxSectors: 512, maxSegments: 5 }),
       ({ virtualSize, layers }) => {
@@ -48,8 +51,9 @@ await test('a stack written and read back is the same device', async () => {
   );
 });
 
-await test('index entries obey the ranges sealed layers must keep', async () => {
-  fc.assert(
+await test('index entries obey the ranges sealed layers must keep', async (t) => {
+  await holds(
+    t,
     fc.property(arbitraryStack({ maxLayers: 2 }), ({ layers }) =>
       layers.every((layer) => {
         const blob = unwrapBlob(layerFile(layer));
@@ -65,8 +69,9 @@ await test('index entries obey the ranges sealed layers must keep', async () => 
   );
 });
 
-await test('upper writes stay in the device and come back', async () => {
-  fc.assert(
+await test('upper writes stay in the device and come back', async (t) => {
+  await holds(
+    t,
     fc.property(arbitraryUpperWrites(256), (writes) => {
       const model = writes.map((write) => ({ ...write, zeroed: !write.data }));
       const { data, index } = appendUpper({ virtualSize: 256 * SECTOR, writes });
