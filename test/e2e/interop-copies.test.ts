@@ -66,6 +66,7 @@ function canHoldHuge(test: Test): boolean {
     truncateSync(path, TIB);
     return true;
   } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EFBIG') throw error;
     test.pass('sparse copy', { skip: `NOT TESTED, no files of 1 TiB here: ${String(error)}` });
     return false;
   } finally {
@@ -76,10 +77,8 @@ function canHoldHuge(test: Test): boolean {
 await t.test('nbdcopy of a mostly empty TiB', async (test) => {
   if (!requireTool(test, 'nbdcopy') || !canHoldHuge(test)) return;
   const out = join(folder, 'huge.copy');
-  const begin = performance.now();
   const { code, stderr } = await runTool('nbdcopy', [daemon.unixUri('huge'), out]);
   test.equal(code, 0, stderr);
-  test.ok(performance.now() - begin < 20_000, 'in seconds');
   await checkHuge(test, out);
   rmSync(out);
 });

@@ -29,7 +29,7 @@ function openerOf(t: Test, strict = false, timeoutMs?: number): Opener {
   return opener;
 }
 
-/** Opener threads of this process: none of its other threads have their nice value. */
+/** The opener thread and the file threads that it started, which end 10 s after their last job: no others have its nice value. */
 function openers(): number {
   return readdirSync('/proc/self/task').filter((task) => {
     try {
@@ -58,7 +58,7 @@ await test('a large image is opened by a thread that ends, and is the same image
   })();
   const image = await opening;
   await counting;
-  t.ok(most === 1, 'a thread was there');
+  t.ok(most >= 1, 'a thread was there');
   t.ok(turns > 20, `others had ${turns} turns`);
   t.equal(image.description, `2 layers, ${2 * LARGE} segments`);
   t.equal(image.size, VIRTUAL_SIZE);
@@ -71,7 +71,7 @@ await test('a large image is opened by a thread that ends, and is the same image
     );
   }
   image.close();
-  for (let tries = 0; openers() > 0 && tries < 500; tries++) await pause(10);
+  for (let tries = 0; openers() > 0 && tries < 6000; tries++) await pause(10);
   t.equal(openers(), 0, 'it has ended');
 });
 

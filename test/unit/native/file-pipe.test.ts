@@ -34,7 +34,9 @@ function sockets(test: Test): [number, number] {
 function canFill(test: Test, fd: number, end: number): boolean {
   const n = native.fillPipe(fd, 0, end, 1);
   if (n !== -EOPNOTSUPP && n !== -EPERM) return true;
-  test.pass('SKIPPED: the file system does not say what is in the page cache');
+  test.pass('page cache', {
+    skip: 'NOT TESTED: the file system does not say what is in the page cache',
+  });
   return false;
 }
 

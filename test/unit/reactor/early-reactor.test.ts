@@ -3,11 +3,18 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { test } from 'tap';
 import { native } from '../../../daemon/native/binding.js';
 import { startEarlyReactor } from '../../../daemon/reactor/early-reactor.js';
+import type { ToReactor } from '../../../daemon/reactor/messages.js';
 import { ReactorPool } from '../../../daemon/reactor/pool.js';
 
 await test('a thread that has started before the pool', async (t) => {
+  const answer = new Promise((resolve) => {
+    process.once('worker', (worker) => {
+      worker.once('message', resolve);
+      worker.postMessage({ type: 'count', request: 0 } satisfies ToReactor);
+    });
+  });
   startEarlyReactor();
-  await pause(1500);
+  await answer;
   const pool = new ReactorPool(1, null, { log: () => undefined });
   t.teardown(() => pool.terminate());
   await pool.started;
@@ -15,7 +22,7 @@ await test('a thread that has started before the pool', async (t) => {
   t.teardown(() => native.close(fd));
   pool.adopt(ours, { peer: 'test', exports: null, closed: () => undefined });
   const greeting = Buffer.alloc(18);
-  for (let i = 0; i < 500 && native.recv(fd, greeting, 0, 18) < 0; i++) await pause(10);
+  for (let i = 0; i < 1000 && native.recv(fd, greeting, 0, 18) < 0; i++) await pause(10);
   t.equal(greeting.toString('latin1', 0, 16), 'NBDMAGICIHAVEOPT');
   await pool.drain();
 });

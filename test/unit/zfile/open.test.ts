@@ -206,12 +206,10 @@ await test('a table past the file is refused before memory is made for it', asyn
       writeZfile(RAW, { header: { indexSize, originalSize: indexSize * 4096 } }),
     );
     const before = process.memoryUsage();
-    const start = performance.now();
     await t.rejects(openZfile(source), {
       code: 'BAD_FORMAT',
       message: /^blob: zfile jump table end at byte 48/,
     });
-    t.ok(performance.now() - start < 200, 'at once');
     t.ok(process.memoryUsage().arrayBuffers - before.arrayBuffers < 1e6, 'without a table');
     t.same(source.reads, [[0, 512]], 'only the header was read');
   }
