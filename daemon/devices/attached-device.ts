@@ -3,6 +3,7 @@
 
 import type { DeviceState, DeviceStatus } from '../control/api.js';
 import type { ConnectionCounts } from '../reactor/messages.js';
+import type { Peer } from '../reactor/peer.js';
 import type { DeviceRecord } from './record.js';
 import type { DeviceCounters } from '../upgrade/handover.js';
 import type { HeldImage } from '../image/table.js';
@@ -10,11 +11,6 @@ import type { DeviceSettings } from '../kernel/device-settings.js';
 
 /** What the counters say. */
 type Totals = Omit<ConnectionCounts, 'id'>;
-
-/** Which device a connection with this peer name belongs to: its id. */
-export function deviceIdOf(peer: string): string | null {
-  return /^\/dev\/nbd\d+ ([0-9a-f]{16})$/.exec(peer)?.[1] ?? null;
-}
 
 export class AttachedDevice {
   record: DeviceRecord;
@@ -42,6 +38,12 @@ export class AttachedDevice {
 
   get path(): string {
     return `/dev/nbd${this.record.index}`;
+  }
+
+  /** The kernel, as the client of the device's connections. */
+  get peer(): Peer {
+    const text = `${this.path} ${this.record.id}`;
+    return { kind: 'device', group: text, uid: null, device: this.record.id, text };
   }
 
   get missing(): number {

@@ -60,7 +60,7 @@ export class DeviceLinks {
   /** Makes a connection and serves one end. @returns the other, for the kernel */
   make(device: AttachedDevice): number {
     const [ours, theirs] = native.socketpair();
-    this.serve(device, ours, `${device.path} ${device.record.id}`, {
+    this.serve(device, ours, {
       export: device.image.key,
       form: 'simple',
       contexts: [],
@@ -70,9 +70,9 @@ export class DeviceLinks {
     return theirs;
   }
 
-  serve(device: AttachedDevice, fd: number, peer: string, transmission: ResumedTransmission): void {
+  serve(device: AttachedDevice, fd: number, transmission: ResumedTransmission): void {
     const id = this.#parts.reactors.adopt(fd, {
-      peer,
+      peer: device.peer,
       exports: [],
       resume: { ...transmission, export: device.image.key, size: device.record.size },
       closed: (summary) => {

@@ -10,8 +10,8 @@ import { FewLines } from '../log/few-lines.js';
 import { inTime } from '../lib/in-time.js';
 import type { Logger } from '../log/logger.js';
 import { native } from '../native/binding.js';
-import type { HandedConnection, ResumedTransmission } from '../reactor/messages.js';
-import { AttachedDevice, deviceIdOf } from './attached-device.js';
+import type { ResumedTransmission } from '../reactor/messages.js';
+import { AttachedDevice } from './attached-device.js';
 import { DeviceLinks } from './links.js';
 import {
   attachedByUs,
@@ -31,7 +31,7 @@ import type { DeviceCounters } from '../upgrade/handover.js';
 import { OPEN_PATIENCE_MS, type HeldImage, type ImageTable } from '../image/table.js';
 import { leftBehind } from './left-behind.js';
 import { retryDevice } from './lost-device.js';
-import type { ReactorPool } from '../reactor/pool.js';
+import type { LooseConnection, ReactorPool } from '../reactor/pool.js';
 import type { AttachRequest } from '../control/requests.js';
 
 /** How long a device that looks free may be busy: whatever changes is looked at, as by udev. */
@@ -160,15 +160,15 @@ export class DeviceManager {
   }
 
   /** Takes a device's connection over from a predecessor. */
-  adopt(id: string, fd: number, peer: string, transmission: ResumedTransmission): void {
+  adopt(id: string, fd: number, transmission: ResumedTransmission): void {
     const device = this.#devices.get(id);
-    if (device) this.#links.serve(device, fd, peer, transmission);
+    if (device) this.#links.serve(device, fd, transmission);
     else native.close(fd);
   }
 
   /** A connection goes over to a successor; what it has counted stays with its device. */
-  handed({ id, peer, counts }: Pick<HandedConnection, 'id' | 'peer' | 'counts'>): void {
-    const device = this.#devices.get(deviceIdOf(peer) ?? '');
+  handed({ info, handed: { id, counts } }: LooseConnection): void {
+    const device = this.#devices.get(info.peer.device ?? '');
     device?.connections.delete(id);
     device?.ended(counts);
   }

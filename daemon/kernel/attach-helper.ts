@@ -65,8 +65,10 @@ export class AttachHelper {
 
   /** Takes over a connected Unix socket. */
   adopt(fd: number): void {
-    const uid = native.peerUid(fd);
-    const peer = native.peerName(fd);
+    const address = native.peerAddress(fd);
+    const isUser = address?.kind === 'unix';
+    const uid = isUser ? address.uid : -1;
+    const peer = isUser ? `pid ${address.pid} uid ${uid}` : 'a client without a user';
     const why = this.#whyNot(uid);
     if (why !== null) {
       this.#log('warn', `${peer}: refused: ${why}`);

@@ -1,6 +1,7 @@
 // Who may come in by a listener, what they see, and why a connection is refused. Pure.
 
 import type { Account, ListenerSpec } from '../config/listener.js';
+import type { Peer } from '../reactor/peer.js';
 import { DEFAULT_CONNECTIONS_PER_PEER, MAX_CONNECTIONS } from '../nbd/limits.js';
 
 /** Who may come in by a listener, and what they see. */
@@ -12,16 +13,12 @@ export interface Admission {
   readonly maxConnectionsPerPeer: number;
 }
 
-/** A connection that wants to come in. */
-export interface Applicant {
-  /** The peers that share one limit; see {@link Admission.maxConnectionsPerPeer}. */
-  readonly group: string;
-  /** The user of a Unix socket; -errno for any other. */
-  readonly uid: number;
-  /** Open connections of its group. */
-  readonly connectionsOfGroup: number;
-  /** Open connections of the daemon, devices' included. */
-  readonly connections: number;
+/** How many connections are open. */
+export interface OpenConnections {
+  /** Of the group of a peer. */
+  readonly ofGroup: number;
+  /** Of the daemon, those of devices included. */
+  readonly ofAll: number;
 }
 
 export interface Refusal {
@@ -39,18 +36,19 @@ export function admissionOf(spec: ListenerSpec, userId: (account: Account) => nu
   };
 }
 
-/** @returns why the connection may not come in, or null if it may */
+/** @returns why a connection of the peer may not come in, or null if it may */
 export function refusalOf(
   { users, maxConnectionsPerPeer: most }: Admission,
-  { group, uid, connectionsOfGroup, connections }: Applicant,
+  { group, uid }: Peer,
+  { ofGroup, ofAll }: OpenConnections,
 ): Refusal | null {
-  if (users && !users.has(uid)) {
+  if (users && (uid === null || !users.has(uid))) {
     return { key: `user ${group}`, reason: 'not a user who may connect here' };
   }
-  if (connections >= MAX_CONNECTIONS) {
+  if (ofAll >= MAX_CONNECTIONS) {
     return { key: 'all', reason: `${MAX_CONNECTIONS} connections are open` };
   }
-  if (connectionsOfGroup >= most) {
+  if (ofGroup >= most) {
     return { key: `peer ${group}`, reason: `${group} has ${most} connections open` };
   }
   return null;

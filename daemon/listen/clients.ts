@@ -5,13 +5,13 @@ import type { ListenerSpec } from '../config/listener.js';
 import { OverlaybdError } from '../errors.js';
 import { native } from '../native/binding.js';
 import type { ClientLog } from '../reactor/client-log.js';
-import type { HandedConnection } from '../reactor/messages.js';
-import type { ReactorPool } from '../reactor/pool.js';
+import type { Peer } from '../reactor/peer.js';
+import type { ConnectionInfo, ReactorPool } from '../reactor/pool.js';
 import { userId } from './accounts.js';
 import { admissionOf, refusalOf, type Admission } from './admission.js';
 import { Listener } from './listener.js';
 import { inheritedSocket, openListening, type ListeningSocket } from './listening-socket.js';
-import { PeerCounts, peerGroup } from './peers.js';
+import { PeerCounts } from './peer-counts.js';
 import type { ActivatedSocket } from './socket-activation.js';
 
 /** Where to listen. */
@@ -87,19 +87,17 @@ export class Clients {
   }
 
   /** Serves a connected socket, of which it becomes the owner. @returns when the client is done */
-  serveOne(fd: number, peer: string): Promise<void> {
+  serveOne(fd: number, peer: Peer): Promise<void> {
     return new Promise((closed) => {
       this.#reactors.adopt(fd, { peer, exports: null, closed: () => closed() });
     });
   }
 
   /** A client that a predecessor served goes on here. */
-  adopt(fd: number, handed: Pick<HandedConnection, 'peer' | 'exports' | 'transmission'>): void {
-    const { peer, exports, transmission } = handed;
-    const group = peerGroup(peer);
+  adopt(fd: number, client: Omit<ConnectionInfo, 'closed'>): void {
+    const { group } = client.peer;
     this.#peers.add(group);
-    const closed = (): void => this.#peers.remove(group);
-    this.#reactors.adopt(fd, { peer, exports, resume: transmission, closed });
+    this.#reactors.adopt(fd, { ...client, closed: () => this.#peers.remove(group) });
   }
 
   /** Takes no new connection; a successor does. Its sockets stay where they are. */
@@ -122,21 +120,16 @@ export class Clients {
     this.#listeners.push(listener);
   }
 
-  #accept(fd: number, peer: string, admission: Admission): void {
-    const group = peerGroup(peer);
-    const refusal = refusalOf(admission, {
-      group,
-      uid: native.peerUid(fd),
-      connectionsOfGroup: this.#peers.get(group),
-      connections: this.#reactors.connections,
+  #accept(fd: number, peer: Peer, admission: Admission): void {
+    const refusal = refusalOf(admission, peer, {
+      ofGroup: this.#peers.get(peer.group),
+      ofAll: this.#reactors.connections,
     });
     if (refusal) {
-      this.#log.refused(refusal.key, peer, refusal.reason);
+      this.#log.refused(refusal.key, peer.text, refusal.reason);
       native.close(fd);
-      return;
+    } else {
+      this.adopt(fd, { peer, exports: admission.exports });
     }
-    this.#peers.add(group);
-    const closed = (): void => this.#peers.remove(group);
-    this.#reactors.adopt(fd, { peer, exports: admission.exports, closed });
   }
 }

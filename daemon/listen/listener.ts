@@ -3,7 +3,9 @@
 import { constants } from 'node:os';
 import { errnoText } from '../lib/errno.js';
 import { POLL_READABLE, native, type Poll } from '../native/binding.js';
+import type { Peer } from '../reactor/peer.js';
 import { closeListening, type ListeningSocket } from './listening-socket.js';
+import { peerOf } from './peer.js';
 
 /** Connections taken in one turn, so that a flood of them does not stop the control plane. */
 const ACCEPTS_PER_TURN = 64;
@@ -12,7 +14,7 @@ const RETRY_MS = 200;
 const { EAGAIN, ECONNABORTED, EINTR, EMFILE, ENFILE, ENOMEM, ENOBUFS } = constants.errno;
 
 /** What becomes of a connection. */
-export type AcceptHandler = (fd: number, peer: string) => void;
+export type AcceptHandler = (fd: number, peer: Peer) => void;
 
 export class Listener {
   /** Where clients find it, for people. */
@@ -61,7 +63,7 @@ export class Listener {
     for (let i = 0; i < ACCEPTS_PER_TURN; i++) {
       const fd = native.accept(this.#socket.fd);
       if (fd >= 0) {
-        this.#accept(fd, native.peerName(fd));
+        this.#accept(fd, peerOf(fd));
       } else if (fd === -EAGAIN) {
         return;
       } else if (fd !== -ECONNABORTED && fd !== -EINTR) {

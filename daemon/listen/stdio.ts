@@ -5,6 +5,8 @@ import { Socket } from 'node:net';
 import { OverlaybdError } from '../errors.js';
 import { errnoText } from '../lib/errno.js';
 import { native } from '../native/binding.js';
+import type { Peer } from '../reactor/peer.js';
+import { STDIO_PEER, peerOf } from './peer.js';
 
 const STDIN = 0;
 const STDOUT = 1;
@@ -12,7 +14,7 @@ const STDOUT = 1;
 export interface StdioConnection {
   /** A connected socket, which belongs to whoever gets it. */
   readonly fd: number;
-  readonly peer: string;
+  readonly peer: Peer;
   /** Resolves when the client has all that was sent to it, after the socket was closed. */
   readonly finished: Promise<void>;
 }
@@ -28,7 +30,7 @@ export function takeStdio(): StdioConnection {
   if (input.isSocket() && (same || !isStream(output))) {
     const fd = take(STDIN);
     if (same) native.close(take(STDOUT));
-    return { fd, peer: native.peerName(fd), finished: Promise.resolve() };
+    return { fd, peer: peerOf(fd), finished: Promise.resolve() };
   }
   if (!isStream(input)) throw refused('input', STDIN, input);
   if (!isStream(output)) throw refused('output', STDOUT, output);
@@ -50,7 +52,7 @@ function relay(inputFd: number, outputFd: number): StdioConnection {
   output.once('error', () => middle.destroy());
   input.pipe(middle);
   middle.pipe(output);
-  return { fd, peer: 'standard input', finished };
+  return { fd, peer: STDIO_PEER, finished };
 }
 
 function isStream(stats: Stats): boolean {

@@ -13,6 +13,14 @@ import type { FileCalls } from './file-calls.js';
  * outside its buffer. Nothing blocks on a socket. A buffer may lie over a SharedArrayBuffer.
  * Positions, offsets and lengths are bytes.
  */
+/** The other end of a connected socket. */
+export type PeerAddress =
+  /** `host`: "127.0.0.1" or "[fe80::1%eth0]". */
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  /** The process that connected, 0 if it is of another process namespace, and its user. */
+  | { readonly kind: 'unix'; readonly pid: number; readonly uid: number }
+  | { readonly kind: 'vsock'; readonly cid: number; readonly port: number };
+
 export interface Native extends FileCalls {
   /** A nonblocking listening socket at a numeric address; -EINVAL if `host` is a name. */
   listenTcp(host: string, port: number, backlog: number): number;
@@ -44,11 +52,8 @@ export interface Native extends FileCalls {
   localPort(fd: number): number;
   /** "tcp://[::1]:80", "unix:///path", "unix://@abstract", "vsock://2:80", "vsock://:80", "unknown". */
   localName(fd: number): string;
-  /**
-   * "127.0.0.1:41234", "[fe80::1%eth0]:41234", "pid 123 uid 0" (Unix socket),
-   * "vsock cid 3 port 1234", or "unknown".
-   */
-  peerName(fd: number): string;
+  /** null if it is not known: a TCP connection that its peer has reset, or another kind of socket. */
+  peerAddress(fd: number): PeerAddress | null;
   /** The user who connected a Unix socket; -EAFNOSUPPORT if it is another kind of socket. */
   peerUid(fd: number): number;
   /**

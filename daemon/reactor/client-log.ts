@@ -7,7 +7,6 @@ import type { LogLevel, Logger } from '../log/logger.js';
 import { counted } from '../lib/counted.js';
 import { Repeats, type RepeatReport } from '../lib/repeats.js';
 import type { CloseKind, ConnectionSummary, ReadFailureReport } from './messages.js';
-import { peerGroup } from '../listen/peers.js';
 
 const CLOSE_LEVELS: Readonly<Record<CloseKind, LogLevel>> = {
   ended: 'info',
@@ -38,7 +37,7 @@ export class ClientLog {
   closed(summary: ConnectionSummary): void {
     // Up to the first sign: what follows may be a name or a number that the client has chosen.
     const [why] = /^[a-z ]*/i.exec(summary.reason) ?? [];
-    this.#closed.note(`${why} ${peerGroup(summary.peer)}`, summary);
+    this.#closed.note(`${why} ${summary.peer.group}`, summary);
   }
 
   /** @param key what shares a line: the reason, maybe with the peer's group */
@@ -75,17 +74,17 @@ export class ClientLog {
   }
 
   #tellClosed({ subject, count, mixed }: RepeatReport<ConnectionSummary>): void {
-    const { id, peer, reason, requests, errors, bytesSent, tls, kind } = subject;
+    const { id, peer, name, reason, requests, errors, bytesSent, tls, kind } = subject;
     const over = tls === null ? '' : ` over ${tls}`;
-    const line = `${peer}: connection ${id} closed: ${reason}; ${counted(requests, 'request')}, ${counted(errors, 'error')}, ${counted(bytesSent, 'byte')} sent${over}`;
-    const whose = mixed ? 'of further peers' : `of ${peerGroup(peer)}`;
+    const line = `${name}: connection ${id} closed: ${reason}; ${counted(requests, 'request')}, ${counted(errors, 'error')}, ${counted(bytesSent, 'byte')} sent${over}`;
+    const whose = mixed ? 'of further peers' : `of ${peer.group}`;
     const text =
       count === 0
         ? line
         : `${counted(count, 'more connection')} ${whose} closed, the last: ${line}`;
     this.#log.log(CLOSE_LEVELS[kind], text, {
       connection: id,
-      peer,
+      peer: name,
       export: subject.export,
       reason,
       requests,

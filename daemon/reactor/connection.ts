@@ -28,6 +28,7 @@ import type {
 import { whyClosed } from './close-reason.js';
 import { DEADLINES, type ConnectionContext, type Deadlines } from './connection-context.js';
 import { Deadline, StallClock } from './deadline.js';
+import type { Peer } from './peer.js';
 import { PlainTransport } from './plain-transport.js';
 import { TlsTransport } from './tls-transport.js';
 import type { Transport } from './transport.js';
@@ -39,8 +40,9 @@ const HUNG_UP = 'client hung up';
 
 export class Connection {
   readonly id: number;
-  /** Where the client comes from; once TLS tells, also who it is: "10.0.0.7:4711 CN=alice". */
-  peer: string;
+  readonly peer: Peer;
+  /** Of the peer, in logs; if TLS says who it is, with that: "10.0.0.7:4711 CN=alice". */
+  name: string;
   readonly outbox: Outbox;
   readonly largeMemory: LargeMemory;
   export: NbdExport | null = null;
@@ -75,9 +77,10 @@ export class Connection {
   readonly #stall = new StallClock();
 
   /** Takes over a connected, nonblocking socket. */
-  constructor(id: number, fd: number, peer: string, context: ConnectionContext) {
+  constructor(id: number, fd: number, peer: Peer, context: ConnectionContext) {
     this.id = id;
     this.peer = peer;
+    this.name = peer.text;
     this.largeMemory = context.largeMemory;
     this.#context = context;
     this.#tls = context.tls ?? null;
@@ -166,6 +169,7 @@ export class Connection {
     const summary: ConnectionSummary = {
       id: this.id,
       peer: this.peer,
+      name: this.name,
       export: this.export?.name ?? null,
       ...whyClosed(this.#handshake, reason, kind),
       ...this.counts,
@@ -307,7 +311,7 @@ export class Connection {
     this.#watched = 0;
     this.#transport = new TlsTransport(fd, this.#tls.acceptor, this.#onTransportEvents, {
       secured: (client, protocol) => {
-        if (client !== null) this.peer += ` ${client}`;
+        if (client !== null) this.name += ` ${client}`;
         this.#tlsProtocol = protocol;
         handshake.secured();
         this.#progress();

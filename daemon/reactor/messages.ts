@@ -4,6 +4,7 @@ import type { ExportSpec, FailedExportSpec } from '../image/export-spec.js';
 import type { DiskSpec } from '../image/spec.js';
 import type { ReplyForm } from '../nbd/session.js';
 import type { UnfinishedPayload } from '../nbd/transmission.js';
+import type { Peer } from './peer.js';
 import type { TlsSettings } from './tls-settings.js';
 
 /** An export as one reactor gets it: of an image that it knows already by its key, without the disk. */
@@ -28,8 +29,6 @@ export interface ResumedTransmission extends UnfinishedPayload {
 export interface HandedConnection {
   readonly id: number;
   readonly fd: number;
-  readonly peer: string;
-  readonly exports: readonly string[] | null;
   readonly transmission: ResumedTransmission;
   readonly counts: Omit<ConnectionCounts, 'id'>;
 }
@@ -56,7 +55,7 @@ export type ToReactor =
       readonly type: 'connection';
       readonly id: number;
       readonly fd: number;
-      readonly peer: string;
+      readonly peer: Peer;
       /** Names of the exports that can be seen by it; null is all of them. */
       readonly exports: readonly string[] | null;
       /** Where it goes on; null begins with the handshake. */
@@ -79,7 +78,9 @@ export type CloseKind = 'ended' | 'failed' | 'refused' | 'protocol' | 'tls' | 'b
 /** What there is to say of a connection when it is over. */
 export interface ConnectionSummary {
   readonly id: number;
-  readonly peer: string;
+  readonly peer: Peer;
+  /** The peer in logs; if TLS says who it is, with that: "10.0.0.7:4711 CN=alice". */
+  readonly name: string;
   /** null when the handshake did not get so far. */
   readonly export: string | null;
   readonly reason: string;
@@ -99,6 +100,7 @@ export interface ReadFailureReport {
   /** How many reads; 1 or more. */
   readonly count: number;
   readonly export: string;
+  /** In logs, as {@link ConnectionSummary.name}. */
   readonly peer: string;
   readonly offset: number;
   readonly length: number;

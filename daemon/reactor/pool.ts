@@ -14,6 +14,7 @@ import type {
 import type { ExportSpec, FailedExportSpec } from '../image/export-spec.js';
 import { OverlaybdError, messageOf } from '../errors.js';
 import { inTime } from '../lib/in-time.js';
+import type { Peer } from './peer.js';
 import type { TlsSettings } from './tls-settings.js';
 import type { Logger } from '../log/logger.js';
 import { native } from '../native/binding.js';
@@ -29,7 +30,7 @@ const READY_MS = 30_000;
 
 /** A connection as the control plane knows it. */
 export interface ConnectionInfo {
-  readonly peer: string;
+  readonly peer: Peer;
   /** Names of the exports that it can see; null is all of them. */
   readonly exports: readonly string[] | null;
   /** Where it goes on; left out, it begins with the handshake. */
@@ -145,7 +146,10 @@ export class ReactorPool {
     reactor.connections.set(id, { fd, info });
     const resume = info.resume ?? null;
     post(reactor.worker, { type: 'connection', id, fd, peer, exports, resume });
-    this.#log.log('debug', `${peer}: connection ${id} opened`, { connection: id, peer });
+    this.#log.log('debug', `${peer.text}: connection ${id} opened`, {
+      connection: id,
+      peer: peer.text,
+    });
     return id;
   }
 

@@ -26,8 +26,6 @@ native.ioFlusher();
 
 const readers = new ReaderFactory();
 const connections = new Set<Connection>();
-/** What a connection sees, when it does not see everything. */
-const visible = new WeakMap<Connection, readonly string[]>();
 let exports = new ExportMap([]);
 /** By the key of their image. */
 let disks = new Map<string, Disk>();
@@ -43,14 +41,12 @@ const context: ConnectionContext = {
     return tls;
   },
   readFailed: (connection, error, request) => {
-    failures.add(connection.export?.name ?? '', connection.peer, error, request);
+    failures.add(connection.export?.name ?? '', connection.name, error, request);
   },
   handed: (connection, fd, transmission) => {
-    const { id, peer } = connection;
+    const { id, counts } = connection;
     connections.delete(connection);
-    const names = visible.get(connection) ?? null;
-    const { counts } = connection;
-    tell({ type: 'handed', connection: { id, fd, peer, exports: names, transmission, counts } });
+    tell({ type: 'handed', connection: { id, fd, transmission, counts } });
   },
   closed: (connection, summary) => {
     connections.delete(connection);
@@ -73,7 +69,6 @@ port.on('message', (message: ToReactor) => {
       const { id, fd, peer, exports: names, resume } = message;
       const connection = new Connection(id, fd, peer, names ? contextWith(names) : context);
       connections.add(connection);
-      if (names) visible.set(connection, names);
       const served = resume && exports.exact(resume.export);
       if (!resume) connection.start();
       else if (served) connection.resume(served, resume);

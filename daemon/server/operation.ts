@@ -158,7 +158,7 @@ export class Operation {
     // A device that is attached after the successor has looked for them would be nobody's.
     const successor = await (devices ? devices.devices.undisturbed(start) : start());
     const count = await daemon.reactors.handOver(DRAIN_TIMEOUT_MS, (each) => {
-      devices?.devices.handed(each.handed);
+      devices?.devices.handed(each);
       successor.give(each);
     });
     await successor.finish(devices?.devices.counters() ?? []);

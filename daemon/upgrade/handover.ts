@@ -9,6 +9,7 @@ import { native } from '../native/binding.js';
 import type { ListeningSocket } from '../listen/listening-socket.js';
 import type { ActivatedSocket } from '../listen/socket-activation.js';
 import type { ResumedTransmission } from '../reactor/messages.js';
+import type { Peer } from '../reactor/peer.js';
 
 export const HANDOVER_VARIABLE = 'OVERLAYBD_NBD_HANDOVER';
 /** The successor's first descriptor behind the standard ones. */
@@ -38,7 +39,10 @@ export type Handover = v.InferOutput<typeof handoverSchema>;
 export type ToSuccessor =
   | {
       readonly type: 'connection';
+      /** {@link Peer.text}, for daemons of version 0.1, which know no more of a peer. */
       readonly peer: string;
+      /** Daemons of version 0.1 leave it out. */
+      readonly from?: Peer;
       readonly exports: readonly string[] | null;
       /** `received` as base64. */
       readonly transmission: Omit<ResumedTransmission, 'received'> & { readonly received: string };

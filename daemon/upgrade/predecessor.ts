@@ -112,12 +112,14 @@ function ready(child: ChildProcess, fd: number): Promise<Successor> {
     child.once('exit', (code, signal) => fail(`it ended with ${signal ?? `exit code ${code}`}`));
 
     const give = ({
-      handed: { fd: socket, peer, exports, transmission },
+      info: { peer, exports },
+      handed: { fd: socket, transmission },
     }: LooseConnection): void => {
       const received = Buffer.from(transmission.received).toString('base64');
       const message: ToSuccessor = {
         type: 'connection',
-        peer,
+        peer: peer.text,
+        from: peer,
         exports,
         transmission: { ...transmission, received },
       };

@@ -4,9 +4,9 @@ import { MessageChannel } from '../ipc/message-channel.js';
 import type { Logger } from '../log/logger.js';
 import { native } from '../native/binding.js';
 import type { Clients } from '../listen/clients.js';
-import { deviceIdOf } from '../devices/attached-device.js';
 import type { DeviceManager } from '../devices/manager.js';
 import type { ToPredecessor, ToSuccessor } from './handover.js';
+import { peerOfOlder } from './older-peer.js';
 
 /**
  * Tells the predecessor that we are ready, and takes over what it gives.
@@ -30,12 +30,13 @@ export function takeConnections(
         }
         if (socket === undefined) throw new TypeError('a connection without its socket');
         taken++;
-        const { peer, exports } = told;
+        const { exports } = told;
+        const peer = told.from ?? peerOfOlder(told.peer, socket);
         const received = Buffer.from(told.transmission.received, 'base64');
         const transmission = { ...told.transmission, received };
-        const device = deviceIdOf(peer);
-        if (device === null) clients.adopt(socket, { peer, exports, transmission });
-        else if (devices) devices.adopt(device, socket, peer, transmission);
+        const { device } = peer;
+        if (device === null) clients.adopt(socket, { peer, exports, resume: transmission });
+        else if (devices) devices.adopt(device, socket, transmission);
         else native.close(socket);
       },
       closed: (error) => {

@@ -87,23 +87,31 @@ void FillVsock(uint32_t cid, uint32_t port, Address* address) {
   address->length = sizeof(sockaddr_vm);
 }
 
-void TcpText(Address* address, char (&text)[kTcpTextSize]) {
-  char host[INET6_ADDRSTRLEN] = {};
+void HostText(Address* address, char (&text)[kTcpTextSize]) {
   if (address->Family() == AF_INET) {
-    inet_ntop(AF_INET, &address->V4()->sin_addr, host, sizeof(host));
-    snprintf(text, sizeof(text), "%s:%u", host, ntohs(address->V4()->sin_port));
+    inet_ntop(AF_INET, &address->V4()->sin_addr, text, sizeof(text));
     return;
   }
   const sockaddr_in6& six = *address->V6();
   if (IN6_IS_ADDR_V4MAPPED(&six.sin6_addr)) {
-    inet_ntop(AF_INET, &six.sin6_addr.s6_addr[12], host, sizeof(host));
-    snprintf(text, sizeof(text), "%s:%u", host, ntohs(six.sin6_port));
+    inet_ntop(AF_INET, &six.sin6_addr.s6_addr[12], text, sizeof(text));
     return;
   }
+  char host[INET6_ADDRSTRLEN] = {};
   char scope[1 + IF_NAMESIZE];
   ScopeText(six.sin6_scope_id, scope);
   inet_ntop(AF_INET6, &six.sin6_addr, host, sizeof(host));
-  snprintf(text, sizeof(text), "[%s%s]:%u", host, scope, ntohs(six.sin6_port));
+  snprintf(text, sizeof(text), "[%s%s]", host, scope);
+}
+
+uint16_t TcpPort(Address* address) {
+  return ntohs(address->Family() == AF_INET ? address->V4()->sin_port : address->V6()->sin6_port);
+}
+
+void TcpText(Address* address, char (&text)[kTcpTextSize]) {
+  HostText(address, text);
+  const size_t length = strlen(text);
+  snprintf(text + length, sizeof(text) - length, ":%u", TcpPort(address));
 }
 
 }  // namespace overlaybd_nbd

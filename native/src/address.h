@@ -44,4 +44,10 @@ void FillVsock(uint32_t cid, uint32_t port, Address* address);
 constexpr size_t kTcpTextSize = 80;
 void TcpText(Address* address, char (&text)[kTcpTextSize]);
 
+// The same without the port: "127.0.0.1" or "[fe80::1%eth0]".
+void HostText(Address* address, char (&text)[kTcpTextSize]);
+
+// Of an address of one of those two families.
+uint16_t TcpPort(Address* address);
+
 }  // namespace overlaybd_nbd

@@ -107,10 +107,27 @@ Napi::Value LocalNameCall(const Napi::CallbackInfo& info) {
   return Napi::String::New(info.Env(), name);
 }
 
-Napi::Value PeerNameCall(const Napi::CallbackInfo& info) {
-  char name[kNameSize];
-  PeerName(DescriptorArgument(info), name);
-  return Napi::String::New(info.Env(), name);
+Napi::Value PeerAddressCall(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Peer peer;
+  if (!FindPeer(DescriptorArgument(info), &peer)) return env.Null();
+  const Napi::Object address = Napi::Object::New(env);
+  const auto set = [&](const char* name, Napi::Value value) { address.Set(name, value); };
+  if (peer.family == AF_UNIX) {
+    set("kind", Napi::String::New(env, "unix"));
+    set("pid", Napi::Number::New(env, peer.user.pid));
+    set("uid", Napi::Number::New(env, peer.user.uid));
+    return address;
+  }
+  set("port", Napi::Number::New(env, peer.port));
+  if (peer.family == AF_VSOCK) {
+    set("kind", Napi::String::New(env, "vsock"));
+    set("cid", Napi::Number::New(env, peer.cid));
+  } else {
+    set("kind", Napi::String::New(env, "tcp"));
+    set("host", Napi::String::New(env, peer.host));
+  }
+  return address;
 }
 
 Napi::Value PeerUidCall(const Napi::CallbackInfo& info) {
@@ -177,7 +194,7 @@ void ExportSocket(Napi::Object exports) {
   Export<UserTimeoutCall>(exports, "userTimeout");
   Export<LocalPortCall>(exports, "localPort");
   Export<LocalNameCall>(exports, "localName");
-  Export<PeerNameCall>(exports, "peerName");
+  Export<PeerAddressCall>(exports, "peerAddress");
   Export<PeerUidCall>(exports, "peerUid");
   Export<PeerPidCall>(exports, "peerPid");
   Export<RecvCall>(exports, "recv");

@@ -172,23 +172,23 @@ void LocalName(int fd, char (&name)[kNameSize]) {
   }
 }
 
-void PeerName(int fd, char (&name)[kNameSize]) {
-  Address peer;
-  snprintf(name, sizeof(name), "unknown");
-  if (::getpeername(fd, peer.Base(), &peer.length) != 0) return;
-  if (peer.Family() == AF_INET || peer.Family() == AF_INET6) {
-    char text[kTcpTextSize];
-    TcpText(&peer, text);
-    snprintf(name, sizeof(name), "%s", text);
-  } else if (peer.Family() == AF_VSOCK) {
-    const sockaddr_vm& vsock = *peer.Vsock();
-    snprintf(name, sizeof(name), "vsock cid %u port %u", vsock.svm_cid, vsock.svm_port);
-  } else if (peer.Family() == AF_UNIX) {
-    ucred who = {};
-    socklen_t size = sizeof(who);
-    if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) != 0) return;
-    snprintf(name, sizeof(name), "pid %d uid %u", who.pid, who.uid);
+bool FindPeer(int fd, Peer* peer) {
+  Address address;
+  *peer = {};
+  if (::getpeername(fd, address.Base(), &address.length) != 0) return false;
+  peer->family = address.Family();
+  if (peer->family == AF_INET || peer->family == AF_INET6) {
+    peer->family = AF_INET;
+    HostText(&address, peer->host);
+    peer->port = TcpPort(&address);
+    return true;
   }
+  if (peer->family == AF_VSOCK) {
+    peer->cid = address.Vsock()->svm_cid;
+    peer->port = address.Vsock()->svm_port;
+    return true;
+  }
+  return peer->family == AF_UNIX && PeerCredentials(fd, &peer->user) == 0;
 }
 
 int64_t PeerUid(int fd) {

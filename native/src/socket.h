@@ -2,10 +2,13 @@
 // Every function that returns a number returns one >= 0, or -errno. Nothing here blocks.
 #pragma once
 
+#include <sys/socket.h>
 #include <sys/types.h>
 
 #include <cstddef>
 #include <cstdint>
+
+#include "address.h"
 
 namespace overlaybd_nbd {
 
@@ -42,9 +45,17 @@ int64_t LocalPort(int fd);
 constexpr size_t kNameSize = 128;
 void LocalName(int fd, char (&name)[kNameSize]);
 
-// "127.0.0.1:41234", "[::1]:41234", "pid 123 uid 0", "vsock cid 3 port 1234" or "unknown",
-// NUL-terminated.
-void PeerName(int fd, char (&name)[kNameSize]);
+// The other end of a connected socket. Which members mean something depends on the family.
+struct Peer {
+  int family = AF_UNSPEC;        // AF_INET for TCP, also over IPv6; AF_VSOCK or AF_UNIX
+  char host[kTcpTextSize] = {};  // AF_INET: "127.0.0.1", "[fe80::1%eth0]"
+  uint32_t port = 0;             // AF_INET, AF_VSOCK
+  uint32_t cid = 0;              // AF_VSOCK
+  ucred user = {};               // AF_UNIX
+};
+
+// false if it is not known: a TCP connection that its peer has reset, or another kind of socket.
+bool FindPeer(int fd, Peer* peer);
 
 // The user who connected a Unix socket. -EAFNOSUPPORT if it is another kind of socket.
 int64_t PeerUid(int fd);

@@ -195,8 +195,10 @@ void TestTcp() {
   CHECK(SetUserTimeout(fd, 600000) == 0 && option(TCP_USER_TIMEOUT) == 600000);
   CHECK(KeepAlive(fd, 1) == 0 && option(TCP_KEEPIDLE) == 1 && option(TCP_KEEPINTVL) == 1);
   char name[kNameSize];
-  PeerName(fd, name);
-  CHECK(name == "127.0.0.1:" + std::to_string(LocalPort(client)));
+  Peer peer;
+  CHECK(FindPeer(fd, &peer) && peer.family == AF_INET && peer.port == LocalPort(client));
+  CHECK(std::string(peer.host) == "127.0.0.1");
+  CHECK(!FindPeer(listener, &peer));
   LocalName(listener, name);
   CHECK(name == "tcp://127.0.0.1:" + std::to_string(LocalPort(listener)));
   CHECK(PeerUid(fd) == -EAFNOSUPPORT);
@@ -250,9 +252,9 @@ void TestStreams() {
   CHECK(Recv(fds[1], data, sizeof(data)) == -EAGAIN);
   CHECK(Send(fds[0], "abc", 3) == 3);
   CHECK(Recv(fds[1], data, sizeof(data)) == 3 && memcmp(data, "abc", 3) == 0);
-  char name[kNameSize];
-  PeerName(fds[0], name);
-  CHECK(name == "pid " + std::to_string(getpid()) + " uid " + std::to_string(getuid()));
+  Peer peer;
+  CHECK(FindPeer(fds[0], &peer) && peer.family == AF_UNIX);
+  CHECK(peer.user.pid == getpid() && peer.user.uid == getuid());
   // Also a descriptor that somebody has made blocking does not block.
   fcntl(fds[1], F_SETFL, 0);
   CHECK(Recv(fds[1], data, sizeof(data)) == -EAGAIN);

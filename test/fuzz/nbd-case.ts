@@ -29,6 +29,7 @@ import { Random } from './random.js';
 import { planScript, type Script } from './script.js';
 import { healthyScript } from './healthy.js';
 import { LARGE_LIMIT, type World } from './world.js';
+import { testPeer } from '../support/test-peer.js';
 
 const KIB = 1024;
 /** Milliseconds of a case, on a machine that does something else as well. */
@@ -58,7 +59,7 @@ class Session {
     this.#world = world;
     this.exports = exports;
     this.client = new Client(theirs, script);
-    this.connection = new Connection(id, ours, 'fuzz', {
+    this.connection = new Connection(id, ours, testPeer('fuzz'), {
       exports: new ExportMap(exports),
       chunks: world.chunks,
       largeMemory: world.largeMemory,

@@ -22,6 +22,7 @@ import {
 } from '../fuzz/encode.js';
 import { judge } from '../fuzz/judge.js';
 import { World } from '../fuzz/world.js';
+import { testPeer } from '../support/test-peer.js';
 
 // A busy machine, and cases that wait for sockets: tap's 30 seconds are for a quiet one.
 t.setTimeout(180_000);
@@ -78,7 +79,7 @@ function shortSession(form: ReplyForm): Buffer {
 /** What the daemon answers. */
 async function answersTo(bytes: Buffer, world: World): Promise<Buffer> {
   const [ours, theirs] = native.socketpair();
-  const connection = new Connection(1, ours, 'test', {
+  const connection = new Connection(1, ours, testPeer(), {
     exports: new ExportMap(world.exports),
     chunks: new SendBufferPool(),
     largeMemory: new LargeMemory(),

@@ -1,6 +1,7 @@
 import { test } from 'tap';
 import { listenerSpec } from '../../../daemon/config/listener.js';
-import { admissionOf, refusalOf, type Applicant } from '../../../daemon/listen/admission.js';
+import { admissionOf, refusalOf } from '../../../daemon/listen/admission.js';
+import { peerAt } from '../../../daemon/listen/peer.js';
 import { DEFAULT_CONNECTIONS_PER_PEER, MAX_CONNECTIONS } from '../../../daemon/nbd/limits.js';
 
 const USERS = new Map<unknown, number>([
@@ -8,12 +9,9 @@ const USERS = new Map<unknown, number>([
   [7, 7],
 ]);
 const userId = (account: unknown): number => USERS.get(account) ?? -1;
-const APPLICANT: Applicant = {
-  group: 'uid 1000',
-  uid: 1000,
-  connectionsOfGroup: 0,
-  connections: 0,
-};
+const NONE = { ofGroup: 0, ofAll: 0 };
+const user = (uid: number) => peerAt({ kind: 'unix', pid: 1, uid });
+const TCP = peerAt({ kind: 'tcp', host: '10.0.0.7', port: 1 });
 
 await test('without limits of its own a listener has the usual ones', (t) => {
   const admission = admissionOf(listenerSpec('unix:///run/x'), userId);
@@ -22,8 +20,8 @@ await test('without limits of its own a listener has the usual ones', (t) => {
     users: null,
     maxConnectionsPerPeer: DEFAULT_CONNECTIONS_PER_PEER,
   });
-  t.equal(refusalOf(admission, APPLICANT), null);
-  t.equal(refusalOf(admission, { ...APPLICANT, uid: -1 }), null, 'a client of unknown user');
+  t.equal(refusalOf(admission, user(1000), NONE), null);
+  t.equal(refusalOf(admission, TCP, NONE), null, 'a client of unknown user');
   t.end();
 });
 
@@ -32,11 +30,11 @@ await test('users are looked up, and others are refused', (t) => {
   const admission = admissionOf(spec, userId);
   t.same([...(admission.users ?? [])], [1000, 7]);
   t.same(admission.exports, ['a']);
-  t.equal(refusalOf(admission, APPLICANT), null);
-  t.equal(refusalOf(admission, { ...APPLICANT, uid: 7 }), null);
-  for (const uid of [0, 1001, -95]) {
-    t.same(refusalOf(admission, { ...APPLICANT, uid }), {
-      key: 'user uid 1000',
+  t.equal(refusalOf(admission, user(1000), NONE), null);
+  t.equal(refusalOf(admission, user(7), NONE), null);
+  for (const peer of [user(0), user(1001), TCP, peerAt(null)]) {
+    t.same(refusalOf(admission, peer, NONE), {
+      key: `user ${peer.group}`,
       reason: 'not a user who may connect here',
     });
   }
@@ -46,14 +44,13 @@ await test('users are looked up, and others are refused', (t) => {
 await test('limits are reached at their number, not above it', (t) => {
   const spec = listenerSpec({ address: 'tcp://127.0.0.1', maxConnectionsPerPeer: 2 });
   const admission = admissionOf(spec, userId);
-  const applicant = { ...APPLICANT, group: '10.0.0.7' };
-  t.equal(refusalOf(admission, { ...applicant, connectionsOfGroup: 1 }), null);
-  t.same(refusalOf(admission, { ...applicant, connectionsOfGroup: 2 }), {
+  t.equal(refusalOf(admission, TCP, { ...NONE, ofGroup: 1 }), null);
+  t.same(refusalOf(admission, TCP, { ...NONE, ofGroup: 2 }), {
     key: 'peer 10.0.0.7',
     reason: '10.0.0.7 has 2 connections open',
   });
-  t.equal(refusalOf(admission, { ...applicant, connections: MAX_CONNECTIONS - 1 }), null);
-  t.same(refusalOf(admission, { ...applicant, connections: MAX_CONNECTIONS }), {
+  t.equal(refusalOf(admission, TCP, { ...NONE, ofAll: MAX_CONNECTIONS - 1 }), null);
+  t.same(refusalOf(admission, TCP, { ...NONE, ofAll: MAX_CONNECTIONS }), {
     key: 'all',
     reason: `${MAX_CONNECTIONS} connections are open`,
   });

@@ -32,7 +32,7 @@ const calls: Record<string, { args: unknown[]; kinds: string }> = {
   takeStandard: { args: [NO_SUCH_FD], kinds: 'n' },
   userId: { args: [''], kinds: 's' },
   groupId: { args: [''], kinds: 's' },
-  peerName: { args: [NO_SUCH_FD], kinds: 'n' },
+  peerAddress: { args: [NO_SUCH_FD], kinds: 'n' },
   recv: { args: [NO_SUCH_FD, buffer, 0, 16], kinds: 'n b n n' },
   send: { args: [NO_SUCH_FD, buffer, 0, 16], kinds: 'n b n n' },
   shutdown: { args: [NO_SUCH_FD, 1], kinds: 'n n' },

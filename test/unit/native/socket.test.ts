@@ -83,7 +83,7 @@ for (const [host, shown] of [
     test.ok(fd >= 0, 'accepts');
     test.equal(native.localPort(fd), port);
     if (!client.localPort) await once(client, 'connect');
-    test.equal(native.peerName(fd), `${shown}:${client.localPort}`);
+    test.same(native.peerAddress(fd), { kind: 'tcp', host: shown, port: client.localPort });
 
     const buffer = Buffer.alloc(16);
     test.equal(native.recv(fd, buffer, 0, 16), -EAGAIN);
@@ -180,7 +180,11 @@ await t.test('Unix socket: listen, probe, accept, stale file', async (test) => {
 
   const client = connect(path);
   const fd = await accepted(listener);
-  test.equal(native.peerName(fd), `pid ${process.pid} uid ${process.getuid?.()}`);
+  test.same(native.peerAddress(fd), {
+    kind: 'unix',
+    pid: process.pid,
+    uid: process.getuid?.(),
+  });
   client.destroy();
   native.close(fd);
 
@@ -367,7 +371,7 @@ await t.test('a descriptor that is not open', async (test) => {
   const buffer = Buffer.alloc(4);
   test.equal(native.accept(NO_SUCH_FD), -EBADF);
   test.equal(native.localPort(NO_SUCH_FD), -EBADF);
-  test.equal(native.peerName(NO_SUCH_FD), 'unknown');
+  test.equal(native.peerAddress(NO_SUCH_FD), null);
   test.equal(native.recv(NO_SUCH_FD, buffer, 0, 4), -EBADF);
   test.equal(native.send(NO_SUCH_FD, buffer, 0, 4), -EBADF);
   test.equal(native.shutdown(NO_SUCH_FD), -EBADF);

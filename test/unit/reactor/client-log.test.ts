@@ -8,6 +8,7 @@ import type {
   ReadFailureReport,
 } from '../../../daemon/reactor/messages.js';
 import { ClientLog } from '../../../daemon/reactor/client-log.js';
+import { testPeer } from '../../support/test-peer.js';
 
 const INTERVAL = 10_000;
 
@@ -51,7 +52,8 @@ const closed = (
   reason = 'client hung up',
 ): ConnectionSummary => ({
   id,
-  peer,
+  peer: testPeer(peer, peer.replace(/^pid \d+ |:\d+$/g, '')),
+  name: peer,
   export: null,
   reason,
   kind,

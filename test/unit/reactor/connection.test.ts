@@ -11,6 +11,7 @@ import type { Deadlines } from '../../../daemon/reactor/connection-context.js';
 import type { ConnectionSummary } from '../../../daemon/reactor/messages.js';
 import { clientFlags, infoData, optionBytes, requestBytes } from '../../support/nbd-client.js';
 import { FakeExport, bytesAt, tableOf } from '../nbd/fake-export.js';
+import { testPeer } from '../../support/test-peer.js';
 
 const EAGAIN = 11;
 const SIZE = 1 << 20;
@@ -29,7 +30,7 @@ function pair(test: Test, deadlines?: Partial<Deadlines>): Pair {
   test.teardown(() => native.close(fd));
   const fake = new FakeExport(SIZE, NAME);
   const closed: ConnectionSummary[] = [];
-  const connection = new Connection(1, ours, 'test', {
+  const connection = new Connection(1, ours, testPeer(), {
     exports: tableOf(fake),
     chunks: new SendBufferPool(),
     largeMemory: new LargeMemory(),
@@ -101,7 +102,8 @@ await t.test('a session, and what is told of it', async (test) => {
   test.equal(end, 0);
   test.match(await closing(both), {
     id: 1,
-    peer: 'test',
+    peer: { text: 'test' },
+    name: 'test',
     export: NAME,
     reason: 'client disconnected',
     requests: 2,
@@ -299,7 +301,7 @@ await t.test('the client vanishes, with and without replies in the way', async (
   for (const requests of [0, 100]) {
     const [ours, fd] = native.socketpair();
     const closed: ConnectionSummary[] = [];
-    const connection = new Connection(1, ours, 'test', {
+    const connection = new Connection(1, ours, testPeer(), {
       exports: tableOf(new FakeExport(SIZE, NAME)),
       chunks: new SendBufferPool(),
       largeMemory: new LargeMemory(),

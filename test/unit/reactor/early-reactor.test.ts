@@ -5,6 +5,7 @@ import { native } from '../../../daemon/native/binding.js';
 import { startEarlyReactor } from '../../../daemon/reactor/early-reactor.js';
 import type { ToReactor } from '../../../daemon/reactor/messages.js';
 import { ReactorPool } from '../../../daemon/reactor/pool.js';
+import { testPeer } from '../../support/test-peer.js';
 
 await test('a thread that has started before the pool', async (t) => {
   const answer = new Promise((resolve) => {
@@ -20,7 +21,7 @@ await test('a thread that has started before the pool', async (t) => {
   await pool.started;
   const [ours, fd] = native.socketpair();
   t.teardown(() => native.close(fd));
-  pool.adopt(ours, { peer: 'test', exports: null, closed: () => undefined });
+  pool.adopt(ours, { peer: testPeer(), exports: null, closed: () => undefined });
   const greeting = Buffer.alloc(18);
   for (let i = 0; i < 1000 && native.recv(fd, greeting, 0, 18) < 0; i++) await pause(10);
   t.equal(greeting.toString('latin1', 0, 16), 'NBDMAGICIHAVEOPT');

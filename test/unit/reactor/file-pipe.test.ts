@@ -14,6 +14,7 @@ import { PipePool } from '../../../daemon/reactor/file-pipe.js';
 import { seededRandom } from '../../support/pattern.js';
 import { clientFlags, infoData, optionBytes, requestBytes } from '../../support/nbd-client.js';
 import { bytesAt, FakeExport, tableOf } from '../nbd/fake-export.js';
+import { testPeer } from '../../support/test-peer.js';
 
 const SIZE = 4 << 20;
 /** Greeting, two infos, the acknowledgement. */
@@ -58,7 +59,7 @@ async function connect(test: Test): Promise<Client> {
   });
   const pipes = new PipePool();
   const closed: string[] = [];
-  const connection = new Connection(1, ours, 'test', {
+  const connection = new Connection(1, ours, testPeer(), {
     exports: tableOf(served),
     chunks: new SendBufferPool(),
     largeMemory: new LargeMemory(),

@@ -10,6 +10,7 @@ import { Connection } from '../../../daemon/reactor/connection.js';
 import type { ConnectionSummary, ResumedTransmission } from '../../../daemon/reactor/messages.js';
 import { clientFlags, infoData, optionBytes, requestBytes } from '../../support/nbd-client.js';
 import { FakeExport, bytesAt, deferred, tableOf } from '../nbd/fake-export.js';
+import { testPeer } from '../../support/test-peer.js';
 
 const MIB = 1 << 20;
 const SIZE = 40 * MIB;
@@ -32,7 +33,7 @@ class Host {
 
   constructor(fd: number, size = SIZE) {
     this.fake = new FakeExport(size, 'x');
-    this.connection = new Connection(1, fd, 'test', {
+    this.connection = new Connection(1, fd, testPeer(), {
       exports: tableOf(this.fake),
       chunks: new SendBufferPool(),
       largeMemory: new LargeMemory(),

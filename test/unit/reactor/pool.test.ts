@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import t from 'tap';
 import { native } from '../../../daemon/native/binding.js';
 import { ReactorPool } from '../../../daemon/reactor/pool.js';
+import { testPeer } from '../../support/test-peer.js';
 
 const EAGAIN = 11;
 
@@ -24,7 +25,7 @@ await t.test('its clients are cut off, not left hanging, and new ones are served
   const pool = new ReactorPool(1, null, { log: (_level, message) => lines.push(message) });
   const [ours, fd] = native.socketpair();
   test.teardown(() => native.close(fd));
-  pool.adopt(ours, { peer: 'first', exports: null, closed: () => undefined });
+  pool.adopt(ours, { peer: testPeer('first'), exports: null, closed: () => undefined });
   while (native.recv(fd, Buffer.alloc(18), 0, 18) < 0) await pause(10);
   test.equal(pool.connections, 1);
 
@@ -38,7 +39,7 @@ await t.test('its clients are cut off, not left hanging, and new ones are served
   pool.setExports([]);
   const [next, other] = native.socketpair();
   test.teardown(() => native.close(other));
-  pool.adopt(next, { peer: 'second', exports: null, closed: () => undefined });
+  pool.adopt(next, { peer: testPeer('second'), exports: null, closed: () => undefined });
   await pause(200);
   await pool.drain();
   test.equal(await untilEnd(other), 18, 'greeted by another thread');

@@ -12,6 +12,7 @@ import { shortFolder } from '../../support/daemon-process.js';
 import { openDevice } from '../../support/in-process.js';
 import { RawNbdClient, requestBytes } from '../../support/nbd-client.js';
 import { randomBytes } from '../../support/pattern.js';
+import { testPeer } from '../../support/test-peer.js';
 
 const RUNS = 2000;
 const AT_ONCE = 8;
@@ -104,7 +105,12 @@ await t.test(
             skip: 0,
             received: new Uint8Array(0),
           };
-          pool.adopt(ours, { peer: `run ${number}`, exports: [], resume, closed: () => resolve() });
+          pool.adopt(ours, {
+            peer: testPeer(`run ${number}`),
+            exports: [],
+            resume,
+            closed: () => resolve(),
+          });
         });
         if (!early && number % 3 === 0) await pause(1);
         await (early ?? run.play());

@@ -15,6 +15,7 @@ import { TlsAcceptor } from '../../../daemon/reactor/tls-acceptor.js';
 import { clientFlags, infoData, optionBytes, requestBytes } from '../../support/nbd-client.js';
 import { withPsk } from '../../support/tls-client.js';
 import { FakeExport, bytesAt, tableOf } from '../nbd/fake-export.js';
+import { testPeer } from '../../support/test-peer.js';
 
 const KEY = Buffer.alloc(32, 7);
 const acceptor = new TlsAcceptor({
@@ -40,7 +41,7 @@ interface Pair {
 async function pair(test: Test, deadlines: Partial<Deadlines> = {}): Promise<Pair> {
   const [ours, fd] = native.socketpair();
   const closed: ConnectionSummary[] = [];
-  const connection = new Connection(1, ours, 'test', {
+  const connection = new Connection(1, ours, testPeer(), {
     exports: tableOf(new FakeExport(1 << 26, 'disk')),
     chunks: new SendBufferPool(),
     largeMemory: new LargeMemory(),
@@ -102,7 +103,7 @@ await t.test('a session, and what is told of it', async (test) => {
   both.socket.read();
   await once(both.socket, 'end');
   test.match(await closing(both), {
-    peer: 'test PSK=alice',
+    name: 'test PSK=alice',
     tls: 'TLSv1.3',
     export: 'disk',
     reason: 'client disconnected',
@@ -138,7 +139,7 @@ await t.test('a client that stops in the middle of TLS, or never begins', async 
   }
   const slow = await pair(test, { handshakeMs: 200 });
   const socket = await secure(slow);
-  test.match(await closing(slow), { reason: /handshake took too long/, peer: 'test PSK=alice' });
+  test.match(await closing(slow), { reason: /handshake took too long/, name: 'test PSK=alice' });
   socket.destroy();
 });
 
@@ -171,13 +172,13 @@ await t.test('wrong keys', async (test) => {
   ] as ConnectionOptions[]) {
     const both = await pair(test);
     await test.rejects(secure(both, options));
-    test.match(await closing(both), { reason: /^TLS handshake: /, peer: 'test', tls: null });
+    test.match(await closing(both), { reason: /^TLS handshake: /, name: 'test', tls: null });
   }
   const both = await pair(test);
   const socket = await secure(both, { ...withPsk('alice', KEY), maxVersion: 'TLSv1.2' });
   test.equal(socket.getProtocol(), 'TLSv1.2', 'the right key, in TLS 1.2 too');
   socket.end();
-  test.match(await closing(both), { peer: 'test PSK=alice', tls: 'TLSv1.2', reason: /hung up/ });
+  test.match(await closing(both), { name: 'test PSK=alice', tls: 'TLSv1.2', reason: /hung up/ });
 });
 
 await t.test('broken records in transmission end it', async (test) => {

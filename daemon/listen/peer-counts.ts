@@ -1,13 +1,5 @@
-// How many connections each peer has. Knows no sockets.
+// How many connections the peers of each group have. Knows no sockets.
 
-/** Who counts as one: the IP address, the user of a Unix socket, or the CID of a peer's name. */
-export function peerGroup(peer: string): string {
-  const [, address] = /^(\[[^\]]+\]|[\d.]+):\d+$/.exec(peer) ?? [];
-  if (address !== undefined) return address;
-  return /\b(?:uid|cid) \d+/.exec(peer)?.[0] ?? peer;
-}
-
-/** Connections by peer. */
 export class PeerCounts {
   readonly #counts = new Map<string, number>();
 

@@ -1,0 +1,39 @@
+// Who has connected, asked of the system once.
+
+import { native, type PeerAddress } from '../native/binding.js';
+import type { Peer } from '../reactor/peer.js';
+
+/** The peer of a connected socket. */
+export function peerOf(fd: number): Peer {
+  return peerAt(native.peerAddress(fd));
+}
+
+/** @param address null: not known */
+export function peerAt(address: PeerAddress | null): Peer {
+  const base = { uid: null, device: null };
+  switch (address?.kind) {
+    case 'tcp': {
+      const { kind, host, port } = address;
+      return { ...base, kind, group: host, text: `${host}:${port}` };
+    }
+    case 'unix': {
+      const { kind, pid, uid } = address;
+      return { ...base, kind, uid, group: `uid ${uid}`, text: `pid ${pid} uid ${uid}` };
+    }
+    case 'vsock': {
+      const { kind, cid, port } = address;
+      return { ...base, kind, group: `cid ${cid}`, text: `vsock cid ${cid} port ${port}` };
+    }
+    case undefined:
+      return { ...base, kind: 'unknown', group: 'unknown', text: 'unknown' };
+  }
+}
+
+/** The client of `serve --stdio` where standard input and output are not one socket. */
+export const STDIO_PEER: Peer = {
+  kind: 'stdio',
+  group: 'standard input',
+  uid: null,
+  device: null,
+  text: 'standard input',
+};
