@@ -1,10 +1,10 @@
-// What other programs said when they failed, with what to do about it.
+// Explains why mount(8), umount(8) or a FUSE program failed: its output, and what to do about it.
 
 import type { RunResult } from './programs.js';
 
 type Advice = readonly (readonly [RegExp, string])[];
 
-/** Of mount(8): its words, and those of the kernel that it passes on. */
+/** Messages of mount(8), and those of the kernel that it passes on. */
 const MOUNT: Advice = [
   [/unknown filesystem type/, 'the kernel lacks this file system: modprobe TYPE, or mount --fuse'],
   [
@@ -14,7 +14,7 @@ const MOUNT: Advice = [
   [/already mounted|busy/i, 'look with findmnt whether the device or the folder is in use'],
   [
     /bad option|bad superblock|wrong fs type|structure needs cleaning|can't read superblock|invalid argument/i,
-    'the end of dmesg says what the kernel refused: an option of -o, or the image; check that with overlaybd-nbd verify',
+    'the end of dmesg says what the kernel refused: an option of -o, or the image; check the image with overlaybd-nbd verify',
   ],
   [/input\/output error/i, 'reads fail: see overlaybd-nbd status and the log of the daemon'],
 ];
@@ -22,16 +22,16 @@ const MOUNT: Advice = [
 const UMOUNT: Advice = [
   [
     /busy/i,
-    'programs use files there (fuser -vm DIR lists them); end them, or umount --lazy to do it once they have ended',
+    'programs use files there (fuser -vm DIR lists them); end them, or use umount --lazy to unmount when they have ended',
   ],
   [
     /only root|must be superuser|permission denied|not permitted/i,
-    'run it as the user who has mounted it, or as root',
+    'run it as the user who mounted it, or as root',
   ],
 ];
 
 const FUSE: Advice = [
-  [/unknown option|invalid option/i, 'this program does not know an option of -o'],
+  [/unknown option|invalid option/i, 'the program does not know an option of -o'],
   [
     /allow_other|user_allow_other/,
     'only root may use allow_other, unless /etc/fuse.conf has user_allow_other',
@@ -46,12 +46,12 @@ const FUSE: Advice = [
   ],
 ];
 
-/** @param twins devices on which the kernel has this very file system already: of btrfs, by its fsid */
+/** @param twins devices whose mounted btrfs has the same fsid */
 export function explainMount(type: string, result: RunResult, twins: readonly string[]): string {
   const text = explain(result, MOUNT).replaceAll('TYPE', type);
   if (twins.length === 0) return text;
-  const facts = `${twins.join(', ')} has a ${type} with the same fsid, and it is mounted`;
-  return `${text}\n${facts}: before Linux 6.7 only one of them can be; unmount that one first`;
+  const facts = `${twins.join(', ')} holds a mounted ${type} with the same fsid`;
+  return `${text}\n${facts}: before Linux 6.7, only one of the two can be mounted; unmount the other first`;
 }
 
 export function explainUmount(dir: string, result: RunResult): string {
@@ -63,7 +63,7 @@ export function explainFuse(result: RunResult): string {
 }
 
 function explain({ code, output }: RunResult, advice: Advice): string {
-  const said = output === '' ? `exit code ${code}` : output.replaceAll(/\s*\n\s*/g, ' ');
-  const [, remedy] = advice.find(([pattern]) => pattern.test(said)) ?? [];
-  return remedy === undefined ? said : `${said}; ${remedy}`;
+  const failure = output === '' ? `exit code ${code}` : output.replaceAll(/\s*\n\s*/g, ' ');
+  const [, remedy] = advice.find(([pattern]) => pattern.test(failure)) ?? [];
+  return remedy === undefined ? failure : `${failure}; ${remedy}`;
 }

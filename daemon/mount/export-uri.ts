@@ -1,21 +1,23 @@
-// The NBD URI of an export of a running daemon, of those that it listens at. Connects to nothing.
+// NBD URIs: chooses one for an export of a running daemon, recognises them, makes their paths absolute.
+// Does not connect.
 
-/** Clear text and local first: nbdfuse needs no certificates there. */
+/** Clear text only, because nbdfuse then needs no certificates; the local ones first. */
 const PREFERRED = ['nbd+unix:', 'nbd:', 'nbd+vsock:'] as const;
 
 /**
- * @param listening the daemon's NBD URIs, without exports
- * @returns null when it listens nowhere that a client without certificates can use
+ * Chooses a URI for an export.
+ * @param listening the NBD URIs at which the daemon listens, without exports
+ * @returns null if a client without certificates can use none of them
  */
 export function exportUri(listening: readonly string[], name: string): string | null {
   for (const scheme of PREFERRED) {
-    const uri = listening.find((each) => each.startsWith(`${scheme}//`));
+    const uri = listening.find((candidate) => candidate.startsWith(`${scheme}//`));
     if (uri !== undefined) return withExport(uri, name);
   }
   return null;
 }
 
-/** Whether a word is an NBD URI, and no path or export. */
+/** Whether a word is an NBD URI and not a path or the name of an export. */
 export function isNbdUri(word: string): boolean {
   return /^nbds?(\+unix|\+vsock)?:\/\//.test(word);
 }
@@ -23,7 +25,7 @@ export function isNbdUri(word: string): boolean {
 /** Parameters of an NBD URI that are paths. */
 const PATHS = ['socket', 'tls-certificates', 'tls-psk-file'] as const;
 
-/** The URI for a program that runs in another folder: paths in it are absolute. */
+/** The URI with absolute paths in its query, for a program that runs in another folder. */
 export function absoluteUri(uri: string, absolute: (path: string) => string): string {
   const [front = '', query] = uri.split(/\?(.*)/s, 2);
   if (query === undefined) return uri;
@@ -42,7 +44,7 @@ function decode(text: string): string | null {
   try {
     return decodeURIComponent(text);
   } catch {
-    return null; // the program will say so
+    return null; // leave it as it is: the program will report it
   }
 }
 

@@ -1,5 +1,4 @@
-// Names what a device begins with when it is no file system that we mount, for the message to the
-// operator. Decides nothing.
+// Names what a device holds if `mount` does not support it, for the error message. Decides nothing.
 
 const ATTACH = 'attach it (overlaybd-nbd attach)';
 const PARTITION =
@@ -11,7 +10,7 @@ interface Signature {
   readonly what: string;
 }
 
-/** Latin-1 text, most telling first. */
+/** Bytes as Latin-1 text. The first match wins, so the most specific come first. */
 const SIGNATURES: readonly Signature[] = [
   { at: 0, bytes: 'LUKS\xba\xbe', what: 'an encrypted volume (LUKS)' },
   { at: 512, bytes: 'LABELONE', what: 'a physical volume of LVM' },
@@ -23,10 +22,10 @@ const SIGNATURES: readonly Signature[] = [
   { at: 1024, bytes: '\x10\x20\xf5\xf2', what: 'an F2FS file system' },
   { at: 32769, bytes: 'CD001', what: 'an ISO 9660 file system' },
   { at: 4086, bytes: 'SWAPSPACE2', what: 'swap space' },
-  { at: 0, bytes: 'sqsh', what: 'an old squashfs, of the other byte order' },
+  { at: 0, bytes: 'sqsh', what: 'a big-endian squashfs, of an old version' },
 ];
 
-/** Files that were put into an image as if they were its device. */
+/** File formats. The data of the image is such a file in place of a disk. */
 const CONTAINERS: readonly Signature[] = [
   { at: 0, bytes: 'LSMT\x00\x01\x02', what: 'an OverlayBD layer' },
   { at: 0, bytes: 'ZFile\x00\x01', what: 'a ZFile' },
@@ -36,25 +35,28 @@ const CONTAINERS: readonly Signature[] = [
   { at: 0, bytes: 'QFI\xfb', what: 'a qcow2 image' },
 ];
 
-/** What is there and what to do, as the end of a sentence. `head`: the first 68 KiB, or all. */
+/**
+ * @param head the first 68 KiB of the device, or all of it
+ * @returns what is there and what to do about it, as the end of a sentence
+ */
 export function nameForeignData(head: Buffer): string {
   if (head.length === 0) return 'the device is empty';
   const sectors = [512, 4096].filter((at) => hasText(head, { at, bytes: 'EFI PART' }));
   if (sectors.length > 0) {
     return `it has a partition table (GPT): ${PARTITION}`;
   }
-  const known = SIGNATURES.find((each) => hasText(head, each));
+  const known = SIGNATURES.find((signature) => hasText(head, signature));
   if (known) return `it holds ${known.what}: ${ATTACH}, and use it by hand`;
-  const container = CONTAINERS.find((each) => hasText(head, each));
+  const container = CONTAINERS.find((signature) => hasText(head, signature));
   if (container) return `it holds ${container.what}, not a file system: the image was built wrong`;
   if (hasMbr(head)) {
     return `it has a partition table (MBR): ${PARTITION}`;
   }
   if (head.every((byte) => byte === 0)) {
     const kib = Math.ceil(head.length / 1024);
-    return `the first ${kib} KiB are zeros: an empty image, or a layer is missing`;
+    return `the first ${kib} KiB are zeros: the image is empty, or a layer is missing`;
   }
-  return `no file system that we know; it begins with ${head.toString('hex', 0, 16)}`;
+  return `it holds no known file system; it begins with ${head.toString('hex', 0, 16)}`;
 }
 
 function hasText(head: Buffer, { at, bytes }: Omit<Signature, 'what'>): boolean {
@@ -63,7 +65,7 @@ function hasText(head: Buffer, { at, bytes }: Omit<Signature, 'what'>): boolean 
   );
 }
 
-/** A boot sector ends alike: what tells a table is entries that could be ones, and at least one. */
+/** The boot sector of a file system has the same signature, so the entries must be plausible too. */
 function hasMbr(head: Buffer): boolean {
   if (head.length < 512 || head.readUInt16LE(510) !== 0xaa55) return false;
   const entries = [446, 462, 478, 494].map((at) => head.subarray(at, at + 16));

@@ -1,5 +1,5 @@
-// The lower half of `mount --fuse`: a folder of our own in which nbdfuse shows the device as a
-// file. Everything that `umount` needs to know is the folder's path, which the mount table has.
+// The lower half of `mount --fuse`: creates a folder in which nbdfuse shows the device as a file. The
+// mount table has the path of that file, and `umount` needs to know nothing else.
 
 import { closeSync, openSync } from 'node:fs';
 import { lstat, mkdir, mkdtemp, readFile, rmdir, unlink } from 'node:fs/promises';
@@ -15,12 +15,12 @@ import type { Programs, Started } from './programs.js';
 import type { Undo } from './undo.js';
 
 const PREFIX = 'overlaybd-nbd-fuse-';
-/** The path of the file, as it is in the mount table: mkdtemp(3) makes the six characters. */
+/** The path of the file in the mount table; mkdtemp(3) makes the six characters. */
 const DISK = /^(\/(?:.*\/)?overlaybd-nbd-fuse-[A-Za-z0-9]{6})\/disk\/nbd$/s;
 const TICK_MS = 20;
-/** An image may come from far away. */
+/** How long nbdfuse may take to start: the server may be far away. */
 const READY_MS = 60_000;
-/** How long a program may take to let go of what it had open. */
+/** How long a program may take to close its files. */
 const CLOSE_MS = 10_000;
 
 export interface FuseTools {
@@ -28,14 +28,14 @@ export interface FuseTools {
   /** What is mounted now. */
   readonly mounts: () => Promise<readonly MountEntry[]>;
   readonly signal: AbortSignal;
-  /** Where our folder is made. */
+  /** The folder in which startDisk() creates its own. */
   readonly runtime: string;
 }
 
 /**
- * Starts nbdfuse; it goes on when this process has ended.
- * @param server what nbdfuse reads from: a URI, or `--command` and a command line
- * @param undo gets the way back
+ * Starts nbdfuse, which keeps running after this process has ended.
+ * @param server what nbdfuse connects to: a URI, or `--command` and a command line
+ * @param undo gets the steps that undo this
  * @returns the path of the file
  * @throws OverlaybdError IO
  */
@@ -74,15 +74,15 @@ export async function startDisk(
   return file;
 }
 
-/** Whether the source of a mount is a file of {@link startDisk}. @returns its folder, or null */
+/** @returns the folder of {@link startDisk}, if the source of the mount is a file in one; else null */
 export function diskFolderOf({ type, source }: MountEntry): string | null {
   if (!/^fuse(\.|$)/.test(type)) return null;
   return DISK.exec(source)?.[1] ?? null;
 }
 
 /**
- * Ends nbdfuse, and with it the server that it has started; then removes the folder.
- * @param lazy when something still uses the file, do not wait for that: it ends with its last user
+ * Ends nbdfuse and thus the server that it started, then removes the folder.
+ * @param lazy do not wait while programs use the file: nbdfuse ends when the last one closes it
  * @throws OverlaybdError IO
  */
 export async function stopDisk(
@@ -99,7 +99,10 @@ export async function stopDisk(
   await removeFolder(folder);
 }
 
-/** The folder is ours to remove files from: what a mount table says is the word of any user. */
+/**
+ * Checks that `umount` may remove files from the folder. Any user can put its path into the mount table.
+ * @throws OverlaybdError IO
+ */
 export async function checkFolder(folder: string, uid: number): Promise<void> {
   const stats = await lstat(folder).catch((error: unknown) => {
     throw new OverlaybdError('IO', `${folder}: ${messageOf(error)}`, { cause: error });
@@ -109,14 +112,14 @@ export async function checkFolder(folder: string, uid: number): Promise<void> {
   throw new OverlaybdError('IO', `umount: ${facts}`);
 }
 
-/** It goes into an option, where versions of FUSE do not agree how these two are quoted. */
+/** The path becomes part of an option, and versions of FUSE quote these two characters differently. */
 function checkPath(runtime: string): void {
   if (!/[\\,]/.test(runtime)) return;
   const facts = `${runtime}: mount --fuse needs a folder without a comma or a backslash in its path`;
   throw new OverlaybdError('IO', `${facts}: set XDG_RUNTIME_DIR (or TMPDIR) to another one`);
 }
 
-/** What is in /tmp may be cleaned away: only where there is nothing better. */
+/** A program may clean up /tmp, so it is the last choice. */
 export function runtimeFolder(): string {
   if (process.geteuid?.() === 0) return '/run';
   return resolve(process.env['XDG_RUNTIME_DIR'] ?? tmpdir());
@@ -130,7 +133,7 @@ async function ownFolder(runtime: string): Promise<string> {
   }
 }
 
-/** Only what we have put there: it is no more than four names. */
+/** Removes only the four names that this file creates. */
 async function removeFolder(folder: string): Promise<void> {
   for (const name of ['pid', 'log']) await unlink(join(folder, name)).catch(ignoreMissing);
   await rmdir(join(folder, 'disk')).catch(ignoreMissing);
@@ -141,7 +144,7 @@ function ignoreMissing(error: NodeJS.ErrnoException): void {
   if (error.code !== 'ENOENT') throw error;
 }
 
-/** nbdfuse writes its process id when the file can be read. */
+/** Waits until the file can be read. nbdfuse then writes its process id. */
 async function ready(folder: string, started: Started, signal: AbortSignal): Promise<void> {
   let end: string | null = null;
   const watch = async (): Promise<void> => {
@@ -152,8 +155,8 @@ async function ready(folder: string, started: Started, signal: AbortSignal): Pro
   while ((await pidOf(folder)) === null) {
     const why = endOfWait(end, signal, deadline);
     if (why !== null) {
-      const said = (await readFile(join(folder, 'log'), 'utf8').catch(() => '')).trim();
-      const output = said === '' ? why : `${why}: ${said.slice(-2000)}`;
+      const log = (await readFile(join(folder, 'log'), 'utf8').catch(() => '')).trim();
+      const output = log === '' ? why : `${why}: ${log.slice(-2000)}`;
       throw new OverlaybdError('IO', `nbdfuse: ${explainFuse({ code: -1, output })}`);
     }
     await pause(TICK_MS);
@@ -166,7 +169,7 @@ function endOfWait(end: string | null, signal: AbortSignal, deadline: number): s
   return performance.now() > deadline ? `not ready after ${READY_MS / 1000} s` : null;
 }
 
-/** A file system on it may have been unmounted, but not have closed it yet. */
+/** Retries while the disk is busy: a program that was just unmounted may still have the file open. */
 async function unmountDisk(
   fusermount: string,
   disk: string,
@@ -196,7 +199,7 @@ async function pidOf(folder: string): Promise<number | null> {
   return /^\d+\s*$/.test(text) ? Number(text) : null;
 }
 
-/** What has ended may wait to be noticed by its parent, a zombie. */
+/** A zombie has ended, although its parent has not waited for it yet. */
 async function isAlive(pid: number): Promise<boolean> {
   const stat = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => '');
   return stat !== '' && !/^ [ZX]/.test(stat.slice(stat.lastIndexOf(')') + 1));

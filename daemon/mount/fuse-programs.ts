@@ -1,40 +1,40 @@
-// Which programs `mount --fuse` needs for what, and in which package they are. Runs none.
+// The programs that `mount --fuse` needs, their options and their packages. Runs no program.
 
 import { OverlaybdError } from '../errors.js';
 import type { Filesystem } from './filesystem.js';
 import type { Programs } from './programs.js';
 
 interface FuseProgram {
-  /** The first that is there is used. */
+  /** In order of preference. */
   readonly names: readonly string[];
   readonly install: string;
   readonly options: (isRoot: boolean) => readonly string[];
-  /** Options that older versions do not know, and do not need. */
+  /** Options that older versions neither know nor need. */
   readonly newer?: readonly string[];
 }
 
 export interface FoundProgram {
   readonly path: string;
   readonly options: readonly string[];
-  /** Options to be left out when the program does not know them. */
+  /** Options to leave out if the program does not know them. */
   readonly newer: readonly string[];
 }
 
 const READ_ONLY = (): readonly string[] => ['ro'];
 
-/** Packages are Debian's. */
+/** The packages are those of Debian. */
 const BY_TYPE: Readonly<Partial<Record<Filesystem, FuseProgram>>> = {
   ext4: {
     names: ['fuse2fs'],
     install: 'apt install fuse2fs',
-    // It checks owners and modes itself, and would keep a user from most of an image.
+    // fuse2fs checks owners and modes itself, and would deny a user most of an image without fakeroot.
     options: (isRoot) => (isRoot ? ['ro', 'norecovery'] : ['ro', 'norecovery', 'fakeroot']),
-    // Those that heed what the superblock says of errors: it might be to end the program.
+    // Newer versions follow the error policy in the superblock, which may say to end the program.
     newer: ['errors=continue'],
   },
   erofs: {
     names: ['erofsfuse'],
-    install: 'apt install erofsfuse (Debian 13 and later; before, build it from erofs-utils)',
+    install: 'apt install erofsfuse (Debian 13 and later; on older ones build it from erofs-utils)',
     options: READ_ONLY,
   },
   squashfs: {
@@ -45,8 +45,8 @@ const BY_TYPE: Readonly<Partial<Record<Filesystem, FuseProgram>>> = {
 };
 
 /**
- * The program for a file system, and the options that it needs.
- * @throws OverlaybdError UNSUPPORTED when there is none, IO when it is not installed
+ * Finds the program for a file system, and the options that it needs.
+ * @throws OverlaybdError UNSUPPORTED if there is no such program, IO if it is not installed
  */
 export async function filesystemProgram(
   name: string,
@@ -56,7 +56,7 @@ export async function filesystemProgram(
 ): Promise<FoundProgram> {
   const program = BY_TYPE[type];
   if (!program) {
-    const facts = `it holds ${type}, which no FUSE program reads; mount it without --fuse, as root`;
+    const facts = `it holds ${type}, for which there is no FUSE program; mount it without --fuse, as root`;
     throw new OverlaybdError('UNSUPPORTED', `${name}: cannot be mounted with --fuse: ${facts}`);
   }
   const path = await find(...program.names);

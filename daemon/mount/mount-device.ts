@@ -1,5 +1,5 @@
-// `mount` with the kernel's own file systems: a device, mount(8), and no trace of either when it
-// fails. Talks to no daemon itself.
+// `mount` with the file systems of the kernel: attaches a device, runs mount(8), and undoes both if a
+// step fails. Does not talk to the daemon itself.
 
 import { open, readdir } from 'node:fs/promises';
 import { release } from 'node:os';
@@ -11,7 +11,7 @@ import { filesystemOptions } from './mount-options.js';
 import type { Programs } from './programs.js';
 import { undoIfFails } from './undo.js';
 
-/** A device that can be read. */
+/** An attached device. */
 export interface ReadableDevice {
   /** /dev/nbdX */
   readonly device: string;
@@ -22,23 +22,24 @@ export interface ReadableDevice {
 export interface MountDeviceTools {
   readonly attach: () => Promise<ReadableDevice>;
   readonly detach: (device: string) => Promise<void>;
-  /** From now on the kernel lets go of the device when its last user closes it. */
+  /** From now on, the kernel detaches the device when its last user closes it. */
   readonly detachOnClose: (device: string) => Promise<void>;
   /** {@link readDevice} */
   readonly read: (device: string) => ReadAt;
   /** {@link otherDevices} */
   readonly others: (fsid: string, device: string) => Promise<string[]>;
   readonly programs: Pick<Programs, 'find' | 'run'>;
-  /** Stops before the next step, and undoes those that were done. */
+  /** On abort, `mount` stops before its next step and undoes the steps before. */
   readonly signal: AbortSignal;
 }
 
 /**
- * Attaches, finds out what is on the device, and mounts it at `dir`, an absolute path. When the last
- * mount of the device ends, by whatever means, it is detached.
- * @param options of the user's, checked by `userOptions`, and `safeOptions`
+ * Attaches the device, detects its file system, and mounts it. The kernel detaches the device when its
+ * last mount ends, whoever ends it.
+ * @param dir absolute path
+ * @param options those of `userOptions` and `safeOptions`
  * @returns the path of the device
- * @throws OverlaybdError UNSUPPORTED, IO, and what `attach` throws; nothing is left behind, or the
+ * @throws OverlaybdError UNSUPPORTED, IO, and what `attach` throws. If something could not be undone, the
  *   message says what
  */
 export function mountDevice(
@@ -55,15 +56,16 @@ export function mountDevice(
       `${device} is still attached; end that with: overlaybd-nbd detach ${device}`,
     );
     checkGoingOn(signal);
-    const found = await detectFilesystem(device, read(device));
-    checkBlockSize(device, blockSize, found);
+    const detected = await detectFilesystem(device, read(device));
+    checkBlockSize(device, blockSize, detected);
     checkGoingOn(signal);
-    const all = [...filesystemOptions(found.type, release()), ...options].join(',');
-    const result = await programs.run(mount, ['-t', found.type, '-o', all, device, dir]);
+    const { type, fsid } = detected;
+    const all = [...filesystemOptions(type, release()), ...options].join(',');
+    const result = await programs.run(mount, ['-t', type, '-o', all, device, dir]);
     if (result.code !== 0) {
-      const twins = found.fsid === null ? [] : await others(found.fsid, device);
-      const facts = `${device} (${found.type}) cannot be mounted at ${dir}`;
-      const why = explainMount(found.type, result, twins);
+      const twins = fsid === null ? [] : await others(fsid, device);
+      const facts = `${device} (${type}) cannot be mounted at ${dir}`;
+      const why = explainMount(type, result, twins);
       throw new OverlaybdError('IO', `mount: ${facts}: ${why}`);
     }
     undo.add(
@@ -71,7 +73,7 @@ export function mountDevice(
       `${dir} is still mounted; end that with: overlaybd-nbd umount ${dir}`,
     );
     checkGoingOn(signal);
-    // Not before: whoever has only looked at the device would have taken it along.
+    // Only now: earlier, any program that opened and closed the device would have detached it.
     await detachOnClose(device);
     return device;
   });
@@ -79,14 +81,14 @@ export function mountDevice(
 
 function checkBlockSize(device: string, has: number, { type, blockSize }: Detected): void {
   if (has <= blockSize) return;
-  const facts = `the device has blocks of ${has} bytes (--block-size), and the ${type} in it has blocks of ${blockSize}`;
+  const facts = `the device has blocks of ${has} bytes (--block-size), but the ${type} in it has blocks of ${blockSize}`;
   const remedy = `--block-size must be ${blockSize} or less`;
   throw new OverlaybdError('UNSUPPORTED', `${device}: cannot be mounted: ${facts}: ${remedy}`);
 }
 
 /**
- * Other devices with a btrfs of this fsid that are mounted: "/dev/nbd3".
- * @param root other than the system's in tests
+ * Other devices whose mounted btrfs has this fsid, as "/dev/nbd3".
+ * @param root a test passes another folder
  */
 export async function otherDevices(
   fsid: string,
@@ -94,15 +96,15 @@ export async function otherDevices(
   root = '/sys/fs/btrfs',
 ): Promise<string[]> {
   const names = await readdir(join(root, fsid, 'devices')).catch(() => []);
-  return names.map((name) => `/dev/${name}`).filter((each) => each !== device);
+  return names.map((name) => `/dev/${name}`).filter((path) => path !== device);
 }
 
-/** @throws OverlaybdError IO */
+/** @throws OverlaybdError IO if the user has interrupted the command */
 export function checkGoingOn(signal: AbortSignal): void {
   if (signal.aborted) throw new OverlaybdError('IO', 'mount: interrupted');
 }
 
-/** Reads a device or a file by its path; opens it for each read, as few as there are. */
+/** Reads a device or a file. Opens it for each read, since `mount` reads it only once or twice. */
 export function readDevice(path: string): ReadAt {
   return async (offset, length) => {
     try {

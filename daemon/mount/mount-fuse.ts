@@ -1,5 +1,5 @@
-// `mount --fuse`: nbdfuse shows the device as a file, and a program of FUSE mounts the file system
-// in it. Needs neither root nor the nbd module. Serves nothing itself.
+// `mount --fuse`: nbdfuse shows the device as a file, and another FUSE program mounts the file system in
+// that file. Needs neither root nor the nbd module.
 
 import { OverlaybdError } from '../errors.js';
 import { explainFuse } from './explain.js';
@@ -12,25 +12,24 @@ import type { RunResult } from './programs.js';
 import { undoIfFails } from './undo.js';
 
 export interface MountFuseTools extends FuseTools {
-  /** Reads a file. */
   readonly read: (path: string) => ReadAt;
   readonly isRoot: boolean;
 }
 
 export interface FuseMount {
-  /** How messages call the image. */
+  /** The image, for messages. */
   readonly name: string;
-  /** What nbdfuse reads from: a URI, or `--command` and a command line. */
+  /** What nbdfuse connects to: a URI, or `--command` and a command line. */
   readonly server: readonly string[];
-  /** Absolute. */
+  /** Absolute path. */
   readonly dir: string;
-  /** The user's, checked by `userOptions`, and `fuseOptions`. */
+  /** Those of `userOptions` and `fuseOptions`. */
   readonly options: readonly string[];
 }
 
 /**
- * What it starts goes on until `umount`.
- * @throws OverlaybdError UNSUPPORTED, IO; nothing is left behind, or the message says what
+ * Mounts the image. The programs that this starts run until `umount`.
+ * @throws OverlaybdError UNSUPPORTED, IO. If something could not be undone, the message says what
  */
 export function mountFuse(mount: FuseMount, tools: MountFuseTools): Promise<void> {
   const { name, server, dir, options } = mount;
@@ -40,22 +39,22 @@ export function mountFuse(mount: FuseMount, tools: MountFuseTools): Promise<void
     const { type } = await detectFilesystem(name, read(file));
     const program = await filesystemProgram(name, type, programs, isRoot);
     checkGoingOn(signal);
-    // The name is how `umount` finds the rest.
+    // `umount` finds the file, and thus nbdfuse, by the fsname.
     const run = (newer: readonly string[]): Promise<RunResult> => {
       const all = [...program.options, ...newer, `fsname=${file}`, ...options].join(',');
       return programs.run(program.path, ['-o', all, file, dir]);
     };
-    const look = async (): Promise<boolean> => {
+    const isMountedThere = async (): Promise<boolean> => {
       const mounted = mountAt(await mounts(), dir);
       return mounted?.source === file && diskFolderOf(mounted) !== null;
     };
     let result = await run(program.newer);
-    let isMounted = await look();
-    // An exit code does not tell: fuse2fs 1.47 has 0 then.
+    let isMounted = await isMountedThere();
+    // The exit code is no help: fuse2fs 1.47 exits with 0 if it does not know an option.
     const isOld = !isMounted && /unknown option|invalid option/i.test(result.output);
     if (isOld && program.newer.length > 0) {
       result = await run([]);
-      isMounted = await look();
+      isMounted = await isMountedThere();
     }
     if (isMounted) {
       undo.add(

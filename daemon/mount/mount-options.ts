@@ -1,10 +1,10 @@
-// What mount(8) is given with -o: what each file system needs to be mounted from a device that can
-// only be read, and the user's own. Runs nothing.
+// The mount options: those that each file system needs on a read-only device, those that make an
+// untrusted image safe, and those of the user. Runs no program.
 
 import { OverlaybdError } from '../errors.js';
 import type { Filesystem } from './filesystem.js';
 
-/** Options that make of the mount what it must not be, or something else than a mount. */
+/** Options that contradict a read-only mount of this device, or that make mount(8) do something else. */
 const REFUSED = new Set([
   'rw',
   'remount',
@@ -17,25 +17,25 @@ const REFUSED = new Set([
   'encryption',
 ]);
 
-/** What only concerns FUSE: `umount` finds the rest by the name, and a program that debugs does not return. */
+/** Further ones for FUSE: `umount` needs our fsname, and with debug the program does not return. */
 const REFUSED_BY_FUSE = new Set(['fsname', 'debug', 'blkdev']);
 
-/** What an image may bring along that `mount` keeps from taking effect. */
+/** Features of an image that `mount` disables unless the user allows them. */
 export interface Allowed {
   /** Device nodes. */
   readonly dev: boolean;
-  /** Programs that run as their owner. */
+  /** Set-user-ID and set-group-ID programs. */
   readonly suid: boolean;
 }
 
-/** @returns for a mount that would have both without being told */
+/** The options for mount(8), which allows both by default. */
 export function safeOptions({ dev, suid }: Allowed): string[] {
   return [...(dev ? [] : ['nodev']), ...(suid ? [] : ['nosuid'])];
 }
 
 /**
- * The same for a mount by FUSE, which has neither without being told.
- * @throws OverlaybdError BAD_ARGUMENT: only root may have them
+ * The options for FUSE, which allows neither by default.
+ * @throws OverlaybdError BAD_ARGUMENT if a user other than root allows one
  */
 export function fuseOptions({ dev, suid }: Allowed, isRoot: boolean): string[] {
   if ((dev || suid) && !isRoot) {
@@ -46,11 +46,11 @@ export function fuseOptions({ dev, suid }: Allowed, isRoot: boolean): string[] {
 }
 
 /**
- * A journal cannot be replayed on a device that is read-only: it is left as it is. XFS refuses a
- * second mount of the same image otherwise, by its uuid. An ext4 may say in its superblock that the
- * kernel shall panic at an error, or that it shall warn, which may mean the same; it can also have
- * options there, which come before these.
- * @param release of the kernel, as uname(2) has it
+ * The options that each file system needs here. The kernel cannot replay a journal on a read-only
+ * device, so it must skip that. XFS needs nouuid to mount the same image twice. The superblock of an
+ * ext4 may ask the kernel to panic, or to warn (which panics under panic_on_warn), at an error; it may
+ * also have default options, but these come later and win.
+ * @param release of the kernel, as in uname(2)
  */
 export function filesystemOptions(type: Filesystem, release: string): string[] {
   switch (type) {
@@ -69,15 +69,15 @@ export function filesystemOptions(type: Filesystem, release: string): string[] {
 }
 
 /**
- * The options of all the `-o` of a command line.
- * @param isFuse for `mount --fuse`
+ * Splits and checks the values of all `-o` of a command line.
+ * @param isFuse whether they are for `mount --fuse`
  * @throws OverlaybdError BAD_ARGUMENT
  */
 export function userOptions(texts: readonly string[], isFuse = false): string[] {
-  const options = texts.flatMap((text) => splitOptions(text)).filter((each) => each !== '');
+  const options = texts.flatMap((text) => splitOptions(text)).filter((option) => option !== '');
   for (const option of options) {
     const [name = ''] = option.split('=', 1);
-    if (name.includes('\0')) throw bad(option, 'is no option');
+    if (name.includes('\0')) throw bad(option, 'is not an option');
     if (name === 'rw') throw bad(option, 'images are read-only');
     if (REFUSED.has(name) || (isFuse && REFUSED_BY_FUSE.has(name)))
       throw bad(option, 'has no meaning here');
@@ -85,14 +85,14 @@ export function userOptions(texts: readonly string[], isFuse = false): string[] 
   return options;
 }
 
-/** At commas, except in double quotes: SELinux contexts have them. */
+/** Splits at commas that are not in double quotes: SELinux contexts contain commas. */
 function splitOptions(text: string): string[] {
   return text.match(/(?:"[^"]*"|[^,"]|")+/g) ?? [];
 }
 
 function isAtLeast(release: string, major: number, minor: number): boolean {
   const [, a, b] = /^(\d+)\.(\d+)/.exec(release) ?? [];
-  // A kernel that does not say is taken for a new one.
+  // If the release is not a version, assume a new kernel.
   if (a === undefined || b === undefined) return true;
   return Number(a) > major || (Number(a) === major && Number(b) >= minor);
 }

@@ -1,18 +1,19 @@
-// The folder that is mounted on: whether it can be, and what is mounted there.
+// The mount point: checks that a folder can be one, and finds what is mounted at one.
 
 import { readFile, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { messageOf, OverlaybdError } from '../errors.js';
 import { mountAt, parseMountinfo, type MountEntry } from './mountinfo.js';
 
-/** What is mounted in our namespace, oldest first. */
+/** The mounts of our mount namespace, oldest first. */
 export async function currentMounts(): Promise<MountEntry[]> {
   return parseMountinfo(await readFile('/proc/self/mountinfo', 'utf8'));
 }
 
 /**
- * A folder to mount on, absolute and without symbolic links.
- * @throws OverlaybdError NOT_FOUND, BAD_ARGUMENT when it is no folder, IO
+ * Checks a folder to mount on.
+ * @returns its absolute path without symbolic links
+ * @throws OverlaybdError NOT_FOUND, BAD_ARGUMENT if it is not a folder, IO
  */
 export async function mountPoint(dir: string): Promise<string> {
   try {
@@ -24,7 +25,7 @@ export async function mountPoint(dir: string): Promise<string> {
       throw new OverlaybdError('NOT_FOUND', `${dir}: no such folder; create it: mkdir -p ${dir}`);
     }
     if (code === 'ENOTCONN') {
-      const remedy = `the server of what is mounted there is gone; overlaybd-nbd umount ${dir}`;
+      const remedy = `the FUSE program that is mounted there has ended; overlaybd-nbd umount ${dir}`;
       throw new OverlaybdError('IO', `${dir}: ${remedy}`);
     }
     throw new OverlaybdError('IO', `${dir}: ${messageOf(error)}`, { cause: error });
@@ -33,8 +34,8 @@ export async function mountPoint(dir: string): Promise<string> {
 }
 
 /**
- * The mount that is seen at `dir`. Does not touch it where it can be told without: the file system
- * may be one that answers nobody any more.
+ * The topmost mount at `dir`. Looks up the path as it is first, without a system call on it, because the
+ * file system there may no longer answer.
  * @throws OverlaybdError NOT_FOUND
  */
 export async function mountedAt(dir: string, mounts: readonly MountEntry[]): Promise<MountEntry> {

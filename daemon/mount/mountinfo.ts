@@ -1,32 +1,32 @@
-// /proc/self/mountinfo (proc_pid_mountinfo(5)) as values, and questions about them. Reads no file.
+// Parses /proc/self/mountinfo (proc_pid_mountinfo(5)) and finds mounts in it. Reads no file.
 
-/** One mount. Names are as the kernel has them, unescaped. */
+/** One mount. Names are unescaped. */
 export interface MountEntry {
   readonly id: number;
   readonly parent: number;
-  /** "43:0"; with major 0 where the file system has no device, and for btrfs. */
+  /** Major and minor number, "43:0". The major number is 0 for btrfs, and if there is no device. */
   readonly device: string;
   readonly mountPoint: string;
   readonly type: string;
-  /** Whatever mount(2) was told: for a file system of FUSE anything at all. */
+  /** The source that mount(2) got. A FUSE program can choose any text. */
   readonly source: string;
-  /** Mounts of this number, in whatever namespace, are unmounted together (mount_namespaces(7)). */
+  /** Mounts and unmounts propagate between mounts of a peer group (mount_namespaces(7)). */
   readonly peerGroup: number | null;
-  /** Whether it follows a mount of another group, which is mostly one of another namespace. */
+  /** Whether it is the slave of a peer group, which is usually in another mount namespace. */
   readonly isSlave: boolean;
 }
 
 /** Major number of /dev/nbdX (the kernel's list of devices). */
 const NBD_MAJOR = '43';
 
-/** Lines that are no mounts are left out: what cannot be understood is no mount of ours. */
+/** Leaves out lines that it cannot parse: none of our mounts has such a line. */
 export function parseMountinfo(text: string): MountEntry[] {
   return text.split('\n').flatMap((line) => parseLine(line) ?? []);
 }
 
 function parseLine(line: string): MountEntry | null {
   const fields = line.split(' ');
-  // Any number of optional fields end with a dash; the first six are always there.
+  // Six fields, then any number of optional ones, then a dash.
   const dash = fields.indexOf('-', 6);
   const [id = '', parent = '', device = '', , mountPoint = ''] = fields;
   const [type = '', source] = fields.slice(dash + 1);
@@ -52,24 +52,24 @@ function propagation(optional: readonly string[]): Pick<MountEntry, 'peerGroup' 
   };
 }
 
-/** Space, tab, line feed, backslash and "#" are three octal digits each. */
+/** The kernel writes a space, tab, line feed, backslash or "#" as a backslash and three octal digits. */
 function unescape(text: string): string {
   return text.replace(/\\([0-3][0-7]{2})/g, (_, octal: string) => {
     return String.fromCharCode(Number.parseInt(octal, 8));
   });
 }
 
-/** The mount that is seen at `path`, which must be absolute and without symbolic links. */
+/** The topmost mount at `path`, which must be absolute and without symbolic links. */
 export function mountAt(entries: readonly MountEntry[], path: string): MountEntry | null {
   const here = entries.filter(({ mountPoint }) => mountPoint === path);
-  // One on top of another has it as its parent.
+  // A mount on top of another one has that as its parent.
   const top = here.filter(
     ({ id }) => !here.some((other) => other.parent === id && other.id !== id),
   );
   return top.at(-1) ?? null;
 }
 
-/** The /dev/nbdX that is mounted, or null. A name alone does not count: FUSE can say any. */
+/** The mounted /dev/nbdX, or null. Checks the device number too: a FUSE program can choose any source. */
 export function nbdDeviceOf({ device, type, source }: MountEntry): string | null {
   if (!/^\/dev\/nbd\d+$/.test(source)) return null;
   const [major] = device.split(':');

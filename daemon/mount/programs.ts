@@ -1,44 +1,44 @@
-// Other programs: where they are, running them to their end, leaving one behind. Never a shell,
-// and no program by name. They run in "/": what goes on must not keep the file system busy that the
-// command was called from.
+// Finds other programs, runs them, or starts one that outlives this process. Uses no shell, and runs
+// programs by their paths only. They run in "/", so that one that keeps running does not keep the file
+// system of our working directory busy.
 
 import { spawn } from 'node:child_process';
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { delimiter, resolve as absolute } from 'node:path';
 
-/** Where mount(8) and its like are; the PATH of users may leave some of them out. */
+/** Folders of mount(8) and similar programs. The PATH of a user may lack some of them. */
 const SYSTEM_PATH = ['/usr/sbin', '/usr/bin', '/sbin', '/bin'];
-/** Of a program's output no more is kept: it goes into a message. */
+/** UTF-16 units of a program's output that go into a message. Later output is dropped. */
 const MAX_OUTPUT = 4096;
 
 export interface RunResult {
-  /** -1 when a signal ended it, or it could not be run. */
+  /** -1 if a signal ended the program, or it could not be run. */
   readonly code: number;
-  /** What it said, on standard output and standard error, without line feeds at its end. */
+  /** Its standard output and standard error, trimmed. */
   readonly output: string;
 }
 
-/** A program that goes on, when this process has ended too. */
+/** A program that may outlive this process. */
 export interface Started {
   readonly pid: number | undefined;
-  /** Resolves when it has ended, with what that was: "exit code 1", "SIGKILL". */
+  /** Resolves when the program has ended, with the way it ended: "exit code 1", "SIGKILL". */
   readonly ended: Promise<string>;
   readonly kill: (signal: NodeJS.Signals) => void;
 }
 
 export interface Programs {
-  /** The path of the first that is there, or null. */
+  /** The path of the first of these programs that is installed, or null. */
   readonly find: (...names: readonly string[]) => Promise<string | null>;
   readonly run: (path: string, args: readonly string[]) => Promise<RunResult>;
-  /** In a session of its own, so that no terminal ends it. `log`: for all that it says. */
+  /** Starts a program in its own session, so that no terminal ends it. `log`: fd for its output. */
   readonly start: (path: string, args: readonly string[], log: number) => Started;
 }
 
 export const programs: Programs = { find, run, start };
 
 async function find(...names: readonly string[]): Promise<string | null> {
-  const folders = (process.env['PATH'] ?? '').split(delimiter).filter((each) => each !== '');
+  const folders = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '');
   for (const name of names) {
     for (const folder of [...folders, ...SYSTEM_PATH]) {
       const path = absolute(folder, name);
@@ -70,7 +70,7 @@ function run(path: string, args: readonly string[]): Promise<RunResult> {
       const end = (): void => {
         resolve({ code: code ?? -1, output: output.trim() || (signal ?? '') });
       };
-      // A daemon that it left may hold the pipes open.
+      // A daemon that the program started may keep the pipes open: do not wait for it.
       child.once('close', end);
       setTimeout(() => {
         end();
@@ -96,7 +96,7 @@ function start(path: string, args: readonly string[], log: number): Started {
   };
 }
 
-/** Messages are looked at for what to do. */
+/** explain.ts looks for English messages. */
 function inEnglish(): NodeJS.ProcessEnv {
   return { ...process.env, LC_ALL: 'C' };
 }

@@ -1,5 +1,5 @@
-// `umount`: ends a mount of ours and what is below it, a device or the processes of FUSE. What that
-// is comes from the mount table. Touches no mount of others.
+// `umount`: ends one of our mounts, then detaches its device or ends its FUSE programs. Finds those in
+// the mount table. Refuses mounts that are not ours.
 
 import { OverlaybdError, messageOf } from '../errors.js';
 import { explainUmount } from './explain.js';
@@ -13,20 +13,20 @@ export interface UmountTools {
   readonly programs: Programs;
   /** What is mounted now. */
   readonly mounts: () => Promise<readonly MountEntry[]>;
-  /** Whether we have attached the device. */
+  /** Whether overlaybd-nbd has attached the device. */
   readonly isOurs: (device: string) => Promise<boolean>;
-  /** `onClose`: the kernel lets go of the device with its last user. */
+  /** `onClose`: let the kernel detach the device when its last user closes it. */
   readonly detach: (device: string, onClose: boolean) => Promise<void>;
-  /** Whether the kernel has let go of it, as it does with the last mount of one that `mount` has attached. */
+  /** Whether the kernel has detached it. It does so after the last mount of a device of `mount`. */
   readonly isGone: (device: string) => Promise<boolean>;
-  /** Who we are. */
+  /** Our effective user id. */
   readonly uid: number;
 }
 
 /**
- * Unmounts `dir`, then detaches the device or ends the processes behind it.
- * @param lazy nobody new sees the mount, and the rest ends with the last who uses it
- * @throws OverlaybdError NOT_FOUND when nothing is mounted, BAD_ARGUMENT when it is not ours, IO
+ * Unmounts `dir`, then detaches the device or ends the FUSE programs.
+ * @param lazy hide the mount at once, and do the rest when the last program has closed its files there
+ * @throws OverlaybdError NOT_FOUND if nothing is mounted, BAD_ARGUMENT if the mount is not ours, IO
  */
 export async function umount(dir: string, lazy: boolean, tools: UmountTools): Promise<void> {
   const mounted = await mountedAt(dir, await tools.mounts());
@@ -46,24 +46,24 @@ async function umountDevice(
   const { programs, detach } = tools;
   const program = await programs.find('umount');
   if (program === null) throw new OverlaybdError('IO', 'umount: not found; install util-linux');
-  // Afterwards there might be nobody any more who could be told.
+  // Before umount(8): after it, the device may already be detached and the daemon gone.
   if (lazy) await detach(device, true);
   const result = await programs.run(program, [...(lazy ? ['-l'] : []), mountPoint]);
   if (result.code !== 0) {
     throw new OverlaybdError('IO', `umount: ${explainUmount(mountPoint, result)}`);
   }
   if (lazy || (await tools.isGone(device))) return;
-  const other = (await tools.mounts()).find((each) => nbdDeviceOf(each) === device);
-  // It would lose its device.
+  const other = (await tools.mounts()).find((entry) => nbdDeviceOf(entry) === device);
+  // Detaching would take the device from that mount.
   if (other) {
-    const facts = `${device} stays attached: it is mounted at ${other.mountPoint} too`;
-    throw new OverlaybdError('IO', `${mountPoint}: unmounted; but ${facts}; umount that as well`);
+    const facts = `${device} stays attached, because it is mounted at ${other.mountPoint} too`;
+    throw new OverlaybdError('IO', `${mountPoint}: unmounted, but ${facts}; unmount that as well`);
   }
   try {
     await detach(device, false);
   } catch (error) {
     if (await tools.isGone(device)) return;
-    const remedy = `unmounted; but ${device} is still attached: ${messageOf(error)}`;
+    const remedy = `unmounted, but ${device} is still attached: ${messageOf(error)}`;
     throw new OverlaybdError('IO', `${mountPoint}: ${remedy}`, { cause: error });
   }
 }
@@ -82,12 +82,12 @@ async function umountFuse(
     throw new OverlaybdError('IO', `umount: ${explainUmount(mountPoint, result)}`);
   }
   const mounts = await tools.mounts();
-  // A bind mount of it goes on; the last one takes the rest along.
-  if (mounts.some((each) => diskFolderOf(each) === folder)) return;
+  // A bind mount of it still needs nbdfuse. The `umount` of the last mount ends that.
+  if (mounts.some((entry) => diskFolderOf(entry) === folder)) return;
   await stopDisk(folder, tools, lazy);
 }
 
 function notOurs({ mountPoint, type, source }: MountEntry): OverlaybdError {
-  const facts = `${source} (${type}) is mounted there, which is not a mount of ours`;
+  const facts = `${source} (${type}) is mounted there, not by overlaybd-nbd`;
   return new OverlaybdError('BAD_ARGUMENT', `${mountPoint}: ${facts}; use umount(8)`);
 }

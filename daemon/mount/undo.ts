@@ -1,9 +1,9 @@
-// Undoes the steps of something that failed half way, newest first. Knows no mounts.
+// Undoes the steps of an operation that failed half way, newest first. Knows nothing of mounts.
 
 import { messageOf, OverlaybdError } from '../errors.js';
 
 interface Step {
-  readonly back: () => Promise<void>;
+  readonly undo: () => Promise<void>;
   readonly byHand: string;
 }
 
@@ -11,20 +11,20 @@ export class Undo {
   readonly #steps: Step[] = [];
 
   /**
-   * A step was taken.
-   * @param back undoes it
-   * @param byHand what stays, and how to undo it, if `back` fails
+   * Adds a step that was done.
+   * @param undo undoes the step
+   * @param byHand if `undo` fails: what is left, and how the user can undo it
    */
-  add(back: () => Promise<void>, byHand: string): void {
-    this.#steps.push({ back, byHand });
+  add(undo: () => Promise<void>, byHand: string): void {
+    this.#steps.push({ undo, byHand });
   }
 
-  /** Undoes everything. Never throws. @returns what could not be undone, a sentence each */
+  /** Undoes everything. Never throws. @returns one sentence for each step that could not be undone */
   async run(): Promise<string[]> {
     const left: string[] = [];
     for (let step = this.#steps.pop(); step; step = this.#steps.pop()) {
       try {
-        await step.back();
+        await step.undo();
       } catch (error) {
         left.push(`${step.byHand} (${messageOf(error)})`);
       }
@@ -34,8 +34,8 @@ export class Undo {
 }
 
 /**
- * Runs `work`; if it throws, undoes the steps that it has added.
- * @throws what `work` throws, with a line for each step that could not be undone
+ * Runs `work`. If it throws, undoes the steps that it has added.
+ * @throws what `work` throws, with a sentence for each step that could not be undone
  */
 export async function undoIfFails<T>(work: (undo: Undo) => Promise<T>): Promise<T> {
   const undo = new Undo();

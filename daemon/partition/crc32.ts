@@ -1,5 +1,5 @@
-// CRC-32 as Ethernet and GPT have it (polynomial 0x04c11db7, reflected). Not the CRC-32C of layers,
-// which the addon computes; tables of partitions are too short to need it there.
+// CRC-32 of Ethernet and GPT (polynomial 0x04c11db7, reflected). Not the CRC-32C of layers, which the
+// addon computes: partition tables are too short to need native code.
 
 const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   let crc = byte;

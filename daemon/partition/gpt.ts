@@ -1,13 +1,13 @@
-// The GUID partition table (UEFI 2.10, chapter 5): a header in sector 1, and a copy in the last
-// sector, each with a checksum and a list of entries that has one, too. The copy counts where the
-// first is broken, as in Linux.
+// Reads a GUID partition table (UEFI 2.10, chapter 5): a header in sector 1 and a backup header in the
+// last sector. Each has a checksum, and a list of entries that has one too. Like Linux, uses the backup
+// if the first header is broken.
 
 import { OverlaybdError, formatError, messageOf, type FormatProblem } from '../errors.js';
 import { hex32, viewOf } from '../lib/bytes.js';
 import { crc32 } from './crc32.js';
 import type { Partition, PartitionTable, PartitionedDisk } from './partition.js';
 
-/** A disk does not say how long its sectors are; the header is found at one of these. */
+/** An image does not record its sector size, so the header is searched at both sizes. */
 const SECTOR_SIZES = [512, 4096] as const;
 const SIGNATURE = 'EFI PART';
 const MIN_HEADER_SIZE = 92;
@@ -20,22 +20,22 @@ const FIELD = {
   entrySize: 84,
   entriesCrc: 88,
 } as const;
-/** Offsets in an entry; the type of one that is not used is all zeros. */
+/** Offsets in an entry. An unused entry has a type of all zeros. */
 const ENTRY = { type: 0, firstLba: 32, lastLba: 40, name: 56 } as const;
 const NAME_SIZE = 72;
 const MIN_ENTRY_SIZE = 128;
 export const MAX_ENTRY_SIZE = 4096;
-/** Every partitioner makes 128. With the size of an entry, the list has at most 4 MiB. */
+/** Partitioning tools make 128. Times the largest entry size, this limits the list to 4 MiB. */
 export const MAX_GPT_ENTRIES = 1024;
 
 interface Place {
   readonly copy: 'header' | 'backup header';
   readonly sectorSize: number;
-  /** The sector that it is in. */
+  /** The sector of the header. */
   readonly lba: number;
 }
 
-/** @throws OverlaybdError for the first header that looks like one, when no copy is good */
+/** @throws OverlaybdError for the first broken header, if neither copy is good */
 export async function readGpt(disk: PartitionedDisk): Promise<PartitionTable> {
   let broken: OverlaybdError | null = null;
   for (const copy of ['header', 'backup header'] as const) {
@@ -53,7 +53,7 @@ export async function readGpt(disk: PartitionedDisk): Promise<PartitionTable> {
         const notes = copy === 'header' ? [] : [backupNote(disk, broken)];
         return { kind: 'gpt', sectorSize, partitions, notes };
       } catch (error) {
-        // A disk that cannot be read is no broken table.
+        // A read error does not mean that the table is broken.
         if (!(error instanceof OverlaybdError) || !isFormatError(error)) throw error;
         broken ??= error;
       }
@@ -80,7 +80,7 @@ function backupNote(disk: PartitionedDisk, broken: OverlaybdError | null): strin
   return `${why}; its copy at the end of the disk is used`;
 }
 
-/** Checks a header, reads its entries. @throws OverlaybdError for the first broken rule */
+/** Checks a header and reads its entries. @throws OverlaybdError for the first broken rule */
 async function readCopy(
   disk: PartitionedDisk,
   header: Uint8Array,
@@ -165,7 +165,7 @@ function parseEntries(
     const good = first >= 1n && first <= last && last < sectors;
     partitions.push({
       number,
-      // Of one that is not good the numbers may be anything.
+      // The sector numbers of a bad partition may not even fit a number.
       offset: good ? Number(first) * sectorSize : 0,
       size: good ? Number(last - first + 1n) * sectorSize : 0,
       type: guidOf(view, ENTRY.type),
@@ -184,7 +184,7 @@ function parseEntries(
   return partitions;
 }
 
-/** The first three parts are little-endian, the others as they stand. */
+/** A GUID as text. Its first three fields are little-endian, the other bytes are in order. */
 function guidOf(view: DataView, at: number): string {
   const tail = Array.from({ length: 8 }, (_, i) => hex(view.getUint8(at + 8 + i), 2)).join('');
   return [
@@ -202,7 +202,7 @@ function hex(value: number, digits: number): string {
   return value.toString(16).padStart(digits, '0');
 }
 
-/** UTF-16 up to the first NUL. */
+/** The name: UTF-16 up to the first NUL. */
 function nameOf(entry: Uint8Array): string {
   const text = Buffer.from(entry.subarray(ENTRY.name, ENTRY.name + NAME_SIZE)).toString('utf16le');
   const end = text.indexOf('\0');

@@ -1,6 +1,6 @@
-// The partition table of a master boot record: four entries in sector 0, and logical partitions in
-// a chain of further records within an extended one. The rules are those of Linux, so that partition
-// N here is /dev/nbd0pN there. Sectors are 512 bytes.
+// Reads the partition table of a master boot record: four entries in sector 0, and logical partitions
+// in a chain of further records within an extended partition. Follows the rules of Linux, so that
+// partition N is /dev/nbd0pN there. Sectors are 512 bytes.
 
 import { formatError, type FormatProblem } from '../errors.js';
 import { viewOf } from '../lib/bytes.js';
@@ -12,13 +12,13 @@ const ENTRY_SIZE = 16;
 const ENTRIES = 4;
 const SIGNATURE_AT = 510;
 const SIGNATURE = 0xaa55;
-/** Types of partitions that hold logical ones: CHS, LBA, and that of Linux. */
+/** Types of extended partitions: CHS, LBA, Linux. */
 const EXTENDED_TYPES = [0x05, 0x0f, 0x85];
-/** The entry that keeps other programs off a disk with a GPT, which begins in sector 1. */
+/** The entry that protects a GPT from programs that know only the MBR. It begins in sector 1. */
 const PROTECTIVE_TYPE = 0xee;
 const GPT_SECTOR = 1;
 const FIRST_LOGICAL = 5;
-/** Logical partitions of a disk; Linux has 256 partitions of a disk in all. */
+/** Logical partitions of a disk. Linux numbers up to 256 partitions of a disk in all. */
 export const MAX_LOGICAL = 251;
 
 interface Entry {
@@ -26,7 +26,7 @@ interface Entry {
   readonly at: number;
   readonly bootable: number;
   readonly type: number;
-  /** Sectors, counted from wherever the record says. */
+  /** Sectors, relative to the boot record or to the extended partition: see readLogical(). */
   readonly begin: number;
   readonly count: number;
 }
@@ -36,11 +36,11 @@ export interface BootRecord {
   readonly entries: readonly Entry[];
 }
 
-/** @returns null when sector 0 is no master boot record, or the boot sector of a file system */
+/** @returns null if sector 0 is not a master boot record, or is the boot sector of a file system */
 export async function bootRecordOf(disk: PartitionedDisk): Promise<BootRecord | null> {
   if (disk.size < MBR_SECTOR) return null;
   const record = parseRecord(await disk.read(0, MBR_SECTOR), 0);
-  // Boot sectors of file systems have the signature, too, and code where the entries would be.
+  // The boot sector of a file system has the signature too, but code in place of the entries.
   if (!record || record.entries.some(({ bootable }) => (bootable & 0x7f) !== 0)) return null;
   return record.entries.some(({ count }) => count > 0) ? record : null;
 }
@@ -80,11 +80,11 @@ export async function readMbr(disk: PartitionedDisk, record: BootRecord): Promis
       blob: disk.name,
       section: sectionOf(number),
       offset: entry.at + 4,
-      expected: `a partition with data (the logical ones in it begin at ${FIRST_LOGICAL})`,
-      got: `an extended one (type ${typeText(entry.type)})`,
+      expected: `a partition with data (logical partitions have numbers from ${FIRST_LOGICAL} on)`,
+      got: `an extended partition (type ${typeText(entry.type)})`,
     };
     partitions.push({ ...partitionOf(disk, number, entry, 0), problem });
-    // Linux, too, goes through one chain only.
+    // Like Linux, follow only the chain of the first extended partition.
     extended ??= entry;
   });
   if (extended) await readLogical(disk, extended, partitions, notes);
@@ -92,9 +92,9 @@ export async function readMbr(disk: PartitionedDisk, record: BootRecord): Promis
 }
 
 /**
- * Follows the chain of records. Each has one partition, and a link to the next record: the first is
- * counted from the record, the second from the beginning of the extended partition.
- * @param notes told why the chain ends before its end
+ * Follows the chain of records. Each record has one partition and a link to the next record. The sectors
+ * of the partition count from the record, those of the link from the beginning of the extended partition.
+ * @param notes gets the reason if the chain cannot be followed to its end
  */
 async function readLogical(
   disk: PartitionedDisk,
@@ -105,7 +105,7 @@ async function readLogical(
   const first = extended.begin;
   const sectors = Math.floor(disk.size / MBR_SECTOR);
   const seen = new Set<number>();
-  let found = 0;
+  let count = 0;
   for (let at = first, from = extended.at, record = 0; ; record++) {
     const stop = (expected: string, got: string | number): void => {
       const section = `mbr extended boot record ${record}`;
@@ -116,12 +116,12 @@ async function readLogical(
     seen.add(at);
     const parsed = parseRecord(await disk.read(at * MBR_SECTOR, MBR_SECTOR), at * MBR_SECTOR);
     if (!parsed) return stop('0x55aa at its end', `none in sector ${at}`);
-    const used = parsed.entries.filter(({ count }) => count > 0);
+    const used = parsed.entries.filter((entry) => entry.count > 0);
     const link = used.find(({ type }) => EXTENDED_TYPES.includes(type));
     for (const entry of used.filter(({ type }) => !EXTENDED_TYPES.includes(type))) {
-      if (found === MAX_LOGICAL) return stop(`at most ${MAX_LOGICAL} logical partitions`, 'more');
-      partitions.push(partitionOf(disk, FIRST_LOGICAL + found, entry, at));
-      found++;
+      if (count === MAX_LOGICAL) return stop(`at most ${MAX_LOGICAL} logical partitions`, 'more');
+      partitions.push(partitionOf(disk, FIRST_LOGICAL + count, entry, at));
+      count++;
     }
     if (!link) return;
     if (seen.size > MAX_LOGICAL) return stop(`at most ${MAX_LOGICAL} records`, 'more');
@@ -130,7 +130,7 @@ async function readLogical(
   }
 }
 
-/** @param base the sector that the entry's first one is counted from */
+/** @param base the sector from which `entry.begin` counts */
 function partitionOf(disk: PartitionedDisk, number: number, entry: Entry, base: number): Partition {
   const sectors = Math.floor(disk.size / MBR_SECTOR);
   const begin = base + entry.begin;

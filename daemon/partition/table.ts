@@ -1,5 +1,5 @@
-// The partitions of a disk: which table it has, and the one that a number names. Reads only through
-// the function that it is given, and only what is bounded by the limits in gpt.ts and mbr.ts.
+// Finds the partition table of a disk, and a partition by its number. The limits in gpt.ts and mbr.ts
+// bound how much it reads.
 
 import { OverlaybdError, formatError } from '../errors.js';
 import { readGpt } from './gpt.js';
@@ -8,8 +8,8 @@ import type { Partition, PartitionTable, PartitionedDisk } from './partition.js'
 
 /**
  * Looks for a partition table.
- * @returns null when there is none, as on a disk that is one file system
- * @throws OverlaybdError BAD_FORMAT, BAD_CHECKSUM, LIMIT for a GPT of which no copy is good
+ * @returns null if there is none, as on a disk that holds one file system
+ * @throws OverlaybdError BAD_FORMAT, BAD_CHECKSUM or LIMIT if neither copy of a GPT is good
  */
 export async function readPartitionTable(disk: PartitionedDisk): Promise<PartitionTable | null> {
   const record = await bootRecordOf(disk);
@@ -18,8 +18,8 @@ export async function readPartitionTable(disk: PartitionedDisk): Promise<Partiti
 }
 
 /**
- * The partition of a number.
- * @throws OverlaybdError NOT_FOUND when there is none, BAD_FORMAT when it cannot be used, and what
+ * Finds the partition of a number.
+ * @throws OverlaybdError NOT_FOUND if there is none, BAD_FORMAT if it cannot be used, and what
  *   {@link readPartitionTable} throws
  */
 export async function findPartition(disk: PartitionedDisk, number: number): Promise<Partition> {
@@ -30,9 +30,9 @@ export async function findPartition(disk: PartitionedDisk, number: number): Prom
       `${disk.name}: partition ${number}: the disk has no partition table (neither GPT nor MBR)`,
     );
   }
-  const found = table.partitions.find((each) => each.number === number);
-  if (!found) {
-    const numbers = table.partitions.map((each) => each.number).join(', ');
+  const partition = table.partitions.find((candidate) => candidate.number === number);
+  if (!partition) {
+    const numbers = table.partitions.map((other) => other.number).join(', ');
     const there = numbers === '' ? 'it has none' : `it has ${numbers}`;
     const notes = table.notes.map((note) => `; ${note}`).join('');
     throw new OverlaybdError(
@@ -40,6 +40,6 @@ export async function findPartition(disk: PartitionedDisk, number: number): Prom
       `${disk.name}: partition ${number}: not in the ${table.kind} partition table: ${there}${notes}`,
     );
   }
-  if (found.problem) throw formatError(found.problem);
-  return found;
+  if (partition.problem) throw formatError(partition.problem);
+  return partition;
 }

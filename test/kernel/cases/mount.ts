@@ -160,7 +160,11 @@ async function twoBtrfs(check: Check, world: World): Promise<void> {
   const second = mkdtempSync(join(tmpdir(), 'obd-mount-'));
   const { code, stderr } = await world.daemon.run('mount', 'btrfs', second);
   check.equal(code, 1, 'the second one is refused');
-  check.match(stderr, new RegExp(`${device} has a btrfs with the same fsid`), 'the first is named');
+  check.match(
+    stderr,
+    new RegExp(`${device} holds a mounted btrfs with the same fsid`),
+    'the first is named',
+  );
   check.equal((await world.daemon.control.status()).devices.length, 1, 'nothing more is attached');
   check.equal((await world.daemon.run('umount', root)).code, 0, 'umount succeeds');
   const later = await world.daemon.run('mount', 'btrfs', second);

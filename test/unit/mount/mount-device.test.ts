@@ -129,7 +129,7 @@ await test('blocks of the device that are larger than those of the file system',
   await t.rejects(mount(machine), {
     code: 'UNSUPPORTED',
     message:
-      '/dev/nbd7: cannot be mounted: the device has blocks of 4096 bytes (--block-size), and the ext4 in it has blocks of 1024: --block-size must be 1024 or less',
+      '/dev/nbd7: cannot be mounted: the device has blocks of 4096 bytes (--block-size), but the ext4 in it has blocks of 1024: --block-size must be 1024 or less',
   });
   t.same(machine.calls, ['attach', 'detach /dev/nbd7']);
   machine.blockSize = 1024;
@@ -142,7 +142,7 @@ await test('two btrfs with one fsid: the other device is named', async (t) => {
   const told = mount(machine, { type: 'btrfs', others: ['/dev/nbd3'] });
   await t.rejects(told, {
     code: 'IO',
-    message: /File exists\..*\n\/dev\/nbd3 has a btrfs with the same fsid/s,
+    message: /File exists\..*\n\/dev\/nbd3 holds a mounted btrfs with the same fsid/s,
   });
   const root = t.testdir({ [FSID]: { devices: { nbd3: '', nbd7: '' } } });
   t.same(await otherDevices(FSID, '/dev/nbd7', root), ['/dev/nbd3']);

@@ -60,7 +60,7 @@ await test('those that would make something else of it', (t) => {
     t.throws(() => userOptions([text]), { code: 'BAD_ARGUMENT', message: /^-o "/ }, text);
   }
   t.throws(() => userOptions(['rw']), { message: '-o "rw": images are read-only' });
-  t.throws(() => userOptions(['a\0b']), { message: /is no option$/ });
+  t.throws(() => userOptions(['a\0b']), { message: /is not an option$/ });
   t.end();
 });
 

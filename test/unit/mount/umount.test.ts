@@ -41,7 +41,7 @@ await test('only what is ours', async (t) => {
     const machine = machineWith(mount);
     await t.rejects(end(machine, { isOurs }), {
       code: 'BAD_ARGUMENT',
-      message: `/mnt: ${mount[2]} (${mount[1]}) is mounted there, which is not a mount of ours; use umount(8)`,
+      message: `/mnt: ${mount[2]} (${mount[1]}) is mounted there, not by overlaybd-nbd; use umount(8)`,
     });
     t.same(machine.calls, []);
   }
@@ -65,7 +65,7 @@ await test('mounted twice: the other one keeps its device', async (t) => {
   );
   await t.rejects(end(machine), {
     message:
-      '/mnt: unmounted; but /dev/nbd7 stays attached: it is mounted at /other too; umount that as well',
+      '/mnt: unmounted, but /dev/nbd7 stays attached, because it is mounted at /other too; unmount that as well',
   });
   t.same(machine.calls, ['umount /mnt']);
   await end(machine, { dir: '/other' });
@@ -77,7 +77,7 @@ await test('unmounted, but not detached', async (t) => {
   machine.failing.set('detach', 'no daemon');
   await t.rejects(end(machine), {
     code: 'IO',
-    message: '/mnt: unmounted; but /dev/nbd7 is still attached: no daemon',
+    message: '/mnt: unmounted, but /dev/nbd7 is still attached: no daemon',
   });
 });
 

@@ -68,7 +68,7 @@ await t.test('logical partitions begin at 5, wherever the extended one stands', 
   await test.rejects(findPartition(memoryDisk(disk), 2), {
     code: 'BAD_FORMAT',
     message:
-      'disk: mbr partition 2 at byte 466: expected a partition with data (the logical ones in it begin at 5), got an extended one (type 0x0f)',
+      'disk: mbr partition 2 at byte 466: expected a partition with data (logical partitions have numbers from 5 on), got an extended partition (type 0x0f)',
   });
 });
 
