@@ -46,7 +46,7 @@ async function end(error: unknown): Promise<never> {
 /** Ending waits for all threads of Node, whatever these wait for: not for ever. */
 async function limitExit(code: number): Promise<void> {
   try {
-    (await import('./native/binding.js')).native.exitWithin(MAX_EXIT_MS, code);
+    (await import('./native/process.js')).thisProcess.exitWithin(MAX_EXIT_MS, code);
   } catch {
     // Without the addon there is no thread that could hang in it.
   }

@@ -5,14 +5,14 @@ import { constants } from 'node:os';
 import { OverlaybdError } from '../errors.js';
 import type { DataRuns } from '../lib/disk.js';
 import { errnoText } from '../lib/errno.js';
-import { native } from '../native/binding.js';
+import { files } from '../native/file.js';
 
 const { EMFILE, ENOENT, ENOTBLK, ENXIO, ETIMEDOUT } = { ENOTBLK: 15, ...constants.errno };
 const { EACCES, ELOOP, ENAMETOOLONG, ENOTDIR, EPERM } = constants.errno;
 /** The disk is not to blame for these. */
 const OF_THE_PATH = new Set([EACCES, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EPERM]);
 
-/** How a job ended; see `native.fileJobs`. */
+/** How a job ended; see `files.onJobEnd`. */
 interface JobEnd {
   readonly result: number;
   readonly values: Float64Array;
@@ -35,7 +35,7 @@ let lastJob = 0;
 /** Starts a job of this thread. Never rejects: the result is in how it ended. */
 function run(start: (job: number) => number): Promise<JobEnd> {
   if (lastJob === 0) {
-    native.fileJobs((job, result, values, identity) => {
+    files.onJobEnd((job, result, values, identity) => {
       const ended = jobs.get(job);
       jobs.delete(job);
       ended?.({ result, values, identity });
@@ -52,7 +52,7 @@ function run(start: (job: number) => number): Promise<JobEnd> {
  * @throws OverlaybdError NOT_FOUND, IO, or UNSUPPORTED for directories, pipes and the like
  */
 export async function openPath(path: string): Promise<OpenedFile> {
-  const { result: fd, values, identity } = await run((job) => native.startOpen(job, checked(path)));
+  const { result: fd, values, identity } = await run((job) => files.startOpen(job, checked(path)));
   if (fd >= 0) return { fd, size: values[0] as number, isDevice: values[1] === 1, identity };
   if (fd === -ENOTBLK) {
     throw new OverlaybdError('UNSUPPORTED', `${path}: neither a regular file nor a block device`);
@@ -62,18 +62,18 @@ export async function openPath(path: string): Promise<OpenedFile> {
 
 /** @throws OverlaybdError IO when that cannot be found out in time */
 export async function fileExists(path: string): Promise<boolean> {
-  const { result } = await run((job) => native.startExists(job, checked(path)));
+  const { result } = await run((job) => files.startExists(job, checked(path)));
   if (result === -ETIMEDOUT) throw pathError(path, result);
   return result === 0;
 }
 
 /** Closes a file that {@link openPath} opened, when no job needs it any longer. Does not wait. */
 export function closeFile(fd: number): void {
-  native.closeFile(fd);
+  files.close(fd);
 }
 
 /**
- * Brings a range near enough for `native.readAtHand`.
+ * Brings a range near enough for `files.readAtHand`.
  * @param name for messages
  * @param offset of the range in what `name` names; `position` in the file
  * @throws OverlaybdError SHORT_READ when the file ends before, IO
@@ -85,7 +85,7 @@ export async function loadRange(
   length: number,
   position: number,
 ): Promise<void> {
-  const { result } = await run((job) => native.startLoad(job, fd, position, length));
+  const { result } = await run((job) => files.startLoad(job, fd, position, length));
   if (result === length) return;
   throw result < 0
     ? readError(name, offset, length, result)
@@ -103,7 +103,7 @@ export async function prefetchRange(
   length: number,
   position: number,
 ): Promise<void> {
-  const { result } = await run((job) => native.startPrefetch(job, fd, position, length));
+  const { result } = await run((job) => files.startPrefetch(job, fd, position, length));
   // ESPIPE and EINVAL: there is nothing to read ahead in this kind of file.
   if (result === -ETIMEDOUT) throw readError(name, offset, length, result);
 }
@@ -122,7 +122,7 @@ export async function findDataRuns(
   fileEnd: number,
 ): Promise<DataRuns | null> {
   const { result, values } = await run((job) =>
-    native.startExtents(job, fd, position, length, fileEnd),
+    files.startExtents(job, fd, position, length, fileEnd),
   );
   if (result >= 0) return { begin: position, runs: values, end: position + result };
   if (result === -ENXIO) {
@@ -169,7 +169,7 @@ function checked(path: string): string {
 /** What an errno means to an operator. */
 function reason(errno: number): string {
   if (errno === -ETIMEDOUT) {
-    const seconds = native.fileDeadline() / 1000;
+    const seconds = files.deadline() / 1000;
     return `no answer within ${seconds} s; check the disk, the mount or the server behind it`;
   }
   const text = errnoText(-errno);

@@ -2,7 +2,7 @@
 // descriptor: whoever opened it closes it.
 
 import type { DataRuns, FileRange } from '../lib/disk.js';
-import { native } from '../native/binding.js';
+import { files } from '../native/file.js';
 import { findDataRuns, loadRange, prefetchRange, shortRead } from './file-jobs.js';
 import type { BlobSource } from './source.js';
 
@@ -39,7 +39,7 @@ export class FileSource implements BlobSource {
     // A slice must not see its neighbours, whatever the file still has behind it.
     if (offset + length > this.size) throw this.#shortRead(offset, length);
     // A part only, or nothing, or an error: `load` finds out what is the matter.
-    return native.readAtHand(this.#fd, dst, at, length, this.#base + offset) === length;
+    return files.readAtHand(this.#fd, dst, at, length, this.#base + offset) === length;
   }
 
   locate(offset: number, length: number, into: FileRange): boolean {

@@ -22,7 +22,8 @@ import type { Daemon, DaemonOptions, ServedOptions } from '../server/daemon.js';
 import type { ImageSource } from '../image/plan.js';
 import type { ActivatedSocket } from '../listen/socket-activation.js';
 import type { StdioConnection } from '../listen/stdio.js';
-import { SHUT_RDWR, native } from '../native/binding.js';
+import { files } from '../native/file.js';
+import { SHUT_RDWR, sockets } from '../native/socket.js';
 import { DRAIN_TIMEOUT_MS } from '../nbd/limits.js';
 import { EXIT_OK } from './exit-codes.js';
 import {
@@ -136,7 +137,7 @@ export async function run(args: ServeArguments): Promise<number> {
   const level = args['log-level'] ?? config.log?.level ?? (args.stdio ? 'warn' : 'info');
   const format = args['log-format'] ?? config.log?.format ?? 'pretty';
   const log = openLog(level, format);
-  native.fileDeadline(1000 * readDeadlineOf(args['read-deadline'] ?? config.readDeadline));
+  files.deadline(1000 * readDeadlineOf(args['read-deadline'] ?? config.readDeadline));
   try {
     protectMemory(args, log);
     const state = stdio ? null : openState(args, handover, log);
@@ -147,7 +148,7 @@ export async function run(args: ServeArguments): Promise<number> {
     ).catch((error: unknown) => {
       // Not when the process is gone: a thread in the kernel may keep that waiting.
       state?.close();
-      if (handover) native.shutdown(handover.channel, SHUT_RDWR);
+      if (handover) sockets.shutdown(handover.channel, SHUT_RDWR);
       throw error;
     });
     const { Operation } = await import('../server/operation.js');

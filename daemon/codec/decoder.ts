@@ -1,7 +1,7 @@
 // The interface of batch decoders and the one place that picks an implementation. Decoders know
 // blocks and their CRCs, not files.
 
-import { CODEC_LZ4, CODEC_ZSTD, native } from '../native/binding.js';
+import { CODEC_LZ4, CODEC_ZSTD, codecs } from '../native/block-decoder.js';
 import type { Algorithm } from './algorithm.js';
 import { Lz4Codec } from './lz4.js';
 import { NativeDecoder } from './native-decoder.js';
@@ -53,7 +53,7 @@ const NATIVE: Readonly<Record<Algorithm, { number: number; library: string; port
 
 /** The version of the system's library, when it is there and may be used. */
 function libraryVersion(algorithm: Algorithm): string {
-  return process.env[PORTABLE_ONLY] === '1' ? '' : native.codecVersion(NATIVE[algorithm].number);
+  return process.env[PORTABLE_ONLY] === '1' ? '' : codecs.version(NATIVE[algorithm].number);
 }
 
 /** A decoder for one thread: it keeps state and scratch memory between calls. */

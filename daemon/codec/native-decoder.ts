@@ -1,6 +1,6 @@
 // The batch decoder on the system's liblz4 or libzstd: one call into the addon for a whole run.
 
-import { native } from '../native/binding.js';
+import { codecs } from '../native/block-decoder.js';
 import type { Batch, BatchDecoder } from './decoder.js';
 
 export class NativeDecoder implements BatchDecoder {
@@ -20,7 +20,7 @@ export class NativeDecoder implements BatchDecoder {
     blockSize: number,
     lastSize: number,
   ): number {
-    return native.decodeBlocks(
+    return codecs.decodeBlocks(
       this.#codec,
       batch.src,
       batch.base,

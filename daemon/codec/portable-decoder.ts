@@ -1,7 +1,7 @@
 // The batch decoder for systems without liblz4 or libzstd: a package's codec, block by block. The
 // codecs themselves are beside it.
 
-import { native } from '../native/binding.js';
+import { crc32cVerifyBlocks } from '../native/crc32c.js';
 import type { Batch, BatchDecoder } from './decoder.js';
 
 export interface PortableCodec {
@@ -56,6 +56,6 @@ export class PortableDecoder implements BatchDecoder {
 function firstBadCrc(batch: Batch, first: number, count: number): number {
   const { src, base, bounds, crcSeed } = batch;
   const from = first === 0 ? bounds : bounds.subarray(first);
-  const bad = native.crc32cVerifyBlocks(src, base, from, count, crcSeed);
+  const bad = crc32cVerifyBlocks(src, base, from, count, crcSeed);
   return bad < 0 ? -1 : first + bad;
 }

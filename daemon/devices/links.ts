@@ -7,7 +7,8 @@ import type { NbdDriver } from '../kernel/driver.js';
 import type { Sysfs } from '../kernel/sysfs.js';
 import { CountedLog } from '../log/counted-log.js';
 import type { Logger } from '../log/logger.js';
-import { native } from '../native/binding.js';
+import { descriptors } from '../native/descriptors.js';
+import { sockets } from '../native/socket.js';
 import type { ResumedTransmission } from '../reactor/messages.js';
 import type { AttachedDevice } from './attached-device.js';
 import { ownerOf, type DeviceRecord } from './record.js';
@@ -59,7 +60,7 @@ export class DeviceLinks {
 
   /** Makes a connection and serves one end. @returns the other, for the kernel */
   make(device: AttachedDevice): number {
-    const [ours, theirs] = native.socketpair();
+    const [ours, theirs] = sockets.pair();
     this.serve(device, ours, {
       export: device.image.key,
       form: 'simple',
@@ -153,7 +154,7 @@ export class DeviceLinks {
       if (device.leaving) return;
       await this.#parts.driver.reconfigure(device.record.index, ownerOf(device.record), theirs);
     } finally {
-      for (const fd of theirs) native.close(fd);
+      for (const fd of theirs) descriptors.close(fd);
     }
     device.reconnects++;
     device.repaired?.();

@@ -9,7 +9,7 @@ import type { Sysfs } from '../kernel/sysfs.js';
 import { FewLines } from '../log/few-lines.js';
 import { inTime } from '../lib/in-time.js';
 import type { Logger } from '../log/logger.js';
-import { native } from '../native/binding.js';
+import { descriptors } from '../native/descriptors.js';
 import type { ResumedTransmission } from '../reactor/messages.js';
 import { AttachedDevice } from './attached-device.js';
 import { DeviceLinks } from './links.js';
@@ -163,7 +163,7 @@ export class DeviceManager {
   adopt(id: string, fd: number, transmission: ResumedTransmission): void {
     const device = this.#devices.get(id);
     if (device) this.#links.serve(device, fd, transmission);
-    else native.close(fd);
+    else descriptors.close(fd);
   }
 
   /** A connection goes over to a successor; what it has counted stays with its device. */
@@ -250,7 +250,7 @@ export class DeviceManager {
       this.#drop(device);
       throw error;
     } finally {
-      for (const fd of theirs) native.close(fd);
+      for (const fd of theirs) descriptors.close(fd);
     }
     log.log('info', `${device.path}: attached: ${held.image.name}`, {
       device: device.path,

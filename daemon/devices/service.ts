@@ -5,7 +5,7 @@ import type { ControlHandlers } from '../control/server.js';
 import { AutoDriver } from '../kernel/auto-driver.js';
 import { Sysfs } from '../kernel/sysfs.js';
 import type { Logger } from '../log/logger.js';
-import { native } from '../native/binding.js';
+import { descriptors } from '../native/descriptors.js';
 import type { ImageTable } from '../image/table.js';
 import type { ReactorPool } from '../reactor/pool.js';
 import { DeviceManager } from './manager.js';
@@ -83,7 +83,7 @@ export class DeviceService {
 
   #close(): void {
     if (this.#server) this.#server.close();
-    else native.close(this.#control.fd);
+    else descriptors.close(this.#control.fd);
     this.devices.stop();
   }
 }

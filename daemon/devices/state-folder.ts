@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { OverlaybdError, messageOf } from '../errors.js';
-import { native } from '../native/binding.js';
+import { descriptors } from '../native/descriptors.js';
 import { openStateFile } from './state-file.js';
 
 const SYSTEM_FOLDER = '/run/overlaybd-nbd';
@@ -53,7 +53,7 @@ export class StateFolder {
       if (error instanceof OverlaybdError && error.code === 'PERMISSION') throw error;
       throw new OverlaybdError('IO', `state folder ${path}: ${messageOf(error)}`, { cause: error });
     }
-    const locked = native.lockFile(lockFd);
+    const locked = descriptors.lockFile(lockFd);
     if (locked < 0) {
       closeSync(lockFd);
       throw new OverlaybdError(
@@ -78,7 +78,7 @@ export class StateFolder {
   }
 
   close(): void {
-    native.close(this.lockFd);
+    descriptors.close(this.lockFd);
   }
 }
 

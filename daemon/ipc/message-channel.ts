@@ -4,8 +4,10 @@
 
 import { MAX_MESSAGE_DESCRIPTORS, MAX_MESSAGE_LENGTH } from './limits.js';
 import { OverlaybdError, messageOf } from '../errors.js';
-import { errnoText } from '../lib/errno.js';
-import { EAGAIN, POLL_READABLE, POLL_WRITABLE, native, type Poll } from '../native/binding.js';
+import { EAGAIN, errnoText } from '../lib/errno.js';
+import { descriptors } from '../native/descriptors.js';
+import { POLL_READABLE, POLL_WRITABLE, Poll } from '../native/poll.js';
+import { sockets } from '../native/socket.js';
 
 const HEADER_SIZE = 8;
 const RECEIVE_SIZE = 64 * 1024;
@@ -41,7 +43,7 @@ export class MessageChannel {
   constructor(fd: number, handlers: ChannelHandlers) {
     this.#fd = fd;
     this.#handlers = handlers;
-    this.#poll = new native.Poll(fd, (events) => this.#onEvents(events));
+    this.#poll = new Poll(fd, (events) => this.#onEvents(events));
     this.#poll.start(POLL_READABLE);
   }
 
@@ -49,13 +51,9 @@ export class MessageChannel {
    * Sends a message. The descriptors stay the caller's.
    * @param gone told once, when they are not needed any more: sent, or never going to be
    */
-  send(
-    message: unknown,
-    descriptors: readonly number[] = [],
-    gone: () => void = () => undefined,
-  ): void {
+  send(message: unknown, passed: readonly number[] = [], gone: () => void = () => undefined): void {
     const json = Buffer.from(JSON.stringify(message));
-    if (json.length > MAX_MESSAGE_LENGTH || descriptors.length > MAX_MESSAGE_DESCRIPTORS) {
+    if (json.length > MAX_MESSAGE_LENGTH || passed.length > MAX_MESSAGE_DESCRIPTORS) {
       throw new RangeError('a message that its receiver would refuse');
     }
     if (this.#closed) {
@@ -64,9 +62,9 @@ export class MessageChannel {
     }
     const bytes = Buffer.allocUnsafe(HEADER_SIZE + json.length);
     bytes.writeUInt32LE(json.length, 0);
-    bytes.writeUInt32LE(descriptors.length, 4);
+    bytes.writeUInt32LE(passed.length, 4);
     json.copy(bytes, HEADER_SIZE);
-    this.#outgoing.push({ bytes, sent: 0, descriptors: Int32Array.from(descriptors), gone });
+    this.#outgoing.push({ bytes, sent: 0, descriptors: Int32Array.from(passed), gone });
     this.#flush();
   }
 
@@ -75,9 +73,9 @@ export class MessageChannel {
     if (this.#closed) return;
     this.#closed = true;
     this.#poll.close();
-    native.close(this.#fd);
+    descriptors.close(this.#fd);
     for (const { sent, gone } of this.#outgoing) if (sent === 0) gone();
-    for (const fd of this.#descriptors) native.close(fd);
+    for (const fd of this.#descriptors) descriptors.close(fd);
     this.#handlers.closed(error);
   }
 
@@ -90,11 +88,11 @@ export class MessageChannel {
     for (;;) {
       const next = this.#outgoing[0];
       if (!next) break;
-      const { bytes, sent, descriptors } = next;
+      const { bytes, sent, descriptors: passed } = next;
       const n =
-        descriptors.length > 0
-          ? native.sendDescriptors(this.#fd, bytes, sent, bytes.length - sent, descriptors)
-          : native.send(this.#fd, bytes, sent, bytes.length - sent);
+        passed.length > 0
+          ? descriptors.send(this.#fd, bytes, sent, bytes.length - sent, passed)
+          : sockets.send(this.#fd, bytes, sent, bytes.length - sent);
       if (n === -EAGAIN) {
         this.#poll.start(POLL_READABLE | POLL_WRITABLE);
         return;
@@ -114,8 +112,8 @@ export class MessageChannel {
   }
 
   #receive(): void {
-    const descriptors = new Int32Array(MAX_MESSAGE_DESCRIPTORS);
-    const n = native.recvDescriptors(this.#fd, this.#scratch, 0, RECEIVE_SIZE, descriptors);
+    const received = new Int32Array(MAX_MESSAGE_DESCRIPTORS);
+    const n = descriptors.recv(this.#fd, this.#scratch, 0, RECEIVE_SIZE, received);
     if (n === -EAGAIN) return;
     if (n < 0) {
       this.close(new OverlaybdError('IO', `message channel: receiving failed: ${errnoText(-n)}`));
@@ -126,7 +124,7 @@ export class MessageChannel {
       this.close(whole ? null : broken('it ended within a message'));
       return;
     }
-    this.#descriptors.push(...descriptors.filter((fd) => fd >= 0));
+    this.#descriptors.push(...received.filter((fd) => fd >= 0));
     this.#received.push(Buffer.from(this.#scratch.subarray(0, n)));
     this.#receivedLength += n;
     try {

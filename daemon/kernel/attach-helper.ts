@@ -3,7 +3,8 @@
 
 import { messageOf, OverlaybdError } from '../errors.js';
 import { MessageChannel } from '../ipc/message-channel.js';
-import { native } from '../native/binding.js';
+import { descriptors } from '../native/descriptors.js';
+import { sockets } from '../native/socket.js';
 import { ConnectedDevices } from './connected-devices.js';
 import type { NbdDriver } from './driver.js';
 import {
@@ -65,14 +66,14 @@ export class AttachHelper {
 
   /** Takes over a connected Unix socket. */
   adopt(fd: number): void {
-    const address = native.peerAddress(fd);
+    const address = sockets.peerAddress(fd);
     const isUser = address?.kind === 'unix';
     const uid = isUser ? address.uid : -1;
     const peer = isUser ? `pid ${address.pid} uid ${uid}` : 'a client without a user';
     const why = this.#whyNot(uid);
     if (why !== null) {
       this.#log('warn', `${peer}: refused: ${why}`);
-      native.close(fd);
+      descriptors.close(fd);
       if (this.#channels.size === 0) this.#idle();
       return;
     }
@@ -80,15 +81,15 @@ export class AttachHelper {
     let last = Promise.resolve();
     let waiting = 0;
     const channel = new MessageChannel(fd, {
-      message: (message, descriptors) => {
+      message: (message, passed) => {
         if (++waiting > MAX_WAITING_REQUESTS) {
-          for (const each of descriptors) native.close(each);
+          for (const each of passed) descriptors.close(each);
           throw new OverlaybdError(
             'PROTOCOL',
             `attach helper: more than ${MAX_WAITING_REQUESTS} requests without taking the answers`,
           );
         }
-        const answer = last.then(() => this.#serve({ name: peer, uid }, message, descriptors));
+        const answer = last.then(() => this.#serve({ name: peer, uid }, message, passed));
         last = answer.then((each) => channel.send(each, [], () => waiting--));
       },
       closed: (error) => {
@@ -113,14 +114,10 @@ export class AttachHelper {
     return all < MAX_CONNECTIONS ? null : `there are ${all} connections`;
   }
 
-  async #serve(
-    peer: Peer,
-    message: unknown,
-    descriptors: readonly number[],
-  ): Promise<HelperAnswer> {
+  async #serve(peer: Peer, message: unknown, passed: readonly number[]): Promise<HelperAnswer> {
     try {
       const request = parseHelperRequest(message);
-      await this.#do(peer.uid, request, descriptors);
+      await this.#do(peer.uid, request, passed);
       this.#log('info', `${peer.name}: ${describe(request)}`);
       return { ok: true };
     } catch (error) {
@@ -129,15 +126,15 @@ export class AttachHelper {
       if (code !== 'BUSY') this.#log('error', `${peer.name}: ${messageOf(error)}`);
       return { ok: false, code, message: messageOf(error) };
     } finally {
-      for (const fd of descriptors) native.close(fd);
+      for (const fd of passed) descriptors.close(fd);
     }
   }
 
-  async #do(uid: number, request: HelperRequest, descriptors: readonly number[]): Promise<void> {
+  async #do(uid: number, request: HelperRequest, passed: readonly number[]): Promise<void> {
     if (request.do === 'connect') {
       const { index, backend } = request.request;
       this.#devices.checkName(index, backend, uid);
-      await this.#driver.connect(request.request, descriptors);
+      await this.#driver.connect(request.request, passed);
       this.#devices.add(index, backend, uid);
       return;
     }
@@ -145,7 +142,7 @@ export class AttachHelper {
     const owner = this.#devices.owner(index, request.owner.backend, uid);
     switch (request.do) {
       case 'reconfigure':
-        return this.#driver.reconfigure(index, owner, descriptors);
+        return this.#driver.reconfigure(index, owner, passed);
       case 'disconnectOnClose':
         return this.#driver.disconnectOnClose(index, owner);
       case 'release':

@@ -1,7 +1,8 @@
 // Chooses how this process gets at devices, when the first one is asked for: the module may be
 // loaded long after the daemon has started.
 
-import { CAP_SYS_ADMIN, native } from '../native/binding.js';
+import { netlink } from '../native/nbd-netlink.js';
+import { CAP_SYS_ADMIN, thisProcess } from '../native/process.js';
 import type { ConnectRequest } from './device-settings.js';
 import type { NbdDriver } from './driver.js';
 import { HelperDriver } from './helper-driver.js';
@@ -59,11 +60,11 @@ export class AutoDriver implements NbdDriver {
   #driver(): NbdDriver {
     if (this.#chosen) return this.#chosen;
     const { sysfs, helperSocket, noNetlink } = this.#options;
-    if (native.hasCapability(CAP_SYS_ADMIN) !== 1) {
+    if (thisProcess.hasCapability(CAP_SYS_ADMIN) !== 1) {
       this.#chosen = new HelperDriver(helperSocket);
-    } else if (noNetlink || (native.nbdFamily() < 0 && sysfs.hasModule)) {
+    } else if (noNetlink || (netlink.family() < 0 && sysfs.hasModule)) {
       this.#chosen = new IoctlDriver(sysfs);
-    } else if (native.nbdFamily() < 0) {
+    } else if (netlink.family() < 0) {
       return new NetlinkDriver(sysfs); // it says what is missing
     } else {
       this.#chosen = new NetlinkDriver(sysfs);

@@ -1,8 +1,7 @@
 // What a failed call of the kernel's NBD interface means, for an operator.
 
 import { OverlaybdError, type ErrorCode } from '../errors.js';
-import { errnoText } from '../lib/errno.js';
-import { EACCES, EBUSY, EINVAL, ENOENT, ENXIO, EPERM, ETIMEDOUT } from '../native/binding.js';
+import { EACCES, EBUSY, EINVAL, ENOENT, ENXIO, EPERM, ETIMEDOUT, errnoText } from '../lib/errno.js';
 import type { Sysfs } from './sysfs.js';
 
 /** The module is not there, or too old to have netlink. */

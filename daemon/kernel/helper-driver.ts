@@ -1,9 +1,9 @@
 // Devices by way of the attach helper, for a daemon without privileges.
 
 import { OverlaybdError } from '../errors.js';
-import { errnoText } from '../lib/errno.js';
+import { EACCES, ECONNREFUSED, ENOENT, errnoText } from '../lib/errno.js';
 import { MessageChannel } from '../ipc/message-channel.js';
-import { ECONNREFUSED, EACCES, ENOENT, native } from '../native/binding.js';
+import { sockets } from '../native/socket.js';
 import type { ConnectRequest } from './device-settings.js';
 import type { NbdDriver } from './driver.js';
 import type { DeviceOwner } from './sysfs.js';
@@ -17,7 +17,7 @@ import {
 interface Waiting {
   readonly request: HelperRequest;
   /** Open until there is an answer. */
-  readonly sockets: readonly number[];
+  readonly passed: readonly number[];
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
 }
@@ -40,12 +40,12 @@ export class HelperDriver implements NbdDriver {
     this.#answerMs = answerMs;
   }
 
-  connect(request: ConnectRequest, sockets: readonly number[]): Promise<void> {
-    return this.#ask({ do: 'connect', request }, sockets);
+  connect(request: ConnectRequest, passed: readonly number[]): Promise<void> {
+    return this.#ask({ do: 'connect', request }, passed);
   }
 
-  reconfigure(index: number, { backend }: DeviceOwner, sockets: readonly number[]): Promise<void> {
-    return this.#ask({ do: 'reconfigure', index, owner: { backend } }, sockets);
+  reconfigure(index: number, { backend }: DeviceOwner, passed: readonly number[]): Promise<void> {
+    return this.#ask({ do: 'reconfigure', index, owner: { backend } }, passed);
   }
 
   disconnectOnClose(index: number, { backend }: DeviceOwner): Promise<void> {
@@ -64,10 +64,10 @@ export class HelperDriver implements NbdDriver {
     this.#channel?.close();
   }
 
-  async #ask(request: HelperRequest, sockets: readonly number[] = []): Promise<void> {
+  async #ask(request: HelperRequest, passed: readonly number[] = []): Promise<void> {
     this.#open();
     return new Promise((resolve, reject) => {
-      this.#later.push({ request, sockets, resolve, reject });
+      this.#later.push({ request, passed, resolve, reject });
       this.#sendMore();
     });
   }
@@ -77,7 +77,7 @@ export class HelperDriver implements NbdDriver {
       const next = this.#later.shift();
       if (!next) break;
       this.#asked.push(next);
-      this.#channel?.send(next.request, next.sockets);
+      this.#channel?.send(next.request, next.passed);
     }
     this.#watch();
   }
@@ -96,7 +96,7 @@ export class HelperDriver implements NbdDriver {
   /** The helper ends when it is idle, and systemd starts it again for the next connection. */
   #open(): void {
     if (this.#channel) return;
-    const fd = native.connectUnix(this.#path);
+    const fd = sockets.connectUnix(this.#path);
     if (fd < 0) throw unreachable(this.#path, -fd);
     this.#channel = new MessageChannel(fd, {
       message: (answer) => this.#answered(answer as HelperAnswer),

@@ -3,7 +3,7 @@
 
 import { setTimeout as pause } from 'node:timers/promises';
 import { OverlaybdError } from '../errors.js';
-import { native } from '../native/binding.js';
+import { ioctl } from '../native/nbd-ioctl.js';
 import type { ConnectRequest } from './device-settings.js';
 import type { NbdDriver } from './driver.js';
 import { kernelError } from './errors.js';
@@ -25,14 +25,15 @@ export class IoctlDriver implements NbdDriver {
 
   async connect(request: ConnectRequest, sockets: readonly number[]): Promise<void> {
     const { index, size, blockSize, timeoutSeconds, serverFlags } = request;
-    const result = native.nbdIoctlConnect(
-      pathOf(index),
-      size,
-      blockSize,
+    const device = {
+      path: pathOf(index),
+      sizeBytes: size,
+      blockSizeBytes: blockSize,
       timeoutSeconds,
       serverFlags,
-      Int32Array.from(sockets),
-      () => this.#backends.delete(index),
+    };
+    const result = ioctl.connect(device, Int32Array.from(sockets), () =>
+      this.#backends.delete(index),
     );
     if (result < 0) throw kernelError('connecting', index, -result);
     this.#backends.set(index, request.backend);
@@ -45,7 +46,7 @@ export class IoctlDriver implements NbdDriver {
       if (!this.#backends.has(index)) break;
       if ((this.#sysfs.device(index)?.pid ?? null) !== null) return;
     }
-    if (this.#backends.has(index)) native.nbdIoctlDisconnect(pathOf(index));
+    if (this.#backends.has(index)) ioctl.disconnect(pathOf(index));
     throw new OverlaybdError('IO', `/dev/nbd${index}: connecting: the kernel does not serve it`);
   }
 
@@ -74,12 +75,12 @@ export class IoctlDriver implements NbdDriver {
     if (this.#backends.get(index) !== backend) {
       throw new OverlaybdError('IO', `/dev/nbd${index}: it is not connected as ${backend}`);
     }
-    const result = native.nbdIoctlDisconnect(pathOf(index));
+    const result = ioctl.disconnect(pathOf(index));
     if (result < 0) throw kernelError('disconnecting', index, -result);
   }
 
   close(): void {
-    for (const index of this.#backends.keys()) native.nbdIoctlDisconnect(pathOf(index));
+    for (const index of this.#backends.keys()) ioctl.disconnect(pathOf(index));
   }
 }
 

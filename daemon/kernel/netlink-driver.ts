@@ -1,7 +1,12 @@
 // Devices by the kernel's NBD netlink family, for a process with CAP_SYS_ADMIN.
 
 import { OverlaybdError } from '../errors.js';
-import { ENOENT, NBD_CFLAG_DISCONNECT_ON_CLOSE, native } from '../native/binding.js';
+import { ENOENT } from '../lib/errno.js';
+import {
+  NBD_CFLAG_DISCONNECT_ON_CLOSE,
+  netlink,
+  type NetlinkChange,
+} from '../native/nbd-netlink.js';
 import type { ConnectRequest } from './device-settings.js';
 import type { NbdDriver } from './driver.js';
 import { kernelError, noKernelError } from './errors.js';
@@ -9,8 +14,6 @@ import { lookInto, openElsewhere } from './probe.js';
 import type { DeviceOwner, Sysfs } from './sysfs.js';
 
 const NO_FLAGS = 0;
-/** Leaves a setting as it is. */
-const KEEP = -1;
 
 export class NetlinkDriver implements NbdDriver {
   readonly survives = true;
@@ -22,27 +25,20 @@ export class NetlinkDriver implements NbdDriver {
   }
 
   async connect(request: ConnectRequest, sockets: readonly number[]): Promise<void> {
-    const { index, size, blockSize, timeoutSeconds, deadConnTimeoutSeconds } = request;
-    const result = native.nbdConnect(
-      index,
-      size,
-      blockSize,
-      timeoutSeconds,
-      deadConnTimeoutSeconds,
-      request.serverFlags,
-      0,
-      request.backend,
+    const { index, size, blockSize, ...settings } = request;
+    const result = netlink.connect(
+      { ...settings, index, sizeBytes: size, blockSizeBytes: blockSize, clientFlags: NO_FLAGS },
       Int32Array.from(sockets),
     );
     if (result < 0) throw this.#error('connecting', index, -result);
   }
 
   async reconfigure(index: number, owner: DeviceOwner, sockets: readonly number[]): Promise<void> {
-    this.#reconfigure(index, owner, KEEP, sockets);
+    this.#reconfigure(index, owner, {}, sockets);
   }
 
   async disconnectOnClose(index: number, owner: DeviceOwner): Promise<void> {
-    this.#reconfigure(index, owner, NBD_CFLAG_DISCONNECT_ON_CLOSE, []);
+    this.#reconfigure(index, owner, { clientFlags: NBD_CFLAG_DISCONNECT_ON_CLOSE }, []);
   }
 
   /**
@@ -56,7 +52,7 @@ export class NetlinkDriver implements NbdDriver {
       if (this.#sysfs.isConnectedAs(index, owner)) throw openElsewhere(index);
     } catch (error) {
       if (!onClose && this.#sysfs.isConnectedAs(index, owner)) {
-        this.#reconfigure(index, owner, NO_FLAGS, []);
+        this.#reconfigure(index, owner, { clientFlags: NO_FLAGS }, []);
       }
       throw error;
     }
@@ -65,7 +61,7 @@ export class NetlinkDriver implements NbdDriver {
   async disconnect(index: number, owner: DeviceOwner): Promise<void> {
     // The kernel disconnects whatever device it is told to.
     this.#checkOwner(index, owner);
-    const result = native.nbdDisconnect(index);
+    const result = netlink.disconnect(index);
     if (result < 0) throw this.#error('disconnecting', index, -result);
   }
 
@@ -73,11 +69,15 @@ export class NetlinkDriver implements NbdDriver {
     // Each call has a netlink socket of its own.
   }
 
-  #reconfigure(index: number, owner: DeviceOwner, flags: number, sockets: readonly number[]): void {
+  #reconfigure(
+    index: number,
+    owner: DeviceOwner,
+    flags: Pick<NetlinkChange, 'clientFlags'>,
+    sockets: readonly number[],
+  ): void {
     this.#checkOwner(index, owner);
-    const fds = Int32Array.from(sockets);
     const backend = owner.kernelPid === null ? owner.backend : '';
-    const result = native.nbdReconfigure(index, KEEP, KEEP, flags, backend, fds);
+    const result = netlink.reconfigure(index, { ...flags, backend }, Int32Array.from(sockets));
     if (result < 0) throw this.#error('giving it new connections', index, -result);
   }
 
@@ -87,7 +87,7 @@ export class NetlinkDriver implements NbdDriver {
   }
 
   #error(what: string, index: number, errno: number): OverlaybdError {
-    if (errno === ENOENT && native.nbdFamily() < 0) return noKernelError(this.#sysfs);
+    if (errno === ENOENT && netlink.family() < 0) return noKernelError(this.#sysfs);
     return kernelError(what, index, errno);
   }
 }

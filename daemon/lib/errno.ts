@@ -3,6 +3,42 @@
 import { constants } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
 
+/** Functions of the addon return them negated. */
+export const {
+  EACCES,
+  EADDRINUSE,
+  EADDRNOTAVAIL,
+  EAFNOSUPPORT,
+  EAGAIN,
+  EBADF,
+  EBUSY,
+  ECONNABORTED,
+  ECONNREFUSED,
+  ECONNRESET,
+  EINVAL,
+  EIO,
+  EISDIR,
+  EMFILE,
+  EMSGSIZE,
+  ENAMETOOLONG,
+  ENODEV,
+  ENOENT,
+  ENOMEM,
+  ENOSPC,
+  ENOSYS,
+  ENOTCONN,
+  ENOTSOCK,
+  ENOTTY,
+  ENXIO,
+  EOPNOTSUPP,
+  EPERM,
+  EPIPE,
+  EPROTOTYPE,
+  ESPIPE,
+  ETIMEDOUT,
+  EWOULDBLOCK,
+} = constants.errno;
+
 /** Errors of disks and network file systems for which libuv has no name. */
 const KERNEL_NAMES: Readonly<Record<number, string>> = {
   52: 'EBADE',

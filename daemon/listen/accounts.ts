@@ -2,17 +2,17 @@
 
 import type { Account } from '../config/listener.js';
 import { OverlaybdError } from '../errors.js';
-import { errnoText } from '../lib/errno.js';
-import { ENOENT, native } from '../native/binding.js';
+import { ENOENT, errnoText } from '../lib/errno.js';
+import { accounts } from '../native/accounts.js';
 
 /** @throws OverlaybdError NOT_FOUND when there is no such user */
 export function userId(account: Account): number {
-  return typeof account === 'number' ? account : known('user', account, native.userId(account));
+  return typeof account === 'number' ? account : known('user', account, accounts.userId(account));
 }
 
 /** @throws OverlaybdError NOT_FOUND when there is no such group */
 export function groupId(account: Account): number {
-  return typeof account === 'number' ? account : known('group', account, native.groupId(account));
+  return typeof account === 'number' ? account : known('group', account, accounts.groupId(account));
 }
 
 function known(what: string, name: string, id: number): number {

@@ -3,7 +3,7 @@
 
 import type { ListenerSpec } from '../config/listener.js';
 import { OverlaybdError } from '../errors.js';
-import { native } from '../native/binding.js';
+import { descriptors } from '../native/descriptors.js';
 import type { ClientLog } from '../reactor/client-log.js';
 import type { Peer } from '../reactor/peer.js';
 import type { ConnectionInfo, ReactorPool } from '../reactor/pool.js';
@@ -127,7 +127,7 @@ export class Clients {
     });
     if (refusal) {
       this.#log.refused(refusal.key, peer.text, refusal.reason);
-      native.close(fd);
+      descriptors.close(fd);
     } else {
       this.adopt(fd, { peer, exports: admission.exports });
     }

@@ -2,7 +2,9 @@
 
 import { constants } from 'node:os';
 import { errnoText } from '../lib/errno.js';
-import { POLL_READABLE, native, type Poll } from '../native/binding.js';
+import { descriptors } from '../native/descriptors.js';
+import { POLL_READABLE, Poll } from '../native/poll.js';
+import { sockets } from '../native/socket.js';
 import type { Peer } from '../reactor/peer.js';
 import { closeListening, type ListeningSocket } from './listening-socket.js';
 import { peerOf } from './peer.js';
@@ -37,7 +39,7 @@ export class Listener {
     this.title = title;
     this.#accept = accept;
     this.#onError = onError;
-    this.#poll = new native.Poll(socket.fd, () => this.#onReadable());
+    this.#poll = new Poll(socket.fd, () => this.#onReadable());
     this.#poll.start(POLL_READABLE);
   }
 
@@ -47,7 +49,7 @@ export class Listener {
 
   /** Accepts nothing more, and leaves the socket to another process that has it too. */
   abandon(): void {
-    if (this.#stop()) native.close(this.#socket.fd);
+    if (this.#stop()) descriptors.close(this.#socket.fd);
   }
 
   /** @returns false when it was closed already */
@@ -61,7 +63,7 @@ export class Listener {
 
   #onReadable(): void {
     for (let i = 0; i < ACCEPTS_PER_TURN; i++) {
-      const fd = native.accept(this.#socket.fd);
+      const fd = sockets.accept(this.#socket.fd);
       if (fd >= 0) {
         this.#accept(fd, peerOf(fd));
       } else if (fd === -EAGAIN) {

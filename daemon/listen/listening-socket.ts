@@ -7,7 +7,6 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { nbdUri, parseListenAddress } from '../config/listen-address.js';
 import type { ListenerSpec } from '../config/listener.js';
 import { OverlaybdError, messageOf } from '../errors.js';
-import { errnoText } from '../lib/errno.js';
 import {
   EACCES,
   EADDRINUSE,
@@ -19,9 +18,10 @@ import {
   ENOENT,
   EPERM,
   EWOULDBLOCK,
-  VSOCK_CID_ANY,
-  native,
-} from '../native/binding.js';
+  errnoText,
+} from '../lib/errno.js';
+import { descriptors } from '../native/descriptors.js';
+import { VSOCK_CID_ANY, sockets } from '../native/socket.js';
 import { groupId, userId } from './accounts.js';
 
 /** As many as may be connected: a Unix socket refuses a nonblocking client at once when it is full. */
@@ -76,7 +76,7 @@ export async function openListening(
 
 /** A socket that was passed to the process; who made it removes it. */
 export function inheritedSocket(fd: number): ListeningSocket & { readonly isUnix: boolean } {
-  const name = native.localName(fd);
+  const name = sockets.localName(fd);
   const uri = name === 'unknown' ? name : nbdUri(parseListenAddress(name));
   return { fd, uri, file: null, isUnix: name.startsWith('unix://') };
 }
@@ -88,7 +88,7 @@ export function inheritedSocket(fd: number): ListeningSocket & { readonly isUnix
  */
 export function listenControl(path: string, inherited: number | null): ListeningSocket {
   if (inherited !== null) return { fd: inherited, uri: path, file: identify(path) };
-  const listen = (): number => native.listenUnix(path, BACKLOG, 0o600);
+  const listen = (): number => sockets.listenUnix(path, BACKLOG, 0o600);
   const fd = listen();
   return unixSocket(path, fd === -EADDRINUSE ? replaceDead(path, listen) : fd);
 }
@@ -96,7 +96,7 @@ export function listenControl(path: string, inherited: number | null): Listening
 export function closeListening({ fd, file }: ListeningSocket): void {
   // While it listens nobody takes it for dead, and so nothing else can be at its path.
   removeSocketFile(file);
-  native.close(fd);
+  descriptors.close(fd);
 }
 
 export function removeSocketFile(file: SocketFile | null): void {
@@ -122,14 +122,14 @@ async function resolveHost(host: string): Promise<string[]> {
 
 /** With port 0 the first address gets a port from the system, and the others the same one. */
 function listenTcp(address: { port: number }, hosts: readonly string[]): ListeningSocket[] {
-  const sockets: ListeningSocket[] = [];
+  const opened: ListeningSocket[] = [];
   let missing: OverlaybdError | null = null;
   let { port } = address;
   for (const host of hosts) {
-    const fd = native.listenTcp(host, port, BACKLOG);
+    const fd = sockets.listenTcp(host, port, BACKLOG);
     if (fd >= 0) {
-      port = native.localPort(fd);
-      sockets.push({ fd, uri: nbdUri({ kind: 'tcp', host, port }), file: null });
+      port = sockets.localPort(fd);
+      opened.push({ fd, uri: nbdUri({ kind: 'tcp', host, port }), file: null });
       continue;
     }
     const error = listenError(`tcp://${host.includes(':') ? `[${host}]` : host}:${port}`, -fd);
@@ -138,17 +138,17 @@ function listenTcp(address: { port: number }, hosts: readonly string[]): Listeni
       missing ??= error;
       continue;
     }
-    for (const socket of sockets) closeListening(socket);
+    for (const socket of opened) closeListening(socket);
     throw error;
   }
-  if (sockets.length === 0 && missing) throw missing;
-  return sockets;
+  if (opened.length === 0 && missing) throw missing;
+  return opened;
 }
 
 function listenVsock({ cid, port }: { cid: number | null; port: number }): ListeningSocket {
-  const fd = native.listenVsock(cid ?? VSOCK_CID_ANY, port, BACKLOG);
+  const fd = sockets.listenVsock(cid ?? VSOCK_CID_ANY, port, BACKLOG);
   if (fd < 0) throw listenError(`vsock://${cid ?? ''}:${port}`, -fd);
-  return { fd, uri: nbdUri({ kind: 'vsock', cid, port: native.localPort(fd) }), file: null };
+  return { fd, uri: nbdUri({ kind: 'vsock', cid, port: sockets.localPort(fd) }), file: null };
 }
 
 async function listenUnix(
@@ -157,7 +157,7 @@ async function listenUnix(
 ): Promise<ListeningSocket> {
   const uid = spec.owner === undefined ? undefined : userId(spec.owner);
   const gid = spec.group === undefined ? undefined : groupId(spec.group);
-  const listen = (): number => native.listenUnix(path, BACKLOG, spec.mode, uid, gid);
+  const listen = (): number => sockets.listenUnix(path, BACKLOG, spec.mode, uid, gid);
   const fd = listen();
   if (fd !== -EADDRINUSE || !isDeadSocket(path)) return unixSocket(path, fd);
   // Of two daemons that find the same dead socket, the second would remove the first one's new one.
@@ -165,7 +165,7 @@ async function listenUnix(
   try {
     return unixSocket(path, replaceDead(path, listen));
   } finally {
-    if (lock !== null) native.close(lock);
+    if (lock !== null) descriptors.close(lock);
   }
 }
 
@@ -183,18 +183,18 @@ async function lockFolder(path: string): Promise<number | null> {
   } catch {
     return null;
   }
-  let locked = native.lockFile(fd);
+  let locked = descriptors.lockFile(fd);
   for (const end = Date.now() + LOCK_TIMEOUT_MS; locked === -EWOULDBLOCK;) {
     if (Date.now() > end) {
-      native.close(fd);
+      descriptors.close(fd);
       const message = `unix://${path}: cannot listen: a dead socket is there, and another process holds the lock (flock) of its folder`;
       throw new OverlaybdError('BUSY', message);
     }
     await pause(LOCK_RETRY_MS);
-    locked = native.lockFile(fd);
+    locked = descriptors.lockFile(fd);
   }
   if (locked === 0) return fd;
-  native.close(fd);
+  descriptors.close(fd);
   return null;
 }
 
@@ -209,7 +209,7 @@ function unixSocket(path: string, fd: number): ListeningSocket {
 /** A socket file that nobody listens to; anything else at the path is not ours to remove. */
 function isDeadSocket(path: string): boolean {
   const isSocket = lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true;
-  return isSocket && native.probeUnix(path) === -ECONNREFUSED;
+  return isSocket && sockets.probeUnix(path) === -ECONNREFUSED;
 }
 
 function listenError(name: string, errno: number): OverlaybdError {

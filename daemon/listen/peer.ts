@@ -1,11 +1,11 @@
 // Who has connected, asked of the system once.
 
-import { native, type PeerAddress } from '../native/binding.js';
+import { sockets, type PeerAddress } from '../native/socket.js';
 import type { Peer } from '../reactor/peer.js';
 
 /** The peer of a connected socket. */
 export function peerOf(fd: number): Peer {
-  return peerAt(native.peerAddress(fd));
+  return peerAt(sockets.peerAddress(fd));
 }
 
 /** @param address null: not known */

@@ -2,8 +2,8 @@
 // LISTEN_FDNAMES (sd_listen_fds(3)). Accepts nothing.
 
 import { OverlaybdError } from '../errors.js';
-import { errnoText } from '../lib/errno.js';
-import { EAFNOSUPPORT, EBADF, EINVAL, ENOTSOCK, EPROTOTYPE, native } from '../native/binding.js';
+import { EAFNOSUPPORT, EBADF, EINVAL, ENOTSOCK, EPROTOTYPE, errnoText } from '../lib/errno.js';
+import { sockets } from '../native/socket.js';
 
 const FIRST_FD = 3;
 /** More are a mistake, or an attempt to make us try descriptors without end. */
@@ -25,12 +25,12 @@ export interface ActivatedSocket {
 export function takeActivatedSockets(env: NodeJS.ProcessEnv, pid: number): ActivatedSocket[] {
   const variables = { ...env };
   for (const name of VARIABLES) delete env[name];
-  const sockets = activatedSockets(variables, pid);
-  for (const { fd, name } of sockets) {
-    const result = native.adoptListener(fd);
+  const activated = activatedSockets(variables, pid);
+  for (const { fd, name } of activated) {
+    const result = sockets.adoptListener(fd);
     if (result < 0) throw notOurs(fd, name, -result);
   }
-  return sockets;
+  return activated;
 }
 
 /** What the variables say, whether or not it is so. @throws OverlaybdError BAD_CONFIG */

@@ -4,7 +4,8 @@ import { fstatSync, readlinkSync, type Stats } from 'node:fs';
 import { Socket } from 'node:net';
 import { OverlaybdError } from '../errors.js';
 import { errnoText } from '../lib/errno.js';
-import { native } from '../native/binding.js';
+import { descriptors } from '../native/descriptors.js';
+import { sockets } from '../native/socket.js';
 import type { Peer } from '../reactor/peer.js';
 import { STDIO_PEER, peerOf } from './peer.js';
 
@@ -29,7 +30,7 @@ export function takeStdio(): StdioConnection {
   const same = input.dev === output.dev && input.ino === output.ino;
   if (input.isSocket() && (same || !isStream(output))) {
     const fd = take(STDIN);
-    if (same) native.close(take(STDOUT));
+    if (same) descriptors.close(take(STDOUT));
     return { fd, peer: peerOf(fd), finished: Promise.resolve() };
   }
   if (!isStream(input)) throw refused('input', STDIN, input);
@@ -39,7 +40,7 @@ export function takeStdio(): StdioConnection {
 
 /** Reactors serve sockets only; of what is not one socket we make one, with both ends in hand. */
 function relay(inputFd: number, outputFd: number): StdioConnection {
-  const [fd, ours] = native.socketpair();
+  const [fd, ours] = sockets.pair();
   const input = new Socket({ fd: inputFd, readable: true, writable: false });
   const output = new Socket({ fd: outputFd, readable: false, writable: true });
   const middle = new Socket({ fd: ours, readable: true, writable: true, allowHalfOpen: true });
@@ -60,7 +61,7 @@ function isStream(stats: Stats): boolean {
 }
 
 function take(standard: number): number {
-  const fd = native.takeStandard(standard);
+  const fd = descriptors.takeStandard(standard);
   if (fd >= 0) return fd;
   throw new OverlaybdError(
     'IO',

@@ -4,7 +4,7 @@
 
 import { OverlaybdError } from '../errors.js';
 import { TWO_32 } from '../lib/bytes.js';
-import { native } from '../native/binding.js';
+import { memory } from '../native/memory.js';
 import { META_ZEROED, sharedU32, type EntryLog, type SharedU32 } from './entry-log.js';
 import { SECTOR } from './format.js';
 import { rangeShiftFor, type LsmtIndexData } from './merged-index.js';
@@ -43,7 +43,7 @@ export function buildIndex(log: EntryLog, virtualSize: number, name: string): Ls
   if (ahead > 0) moveAway(log, ahead);
   const writer = new SegmentWriter(log, sectors);
   sweep(log, order, ahead, entries, writer);
-  if (order) native.releasePages(bytesOf(order));
+  if (order) memory.releasePages(bytesOf(order));
   const { offsets, spans: lengths, moffsets, meta } = log;
   const { highStarts } = writer;
   highStarts.fill(count, writer.highs);
@@ -162,7 +162,7 @@ function moveAway(log: EntryLog, places: number): void {
   const moved = (array: SharedU32): SharedU32 => {
     const to = sharedU32(log.count + places);
     to.set(array.subarray(0, log.count), places);
-    native.releasePages(bytesOf(array));
+    memory.releasePages(bytesOf(array));
     return to;
   };
   log.offsets = moved(log.offsets);
@@ -173,7 +173,7 @@ function moveAway(log: EntryLog, places: number): void {
 
 /** @returns the first `count` numbers; the kernel gets the pages after them back */
 function keep(array: SharedU32, count: number): SharedU32 {
-  native.releasePages(bytesOf(array.subarray(count)));
+  memory.releasePages(bytesOf(array.subarray(count)));
   return array.subarray(0, count);
 }
 

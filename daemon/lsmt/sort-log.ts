@@ -2,7 +2,7 @@
 // at a time, divides the log until a part fits the processor's cache; there a radix sort from the
 // lowest digit finishes the part. Takes 12 bytes an entry besides the log, of which 4 are the result.
 
-import { native } from '../native/binding.js';
+import { memory } from '../native/memory.js';
 import type { EntryLog } from './entry-log.js';
 
 const DIGIT_BITS = 11;
@@ -44,7 +44,7 @@ class LogSort {
 
   run(largest: number): Uint32Array {
     this.#sortPart(0, this.#log.count, 0, bitsOf(largest));
-    for (const scratch of this.#scratch) native.releasePages(bytesOf(scratch));
+    for (const scratch of this.#scratch) memory.releasePages(bytesOf(scratch));
     return this.#order;
   }
 

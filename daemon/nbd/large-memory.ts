@@ -1,7 +1,7 @@
 // Memory for replies to long reads: one budget a thread, given out in order. A client that holds
 // some and stops reading loses it, and its connection, to those who wait.
 
-import { native } from '../native/binding.js';
+import { memory } from '../native/memory.js';
 import { MAX_LARGE_BYTES, STALLED_MS } from './limits.js';
 import { SendBuffer } from './outbox.js';
 
@@ -68,7 +68,7 @@ export class LargeMemory {
     if (!this.#holders.delete(buffer)) return;
     this.#used -= buffer.bytes.length;
     // Now, and not when the collector of garbage gets to it: the next one needs as much again.
-    native.releasePages(buffer.bytes);
+    memory.releasePages(buffer.bytes);
     this.#serve();
   }
 

@@ -1,7 +1,8 @@
 // Bytes on their way to one client: reusable buffers that replies are made in, sent in order.
 // Knows send functions, not sockets.
 
-import { EAGAIN, native } from '../native/binding.js';
+import { EAGAIN } from '../lib/errno.js';
+import { memory } from '../native/memory.js';
 
 /** Holds all that may be unsent when an inline read is still allowed, and that read. */
 const SEND_BUFFER_SIZE = 512 * 1024 + 64;
@@ -38,7 +39,7 @@ export class SendBufferPool {
   #give(buffer: SendBuffer): void {
     if (this.#idle.length < MAX_IDLE_BUFFERS) this.#idle.push(buffer);
     // The collector of garbage may not look at it for hours.
-    else native.releasePages(buffer.bytes);
+    else memory.releasePages(buffer.bytes);
   }
 }
 

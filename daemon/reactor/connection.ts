@@ -1,8 +1,9 @@
 // One client's connection: owns its socket, moves bytes between it and the protocol, and ends it.
 
-import { EAGAIN, POLL_READABLE, POLL_WRITABLE, native } from '../native/binding.js';
+import { memory } from '../native/memory.js';
+import { POLL_READABLE, POLL_WRITABLE } from '../native/poll.js';
 import { OverlaybdError, fullStory } from '../errors.js';
-import { errnoText } from '../lib/errno.js';
+import { EAGAIN, errnoText } from '../lib/errno.js';
 import type { NbdExport } from '../nbd/export.js';
 import { Handshake } from '../nbd/handshake.js';
 import type { LargeMemory } from '../nbd/large-memory.js';
@@ -165,7 +166,7 @@ export class Connection {
     this.#deadline.clear();
     this.#transmission?.close();
     this.outbox.close();
-    native.releasePages(this.#received);
+    memory.releasePages(this.#received);
     const summary: ConnectionSummary = {
       id: this.id,
       peer: this.peer,

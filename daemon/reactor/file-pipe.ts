@@ -2,7 +2,9 @@
 // is a third of the work. Over TCP it is none the less, and short runs cost more than their copy.
 
 import type { FileSender } from '../nbd/outbox.js';
-import { EAGAIN, native } from '../native/binding.js';
+import { EAGAIN } from '../lib/errno.js';
+import { descriptors } from '../native/descriptors.js';
+import { filePipes } from '../native/file-pipe.js';
 
 /** Two runs of the longest read that is answered at once, wherever in a page they begin. */
 const PIPE_SIZE = 1 << 20;
@@ -33,7 +35,7 @@ class Pipe {
     // Each run may have a part of a page at both ends.
     const pages = Math.ceil((this.held + length) / PAGE) + this.#runs + 2;
     if (this.spoilt || pages > this.#pages) return 0;
-    const n = native.fillPipe(fd, position, this.#writeEnd, length);
+    const n = filePipes.fill(fd, position, this.#writeEnd, length);
     if (n === length) {
       this.held += length;
       this.#runs++;
@@ -45,15 +47,15 @@ class Pipe {
 
   /** @param length what is left of the oldest run */
   drain(socket: number, length: number): number {
-    const sent = native.drainPipe(this.#readEnd, socket, length);
+    const sent = filePipes.drain(this.#readEnd, socket, length);
     if (sent > 0) this.held -= sent;
     if (sent === length) this.#runs--;
     return sent;
   }
 
   close(): void {
-    native.close(this.#readEnd);
-    native.close(this.#writeEnd);
+    descriptors.close(this.#readEnd);
+    descriptors.close(this.#writeEnd);
   }
 }
 
@@ -66,7 +68,7 @@ export class PipePool {
   take(): Pipe | null {
     const idle = this.#idle.pop();
     if (idle) return idle;
-    const capacity = native.makePipe(this.#ends, PIPE_SIZE);
+    const capacity = filePipes.make(this.#ends, PIPE_SIZE);
     const [readEnd = -1, writeEnd = -1] = this.#ends;
     return capacity < 0 ? null : new Pipe(readEnd, writeEnd, capacity);
   }

@@ -1,6 +1,8 @@
 // A transport that is the socket itself, on the hot path: nothing but calls of the addon.
 
-import { native, type Poll } from '../native/binding.js';
+import { descriptors } from '../native/descriptors.js';
+import { Poll } from '../native/poll.js';
+import { sockets } from '../native/socket.js';
 import { VANISHED_S } from '../nbd/limits.js';
 import type { FileSender } from '../nbd/outbox.js';
 import { PipedFiles, type PipePool } from './file-pipe.js';
@@ -18,21 +20,21 @@ export class PlainTransport implements Transport {
   /** Takes over a connected, nonblocking socket. */
   constructor(fd: number, onEvents: EventHandler) {
     this.#fd = fd;
-    native.keepAlive(fd, VANISHED_S); // also on what was handed to us
-    this.#poll = new native.Poll(fd, onEvents);
+    sockets.keepAlive(fd, VANISHED_S); // also on what was handed to us
+    this.#poll = new Poll(fd, onEvents);
   }
 
   recv(buffer: Buffer, offset: number, length: number): number {
-    return native.recv(this.#fd, buffer, offset, length);
+    return sockets.recv(this.#fd, buffer, offset, length);
   }
 
   send(bytes: Buffer, offset: number, length: number): number {
-    return native.send(this.#fd, bytes, offset, length);
+    return sockets.send(this.#fd, bytes, offset, length);
   }
 
   /** A second way to send, for bytes of files, in turns with {@link send}; null where it gains nothing. */
   fileSender(pipes: PipePool): FileSender | null {
-    const isUnix = native.peerUid(this.#fd) >= 0;
+    const isUnix = sockets.peerUid(this.#fd) >= 0;
     return isUnix ? new PipedFiles(this.#fd, pipes) : null;
   }
 
@@ -42,21 +44,21 @@ export class PlainTransport implements Transport {
   }
 
   userTimeout(ms: number): void {
-    native.userTimeout(this.#fd, ms);
+    sockets.userTimeout(this.#fd, ms);
   }
 
   shutdown(): void {
-    native.shutdown(this.#fd);
+    sockets.shutdown(this.#fd);
   }
 
   /** What has come can still be received; then comes the end. */
   endInput(): void {
-    native.shutdown(this.#fd, SHUT_RD);
+    sockets.shutdown(this.#fd, SHUT_RD);
   }
 
   close(closed: () => void): void {
     this.#poll.close();
-    native.close(this.#fd);
+    descriptors.close(this.#fd);
     closed();
   }
 

@@ -17,7 +17,8 @@ import { inTime } from '../lib/in-time.js';
 import type { Peer } from './peer.js';
 import type { TlsSettings } from './tls-settings.js';
 import type { Logger } from '../log/logger.js';
-import { native } from '../native/binding.js';
+import { descriptors } from '../native/descriptors.js';
+import { sockets } from '../native/socket.js';
 import { DRAIN_TIMEOUT_MS } from '../nbd/limits.js';
 import { ClientLog } from './client-log.js';
 import { reactorThread } from './early-reactor.js';
@@ -138,7 +139,7 @@ export class ReactorPool {
     const { peer, exports, closed } = info;
     const id = this.#nextId++;
     if (this.#draining) {
-      native.close(fd);
+      descriptors.close(fd);
       setImmediate(() => closed(null));
       return id;
     }
@@ -236,7 +237,7 @@ export class ReactorPool {
   /** Whether the other end of an open connection has not received all that was sent. Of Unix sockets. */
   hasUntaken(id: number): boolean {
     const fd = this.#reactorOf(id)?.connections.get(id)?.fd;
-    return fd !== undefined && native.untaken(fd) > 0;
+    return fd !== undefined && sockets.untaken(fd) > 0;
   }
 
   /** Ends a connection, if it is open, once it has answered what has come. */
@@ -326,7 +327,7 @@ export class ReactorPool {
     if (at >= 0) this.#reactors.splice(at, 1);
     // Descriptors belong to the process: without this the clients of a dead thread would wait for ever.
     for (const { fd, info } of reactor.connections.values()) {
-      native.close(fd);
+      descriptors.close(fd);
       info.closed(null);
     }
     reactor.connections.clear();

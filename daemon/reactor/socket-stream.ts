@@ -3,7 +3,10 @@
 // that the control plane must be able to close when the thread dies.
 
 import { Duplex } from 'node:stream';
-import { EAGAIN, POLL_READABLE, POLL_WRITABLE, native, type Poll } from '../native/binding.js';
+import { EAGAIN } from '../lib/errno.js';
+import { descriptors } from '../native/descriptors.js';
+import { POLL_READABLE, POLL_WRITABLE, Poll } from '../native/poll.js';
+import { sockets } from '../native/socket.js';
 
 /** Bytes received in one turn: a few TLS records of requests. */
 const RECEIVE_SIZE = 16 * 1024;
@@ -35,7 +38,7 @@ export class SocketStream extends Duplex {
   constructor(fd: number) {
     super({ allowHalfOpen: true, highWaterMark: RECEIVE_SIZE });
     this.#fd = fd;
-    this.#poll = new native.Poll(fd, (events) => this.#onEvents(events));
+    this.#poll = new Poll(fd, (events) => this.#onEvents(events));
   }
 
   /** Whether the client leaves bytes untaken: the system has no more room for it. */
@@ -44,7 +47,7 @@ export class SocketStream extends Duplex {
   }
 
   userTimeout(ms: number): void {
-    if (!this.destroyed) native.userTimeout(this.#fd, ms);
+    if (!this.destroyed) sockets.userTimeout(this.#fd, ms);
   }
 
   override _read(): void {
@@ -61,13 +64,13 @@ export class SocketStream extends Duplex {
   }
 
   override _final(done: () => void): void {
-    native.shutdown(this.#fd);
+    sockets.shutdown(this.#fd);
     done();
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
     this.#poll.close();
-    native.close(this.#fd);
+    descriptors.close(this.#fd);
     this.#sending = null;
     done(error);
   }
@@ -80,7 +83,7 @@ export class SocketStream extends Duplex {
   }
 
   #receive(): void {
-    const n = native.recv(this.#fd, scratch, 0, RECEIVE_SIZE);
+    const n = sockets.recv(this.#fd, scratch, 0, RECEIVE_SIZE);
     if (n === -EAGAIN) return;
     if (n < 0) {
       this.#fail(-n);
@@ -95,7 +98,7 @@ export class SocketStream extends Duplex {
     while (sending.at < sending.buffers.length) {
       const bytes = sending.buffers[sending.at] as Buffer;
       const want = bytes.length - sending.offset;
-      const n = want === 0 ? 0 : native.send(this.#fd, bytes, sending.offset, want);
+      const n = want === 0 ? 0 : sockets.send(this.#fd, bytes, sending.offset, want);
       if (n === -EAGAIN) break;
       if (n < 0) {
         this.#fail(-n);

@@ -2,8 +2,8 @@
 // Node's; who may come in is decided by the TlsAcceptor.
 
 import type { TLSSocket } from 'node:tls';
-import { errnoText } from '../lib/errno.js';
-import { EAGAIN, POLL_READABLE, POLL_WRITABLE } from '../native/binding.js';
+import { EAGAIN, errnoText } from '../lib/errno.js';
+import { POLL_READABLE, POLL_WRITABLE } from '../native/poll.js';
 import type { CloseKind } from './messages.js';
 import { SocketStream } from './socket-stream.js';
 import { tlsErrorText, type TlsAcceptor, type TlsOutcome } from './tls-acceptor.js';

@@ -5,7 +5,7 @@ import { parentPort } from 'node:worker_threads';
 import { ReaderFactory } from '../image/reader-factory.js';
 import type { FailedExportSpec } from '../image/export-spec.js';
 import type { Disk } from '../lib/disk.js';
-import { native } from '../native/binding.js';
+import { thisProcess } from '../native/process.js';
 import { LargeMemory } from '../nbd/large-memory.js';
 import { PAUSED_AFTER_MS } from '../nbd/limits.js';
 import { SendBufferPool } from '../nbd/outbox.js';
@@ -22,7 +22,7 @@ if (!parentPort) throw new Error('reactor/worker.ts runs as a worker thread only
 const port = parentPort;
 
 // For each thread of its own; refused without CAP_SYS_RESOURCE, which the control plane logs.
-native.ioFlusher();
+thisProcess.ioFlusher();
 
 const readers = new ReaderFactory();
 const connections = new Set<Connection>();

@@ -4,7 +4,7 @@
 // Not PR_SET_PDEATHSIG: that is about the thread that started us, which in a program with threads may end
 // long before the program does.
 
-import { native } from '../native/binding.js';
+import { sockets } from '../native/socket.js';
 
 const LOOK_MS = 500;
 
@@ -29,19 +29,19 @@ const system: Processes = {
 };
 
 /**
- * @param sockets listening ones that came from whoever started us: it made them, and may have been gone
+ * @param listening listening ones that came from whoever started us: it made them, and may have been gone
  * before we could ask for our parent
  * @param gone called once
  */
 export function watchParent(
-  sockets: readonly number[],
+  listening: readonly number[],
   gone: () => void,
   processes: Processes = system,
 ): { stop(): void } {
   const parent = processes.parent();
   // systemd-socket-activate makes them and becomes us; 0 is a process of another namespace.
-  const makers = sockets
-    .map((fd) => native.peerPid(fd))
+  const makers = listening
+    .map((fd) => sockets.peerPid(fd))
     .filter((pid) => pid > 0 && pid !== processes.pid);
   const look = (): void => {
     if (processes.parent() === parent && makers.every((pid) => processes.isAlive(pid))) return;

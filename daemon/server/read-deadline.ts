@@ -2,14 +2,14 @@
 
 import type { DeviceStatus } from '../control/api.js';
 import type { Logger } from '../log/logger.js';
-import { native } from '../native/binding.js';
+import { files } from '../native/file.js';
 
 /** Of devices whose timeout is no longer than a read may take. */
 export function warnOfTimeouts(
   devices: readonly Pick<DeviceStatus, 'device' | 'timeoutSeconds'>[],
   log: Logger,
 ): void {
-  const deadline = native.fileDeadline() / 1000;
+  const deadline = files.deadline() / 1000;
   for (const { device, timeoutSeconds } of devices) {
     if (timeoutSeconds > deadline) continue;
     log.log(

@@ -2,7 +2,7 @@
 // ready, status, reloading, stopping, alive. Without a manager it does nothing. Decides nothing.
 
 import { printable } from '../lib/printable.js';
-import { native } from '../native/binding.js';
+import { thisProcess } from '../native/process.js';
 
 const VARIABLES = ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID'] as const;
 /** systemd drops a datagram above 4096 bytes; a UTF-16 unit becomes three bytes at most. */
@@ -38,7 +38,7 @@ export class SdNotify {
   static fromEnvironment(
     env: NodeJS.ProcessEnv,
     pid: number,
-    send: SendDatagram = (path, text) => native.notify(path, text),
+    send: SendDatagram = (path, text) => thisProcess.notify(path, text),
   ): SdNotify {
     const { NOTIFY_SOCKET: socket, WATCHDOG_USEC: usec, WATCHDOG_PID: forPid } = env;
     for (const name of VARIABLES) delete env[name];

@@ -4,8 +4,7 @@
 import type { StuckFileStatus } from '../control/api.js';
 import { filesOf } from '../image/spec.js';
 import type { Logger } from '../log/logger.js';
-import { native } from '../native/binding.js';
-import type { StuckFileJob } from '../native/file-calls.js';
+import { files, type StuckFileJob } from '../native/file.js';
 import type { HeldImage } from '../image/table.js';
 
 export class StuckFiles {
@@ -19,7 +18,7 @@ export class StuckFiles {
   constructor(
     log: Logger,
     exports: () => ReadonlyMap<string, HeldImage>,
-    jobs: () => readonly StuckFileJob[] = () => native.stuckFileJobs(),
+    jobs: () => readonly StuckFileJob[] = () => files.stuckJobs(),
   ) {
     this.#log = log;
     this.#exports = exports;
@@ -28,15 +27,15 @@ export class StuckFiles {
 
   /** One for each file, the longest stuck first. */
   status(): StuckFileStatus[] {
-    const files = new Map<string, { threads: number; seconds: number }>();
+    const byPath = new Map<string, { threads: number; seconds: number }>();
     for (const { path, seconds } of this.#jobs()) {
-      const file = files.get(path);
-      files.set(path, {
+      const file = byPath.get(path);
+      byPath.set(path, {
         threads: (file?.threads ?? 0) + 1,
         seconds: Math.max(file?.seconds ?? 0, Math.floor(seconds)),
       });
     }
-    return [...files]
+    return [...byPath]
       .map(([file, each]) => ({ file, ...each, exports: this.#servedFrom(file) }))
       .toSorted((a, b) => b.seconds - a.seconds);
   }

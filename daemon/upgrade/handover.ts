@@ -5,7 +5,7 @@ import { fstatSync } from 'node:fs';
 import * as v from 'valibot';
 import { OverlaybdError, messageOf } from '../errors.js';
 import { checked, strictObject, wholeNumber } from '../lib/schema.js';
-import { native } from '../native/binding.js';
+import { descriptors } from '../native/descriptors.js';
 import type { ListeningSocket } from '../listen/listening-socket.js';
 import type { ActivatedSocket } from '../listen/socket-activation.js';
 import type { ResumedTransmission } from '../reactor/messages.js';
@@ -79,7 +79,7 @@ export function takeHandover(env: NodeJS.ProcessEnv): Handover | null {
     if (state) all.push(state.lock, state.control);
     for (const each of all) {
       fstatSync(each);
-      native.cloexec(each, 1);
+      descriptors.cloexec(each, 1);
     }
     return handover;
   } catch (error) {

@@ -4,7 +4,8 @@
 import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
 import { OverlaybdError } from '../errors.js';
 import { MessageChannel } from '../ipc/message-channel.js';
-import { native } from '../native/binding.js';
+import { descriptors } from '../native/descriptors.js';
+import { sockets } from '../native/socket.js';
 import { DRAIN_TIMEOUT_MS } from '../nbd/limits.js';
 import type { PassedSocket } from '../listen/clients.js';
 import {
@@ -53,10 +54,10 @@ export interface Successor {
  * @throws OverlaybdError when it does not become ready; it is gone then
  */
 export async function startSuccessor(
-  { state, failed, sockets }: Inheritance,
+  { state, failed, sockets: listening }: Inheritance,
   environment: NodeJS.ProcessEnv,
 ): Promise<Successor> {
-  const [ours, theirs] = native.socketpair();
+  const [ours, theirs] = sockets.pair();
   const passed: number[] = [];
   const pass = (fd: number): number => FIRST_PASSED_FD + passed.push(fd) - 1;
   const handover: Handover = {
@@ -67,7 +68,7 @@ export async function startSuccessor(
       control: pass(state.controlFd),
     },
     failed: [...failed].slice(0, MAX_FAILED_NAMES),
-    sockets: sockets.map(({ key, name, socket: { fd, uri, file } }) => {
+    sockets: listening.map(({ key, name, socket: { fd, uri, file } }) => {
       return { fd: pass(fd), key, name, uri, file };
     }),
   };
@@ -76,7 +77,7 @@ export async function startSuccessor(
     stdio,
     env: { ...environment, [HANDOVER_VARIABLE]: JSON.stringify(handover) },
   });
-  native.close(theirs);
+  descriptors.close(theirs);
   return ready(child, ours);
 }
 
@@ -123,7 +124,7 @@ function ready(child: ChildProcess, fd: number): Promise<Successor> {
         exports,
         transmission: { ...transmission, received },
       };
-      channel.send(message, [socket], () => native.close(socket));
+      channel.send(message, [socket], () => descriptors.close(socket));
     };
     const finish = (counters: readonly DeviceCounters[]): Promise<void> =>
       new Promise((done) => {

@@ -2,7 +2,7 @@
 
 import { MessageChannel } from '../ipc/message-channel.js';
 import type { Logger } from '../log/logger.js';
-import { native } from '../native/binding.js';
+import { descriptors } from '../native/descriptors.js';
 import type { Clients } from '../listen/clients.js';
 import type { DeviceManager } from '../devices/manager.js';
 import type { ToPredecessor, ToSuccessor } from './handover.js';
@@ -37,7 +37,7 @@ export function takeConnections(
         const { device } = peer;
         if (device === null) clients.adopt(socket, { peer, exports, resume: transmission });
         else if (devices) devices.adopt(device, socket, transmission);
-        else native.close(socket);
+        else descriptors.close(socket);
       },
       closed: (error) => {
         if (error) log.log('error', `upgrade: ${error.message}`);

@@ -1,7 +1,7 @@
 // Tells what is wrong with a stored block that a decoder has refused. It reads nothing itself.
 
 import type { Batch } from '../codec/decoder.js';
-import { native } from '../native/binding.js';
+import { crc32c } from '../native/crc32c.js';
 
 export interface BadBlock {
   readonly code: 'BAD_CHECKSUM' | 'BAD_DATA';
@@ -19,7 +19,7 @@ export function describeBadBlock(batch: Batch, index: number, size: number): Bad
     const begin = base + (bounds[index] as number);
     const crcAt = base + (bounds[index + 1] as number) - crcSize;
     const expected = src.readUInt32LE(crcAt);
-    const got = native.crc32c(src, begin, crcAt - begin, crcSeed);
+    const got = crc32c(src, begin, crcAt - begin, crcSeed);
     if (expected !== got) {
       return {
         code: 'BAD_CHECKSUM',

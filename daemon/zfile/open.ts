@@ -2,7 +2,7 @@
 
 import { throwProblem, type ProblemSink } from '../errors.js';
 import { hex32, viewOf } from '../lib/bytes.js';
-import { native } from '../native/binding.js';
+import { crc32c } from '../native/crc32c.js';
 import { readFully, readInto, type BlobSource } from '../blob/source.js';
 import { BLOCKS_A_UNIT, UNBOUNDED, type Effort } from '../lib/effort.js';
 import {
@@ -108,7 +108,7 @@ async function locate(
 function checkDigest(bytes: Buffer, header: ZfileHeader, blob: string, sink: ProblemSink): void {
   const copy = Buffer.from(bytes);
   copy.fill(0, ZFILE_FIELD.digest, ZFILE_FIELD.digest + 4);
-  const crc = native.crc32c(copy, 0, ZFILE_HEADER_SIZE, 0);
+  const crc = crc32c(copy, 0, ZFILE_HEADER_SIZE, 0);
   if (crc !== header.digest) {
     sink({
       blob,
@@ -152,7 +152,7 @@ async function loadTable(
     const length = Math.min(INDEX_CHUNK, indexBytes - at);
     const bytes = chunk.subarray(0, length);
     await readInto(source, header.indexOffset + at, bytes);
-    crc = native.crc32c(bytes, 0, length, crc);
+    crc = crc32c(bytes, 0, length, crc);
     const count = Math.min(length / 4, blocks - pushed);
     if (!builder.push(viewOf(bytes), count)) return null;
     pushed += count;

@@ -11,7 +11,7 @@ import {
   statSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { native } from '../../daemon/native/binding.js';
+import { crc32c } from '../../daemon/native/crc32c.js';
 import type { Crc } from '../support/crc32c.js';
 import { writeLsmtFile } from '../support/lsmt-writer.js';
 import { writeZfileTo, type ZfileOptions } from '../support/zfile-writer.js';
@@ -136,7 +136,7 @@ export class ImageForms {
   }
 }
 
-const nativeCrc: Crc = (data, seed) => native.crc32c(data, 0, data.length, seed);
+const nativeCrc: Crc = (data, seed) => crc32c(data, 0, data.length, seed);
 
 function withFile<T>(path: string, flags: string, use: (fd: number) => T): T {
   const fd = openSync(path, flags);

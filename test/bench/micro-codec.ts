@@ -10,7 +10,7 @@ import {
   type BatchDecoder,
 } from '../../daemon/codec/decoder.js';
 import { encodeBlock } from '../../daemon/codec/encode.js';
-import { native } from '../../daemon/native/binding.js';
+import { crc32c } from '../../daemon/native/crc32c.js';
 import { rateOf } from './rate.js';
 import type { Spread } from './summary.js';
 
@@ -65,8 +65,7 @@ export function measureCrc(): CrcRate[] {
   const sample = realBytes();
   return [2048, 4096, 65_536].map((length) => {
     const batch = (): void => {
-      for (let at = 0; at < sample.length; at += length)
-        native.crc32c(sample, at, length, CRC_SEED);
+      for (let at = 0; at < sample.length; at += length) crc32c(sample, at, length, CRC_SEED);
     };
     return { length, rate: rateOf(batch, sample.length) };
   });
@@ -116,7 +115,7 @@ function encode(
   for (let i = 0; i < bounds.length - 1; i++) {
     const block = encodeBlock(algorithm, plain.subarray(i * blockSize, (i + 1) * blockSize));
     const crc = Buffer.alloc(CRC_SIZE);
-    crc.writeUInt32LE(native.crc32c(block, 0, block.length, CRC_SEED));
+    crc.writeUInt32LE(crc32c(block, 0, block.length, CRC_SEED));
     parts.push(block, crc);
     bounds[i + 1] = (bounds[i] as number) + block.length + CRC_SIZE;
   }

@@ -4,7 +4,9 @@ import { networkInterfaces, userInfo } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { NBD_INFO, NBD_OPT } from '../../daemon/nbd/constants.js';
-import { EAFNOSUPPORT, VSOCK_CID_ANY, native } from '../../daemon/native/binding.js';
+import { EAFNOSUPPORT } from '../../daemon/lib/errno.js';
+import { descriptors } from '../../daemon/native/descriptors.js';
+import { VSOCK_CID_ANY, sockets } from '../../daemon/native/socket.js';
 import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
 import { writeRaw } from '../support/e2e-images.js';
 import { RawNbdClient } from '../support/nbd-client.js';
@@ -227,12 +229,12 @@ await t.test('the limit that holds when nothing is said', async (test) => {
 });
 
 await t.test('IPv6: loopback, any address, and a link of its own', async (test) => {
-  const six = native.listenTcp('::1', 0, 1);
+  const six = sockets.listenTcp('::1', 0, 1);
   if (six < 0) {
     test.pass('IPv6', { skip: 'NOT TESTED, no IPv6 on this machine' });
     return;
   }
-  native.close(six);
+  descriptors.close(six);
   const listen = ['tcp://[::1]:0', 'tcp://[::]:0'];
   const local = Object.entries(networkInterfaces())
     .flatMap(([name, all]) => (all ?? []).map((each) => ({ name, ...each })))
@@ -273,14 +275,14 @@ await t.test('a name: every address that it has', async (test) => {
 });
 
 await t.test('vsock', async (test) => {
-  const fd = native.listenVsock(VSOCK_CID_ANY, 0, 1);
+  const fd = sockets.listenVsock(VSOCK_CID_ANY, 0, 1);
   if (fd < 0) {
     test.equal(fd, -EAFNOSUPPORT);
     test.pass('vsock', { skip: 'NOT TESTED, no vsock on this machine' });
     return;
   }
-  const port = native.localPort(fd);
-  native.close(fd);
+  const port = sockets.localPort(fd);
+  descriptors.close(fd);
   const daemon = await configured(test, [`vsock://:${port}`]);
   test.match(daemon.log, `ready: vsock://:${port}\n`);
   const taken = await runDaemon(['serve', image, '-l', `vsock://:${port}`]);

@@ -6,7 +6,8 @@ import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
 import { HelperDriver } from '../../daemon/kernel/helper-driver.js';
 import { MessageChannel } from '../../daemon/ipc/message-channel.js';
-import { native } from '../../daemon/native/binding.js';
+import { descriptors } from '../../daemon/native/descriptors.js';
+import { sockets } from '../../daemon/native/socket.js';
 import { activatedLine, commandLine, runDaemon, shortFolder } from '../support/daemon-process.js';
 import { tick } from '../support/nbd-client.js';
 
@@ -53,7 +54,7 @@ await t.test('asked by root, and ended by SIGTERM', async (test) => {
   await test.rejects(driver.disconnect(INDEX, owner), refused);
   await test.rejects(driver.reconfigure(INDEX, owner, []), refused);
   await test.rejects(driver.disconnectOnClose(INDEX, owner), refused);
-  const pair = native.socketpair();
+  const pair = sockets.pair();
   const asked = driver.connect(
     {
       index: INDEX,
@@ -67,7 +68,7 @@ await t.test('asked by root, and ended by SIGTERM', async (test) => {
     pair,
   );
   await test.rejects(asked, { code: /NO_KERNEL|NOT_FOUND|PERMISSION|IO/ });
-  pair.forEach((fd) => native.close(fd));
+  pair.forEach((fd) => descriptors.close(fd));
   child.kill('SIGTERM');
   test.equal(await ended, 0);
   const errors = log().match(/^\S+Z error: pid \d+ uid \d+: .*$/gm) ?? [];
@@ -85,13 +86,13 @@ await t.test('hostile bytes end one connection, not the helper', async (test) =>
     Buffer.alloc(8, 0xff),
     Buffer.alloc(8),
   ]) {
-    const fd = native.connectUnix(socket);
-    native.send(fd, bytes, 0, bytes.length);
-    await until(() => native.peerClosed(fd) === 1);
-    native.close(fd);
+    const fd = sockets.connectUnix(socket);
+    sockets.send(fd, bytes, 0, bytes.length);
+    await until(() => sockets.peerClosed(fd) === 1);
+    descriptors.close(fd);
   }
   const answers: unknown[] = [];
-  const channel = new MessageChannel(native.connectUnix(socket), {
+  const channel = new MessageChannel(sockets.connectUnix(socket), {
     message: (message) => answers.push(message),
     closed: () => undefined,
   });
@@ -142,8 +143,8 @@ await t.test('a user who may not ask, and one who may', async (test) => {
 
 await t.test('a socket that it is started with stays', async (test) => {
   const socket = join(shortFolder(test), 'helper');
-  const fd = native.listenUnix(socket, 10);
-  test.teardown(() => native.close(fd));
+  const fd = sockets.listenUnix(socket, 10);
+  test.teardown(() => descriptors.close(fd));
   const line = activatedLine(commandLine(['attach-helper']), { LISTEN_FDS: '1' });
   const { child, ended } = run(test, line, socket, [fd]);
   const driver = new HelperDriver(socket);

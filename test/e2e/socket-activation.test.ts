@@ -4,7 +4,8 @@ import { spawn } from 'node:child_process';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { native } from '../../daemon/native/binding.js';
+import { descriptors } from '../../daemon/native/descriptors.js';
+import { sockets } from '../../daemon/native/socket.js';
 import {
   DaemonProcess,
   activatedLine,
@@ -25,15 +26,15 @@ const raw = writeRaw(image, 22, SIZE);
 
 /** A listening TCP socket. */
 function tcpSocket(test: Test): { fd: number; port: number } {
-  const fd = native.listenTcp('127.0.0.1', 0, 16);
-  test.teardown(() => native.close(fd));
-  return { fd, port: native.localPort(fd) };
+  const fd = sockets.listenTcp('127.0.0.1', 0, 16);
+  test.teardown(() => descriptors.close(fd));
+  return { fd, port: sockets.localPort(fd) };
 }
 
 function unixSocket(test: Test, name: string): { fd: number; path: string } {
   const path = join(folder, name);
-  const fd = native.listenUnix(path, 16);
-  test.teardown(() => native.close(fd));
+  const fd = sockets.listenUnix(path, 16);
+  test.teardown(() => descriptors.close(fd));
   return { fd, path };
 }
 
@@ -153,11 +154,11 @@ await t.test('for another process: as if nothing was there', async (test) => {
 await t.test('what is not a listening socket, and variables that lie', async (test) => {
   const tcp = tcpSocket(test);
   const file = openSync('/dev/null', 'r');
-  const [connected, peer] = native.socketpair();
+  const [connected, peer] = sockets.pair();
   test.teardown(() => {
     closeSync(file);
-    native.close(connected);
-    native.close(peer);
+    descriptors.close(connected);
+    descriptors.close(peer);
   });
   const cases: [number[], Record<string, string>, RegExp][] = [
     [[tcp.fd], { LISTEN_FDS: '999999' }, /LISTEN_FDS: "999999" is above 256\n/],

@@ -6,7 +6,8 @@ import { Socket } from 'node:net';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { NBD_CMD } from '../../daemon/nbd/constants.js';
-import { native } from '../../daemon/native/binding.js';
+import { descriptors } from '../../daemon/native/descriptors.js';
+import { sockets } from '../../daemon/native/socket.js';
 import { commandLine, shortFolder } from '../support/daemon-process.js';
 import { writeRaw, writeZfileLayer } from '../support/e2e-images.js';
 import {
@@ -46,9 +47,9 @@ function serve(test: Test, input: number, output: number, ...args: string[]): Se
 
 /** On one socket, both ways, as inetd and libnbd have it. */
 function overSocket(test: Test, ...args: string[]): Served & { client: RawNbdClient } {
-  const [theirs, ours] = native.socketpair();
+  const [theirs, ours] = sockets.pair();
   const served = serve(test, theirs, theirs, ...args);
-  native.close(theirs);
+  descriptors.close(theirs);
   return { ...served, client: RawNbdClient.over(new Socket({ fd: ours, allowHalfOpen: true })) };
 }
 
@@ -107,10 +108,10 @@ await t.test('SIGTERM ends it like any daemon', async (test) => {
 });
 
 await t.test('two sockets', async (test) => {
-  const [input, toInput] = native.socketpair();
-  const [output, fromOutput] = native.socketpair();
+  const [input, toInput] = sockets.pair();
+  const [output, fromOutput] = sockets.pair();
   const { exited } = serve(test, input, output);
-  for (const fd of [input, output]) native.close(fd);
+  for (const fd of [input, output]) descriptors.close(fd);
   const writer = new Socket({ fd: toInput, readable: false, writable: true });
   const reader = RawNbdClient.over(new Socket({ fd: fromOutput, allowHalfOpen: true }));
   writer.end(wholeSession('', 1000, 8_000_000));
@@ -162,7 +163,7 @@ await t.test('a reader that goes away in the middle', async (test) => {
 await t.test('what is no connection', async (test) => {
   const file = openSync(image, 'r');
   const null0 = openSync('/dev/null', 'r+');
-  const [socket, other] = native.socketpair();
+  const [socket, other] = sockets.pair();
   const cases: [number, number, RegExp][] = [
     [
       file,
@@ -179,7 +180,7 @@ await t.test('what is no connection', async (test) => {
   }
   // Standard output that is none is left alone when standard input is a socket.
   const half = serve(test, socket, null0);
-  native.close(socket);
+  descriptors.close(socket);
   const client = RawNbdClient.over(new Socket({ fd: other, allowHalfOpen: true }));
   await client.handshake();
   await client.go();
@@ -190,10 +191,10 @@ await t.test('what is no connection', async (test) => {
 });
 
 await t.test('an image that is not there: the client sees the end', async (test) => {
-  const [theirs, ours] = native.socketpair();
+  const [theirs, ours] = sockets.pair();
   const [program, ...rest] = commandLine(['serve', '-s', '/no/such/image']);
   const child = spawn(program, rest, { stdio: [theirs, theirs, 'pipe'] });
-  native.close(theirs);
+  descriptors.close(theirs);
   const client = RawNbdClient.over(new Socket({ fd: ours, allowHalfOpen: true }));
   const code = new Promise((resolve) => {
     child.once('close', resolve);
@@ -209,11 +210,11 @@ await t.test('not with what it has no use for', async (test) => {
     ['--socket-mode', '0600'],
     ['--allow-user', '0'],
   ]) {
-    const [socket, other] = native.socketpair();
+    const [socket, other] = sockets.pair();
     const { code, stderr } = await serve(test, socket, socket, ...args).exited;
     test.equal(code, 2);
     test.match(stderr, /stdio and .* are mutually exclusive/);
-    for (const fd of [socket, other]) native.close(fd);
+    for (const fd of [socket, other]) descriptors.close(fd);
   }
 });
 

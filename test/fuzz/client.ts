@@ -1,6 +1,8 @@
 // The client's end of a socket pair: follows its script, one step in every turn of the loop, and keeps
 // what it hears. Believes nothing and decides nothing; that is the judge's.
-import { EAGAIN, SHUT_WR, native } from '../../daemon/native/binding.js';
+import { EAGAIN } from '../../daemon/lib/errno.js';
+import { descriptors } from '../../daemon/native/descriptors.js';
+import { SHUT_WR, sockets } from '../../daemon/native/socket.js';
 import type { Script } from './script.js';
 
 const scratch = Buffer.allocUnsafeSlow(1 << 20);
@@ -48,7 +50,7 @@ export class Client {
   leave(): void {
     if (this.gone) return;
     this.gone = true;
-    native.close(this.#fd);
+    descriptors.close(this.#fd);
   }
 
   #speak(): boolean {
@@ -58,7 +60,7 @@ export class Client {
     if (this.said < stop) {
       const piece = pieces[this.#sends % pieces.length] as number;
       const length = Math.min(piece, stop - this.said);
-      const n = native.send(this.#fd, bytes, this.said, length);
+      const n = sockets.send(this.#fd, bytes, this.said, length);
       if (n === -EAGAIN) return false;
       if (n < 0) this.#refused = true;
       else this.said += n;
@@ -67,7 +69,7 @@ export class Client {
     if (this.said === stop && leave.kind === 'gone') this.leave();
     if (this.said === stop && leave.kind === 'silent') {
       this.#silent = true;
-      native.shutdown(this.#fd, SHUT_WR);
+      sockets.shutdown(this.#fd, SHUT_WR);
     }
     return true;
   }
@@ -79,7 +81,7 @@ export class Client {
     }
     // Slow readers get faster: a case has to end.
     const most = Math.min(scratch.length, bytes * 2 ** Math.min(20, this.#turn >>> 6));
-    const n = native.recv(this.#fd, scratch, 0, most);
+    const n = sockets.recv(this.#fd, scratch, 0, most);
     if (n === -EAGAIN) return false;
     if (n > 0) this.#parts.push(Buffer.from(scratch.subarray(0, n)));
     else this.end = n === 0 ? 'end' : 'reset';

@@ -17,7 +17,7 @@
 // - The next client reads the right bytes.
 // The run as a whole (nbd-run.ts): descriptors are closed, the process does not grow.
 import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises';
-import { native } from '../../daemon/native/binding.js';
+import { sockets } from '../../daemon/native/socket.js';
 import { Connection } from '../../daemon/reactor/connection.js';
 import { ExportMap } from '../../daemon/reactor/export-map.js';
 import type { ConnectionSummary } from '../../daemon/reactor/messages.js';
@@ -55,7 +55,7 @@ class Session {
   #drained = false;
 
   constructor(world: World, script: Script, exports: readonly ModelExport[], id: number) {
-    const [ours, theirs] = native.socketpair();
+    const [ours, theirs] = sockets.pair();
     this.#world = world;
     this.exports = exports;
     this.client = new Client(theirs, script);

@@ -7,7 +7,7 @@ import t from 'tap';
 import { NBD_CMD, NBD_OPT } from '../../daemon/nbd/constants.js';
 import type { ReplyForm } from '../../daemon/nbd/session.js';
 import { LargeMemory } from '../../daemon/nbd/large-memory.js';
-import { native } from '../../daemon/native/binding.js';
+import { sockets } from '../../daemon/native/socket.js';
 import { SendBufferPool } from '../../daemon/nbd/outbox.js';
 import { Connection } from '../../daemon/reactor/connection.js';
 import { ExportMap } from '../../daemon/reactor/export-map.js';
@@ -78,7 +78,7 @@ function shortSession(form: ReplyForm): Buffer {
 
 /** What the daemon answers. */
 async function answersTo(bytes: Buffer, world: World): Promise<Buffer> {
-  const [ours, theirs] = native.socketpair();
+  const [ours, theirs] = sockets.pair();
   const connection = new Connection(1, ours, testPeer(), {
     exports: new ExportMap(world.exports),
     chunks: new SendBufferPool(),

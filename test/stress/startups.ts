@@ -2,7 +2,8 @@
 // of two daemons at one path one serves, the other says so.
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { native } from '../../daemon/native/binding.js';
+import { descriptors } from '../../daemon/native/descriptors.js';
+import { sockets } from '../../daemon/native/socket.js';
 import { RawNbdClient } from '../support/nbd-client.js';
 import type { StressOptions } from './options.js';
 import { crashed, repeat, Run, wrong, type Tally, type Verdict } from './runs.js';
@@ -23,7 +24,7 @@ export async function quickClients({ count, atOnce, folder }: StressOptions): Pr
       ['helper', ['attach-helper', '--socket', socket], socket],
     ][number % 3] as [string, string[], string];
     // Every second one finds what a dead daemon has left.
-    if (number % 2 === 0 && kind !== 'control') native.close(native.listenUnix(path, 1));
+    if (number % 2 === 0 && kind !== 'control') descriptors.close(sockets.listenUnix(path, 1));
     const run = new Run(args);
     const connected = await connectAtOnce(path);
     run.child.kill('SIGTERM');
@@ -39,7 +40,7 @@ export async function twoDaemons({ count, folder }: StressOptions): Promise<Tall
   writeFileSync(disk, Buffer.alloc(1 << 20));
   return repeat(count, 1, async (number): Promise<Verdict> => {
     const socket = join(folder, `s${number}`);
-    if (number % 2 === 0) native.close(native.listenUnix(socket, 1));
+    if (number % 2 === 0) descriptors.close(sockets.listenUnix(socket, 1));
     const serve = ['serve', disk, '--listen', `unix://${socket}`, '--state'];
     const runs = ['a', 'b'].map(
       (each) => new Run([...serve, join(folder, `state${number}${each}`)]),
@@ -68,17 +69,17 @@ export async function twoDaemons({ count, folder }: StressOptions): Promise<Tall
 /** Does nothing else until the file is there: nobody can be quicker. */
 async function connectAtOnce(path: string): Promise<string> {
   const end = Date.now() + WAIT_MS;
-  const isStale = native.probeUnix(path) < 0 && existsSync(path);
+  const isStale = sockets.probeUnix(path) < 0 && existsSync(path);
   for (let turn = 1; Date.now() < end; turn++) {
-    const fd = native.connectUnix(path);
+    const fd = sockets.connectUnix(path);
     if (fd >= 0) {
-      native.close(fd);
+      descriptors.close(fd);
       return 'connected';
     }
     // Of a dead daemon it may be there and refuse, until it is replaced.
     if (existsSync(path) && !isStale) {
-      const errno = native.connectUnix(path);
-      if (errno >= 0) native.close(errno);
+      const errno = sockets.connectUnix(path);
+      if (errno >= 0) descriptors.close(errno);
       return errno >= 0 ? 'connected' : `refused with errno ${-errno}`;
     }
     // The child's output and end come through the loop.

@@ -5,7 +5,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { OverlaybdError } from '../../daemon/errors.js';
 import type { NbdDriver } from '../../daemon/kernel/driver.js';
 import type { DeviceOwner } from '../../daemon/kernel/sysfs.js';
-import { EAGAIN, native } from '../../daemon/native/binding.js';
+import { EAGAIN } from '../../daemon/lib/errno.js';
+import { descriptors } from '../../daemon/native/descriptors.js';
+import { sockets } from '../../daemon/native/socket.js';
 import type { FakeSysfs } from './fake-sysfs.js';
 import { requestBytes } from './nbd-client.js';
 import type { ConnectRequest } from '../../daemon/kernel/device-settings.js';
@@ -21,16 +23,16 @@ interface Connected {
 
 /** A descriptor that outlives the one it was made from, as the kernel's reference does. */
 function duplicate(fd: number): number {
-  const [a, b] = native.socketpair();
+  const [a, b] = sockets.pair();
   try {
-    const sent = native.sendDescriptors(a, Buffer.from('x'), 0, 1, Int32Array.of(fd));
+    const sent = descriptors.send(a, Buffer.from('x'), 0, 1, Int32Array.of(fd));
     if (sent !== 1) throw new Error(`sending a descriptor: ${sent}`);
     const into = new Int32Array(1);
-    native.recvDescriptors(b, Buffer.alloc(1), 0, 1, into);
+    descriptors.recv(b, Buffer.alloc(1), 0, 1, into);
     return into[0] ?? -1;
   } finally {
-    native.close(a);
-    native.close(b);
+    descriptors.close(a);
+    descriptors.close(b);
   }
 }
 
@@ -53,22 +55,22 @@ export class FakeDriver implements NbdDriver {
     this.#sysfs = sysfs;
   }
 
-  async connect(request: ConnectRequest, sockets: readonly number[]): Promise<void> {
+  async connect(request: ConnectRequest, passed: readonly number[]): Promise<void> {
     const { index, backend, size } = request;
     await this.#called('connect', index);
     if (this.devices.has(index)) throw new OverlaybdError('BUSY', `/dev/nbd${index}: in use`);
-    this.devices.set(index, { request, sockets: sockets.map(duplicate) });
+    this.devices.set(index, { request, sockets: passed.map(duplicate) });
     this.#sysfs.set(index, { pid: FAKE_PID, size, ...(this.keepsBackend && { backend }) });
   }
 
-  async reconfigure(index: number, owner: DeviceOwner, sockets: readonly number[]): Promise<void> {
-    await this.#called(`reconfigure ${sockets.length}`, index);
+  async reconfigure(index: number, owner: DeviceOwner, added: readonly number[]): Promise<void> {
+    await this.#called(`reconfigure ${added.length}`, index);
     const { request, sockets: has } = this.#owned(index, owner);
-    const alive = has.filter((fd) => native.peerClosed(fd) !== 1);
-    for (const fd of has) if (!alive.includes(fd)) native.close(fd);
+    const alive = has.filter((fd) => sockets.peerClosed(fd) !== 1);
+    for (const fd of has) if (!alive.includes(fd)) descriptors.close(fd);
     const room = this.devices.get(index) as Connected;
     const most = Math.max(0, this.#most(index) - alive.length);
-    room.sockets = [...alive, ...sockets.slice(0, most).map(duplicate)];
+    room.sockets = [...alive, ...added.slice(0, most).map(duplicate)];
     this.devices.set(index, { request, sockets: room.sockets });
   }
 
@@ -99,13 +101,13 @@ export class FakeDriver implements NbdDriver {
     const device = this.devices.get(index);
     this.devices.delete(index);
     this.#sysfs.set(index, {});
-    for (const fd of device?.sockets ?? []) native.close(fd);
+    for (const fd of device?.sockets ?? []) descriptors.close(fd);
   }
 
   /** One connection dies. */
   kill(index: number, which = 0): void {
     const [fd] = this.devices.get(index)?.sockets.splice(which, 1) ?? [];
-    if (fd !== undefined) native.close(fd);
+    if (fd !== undefined) descriptors.close(fd);
   }
 
   dropAll(): void {
@@ -117,11 +119,11 @@ export class FakeDriver implements NbdDriver {
     const fd = this.devices.get(index)?.sockets[which];
     if (fd === undefined) throw new Error(`device ${index} has no connection ${which}`);
     const request = requestBytes({ cookie: 0x1122n, offset, length });
-    if (native.send(fd, request, 0, request.length) !== request.length) throw new Error('send');
+    if (sockets.send(fd, request, 0, request.length) !== request.length) throw new Error('send');
     const reply = Buffer.alloc(16 + length);
     let at = 0;
     for (const end = performance.now() + 8000; at < reply.length;) {
-      const n = native.recv(fd, reply, at, reply.length - at);
+      const n = sockets.recv(fd, reply, at, reply.length - at);
       if (n > 0) at += n;
       else if (n !== -EAGAIN) throw new Error(`the connection ended: ${n}`);
       else if (performance.now() > end) throw new Error('no reply');

@@ -6,7 +6,8 @@ import { OverlaybdError, messageOf } from '../../errors.js';
 import { errnoText } from '../../lib/errno.js';
 import { DEFAULT_HELPER_SOCKET } from '../../kernel/helper-protocol.js';
 import type { Logger } from '../../log/logger.js';
-import { native } from '../../native/binding.js';
+import { memory } from '../../native/memory.js';
+import { thisProcess } from '../../native/process.js';
 import type { Daemon } from '../../server/daemon.js';
 import type { DeviceService } from '../../devices/service.js';
 import type { Handover } from '../../upgrade/handover.js';
@@ -119,10 +120,10 @@ function maxDevicesOf(count: number = DEFAULT_MAX_DEVICES): number {
 
 /** @throws OverlaybdError when --lock-memory cannot be done */
 export function protectMemory(args: StateArguments, log: Logger): void {
-  const flusher = native.ioFlusher();
+  const flusher = thisProcess.ioFlusher();
   if (flusher < 0) log.log('debug', `PR_SET_IO_FLUSHER: ${errnoText(-flusher)}`);
   if (!args['lock-memory']) return;
-  const locked = native.lockMemory();
+  const locked = memory.lock();
   if (locked < 0) {
     throw new OverlaybdError(
       'PERMISSION',

@@ -18,7 +18,8 @@ import { closeFile } from '../../../daemon/blob/file-jobs.js';
 import { FileSource } from '../../../daemon/blob/file-source.js';
 import { openFile, readSmallFile } from '../../../daemon/blob/open-file.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
-import { native } from '../../../daemon/native/binding.js';
+import { descriptors } from '../../../daemon/native/descriptors.js';
+import { sockets } from '../../../daemon/native/socket.js';
 
 async function identity(path: string): Promise<string> {
   const file = await openFile(path);
@@ -130,8 +131,8 @@ await test('data extents: holes in front, between and behind', async (t) => {
 });
 
 await test('data extents of what cannot be sought in', async (t) => {
-  const [a, b] = native.socketpair();
-  t.teardown(() => [a, b].forEach((fd) => native.close(fd)));
+  const [a, b] = sockets.pair();
+  t.teardown(() => [a, b].forEach((fd) => descriptors.close(fd)));
   const socket = new FileSource({ kind: 'file', name: 'socket', fd: a, base: 0, size: 100 });
   await t.rejects(findDataExtents(socket, 0, UNBOUNDED), {
     code: 'IO',

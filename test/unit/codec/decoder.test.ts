@@ -12,7 +12,7 @@ import {
   type BatchDecoder,
 } from '../../../daemon/codec/decoder.js';
 import { encodeBlock } from '../../../daemon/codec/encode.js';
-import { CODEC_LZ4, CODEC_ZSTD, native } from '../../../daemon/native/binding.js';
+import { CODEC_LZ4, CODEC_ZSTD, codecs } from '../../../daemon/native/block-decoder.js';
 import { rawCrc32c } from '../../support/crc32c.js';
 import { randomBytes, seededRandom, textBytes } from '../../support/pattern.js';
 
@@ -25,8 +25,8 @@ const DECODERS = {
   lz4: [() => createPortableDecoder('lz4')],
   zstd: [() => createPortableDecoder('zstd')],
 };
-if (native.codecVersion(CODEC_LZ4) !== '') DECODERS.lz4.push(() => createDecoder('lz4'));
-if (native.codecVersion(CODEC_ZSTD) !== '') DECODERS.zstd.push(() => createDecoder('zstd'));
+if (codecs.version(CODEC_LZ4) !== '') DECODERS.lz4.push(() => createDecoder('lz4'));
+if (codecs.version(CODEC_ZSTD) !== '') DECODERS.zstd.push(() => createDecoder('zstd'));
 
 function batchOf(blocks: readonly Uint8Array[], crcSize: 0 | 4 = 0): Batch {
   const bounds = new Uint32Array(blocks.length + 1);
@@ -236,7 +236,7 @@ await test('the environment turns the libraries of the system off', (t) => {
   t.same(codecsInUse(), { lz4: 'lz4-napi', zstd: 'zstd-napi' });
   t.equal(createDecoder('lz4').constructor, createPortableDecoder('lz4').constructor);
   process.env[name] = '0';
-  const version = { lz4: native.codecVersion(CODEC_LZ4), zstd: native.codecVersion(CODEC_ZSTD) };
+  const version = { lz4: codecs.version(CODEC_LZ4), zstd: codecs.version(CODEC_ZSTD) };
   t.same(codecsInUse(), {
     lz4: version.lz4 === '' ? 'lz4-napi' : `liblz4 ${version.lz4}`,
     zstd: version.zstd === '' ? 'zstd-napi' : `libzstd ${version.zstd}`,

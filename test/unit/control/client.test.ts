@@ -9,7 +9,8 @@ import type { DaemonStatus, AttachAnswer } from '../../../daemon/control/api.js'
 import { ControlClient } from '../../../daemon/control/client.js';
 import { ControlServer, type ControlHandlers } from '../../../daemon/control/server.js';
 import { OverlaybdError } from '../../../daemon/errors.js';
-import { native } from '../../../daemon/native/binding.js';
+import { descriptors } from '../../../daemon/native/descriptors.js';
+import { sockets } from '../../../daemon/native/socket.js';
 import { shortFolder } from '../../support/daemon-process.js';
 import type { AttachRequest } from '../../../daemon/control/requests.js';
 
@@ -29,7 +30,7 @@ function start(t: Test, change: Partial<ControlHandlers>): { client: ControlClie
     upgrade: async () => never(),
     ...change,
   };
-  const server = new ControlServer(native.listenUnix(path, 10, 0o600), handlers);
+  const server = new ControlServer(sockets.listenUnix(path, 10, 0o600), handlers);
   t.teardown(() => server.close());
   return { client: new ControlClient(path), path };
 }
@@ -79,7 +80,7 @@ await test('errors come back as they are', async (t) => {
 
 await test('a server that closes answers what it was asked', async (t) => {
   const path = join(shortFolder(t), 'control.sock');
-  const server = new ControlServer(native.listenUnix(path, 10), {
+  const server = new ControlServer(sockets.listenUnix(path, 10), {
     status: async () => {
       await pause(100);
       return STATUS;
@@ -96,7 +97,7 @@ await test('nobody, and somebody else', async (t) => {
   const path = join(shortFolder(t), 'control.sock');
   const absent = { code: 'NO_DAEMON', message: `${path}: no daemon is running there` };
   await t.rejects(new ControlClient(path).status(), absent);
-  native.close(native.listenUnix(path, 1));
+  descriptors.close(sockets.listenUnix(path, 1));
   await t.rejects(new ControlClient(path).status(), absent, 'a socket that was left behind');
   rmSync(path);
   const other = createServer((_request, response) => response.end('<html>'));

@@ -3,7 +3,7 @@ import { copyFileSync, existsSync, readFileSync, renameSync, writeFileSync } fro
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { test } from 'tap';
-import { native } from '../../../daemon/native/binding.js';
+import { descriptors } from '../../../daemon/native/descriptors.js';
 import { FAKE_PID } from '../../support/fake-driver.js';
 import { deferred } from '../nbd/fake-export.js';
 import { SIZE, disk, makeWorld, part, until } from './device-world.js';
@@ -208,7 +208,7 @@ await test('counters go on in a successor', async (t) => {
   await first.reactors.handOver(5000, (each) => {
     handed.push(each.handed.counts);
     first.manager.handed(each);
-    native.close(each.handed.fd);
+    descriptors.close(each.handed.fd);
   });
   t.same(handed, [{ requests: 1, errors: 0, bytesSent: 516 }], 'of the connection that goes over');
   const counters = first.manager.counters();

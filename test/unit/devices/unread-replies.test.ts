@@ -2,7 +2,8 @@
 // when it is short of threads; and one that reads all, but slowly.
 import { setTimeout as pause } from 'node:timers/promises';
 import { test } from 'tap';
-import { EAGAIN, native } from '../../../daemon/native/binding.js';
+import { EAGAIN } from '../../../daemon/lib/errno.js';
+import { sockets } from '../../../daemon/native/socket.js';
 import { requestBytes } from '../../support/nbd-client.js';
 import { makeWorld, part, until } from './device-world.js';
 
@@ -10,13 +11,13 @@ const LENGTH = 4096;
 
 function ask(fd: number, offset: number): void {
   const request = requestBytes({ cookie: 7n, offset, length: LENGTH });
-  if (native.send(fd, request, 0, request.length) !== request.length) throw new Error('send');
+  if (sockets.send(fd, request, 0, request.length) !== request.length) throw new Error('send');
 }
 
 /** What is there now, without waiting. */
 function take(fd: number): Buffer {
   const bytes = Buffer.alloc(16 + LENGTH);
-  const n = native.recv(fd, bytes, 0, bytes.length);
+  const n = sockets.recv(fd, bytes, 0, bytes.length);
   return n === -EAGAIN ? Buffer.alloc(0) : bytes.subarray(0, n);
 }
 
@@ -27,16 +28,16 @@ await test('a connection that is not read from: those in front of it are replace
   const [first = -1, second = -1, third = -1] = kernel.devices.get(0)?.sockets ?? [];
   // On its way when its connection is to end.
   ask(second, 8192);
-  await until(() => native.untaken(second) >= 0 && take(second).length > 0);
+  await until(() => sockets.untaken(second) >= 0 && take(second).length > 0);
   ask(third, 512);
-  await until(() => native.peerClosed(first) === 1 && native.peerClosed(second) === 1);
-  t.equal(native.peerClosed(third), 0, 'not the one itself');
+  await until(() => sockets.peerClosed(first) === 1 && sockets.peerClosed(second) === 1);
+  t.equal(sockets.peerClosed(third), 0, 'not the one itself');
   t.same(take(third).subarray(16), part(512, LENGTH), 'its reply is there');
   const facts = /nbd0: the kernel does not read connection 3; connection 1 is replaced/;
   t.ok(log.some((line) => facts.test(line)));
   await until(async () => (await manager.status())[0]?.liveConnections === 3);
   await until(
-    () => kernel.devices.get(0)?.sockets.every((fd) => native.peerClosed(fd) === 0) === true,
+    () => kernel.devices.get(0)?.sockets.every((fd) => sockets.peerClosed(fd) === 0) === true,
   );
   for (const which of [0, 1, 2]) t.same(await kernel.read(0, 99, 99, which), part(99, 99));
   const { length } = kernel.calls;
@@ -57,7 +58,7 @@ await test('what has come before the end is answered', async (t) => {
   let reply = Buffer.alloc(0);
   await until(() => (reply = Buffer.concat([reply, take(fd)])).length === 16 + LENGTH);
   t.same(reply.subarray(16), part(4096, LENGTH));
-  await until(() => native.peerClosed(fd) === 1);
+  await until(() => sockets.peerClosed(fd) === 1);
 });
 
 await test('a kernel that reads is left alone, however slow it is', async (t) => {

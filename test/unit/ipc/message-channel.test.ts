@@ -5,7 +5,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { test, type Test } from 'tap';
 import { MAX_MESSAGE_DESCRIPTORS, MAX_MESSAGE_LENGTH } from '../../../daemon/ipc/limits.js';
 import { MessageChannel } from '../../../daemon/ipc/message-channel.js';
-import { EAGAIN, native } from '../../../daemon/native/binding.js';
+import { EAGAIN } from '../../../daemon/lib/errno.js';
+import { descriptors } from '../../../daemon/native/descriptors.js';
+import { sockets } from '../../../daemon/native/socket.js';
 
 const openDescriptors = (): number => readdirSync('/proc/self/fd').length;
 
@@ -20,9 +22,9 @@ interface End {
 function endOver(fd: number, onMessage: (message: unknown) => void = () => undefined): End {
   const end: Omit<End, 'channel'> = { messages: [], descriptors: [], closed: [] };
   const channel = new MessageChannel(fd, {
-    message: (message, descriptors) => {
+    message: (message, received) => {
       end.messages.push(message);
-      end.descriptors.push(descriptors);
+      end.descriptors.push(received);
       onMessage(message);
     },
     closed: (error) => end.closed.push(error),
@@ -55,14 +57,14 @@ function files(t: Test, count: number): { fds: number[]; inodes: number[] } {
   return { fds, inodes: fds.map((fd) => fstatSync(fd).ino) };
 }
 
-function closeAll({ descriptors }: End): void {
-  for (const each of descriptors.flat()) native.close(each);
+function closeAll({ descriptors: received }: End): void {
+  for (const each of received.flat()) descriptors.close(each);
 }
 
 await test('both ways, with descriptors, in order', async (t) => {
   const { fds, inodes } = files(t, MAX_MESSAGE_DESCRIPTORS);
   const before = openDescriptors();
-  const [a, b] = native.socketpair();
+  const [a, b] = sockets.pair();
   const [left, right] = [endOver(a), endOver(b)];
   let gone = 0;
   left.channel.send({ n: 0 });
@@ -89,7 +91,7 @@ await test('both ways, with descriptors, in order', async (t) => {
 await test('a queue that the socket does not take at once', async (t) => {
   const { fds } = files(t, 3);
   const before = openDescriptors();
-  const [a, b] = native.socketpair();
+  const [a, b] = sockets.pair();
   const left = endOver(a);
   const count = 300;
   let gone = 0;
@@ -116,8 +118,8 @@ await test('a queue that the socket does not take at once', async (t) => {
 });
 
 await test('closing with a queue: what did not go is told to be free', async (t) => {
-  const [a, b] = native.socketpair();
-  t.teardown(() => native.close(b));
+  const [a, b] = sockets.pair();
+  t.teardown(() => descriptors.close(b));
   const left = endOver(a);
   let gone = 0;
   for (let n = 0; n < 200; n++) left.channel.send('x'.repeat(50_000), [b], () => gone++);
@@ -128,7 +130,7 @@ await test('closing with a queue: what did not go is told to be free', async (t)
 });
 
 await test('the largest message, and one that is larger', async (t) => {
-  const [a, b] = native.socketpair();
+  const [a, b] = sockets.pair();
   const [left, right] = [endOver(a), endOver(b)];
   const largest = 'y'.repeat(MAX_MESSAGE_LENGTH - 2);
   left.channel.send(largest);
@@ -143,16 +145,16 @@ await test('the largest message, and one that is larger', async (t) => {
 
 await test('split and joined anyhow', async (t) => {
   const { fds, inodes } = files(t, 2);
-  const [raw, b] = native.socketpair();
-  t.teardown(() => native.close(raw));
+  const [raw, b] = sockets.pair();
+  t.teardown(() => descriptors.close(raw));
   const right = endOver(b);
   const stream = Buffer.concat([headed('1'), headed('"two"', 2), headed('{"three":3}')]);
   const second = headed('1').length;
   for (let at = 0; at < stream.length; at++) {
     const n =
       at === second
-        ? native.sendDescriptors(raw, stream, at, 1, Int32Array.from(fds))
-        : native.send(raw, stream, at, 1);
+        ? descriptors.send(raw, stream, at, 1, Int32Array.from(fds))
+        : sockets.send(raw, stream, at, 1);
     t.equal(n, 1);
     if (at % 5 === 0) await pause(2);
   }
@@ -164,7 +166,7 @@ await test('split and joined anyhow', async (t) => {
   );
   closeAll(right);
   const many = Buffer.concat(Array.from({ length: 500 }, (_, n) => headed(String(n))));
-  t.equal(native.send(raw, many, 0, many.length), many.length);
+  t.equal(sockets.send(raw, many, 0, many.length), many.length);
   await until(() => right.messages.length === 503);
   t.same(
     right.messages.slice(3),
@@ -197,16 +199,16 @@ await test('hostile peers: the channel ends, and nothing stays open', async (t) 
   ];
   for (const [what, parts, message] of cases) {
     const before = openDescriptors();
-    const [raw, b] = native.socketpair();
+    const [raw, b] = sockets.pair();
     const right = endOver(b);
     for (const [bytes, each] of parts) {
-      native.sendDescriptors(raw, bytes, 0, bytes.length, Int32Array.from(each));
+      descriptors.send(raw, bytes, 0, bytes.length, Int32Array.from(each));
       await pause(3);
     }
     await until(() => right.closed.length === 1);
     t.match(right.closed[0]?.message, message, what);
     closeAll(right);
-    native.close(raw);
+    descriptors.close(raw);
     t.equal(openDescriptors(), before, `${what}: nothing stays open`);
   }
 });
@@ -219,11 +221,11 @@ await test('an end within a message, and between two', async (t) => {
     [headed('1'), null],
   ] as const) {
     const before = openDescriptors();
-    const [raw, b] = native.socketpair();
+    const [raw, b] = sockets.pair();
     const right = endOver(b);
-    if (message === null) native.send(raw, bytes, 0, bytes.length);
-    else native.sendDescriptors(raw, bytes, 0, bytes.length, Int32Array.from(fds));
-    native.close(raw);
+    if (message === null) sockets.send(raw, bytes, 0, bytes.length);
+    else descriptors.send(raw, bytes, 0, bytes.length, Int32Array.from(fds));
+    descriptors.close(raw);
     await until(() => right.closed.length === 1);
     if (message) t.match(right.closed[0]?.message, message);
     else t.equal(right.closed[0], null);
@@ -232,7 +234,7 @@ await test('an end within a message, and between two', async (t) => {
 });
 
 await test('handlers that throw, and that close', async (t) => {
-  const [a, b] = native.socketpair();
+  const [a, b] = sockets.pair();
   const left = endOver(a);
   const right = endOver(b, () => {
     throw new TypeError('not this one');
@@ -243,25 +245,25 @@ await test('handlers that throw, and that close', async (t) => {
 
   const { fds } = files(t, 1);
   const before = openDescriptors();
-  const [c, d] = native.socketpair();
+  const [c, d] = sockets.pair();
   const closing = endOver(d, () => closing.channel.close());
   const bytes = Buffer.concat([headed('1'), headed('2'), headed('3')]);
-  native.sendDescriptors(c, headed('0', 1), 0, 9, Int32Array.from(fds));
-  native.send(c, bytes, 0, bytes.length);
+  descriptors.send(c, headed('0', 1), 0, 9, Int32Array.from(fds));
+  sockets.send(c, bytes, 0, bytes.length);
   await until(() => closing.closed.length === 1);
   t.same(closing.messages, [0], 'nothing comes after the end');
   closeAll(closing);
-  native.close(c);
+  descriptors.close(c);
   t.equal(openDescriptors(), before);
 });
 
 await test('a peer that is gone', async (t) => {
-  const [a, b] = native.socketpair();
+  const [a, b] = sockets.pair();
   const left = endOver(a);
-  native.close(b);
+  descriptors.close(b);
   let gone = 0;
   left.channel.send('anybody?', [a], () => gone++);
   await until(() => left.closed.length === 1);
   t.equal(gone, 1);
-  t.not(native.recv(a, Buffer.alloc(1), 0, 1), -EAGAIN, 'the socket is closed');
+  t.not(sockets.recv(a, Buffer.alloc(1), 0, 1), -EAGAIN, 'the socket is closed');
 });

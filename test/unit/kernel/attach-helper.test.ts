@@ -9,7 +9,9 @@ import { AttachHelper, MAX_CONNECTIONS_PER_USER } from '../../../daemon/kernel/a
 import { HelperDriver } from '../../../daemon/kernel/helper-driver.js';
 import { MAX_WAITING_REQUESTS } from '../../../daemon/kernel/helper-protocol.js';
 import { Sysfs } from '../../../daemon/kernel/sysfs.js';
-import { EBADF, native } from '../../../daemon/native/binding.js';
+import { EBADF } from '../../../daemon/lib/errno.js';
+import { descriptors } from '../../../daemon/native/descriptors.js';
+import { sockets } from '../../../daemon/native/socket.js';
 import { Listener } from '../../../daemon/listen/listener.js';
 import { openListening } from '../../../daemon/listen/listening-socket.js';
 import { listenerSpec } from '../../../daemon/config/listener.js';
@@ -88,17 +90,17 @@ await test('everything that can be asked', async (t) => {
   const driver = new HelperDriver(world.path);
   t.teardown(() => driver.close());
   t.ok(driver.survives);
-  const [ours, theirs] = native.socketpair();
-  t.teardown(() => native.close(ours));
+  const [ours, theirs] = sockets.pair();
+  t.teardown(() => descriptors.close(ours));
   // More than is asked for may be in the record of a device.
   await driver.connect(request(1), [theirs]);
-  native.close(theirs);
+  descriptors.close(theirs);
   t.same(kernel.devices.get(1)?.request, request(1));
-  t.equal(native.send(ours, Buffer.from('x'), 0, 1), 1, 'the kernel has the socket');
-  const [ours2, theirs2] = native.socketpair();
-  t.teardown(() => native.close(ours2));
+  t.equal(sockets.send(ours, Buffer.from('x'), 0, 1), 1, 'the kernel has the socket');
+  const [ours2, theirs2] = sockets.pair();
+  t.teardown(() => descriptors.close(ours2));
   await driver.reconfigure(1, ownerOf(1), [theirs2]);
-  native.close(theirs2);
+  descriptors.close(theirs2);
   t.equal(kernel.devices.get(1)?.sockets.length, 2);
   await driver.disconnectOnClose(1, ownerOf(1));
   kernel.open.add(1);
@@ -127,8 +129,8 @@ await test('errors come back as they are, and nothing stays open', async (t) => 
   const world = await startHelper(t, join(shortFolder(t), 'helper'));
   const driver = new HelperDriver(world.path);
   t.teardown(() => driver.close());
-  const pairs = native.socketpair();
-  t.teardown(() => pairs.forEach((fd) => native.close(fd)));
+  const pairs = sockets.pair();
+  t.teardown(() => pairs.forEach((fd) => descriptors.close(fd)));
   await driver.connect(request(0), [pairs[1]]);
   const before = openDescriptors();
   await t.rejects(driver.connect(request(0), [pairs[1]]), {
@@ -206,8 +208,8 @@ await test('a helper that ends: who waits is told, and the next request finds th
 await test('who is not there', async (t) => {
   const folder = shortFolder(t);
   await t.rejects(ask(join(folder, 'none')), { message: /it is not there: enable overlaybd-nbd/ });
-  const fd = native.listenUnix(join(folder, 'dead'), 1);
-  native.close(fd);
+  const fd = sockets.listenUnix(join(folder, 'dead'), 1);
+  descriptors.close(fd);
   await t.rejects(ask(join(folder, 'dead')), { message: /nobody listens: restart/ });
   rmSync(join(folder, 'dead'));
 });
@@ -217,35 +219,35 @@ await test('who may not ask, and who sends nonsense', async (t) => {
   const { helper, log, kernel } = world;
 
   // A TCP socket has no user: whoever it is, it is nobody.
-  const tcp = native.listenTcp('127.0.0.1', 0, 1);
+  const tcp = sockets.listenTcp('127.0.0.1', 0, 1);
   const { connect } = await import('node:net');
-  const client = connect(native.localPort(tcp), '127.0.0.1');
+  const client = connect(sockets.localPort(tcp), '127.0.0.1');
   client.on('error', () => undefined);
   await new Promise((resolve) => client.once('connect', resolve));
   let fd = -1;
-  await until(() => (fd = native.accept(tcp)) >= 0);
+  await until(() => (fd = sockets.accept(tcp)) >= 0);
   helper.adopt(fd);
   t.equal(helper.connections, 0);
   t.match(log.at(-1), /warn: a client without a user: refused/);
-  t.equal(native.recv(fd, Buffer.alloc(1), 0, 1), -EBADF, 'and closed');
+  t.equal(sockets.recv(fd, Buffer.alloc(1), 0, 1), -EBADF, 'and closed');
   client.destroy();
-  native.close(tcp);
+  descriptors.close(tcp);
   await pause(20);
   const before = openDescriptors();
 
-  const nonsense = native.connectUnix(world.path);
+  const nonsense = sockets.connectUnix(world.path);
   await until(() => helper.connections === 1);
-  native.send(nonsense, Buffer.from('GET / HTTP/1.1\r\n\r\n'), 0, 18);
+  sockets.send(nonsense, Buffer.from('GET / HTTP/1.1\r\n\r\n'), 0, 18);
   await until(() => helper.connections === 0);
   t.match(log.at(-1), /warn: pid \d+ .*message channel/);
-  native.close(nonsense);
+  descriptors.close(nonsense);
 
   const told: unknown[] = [];
-  const wrong = new MessageChannel(native.connectUnix(world.path), {
+  const wrong = new MessageChannel(sockets.connectUnix(world.path), {
     message: (message) => told.push(message),
     closed: () => undefined,
   });
-  const pair = native.socketpair();
+  const pair = sockets.pair();
   wrong.send({ do: 'format' }, pair);
   wrong.send({ do: 'connect', request: request(3) }, []);
   await until(() => told.length === 2);
@@ -253,7 +255,7 @@ await test('who may not ask, and who sends nonsense', async (t) => {
   t.same(kernel.calls, ['connect 3']);
   const idle = world.idle;
   wrong.close();
-  pair.forEach((each) => native.close(each));
+  pair.forEach((each) => descriptors.close(each));
   await until(() => helper.connections === 0);
   t.equal(world.idle, idle + 1, 'told that nobody is left');
   await pause(20);
@@ -280,7 +282,7 @@ await test('a device that another program has connected is not touched', async (
     }
     // The protocol has no word for a process that has connected a device.
     const told: { message?: string }[] = [];
-    const raw = new MessageChannel(native.connectUnix(world.path), {
+    const raw = new MessageChannel(sockets.connectUnix(world.path), {
       message: (message) => told.push(message as { message?: string }),
       closed: () => undefined,
     });
@@ -329,11 +331,11 @@ await test('queues are bounded, and a helper that does not answer is given up', 
   t.equal(inside, 3 * MAX_WAITING_REQUESTS, 'our own driver keeps to the bound');
 
   kernel.before = () => new Promise(() => undefined);
-  const greedy = new MessageChannel(native.connectUnix(world.path), {
+  const greedy = new MessageChannel(sockets.connectUnix(world.path), {
     message: () => undefined,
     closed: () => undefined,
   });
-  const pair = native.socketpair();
+  const pair = sockets.pair();
   const before = openDescriptors();
   for (let i = 0; i <= MAX_WAITING_REQUESTS; i++) {
     greedy.send({ do: 'connect', request: request(1) }, pair);
@@ -341,7 +343,7 @@ await test('queues are bounded, and a helper that does not answer is given up', 
   await until(() => log.some((line) => /more than 64 requests/.test(line)));
   t.ok(openDescriptors() <= before + 2 * MAX_WAITING_REQUESTS, 'of the last one none is kept');
   greedy.close();
-  for (const fd of pair) native.close(fd);
+  for (const fd of pair) descriptors.close(fd);
 
   const impatient = new HelperDriver(world.path, 50);
   const all = [impatient.connect(request(2), []), impatient.disconnect(2, ownerOf(2))];
@@ -357,7 +359,7 @@ await test('a daemon that dies while the kernel is asked', async (t) => {
   const { promise, resolve: go } = deferred();
   world.kernel.before = () => promise;
   const driver = new HelperDriver(world.path);
-  const pair = native.socketpair();
+  const pair = sockets.pair();
   const asked = driver.connect(request(0), pair);
   asked.catch(() => undefined);
   await until(() => world.kernel.calls.length === 1);
@@ -367,23 +369,23 @@ await test('a daemon that dies while the kernel is asked', async (t) => {
   world.kernel.before = () => undefined;
   go();
   await until(() => world.log.length === 1);
-  pair.forEach((fd) => native.close(fd));
+  pair.forEach((fd) => descriptors.close(fd));
   world.kernel.dropAll();
   t.equal(openDescriptors(), before);
 });
 
 await test('one user has no more than a share of the connections', async (t) => {
   const { path, log, helper } = await startHelper(t, join(shortFolder(t), 'helper'));
-  const fds = Array.from({ length: MAX_CONNECTIONS_PER_USER }, () => native.connectUnix(path));
+  const fds = Array.from({ length: MAX_CONNECTIONS_PER_USER }, () => sockets.connectUnix(path));
   await until(() => helper.connections === MAX_CONNECTIONS_PER_USER);
-  const one = native.connectUnix(path);
+  const one = sockets.connectUnix(path);
   await until(() => log.length > 0);
   t.match(log, [/^warn: .*refused: user \d+ has 16 connections$/]);
-  native.close(one);
-  native.close(fds.pop() ?? -1);
+  descriptors.close(one);
+  descriptors.close(fds.pop() ?? -1);
   await until(() => helper.connections === MAX_CONNECTIONS_PER_USER - 1);
   const driver = new HelperDriver(path);
   t.teardown(() => driver.close());
   await driver.connect(request(1), []);
-  for (const fd of fds) native.close(fd);
+  for (const fd of fds) descriptors.close(fd);
 });

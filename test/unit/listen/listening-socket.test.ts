@@ -14,7 +14,8 @@ import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { listenerSpec, type ListenerSpec } from '../../../daemon/config/listener.js';
-import { native } from '../../../daemon/native/binding.js';
+import { descriptors } from '../../../daemon/native/descriptors.js';
+import { sockets } from '../../../daemon/native/socket.js';
 import { groupId, userId } from '../../../daemon/listen/accounts.js';
 import {
   closeListening,
@@ -25,8 +26,8 @@ import {
 import { boundSocket } from '../../support/bound-socket.js';
 
 const HAS_IPV6 = (() => {
-  const fd = native.listenTcp('::1', 0, 1);
-  if (fd >= 0) native.close(fd);
+  const fd = sockets.listenTcp('::1', 0, 1);
+  if (fd >= 0) descriptors.close(fd);
   return fd >= 0;
 })();
 
@@ -37,11 +38,11 @@ async function open(
   ...hosts: string[]
 ): Promise<ListeningSocket[]> {
   const resolve = hosts.length > 0 ? async () => hosts : undefined;
-  const sockets = await openListening(spec, resolve);
+  const opened = await openListening(spec, resolve);
   test.teardown(() => {
-    for (const each of sockets) closeListening(each);
+    for (const each of opened) closeListening(each);
   });
-  return sockets;
+  return opened;
 }
 
 function folderOf(test: Test): string {
@@ -52,19 +53,19 @@ function folderOf(test: Test): string {
 
 await t.test('a name is listened to at all its addresses, with one port', async (test) => {
   const hosts = HAS_IPV6 ? ['127.0.0.1', '::1', '127.0.0.2'] : ['127.0.0.1', '127.0.0.2'];
-  const sockets = await open(test, listenerSpec('tcp://name:0'), ...hosts);
-  const port = native.localPort(sockets[0]?.fd ?? -1);
+  const opened = await open(test, listenerSpec('tcp://name:0'), ...hosts);
+  const port = sockets.localPort(opened[0]?.fd ?? -1);
   const uris = hosts.map((host) => `nbd://${host.includes(':') ? `[${host}]` : host}:${port}`);
   test.same(
-    sockets.map(({ uri }) => uri),
+    opened.map(({ uri }) => uri),
     uris,
   );
 });
 
 await t.test('an address that the machine does not have', async (test) => {
   const spec = listenerSpec('tcp://name:0');
-  const sockets = await open(test, spec, '192.0.2.77', '127.0.0.1');
-  test.equal(sockets.length, 1, 'matters not while there is another');
+  const opened = await open(test, spec, '192.0.2.77', '127.0.0.1');
+  test.equal(opened.length, 1, 'matters not while there is another');
   await test.rejects(open(test, spec, '192.0.2.77', '192.0.2.78'), {
     code: 'IO',
     message: /192\.0\.2\.77.*no such address/,
@@ -73,7 +74,7 @@ await t.test('an address that the machine does not have', async (test) => {
 
 await t.test('a port that is taken at one of them: none is listened to', async (test) => {
   const [taken] = await open(test, listenerSpec('tcp://name:0'), '127.0.0.3');
-  const port = native.localPort(taken?.fd ?? -1);
+  const port = sockets.localPort(taken?.fd ?? -1);
   const spec = listenerSpec(`tcp://name:${port}`);
   await test.rejects(open(test, spec, '127.0.0.4', '127.0.0.3'), {
     message: new RegExp(`127\\.0\\.0\\.3:${port}.*another process`),
@@ -157,7 +158,7 @@ await t.test('Unix sockets: what is at the path', async (test) => {
 
 /** A socket file whose owner is gone. */
 function deadSocket(path: string): void {
-  native.close(native.listenUnix(path, 1));
+  descriptors.close(sockets.listenUnix(path, 1));
 }
 
 await t.test('a socket that was left behind is replaced, by one of two', async (test) => {
@@ -174,7 +175,7 @@ await t.test('a socket that was left behind is replaced, by one of two', async (
       reason: { message: /another process listens/ },
     },
   );
-  test.equal(native.probeUnix(path), 0, 'and that one is there');
+  test.equal(sockets.probeUnix(path), 0, 'and that one is there');
   test.same(readdirSync(folder), ['s']);
   for (const each of won) closeListening(each);
   test.same(readdirSync(folder), []);
@@ -185,7 +186,7 @@ await t.test('a dead socket in a folder that somebody has locked', async (test) 
   const path = join(folder, 's');
   const lock = openSync(folder, 'r');
   test.teardown(() => closeSync(lock));
-  native.lockFile(lock);
+  descriptors.lockFile(lock);
   const spec = listenerSpec(`unix://${path}`);
   const [free] = await open(test, spec);
   test.ok(free, 'matters only when something is to be replaced');

@@ -1,7 +1,8 @@
 import { connect } from 'node:net';
 import { test } from 'tap';
 import { peerAt, peerOf } from '../../../daemon/listen/peer.js';
-import { native, type PeerAddress } from '../../../daemon/native/binding.js';
+import { descriptors } from '../../../daemon/native/descriptors.js';
+import { sockets, type PeerAddress } from '../../../daemon/native/socket.js';
 
 await test('a peer of each kind', (t) => {
   const cases: [PeerAddress | null, object][] = [
@@ -32,18 +33,18 @@ await test('a peer of each kind', (t) => {
 });
 
 await test('the peer of a socket', async (t) => {
-  const [a, b] = native.socketpair();
-  t.teardown(() => [a, b].forEach((fd) => native.close(fd)));
+  const [a, b] = sockets.pair();
+  t.teardown(() => [a, b].forEach((fd) => descriptors.close(fd)));
   const uid = process.getuid?.() ?? 0;
   t.match(peerOf(a), { kind: 'unix', group: `uid ${uid}`, uid });
 
-  const listener = native.listenTcp('127.0.0.1', 0, 1);
-  t.teardown(() => native.close(listener));
+  const listener = sockets.listenTcp('127.0.0.1', 0, 1);
+  t.teardown(() => descriptors.close(listener));
   t.equal(peerOf(listener).kind, 'unknown', 'of a socket that is not connected');
-  const client = connect(native.localPort(listener), '127.0.0.1');
+  const client = connect(sockets.localPort(listener), '127.0.0.1');
   t.teardown(() => client.destroy());
   await new Promise((resolve) => client.once('connect', resolve));
-  const fd = native.accept(listener);
-  t.teardown(() => native.close(fd));
+  const fd = sockets.accept(listener);
+  t.teardown(() => descriptors.close(fd));
   t.match(peerOf(fd), { kind: 'tcp', group: '127.0.0.1', text: `127.0.0.1:${client.localPort}` });
 });

@@ -2,16 +2,17 @@
 import { readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import t from 'tap';
-import { ENOENT, native } from '../../../daemon/native/binding.js';
+import { ENOENT } from '../../../daemon/lib/errno.js';
+import { accounts } from '../../../daemon/native/accounts.js';
 
 await t.test('users and groups', async (test) => {
-  test.equal(native.userId('root'), 0);
-  test.equal(native.groupId('root'), 0);
+  test.equal(accounts.userId('root'), 0);
+  test.equal(accounts.groupId('root'), 0);
   const { username, uid } = userInfo();
-  test.equal(native.userId(username), uid);
+  test.equal(accounts.userId(username), uid);
   for (const line of readFileSync('/etc/group', 'utf8').trim().split('\n')) {
     const [name = '', , gid] = line.split(':');
-    test.equal(native.groupId(name), Number(gid), name);
+    test.equal(accounts.groupId(name), Number(gid), name);
   }
 });
 
@@ -24,9 +25,9 @@ await t.test('what is none', async (test) => {
     'x'.repeat(5000),
     'ü',
   ]) {
-    test.equal(native.userId(name), -ENOENT, name.slice(0, 20));
-    test.equal(native.groupId(name), -ENOENT, name.slice(0, 20));
+    test.equal(accounts.userId(name), -ENOENT, name.slice(0, 20));
+    test.equal(accounts.groupId(name), -ENOENT, name.slice(0, 20));
   }
-  test.throws(() => native.userId('a\0b'), RangeError);
-  test.throws(() => native.groupId(0 as unknown as string), TypeError);
+  test.throws(() => accounts.userId('a\0b'), RangeError);
+  test.throws(() => accounts.groupId(0 as unknown as string), TypeError);
 });

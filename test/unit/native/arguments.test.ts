@@ -2,14 +2,21 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import { CODEC_LZ4, MAX_DESCRIPTORS, native } from '../../../daemon/native/binding.js';
+import { addon } from '../../../daemon/native/addon.js';
+import { CODEC_LZ4, codecs } from '../../../daemon/native/block-decoder.js';
+import { crc32c } from '../../../daemon/native/crc32c.js';
+import { MAX_DESCRIPTORS, descriptors } from '../../../daemon/native/descriptors.js';
+import { files } from '../../../daemon/native/file.js';
+import { sockets } from '../../../daemon/native/socket.js';
 
 type Loose = (...args: unknown[]) => unknown;
+
+const functions = addon as Record<string, Loose>;
 
 const NO_SUCH_FD = 1_000_000;
 const buffer = Buffer.alloc(16);
 const bounds = Uint32Array.of(0, 8, 16);
-const descriptors = Int32Array.of(NO_SUCH_FD);
+const noSuch = Int32Array.of(NO_SUCH_FD);
 const ended = (): void => {};
 
 /** A call of each function that would go through, with what kind each argument is. */
@@ -50,18 +57,18 @@ const calls: Record<string, { args: unknown[]; kinds: string }> = {
   closeFile: { args: [NO_SUCH_FD], kinds: 'n' },
   connectUnix: { args: [''], kinds: 's' },
   peerClosed: { args: [NO_SUCH_FD], kinds: 'n' },
-  sendDescriptors: { args: [NO_SUCH_FD, buffer, 0, 16, descriptors], kinds: 'n b n n i' },
+  sendDescriptors: { args: [NO_SUCH_FD, buffer, 0, 16, noSuch], kinds: 'n b n n i' },
   recvDescriptors: { args: [NO_SUCH_FD, buffer, 0, 16, new Int32Array(1)], kinds: 'n b n n i' },
   nbdConnect: {
     // No kernel takes a descriptor that is none.
-    args: [-1, 4096, 512, -1, -1, 0, -1, '', descriptors],
+    args: [-1, 4096, 512, -1, -1, 0, -1, '', noSuch],
     kinds: 'm n n m m n m s i',
   },
-  nbdReconfigure: { args: [2 ** 20, -1, -1, -1, '', descriptors], kinds: 'n m m m s i' },
+  nbdReconfigure: { args: [2 ** 20, -1, -1, -1, '', noSuch], kinds: 'n m m m s i' },
   nbdDisconnect: { args: [2 ** 20], kinds: 'n' },
   nbdConnected: { args: [2 ** 20], kinds: 'n' },
   nbdIoctlConnect: {
-    args: ['/dev/null', 4096, 512, -1, 0, descriptors, ended],
+    args: ['/dev/null', 4096, 512, -1, 0, noSuch, ended],
     kinds: 's n n m n i f',
   },
   nbdIoctlDisconnect: { args: ['/dev/null'], kinds: 's' },
@@ -80,7 +87,7 @@ const calls: Record<string, { args: unknown[]; kinds: string }> = {
   },
 };
 
-const noLz4 = native.codecVersion(CODEC_LZ4) === '' ? 'no liblz4 on this machine' : false;
+const noLz4 = codecs.version(CODEC_LZ4) === '' ? 'no liblz4 on this machine' : false;
 
 const notNumbers: unknown[] = [undefined, null, '1', 1n, true, {}, [1], { valueOf: () => 1 }];
 const notIntegers = [-1, -0.5, 0.5, NaN, Infinity, -Infinity, 2 ** 53, 1e300];
@@ -124,14 +131,14 @@ await t.test('no function of the addon is missing from the list above', async (t
     'stuckFileJobs',
     'fileDeadline',
   ];
-  const functions = Object.keys(native).filter((name) => !without.includes(name));
-  test.same(functions.toSorted(), Object.keys(calls).toSorted());
+  const names = Object.keys(functions).filter((name) => !without.includes(name));
+  test.same(names.toSorted(), Object.keys(calls).toSorted());
 });
 
 for (const [name, { args, kinds }] of Object.entries(calls)) {
   const skip = name === 'decodeBlocks' && noLz4;
   await t.test(name, { skip }, async (test) => {
-    const call = Reflect.get(native, name) as Loose;
+    const call = functions[name] as Loose;
     test.doesNotThrow(() => call(...args));
     for (const [i, kind] of kinds.split(' ').entries()) {
       const { types, ranges } = wrongOnes(kind);
@@ -153,15 +160,15 @@ await t.test('ranges outside the buffer', async (test) => {
     [Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
   ] as const;
   for (const [offset, length] of ranges) {
-    test.throws(() => native.recv(NO_SUCH_FD, buffer, offset, length), RangeError);
-    test.throws(() => native.send(NO_SUCH_FD, buffer, offset, length), RangeError);
-    test.throws(() => native.readAtHand(NO_SUCH_FD, buffer, offset, length, 0), RangeError);
-    test.throws(() => native.crc32c(buffer, offset, length, 0), RangeError);
+    test.throws(() => sockets.recv(NO_SUCH_FD, buffer, offset, length), RangeError);
+    test.throws(() => sockets.send(NO_SUCH_FD, buffer, offset, length), RangeError);
+    test.throws(() => files.readAtHand(NO_SUCH_FD, buffer, offset, length, 0), RangeError);
+    test.throws(() => crc32c(buffer, offset, length, 0), RangeError);
   }
-  test.throws(() => native.accept(2 ** 31), RangeError);
-  test.throws(() => native.listenTcp('127.0.0.1', 65_536, 1), RangeError);
-  test.throws(() => native.crc32c(buffer, 0, 1, 2 ** 32), RangeError);
-  test.throws(() => native.recv(NO_SUCH_FD, buffer, 0, 0.5), {
+  test.throws(() => sockets.accept(2 ** 31), RangeError);
+  test.throws(() => sockets.listenTcp('127.0.0.1', 65_536, 1), RangeError);
+  test.throws(() => crc32c(buffer, 0, 1, 2 ** 32), RangeError);
+  test.throws(() => sockets.recv(NO_SUCH_FD, buffer, 0, 0.5), {
     name: 'RangeError',
     message: 'length: 0.5 is not an integer from 1 to 9007199254740991',
   });
@@ -178,25 +185,25 @@ await t.test('no coercion, so nothing can detach a buffer during a call', async 
     },
   };
   const position = trap as unknown as number;
-  const [a, b] = native.socketpair();
-  test.throws(() => native.readAtHand(NO_SUCH_FD, bytes, 0, bytes.length, position), TypeError);
-  test.throws(() => native.recv(a, bytes, position, 10), TypeError);
-  test.throws(() => native.send(a, bytes, 0, position), TypeError);
-  test.throws(() => native.crc32c(bytes, 0, bytes.length, position), TypeError);
+  const [a, b] = sockets.pair();
+  test.throws(() => files.readAtHand(NO_SUCH_FD, bytes, 0, bytes.length, position), TypeError);
+  test.throws(() => sockets.recv(a, bytes, position, 10), TypeError);
+  test.throws(() => sockets.send(a, bytes, 0, position), TypeError);
+  test.throws(() => crc32c(bytes, 0, bytes.length, position), TypeError);
   test.equal(ran, false);
   test.equal(bytes.length, 1 << 16);
 
   structuredClone(bytes, { transfer: [bytes.buffer] });
-  test.throws(() => native.recv(a, bytes, 0, 10), RangeError, 'a detached buffer has no bytes');
-  test.throws(() => native.crc32c(bytes, 0, 1, 9), RangeError);
-  test.equal(native.crc32c(bytes, 0, 0, 9), 9);
-  native.close(a);
-  native.close(b);
+  test.throws(() => sockets.recv(a, bytes, 0, 10), RangeError, 'a detached buffer has no bytes');
+  test.throws(() => crc32c(bytes, 0, 1, 9), RangeError);
+  test.equal(crc32c(bytes, 0, 0, 9), 9);
+  descriptors.close(a);
+  descriptors.close(b);
 });
 
 await t.test('a missing addon says what to do', async (test) => {
-  const binding = fileURLToPath(new URL('../../../daemon/native/binding.js', import.meta.url));
-  const { status, stderr } = spawnSync(process.execPath, [binding], {
+  const loader = fileURLToPath(new URL('../../../daemon/native/addon.js', import.meta.url));
+  const { status, stderr } = spawnSync(process.execPath, [loader], {
     env: { ...process.env, OVERLAYBD_NBD_ADDON: '/nonexistent/addon.node' },
     encoding: 'utf8',
   });

@@ -4,7 +4,8 @@ import { Worker } from 'node:worker_threads';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { encodeBlock } from '../../../daemon/codec/encode.js';
-import { CODEC_LZ4, CODEC_ZSTD, native } from '../../../daemon/native/binding.js';
+import { CODEC_LZ4, CODEC_ZSTD, codecs } from '../../../daemon/native/block-decoder.js';
+import { crc32c } from '../../../daemon/native/crc32c.js';
 import { randomBytes, seededRandom, textBytes } from '../../support/pattern.js';
 
 const SEED = 100_007;
@@ -16,7 +17,7 @@ function makeRun(algorithm: 'lz4' | 'zstd') {
   const parts = plain.flatMap((each) => {
     const block = encodeBlock(algorithm, each);
     const crc = Buffer.alloc(4);
-    crc.writeUInt32LE(native.crc32c(block, 0, block.length, SEED));
+    crc.writeUInt32LE(crc32c(block, 0, block.length, SEED));
     return [block, crc];
   });
   const bounds = new Uint32Array(4);
@@ -31,25 +32,25 @@ for (const [algorithm, codec] of [
   ['lz4', CODEC_LZ4],
   ['zstd', CODEC_ZSTD],
 ] as const) {
-  const version = native.codecVersion(codec);
+  const version = codecs.version(codec);
   const skip = version === '' ? `no library for ${algorithm} on this machine` : false;
 
   await t.test(`${algorithm}: a version, and a run`, { skip }, async (test) => {
     test.match(version, /^\d+\.\d+/);
     const { src, bounds, plain } = makeRun(algorithm);
     const dst = Buffer.alloc(plain.length + 2, 0xee);
-    const whole = native.decodeBlocks(codec, src, 0, bounds, 0, 3, dst, 1, SIZE, 10, 4, SEED);
+    const whole = codecs.decodeBlocks(codec, src, 0, bounds, 0, 3, dst, 1, SIZE, 10, 4, SEED);
     test.equal(whole, -1);
     test.ok(dst.equals(Buffer.concat([Buffer.of(0xee), plain, Buffer.of(0xee)])));
     const shared = new Uint8Array(new SharedArrayBuffer(SIZE));
-    native.decodeBlocks(codec, src, 0, bounds, 1, 1, shared, 0, SIZE, SIZE, 4, SEED);
+    codecs.decodeBlocks(codec, src, 0, bounds, 1, 1, shared, 0, SIZE, SIZE, 4, SEED);
     test.ok(Buffer.from(shared).equals(plain.subarray(SIZE, 2 * SIZE)), 'one, into shared memory');
     test.equal(
-      native.decodeBlocks(codec, src, 0, bounds, 1, 2, dst, 0, SIZE, 11, 4, SEED),
+      codecs.decodeBlocks(codec, src, 0, bounds, 1, 2, dst, 0, SIZE, 11, 4, SEED),
       2,
       'the index counts from the first bound, not from the first block wanted',
     );
-    test.equal(native.decodeBlocks(codec, src, 0, bounds, 1, 2, dst, 0, SIZE, 10, 4, 1), 1, 'seed');
+    test.equal(codecs.decodeBlocks(codec, src, 0, bounds, 1, 2, dst, 0, SIZE, 10, 4, 1), 1, 'seed');
   });
 
   await t.test(`${algorithm}: arguments`, { skip }, async (test) => {
@@ -60,7 +61,7 @@ for (const [algorithm, codec] of [
       () => {
         const given: unknown[] = [codec, src, 0, bounds, 0, 3, dst, 0, SIZE, 10, 4, SEED];
         for (const [i, value] of Object.entries(change)) given[Number(i)] = value;
-        return (Reflect.get(native, 'decodeBlocks') as (...args: unknown[]) => unknown)(...given);
+        return (codecs.decodeBlocks as (...args: unknown[]) => unknown)(...given);
       };
     test.equal(call({})(), -1);
     for (const [change, what] of [
@@ -106,7 +107,7 @@ for (const [algorithm, codec] of [
       const dst = new Uint8Array(2 * SIZE + 10);
       try {
         const crcSize = i % 8 < 4 ? 0 : 4;
-        const bad = native.decodeBlocks(codec, copy, 0, odd, 0, 3, dst, 0, SIZE, 10, crcSize, SEED);
+        const bad = codecs.decodeBlocks(codec, copy, 0, odd, 0, 3, dst, 0, SIZE, 10, crcSize, SEED);
         if (bad < -1 || bad > 2) test.fail(`case ${i}: ${bad}`);
       } catch (error) {
         if (!(error instanceof RangeError)) throw error;

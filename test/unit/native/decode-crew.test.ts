@@ -2,7 +2,8 @@
 // Skipped for a codec whose library this machine lacks.
 import t from 'tap';
 import { encodeBlock } from '../../../daemon/codec/encode.js';
-import { CODEC_LZ4, CODEC_ZSTD, native } from '../../../daemon/native/binding.js';
+import { CODEC_LZ4, CODEC_ZSTD, codecs } from '../../../daemon/native/block-decoder.js';
+import { crc32c } from '../../../daemon/native/crc32c.js';
 import { randomBytes, seededRandom, textBytes } from '../../support/pattern.js';
 
 const SEED = 100_007;
@@ -26,7 +27,7 @@ function makeRun(algorithm: 'lz4' | 'zstd'): Run {
     const plain = i % 5 === 0 ? randomBytes(i, size) : textBytes(i, size);
     const block = encodeBlock(algorithm, plain);
     const crc = Buffer.alloc(4);
-    crc.writeUInt32LE(native.crc32c(block, 0, block.length, SEED));
+    crc.writeUInt32LE(crc32c(block, 0, block.length, SEED));
     plains.push(plain);
     parts.push(block, crc);
     bounds[i + 1] = (bounds[i] as number) + block.length + 4;
@@ -38,7 +39,7 @@ for (const [algorithm, codec] of [
   ['lz4', CODEC_LZ4],
   ['zstd', CODEC_ZSTD],
 ] as const) {
-  const skip = native.codecVersion(codec) === '' ? `no library for ${algorithm} here` : false;
+  const skip = codecs.version(codec) === '' ? `no library for ${algorithm} here` : false;
   const decode = (
     src: Buffer,
     bounds: Uint32Array,
@@ -47,7 +48,7 @@ for (const [algorithm, codec] of [
     dst: Buffer,
   ): number => {
     const last = first + count === COUNT ? LAST : BLOCK;
-    return native.decodeBlocks(
+    return codecs.decodeBlocks(
       codec,
       src,
       0,

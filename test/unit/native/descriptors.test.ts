@@ -22,16 +22,16 @@ import {
   ENOENT,
   ENOTSOCK,
   EPIPE,
-  MAX_DESCRIPTORS,
-  native,
-} from '../../../daemon/native/binding.js';
+} from '../../../daemon/lib/errno.js';
+import { MAX_DESCRIPTORS, descriptors } from '../../../daemon/native/descriptors.js';
+import { sockets } from '../../../daemon/native/socket.js';
 
 const NO_SUCH_FD = 1_000_000;
 const buffer = Buffer.alloc(256);
 
 function pair(test: Test): [number, number] {
-  const ends = native.socketpair();
-  test.teardown(() => ends.forEach((fd) => native.close(fd)));
+  const ends = sockets.pair();
+  test.teardown(() => ends.forEach((fd) => descriptors.close(fd)));
   return ends;
 }
 
@@ -51,10 +51,10 @@ await t.test('a descriptor and its bytes', async (test) => {
   writeFileSync(path, 'content');
   const file = openSync(path, 'r');
   const received = new Int32Array(4);
-  test.equal(native.recvDescriptors(b, buffer, 0, 10, received), -EAGAIN);
-  test.equal(native.sendDescriptors(a, Buffer.from('xhello'), 1, 5, Int32Array.of(file, a)), 5);
+  test.equal(descriptors.recv(b, buffer, 0, 10, received), -EAGAIN);
+  test.equal(descriptors.send(a, Buffer.from('xhello'), 1, 5, Int32Array.of(file, a)), 5);
   closeSync(file);
-  test.equal(native.recvDescriptors(b, buffer, 3, 100, received), 5);
+  test.equal(descriptors.recv(b, buffer, 3, 100, received), 5);
   test.equal(buffer.toString('latin1', 3, 8), 'hello');
   const [first = -1, second = -1, ...rest] = received;
   test.same(rest, [-1, -1]);
@@ -62,30 +62,24 @@ await t.test('a descriptor and its bytes', async (test) => {
   test.notOk(isInherited(second));
   test.equal(readSync(first, buffer, 0, 100, 0), 7, 'another descriptor of the same file');
   test.equal(buffer.toString('latin1', 0, 7), 'content');
-  test.equal(native.send(second, Buffer.from('!'), 0, 1), 1, 'of the same socket');
-  test.equal(native.recv(b, buffer, 0, 10), 1);
-  for (const fd of [first, second]) test.equal(native.close(fd), 0);
+  test.equal(sockets.send(second, Buffer.from('!'), 0, 1), 1, 'of the same socket');
+  test.equal(sockets.recv(b, buffer, 0, 10), 1);
+  for (const fd of [first, second]) test.equal(descriptors.close(fd), 0);
 });
 
 await t.test('bytes stop after those that came with descriptors', async (test) => {
   const [a, b] = pair(test);
   const received = new Int32Array(2);
-  const send = (text: string, descriptors: number[]): void => {
-    const sent = native.sendDescriptors(
-      a,
-      Buffer.from(text),
-      0,
-      text.length,
-      Int32Array.from(descriptors),
-    );
+  const send = (text: string, passed: number[]): void => {
+    const sent = descriptors.send(a, Buffer.from(text), 0, text.length, Int32Array.from(passed));
     test.equal(sent, text.length);
   };
-  const receives = (length: number, text: string, descriptors: number): void => {
-    test.equal(native.recvDescriptors(b, buffer, 0, length, received), text.length);
+  const receives = (length: number, text: string, count: number): void => {
+    test.equal(descriptors.recv(b, buffer, 0, length, received), text.length);
     test.equal(buffer.toString('latin1', 0, text.length), text);
     const came = received.filter((fd) => fd !== -1);
-    test.equal(came.length, descriptors, text);
-    for (const fd of came) test.equal(native.close(fd), 0);
+    test.equal(came.length, count, text);
+    for (const fd of came) test.equal(descriptors.close(fd), 0);
   };
   send('one', [a]);
   send('two', [a, b]);
@@ -100,74 +94,74 @@ await t.test('as many as there may be, and more than there is room for', async (
   const before = openDescriptors();
   const many = new Int32Array(MAX_DESCRIPTORS).fill(a);
   const received = new Int32Array(MAX_DESCRIPTORS);
-  test.equal(native.sendDescriptors(a, buffer, 0, 1, many), 1);
-  test.equal(native.recvDescriptors(b, buffer, 0, 1, received), 1);
+  test.equal(descriptors.send(a, buffer, 0, 1, many), 1);
+  test.equal(descriptors.recv(b, buffer, 0, 1, received), 1);
   test.equal(new Set(received).size, MAX_DESCRIPTORS);
   test.equal(openDescriptors(), before + MAX_DESCRIPTORS);
-  for (const fd of received) native.close(fd);
+  for (const fd of received) descriptors.close(fd);
   for (const room of [0, 1, MAX_DESCRIPTORS - 1]) {
     const small = new Int32Array(room);
-    test.equal(native.sendDescriptors(a, buffer, 0, 1, many), 1);
-    test.equal(native.recvDescriptors(b, buffer, 0, 1, small), -EMSGSIZE, `room for ${room}`);
+    test.equal(descriptors.send(a, buffer, 0, 1, many), 1);
+    test.equal(descriptors.recv(b, buffer, 0, 1, small), -EMSGSIZE, `room for ${room}`);
     test.ok(small.every((fd) => fd === -1));
     test.equal(openDescriptors(), before, 'none is left open');
   }
   const negative = Int32Array.of(a, -1);
-  test.throws(() => native.sendDescriptors(a, buffer, 0, 1, negative), RangeError);
-  test.throws(() => native.sendDescriptors(a, buffer, 0, 0, many), RangeError, 'no byte');
+  test.throws(() => descriptors.send(a, buffer, 0, 1, negative), RangeError);
+  test.throws(() => descriptors.send(a, buffer, 0, 0, many), RangeError, 'no byte');
 });
 
 await t.test('where it cannot go', async (test) => {
-  const [a, b] = native.socketpair();
-  test.equal(native.sendDescriptors(a, buffer, 0, 1, Int32Array.of(NO_SUCH_FD)), -EBADF);
-  test.equal(native.sendDescriptors(NO_SUCH_FD, buffer, 0, 1, Int32Array.of(a)), -EBADF);
-  test.equal(native.recvDescriptors(NO_SUCH_FD, buffer, 0, 1, Int32Array.of(0)), -EBADF);
+  const [a, b] = sockets.pair();
+  test.equal(descriptors.send(a, buffer, 0, 1, Int32Array.of(NO_SUCH_FD)), -EBADF);
+  test.equal(descriptors.send(NO_SUCH_FD, buffer, 0, 1, Int32Array.of(a)), -EBADF);
+  test.equal(descriptors.recv(NO_SUCH_FD, buffer, 0, 1, Int32Array.of(0)), -EBADF);
   const file = openSync(join(test.testdir(), 'file'), 'w+');
-  test.equal(native.sendDescriptors(file, buffer, 0, 1, Int32Array.of(a)), -ENOTSOCK);
+  test.equal(descriptors.send(file, buffer, 0, 1, Int32Array.of(a)), -ENOTSOCK);
   closeSync(file);
-  native.close(b);
-  test.equal(native.sendDescriptors(a, buffer, 0, 1, Int32Array.of(a)), -EPIPE, 'and no SIGPIPE');
-  test.equal(native.recvDescriptors(a, buffer, 0, 1, new Int32Array(1)), 0, 'the end');
-  native.close(a);
+  descriptors.close(b);
+  test.equal(descriptors.send(a, buffer, 0, 1, Int32Array.of(a)), -EPIPE, 'and no SIGPIPE');
+  test.equal(descriptors.recv(a, buffer, 0, 1, new Int32Array(1)), 0, 'the end');
+  descriptors.close(a);
 });
 
 await t.test('peerClosed', async (test) => {
-  const [a, b] = native.socketpair();
-  test.equal(native.peerClosed(a), 0);
-  test.equal(native.send(b, buffer, 0, 5), 5);
-  test.equal(native.peerClosed(a), 0);
-  native.close(b);
-  test.equal(native.peerClosed(a), 1, 'although there are bytes');
-  test.equal(native.recv(a, buffer, 0, 10), 5);
-  native.close(a);
+  const [a, b] = sockets.pair();
+  test.equal(sockets.peerClosed(a), 0);
+  test.equal(sockets.send(b, buffer, 0, 5), 5);
+  test.equal(sockets.peerClosed(a), 0);
+  descriptors.close(b);
+  test.equal(sockets.peerClosed(a), 1, 'although there are bytes');
+  test.equal(sockets.recv(a, buffer, 0, 10), 5);
+  descriptors.close(a);
   const [c, d] = pair(test);
-  native.shutdown(d);
-  test.equal(native.peerClosed(c), 1);
-  test.equal(native.peerClosed(NO_SUCH_FD), -EBADF);
+  sockets.shutdown(d);
+  test.equal(sockets.peerClosed(c), 1);
+  test.equal(sockets.peerClosed(NO_SUCH_FD), -EBADF);
 });
 
 await t.test('connectUnix', async (test) => {
   const folder = mkdtempSync(join(tmpdir(), 'obd-'));
   test.teardown(() => rmSync(folder, { recursive: true }));
   const path = join(folder, 'socket');
-  test.equal(native.connectUnix(path), -ENOENT);
-  const listener = native.listenUnix(path, 0);
-  const fd = native.connectUnix(path);
+  test.equal(sockets.connectUnix(path), -ENOENT);
+  const listener = sockets.listenUnix(path, 0);
+  const fd = sockets.connectUnix(path);
   test.ok(fd >= 0);
   test.notOk(isInherited(fd));
-  test.equal(native.recv(fd, buffer, 0, 1), -EAGAIN, 'nonblocking');
-  test.equal(native.connectUnix(path), -EAGAIN, 'the backlog is full');
-  const accepted = native.accept(listener);
-  test.equal(native.send(accepted, Buffer.from('hi'), 0, 2), 2);
-  test.equal(native.recv(fd, buffer, 0, 10), 2);
-  for (const each of [accepted, fd, listener]) native.close(each);
-  test.equal(native.connectUnix(path), -ECONNREFUSED);
-  test.equal(native.connectUnix(''), -EINVAL);
-  test.equal(native.connectUnix('@'), -EINVAL);
-  test.equal(native.connectUnix('x'.repeat(108)), -ENAMETOOLONG);
-  test.equal(native.connectUnix(`@${'x'.repeat(107)}`), -ENAMETOOLONG);
+  test.equal(sockets.recv(fd, buffer, 0, 1), -EAGAIN, 'nonblocking');
+  test.equal(sockets.connectUnix(path), -EAGAIN, 'the backlog is full');
+  const accepted = sockets.accept(listener);
+  test.equal(sockets.send(accepted, Buffer.from('hi'), 0, 2), 2);
+  test.equal(sockets.recv(fd, buffer, 0, 10), 2);
+  for (const each of [accepted, fd, listener]) descriptors.close(each);
+  test.equal(sockets.connectUnix(path), -ECONNREFUSED);
+  test.equal(sockets.connectUnix(''), -EINVAL);
+  test.equal(sockets.connectUnix('@'), -EINVAL);
+  test.equal(sockets.connectUnix('x'.repeat(108)), -ENAMETOOLONG);
+  test.equal(sockets.connectUnix(`@${'x'.repeat(107)}`), -ENAMETOOLONG);
 });
 
 await t.test('connectUnix: abstract, where nobody listens', async (test) => {
-  test.equal(native.connectUnix(`@overlaybd-nbd-test-${process.pid}`), -ECONNREFUSED);
+  test.equal(sockets.connectUnix(`@overlaybd-nbd-test-${process.pid}`), -ECONNREFUSED);
 });

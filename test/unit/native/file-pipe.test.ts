@@ -3,7 +3,10 @@ import { truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { closeFile, openPath } from '../../../daemon/blob/file-jobs.js';
-import { EAGAIN, EBADF, EOPNOTSUPP, EPERM, native } from '../../../daemon/native/binding.js';
+import { EAGAIN, EBADF, EOPNOTSUPP, EPERM } from '../../../daemon/lib/errno.js';
+import { descriptors } from '../../../daemon/native/descriptors.js';
+import { filePipes } from '../../../daemon/native/file-pipe.js';
+import { sockets } from '../../../daemon/native/socket.js';
 import { randomBytes } from '../../support/pattern.js';
 
 const SIZE = 300_000;
@@ -11,8 +14,8 @@ const content = randomBytes(5, SIZE);
 
 function pipe(test: Test, size: number): { ends: Int32Array; capacity: number } {
   const ends = new Int32Array(2);
-  const capacity = native.makePipe(ends, size);
-  test.teardown(() => ends.forEach((fd) => native.close(fd)));
+  const capacity = filePipes.make(ends, size);
+  test.teardown(() => ends.forEach((fd) => descriptors.close(fd)));
   return { ends, capacity };
 }
 
@@ -24,15 +27,15 @@ async function file(test: Test): Promise<number> {
   return fd;
 }
 
-function sockets(test: Test): [number, number] {
-  const pair = native.socketpair();
-  test.teardown(() => pair.forEach((fd) => native.close(fd)));
+function socketPair(test: Test): [number, number] {
+  const pair = sockets.pair();
+  test.teardown(() => pair.forEach((fd) => descriptors.close(fd)));
   return pair;
 }
 
 /** Of some file systems nobody can say what is in the page cache. */
 function canFill(test: Test, fd: number, end: number): boolean {
-  const n = native.fillPipe(fd, 0, end, 1);
+  const n = filePipes.fill(fd, 0, end, 1);
   if (n !== -EOPNOTSUPP && n !== -EPERM) return true;
   test.pass('page cache', {
     skip: 'NOT TESTED: the file system does not say what is in the page cache',
@@ -42,7 +45,7 @@ function canFill(test: Test, fd: number, end: number): boolean {
 
 await t.test('bytes of a file arrive, from anywhere in a page', async (test) => {
   const fd = await file(test);
-  const [here, there] = sockets(test);
+  const [here, there] = socketPair(test);
   const { ends, capacity } = pipe(test, 1 << 19);
   test.ok(capacity >= 1 << 16);
   const [readEnd = -1, writeEnd = -1] = ends;
@@ -54,14 +57,14 @@ await t.test('bytes of a file arrive, from anywhere in a page', async (test) => 
     [4095, 2],
     [SIZE - 1, 1],
   ] as const) {
-    test.equal(native.fillPipe(fd, position, writeEnd, length), length);
+    test.equal(filePipes.fill(fd, position, writeEnd, length), length);
     let received = 0;
     for (let left = length; left > 0;) {
-      const sent = native.drainPipe(readEnd, here, left);
+      const sent = filePipes.drain(readEnd, here, left);
       if (sent > 0) left -= sent;
       else test.equal(sent, -EAGAIN);
       for (;;) {
-        const n = native.recv(there, got, received, got.length - received);
+        const n = sockets.recv(there, got, received, got.length - received);
         if (n <= 0) break;
         received += n;
       }
@@ -69,31 +72,31 @@ await t.test('bytes of a file arrive, from anywhere in a page', async (test) => 
     test.equal(received, length);
     test.ok(got.subarray(0, length).equals(content.subarray(position, position + length)));
   }
-  test.equal(native.drainPipe(readEnd, here, 1), -EAGAIN, 'empty');
+  test.equal(filePipes.drain(readEnd, here, 1), -EAGAIN, 'empty');
 });
 
 await t.test('short: a full pipe, and a file that ends', async (test) => {
   const fd = await file(test);
   const small = pipe(test, 65_536);
   if (!canFill(test, fd, pipe(test, 4096).ends[1] as number)) return;
-  const n = native.fillPipe(fd, 0, small.ends[1] as number, 200_000);
+  const n = filePipes.fill(fd, 0, small.ends[1] as number, 200_000);
   test.equal(n, small.capacity);
   truncateSync(join(test.testdirName, 'file'), 10_000);
-  const rest = native.fillPipe(fd, 0, pipe(test, 65_536).ends[1] as number, 20_000);
+  const rest = filePipes.fill(fd, 0, pipe(test, 65_536).ends[1] as number, 20_000);
   test.ok(rest === -EAGAIN || rest === 10_000, `what the file has, or nothing: ${rest}`);
-  test.equal(native.fillPipe(fd, 8192, pipe(test, 65_536).ends[1] as number, 4000), 1808);
-  test.equal(native.fillPipe(fd, 0, small.ends[1] as number, 0), 0);
+  test.equal(filePipes.fill(fd, 8192, pipe(test, 65_536).ends[1] as number, 4000), 1808);
+  test.equal(filePipes.fill(fd, 0, small.ends[1] as number, 0), 0);
 });
 
 await t.test('wrong descriptors and arguments', async (test) => {
   const fd = await file(test);
   const { ends } = pipe(test, 65_536);
   const none = 1_000_000;
-  const wrong = native.fillPipe(none, 0, ends[1] as number, 10);
+  const wrong = filePipes.fill(none, 0, ends[1] as number, 10);
   test.equal(wrong, -EOPNOTSUPP, 'nothing is known of it');
-  test.ok(native.fillPipe(fd, 0, none, 10) < 0);
-  test.equal(native.drainPipe(none, none, 10), -EBADF);
-  test.throws(() => native.makePipe(new Int32Array(1), 4096), RangeError);
-  test.throws(() => native.fillPipe(fd, -1, ends[1] as number, 10), RangeError);
-  test.throws(() => native.drainPipe(ends[0] as number, fd, 0), RangeError);
+  test.ok(filePipes.fill(fd, 0, none, 10) < 0);
+  test.equal(filePipes.drain(none, none, 10), -EBADF);
+  test.throws(() => filePipes.make(new Int32Array(1), 4096), RangeError);
+  test.throws(() => filePipes.fill(fd, -1, ends[1] as number, 10), RangeError);
+  test.throws(() => filePipes.drain(ends[0] as number, fd, 0), RangeError);
 });

@@ -12,7 +12,10 @@ import {
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { EAGAIN, EBADF, ENOENT, ENXIO, native } from '../../../daemon/native/binding.js';
+import { EAGAIN, EBADF, ENOENT, ENXIO } from '../../../daemon/lib/errno.js';
+import { descriptors } from '../../../daemon/native/descriptors.js';
+import { files } from '../../../daemon/native/file.js';
+import { sockets } from '../../../daemon/native/socket.js';
 import { randomBytes } from '../../support/pattern.js';
 
 const SIZE = 300_000;
@@ -29,7 +32,7 @@ interface End {
 
 const waiting = new Map<number, (end: End) => void>();
 let last = 0;
-native.fileJobs((job, result, values, identity) => {
+files.onJobEnd((job, result, values, identity) => {
   const tell = waiting.get(job);
   if (!tell) throw new Error(`job ${job}: nobody asked for it, or it ended twice`);
   waiting.delete(job);
@@ -43,11 +46,11 @@ function run(start: (job: number) => number): Promise<End> {
   return new Promise((resolve) => waiting.set(job, resolve));
 }
 
-const opening = (path: string): Promise<End> => run((job) => native.startOpen(job, path));
+const opening = (path: string): Promise<End> => run((job) => files.startOpen(job, path));
 const looking = async (path: string): Promise<number> =>
-  (await run((job) => native.startExists(job, path))).result;
+  (await run((job) => files.startExists(job, path))).result;
 const loading = async (fd: number, position: number, length: number): Promise<number> =>
-  (await run((job) => native.startLoad(job, fd, position, length))).result;
+  (await run((job) => files.startLoad(job, fd, position, length))).result;
 
 async function open(
   test: Test,
@@ -56,7 +59,7 @@ async function open(
   const path = join(test.testdir(), 'file');
   writeFileSync(path, bytes);
   const { result: fd } = await opening(path);
-  test.teardown(() => native.closeFile(fd));
+  test.teardown(() => files.close(fd));
   return { fd, path };
 }
 
@@ -67,7 +70,7 @@ await t.test('open: a descriptor for reading, its size and identity', async (tes
   test.equal(readlinkSync(`/proc/self/fd/${fd}`), path);
   test.same([...values], [SIZE, 0]);
   test.equal(identity, `${dev}:${ino}:${size}:${mtimeNs}`);
-  native.closeFile(fd);
+  files.close(fd);
 });
 
 await t.test('open: whatever is no file is not opened', async (test) => {
@@ -81,9 +84,9 @@ await t.test('open: whatever is no file is not opened', async (test) => {
     test.equal(result, -ENOTBLK, path);
     test.equal(identity, '');
   }
-  test.equal(native.startOpen(0, ''), -ENOENT);
-  test.equal(native.startOpen(0, 'x'.repeat(5000)), -ENAMETOOLONG);
-  test.throws(() => native.startOpen(0, 'a\0b'), RangeError);
+  test.equal(files.startOpen(0, ''), -ENOENT);
+  test.equal(files.startOpen(0, 'x'.repeat(5000)), -ENAMETOOLONG);
+  test.throws(() => files.startOpen(0, 'a\0b'), RangeError);
 });
 
 await t.test('look: whether there is something', async (test) => {
@@ -98,14 +101,14 @@ await t.test('load, then read', async (test) => {
   const { fd } = await open(test);
   const buffer = Buffer.alloc(SIZE + 100);
   test.equal(await loading(fd, 0, SIZE), SIZE);
-  test.equal(native.readAtHand(fd, buffer, 7, SIZE, 0), SIZE);
+  test.equal(files.readAtHand(fd, buffer, 7, SIZE, 0), SIZE);
   test.equal(buffer.compare(content, 0, SIZE, 7, 7 + SIZE), 0);
   test.equal(buffer[6], 0);
   test.equal(buffer[7 + SIZE], 0);
-  test.equal(native.readAtHand(fd, buffer, 0, 100, SIZE - 30), 30, 'short at the end');
-  test.equal(native.readAtHand(fd, buffer, buffer.length, 0, 5), 0);
+  test.equal(files.readAtHand(fd, buffer, 0, 100, SIZE - 30), 30, 'short at the end');
+  test.equal(files.readAtHand(fd, buffer, buffer.length, 0, 5), 0);
   const shared = new Uint8Array(new SharedArrayBuffer(64), 8, 16);
-  test.equal(native.readAtHand(fd, shared, 4, 12, 1000), 12);
+  test.equal(files.readAtHand(fd, shared, 4, 12, 1000), 12);
   test.equal(Buffer.from(shared.slice(4)).compare(content, 1000, 1012), 0);
 });
 
@@ -122,7 +125,7 @@ await t.test('extents: runs of data, up to the end that the file had', async (te
   const { fd, path } = await open(test, Buffer.alloc(65_536, 1));
   truncateSync(path, 1 << 20);
   const asking = (position: number, length: number, end: number): Promise<End> =>
-    run((job) => native.startExtents(job, fd, position, length, end));
+    run((job) => files.startExtents(job, fd, position, length, end));
   const { result, values } = await asking(100, 1000, 1 << 20);
   test.equal(result, 1000);
   test.equal(values.length, 2);
@@ -152,9 +155,9 @@ await t.test(
     test.teardown(() => spawnSync('losetup', ['-d', loop]));
     const { result: fd, values } = await opening(loop);
     test.same([...values], [1 << 20, 1]);
-    test.teardown(() => native.closeFile(fd));
+    test.teardown(() => files.close(fd));
     const asking = async (position: number): Promise<number> =>
-      (await run((job) => native.startExtents(job, fd, position, 4096, 1 << 20))).result;
+      (await run((job) => files.startExtents(job, fd, position, 4096, 1 << 20))).result;
     test.equal(await asking(0), -EINVAL, 'all may be data');
     truncateSync(path, 1 << 19);
     test.equal(spawnSync('losetup', ['-c', loop]).status, 0);
@@ -166,18 +169,18 @@ await t.test(
 
 await t.test('prefetch', async (test) => {
   const { fd } = await open(test);
-  test.equal((await run((job) => native.startPrefetch(job, fd, 4096, 8192))).result, 0);
+  test.equal((await run((job) => files.startPrefetch(job, fd, 4096, 8192))).result, 0);
 });
 
 await t.test('what is no file', async (test) => {
   const buffer = Buffer.alloc(4);
-  const [a, b] = native.socketpair();
+  const [a, b] = sockets.pair();
   test.equal(await loading(a, 0, 4), -constants.errno.ESPIPE);
-  test.ok(native.readAtHand(a, buffer, 0, 4, 0) < 0);
-  native.close(a);
-  native.close(b);
+  test.ok(files.readAtHand(a, buffer, 0, 4, 0) < 0);
+  descriptors.close(a);
+  descriptors.close(b);
   test.equal(await loading(NO_SUCH_FD, 0, 4), -EBADF);
-  test.equal(native.readAtHand(NO_SUCH_FD, buffer, 0, 4, 0), -EBADF);
+  test.equal(files.readAtHand(NO_SUCH_FD, buffer, 0, 4, 0), -EBADF);
   const folder = openSync(test.testdir(), 'r');
   test.equal(await loading(folder, 0, 4), -constants.errno.EISDIR);
   closeSync(folder);
@@ -198,8 +201,8 @@ await t.test('closing waits for jobs that run, and ends those that wait', async 
   writeFileSync(path, Buffer.alloc(size, 1));
   const { result: fd } = await opening(path);
   const jobs = Array.from({ length: 500 }, () => loading(fd, 0, size));
-  native.closeFile(fd);
-  native.closeFile(fd);
+  files.close(fd);
+  files.close(fd);
   const ends = await Promise.all(jobs);
   test.same(
     ends.filter((each) => each !== size && each !== -EBADF),
@@ -209,17 +212,17 @@ await t.test('closing waits for jobs that run, and ends those that wait', async 
 });
 
 await t.test('arguments', (test) => {
-  test.throws(() => native.startLoad(1, 0, 0, 0), RangeError);
-  test.throws(() => native.startLoad(1, -1, 0, 1), RangeError);
-  test.throws(() => native.fileDeadline(0), RangeError);
-  test.throws(() => native.fileJobs(7 as unknown as () => void), TypeError);
+  test.throws(() => files.startLoad(1, 0, 0, 0), RangeError);
+  test.throws(() => files.startLoad(1, -1, 0, 1), RangeError);
+  test.throws(() => files.deadline(0), RangeError);
+  test.throws(() => files.onJobEnd(7 as unknown as () => void), TypeError);
   test.equal(
-    native.fileJobs(() => undefined),
+    files.onJobEnd(() => undefined),
     -constants.errno.EALREADY,
     'once',
   );
-  test.equal(native.fileDeadline(), 8000);
-  test.same(native.stuckFileJobs(), []);
+  test.equal(files.deadline(), 8000);
+  test.same(files.stuckJobs(), []);
   test.ok(EAGAIN > 0);
   test.end();
 });

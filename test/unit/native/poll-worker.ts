@@ -1,6 +1,6 @@
 // The worker of poll.test.ts: one scenario a thread, chosen by workerData. Holds no assertions.
 import { parentPort, workerData } from 'node:worker_threads';
-import { native, POLL_READABLE, POLL_WRITABLE } from '../../../daemon/native/binding.js';
+import { POLL_READABLE, POLL_WRITABLE, Poll } from '../../../daemon/native/poll.js';
 
 export interface PollScenario {
   readonly name: 'busy' | 'idle' | 'stopped' | 'exit-in-callback' | 'throw' | 'throw-caught';
@@ -16,7 +16,7 @@ const tell = (message: unknown) => parentPort?.postMessage(message);
 function busy(): void {
   let events = 0;
   for (const [i, fd] of fds.entries()) {
-    const poll = new native.Poll(fd, () => {
+    const poll = new Poll(fd, () => {
       if (++events === 1000) tell('ready');
       if (i % 4 === 2) poll.close();
     });
@@ -25,7 +25,7 @@ function busy(): void {
 }
 
 function one(callback: (events: number) => void) {
-  return new native.Poll(fds[0] ?? -1, callback);
+  return new Poll(fds[0] ?? -1, callback);
 }
 
 const scenarios: Record<PollScenario['name'], () => void> = {

@@ -6,24 +6,25 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { Worker } from 'node:worker_threads';
 import t, { type Test } from 'tap';
+import { EBADF, ECONNRESET } from '../../../daemon/lib/errno.js';
+import { descriptors } from '../../../daemon/native/descriptors.js';
 import {
-  EBADF,
-  ECONNRESET,
-  native,
   POLL_DISCONNECT,
   POLL_READABLE,
   POLL_WRITABLE,
-} from '../../../daemon/native/binding.js';
+  Poll,
+} from '../../../daemon/native/poll.js';
+import { sockets } from '../../../daemon/native/socket.js';
 import type { PollScenario } from './poll-worker.js';
 
 const byte = Buffer.alloc(1);
 
 /** A pair that is closed at the end of the test. */
 function pair(test: Test): [number, number] {
-  const [a, b] = native.socketpair();
+  const [a, b] = sockets.pair();
   test.teardown(() => {
-    native.close(a);
-    native.close(b);
+    descriptors.close(a);
+    descriptors.close(b);
   });
   return [a, b];
 }
@@ -38,13 +39,13 @@ async function settle(): Promise<void> {
 await t.test('readable, writable, and what is asked for only', async (test) => {
   const [a, b] = pair(test);
   const seen: number[] = [];
-  const poll = new native.Poll(b, (events) => seen.push(events));
+  const poll = new Poll(b, (events) => seen.push(events));
   await settle();
   test.same(seen, [], 'not started');
   test.equal(poll.start(POLL_READABLE), 0);
   await settle();
   test.same(seen, [], 'nothing to read');
-  native.send(a, byte, 0, 1);
+  sockets.send(a, byte, 0, 1);
   await settle();
   test.ok(seen.length >= 2 && seen.every((events) => events === POLL_READABLE), 'level-triggered');
   test.equal(poll.start(POLL_READABLE | POLL_WRITABLE), 0);
@@ -63,35 +64,35 @@ await t.test('readable, writable, and what is asked for only', async (test) => {
 });
 
 await t.test('the peer goes away', async (test) => {
-  const [a, b] = native.socketpair();
+  const [a, b] = sockets.pair();
   const seen: number[] = [];
-  const poll = new native.Poll(b, (events) => seen.push(events));
+  const poll = new Poll(b, (events) => seen.push(events));
   poll.start(POLL_DISCONNECT);
-  native.shutdown(a);
+  sockets.shutdown(a);
   await settle();
   test.ok(seen.length > 0 && seen.every((events) => events === POLL_DISCONNECT));
   poll.start(POLL_READABLE);
   seen.length = 0;
   await settle();
   test.ok(seen.length > 0 && seen.every((events) => events === POLL_READABLE));
-  test.equal(native.recv(b, byte, 0, 1), 0);
+  test.equal(sockets.recv(b, byte, 0, 1), 0);
   poll.close();
-  native.close(a);
-  native.close(b);
+  descriptors.close(a);
+  descriptors.close(b);
 });
 
 await t.test('an error on the socket comes as both, until recv has reported it', async (test) => {
-  const [a, b] = native.socketpair();
+  const [a, b] = sockets.pair();
   const results: number[] = [];
   let events = 0;
-  const poll = new native.Poll(a, (now) => {
+  const poll = new Poll(a, (now) => {
     events = now;
-    results.push(native.recv(a, byte, 0, 1));
+    results.push(sockets.recv(a, byte, 0, 1));
     if (results.length === 3) poll.close();
   });
-  native.send(b, Buffer.from('xy'), 0, 2);
-  native.send(a, byte, 0, 1);
-  native.close(b); // with a byte unread, which resets the connection
+  sockets.send(b, Buffer.from('xy'), 0, 2);
+  sockets.send(a, byte, 0, 1);
+  descriptors.close(b); // with a byte unread, which resets the connection
   poll.start(POLL_WRITABLE);
   await settle();
   await settle();
@@ -99,13 +100,13 @@ await t.test('an error on the socket comes as both, until recv has reported it',
   // Unix sockets give out what was queued before the reset, or the reset at once, by kernel.
   test.ok(results.includes(-ECONNRESET), results.join());
   test.equal(results.length, 3);
-  native.close(a);
+  descriptors.close(a);
 });
 
 await t.test('close: repeated, inside the callback, and without closing the fd', async (test) => {
   const [a, b] = pair(test);
   let calls = 0;
-  const poll = new native.Poll(a, () => {
+  const poll = new Poll(a, () => {
     calls++;
     test.equal(poll.close(), 0);
     test.equal(poll.close(), 0);
@@ -116,12 +117,12 @@ await t.test('close: repeated, inside the callback, and without closing the fd',
   await settle();
   test.equal(calls, 1);
   test.equal(poll.close(), 0);
-  test.equal(native.send(a, byte, 0, 1), 1, 'the descriptor is still open');
-  test.equal(native.recv(b, byte, 0, 1), 1);
-  const next = new native.Poll(a, () => calls++);
+  test.equal(sockets.send(a, byte, 0, 1), 1, 'the descriptor is still open');
+  test.equal(sockets.recv(b, byte, 0, 1), 1);
+  const next = new Poll(a, () => calls++);
   next.start(POLL_WRITABLE);
   next.close();
-  const last = new native.Poll(a, () => calls++);
+  const last = new Poll(a, () => calls++);
   last.start(POLL_WRITABLE);
   await settle();
   last.close();
@@ -133,7 +134,7 @@ await t.test('one callback may close the others', async (test) => {
   let calls = 0;
   const polls = pairs.map(
     ([fd]) =>
-      new native.Poll(fd, () => {
+      new Poll(fd, () => {
         calls++;
         for (const poll of polls) poll.close();
       }),
@@ -149,7 +150,7 @@ await t.test('ticks and promises run after each callback, in its async context',
   for (const name of ['first', 'second']) {
     const [fd] = pair(test);
     const poll = storage.run(name, () => {
-      return new native.Poll(fd, () => {
+      return new Poll(fd, () => {
         poll.close();
         order.push(`${storage.getStore()} call`);
         process.nextTick(() => order.push(`${storage.getStore()} tick`));
@@ -168,8 +169,8 @@ await t.test('ticks and promises run after each callback, in its async context',
 
 await t.test('wrong arguments', async (test) => {
   const [a] = pair(test);
-  const Loose = native.Poll as new (...args: unknown[]) => { start(events: unknown): number };
-  const call = native.Poll as unknown as (...args: unknown[]) => void;
+  const Loose = Poll as new (...args: unknown[]) => { start(events: unknown): number };
+  const call = Poll as unknown as (...args: unknown[]) => void;
   test.throws(() => new Loose(), TypeError);
   test.throws(() => new Loose('1', () => {}), TypeError);
   test.throws(() => new Loose(-1, () => {}), RangeError);
@@ -179,27 +180,27 @@ await t.test('wrong arguments', async (test) => {
   const poll = new Loose(a, () => {});
   for (const events of [0, 8, -1, 1.5, NaN]) test.throws(() => poll.start(events), RangeError);
   test.throws(() => poll.start('1'), TypeError);
-  for (const receiver of [{}, undefined, Object.create(native.Poll.prototype), new Map()]) {
-    test.throws(() => native.Poll.prototype.start.call(receiver as never, 1), TypeError);
-    test.throws(() => native.Poll.prototype.stop.call(receiver as never), TypeError);
-    test.throws(() => native.Poll.prototype.close.call(receiver as never), TypeError);
+  for (const receiver of [{}, undefined, Object.create(Poll.prototype), new Map()]) {
+    test.throws(() => Poll.prototype.start.call(receiver as never, 1), TypeError);
+    test.throws(() => Poll.prototype.stop.call(receiver as never), TypeError);
+    test.throws(() => Poll.prototype.close.call(receiver as never), TypeError);
   }
-  test.throws(() => new native.Poll(1_000_000, () => {}), { code: 'EBADF' });
+  test.throws(() => new Poll(1_000_000, () => {}), { code: 'EBADF' });
   const file = openSync(process.execPath, 'r');
-  test.throws(() => new native.Poll(file, () => {}), { code: 'EPERM' });
-  native.close(file);
+  test.throws(() => new Poll(file, () => {}), { code: 'EPERM' });
+  descriptors.close(file);
 });
 
 await t.test('one Poll at a time is started on a descriptor', async (test) => {
   const [a] = pair(test);
-  const poll = new native.Poll(a, () => {});
+  const poll = new Poll(a, () => {});
   poll.start(POLL_READABLE);
-  test.throws(() => new native.Poll(a, () => {}), { code: 'EEXIST' });
+  test.throws(() => new Poll(a, () => {}), { code: 'EEXIST' });
   poll.close();
-  const [c, d] = native.socketpair();
-  const orphan = new native.Poll(c, () => {});
-  native.close(c);
-  native.close(d);
+  const [c, d] = sockets.pair();
+  const orphan = new Poll(c, () => {});
+  descriptors.close(c);
+  descriptors.close(d);
   test.equal(orphan.start(POLL_READABLE), -EBADF, 'closed under the Poll');
   orphan.close();
 });
@@ -210,13 +211,13 @@ await t.test('garbage collection', async (test) => {
   const [a, b] = pair(test);
   const fired = new Promise<number>((resolve) => {
     // Nothing refers to this one, but it is started.
-    new native.Poll(b, function (events) {
+    new Poll(b, function (events) {
       this.close();
       resolve(events);
     }).start(POLL_READABLE);
   });
   const gone: WeakRef<object>[] = [];
-  for (let i = 0; i < 100; i++) gone.push(new WeakRef(new native.Poll(a, () => {})));
+  for (let i = 0; i < 100; i++) gone.push(new WeakRef(new Poll(a, () => {})));
   for (let i = 0; i < 3; i++) {
     // oxlint-disable-next-line no-await-in-loop
     await settle();
@@ -224,7 +225,7 @@ await t.test('garbage collection', async (test) => {
   }
   await settle();
   test.ok(gone.filter((poll) => poll.deref() === undefined).length > 90, 'forgotten ones go');
-  native.send(a, byte, 0, 1);
+  sockets.send(a, byte, 0, 1);
   test.equal(await fired, POLL_READABLE);
 });
 

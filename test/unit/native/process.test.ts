@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import t from 'tap';
 import {
-  CAP_SYS_RESOURCE,
   EBADF,
   ECONNREFUSED,
   EINVAL,
@@ -17,8 +16,10 @@ import {
   ENOMEM,
   EPERM,
   EWOULDBLOCK,
-  native,
-} from '../../../daemon/native/binding.js';
+} from '../../../daemon/lib/errno.js';
+import { descriptors } from '../../../daemon/native/descriptors.js';
+import { memory } from '../../../daemon/native/memory.js';
+import { CAP_SYS_RESOURCE, thisProcess } from '../../../daemon/native/process.js';
 
 const NO_SUCH_FD = 1_000_000;
 
@@ -41,13 +42,13 @@ await t.test('lockFile', async (test) => {
   const path = join(test.testdir(), 'lock');
   const first = openSync(path, 'w');
   const second = openSync(path, 'r');
-  test.equal(native.lockFile(first), 0);
-  test.equal(native.lockFile(first), 0, 'again');
-  test.equal(native.lockFile(second), -EWOULDBLOCK);
+  test.equal(descriptors.lockFile(first), 0);
+  test.equal(descriptors.lockFile(first), 0, 'again');
+  test.equal(descriptors.lockFile(second), -EWOULDBLOCK);
   closeSync(first);
-  test.equal(native.lockFile(second), 0);
+  test.equal(descriptors.lockFile(second), 0);
   closeSync(second);
-  test.equal(native.lockFile(NO_SUCH_FD), -EBADF);
+  test.equal(descriptors.lockFile(NO_SUCH_FD), -EBADF);
 });
 
 await t.test('cloexec', async (test) => {
@@ -57,12 +58,12 @@ await t.test('cloexec', async (test) => {
     return (Number.parseInt(flags ?? '', 8) & 0o2000000) !== 0;
   };
   test.equal(isSet(), true);
-  test.equal(native.cloexec(fd, 0), 0);
+  test.equal(descriptors.cloexec(fd, 0), 0);
   test.equal(isSet(), false);
-  test.equal(native.cloexec(fd, 1), 0);
+  test.equal(descriptors.cloexec(fd, 1), 0);
   test.equal(isSet(), true);
   closeSync(fd);
-  test.equal(native.cloexec(NO_SUCH_FD, 1), -EBADF);
+  test.equal(descriptors.cloexec(NO_SUCH_FD, 1), -EBADF);
 });
 
 for (const kind of ['path', 'abstract'] as const) {
@@ -74,58 +75,58 @@ for (const kind of ['path', 'abstract'] as const) {
     const folder = mkdtempSync(join(tmpdir(), 'obd-'));
     test.teardown(() => rmSync(folder, { recursive: true }));
     const path = kind === 'path' ? join(folder, 'notify') : `@overlaybd-nbd-notify-${process.pid}`;
-    test.equal(native.notify(path, 'READY=1'), kind === 'path' ? -ENOENT : -ECONNREFUSED);
+    test.equal(thisProcess.notify(path, 'READY=1'), kind === 'path' ? -ENOENT : -ECONNREFUSED);
     const receiver = spawn('python3', ['-c', RECEIVER, path]);
     let output = '';
     receiver.stdout.on('data', (data: Buffer) => {
       output += data.toString();
     });
     await once(receiver.stdout, 'data');
-    test.equal(native.notify(path, 'READY=1\nSTATUS=2 devices'), 0);
+    test.equal(thisProcess.notify(path, 'READY=1\nSTATUS=2 devices'), 0);
     await once(receiver, 'close');
     test.equal(output, "bound\nb'READY=1\\nSTATUS=2 devices'\n");
   });
 }
 
 await t.test('notify: refused', async (test) => {
-  test.equal(native.notify('', 'x'), -EINVAL);
-  test.equal(native.notify('@', 'x'), -EINVAL);
-  test.equal(native.notify('/'.repeat(108), 'x'), -ENAMETOOLONG);
-  test.equal(native.notify('/nonexistent', 'x'.repeat(4096)), -EMSGSIZE);
-  test.equal(native.notify('/nonexistent', 'x'.repeat(4095)), -ENOENT);
+  test.equal(thisProcess.notify('', 'x'), -EINVAL);
+  test.equal(thisProcess.notify('@', 'x'), -EINVAL);
+  test.equal(thisProcess.notify('/'.repeat(108), 'x'), -ENAMETOOLONG);
+  test.equal(thisProcess.notify('/nonexistent', 'x'.repeat(4096)), -EMSGSIZE);
+  test.equal(thisProcess.notify('/nonexistent', 'x'.repeat(4095)), -ENOENT);
 });
 
 await t.test('capabilities', async (test) => {
   const effective = BigInt(`0x${statusOf('CapEff')}`);
   for (let number = 0; number < 64; number++) {
-    test.equal(native.hasCapability(number), Number((effective >> BigInt(number)) & 1n));
+    test.equal(thisProcess.hasCapability(number), Number((effective >> BigInt(number)) & 1n));
   }
-  test.throws(() => native.hasCapability(64), RangeError);
+  test.throws(() => thisProcess.hasCapability(64), RangeError);
 });
 
 await t.test('releasePages: whole pages become zeros, their neighbours stay', async (test) => {
   const page = 4096;
-  const memory = new Uint8Array(new SharedArrayBuffer(1 << 24)).fill(7);
+  const bytes = new Uint8Array(new SharedArrayBuffer(1 << 24)).fill(7);
   const before = process.memoryUsage.rss();
-  const released = native.releasePages(memory.subarray(100, memory.length - 100));
-  test.ok(released > memory.length - 3 * 65_536 && released < memory.length, `${released} bytes`);
-  test.ok(memory.subarray(0, 100).every((byte) => byte === 7));
-  test.ok(memory.subarray(-100).every((byte) => byte === 7));
-  test.equal(memory[memory.length >>> 1], 0);
+  const released = memory.releasePages(bytes.subarray(100, bytes.length - 100));
+  test.ok(released > bytes.length - 3 * 65_536 && released < bytes.length, `${released} bytes`);
+  test.ok(bytes.subarray(0, 100).every((byte) => byte === 7));
+  test.ok(bytes.subarray(-100).every((byte) => byte === 7));
+  test.equal(bytes[bytes.length >>> 1], 0);
   test.ok(before - process.memoryUsage.rss() > released / 2, 'the system has them');
-  test.equal(native.releasePages(memory.subarray(0, page - 1)), 0, 'not one whole page');
-  test.equal(native.releasePages(new Uint8Array(0)), 0);
-  test.throws(() => native.releasePages(5 as never), TypeError);
+  test.equal(memory.releasePages(bytes.subarray(0, page - 1)), 0, 'not one whole page');
+  test.equal(memory.releasePages(new Uint8Array(0)), 0);
+  test.throws(() => memory.releasePages(5 as never), TypeError);
 });
 
 await t.test('ioFlusher', async (test) => {
-  const result = native.ioFlusher();
-  if (native.hasCapability(CAP_SYS_RESOURCE) === 0) test.equal(result, -EPERM);
+  const result = thisProcess.ioFlusher();
+  if (thisProcess.hasCapability(CAP_SYS_RESOURCE) === 0) test.equal(result, -EPERM);
   else test.ok([0, -EINVAL, -EPERM].includes(result), `${result}`);
 });
 
 await t.test('lockMemory: the program stays, heaps can still shrink', async (test) => {
-  const result = native.lockMemory();
+  const result = memory.lock();
   if (result < 0) {
     test.ok([-ENOMEM, -EPERM].includes(result), `${result}`);
     test.comment('SKIPPED: RLIMIT_MEMLOCK is too low here');

@@ -28,11 +28,9 @@ import {
   ENOTSOCK,
   EPIPE,
   EPROTOTYPE,
-  native,
-  SHUT_RD,
-  SHUT_RDWR,
-  VSOCK_CID_ANY,
-} from '../../../daemon/native/binding.js';
+} from '../../../daemon/lib/errno.js';
+import { descriptors } from '../../../daemon/native/descriptors.js';
+import { SHUT_RD, SHUT_RDWR, VSOCK_CID_ANY, sockets } from '../../../daemon/native/socket.js';
 import { boundSocket } from '../../support/bound-socket.js';
 
 const NO_SUCH_FD = 1_000_000;
@@ -40,14 +38,14 @@ const NO_SUCH_FD = 1_000_000;
 /** Listens, and closes at the end of the test. */
 function listening(test: Test, fd: number): number {
   test.ok(fd >= 0, 'is listening');
-  test.teardown(() => native.close(fd));
+  test.teardown(() => descriptors.close(fd));
   return fd;
 }
 
 /** A connection may not be in the backlog yet when connect has returned. */
 async function accepted(listener: number): Promise<number> {
   for (;;) {
-    const fd = native.accept(listener);
+    const fd = sockets.accept(listener);
     if (fd !== -EAGAIN) return fd;
     // oxlint-disable-next-line no-await-in-loop
     await sleep(1);
@@ -66,45 +64,45 @@ for (const [host, shown] of [
   ['::1', '[::1]'],
 ] as const) {
   await t.test(`TCP at ${host}`, async (test) => {
-    const listener = native.listenTcp(host, 0, 8);
+    const listener = sockets.listenTcp(host, 0, 8);
     if (host === '::1' && listener < 0) {
       test.equal(host, '::1');
       test.comment(`SKIPPED: no IPv6 on this machine (${listener})`);
       return;
     }
     listening(test, listener);
-    const port = native.localPort(listener);
+    const port = sockets.localPort(listener);
     test.ok(port > 0 && port <= 65535, 'has a port');
-    test.equal(native.accept(listener), -EAGAIN, 'nobody yet');
-    test.equal(native.listenTcp(host, port, 8), -EADDRINUSE);
+    test.equal(sockets.accept(listener), -EAGAIN, 'nobody yet');
+    test.equal(sockets.listenTcp(host, port, 8), -EADDRINUSE);
 
     const client = connect(port, host);
     const fd = await accepted(listener);
     test.ok(fd >= 0, 'accepts');
-    test.equal(native.localPort(fd), port);
+    test.equal(sockets.localPort(fd), port);
     if (!client.localPort) await once(client, 'connect');
-    test.same(native.peerAddress(fd), { kind: 'tcp', host: shown, port: client.localPort });
+    test.same(sockets.peerAddress(fd), { kind: 'tcp', host: shown, port: client.localPort });
 
     const buffer = Buffer.alloc(16);
-    test.equal(native.recv(fd, buffer, 0, 16), -EAGAIN);
+    test.equal(sockets.recv(fd, buffer, 0, 16), -EAGAIN);
     const ended = once(client, 'end');
     client.once('data', (data) => test.same(data, Buffer.from('pong')));
-    test.equal(native.send(fd, Buffer.from('-pong-'), 1, 4), 4);
-    test.equal(native.shutdown(fd), 0);
+    test.equal(sockets.send(fd, Buffer.from('-pong-'), 1, 4), 4);
+    test.equal(sockets.shutdown(fd), 0);
     await ended;
     client.destroy();
-    test.equal(native.close(fd), 0);
+    test.equal(descriptors.close(fd), 0);
   });
 }
 
 await t.test('an IPv6 listener leaves the IPv4 port free', async (test) => {
-  const six = native.listenTcp('::', 0, 1);
+  const six = sockets.listenTcp('::', 0, 1);
   if (six < 0) {
     test.ok([-EAFNOSUPPORT, -EADDRINUSE].includes(six), 'no IPv6 on this machine');
     return;
   }
   listening(test, six);
-  listening(test, native.listenTcp('0.0.0.0', native.localPort(six), 1));
+  listening(test, sockets.listenTcp('0.0.0.0', sockets.localPort(six), 1));
 });
 
 await t.test('a host must be a numeric address', async (test) => {
@@ -119,26 +117,26 @@ await t.test('a host must be a numeric address', async (test) => {
     '::1%',
   ];
   for (const host of [...hosts, 'a'.repeat(1000), `${'1'.repeat(60)}::1`]) {
-    test.equal(native.listenTcp(host, 0, 1), -EINVAL, host.slice(0, 20));
+    test.equal(sockets.listenTcp(host, 0, 1), -EINVAL, host.slice(0, 20));
   }
 });
 
 await t.test(
   'TCP: a peer that takes nothing ends with the user timeout, if it is not longer',
   async (test) => {
-    const listener = listening(test, native.listenTcp('127.0.0.1', 0, 8));
-    const client = connect(native.localPort(listener), '127.0.0.1');
+    const listener = listening(test, sockets.listenTcp('127.0.0.1', 0, 8));
+    const client = connect(sockets.localPort(listener), '127.0.0.1');
     test.teardown(() => client.destroy());
     client.on('error', () => undefined);
     const fd = await accepted(listener);
-    test.teardown(() => native.close(fd));
-    test.equal(native.keepAlive(fd, 60), 0);
-    test.equal(native.userTimeout(fd, 100_000), 0);
+    test.teardown(() => descriptors.close(fd));
+    test.equal(sockets.keepAlive(fd, 60), 0);
+    test.equal(sockets.userTimeout(fd, 100_000), 0);
     client.pause();
     const bytes = Buffer.alloc(1 << 16);
     const fill = (): number => {
       for (;;) {
-        const n = native.send(fd, bytes, 0, bytes.length);
+        const n = sockets.send(fd, bytes, 0, bytes.length);
         if (n < 0) return n;
       }
     };
@@ -147,71 +145,71 @@ await t.test(
       test.equal(fill(), -EAGAIN, 'it may pause');
       await sleep(250);
     }
-    native.userTimeout(fd, 500);
+    sockets.userTimeout(fd, 500);
     let n = -EAGAIN;
     for (const end = performance.now() + 60_000; n === -EAGAIN && performance.now() < end;) {
       await sleep(100);
       n = fill();
     }
     test.equal(n, -constants.errno.ETIMEDOUT);
-    const [one, two] = native.socketpair();
-    test.ok(native.keepAlive(one, 60) < 0, 'not for others');
-    test.ok(native.userTimeout(one, 60) < 0);
-    native.close(one);
-    native.close(two);
-    test.equal(native.keepAlive(NO_SUCH_FD, 60), -EBADF);
-    test.throws(() => native.keepAlive(fd, -1), RangeError);
+    const [one, two] = sockets.pair();
+    test.ok(sockets.keepAlive(one, 60) < 0, 'not for others');
+    test.ok(sockets.userTimeout(one, 60) < 0);
+    descriptors.close(one);
+    descriptors.close(two);
+    test.equal(sockets.keepAlive(NO_SUCH_FD, 60), -EBADF);
+    test.throws(() => sockets.keepAlive(fd, -1), RangeError);
   },
 );
 
 await t.test('Unix socket: listen, probe, accept, stale file', async (test) => {
   const path = join(socketFolder(test), 'socket-é');
-  test.equal(native.probeUnix(path), -ENOENT);
-  const listener = native.listenUnix(path, 4);
+  test.equal(sockets.probeUnix(path), -ENOENT);
+  const listener = sockets.listenUnix(path, 4);
   test.ok(listener >= 0);
-  test.equal(native.localPort(listener), -EAFNOSUPPORT);
-  test.equal(native.accept(listener), -EAGAIN);
-  test.equal(native.listenUnix(path, 4), -EADDRINUSE, 'does not unlink');
-  test.equal(native.probeUnix(path), 0);
+  test.equal(sockets.localPort(listener), -EAFNOSUPPORT);
+  test.equal(sockets.accept(listener), -EAGAIN);
+  test.equal(sockets.listenUnix(path, 4), -EADDRINUSE, 'does not unlink');
+  test.equal(sockets.probeUnix(path), 0);
 
-  const probe = native.accept(listener);
-  test.equal(native.recv(probe, Buffer.alloc(1), 0, 1), 0, 'the probe is a connection that ended');
-  native.close(probe);
+  const probe = sockets.accept(listener);
+  test.equal(sockets.recv(probe, Buffer.alloc(1), 0, 1), 0, 'the probe is a connection that ended');
+  descriptors.close(probe);
 
   const client = connect(path);
   const fd = await accepted(listener);
-  test.same(native.peerAddress(fd), {
+  test.same(sockets.peerAddress(fd), {
     kind: 'unix',
     pid: process.pid,
     uid: process.getuid?.(),
   });
   client.destroy();
-  native.close(fd);
+  descriptors.close(fd);
 
-  native.close(listener);
-  test.equal(native.probeUnix(path), -ECONNREFUSED, 'stale');
+  descriptors.close(listener);
+  test.equal(sockets.probeUnix(path), -ECONNREFUSED, 'stale');
   unlinkSync(path);
-  test.equal(native.probeUnix(path), -ENOENT);
+  test.equal(sockets.probeUnix(path), -ENOENT);
 });
 
 await t.test('Unix socket: length of the path', async (test) => {
   const folder = socketFolder(test);
   const path = (length: number) => join(folder, 'x'.repeat(length - folder.length - 1));
   for (const length of [107, 106, 100, 95]) {
-    listening(test, native.listenUnix(path(length), 1));
-    test.equal(native.probeUnix(path(length)), 0);
+    listening(test, sockets.listenUnix(path(length), 1));
+    test.equal(sockets.probeUnix(path(length)), 0);
   }
   const all = [95, 100, 106, 107].map(path).map((each) => basename(each));
   test.same(readdirSync(folder).toSorted(), all, 'and nothing else');
   for (const length of [108, 109, 5000]) {
-    test.equal(native.listenUnix(path(length), 1), -ENAMETOOLONG);
-    test.equal(native.probeUnix(path(length)), -ENAMETOOLONG);
+    test.equal(sockets.listenUnix(path(length), 1), -ENAMETOOLONG);
+    test.equal(sockets.probeUnix(path(length)), -ENAMETOOLONG);
   }
   const bytes = join(folder, 'é'.repeat(53));
-  test.equal(native.listenUnix(bytes, 1), -ENAMETOOLONG, 'counted in bytes, not characters');
-  test.equal(native.listenUnix('', 1), -EINVAL);
-  test.throws(() => native.listenUnix('/tmp/a\0b', 1), RangeError);
-  test.throws(() => native.probeUnix('\0abstract'), RangeError);
+  test.equal(sockets.listenUnix(bytes, 1), -ENAMETOOLONG, 'counted in bytes, not characters');
+  test.equal(sockets.listenUnix('', 1), -EINVAL);
+  test.throws(() => sockets.listenUnix('/tmp/a\0b', 1), RangeError);
+  test.throws(() => sockets.probeUnix('\0abstract'), RangeError);
 });
 
 await t.test('Unix socket: mode and owner', async (test) => {
@@ -221,73 +219,73 @@ await t.test('Unix socket: mode and owner', async (test) => {
   const [uid, gid] = [process.getuid?.(), process.getgid?.()];
   const modes = [0o666, 0o600, 0o777, 0, undefined];
   for (const [i, mode] of modes.entries()) {
-    listening(test, native.listenUnix(`${folder}/${i}`, 1, mode, uid, gid));
+    listening(test, sockets.listenUnix(`${folder}/${i}`, 1, mode, uid, gid));
     test.match(statSync(`${folder}/${i}`), { mode: 0o140000 | (mode ?? 0o700), uid, gid });
   }
-  test.throws(() => native.listenUnix(`${folder}/x`, 1, 0o1000), RangeError);
-  test.throws(() => native.listenUnix(`${folder}/x`, 1, 0, 0xffffffff), RangeError, 'means none');
-  test.throws(() => native.listenUnix(`${folder}/x`, 1, 0, 0, -1), RangeError);
+  test.throws(() => sockets.listenUnix(`${folder}/x`, 1, 0o1000), RangeError);
+  test.throws(() => sockets.listenUnix(`${folder}/x`, 1, 0, 0xffffffff), RangeError, 'means none');
+  test.throws(() => sockets.listenUnix(`${folder}/x`, 1, 0, 0, -1), RangeError);
 });
 
 await t.test('the user of a peer', async (test) => {
-  const [a, b] = native.socketpair();
-  test.equal(native.peerUid(a), process.getuid?.());
-  test.equal(native.peerPid(a), process.pid);
-  native.close(a);
-  native.close(b);
-  const tcp = listening(test, native.listenTcp('127.0.0.1', 0, 1));
-  test.equal(native.peerUid(tcp), -EAFNOSUPPORT, 'nobody is not user 0');
-  test.equal(native.peerPid(tcp), -EAFNOSUPPORT);
-  const unix = listening(test, native.listenUnix(join(socketFolder(test), 's'), 1));
-  test.equal(native.peerPid(unix), process.pid, 'who made it listen');
+  const [a, b] = sockets.pair();
+  test.equal(sockets.peerUid(a), process.getuid?.());
+  test.equal(sockets.peerPid(a), process.pid);
+  descriptors.close(a);
+  descriptors.close(b);
+  const tcp = listening(test, sockets.listenTcp('127.0.0.1', 0, 1));
+  test.equal(sockets.peerUid(tcp), -EAFNOSUPPORT, 'nobody is not user 0');
+  test.equal(sockets.peerPid(tcp), -EAFNOSUPPORT);
+  const unix = listening(test, sockets.listenUnix(join(socketFolder(test), 's'), 1));
+  test.equal(sockets.peerPid(unix), process.pid, 'who made it listen');
 });
 
 await t.test('the address of a socket', async (test) => {
   const folder = socketFolder(test);
-  test.equal(native.localName(await boundSocket(test, `${folder}/é`)), `unix://${folder}/é`);
+  test.equal(sockets.localName(await boundSocket(test, `${folder}/é`)), `unix://${folder}/é`);
   const longest = `${folder}/${'x'.repeat(107 - folder.length - 1)}`;
-  test.equal(native.localName(await boundSocket(test, longest)), `unix://${longest}`);
-  const ours = native.localName(listening(test, native.listenUnix(`${folder}/ours`, 1)));
+  test.equal(sockets.localName(await boundSocket(test, longest)), `unix://${longest}`);
+  const ours = sockets.localName(listening(test, sockets.listenUnix(`${folder}/ours`, 1)));
   test.match(ours, new RegExp(`^unix://${folder}/ours\\.${process.pid}\\.\\d+$`), 'as it was made');
-  const tcp = listening(test, native.listenTcp('127.0.0.1', 0, 1));
-  test.equal(native.localName(tcp), `tcp://127.0.0.1:${native.localPort(tcp)}`);
-  const [a, b] = native.socketpair();
-  test.equal(native.localName(a), 'unix://');
-  native.close(a);
-  native.close(b);
-  test.equal(native.localName(NO_SUCH_FD), 'unknown');
+  const tcp = listening(test, sockets.listenTcp('127.0.0.1', 0, 1));
+  test.equal(sockets.localName(tcp), `tcp://127.0.0.1:${sockets.localPort(tcp)}`);
+  const [a, b] = sockets.pair();
+  test.equal(sockets.localName(a), 'unix://');
+  descriptors.close(a);
+  descriptors.close(b);
+  test.equal(sockets.localName(NO_SUCH_FD), 'unknown');
 });
 
 await t.test('vsock', async (test) => {
-  const fd = native.listenVsock(VSOCK_CID_ANY, 0, 1);
-  test.throws(() => native.listenVsock(2 ** 32, 1, 1), RangeError);
-  test.throws(() => native.listenVsock(1, 2 ** 32 - 1, 1), RangeError);
+  const fd = sockets.listenVsock(VSOCK_CID_ANY, 0, 1);
+  test.throws(() => sockets.listenVsock(2 ** 32, 1, 1), RangeError);
+  test.throws(() => sockets.listenVsock(1, 2 ** 32 - 1, 1), RangeError);
   if (fd === -EAFNOSUPPORT) {
     test.pass('vsock', { skip: 'NOT TESTED, no vsock on this machine' });
     return;
   }
   listening(test, fd);
-  const port = native.localPort(fd);
+  const port = sockets.localPort(fd);
   test.ok(port > 0 && port < VSOCK_CID_ANY, 'a port of its own');
-  test.equal(native.localName(fd), `vsock://:${port}`);
-  test.equal(native.accept(fd), -EAGAIN);
-  test.equal(native.adoptListener(fd), 0);
-  test.equal(native.peerUid(fd), -EAFNOSUPPORT);
-  test.equal(native.listenVsock(VSOCK_CID_ANY, port, 1), -EADDRINUSE);
+  test.equal(sockets.localName(fd), `vsock://:${port}`);
+  test.equal(sockets.accept(fd), -EAGAIN);
+  test.equal(sockets.adoptListener(fd), 0);
+  test.equal(sockets.peerUid(fd), -EAFNOSUPPORT);
+  test.equal(sockets.listenVsock(VSOCK_CID_ANY, port, 1), -EADDRINUSE);
 });
 
 await t.test('listening sockets that are adopted, and what is none', async (test) => {
   const folder = socketFolder(test);
-  const unix = listening(test, native.listenUnix(`${folder}/s`, 1));
-  test.equal(native.adoptListener(unix), 0);
-  test.equal(native.adoptListener(unix), 0, 'also twice');
-  test.equal(native.adoptListener(listening(test, native.listenTcp('127.0.0.1', 0, 1))), 0);
-  const [a, b] = native.socketpair();
-  test.equal(native.adoptListener(a), -EINVAL, 'connected');
-  native.close(a);
-  native.close(b);
+  const unix = listening(test, sockets.listenUnix(`${folder}/s`, 1));
+  test.equal(sockets.adoptListener(unix), 0);
+  test.equal(sockets.adoptListener(unix), 0, 'also twice');
+  test.equal(sockets.adoptListener(listening(test, sockets.listenTcp('127.0.0.1', 0, 1))), 0);
+  const [a, b] = sockets.pair();
+  test.equal(sockets.adoptListener(a), -EINVAL, 'connected');
+  descriptors.close(a);
+  descriptors.close(b);
   const file = openSync('/dev/null', 'r');
-  test.equal(native.adoptListener(file), -ENOTSOCK);
+  test.equal(sockets.adoptListener(file), -ENOTSOCK);
   closeSync(file);
   const datagrams = createSocket('udp4');
   datagrams.bind(0, '127.0.0.1');
@@ -298,82 +296,82 @@ await t.test('listening sockets that are adopted, and what is none', async (test
   );
   const { handle } = Reflect.get(datagrams, state ?? '') as { handle: { fd: number } };
   const { fd } = handle;
-  test.equal(native.adoptListener(fd), -EPROTOTYPE);
+  test.equal(sockets.adoptListener(fd), -EPROTOTYPE);
   datagrams.close();
-  test.equal(native.adoptListener(NO_SUCH_FD), -EBADF);
+  test.equal(sockets.adoptListener(NO_SUCH_FD), -EBADF);
 });
 
 await t.test('a descriptor is taken out of its place', async (test) => {
-  const [a, b] = native.socketpair();
-  const taken = native.takeStandard(a);
+  const [a, b] = sockets.pair();
+  const taken = descriptors.takeStandard(a);
   test.ok(taken > 2 && taken !== a);
   test.equal(readlinkSync(`/proc/self/fd/${a}`), '/dev/null');
-  test.equal(native.send(taken, Buffer.from('x'), 0, 1), 1);
-  test.equal(native.recv(b, Buffer.alloc(1), 0, 1), 1);
-  native.close(taken);
-  test.equal(native.recv(b, Buffer.alloc(1), 0, 1), 0, 'no copy is left');
-  native.close(a);
-  native.close(b);
-  test.equal(native.takeStandard(NO_SUCH_FD), -EBADF);
+  test.equal(sockets.send(taken, Buffer.from('x'), 0, 1), 1);
+  test.equal(sockets.recv(b, Buffer.alloc(1), 0, 1), 1);
+  descriptors.close(taken);
+  test.equal(sockets.recv(b, Buffer.alloc(1), 0, 1), 0, 'no copy is left');
+  descriptors.close(a);
+  descriptors.close(b);
+  test.equal(descriptors.takeStandard(NO_SUCH_FD), -EBADF);
 });
 
 await t.test('recv and send', async (test) => {
-  const [a, b] = native.socketpair();
+  const [a, b] = sockets.pair();
   const buffer = Buffer.alloc(8, '.');
-  test.equal(native.recv(b, buffer, 0, 8), -EAGAIN);
-  test.equal(native.send(a, Buffer.from('abcdef'), 1, 3), 3);
-  test.equal(native.recv(b, buffer, 2, 6), 3);
+  test.equal(sockets.recv(b, buffer, 0, 8), -EAGAIN);
+  test.equal(sockets.send(a, Buffer.from('abcdef'), 1, 3), 3);
+  test.equal(sockets.recv(b, buffer, 2, 6), 3);
   test.equal(buffer.toString(), '..bcd...');
   test.throws(
-    () => native.recv(b, buffer, 8, 0),
+    () => sockets.recv(b, buffer, 8, 0),
     RangeError,
     'into no space would look like the end',
   );
-  test.equal(native.send(a, buffer, 8, 0), 0);
+  test.equal(sockets.send(a, buffer, 8, 0), 0);
 
   const shared = new Uint8Array(new SharedArrayBuffer(16), 4, 8);
-  test.equal(native.send(a, Buffer.from('xyz'), 0, 3), 3);
-  test.equal(native.recv(b, shared, 5, 3), 3);
+  test.equal(sockets.send(a, Buffer.from('xyz'), 0, 3), 3);
+  test.equal(sockets.recv(b, shared, 5, 3), 3);
   test.same([...shared], [0, 0, 0, 0, 0, 120, 121, 122]);
-  test.equal(native.send(b, shared, 5, 3), 3);
-  test.equal(native.recv(a, buffer, 0, 8), 3);
+  test.equal(sockets.send(b, shared, 5, 3), 3);
+  test.equal(sockets.recv(a, buffer, 0, 8), 3);
   test.equal(buffer.toString('latin1', 0, 3), 'xyz');
 
   const big = Buffer.alloc(1 << 20);
   let sent = 0;
   let n = 0;
-  while ((n = native.send(a, big, 0, big.length)) > 0) sent += n;
+  while ((n = sockets.send(a, big, 0, big.length)) > 0) sent += n;
   test.equal(n, -EAGAIN, 'a full socket does not block');
   test.ok(sent > 0);
 
-  test.equal(native.close(b), 0);
-  test.equal(native.send(a, big, 0, 1), -EPIPE, 'and no SIGPIPE');
-  test.equal(native.close(a), 0);
+  test.equal(descriptors.close(b), 0);
+  test.equal(sockets.send(a, big, 0, 1), -EPIPE, 'and no SIGPIPE');
+  test.equal(descriptors.close(a), 0);
 });
 
 await t.test('shutdown, one way or both', async (test) => {
-  const [a, b] = native.socketpair();
+  const [a, b] = sockets.pair();
   const buffer = Buffer.alloc(4);
-  test.equal(native.send(a, Buffer.from('last'), 0, 4), 4);
-  test.equal(native.shutdown(a), 0);
-  test.equal(native.send(a, buffer, 0, 1), -EPIPE);
-  test.equal(native.recv(b, buffer, 0, 4), 4, 'what was sent arrives');
-  test.equal(native.recv(b, buffer, 0, 4), 0, 'then the end');
-  test.equal(native.send(b, buffer, 0, 4), 4, 'the other direction stays open');
-  test.equal(native.shutdown(b, SHUT_RDWR), 0);
-  test.equal(native.shutdown(a, SHUT_RD), 0);
-  test.throws(() => native.shutdown(a, 3), RangeError);
-  native.close(a);
-  native.close(b);
+  test.equal(sockets.send(a, Buffer.from('last'), 0, 4), 4);
+  test.equal(sockets.shutdown(a), 0);
+  test.equal(sockets.send(a, buffer, 0, 1), -EPIPE);
+  test.equal(sockets.recv(b, buffer, 0, 4), 4, 'what was sent arrives');
+  test.equal(sockets.recv(b, buffer, 0, 4), 0, 'then the end');
+  test.equal(sockets.send(b, buffer, 0, 4), 4, 'the other direction stays open');
+  test.equal(sockets.shutdown(b, SHUT_RDWR), 0);
+  test.equal(sockets.shutdown(a, SHUT_RD), 0);
+  test.throws(() => sockets.shutdown(a, 3), RangeError);
+  descriptors.close(a);
+  descriptors.close(b);
 });
 
 await t.test('a descriptor that is not open', async (test) => {
   const buffer = Buffer.alloc(4);
-  test.equal(native.accept(NO_SUCH_FD), -EBADF);
-  test.equal(native.localPort(NO_SUCH_FD), -EBADF);
-  test.equal(native.peerAddress(NO_SUCH_FD), null);
-  test.equal(native.recv(NO_SUCH_FD, buffer, 0, 4), -EBADF);
-  test.equal(native.send(NO_SUCH_FD, buffer, 0, 4), -EBADF);
-  test.equal(native.shutdown(NO_SUCH_FD), -EBADF);
-  test.equal(native.close(NO_SUCH_FD), -EBADF);
+  test.equal(sockets.accept(NO_SUCH_FD), -EBADF);
+  test.equal(sockets.localPort(NO_SUCH_FD), -EBADF);
+  test.equal(sockets.peerAddress(NO_SUCH_FD), null);
+  test.equal(sockets.recv(NO_SUCH_FD, buffer, 0, 4), -EBADF);
+  test.equal(sockets.send(NO_SUCH_FD, buffer, 0, 4), -EBADF);
+  test.equal(sockets.shutdown(NO_SUCH_FD), -EBADF);
+  test.equal(descriptors.close(NO_SUCH_FD), -EBADF);
 });

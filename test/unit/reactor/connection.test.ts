@@ -5,7 +5,9 @@ import { NBD_CMD, NBD_INFO, NBD_OPT, NBD_REP } from '../../../daemon/nbd/constan
 import { LargeMemory } from '../../../daemon/nbd/large-memory.js';
 import { MAX_NAME_LENGTH } from '../../../daemon/nbd/limits.js';
 import { SendBufferPool } from '../../../daemon/nbd/outbox.js';
-import { ECONNRESET, native, SHUT_WR } from '../../../daemon/native/binding.js';
+import { ECONNRESET } from '../../../daemon/lib/errno.js';
+import { descriptors } from '../../../daemon/native/descriptors.js';
+import { SHUT_WR, sockets } from '../../../daemon/native/socket.js';
 import { Connection } from '../../../daemon/reactor/connection.js';
 import type { Deadlines } from '../../../daemon/reactor/connection-context.js';
 import type { ConnectionSummary } from '../../../daemon/reactor/messages.js';
@@ -26,8 +28,8 @@ interface Pair {
 }
 
 function pair(test: Test, deadlines?: Partial<Deadlines>): Pair {
-  const [ours, fd] = native.socketpair();
-  test.teardown(() => native.close(fd));
+  const [ours, fd] = sockets.pair();
+  test.teardown(() => descriptors.close(fd));
   const fake = new FakeExport(SIZE, NAME);
   const closed: ConnectionSummary[] = [];
   const connection = new Connection(1, ours, testPeer(), {
@@ -45,7 +47,7 @@ function pair(test: Test, deadlines?: Partial<Deadlines>): Pair {
 
 async function say({ fd }: Pair, bytes: Buffer): Promise<void> {
   for (let at = 0; at < bytes.length;) {
-    const n = native.send(fd, bytes, at, bytes.length - at);
+    const n = sockets.send(fd, bytes, at, bytes.length - at);
     if (n > 0) at += n;
     else if (n === -EAGAIN) await pause(2);
     else throw new Error(`send: errno ${-n}`);
@@ -62,7 +64,7 @@ async function hear(
   const deadline = performance.now() + 8000;
   while (total < least && performance.now() < deadline) {
     const buffer = Buffer.allocUnsafe(65536);
-    const n = native.recv(fd, buffer, 0, buffer.length);
+    const n = sockets.recv(fd, buffer, 0, buffer.length);
     if (n > 0) {
       parts.push(buffer.subarray(0, n));
       total += n;
@@ -122,7 +124,7 @@ await t.test('a handshake a byte at a time gets no more time', async (test) => {
   const both = pair(test, { handshakeMs: 200 });
   const endless = optionBytes(77, Buffer.alloc(0), 0xffffffff);
   await say(both, Buffer.concat([clientFlags(), endless]));
-  const trickle = setInterval(() => native.send(both.fd, Buffer.alloc(1), 0, 1), 20);
+  const trickle = setInterval(() => sockets.send(both.fd, Buffer.alloc(1), 0, 1), 20);
   await closing(both).finally(() => clearInterval(trickle));
   test.match(both.closed, [{ reason: /handshake/ }]);
 });
@@ -205,7 +207,7 @@ await t.test('draining', async (test) => {
   idle.connection.drain();
   idle.connection.drain();
   test.equal((await hear(idle)).end, 0);
-  native.shutdown(idle.fd, SHUT_WR);
+  sockets.shutdown(idle.fd, SHUT_WR);
   test.match(await closing(idle), { reason: /stops/ });
 
   const busy = await inTransmission(test);
@@ -225,7 +227,7 @@ await t.test('draining', async (test) => {
     const data = bytes.subarray(i * 5016 + 16, (i + 1) * 5016);
     if (!data.equals(bytesAt(i, 5000))) test.fail(`reply ${i}`);
   }
-  native.shutdown(busy.fd, SHUT_WR);
+  sockets.shutdown(busy.fd, SHUT_WR);
   test.match(await closing(busy), { reason: /stops/ });
 
   const stuck = await inTransmission(test, { drainMs: 200 });
@@ -246,7 +248,7 @@ await t.test('a client that has only shut down its side gets its pending replies
         requestBytes({ cookie: BigInt(i), offset: i, length: 5000 }),
       );
       const said = say(both, Buffer.concat([...requests, requestBytes({}).subarray(0, 20)]));
-      void said.then(() => native.shutdown(both.fd, SHUT_WR));
+      void said.then(() => sockets.shutdown(both.fd, SHUT_WR));
       const { bytes, end } = await hear(both);
       test.equal(end, 0, 'a clean end');
       test.equal(bytes.length, count * 5016, `${count} replies`);
@@ -265,7 +267,7 @@ await t.test('so does one in the handshake', async (test) => {
   const query = optionBytes(NBD_OPT.INFO, infoData(NAME, [NBD_INFO.NAME]));
   const reply = 32 + 34 + 22 + NAME.length + 20;
   await say(both, Buffer.concat([clientFlags(), ...Array.from({ length: 99 }, () => query)]));
-  native.shutdown(both.fd, SHUT_WR);
+  sockets.shutdown(both.fd, SHUT_WR);
   const { bytes, end } = await hear(both);
   test.equal(end, 0);
   test.equal(bytes.length, 18 + 99 * reply);
@@ -292,14 +294,14 @@ await t.test(
     const stuck = await inTransmission(test, { drainMs: 200 });
     // More than the sockets hold, less than stops the daemon from seeing the end.
     await say(stuck, requestBytes({ length: 250_000 }));
-    native.shutdown(stuck.fd, SHUT_WR);
+    sockets.shutdown(stuck.fd, SHUT_WR);
     test.match(await closing(stuck), { reason: 'client hung up and did not take its replies' });
   },
 );
 
 await t.test('the client vanishes, with and without replies in the way', async (test) => {
   for (const requests of [0, 100]) {
-    const [ours, fd] = native.socketpair();
+    const [ours, fd] = sockets.pair();
     const closed: ConnectionSummary[] = [];
     const connection = new Connection(1, ours, testPeer(), {
       exports: tableOf(new FakeExport(SIZE, NAME)),
@@ -314,7 +316,7 @@ await t.test('the client vanishes, with and without replies in the way', async (
     await say(both, GO);
     for (let i = 0; i < requests; i++) await say(both, requestBytes({ length: 100_000 }));
     await pause(30);
-    native.close(fd);
+    descriptors.close(fd);
     const { reason } = await closing(both);
     test.match(reason, /hung up|failed: E/, `${requests} requests`);
     connection.close('again');

@@ -1,7 +1,8 @@
 // The first thread, when it is up long before anybody asks for it: a daemon must still become ready.
 import { setTimeout as pause } from 'node:timers/promises';
 import { test } from 'tap';
-import { native } from '../../../daemon/native/binding.js';
+import { descriptors } from '../../../daemon/native/descriptors.js';
+import { sockets } from '../../../daemon/native/socket.js';
 import { startEarlyReactor } from '../../../daemon/reactor/early-reactor.js';
 import type { ToReactor } from '../../../daemon/reactor/messages.js';
 import { ReactorPool } from '../../../daemon/reactor/pool.js';
@@ -19,11 +20,11 @@ await test('a thread that has started before the pool', async (t) => {
   const pool = new ReactorPool(1, null, { log: () => undefined });
   t.teardown(() => pool.terminate());
   await pool.started;
-  const [ours, fd] = native.socketpair();
-  t.teardown(() => native.close(fd));
+  const [ours, fd] = sockets.pair();
+  t.teardown(() => descriptors.close(fd));
   pool.adopt(ours, { peer: testPeer(), exports: null, closed: () => undefined });
   const greeting = Buffer.alloc(18);
-  for (let i = 0; i < 1000 && native.recv(fd, greeting, 0, 18) < 0; i++) await pause(10);
+  for (let i = 0; i < 1000 && sockets.recv(fd, greeting, 0, 18) < 0; i++) await pause(10);
   t.equal(greeting.toString('latin1', 0, 16), 'NBDMAGICIHAVEOPT');
   await pool.drain();
 });

@@ -8,7 +8,8 @@ import { closeFile, openPath } from '../../../daemon/blob/file-jobs.js';
 import type { FileRange } from '../../../daemon/lib/disk.js';
 import { LargeMemory } from '../../../daemon/nbd/large-memory.js';
 import { SendBufferPool } from '../../../daemon/nbd/outbox.js';
-import { native } from '../../../daemon/native/binding.js';
+import { descriptors } from '../../../daemon/native/descriptors.js';
+import { sockets } from '../../../daemon/native/socket.js';
 import { Connection } from '../../../daemon/reactor/connection.js';
 import { PipePool } from '../../../daemon/reactor/file-pipe.js';
 import { seededRandom } from '../../support/pattern.js';
@@ -52,9 +53,9 @@ async function connect(test: Test): Promise<Client> {
   writeFileSync(path, bytesAt(0, SIZE));
   const { fd: file } = await openPath(path);
   const served = new FileExport(file);
-  const [ours, fd] = native.socketpair();
+  const [ours, fd] = sockets.pair();
   test.teardown(() => {
-    native.close(fd);
+    descriptors.close(fd);
     closeFile(file);
   });
   const pipes = new PipePool();
@@ -75,7 +76,8 @@ async function connect(test: Test): Promise<Client> {
 }
 
 function say({ fd }: Client, bytes: Buffer): void {
-  if (native.send(fd, bytes, 0, bytes.length) !== bytes.length) throw new Error('not all was sent');
+  if (sockets.send(fd, bytes, 0, bytes.length) !== bytes.length)
+    throw new Error('not all was sent');
 }
 
 /** @param most bytes that are received at a time */
@@ -83,7 +85,7 @@ async function hear({ fd }: Client, length: number, most = length): Promise<Buff
   const bytes = Buffer.alloc(length);
   const deadline = performance.now() + 20_000;
   for (let at = 0; at < length && performance.now() < deadline;) {
-    const n = native.recv(fd, bytes, at, Math.min(most, length - at));
+    const n = sockets.recv(fd, bytes, at, Math.min(most, length - at));
     if (n > 0) at += n;
     if (n === 0) return bytes.subarray(0, at);
     if (n < 0 || most < length) await pause(1);

@@ -5,7 +5,9 @@ import { test, type Test } from 'tap';
 import { NBD_CMD, NBD_INFO, NBD_OPT } from '../../../daemon/nbd/constants.js';
 import { LargeMemory } from '../../../daemon/nbd/large-memory.js';
 import { SendBufferPool } from '../../../daemon/nbd/outbox.js';
-import { EAGAIN, native } from '../../../daemon/native/binding.js';
+import { EAGAIN } from '../../../daemon/lib/errno.js';
+import { descriptors } from '../../../daemon/native/descriptors.js';
+import { sockets } from '../../../daemon/native/socket.js';
 import { Connection } from '../../../daemon/reactor/connection.js';
 import type { ConnectionSummary, ResumedTransmission } from '../../../daemon/reactor/messages.js';
 import { clientFlags, infoData, optionBytes, requestBytes } from '../../support/nbd-client.js';
@@ -60,7 +62,7 @@ class Client {
 
   async say(bytes: Buffer): Promise<void> {
     for (let at = 0; at < bytes.length;) {
-      const n = native.send(this.fd, bytes, at, bytes.length - at);
+      const n = sockets.send(this.fd, bytes, at, bytes.length - at);
       if (n > 0) at += n;
       else if (n === -EAGAIN) await pause(1);
       else throw new Error(`send: errno ${-n}`);
@@ -71,7 +73,7 @@ class Client {
     const bytes = Buffer.alloc(length);
     const end = performance.now() + 8000;
     for (let at = 0; at < length;) {
-      const n = native.recv(this.fd, bytes, at, length - at);
+      const n = sockets.recv(this.fd, bytes, at, length - at);
       if (n > 0) at += n;
       else if (n !== -EAGAIN) throw new Error(`the end (${n}) after ${at} of ${length} bytes`);
       else if (performance.now() > end) throw new Error(`${at} of ${length} bytes came`);
@@ -89,13 +91,13 @@ class Client {
   /** Nothing is on its way. */
   async isQuiet(): Promise<boolean> {
     await pause(30);
-    return native.recv(this.fd, Buffer.alloc(1), 0, 1) === -EAGAIN;
+    return sockets.recv(this.fd, Buffer.alloc(1), 0, 1) === -EAGAIN;
   }
 }
 
 async function begin(t: Test): Promise<{ host: Host; client: Client }> {
-  const [ours, fd] = native.socketpair();
-  t.teardown(() => native.close(fd));
+  const [ours, fd] = sockets.pair();
+  t.teardown(() => descriptors.close(fd));
   const host = new Host(ours);
   t.teardown(() => host.connection.close('test'));
   host.connection.start();
@@ -202,8 +204,8 @@ await test('the size that the client was told goes along', async (t) => {
 });
 
 await test('a payload whose command an older daemon has answered already', async (t) => {
-  const [ours, fd] = native.socketpair();
-  t.teardown(() => native.close(fd));
+  const [ours, fd] = sockets.pair();
+  t.teardown(() => descriptors.close(fd));
   const host = new Host(ours);
   t.teardown(() => host.connection.close('test'));
   host.resume({
@@ -285,8 +287,8 @@ await test('many in the pipe: each is answered once, by one or the other', async
 });
 
 await test('structured replies and contexts go along', async (t) => {
-  const [ours, fd] = native.socketpair();
-  t.teardown(() => native.close(fd));
+  const [ours, fd] = sockets.pair();
+  t.teardown(() => descriptors.close(fd));
   const host = new Host(ours);
   host.connection.start();
   const client = new Client(fd);
@@ -333,8 +335,8 @@ await test('one that is not given up goes on where it was', async (t) => {
 });
 
 await test('a handshake comes to its end first', async (t) => {
-  const [ours, fd] = native.socketpair();
-  t.teardown(() => native.close(fd));
+  const [ours, fd] = sockets.pair();
+  t.teardown(() => descriptors.close(fd));
   const host = new Host(ours);
   host.connection.start();
   const client = new Client(fd);

@@ -1,7 +1,8 @@
 // The pool of reactor threads when one of them dies; its ordinary life is in test/e2e.
 import { setTimeout as pause } from 'node:timers/promises';
 import t from 'tap';
-import { native } from '../../../daemon/native/binding.js';
+import { descriptors } from '../../../daemon/native/descriptors.js';
+import { sockets } from '../../../daemon/native/socket.js';
 import { ReactorPool } from '../../../daemon/reactor/pool.js';
 import { testPeer } from '../../support/test-peer.js';
 
@@ -12,7 +13,7 @@ async function untilEnd(fd: number): Promise<number | null> {
   let total = 0;
   const buffer = Buffer.alloc(1000);
   for (let i = 0; i < 1000; i++) {
-    const n = native.recv(fd, buffer, 0, buffer.length);
+    const n = sockets.recv(fd, buffer, 0, buffer.length);
     if (n === -EAGAIN) await pause(10);
     else if (n > 0) total += n;
     else return total;
@@ -23,10 +24,10 @@ async function untilEnd(fd: number): Promise<number | null> {
 await t.test('its clients are cut off, not left hanging, and new ones are served', async (test) => {
   const lines: string[] = [];
   const pool = new ReactorPool(1, null, { log: (_level, message) => lines.push(message) });
-  const [ours, fd] = native.socketpair();
-  test.teardown(() => native.close(fd));
+  const [ours, fd] = sockets.pair();
+  test.teardown(() => descriptors.close(fd));
   pool.adopt(ours, { peer: testPeer('first'), exports: null, closed: () => undefined });
-  while (native.recv(fd, Buffer.alloc(18), 0, 18) < 0) await pause(10);
+  while (sockets.recv(fd, Buffer.alloc(18), 0, 18) < 0) await pause(10);
   test.equal(pool.connections, 1);
 
   // No control plane would send such a thing; what matters is that the thread does not survive it.
@@ -37,8 +38,8 @@ await t.test('its clients are cut off, not left hanging, and new ones are served
   test.ok(lines.some((line) => line.startsWith('reactor thread died: ')));
 
   pool.setExports([]);
-  const [next, other] = native.socketpair();
-  test.teardown(() => native.close(other));
+  const [next, other] = sockets.pair();
+  test.teardown(() => descriptors.close(other));
   pool.adopt(next, { peer: testPeer('second'), exports: null, closed: () => undefined });
   await pause(200);
   await pool.drain();

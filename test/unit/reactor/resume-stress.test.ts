@@ -6,7 +6,7 @@ import { Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import t from 'tap';
-import { native } from '../../../daemon/native/binding.js';
+import { sockets } from '../../../daemon/native/socket.js';
 import { ReactorPool } from '../../../daemon/reactor/pool.js';
 import { shortFolder } from '../../support/daemon-process.js';
 import { openDevice } from '../../support/in-process.js';
@@ -92,7 +92,7 @@ await t.test(
     const runs = async (): Promise<void> => {
       while (begun < RUNS) {
         const number = begun++;
-        const [ours, theirs] = native.socketpair();
+        const [ours, theirs] = sockets.pair();
         const run = new Run(theirs, number);
         // Some requests lie there already when the thread gets the connection.
         const early = number % 4 === 0 ? run.play() : null;

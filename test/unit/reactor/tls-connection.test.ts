@@ -6,7 +6,7 @@ import t, { type Test } from 'tap';
 import { NBD_CMD, NBD_OPT } from '../../../daemon/nbd/constants.js';
 import { LargeMemory } from '../../../daemon/nbd/large-memory.js';
 import { SendBufferPool } from '../../../daemon/nbd/outbox.js';
-import { native } from '../../../daemon/native/binding.js';
+import { sockets } from '../../../daemon/native/socket.js';
 import { Connection } from '../../../daemon/reactor/connection.js';
 import type { Deadlines } from '../../../daemon/reactor/connection-context.js';
 import type { ConnectionSummary } from '../../../daemon/reactor/messages.js';
@@ -39,7 +39,7 @@ interface Pair {
 
 /** A connection whose client has asked for TLS and heard that it may begin. */
 async function pair(test: Test, deadlines: Partial<Deadlines> = {}): Promise<Pair> {
-  const [ours, fd] = native.socketpair();
+  const [ours, fd] = sockets.pair();
   const closed: ConnectionSummary[] = [];
   const connection = new Connection(1, ours, testPeer(), {
     exports: tableOf(new FakeExport(1 << 26, 'disk')),

@@ -4,13 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import t from 'tap';
-import { native } from '../../../daemon/native/binding.js';
+import { descriptors } from '../../../daemon/native/descriptors.js';
+import { sockets } from '../../../daemon/native/socket.js';
 import { watchParent } from '../../../daemon/server/parent-watch.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'obd-'));
 t.teardown(() => rmSync(folder, { recursive: true }));
-const socket = native.listenUnix(join(folder, 's'), 1);
-t.teardown(() => native.close(socket));
+const socket = sockets.listenUnix(join(folder, 's'), 1);
+t.teardown(() => descriptors.close(socket));
 
 /** Another process than this one, which made the socket. */
 const OTHER = process.pid + 1;

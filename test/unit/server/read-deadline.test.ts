@@ -1,22 +1,22 @@
 // The read deadline is below the timeout of devices, or the log says so.
 import t from 'tap';
 import { DEFAULT_READ_DEADLINE } from '../../../daemon/config/daemon-config.js';
-import { native } from '../../../daemon/native/binding.js';
+import { files } from '../../../daemon/native/file.js';
 import { DRAIN_TIMEOUT_MS } from '../../../daemon/nbd/limits.js';
 import { warnOfTimeouts } from '../../../daemon/server/read-deadline.js';
 import { DEFAULT_TIMEOUT_SECONDS } from '../../../daemon/kernel/device-settings.js';
 
-t.teardown(() => native.fileDeadline(1000 * DEFAULT_READ_DEADLINE));
+t.teardown(() => files.deadline(1000 * DEFAULT_READ_DEADLINE));
 
 await t.test('the defaults fit together', (test) => {
   test.ok(DEFAULT_READ_DEADLINE < DEFAULT_TIMEOUT_SECONDS);
   test.ok(1000 * DEFAULT_READ_DEADLINE < DRAIN_TIMEOUT_MS, 'an end waits for stuck reads');
-  test.equal(native.fileDeadline(), 1000 * DEFAULT_READ_DEADLINE, 'the addon has the same');
+  test.equal(files.deadline(), 1000 * DEFAULT_READ_DEADLINE, 'the addon has the same');
   test.end();
 });
 
 await t.test('a timeout that is no longer than a read is warned of', (test) => {
-  native.fileDeadline(30_000);
+  files.deadline(30_000);
   const lines: string[] = [];
   const devices = [31, 30, 20].map((timeoutSeconds, i) => {
     return { device: `/dev/nbd${i}`, timeoutSeconds };

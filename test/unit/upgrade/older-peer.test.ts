@@ -1,10 +1,11 @@
 import { test } from 'tap';
-import { native } from '../../../daemon/native/binding.js';
+import { descriptors } from '../../../daemon/native/descriptors.js';
+import { sockets } from '../../../daemon/native/socket.js';
 import { peerOfOlder } from '../../../daemon/upgrade/older-peer.js';
 
 await test('a device by the id in its text, a client by its socket', (t) => {
-  const [a, b] = native.socketpair();
-  t.teardown(() => [a, b].forEach((fd) => native.close(fd)));
+  const [a, b] = sockets.pair();
+  t.teardown(() => [a, b].forEach((fd) => descriptors.close(fd)));
   const device = '/dev/nbd12 0123456789abcdef';
   t.match(peerOfOlder(device, a), { kind: 'device', device: '0123456789abcdef', text: device });
   const uid = process.getuid?.();

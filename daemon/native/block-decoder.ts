@@ -1,0 +1,54 @@
+// Decoding of ZFile blocks with the system's liblz4 and libzstd. Conventions of all calls: addon.ts.
+
+import { addon } from './addon.js';
+
+/** Codecs of `decodeBlocks`; the numbers are the addon's own. */
+export const CODEC_LZ4 = 0;
+export const CODEC_ZSTD = 1;
+
+interface Codecs {
+  /**
+   * The version of the system's library for a codec; '' if there is no such library. The library is
+   * looked up once.
+   */
+  version(codec: number): string;
+  /**
+   * Checks and decodes blocks [first, first + count) of `src`, at least one. Positional, because every
+   * read of compressed data calls it, and an object would cost an allocation or seven property reads.
+   *
+   * @param base where block 0 begins in `src`
+   * @param bounds block i is bytes [bounds[i], bounds[i + 1]) after `base`, its CRC included
+   * @param dst receives the plain bytes from `dstOffset` on, one block after another: `blockSize` bytes
+   *   of each, `lastSize` of the last
+   * @param crcSize how many bytes at the end of each block are the little-endian CRC of those before it:
+   *   4 or 0
+   * @param seed the CRC register's start
+   * @returns -1, or the index of the first block whose CRC is wrong or that does not decode to its size;
+   *   the bytes of `dst` from that block on are then undefined
+   * @throws RangeError if a block up to that one is outside `src` or shorter than its CRC, or if `dst` is
+   *   too small; Error if the system has no library for the codec
+   */
+  decodeBlocks(
+    codec: number,
+    src: Uint8Array,
+    base: number,
+    bounds: Uint32Array,
+    first: number,
+    count: number,
+    dst: Uint8Array,
+    dstOffset: number,
+    blockSize: number,
+    lastSize: number,
+    crcSize: number,
+    seed: number,
+  ): number;
+}
+
+interface Exports {
+  decodeBlocks: Codecs['decodeBlocks'];
+  codecVersion: Codecs['version'];
+}
+
+const { codecVersion, decodeBlocks } = addon as Exports;
+
+export const codecs: Codecs = { version: codecVersion, decodeBlocks };

@@ -1,0 +1,29 @@
+// Memory of this process. Conventions of all calls: addon.ts.
+
+import { addon } from './addon.js';
+
+interface Memory {
+  /**
+   * Locks the program, its libraries and its addons in memory, so that they run even if they lie on a disk
+   * that this process serves. Heaps are not locked: V8 cannot live with locked heaps. Only a service
+   * without swap (MemorySwapMax=0) keeps those in memory.
+   * @returns bytes, about 100 MB of address space, all resident from then on; -ENOMEM or -EPERM if
+   *   RLIMIT_MEMLOCK is less and the process has no CAP_IPC_LOCK
+   */
+  lock(): number;
+  /**
+   * Gives the pages that lie wholly within these bytes back to the system at once; the garbage collector
+   * would do it later. Their bytes are zeros from then on.
+   * @returns how many bytes were given back; -errno
+   */
+  releasePages(bytes: Uint8Array): number;
+}
+
+interface Exports {
+  lockMemory: Memory['lock'];
+  releasePages: Memory['releasePages'];
+}
+
+const { lockMemory, releasePages } = addon as Exports;
+
+export const memory: Memory = { lock: lockMemory, releasePages };
