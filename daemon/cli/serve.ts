@@ -19,7 +19,7 @@ import {
 import { readSmallFile } from '../blob/open-file.js';
 import { OverlaybdError, messageOf } from '../errors.js';
 import type { Daemon, DaemonOptions, ServedOptions } from '../server/daemon.js';
-import type { ImageSource } from '../image/plan.js';
+import { sourceOfWords, type ImageSource } from '../image/image-source.js';
 import type { ActivatedSocket } from '../listen/socket-activation.js';
 import type { StdioConnection } from '../listen/stdio.js';
 import { files } from '../native/file.js';
@@ -208,7 +208,7 @@ async function readConfig(path: string): Promise<DaemonConfig> {
   const folder = dirname(resolve(path));
   const exports = Object.entries(config.exports ?? {}).map(
     ([name, given]): [string, ExportConfig] => {
-      const { paths, partition } = sourceOf(given);
+      const { paths, partition } = namedIn(given);
       const image = paths.map((each) => resolve(folder, each));
       return [name, partition === null ? image : { image, partition }];
     },
@@ -231,16 +231,19 @@ export function daemonOptions(
 ): DaemonOptions {
   const exports = new Map<string, ImageSource>();
   for (const [name, given] of Object.entries(config.exports ?? {})) {
-    addExport(exports, name, sourceOf(given));
+    const { paths, partition } = namedIn(given);
+    addExport(exports, name, sourceOfWords(paths, partition));
   }
   const partition = partitionOf(args);
-  if (args.image && args.image.length > 0) addExport(exports, '', { paths: args.image, partition });
+  if (args.image && args.image.length > 0) {
+    addExport(exports, '', sourceOfWords(args.image, partition));
+  }
   for (const text of args.export ?? []) {
     const [, name, path] = /^([^=]*)=(.+)$/s.exec(text) ?? [];
     if (name === undefined || path === undefined) {
       throw new OverlaybdError('BAD_ARGUMENT', `--export ${JSON.stringify(text)}: not NAME=PATH`);
     }
-    addExport(exports, name, { paths: [path], partition });
+    addExport(exports, name, sourceOfWords([path], partition));
   }
   if (exports.size === 0 && !args['on-demand']) {
     throw new OverlaybdError(
@@ -261,8 +264,11 @@ export function daemonOptions(
   };
 }
 
-/** A configuration's export with everything decided. */
-function sourceOf(given: ExportConfig): ImageSource {
+/** What an export of a configuration names. */
+function namedIn(given: ExportConfig): {
+  readonly paths: string[];
+  readonly partition: number | null;
+} {
   const isObject = typeof given === 'object' && 'image' in given;
   const image = isObject ? given.image : given;
   const partition = (isObject ? given.partition : undefined) ?? null;

@@ -6,6 +6,7 @@ import type { ConnectionCounts } from '../reactor/messages.js';
 import type { Peer } from '../reactor/peer.js';
 import type { DeviceRecord } from './record.js';
 import type { DeviceCounters } from '../upgrade/handover.js';
+import { describeBlobs } from '../image/image-source.js';
 import type { HeldImage } from '../image/table.js';
 import type { DeviceSettings } from '../kernel/device-settings.js';
 
@@ -77,7 +78,7 @@ export class AttachedDevice {
     return {
       ...describe(record),
       state: 'failed',
-      image: record.image.join(' '),
+      image: describeBlobs(record.image),
       liveConnections: 0,
       reconnects: 0,
       requests: 0,

@@ -307,7 +307,7 @@ export class DeviceManager {
     const { images } = this.#parts;
     let held: HeldImage;
     try {
-      held = await images.open({ paths: record.image, partition: record.partition });
+      held = await images.open({ blobs: record.image, partition: record.partition });
     } catch (error) {
       // Its reads fail after the dead connection timeout, or go on if we are started again in time.
       return `its image cannot be opened: ${messageOf(error)}`;

@@ -17,6 +17,7 @@ import { join } from 'node:path';
 import * as v from 'valibot';
 import { parseWith } from '../config/parse.js';
 import { OverlaybdError, messageOf } from '../errors.js';
+import { sourceOfWords, wordsOf } from '../image/image-source.js';
 import { deviceIndex, deviceSettings } from '../kernel/device-settings.js';
 import { backendName, type DeviceOwner } from '../kernel/sysfs.js';
 import { someOf, strictObject, stringOf, wholeNumber } from '../lib/schema.js';
@@ -38,8 +39,11 @@ const recordSchema = strictObject({
   /** The number in /dev/nbdX. */
   index: deviceIndex,
   export: v.nullable(v.string()),
-  /** What makes the image, as it was given: absolute paths. */
-  image: someOf(v.string()),
+  /** What makes the image, as it was given: files by their absolute paths. */
+  image: v.pipe(
+    someOf(v.string()),
+    v.transform((words) => sourceOfWords(words).blobs),
+  ),
   /** The partition of it that the device is; null is all of it. */
   partition: v.optional(v.nullable(wholeNumber(1)), null),
   /** image/fingerprint.ts: another image under the same name must not get the device. */
@@ -95,7 +99,7 @@ export class DeviceRecords {
   /** Crash-safe: whoever reads sees this record or the one before, whole. */
   write(record: DeviceRecord): void {
     const path = this.#path(record.id);
-    const text = JSON.stringify(record, null, 2) + '\n';
+    const text = JSON.stringify({ ...record, image: wordsOf(record.image) }, null, 2) + '\n';
     if (Buffer.byteLength(text) > MAX_RECORD_LENGTH) {
       const message = `/dev/nbd${record.index}: its record has ${text.length} characters, more than can be kept; use shorter paths or a configuration`;
       throw new OverlaybdError('LIMIT', message);

@@ -13,6 +13,7 @@ import {
   type ConnectRequest,
 } from '../kernel/device-settings.js';
 import type { AttachRequest } from '../control/requests.js';
+import { areSameBlobs, sourceOfWords } from '../image/image-source.js';
 
 const SETTINGS = ['connections', 'timeoutSeconds', 'deadConnTimeoutSeconds', 'blockSize'] as const;
 
@@ -26,7 +27,7 @@ export function newRecord(index: number, request: AttachRequest, held: HeldImage
     id: randomBytes(8).toString('hex'),
     index,
     export: request.export ?? null,
-    image: [...held.source.paths],
+    image: [...held.source.blobs],
     partition: held.source.partition,
     fingerprint: held.fingerprint,
     size: deviceSize(held.image.size, settings),
@@ -75,7 +76,7 @@ export function isCalled({ id, index }: DeviceRecord, name: string): boolean {
 export function isSameSource(record: DeviceRecord, request: AttachRequest): boolean {
   const { export: name, image, partition } = request;
   if (image !== undefined) {
-    const isImage = record.image.join('\0') === image.join('\0');
+    const isImage = areSameBlobs(record.image, sourceOfWords(image).blobs);
     return record.export === null && isImage && record.partition === (partition ?? null);
   }
   // An export may be a partition by itself.
@@ -111,7 +112,7 @@ export async function openFor(
   { export: name, image, partition }: AttachRequest,
   images: ImageTable,
 ): Promise<HeldImage> {
-  const source = image ? { paths: image, partition: null } : images.sourceOf(name ?? '');
+  const source = image ? sourceOfWords(image) : images.sourceOf(name ?? '');
   return images.open({ ...source, partition: partition ?? source.partition });
 }
 

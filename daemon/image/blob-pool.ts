@@ -2,7 +2,9 @@
 // however many exports use it. Counted, so that the last user closes it.
 
 import { closeFile } from '../blob/file-jobs.js';
-import { openFile } from '../blob/open-file.js';
+import { describeRef, type BlobRef } from '../blob/blob-ref.js';
+import { openBlob } from '../blob/open-blob.js';
+import type { OpenFile } from '../blob/open-file.js';
 import type { BlobSource } from '../blob/source.js';
 import { OverlaybdError } from '../errors.js';
 import type { ReaderFactory } from './reader-factory.js';
@@ -51,14 +53,14 @@ export class BlobPool {
    * Opens a file, or takes it from the pool, with its wrappers peeled.
    * @throws OverlaybdError when it cannot be opened or a wrapper is broken, and what `effort` throws
    */
-  async open(path: string, effort: Effort): Promise<PooledBlob> {
-    const file = await this.#file(path);
+  async open(ref: BlobRef, effort: Effort): Promise<PooledBlob> {
+    const file = await this.#file(ref);
     const key = `peeled ${file.identity}`;
     const spec = async (): Promise<SourceSpec> => {
       const blob = await peel(file.spec, this.#readers, undefined, effort);
       if (blob) return blob.spec;
       // A throwing sink leaves no other way to get here.
-      throw new OverlaybdError('BAD_FORMAT', `${path}: cannot be opened`);
+      throw new OverlaybdError('BAD_FORMAT', `${describeRef(ref)}: cannot be opened`);
     };
     const isFirst = !this.#entries.has(key);
     try {
@@ -66,13 +68,13 @@ export class BlobPool {
     } catch (error) {
       // The first one's effort may have been what ended it: ours may do.
       if (isFirst) throw error;
-      return this.open(path, effort);
+      return this.open(ref, effort);
     }
   }
 
   /** Like open(), for the files of uppers, which have no wrappers ("Wrappers" in docs/formats.md). */
-  async openPlain(path: string): Promise<PooledBlob> {
-    const file = await this.#file(path);
+  async openPlain(ref: BlobRef): Promise<PooledBlob> {
+    const file = await this.#file(ref);
     return this.#hold(`plain ${file.identity}`, file.fd, () => Promise.resolve(file.spec));
   }
 
@@ -82,8 +84,8 @@ export class BlobPool {
     return this.#hold(key, fd, () => Promise.resolve(spec));
   }
 
-  async #file(path: string): ReturnType<typeof openFile> {
-    const file = await openFile(path);
+  async #file(ref: BlobRef): Promise<OpenFile> {
+    const file = await openBlob(ref);
     this.#watch?.opened(file.fd);
     return file;
   }

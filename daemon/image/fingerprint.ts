@@ -4,8 +4,9 @@
 // or fetched again does not. Not a check of the contents: that is `verify`.
 
 import { createHash } from 'node:crypto';
+import { keyOfRef, type BlobRef } from '../blob/blob-ref.js';
 import { closeFile } from '../blob/file-jobs.js';
-import { openFile } from '../blob/open-file.js';
+import { openBlob } from '../blob/open-blob.js';
 import { readFully } from '../blob/source.js';
 import { PARALLEL_FILES } from '../lib/effort.js';
 import { mapEach } from '../lib/gate.js';
@@ -22,11 +23,13 @@ export interface ImageMarks {
 /** @throws OverlaybdError when a blob cannot be opened or read */
 export async function marksOf(plan: ImagePlan): Promise<ImageMarks> {
   const hash = createHash('sha256');
-  const paths = plan.upper ? [...plan.lowers, plan.upper.index, plan.upper.data] : plan.lowers;
-  const distinct = [...new Set(paths)];
-  const samples = await mapEach(distinct, PARALLEL_FILES, sampleOf);
-  const byPath = new Map(distinct.map((path, i) => [path, samples[i] as Sample]));
-  const all = paths.map((path) => byPath.get(path) as Sample);
+  const refs = plan.upper ? [...plan.lowers, plan.upper.index, plan.upper.data] : plan.lowers;
+  const distinct = [...new Map(refs.map((ref) => [keyOfRef(ref), ref]))];
+  const samples = await mapEach(distinct, PARALLEL_FILES, async ([key, ref]) => {
+    return [key, await sampleOf(ref)] as const;
+  });
+  const byKey = new Map(samples);
+  const all = refs.map((ref) => byKey.get(keyOfRef(ref)) as Sample);
   for (const { size, head, tail } of all) hash.update(`${size}\n`).update(head).update(tail);
   return {
     fingerprint: hash.digest('hex'),
@@ -41,8 +44,8 @@ interface Sample {
   readonly identity: string;
 }
 
-async function sampleOf(path: string): Promise<Sample> {
-  const { fd, identity, source } = await openFile(path);
+async function sampleOf(ref: BlobRef): Promise<Sample> {
+  const { fd, identity, source } = await openBlob(ref);
   try {
     const { size } = source;
     const sampled = Math.min(size, SAMPLE_SIZE);

@@ -1,6 +1,7 @@
 // Opens an image: plans it, opens every layer, merges them. On whichever thread it runs, what comes of
 // it are plain values, descriptors and shared memory.
 
+import { keyOfRef, type BlobRef } from '../blob/blob-ref.js';
 import { findDataExtents } from '../blob/data-extents.js';
 import { OverlaybdError, messageOf } from '../errors.js';
 import type { ReaderFactory } from './reader-factory.js';
@@ -17,7 +18,8 @@ import { openAppendUpper, openSparseUpper, readUpperDataHeader } from '../lsmt/o
 import { checkStackEntries, readStack } from '../lsmt/read-stack.js';
 import type { BlobPool, PooledBlob } from './blob-pool.js';
 import { marksOf, type ImageMarks } from './fingerprint.js';
-import { planImage, type ImagePlan, type ImageSource } from './plan.js';
+import type { ImageSource } from './image-source.js';
+import { planImage, type ImagePlan } from './plan.js';
 import { rawDiskDoubts } from './raw-disk-checks.js';
 
 /** Which files, and whether they are those that are open already. */
@@ -62,10 +64,10 @@ export interface OpenOptions {
 
 /** @throws OverlaybdError when a file cannot be had, and what `effort` throws */
 export async function prepareImage(
-  { paths, partition }: ImageSource,
+  { blobs, partition }: ImageSource,
   effort: Effort,
 ): Promise<PreparedImage> {
-  const plan = await planImage(paths, effort);
+  const plan = await planImage(blobs, effort);
   const marks = await marksOf(plan);
   if (partition === null) return { plan, marks };
   const part = ` partition ${partition}`;
@@ -129,8 +131,8 @@ class Opening {
   readonly #plan: ImagePlan;
   readonly #options: OpenOptions;
   readonly blobs: PooledBlob[] = [];
-  /** A path that is there twice is opened once, and what is the same file by another name is read once. */
-  readonly #byPath = new Map<string, number>();
+  /** A blob that is named twice is opened once, and the same file by another name is read once. */
+  readonly #byRef = new Map<string, number>();
   readonly #byKey = new Map<string, number>();
   readonly #sealed = new Map<number, LsmtLayer>();
 
@@ -143,8 +145,8 @@ class Opening {
     const { lowers, upper, name, mayBeRaw } = this.#plan;
     const layers: StackedLayer[] = [];
     await this.#openBlobs(lowers);
-    for (const path of lowers) {
-      const number = this.#byPath.get(path) as number;
+    for (const ref of lowers) {
+      const number = this.#byRef.get(keyOfRef(ref)) as number;
       const lsmt = await this.#openSealed(number);
       if (!lsmt && mayBeRaw) return this.#rawDisk();
       if (!lsmt) {
@@ -177,22 +179,22 @@ class Opening {
   }
 
   /** @throws OverlaybdError for the lowest that cannot be opened; the others are kept, to be released */
-  async #openBlobs(lowers: readonly string[]): Promise<void> {
+  async #openBlobs(lowers: readonly BlobRef[]): Promise<void> {
     const { pool, effort } = this.#options;
-    const paths = [...new Set(lowers)];
-    const opened = await settleEach(paths, PARALLEL_FILES, (path) => pool.open(path, effort));
+    const refs = [...new Map(lowers.map((ref) => [keyOfRef(ref), ref])).values()];
+    const opened = await settleEach(refs, PARALLEL_FILES, (ref) => pool.open(ref, effort));
     for (const [i, each] of opened.entries()) {
-      if (each.status === 'fulfilled') this.#keep(paths[i] as string, each.value);
+      if (each.status === 'fulfilled') this.#keep(refs[i] as BlobRef, each.value);
     }
     for (const each of opened) if (each.status === 'rejected') throw each.reason;
   }
 
   /** @returns its number */
-  #keep(path: string, blob: PooledBlob): number {
+  #keep(ref: BlobRef, blob: PooledBlob): number {
     const known = this.#byKey.get(blob.key);
     const number = known ?? this.blobs.push(blob) - 1;
     if (known !== undefined) blob.release();
-    this.#byPath.set(path, number);
+    this.#byRef.set(keyOfRef(ref), number);
     this.#byKey.set(blob.key, number);
     return number;
   }
@@ -227,9 +229,9 @@ class Opening {
     };
   }
 
-  async #openUpper(paths: NonNullable<ImagePlan['upper']>): Promise<StackedLayer> {
+  async #openUpper(refs: NonNullable<ImagePlan['upper']>): Promise<StackedLayer> {
     const { pool } = this.#options;
-    const number = this.#keep(paths.data, await pool.openPlain(paths.data));
+    const number = this.#keep(refs.data, await pool.openPlain(refs.data));
     const { source: data } = this.blobs[number] as PooledBlob;
     const header = await readUpperDataHeader(data);
     let lsmt: LsmtLayer | null = null;
@@ -237,12 +239,12 @@ class Opening {
       const extents = await findDataExtents(data, LSMT_HEADER_SIZE, this.#options.effort);
       lsmt = openSparseUpper(data, header, extents);
     } else if (header) {
-      const index = this.#keep(paths.index, await pool.openPlain(paths.index));
+      const index = this.#keep(refs.index, await pool.openPlain(refs.index));
       lsmt = await openAppendUpper(data, (this.blobs[index] as PooledBlob).source);
     }
     // The openers throw at the first problem; this keeps the types honest.
     if (!lsmt) {
-      throw new OverlaybdError('BAD_FORMAT', `${paths.data}: cannot be opened as an upper`);
+      throw new OverlaybdError('BAD_FORMAT', `${data.name}: cannot be opened as an upper`);
     }
     return { lsmt, blob: number };
   }

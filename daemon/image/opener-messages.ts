@@ -3,7 +3,7 @@
 import type { ErrorCode } from '../errors.js';
 import type { BlobParts } from './blob-pool.js';
 import type { OpenedImage } from './open.js';
-import type { ImageSource } from './plan.js';
+import type { ImageSource } from './image-source.js';
 
 /** Open an image. One at a time: the answer comes before the next request. */
 export interface OpenRequest {

@@ -10,7 +10,7 @@ import type { BlobParts, BlobPool, PooledBlob } from './blob-pool.js';
 import type { ImageMarks } from './fingerprint.js';
 import { ImageEffort, TooLargeHere } from './effort.js';
 import { diskOf, openImage, prepareImage, type OpenedImage } from './open.js';
-import type { ImageSource } from './plan.js';
+import { describeBlobs, type ImageSource } from './image-source.js';
 import type { FromOpener, OpenRequest, PostedImage } from './opener-messages.js';
 
 const ENTRY = new URL('../image/opener-thread.js', import.meta.url);
@@ -214,7 +214,7 @@ class OpenerThread {
 
   #refuse(why: string): void {
     this.#done((job) => {
-      const name = job.request.source.paths.join(' ');
+      const name = describeBlobs(job.request.source.blobs);
       job.reject(new OverlaybdError('LIMIT', `${name}: ${why}`));
     });
   }

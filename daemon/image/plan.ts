@@ -2,6 +2,7 @@
 // whether files exist; opens none but the configuration.
 
 import { dirname, isAbsolute, resolve } from 'node:path';
+import { absoluteRef, describeRef, fileRef, pathOfRef, type BlobRef } from '../blob/blob-ref.js';
 import { closeFile, fileExists } from '../blob/file-jobs.js';
 import { openFile, type OpenFile } from '../blob/open-file.js';
 import { readFully } from '../blob/source.js';
@@ -25,21 +26,13 @@ const CONFIG_NAME = 'config.v1.json';
 /** Names of a layer's blob in its `dir`, in order of preference. */
 const DIR_CANDIDATES = ['overlaybd.commit', '.commit', 'overlaybd.sealed'];
 
-/** What an export or a device is made of, as it was given. */
-export interface ImageSource {
-  /** One configuration, or blobs, bottom first. */
-  readonly paths: readonly string[];
-  /** The number of the one partition that is served; null is the whole disk. */
-  readonly partition: number | null;
-}
-
-/** The files of an image. Paths are absolute. */
+/** The blobs of an image. Paths are absolute. */
 export interface ImagePlan {
   /** How messages name the image. */
   readonly name: string;
   /** Bottom first. */
-  readonly lowers: readonly string[];
-  readonly upper: { readonly data: string; readonly index: string } | null;
+  readonly lowers: readonly BlobRef[];
+  readonly upper: { readonly data: BlobRef; readonly index: BlobRef } | null;
   /** A single blob from the command line may be a raw disk image; a layer may not. */
   readonly mayBeRaw: boolean;
   /** What the operator should know, but need not act on. */
@@ -47,33 +40,35 @@ export interface ImagePlan {
 }
 
 /**
- * Plans an image from the words of a command line: one config, or blobs, bottom first.
+ * Plans an image.
+ * @param blobs as they were named: one configuration, or blobs, bottom first
  * @throws OverlaybdError BAD_CONFIG, NOT_FOUND, UNSUPPORTED, LIMIT
  */
 export async function planImage(
-  paths: readonly string[],
+  blobs: readonly BlobRef[],
   effort: Effort = UNBOUNDED,
 ): Promise<ImagePlan> {
-  const first = paths[0];
+  const [first] = blobs;
   if (first === undefined) throw new OverlaybdError('BAD_ARGUMENT', 'no image is named');
-  if (paths.length === 1) {
-    const json = await readConfig(first, effort);
-    if (json !== null) return planConfig(resolve(first), json);
-  }
-  const lowers = paths.map((path) => resolve(path));
-  checkLayerCount(lowers.length, first);
-  if (paths.length > 1) {
-    await mapEach([...new Set(lowers)], PARALLEL_FILES, async (path) => {
-      if ((await readConfig(path, effort)) === null) return;
-      const message = `${path}: a configuration cannot be one of several layers`;
-      throw new OverlaybdError('BAD_ARGUMENT', message);
-    });
-  }
+  const name = describeRef(first);
+  const isAlone = blobs.length === 1;
+  checkLayerCount(blobs.length, name);
+  // Only a file can be a configuration.
+  const paths = [...new Set(blobs.flatMap((ref) => pathOfRef(ref) ?? []))];
+  const configs = await mapEach(paths, PARALLEL_FILES, async (path) => {
+    const json = await readConfig(path, effort);
+    if (json === null || isAlone) return json;
+    const message = `${resolve(path)}: a configuration cannot be one of several layers`;
+    throw new OverlaybdError('BAD_ARGUMENT', message);
+  });
+  const [path] = paths;
+  const json = configs[0] ?? null;
+  if (path !== undefined && json !== null) return planConfig(resolve(path), json);
   return {
-    name: paths.length === 1 ? first : `${first} and ${paths.length - 1} more`,
-    lowers,
+    name: isAlone ? name : `${name} and ${blobs.length - 1} more`,
+    lowers: blobs.map(absoluteRef),
     upper: null,
-    mayBeRaw: paths.length === 1,
+    mayBeRaw: isAlone,
     notes: [],
   };
 }
@@ -120,7 +115,10 @@ async function planUpper(
     notes.push(`${path}: upper is left out: it needs both index and data, as in the reference`);
     return null;
   }
-  return { data: await locate(data, folder), index: await locate(index, folder) };
+  return {
+    data: fileRef(await locate(data, folder)),
+    index: fileRef(await locate(index, folder)),
+  };
 }
 
 /** The first of the candidates that exists is the layer's file, even if its content is broken. */
@@ -129,7 +127,7 @@ async function findLower(
   where: string,
   folder: string,
   config: ImageConfig,
-): Promise<string> {
+): Promise<BlobRef> {
   if (lower.targetFile !== '' || lower.targetDigest !== '' || lower.gzipIndex !== '') {
     throw turboOciError(where);
   }
@@ -141,7 +139,7 @@ async function findLower(
     candidates.push(...DIR_CANDIDATES.map((name) => resolve(dir, name)));
   }
   for (const path of candidates) {
-    if (await fileExists(path)) return path;
+    if (await fileExists(path)) return fileRef(path);
   }
   const tried =
     candidates.length === 0 ? 'no file or dir is given' : `tried ${candidates.join(', ')}`;

@@ -10,7 +10,7 @@ import type { Logger } from '../log/logger.js';
 import { BlobPool } from './blob-pool.js';
 import type { ExportSpec, FailedExportSpec } from './export-spec.js';
 import { beingOpened, problemOf, retryDelayMs, type ImageProblem } from './problem.js';
-import type { ImageSource } from './plan.js';
+import { describeBlobs, type ImageSource } from './image-source.js';
 import { Opener, type OpenImage } from './opener.js';
 
 /** Export name to what makes its image. */
@@ -316,7 +316,12 @@ export class ImageTable {
     this.#log.log(
       level,
       `export ${JSON.stringify(name)} is not served: ${problem.message}; tried again in ${seconds} s, and on reload`,
-      { export: name, image: source.paths.join(' '), code: problem.code, tries: problem.tries },
+      {
+        export: name,
+        image: describeBlobs(source.blobs),
+        code: problem.code,
+        tries: problem.tries,
+      },
     );
   }
 

@@ -1,5 +1,6 @@
 // The whole of `inspect` but the command line: words to text. Opens, gathers, renders, closes.
 
+import { sourceOfWords } from '../image/image-source.js';
 import { planImage } from '../image/plan.js';
 import { imageFacts } from './image-facts.js';
 import { THROW, openStack } from './open-stack.js';
@@ -12,7 +13,7 @@ import { renderFacts } from './render-facts.js';
  * @throws OverlaybdError for the first thing that is broken or not supported
  */
 export async function inspectImage(paths: readonly string[], json: boolean): Promise<string> {
-  const stack = await openStack(await planImage(paths), () => THROW);
+  const stack = await openStack(await planImage(sourceOfWords(paths).blobs), () => THROW);
   try {
     const facts = await imageFacts(stack);
     return json ? `${printableJson(facts)}\n` : renderFacts(facts);

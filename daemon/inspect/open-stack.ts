@@ -1,9 +1,11 @@
 // Opens every layer of an image to look at it: keeps what the opening of a device throws away
 // (wrappers, headers), and can go on behind a broken layer. Serves nothing.
 
+import { describeRef, type BlobRef } from '../blob/blob-ref.js';
 import { findDataExtents } from '../blob/data-extents.js';
 import { closeFile } from '../blob/file-jobs.js';
-import { openFile, type OpenFile } from '../blob/open-file.js';
+import { openBlob } from '../blob/open-blob.js';
+import type { OpenFile } from '../blob/open-file.js';
 import { readFully, type BlobSource } from '../blob/source.js';
 import { OverlaybdError, throwProblem, type ProblemSink } from '../errors.js';
 import { ReaderFactory } from '../image/reader-factory.js';
@@ -87,15 +89,15 @@ export async function openStack(
   const readers = new ReaderFactory();
   const fds: number[] = [];
   const close = (): void => fds.splice(0).forEach(closeFile);
-  const open = async (path: string): Promise<OpenFile> => {
-    const file = await openFile(path);
+  const open = async (ref: BlobRef): Promise<OpenFile> => {
+    const file = await openBlob(ref);
     fds.push(file.fd);
     return file;
   };
   try {
     const layers: OpenedLayer[] = [];
-    for (const path of plan.lowers) {
-      layers.push(await openLower(path, plan.mayBeRaw, readers, open, findings(layers.length)));
+    for (const ref of plan.lowers) {
+      layers.push(await openLower(ref, plan.mayBeRaw, readers, open, findings(layers.length)));
     }
     if (plan.upper) layers.push(await openUpper(plan.upper, open, findings(layers.length)));
     return { plan, layers, close };
@@ -106,24 +108,24 @@ export async function openStack(
 }
 
 async function openLower(
-  path: string,
+  ref: BlobRef,
   alone: boolean,
   readers: ReaderFactory,
-  open: (path: string) => Promise<OpenFile>,
+  open: (ref: BlobRef) => Promise<OpenFile>,
   findings: Findings,
 ): Promise<OpenedLayer> {
   const files: OpenFile[] = [];
   let peeled: PeeledBlob | null = null;
   let content: LayerContent = { kind: 'broken' };
   try {
-    const file = await open(path);
+    const file = await open(ref);
     files.push(file);
     peeled = await peel(file.spec, readers, findings.sink);
     if (peeled) content = await openContent(peeled, file, alone, findings.sink);
   } catch (error) {
     findings.failed(error);
   }
-  return { path, indexPath: null, role: 'lower', files, peeled, content };
+  return { path: describeRef(ref), indexPath: null, role: 'lower', files, peeled, content };
 }
 
 async function openContent(
@@ -191,8 +193,8 @@ async function indexed(
 
 /** Uppers have no wrappers ("Wrappers" in docs/formats.md). */
 async function openUpper(
-  paths: NonNullable<ImagePlan['upper']>,
-  open: (path: string) => Promise<OpenFile>,
+  refs: NonNullable<ImagePlan['upper']>,
+  open: (ref: BlobRef) => Promise<OpenFile>,
   findings: Findings,
 ): Promise<OpenedLayer> {
   const { sink } = findings;
@@ -201,7 +203,7 @@ async function openUpper(
   let content: LayerContent = { kind: 'broken' };
   let indexPath: string | null = null;
   try {
-    const data = await open(paths.data);
+    const data = await open(refs.data);
     files.push(data);
     const { source, spec } = data;
     peeled = { outer: source, tar: null, zfile: null, source, spec };
@@ -209,8 +211,8 @@ async function openUpper(
     if (header && (header.flags & LSMT_FLAG.sparse) !== 0) {
       content = await openSparse(data, header, sink);
     } else if (header) {
-      indexPath = paths.index;
-      const index = await open(paths.index);
+      indexPath = describeRef(refs.index);
+      const index = await open(refs.index);
       files.push(index);
       const layer = await openAppendUpper(source, index.source, sink);
       content = await indexed(header, layer, source.name);
@@ -218,5 +220,5 @@ async function openUpper(
   } catch (error) {
     findings.failed(error);
   }
-  return { path: paths.data, indexPath, role: 'upper', files, peeled, content };
+  return { path: describeRef(refs.data), indexPath, role: 'upper', files, peeled, content };
 }

@@ -5,6 +5,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { OverlaybdError } from '../errors.js';
 import { mergedIndex } from './merged-index.js';
 import { MAX_VIRTUAL_SIZE } from '../lsmt/format.js';
+import { sourceOfWords } from '../image/image-source.js';
 import { planImage, type ImagePlan } from '../image/plan.js';
 import { DataChecker, type DataCheck } from './data-checks.js';
 import { openStack, type Findings, type OpenedLayer, type OpenedStack } from './open-stack.js';
@@ -83,7 +84,7 @@ async function planOrProblem(
   problems: ProblemList,
 ): Promise<ImagePlan | null> {
   try {
-    return await planImage(paths);
+    return await planImage(sourceOfWords(paths).blobs);
   } catch (error) {
     if (error instanceof OverlaybdError && error.code === 'BAD_ARGUMENT') throw error;
     problems.addError(null, error);

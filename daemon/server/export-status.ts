@@ -1,6 +1,7 @@
 // What status says of the exports: those that are served, and those that are not, with the reason.
 
 import type { DaemonStatus, ExportStatus } from '../control/api.js';
+import { describeBlobs } from '../image/image-source.js';
 import { retryDelayMs } from '../image/problem.js';
 import type { ImageTable } from '../image/table.js';
 
@@ -10,7 +11,7 @@ export function exportStatuses(images: ImageTable): ExportStatus[] {
     return { name, state: 'served', image: of, description, size, problem: null };
   });
   const failed = [...images.failed].map(([name, { source, problem, isOpening }]): ExportStatus => {
-    const image = source.paths.join(' ');
+    const image = describeBlobs(source.blobs);
     const retrySeconds = retryDelayMs(problem) / 1000;
     const told = { ...problem, retrySeconds };
     return {

@@ -5,6 +5,7 @@ import { ReaderFactory } from '../../daemon/image/reader-factory.js';
 import { readLoaded } from '../../daemon/lib/loaded.js';
 import { LsmtIndex } from '../../daemon/lsmt/merged-index.js';
 import { BlobPool } from '../../daemon/image/blob-pool.js';
+import { sourceOfWords } from '../../daemon/image/image-source.js';
 import { Opener, type OpenImage } from '../../daemon/image/opener.js';
 
 export interface OpenDevice {
@@ -19,7 +20,7 @@ export interface OpenDevice {
 export async function openDevice(...paths: readonly string[]): Promise<OpenDevice> {
   const readers = new ReaderFactory();
   const opener = new Opener(new BlobPool(readers), readers, false);
-  const image = await opener.open({ paths, partition: null }, () => null as OpenImage | null);
+  const image = await opener.open(sourceOfWords(paths), () => null as OpenImage | null);
   return {
     image,
     device: readers.disk(image.disk),

@@ -7,6 +7,7 @@ import type { Test } from 'tap';
 import { Sysfs } from '../../../daemon/kernel/sysfs.js';
 import { DeviceManager } from '../../../daemon/devices/manager.js';
 import { DeviceRecords, type DeviceRecord } from '../../../daemon/devices/record.js';
+import { sourceOfWords } from '../../../daemon/image/image-source.js';
 import { ImageTable } from '../../../daemon/image/table.js';
 import { ReactorPool } from '../../../daemon/reactor/pool.js';
 import { FakeDriver } from '../../support/fake-driver.js';
@@ -52,9 +53,7 @@ export function makeWorld(t: Test, devices = 4): World {
     const reactors = new ReactorPool(2, null, logger);
     const images = new ImageTable(logger, (specs, failed) => reactors.setExports(specs, failed));
     await images.setExports(
-      new Map(
-        Object.entries(exports).map(([name, path]) => [name, { paths: [path], partition: null }]),
-      ),
+      new Map(Object.entries(exports).map(([name, path]) => [name, sourceOfWords([path])])),
     );
     let idle = 0;
     const manager = new DeviceManager({

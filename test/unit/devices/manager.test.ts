@@ -7,6 +7,7 @@ import { test } from 'tap';
 import type { DeviceStatus } from '../../../daemon/control/api.js';
 import { OverlaybdError } from '../../../daemon/errors.js';
 import type { DeviceRecord } from '../../../daemon/devices/record.js';
+import { fileRef } from '../../../daemon/blob/blob-ref.js';
 import { openSockets } from '../../support/fake-driver.js';
 import { SIZE, disk, makeWorld, openFiles, part, until } from './device-world.js';
 
@@ -19,7 +20,7 @@ await test('attach, read, detach', async (t) => {
     if (what === 'connect') seen = records();
   };
   const status = await manager.attach({ export: 'web', connections: 3, timeoutSeconds: 5 });
-  t.match(seen, [{ id: status.id, index: 0, export: 'web', image: [image], size: SIZE }]);
+  t.match(seen, [{ id: status.id, index: 0, export: 'web', image: [fileRef(image)], size: SIZE }]);
   t.same(records(), seen, 'the record was there before the kernel was told');
   t.match(status, {
     device: '/dev/nbd0',

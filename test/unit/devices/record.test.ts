@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
+import { fileRef } from '../../../daemon/blob/blob-ref.js';
 import {
   DeviceRecords,
   MAX_RECORDS,
@@ -26,7 +27,7 @@ const record: DeviceRecord = {
   id: '0123456789abcdef',
   index: 3,
   export: 'web',
-  image: ['/images/web.json'],
+  image: [fileRef('/images/web.json')],
   fingerprint: 'f00d',
   size: 1 << 20,
   since: '2026-01-01T00:00:00.000Z',
@@ -165,9 +166,17 @@ await test('what is in the way of a write', async (t) => {
   records.write({ ...record, kernelPid: 5 });
   t.same(records.read(fail), [{ ...record, kernelPid: 5 }, other]);
   t.notOk(existsSync(join(folder, 'elsewhere')), 'links are not followed');
-  const image = Array.from({ length: 255 }, () => `/${'x'.repeat(9000)}`);
+  const image = Array.from({ length: 255 }, () => fileRef(`/${'x'.repeat(9000)}`));
   t.throws(() => records.write({ ...record, image }), { code: 'LIMIT', message: /nbd3/ });
   t.same(records.read(fail), [{ ...record, kernelPid: 5 }, other], 'the one before stays');
+});
+
+await test('a file of the image is a string on disk, as in records of earlier versions', (t) => {
+  const folder = t.testdir();
+  new DeviceRecords(folder).write(record);
+  const written = readFileSync(join(folder, `${record.id}.json`), 'utf8');
+  t.same((JSON.parse(written) as { image: unknown }).image, ['/images/web.json']);
+  t.end();
 });
 
 await test('who owns a device', async (t) => {

@@ -3,6 +3,7 @@ import { fstatSync, linkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { test } from 'tap';
+import { fileRef } from '../../../daemon/blob/blob-ref.js';
 import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import { BlobPool } from '../../../daemon/image/blob-pool.js';
@@ -30,8 +31,11 @@ await test('the same file is opened once, at the same time and by other names', 
   writeFileSync(path, writeZfile(textBytes(1, 10_000)));
   linkSync(path, other);
   const pool = new BlobPool(new ReaderFactory());
-  const [a, b] = await Promise.all([pool.open(path, UNBOUNDED), pool.open(path, UNBOUNDED)]);
-  const c = await pool.open(other, UNBOUNDED);
+  const [a, b] = await Promise.all([
+    pool.open(fileRef(path), UNBOUNDED),
+    pool.open(fileRef(path), UNBOUNDED),
+  ]);
+  const c = await pool.open(fileRef(other), UNBOUNDED);
   t.equal(a.fd, b.fd);
   t.equal(a.fd, c.fd);
   t.equal(a.spec, c.spec);
@@ -47,9 +51,9 @@ await test('after the last release it is opened anew', async (t) => {
   const path = join(t.testdir(), 'blob');
   writeFileSync(path, textBytes(1, 1000));
   const pool = new BlobPool(new ReaderFactory());
-  const first = await pool.open(path, UNBOUNDED);
+  const first = await pool.open(fileRef(path), UNBOUNDED);
   first.release();
-  const second = await pool.open(path, UNBOUNDED);
+  const second = await pool.open(fileRef(path), UNBOUNDED);
   t.not(second.spec, first.spec);
   first.release();
   t.ok(isOpen(second.fd), 'an old user cannot close it');
@@ -60,9 +64,9 @@ await test('a file that was replaced is another', async (t) => {
   const path = join(t.testdir(), 'blob');
   writeFileSync(path, 'one');
   const pool = new BlobPool(new ReaderFactory());
-  const first = await pool.open(path, UNBOUNDED);
+  const first = await pool.open(fileRef(path), UNBOUNDED);
   writeFileSync(path, 'another');
-  const second = await pool.open(path, UNBOUNDED);
+  const second = await pool.open(fileRef(path), UNBOUNDED);
   t.not(second.fd, first.fd);
   t.equal(second.source.size, 7);
   first.release();
@@ -74,12 +78,12 @@ await test('a broken file fails for all who want it, and is closed', async (t) =
   writeFileSync(path, writeZfile(textBytes(1, 10_000), { header: { digest: 1 } }));
   const pool = new BlobPool(new ReaderFactory());
   const results = await Promise.allSettled([
-    pool.open(path, UNBOUNDED),
-    pool.open(path, UNBOUNDED),
+    pool.open(fileRef(path), UNBOUNDED),
+    pool.open(fileRef(path), UNBOUNDED),
   ]);
   t.ok(results.every(({ status }) => status === 'rejected'));
   writeFileSync(path, writeZfile(textBytes(1, 10_000)));
-  const repaired = await pool.open(path, UNBOUNDED);
+  const repaired = await pool.open(fileRef(path), UNBOUNDED);
   t.equal(repaired.source.size, 10_000);
   repaired.release();
 });
@@ -93,11 +97,11 @@ await test('a blob of another thread is taken, or dropped for the one that is th
     closed: (fd) => void descriptors.push(`-${fd}`),
   });
   const pool = new BlobPool(new ReaderFactory());
-  const opened = await theirs.open(path, UNBOUNDED);
+  const opened = await theirs.open(fileRef(path), UNBOUNDED);
   const mine = await pool.adopt(opened);
   t.equal(mine.fd, opened.fd);
   t.equal(mine.source.size, 10_000);
-  const again = await new BlobPool(new ReaderFactory()).open(path, UNBOUNDED);
+  const again = await new BlobPool(new ReaderFactory()).open(fileRef(path), UNBOUNDED);
   const dropped = await pool.adopt(again);
   t.equal(dropped.fd, mine.fd);
   t.ok(await isClosed(again.fd));
@@ -113,9 +117,9 @@ await test('a plain file is not looked into', async (t) => {
   const bytes = writeZfile(textBytes(1, 10_000));
   writeFileSync(path, bytes);
   const pool = new BlobPool(new ReaderFactory());
-  const plain = await pool.openPlain(path);
+  const plain = await pool.openPlain(fileRef(path));
   t.equal(plain.source.size, bytes.length);
-  const peeled = await pool.open(path, UNBOUNDED);
+  const peeled = await pool.open(fileRef(path), UNBOUNDED);
   t.equal(peeled.source.size, 10_000);
   plain.release();
   peeled.release();
@@ -132,8 +136,8 @@ await test('what is too much for one image is not for another that wants the sam
     },
   };
   const [first, second] = await Promise.allSettled([
-    pool.open(path, limited),
-    pool.open(path, UNBOUNDED),
+    pool.open(fileRef(path), limited),
+    pool.open(fileRef(path), UNBOUNDED),
   ]);
   t.match(first, { status: 'rejected', reason: { message: 'too much' } });
   if (second.status === 'rejected') throw second.reason;

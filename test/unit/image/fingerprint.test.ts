@@ -2,6 +2,7 @@
 import { copyFileSync, linkSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type Test } from 'tap';
+import { fileRef } from '../../../daemon/blob/blob-ref.js';
 import { marksOf } from '../../../daemon/image/fingerprint.js';
 import type { ImagePlan } from '../../../daemon/image/plan.js';
 import { randomBytes } from '../../support/pattern.js';
@@ -9,7 +10,7 @@ import { randomBytes } from '../../support/pattern.js';
 const SIZE = 50_000;
 
 function planOf(...lowers: string[]): ImagePlan {
-  return { name: 'test', lowers, upper: null, mayBeRaw: true, notes: [] };
+  return { name: 'test', lowers: lowers.map(fileRef), upper: null, mayBeRaw: true, notes: [] };
 }
 
 function file(t: Test): { path: string; bytes: Buffer; folder: string } {
@@ -65,8 +66,8 @@ await test('layers, their order, and small files', async (t) => {
     planOf(path, small),
     planOf(small, path),
     planOf(path, path),
-    { ...planOf(path), upper: { index: small, data: path } },
-    { ...planOf(path), upper: { index: path, data: small } },
+    { ...planOf(path), upper: { index: fileRef(small), data: fileRef(path) } },
+    { ...planOf(path), upper: { index: fileRef(path), data: fileRef(small) } },
   ];
   const prints = (await Promise.all(plans.map(marksOf))).map(({ fingerprint }) => fingerprint);
   t.equal(new Set(prints).size, prints.length);

@@ -8,7 +8,7 @@ import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
 import { LsmtIndex } from '../../../daemon/lsmt/merged-index.js';
 import { BlobPool } from '../../../daemon/image/blob-pool.js';
 import { SMALL_IMAGE_UNITS } from '../../../daemon/image/effort.js';
-import type { ImageSource } from '../../../daemon/image/plan.js';
+import { sourceOfWords, type ImageSource } from '../../../daemon/image/image-source.js';
 import { Opener, type OpenImage } from '../../../daemon/image/opener.js';
 import { writeZeroedLayer } from '../../support/lsmt-layout.js';
 import { appendUpper } from '../../support/upper-writer.js';
@@ -20,7 +20,7 @@ const VIRTUAL_SIZE = 2 ** 33;
 const NICENESS = 5;
 
 const nothingShared = (): OpenImage | null => null;
-const sourceOf = (...paths: string[]): ImageSource => ({ paths, partition: null });
+const sourceOf = (...paths: string[]): ImageSource => sourceOfWords(paths);
 
 function openerOf(t: Test, strict = false, timeoutMs?: number): Opener {
   const readers = new ReaderFactory();

@@ -2,12 +2,29 @@
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { test, type Test } from 'tap';
+import { describeRef } from '../../../daemon/blob/blob-ref.js';
+import { sourceOfWords } from '../../../daemon/image/image-source.js';
 import { planImage, type ImagePlan } from '../../../daemon/image/plan.js';
+
+/** A plan with the paths of its blobs. */
+type PathPlan = Omit<ImagePlan, 'lowers' | 'upper'> & {
+  readonly lowers: string[];
+  readonly upper: { readonly data: string; readonly index: string } | null;
+};
+
+async function planOf(paths: readonly string[]): Promise<PathPlan> {
+  const { lowers, upper, ...rest } = await planImage(sourceOfWords(paths).blobs);
+  return {
+    ...rest,
+    lowers: lowers.map(describeRef),
+    upper: upper && { data: describeRef(upper.data), index: describeRef(upper.index) },
+  };
+}
 
 interface Folder {
   readonly path: string;
   readonly config: string;
-  plan(config: unknown): Promise<ImagePlan>;
+  plan(config: unknown): Promise<PathPlan>;
   touch(...names: string[]): void;
 }
 
@@ -19,7 +36,7 @@ function folderOf(t: Test): Folder {
     config,
     plan: (value) => {
       writeFileSync(config, JSON.stringify(value));
-      return planImage([config]);
+      return planOf([config]);
     },
     touch: (...names) => {
       for (const name of names) {
@@ -80,7 +97,7 @@ await test("absolute paths are taken as they are; the plan's paths are absolute"
       folder.config,
       JSON.stringify({ lowers: [{ file: join(folder.path, 'a.obd') }] }),
     );
-    return planImage(['config.v1.json']);
+    return planOf(['config.v1.json']);
   });
   t.same(plan.lowers, [join(folder.path, 'a.obd')]);
   t.equal(plan.name, folder.config);
@@ -225,24 +242,24 @@ await test('255 layers, with the upper; not one more', async (t) => {
     255,
   );
   const blob = join(folder.path, 'a.obd');
-  t.equal((await planImage(Array<string>(255).fill(blob))).lowers.length, 255);
-  await t.rejects(() => planImage(Array<string>(256).fill(blob)), limit);
+  t.equal((await planOf(Array<string>(255).fill(blob))).lowers.length, 255);
+  await t.rejects(() => planOf(Array<string>(256).fill(blob)), limit);
 });
 
 await test('blobs by name, bottom first', async (t) => {
   const folder = folderOf(t);
   folder.touch('a.obd', 'b.obd');
   const [a, b] = [join(folder.path, 'a.obd'), join(folder.path, 'b.obd')];
-  t.match(await planImage([a, b]), {
+  t.match(await planOf([a, b]), {
     name: `${a} and 1 more`,
     lowers: [a, b],
     upper: null,
     mayBeRaw: false,
   });
-  t.match(await planImage([a]), { name: a, lowers: [a], mayBeRaw: true, notes: [] });
-  t.same((await planImage([relative(process.cwd(), b)])).lowers, [b]);
-  await t.rejects(() => planImage([]), { code: 'BAD_ARGUMENT' });
-  await t.rejects(() => planImage([join(folder.path, 'absent')]), {
+  t.match(await planOf([a]), { name: a, lowers: [a], mayBeRaw: true, notes: [] });
+  t.same((await planOf([relative(process.cwd(), b)])).lowers, [b]);
+  await t.rejects(() => planOf([]), { code: 'BAD_ARGUMENT' });
+  await t.rejects(() => planOf([join(folder.path, 'absent')]), {
     code: 'NOT_FOUND',
     message: /\/absent: /,
   });
@@ -257,13 +274,13 @@ await test('a configuration is known by its brace, not by its name', async (t) =
     ['spaced.obd', `\n\t  ${text}`],
   ] as const) {
     writeFileSync(join(folder.path, name), content);
-    t.same((await planImage([join(folder.path, name)])).lowers, [join(folder.path, 'a.obd')], name);
+    t.same((await planOf([join(folder.path, name)])).lowers, [join(folder.path, 'a.obd')], name);
   }
   writeFileSync(join(folder.path, 'marked.json'), `\ufeff${text}`);
-  const marked = await planImage([join(folder.path, 'marked.json')]);
+  const marked = await planOf([join(folder.path, 'marked.json')]);
   t.same(marked.lowers, [join(folder.path, 'a.obd')], 'with a byte order mark');
   const config = join(folder.path, 'plain');
-  await t.rejects(() => planImage([join(folder.path, 'a.obd'), config]), {
+  await t.rejects(() => planOf([join(folder.path, 'a.obd'), config]), {
     code: 'BAD_ARGUMENT',
     message: `${config}: a configuration cannot be one of several layers`,
   });
@@ -272,7 +289,7 @@ await test('a configuration is known by its brace, not by its name', async (t) =
 await test('a configuration larger than any is not read, and not served as a disk either', async (t) => {
   const folder = folderOf(t);
   writeFileSync(folder.config, `{"lowers":[]${' '.repeat(5 << 20)}}`);
-  await t.rejects(() => planImage([folder.config]), {
+  await t.rejects(() => planOf([folder.config]), {
     code: 'LIMIT',
     message: /config\.v1\.json: /,
   });

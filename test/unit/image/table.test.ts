@@ -5,7 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { test, type Test } from 'tap';
 import type { Logger } from '../../../daemon/log/logger.js';
 import type { ExportSpec } from '../../../daemon/image/export-spec.js';
-import type { ImageSource } from '../../../daemon/image/plan.js';
+import { sourceOfWords, type ImageSource } from '../../../daemon/image/image-source.js';
 import { ImageTable, type ExportSources } from '../../../daemon/image/table.js';
 import { writeZeroedLayer } from '../../support/lsmt-layout.js';
 import { randomBytes } from '../../support/pattern.js';
@@ -47,7 +47,7 @@ async function settled(count: () => number, expected: number): Promise<number> {
   return count();
 }
 
-const sourceOf = (path: string): ImageSource => ({ paths: [path], partition: null });
+const sourceOf = (path: string): ImageSource => sourceOfWords([path]);
 const exportsOf = (exports: Record<string, string>): ExportSources =>
   new Map(Object.entries(exports).map(([name, path]) => [name, sourceOf(path)]));
 const namesOf = (specs: readonly ExportSpec[] | undefined): string[] =>

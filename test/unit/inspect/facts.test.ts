@@ -5,6 +5,7 @@ import t, { type Test } from 'tap';
 import { imageFacts, type ImageFacts } from '../../../daemon/inspect/image-facts.js';
 import { inspectImage } from '../../../daemon/inspect/inspect-image.js';
 import { THROW, openStack } from '../../../daemon/inspect/open-stack.js';
+import { sourceOfWords } from '../../../daemon/image/image-source.js';
 import { planImage } from '../../../daemon/image/plan.js';
 import { writeLsmt, type LsmtImage } from '../../support/lsmt-writer.js';
 import { randomBytes, textBytes } from '../../support/pattern.js';
@@ -39,7 +40,7 @@ const top: LsmtImage = {
 };
 
 async function facts(paths: string[]): Promise<ImageFacts> {
-  const stack = await openStack(await planImage(paths), () => THROW);
+  const stack = await openStack(await planImage(sourceOfWords(paths).blobs), () => THROW);
   try {
     return await imageFacts(stack);
   } finally {

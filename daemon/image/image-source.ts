@@ -1,0 +1,32 @@
+// What an export or a device is made of, as it was given. What files that means is found by plan.ts.
+
+import { describeRef, keyOfRef, refOfText, type BlobRef } from '../blob/blob-ref.js';
+
+export interface ImageSource {
+  /** One configuration, or blobs, bottom first. */
+  readonly blobs: readonly BlobRef[];
+  /** The number of the one partition that is served; null is the whole disk. */
+  readonly partition: number | null;
+}
+
+/** The source that words of a command line, a configuration or a request name. */
+export function sourceOfWords(
+  words: readonly string[],
+  partition: number | null = null,
+): ImageSource {
+  return { blobs: words.map(refOfText), partition };
+}
+
+/** The words that name these blobs. */
+export function wordsOf(blobs: readonly BlobRef[]): string[] {
+  return blobs.map(describeRef);
+}
+
+/** For messages, logs and status. */
+export function describeBlobs(blobs: readonly BlobRef[]): string {
+  return wordsOf(blobs).join(' ');
+}
+
+export function areSameBlobs(a: readonly BlobRef[], b: readonly BlobRef[]): boolean {
+  return a.length === b.length && a.every((ref, i) => keyOfRef(ref) === keyOfRef(b[i] as BlobRef));
+}

@@ -1,0 +1,18 @@
+// Opening by name: a file gives its source, its spec and its identity.
+import { join } from 'node:path';
+import { writeFileSync } from 'node:fs';
+import { test } from 'tap';
+import { fileRef } from '../../../daemon/blob/blob-ref.js';
+import { closeFile } from '../../../daemon/blob/file-jobs.js';
+import { openBlob } from '../../../daemon/blob/open-blob.js';
+
+await test('a file', async (t) => {
+  const path = join(t.testdir(), 'blob');
+  writeFileSync(path, 'twelve bytes');
+  const { fd, spec, source, isDevice } = await openBlob(fileRef(path));
+  t.teardown(() => closeFile(fd));
+  t.same(spec, { kind: 'file', name: path, fd, base: 0, size: 12 });
+  t.equal(source.name, path);
+  t.equal(isDevice, false);
+  await t.rejects(openBlob(fileRef(`${path}x`)), { code: 'NOT_FOUND' });
+});
