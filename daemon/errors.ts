@@ -1,5 +1,5 @@
 // The error classes of the daemon and their codes. Not a logger, and not the NBD errno mapping
-// (nbd/errno.ts). Every code is explained for operators in docs/errors.md.
+// (nbd/errors.ts). Every code is explained for operators in docs/errors.md.
 
 import { isMainThread } from 'node:worker_threads';
 

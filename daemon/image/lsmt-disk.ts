@@ -124,7 +124,7 @@ export class LsmtDisk implements Disk {
     let at = offset;
     into.clear();
     const first = index.find(Math.floor(offset / SECTOR), cursor.hint);
-    if (first < index.count) cursor.hint = first; // who asks is about to read
+    if (first < index.count) cursor.hint = first;
     for (let i = first; at < end; i++) {
       const begin = i < index.count ? index.offsetOf(i) * SECTOR : end;
       if (at < begin) {
@@ -135,7 +135,7 @@ export class LsmtDisk implements Disk {
       }
       const n = Math.min(index.endOf(i) * SECTOR, end) - at;
       const kind = index.isZeroed(i) ? EXTENT_ZEROED : EXTENT_DATA;
-      if (!into.push(n, kind, index.layerOf(i))) break;
+      if (!into.push(n, kind, index.layerOf(i), i)) break;
       at += n;
     }
     return at - offset;

@@ -9,9 +9,11 @@ import type { ExtentList } from './extent-list.js';
  *
  * The one rule of the data path: reading is synchronous, availability is asynchronous. A reader
  * calls `ensure` first; `null` means that nothing has to be fetched over a network. Then it calls
- * `read`, which never waits; `false` means that a local disk would have to be waited for, and `load`
- * does that waiting on another thread. Then `read` again: it may be false again, because what was
- * loaded may have had to make room. The number of attempts is bounded (loaded.ts).
+ * `read`, which never waits and never gives bytes that are not there. If `read` returns false, either a
+ * cache has evicted the bytes since, and `ensure` fetches them again, or `ensure` returns null and a local
+ * disk must be waited for: `load` does that on another thread. Then the reader calls `read` again, which
+ * may return false again: after `ensure` and after `load` alike, what arrived may have had to make room.
+ * The number of waits is bounded, and the loop is in loaded.ts.
  */
 export interface RandomAccess {
   /** Size in bytes. */

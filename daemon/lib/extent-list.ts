@@ -19,12 +19,15 @@ export class ExtentList {
   readonly kinds: Uint8Array;
   /** Number of the layer, 0 at the bottom; {@link NO_LAYER} for holes. */
   readonly layers: Uint8Array;
+  /** What `Cursor.hint` must be for a read that begins with the extent to find it at once. */
+  readonly hints: Uint32Array;
 
   constructor(capacity: number) {
     this.capacity = capacity;
     this.lengths = new Float64Array(capacity);
     this.kinds = new Uint8Array(capacity);
     this.layers = new Uint8Array(capacity);
+    this.hints = new Uint32Array(capacity);
   }
 
   clear(): void {
@@ -35,7 +38,7 @@ export class ExtentList {
    * Appends an extent, or extends the last one if it has the same kind and layer.
    * @returns false if the list is full
    */
-  push(length: number, kind: number, layer: number): boolean {
+  push(length: number, kind: number, layer: number, hint = 0): boolean {
     const last = this.count - 1;
     if (last >= 0 && this.kinds[last] === kind && this.layers[last] === layer) {
       this.lengths[last] = (this.lengths[last] as number) + length;
@@ -46,6 +49,7 @@ export class ExtentList {
     this.lengths[i] = length;
     this.kinds[i] = kind;
     this.layers[i] = layer;
+    this.hints[i] = hint;
     return true;
   }
 }

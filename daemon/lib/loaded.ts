@@ -1,42 +1,47 @@
-// Reads bytes that may have to be loaded first and may leave memory again before they are read. Bounds
-// how often a read tries.
+// Reads bytes that may have to be fetched or loaded first, and may be gone again before they are read.
+// Bounds how often a read tries.
 
 import { OverlaybdError } from '../errors.js';
+import type { RandomAccess } from './disk.js';
 
-/** A source whose bytes may have to be loaded before they can be read. */
-interface Loadable {
-  readonly name?: string;
-  ensure(offset: number, length: number): Promise<void> | null;
-  load(offset: number, length: number): Promise<void>;
-}
+type Waitable = Pick<RandomAccess, 'ensure' | 'load'> & { readonly name?: string };
 
-/** Loads of one range before its read fails. By then the machine must be very short of memory. */
-export const MAX_LOADS = 8;
+/** Waits for the bytes of one read before that read fails. By then memory or cache must be very short. */
+export const MAX_WAITS = 8;
 
-/** The error of a read whose bytes left memory again after each of {@link MAX_LOADS} loads. */
-export function loadedInVain(name: string, offset: number, length: number): OverlaybdError {
+/** The error of a read whose bytes were gone again after each of {@link MAX_WAITS} waits. */
+export function goneAgain(name: string, offset: number, length: number): OverlaybdError {
   const what = `${name}: read of ${length} bytes at ${offset}`;
-  const why = 'they were loaded and left memory again before they could be read';
+  const why = 'they were fetched or loaded and were gone again before they could be read';
   return new OverlaybdError(
     'IO',
-    `${what}: ${why}, ${MAX_LOADS} times; the machine is short of memory`,
+    `${what}: ${why}, ${MAX_WAITS} times; the machine is short of memory, or the cache is too small`,
   );
 }
 
 /**
- * Loads a range and reads it, again if the bytes have left memory in between.
+ * Waits for a range after `read` returned false: fetches what a cache does not have (any more), else
+ * has the disk load it.
+ * @throws OverlaybdError what `source` throws
+ */
+export function fetchOrLoad(source: Waitable, offset: number, length: number): Promise<void> {
+  return source.ensure(offset, length) ?? source.load(offset, length);
+}
+
+/**
+ * Reads a range with all the waiting that it takes, again if the bytes are gone in between.
  * @param read calls `source.read` for that range
- * @throws OverlaybdError what `source` throws, and IO after {@link MAX_LOADS} loads
+ * @throws OverlaybdError what `source` throws, and IO after {@link MAX_WAITS} waits
  */
 export async function readLoaded(
-  source: Loadable,
+  source: Waitable,
   offset: number,
   length: number,
   read: () => boolean,
 ): Promise<void> {
   await source.ensure(offset, length);
-  for (let loads = 0; !read(); loads++) {
-    if (loads === MAX_LOADS) throw loadedInVain(source.name ?? 'device', offset, length);
-    await source.load(offset, length);
+  for (let waits = 0; !read(); waits++) {
+    if (waits === MAX_WAITS) throw goneAgain(source.name ?? 'disk', offset, length);
+    await fetchOrLoad(source, offset, length);
   }
 }

@@ -2,12 +2,12 @@
 
 import type { Cursor, DataRuns, Disk } from '../lib/disk.js';
 import { ExtentList } from '../lib/extent-list.js';
-import { NBD_CMD_FLAG, NBD_EIO } from './constants.js';
-import { describeFailure } from './errno.js';
+import { NBD_CMD_FLAG } from './constants.js';
+import { describeFailure, nbdErrno } from './errors.js';
 import type { MetaContext } from './meta-context.js';
-import type { ReadHost } from './read-server.js';
+import type { ReadHost } from './read-job.js';
 import type { ReplyWriter } from './reply-writer.js';
-import type { ReadRequest, Request } from './request.js';
+import type { Request } from './request.js';
 
 /** Extents in one reply, at most 64 KiB a context; a client asks again for what is behind them. */
 const MAX_EXTENTS = 4096;
@@ -43,7 +43,7 @@ export class BlockStatus {
       this.#answer(request, null);
       return;
     }
-    const kept = { ...request.copy(), flags: request.flags };
+    const kept = request.copy();
     this.count++;
     const finish = (answer: () => void): void => {
       if (this.#closed) return;
@@ -58,7 +58,7 @@ export class BlockStatus {
       (error: unknown) =>
         finish(() => {
           this.#host.readFailed(error, kept);
-          this.#replies.error(kept, NBD_EIO, describeFailure(error));
+          this.#replies.error(kept, nbdErrno(error), describeFailure(error));
         }),
     );
   }
@@ -68,7 +68,7 @@ export class BlockStatus {
     this.#closed = true;
   }
 
-  #answer(request: ReadRequest & { readonly flags: number }, runs: DataRuns | null): void {
+  #answer(request: Request, runs: DataRuns | null): void {
     const { offset, length } = request;
     this.#disk.extents(offset, length, this.#extents, this.#cursor, runs);
     const onlyOne = (request.flags & NBD_CMD_FLAG.REQ_ONE) !== 0;

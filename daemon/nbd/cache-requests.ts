@@ -4,12 +4,11 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Cursor, Disk } from '../lib/disk.js';
 import { EXTENT_DATA, ExtentList } from '../lib/extent-list.js';
-import { NBD_EIO } from './constants.js';
-import { describeFailure } from './errno.js';
+import { describeFailure, nbdErrno } from './errors.js';
 import type { NbdExport } from './export.js';
 import { PREFETCH_LENGTH } from './limits.js';
 import { prefetchTurns } from './prefetch-turns.js';
-import type { ReadHost } from './read-server.js';
+import type { ReadHost } from './read-job.js';
 import type { ReplyWriter } from './reply-writer.js';
 import type { ReadRequest } from './request.js';
 
@@ -81,7 +80,7 @@ export class CacheRequests {
       this.#replies.done(request);
     } else {
       this.#host.readFailed(failure, request);
-      this.#replies.error(request, NBD_EIO, describeFailure(failure));
+      this.#replies.error(request, nbdErrno(failure), describeFailure(failure));
     }
   }
 

@@ -1,11 +1,32 @@
-// The error of a client that breaks the protocol. It ends the client's connection, nothing else.
+// The errors of the protocol: of clients that break it, and what a client is told of a failure. The log
+// has the whole story, with paths; a client, who may be anyone, gets an errno and, where the form of
+// replies allows it, a sentence without them.
 
-import { OverlaybdError } from '../errors.js';
+import { OverlaybdError, type ErrorCode } from '../errors.js';
+import { NBD_EIO } from './constants.js';
 
-/** The stream cannot be understood any further. */
+/** The stream cannot be understood any further. It ends the client's connection, nothing else. */
 export class ProtocolError extends OverlaybdError {
   constructor(message: string) {
     super('PROTOCOL', message);
     this.name = 'ProtocolError';
   }
+}
+
+const SENTENCES: Partial<Record<ErrorCode, string>> = {
+  BAD_CHECKSUM: 'stored data is corrupt: a checksum does not match',
+  BAD_DATA: 'stored data is corrupt: a block does not decode',
+  SHORT_READ: 'a layer ends before its data',
+  IO: 'a layer cannot be read',
+};
+
+/** One sentence for people, as clients print it. */
+export function describeFailure(error: unknown): string {
+  const known = error instanceof OverlaybdError ? SENTENCES[error.code] : undefined;
+  return `${known ?? 'the read failed'}; the server's log says more`;
+}
+
+/** The number for the client, which is the same on every operating system. */
+export function nbdErrno(_error: unknown): number {
+  return NBD_EIO;
 }

@@ -68,9 +68,8 @@ export class Request implements ReadRequest {
   }
 
   /** A copy that outlives the next request. */
-  copy(): ReadRequest {
-    const { cookieHigh, cookieLow, offsetHigh, offsetLow, offset, length } = this;
-    return { cookieHigh, cookieLow, offsetHigh, offsetLow, offset, length };
+  copy(): Request {
+    return Object.assign(new Request(), this);
   }
 }
 

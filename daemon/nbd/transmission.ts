@@ -1,26 +1,28 @@
 // The transmission phase of one connection: requests in, replies out. Takes requests in order of
-// arrival and decides what becomes of each; reads are answered by a ReadServer. Knows neither
+// arrival and decides what becomes of each; reads are answered by Reads. Knows neither
 // sockets nor images.
 
 import type { Disk } from '../lib/disk.js';
 import { BlockStatus } from './block-status.js';
 import { CacheRequests } from './cache-requests.js';
-import { ChunkedReads } from './chunked-reads.js';
-import { NBD_CMD, NBD_CMD_FLAG, NBD_EINVAL, NBD_EPERM } from './constants.js';
+import { ChunkedShape } from './chunked-shape.js';
+import { NBD_CMD, NBD_CMD_FLAG, NBD_EINVAL, NBD_EOVERFLOW, NBD_EPERM } from './constants.js';
 import { ProtocolError } from './errors.js';
 import type { NbdExport } from './export.js';
 import {
   MAX_BYTES_PER_TURN,
+  MAX_INLINE_LENGTH,
   MAX_IN_FLIGHT,
   MAX_REQUEST_LENGTH,
   MAX_STEPS_PER_TURN,
   MAX_UNSENT_BYTES,
 } from './limits.js';
-import type { ReadHost, ReadServer } from './read-server.js';
+import type { ReadHost } from './read-job.js';
+import { Reads } from './reads.js';
 import { ReplyWriter } from './reply-writer.js';
 import { Request, requestSize, type RefusedRequest } from './request.js';
 import type { Session } from './session.js';
-import { SimpleReads } from './simple-reads.js';
+import { SimpleShape } from './simple-shape.js';
 
 /** Why {@link Transmission.pump} returned. */
 export type PumpState =
@@ -47,7 +49,7 @@ export class Transmission {
   readonly #session: Session;
   readonly #host: ReadHost;
   readonly #replies: ReplyWriter;
-  readonly #reads: ReadServer;
+  readonly #reads: Reads;
   readonly #caches: CacheRequests;
   #blockStatus: BlockStatus | null = null;
   readonly #request = new Request();
@@ -80,10 +82,9 @@ export class Transmission {
     this.#extended = session.form === 'extended';
     this.#requestSize = requestSize(this.#extended);
     this.#replies = new ReplyWriter(host.outbox, session.form);
-    this.#reads =
-      session.form === 'simple'
-        ? new SimpleReads(served.disk, host, this.#replies)
-        : new ChunkedReads(served.disk, host, this.#replies);
+    const Shape = session.form === 'simple' ? SimpleShape : ChunkedShape;
+    const shape = new Shape(served.disk, host, this.#replies);
+    this.#reads = new Reads(served.disk, shape, host, this.#replies);
     this.#caches = new CacheRequests(served, host, this.#replies);
   }
 
@@ -246,12 +247,15 @@ export class Transmission {
     if (this.#extended && request.length > MAX_REQUEST_LENGTH) {
       throw new ProtocolError(`payload of ${request.length} bytes, at most ${MAX_REQUEST_LENGTH}`);
     }
-    const { type } = request;
+    const { type, cookieHigh, cookieLow, offsetHigh, offsetLow } = request;
     const isWrite =
       type === NBD_CMD.WRITE || type === NBD_CMD.TRIM || type === NBD_CMD.WRITE_ZEROES;
     this.#skip = request.length;
     this.#refused = {
-      ...request.copy(),
+      cookieHigh,
+      cookieLow,
+      offsetHigh,
+      offsetLow,
       errno: isWrite ? NBD_EPERM : NBD_EINVAL,
       message: isWrite ? READ_ONLY : `command ${type} has no payload here`,
     };
@@ -268,6 +272,9 @@ export class Transmission {
     if (!this.#accept(request, mayHave)) return;
     if (request.length > MAX_REQUEST_LENGTH) {
       this.#refuse(request, `a read has at most ${MAX_REQUEST_LENGTH} bytes`);
+    } else if ((request.flags & NBD_CMD_FLAG.DF) !== 0 && request.length > MAX_INLINE_LENGTH) {
+      const limit = `at most ${MAX_INLINE_LENGTH} bytes can be read without fragments`;
+      this.#replies.error(request, NBD_EOVERFLOW, limit);
     } else if (request.length === 0) {
       this.#replies.done(request);
     } else {

@@ -9,7 +9,7 @@ import {
 } from '../../daemon/lib/extent-list.js';
 import type { Disk } from '../../daemon/lib/disk.js';
 import type { NbdExport } from '../../daemon/nbd/export.js';
-import { MAX_LOADS } from '../../daemon/lib/loaded.js';
+import { MAX_WAITS } from '../../daemon/lib/loaded.js';
 import { randomBytes } from '../support/pattern.js';
 
 export const SECTOR = 512;
@@ -111,7 +111,7 @@ export class ModelExport implements NbdExport, Disk {
     const cold = all.filter(({ segment }) => segment.mood === 'cold');
     if (cold.length > 0) await this.#delay();
     // What was loaded before is cold again, as it had to make room; not so often that a read gives up.
-    if (cold.length > 0 && this.#evictions++ < MAX_LOADS - 1) this.#warm.clear();
+    if (cold.length > 0 && this.#evictions++ < MAX_WAITS - 1) this.#warm.clear();
     for (const { start } of cold) this.#warm.add(start);
     if (all.some(({ segment }) => FAILING.includes(segment.mood))) throw new ModelFailure('load');
   }

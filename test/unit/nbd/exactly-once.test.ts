@@ -51,11 +51,13 @@ const asked: fc.Arbitrary<Asked> = fc.record({
   ),
 });
 
-/** How the bytes of a region are to be had: the same each time they are asked for. */
-type Mood = 'now' | 'ensure' | 'load' | 'both' | 'ensure fails' | 'load fails' | 'read fails';
+/** How the bytes of a region are to be had; those that are evicted have to be fetched twice. */
+type Mood =
+  'now' | 'ensure' | 'load' | 'both' | 'evicted' | 'ensure fails' | 'load fails' | 'read fails';
+const FETCHED: readonly Mood[] = ['ensure', 'both', 'evicted'];
 const mood: fc.Arbitrary<Mood> = fc.oneof(
   { weight: 12, arbitrary: fc.constant<Mood>('now') },
-  { weight: 4, arbitrary: fc.constantFrom<Mood>('ensure', 'load', 'both') },
+  { weight: 4, arbitrary: fc.constantFrom<Mood>('ensure', 'load', 'both', 'evicted') },
   { weight: 1, arbitrary: fc.constantFrom<Mood>('ensure fails', 'load fails', 'read fails') },
 );
 
@@ -96,6 +98,9 @@ class Source {
   /** What is waited for. */
   readonly waits: Deferred[] = [];
   readonly #moods: readonly Mood[];
+  /** Regions that have been fetched, and those that have been evicted once. */
+  readonly #here = new Set<number>();
+  readonly #evicted = new Set<number>();
 
   constructor({ moods, runs }: Pick<Scenario, 'moods' | 'runs'>) {
     this.#moods = moods;
@@ -112,13 +117,27 @@ class Source {
     fake.onEnsure = (offset, length) => {
       const moodsThere = this.moodsOf(offset, length);
       if (moodsThere.has('ensure fails')) return this.#wait(true);
-      return moodsThere.has('ensure') || moodsThere.has('both') ? this.#wait(false) : null;
+      const missing = this.#regionsOf(offset, length, FETCHED).filter(
+        (one) => !this.#here.has(one),
+      );
+      if (missing.length === 0) return null;
+      return this.#wait(false).then(() => missing.forEach((region) => this.#here.add(region)));
     };
     fake.onLoad = (offset, length) => this.#wait(this.moodsOf(offset, length).has('load fails'));
     fake.onRead = ({ offset, length, loaded }) => {
       const moodsThere = this.moodsOf(offset, length);
       if (moodsThere.has('read fails')) throw new Error('no');
       if (loaded && moodsThere.has('load fails')) throw new Error('no');
+      if (this.#regionsOf(offset, length, FETCHED).some((region) => !this.#here.has(region))) {
+        return false;
+      }
+      const evicted = this.#regionsOf(offset, length, ['evicted']);
+      const now = evicted.filter((region) => !this.#evicted.has(region));
+      for (const region of now) {
+        this.#evicted.add(region);
+        this.#here.delete(region);
+      }
+      if (now.length > 0) return false;
       return loaded || !['load', 'both', 'load fails'].some((each) => moodsThere.has(each as Mood));
     };
   }
@@ -131,6 +150,17 @@ class Source {
       found.add(this.#moods[Math.floor(at / REGION) % this.#moods.length] as Mood);
     }
     return found;
+  }
+
+  /** Regions with data in the range that are in one of the moods. */
+  #regionsOf(offset: number, length: number, moods: readonly Mood[]): number[] {
+    const found = new Set<number>();
+    for (let at = offset; at < offset + length; at += SECTOR - (at % SECTOR)) {
+      const region = Math.floor(at / REGION);
+      const isThere = moods.includes(this.#moods[region % this.#moods.length] as Mood);
+      if (isThere && this.fake.kindAt(at) === EXTENT_DATA) found.add(region);
+    }
+    return [...found];
   }
 
   async #wait(fails: boolean): Promise<void> {

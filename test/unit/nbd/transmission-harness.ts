@@ -6,7 +6,7 @@ import { LargeMemory } from '../../../daemon/nbd/large-memory.js';
 import { MAX_UNSENT_BYTES } from '../../../daemon/nbd/limits.js';
 import { SendBufferPool, Outbox } from '../../../daemon/nbd/outbox.js';
 import type { ReadRequest } from '../../../daemon/nbd/request.js';
-import type { ReadHost } from '../../../daemon/nbd/read-server.js';
+import type { ReadHost } from '../../../daemon/nbd/read-job.js';
 import { META_CONTEXTS, type MetaContext } from '../../../daemon/nbd/meta-context.js';
 import type { ReplyForm, Session } from '../../../daemon/nbd/session.js';
 import { Transmission } from '../../../daemon/nbd/transmission.js';

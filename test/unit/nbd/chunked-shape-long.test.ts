@@ -259,7 +259,7 @@ for (const form of CHUNKED_FORMS) {
     await harness.settle();
     test.equal(harness.transmission.inFlight, MAX_IN_FLIGHT);
     test.equal(harness.transmission.state, 'waiting');
-    test.equal(waits.length, MAX_IN_FLIGHT);
+    test.equal(waits.length, 2 * MAX_IN_FLIGHT, 'each for all of it, and for its first piece');
     for (let round = 0; round < 10 && harness.answers().length < count; round++) {
       for (const wait of waits.splice(0)) wait.resolve();
       await harness.settle();

@@ -12,7 +12,7 @@ import {
 } from '../../../daemon/nbd/constants.js';
 import { ProtocolError } from '../../../daemon/nbd/errors.js';
 import { MAX_INLINE_LENGTH, MAX_REQUEST_LENGTH } from '../../../daemon/nbd/limits.js';
-import { MAX_LOADS } from '../../../daemon/lib/loaded.js';
+import { MAX_WAITS } from '../../../daemon/lib/loaded.js';
 import { OverlaybdError } from '../../../daemon/errors.js';
 import { FakeExport, bytesAt, deferred } from './fake-export.js';
 import { CHUNKED_FORMS, Harness, type ChunkedForm } from './transmission-harness.js';
@@ -260,7 +260,7 @@ for (const form of CHUNKED_FORMS) {
       harness.answers().map(({ error }) => error),
       [NBD_EIO, NBD_EIO, NBD_EIO],
     );
-    test.ok(calls <= 3 * (MAX_LOADS + 1), `${calls} calls`);
+    test.ok(calls <= 3 * (MAX_WAITS + 1), `${calls} calls`);
     test.notOk(harness.taken.includes(Buffer.alloc(8, 0xee)), 'nor what was in the buffer');
   });
 

@@ -1,9 +1,18 @@
-// Reads whose bytes are not at hand: parked, resolved in any order, failed, limited, and abandoned.
+// Reads whose bytes are not at hand: put off, resolved in any order, evicted, failed, limited, and abandoned.
 import t from 'tap';
 import { NBD_CMD, NBD_EIO } from '../../../daemon/nbd/constants.js';
 import { MAX_IN_FLIGHT, MAX_UNSENT_BYTES } from '../../../daemon/nbd/limits.js';
+import { MAX_WAITS } from '../../../daemon/lib/loaded.js';
+import { LargeMemory } from '../../../daemon/nbd/large-memory.js';
+import type { ReplyForm } from '../../../daemon/nbd/session.js';
 import { FakeExport, bytesAt, deferred, type Deferred } from './fake-export.js';
 import { Harness } from './transmission-harness.js';
+
+const FORMS: readonly ReplyForm[] = ['simple', 'structured', 'extended'];
+const MIB = 1 << 20;
+
+const connect = (fake: FakeExport, form: ReplyForm, memory = new LargeMemory()): Harness =>
+  new Harness(fake, memory, { form, contexts: [] });
 
 const SIZE = 64 << 20;
 
@@ -207,4 +216,142 @@ await t.test('the daemon ends the connection: what was taken is answered', async
   await harness.settle();
   test.equal(harness.transmission.state, 'done');
   test.same(cookies(harness), [1n]);
+});
+
+/** An export whose cache loses what it has fetched just before it is read, `times` times. */
+function evictingExport(times: number): { fake: FakeExport; fetches: [number, number][] } {
+  const fake = new FakeExport(SIZE);
+  const fetches: [number, number][] = [];
+  let isHere = false;
+  fake.onEnsure = (offset, length) => {
+    if (isHere) return null;
+    fetches.push([offset, length]);
+    return new Promise((resolve) => {
+      setImmediate(() => {
+        isHere = true;
+        resolve();
+      });
+    });
+  };
+  fake.onRead = () => {
+    if (!isHere) return false;
+    if (fetches.length > times) return true;
+    isHere = false;
+    return false;
+  };
+  return { fake, fetches };
+}
+
+for (const form of FORMS) {
+  await t.test(`${form}: what a cache has evicted is fetched again`, async (test) => {
+    for (const length of [10, 4096, 200_000, MIB]) {
+      const { fake, fetches } = evictingExport(3);
+      const harness = connect(fake, form);
+      harness.ask({ cookie: 1n, offset: 77, length });
+      await harness.settle();
+      const [answer] = harness.answers();
+      test.equal(answer?.error, 0);
+      test.ok(answer?.data.equals(bytesAt(77, length)), `${length} bytes`);
+      test.ok(fetches.length >= 4, `${fetches.length} fetches`);
+      test.equal(fake.loads.length, 0, 'no disk has to be waited for');
+    }
+  });
+
+  await t.test(`${form}: what is evicted each time ends in EIO`, async (test) => {
+    for (const length of [10, 200_000, MIB]) {
+      const { fake, fetches } = evictingExport(Infinity);
+      const harness = connect(fake, form);
+      harness.ask({ cookie: 1n, offset: 77, length });
+      await harness.settle();
+      test.equal(harness.answers()[0]?.error, NBD_EIO, `${length} bytes`);
+      test.equal(harness.transmission.inFlight, 0);
+      // A short simple read is tried as a whole first, and then as a long one, which asks for all again.
+      test.ok(fetches.length <= 2 * MAX_WAITS + 5, `${fetches.length} fetches`);
+      test.match(harness.failures, [{ error: { code: 'IO', message: /8 times/ } }]);
+    }
+  });
+
+  await t.test(`${form}: evicted while a disk is waited for`, async (test) => {
+    const fake = new FakeExport(SIZE);
+    let isHere = true;
+    const fetched = deferred();
+    fake.onLoad = () => {
+      isHere = fake.loads.length > 1;
+      return Promise.resolve();
+    };
+    fake.onEnsure = () => (isHere ? null : fetched.promise);
+    fake.onRead = ({ loaded }) => loaded && isHere;
+    const harness = connect(fake, form);
+    harness.ask({ cookie: 1n, offset: 5, length: 1000 });
+    await harness.settle();
+    test.same(harness.answers(), []);
+    isHere = true;
+    fetched.resolve();
+    await harness.settle();
+    test.match(harness.answers(), [{ error: 0, data: bytesAt(5, 1000) }]);
+    test.equal(fake.loads.length, 1);
+  });
+
+  await t.test(`${form}: all of a long read is asked for when it arrives`, async (test) => {
+    const { fake, waits } = slowExport();
+    const asked: number[] = [];
+    const wait = fake.onEnsure;
+    fake.onEnsure = (offset, length) => {
+      asked.push(length);
+      return wait(offset, length);
+    };
+    const memory = new LargeMemory(2 * MIB);
+    const harness = connect(fake, form, memory);
+    harness.ask({ cookie: 1n, offset: 0, length: 2 * MIB - 16 });
+    await harness.settle();
+    test.equal(asked[0], 2 * MIB - 16);
+    // Another client is served meanwhile: who waits for a network holds no memory of the reactor.
+    const other = connect(new FakeExport(SIZE), 'simple', memory);
+    other.ask({ cookie: 2n, offset: 0, length: 2 * MIB - 16 });
+    await other.settle();
+    test.equal(other.answers().length, 1);
+    fake.onEnsure = () => null;
+    for (const each of waits.values()) each.resolve();
+    await harness.settle();
+    test.ok(harness.answers()[0]?.data.equals(bytesAt(0, 2 * MIB - 16)));
+  });
+}
+
+await t.test('a long read gives its memory back while evicted bytes are fetched', async (test) => {
+  const fake = new FakeExport(SIZE);
+  const memory = new LargeMemory(2 * MIB);
+  const again = deferred();
+  let isEvicted = false;
+  fake.onEnsure = () => (isEvicted ? again.promise : null);
+  fake.onRead = ({ offset }) => {
+    if (offset >= MIB && fake.reads.length < 4) isEvicted = true;
+    return offset < MIB || !isEvicted;
+  };
+  const harness = connect(fake, 'simple', memory);
+  harness.ask({ cookie: 1n, offset: 0, length: 2 * MIB - 16 });
+  await harness.settle();
+  test.ok(isEvicted);
+  const other = connect(new FakeExport(SIZE), 'simple', memory);
+  other.ask({ cookie: 2n, offset: 0, length: 2 * MIB - 16 });
+  await other.settle();
+  test.equal(other.answers().length, 1, 'others have it meanwhile');
+  isEvicted = false;
+  again.resolve();
+  await harness.settle();
+  test.ok(harness.answers()[0]?.data.equals(bytesAt(0, 2 * MIB - 16)));
+});
+
+await t.test('the client goes away while a long reply is complete', async (test) => {
+  const fake = new FakeExport(SIZE);
+  const memory = new LargeMemory(2 * MIB);
+  const gone = connect(fake, 'simple', memory);
+  gone.room = 0;
+  gone.ask({ cookie: 1n, offset: 0, length: 2 * MIB - 16 });
+  gone.pump();
+  while (!gone.woken) await new Promise(setImmediate);
+  gone.close();
+  const next = connect(fake, 'simple', memory);
+  next.ask({ cookie: 2n, offset: 0, length: 2 * MIB - 16 });
+  await next.settle();
+  test.equal(next.answers().length, 1, 'its memory is free again');
 });

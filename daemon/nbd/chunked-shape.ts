@@ -1,0 +1,103 @@
+// Structured and extended replies to reads: data and holes as chunks of their own, so that zeros are never
+// sent, and long reads piece by piece, so that they need no memory of their own.
+
+import type { Cursor, Disk } from '../lib/disk.js';
+import { EXTENT_DATA, ExtentList } from '../lib/extent-list.js';
+import { MAX_WAITS, fetchOrLoad, goneAgain } from '../lib/loaded.js';
+import { NBD_CMD_FLAG } from './constants.js';
+import { DataReplies } from './data-replies.js';
+import type { ReadHost, ReadJob, ReplyShape } from './read-job.js';
+import type { ReplyWriter } from './reply-writer.js';
+
+/** Extents that are looked at in one go; a range with more is answered in several. */
+const EXTENTS_AT_ONCE = 256;
+/** A piece whose bytes arrive and are gone again gets shorter, down to this. */
+const MIN_PIECE = 4096;
+
+export class ChunkedShape implements ReplyShape {
+  readonly inPieces = true;
+  readonly #disk: Disk;
+  readonly #cursor: Cursor = { hint: 0 };
+  readonly #replies: ReplyWriter;
+  readonly #data: DataReplies;
+  readonly #extents = new ExtentList(EXTENTS_AT_ONCE);
+
+  constructor(disk: Disk, host: ReadHost, replies: ReplyWriter) {
+    this.#disk = disk;
+    this.#replies = replies;
+    this.#data = new DataReplies(disk, this.#cursor, host.outbox, replies);
+  }
+
+  answer(job: ReadJob): boolean {
+    const { request, runs } = job;
+    job.runs = null;
+    job.needsRuns = false;
+    if ((request.flags & NBD_CMD_FLAG.DF) !== 0) {
+      job.runs = runs;
+      return this.#unfragmented(job);
+    }
+    const extents = this.#extents;
+    const pieceEnd = job.at + job.next;
+    while (job.at < pieceEnd) {
+      this.#disk.extents(job.at, pieceEnd - job.at, extents, this.#cursor, runs);
+      if (extents.count === 0) {
+        job.needsRuns = true;
+        return false;
+      }
+      for (let i = 0; i < extents.count;) {
+        // Data of several layers, or zeros of several kinds, are one chunk.
+        const isData = extents.kinds[i] === EXTENT_DATA;
+        // The extents were found by a search; the read of them need not search again.
+        if (isData) this.#cursor.hint = extents.hints[i] as number;
+        let n = 0;
+        while (i < extents.count && (extents.kinds[i] === EXTENT_DATA) === isData) {
+          n += extents.lengths[i++] as number;
+        }
+        const last = job.at + n === job.end;
+        if (!isData) this.#replies.hole(request, job.at, n, last);
+        else if (!this.#data.write(request, job.at, n, last)) return false;
+        job.at += n;
+      }
+    }
+    return true;
+  }
+
+  async prepare(job: ReadJob): Promise<void> {
+    if (job.waits === MAX_WAITS) throw goneAgain('export', job.at, job.next);
+    if (job.needsRuns) {
+      job.waits++;
+      job.runs = await this.#disk.askExtents(job.at, job.next);
+      return;
+    }
+    // What arrived did not stay: a shorter piece needs less room. Without fragments there is one piece.
+    const isWhole = (job.request.flags & NBD_CMD_FLAG.DF) !== 0;
+    if (job.waits++ > 0 && !isWhole) job.piece = Math.max(MIN_PIECE, job.piece / 2);
+    await fetchOrLoad(this.#disk, job.at, job.next);
+  }
+
+  flushed(): void {
+    // Long reads go on piece by piece as the client takes them.
+  }
+
+  close(): void {
+    // No memory is held.
+  }
+
+  /** The whole read in one chunk: a hole if it is nothing else, or data with the zeros in it. */
+  #unfragmented(job: ReadJob): boolean {
+    const { request, at, end, runs } = job;
+    const length = end - at;
+    const covered = this.#disk.extents(at, length, this.#extents, this.#cursor, runs);
+    const { count, kinds } = this.#extents;
+    job.runs = null;
+    if (count === 0) {
+      job.needsRuns = true;
+      return false;
+    }
+    const allZeros = covered === length && !kinds.subarray(0, count).includes(EXTENT_DATA);
+    if (allZeros) this.#replies.hole(request, at, length, true);
+    else if (!this.#data.write(request, at, length, true)) return false;
+    job.at = end;
+    return true;
+  }
+}

@@ -1,0 +1,92 @@
+// One read on its way to its reply, what makes its reply, and the connection that both belong to. The
+// queue is in reads.ts, the replies are made by simple-shape.ts and chunked-shape.ts.
+
+import type { DataRuns } from '../lib/disk.js';
+import type { LargeMemory, LargeMemoryUser } from './large-memory.js';
+import { MAX_INLINE_LENGTH } from './limits.js';
+import type { Outbox, SendBuffer } from './outbox.js';
+import { Request, type ReadRequest } from './request.js';
+
+/** What reads need from the owner of the connection. */
+export interface ReadHost extends LargeMemoryUser {
+  readonly outbox: Outbox;
+  readonly largeMemory: LargeMemory;
+  /** Something became ready outside of a pump: pump soon. */
+  wake(): void;
+  /** A read failed; the client gets an error. */
+  readFailed(error: unknown, request: ReadRequest): void;
+}
+
+/**
+ * A read that is not answered yet, or only in part. One object for each connection is filled again and
+ * again; a read that cannot be answered at once is {@link kept}.
+ */
+export class ReadJob {
+  request: Request;
+  /** Offset in the export at which the answer goes on; when answering throws, where it failed. */
+  at = 0;
+  /** Offset at which the read ends. */
+  end = 0;
+  /** Most bytes that are answered in one go. */
+  piece = MAX_INLINE_LENGTH;
+  /** `ensure` need not be called before the next piece: that was waited for. */
+  isEnsured = false;
+  /** How often the piece at `at` was waited for. */
+  waits = 0;
+  /** Set when the answer has to wait to learn where there are holes, not for bytes. */
+  needsRuns = false;
+  /** Where there are holes in the next piece, if the file was asked. */
+  runs: DataRuns | null = null;
+  /** Memory of a long simple reply, complete; the outbox owns it once it is sent. */
+  buffer: SendBuffer | null = null;
+
+  constructor(request = new Request()) {
+    this.request = request;
+  }
+
+  begin(request: Request): this {
+    this.request = request;
+    this.at = request.offset;
+    this.end = request.offset + request.length;
+    this.piece = MAX_INLINE_LENGTH;
+    this.isEnsured = false;
+    this.waits = 0;
+    this.needsRuns = false;
+    this.runs = null;
+    return this;
+  }
+
+  /** A copy that outlives the next request. */
+  kept(): ReadJob {
+    const job = new ReadJob().begin(this.request.copy());
+    job.at = this.at;
+    job.needsRuns = this.needsRuns;
+    return job;
+  }
+
+  /** Bytes of the next piece. */
+  get next(): number {
+    return Math.min(this.piece, this.end - this.at);
+  }
+}
+
+/** How reads are answered in one form of replies. */
+export interface ReplyShape {
+  /** Whether long reads are answered piece by piece, in turns with others; else as a whole. */
+  readonly inPieces: boolean;
+  /**
+   * Answers the next piece and moves `job.at` as far as it got. Makes no object if the bytes are at hand.
+   * @returns false when something must be waited for first: {@link prepare}
+   * @throws when the bytes at `job.at` cannot be had
+   */
+  answer(job: ReadJob): boolean;
+  /**
+   * Waits for what the next piece needs.
+   * @throws when it cannot be had
+   */
+  prepare(job: ReadJob): Promise<void>;
+  /** The client may have taken replies. */
+  flushed(): void;
+  /** The client is gone. */
+  close(): void;
+}
