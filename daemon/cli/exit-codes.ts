@@ -1,4 +1,4 @@
-// Exit codes of all commands; docs/cli.md lists them.
+// Exit codes of all commands ("Output and exit codes" in docs/cli.md).
 
 /** Done, or stopped in order by SIGTERM or SIGINT. */
 export const EXIT_OK = 0;

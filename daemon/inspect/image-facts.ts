@@ -1,5 +1,5 @@
 // What `inspect` knows about an image as a whole: plain values, gathered from its opened layers.
-// The names are the keys of its JSON (docs/cli.md), so they stay. Prints nothing.
+// The names are the keys of its JSON (docs/json-output.md), so they stay. Prints nothing.
 
 import { LSMT_HEADER_SIZE, SECTOR } from '../lsmt/format.js';
 import type { LsmtLayer } from '../lsmt/layer.js';

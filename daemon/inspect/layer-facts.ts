@@ -1,5 +1,5 @@
 // What `inspect` knows about one layer: plain values, gathered from an opened layer. The names are
-// the keys of its JSON (docs/cli.md), so they stay. Prints nothing.
+// the keys of its JSON (docs/json-output.md), so they stay. Prints nothing.
 
 import { TAR_BLOCK } from '../blob/tar.js';
 import { algorithmFromNumber } from '../codec/algorithm.js';

@@ -1,5 +1,5 @@
 // What `inspect` knows about the partitions of an image. The names are the keys of its JSON
-// (docs/cli.md), so they stay. Prints nothing.
+// (docs/json-output.md), so they stay. Prints nothing.
 
 import { OverlaybdError, formatError } from '../errors.js';
 import { partitionTableOf } from '../image/disk-partitions.js';

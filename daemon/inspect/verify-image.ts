@@ -20,7 +20,7 @@ export interface VerifiedLayer {
   readonly problemCount: number;
 }
 
-/** The names are the keys of the JSON that `verify` prints (docs/cli.md), so they stay. */
+/** The names are the keys of the JSON that `verify` prints (docs/json-output.md), so they stay. */
 export interface VerifyReport {
   readonly name: string;
   /** No problem, and all was checked. */
