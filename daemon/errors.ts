@@ -96,7 +96,10 @@ export function messageOf(error: unknown): string {
   return boundedMessage(error instanceof Error ? error.message : String(error));
 }
 
-/** The beginning, which has the subject, and the end, which has what was got; or all of it. */
+/**
+ * The beginning, which has the subject, and the end, which has what was got; or all of it.
+ * @internal for its unit test
+ */
 export function boundedMessage(message: string): string {
   if (message.length <= MAX_MESSAGE_LENGTH) return message;
   const left = ` ... (${message.length} characters) ... `;

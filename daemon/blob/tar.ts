@@ -17,7 +17,10 @@ export interface TarPayload {
   readonly size: number;
 }
 
-/** Recognises a POSIX header: magic, version and checksum; GNU's own format is not one. */
+/**
+ * Recognises a POSIX header: magic, version and checksum; GNU's own format is not one.
+ * @internal for its unit test
+ */
 export function isTarHeader(block: Uint8Array): boolean {
   if (block.length < TAR_BLOCK) return false;
   const bytes = Buffer.from(block.buffer, block.byteOffset, TAR_BLOCK);

@@ -47,7 +47,7 @@ export class ProgressBar {
   }
 }
 
-/** "[##########----------]  50 % 1.2 GiB of 2.4 GiB, 812.0 MiB/s". */
+/** "[##########----------]  50 % 1.2 GiB of 2.4 GiB, 812.0 MiB/s". @internal for its unit test */
 export function progressLine(done: number, total: number, seconds: number): string {
   const part = total > 0 ? Math.min(1, done / total) : 1;
   const filled = Math.floor(part * BAR_WIDTH);

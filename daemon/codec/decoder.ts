@@ -63,7 +63,10 @@ export function createDecoder(algorithm: Algorithm): BatchDecoder {
     : new NativeDecoder(NATIVE[algorithm].number);
 }
 
-/** The decoder that needs no library of the system; also what the other is tested against. */
+/**
+ * The decoder that needs no library of the system; also what the other is tested against.
+ * @internal tests compare the two decoders
+ */
 export function createPortableDecoder(algorithm: Algorithm): BatchDecoder {
   switch (algorithm) {
     case 'lz4':

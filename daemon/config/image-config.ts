@@ -48,7 +48,6 @@ const imageConfigSchema = v.pipe(
 );
 
 export type LowerConfig = v.InferOutput<typeof lowerSchema>;
-export type UpperConfig = v.InferOutput<typeof upperSchema>;
 export type ImageConfig = v.InferOutput<typeof imageConfigSchema>;
 
 /**

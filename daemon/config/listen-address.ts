@@ -4,7 +4,7 @@
 import { isIP } from 'node:net';
 import { OverlaybdError } from '../errors.js';
 
-export const DEFAULT_PORT = 10809;
+const DEFAULT_PORT = 10809;
 export const DEFAULT_LISTEN = `tcp://127.0.0.1:${DEFAULT_PORT}`;
 
 export type ListenAddress =

@@ -24,7 +24,7 @@ import { someOf, strictObject, stringOf, wholeNumber } from '../lib/schema.js';
 import { openStateFile, readStateFile } from './state-file.js';
 
 /** Of a record: an image of 255 layers whose paths have all the length that a control request takes. */
-export const MAX_RECORD_LENGTH = 2 << 20;
+const MAX_RECORD_LENGTH = 2 << 20;
 /** Records of a state folder that are read, and files there whose names are looked at. */
 export const MAX_RECORDS = 1024;
 const MAX_FILES = 65_536;
@@ -65,7 +65,7 @@ const recordSchema = strictObject({
 
 export type DeviceRecord = Readonly<v.InferOutput<typeof recordSchema>>;
 
-/** @param name the file, for messages. @throws OverlaybdError BAD_CONFIG */
+/** @param name the file, for messages. @throws OverlaybdError BAD_CONFIG. @internal for its unit test */
 export function parseRecord(json: string, name: string): DeviceRecord {
   return parseWith(recordSchema, json, name);
 }

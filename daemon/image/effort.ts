@@ -7,7 +7,7 @@ import type { Effort } from '../lib/effort.js';
 /**
  * Jump tables of the layers of one image: enough for 2 TiB in blocks of 4 KiB.
  */
-export const MAX_IMAGE_TABLES = 1 << 30;
+const MAX_IMAGE_TABLES = 1 << 30;
 /**
  * What the main thread opens by itself, in index entries: some 10 ms of work. A thread for it would
  * take longer to start. What is larger is opened by the opener thread.

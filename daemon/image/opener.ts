@@ -15,9 +15,9 @@ import type { FromOpener, OpenRequest, PostedImage } from './opener-messages.js'
 
 const ENTRY = new URL('../image/opener-thread.js', import.meta.url);
 /** Of V8, in which a configuration of 4 MiB has room; indexes and tables lie outside of it. */
-export const OPENER_HEAP_MB = 256;
+const OPENER_HEAP_MB = 256;
 /** From the request to the image. A read of a disk that does not answer ends long before. */
-export const OPEN_TIMEOUT_MS = 120_000;
+const OPEN_TIMEOUT_MS = 120_000;
 
 /** An opened image. Whoever opened it closes it, after every reactor has let go of it. */
 export interface OpenImage {

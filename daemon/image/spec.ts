@@ -29,7 +29,7 @@ function innerOf<K extends SourceSpec['kind']>(spec: SpecOf<K>): SourceSpec | nu
   return INNER[spec.kind](spec);
 }
 
-/** The file that a source is read from in the end; null if there is none. */
+/** The file that a source is read from in the end; null if there is none. @internal for its unit test */
 export function fileOf(spec: SourceSpec): FileSourceSpec | null {
   for (let at: SourceSpec | null = spec; at !== null; at = innerOf(at)) {
     if (at.kind === 'file') return at;

@@ -63,7 +63,7 @@ interface Range {
 }
 
 /** What the data segments point to, in the order of the file, each byte once. */
-export function mappedRanges(index: LsmtIndex): Range[] {
+function mappedRanges(index: LsmtIndex): Range[] {
   const order = new Uint32Array(index.count).map((_, i) => i);
   order.sort((a, b) => index.moffsetOf(a) - index.moffsetOf(b));
   const ranges: Range[] = [];

@@ -16,7 +16,7 @@ export const DEFAULT_TIMEOUT_SECONDS = 10;
  * after which the kernel reports hung tasks.
  */
 export const DEFAULT_DEAD_CONN_TIMEOUT_SECONDS = 90;
-export const MAX_TIMEOUT_SECONDS = 86_400;
+const MAX_TIMEOUT_SECONDS = 86_400;
 /** A file system whose blocks are smaller than the device's cannot be mounted. */
 export const DEFAULT_BLOCK_SIZE = 512;
 export const BLOCK_SIZES = [512, 1024, 2048, 4096] as const;

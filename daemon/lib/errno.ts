@@ -12,21 +12,15 @@ export const {
   EAGAIN,
   EBADF,
   EBUSY,
-  ECONNABORTED,
   ECONNREFUSED,
   ECONNRESET,
   EINVAL,
-  EIO,
   EISDIR,
-  EMFILE,
   EMSGSIZE,
   ENAMETOOLONG,
   ENODEV,
   ENOENT,
   ENOMEM,
-  ENOSPC,
-  ENOSYS,
-  ENOTCONN,
   ENOTSOCK,
   ENOTTY,
   ENXIO,
@@ -34,7 +28,6 @@ export const {
   EPERM,
   EPIPE,
   EPROTOTYPE,
-  ESPIPE,
   ETIMEDOUT,
   EWOULDBLOCK,
 } = constants.errno;
@@ -50,7 +43,10 @@ const KERNEL_NAMES: Readonly<Record<number, string>> = {
   133: 'EHWPOISON',
 };
 
-/** @param errno positive. @returns "ENOSPC" for 28; "errno 9999" if the number has no name */
+/**
+ * @param errno positive. @returns "ENOSPC" for 28; "errno 9999" if the number has no name
+ * @internal for its unit test
+ */
 export function errnoName(errno: number): string {
   const [known] = getSystemErrorMap().get(-errno) ?? [];
   return known ?? KERNEL_NAMES[errno] ?? nodeName(errno) ?? `errno ${errno}`;

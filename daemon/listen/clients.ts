@@ -24,7 +24,7 @@ export interface ListenOptions {
 }
 
 /** The key by which a successor finds the socket of an address. */
-export function listenKey({ address }: ListenerSpec): string {
+function listenKey({ address }: ListenerSpec): string {
   return JSON.stringify(address);
 }
 

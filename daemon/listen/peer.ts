@@ -8,7 +8,7 @@ export function peerOf(fd: number): Peer {
   return peerAt(sockets.peerAddress(fd));
 }
 
-/** @param address null: not known */
+/** @param address null: not known. @internal for its unit test */
 export function peerAt(address: PeerAddress | null): Peer {
   const base = { uid: null, device: null };
   switch (address?.kind) {

@@ -33,7 +33,10 @@ export function takeActivatedSockets(env: NodeJS.ProcessEnv, pid: number): Activ
   return activated;
 }
 
-/** What the variables say, whether or not it is so. @throws OverlaybdError BAD_CONFIG */
+/**
+ * What the variables say, whether or not it is so. @throws OverlaybdError BAD_CONFIG
+ * @internal for its unit test
+ */
 export function activatedSockets(env: NodeJS.ProcessEnv, pid: number): ActivatedSocket[] {
   const { LISTEN_FDS: fds, LISTEN_PID: forPid, LISTEN_FDNAMES: names } = env;
   if (fds === undefined || forPid === undefined) return [];

@@ -45,6 +45,7 @@ export function loadTls(files: TlsFiles): LoadedTls {
  * Parses `name:hexkey` lines, as psktool writes them. Empty lines and lines that begin with # do not
  * count.
  * @throws OverlaybdError BAD_CONFIG naming file and line, never the key
+ * @internal for its unit test
  */
 export function parsePsk(text: string, file: string): Map<string, Uint8Array> {
   const keys = new Map<string, Uint8Array>();

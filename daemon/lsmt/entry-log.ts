@@ -10,7 +10,7 @@ export const ZEROED = -1;
 /** Sectors that one entry can map: 14 bits, as on disk. */
 export const MAX_ENTRY_LENGTH = 0x3fff;
 /** Sectors of the largest device. The log drops sectors past them. */
-export const MAX_SECTORS = 2 ** 53 / SECTOR;
+const MAX_SECTORS = 2 ** 53 / SECTOR;
 
 /** `spans`: bits 0-13 the length, from 14 on the high bits of the offset. */
 const SPAN_HIGH_SHIFT = 14;

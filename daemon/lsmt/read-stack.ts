@@ -11,7 +11,7 @@ import type { LsmtLayer } from './layer.js';
  * upper and four lowers of the greatest size. While they are merged they are all in memory, at 28 bytes
  * each.
  */
-export const MAX_STACK_ENTRIES = 20_971_520;
+const MAX_STACK_ENTRIES = 20_971_520;
 
 /**
  * @param layers the lowest layers, bottom first; the caller may not have opened the others yet

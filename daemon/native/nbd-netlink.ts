@@ -6,9 +6,7 @@ import { addon } from './addon.js';
 /** How long a backend identifier may be, in bytes. */
 export const NBD_BACKEND_MAX = 255;
 
-/** Client flags (linux/nbd.h): remove the device after it was disconnected. */
-export const NBD_CFLAG_DESTROY_ON_DISCONNECT = 1;
-/** Client flags (linux/nbd.h): disconnect the device after its last user has closed it. */
+/** A client flag (linux/nbd.h): disconnect the device after its last user has closed it. */
 export const NBD_CFLAG_DISCONNECT_ON_CLOSE = 2;
 
 export interface NetlinkDevice {

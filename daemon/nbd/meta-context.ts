@@ -5,9 +5,9 @@ import { EXTENT_DATA, EXTENT_HOLE, EXTENT_ZEROED } from '../lib/extent-list.js';
 import { NBD_STATE_HOLE, NBD_STATE_ZERO } from './constants.js';
 
 /** overlaybd:layer: no layer maps the extent. */
-export const LAYER_STATE_HOLE = 0x200;
+const LAYER_STATE_HOLE = 0x200;
 /** overlaybd:layer: the layer, in bits 0 to 7, says that the extent is zeros. */
-export const LAYER_STATE_ZEROED = 0x100;
+const LAYER_STATE_ZEROED = 0x100;
 
 export interface MetaContext {
   readonly name: string;

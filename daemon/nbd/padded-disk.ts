@@ -19,6 +19,7 @@ const MAX_PADDING = 4095;
  * The size of a disk that holds all of an image.
  * @param size of the image in bytes
  * @param blockSize of the disk in bytes, 512 to 4096
+ * @internal for its unit test
  */
 export function sizeInBlocks(size: number, blockSize = SECTOR_SIZE): number {
   const block = size % SECTOR_SIZE === 0 ? blockSize : Math.max(LAST_BLOCK_SIZE, blockSize);
@@ -41,6 +42,7 @@ export function paddedTo(served: NbdExport, size: number): NbdExport {
   return { name, description, disk: new PaddedDisk(disk, size), blockSizes };
 }
 
+/** @internal for its unit test */
 export class PaddedDisk implements Disk {
   readonly size: number;
   readonly #inner: Disk;

@@ -8,6 +8,7 @@ import { PREFETCH_BYTES_PER_MS } from './limits.js';
 /** Milliseconds that may be saved up: short pieces need not wait for a timer. */
 const SAVED_MS = 10;
 
+/** @internal for its unit test */
 export class PrefetchTurns {
   readonly #bytesPerMs: number;
   /** Who waits for the turn that somebody has, by export. */

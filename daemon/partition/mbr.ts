@@ -6,7 +6,7 @@ import { formatError, type FormatProblem } from '../errors.js';
 import { viewOf } from '../lib/bytes.js';
 import type { Partition, PartitionTable, PartitionedDisk } from './partition.js';
 
-export const MBR_SECTOR = 512;
+const MBR_SECTOR = 512;
 const ENTRIES_AT = 446;
 const ENTRY_SIZE = 16;
 const ENTRIES = 4;

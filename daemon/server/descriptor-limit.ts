@@ -12,7 +12,7 @@ export const MIN_DESCRIPTORS = 64;
 /** What must be left for clients once every image is open and every listener listens. */
 export const SPARE_DESCRIPTORS = 16;
 
-/** The limit, or null where /proc does not tell. 0: it is too low to be read. */
+/** The limit, or null where /proc does not tell. 0: it is too low to be read. @internal for its unit test */
 export function descriptorLimit(): number | null {
   try {
     return parseDescriptorLimit(readFileSync('/proc/self/limits', 'utf8'));
@@ -21,7 +21,10 @@ export function descriptorLimit(): number | null {
   }
 }
 
-/** @param limits the text of /proc/self/limits. @returns the soft limit of open files */
+/**
+ * @param limits the text of /proc/self/limits. @returns the soft limit of open files
+ * @internal for its unit test
+ */
 export function parseDescriptorLimit(limits: string): number | null {
   const soft = /^Max open files\s+(\d+|unlimited)/m.exec(limits)?.[1];
   if (soft === undefined) return null;

@@ -21,7 +21,7 @@ import { startSuccessor, type Successor } from '../upgrade/predecessor.js';
 const PULSE_MS = 2000;
 const STUCK_MS = 20_000;
 /** How long READY waits for the connections of devices that were attached before. */
-export const REPAIR_PATIENCE_MS = 10_000;
+const REPAIR_PATIENCE_MS = 10_000;
 /** Devices that one line names. */
 const MOST_NAMED = 8;
 

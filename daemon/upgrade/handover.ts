@@ -88,7 +88,7 @@ export function takeHandover(env: NodeJS.ProcessEnv): Handover | null {
   }
 }
 
-/** @throws OverlaybdError BAD_CONFIG */
+/** @throws OverlaybdError BAD_CONFIG. @internal for its unit test */
 export function parseHandover(value: unknown): Handover {
   return checked(handoverSchema, value, (why) => new OverlaybdError('BAD_CONFIG', why));
 }

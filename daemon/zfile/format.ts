@@ -7,7 +7,7 @@ import type { ProblemSink } from '../errors.js';
 /** Bytes that a header or trailer takes on disk; the struct itself is 96 of them. */
 export const ZFILE_HEADER_SIZE = 512;
 
-export const ZFILE_MAGIC = Uint8Array.from([
+const ZFILE_MAGIC = Uint8Array.from([
   ...Buffer.from('ZFile\0\x01\0', 'latin1'),
   ...Buffer.from('tuji.yyf@Alibaba', 'latin1'),
 ]);
@@ -40,10 +40,10 @@ export const ZFILE_FIELD = {
   verify: 88,
 } as const;
 
-export const MIN_BLOCK_SIZE = 512;
+const MIN_BLOCK_SIZE = 512;
 export const MAX_BLOCK_SIZE = 65536;
 /** Entries of a jump table; the reference's limit. */
-export const MAX_INDEX_ENTRIES = 1_000_000_000;
+const MAX_INDEX_ENTRIES = 1_000_000_000;
 /** The buffer of a writer has the block size plus this, so no stored block is longer. */
 export const MAX_STORED_OVERHEAD = 512;
 /** Seed of the CRC of a block. */

@@ -20,7 +20,7 @@ export function describeMachine(tools: Record<string, string> = {}): Machine {
 }
 
 /** The command that began this run, for documents: without what only says where files go. */
-export function commandLine(argv: readonly string[]): string {
+function commandLine(argv: readonly string[]): string {
   const told = argv.filter((word, i) => {
     const before = argv[i - 1] ?? '';
     return !/^--(dir|json|docs)\b/.test(word) && !/^--(dir|json)$/.test(before);

@@ -9,7 +9,7 @@ import {
   type Batch,
   type BatchDecoder,
 } from '../../daemon/codec/decoder.js';
-import { encodeBlock } from '../../daemon/codec/encode.js';
+import { encodeBlock } from '../support/encode-block.js';
 import { crc32c } from '../../daemon/native/crc32c.js';
 import { rateOf } from './rate.js';
 import type { Spread } from './summary.js';

@@ -15,7 +15,7 @@ const MIB = 1 << 20;
 const WARM_UP_SHARE = 0.2;
 const WARM_UP_MOST = 120;
 /** Bytes by which the median of the last quarter may exceed that of the first one after the warm-up. */
-export const GROWTH_BOUND = { resident: 8 * MIB, heap: 4 * MIB } as const;
+const GROWTH_BOUND = { resident: 8 * MIB, heap: 4 * MIB } as const;
 
 /** Of one fio run: connections come and go, too. */
 const LOAD_SECONDS = 20;

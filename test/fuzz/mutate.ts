@@ -103,7 +103,7 @@ const MUTATIONS: Readonly<Record<string, Mutation>> = {
   },
 };
 
-export const MUTATION_NAMES = Object.keys(MUTATIONS);
+const MUTATION_NAMES = Object.keys(MUTATIONS);
 
 /** @returns the names of what was done to the messages */
 export function mutate(random: Random, messages: Message[]): string[] {

@@ -70,10 +70,7 @@ function arbitraryLayer(
 }
 
 /** Segments in order; gaps of 0 are common, so that neighbours touch. */
-export function arbitrarySegments(
-  sectors: number,
-  maxSegments: number,
-): fc.Arbitrary<ModelSegment[]> {
+function arbitrarySegments(sectors: number, maxSegments: number): fc.Arbitrary<ModelSegment[]> {
   const gap = fc.oneof(
     { weight: 2, arbitrary: fc.constant(0) },
     { weight: 3, arbitrary: fc.integer({ min: 1, max: 16 }) },
@@ -112,7 +109,7 @@ export function arbitraryUpperWrites(sectors: number, maxWrites = 24): fc.Arbitr
 }
 
 /** Every wrapper, ZFile block sizes from 512 to 65536. */
-export function arbitraryWrapper(): fc.Arbitrary<Wrapper> {
+function arbitraryWrapper(): fc.Arbitrary<Wrapper> {
   const zfile = fc.record({
     algorithm: fc.constantFrom('lz4', 'zstd'),
     blockSize: fc.integer({ min: 9, max: 16 }).map((bits) => 2 ** bits),

@@ -58,11 +58,7 @@ export async function readRange(
 }
 
 /** The whole device in reads of `chunk` bytes, given to `each` in order. */
-export async function readAll(
-  device: Disk,
-  chunk: number,
-  each: (bytes: Buffer) => void,
-): Promise<void> {
+async function readAll(device: Disk, chunk: number, each: (bytes: Buffer) => void): Promise<void> {
   const cursor = { hint: 0 };
   for (let at = 0; at < device.size; at += chunk) {
     each(await readRange(device, at, Math.min(chunk, device.size - at), cursor));

@@ -24,7 +24,7 @@ export interface GptOptions {
 }
 
 /** Linux filesystem data, 0FC63DAF-8483-4772-8E79-3D69D8477DE4. */
-export const LINUX_DATA = Buffer.from('af3dc60f838472478e793d69d8477de4', 'hex');
+const LINUX_DATA = Buffer.from('af3dc60f838472478e793d69d8477de4', 'hex');
 
 /** Writes protective MBR, header, entries, and the copy of both at the end of `disk`. */
 export function writeGpt(

@@ -12,7 +12,7 @@ export type Row = readonly [offset: number, length: number, moffset: number, lay
 export const LARGEST = Number.MAX_SAFE_INTEGER;
 
 /** A log of the rows, the earliest first; long ones are cut, as a writer has to. */
-export function logOf(rows: readonly Row[]): EntryLog {
+function logOf(rows: readonly Row[]): EntryLog {
   const log = new EntryLog(rows.reduce((sum, [, length]) => sum + entriesIn(length), 0));
   for (const [offset, length, moffset, layer = 0] of rows) {
     log.pushRange(offset, length, moffset, layer);

@@ -15,8 +15,6 @@ export interface Wrapper {
   tar: 'none' | 'ustar' | 'pax';
 }
 
-export const NO_WRAPPER: Wrapper = { zfile: null, tar: 'none' };
-
 /** Puts the wrappers around `blob`: ZFile inside, tar outside. */
 export function wrap(blob: Buffer, { zfile, tar }: Wrapper): Buffer {
   const packed = zfile ? writeZfile(blob, zfile) : blob;

@@ -1,7 +1,7 @@
 // Writes ZFiles, right or deliberately wrong, to memory or to a file; it knows nothing of what is inside.
 import { writeSync } from 'node:fs';
-import { algorithmNumber, type Algorithm } from '../../daemon/codec/algorithm.js';
-import { encodeBlock } from '../../daemon/codec/encode.js';
+import type { Algorithm } from '../../daemon/codec/algorithm.js';
+import { encodeBlock } from './encode-block.js';
 import { rawCrc32c, type Crc } from './crc32c.js';
 import {
   BLOCK_CRC_SEED,
@@ -11,6 +11,9 @@ import {
   zfilePage,
   type ZfilePageFields,
 } from './zfile-layout.js';
+
+/** Values of the option byte `algo`. */
+const ALGORITHM_NUMBERS: Readonly<Record<Algorithm, number>> = { lz4: 1, zstd: 2 };
 
 export interface ZfileOptions {
   /** 'lz4' when left out. */
@@ -106,7 +109,7 @@ function finish(originalSize: number, lengths: number[], options: ZfileOptions) 
   const index = Buffer.alloc(table.length * 4);
   for (const [at, length] of table.entries()) index.writeUInt32LE(length, at * 4);
   const digest = options.digest === false ? 0 : ZFILE_FLAG.digest;
-  const settings = { blockSize, algo: algorithmNumber(algorithm), verify: verify ? 1 : 0 };
+  const settings = { blockSize, algo: ALGORITHM_NUMBERS[algorithm], verify: verify ? 1 : 0 };
   const result = {
     indexOffset: lengths.reduce((sum, length) => sum + length, ZFILE_PAGE),
     indexSize: table.length,

@@ -1,9 +1,11 @@
-// Checks what no compiler and no linter checks: the walls between folders. Part of `npm run lint`.
+// Checks what no compiler and no linter checks: walls between folders, and what nothing uses.
+// Part of `npm run lint`.
 // Usage: node out/test/walls/main.js [--write], which writes the table in docs/architecture.md.
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { findDeadExports } from './dead-exports.js';
 import { withFolderTable } from './folder-table.js';
 import { readModules } from './modules.js';
 import { checkRooms, readPlan } from './rooms.js';
@@ -21,6 +23,8 @@ if (wanted !== document) {
   else
     problems.push(`${DOCUMENT}: the table of folders differs from rooms.json: npm run walls:write`);
 }
+
+problems.push(...findDeadExports(ROOT));
 
 for (const problem of problems) console.error(problem);
 process.exitCode = problems.length > 0 ? 1 : 0;

@@ -11,7 +11,7 @@ import {
   type Batch,
   type BatchDecoder,
 } from '../../../daemon/codec/decoder.js';
-import { encodeBlock } from '../../../daemon/codec/encode.js';
+import { encodeBlock } from '../../support/encode-block.js';
 import { CODEC_LZ4, CODEC_ZSTD, codecs } from '../../../daemon/native/block-decoder.js';
 import { rawCrc32c } from '../../support/crc32c.js';
 import { randomBytes, seededRandom, textBytes } from '../../support/pattern.js';

@@ -3,7 +3,7 @@
 import { Worker } from 'node:worker_threads';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import { encodeBlock } from '../../../daemon/codec/encode.js';
+import { encodeBlock } from '../../support/encode-block.js';
 import { CODEC_LZ4, CODEC_ZSTD, codecs } from '../../../daemon/native/block-decoder.js';
 import { crc32c } from '../../../daemon/native/crc32c.js';
 import { randomBytes, seededRandom, textBytes } from '../../support/pattern.js';

@@ -1,7 +1,7 @@
 // Long runs of blocks, which a second thread helps with: the same as block by block, good and bad.
 // Skipped for a codec whose library this machine lacks.
 import t from 'tap';
-import { encodeBlock } from '../../../daemon/codec/encode.js';
+import { encodeBlock } from '../../support/encode-block.js';
 import { CODEC_LZ4, CODEC_ZSTD, codecs } from '../../../daemon/native/block-decoder.js';
 import { crc32c } from '../../../daemon/native/crc32c.js';
 import { randomBytes, seededRandom, textBytes } from '../../support/pattern.js';

@@ -9,7 +9,7 @@ import {
 } from '../../../daemon/lib/extent-list.js';
 
 /** What the byte at `offset` of every fake export is. */
-export function byteAt(offset: number): number {
+function byteAt(offset: number): number {
   return ((offset * 31) ^ (offset >>> 8) ^ Math.floor(offset / 0x1_0000_0000)) & 0xff;
 }
 

@@ -2,7 +2,7 @@
 import { test } from 'tap';
 import type { Algorithm } from '../../../daemon/codec/algorithm.js';
 import { createDecoder } from '../../../daemon/codec/decoder.js';
-import { encodeBlock } from '../../../daemon/codec/encode.js';
+import { encodeBlock } from '../../support/encode-block.js';
 import { openZfile } from '../../../daemon/zfile/open.js';
 import { ZfileReader, ZfileScratch } from '../../../daemon/zfile/reader.js';
 import { MemorySource } from '../../support/memory-source.js';

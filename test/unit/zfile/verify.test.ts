@@ -6,7 +6,7 @@ import { closeFile } from '../../../daemon/blob/file-jobs.js';
 import { openFile } from '../../../daemon/blob/open-file.js';
 import { FileSource } from '../../../daemon/blob/file-source.js';
 import { createDecoder } from '../../../daemon/codec/decoder.js';
-import { encodeBlock } from '../../../daemon/codec/encode.js';
+import { encodeBlock } from '../../support/encode-block.js';
 import { OverlaybdError, throwProblem, type FormatProblem } from '../../../daemon/errors.js';
 import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
 import { peel } from '../../../daemon/image/peel.js';

@@ -2,12 +2,8 @@
 import { test } from 'tap';
 import { uncompressSync } from 'lz4-napi';
 import { decompress } from 'zstd-napi';
-import {
-  algorithmFromNumber,
-  algorithmNumber,
-  type Algorithm,
-} from '../../../daemon/codec/algorithm.js';
-import { encodeBlock } from '../../../daemon/codec/encode.js';
+import type { Algorithm } from '../../../daemon/codec/algorithm.js';
+import { encodeBlock } from '../../support/encode-block.js';
 import { randomBytes, textBytes } from '../../support/pattern.js';
 
 function decode(algorithm: Algorithm, block: Buffer, size: number): Buffer {
@@ -16,15 +12,6 @@ function decode(algorithm: Algorithm, block: Buffer, size: number): Buffer {
   prefix.writeUInt32LE(size);
   return uncompressSync(Buffer.concat([prefix, block]));
 }
-
-await test('numbers are those of the format, both ways', async (t) => {
-  t.equal(algorithmNumber('lz4'), 1);
-  t.equal(algorithmNumber('zstd'), 2);
-  t.equal(algorithmFromNumber(1), 'lz4');
-  t.equal(algorithmFromNumber(2), 'zstd');
-  t.equal(algorithmFromNumber(0), undefined);
-  t.equal(algorithmFromNumber(3), undefined);
-});
 
 for (const algorithm of ['lz4', 'zstd'] as const) {
   await test(`${algorithm}: blocks decode to what went in`, async (t) => {

@@ -1,7 +1,7 @@
-// Compression of one block the way a ZFile stores it; not decompression, and not the CRC that may follow the block.
+// Compresses one block the way a ZFile stores it, without the CRC that may follow the block.
 import { compressSync } from 'lz4-napi';
 import zstd from 'zstd-napi/binding.js';
-import type { Algorithm } from './algorithm.js';
+import type { Algorithm } from '../../daemon/codec/algorithm.js';
 
 /** The level every ZFile writer in the field uses; the header's `level` byte stays 0 all the same. */
 const ZSTD_LEVEL = 3;
