@@ -10,7 +10,7 @@ import { NetlinkDriver } from '../kernel/netlink-driver.js';
 import { Sysfs } from '../kernel/sysfs.js';
 import { userId } from '../listen/accounts.js';
 import { Listener } from '../listen/listener.js';
-import { inheritedSocket, openListening } from '../listen/listening-socket.js';
+import { takeListening, openListening } from '../listen/listening-socket.js';
 import { listenerSpec } from '../config/listener.js';
 import { SdNotify } from '../server/sd-notify.js';
 import { takeActivatedSockets } from '../listen/socket-activation.js';
@@ -79,7 +79,7 @@ async function serve(args: AttachHelperArguments, log: HelperLog): Promise<void>
   const helper = new AttachHelper({ driver, sysfs, users, log, idle });
   const sockets =
     activated.length > 0
-      ? activated.map(({ fd }) => inheritedSocket(fd))
+      ? activated.map(({ fd }) => takeListening(fd))
       : await openListening(
           listenerSpec({ address: `unix://${args.socket ?? DEFAULT_HELPER_SOCKET}`, mode: '0666' }),
         );

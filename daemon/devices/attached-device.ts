@@ -68,7 +68,7 @@ export class AttachedDevice {
   }
 
   /** Adds what the process before has counted. */
-  restore(counters: DeviceCounters): void {
+  takeCounters(counters: DeviceCounters): void {
     add(this.#ended, counters);
     this.reconnects += counters.reconnects;
   }

@@ -72,7 +72,7 @@ export class DeviceLinks {
   }
 
   serve(device: AttachedDevice, fd: number, transmission: ResumedTransmission): void {
-    const id = this.#parts.reactors.adopt(fd, {
+    const id = this.#parts.reactors.serve(fd, {
       peer: device.peer,
       exports: [],
       resume: { ...transmission, export: device.image.key, size: device.record.size },

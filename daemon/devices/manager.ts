@@ -31,7 +31,7 @@ import type { DeviceCounters } from '../upgrade/handover.js';
 import { OPEN_PATIENCE_MS, type HeldImage, type ImageTable } from '../image/table.js';
 import { leftBehind } from './left-behind.js';
 import { retryDevice } from './lost-device.js';
-import type { LooseConnection, ReactorPool } from '../reactor/pool.js';
+import type { Offer, ReactorPool } from '../reactor/pool.js';
 import type { AttachRequest } from '../control/requests.js';
 
 /** How long a device that looks free may be busy: whatever changes is looked at, as by udev. */
@@ -160,14 +160,14 @@ export class DeviceManager {
   }
 
   /** Takes a device's connection over from a predecessor. */
-  adopt(id: string, fd: number, transmission: ResumedTransmission): void {
+  take(id: string, fd: number, transmission: ResumedTransmission): void {
     const device = this.#devices.get(id);
     if (device) this.#links.serve(device, fd, transmission);
     else descriptors.close(fd);
   }
 
   /** A connection goes over to a successor; what it has counted stays with its device. */
-  handed({ info, handed: { id, counts } }: LooseConnection): void {
+  offered({ info, connection: { id, counts } }: Offer): void {
     const device = this.#devices.get(info.peer.device ?? '');
     device?.connections.delete(id);
     device?.ended(counts);
@@ -179,8 +179,8 @@ export class DeviceManager {
   }
 
   /** Goes on from what a predecessor has counted. */
-  restore(counters: readonly DeviceCounters[]): void {
-    for (const each of counters) this.#devices.get(each.id)?.restore(each);
+  takeCounters(counters: readonly DeviceCounters[]): void {
+    for (const each of counters) this.#devices.get(each.id)?.takeCounters(each);
   }
 
   /** Nothing is repaired from here on. Devices that survive stay with the kernel. */

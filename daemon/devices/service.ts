@@ -16,7 +16,7 @@ import {
   type ListeningSocket,
 } from '../listen/listening-socket.js';
 import type { StateFolder } from './state-folder.js';
-import type { PassedState } from '../upgrade/predecessor.js';
+import type { OfferedState } from '../upgrade/predecessor.js';
 
 export interface DeviceServiceOptions {
   readonly state: StateFolder;
@@ -65,13 +65,13 @@ export class DeviceService {
   }
 
   /** What a successor takes over. */
-  get passed(): PassedState {
+  get offered(): OfferedState {
     const { path: folder, lockFd } = this.#state;
     return { folder, lockFd, controlFd: this.#control.fd };
   }
 
   /** Leaves folder, lock and control socket to a successor. */
-  abandon(): void {
+  leave(): void {
     this.#close();
   }
 

@@ -65,7 +65,7 @@ export class StateFolder {
   }
 
   /** Takes the folder over from a predecessor, with the lock that it holds. */
-  static inherit(path: string, lockFd: number): StateFolder {
+  static take(path: string, lockFd: number): StateFolder {
     return new StateFolder(path, lockFd);
   }
 

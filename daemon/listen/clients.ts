@@ -10,7 +10,7 @@ import type { ConnectionInfo, ReactorPool } from '../reactor/pool.js';
 import { userId } from './accounts.js';
 import { admissionOf, refusalOf, type Admission } from './admission.js';
 import { Listener } from './listener.js';
-import { inheritedSocket, openListening, type ListeningSocket } from './listening-socket.js';
+import { openListening, takeListening, type ListeningSocket } from './listening-socket.js';
 import { PeerCounts } from './peer-counts.js';
 import type { ActivatedSocket } from './socket-activation.js';
 
@@ -28,8 +28,8 @@ function listenKey({ address }: ListenerSpec): string {
   return JSON.stringify(address);
 }
 
-/** A socket that a successor takes over. */
-export interface PassedSocket {
+/** A socket that listens, offered to a successor. */
+export interface OfferedSocket {
   /** null: it came from the service manager, by `name`. */
   readonly key: string | null;
   readonly name: string;
@@ -40,7 +40,7 @@ export class Clients {
   readonly #reactors: ReactorPool;
   readonly #log: ClientLog;
   readonly #listeners: Listener[] = [];
-  readonly #passed: PassedSocket[] = [];
+  readonly #offered: OfferedSocket[] = [];
   readonly #peers = new PeerCounts();
 
   constructor(reactors: ReactorPool, log: ClientLog) {
@@ -52,21 +52,21 @@ export class Clients {
   async listen({ activated, listen, listening }: ListenOptions): Promise<void> {
     for (const { socket, spec } of activated) {
       const admission = admissionOf(spec, userId);
-      const inherited = inheritedSocket(socket.fd);
-      if (spec.users && !inherited.isUnix) {
+      const taken = takeListening(socket.fd);
+      if (spec.users && !taken.isUnix) {
         const subject = `descriptor ${socket.fd} (${JSON.stringify(socket.name)})`;
-        const message = `${subject}: ${inherited.uri} is not a Unix socket, so connecting users cannot be identified`;
+        const message = `${subject}: ${taken.uri} is not a Unix socket, so connecting users cannot be identified`;
         throw new OverlaybdError('BAD_CONFIG', message);
       }
-      this.#add(inherited, admission, `${inherited.uri} (socket ${JSON.stringify(socket.name)})`);
-      this.#passed.push({ key: null, name: socket.name, socket: inherited });
+      this.#add(taken, admission, `${taken.uri} (socket ${JSON.stringify(socket.name)})`);
+      this.#offered.push({ key: null, name: socket.name, socket: taken });
     }
     for (const spec of listen) {
       const admission = admissionOf(spec, userId);
       const key = listenKey(spec);
       for (const socket of listening?.get(key) ?? (await openListening(spec))) {
         this.#add(socket, admission, socket.uri);
-        this.#passed.push({ key, name: socket.uri, socket });
+        this.#offered.push({ key, name: socket.uri, socket });
       }
     }
   }
@@ -82,27 +82,25 @@ export class Clients {
   }
 
   /** The sockets that listen, for a successor. They stay ours. */
-  get passedSockets(): readonly PassedSocket[] {
-    return this.#passed;
+  get offeredSockets(): readonly OfferedSocket[] {
+    return this.#offered;
   }
 
   /** Serves a connected socket, of which it becomes the owner. @returns when the client is done */
   serveOne(fd: number, peer: Peer): Promise<void> {
     return new Promise((closed) => {
-      this.#reactors.adopt(fd, { peer, exports: null, closed: () => closed() });
+      this.#reactors.serve(fd, { peer, exports: null, closed: () => closed() });
     });
   }
 
   /** A client that a predecessor served goes on here. */
-  adopt(fd: number, client: Omit<ConnectionInfo, 'closed'>): void {
-    const { group } = client.peer;
-    this.#peers.add(group);
-    this.#reactors.adopt(fd, { ...client, closed: () => this.#peers.remove(group) });
+  take(fd: number, client: Omit<ConnectionInfo, 'closed'>): void {
+    this.#serve(fd, client);
   }
 
   /** Takes no new connection; a successor does. Its sockets stay where they are. */
-  abandon(): void {
-    for (const listener of this.#listeners.splice(0)) listener.abandon();
+  leave(): void {
+    for (const listener of this.#listeners.splice(0)) listener.leave();
   }
 
   /** Takes no new connection. Idempotent. */
@@ -129,7 +127,13 @@ export class Clients {
       this.#log.refused(refusal.key, peer.text, refusal.reason);
       descriptors.close(fd);
     } else {
-      this.adopt(fd, { peer, exports: admission.exports });
+      this.#serve(fd, { peer, exports: admission.exports });
     }
+  }
+
+  #serve(fd: number, client: Omit<ConnectionInfo, 'closed'>): void {
+    const { group } = client.peer;
+    this.#peers.add(group);
+    this.#reactors.serve(fd, { ...client, closed: () => this.#peers.remove(group) });
   }
 }

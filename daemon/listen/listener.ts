@@ -48,7 +48,7 @@ export class Listener {
   }
 
   /** Accepts nothing more, and leaves the socket to another process that has it too. */
-  abandon(): void {
+  leave(): void {
     if (this.#stop()) descriptors.close(this.#socket.fd);
   }
 

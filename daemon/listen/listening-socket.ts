@@ -74,8 +74,8 @@ export async function openListening(
   }
 }
 
-/** A socket that was passed to the process; who made it removes it. */
-export function inheritedSocket(fd: number): ListeningSocket & { readonly isUnix: boolean } {
+/** A socket that the service manager has made, which also removes it. */
+export function takeListening(fd: number): ListeningSocket & { readonly isUnix: boolean } {
   const name = sockets.localName(fd);
   const uri = name === 'unknown' ? name : nbdUri(parseListenAddress(name));
   return { fd, uri, file: null, isUnix: name.startsWith('unix://') };
@@ -83,11 +83,11 @@ export function inheritedSocket(fd: number): ListeningSocket & { readonly isUnix
 
 /**
  * The control socket: only its owner can connect. The folder's lock keeps other daemons away.
- * @param inherited a predecessor's, which listens already; null makes one
+ * @param taken a predecessor's, which listens already; null makes one
  * @throws OverlaybdError IO
  */
-export function listenControl(path: string, inherited: number | null): ListeningSocket {
-  if (inherited !== null) return { fd: inherited, uri: path, file: identify(path) };
+export function listenControl(path: string, taken: number | null): ListeningSocket {
+  if (taken !== null) return { fd: taken, uri: path, file: identify(path) };
   const listen = (): number => sockets.listenUnix(path, BACKLOG, 0o600);
   const fd = listen();
   return unixSocket(path, fd === -EADDRINUSE ? replaceDead(path, listen) : fd);

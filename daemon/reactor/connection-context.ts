@@ -35,6 +35,6 @@ export interface ConnectionContext {
   readonly deadlines?: Deadlines;
   readFailed(connection: Connection, error: unknown, request: ReadRequest): void;
   /** The connection is over for this reactor, and its socket lives on. */
-  handed(connection: Connection, fd: number, transmission: ResumedTransmission): void;
+  offered(connection: Connection, fd: number, transmission: ResumedTransmission): void;
   closed(connection: Connection, summary: ConnectionSummary): void;
 }

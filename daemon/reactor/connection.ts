@@ -68,7 +68,7 @@ export class Connection {
   #draining = false;
   /** The client says nothing more; it may still read. */
   #mute = false;
-  /** Another process is to go on with it. */
+  /** It is to be offered to another process. */
   #leaving = false;
   /** When draining must be over, of performance.now. */
   #drainEnd = 0;
@@ -114,12 +114,12 @@ export class Connection {
   }
 
   /**
-   * Answers what has been taken, then gives the socket up between two requests, to `handed`. A
-   * handshake comes to its end first. TLS cannot go on elsewhere, and is drained: nobody gains if the
-   * others wait for it.
-   * @param on false: what has not been given up goes on here
+   * Answers what has been taken, then offers the socket to another process, between two requests. A
+   * handshake comes to its end first. TLS cannot go on elsewhere, and is drained: the others do not wait
+   * for it.
+   * @param on false: if it has not been offered yet, it goes on here
    */
-  handOver(on: boolean): void {
+  offer(on: boolean): void {
     if (this.#closed || this.#draining) return;
     this.#leaving = on;
     if (on && !this.#plain) {
@@ -325,7 +325,7 @@ export class Connection {
     this.#start = transmission.pump(this.#view, this.#start, this.#end);
     if (transmission.state === 'busy') this.wake();
     if (transmission.atRest && this.#plain) {
-      this.#giveUp(transmission, this.#plain);
+      this.#offer(transmission, this.#plain);
       return;
     }
     if ((this.#draining || this.#mute) && transmission.state === 'hungry') {
@@ -341,7 +341,7 @@ export class Connection {
     }
   }
 
-  #giveUp(transmission: Transmission, plain: PlainTransport): void {
+  #offer(transmission: Transmission, plain: PlainTransport): void {
     const { form, contexts } = transmission.session;
     const resumed: ResumedTransmission = {
       export: this.export?.name ?? '',
@@ -355,7 +355,7 @@ export class Connection {
     this.#deadline.clear();
     transmission.close();
     this.outbox.close();
-    this.#context.handed(this, plain.release(), resumed);
+    this.#context.offered(this, plain.release(), resumed);
   }
 
   /**

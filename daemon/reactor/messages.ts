@@ -25,8 +25,8 @@ export interface ResumedTransmission extends UnfinishedPayload {
   readonly received: Uint8Array;
 }
 
-/** A connection that its reactor gave up between two requests. */
-export interface HandedConnection {
+/** A connection that its reactor let go of between two requests, for another process. */
+export interface OfferedConnection {
   readonly id: number;
   readonly fd: number;
   readonly transmission: ResumedTransmission;
@@ -63,8 +63,8 @@ export type ToReactor =
     }
   /** Tell the counters of all connections. */
   | { readonly type: 'count'; readonly request: number }
-  /** Bring every plain connection to the end of a request, and give it up; or do not any longer. */
-  | { readonly type: 'hand over'; readonly on: boolean }
+  /** Bring every plain connection to the end of a request, and offer it; or stop doing so. */
+  | { readonly type: 'offer'; readonly on: boolean }
   /** Take no more requests of a plain connection than have come, and end it when they are answered. */
   | { readonly type: 'end input'; readonly id: number }
   /** A report of failed reads is where it must be: there may be another one. */
@@ -110,7 +110,7 @@ export interface ReadFailureReport {
 
 export type FromReactor =
   | { readonly type: 'closed'; readonly summary: ConnectionSummary }
-  | { readonly type: 'handed'; readonly connection: HandedConnection }
+  | { readonly type: 'offered'; readonly connection: OfferedConnection }
   | {
       readonly type: 'counts';
       readonly request: number;

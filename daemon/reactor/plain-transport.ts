@@ -20,7 +20,7 @@ export class PlainTransport implements Transport {
   /** Takes over a connected, nonblocking socket. */
   constructor(fd: number, onEvents: EventHandler) {
     this.#fd = fd;
-    sockets.keepAlive(fd, VANISHED_S); // also on what was handed to us
+    sockets.keepAlive(fd, VANISHED_S); // also on a connection from a predecessor
     this.#poll = new Poll(fd, onEvents);
   }
 

@@ -7,7 +7,7 @@ import type {
   ConnectionSummary,
   PostedExport,
   FromReactor,
-  HandedConnection,
+  OfferedConnection,
   ResumedTransmission,
   ToReactor,
 } from './messages.js';
@@ -55,10 +55,10 @@ interface Reactor {
   devices: Set<string>;
 }
 
-/** A connection that no reactor has any longer; whoever gets it owns the socket. */
-export interface LooseConnection {
+/** A connection that no reactor has any longer. Its receiver owns the socket. */
+export interface Offer {
   readonly info: ConnectionInfo;
-  readonly handed: HandedConnection;
+  readonly connection: OfferedConnection;
 }
 
 export class ReactorPool {
@@ -72,8 +72,8 @@ export class ReactorPool {
   #nextId = 1;
   #draining = false;
   #onIdle: (() => void) | null = null;
-  /** While connections are being given up. */
-  #onLoose: ((connection: LooseConnection) => void) | null = null;
+  /** While connections are being offered. */
+  #onOffer: ((offer: Offer) => void) | null = null;
   /** Told of the next connection that is over. */
   #onClosed: (() => void)[] = [];
   #nextCount = 1;
@@ -135,7 +135,7 @@ export class ReactorPool {
   }
 
   /** Hands a connected socket to the reactor with the fewest connections. */
-  adopt(fd: number, info: ConnectionInfo): number {
+  serve(fd: number, info: ConnectionInfo): number {
     const { peer, exports, closed } = info;
     const id = this.#nextId++;
     if (this.#draining) {
@@ -175,29 +175,26 @@ export class ReactorPool {
   /**
    * Takes the connections away from the reactors, each between two of its requests. Those that
    * cannot go on elsewhere end, and those whose clients do not take their replies in time stay.
-   * @param taken told of each at once: its client waits
+   * @param take called for each at once: its client waits
    * @returns how many there were
    */
-  async handOver(
-    patienceMs: number,
-    taken: (connection: LooseConnection) => void,
-  ): Promise<number> {
+  async offer(patienceMs: number, take: (offer: Offer) => void): Promise<number> {
     let count = 0;
     const idle = new Promise<void>((resolve) => {
       this.#onIdle = resolve;
     });
-    this.#onLoose = (connection) => {
+    this.#onOffer = (offer) => {
       count++;
-      taken(connection);
+      take(offer);
     };
-    for (const { worker } of this.#reactors) post(worker, { type: 'hand over', on: true });
+    for (const { worker } of this.#reactors) post(worker, { type: 'offer', on: true });
     this.#checkIdle();
     await inTime(idle, patienceMs);
-    for (const { worker } of this.#reactors) post(worker, { type: 'hand over', on: false });
-    // What was given up before a reactor read that is still on its way.
+    for (const { worker } of this.#reactors) post(worker, { type: 'offer', on: false });
+    // Offers that a reactor made before it read that are still on their way.
     await this.count();
     this.#onIdle = null;
-    this.#onLoose = null;
+    this.#onOffer = null;
     return count;
   }
 
@@ -305,11 +302,11 @@ export class ReactorPool {
       this.#checkIdle();
       return;
     }
-    if (message.type === 'handed') {
-      const { connection: handed } = message;
-      const owned = reactor.connections.get(handed.id);
-      reactor.connections.delete(handed.id);
-      if (owned) this.#onLoose?.({ info: owned.info, handed });
+    if (message.type === 'offered') {
+      const { connection } = message;
+      const owned = reactor.connections.get(connection.id);
+      reactor.connections.delete(connection.id);
+      if (owned) this.#onOffer?.({ info: owned.info, connection });
       this.#checkIdle();
       return;
     }

@@ -43,10 +43,10 @@ const context: ConnectionContext = {
   readFailed: (connection, error, request) => {
     failures.add(connection.export?.name ?? '', connection.name, error, request);
   },
-  handed: (connection, fd, transmission) => {
+  offered: (connection, fd, transmission) => {
     const { id, counts } = connection;
     connections.delete(connection);
-    tell({ type: 'handed', connection: { id, fd, transmission, counts } });
+    tell({ type: 'offered', connection: { id, fd, transmission, counts } });
   },
   closed: (connection, summary) => {
     connections.delete(connection);
@@ -86,8 +86,8 @@ port.on('message', (message: ToReactor) => {
         counts: [...connections].map(({ id, counts }) => ({ id, ...counts })),
       });
       break;
-    case 'hand over':
-      for (const connection of connections) connection.handOver(message.on);
+    case 'offer':
+      for (const connection of connections) connection.offer(message.on);
       break;
     case 'end input':
       for (const connection of connections) if (connection.id === message.id) connection.endInput();

@@ -44,7 +44,7 @@ export class Operation {
   #pulse: NodeJS.Timeout | null = null;
   #lastPulse = performance.now();
   #beating = false;
-  #handedOver = false;
+  #isTaken = false;
   #stopping = false;
   #repaired: Promise<string[]> = Promise.resolve([]);
   /** Resolves with the reason when a successor has taken over. */
@@ -67,7 +67,7 @@ export class Operation {
     const { daemon, devices, log, manager } = this.#parts;
     await devices?.devices.recover();
     if (devices) warnOfTimeouts(await devices.devices.status(), log);
-    // Whatever a predecessor could not give is made anew.
+    // Connections that the predecessor could not offer are made anew.
     const taken =
       predecessor === null
         ? Promise.resolve()
@@ -122,7 +122,7 @@ export class Operation {
     const { daemon, devices, manager } = this.#parts;
     this.#stopping = true;
     if (this.#pulse) clearInterval(this.#pulse);
-    if (!this.#handedOver) {
+    if (!this.#isTaken) {
       manager.stopping();
       devices?.stop();
     }
@@ -142,24 +142,24 @@ export class Operation {
     log.log('info', 'upgrade: starting the new daemon');
     const environment = { ...process.env, ...manager.environment() };
     const start = async (): Promise<Successor> => {
-      const inheritance = {
-        state: devices?.passed ?? null,
+      const offering = {
+        state: devices?.offered ?? null,
         failed: daemon.images.failed.keys(),
-        sockets: daemon.clients.passedSockets,
+        sockets: daemon.clients.offeredSockets,
       };
-      const started = await startSuccessor(inheritance, environment);
-      this.#handedOver = true;
+      const started = await startSuccessor(offering, environment);
+      this.#isTaken = true;
       manager.mainPid(started.pid);
       manager.close();
-      daemon.clients.abandon();
-      devices?.abandon();
+      daemon.clients.leave();
+      devices?.leave();
       return started;
     };
     // A device that is attached after the successor has looked for them would be nobody's.
     const successor = await (devices ? devices.devices.undisturbed(start) : start());
-    const count = await daemon.reactors.handOver(DRAIN_TIMEOUT_MS, (each) => {
-      devices?.devices.handed(each);
-      successor.give(each);
+    const count = await daemon.reactors.offer(DRAIN_TIMEOUT_MS, (each) => {
+      devices?.devices.offered(each);
+      successor.offer(each);
     });
     await successor.finish(devices?.devices.counters() ?? []);
     log.log('info', `upgrade: process ${successor.pid} has ${count} connections`);

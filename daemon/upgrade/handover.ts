@@ -13,9 +13,9 @@ import type { Peer } from '../reactor/peer.js';
 
 export const HANDOVER_VARIABLE = 'OVERLAYBD_NBD_HANDOVER';
 /** The successor's first descriptor behind the standard ones. */
-export const FIRST_PASSED_FD = 3;
+export const FIRST_OFFERED_FD = 3;
 
-const fd = wholeNumber(FIRST_PASSED_FD, 65535);
+const fd = wholeNumber(FIRST_OFFERED_FD, 65535);
 
 const handoverSchema = strictObject({
   channel: fd,

@@ -7,15 +7,15 @@ import { MessageChannel } from '../ipc/message-channel.js';
 import { descriptors } from '../native/descriptors.js';
 import { sockets } from '../native/socket.js';
 import { DRAIN_TIMEOUT_MS } from '../nbd/limits.js';
-import type { PassedSocket } from '../listen/clients.js';
+import type { OfferedSocket } from '../listen/clients.js';
 import {
-  FIRST_PASSED_FD,
+  FIRST_OFFERED_FD,
   HANDOVER_VARIABLE,
   type DeviceCounters,
   type Handover,
   type ToSuccessor,
 } from './handover.js';
-import type { LooseConnection } from '../reactor/pool.js';
+import type { Offer } from '../reactor/pool.js';
 
 /** From exec to ready; large images take their time. */
 const START_TIMEOUT_MS = 60_000;
@@ -26,26 +26,26 @@ const MAX_FAILED_NAMES = 16;
 /** From the end of its channel to its own end. */
 const EXIT_TIMEOUT_MS = 2000;
 
-export interface PassedState {
+export interface OfferedState {
   readonly folder: string;
   readonly lockFd: number;
   readonly controlFd: number;
 }
 
-/** What a successor finds when it starts. */
-export interface Inheritance {
+/** What is offered to a successor before it starts. */
+export interface Offering {
   /** null: there is no state folder. */
-  readonly state: PassedState | null;
+  readonly state: OfferedState | null;
   /** Names of the exports that are not served, so need not be by the successor either. */
   readonly failed: Iterable<string>;
-  readonly sockets: readonly PassedSocket[];
+  readonly sockets: readonly OfferedSocket[];
 }
 
 /** A successor that is ready to take the connections. */
 export interface Successor {
   readonly pid: number;
-  give(connection: LooseConnection): void;
-  /** @returns when it has all that was given, or is gone */
+  offer(offer: Offer): void;
+  /** @returns when it has taken all that was offered, or is gone */
   finish(counters: readonly DeviceCounters[]): Promise<void>;
 }
 
@@ -54,25 +54,25 @@ export interface Successor {
  * @throws OverlaybdError when it does not become ready; it is gone then
  */
 export async function startSuccessor(
-  { state, failed, sockets: listening }: Inheritance,
+  { state, failed, sockets: listening }: Offering,
   environment: NodeJS.ProcessEnv,
 ): Promise<Successor> {
   const [ours, theirs] = sockets.pair();
-  const passed: number[] = [];
-  const pass = (fd: number): number => FIRST_PASSED_FD + passed.push(fd) - 1;
+  const offered: number[] = [];
+  const offer = (fd: number): number => FIRST_OFFERED_FD + offered.push(fd) - 1;
   const handover: Handover = {
-    channel: pass(theirs),
+    channel: offer(theirs),
     state: state && {
       folder: state.folder,
-      lock: pass(state.lockFd),
-      control: pass(state.controlFd),
+      lock: offer(state.lockFd),
+      control: offer(state.controlFd),
     },
     failed: [...failed].slice(0, MAX_FAILED_NAMES),
     sockets: listening.map(({ key, name, socket: { fd, uri, file } }) => {
-      return { fd: pass(fd), key, name, uri, file };
+      return { fd: offer(fd), key, name, uri, file };
     }),
   };
-  const stdio: StdioOptions = ['ignore', 'inherit', 'inherit', ...passed];
+  const stdio: StdioOptions = ['ignore', 'inherit', 'inherit', ...offered];
   const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
     stdio,
     env: { ...environment, [HANDOVER_VARIABLE]: JSON.stringify(handover) },
@@ -93,7 +93,7 @@ function ready(child: ChildProcess, fd: number): Promise<Successor> {
         child.removeAllListeners();
         child.unref();
         gone = () => undefined;
-        resolve({ pid: child.pid ?? 0, give, finish });
+        resolve({ pid: child.pid ?? 0, offer, finish });
       },
       closed: (error) => {
         isGone = true;
@@ -112,10 +112,10 @@ function ready(child: ChildProcess, fd: number): Promise<Successor> {
     child.once('error', (error) => fail(error.message));
     child.once('exit', (code, signal) => fail(`it ended with ${signal ?? `exit code ${code}`}`));
 
-    const give = ({
+    const offer = ({
       info: { peer, exports },
-      handed: { fd: socket, transmission },
-    }: LooseConnection): void => {
+      connection: { fd: socket, transmission },
+    }: Offer): void => {
       const received = Buffer.from(transmission.received).toString('base64');
       const message: ToSuccessor = {
         type: 'connection',

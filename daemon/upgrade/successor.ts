@@ -9,7 +9,7 @@ import type { ToPredecessor, ToSuccessor } from './handover.js';
 import { peerOfOlder } from './older-peer.js';
 
 /**
- * Tells the predecessor that we are ready, and takes over what it gives.
+ * Tells the predecessor that we are ready, and takes what it offers.
  * @returns when all has come, or the predecessor is gone
  */
 export function takeConnections(
@@ -24,7 +24,7 @@ export function takeConnections(
       message: (message, [socket]) => {
         const told = message as ToSuccessor;
         if (told.type === 'done') {
-          devices?.restore(told.counters ?? []);
+          devices?.takeCounters(told.counters ?? []);
           channel.close();
           return;
         }
@@ -35,8 +35,8 @@ export function takeConnections(
         const received = Buffer.from(told.transmission.received, 'base64');
         const transmission = { ...told.transmission, received };
         const { device } = peer;
-        if (device === null) clients.adopt(socket, { peer, exports, resume: transmission });
-        else if (devices) devices.adopt(device, socket, transmission);
+        if (device === null) clients.take(socket, { peer, exports, resume: transmission });
+        else if (devices) devices.take(device, socket, transmission);
         else descriptors.close(socket);
       },
       closed: (error) => {

@@ -64,7 +64,7 @@ class Session {
       chunks: world.chunks,
       largeMemory: world.largeMemory,
       deadlines: { handshakeMs: CASE_TIME, drainMs: CASE_TIME },
-      handed: () => undefined,
+      offered: () => undefined,
       readFailed: (_connection, error) => {
         if (error instanceof ModelFailure) return;
         world.failures.push(`a read failed for its own reasons: ${String(error)}`);

@@ -84,7 +84,7 @@ async function answersTo(bytes: Buffer, world: World): Promise<Buffer> {
     chunks: new SendBufferPool(),
     largeMemory: new LargeMemory(),
     readFailed: () => undefined,
-    handed: () => undefined,
+    offered: () => undefined,
     closed: () => undefined,
   });
   const client = new Client(theirs, {

@@ -59,7 +59,7 @@ export function openState(
   log: Logger,
 ): StateFolder | null {
   if (handover) {
-    return handover.state && StateFolder.inherit(handover.state.folder, handover.state.lock);
+    return handover.state && StateFolder.take(handover.state.folder, handover.state.lock);
   }
   const path = args.state ?? defaultStateFolder(process.env, process.geteuid?.() ?? 0);
   if (path === null) {

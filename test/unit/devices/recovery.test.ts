@@ -204,20 +204,20 @@ await test('counters go on in a successor', async (t) => {
   kernel.kill(0);
   await until(async () => (await first.manager.status())[0]?.reconnects === 1);
   await kernel.read(0, 0, 500);
-  const handed: unknown[] = [];
-  await first.reactors.handOver(5000, (each) => {
-    handed.push(each.handed.counts);
-    first.manager.handed(each);
-    descriptors.close(each.handed.fd);
+  const offered: unknown[] = [];
+  await first.reactors.offer(5000, (each) => {
+    offered.push(each.connection.counts);
+    first.manager.offered(each);
+    descriptors.close(each.connection.fd);
   });
-  t.same(handed, [{ requests: 1, errors: 0, bytesSent: 516 }], 'of the connection that goes over');
+  t.same(offered, [{ requests: 1, errors: 0, bytesSent: 516 }], 'of the connection that goes over');
   const counters = first.manager.counters();
   t.same(counters, [{ id, requests: 2, errors: 0, bytesSent: 1532, reconnects: 1 }]);
   await first.die();
   const second = await live();
   await second.manager.recover();
   await second.manager.repairAll(8000);
-  second.manager.restore([...counters, { ...counters[0]!, id: '00000000000000aa' }]);
+  second.manager.takeCounters([...counters, { ...counters[0]!, id: '00000000000000aa' }]);
   await until(() => kernel.devices.get(0)?.sockets.length === 1);
   await kernel.read(0, 0, 100);
   t.match(await second.manager.status(), [{ requests: 3, errors: 0, bytesSent: 1532 + 116 }]);

@@ -57,7 +57,7 @@ await test('made, owned by one, and free again', async (t) => {
   folder.close();
   const again = StateFolder.open(path);
   t.throws(() => StateFolder.open(path), refused);
-  StateFolder.inherit(path, again.lockFd).close();
+  StateFolder.take(path, again.lockFd).close();
   StateFolder.open(path).close();
 });
 

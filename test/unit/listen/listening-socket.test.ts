@@ -19,7 +19,7 @@ import { sockets } from '../../../daemon/native/socket.js';
 import { groupId, userId } from '../../../daemon/listen/accounts.js';
 import {
   closeListening,
-  inheritedSocket,
+  takeListening,
   openListening,
   type ListeningSocket,
 } from '../../../daemon/listen/listening-socket.js';
@@ -200,8 +200,8 @@ await t.test('sockets that came in', async (test) => {
   const fd = await boundSocket(test, join(folder, 's'));
   const [tcp] = await open(test, listenerSpec('tcp://127.0.0.1:0'));
   const uri = `nbd+unix:///?socket=${folder}/s`;
-  test.same(inheritedSocket(fd), { fd, uri, file: null, isUnix: true });
-  test.match(inheritedSocket(tcp?.fd ?? -1), { uri: tcp?.uri, isUnix: false });
+  test.same(takeListening(fd), { fd, uri, file: null, isUnix: true });
+  test.match(takeListening(tcp?.fd ?? -1), { uri: tcp?.uri, isUnix: false });
   await test.rejects(open(test, listenerSpec('fd://web')), {
     code: 'BAD_CONFIG',
     message: /fd:\/\/web: no socket of that name/,

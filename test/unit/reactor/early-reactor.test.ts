@@ -22,7 +22,7 @@ await test('a thread that has started before the pool', async (t) => {
   await pool.started;
   const [ours, fd] = sockets.pair();
   t.teardown(() => descriptors.close(fd));
-  pool.adopt(ours, { peer: testPeer(), exports: null, closed: () => undefined });
+  pool.serve(ours, { peer: testPeer(), exports: null, closed: () => undefined });
   const greeting = Buffer.alloc(18);
   for (let i = 0; i < 1000 && sockets.recv(fd, greeting, 0, 18) < 0; i++) await pause(10);
   t.equal(greeting.toString('latin1', 0, 16), 'NBDMAGICIHAVEOPT');

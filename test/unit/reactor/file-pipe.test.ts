@@ -66,7 +66,7 @@ async function connect(test: Test): Promise<Client> {
     largeMemory: new LargeMemory(),
     pipes,
     readFailed: () => undefined,
-    handed: () => undefined,
+    offered: () => undefined,
     closed: (_connection, { reason }) => closed.push(reason),
   });
   connection.start();

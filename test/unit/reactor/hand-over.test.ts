@@ -22,14 +22,14 @@ const GO = Buffer.concat([clientFlags(), optionBytes(NBD_OPT.GO, infoData('x', [
 /** Greeting, two infos, the acknowledgement. */
 const GONE = 18 + 32 + 34 + 20;
 
-interface Handed {
+interface Offered {
   fd: number;
   transmission: ResumedTransmission;
 }
 
 class Host {
   readonly fake: FakeExport;
-  readonly handed: Handed[] = [];
+  readonly offered: Offered[] = [];
   readonly closed: ConnectionSummary[] = [];
   readonly connection: Connection;
 
@@ -40,15 +40,15 @@ class Host {
       chunks: new SendBufferPool(),
       largeMemory: new LargeMemory(),
       readFailed: () => undefined,
-      handed: (_connection, socket, transmission) => {
-        this.handed.push({ fd: socket, transmission });
+      offered: (_connection, socket, transmission) => {
+        this.offered.push({ fd: socket, transmission });
       },
       closed: (_connection, summary) => this.closed.push(summary),
       deadlines: { handshakeMs: 10_000, drainMs: 5000 },
     });
   }
 
-  resume({ transmission }: Handed): void {
+  resume({ transmission }: Offered): void {
     this.connection.resume(this.fake, transmission);
   }
 }
@@ -115,12 +115,12 @@ async function until(isSo: () => boolean): Promise<void> {
 
 /** @returns the connection's next host, which has it when this returns */
 async function move(t: Test, from: Host): Promise<Host> {
-  await until(() => from.handed.length === 1);
-  const [handed] = from.handed;
-  if (!handed) throw new Error('not handed');
-  const next = new Host(handed.fd);
+  await until(() => from.offered.length === 1);
+  const [offered] = from.offered;
+  if (!offered) throw new Error('not offered');
+  const next = new Host(offered.fd);
   t.teardown(() => next.connection.close('test'));
-  next.resume(handed);
+  next.resume(offered);
   return next;
 }
 
@@ -129,8 +129,8 @@ await test('at rest', async (t) => {
   await client.say(requestBytes({ cookie: 1n, offset: 5, length: 100 }));
   await client.reply(1n);
   await client.hear(100);
-  host.connection.handOver(true);
-  t.match(host.handed, [
+  host.connection.offer(true);
+  t.match(host.offered, [
     {
       transmission: { export: 'x', form: 'simple', contexts: [], skip: 0, received: { length: 0 } },
     },
@@ -143,10 +143,10 @@ await test('at rest', async (t) => {
   await client.say(requestBytes({ type: NBD_CMD.DISC }));
   await until(() => next.closed.length === 1);
   t.match(next.closed, [{ reason: 'client disconnected', requests: 2 }]);
-  host.connection.handOver(true);
+  host.connection.offer(true);
   host.connection.drain();
   host.connection.close('too late');
-  t.equal(host.handed.length, 1);
+  t.equal(host.offered.length, 1);
   t.same(host.closed, [], 'whoever gave it up has nothing to say of it');
 });
 
@@ -156,9 +156,9 @@ await test('with half a request received, wherever it is cut', async (t) => {
     const { host, client } = await begin(t);
     await client.say(request.subarray(0, cut));
     await pause(20);
-    host.connection.handOver(true);
+    host.connection.offer(true);
     const next = await move(t, host);
-    t.same(host.handed[0]?.transmission.received, Uint8Array.from(request.subarray(0, cut)));
+    t.same(host.offered[0]?.transmission.received, Uint8Array.from(request.subarray(0, cut)));
     await client.say(request.subarray(cut));
     await client.reply(9n);
     t.ok((await client.hear(77)).equals(bytesAt(123, 77)), `cut at ${cut}`);
@@ -171,9 +171,9 @@ await test('in the middle of a refused payload', async (t) => {
   await client.say(requestBytes({ type: NBD_CMD.WRITE, cookie: 3n, length: 50_000 }));
   await client.say(Buffer.alloc(20_000, 0x25));
   t.ok(await client.isQuiet(), 'not answered before all of it has come');
-  host.connection.handOver(true);
+  host.connection.offer(true);
   const next = await move(t, host);
-  t.equal(host.handed[0]?.transmission.skip, 30_000);
+  t.equal(host.offered[0]?.transmission.skip, 30_000);
   await client.say(Buffer.alloc(30_000, 0x25));
   await client.reply(3n, EPERM);
   await client.say(requestBytes({ cookie: 4n, offset: 7, length: 10 }));
@@ -188,13 +188,13 @@ await test('the size that the client was told goes along', async (t) => {
   await client.say(requestBytes({ cookie: 1n, offset: 5, length: 100 }));
   await client.reply(1n);
   await client.hear(100);
-  host.connection.handOver(true);
-  t.equal(host.handed[0]?.transmission.size, SIZE);
+  host.connection.offer(true);
+  t.equal(host.offered[0]?.transmission.size, SIZE);
   // Meanwhile the image ends a little earlier: to this client it ends where it was told.
-  const [handed] = host.handed as [Handed];
-  const next = new Host(handed.fd, SIZE - 100);
+  const [offered] = host.offered as [Offered];
+  const next = new Host(offered.fd, SIZE - 100);
   t.teardown(() => next.connection.close('test'));
-  next.resume(handed);
+  next.resume(offered);
   await client.say(requestBytes({ cookie: 2n, offset: SIZE - 200, length: 200 }));
   await client.reply(2n);
   t.ok((await client.hear(100)).equals(bytesAt(SIZE - 200, 100)));
@@ -230,10 +230,10 @@ await test('a long read is answered to its end first, and what is behind it else
   const length = 32 * MIB;
   await client.say(requestBytes({ cookie: 5n, offset: 11, length }));
   await until(() => host.fake.reads.length > 0);
-  host.connection.handOver(true);
+  host.connection.offer(true);
   await client.say(requestBytes({ cookie: 6n, offset: 3, length: 30 }));
   await pause(30);
-  t.equal(host.handed.length, 0, 'not while replies are on their way');
+  t.equal(host.offered.length, 0, 'not while replies are on their way');
   await client.reply(5n);
   t.ok((await client.hear(length)).equals(bytesAt(11, length)));
   t.ok(await client.isQuiet(), 'nothing new is taken');
@@ -250,9 +250,9 @@ await test('reads that wait for something are answered first', async (t) => {
   await client.say(requestBytes({ cookie: 2n, offset: 2000, length: 10 }));
   await client.reply(2n);
   await client.hear(10);
-  host.connection.handOver(true);
+  host.connection.offer(true);
   await pause(20);
-  t.equal(host.handed.length, 0);
+  t.equal(host.offered.length, 0);
   host.fake.onEnsure = () => null;
   wait.resolve();
   await client.reply(1n);
@@ -277,7 +277,7 @@ await test('many in the pipe: each is answered once, by one or the other', async
   const hosts = [host];
   for (let i = 0; i < 5; i++) {
     await pause(3);
-    hosts.at(-1)?.connection.handOver(true);
+    hosts.at(-1)?.connection.offer(true);
     hosts.push(await move(t, hosts.at(-1) as Host));
   }
   await Promise.all([said, heard]);
@@ -300,9 +300,9 @@ await test('structured replies and contexts go along', async (t) => {
   await client.say(optionBytes(NBD_OPT.SET_META_CONTEXT, query));
   await client.say(optionBytes(NBD_OPT.GO, infoData('x', [NBD_INFO.EXPORT])));
   await client.hear(18 + 20 + (20 + 4 + context.length) + 20 + 32 + 34 + 20);
-  host.connection.handOver(true);
-  await until(() => host.handed.length === 1);
-  t.match(host.handed[0]?.transmission, { form: 'structured', contexts: ['base:allocation'] });
+  host.connection.offer(true);
+  await until(() => host.offered.length === 1);
+  t.match(host.offered[0]?.transmission, { form: 'structured', contexts: ['base:allocation'] });
   const next = await move(t, host);
   next.fake.grain = MIB;
   await client.say(requestBytes({ type: NBD_CMD.BLOCK_STATUS, cookie: 8n, length: 4096 }));
@@ -316,10 +316,10 @@ await test('one that is not given up goes on where it was', async (t) => {
   const { host, client } = await begin(t);
   await client.say(requestBytes({ cookie: 1n, length: 32 * MIB }));
   await until(() => host.fake.reads.length > 0);
-  host.connection.handOver(true);
+  host.connection.offer(true);
   await client.say(requestBytes({ cookie: 2n, offset: 1, length: 10 }));
   await pause(20);
-  host.connection.handOver(false);
+  host.connection.offer(false);
   const lengths = new Map([
     [1n, 32 * MIB],
     [2n, 10],
@@ -329,7 +329,7 @@ await test('one that is not given up goes on where it was', async (t) => {
     await client.hear(lengths.get(cookie) ?? 0);
     lengths.delete(cookie);
   }
-  t.same(host.handed, []);
+  t.same(host.offered, []);
   await client.say(requestBytes({ type: NBD_CMD.DISC }));
   await until(() => host.closed.length === 1);
 });
@@ -343,9 +343,9 @@ await test('a handshake comes to its end first', async (t) => {
   await client.hear(18);
   await client.say(GO.subarray(0, 10));
   await pause(10);
-  host.connection.handOver(true);
+  host.connection.offer(true);
   await pause(30);
-  t.same([host.handed, host.closed], [[], []]);
+  t.same([host.offered, host.closed], [[], []]);
   await client.say(Buffer.concat([GO.subarray(10), requestBytes({ cookie: 1n, length: 9 })]));
   await client.hear(GONE - 18);
   await move(t, host);
@@ -363,11 +363,11 @@ await test('a client that has said goodbye stays', async (t) => {
   );
   await until(() => host.fake.reads.length > 0);
   await pause(20);
-  host.connection.handOver(true);
+  host.connection.offer(true);
   await client.reply(1n);
   await client.hear(MIB);
   await until(() => host.closed.length === 1);
-  t.same(host.handed, []);
+  t.same(host.offered, []);
   t.match(host.closed, [{ reason: 'client disconnected' }]);
 });
 

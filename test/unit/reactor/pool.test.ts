@@ -26,7 +26,7 @@ await t.test('its clients are cut off, not left hanging, and new ones are served
   const pool = new ReactorPool(1, null, { log: (_level, message) => lines.push(message) });
   const [ours, fd] = sockets.pair();
   test.teardown(() => descriptors.close(fd));
-  pool.adopt(ours, { peer: testPeer('first'), exports: null, closed: () => undefined });
+  pool.serve(ours, { peer: testPeer('first'), exports: null, closed: () => undefined });
   while (sockets.recv(fd, Buffer.alloc(18), 0, 18) < 0) await pause(10);
   test.equal(pool.connections, 1);
 
@@ -40,7 +40,7 @@ await t.test('its clients are cut off, not left hanging, and new ones are served
   pool.setExports([]);
   const [next, other] = sockets.pair();
   test.teardown(() => descriptors.close(other));
-  pool.adopt(next, { peer: testPeer('second'), exports: null, closed: () => undefined });
+  pool.serve(next, { peer: testPeer('second'), exports: null, closed: () => undefined });
   await pause(200);
   await pool.drain();
   test.equal(await untilEnd(other), 18, 'greeted by another thread');

@@ -105,7 +105,7 @@ await t.test(
             skip: 0,
             received: new Uint8Array(0),
           };
-          pool.adopt(ours, {
+          pool.serve(ours, {
             peer: testPeer(`run ${number}`),
             exports: [],
             resume,
