@@ -1,6 +1,7 @@
-// V8's code cache in a file: taken only by what it was made by and for, and only as it was written. V8
-// itself compares its version, its flags and the length of the text, and trusts the rest: a cache of
-// another patch release of Node, of another architecture or with a hole in it ends the process by a signal.
+// V8's code cache in a file. It is used only by the program that it was made for and by, and only if it is
+// undamaged. V8 itself compares its version, its flags and the length of the text, and trusts the rest: a
+// cache of another patch release of Node.js, of another architecture, or with a hole in it ends the process
+// by a signal.
 
 import { createHash } from 'node:crypto';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
@@ -9,7 +10,7 @@ import { cachedDataVersionTag } from 'node:v8';
 /** Hexadecimal digits of SHA-256. */
 const DIGEST_LENGTH = 64;
 
-/** @returns null when it is of no use, for whichever reason */
+/** @returns null if there is no cache that may be used */
 export function readCodeCache(path: string, bundleId: string): Buffer | null {
   let cache: Buffer;
   try {
@@ -30,7 +31,7 @@ export function writeCodeCache(path: string, bundleId: string, data: Buffer): vo
 
 /** One line: the bundle, Node's version and architecture, V8's version, flags and CPU features, the build. */
 function originOf(bundleId: string): string {
-  // Distributions build the same version in their own ways.
+  // Distributions build the same version in different ways.
   const { size } = statSync(process.execPath);
   return `${bundleId} ${process.version} ${process.arch} ${cachedDataVersionTag()} ${size} `;
 }

@@ -1,5 +1,5 @@
-// One bundled program to a function: from V8's code cache beside it, or from its text. Node 20 has no
-// compile cache of its own; with this one the daemon serves in half the time.
+// Turns one bundled program into a function: from V8's code cache beside it, or from its text. Node.js 20
+// has no compile cache of its own. With this one the daemon serves after half the time.
 
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -19,7 +19,7 @@ export interface CompiledProgram {
 
 /** Where the entries of threads are, in daemon/ as in out/bundle. */
 export const THREAD_FOLDERS: readonly string[] = ['image', 'reactor'];
-/** Hexadecimal digits of a bundle's digest, in front of the bundle and of the cache made from it. */
+/** Hexadecimal digits of a bundle's digest. The bundle and the cache made from it begin with it. */
 export const ID_LENGTH = 32;
 
 /** Files of the program that starts at `entry`. */
@@ -28,10 +28,10 @@ export function bundleOf(entry: string): { text: string; cache: string } {
   return { text: `${stem}.bundle`, cache: `${stem}.cache` };
 }
 
-/** @param entry what Node was told to run: the bundle is beside it */
+/** @param entry the file that Node.js runs; the bundle is beside it */
 export function compileProgram(entry: string): CompiledProgram {
   const { text, cache } = bundleOf(entry);
-  // ASCII only: build.ts has esbuild escape everything else.
+  // ASCII only: esbuild escapes everything else (tools/build.ts).
   const bundle = readFileSync(text, 'latin1');
   const id = bundle.slice(0, ID_LENGTH);
   const cachedData = readCodeCache(cache, id);

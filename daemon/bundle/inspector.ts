@@ -1,9 +1,9 @@
-// Keeps Node's inspector shut: whoever reaches its port, any user of the machine at first, runs code as
-// this process. SIGUSR1 opens it, unless somebody takes the signal. Imported before everything else.
+// Keeps Node's inspector shut: everyone who reaches its port, at first every user of the machine, can run
+// code as this process. SIGUSR1 opens it unless the process handles that signal. Imported first of all.
 
 import { isMainThread } from 'node:worker_threads';
 
-/** From the start of Node to this line the signal is Node's: when its answer is here at the latest. */
+/** Until this line runs, Node.js itself handles the signal; by this time its inspector is open, if ever. */
 const LAST_LOOK_MS = 500;
 
 /** Opens the inspector; --inspect-port alone does not. */
@@ -16,16 +16,16 @@ function shut(): string | null {
   process.on('SIGUSR1', () => undefined);
   const options = [process.env['NODE_OPTIONS'] ?? '', ...process.execArgv].join(' ');
   if (INSPECT.test(options)) {
-    return 'the installed program does not run with --inspect (NODE_OPTIONS): anybody who reaches the port could run code as this process';
+    return 'the installed program does not run with --inspect (NODE_OPTIONS): everyone who reaches the port could run code as this process';
   }
   setImmediate(() => void close());
   setTimeout(() => void close(), LAST_LOOK_MS).unref();
   return null;
 }
 
-/** What a signal has opened that came before us. */
+/** Closes an inspector that an earlier signal has opened. */
 async function close(): Promise<void> {
-  // A Node that was built without it has none to shut.
+  // Node.js may be built without an inspector.
   const inspector = await import('node:inspector').catch(() => null);
   if (inspector?.url() !== undefined) inspector?.close();
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// The entry of each bundled program: esbuild makes out/bundle/main.js and its reactor/worker.js of
-// this. As a module of its own it is of no use.
+// The entry of each bundled program: esbuild turns this file into out/bundle/main.js, reactor/worker.js and
+// image/opener-thread.js. It is not run as a module.
 
 import { refusal } from './inspector.js';
 import { compileProgram } from './compile.js';

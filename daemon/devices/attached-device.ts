@@ -1,5 +1,5 @@
-// One attached device: its record, its connections, and its counters. The kernel is asked by
-// device-manager.ts.
+// One attached device: its record, its connections, and its counters. manager.ts asks the
+// kernel.
 
 import type { DeviceState, DeviceStatus } from '../control/api.js';
 import type { ConnectionCounts } from '../reactor/messages.js';

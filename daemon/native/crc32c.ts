@@ -5,7 +5,7 @@ import { addon } from './addon.js';
 interface Crc32c {
   /**
    * The raw CRC-32C register after these bytes, starting from `seed`, without inversion before or after
-   * (docs/formats.md, "ZFile", checksums). `seed` chains calls.
+   * ("Checksums" in docs/formats.md). `seed` chains calls.
    */
   readonly crc32c: (buffer: Uint8Array, offset: number, length: number, seed: number) => number;
   /**

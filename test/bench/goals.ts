@@ -1,5 +1,5 @@
-// What the project wants to reach: section 5 of its design, with every bound. Data only; whether a
-// goal is met is found in verdicts.ts.
+// What the project wants to reach: every goal with its bound. Data only; verdicts.ts finds
+// out whether a goal is met.
 import type { CaseName } from './cases.js';
 import type { MetricName, WorkName } from './works.js';
 

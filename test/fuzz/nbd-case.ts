@@ -15,7 +15,7 @@
 // - No turn of the loop takes long: one client cannot hold up the others.
 // - An export is asked only for what is in it, and bytes are not read before they are there.
 // - The next client reads the right bytes.
-// The run as a whole (nbd-run.ts): descriptors are closed, the process does not grow.
+// The run as a whole (run.ts): descriptors are closed, the process does not grow.
 import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises';
 import { sockets } from '../../daemon/native/socket.js';
 import { Connection } from '../../daemon/reactor/connection.js';

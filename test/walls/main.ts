@@ -1,13 +1,16 @@
-// Checks what no compiler and no linter checks: walls between folders, and what nothing uses.
+// Checks what no compiler and no linter checks: walls between folders, exports that nothing uses,
+// references that lead nowhere.
 // Part of `npm run lint`.
 // Usage: node out/test/walls/main.js [--write], which writes the table in docs/architecture.md.
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findDeadExports } from './dead-exports.js';
 import { withFolderTable } from './folder-table.js';
 import { readModules } from './modules.js';
+import { checkReferences } from './references.js';
 import { checkRooms, readPlan } from './rooms.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
@@ -24,7 +27,19 @@ if (wanted !== document) {
     problems.push(`${DOCUMENT}: the table of folders differs from rooms.json: npm run walls:write`);
 }
 
-problems.push(...findDeadExports(ROOT));
+problems.push(...checkReferences(readTexts(ROOT)), ...findDeadExports(ROOT));
 
 for (const problem of problems) console.error(problem);
 process.exitCode = problems.length > 0 ? 1 : 0;
+
+/** The files that git has or would add, except binary and deleted ones. */
+function readTexts(root: string): Map<string, string> {
+  const list = ['ls-files', '--cached', '--others', '--exclude-standard'];
+  const names = execFileSync('git', list, { cwd: root, encoding: 'utf8' }).trim().split('\n');
+  const texts = new Map<string, string>();
+  for (const name of names) {
+    if (!existsSync(join(root, name))) continue;
+    texts.set(name, readFileSync(join(root, name), 'utf8'));
+  }
+  return texts;
+}

@@ -7,13 +7,13 @@ import { dirname, join, normalize } from 'node:path';
 export interface Import {
   /** As it is written: './x.js', 'node:fs', 'yargs'. */
   readonly specifier: string;
-  /** The file that a relative specifier names, from the root: 'daemon/nbd/x.ts'. Null for a package. */
+  /** The file that a relative specifier names, from the root. Null for a package. */
   readonly target: string | null;
   readonly line: number;
 }
 
 export interface Module {
-  /** From the root of the repository: 'daemon/nbd/x.ts'. */
+  /** From the root of the repository. */
   readonly path: string;
   readonly imports: readonly Import[];
   /** Lines with an import() of a name that is only known when it runs. */

@@ -1,5 +1,5 @@
 // The devices of a daemon against a fake kernel: attached, served, repaired, detached. After a death:
-// device-recovery.test.ts; with the real kernel: test/kernel.
+// recovery.test.ts; with the real kernel: test/kernel.
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';

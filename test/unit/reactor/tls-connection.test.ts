@@ -1,4 +1,4 @@
-// A connection inside TLS over a socket pair: its timers, its ends, its memory. The daemon around it: test/e2e/tls*.test.ts.
+// A connection inside TLS over a socket pair: its timers, its ends, its memory. The daemon around it: test/e2e/tls.test.ts.
 import { once } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';

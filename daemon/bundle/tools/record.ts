@@ -1,8 +1,8 @@
-// Runs the bundled program as start.ts does, and writes the code caches when it ends: by then what a
-// start needs is compiled. Part of the build. Usage: node record.js MAIN WORKER ARGUMENTS...
+// Runs the bundled program as start.ts does, and writes the code caches when it ends: by then everything
+// that a start needs is compiled. Usage: node record.js MAIN WORKER ARGUMENTS...
 
-import { writeCodeCache } from './code-cache.js';
-import { bundleOf, compileProgram, type CompiledProgram } from './compile.js';
+import { writeCodeCache } from '../code-cache.js';
+import { bundleOf, compileProgram, type CompiledProgram } from '../compile.js';
 
 const [main = '', worker = ''] = process.argv.slice(2);
 // The program sees its own arguments only.
@@ -10,7 +10,7 @@ process.argv.splice(1, 3, main);
 
 const program = compileProgram(main);
 process.on('exit', () => writeCache(main, program));
-// Runs in other threads; what is compiled at once is most of what it needs.
+// The worker runs in other threads. What V8 compiles at once is most of what it needs.
 writeCache(worker, compileProgram(worker));
 program.run();
 

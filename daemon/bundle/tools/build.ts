@@ -1,0 +1,76 @@
+// Makes out/bundle: the program as three files, for the main thread, for reactors and for the opener. The
+// first two get code caches. Most tests run the modules themselves and need no bundle. Does nothing if
+// the bundle is already made of what is there now.
+
+import { createHash } from 'node:crypto';
+import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build, type BuildOptions } from 'esbuild';
+import { bundleOf, ID_LENGTH, THREAD_FOLDERS } from '../compile.js';
+import { digestOfInputs } from './inputs.js';
+import { recordStart } from './record-start.js';
+
+const MODULES = fileURLToPath(new URL('../..', import.meta.url));
+const BUNDLE = fileURLToPath(new URL('../../../bundle', import.meta.url));
+const PACKAGES = fileURLToPath(new URL('../../../../node_modules', import.meta.url));
+const STAMP = join(BUNDLE, '.inputs');
+const ENTRIES = ['main', 'reactor/worker'] as const;
+/** Opens large images only: the time to compile it does not matter there. */
+const UNCACHED = 'image/opener-thread';
+
+const COMMON: BuildOptions = {
+  bundle: true,
+  platform: 'node',
+  target: 'node20',
+  format: 'cjs',
+  charset: 'ascii',
+  write: false,
+  logLevel: 'warning',
+};
+
+const inputs = digestOfInputs(MODULES, join(PACKAGES, '.package-lock.json'));
+if (stampedInputs() !== inputs) {
+  await makeBundle();
+  writeFileSync(STAMP, inputs);
+}
+
+function stampedInputs(): string | null {
+  try {
+    return readFileSync(STAMP, 'utf8');
+  } catch {
+    return null;
+  }
+}
+
+async function makeBundle(): Promise<void> {
+  rmSync(BUNDLE, { recursive: true, force: true });
+  for (const folder of THREAD_FOLDERS) mkdirSync(join(BUNDLE, folder), { recursive: true });
+  writeFileSync(join(BUNDLE, 'package.json'), '{ "type": "commonjs" }\n');
+  const start = await bundled({ entryPoints: [join(MODULES, 'bundle/start.js')] });
+  for (const name of [...ENTRIES, UNCACHED]) await writeProgram(name, start);
+  await recordStart(ENTRIES.map((name) => join(BUNDLE, `${name}.js`)));
+}
+
+async function bundled(options: BuildOptions): Promise<string> {
+  const { outputFiles = [] } = await build({ ...COMMON, ...options });
+  if (outputFiles.length !== 1) throw new Error(`esbuild made ${outputFiles.length} files, not 1`);
+  return outputFiles[0]?.text ?? '';
+}
+
+async function writeProgram(name: string, start: string): Promise<void> {
+  const entry = join(BUNDLE, `${name}.js`);
+  writeFileSync(entry, start);
+  chmodSync(entry, 0o755);
+  const text = await bundled({
+    entryPoints: [join(MODULES, `${name}.js`)],
+    // These addons are files of their own, and are loaded only where the system lacks the libraries.
+    external: ['lz4-napi', 'zstd-napi'],
+    // The environment must not choose the native code of an installed program.
+    define: { 'import.meta.url': 'moduleUrl', 'process.env.OVERLAYBD_NBD_ADDON': 'undefined' },
+    alias: { 'string-width': join(MODULES, 'bundle/plain-width.js') },
+  });
+  const code = text.replace(/^#!.*\n/, '');
+  const id = createHash('sha256').update(code).digest('hex').slice(0, ID_LENGTH);
+  writeFileSync(bundleOf(entry).text, `${id}\n${code}`);
+}

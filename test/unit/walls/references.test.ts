@@ -1,0 +1,73 @@
+// References that lead nowhere are refused; those that lead somewhere are let through.
+
+import { test } from 'tap';
+import { checkReferences } from '../../walls/references.js';
+
+const FORMATS = '# Formats\n\n## Checksums\n\ntext\n\n```\n## not a heading\n```\n';
+
+function check(path: string, text: string): string[] {
+  return checkReferences(
+    new Map([
+      ['docs/formats.md', FORMATS],
+      ['daemon/zfile/reader.ts', ''],
+      ['test/asan/run', ''],
+      [path, text],
+    ]),
+  );
+}
+
+await test('comments that lead somewhere', (t) => {
+  for (const text of [
+    '// See reader.ts, zfile/reader.ts and daemon/zfile/reader.ts.',
+    '/** "Checksums" in docs/formats.md. */',
+    ' * docs/formats.md, "Checksums"',
+    "import { x } from './nowhere.ts'; // no comment: '../gone.ts'".replace(/\/\/.*/, ''),
+    'const path = "docs/gone.md"; // of libnbd.so.0',
+    '// *.test.ts, <thing>-binding.cc, https://example.com/x.md',
+  ]) {
+    t.same(check('daemon/nbd/x.ts', text), [], text);
+  }
+  t.end();
+});
+
+await test('comments that lead nowhere', (t) => {
+  const cases: [string, RegExp][] = [
+    ['// See gone.ts.', /:1: there is no gone\.ts$/],
+    [['const a = 1;', '// see zfile/gone.ts'].join(' '), /there is no zfile\/gone\.ts/],
+    ['// Tested by test/e2e/gone.test.ts.', /there is no test\/e2e\/gone\.test\.ts/],
+    ['/** docs/gone.md */', /there is no docs\/gone\.md/],
+    ['\n/**\n * "Gone" in\n * docs/formats.md\n */', /:2: docs\/formats\.md has no section "Gone"/],
+    ['// docs/formats.md, "not a heading"', /has no section "not a heading"/],
+    ['// fact 71 of docs/formats.md', /"fact 71": name the section/],
+    ['// Facts 7-18 say so.', /"Facts 7": name the section/],
+  ];
+  for (const [text, problem] of cases) {
+    for (const path of ['daemon/nbd/x.ts', 'test/unit/nbd/x.test.ts']) {
+      const problems = check(path, text);
+      t.match(problems, [problem], text);
+      t.equal(problems.length, 1, text);
+    }
+  }
+  t.end();
+});
+
+await test('documents', (t) => {
+  for (const text of [
+    '[a](formats.md) [b](formats.md#checksums) [c](#here-it-is) [d](https://example.com/)\n\n## Here `it` is\n',
+    'The code: `daemon/zfile/reader.ts`, `daemon/zfile/`, `test/asan/run`. [up](../test/asan/)',
+    '```\n[a](gone.md) `daemon/gone.ts`\n```',
+  ]) {
+    t.same(check('docs/x.md', text), [], text);
+  }
+  for (const [text, problem] of [
+    ['[a](gone.md)', /link to gone\.md: there is no docs\/gone\.md/],
+    ['[a](formats.md#gone)', /docs\/formats\.md has no such heading/],
+    ['[a](#gone)', /docs\/x\.md has no such heading/],
+    ['`daemon/gone.ts`', /there is no daemon\/gone\.ts/],
+    ['`daemon/gone/`', /there is no daemon\/gone/],
+  ] as const) {
+    t.match(check('docs/x.md', text), [problem], text);
+  }
+  t.same(check('CHANGELOG.md', '`daemon/gone.ts`'), [], 'the past may name it');
+  t.end();
+});
