@@ -1,4 +1,4 @@
-// Numbers of the NBD protocol, named as in its text. Only what a read-only server needs.
+// Numbers of the NBD protocol, named as in its text: what a read-only server needs, and what it refuses by name.
 
 /** First bytes from the server: "NBDMAGIC", then "IHAVEOPT". */
 export const NBDMAGIC_HIGH = 0x4e42444d;
@@ -21,6 +21,7 @@ export const NBD_OPT = {
   EXPORT_NAME: 1,
   ABORT: 2,
   LIST: 3,
+  PEEK_EXPORT: 4,
   STARTTLS: 5,
   INFO: 6,
   GO: 7,
@@ -70,10 +71,12 @@ export const NBD_CMD = {
 
 export const NBD_CMD_FLAG = {
   FUA: 1 << 0,
+  NO_HOLE: 1 << 1,
   /** The reply to a read has one content chunk only. */
   DF: 1 << 2,
   /** The reply to a block status has one extent only. */
   REQ_ONE: 1 << 3,
+  FAST_ZERO: 1 << 4,
   /** With extended headers: the length is that of a payload that follows. */
   PAYLOAD_LEN: 1 << 5,
 } as const;
@@ -95,10 +98,23 @@ export const NBD_STATE_HOLE = 1 << 0;
 export const NBD_STATE_ZERO = 1 << 1;
 
 /** Errors as they go over the wire; the same numbers on every operating system. */
-export const NBD_EPERM = 1;
-export const NBD_EIO = 5;
-export const NBD_EINVAL = 22;
-export const NBD_EOVERFLOW = 75;
+export const NBD_ERRNO = {
+  EPERM: 1,
+  EIO: 5,
+  ENOMEM: 12,
+  EINVAL: 22,
+  ENOSPC: 28,
+  EOVERFLOW: 75,
+  ENOTSUP: 95,
+  ESHUTDOWN: 108,
+} as const;
+export const {
+  EPERM: NBD_EPERM,
+  EIO: NBD_EIO,
+  ENOMEM: NBD_ENOMEM,
+  EINVAL: NBD_EINVAL,
+  EOVERFLOW: NBD_EOVERFLOW,
+} = NBD_ERRNO;
 
 /** Bytes of a request header: magic, flags, type, cookie, offset, length. */
 export const REQUEST_SIZE = 28;

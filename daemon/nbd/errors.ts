@@ -3,7 +3,7 @@
 // replies allows it, a sentence without them.
 
 import { OverlaybdError, type ErrorCode } from '../errors.js';
-import { NBD_EIO } from './constants.js';
+import { NBD_EIO, NBD_ENOMEM } from './constants.js';
 
 /** The stream cannot be understood any further. It ends the client's connection, nothing else. */
 export class ProtocolError extends OverlaybdError {
@@ -26,7 +26,10 @@ export function describeFailure(error: unknown): string {
   return `${known ?? 'the read failed'}; the server's log says more`;
 }
 
-/** The number for the client, which is the same on every operating system. */
-export function nbdErrno(_error: unknown): number {
-  return NBD_EIO;
+/** The error number that a client gets. Of our own errors all are NBD_EIO: the bytes cannot be had. */
+export function nbdErrno(error: unknown): number {
+  // An array buffer that cannot be allocated; a client may try again.
+  const isMemory =
+    error instanceof RangeError && error.message.startsWith('Array buffer allocation');
+  return isMemory ? NBD_ENOMEM : NBD_EIO;
 }

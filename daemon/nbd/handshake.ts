@@ -25,6 +25,7 @@ import {
 } from './handshake-replies.js';
 import { MAX_HANDSHAKE_BYTES, MAX_NAME_LENGTH, MAX_OPTION_LENGTH } from './limits.js';
 import { listContexts, selectContexts, type MetaContext } from './meta-context.js';
+import { nameOf } from './names.js';
 import { noExport } from './no-export.js';
 import { parseInfoQuery, parseMetaQuery } from './option-data.js';
 import { otherProtocol } from './other-protocol.js';
@@ -40,6 +41,7 @@ export type HandshakeResult =
 export type TlsMode = 'off' | 'on' | 'require';
 
 const CLIENT_FLAGS_SIZE = 4;
+const NO_DATA = 'the option has no data';
 
 export class Handshake {
   readonly #exports: ExportTable;
@@ -146,20 +148,21 @@ export class Handshake {
     const tooBig = length > MAX_OPTION_LENGTH;
     if (!this.#fixed && option !== NBD_OPT.EXPORT_NAME) {
       throw new ProtocolError(
-        `option ${option} from a client without NBD_FLAG_FIXED_NEWSTYLE: it may send NBD_OPT_EXPORT_NAME only`,
+        `${nameOf('NBD_OPT', option)} from a client without NBD_FLAG_FIXED_NEWSTYLE: it may send NBD_OPT_EXPORT_NAME only`,
       );
     }
     if (!tooBig && bytes.length < OPTION_SIZE + length) return 0;
     this.#count(tooBig ? OPTION_SIZE : OPTION_SIZE + length);
     if (tooBig) {
       if (option === NBD_OPT.EXPORT_NAME) {
-        throw new ProtocolError(`export name of ${length} bytes, at most ${MAX_NAME_LENGTH}`);
+        throw new ProtocolError(
+          `NBD_OPT_EXPORT_NAME with a name of ${length} bytes, at most ${MAX_NAME_LENGTH}`,
+        );
       }
       this.#discard = length;
       if (option === NBD_OPT.SET_META_CONTEXT) this.#contexts = null; // also when it is refused
       if (this.#needsTls(option)) this.#requireTls(option);
-      else
-        this.#reply(option, NBD_REP.ERR_TOO_BIG, `option longer than ${MAX_OPTION_LENGTH} bytes`);
+      else this.#refuse(option, NBD_REP.ERR_TOO_BIG, `longer than ${MAX_OPTION_LENGTH} bytes`);
       return OPTION_SIZE;
     }
     this.#handle(option, bytes.subarray(OPTION_SIZE, OPTION_SIZE + length));
@@ -189,7 +192,7 @@ export class Handshake {
       case NBD_OPT.SET_META_CONTEXT:
         return this.#metaContext(option, data);
       default:
-        this.#reply(option, NBD_REP.ERR_UNSUP, `option ${option} is not supported`);
+        this.#refuse(option, NBD_REP.ERR_UNSUP, 'the option is not supported');
     }
   }
 
@@ -201,17 +204,17 @@ export class Handshake {
   #requireTls(option: number): void {
     // It has no reply for errors.
     if (option === NBD_OPT.EXPORT_NAME) throw new ProtocolError('NBD_OPT_EXPORT_NAME without TLS');
-    this.#reply(option, NBD_REP.ERR_TLS_REQD, 'TLS must be started first');
+    this.#refuse(option, NBD_REP.ERR_TLS_REQD, 'TLS must be started first');
   }
 
   #startTls(data: Buffer): void {
     const option = NBD_OPT.STARTTLS;
     if (data.length !== 0) {
-      this.#reply(option, NBD_REP.ERR_INVALID, 'NBD_OPT_STARTTLS has no data');
+      this.#refuse(option, NBD_REP.ERR_INVALID, NO_DATA);
     } else if (this.#secure) {
-      this.#reply(option, NBD_REP.ERR_INVALID, 'TLS is running already');
+      this.#refuse(option, NBD_REP.ERR_INVALID, 'TLS is running already');
     } else if (this.#tls === 'off') {
-      this.#reply(option, NBD_REP.ERR_POLICY, 'TLS is not configured');
+      this.#refuse(option, NBD_REP.ERR_POLICY, 'TLS is not configured');
     } else {
       this.startsTls = true;
       this.#reply(option, NBD_REP.ACK);
@@ -243,7 +246,7 @@ export class Handshake {
 
   #list(data: Buffer): void {
     if (data.length !== 0) {
-      this.#reply(NBD_OPT.LIST, NBD_REP.ERR_INVALID, 'NBD_OPT_LIST has no data');
+      this.#refuse(NBD_OPT.LIST, NBD_REP.ERR_INVALID, NO_DATA);
       return;
     }
     for (const each of this.#exports.list()) this.#send(serverReply(each));
@@ -253,7 +256,7 @@ export class Handshake {
   #info(option: number, data: Buffer): void {
     const query = parseInfoQuery(data);
     if (typeof query === 'string') {
-      this.#reply(option, NBD_REP.ERR_INVALID, query);
+      this.#refuse(option, NBD_REP.ERR_INVALID, query);
       return;
     }
     const found = this.#exports.find(query.name.toString('utf8'));
@@ -282,14 +285,15 @@ export class Handshake {
   /** Extended headers win over structured replies, whichever is asked for first. */
   #replyForm(option: number, data: Buffer): void {
     if (data.length !== 0) {
-      this.#reply(option, NBD_REP.ERR_INVALID, 'the option has no data');
+      this.#refuse(option, NBD_REP.ERR_INVALID, NO_DATA);
     } else if (option === NBD_OPT.EXTENDED_HEADERS && this.#form === 'extended') {
-      this.#reply(option, NBD_REP.ERR_INVALID, 'extended headers are agreed on already');
+      this.#refuse(option, NBD_REP.ERR_INVALID, 'extended headers are agreed on already');
     } else if (option === NBD_OPT.EXTENDED_HEADERS) {
       this.#form = 'extended';
       this.#reply(option, NBD_REP.ACK);
     } else if (this.#form === 'extended') {
-      this.#reply(option, NBD_REP.ERR_EXT_HEADER_REQD, 'extended headers are agreed on already');
+      const reason = 'extended headers are agreed on already';
+      this.#refuse(option, NBD_REP.ERR_EXT_HEADER_REQD, reason);
     } else {
       this.#form = 'structured';
       this.#reply(option, NBD_REP.ACK);
@@ -301,11 +305,11 @@ export class Handshake {
     if (isSet) this.#contexts = null; // also when the request fails
     const query = parseMetaQuery(data);
     if (typeof query === 'string') {
-      this.#reply(option, NBD_REP.ERR_INVALID, query);
+      this.#refuse(option, NBD_REP.ERR_INVALID, query);
       return;
     }
     if (isSet && this.#form === 'simple') {
-      this.#reply(option, NBD_REP.ERR_INVALID, 'structured replies must be agreed on first');
+      this.#refuse(option, NBD_REP.ERR_INVALID, 'structured replies must be agreed on first');
       return;
     }
     const found = this.#exports.find(query.name.toString('utf8'));
@@ -321,7 +325,12 @@ export class Handshake {
     this.#reply(option, NBD_REP.ACK);
   }
 
-  /** @param message tells people why, in an error reply */
+  /** @param reason for people; clients show it */
+  #refuse(option: number, reply: number, reason: string): void {
+    this.#reply(option, reply, `${nameOf('NBD_OPT', option)}: ${reason}`);
+  }
+
+  /** @param message for people, in an error reply */
   #reply(option: number, reply: number, message = ''): void {
     this.#send(optionReply(option, reply, Buffer.from(message)));
   }

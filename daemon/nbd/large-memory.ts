@@ -1,9 +1,8 @@
 // Memory for replies to long reads: one budget a thread, given out in order. A client that holds
 // some and stops reading loses it, and its connection, to those who wait.
 
-import { memory } from '../native/memory.js';
 import { MAX_LARGE_BYTES, STALLED_MS } from './limits.js';
-import { SendBuffer } from './outbox.js';
+import { SendBuffer, type ReleasePages } from './outbox.js';
 
 const CHECK_INTERVAL_MS = 1000;
 
@@ -19,6 +18,7 @@ interface Waiter {
   readonly size: number;
   readonly user: LargeMemoryUser;
   readonly resolve: (buffer: SendBuffer) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 export class LargeMemory {
@@ -26,10 +26,17 @@ export class LargeMemory {
   #waiters: Waiter[] = [];
   #timer: NodeJS.Timeout | null = null;
   readonly #holders = new Map<SendBuffer, LargeMemoryUser>();
+  readonly #releasePages: ReleasePages;
   readonly #limit: number;
   readonly #stalledMs: number;
 
-  constructor(limit = MAX_LARGE_BYTES, stalledMs = STALLED_MS) {
+  /** @param releasePages called for memory that is given back */
+  constructor(
+    releasePages: ReleasePages = () => undefined,
+    limit = MAX_LARGE_BYTES,
+    stalledMs = STALLED_MS,
+  ) {
+    this.#releasePages = releasePages;
     this.#limit = limit;
     this.#stalledMs = stalledMs;
   }
@@ -37,10 +44,11 @@ export class LargeMemory {
   /**
    * Waits for `size` bytes. The buffer's release gives them back.
    * @param size at most the limit, or alone in the budget
+   * @throws RangeError when the machine has not got the memory
    */
   acquire(size: number, user: LargeMemoryUser): Promise<SendBuffer> {
-    return new Promise((resolve) => {
-      this.#waiters.push({ size, user, resolve });
+    return new Promise((resolve, reject) => {
+      this.#waiters.push({ size, user, resolve, reject });
       this.#serve();
     });
   }
@@ -56,10 +64,14 @@ export class LargeMemory {
       const next = this.#waiters[0];
       if (!next || (this.#used > 0 && this.#used + next.size > this.#limit)) break;
       this.#waiters.shift();
-      this.#used += next.size;
-      const buffer = new SendBuffer(next.size, (used) => this.#release(used));
-      this.#holders.set(buffer, next.user);
-      next.resolve(buffer);
+      try {
+        const buffer = new SendBuffer(next.size, (used) => this.#release(used));
+        this.#used += next.size;
+        this.#holders.set(buffer, next.user);
+        next.resolve(buffer);
+      } catch (error) {
+        next.reject(error);
+      }
     }
     this.#watch();
   }
@@ -68,7 +80,7 @@ export class LargeMemory {
     if (!this.#holders.delete(buffer)) return;
     this.#used -= buffer.bytes.length;
     // Now, and not when the collector of garbage gets to it: the next one needs as much again.
-    memory.releasePages(buffer.bytes);
+    this.#releasePages(buffer.bytes);
     this.#serve();
   }
 

@@ -2,12 +2,14 @@
 // Knows send functions, not sockets.
 
 import { EAGAIN } from '../lib/errno.js';
-import { memory } from '../native/memory.js';
 
 /** Holds all that may be unsent when an inline read is still allowed, and that read. */
 const SEND_BUFFER_SIZE = 512 * 1024 + 64;
 /** Idle buffers a thread keeps for the next reply. */
 const MAX_IDLE_BUFFERS = 4;
+
+/** Gives the memory of a buffer back to the system at once; its bytes are lost. */
+export type ReleasePages = (bytes: Buffer) => void;
 
 /** Memory that replies are made in. [start, end) is unsent. */
 export class SendBuffer {
@@ -28,6 +30,12 @@ export class SendBuffer {
 /** The buffers of one thread: with no client stuck, all connections make do with one. */
 export class SendBufferPool {
   readonly #idle: SendBuffer[] = [];
+  readonly #releasePages: ReleasePages;
+
+  /** @param releasePages called for buffers that are not needed any more */
+  constructor(releasePages: ReleasePages = () => undefined) {
+    this.#releasePages = releasePages;
+  }
 
   take(): SendBuffer {
     const buffer = this.#idle.pop() ?? new SendBuffer(SEND_BUFFER_SIZE, (used) => this.#give(used));
@@ -39,7 +47,7 @@ export class SendBufferPool {
   #give(buffer: SendBuffer): void {
     if (this.#idle.length < MAX_IDLE_BUFFERS) this.#idle.push(buffer);
     // The collector of garbage may not look at it for hours.
-    else memory.releasePages(buffer.bytes);
+    else this.#releasePages(buffer.bytes);
   }
 }
 

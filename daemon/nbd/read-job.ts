@@ -15,6 +15,11 @@ export interface ReadHost extends LargeMemoryUser {
   wake(): void;
   /** A read failed; the client gets an error. */
   readFailed(error: unknown, request: ReadRequest): void;
+  /**
+   * A request was refused; the client gets `errno`, an NBD error.
+   * @param request reused for the next one
+   */
+  requestRefused(request: Request, errno: number, reason: string): void;
 }
 
 /**

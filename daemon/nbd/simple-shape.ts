@@ -81,19 +81,19 @@ export class SimpleShape implements ReplyShape {
       await this.#disk.ensure(offset, length);
       await this.#turn();
       const { largeMemory } = this.#host;
-      const buffer = await largeMemory.acquire(SIMPLE_REPLY_SIZE + length, this.#host);
-      let isWhole = false;
+      let buffer: SendBuffer | null = null;
       try {
-        isWhole = await this.#fill(buffer, job);
-      } finally {
-        if (isWhole) {
+        buffer = await largeMemory.acquire(SIMPLE_REPLY_SIZE + length, this.#host);
+        if (await this.#fill(buffer, job)) {
           job.buffer = buffer;
-        } else {
-          buffer.release?.(buffer);
+          return;
+        }
+      } finally {
+        if (!job.buffer) {
+          buffer?.release?.(buffer);
           this.#endTurn();
         }
       }
-      if (isWhole) return;
       if (waits === MAX_WAITS) throw goneAgain('export', offset, length);
     }
   }

@@ -17,6 +17,7 @@ import {
   MAX_STEPS_PER_TURN,
   MAX_UNSENT_BYTES,
 } from './limits.js';
+import { flagNames, nameOf, requestText } from './names.js';
 import type { ReadHost } from './read-job.js';
 import { Reads } from './reads.js';
 import { ReplyWriter } from './reply-writer.js';
@@ -236,29 +237,28 @@ export class Transmission {
       case NBD_CMD.WRITE:
       case NBD_CMD.TRIM:
       case NBD_CMD.WRITE_ZEROES:
-        return this.#replies.error(request, NBD_EPERM, READ_ONLY);
+        return this.#refuse(request, READ_ONLY, NBD_EPERM);
       default:
-        return this.#refuse(request, `command ${request.type} is not supported`);
+        return this.#refuse(request, 'the command is not supported');
     }
   }
 
   /** No command with a payload is one that we serve. */
   #takePayload(request: Request): void {
     if (this.#extended && request.length > MAX_REQUEST_LENGTH) {
-      throw new ProtocolError(`payload of ${request.length} bytes, at most ${MAX_REQUEST_LENGTH}`);
+      const name = nameOf('NBD_CMD', request.type);
+      const length = `${request.length} bytes, at most ${MAX_REQUEST_LENGTH}`;
+      throw new ProtocolError(`${name} with a payload of ${length}`);
     }
     const { type, cookieHigh, cookieLow, offsetHigh, offsetLow } = request;
     const isWrite =
       type === NBD_CMD.WRITE || type === NBD_CMD.TRIM || type === NBD_CMD.WRITE_ZEROES;
+    const errno = isWrite ? NBD_EPERM : NBD_EINVAL;
+    const reason = isWrite ? READ_ONLY : 'the command has no payload here';
+    const message = `${requestText(request)}: ${reason}`;
     this.#skip = request.length;
-    this.#refused = {
-      cookieHigh,
-      cookieLow,
-      offsetHigh,
-      offsetLow,
-      errno: isWrite ? NBD_EPERM : NBD_EINVAL,
-      message: isWrite ? READ_ONLY : `command ${type} has no payload here`,
-    };
+    this.#refused = { cookieHigh, cookieLow, offsetHigh, offsetLow, errno, message };
+    this.#host.requestRefused(request, errno, reason);
   }
 
   #answerRefused(refused: RefusedRequest): void {
@@ -274,7 +274,7 @@ export class Transmission {
       this.#refuse(request, `a read has at most ${MAX_REQUEST_LENGTH} bytes`);
     } else if ((request.flags & NBD_CMD_FLAG.DF) !== 0 && request.length > MAX_INLINE_LENGTH) {
       const limit = `at most ${MAX_INLINE_LENGTH} bytes can be read without fragments`;
-      this.#replies.error(request, NBD_EOVERFLOW, limit);
+      this.#refuse(request, limit, NBD_EOVERFLOW);
     } else if (request.length === 0) {
       this.#replies.done(request);
     } else {
@@ -293,7 +293,7 @@ export class Transmission {
       this.#refuse(request, 'no metadata context was selected in the handshake');
     } else if (this.#accept(request, NBD_CMD_FLAG.REQ_ONE)) {
       if (request.length === 0) {
-        this.#refuse(request, 'block status of nothing');
+        this.#refuse(request, 'an empty range has no block status');
         return;
       }
       const { contexts } = this.#session;
@@ -307,7 +307,7 @@ export class Transmission {
     // FUA means nothing here; existing clients set it on any command.
     const unknown = request.flags & ~(mayHave | NBD_CMD_FLAG.FUA);
     if (unknown !== 0) {
-      this.#refuse(request, `command flags 0x${unknown.toString(16)} are not supported here`);
+      this.#refuse(request, `${flagNames(unknown)} is not supported here`);
     } else if (request.offset + request.length > this.#disk.size) {
       this.#refuse(request, `the range ends past the export's ${this.#disk.size} bytes`);
     } else {
@@ -316,7 +316,8 @@ export class Transmission {
     return false;
   }
 
-  #refuse(request: Request, message: string): void {
-    this.#replies.error(request, NBD_EINVAL, message);
+  #refuse(request: Request, reason: string, errno: number = NBD_EINVAL): void {
+    this.#host.requestRefused(request, errno, reason);
+    this.#replies.error(request, errno, `${requestText(request)}: ${reason}`);
   }
 }

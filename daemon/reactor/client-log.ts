@@ -6,7 +6,12 @@ import { CLOSED_LINES, READ_FAILURE_LINES } from '../log/limits.js';
 import type { LogLevel, Logger } from '../log/logger.js';
 import { counted } from '../lib/counted.js';
 import { Repeats, type RepeatReport } from '../lib/repeats.js';
-import type { CloseKind, ConnectionSummary, ReadFailureReport } from './messages.js';
+import type {
+  CloseKind,
+  ConnectionSummary,
+  ReadFailureReport,
+  RefusedRequestReport,
+} from './messages.js';
 
 const CLOSE_LEVELS: Readonly<Record<CloseKind, LogLevel>> = {
   ended: 'info',
@@ -43,6 +48,19 @@ export class ClientLog {
   /** @param key what shares a line: the reason, maybe with the peer's group */
   refused(key: string, peer: string, reason: string): void {
     this.#others.log(key, 'warn', `${peer}: refused: ${reason}`, { peer, reason });
+  }
+
+  /** Counted by the reactor that refused them. */
+  requestRefused({ count, mixed, ...fields }: RefusedRequestReport): void {
+    const { peer, command, offset, length, error, reason } = fields;
+    const last = `${command} of ${length} bytes at ${offset}: ${reason} (${error})`;
+    const likewise = mixed ? 'for further reasons' : 'likewise';
+    const text =
+      count === 0
+        ? `refused ${last}`
+        : `refused ${counted(count, 'more request')} ${likewise}, the last: ${last}`;
+    const name = JSON.stringify(fields.export);
+    this.#log.log('debug', `${peer}: export ${name}: ${text}`, { ...fields, ...more(count) });
   }
 
   /** @param title of the listener */

@@ -5,7 +5,7 @@ import type { TlsMode } from '../nbd/handshake.js';
 import type { LargeMemory } from '../nbd/large-memory.js';
 import { DRAIN_TIMEOUT_MS, HANDSHAKE_TIMEOUT_MS } from '../nbd/limits.js';
 import type { SendBufferPool } from '../nbd/outbox.js';
-import type { ReadRequest } from '../nbd/request.js';
+import type { ReadRequest, Request } from '../nbd/request.js';
 import type { Connection } from './connection.js';
 import type { PipePool } from './file-pipe.js';
 import type { ConnectionSummary, ResumedTransmission } from './messages.js';
@@ -34,6 +34,7 @@ export interface ConnectionContext {
   /** Other than the usual ones, for tests. */
   readonly deadlines?: Deadlines;
   readFailed(connection: Connection, error: unknown, request: ReadRequest): void;
+  requestRefused(connection: Connection, request: Request, errno: number, reason: string): void;
   /** The connection is over for this reactor, and its socket lives on. */
   offered(connection: Connection, fd: number, transmission: ResumedTransmission): void;
   closed(connection: Connection, summary: ConnectionSummary): void;

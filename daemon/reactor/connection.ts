@@ -17,7 +17,7 @@ import {
 import { selectContexts } from '../nbd/meta-context.js';
 import { Outbox } from '../nbd/outbox.js';
 import { paddedTo } from '../nbd/padded-disk.js';
-import type { ReadRequest } from '../nbd/request.js';
+import type { ReadRequest, Request } from '../nbd/request.js';
 import type { Session } from '../nbd/session.js';
 import { Transmission, WHOLE, type UnfinishedPayload } from '../nbd/transmission.js';
 import type {
@@ -192,6 +192,10 @@ export class Connection {
 
   readFailed(error: unknown, request: ReadRequest): void {
     this.#context.readFailed(this, error, request);
+  }
+
+  requestRefused(request: Request, errno: number, reason: string): void {
+    this.#context.requestRefused(this, request, errno, reason);
   }
 
   stalledSince(): number | null {

@@ -108,6 +108,24 @@ export interface ReadFailureReport {
   readonly message: string;
 }
 
+/** A request that was refused, or some that were refused alike: then the last of them. */
+export interface RefusedRequestReport {
+  /** 0 for a single request, else how many since the last report. */
+  readonly count: number;
+  /** Whether they differ, because there were too many kinds to count each. */
+  readonly mixed: boolean;
+  readonly export: string;
+  /** In logs, as {@link ConnectionSummary.name}. */
+  readonly peer: string;
+  /** "NBD_CMD_WRITE". */
+  readonly command: string;
+  readonly offset: number;
+  readonly length: number;
+  /** "NBD_EPERM". */
+  readonly error: string;
+  readonly reason: string;
+}
+
 export type FromReactor =
   | { readonly type: 'closed'; readonly summary: ConnectionSummary }
   | { readonly type: 'offered'; readonly connection: OfferedConnection }
@@ -117,4 +135,5 @@ export type FromReactor =
       readonly counts: readonly ConnectionCounts[];
     }
   /** Answered by 'report taken'. */
-  | { readonly type: 'read failed'; readonly report: ReadFailureReport };
+  | { readonly type: 'read failed'; readonly report: ReadFailureReport }
+  | { readonly type: 'request refused'; readonly report: RefusedRequestReport };

@@ -315,6 +315,10 @@ export class ReactorPool {
       reactor.questions.delete(message.request);
       return;
     }
+    if (message.type === 'request refused') {
+      this.#clientLog.requestRefused(message.report);
+      return;
+    }
     this.#clientLog.readsFailed(message.report);
     post(reactor.worker, { type: 'report taken' });
   }

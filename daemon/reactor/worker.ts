@@ -5,6 +5,7 @@ import { parentPort } from 'node:worker_threads';
 import { ReaderFactory } from '../image/reader-factory.js';
 import type { FailedExportSpec } from '../image/export-spec.js';
 import type { Disk } from '../lib/disk.js';
+import { memory } from '../native/memory.js';
 import { thisProcess } from '../native/process.js';
 import { LargeMemory } from '../nbd/large-memory.js';
 import { PAUSED_AFTER_MS } from '../nbd/limits.js';
@@ -16,6 +17,7 @@ import { PipePool } from './file-pipe.js';
 import { ExportMap } from './export-map.js';
 import type { FromReactor, PostedExport, ToReactor } from './messages.js';
 import { ReadFailures } from './read-failures.js';
+import { RefusedRequests } from './refused-requests.js';
 import { TlsAcceptor } from './tls-acceptor.js';
 
 if (!parentPort) throw new Error('reactor/worker.ts runs as a worker thread only');
@@ -30,18 +32,23 @@ let exports = new ExportMap([]);
 /** By the key of their image. */
 let disks = new Map<string, Disk>();
 const failures = new ReadFailures((report) => tell({ type: 'read failed', report }));
+const refusals = new RefusedRequests((report) => tell({ type: 'request refused', report }));
 let tls: NonNullable<ConnectionContext['tls']> | null = null;
 
+const releasePages = (bytes: Buffer): void => void memory.releasePages(bytes);
 const context: ConnectionContext = {
   exports: tableOf(() => exports),
-  chunks: new SendBufferPool(),
-  largeMemory: new LargeMemory(),
+  chunks: new SendBufferPool(releasePages),
+  largeMemory: new LargeMemory(releasePages),
   pipes: new PipePool(),
   get tls() {
     return tls;
   },
   readFailed: (connection, error, request) => {
     failures.add(connection.export?.name ?? '', connection.name, error, request);
+  },
+  requestRefused: (connection, request, errno, reason) => {
+    refusals.add(connection.export?.name ?? '', connection.name, request, errno, reason);
   },
   offered: (connection, fd, transmission) => {
     const { id, counts } = connection;
@@ -97,6 +104,7 @@ port.on('message', (message: ToReactor) => {
       break;
     case 'drain':
       failures.sweep(true);
+      refusals.sweep(true);
       for (const connection of connections) connection.drain();
       break;
   }

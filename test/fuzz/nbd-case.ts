@@ -65,6 +65,7 @@ class Session {
       largeMemory: world.largeMemory,
       deadlines: { handshakeMs: CASE_TIME, drainMs: CASE_TIME },
       offered: () => undefined,
+      requestRefused: () => undefined,
       readFailed: (_connection, error) => {
         if (error instanceof ModelFailure) return;
         world.failures.push(`a read failed for its own reasons: ${String(error)}`);

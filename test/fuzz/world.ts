@@ -56,7 +56,7 @@ export class World {
   /** All exports. */
   readonly exports: readonly ModelExport[];
   readonly chunks = new CountingPool();
-  readonly largeMemory = new CountingMemory(LARGE_LIMIT);
+  readonly largeMemory = new CountingMemory(undefined, LARGE_LIMIT);
   /** How often what has been seen. */
   readonly seen = new Map<string, number>();
   /** What went wrong where nobody catches it: in callbacks, and in the process. */

@@ -84,6 +84,7 @@ async function answersTo(bytes: Buffer, world: World): Promise<Buffer> {
     chunks: new SendBufferPool(),
     largeMemory: new LargeMemory(),
     readFailed: () => undefined,
+    requestRefused: () => undefined,
     offered: () => undefined,
     closed: () => undefined,
   });

@@ -59,8 +59,9 @@ for (const form of CHUNKED_FORMS) {
     const hole = `${head(form, '00010002', 12, 2047)}00000000000007ff00000002`;
     test.equal(await sent({ offset: 2047, length: 2 }), hole, 'a hole over two kinds of zeros');
     test.equal(await sent({ offset: 7, length: 0 }), head(form, '00010000', 0, 7), 'nothing');
-    const text = 'the export is read-only';
-    const error = `000000010017${Buffer.from(text).toString('hex')}`;
+    const text = 'NBD_CMD_TRIM of 512 bytes at 9: the export is read-only';
+    const size = text.length.toString(16).padStart(4, '0');
+    const error = `00000001${size}${Buffer.from(text).toString('hex')}`;
     const refused = await sent({ type: NBD_CMD.TRIM, offset: 9, length: 512 });
     test.equal(refused, head(form, '00018001', 6 + text.length, 9) + error, 'an error');
     test.equal(harness.sends, 4, 'one send each');
@@ -310,16 +311,23 @@ for (const form of CHUNKED_FORMS) {
       [NBD_CMD.READ, 0, SIZE, 1, NBD_EINVAL, /1048576/],
       [NBD_CMD.READ, 0, 2n ** 64n - 1n, 1, NBD_EINVAL, /past the export/],
       [NBD_CMD.READ, 0, 0, 0xffffffff, NBD_EINVAL, /past the export/],
-      [NBD_CMD.READ, NBD_CMD_FLAG.REQ_ONE, 0, 1, NBD_EINVAL, /flags 0x8/],
-      [NBD_CMD.READ, 2, 0, 1, NBD_EINVAL, /flags 0x2/],
-      [NBD_CMD.READ, 0x8001, 0, 1, NBD_EINVAL, /flags 0x8000/],
-      [NBD_CMD.CACHE, DF, 0, 1, NBD_EINVAL, /flags 0x4/],
-      [NBD_CMD.BLOCK_STATUS, DF, 0, 1, NBD_EINVAL, /flags 0x4/],
+      [NBD_CMD.READ, NBD_CMD_FLAG.REQ_ONE, 0, 1, NBD_EINVAL, /: NBD_CMD_FLAG_REQ_ONE is not/],
+      [NBD_CMD.READ, 2, 0, 1, NBD_EINVAL, /^NBD_CMD_READ of 1 bytes at 0: NBD_CMD_FLAG_NO_HOLE is/],
+      [NBD_CMD.READ, 0x8001, 0, 1, NBD_EINVAL, /: NBD_CMD_FLAG 0x8000 is not/],
+      [NBD_CMD.CACHE, DF, 0, 1, NBD_EINVAL, /: NBD_CMD_FLAG_DF is not/],
+      [NBD_CMD.BLOCK_STATUS, DF, 0, 1, NBD_EINVAL, /: NBD_CMD_FLAG_DF is not/],
       [NBD_CMD.TRIM, 0, 0, 1, NBD_EPERM, /read-only/],
       [NBD_CMD.WRITE_ZEROES, 0, 0, 1, NBD_EPERM, /read-only/],
-      [NBD_CMD.FLUSH, DF, 0, 0, NBD_EINVAL, /flags 0x4/],
-      [NBD_CMD.RESIZE, 0, 0, 1, NBD_EINVAL, /command 8/],
-      [0xffff, 0, 0, 1, NBD_EINVAL, /command 65535/],
+      [NBD_CMD.FLUSH, DF, 0, 0, NBD_EINVAL, /: NBD_CMD_FLAG_DF is not/],
+      [
+        NBD_CMD.RESIZE,
+        0,
+        0,
+        1,
+        NBD_EINVAL,
+        /^NBD_CMD_RESIZE of 1 bytes at 0: the command is not supported$/,
+      ],
+      [0xffff, 0, 0, 1, NBD_EINVAL, /^NBD_CMD 65535 of/],
     ];
     for (const [i, [type, flags, offset, length, error, message]] of refusals.entries()) {
       harness.ask({ cookie: BigInt(i), type, flags, offset, length });
@@ -329,6 +337,12 @@ for (const form of CHUNKED_FORMS) {
     }
     test.equal(harness.answers().length, refusals.length);
     test.equal(harness.failures.length, 0);
+    const told = harness.refusals.map(({ type, errno }) => [type, errno]);
+    test.same(
+      told,
+      refusals.map(([type, , , , errno]) => [type, errno]),
+      'each is counted',
+    );
     const big = Harness.chunked(form, new FakeExport(2 ** 50));
     big.ask({ cookie: 1n, offset: 2 ** 40, length: MAX_REQUEST_LENGTH + 1 });
     await big.settle();

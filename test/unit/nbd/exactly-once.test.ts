@@ -221,7 +221,10 @@ async function play(form: ReplyForm, given: Scenario): Promise<void> {
   const { requests, goodbye } = given;
   const source = new Source(given);
   const contexts = form === 'simple' ? [] : given.selected;
-  const harness = new Harness(source.fake, new LargeMemory(1_500_000), { form, contexts });
+  const harness = new Harness(source.fake, new LargeMemory(undefined, 1_500_000), {
+    form,
+    contexts,
+  });
   const [chunk, room, send] = [cycle(given.chunks), cycle(given.rooms), cycle(given.sends)];
   harness.shortest = send;
   harness.room = 0;

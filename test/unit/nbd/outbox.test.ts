@@ -94,7 +94,7 @@ await t.test('buffers are given back once and used again', async (test) => {
 });
 
 await t.test('buffers of others are sent in their place and released', async (test) => {
-  const memory = new LargeMemory(1000);
+  const memory = new LargeMemory(undefined, 1000);
   const user = { stalledSince: () => null, evict: () => undefined };
   const buffer = await memory.acquire(1000, user);
   buffer.bytes.fill('L');

@@ -300,7 +300,7 @@ for (const form of FORMS) {
       asked.push(length);
       return wait(offset, length);
     };
-    const memory = new LargeMemory(2 * MIB);
+    const memory = new LargeMemory(undefined, 2 * MIB);
     const harness = connect(fake, form, memory);
     harness.ask({ cookie: 1n, offset: 0, length: 2 * MIB - 16 });
     await harness.settle();
@@ -319,7 +319,7 @@ for (const form of FORMS) {
 
 await t.test('a long read gives its memory back while evicted bytes are fetched', async (test) => {
   const fake = new FakeExport(SIZE);
-  const memory = new LargeMemory(2 * MIB);
+  const memory = new LargeMemory(undefined, 2 * MIB);
   const again = deferred();
   let isEvicted = false;
   fake.onEnsure = () => (isEvicted ? again.promise : null);
@@ -343,7 +343,7 @@ await t.test('a long read gives its memory back while evicted bytes are fetched'
 
 await t.test('the client goes away while a long reply is complete', async (test) => {
   const fake = new FakeExport(SIZE);
-  const memory = new LargeMemory(2 * MIB);
+  const memory = new LargeMemory(undefined, 2 * MIB);
   const gone = connect(fake, 'simple', memory);
   gone.room = 0;
   gone.ask({ cookie: 1n, offset: 0, length: 2 * MIB - 16 });

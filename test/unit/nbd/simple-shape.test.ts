@@ -1,8 +1,9 @@
 // Long reads: in slices, one at a time, within the budget of their thread; and who loses it when others wait.
 import t, { type Test } from 'tap';
-import { NBD_CMD, NBD_EIO } from '../../../daemon/nbd/constants.js';
-import { LargeMemory } from '../../../daemon/nbd/large-memory.js';
+import { NBD_CMD, NBD_EIO, NBD_ENOMEM } from '../../../daemon/nbd/constants.js';
+import { LargeMemory, type LargeMemoryUser } from '../../../daemon/nbd/large-memory.js';
 import { MAX_INLINE_LENGTH, MAX_REQUEST_LENGTH } from '../../../daemon/nbd/limits.js';
+import type { SendBuffer } from '../../../daemon/nbd/outbox.js';
 import { tick } from '../../support/nbd-client.js';
 import { FakeExport, bytesAt, deferred } from './fake-export.js';
 import { Harness } from './transmission-harness.js';
@@ -123,7 +124,7 @@ await t.test('goodbye and hang-up while long reads are under way', async (test) 
   test.equal(polite.transmission.state, 'done');
   test.equal(polite.answers().length, 2);
 
-  const memory = new LargeMemory(4 * MIB);
+  const memory = new LargeMemory(undefined, 4 * MIB);
   const gone = new Harness(fake, memory);
   const wait = deferred();
   fake.onEnsure = () => wait.promise;
@@ -140,7 +141,7 @@ await t.test('goodbye and hang-up while long reads are under way', async (test) 
 
 await t.test('the budget: who comes late waits, in order', async (test) => {
   const fake = new FakeExport(SIZE);
-  const memory = new LargeMemory(8 * MIB, 60_000);
+  const memory = new LargeMemory(undefined, 8 * MIB, 60_000);
   const clients = [0, 1, 2].map(() => new Harness(fake, memory));
   const [first, second, third] = clients as [Harness, Harness, Harness];
   first.room = 0;
@@ -165,7 +166,7 @@ await t.test('the budget: who comes late waits, in order', async (test) => {
 });
 
 await t.test('more than the whole budget is had alone', async (test) => {
-  const harness = new Harness(new FakeExport(SIZE), new LargeMemory(MIB));
+  const harness = new Harness(new FakeExport(SIZE), new LargeMemory(undefined, MIB));
   harness.ask({ cookie: 1n, offset: 0, length: 4 * MIB });
   harness.ask({ cookie: 2n, offset: 0, length: 4 * MIB });
   await harness.settle();
@@ -174,7 +175,7 @@ await t.test('more than the whole budget is had alone', async (test) => {
 
 await t.test('a stalled holder is evicted when others wait, and only then', async (test) => {
   const fake = new FakeExport(SIZE);
-  const memory = new LargeMemory(4 * MIB, 500);
+  const memory = new LargeMemory(undefined, 4 * MIB, 500);
   const [stuck, slow] = [new Harness(fake, memory), new Harness(fake, memory)];
   stuck.room = slow.room = 0;
   for (const each of [stuck, slow]) {
@@ -199,7 +200,7 @@ await t.test('a stalled holder is evicted when others wait, and only then', asyn
 
 await t.test('no more are evicted than needed, the longest stalled first', async (test) => {
   const fake = new FakeExport(SIZE);
-  const memory = new LargeMemory(4 * MIB, 500);
+  const memory = new LargeMemory(undefined, 4 * MIB, 500);
   const holders = [new Harness(fake, memory), new Harness(fake, memory)] as const;
   for (const [i, each] of holders.entries()) {
     each.room = 0;
@@ -223,7 +224,7 @@ await t.test('no more are evicted than needed, the longest stalled first', async
 
 await t.test('one that waits and leaves is forgotten', async (test) => {
   const fake = new FakeExport(SIZE);
-  const memory = new LargeMemory(4 * MIB);
+  const memory = new LargeMemory(undefined, 4 * MIB);
   const [holder, leaver, last] = [0, 1, 2].map(() => new Harness(fake, memory)) as [
     Harness,
     Harness,
@@ -242,11 +243,23 @@ await t.test('one that waits and leaves is forgotten', async (test) => {
   test.equal(last.answers().length, 1);
 });
 
-await t.test('memory goes back to the system when it is released', async (test) => {
-  const memory = new LargeMemory(8 << 20);
-  const user = { stalledSince: () => null, evict: () => undefined };
-  const chunk = await memory.acquire(4 << 20, user);
-  chunk.bytes.fill(1);
-  chunk.release?.(chunk);
-  test.ok(chunk.bytes.subarray(4096, (4 << 20) - 4096).every((byte) => byte === 0));
-});
+await t.test(
+  'memory that cannot be allocated is ENOMEM, and the next read has its turn',
+  async (test) => {
+    let isShort = true;
+    class ShortMemory extends LargeMemory {
+      override acquire(size: number, user: LargeMemoryUser): Promise<SendBuffer> {
+        if (!isShort) return super.acquire(size, user);
+        return Promise.reject(new RangeError('Array buffer allocation failed'));
+      }
+    }
+    const memory = new ShortMemory(undefined, 8 * MIB);
+    const harness = new Harness(new FakeExport(SIZE), memory);
+    harness.ask({ cookie: 1n, offset: 0, length: 2 * MIB });
+    await harness.settle();
+    isShort = false;
+    harness.ask({ cookie: 2n, offset: 0, length: 2 * MIB });
+    await harness.settle();
+    test.match(harness.answers(), [{ error: NBD_ENOMEM }, { cookie: 2n, error: 0 }]);
+  },
+);

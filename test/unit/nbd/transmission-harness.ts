@@ -5,7 +5,7 @@ import type { NbdExport } from '../../../daemon/nbd/export.js';
 import { LargeMemory } from '../../../daemon/nbd/large-memory.js';
 import { MAX_UNSENT_BYTES } from '../../../daemon/nbd/limits.js';
 import { SendBufferPool, Outbox } from '../../../daemon/nbd/outbox.js';
-import type { ReadRequest } from '../../../daemon/nbd/request.js';
+import type { ReadRequest, Request } from '../../../daemon/nbd/request.js';
 import type { ReadHost } from '../../../daemon/nbd/read-job.js';
 import { META_CONTEXTS, type MetaContext } from '../../../daemon/nbd/meta-context.js';
 import type { ReplyForm, Session } from '../../../daemon/nbd/session.js';
@@ -26,6 +26,7 @@ export class Harness implements ReadHost {
   readonly outbox: Outbox;
   readonly largeMemory: LargeMemory;
   readonly transmission: Transmission;
+  readonly refusals: { type: number; errno: number; reason: string }[] = [];
   readonly failures: { error: unknown; request: ReadRequest }[] = [];
   /** Bytes that the client still takes. */
   room = Infinity;
@@ -82,6 +83,10 @@ export class Harness implements ReadHost {
   readFailed(error: unknown, request: ReadRequest): void {
     // It may be the object that the next request is parsed into.
     this.failures.push({ error, request: { ...request } });
+  }
+
+  requestRefused(request: Request, errno: number, reason: string): void {
+    this.refusals.push({ type: request.type, errno, reason });
   }
 
   stalledSince(): number | null {

@@ -63,6 +63,33 @@ const closed = (
   tls: null,
 });
 
+await test('refused requests', (t) => {
+  const world = new World();
+  const refused = {
+    count: 0,
+    mixed: false,
+    export: 'web',
+    peer: '10.0.0.7:1',
+    command: 'NBD_CMD_WRITE',
+    offset: 4096,
+    length: 512,
+    error: 'NBD_EPERM',
+    reason: 'the export is read-only',
+  };
+  world.log.requestRefused(refused);
+  world.log.requestRefused({ ...refused, count: 7 });
+  world.log.requestRefused({ ...refused, count: 9, mixed: true });
+  const what = 'NBD_CMD_WRITE of 512 bytes at 4096: the export is read-only (NBD_EPERM)';
+  const who = 'debug 10.0.0.7:1: export "web":';
+  t.same(world.lines, [
+    `${who} refused ${what}`,
+    `${who} refused 7 more requests likewise, the last: ${what}`,
+    `${who} refused 9 more requests for further reasons, the last: ${what}`,
+  ]);
+  t.match(world.fields[1], { command: 'NBD_CMD_WRITE', error: 'NBD_EPERM', more: 7 });
+  t.end();
+});
+
 await test('failed reads', (t) => {
   const world = new World();
   world.log.readsFailed(report('k'));

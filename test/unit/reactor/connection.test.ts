@@ -37,6 +37,7 @@ function pair(test: Test, deadlines?: Partial<Deadlines>): Pair {
     chunks: new SendBufferPool(),
     largeMemory: new LargeMemory(),
     readFailed: () => undefined,
+    requestRefused: () => undefined,
     offered: () => undefined,
     closed: (_connection, summary) => closed.push(summary),
     ...(deadlines && { deadlines: { handshakeMs: 60_000, drainMs: 60_000, ...deadlines } }),
@@ -308,6 +309,7 @@ await t.test('the client vanishes, with and without replies in the way', async (
       chunks: new SendBufferPool(),
       largeMemory: new LargeMemory(),
       readFailed: () => undefined,
+      requestRefused: () => undefined,
       offered: () => undefined,
       closed: (_connection, summary) => closed.push(summary),
     });

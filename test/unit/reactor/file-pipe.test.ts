@@ -66,6 +66,7 @@ async function connect(test: Test): Promise<Client> {
     largeMemory: new LargeMemory(),
     pipes,
     readFailed: () => undefined,
+    requestRefused: () => undefined,
     offered: () => undefined,
     closed: (_connection, { reason }) => closed.push(reason),
   });

@@ -40,6 +40,7 @@ class Host {
       chunks: new SendBufferPool(),
       largeMemory: new LargeMemory(),
       readFailed: () => undefined,
+      requestRefused: () => undefined,
       offered: (_connection, socket, transmission) => {
         this.offered.push({ fd: socket, transmission });
       },

@@ -47,6 +47,7 @@ async function pair(test: Test, deadlines: Partial<Deadlines> = {}): Promise<Pai
     largeMemory: new LargeMemory(),
     tls: { mode: 'require', acceptor },
     readFailed: () => undefined,
+    requestRefused: () => undefined,
     offered: () => undefined,
     closed: (_connection, summary) => closed.push(summary),
     deadlines: { handshakeMs: 60_000, drainMs: 60_000, ...deadlines },
