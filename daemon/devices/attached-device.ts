@@ -10,7 +10,7 @@ import { describeBlobs } from '../image/image-source.js';
 import type { HeldImage } from '../image/table.js';
 import type { DeviceSettings } from '../kernel/device-settings.js';
 
-/** What the counters say. */
+/** Sums of the counters of connections. */
 type Totals = Omit<ConnectionCounts, 'id'>;
 
 export class AttachedDevice {
@@ -18,17 +18,17 @@ export class AttachedDevice {
   readonly image: HeldImage;
   /** Ids of the connections that reactors serve. */
   readonly connections = new Set<number>();
-  /** Detaching, or detached: connections that end are not replaced. */
+  /** Whether it is being detached or is detached: the daemon does not replace its connections. */
   leaving = false;
-  /** Repairs that failed since the last one that worked. */
+  /** Failed repairs since the last successful one. */
   failures = 0;
   reconnects = 0;
   repair: NodeJS.Timeout | null = null;
-  /** When its last connection ended, of performance.now; null while there is one. */
+  /** When its last connection ended, in milliseconds of performance.now; null while it has one. */
   aloneSince: number | null = null;
-  /** Told once when the kernel has new connections, or the device is gone. */
+  /** Called when the kernel has new connections, or the device is gone. */
   repaired: (() => void) | null = null;
-  /** Told when its last connection has ended. */
+  /** Called when its last connection has ended. */
   idle: (() => void) | null = null;
   readonly #ended: Totals = { requests: 0, errors: 0, bytesSent: 0 };
 
@@ -57,23 +57,23 @@ export class AttachedDevice {
     return waited > this.record.deadConnTimeoutSeconds * 1000 ? 'failed' : 'waiting';
   }
 
-  /** Keeps the counters of a connection that is over. */
+  /** Adds the counters of an ended connection. */
   ended(summary: Totals | null): void {
     if (summary) add(this.#ended, summary);
   }
 
-  /** Of connections that are over. */
+  /** The counters of ended connections, for a successor. */
   get counters(): DeviceCounters {
     return { id: this.record.id, ...this.#ended, reconnects: this.reconnects };
   }
 
-  /** Adds what the process before has counted. */
+  /** Adds the counters of the predecessor. */
   takeCounters(counters: DeviceCounters): void {
     add(this.#ended, counters);
     this.reconnects += counters.reconnects;
   }
 
-  /** Nobody serves the device: its image is not there, or is another one. */
+  /** The status of a device that is not served, because its image cannot be opened or has changed. */
   static lost(record: DeviceRecord): DeviceStatus {
     return {
       ...describe(record),

@@ -1,4 +1,4 @@
-// Has the kernel let go of a device, unless somebody uses it.
+// Makes the kernel disconnect a device, unless the device is in use.
 
 import { setTimeout as pause } from 'node:timers/promises';
 import { OverlaybdError } from '../errors.js';
@@ -7,15 +7,15 @@ import type { Sysfs } from '../kernel/sysfs.js';
 import { ownerOf, type DeviceRecord } from './record.js';
 import { usersOf } from './use.js';
 
-/** How long a device may be open: whatever changes is looked at, as by udev. */
+/** How long to wait while a device is open: udev opens a device whenever it changes. */
 const PROBE_MS = 3000;
 const RETRY_MS = 50;
 const REMEDY = 'unmount first, or use --force';
 
 /**
- * A device that is not connected any more, or not as ours, is left alone.
- * @param force although somebody may use it, who sees errors then
- * @throws OverlaybdError BUSY when somebody has it open; it stays
+ * Disconnects a device. Does nothing if it is no longer connected, or not by us.
+ * @param force even if it is in use; its users then get errors
+ * @throws OverlaybdError BUSY if it is open; it then stays connected
  */
 export async function disconnect(
   record: DeviceRecord,

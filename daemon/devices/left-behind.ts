@@ -1,4 +1,4 @@
-// Which devices of a daemon before are still there, by the records that it has left. Serves none of them.
+// Finds the devices of an earlier daemon that are still attached, by the records in the state folder.
 
 import type { Sysfs } from '../kernel/sysfs.js';
 import { FewLines } from '../log/few-lines.js';
@@ -12,23 +12,24 @@ export interface LeftBehindParts {
   readonly log: Logger;
 }
 
-/** Removes the records of devices that are gone, and warns of mounts that nobody can end. */
+/** Removes the records of devices that are gone, and warns of mounts that an unmount cannot reach. */
 export function leftBehind({ records, sysfs, log }: LeftBehindParts): DeviceRecord[] {
   const problems = new FewLines(log, 'error', 'state folder');
   const gone = new FewLines(log, 'info', 'state folder');
-  const found = records.read((message) => problems.add(message));
-  const left = found.filter((record) => {
-    const where = `/dev/nbd${record.index}`;
-    if (!sysfs.isConnectedAs(record.index, ownerOf(record))) {
-      gone.add(`${where}: not attached any more as ${backendOf(record)}`);
-      records.remove(record.id);
-      return false;
-    }
-    for (const at of pinnedMounts(record.index, sysfs)) {
-      log.log('warn', `${where} (${backendOf(record)}): mounted at ${at} ${PINNED}`);
-    }
-    return true;
-  });
+  const left = records
+    .read((message) => problems.add(message))
+    .filter((record) => {
+      const where = `/dev/nbd${record.index}`;
+      if (!sysfs.isConnectedAs(record.index, ownerOf(record))) {
+        gone.add(`${where}: no longer attached as ${backendOf(record)}`);
+        records.remove(record.id);
+        return false;
+      }
+      for (const at of pinnedMounts(record.index, sysfs)) {
+        log.log('warn', `${where} (${backendOf(record)}): mounted at ${at} ${PINNED}`);
+      }
+      return true;
+    });
   problems.end();
   gone.end();
   return left;

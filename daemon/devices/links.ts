@@ -1,8 +1,8 @@
-// The connections of attached devices: makes them, serves our ends, and gives a device new ones when
-// old ones end.
+// The connections of attached devices: creates them, serves our ends, and replaces those that end.
 
 import { setTimeout as pause } from 'node:timers/promises';
 import { messageOf } from '../errors.js';
+import { counted } from '../lib/counted.js';
 import type { NbdDriver } from '../kernel/driver.js';
 import type { Sysfs } from '../kernel/sysfs.js';
 import { CountedLog } from '../log/counted-log.js';
@@ -15,7 +15,7 @@ import { ownerOf, type DeviceRecord } from './record.js';
 import type { ReactorPool } from '../reactor/pool.js';
 import { UnreadReplies } from './unread-replies.js';
 
-/** Waits between tries to give a device its connections back. */
+/** Pauses between tries to replace the connections of a device. */
 const FIRST_REPAIR_MS = 20;
 const LAST_REPAIR_MS = 5000;
 
@@ -30,11 +30,11 @@ export class DeviceLinks {
   readonly #parts: DeviceLinksParts;
   readonly #gone: (device: AttachedDevice) => void;
   readonly #unread: UnreadReplies;
-  /** It is tried again every few seconds, for as long as it takes. */
+  /** Counts failures, because the tries go on every few seconds without end. */
   readonly #failures: CountedLog;
   #stopped = false;
 
-  /** @param gone told of a device that the kernel has let go of */
+  /** @param gone called for a device that the kernel has disconnected */
   constructor(parts: DeviceLinksParts, gone: (device: AttachedDevice) => void) {
     this.#parts = parts;
     this.#gone = gone;
@@ -42,15 +42,15 @@ export class DeviceLinks {
     this.#failures = new CountedLog(parts.log);
   }
 
-  /** Nothing is repaired from here on. */
+  /** Ends all repairs. */
   stop(): void {
     this.#stopped = true;
     this.#unread.stop();
   }
 
-  /** The kernel has new connections of the device. */
+  /** Call this when the kernel has new connections of a device. */
   watch(device: AttachedDevice): void {
-    // By ioctl a connection that ends is not replaced.
+    // With ioctl, connections cannot be replaced.
     if (this.#parts.driver.survives) this.#unread.watch(device);
   }
 
@@ -58,9 +58,9 @@ export class DeviceLinks {
     return this.#parts.sysfs.isConnectedAs(record.index, ownerOf(record));
   }
 
-  /** Makes a connection and serves one end. @returns the other, for the kernel */
+  /** Creates a connection and serves our end. @returns the end for the kernel */
   make(device: AttachedDevice): number {
-    const [ours, theirs] = sockets.pair();
+    const [ours, kernelEnd] = sockets.pair();
     this.serve(device, ours, {
       export: device.image.key,
       form: 'simple',
@@ -68,7 +68,7 @@ export class DeviceLinks {
       skip: 0,
       received: new Uint8Array(0),
     });
-    return theirs;
+    return kernelEnd;
   }
 
   serve(device: AttachedDevice, fd: number, transmission: ResumedTransmission): void {
@@ -100,9 +100,9 @@ export class DeviceLinks {
   }
 
   /**
-   * Gives each device the connections that it lacks, and goes on trying.
-   * @param patienceMs how long to wait for it
-   * @returns the devices that have none yet
+   * Gives each device its missing connections. Tries go on until they succeed.
+   * @param patienceMs how long to wait for them
+   * @returns the devices that are still without connections
    */
   async repairAll(devices: readonly AttachedDevice[], patienceMs: number): Promise<string[]> {
     const lacking = devices.filter(({ missing }) => missing > 0);
@@ -119,7 +119,7 @@ export class DeviceLinks {
     return [...waiting].map(({ path }) => path);
   }
 
-  /** Resolves when the kernel has the connections that the device lacks, or the device is gone. */
+  /** Resolves when the kernel has the missing connections, or the device is gone. */
   #repaired(device: AttachedDevice): Promise<void> {
     return new Promise((resolve) => {
       device.repaired = resolve;
@@ -145,23 +145,24 @@ export class DeviceLinks {
       device.repaired?.();
       return;
     }
-    // Forgotten by the first connection that stays; the kernel drops those it has no use for.
+    // Counts as a failure until the new connections have lasted: the kernel closes sockets that it does not need.
     device.failures++;
-    const theirs: number[] = [];
+    const kernelEnds: number[] = [];
     try {
-      for (let i = device.missing; i > 0; i--) theirs.push(this.make(device));
+      for (let i = device.missing; i > 0; i--) kernelEnds.push(this.make(device));
       await this.#parts.reactors.ready(device.connections);
       if (device.leaving) return;
-      await this.#parts.driver.reconfigure(device.record.index, ownerOf(device.record), theirs);
+      await this.#parts.driver.reconfigure(device.record.index, ownerOf(device.record), kernelEnds);
     } finally {
-      for (const fd of theirs) descriptors.close(fd);
+      for (const fd of kernelEnds) descriptors.close(fd);
     }
     device.reconnects++;
     device.repaired?.();
     this.#unread.watch(device);
-    this.#parts.log.log('info', `${device.path}: got ${theirs.length} new connections`, {
+    const count = kernelEnds.length;
+    this.#parts.log.log('info', `${device.path}: got ${counted(count, 'new connection')}`, {
       device: device.path,
-      connections: theirs.length,
+      connections: count,
     });
     setTimeout(() => {
       if (device.missing <= 0) device.failures = 0;

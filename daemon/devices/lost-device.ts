@@ -1,5 +1,5 @@
-// An attached device whose image cannot be had: says why, and tries again, since the disk with its image
-// may come later than the daemon.
+// An attached device whose image cannot be opened: logs why, and tries again, because the disk with the
+// image may appear after the daemon has started.
 
 import type { Logger } from '../log/logger.js';
 import { backendOf, type DeviceRecord } from './record.js';
@@ -8,15 +8,15 @@ import { problemOf, retryDelayMs, type ImageProblem } from '../image/problem.js'
 export interface LostDevice {
   readonly record: DeviceRecord;
   readonly log: Logger;
-  /** Whether it is still worth trying; one that is gone is forgotten. */
+  /** False if the device is served, or was detached: then the tries end. */
   readonly isLost: () => boolean;
-  /** @returns null when it is served now, or why not */
+  /** @returns null if the device is now served, else the reason */
   readonly recover: () => Promise<string | null>;
-  /** Told when it is served. */
+  /** Called when it is served. */
   readonly served: () => void;
 }
 
-/** @param before what was known of it; null for the first time */
+/** @param before the problem of the last try; null for the first one */
 export function retryDevice(
   device: LostDevice,
   why: string,
@@ -26,18 +26,18 @@ export function retryDevice(
   const where = `/dev/nbd${record.index} (${backendOf(record)})`;
   const problem = problemOf(why, before);
   const delay = retryDelayMs(problem);
-  // The same again is not worth a line a minute.
+  // If the reason has not changed, do not log it again.
   const level = before?.message === problem.message ? 'debug' : 'error';
   log.log(level, `${where}: not served: ${why}; tried again in ${delay / 1000} s`);
   const again = async (): Promise<void> => {
     if (!device.isLost()) return;
-    const still = await device.recover();
-    if (still !== null) {
-      if (device.isLost()) retryDevice(device, still, problem);
+    const reason = await device.recover();
+    if (reason !== null) {
+      if (device.isLost()) retryDevice(device, reason, problem);
       return;
     }
     device.served();
-    log.log('info', `${where}: served again, after ${problem.tries + 1} tries`);
+    log.log('info', `${where}: served again after ${problem.tries + 1} tries`);
   };
   setTimeout(() => void again(), delay).unref();
 }

@@ -1,9 +1,10 @@
-// The attached devices of a daemon: attaches and detaches them, gives them new connections when old
-// ones end, and finds them again after the death of the daemon before.
+// The attached devices of a daemon: attaches and detaches them, replaces their connections, and finds the
+// devices of an earlier daemon again.
 
 import { setTimeout as pause } from 'node:timers/promises';
 import { type AttachAnswer, type DetachRequest, type DeviceStatus } from '../control/api.js';
 import { OverlaybdError, messageOf } from '../errors.js';
+import { counted } from '../lib/counted.js';
 import type { NbdDriver } from '../kernel/driver.js';
 import type { Sysfs } from '../kernel/sysfs.js';
 import { FewLines } from '../log/few-lines.js';
@@ -34,7 +35,7 @@ import { retryDevice } from './lost-device.js';
 import type { Offer, ReactorPool } from '../reactor/pool.js';
 import type { AttachRequest } from '../control/requests.js';
 
-/** How long a device that looks free may be busy: whatever changes is looked at, as by udev. */
+/** How long to try a free device that is busy: udev opens a device whenever it changes. */
 const BUSY_MS = 2000;
 const BUSY_RETRY_MS = 50;
 
@@ -47,7 +48,7 @@ export interface DeviceManagerParts {
   readonly log: Logger;
   /** How many devices may be attached at a time. */
   readonly maxDevices: number;
-  /** Told when the last device is gone. */
+  /** Called when the last device is gone. */
   readonly idle: () => void;
 }
 
@@ -55,16 +56,16 @@ export class DeviceManager {
   readonly #parts: DeviceManagerParts;
   readonly #links: DeviceLinks;
   readonly #devices = new Map<string, AttachedDevice>();
-  /** Devices of a daemon before that are not served: all that can be done is to detach them. */
+  /** Devices of an earlier daemon that are not served. They can only be detached, or recovered. */
   readonly #lost = new Map<string, DeviceRecord>();
-  /** Attaching goes one at a time, so that two do not choose the same device. */
+  /** Attaches run one at a time, so that two of them do not choose the same device. */
   #turn: Promise<unknown> = Promise.resolve();
   #stopped = false;
 
   constructor(parts: DeviceManagerParts) {
     this.#parts = parts;
     this.#links = new DeviceLinks(parts, (device) =>
-      this.#forget(device, 'the kernel has let go of it'),
+      this.#forget(device, 'the kernel has disconnected it'),
     );
   }
 
@@ -72,7 +73,7 @@ export class DeviceManager {
     return this.#devices.size;
   }
 
-  /** Whether all devices outlive this process. */
+  /** Whether all devices survive this process. */
   get movable(): boolean {
     return this.#devices.size === 0 || this.#parts.driver.survives;
   }
@@ -91,11 +92,11 @@ export class DeviceManager {
     return this.undisturbed(() => this.#attach(request));
   }
 
-  /** Does something while nothing is being attached. */
+  /** Runs `work` while no device is being attached. */
   undisturbed<T>(work: () => Promise<T>): Promise<T> {
-    const mine = this.#turn.then(work);
-    this.#turn = mine.catch(() => undefined);
-    return mine;
+    const result = this.#turn.then(work);
+    this.#turn = result.catch(() => undefined);
+    return result;
   }
 
   /**
@@ -108,7 +109,7 @@ export class DeviceManager {
     const { record } = device;
     if (request.onClose) {
       await this.#parts.driver.disconnectOnClose(record.index, ownerOf(record));
-      // Its own way out: the connections end with a goodbye, and the repair finds no device.
+      // The kernel then ends the connections with NBD_CMD_DISC, and the repair finds that the device is gone.
       device.record = { ...record, onClose: true };
       this.#parts.records.write(device.record);
       return;
@@ -124,11 +125,11 @@ export class DeviceManager {
     this.#forget(device, 'detached');
   }
 
-  /** Finds the devices of a daemon that died, or that handed over, and waits a while for their images. */
+  /** Finds the devices of an earlier daemon, and waits up to `patienceMs` for their images. */
   async recover(patienceMs = OPEN_PATIENCE_MS): Promise<void> {
     const opening = new Set<string>();
     let isLate = false;
-    // All at once: the disk of one may not answer for a while, which is not the others' concern.
+    // Recover all at once, so that a disk that does not answer delays only its own devices.
     const recovered = leftBehind(this.#parts).map(async (record) => {
       const path = `/dev/nbd${record.index}`;
       opening.add(path);
@@ -151,7 +152,7 @@ export class DeviceManager {
     const isLost = (): boolean => {
       if (this.#stopped || !this.#lost.has(record.id)) return false;
       if (this.#links.isOurs(record)) return true;
-      this.#forgetLost(record, 'the kernel has let go of it');
+      this.#forgetLost(record, 'the kernel has disconnected it');
       return false;
     };
     const recover = (): Promise<string | null> => this.undisturbed(() => this.#recover(record));
@@ -159,31 +160,31 @@ export class DeviceManager {
     retryDevice({ record, log: this.#parts.log, isLost, recover, served }, why);
   }
 
-  /** Takes a device's connection over from a predecessor. */
+  /** Takes over a connection of a device from the predecessor. */
   take(id: string, fd: number, transmission: ResumedTransmission): void {
     const device = this.#devices.get(id);
     if (device) this.#links.serve(device, fd, transmission);
     else descriptors.close(fd);
   }
 
-  /** A connection goes over to a successor; what it has counted stays with its device. */
+  /** Call this when a connection has moved to the successor. Its counters stay with the device. */
   offered({ info, connection: { id, counts } }: Offer): void {
     const device = this.#devices.get(info.peer.device ?? '');
     device?.connections.delete(id);
     device?.ended(counts);
   }
 
-  /** What a successor is told. */
+  /** The counters for a successor. */
   counters(): DeviceCounters[] {
     return [...this.#devices.values()].map((device) => device.counters);
   }
 
-  /** Goes on from what a predecessor has counted. */
+  /** Adds the counters of the predecessor. */
   takeCounters(counters: readonly DeviceCounters[]): void {
-    for (const each of counters) this.#devices.get(each.id)?.takeCounters(each);
+    for (const totals of counters) this.#devices.get(totals.id)?.takeCounters(totals);
   }
 
-  /** Nothing is repaired from here on. Devices that survive stay with the kernel. */
+  /** Ends all repairs. Devices that survive the process stay with the kernel. */
   stop(): void {
     this.#stopped = true;
     this.#links.stop();
@@ -196,13 +197,13 @@ export class DeviceManager {
 
   async #attach(request: AttachRequest): Promise<AttachAnswer> {
     if (this.#stopped) {
-      throw new OverlaybdError('BUSY', 'this daemon is being replaced by another: ask again');
+      throw new OverlaybdError('BUSY', 'another daemon is replacing this one: try again');
     }
     const present = await this.#present(request);
     if (present) return { ...present, reused: true };
     const { maxDevices } = this.#parts;
     if (this.#devices.size + this.#lost.size >= maxDevices) {
-      const message = `${maxDevices} devices are attached, as many as this daemon may have (--max-devices)`;
+      const message = `${counted(maxDevices, 'device')} attached, the most that this daemon may have (--max-devices)`;
       throw new OverlaybdError('BUSY', message);
     }
     const held = await openFor(request, this.#parts.images);
@@ -214,11 +215,11 @@ export class DeviceManager {
         try {
           return { ...(await this.#attachTo(index, request, held)), reused: false };
         } catch (error) {
-          // A device that somebody just looks at, as udev does, is busy for a moment.
+          // A device that udev has just opened is busy for a moment.
           const isBusy = error instanceof OverlaybdError && error.code === 'BUSY';
           if (!isBusy) throw error;
           const isFree = (this.#parts.sysfs.device(index)?.pid ?? null) === null;
-          // Of those that the kernel would add, another daemon may have been given this one.
+          // If the kernel was to add this device, another daemon may have got it first: try the next.
           const isOver = performance.now() > end;
           if (isOver || (!isFree && request.index !== undefined)) {
             throw inUse(index, this.#parts.sysfs, error);
@@ -237,20 +238,20 @@ export class DeviceManager {
     const { record } = device;
     images.hide(held);
     this.#devices.set(record.id, device);
-    const theirs: number[] = [];
+    const kernelEnds: number[] = [];
     try {
       records.write(record);
-      for (let i = 0; i < record.connections; i++) theirs.push(this.#links.make(device));
-      // The kernel reads at once, and waits only so long for an answer: not for a thread to start.
+      for (let i = 0; i < record.connections; i++) kernelEnds.push(this.#links.make(device));
+      // The kernel reads at once and does not wait long enough for a thread to start.
       await this.#parts.reactors.ready(device.connections);
-      await this.#parts.driver.connect(connectRequestOf(record), theirs);
+      await this.#parts.driver.connect(connectRequestOf(record), kernelEnds);
       this.#noteKernelPid(device);
       this.#links.watch(device);
     } catch (error) {
       this.#drop(device);
       throw error;
     } finally {
-      for (const fd of theirs) descriptors.close(fd);
+      for (const fd of kernelEnds) descriptors.close(fd);
     }
     log.log('info', `${device.path}: attached: ${held.image.name}`, {
       device: device.path,
@@ -260,7 +261,7 @@ export class DeviceManager {
     return device.status(await this.#parts.reactors.count());
   }
 
-  /** Before Linux 5.14 nothing but this tells our devices from others. */
+  /** Before Linux 5.14, only the process id tells our devices from others. */
   #noteKernelPid(device: AttachedDevice): void {
     const connected = this.#parts.sysfs.device(device.record.index);
     if (!connected || connected.backend !== null || connected.pid === null) return;
@@ -269,16 +270,16 @@ export class DeviceManager {
   }
 
   /**
-   * What is asked for is there already: whoever asks a second time gets it, too.
-   * @returns null when the device is not attached by us
-   * @throws OverlaybdError BUSY when it is, as something else
+   * Looks whether the requested device already has the requested image.
+   * @returns null if this daemon has not attached the device
+   * @throws OverlaybdError BUSY if it has, with another image
    */
   async #present(request: AttachRequest): Promise<DeviceStatus | null> {
     if (request.index === undefined) return null;
     const path = `/dev/nbd${request.index}`;
     const lost = this.#findLost(path);
     if (lost && this.#links.isOurs(lost) && isSameSource(lost, request)) {
-      // Whatever has kept it from being served may be over.
+      // The reason why it was not served may no longer exist.
       const why = await this.#recover(lost);
       if (why !== null) throw new OverlaybdError('IO', `${path}: attached, but not served: ${why}`);
     }
@@ -286,7 +287,7 @@ export class DeviceManager {
     if (!device) return null;
     const { record } = device;
     if (!this.#links.isOurs(record)) {
-      this.#forget(device, 'the kernel has let go of it');
+      this.#forget(device, 'the kernel has disconnected it');
       return null;
     }
     if (device.leaving) throw new OverlaybdError('BUSY', `${path}: it is being detached`);
@@ -309,7 +310,7 @@ export class DeviceManager {
     try {
       held = await images.open({ blobs: record.image, partition: record.partition });
     } catch (error) {
-      // Its reads fail after the dead connection timeout, or go on if we are started again in time.
+      // Reads of the device wait. They fail after the dead connection timeout, unless a later try succeeds.
       return `its image cannot be opened: ${messageOf(error)}`;
     }
     if (
@@ -317,7 +318,7 @@ export class DeviceManager {
       deviceSize(held.image.size, record) !== record.size
     ) {
       images.release(held);
-      return `${held.image.name} is another image than the one it was attached with; detach it, or bring the image back and attach it again`;
+      return `${held.image.name} is not the image with which it was attached; detach it, or bring that image back and attach it again`;
     }
     if (!this.#lost.delete(record.id)) {
       images.release(held);
@@ -330,7 +331,7 @@ export class DeviceManager {
     return null;
   }
 
-  /** Gives every device the connections that it lacks: {@link DeviceLinks.repairAll}. */
+  /** Gives every device its missing connections: {@link DeviceLinks.repairAll}. */
   repairAll(patienceMs = 0): Promise<string[]> {
     return this.#links.repairAll([...this.#devices.values()], patienceMs);
   }
@@ -338,7 +339,7 @@ export class DeviceManager {
   /** Forgets a device that is gone. */
   #forget(device: AttachedDevice, why: string): void {
     if (!this.#drop(device)) return;
-    // Its reactors may read for it until they see that the kernel has hung up.
+    // Reactors may still read the image until they see that the kernel has closed the connections.
     const release = (): void => this.#parts.images.release(device.image);
     if (device.connections.size === 0) release();
     else device.idle = release;
@@ -346,7 +347,7 @@ export class DeviceManager {
     if (this.#devices.size === 0) this.#parts.idle();
   }
 
-  /** @returns false when it was dropped already; its image stays held */
+  /** Keeps the image open. @returns false if the device was dropped already */
   #drop(device: AttachedDevice): boolean {
     device.leaving = true;
     if (!this.#devices.delete(device.record.id)) return false;

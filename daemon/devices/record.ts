@@ -1,6 +1,6 @@
-// What is kept of an attached device in the state folder, so that a successor finds it again: the
-// record, its check, and its files. A record is on disk before the kernel is told, and its backend
-// name in the kernel proves that a device is the one it speaks of.
+// The records of attached devices in the state folder, by which a later daemon finds the devices again.
+// The daemon syncs a record to disk before it connects the device. The backend name in the kernel proves
+// which device belongs to a record.
 
 import {
   closeSync,
@@ -23,14 +23,14 @@ import { backendName, type DeviceOwner } from '../kernel/sysfs.js';
 import { someOf, strictObject, stringOf, wholeNumber } from '../lib/schema.js';
 import { openStateFile, readStateFile } from './state-file.js';
 
-/** Of a record: an image of 255 layers whose paths have all the length that a control request takes. */
+/** Bytes of a record: room for the longest paths that a control request can carry. */
 const MAX_RECORD_LENGTH = 2 << 20;
-/** Records of a state folder that are read, and files there whose names are looked at. */
+/** Records that are read from a state folder, and files whose names are looked at. */
 export const MAX_RECORDS = 1024;
 const MAX_FILES = 65_536;
-/** By its id: what has another name does not take the place of one. */
+/** Files with other names do not count against {@link MAX_RECORDS}. */
 const RECORD_NAME = /^([0-9a-f]{16})\.json$/;
-/** Of a problem with a file, which its content can make long. */
+/** Characters of a message about a bad file, whose content can make the message long. */
 const MAX_PROBLEM_LENGTH = 500;
 
 const recordSchema = strictObject({
@@ -39,27 +39,27 @@ const recordSchema = strictObject({
   /** The number in /dev/nbdX. */
   index: deviceIndex,
   export: v.nullable(v.string()),
-  /** What makes the image, as it was given: files by their absolute paths. */
+  /** The blobs of the image, as they were given; files have absolute paths. */
   image: v.pipe(
     someOf(v.string()),
     v.transform((words) => sourceOfWords(words).blobs),
   ),
-  /** The partition of it that the device is; null is all of it. */
+  /** Number of the partition of the image that the device is; null for the whole image. */
   partition: v.optional(v.nullable(wholeNumber(1)), null),
-  /** image/fingerprint.ts: another image under the same name must not get the device. */
+  /** image/fingerprint.ts: an image that has changed must not be served on the device. */
   fingerprint: v.string(),
   size: wholeNumber(0),
   since: v.string(),
   ...deviceSettings,
-  /** `size` is a multiple of it; null: of the block size. */
+  /** `size` is a multiple of this; null stands for the block size. */
   sizeMultiple: v.optional(v.nullable(wholeNumber(1)), null),
-  /** For kernels that keep no backend name: who connected the device. */
+  /** For kernels that keep no backend name: the process that connected the device. */
   kernelPid: v.nullable(wholeNumber(1)),
-  /** Of which start of the system that is: afterwards the number is another process's. */
+  /** The boot to which `kernelPid` belongs: after a reboot, the number means another process. */
   boot: v.optional(v.nullable(v.string()), null),
-  /** As whom the daemon ran that attached it; part of its name in the kernel. Null: not part of it. */
+  /** The user of the daemon that attached it, as in the backend name; null if the name has no user. */
   user: v.optional(v.nullable(wholeNumber(0)), null),
-  /** The kernel was told to let go of the device when its last user closes it. */
+  /** Whether the kernel disconnects the device when its last user closes it. */
   onClose: v.optional(v.boolean(), false),
 });
 
@@ -79,7 +79,7 @@ export function ownerOf(record: DeviceRecord): DeviceOwner {
   return { backend: backendOf(record), kernelPid };
 }
 
-/** Names this run of the system; '' where there is no /proc. */
+/** The id of the current boot; '' if there is no /proc. */
 export function bootId(): string {
   try {
     return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
@@ -96,15 +96,15 @@ export class DeviceRecords {
     this.#folder = folder;
   }
 
-  /** Crash-safe: whoever reads sees this record or the one before, whole. */
+  /** Writes a record. After a crash, the file has either this record or the previous one, complete. */
   write(record: DeviceRecord): void {
     const path = this.#path(record.id);
     const text = JSON.stringify({ ...record, image: wordsOf(record.image) }, null, 2) + '\n';
     if (Buffer.byteLength(text) > MAX_RECORD_LENGTH) {
-      const message = `/dev/nbd${record.index}: its record has ${text.length} characters, more than can be kept; use shorter paths or a configuration`;
+      const message = `/dev/nbd${record.index}: its record has ${text.length} characters, at most ${MAX_RECORD_LENGTH}; use shorter paths or a configuration`;
       throw new OverlaybdError('LIMIT', message);
     }
-    // What a daemon that died has left there.
+    // A daemon that was killed may have left this file.
     rmSync(`${path}.new`, { force: true });
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
     const fd = openStateFile(`${path}.new`, flags);
@@ -123,14 +123,14 @@ export class DeviceRecords {
     this.#sync();
   }
 
-  /** @param problem told of files that are no records; they stay where they are */
+  /** @param problem called for each file that is not a record; it stays in the folder */
   read(problem: (message: string) => void): DeviceRecord[] {
     return this.#ids(problem).flatMap((id) => {
       const path = this.#path(id);
       try {
         const record = parseRecord(readStateFile(path, MAX_RECORD_LENGTH), path);
         if (record.id === id) return record;
-        throw new OverlaybdError('BAD_CONFIG', `${path}: the record of another id, ${record.id}`);
+        throw new OverlaybdError('BAD_CONFIG', `${path}: its id is ${record.id}`);
       } catch (error) {
         const why = messageOf(error).slice(0, MAX_PROBLEM_LENGTH);
         problem(`${path}: not a device's record, left alone: ${why}`);
@@ -139,7 +139,7 @@ export class DeviceRecords {
     });
   }
 
-  /** Ids of records, sorted: those that their names tell, and no more than there may be. */
+  /** The ids in the names of record files, sorted, at most {@link MAX_RECORDS}. */
   #ids(problem: (message: string) => void): string[] {
     const ids: string[] = [];
     const folder = opendirSync(this.#folder);
@@ -153,7 +153,7 @@ export class DeviceRecords {
         }
         if (id !== undefined) ids.push(id);
         else if (entry.name.endsWith('.json')) {
-          problem(`${join(this.#folder, entry.name)}: not named as a device's record, left alone`);
+          problem(`${join(this.#folder, entry.name)}: not the name of a record, left alone`);
         }
       }
     } finally {

@@ -1,4 +1,4 @@
-// What is asked for when a device is attached, compared with what is attached, and made a record.
+// Compares a request to attach with an attached device, and makes a record from it.
 
 import { randomBytes } from 'node:crypto';
 import { OverlaybdError } from '../errors.js';
@@ -43,7 +43,7 @@ export function newRecord(index: number, request: AttachRequest, held: HeldImage
   };
 }
 
-/** What the kernel is asked to connect. */
+/** The request to the kernel that connects a device. */
 export function connectRequestOf(record: DeviceRecord): ConnectRequest {
   const { index, size, blockSize, timeoutSeconds, deadConnTimeoutSeconds } = record;
   return {
@@ -57,7 +57,7 @@ export function connectRequestOf(record: DeviceRecord): ConnectRequest {
   };
 }
 
-/** A device has whole blocks; what is missing of the image's last one reads as zeros. */
+/** The size of a device in whole blocks. The rest of an incomplete last block reads as zeros. */
 export function deviceSize(
   imageSize: number,
   { blockSize, sizeMultiple }: Pick<DeviceRecord, 'blockSize' | 'sizeMultiple'>,
@@ -72,25 +72,25 @@ export function isCalled({ id, index }: DeviceRecord, name: string): boolean {
   return id === name || (number !== undefined && index === Number(number));
 }
 
-/** Whether the export, or the files, are those of the device. */
+/** Whether a request names the export, or the files, of the device. */
 export function isSameSource(record: DeviceRecord, request: AttachRequest): boolean {
   const { export: name, image, partition } = request;
   if (image !== undefined) {
     const isImage = areSameBlobs(record.image, sourceOfWords(image).blobs);
     return record.export === null && isImage && record.partition === (partition ?? null);
   }
-  // An export may be a partition by itself.
+  // The export may itself be a partition.
   return record.export === name && (partition === undefined || partition === record.partition);
 }
 
-/** Settings that are asked for and that the device does not have: "connections=2"; '' for none. */
+/** The device's values of the settings that differ from the request: "connections=2"; '' if none. */
 export function differentSettings(record: DeviceRecord, request: AttachRequest): string {
   return SETTINGS.filter((name) => request[name] !== undefined && request[name] !== record[name])
     .map((name) => `${name}=${record[name]}`)
     .join(', ');
 }
 
-/** The error of a device that this daemon has attached already, and not as it is asked for. */
+/** The error if this daemon has already attached the device, but not with what is requested. */
 export function attachedByUs(
   record: DeviceRecord,
   imageName: string,
@@ -98,15 +98,15 @@ export function attachedByUs(
 ): OverlaybdError {
   const what = record.export === null ? imageName : `the export ${JSON.stringify(record.export)}`;
   const as = isSameSource(record, request)
-    ? ', as it was when it was attached: detach it first'
+    ? ', but the image has changed since: detach it first'
     : '';
   const facts = `this daemon has attached ${what} to it${as}`;
   return new OverlaybdError('BUSY', `/dev/nbd${record.index}: in use: ${facts}`);
 }
 
 /**
- * Opens what a request asks for.
- * @throws OverlaybdError when there is no such export, it is not served, or its image cannot be opened
+ * Opens the image of a request.
+ * @throws OverlaybdError if there is no such export, it is not served, or its image cannot be opened
  */
 export async function openFor(
   { export: name, image, partition }: AttachRequest,
@@ -116,7 +116,7 @@ export async function openFor(
   return images.open({ ...source, partition: partition ?? source.partition });
 }
 
-/** Whether what a request asks for is another image now. One that cannot be opened any more says nothing. */
+/** Whether the image of a request has changed. An image that can no longer be opened counts as unchanged. */
 export async function hasChanged(
   { fingerprint }: DeviceRecord,
   request: AttachRequest,

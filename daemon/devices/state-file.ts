@@ -1,5 +1,5 @@
-// Files of a state folder. Whatever has come to be at their paths, looking at it neither waits nor has
-// effects of its own, and a link is not followed.
+// Opens and reads files of a state folder. Whatever is at the path, this neither waits nor has side
+// effects, and does not follow links.
 
 import {
   closeSync,
@@ -15,12 +15,12 @@ import { OverlaybdError } from '../errors.js';
 const SAFE = constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY;
 
 /**
- * Opens a regular file, or makes it where the flags say so.
- * @param flags of open(2), beside those that keep it from waiting
- * @returns the descriptor. @throws OverlaybdError IO when something else is there; what open(2) says
+ * Opens a regular file, or creates it if the flags say so.
+ * @param flags of open(2), in addition to those that prevent waiting
+ * @returns the descriptor. @throws OverlaybdError IO if it is not a regular file; errors of open(2)
  */
 export function openStateFile(path: string, flags: number, mode = 0o600): number {
-  // First by name: opening alone can have effects, on devices as on FIFOs.
+  // Check the path first: opening a device or a FIFO can already have effects.
   const there = lstatSync(path, { throwIfNoEntry: false });
   if (there) checkRegular(path, there);
   const fd = openSync(path, flags | SAFE, mode);
@@ -33,7 +33,7 @@ export function openStateFile(path: string, flags: number, mode = 0o600): number
   }
 }
 
-/** @throws OverlaybdError LIMIT when it is longer than `most` bytes, IO when it is no regular file */
+/** @throws OverlaybdError LIMIT if it is longer than `most` bytes, IO if it is not a regular file */
 export function readStateFile(path: string, most: number): string {
   const fd = openStateFile(path, constants.O_RDONLY);
   try {
@@ -48,7 +48,7 @@ export function readStateFile(path: string, most: number): string {
   }
 }
 
-/** The last bytes of a file that may be long. @throws as {@link openStateFile} */
+/** Reads at most the last `most` bytes of a file. @throws as {@link openStateFile} */
 export function readStateFileEnd(path: string, most: number): string {
   const fd = openStateFile(path, constants.O_RDONLY);
   try {
@@ -62,7 +62,7 @@ export function readStateFileEnd(path: string, most: number): string {
 
 function checkRegular(path: string, stats: Stats): void {
   if (!stats.isFile()) {
-    throw new OverlaybdError('IO', `${path}: ${kindOf(stats)} is there, not a regular file`);
+    throw new OverlaybdError('IO', `${path}: is ${kindOf(stats)}, not a regular file`);
   }
 }
 

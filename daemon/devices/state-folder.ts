@@ -1,5 +1,5 @@
-// The state folder of a daemon: its lock, its control socket, and the records of its devices. One
-// daemon owns it at a time. It must not outlive the machine's run: devices do not either.
+// The state folder of a daemon: its lock, its control socket, and the records of its devices. One daemon
+// owns it at a time. It must not survive a reboot, because devices do not.
 
 import {
   closeSync,
@@ -17,7 +17,7 @@ import { openStateFile } from './state-file.js';
 
 const SYSTEM_FOLDER = '/run/overlaybd-nbd';
 
-/** The folder of this user's daemon, or null when the system gives the user none. */
+/** The folder of this user's daemon, or null if the system provides no folder for the user. */
 export function defaultStateFolder(env: NodeJS.ProcessEnv, uid: number): string | null {
   if (uid === 0) return SYSTEM_FOLDER;
   const runtime = env['XDG_RUNTIME_DIR'];
@@ -39,8 +39,8 @@ export class StateFolder {
   }
 
   /**
-   * Makes the folder when it is missing, and takes its lock.
-   * @throws OverlaybdError BUSY when another daemon has it, IO
+   * Creates the folder if it is missing, and locks it.
+   * @throws OverlaybdError BUSY if another daemon owns it, PERMISSION, IO
    */
   static open(path: string): StateFolder {
     let lockFd;
@@ -58,13 +58,13 @@ export class StateFolder {
       closeSync(lockFd);
       throw new OverlaybdError(
         'BUSY',
-        `state folder ${path}: another daemon has it; give this one a folder of its own with --state`,
+        `state folder ${path}: another daemon uses it; give this daemon another folder with --state`,
       );
     }
     return new StateFolder(path, lockFd);
   }
 
-  /** Takes the folder over from a predecessor, with the lock that it holds. */
+  /** Takes over the folder from a predecessor, with its lock. */
   static take(path: string, lockFd: number): StateFolder {
     return new StateFolder(path, lockFd);
   }
@@ -83,8 +83,8 @@ export class StateFolder {
 }
 
 /**
- * Makes a folder, and those above it, where they are missing. Node's own way of it never ends where a
- * folder is there and none can be made in it, as in /proc.
+ * Creates a folder and its parents. Node's recursive mkdir never returns if a parent exists but allows no
+ * new folder, as in /proc.
  */
 export function makeFolder(path: string): void {
   if (existsSync(path)) return;
@@ -93,26 +93,26 @@ export function makeFolder(path: string): void {
   try {
     mkdirSync(path, { mode: 0o700 });
   } catch (error) {
-    // Another process may have been faster.
+    // Another process may have created it meanwhile.
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
 }
 
-/** Its own folder, not a link to what somebody else may fill. */
+/** Creates the folder of records. Refuses a link, because another user might write where it points. */
 function makeDevices(path: string): void {
   const there = lstatSync(path, { throwIfNoEntry: false });
   if (!there) mkdirSync(path, { mode: 0o700 });
   else if (there.isDirectory()) checkOwner(path, there);
-  else throw new OverlaybdError('IO', `${path}: what is there is not a folder; remove it`);
+  else throw new OverlaybdError('IO', `${path}: is not a folder; remove it`);
 }
 
-/** Whoever can write here decides what is served to a mounted device. */
+/** A user who can write to the folder decides what is served on a mounted device. */
 function checkOwner(path: string, { uid, mode }: Stats): void {
   const self = process.geteuid?.() ?? 0;
   if ((uid !== self && uid !== 0) || (mode & 0o022) !== 0) {
     throw new OverlaybdError(
       'PERMISSION',
-      `state folder ${path}: it belongs to user ${uid} with mode ${(mode & 0o777).toString(8)}; it must be ours, and writable by nobody else`,
+      `state folder ${path}: it belongs to user ${uid} and has mode ${(mode & 0o777).toString(8)}; it must belong to user ${self}, and only that user may write to it`,
     );
   }
 }

@@ -1,23 +1,23 @@
-// Connections of a device that the kernel does not read from. It has one work for each connection of a
-// device, which lasts as long as that, all on one work queue. When it cannot make threads for them within
-// 10 ms, the queue's rescuer takes those that wait and does one after the other: none comes to its turn
-// before the one in front has ended. Replies then lie in the socket until the request times out, 10 s later,
-// and the work is still there when the connection was replaced. Ending the connections in front of it has
-// the kernel go on; they are replaced as any that end.
+// Finds connections of a device that the kernel does not read, and ends the connections before them. The
+// kernel has one work item for each connection, which lasts as long as the connection, all on one work
+// queue. If it cannot create threads for them within 10 ms, the rescuer thread of the queue takes the waiting
+// items and runs them one after the other: each starts only when the one before it has ended. Until then,
+// replies stay in the socket, and the request times out after 10 s. A new connection does not remove the old
+// item. When the connections before it end, the kernel continues; the daemon replaces them as usual.
 
 import type { Logger } from '../log/logger.js';
 import type { AttachedDevice } from './attached-device.js';
 import type { ReactorPool } from '../reactor/pool.js';
 
 const LOOK_MS = 100;
-/** After so many looks they become rare: a connection may be used late. */
+/** After this many looks, look less often: the first use of a connection may come late. */
 const OFTEN = 150;
 const LATER_MS = 1000;
-/** Looks at which nothing was read and nothing more was sent: a kernel that is just slow reads on. */
+/** Looks without progress before a connection counts as stuck. A kernel that is only slow reads on. */
 const STUCK = 3;
 
 interface Watched {
-  /** Connections of which no reply was seen to be read; in the order in which the kernel got them. */
+  /** Connections from which the kernel has not read a reply yet, in the order in which it got them. */
   readonly connections: Map<number, { bytesSent: number; looks: number }>;
   looks: number;
 }
@@ -82,7 +82,7 @@ export class UnreadReplies {
     for (const id of device.connections) {
       if (id === stuck) return;
       if (this.#reactors.hasUntaken(id)) continue;
-      const facts = `the kernel does not read connection ${stuck}; connection ${id} is replaced so that it does`;
+      const facts = `the kernel does not read connection ${stuck}; replacing connection ${id} so that it does`;
       this.#log.log('info', `${device.path}: ${facts}`, { device: device.path });
       this.#reactors.endInput(id);
     }

@@ -1,5 +1,5 @@
-// Which device is free, and who uses one that is not: mounts, swap, devices on top of it, another
-// program, as far as this process can see. Of the rest only the kernel knows (kernel/probe.ts).
+// Finds a free device, or what uses one: mounts, swap, devices on top of it, other programs, as far as this
+// process can see. Only the kernel knows the rest (kernel/probe.ts).
 
 import { readFileSync } from 'node:fs';
 import { OverlaybdError, messageOf } from '../errors.js';
@@ -7,12 +7,12 @@ import { BACKEND_PREFIX, type Sysfs } from '../kernel/sysfs.js';
 import { printable } from '../lib/printable.js';
 import { parseMountinfo, type MountEntry } from '../mount/mountinfo.js';
 
-/** The number in /dev/nbdX: with 16 partitions each there are no more minor numbers. */
+/** The largest X of /dev/nbdX: the minor numbers end there, with 16 partitions a device. */
 const MAX_INDEX = 65535;
 
 /**
- * A device that nobody uses; when there is none, the next one, if the kernel makes it.
- * @param tried devices that were found to be busy; they come last, and then all over again
+ * Finds a free device. If there is none, returns the next number, if the kernel can add devices.
+ * @param tried devices that were busy; they come last, and then all are tried again
  * @throws OverlaybdError NO_KERNEL, BUSY
  */
 export function freeIndex(
@@ -42,7 +42,7 @@ export function freeIndex(
   );
 }
 
-/** The error of a device that could not be had, with who has it. */
+/** The error of a device that is in use, with its owner and users. */
 export function inUse(index: number, sysfs: Sysfs, cause: unknown): OverlaybdError {
   const device = sysfs.device(index);
   const users = usersOf(index, sysfs);
@@ -80,14 +80,14 @@ export function usersOf(index: number, sysfs: Sysfs): string[] {
 }
 
 /**
- * Where this process's own mount namespace has a device mounted that whoever unmounts it elsewhere does not
- * reach: it was copied from a namespace whose / is private, and keeps the device in use until we end.
- * @param read a file of /proc by its name, '' if it cannot be read
+ * The mounts of a device in this process's own mount namespace that an unmount elsewhere does not reach. Such
+ * a mount was copied from a namespace whose / is private, and keeps the device in use until this process ends.
+ * @param read reads a file of /proc by its name; '' if it cannot be read
  */
 export function pinnedMounts(index: number, sysfs: Sysfs, read = text): string[] {
   const alone = mountsOf(index, sysfs, read).filter(({ isSlave }) => !isSlave);
   if (alone.length === 0) return [];
-  // An id is of one namespace. A first process that is hidden from us is in another.
+  // Mount ids belong to one namespace. If process 1 is hidden from us, it is in another one.
   const first = parseMountinfo(read('1/mountinfo'));
   const ids = new Set(first.map(({ id }) => id));
   const groups = new Set(first.map(({ peerGroup }) => peerGroup));
@@ -96,15 +96,15 @@ export function pinnedMounts(index: number, sysfs: Sysfs, read = text): string[]
     .map(({ mountPoint }) => mountPoint);
 }
 
-/** What is wrong with such a mount, and what to do. */
+/** Describes such a mount, and what to do about it. */
 export const PINNED =
-  "in this daemon's own mount namespace, where unmounting it elsewhere does not reach, because / is private: " +
-  'restart the daemon once it is unmounted; `mount --make-rshared /` before the daemon starts avoids it';
+  "in this daemon's own mount namespace, which an unmount elsewhere does not reach, because / is private: " +
+  'restart the daemon when it is unmounted; `mount --make-rshared /` before the daemon starts avoids this';
 
 function mountsOf(index: number, sysfs: Sysfs, read = text): MountEntry[] {
   const numbers = sysfs.numbers(index);
   const path = nodesOf(index);
-  // A file system like btrfs has a device number of its own.
+  // A btrfs has its own device number, so compare the source too.
   return parseMountinfo(read('self/mountinfo')).filter(
     ({ device, source }) => numbers.includes(device) || path.test(source),
   );

@@ -1,5 +1,5 @@
-// The attach helper: does the few things that need CAP_SYS_ADMIN for a daemon that has no
-// privileges. Opens no image; touches free devices, and those that the asking user has attached.
+// The attach helper: performs the few operations that need CAP_SYS_ADMIN, for daemons without privileges.
+// Opens no image. Touches only free devices and devices of the user whose daemon asks.
 
 import { messageOf, OverlaybdError } from '../errors.js';
 import { MessageChannel } from '../ipc/message-channel.js';
@@ -15,9 +15,9 @@ import {
 } from './helper-protocol.js';
 import type { Sysfs } from './sysfs.js';
 
-/** Daemons of one machine; each has one connection. */
+/** Daemons of a machine: each has one connection. */
 const MAX_CONNECTIONS = 64;
-/** Of a user, who must not keep the daemons of others out. */
+/** Connections of one user, who must leave room for the daemons of others. */
 export const MAX_CONNECTIONS_PER_USER = 16;
 
 export type HelperLog = (level: 'info' | 'warn' | 'error', message: string) => void;
@@ -25,14 +25,14 @@ export type HelperLog = (level: 'info' | 'warn' | 'error', message: string) => v
 export interface AttachHelperParts {
   readonly driver: NbdDriver;
   readonly sysfs: Sysfs;
-  /** Who may ask, besides root. */
+  /** Users whose daemons may ask, besides root. */
   readonly users: readonly number[];
   readonly log: HelperLog;
-  /** Told whenever the last connection is gone. */
+  /** Called whenever the last connection has ended. */
   readonly idle: () => void;
 }
 
-/** Who asks. */
+/** The daemon that asks. */
 interface Peer {
   readonly name: string;
   readonly uid: number;
@@ -44,7 +44,7 @@ export class AttachHelper {
   readonly #users: ReadonlySet<number>;
   readonly #log: HelperLog;
   readonly #idle: () => void;
-  /** With the user who has connected. */
+  /** The channels, with their users. */
   readonly #channels = new Map<MessageChannel, number>();
 
   constructor({ driver, sysfs, users, log, idle }: AttachHelperParts) {
@@ -59,7 +59,7 @@ export class AttachHelper {
     return this.#channels.size;
   }
 
-  /** Whether there are devices that nobody could ask for any more if this process ended. */
+  /** Whether there are devices that no daemon could use any more if this process ended. */
   get isNeeded(): boolean {
     return this.#devices.areOnlyKnownHere;
   }
@@ -77,7 +77,7 @@ export class AttachHelper {
       if (this.#channels.size === 0) this.#idle();
       return;
     }
-    // One after the other: answers go out in the order of the requests.
+    // One request at a time, so that the answers have the order of the requests.
     let last = Promise.resolve();
     let waiting = 0;
     const channel = new MessageChannel(fd, {
@@ -86,7 +86,7 @@ export class AttachHelper {
           for (const each of passed) descriptors.close(each);
           throw new OverlaybdError(
             'PROTOCOL',
-            `attach helper: more than ${MAX_WAITING_REQUESTS} requests without taking the answers`,
+            `attach helper: more than ${MAX_WAITING_REQUESTS} requests whose answers it has not read`,
           );
         }
         const answer = last.then(() => this.#serve({ name: peer, uid }, message, passed));
@@ -105,7 +105,7 @@ export class AttachHelper {
     for (const channel of this.#channels.keys()) channel.close();
   }
 
-  /** @returns null for a user who may have one more connection */
+  /** @returns why the user may not have another connection, or null */
   #whyNot(uid: number): string | null {
     if (!this.#users.has(uid)) return 'not a user who may attach (--allow-user)';
     const same = [...this.#channels.values()].filter((each) => each === uid).length;
@@ -122,7 +122,7 @@ export class AttachHelper {
       return { ok: true };
     } catch (error) {
       const code = error instanceof OverlaybdError ? error.code : 'IO';
-      // Somebody uses the device: nothing is wrong, and the daemon asks again and again for a while.
+      // A device in use is not an error here: the daemon repeats the request for a while.
       if (code !== 'BUSY') this.#log('error', `${peer.name}: ${messageOf(error)}`);
       return { ok: false, code, message: messageOf(error) };
     } finally {

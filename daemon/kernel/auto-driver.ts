@@ -1,5 +1,5 @@
-// Chooses how this process gets at devices, when the first one is asked for: the module may be
-// loaded long after the daemon has started.
+// Chooses the driver of this process at its first use, because the nbd module may be loaded long after the
+// daemon has started.
 
 import { netlink } from '../native/nbd-netlink.js';
 import { CAP_SYS_ADMIN, thisProcess } from '../native/process.js';
@@ -13,7 +13,7 @@ import type { DeviceOwner, Sysfs } from './sysfs.js';
 export interface DriverOptions {
   readonly sysfs: Sysfs;
   readonly helperSocket: string;
-  /** As if the kernel had no netlink family for NBD. */
+  /** Act as if the kernel had no netlink family for NBD. */
   readonly noNetlink: boolean;
 }
 

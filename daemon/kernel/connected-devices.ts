@@ -1,14 +1,14 @@
-// Which devices the attach helper may touch for whom. The kernel disconnects whatever it is told to, and
-// allowed users are not to reach the devices of others, or of other programs. Asks sysfs, connects nothing.
+// Decides which devices the attach helper may touch for which user. The kernel would disconnect any device,
+// but a user must not reach the devices of other users or other programs. Reads sysfs, connects nothing.
 
 import { OverlaybdError } from '../errors.js';
 import { userOfBackend, type DeviceOwner, type Sysfs } from './sysfs.js';
 
 interface Connected {
   readonly backend: string;
-  /** Whose daemon asked. */
+  /** The user of the daemon that asked. */
   readonly uid: number;
-  /** Where the kernel keeps no backend: whom it names as the one who connected the device. Else null. */
+  /** If the kernel keeps no backend: the process that connected the device, as the kernel reports it. */
   readonly kernelPid: number | null;
 }
 
@@ -20,21 +20,21 @@ export class ConnectedDevices {
     this.#sysfs = sysfs;
   }
 
-  /** Whether there is a device of a kernel that keeps no backends: only this process knows it as ours. */
+  /** Whether the kernel keeps no backend for a device, so that only this process knows that it is ours. */
   get areOnlyKnownHere(): boolean {
     return [...this.#byIndex].some(([index, { kernelPid }]) => {
       return kernelPid !== null && this.#sysfs.device(index)?.pid === kernelPid;
     });
   }
 
-  /** A name says whose it is. @throws OverlaybdError PERMISSION when that is another user */
+  /** Checks the user in a backend name. @throws OverlaybdError PERMISSION if it is another user */
   checkName(index: number, backend: string, uid: number): void {
     const user = userOfBackend(backend);
     if (user === null || user === uid || uid === 0) return;
     throw notYours(index, backend, uid);
   }
 
-  /** A device was connected for a user. */
+  /** Remembers that a device was connected for a user. */
   add(index: number, backend: string, uid: number): void {
     const device = this.#sysfs.device(index);
     const kernelPid = device?.backend === null ? device.pid : null;
@@ -42,8 +42,8 @@ export class ConnectedDevices {
   }
 
   /**
-   * What proves that the device is that of `backend`, and the user's.
-   * @throws OverlaybdError IO when it is not connected as that, PERMISSION when it is not the user's
+   * Checks that a device has the backend `backend` and belongs to the user.
+   * @throws OverlaybdError IO if it does not have that backend, PERMISSION if it is not the user's
    */
   owner(index: number, backend: string, uid: number): DeviceOwner {
     const device = this.#sysfs.device(index);

@@ -1,6 +1,6 @@
 // The names of an NBD device: its number, nbd0, /dev/nbd0.
 
-/** The largest number: a minor number has 20 bits, and each device has 16 of them for its partitions. */
+/** The largest number: there are 2^20 minor numbers, and each device has 16 for its partitions. */
 export const MAX_DEVICE_INDEX = 65535;
 
 /** "/dev/nbd3". */

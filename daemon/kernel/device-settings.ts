@@ -1,5 +1,5 @@
-// What the kernel is asked for when a device is attached: the one schema of these settings, with their
-// limits and defaults, for the control API, the records of devices and the attach helper.
+// The settings of a device: one schema with limits and defaults, for the control API, the records of devices
+// and the attach helper.
 
 import type * as v from 'valibot';
 import { oneOf, strictObject, stringOf, wholeNumber } from '../lib/schema.js';
@@ -7,17 +7,17 @@ import { MAX_DEVICE_INDEX } from './device-path.js';
 import { BACKEND_PREFIX } from './sysfs.js';
 
 export const DEFAULT_DEVICE_CONNECTIONS = 2;
-/** More connections make no device faster. */
+/** More connections do not make a device faster. */
 export const MAX_DEVICE_CONNECTIONS = 16;
-/** How long the kernel waits for one reply before it asks again on another connection. */
+/** How long the kernel waits for a reply before it repeats the request on another connection. */
 export const DEFAULT_TIMEOUT_SECONDS = 10;
 /**
- * How long reads wait for a daemon that has ended. With the timeout before it, this is below the 120 seconds
- * after which the kernel reports hung tasks.
+ * How long reads wait for a new daemon after the old one has ended. Together with the timeout above, this is
+ * below the 120 seconds after which the kernel reports hung tasks.
  */
 export const DEFAULT_DEAD_CONN_TIMEOUT_SECONDS = 90;
 const MAX_TIMEOUT_SECONDS = 86_400;
-/** A file system whose blocks are smaller than the device's cannot be mounted. */
+/** Small, because a file system cannot have smaller blocks than its device. */
 export const DEFAULT_BLOCK_SIZE = 512;
 export const BLOCK_SIZES = [512, 1024, 2048, 4096] as const;
 
@@ -38,10 +38,10 @@ export type DeviceSettings = {
 
 const BACKEND = new RegExp(`^${BACKEND_PREFIX}[\\x21-\\x7e]{1,114}$`);
 
-/** Names us and one attachment; the kernel then takes new connections from nobody else. */
+/** Identifies us and one attachment; the kernel accepts new connections only with the same backend. */
 export const backend = stringOf('the name of a device of overlaybd-nbd', BACKEND);
 
-/** What a driver connects, or asks the attach helper to connect. */
+/** A device for a driver to connect. */
 export const connectRequest = strictObject({
   index: deviceIndex,
   size: wholeNumber(1),

@@ -1,4 +1,4 @@
-// Devices by way of the attach helper, for a daemon without privileges.
+// Connects devices through the attach helper, for a daemon without privileges.
 
 import { OverlaybdError } from '../errors.js';
 import { EACCES, ECONNREFUSED, ENOENT, errnoText } from '../lib/errno.js';
@@ -16,7 +16,7 @@ import {
 
 interface Waiting {
   readonly request: HelperRequest;
-  /** Open until there is an answer. */
+  /** Descriptors that stay open until the answer is here. */
   readonly passed: readonly number[];
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
@@ -28,13 +28,13 @@ export class HelperDriver implements NbdDriver {
   readonly #path: string;
   readonly #answerMs: number;
   #channel: MessageChannel | null = null;
-  /** Sent, in order. */
+  /** Requests that were sent, in order. */
   #asked: Waiting[] = [];
-  /** Not sent yet: the helper takes so many at a time. A device has at most one of them. */
+  /** Requests that are not sent yet, because the helper limits them. A device has at most one. */
   #later: Waiting[] = [];
   #deadline: NodeJS.Timeout | null = null;
 
-  /** @param answerMs how long an answer may take */
+  /** @param answerMs time limit of an answer, in milliseconds */
   constructor(path: string, answerMs = ANSWER_MS) {
     this.#path = path;
     this.#answerMs = answerMs;
@@ -82,7 +82,7 @@ export class HelperDriver implements NbdDriver {
     this.#watch();
   }
 
-  /** The answers come in order, so that the oldest is the one that is waited for. */
+  /** Sets the deadline of the oldest request: answers come in order. */
   #watch(): void {
     if (this.#deadline) clearTimeout(this.#deadline);
     this.#deadline = null;
@@ -93,7 +93,7 @@ export class HelperDriver implements NbdDriver {
     }, this.#answerMs);
   }
 
-  /** The helper ends when it is idle, and systemd starts it again for the next connection. */
+  /** Connects to the helper, which ends when it is idle; systemd starts it again for a connection. */
   #open(): void {
     if (this.#channel) return;
     const fd = sockets.connectUnix(this.#path);
@@ -120,8 +120,8 @@ export class HelperDriver implements NbdDriver {
 
 function unreachable(path: string, errno: number): OverlaybdError {
   const known: Record<number, string> = {
-    [ENOENT]: 'it is not there: enable overlaybd-nbd-attach-helper.socket',
-    [ECONNREFUSED]: 'nobody listens: restart overlaybd-nbd-attach-helper.socket',
+    [ENOENT]: 'it does not exist: enable overlaybd-nbd-attach-helper.socket',
+    [ECONNREFUSED]: 'no process listens: restart overlaybd-nbd-attach-helper.socket',
     [EACCES]: 'no permission to connect: the daemon must be in its group',
   };
   return new OverlaybdError(

@@ -1,5 +1,5 @@
-// What a daemon asks of its attach helper, and the answers. Types, and checks of what comes from
-// outside: the helper is root, and the daemon parses hostile images.
+// The requests of a daemon to its attach helper, and the answers: types and checks. The helper is root, and
+// the daemon parses hostile images, so each checks what it receives from the other.
 
 import * as v from 'valibot';
 import { OverlaybdError, type ErrorCode } from '../errors.js';
@@ -8,12 +8,12 @@ import { backend, connectRequest, deviceIndex } from './device-settings.js';
 
 /** Requests of one daemon that the helper has not answered, or whose answers the daemon has not received. */
 export const MAX_WAITING_REQUESTS = 64;
-/** How long a daemon waits for an answer. */
+/** How long a daemon waits for an answer, in milliseconds. */
 export const ANSWER_MS = 30_000;
 
 export const DEFAULT_HELPER_SOCKET = '/run/overlaybd-nbd-attach-helper.sock';
 
-/** Only the name: the helper finds out itself whose device it is. A process id could be anybody's. */
+/** Only the backend: the helper itself finds out the owner. It could not trust a process id. */
 const owner = strictObject({ backend });
 
 const requestSchema = v.pipe(

@@ -1,5 +1,5 @@
-// Devices by ioctl, for kernels without NBD's netlink family. A thread waits inside the kernel as
-// long as the device lives, so the device dies with the process.
+// Connects devices by ioctl, for kernels without the netlink family of NBD. A thread stays inside the kernel
+// while the device is connected, so the device ends with the process.
 
 import { setTimeout as pause } from 'node:timers/promises';
 import { OverlaybdError } from '../errors.js';
@@ -10,7 +10,7 @@ import { kernelError } from './errors.js';
 import { lookInto, openElsewhere, processesWith } from './probe.js';
 import type { DeviceOwner, Sysfs } from './sysfs.js';
 
-/** From the call to a device that is served. */
+/** Time limit from the call until the kernel serves the device. */
 const CONNECT_MS = 5000;
 
 export class IoctlDriver implements NbdDriver {
@@ -40,7 +40,7 @@ export class IoctlDriver implements NbdDriver {
     await this.#connected(index);
   }
 
-  /** The thread is on its way into the kernel; only from there on the device says who has it. */
+  /** Waits until the thread is inside the kernel: only then does the device show its owner. */
   async #connected(index: number): Promise<void> {
     for (const end = performance.now() + CONNECT_MS; performance.now() < end; await pause(5)) {
       if (!this.#backends.has(index)) break;

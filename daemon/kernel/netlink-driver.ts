@@ -1,4 +1,4 @@
-// Devices by the kernel's NBD netlink family, for a process with CAP_SYS_ADMIN.
+// Connects devices through the kernel's netlink family of NBD, for a process with CAP_SYS_ADMIN.
 
 import { OverlaybdError } from '../errors.js';
 import { ENOENT } from '../lib/errno.js';
@@ -42,8 +42,8 @@ export class NetlinkDriver implements NbdDriver {
   }
 
   /**
-   * With DISCONNECT_ON_CLOSE the kernel disconnects a device when the last of those who have it open
-   * closes it. We open and close it: it goes if, and only if, nobody else has it.
+   * With DISCONNECT_ON_CLOSE, the kernel disconnects a device when its last user closes it. This opens and
+   * closes the device, so the kernel disconnects it if, and only if, it has no other user.
    */
   async release(index: number, owner: DeviceOwner, onClose: boolean): Promise<void> {
     await this.disconnectOnClose(index, owner);
@@ -59,14 +59,14 @@ export class NetlinkDriver implements NbdDriver {
   }
 
   async disconnect(index: number, owner: DeviceOwner): Promise<void> {
-    // The kernel disconnects whatever device it is told to.
+    // The kernel would disconnect any device, so check that it is ours.
     this.#checkOwner(index, owner);
     const result = netlink.disconnect(index);
     if (result < 0) throw this.#error('disconnecting', index, -result);
   }
 
   close(): void {
-    // Each call has a netlink socket of its own.
+    // Nothing to close: each call uses its own netlink socket.
   }
 
   #reconfigure(

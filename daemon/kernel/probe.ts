@@ -1,6 +1,6 @@
-// Whether somebody has a device open. Mounts of other namespaces, file systems that only an overlay
-// still holds, swap and device mappers show in no table of ours: the kernel is asked, by an exclusive
-// open. Reads nothing of the device.
+// Finds out whether a device is open. Mounts of other namespaces, file systems that only an overlay still
+// holds, swap and device mappers are in no table that we can read, so this asks the kernel by an exclusive
+// open. Reads nothing from the device.
 
 import { constants } from 'node:fs';
 import { open, readFile, readdir, readlink } from 'node:fs/promises';
@@ -8,15 +8,15 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { OverlaybdError, messageOf } from '../errors.js';
 import { printable } from '../lib/printable.js';
 
-/** The first open after an attach may read a partition table, from a daemon that may be slow. */
+/** Time limit of an open: the first one after an attach may read a partition table from a slow daemon. */
 const OPEN_MS = 5000;
 
-/** Opens that the kernel has not answered, by path: a hanging device has one thread of ours, not more. */
+/** Opens that have not returned, by path, so that a hanging device takes only one thread. */
 const unanswered = new Map<string, Promise<void>>();
 
 /**
  * Opens the device exclusively, and closes it again.
- * @throws OverlaybdError BUSY when somebody holds it, PERMISSION when we may not open it
+ * @throws OverlaybdError BUSY if it is in use, PERMISSION if this process may not open it
  */
 export async function lookInto(index: number): Promise<void> {
   const path = `/dev/nbd${index}`;
@@ -44,14 +44,14 @@ async function openAndClose(path: string): Promise<void> {
   return opened;
 }
 
-/** For a device that is held, though not exclusively. @param users known ones: "process 7 (dd)" */
+/** The error of a device that is open, but not exclusively. @param users known users: "process 7 (dd)" */
 export function openElsewhere(index: number, users: readonly string[] = []): OverlaybdError {
   const path = `/dev/nbd${index}`;
   const who = users.length > 0 ? users.join(', ') : `a process (fuser -v ${path} lists it)`;
   return new OverlaybdError('BUSY', `${path}: in use: opened by ${who}`);
 }
 
-/** Processes that have the file open, as far as we may see, without this one: "process 7 (dd)". */
+/** The other processes that have the file open, as far as this one may see: "process 7 (dd)". */
 export async function processesWith(path: string, proc = '/proc'): Promise<string[]> {
   const users: string[] = [];
   for (const pid of await names(proc)) {
@@ -75,11 +75,11 @@ function cannotOpen(path: string, error: unknown): OverlaybdError {
   const { code } = error as NodeJS.ErrnoException;
   if (code === 'EBUSY') {
     const who =
-      'held exclusively: mounted (maybe in another mount namespace, or below an overlay), or used by a device mapper or another device';
+      'it is mounted (maybe in another mount namespace, or below an overlay), or used by a device mapper or another device';
     return new OverlaybdError('BUSY', `${path}: in use: ${who}`, { cause: error });
   }
   const remedy =
-    'who detaches must be able to open the device, to see that nobody uses it (the attach helper: DeviceAllow=block-nbd r and the group disk)';
+    'to detach, the daemon or the attach helper must be able to open the device and see that it is not in use (DeviceAllow=block-nbd r and the group disk)';
   const facts = `${messageOf(error)}; ${remedy}; or use --force`;
   return new OverlaybdError('PERMISSION', `${path}: ${facts}`, { cause: error });
 }

@@ -1,22 +1,22 @@
-// What the kernel says of its NBD devices in /sys/block. Reads only, changes nothing, and never
-// opens a device: a daemon that waited for its own device would wait for ever.
+// The state of the kernel's NBD devices in /sys/block. Only reads, and never opens a device: a daemon that
+// waited for its own device would wait forever.
 
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Our mark in the kernel: devices of another backend are never touched. */
+/** The prefix of our backends. We never touch a device with another one. */
 export const BACKEND_PREFIX = 'overlaybd-nbd:';
 
 /**
- * The name of an attachment in the kernel. Everybody can read it in /sys, so it also says which user
- * may use it with the attach helper.
- * @param user null: as versions named it that did not say
+ * The backend of an attachment in the kernel. It includes the user who may use it with the attach helper,
+ * because every user can read it in /sys.
+ * @param user null for the backends of older versions, which had no user
  */
 export function backendName(id: string, user: number | null): string {
   return BACKEND_PREFIX + id + (user === null ? '' : `@${user}`);
 }
 
-/** @returns the user in a name of {@link backendName}; null: it names none */
+/** @returns the user in a backend of {@link backendName}; null if it has none */
 export function userOfBackend(backend: string): number | null {
   const user = /@(\d{1,10})$/.exec(backend)?.[1];
   return user === undefined ? null : Number(user);
@@ -24,30 +24,30 @@ export function userOfBackend(backend: string): number | null {
 
 export interface NbdDevice {
   readonly index: number;
-  /** Of the process that connected it; null when it is not connected. */
+  /** The process that connected the device; null if it is not connected. */
   readonly pid: number | null;
-  /** The name that it was connected with; null when it has none, or the kernel is older than 5.14. */
+  /** The backend; null if the device has none, or the kernel is older than 5.14. */
   readonly backend: string | null;
-  /** Bytes; 0 when it is not connected. */
+  /** Bytes; 0 if the device is not connected. */
   readonly size: number;
 }
 
-/** What proves that a device is ours. */
+/** The facts that prove that a device is ours. */
 export interface DeviceOwner {
   readonly backend: string;
-  /** For kernels that keep no backend: who connected the device. Else null. */
+  /** The process that connected the device, for kernels that keep no backend; else null. */
   readonly kernelPid: number | null;
 }
 
 export class Sysfs {
   readonly #root: string;
 
-  /** @param root other than the system's in tests */
+  /** @param root a test passes another folder */
   constructor(root = '/sys') {
     this.#root = root;
   }
 
-  /** Whether the kernel can have NBD devices now: the module is loaded or built in. */
+  /** Whether the nbd module is loaded or built in. */
   get hasModule(): boolean {
     return existsSync(join(this.#root, 'module/nbd')) || this.#indexes().length > 0;
   }
@@ -56,7 +56,7 @@ export class Sysfs {
     return this.#indexes().flatMap((index) => this.device(index) ?? []);
   }
 
-  /** @returns null when there is no such device */
+  /** @returns null if there is no such device */
   device(index: number): NbdDevice | null {
     const folder = join(this.#root, 'block', `nbd${index}`);
     const sectors = read(join(folder, 'size'));
@@ -70,7 +70,7 @@ export class Sysfs {
     };
   }
 
-  /** Whether the device is connected, and by nobody else. */
+  /** Whether the device is connected by this owner. */
   isConnectedAs(index: number, { backend, kernelPid }: DeviceOwner): boolean {
     const device = this.device(index);
     if (!device || device.pid === null || !backend.startsWith(BACKEND_PREFIX)) return false;
@@ -79,12 +79,12 @@ export class Sysfs {
       : device.backend === null && device.pid === kernelPid;
   }
 
-  /** What stands on the device, such as a device mapper's: names of /sys/block. */
+  /** Devices on top of this one, such as those of a device mapper: names in /sys/block. */
   holders(index: number): string[] {
     return list(join(this.#root, 'block', `nbd${index}`, 'holders'));
   }
 
-  /** Of the device and its partitions: "43:0". */
+  /** The device numbers of the device and its partitions: "43:0". */
   numbers(index: number): string[] {
     const name = `nbd${index}`;
     const folder = join(this.#root, 'block', name);
@@ -100,7 +100,7 @@ export class Sysfs {
   }
 }
 
-/** @returns null when there is no such file: an attribute of a device comes and goes with its state */
+/** @returns null if the file does not exist: a device has some attributes only while it is connected */
 function read(path: string): string | null {
   try {
     return readFileSync(path, 'utf8').trim();

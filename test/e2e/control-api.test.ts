@@ -214,7 +214,7 @@ await t.test('a folder that cannot be had', async (test) => {
   const two = await start(test);
   const second = await runDaemon(['serve', image, '--state', two.state]);
   test.equal(second.code, 1);
-  test.match(second.stderr, /another daemon has it.*--state/);
+  test.match(second.stderr, /another daemon uses it.*--state/);
   test.equal((await askRaw(two.socket, { path: '/v1/status' })).code, 200, 'it is still there');
 });
 

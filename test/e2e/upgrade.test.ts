@@ -140,7 +140,7 @@ await t.test('SIGUSR2 in the middle of pipelined reads, twice', async (test) => 
 
   const third = await runDaemon(['serve', daemon.socketPath, '--state', state]);
   test.equal(third.code, 1, 'the lock has moved on');
-  test.match(third.stderr, /another daemon has it.*--state/);
+  test.match(third.stderr, /another daemon uses it.*--state/);
   process.kill(pid, 'SIGTERM');
   await endOf(pid);
   test.notOk(existsSync(daemon.socketPath), 'the last one removes the socket');

@@ -41,7 +41,7 @@ async function twoDaemons(check: Check, { daemon, folder, images }: World): Prom
     { timeout: 60_000 },
   );
   check.ok(same.code > 0, 'a second one with the same state folder is refused');
-  check.match(same.stderr, /another daemon has it/, 'it says why');
+  check.match(same.stderr, /another daemon uses it/, 'it says why');
   check.equal(await deviceSha256(device), images.flat.sha256, 'the first one goes on');
 
   await daemon.kill({ stayAway: true });

@@ -146,7 +146,7 @@ await test('when all are taken the kernel makes the next one, up to a limit', as
     [1, 2, 3, 4, 5, 6, 7, 8].map((i) => `/dev/nbd${i}`),
   );
   t.same(await kernel.read(8, 1, 999), part(1, 999));
-  const limit = { code: 'BUSY', message: /8 devices are attached.*--max-devices/ };
+  const limit = { code: 'BUSY', message: /8 devices attached.*--max-devices/ };
   await t.rejects(manager.attach({ export: 'web' }), limit);
   await t.rejects(manager.attach({ export: 'web', index: 20 }), limit);
   await manager.detach('nbd3', {});
@@ -282,7 +282,7 @@ await test('a device that the kernel has let go of is forgotten', async (t) => {
   sysfs.set(1, { pid: 9, backend: 'qemu', size: SIZE });
   await until(() => manager.size === 0);
   t.equal(idle(), 1);
-  t.ok(log.includes('info: /dev/nbd1: the kernel has let go of it'));
+  t.ok(log.includes('info: /dev/nbd1: the kernel has disconnected it'));
   t.notOk(
     kernel.calls.some((each) => each.startsWith('reconfigure')),
     "another's is not touched",

@@ -103,7 +103,7 @@ await test('files that are no records are told and left alone', async (t) => {
     [record],
   );
   t.equal(problems.length, wrong.length + 1);
-  t.ok(problems.some((each) => each.includes('other.json: not named as')));
+  t.ok(problems.some((each) => each.includes('other.json: not the name of')));
   for (const [name, text] of wrong) {
     const path = join(folder, `${name}.json`);
     t.ok(problems.some((each) => each.startsWith(`${path}: not a device's record, left alone: `)));

@@ -51,7 +51,7 @@ await test('made, owned by one, and free again', async (t) => {
   t.equal(statSync(path).mode & 0o777, 0o700);
   t.equal(statSync(folder.devices).mode & 0o777, 0o700);
   t.equal(statSync(join(path, 'lock')).mode & 0o777, 0o600);
-  const refused = { code: 'BUSY', message: /state folder .*b: another daemon has it.*--state/ };
+  const refused = { code: 'BUSY', message: /state folder .*b: another daemon uses it.*--state/ };
   t.throws(() => StateFolder.open(path), refused);
   t.throws(() => StateFolder.open(path), refused, 'trying does not free it');
   folder.close();
@@ -86,7 +86,7 @@ await test('a folder that others may write to', async (t) => {
     chmodSync(path, mode);
     t.throws(
       () => StateFolder.open(path),
-      { code: 'PERMISSION', message: new RegExp(`mode ${mode.toString(8)}.*nobody else`) },
+      { code: 'PERMISSION', message: new RegExp(`mode ${mode.toString(8)}.*only that user`) },
       mode.toString(8),
     );
   }

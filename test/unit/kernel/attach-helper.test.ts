@@ -207,10 +207,12 @@ await test('a helper that ends: who waits is told, and the next request finds th
 
 await test('who is not there', async (t) => {
   const folder = shortFolder(t);
-  await t.rejects(ask(join(folder, 'none')), { message: /it is not there: enable overlaybd-nbd/ });
+  await t.rejects(ask(join(folder, 'none')), {
+    message: /it does not exist: enable overlaybd-nbd/,
+  });
   const fd = sockets.listenUnix(join(folder, 'dead'), 1);
   descriptors.close(fd);
-  await t.rejects(ask(join(folder, 'dead')), { message: /nobody listens: restart/ });
+  await t.rejects(ask(join(folder, 'dead')), { message: /no process listens: restart/ });
   rmSync(join(folder, 'dead'));
 });
 
