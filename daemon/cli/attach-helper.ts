@@ -17,7 +17,7 @@ import { takeActivatedSockets } from '../listen/socket-activation.js';
 import { CountedLog } from '../log/counted-log.js';
 import { EXIT_OK } from './exit-codes.js';
 import { logOptions, openLog, type LogArguments } from './options/log.js';
-import { Signals } from './signals.js';
+import { Signals } from '../server/signals.js';
 
 /** systemd starts the helper again with the next connection. */
 const IDLE_MS = 30_000;

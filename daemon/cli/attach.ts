@@ -1,14 +1,10 @@
 // `overlaybd-nbd attach`: an image becomes /dev/nbdX.
 
 import type { Argv } from 'yargs';
-import {
-  attachDevice,
-  attachOptions,
-  attachOptionsOf,
-  sourceOf,
-  type AttachArguments,
-} from './attach-device.js';
+import { attachOptions, attachRequest, sourceOf, type AttachArguments } from './options/attach.js';
+import { folderOf } from './options/client.js';
 import type { DeviceStatus } from '../control/api.js';
+import { attachDevice } from '../devices/attach-client.js';
 import { OverlaybdError } from '../errors.js';
 import { EXIT_OK } from './exit-codes.js';
 import { printResult } from './output.js';
@@ -52,7 +48,7 @@ export async function run(args: AttachCommandArguments): Promise<number> {
   }
   const attach = async (): Promise<DeviceStatus> => {
     const source = args.export === undefined ? sourceOf(words) : { export: args.export };
-    return attachDevice(source, attachOptionsOf(args));
+    return attachDevice(folderOf(args.state), attachRequest(source, args));
   };
   const { device } = await patiently(attach, {
     seconds: waitSeconds(args.wait),

@@ -2,10 +2,11 @@
 
 import { isatty } from 'node:tty';
 import type { Argv } from 'yargs';
-import { OverlaybdError } from '../errors.js';
+import type { OverlaybdError } from '../errors.js';
 import { closest } from '../lib/closest.js';
 import { COMMANDS, type Command } from './commands.js';
 import {
+  badArgument,
   dashed,
   namesOf,
   numbersAsText,
@@ -134,12 +135,12 @@ function describeAll(parser: Argv): void {
 function failure(message: string, words: readonly string[], known: KnownOptions): OverlaybdError {
   const line = message.replaceAll(/\s*\n\s*/g, ' ');
   const [, lacking] = /^Not enough arguments following: (.*)$/.exec(line) ?? [];
-  if (lacking !== undefined) return bad(`${dashed(lacking)}: needs a value`);
+  if (lacking !== undefined) return badArgument(`${dashed(lacking)}: needs a value`);
   const [, names] = /^Unknown arguments?: (.*)$/.exec(line) ?? [];
   // Of an option that it does not know, yargs has taken the word behind it for the value.
   const unknown = names?.split(', ') ?? unknownOptions(words, known);
-  if (unknown.length === 0) return bad(line);
-  return bad(unknown.map((name) => unknownText(name, words, known)).join(', '));
+  if (unknown.length === 0) return badArgument(line);
+  return badArgument(unknown.map((name) => unknownText(name, words, known)).join(', '));
 }
 
 function unknownOptions(words: readonly string[], known: KnownOptions): string[] {
@@ -166,7 +167,7 @@ function unknownCommand(word: string): OverlaybdError {
   const names = COMMANDS.map(({ usage }) => nameOf(usage));
   const near = closest(word, names);
   const hint = near === undefined ? `commands: ${names.join(', ')}` : `did you mean ${near}?`;
-  return bad(`unknown command ${JSON.stringify(word)}: ${hint}`);
+  return badArgument(`unknown command ${JSON.stringify(word)}: ${hint}`);
 }
 
 /** What follows `--` is no option, though it may begin like one; yargs would drop it. */
@@ -179,8 +180,4 @@ function withoutDashes(argv: readonly string[]): string[] {
 
 function nameOf(usage: string): string {
   return usage.split(' ', 1)[0] ?? '';
-}
-
-function bad(message: string): OverlaybdError {
-  return new OverlaybdError('BAD_ARGUMENT', message);
 }

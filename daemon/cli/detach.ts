@@ -3,12 +3,10 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Argv } from 'yargs';
-import type { ControlClient } from '../control/client.js';
 import { OverlaybdError, messageOf } from '../errors.js';
 import { DEFAULT_HELPER_SOCKET } from '../kernel/helper-protocol.js';
 import { remark } from './output.js';
-import { controlSocketOf } from '../devices/state-folder.js';
-import { folderOf, stateOption } from './attach-device.js';
+import { controlClient, folderOf, stateOption } from './options/client.js';
 import { EXIT_OK } from './exit-codes.js';
 
 /** A daemon that answers at all does so at once; at the end of the system nobody waits for one that hangs. */
@@ -53,10 +51,7 @@ export async function run(args: DetachArguments): Promise<number> {
   if (all === named.length > 0) {
     throw new OverlaybdError('BAD_ARGUMENT', 'detach: name devices, or --all and none');
   }
-  const { ControlClient: Client } = await import('../control/client.js');
-  const folder = folderOf(args.state);
-  const answerMs = all && force ? HANGING_MS : undefined;
-  const client: ControlClient = new Client(controlSocketOf(folder), answerMs);
+  const client = controlClient(args.state, all && force ? HANGING_MS : undefined);
   try {
     const devices = all ? (await client.status()).devices.map(({ id }) => id) : named;
     await each(devices, async (device) => {
@@ -68,7 +63,11 @@ export async function run(args: DetachArguments): Promise<number> {
   } catch (error) {
     const isAbsent = error instanceof OverlaybdError && error.code === 'NO_DAEMON';
     if (!all || !isAbsent) throw error;
-    await detachLeftBehind(folder, force, args['attach-helper'] ?? DEFAULT_HELPER_SOCKET);
+    await detachLeftBehind(
+      folderOf(args.state),
+      force,
+      args['attach-helper'] ?? DEFAULT_HELPER_SOCKET,
+    );
   }
   return EXIT_OK;
 }

@@ -1,10 +1,10 @@
 // `overlaybd-nbd mount`: its options, and which of the two ways it goes. The work is in mount/.
 
 import { resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Argv } from 'yargs';
-import { isPartitionNumber } from '../config/daemon-config.js';
+import { attachDevice, detachDevice } from '../devices/attach-client.js';
 import { OverlaybdError } from '../errors.js';
+import { MAIN } from '../lib/program.js';
 import { absoluteUri, exportUri, isNbdUri } from '../mount/export-uri.js';
 import { runtimeFolder } from '../mount/fuse-disk.js';
 import {
@@ -17,16 +17,10 @@ import { mountFuse } from '../mount/mount-fuse.js';
 import { fuseOptions, safeOptions, userOptions } from '../mount/mount-options.js';
 import { currentMounts, mountPoint } from '../mount/mount-point.js';
 import { programs } from '../mount/programs.js';
-import {
-  attachDevice,
-  attachOptions,
-  attachOptionsOf,
-  detachDevice,
-  controlClient,
-  sourceOf,
-  type AttachArguments,
-} from './attach-device.js';
+import { attachOptions, attachRequest, sourceOf, type AttachArguments } from './options/attach.js';
+import { controlClient, folderOf } from './options/client.js';
 import { EXIT_OK } from './exit-codes.js';
+import { partitionNumber } from './options/exports.js';
 import { notWith } from './options/values.js';
 
 export interface MountArguments extends AttachArguments {
@@ -40,8 +34,6 @@ export interface MountArguments extends AttachArguments {
 
 /** squashfs reads blocks of 1 KiB, others of up to this, also of the last bytes of an image. */
 const PAGE_SIZE = 4096;
-
-const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
 
 export function builder(yargs: Argv): Argv<MountArguments> {
   return attachOptions(yargs)
@@ -114,22 +106,19 @@ async function viaKernel(
   options: readonly string[],
   signal: AbortSignal,
 ): Promise<void> {
-  const source = sourceOf(words);
+  const folder = folderOf(args.state);
+  const request = attachRequest(sourceOf(words), args, { reuse: false, sizeMultiple: PAGE_SIZE });
   const attach = async (): Promise<ReadableDevice> => {
     try {
-      return await attachDevice(source, attachOptionsOf(args), {
-        reuse: false,
-        sizeMultiple: PAGE_SIZE,
-      });
+      return await attachDevice(folder, request);
     } catch (error) {
       throw withHint(error);
     }
   };
-  const { state } = args;
   await mountDevice(dir, options, {
     attach,
-    detach: (device) => detachDevice(device, { state }),
-    detachOnClose: (device) => detachOnClose(device, state),
+    detach: (device) => detachDevice(folder, device),
+    detachOnClose: (device) => detachOnClose(device, folder),
     read: readDevice,
     others: otherDevices,
     programs,
@@ -138,8 +127,8 @@ async function viaKernel(
 }
 
 /** Where the kernel cannot do it (before Linux 4.15, and by ioctl), `umount` detaches the device. */
-async function detachOnClose(device: string, state: string | undefined): Promise<void> {
-  await detachDevice(device, { state, onClose: true }).catch((error: unknown) => {
+async function detachOnClose(device: string, folder: string): Promise<void> {
+  await detachDevice(folder, device, { onClose: true }).catch((error: unknown) => {
     const isOld = error instanceof OverlaybdError && error.code === 'UNSUPPORTED';
     if (!isOld) throw error;
   });
@@ -174,9 +163,7 @@ async function serverOf(args: MountArguments, words: readonly string[]): Promise
   const isUri = words.length === 1 && isNbdUri(first);
   const source = isUri ? null : sourceOf(words);
   const { partition } = args;
-  if (partition !== undefined && !isPartitionNumber(partition)) {
-    throw new OverlaybdError('BAD_ARGUMENT', '--partition: not the number of a partition, from 1');
-  }
+  if (partition !== undefined) partitionNumber(partition);
   if (source && 'image' in source) {
     const part = partition === undefined ? [] : ['--partition', `${partition}`];
     return ['--command', process.execPath, MAIN, 'serve', '--stdio', ...part, ...source.image];

@@ -1,7 +1,7 @@
 // `overlaybd-nbd reload`: the running daemon reads its configuration again.
 
 import type { Argv } from 'yargs';
-import { controlClient, stateOption } from './attach-device.js';
+import { controlClient, stateOption } from './options/client.js';
 import { EXIT_FAILURE, EXIT_OK } from './exit-codes.js';
 import { remark } from './output.js';
 import { exportLine } from './status.js';

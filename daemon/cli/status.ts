@@ -3,7 +3,7 @@
 import type { Argv } from 'yargs';
 import type { DaemonStatus, DeviceStatus, ExportStatus, StuckFileStatus } from '../control/api.js';
 import { printable, printableJson } from '../lib/printable.js';
-import { controlClient, stateOption } from './attach-device.js';
+import { controlClient, stateOption } from './options/client.js';
 import { EXIT_FAILURE, EXIT_OK } from './exit-codes.js';
 import { print } from './output.js';
 

@@ -2,11 +2,13 @@
 
 import { join } from 'node:path';
 import type { Argv } from 'yargs';
+import { detachDevice } from '../devices/attach-client.js';
+import { deviceIndexOf } from '../kernel/device-path.js';
 import { BACKEND_PREFIX, Sysfs } from '../kernel/sysfs.js';
 import { currentMounts } from '../mount/mount-point.js';
 import { programs } from '../mount/programs.js';
 import { umount } from '../mount/umount.js';
-import { detachDevice, stateOption } from './attach-device.js';
+import { folderOf, stateOption } from './options/client.js';
 import { EXIT_OK } from './exit-codes.js';
 
 export interface UmountArguments {
@@ -31,8 +33,9 @@ export async function run({ dir = '', lazy = false, state }: UmountArguments): P
     programs,
     mounts: currentMounts,
     isOurs: (device) => isOurs(device, state),
-    detach: (device, onClose) => detachDevice(device, { state, onClose }),
-    isGone: async (device) => (new Sysfs().device(indexOf(device))?.pid ?? null) === null,
+    detach: (device, onClose) => detachDevice(folderOf(state), device, { onClose }),
+    isGone: async (device) =>
+      (new Sysfs().device(deviceIndexOf(device) ?? -1)?.pid ?? null) === null,
     uid: process.geteuid?.() ?? 0,
   });
   return EXIT_OK;
@@ -40,7 +43,7 @@ export async function run({ dir = '', lazy = false, state }: UmountArguments): P
 
 /** The kernel knows; one that does not, or was asked by ioctl, leaves our own records. */
 async function isOurs(device: string, state: string | undefined): Promise<boolean> {
-  const index = indexOf(device);
+  const index = deviceIndexOf(device) ?? -1;
   const backend = new Sysfs().device(index)?.backend ?? null;
   if (backend !== null) return backend.startsWith(BACKEND_PREFIX);
   const { DeviceRecords } = await import('../devices/record.js');
@@ -53,8 +56,4 @@ async function isOurs(device: string, state: string | undefined): Promise<boolea
   } catch {
     return false; // no daemon has been here
   }
-}
-
-function indexOf(device: string): number {
-  return Number(device.slice('/dev/nbd'.length));
 }

@@ -1,7 +1,7 @@
 // `overlaybd-nbd upgrade`: the running daemon starts its successor.
 
 import type { Argv } from 'yargs';
-import { controlClient, stateOption } from './attach-device.js';
+import { controlClient, stateOption } from './options/client.js';
 import { EXIT_OK } from './exit-codes.js';
 import { printResult } from './output.js';
 

@@ -9,7 +9,8 @@ import type { Logger } from '../log/logger.js';
 import { DRAIN_TIMEOUT_MS } from '../nbd/limits.js';
 import type { Daemon, ServedOptions } from './daemon.js';
 import { exportCounts, exportStatuses, imageCounts } from './export-status.js';
-import type { DeviceService } from '../devices/service.js';
+import type { DeviceManager } from '../devices/manager.js';
+import type { ControlPoint } from './control-point.js';
 import { warnOfTimeouts } from './read-deadline.js';
 import type { SdNotify } from './sd-notify.js';
 import { StuckFiles } from './stuck-files.js';
@@ -27,8 +28,10 @@ const MOST_NAMED = 8;
 
 export interface OperationParts {
   readonly daemon: Daemon;
-  /** null: this daemon attaches no devices, and has no control socket. */
-  readonly devices: DeviceService | null;
+  /** null: this daemon attaches no devices. */
+  readonly devices: DeviceManager | null;
+  /** null: this daemon has no control socket, so devices neither. */
+  readonly control: ControlPoint | null;
   readonly manager: SdNotify;
   readonly log: Logger;
   /** Reads the configuration again. @throws OverlaybdError when it is wrong */
@@ -64,16 +67,16 @@ export class Operation {
    * @param predecessor the channel to a daemon that hands over to us, or null
    */
   async start(predecessor: number | null): Promise<void> {
-    const { daemon, devices, log, manager } = this.#parts;
-    await devices?.devices.recover();
-    if (devices) warnOfTimeouts(await devices.devices.status(), log);
+    const { control, daemon, devices, log, manager } = this.#parts;
+    await devices?.recover();
+    if (devices) warnOfTimeouts(await devices.status(), log);
     // Connections that the predecessor could not offer are made anew.
     const taken =
       predecessor === null
         ? Promise.resolve()
-        : takeConnections(predecessor, daemon.clients, devices?.devices ?? null, log);
-    this.#repaired = taken.then(() => devices?.devices.repairAll(REPAIR_PATIENCE_MS) ?? []);
-    await devices?.serve(this.#handlers());
+        : takeConnections(predecessor, daemon.clients, devices, log);
+    this.#repaired = taken.then(() => devices?.repairAll(REPAIR_PATIENCE_MS) ?? []);
+    await control?.serve(this.#handlers());
     this.#pulse = setInterval(() => void this.#beat(), PULSE_MS);
     manager.startWatchdog(() => performance.now() - this.#lastPulse < STUCK_MS);
   }
@@ -81,7 +84,7 @@ export class Operation {
   /** Tells the manager, once reads of every device are answered, or after {@link REPAIR_PATIENCE_MS}. */
   async ready(): Promise<void> {
     const { devices, log, manager } = this.#parts;
-    if (devices && devices.devices.size > 0) manager.status('giving devices their connections');
+    if (devices && devices.size > 0) manager.status('giving devices their connections');
     const without = await this.#repaired;
     if (this.#stopping) return;
     if (without.length > 0) {
@@ -119,20 +122,22 @@ export class Operation {
 
   /** Answers what has been asked, and ends. Devices that survive stay with the kernel. */
   async stop(): Promise<void> {
-    const { daemon, devices, manager } = this.#parts;
+    const { control, daemon, devices, manager } = this.#parts;
     this.#stopping = true;
     if (this.#pulse) clearInterval(this.#pulse);
     if (!this.#isTaken) {
       manager.stopping();
       devices?.stop();
+      // With the lock of the state folder, so after the devices' last changes there.
+      control?.close();
     }
     await daemon.stop();
     manager.close();
   }
 
   async #upgrade(): Promise<number> {
-    const { daemon, devices, log, manager } = this.#parts;
-    if (devices && !devices.devices.movable) {
+    const { control, daemon, devices, log, manager } = this.#parts;
+    if (devices && !devices.movable) {
       throw new OverlaybdError(
         'UNSUPPORTED',
         'upgrade: a device is attached by ioctl, and would end with this process: detach it first',
@@ -143,7 +148,7 @@ export class Operation {
     const environment = { ...process.env, ...manager.environment() };
     const start = async (): Promise<Successor> => {
       const offering = {
-        state: devices?.offered ?? null,
+        state: control?.offered ?? null,
         failed: daemon.images.failed.keys(),
         sockets: daemon.clients.offeredSockets,
       };
@@ -152,16 +157,17 @@ export class Operation {
       manager.mainPid(started.pid);
       manager.close();
       daemon.clients.leave();
-      devices?.leave();
+      control?.leave();
+      devices?.stop();
       return started;
     };
-    // A device that is attached after the successor has looked for them would be nobody's.
-    const successor = await (devices ? devices.devices.undisturbed(start) : start());
+    // The successor looks for devices once, at its start: one that is attached later would be served by neither.
+    const successor = await (devices ? devices.undisturbed(start) : start());
     const count = await daemon.reactors.offer(DRAIN_TIMEOUT_MS, (each) => {
-      devices?.devices.offered(each);
+      devices?.offered(each);
       successor.offer(each);
     });
-    await successor.finish(devices?.devices.counters() ?? []);
+    await successor.finish(devices?.counters() ?? []);
     log.log('info', `upgrade: process ${successor.pid} has ${count} connections`);
     // The answer to who asked for it goes out first.
     setImmediate(() => this.#ended(`process ${successor.pid} has taken over`));
@@ -170,18 +176,18 @@ export class Operation {
 
   #handlers(): ControlHandlers {
     const { devices } = this.#parts;
-    const need = (): DeviceService => {
+    const need = (): DeviceManager => {
       if (devices) return devices;
       throw new OverlaybdError('UNSUPPORTED', 'this daemon has no state folder');
     };
     return {
       status: () => this.#status(),
       attach: async (request) => {
-        const answer = await need().devices.attach(request);
+        const answer = await need().attach(request);
         warnOfTimeouts([answer], this.#parts.log);
         return answer;
       },
-      detach: (device, request) => need().devices.detach(device, request),
+      detach: (device, request) => need().detach(device, request),
       reload: () => this.reload(),
       upgrade: () => this.upgrade(),
     };
@@ -197,7 +203,7 @@ export class Operation {
       clients: daemon.clients.count,
       images: imageCounts(daemon.images),
       exports: exportStatuses(daemon.images),
-      devices: (await devices?.devices.status()) ?? [],
+      devices: (await devices?.status()) ?? [],
       stuckFiles: this.#stuck.status(),
     };
   }
@@ -216,7 +222,7 @@ export class Operation {
 
   #summary(): string {
     const { daemon, devices } = this.#parts;
-    const attached = devices?.devices.size ?? 0;
+    const attached = devices?.size ?? 0;
     return `${exportCounts(daemon.images)}, ${daemon.clients.count} clients, ${attached} devices`;
   }
 }

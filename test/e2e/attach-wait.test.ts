@@ -5,7 +5,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { ControlClient } from '../../daemon/control/client.js';
-import { startDaemon } from '../../daemon/cli/start-daemon.js';
+import { startDaemon } from '../../daemon/devices/start-daemon.js';
 import { commandLine, runDaemon, shortFolder } from '../support/daemon-process.js';
 
 const state = ['--state', join(shortFolder(t), 'nobody')];

@@ -14,7 +14,7 @@ import { OverlaybdError } from '../../errors.js';
 import { DEFAULT_CONNECTIONS_PER_PEER } from '../../nbd/limits.js';
 import type { ListenOptions } from '../../listen/clients.js';
 import type { ActivatedSocket } from '../../listen/socket-activation.js';
-import { notWith } from './values.js';
+import { badArgument, notWith } from './values.js';
 
 export interface ListenArguments {
   listen?: string[] | undefined;
@@ -120,10 +120,10 @@ function overridesOf(args: ListenArguments): Partial<ListenerSpec> {
   const modeText = args['socket-mode'];
   const mode = modeText === undefined ? undefined : parseMode(modeText);
   if (modeText !== undefined && mode === undefined) {
-    throw bad(`--socket-mode ${JSON.stringify(modeText)}: not octal digits, as 0660`);
+    throw badArgument(`--socket-mode ${JSON.stringify(modeText)}: not octal digits, as 0660`);
   }
   if (most !== undefined && !(Number.isInteger(most) && most >= 1)) {
-    throw bad(`--max-connections-per-peer ${most}: not an integer from 1 on`);
+    throw badArgument(`--max-connections-per-peer ${most}: not an integer from 1 on`);
   }
   return {
     ...(users && { users: users.map(parseAccount) }),
@@ -150,17 +150,13 @@ function checkUsable(
 ): void {
   const option = SOCKET_OPTIONS.find((each) => args[each] !== undefined);
   if (option !== undefined && !listen.some(({ address }) => address.kind === 'unix')) {
-    throw bad(`--${option}: no unix:// address to listen at`);
+    throw badArgument(`--${option}: no unix:// address to listen at`);
   }
   const other = listen.find(({ address }) => address.kind !== 'unix' && address.kind !== 'fd');
   if (args['allow-user'] && other) {
-    throw bad(`--allow-user: the users of ${nbdUri(other.address)} cannot be told`);
+    throw badArgument(`--allow-user: the users of ${nbdUri(other.address)} cannot be told`);
   }
   if (args['allow-user'] && listen.length === 0 && !hasActivated) {
-    throw bad('--allow-user: no Unix socket to listen at');
+    throw badArgument('--allow-user: no Unix socket to listen at');
   }
-}
-
-function bad(message: string): OverlaybdError {
-  return new OverlaybdError('BAD_ARGUMENT', message);
 }

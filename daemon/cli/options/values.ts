@@ -64,22 +64,24 @@ export function notWith<Name extends string>(option: Name, others: readonly Name
     const isGiven = (each: Name): boolean => args[each] !== undefined && args[each] !== false;
     const other = isGiven(option) ? others.find(isGiven) : undefined;
     if (other === undefined) return true;
-    throw bad(`${dashed(option)} and ${dashed(other)} are mutually exclusive`);
+    throw badArgument(`${dashed(option)} and ${dashed(other)} are mutually exclusive`);
   };
 }
 
 function settled(name: string, value: unknown, known: KnownOptions): unknown {
   if (known.boolean.includes(name)) return value;
   // What --no-NAME makes.
-  if (value === false) throw bad(`--no-${name}: leave ${dashed(name)} out instead`);
+  if (value === false) throw badArgument(`--no-${name}: leave ${dashed(name)} out instead`);
   if (value === true || (value === '' && !MAY_BE_EMPTY.has(name))) {
-    throw bad(`${dashed(name)}: needs a value`);
+    throw badArgument(`${dashed(name)}: needs a value`);
   }
   const choices = known.choices[name];
   if (choices && !choices.includes(String(value))) {
     const near = closest(String(value), choices);
     const hint = near === undefined ? '' : `; did you mean ${near}?`;
-    throw bad(`${dashed(name)} ${JSON.stringify(value)}: none of ${choices.join(', ')}${hint}`);
+    throw badArgument(
+      `${dashed(name)} ${JSON.stringify(value)}: none of ${choices.join(', ')}${hint}`,
+    );
   }
   return known.number.includes(name) ? numberOf(name, String(value)) : value;
 }
@@ -87,7 +89,7 @@ function settled(name: string, value: unknown, known: KnownOptions): unknown {
 /** Neither hexadecimal nor infinite nor with an exponent. */
 function numberOf(name: string, text: string): number {
   if (/^[+-]?\d+(?:\.\d+)?$/.test(text)) return Number(text);
-  throw bad(`${dashed(name)} ${JSON.stringify(text)}: not a number`);
+  throw badArgument(`${dashed(name)} ${JSON.stringify(text)}: not a number`);
 }
 
 /** What cannot be told from values any more. */
@@ -99,10 +101,10 @@ function checkWords(
   for (const word of words) {
     const [, name = '', given] = /^--?([^=]+)(?:=(.*))?$/s.exec(word) ?? [];
     if (word.startsWith('--') && positionals.has(name)) {
-      throw bad(`--${name}: is no option: name it without --${name}`);
+      throw badArgument(`--${name}: is no option: name it without --${name}`);
     }
     if (known.boolean.includes(name) && given !== undefined && !isBoolean(given)) {
-      throw bad(`${dashed(name)}=${given}: is on or off: ${dashed(name)}, or --no-${name}`);
+      throw badArgument(`${dashed(name)}=${given}: is on or off: ${dashed(name)}, or --no-${name}`);
     }
   }
 }
@@ -116,6 +118,7 @@ export function dashed(name: string): string {
   return name.length === 1 ? `-${name}` : `--${name}`;
 }
 
-function bad(message: string): OverlaybdError {
+/** The error of a wrong command line. */
+export function badArgument(message: string): OverlaybdError {
   return new OverlaybdError('BAD_ARGUMENT', message);
 }

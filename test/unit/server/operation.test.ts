@@ -2,7 +2,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { test, type Test } from 'tap';
 import type { Daemon } from '../../../daemon/server/daemon.js';
-import type { DeviceService } from '../../../daemon/devices/service.js';
+import type { DeviceManager } from '../../../daemon/devices/manager.js';
+import type { ControlPoint } from '../../../daemon/server/control-point.js';
 import { Operation } from '../../../daemon/server/operation.js';
 import { SdNotify } from '../../../daemon/server/sd-notify.js';
 
@@ -11,15 +12,13 @@ function makeOperation(t: Test) {
   const log: string[] = [];
   let repaired: ((without: string[]) => void) | null = null;
   const devices = {
-    devices: {
-      size: 2,
-      recover: async () => void told.push('recover'),
-      status: async () => [],
-      repairAll: () => new Promise<string[]>((resolve) => (repaired = resolve)),
-    },
-    serve: async () => void told.push('serve'),
+    size: 2,
+    recover: async () => void told.push('recover'),
+    status: async () => [],
+    repairAll: () => new Promise<string[]>((resolve) => (repaired = resolve)),
     stop: () => undefined,
   };
+  const control = { serve: async () => void told.push('serve'), close: () => undefined };
   const daemon = {
     images: { exports: new Map(), failed: new Map() },
     clients: { count: 0 },
@@ -32,7 +31,8 @@ function makeOperation(t: Test) {
   });
   const operation = new Operation({
     daemon: daemon as unknown as Daemon,
-    devices: devices as unknown as DeviceService,
+    devices: devices as unknown as DeviceManager,
+    control: control as unknown as ControlPoint,
     manager,
     log: { log: (level, text) => void log.push(`${level}: ${text}`) },
     readServed: async () => ({ exports: new Map(), tls: null }),

@@ -11,8 +11,8 @@ function held(...names: string[]): HeldImage {
     kind: 'raw',
     source: { kind: 'file', name, fd: 7, base: 0, size: 512 },
   };
-  const device: DiskSpec = { kind: 'partition', disk: raw, offset: 0, size: 512 };
-  return { image: { device } } as unknown as HeldImage;
+  const disk: DiskSpec = { kind: 'partition', disk: raw, offset: 0, size: 512 };
+  return { image: { disk } } as unknown as HeldImage;
 }
 
 const job = (path: string, seconds: number): StuckFileJob => {

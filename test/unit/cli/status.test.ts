@@ -1,9 +1,5 @@
-// What the words of `attach` mean, and `status` for people. The commands themselves: test/e2e.
-import { writeFileSync } from 'node:fs';
-import { join, relative } from 'node:path';
+// `status` for people. The command itself: test/e2e.
 import { test } from 'tap';
-import { folderOf, sourceOf } from '../../../daemon/cli/attach-device.js';
-import { nodeOf } from '../../../daemon/cli/device-node.js';
 import { renderStatus } from '../../../daemon/cli/status.js';
 import type { DaemonStatus, DeviceStatus } from '../../../daemon/control/api.js';
 
@@ -30,25 +26,6 @@ function device(change: Partial<DeviceStatus>): DeviceStatus {
     ...change,
   };
 }
-
-await test('files are an image, one other word is an export', async (t) => {
-  const file = join(t.testdir({ 'image.json': '{}' }), 'image.json');
-  t.same(sourceOf([file]), { image: [file] });
-  t.same(sourceOf([relative(process.cwd(), file)]), { image: [file] }, 'the daemon is elsewhere');
-  t.same(sourceOf(['web']), { export: 'web' });
-  t.throws(() => sourceOf([]), { code: 'BAD_ARGUMENT' });
-  t.throws(() => sourceOf(['no/such/file']), { code: 'NOT_FOUND', message: /no\/such\/file/ });
-  writeFileSync(`${file}2`, '');
-  t.same(sourceOf([file, `${file}2`]), { image: [file, `${file}2`] });
-});
-
-await test('devices and folders', async (t) => {
-  t.equal(nodeOf('nbd7'), '/dev/nbd7');
-  t.equal(nodeOf('/dev/nbd7'), '/dev/nbd7');
-  t.equal(nodeOf('sda'), 'sda');
-  t.equal(folderOf('/run/x'), '/run/x');
-  t.equal(folderOf('x'), join(process.cwd(), 'x'));
-});
 
 await test('status for people', async (t) => {
   const status: DaemonStatus = {

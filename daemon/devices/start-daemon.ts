@@ -1,17 +1,16 @@
-// Starts a daemon of its own for a command that finds none. It ends when its last device is
-// detached; what it says is in daemon.log of the state folder.
+// Starts a daemon for a command that finds none running. It ends when its last device is detached; its
+// output is in daemon.log of the state folder.
 
 import { spawn } from 'node:child_process';
 import { closeSync, constants } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import type { ControlClient } from '../control/client.js';
 import { OverlaybdError, messageOf } from '../errors.js';
-import { openStateFile, readStateFileEnd } from '../devices/state-file.js';
-import { makeFolder } from '../devices/state-folder.js';
+import { MAIN } from '../lib/program.js';
+import { openStateFile, readStateFileEnd } from './state-file.js';
+import { makeFolder } from './state-folder.js';
 
-const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
 const START_TIMEOUT_MS = 60_000;
 /** Bytes at the end of the log in which its last line is looked for. */
 const LAST_LINE_LENGTH = 4096;
@@ -26,7 +25,7 @@ export async function startDaemon(folder: string, client: ControlClient): Promis
   } catch (error) {
     throw new OverlaybdError('IO', `state folder ${folder}: ${messageOf(error)}`, { cause: error });
   }
-  // The working directory of whoever asked may be unmounted one day.
+  // The working directory of the command may be on a file system that is unmounted later.
   const child = spawn(process.execPath, [MAIN, 'serve', '--on-demand', '--state', folder], {
     detached: true,
     cwd: '/',
@@ -42,7 +41,7 @@ export async function startDaemon(folder: string, client: ControlClient): Promis
       await client.status();
       return;
     } catch (error) {
-      // Another command may have started one at the same time; then ours ends and theirs answers.
+      // Another command may have started one at the same time: then that one answers, and ours ends.
       if (ended || Date.now() > end) {
         const said = readStateFileEnd(path, LAST_LINE_LENGTH).trim().split('\n').at(-1) ?? '';
         const state = ended ? 'it ended' : 'it is still starting';

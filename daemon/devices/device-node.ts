@@ -2,25 +2,20 @@
 
 import { statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { basename } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { OverlaybdError, messageOf } from '../errors.js';
+import { deviceIndexOf } from '../kernel/device-path.js';
 import { Sysfs } from '../kernel/sysfs.js';
 
 /** udev makes nodes, and may be slow on a busy machine. */
 const NODE_TIMEOUT_MS = 10_000;
 
-/** "nbd0" is short for "/dev/nbd0". */
-export function nodeOf(device: string): string {
-  return /^nbd\d+$/.test(device) ? `/dev/${device}` : device;
-}
-
 /**
- * Waits until the device has its size and its first block can be read, as far as we may.
+ * Waits until the device has its size, and its first block can be read if we have permission to read it.
  * @throws OverlaybdError IO
  */
 export async function waitForNode(node: string, size: number): Promise<void> {
-  const index = Number(basename(node).slice('nbd'.length));
+  const index = deviceIndexOf(node) ?? -1;
   const sysfs = new Sysfs();
   const end = Date.now() + NODE_TIMEOUT_MS;
   for (;;) {
@@ -34,7 +29,7 @@ export async function waitForNode(node: string, size: number): Promise<void> {
 async function problemOf(node: string, size: number, has: number): Promise<string | null> {
   if (has !== size) return `it has ${has} bytes, not ${size}`;
   try {
-    if (!statSync(node).isBlockDevice()) return 'it is no block device';
+    if (!statSync(node).isBlockDevice()) return 'it is not a block device';
     const file = await open(node, 'r');
     try {
       await file.read(Buffer.alloc(512), 0, 512, 0);
@@ -44,7 +39,7 @@ async function problemOf(node: string, size: number, has: number): Promise<strin
     return null;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    // Whoever attached through the daemon need not be one who may read the device.
+    // A user who may attach through the daemon need not have permission to read the device.
     if (code === 'EACCES' || code === 'EPERM') return null;
     return messageOf(error);
   }

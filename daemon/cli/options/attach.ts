@@ -1,0 +1,112 @@
+// The options of `attach` and `mount` about the device, and the request that they make.
+
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { Argv } from 'yargs';
+import { checkAttachRequest, type AttachRequest } from '../../control/requests.js';
+import { OverlaybdError } from '../../errors.js';
+import { deviceIndexOf } from '../../kernel/device-path.js';
+import {
+  BLOCK_SIZES,
+  DEFAULT_BLOCK_SIZE,
+  DEFAULT_DEAD_CONN_TIMEOUT_SECONDS,
+  DEFAULT_DEVICE_CONNECTIONS,
+  DEFAULT_TIMEOUT_SECONDS,
+  MAX_DEVICE_CONNECTIONS,
+} from '../../kernel/device-settings.js';
+import { stateOption } from './client.js';
+
+export type AttachSource = { readonly export: string } | { readonly image: readonly string[] };
+
+export interface AttachArguments {
+  state?: string | undefined;
+  /** "/dev/nbd3" or "nbd3". */
+  device?: string | undefined;
+  partition?: number | undefined;
+  connections?: number | undefined;
+  /** Seconds. */
+  timeout?: number | undefined;
+  /** Seconds. */
+  'dead-conn-timeout'?: number | undefined;
+  /** Bytes. */
+  'block-size'?: number | undefined;
+}
+
+export function attachOptions<T>(yargs: Argv<T>): Argv<T & AttachArguments> {
+  return stateOption(yargs)
+    .option('device', {
+      alias: 'd',
+      describe: '/dev/nbdX to use [default: the first free one]',
+      type: 'string',
+      requiresArg: true,
+    })
+    .option('partition', {
+      describe: 'only this partition of the image, by its number (GPT or MBR; inspect lists them)',
+      type: 'number',
+      requiresArg: true,
+    })
+    .option('connections', {
+      alias: 'C',
+      describe: `connections of the device, 1 to ${MAX_DEVICE_CONNECTIONS} [default: ${DEFAULT_DEVICE_CONNECTIONS}]`,
+      type: 'number',
+      requiresArg: true,
+    })
+    .option('timeout', {
+      describe: `seconds until the kernel repeats an unanswered read [default: ${DEFAULT_TIMEOUT_SECONDS}]`,
+      type: 'number',
+      requiresArg: true,
+    })
+    .option('dead-conn-timeout', {
+      describe: `seconds that reads wait for a daemon that has ended [default: ${DEFAULT_DEAD_CONN_TIMEOUT_SECONDS}]`,
+      type: 'number',
+      requiresArg: true,
+    })
+    .option('block-size', {
+      describe: `logical block size: ${BLOCK_SIZES.join(', ')} [default: ${DEFAULT_BLOCK_SIZE}]`,
+      type: 'number',
+      requiresArg: true,
+    });
+}
+
+/** What words of a command line name: existing files are an image, any other single word is an export. */
+export function sourceOf(words: readonly string[]): AttachSource {
+  const [first] = words;
+  if (first === undefined) {
+    throw new OverlaybdError(
+      'BAD_ARGUMENT',
+      'name an export, an image configuration or layer blobs',
+    );
+  }
+  if (words.length === 1 && !existsSync(first)) {
+    if (!first.includes('/')) return { export: first };
+    throw new OverlaybdError('NOT_FOUND', `${first}: there is no such file`);
+  }
+  return { image: words.map((word) => resolve(word)) };
+}
+
+/**
+ * @param more settings that no option of the command line gives
+ * @throws OverlaybdError BAD_ARGUMENT
+ */
+export function attachRequest(
+  source: AttachSource,
+  args: AttachArguments,
+  more: Pick<AttachRequest, 'reuse' | 'sizeMultiple'> = {},
+): AttachRequest {
+  const given = {
+    index: args.device === undefined ? undefined : indexOf(args.device),
+    partition: args.partition,
+    connections: args.connections,
+    timeoutSeconds: args.timeout,
+    deadConnTimeoutSeconds: args['dead-conn-timeout'],
+    blockSize: args['block-size'],
+  };
+  const set = Object.entries(given).filter(([, value]) => value !== undefined);
+  return checkAttachRequest({ ...source, ...Object.fromEntries(set), ...more });
+}
+
+function indexOf(device: string): number {
+  const index = deviceIndexOf(device);
+  if (index !== null) return index;
+  throw new OverlaybdError('BAD_ARGUMENT', `${device}: not a device like /dev/nbd0`);
+}

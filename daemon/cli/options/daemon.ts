@@ -1,0 +1,130 @@
+// All options of `serve` together with the configuration: what the daemon is to do, with everything decided.
+
+import { availableParallelism } from 'node:os';
+import type { Argv } from 'yargs';
+import {
+  DEFAULT_READ_DEADLINE,
+  MAX_READ_DEADLINE,
+  MAX_THREADS,
+  isReadDeadline,
+  isThreadCount,
+  type DaemonConfig,
+} from '../../config/daemon-config.js';
+import type { ActivatedSocket } from '../../listen/socket-activation.js';
+import type { LogFormat, LogLevel } from '../../log/logger.js';
+import type { DaemonOptions, ServedOptions } from '../../server/daemon.js';
+import type { ServeOptions } from '../../server/start.js';
+import { readConfig } from './config-file.js';
+import { exportOptions, exportsOf, namedExports, type ExportArguments } from './exports.js';
+import { listenOptions, listeners, type ListenArguments } from './listen.js';
+import { logOptions, type LogArguments } from './log.js';
+import { devicesOf, stateOf, stateOptions, type StateArguments } from './state.js';
+import { tlsOf, tlsOptions, type TlsArguments } from './tls.js';
+import { badArgument } from './values.js';
+
+export interface DaemonArguments
+  extends ExportArguments, ListenArguments, TlsArguments, StateArguments, LogArguments {
+  config?: string | undefined;
+  strict?: boolean | undefined;
+  threads?: number | undefined;
+  'read-deadline'?: number | undefined;
+}
+
+/** What `serve` is to do, and how it is logged. */
+export interface ServeSettings {
+  readonly options: ServeOptions;
+  readonly log: { readonly level: LogLevel; readonly format: LogFormat };
+  /** Whether there is something to read again on SIGHUP. */
+  readonly canReload: boolean;
+}
+
+export function daemonOptions(yargs: Argv): Argv<DaemonArguments> {
+  return logOptions(stateOptions(tlsOptions(listenOptions(exportOptions(yargs)))))
+    .option('config', {
+      alias: 'c',
+      describe: 'configuration of the daemon (JSON); options given here win over it',
+      type: 'string',
+      requiresArg: true,
+    })
+    .option('strict', {
+      describe: 'serve nothing if one image cannot be opened, and refuse what is odd about one',
+      type: 'boolean',
+    })
+    .option('threads', {
+      alias: 't',
+      describe: 'most threads that serve connections [default: one a core]',
+      type: 'number',
+      requiresArg: true,
+    })
+    .option('read-deadline', {
+      describe: `seconds that a read of an image file may take; then it fails [default: ${DEFAULT_READ_DEADLINE}]`,
+      type: 'number',
+      requiresArg: true,
+    });
+}
+
+/**
+ * @param activated sockets that the process was started with
+ * @throws OverlaybdError BAD_ARGUMENT, BAD_CONFIG
+ */
+export async function serveSettings(
+  args: DaemonArguments,
+  activated: readonly ActivatedSocket[],
+): Promise<ServeSettings> {
+  const read = async (): Promise<DaemonConfig> =>
+    args.config === undefined ? {} : readConfig(args.config);
+  const config = await read();
+  const daemon = servedBy(args, config, activated);
+  const stdio = args.stdio === true;
+  const options: ServeOptions = {
+    daemon,
+    readServed: async (): Promise<ServedOptions> => servedBy(args, await read(), activated),
+    state: stateOf(args),
+    devices: devicesOf(args),
+    stdio,
+    readDeadlineSeconds: readDeadlineOf(args['read-deadline'] ?? config.readDeadline),
+    lockMemory: args['lock-memory'] === true,
+  };
+  const log = {
+    // With --stdio the daemon shares its standard error with a tool.
+    level: args['log-level'] ?? config.log?.level ?? (stdio ? 'warn' : 'info'),
+    format: args['log-format'] ?? config.log?.format ?? 'pretty',
+  } as const;
+  return { options, log, canReload: args.config !== undefined || daemon.tls !== null };
+}
+
+/**
+ * Merges command line, configuration and the sockets that the process was started with. @internal for its unit test
+ * @throws OverlaybdError BAD_ARGUMENT, BAD_CONFIG
+ */
+export function servedBy(
+  args: DaemonArguments,
+  config: DaemonConfig,
+  activated: readonly ActivatedSocket[] = [],
+): DaemonOptions {
+  const exports = exportsOf(args, config);
+  if (exports.size === 0 && !args['on-demand']) {
+    throw badArgument('nothing to serve: name an image, --export or --config');
+  }
+  const strict = args.strict ?? config.strict ?? false;
+  // A command line that names one image asks for that image: if it cannot be opened, there is no daemon.
+  const isAlone = exports.size === 1 && namedExports(args) === 1;
+  return {
+    exports,
+    strict,
+    mustOpen: () => strict || isAlone || args.stdio === true,
+    ...listeners(args, config, new Set(exports.keys()), activated),
+    threads: threadsOf(args.threads) ?? config.threads ?? availableParallelism(),
+    tls: tlsOf(args, config.tls),
+  };
+}
+
+function readDeadlineOf(seconds: number = DEFAULT_READ_DEADLINE): number {
+  if (isReadDeadline(seconds)) return seconds;
+  throw badArgument(`--read-deadline: not a whole number from 1 to ${MAX_READ_DEADLINE}`);
+}
+
+function threadsOf(threads: number | undefined): number | undefined {
+  if (threads === undefined || isThreadCount(threads)) return threads;
+  throw badArgument(`--threads: not a whole number from 1 to ${MAX_THREADS}`);
+}

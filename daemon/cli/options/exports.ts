@@ -1,0 +1,85 @@
+// The options of `serve` about what is served, and the exports that they make with the configuration.
+
+import type { Argv } from 'yargs';
+import { isPartitionNumber, type DaemonConfig } from '../../config/daemon-config.js';
+import { sourceOfWords, type ImageSource } from '../../image/image-source.js';
+import { namedIn } from './config-file.js';
+import { badArgument } from './values.js';
+
+/** Bytes; the protocol's limit. */
+const MAX_NAME_LENGTH = 4096;
+
+export interface ExportArguments {
+  image?: string[] | undefined;
+  export?: string[] | undefined;
+  partition?: number | undefined;
+}
+
+export function exportOptions<T>(yargs: Argv<T>): Argv<T & ExportArguments> {
+  return yargs
+    .positional('image', {
+      describe: 'an image configuration (config.v1.json), or layer blobs, bottom first',
+      type: 'string',
+      array: true,
+    })
+    .option('export', {
+      alias: 'e',
+      describe: 'NAME=PATH: a further export by that name; repeatable',
+      type: 'string',
+      array: true,
+      nargs: 1,
+    })
+    .option('partition', {
+      alias: 'p',
+      describe: 'serve this partition of the one image named here, instead of the whole disk',
+      type: 'number',
+      requiresArg: true,
+    });
+}
+
+/** @throws OverlaybdError BAD_ARGUMENT */
+export function exportsOf(args: ExportArguments, config: DaemonConfig): Map<string, ImageSource> {
+  const exports = new Map<string, ImageSource>();
+  for (const [name, given] of Object.entries(config.exports ?? {})) {
+    const { paths, partition } = namedIn(given);
+    add(exports, name, sourceOfWords(paths, partition));
+  }
+  const partition = partitionOf(args);
+  if (args.image && args.image.length > 0) add(exports, '', sourceOfWords(args.image, partition));
+  for (const text of args.export ?? []) {
+    const [, name, path] = /^([^=]*)=(.+)$/s.exec(text) ?? [];
+    if (name === undefined || path === undefined) {
+      throw badArgument(`--export ${JSON.stringify(text)}: not NAME=PATH`);
+    }
+    add(exports, name, sourceOfWords([path], partition));
+  }
+  return exports;
+}
+
+/** How many exports the command line names. */
+export function namedExports({ export: exports, image }: ExportArguments): number {
+  return (exports?.length ?? 0) + (image && image.length > 0 ? 1 : 0);
+}
+
+/** @throws OverlaybdError BAD_ARGUMENT */
+export function partitionNumber(partition: number): number {
+  if (isPartitionNumber(partition)) return partition;
+  throw badArgument('--partition: not the number of a partition, from 1');
+}
+
+function partitionOf(args: ExportArguments): number | null {
+  if (args.partition === undefined) return null;
+  const partition = partitionNumber(args.partition);
+  if (namedExports(args) === 1) return partition;
+  throw badArgument(
+    '--partition: for one image that is named on the command line; exports of a configuration have a key `partition`',
+  );
+}
+
+function add(exports: Map<string, ImageSource>, name: string, source: ImageSource): void {
+  if (Buffer.byteLength(name) > MAX_NAME_LENGTH) {
+    throw badArgument(`an export name has at most ${MAX_NAME_LENGTH} bytes`);
+  }
+  if (exports.has(name)) throw badArgument(`two exports are named ${JSON.stringify(name)}`);
+  exports.set(name, source);
+}

@@ -1,0 +1,202 @@
+// The composition of a daemon: options to a running process with its parts in order, and their end. Parses
+// no command line.
+
+import { setTimeout as pause } from 'node:timers/promises';
+import type { DeviceManager } from '../devices/manager.js';
+import { StateFolder } from '../devices/state-folder.js';
+import type { StdioConnection } from '../listen/stdio.js';
+import type { DeferredLogger } from '../log/deferred-logger.js';
+import { files } from '../native/file.js';
+import { SHUT_RDWR, sockets } from '../native/socket.js';
+import { DRAIN_TIMEOUT_MS } from '../nbd/limits.js';
+import { messageOf } from '../errors.js';
+import { listeningOf, type Handover } from '../upgrade/handover.js';
+import type { ControlPoint } from './control-point.js';
+import type { Daemon, DaemonOptions, ServedOptions } from './daemon.js';
+import { protectMemory } from './memory.js';
+import type { Operation } from './operation.js';
+import type { SdNotify } from './sd-notify.js';
+import type { Signals } from './signals.js';
+import { takeStdioClient, type StartedWith } from './started-with.js';
+
+/** How long a daemon on demand waits for its first device, and after the last one for the next. */
+const FIRST_DEVICE_MS = 60_000;
+const NEXT_DEVICE_MS = 5000;
+
+/** What `serve` is to do, with everything decided. */
+export interface ServeOptions {
+  readonly daemon: DaemonOptions;
+  /** Reads the configuration again. @throws OverlaybdError when it is wrong */
+  readonly readServed: () => Promise<ServedOptions>;
+  /** null: there is no state folder, so no control socket and no devices. */
+  readonly state: {
+    readonly folder: string;
+    /** Whether the daemon does not start without it. */
+    readonly isRequired: boolean;
+  } | null;
+  readonly devices: DeviceOptions;
+  /** Whether to serve the one client on standard input and output, and to end with the process that started us. */
+  readonly stdio: boolean;
+  readonly readDeadlineSeconds: number;
+  readonly lockMemory: boolean;
+}
+
+export interface DeviceOptions {
+  readonly helperSocket: string;
+  readonly noNetlink: boolean;
+  readonly maxDevices: number;
+  /** Whether the daemon ends when no device is attached. */
+  readonly onDemand: boolean;
+}
+
+/** What the process has already when a daemon starts. */
+export interface Surroundings {
+  readonly startedWith: StartedWith;
+  readonly signals: Signals;
+  readonly manager: SdNotify;
+  readonly log: DeferredLogger;
+}
+
+export interface Running {
+  /** Resolves with the reason to end: a signal, a successor, the end of the only client. */
+  readonly ended: Promise<string>;
+  /** Answers what clients have asked, and ends. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts a daemon. Resolves when it is ready.
+ * @throws OverlaybdError when it cannot serve; nothing of it is left
+ */
+export async function start(options: ServeOptions, around: Surroundings): Promise<Running> {
+  const { log, manager, signals, startedWith } = around;
+  const { handover } = startedWith;
+  const stdio = options.stdio ? await takeStdioClient(startedWith) : null;
+  if (options.stdio) await endWithParent(startedWith, signals);
+  files.deadline(1000 * options.readDeadlineSeconds);
+  protectMemory(options.lockMemory, log);
+  const state = stdio ? null : openState(options.state, handover, log);
+  const { Daemon: Started } = await import('./daemon.js');
+  const daemon = await Started.start(daemonOptions(options.daemon, handover), log).catch(
+    (error: unknown) => {
+      // Here, not when the process ends: that may wait for a thread that a disk holds up in the kernel.
+      state?.close();
+      if (handover) sockets.shutdown(handover.channel, SHUT_RDWR);
+      throw error;
+    },
+  );
+  const { Operation: Made } = await import('./operation.js');
+  const parts = state ? await openDevices(state, options.devices, handover, daemon, around) : NONE;
+  const { readServed } = options;
+  const operation = new Made({ daemon, ...parts, manager, log, readServed });
+  await operation.start(handover?.channel ?? null);
+  // A program that waits for these lines connects at once, and asks the control socket.
+  for (const each of daemon.listening) log.log('info', `ready: ${each}`);
+  if (stdio) log.log('info', 'ready: standard input and output');
+  await Promise.race([operation.ready(), signals.ended]);
+  signals.onReload(() => void operation.reload().catch(() => undefined));
+  signals.onUpgrade(() => void operation.upgrade().catch(() => undefined));
+  void log.write();
+  return running(operation, daemon, stdio, around);
+}
+
+function running(
+  operation: Operation,
+  daemon: Daemon,
+  stdio: StdioConnection | null,
+  { log, signals }: Surroundings,
+): Running {
+  const client = stdio ? [serveOnly(daemon, stdio)] : [];
+  return {
+    ended: Promise.race([signals.ended, operation.ended, ...client]),
+    stop: async () => {
+      await operation.stop();
+      if (stdio) await Promise.race([stdio.finished, pause(DRAIN_TIMEOUT_MS)]);
+      log.log('info', 'stopped');
+    },
+  };
+}
+
+async function serveOnly(daemon: Daemon, { fd, peer }: StdioConnection): Promise<string> {
+  await daemon.clients.serveOne(fd, peer);
+  return 'the client is done';
+}
+
+/** A server for one tool ends with the tool. A successor does not: its parent is its predecessor, which ends. */
+async function endWithParent(
+  { activated, handover }: StartedWith,
+  signals: Signals,
+): Promise<void> {
+  if (handover) return;
+  const { watchParent } = await import('./parent-watch.js');
+  const listening = activated.map(({ fd }) => fd);
+  watchParent(listening, () => signals.end('the process that started this daemon has ended'));
+}
+
+/** A successor must serve what its predecessor serves: otherwise clients would lose it. */
+function daemonOptions(options: DaemonOptions, handover: Handover | null): DaemonOptions {
+  const listening = listeningOf(handover);
+  if (!handover) return { ...options, listening };
+  const mustOpen = (name: string): boolean => options.strict || !handover.failed.includes(name);
+  return { ...options, listening, mustOpen };
+}
+
+/** @throws OverlaybdError when the folder is required and cannot be used */
+function openState(
+  wanted: ServeOptions['state'],
+  handover: Handover | null,
+  log: DeferredLogger,
+): StateFolder | null {
+  if (handover) {
+    return handover.state && StateFolder.take(handover.state.folder, handover.state.lock);
+  }
+  if (wanted === null) return null;
+  try {
+    return StateFolder.open(wanted.folder);
+  } catch (error) {
+    if (wanted.isRequired) throw error;
+    log.log('info', `without control socket and devices: ${messageOf(error)}`);
+    return null;
+  }
+}
+
+interface DeviceParts {
+  readonly devices: DeviceManager | null;
+  readonly control: ControlPoint | null;
+}
+
+const NONE: DeviceParts = { devices: null, control: null };
+
+async function openDevices(
+  state: StateFolder,
+  { helperSocket, noNetlink, maxDevices, onDemand }: DeviceOptions,
+  handover: Handover | null,
+  { images, reactors }: Daemon,
+  { log, signals }: Surroundings,
+): Promise<DeviceParts> {
+  const { ControlPoint: Point } = await import('./control-point.js');
+  const { DeviceManager: Manager } = await import('../devices/manager.js');
+  const { DeviceRecords } = await import('../devices/record.js');
+  const { AutoDriver } = await import('../kernel/auto-driver.js');
+  const { Sysfs } = await import('../kernel/sysfs.js');
+  const endWhenIdle = (afterMs: number): void => {
+    if (!onDemand) return;
+    setTimeout(() => {
+      if (devices.size === 0) signals.end('nothing is attached');
+    }, afterMs).unref();
+  };
+  const control = new Point(state, handover?.state?.control ?? null);
+  const sysfs = new Sysfs();
+  const devices = new Manager({
+    records: new DeviceRecords(state.devices),
+    images,
+    reactors,
+    driver: new AutoDriver({ sysfs, helperSocket, noNetlink }),
+    sysfs,
+    log,
+    maxDevices,
+    idle: () => endWhenIdle(NEXT_DEVICE_MS),
+  });
+  endWhenIdle(FIRST_DEVICE_MS);
+  return { devices, control };
+}

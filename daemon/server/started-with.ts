@@ -1,0 +1,32 @@
+// What the process was started with, beside its command line: the hand-over of a predecessor, sockets from the
+// service manager, a client on standard input and output.
+
+import type { ActivatedSocket } from '../listen/socket-activation.js';
+import type { StdioConnection } from '../listen/stdio.js';
+import { activatedOf, takeHandover, type Handover } from '../upgrade/handover.js';
+
+export interface StartedWith {
+  /** null: this process takes over from no other. */
+  readonly handover: Handover | null;
+  readonly activated: readonly ActivatedSocket[];
+}
+
+/**
+ * Takes descriptors and variables away from the rest of the process and from its children.
+ * @throws OverlaybdError BAD_CONFIG when what is there is not what it should be
+ */
+export async function takeStartedWith(): Promise<StartedWith> {
+  const handover = takeHandover(process.env);
+  if (handover) return { handover, activated: activatedOf(handover) };
+  const { takeActivatedSockets } = await import('../listen/socket-activation.js');
+  return { handover, activated: takeActivatedSockets(process.env, process.pid) };
+}
+
+/**
+ * The client on standard input and output, or null where clients connect to a socket from the service
+ * manager: libnbd's tools run `[ overlaybd-nbd serve -s ... ]` with such a socket, and no client.
+ */
+export async function takeStdioClient({ activated }: StartedWith): Promise<StdioConnection | null> {
+  if (activated.length > 0) return null;
+  return (await import('../listen/stdio.js')).takeStdio();
+}

@@ -1,0 +1,59 @@
+// What the words and options of `attach` ask for. The command itself: test/e2e.
+import { writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { test } from 'tap';
+import { attachRequest, sourceOf } from '../../../../daemon/cli/options/attach.js';
+
+await test('files are an image, any other single word is an export', async (t) => {
+  const file = join(t.testdir({ 'image.json': '{}' }), 'image.json');
+  t.same(sourceOf([file]), { image: [file] });
+  t.same(sourceOf([relative(process.cwd(), file)]), { image: [file] }, 'the daemon is elsewhere');
+  t.same(sourceOf(['web']), { export: 'web' });
+  t.throws(() => sourceOf([]), { code: 'BAD_ARGUMENT' });
+  t.throws(() => sourceOf(['no/such/file']), { code: 'NOT_FOUND', message: /no\/such\/file/ });
+  writeFileSync(`${file}2`, '');
+  t.same(sourceOf([file, `${file}2`]), { image: [file, `${file}2`] });
+});
+
+await test('the request', (t) => {
+  const web = { export: 'web' };
+  t.same(attachRequest(web, {}), web, 'what is left out is the default of the daemon');
+  const args = {
+    state: '/run/x',
+    device: 'nbd7',
+    partition: 2,
+    connections: 4,
+    timeout: 5,
+    'dead-conn-timeout': 0,
+    'block-size': 4096,
+  };
+  const all = {
+    ...web,
+    index: 7,
+    partition: 2,
+    connections: 4,
+    timeoutSeconds: 5,
+    deadConnTimeoutSeconds: 0,
+    blockSize: 4096,
+    reuse: false,
+    sizeMultiple: 4096,
+  };
+  t.same(attachRequest(web, args, { reuse: false, sizeMultiple: 4096 }), all);
+  t.equal(attachRequest(web, { device: '/dev/nbd0' }).index, 0);
+  t.end();
+});
+
+await test('wrong values', (t) => {
+  const cases = [
+    [{ device: 'sda' }, /^sda: not a device like \/dev\/nbd0$/],
+    [{ device: '/dev/nbd0p1' }, /not a device/],
+    [{ device: 'nbd99999' }, /^attach: index: 99999 is not a whole number from 0 to 65535$/],
+    [{ connections: 17 }, /^attach: connections: 17 is not a whole number from 1 to 16$/],
+    [{ timeout: 0 }, /^attach: timeoutSeconds: 0 is not a whole number from 1 to 86400$/],
+    [{ 'block-size': 513 }, /^attach: blockSize: 513 is not one of 512, 1024, 2048, 4096$/],
+  ] as const;
+  for (const [args, message] of cases) {
+    t.throws(() => attachRequest({ export: '' }, args), { code: 'BAD_ARGUMENT', message });
+  }
+  t.end();
+});

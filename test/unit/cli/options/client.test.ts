@@ -1,0 +1,28 @@
+// Where commands look for the running daemon.
+import { join } from 'node:path';
+import { test } from 'tap';
+import { controlClient, folderOf } from '../../../../daemon/cli/options/client.js';
+
+await test('--state, or the folder of this user', (t) => {
+  t.equal(folderOf('/run/x'), '/run/x');
+  t.equal(folderOf('x'), join(process.cwd(), 'x'));
+  const runtime = process.env['XDG_RUNTIME_DIR'];
+  t.teardown(() => {
+    if (runtime === undefined) delete process.env['XDG_RUNTIME_DIR'];
+    else process.env['XDG_RUNTIME_DIR'] = runtime;
+  });
+  process.env['XDG_RUNTIME_DIR'] = '/run/user/7';
+  const isRoot = process.geteuid?.() === 0;
+  t.equal(folderOf(undefined), isRoot ? '/run/overlaybd-nbd' : '/run/user/7/overlaybd-nbd');
+  delete process.env['XDG_RUNTIME_DIR'];
+  if (!isRoot) t.throws(() => folderOf(undefined), { code: 'BAD_ARGUMENT', message: /--state/ });
+  t.end();
+});
+
+await test('no daemon', async (t) => {
+  const state = t.testdir();
+  await t.rejects(controlClient(state).status(), {
+    code: 'NO_DAEMON',
+    message: `${state}/control.sock: no daemon is running there`,
+  });
+});

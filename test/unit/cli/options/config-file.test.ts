@@ -1,0 +1,42 @@
+// The file of --config: read whole, and relative to itself.
+import { spawnSync } from 'node:child_process';
+import { truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'tap';
+import { readConfig } from '../../../../daemon/cli/options/config-file.js';
+
+await test('paths are relative to the file', async (t) => {
+  const folder = t.testdir({
+    'daemon.json': JSON.stringify({
+      exports: { a: 'a.json', b: ['/b1', 'b2'], c: { image: 'c', partition: 2 } },
+      tls: { certificate: 'cert.pem', key: '/key.pem' },
+      threads: 3,
+    }),
+  });
+  t.same(await readConfig(join(folder, 'daemon.json')), {
+    exports: {
+      a: [join(folder, 'a.json')],
+      b: ['/b1', join(folder, 'b2')],
+      c: { image: [join(folder, 'c')], partition: 2 },
+    },
+    tls: { certificate: join(folder, 'cert.pem'), key: '/key.pem' },
+    threads: 3,
+  });
+});
+
+await test('what cannot be read is a wrong configuration, and named once', async (t) => {
+  const folder = t.testdir({ wrong: '{', folder: {} });
+  const fifo = join(folder, 'fifo');
+  spawnSync('mkfifo', [fifo]);
+  const large = join(folder, 'large');
+  writeFileSync(large, '');
+  truncateSync(large, 33 << 20);
+  for (const path of ['missing', 'wrong', 'folder', 'fifo', 'large'].map((x) => join(folder, x))) {
+    const error = await readConfig(path).then(
+      () => null,
+      (why: unknown) => why as Error,
+    );
+    t.match(error, { code: 'BAD_CONFIG' }, path);
+    t.equal(error?.message.split(path).length, 2, String(error));
+  }
+});

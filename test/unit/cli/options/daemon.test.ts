@@ -1,0 +1,79 @@
+// What `serve` is to do: command line over configuration, defaults, and what is refused.
+import { writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'tap';
+import {
+  servedBy,
+  serveSettings,
+  type DaemonArguments,
+} from '../../../../daemon/cli/options/daemon.js';
+
+const state = '/run/x';
+const image = ['x'];
+
+await test('defaults', async (t) => {
+  const { canReload, log, options } = await serveSettings({ image, state }, []);
+  t.match(options, {
+    stdio: false,
+    readDeadlineSeconds: 8,
+    lockMemory: false,
+    state: { folder: state, isRequired: true },
+    devices: { maxDevices: 256, onDemand: false },
+    daemon: { strict: false, threads: availableParallelism(), tls: null },
+  });
+  t.same(log, { level: 'info', format: 'pretty' });
+  t.equal(canReload, false);
+  t.equal((await serveSettings({ image, state, stdio: true }, [])).log.level, 'warn');
+});
+
+await test('the command line wins over the configuration, which is read again', async (t) => {
+  const config = join(t.testdir(), 'daemon.json');
+  const write = (exports: object): void => {
+    const log = { level: 'debug', format: 'json' };
+    writeFileSync(
+      config,
+      JSON.stringify({ exports, log, threads: 2, readDeadline: 3, strict: true }),
+    );
+  };
+  write({ a: '/a' });
+  const { canReload, log, options } = await serveSettings({ config, state }, []);
+  t.match(options, { readDeadlineSeconds: 3, daemon: { threads: 2, strict: true } });
+  t.same(log, { level: 'debug', format: 'json' });
+  t.equal(canReload, true);
+  const args: DaemonArguments = { config, state, threads: 5, strict: false, 'read-deadline': 9 };
+  const over = await serveSettings({ ...args, 'log-level': 'error', 'log-format': 'pretty' }, []);
+  t.match(over.options, { readDeadlineSeconds: 9, daemon: { threads: 5, strict: false } });
+  t.same(over.log, { level: 'error', format: 'pretty' });
+  write({ a: '/a', b: '/b' });
+  t.same([...(await options.readServed()).exports.keys()], ['a', 'b']);
+  write({});
+  await t.rejects(options.readServed(), { code: 'BAD_ARGUMENT', message: /nothing to serve/ });
+});
+
+const mustOpen = (args: DaemonArguments, exports = {}): boolean =>
+  servedBy(args, { exports }).mustOpen('');
+
+await test('which images must open', (t) => {
+  t.equal(mustOpen({ image }), true, 'the only one, named on the command line');
+  t.equal(mustOpen({ export: ['a=1'] }), true);
+  t.equal(mustOpen({ image, export: ['a=1'] }), false);
+  t.equal(mustOpen({ image }, { a: '/a' }), false);
+  t.equal(mustOpen({}, { a: '/a' }), false);
+  t.equal(mustOpen({ strict: true }, { a: '/a' }), true);
+  t.equal(mustOpen({ stdio: true }, { a: '/a' }), true);
+  t.end();
+});
+
+await test('what is refused', async (t) => {
+  const cases: [DaemonArguments, RegExp][] = [
+    [{}, /^nothing to serve/],
+    [{ image, threads: 0 }, /^--threads: not a whole number from 1 to 256$/],
+    [{ image, 'read-deadline': 0.5 }, /^--read-deadline: not a whole number from 1 to 3600$/],
+    [{ image, 'max-devices': 65537 }, /^--max-devices: not a whole number from 1 to 65536$/],
+  ];
+  for (const [args, message] of cases) {
+    await t.rejects(serveSettings({ state, ...args }, []), { code: 'BAD_ARGUMENT', message });
+  }
+  t.equal(servedBy({ 'on-demand': true }, {}).exports.size, 0, 'attach brings images');
+});

@@ -1,0 +1,43 @@
+// What `serve` serves: words, --export, and the configuration together.
+import { test } from 'tap';
+import { exportsOf, type ExportArguments } from '../../../../daemon/cli/options/exports.js';
+import type { DaemonConfig } from '../../../../daemon/config/daemon-config.js';
+import { wordsOf } from '../../../../daemon/image/image-source.js';
+
+const get = (args: ExportArguments, config: DaemonConfig = {}) =>
+  [...exportsOf(args, config)].map(([name, { blobs, partition }]) => {
+    return [name, { paths: wordsOf(blobs), partition }];
+  });
+
+await test('all that name exports', (t) => {
+  t.same(get({}), []);
+  t.same(get({ image: ['a', 'b'] }), [['', { paths: ['a', 'b'], partition: null }]]);
+  t.same(get({ export: ['web=/w=1'] }), [['web', { paths: ['/w=1'], partition: null }]]);
+  const exports = { db: '/d', log: ['/l', '/m'], part: { image: '/p', partition: 2 } };
+  t.same(get({ image: ['a'], export: ['=x'].slice(1), partition: 3 }, { exports }), [
+    ['db', { paths: ['/d'], partition: null }],
+    ['log', { paths: ['/l', '/m'], partition: null }],
+    ['part', { paths: ['/p'], partition: 2 }],
+    ['', { paths: ['a'], partition: 3 }],
+  ]);
+  t.end();
+});
+
+await test('what makes no sense', (t) => {
+  const cases: [ExportArguments, RegExp, DaemonConfig?][] = [
+    [{ export: ['web'] }, /^--export "web": not NAME=PATH$/],
+    [{ export: ['web='] }, /not NAME=PATH/],
+    [{ export: ['a=1', 'a=2'] }, /^two exports are named "a"$/],
+    [{ image: ['x'], export: ['=y'] }, /^two exports are named ""$/],
+    [{ export: ['a=1'] }, /two exports/, { exports: { a: '/a' } }],
+    [{ export: [`${'x'.repeat(4097)}=1`] }, /^an export name has at most 4096 bytes$/],
+    [{ image: ['x'], partition: 0 }, /^--partition: not the number/],
+    [{ image: ['x'], partition: 1.5 }, /^--partition: not the number/],
+    [{ partition: 1 }, /^--partition: for one image/, { exports: { a: '/a' } }],
+    [{ image: ['x'], export: ['a=1'], partition: 1 }, /^--partition: for one image/],
+  ];
+  for (const [args, message, config] of cases) {
+    t.throws(() => get(args, config), { code: 'BAD_ARGUMENT', message });
+  }
+  t.end();
+});

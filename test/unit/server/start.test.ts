@@ -1,0 +1,107 @@
+// A whole daemon in this process: its parts come up in order, and what cannot be started leaves nothing behind.
+import { existsSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { test, type Test } from 'tap';
+import { listenerSpec } from '../../../daemon/config/listener.js';
+import { ControlClient } from '../../../daemon/control/client.js';
+import { StateFolder } from '../../../daemon/devices/state-folder.js';
+import { sourceOfWords } from '../../../daemon/image/image-source.js';
+import type { DeferredLogger } from '../../../daemon/log/deferred-logger.js';
+import { SdNotify } from '../../../daemon/server/sd-notify.js';
+import type { Signals } from '../../../daemon/server/signals.js';
+import { start, type ServeOptions, type Surroundings } from '../../../daemon/server/start.js';
+import { shortFolder } from '../../support/daemon-process.js';
+
+function world(t: Test) {
+  const folder = shortFolder(t);
+  const image = join(folder, 'disk.img');
+  writeFileSync(image, Buffer.alloc(4096, 7));
+  const socket = join(folder, 's');
+  const state = join(folder, 'state');
+  const exports = new Map([['', sourceOfWords([image])]]);
+  const options: ServeOptions = {
+    daemon: {
+      exports,
+      listen: [listenerSpec(`unix://${socket}`)],
+      activated: [],
+      strict: false,
+      mustOpen: () => true,
+      threads: 1,
+      tls: null,
+    },
+    readServed: async () => ({ exports, tls: null }),
+    state: { folder: state, isRequired: true },
+    devices: { helperSocket: '/nowhere', noNetlink: false, maxDevices: 1, onDemand: false },
+    stdio: false,
+    readDeadlineSeconds: 8,
+    lockMemory: false,
+  };
+  const lines: string[] = [];
+  const log = {
+    log: (level: string, text: string) => void lines.push(`${level}: ${text}`),
+    write: async () => undefined,
+  } as unknown as DeferredLogger;
+  const ending: { end?: (why: string) => void } = {};
+  const signals = {
+    ended: new Promise<string>((resolve) => {
+      ending.end = resolve;
+    }),
+    onReload: () => undefined,
+    onUpgrade: () => undefined,
+  } as unknown as Signals;
+  const told: string[] = [];
+  const manager = SdNotify.fromEnvironment({ NOTIFY_SOCKET: '@test' }, 1, (_, text) => {
+    told.push(text.split('\n')[0] ?? '');
+    return text.length;
+  });
+  const around: Surroundings = {
+    startedWith: { handover: null, activated: [] },
+    signals,
+    manager,
+    log,
+  };
+  return { around, image, lines, options, socket, state, told, ending };
+}
+
+await test('a daemon from start to end', async (t) => {
+  const { around, ending, lines, options, socket, state, told } = world(t);
+  const daemon = await start(options, around);
+  t.ok(lines.includes(`info: ready: nbd+unix:///?socket=${socket}`), lines.join('\n'));
+  t.equal(told.at(-1), 'READY=1');
+  const client = connect(socket);
+  const [greeting] = (await new Promise((resolve) => {
+    client.once('data', (bytes: Buffer) => resolve([bytes.toString('latin1', 0, 8)]));
+  })) as [string];
+  t.equal(greeting, 'NBDMAGIC');
+  client.destroy();
+  const status = await new ControlClient(join(state, 'control.sock')).status();
+  t.match(status.exports, [{ name: '', state: 'served', size: 4096 }]);
+  ending.end?.('SIGTERM');
+  t.equal(await daemon.ended, 'SIGTERM');
+  await daemon.stop();
+  t.notOk(existsSync(socket));
+  t.notOk(existsSync(join(state, 'control.sock')));
+  StateFolder.open(state).close();
+  t.equal(lines.at(-1), 'info: stopped');
+});
+
+await test('an image that cannot be opened: the state folder is free again', async (t) => {
+  const { around, image, options, socket, state } = world(t);
+  writeFileSync(image, '');
+  await t.rejects(start(options, around), { message: /disk\.img/ });
+  t.notOk(existsSync(socket));
+  StateFolder.open(state).close();
+});
+
+await test('a state folder that cannot be used', async (t) => {
+  const { around, image, lines, options } = world(t);
+  const folder = join(image, 'below a file');
+  await t.rejects(start({ ...options, state: { folder, isRequired: true } }, around), {
+    code: 'IO',
+    message: /^state folder /,
+  });
+  const daemon = await start({ ...options, state: { folder, isRequired: false } }, around);
+  t.ok(lines.some((line) => line.startsWith('info: without control socket and devices: ')));
+  await daemon.stop();
+});
