@@ -41,7 +41,7 @@ export interface UnfinishedPayload {
 }
 
 /** There is none. */
-export const WHOLE: UnfinishedPayload = { skip: 0 };
+const WHOLE: UnfinishedPayload = { skip: 0 };
 
 const READ_ONLY = 'the export is read-only';
 

@@ -3,6 +3,9 @@
 import type { Handshake } from '../nbd/handshake.js';
 import type { CloseKind, ConnectionSummary } from './messages.js';
 
+export const HUNG_UP = 'client hung up';
+export const STOPS = 'daemon stops';
+
 /** Who was refused an export has left because of that, however. @param handshake while there is one */
 export function whyClosed(
   handshake: Handshake | null,

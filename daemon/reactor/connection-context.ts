@@ -31,6 +31,8 @@ export interface ConnectionContext {
   readonly pipes?: PipePool;
   /** Nothing: without TLS. */
   readonly tls?: { readonly mode: TlsMode; readonly acceptor: TlsAcceptor } | null;
+  /** Whether connections are being offered to another process. */
+  isOffering?(): boolean;
   /** Other than the usual ones, for tests. */
   readonly deadlines?: Deadlines;
   readFailed(connection: Connection, error: unknown, request: ReadRequest): void;

@@ -1,43 +1,28 @@
-// One client's connection: owns its socket, moves bytes between it and the protocol, and ends it.
+// One client's connection: owns its socket, moves bytes between it and the protocol, and ends it. What it
+// does in which phase: phase.ts.
 
-import { memory } from '../native/memory.js';
 import { POLL_READABLE, POLL_WRITABLE } from '../native/poll.js';
 import { OverlaybdError, fullStory } from '../errors.js';
 import { EAGAIN, errnoText } from '../lib/errno.js';
 import type { NbdExport } from '../nbd/export.js';
 import { Handshake } from '../nbd/handshake.js';
 import type { LargeMemory } from '../nbd/large-memory.js';
-import {
-  HANDSHAKE_MS_PER_EXPORT,
-  LINGER_MS,
-  MAX_BYTES_PER_TURN,
-  MAX_STEPS_PER_TURN,
-  MAX_UNSENT_BYTES,
-} from '../nbd/limits.js';
-import { selectContexts } from '../nbd/meta-context.js';
+import { MAX_UNSENT_BYTES } from '../nbd/limits.js';
 import { Outbox } from '../nbd/outbox.js';
-import { paddedTo } from '../nbd/padded-disk.js';
 import type { ReadRequest, Request } from '../nbd/request.js';
 import type { Session } from '../nbd/session.js';
-import { Transmission, WHOLE, type UnfinishedPayload } from '../nbd/transmission.js';
-import type {
-  CloseKind,
-  ConnectionCounts,
-  ConnectionSummary,
-  ResumedTransmission,
-} from './messages.js';
-import { whyClosed } from './close-reason.js';
-import { DEADLINES, type ConnectionContext, type Deadlines } from './connection-context.js';
+import { Transmission, type UnfinishedPayload } from '../nbd/transmission.js';
+import type { CloseKind, ConnectionCounts, ResumedTransmission } from './messages.js';
+import { HUNG_UP, STOPS, whyClosed } from './close-reason.js';
+import { DEADLINES, type ConnectionContext } from './connection-context.js';
 import { Deadline, StallClock } from './deadline.js';
+import { Inbox } from './inbox.js';
+import { handshakeTurn } from './handshake-turn.js';
 import type { Peer } from './peer.js';
-import { PlainTransport } from './plain-transport.js';
-import { TlsTransport } from './tls-transport.js';
-import type { Transport } from './transport.js';
-
-/** Room for some 600 requests, or the longest option that is looked at. */
-const RECEIVE_SIZE = 17 * 1024;
-
-const HUNG_UP = 'client hung up';
+import { startDeadline } from './phase-deadline.js';
+import { PHASES, checkNext, type Phase } from './phase.js';
+import { offeredTransmission, resumedSession } from './resumed-transmission.js';
+import { TlsSwitch } from './tls-switch.js';
 
 export class Connection {
   readonly id: number;
@@ -49,33 +34,16 @@ export class Connection {
   export: NbdExport | null = null;
 
   readonly #context: ConnectionContext;
-  readonly #onTransportEvents = (events: number): void => this.#onEvents(events);
-  #transport: Transport;
-  /** The transport while it is the plain one; TLS takes the descriptor over from it. */
-  #plain: PlainTransport | null;
-  /** As it was when the client came. */
-  readonly #tls: NonNullable<ConnectionContext['tls']> | null;
-  #tlsProtocol: string | null = null;
-  readonly #received = Buffer.allocUnsafeSlow(RECEIVE_SIZE);
-  readonly #view = new DataView(this.#received.buffer);
-  #start = 0;
-  #end = 0;
+  readonly #line: TlsSwitch;
+  readonly #inbox = new Inbox();
+  readonly #deadline: Deadline;
+  readonly #stall = new StallClock();
+  #phase: Phase = PHASES.new;
   #handshake: Handshake | null = null;
   #transmission: Transmission | null = null;
-  #watched = 0;
-  readonly #deadline: Deadline;
+  /** The version of TLS. */
+  #tlsProtocol: string | null = null;
   #wakeScheduled = false;
-  #draining = false;
-  /** The client says nothing more; it may still read. */
-  #mute = false;
-  /** It is to be offered to another process. */
-  #leaving = false;
-  /** When draining must be over, of performance.now. */
-  #drainEnd = 0;
-  /** All is said; what the client still sends is thrown away until it hangs up. */
-  #lingering = false;
-  #closed = false;
-  readonly #stall = new StallClock();
 
   /** Takes over a connected, nonblocking socket. */
   constructor(id: number, fd: number, peer: Peer, context: ConnectionContext) {
@@ -84,56 +52,48 @@ export class Connection {
     this.name = peer.text;
     this.largeMemory = context.largeMemory;
     this.#context = context;
-    this.#tls = context.tls ?? null;
-    this.#plain = new PlainTransport(fd, this.#onTransportEvents);
-    this.#transport = this.#plain;
+    this.#line = new TlsSwitch(fd, context.tls, (events) => this.#onEvents(events));
     this.outbox = new Outbox(context.chunks, (bytes, offset, length) =>
-      this.#transport.send(bytes, offset, length),
+      this.#line.transport.send(bytes, offset, length),
     );
     this.#deadline = new Deadline(this.outbox, (reason) => this.close(reason, 'failed'));
   }
 
   /** Greets the client. Apart from the constructor because it may already end in `closed`. */
   start(): void {
-    const { exports } = this.#context;
     const write = (bytes: Buffer): void => this.outbox.write(bytes);
-    this.#handshake = new Handshake(exports, write, this.#tls?.mode ?? 'off');
-    // A client that lists them may ask for each.
-    const more = HANDSHAKE_MS_PER_EXPORT * [...exports.list()].length;
-    this.#deadline.after(this.#deadlines.handshakeMs + more, 'handshake took too long');
+    this.#handshake = new Handshake(this.#context.exports, write, this.#line.mode);
+    this.#enter(PHASES.handshake);
     this.#progress();
   }
 
   /** Goes on where another reactor, maybe of another process, stopped. In place of {@link start}. */
-  resume(served: NbdExport, resumed: ResumedTransmission): void {
-    const { form, contexts, received, size = served.disk.size } = resumed;
-    this.#received.set(received);
-    this.#end = received.length;
-    this.#begin(paddedTo(served, size), { form, contexts: selectContexts(contexts) }, resumed);
+  resume(exported: NbdExport, resumed: ResumedTransmission): void {
+    this.#inbox.fill(resumed.received);
+    const { served, session } = resumedSession(exported, resumed);
+    this.#serve(served, session, resumed);
     this.#progress();
   }
 
   /**
-   * Answers what has been taken, then offers the socket to another process, between two requests. A
-   * handshake comes to its end first. TLS cannot go on elsewhere, and is drained: the others do not wait
-   * for it.
-   * @param on false: if it has not been offered yet, it goes on here
+   * The context has begun or stopped to offer connections to another process. While it does, what has been
+   * taken is answered, and then the socket offered, between two requests. A handshake comes to its end
+   * first. TLS cannot go on elsewhere, and is drained: the others do not wait for it.
    */
-  offer(on: boolean): void {
-    if (this.#closed || this.#draining) return;
-    this.#leaving = on;
-    if (on && !this.#plain) {
+  offer(): void {
+    const isOffering = this.#context.isOffering?.() ?? false;
+    if (isOffering && !this.#line.plain) {
       this.drain();
-      return;
+    } else if (this.#phase === (isOffering ? PHASES.serving : PHASES.pausing)) {
+      this.#enter(isOffering ? PHASES.pausing : PHASES.serving);
+      this.#transmission?.pause(isOffering);
+      this.#progress();
     }
-    if (!this.#transmission || this.#transmission.ending) return;
-    this.#transmission.pause(on);
-    this.#progress();
   }
 
   /** The peer cannot send any more; what it has sent is answered, and then the connection ends. */
   endInput(): void {
-    this.#plain?.endInput();
+    this.#line.plain?.endInput();
   }
 
   get counts(): Omit<ConnectionCounts, 'id'> {
@@ -146,28 +106,20 @@ export class Connection {
 
   /** Answers what has been taken, takes nothing more, and ends. */
   drain(): void {
-    if (this.#closed || this.#draining) return;
-    this.#draining = true;
-    if (!this.#transmission) {
-      this.close('daemon stops');
-      return;
+    if (this.#phase.next.includes('draining')) {
+      this.#enter(PHASES.draining);
+      this.#transmission?.pause(false);
+      this.#progress();
+    } else if (!this.#transmission) {
+      this.close(STOPS);
     }
-    this.#transmission.pause(false);
-    const { drainMs } = this.#deadlines;
-    this.#drainEnd = performance.now() + drainMs;
-    this.#deadline.after(drainMs, 'client did not take its replies before the daemon stopped');
-    this.#progress();
   }
 
   /** Ends at once. Idempotent. */
   close(reason: string, kind: CloseKind = 'ended'): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#deadline.clear();
-    this.#transmission?.close();
-    this.outbox.close();
-    memory.releasePages(this.#received);
-    const summary: ConnectionSummary = {
+    if (this.#phase === PHASES.closed) return;
+    this.#leave();
+    const summary = {
       id: this.id,
       peer: this.peer,
       name: this.name,
@@ -176,17 +128,17 @@ export class Connection {
       ...this.counts,
       tls: this.#tlsProtocol,
     };
-    this.#transport.close(() => this.#context.closed(this, summary));
+    this.#line.transport.close(() => this.#context.closed(this, summary));
   }
 
   // ReadHost
 
   wake(): void {
-    if (this.#wakeScheduled || this.#closed) return;
+    if (this.#wakeScheduled || this.#phase === PHASES.closed) return;
     this.#wakeScheduled = true;
     setImmediate(() => {
       this.#wakeScheduled = false;
-      if (!this.#closed) this.#progress();
+      this.#progress();
     });
   }
 
@@ -204,53 +156,67 @@ export class Connection {
 
   /** Looks whether the client has paused, or goes on. Called now and then. */
   look(now: number): void {
-    if (!this.#closed) this.#stall.look(now, (ms) => this.#transport.userTimeout(ms));
+    if (this.#phase === PHASES.closed) return;
+    this.#stall.look(now, (ms) => this.#line.transport.userTimeout(ms));
   }
 
   evict(): void {
     this.close('client stopped reading while others needed the memory of its replies', 'failed');
   }
 
+  #enter(phase: Phase): void {
+    checkNext(this.#phase, phase);
+    const before = this.#phase.deadline;
+    this.#phase = phase;
+    if (phase.deadline === before) return;
+    const { exports, deadlines = DEADLINES } = this.#context;
+    startDeadline(this.#deadline, phase.deadline, {
+      exports,
+      deadlines,
+      hasEnded: this.#inbox.ended,
+    });
+  }
+
   #onEvents(events: number): void {
-    if ((events & POLL_READABLE) !== 0 && (this.#watched & POLL_READABLE) !== 0) {
-      if (!this.#receive()) return;
-    }
-    this.#progress();
+    if ((events & POLL_READABLE) === 0 || this.#receive()) this.#progress();
   }
 
   /** @returns false when the connection is gone. */
   #receive(): boolean {
-    if (this.#start > 0) {
-      this.#received.copyWithin(0, this.#start, this.#end);
-      this.#end -= this.#start;
-      this.#start = 0;
+    const inbox = this.#inbox;
+    if (inbox.isFull) return true;
+    const n = inbox.receive(this.#line.transport);
+    if (n < 0) {
+      if (n === -EAGAIN) return true;
+      this.close(`receiving failed: ${errnoText(-n)}`, 'failed');
+      return false;
     }
-    const room = RECEIVE_SIZE - this.#end;
-    if (room === 0) return true;
-    const n = this.#transport.recv(this.#received, this.#end, room);
-    if (n > 0) {
-      if (!this.#lingering) this.#end += n;
-      return true;
+    if (this.#phase.bytes === 'discarded') {
+      inbox.discard();
+      if (n === 0) this.close(STOPS);
+      return n > 0;
     }
-    if (n === -EAGAIN) return true;
-    // It may still read after its last word: what it asked for before is answered.
-    this.#mute = n === 0 && !this.#lingering;
-    if (this.#lingering) this.close('daemon stops');
-    else if (n !== 0) this.close(`receiving failed: ${errnoText(-n)}`, 'failed');
-    return this.#mute;
+    // The client may still read after its last byte: what it asked for before is answered.
+    if (n === 0 && this.#phase === PHASES.serving) this.#enter(PHASES.finishing);
+    return true;
   }
 
   /** Does all that can be done now, then watches for what is missing. */
   #progress(): void {
-    if (this.#lingering) return;
     try {
-      if (this.#handshake) this.#shakeHands(this.#handshake);
-      if (this.#transmission) this.#transmit(this.#transmission);
+      if (this.#handshake && this.#phase.bytes === 'options') {
+        this.#shakeHands(this.#handshake);
+      }
+      // The handshake may have just ended.
+      if (this.#transmission && this.#phase.bytes === 'requests') {
+        this.#transmit(this.#transmission);
+      }
     } catch (error) {
       this.outbox.flush(); // the answers to what came before the error
       this.close(fullStory(error), error instanceof OverlaybdError ? 'protocol' : 'bug');
+      return;
     }
-    if (this.#closed || this.#lingering) return;
+    if (this.#phase === PHASES.closed) return;
     if (this.outbox.failed !== 0) {
       this.close(`sending failed: ${errnoText(this.outbox.failed)}`, 'failed');
       return;
@@ -260,105 +226,80 @@ export class Connection {
   }
 
   #shakeHands(handshake: Handshake): void {
-    const { outbox } = this;
-    const turnEnd = outbox.totalSent + outbox.unsent + MAX_BYTES_PER_TURN;
-    let steps = 0;
-    while (!handshake.result) {
-      // Lists are long: others get their turn.
-      if (++steps > MAX_STEPS_PER_TURN || outbox.totalSent + outbox.unsent >= turnEnd) {
+    const turn = handshakeTurn(handshake, this.#inbox, this.outbox);
+    switch (turn) {
+      case 'waiting':
+        break;
+      case 'turn is over':
         this.wake();
-        return;
-      }
-      if (outbox.unsent >= MAX_UNSENT_BYTES) {
-        outbox.flush();
-        // Options wait in our buffer until the socket is writable again.
-        if (outbox.blocked || outbox.failed !== 0) return;
-      }
-      const used = handshake.step(this.#received.subarray(this.#start, this.#end));
-      if (used === 0) break;
-      this.#start += used;
+        break;
+      case 'tls':
+        this.#startTls(handshake);
+        break;
+      case 'aborted':
+        this.close('client aborted the handshake');
+        break;
+      case 'hung up':
+        this.close(HUNG_UP);
+        break;
+      default:
+        this.#handshake = null;
+        this.#serve(turn.export, turn.session);
     }
-    const { result } = handshake;
-    if (!result) {
-      outbox.flush();
-      if (outbox.unsent > 0) return;
-      if (this.#mute) this.close(HUNG_UP);
-      // Behind the last plain byte.
-      else if (handshake.startsTls) this.#startTls(handshake);
-      return;
-    }
-    if (result.kind === 'abort') {
-      outbox.flush();
-      // Answers that a slow client has no room for yet are not lost: the timer is still running.
-      if (outbox.unsent === 0) this.close('client aborted the handshake');
-      return;
-    }
-    this.#handshake = null;
-    this.#deadline.clear();
-    const transmission = this.#begin(result.export, result.session);
-    if (!this.#leaving) return;
-    if (this.#plain) transmission.pause(true);
-    else this.drain();
   }
 
-  #begin(served: NbdExport, session: Session, rest: UnfinishedPayload = WHOLE): Transmission {
-    const { pipes } = this.#context;
-    this.export = served;
-    this.outbox.files = (pipes && this.#plain?.fileSender(pipes)) ?? null;
-    return (this.#transmission = new Transmission(served, session, this, rest));
-  }
-
+  /** After the last plain byte. */
   #startTls(handshake: Handshake): void {
-    const fd = this.#plain?.release();
-    if (!this.#tls || fd === undefined)
-      throw new TypeError('TLS on a connection that cannot have it');
-    this.#plain = null;
-    this.#watched = 0;
-    this.#transport = new TlsTransport(fd, this.#tls.acceptor, this.#onTransportEvents, {
+    this.#enter(PHASES.tls);
+    this.#line.startTls({
       secured: (client, protocol) => {
         if (client !== null) this.name += ` ${client}`;
         this.#tlsProtocol = protocol;
         handshake.secured();
+        this.#enter(PHASES.handshake);
         this.#progress();
       },
       failed: (reason, kind) => this.close(reason, kind),
     });
   }
 
-  #transmit(transmission: Transmission): void {
-    this.#start = transmission.pump(this.#view, this.#start, this.#end);
-    if (transmission.state === 'busy') this.wake();
-    if (transmission.atRest && this.#plain) {
-      this.#offer(transmission, this.#plain);
-      return;
-    }
-    if ((this.#draining || this.#mute) && transmission.state === 'hungry') {
-      transmission.end();
-      this.#start = transmission.pump(this.#view, this.#start, this.#end);
-    }
-    if (transmission.state === 'done' && !this.#transport.pending) {
-      if (this.#draining) this.#linger();
-      else this.close(this.#mute ? HUNG_UP : 'client disconnected');
-    } else if ((transmission.ending || this.#mute) && !this.#deadline.isSet) {
-      const last = this.#mute ? HUNG_UP : 'client said goodbye';
-      this.#deadline.whenStuck(this.#deadlines.drainMs, `${last} and did not take its replies`);
-    }
+  #serve(served: NbdExport, session: Session, rest?: UnfinishedPayload): void {
+    const { pipes } = this.#context;
+    this.export = served;
+    this.outbox.files = (pipes && this.#line.plain?.fileSender(pipes)) ?? null;
+    this.#transmission = new Transmission(served, session, this, rest);
+    this.#enter(PHASES.serving);
+    if (this.#inbox.ended) this.#enter(PHASES.finishing);
+    else if (this.#context.isOffering?.()) this.offer();
   }
 
-  #offer(transmission: Transmission, plain: PlainTransport): void {
-    const { form, contexts } = transmission.session;
-    const resumed: ResumedTransmission = {
-      export: this.export?.name ?? '',
-      ...(this.export && { size: this.export.disk.size }),
-      form,
-      contexts: contexts.map(({ name }) => name),
-      ...transmission.unfinished,
-      received: Uint8Array.from(this.#received.subarray(this.#start, this.#end)),
-    };
-    this.#closed = true;
-    this.#deadline.clear();
-    transmission.close();
-    this.outbox.close();
+  #transmit(transmission: Transmission): void {
+    this.#pump(transmission);
+    if (transmission.state === 'busy') this.wake();
+    if (transmission.atRest) {
+      this.#offer(transmission);
+      return;
+    }
+    if (this.#phase === PHASES.serving && transmission.ending) this.#enter(PHASES.finishing);
+    if (!this.#phase.ends) return;
+    if (transmission.state === 'hungry') {
+      transmission.end();
+      this.#pump(transmission);
+    }
+    if (transmission.state !== 'done' || this.#line.transport.pending) return;
+    if (this.#phase === PHASES.draining) this.#linger();
+    else this.close(this.#inbox.ended ? HUNG_UP : 'client disconnected');
+  }
+
+  #pump(transmission: Transmission): void {
+    const inbox = this.#inbox;
+    inbox.start = transmission.pump(inbox.view, inbox.start, inbox.end);
+  }
+  #offer(transmission: Transmission): void {
+    const { plain } = this.#line;
+    if (!plain || !this.export) throw new TypeError('an offer of a connection that cannot move');
+    const resumed = offeredTransmission(this.export, transmission, this.#inbox.unused);
+    this.#leave();
     this.#context.offered(this, plain.release(), resumed);
   }
 
@@ -367,29 +308,29 @@ export class Connection {
    * requests unread would reset the connection, and take replies with it that are on their way.
    */
   #linger(): void {
-    this.#lingering = true;
-    this.#start = 0;
-    this.#end = 0;
-    this.#transport.shutdown();
-    const left = Math.max(0, this.#drainEnd - performance.now());
-    this.#deadline.after(Math.min(LINGER_MS, left), 'daemon stops');
-    this.#watched = POLL_READABLE;
-    this.#transport.watch(POLL_READABLE);
+    this.#enter(PHASES.lingering);
+    this.#inbox.discard();
+    this.#line.transport.shutdown();
+  }
+
+  /** Lets go of all but the socket. */
+  #leave(): void {
+    this.#enter(PHASES.closed);
+    this.#transmission?.close();
+    this.outbox.close();
+    this.#inbox.close();
   }
 
   #watch(): void {
-    const state = this.#transmission?.state;
-    const hungry = this.#transmission?.wantsInput ?? this.#handshake?.wantsInput ?? true;
+    const { reads, writes } = this.#phase;
+    const isWanted = (this.#transmission ?? this.#handshake)?.wantsInput === true;
     const readable =
-      hungry && !this.#draining && !this.#mute && this.outbox.unsent < MAX_UNSENT_BYTES;
-    const writable = this.outbox.blocked || state === 'done';
-    const events = (readable ? POLL_READABLE : 0) | (writable ? POLL_WRITABLE : 0);
-    if (events === this.#watched) return;
-    this.#watched = events;
-    this.#transport.watch(events);
-  }
-
-  get #deadlines(): Deadlines {
-    return this.#context.deadlines ?? DEADLINES;
+      reads === 'always' ||
+      (reads === 'if wanted' &&
+        isWanted &&
+        !this.#inbox.ended &&
+        this.outbox.unsent < MAX_UNSENT_BYTES);
+    const writable = writes && (this.outbox.blocked || this.#transmission?.state === 'done');
+    this.#line.transport.watch((readable ? POLL_READABLE : 0) | (writable ? POLL_WRITABLE : 0));
   }
 }

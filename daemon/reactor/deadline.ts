@@ -12,6 +12,8 @@ export class Deadline {
   readonly #progress: Progress;
   readonly #passed: (reason: string) => void;
   #timer: NodeJS.Timeout | null = null;
+  /** When it passes, of performance.now. */
+  #end = Infinity;
 
   /** @param passed told why the connection must end */
   constructor(progress: Progress, passed: (reason: string) => void) {
@@ -19,13 +21,15 @@ export class Deadline {
     this.#passed = passed;
   }
 
-  get isSet(): boolean {
-    return this.#timer !== null;
+  /** Milliseconds until it passes; Infinity if there is none. */
+  get leftMs(): number {
+    return Math.max(0, this.#end - performance.now());
   }
 
   /** In place of the one before. */
   after(ms: number, reason: string): void {
     this.clear();
+    this.#end = performance.now() + ms;
     this.#timer = setTimeout(() => this.#passed(reason), ms).unref();
   }
 
@@ -33,6 +37,7 @@ export class Deadline {
   whenStuck(ms: number, reason: string): void {
     this.clear();
     const { totalSent } = this.#progress;
+    this.#end = performance.now() + ms;
     this.#timer = setTimeout(() => {
       if (this.#progress.totalSent === totalSent) this.#passed(reason);
       else this.whenStuck(ms, reason);
@@ -42,6 +47,7 @@ export class Deadline {
   clear(): void {
     if (this.#timer) clearTimeout(this.#timer);
     this.#timer = null;
+    this.#end = Infinity;
   }
 }
 

@@ -14,6 +14,7 @@ const SHUT_RD = 0;
 export class PlainTransport implements Transport {
   readonly #fd: number;
   readonly #poll: Poll;
+  #watched = 0;
   /** What the system has taken, it delivers, also after `close`. */
   readonly pending = false;
 
@@ -21,7 +22,8 @@ export class PlainTransport implements Transport {
   constructor(fd: number, onEvents: EventHandler) {
     this.#fd = fd;
     sockets.keepAlive(fd, VANISHED_S); // also on a connection from a predecessor
-    this.#poll = new Poll(fd, onEvents);
+    // A failed socket is told as readable and writable, whatever is watched for.
+    this.#poll = new Poll(fd, (events) => onEvents(events & this.#watched));
   }
 
   recv(buffer: Buffer, offset: number, length: number): number {
@@ -39,6 +41,8 @@ export class PlainTransport implements Transport {
   }
 
   watch(events: number): void {
+    if (events === this.#watched) return;
+    this.#watched = events;
     if (events === 0) this.#poll.stop();
     else this.#poll.start(events);
   }

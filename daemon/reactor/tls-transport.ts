@@ -76,6 +76,7 @@ export class TlsTransport implements Transport {
   }
 
   watch(events: number): void {
+    if (events === this.#watched) return;
     this.#watched = events;
     this.#schedule();
   }

@@ -33,6 +33,8 @@ let exports = new ExportMap([]);
 let disks = new Map<string, Disk>();
 const failures = new ReadFailures((report) => tell({ type: 'read failed', report }));
 const refusals = new RefusedRequests((report) => tell({ type: 'request refused', report }));
+/** Whether connections are being offered to another process. */
+let isOffering = false;
 let tls: NonNullable<ConnectionContext['tls']> | null = null;
 
 const releasePages = (bytes: Buffer): void => void memory.releasePages(bytes);
@@ -44,6 +46,7 @@ const context: ConnectionContext = {
   get tls() {
     return tls;
   },
+  isOffering: () => isOffering,
   readFailed: (connection, error, request) => {
     failures.add(connection.export?.name ?? '', connection.name, error, request);
   },
@@ -94,7 +97,8 @@ port.on('message', (message: ToReactor) => {
       });
       break;
     case 'offer':
-      for (const connection of connections) connection.offer(message.on);
+      isOffering = message.on;
+      for (const connection of connections) connection.offer();
       break;
     case 'end input':
       for (const connection of connections) if (connection.id === message.id) connection.endInput();

@@ -1,0 +1,125 @@
+// The phases of a connection: in each, what becomes of received bytes, which deadline runs, and which
+// phases may follow. Moves nothing.
+
+export type PhaseName =
+  | 'new'
+  | 'handshake'
+  /** The client begins TLS: its bytes are the TLS transport's. */
+  | 'tls'
+  | 'serving'
+  /** It is to be offered to another process: what has been taken is answered, nothing more is taken. */
+  | 'pausing'
+  /** The client has said goodbye or hung up: what has come is answered. */
+  | 'finishing'
+  /** The daemon stops: what has come is answered. */
+  | 'draining'
+  /** All is said: what the client still sends is thrown away until it hangs up. */
+  | 'lingering'
+  | 'closed';
+
+export type DeadlineKind = 'handshake' | 'last replies' | 'drain' | 'linger';
+
+export interface Phase {
+  readonly name: PhaseName;
+  /** What becomes of bytes that have been received. */
+  readonly bytes: 'options' | 'requests' | 'discarded' | 'kept';
+  /** Whether the socket is watched for more: if the protocol can use them, always, or never. */
+  readonly reads: 'if wanted' | 'always' | 'never';
+  /** Whether there may be bytes to send. */
+  readonly writes: boolean;
+  /** Whether the connection ends when the requests that have come are answered. */
+  readonly ends: boolean;
+  /** A phase with the deadline of the one before it goes on with that one. */
+  readonly deadline: DeadlineKind | null;
+  readonly next: readonly PhaseName[];
+}
+
+export const PHASES: { readonly [name in PhaseName]: Phase & { readonly name: name } } = {
+  new: {
+    name: 'new',
+    bytes: 'kept',
+    reads: 'never',
+    writes: false,
+    ends: false,
+    deadline: null,
+    next: ['handshake', 'serving', 'closed'],
+  },
+  handshake: {
+    name: 'handshake',
+    bytes: 'options',
+    reads: 'if wanted',
+    writes: true,
+    ends: false,
+    deadline: 'handshake',
+    next: ['tls', 'serving', 'closed'],
+  },
+  tls: {
+    name: 'tls',
+    bytes: 'kept',
+    reads: 'never',
+    writes: true,
+    ends: false,
+    deadline: 'handshake',
+    next: ['handshake', 'closed'],
+  },
+  serving: {
+    name: 'serving',
+    bytes: 'requests',
+    reads: 'if wanted',
+    writes: true,
+    ends: false,
+    deadline: null,
+    next: ['pausing', 'finishing', 'draining', 'closed'],
+  },
+  pausing: {
+    name: 'pausing',
+    bytes: 'requests',
+    reads: 'never',
+    writes: true,
+    ends: false,
+    deadline: null,
+    next: ['serving', 'draining', 'closed'],
+  },
+  finishing: {
+    name: 'finishing',
+    bytes: 'requests',
+    reads: 'never',
+    writes: true,
+    ends: true,
+    deadline: 'last replies',
+    next: ['draining', 'closed'],
+  },
+  draining: {
+    name: 'draining',
+    bytes: 'requests',
+    reads: 'never',
+    writes: true,
+    ends: true,
+    deadline: 'drain',
+    next: ['lingering', 'closed'],
+  },
+  lingering: {
+    name: 'lingering',
+    bytes: 'discarded',
+    reads: 'always',
+    writes: false,
+    ends: true,
+    deadline: 'linger',
+    next: ['closed'],
+  },
+  closed: {
+    name: 'closed',
+    bytes: 'discarded',
+    reads: 'never',
+    writes: false,
+    ends: true,
+    deadline: null,
+    next: [],
+  },
+};
+
+/** @throws TypeError for a phase that cannot follow: a bug */
+export function checkNext(from: Phase, to: Phase): void {
+  if (from.next.includes(to.name)) return;
+  throw new TypeError(`a connection cannot go from phase ${from.name} to ${to.name}`);
+}

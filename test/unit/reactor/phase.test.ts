@@ -1,0 +1,41 @@
+import { test } from 'tap';
+import { PHASES, checkNext, type PhaseName } from '../../../daemon/reactor/phase.js';
+
+const NAMES = Object.keys(PHASES) as PhaseName[];
+
+function reachable(from: PhaseName): Set<PhaseName> {
+  const seen = new Set<PhaseName>([from]);
+  for (const name of seen) for (const next of PHASES[name].next) seen.add(next);
+  return seen;
+}
+
+await test('every phase can be reached, and from each the connection can be closed', (t) => {
+  t.same(reachable('new'), new Set(NAMES));
+  for (const name of NAMES) {
+    t.equal(PHASES[name].name, name);
+    if (name !== 'closed') t.ok(PHASES[name].next.includes('closed'), name);
+  }
+  t.end();
+});
+
+await test('only phases that the table names may follow', (t) => {
+  for (const from of NAMES) {
+    for (const to of NAMES) {
+      const step = (): void => checkNext(PHASES[from], PHASES[to]);
+      if (PHASES[from].next.includes(to)) t.doesNotThrow(step, `${from} to ${to}`);
+      else t.throws(step, { name: 'TypeError', message: `from phase ${from} to ${to}` });
+    }
+  }
+  t.end();
+});
+
+await test('nothing is read where nothing can be done with it, and all that ends has a deadline', (t) => {
+  for (const { name, bytes, reads, ends, deadline } of Object.values(PHASES)) {
+    if (bytes === 'kept' || ends) t.not(reads, 'if wanted', name);
+    if (ends && name !== 'closed') t.ok(deadline, name);
+    if (bytes === 'options') t.ok(deadline, `${name}: a client cannot stay in its handshake`);
+  }
+  t.notOk(reachable('finishing').has('serving'));
+  t.notOk(reachable('draining').has('serving'));
+  t.end();
+});

@@ -1,0 +1,64 @@
+import { test, type Test } from 'tap';
+import { EAGAIN } from '../../../daemon/lib/errno.js';
+import { descriptors } from '../../../daemon/native/descriptors.js';
+import { POLL_READABLE, POLL_WRITABLE } from '../../../daemon/native/poll.js';
+import { sockets } from '../../../daemon/native/socket.js';
+import { PlainTransport } from '../../../daemon/reactor/plain-transport.js';
+
+async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await new Promise((resolve) => setImmediate(resolve));
+}
+
+function world(t: Test) {
+  const [ours, fd] = sockets.pair();
+  t.teardown(() => descriptors.close(fd));
+  const events: number[] = [];
+  const transport = new PlainTransport(ours, (each) => events.push(each));
+  return { transport, fd, events };
+}
+
+await test('only what is watched for is told', async (t) => {
+  const { transport, fd, events } = world(t);
+  sockets.send(fd, Buffer.from('a'), 0, 1);
+  transport.watch(POLL_WRITABLE);
+  await until(() => events.length > 2);
+  t.same(new Set(events), new Set([POLL_WRITABLE]));
+  transport.watch(POLL_READABLE);
+  events.splice(0);
+  await until(() => events.length > 2);
+  t.same(new Set(events), new Set([POLL_READABLE]));
+  transport.watch(0);
+  events.splice(0);
+  sockets.send(fd, Buffer.from('b'), 0, 1);
+  await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+  t.same(events, []);
+  t.equal(transport.recv(Buffer.alloc(9), 0, 9), 2, 'it is still there');
+  transport.close(() => undefined);
+});
+
+await test('the end of the input, and of the output', (t) => {
+  const { transport, fd } = world(t);
+  const bytes = Buffer.alloc(9);
+  t.equal(transport.recv(bytes, 0, 9), -EAGAIN);
+  sockets.send(fd, Buffer.from('last'), 0, 4);
+  transport.endInput();
+  t.equal(transport.recv(bytes, 0, 9), 4);
+  t.equal(transport.recv(bytes, 0, 9), 0);
+  t.equal(transport.send(Buffer.from('reply'), 0, 5), 5);
+  transport.shutdown();
+  t.equal(sockets.recv(fd, bytes, 0, 9), 5);
+  t.equal(sockets.recv(fd, bytes, 0, 9), 0);
+  let isClosed = false;
+  transport.close(() => (isClosed = true));
+  t.ok(isClosed);
+  t.end();
+});
+
+await test('a released socket goes on elsewhere', (t) => {
+  const { transport, fd } = world(t);
+  const next = transport.release();
+  t.equal(sockets.send(next, Buffer.from('x'), 0, 1), 1);
+  t.equal(sockets.recv(fd, Buffer.alloc(9), 0, 9), 1);
+  descriptors.close(next);
+  t.end();
+});
