@@ -1,0 +1,98 @@
+// LSMT headers and trailers: every field at its place, and the rules of magic and flags.
+import { test } from 'tap';
+import type { FormatProblem } from '../../../daemon/errors.js';
+import {
+  checkLsmtHeader,
+  isLsmtHeader,
+  LSMT_FLAG,
+  LSMT_HEADER_SIZE,
+  parseLsmtHeader,
+} from '../../../daemon/lsmt/format.js';
+import { lsmtPage } from '../../support/lsmt-layout.js';
+
+const { header, dataFile, sealed, sparse } = LSMT_FLAG;
+
+await test('fields of a page', (t) => {
+  const page = lsmtPage({
+    flags: header | dataFile | sealed,
+    indexOffset: 55_296,
+    indexSize: 256,
+    virtualSize: 2 ** 40,
+    uuid: '01234567-89ab-cdef-0123-456789abcdef',
+    parentUuid: 'fedcba98-7654-3210-fedc-ba9876543210',
+    version: 3,
+    subVersion: 200,
+    userTag: Buffer.from('made by hand é'),
+  });
+  t.equal(page.length, LSMT_HEADER_SIZE);
+  t.same(parseLsmtHeader(page), {
+    flags: header | dataFile | sealed,
+    indexOffset: 55_296,
+    indexSize: 256,
+    virtualSize: 2 ** 40,
+    exact: { indexOffset: 55_296n, indexSize: 256n, virtualSize: 2n ** 40n },
+    uuid: '01234567-89ab-cdef-0123-456789abcdef',
+    parentUuid: 'fedcba98-7654-3210-fedc-ba9876543210',
+    userTag: 'made by hand é',
+    version: '3.200',
+  });
+  t.end();
+});
+
+await test('a user tag of 256 bytes has no NUL, and ends where its field ends', (t) => {
+  const page = lsmtPage({ userTag: Buffer.alloc(256, 'x') });
+  page.fill('y', 390);
+  t.equal(parseLsmtHeader(page).userTag, 'x'.repeat(256));
+  t.end();
+});
+
+await test('numbers beyond 2^53 are exact for messages', (t) => {
+  const page = lsmtPage({});
+  page.writeBigUInt64LE(2n ** 64n - 1n, 48);
+  t.equal(parseLsmtHeader(page).exact.virtualSize, 2n ** 64n - 1n);
+  t.end();
+});
+
+await test('what is taken for a header', (t) => {
+  t.ok(isLsmtHeader(lsmtPage({ flags: header })));
+  t.ok(isLsmtHeader(lsmtPage({ flags: header }).subarray(0, 32)), 'magic and flags are enough');
+  t.notOk(isLsmtHeader(lsmtPage({ flags: header }).subarray(0, 31)), 'cut');
+  t.notOk(isLsmtHeader(lsmtPage({ flags: sealed })), 'a trailer');
+  for (const at of [0, 7, 8, 23]) {
+    const page = lsmtPage({ flags: header });
+    page[at] = (page[at] as number) ^ 1;
+    t.notOk(isLsmtHeader(page), `magic wrong at ${at}`);
+  }
+  t.end();
+});
+
+await test('flags that must be set or clear', (t) => {
+  const rule = { section: 'trailer', offset: 8192, set: sealed | dataFile, clear: header | sparse };
+  const check = (flags: number, patch?: (page: Buffer) => void) => {
+    const problems: FormatProblem[] = [];
+    const page = lsmtPage({ flags });
+    patch?.(page);
+    const isGood = checkLsmtHeader(page, 'blob', rule, (problem) => problems.push(problem));
+    return { isGood, problems };
+  };
+  t.same(check(sealed | dataFile), { isGood: true, problems: [] });
+  t.same(check(sealed | dataFile | 0x4000_0000), { isGood: true, problems: [] }, 'unknown flags');
+  for (const flags of [sealed, dataFile, sealed | dataFile | header, sealed | dataFile | sparse]) {
+    t.same(check(flags), {
+      isGood: false,
+      problems: [
+        {
+          blob: 'blob',
+          section: 'lsmt trailer flags',
+          offset: 8192 + 28,
+          expected: 'dataFile and sealed set, header and sparse clear',
+          got: `0x${flags.toString(16)}`,
+        },
+      ],
+    });
+  }
+  const bad = check(sealed | dataFile, (page) => page.fill(0, 0, 1));
+  t.match(bad, { isGood: false, problems: [{ section: 'lsmt trailer magic', offset: 8192 }] });
+  t.equal(bad.problems.length, 1, 'flags of something else are not looked at');
+  t.end();
+});

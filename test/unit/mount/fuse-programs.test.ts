@@ -1,0 +1,47 @@
+// Which FUSE program is chosen, with which options, and what is said where there is none.
+import { test } from 'tap';
+import {
+  filesystemProgram,
+  fusermountProgram,
+  nbdfuseProgram,
+} from '../../../daemon/mount/fuse-programs.js';
+
+const only = (...installed: string[]) => ({
+  find: async (...names: readonly string[]) => {
+    const name = names.find((each) => installed.includes(each));
+    return name === undefined ? null : `/bin/${name}`;
+  },
+});
+
+await test('ext4: without fakeroot for root; newer options apart', async (t) => {
+  const find = only('fuse2fs');
+  const [asRoot, asUser] = await Promise.all(
+    [true, false].map((isRoot) => filesystemProgram('a', 'ext4', find, isRoot)),
+  );
+  t.same(asRoot?.options, ['ro', 'norecovery']);
+  t.same(asUser?.options, ['ro', 'norecovery', 'fakeroot']);
+  t.same(asUser?.newer, ['errors=continue']);
+});
+
+await test('the first program that is installed', async (t) => {
+  const find = only('squashfuse');
+  t.equal((await filesystemProgram('a', 'squashfs', find, false)).path, '/bin/squashfuse');
+  const both = only('squashfuse', 'squashfuse_ll');
+  t.equal((await filesystemProgram('a', 'squashfs', both, false)).path, '/bin/squashfuse_ll');
+  t.equal(await fusermountProgram(only('fusermount')), '/bin/fusermount');
+  t.equal(await nbdfuseProgram(only('nbdfuse')), '/bin/nbdfuse');
+});
+
+await test('what is missing, with its package', async (t) => {
+  const none = only();
+  await t.rejects(filesystemProgram('a', 'ext4', none, false), {
+    code: 'IO',
+    message: 'fuse2fs: not found; apt install fuse2fs',
+  });
+  await t.rejects(nbdfuseProgram(none), { message: /^nbdfuse: not found; apt install libnbd-bin/ });
+  await t.rejects(fusermountProgram(none), { message: /^fusermount3: not found; apt install/ });
+  await t.rejects(filesystemProgram('a.obd', 'xfs', only('fuse2fs'), false), {
+    code: 'UNSUPPORTED',
+    message: /^a\.obd: cannot be mounted with --fuse: it holds xfs/,
+  });
+});
