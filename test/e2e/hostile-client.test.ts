@@ -62,7 +62,7 @@ async function counted(pattern: RegExp, least: number): Promise<void> {
   }
 }
 
-async function healthy(test: Test, bound = 2000): Promise<void> {
+async function healthy(test: Test, bound = 20_000): Promise<void> {
   const start = performance.now();
   const fresh = await RawNbdClient.open(daemon.unix, 'raw');
   for (const offset of [0, 12_345, RAW_SIZE - 5000]) {
@@ -228,7 +228,8 @@ await t.test('readers that never read', async (test) => {
     await tick(15);
   }
   const worst = Math.max(...latencies);
-  test.ok(worst < 500, `nobody else waits: ${Math.round(worst)} ms at worst`);
+  // A daemon that waits for one of them waits until it is given up.
+  test.ok(worst < STALLED_MS, `nobody else waits: ${Math.round(worst)} ms at worst`);
   const grown = daemon.residentBytes() - before;
   // Long replies from their budget; for each of the others a chunk of half a MiB.
   const bound = MAX_LARGE_BYTES + 24 * MIB + 64 * MIB;

@@ -17,6 +17,9 @@ const raw = writeRaw(image, 9, SIZE);
 const listen = ['tcp://127.0.0.1:0'];
 const PIECE = 60_000;
 
+/** What the log says after a deadline has passed. */
+const NOT_IN_TIME = /did not (end|take)/;
+
 /** Stuck clients keep their daemon to the last moment: it ends while the other tests run. */
 const stuckDaemon = await DaemonProcess.start(t, [image], { listen });
 const stuckClients = await Promise.all(
@@ -41,7 +44,10 @@ await t.test('in the middle of a big copy: whole replies, a clean end', async (t
   );
   const clients = await Promise.all([daemon.unix, daemon.tcp].map((to) => RawNbdClient.open(to)));
   for (const client of clients) client.send(Buffer.concat(requests));
-  await tick(300);
+  for (const { socket } of clients) {
+    for (let tries = 0; socket.bytesRead < 4 * (PIECE + 16) && tries < 3000; tries++)
+      await tick(10);
+  }
   const stopped = daemon.stop(test);
   // Late enough for the kernel to hold as much as it can when the end comes.
   await tick(200);
@@ -97,8 +103,8 @@ await t.test('idle and half-connected clients do not hold it up', async (test) =
   for (const client of half) await client.greeting();
   idle[0]?.send(requestBytes({ length: 10 }).subarray(0, 20));
   await tick(50);
-  const took = await daemon.stop(test);
-  test.ok(took < DRAIN_TIMEOUT_MS / 2, `${Math.round(took)} ms`);
+  await daemon.stop(test);
+  test.notMatch(daemon.log, NOT_IN_TIME);
   for (const client of [...idle, ...half]) {
     test.match(await client.ended(), /end|reset/);
     client.destroy();
@@ -108,7 +114,8 @@ await t.test('idle and half-connected clients do not hold it up', async (test) =
 
 await t.test('without clients, with SIGINT, and while starting', async (test) => {
   const quiet = await DaemonProcess.start(test, [image]);
-  test.ok((await quiet.stop(test)) < DRAIN_TIMEOUT_MS / 2);
+  await quiet.stop(test);
+  test.notMatch(quiet.log, NOT_IN_TIME);
   const interrupted = await DaemonProcess.start(test, [image]);
   interrupted.child.kill('SIGINT');
   test.equal(await interrupted.exited(), 0);
@@ -118,7 +125,7 @@ await t.test('clients that never read', async (test) => {
   const { code, took } = await stuckEnd;
   test.equal(code, 0);
   test.ok(took > DRAIN_TIMEOUT_MS - 1000, `given time (${Math.round(took)} ms)`);
-  test.ok(took < DRAIN_TIMEOUT_MS + 3000, 'but not more');
+  test.ok(took < 3 * DRAIN_TIMEOUT_MS, 'but not more');
   test.equal(stuckDaemon.lines(/did not take its replies/).length, 3);
   test.notMatch(stuckDaemon.log, /\bBUG\b/);
   test.notOk(existsSync(stuckDaemon.socketPath));

@@ -1,7 +1,7 @@
 // A disk that does not answer any longer: its reads end in EIO, and nobody else notices.
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
 import { askRaw, socketOf, waitForControl } from '../support/control.js';
@@ -301,6 +301,7 @@ await t.test('the watchdog goes on', async (test) => {
   if (python.status !== 0) return void test.pass('watchdog', { skip: 'NOT TESTED, no python3' });
   const folder = shortFolder(test);
   const [socket, heard] = [join(folder, 'notify'), join(folder, 'heard')];
+  writeFileSync(heard, '');
   const listener = `import socket,sys
 s=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM); s.bind(sys.argv[1])
 while True:
@@ -308,7 +309,9 @@ while True:
   const { spawn } = await import('node:child_process');
   const manager = spawn('python3', ['-c', listener, socket, heard], { stdio: 'ignore' });
   test.teardown(() => manager.kill('SIGKILL'));
-  await tick(500);
+  for (const end = performance.now() + 20_000; !existsSync(socket); await tick(10)) {
+    if (performance.now() > end) throw new Error('the listener does not listen');
+  }
   const before = { ...process.env };
   Object.assign(process.env, { NOTIFY_SOCKET: socket, WATCHDOG_USEC: '2000000' });
   let world: World;

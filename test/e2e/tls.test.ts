@@ -242,7 +242,7 @@ await t.test('abrupt ends at every point', async (test) => {
       client.destroy();
     }
   }
-  const deadline = performance.now() + 5000;
+  const deadline = performance.now() + 60_000;
   while ((await strict.openFiles()) > before && performance.now() < deadline) await pause(20);
   test.equal(await strict.openFiles(), before, 'all descriptors are closed');
   await undisturbed(test);

@@ -147,13 +147,15 @@ await t.test('SIGUSR2 in the middle of pipelined reads, twice', async (test) => 
   test.notOk(existsSync(socketOf(state)), 'and the control socket');
 });
 
+/** What the log says after a deadline has passed. */
+const NOT_IN_TIME = /did not (end|take)/;
+
 await t.test('by the command, which prints the new process', async (test) => {
   const { daemon, state } = await start(test);
   const client = await RawNbdClient.open(daemon.tcp);
-  const begin = performance.now();
   const { code, stdout, stderr } = await runDaemon(['upgrade', '--state', state]);
   test.equal(code, 0, stderr);
-  test.ok(performance.now() - begin < 9000, 'no deadline had to pass');
+  test.notMatch(daemon.log, NOT_IN_TIME);
   const pid = Number(stdout);
   test.equal(pid, await pidOf(state));
   test.not(pid, daemon.child.pid);
@@ -176,9 +178,8 @@ await t.test('a client in its handshake, and one that reads nothing', async (tes
   process.kill(pid, 'SIGUSR2');
   await successorOf(state, pid);
   const answered = reader.answered;
-  const begin = performance.now();
   while (reader.answered < answered + 50) await tick(5);
-  test.ok(performance.now() - begin < 3000, 'others do not wait for it');
+  // Others do not wait for it: it is still in its handshake.
   await shaking.go();
   test.same(await shaking.read(0, 512), disk.subarray(0, 512), 'it goes on afterwards');
   over = true;
@@ -197,10 +198,9 @@ await t.test('a client with TLS, which no other process can go on with', async (
   const plain = new PipelinedReads(await RawNbdClient.open(daemon.tcp), disk);
   test.same(await secure.read(1, 512), disk.subarray(1, 513));
   plain.send(100, 4096);
-  const begin = performance.now();
   const { code, stderr } = await runDaemon(['upgrade', '--state', state]);
   test.equal(code, 0, stderr);
-  test.ok(performance.now() - begin < 9000, 'nobody waits for it');
+  test.notMatch(daemon.log, NOT_IN_TIME, 'nobody waits for it');
   test.equal(await secure.ended(), 'end', 'it is told by a clean end');
   await plain.takeAll();
   plain.send(10, 4096);

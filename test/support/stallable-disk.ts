@@ -107,5 +107,6 @@ async function gone(pid: number | undefined): Promise<void> {
       return false;
     }
   };
-  for (const end = performance.now() + 5000; isThere() && performance.now() < end;) await tick(10);
+  for (const end = performance.now() + 20_000; isThere() && performance.now() < end;)
+    await tick(10);
 }

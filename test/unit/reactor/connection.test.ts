@@ -62,7 +62,7 @@ async function hear(
 ): Promise<{ bytes: Buffer; end: number | null }> {
   const parts: Buffer[] = [];
   let total = 0;
-  const deadline = performance.now() + 8000;
+  const deadline = performance.now() + 60_000;
   while (total < least && performance.now() < deadline) {
     const buffer = Buffer.allocUnsafe(65536);
     const n = sockets.recv(fd, buffer, 0, buffer.length);
@@ -89,7 +89,7 @@ async function inTransmission(test: Test, deadlines?: Partial<Deadlines>): Promi
   return both;
 }
 
-async function closing({ closed }: Pair, ms = 5000): Promise<ConnectionSummary> {
+async function closing({ closed }: Pair, ms = 60_000): Promise<ConnectionSummary> {
   const deadline = performance.now() + ms;
   while (closed.length === 0 && performance.now() < deadline) await pause(5);
   if (closed.length !== 1) throw new Error(`closed ${closed.length} times`);
