@@ -2,7 +2,7 @@
 
 import { createRequire } from 'node:module';
 import type * as Lz4 from 'lz4-napi';
-import type { PortableCodec } from './portable-decoder.js';
+import type { PortableCodec } from './batch.js';
 
 /** lz4-napi wants the decoded size, little-endian, in front of the block. */
 const SIZE_PREFIX = 4;
@@ -16,7 +16,7 @@ export class Lz4Codec implements PortableCodec {
     begin: number,
     end: number,
     dst: Uint8Array,
-    dstOffset: number,
+    at: number,
     want: number,
   ): boolean {
     // The prefix goes over the previous block's CRC or tail, which nobody needs any more.
@@ -29,7 +29,7 @@ export class Lz4Codec implements PortableCodec {
     }
     // An overstated size succeeds silently, so the length that came out is what counts.
     if (plain.length !== want) return false;
-    dst.set(plain, dstOffset);
+    dst.set(plain, at);
     return true;
   }
 }

@@ -1,7 +1,7 @@
 // The batch decoder on the system's liblz4 or libzstd: one call into the addon for a whole run.
 
 import { codecs } from '../native/block-decoder.js';
-import type { Batch, BatchDecoder } from './decoder.js';
+import type { Batch, BatchDecoder } from './batch.js';
 
 export class NativeDecoder implements BatchDecoder {
   readonly #codec: number;
@@ -16,8 +16,7 @@ export class NativeDecoder implements BatchDecoder {
     first: number,
     count: number,
     dst: Uint8Array,
-    dstOffset: number,
-    blockSize: number,
+    at: number,
     lastSize: number,
   ): number {
     return codecs.decodeBlocks(
@@ -28,8 +27,8 @@ export class NativeDecoder implements BatchDecoder {
       first,
       count,
       dst,
-      dstOffset,
-      blockSize,
+      at,
+      batch.blockSize,
       lastSize,
       batch.crcSize,
       batch.crcSeed,

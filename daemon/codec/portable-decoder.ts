@@ -2,23 +2,7 @@
 // codecs themselves are beside it.
 
 import { crc32cVerifyBlocks } from '../native/crc32c.js';
-import type { Batch, BatchDecoder } from './decoder.js';
-
-export interface PortableCodec {
-  /**
-   * Decodes the block at [begin, end) of `src` to `want` bytes of `dst` at `dstOffset`. May
-   * overwrite the DECODE_HEADROOM bytes in front of it.
-   * @returns whether it gave exactly so many
-   */
-  decode(
-    src: Buffer,
-    begin: number,
-    end: number,
-    dst: Uint8Array,
-    dstOffset: number,
-    want: number,
-  ): boolean;
-}
+import type { Batch, BatchDecoder, PortableCodec } from './batch.js';
 
 export class PortableDecoder implements BatchDecoder {
   readonly #codec: PortableCodec;
@@ -32,15 +16,14 @@ export class PortableDecoder implements BatchDecoder {
     first: number,
     count: number,
     dst: Uint8Array,
-    dstOffset: number,
-    blockSize: number,
+    at: number,
     lastSize: number,
   ): number {
-    const { src, base, bounds, crcSize } = batch;
+    const { src, base, bounds, blockSize, crcSize } = batch;
     // All of them before the first is decoded: decoding spoils bytes in front of a block.
     const badCrc = crcSize === 0 ? -1 : firstBadCrc(batch, first, count);
     const last = first + count - 1;
-    let out = dstOffset;
+    let out = at;
     for (let i = first; i <= last; i++) {
       if (i === badCrc) return i;
       const want = i === last ? lastSize : blockSize;

@@ -2,7 +2,7 @@
 
 import { createRequire } from 'node:module';
 import type zstd from 'zstd-napi/binding.js';
-import type { PortableCodec } from './portable-decoder.js';
+import type { PortableCodec } from './batch.js';
 
 export class ZstdCodec implements PortableCodec {
   readonly #context: zstd.DCtx;
@@ -18,11 +18,11 @@ export class ZstdCodec implements PortableCodec {
     begin: number,
     end: number,
     dst: Uint8Array,
-    dstOffset: number,
+    at: number,
     want: number,
   ): boolean {
     try {
-      const place = dst.subarray(dstOffset, dstOffset + want);
+      const place = dst.subarray(at, at + want);
       return this.#context.decompress(place, src.subarray(begin, end)) === want;
     } catch {
       return false;

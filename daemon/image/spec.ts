@@ -4,7 +4,7 @@
 import type { FileSourceSpec } from '../blob/file-source.js';
 import type { SliceSpec } from '../blob/slice-source.js';
 import type { LsmtIndexData } from '../lsmt/merged-index.js';
-import type { ZfileSpec } from '../zfile/reader.js';
+import type { ZfileSpec } from '../zfile/blocks.js';
 
 /**
  * How to make a blob source. A source that reads from another one holds that one's spec in `of`, so that

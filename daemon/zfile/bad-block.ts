@@ -1,6 +1,6 @@
 // Tells what is wrong with a stored block that a decoder has refused. It reads nothing itself.
 
-import type { Batch } from '../codec/decoder.js';
+import type { Batch } from '../codec/batch.js';
 import { crc32c } from '../native/crc32c.js';
 
 export interface BadBlock {

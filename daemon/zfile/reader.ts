@@ -1,41 +1,17 @@
 // Reads a ZFile's plain bytes: which blocks, one read for a run of them, checks, decode. A blob
 // source like any other, so that LSMT does not know whether it is compressed.
 
-import type { Algorithm } from '../codec/algorithm.js';
-import { DECODE_HEADROOM, type Batch, type BatchDecoder } from '../codec/decoder.js';
+import type { BatchDecoder } from '../codec/batch.js';
 import { formatError } from '../errors.js';
 import type { BlobSource } from '../blob/source.js';
 import { describeBadBlock } from './bad-block.js';
 import { BlockCache } from './block-cache.js';
-import { BLOCK_CRC_SEED, BLOCK_CRC_SIZE, MAX_BLOCK_SIZE, MAX_STORED_OVERHEAD } from './format.js';
-import { JumpTable, type JumpTableData } from './jump-table.js';
-
-/** What a reactor needs, besides the compressed source, to make the same reader again. */
-export interface ZfileSpec {
-  readonly name: string;
-  readonly algorithm: Algorithm;
-  readonly blockSize: number;
-  readonly originalSize: number;
-  readonly verify: boolean;
-  readonly table: JumpTableData;
-}
-
-/** Blocks are read and decoded in runs of at most so many. */
-const RUN_BLOCKS = 256;
-/** And at most so many stored bytes, unless one block alone is longer. */
-const RUN_BYTES = 256 * 1024;
-const RUN_CAPACITY = Math.max(RUN_BYTES, MAX_BLOCK_SIZE + MAX_STORED_OVERHEAD + BLOCK_CRC_SIZE);
+import { Blocks, type ZfileSpec } from './blocks.js';
+import { Run } from './run.js';
 
 /** Scratch memory of one thread, shared by all its readers: reads never overlap in time. */
 export class ZfileScratch {
-  readonly batch: Batch = {
-    src: Buffer.allocUnsafeSlow(DECODE_HEADROOM + RUN_CAPACITY),
-    base: DECODE_HEADROOM,
-    bounds: new Uint32Array(RUN_BLOCKS + 1),
-    crcSize: 0,
-    crcSeed: BLOCK_CRC_SEED,
-  };
-
+  readonly run = new Run();
   readonly #caches = new Map<number, BlockCache>();
   #readers = 0;
 
@@ -60,54 +36,42 @@ export class ZfileReader implements BlobSource {
   readonly size: number;
   readonly isLocal: boolean;
   readonly #source: BlobSource;
-  readonly #table: JumpTable;
-  readonly #blockSize: number;
-  readonly #blockShift: number;
-  readonly #lastBlock: number;
-  readonly #lastBlockSize: number;
-  readonly #crcSize: number;
+  readonly #blocks: Blocks;
   readonly #decoder: BatchDecoder;
-  readonly #scratch: ZfileScratch;
+  readonly #run: Run;
   readonly #cache: BlockCache;
-  /** Its name in the cache. */
+  /** The reader's name in the cache. */
   readonly #owner: number;
 
+  /** @param source the stored bytes: the table of the spec points into them */
   constructor(spec: ZfileSpec, source: BlobSource, decoder: BatchDecoder, scratch: ZfileScratch) {
     this.name = spec.name;
     this.size = spec.originalSize;
     this.isLocal = source.isLocal;
     this.#source = source;
-    this.#table = new JumpTable(spec.table);
-    this.#blockSize = spec.blockSize;
-    this.#blockShift = Math.log2(spec.blockSize);
-    this.#lastBlock = spec.table.count - 1;
-    this.#lastBlockSize = spec.originalSize - this.#lastBlock * spec.blockSize;
-    this.#crcSize = spec.verify ? BLOCK_CRC_SIZE : 0;
+    this.#blocks = new Blocks(spec);
     this.#decoder = decoder;
-    this.#scratch = scratch;
+    this.#run = scratch.run;
     this.#cache = scratch.cacheOf(spec.blockSize);
     this.#owner = scratch.newOwner();
   }
 
   ensure(offset: number, length: number): Promise<void> | null {
     if (length === 0) return null;
-    const begin = this.#table.offsetOf(this.#blockOf(offset));
-    const end = this.#table.offsetOf(this.#blockOf(offset + length - 1) + 1);
-    return this.#source.ensure(begin, end - begin);
+    const begin = this.#storedBegin(offset);
+    return this.#source.ensure(begin, this.#storedEnd(offset + length) - begin);
   }
 
   load(offset: number, length: number): Promise<void> {
     if (length === 0) return Promise.resolve();
-    const begin = this.#table.offsetOf(this.#blockOf(offset));
-    const end = this.#table.offsetOf(this.#blockOf(offset + length - 1) + 1);
-    return this.#source.load(begin, end - begin);
+    const begin = this.#storedBegin(offset);
+    return this.#source.load(begin, this.#storedEnd(offset + length) - begin);
   }
 
   prefetch(offset: number, length: number): Promise<void> {
     if (length === 0) return Promise.resolve();
-    const begin = this.#table.offsetOf(this.#blockOf(offset));
-    const end = this.#table.offsetOf(this.#blockOf(offset + length - 1) + 1);
-    return this.#source.prefetch(begin, end - begin);
+    const begin = this.#storedBegin(offset);
+    return this.#source.prefetch(begin, this.#storedEnd(offset + length) - begin);
   }
 
   read(offset: number, length: number, dst: Uint8Array, at: number): boolean {
@@ -133,140 +97,108 @@ export class ZfileReader implements BlobSource {
     return true;
   }
 
-  #blockOf(offset: number): number {
-    // Shifts are for 32 bits; beyond 4 GiB a division is as exact.
-    return offset < 0x1_0000_0000
-      ? offset >>> this.#blockShift
-      : Math.floor(offset / this.#blockSize);
+  /** Where the stored block begins that holds the plain byte at `offset`. */
+  #storedBegin(offset: number): number {
+    return this.#blocks.storedAt(this.#blocks.blockOf(offset));
   }
 
-  #sizeOf(block: number): number {
-    return block === this.#lastBlock ? this.#lastBlockSize : this.#blockSize;
+  /** Where the stored block ends that holds the last plain byte before `end`. */
+  #storedEnd(end: number): number {
+    return this.#blocks.storedAt(this.#blocks.blockOf(end - 1) + 1);
   }
 
   /** @returns how many bytes from `at` on a kept block gave; 0 when it is not kept */
-  #copyKept(dst: Uint8Array, dstOffset: number, at: number, end: number): number {
-    const block = this.#blockOf(at);
+  #copyKept(dst: Uint8Array, to: number, at: number, end: number): number {
+    const blocks = this.#blocks;
+    const block = blocks.blockOf(at);
     const kept = this.#cache.find(this.#owner, block);
     if (kept < 0) return 0;
-    const within = at - block * this.#blockSize;
-    const n = Math.min(this.#sizeOf(block) - within, end - at);
-    dst.set(this.#cache.bytes.subarray(kept + within, kept + within + n), dstOffset);
+    const within = at - blocks.beginOf(block);
+    const n = Math.min(blocks.sizeOf(block) - within, end - at);
+    dst.set(this.#cache.bytes.subarray(kept + within, kept + within + n), to);
     return n;
   }
 
   /**
-   * Reads the blocks of [at, end), as many as one run takes, with one read of the source. Blocks
-   * that are wanted whole are decoded to their place, the others by way of the cache.
-   * @returns the plain bytes put into `dst`; 0 when the disk must be waited for
+   * Reads the blocks of [at, end), as many as one run takes, with one read of the source. Blocks that
+   * are wanted whole are decoded to their place, the head and the tail by way of the cache.
+   * @returns the plain bytes put into `dst`; 0 when the stored bytes are not at hand
    */
-  #readRun(dst: Uint8Array, dstOffset: number, at: number, end: number): number {
-    const first = this.#blockOf(at);
-    const count = this.#planRun(first, end);
-    const begin = this.#table.offsetOf(first);
-    const stored = this.#scratch.batch.bounds[count] as number;
-    const { src, base } = this.#scratch.batch;
-    if (!this.#source.read(begin, stored, src, base)) return 0;
+  #readRun(dst: Uint8Array, to: number, at: number, end: number): number {
+    const blocks = this.#blocks;
+    const run = this.#run;
+    run.plan(blocks, blocks.blockOf(at), blocks.blockOf(end - 1) + 1);
+    if (!this.#source.read(run.begin, run.stored, run.batch.src, run.batch.base)) return 0;
 
+    const { first, count } = run;
     const last = first + count - 1;
-    const lastEnd = last * this.#blockSize + this.#sizeOf(last);
-    const runEnd = Math.min(end, lastEnd);
-    const wholeFrom = at > first * this.#blockSize ? 1 : 0;
-    const wholeTo = runEnd < lastEnd ? count - 1 : count;
-    let out = dstOffset;
-    if (wholeFrom > wholeTo) {
-      // One block, of which neither the beginning nor the end is wanted.
-      return this.#decodePart(first, 0, dst, out, at, runEnd);
-    }
-    if (count === 2 && wholeFrom === wholeTo) {
-      const n = this.#decodePair(first, dst, out, at, runEnd);
+    const lastEnd = blocks.endOf(last);
+    const stop = Math.min(end, lastEnd);
+    const hasHead = at > blocks.beginOf(first);
+    const hasTail = stop < lastEnd;
+    if (count === 1 && (hasHead || hasTail)) return this.#part(first, dst, to, at, stop);
+    if (count === 2 && hasHead && hasTail) {
+      const n = this.#pair(first, dst, to, at, stop);
       if (n > 0) return n;
     }
-    if (wholeFrom === 1) out += this.#decodePart(first, 0, dst, out, at, lastEnd);
-    if (wholeTo > wholeFrom) {
-      const lastSize = this.#sizeOf(first + wholeTo - 1);
-      this.#decode(first, wholeFrom, wholeTo - wholeFrom, dst, out, lastSize);
-      out += (wholeTo - wholeFrom - 1) * this.#blockSize + lastSize;
-    }
-    if (wholeTo < count) out += this.#decodePart(last, wholeTo, dst, out, 0, runEnd);
-    return out - dstOffset;
+    let n = 0;
+    if (hasHead) n += this.#part(first, dst, to, at, stop);
+    n += this.#whole(hasHead ? first + 1 : first, hasTail ? last : last + 1, dst, to + n);
+    if (hasTail) n += this.#part(last, dst, to + n, at, stop);
+    return n;
   }
 
-  /** Fills the bounds of a run of blocks from `first` on that begin before `end`. @returns how many */
-  #planRun(first: number, end: number): number {
-    const { bounds } = this.#scratch.batch;
-    const begin = this.#table.offsetOf(first);
-    let count = 0;
-    bounds[0] = 0;
-    while (count < RUN_BLOCKS && (first + count) * this.#blockSize < end) {
-      const next = this.#table.offsetOf(first + count + 1) - begin;
-      if (next > RUN_BYTES && count > 0) break;
-      bounds[++count] = next;
-    }
-    return count;
+  /** Decodes blocks [from, until) of the run to their place. @returns their plain bytes */
+  #whole(from: number, until: number, dst: Uint8Array, to: number): number {
+    if (from >= until) return 0;
+    this.#decode(from, until - from, dst, to);
+    return this.#blocks.endOf(until - 1) - this.#blocks.beginOf(from);
   }
 
   /** Decodes one block of the run into the cache and copies what of [at, end) is in it. */
-  #decodePart(
-    block: number,
-    index: number,
-    dst: Uint8Array,
-    dstOffset: number,
-    at: number,
-    end: number,
-  ): number {
+  #part(block: number, dst: Uint8Array, to: number, at: number, end: number): number {
     const cache = this.#cache;
-    const size = this.#sizeOf(block);
     const kept = cache.place(this.#owner, block);
-    this.#decode(block - index, index, 1, cache.bytes, kept, size);
+    this.#decode(block, 1, cache.bytes, kept);
     cache.keep(this.#owner, block);
-    const begin = block * this.#blockSize;
+    const begin = this.#blocks.beginOf(block);
     const from = Math.max(at - begin, 0);
-    const to = Math.min(end - begin, size);
-    dst.set(cache.bytes.subarray(kept + from, kept + to), dstOffset);
-    return to - from;
+    const until = Math.min(end - begin, this.#blocks.sizeOf(block));
+    dst.set(cache.bytes.subarray(kept + from, kept + until), to);
+    return until - from;
   }
 
   /**
-   * Decodes the two blocks of a run into the cache at once, as {@link ZfileReader.#decodePart} does
-   * one after the other: most reads of a misaligned image want a part of each.
+   * Decodes the two blocks of the run into the cache at once, as `#part` does one by one: most reads of
+   * a misaligned image want a part of each.
    * @returns 0 when their places in the cache are apart
    */
-  #decodePair(first: number, dst: Uint8Array, dstOffset: number, at: number, end: number): number {
+  #pair(first: number, dst: Uint8Array, to: number, at: number, end: number): number {
     const cache = this.#cache;
     const kept = cache.place(this.#owner, first);
-    if (cache.place(this.#owner, first + 1) !== kept + this.#blockSize) return 0;
-    this.#decode(first, 0, 2, cache.bytes, kept, this.#sizeOf(first + 1));
+    if (cache.place(this.#owner, first + 1) !== kept + this.#blocks.blockSize) return 0;
+    this.#decode(first, 2, cache.bytes, kept);
     cache.keep(this.#owner, first);
     cache.keep(this.#owner, first + 1);
-    const begin = first * this.#blockSize - kept;
-    dst.set(cache.bytes.subarray(at - begin, end - begin), dstOffset);
+    const begin = this.#blocks.beginOf(first) - kept;
+    dst.set(cache.bytes.subarray(at - begin, end - begin), to);
     return end - at;
   }
 
   /**
-   * Checks and decodes blocks [index, index + count) of the run that begins with block `first`.
+   * Checks and decodes blocks [block, block + count) of the run.
    * @throws OverlaybdError BAD_CHECKSUM or BAD_DATA
    */
-  #decode(
-    first: number,
-    index: number,
-    count: number,
-    dst: Uint8Array,
-    dstOffset: number,
-    lastSize: number,
-  ): void {
-    const { batch } = this.#scratch;
-    const blockSize = this.#blockSize;
-    batch.crcSize = this.#crcSize;
-    const bad = this.#decoder.decode(batch, index, count, dst, dstOffset, blockSize, lastSize);
+  #decode(block: number, count: number, dst: Uint8Array, to: number): void {
+    const { first, batch } = this.#run;
+    const lastSize = this.#blocks.sizeOf(block + count - 1);
+    const bad = this.#decoder.decode(batch, block - first, count, dst, to, lastSize);
     if (bad < 0) return;
-    const block = first + bad;
     throw formatError({
       blob: this.name,
-      section: `block ${block}`,
-      offset: this.#table.offsetOf(block),
-      ...describeBadBlock(batch, bad, this.#sizeOf(block)),
+      section: `block ${first + bad}`,
+      offset: this.#blocks.storedAt(first + bad),
+      ...describeBadBlock(batch, bad, this.#blocks.sizeOf(first + bad)),
     });
   }
 }

@@ -1,14 +1,13 @@
 // Checks every stored block of a ZFile on its own: checksum, and that it decodes to its size. Keeps
 // nothing of what it decodes; reading for clients is reader.ts.
 
-import type { BatchDecoder } from '../codec/decoder.js';
+import type { BatchDecoder } from '../codec/batch.js';
 import { OverlaybdError, type FormatProblem, type ProblemSink } from '../errors.js';
 import { readLoaded } from '../lib/loaded.js';
 import type { BlobSource } from '../blob/source.js';
 import { describeBadBlock } from './bad-block.js';
-import { BLOCK_CRC_SIZE } from './format.js';
-import { JumpTable } from './jump-table.js';
-import { ZfileScratch, type ZfileSpec } from './reader.js';
+import { Blocks, type ZfileSpec } from './blocks.js';
+import { Run } from './run.js';
 
 /** Plain bytes of one run: what was decoded need not leave the processor's cache. */
 const RUN_PLAIN_BYTES = 256 * 1024;
@@ -24,14 +23,13 @@ interface Bad {
 
 /** Goes through a file once, run by run, so that its user decides when to pause. */
 export class ZfileVerifier {
-  readonly #spec: ZfileSpec;
+  readonly #name: string;
   readonly #source: BlobSource;
   readonly #decoder: BatchDecoder;
   readonly #sink: ProblemSink;
-  readonly #table: JumpTable;
-  readonly #scratch = new ZfileScratch();
+  readonly #blocks: Blocks;
+  readonly #run = new Run();
   readonly #plain: Buffer;
-  readonly #crcSize: number;
   #next = 0;
   #bad: Bad | null = null;
   /** Blocks found bad so far. */
@@ -42,73 +40,48 @@ export class ZfileVerifier {
    * @param sink gets one problem for each range of bad blocks
    */
   constructor(spec: ZfileSpec, source: BlobSource, decoder: BatchDecoder, sink: ProblemSink) {
-    this.#spec = spec;
+    this.#name = spec.name;
     this.#source = source;
     this.#decoder = decoder;
     this.#sink = sink;
-    this.#table = new JumpTable(spec.table);
+    this.#blocks = new Blocks(spec);
     this.#plain = Buffer.allocUnsafeSlow(Math.max(RUN_PLAIN_BYTES, spec.blockSize));
-    this.#crcSize = spec.verify ? BLOCK_CRC_SIZE : 0;
   }
 
   /** Checks the next blocks. @returns their plain bytes; 0 at the end, when all is reported */
   async step(): Promise<number> {
+    const blocks = this.#blocks;
     const first = this.#next;
-    const count = this.#gatherRun(first);
-    if (count === 0) {
+    const most = Math.floor(this.#plain.length / blocks.blockSize);
+    const end = Math.min(blocks.count, first + most);
+    if (first === end) {
       this.#report();
       return 0;
     }
-    await this.#checkRun(first, count);
-    this.#next += count;
-    const { blockSize, originalSize } = this.#spec;
-    return Math.min(count * blockSize, originalSize - first * blockSize);
+    this.#run.plan(blocks, first, end);
+    const last = first + this.#run.count - 1;
+    await this.#checkRun();
+    this.#next = last + 1;
+    return blocks.endOf(last) - blocks.beginOf(first);
   }
 
-  /** Fills the bounds of the run that begins at `first`. @returns its blocks */
-  #gatherRun(first: number): number {
-    const { src, base, bounds } = this.#scratch.batch;
-    const { blockSize, table } = this.#spec;
-    const capacity = src.length - base;
-    const most = Math.min(
-      table.count - first,
-      bounds.length - 1,
-      Math.floor(this.#plain.length / blockSize),
-    );
-    if (most === 0) return 0;
-    const begin = this.#table.offsetOf(first);
-    let count = 0;
-    bounds[0] = 0;
-    while (count < most) {
-      const end = this.#table.offsetOf(first + count + 1) - begin;
-      if (end > capacity) break;
-      bounds[++count] = end;
-    }
-    return count;
-  }
-
-  async #checkRun(first: number, count: number): Promise<void> {
-    const { src, base, bounds } = this.#scratch.batch;
-    const stored = bounds[count] as number;
-    const begin = this.#table.offsetOf(first);
+  /** Checks the run that was planned. */
+  async #checkRun(): Promise<void> {
+    const { first, count, begin, stored, batch } = this.#run;
     try {
       await readLoaded(this.#source, begin, stored, () =>
-        this.#source.read(begin, stored, src, base),
+        this.#source.read(begin, stored, batch.src, batch.base),
       );
     } catch (error) {
       await this.#checkOneByOne(first, count, error);
       return;
     }
-    const { batch } = this.#scratch;
-    const { blockSize } = this.#spec;
-    const lastSize = this.#sizeOf(first + count - 1);
-    batch.crcSize = this.#crcSize;
+    const lastSize = this.#blocks.sizeOf(first + count - 1);
     for (let from = 0; from < count;) {
-      const plain = this.#plain;
-      const bad = this.#decoder.decode(batch, from, count - from, plain, 0, blockSize, lastSize);
+      const bad = this.#decoder.decode(batch, from, count - from, this.#plain, 0, lastSize);
       if (bad < 0) return;
       const block = first + bad;
-      const { code, expected, got } = describeBadBlock(batch, bad, this.#sizeOf(block));
+      const { code, expected, got } = describeBadBlock(batch, bad, this.#blocks.sizeOf(block));
       this.#add(code, block, expected, got);
       from = bad + 1;
     }
@@ -122,16 +95,9 @@ export class ZfileVerifier {
       return;
     }
     for (let block = first; block < first + count; block++) {
-      const { bounds } = this.#scratch.batch;
-      bounds[0] = 0;
-      bounds[1] = this.#table.offsetOf(block + 1) - this.#table.offsetOf(block);
-      await this.#checkRun(block, 1);
+      this.#run.plan(this.#blocks, block, block + 1);
+      await this.#checkRun();
     }
-  }
-
-  #sizeOf(block: number): number {
-    const { blockSize, originalSize } = this.#spec;
-    return Math.min(blockSize, originalSize - block * blockSize);
   }
 
   #add(kind: Bad['kind'], block: number, expected: string, got: string): void {
@@ -149,9 +115,9 @@ export class ZfileVerifier {
     const { kind, first, last, expected, got } = this.#bad;
     this.#bad = null;
     const problem: FormatProblem = {
-      blob: this.#spec.name,
+      blob: this.#name,
       section: first === last ? `block ${first}` : `blocks ${first} to ${last}, the first`,
-      offset: this.#table.offsetOf(first),
+      offset: this.#blocks.storedAt(first),
       expected,
       got,
       ...(kind !== 'IO' && { code: kind }),

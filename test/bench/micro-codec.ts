@@ -2,13 +2,8 @@
 // Node.js program of this machine.
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import type { Algorithm } from '../../daemon/codec/algorithm.js';
-import {
-  createDecoder,
-  createPortableDecoder,
-  DECODE_HEADROOM,
-  type Batch,
-  type BatchDecoder,
-} from '../../daemon/codec/decoder.js';
+import { createDecoder, createPortableDecoder } from '../../daemon/codec/decoder.js';
+import { DECODE_HEADROOM, type Batch, type BatchDecoder } from '../../daemon/codec/batch.js';
 import { encodeBlock } from '../support/encode-block.js';
 import { crc32c } from '../../daemon/native/crc32c.js';
 import { rateOf } from './rate.js';
@@ -87,14 +82,21 @@ function decodeRate(
       sample.subarray(at, at + blocks * blockSize),
       blockSize,
     );
-    const batch = { src, base: DECODE_HEADROOM, bounds, crcSize: CRC_SIZE, crcSeed: CRC_SEED };
+    const batch = {
+      src,
+      base: DECODE_HEADROOM,
+      bounds,
+      blockSize,
+      crcSize: CRC_SIZE,
+      crcSeed: CRC_SEED,
+    };
     batches.push({ stored, batch });
   }
   const dst = Buffer.alloc(blocks * blockSize);
   const run = (): void => {
     for (const { stored, batch } of batches) {
       src.set(stored, DECODE_HEADROOM);
-      const bad = decoder.decode(batch, 0, blocks, dst, 0, blockSize, blockSize);
+      const bad = decoder.decode(batch, 0, blocks, dst, 0, blockSize);
       if (bad >= 0) throw new Error(`${algorithm}: block ${bad} of ${blocks} does not decode`);
     }
   };

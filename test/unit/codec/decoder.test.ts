@@ -7,10 +7,8 @@ import {
   codecsInUse,
   createDecoder,
   createPortableDecoder,
-  DECODE_HEADROOM,
-  type Batch,
-  type BatchDecoder,
 } from '../../../daemon/codec/decoder.js';
+import { DECODE_HEADROOM, type Batch, type BatchDecoder } from '../../../daemon/codec/batch.js';
 import { encodeBlock } from '../../support/encode-block.js';
 import { CODEC_LZ4, CODEC_ZSTD, codecs } from '../../../daemon/native/block-decoder.js';
 import { rawCrc32c } from '../../support/crc32c.js';
@@ -39,7 +37,7 @@ function batchOf(blocks: readonly Uint8Array[], crcSize: 0 | 4 = 0): Batch {
     return [block, crc.subarray(0, crcSize)];
   });
   const src = Buffer.concat([Buffer.alloc(DECODE_HEADROOM), ...parts]);
-  return { src, base: DECODE_HEADROOM, bounds, crcSize, crcSeed: SEED };
+  return { src, base: DECODE_HEADROOM, bounds, blockSize: 512, crcSize, crcSeed: SEED };
 }
 
 /** Decodes all blocks between guard bytes. @returns what the decoder said, and what came out */
@@ -52,7 +50,8 @@ function decodeWith(
   const count = batch.bounds.length - 1;
   const size = (count - 1) * blockSize + lastSize;
   const dst = Buffer.alloc(size + 128, GUARD);
-  const bad = decoder.decode(batch, 0, count, dst, 64, blockSize, lastSize);
+  batch.blockSize = blockSize;
+  const bad = decoder.decode(batch, 0, count, dst, 64, lastSize);
   const guards = Buffer.concat([dst.subarray(0, 64), dst.subarray(64 + size)]);
   if (!guards.equals(Buffer.alloc(128, GUARD))) throw new Error('wrote outside its place');
   return { bad, out: dst.subarray(64, 64 + size) };
@@ -94,7 +93,7 @@ for (const algorithm of ALGORITHMS) {
     for (const make of DECODERS[algorithm]) {
       const batch = batchOf(raw.map((each) => encodeBlock(algorithm, each)));
       const dst = Buffer.alloc(1024);
-      t.equal(make().decode(batch, 1, 2, dst, 0, 512, 512), -1);
+      t.equal(make().decode(batch, 1, 2, dst, 0, 512), -1);
       t.ok(dst.equals(Buffer.concat(raw.slice(1, 3))));
     }
     t.end();
@@ -115,7 +114,7 @@ for (const algorithm of ALGORITHMS) {
         if (bad < 3) src[at] = (src[at] as number) ^ 1;
         const stored = Buffer.from(src.subarray(begin));
         const dst = Buffer.alloc(4 * 512);
-        t.equal(decoder.decode(batch, 0, 4, dst, 0, 512, 512), bad);
+        t.equal(decoder.decode(batch, 0, 4, dst, 0, 512), bad);
         t.ok(src.subarray(begin).equals(stored), 'for whoever tells what is wrong with it');
         t.ok(dst.subarray(0, bad * 512).equals(Buffer.concat(raw.slice(0, bad))));
       }

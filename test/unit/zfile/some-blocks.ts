@@ -1,0 +1,24 @@
+// The geometry of a ZFile that exists as a jump table only.
+import { Blocks } from '../../../daemon/zfile/blocks.js';
+import { JumpTableBuilder } from '../../../daemon/zfile/jump-table.js';
+
+/** @param lengths of the stored blocks; the last one has 100 plain bytes */
+export function blocksOf(lengths: readonly number[], blockSize: number, verify = true): Blocks {
+  const builder = new JumpTableBuilder({
+    blob: 'x',
+    count: lengths.length,
+    blockSize,
+    verify,
+    dictSize: 0,
+    indexOffset: 2 ** 40,
+    sink: ({ expected, got }) => {
+      throw new Error(`${expected}, ${got}`);
+    },
+  });
+  const words = new DataView(new ArrayBuffer(4 * lengths.length));
+  lengths.forEach((length, i) => words.setUint32(4 * i, length, true));
+  builder.push(words, lengths.length);
+  const table = builder.finish().data;
+  const originalSize = (lengths.length - 1) * blockSize + 100;
+  return new Blocks({ name: 'x', algorithm: 'lz4', blockSize, originalSize, verify, table });
+}
