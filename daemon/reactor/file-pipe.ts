@@ -1,5 +1,5 @@
 // Long runs of files to Unix sockets without a copy in the daemon: page by page through a pipe, which
-// is a third of the work. Over TCP it is none the less, and short runs cost more than their copy.
+// is a third of the work. Over TCP nothing is gained, and short runs cost more than their copy.
 
 import type { FileSender } from '../nbd/outbox.js';
 import { EAGAIN } from '../lib/errno.js';
@@ -13,32 +13,53 @@ const PAGE = 4096;
 /** Idle pipes that a thread keeps: clients that take their replies share one. */
 const MAX_IDLE = 4;
 
+/** The system calls, or what tests put in their place. */
+export interface PipeCalls {
+  make: typeof filePipes.make;
+  fill: typeof filePipes.fill;
+  drain: typeof filePipes.drain;
+  close(fd: number): void;
+}
+
+const SYSTEM: PipeCalls = {
+  make: (ends, size) => filePipes.make(ends, size),
+  fill: (fd, position, writeEnd, length) => filePipes.fill(fd, position, writeEnd, length),
+  drain: (readEnd, socket, length) => filePipes.drain(readEnd, socket, length),
+  close: (fd) => descriptors.close(fd),
+};
+
 /** A pipe that belongs to one connection until it is empty. */
 class Pipe {
+  readonly #calls: PipeCalls;
   readonly #readEnd: number;
   readonly #writeEnd: number;
-  readonly #pages: number;
-  /** Bytes taken and not sent, and how many runs they are of. */
+  /** Pages that the pipe has room for. */
+  readonly #capacity: number;
+  /** Pages of each run that is held, the oldest first, and of all of them. */
+  readonly #runs: number[] = [];
+  #used = 0;
+  /** Bytes taken and not sent. */
   held = 0;
-  #runs = 0;
-  /** There is something behind the held bytes that nobody wants. */
+  /** The pipe holds stray bytes after the held ones, and cannot be used again. */
   spoilt = false;
 
-  constructor(readEnd: number, writeEnd: number, capacity: number) {
+  constructor(calls: PipeCalls, readEnd: number, writeEnd: number, capacity: number) {
+    this.#calls = calls;
     this.#readEnd = readEnd;
     this.#writeEnd = writeEnd;
-    this.#pages = Math.floor(capacity / PAGE);
+    this.#capacity = Math.floor(capacity / PAGE);
   }
 
   /** @returns 1 when all is taken, 0 when it is not now, -errno when it never will be */
   fill(fd: number, position: number, length: number): number {
-    // Each run may have a part of a page at both ends.
-    const pages = Math.ceil((this.held + length) / PAGE) + this.#runs + 2;
-    if (this.spoilt || pages > this.#pages) return 0;
-    const n = filePipes.fill(fd, position, this.#writeEnd, length);
+    // A run may have a part of a page at both ends.
+    const pages = Math.floor((position + length - 1) / PAGE) - Math.floor(position / PAGE) + 1;
+    if (this.spoilt || this.#used + pages > this.#capacity) return 0;
+    const n = this.#calls.fill(fd, position, this.#writeEnd, length);
     if (n === length) {
       this.held += length;
-      this.#runs++;
+      this.#used += pages;
+      this.#runs.push(pages);
       return 1;
     }
     if (n > 0) this.spoilt = true;
@@ -47,15 +68,15 @@ class Pipe {
 
   /** @param length what is left of the oldest run */
   drain(socket: number, length: number): number {
-    const sent = filePipes.drain(this.#readEnd, socket, length);
+    const sent = this.#calls.drain(this.#readEnd, socket, length);
     if (sent > 0) this.held -= sent;
-    if (sent === length) this.#runs--;
+    if (sent === length) this.#used -= this.#runs.shift() ?? 0;
     return sent;
   }
 
   close(): void {
-    descriptors.close(this.#readEnd);
-    descriptors.close(this.#writeEnd);
+    this.#calls.close(this.#readEnd);
+    this.#calls.close(this.#writeEnd);
   }
 }
 
@@ -63,14 +84,19 @@ class Pipe {
 export class PipePool {
   readonly #idle: Pipe[] = [];
   readonly #ends = new Int32Array(2);
+  readonly #calls: PipeCalls;
+
+  constructor(calls = SYSTEM) {
+    this.#calls = calls;
+  }
 
   /** @returns null when the system gives none */
   take(): Pipe | null {
     const idle = this.#idle.pop();
     if (idle) return idle;
-    const capacity = filePipes.make(this.#ends, PIPE_SIZE);
+    const capacity = this.#calls.make(this.#ends, PIPE_SIZE);
     const [readEnd = -1, writeEnd = -1] = this.#ends;
-    return capacity < 0 ? null : new Pipe(readEnd, writeEnd, capacity);
+    return capacity < 0 ? null : new Pipe(this.#calls, readEnd, writeEnd, capacity);
   }
 
   give(pipe: Pipe): void {

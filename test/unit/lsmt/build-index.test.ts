@@ -166,3 +166,17 @@ await test('an append-only upper: the last write wins, in order and out of it, f
   t.same(merge(same), [[7, 3, 8 + 3 * 999, 0]]);
   t.end();
 });
+
+await test('a joined segment stays below 2^32 sectors', (t) => {
+  // 2 TiB and a little, as a writer marks it: 262,000 entries that all follow each other.
+  for (const moffset of [ZEROED, 8]) {
+    const sectors = 2 ** 32 + 100;
+    const rows = rowsOf(indexOf([[0, sectors, moffset]]));
+    t.equal(rows.length, 2);
+    const [first, second] = rows as [number[], number[]];
+    t.ok((first[1] as number) < 2 ** 32, `${first[1]} sectors`);
+    t.ok((first[1] as number) > 2 ** 32 - 2 ** 15, 'no entry more would have fitted');
+    t.same(second.slice(0, 2), [first[1], sectors - (first[1] as number)]);
+  }
+  t.end();
+});

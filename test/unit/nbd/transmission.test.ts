@@ -7,6 +7,7 @@ import {
   NBD_EPERM,
   REQUEST_SIZE,
 } from '../../../daemon/nbd/constants.js';
+import { EXTENT_HOLE } from '../../../daemon/lib/extent-list.js';
 import { ProtocolError } from '../../../daemon/nbd/errors.js';
 import { MAX_REQUEST_LENGTH, MAX_UNSENT_BYTES } from '../../../daemon/nbd/limits.js';
 import { requestBytes } from '../../support/nbd-client.js';
@@ -329,3 +330,24 @@ await t.test('headers in every split', async (test) => {
     test.same(answers[1]?.data, bytesAt(78, 8));
   }
 });
+
+await t.test(
+  'one turn takes a bounded number of steps, also when they make few bytes',
+  async (test) => {
+    const fake = new FakeExport(64 << 20);
+    fake.kindAt = () => EXTENT_HOLE;
+    fake.grain = 1 << 20;
+    const harness = Harness.chunked('structured', fake);
+    // 128 pieces each, of which each is a hole of 32 bytes.
+    for (let i = 0; i < 20; i++) harness.ask({ cookie: BigInt(i), offset: i, length: 32 << 20 });
+    harness.pump();
+    test.equal(harness.transmission.state, 'busy');
+    // docs/limits.md: 1024 steps. 20 take a request; of the others, every second looks for a further one.
+    test.equal(fake.extentCalls, (1024 - 20) / 2 + 20 / 2);
+    harness.pump();
+    test.ok(fake.extentCalls <= (2 * 1024) / 2, `${fake.extentCalls} pieces`);
+    await harness.settle();
+    test.equal(harness.answers().length, 20);
+    test.equal(fake.extentCalls, 20 * 128);
+  },
+);
