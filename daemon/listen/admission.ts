@@ -2,7 +2,7 @@
 
 import type { Account, ListenerSpec } from '../config/listener.js';
 import type { Peer } from '../reactor/peer.js';
-import { DEFAULT_CONNECTIONS_PER_PEER, MAX_CONNECTIONS } from '../nbd/limits.js';
+import { DEFAULT_CONNECTIONS_PER_PEER, MAX_CONNECTIONS } from './limits.js';
 
 /** Who may come in by a listener, and what they see. */
 export interface Admission {

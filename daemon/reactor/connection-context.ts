@@ -3,7 +3,8 @@
 import type { ExportTable } from '../nbd/export.js';
 import type { TlsMode } from '../nbd/handshake.js';
 import type { LargeMemory } from '../nbd/large-memory.js';
-import { DRAIN_TIMEOUT_MS, HANDSHAKE_TIMEOUT_MS } from '../nbd/limits.js';
+import { HANDSHAKE_TIMEOUT_MS } from '../nbd/limits.js';
+import { DRAIN_TIMEOUT_MS, LINGER_MS } from './limits.js';
 import type { SendBufferPool } from '../nbd/outbox.js';
 import type { ReadRequest, Request } from '../nbd/request.js';
 import type { Connection } from './connection.js';
@@ -15,11 +16,13 @@ import type { TlsAcceptor } from './tls-acceptor.js';
 export interface Deadlines {
   readonly handshakeMs: number;
   readonly drainMs: number;
+  readonly lingerMs: number;
 }
 
 export const DEADLINES: Deadlines = {
   handshakeMs: HANDSHAKE_TIMEOUT_MS,
   drainMs: DRAIN_TIMEOUT_MS,
+  lingerMs: LINGER_MS,
 };
 
 /** What all connections of a reactor share. */
@@ -34,7 +37,7 @@ export interface ConnectionContext {
   /** Whether connections are being offered to another process. */
   isOffering?(): boolean;
   /** Other than the usual ones, for tests. */
-  readonly deadlines?: Deadlines;
+  readonly deadlines?: Partial<Deadlines>;
   readFailed(connection: Connection, error: unknown, request: ReadRequest): void;
   requestRefused(connection: Connection, request: Request, errno: number, reason: string): void;
   /** The connection is over for this reactor, and its socket lives on. */

@@ -169,7 +169,8 @@ export class Connection {
     const before = this.#phase.deadline;
     this.#phase = phase;
     if (phase.deadline === before) return;
-    const { exports, deadlines = DEADLINES } = this.#context;
+    const { exports } = this.#context;
+    const deadlines = { ...DEADLINES, ...this.#context.deadlines };
     startDeadline(this.#deadline, phase.deadline, {
       exports,
       deadlines,

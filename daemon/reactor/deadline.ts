@@ -1,6 +1,6 @@
 // Time on a connection: the one deadline that it has at a time, and since when its client takes nothing.
 
-import { PAUSED_AFTER_MS, PAUSED_MS, VANISHED_S } from '../nbd/limits.js';
+import { PAUSED_AFTER_MS, PAUSED_MS, VANISHED_S } from './limits.js';
 
 /** Who moves bytes; see nbd/outbox.ts. */
 interface Progress {

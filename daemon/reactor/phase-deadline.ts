@@ -1,7 +1,7 @@
 // The deadline of a phase: how long it may take, and the reason that the log gives when it passes.
 
 import type { ExportTable } from '../nbd/export.js';
-import { HANDSHAKE_MS_PER_EXPORT, LINGER_MS } from '../nbd/limits.js';
+import { HANDSHAKE_MS_PER_EXPORT } from '../nbd/limits.js';
 import { HUNG_UP, STOPS } from './close-reason.js';
 import type { Deadlines } from './connection-context.js';
 import type { Deadline } from './deadline.js';
@@ -19,7 +19,7 @@ interface Circumstances {
 export function startDeadline(
   deadline: Deadline,
   kind: DeadlineKind | null,
-  { deadlines: { handshakeMs, drainMs }, exports, hasEnded }: Circumstances,
+  { deadlines: { handshakeMs, drainMs, lingerMs }, exports, hasEnded }: Circumstances,
 ): void {
   switch (kind) {
     case null:
@@ -37,6 +37,6 @@ export function startDeadline(
       return deadline.after(drainMs, 'client did not take its replies before the daemon stopped');
     case 'linger':
       // Lingering is the end of draining, and within its time.
-      return deadline.after(Math.min(LINGER_MS, deadline.leftMs), STOPS);
+      return deadline.after(Math.min(lingerMs, deadline.leftMs), STOPS);
   }
 }

@@ -3,7 +3,7 @@
 import { descriptors } from '../native/descriptors.js';
 import { Poll } from '../native/poll.js';
 import { sockets } from '../native/socket.js';
-import { VANISHED_S } from '../nbd/limits.js';
+import { VANISHED_S } from './limits.js';
 import type { FileSender } from '../nbd/outbox.js';
 import { PipedFiles, type PipePool } from './file-pipe.js';
 import type { EventHandler, Transport } from './transport.js';

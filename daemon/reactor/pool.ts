@@ -19,7 +19,7 @@ import type { TlsSettings } from './tls-settings.js';
 import type { Logger } from '../log/logger.js';
 import { descriptors } from '../native/descriptors.js';
 import { sockets } from '../native/socket.js';
-import { DRAIN_TIMEOUT_MS } from '../nbd/limits.js';
+import { DRAIN_TIMEOUT_MS } from './limits.js';
 import { ClientLog } from './client-log.js';
 import { reactorThread } from './early-reactor.js';
 

@@ -8,7 +8,7 @@ import type { Disk } from '../lib/disk.js';
 import { memory } from '../native/memory.js';
 import { thisProcess } from '../native/process.js';
 import { LargeMemory } from '../nbd/large-memory.js';
-import { PAUSED_AFTER_MS } from '../nbd/limits.js';
+import { PAUSED_AFTER_MS } from './limits.js';
 import { SendBufferPool } from '../nbd/outbox.js';
 import { BLOCK_SIZES, type ExportTable, type NbdExport } from '../nbd/export.js';
 import { Connection } from './connection.js';

@@ -6,7 +6,7 @@ import type { ControlHandlers } from '../control/server.js';
 import { OverlaybdError, messageOf } from '../errors.js';
 import { packageVersion } from '../lib/package-version.js';
 import type { Logger } from '../log/logger.js';
-import { DRAIN_TIMEOUT_MS } from '../nbd/limits.js';
+import { DRAIN_TIMEOUT_MS } from '../reactor/limits.js';
 import type { Daemon, ServedOptions } from './daemon.js';
 import { exportCounts, exportStatuses, imageCounts } from './export-status.js';
 import type { DeviceManager } from '../devices/manager.js';

@@ -8,7 +8,7 @@ import type { StdioConnection } from '../listen/stdio.js';
 import type { DeferredLogger } from '../log/deferred-logger.js';
 import { files } from '../native/file.js';
 import { SHUT_RDWR, sockets } from '../native/socket.js';
-import { DRAIN_TIMEOUT_MS } from '../nbd/limits.js';
+import { DRAIN_TIMEOUT_MS } from '../reactor/limits.js';
 import { messageOf } from '../errors.js';
 import { listeningOf, type Handover } from '../upgrade/handover.js';
 import type { ControlPoint } from './control-point.js';

@@ -6,7 +6,7 @@ import { OverlaybdError } from '../errors.js';
 import { MessageChannel } from '../ipc/message-channel.js';
 import { descriptors } from '../native/descriptors.js';
 import { sockets } from '../native/socket.js';
-import { DRAIN_TIMEOUT_MS } from '../nbd/limits.js';
+import { DRAIN_TIMEOUT_MS } from '../reactor/limits.js';
 import type { OfferedSocket } from '../listen/clients.js';
 import {
   FIRST_OFFERED_FD,

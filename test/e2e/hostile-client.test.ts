@@ -4,12 +4,12 @@ import t, { type Test } from 'tap';
 import { NBD_CMD, NBD_EPERM, NBD_INFO, NBD_OPT, NBD_REP } from '../../daemon/nbd/constants.js';
 import {
   HANDSHAKE_TIMEOUT_MS,
-  MAX_CONNECTIONS,
   MAX_LARGE_BYTES,
   MAX_OPTION_LENGTH,
   MAX_HANDSHAKE_BYTES,
   STALLED_MS,
 } from '../../daemon/nbd/limits.js';
+import { MAX_CONNECTIONS } from '../../daemon/listen/limits.js';
 import { DaemonProcess, shortFolder } from '../support/daemon-process.js';
 import { writeRaw, writeZfileLayer } from '../support/e2e-images.js';
 import {

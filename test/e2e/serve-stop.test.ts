@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { DRAIN_TIMEOUT_MS } from '../../daemon/nbd/limits.js';
+import { DRAIN_TIMEOUT_MS } from '../../daemon/reactor/limits.js';
 import { DaemonProcess, shortFolder } from '../support/daemon-process.js';
 import { writeRaw } from '../support/e2e-images.js';
 import { RawNbdClient, requestBytes, tick } from '../support/nbd-client.js';

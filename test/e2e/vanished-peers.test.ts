@@ -3,7 +3,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { VANISHED_S } from '../../daemon/nbd/limits.js';
+import { VANISHED_S } from '../../daemon/reactor/limits.js';
 import { askRaw, socketOf, waitForControl } from '../support/control.js';
 import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
 import { RawNbdClient, tick } from '../support/nbd-client.js';

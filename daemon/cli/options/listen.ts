@@ -11,7 +11,7 @@ import {
   type ListenerSpec,
 } from '../../config/listener.js';
 import { OverlaybdError } from '../../errors.js';
-import { DEFAULT_CONNECTIONS_PER_PEER } from '../../nbd/limits.js';
+import { DEFAULT_CONNECTIONS_PER_PEER } from '../../listen/limits.js';
 import type { ListenOptions } from '../../listen/clients.js';
 import type { ActivatedSocket } from '../../listen/socket-activation.js';
 import { badArgument, notWith } from './values.js';

@@ -2,7 +2,7 @@ import { test } from 'tap';
 import { listenerSpec } from '../../../daemon/config/listener.js';
 import { admissionOf, refusalOf } from '../../../daemon/listen/admission.js';
 import { peerAt } from '../../../daemon/listen/peer.js';
-import { DEFAULT_CONNECTIONS_PER_PEER, MAX_CONNECTIONS } from '../../../daemon/nbd/limits.js';
+import { DEFAULT_CONNECTIONS_PER_PEER, MAX_CONNECTIONS } from '../../../daemon/listen/limits.js';
 
 const USERS = new Map<unknown, number>([
   ['alice', 1000],

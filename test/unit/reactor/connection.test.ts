@@ -9,7 +9,7 @@ import { ECONNRESET } from '../../../daemon/lib/errno.js';
 import { descriptors } from '../../../daemon/native/descriptors.js';
 import { SHUT_WR, sockets } from '../../../daemon/native/socket.js';
 import { Connection } from '../../../daemon/reactor/connection.js';
-import type { Deadlines } from '../../../daemon/reactor/connection-context.js';
+import { DEADLINES, type Deadlines } from '../../../daemon/reactor/connection-context.js';
 import type { ConnectionSummary } from '../../../daemon/reactor/messages.js';
 import { clientFlags, infoData, optionBytes, requestBytes } from '../../support/nbd-client.js';
 import { FakeExport, bytesAt, tableOf } from '../nbd/fake-export.js';
@@ -236,6 +236,22 @@ await t.test('draining', async (test) => {
   await pause(50);
   stuck.connection.drain();
   test.match(await closing(stuck), { reason: /did not take/ });
+});
+
+await t.test('after the last reply a client that stays has a while to hang up', async (test) => {
+  test.equal(DEADLINES.lingerMs, 1000, 'docs/limits.md');
+  const staying = await inTransmission(test, { lingerMs: 60_000 });
+  staying.connection.drain();
+  test.equal((await hear(staying)).end, 0, 'it is told that nothing more comes');
+  await say(staying, requestBytes({ cookie: 1n, offset: 0, length: 10 }));
+  await pause(100);
+  test.same(staying.closed, [], 'what it still sends resets nothing');
+  sockets.shutdown(staying.fd, SHUT_WR);
+  test.match(await closing(staying), { reason: /stops/, requests: 0 });
+
+  const stubborn = await inTransmission(test, { lingerMs: 20 });
+  stubborn.connection.drain();
+  test.match(await closing(stubborn), { reason: /stops/ }, 'and no longer');
 });
 
 await t.test('a client that has only shut down its side gets its pending replies', async (test) => {

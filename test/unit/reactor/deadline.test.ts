@@ -1,7 +1,7 @@
 // A connection's deadlines, and how long a client may take nothing.
 import { setTimeout as pause } from 'node:timers/promises';
 import { test } from 'tap';
-import { PAUSED_AFTER_MS, PAUSED_MS, VANISHED_S } from '../../../daemon/nbd/limits.js';
+import { PAUSED_AFTER_MS, PAUSED_MS, VANISHED_S } from '../../../daemon/reactor/limits.js';
 import { Deadline, StallClock } from '../../../daemon/reactor/deadline.js';
 
 await test('a deadline passes once, and the last one counts', async (t) => {

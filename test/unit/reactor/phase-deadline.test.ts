@@ -1,5 +1,6 @@
 import { test } from 'tap';
-import { HANDSHAKE_MS_PER_EXPORT, LINGER_MS } from '../../../daemon/nbd/limits.js';
+import { HANDSHAKE_MS_PER_EXPORT } from '../../../daemon/nbd/limits.js';
+import { LINGER_MS } from '../../../daemon/reactor/limits.js';
 import { Deadline } from '../../../daemon/reactor/deadline.js';
 import { startDeadline } from '../../../daemon/reactor/phase-deadline.js';
 import { FakeExport, tableOf } from '../nbd/fake-export.js';
@@ -11,7 +12,7 @@ function world() {
   const deadline = new Deadline({ totalSent: 0, blocked: true }, (why) => passed.push(why));
   const start = (kind: Parameters<typeof startDeadline>[1], ms: number, hasEnded = false): void =>
     startDeadline(deadline, kind, {
-      deadlines: { handshakeMs: ms, drainMs: ms },
+      deadlines: { handshakeMs: ms, drainMs: ms, lingerMs: LINGER_MS },
       exports: tableOf(new FakeExport(1), new FakeExport(1)),
       hasEnded,
     });

@@ -2,7 +2,7 @@
 import t from 'tap';
 import { DEFAULT_READ_DEADLINE } from '../../../daemon/config/daemon-config.js';
 import { files } from '../../../daemon/native/file.js';
-import { DRAIN_TIMEOUT_MS } from '../../../daemon/nbd/limits.js';
+import { DRAIN_TIMEOUT_MS } from '../../../daemon/reactor/limits.js';
 import { warnOfTimeouts } from '../../../daemon/server/read-deadline.js';
 import { DEFAULT_TIMEOUT_SECONDS } from '../../../daemon/kernel/device-settings.js';
 

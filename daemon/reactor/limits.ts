@@ -1,0 +1,16 @@
+// How long the daemon bears with a connection, beside what the protocol's own limits say (nbd/limits.ts).
+// Every number is in docs/limits.md.
+
+/** From the client's last request, or SIGTERM, to the end of the connection. */
+export const DRAIN_TIMEOUT_MS = 10_000;
+/** At the daemon's end, from the last reply to the end of a connection that the client keeps. */
+export const LINGER_MS = 1000;
+/** A TCP peer that has not answered for this long is gone: keepalive, and replies it does not acknowledge. */
+export const VANISHED_S = 60;
+/**
+ * For a client that is there and takes no replies, in place of VANISHED_S: the system cannot tell the two
+ * apart, and a copy to a slow disk may pause for minutes.
+ */
+export const PAUSED_MS = 600_000;
+/** When a client counts as paused, and how often the reactor looks. */
+export const PAUSED_AFTER_MS = 15_000;
