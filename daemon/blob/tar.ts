@@ -2,11 +2,12 @@
 // docs/formats.md). Not a tar reader.
 
 import { formatError, type OverlaybdError } from '../errors.js';
-import { readFully, type BlobSource } from './source.js';
 
 export const TAR_BLOCK = 512;
-/** Behind a pax header: its own block, one block of records, the member's header. */
+/** After a pax header: its own block, one block of records, the header of the member. */
 const PAX_PAYLOAD_OFFSET = 3 * TAR_BLOCK;
+/** What {@link findTarPayload} looks at. */
+export const TAR_HEAD_SIZE = PAX_PAYLOAD_OFFSET;
 const PAX_RECORDS_MAX = TAR_BLOCK;
 
 const FIELD = { size: 124, checksum: 148, typeflag: 156, magic: 257, version: 263 } as const;
@@ -38,32 +39,33 @@ export function isTarHeader(block: Uint8Array): boolean {
   return recorded === unsigned || recorded === signed;
 }
 
-/** The payload of `source` when it is a tar, else null. */
-export async function findTarPayload(source: BlobSource): Promise<TarPayload | null> {
-  if (source.size < TAR_BLOCK) return null;
-  const first = await readFully(source, 0, TAR_BLOCK);
-  if (!isTarHeader(first)) return null;
-
-  let payload: TarPayload = { offset: TAR_BLOCK, size: parseOctal(first, FIELD.size, 12) };
-  const typeflag = String.fromCharCode(first[FIELD.typeflag] ?? 0);
+/**
+ * Finds the payload of a tar.
+ * @param head the first {@link TAR_HEAD_SIZE} bytes of the blob, or all of it; {@link isTarHeader}
+ * @param blob its name, for messages
+ * @param blobSize of all of it, in bytes
+ * @throws OverlaybdError BAD_FORMAT
+ */
+export function findTarPayload(head: Buffer, blob: string, blobSize: number): TarPayload {
+  let payload: TarPayload = { offset: TAR_BLOCK, size: parseOctal(head, FIELD.size, 12) };
+  const typeflag = String.fromCharCode(head[FIELD.typeflag] ?? 0);
   if (typeflag === 'x') {
     const recordsSize = payload.size;
     if (recordsSize > PAX_RECORDS_MAX) {
       throw formatError({
-        blob: source.name,
+        blob,
         section: 'tar pax header size',
         offset: FIELD.size,
         expected: `at most ${PAX_RECORDS_MAX}`,
         got: recordsSize,
       });
     }
-    const head = await readFully(source, 0, Math.min(source.size, PAX_PAYLOAD_OFFSET));
     const records = head.subarray(TAR_BLOCK, TAR_BLOCK + recordsSize);
-    const paxSize = paxSizeOf(records, source.name);
-    const member = head.subarray(2 * TAR_BLOCK);
+    const paxSize = paxSizeOf(records, blob);
+    const member = head.subarray(2 * TAR_BLOCK, PAX_PAYLOAD_OFFSET);
     if (paxSize === 0 && !isTarHeader(member)) {
       throw formatError({
-        blob: source.name,
+        blob,
         section: 'tar member header',
         offset: 2 * TAR_BLOCK,
         expected: 'a ustar header with a right checksum',
@@ -74,19 +76,19 @@ export async function findTarPayload(source: BlobSource): Promise<TarPayload | n
     payload = { offset: PAX_PAYLOAD_OFFSET, size };
   } else if (typeflag !== '0' && typeflag !== '\0') {
     throw formatError({
-      blob: source.name,
+      blob,
       section: 'tar typeflag',
       offset: FIELD.typeflag,
       expected: 'a pax header or a regular file (x, 0)',
       got: JSON.stringify(typeflag),
     });
   }
-  if (payload.offset + payload.size > source.size) {
+  if (payload.offset + payload.size > blobSize) {
     throw formatError({
-      blob: source.name,
+      blob,
       section: 'tar member size',
       offset: payload.offset,
-      expected: `at most ${source.size - payload.offset} (the file's end)`,
+      expected: `at most ${blobSize - payload.offset} (the file's end)`,
       got: payload.size,
     });
   }

@@ -1,42 +1,71 @@
-// Open blobs, shared by every image that has them: one descriptor and one jump table a file,
-// however many exports use it. Counted, so that the last user closes it.
+// Open blobs, shared by every image that has them: one descriptor, one jump table and one reading of the
+// edges a blob, however many exports use it. Counted, so that the last user closes it.
 
+import type { BlobRef } from '../blob/blob-ref.js';
+import { EdgeSource } from '../blob/edge-source.js';
+import type { Edges } from '../blob/edges.js';
 import { closeFile } from '../blob/file-jobs.js';
-import { describeRef, type BlobRef } from '../blob/blob-ref.js';
 import { openBlob } from '../blob/open-blob.js';
-import type { OpenFile } from '../blob/open-file.js';
-import type { BlobSource } from '../blob/source.js';
-import { OverlaybdError } from '../errors.js';
-import type { ReaderFactory } from './reader-factory.js';
-import { peel } from './peel.js';
-import type { SourceSpec } from './spec.js';
+import { readFully } from '../blob/source.js';
+import { throwProblem, type ProblemSink } from '../errors.js';
 import type { Effort } from '../lib/effort.js';
+import { unwrap, type Unwrapped } from './formats.js';
+import type { ReaderFactory } from './reader-factory.js';
+import { fileOf, type SourceSpec } from './spec.js';
 
-/** A blob without its wrappers, that can be handed from one thread's pool to that of another. */
+/**
+ * Bytes of edges in memory at most, of all blobs that are being opened by a thread. When there are more,
+ * they are forgotten, and read again or piece by piece by those who need them.
+ */
+export const MAX_KEPT_EDGES = 64 << 20;
+
+/** A blob that can be handed from one thread's pool to that of another. */
 export interface BlobParts {
   /** The same blob opened twice has the same. */
   readonly key: string;
-  readonly fd: number;
+  /** Of the blob with its wrappers. Its file is open. */
+  readonly raw: SourceSpec;
+  /** Of what is inside. */
   readonly spec: SourceSpec;
 }
 
 /** A blob that the holder must release, once. */
-export interface PooledBlob extends BlobParts {
-  /** Its plain bytes, for this thread. */
-  readonly source: BlobSource;
+export interface PooledBlob {
+  readonly key: string;
+  readonly raw: SourceSpec;
+  readonly size: number;
+  readonly isDevice: boolean;
+  /** First and last bytes: read once, and kept until they are forgotten. */
+  edges(): Promise<Edges>;
+  /** Reads bytes of the blob as it is. @throws OverlaybdError if they cannot be had */
+  read(offset: number, length: number): Promise<Buffer>;
+  /**
+   * Removes the wrappers, once for all holders; of a plain blob there are none.
+   * @param sink told of broken rules that leave it readable, by the first holder that asks
+   * @throws OverlaybdError if a wrapper is broken, and what `effort` and `sink` throw
+   */
+  content(effort: Effort, sink?: ProblemSink): Promise<Unwrapped>;
+  forgetEdges(): void;
   release(): void;
-}
-
-interface Entry {
-  readonly fd: number;
-  readonly spec: Promise<SourceSpec>;
-  users: number;
 }
 
 /** Told of every descriptor, by a thread that may be ended at any time. */
 export interface DescriptorWatch {
   opened(fd: number): void;
   closed(fd: number): void;
+}
+
+interface Entry {
+  readonly key: string;
+  readonly raw: SourceSpec;
+  readonly isDevice: boolean;
+  readonly isPlain: boolean;
+  /** Reads the blob while images are opened. */
+  readonly source: EdgeSource;
+  content: Promise<Unwrapped> | null;
+  /** The content is there: whoever asks for it does not wait. */
+  isOpened: boolean;
+  users: number;
 }
 
 export class BlobPool {
@@ -50,76 +79,113 @@ export class BlobPool {
   }
 
   /**
-   * Opens a file, or takes it from the pool, with its wrappers peeled.
-   * @throws OverlaybdError when it cannot be opened or a wrapper is broken, and what `effort` throws
+   * Opens a blob, or takes it from the pool.
+   * @param isPlain for the files of uppers, which have no wrappers ("Wrappers" in docs/formats.md)
+   * @throws OverlaybdError if it cannot be opened
    */
-  async open(ref: BlobRef, effort: Effort): Promise<PooledBlob> {
-    const file = await this.#file(ref);
-    const key = `peeled ${file.identity}`;
-    const spec = async (): Promise<SourceSpec> => {
-      const blob = await peel(file.spec, this.#readers, undefined, effort);
-      if (blob) return blob.spec;
-      // A throwing sink leaves no other way to get here.
-      throw new OverlaybdError('BAD_FORMAT', `${describeRef(ref)}: cannot be opened`);
-    };
-    const isFirst = !this.#entries.has(key);
-    try {
-      return await this.#hold(key, file.fd, spec);
-    } catch (error) {
-      // The first one's effort may have been what ended it: ours may do.
-      if (isFirst) throw error;
-      return this.open(ref, effort);
-    }
-  }
-
-  /** Like open(), for the files of uppers, which have no wrappers ("Wrappers" in docs/formats.md). */
-  async openPlain(ref: BlobRef): Promise<PooledBlob> {
-    const file = await this.#file(ref);
-    return this.#hold(`plain ${file.identity}`, file.fd, () => Promise.resolve(file.spec));
+  async open(ref: BlobRef, isPlain = false): Promise<PooledBlob> {
+    const { spec: raw, identity, isDevice } = await openBlob(ref);
+    this.#opened(raw);
+    const key = `${isPlain ? 'plain' : 'wrapped'} ${identity}`;
+    const known = this.#entries.get(key);
+    if (!known) return this.#hold(this.#add({ key, raw, isDevice, isPlain }));
+    this.#close(raw);
+    return this.#hold(known);
   }
 
   /** Takes a blob that another thread has opened, or drops it for the one that is there. */
-  adopt({ key, fd, spec }: BlobParts): Promise<PooledBlob> {
-    this.#watch?.opened(fd);
-    return this.#hold(key, fd, () => Promise.resolve(spec));
-  }
-
-  async #file(ref: BlobRef): Promise<OpenFile> {
-    const file = await openBlob(ref);
-    this.#watch?.opened(file.fd);
-    return file;
-  }
-
-  async #hold(key: string, fd: number, makeSpec: () => Promise<SourceSpec>): Promise<PooledBlob> {
-    let entry = this.#entries.get(key);
-    if (entry) {
-      this.#close(fd);
-    } else {
-      entry = { fd, spec: makeSpec(), users: 0 };
-      this.#entries.set(key, entry);
+  adopt({ key, raw, spec }: BlobParts): PooledBlob {
+    this.#opened(raw);
+    const known = this.#entries.get(key);
+    if (known?.isOpened) {
+      this.#close(raw);
+      return this.#hold(known);
     }
-    const held = entry;
-    held.users++;
-    let released = false;
-    const release = (): void => {
-      if (released) return;
-      released = true;
-      held.users--;
-      if (held.users > 0) return;
-      this.#entries.delete(key);
-      this.#close(held.fd);
+    // One that is only being opened here may fail yet; its holders keep it to themselves.
+    const entry = this.#add({ key, raw, isDevice: false, isPlain: raw === spec });
+    const source = this.#readers.source(spec);
+    entry.content = Promise.resolve({ spec, source, tar: null, zfile: null });
+    entry.isOpened = true;
+    return this.#hold(entry);
+  }
+
+  #add(parts: Pick<Entry, 'key' | 'raw' | 'isDevice' | 'isPlain'>): Entry {
+    const source = new EdgeSource(this.#readers.source(parts.raw));
+    const entry = { ...parts, source, content: null, isOpened: false, users: 0 };
+    this.#entries.set(parts.key, entry);
+    return entry;
+  }
+
+  #hold(entry: Entry): PooledBlob {
+    const { key, raw, isDevice, source } = entry;
+    entry.users++;
+    let isReleased = false;
+    return {
+      key,
+      raw,
+      size: source.size,
+      isDevice,
+      edges: () => this.#edges(entry),
+      read: (offset, length) => readFully(source, offset, length),
+      content: (effort, sink = throwProblem) => this.#content(entry, effort, sink),
+      forgetEdges: () => source.forget(),
+      release: () => {
+        if (isReleased) return;
+        isReleased = true;
+        if (--entry.users > 0) return;
+        if (this.#entries.get(key) === entry) this.#entries.delete(key);
+        this.#close(raw);
+      },
     };
-    try {
-      const spec = await held.spec;
-      return { key, fd: held.fd, spec, source: this.#readers.source(spec), release };
-    } catch (error) {
-      release();
-      throw error;
+  }
+
+  async #content(entry: Entry, effort: Effort, sink: ProblemSink): Promise<Unwrapped> {
+    for (;;) {
+      const isOurs = entry.content === null;
+      const content = (entry.content ??= this.#unwrap(entry, effort, sink));
+      try {
+        const unwrapped = await content;
+        entry.isOpened = true;
+        return unwrapped;
+      } catch (error) {
+        if (entry.content === content) entry.content = null;
+        // The effort of another opening may have ended it: ours may be enough.
+        if (isOurs) throw error;
+      }
     }
   }
 
-  #close(fd: number): void {
-    this.#watch?.closed(fd);
-    closeFile(fd);
+  async #unwrap(entry: Entry, effort: Effort, sink: ProblemSink): Promise<Unwrapped> {
+    const { source, raw, isPlain } = entry;
+    const whole: Unwrapped = { spec: raw, source, tar: null, zfile: null };
+    if (isPlain) return whole;
+    await this.#edges(entry);
+    const inner = await unwrap(whole, { readers: this.#readers, effort, sink });
+    this.#boundEdges();
+    return inner;
+  }
+
+  async #edges({ source }: Entry): Promise<Edges> {
+    const edges = await source.edges();
+    this.#boundEdges();
+    return edges;
+  }
+
+  #boundEdges(): void {
+    const sources = [...this.#entries.values()].map(({ source }) => source);
+    const kept = sources.reduce((sum, source) => sum + source.kept, 0);
+    if (kept > MAX_KEPT_EDGES) for (const source of sources) source.forget();
+  }
+
+  #opened(raw: SourceSpec): void {
+    const file = fileOf(raw);
+    if (file) this.#watch?.opened(file.fd);
+  }
+
+  #close(raw: SourceSpec): void {
+    const file = fileOf(raw);
+    if (!file) return;
+    this.#watch?.closed(file.fd);
+    closeFile(file.fd);
   }
 }

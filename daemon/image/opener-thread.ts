@@ -7,7 +7,7 @@ import { OverlaybdError, messageOf } from '../errors.js';
 import { ReaderFactory } from './reader-factory.js';
 import { BlobPool } from './blob-pool.js';
 import { ImageEffort } from './effort.js';
-import { openImage, prepareImage } from './open.js';
+import { openImage } from './open.js';
 import type { FromOpener, OpenRequest } from './opener-messages.js';
 
 if (!parentPort) throw new Error('image/opener-thread.ts runs as a worker thread only');
@@ -35,9 +35,8 @@ async function open({ source, strict }: OpenRequest): Promise<FromOpener> {
   const pool = new BlobPool(readers, watch);
   try {
     const effort = new ImageEffort(false);
-    const prepared = await prepareImage(source, effort);
-    const image = await openImage(source, prepared, { pool, readers, effort, strict });
-    const blobs = image.blobs.map(({ key, fd, spec }) => ({ key, fd, spec }));
+    const image = await openImage(source, { pool, readers, effort, strict });
+    const blobs = image.blobs.map(({ key, raw, spec }) => ({ key, raw, spec }));
     return { type: 'opened', image: { ...image, blobs } };
   } catch (error) {
     if (error instanceof OverlaybdError) {

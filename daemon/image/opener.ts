@@ -3,13 +3,14 @@
 
 import { Worker } from 'node:worker_threads';
 import { closeFile } from '../blob/file-jobs.js';
+import { UNBOUNDED } from '../lib/effort.js';
 import { OverlaybdError } from '../errors.js';
 import type { ReaderFactory } from './reader-factory.js';
-import type { DiskSpec } from './spec.js';
-import type { BlobParts, BlobPool, PooledBlob } from './blob-pool.js';
+import { fileOf, type DiskSpec } from './spec.js';
+import type { BlobParts, BlobPool } from './blob-pool.js';
 import type { ImageMarks } from './fingerprint.js';
 import { ImageEffort, TooLargeHere } from './effort.js';
-import { diskOf, openImage, prepareImage, type OpenedImage } from './open.js';
+import { diskOf, openImage, openedBlob, type OpenedBlob, type OpenedImage } from './open.js';
 import { describeBlobs, type ImageSource } from './image-source.js';
 import type { FromOpener, OpenRequest, PostedImage } from './opener-messages.js';
 
@@ -64,13 +65,12 @@ export class Opener {
   ): Promise<OpenImage | T> {
     try {
       const effort = new ImageEffort(true);
-      const prepared = await prepareImage(source, effort);
-      // They must be the same files: a fingerprint does not look at all of their bytes.
-      const found = prepared.plan.upper ? null : shared(prepared.marks);
-      if (found !== null) return found;
       const options = { pool: this.#pool, readers: this.#readers, effort, strict: this.#strict };
-      const opened = await openImage(source, prepared, options);
-      return toOpenImage(opened, opened.blobs);
+      const opened = await openImage(source, options, (marks) => {
+        const found = shared(marks);
+        return found === null ? null : { found };
+      });
+      return 'found' in opened ? opened.found : toOpenImage(opened, opened.blobs);
     } catch (error) {
       if (!(error instanceof TooLargeHere)) throw error;
     }
@@ -83,22 +83,18 @@ export class Opener {
     this.#thread.close();
   }
 
-  async #adopt(parts: readonly BlobParts[]): Promise<PooledBlob[]> {
-    const blobs: PooledBlob[] = [];
-    for (const each of parts) blobs.push(await this.#pool.adopt(each));
-    return blobs;
+  async #adopt(parts: readonly BlobParts[]): Promise<OpenedBlob[]> {
+    const blobs = parts.map((each) => this.#pool.adopt(each));
+    return Promise.all(blobs.map((blob) => openedBlob(blob, UNBOUNDED)));
   }
 }
 
 function toOpenImage(
   { name, description, notes, size, marks, isShareable, shape }: Omit<OpenedImage, 'blobs'>,
-  blobs: readonly PooledBlob[],
+  blobs: readonly OpenedBlob[],
 ): OpenImage {
-  const disk = diskOf(
-    shape,
-    blobs.map(({ spec }) => spec),
-  );
   const close = (): void => blobs.forEach((blob) => blob.release());
+  const disk = diskOf(shape, blobs);
   return { name, description, notes, size, marks, isShareable, disk, close };
 }
 
@@ -177,7 +173,10 @@ class OpenerThread {
   #onMessage(message: Exclude<FromOpener, { type: 'descriptor' }>): void {
     switch (message.type) {
       case 'opened':
-        for (const { fd } of message.image.blobs) this.#descriptors.delete(fd);
+        for (const { raw } of message.image.blobs) {
+          const file = fileOf(raw);
+          if (file) this.#descriptors.delete(file.fd);
+        }
         return this.#done((job) => job.resolve(message.image));
       case 'failed':
         return this.#done((job) => job.reject(new OverlaybdError(message.code, message.message)));

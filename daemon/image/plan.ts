@@ -1,11 +1,16 @@
-// Which files make up an image: from a config.v1.json, or from blobs named one by one. Looks
-// whether files exist; opens none but the configuration.
+// Which blobs make up an image: those of a config.v1.json, or those that were named one by one. Looks
+// whether the files of a configuration exist; opens what was named.
 
 import { dirname, isAbsolute, resolve } from 'node:path';
-import { absoluteRef, describeRef, fileRef, pathOfRef, type BlobRef } from '../blob/blob-ref.js';
-import { closeFile, fileExists } from '../blob/file-jobs.js';
-import { openFile, type OpenFile } from '../blob/open-file.js';
-import { readFully } from '../blob/source.js';
+import {
+  absoluteRef,
+  describeRef,
+  fileRef,
+  keyOfRef,
+  pathOfRef,
+  type BlobRef,
+} from '../blob/blob-ref.js';
+import { fileExists } from '../blob/file-jobs.js';
 import {
   MAX_LAYERS,
   parseImageConfig,
@@ -15,6 +20,8 @@ import {
 import { OverlaybdError } from '../errors.js';
 import { JSON_BYTES_A_UNIT, PARALLEL_FILES, UNBOUNDED, type Effort } from '../lib/effort.js';
 import { mapEach } from '../lib/gate.js';
+import type { PooledBlob } from './blob-pool.js';
+import type { ImageBlobs } from './image-blobs.js';
 
 /** 255 layers with long URLs are far below this. */
 const MAX_CONFIG_SIZE = 4 * 1024 * 1024;
@@ -42,31 +49,38 @@ export interface ImagePlan {
 /**
  * Plans an image.
  * @param blobs as they were named: one configuration, or blobs, bottom first
+ * @param files opens them; those that are blobs of the image stay open there
  * @throws OverlaybdError BAD_CONFIG, NOT_FOUND, UNSUPPORTED, LIMIT
  */
 export async function planImage(
   blobs: readonly BlobRef[],
+  files: ImageBlobs,
   effort: Effort = UNBOUNDED,
 ): Promise<ImagePlan> {
   const [first] = blobs;
   if (first === undefined) throw new OverlaybdError('BAD_ARGUMENT', 'no image is named');
-  const name = describeRef(first);
-  const isAlone = blobs.length === 1;
-  checkLayerCount(blobs.length, name);
-  // Only a file can be a configuration.
-  const paths = [...new Set(blobs.flatMap((ref) => pathOfRef(ref) ?? []))];
-  const configs = await mapEach(paths, PARALLEL_FILES, async (path) => {
-    const json = await readConfig(path, effort);
-    if (json === null || isAlone) return json;
-    const message = `${resolve(path)}: a configuration cannot be one of several layers`;
+  checkLayerCount(blobs.length, describeRef(first));
+  const lowers = blobs.map(absoluteRef);
+  const distinct = [...new Map(lowers.map((ref) => [keyOfRef(ref), ref])).values()];
+  const texts = await mapEach(distinct, PARALLEL_FILES, (ref) => readConfig(ref, files, effort));
+  const config = texts.findIndex((text) => text !== null);
+  const ref = distinct[config];
+  if (ref === undefined) return planBlobs(blobs, lowers);
+  const name = describeRef(ref);
+  if (blobs.length > 1) {
+    const message = `${name}: a configuration cannot be one of several layers`;
     throw new OverlaybdError('BAD_ARGUMENT', message);
-  });
-  const [path] = paths;
-  const json = configs[0] ?? null;
-  if (path !== undefined && json !== null) return planConfig(resolve(path), json);
+  }
+  files.release();
+  return planConfig(name, texts[config] as string);
+}
+
+function planBlobs(named: readonly BlobRef[], lowers: readonly BlobRef[]): ImagePlan {
+  const name = describeRef(named[0] as BlobRef);
+  const isAlone = named.length === 1;
   return {
-    name: isAlone ? name : `${name} and ${blobs.length - 1} more`,
-    lowers: blobs.map(absoluteRef),
+    name: isAlone ? name : `${name} and ${named.length - 1} more`,
+    lowers,
     upper: null,
     mayBeRaw: isAlone,
     notes: [],
@@ -172,13 +186,15 @@ async function locate(path: string, folder: string): Promise<string> {
 }
 
 /** @throws OverlaybdError as openFile does; of a folder it names the configuration in it */
-async function openNoFolder(path: string): Promise<OpenFile> {
+async function openNoFolder(ref: BlobRef, files: ImageBlobs): Promise<PooledBlob> {
   try {
-    return await openFile(path);
+    return await files.open(ref);
   } catch (error) {
-    const config = resolve(path, CONFIG_NAME);
+    const path = pathOfRef(ref);
     const isFolder = error instanceof OverlaybdError && error.code === 'UNSUPPORTED';
-    if (!isFolder || !(await fileExists(config))) throw error;
+    if (!isFolder || path === null) throw error;
+    const config = resolve(path, CONFIG_NAME);
+    if (!(await fileExists(config))) throw error;
     throw new OverlaybdError(
       'UNSUPPORTED',
       `${path}: a folder: name the configuration in it, ${config}`,
@@ -187,27 +203,25 @@ async function openNoFolder(path: string): Promise<OpenFile> {
 }
 
 /**
- * The text of a configuration, which begins with a brace; none of the blob formats does.
- * @returns null when the file is something else
+ * Reads the text of a configuration, which begins with a brace; none of the blob formats does.
+ * @returns null if the blob is something else
  */
-async function readConfig(path: string, effort: Effort): Promise<string | null> {
-  const { fd, isDevice, source } = await openNoFolder(path);
-  try {
-    if (isDevice) return null;
-    const head = await readFully(source, 0, Math.min(source.size, 512));
-    const text = head.toString('latin1');
-    if (!CONFIG_BEGIN.test(text)) return null;
-    if (source.size <= MAX_CONFIG_SIZE) {
-      effort.spend(Math.ceil(source.size / JSON_BYTES_A_UNIT));
-      return (await readFully(source, 0, source.size)).toString('utf8');
-    }
-    // A disk of bytes that happen to begin so is imaginable; one that begins with a JSON key is not.
-    if (!CONFIG_KEY.test(text)) return null;
-    throw new OverlaybdError(
-      'LIMIT',
-      `${path}: a configuration of ${source.size} bytes, at most ${MAX_CONFIG_SIZE}`,
-    );
-  } finally {
-    closeFile(fd);
+async function readConfig(ref: BlobRef, files: ImageBlobs, effort: Effort): Promise<string | null> {
+  const blob = await openNoFolder(ref, files);
+  // Only a file can be a configuration.
+  if (blob.isDevice || pathOfRef(ref) === null) return null;
+  const { head } = await blob.edges();
+  const text = head.toString('latin1', 0, 512);
+  if (!CONFIG_BEGIN.test(text)) return null;
+  const { size } = blob;
+  if (size <= MAX_CONFIG_SIZE) {
+    effort.spend(Math.ceil(size / JSON_BYTES_A_UNIT));
+    return (await blob.read(0, size)).toString('utf8');
   }
+  // A disk of bytes that happen to begin so is imaginable; one that begins with a JSON key is not.
+  if (!CONFIG_KEY.test(text)) return null;
+  throw new OverlaybdError(
+    'LIMIT',
+    `${describeRef(ref)}: a configuration of ${size} bytes, at most ${MAX_CONFIG_SIZE}`,
+  );
 }

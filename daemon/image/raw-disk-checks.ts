@@ -1,7 +1,6 @@
 // What speaks against a file being a raw disk image, which any file could be: it begins as something
 // else does, or its size is no whole number of sectors.
 
-import { readFully, type BlobSource } from '../blob/source.js';
 import { SECTOR } from '../lsmt/format.js';
 
 interface Kind {
@@ -32,24 +31,27 @@ const OTHERS: readonly Kind[] = [
   { name: 'QED', begin: 'QED\0' },
   { name: 'sparse Android', begin: '\x3a\xff\x26\xed' },
 ];
-/** All of them are within so many bytes. */
+/** All of them are within this many bytes. */
 const LONGEST = 512;
 
-/** @returns one sentence for each thing, without the file's name */
-export async function rawDiskDoubts(source: BlobSource): Promise<string[]> {
+/**
+ * @param head the first 512 bytes of the disk, or more; fewer if it is shorter
+ * @param size of the disk in bytes
+ * @returns one sentence for each reason, without the name of the file
+ */
+export function rawDiskDoubts(head: Buffer, size: number): string[] {
   const doubts: string[] = [];
-  const head = await readFully(source, 0, Math.min(source.size, LONGEST));
-  const text = head.toString('latin1');
+  const text = head.toString('latin1', 0, LONGEST);
   const other = OTHERS.find(({ begin, at }) => text.startsWith(begin, at));
   if (other) {
     const { name, begin, at = 0 } = other;
     const hex = head.toString('hex', at, at + begin.length);
     doubts.push(`it begins as a ${name} file does (${hex}): unpack or convert it first`);
   }
-  const rest = source.size % SECTOR;
+  const rest = size % SECTOR;
   if (rest !== 0) {
     doubts.push(
-      `its ${source.size} bytes are no whole number of sectors of ${SECTOR} (${rest} are left over): is it complete?`,
+      `its ${size} bytes are no whole number of sectors of ${SECTOR} (${rest} are left over): is it complete?`,
     );
   }
   return doubts;

@@ -8,7 +8,7 @@ import type { BatchDecoder } from '../codec/batch.js';
 import { createDecoder } from '../codec/decoder.js';
 import type { Disk } from '../lib/disk.js';
 import { LsmtIndex } from '../lsmt/merged-index.js';
-import { ZfileReader, ZfileScratch } from '../zfile/reader.js';
+import { ZfileReader, ZfileScratch, type ZfileSpec } from '../zfile/reader.js';
 import { LsmtDisk } from './lsmt-disk.js';
 import { PartitionDisk } from './partition-disk.js';
 import { RawDisk } from './raw-disk.js';
@@ -20,8 +20,7 @@ const SOURCES: {
 } = {
   file: (spec) => new FileSource(spec),
   slice: (spec, readers) => new SliceSource(spec, readers.source(spec.of)),
-  zfile: ({ zfile, of }, readers) =>
-    new ZfileReader(zfile, readers.source(of), readers.decoder(zfile.algorithm), readers.scratch),
+  zfile: ({ zfile, of }, readers) => readers.zfile(zfile, readers.source(of)),
 };
 
 /** Builds readers; one instance a thread. */
@@ -47,9 +46,10 @@ export class ReaderFactory {
     }
   }
 
-  /** The memory that all ZFile readers of this thread share. */
-  get scratch(): ZfileScratch {
-    return (this.#scratch ??= new ZfileScratch());
+  /** A reader of the plain bytes of a ZFile; all of a thread share memory. */
+  zfile(spec: ZfileSpec, stored: BlobSource): BlobSource {
+    this.#scratch ??= new ZfileScratch();
+    return new ZfileReader(spec, stored, this.decoder(spec.algorithm), this.#scratch);
   }
 
   /** The decoder of this thread. */

@@ -9,7 +9,7 @@ import { ReaderFactory } from '../image/reader-factory.js';
 import { SECTOR } from '../lsmt/format.js';
 import type { LsmtIndex } from '../lsmt/merged-index.js';
 import { ZfileVerifier } from '../zfile/verify.js';
-import type { OpenedLayer } from './open-stack.js';
+import type { InspectedLayer } from './open-for-inspection.js';
 
 /** Plain data is read in pieces of so many bytes. */
 const READ_SIZE = 1 << 20;
@@ -28,30 +28,35 @@ export interface DataFindings {
   failed(error: unknown): void;
 }
 
+/** Of a broken layer only its wrappers are known. */
+export type CheckedLayer = Pick<InspectedLayer, 'inner'> &
+  Partial<Pick<InspectedLayer, 'content' | 'own'>>;
+
 /** Makes checks; they share one piece of memory, so only one runs at a time. */
 export class DataChecker {
   readonly #readers = new ReaderFactory();
   readonly #buffer = Buffer.allocUnsafeSlow(READ_SIZE);
 
-  /** The check of a layer; null when nothing of it could be opened. */
-  check({ peeled, content }: OpenedLayer, findings: DataFindings): DataCheck | null {
-    if (!peeled) return null;
-    const { spec } = peeled;
+  /** The check of a layer of which as much as this could be opened. */
+  check({ inner, content, own }: CheckedLayer, findings: DataFindings): DataCheck {
+    const { spec } = inner;
+    // Made anew: what the opening has in memory has to be read from the disk.
     if (spec.kind === 'zfile') {
       const { zfile, of } = spec;
-      const source = this.#readers.source(of);
+      const stored = this.#readers.source(of);
       const decoder = this.#readers.decoder(zfile.algorithm);
       return {
         bytes: zfile.originalSize,
-        steps: () => zfileSteps(new ZfileVerifier(zfile, source, decoder, findings.sink)),
+        steps: () => zfileSteps(new ZfileVerifier(zfile, stored, decoder, findings.sink)),
       };
     }
+    const source = this.#readers.source(spec);
     let ranges: Range[] = [];
-    if (content.kind === 'raw') ranges = [{ begin: 0, end: peeled.source.size }];
-    if (content.kind === 'lsmt') ranges = mappedRanges(content.index);
+    if (content?.kind === 'raw') ranges = [{ begin: 0, end: source.size }];
+    if (own) ranges = mappedRanges(own.index);
     return {
       bytes: ranges.reduce((sum, { begin, end }) => sum + end - begin, 0),
-      steps: () => readSteps(peeled.source, ranges, this.#buffer, findings),
+      steps: () => readSteps(source, ranges, this.#buffer, findings),
     };
   }
 }

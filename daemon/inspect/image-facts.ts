@@ -4,10 +4,11 @@
 import { LSMT_HEADER_SIZE, SECTOR } from '../lsmt/format.js';
 import type { LsmtLayer } from '../lsmt/layer.js';
 import type { LsmtIndex } from '../lsmt/merged-index.js';
+import { NO_VIRTUAL_SIZE, lsmtLayersOf, virtualSizeOf } from '../image/open-stack.js';
 import { mergedIndex } from './merged-index.js';
 import { partitionFacts, type PartitionFacts } from './partition-facts.js';
 import { layerFacts, type LayerFacts } from './layer-facts.js';
-import type { OpenedLayer, OpenedStack } from './open-stack.js';
+import type { InspectedImage, InspectedLayer } from './open-for-inspection.js';
 
 /** What a layer gives to the device: the part of it that no layer above covers. */
 export interface Contribution {
@@ -46,7 +47,7 @@ export interface ImageFacts {
 }
 
 /** @throws OverlaybdError LIMIT when the layers have too many segments to be merged */
-export async function imageFacts({ plan, layers: opened }: OpenedStack): Promise<ImageFacts> {
+export async function imageFacts({ plan, layers: opened }: InspectedImage): Promise<ImageFacts> {
   const layers: LayerFacts[] = [];
   for (const layer of opened) layers.push(layerFacts(layer, layers.at(-1)));
   const notes = [...plan.notes];
@@ -54,9 +55,8 @@ export async function imageFacts({ plan, layers: opened }: OpenedStack): Promise
   const sizes = new Map(opened.flatMap(fileSizes));
   const fileBytes = [...sizes.values()].reduce((sum, size) => sum + size, 0);
 
-  const stack: LsmtLayer[] = [];
+  const stack = lsmtLayersOf(opened);
   for (const { content } of opened) {
-    if (content.kind === 'lsmt') stack.push(content.layer);
     if (content.kind === 'half upper') {
       const other = content.part === 'data' ? 'index' : 'data';
       notes.push(
@@ -67,10 +67,8 @@ export async function imageFacts({ plan, layers: opened }: OpenedStack): Promise
   const isStack = stack.length > 0 && stack.length === opened.length;
   const [first] = opened;
   const isRaw = first?.content.kind === 'raw';
-  const virtualSize = isRaw
-    ? (first.peeled?.source.size ?? 0)
-    : (layers.map(({ lsmt }) => lsmt?.virtualSize ?? 0).findLast((size) => size > 0) ?? 0);
-  if (isStack && virtualSize === 0) notes.push('no layer gives a virtual size: nothing to serve');
+  const virtualSize = isRaw ? first.inner.source.size : sizeOf(stack, layers);
+  if (isStack && virtualSize === 0) notes.push(`${NO_VIRTUAL_SIZE}: nothing to serve`);
   const index =
     isStack && virtualSize > 0 ? await mergedIndex(stack, virtualSize, plan.name) : null;
   const device = index && deviceFacts(index, opened.length);
@@ -89,17 +87,22 @@ export async function imageFacts({ plan, layers: opened }: OpenedStack): Promise
   };
 }
 
-/** The files of a layer by identity, with what they take. */
-function fileSizes({ files, content }: OpenedLayer): [identity: string, bytes: number][] {
-  return files.map(({ identity, source }) => {
-    if (content.kind !== 'lsmt' || content.layer.kind !== 'sparse upper') {
-      return [identity, source.size];
+/** The files of a layer by key, with what they take. */
+function fileSizes({ blobs, content, own }: InspectedLayer): [key: string, bytes: number][] {
+  return blobs.map(({ key, size }) => {
+    if (!own || content.kind !== 'lsmt' || content.layer.kind !== 'sparse upper') {
+      return [key, size];
     }
-    const { index } = content;
+    const { index } = own;
     let sectors = 0;
     for (let i = 0; i < index.count; i++) sectors += index.lengthOf(i);
-    return [identity, LSMT_HEADER_SIZE + sectors * SECTOR];
+    return [key, LSMT_HEADER_SIZE + sectors * SECTOR];
   });
+}
+
+/** Of a stack, or of one file of an upper. */
+function sizeOf(stack: readonly LsmtLayer[], layers: readonly LayerFacts[]): number {
+  return stack.length > 0 ? virtualSizeOf(stack) : (layers[0]?.lsmt?.virtualSize ?? 0);
 }
 
 function deviceFacts(index: LsmtIndex, layers: number): DeviceFacts {

@@ -1,13 +1,13 @@
 // What `inspect` knows about one layer: plain values, gathered from an opened layer. The names are
 // the keys of its JSON (docs/json-output.md), so they stay. Prints nothing.
 
+import { describeRef } from '../blob/blob-ref.js';
 import { TAR_BLOCK } from '../blob/tar.js';
-import { algorithmFromNumber } from '../codec/algorithm.js';
 import { LSMT_FLAG, SECTOR, type LsmtHeader } from '../lsmt/format.js';
 import type { LsmtIndex } from '../lsmt/merged-index.js';
 import type { EntryCounts, LayerKind } from '../lsmt/layer.js';
 import type { OpenZfile } from '../zfile/open.js';
-import type { OpenedLayer } from './open-stack.js';
+import type { InspectedLayer } from './open-for-inspection.js';
 
 export interface TarFacts {
   readonly format: 'pax' | 'ustar';
@@ -85,15 +85,15 @@ export interface LayerFacts {
 }
 
 /** @param below the facts of the layer that this one lies on */
-export function layerFacts(opened: OpenedLayer, below: LayerFacts | undefined): LayerFacts {
-  const { path, indexPath, role, files, peeled, content } = opened;
-  const tar = peeled?.tar;
+export function layerFacts(opened: InspectedLayer, below: LayerFacts | undefined): LayerFacts {
+  const { ref, indexRef, role, blobs, inner, content } = opened;
+  const { tar, zfile } = inner;
   return {
-    path,
-    indexPath,
+    path: describeRef(ref),
+    indexPath: indexRef && describeRef(indexRef),
     role,
     content: content.kind === 'raw' ? 'raw' : 'lsmt',
-    fileBytes: files.reduce((sum, file) => sum + file.source.size, 0),
+    fileBytes: blobs.reduce((sum, { size }) => sum + size, 0),
     tar: tar
       ? {
           format: tar.offset > TAR_BLOCK ? 'pax' : 'ustar',
@@ -101,26 +101,29 @@ export function layerFacts(opened: OpenedLayer, below: LayerFacts | undefined): 
           payloadBytes: tar.size,
         }
       : null,
-    zfile: peeled?.zfile ? zfileFacts(peeled.zfile) : null,
+    zfile: zfile && zfileFacts(zfile),
     lsmt: lsmtFacts(opened, below),
   };
 }
 
-function zfileFacts({ header, mode, hasDigest, table, storedBytes }: OpenZfile): ZfileFacts {
+function zfileFacts({ header, mode, hasDigest, spec, storedBytes }: OpenZfile): ZfileFacts {
   return {
     mode,
-    algorithm: algorithmFromNumber(header.algorithm) ?? `${header.algorithm}`,
+    algorithm: spec.algorithm,
     blockSize: header.blockSize,
     verify: header.verify,
     digest: hasDigest,
     originalBytes: header.originalSize,
-    blocks: table.data.count,
+    blocks: spec.table.count,
     storedBytes,
     ratio: header.originalSize > 0 ? storedBytes / header.originalSize : null,
   };
 }
 
-function lsmtFacts({ content }: OpenedLayer, below: LayerFacts | undefined): LsmtFacts | null {
+function lsmtFacts(
+  { content, own }: InspectedLayer,
+  below: LayerFacts | undefined,
+): LsmtFacts | null {
   if (content.kind === 'half upper') {
     const page = pageFacts(content.header);
     return {
@@ -133,14 +136,14 @@ function lsmtFacts({ content }: OpenedLayer, below: LayerFacts | undefined): Lsm
     };
   }
   if (content.kind !== 'lsmt') return null;
-  const { header, layer, index, counts } = content;
+  const { header, layer } = content;
   const page = pageFacts(layer.header);
   return {
     kind: layer.kind,
     header: pageFacts(header),
     trailer: layer.kind === 'sealed' ? page : null,
     indexHeader: layer.kind === 'append-only upper' ? page : null,
-    index: indexFacts(index, counts),
+    index: own && indexFacts(own.index, own.counts),
     ...deciding(layer.header, below),
   };
 }

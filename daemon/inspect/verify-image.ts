@@ -2,16 +2,27 @@
 // notes every problem on the way. What it finds is a value; nothing is printed here.
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { OverlaybdError } from '../errors.js';
-import { mergedIndex } from './merged-index.js';
+import { describeRef, keyOfRef, type BlobRef } from '../blob/blob-ref.js';
+import { OverlaybdError, type ProblemSink } from '../errors.js';
 import { MAX_VIRTUAL_SIZE } from '../lsmt/format.js';
+import type { Unwrapped } from '../image/formats.js';
 import { sourceOfWords } from '../image/image-source.js';
+import {
+  lsmtLayersOf,
+  noVirtualSize,
+  openLower,
+  openUpper,
+  virtualSizeOf,
+  type OpenedLayer,
+  type StackOptions,
+} from '../image/open-stack.js';
 import { planImage, type ImagePlan } from '../image/plan.js';
 import { DataChecker, type DataCheck } from './data-checks.js';
-import { openStack, type Findings, type OpenedLayer, type OpenedStack } from './open-stack.js';
+import { mergedIndex } from './merged-index.js';
+import { inspectionOptions, withIndex, type InspectedLayer } from './open-for-inspection.js';
 import { ProblemList, type Problem } from './problem-list.js';
 
-/** For so long (ms) data is checked before signals get their turn. */
+/** Data is checked for this long (ms) before signals get their turn. */
 const SLICE_MS = 40;
 
 export interface VerifiedLayer {
@@ -47,31 +58,34 @@ export interface VerifyOptions {
 
 /**
  * Checks an image.
- * @param paths a configuration, or blobs, bottom first
+ * @param words a configuration, or blobs, bottom first
  * @throws OverlaybdError BAD_ARGUMENT only: whatever is wrong with files is in the report
  */
 export async function verifyImage(
-  paths: readonly string[],
+  words: readonly string[],
   options: VerifyOptions,
 ): Promise<VerifyReport> {
   const started = performance.now();
   const problems = new ProblemList();
-  const run = { checked: 0, total: 0, layers: [] as readonly OpenedLayer[], notes: [] as string[] };
-  const plan = await planOrProblem(paths, problems);
-  if (plan) {
-    run.notes.push(...plan.notes);
-    await verifyPlan(plan, problems, run, options);
+  const run: Run = { checked: 0, total: 0, layers: [], notes: [] };
+  const tools = inspectionOptions();
+  let plan: ImagePlan | null = null;
+  try {
+    plan = await planOrProblem(words, tools, problems);
+    if (plan) await verifyPlan(plan, tools, problems, run, options);
+  } finally {
+    tools.files.release();
   }
   const interrupted = options.signal.aborted;
   return {
-    name: plan?.name ?? paths.join(' '),
+    name: plan?.name ?? words.join(' '),
     good: problems.count === 0 && !interrupted,
     interrupted,
     problemCount: problems.count,
     problems: problems.listed,
     notes: run.notes,
-    layers: run.layers.map(({ path, role }, i) => {
-      return { path, role, problemCount: problems.countOf(i) };
+    layers: run.layers.map(({ ref, role }, i) => {
+      return { path: describeRef(ref), role, problemCount: problems.countOf(i) };
     }),
     checkedBytes: run.checked,
     totalBytes: run.total,
@@ -80,11 +94,12 @@ export async function verifyImage(
 }
 
 async function planOrProblem(
-  paths: readonly string[],
+  words: readonly string[],
+  { files }: StackOptions,
   problems: ProblemList,
 ): Promise<ImagePlan | null> {
   try {
-    return await planImage(sourceOfWords(paths).blobs);
+    return await planImage(sourceOfWords(words).blobs, files);
   } catch (error) {
     if (error instanceof OverlaybdError && error.code === 'BAD_ARGUMENT') throw error;
     problems.addError(null, error);
@@ -95,32 +110,84 @@ async function planOrProblem(
 interface Run {
   checked: number;
   total: number;
-  layers: readonly OpenedLayer[];
+  layers: readonly TriedLayer[];
   readonly notes: string[];
+}
+
+/** A layer as far as it could be opened. */
+interface TriedLayer {
+  readonly ref: BlobRef;
+  readonly role: 'lower' | 'upper';
+  /** Null if it is broken. */
+  readonly opened: InspectedLayer | null;
+  /** Of a broken layer what is inside its wrappers, if those are good. */
+  readonly inner: Unwrapped | null;
 }
 
 async function verifyPlan(
   plan: ImagePlan,
+  tools: StackOptions,
   problems: ProblemList,
   run: Run,
   options: VerifyOptions,
 ): Promise<void> {
+  run.notes.push(...plan.notes);
   const opening = new OpeningFindings(problems);
-  const stack = await openStack(plan, (layer) => opening.of(layer));
-  try {
-    run.layers = stack.layers;
-    await checkStack(stack, problems, run);
-    const checks = dataChecks(stack, problems);
-    run.total = checks.reduce((sum, { check }) => sum + check.bytes, 0);
-    for (const { layer, check } of checks) {
-      const before = problems.countOf(layer);
-      await runCheck(check, run, options);
-      if (options.signal.aborted) break;
-      opening.settle(layer, problems.countOf(layer) > before);
+  run.layers = await tryLayers(plan, tools, opening);
+  await checkStack(plan.name, run.layers, problems, run);
+  const checks = dataChecks(run.layers, problems);
+  run.total = checks.reduce((sum, { check }) => sum + check.bytes, 0);
+  for (const { layer, check } of checks) {
+    const before = problems.countOf(layer);
+    await runCheck(check, run, options);
+    if (options.signal.aborted) break;
+    opening.settle(layer, problems.countOf(layer) > before);
+  }
+  opening.settleAll();
+}
+
+/** Opens every layer, and goes on after a broken one. */
+async function tryLayers(
+  plan: ImagePlan,
+  tools: StackOptions,
+  opening: OpeningFindings,
+): Promise<TriedLayer[]> {
+  const layers: TriedLayer[] = [];
+  const add = async (
+    ref: BlobRef,
+    role: 'lower' | 'upper',
+    open: (options: StackOptions) => Promise<OpenedLayer>,
+  ): Promise<void> => {
+    const number = layers.length;
+    const sink = opening.sinkOf(number);
+    let inner: Unwrapped | null = null;
+    let opened: InspectedLayer | null = null;
+    try {
+      const layer = await open({ ...tools, sink });
+      ({ inner } = layer);
+      opened = await withIndex(layer, sink);
+    } catch (error) {
+      opening.failed(number, error);
+      inner ??= role === 'lower' ? await innerOf(ref, tools) : null;
     }
-    opening.settleAll();
-  } finally {
-    stack.close();
+    layers.push({ ref, role, opened, inner });
+  };
+  for (const ref of plan.lowers) {
+    await add(ref, 'lower', (options) => openLower(ref, plan, options));
+  }
+  const { upper } = plan;
+  if (upper) await add(upper.data, 'upper', (options) => openUpper(upper, options));
+  return layers;
+}
+
+/** What a broken layer has inside; the problems of its wrappers are known by now. */
+async function innerOf(ref: BlobRef, { files, effort }: StackOptions): Promise<Unwrapped | null> {
+  try {
+    const blob = await files.open(ref);
+    return await blob.content(effort, () => undefined);
+  } catch (error) {
+    if (error instanceof OverlaybdError) return null;
+    throw error;
   }
 }
 
@@ -136,15 +203,16 @@ class OpeningFindings {
     this.#problems = problems;
   }
 
-  of(layer: number): Findings {
-    return {
-      sink: (problem) => this.#problems.addProblem(layer, problem),
-      failed: (error) => {
-        const code = error instanceof OverlaybdError ? error.code : undefined;
-        if (code === 'BAD_CHECKSUM' || code === 'BAD_DATA') this.#waiting.set(layer, error);
-        else this.#problems.addError(layer, error);
-      },
-    };
+  /** Takes problems of a layer that leave it readable. */
+  sinkOf(layer: number): ProblemSink {
+    return (problem) => this.#problems.addProblem(layer, problem);
+  }
+
+  /** Takes what ended the opening of a layer. */
+  failed(layer: number, error: unknown): void {
+    const code = error instanceof OverlaybdError ? error.code : undefined;
+    if (code === 'BAD_CHECKSUM' || code === 'BAD_DATA') this.#waiting.set(layer, error);
+    else this.#problems.addError(layer, error);
   }
 
   settle(layer: number, explained: boolean): void {
@@ -160,56 +228,54 @@ class OpeningFindings {
 
 /** What only the layers together tell. */
 async function checkStack(
-  { plan, layers }: OpenedStack,
+  name: string,
+  layers: readonly TriedLayer[],
   problems: ProblemList,
   run: Run,
 ): Promise<void> {
-  const lsmt = layers.flatMap(({ content }) => (content.kind === 'lsmt' ? [content.layer] : []));
-  layers.forEach(({ path, content }, i) => {
-    if (content.kind === 'raw') {
+  const opened = layers.flatMap((layer) => layer.opened ?? []);
+  const lsmt = lsmtLayersOf(opened);
+  layers.forEach(({ ref, opened: layer }, i) => {
+    const content = layer?.content;
+    if (content?.kind === 'raw') {
       run.notes.push('a raw disk image: it has no index and no checksums of its own');
-    } else if (content.kind === 'half upper') {
+    } else if (content?.kind === 'half upper') {
       const other = content.part === 'data' ? 'index' : 'data';
       problems.addError(
         i,
         new OverlaybdError(
           'UNSUPPORTED',
-          `${path}: the ${content.part} file of an append-only upper: cannot be checked without its ${other} file: name the image's configuration`,
+          `${describeRef(ref)}: the ${content.part} file of an append-only upper: cannot be checked without its ${other} file: name the image's configuration`,
         ),
       );
     }
   });
   // A broken layer has its own problems, and may be the one that gives the size.
   if (lsmt.length === 0 || lsmt.length < layers.length) return;
-  if (!lsmt.some(({ header }) => header.virtualSize > 0)) {
-    problems.addError(
-      null,
-      new OverlaybdError('BAD_FORMAT', `${plan.name}: no layer gives a virtual size`),
-    );
-  }
+  if (virtualSizeOf(lsmt) === 0) problems.addError(null, noVirtualSize(name));
   try {
-    await mergedIndex(lsmt, MAX_VIRTUAL_SIZE, plan.name);
+    await mergedIndex(lsmt, MAX_VIRTUAL_SIZE, name);
   } catch (error) {
     problems.addError(null, error);
   }
 }
 
 function dataChecks(
-  { layers }: OpenedStack,
+  layers: readonly TriedLayer[],
   problems: ProblemList,
 ): { layer: number; check: DataCheck }[] {
   const checker = new DataChecker();
   const seen = new Set<string>();
-  return layers.flatMap((opened, layer) => {
-    const identity = opened.files[0]?.identity;
+  return layers.flatMap(({ ref, inner, opened }, layer) => {
     // A blob that is in the stack twice is read once.
-    if (identity === undefined || seen.has(identity)) return [];
-    seen.add(identity);
-    const check = checker.check(opened, {
+    const key = opened?.blobs[0].key ?? keyOfRef(ref);
+    if (!inner || seen.has(key)) return [];
+    seen.add(key);
+    const check = checker.check(opened ?? { inner }, {
       sink: (problem) => problems.addProblem(layer, problem),
       failed: (error) => problems.addError(layer, error),
     });
-    return check ? [{ layer, check }] : [];
+    return [{ layer, check }];
   });
 }
 

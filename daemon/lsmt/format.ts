@@ -2,7 +2,7 @@
 // All numbers are little-endian.
 
 import { bytesMatch, hexOf, u64Exact, u64le, viewOf } from '../lib/bytes.js';
-import type { ProblemSink } from '../errors.js';
+import { formatError } from '../errors.js';
 
 /** LSMT's unit of addresses and lengths. */
 export const SECTOR = 512;
@@ -116,26 +116,23 @@ export interface HeaderRule {
   readonly clear: number;
 }
 
-/** Checks magic and flags. Like the reference, does not check the version or the struct size. */
-export function checkLsmtHeader(
-  bytes: Uint8Array,
-  blob: string,
-  rule: HeaderRule,
-  sink: ProblemSink,
-): boolean {
+/**
+ * Checks magic and flags. Like the reference, does not check the version or the struct size.
+ * @throws OverlaybdError BAD_FORMAT
+ */
+export function checkLsmtHeader(bytes: Uint8Array, blob: string, rule: HeaderRule): void {
   if (!bytesMatch(bytes, 0, LSMT_MAGIC)) {
-    sink({
+    throw formatError({
       blob,
       section: `lsmt ${rule.section} magic`,
       offset: rule.offset,
       expected: hexOf(LSMT_MAGIC),
       got: hexOf(bytes.subarray(0, LSMT_MAGIC.length)),
     });
-    return false;
   }
   const flags = viewOf(bytes).getUint32(LSMT_FIELD.flags, true);
-  if ((flags & rule.set) === rule.set && (flags & rule.clear) === 0) return true;
-  sink({
+  if ((flags & rule.set) === rule.set && (flags & rule.clear) === 0) return;
+  throw formatError({
     blob,
     section: `lsmt ${rule.section} flags`,
     offset: rule.offset + LSMT_FIELD.flags,
@@ -144,7 +141,6 @@ export function checkLsmtHeader(
       .join(', '),
     got: `0x${flags.toString(16)}`,
   });
-  return false;
 }
 
 function flagNames(mask: number, state: string): string {

@@ -1,70 +1,64 @@
 // Opens a sealed layer: checks the header, takes all values from the trailer, and reads the index.
 // Reads no data.
 
-import { throwProblem, type ProblemSink } from '../errors.js';
+import { formatError, throwProblem } from '../errors.js';
+import { bytesMatch } from '../lib/bytes.js';
 import { readFully, type BlobSource } from '../blob/source.js';
 import {
   INDEX_ENTRY_SIZE,
   LSMT_FIELD,
   LSMT_FLAG,
   LSMT_HEADER_SIZE,
+  LSMT_MAGIC,
   MAX_SEALED_ENTRIES,
   MAX_VIRTUAL_SIZE,
   SECTOR,
   checkLsmtHeader,
-  isLsmtHeader,
   parseLsmtHeader,
   type LsmtHeader,
 } from './format.js';
 import type { LsmtLayer } from './layer.js';
 import { readEntries } from './read-entries.js';
 
-/** Whether the source begins with an LSMT header. */
-export async function isLsmt(source: BlobSource): Promise<boolean> {
-  if (source.size < LSMT_HEADER_SIZE) return false;
-  return isLsmtHeader(await readFully(source, 0, LSMT_HEADER_SIZE));
+/**
+ * Whether a source with this header is a file of an upper. A layer that was sealed in place keeps its
+ * unsealed header, so only the lack of a trailer tells.
+ */
+export async function isUnsealed(source: BlobSource, header: LsmtHeader): Promise<boolean> {
+  if ((header.flags & LSMT_FLAG.sealed) !== 0) return false;
+  if (source.size < 2 * LSMT_HEADER_SIZE) return true;
+  const end = await readFully(source, source.size - LSMT_HEADER_SIZE, LSMT_HEADER_SIZE);
+  return !bytesMatch(end, 0, LSMT_MAGIC);
 }
 
 /**
  * Opens a source as a sealed layer.
- * @param sink gets every broken rule; with the default the first one is thrown
- * @returns null when a sink that does not throw got something that leaves nothing to read
+ * @param head its first bytes: {@link LSMT_HEADER_SIZE} of them, or as many as there are
+ * @throws OverlaybdError BAD_FORMAT for the first rule that is broken, and what the source throws
  */
-export async function openSealed(
-  source: BlobSource,
-  sink: ProblemSink = throwProblem,
-): Promise<LsmtLayer | null> {
+export async function openSealed(source: BlobSource, head: Buffer): Promise<LsmtLayer> {
   const blob = source.name;
   if (source.size < 2 * LSMT_HEADER_SIZE) {
-    sink({
+    throw formatError({
       blob,
       section: 'lsmt layer',
       offset: 0,
       expected: `at least ${2 * LSMT_HEADER_SIZE} bytes (header and trailer)`,
       got: source.size,
     });
-    return null;
   }
-  const first = await readFully(source, 0, LSMT_HEADER_SIZE);
-  const headerRule = {
-    section: 'header',
-    offset: 0,
-    set: LSMT_FLAG.header | LSMT_FLAG.dataFile,
-    clear: 0,
-  };
-  if (!checkLsmtHeader(first, blob, headerRule, sink)) return null;
-
+  const { header: bit, dataFile, sealed } = LSMT_FLAG;
+  checkLsmtHeader(head, blob, { section: 'header', offset: 0, set: bit | dataFile, clear: 0 });
   const trailerOffset = source.size - LSMT_HEADER_SIZE;
   const last = await readFully(source, trailerOffset, LSMT_HEADER_SIZE);
-  const trailerRule = {
+  checkLsmtHeader(last, blob, {
     section: 'trailer',
     offset: trailerOffset,
-    set: LSMT_FLAG.dataFile | LSMT_FLAG.sealed,
-    clear: LSMT_FLAG.header,
-  };
-  if (!checkLsmtHeader(last, blob, trailerRule, sink)) return null;
+    set: dataFile | sealed,
+    clear: bit,
+  });
   const header = parseLsmtHeader(last);
-  if (!checkTrailerNumbers(header, blob, trailerOffset, sink)) return null;
+  checkTrailerNumbers(header, blob, trailerOffset);
 
   const { indexOffset, indexSize } = header;
   const dataEnd = Math.floor(indexOffset / SECTOR);
@@ -72,25 +66,19 @@ export async function openSealed(
     kind: 'sealed',
     header,
     capacity: indexSize,
-    readEntries: (log, layer, effort, entrySink = sink) => {
-      const rules = { blob, indexOffset, dataEnd, sorted: true, sink: entrySink };
+    readEntries: (log, layer, effort, sink = throwProblem) => {
+      const rules = { blob, indexOffset, dataEnd, sorted: true, sink };
       return readEntries({ source, count: indexSize, rules }, log, layer, effort);
     },
   };
 }
 
-function checkTrailerNumbers(
-  header: LsmtHeader,
-  blob: string,
-  trailerOffset: number,
-  sink: ProblemSink,
-): boolean {
+function checkTrailerNumbers(header: LsmtHeader, blob: string, trailerOffset: number): void {
   const { exact } = header;
-  let good = true;
   const check = (ok: boolean, name: string, field: number, expected: string, got: bigint): void => {
     if (ok) return;
-    good = false;
-    sink({ blob, section: `lsmt ${name}`, offset: trailerOffset + field, expected, got });
+    const offset = trailerOffset + field;
+    throw formatError({ blob, section: `lsmt ${name}`, offset, expected, got });
   };
   check(
     header.indexSize <= MAX_SEALED_ENTRIES,
@@ -120,5 +108,4 @@ function checkTrailerNumbers(
     `at most ${MAX_VIRTUAL_SIZE}`,
     exact.virtualSize,
   );
-  return good;
 }

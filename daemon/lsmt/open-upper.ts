@@ -2,7 +2,7 @@
 // file, whose holes are its index). Never writes, even where the reference repairs headers. See
 // "Uppers" in docs/formats.md.
 
-import { throwProblem, type ProblemSink } from '../errors.js';
+import { formatError, throwProblem } from '../errors.js';
 import { readFully, type BlobSource } from '../blob/source.js';
 import { entriesIn } from './entry-log.js';
 import {
@@ -23,26 +23,22 @@ import { readEntries } from './read-entries.js';
 
 /**
  * Reads the header of an upper's data file.
- * @returns null when a sink that does not throw was told what is wrong
+ * @throws OverlaybdError BAD_FORMAT, and what the source throws
  */
-export async function readUpperDataHeader(
-  data: BlobSource,
-  sink: ProblemSink = throwProblem,
-): Promise<LsmtHeader | null> {
-  if (!hasRoomForHeader(data, 'upper data file', sink)) return null;
+export async function readUpperDataHeader(data: BlobSource): Promise<LsmtHeader> {
+  checkRoomForHeader(data, 'upper data file');
   const bytes = await readFully(data, 0, LSMT_HEADER_SIZE);
   const rule = { section: 'upper data header', offset: 0, set: LSMT_FLAG.header, clear: 0 };
-  if (!checkLsmtHeader(bytes, data.name, rule, sink)) return null;
+  checkLsmtHeader(bytes, data.name, rule);
   return parseLsmtHeader(bytes);
 }
 
-/** Opens an append-only upper, whose index file maps sectors to its data file. */
-export async function openAppendUpper(
-  data: BlobSource,
-  index: BlobSource,
-  sink: ProblemSink = throwProblem,
-): Promise<LsmtLayer | null> {
-  if (!hasRoomForHeader(index, 'upper index file', sink)) return null;
+/**
+ * Opens an append-only upper, whose index file maps sectors to its data file.
+ * @throws OverlaybdError BAD_FORMAT or LIMIT for the first rule that is broken, and what the sources throw
+ */
+export async function openAppendUpper(data: BlobSource, index: BlobSource): Promise<LsmtLayer> {
+  checkRoomForHeader(index, 'upper index file');
   const bytes = await readFully(index, 0, LSMT_HEADER_SIZE);
   const rule = {
     section: 'upper index header',
@@ -50,12 +46,12 @@ export async function openAppendUpper(
     set: LSMT_FLAG.header,
     clear: LSMT_FLAG.dataFile | LSMT_FLAG.sealed,
   };
-  if (!checkLsmtHeader(bytes, index.name, rule, sink)) return null;
+  checkLsmtHeader(bytes, index.name, rule);
   const header = parseLsmtHeader(bytes);
   // Writers do not update the count in the header, so the length of the file decides. An incomplete
   // last entry is left over from a crash and is dropped.
   const entries = Math.floor((index.size - LSMT_HEADER_SIZE) / INDEX_ENTRY_SIZE);
-  if (!checkUpperNumbers(header, entries, index.name, sink)) return null;
+  checkUpperNumbers(header, entries, index.name);
 
   const dataEnd = Math.floor(data.size / SECTOR);
   const blob = index.name;
@@ -63,9 +59,9 @@ export async function openAppendUpper(
     kind: 'append-only upper',
     header,
     capacity: entries,
-    readEntries: (log, layer, effort, entrySink = sink) => {
+    readEntries: (log, layer, effort, sink = throwProblem) => {
       const indexOffset = LSMT_HEADER_SIZE;
-      const rules = { blob, indexOffset, dataEnd, sorted: false, sink: entrySink };
+      const rules = { blob, indexOffset, dataEnd, sorted: false, sink };
       return readEntries({ source: index, count: entries, rules }, log, layer, effort);
     },
   };
@@ -75,14 +71,14 @@ export async function openAppendUpper(
  * Opens a sparse upper: sector x is at byte 4096 + 512 x, and holes of the file are not mapped.
  * @param extents begin and end of each data extent of the file, in order. A partial sector at either end
  *   of an extent is not mapped
+ * @throws OverlaybdError BAD_FORMAT
  */
 export function openSparseUpper(
   data: BlobSource,
   header: LsmtHeader,
   extents: Float64Array,
-  sink: ProblemSink = throwProblem,
-): LsmtLayer | null {
-  if (!checkVirtualSize(header, data.name, sink)) return null;
+): LsmtLayer {
+  checkVirtualSize(header, data.name);
   // The whole sectors of the i-th extent that lie after the header and within the file.
   const beginOf = (i: number): number =>
     Math.ceil(Math.max(extents[2 * i] as number, LSMT_HEADER_SIZE) / SECTOR);
@@ -110,28 +106,21 @@ export function openSparseUpper(
   };
 }
 
-function hasRoomForHeader(source: BlobSource, what: string, sink: ProblemSink): boolean {
-  if (source.size >= LSMT_HEADER_SIZE) return true;
-  sink({
+function checkRoomForHeader(source: BlobSource, what: string): void {
+  if (source.size >= LSMT_HEADER_SIZE) return;
+  throw formatError({
     blob: source.name,
     section: `lsmt ${what}`,
     offset: 0,
     expected: `at least ${LSMT_HEADER_SIZE} bytes (header)`,
     got: source.size,
   });
-  return false;
 }
 
-function checkUpperNumbers(
-  header: LsmtHeader,
-  entries: number,
-  blob: string,
-  sink: ProblemSink,
-): boolean {
-  let good = checkVirtualSize(header, blob, sink);
+function checkUpperNumbers(header: LsmtHeader, entries: number, blob: string): void {
+  checkVirtualSize(header, blob);
   if (header.indexOffset !== LSMT_HEADER_SIZE) {
-    good = false;
-    sink({
+    throw formatError({
       blob,
       section: 'lsmt upper index offset',
       offset: LSMT_FIELD.indexOffset,
@@ -140,8 +129,7 @@ function checkUpperNumbers(
     });
   }
   if (entries > MAX_UPPER_ENTRIES) {
-    good = false;
-    sink({
+    throw formatError({
       blob,
       section: 'lsmt upper index',
       offset: LSMT_HEADER_SIZE,
@@ -150,17 +138,15 @@ function checkUpperNumbers(
       code: 'LIMIT',
     });
   }
-  return good;
 }
 
-function checkVirtualSize(header: LsmtHeader, blob: string, sink: ProblemSink): boolean {
-  if (header.virtualSize <= MAX_VIRTUAL_SIZE) return true;
-  sink({
+function checkVirtualSize(header: LsmtHeader, blob: string): void {
+  if (header.virtualSize <= MAX_VIRTUAL_SIZE) return;
+  throw formatError({
     blob,
     section: 'lsmt virtual size',
     offset: LSMT_FIELD.virtualSize,
     expected: `at most ${MAX_VIRTUAL_SIZE}`,
     got: header.exact.virtualSize,
   });
-  return false;
 }

@@ -2,7 +2,7 @@
 // See "ZFile" in docs/formats.md. All numbers are little-endian.
 
 import { bytesMatch, hexOf, u64Exact, u64le, viewOf } from '../lib/bytes.js';
-import type { ProblemSink } from '../errors.js';
+import { formatError } from '../errors.js';
 
 /** Bytes that a header or trailer takes on disk; the struct itself is 96 of them. */
 export const ZFILE_HEADER_SIZE = 512;
@@ -105,46 +105,45 @@ export function parseZfileHeader(bytes: Uint8Array): ZfileHeader {
   };
 }
 
-/** Checks magic and flags of a trailer. `offset` is where it stands in the blob. */
-export function checkTrailer(
-  bytes: Uint8Array,
-  blob: string,
-  offset: number,
-  sink: ProblemSink,
-): boolean {
-  const problem = (field: number, section: string, expected: string, got: string): false => {
-    sink({ blob, section: `zfile trailer ${section}`, offset: offset + field, expected, got });
-    return false;
-  };
+/**
+ * Checks magic and flags of a trailer.
+ * @param offset of the trailer in the blob
+ * @throws OverlaybdError BAD_FORMAT
+ */
+export function checkTrailer(bytes: Uint8Array, blob: string, offset: number): void {
   if (!bytesMatch(bytes, 0, ZFILE_MAGIC)) {
-    return problem(0, 'magic', hexOf(ZFILE_MAGIC), hexOf(bytes.subarray(0, ZFILE_MAGIC.length)));
+    throw formatError({
+      blob,
+      section: 'zfile trailer magic',
+      offset,
+      expected: hexOf(ZFILE_MAGIC),
+      got: hexOf(bytes.subarray(0, ZFILE_MAGIC.length)),
+    });
   }
   const flags = viewOf(bytes).getUint32(ZFILE_FIELD.flags, true);
   const wanted = ZFILE_FLAG.dataFile | ZFILE_FLAG.sealed;
-  if ((flags & (wanted | ZFILE_FLAG.header)) !== wanted) {
-    return problem(
-      ZFILE_FIELD.flags,
-      'flags',
-      'data file and sealed set, header clear',
-      `0x${flags.toString(16)}`,
-    );
-  }
-  return true;
+  if ((flags & (wanted | ZFILE_FLAG.header)) === wanted) return;
+  throw formatError({
+    blob,
+    section: 'zfile trailer flags',
+    offset: offset + ZFILE_FIELD.flags,
+    expected: 'data file and sealed set, header clear',
+    got: `0x${flags.toString(16)}`,
+  });
 }
 
 /**
  * Checks the numbers that say how the file is laid out, before anything is allocated from them.
  * @param headerOffset where the header or trailer that they come from stands in the blob
  * @param layoutEnd where the jump table must end at the latest
+ * @throws OverlaybdError BAD_FORMAT for the first that is wrong
  */
 export function checkGeometry(
   header: ZfileHeader,
   blob: string,
   headerOffset: number,
   layoutEnd: number,
-  sink: ProblemSink,
-): boolean {
-  let good = true;
+): void {
   const check = (
     ok: boolean,
     name: string,
@@ -153,8 +152,8 @@ export function checkGeometry(
     got: number | bigint,
   ): void => {
     if (ok) return;
-    good = false;
-    sink({ blob, section: `zfile ${name}`, offset: headerOffset + field, expected, got });
+    const offset = headerOffset + field;
+    throw formatError({ blob, section: `zfile ${name}`, offset, expected, got });
   };
   const { blockSize, indexSize, indexOffset, dictSize, originalSize, exact } = header;
   check(
@@ -165,13 +164,6 @@ export function checkGeometry(
     ZFILE_FIELD.blockSize,
     `a power of two from ${MIN_BLOCK_SIZE} to ${MAX_BLOCK_SIZE}`,
     blockSize,
-  );
-  check(
-    header.algorithm === 1 || header.algorithm === 2,
-    'compression algorithm',
-    ZFILE_FIELD.algorithm,
-    '1 (lz4) or 2 (zstd)',
-    header.algorithm,
   );
   check(
     indexSize <= MAX_INDEX_ENTRIES,
@@ -194,17 +186,13 @@ export function checkGeometry(
     `at most ${layoutEnd}`,
     exact.indexOffset + exact.indexSize * 4n,
   );
-  if (good) {
-    const blocks = Math.ceil(originalSize / blockSize);
-    check(
-      indexSize >= blocks,
-      'jump table size',
-      ZFILE_FIELD.indexSize,
-      `${blocksOf(exact.originalSize, blockSize)} entries, one for each block of ${exact.originalSize} bytes`,
-      exact.indexSize,
-    );
-  }
-  return good;
+  check(
+    indexSize >= Math.ceil(originalSize / blockSize),
+    'jump table size',
+    ZFILE_FIELD.indexSize,
+    `${blocksOf(exact.originalSize, blockSize)} entries, one for each block of ${exact.originalSize} bytes`,
+    exact.indexSize,
+  );
 }
 
 function blocksOf(originalSize: bigint, blockSize: number): bigint {

@@ -1,7 +1,7 @@
 // The jump table: where each stored block of a ZFile begins. 2 to 4 bytes a block, in shared
 // memory, built once and read by every reactor. Not the on-disk form, which is a list of lengths.
 
-import type { ProblemSink } from '../errors.js';
+import { formatError, type OverlaybdError } from '../errors.js';
 import { BLOCK_CRC_SIZE, MAX_STORED_OVERHEAD, ZFILE_HEADER_SIZE } from './format.js';
 
 /** Within a group, offsets are deltas from the group's first block: u16, or u32 for large blocks. */
@@ -58,7 +58,6 @@ export class JumpTable {
 /** Takes the on-disk lengths piece by piece, so that no second table is ever in memory. */
 export class JumpTableBuilder {
   readonly #blob: string;
-  readonly #sink: ProblemSink;
   readonly #indexOffset: number;
   readonly #minLength: number;
   readonly #maxLength: number;
@@ -77,10 +76,8 @@ export class JumpTableBuilder {
     verify: boolean;
     dictSize: number;
     indexOffset: number;
-    sink: ProblemSink;
   }) {
     this.#blob = options.blob;
-    this.#sink = options.sink;
     this.#indexOffset = options.indexOffset;
     const crcSize = options.verify ? BLOCK_CRC_SIZE : 0;
     this.#minLength = crcSize + 1;
@@ -107,9 +104,9 @@ export class JumpTableBuilder {
 
   /**
    * Takes the next `count` lengths, little-endian u32 as on disk.
-   * @returns false when one is out of bounds; the table is then useless
+   * @throws OverlaybdError BAD_FORMAT if one is out of bounds
    */
-  push(lengths: DataView, count: number): boolean {
+  push(lengths: DataView, count: number): void {
     // All in locals: opening an image runs through this once, before anything is compiled.
     const { groupShift, groups, deltas } = this.#data;
     const groupMask = (1 << groupShift) - 1;
@@ -122,12 +119,12 @@ export class JumpTableBuilder {
     for (let i = 0; i < count; i++) {
       const length = lengths.getUint32(i * 4, true);
       if (length < minLength || length > maxLength) {
-        return this.#problem(next, `${minLength} to ${maxLength} bytes`, length);
+        throw this.#problem(next, `${minLength} to ${maxLength} bytes`, length);
       }
       offset += length;
       if (offset > indexOffset) {
         const expected = `blocks that end before the jump table at ${indexOffset}`;
-        return this.#problem(next, expected, offset);
+        throw this.#problem(next, expected, offset);
       }
       next++;
       if ((next & groupMask) === 0) {
@@ -138,7 +135,6 @@ export class JumpTableBuilder {
     }
     this.#next = next;
     this.#offset = offset;
-    return true;
   }
 
   /** The finished table. The caller has pushed exactly `count` lengths. */
@@ -146,14 +142,13 @@ export class JumpTableBuilder {
     return new JumpTable(this.#data);
   }
 
-  #problem(entry: number, expected: string, got: number): false {
-    this.#sink({
+  #problem(entry: number, expected: string, got: number): OverlaybdError {
+    return formatError({
       blob: this.#blob,
       section: `zfile jump table entry ${entry}`,
       offset: this.#indexOffset + entry * 4,
       expected,
       got,
     });
-    return false;
   }
 }

@@ -1,12 +1,13 @@
 // The contract suite for every source that there is: files, slices of files and of others, members of
 // tars, ZFiles of each kind, memory.
-import { peel } from '../../daemon/image/peel.js';
+import { EdgeSource } from '../../daemon/blob/edge-source.js';
 import { SliceSource } from '../../daemon/blob/slice-source.js';
 import { ReaderFactory } from '../../daemon/image/reader-factory.js';
 import { sliceOf, type SourceSpec } from '../../daemon/image/spec.js';
 import { MemorySource } from '../support/memory-source.js';
 import { randomBytes } from '../support/pattern.js';
 import { wrapTar } from '../support/tar-writer.js';
+import { unwrapped } from '../support/unwrapped.js';
 import { writeZfile, type ZfileOptions } from '../support/zfile-writer.js';
 import { PLAIN, blobSourceSuite } from './blob-source-suite.js';
 import { storedFile } from './stored-file.js';
@@ -14,11 +15,7 @@ import { storedFile } from './stored-file.js';
 const SIZE = PLAIN.length;
 const inFile = Buffer.concat([randomBytes(8, 777), PLAIN, randomBytes(9, 999)]);
 
-const peeled = async (file: SourceSpec): Promise<SourceSpec> => {
-  const blob = await peel(file, new ReaderFactory());
-  if (!blob) throw new Error('a sink that throws leaves no null');
-  return blob.spec;
-};
+const inside = async (file: SourceSpec): Promise<SourceSpec> => (await unwrapped(file)).spec;
 
 const zfiles: [string, ZfileOptions][] = [
   ['lz4 zfile', { algorithm: 'lz4' }],
@@ -58,15 +55,34 @@ await blobSourceSuite(
   }),
 );
 
+await blobSourceSuite('edges of a file in memory', async (t) => {
+  const { source, loss } = await storedFile({ bytes: PLAIN, cut: 1, of: (file) => file })(t);
+  const edges = new EdgeSource(source);
+  await edges.edges();
+  // Bytes in memory cannot be lost: without them it is as any other.
+  const forget = (lose: (() => void) | undefined) => (): void => {
+    edges.forget();
+    lose?.();
+  };
+  return {
+    source: edges,
+    loss: {
+      cut: forget(loss?.cut),
+      all: forget(loss?.all),
+      repair: forget(loss?.repair),
+    },
+  };
+});
+
 await blobSourceSuite(
   'tar member',
-  storedFile({ bytes: wrapTar(PLAIN, { pax: true }), cut: 2048, of: peeled }),
+  storedFile({ bytes: wrapTar(PLAIN, { pax: true }), cut: 2048, of: inside }),
 );
 
 for (const [name, options] of zfiles) {
   const blocks = Math.ceil(SIZE / (options.blockSize ?? 4096));
   const bytes = writeZfile(PLAIN, options);
-  await blobSourceSuite(name, storedFile({ bytes, cut: 512 + 4 * blocks + 1, of: peeled }));
+  await blobSourceSuite(name, storedFile({ bytes, cut: 512 + 4 * blocks + 1, of: inside }));
 }
 
 await blobSourceSuite(
@@ -74,6 +90,6 @@ await blobSourceSuite(
   storedFile({
     bytes: wrapTar(writeZfile(PLAIN, { blockSize: 32_768 }), { pax: false }),
     cut: 1024 + 512 + 512 + 4 * 35,
-    of: peeled,
+    of: inside,
   }),
 );

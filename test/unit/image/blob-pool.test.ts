@@ -1,14 +1,22 @@
-// The pool of open blobs: one descriptor and one table a file, closed with its last user.
+// The pool of open blobs: one descriptor, one table and one reading of the edges a blob, closed with its last user.
 import { fstatSync, linkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { test } from 'tap';
 import { fileRef } from '../../../daemon/blob/blob-ref.js';
+import { BlobPool, type BlobParts, type PooledBlob } from '../../../daemon/image/blob-pool.js';
 import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
+import { fileOf } from '../../../daemon/image/spec.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
-import { BlobPool } from '../../../daemon/image/blob-pool.js';
 import { textBytes } from '../../support/pattern.js';
 import { writeZfile } from '../../support/zfile-writer.js';
+
+const ZFILE = writeZfile(textBytes(1, 10_000));
+
+const newPool = (): BlobPool => new BlobPool(new ReaderFactory());
+const fdOf = ({ raw }: { raw: PooledBlob['raw'] }): number => fileOf(raw)?.fd ?? -1;
+const sizeOf = async (blob: PooledBlob): Promise<number> =>
+  (await blob.content(UNBOUNDED)).source.size;
 
 const isOpen = (fd: number): boolean => {
   try {
@@ -25,122 +33,156 @@ async function isClosed(fd: number): Promise<boolean> {
   return !isOpen(fd);
 }
 
+/** What one thread sends to another. */
+async function partsOf(blob: PooledBlob): Promise<BlobParts> {
+  const { spec } = await blob.content(UNBOUNDED);
+  return { key: blob.key, raw: blob.raw, spec };
+}
+
 await test('the same file is opened once, at the same time and by other names', async (t) => {
   const folder = t.testdir();
   const [path, other] = [join(folder, 'blob'), join(folder, 'link')];
-  writeFileSync(path, writeZfile(textBytes(1, 10_000)));
+  writeFileSync(path, ZFILE);
   linkSync(path, other);
-  const pool = new BlobPool(new ReaderFactory());
-  const [a, b] = await Promise.all([
-    pool.open(fileRef(path), UNBOUNDED),
-    pool.open(fileRef(path), UNBOUNDED),
-  ]);
-  const c = await pool.open(fileRef(other), UNBOUNDED);
-  t.equal(a.fd, b.fd);
-  t.equal(a.fd, c.fd);
-  t.equal(a.spec, c.spec);
+  const pool = newPool();
+  const [a, b] = await Promise.all([pool.open(fileRef(path)), pool.open(fileRef(path))]);
+  const c = await pool.open(fileRef(other));
+  t.equal(fdOf(a), fdOf(b));
+  t.equal(fdOf(a), fdOf(c));
+  t.equal((await a.content(UNBOUNDED)).spec, (await c.content(UNBOUNDED)).spec);
   a.release();
   a.release();
   b.release();
-  t.ok(isOpen(c.fd), 'releasing twice counts once');
+  t.ok(isOpen(fdOf(c)), 'releasing twice counts once');
   c.release();
-  t.ok(await isClosed(c.fd));
+  t.ok(await isClosed(fdOf(c)));
 });
 
 await test('after the last release it is opened anew', async (t) => {
   const path = join(t.testdir(), 'blob');
   writeFileSync(path, textBytes(1, 1000));
-  const pool = new BlobPool(new ReaderFactory());
-  const first = await pool.open(fileRef(path), UNBOUNDED);
+  const pool = newPool();
+  const first = await pool.open(fileRef(path));
   first.release();
-  const second = await pool.open(fileRef(path), UNBOUNDED);
-  t.not(second.spec, first.spec);
+  const second = await pool.open(fileRef(path));
+  t.not(second.raw, first.raw);
   first.release();
-  t.ok(isOpen(second.fd), 'an old user cannot close it');
+  t.ok(isOpen(fdOf(second)), 'an old user cannot close it');
   second.release();
 });
 
 await test('a file that was replaced is another', async (t) => {
   const path = join(t.testdir(), 'blob');
   writeFileSync(path, 'one');
-  const pool = new BlobPool(new ReaderFactory());
-  const first = await pool.open(fileRef(path), UNBOUNDED);
+  const pool = newPool();
+  const first = await pool.open(fileRef(path));
   writeFileSync(path, 'another');
-  const second = await pool.open(fileRef(path), UNBOUNDED);
-  t.not(second.fd, first.fd);
-  t.equal(second.source.size, 7);
+  const second = await pool.open(fileRef(path));
+  t.not(fdOf(second), fdOf(first));
+  t.equal(second.size, 7);
+  t.equal((await second.read(1, 3)).toString(), 'not');
   first.release();
   second.release();
 });
 
-await test('a broken file fails for all who want it, and is closed', async (t) => {
+await test('a broken file fails for all who want what is in it; it is tried again', async (t) => {
   const path = join(t.testdir(), 'blob');
   writeFileSync(path, writeZfile(textBytes(1, 10_000), { header: { digest: 1 } }));
-  const pool = new BlobPool(new ReaderFactory());
-  const results = await Promise.allSettled([
-    pool.open(fileRef(path), UNBOUNDED),
-    pool.open(fileRef(path), UNBOUNDED),
-  ]);
+  const pool = newPool();
+  const [a, b] = await Promise.all([pool.open(fileRef(path)), pool.open(fileRef(path))]);
+  const results = await Promise.allSettled([a, b].map((each) => each.content(UNBOUNDED)));
   t.ok(results.every(({ status }) => status === 'rejected'));
-  writeFileSync(path, writeZfile(textBytes(1, 10_000)));
-  const repaired = await pool.open(fileRef(path), UNBOUNDED);
-  t.equal(repaired.source.size, 10_000);
-  repaired.release();
+  const sections: string[] = [];
+  await a.content(UNBOUNDED, ({ section }) => void sections.push(section));
+  t.same(sections, ['zfile header digest'], 'what leaves it readable may be let pass');
+  t.equal(await sizeOf(b), 10_000);
+  a.release();
+  b.release();
+});
+
+await test('edges are read once, until they are forgotten', async (t) => {
+  const path = join(t.testdir(), 'blob');
+  writeFileSync(path, textBytes(1, 500_000));
+  const pool = newPool();
+  const [a, b] = await Promise.all([pool.open(fileRef(path)), pool.open(fileRef(path))]);
+  const [first, second] = await Promise.all([a.edges(), b.edges()]);
+  t.equal(first, second);
+  b.forgetEdges();
+  const again = await a.edges();
+  t.not(again, first, 'read again');
+  t.ok(again.head.equals(first.head));
+  a.release();
+  b.release();
 });
 
 await test('a blob of another thread is taken, or dropped for the one that is there', async (t) => {
   const path = join(t.testdir(), 'blob');
-  writeFileSync(path, writeZfile(textBytes(1, 10_000)));
+  writeFileSync(path, ZFILE);
   const descriptors: string[] = [];
   const theirs = new BlobPool(new ReaderFactory(), {
     opened: (fd) => void descriptors.push(`+${fd}`),
     closed: (fd) => void descriptors.push(`-${fd}`),
   });
-  const pool = new BlobPool(new ReaderFactory());
-  const opened = await theirs.open(fileRef(path), UNBOUNDED);
-  const mine = await pool.adopt(opened);
-  t.equal(mine.fd, opened.fd);
-  t.equal(mine.source.size, 10_000);
-  const again = await new BlobPool(new ReaderFactory()).open(fileRef(path), UNBOUNDED);
-  const dropped = await pool.adopt(again);
-  t.equal(dropped.fd, mine.fd);
-  t.ok(await isClosed(again.fd));
+  const pool = newPool();
+  const opened = await theirs.open(fileRef(path));
+  const mine = pool.adopt(await partsOf(opened));
+  t.equal(fdOf(mine), fdOf(opened));
+  t.equal(await sizeOf(mine), 10_000);
+  const again = await newPool().open(fileRef(path));
+  const dropped = pool.adopt(await partsOf(again));
+  t.equal(fdOf(dropped), fdOf(mine));
+  t.ok(await isClosed(fdOf(again)));
   mine.release();
-  t.ok(isOpen(dropped.fd));
+  t.ok(isOpen(fdOf(dropped)));
   dropped.release();
-  t.ok(await isClosed(opened.fd));
-  t.same(descriptors, [`+${opened.fd}`], 'whoever has it now is who closes it');
+  t.ok(await isClosed(fdOf(opened)));
+  t.same(descriptors, [`+${fdOf(opened)}`], 'whoever has it now closes it');
+});
+
+await test('a blob of another thread does not wait for one that may fail yet', async (t) => {
+  const path = join(t.testdir(), 'blob');
+  writeFileSync(path, ZFILE);
+  const pool = newPool();
+  const here = await pool.open(fileRef(path));
+  const taken = pool.adopt(await partsOf(await newPool().open(fileRef(path))));
+  t.not(fdOf(taken), fdOf(here));
+  const third = await pool.open(fileRef(path));
+  t.equal(fdOf(third), fdOf(taken), 'from now on it is the one that is shared');
+  here.release();
+  t.ok(isOpen(fdOf(third)));
+  t.ok(await isClosed(fdOf(here)));
+  taken.release();
+  third.release();
+  t.ok(await isClosed(fdOf(third)));
 });
 
 await test('a plain file is not looked into', async (t) => {
   const path = join(t.testdir(), 'blob');
-  const bytes = writeZfile(textBytes(1, 10_000));
-  writeFileSync(path, bytes);
-  const pool = new BlobPool(new ReaderFactory());
-  const plain = await pool.openPlain(fileRef(path));
-  t.equal(plain.source.size, bytes.length);
-  const peeled = await pool.open(fileRef(path), UNBOUNDED);
-  t.equal(peeled.source.size, 10_000);
+  writeFileSync(path, ZFILE);
+  const pool = newPool();
+  const plain = await pool.open(fileRef(path), true);
+  t.equal(await sizeOf(plain), ZFILE.length);
+  const inside = await pool.open(fileRef(path));
+  t.equal(await sizeOf(inside), 10_000);
   plain.release();
-  peeled.release();
+  inside.release();
 });
 
 await test('what is too much for one image is not for another that wants the same file', async (t) => {
   const path = join(t.testdir(), 'blob');
-  writeFileSync(path, writeZfile(textBytes(1, 10_000)));
-  const pool = new BlobPool(new ReaderFactory());
+  writeFileSync(path, ZFILE);
+  const pool = newPool();
   const limited = {
     ...UNBOUNDED,
     keep: () => {
       throw new Error('too much');
     },
   };
-  const [first, second] = await Promise.allSettled([
-    pool.open(fileRef(path), limited),
-    pool.open(fileRef(path), UNBOUNDED),
-  ]);
+  const [a, b] = await Promise.all([pool.open(fileRef(path)), pool.open(fileRef(path))]);
+  const [first, second] = await Promise.allSettled([a.content(limited), b.content(UNBOUNDED)]);
   t.match(first, { status: 'rejected', reason: { message: 'too much' } });
   if (second.status === 'rejected') throw second.reason;
   t.equal(second.value.source.size, 10_000);
-  second.value.release();
+  a.release();
+  b.release();
 });

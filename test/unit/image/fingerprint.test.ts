@@ -3,14 +3,26 @@ import { copyFileSync, linkSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type Test } from 'tap';
 import { fileRef } from '../../../daemon/blob/blob-ref.js';
-import { marksOf } from '../../../daemon/image/fingerprint.js';
+import { BlobPool } from '../../../daemon/image/blob-pool.js';
+import { marksOf, type ImageMarks } from '../../../daemon/image/fingerprint.js';
+import { ImageBlobs } from '../../../daemon/image/image-blobs.js';
 import type { ImagePlan } from '../../../daemon/image/plan.js';
+import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
 import { randomBytes } from '../../support/pattern.js';
 
 const SIZE = 50_000;
 
 function planOf(...lowers: string[]): ImagePlan {
   return { name: 'test', lowers: lowers.map(fileRef), upper: null, mayBeRaw: true, notes: [] };
+}
+
+async function marks(plan: ImagePlan): Promise<ImageMarks> {
+  const files = new ImageBlobs(new BlobPool(new ReaderFactory()));
+  try {
+    return await marksOf(plan, files);
+  } finally {
+    files.release();
+  }
 }
 
 function file(t: Test): { path: string; bytes: Buffer; folder: string } {
@@ -23,34 +35,34 @@ function file(t: Test): { path: string; bytes: Buffer; folder: string } {
 
 await test('another head, tail or size is another image; a copy is not', async (t) => {
   const { path, bytes, folder } = file(t);
-  const { fingerprint, identity } = await marksOf(planOf(path));
+  const { fingerprint, identity } = await marks(planOf(path));
   const copy = join(folder, 'copy');
   copyFileSync(path, copy);
-  t.equal((await marksOf(planOf(copy))).fingerprint, fingerprint);
-  t.not((await marksOf(planOf(copy))).identity, identity, 'a copy is another file');
+  t.equal((await marks(planOf(copy))).fingerprint, fingerprint);
+  t.not((await marks(planOf(copy))).identity, identity, 'a copy is another file');
   linkSync(path, join(folder, 'link'));
-  t.equal((await marksOf(planOf(join(folder, 'link')))).identity, identity, 'a link is the same');
+  t.equal((await marks(planOf(join(folder, 'link')))).identity, identity, 'a link is the same');
   for (const at of [0, 8191, SIZE - 8192, SIZE - 1]) {
     const changed = Buffer.from(bytes);
     changed[at] = (changed[at] ?? 0) ^ 1;
     writeFileSync(copy, changed);
-    t.not((await marksOf(planOf(copy))).fingerprint, fingerprint, `byte ${at}`);
+    t.not((await marks(planOf(copy))).fingerprint, fingerprint, `byte ${at}`);
   }
   writeFileSync(
     copy,
     Buffer.concat([bytes.subarray(0, 8192), Buffer.alloc(1), bytes.subarray(8192)]),
   );
   t.not(
-    (await marksOf(planOf(copy))).fingerprint,
+    (await marks(planOf(copy))).fingerprint,
     fingerprint,
     'a byte more, head and tail the same',
   );
   const middle = Buffer.from(bytes);
   middle[20_000] = (middle[20_000] ?? 0) ^ 1;
   writeFileSync(copy, middle);
-  t.equal((await marksOf(planOf(copy))).fingerprint, fingerprint, 'it is no check of the contents');
+  t.equal((await marks(planOf(copy))).fingerprint, fingerprint, 'it is no check of the contents');
   t.not(
-    (await marksOf(planOf(copy))).identity,
+    (await marks(planOf(copy))).identity,
     identity,
     'which is why only the same file is shared',
   );
@@ -69,7 +81,7 @@ await test('layers, their order, and small files', async (t) => {
     { ...planOf(path), upper: { index: fileRef(small), data: fileRef(path) } },
     { ...planOf(path), upper: { index: fileRef(path), data: fileRef(small) } },
   ];
-  const prints = (await Promise.all(plans.map(marksOf))).map(({ fingerprint }) => fingerprint);
+  const prints = (await Promise.all(plans.map(marks))).map(({ fingerprint }) => fingerprint);
   t.equal(new Set(prints).size, prints.length);
   for (const each of prints) t.match(each, /^[0-9a-f]{64}$/);
 });
@@ -77,7 +89,7 @@ await test('layers, their order, and small files', async (t) => {
 await test('what cannot be read', async (t) => {
   const { path, folder } = file(t);
   const missing = join(folder, 'missing');
-  await t.rejects(marksOf(planOf(path, missing)), { code: 'NOT_FOUND', message: /missing/ });
+  await t.rejects(marks(planOf(path, missing)), { code: 'NOT_FOUND', message: /missing/ });
   mkdirSync(join(folder, 'dir'));
-  await t.rejects(marksOf(planOf(join(folder, 'dir'))), { code: 'UNSUPPORTED', message: /dir/ });
+  await t.rejects(marks(planOf(join(folder, 'dir'))), { code: 'UNSUPPORTED', message: /dir/ });
 });

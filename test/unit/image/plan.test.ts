@@ -3,8 +3,11 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { test, type Test } from 'tap';
 import { describeRef } from '../../../daemon/blob/blob-ref.js';
+import { BlobPool } from '../../../daemon/image/blob-pool.js';
+import { ImageBlobs } from '../../../daemon/image/image-blobs.js';
 import { sourceOfWords } from '../../../daemon/image/image-source.js';
 import { planImage, type ImagePlan } from '../../../daemon/image/plan.js';
+import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
 
 /** A plan with the paths of its blobs. */
 type PathPlan = Omit<ImagePlan, 'lowers' | 'upper'> & {
@@ -13,7 +16,9 @@ type PathPlan = Omit<ImagePlan, 'lowers' | 'upper'> & {
 };
 
 async function planOf(paths: readonly string[]): Promise<PathPlan> {
-  const { lowers, upper, ...rest } = await planImage(sourceOfWords(paths).blobs);
+  const files = new ImageBlobs(new BlobPool(new ReaderFactory()));
+  const plan = planImage(sourceOfWords(paths).blobs, files).finally(() => files.release());
+  const { lowers, upper, ...rest } = await plan;
   return {
     ...rest,
     lowers: lowers.map(describeRef),

@@ -1,12 +1,11 @@
 // What speaks against a file being a raw disk image.
 import { test } from 'tap';
 import { rawDiskDoubts } from '../../../daemon/image/raw-disk-checks.js';
-import { MemorySource } from '../../support/memory-source.js';
 
-const doubts = (begin: string, size = 1024): Promise<string[]> => {
+const doubts = (begin: string, size = 1024): string[] => {
   const bytes = Buffer.alloc(size);
   bytes.write(begin, 'latin1');
-  return rawDiskDoubts(new MemorySource(bytes));
+  return rawDiskDoubts(bytes.subarray(0, 4096), size);
 };
 
 await test('files of other kinds are known by their beginning', async (t) => {
@@ -31,17 +30,16 @@ await test('files of other kinds are known by their beginning', async (t) => {
     [`${'layer.obd'.padEnd(257, '\0')}ustar  \0`, 'tar'],
   ];
   for (const [begin, name] of kinds) {
-    t.match(await doubts(begin), [new RegExp(`^it begins as a ${name} file does \\([0-9a-f]+\\)`)]);
+    t.match(doubts(begin), [new RegExp(`^it begins as a ${name} file does \\([0-9a-f]+\\)`)]);
   }
-  for (const begin of ['', '\x1f', '\xebX\x90mkfs.fat', 'hsqs', 'QFI'])
-    t.same(await doubts(begin), []);
+  for (const begin of ['', '\x1f', '\xebX\x90mkfs.fat', 'hsqs', 'QFI']) t.same(doubts(begin), []);
 });
 
 await test('sizes that are no whole number of sectors', async (t) => {
-  t.same(await doubts('', 512), []);
-  t.match(await doubts('', 513), [
+  t.same(doubts('', 512), []);
+  t.match(doubts('', 513), [
     /^its 513 bytes are no whole number of sectors of 512 \(1 are left over\)/,
   ]);
-  t.match(await doubts('', 1), [/^its 1 bytes /]);
-  t.equal((await doubts('\x1f\x8b', 700)).length, 2);
+  t.match(doubts('', 1), [/^its 1 bytes /]);
+  t.equal(doubts('\x1f\x8b', 700).length, 2);
 });

@@ -2,7 +2,6 @@
 import { test } from 'tap';
 import { fileOf, filesOf, sliceOf, type SourceSpec } from '../../../daemon/image/spec.js';
 import { JumpTableBuilder } from '../../../daemon/zfile/jump-table.js';
-import { throwProblem } from '../../../daemon/errors.js';
 
 const file: SourceSpec = { kind: 'file', name: 'blob', fd: 7, base: 100, size: 1000 };
 
@@ -14,7 +13,6 @@ function zfileOf(of: SourceSpec): SourceSpec {
     verify: true,
     dictSize: 0,
     indexOffset: 1000,
-    sink: throwProblem,
   }).finish();
   const zfile = { algorithm: 'lz4', blockSize: 4096, originalSize: 0, verify: true } as const;
   return { kind: 'zfile', of, zfile: { ...zfile, name: 'blob (zfile)', table: table.data } };

@@ -4,9 +4,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { imageFacts, type ImageFacts } from '../../../daemon/inspect/image-facts.js';
 import { inspectImage } from '../../../daemon/inspect/inspect-image.js';
-import { THROW, openStack } from '../../../daemon/inspect/open-stack.js';
-import { sourceOfWords } from '../../../daemon/image/image-source.js';
-import { planImage } from '../../../daemon/image/plan.js';
+import { withInspectedImage } from '../../../daemon/inspect/open-for-inspection.js';
 import { writeLsmt, type LsmtImage } from '../../support/lsmt-writer.js';
 import { randomBytes, textBytes } from '../../support/pattern.js';
 import { wrapTar } from '../../support/tar-writer.js';
@@ -39,14 +37,7 @@ const top: LsmtImage = {
   ],
 };
 
-async function facts(paths: string[]): Promise<ImageFacts> {
-  const stack = await openStack(await planImage(sourceOfWords(paths).blobs), () => THROW);
-  try {
-    return await imageFacts(stack);
-  } finally {
-    stack.close();
-  }
-}
+const facts = (paths: string[]): Promise<ImageFacts> => withInspectedImage(paths, imageFacts);
 
 function files(test: Test, blobs: Record<string, Uint8Array>): string[] {
   const folder = test.testdir();

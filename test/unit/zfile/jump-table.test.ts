@@ -1,6 +1,5 @@
 // The jump table: offsets for every block size, its limits, and what it costs in memory.
 import { test } from 'tap';
-import type { FormatProblem } from '../../../daemon/errors.js';
 import { JumpTableBuilder, type JumpTable } from '../../../daemon/zfile/jump-table.js';
 import { seededRandom } from '../../support/pattern.js';
 
@@ -13,24 +12,15 @@ interface Options {
   indexOffset?: number;
 }
 
-function builderOf(count: number, options: Options, found: FormatProblem[] = []): JumpTableBuilder {
+function builderOf(count: number, options: Options): JumpTableBuilder {
   const { blockSize, verify = true, dictSize = 0, indexOffset = 2 ** 52 } = options;
-  const sink = (problem: FormatProblem): void => void found.push(problem);
-  return new JumpTableBuilder({
-    blob: 'blob',
-    count,
-    blockSize,
-    verify,
-    dictSize,
-    indexOffset,
-    sink,
-  });
+  return new JumpTableBuilder({ blob: 'blob', count, blockSize, verify, dictSize, indexOffset });
 }
 
-function push(builder: JumpTableBuilder, ...lengths: number[]): boolean {
+function push(builder: JumpTableBuilder, ...lengths: number[]): void {
   const view = new DataView(new ArrayBuffer(4 * lengths.length));
   lengths.forEach((length, i) => view.setUint32(4 * i, length, true));
-  return builder.push(view, lengths.length);
+  builder.push(view, lengths.length);
 }
 
 function build(lengths: readonly number[], options: Options): JumpTable {
@@ -38,7 +28,7 @@ function build(lengths: readonly number[], options: Options): JumpTable {
   // In two pieces, as a long table comes.
   const middle = lengths.length >> 1;
   const pieces = [lengths.slice(0, middle), lengths.slice(middle)];
-  if (!pieces.every((each) => push(builder, ...each))) throw new Error('a length was refused');
+  for (const each of pieces) push(builder, ...each);
   return builder.finish();
 }
 
@@ -139,39 +129,28 @@ await test('lengths that no writer makes are refused, by entry', (t) => {
     [false, 4096 + 513, false],
   ];
   for (const [verify, length, good] of refusals) {
-    const found: FormatProblem[] = [];
-    const builder = builderOf(3, { blockSize: 4096, verify, indexOffset: 100_000 }, found);
-    t.equal(push(builder, 100), true);
-    t.equal(push(builder, length), good, `${length}, checksums ${verify}`);
-    if (good) continue;
+    const builder = builderOf(3, { blockSize: 4096, verify, indexOffset: 100_000 });
+    push(builder, 100);
+    const what = `${length}, checksums ${verify}`;
+    if (good) {
+      t.doesNotThrow(() => push(builder, length), what);
+      continue;
+    }
     const [least, most] = verify ? [5, 4612] : [1, 4608];
-    t.same(found, [
-      {
-        blob: 'blob',
-        section: 'zfile jump table entry 1',
-        offset: 100_004,
-        expected: `${least} to ${most} bytes`,
-        got: length,
-      },
-    ]);
+    const message = `blob: zfile jump table entry 1 at byte 100004: expected ${least} to ${most} bytes, got ${length}`;
+    t.throws(() => push(builder, length), { code: 'BAD_FORMAT', message }, what);
   }
   t.end();
 });
 
-await test('blocks must end where the table begins, or before', (t) => {
-  const found: FormatProblem[] = [];
-  const builder = builderOf(3, { blockSize: 4096, indexOffset: 512 + 300 }, found);
-  t.equal(push(builder, 200), true);
-  t.equal(push(builder, 100), true, 'exactly there');
-  t.equal(builder.offset, 812);
-  t.equal(push(builder, 5), false);
-  t.match(found, [
-    {
-      section: 'zfile jump table entry 2',
-      offset: 812 + 8,
-      expected: 'blocks that end before the jump table at 812',
-      got: 817,
-    },
-  ]);
+await test('blocks must end before the jump table', (t) => {
+  const builder = builderOf(3, { blockSize: 4096, indexOffset: 512 + 300 });
+  push(builder, 200);
+  t.doesNotThrow(() => push(builder, 100), 'exactly there');
+  t.throws(() => push(builder, 5), {
+    code: 'BAD_FORMAT',
+    message:
+      'blob: zfile jump table entry 2 at byte 820: expected blocks that end before the jump table at 812, got 817',
+  });
   t.end();
 });

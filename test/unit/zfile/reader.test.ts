@@ -1,6 +1,5 @@
 // Reading through ZFiles: what bad blocks are called, and that they are bad only for those who read them.
 import { test } from 'tap';
-import type { Algorithm } from '../../../daemon/codec/algorithm.js';
 import { createDecoder } from '../../../daemon/codec/decoder.js';
 import { encodeBlock } from '../../support/encode-block.js';
 import { openZfile } from '../../../daemon/zfile/open.js';
@@ -21,14 +20,9 @@ interface Opened {
 
 async function open(raw: Buffer, options: ZfileOptions): Promise<Opened> {
   const source = new MemorySource(writeZfile(raw, options), 'blob');
-  const zfile = await openZfile(source);
-  if (!zfile) throw new Error('a sink that throws leaves no null');
-  const { blockSize, originalSize, verify } = zfile.header;
-  const algorithm: Algorithm = options.algorithm ?? 'lz4';
-  const spec = { name: 'blob (zfile)', algorithm, blockSize, originalSize, verify };
-  const table = zfile.table.data;
-  const decoder = createDecoder(algorithm);
-  const reopen = () => new ZfileReader({ ...spec, table }, source, decoder, scratch);
+  const { spec } = await openZfile(source, source.bytes);
+  const decoder = createDecoder(spec.algorithm);
+  const reopen = () => new ZfileReader(spec, source, decoder, scratch);
   const reader = reopen();
   return {
     reader,

@@ -9,9 +9,10 @@ import { createDecoder } from '../../../daemon/codec/decoder.js';
 import { encodeBlock } from '../../support/encode-block.js';
 import { OverlaybdError, throwProblem, type FormatProblem } from '../../../daemon/errors.js';
 import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
-import { peel } from '../../../daemon/image/peel.js';
+import { JumpTable } from '../../../daemon/zfile/jump-table.js';
 import { ZfileVerifier } from '../../../daemon/zfile/verify.js';
 import { textBytes } from '../../support/pattern.js';
+import { unwrapped } from '../../support/unwrapped.js';
 import { writeZfile, type ZfileOptions } from '../../support/zfile-writer.js';
 
 /** Three runs and a short last block. */
@@ -32,10 +33,10 @@ async function open(test: Test, options: ZfileOptions): Promise<Opened> {
   writeFileSync(path, stored);
   const { spec: file, fd } = await openFile(path);
   test.teardown(() => closeFile(fd));
-  const peeled = await peel(file, new ReaderFactory());
-  if (!peeled?.zfile || peeled.spec.kind !== 'zfile') throw new Error('not a zfile');
-  const { spec, zfile } = peeled;
-  const offsets = Array.from({ length: BLOCKS + 1 }, (_, i) => zfile.table.offsetOf(i));
+  const { spec } = await unwrapped(file);
+  if (spec.kind !== 'zfile') throw new Error('not a zfile');
+  const table = new JumpTable(spec.zfile.table);
+  const offsets = Array.from({ length: BLOCKS + 1 }, (_, i) => table.offsetOf(i));
   const check: Opened['check'] = async (spoil = () => undefined) => {
     const copy = Buffer.from(stored);
     spoil(copy, offsets);
@@ -115,12 +116,12 @@ await t.test('a file that was cut short', async (test) => {
   const { offsets } = await open(test, {});
   const { spec: file, fd } = await openFile(join(test.testdirName, 'blob'));
   test.teardown(() => closeFile(fd));
-  const peeled = await peel(file, new ReaderFactory());
-  if (peeled?.spec.kind !== 'zfile') throw new Error('not a zfile');
+  const { spec } = await unwrapped(file);
+  if (spec.kind !== 'zfile') throw new Error('not a zfile');
   const found: FormatProblem[] = [];
   const short = new FileSource({ ...file, size: (offsets[20] as number) + 1 });
   const decoder = createDecoder('lz4');
-  const verifier = new ZfileVerifier(peeled.spec.zfile, short, decoder, (each) => found.push(each));
+  const verifier = new ZfileVerifier(spec.zfile, short, decoder, (each) => found.push(each));
   while ((await verifier.step()) > 0);
   test.equal(verifier.badBlocks, BLOCKS - 20);
   test.match(found, [{ section: `blocks 20 to ${BLOCKS - 1}, the first`, got: /the file ends/ }]);
@@ -130,11 +131,11 @@ await t.test('a sink may throw', async (test) => {
   const { offsets } = await open(test, {});
   const { spec: file, fd } = await openFile(join(test.testdirName, 'blob'));
   test.teardown(() => closeFile(fd));
-  const peeled = await peel(file, new ReaderFactory());
-  if (peeled?.spec.kind !== 'zfile') throw new Error('not a zfile');
+  const { spec } = await unwrapped(file);
+  if (spec.kind !== 'zfile') throw new Error('not a zfile');
   const short = new FileSource({ ...file, size: offsets[1] as number });
   const decoder = createDecoder('lz4');
-  const verifier = new ZfileVerifier(peeled.spec.zfile, short, decoder, throwProblem);
+  const verifier = new ZfileVerifier(spec.zfile, short, decoder, throwProblem);
   await test.rejects(async () => {
     while ((await verifier.step()) > 0);
   }, OverlaybdError);

@@ -1,0 +1,32 @@
+// The first and the last bytes of a blob: all that most formats need to be recognized and opened. They
+// are read once, in two reads, and every format gets its bytes from there.
+
+import { readFully, type BlobSource } from './source.js';
+
+/** Room for a tar header with its pax records, a ZFile header, and the longest block after them. */
+export const HEAD_SIZE = 72 << 10;
+/** Jump table, index and trailers of most layers lie in this part of them, an nth. */
+const TAIL_SHARE = 192;
+export const MIN_TAIL_SIZE = 64 << 10;
+export const MAX_TAIL_SIZE = 128 << 10;
+const TAIL_STEP = 4 << 10;
+/** A blob up to this size is read at once. */
+export const WHOLE_SIZE = 192 << 10;
+
+/** Both are all of a small blob, and then the same bytes. */
+export interface Edges {
+  /** From the beginning of the blob. */
+  readonly head: Buffer;
+  /** Up to the end of the blob. */
+  readonly tail: Buffer;
+}
+
+/** @throws OverlaybdError what the source throws */
+export async function readEdges(source: BlobSource): Promise<Edges> {
+  const { size } = source;
+  const head = await readFully(source, 0, size <= WHOLE_SIZE ? size : HEAD_SIZE);
+  if (head.length === size) return { head, tail: head };
+  const share = Math.ceil(size / TAIL_SHARE / TAIL_STEP) * TAIL_STEP;
+  const length = Math.min(Math.max(share, MIN_TAIL_SIZE), MAX_TAIL_SIZE);
+  return { head, tail: await readFully(source, size - length, length) };
+}

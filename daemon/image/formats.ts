@@ -1,0 +1,200 @@
+// The one table of formats: what a blob may be wrapped in, and what may be inside. Opening, inspecting,
+// verifying and refusing all go through it, so that a new format is a new entry.
+
+import { isTarHeader, findTarPayload, TAR_HEAD_SIZE, type TarPayload } from '../blob/tar.js';
+import { SliceSource } from '../blob/slice-source.js';
+import { readFully, type BlobSource } from '../blob/source.js';
+import { findDataExtents } from '../blob/data-extents.js';
+import { OverlaybdError, type ProblemSink } from '../errors.js';
+import type { Effort } from '../lib/effort.js';
+import {
+  LSMT_FLAG,
+  LSMT_HEADER_SIZE,
+  isLsmtHeader,
+  parseLsmtHeader,
+  type LsmtHeader,
+} from '../lsmt/format.js';
+import type { LsmtLayer } from '../lsmt/layer.js';
+import { isUnsealed, openSealed } from '../lsmt/open-sealed.js';
+import { openSparseUpper } from '../lsmt/open-upper.js';
+import { isZfileHeader } from '../zfile/format.js';
+import { openZfile, type OpenZfile } from '../zfile/open.js';
+import { rawDiskDoubts } from './raw-disk-checks.js';
+import type { ReaderFactory } from './reader-factory.js';
+import { sliceOf, type SourceSpec } from './spec.js';
+
+/** What formats look at to recognize a blob: this many of its first bytes. */
+export const PROBE_SIZE = Math.max(LSMT_HEADER_SIZE, TAR_HEAD_SIZE);
+
+/** A blob, or what is in it, as far as its wrappers are removed. */
+export interface Unwrapped {
+  /** How to make the source in any thread. */
+  readonly spec: SourceSpec;
+  /** For this thread, while the image is opened: the edges of the blob are in memory. */
+  readonly source: BlobSource;
+  readonly tar: TarPayload | null;
+  readonly zfile: OpenZfile | null;
+}
+
+/** What a layer turned out to be. `header` is the page at the start of the blob. */
+export type LayerContent =
+  | { readonly kind: 'lsmt'; readonly header: LsmtHeader; readonly layer: LsmtLayer }
+  /** One of the two files of an append-only upper without the other. */
+  | { readonly kind: 'half upper'; readonly header: LsmtHeader; readonly part: 'data' | 'index' }
+  /** `doubts` are sentences: reasons why it may be something else. */
+  | { readonly kind: 'raw'; readonly doubts: readonly string[] };
+
+export interface OpenTools {
+  readonly readers: ReaderFactory;
+  readonly effort: Effort;
+  /** Gets broken rules that do not end the opening. */
+  readonly sink: ProblemSink;
+}
+
+export interface ContentRules {
+  /** Whether a blob that is no layer is a raw disk image: only one that was named alone. */
+  readonly mayBeRaw: boolean;
+  /** Whether a file of an upper may be opened alone: it can be looked at, and not served. */
+  readonly mayBeUpper: boolean;
+}
+
+/** A format with one other thing inside. */
+export interface Wrapper {
+  readonly kind: 'wrapper';
+  readonly name: string;
+  /** @param head the first {@link PROBE_SIZE} bytes, or all */
+  probe(head: Buffer): boolean;
+  /** @throws OverlaybdError for what leaves nothing inside, and what `tools` throw */
+  open(outer: Unwrapped, head: Buffer, tools: OpenTools): Promise<Unwrapped>;
+}
+
+/** What is inside all wrappers. */
+export interface Content {
+  readonly kind: 'content';
+  readonly name: string;
+  /** @param head the first {@link PROBE_SIZE} bytes, or all */
+  probe(head: Buffer): boolean;
+  /** @throws OverlaybdError if it cannot be opened, or may not be there by the rules */
+  open(
+    inner: Unwrapped,
+    head: Buffer,
+    rules: ContentRules,
+    tools: OpenTools,
+  ): Promise<LayerContent>;
+}
+
+const tar: Wrapper = {
+  kind: 'wrapper',
+  name: 'tar',
+  probe: isTarHeader,
+  open: (outer, head) => {
+    const { name, size: outerSize } = outer.source;
+    const payload = findTarPayload(head, name, outerSize);
+    const { offset, size } = payload;
+    const inner = `${name} (in tar)`;
+    return Promise.resolve({
+      ...outer,
+      spec: sliceOf(outer.spec, offset, size, inner),
+      source: new SliceSource({ kind: 'slice', name: inner, offset, size }, outer.source),
+      tar: payload,
+    });
+  },
+};
+
+const zfile: Wrapper = {
+  kind: 'wrapper',
+  name: 'zfile',
+  probe: isZfileHeader,
+  open: async (outer, head, { readers, effort, sink }) => {
+    const opened = await openZfile(outer.source, head, { effort, sink });
+    return {
+      ...outer,
+      spec: { kind: 'zfile', zfile: opened.spec, of: outer.spec },
+      source: readers.zfile(opened.spec, outer.source),
+      zfile: opened,
+    };
+  },
+};
+
+const lsmt: Content = {
+  kind: 'content',
+  name: 'lsmt',
+  probe: (head) => head.length >= LSMT_HEADER_SIZE && isLsmtHeader(head),
+  open: async ({ source, tar: inTar, zfile: inZfile }, head, { mayBeUpper }, { effort }) => {
+    const header = parseLsmtHeader(head);
+    // Uppers have no wrappers.
+    if (mayBeUpper && !inTar && !inZfile && (await isUnsealed(source, header))) {
+      return loneUpper(source, header, effort);
+    }
+    return { kind: 'lsmt', header, layer: await openSealed(source, head) };
+  },
+};
+
+/** Whatever is nothing else. */
+const raw: Content = {
+  kind: 'content',
+  name: 'raw',
+  probe: () => true,
+  open: ({ source }, head, { mayBeRaw }) => {
+    if (!mayBeRaw) {
+      throw new OverlaybdError('BAD_FORMAT', `${source.name}: not an LSMT layer: no such header`);
+    }
+    if (source.size === 0) throw new OverlaybdError('BAD_FORMAT', `${source.name}: empty`);
+    return Promise.resolve({ kind: 'raw', doubts: rawDiskDoubts(head, source.size) });
+  },
+};
+
+/**
+ * All formats, outermost first: a blob goes through this table once, from the top to the bottom. So each
+ * wrapper is removed at most once, and only in this order; the first content that fits is what it is.
+ */
+export const FORMATS: readonly (Wrapper | Content)[] = [tar, zfile, lsmt, raw];
+
+/** Removes the wrappers of a blob. @throws OverlaybdError if a wrapper is broken; what `tools` throw */
+export async function unwrap(blob: Unwrapped, tools: OpenTools): Promise<Unwrapped> {
+  let inner = blob;
+  for (const format of FORMATS.filter((each) => each.kind === 'wrapper')) {
+    const head = await headOf(inner.source);
+    if (format.probe(head)) inner = await format.open(inner, head, tools);
+  }
+  return inner;
+}
+
+/** Opens what is inside the wrappers. @throws OverlaybdError if that is not possible */
+export async function openContent(
+  inner: Unwrapped,
+  rules: ContentRules,
+  tools: OpenTools,
+): Promise<LayerContent> {
+  const head = await headOf(inner.source);
+  const contents = FORMATS.filter((each) => each.kind === 'content');
+  const format = contents.find((each) => each.probe(head));
+  return (format ?? raw).open(inner, head, rules, tools);
+}
+
+/** Comes from memory, if the bytes are in the edges of the blob. */
+function headOf(source: BlobSource): Promise<Buffer> {
+  return readFully(source, 0, Math.min(source.size, PROBE_SIZE));
+}
+
+async function loneUpper(
+  source: BlobSource,
+  header: LsmtHeader,
+  effort: Effort,
+): Promise<LayerContent> {
+  if ((header.flags & LSMT_FLAG.sparse) === 0) {
+    const part = (header.flags & LSMT_FLAG.dataFile) === 0 ? 'index' : 'data';
+    return { kind: 'half upper', header, part };
+  }
+  return { kind: 'lsmt', header, layer: await openSparse(source, header, effort) };
+}
+
+/** A sparse upper: its holes are asked for. */
+export async function openSparse(
+  source: BlobSource,
+  header: LsmtHeader,
+  effort: Effort,
+): Promise<LsmtLayer> {
+  const extents = await findDataExtents(source, LSMT_HEADER_SIZE, effort);
+  return openSparseUpper(source, header, extents);
+}

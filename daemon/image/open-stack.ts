@@ -1,0 +1,136 @@
+// Opens the layers of an image: the one opener for serve, attach, inspect and verify. Keeps wrappers and
+// headers; whoever does not need them leaves them.
+
+import { keyOfRef, type BlobRef } from '../blob/blob-ref.js';
+import { OverlaybdError } from '../errors.js';
+import { PARALLEL_FILES } from '../lib/effort.js';
+import { settleEach } from '../lib/gate.js';
+import { LSMT_FLAG } from '../lsmt/format.js';
+import type { LsmtLayer } from '../lsmt/layer.js';
+import { openAppendUpper, readUpperDataHeader } from '../lsmt/open-upper.js';
+import { checkStackEntries } from '../lsmt/read-stack.js';
+import type { PooledBlob } from './blob-pool.js';
+import {
+  openContent,
+  openSparse,
+  type ContentRules,
+  type LayerContent,
+  type OpenTools,
+  type Unwrapped,
+} from './formats.js';
+import type { ImageBlobs } from './image-blobs.js';
+import type { ImagePlan } from './plan.js';
+
+export interface OpenedLayer {
+  readonly ref: BlobRef;
+  /** The index file of an append-only upper. */
+  readonly indexRef: BlobRef | null;
+  readonly role: 'lower' | 'upper';
+  /** The blob or data file, then an index file. */
+  readonly blobs: readonly [PooledBlob, ...PooledBlob[]];
+  /** What is inside the wrappers; of an upper its data file. */
+  readonly inner: Unwrapped;
+  readonly content: LayerContent;
+}
+
+export interface StackOptions extends OpenTools {
+  readonly files: ImageBlobs;
+  /** Whether a file of an upper may be opened alone: it can be looked at, and not served. */
+  readonly mayBeUpper: boolean;
+}
+
+/**
+ * Opens all layers of an image.
+ * @returns bottom first, the upper last; a blob that is there twice has the same content in both places
+ * @throws OverlaybdError for the lowest layer that cannot be opened, and what the options throw
+ */
+export async function openStack(plan: ImagePlan, options: StackOptions): Promise<OpenedLayer[]> {
+  const { lowers, upper, name } = plan;
+  await unwrapAll(lowers, options);
+  const contents = new Map<string, LayerContent>();
+  const layers: OpenedLayer[] = [];
+  for (const ref of lowers) {
+    layers.push(await openLower(ref, plan, options, contents));
+    // Before the next one is opened: there may be as many entries as there may be layers.
+    checkStackEntries(lsmtLayersOf(layers), name);
+  }
+  if (upper) layers.push(await openUpper(upper, options));
+  return layers;
+}
+
+/** The LSMT layers among them, bottom first. */
+export function lsmtLayersOf(layers: readonly OpenedLayer[]): LsmtLayer[] {
+  return layers.flatMap(({ content }) => (content.kind === 'lsmt' ? [content.layer] : []));
+}
+
+/**
+ * Opens one layer that is not an upper.
+ * @param contents of blobs that are open already, by key; this one's is added
+ * @throws OverlaybdError if it cannot be opened, and what the options throw
+ */
+export async function openLower(
+  ref: BlobRef,
+  { mayBeRaw }: ImagePlan,
+  options: StackOptions,
+  contents = new Map<string, LayerContent>(),
+): Promise<OpenedLayer> {
+  const { files, effort, sink, mayBeUpper } = options;
+  const blob = await files.open(ref);
+  const inner = await blob.content(effort, sink);
+  const rules: ContentRules = { mayBeRaw, mayBeUpper: mayBeUpper && mayBeRaw };
+  const content = contents.get(blob.key) ?? (await openContent(inner, rules, options));
+  contents.set(blob.key, content);
+  return { ref, indexRef: null, role: 'lower', blobs: [blob], inner, content };
+}
+
+/**
+ * Opens an upper for reading.
+ * @throws OverlaybdError if that is not possible, and what the options throw
+ */
+export async function openUpper(
+  { data: ref, index: indexRef }: NonNullable<ImagePlan['upper']>,
+  { files, effort }: StackOptions,
+): Promise<OpenedLayer> {
+  const data = await files.openPlain(ref);
+  const inner = await data.content(effort);
+  const header = await readUpperDataHeader(inner.source);
+  const role = 'upper';
+  if ((header.flags & LSMT_FLAG.sparse) !== 0) {
+    const layer = await openSparse(inner.source, header, effort);
+    const content = { kind: 'lsmt', header, layer } as const;
+    return { ref, indexRef: null, role, blobs: [data], inner, content };
+  }
+  const index = await files.openPlain(indexRef);
+  const { source } = await index.content(effort);
+  const layer = await openAppendUpper(inner.source, source);
+  const content = { kind: 'lsmt', header, layer } as const;
+  return { ref, indexRef, role, blobs: [data, index], inner, content };
+}
+
+/**
+ * Several at a time, since disks are waited for.
+ * @throws OverlaybdError for the lowest that fails, after all that were begun have ended
+ */
+async function unwrapAll(
+  lowers: readonly BlobRef[],
+  { files, effort, sink }: StackOptions,
+): Promise<void> {
+  const distinct = [...new Map(lowers.map((ref) => [keyOfRef(ref), ref])).values()];
+  const opened = await settleEach(distinct, PARALLEL_FILES, async (ref) => {
+    const blob = await files.open(ref);
+    await blob.content(effort, sink);
+  });
+  for (const each of opened) if (each.status === 'rejected') throw each.reason;
+}
+
+/** The size of the device in bytes: that of the highest layer that has one; 0 if none has. */
+export function virtualSizeOf(layers: readonly LsmtLayer[]): number {
+  return layers.map(({ header }) => header.virtualSize).findLast((size) => size > 0) ?? 0;
+}
+
+export const NO_VIRTUAL_SIZE = 'no layer gives a virtual size';
+
+/** @param name of the image */
+export function noVirtualSize(name: string): OverlaybdError {
+  return new OverlaybdError('BAD_FORMAT', `${name}: ${NO_VIRTUAL_SIZE}`);
+}

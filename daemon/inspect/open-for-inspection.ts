@@ -1,0 +1,74 @@
+// Opens an image to look at it, with the opener of `serve`, and reads the index of each layer by itself.
+
+import { ReaderFactory } from '../image/reader-factory.js';
+import { BlobPool } from '../image/blob-pool.js';
+import { ImageBlobs } from '../image/image-blobs.js';
+import { sourceOfWords } from '../image/image-source.js';
+import { openStack, type OpenedLayer, type StackOptions } from '../image/open-stack.js';
+import { planImage, type ImagePlan } from '../image/plan.js';
+import { throwProblem, type ProblemSink } from '../errors.js';
+import { UNBOUNDED } from '../lib/effort.js';
+import { buildIndex } from '../lsmt/build-index.js';
+import { EntryLog } from '../lsmt/entry-log.js';
+import { MAX_VIRTUAL_SIZE } from '../lsmt/format.js';
+import type { EntryCounts } from '../lsmt/layer.js';
+import { LsmtIndex } from '../lsmt/merged-index.js';
+import { checkStackEntries } from '../lsmt/read-stack.js';
+
+/** A layer with its index alone, up to the end of the largest disk. */
+export interface InspectedLayer extends OpenedLayer {
+  /** Null for what has no index: a raw disk image, or one file of an append-only upper. */
+  readonly own: { readonly index: LsmtIndex; readonly counts: EntryCounts } | null;
+}
+
+export interface InspectedImage {
+  readonly plan: ImagePlan;
+  /** Bottom first, the upper last. */
+  readonly layers: readonly InspectedLayer[];
+}
+
+/** The options with which `inspect` and `verify` open layers. */
+export function inspectionOptions(): StackOptions {
+  const readers = new ReaderFactory();
+  const files = new ImageBlobs(new BlobPool(readers));
+  return { readers, files, effort: UNBOUNDED, sink: throwProblem, mayBeUpper: true };
+}
+
+/**
+ * Opens an image, lets `use` look at it, and closes it.
+ * @param words a configuration, or blobs, bottom first
+ * @throws OverlaybdError for the first thing that is broken or not supported
+ */
+export async function withInspectedImage<T>(
+  words: readonly string[],
+  use: (image: InspectedImage) => Promise<T>,
+): Promise<T> {
+  const options = inspectionOptions();
+  try {
+    const plan = await planImage(sourceOfWords(words).blobs, options.files);
+    const layers: InspectedLayer[] = [];
+    for (const layer of await openStack(plan, options)) layers.push(await withIndex(layer));
+    return await use({ plan, layers });
+  } finally {
+    options.files.release();
+  }
+}
+
+/**
+ * Reads the index of one layer.
+ * @param sink gets every broken rule of its entries; with the default the first one is thrown
+ * @throws OverlaybdError LIMIT, and what the layer throws
+ */
+export async function withIndex(
+  layer: OpenedLayer,
+  sink: ProblemSink = throwProblem,
+): Promise<InspectedLayer> {
+  if (layer.content.kind !== 'lsmt') return { ...layer, own: null };
+  const lsmt = layer.content.layer;
+  const { name } = layer.inner.source;
+  checkStackEntries([lsmt], name);
+  const log = new EntryLog(lsmt.capacity);
+  const counts = await lsmt.readEntries(log, 0, UNBOUNDED, sink);
+  const index = new LsmtIndex(buildIndex(log, MAX_VIRTUAL_SIZE, name));
+  return { ...layer, own: { index, counts } };
+}

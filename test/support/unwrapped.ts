@@ -1,0 +1,17 @@
+// Removes the wrappers of a blob as the opener does, with the blob's edges in memory.
+import { EdgeSource } from '../../daemon/blob/edge-source.js';
+import { throwProblem, type ProblemSink } from '../../daemon/errors.js';
+import { unwrap, type Unwrapped } from '../../daemon/image/formats.js';
+import { ReaderFactory } from '../../daemon/image/reader-factory.js';
+import type { SourceSpec } from '../../daemon/image/spec.js';
+import { UNBOUNDED } from '../../daemon/lib/effort.js';
+
+export async function unwrapped(
+  spec: SourceSpec,
+  sink: ProblemSink = throwProblem,
+): Promise<Unwrapped> {
+  const readers = new ReaderFactory();
+  const source = new EdgeSource(readers.source(spec));
+  await source.edges();
+  return unwrap({ spec, source, tar: null, zfile: null }, { readers, effort: UNBOUNDED, sink });
+}
