@@ -28,7 +28,7 @@ function layer(segments: number, length = 8): Buffer {
 /** Runs `work` and says which ranges of files were read; the same again after a load counts once. */
 async function readsOf(t: Test, work: () => Promise<unknown>): Promise<string[]> {
   const reads: string[] = [];
-  const { read } = FileSource.prototype;
+  const read: FileSource['read'] = Reflect.get(FileSource.prototype, 'read');
   FileSource.prototype.read = function (this: FileSource, offset, length, dst, at) {
     const isDone = read.call(this, offset, length, dst, at);
     if (isDone) reads.push(`${offset}+${length}`);
@@ -46,8 +46,7 @@ async function readsOf(t: Test, work: () => Promise<unknown>): Promise<string[]>
 }
 
 async function serve(path: string): Promise<void> {
-  const { close } = await openDevice(path);
-  close();
+  (await openDevice(path)).close();
 }
 
 const small = layer(20);
