@@ -17,7 +17,7 @@ import { fileOf, type SourceSpec } from './spec.js';
  * Bytes of edges in memory at most, of all blobs that are being opened by a thread. When there are more,
  * they are forgotten, and read again or piece by piece by those who need them.
  */
-export const MAX_KEPT_EDGES = 64 << 20;
+const MAX_KEPT_EDGES = 64 << 20;
 
 /** A blob that can be handed from one thread's pool to that of another. */
 export interface BlobParts {

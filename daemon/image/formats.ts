@@ -24,7 +24,7 @@ import type { ReaderFactory } from './reader-factory.js';
 import { sliceOf, type SourceSpec } from './spec.js';
 
 /** What formats look at to recognize a blob: this many of its first bytes. */
-export const PROBE_SIZE = Math.max(LSMT_HEADER_SIZE, TAR_HEAD_SIZE);
+const PROBE_SIZE = Math.max(LSMT_HEADER_SIZE, TAR_HEAD_SIZE);
 
 /** A blob, or what is in it, as far as its wrappers are removed. */
 export interface Unwrapped {
@@ -62,7 +62,7 @@ export interface ContentRules {
 export interface Wrapper {
   readonly kind: 'wrapper';
   readonly name: string;
-  /** @param head the first {@link PROBE_SIZE} bytes, or all */
+  /** @param head the first PROBE_SIZE bytes, or all */
   probe(head: Buffer): boolean;
   /** @throws OverlaybdError for what leaves nothing inside, and what `tools` throw */
   open(outer: Unwrapped, head: Buffer, tools: OpenTools): Promise<Unwrapped>;
@@ -72,7 +72,7 @@ export interface Wrapper {
 export interface Content {
   readonly kind: 'content';
   readonly name: string;
-  /** @param head the first {@link PROBE_SIZE} bytes, or all */
+  /** @param head the first PROBE_SIZE bytes, or all */
   probe(head: Buffer): boolean;
   /** @throws OverlaybdError if it cannot be opened, or may not be there by the rules */
   open(
@@ -148,7 +148,7 @@ const raw: Content = {
  * All formats, outermost first: a blob goes through this table once, from the top to the bottom. So each
  * wrapper is removed at most once, and only in this order; the first content that fits is what it is.
  */
-export const FORMATS: readonly (Wrapper | Content)[] = [tar, zfile, lsmt, raw];
+const FORMATS: readonly (Wrapper | Content)[] = [tar, zfile, lsmt, raw];
 
 /** Removes the wrappers of a blob. @throws OverlaybdError if a wrapper is broken; what `tools` throw */
 export async function unwrap(blob: Unwrapped, tools: OpenTools): Promise<Unwrapped> {

@@ -270,8 +270,16 @@ await test('one whose image is missing, and that is let go of or detached meanwh
   t.equal(second.idle(), 0);
 
   renameSync(`${late}.away`, late);
+  const open = second.images.open.bind(second.images);
+  const detached = deferred();
+  second.images.open = async (source) => {
+    const held = await open(source);
+    await detached.promise;
+    return held;
+  };
   const again = second.manager.attach({ image: [late], index: 1 });
   await second.manager.detach('nbd1', { force: true });
+  detached.resolve();
   await t.rejects(again, { message: /not served: it was detached meanwhile/ });
   t.same([await second.manager.status(), records(), second.idle()], [[], [], 1]);
 });
