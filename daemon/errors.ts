@@ -3,7 +3,7 @@
 
 import { isMainThread } from 'node:worker_threads';
 
-/** What kind of thing went wrong; stable names, listed in docs/errors.md. */
+/** The code of an error: stable names, listed in docs/errors.md. */
 export type ErrorCode =
   | 'BAD_ARGUMENT' // the command line is wrong
   | 'BAD_CONFIG' // a configuration file is wrong
@@ -22,19 +22,19 @@ export type ErrorCode =
   | 'PROTOCOL'; // an NBD client broke the protocol
 
 /**
- * Characters of a message. Names come from hostile files, and what is wrong may be wrong a million
- * times: this is the one place that keeps a message from being as long as its cause.
+ * Characters of a message. Names come from hostile files, and a file may have a million problems. This one limit
+ * applies to all messages.
  */
 export const MAX_MESSAGE_LENGTH = 8192;
 
-/** Any failure that we understand. `message` starts with the subject, then the facts. */
+/** Any failure that the daemon expects. `message` has the subject, then the facts. */
 export class OverlaybdError extends Error {
   readonly code: ErrorCode;
 
   /** @param message is cut to {@link MAX_MESSAGE_LENGTH} */
   constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
-    // In reactors one is made for every read of a bad block, and its message says it all: recording
-    // where it was made would take ten times as long as all else about it.
+    // A reactor makes one for every read of a bad block. The message has all facts, and recording a stack would
+    // take ten times as long as everything else.
     const { stackTraceLimit } = Error;
     if (!isMainThread) Error.stackTraceLimit = 0;
     super(boundedMessage(message), options);
@@ -44,7 +44,7 @@ export class OverlaybdError extends Error {
   }
 }
 
-/** A rule of a format that a blob breaks: where it is, what was expected, what is there. */
+/** A broken rule of a format: the place in the blob, the expected and the actual value. */
 export interface FormatProblem {
   /** The blob, by path or digest, with its wrappers. */
   readonly blob: string;
@@ -53,7 +53,7 @@ export interface FormatProblem {
   /** Byte offset in the blob of the offending field. */
   readonly offset: number;
   readonly expected: string;
-  /** A number of 2^53 or more is a bigint, so that it is told exactly. */
+  /** A number of 2^53 or more is a bigint, so that the message is exact. */
   readonly got: string | number | bigint;
   readonly code?: 'BAD_FORMAT' | 'BAD_CHECKSUM' | 'BAD_DATA' | 'LIMIT';
 }
@@ -70,12 +70,12 @@ export function formatError(problem: FormatProblem): OverlaybdError {
 /** Receives problems: the openers throw the first one, `verify` collects them all. */
 export type ProblemSink = (problem: FormatProblem) => void;
 
-/** The sink of everyone who only needs to know that a blob is good. */
+/** A sink that throws the first problem. */
 export function throwProblem(problem: FormatProblem): never {
   throw formatError(problem);
 }
 
-/** The message of our own errors. Anything else is a bug of ours: also where it came from. */
+/** The message of one of our errors. For any other error, which is a bug, includes the stack. */
 export function fullStory(error: unknown): string {
   if (error instanceof OverlaybdError) return error.message;
   return boundedMessage(
@@ -83,7 +83,7 @@ export function fullStory(error: unknown): string {
   );
 }
 
-/** Same, for people: the message in one line, and where it came from below. */
+/** Like the above, for people: the message in one line, and the stack below. */
 export function storyLines(error: unknown): string[] {
   const story = fullStory(error);
   const frames = story.search(/(?:\n {4}at .*)+$/);
@@ -91,13 +91,13 @@ export function storyLines(error: unknown): string[] {
   return [story.slice(0, frames), ...story.slice(frames + 1).split('\n')];
 }
 
-/** The text of anything that was thrown, not longer than {@link MAX_MESSAGE_LENGTH}. */
+/** The text of any thrown value, at most {@link MAX_MESSAGE_LENGTH} characters. */
 export function messageOf(error: unknown): string {
   return boundedMessage(error instanceof Error ? error.message : String(error));
 }
 
 /**
- * The beginning, which has the subject, and the end, which has what was got; or all of it.
+ * Keeps the beginning, which has the subject, and the end, which has the actual value.
  * @internal for its unit test
  */
 export function boundedMessage(message: string): string {

@@ -8,21 +8,21 @@ import { OverlaybdError, storyLines } from './errors.js';
 import { checkDescriptorsAtStart } from './server/descriptor-limit.js';
 import { startEarlyReactor } from './reactor/early-reactor.js';
 
-// Node's own answer is to open its inspector for everybody on this machine.
+// Node's default action is to open its inspector to every user of this machine.
 process.on('SIGUSR1', () => undefined);
 
-/** How long the end of the process may take once all is said. */
+/** Time limit of the exit after the last output. */
 const MAX_EXIT_MS = 2000;
 
-// Whoever read our log is gone: that must not end the service.
+// If the reader of the log goes away, keep serving.
 process.stderr.on('error', () => undefined);
 
-// As Node does, but in lines that a terminal and the journal can be given.
+// As Node does, but in lines that are safe for a terminal and the journal.
 process.on('uncaughtException', (thrown) => void end(thrown));
 
 void main(process.argv.slice(2));
 
-// Nothing here is awaited at the top level: the bundle is no ES module.
+// No await at the top level: the bundle is not an ES module.
 async function main(args: string[]): Promise<never> {
   let exitCode: number;
   try {
@@ -43,12 +43,12 @@ async function end(error: unknown): Promise<never> {
   process.exit(code);
 }
 
-/** Ending waits for all threads of Node, whatever these wait for: not for ever. */
+/** Limits the time of the exit, which waits for all threads of Node. */
 async function limitExit(code: number): Promise<void> {
   try {
     (await import('./native/process.js')).thisProcess.exitWithin(MAX_EXIT_MS, code);
   } catch {
-    // Without the addon there is no thread that could hang in it.
+    // Without the addon, no thread can hang in it.
   }
 }
 
@@ -59,7 +59,7 @@ async function run(args: readonly string[]): Promise<number> {
   return EXIT_OK;
 }
 
-/** Our version, and what decodes: asked for, it loads the addon, which nothing else needs so early. */
+/** The version, and the decoders. Loads the addon, which nothing else needs so early. */
 async function versionText(): Promise<string> {
   const { packageVersion } = await import('./lib/package-version.js');
   const { codecsInUse } = await import('./codec/decoder.js');
@@ -67,7 +67,7 @@ async function versionText(): Promise<string> {
   return `overlaybd-nbd ${packageVersion()} (lz4: ${lz4}, zstd: ${zstd}, Node.js ${process.version})`;
 }
 
-/** Our own errors are for the operator; anything else is a bug and shows where it came from. */
+/** Prints the message of our own errors. Any other error is a bug, and is printed with its stack. */
 async function report(error: unknown): Promise<number> {
   if (!(error instanceof OverlaybdError)) {
     await complain(...storyLines(error));

@@ -1,5 +1,5 @@
-// `overlaybd-nbd attach-helper`: connects devices for daemons without privileges. Runs as root, or
-// with CAP_SYS_ADMIN only, from its socket unit.
+// `overlaybd-nbd attach-helper`: connects devices for daemons without privileges. Its socket unit starts it,
+// as root or with only CAP_SYS_ADMIN.
 
 import type { Argv } from 'yargs';
 import { parseAccount } from '../config/listener.js';
@@ -19,7 +19,7 @@ import { EXIT_OK } from './exit-codes.js';
 import { logOptions, openLog, type LogArguments } from './options/log.js';
 import { Signals } from '../server/signals.js';
 
-/** systemd starts the helper again with the next connection. */
+/** The helper ends after this time without a daemon; systemd starts it again for the next connection. */
 const IDLE_MS = 30_000;
 
 export interface AttachHelperArguments extends LogArguments {
@@ -30,26 +30,26 @@ export interface AttachHelperArguments extends LogArguments {
 export function builder(yargs: Argv): Argv<AttachHelperArguments> {
   return logOptions(yargs)
     .option('socket', {
-      describe: `where to listen without systemd [default: ${DEFAULT_HELPER_SOCKET}]`,
+      describe: `socket to listen on without systemd [default: ${DEFAULT_HELPER_SOCKET}]`,
       type: 'string',
       requiresArg: true,
     })
     .option('allow-user', {
-      describe: 'user, by name or number, whose daemons may ask, besides root; repeatable',
+      describe: 'user (besides root) whose daemons may ask, by name or number; repeatable',
       type: 'string',
       array: true,
       nargs: 1,
     });
 }
 
-/** Runs until SIGTERM or SIGINT, or with systemd until nobody has asked for a while. */
+/** Runs until SIGTERM or SIGINT, and under systemd until it has had no daemon for a while. */
 export async function run(args: AttachHelperArguments): Promise<number> {
   const log = openLog(args['log-level'] ?? 'info', args['log-format'] ?? 'pretty');
   void log.write();
   const counted = new CountedLog(log);
   try {
     await serve(args, (level, message) => {
-      // Whoever asks again and again is another process each time, and the same user.
+      // A user who connects again and again does so with a new process each time.
       if (level === 'info') log.log(level, message);
       else counted.log(message.replace(/^pid \d+/, ''), level, message);
     });
@@ -92,7 +92,7 @@ async function serve(args: AttachHelperArguments, log: HelperLog): Promise<void>
         (why) => log('error', `${socket.uri}: ${why}`),
       ),
   );
-  if (listeners.length === 0) throw new OverlaybdError('BAD_CONFIG', 'no socket to listen at');
+  if (listeners.length === 0) throw new OverlaybdError('BAD_CONFIG', 'no socket to listen on');
   idle();
   manager.ready('waiting for daemons');
   const why = await signals.ended;

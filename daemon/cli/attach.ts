@@ -1,4 +1,4 @@
-// `overlaybd-nbd attach`: an image becomes /dev/nbdX.
+// `overlaybd-nbd attach`: attaches an image to /dev/nbdX.
 
 import type { Argv } from 'yargs';
 import { attachOptions, attachRequest, sourceOf, type AttachArguments } from './options/attach.js';
@@ -26,25 +26,24 @@ export function builder(yargs: Argv): Argv<AttachCommandArguments> {
     })
     .option('export', {
       alias: 'e',
-      describe: 'an export of the running daemon, also where there is a file of that name',
+      describe: 'an export of the running daemon, even if there is a file of that name',
       type: 'string',
       requiresArg: true,
     })
     .option('wait', {
       alias: 'w',
-      describe:
-        'seconds in which it is tried again, while daemon, image or device are not there yet',
+      describe: 'seconds in which to try again while the daemon, image or device is not available',
       type: 'number',
       requiresArg: true,
     })
     .example('$0 attach web', 'attach the export "web" of the running daemon')
-    .example('$0 attach config.v1.json -d /dev/nbd3', 'attach an image to a device of choice');
+    .example('$0 attach config.v1.json -d /dev/nbd3', 'attach an image to a certain device');
 }
 
 export async function run(args: AttachCommandArguments): Promise<number> {
   const words = args.image ?? [];
   if (args.export !== undefined && words.length > 0) {
-    throw new OverlaybdError('BAD_ARGUMENT', '--export: not beside an image');
+    throw new OverlaybdError('BAD_ARGUMENT', '--export: not together with an image');
   }
   const attach = async (): Promise<DeviceStatus> => {
     const source = args.export === undefined ? sourceOf(words) : { export: args.export };

@@ -1,4 +1,4 @@
-// argv to a command and its arguments, or to a text that was asked for. Runs nothing.
+// Turns argv into a command and its arguments, or into the text of --help or --version. Runs nothing.
 
 import { isatty } from 'node:tty';
 import type { Argv } from 'yargs';
@@ -14,20 +14,20 @@ import {
   type KnownOptions,
 } from './options/values.js';
 
-/** What is to be done. */
+/** The result of parsing. */
 export type Parsed =
   | { readonly kind: 'command'; readonly command: Command; readonly args: object }
   /** The text of --help or --version. */
   | { readonly kind: 'text'; readonly text: string };
 
-/** What yargs has and its types leave out. */
+/** Members of yargs that its types lack. */
 interface Internals {
   getOptions(): KnownOptions & { number: string[]; string: string[] };
   getGroups(): Readonly<Record<string, readonly string[]>>;
 }
 
 /**
- * @param version what --version prints; asked for only then
+ * @param version reads the text of --version; called only for that
  * @throws OverlaybdError BAD_ARGUMENT
  */
 export async function parseCommandLine(
@@ -38,13 +38,13 @@ export async function parseCommandLine(
   const [first, ...others] = words;
   const named = COMMANDS.find(({ usage }) => nameOf(usage) === first);
   if (first !== undefined && !named && !first.startsWith('-')) throw unknownCommand(first);
-  const isForHelp = words.some((each) => each === '--help' || each === '-h');
+  const isForHelp = words.some((word) => word === '--help' || word === '-h');
   const text = words.includes('--version') ? await version() : '';
   if (!named || isForHelp) return new CommandLine(words, isForHelp).parse(COMMANDS, text);
   // Read while yargs is.
   void named.load();
-  // The only one, as the default: of one among others yargs renders the whole help text before it
-  // runs, which takes a tenth of the time until `serve` serves.
+  // Give yargs only this command, as the default: with several, yargs renders the whole help text before
+  // it runs one, which takes a tenth of the time until `serve` serves.
   const usage = named.usage.replace(nameOf(named.usage), '$0');
   return new CommandLine(others, false).parse([{ ...named, usage }], text);
 }
@@ -72,7 +72,7 @@ class CommandLine {
         text = `${output}\n`;
       });
     } catch (error) {
-      // Of what it finds while it reads words; what it finds in them later comes by way of fail().
+      // Errors from reading the words. Errors in their values come through fail().
       if (!(error instanceof Error && error.name === 'YError')) throw error;
       throw failure(error.message, this.#words, this.#knownOf(parser));
     }
@@ -85,7 +85,7 @@ class CommandLine {
       command.describe,
       async (yargs) => {
         const built = (await command.load()).builder(yargs);
-        // The help text is to say what they are.
+        // For the help text.
         if (!this.#isForHelp) this.#numbers = numbersAsText(internalsOf(built).getOptions());
         return built;
       },
@@ -131,13 +131,13 @@ function describeAll(parser: Argv): void {
     .epilogue('Exit codes: 0 done, 1 something failed or is wrong, 2 the command line is wrong.');
 }
 
-/** What yargs says, in one line; of what it does not know, what may have been meant. */
+/** The message of yargs in one line, with the closest known name for an unknown one. */
 function failure(message: string, words: readonly string[], known: KnownOptions): OverlaybdError {
   const line = message.replaceAll(/\s*\n\s*/g, ' ');
   const [, lacking] = /^Not enough arguments following: (.*)$/.exec(line) ?? [];
   if (lacking !== undefined) return badArgument(`${dashed(lacking)}: needs a value`);
   const [, names] = /^Unknown arguments?: (.*)$/.exec(line) ?? [];
-  // Of an option that it does not know, yargs has taken the word behind it for the value.
+  // yargs has taken the word after an unknown option as its value.
   const unknown = names?.split(', ') ?? unknownOptions(words, known);
   if (unknown.length === 0) return badArgument(line);
   return badArgument(unknown.map((name) => unknownText(name, words, known)).join(', '));
@@ -152,9 +152,9 @@ function unknownOptions(words: readonly string[], known: KnownOptions): string[]
 }
 
 function unknownText(name: string, words: readonly string[], known: KnownOptions): string {
-  // yargs tells of `--no-name` as `name`.
+  // yargs reports `--no-name` as `name`.
   const isNegated = words.includes(`--no-${name}`);
-  const isOption = words.some((each) => each === dashed(name) || each.startsWith(`--${name}=`));
+  const isOption = words.some((word) => word === dashed(name) || word.startsWith(`--${name}=`));
   if (!isOption && !isNegated) return `unexpected argument ${JSON.stringify(name)}`;
   const options = [...namesOf(known)].filter((each) => each.length > 1);
   const near = closest(name, options);
@@ -170,11 +170,11 @@ function unknownCommand(word: string): OverlaybdError {
   return badArgument(`unknown command ${JSON.stringify(word)}: ${hint}`);
 }
 
-/** What follows `--` is no option, though it may begin like one; yargs would drop it. */
+/** Words after `--` are not options, even if they begin with a dash. yargs would drop such a word. */
 function withoutDashes(argv: readonly string[]): string[] {
   const at = argv.indexOf('--');
   if (at < 0) return [...argv];
-  const rest = argv.slice(at + 1).map((each) => (each.startsWith('-') ? `./${each}` : each));
+  const rest = argv.slice(at + 1).map((word) => (word.startsWith('-') ? `./${word}` : word));
   return [...argv.slice(0, at), ...rest];
 }
 

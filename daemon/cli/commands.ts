@@ -1,9 +1,9 @@
-// All commands: what they are called, and where they are. A command's module is loaded when it is
-// the one that runs, or whose help is shown.
+// All commands, with their names and modules. The module of a command is loaded only to run it or to show
+// its help.
 
 import type { Argv } from 'yargs';
 
-/** What a command's module exports. */
+/** The exports of a command's module. */
 interface CommandModule {
   builder(yargs: Argv): Argv<object>;
   /** @returns the exit code */
@@ -54,22 +54,22 @@ export const COMMANDS: readonly Command[] = [
   },
   {
     usage: 'umount <dir>',
-    describe: 'end a mount of `mount`, and what is below it',
+    describe: 'end a mount of `mount`, and detach its device',
     load: () => import('./umount.js'),
   },
   {
     usage: 'reload',
-    describe: 'have the running daemon read its exports again',
+    describe: 'make the running daemon read its exports again',
     load: () => import('./reload.js'),
   },
   {
     usage: 'upgrade',
-    describe: 'replace the running daemon by the program as it is now, and lose nothing',
+    describe: 'replace the running daemon by the program that is on disk now',
     load: () => import('./upgrade.js'),
   },
   {
     usage: 'attach-helper',
-    describe: 'connect devices for daemons without privileges (a service of its own)',
+    describe: 'connect devices for daemons without privileges (a separate service)',
     load: () => import('./attach-helper.js'),
   },
 ];

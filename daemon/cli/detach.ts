@@ -1,4 +1,4 @@
-// `overlaybd-nbd detach`: the kernel lets go of devices.
+// `overlaybd-nbd detach`: detaches devices.
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { remark } from './output.js';
 import { controlClient, folderOf, stateOption } from './options/client.js';
 import { EXIT_OK } from './exit-codes.js';
 
-/** A daemon that answers at all does so at once; at the end of the system nobody waits for one that hangs. */
+/** A healthy daemon answers at once. At shutdown, do not wait for one that hangs. */
 const HANGING_MS = 5000;
 
 export interface DetachArguments {
@@ -25,11 +25,11 @@ export function builder(yargs: Argv): Argv<DetachArguments> {
     .positional('device', { describe: '/dev/nbdX', type: 'string', array: true })
     .option('force', {
       alias: 'f',
-      describe: 'also when it is in use; whoever uses it gets errors',
+      describe: 'detach even if the device is in use; its users get errors',
       type: 'boolean',
     })
     .option('all', {
-      describe: 'every device of the daemon, also of one that does not run any more',
+      describe: 'detach every device of the daemon, even if the daemon no longer runs',
       type: 'boolean',
     })
     .option('attach-helper', {
@@ -38,18 +38,18 @@ export function builder(yargs: Argv): Argv<DetachArguments> {
       requiresArg: true,
     })
     .example('$0 detach /dev/nbd3', 'detach one device')
-    .example('$0 detach --all --force', 'have everybody who still reads get errors at once');
+    .example('$0 detach --all --force', 'detach all devices, even those in use');
 }
 
 function warn(message: string): void {
   remark(message);
 }
 
-/** One that fails does not keep the others. @throws OverlaybdError with all that failed */
+/** Detaches all devices, and goes on after a failure. @throws OverlaybdError with all failures */
 export async function run(args: DetachArguments): Promise<number> {
   const { device: named = [], force = false, all = false } = args;
   if (all === named.length > 0) {
-    throw new OverlaybdError('BAD_ARGUMENT', 'detach: name devices, or --all and none');
+    throw new OverlaybdError('BAD_ARGUMENT', 'detach: name devices, or use --all without devices');
   }
   const client = controlClient(args.state, all && force ? HANGING_MS : undefined);
   try {
@@ -72,7 +72,7 @@ export async function run(args: DetachArguments): Promise<number> {
   return EXIT_OK;
 }
 
-/** The devices of a daemon that does not run: its records say which they are. */
+/** Detaches the devices of a daemon that does not run, by its records. */
 async function detachLeftBehind(
   folder: string,
   force: boolean,
@@ -104,7 +104,7 @@ async function detachLeftBehind(
   }
 }
 
-/** @throws OverlaybdError with the lines of all that failed, and the code of the first */
+/** @throws OverlaybdError with one line for each failure, and the code of the first */
 async function each<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
   const results = await Promise.allSettled(items.map((item) => work(item)));
   const failed = results.flatMap((result) => {

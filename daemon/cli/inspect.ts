@@ -1,4 +1,4 @@
-// `overlaybd-nbd inspect`: options, and what is printed where. The facts come from inspect/.
+// `overlaybd-nbd inspect`: its options and its output. The facts come from inspect/.
 
 import type { Argv } from 'yargs';
 import { EXIT_OK } from './exit-codes.js';
@@ -23,9 +23,9 @@ export function builder(yargs: Argv): Argv<InspectArguments> {
     .example('$0 inspect --json config.v1.json', 'the same facts for programs');
 }
 
-/** Prints to stdout. @returns the exit code @throws OverlaybdError for an image that is broken */
+/** Prints the facts. @returns the exit code @throws OverlaybdError if the image is broken */
 export async function run(args: InspectArguments): Promise<number> {
-  // Loaded only when asked for: other commands start without it.
+  // Loaded here, so that other commands start without it.
   const { inspectImage } = await import('../inspect/inspect-image.js');
   await print(await inspectImage(args.image ?? [], args.json === true));
   return EXIT_OK;

@@ -1,4 +1,4 @@
-// `overlaybd-nbd mount`: its options, and which of the two ways it goes. The work is in mount/.
+// `overlaybd-nbd mount`: its options, and the choice between the kernel and FUSE. The work is in mount/.
 
 import { resolve } from 'node:path';
 import type { Argv } from 'yargs';
@@ -24,7 +24,7 @@ import { partitionNumber } from './options/exports.js';
 import { notWith } from './options/values.js';
 
 export interface MountArguments extends AttachArguments {
-  /** The last one is the folder. */
+  /** The words of the image, then the folder. */
   image?: string[] | undefined;
   options?: string[] | undefined;
   fuse?: boolean | undefined;
@@ -32,7 +32,7 @@ export interface MountArguments extends AttachArguments {
   'allow-suid'?: boolean | undefined;
 }
 
-/** squashfs reads blocks of 1 KiB, others of up to this, also of the last bytes of an image. */
+/** File systems read the last bytes of an image in blocks: squashfs of 1 KiB, others of up to this. */
 const PAGE_SIZE = 4096;
 
 export function builder(yargs: Argv): Argv<MountArguments> {
@@ -52,15 +52,15 @@ export function builder(yargs: Argv): Argv<MountArguments> {
       nargs: 1,
     })
     .option('allow-dev', {
-      describe: 'let device nodes in the image be devices (otherwise: nodev)',
+      describe: 'allow device nodes in the image (default: nodev)',
       type: 'boolean',
     })
     .option('allow-suid', {
-      describe: 'let setuid programs in the image run as their owners (otherwise: nosuid)',
+      describe: 'allow setuid programs in the image (default: nosuid)',
       type: 'boolean',
     })
     .option('fuse', {
-      describe: 'without root and the nbd module: by nbdfuse and a FUSE program',
+      describe: 'mount with nbdfuse and a FUSE program, without root and the nbd module',
       type: 'boolean',
     })
     .check(notWith('fuse', ['device', 'connections', 'timeout', 'dead-conn-timeout', 'block-size']))
@@ -86,7 +86,7 @@ export async function run(args: MountArguments): Promise<number> {
   const dir = await mountPoint(folder);
   const abort = new AbortController();
   const onSignal = (): void => abort.abort();
-  // Once: a second Ctrl-C ends the process at once, should something hang.
+  // once(): if something hangs, a second Ctrl-C ends the process at once.
   process.once('SIGINT', onSignal);
   process.once('SIGTERM', onSignal);
   try {
@@ -126,7 +126,7 @@ async function viaKernel(
   });
 }
 
-/** Where the kernel cannot do it (before Linux 4.15, and by ioctl), `umount` detaches the device. */
+/** If the kernel cannot do this (before Linux 4.15, or with ioctl), `umount` detaches the device. */
 async function detachOnClose(device: string, folder: string): Promise<void> {
   await detachDevice(folder, device, { onClose: true }).catch((error: unknown) => {
     const isOld = error instanceof OverlaybdError && error.code === 'UNSUPPORTED';
@@ -157,7 +157,7 @@ async function viaFuse(
   await mountFuse({ name: words.join(' '), server, dir, options }, tools);
 }
 
-/** What nbdfuse reads from: a server that is there, or one that ends with it. */
+/** What nbdfuse connects to: a running server, or a command that it starts and that ends with it. */
 async function serverOf(args: MountArguments, words: readonly string[]): Promise<string[]> {
   const [first = ''] = words;
   const isUri = words.length === 1 && isNbdUri(first);
@@ -169,7 +169,7 @@ async function serverOf(args: MountArguments, words: readonly string[]): Promise
     return ['--command', process.execPath, MAIN, 'serve', '--stdio', ...part, ...source.image];
   }
   if (partition !== undefined) {
-    const facts = '--partition: with --fuse only of an image, not of what a server exports';
+    const facts = '--partition: works with --fuse for images, not for exports and URIs';
     throw new OverlaybdError('BAD_ARGUMENT', `${facts}: serve it with --partition, and mount that`);
   }
   if (!source) return [absoluteUri(first, (path) => resolve(path))];
@@ -179,11 +179,11 @@ async function serverOf(args: MountArguments, words: readonly string[]): Promise
   if (uri !== null) return [uri];
   throw new OverlaybdError(
     'UNSUPPORTED',
-    `export ${JSON.stringify(source.export)}: the daemon listens nowhere that nbdfuse can use without certificates; give it a Unix socket (--listen unix:///PATH), or mount an NBD URI: mount --fuse nbds://HOST/NAME DIR`,
+    `export ${JSON.stringify(source.export)}: the daemon has no address that nbdfuse can use without certificates; give it a Unix socket (--listen unix:///PATH), or mount an NBD URI: mount --fuse nbds://HOST/NAME DIR`,
   );
 }
 
-/** To whom the kernel gives no device there is another way. */
+/** Adds a hint at --fuse if the kernel provides no device. */
 function withHint(error: unknown): unknown {
   if (!(error instanceof OverlaybdError)) return error;
   if (error.code !== 'NO_KERNEL' && error.code !== 'PERMISSION') return error;

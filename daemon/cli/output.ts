@@ -1,5 +1,5 @@
-// What commands print: all of it gets out, whatever standard output is, or the command fails. And what
-// they say on standard error when they do.
+// The output of commands. Writes all of a result to standard output, whatever that is, or fails. Writes
+// errors and remarks to standard error.
 
 import { closeSync, fstatSync, write } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -10,18 +10,18 @@ import { priorityPrefix } from '../log/journal.js';
 
 const STDOUT = 1;
 const STDERR = 2;
-/** A pipe that was made nonblocking by somebody else is tried again after so long. */
+/** Pause before another try if another process has made the pipe nonblocking. */
 const RETRY_MS = 5;
-/** Messages are given up when nobody takes them: a daemon must come to its end. */
+/** After this time without a reader, messages are dropped, because the process must end. */
 const STDERR_MS = 10_000;
 
-/** Standard output has nobody at its end any more: nothing more is printed, and nothing is said. */
+/** Whether the reader of standard output has closed it. Further output is then dropped silently. */
 let isClosed = false;
 let hasPrinted = false;
 
 /**
- * Prints to standard output. Resolves when the system has all of it, however long a pipe's reader takes.
- * @throws OverlaybdError IO when it cannot be written
+ * Prints to standard output. Resolves when all of the text is written, however slow the reader of a pipe is.
+ * @throws OverlaybdError IO if it cannot be written
  */
 export async function print(text: string): Promise<void> {
   if (isClosed || text === '') return;
@@ -29,15 +29,15 @@ export async function print(text: string): Promise<void> {
   try {
     await writeAll(STDOUT, Buffer.from(text));
   } catch (error) {
-    // As `overlaybd-nbd inspect ... | head` has it.
+    // The reader has closed the pipe, as in `overlaybd-nbd inspect ... | head`.
     if ((error as NodeJS.ErrnoException).code === 'EPIPE') isClosed = true;
     else throw writeError(error);
   }
 }
 
 /**
- * Prints the one line that a command was asked for, once it has done its work.
- * @param done what stays done, if nobody learns of it
+ * Prints the one line that is the result of a command, after its work.
+ * @param done what the command has done, for the error if the line cannot be printed
  */
 export async function printResult(line: string, done: string): Promise<void> {
   try {
@@ -48,7 +48,7 @@ export async function printResult(line: string, done: string): Promise<void> {
 }
 
 /**
- * At the end: some file systems tell only when a file is closed that it could not be written.
+ * Closes standard output: some file systems report a failed write only at close(2).
  * @throws OverlaybdError IO
  */
 export function closeOutput(): void {
@@ -61,15 +61,15 @@ export function closeOutput(): void {
   }
 }
 
-/** Says in one line why a command fails. Names in it may come from a hostile file. */
+/** Prints why a command fails, one line for each message. Names in it may come from a hostile file. */
 export async function complain(...messages: readonly string[]): Promise<void> {
   const prefix = priorityPrefix()('error');
-  const text = messages.map((each) => `${prefix}${printableLine(each)}\n`).join('');
+  const text = messages.map((message) => `${prefix}${printableLine(message)}\n`).join('');
   const written = writeAll(STDERR, Buffer.from(text)).catch(() => undefined);
   await Promise.race([written, pause(STDERR_MS, undefined, { ref: false })]);
 }
 
-/** Says in one line what an operator should know, while the command goes on. */
+/** Prints one line that an operator should know, while the command continues. */
 export function remark(message: string): void {
   process.stderr.write(`${priorityPrefix()('warn')}${printableLine(message)}\n`);
 }

@@ -1,30 +1,29 @@
-// `--wait`: tries again, for as long as was asked for, what the daemon, its image or the kernel is not
-// ready for yet. Asks nobody itself.
+// `--wait`: tries again while the daemon, its image or the kernel is not ready, until the time is up.
 
 import { setTimeout as pause } from 'node:timers/promises';
 import { OverlaybdError, messageOf } from '../errors.js';
 import { remark } from './output.js';
 
-/** A year; what waits longer waits for nothing. */
+/** A year: a longer wait is a mistake. */
 export const MAX_WAIT_SECONDS = 31_536_000;
 const FIRST_PAUSE_MS = 100;
 const LAST_PAUSE_MS = 5000;
-/** The same reason is told again after so long, another one at once, but not more often than tries are made. */
+/** The same reason is printed again after this time, a new reason at once. */
 const TELL_AGAIN_MS = 600_000;
 
 export interface Patience {
-  /** How long it is tried again; 0 is once. */
+  /** How long to try; 0 is one try. */
   readonly seconds: number;
-  /** Told why it waits. */
+  /** Called with the reason for waiting. */
   readonly tell: (message: string) => void;
-  /** Other than the clock's in tests. */
+  /** A test passes another clock. */
   readonly pause?: (milliseconds: number) => Promise<unknown>;
   readonly now?: () => number;
 }
 
 /**
- * Whatever fails may have been mended meanwhile, but for a wrong command line.
- * @throws OverlaybdError the last one, when time is up
+ * Tries again after every error, because its cause may go away, except if the command line is wrong.
+ * @throws OverlaybdError the last one, when the time is up
  */
 export async function patiently<T>(work: () => Promise<T>, patience: Patience): Promise<T> {
   const now = patience.now ?? (() => performance.now());
@@ -58,7 +57,7 @@ export function waitSeconds(value: number | undefined): number {
   );
 }
 
-/** Tells on standard error, where the journal of a unit has it. */
+/** Prints to standard error, which is the journal of a unit. */
 export function tellOnStderr(message: string): void {
   remark(`overlaybd-nbd: ${message}`);
 }

@@ -1,8 +1,8 @@
-// A progress bar of one line, for terminals only. Knows bytes and time, not what they are spent on.
+// A progress bar of one line, for terminals only.
 
 import { humanSize } from '../lib/format-size.js';
 
-/** Redrawn at most this often. */
+/** Pause between two redraws. */
 const REDRAW_MS = 100;
 const BAR_WIDTH = 20;
 const CLEAR_LINE = '\r\x1b[K';
@@ -28,7 +28,7 @@ export class ProgressBar {
     this.#started = now();
   }
 
-  /** May be called as often as one likes. */
+  /** Cheap to call often: it redraws at most every {@link REDRAW_MS}. */
   update(done: number, total: number): void {
     if (!this.#stream) return;
     const now = this.#now();
@@ -36,11 +36,11 @@ export class ProgressBar {
     this.#drawnAt = now;
     this.#isDrawn = true;
     const line = progressLine(done, total, (now - this.#started) / 1000);
-    // A line that wraps could not be cleared again.
+    // A line that wraps could not be cleared.
     this.#stream.write(CLEAR_LINE + line.slice(0, (this.#stream.columns ?? 80) - 1));
   }
 
-  /** Leaves an empty line for what is printed next. */
+  /** Clears the line for the output that follows. */
   clear(): void {
     if (this.#isDrawn) this.#stream?.write(CLEAR_LINE);
     this.#isDrawn = false;

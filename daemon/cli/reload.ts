@@ -1,4 +1,4 @@
-// `overlaybd-nbd reload`: the running daemon reads its configuration again.
+// `overlaybd-nbd reload`: makes the running daemon read its configuration again.
 
 import type { Argv } from 'yargs';
 import { controlClient, stateOption } from './options/client.js';
@@ -14,12 +14,12 @@ export function builder(yargs: Argv): Argv<ReloadArguments> {
   return stateOption(yargs);
 }
 
-/** @returns EXIT_FAILURE when an export is not served now; the others are */
+/** @returns EXIT_FAILURE if an export is now failed; the others are served */
 export async function run({ state }: ReloadArguments): Promise<number> {
   const client = controlClient(state);
   await client.reload();
   const { exports } = await client.status();
   const failed = exports.filter((each) => each.state === 'failed');
-  for (const each of failed) remark(`overlaybd-nbd: ${exportLine(each)}`);
+  for (const status of failed) remark(`overlaybd-nbd: ${exportLine(status)}`);
   return failed.length === 0 ? EXIT_OK : EXIT_FAILURE;
 }

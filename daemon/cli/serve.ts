@@ -1,4 +1,4 @@
-// `overlaybd-nbd serve`: a daemon from its start to its end.
+// `overlaybd-nbd serve`: runs a daemon.
 
 import type { Argv } from 'yargs';
 import { SdNotify } from '../server/sd-notify.js';
@@ -12,9 +12,9 @@ import { openLog } from './options/log.js';
 export function builder(yargs: Argv): Argv<DaemonArguments> {
   return daemonOptions(yargs)
     .example('$0 serve config.v1.json', 'serve one image at nbd://localhost')
-    .example('$0 serve base.obd app.obd', 'serve two layers, the bottom one first')
+    .example('$0 serve base.obd app.obd', 'serve two layers, bottom first')
     .example('$0 serve -e web=web.json -e db=db.json -l unix:///run/obd.sock', 'serve two images')
-    .example('nbdinfo -- [ $0 serve -s config.v1.json ]', 'serve one client, here nbdinfo');
+    .example('nbdinfo -- [ $0 serve -s config.v1.json ]', 'serve one client (nbdinfo)');
 }
 
 /**

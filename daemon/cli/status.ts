@@ -1,7 +1,8 @@
-// `overlaybd-nbd status`: what the running daemon serves, and its devices.
+// `overlaybd-nbd status`: shows the running daemon, its exports and its devices.
 
 import type { Argv } from 'yargs';
 import type { DaemonStatus, DeviceStatus, ExportStatus, StuckFileStatus } from '../control/api.js';
+import { counted } from '../lib/counted.js';
 import { printable, printableJson } from '../lib/printable.js';
 import { controlClient, stateOption } from './options/client.js';
 import { EXIT_FAILURE, EXIT_OK } from './exit-codes.js';
@@ -14,12 +15,12 @@ export interface StatusArguments {
 
 export function builder(yargs: Argv): Argv<StatusArguments> {
   return stateOption(yargs).option('json', {
-    describe: 'print all of it as JSON',
+    describe: 'print one JSON object instead of text',
     type: 'boolean',
   });
 }
 
-/** @returns EXIT_FAILURE when an export or a device is not served */
+/** @returns EXIT_FAILURE if an export or a device is not served */
 export async function run({ state, json }: StatusArguments): Promise<number> {
   const client = controlClient(state);
   const status = await client.status();
@@ -33,10 +34,11 @@ export async function run({ state, json }: StatusArguments): Promise<number> {
 
 function stuckLine({ file, threads, seconds, exports }: StuckFileStatus): string {
   const whose = exports.map((name) => JSON.stringify(name)).join(', ') || 'none';
-  return `stuck: ${file}: ${threads} threads wait for it, ${seconds} s; exports that need it: ${whose}`;
+  const waiting = `${counted(threads, 'thread')} ${threads === 1 ? 'has' : 'have'} waited for it`;
+  return `stuck: ${file}: ${waiting} for ${seconds} s; exports that need it: ${whose}`;
 }
 
-/** For people. */
+/** The status as text. */
 export function renderStatus(status: DaemonStatus): string {
   const { pid, version, since, listening, clients, exports, devices, stuckFiles } = status;
   const lines = [
@@ -50,14 +52,14 @@ export function renderStatus(status: DaemonStatus): string {
   return lines.join('\n');
 }
 
-/** One line; names in it may be hostile. */
+/** One line about an export. Names in it may be hostile. */
 export function exportLine(status: ExportStatus): string {
   const { name, state, image, description, size, problem } = status;
   const head = `export ${JSON.stringify(name)}`;
   if (!problem) return `${head}: ${image}: ${description}, ${size} bytes`;
   const { message, since, tries, retrySeconds } = problem;
   if (state === 'opening') return `${head}: ${message}, since ${since}`;
-  const again = `${tries} ${tries === 1 ? 'try' : 'tries'} since ${since}, the next ${retrySeconds} s after the last`;
+  const again = `${counted(tries, 'try', 'tries')} since ${since}, the next ${retrySeconds} s after the last`;
   return `${head}: failed: ${message}; ${again}`;
 }
 

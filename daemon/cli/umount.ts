@@ -19,9 +19,9 @@ export interface UmountArguments {
 
 export function builder(yargs: Argv): Argv<UmountArguments> {
   return stateOption(yargs)
-    .positional('dir', { describe: 'the folder that is mounted on', type: 'string' })
+    .positional('dir', { describe: 'the mount point', type: 'string' })
     .option('lazy', {
-      describe: 'nobody new sees the mount; the device goes with its last user',
+      describe: 'hide the mount at once; detach when the last program has closed its files there',
       type: 'boolean',
     })
     .example('$0 umount /mnt', 'unmount and detach');
@@ -41,7 +41,7 @@ export async function run({ dir = '', lazy = false, state }: UmountArguments): P
   return EXIT_OK;
 }
 
-/** The kernel knows; one that does not, or was asked by ioctl, leaves our own records. */
+/** Asks the kernel for the backend. If it keeps none, or with ioctl, our own records decide. */
 async function isOurs(device: string, state: string | undefined): Promise<boolean> {
   const index = deviceIndexOf(device) ?? -1;
   const backend = new Sysfs().device(index)?.backend ?? null;

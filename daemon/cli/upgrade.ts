@@ -1,4 +1,4 @@
-// `overlaybd-nbd upgrade`: the running daemon starts its successor.
+// `overlaybd-nbd upgrade`: makes the running daemon start its successor.
 
 import type { Argv } from 'yargs';
 import { controlClient, stateOption } from './options/client.js';

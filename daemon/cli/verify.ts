@@ -1,5 +1,4 @@
-// `overlaybd-nbd verify`: options, the progress bar, signals, and what is printed where. The
-// checking is in inspect/.
+// `overlaybd-nbd verify`: its options, signals and output. The checks are in inspect/.
 
 import type { Argv } from 'yargs';
 import { printableJson } from '../lib/printable.js';
@@ -20,25 +19,25 @@ export function builder(yargs: Argv): Argv<VerifyArguments> {
       array: true,
     })
     .option('json', { describe: 'print one JSON object instead of text', type: 'boolean' })
-    .example('$0 verify config.v1.json', 'check an image: all its layers, and its upper')
+    .example('$0 verify config.v1.json', 'check all layers of an image, and its upper')
     .example('$0 verify layer.obd', 'check one blob')
     .epilogue(
-      'Checks headers, indexes, checksums, and that every block decodes. Prints every problem, one\n' +
-        'a line. Exit codes: 0 all is good, 1 something is wrong or was not checked, 2 the command\n' +
-        'line is wrong.',
+      'Checks headers, indexes, checksums, and that every block decodes. Prints one line for each\n' +
+        'problem. Exit codes: 0 no problem, 1 a problem or an interrupted check, 2 the command line\n' +
+        'is wrong.',
     );
 }
 
 /** Prints the report to stdout. @returns the exit code */
 export async function run(args: VerifyArguments): Promise<number> {
-  // Loaded only when asked for: other commands start without them.
+  // Loaded here, so that other commands start without them.
   const { verifyImage } = await import('../inspect/verify-image.js');
   const { renderReport } = await import('../inspect/render-report.js');
   const { ProgressBar } = await import('./progress.js');
   const bar = new ProgressBar(process.stderr);
   const abort = new AbortController();
   const onSignal = (): void => abort.abort();
-  // Once: a second Ctrl-C ends the process at once, should a disk hang.
+  // once(): if a disk hangs, a second Ctrl-C ends the process at once.
   process.once('SIGINT', onSignal);
   process.once('SIGTERM', onSignal);
   let report: VerifyReport;
@@ -52,7 +51,7 @@ export async function run(args: VerifyArguments): Promise<number> {
     process.removeListener('SIGINT', onSignal);
     process.removeListener('SIGTERM', onSignal);
   }
-  // From here on a signal ends us at once: the reader of a pipe may be in no hurry.
+  // From here on a signal ends the process at once: the reader of a pipe may be slow.
   await print(args.json === true ? `${printableJson(report)}\n` : renderReport(report));
   return report.good ? EXIT_OK : EXIT_FAILURE;
 }

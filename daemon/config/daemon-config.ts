@@ -1,6 +1,5 @@
-// Our own configuration, daemon.json: text to values. Pure: touches no files. Every key is
-// described in docs/configuration.md. Unlike upstream's file it knows no unknown keys: a misspelt
-// one would silently do nothing.
+// Parses the daemon's configuration, daemon.json (docs/configuration.md). Pure: reads no files. Unlike an
+// image configuration, it may have no unknown keys, because a misspelt key would have no effect.
 
 import * as v from 'valibot';
 import { LOG_FORMATS, LOG_LEVELS } from '../log/logger.js';
@@ -14,7 +13,7 @@ export const MAX_THREADS = 256;
 
 const threadsSchema = wholeNumber(1, MAX_THREADS);
 
-/** Whether a number from the command line would be one for `threads`. */
+/** Whether a number is valid for `threads`. */
 export function isThreadCount(value: number): boolean {
   return v.is(threadsSchema, value);
 }
@@ -25,23 +24,23 @@ export const MAX_READ_DEADLINE = 3600;
 
 const readDeadlineSchema = wholeNumber(1, MAX_READ_DEADLINE);
 
-/** Whether a number from the command line would be one for `readDeadline`. */
+/** Whether a number is valid for `readDeadline`. */
 export function isReadDeadline(value: number): boolean {
   return v.is(readDeadlineSchema, value);
 }
 
-/** Keys that valibot's records leave out without a word. */
+/** Keys that valibot's records drop silently. */
 const DROPPED_KEYS = ['__proto__', 'prototype', 'constructor'];
 
-/** One path, or blobs, bottom first. Lazy, as below: a union would tell nothing of a wrong item. */
+/** One path, or blobs, bottom first. Lazy, because the error of a union would not name a wrong item. */
 const imageSchema = v.lazy((input) =>
   Array.isArray(input) ? someOf(v.string()) : stringOf('a path, or an array of paths', /^[^]*$/),
 );
 
-/** MBR and GPT number partitions from 1; more than this no table that we read has. */
+/** MBR and GPT number partitions from 1. No table that we read has more than this. */
 const partitionSchema = wholeNumber(1, MAX_GPT_ENTRIES);
 
-/** Whether a number from the command line would be one for `partition`. */
+/** Whether a number is valid for `partition`. */
 export function isPartitionNumber(value: number): boolean {
   return v.is(partitionSchema, value);
 }
@@ -51,7 +50,7 @@ const exportObjectSchema = strictObject({
   partition: v.optional(partitionSchema),
 });
 
-/** An image alone, or an object around it. */
+/** An image, or an object with the image. */
 const exportSchema = v.lazy((input) =>
   typeof input === 'object' && input !== null && !Array.isArray(input)
     ? exportObjectSchema

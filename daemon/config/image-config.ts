@@ -1,12 +1,12 @@
-// Upstream's image configuration, config.v1.json: text to values. Pure: touches no files.
-// See "Image configuration" in docs/formats.md. Like the reference, ignores unknown keys.
+// Parses an image configuration, config.v1.json ("Image configuration" in docs/formats.md). Pure: reads no
+// files. Like the reference, ignores unknown keys.
 
 import * as v from 'valibot';
 import { OverlaybdError } from '../errors.js';
 import { jsonObject, wholeNumber } from '../lib/schema.js';
 import { parseWith } from './parse.js';
 
-/** Layers of one stack, with the upper; the reference's limit. */
+/** Layers of a stack, including the upper. The limit of the reference. */
 export const MAX_LAYERS = 255;
 
 const text = v.optional(v.string(), '');
@@ -59,7 +59,7 @@ export function parseImageConfig(json: string, name: string): ImageConfig {
   return parseWith(imageConfigSchema, json, name, (value) => checkLowers(value, name));
 }
 
-/** Counted before any of them is looked at. The acceleration layer is one more, and no layer. */
+/** Checks the number of lowers before their content. The acceleration layer is one more, but not a layer. */
 function checkLowers(value: unknown, name: string): void {
   const { lowers, accelerationLayer } = (value ?? {}) as Record<string, unknown>;
   const most = accelerationLayer === true ? MAX_LAYERS + 1 : MAX_LAYERS;

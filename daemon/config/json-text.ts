@@ -1,21 +1,21 @@
-// What JSON.parse does not tell of a text: keys that an object has twice, of which it silently takes the
-// last, and the digits of numbers that no number of JavaScript holds. For texts that it has parsed.
+// Finds what JSON.parse does not report: keys that occur twice in an object, of which it silently uses the
+// last, and the digits of numbers that JavaScript cannot represent. Only for texts that it has parsed.
 
-/** Where a value is, from the outside in. */
+/** The path of a value, from the outside in. */
 export type JsonPath = readonly (string | number)[];
 
 export interface JsonFacts {
-  /** The first key that stands twice in one object. */
+  /** The first key that occurs twice in one object. */
   readonly duplicate: JsonPath | null;
-  /** Whether something lies deeper than {@link MAX_DEPTH}; it was not looked at. */
+  /** Whether the text is deeper than {@link MAX_DEPTH}. Deeper parts were not checked. */
   readonly isTooDeep: boolean;
-  /** Numbers beyond 2^53 as they are written, by {@link pathKey}. */
+  /** Numbers above 2^53 as they are written, by {@link pathKey}. */
   readonly largeNumbers: ReadonlyMap<string, string>;
 }
 
-/** Objects and arrays within each other; no configuration has more than four. */
+/** Levels of nesting. No configuration needs more than four. */
 export const MAX_DEPTH = 64;
-/** So many are kept: they are for messages, which name one. */
+/** Large numbers that are kept for messages, which name only one. */
 const MAX_LARGE_NUMBERS = 100;
 
 const QUOTE = 0x22;
@@ -28,9 +28,9 @@ const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
 
 interface Level {
-  /** null: an array. */
+  /** null for an array. */
   readonly keys: Set<string> | null;
-  /** The key or the index of the value that comes. */
+  /** The key or the index of the next value. */
   at: string | number;
   /** Whether the next string is a key. */
   wantsKey: boolean;
@@ -51,7 +51,7 @@ export function jsonFacts(text: string): JsonFacts {
     if (code === QUOTE) {
       const end = endOfString(text, i);
       if (level?.wantsKey) {
-        // The same key may be written in several ways.
+        // The same key may be written with different escapes.
         const key = JSON.parse(text.slice(i, end + 1)) as string;
         level.at = key;
         level.wantsKey = false;
@@ -87,7 +87,7 @@ function isDigit(code: number): boolean {
   return code >= 0x30 && code <= 0x39;
 }
 
-/** Where the closing quote is. */
+/** The index of the closing quote. */
 function endOfString(text: string, begin: number): number {
   for (let i = begin + 1; i < text.length; i++) {
     const code = text.charCodeAt(i);
@@ -97,7 +97,7 @@ function endOfString(text: string, begin: number): number {
   return text.length;
 }
 
-/** Behind the last character of a number: digits, signs, a point, an exponent. */
+/** The index after the last character of a number: digits, signs, a point, an exponent. */
 function endOfNumber(text: string, begin: number): number {
   let i = begin + 1;
   while (i < text.length && '0123456789+-.eE'.includes(text.charAt(i))) i++;

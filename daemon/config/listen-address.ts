@@ -10,12 +10,12 @@ export const DEFAULT_LISTEN = `tcp://127.0.0.1:${DEFAULT_PORT}`;
 export type ListenAddress =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
   | { readonly kind: 'unix'; readonly path: string }
-  /** `cid` null is any address of this machine. */
+  /** `cid` null stands for any CID of this machine. */
   | { readonly kind: 'vsock'; readonly cid: number | null; readonly port: number }
-  /** Every inherited socket of that name. */
+  /** Every passed socket of that name. */
   | { readonly kind: 'fd'; readonly name: string };
 
-/** The largest CID and port; the number after it means any. */
+/** The largest CID and port; the next number means any. */
 const MAX_VSOCK = 0xffff_fffe;
 
 /**
@@ -26,13 +26,13 @@ export function parseListenAddress(text: string): ListenAddress {
   if (text.startsWith('unix://')) {
     const path = text.slice('unix://'.length);
     if (path === '' || path.includes('\0')) throw bad(text, 'has no path');
-    // It would be another one for the next process: a client, or the daemon after an upgrade.
+    // A relative path would mean another file to a client, or to the daemon after an upgrade.
     if (!path.startsWith('/')) throw bad(text, 'has a path that is not absolute: unix:///PATH');
     return { kind: 'unix', path };
   }
   if (text.startsWith('fd://')) {
     const name = text.slice('fd://'.length);
-    // What systemd allows in a name; it separates them by colons.
+    // The characters that systemd allows in a name; a colon separates names.
     if (!/^[\x21-\x39\x3b-\x7e]{1,255}$/.test(name)) throw bad(text, 'has no name of a socket');
     return { kind: 'fd', name };
   }
@@ -59,13 +59,13 @@ function parseVsock(text: string): ListenAddress {
 }
 
 /**
- * The address as clients write it: an NBD URI, without an export's name. Where there is no URI,
- * because clients know this machine by an address that it does not know, the address itself.
+ * The NBD URI of an address, without an export. A vsock listener on any CID has no URI, because this machine
+ * does not know the CID that clients use; the result is then the address itself.
  */
 export function nbdUri(address: ListenAddress): string {
   switch (address.kind) {
     case 'unix': {
-      // An abstract socket that was inherited.
+      // A passed socket with an abstract address.
       if (address.path.startsWith('@')) return `unix://${address.path}`;
       const path = address.path.split('/').map(encodeURIComponent).join('/');
       return `nbd+unix:///?socket=${path}`;

@@ -1,5 +1,5 @@
-// One listener of the configuration: where, and who may use it for what. Pure: names of users and
-// groups stay names (listen/accounts.ts looks them up).
+// A listener of the configuration: its address, its users and its exports. Pure: names of users and groups
+// stay names (listen/accounts.ts looks them up).
 
 import * as v from 'valibot';
 import { messageOf } from '../errors.js';
@@ -9,18 +9,18 @@ import { stringOf, strictObject, wholeNumber } from '../lib/schema.js';
 /** A user or a group, by number or by name. */
 export type Account = number | string;
 
-/** A listener with everything decided. */
+/** A listener with all defaults applied. */
 export interface ListenerSpec {
   readonly address: ListenAddress;
-  /** Names of the exports that can be seen here; null is all of them. */
+  /** Names of the visible exports; null for all. */
   readonly exports: readonly string[] | null;
-  /** Who may connect to a Unix socket; null is whoever its mode lets in. */
+  /** Users who may connect to a Unix socket; null for all that its mode allows. */
   readonly users: readonly Account[] | null;
-  /** Of the file of a Unix socket; what is undefined is left as the system makes it. */
+  /** Of the file of a Unix socket. Undefined values stay as the system sets them. */
   readonly mode: number | undefined;
   readonly owner: Account | undefined;
   readonly group: Account | undefined;
-  /** null is the default of nbd/limits.ts. */
+  /** null for the default of nbd/limits.ts. */
   readonly maxConnectionsPerPeer: number | null;
 }
 
@@ -40,7 +40,7 @@ const addressSchema = v.pipe(
   }),
 );
 
-/** Lazy: a union would not say what is wrong with a number. */
+/** Lazy, because the error of a union would not say what is wrong with a number. */
 const accountSchema = v.lazy((input) =>
   typeof input === 'number'
     ? wholeNumber(0, MAX_ACCOUNT)
@@ -49,7 +49,7 @@ const accountSchema = v.lazy((input) =>
 
 const modeSchema = stringOf('a string of octal digits like "0660"', MODE);
 
-/** Keys that mean something only where the address is a path that we make a socket at. */
+/** Keys that apply only to Unix sockets that the daemon creates. */
 const FILE_KEYS = ['mode', 'owner', 'group'] as const;
 
 const listenerObjectSchema = v.pipe(
@@ -63,7 +63,7 @@ const listenerObjectSchema = v.pipe(
     maxConnectionsPerPeer: v.optional(wholeNumber(1)),
   }),
   v.rawCheck(({ dataset, addIssue }) => {
-    // With an address that is none there is nothing to say of the rest.
+    // If the address is wrong, do not check the rest.
     if (!dataset.typed || dataset.issues) return;
     const listener = dataset.value;
     const { kind } = parseListenAddress(listener.address);
@@ -78,14 +78,14 @@ const listenerObjectSchema = v.pipe(
   }),
 );
 
-/** An address alone, or an object around it. Lazy: a union would tell nothing of a wrong key. */
+/** An address, or an object with the address. Lazy, because the error of a union would not name a wrong key. */
 export const listenerSchema = v.lazy((input) =>
   typeof input === 'object' && input !== null ? listenerObjectSchema : addressSchema,
 );
 
 export type ListenerConfig = string | v.InferOutput<typeof listenerObjectSchema>;
 
-/** Everything that is not given gets its default. @throws OverlaybdError BAD_CONFIG */
+/** Applies the defaults. @throws OverlaybdError BAD_CONFIG */
 export function listenerSpec(config: ListenerConfig): ListenerSpec {
   const given = typeof config === 'string' ? { address: config } : config;
   return {
@@ -99,12 +99,12 @@ export function listenerSpec(config: ListenerConfig): ListenerSpec {
   };
 }
 
-/** @returns undefined when it is not three octal digits, maybe behind a zero */
+/** @returns undefined if it is not three octal digits, with or without a leading zero */
 export function parseMode(text: string): number | undefined {
   return MODE.test(text) ? Number.parseInt(text, 8) : undefined;
 }
 
-/** Digits are the number itself. */
+/** A text of digits is a number. */
 export function parseAccount(text: string): Account {
   return /^\d+$/.test(text) ? Number(text) : text;
 }

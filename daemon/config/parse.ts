@@ -1,5 +1,5 @@
-// Strict JSON checked against a schema. An error names the file, the path of the wrong value, and what is
-// wrong with it.
+// Parses strict JSON and checks it against a schema. An error names the file, the path of the wrong value, and
+// what is wrong with it.
 
 import * as v from 'valibot';
 import { OverlaybdError, messageOf } from '../errors.js';
@@ -9,7 +9,7 @@ import { MAX_DEPTH, jsonFacts, pathKey } from './json-text.js';
 const BYTE_ORDER_MARK = '\ufeff';
 
 /**
- * @param precheck sees the value before the schema does, so that it can refuse one that is too large to check
+ * @param precheck gets the value before the schema, so that it can refuse one that is too large to check
  * @throws OverlaybdError BAD_CONFIG: `file: lowers.3.file: 7 is not a string`
  */
 export function parseWith<S extends v.GenericSchema>(
@@ -18,7 +18,7 @@ export function parseWith<S extends v.GenericSchema>(
   name: string,
   precheck?: (value: unknown) => void,
 ): v.InferOutput<S> {
-  // Editors on Windows put one in front; no JSON begins with it.
+  // Editors on Windows write a byte order mark, which is not JSON.
   const text = json.startsWith(BYTE_ORDER_MARK) ? json.slice(1) : json;
   let value: unknown;
   try {
@@ -30,7 +30,7 @@ export function parseWith<S extends v.GenericSchema>(
   const { duplicate, isTooDeep, largeNumbers } = jsonFacts(text);
   if (duplicate) throw wrong(name, `${duplicate.join('.')}: duplicate key`);
   if (isTooDeep) throw wrong(name, `more than ${MAX_DEPTH} levels deep`);
-  // The first problem is enough: a hostile file may have a million of them.
+  // Report only the first problem: a hostile file may have a million.
   const result = v.safeParse(schema, value, { abortEarly: true, abortPipeEarly: true });
   if (result.success) return result.output;
   // A schema sees only the rounded number.

@@ -1,5 +1,5 @@
-// TLS of the configuration: which files, which mode, and what does not go together. Pure: the files
-// are read by listen/tls-files.ts.
+// The TLS settings: files, mode, and which of them contradict each other. Pure: listen/tls-files.ts reads the
+// files.
 
 import * as v from 'valibot';
 import { OverlaybdError } from '../errors.js';
@@ -18,20 +18,20 @@ export const tlsSchema = strictObject({
 
 export type TlsConfig = v.InferOutput<typeof tlsSchema>;
 
-/** TLS with everything decided. Paths of files. */
+/** The TLS settings with all defaults applied. Values are paths of files. */
 export interface TlsFiles {
   readonly mode: 'on' | 'require';
   readonly identity: { readonly certificate: string; readonly key: string } | null;
   readonly clientCa: string | null;
-  /** Common names; null is all that the CA vouches for. */
+  /** Common names of clients; null for all with a certificate of the CA. */
   readonly clientNames: readonly string[] | null;
   readonly pskFile: string | null;
 }
 
 /**
- * Decides. Whoever names files and no mode means `require`: nothing less would be safe to guess.
+ * Applies the defaults. Files without a mode mean `require`, because no other guess would be safe.
  * @returns null without TLS
- * @throws OverlaybdError BAD_CONFIG for what is missing, or would let in more than it seems to
+ * @throws OverlaybdError BAD_CONFIG if a setting is missing, or would admit more clients than it seems to
  */
 export function tlsFiles(config: TlsConfig): TlsFiles | null {
   const { certificate, key, clientCa, clientNames, pskFile } = config;
@@ -50,10 +50,10 @@ export function tlsFiles(config: TlsConfig): TlsFiles | null {
     throw bad('a CA for clients needs a certificate of the server');
   }
   if (clientNames && clientCa === undefined) {
-    throw bad('names of clients mean nothing without a CA that vouches for them');
+    throw bad('names of clients have no effect without a CA for clients');
   }
   if (pskFile !== undefined && certificate !== undefined && clientCa === undefined) {
-    throw bad('with a certificate and no CA for clients, pre-shared keys would keep nobody out');
+    throw bad('pre-shared keys have no effect beside a certificate without a CA for clients');
   }
   return {
     mode,

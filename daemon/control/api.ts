@@ -1,6 +1,6 @@
-// The control API: what is asked of a running daemon over its control socket, and what it answers.
-// Types, paths and limits only; requests.ts checks what is asked. HTTP/1.1 with JSON bodies, so that curl
-// can speak it (docs/control-api.md).
+// The control API: requests to a running daemon over its control socket, and the answers. HTTP/1.1 with JSON
+// bodies, so that curl can use it (docs/control-api.md). Only types, paths and limits; requests.ts checks
+// requests.
 
 import type { DeviceSettings } from '../kernel/device-settings.js';
 
@@ -11,24 +11,24 @@ export const API = {
   upgrade: '/v1/upgrade',
 } as const;
 
-/** A request's body is longer than this only by mistake. */
+/** Bytes of the body of a request. A longer body is a mistake. */
 export const MAX_BODY_LENGTH = 1024 * 1024;
 
-/** How many devices a daemon attaches, unless `serve --max-devices` says otherwise. */
+/** The default of `serve --max-devices`. */
 export const DEFAULT_MAX_DEVICES = 256;
-/** The number in /dev/nbdX has 16 bits. */
+/** The X of /dev/nbdX has 16 bits. */
 export const MAX_MAX_DEVICES = 65536;
 /** DELETE /v1/devices/{id or nbdX}?force=1&onClose=1 */
 export interface DetachRequest {
-  /** Although something uses the device; it sees errors from then on. */
+  /** Detach even if the device is in use; its users then get errors. */
   readonly force?: boolean;
-  /** The kernel lets go of the device when its last user does. */
+  /** Let the kernel detach the device when its last user closes it. */
   readonly onClose?: boolean;
 }
 
 /**
- * connected: served. waiting: the kernel waits for new connections, which are on their way.
- * failed: it does not wait any longer, every read fails; detach it.
+ * connected: served. waiting: the kernel waits for new connections, and the daemon is making them.
+ * failed: the kernel no longer waits, and every read fails.
  */
 export type DeviceState = 'connected' | 'waiting' | 'failed';
 
@@ -36,13 +36,13 @@ export interface DeviceStatus extends DeviceSettings {
   readonly id: string;
   readonly device: string;
   readonly state: DeviceState;
-  /** null for an image that is no export. */
+  /** null for an image that is not an export. */
   readonly export: string | null;
-  /** How people call the image. */
+  /** Description of the image, for people. */
   readonly image: string;
-  /** Only that one of the image; null: all of it. */
+  /** Number of the partition of the image; null for the whole image. */
   readonly partition: number | null;
-  /** The kernel lets go of it with its last user, as after `mount`. */
+  /** Whether the kernel detaches it when its last user closes it, as for a device of `mount`. */
   readonly onClose: boolean;
   readonly size: number;
   /** ISO 8601. */
@@ -51,13 +51,13 @@ export interface DeviceStatus extends DeviceSettings {
   readonly requests: number;
   readonly errors: number;
   readonly bytesSent: number;
-  /** How often the device got new connections in place of dead ones. */
+  /** How often dead connections of the device were replaced. */
   readonly reconnects: number;
 }
 
-/** The answer to an POST /v1/devices. */
+/** The answer to POST /v1/devices. */
 export interface AttachAnswer extends DeviceStatus {
-  /** The device had the image already; nothing was changed. */
+  /** Whether the device had the image already, so that nothing has changed. */
   readonly reused: boolean;
 }
 
@@ -66,32 +66,32 @@ export interface ExportProblem {
   /** One of docs/errors.md. */
   readonly code: string;
   readonly message: string;
-  /** ISO 8601: since when it fails. */
+  /** When it began to fail, ISO 8601. */
   readonly since: string;
-  /** How often it was tried, and how long after the last try the next one comes. */
+  /** The number of tries, and the pause between the last try and the next one. */
   readonly tries: number;
   readonly retrySeconds: number;
 }
 
 export interface ExportStatus {
   readonly name: string;
-  /** opening: for the first time, and it takes long. */
+  /** opening: the first opening takes long. */
   readonly state: 'served' | 'opening' | 'failed';
-  /** How people call the image; of a failed export its paths. */
+  /** Name of the image, for people; for a failed export its paths. */
   readonly image: string;
-  /** Empty, and the size 0, when it is not served. */
+  /** Empty if it is not served; the size is then 0. */
   readonly description: string;
   readonly size: number;
-  /** null when it is served. */
+  /** null if it is served. */
   readonly problem: ExportProblem | null;
 }
 
 /** An image file whose reads have not come back from the kernel within the read deadline. */
 export interface StuckFileStatus {
   readonly file: string;
-  /** How many threads wait for it. */
+  /** Number of threads that wait for it. */
   readonly threads: number;
-  /** Since the oldest of these reads was asked for. */
+  /** Age of the oldest of these reads. */
   readonly seconds: number;
   /** Exports that are served from it. */
   readonly exports: readonly string[];
@@ -110,11 +110,11 @@ export interface DaemonStatus {
   readonly images: { readonly served: number; readonly opening: number; readonly failed: number };
   readonly exports: readonly ExportStatus[];
   readonly devices: readonly DeviceStatus[];
-  /** The longest stuck first. */
+  /** The one that has been stuck longest comes first. */
   readonly stuckFiles: readonly StuckFileStatus[];
 }
 
-/** The body of every answer that is no success. */
+/** The body of an error. */
 export interface ErrorAnswer {
   readonly code: string;
   readonly message: string;

@@ -1,4 +1,4 @@
-// Asks a running daemon over its control socket.
+// Sends requests to a running daemon over its control socket.
 
 import { request as httpRequest } from 'node:http';
 import { OverlaybdError, messageOf, type ErrorCode } from '../errors.js';
@@ -16,15 +16,15 @@ export class ControlClient {
   readonly #answerMs: number | undefined;
 
   /**
-   * @param socket path of the control socket; connected anew for each question
-   * @param answerMs how long an answer may take; without it, as long as it needs: images are opened
+   * @param socket path of the control socket; each request makes a new connection
+   * @param answerMs time limit of an answer; without it there is none, because opening images takes time
    */
   constructor(socket: string, answerMs?: number) {
     this.#socket = socket;
     this.#answerMs = answerMs;
   }
 
-  /** @throws OverlaybdError NO_DAEMON when nobody answers; what the daemon answers otherwise */
+  /** @throws OverlaybdError NO_DAEMON if no daemon runs; the errors of the daemon */
   status(): Promise<DaemonStatus> {
     return this.#ask('GET', API.status) as Promise<DaemonStatus>;
   }

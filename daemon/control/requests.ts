@@ -1,4 +1,4 @@
-// Requests to the control API: their schema, and text to values.
+// Parses requests to the control API and checks them against their schema.
 
 import * as v from 'valibot';
 import { MAX_LAYERS } from '../config/image-config.js';
@@ -18,13 +18,13 @@ const attachSchema = v.pipe(
     /** Only this partition of the image, as GPT and MBR number them. */
     partition: v.exactOptional(wholeNumber(1, 65535)),
     /**
-     * The device's size is the image's, rounded up to a multiple of this number of bytes; without it, of the
-     * block size. What follows the image reads as zeros.
+     * The size of the device is that of the image, rounded up to a multiple of this, or else of the block
+     * size. The bytes after the image read as zeros.
      */
     sizeMultiple: v.exactOptional(deviceSettings.blockSize),
-    /** The number in /dev/nbdX; without it, the first free device. */
+    /** The X of /dev/nbdX; without it, the first free device. */
     index: v.exactOptional(deviceIndex),
-    /** false: BUSY, too, when the device `index` has this image already. */
+    /** false: refuse (BUSY) if the device `index` has this image already. */
     reuse: v.exactOptional(v.boolean()),
     connections: v.exactOptional(deviceSettings.connections),
     timeoutSeconds: v.exactOptional(deviceSettings.timeoutSeconds),
@@ -50,7 +50,7 @@ export function parseAttachRequest(body: string): AttachRequest {
   return checkAttachRequest(value);
 }
 
-/** The same for a value that is parsed already. */
+/** Checks a value that is parsed already. */
 export function checkAttachRequest(value: unknown): AttachRequest {
   return checked(attachSchema, value, bad);
 }

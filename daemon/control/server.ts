@@ -1,5 +1,4 @@
-// The control API's server: HTTP over a Unix socket that only its owner can use. Knows what can be
-// asked, not how it is done.
+// The server of the control API: HTTP over a Unix socket that only its owner can use. Passes requests on.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { OverlaybdError, messageOf, type ErrorCode } from '../errors.js';
@@ -15,13 +14,13 @@ import {
 import { parseAttachRequest } from './requests.js';
 import type { AttachRequest } from './requests.js';
 
-/** What the daemon does when it is asked. Failures are OverlaybdErrors. */
+/** The operations of the daemon. They throw OverlaybdErrors. */
 export interface ControlHandlers {
   status(): Promise<DaemonStatus>;
   attach(request: AttachRequest): Promise<AttachAnswer>;
   detach(device: string, request: DetachRequest): Promise<void>;
   reload(): Promise<void>;
-  /** Resolves with the successor's process id, when it has taken over. */
+  /** Resolves with the process id of the successor when it has taken over. */
   upgrade(): Promise<number>;
 }
 
@@ -38,14 +37,14 @@ export class ControlServer {
   readonly #handlers: ControlHandlers;
   readonly #server: Server;
 
-  /** @param fd a listening socket, of which the server becomes the owner */
+  /** @param fd a listening socket; the server closes it */
   constructor(fd: number, handlers: ControlHandlers) {
     this.#handlers = handlers;
     this.#server = createServer((request, response) => void this.#serve(request, response));
     this.#server.listen({ fd });
   }
 
-  /** Answers what has been asked, and takes nothing more. */
+  /** Answers the requests so far, and accepts no more. */
   close(): void {
     this.#server.close();
     this.#server.closeIdleConnections();
@@ -80,8 +79,8 @@ export class ControlServer {
     const device = new RegExp(`^DELETE ${API.devices}/([^/]+)$`).exec(what)?.[1];
     if (device !== undefined) {
       const flag = (name: string): boolean => searchParams.get(name) === '1';
-      const asked = { force: flag('force'), onClose: flag('onClose') };
-      return this.#handlers.detach(decode(device), asked);
+      const detach = { force: flag('force'), onClose: flag('onClose') };
+      return this.#handlers.detach(decode(device), detach);
     }
     throw new OverlaybdError('NOT_FOUND', `control API: there is no ${what}`);
   }

@@ -1,6 +1,6 @@
-// Messages with descriptors over a connected Unix socket: how a daemon and its attach helper, and a
-// daemon and its successor, talk. A message is its length as u32 (little-endian), the number of its
-// descriptors as u32, and JSON. Knows no meaning of any message.
+// Messages with descriptors over a connected Unix socket, between a daemon and its attach helper or its
+// successor. A message is its length as u32 (little-endian), the number of its descriptors as u32, and JSON.
+// Does not know the meaning of a message.
 
 import { MAX_MESSAGE_DESCRIPTORS, MAX_MESSAGE_LENGTH } from './limits.js';
 import { OverlaybdError, messageOf } from '../errors.js';
@@ -14,16 +14,16 @@ const RECEIVE_SIZE = 64 * 1024;
 const NONE = new Int32Array(0);
 
 export interface ChannelHandlers {
-  /** The descriptors belong to the handler. What it throws ends the channel. */
+  /** The handler closes the descriptors. If it throws, the channel ends. */
   message(message: unknown, descriptors: readonly number[]): void;
-  /** Once, however it ends; `error` is null when the peer hung up between two messages. */
+  /** Called once at the end. `error` is null if the peer closed the channel between two messages. */
   closed(error: Error | null): void;
 }
 
 interface Outgoing {
   readonly bytes: Buffer;
   sent: number;
-  /** Go with the first byte; none once they are gone. */
+  /** Sent with the first byte; empty after that. */
   descriptors: Int32Array;
   readonly gone: () => void;
 }
@@ -48,8 +48,8 @@ export class MessageChannel {
   }
 
   /**
-   * Sends a message. The descriptors stay the caller's.
-   * @param gone told once, when they are not needed any more: sent, or never going to be
+   * Sends a message. The caller closes the descriptors.
+   * @param gone called once when they are no longer needed: they were sent, or cannot be
    */
   send(message: unknown, passed: readonly number[] = [], gone: () => void = () => undefined): void {
     const json = Buffer.from(JSON.stringify(message));
@@ -68,7 +68,7 @@ export class MessageChannel {
     this.#flush();
   }
 
-  /** For good. What has been sent arrives. Idempotent. */
+  /** Closes the channel. Messages that were sent arrive. Idempotent. */
   close(error: Error | null = null): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -152,9 +152,9 @@ export class MessageChannel {
       this.#handlers.message(message, this.#descriptors.splice(0, count));
     }
     if (this.#receivedLength === 0) this.#received.length = 0;
-    // They come with the first byte of their message, so that never more are early than it may have.
+    // Descriptors come with the first byte of their message, so there are never more than one message has.
     const most = this.#receivedLength === 0 ? 0 : MAX_MESSAGE_DESCRIPTORS;
-    if (this.#descriptors.length > most) throw broken('descriptors that no message has');
+    if (this.#descriptors.length > most) throw broken('descriptors without a message');
   }
 }
 
@@ -162,7 +162,7 @@ function parse(json: string): unknown {
   try {
     return JSON.parse(json);
   } catch (error) {
-    throw broken(`no JSON: ${messageOf(error)}`);
+    throw broken(`not JSON: ${messageOf(error)}`);
   }
 }
 

@@ -1,4 +1,4 @@
-// Users and groups of the configuration, by name or by number, to numbers.
+// Resolves users and groups of the configuration, by name or by number, to numbers.
 
 import type { Account } from '../config/listener.js';
 import { OverlaybdError } from '../errors.js';
@@ -17,6 +17,6 @@ export function groupId(account: Account): number {
 
 function known(what: string, name: string, id: number): number {
   if (id >= 0) return id;
-  const why = id === -ENOENT ? 'there is none of that name' : errnoText(-id);
+  const why = id === -ENOENT ? 'there is no such name' : errnoText(-id);
   throw new OverlaybdError('NOT_FOUND', `${what} ${JSON.stringify(name)}: ${why}`);
 }

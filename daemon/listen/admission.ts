@@ -1,23 +1,23 @@
-// Who may come in by a listener, what they see, and why a connection is refused. Pure.
+// Decides which clients a listener accepts and which exports they see. Pure.
 
 import type { Account, ListenerSpec } from '../config/listener.js';
 import type { Peer } from '../reactor/peer.js';
 import { DEFAULT_CONNECTIONS_PER_PEER, MAX_CONNECTIONS } from './limits.js';
 
-/** Who may come in by a listener, and what they see. */
+/** Which clients a listener accepts, and what they see. */
 export interface Admission {
-  /** Names of the exports that can be seen; null is all of them. */
+  /** Names of the visible exports; null for all. */
   readonly exports: readonly string[] | null;
-  /** Ids of the users who may connect; null is everyone. */
+  /** Ids of the users who may connect; null for all. */
   readonly users: ReadonlySet<number> | null;
   readonly maxConnectionsPerPeer: number;
 }
 
-/** How many connections are open. */
+/** Numbers of open connections. */
 export interface OpenConnections {
   /** Of the group of a peer. */
   readonly ofGroup: number;
-  /** Of the daemon, those of devices included. */
+  /** Of the daemon, including those of devices. */
   readonly ofAll: number;
 }
 
@@ -27,7 +27,7 @@ export interface Refusal {
   readonly reason: string;
 }
 
-/** @throws what `userId` throws for a user that does not exist */
+/** @throws what `userId` throws if a user does not exist */
 export function admissionOf(spec: ListenerSpec, userId: (account: Account) => number): Admission {
   return {
     exports: spec.exports,
@@ -36,7 +36,7 @@ export function admissionOf(spec: ListenerSpec, userId: (account: Account) => nu
   };
 }
 
-/** @returns why a connection of the peer may not come in, or null if it may */
+/** @returns why a connection of the peer is refused, or null */
 export function refusalOf(
   { users, maxConnectionsPerPeer: most }: Admission,
   { group, uid }: Peer,

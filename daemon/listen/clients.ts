@@ -1,5 +1,5 @@
-// The clients of a daemon: its listening sockets, who of those that connect may come in, and how many
-// each has. Hands their connections to the reactors.
+// The clients of a daemon: its listening sockets, the admission of clients, and the number of connections of
+// each. Passes the connections to the reactors.
 
 import type { ListenerSpec } from '../config/listener.js';
 import { OverlaybdError } from '../errors.js';
@@ -17,9 +17,9 @@ import type { ActivatedSocket } from './socket-activation.js';
 /** Where to listen. */
 export interface ListenOptions {
   readonly listen: readonly ListenerSpec[];
-  /** Sockets that the process was started with, and who may use them; their `address` is not used. */
+  /** Sockets that were passed to the process, with their admission; their `address` is not used. */
   readonly activated: readonly { readonly socket: ActivatedSocket; readonly spec: ListenerSpec }[];
-  /** Sockets of a predecessor that listen already, by {@link listenKey}. */
+  /** Listening sockets of a predecessor, by {@link listenKey}. */
   readonly listening?: ReadonlyMap<string, readonly ListeningSocket[]>;
 }
 
@@ -30,7 +30,7 @@ function listenKey({ address }: ListenerSpec): string {
 
 /** A socket that listens, offered to a successor. */
 export interface OfferedSocket {
-  /** null: it came from the service manager, by `name`. */
+  /** null if the service manager passed the socket, by `name`. */
   readonly key: string | null;
   readonly name: string;
   readonly socket: ListeningSocket;
@@ -48,7 +48,7 @@ export class Clients {
     this.#log = log;
   }
 
-  /** @throws OverlaybdError when a listener cannot be opened; `close` closes those that are open */
+  /** @throws OverlaybdError if a listener cannot be opened; `close` closes those that are open */
   async listen({ activated, listen, listening }: ListenOptions): Promise<void> {
     for (const { socket, spec } of activated) {
       const admission = admissionOf(spec, userId);
@@ -71,7 +71,7 @@ export class Clients {
     }
   }
 
-  /** Where clients find the daemon: NBD URIs, with the names of sockets that were passed to it. */
+  /** The NBD URIs of the daemon, with the names of passed sockets. */
   get titles(): string[] {
     return this.#listeners.map((listener) => listener.title);
   }
@@ -81,7 +81,7 @@ export class Clients {
     return this.#peers.total;
   }
 
-  /** The sockets that listen, for a successor. They stay ours. */
+  /** The listening sockets, for a successor. The caller must not close them. */
   get offeredSockets(): readonly OfferedSocket[] {
     return this.#offered;
   }
@@ -93,17 +93,17 @@ export class Clients {
     });
   }
 
-  /** A client that a predecessor served goes on here. */
+  /** Continues to serve a client of the predecessor. */
   take(fd: number, client: Omit<ConnectionInfo, 'closed'>): void {
     this.#serve(fd, client);
   }
 
-  /** Takes no new connection; a successor does. Its sockets stay where they are. */
+  /** Accepts no new connection, because the successor does. Leaves the paths of the sockets in place. */
   leave(): void {
     for (const listener of this.#listeners.splice(0)) listener.leave();
   }
 
-  /** Takes no new connection. Idempotent. */
+  /** Accepts no new connection. Idempotent. */
   close(): void {
     for (const listener of this.#listeners.splice(0)) listener.close();
   }

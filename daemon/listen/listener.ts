@@ -1,4 +1,4 @@
-// Accepts connections on a listening socket of the control plane, and hands them on.
+// Accepts connections on a listening socket, on the main thread, and passes them on.
 
 import { constants } from 'node:os';
 import { errnoText } from '../lib/errno.js';
@@ -9,17 +9,17 @@ import type { Peer } from '../reactor/peer.js';
 import { closeListening, type ListeningSocket } from './listening-socket.js';
 import { peerOf } from './peer.js';
 
-/** Connections taken in one turn, so that a flood of them does not stop the control plane. */
+/** Connections accepted in one turn, so that a flood of them does not stop the main thread. */
 const ACCEPTS_PER_TURN = 64;
-/** With no descriptor left, accepting is tried again after so long. */
+/** Pause before the next accept after a failure, for example without free descriptors. */
 const RETRY_MS = 200;
 const { EAGAIN, ECONNABORTED, EINTR, EMFILE, ENFILE, ENOMEM, ENOBUFS } = constants.errno;
 
-/** What becomes of a connection. */
+/** Receives each connection. */
 export type AcceptHandler = (fd: number, peer: Peer) => void;
 
 export class Listener {
-  /** Where clients find it, for people. */
+  /** The URI of the listener, for messages. */
   readonly title: string;
   readonly #socket: ListeningSocket;
   readonly #poll: Poll;
@@ -28,7 +28,7 @@ export class Listener {
   #retry: NodeJS.Timeout | null = null;
   #closed = false;
 
-  /** Takes over the socket. @param onError told at every try, why accepting failed */
+  /** Takes over the socket. @param onError called with the reason whenever accept(2) fails */
   constructor(
     socket: ListeningSocket,
     title: string,
@@ -47,12 +47,12 @@ export class Listener {
     if (this.#stop()) closeListening(this.#socket);
   }
 
-  /** Accepts nothing more, and leaves the socket to another process that has it too. */
+  /** Accepts no more. Leaves the socket to another process that has it too. */
   leave(): void {
     if (this.#stop()) descriptors.close(this.#socket.fd);
   }
 
-  /** @returns false when it was closed already */
+  /** @returns false if it was closed already */
   #stop(): boolean {
     if (this.#closed) return false;
     this.#closed = true;
@@ -75,7 +75,7 @@ export class Listener {
     }
   }
 
-  /** The socket stays readable while accepting fails: do not spin. */
+  /** Pauses, because the socket stays readable while accept(2) fails. */
   #pause(errno: number): void {
     const resources = [EMFILE, ENFILE, ENOMEM, ENOBUFS].includes(errno);
     const advice = resources ? '; raise the limit of open files or close connections' : '';

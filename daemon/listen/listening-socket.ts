@@ -1,4 +1,4 @@
-// Sockets that listen: made for an address, or inherited, and taken away again. Accepts nothing.
+// Listening sockets: creates them for an address, takes over inherited ones, removes them. Accepts nothing.
 
 import { lookup } from 'node:dns/promises';
 import { lstatSync, openSync, rmSync, unlinkSync } from 'node:fs';
@@ -24,18 +24,18 @@ import { descriptors } from '../native/descriptors.js';
 import { VSOCK_CID_ANY, sockets } from '../native/socket.js';
 import { groupId, userId } from './accounts.js';
 
-/** As many as may be connected: a Unix socket refuses a nonblocking client at once when it is full. */
+/** The connection limit: a full Unix socket refuses a nonblocking client at once. */
 const BACKLOG = 1024;
 
-/** How long another process may hold the folder of a dead socket that is to be replaced. */
+/** How long to wait for the lock of a folder whose dead socket is to be replaced. */
 const LOCK_TIMEOUT_MS = 5000;
 const LOCK_RETRY_MS = 20;
 
 export interface ListeningSocket {
   readonly fd: number;
-  /** Where clients find it; with the port that the system chose. */
+  /** The NBD URI, with the port that the system chose. */
   readonly uri: string;
-  /** What is removed when it is closed. */
+  /** The file to remove when it is closed. */
   readonly file: SocketFile | null;
 }
 
@@ -46,13 +46,12 @@ export interface SocketFile {
   readonly inode: number;
 }
 
-/** All addresses of a name; other than the system's in tests. */
+/** Looks up all addresses of a name. A test passes its own. */
 export type Resolve = (host: string) => Promise<readonly string[]>;
 
 /**
- * Listens at an address, or at each that a name has. A Unix socket that a dead daemon left behind is
- * replaced.
- * @throws OverlaybdError IO when it cannot; nothing is left open
+ * Listens on an address, or on each address of a name. Replaces a Unix socket that a dead daemon has left.
+ * @throws OverlaybdError IO if it cannot listen; no socket is left open
  */
 export async function openListening(
   spec: ListenerSpec,
@@ -69,12 +68,12 @@ export async function openListening(
     case 'fd':
       throw new OverlaybdError(
         'BAD_CONFIG',
-        `fd://${address.name}: no socket of that name came in`,
+        `fd://${address.name}: no socket of that name was passed`,
       );
   }
 }
 
-/** A socket that the service manager has made, which also removes it. */
+/** A socket of the service manager, which also removes it. */
 export function takeListening(fd: number): ListeningSocket & { readonly isUnix: boolean } {
   const name = sockets.localName(fd);
   const uri = name === 'unknown' ? name : nbdUri(parseListenAddress(name));
@@ -82,8 +81,8 @@ export function takeListening(fd: number): ListeningSocket & { readonly isUnix: 
 }
 
 /**
- * The control socket: only its owner can connect. The folder's lock keeps other daemons away.
- * @param taken a predecessor's, which listens already; null makes one
+ * The control socket: only its owner can connect. The lock of the folder keeps other daemons away.
+ * @param taken the listening socket of a predecessor; null creates one
  * @throws OverlaybdError IO
  */
 export function listenControl(path: string, taken: number | null): ListeningSocket {
@@ -94,14 +93,14 @@ export function listenControl(path: string, taken: number | null): ListeningSock
 }
 
 export function closeListening({ fd, file }: ListeningSocket): void {
-  // While it listens nobody takes it for dead, and so nothing else can be at its path.
+  // While it listens, no process replaces it as dead, so its path is still ours.
   removeSocketFile(file);
   descriptors.close(fd);
 }
 
 export function removeSocketFile(file: SocketFile | null): void {
   if (!file) return;
-  // What has come to be at our path is not ours to remove.
+  // If another file is at our path now, leave it.
   const now = identify(file.path);
   if (now?.device === file.device && now.inode === file.inode) rmSync(file.path, { force: true });
 }
@@ -113,14 +112,14 @@ function identify(path: string): SocketFile | null {
 
 async function resolveHost(host: string): Promise<string[]> {
   try {
-    const found = await lookup(host, { all: true });
-    return [...new Set(found.map(({ address }) => address))];
+    const addresses = await lookup(host, { all: true });
+    return [...new Set(addresses.map(({ address }) => address))];
   } catch (error) {
     throw new OverlaybdError('IO', `tcp://${host}: ${messageOf(error)}`, { cause: error });
   }
 }
 
-/** With port 0 the first address gets a port from the system, and the others the same one. */
+/** With port 0, the system chooses a port for the first address, and the others use the same one. */
 function listenTcp(address: { port: number }, hosts: readonly string[]): ListeningSocket[] {
   const opened: ListeningSocket[] = [];
   let missing: OverlaybdError | null = null;
@@ -133,7 +132,7 @@ function listenTcp(address: { port: number }, hosts: readonly string[]): Listeni
       continue;
     }
     const error = listenError(`tcp://${host.includes(':') ? `[${host}]` : host}:${port}`, -fd);
-    // A name may have an IPv6 address on a machine that does not.
+    // A name may have an IPv6 address although this machine has no IPv6.
     if (fd === -EADDRNOTAVAIL || fd === -EAFNOSUPPORT) {
       missing ??= error;
       continue;
@@ -160,7 +159,7 @@ async function listenUnix(
   const listen = (): number => sockets.listenUnix(path, BACKLOG, spec.mode, uid, gid);
   const fd = listen();
   if (fd !== -EADDRINUSE || !isDeadSocket(path)) return unixSocket(path, fd);
-  // Of two daemons that find the same dead socket, the second would remove the first one's new one.
+  // Lock: if two daemons find the same dead socket, the second would remove the new socket of the first.
   const lock = await lockFolder(path);
   try {
     return unixSocket(path, replaceDead(path, listen));
@@ -175,7 +174,7 @@ function replaceDead(path: string, listen: () => number): number {
   return listen();
 }
 
-/** @returns null where there are no such locks, or we may not read the folder */
+/** @returns null if the file system has no such locks, or we may not read the folder */
 async function lockFolder(path: string): Promise<number | null> {
   let fd;
   try {
@@ -187,7 +186,7 @@ async function lockFolder(path: string): Promise<number | null> {
   for (const end = Date.now() + LOCK_TIMEOUT_MS; locked === -EWOULDBLOCK;) {
     if (Date.now() > end) {
       descriptors.close(fd);
-      const message = `unix://${path}: cannot listen: a dead socket is there, and another process holds the lock (flock) of its folder`;
+      const message = `unix://${path}: cannot listen: the path is a dead socket, and another process holds the lock (flock) of its folder`;
       throw new OverlaybdError('BUSY', message);
     }
     await pause(LOCK_RETRY_MS);
@@ -201,12 +200,12 @@ async function lockFolder(path: string): Promise<number | null> {
 function unixSocket(path: string, fd: number): ListeningSocket {
   if (fd >= 0) return { fd, uri: nbdUri({ kind: 'unix', path }), file: identify(path) };
   if (fd === -EADDRINUSE && lstatSync(path, { throwIfNoEntry: false })?.isSocket() === false) {
-    throw new OverlaybdError('IO', `unix://${path}: cannot listen: what is there is not a socket`);
+    throw new OverlaybdError('IO', `unix://${path}: cannot listen: the path is not a socket`);
   }
   throw listenError(`unix://${path}`, -fd);
 }
 
-/** A socket file that nobody listens to; anything else at the path is not ours to remove. */
+/** Whether the path is a socket on which no process listens. Other files are not ours to remove. */
 function isDeadSocket(path: string): boolean {
   const isSocket = lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true;
   return isSocket && sockets.probeUnix(path) === -ECONNREFUSED;
@@ -218,9 +217,9 @@ function listenError(name: string, errno: number): OverlaybdError {
     [EACCES]: 'no permission',
     [EPERM]: 'no permission to give the socket that owner or group',
     [EADDRNOTAVAIL]: 'this machine has no such address',
-    [EAFNOSUPPORT]: 'this machine has no addresses of that kind',
+    [EAFNOSUPPORT]: 'this machine does not support such addresses',
     [ENOENT]: 'its folder does not exist',
-    [EISDIR]: 'the path is of a folder',
+    [EISDIR]: 'the path is a folder',
     [ENAMETOOLONG]: 'the path is too long for a socket (107 bytes)',
   };
   return new OverlaybdError('IO', `${name}: cannot listen: ${known[errno] ?? errnoText(errno)}`);

@@ -1,4 +1,4 @@
-// How many connections the peers of each group have. Knows no sockets.
+// Counts the connections of each group of peers.
 
 export class PeerCounts {
   readonly #counts = new Map<string, number>();

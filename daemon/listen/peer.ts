@@ -1,4 +1,4 @@
-// Who has connected, asked of the system once.
+// Identifies the peer of a connection, by asking the system once.
 
 import { sockets, type PeerAddress } from '../native/socket.js';
 import type { Peer } from '../reactor/peer.js';
@@ -8,7 +8,7 @@ export function peerOf(fd: number): Peer {
   return peerAt(sockets.peerAddress(fd));
 }
 
-/** @param address null: not known. @internal for its unit test */
+/** @param address null if it is not known. @internal for its unit test */
 export function peerAt(address: PeerAddress | null): Peer {
   const base = { uid: null, device: null };
   switch (address?.kind) {
@@ -29,7 +29,7 @@ export function peerAt(address: PeerAddress | null): Peer {
   }
 }
 
-/** The client of `serve --stdio` where standard input and output are not one socket. */
+/** The client of `serve --stdio` if standard input and output are not one socket. */
 export const STDIO_PEER: Peer = {
   kind: 'stdio',
   group: 'standard input',

@@ -1,15 +1,15 @@
-// Sockets that the process was started with, by systemd's protocol: LISTEN_FDS, LISTEN_PID,
-// LISTEN_FDNAMES (sd_listen_fds(3)). Accepts nothing.
+// Sockets that systemd passed to the process: LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES (sd_listen_fds(3)).
+// Accepts nothing.
 
 import { OverlaybdError } from '../errors.js';
 import { EAFNOSUPPORT, EBADF, EINVAL, ENOTSOCK, EPROTOTYPE, errnoText } from '../lib/errno.js';
 import { sockets } from '../native/socket.js';
 
 const FIRST_FD = 3;
-/** More are a mistake, or an attempt to make us try descriptors without end. */
+/** More sockets are a mistake, or an attempt to make us check descriptors without end. */
 export const MAX_ACTIVATED = 256;
 const VARIABLES = ['LISTEN_FDS', 'LISTEN_PID', 'LISTEN_FDNAMES', 'LISTEN_PIDFDID'] as const;
-/** What systemd calls a socket that nobody has named. */
+/** The name that systemd gives to a socket without one. */
 const UNNAMED = 'unknown';
 
 export interface ActivatedSocket {
@@ -18,9 +18,9 @@ export interface ActivatedSocket {
 }
 
 /**
- * The sockets that were passed to us, ready to accept; none when they are for another process.
- * Removes the variables: a child must not take them for its own.
- * @throws OverlaybdError BAD_CONFIG when the variables are wrong, or do not name listening sockets
+ * The sockets that were passed to this process, ready to accept; none if they are for another process.
+ * Removes the variables, so that no child uses them.
+ * @throws OverlaybdError BAD_CONFIG if the variables are wrong, or do not name listening sockets
  */
 export function takeActivatedSockets(env: NodeJS.ProcessEnv, pid: number): ActivatedSocket[] {
   const variables = { ...env };
@@ -34,15 +34,15 @@ export function takeActivatedSockets(env: NodeJS.ProcessEnv, pid: number): Activ
 }
 
 /**
- * What the variables say, whether or not it is so. @throws OverlaybdError BAD_CONFIG
+ * Parses the variables. Does not check the descriptors. @throws OverlaybdError BAD_CONFIG
  * @internal for its unit test
  */
 export function activatedSockets(env: NodeJS.ProcessEnv, pid: number): ActivatedSocket[] {
   const { LISTEN_FDS: fds, LISTEN_PID: forPid, LISTEN_FDNAMES: names } = env;
   if (fds === undefined || forPid === undefined) return [];
-  if (!/^\d+$/.test(forPid)) throw bad('LISTEN_PID', forPid, 'is no number');
+  if (!/^\d+$/.test(forPid)) throw bad('LISTEN_PID', forPid, 'is not a number');
   if (Number(forPid) !== pid) return [];
-  if (!/^\d+$/.test(fds)) throw bad('LISTEN_FDS', fds, 'is no number');
+  if (!/^\d+$/.test(fds)) throw bad('LISTEN_FDS', fds, 'is not a number');
   const count = Number(fds);
   if (count === 0) return [];
   if (count > MAX_ACTIVATED) throw bad('LISTEN_FDS', fds, `is above ${MAX_ACTIVATED}`);
@@ -59,9 +59,9 @@ export function activatedSockets(env: NodeJS.ProcessEnv, pid: number): Activated
 function notOurs(fd: number, name: string, errno: number): OverlaybdError {
   const known: Record<number, string> = {
     [EBADF]: 'is not open',
-    [ENOTSOCK]: 'is no socket',
-    [EPROTOTYPE]: 'is no stream socket',
-    [EINVAL]: 'does not listen (Accept=no is what we need)',
+    [ENOTSOCK]: 'is not a socket',
+    [EPROTOTYPE]: 'is not a stream socket',
+    [EINVAL]: 'does not listen (it needs Accept=no)',
     [EAFNOSUPPORT]: 'is neither TCP, Unix nor vsock',
   };
   return new OverlaybdError(

@@ -13,17 +13,17 @@ const STDIN = 0;
 const STDOUT = 1;
 
 export interface StdioConnection {
-  /** A connected socket, which belongs to whoever gets it. */
+  /** A connected socket, which belongs to the caller. */
   readonly fd: number;
   readonly peer: Peer;
-  /** Resolves when the client has all that was sent to it, after the socket was closed. */
+  /** Resolves when the client has received everything, after the socket was closed. */
   readonly finished: Promise<void>;
 }
 
 /**
- * Takes the two descriptors away from the rest of the process, which sees /dev/null there: nothing
- * that is printed gets between the client's bytes, and no copy keeps the connection open.
- * @throws OverlaybdError BAD_ARGUMENT when they are neither sockets nor pipes
+ * Takes the two descriptors and puts /dev/null in their place, so that no output of the process gets into the
+ * client's stream, and no copy keeps the connection open.
+ * @throws OverlaybdError BAD_ARGUMENT if they are neither sockets nor pipes
  */
 export function takeStdio(): StdioConnection {
   const [input, output] = [fstatSync(STDIN), fstatSync(STDOUT)];
@@ -38,7 +38,7 @@ export function takeStdio(): StdioConnection {
   return relay(take(STDIN), take(STDOUT));
 }
 
-/** Reactors serve sockets only; of what is not one socket we make one, with both ends in hand. */
+/** Reactors serve only sockets, so two descriptors are connected to a socket pair. */
 function relay(inputFd: number, outputFd: number): StdioConnection {
   const [fd, ours] = sockets.pair();
   const input = new Socket({ fd: inputFd, readable: true, writable: false });
@@ -47,7 +47,7 @@ function relay(inputFd: number, outputFd: number): StdioConnection {
   const finished = new Promise<void>((resolve) => {
     output.once('close', () => resolve());
   });
-  // An end that fails is an end like another: the protocol says what was still missing.
+  // A failing end counts as a normal end: the protocol itself shows what was missing.
   input.once('error', () => middle.end());
   middle.once('error', () => output.end());
   output.once('error', () => middle.destroy());
@@ -75,7 +75,7 @@ function refused(what: string, fd: number, stats: Stats): OverlaybdError {
   return new OverlaybdError('BAD_ARGUMENT', message);
 }
 
-/** "/dev/null"; null where /proc does not tell. */
+/** The path of a descriptor, such as "/dev/null"; null if /proc has none. */
 function pathOf(fd: number): string | null {
   try {
     return readlinkSync(`/proc/self/fd/${fd}`);

@@ -1,5 +1,5 @@
-// Reads and checks certificates and keys, so that reactors get only what works. The contents of
-// keys never appear in messages.
+// Reads and checks certificates and keys, so that reactors get only working ones. Messages never contain
+// the content of a key.
 
 import { X509Certificate, createPrivateKey, type KeyObject } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
@@ -9,16 +9,16 @@ import { OverlaybdError, messageOf } from '../errors.js';
 import type { TlsSettings } from '../reactor/tls-settings.js';
 
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
-/** Of an identity, in OpenSSL. */
+/** Bytes of a name: OpenSSL's limit of an identity. */
 const MAX_PSK_NAME = 128;
-/** Bytes of a key: less can be guessed, more OpenSSL does not take. */
+/** Bytes of a key: a shorter key can be guessed, OpenSSL does not accept a longer one. */
 const MIN_PSK = 16;
 const MAX_PSK = 256;
 const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
 
 export interface LoadedTls {
   readonly settings: TlsSettings;
-  /** What is odd, and no reason not to start. */
+  /** Warnings, which do not prevent the start. */
   readonly notes: readonly string[];
 }
 
@@ -28,8 +28,8 @@ export function loadTls(files: TlsFiles): LoadedTls {
   const identity = files.identity && loadIdentity(files.identity, notes);
   const clientCa = files.clientCa === null ? null : readText(files.clientCa);
   if (files.clientCa !== null && clientCa !== null) {
-    for (const each of certificates(files.clientCa, clientCa))
-      noteDates(files.clientCa, each, notes);
+    for (const certificate of certificates(files.clientCa, clientCa))
+      noteDates(files.clientCa, certificate, notes);
   }
   const keys = files.pskFile === null ? null : parsePsk(readText(files.pskFile), files.pskFile);
   for (const secret of [files.identity?.key ?? null, files.pskFile]) {
@@ -42,8 +42,7 @@ export function loadTls(files: TlsFiles): LoadedTls {
 }
 
 /**
- * Parses `name:hexkey` lines, as psktool writes them. Empty lines and lines that begin with # do not
- * count.
+ * Parses `name:hexkey` lines, as psktool writes them. Skips empty lines and lines that begin with #.
  * @throws OverlaybdError BAD_CONFIG naming file and line, never the key
  * @internal for its unit test
  */
@@ -103,7 +102,7 @@ function certificates(file: string, text: string): X509Certificate[] {
 
 function parseKey(file: string, text: string): KeyObject {
   if (/-----BEGIN ENCRYPTED|Proc-Type: 4,ENCRYPTED/.test(text)) {
-    throw bad(file, 'the key has a passphrase, and nobody is there to enter it');
+    throw bad(file, 'the key has a passphrase, which the daemon cannot enter');
   }
   try {
     return createPrivateKey(text);
@@ -124,7 +123,7 @@ function readText(file: string): string {
   let text: string;
   try {
     const stats = statSync(file);
-    // They may have no end; a pipe of the shell's `<(command)` has one.
+    // Devices and pipes may have no end; the pipe of the shell's `<(command)` has one.
     const isEndless = stats.isCharacterDevice() || stats.isFIFO();
     if (isEndless && !file.startsWith('/dev/fd/')) throw new Error('not a regular file');
     const { size } = stats;

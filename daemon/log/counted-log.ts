@@ -1,5 +1,5 @@
-// Lines that strangers can cause as often as they like: the first of a kind is written, then the kind
-// is counted, and written once an interval with its count.
+// Log lines that a client can cause at will: logs the first one of a kind, then one line an interval with the
+// count.
 
 import { counted } from '../lib/counted.js';
 import { Repeats, type RepeatReport } from '../lib/repeats.js';
@@ -18,20 +18,20 @@ export class CountedLog {
 
   constructor(log: Logger, now?: () => number) {
     this.#log = log;
-    this.#lines = new Repeats(REPEATED_LINES, (each) => this.#tell(each), now);
+    this.#lines = new Repeats(REPEATED_LINES, (report) => this.#report(report), now);
   }
 
-  /** @param kind what shares a count: the reason, maybe with whose fault it is */
+  /** @param kind lines of one kind share a count: the reason, or the reason and the peer */
   log(kind: string, level: LogLevel, message: string, fields: LogFields = {}): void {
     this.#lines.note(kind, { level, message, fields });
   }
 
-  /** Writes the counts that are due; all of them at the end. */
+  /** Logs the counts that are due; at the end, all of them. */
   sweep(all = false): void {
     this.#lines.sweep(all);
   }
 
-  #tell({ subject: { level, message, fields }, count, mixed }: RepeatReport<Line>): void {
+  #report({ subject: { level, message, fields }, count, mixed }: RepeatReport<Line>): void {
     if (count === 0) {
       this.#log.log(level, message, fields);
       return;

@@ -1,10 +1,11 @@
-// A logger that keeps lines until its implementation is loaded: loading winston takes a sixth of the
-// time from exec to the first served read, so it comes after that.
+// A logger that keeps lines until winston is loaded. Loading winston takes a sixth of the time from exec to
+// the first served read, so the daemon does that later.
 
+import { counted } from '../lib/counted.js';
 import { MAX_EARLY_LINES } from './limits.js';
 import type { LogFields, LogLevel, LogWriter, Logger } from './logger.js';
 
-/** What takes longer than this to start is watched by somebody. */
+/** If a start takes longer than this, an operator may be watching: show the lines. */
 const PATIENCE_MS = 500;
 
 export class DeferredLogger implements Logger {
@@ -27,17 +28,17 @@ export class DeferredLogger implements Logger {
     }
     this.#early.push([level, message, fields, new Date()]);
     if (this.#early.length <= MAX_EARLY_LINES) return;
-    // The oldest: what a start comes to is in the last ones.
+    // Drop the oldest line: the last ones say how the start went.
     this.#early.shift();
     this.#dropped++;
   }
 
-  /** From now on lines are written; without a call they are after half a second. */
+  /** Writes lines from now on. Without this call, they are written after half a second. */
   async write(): Promise<void> {
     await this.#start();
   }
 
-  /** At the end: resolves when all lines are out, or nobody takes them. */
+  /** For the end of the process: resolves when all lines are written, or after a time limit. */
   async flush(): Promise<void> {
     await (await this.#start()).flush();
   }
@@ -51,7 +52,9 @@ export class DeferredLogger implements Logger {
     const target = await this.#load();
     this.#target = target;
     const dropped = this.#dropped;
-    if (dropped > 0) target.log('warn', `the first ${dropped} lines of the start were left out`);
+    if (dropped > 0) {
+      target.log('warn', `left out the first ${counted(dropped, 'line')} of the start`);
+    }
     for (const line of this.#early.splice(0)) target.log(...line);
     return target;
   }

@@ -1,4 +1,4 @@
-// Lines of one kind, of which there may be any number: the first ones are logged, the others counted.
+// Log lines of one kind, of which there may be any number: logs the first ones and counts the others.
 
 import type { Logger, LogLevel } from './logger.js';
 
@@ -10,7 +10,7 @@ export class FewLines {
   readonly #subject: string;
   #count = 0;
 
-  /** @param subject of the line that counts what was left out */
+  /** @param subject of the line with the number of the others */
   constructor(log: Logger, level: LogLevel, subject: string) {
     this.#log = log;
     this.#level = level;
@@ -21,7 +21,7 @@ export class FewLines {
     if (++this.#count <= MOST_LINES) this.#log.log(this.#level, message);
   }
 
-  /** When no more are to come. */
+  /** Call this when there are no more lines. */
   end(): void {
     const left = this.#count - MOST_LINES;
     if (left > 0) this.#log.log(this.#level, `${this.#subject}: ${left} more like these`);

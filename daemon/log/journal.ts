@@ -1,15 +1,15 @@
-// Whether standard error is the systemd journal, and the priorities that it reads in front of a line
-// (sd-daemon(3), systemd.exec(5): JOURNAL_STREAM).
+// Finds out whether standard error is the systemd journal, and makes the priorities that it reads at the
+// beginning of a line (sd-daemon(3), systemd.exec(5): JOURNAL_STREAM).
 
 import { fstatSync } from 'node:fs';
 import type { LogLevel } from './logger.js';
 
 const PRIORITIES: Readonly<Record<LogLevel, number>> = { error: 3, warn: 4, info: 6, debug: 7 };
 
-/** What goes in front of a line of this level: "<4>" for a warning, or nothing without a journal. */
+/** The prefix of a line of this level: "<4>" for a warning, or nothing without a journal. */
 export type PriorityPrefix = (level: LogLevel) => string;
 
-/** @param fd what must be the very stream that $JOURNAL_STREAM names: others may have inherited the variable */
+/** @param fd must be the stream in $JOURNAL_STREAM: a child with another stream inherits the variable too */
 export function priorityPrefix(
   environment: NodeJS.ProcessEnv = process.env,
   fd = 2,

@@ -1,8 +1,8 @@
-// How many lines the log takes of what clients and images can cause. docs/limits.md lists them.
+// Limits of the lines that clients and images can cause. docs/limits.md lists them.
 
 import type { RepeatLimits } from '../lib/repeats.js';
 
-/** Lines about the same thing are so far apart, and say how often it happened meanwhile. */
+/** Time between two lines of the same kind, each with the count of the interval. */
 const INTERVAL_MS = 10_000;
 
 /** Failed reads, by export, code and block. */
@@ -13,7 +13,7 @@ export const READ_FAILURE_LINES: RepeatLimits = {
   lines: 0,
 };
 
-/** Connections that are over, by peer and reason: few clients make more in the interval. */
+/** Ended connections, by peer and reason: few clients make more in an interval. */
 export const CLOSED_LINES: RepeatLimits = {
   intervalMs: INTERVAL_MS,
   keys: 128,
@@ -21,7 +21,7 @@ export const CLOSED_LINES: RepeatLimits = {
   lines: 256,
 };
 
-/** Whatever else strangers cause: refused connections, failing accepts, threads that die. */
+/** Other lines that clients can cause: refused connections, failed accepts, threads that end. */
 export const REPEATED_LINES: RepeatLimits = {
   intervalMs: INTERVAL_MS,
   keys: 64,
@@ -29,13 +29,13 @@ export const REPEATED_LINES: RepeatLimits = {
   lines: 0,
 };
 
-/** Bytes of lines that standard error has not taken; further lines are dropped, and counted. */
+/** Bytes of lines that standard error has not accepted. Further lines are dropped and counted. */
 export const MAX_UNWRITTEN_BYTES = 1024 * 1024;
 
-/** Lines from before the logger is there; further ones are dropped, and counted. */
+/** Lines from before the logger exists. Further ones are dropped and counted. */
 export const MAX_EARLY_LINES = 1024;
 
-/** At its end the process waits so long for standard error to take the last lines. */
+/** How long the process waits at its end for standard error to accept the last lines. */
 export const FLUSH_MS = 1000;
 
 /** UTF-16 units of a field beside the message. */

@@ -1,5 +1,5 @@
-// Standard error as the log's lines go there: bounded in memory, whatever becomes of the pipe, the
-// journal or the disk behind it. Lines that cannot be written are dropped, and counted in the log.
+// Writes log lines to standard error, with bounded memory even if the pipe, journal or disk behind it is slow.
+// Lines that cannot be written are dropped, and their number is logged.
 
 import { fstatSync, write as writeFile } from 'node:fs';
 import { Writable } from 'node:stream';
@@ -7,24 +7,24 @@ import { MAX_UNWRITTEN_BYTES } from './limits.js';
 
 type Done = (error?: Error | null) => void;
 
-/** Puts bytes somewhere. @returns whether all of them got there */
+/** Writes bytes. @returns whether all of them were written */
 export type Sink = (bytes: Buffer) => Promise<boolean>;
 
 export class StderrLines extends Writable {
   readonly #notice: (dropped: number) => string;
   readonly #sink: Sink;
   #dropped = 0;
-  /** The last write may have ended within a line. */
+  /** Whether the last write may have ended within a line. */
   #isTorn = false;
 
-  /** @param notice the line that says how many are missing */
+  /** @param notice makes the line with the number of dropped lines */
   constructor(notice: (dropped: number) => string, sink: Sink = stderrSink()) {
     super({ highWaterMark: MAX_UNWRITTEN_BYTES });
     this.#notice = notice;
     this.#sink = sink;
   }
 
-  /** Whether there is room for a line; else it counts as dropped. */
+  /** Whether there is room for a line. If not, counts it as dropped. */
   takes(): boolean {
     if (!this.writableEnded && this.writableLength < MAX_UNWRITTEN_BYTES) return true;
     this.#dropped++;
@@ -40,29 +40,29 @@ export class StderrLines extends Writable {
     void this.#put(chunks, done);
   }
 
-  /** At the end: nothing comes that would take the notice along. */
+  /** Writes a pending notice at the end, when no more lines follow. */
   override _final(done: Done): void {
     if (this.#dropped > 0) void this.#put([], done);
     else done();
   }
 
   async #put(lines: readonly Buffer[], done: Done): Promise<void> {
-    const told = this.#dropped;
-    const head = `${this.#isTorn ? '\n' : ''}${told > 0 ? this.#notice(told) : ''}`;
+    const noticed = this.#dropped;
+    const head = `${this.#isTorn ? '\n' : ''}${noticed > 0 ? this.#notice(noticed) : ''}`;
     const isWritten = await this.#sink(Buffer.concat([Buffer.from(head), ...lines]));
     this.#isTorn = !isWritten;
-    this.#dropped += isWritten ? -told : lines.length;
+    this.#dropped += isWritten ? -noticed : lines.length;
     done();
-    // Maybe nothing follows for a long time.
+    // The next line may come much later, so a timer writes the notice.
     const isIdle = this.writableLength === 0 && !this.writableEnded;
     if (isWritten && this.#dropped > 0 && isIdle) this.write('');
   }
 }
 
 /**
- * Pipes, sockets and the journal by Node's stream, which never blocks a thread. Files and terminals by
- * ourselves: Node's stream for files is of no use any more once a disk was full, and takes a part that
- * was written for all of it.
+ * Writes to pipes, sockets and the journal through Node's stream, which never blocks a thread. Writes to files
+ * and terminals itself: Node's stream for files stops working after the disk was full, and takes a partial
+ * write for a complete one.
  */
 function stderrSink(): Sink {
   const stats = fstatSync(2);
@@ -84,7 +84,7 @@ async function toFile(bytes: Buffer): Promise<boolean> {
   return true;
 }
 
-/** @returns 0 when it failed */
+/** @returns 0 if it failed */
 function writeSome(bytes: Buffer, at: number): Promise<number> {
   return new Promise((resolve) => {
     writeFile(2, bytes, at, bytes.length - at, null, (error, n) => resolve(error ? 0 : n));

@@ -1,5 +1,5 @@
-// The logger's winston form. Lines go to standard error; standard output is for what commands are
-// asked to print.
+// The implementation of the logger with winston. Lines go to standard error; standard output is for the
+// results of commands.
 
 import { setTimeout as pause } from 'node:timers/promises';
 import { createLogger, format, transports } from 'winston';
@@ -15,7 +15,7 @@ import { FLUSH_MS, MAX_FIELD_LENGTH } from './limits.js';
 import type { LogFields, LogFormat, LogLevel, LogWriter } from './logger.js';
 import { StderrLines, type Sink } from './stderr-lines.js';
 
-/** A logger that leaves out lines below `level`. @param sink standard error, unless it is a test */
+/** A logger that leaves out lines below `level`. @param sink a test passes another one than standard error */
 export function createWinstonLogger(
   level: LogLevel,
   lineFormat: LogFormat,
@@ -33,7 +33,7 @@ export function createWinstonLogger(
   return {
     log: (lineLevel, message, fields = {}, at = new Date()) => {
       if (!winston.isLevelEnabled(lineLevel) || !lines.takes()) return;
-      // As one object: winston would take a message with %s in it for a format, and drop the fields.
+      // Pass one object: winston would take a message with %s for a format, and drop the fields.
       winston.log({ ...infoOf(lineLevel, message, fields, at) });
     },
     flush: async () => {
@@ -55,11 +55,11 @@ function infoOf(level: LogLevel, message: string, fields: LogFields, at = new Da
 
 function noticeOf(count: number): Info {
   const what = `${counted(count, 'line')} ${count === 1 ? 'was' : 'were'}`;
-  const message = `${what} left out: standard error did not take them in time`;
+  const message = `${what} left out: standard error did not accept them in time`;
   return infoOf('warn', message, { more: count });
 }
 
-/** Names in a message may be a client's, or come from a hostile file. */
+/** Names in a message may come from a client or from a hostile file. */
 function prettyLine({ level, message, timestamp }: Info): string {
   return `${timestamp} ${level}: ${printableLine(message)}`;
 }

@@ -1,5 +1,6 @@
-// What a daemon and its successor tell each other. In the environment of the successor: what its
-// descriptors are. Over a message channel: it is ready; then each connection; then that was all.
+// The messages between a daemon and its successor. The environment of the successor describes its
+// descriptors. Over a message channel, the successor says that it is ready, then the predecessor sends each
+// connection and says that it is done.
 
 import { fstatSync } from 'node:fs';
 import * as v from 'valibot';
@@ -12,16 +13,16 @@ import type { ResumedTransmission } from '../reactor/messages.js';
 import type { Peer } from '../reactor/peer.js';
 
 export const HANDOVER_VARIABLE = 'OVERLAYBD_NBD_HANDOVER';
-/** The successor's first descriptor behind the standard ones. */
+/** The first descriptor of the successor after the standard ones. */
 export const FIRST_OFFERED_FD = 3;
 
 const fd = wholeNumber(FIRST_OFFERED_FD, 65535);
 
 const handoverSchema = strictObject({
   channel: fd,
-  /** null: the predecessor has no state folder. */
+  /** null if the predecessor has no state folder. */
   state: v.nullable(strictObject({ folder: v.string(), lock: fd, control: fd })),
-  /** Exports that the predecessor does not serve either; predecessors before this did not say. */
+  /** Exports that the predecessor does not serve either. Older predecessors leave this out. */
   failed: v.optional(v.array(v.string()), []),
   sockets: v.array(
     strictObject({
@@ -39,7 +40,7 @@ export type Handover = v.InferOutput<typeof handoverSchema>;
 export type ToSuccessor =
   | {
       readonly type: 'connection';
-      /** {@link Peer.text}, for daemons of version 0.1, which know no more of a peer. */
+      /** {@link Peer.text}, for daemons of version 0.1, which know nothing else of a peer. */
       readonly peer: string;
       /** Daemons of version 0.1 leave it out. */
       readonly from?: Peer;
@@ -49,11 +50,11 @@ export type ToSuccessor =
     }
   | {
       readonly type: 'done';
-      /** What the attached devices have counted; predecessors before this did not say. */
+      /** The counters of the attached devices. Older predecessors leave this out. */
       readonly counters?: readonly DeviceCounters[];
     };
 
-/** Counters of an attached device that go on in the next process. */
+/** Counters of an attached device that the next process continues. */
 export interface DeviceCounters {
   readonly id: string;
   readonly requests: number;
@@ -65,7 +66,7 @@ export interface DeviceCounters {
 export type ToPredecessor = { readonly type: 'ready' };
 
 /**
- * What a predecessor left us, or null. Removes the variable, and keeps the descriptors from children.
+ * Reads what the predecessor passed on, or null. Removes the variable, and marks the descriptors close-on-exec.
  * @throws OverlaybdError BAD_CONFIG
  */
 export function takeHandover(env: NodeJS.ProcessEnv): Handover | null {
@@ -75,11 +76,11 @@ export function takeHandover(env: NodeJS.ProcessEnv): Handover | null {
   try {
     const handover = parseHandover(JSON.parse(text));
     const { channel, state, sockets } = handover;
-    const all = [channel, ...sockets.map((each) => each.fd)];
+    const all = [channel, ...sockets.map((socket) => socket.fd)];
     if (state) all.push(state.lock, state.control);
-    for (const each of all) {
-      fstatSync(each);
-      descriptors.cloexec(each, 1);
+    for (const passed of all) {
+      fstatSync(passed);
+      descriptors.cloexec(passed, 1);
     }
     return handover;
   } catch (error) {
@@ -93,12 +94,12 @@ export function parseHandover(value: unknown): Handover {
   return checked(handoverSchema, value, (why) => new OverlaybdError('BAD_CONFIG', why));
 }
 
-/** The sockets that came from the service manager first. */
+/** The sockets that came from the service manager. */
 export function activatedOf({ sockets }: Handover): ActivatedSocket[] {
   return sockets.flatMap(({ key, fd: each, name }) => (key === null ? [{ fd: each, name }] : []));
 }
 
-/** The sockets that the predecessor made, by where they listen. */
+/** The sockets that the predecessor created, by their addresses. */
 export function listeningOf(handover: Handover | null): Map<string, ListeningSocket[]> {
   const listening = new Map<string, ListeningSocket[]>();
   for (const { key, fd: each, uri, file } of handover?.sockets ?? []) {

@@ -1,5 +1,5 @@
-// The old daemon's side of an upgrade: starts the new one with everything that listens, waits until
-// it is ready, and gives it the connections. Until then a failure changes nothing.
+// The old daemon's side of an upgrade: starts the new daemon with the listening sockets, waits until it is
+// ready, and sends it the connections. A failure before that changes nothing.
 
 import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
 import { OverlaybdError } from '../errors.js';
@@ -17,13 +17,13 @@ import {
 } from './handover.js';
 import type { Offer } from '../reactor/pool.js';
 
-/** From exec to ready; large images take their time. */
+/** Time limit from exec to ready: large images take time. */
 const START_TIMEOUT_MS = 60_000;
 
-/** Of exports that may fail in the successor, too; an environment has no room for many long names. */
+/** Names of failed exports that are passed on: an environment has no room for many long names. */
 const MAX_FAILED_NAMES = 16;
 
-/** From the end of its channel to its own end. */
+/** Time limit from the end of the channel to the exit of the successor. */
 const EXIT_TIMEOUT_MS = 2000;
 
 export interface OfferedState {
@@ -32,16 +32,16 @@ export interface OfferedState {
   readonly controlFd: number;
 }
 
-/** What is offered to a successor before it starts. */
+/** What a successor gets when it starts. */
 export interface Offering {
-  /** null: there is no state folder. */
+  /** null if there is no state folder. */
   readonly state: OfferedState | null;
-  /** Names of the exports that are not served, so need not be by the successor either. */
+  /** Names of the exports that are not served now, so that the successor may fail to serve them too. */
   readonly failed: Iterable<string>;
   readonly sockets: readonly OfferedSocket[];
 }
 
-/** A successor that is ready to take the connections. */
+/** A successor that is ready for the connections. */
 export interface Successor {
   readonly pid: number;
   offer(offer: Offer): void;
@@ -50,8 +50,8 @@ export interface Successor {
 }
 
 /**
- * Starts the program anew, as it is on disk now, with the same arguments.
- * @throws OverlaybdError when it does not become ready; it is gone then
+ * Starts the program that is on disk now, with the same arguments.
+ * @throws OverlaybdError if it does not become ready; it has ended then
  */
 export async function startSuccessor(
   { state, failed, sockets: listening }: Offering,
@@ -84,7 +84,7 @@ export async function startSuccessor(
 function ready(child: ChildProcess, fd: number): Promise<Successor> {
   return new Promise((resolve, reject) => {
     let isGone = false;
-    // The end of the channel comes before the exit code, which says more.
+    // Wait for the exit code, which says more than the end of the channel.
     let gone: (error: Error | null) => void = (error) =>
       void setTimeout(() => fail(error?.message ?? 'it hung up'), EXIT_TIMEOUT_MS).unref();
     const channel = new MessageChannel(fd, {
@@ -105,7 +105,7 @@ function ready(child: ChildProcess, fd: number): Promise<Successor> {
       gone = () => undefined;
       channel.close();
       child.kill('SIGKILL');
-      const message = `upgrade: the new daemon did not become ready: ${why}; the old one goes on (the log says more)`;
+      const message = `upgrade: the new daemon did not become ready: ${why}; the old one continues (the log says more)`;
       reject(new OverlaybdError('IO', message));
     };
     const timer = setTimeout(() => fail('it took too long'), START_TIMEOUT_MS);

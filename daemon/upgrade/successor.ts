@@ -1,6 +1,7 @@
-// The new daemon's side of an upgrade: says that it is ready, and takes the connections.
+// The new daemon's side of an upgrade: reports that it is ready, and receives the connections.
 
 import { MessageChannel } from '../ipc/message-channel.js';
+import { counted } from '../lib/counted.js';
 import type { Logger } from '../log/logger.js';
 import { descriptors } from '../native/descriptors.js';
 import type { Clients } from '../listen/clients.js';
@@ -9,8 +10,8 @@ import type { ToPredecessor, ToSuccessor } from './handover.js';
 import { peerOfOlder } from './older-peer.js';
 
 /**
- * Tells the predecessor that we are ready, and takes what it offers.
- * @returns when all has come, or the predecessor is gone
+ * Reports to the predecessor that we are ready, and receives its connections.
+ * @returns when all connections have arrived, or the predecessor has ended
  */
 export function takeConnections(
   fd: number,
@@ -22,18 +23,18 @@ export function takeConnections(
     let taken = 0;
     const channel: MessageChannel = new MessageChannel(fd, {
       message: (message, [socket]) => {
-        const told = message as ToSuccessor;
-        if (told.type === 'done') {
-          devices?.takeCounters(told.counters ?? []);
+        const fromOld = message as ToSuccessor;
+        if (fromOld.type === 'done') {
+          devices?.takeCounters(fromOld.counters ?? []);
           channel.close();
           return;
         }
         if (socket === undefined) throw new TypeError('a connection without its socket');
         taken++;
-        const { exports } = told;
-        const peer = told.from ?? peerOfOlder(told.peer, socket);
-        const received = Buffer.from(told.transmission.received, 'base64');
-        const transmission = { ...told.transmission, received };
+        const { exports } = fromOld;
+        const peer = fromOld.from ?? peerOfOlder(fromOld.peer, socket);
+        const received = Buffer.from(fromOld.transmission.received, 'base64');
+        const transmission = { ...fromOld.transmission, received };
         const { device } = peer;
         if (device === null) clients.take(socket, { peer, exports, resume: transmission });
         else if (devices) devices.take(device, socket, transmission);
@@ -41,7 +42,7 @@ export function takeConnections(
       },
       closed: (error) => {
         if (error) log.log('error', `upgrade: ${error.message}`);
-        log.log('info', `upgrade: took over ${taken} connections`);
+        log.log('info', `upgrade: took over ${counted(taken, 'connection')}`);
         done();
       },
     });

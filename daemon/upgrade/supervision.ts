@@ -1,40 +1,40 @@
-// Whether this process can be replaced by another one: not if whoever watches it takes its end for the
-// end of everything, as a container does with its first process.
+// Decides whether another process can replace this one. It cannot if the end of this process ends the
+// container or the unit.
 
 import { readFileSync } from 'node:fs';
 import { OverlaybdError } from '../errors.js';
 import { printable } from '../lib/printable.js';
 
-/** Programs that end when the one that they have started does, and with them the container. */
+/** Init programs that end when their child ends, and end the container with it. */
 const ENDS_WITH_US = [
   'tini',
   'docker-init',
   'podman-init',
   'dumb-init',
   'catatonit',
-  // Of a container in the process namespace of the host.
+  // The parent in a container that shares the process namespace of the host.
   'containerd-shim',
   'conmon',
 ];
 
-/** Process 1 of a pod whose containers share a process namespace: what each starts comes from outside of it. */
+/** Process 1 of a pod whose containers share a process namespace. It does not start their programs. */
 const POD_INIT = 'pause';
 
-/** What process 1 is called where it stays, whoever ends: systemd, and that of System V and of busybox. */
+/** Names of a process 1 that keeps running when others end: that of systemd, System V and busybox. */
 const LASTING_INITS = ['systemd', 'init'];
 
-/** What is looked at; other than this process's own in tests. */
+/** The facts that decide. A test passes its own. */
 export interface Supervision {
   readonly pid: number;
-  /** At the start; whoever is orphaned later was not started by process 1. 0: not of our process namespace. */
+  /** At the start, before this process could be orphaned. 0 if the parent is in another process namespace. */
   readonly parent: number;
-  /** What the parent is called, or null. */
+  /** Name of the parent process, or null. */
   readonly parentName: string | null;
-  /** What process 1 is called, or null. */
+  /** Name of process 1, or null. */
   readonly init: string | null;
-  /** Whether we are in the session of process 1, as what it has started is, and hardly what was orphaned. */
+  /** Whether we are in the session of process 1: its children are, orphans hardly ever are. */
   readonly isInitsSession: boolean;
-  /** Whether a service manager follows us to another process. */
+  /** Whether the service manager accepts another main process. */
   readonly hasManager: boolean;
   /** Whether systemd has started us. */
   readonly isService: boolean;
@@ -50,7 +50,7 @@ export function supervisionNow(hasManager: boolean): Supervision {
   return { pid, parent, parentName, init: nameOf(1), isInitsSession, hasManager, isService };
 }
 
-/** @throws OverlaybdError UNSUPPORTED when our end would end the successor, too */
+/** @throws OverlaybdError UNSUPPORTED if our end would end the successor too */
 export function mustBeReplaceable(supervision: Supervision): void {
   const { pid, parent: startedBy, parentName: starter, init } = supervision;
   const container = 'replace the container instead (docs/containers.md)';
@@ -72,7 +72,7 @@ export function mustBeReplaceable(supervision: Supervision): void {
   }
   if (supervision.isService) {
     throw refused(
-      'systemd takes the end of this daemon for the end of its unit: the unit needs Type=notify and NotifyAccess=all (docs/systemd.md)',
+      'the unit of this daemon ends with it: the unit needs Type=notify and NotifyAccess=all (docs/systemd.md)',
     );
   }
 }
@@ -89,7 +89,7 @@ function nameOf(pid: number): string | null {
   }
 }
 
-/** The sixth field of proc(5)'s stat, behind the name, which may have anything in it. */
+/** The sixth field of /proc/PID/stat (proc(5)). Skips the name, which may contain any character. */
 function sessionOf(pid: number): string | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');

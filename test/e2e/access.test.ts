@@ -167,8 +167,8 @@ await t.test('--allow-user and its relatives', async (test) => {
   await daemon.stop(test);
 
   const wrong: [string[], number, RegExp][] = [
-    [['--allow-user', 'no-such-user'], 1, /user "no-such-user": there is none of that name/],
-    [['--socket-group', 'no-such-group'], 1, /group "no-such-group": there is none of that name/],
+    [['--allow-user', 'no-such-user'], 1, /user "no-such-user": there is no such name/],
+    [['--socket-group', 'no-such-group'], 1, /group "no-such-group": there is no such name/],
     [['--socket-mode', '0999'], 2, /--socket-mode "0999": not octal digits/],
     [['--listen', 'tcp://127.0.0.1:0', '--allow-user', '0'], 2, /--allow-user: the users of nbd:/],
   ];

@@ -169,7 +169,7 @@ await t.test('nobody reads the log', async (test) => {
   const [line = '{}'] = await daemon.waitForLines(/lines were left out/);
   test.match(JSON.parse(line), {
     level: 'warn',
-    message: /^\d+ lines were left out: standard error did not take them in time$/,
+    message: /^\d+ lines were left out: standard error did not accept them in time$/,
     more: Number,
   });
   await daemon.stop(test);

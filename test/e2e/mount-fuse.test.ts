@@ -196,7 +196,7 @@ await test('one partition of a disk', async (t) => {
   t.equal((await nbd('umount', world.dir)).code, 0);
   await nothingLeft(t, world);
   const uri = await nbd('mount', '--fuse', '--partition', '2', 'nbd://localhost/x', world.dir);
-  t.match(uri, { code: 2, stderr: /--partition: with --fuse only of an image/ });
+  t.match(uri, { code: 2, stderr: /--partition: works with --fuse for images/ });
 });
 
 await test('a damaged ext4 whose superblock asks for a panic', async (t) => {

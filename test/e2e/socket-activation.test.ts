@@ -162,13 +162,13 @@ await t.test('what is not a listening socket, and variables that lie', async (te
   });
   const cases: [number[], Record<string, string>, RegExp][] = [
     [[tcp.fd], { LISTEN_FDS: '999999' }, /LISTEN_FDS: "999999" is above 256\n/],
-    [[tcp.fd], { LISTEN_FDS: '-1' }, /LISTEN_FDS: "-1" is no number\n/],
-    [[tcp.fd, file], { LISTEN_FDS: '2' }, /descriptor 4 \("unknown"\) is no socket\n/],
-    [[tcp.fd], { LISTEN_FDS: '200' }, /descriptor \d+ \("unknown"\) is (no socket|not open)\n/],
+    [[tcp.fd], { LISTEN_FDS: '-1' }, /LISTEN_FDS: "-1" is not a number\n/],
+    [[tcp.fd, file], { LISTEN_FDS: '2' }, /descriptor 4 \("unknown"\) is not a socket\n/],
+    [[tcp.fd], { LISTEN_FDS: '200' }, /descriptor \d+ \("unknown"\) is (not a socket|not open)\n/],
     [
       [tcp.fd, connected],
       { LISTEN_FDS: '2', LISTEN_FDNAMES: 'a:b' },
-      /descriptor 4 \("b"\) does not listen \(Accept=no is what we need\)\n/,
+      /descriptor 4 \("b"\) does not listen \(it needs Accept=no\)\n/,
     ],
     [[tcp.fd], { LISTEN_FDS: '1', LISTEN_FDNAMES: 'a:b' }, /"a:b" has 2 names for 1 sockets\n/],
     [[tcp.fd], { LISTEN_FDS: '1', LISTEN_FDNAMES: 'a\u001b[2J:b' }, /"a\\u001b\[2J:b" has 2 names/],

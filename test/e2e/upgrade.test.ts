@@ -218,7 +218,7 @@ await t.test('a successor that cannot start changes nothing', async (test) => {
   writeFileSync(config, '{');
   const { code, stderr } = await runDaemon(['upgrade', '--state', state]);
   test.equal(code, 1);
-  test.match(stderr, /did not become ready.*exit code 2.*the old one goes on/);
+  test.match(stderr, /did not become ready.*exit code 2.*the old one continues/);
   test.equal(await pidOf(state), daemon.child.pid);
   test.match(daemon.log, /daemon\.json/, 'its own words are in the log');
   test.same(await client.read(0, 512), disk.subarray(0, 512));

@@ -36,7 +36,7 @@ export function attachOptions<T>(yargs: Argv<T>): Argv<T & AttachArguments> {
   return stateOption(yargs)
     .option('device', {
       alias: 'd',
-      describe: '/dev/nbdX to use [default: the first free one]',
+      describe: '/dev/nbdX to use [default: the first free device]',
       type: 'string',
       requiresArg: true,
     })
@@ -68,7 +68,7 @@ export function attachOptions<T>(yargs: Argv<T>): Argv<T & AttachArguments> {
     });
 }
 
-/** What words of a command line name: existing files are an image, any other single word is an export. */
+/** The source that words name: existing files are an image, any other single word is an export. */
 export function sourceOf(words: readonly string[]): AttachSource {
   const [first] = words;
   if (first === undefined) {

@@ -12,7 +12,7 @@ export interface ClientArguments {
 
 export function stateOption<T>(yargs: Argv<T>): Argv<T & ClientArguments> {
   return yargs.option('state', {
-    describe: "the daemon's state folder, where its control socket is",
+    describe: 'state folder of the daemon',
     type: 'string',
     requiresArg: true,
   });
@@ -30,7 +30,7 @@ export function folderOf(state: string | undefined): string {
 
 /**
  * Asks the daemon of a state folder.
- * @param answerMs how long an answer may take; without it, as long as it needs: images are opened
+ * @param answerMs time limit of an answer; without it there is none, because opening images takes time
  * @throws OverlaybdError BAD_ARGUMENT when there is no folder to look in
  */
 export function controlClient(state: string | undefined, answerMs?: number): ControlClient {

@@ -42,12 +42,12 @@ export function daemonOptions(yargs: Argv): Argv<DaemonArguments> {
   return logOptions(stateOptions(tlsOptions(listenOptions(exportOptions(yargs)))))
     .option('config', {
       alias: 'c',
-      describe: 'configuration of the daemon (JSON); options given here win over it',
+      describe: 'configuration of the daemon (JSON); options win over it',
       type: 'string',
       requiresArg: true,
     })
     .option('strict', {
-      describe: 'serve nothing if one image cannot be opened, and refuse what is odd about one',
+      describe: 'serve nothing if one image cannot be opened, and refuse an odd raw disk image',
       type: 'boolean',
     })
     .option('threads', {
@@ -57,7 +57,7 @@ export function daemonOptions(yargs: Argv): Argv<DaemonArguments> {
       requiresArg: true,
     })
     .option('read-deadline', {
-      describe: `seconds that a read of an image file may take; then it fails [default: ${DEFAULT_READ_DEADLINE}]`,
+      describe: `seconds after which a read of an image file fails [default: ${DEFAULT_READ_DEADLINE}]`,
       type: 'number',
       requiresArg: true,
     });

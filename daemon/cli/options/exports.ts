@@ -24,14 +24,14 @@ export function exportOptions<T>(yargs: Argv<T>): Argv<T & ExportArguments> {
     })
     .option('export', {
       alias: 'e',
-      describe: 'NAME=PATH: a further export by that name; repeatable',
+      describe: 'NAME=PATH: a further export; repeatable',
       type: 'string',
       array: true,
       nargs: 1,
     })
     .option('partition', {
       alias: 'p',
-      describe: 'serve this partition of the one image named here, instead of the whole disk',
+      describe: 'serve only this partition of the one image (GPT or MBR)',
       type: 'number',
       requiresArg: true,
     });

@@ -52,26 +52,26 @@ export function listenOptions<T>(yargs: Argv<T>): Argv<T & ListenArguments> {
       type: 'boolean',
     })
     .option('on-demand', {
-      describe: 'serve what `attach` asks for, also without an image here, until all is detached',
+      describe: 'serve what `attach` asks for, even without an image here, until all is detached',
       type: 'boolean',
     })
     .option('socket-mode', {
-      describe: 'mode of the Unix sockets, as 0660',
+      describe: 'mode of the Unix sockets, such as 0660',
       type: 'string',
       requiresArg: true,
     })
     .option('socket-owner', {
-      describe: 'user who owns the Unix sockets',
+      describe: 'owner of the Unix sockets, by name or number',
       type: 'string',
       requiresArg: true,
     })
     .option('socket-group', {
-      describe: 'group of the Unix sockets',
+      describe: 'group of the Unix sockets, by name or number',
       type: 'string',
       requiresArg: true,
     })
     .option('allow-user', {
-      describe: 'user, by name or number, who may connect to the Unix sockets; repeatable',
+      describe: 'user who may connect to the Unix sockets, by name or number; repeatable',
       type: 'string',
       array: true,
       nargs: 1,
@@ -120,7 +120,7 @@ function overridesOf(args: ListenArguments): Partial<ListenerSpec> {
   const modeText = args['socket-mode'];
   const mode = modeText === undefined ? undefined : parseMode(modeText);
   if (modeText !== undefined && mode === undefined) {
-    throw badArgument(`--socket-mode ${JSON.stringify(modeText)}: not octal digits, as 0660`);
+    throw badArgument(`--socket-mode ${JSON.stringify(modeText)}: not octal digits such as 0660`);
   }
   if (most !== undefined && !(Number.isInteger(most) && most >= 1)) {
     throw badArgument(`--max-connections-per-peer ${most}: not an integer from 1 on`);
@@ -142,7 +142,7 @@ function checkExports(i: number, spec: ListenerSpec, exports: ReadonlySet<string
   }
 }
 
-/** An option that did nothing would be taken for one that protects. */
+/** Refuses options that would have no effect: an operator would rely on their protection. */
 function checkUsable(
   args: ListenArguments,
   listen: readonly ListenerSpec[],
@@ -150,13 +150,13 @@ function checkUsable(
 ): void {
   const option = SOCKET_OPTIONS.find((each) => args[each] !== undefined);
   if (option !== undefined && !listen.some(({ address }) => address.kind === 'unix')) {
-    throw badArgument(`--${option}: no unix:// address to listen at`);
+    throw badArgument(`--${option}: no unix:// address to listen on`);
   }
   const other = listen.find(({ address }) => address.kind !== 'unix' && address.kind !== 'fd');
   if (args['allow-user'] && other) {
-    throw badArgument(`--allow-user: the users of ${nbdUri(other.address)} cannot be told`);
+    throw badArgument(`--allow-user: the users of ${nbdUri(other.address)} cannot be identified`);
   }
   if (args['allow-user'] && listen.length === 0 && !hasActivated) {
-    throw badArgument('--allow-user: no Unix socket to listen at');
+    throw badArgument('--allow-user: no Unix socket to listen on');
   }
 }

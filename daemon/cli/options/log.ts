@@ -1,4 +1,4 @@
-// The options about the log, for commands that run on as services.
+// The options about the log, for commands that are services.
 
 import type { Argv } from 'yargs';
 import { DeferredLogger } from '../../log/deferred-logger.js';
@@ -13,12 +13,12 @@ export function logOptions<T>(yargs: Argv<T>): Argv<T & LogArguments> {
   return yargs
     .option('log-level', {
       choices: LOG_LEVELS,
-      describe: 'least level that is logged',
+      describe: 'lowest level to log',
       requiresArg: true,
     })
     .option('log-format', {
       choices: LOG_FORMATS,
-      describe: 'form of the lines on stderr',
+      describe: 'format of the lines on standard error',
       requiresArg: true,
     });
 }

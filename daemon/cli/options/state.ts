@@ -18,7 +18,7 @@ export interface StateArguments {
 export function stateOptions<T>(yargs: Argv<T>): Argv<T & StateArguments> {
   return yargs
     .option('state', {
-      describe: 'folder of the control socket and of what is known about attached devices',
+      describe: 'folder of the control socket and of the records of attached devices',
       type: 'string',
       requiresArg: true,
     })
@@ -28,12 +28,12 @@ export function stateOptions<T>(yargs: Argv<T>): Argv<T & StateArguments> {
       requiresArg: true,
     })
     .option('max-devices', {
-      describe: `devices that may be attached at a time; the kernel makes those that it lacks [default: ${DEFAULT_MAX_DEVICES}]`,
+      describe: `devices that may be attached at a time [default: ${DEFAULT_MAX_DEVICES}]`,
       type: 'number',
       requiresArg: true,
     })
     .option('lock-memory', {
-      describe: 'keep the program and its libraries in memory, for hosts that are short of it',
+      describe: 'keep the program and its libraries in memory',
       type: 'boolean',
     });
 }

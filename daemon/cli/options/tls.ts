@@ -21,16 +21,16 @@ export function tlsOptions<T>(yargs: Argv<T>): Argv<T & TlsArguments> {
       describe:
         'TLS for clients that ask for it, or for all [default: require with files, else off]',
     })
-    .option('tls-cert', { ...file, describe: "the server's certificate chain (PEM)" })
-    .option('tls-key', { ...file, describe: 'its private key (PEM)' })
-    .option('tls-ca', { ...file, describe: 'clients need a certificate by this CA (PEM)' })
+    .option('tls-cert', { ...file, describe: 'certificate chain of the server (PEM)' })
+    .option('tls-key', { ...file, describe: 'private key of the server (PEM)' })
+    .option('tls-ca', { ...file, describe: 'CA of clients, which then need a certificate (PEM)' })
     .option('tls-client-name', {
       describe: 'common name of a client that may connect; repeatable [default: all of the CA]',
       type: 'string',
       array: true,
       nargs: 1,
     })
-    .option('tls-psk', { ...file, describe: 'pre-shared keys, NAME:HEXKEY lines' });
+    .option('tls-psk', { ...file, describe: 'pre-shared keys, one NAME:HEXKEY a line' });
 }
 
 /** @returns null without TLS @throws OverlaybdError BAD_CONFIG */

@@ -1,11 +1,10 @@
-// What yargs lets through and an operator does not mean: an option given twice, which becomes a list
-// and then nothing; `--no-tls`, which becomes false; `--lock-memory=yes`, which does too. Every
-// option of every command goes through here, and whatever is not understood is an error.
+// Checks the values of all options of all commands, and refuses what yargs would misread: an option that is
+// given twice becomes a list, `--no-tls` becomes false, and so does `--lock-memory=yes`.
 
 import { OverlaybdError } from '../../errors.js';
 import { closest } from '../../lib/closest.js';
 
-/** What yargs knows of a command's options; all lists have the aliases, too. */
+/** The options of a command as yargs knows them. All lists include the aliases. */
 export interface KnownOptions {
   readonly key: Readonly<Record<string, unknown>>;
   readonly alias: Readonly<Record<string, readonly string[]>>;
@@ -15,12 +14,12 @@ export interface KnownOptions {
   readonly choices: Readonly<Record<string, readonly string[]>>;
 }
 
-/** An empty one is the default export; an empty path or address is a script's mistake. */
+/** '' is the default export. An empty path or address is a mistake in a script. */
 const MAY_BE_EMPTY = new Set(['export', 'e']);
 
 /**
- * Has yargs give numbers as they were typed: its own are 3 for `-t 2 -t 1`, and 0 for an empty text.
- * @returns the names of those that were numbers
+ * Makes yargs keep numbers as text: it would read `-t 2 -t 1` as 3, and an empty text as 0.
+ * @returns the names of the number options
  */
 export function numbersAsText(known: { number: string[]; string: string[] }): readonly string[] {
   const names = known.number.splice(0);
@@ -29,10 +28,10 @@ export function numbersAsText(known: { number: string[]; string: string[] }): re
 }
 
 /**
- * Checks the values of all options, and leaves the last of those that were given more than once.
+ * Checks the values of all options. Keeps the last value of an option that is given more than once.
  * @param values by name and alias; changed
  * @param words of the command line, as they were typed
- * @param positionals names that are no options, though yargs would take them for some
+ * @param positionals names that yargs would accept as options, but that are not
  * @throws OverlaybdError BAD_ARGUMENT
  */
 export function settleOptions(
@@ -56,8 +55,8 @@ export function namesOf(known: KnownOptions): Set<string> {
 }
 
 /**
- * For yargs' check(): its own conflicts() takes an option for given that was taken back by --no-NAME.
- * @throws OverlaybdError BAD_ARGUMENT when `option` is on and one of `others` is there
+ * For yargs' check(). yargs' own conflicts() ignores that --no-NAME turns an option off.
+ * @throws OverlaybdError BAD_ARGUMENT if `option` is on and one of `others` is given
  */
 export function notWith<Name extends string>(option: Name, others: readonly Name[]) {
   return (args: Readonly<Partial<Record<Name, unknown>>>): true => {
@@ -70,7 +69,7 @@ export function notWith<Name extends string>(option: Name, others: readonly Name
 
 function settled(name: string, value: unknown, known: KnownOptions): unknown {
   if (known.boolean.includes(name)) return value;
-  // What --no-NAME makes.
+  // --no-NAME was given.
   if (value === false) throw badArgument(`--no-${name}: leave ${dashed(name)} out instead`);
   if (value === true || (value === '' && !MAY_BE_EMPTY.has(name))) {
     throw badArgument(`${dashed(name)}: needs a value`);
@@ -86,13 +85,13 @@ function settled(name: string, value: unknown, known: KnownOptions): unknown {
   return known.number.includes(name) ? numberOf(name, String(value)) : value;
 }
 
-/** Neither hexadecimal nor infinite nor with an exponent. */
+/** Accepts decimal numbers only: not hexadecimal, not infinite, no exponent. */
 function numberOf(name: string, text: string): number {
   if (/^[+-]?\d+(?:\.\d+)?$/.test(text)) return Number(text);
   throw badArgument(`${dashed(name)} ${JSON.stringify(text)}: not a number`);
 }
 
-/** What cannot be told from values any more. */
+/** Checks that need the words as they were typed. */
 function checkWords(
   words: readonly string[],
   known: KnownOptions,
@@ -101,7 +100,7 @@ function checkWords(
   for (const word of words) {
     const [, name = '', given] = /^--?([^=]+)(?:=(.*))?$/s.exec(word) ?? [];
     if (word.startsWith('--') && positionals.has(name)) {
-      throw badArgument(`--${name}: is no option: name it without --${name}`);
+      throw badArgument(`--${name}: is not an option: write the value without --${name}`);
     }
     if (known.boolean.includes(name) && given !== undefined && !isBoolean(given)) {
       throw badArgument(`${dashed(name)}=${given}: is on or off: ${dashed(name)}, or --no-${name}`);
@@ -113,7 +112,7 @@ function isBoolean(text: string): boolean {
   return text === 'true' || text === 'false';
 }
 
-/** As it is typed. */
+/** The option as it is typed. */
 export function dashed(name: string): string {
   return name.length === 1 ? `-${name}` : `--${name}`;
 }

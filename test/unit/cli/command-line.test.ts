@@ -156,7 +156,7 @@ await t.test('a slip of the finger', async (test) => {
     ],
     ['serve x --threads', /^--threads: needs a value$/],
     ['serve x --no-tls', /^--no-tls: leave --tls out instead$/],
-    ['serve --image x', /^--image: is no option: name it without --image$/],
+    ['serve --image x', /^--image: is not an option: write the value without --image$/],
     ['mount a b --fuse --device nbd1', /^--fuse and --device are mutually exclusive$/],
     ['serve x -l a --stdio --allow-user 1', /^--stdio and --listen are mutually exclusive$/],
   ];

@@ -69,7 +69,10 @@ await test('status for people', async (t) => {
   t.notOk(lines.join().includes('\u001b'), 'nor colours');
   t.match(lines[0], 'overlaybd-nbd 1.2.3, process 77');
   t.equal(lines[1], 'listening: nowhere');
-  t.match(lines[5], /^stuck: .*: 2 threads wait for it, 9 s; exports that need it: "a\\+nb", "b"$/);
+  t.match(
+    lines[5],
+    /^stuck: .*: 2 threads have waited for it for 9 s; exports that need it: "a\\+nb", "b"$/,
+  );
   t.match(lines[6], /^DEVICE +STATE +CONNECTIONS +SINCE +REQUESTS +ERRORS +RECONNECTS +IMAGE$/);
   t.match(
     lines[7],

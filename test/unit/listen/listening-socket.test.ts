@@ -140,7 +140,7 @@ await t.test('Unix sockets: what is at the path', async (test) => {
   const folder = folderOf(test);
   const spec = listenerSpec({ address: `unix://${folder}/s`, mode: '0666' });
   writeFileSync(join(folder, 's'), 'mine', { mode: 0o600 });
-  await test.rejects(open(test, spec), { message: /what is there is not a socket/ });
+  await test.rejects(open(test, spec), { message: /the path is not a socket/ });
   test.equal(statSync(join(folder, 's')).mode & 0o777, 0o600, 'and keeps its mode');
   rmSync(join(folder, 's'));
   writeFileSync(join(folder, 'target'), '', { mode: 0o600 });

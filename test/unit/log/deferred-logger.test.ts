@@ -29,7 +29,7 @@ await test('of too many lines the last ones are kept: they say what the start ca
   logger.log('info', 'ready');
   await logger.write();
   t.equal(lines.length, MAX_EARLY_LINES + 1);
-  t.equal(lines[0], 'warn: the first 11 lines of the start were left out');
+  t.equal(lines[0], 'warn: left out the first 11 lines of the start');
   t.equal(lines[1], 'info: export 11');
   t.equal(lines.at(-1), 'info: ready');
 });

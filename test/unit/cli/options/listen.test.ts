@@ -97,10 +97,13 @@ await test('options that could do nothing are errors', (t) => {
     [{ 'socket-mode': '0600' }, /--socket-mode: no unix:\/\/ address/],
     [{ 'socket-owner': 'a' }, /--socket-owner: no unix:\/\/ address/],
     [{ 'socket-group': 'a' }, /--socket-group: no unix:\/\/ address/],
-    [{ 'allow-user': ['0'] }, /--allow-user: the users of nbd:\/\/127\.0\.0\.1 cannot be told/],
+    [
+      { 'allow-user': ['0'] },
+      /--allow-user: the users of nbd:\/\/127\.0\.0\.1 cannot be identified/,
+    ],
     [
       { listen: ['unix:///x', 'vsock://:1'], 'allow-user': ['0'] },
-      /--allow-user: the users of vsock:\/\/:1 cannot be told/,
+      /--allow-user: the users of vsock:\/\/:1 cannot be identified/,
     ],
   ];
   for (const [args, message] of cases) t.throws(() => get(args), refusal('BAD_ARGUMENT', message));
