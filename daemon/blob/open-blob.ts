@@ -1,12 +1,19 @@
 // Opens a blob by its name. The only place that knows how each kind of name is opened.
 
 import type { BlobRef } from './blob-ref.js';
-import { openFile, type OpenFile } from './open-file.js';
+import type { FileSourceSpec } from './file-source.js';
+import { openFile } from './open-file.js';
 
-/**
- * @throws OverlaybdError if it cannot be opened; of a file as {@link openFile} says
- */
-export function openBlob(ref: BlobRef): Promise<OpenFile> {
+export interface OpenBlob {
+  /** How to read it, in any thread. Whoever opened it closes its descriptor, if it has one. */
+  readonly spec: FileSourceSpec;
+  /** The same blob opened twice has the same identity, as long as its content is the same. */
+  readonly identity: string;
+  readonly isDevice: boolean;
+}
+
+/** @throws OverlaybdError if it cannot be opened; of a file as {@link openFile} says */
+export function openBlob(ref: BlobRef): Promise<OpenBlob> {
   switch (ref.kind) {
     case 'file':
       return openFile(ref.path);

@@ -9,10 +9,12 @@ import { openBlob } from '../../../daemon/blob/open-blob.js';
 await test('a file', async (t) => {
   const path = join(t.testdir(), 'blob');
   writeFileSync(path, 'twelve bytes');
-  const { fd, spec, source, isDevice } = await openBlob(fileRef(path));
-  t.teardown(() => closeFile(fd));
-  t.same(spec, { kind: 'file', name: path, fd, base: 0, size: 12 });
-  t.equal(source.name, path);
+  const { spec, identity, isDevice } = await openBlob(fileRef(path));
+  t.teardown(() => closeFile(spec.fd));
+  t.match(spec, { kind: 'file', name: path, base: 0, size: 12 });
+  const again = await openBlob(fileRef(path));
+  t.teardown(() => closeFile(again.spec.fd));
+  t.equal(again.identity, identity);
   t.equal(isDevice, false);
   await t.rejects(openBlob(fileRef(`${path}x`)), { code: 'NOT_FOUND' });
 });
