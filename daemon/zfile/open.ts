@@ -16,7 +16,7 @@ import {
   type ZfileHeader,
 } from './format.js';
 import { JumpTableBuilder, tableBytes } from './jump-table.js';
-import type { ZfileSpec } from './reader.js';
+import type { ZfileSpec } from './blocks.js';
 
 /** The jump table is read in pieces of this many bytes. */
 const INDEX_CHUNK = 1 << 20;
