@@ -30,7 +30,7 @@ export function createDecoder(algorithm: Algorithm): BatchDecoder {
 }
 
 /**
- * The decoder that needs no library of the system; also what the other is tested against.
+ * The decoder that needs no library of the system; tests compare the other one with it.
  * @internal tests compare the two decoders
  */
 export function createPortableDecoder(algorithm: Algorithm): BatchDecoder {
@@ -42,7 +42,7 @@ export function createPortableDecoder(algorithm: Algorithm): BatchDecoder {
   }
 }
 
-/** What {@link createDecoder} gives for each algorithm, for people: "liblz4 1.9.4", "lz4-napi". */
+/** Names the decoder that {@link createDecoder} makes for each algorithm, for people: "liblz4 1.9.4", "lz4-napi". */
 export function codecsInUse(): Record<Algorithm, string> {
   return { lz4: codecInUse('lz4'), zstd: codecInUse('zstd') };
 }

@@ -8,7 +8,7 @@ import type { PortableCodec } from './batch.js';
 const SIZE_PREFIX = 4;
 
 export class Lz4Codec implements PortableCodec {
-  // Loaded when it is used: mostly the system's library is, and an addon takes a while to load.
+  // Loaded when it is used: mostly the system's library is used instead, and loading an addon takes time.
   readonly #lz4 = createRequire(import.meta.url)('lz4-napi') as typeof Lz4;
 
   decode(
@@ -19,7 +19,7 @@ export class Lz4Codec implements PortableCodec {
     at: number,
     want: number,
   ): boolean {
-    // The prefix goes over the previous block's CRC or tail, which nobody needs any more.
+    // The prefix overwrites the CRC or tail of the previous block, which has been decoded.
     src.writeUInt32LE(want, begin - SIZE_PREFIX);
     let plain: Buffer;
     try {

@@ -13,7 +13,7 @@ import {
   type ExtentList,
 } from '../lib/extent-list.js';
 
-/** Waits for all of them, then throws what the first that failed did. */
+/** Waits for all promises, then throws the error of the first one that failed. */
 async function settled(promises: readonly Promise<void>[]): Promise<void> {
   for (const outcome of await Promise.allSettled(promises)) {
     if (outcome.status === 'rejected') throw outcome.reason;
@@ -74,7 +74,7 @@ export class LsmtDisk implements Disk {
     if (begin > offset) return false;
     const layer = index.layerOf(i);
     const from = index.moffsetOf(i) * SECTOR + (offset - begin);
-    // A long run is several segments, one behind the other in the device and in the layer.
+    // A long run is several segments that follow each other in the disk and in the layer.
     while (index.endOf(i) * SECTOR < end) {
       const moffsetEnd = index.moffsetOf(i) + (index.endOf(i) - index.offsetOf(i));
       const deviceEnd = index.endOf(i++);
@@ -91,7 +91,7 @@ export class LsmtDisk implements Disk {
   }
 
   ensure(offset: number, length: number): Promise<void> | null {
-    // Asked for every read: of local layers there is nothing to look up.
+    // Called for every read; local layers need no lookup.
     if (this.#isLocal) return null;
     const waits: Promise<void>[] = [];
     this.#forEachData(offset, length, (layer, from, n) => {
@@ -101,7 +101,7 @@ export class LsmtDisk implements Disk {
     return waits.length === 0 ? null : Promise.all(waits).then(() => undefined);
   }
 
-  /** All at once: together they take no longer than the slowest, and so keep the deadline of one. */
+  /** Loads all layers at once: together they take no longer than the slowest, within one deadline. */
   async load(offset: number, length: number): Promise<void> {
     const loads: Promise<void>[] = [];
     this.#forEachRun(offset, length, (layer, from, n) => loads.push(layer.load(from, n)));
@@ -141,7 +141,7 @@ export class LsmtDisk implements Disk {
     return at - offset;
   }
 
-  /** As `#forEachData`, with what follows itself in its layer as one. */
+  /** As `#forEachData`, with parts that follow each other in one layer joined. */
   #forEachRun(
     offset: number,
     length: number,

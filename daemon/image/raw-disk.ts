@@ -36,7 +36,7 @@ export class RawDisk implements Disk {
     return this.#source.prefetch(offset, length);
   }
 
-  /** A sparse file tells its holes; anything else is data. */
+  /** Asks a sparse file for its holes; any other source is data. */
   askExtents(offset: number, length: number): Promise<DataRuns> | null {
     const source = this.#source;
     if (!source.dataRuns) return null;
@@ -51,8 +51,8 @@ export class RawDisk implements Disk {
   }
 
   /**
-   * Data may be remembered, holes are asked for every time: to take a hole for data is slow, but the
-   * other way round is wrong.
+   * Data may be remembered, holes are asked for every time: reading a hole as data is slow, taking data
+   * for a hole is wrong.
    */
   extents(
     offset: number,
@@ -94,7 +94,7 @@ export class RawDisk implements Disk {
     return at - offset;
   }
 
-  /** A run that goes on with what is remembered makes it longer; otherwise it is another one. */
+  /** Extends the remembered run if this one continues it, else replaces it. */
   #remember(begin: number, end: number): void {
     const goesOn = begin <= this.#dataEnd && end >= this.#dataBegin;
     this.#dataBegin = goesOn ? Math.min(this.#dataBegin, begin) : begin;

@@ -9,7 +9,7 @@ import type { ReadHost } from './read-job.js';
 import type { ReplyWriter } from './reply-writer.js';
 import type { Request } from './request.js';
 
-/** Extents in one reply, at most 64 KiB a context; a client asks again for what is behind them. */
+/** Extents in one reply, at most 64 KiB a context; a client asks again for what comes after them. */
 const MAX_EXTENTS = 4096;
 
 /** Made when a connection first asks. */

@@ -1,5 +1,5 @@
-// Answers NBD_CMD_CACHE: brings a range near (fetches it, or has the system read it into the page
-// cache), and only then says so. Nothing of it goes to the client, and it takes no memory of ours.
+// Answers NBD_CMD_CACHE: fetches a range, or has the system read it into the page cache, and answers when
+// that is done. No data goes to the client, and no memory of this process is used.
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Cursor, Disk } from '../lib/disk.js';
@@ -15,7 +15,7 @@ import type { ReadRequest } from './request.js';
 /** Extents that one piece is made of at most: each may be a place of its own in the files. */
 const MAX_EXTENTS = 64;
 
-/** After so many milliseconds others get their turn. */
+/** Milliseconds after which others get their turn. */
 const TURN_MS = 1;
 
 export class CacheRequests {
@@ -25,9 +25,9 @@ export class CacheRequests {
   readonly #cursor: Cursor;
   readonly #host: ReadHost;
   readonly #replies: ReplyWriter;
-  /** What the range goes on with. */
+  /** The next extents of the range. */
   readonly #next = new ExtentList(MAX_EXTENTS);
-  /** One after the other: two would have the disk go to and fro. */
+  /** Served one after the other: two at a time would make the disk seek between them. */
   readonly #queue: ReadRequest[] = [];
   #running = false;
   #closed = false;
@@ -84,7 +84,7 @@ export class CacheRequests {
     }
   }
 
-  /** A range may be petabytes of nothing: zeros are near already, and others get their turns. */
+  /** A range may be petabytes of holes: they need no fetching, but others get their turns. */
   async #bring({ offset, length }: ReadRequest): Promise<void> {
     const end = offset + length;
     let turnBegin = performance.now();
@@ -130,7 +130,7 @@ export class CacheRequests {
     return [begin, end];
   }
 
-  /** The last byte is waited for, so that the disk says when it has had enough. */
+  /** Waits for the last byte, so that no more is asked of the disk than it delivers. */
   async #bringPiece(offset: number, length: number): Promise<void> {
     await this.#disk.ensure(offset, length);
     await this.#disk.prefetch(offset, length);

@@ -1,5 +1,5 @@
-// Data of an export behind its header in the reply: long runs of files without a copy of ours in
-// between, all others through a buffer of the outbox.
+// The data of a reply, after its header: long runs of files go to the client without a copy in this
+// process, all other data through a send buffer.
 
 import type { Cursor, Disk, FileRange } from '../lib/disk.js';
 import { MIN_UNCOPIED_LENGTH } from './limits.js';
@@ -38,7 +38,7 @@ export class DataReplies {
     return true;
   }
 
-  /** @returns false when it has to be read: it is not in one piece, not at hand, or too short */
+  /** @returns false if the range has to be read: no file has it in one piece, or it is too short */
   #uncopied(to: ReplyTarget, offset: number, length: number, last: boolean): boolean {
     const { files } = this.#outbox;
     if (length < MIN_UNCOPIED_LENGTH || !files) return false;

@@ -1,6 +1,6 @@
-// The errors of the protocol: of clients that break it, and what a client is told of a failure. The log
-// has the whole story, with paths; a client, who may be anyone, gets an errno and, where the form of
-// replies allows it, a sentence without them.
+// The errors of the protocol: clients that break it, and what clients learn of a failure. The log has the
+// whole story, with paths; a client, which may be anyone's, gets an error number and, if the form of
+// replies allows it, a sentence without paths.
 
 import { OverlaybdError, type ErrorCode } from '../errors.js';
 import { NBD_EIO, NBD_ENOMEM } from './constants.js';

@@ -15,7 +15,7 @@ import {
 import type { NbdExport } from './export.js';
 import { MAX_REQUEST_LENGTH } from './limits.js';
 
-/** Zeros that old clients expect behind the answer to NBD_OPT_EXPORT_NAME. */
+/** Zeros that old clients expect after the answer to NBD_OPT_EXPORT_NAME. */
 const EXPORT_NAME_PADDING = 124;
 
 export function greeting(flags: number): Buffer {

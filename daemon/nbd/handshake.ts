@@ -32,7 +32,7 @@ import { otherProtocol } from './other-protocol.js';
 import { inBlocks } from './padded-disk.js';
 import { transmissionFlags, type ReplyForm, type Session } from './session.js';
 
-/** How a handshake ended: with an export to serve, or at the client's wish. */
+/** How a handshake ended: with an export to serve, or with NBD_OPT_ABORT. */
 export type HandshakeResult =
   | { readonly kind: 'transmission'; readonly export: NbdExport; readonly session: Session }
   | { readonly kind: 'abort' };
@@ -52,12 +52,12 @@ export class Handshake {
   #noZeroes = false;
   /** Whether the client understands replies to options. */
   #fixed = false;
-  /** Bytes that the client has said. */
+  /** Bytes of the client so far. */
   #said = 0;
   /** Bytes of an option that is too long, still to be thrown away. */
   #discard = 0;
   #form: ReplyForm = 'simple';
-  /** What SET_META_CONTEXT selected, and for which export; it counts for no other. */
+  /** The contexts that SET_META_CONTEXT selected, and the only export for which they count. */
   #contexts: { readonly export: NbdExport; readonly selected: MetaContext[] } | null = null;
 
   /** @param send takes the bytes for the client, in order */
@@ -68,26 +68,26 @@ export class Handshake {
     send(greeting(NBD_FLAG_FIXED_NEWSTYLE | NBD_FLAG_NO_ZEROES));
   }
 
-  /** The result once there is one; the bytes behind it belong to the transmission phase. */
+  /** The result once there is one; the bytes after it belong to the transmission phase. */
   result: HandshakeResult | null = null;
 
   /** NBD_OPT_STARTTLS is agreed on: once the reply is out, TLS begins, and then {@link secured}. */
   startsTls = false;
 
-  /** What the client was told last when it asked for an export that it does not get, for the log. */
+  /** The last refusal of an export that the client asked for; the log has it when the connection ends. */
   refused: string | null = null;
 
   /**
    * Whether what the client sends next can be used. Plain bytes that come while TLS is about to begin
-   * are nobody's, and so is what comes behind an abort: they stay where they are.
+   * must not be used, nor bytes after an abort: they stay where they are.
    */
   get wantsInput(): boolean {
     return !this.startsTls && this.result === null;
   }
 
   /**
-   * What follows has come through TLS. All that was agreed on before is forgotten; it may have been
-   * a stranger's wish. The client's flags stay, as they are never sent again.
+   * What follows has come through TLS. All that was agreed on before is forgotten: an attacker may have
+   * sent it. The client's flags stay, as they are never sent again.
    */
   secured(): void {
     this.startsTls = false;
@@ -97,15 +97,15 @@ export class Handshake {
   }
 
   /**
-   * Takes one thing of what has arrived: the client's flags, or an option, or a part of one that is
-   * thrown away. One at a time, so that the caller can stop while replies are unsent.
+   * Takes one item from the bytes that have arrived: the client's flags, or an option, or a part of an
+   * option that is thrown away. One item a call, so that the caller can stop while replies are unsent.
    * @returns how many bytes were used; 0 when more must come first
    * @throws ProtocolError when the connection must end
    */
   step(bytes: Buffer): number {
     if (this.startsTls) {
-      // Whoever put them there wants them taken for words of the client inside TLS.
-      if (bytes.length > 0) throw new ProtocolError('bytes behind NBD_OPT_STARTTLS before TLS');
+      // An attacker may have put them there, to have them taken for options that came through TLS.
+      if (bytes.length > 0) throw new ProtocolError('bytes after NBD_OPT_STARTTLS and before TLS');
       return 0;
     }
     if (this.#discard > 0) {
@@ -202,7 +202,7 @@ export class Handshake {
   }
 
   #requireTls(option: number): void {
-    // It has no reply for errors.
+    // This option has no error reply.
     if (option === NBD_OPT.EXPORT_NAME) throw new ProtocolError('NBD_OPT_EXPORT_NAME without TLS');
     this.#refuse(option, NBD_REP.ERR_TLS_REQD, 'TLS must be started first');
   }
@@ -266,7 +266,7 @@ export class Handshake {
       return;
     }
     this.refused = null;
-    // Who does not ask how large blocks are may be a kernel, which has no smaller ones than sectors.
+    // A client that does not ask for block sizes may be a kernel, whose smallest block is a sector.
     const served = query.wanted.has(NBD_INFO.BLOCK_SIZE) ? found : inBlocks(found);
     const flags = transmissionFlags(this.#form);
     this.#send(optionReply(option, NBD_REP.INFO, exportInfo(served, flags)));

@@ -1,5 +1,5 @@
-// Memory for replies to long reads: one budget a thread, given out in order. A client that holds
-// some and stops reading loses it, and its connection, to those who wait.
+// Memory for replies to long reads: one budget for each thread, given out in order. If others wait, a
+// client that holds some and stops reading loses the memory and its connection.
 
 import { MAX_LARGE_BYTES, STALLED_MS } from './limits.js';
 import { SendBuffer, type ReleasePages } from './outbox.js';
@@ -53,7 +53,7 @@ export class LargeMemory {
     });
   }
 
-  /** A user that is gone waits for nothing any more. Its promise never resolves. */
+  /** Drops the waiters of a user that is gone. Their promises never resolve. */
   forget(user: LargeMemoryUser): void {
     this.#waiters = this.#waiters.filter((waiter) => waiter.user !== user);
     this.#serve();
@@ -79,12 +79,12 @@ export class LargeMemory {
   #release(buffer: SendBuffer): void {
     if (!this.#holders.delete(buffer)) return;
     this.#used -= buffer.bytes.length;
-    // Now, and not when the collector of garbage gets to it: the next one needs as much again.
+    // At once, not when the garbage collector gets to it: the next reply needs as much again.
     this.#releasePages(buffer.bytes);
     this.#serve();
   }
 
-  /** While somebody waits, look for a holder that is stuck. */
+  /** Looks for stuck holders while there are waiters. */
   #watch(): void {
     if (this.#waiters.length === 0) {
       if (this.#timer) clearInterval(this.#timer);
@@ -94,7 +94,7 @@ export class LargeMemory {
     }
   }
 
-  /** The longest stalled first, while somebody waits. */
+  /** Evicts stalled holders, the longest stalled first, until there are no waiters. */
   #evictStalled(): void {
     const before = performance.now() - this.#stalledMs;
     const stalled = [...new Set(this.#holders.values())]

@@ -1,5 +1,5 @@
-// Answers that become ready while nobody has looked whether there is room for them: they are made when
-// there is, so that a client that takes nothing cannot have any number of them made.
+// Answers that become ready outside of a pump. They are made only when there is room for them, so a client
+// that takes nothing cannot make the server hold any number of them.
 
 export class LaterAnswers {
   readonly #queue: (() => void)[] = [];

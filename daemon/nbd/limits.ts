@@ -25,9 +25,9 @@ export const MAX_UNSENT_BYTES = 256 * 1024;
 export const MAX_INLINE_LENGTH = 256 * 1024;
 /** Shorter runs of a file are copied: that costs less than a detour through a pipe. */
 export const MIN_UNCOPIED_LENGTH = 64 * 1024;
-/** Reply bytes that one connection may have made in one turn before others get theirs. */
+/** Reply bytes that one connection may make in one turn before the others get their turn. */
 export const MAX_BYTES_PER_TURN = 2 * 1024 * 1024;
-/** Requests, or pieces of long ones, that one connection may have answered in one turn. */
+/** Requests, or pieces of long ones, that one connection may answer in one turn. */
 export const MAX_STEPS_PER_TURN = 1024;
 /** Memory of one reactor for replies to long reads: four of the longest, with their headers. */
 export const MAX_LARGE_BYTES = 4 * (MAX_REQUEST_LENGTH + SIMPLE_REPLY_SIZE);

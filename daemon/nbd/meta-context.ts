@@ -22,7 +22,7 @@ export interface MetaContext {
 export const META_CONTEXTS: readonly MetaContext[] = [
   {
     name: 'base:allocation',
-    // What a layer zeroed is stored nowhere either.
+    // A zeroed range is not stored either.
     flagsOf: (kind) => (kind === EXTENT_DATA ? 0 : NBD_STATE_HOLE | NBD_STATE_ZERO),
   },
   {
@@ -34,7 +34,7 @@ export const META_CONTEXTS: readonly MetaContext[] = [
   },
 ];
 
-/** What a LIST asks for: no queries mean everything, "namespace:" all that is in it. */
+/** The contexts that a LIST asks for: no queries mean all, "namespace:" means all of that namespace. */
 export function listContexts(queries: readonly string[]): MetaContext[] {
   return META_CONTEXTS.filter(
     ({ name }) =>
@@ -43,7 +43,7 @@ export function listContexts(queries: readonly string[]): MetaContext[] {
   );
 }
 
-/** What a SET selects: exact names only; wildcards and unknown names are ignored. */
+/** The contexts that a SET selects: by exact names only; wildcards and unknown names are ignored. */
 export function selectContexts(queries: readonly string[]): MetaContext[] {
   return META_CONTEXTS.filter(({ name }) => queries.includes(name));
 }

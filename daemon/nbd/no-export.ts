@@ -1,4 +1,4 @@
-// What a client is told that asks for an export which is not there, and what the log says of it.
+// The message for a client that asks for an export which does not exist or cannot be served.
 
 import { quoted, shortened } from '../lib/printable.js';
 import type { ExportTable } from './export.js';

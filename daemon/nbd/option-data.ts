@@ -4,7 +4,7 @@ import { MAX_NAME_LENGTH } from './limits.js';
 
 export interface InfoQuery {
   readonly name: Buffer;
-  /** What else the client wants to be told, NBD_INFO_*. */
+  /** What else the client asks for, NBD_INFO_*. */
   readonly wanted: ReadonlySet<number>;
 }
 
@@ -46,6 +46,6 @@ export function parseMetaQuery(data: Buffer): MetaQuery | string {
     queries.push(data.toString('utf8', at, at + length));
     at += length;
   }
-  if (at !== data.length) return 'bytes behind the last query';
+  if (at !== data.length) return 'bytes after the last query';
   return { name: data.subarray(4, 4 + nameLength), queries };
 }

@@ -1,9 +1,9 @@
 // Bytes on their way to one client: reusable buffers that replies are made in, sent in order.
-// Knows send functions, not sockets.
+// Knows functions that send, not sockets.
 
 import { EAGAIN } from '../lib/errno.js';
 
-/** Holds all that may be unsent when an inline read is still allowed, and that read. */
+/** Bytes: the most that may be unsent when a short read is still begun, and that read. */
 const SEND_BUFFER_SIZE = 512 * 1024 + 64;
 /** Idle buffers a thread keeps for the next reply. */
 const MAX_IDLE_BUFFERS = 4;
@@ -46,7 +46,7 @@ export class SendBufferPool {
 
   #give(buffer: SendBuffer): void {
     if (this.#idle.length < MAX_IDLE_BUFFERS) this.#idle.push(buffer);
-    // The collector of garbage may not look at it for hours.
+    // The garbage collector may not run for hours.
     else this.#releasePages(buffer.bytes);
   }
 }
@@ -54,19 +54,19 @@ export class SendBufferPool {
 /** Sends [offset, offset + length); returns the bytes taken, or -errno. */
 export type SendFunction = (bytes: Buffer, offset: number, length: number) => number;
 
-/** Takes bytes of files to the client without their going through a buffer. */
+/** Sends bytes of files to the client without copying them through a buffer. */
 export interface FileSender {
-  /** @returns false when not all of it can be had at once; then nothing is taken */
+  /** @returns false if not all of the range is at hand; then nothing is taken */
   take(fd: number, position: number, length: number): boolean;
-  /** Sends of what was taken first, of which `length` bytes are left. @returns as {@link SendFunction} */
+  /** Sends from the oldest range taken, of which `length` bytes are left. @returns as {@link SendFunction} */
   send(length: number): number;
   /** The client is gone. */
   close(): void;
 }
 
-/** Bytes in the stream that a FileSender has. */
+/** A part of the stream whose bytes a FileSender holds. */
 class FileSpan {
-  /** As in a buffer: what is from here to `end` is unsent. */
+  /** As in a buffer, [start, end) is unsent. */
   start = 0;
   readonly end: number;
 
@@ -79,7 +79,7 @@ export class Outbox {
   readonly #pool: SendBufferPool;
   readonly #send: SendFunction;
   #queue: (SendBuffer | FileSpan)[] = [];
-  /** How bytes of files are sent; null: in buffers, like all others. */
+  /** Sends bytes of files; null: they are copied into buffers. */
   files: FileSender | null = null;
   /** Whether the last flush ended with the client not taking more. */
   blocked = false;
@@ -94,7 +94,7 @@ export class Outbox {
   }
 
   /**
-   * A buffer with room for `size` bytes behind its `end`; after writing, {@link commit}.
+   * Finds a buffer with room for `size` bytes after its `end`; after writing them, call {@link commit}.
    * @param size at most SEND_BUFFER_SIZE
    */
   reserve(size: number): SendBuffer {
@@ -105,7 +105,7 @@ export class Outbox {
     return buffer;
   }
 
-  /** Makes the `size` bytes behind the buffer's `end` part of the stream. */
+  /** Makes the `size` bytes after the buffer's `end` part of the stream. */
   commit(buffer: SendBuffer, size: number): void {
     buffer.end += size;
     this.unsent += size;
@@ -122,7 +122,7 @@ export class Outbox {
     }
   }
 
-  /** Appends a buffer that somebody else has filled. */
+  /** Appends a buffer that the caller has filled. */
   push(buffer: SendBuffer): void {
     this.#queue.push(buffer);
     this.unsent += buffer.end - buffer.start;

@@ -5,14 +5,14 @@ import { EXTENT_HOLE, NO_LAYER, type ExtentList } from '../lib/extent-list.js';
 import type { Cursor, DataRuns, Disk, FileRange } from '../lib/disk.js';
 import type { NbdExport } from './export.js';
 
-/** What disks count in. The kernel drops the tail of a device whose size is no multiple of it. */
+/** The unit of disks. The kernel drops the tail of a device whose size is not a multiple of it. */
 const SECTOR_SIZE = 512;
 /**
- * What a size that is no multiple of a sector is rounded up to. Images with such sizes are file systems
- * without padding, squashfs above all, and the kernel reads that in blocks of 1 KiB, the last one too.
+ * A size that is not a multiple of a sector is rounded up to a multiple of this. Images with such sizes are
+ * file systems without padding, above all squashfs, which the kernel reads in blocks of 1 KiB.
  */
 const LAST_BLOCK_SIZE = 1024;
-/** Block sizes of devices end here; more is never filled up. */
+/** No padding is longer: the largest block of a device is 4096 bytes. */
 const MAX_PADDING = 4095;
 
 /**
@@ -26,14 +26,14 @@ export function sizeInBlocks(size: number, blockSize = SECTOR_SIZE): number {
   return Math.ceil(size / block) * block;
 }
 
-/** For clients that have not said that they can do with any size, nbd-client above all. */
+/** The export for clients that did not say that they can handle any size, above all nbd-client. */
 export function inBlocks(served: NbdExport): NbdExport {
   return paddedTo(served, sizeInBlocks(served.disk.size));
 }
 
 /**
- * For a client that was told `size`.
- * @returns the export itself where it is not just the last block that is missing
+ * The export for a client that was told `size` in the handshake.
+ * @returns the export itself if nothing is missing, or more than a last block
  */
 export function paddedTo(served: NbdExport, size: number): NbdExport {
   const { name, description, disk, blockSizes } = served;
@@ -99,7 +99,7 @@ export class PaddedDisk implements Disk {
     return n === 0 ? Promise.resolve() : this.#inner.prefetch(offset, n);
   }
 
-  /** How much of a range the image itself has. */
+  /** How many bytes of a range lie within the inner disk. */
   #within(offset: number, length: number): number {
     return Math.max(0, Math.min(length, this.#inner.size - offset));
   }

@@ -1,6 +1,6 @@
-// Who may have the system read ahead, and how much: one piece of an export at a time on a thread,
-// whichever connection asks, so that a sick disk holds up nobody else's; and of all exports together
-// no more bytes in a second than a fast disk gives.
+// Turns for reading ahead: on a thread one piece of an export at a time, for all its connections, so that
+// a sick disk does not hold up other exports. All exports together read no more bytes in a second than a
+// fast disk gives.
 
 import { setTimeout as pause } from 'node:timers/promises';
 import { PREFETCH_BYTES_PER_MS } from './limits.js';
@@ -11,9 +11,9 @@ const SAVED_MS = 10;
 /** @internal for its unit test */
 export class PrefetchTurns {
   readonly #bytesPerMs: number;
-  /** Who waits for the turn that somebody has, by export. */
+  /** By export, the waiters for a turn that is taken. */
   readonly #waiting = new Map<string, (() => void)[]>();
-  /** When what has been read ahead is paid for, of performance.now. */
+  /** When the bytes read ahead so far are paid for, of performance.now. */
   #paid = 0;
 
   constructor(bytesPerMs = PREFETCH_BYTES_PER_MS) {
@@ -41,5 +41,5 @@ export class PrefetchTurns {
   }
 }
 
-/** Those of this thread. */
+/** The turns of this thread. */
 export const prefetchTurns = new PrefetchTurns();

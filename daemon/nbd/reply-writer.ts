@@ -42,7 +42,7 @@ export class ReplyWriter {
   }
 
   /**
-   * Puts the header of data in front of it: the data is `dataOverhead` bytes behind `buffer.end`.
+   * Puts the header of data in front of it: the data begins `dataOverhead` bytes after `buffer.end`.
    * The caller commits both together.
    * @param offset where the data is in the export; part of what was asked for, unless simple
    */
@@ -178,7 +178,7 @@ export class ReplyWriter {
   }
 }
 
-/** The header of a simple reply; also in front of long reads, which are made elsewhere. */
+/** The header of a simple reply; simple-shape.ts also puts it in front of long replies. */
 export function writeSimpleHeader(
   view: DataView,
   at: number,

@@ -42,13 +42,13 @@ export class Request implements ReadRequest {
   offsetHigh = 0;
   offsetLow = 0;
   offset = 0;
-  /** Above 2^53 rounded, which is far beyond every export's end. */
+  /** Rounded above 2^53, which is far past the end of every export. */
   length = 0;
 
   /**
    * Fills the object from the header at `at`.
    * @param extended whether lengths have 64 bits
-   * @throws ProtocolError when there is no request
+   * @throws ProtocolError if the magic is wrong
    */
   parse(view: DataView, at: number, extended: boolean): void {
     const magic = view.getUint32(at);

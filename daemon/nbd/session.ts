@@ -8,13 +8,14 @@ export type ReplyForm = 'simple' | 'structured' | 'extended';
 
 export interface Session {
   readonly form: ReplyForm;
-  /** What block status may be asked for; the position in the list is the context's id. */
+  /** The contexts of block status; the position in the list is the context's id. */
   readonly contexts: readonly MetaContext[];
 }
 
 /**
- * Transmission flags of every export: what is read-only is the same on every connection. Nothing is
- * ever written, but clients flush before they leave, and nbdkit and qemu-nbd advertise it as well.
+ * Transmission flags of every export. CAN_MULTI_CONN: read-only data is the same on every connection.
+ * SEND_FLUSH: nothing is ever written, but clients flush before they leave, and nbdkit and qemu-nbd
+ * advertise it as well.
  */
 export function transmissionFlags(form: ReplyForm): number {
   const { HAS_FLAGS, READ_ONLY, SEND_FLUSH, CAN_MULTI_CONN, SEND_CACHE } = NBD_FLAG;

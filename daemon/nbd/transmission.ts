@@ -36,11 +36,11 @@ export type PumpState =
 export interface UnfinishedPayload {
   /** Bytes that are still to come. */
   readonly skip: number;
-  /** The command, which is answered behind them; nothing: it has been answered. */
+  /** The command, which is answered after its payload; null or missing: it has been answered. */
   readonly refused?: RefusedRequest | null;
 }
 
-/** There is none. */
+/** No payload is unfinished. */
 const WHOLE: UnfinishedPayload = { skip: 0 };
 
 const READ_ONLY = 'the export is read-only';
@@ -58,14 +58,14 @@ export class Transmission {
   readonly #requestSize: number;
   /** Payload of a refused command, still to be thrown away. */
   #skip: number;
-  /** That command, which is answered behind its payload: clients do not read before they have sent it. */
+  /** The refused command, which is answered after its payload: clients do not read before they have sent it. */
   #refused: RefusedRequest | null;
-  /** Whose turn it is: an old request went on last. Outlives a turn that ends between the two. */
+  /** An old request went on last, so a new one is next. Kept from one pump to the next. */
   #resumed = false;
   #ending = false;
   #paused = false;
 
-  /** For the log line at the end. */
+  /** Requests taken, for the log line at the end. */
   requests = 0;
 
   /** @param rest of a payload that a predecessor has not seen whole */
@@ -94,12 +94,12 @@ export class Transmission {
     this.#ending = true;
   }
 
-  /** While paused no further request is taken, and the client is not told: somebody else will. */
+  /** While paused, no further request is taken: another reactor or process is to go on with them. */
   pause(paused: boolean): void {
     this.#paused = paused;
   }
 
-  /** Between two requests: a paused transmission can go on elsewhere. */
+  /** Whether a paused transmission is between two requests, so that it can go on elsewhere. */
   get atRest(): boolean {
     return this.#paused && !this.#ending && this.inFlight === 0 && this.#host.outbox.unsent === 0;
   }
@@ -112,7 +112,7 @@ export class Transmission {
     return this.#session;
   }
 
-  /** Whether the client said goodbye, or we did. */
+  /** Whether the client sent NBD_CMD_DISC, or the server ends the connection. */
   get ending(): boolean {
     return this.#ending;
   }
@@ -146,12 +146,12 @@ export class Transmission {
         outbox.flush();
         full = outbox.blocked || outbox.failed !== 0;
         if (full) {
-          // What arrives while a long read is paused takes its turn, too.
+          // Requests that arrive while a long read is paused take their turn, too.
           if (this.#mayTake && end - at < this.#requestSize) this.state = 'hungry';
           break;
         }
       }
-      // Holes make few bytes, so work is counted, too.
+      // Holes make few bytes, so steps are counted as well.
       if (outbox.totalSent + outbox.unsent >= turnEnd || ++steps > MAX_STEPS_PER_TURN) {
         this.state = 'busy';
         break;
@@ -178,11 +178,11 @@ export class Transmission {
         continue; // nothing new: on with the old ones
       }
       if (this.#ending)
-        at = end; // what comes behind the goodbye is nobody's
+        at = end; // bytes after NBD_CMD_DISC are thrown away
       else if (this.#mayTake) this.state = 'hungry';
       break;
     }
-    // Not when it has just been full: were there room by now, nobody would hear of it again.
+    // Not if the socket was full just now: if it drained meanwhile, the writable event would be missed.
     if (!full) outbox.flush();
     this.#reads.flushed();
     if (this.#ending && this.inFlight === 0 && outbox.unsent === 0) this.state = 'done';
@@ -210,8 +210,8 @@ export class Transmission {
   #take(view: DataView, at: number): void {
     const request = this.#request;
     request.parse(view, at, this.#extended);
-    // Payloads are consumed whatever the command; without extended headers only writes have one. Writes
-    // have one with them, too, also if the flag is forgotten: libnbd does so when it is not strict.
+    // The payload of any command is consumed. Without extended headers only writes have one. With extended
+    // headers writes have one even without the flag: libnbd sends such writes if it is not strict.
     const hasPayload =
       request.type === NBD_CMD.WRITE ||
       (this.#extended && (request.flags & NBD_CMD_FLAG.PAYLOAD_LEN) !== 0);
@@ -231,7 +231,7 @@ export class Transmission {
       case NBD_CMD.BLOCK_STATUS:
         return this.#status(request);
       case NBD_CMD.FLUSH:
-        // Nothing is ever written, so that everything is on its disk.
+        // Nothing is ever written, so there is nothing to flush.
         if (this.#accept(request, 0)) this.#replies.done(request);
         return;
       case NBD_CMD.WRITE:
@@ -243,7 +243,7 @@ export class Transmission {
     }
   }
 
-  /** No command with a payload is one that we serve. */
+  /** Skips the payload, then refuses the command: no command with a payload is served. */
   #takePayload(request: Request): void {
     if (this.#extended && request.length > MAX_REQUEST_LENGTH) {
       const name = nameOf('NBD_CMD', request.type);
@@ -302,7 +302,7 @@ export class Transmission {
     }
   }
 
-  /** Checks flags and range; a request that is refused has been answered. */
+  /** Checks flags and range. @returns false if the request was refused, and so answered */
   #accept(request: Request, mayHave: number): boolean {
     // FUA means nothing here; existing clients set it on any command.
     const unknown = request.flags & ~(mayHave | NBD_CMD_FLAG.FUA);

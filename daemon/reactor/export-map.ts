@@ -5,7 +5,7 @@ import type { ExportTable, NbdExport } from '../nbd/export.js';
 export class ExportMap implements ExportTable {
   readonly #byName: ReadonlyMap<string, NbdExport>;
   readonly #hidden: ReadonlyMap<string, NbdExport>;
-  /** Name to the code of what is wrong. */
+  /** Error codes by name of the export. */
   readonly #failed: ReadonlyMap<string, string>;
 
   constructor(
@@ -18,7 +18,7 @@ export class ExportMap implements ExportTable {
     this.#failed = failed;
   }
 
-  /** By its very name, hidden or not. */
+  /** The export with exactly this name, hidden or not. */
   exact(name: string): NbdExport | undefined {
     return this.#hidden.get(name) ?? this.#byName.get(name);
   }
@@ -41,7 +41,7 @@ export class ExportMap implements ExportTable {
     return this.#byName.values();
   }
 
-  /** Only these; others are as if they did not exist, also where it counts how many there are. */
+  /** A map of only these exports; the others do not count for the default export either. */
   only(names: readonly string[]): ExportMap {
     const visible = new Set(names);
     return new ExportMap(

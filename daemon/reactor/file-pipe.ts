@@ -6,9 +6,9 @@ import { EAGAIN } from '../lib/errno.js';
 import { descriptors } from '../native/descriptors.js';
 import { filePipes } from '../native/file-pipe.js';
 
-/** Two runs of the longest read that is answered at once, wherever in a page they begin. */
+/** Room for two of the longest runs, wherever in a page they begin. */
 const PIPE_SIZE = 1 << 20;
-/** The least that a page is. */
+/** The smallest page of any machine. */
 const PAGE = 4096;
 /** Idle pipes that a thread keeps: clients that take their replies share one. */
 const MAX_IDLE = 4;
@@ -50,7 +50,7 @@ class Pipe {
     this.#capacity = Math.floor(capacity / PAGE);
   }
 
-  /** @returns 1 when all is taken, 0 when it is not now, -errno when it never will be */
+  /** @returns 1 if all is taken, 0 if it cannot be taken now, -errno if it never can */
   fill(fd: number, position: number, length: number): number {
     // A run may have a part of a page at both ends.
     const pages = Math.floor((position + length - 1) / PAGE) - Math.floor(position / PAGE) + 1;
@@ -105,12 +105,12 @@ export class PipePool {
   }
 }
 
-/** How one connection gets at them. */
+/** The pipe of one connection, from the pool while it holds bytes. */
 export class PipedFiles implements FileSender {
   readonly #socket: number;
   readonly #pool: PipePool;
   #pipe: Pipe | null = null;
-  /** The kernel cannot, or will not for these files: it is not asked again. */
+  /** The kernel cannot do it, or not for these files: it is not asked again. */
   #refused = false;
 
   /** @param socket a connected Unix stream socket, nonblocking */

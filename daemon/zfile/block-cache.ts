@@ -1,16 +1,16 @@
-// The last decoded blocks of one thread that reads wanted only a part of: the next read often wants
-// the rest. Bounded and allocated once; which block is where is all it knows.
+// Keeps the decoded blocks of which a read wanted only a part: the next read often wants the rest. One
+// for each thread and block size, bounded and allocated once.
 
-/** Blocks that are kept: a power of two, and enough for as many readers that go forward at once. */
+/** Blocks that are kept: a power of two, and enough for this many sequential readers at once. */
 const SLOTS = 64;
 /** 2^32 divided by the golden ratio, and the shift that leaves a slot of the product. */
 const SPREAD = 0x9e3779b1;
 const SPREAD_SHIFT = 32 - Math.log2(SLOTS);
-const NOBODY = 0;
+const NO_OWNER = 0;
 
 /** Blocks of one size. Owners are numbers from 1 on; an owner and a block's index name a block. */
 export class BlockCache {
-  /** Blocks that follow each other mostly stand one behind the other: {@link place}. */
+  /** Blocks that follow each other in a file mostly do so here: {@link place}. */
   readonly bytes: Buffer;
   readonly #blockSize: number;
   readonly #owners = new Uint32Array(SLOTS);
@@ -30,12 +30,12 @@ export class BlockCache {
   }
 
   /**
-   * Makes room for a block, which is not kept until {@link keep} says that it is there.
-   * @returns where in `bytes`
+   * Makes room for a block. It counts as kept after {@link keep}.
+   * @returns where in `bytes` its room is
    */
   place(owner: number, block: number): number {
     const slot = slotOf(owner, block);
-    this.#owners[slot] = NOBODY;
+    this.#owners[slot] = NO_OWNER;
     return slot * this.#blockSize;
   }
 

@@ -6,7 +6,7 @@ import { BLOCK_CRC_SIZE, MAX_STORED_OVERHEAD, ZFILE_HEADER_SIZE } from './format
 
 /** Within a group, offsets are deltas from the group's first block: u16, or u32 for large blocks. */
 const MAX_NARROW_DELTA = 0xffff;
-/** Fewer blocks than this in a group, and the offsets of groups would cost more than u32 deltas. */
+/** With fewer blocks in a group, the offsets of groups would cost more than u32 deltas. */
 const MIN_NARROW_SHIFT = 2;
 /** 2^15 blocks of the greatest length, 66052 bytes, stay below 2^32. */
 const WIDE_GROUP_SHIFT = 15;
@@ -35,7 +35,7 @@ function formOf(blockSize: number): { isNarrow: boolean; groupShift: number } {
   return { isNarrow, groupShift: isNarrow ? narrowShift : WIDE_GROUP_SHIFT };
 }
 
-/** Bytes of the table of so many blocks. */
+/** Bytes of a table for `count` blocks. */
 export function tableBytes(count: number, blockSize: number): number {
   const { isNarrow, groupShift } = formOf(blockSize);
   return 8 * ((count >>> groupShift) + 1) + (isNarrow ? 2 : 4) * (count + 1);
@@ -107,7 +107,7 @@ export class JumpTableBuilder {
    * @throws OverlaybdError BAD_FORMAT if one is out of bounds
    */
   push(lengths: DataView, count: number): void {
-    // All in locals: opening an image runs through this once, before anything is compiled.
+    // All in locals: opening an image runs through this once, before V8 has compiled it.
     const { groupShift, groups, deltas } = this.#data;
     const groupMask = (1 << groupShift) - 1;
     const minLength = this.#minLength;

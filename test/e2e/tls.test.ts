@@ -174,7 +174,7 @@ await t.test('plain bytes behind STARTTLS', async (test) => {
     test.equal(type, NBD_REP.ACK);
     test.equal((await client.takeRest()).length, 0, 'and nothing else');
   }
-  await strict.waitForLines(/bytes behind NBD_OPT_STARTTLS before TLS/, 3);
+  await strict.waitForLines(/bytes after NBD_OPT_STARTTLS and before TLS/, 3);
   // In a second one, when the daemon waits for TLS already: it is no ClientHello.
   for (const injected of [GO, requestBytes({ length: 512 }), Buffer.alloc(100_000, 0x55)]) {
     const client = await RawNbdClient.connect(strict.unix);
