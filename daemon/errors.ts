@@ -4,22 +4,52 @@
 import { isMainThread } from 'node:worker_threads';
 
 /** The code of an error: stable names, listed in docs/errors.md. */
-export type ErrorCode =
-  | 'BAD_ARGUMENT' // the command line is wrong
-  | 'BAD_CONFIG' // a configuration file is wrong
-  | 'BAD_FORMAT' // a blob breaks a rule of its format
-  | 'BAD_CHECKSUM' // bytes do not match their CRC
-  | 'BAD_DATA' // a compressed block does not decode to what it must
-  | 'LIMIT' // a value is over one of our named limits
-  | 'UNSUPPORTED' // a valid thing that we do not serve (yet)
-  | 'NOT_FOUND' // a file or an export is not there
-  | 'BUSY' // a device, a folder or a socket is in use
-  | 'PERMISSION' // the system does not let us
-  | 'NO_KERNEL' // the kernel has no NBD devices, or not the way that is needed
-  | 'NO_DAEMON' // no daemon answers at the control socket
-  | 'IO' // the operating system refused an operation
-  | 'SHORT_READ' // a blob ends before the bytes that its index promises
-  | 'PROTOCOL'; // an NBD client broke the protocol
+const ERROR_CODES = [
+  'BAD_ARGUMENT', // the command line is wrong
+  'BAD_CONFIG', // a configuration file is wrong
+  'BAD_FORMAT', // a blob breaks a rule of its format
+  'BAD_CHECKSUM', // bytes do not match their CRC
+  'BAD_DATA', // a compressed block does not decode to what it must
+  'LIMIT', // a value is over one of our named limits
+  'UNSUPPORTED', // a valid thing that we do not serve (yet)
+  'NOT_FOUND', // a file or an export is not there
+  'BUSY', // a device, a folder or a socket is in use
+  'PERMISSION', // the system denies an operation
+  'NO_KERNEL', // the kernel has no NBD devices, or not the way that is needed
+  'NO_DAEMON', // no daemon answers at the control socket
+  'NO_HELPER', // the attach helper does not answer
+  'DEVICE', // the kernel refuses an operation on a device
+  'SOCKET', // a socket cannot be made, or fails
+  'LOOKUP', // the name of a host has no address
+  'MOUNT', // a file system cannot be mounted or unmounted
+  'PROGRAM_MISSING', // a program that is needed is not installed
+  'IO', // reading or writing a file fails, or takes too long
+  'SHORT_READ', // a blob ends before the bytes that its index promises
+  'PROTOCOL', // an NBD client broke the protocol
+  'BUG', // an error that the daemon does not expect
+] as const;
+
+export type ErrorCode = (typeof ERROR_CODES)[number];
+
+/** The code in an answer of another process, whose version may know other codes. */
+export function knownCode(code: unknown): ErrorCode {
+  return ERROR_CODES.find((each) => each === code) ?? 'IO';
+}
+
+/** What an error is about, for machines; its message says the same for people. */
+export interface ErrorFacts {
+  /** By path or digest, with its wrappers. */
+  readonly blob?: string;
+  /** The part of the blob: "header", "index entry 17". */
+  readonly section?: string;
+  /** Byte offset in the blob. */
+  readonly offset?: number;
+  readonly expected?: string;
+  readonly got?: string | number;
+  readonly export?: string;
+  /** "/dev/nbd0". */
+  readonly device?: string;
+}
 
 /**
  * Characters of a message. Names come from hostile files, and a file may have a million problems. This one limit
@@ -30,9 +60,14 @@ export const MAX_MESSAGE_LENGTH = 8192;
 /** Any failure that the daemon expects. `message` has the subject, then the facts. */
 export class OverlaybdError extends Error {
   readonly code: ErrorCode;
+  readonly facts: ErrorFacts;
 
   /** @param message is cut to {@link MAX_MESSAGE_LENGTH} */
-  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    { facts = {}, ...options }: { cause?: unknown; facts?: ErrorFacts } = {},
+  ) {
     // A reactor makes one for every read of a bad block. The message has all facts, and recording a stack would
     // take ten times as long as everything else.
     const { stackTraceLimit } = Error;
@@ -41,6 +76,7 @@ export class OverlaybdError extends Error {
     Error.stackTraceLimit = stackTraceLimit;
     this.name = 'OverlaybdError';
     this.code = code;
+    this.facts = facts;
   }
 }
 
@@ -64,6 +100,7 @@ export function formatError(problem: FormatProblem): OverlaybdError {
   return new OverlaybdError(
     problem.code ?? 'BAD_FORMAT',
     `${blob}: ${section} at byte ${offset}: expected ${expected}, got ${got}`,
+    { facts: { blob, section, offset, expected, got: typeof got === 'bigint' ? `${got}` : got } },
   );
 }
 
@@ -73,6 +110,16 @@ export type ProblemSink = (problem: FormatProblem) => void;
 /** A sink that throws the first problem. */
 export function throwProblem(problem: FormatProblem): never {
   throw formatError(problem);
+}
+
+/** BUG for anything that is not an error of ours. */
+export function codeOf(error: unknown): ErrorCode {
+  return error instanceof OverlaybdError ? error.code : 'BUG';
+}
+
+/** What is known of an error and of those that caused it; {} for anything that is not an error of ours. */
+export function factsOf(error: unknown): ErrorFacts {
+  return error instanceof OverlaybdError ? { ...factsOf(error.cause), ...error.facts } : {};
 }
 
 /** The message of one of our errors. For any other error, which is a bug, includes the stack. */

@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Argv } from 'yargs';
-import { OverlaybdError, messageOf } from '../errors.js';
+import { OverlaybdError, codeOf, messageOf } from '../errors.js';
 import { DEFAULT_HELPER_SOCKET } from '../kernel/helper-protocol.js';
 import { remark } from './output.js';
 import { controlClient, folderOf, stateOption } from './options/client.js';
@@ -113,8 +113,7 @@ async function each<T>(items: readonly T[], work: (item: T) => Promise<void>): P
   const [first] = failed;
   if (first === undefined) return;
   if (failed.length === 1) throw first;
-  const code = first instanceof OverlaybdError ? first.code : 'IO';
-  throw new OverlaybdError(code, failed.map((error) => messageOf(error)).join('\n'), {
+  throw new OverlaybdError(codeOf(first), failed.map((error) => messageOf(error)).join('\n'), {
     cause: first,
   });
 }

@@ -1,7 +1,7 @@
 // Sends requests to a running daemon over its control socket.
 
 import { request as httpRequest } from 'node:http';
-import { OverlaybdError, messageOf, type ErrorCode } from '../errors.js';
+import { OverlaybdError, knownCode, messageOf } from '../errors.js';
 import {
   API,
   type AttachAnswer,
@@ -67,9 +67,11 @@ export class ControlClient {
               const text = Buffer.concat(chunks).toString('utf8');
               const value: unknown = text === '' ? undefined : JSON.parse(text);
               if ((response.statusCode ?? 500) < 300) resolve(value);
-              else reject(asError(value as ErrorAnswer));
+              else reject(asError(value));
             } catch (error) {
-              reject(new OverlaybdError('IO', `${this.#socket}: no answer: ${messageOf(error)}`));
+              reject(
+                new OverlaybdError('SOCKET', `${this.#socket}: no answer: ${messageOf(error)}`),
+              );
             }
           });
         },
@@ -90,12 +92,15 @@ export class ControlClient {
     }
     const absent = error.code === 'ENOENT' || error.code === 'ECONNREFUSED';
     const why = absent ? 'no daemon is running there' : error.message;
-    return new OverlaybdError(absent ? 'NO_DAEMON' : 'IO', `${this.#socket}: ${why}`, {
+    return new OverlaybdError(absent ? 'NO_DAEMON' : 'SOCKET', `${this.#socket}: ${why}`, {
       cause: error,
     });
   }
 }
 
-function asError(answer: ErrorAnswer): OverlaybdError {
-  return new OverlaybdError(answer.code as ErrorCode, answer.message);
+/** @param value the body, of any JSON: it comes from another process */
+function asError(value: unknown): OverlaybdError {
+  const { code, message } = (value ?? {}) as Partial<Record<keyof ErrorAnswer, unknown>>;
+  const text = typeof message === 'string' ? message : 'the daemon gives no reason';
+  return new OverlaybdError(knownCode(code), text);
 }

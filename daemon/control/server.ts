@@ -1,7 +1,7 @@
 // The server of the control API: HTTP over a Unix socket that only its owner can use. Passes requests on.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { OverlaybdError, messageOf, type ErrorCode } from '../errors.js';
+import { OverlaybdError, codeOf, messageOf, type ErrorCode } from '../errors.js';
 import { printableJson } from '../lib/printable.js';
 import {
   API,
@@ -55,7 +55,7 @@ export class ControlServer {
       const answer = await this.#do(request);
       send(response, answer === undefined ? 204 : 200, answer);
     } catch (error) {
-      const code = error instanceof OverlaybdError ? error.code : 'IO';
+      const code = codeOf(error);
       const body: ErrorAnswer = { code, message: messageOf(error) };
       send(response, STATUS_CODES[code] ?? 500, body);
     }

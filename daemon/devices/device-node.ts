@@ -21,7 +21,7 @@ export async function waitForNode(node: string, size: number): Promise<void> {
   for (;;) {
     const problem = await problemOf(node, size, sysfs.device(index)?.size ?? 0);
     if (problem === null) return;
-    if (Date.now() > end) throw new OverlaybdError('IO', `${node}: not usable: ${problem}`);
+    if (Date.now() > end) throw new OverlaybdError('DEVICE', `${node}: not usable: ${problem}`);
     await pause(20);
   }
 }

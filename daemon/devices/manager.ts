@@ -281,7 +281,8 @@ export class DeviceManager {
     if (lost && this.#links.isOurs(lost) && isSameSource(lost, request)) {
       // The reason why it was not served may no longer exist.
       const why = await this.#recover(lost);
-      if (why !== null) throw new OverlaybdError('IO', `${path}: attached, but not served: ${why}`);
+      if (why !== null)
+        throw new OverlaybdError('DEVICE', `${path}: attached, but not served: ${why}`);
     }
     const device = this.#find(path);
     if (!device) return null;

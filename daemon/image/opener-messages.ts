@@ -1,6 +1,6 @@
 // What the control plane and its opener thread tell each other. Types only.
 
-import type { ErrorCode } from '../errors.js';
+import type { ErrorCode, ErrorFacts } from '../errors.js';
 import type { BlobParts } from './blob-pool.js';
 import type { OpenedImage } from './open.js';
 import type { ImageSource } from './image-source.js';
@@ -19,6 +19,11 @@ export type FromOpener =
   | { readonly type: 'descriptor'; readonly fd: number; readonly open: boolean }
   /** Its descriptors are the receiver's from now on. */
   | { readonly type: 'opened'; readonly image: PostedImage }
-  | { readonly type: 'failed'; readonly code: ErrorCode; readonly message: string }
+  | {
+      readonly type: 'failed';
+      readonly code: ErrorCode;
+      readonly message: string;
+      readonly facts: ErrorFacts;
+    }
   /** Something that we did not expect. */
   | { readonly type: 'bug'; readonly stack: string };

@@ -3,7 +3,7 @@
 
 import { setPriority } from 'node:os';
 import { parentPort } from 'node:worker_threads';
-import { OverlaybdError, messageOf } from '../errors.js';
+import { OverlaybdError, factsOf, messageOf } from '../errors.js';
 import { ReaderFactory } from './reader-factory.js';
 import { BlobPool } from './blob-pool.js';
 import { ImageEffort } from './effort.js';
@@ -40,7 +40,7 @@ async function open({ source, strict }: OpenRequest): Promise<FromOpener> {
     return { type: 'opened', image: { ...image, blobs } };
   } catch (error) {
     if (error instanceof OverlaybdError) {
-      return { type: 'failed', code: error.code, message: error.message };
+      return { type: 'failed', code: error.code, message: error.message, facts: factsOf(error) };
     }
     const stack = error instanceof Error ? error.stack : undefined;
     return { type: 'bug', stack: stack ?? messageOf(error) };

@@ -179,7 +179,9 @@ class OpenerThread {
         }
         return this.#done((job) => job.resolve(message.image));
       case 'failed':
-        return this.#done((job) => job.reject(new OverlaybdError(message.code, message.message)));
+        return this.#done((job) =>
+          job.reject(new OverlaybdError(message.code, message.message, { facts: message.facts })),
+        );
       case 'bug':
         return this.#done((job) => job.reject(new Error(message.stack)));
     }

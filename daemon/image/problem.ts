@@ -1,14 +1,15 @@
 // Why an export or a device has no image, for status, log and clients; and when it is tried again.
 
-import { OverlaybdError, fullStory, type ErrorCode } from '../errors.js';
+import { codeOf, factsOf, fullStory, type ErrorCode, type ErrorFacts } from '../errors.js';
 
 /** The first try again; each further one waits twice as long as the one before. */
 export const FIRST_RETRY_MS = 1000;
 export const LAST_RETRY_MS = 60_000;
 
 export interface ImageProblem {
-  /** BUG: something that we did not expect. */
-  readonly code: ErrorCode | 'BUG';
+  readonly code: ErrorCode;
+  /** What the error is about, as fields of a log line. */
+  readonly facts?: ErrorFacts;
   readonly message: string;
   /** ISO 8601: when it was first found to fail. */
   readonly since: string;
@@ -22,7 +23,8 @@ export interface ImageProblem {
  */
 export function problemOf(error: unknown, before: ImageProblem | null): ImageProblem {
   return {
-    code: codeOf(error),
+    code: typeof error === 'string' ? 'IO' : codeOf(error),
+    facts: factsOf(error),
     message: typeof error === 'string' ? error : fullStory(error),
     since: before?.since ?? new Date().toISOString(),
     tries: (before?.tries ?? 0) + 1,
@@ -37,9 +39,4 @@ export function beingOpened(): ImageProblem {
 
 export function retryDelayMs({ tries }: ImageProblem): number {
   return Math.min(FIRST_RETRY_MS * 2 ** Math.min(Math.max(tries - 1, 0), 30), LAST_RETRY_MS);
-}
-
-function codeOf(error: unknown): ImageProblem['code'] {
-  if (error instanceof OverlaybdError) return error.code;
-  return typeof error === 'string' ? 'IO' : 'BUG';
 }

@@ -94,8 +94,7 @@ export class ImageTable {
     const problem = this.#failed.get(name)?.problem;
     const shown = JSON.stringify(name);
     if (problem) {
-      const code = problem.code === 'BUG' ? 'IO' : problem.code;
-      throw new OverlaybdError(code, `export ${shown} is not served: ${problem.message}`);
+      throw new OverlaybdError(problem.code, `export ${shown} is not served: ${problem.message}`);
     }
     const known = [...this.#exports.keys()].map((each) => JSON.stringify(each)).join(', ');
     const there = known === '' ? 'is none' : `are ${known}`;
@@ -317,6 +316,7 @@ export class ImageTable {
       level,
       `export ${JSON.stringify(name)} is not served: ${problem.message}; tried again in ${seconds} s, and on reload`,
       {
+        ...problem.facts,
         export: name,
         image: describeBlobs(source.blobs),
         code: problem.code,
@@ -346,7 +346,7 @@ export class ImageTable {
 function namingExport(name: string, error: unknown): unknown {
   if (!(error instanceof OverlaybdError)) return error;
   const message = `export ${JSON.stringify(name)}: ${error.message}`;
-  return new OverlaybdError(error.code, message, { cause: error });
+  return new OverlaybdError(error.code, message, { cause: error, facts: { export: name } });
 }
 
 function specOf(name: string, { key, image }: HeldImage, hidden: boolean): ExportSpec {

@@ -98,7 +98,9 @@ export class MessageChannel {
         return;
       }
       if (n < 0) {
-        this.close(new OverlaybdError('IO', `message channel: sending failed: ${errnoText(-n)}`));
+        this.close(
+          new OverlaybdError('SOCKET', `message channel: sending failed: ${errnoText(-n)}`),
+        );
         return;
       }
       next.sent += n;
@@ -116,7 +118,9 @@ export class MessageChannel {
     const n = descriptors.recv(this.#fd, this.#scratch, 0, RECEIVE_SIZE, received);
     if (n === -EAGAIN) return;
     if (n < 0) {
-      this.close(new OverlaybdError('IO', `message channel: receiving failed: ${errnoText(-n)}`));
+      this.close(
+        new OverlaybdError('SOCKET', `message channel: receiving failed: ${errnoText(-n)}`),
+      );
       return;
     }
     if (n === 0) {

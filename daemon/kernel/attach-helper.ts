@@ -1,7 +1,7 @@
 // The attach helper: performs the few operations that need CAP_SYS_ADMIN, for daemons without privileges.
 // Opens no image. Touches only free devices and devices of the user whose daemon asks.
 
-import { messageOf, OverlaybdError } from '../errors.js';
+import { OverlaybdError, codeOf, messageOf } from '../errors.js';
 import { MessageChannel } from '../ipc/message-channel.js';
 import { descriptors } from '../native/descriptors.js';
 import { sockets } from '../native/socket.js';
@@ -121,7 +121,7 @@ export class AttachHelper {
       this.#log('info', `${peer.name}: ${describe(request)}`);
       return { ok: true };
     } catch (error) {
-      const code = error instanceof OverlaybdError ? error.code : 'IO';
+      const code = codeOf(error);
       // A device in use is not an error here: the daemon repeats the request for a while.
       if (code !== 'BUSY') this.#log('error', `${peer.name}: ${messageOf(error)}`);
       return { ok: false, code, message: messageOf(error) };

@@ -50,11 +50,11 @@ export class ConnectedDevices {
     const known = this.#byIndex.get(index);
     const isKnown = known?.backend === backend;
     if (!device || device.pid === null || (device.backend !== null && device.backend !== backend)) {
-      throw new OverlaybdError('IO', `/dev/nbd${index}: it is not connected as ${backend}`);
+      throw new OverlaybdError('DEVICE', `/dev/nbd${index}: it is not connected as ${backend}`);
     }
     if (device.backend === null && !(isKnown && known.kernelPid === device.pid)) {
       const why = 'this kernel keeps no backends, and this process has not connected it';
-      throw new OverlaybdError('IO', `/dev/nbd${index}: not known to be ${backend}: ${why}`);
+      throw new OverlaybdError('DEVICE', `/dev/nbd${index}: not known to be ${backend}: ${why}`);
     }
     this.checkName(index, backend, uid);
     if (isKnown && known.uid !== uid && uid !== 0) throw notYours(index, backend, uid);

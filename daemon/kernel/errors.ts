@@ -20,9 +20,9 @@ const MEANINGS: Readonly<Record<number, readonly [ErrorCode, string]>> = {
   [EACCES]: NOT_PERMITTED,
   [ENOENT]: NO_DEVICE,
   [ENXIO]: NO_DEVICE,
-  [ETIMEDOUT]: ['IO', 'the kernel has not answered for 10 s'],
+  [ETIMEDOUT]: ['DEVICE', 'the kernel has not answered for 10 s'],
   [EINVAL]: [
-    'IO',
+    'DEVICE',
     'the kernel refused (EINVAL): the device is not connected, or another backend has it',
   ],
 };
@@ -43,6 +43,7 @@ export function noKernelError(sysfs: Sysfs): OverlaybdError {
 }
 
 export function kernelError(what: string, index: number, errno: number): OverlaybdError {
-  const [code, why] = MEANINGS[errno] ?? ['IO', `failed: ${errnoText(errno)}`];
-  return new OverlaybdError(code, `${devicePath(index)}: ${what}: ${why}`);
+  const [code, why] = MEANINGS[errno] ?? ['DEVICE', `failed: ${errnoText(errno)}`];
+  const device = devicePath(index);
+  return new OverlaybdError(code, `${device}: ${what}: ${why}`, { facts: { device } });
 }

@@ -1,6 +1,6 @@
 // Connects devices through the attach helper, for a daemon without privileges.
 
-import { OverlaybdError } from '../errors.js';
+import { OverlaybdError, knownCode } from '../errors.js';
 import { EACCES, ECONNREFUSED, ENOENT, errnoText } from '../lib/errno.js';
 import { MessageChannel } from '../ipc/message-channel.js';
 import { sockets } from '../native/socket.js';
@@ -89,7 +89,7 @@ export class HelperDriver implements NbdDriver {
     if (this.#asked.length === 0) return;
     this.#deadline = setTimeout(() => {
       const why = `${this.#path}: the attach helper has not answered for ${this.#answerMs / 1000} s`;
-      this.#channel?.close(new OverlaybdError('IO', why));
+      this.#channel?.close(new OverlaybdError('NO_HELPER', why));
     }, this.#answerMs);
   }
 
@@ -102,7 +102,8 @@ export class HelperDriver implements NbdDriver {
       message: (answer) => this.#answered(answer as HelperAnswer),
       closed: (error) => {
         this.#channel = null;
-        const why = error ?? new OverlaybdError('IO', `${this.#path}: the attach helper ended`);
+        const why =
+          error ?? new OverlaybdError('NO_HELPER', `${this.#path}: the attach helper ended`);
         const all = [...this.#asked.splice(0), ...this.#later.splice(0)];
         this.#watch();
         for (const { reject } of all) reject(why);
@@ -114,7 +115,7 @@ export class HelperDriver implements NbdDriver {
     const waiting = this.#asked.shift();
     this.#sendMore();
     if (answer.ok) waiting?.resolve();
-    else waiting?.reject(new OverlaybdError(answer.code, answer.message));
+    else waiting?.reject(new OverlaybdError(knownCode(answer.code), answer.message));
   }
 }
 

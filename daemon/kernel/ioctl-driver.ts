@@ -47,7 +47,10 @@ export class IoctlDriver implements NbdDriver {
       if ((this.#sysfs.device(index)?.pid ?? null) !== null) return;
     }
     if (this.#backends.has(index)) ioctl.disconnect(pathOf(index));
-    throw new OverlaybdError('IO', `/dev/nbd${index}: connecting: the kernel does not serve it`);
+    throw new OverlaybdError(
+      'DEVICE',
+      `/dev/nbd${index}: connecting: the kernel does not serve it`,
+    );
   }
 
   async reconfigure(index: number): Promise<void> {
@@ -73,7 +76,7 @@ export class IoctlDriver implements NbdDriver {
 
   async disconnect(index: number, { backend }: DeviceOwner): Promise<void> {
     if (this.#backends.get(index) !== backend) {
-      throw new OverlaybdError('IO', `/dev/nbd${index}: it is not connected as ${backend}`);
+      throw new OverlaybdError('DEVICE', `/dev/nbd${index}: it is not connected as ${backend}`);
     }
     const result = ioctl.disconnect(pathOf(index));
     if (result < 0) throw kernelError('disconnecting', index, -result);

@@ -83,7 +83,7 @@ export class NetlinkDriver implements NbdDriver {
 
   #checkOwner(index: number, owner: DeviceOwner): void {
     if (this.#sysfs.isConnectedAs(index, owner)) return;
-    throw new OverlaybdError('IO', `/dev/nbd${index}: it is not connected as ${owner.backend}`);
+    throw new OverlaybdError('DEVICE', `/dev/nbd${index}: it is not connected as ${owner.backend}`);
   }
 
   #error(what: string, index: number, errno: number): OverlaybdError {

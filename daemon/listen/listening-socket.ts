@@ -115,7 +115,7 @@ async function resolveHost(host: string): Promise<string[]> {
     const addresses = await lookup(host, { all: true });
     return [...new Set(addresses.map(({ address }) => address))];
   } catch (error) {
-    throw new OverlaybdError('IO', `tcp://${host}: ${messageOf(error)}`, { cause: error });
+    throw new OverlaybdError('LOOKUP', `tcp://${host}: ${messageOf(error)}`, { cause: error });
   }
 }
 
@@ -200,7 +200,7 @@ async function lockFolder(path: string): Promise<number | null> {
 function unixSocket(path: string, fd: number): ListeningSocket {
   if (fd >= 0) return { fd, uri: nbdUri({ kind: 'unix', path }), file: identify(path) };
   if (fd === -EADDRINUSE && lstatSync(path, { throwIfNoEntry: false })?.isSocket() === false) {
-    throw new OverlaybdError('IO', `unix://${path}: cannot listen: the path is not a socket`);
+    throw new OverlaybdError('SOCKET', `unix://${path}: cannot listen: the path is not a socket`);
   }
   throw listenError(`unix://${path}`, -fd);
 }
@@ -222,5 +222,8 @@ function listenError(name: string, errno: number): OverlaybdError {
     [EISDIR]: 'the path is a folder',
     [ENAMETOOLONG]: 'the path is too long for a socket (107 bytes)',
   };
-  return new OverlaybdError('IO', `${name}: cannot listen: ${known[errno] ?? errnoText(errno)}`);
+  return new OverlaybdError(
+    'SOCKET',
+    `${name}: cannot listen: ${known[errno] ?? errnoText(errno)}`,
+  );
 }

@@ -105,18 +105,18 @@ export async function stopDisk(
  */
 export async function checkFolder(folder: string, uid: number): Promise<void> {
   const stats = await lstat(folder).catch((error: unknown) => {
-    throw new OverlaybdError('IO', `${folder}: ${messageOf(error)}`, { cause: error });
+    throw new OverlaybdError('MOUNT', `${folder}: ${messageOf(error)}`, { cause: error });
   });
   if (stats.isDirectory() && stats.uid === uid) return;
   const facts = `${folder} belongs to user ${stats.uid}; run umount as that user`;
-  throw new OverlaybdError('IO', `umount: ${facts}`);
+  throw new OverlaybdError('MOUNT', `umount: ${facts}`);
 }
 
 /** The path becomes part of an option, and versions of FUSE quote these two characters differently. */
 function checkPath(runtime: string): void {
   if (!/[\\,]/.test(runtime)) return;
   const facts = `${runtime}: mount --fuse needs a folder without a comma or a backslash in its path`;
-  throw new OverlaybdError('IO', `${facts}: set XDG_RUNTIME_DIR (or TMPDIR) to another one`);
+  throw new OverlaybdError('MOUNT', `${facts}: set XDG_RUNTIME_DIR (or TMPDIR) to another one`);
 }
 
 /** A program may clean up /tmp, so it is the last choice. */
@@ -129,7 +129,7 @@ async function ownFolder(runtime: string): Promise<string> {
   try {
     return await mkdtemp(join(runtime, PREFIX));
   } catch (error) {
-    throw new OverlaybdError('IO', `${runtime}: ${messageOf(error)}`, { cause: error });
+    throw new OverlaybdError('MOUNT', `${runtime}: ${messageOf(error)}`, { cause: error });
   }
 }
 
@@ -157,7 +157,7 @@ async function ready(folder: string, started: Started, signal: AbortSignal): Pro
     if (why !== null) {
       const log = (await readFile(join(folder, 'log'), 'utf8').catch(() => '')).trim();
       const output = log === '' ? why : `${why}: ${log.slice(-2000)}`;
-      throw new OverlaybdError('IO', `nbdfuse: ${explainFuse({ code: -1, output })}`);
+      throw new OverlaybdError('MOUNT', `nbdfuse: ${explainFuse({ code: -1, output })}`);
     }
     await pause(TICK_MS);
   }
@@ -181,7 +181,7 @@ async function unmountDisk(
     const result = await programs.run(fusermount, ['-u', ...options, disk]);
     if (result.code === 0) return;
     if (!/busy/i.test(result.output) || performance.now() > deadline) {
-      throw new OverlaybdError('IO', `${disk}: cannot be unmounted: ${result.output}`);
+      throw new OverlaybdError('MOUNT', `${disk}: cannot be unmounted: ${result.output}`);
     }
     await pause(TICK_MS);
   }

@@ -63,19 +63,22 @@ export async function filesystemProgram(
   if (path !== null) {
     return { path, options: program.options(isRoot), newer: program.newer ?? [] };
   }
-  throw new OverlaybdError('IO', `${program.names.at(-1)}: not found; ${program.install}`);
+  throw new OverlaybdError(
+    'PROGRAM_MISSING',
+    `${program.names.at(-1)}: not found; ${program.install}`,
+  );
 }
 
 /** @throws OverlaybdError IO */
 export async function nbdfuseProgram({ find }: Pick<Programs, 'find'>): Promise<string> {
   const path = await find('nbdfuse');
   if (path !== null) return path;
-  throw new OverlaybdError('IO', 'nbdfuse: not found; apt install libnbd-bin fuse3');
+  throw new OverlaybdError('PROGRAM_MISSING', 'nbdfuse: not found; apt install libnbd-bin fuse3');
 }
 
 /** @throws OverlaybdError IO */
 export async function fusermountProgram({ find }: Pick<Programs, 'find'>): Promise<string> {
   const path = await find('fusermount3', 'fusermount');
   if (path !== null) return path;
-  throw new OverlaybdError('IO', 'fusermount3: not found; apt install fuse3');
+  throw new OverlaybdError('PROGRAM_MISSING', 'fusermount3: not found; apt install fuse3');
 }

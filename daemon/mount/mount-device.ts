@@ -49,7 +49,8 @@ export function mountDevice(
 ): Promise<string> {
   return undoIfFails(async (undo) => {
     const mount = await programs.find('mount');
-    if (mount === null) throw new OverlaybdError('IO', 'mount: not found; install util-linux');
+    if (mount === null)
+      throw new OverlaybdError('PROGRAM_MISSING', 'mount: not found; install util-linux');
     const { device, blockSize } = await attach();
     undo.add(
       () => detach(device),
@@ -66,7 +67,7 @@ export function mountDevice(
       const twins = fsid === null ? [] : await others(fsid, device);
       const facts = `${device} (${type}) cannot be mounted at ${dir}`;
       const why = explainMount(type, result, twins);
-      throw new OverlaybdError('IO', `mount: ${facts}: ${why}`);
+      throw new OverlaybdError('MOUNT', `mount: ${facts}: ${why}`);
     }
     undo.add(
       () => unmount(dir, programs),
@@ -101,7 +102,7 @@ export async function otherDevices(
 
 /** @throws OverlaybdError IO if the user has interrupted the command */
 export function checkGoingOn(signal: AbortSignal): void {
-  if (signal.aborted) throw new OverlaybdError('IO', 'mount: interrupted');
+  if (signal.aborted) throw new OverlaybdError('MOUNT', 'mount: interrupted');
 }
 
 /** Reads a device or a file. Opens it for each read, since `mount` reads it only once or twice. */
@@ -123,7 +124,7 @@ export function readDevice(path: string): ReadAt {
       }
     } catch (error) {
       const why = `${messageOf(error)}; the log of the daemon says why`;
-      throw new OverlaybdError('IO', `${path}: cannot be read: ${why}`, { cause: error });
+      throw new OverlaybdError('MOUNT', `${path}: cannot be read: ${why}`, { cause: error });
     }
   };
 }
@@ -131,5 +132,6 @@ export function readDevice(path: string): ReadAt {
 async function unmount(dir: string, programs: MountDeviceTools['programs']): Promise<void> {
   const umount = await programs.find('umount');
   const result = umount === null ? null : await programs.run(umount, [dir]);
-  if (result?.code !== 0) throw new OverlaybdError('IO', result?.output ?? 'umount: not found');
+  if (result?.code !== 0)
+    throw new OverlaybdError('PROGRAM_MISSING', result?.output ?? 'umount: not found');
 }

@@ -64,7 +64,7 @@ export function mountFuse(mount: FuseMount, tools: MountFuseTools): Promise<void
     }
     if (result.code !== 0 || !isMounted) {
       const facts = `${name} (${type}) cannot be mounted at ${dir}`;
-      throw new OverlaybdError('IO', `${program.path}: ${facts}: ${explainFuse(result)}`);
+      throw new OverlaybdError('MOUNT', `${program.path}: ${facts}: ${explainFuse(result)}`);
     }
     checkGoingOn(signal);
   });
@@ -72,5 +72,5 @@ export function mountFuse(mount: FuseMount, tools: MountFuseTools): Promise<void
 
 async function unmountFuse(dir: string, { programs }: Pick<FuseTools, 'programs'>): Promise<void> {
   const result = await programs.run(await fusermountProgram(programs), ['-u', dir]);
-  if (result.code !== 0) throw new OverlaybdError('IO', result.output);
+  if (result.code !== 0) throw new OverlaybdError('MOUNT', result.output);
 }

@@ -26,9 +26,9 @@ export async function mountPoint(dir: string): Promise<string> {
     }
     if (code === 'ENOTCONN') {
       const remedy = `the FUSE program that is mounted there has ended; overlaybd-nbd umount ${dir}`;
-      throw new OverlaybdError('IO', `${dir}: ${remedy}`);
+      throw new OverlaybdError('MOUNT', `${dir}: ${remedy}`);
     }
-    throw new OverlaybdError('IO', `${dir}: ${messageOf(error)}`, { cause: error });
+    throw new OverlaybdError('MOUNT', `${dir}: ${messageOf(error)}`, { cause: error });
   }
   throw new OverlaybdError('BAD_ARGUMENT', `${dir}: not a folder`);
 }

@@ -45,26 +45,30 @@ async function umountDevice(
 ): Promise<void> {
   const { programs, detach } = tools;
   const program = await programs.find('umount');
-  if (program === null) throw new OverlaybdError('IO', 'umount: not found; install util-linux');
+  if (program === null)
+    throw new OverlaybdError('PROGRAM_MISSING', 'umount: not found; install util-linux');
   // Before umount(8): after it, the device may already be detached and the daemon gone.
   if (lazy) await detach(device, true);
   const result = await programs.run(program, [...(lazy ? ['-l'] : []), mountPoint]);
   if (result.code !== 0) {
-    throw new OverlaybdError('IO', `umount: ${explainUmount(mountPoint, result)}`);
+    throw new OverlaybdError('MOUNT', `umount: ${explainUmount(mountPoint, result)}`);
   }
   if (lazy || (await tools.isGone(device))) return;
   const other = (await tools.mounts()).find((entry) => nbdDeviceOf(entry) === device);
   // Detaching would take the device from that mount.
   if (other) {
     const facts = `${device} stays attached, because it is mounted at ${other.mountPoint} too`;
-    throw new OverlaybdError('IO', `${mountPoint}: unmounted, but ${facts}; unmount that as well`);
+    throw new OverlaybdError(
+      'MOUNT',
+      `${mountPoint}: unmounted, but ${facts}; unmount that as well`,
+    );
   }
   try {
     await detach(device, false);
   } catch (error) {
     if (await tools.isGone(device)) return;
     const remedy = `unmounted, but ${device} is still attached: ${messageOf(error)}`;
-    throw new OverlaybdError('IO', `${mountPoint}: ${remedy}`, { cause: error });
+    throw new OverlaybdError('MOUNT', `${mountPoint}: ${remedy}`, { cause: error });
   }
 }
 
@@ -79,7 +83,7 @@ async function umountFuse(
   const program = await fusermountProgram(programs);
   const result = await programs.run(program, ['-u', ...(lazy ? ['-z'] : []), mountPoint]);
   if (result.code !== 0) {
-    throw new OverlaybdError('IO', `umount: ${explainUmount(mountPoint, result)}`);
+    throw new OverlaybdError('MOUNT', `umount: ${explainUmount(mountPoint, result)}`);
   }
   const mounts = await tools.mounts();
   // A bind mount of it still needs nbdfuse. The `umount` of the last mount ends that.

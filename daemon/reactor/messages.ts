@@ -1,5 +1,6 @@
 // What the control plane and its reactors tell each other. Types only.
 
+import type { ErrorFacts } from '../errors.js';
 import type { ExportSpec, FailedExportSpec } from '../image/export-spec.js';
 import type { DiskSpec } from '../image/spec.js';
 import type { ReplyForm } from '../nbd/session.js';
@@ -94,7 +95,9 @@ export interface ConnectionSummary {
 }
 
 /** Reads that failed alike; where and for whom it was the last time. */
-export interface ReadFailureReport {
+export interface ReadFailureReport extends Omit<ErrorFacts, 'export' | 'offset'> {
+  /** Where in the blob the error is, if it names one. */
+  readonly blobOffset?: number;
   /** The same for reads that failed alike; null for some that differ. */
   readonly key: string | null;
   /** How many reads; 1 or more. */

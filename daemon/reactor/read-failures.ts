@@ -1,7 +1,7 @@
 // Reads that fail, as they are told to the control plane: counted where they happen, because one
 // client can make a hundred thousand of them in a second.
 
-import { OverlaybdError, fullStory, messageOf } from '../errors.js';
+import { codeOf, factsOf, fullStory, messageOf } from '../errors.js';
 import { Repeats, type RepeatLimits, type RepeatReport } from '../lib/repeats.js';
 import type { ReadFailureReport } from './messages.js';
 
@@ -68,12 +68,11 @@ export class ReadFailures {
 
   #send(key: string | null, { error, ...failure }: Failure, count: number): void {
     this.#untaken++;
-    this.#post({ ...failure, key, count, code: codeOf(error), message: fullStory(error) });
+    // The offset of a failed read is the one in the export.
+    const { offset: blobOffset, ...facts } = factsOf(error);
+    const fields = { ...facts, ...(blobOffset !== undefined && { blobOffset }), ...failure };
+    this.#post({ ...fields, key, count, code: codeOf(error), message: fullStory(error) });
   }
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof OverlaybdError ? error.code : 'BUG';
 }
 
 /** The same for what is one fault: of a bad block all reads, of a file that cannot be read those near. */

@@ -13,14 +13,14 @@ export function exportStatuses(images: ImageTable): ExportStatus[] {
   const failed = [...images.failed].map(([name, { source, problem, isOpening }]): ExportStatus => {
     const image = describeBlobs(source.blobs);
     const retrySeconds = retryDelayMs(problem) / 1000;
-    const told = { ...problem, retrySeconds };
+    const { code, message, since, tries } = problem;
     return {
       name,
       state: isOpening ? 'opening' : 'failed',
       image,
       description: '',
       size: 0,
-      problem: told,
+      problem: { code, message, since, tries, retrySeconds },
     };
   });
   return [...served, ...failed];

@@ -3,7 +3,7 @@
 
 import type { DaemonStatus } from '../control/api.js';
 import type { ControlHandlers } from '../control/server.js';
-import { OverlaybdError, messageOf } from '../errors.js';
+import { OverlaybdError, codeOf, factsOf, messageOf } from '../errors.js';
 import { packageVersion } from '../lib/package-version.js';
 import type { Logger } from '../log/logger.js';
 import { DRAIN_TIMEOUT_MS } from '../reactor/limits.js';
@@ -103,7 +103,10 @@ export class Operation {
       await daemon.reload(await readServed());
       log.log('info', `reloaded: ${exportCounts(daemon.images)}`);
     } catch (error) {
-      log.log('error', `reload: everything stays as it was: ${messageOf(error)}`);
+      log.log('error', `reload: everything stays as it was: ${messageOf(error)}`, {
+        code: codeOf(error),
+        ...factsOf(error),
+      });
       throw error;
     } finally {
       manager.ready(this.#summary());
@@ -114,7 +117,7 @@ export class Operation {
   upgrade(): Promise<number> {
     this.#upgrading ??= this.#upgrade().catch((error: unknown) => {
       this.#upgrading = null;
-      this.#parts.log.log('error', messageOf(error));
+      this.#parts.log.log('error', messageOf(error), { code: codeOf(error), ...factsOf(error) });
       throw error;
     });
     return this.#upgrading;

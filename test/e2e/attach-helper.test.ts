@@ -50,7 +50,10 @@ await t.test('asked by root, and ended by SIGTERM', async (test) => {
   const { child, socket, log, ended } = await start(test);
   test.equal(statSync(socket).mode & 0o777, 0o666, 'who may ask is told by their user');
   const driver = new HelperDriver(socket);
-  const refused = { code: 'IO', message: /\/dev\/nbd65000: it is not connected as overlaybd-nbd:/ };
+  const refused = {
+    code: 'DEVICE',
+    message: /\/dev\/nbd65000: it is not connected as overlaybd-nbd:/,
+  };
   await test.rejects(driver.disconnect(INDEX, owner), refused);
   await test.rejects(driver.reconfigure(INDEX, owner, []), refused);
   await test.rejects(driver.disconnectOnClose(INDEX, owner), refused);

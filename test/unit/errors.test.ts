@@ -4,7 +4,10 @@ import {
   MAX_MESSAGE_LENGTH,
   OverlaybdError,
   boundedMessage,
+  codeOf,
+  factsOf,
   formatError,
+  knownCode,
   messageOf,
   storyLines,
 } from '../../daemon/errors.js';
@@ -17,6 +20,24 @@ await test('a message that is too long keeps its beginning and its end', (t) => 
   t.match(cut, /^begin x+ \.\.\. \(5000010 characters\) \.\.\. x+ end$/);
   const longest = 'y'.repeat(MAX_MESSAGE_LENGTH);
   t.equal(boundedMessage(longest), longest);
+  t.end();
+});
+
+await test('the facts of an error are fields', (t) => {
+  const problem = { blob: 'l', section: 'header', offset: 8, expected: '1', got: 2n ** 60n };
+  const facts = { blob: 'l', section: 'header', offset: 8, expected: '1', got: `${2n ** 60n}` };
+  const error = formatError(problem);
+  t.same(factsOf(error), facts);
+  const outer = new OverlaybdError('BAD_FORMAT', 'export', {
+    cause: error,
+    facts: { export: 'a' },
+  });
+  t.same(factsOf(outer), { ...facts, export: 'a' }, 'with those of what caused it');
+  t.same(factsOf(new Error('x', { cause: error })), {});
+  t.equal(codeOf(error), 'BAD_FORMAT');
+  t.equal(codeOf(new TypeError('x')), 'BUG');
+  t.equal(knownCode('BUSY'), 'BUSY');
+  for (const code of ['FUTURE', '', 7, null, undefined]) t.equal(knownCode(code), 'IO');
   t.end();
 });
 

@@ -75,7 +75,7 @@ await test('errors come back as they are', async (t) => {
   for (code of codes) {
     await t.rejects(client.reload(), { code, message: `it is ${code} "quoted"\nwith lines` });
   }
-  await t.rejects(client.upgrade(), { code: 'IO', message: 'a bug' });
+  await t.rejects(client.upgrade(), { code: 'BUG', message: 'a bug' });
 });
 
 await test('a server that closes answers what it was asked', async (t) => {
@@ -103,5 +103,5 @@ await test('nobody, and somebody else', async (t) => {
   const other = createServer((_request, response) => response.end('<html>'));
   await new Promise<void>((resolve) => other.listen(path, resolve));
   t.teardown(() => other.close());
-  await t.rejects(new ControlClient(path).status(), { code: 'IO', message: /no answer/ });
+  await t.rejects(new ControlClient(path).status(), { code: 'SOCKET', message: /no answer/ });
 });

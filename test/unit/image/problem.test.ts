@@ -28,7 +28,9 @@ await test('each try waits twice as long as the one before, up to a limit', (t) 
 await test('the first time is kept, the reason is the last one', (t) => {
   const first = { ...problemOf(new OverlaybdError('IO', 'a'), null), since: 'then' };
   const second = problemOf(new OverlaybdError('BAD_FORMAT', 'b'), first);
-  t.same(second, { code: 'BAD_FORMAT', message: 'b', since: 'then', tries: 2 });
+  t.same(second, { code: 'BAD_FORMAT', message: 'b', facts: {}, since: 'then', tries: 2 });
+  const facts = { blob: '/l', section: 'header' };
+  t.match(problemOf(new OverlaybdError('IO', 'c', { facts }), null), { facts });
   t.match(problemOf(new Error('oops'), null), { code: 'BUG', message: /^BUG: Error: oops/ });
   t.match(problemOf('another image', null), { code: 'IO', message: 'another image' });
   t.end();

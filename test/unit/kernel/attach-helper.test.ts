@@ -137,12 +137,15 @@ await test('errors come back as they are, and nothing stays open', async (t) => 
     code: 'BUSY',
     message: /nbd0: in use/,
   });
-  await t.rejects(driver.disconnect(0, ownerOf(7)), { code: 'IO', message: /not connected as/ });
+  await t.rejects(driver.disconnect(0, ownerOf(7)), {
+    code: 'DEVICE',
+    message: /not connected as/,
+  });
   world.kernel.before = () => {
     throw new TypeError('a bug of the kernel');
   };
   await t.rejects(driver.connect(request(1), pairs), {
-    code: 'IO',
+    code: 'BUG',
     message: 'a bug of the kernel',
   });
   await t.rejects(driver.connect({ ...request(1), backend: 'qemu' }, pairs), {
@@ -278,7 +281,7 @@ await test('a device that another program has connected is not touched', async (
     ]) {
       await t.rejects(
         attempt(),
-        { code: 'IO', message: /nbd2: (it is )?not (connected as|known to be) / },
+        { code: 'DEVICE', message: /nbd2: (it is )?not (connected as|known to be) / },
         `backend ${other}`,
       );
     }
@@ -306,12 +309,12 @@ await test('kernels without backends: only what this process has connected', asy
   await driver.connect(request(1), []);
   t.ok(helper.isNeeded, 'nobody else could be asked');
   await driver.reconfigure(1, ownerOf(1), []);
-  await t.rejects(driver.disconnect(1, ownerOf(3)), { code: 'IO' });
+  await t.rejects(driver.disconnect(1, ownerOf(3)), { code: 'DEVICE' });
   // It is gone, and another program has taken the device.
   kernel.drop(1);
   t.notOk(helper.isNeeded);
   sysfs.set(1, { pid: 78, size: 4096 });
-  await t.rejects(driver.disconnect(1, ownerOf(1)), { code: 'IO', message: /not known to be/ });
+  await t.rejects(driver.disconnect(1, ownerOf(1)), { code: 'DEVICE', message: /not known to be/ });
   t.same(kernel.calls, ['connect 1', 'reconfigure 0 1']);
 });
 
@@ -351,7 +354,7 @@ await test('queues are bounded, and a helper that does not answer is given up', 
   const all = [impatient.connect(request(2), []), impatient.disconnect(2, ownerOf(2))];
   for (const each of all) each.catch(() => undefined);
   for (const each of all) {
-    await t.rejects(each, { code: 'IO', message: /has not answered for 0\.05 s/ });
+    await t.rejects(each, { code: 'NO_HELPER', message: /has not answered for 0\.05 s/ });
   }
 });
 

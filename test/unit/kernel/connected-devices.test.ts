@@ -23,9 +23,9 @@ await test('the name says whose it is, also to a helper that has just been start
   t.same(devices.owner(1, backend, 994), { backend, kernelPid: null });
   t.same(devices.owner(1, backend, 0), { backend, kernelPid: null }, 'root');
   t.throws(() => devices.owner(1, backend, 993), { code: 'PERMISSION', message: /another user/ });
-  t.throws(() => devices.owner(1, backendName(ID, 993), 993), { code: 'IO' }, 'another name');
-  t.throws(() => devices.owner(0, backend, 994), { code: 'IO' }, 'a free device');
-  t.throws(() => devices.owner(7, backend, 994), { code: 'IO' }, 'none');
+  t.throws(() => devices.owner(1, backendName(ID, 993), 993), { code: 'DEVICE' }, 'another name');
+  t.throws(() => devices.owner(0, backend, 994), { code: 'DEVICE' }, 'a free device');
+  t.throws(() => devices.owner(7, backend, 994), { code: 'DEVICE' }, 'none');
   t.throws(() => devices.checkName(1, backend, 993), { code: 'PERMISSION' });
   devices.checkName(1, backend, 994);
 });
@@ -58,12 +58,16 @@ await test('a kernel without backends: what was connected here, and is still', a
   const backend = backendName(ID, 994);
   const devices = new ConnectedDevices(new Sysfs(fake.root));
   fake.set(1, { pid: 5, size: 4096 });
-  t.throws(() => devices.owner(1, backend, 994), { code: 'IO', message: /keeps no backends/ });
+  t.throws(() => devices.owner(1, backend, 994), { code: 'DEVICE', message: /keeps no backends/ });
   devices.add(1, backend, 994);
   t.ok(devices.areOnlyKnownHere);
   t.same(devices.owner(1, backend, 994), { backend, kernelPid: 5 });
-  t.throws(() => devices.owner(1, backendName(ID, 993), 993), { code: 'IO' });
+  t.throws(() => devices.owner(1, backendName(ID, 993), 993), { code: 'DEVICE' });
   fake.set(1, { pid: 6, size: 4096 });
-  t.throws(() => devices.owner(1, backend, 0), { code: 'IO' }, 'another program, and root asks');
+  t.throws(
+    () => devices.owner(1, backend, 0),
+    { code: 'DEVICE' },
+    'another program, and root asks',
+  );
   t.notOk(devices.areOnlyKnownHere);
 });

@@ -67,7 +67,7 @@ await t.test('an address that the machine does not have', async (test) => {
   const opened = await open(test, spec, '192.0.2.77', '127.0.0.1');
   test.equal(opened.length, 1, 'matters not while there is another');
   await test.rejects(open(test, spec, '192.0.2.77', '192.0.2.78'), {
-    code: 'IO',
+    code: 'SOCKET',
     message: /192\.0\.2\.77.*no such address/,
   });
 });
@@ -84,7 +84,7 @@ await t.test('a port that is taken at one of them: none is listened to', async (
 
 await t.test('a name that is none', async (test) => {
   await test.rejects(openListening(listenerSpec('tcp://no.such.host.invalid:1')), {
-    code: 'IO',
+    code: 'LOOKUP',
     message: /^tcp:\/\/no\.such\.host\.invalid: /,
   });
 });
@@ -114,7 +114,10 @@ await t.test('mode, whatever the umask; owner and group', async (test) => {
     await open(test, listenerSpec({ ...other, mode: '0640' }));
     test.match(statSync(join(folder, 'other')), { uid: 12_345, gid: 54_321, mode: 0o140640 });
   } else {
-    await test.rejects(open(test, listenerSpec(other)), { code: 'IO', message: /owner or group/ });
+    await test.rejects(open(test, listenerSpec(other)), {
+      code: 'SOCKET',
+      message: /owner or group/,
+    });
     test.equal(lstatSync(join(folder, 'other'), { throwIfNoEntry: false }), undefined);
   }
 });

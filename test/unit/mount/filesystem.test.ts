@@ -189,7 +189,7 @@ await test('what is no file system is named', async (t) => {
 
 await test('a device that cannot be read', async (t) => {
   await t.rejects(detectFilesystem('x', readDevice('/no/such/device')), {
-    code: 'IO',
+    code: 'MOUNT',
     message: /^\/no\/such\/device: cannot be read: ENOENT.*; the log of the daemon says why$/,
   });
 });

@@ -73,7 +73,7 @@ await test('what fails leaves nothing', async (t) => {
 await test('no mount(8): nothing is attached', async (t) => {
   const machine = new FakeMachine();
   machine.missing.add('mount');
-  await t.rejects(mount(machine), { code: 'IO', message: /install util-linux/ });
+  await t.rejects(mount(machine), { code: 'PROGRAM_MISSING', message: /install util-linux/ });
   t.same(machine.calls, []);
 });
 
@@ -81,7 +81,7 @@ await test('what cannot be undone is said', async (t) => {
   const machine = new FakeMachine();
   machine.failing.set('mount', 'no').set('detach', 'the daemon is gone');
   await t.rejects(mount(machine), {
-    code: 'IO',
+    code: 'MOUNT',
     message:
       /: no; \/dev\/nbd7 is still attached; end that with: overlaybd-nbd detach \/dev\/nbd7 \(the daemon is gone\)$/,
   });
@@ -141,7 +141,7 @@ await test('two btrfs with one fsid: the other device is named', async (t) => {
   machine.failing.set('mount', 'mount: /mnt: mount(2) system call failed: File exists.');
   const told = mount(machine, { type: 'btrfs', others: ['/dev/nbd3'] });
   await t.rejects(told, {
-    code: 'IO',
+    code: 'MOUNT',
     message: /File exists\..*\n\/dev\/nbd3 holds a mounted btrfs with the same fsid/s,
   });
   const root = t.testdir({ [FSID]: { devices: { nbd3: '', nbd7: '' } } });

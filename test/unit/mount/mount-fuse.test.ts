@@ -59,7 +59,7 @@ await test('a folder whose path would end the option that it is in', async (t) =
     const { machine, folder } = machineIn(t);
     const odd = `${folder}/${name}`;
     mkdirSync(odd);
-    await t.rejects(mount(machine, odd), { code: 'IO', message: /set XDG_RUNTIME_DIR/ });
+    await t.rejects(mount(machine, odd), { code: 'MOUNT', message: /set XDG_RUNTIME_DIR/ });
     t.same([machine.calls, readdirSync(odd)], [[], []]);
   }
 });
@@ -110,7 +110,8 @@ await test('what fails or is missing leaves nothing', async (t) => {
     const { machine, folder } = machineIn(t);
     if (how === 'fails') machine.failing.set(name, 'unknown option');
     else machine.missing.add(name).add('fusermount');
-    await t.rejects(mount(machine, folder), { code: 'IO', message }, `${name} ${how}`);
+    const code = how === 'is missing' ? 'PROGRAM_MISSING' : 'MOUNT';
+    await t.rejects(mount(machine, folder), { code, message }, `${name} ${how}`);
     t.same([machine.table, machine.running, readdirSync(folder)], [[], 0, []]);
   }
   for (const [type, message] of [
@@ -135,7 +136,10 @@ await test('a program that says that all is well, and has mounted nothing', asyn
   const { mounts } = machine;
   const image = { name: 'a', server: [], dir: '/mnt', options: [] };
   const tools = { programs, mounts, read: () => deviceOf('ext4'), signal: never, isRoot: false };
-  await t.rejects(mountFuse(image, { ...tools, runtime: folder }), { code: 'IO', message: /fine/ });
+  await t.rejects(mountFuse(image, { ...tools, runtime: folder }), {
+    code: 'MOUNT',
+    message: /fine/,
+  });
   t.same(
     machine.table.map(({ type }) => type),
     ['tmpfs'],

@@ -54,7 +54,7 @@ await test('only what is ours', async (t) => {
 await test('in use', async (t) => {
   const machine = machineWith(['/mnt', 'ext4', '/dev/nbd7', '43:224']);
   machine.failing.set('umount', 'umount: /mnt: target is busy.');
-  await t.rejects(end(machine), { code: 'IO', message: /busy\.; .*fuser -vm \/mnt.*--lazy/ });
+  await t.rejects(end(machine), { code: 'MOUNT', message: /busy\.; .*fuser -vm \/mnt.*--lazy/ });
   t.equal(machine.attached, 1);
 });
 
@@ -76,7 +76,7 @@ await test('unmounted, but not detached', async (t) => {
   const machine = machineWith(['/mnt', 'ext4', '/dev/nbd7', '43:224']);
   machine.failing.set('detach', 'no daemon');
   await t.rejects(end(machine), {
-    code: 'IO',
+    code: 'MOUNT',
     message: '/mnt: unmounted, but /dev/nbd7 is still attached: no daemon',
   });
 });

@@ -46,6 +46,12 @@ await test('one bad block, read again and again', (t) => {
     { count: 1, export: 'web', peer: 'peer 0', offset: 4096, length: 512, code: 'BAD_CHECKSUM' },
   ]);
   t.match(world.reports[0]?.message, /^layer\.obd: block 7 at byte 700: expected checksum/);
+  const facts = { blob: 'layer.obd', section: 'block 7', blobOffset: 700, got: '0x2' };
+  t.match(
+    world.reports[0],
+    { ...facts, offset: 4096 },
+    'facts as fields; the offset of the read stays',
+  );
   world.later();
   t.equal(world.reports.length, 2);
   t.match(world.reports[1], { count: 99_999, peer: 'peer 99999', key: world.reports[0]?.key });
