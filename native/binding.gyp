@@ -4,8 +4,6 @@
   'targets': [{
     'target_name': 'overlaybd_nbd',
     'sources': [
-      'src/accounts.cc',
-      'src/accounts-binding.cc',
       'src/addon.cc',
       'src/address.cc',
       'src/arguments.cc',
@@ -31,10 +29,13 @@
       'src/file-windows.cc',
       'src/genl.cc',
       'src/guard.cc',
+      'src/memory.cc',
+      'src/memory-binding.cc',
       'src/mount-of-path.cc',
-      'src/nbd-binding.cc',
       'src/nbd-ioctl.cc',
+      'src/nbd-ioctl-binding.cc',
       'src/nbd-netlink.cc',
+      'src/nbd-netlink-binding.cc',
       'src/poll-binding.cc',
       'src/process.cc',
       'src/process-binding.cc',
@@ -42,7 +43,6 @@
       'src/socket-binding.cc',
       'src/unix-listener.cc',
     ],
-    'include_dirs': ['<!@(node -p "require(\'node-addon-api\').include")'],
     'defines': [
       'NAPI_VERSION=8',
       'NAPI_CPP_EXCEPTIONS',
@@ -50,10 +50,18 @@
       'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS',
       '_FILE_OFFSET_BITS=64',
     ],
-    'cflags': ['-O3', '-Wall', '-Wextra', '-fvisibility=hidden'],
+    # Warnings are errors only where the project is developed (build-if-changed): the next compiler has new
+    # ones, and they must not break an installation.
+    'cflags': [
+      # As a system header, so that its warnings do not count.
+      '-isystem', '<!(node -p "path.resolve(require(\'node-addon-api\').include_dir)")',
+      '-O3', '-Wall', '-Wextra', '-Wconversion', '-Wshadow', '-fvisibility=hidden',
+      '-U_FORTIFY_SOURCE', '-D_FORTIFY_SOURCE=2', '-fstack-protector-strong',
+    ],
     'cflags_cc!': ['-fno-exceptions'],
-    # Threads that were given up may come back when every environment that used the addon is gone.
-    'ldflags': ['-Wl,-z,nodelete'],
+    # nodelete: a thread that was given up may come back after every environment that used the addon has
+    # ended.
+    'ldflags': ['-Wl,-z,nodelete', '-Wl,-z,relro', '-Wl,-z,now'],
     'libraries': ['-ldl'],
   }],
 }

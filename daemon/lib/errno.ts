@@ -18,7 +18,6 @@ export const {
   EISDIR,
   EMSGSIZE,
   ENAMETOOLONG,
-  ENODEV,
   ENOENT,
   ENOMEM,
   ENOTSOCK,

@@ -44,11 +44,4 @@ interface Codecs {
   ): number;
 }
 
-interface Exports {
-  decodeBlocks: Codecs['decodeBlocks'];
-  codecVersion: Codecs['version'];
-}
-
-const { codecVersion, decodeBlocks } = addon as Exports;
-
-export const codecs: Codecs = { version: codecVersion, decodeBlocks };
+export const codecs = addon['codecs'] as Codecs;

@@ -22,4 +22,4 @@ interface Crc32c {
   ) => number;
 }
 
-export const { crc32c, crc32cVerifyBlocks } = addon as Crc32c;
+export const { crc32c, crc32cVerifyBlocks } = addon['crc32c'] as Crc32c;

@@ -47,23 +47,4 @@ interface Descriptors {
   ): number;
 }
 
-interface Exports {
-  close: Descriptors['close'];
-  cloexec: Descriptors['cloexec'];
-  lockFile: Descriptors['lockFile'];
-  takeStandard: Descriptors['takeStandard'];
-  sendDescriptors: Descriptors['send'];
-  recvDescriptors: Descriptors['recv'];
-}
-
-const { close, cloexec, lockFile, takeStandard, sendDescriptors, recvDescriptors } =
-  addon as Exports;
-
-export const descriptors: Descriptors = {
-  close,
-  cloexec,
-  lockFile,
-  takeStandard,
-  send: sendDescriptors,
-  recv: recvDescriptors,
-};
+export const descriptors = addon['descriptors'] as Descriptors;

@@ -18,12 +18,4 @@ interface FilePipes {
   drain(pipe: number, socket: number, length: number): number;
 }
 
-interface Exports {
-  makePipe: FilePipes['make'];
-  fillPipe: FilePipes['fill'];
-  drainPipe: FilePipes['drain'];
-}
-
-const { makePipe, fillPipe, drainPipe } = addon as Exports;
-
-export const filePipes: FilePipes = { make: makePipe, fill: fillPipe, drain: drainPipe };
+export const filePipes = addon['filePipes'] as FilePipes;

@@ -65,19 +65,4 @@ export interface StuckFileJob {
   readonly seconds: number;
 }
 
-interface Exports extends Omit<Files, 'onJobEnd' | 'deadline' | 'close' | 'stuckJobs'> {
-  fileJobs: Files['onJobEnd'];
-  fileDeadline: Files['deadline'];
-  closeFile: Files['close'];
-  stuckFileJobs: Files['stuckJobs'];
-}
-
-const exported = addon as Exports;
-
-export const files: Files = {
-  ...exported,
-  onJobEnd: exported.fileJobs,
-  deadline: exported.fileDeadline,
-  close: exported.closeFile,
-  stuckJobs: exported.stuckFileJobs,
-};
+export const files = addon['files'] as Files;

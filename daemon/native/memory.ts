@@ -19,11 +19,4 @@ interface Memory {
   releasePages(bytes: Uint8Array): number;
 }
 
-interface Exports {
-  lockMemory: Memory['lock'];
-  releasePages: Memory['releasePages'];
-}
-
-const { lockMemory, releasePages } = addon as Exports;
-
-export const memory: Memory = { lock: lockMemory, releasePages };
+export const memory = addon['memory'] as Memory;

@@ -25,8 +25,9 @@ interface Ioctl {
   disconnect(path: string): number;
 }
 
-interface Exports {
-  nbdIoctlConnect(
+/** As the addon has it: positional. */
+interface Exports extends Pick<Ioctl, 'disconnect'> {
+  connect(
     path: string,
     sizeBytes: number,
     blockSizeBytes: number,
@@ -35,21 +36,20 @@ interface Exports {
     sockets: Int32Array,
     ended: (result: number) => void,
   ): number;
-  nbdIoctlDisconnect: Ioctl['disconnect'];
 }
 
-const exported = addon as Exports;
+const exported = addon['ioctl'] as Exports;
 
 export const ioctl: Ioctl = {
-  connect: (device, sockets, ended) =>
-    exported.nbdIoctlConnect(
-      device.path,
-      device.sizeBytes,
-      device.blockSizeBytes,
-      device.timeoutSeconds ?? -1,
-      device.serverFlags,
+  connect: ({ path, sizeBytes, blockSizeBytes, timeoutSeconds, serverFlags }, sockets, ended) =>
+    exported.connect(
+      path,
+      sizeBytes,
+      blockSizeBytes,
+      timeoutSeconds ?? -1,
+      serverFlags,
       sockets,
       ended,
     ),
-  disconnect: exported.nbdIoctlDisconnect,
+  disconnect: (path) => exported.disconnect(path),
 };

@@ -1,5 +1,5 @@
 // /dev/nbdX by the kernel's generic netlink family "nbd". Each call waits for the kernel; all but `family`
-// and `connected` need CAP_SYS_ADMIN (-EPERM). Conventions of all calls: addon.ts.
+// need CAP_SYS_ADMIN (-EPERM). Conventions of all calls: addon.ts.
 
 import { addon } from './addon.js';
 
@@ -58,16 +58,11 @@ interface Netlink {
    * device's timeout if the server does not receive.
    */
   disconnect(index: number): number;
-  /**
-   * 1 or 0; -ENODEV if there is no such device. Also 1 if all its connections are dead, or if it is
-   * merely open; /sys/block/nbdX/pid exists only while it is connected.
-   */
-  connected(index: number): number;
 }
 
-interface Exports {
-  nbdFamily: Netlink['family'];
-  nbdConnect(
+/** As the addon has it: positional, and -1 for what is left out. */
+interface Exports extends Pick<Netlink, 'family' | 'disconnect'> {
+  connect(
     index: number,
     sizeBytes: number,
     blockSizeBytes: number,
@@ -78,7 +73,7 @@ interface Exports {
     backend: string,
     sockets: Int32Array,
   ): number;
-  nbdReconfigure(
+  reconfigure(
     index: number,
     timeoutSeconds: number,
     deadConnTimeoutSeconds: number,
@@ -86,19 +81,16 @@ interface Exports {
     backend: string,
     sockets: Int32Array,
   ): number;
-  nbdDisconnect: Netlink['disconnect'];
-  nbdConnected: Netlink['connected'];
 }
 
-const exported = addon as Exports;
-
-/** The addon leaves out what is -1. */
 const LEFT_OUT = -1;
 
+const exported = addon['netlink'] as Exports;
+
 export const netlink: Netlink = {
-  family: exported.nbdFamily,
+  family: () => exported.family(),
   connect: (device, sockets) =>
-    exported.nbdConnect(
+    exported.connect(
       device.index ?? LEFT_OUT,
       device.sizeBytes,
       device.blockSizeBytes,
@@ -110,7 +102,6 @@ export const netlink: Netlink = {
       sockets,
     ),
   reconfigure: (index, { clientFlags, backend }, sockets) =>
-    exported.nbdReconfigure(index, LEFT_OUT, LEFT_OUT, clientFlags ?? LEFT_OUT, backend, sockets),
-  disconnect: exported.nbdDisconnect,
-  connected: exported.nbdConnected,
+    exported.reconfigure(index, LEFT_OUT, LEFT_OUT, clientFlags ?? LEFT_OUT, backend, sockets),
+  disconnect: (index) => exported.disconnect(index),
 };

@@ -4,8 +4,6 @@ import { addon } from './addon.js';
 
 export const POLL_READABLE = 1;
 export const POLL_WRITABLE = 2;
-/** The peer has shut down its sending side (EPOLLRDHUP). */
-export const POLL_DISCONNECT = 4;
 
 /**
  * Watches one descriptor on the event loop of the thread that made it, level-triggered. The callback
@@ -30,4 +28,4 @@ interface Exports {
   readonly Poll: new (fd: number, callback: (this: Poll, events: number) => void) => Poll;
 }
 
-export const { Poll } = addon as Exports;
+export const { Poll } = addon['poll'] as Exports;

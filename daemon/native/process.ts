@@ -3,7 +3,6 @@
 import { addon } from './addon.js';
 
 /** Capabilities (linux/capability.h). */
-export const CAP_IPC_LOCK = 14;
 export const CAP_SYS_ADMIN = 21;
 export const CAP_SYS_RESOURCE = 24;
 
@@ -28,4 +27,4 @@ interface ThisProcess {
   hasCapability(capability: number): number;
 }
 
-export const thisProcess = addon as ThisProcess;
+export const thisProcess = addon['process'] as ThisProcess;

@@ -90,10 +90,4 @@ interface Sockets {
   shutdown(fd: number, how?: number): number;
 }
 
-interface Exports extends Omit<Sockets, 'pair'> {
-  socketpair: Sockets['pair'];
-}
-
-const exported = addon as Exports;
-
-export const sockets: Sockets = { ...exported, pair: exported.socketpair };
+export const sockets = addon['sockets'] as Sockets;

@@ -1,25 +1,41 @@
-// The addon's entry: one exports object for each environment (main thread or worker).
+// The addon's entry: makes the exports of one environment (main thread or worker), one object for
+// each file of daemon/native.
 #include <napi.h>
 
 #include "exports.h"
 #include "guard.h"
 
-// A worker may be ended while it loads this: then any of these may fail, and what they have made so
-// far must be fit to be torn down.
+namespace overlaybd_nbd {
+namespace {
+
+Napi::Object AddPart(napi_env env, napi_value exports, const char* name) {
+  napi_value part;
+  Check(napi_create_object(env, &part));
+  Check(napi_set_named_property(env, exports, name, part));
+  return Napi::Object(env, part);
+}
+
+}  // namespace
+}  // namespace overlaybd_nbd
+
+// A worker may be ended while it loads the addon. Then any of these calls may fail, and what was
+// made before must be fit to be torn down.
 NAPI_MODULE_INIT() {
-  return overlaybd_nbd::Guarded(env, [env, exports] {
-    const Napi::Object object(env, exports);
-    overlaybd_nbd::ExportAccounts(object);
-    overlaybd_nbd::ExportSocket(object);
-    overlaybd_nbd::ExportFile(object);
-    overlaybd_nbd::ExportFilePool(object);
-    overlaybd_nbd::ExportFilePipe(object);
-    overlaybd_nbd::ExportCrc32c(object);
-    overlaybd_nbd::ExportBlockDecoder(object);
-    overlaybd_nbd::ExportPoll(object);
-    overlaybd_nbd::ExportDescriptors(object);
-    overlaybd_nbd::ExportNbd(object);
-    overlaybd_nbd::ExportProcess(object);
+  using namespace overlaybd_nbd;
+  return Guarded(env, [env, exports] {
+    ExportSockets(AddPart(env, exports, "sockets"));
+    ExportDescriptors(AddPart(env, exports, "descriptors"));
+    const Napi::Object files = AddPart(env, exports, "files");
+    ExportFiles(files);
+    ExportFileJobs(files);
+    ExportFilePipes(AddPart(env, exports, "filePipes"));
+    ExportCrc32c(AddPart(env, exports, "crc32c"));
+    ExportCodecs(AddPart(env, exports, "codecs"));
+    ExportPoll(AddPart(env, exports, "poll"));
+    ExportNetlink(AddPart(env, exports, "netlink"));
+    ExportIoctl(AddPart(env, exports, "ioctl"));
+    ExportMemory(AddPart(env, exports, "memory"));
+    ExportProcess(AddPart(env, exports, "process"));
     return exports;
   });
 }

@@ -50,6 +50,13 @@ uint64_t IntegerArgument(const Napi::CallbackInfo& info, size_t index, const cha
   return static_cast<uint64_t>(value);
 }
 
+int64_t MinusOneArgument(const Napi::CallbackInfo& info, size_t index, const char* name,
+                         uint64_t max) {
+  double value;
+  if (napi_get_value_double(info.Env(), info[index], &value) == napi_ok && value == -1) return -1;
+  return static_cast<int64_t>(IntegerArgument(info, index, name, max));
+}
+
 Bytes BytesArgument(const Napi::CallbackInfo& info, size_t index) {
   napi_typedarray_type type;
   size_t size;

@@ -24,6 +24,10 @@ struct Bytes {
 uint64_t IntegerArgument(const Napi::CallbackInfo& info, size_t index, const char* name,
                          uint64_t max, uint64_t min = 0);
 
+// The same, or -1, which JavaScript passes for a value that is left out.
+int64_t MinusOneArgument(const Napi::CallbackInfo& info, size_t index, const char* name,
+                         uint64_t max);
+
 inline int DescriptorArgument(const Napi::CallbackInfo& info, size_t index = 0) {
   return static_cast<int>(IntegerArgument(info, index, "fd", INT_MAX));
 }

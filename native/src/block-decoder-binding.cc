@@ -1,5 +1,4 @@
-// block-decoder.h and codec-library.h for JavaScript. Signatures and meaning:
-// daemon/native/binding.ts.
+// block-decoder.h and codec-library.h for JavaScript. Described in daemon/native/block-decoder.ts.
 #include <array>
 #include <memory>
 
@@ -88,13 +87,13 @@ Napi::Value DecodeBlocksCall(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
-void ExportBlockDecoder(Napi::Object exports) {
+void ExportCodecs(Napi::Object exports) {
   auto owned = std::make_unique<Codecs>();
   const auto free = [](void* codecs) { delete static_cast<Codecs*>(codecs); };
   Check(napi_add_env_cleanup_hook(exports.Env(), free, owned.get()));
   // The hook's from here on, whatever fails below.
   Codecs* const codecs = owned.release();
-  Export<CodecVersionCall>(exports, "codecVersion");
+  Export<CodecVersionCall>(exports, "version");
   Export<DecodeBlocksCall>(exports, "decodeBlocks", codecs);
 }
 

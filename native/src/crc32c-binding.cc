@@ -1,4 +1,4 @@
-// crc32c.h for JavaScript. Signatures and meaning: daemon/native/binding.ts.
+// crc32c.h for JavaScript. Described in daemon/native/crc32c.ts.
 #include "arguments.h"
 #include "crc32c.h"
 #include "exports.h"

@@ -1,5 +1,5 @@
 // CRC-32C as OverlayBD uses it: the raw register, without the usual inversion before and after
-// (fact 1 of the format reference). Knows neither Node nor ZFile headers.
+// ("Checksums" in docs/formats.md). Knows neither Node nor ZFile headers.
 #pragma once
 
 #include <cstddef>

@@ -1,10 +1,27 @@
-// descriptors.h for JavaScript. Signatures and meaning: daemon/native/binding.ts.
+// descriptors.h for JavaScript. Described in daemon/native/descriptors.ts.
 #include "arguments.h"
 #include "descriptors.h"
 #include "exports.h"
 
 namespace overlaybd_nbd {
 namespace {
+
+Napi::Value CloseCall(const Napi::CallbackInfo& info) {
+  return ToNumber(info, CloseDescriptor(DescriptorArgument(info)));
+}
+
+Napi::Value TakeStandardCall(const Napi::CallbackInfo& info) {
+  return ToNumber(info, TakeStandard(DescriptorArgument(info)));
+}
+
+Napi::Value LockFileCall(const Napi::CallbackInfo& info) {
+  return ToNumber(info, LockFile(DescriptorArgument(info)));
+}
+
+Napi::Value CloexecCall(const Napi::CallbackInfo& info) {
+  const int fd = DescriptorArgument(info);
+  return ToNumber(info, SetCloexec(fd, IntegerArgument(info, 1, "on", 1) == 1));
+}
 
 Napi::Value SendDescriptorsCall(const Napi::CallbackInfo& info) {
   const int fd = DescriptorArgument(info);
@@ -23,8 +40,12 @@ Napi::Value RecvDescriptorsCall(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void ExportDescriptors(Napi::Object exports) {
-  Export<SendDescriptorsCall>(exports, "sendDescriptors");
-  Export<RecvDescriptorsCall>(exports, "recvDescriptors");
+  Export<CloseCall>(exports, "close");
+  Export<CloexecCall>(exports, "cloexec");
+  Export<LockFileCall>(exports, "lockFile");
+  Export<TakeStandardCall>(exports, "takeStandard");
+  Export<SendDescriptorsCall>(exports, "send");
+  Export<RecvDescriptorsCall>(exports, "recv");
 }
 
 }  // namespace overlaybd_nbd

@@ -1,6 +1,8 @@
-// Descriptors over Unix sockets, with sendmsg and recvmsg. See descriptors.h.
+// Descriptors, over the system calls. See descriptors.h.
 #include "descriptors.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -25,6 +27,33 @@ size_t CountIn(const cmsghdr* header) {
 }
 
 }  // namespace
+
+int CloseDescriptor(int fd) {
+  if (::close(fd) == 0) return 0;
+  // Linux has let go of the descriptor when close is interrupted; another try could hit
+  // a descriptor that a different thread has just opened.
+  return errno == EINTR ? 0 : -errno;
+}
+
+int TakeStandard(int fd) {
+  const int taken = ::fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  if (taken < 0) return -errno;
+  const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (null < 0 || ::dup2(null, fd) < 0) {
+    const int error = errno;
+    if (null >= 0) ::close(null);
+    ::close(taken);
+    return -error;
+  }
+  ::close(null);
+  return taken;
+}
+
+int LockFile(int fd) { return ::flock(fd, LOCK_EX | LOCK_NB) == 0 ? 0 : -errno; }
+
+int SetCloexec(int fd, bool on) {
+  return ::fcntl(fd, F_SETFD, on ? FD_CLOEXEC : 0) == 0 ? 0 : -errno;
+}
 
 ssize_t SendDescriptors(int fd, const void* data, size_t length, const int32_t* descriptors,
                         size_t count) {

@@ -1,5 +1,6 @@
-// Descriptors that go over a Unix stream socket beside its bytes (SCM_RIGHTS). Knows no Node and no
-// protocol. Every function returns a number >= 0, or -errno. Nothing here blocks.
+// Descriptors of any kind, and descriptors that travel over a Unix stream socket with its bytes
+// (SCM_RIGHTS). Knows no Node and no protocol. Every function returns a number >= 0, or -errno. No
+// function waits.
 #pragma once
 
 #include <sys/types.h>
@@ -8,6 +9,17 @@
 #include <cstdint>
 
 namespace overlaybd_nbd {
+
+int CloseDescriptor(int fd);
+
+// Moves a descriptor out of the way of standard input, output and error, and puts /dev/null in its
+// place. Returns the new one, which is not inherited.
+int TakeStandard(int fd);
+
+// Held by the open file, also through descriptors that a child inherits. -EWOULDBLOCK.
+int LockFile(int fd);
+
+int SetCloexec(int fd, bool on);
 
 // Fewer than the kernel's limit for one message, which is 253.
 constexpr size_t kMaxDescriptors = 64;

@@ -1,20 +1,22 @@
-// What each binding adds to the addon's exports. No state is kept outside the environment.
+// What each *-binding.cc adds to the addon: the functions of one object of its exports. No state is
+// kept outside the environment.
 #pragma once
 
 #include <napi.h>
 
 namespace overlaybd_nbd {
 
-void ExportAccounts(Napi::Object exports);
-void ExportSocket(Napi::Object exports);
-void ExportFile(Napi::Object exports);
-void ExportFilePool(Napi::Object exports);
-void ExportFilePipe(Napi::Object exports);
-void ExportCrc32c(Napi::Object exports);
-void ExportBlockDecoder(Napi::Object exports);
-void ExportPoll(Napi::Object exports);
-void ExportDescriptors(Napi::Object exports);
-void ExportNbd(Napi::Object exports);
-void ExportProcess(Napi::Object exports);
+void ExportSockets(Napi::Object sockets);
+void ExportDescriptors(Napi::Object descriptors);
+void ExportFiles(Napi::Object files);
+void ExportFileJobs(Napi::Object files);
+void ExportFilePipes(Napi::Object file_pipes);
+void ExportCrc32c(Napi::Object crc32c);
+void ExportCodecs(Napi::Object codecs);
+void ExportPoll(Napi::Object poll);
+void ExportNetlink(Napi::Object netlink);
+void ExportIoctl(Napi::Object ioctl);
+void ExportMemory(Napi::Object memory);
+void ExportProcess(Napi::Object process);
 
 }  // namespace overlaybd_nbd

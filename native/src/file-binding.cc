@@ -1,4 +1,4 @@
-// file-table.h for JavaScript. Signatures and meaning: daemon/native/binding.ts.
+// file-table.h for JavaScript. Described in daemon/native/file.ts.
 #include "arguments.h"
 #include "exports.h"
 #include "file-table.h"
@@ -15,6 +15,6 @@ Napi::Value ReadAtHandCall(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
-void ExportFile(Napi::Object exports) { Export<ReadAtHandCall>(exports, "readAtHand"); }
+void ExportFiles(Napi::Object exports) { Export<ReadAtHandCall>(exports, "readAtHand"); }
 
 }  // namespace overlaybd_nbd

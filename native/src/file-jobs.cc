@@ -127,7 +127,7 @@ int Prefetch(int fd, uint64_t position, uint64_t length) {
   constexpr uint64_t kReadahead = 128 * 1024;
   for (uint64_t done = 0; done < length; done += kReadahead) {
     const uint64_t n = std::min(kReadahead, length - done);
-    const int result = Advise(fd, position + done, n, Advice::kWillNeed);
+    const int result = WillNeed(fd, position + done, n);
     if (result < 0) return result;
   }
   return 0;

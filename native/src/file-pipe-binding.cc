@@ -1,4 +1,4 @@
-// file-pipe.h for JavaScript. Signatures and meaning: daemon/native/binding.ts.
+// file-pipe.h for JavaScript. Described in daemon/native/file-pipe.ts.
 #include "arguments.h"
 #include "exports.h"
 #include "file-pipe.h"
@@ -31,10 +31,10 @@ Napi::Value DrainPipeCall(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
-void ExportFilePipe(Napi::Object exports) {
-  Export<MakePipeCall>(exports, "makePipe");
-  Export<FillPipeCall>(exports, "fillPipe");
-  Export<DrainPipeCall>(exports, "drainPipe");
+void ExportFilePipes(Napi::Object exports) {
+  Export<MakePipeCall>(exports, "make");
+  Export<FillPipeCall>(exports, "fill");
+  Export<DrainPipeCall>(exports, "drain");
 }
 
 }  // namespace overlaybd_nbd

@@ -1,4 +1,4 @@
-// file-pool.h for JavaScript. Signatures and meaning: daemon/native/binding.ts.
+// file-pool.h for JavaScript. Described in daemon/native/file.ts.
 //
 // Ownership: a FileJobPort belongs to its environment, and goes with it in the cleanup hook. Jobs
 // hold a Mailbox, which outlives both: what comes for an environment that has gone is dropped
@@ -194,7 +194,7 @@ Napi::Value FileDeadlineCall(const Napi::CallbackInfo& info) {
 
 Napi::Value FileJobsCall(const Napi::CallbackInfo& info) {
   if (!info[0].IsFunction()) {
-    throw Napi::TypeError::New(info.Env(), "done: must be a function");
+    throw Napi::TypeError::New(info.Env(), "ended: must be a function");
   }
   return ToNumber(info, PortOf(info)->Listen(info[0].As<Napi::Function>()));
 }
@@ -250,22 +250,22 @@ Napi::Value StuckFileJobsCall(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
-void ExportFilePool(Napi::Object exports) {
+void ExportFileJobs(Napi::Object exports) {
   const napi_env env = exports.Env();
   uv_loop_t* loop = nullptr;
   Check(napi_get_uv_event_loop(env, &loop));
   auto port = std::make_unique<FileJobPort>(env, loop);
   Check(napi_add_async_cleanup_hook(env, FileJobPort::Teardown, port.get(), nullptr));
   FileJobPort* const owned = port.release();
-  Export<FileJobsCall>(exports, "fileJobs", owned);
-  Export<FileDeadlineCall>(exports, "fileDeadline");
+  Export<FileJobsCall>(exports, "onJobEnd", owned);
+  Export<FileDeadlineCall>(exports, "deadline");
   Export<PathJobCall<FileJobKind::kOpen>>(exports, "startOpen", owned);
   Export<PathJobCall<FileJobKind::kExists>>(exports, "startExists", owned);
   Export<RangeJobCall<FileJobKind::kLoad>>(exports, "startLoad", owned);
   Export<RangeJobCall<FileJobKind::kPrefetch>>(exports, "startPrefetch", owned);
   Export<RangeJobCall<FileJobKind::kExtents>>(exports, "startExtents", owned);
-  Export<CloseFileCall>(exports, "closeFile");
-  Export<StuckFileJobsCall>(exports, "stuckFileJobs");
+  Export<CloseFileCall>(exports, "close");
+  Export<StuckFileJobsCall>(exports, "stuckJobs");
 }
 
 }  // namespace overlaybd_nbd

@@ -47,13 +47,10 @@ int64_t SeekHole(int fd, uint64_t position) { return Seek(fd, position, SEEK_HOL
 
 int64_t FileSize(int fd) { return Seek(fd, 0, SEEK_END); }
 
-int Advise(int fd, uint64_t offset, uint64_t length, Advice advice) {
-  static constexpr int kSystem[kAdviceCount] = {POSIX_FADV_NORMAL,     POSIX_FADV_RANDOM,
-                                                POSIX_FADV_SEQUENTIAL, POSIX_FADV_WILLNEED,
-                                                POSIX_FADV_DONTNEED,   POSIX_FADV_NOREUSE};
+int WillNeed(int fd, uint64_t offset, uint64_t length) {
   // posix_fadvise returns the error instead of setting errno.
   return -::posix_fadvise(fd, static_cast<off_t>(offset), static_cast<off_t>(length),
-                          kSystem[static_cast<int>(advice)]);
+                          POSIX_FADV_WILLNEED);
 }
 
 }  // namespace overlaybd_nbd

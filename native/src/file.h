@@ -25,11 +25,7 @@ int64_t SeekHole(int fd, uint64_t position);
 // Bytes, of regular files and block devices alike.
 int64_t FileSize(int fd);
 
-// Our own numbers: POSIX_FADV_* differ between architectures.
-enum class Advice { kNormal, kRandom, kSequential, kWillNeed, kDontNeed, kNoReuse };
-constexpr int kAdviceCount = 6;
-
-// `length` 0 means up to the end of the file.
-int Advise(int fd, uint64_t offset, uint64_t length, Advice advice);
+// Makes the system begin to read a range; `length` 0 means up to the end of the file.
+int WillNeed(int fd, uint64_t offset, uint64_t length);
 
 }  // namespace overlaybd_nbd

@@ -106,26 +106,4 @@ int NbdDisconnect(uint32_t index) {
   return socket.Exchange(&request);
 }
 
-int NbdConnected(uint32_t index) {
-  NbdSocket socket;
-  int result = socket.Open();
-  if (result < 0) return result;
-  GenlRequest request = socket.Request(NBD_CMD_STATUS);
-  request.PutU32(NBD_ATTR_INDEX, index);
-  result = socket.Exchange(&request);
-  if (result < 0) return result;
-  const Attribute list = socket.Answer(NBD_ATTR_DEVICE_LIST);
-  if (list.data == nullptr) return -EBADMSG;
-  const Attribute device = FindAttribute(list, NBD_DEVICE_ITEM);
-  // A list without devices is the answer when there is none of that index.
-  if (device.data == nullptr) return -ENODEV;
-  uint32_t number;
-  uint8_t connected;
-  if (!FindAttribute(device, NBD_DEVICE_INDEX).Get(&number) || number != index ||
-      !FindAttribute(device, NBD_DEVICE_CONNECTED).Get(&connected)) {
-    return -EBADMSG;
-  }
-  return connected != 0 ? 1 : 0;
-}
-
 }  // namespace overlaybd_nbd

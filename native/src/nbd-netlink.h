@@ -30,7 +30,4 @@ int NbdReconfigure(uint32_t index, const NbdSettings& settings);
 
 int NbdDisconnect(uint32_t index);
 
-// 1 if it is connected or open, else 0; -ENODEV if there is no such device.
-int NbdConnected(uint32_t index);
-
 }  // namespace overlaybd_nbd

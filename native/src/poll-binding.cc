@@ -22,7 +22,7 @@ namespace {
 
 constexpr int kReadable = UV_READABLE;
 constexpr int kWritable = UV_WRITABLE;
-constexpr uint64_t kAllEvents = UV_READABLE | UV_WRITABLE | UV_DISCONNECT;
+constexpr uint64_t kAllEvents = UV_READABLE | UV_WRITABLE;
 constexpr napi_type_tag kPollTag = {0x6f7665726c617962, 0x642d6e62642e7031};
 
 class Poll;

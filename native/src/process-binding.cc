@@ -1,4 +1,4 @@
-// process.h for JavaScript. Signatures and meaning: daemon/native/binding.ts.
+// process.h for JavaScript. Described in daemon/native/process.ts.
 #include <sys/un.h>
 
 #include <cerrno>
@@ -15,26 +15,15 @@ constexpr size_t kTextSize = 4096;
 constexpr uint64_t kMaxCapability = 63;
 constexpr uint64_t kMaxExitMs = 3'600'000;
 
-Napi::Value LockFileCall(const Napi::CallbackInfo& info) {
-  return ToNumber(info, LockFile(DescriptorArgument(info)));
-}
-
-Napi::Value CloexecCall(const Napi::CallbackInfo& info) {
-  const int fd = DescriptorArgument(info);
-  return ToNumber(info, SetCloexec(fd, IntegerArgument(info, 1, "on", 1) == 1));
-}
-
 Napi::Value NotifyCall(const Napi::CallbackInfo& info) {
   char path[kPathSize];
   char text[kTextSize];
   const size_t path_length = StringArgument(info, 0, "path", path, sizeof(path));
   const size_t text_length = StringArgument(info, 1, "text", text, sizeof(text));
   if (text_length >= sizeof(text)) return ToNumber(info, -EMSGSIZE);
-  // A path that was cut keeps its true length, which Notify refuses.
+  // The length of a path that was cut is still its true one, which Notify refuses.
   return ToNumber(info, Notify(path, path_length, text, text_length));
 }
-
-Napi::Value LockMemoryCall(const Napi::CallbackInfo& info) { return ToNumber(info, LockFiles()); }
 
 Napi::Value IoFlusherCall(const Napi::CallbackInfo& info) { return ToNumber(info, SetIoFlusher()); }
 
@@ -50,20 +39,11 @@ Napi::Value HasCapabilityCall(const Napi::CallbackInfo& info) {
   return ToNumber(info, HasCapability(static_cast<unsigned>(capability)));
 }
 
-Napi::Value ReleasePagesCall(const Napi::CallbackInfo& info) {
-  const Bytes bytes = BytesArgument(info, 0);
-  return ToNumber(info, ReleasePages(bytes.data, bytes.size));
-}
-
 }  // namespace
 
 void ExportProcess(Napi::Object exports) {
-  Export<LockFileCall>(exports, "lockFile");
-  Export<CloexecCall>(exports, "cloexec");
   Export<NotifyCall>(exports, "notify");
-  Export<LockMemoryCall>(exports, "lockMemory");
   Export<IoFlusherCall>(exports, "ioFlusher");
-  Export<ReleasePagesCall>(exports, "releasePages");
   Export<ExitWithinCall>(exports, "exitWithin");
   Export<HasCapabilityCall>(exports, "hasCapability");
 }

@@ -1,4 +1,4 @@
-// socket.h for JavaScript. Signatures and meaning: daemon/native/binding.ts.
+// socket.h and unix-listener.h for JavaScript. Described in daemon/native/socket.ts.
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sys/un.h>
@@ -7,6 +7,7 @@
 #include <climits>
 
 #include "arguments.h"
+#include "descriptors.h"
 #include "exports.h"
 #include "socket.h"
 #include "unix-listener.h"
@@ -157,14 +158,6 @@ Napi::Value ShutdownCall(const Napi::CallbackInfo& info) {
   return ToNumber(info, Shutdown(fd, static_cast<ShutdownHow>(how)));
 }
 
-Napi::Value CloseCall(const Napi::CallbackInfo& info) {
-  return ToNumber(info, CloseDescriptor(DescriptorArgument(info)));
-}
-
-Napi::Value TakeStandardCall(const Napi::CallbackInfo& info) {
-  return ToNumber(info, TakeStandard(DescriptorArgument(info)));
-}
-
 Napi::Value SocketPairCall(const Napi::CallbackInfo& info) {
   int fds[2];
   const int result = SocketPair(fds);
@@ -183,7 +176,7 @@ Napi::Value SocketPairCall(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
-void ExportSocket(Napi::Object exports) {
+void ExportSockets(Napi::Object exports) {
   Export<ListenTcpCall>(exports, "listenTcp");
   Export<ListenUnixCall>(exports, "listenUnix");
   Export<ListenVsockCall>(exports, "listenVsock");
@@ -200,9 +193,7 @@ void ExportSocket(Napi::Object exports) {
   Export<RecvCall>(exports, "recv");
   Export<SendCall>(exports, "send");
   Export<ShutdownCall>(exports, "shutdown");
-  Export<CloseCall>(exports, "close");
-  Export<TakeStandardCall>(exports, "takeStandard");
-  Export<SocketPairCall>(exports, "socketpair");
+  Export<SocketPairCall>(exports, "pair");
   Export<ConnectUnixCall>(exports, "connectUnix");
   Export<PeerClosedCall>(exports, "peerClosed");
   Export<UntakenCall>(exports, "untaken");

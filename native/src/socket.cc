@@ -229,27 +229,6 @@ int Shutdown(int fd, ShutdownHow how) {
   return ::shutdown(fd, static_cast<int>(how)) == 0 ? 0 : -errno;
 }
 
-int CloseDescriptor(int fd) {
-  if (::close(fd) == 0) return 0;
-  // Linux has let go of the descriptor when close is interrupted; another try could hit
-  // a descriptor that a different thread has just opened.
-  return errno == EINTR ? 0 : -errno;
-}
-
-int TakeStandard(int fd) {
-  const int taken = ::fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-  if (taken < 0) return -errno;
-  const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
-  if (null < 0 || ::dup2(null, fd) < 0) {
-    const int error = errno;
-    if (null >= 0) ::close(null);
-    ::close(taken);
-    return -error;
-  }
-  ::close(null);
-  return taken;
-}
-
 int SocketPair(int (&fds)[2]) {
   return ::socketpair(AF_UNIX, kStreamType, 0, fds) == 0 ? 0 : -errno;
 }

@@ -73,12 +73,6 @@ int64_t Untaken(int fd);
 enum class ShutdownHow { kRead = 0, kWrite = 1, kBoth = 2 };
 int Shutdown(int fd, ShutdownHow how);
 
-int CloseDescriptor(int fd);
-
-// Moves a descriptor out of the way of standard input, output and error, and puts /dev/null in its
-// place. Returns the new one, which is not inherited.
-int TakeStandard(int fd);
-
 int SocketPair(int (&fds)[2]);
 
 // 1 if the peer has closed its end of a stream socket or shut it down, whatever of its bytes is

@@ -22,7 +22,7 @@ export function checkReferences(texts: Texts): string[] {
   const problems: string[] = [];
   for (const [path, text] of texts) {
     if (path.endsWith('.md')) problems.push(...checkDocument(path, text, texts));
-    else if (/^(?:daemon|test)\/.*\.(?:ts|cc|h)$/.test(path)) {
+    else if (/^(?:daemon|native|test)\/.*\.(?:ts|cc|h)$/.test(path)) {
       problems.push(...checkComments(path, text, texts));
     }
   }

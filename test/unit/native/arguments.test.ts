@@ -11,7 +11,12 @@ import { sockets } from '../../../daemon/native/socket.js';
 
 type Loose = (...args: unknown[]) => unknown;
 
-const functions = addon as Record<string, Loose>;
+/** All functions, by part and name: 'sockets.recv'. */
+const functions = new Map(
+  Object.entries(addon as Record<string, Record<string, Loose>>).flatMap(([part, all]) =>
+    Object.entries(all).map(([name, call]) => [`${part}.${name}`, call] as [string, Loose]),
+  ),
+);
 
 const NO_SUCH_FD = 1_000_000;
 const buffer = Buffer.alloc(16);
@@ -21,67 +26,64 @@ const ended = (): void => {};
 
 /** A call of each function that would go through, with what kind each argument is. */
 const calls: Record<string, { args: unknown[]; kinds: string }> = {
-  listenTcp: { args: ['name', 0, 1], kinds: 's n n' },
-  listenUnix: { args: ['', 1, 0o600, 0, 0], kinds: 's n o o o' },
+  'sockets.listenTcp': { args: ['name', 0, 1], kinds: 's n n' },
+  'sockets.listenUnix': { args: ['', 1, 0o600, 0, 0], kinds: 's n o o o' },
   // The hypervisor's own address, which is never ours.
-  listenVsock: { args: [0, 1, 1], kinds: 'n n n' },
-  adoptListener: { args: [NO_SUCH_FD], kinds: 'n' },
-  probeUnix: { args: [''], kinds: 's' },
-  accept: { args: [NO_SUCH_FD], kinds: 'n' },
-  keepAlive: { args: [NO_SUCH_FD, 60], kinds: 'n n' },
-  userTimeout: { args: [NO_SUCH_FD, 1000], kinds: 'n n' },
-  localPort: { args: [NO_SUCH_FD], kinds: 'n' },
-  localName: { args: [NO_SUCH_FD], kinds: 'n' },
-  peerUid: { args: [NO_SUCH_FD], kinds: 'n' },
-  untaken: { args: [NO_SUCH_FD], kinds: 'n' },
-  releasePages: { args: [buffer], kinds: 'b' },
-  peerPid: { args: [NO_SUCH_FD], kinds: 'n' },
-  takeStandard: { args: [NO_SUCH_FD], kinds: 'n' },
-  userId: { args: [''], kinds: 's' },
-  groupId: { args: [''], kinds: 's' },
-  peerAddress: { args: [NO_SUCH_FD], kinds: 'n' },
-  recv: { args: [NO_SUCH_FD, buffer, 0, 16], kinds: 'n b n n' },
-  send: { args: [NO_SUCH_FD, buffer, 0, 16], kinds: 'n b n n' },
-  shutdown: { args: [NO_SUCH_FD, 1], kinds: 'n n' },
-  close: { args: [NO_SUCH_FD], kinds: 'n' },
-  readAtHand: { args: [NO_SUCH_FD, buffer, 0, 16, 0], kinds: 'n b n n n' },
-  makePipe: { args: [new Int32Array(2), 4096], kinds: 'i n' },
-  fillPipe: { args: [NO_SUCH_FD, 0, NO_SUCH_FD, 16], kinds: 'n n n n' },
-  drainPipe: { args: [NO_SUCH_FD, NO_SUCH_FD, 16], kinds: 'n n n' },
-  fileJobs: { args: [ended], kinds: 'f' },
-  startOpen: { args: [1, ''], kinds: 'n s' },
-  startExists: { args: [1, ''], kinds: 'n s' },
-  startLoad: { args: [1, NO_SUCH_FD, 0, 16], kinds: 'n n n n' },
-  startPrefetch: { args: [1, NO_SUCH_FD, 0, 16], kinds: 'n n n n' },
-  startExtents: { args: [1, NO_SUCH_FD, 0, 16, 16], kinds: 'n n n n n' },
-  closeFile: { args: [NO_SUCH_FD], kinds: 'n' },
-  connectUnix: { args: [''], kinds: 's' },
-  peerClosed: { args: [NO_SUCH_FD], kinds: 'n' },
-  sendDescriptors: { args: [NO_SUCH_FD, buffer, 0, 16, noSuch], kinds: 'n b n n i' },
-  recvDescriptors: { args: [NO_SUCH_FD, buffer, 0, 16, new Int32Array(1)], kinds: 'n b n n i' },
-  nbdConnect: {
+  'sockets.listenVsock': { args: [0, 1, 1], kinds: 'n n n' },
+  'sockets.adoptListener': { args: [NO_SUCH_FD], kinds: 'n' },
+  'sockets.probeUnix': { args: [''], kinds: 's' },
+  'sockets.accept': { args: [NO_SUCH_FD], kinds: 'n' },
+  'sockets.keepAlive': { args: [NO_SUCH_FD, 60], kinds: 'n n' },
+  'sockets.userTimeout': { args: [NO_SUCH_FD, 1000], kinds: 'n n' },
+  'sockets.localPort': { args: [NO_SUCH_FD], kinds: 'n' },
+  'sockets.localName': { args: [NO_SUCH_FD], kinds: 'n' },
+  'sockets.peerUid': { args: [NO_SUCH_FD], kinds: 'n' },
+  'sockets.untaken': { args: [NO_SUCH_FD], kinds: 'n' },
+  'memory.releasePages': { args: [buffer], kinds: 'b' },
+  'sockets.peerPid': { args: [NO_SUCH_FD], kinds: 'n' },
+  'descriptors.takeStandard': { args: [NO_SUCH_FD], kinds: 'n' },
+  'sockets.peerAddress': { args: [NO_SUCH_FD], kinds: 'n' },
+  'sockets.recv': { args: [NO_SUCH_FD, buffer, 0, 16], kinds: 'n b n n' },
+  'sockets.send': { args: [NO_SUCH_FD, buffer, 0, 16], kinds: 'n b n n' },
+  'sockets.shutdown': { args: [NO_SUCH_FD, 1], kinds: 'n n' },
+  'descriptors.close': { args: [NO_SUCH_FD], kinds: 'n' },
+  'files.readAtHand': { args: [NO_SUCH_FD, buffer, 0, 16, 0], kinds: 'n b n n n' },
+  'filePipes.make': { args: [new Int32Array(2), 4096], kinds: 'i n' },
+  'filePipes.fill': { args: [NO_SUCH_FD, 0, NO_SUCH_FD, 16], kinds: 'n n n n' },
+  'filePipes.drain': { args: [NO_SUCH_FD, NO_SUCH_FD, 16], kinds: 'n n n' },
+  'files.onJobEnd': { args: [ended], kinds: 'f' },
+  'files.startOpen': { args: [1, ''], kinds: 'n s' },
+  'files.startExists': { args: [1, ''], kinds: 'n s' },
+  'files.startLoad': { args: [1, NO_SUCH_FD, 0, 16], kinds: 'n n n n' },
+  'files.startPrefetch': { args: [1, NO_SUCH_FD, 0, 16], kinds: 'n n n n' },
+  'files.startExtents': { args: [1, NO_SUCH_FD, 0, 16, 16], kinds: 'n n n n n' },
+  'files.close': { args: [NO_SUCH_FD], kinds: 'n' },
+  'sockets.connectUnix': { args: [''], kinds: 's' },
+  'sockets.peerClosed': { args: [NO_SUCH_FD], kinds: 'n' },
+  'descriptors.send': { args: [NO_SUCH_FD, buffer, 0, 16, noSuch], kinds: 'n b n n i' },
+  'descriptors.recv': { args: [NO_SUCH_FD, buffer, 0, 16, new Int32Array(1)], kinds: 'n b n n i' },
+  'netlink.connect': {
     // No kernel takes a descriptor that is none.
     args: [-1, 4096, 512, -1, -1, 0, -1, '', noSuch],
     kinds: 'm n n m m n m s i',
   },
-  nbdReconfigure: { args: [2 ** 20, -1, -1, -1, '', noSuch], kinds: 'n m m m s i' },
-  nbdDisconnect: { args: [2 ** 20], kinds: 'n' },
-  nbdConnected: { args: [2 ** 20], kinds: 'n' },
-  nbdIoctlConnect: {
+  'netlink.reconfigure': { args: [2 ** 20, -1, -1, -1, '', noSuch], kinds: 'n m m m s i' },
+  'netlink.disconnect': { args: [2 ** 20], kinds: 'n' },
+  'ioctl.connect': {
     args: ['/dev/null', 4096, 512, -1, 0, noSuch, ended],
     kinds: 's n n m n i f',
   },
-  nbdIoctlDisconnect: { args: ['/dev/null'], kinds: 's' },
-  lockFile: { args: [NO_SUCH_FD], kinds: 'n' },
-  cloexec: { args: [NO_SUCH_FD, 1], kinds: 'n n' },
-  notify: { args: ['', ''], kinds: 's s' },
+  'ioctl.disconnect': { args: ['/dev/null'], kinds: 's' },
+  'descriptors.lockFile': { args: [NO_SUCH_FD], kinds: 'n' },
+  'descriptors.cloexec': { args: [NO_SUCH_FD, 1], kinds: 'n n' },
+  'process.notify': { args: ['', ''], kinds: 's s' },
   // Nobody is there any more by then.
-  exitWithin: { args: [3_600_000, 0], kinds: 'n n' },
-  hasCapability: { args: [0], kinds: 'n' },
-  crc32c: { args: [buffer, 0, 16, 0], kinds: 'b n n n' },
-  crc32cVerifyBlocks: { args: [buffer, 0, bounds, 1, 0], kinds: 'b n u n n' },
-  codecVersion: { args: [CODEC_LZ4], kinds: 'n' },
-  decodeBlocks: {
+  'process.exitWithin': { args: [3_600_000, 0], kinds: 'n n' },
+  'process.hasCapability': { args: [0], kinds: 'n' },
+  'crc32c.crc32c': { args: [buffer, 0, 16, 0], kinds: 'b n n n' },
+  'crc32c.crc32cVerifyBlocks': { args: [buffer, 0, bounds, 1, 0], kinds: 'b n u n n' },
+  'codecs.version': { args: [CODEC_LZ4], kinds: 'n' },
+  'codecs.decodeBlocks': {
     args: [CODEC_LZ4, buffer, 0, bounds, 0, 1, Buffer.alloc(8), 0, 8, 8, 4, 0],
     kinds: 'n b n u n n b n n n n n',
   },
@@ -123,29 +125,29 @@ function wrongOnes(kind: string | undefined): { types: unknown[]; ranges: unknow
 
 await t.test('no function of the addon is missing from the list above', async (test) => {
   const without = [
-    'Poll',
-    'socketpair',
-    'nbdFamily',
-    'lockMemory',
-    'ioFlusher',
-    'stuckFileJobs',
-    'fileDeadline',
+    'poll.Poll',
+    'sockets.pair',
+    'netlink.family',
+    'memory.lock',
+    'process.ioFlusher',
+    'files.stuckJobs',
+    'files.deadline',
   ];
-  const names = Object.keys(functions).filter((name) => !without.includes(name));
+  const names = [...functions.keys()].filter((name) => !without.includes(name));
   test.same(names.toSorted(), Object.keys(calls).toSorted());
 });
 
 for (const [name, { args, kinds }] of Object.entries(calls)) {
-  const skip = name === 'decodeBlocks' && noLz4;
+  const skip = name === 'codecs.decodeBlocks' && noLz4;
   await t.test(name, { skip }, async (test) => {
-    const call = functions[name] as Loose;
+    const call = functions.get(name) as Loose;
     test.doesNotThrow(() => call(...args));
     for (const [i, kind] of kinds.split(' ').entries()) {
       const { types, ranges } = wrongOnes(kind);
       for (const wrong of types) test.throws(() => call(...args.with(i, wrong)), TypeError);
       for (const wrong of ranges) test.throws(() => call(...args.with(i, wrong)), RangeError);
     }
-    if (name !== 'shutdown' && !kinds.includes('o'))
+    if (name !== 'sockets.shutdown' && !kinds.includes('o'))
       test.throws(() => call(...args.slice(0, -1)), TypeError, 'one missing');
     test.throws(() => call(), TypeError, 'all missing');
   });

@@ -35,15 +35,15 @@ require(workerData);
 /** Every call throws, or makes an object whose callbacks come from the loop. */
 const BUSY = `
 const native = require(require('node:worker_threads').workerData);
-const [a, b] = native.socketpair();
-const poll = new native.Poll(a, () => { throw new Error('from the loop'); });
+const [a, b] = native.sockets.pair();
+const poll = new native.poll.Poll(a, () => { throw new Error('from the loop'); });
 process.on('uncaughtException', () => undefined);
 poll.start(3);
 const spin = () => {
   for (let i = 0; i < 1000; i++) {
-    try { native.recv('no number', null); } catch {}
-    try { new native.Poll(-1, null); } catch {}
-    try { native.listenTcp(1, 2, 3); } catch {}
+    try { native.sockets.recv('no number', null); } catch {}
+    try { new native.poll.Poll(-1, null); } catch {}
+    try { native.sockets.listenTcp(1, 2, 3); } catch {}
   }
   setImmediate(spin);
 };
@@ -68,13 +68,13 @@ const native = require(workerData);
 const much = Buffer.alloc(128 << 20);
 let opened;
 const file = new Promise((resolve) => { opened = resolve; });
-native.fileJobs((job, fd) => opened(fd));
+native.files.onJobEnd((job, fd) => opened(fd));
 void file.then((fd) => {
-  native.closeFile(fd);
+  native.files.close(fd);
   parentPort.postMessage(fd);
-  native.crc32c(much, 0, much.length, 0);
+  native.crc32c.crc32c(much, 0, much.length, 0);
 });
-native.startOpen(1, '/etc/passwd');
+native.files.startOpen(1, '/etc/passwd');
 `;
 
 await t.test('while it is told of a file, which is closed once', async (test) => {

@@ -1,7 +1,7 @@
 // What is said of files whose reads do not come back: once when it begins, once when it is over, and in the status.
 import t from 'tap';
 import type { DiskSpec } from '../../../daemon/image/spec.js';
-import type { StuckFileJob } from '../../../daemon/native/file-calls.js';
+import type { StuckFileJob } from '../../../daemon/native/file.js';
 import type { HeldImage } from '../../../daemon/image/table.js';
 import { StuckFiles } from '../../../daemon/server/stuck-files.js';
 

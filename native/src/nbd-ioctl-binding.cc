@@ -1,4 +1,4 @@
-// nbd-netlink.h and nbd-ioctl.h for JavaScript. Signatures and meaning: daemon/native/binding.ts.
+// nbd-ioctl.h for JavaScript. Described in daemon/native/nbd-ioctl.ts.
 //
 // Ownership: an IoctlThread lives as long as its thread-safe function, whose finalizer deletes it.
 // The environment's cleanup hook is added after that function, so it runs before the function is
@@ -21,71 +21,13 @@
 #include "arguments.h"
 #include "exports.h"
 #include "nbd-ioctl.h"
-#include "nbd-netlink.h"
 
 namespace overlaybd_nbd {
 namespace {
 
-constexpr size_t kBackendSize = 256;
 // A block device's node; the kernel's own limit for any path.
 constexpr size_t kPathSize = PATH_MAX;
 constexpr uint64_t kMaxSeconds = INT32_MAX;
-
-// -1 is what JavaScript says for a value that is left out.
-int64_t MinusOneArgument(const Napi::CallbackInfo& info, size_t index, const char* name,
-                         uint64_t max) {
-  double value;
-  if (napi_get_value_double(info.Env(), info[index], &value) == napi_ok && value == -1) return -1;
-  return static_cast<int64_t>(IntegerArgument(info, index, name, max));
-}
-
-uint32_t IndexArgument(const Napi::CallbackInfo& info) {
-  return static_cast<uint32_t>(IntegerArgument(info, 0, "index", INT32_MAX));
-}
-
-Napi::Value NbdFamilyCall(const Napi::CallbackInfo& info) { return ToNumber(info, NbdFamily()); }
-
-Napi::Value NbdConnectCall(const Napi::CallbackInfo& info) {
-  NbdSettings settings;
-  char backend[kBackendSize];
-  const int64_t index = MinusOneArgument(info, 0, "index", INT32_MAX);
-  const uint64_t size = IntegerArgument(info, 1, "sizeBytes", kMaxSafeInteger);
-  const uint64_t block_size = IntegerArgument(info, 2, "blockSizeBytes", UINT32_MAX);
-  settings.timeout_seconds = MinusOneArgument(info, 3, "timeoutSeconds", kMaxSeconds);
-  settings.dead_conn_timeout_seconds =
-      MinusOneArgument(info, 4, "deadConnTimeoutSeconds", kMaxSeconds);
-  const uint64_t server_flags = IntegerArgument(info, 5, "serverFlags", UINT32_MAX);
-  settings.client_flags = MinusOneArgument(info, 6, "clientFlags", UINT32_MAX);
-  const size_t length = StringArgument(info, 7, "backend", backend, sizeof(backend));
-  const Descriptors sockets = DescriptorsArgument(info, 8, "sockets");
-  if (length >= sizeof(backend)) return ToNumber(info, -ENAMETOOLONG);
-  settings.backend = backend;
-  settings.sockets = sockets.data;
-  settings.socket_count = sockets.count;
-  return ToNumber(info, NbdConnect(index, size, block_size, server_flags, settings));
-}
-
-Napi::Value NbdReconfigureCall(const Napi::CallbackInfo& info) {
-  NbdSettings settings;
-  char backend[kBackendSize];
-  const uint32_t index = IndexArgument(info);
-  settings.timeout_seconds = MinusOneArgument(info, 1, "timeoutSeconds", kMaxSeconds);
-  settings.dead_conn_timeout_seconds =
-      MinusOneArgument(info, 2, "deadConnTimeoutSeconds", kMaxSeconds);
-  settings.client_flags = MinusOneArgument(info, 3, "clientFlags", UINT32_MAX);
-  const size_t length = StringArgument(info, 4, "backend", backend, sizeof(backend));
-  const Descriptors sockets = DescriptorsArgument(info, 5, "sockets");
-  if (length >= sizeof(backend)) return ToNumber(info, -ENAMETOOLONG);
-  settings.backend = backend;
-  settings.sockets = sockets.data;
-  settings.socket_count = sockets.count;
-  return ToNumber(info, NbdReconfigure(index, settings));
-}
-
-template <int (*function)(uint32_t)>
-Napi::Value IndexCall(const Napi::CallbackInfo& info) {
-  return ToNumber(info, function(IndexArgument(info)));
-}
 
 class IoctlThread {
  public:
@@ -132,7 +74,7 @@ int IoctlThread::Start(const std::string& path, NbdIoctlSettings settings, napi_
   const napi_finalize finalize = [](napi_env, void* data, void*) {
     delete static_cast<IoctlThread*>(data);
   };
-  if (napi_create_string_utf8(env_, "overlaybd-nbd.nbdIoctlConnect", NAPI_AUTO_LENGTH, &name) !=
+  if (napi_create_string_utf8(env_, "overlaybd-nbd.ioctl.connect", NAPI_AUTO_LENGTH, &name) !=
           napi_ok ||
       napi_create_threadsafe_function(env_, ended, nullptr, name, 0, 1, this, finalize, this, Ended,
                                       &function_) != napi_ok) {
@@ -235,14 +177,9 @@ Napi::Value NbdIoctlDisconnectCall(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
-void ExportNbd(Napi::Object exports) {
-  Export<NbdFamilyCall>(exports, "nbdFamily");
-  Export<NbdConnectCall>(exports, "nbdConnect");
-  Export<NbdReconfigureCall>(exports, "nbdReconfigure");
-  Export<IndexCall<NbdDisconnect>>(exports, "nbdDisconnect");
-  Export<IndexCall<NbdConnected>>(exports, "nbdConnected");
-  Export<NbdIoctlConnectCall>(exports, "nbdIoctlConnect");
-  Export<NbdIoctlDisconnectCall>(exports, "nbdIoctlDisconnect");
+void ExportIoctl(Napi::Object exports) {
+  Export<NbdIoctlConnectCall>(exports, "connect");
+  Export<NbdIoctlDisconnectCall>(exports, "disconnect");
 }
 
 }  // namespace overlaybd_nbd
