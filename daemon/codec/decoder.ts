@@ -7,6 +7,7 @@ import type { BatchDecoder } from './batch.js';
 import { Lz4Codec } from './lz4.js';
 import { NativeDecoder } from './native-decoder.js';
 import { PortableDecoder } from './portable-decoder.js';
+import { hasPackage } from './portable-package.js';
 import { ZstdCodec } from './zstd.js';
 
 /** When this is 1 in the environment, the libraries of the system are left alone. */
@@ -42,7 +43,7 @@ export function createPortableDecoder(algorithm: Algorithm): BatchDecoder {
   }
 }
 
-/** Names the decoder that {@link createDecoder} makes for each algorithm, for people: "liblz4 1.9.4", "lz4-napi". */
+/** Names what {@link createDecoder} makes for each algorithm, for people: "liblz4 1.9.4", "lz4-napi", "none". */
 export function codecsInUse(): Record<Algorithm, string> {
   return { lz4: codecInUse('lz4'), zstd: codecInUse('zstd') };
 }
@@ -50,5 +51,6 @@ export function codecsInUse(): Record<Algorithm, string> {
 function codecInUse(algorithm: Algorithm): string {
   const version = libraryVersion(algorithm);
   const { library, portable } = NATIVE[algorithm];
-  return version === '' ? portable : `${library} ${version}`;
+  if (version !== '') return `${library} ${version}`;
+  return hasPackage(portable) ? portable : 'none';
 }

@@ -1,15 +1,15 @@
 // The portable LZ4 codec, on lz4-napi.
 
-import { createRequire } from 'node:module';
 import type * as Lz4 from 'lz4-napi';
 import type { PortableCodec } from './batch.js';
+import { loadPackage } from './portable-package.js';
 
 /** lz4-napi wants the decoded size, little-endian, in front of the block. */
 const SIZE_PREFIX = 4;
 
 export class Lz4Codec implements PortableCodec {
   // Loaded when it is used: mostly the system's library is used instead, and loading an addon takes time.
-  readonly #lz4 = createRequire(import.meta.url)('lz4-napi') as typeof Lz4;
+  readonly #lz4 = loadPackage('lz4-napi', 'liblz4 (Debian: liblz4-1)') as typeof Lz4;
 
   decode(
     src: Buffer,

@@ -1,15 +1,18 @@
 // The portable zstd codec, on one decompression context of zstd-napi.
 
-import { createRequire } from 'node:module';
 import type zstd from 'zstd-napi/binding.js';
 import type { PortableCodec } from './batch.js';
+import { loadPackage } from './portable-package.js';
 
 export class ZstdCodec implements PortableCodec {
   readonly #context: zstd.DCtx;
 
   constructor() {
     // Loaded when it is used, as lz4-napi is.
-    const { DCtx } = createRequire(import.meta.url)('zstd-napi/binding.js') as typeof zstd;
+    const { DCtx } = loadPackage(
+      'zstd-napi/binding.js',
+      'libzstd (Debian: libzstd1)',
+    ) as typeof zstd;
     this.#context = new DCtx();
   }
 

@@ -20,7 +20,7 @@ function load(): unknown {
   } catch (cause) {
     throw new OverlaybdError(
       'NOT_FOUND',
-      `native addon ${path}: not loaded, run npm run build:native: ${messageOf(cause)}`,
+      `native addon ${path}: not loaded: ${messageOf(cause)}. To build it: npm rebuild -g overlaybd-nbd, or npm run build:native in a checkout`,
       { cause },
     );
   }
