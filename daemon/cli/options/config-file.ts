@@ -27,7 +27,7 @@ export async function readConfig(path: string): Promise<DaemonConfig> {
   );
   return {
     ...config,
-    exports: Object.fromEntries(exports),
+    ...(config.exports && { exports: Object.fromEntries(exports) }),
     ...(config.tls && { tls: resolveTls(config.tls, folder) }),
   };
 }

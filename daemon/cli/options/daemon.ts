@@ -103,7 +103,8 @@ export function servedBy(
   activated: readonly ActivatedSocket[] = [],
 ): DaemonOptions {
   const exports = exportsOf(args, config);
-  if (exports.size === 0 && !args['on-demand']) {
+  // A service before its first image has `"exports": {}`: `attach` needs no export, and `reload` brings some.
+  if (exports.size === 0 && config.exports === undefined && !args['on-demand']) {
     throw badArgument('nothing to serve: name an image, --export or --config');
   }
   const strict = args.strict ?? config.strict ?? false;
