@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { build, type BuildOptions } from 'esbuild';
 import { bundleOf, ID_LENGTH, THREAD_FOLDERS } from '../compile.js';
 import { digestOfInputs } from './inputs.js';
+import { licensesOf } from './licenses.js';
 import { recordStart } from './record-start.js';
 
 const MODULES = fileURLToPath(new URL('../..', import.meta.url));
@@ -26,9 +27,12 @@ const COMMON: BuildOptions = {
   format: 'cjs',
   charset: 'ascii',
   write: false,
+  metafile: true,
   logLevel: 'warning',
 };
 
+/** As esbuild names them: relative to the working directory. */
+const bundledFiles = new Set<string>();
 const inputs = digestOfInputs(MODULES, join(PACKAGES, '.package-lock.json'));
 if (stampedInputs() !== inputs) {
   await makeBundle();
@@ -49,11 +53,13 @@ async function makeBundle(): Promise<void> {
   writeFileSync(join(BUNDLE, 'package.json'), '{ "type": "commonjs" }\n');
   const start = await bundled({ entryPoints: [join(MODULES, 'bundle/start.js')] });
   for (const name of [...ENTRIES, UNCACHED]) await writeProgram(name, start);
+  writeFileSync(join(BUNDLE, 'LICENSES.txt'), licensesOf(bundledFiles, process.cwd()));
   await recordStart(ENTRIES.map((name) => join(BUNDLE, `${name}.js`)));
 }
 
 async function bundled(options: BuildOptions): Promise<string> {
-  const { outputFiles = [] } = await build({ ...COMMON, ...options });
+  const { outputFiles = [], metafile } = await build({ ...COMMON, ...options });
+  for (const file of Object.keys(metafile?.inputs ?? {})) bundledFiles.add(file);
   if (outputFiles.length !== 1) throw new Error(`esbuild made ${outputFiles.length} files, not 1`);
   return outputFiles[0]?.text ?? '';
 }
