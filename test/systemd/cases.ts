@@ -2,6 +2,7 @@
 import { bootCases } from './cases/boot.js';
 import { guideCases } from './cases/guide.js';
 import { namespaceCases } from './cases/namespaces.js';
+import { packageCases } from './cases/package.js';
 import { runningCases } from './cases/running.js';
 import { shutdownCases } from './cases/shutdown.js';
 import { socketCases } from './cases/sockets.js';
@@ -9,6 +10,7 @@ import type { HostCase } from './host-case.js';
 
 export const CASES: readonly HostCase[] = [
   ...guideCases(),
+  ...packageCases(),
   ...bootCases(),
   ...runningCases(),
   ...socketCases(),

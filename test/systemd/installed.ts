@@ -1,21 +1,21 @@
-// A machine on which the guide of docs/container-host.md has been followed before it boots: program, units, user, image,
+// A machine on which the guide of docs/container-host.md has been followed before it boots: package, image,
 // configuration, device and mount.
-import { fileURLToPath } from 'node:url';
+import { PACKAGE } from './debs.js';
 import { guideScript } from './guide.js';
 
-export const CHECKOUT = fileURLToPath(new URL('../../..', import.meta.url));
-export const PROGRAM_FOLDER = '/usr/lib/overlaybd-nbd';
 export const GUIDE = 'container-host.md';
+
+/** Images of containers have packages start no service; and an emulated processor indexes man pages for minutes. */
+export const AS_ON_A_HOST = 'rm -f /usr/sbin/policy-rc.d /var/lib/man-db/auto-update\n';
 
 /** @param attachOptions of the device, in web.env */
 export function installedHost(images: string, attachOptions = ''): string {
   return [
-    step(CHECKOUT, '1.'),
+    AS_ON_A_HOST,
+    `dpkg -i ${images}/${PACKAGE} >/dev/null`,
     step('/', '2.'),
-    step(PROGRAM_FOLDER, '3.'),
-    step(images, '4.'),
-    step('/', '7.'),
-    'systemctl -q enable overlaybd-nbd-attach-helper.socket overlaybd-nbd.service',
+    step(images, '3.'),
+    step('/', '6.'),
     `echo 'OVERLAYBD_ATTACH_OPTIONS=${attachOptions}' >>/etc/overlaybd-nbd/attach/web.env`,
     '',
   ].join('\n');

@@ -1,7 +1,7 @@
-// `npm run test:systemd`: boots the machine of each case, with this machine's systemd and the project's own units, in a
+// `npm run test:systemd`: boots the machine of each case, with this machine's systemd and the project's own package, in a
 // VM of its own, and runs guest.ts in it. Counts what all of them say.
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -9,11 +9,12 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { findTool } from '../support/tools.js';
 import { CASES } from './cases.js';
+import { makePackages, NEXT_PACKAGE, PACKAGE } from './debs.js';
 import { makeHostImages } from './images.js';
 import type { HostCase } from './host-case.js';
 
 /** Seconds of a machine; the longest case takes a third of it. */
-const LIMIT = 600;
+const LIMIT = 1200;
 
 const VM_RUN = fileURLToPath(new URL('../../../test/kernel/vm-run', import.meta.url));
 const GUEST = fileURLToPath(new URL('guest.js', import.meta.url));
@@ -43,16 +44,24 @@ function usage(): number {
 
 async function main(): Promise<number> {
   const begin = performance.now();
-  const missing = ['mke2fs', 'qemu-system-x86_64'].filter((tool) => findTool(tool) === null);
+  const missing = ['mke2fs', 'qemu-system-x86_64', 'dpkg-shlibdeps'].filter(
+    (tool) => findTool(tool) === null,
+  );
   const wanted = CASES.filter(
     ({ name, core }) =>
       (!values.core || core === true) &&
       (values.case.length === 0 || values.case.some((text) => name.includes(text))),
   );
   console.log('TAP version 13');
-  for (const each of wanted) {
-    if (missing.length === 0) await boot(each);
-    else result('ok', `${each.name} # SKIP NOT TESTED, not installed: ${missing.join(', ')}`);
+  const packages = mkdtempSync(join(tmpdir(), 'obd-packages-'));
+  try {
+    if (missing.length === 0) makePackages(packages);
+    for (const each of wanted) {
+      if (missing.length === 0) await boot(each, packages);
+      else result('ok', `${each.name} # SKIP NOT TESTED, not installed: ${missing.join(', ')}`);
+    }
+  } finally {
+    rmSync(packages, { recursive: true, force: true });
   }
   const total = counts.pass + counts.fail + counts.skip;
   console.log(`1..${total}`);
@@ -63,11 +72,14 @@ async function main(): Promise<number> {
 }
 
 /** One machine, from its first process to its end. */
-async function boot(each: HostCase): Promise<void> {
+async function boot(each: HostCase, packages: string): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'obd-systemd-'));
   try {
     mkdirSync(join(folder, 'images'));
     await makeHostImages(join(folder, 'images'));
+    for (const name of [PACKAGE, NEXT_PACKAGE]) {
+      linkSync(join(packages, name), join(folder, 'images', name));
+    }
     writeFileSync(join(folder, 'before'), each.before(join(folder, 'images')));
     const terminal = values.console ?? join(folder, 'console');
     const begin = performance.now();

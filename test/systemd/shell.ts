@@ -3,8 +3,8 @@ import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Check } from '../kernel/checks.js';
 
-/** Seconds: an emulated processor takes a while. */
-const LIMIT = 120;
+/** Seconds: an emulated processor takes a while, two minutes for apt-get on a busy machine. */
+const LIMIT = 300;
 
 export interface ShellResult {
   code: number;

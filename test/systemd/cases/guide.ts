@@ -1,7 +1,7 @@
 // docs/container-host.md, followed literally on a machine that has nothing of ours, and back.
 import { guideScript } from '../guide.js';
 import type { HostCase } from '../host-case.js';
-import { CHECKOUT, GUIDE, PROGRAM_FOLDER } from '../installed.js';
+import { GUIDE, AS_ON_A_HOST } from '../installed.js';
 import { must, sh } from '../shell.js';
 
 export function guideCases(): HostCase[] {
@@ -9,18 +9,19 @@ export function guideCases(): HostCase[] {
     {
       name: 'the guide from zero to removal',
       core: true,
-      before: () => '',
+      timeout: 900,
+      before: () => AS_ON_A_HOST,
       async run(check, images) {
         const follow = (title: string, folder = '/'): void => {
           must(check, `follows ${title}`, guideScript(GUIDE, title), folder);
         };
-        follow('1. Program', CHECKOUT);
+        follow('1. Package', images);
+        must(check, 'the service runs', 'systemctl is-active overlaybd-nbd');
         follow('2. Kernel module');
-        follow('3. User and units', PROGRAM_FOLDER);
-        follow('4. Images', images);
-        follow('5. Memory');
-        follow('6. Start');
-        follow('7. Device and mount');
+        follow('3. Images', images);
+        follow('4. Memory');
+        follow('5. Start');
+        follow('6. Device and mount');
         must(
           check,
           'the files are as they were',
@@ -28,7 +29,7 @@ export function guideCases(): HostCase[] {
           '/srv/web',
         );
         const locked = sh('grep VmLck /proc/$(systemctl show -P MainPID overlaybd-nbd)/status');
-        check.match(locked.stdout, /VmLck:\s+[1-9]/, 'memory is locked, as step 5 says');
+        check.match(locked.stdout, /VmLck:\s+[1-9]/, 'memory is locked, as step 4 says');
         check.equal(
           sh('journalctl -b -q -u "overlaybd-nbd*" -p warning -o cat').stdout,
           '',

@@ -1,0 +1,76 @@
+// The Debian package on a host that runs: upgraded under a mounted device, not removed under one, and purged.
+import type { HostCase } from '../host-case.js';
+import { NEXT_PACKAGE, NEXT_VERSION } from '../debs.js';
+import { installedHost } from '../installed.js';
+import { must, sh, until } from '../shell.js';
+
+/** Reads the device, past the page cache, until /run/stop is there; counts in /run/reads, /run/failed. */
+const READER = `(while [ ! -e /run/stop ]; do
+  dd if=/dev/nbd63 of=/dev/null bs=64k count=16 iflag=direct status=none && echo >>/run/reads || echo >>/run/failed
+done) >/dev/null 2>&1 &`;
+
+/** All that must be gone after a purge. */
+const LEFT = `ls -d /etc/overlaybd-nbd /run/overlaybd-nbd* /usr/lib/overlaybd-nbd /usr/bin/overlaybd-nbd \\
+  /usr/lib/systemd/system/overlaybd-nbd* /etc/systemd/system/*/overlaybd-nbd* /usr/lib/sysusers.d/overlaybd-nbd* \\
+  /usr/share/doc/overlaybd-nbd /var/lib/systemd/deb-systemd-helper-*/*overlaybd-nbd* 2>/dev/null || true
+  getent passwd overlaybd-nbd || true
+  systemctl list-units --all --plain --no-legend 'overlaybd-nbd*' | grep -v slice || true`;
+
+export function packageCases(): HostCase[] {
+  return [
+    {
+      name: 'an upgrade and a removal of the package',
+      core: true,
+      timeout: 900,
+      before: (images) => installedHost(images),
+      async run(check, images) {
+        await until(check, 'the file system is mounted', 'mountpoint -q /srv/web');
+        const files = `sha256sum -c --quiet ${images}/tree.sha256`;
+        const pid = sh('systemctl show -P MainPID overlaybd-nbd').stdout;
+        must(check, 'a reader begins', READER);
+        await until(check, 'it reads', 'test -s /run/reads');
+        const upgraded = must(
+          check,
+          'the package is upgraded',
+          `dpkg -i ${images}/${NEXT_PACKAGE}`,
+        );
+        check.equal(/^overlaybd-nbd: .*$/m.exec(upgraded.stderr)?.[0], undefined, 'without a word');
+        must(check, 'the reader stops', 'wc -l </run/reads >/run/before; sleep 2; touch /run/stop');
+        check.equal(sh('cat /run/failed 2>/dev/null || true').stdout, '', 'no read failed');
+        must(check, 'reads went on', 'test "$(wc -l </run/reads)" -gt "$(cat /run/before)"');
+        check.ok(
+          sh('systemctl show -P MainPID overlaybd-nbd').stdout !== pid,
+          'another process serves',
+        );
+        const status = sh('overlaybd-nbd status --json --state /run/overlaybd-nbd').stdout;
+        check.match(status, new RegExp(`"${NEXT_VERSION}"`), 'of the new version');
+        must(check, 'the file system is still mounted', files, '/srv/web');
+        must(
+          check,
+          'daemon.json is as it was',
+          'grep -q config.v1.json /etc/overlaybd-nbd/daemon.json',
+        );
+
+        must(
+          check,
+          'a process is in the file system',
+          '(cd /srv/web; exec sleep 1000) >/dev/null 2>&1 & echo $! >/run/sleeper',
+        );
+        const refused = sh('dpkg -r overlaybd-nbd');
+        check.ok(refused.code !== 0, 'the package is not removed under a device in use');
+        check.match(refused.stderr, /nbd63.*in use[^]*unmount/, 'and says why');
+        must(check, 'the service runs', 'systemctl is-active overlaybd-nbd');
+        must(check, 'the files can be read', files, '/srv/web');
+
+        must(
+          check,
+          'it is purged when nothing is in use',
+          'kill "$(cat /run/sleeper)"; umount /srv/web; dpkg -P overlaybd-nbd',
+        );
+        check.equal(sh(LEFT).stdout, '', 'nothing is left');
+        check.equal(sh('cat /sys/block/nbd63/pid || true').stdout, '', 'the device is free');
+        must(check, 'images stay', 'test -e /var/lib/overlaybd/web/config.v1.json');
+      },
+    },
+  ];
+}

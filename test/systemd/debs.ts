@@ -1,0 +1,26 @@
+// The Debian package, and one of a later version, built where the tests run: a machine under test only installs them.
+import { spawnSync } from 'node:child_process';
+import { renameSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const BUILDER = fileURLToPath(new URL('../../../packaging/deb', import.meta.url));
+
+/** In the folder of the images. The guide installs the only one with such a name. */
+export const PACKAGE = 'overlaybd-nbd_current.deb';
+export const NEXT_PACKAGE = 'next.deb';
+/** The version that {@link NEXT_PACKAGE} has. */
+export const NEXT_VERSION = '99.0.0';
+
+/** @throws Error when a package cannot be built, with what was said */
+export function makePackages(folder: string): void {
+  renameSync(build(folder), join(folder, PACKAGE));
+  renameSync(build(folder, '--version', NEXT_VERSION), join(folder, NEXT_PACKAGE));
+}
+
+function build(folder: string, ...options: string[]): string {
+  const args = ['--into', folder, ...options];
+  const { status, stdout, stderr } = spawnSync(BUILDER, args, { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`${BUILDER}: exit ${status}: ${stderr}`);
+  return stdout.trim();
+}
