@@ -5,13 +5,21 @@ import type { DeviceState, DeviceStatus } from '../control/api.js';
 import type { ConnectionCounts } from '../reactor/messages.js';
 import type { Peer } from '../reactor/peer.js';
 import type { DeviceRecord } from './record.js';
-import type { DeviceCounters } from '../upgrade/handover.js';
 import { describeBlobs } from '../image/image-source.js';
 import type { HeldImage } from '../image/table.js';
 import type { DeviceSettings } from '../kernel/device-settings.js';
 
 /** Sums of the counters of connections. */
 type Totals = Omit<ConnectionCounts, 'id'>;
+
+/** Counters of an attached device that the next process continues. */
+export interface DeviceCounters {
+  readonly id: string;
+  readonly requests: number;
+  readonly errors: number;
+  readonly bytesSent: number;
+  readonly reconnects: number;
+}
 
 export class AttachedDevice {
   record: DeviceRecord;

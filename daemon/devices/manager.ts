@@ -12,7 +12,7 @@ import { inTime } from '../lib/in-time.js';
 import type { Logger } from '../log/logger.js';
 import { descriptors } from '../native/descriptors.js';
 import type { ResumedTransmission } from '../reactor/messages.js';
-import { AttachedDevice } from './attached-device.js';
+import { AttachedDevice, type DeviceCounters } from './attached-device.js';
 import { DeviceLinks } from './links.js';
 import {
   attachedByUs,
@@ -28,7 +28,6 @@ import {
 import { backendOf, bootId, ownerOf, type DeviceRecord, type DeviceRecords } from './record.js';
 import { freeIndex, inUse } from './use.js';
 import { disconnect } from './disconnect.js';
-import type { DeviceCounters } from '../upgrade/handover.js';
 import { OPEN_PATIENCE_MS, type HeldImage, type ImageTable } from '../image/table.js';
 import { leftBehind } from './left-behind.js';
 import { retryDevice } from './lost-device.js';

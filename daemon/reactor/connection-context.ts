@@ -1,15 +1,14 @@
 // What a connection gets from its reactor and tells it. Types, and the usual deadlines.
 
-import type { ExportTable } from '../nbd/export.js';
+import type { ExportTable, NbdExport } from '../nbd/export.js';
 import type { TlsMode } from '../nbd/handshake.js';
 import type { LargeMemory } from '../nbd/large-memory.js';
 import { HANDSHAKE_TIMEOUT_MS } from '../nbd/limits.js';
 import { DRAIN_TIMEOUT_MS, LINGER_MS } from './limits.js';
 import type { SendBufferPool } from '../nbd/outbox.js';
 import type { ReadRequest, Request } from '../nbd/request.js';
-import type { Connection } from './connection.js';
 import type { PipePool } from './file-pipe.js';
-import type { ConnectionSummary, ResumedTransmission } from './messages.js';
+import type { ConnectionCounts, ConnectionSummary, ResumedTransmission } from './messages.js';
 import type { TlsAcceptor } from './tls-acceptor.js';
 
 /** Milliseconds; see limits.ts. */
@@ -25,6 +24,15 @@ export const DEADLINES: Deadlines = {
   lingerMs: LINGER_MS,
 };
 
+/** A connection as its reactor sees it when the connection reports something. */
+export interface ReportingConnection {
+  readonly id: number;
+  /** For logs. */
+  readonly name: string;
+  readonly export: NbdExport | null;
+  readonly counts: Omit<ConnectionCounts, 'id'>;
+}
+
 /** What all connections of a reactor share. */
 export interface ConnectionContext {
   readonly exports: ExportTable;
@@ -38,9 +46,14 @@ export interface ConnectionContext {
   isOffering?(): boolean;
   /** Other than the usual ones, for tests. */
   readonly deadlines?: Partial<Deadlines>;
-  readFailed(connection: Connection, error: unknown, request: ReadRequest): void;
-  requestRefused(connection: Connection, request: Request, errno: number, reason: string): void;
+  readFailed(connection: ReportingConnection, error: unknown, request: ReadRequest): void;
+  requestRefused(
+    connection: ReportingConnection,
+    request: Request,
+    errno: number,
+    reason: string,
+  ): void;
   /** The connection is over for this reactor, and its socket lives on. */
-  offered(connection: Connection, fd: number, transmission: ResumedTransmission): void;
-  closed(connection: Connection, summary: ConnectionSummary): void;
+  offered(connection: ReportingConnection, fd: number, transmission: ResumedTransmission): void;
+  closed(connection: ReportingConnection, summary: ConnectionSummary): void;
 }

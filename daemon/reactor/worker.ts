@@ -27,7 +27,7 @@ const port = parentPort;
 thisProcess.ioFlusher();
 
 const readers = new ReaderFactory();
-const connections = new Set<Connection>();
+const connections = new Map<number, Connection>();
 let exports = new ExportMap([]);
 /** By the key of their image. */
 let disks = new Map<string, Disk>();
@@ -55,11 +55,11 @@ const context: ConnectionContext = {
   },
   offered: (connection, fd, transmission) => {
     const { id, counts } = connection;
-    connections.delete(connection);
+    connections.delete(connection.id);
     tell({ type: 'offered', connection: { id, fd, transmission, counts } });
   },
   closed: (connection, summary) => {
-    connections.delete(connection);
+    connections.delete(connection.id);
     tell({ type: 'closed', summary });
   },
 };
@@ -78,7 +78,7 @@ port.on('message', (message: ToReactor) => {
     case 'connection': {
       const { id, fd, peer, exports: names, resume } = message;
       const connection = new Connection(id, fd, peer, names ? contextWith(names) : context);
-      connections.add(connection);
+      connections.set(id, connection);
       const served = resume && exports.exact(resume.export);
       if (!resume) connection.start();
       else if (served) connection.resume(served, resume);
@@ -93,15 +93,15 @@ port.on('message', (message: ToReactor) => {
       tell({
         type: 'counts',
         request: message.request,
-        counts: [...connections].map(({ id, counts }) => ({ id, ...counts })),
+        counts: [...connections.values()].map(({ id, counts }) => ({ id, ...counts })),
       });
       break;
     case 'offer':
       isOffering = message.on;
-      for (const connection of connections) connection.offer();
+      for (const connection of connections.values()) connection.offer();
       break;
     case 'end input':
-      for (const connection of connections) if (connection.id === message.id) connection.endInput();
+      connections.get(message.id)?.endInput();
       break;
     case 'report taken':
       failures.taken();
@@ -109,14 +109,14 @@ port.on('message', (message: ToReactor) => {
     case 'drain':
       failures.sweep(true);
       refusals.sweep(true);
-      for (const connection of connections) connection.drain();
+      for (const connection of connections.values()) connection.drain();
       break;
   }
 });
 
 setInterval(() => {
   const now = performance.now();
-  for (const connection of connections) connection.look(now);
+  for (const connection of connections.values()) connection.look(now);
 }, PAUSED_AFTER_MS).unref();
 
 /** The context of a connection that sees only some exports. */

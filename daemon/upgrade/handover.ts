@@ -6,6 +6,7 @@ import { fstatSync } from 'node:fs';
 import * as v from 'valibot';
 import { OverlaybdError, messageOf } from '../errors.js';
 import { checked, strictObject, wholeNumber } from '../lib/schema.js';
+import type { DeviceCounters } from '../devices/attached-device.js';
 import { descriptors } from '../native/descriptors.js';
 import type { ListeningSocket } from '../listen/listening-socket.js';
 import type { ActivatedSocket } from '../listen/socket-activation.js';
@@ -53,15 +54,6 @@ export type ToSuccessor =
       /** The counters of the attached devices. Older predecessors leave this out. */
       readonly counters?: readonly DeviceCounters[];
     };
-
-/** Counters of an attached device that the next process continues. */
-export interface DeviceCounters {
-  readonly id: string;
-  readonly requests: number;
-  readonly errors: number;
-  readonly bytesSent: number;
-  readonly reconnects: number;
-}
 
 export type ToPredecessor = { readonly type: 'ready' };
 

@@ -3,6 +3,7 @@
 
 import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
 import { OverlaybdError } from '../errors.js';
+import type { DeviceCounters } from '../devices/attached-device.js';
 import { MessageChannel } from '../ipc/message-channel.js';
 import { descriptors } from '../native/descriptors.js';
 import { sockets } from '../native/socket.js';
@@ -11,7 +12,6 @@ import type { OfferedSocket } from '../listen/clients.js';
 import {
   FIRST_OFFERED_FD,
   HANDOVER_VARIABLE,
-  type DeviceCounters,
   type Handover,
   type ToSuccessor,
 } from './handover.js';
