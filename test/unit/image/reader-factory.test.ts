@@ -1,0 +1,38 @@
+// Readers from specs: every kind around every other, and what readers of a thread share.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'tap';
+import { closeFile } from '../../../daemon/blob/file-jobs.js';
+import { openFile } from '../../../daemon/blob/open-file.js';
+import { readFully } from '../../../daemon/blob/source.js';
+import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
+import { sliceOf } from '../../../daemon/image/spec.js';
+import { textBytes } from '../../support/pattern.js';
+import { unwrapped } from '../../support/unwrapped.js';
+import { writeZfile } from '../../support/zfile-writer.js';
+
+const PLAIN = textBytes(1, 50_000);
+
+await test('a slice of a ZFile of a slice of a file', async (t) => {
+  const path = join(t.testdir(), 'blob');
+  const zfile = writeZfile(PLAIN);
+  writeFileSync(path, Buffer.concat([Buffer.alloc(777), zfile]));
+  const { fd, spec } = await openFile(path);
+  t.teardown(() => closeFile(fd));
+  const inside = await unwrapped(sliceOf(spec, 777, zfile.length, 'in it'));
+  const slice = sliceOf(inside.spec, 10_000, 5000, 'a part');
+  const source = new ReaderFactory().source(structuredClone(slice));
+  t.equal(source.name, 'a part');
+  t.ok((await readFully(source, 0, 5000)).equals(PLAIN.subarray(10_000, 15_000)));
+  await t.rejects(readFully(source, 1, 5000), { code: 'SHORT_READ' });
+  const disk = new ReaderFactory().disk({ kind: 'raw', source: slice });
+  t.equal(disk.size, 5000);
+});
+
+await test('one decoder of each algorithm a thread', (t) => {
+  const readers = new ReaderFactory();
+  t.equal(readers.decoder('lz4'), readers.decoder('lz4'));
+  t.not(readers.decoder('lz4'), readers.decoder('zstd'));
+  t.not(readers.decoder('lz4'), new ReaderFactory().decoder('lz4'));
+  t.end();
+});
