@@ -1,10 +1,10 @@
-// Where a sparse file holds data, all of it: what the opening of a sparse upper needs.
+// Finds all data extents of a sparse file, which are the index of a sparse upper.
 
 import { OverlaybdError } from '../errors.js';
 import type { Effort } from '../lib/effort.js';
 import type { BlobSource } from './source.js';
 
-/** So many extents are an index of 256 MiB; a file with more is refused. */
+/** An index of 256 MiB has this many entries; a file with more extents is refused. */
 const MAX_EXTENTS = 16_777_216;
 const FIRST_CAPACITY = 256;
 
@@ -40,7 +40,7 @@ export async function findDataExtents(
   return extents.pairs;
 }
 
-/** 16 bytes an extent; as objects they would be five times as many. */
+/** 16 bytes an extent; objects would take five times as much. */
 class ExtentBuffer {
   count = 0;
   #pairs = new Float64Array(2 * FIRST_CAPACITY);
@@ -54,7 +54,7 @@ class ExtentBuffer {
     return this.#pairs.subarray(0, 2 * this.count);
   }
 
-  /** Appends an extent, or the rest of one that was told in two parts. */
+  /** Appends an extent; one that begins where the last one ends makes that one longer. */
   push(begin: number, end: number): void {
     if (this.count > 0 && this.end === begin) {
       this.#pairs[2 * this.count - 1] = end;

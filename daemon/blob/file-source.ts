@@ -1,5 +1,5 @@
 // A regular file or block device, or a part of one (a tar member), as a blob source. Owns no
-// descriptor: whoever opened it closes it.
+// descriptor: the caller that opened it closes it.
 
 import type { DataRuns, FileRange } from '../lib/disk.js';
 import { files } from '../native/file.js';
@@ -36,7 +36,7 @@ export class FileSource implements BlobSource {
   }
 
   read(offset: number, length: number, dst: Uint8Array, at: number): boolean {
-    // A slice must not see its neighbours, whatever the file still has behind it.
+    // A slice must not return bytes of its neighbours, even if the file has them.
     if (offset + length > this.size) throw this.#shortRead(offset, length);
     // A part only, or nothing, or an error: `load` finds out what is the matter.
     return files.readAtHand(this.#fd, dst, at, length, this.#base + offset) === length;

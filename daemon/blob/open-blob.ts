@@ -5,7 +5,7 @@ import type { FileSourceSpec } from './file-source.js';
 import { openFile } from './open-file.js';
 
 export interface OpenBlob {
-  /** How to read it, in any thread. Whoever opened it closes its descriptor, if it has one. */
+  /** How to read it, in any thread. The caller closes its descriptor, if it has one. */
   readonly spec: FileSourceSpec;
   /** The same blob opened twice has the same identity, as long as its content is the same. */
   readonly identity: string;

@@ -1,4 +1,4 @@
-// A part of another source as a source of its own: a member of a tar that is no local file.
+// A part of another source as a source of its own: a member of a tar that is not a local file.
 
 import type { DataRuns, FileRange } from '../lib/disk.js';
 import { shortRead } from './file-jobs.js';

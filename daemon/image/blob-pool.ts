@@ -41,7 +41,7 @@ export interface PooledBlob {
   read(offset: number, length: number): Promise<Buffer>;
   /**
    * Removes the wrappers, once for all holders; of a plain blob there are none.
-   * @param sink told of broken rules that leave it readable, by the first holder that asks
+   * @param sink gets broken rules that leave the blob readable; only that of the first caller is used
    * @throws OverlaybdError if a wrapper is broken, and what `effort` and `sink` throw
    */
   content(effort: Effort, sink?: ProblemSink): Promise<Unwrapped>;
@@ -49,7 +49,7 @@ export interface PooledBlob {
   release(): void;
 }
 
-/** Told of every descriptor, by a thread that may be ended at any time. */
+/** Gets every descriptor that a pool opens and closes: its thread may be ended at any time. */
 export interface DescriptorWatch {
   opened(fd: number): void;
   closed(fd: number): void;
@@ -63,7 +63,7 @@ interface Entry {
   /** Reads the blob while images are opened. */
   readonly source: EdgeSource;
   content: Promise<Unwrapped> | null;
-  /** The content is there: whoever asks for it does not wait. */
+  /** The content is known: a caller need not wait for it. */
   isOpened: boolean;
   users: number;
 }
@@ -93,7 +93,7 @@ export class BlobPool {
     return this.#hold(known);
   }
 
-  /** Takes a blob that another thread has opened, or drops it for the one that is there. */
+  /** Takes a blob that another thread has opened; if the pool has it already, closes the new one. */
   adopt({ key, raw, spec }: BlobParts): PooledBlob {
     this.#opened(raw);
     const known = this.#entries.get(key);
@@ -101,7 +101,7 @@ export class BlobPool {
       this.#close(raw);
       return this.#hold(known);
     }
-    // One that is only being opened here may fail yet; its holders keep it to themselves.
+    // An entry that is still being opened may fail: its holders keep it, and the new one is shared.
     const entry = this.#add({ key, raw, isDevice: false, isPlain: raw === spec });
     const source = this.#readers.source(spec);
     entry.content = Promise.resolve({ spec, source, tar: null, zfile: null });

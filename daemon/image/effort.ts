@@ -1,4 +1,4 @@
-// Counts what the opening of one image costs, on whichever thread it is opened.
+// Counts the cost of opening one image, on the main thread or the opener thread.
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { OverlaybdError } from '../errors.js';
@@ -9,8 +9,8 @@ import type { Effort } from '../lib/effort.js';
  */
 const MAX_IMAGE_TABLES = 1 << 30;
 /**
- * What the main thread opens by itself, in index entries: some 10 ms of work. A thread for it would
- * take longer to start. What is larger is opened by the opener thread.
+ * The largest image that the main thread opens, in index entries: some 10 ms of work, less than the start
+ * of a thread takes. The opener thread opens larger ones.
  */
 export const SMALL_IMAGE_UNITS = 65_536;
 
@@ -27,7 +27,7 @@ export class ImageEffort implements Effort {
   #units = 0;
   #tables = 0;
 
-  /** @param isShared whether others wait for the thread: they get turns, and large images do not go on */
+  /** @param isShared whether the thread has other work: it gets turns, and large images are refused */
   constructor(isShared: boolean) {
     this.#isShared = isShared;
   }

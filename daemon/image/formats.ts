@@ -1,5 +1,5 @@
-// The one table of formats: what a blob may be wrapped in, and what may be inside. Opening, inspecting,
-// verifying and refusing all go through it, so that a new format is a new entry.
+// The one table of formats: the wrappers that a blob may have, and the contents that may be inside. Serve,
+// inspect and verify open and refuse blobs through it, so a new format is a new entry.
 
 import { isTarHeader, findTarPayload, TAR_HEAD_SIZE, type TarPayload } from '../blob/tar.js';
 import { SliceSource } from '../blob/slice-source.js';
@@ -52,13 +52,13 @@ export interface OpenTools {
 }
 
 export interface ContentRules {
-  /** Whether a blob that is no layer is a raw disk image: only one that was named alone. */
+  /** Whether a blob that is not a layer may be a raw disk image: only if it was named alone. */
   readonly mayBeRaw: boolean;
   /** Whether a file of an upper may be opened alone: it can be looked at, and not served. */
   readonly mayBeUpper: boolean;
 }
 
-/** A format with one other thing inside. */
+/** A format that contains one blob. */
 export interface Wrapper {
   readonly kind: 'wrapper';
   readonly name: string;
@@ -68,7 +68,7 @@ export interface Wrapper {
   open(outer: Unwrapped, head: Buffer, tools: OpenTools): Promise<Unwrapped>;
 }
 
-/** What is inside all wrappers. */
+/** A format that may be inside all wrappers. */
 export interface Content {
   readonly kind: 'content';
   readonly name: string;
@@ -130,7 +130,7 @@ const lsmt: Content = {
   },
 };
 
-/** Whatever is nothing else. */
+/** Any blob that is in no other format. */
 const raw: Content = {
   kind: 'content',
   name: 'raw',

@@ -1,5 +1,5 @@
 // Opens the layers of an image: the one opener for serve, attach, inspect and verify. Keeps wrappers and
-// headers; whoever does not need them leaves them.
+// headers, which `serve` does not need.
 
 import { keyOfRef, type BlobRef } from '../blob/blob-ref.js';
 import { OverlaybdError } from '../errors.js';

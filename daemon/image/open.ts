@@ -1,5 +1,5 @@
-// Opens an image: plans it, opens every layer, merges them. On whichever thread it runs, what comes of
-// it are plain values, descriptors and shared memory.
+// Opens an image: plans it, opens every layer, merges them. Runs on the main thread and on the opener
+// thread; the result is plain values, descriptors and shared memory.
 
 import { describeRef } from '../blob/blob-ref.js';
 import { OverlaybdError, messageOf, throwProblem } from '../errors.js';
@@ -49,7 +49,7 @@ export interface OpenedImage {
   readonly blobs: readonly OpenedBlob[];
 }
 
-/** Whoever opened the image releases it. */
+/** The owner of the image releases it. */
 export type OpenedBlob = BlobParts & Pick<PooledBlob, 'release'>;
 
 export interface OpenOptions {
@@ -62,7 +62,8 @@ export interface OpenOptions {
 
 /**
  * Opens all layers of an image and merges them.
- * @param shared is asked, once the blobs are known, for an image of the same ones that is open already
+ * @param shared gets the marks of the image and returns it if it is open already; called before any layer
+ *   is opened
  * @throws OverlaybdError for the first thing that is wrong, and what the effort throws; nothing stays
  *   open then
  */

@@ -1,4 +1,4 @@
-// What the control plane and its opener thread tell each other. Types only.
+// The messages between the control plane and its opener thread. Types only.
 
 import type { ErrorCode, ErrorFacts } from '../errors.js';
 import type { BlobParts } from './blob-pool.js';
@@ -15,7 +15,7 @@ export interface OpenRequest {
 export type PostedImage = Omit<OpenedImage, 'blobs'> & { readonly blobs: readonly BlobParts[] };
 
 export type FromOpener =
-  /** A descriptor that is open, or not any longer: should the thread die, somebody else closes it. */
+  /** The thread has opened or closed a descriptor. If the thread dies, the main thread closes those left. */
   | { readonly type: 'descriptor'; readonly fd: number; readonly open: boolean }
   /** Its descriptors are the receiver's from now on. */
   | { readonly type: 'opened'; readonly image: PostedImage }

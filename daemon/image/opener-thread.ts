@@ -1,5 +1,5 @@
-// The entry of the opener thread: opens images that are too large for the main thread to open while
-// others wait for it. It ends with its last image, and so all memory that opening took goes back.
+// The entry of the opener thread: opens images that would block the main thread for too long. The thread
+// ends after its last image, so all memory that opening took is returned to the system.
 
 import { setPriority } from 'node:os';
 import { parentPort } from 'node:worker_threads';
@@ -13,14 +13,14 @@ import type { FromOpener, OpenRequest } from './opener-messages.js';
 if (!parentPort) throw new Error('image/opener-thread.ts runs as a worker thread only');
 const port = parentPort;
 
-/** Nice value: a third of the time that reactors and the main thread get, where there is not enough. */
+/** Nice value: on a busy machine the thread gets a third of the time of a reactor. */
 const NICENESS = 5;
 
-// In Linux it is the thread's own. Who may not is as before.
+// In Linux the priority is that of this thread. Without the permission it stays as it was.
 try {
   setPriority(NICENESS);
 } catch {
-  // It is set to more already.
+  // It has a lower priority already.
 }
 
 const readers = new ReaderFactory();

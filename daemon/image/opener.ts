@@ -1,5 +1,5 @@
-// Opens images for the main thread without keeping others waiting: small ones on it, with turns for
-// everybody in between, and large ones on a thread of their own, which may die of them.
+// Opens images for the main thread without blocking it: small ones on the main thread, which does other
+// work between the steps, and large ones on a thread of their own, which may run out of memory.
 
 import { Worker } from 'node:worker_threads';
 import { closeFile } from '../blob/file-jobs.js';
@@ -15,12 +15,12 @@ import { describeBlobs, type ImageSource } from './image-source.js';
 import type { FromOpener, OpenRequest, PostedImage } from './opener-messages.js';
 
 const ENTRY = new URL('../image/opener-thread.js', import.meta.url);
-/** Of V8, in which a configuration of 4 MiB has room; indexes and tables lie outside of it. */
+/** V8's heap of the thread: a configuration of 4 MiB fits; indexes and tables are not part of it. */
 const OPENER_HEAP_MB = 256;
-/** From the request to the image. A read of a disk that does not answer ends long before. */
+/** The limit of one opening. A read of a disk that does not answer fails long before. */
 const OPEN_TIMEOUT_MS = 120_000;
 
-/** An opened image. Whoever opened it closes it, after every reactor has let go of it. */
+/** An opened image. Its owner closes it after all reactors have dropped it. */
 export interface OpenImage {
   readonly name: string;
   /** One line for people: "3 layers, 812 segments". */
@@ -56,7 +56,7 @@ export class Opener {
 
   /**
    * Opens an image.
-   * @param shared is asked, once it is known which files there are, whether they are open already
+   * @param shared gets the marks of the image and returns it if it is open already
    * @throws OverlaybdError for the first thing that is wrong; nothing stays open then
    */
   async open<T>(
@@ -104,14 +104,14 @@ interface Job {
   reject(error: Error): void;
 }
 
-/** One thread, which opens one image at a time, and ends when there is none. */
+/** One thread that opens one image at a time and ends after the last. */
 class OpenerThread {
   readonly #timeoutMs: number;
   readonly #waiting: Job[] = [];
   #current: Job | null = null;
   #worker: Worker | null = null;
   #timer: NodeJS.Timeout | null = null;
-  /** What it has open, and is nobody else's; of each thread its own. */
+  /** Descriptors that only the current thread owns. */
   #descriptors = new Set<number>();
   #isClosed = false;
 
@@ -150,13 +150,13 @@ class OpenerThread {
   #start(): Worker {
     const worker = new Worker(ENTRY, {
       name: 'opener',
-      // What it opens is for others, and outlives it.
+      // Its descriptors go to the main thread and outlive it.
       trackUnmanagedFds: false,
       resourceLimits: { maxOldGenerationSizeMb: OPENER_HEAP_MB },
     });
     const descriptors = (this.#descriptors = new Set());
     worker.on('message', (message: FromOpener) => {
-      // Also of one that is ending, because its numbers may be of other files by now.
+      // Also from a thread that is ending: its descriptor numbers may have been reused.
       if (message.type === 'descriptor') {
         if (message.open) descriptors.add(message.fd);
         else descriptors.delete(message.fd);
@@ -225,7 +225,7 @@ class OpenerThread {
     const worker = this.#worker;
     const left = this.#descriptors;
     this.#worker = null;
-    // It may be reading from them, and tell of them, until it is gone.
+    // Until it has ended, the thread may read from them and report more of them.
     void worker?.terminate().then(() => left.forEach((fd) => closeFile(fd)));
   }
 }

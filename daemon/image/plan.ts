@@ -25,7 +25,7 @@ import type { ImageBlobs } from './image-blobs.js';
 
 /** 255 layers with long URLs are far below this. */
 const MAX_CONFIG_SIZE = 4 * 1024 * 1024;
-/** A brace, behind white space and a byte order mark, as latin1. */
+/** A brace after an optional byte order mark and white space, as latin1. */
 const CONFIG_BEGIN = /^(?:\u00ef\u00bb\u00bf)?\s*\{/;
 const CONFIG_KEY = /^(?:\u00ef\u00bb\u00bf)?\s*\{\s*"[\w.-]+"\s*:/;
 /** What upstream calls a configuration. */

@@ -1,5 +1,5 @@
-// What speaks against a file being a raw disk image, which any file could be: it begins as something
-// else does, or its size is no whole number of sectors.
+// Reasons to doubt that a file is a raw disk image, since any file could be one: it begins like a file of
+// another format, or its size is not a multiple of the sector size.
 
 import { SECTOR } from '../lsmt/format.js';
 
@@ -10,7 +10,7 @@ interface Kind {
   readonly at?: number;
 }
 
-/** What files begin with that hold a disk, or an archive of one, in a form that has to be unpacked. */
+/** How files begin that hold a disk or an archive in a form that has to be unpacked. */
 const OTHERS: readonly Kind[] = [
   { name: 'gzip', begin: '\x1f\x8b' },
   { name: 'xz', begin: '\xfd7zXZ\0' },
@@ -20,7 +20,7 @@ const OTHERS: readonly Kind[] = [
   { name: 'bzip2', begin: 'BZh' },
   { name: 'zip', begin: 'PK\x03\x04' },
   { name: '7z', begin: '7z\xbc\xaf\x27\x1c' },
-  // Those that hold a layer are unpacked on the way here, if they are of POSIX's form.
+  // Tars of the POSIX form that hold a layer were unwrapped before.
   { name: 'tar', begin: 'ustar', at: 257 },
   { name: 'qcow2', begin: 'QFI\xfb' },
   { name: 'VMDK', begin: 'KDMV' },
@@ -51,7 +51,7 @@ export function rawDiskDoubts(head: Buffer, size: number): string[] {
   const rest = size % SECTOR;
   if (rest !== 0) {
     doubts.push(
-      `its ${size} bytes are no whole number of sectors of ${SECTOR} (${rest} are left over): is it complete?`,
+      `its size of ${size} bytes is not a multiple of ${SECTOR} (${rest} left over): is it complete?`,
     );
   }
   return doubts;

@@ -1,6 +1,6 @@
 // The images that are open, and what the reactors know of them: exports for clients, by name, and
-// hidden ones for attached devices. An image is open as long as somebody holds it. An export whose
-// image cannot be opened does not keep the others from being served: it is tried again.
+// hidden ones for attached devices. An image stays open while it has a holder. If the image of an export
+// cannot be opened, the other exports are served, and the opening is tried again.
 
 import { OverlaybdError } from '../errors.js';
 import { ReaderFactory } from './reader-factory.js';
@@ -16,14 +16,14 @@ import { Opener, type OpenImage } from './opener.js';
 /** Export name to what makes its image. */
 export type ExportSources = ReadonlyMap<string, ImageSource>;
 
-/** So many images are opened at the same time: of disks that are slow, several are waited for. */
+/** Images opened at the same time, so that one slow disk does not delay the images on others. */
 const PARALLEL_OPENS = 32;
-/** An image that takes longer waits for a disk, or for the opener thread: the next one begins. */
+/** An image that takes longer waits for a disk or the opener thread; the next opening starts then. */
 const OPEN_TURN_MS = 1000;
-/** So long exports wait for each other before those that are open are served. */
+/** After this time the exports that are open are served, even if others are still being opened. */
 export const OPEN_PATIENCE_MS = 10_000;
 
-/** An open image. Whoever got it releases it, once. */
+/** An open image. Its holder releases it once. */
 export interface HeldImage {
   /** Unique in this process. */
   readonly key: string;
@@ -36,7 +36,7 @@ export interface HeldImage {
 export interface FailedExport {
   readonly source: ImageSource;
   readonly problem: ImageProblem;
-  /** It is being opened for the first time, and takes long; nothing is known to be wrong. */
+  /** The first opening takes long and has not failed. */
   readonly isOpening: boolean;
 }
 
@@ -47,7 +47,7 @@ interface Entry extends HeldImage {
 
 type Attempt = { readonly held: HeldImage } | { readonly error: unknown };
 
-/** Gives the reactors the exports, in place of those before. */
+/** Replaces the exports that the reactors have. */
 export type Publish = (exports: readonly ExportSpec[], failed: readonly FailedExportSpec[]) => void;
 
 export class ImageTable {
@@ -105,7 +105,7 @@ export class ImageTable {
    * Serves these exports in place of those before. What is the same image as before stays open; an
    * export that cannot be opened is failed, and tried again.
    * @param mustOpen whether an export of that name may not fail
-   * @returns the images that are not exported any longer; release them once nobody reads from them
+   * @returns the images that are no longer exported; the caller releases them when no reactor reads them
    * @throws OverlaybdError when one that may not fail does; the exports are as before then
    */
   setExports(
@@ -179,7 +179,7 @@ export class ImageTable {
       throw new OverlaybdError('BUSY', 'the daemon is stopping');
     }
     for (const note of image.notes) this.#log.log('warn', note);
-    // Somebody else may have opened it at the same time.
+    // Another caller may have opened it at the same time.
     const shared = image.isShareable ? this.#share(identity) : null;
     if (shared) {
       image.close();
@@ -205,7 +205,7 @@ export class ImageTable {
     this.#opener.close();
   }
 
-  /** Closes everything, whoever holds it: the reactors are gone. */
+  /** Closes all images, also those that have holders: the reactors have ended. */
   close(): void {
     this.stop();
     for (const { image } of this.#entries) image.close();
@@ -290,7 +290,7 @@ export class ImageTable {
     }
     const problem = problemOf(attempt.error, failed.problem);
     this.#failed = new Map([...this.#failed, [name, { ...failed, problem, isOpening: false }]]);
-    // The same again is not worth a line a minute.
+    // The same problem again is logged at debug level only: retries go on every minute.
     this.#logFailure(name, problem.message === failed.problem.message ? 'debug' : 'error');
     if (problem.code !== failed.problem.code) this.#republish();
     this.#retryLater(name);

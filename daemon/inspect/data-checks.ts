@@ -1,5 +1,5 @@
-// Reads all data of one opened layer to find out whether it can be had: every block of a ZFile, or
-// what the segments of a plain layer point to. Generators, so that the caller decides when to pause.
+// Reads all data of one opened layer to check that it is readable: every block of a ZFile, or the ranges
+// that the segments of a plain layer map. Generators, so that the caller decides when to pause.
 
 import type { BlobSource } from '../blob/source.js';
 import type { ProblemSink } from '../errors.js';
@@ -11,7 +11,7 @@ import type { LsmtIndex } from '../lsmt/merged-index.js';
 import { ZfileVerifier } from '../zfile/verify.js';
 import type { InspectedLayer } from './open-for-inspection.js';
 
-/** Plain data is read in pieces of so many bytes. */
+/** Plain data is read in pieces of this many bytes. */
 const READ_SIZE = 1 << 20;
 
 /** The reading of one layer. */
@@ -40,7 +40,7 @@ export class DataChecker {
   /** The check of a layer of which as much as this could be opened. */
   check({ inner, content, own }: CheckedLayer, findings: DataFindings): DataCheck {
     const { spec } = inner;
-    // Made anew: what the opening has in memory has to be read from the disk.
+    // A new source, without the edges that are in memory: everything is read from the disk.
     if (spec.kind === 'zfile') {
       const { zfile, of } = spec;
       const stored = this.#readers.source(of);

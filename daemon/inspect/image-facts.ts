@@ -29,7 +29,7 @@ export interface DeviceFacts {
 export interface ImageFacts {
   readonly name: string;
   readonly notes: readonly string[];
-  /** Bytes of the device; 0 when the files given do not tell. */
+  /** Bytes of the disk; 0 if the given files do not say. */
   readonly virtualSize: number;
   /** Bytes of all files, each counted once; of a sparse upper only its data, not its holes. */
   readonly fileBytes: number;
@@ -38,7 +38,7 @@ export interface ImageFacts {
   /** How many layers name the layer below them as their parent, of how many that have one. */
   readonly linkedParents: number;
   readonly possibleParents: number;
-  /** Null for raw disk images, and where the files given do not tell. */
+  /** Null for raw disk images, and if the given files do not say. */
   readonly device: DeviceFacts | null;
   /** Null where the device has no partition table, or none that can be read: then a note says why. */
   readonly partitions: PartitionFacts | null;

@@ -1,4 +1,4 @@
-// The index of all layers of an image that is looked at, once each layer has been opened by itself.
+// The merged index of an image whose layers have been opened and read one by one.
 
 import { UNBOUNDED } from '../lib/effort.js';
 import { buildIndex } from '../lsmt/build-index.js';
@@ -6,7 +6,7 @@ import { LsmtIndex } from '../lsmt/merged-index.js';
 import type { LsmtLayer } from '../lsmt/layer.js';
 import { readStack } from '../lsmt/read-stack.js';
 
-/** What is wrong with the entries of a layer was told when it was opened. */
+/** Broken entries of a layer were reported when its own index was read. */
 const ignore = (): void => undefined;
 
 /** @throws OverlaybdError LIMIT when there are too many entries or segments */

@@ -27,7 +27,7 @@ export interface PartitionFacts {
 
 /**
  * @param index of a stack of layers; null when it is none, or cannot be read
- * @param notes told of what is wrong with the table
+ * @param notes gets what is wrong with the table
  */
 export async function partitionFacts(
   name: string,
@@ -43,13 +43,13 @@ export async function partitionFacts(
     notes.push(...found.notes);
     const partitions = found.partitions.map(
       ({ number, offset, size, type, name: title, problem }) => {
-        const told = problem && formatError(problem).message;
-        return { number, offset, bytes: size, type, name: title, problem: told };
+        const text = problem && formatError(problem).message;
+        return { number, offset, bytes: size, type, name: title, problem: text };
       },
     );
     return { table: found.kind, sectorSize: found.sectorSize, partitions };
   } catch (error) {
-    // The layers are good, or this would not be reached: a table that is not is no error of the image.
+    // The layers are good at this point, and a broken partition table is not an error of the image.
     if (!(error instanceof OverlaybdError)) throw error;
     notes.push(`partitions: ${error.message}`);
     return null;

@@ -3,7 +3,7 @@
 
 import { OverlaybdError, formatError, type ErrorCode, type FormatProblem } from '../errors.js';
 
-/** So many problems are kept and printed. */
+/** Problems that are kept and printed. */
 export const MAX_LISTED = 100;
 
 export interface Problem {
@@ -20,7 +20,7 @@ export class ProblemList {
   readonly #byLayer = new Map<number | null, number>();
 
   addProblem(layer: number | null, problem: FormatProblem): void {
-    // The text is made only if somebody will read it.
+    // The text is made only for problems that are printed.
     if (this.#countOne(layer)) this.#list(layer, formatError(problem));
   }
 

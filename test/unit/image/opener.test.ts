@@ -188,7 +188,7 @@ await test('strict: a disk that looks like something else', async (t) => {
   writeFileSync(good as string, Buffer.alloc(1024));
   for (const [path, message] of [
     [packed, /packed: .*a raw disk image, but it begins as a gzip file does \(1f8b\)/],
-    [ragged, /ragged: .*a raw disk image, but its 1000 bytes are no whole number of sectors/],
+    [ragged, /ragged: .*a raw disk image, but its size of 1000 bytes is not a multiple of 512/],
   ] as const) {
     const image = await openerOf(t).open(sourceOf(path as string), nothingShared);
     t.match(image.notes, [message]);

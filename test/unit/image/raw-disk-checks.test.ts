@@ -35,11 +35,9 @@ await test('files of other kinds are known by their beginning', async (t) => {
   for (const begin of ['', '\x1f', '\xebX\x90mkfs.fat', 'hsqs', 'QFI']) t.same(doubts(begin), []);
 });
 
-await test('sizes that are no whole number of sectors', async (t) => {
+await test('sizes that are not a multiple of the sector size', async (t) => {
   t.same(doubts('', 512), []);
-  t.match(doubts('', 513), [
-    /^its 513 bytes are no whole number of sectors of 512 \(1 are left over\)/,
-  ]);
-  t.match(doubts('', 1), [/^its 1 bytes /]);
+  t.match(doubts('', 513), [/^its size of 513 bytes is not a multiple of 512 \(1 left over\)/]);
+  t.match(doubts('', 1), [/^its size of 1 bytes /]);
   t.equal(doubts('\x1f\x8b', 700).length, 2);
 });
