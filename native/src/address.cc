@@ -59,7 +59,7 @@ bool FillTcp(const char* host, uint16_t port, Address* address) {
 
 int FillUnix(const char* path, size_t length, Address* address) {
   sockaddr_un* name = address->Unix();
-  // An empty name would bind an abstract socket that nobody asked for.
+  // An empty name would bind an abstract socket.
   if (length == 0) return -EINVAL;
   if (length >= sizeof(name->sun_path)) return -ENAMETOOLONG;
   name->sun_family = AF_UNIX;

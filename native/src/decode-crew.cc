@@ -13,7 +13,7 @@ namespace {
 // To wake a thread costs some 5 us, and zstd takes some 200 us for this much.
 constexpr size_t kMinBytes = 128 * 1024;
 constexpr size_t kMinBlocks = 4;
-// So much is decoded between two looks at what is left; 16 KiB of zstd take some 25 us.
+// Bytes that a thread decodes before it looks again what is left; 16 KiB of zstd take about 25 us.
 constexpr size_t kPieceBytes = 16 * 1024;
 
 // Threads of this process that decode long runs now: with all cores at it, helpers would only be in
@@ -56,7 +56,7 @@ struct DecodeCrew::Job {
       if (first + part.count < run.count) part.last_size = run.block_size;
       const int64_t result = DecodeBlocks(codec, part);
       if (result == kAllDecoded) continue;
-      // Nobody takes another one.
+      // No thread takes another piece.
       next.store(run.count, std::memory_order_relaxed);
       if (result == kBadRun) return {first, kBadRun};
       const size_t block = first + static_cast<size_t>(result);

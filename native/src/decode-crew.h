@@ -22,7 +22,7 @@ class DecodeCrew {
   DecodeCrew(const DecodeCrew&) = delete;
   DecodeCrew& operator=(const DecodeCrew&) = delete;
 
-  // As DecodeBlocks, whoever decodes what. `codec` is the caller's own.
+  // As DecodeBlocks, by this thread and helpers. `codec` is the caller's own.
   int64_t Decode(BlockCodec* codec, const BlockRun& run);
 
  private:

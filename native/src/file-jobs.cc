@@ -23,10 +23,10 @@ namespace {
 constexpr size_t kChunk = 256 * 1024;
 static_assert(kChunk % FileWindows::kWindow == 0);
 
-// Whether the kernel tells this process what of the file is in memory (mincore(2)): to the owner,
-// and to those who may write to it.
+// Whether mincore(2) tells this process which pages of the file are in memory. It tells the owner,
+// and users who may write to the file.
 bool MayAskResidency(int fd, const struct stat& status) {
-  // Who is not known in this user namespace cannot be stood in for by a capability.
+  // A capability does not help if the owner is unknown in this user namespace.
   constexpr uid_t kOverflowUser = 65534;
   if (status.st_uid == ::geteuid()) return true;
   if (status.st_uid != kOverflowUser && HasCapability(CAP_FOWNER) == 1) return true;
@@ -113,7 +113,7 @@ int64_t Load(int fd, uint64_t position, uint64_t length) {
     if (n < 0) return n;
     if (keep) KeepWindows(fd, at, chunk.get(), static_cast<size_t>(n));
     if (static_cast<size_t>(n) == want) continue;
-    // The file ends; what is behind the range does not matter.
+    // The file ends; bytes after the range do not matter.
     const uint64_t file_end = at + static_cast<uint64_t>(n);
     if (file_end >= end) break;
     return static_cast<int64_t>(std::max(file_end, position) - position);
@@ -166,7 +166,7 @@ int64_t FindExtents(const FileJobRequest& request, std::vector<double>* extents)
     extents->push_back(static_cast<double>(hole));
     at = static_cast<uint64_t>(hole);
   }
-  // A file that was cut has a hole behind its end, too.
+  // A file that was cut has a hole after its end, too.
   const int length = RequireLength(request.fd, request.file_end);
   if (length < 0) return length;
   return static_cast<int64_t>(std::min(at, end) - request.position);

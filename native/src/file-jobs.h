@@ -39,20 +39,20 @@ struct FileJobOutcome {
   // least a byte; -ENXIO if the file is shorter than `file_end`. Otherwise 0. Or -errno.
   int64_t result = 0;
   // kOpen: the size, and 1 if it is a block device. kExtents: begin and end of each run of data;
-  // the last may go on behind the range.
+  // the last may reach past the range.
   std::vector<double> values;
   // kOpen: the same file opened twice has the same: device, inode, size, time of change.
   std::string identity;
-  // kOpen: to be remembered once somebody takes the descriptor.
+  // kOpen: is remembered when a client takes the descriptor.
   std::unique_ptr<FileEntry> entry;
 };
 
-// Extents in one outcome; who wants more asks again.
+// Extents in one outcome; a client asks again for more.
 constexpr size_t kMaxJobExtents = 4096;
 
 void RunFileJob(const FileJobRequest& request, FileJobOutcome* outcome);
 
-// Undoes what nobody waits for any longer.
+// Undoes a job whose client no longer waits.
 void DropOutcome(const FileJobRequest& request, const FileJobOutcome& outcome);
 
 }  // namespace overlaybd_nbd

@@ -25,7 +25,7 @@ int RequireAtHand(int file, uint64_t position, size_t length) {
 int MakePipe(int32_t* ends, size_t size) {
   int fds[2];
   if (::pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0) return -errno;
-  // Not as large as it was asked for: who may have how much is up to the system.
+  // It may be smaller than requested: the system limits it for each user.
   int capacity = ::fcntl(fds[1], F_SETPIPE_SZ, static_cast<int>(size));
   if (capacity < 0) capacity = ::fcntl(fds[1], F_GETPIPE_SZ);
   if (capacity < 0) {

@@ -1,7 +1,7 @@
 // Bytes of files into sockets without a copy in between: pages of the page cache go into a pipe,
 // and from there into the socket. Knows neither Node nor any format. Every function returns a
-// number >= 0, or -errno. Nothing here blocks, except for a page that is on its way from a disk,
-// or leaves the cache right then.
+// number >= 0, or -errno. No function blocks, except for a page that is being read from a disk,
+// or that leaves the cache at that moment.
 #pragma once
 
 #include <sys/types.h>

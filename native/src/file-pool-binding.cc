@@ -40,7 +40,7 @@ class Mailbox : public FileJobClient {
 
   void Open(uv_async_t* async) { async_ = async; }
 
-  // Nobody reads it any longer.
+  // Nothing reads the mailbox from here on.
   std::vector<std::unique_ptr<FileJobEnd>> Close() {
     const std::lock_guard<std::mutex> lock(mutex_);
     async_ = nullptr;
@@ -58,7 +58,7 @@ class Mailbox : public FileJobClient {
   std::vector<std::unique_ptr<FileJobEnd>> ends_;
 };
 
-// A file that was opened for somebody who is gone.
+// Closes a file that was opened for an environment that has ended.
 void Drop(const FileJobEnd& end) {
   if (!end.outcome.identity.empty()) CloseFile(static_cast<int>(end.outcome.result));
 }
@@ -118,8 +118,8 @@ void FileJobPort::OnEnds(uv_async_t* async) {
   }
 }
 
-// Through the C interface, as all that the loop calls. @returns false if nobody was told: the
-// environment is ending
+// Uses the C interface, as everything that the loop calls. @returns false if the callback was not
+// called, because the environment is ending
 bool FileJobPort::Tell(const FileJobEnd& end) {
   const FileJobOutcome& outcome = end.outcome;
   napi_handle_scope scope;
@@ -140,8 +140,8 @@ bool FileJobPort::Tell(const FileJobEnd& end) {
           napi_ok &&
       napi_create_string_utf8(env_, outcome.identity.data(), outcome.identity.size(),
                               &arguments[3]) == napi_ok;
-  // In a scope of its own, because JavaScript goes on with what it got only when that is closed: by
-  // then it is clear whose the file is, also if the environment is ended meanwhile.
+  // In a scope of its own: JavaScript continues with the descriptor only when the scope is closed.
+  // By then it is certain who must close the file, even if the environment is ended meanwhile.
   napi_callback_scope turn = nullptr;
   bool is_told = false;
   if (made && napi_open_callback_scope(env_, receiver, context_, &turn) == napi_ok) {

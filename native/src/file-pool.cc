@@ -23,12 +23,13 @@ using Limits = FilePoolLimits;
 
 // Little is on it; only what is touched is memory.
 constexpr size_t kStackSize = 512 * 1024;
-// A close that hangs is told to nobody, but it counts as stuck.
+// A close that hangs is not reported to a client, but it counts as stuck.
 constexpr uint32_t kCloseDeadlineMs = 10'000;
 // Of paths before their st_dev is known: this, and the number of their mount. No st_dev is so
 // large.
 constexpr uint64_t kMountOfPaths = uint64_t{1} << 63;
-// The warden goes on for so long without work: to wake it for each job would cost more.
+// The warden keeps running for this many ticks without work: waking it for each job would cost
+// more.
 constexpr uint64_t kRestlessTicks = 80;
 
 struct Device;
@@ -36,7 +37,7 @@ struct File;
 
 struct Job {
   uint64_t id = 0;
-  std::shared_ptr<FileJobClient> client;  // null: nobody is told
+  std::shared_ptr<FileJobClient> client;  // null: no report
   FileJobRequest request;
   FileEntry* entry = nullptr;  // of the descriptor, which stays open as long as there are jobs
   std::string name;            // of kClose, which is there when the entry has gone
@@ -44,7 +45,7 @@ struct Job {
   File* file = nullptr;
   uint64_t begun = 0;    // a tick
   uint64_t overdue = 0;  // a tick
-  bool ended = false;    // the client has been told, or is being told
+  bool ended = false;    // the client has its report, or is getting it
   bool stuck = false;
 };
 
@@ -145,7 +146,7 @@ bool FilePool::Spawn(void* (*main)(void*), FilePool* pool) {
   return error == 0;
 }
 
-// What a path is about to wait for. Those of which nobody knows share one place.
+// The device that opening a path will wait for. Paths whose device is unknown share one entry.
 uint64_t DeviceOfPath(const std::string& path) {
   const int64_t mount = MountOfPath(path);
   return kMountOfPaths + static_cast<uint64_t>(mount < 0 ? 0 : mount + 1);
@@ -240,8 +241,8 @@ std::list<Job>::iterator FilePool::Take(std::list<Device*>::iterator device,
   return std::prev(running_.end());
 }
 
-// Sees to it that somebody takes the next job. Without memory for a thread it waits for one that is
-// there, or for its deadline.
+// Makes sure that a thread takes the next job. Without memory for a new thread, the job waits for
+// an existing one, or for its deadline.
 void FilePool::Wake() {
   std::list<Device*>::iterator device;
   std::list<File*>::iterator file;
@@ -349,7 +350,7 @@ void FilePool::Close(int fd) {
     }
     if (entry->closing) return;
     entry->closing = true;
-    ++entry->jobs;  // until all that wait are told
+    ++entry->jobs;  // until all waiting clients have their report
     const auto device = devices_.find(static_cast<uint64_t>(entry->device));
     if (device != devices_.end()) {
       const auto file = device->second.files.find(static_cast<uint64_t>(fd));
@@ -390,7 +391,7 @@ void* FilePool::WardenMain(void* pool) {
   return nullptr;
 }
 
-// Counts time, and tells those whose jobs have taken too long of it.
+// Counts time, and reports jobs that have taken too long to their clients.
 void FilePool::Watch() {
   for (;;) {
     std::vector<Notice> notices;

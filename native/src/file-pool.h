@@ -17,7 +17,7 @@ namespace overlaybd_nbd {
 struct FilePoolLimits {
   // All threads, stuck ones among them.
   static constexpr int kThreads = 64;
-  // Of those, so many are kept for devices that answer.
+  // How many of them are reserved for devices that answer.
   static constexpr int kReserved = 16;
   // That work for one device (st_dev; of paths, their mount), without those that are stuck.
   static constexpr int kThreadsPerDevice = 8;
@@ -34,13 +34,13 @@ struct FilePoolLimits {
   static constexpr int kTickMs = 125;
 };
 
-// The end of a job, for whoever asked for it.
+// The end of a job, for its client.
 struct FileJobEnd {
   uint64_t id;
   FileJobOutcome outcome;
 };
 
-// Who asks, for one environment. Outlives the environment while jobs of it are under way.
+// Starts jobs for one environment. Outlives the environment while its jobs run.
 class FileJobClient {
  public:
   virtual ~FileJobClient() = default;
@@ -57,8 +57,8 @@ struct StuckFileJob {
   double seconds;
 };
 
-// Begins a job. If it has not ended within `deadline_ms` its client is told -ETIMEDOUT, whatever
-// the thread does. @returns 0; -EAGAIN: too many wait already
+// Begins a job. If it has not ended within `deadline_ms`, its client gets -ETIMEDOUT, whatever the
+// thread does. @returns 0; -EAGAIN if too many wait already
 int StartFileJob(std::shared_ptr<FileJobClient> client, uint64_t id, FileJobRequest request,
                  uint32_t deadline_ms);
 

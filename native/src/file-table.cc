@@ -72,9 +72,10 @@ FileEntry* ProbeFile(int fd, const char* path, dev_t device, bool is_owner, uint
   } else if (system.f_type == TMPFS_MAGIC || system.f_type == RAMFS_MAGIC) {
     entry->access = FileAccess::kMemory;
   }
-  // Of files that somebody may neither own nor write to, mincore says that all is in memory.
+  // For a user who neither owns a file nor may write to it, mincore says that all of it is in
+  // memory.
   if (is_owner && size > 0 && (entry->access == FileAccess::kNoWait || is_overlay)) {
-    // PROT_NONE: nothing of it is ever touched, and mlock leaves it alone (process.cc).
+    // PROT_NONE: no page of it is ever touched, and mlock leaves it alone (memory.cc).
     void* const map = ::mmap(nullptr, size, PROT_NONE, MAP_SHARED, fd, 0);
     if (map != MAP_FAILED) {
       entry->map = map;

@@ -12,7 +12,7 @@ namespace overlaybd_nbd {
 
 // How to read what needs no waiting, decided once when a file is opened (docs/architecture.md).
 enum class FileAccess {
-  kThreads,   // nobody can tell: the pool's threads read, and keep what they read for a while
+  kThreads,   // unknown: the pool's threads read, and keep what they read for a while
   kNoWait,    // preadv2 with RWF_NOWAIT
   kMemory,    // tmpfs and ramfs: there is no disk
   kResident,  // overlayfs: mincore tells what is in the page cache
@@ -38,7 +38,7 @@ struct FileEntry {
 // Takes over the entry. False if the descriptor's number is too high to be remembered: the file is
 // then one of which nothing is known.
 bool RememberFile(int fd, FileEntry* entry);
-// Null if nothing is known. Valid until the file is closed, which nobody does while others use it.
+// Null if nothing is known. Valid until the file is closed; no file is closed while it is in use.
 FileEntry* FindFile(int fd);
 // Ends the mapping, too. The descriptor stays open.
 void ForgetFile(int fd);

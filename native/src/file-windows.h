@@ -24,7 +24,7 @@ class FileWindows {
   static constexpr size_t kCapacity = kWindow * kShards * kWindowsPerShard;
 
   using Clock = std::chrono::steady_clock;
-  // A file that is repaired in place is read anew, at the latest so long afterwards.
+  // After this time a file that was repaired in place is read anew.
   static constexpr std::chrono::seconds kMaxAge{5};
 
   // Never destroyed: a thread that was given up may still come back.

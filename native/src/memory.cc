@@ -29,7 +29,7 @@ bool NextMapping(FILE* maps, Mapping* mapping) {
     // Rings that the kernel shares with libuv (io_uring): they cannot be dropped, and are of no
     // file.
     if (strstr(line, " anon_inode:") != nullptr) mapping->inode = 0;
-    // The rest of a long path is no line of its own.
+    // The rest of a long path is not another line.
     while (strchr(line, '\n') == nullptr && ::fgets(line, sizeof(line), maps) != nullptr) {
     }
     if (parsed) return true;

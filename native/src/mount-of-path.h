@@ -8,8 +8,8 @@ namespace overlaybd_nbd {
 
 // The kernel's number of the mount that holds the path, as far as the kernel has it in memory:
 // otherwise that of the nearest folder above it that is. Never waits for a file system.
-// @returns -errno if that cannot be told so: before Linux 5.12, without /proc, or of a symbolic
-// link to what is not in memory
+// @returns -errno if it is unknown: before Linux 5.12, without /proc, or for a symbolic link to a
+// path that is not in memory
 int64_t MountOfPath(const std::string& path);
 
 }  // namespace overlaybd_nbd

@@ -65,7 +65,7 @@ int NbdIoctlOpen(const char* path, const NbdIoctlSettings& settings) {
   bool connected = false;
   const int fd = OpenDevice(path, &connected);
   if (fd < 0) return fd;
-  // Before anything is set: a size would be set for the one who uses the device now.
+  // Comes before any setting: a size would be set for the present user of the device.
   int result =
       connected ? -EBUSY : Control(fd, NBD_SET_SOCK, static_cast<uint64_t>(settings.sockets[0]));
   if (result == 0) {
@@ -89,7 +89,7 @@ int NbdIoctlDisconnect(const char* path) {
   const int fd = OpenDevice(path, &connected);
   if (fd < 0) return fd;
   int result = connected ? Control(fd, NBD_DISCONNECT, 0) : -ENOTCONN;
-  // The server has been told; one that does not listen any more must not keep the device.
+  // The server has received the disconnect; a server that no longer reads must not keep the device.
   if (result == 0) result = Control(fd, NBD_CLEAR_SOCK, 0);
   ::close(fd);
   return result;

@@ -18,7 +18,7 @@ struct NbdIoctlSettings {
 
 // Makes the device ours and sets it up. The kernel knows the owner by the calling thread, so that
 // each device needs a thread of its own. Returns a descriptor for NbdIoctlRun; -EBUSY if it is in
-// use, -ENOTTY if it is no nbd device, -EPERM.
+// use, -ENOTTY if it is not an nbd device, -EPERM.
 int NbdIoctlOpen(const char* path, const NbdIoctlSettings& settings);
 
 // Stays until the device is disconnected or all its connections have ended, then frees the device

@@ -257,7 +257,7 @@ void Poll::OnEvents(uv_poll_t* handle, int status, int events) {
   Poll* const poll = static_cast<Watch*>(handle->data)->poll;
   if (status < 0) {
     // libuv has stopped the handle because of an error on the socket. Data may still be queued
-    // before the error, so it goes on until the one who reads has seen it and stops.
+    // before the error, so events go on until the reader has seen it and stops the Poll.
     uv_poll_start(handle, poll->events_, OnEvents);
   }
   if (status < 0 || events == 0) events = kReadable | kWritable;

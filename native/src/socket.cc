@@ -49,7 +49,7 @@ int PeerCredentials(int fd, ucred* who) {
   int family;
   const int result = IntegerOption(fd, SO_DOMAIN, &family);
   if (result < 0) return result;
-  // Other sockets answer too, with nobody's numbers.
+  // Other sockets answer too, with meaningless numbers.
   if (family != AF_UNIX) return -EAFNOSUPPORT;
   *who = {};
   socklen_t size = sizeof(*who);

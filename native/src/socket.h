@@ -18,19 +18,18 @@ int ListenTcp(const char* host, uint16_t port, int backlog);
 // `cid` may be VMADDR_CID_ANY; `port` 0 lets the system choose.
 int ListenVsock(uint32_t cid, uint32_t port, int backlog);
 
-// Makes a listening socket that the process was started with one of ours: nonblocking, and not
-// inherited further. 0, or -ENOTSOCK, -EPROTOTYPE (no stream), -EINVAL (does not listen),
-// -EAFNOSUPPORT (a family that we do not know).
+// Makes an inherited listening socket nonblocking and close-on-exec. 0, or -ENOTSOCK, -EPROTOTYPE
+// (not a stream socket), -EINVAL (does not listen), -EAFNOSUPPORT (an unknown family).
 int AdoptListener(int fd);
 
-// A connection to a Unix socket; "@name" is an abstract one. -ECONNREFUSED if nobody listens,
+// A connection to a Unix socket; "@name" is an abstract one. -ECONNREFUSED if no process listens,
 // -EAGAIN if the backlog is full at the moment.
 int ConnectUnix(const char* path, size_t length);
 
 int Accept(int listen_fd);
 
-// Has a TCP connection end whose peer is gone: after about `seconds`, of which half without a word,
-// or in which data that was sent has not been acknowledged. Does without delays for small segments.
+// Ends a TCP connection whose peer is gone: after about `seconds`, half of them without any segment
+// from the peer, or all of them without an acknowledgement of sent data. Sets TCP_NODELAY, too.
 // Fails, with no effect, for other sockets.
 int KeepAlive(int fd, int seconds);
 

@@ -37,8 +37,8 @@ int MoveTo(int folder, const char* name, const char* wanted) {
   return 0;
 }
 
-// Through a descriptor that is sure to be of a socket: what has come to be at the name meanwhile, a
-// symbolic link above all, must not get the mode and owner that were meant for ours.
+// Works on a descriptor that is certainly a socket: a file that has taken the name meanwhile, a
+// symbolic link above all, must not get the mode and owner of our socket.
 int Permit(int folder, const char* name, const UnixAccess& access) {
   const int fd = ::openat(folder, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
   if (fd < 0) return -errno;
@@ -124,7 +124,7 @@ int ProbeUnix(const char* path, size_t length) {
   if (fd < 0) return -errno;
   const int result = ::connect(fd, address.Base(), address.length) == 0 ? 0 : -errno;
   ::close(fd);
-  // A nonblocking connect says EAGAIN when the backlog is full: somebody is listening.
+  // A nonblocking connect fails with EAGAIN if the backlog is full: a process is listening.
   return result == -EAGAIN ? 0 : result;
 }
 
