@@ -49,7 +49,7 @@ export class Clients {
   }
 
   /** @throws OverlaybdError if a listener cannot be opened; `close` closes those that are open */
-  async listen({ activated, listen, listening }: ListenOptions): Promise<void> {
+  async listen({ activated, listen, listening = new Map() }: ListenOptions): Promise<void> {
     for (const { socket, spec } of activated) {
       const admission = admissionOf(spec, userId);
       const taken = takeListening(socket.fd);
@@ -61,10 +61,14 @@ export class Clients {
       this.#add(taken, admission, `${taken.uri} (socket ${JSON.stringify(socket.name)})`);
       this.#offered.push({ key: null, name: socket.name, socket: taken });
     }
+    const left = new Map(listening);
     for (const spec of listen) {
       const admission = admissionOf(spec, userId);
       const key = listenKey(spec);
-      for (const socket of listening?.get(key) ?? (await openListening(spec))) {
+      // Of two listeners whose ports the system chose, the first one takes the sockets of both.
+      const sockets = left.get(key) ?? (await openListening(spec));
+      if (left.has(key)) left.set(key, []);
+      for (const socket of sockets) {
         this.#add(socket, admission, socket.uri);
         this.#offered.push({ key, name: socket.uri, socket });
       }

@@ -101,6 +101,7 @@ export function listeners(
   const given = args.stdio ? [] : (args.listen ?? config.listen ?? fallback);
   const specs = given.map(spec);
   for (const [i, each] of specs.entries()) checkExports(i, each, exports);
+  checkTwice(specs);
   const activated = inherited.map((socket) => {
     const named = specs.find(
       ({ address }) => address.kind === 'fd' && address.name === socket.name,
@@ -139,6 +140,20 @@ function checkExports(i: number, spec: ListenerSpec, exports: ReadonlySet<string
     if (exports.has(name)) continue;
     const message = `listen.${i}.exports.${j}: there is no export named ${JSON.stringify(name)}`;
     throw new OverlaybdError('BAD_CONFIG', message);
+  }
+}
+
+/** Without this check the second listener would report that another process listens there. */
+function checkTwice(specs: readonly ListenerSpec[]): void {
+  const seen = new Set<string>();
+  for (const { address } of specs) {
+    // With port 0 each gets a port of its own.
+    if ('port' in address && address.port === 0) continue;
+    const key = JSON.stringify(address);
+    if (seen.has(key)) {
+      throw new OverlaybdError('BAD_CONFIG', `${nbdUri(address)}: two listeners have this address`);
+    }
+    seen.add(key);
   }
 }
 

@@ -25,6 +25,23 @@ await test('the default, the configuration, the command line', (t) => {
   t.end();
 });
 
+await test('an address that is given twice', (t) => {
+  const twice = (address: string, again = address) =>
+    get({ listen: [address, 'unix:///other', again] });
+  for (const [address, again, shown] of [
+    ['tcp://127.0.0.1', 'tcp://127.0.0.1:10809', 'nbd://127.0.0.1'],
+    ['unix:///s', 'unix:///s', 'nbd+unix:///?socket=/s'],
+    ['vsock://:7', 'vsock://:7', 'vsock://:7'],
+    ['fd://web', 'fd://web', 'fd://web'],
+  ] as const) {
+    const message = `${shown}: two listeners have this address`;
+    t.throws(() => twice(address, again), { code: 'BAD_CONFIG', message });
+  }
+  t.equal(twice('tcp://127.0.0.1:0').listen.length, 3, 'each has a port of its own');
+  t.equal(twice('tcp://127.0.0.1:1', 'tcp://127.0.0.1:2').listen.length, 3);
+  t.end();
+});
+
 await test('options win over what the configuration says of a listener', (t) => {
   const config = {
     listen: [
