@@ -15,8 +15,8 @@ import { peerOfOlder } from './older-peer.js';
  */
 export function takeConnections(
   fd: number,
-  clients: Clients,
-  devices: DeviceManager | null,
+  clients: Pick<Clients, 'take'>,
+  devices: Pick<DeviceManager, 'take' | 'takeCounters'> | null,
   log: Logger,
 ): Promise<void> {
   return new Promise((done) => {
