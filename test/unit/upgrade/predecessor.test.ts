@@ -1,0 +1,111 @@
+// What a predecessor does with a successor: a small program in place of the daemon, started as it is.
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test, type Test } from 'tap';
+import { peerAt } from '../../../daemon/listen/peer.js';
+import { descriptors } from '../../../daemon/native/descriptors.js';
+import { sockets } from '../../../daemon/native/socket.js';
+import { startSuccessor } from '../../../daemon/upgrade/predecessor.js';
+
+const NOTHING = { state: null, failed: [], sockets: [] };
+
+/** Makes `program` what this process is an instance of. */
+function isInstanceOf(t: Test, program: string): string {
+  const folder = mkdtempSync(join(tmpdir(), 'obd-'));
+  const path = join(folder, 'program.mjs');
+  writeFileSync(path, program);
+  const before = process.argv;
+  process.argv = [process.execPath, path, 'serve'];
+  t.teardown(() => {
+    process.argv = before;
+    rmSync(folder, { recursive: true });
+  });
+  return folder;
+}
+
+/** Says that it is ready, and writes all that it is told to a file until the channel ends. */
+const READY = `
+import { appendFileSync, writeFileSync } from 'node:fs';
+import { Socket } from 'node:net';
+const handover = JSON.parse(process.env.OVERLAYBD_NBD_HANDOVER);
+const folder = process.env.FOLDER;
+writeFileSync(folder + '/handover', JSON.stringify({ handover, arguments: process.argv.slice(2) }));
+writeFileSync(folder + '/said', '');
+const channel = new Socket({ fd: handover.channel });
+const json = Buffer.from('{"type":"ready"}');
+const header = Buffer.alloc(8);
+header.writeUInt32LE(json.length);
+channel.write(Buffer.concat([header, json]));
+channel.on('data', (bytes) => {
+  appendFileSync(folder + '/said', bytes);
+  if (bytes.includes('"done"')) channel.end();
+});
+`;
+
+await test('it is offered descriptors, then connections, and finishes', async (t) => {
+  const folder = isInstanceOf(t, READY);
+  const listener = sockets.listenTcp('127.0.0.1', 0, 1);
+  t.teardown(() => descriptors.close(listener));
+  const socket = { fd: listener, uri: 'nbd://127.0.0.1', file: null };
+  const successor = await startSuccessor(
+    {
+      state: { folder: '/s', lockFd: listener, controlFd: listener },
+      failed: Array.from({ length: 20 }, (_, i) => `bad ${i}`),
+      sockets: [{ key: 'k', name: 'n', socket }],
+    },
+    { ...process.env, FOLDER: folder },
+  );
+  t.ok(successor.pid > 0);
+  const [ours, other] = sockets.pair();
+  t.teardown(() => descriptors.close(other));
+  const peer = peerAt({ kind: 'unix', pid: 1, uid: 2 });
+  const transmission = {
+    export: '',
+    form: 'simple',
+    contexts: [],
+    skip: 0,
+    received: Buffer.from('half'),
+  } as const;
+  const counts = { requests: 1, errors: 0, bytesSent: 2 };
+  successor.offer({
+    info: { peer, exports: null, closed: () => undefined },
+    connection: { id: 1, fd: ours, transmission, counts },
+  });
+  await successor.finish([]);
+
+  const { handover, arguments: args } = JSON.parse(readFileSync(join(folder, 'handover'), 'utf8'));
+  t.same(args, ['serve'], 'the arguments of this process');
+  t.match(handover, {
+    channel: 3,
+    state: { folder: '/s', lock: 4, control: 5 },
+    sockets: [{ fd: 6, key: 'k', name: 'n', uri: 'nbd://127.0.0.1', file: null }],
+  });
+  t.equal(handover.failed.length, 16);
+  const said = readFileSync(join(folder, 'said'), 'latin1');
+  t.match(said, '"peer":"pid 1 uid 2"', 'as version 0.1 reads it');
+  t.match(said, '"from":{"uid":2,"device":null,"kind":"unix","group":"uid 2"');
+  t.match(said, `"received":"${Buffer.from('half').toString('base64')}"`);
+  t.match(said, '"type":"done"');
+});
+
+for (const [what, program, why] of [
+  ['ends', 'process.exit(3)', 'it ended with exit code 3'],
+  ['dies', 'process.kill(process.pid, "SIGKILL")', 'it ended with SIGKILL'],
+] as const) {
+  await test(`a successor that ${what} changes nothing`, async (t) => {
+    isInstanceOf(t, program);
+    await t.rejects(startSuccessor(NOTHING, process.env), {
+      code: 'IO',
+      message: new RegExp(`did not become ready: ${why}; the old one goes on`),
+    });
+  });
+}
+
+await test('a program that is gone', async (t) => {
+  isInstanceOf(t, '');
+  const before = process.execPath;
+  process.execPath = '/no/such/node';
+  t.teardown(() => (process.execPath = before));
+  await t.rejects(startSuccessor(NOTHING, process.env), { message: /ENOENT.*the old one goes on/ });
+});
