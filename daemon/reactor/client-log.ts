@@ -1,5 +1,5 @@
-// What the log says of clients: failed reads, connections that are over, connections that are
-// refused. All of it is counted, because a client can cause as much of it as it likes.
+// The log lines about clients: failed reads, connections that ended, connections that were refused. All
+// of them are counted, because a client can cause any number of them.
 
 import { CountedLog } from '../log/counted-log.js';
 import { CLOSED_LINES, READ_FAILURE_LINES } from '../log/limits.js';
@@ -40,12 +40,12 @@ export class ClientLog {
   }
 
   closed(summary: ConnectionSummary): void {
-    // Up to the first sign: what follows may be a name or a number that the client has chosen.
+    // Up to the first punctuation mark: a name or a number that the client has chosen may follow.
     const [why] = /^[a-z ]*/i.exec(summary.reason) ?? [];
     this.#closed.note(`${why} ${summary.peer.group}`, summary);
   }
 
-  /** @param key what shares a line: the reason, maybe with the peer's group */
+  /** @param key refusals with the same key share a line: the reason, maybe with the peer's group */
   refused(key: string, peer: string, reason: string): void {
     this.#others.log(key, 'warn', `${peer}: refused: ${reason}`, { peer, reason });
   }
@@ -68,12 +68,12 @@ export class ClientLog {
     this.#others.log(`accept ${title}`, 'error', `${title}: ${why}`);
   }
 
-  /** A bug of ours; clients that cause one may do it again and again. */
+  /** A bug of ours. A client that can cause it may do so again and again. */
   threadDied(story: string): void {
     this.#others.log('thread', 'error', `reactor thread died: ${story}`);
   }
 
-  /** Tells what has been counted; all of it at the end. */
+  /** Logs what has been counted and is due. @param all at the end: everything */
   sweep(all = false): void {
     for (const each of [this.#reads, this.#closed, this.#others]) each.sweep(all);
   }

@@ -1,4 +1,4 @@
-// What the log says of why a connection is over, when there is more to say than how it ended.
+// The reason that the log gives for the end of a connection.
 
 import type { Handshake } from '../nbd/handshake.js';
 import type { CloseKind, ConnectionSummary } from './messages.js';
@@ -6,7 +6,10 @@ import type { CloseKind, ConnectionSummary } from './messages.js';
 export const HUNG_UP = 'client hung up';
 export const STOPS = 'daemon stops';
 
-/** Who was refused an export has left because of that, however. @param handshake while there is one */
+/**
+ * A client that was refused an export leaves because of that, however it leaves.
+ * @param handshake null after it has succeeded
+ */
 export function whyClosed(
   handshake: Handshake | null,
   reason: string,

@@ -1,4 +1,4 @@
-// What a connection gets from its reactor and tells it. Types, and the usual deadlines.
+// The interface between a connection and its reactor. Types, and the usual deadlines.
 
 import type { ExportTable, NbdExport } from '../nbd/export.js';
 import type { TlsMode } from '../nbd/handshake.js';
@@ -38,13 +38,13 @@ export interface ConnectionContext {
   readonly exports: ExportTable;
   readonly chunks: SendBufferPool;
   readonly largeMemory: LargeMemory;
-  /** Nothing: all data is copied. */
+  /** If absent, all data is copied. */
   readonly pipes?: PipePool;
-  /** Nothing: without TLS. */
+  /** If absent or null, connections have no TLS. */
   readonly tls?: { readonly mode: TlsMode; readonly acceptor: TlsAcceptor } | null;
   /** Whether connections are being offered to another process. */
   isOffering?(): boolean;
-  /** Other than the usual ones, for tests. */
+  /** In place of the usual ones, for tests. */
   readonly deadlines?: Partial<Deadlines>;
   readFailed(connection: ReportingConnection, error: unknown, request: ReadRequest): void;
   requestRefused(
@@ -53,7 +53,7 @@ export interface ConnectionContext {
     errno: number,
     reason: string,
   ): void;
-  /** The connection is over for this reactor, and its socket lives on. */
+  /** This reactor no longer has the connection; its socket stays open. */
   offered(connection: ReportingConnection, fd: number, transmission: ResumedTransmission): void;
   closed(connection: ReportingConnection, summary: ConnectionSummary): void;
 }

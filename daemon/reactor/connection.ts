@@ -27,7 +27,7 @@ import { TlsSwitch } from './tls-switch.js';
 export class Connection {
   readonly id: number;
   readonly peer: Peer;
-  /** Of the peer, in logs; if TLS says who it is, with that: "10.0.0.7:4711 CN=alice". */
+  /** The peer in logs, after TLS with its identity: "10.0.0.7:4711 CN=alice". */
   name: string;
   readonly outbox: Outbox;
   readonly largeMemory: LargeMemory;
@@ -41,7 +41,7 @@ export class Connection {
   #phase: Phase = PHASES.new;
   #handshake: Handshake | null = null;
   #transmission: Transmission | null = null;
-  /** The version of TLS. */
+  /** The version of TLS; null while there is none. */
   #tlsProtocol: string | null = null;
   #wakeScheduled = false;
 
@@ -59,7 +59,7 @@ export class Connection {
     this.#deadline = new Deadline(this.outbox, (reason) => this.close(reason, 'failed'));
   }
 
-  /** Greets the client. Apart from the constructor because it may already end in `closed`. */
+  /** Greets the client. Not part of the constructor, because it may already call `closed`. */
   start(): void {
     const write = (bytes: Buffer): void => this.outbox.write(bytes);
     this.#handshake = new Handshake(this.#context.exports, write, this.#line.mode);
@@ -67,7 +67,7 @@ export class Connection {
     this.#progress();
   }
 
-  /** Goes on where another reactor, maybe of another process, stopped. In place of {@link start}. */
+  /** Continues where another reactor, maybe of another process, stopped. In place of {@link start}. */
   resume(exported: NbdExport, resumed: ResumedTransmission): void {
     this.#inbox.fill(resumed.received);
     const { served, session } = resumedSession(exported, resumed);
@@ -76,9 +76,10 @@ export class Connection {
   }
 
   /**
-   * The context has begun or stopped to offer connections to another process. While it does, what has been
-   * taken is answered, and then the socket offered, between two requests. A handshake comes to its end
-   * first. TLS cannot go on elsewhere, and is drained: the others do not wait for it.
+   * The reactor has begun or stopped to offer connections to another process. While it does, the connection
+   * answers the requests that it has taken and then offers its socket, between two requests. A handshake is
+   * finished first. TLS cannot continue in another process; such a connection is drained at once, so that the
+   * others need not wait for it.
    */
   offer(): void {
     const isOffering = this.#context.isOffering?.() ?? false;
@@ -91,7 +92,7 @@ export class Connection {
     }
   }
 
-  /** The peer cannot send any more; what it has sent is answered, and then the connection ends. */
+  /** Ends the input: requests that have arrived are answered, and then the connection ends. */
   endInput(): void {
     this.#line.plain?.endInput();
   }
@@ -104,7 +105,7 @@ export class Connection {
     };
   }
 
-  /** Answers what has been taken, takes nothing more, and ends. */
+  /** Answers the requests that have arrived, reads no more, and ends. */
   drain(): void {
     if (this.#phase.next.includes('draining')) {
       this.#enter(PHASES.draining);
@@ -154,7 +155,7 @@ export class Connection {
     return this.#stall.since;
   }
 
-  /** Looks whether the client has paused, or goes on. Called now and then. */
+  /** Checks whether the client has paused, or continues. Called now and then. */
   look(now: number): void {
     if (this.#phase === PHASES.closed) return;
     this.#stall.look(now, (ms) => this.#line.transport.userTimeout(ms));
@@ -197,12 +198,12 @@ export class Connection {
       if (n === 0) this.close(STOPS);
       return n > 0;
     }
-    // The client may still read after its last byte: what it asked for before is answered.
+    // A client that has shut down its side may still read, so its requests are answered.
     if (n === 0 && this.#phase === PHASES.serving) this.#enter(PHASES.finishing);
     return true;
   }
 
-  /** Does all that can be done now, then watches for what is missing. */
+  /** Does all that can be done now, then watches for the events that it needs to continue. */
   #progress(): void {
     try {
       if (this.#handshake && this.#phase.bytes === 'options') {
@@ -305,8 +306,8 @@ export class Connection {
   }
 
   /**
-   * Says that nothing more comes, and waits a little for the client to hang up: closing with
-   * requests unread would reset the connection, and take replies with it that are on their way.
+   * Shuts down our side, and waits a little for the client to hang up: closing with requests unread would
+   * reset the connection, and replies on their way would be lost.
    */
   #linger(): void {
     this.#enter(PHASES.lingering);
@@ -314,7 +315,7 @@ export class Connection {
     this.#line.transport.shutdown();
   }
 
-  /** Lets go of all but the socket. */
+  /** Releases everything but the socket. */
   #leave(): void {
     this.#enter(PHASES.closed);
     this.#transmission?.close();

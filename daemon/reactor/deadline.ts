@@ -1,8 +1,8 @@
-// Time on a connection: the one deadline that it has at a time, and since when its client takes nothing.
+// Time on a connection: its one deadline, and since when its client has taken no bytes.
 
 import { PAUSED_AFTER_MS, PAUSED_MS, VANISHED_S } from './limits.js';
 
-/** Who moves bytes; see nbd/outbox.ts. */
+/** The sending side of a connection; see nbd/outbox.ts. */
 interface Progress {
   readonly totalSent: number;
   readonly blocked: boolean;
@@ -15,7 +15,7 @@ export class Deadline {
   /** When it passes, of performance.now. */
   #end = Infinity;
 
-  /** @param passed told why the connection must end */
+  /** @param passed called with the reason why the connection must end */
   constructor(progress: Progress, passed: (reason: string) => void) {
     this.#progress = progress;
     this.#passed = passed;
@@ -26,14 +26,14 @@ export class Deadline {
     return Math.max(0, this.#end - performance.now());
   }
 
-  /** In place of the one before. */
+  /** Replaces the deadline before. */
   after(ms: number, reason: string): void {
     this.clear();
     this.#end = performance.now() + ms;
     this.#timer = setTimeout(() => this.#passed(reason), ms).unref();
   }
 
-  /** In place of the one before: passes when the client has taken nothing for so long. */
+  /** Replaces the deadline before. It passes when the client has taken no byte for this long. */
   whenStuck(ms: number, reason: string): void {
     this.clear();
     const { totalSent } = this.#progress;
@@ -51,9 +51,9 @@ export class Deadline {
   }
 }
 
-/** When a client last took a byte, while it is being waited for. */
+/** When a client last took a byte, while we wait for it to take more. */
 export class StallClock {
-  /** Milliseconds of performance.now; null: it is not waited for. */
+  /** Milliseconds of performance.now; null while we do not wait for the client. */
   since: number | null = null;
   #sent = 0;
   #paused = false;
@@ -68,9 +68,9 @@ export class StallClock {
   }
 
   /**
-   * A client that takes no replies is given longer before it counts as gone.
+   * Gives a client that takes no replies more time before it counts as gone.
    * @param now of performance.now
-   * @param give told how long it has from here on, when that changes
+   * @param give called with the new time in milliseconds, when it changes
    */
   look(now: number, give: (ms: number) => void): void {
     const isPaused = this.since !== null && now - this.since >= PAUSED_AFTER_MS;

@@ -1,6 +1,6 @@
-// Starts the first reactor thread before anything else is loaded: a thread takes as long to start as
-// the command line takes to be understood, and both go on at the same time. What it says by itself
-// before somebody listens is lost, so whoever takes it has to ask whether it is up.
+// Starts the first reactor thread before anything else is loaded: starting a thread takes as long as
+// parsing the command line, and both happen at the same time. Messages that it posts before the pool
+// listens are lost, so the pool has to ask whether it is up.
 
 import { Worker } from 'node:worker_threads';
 
@@ -10,14 +10,14 @@ let early: Worker | null = null;
 
 export function startEarlyReactor(): void {
   early = startThread(0);
-  // One that dies before it is taken is not taken: the next one says why.
+  // A thread that has died already is not used: the next one will report the reason.
   early.once('error', () => (early = null));
   early.once('exit', () => (early = null));
-  // A command that turns out to need none, as --help, does not wait for it.
+  // A command that needs no reactor, such as --help, does not wait for it.
   early.unref();
 }
 
-/** The thread that was started early, if there is one and it is not taken; else a new one. */
+/** The thread that was started early, if it is there and unused; otherwise a new one. */
 export function reactorThread(number: number): Worker {
   const worker = early ?? startThread(number);
   early = null;

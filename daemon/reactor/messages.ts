@@ -1,4 +1,4 @@
-// What the control plane and its reactors tell each other. Types only.
+// The messages between the control plane and its reactors. Types only.
 
 import type { ErrorFacts } from '../errors.js';
 import type { ExportSpec, FailedExportSpec } from '../image/export-spec.js';
@@ -8,21 +8,21 @@ import type { UnfinishedPayload } from '../nbd/transmission.js';
 import type { Peer } from './peer.js';
 import type { TlsSettings } from './tls-settings.js';
 
-/** An export as one reactor gets it: of an image that it knows already by its key, without the disk. */
+/** An export as one reactor gets it; without the disk if it already knows the image by its key. */
 export type PostedExport = Omit<ExportSpec, 'disk'> & { readonly disk: DiskSpec | null };
 
 /** A connection in its transmission phase, apart from its socket. */
 export interface ResumedTransmission extends UnfinishedPayload {
   readonly export: string;
   /**
-   * What the client was told, in bytes: the export's own size, or that filled up to a multiple of the
-   * client's blocks. Nothing: the export's own.
+   * The size that the client knows, in bytes: the export's, or that rounded up to the client's blocks. If
+   * absent, the export's.
    */
   readonly size?: number;
   readonly form: ReplyForm;
   /** Names of the metadata contexts that the client selected. */
   readonly contexts: readonly string[];
-  /** What has been received and not been looked at. */
+  /** Bytes that have been received and not parsed. */
   readonly received: Uint8Array;
 }
 
@@ -43,62 +43,62 @@ export interface ConnectionCounts {
 }
 
 export type ToReactor =
-  /** All exports, in place of those before; connections keep what they have. */
+  /** All exports. Replaces those before; open connections keep the ones that they have. */
   | {
       readonly type: 'exports';
       readonly exports: readonly PostedExport[];
       readonly failed: readonly FailedExportSpec[];
     }
-  /** How new connections are served inside TLS; null, or never told: they are not. */
+  /** How new connections use TLS; null, and before the first such message: they do not. */
   | { readonly type: 'tls'; readonly settings: TlsSettings | null }
-  /** A connected socket, which now belongs to the reactor. */
+  /** A connected socket, which the reactor now owns. */
   | {
       readonly type: 'connection';
       readonly id: number;
       readonly fd: number;
       readonly peer: Peer;
-      /** Names of the exports that can be seen by it; null is all of them. */
+      /** Names of the exports that it can see; null is all of them. */
       readonly exports: readonly string[] | null;
-      /** Where it goes on; null begins with the handshake. */
+      /** Where it resumes; null starts with the handshake. */
       readonly resume: ResumedTransmission | null;
     }
-  /** Tell the counters of all connections. */
+  /** Asks for the counters of all connections. */
   | { readonly type: 'count'; readonly request: number }
-  /** Bring every plain connection to the end of a request, and offer it; or stop doing so. */
+  /** Offer every plain connection between two of its requests; or stop doing so. */
   | { readonly type: 'offer'; readonly on: boolean }
-  /** Take no more requests of a plain connection than have come, and end it when they are answered. */
+  /** End the input of a plain connection: answer the requests that have arrived, then end it. */
   | { readonly type: 'end input'; readonly id: number }
-  /** A report of failed reads is where it must be: there may be another one. */
+  /** A report has been logged; the reactor may send another one. */
   | { readonly type: 'report taken' }
-  /** Answer what has been taken, then end every connection. */
+  /** Answer the requests that have arrived, then end every connection. */
   | { readonly type: 'drain' };
 
-/** Why a connection is over: in order, with its socket, by what the client did, by TLS, by a bug. */
+/** Why a connection ended: in order, socket failure, refusal, protocol violation, TLS failure, our bug. */
 export type CloseKind = 'ended' | 'failed' | 'refused' | 'protocol' | 'tls' | 'bug';
 
-/** What there is to say of a connection when it is over. */
+/** The facts about a connection that has ended. */
 export interface ConnectionSummary {
   readonly id: number;
   readonly peer: Peer;
-  /** The peer in logs; if TLS says who it is, with that: "10.0.0.7:4711 CN=alice". */
+  /** The peer in logs, after TLS with its identity: "10.0.0.7:4711 CN=alice". */
   readonly name: string;
-  /** null when the handshake did not get so far. */
+  /** null if the handshake did not reach one. */
   readonly export: string | null;
   readonly reason: string;
   readonly kind: CloseKind;
   readonly requests: number;
   readonly errors: number;
-  /** Without what TLS adds. */
+  /** Without the overhead of TLS. */
   readonly bytesSent: number;
-  /** The version of TLS; null when the connection was plain to its end. */
+  /** The version of TLS; null if the connection had none. */
   readonly tls: string | null;
 }
 
-/** Reads that failed alike; where and for whom it was the last time. */
+/** Reads that failed for the same reason, with place and peer of the last one. */
 export interface ReadFailureReport extends Omit<ErrorFacts, 'export' | 'offset'> {
   /** Where in the blob the error is, if it names one. */
   readonly blobOffset?: number;
-  /** The same for reads that failed alike; null for some that differ. */
+  /** Equal for reads that failed for the same reason; null if the reasons differ. */
   readonly key: string | null;
   /** How many reads; 1 or more. */
   readonly count: number;

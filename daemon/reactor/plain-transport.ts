@@ -1,4 +1,4 @@
-// A transport that is the socket itself, on the hot path: nothing but calls of the addon.
+// The transport without TLS: the socket itself. On the hot path, it only calls the addon.
 
 import { descriptors } from '../native/descriptors.js';
 import { Poll } from '../native/poll.js';
@@ -15,14 +15,14 @@ export class PlainTransport implements Transport {
   readonly #fd: number;
   readonly #poll: Poll;
   #watched = 0;
-  /** What the system has taken, it delivers, also after `close`. */
+  /** Bytes that the system has taken are delivered, also after `close`. */
   readonly pending = false;
 
   /** Takes over a connected, nonblocking socket. */
   constructor(fd: number, onEvents: EventHandler) {
     this.#fd = fd;
     sockets.keepAlive(fd, VANISHED_S); // also on a connection from a predecessor
-    // A failed socket is told as readable and writable, whatever is watched for.
+    // Of a failed socket Poll says that it is readable and writable, whatever it watches for.
     this.#poll = new Poll(fd, (events) => onEvents(events & this.#watched));
   }
 
@@ -34,7 +34,7 @@ export class PlainTransport implements Transport {
     return sockets.send(this.#fd, bytes, offset, length);
   }
 
-  /** A second way to send, for bytes of files, in turns with {@link send}; null where it gains nothing. */
+  /** A second way to send, for bytes of files, used in turn with {@link send}; null where it gains nothing. */
   fileSender(pipes: PipePool): FileSender | null {
     const isUnix = sockets.peerUid(this.#fd) >= 0;
     return isUnix ? new PipedFiles(this.#fd, pipes) : null;
@@ -55,7 +55,7 @@ export class PlainTransport implements Transport {
     sockets.shutdown(this.#fd);
   }
 
-  /** What has come can still be received; then comes the end. */
+  /** Bytes that have arrived can still be received; after them comes the end of the stream. */
   endInput(): void {
     sockets.shutdown(this.#fd, SHUT_RD);
   }
@@ -66,7 +66,7 @@ export class PlainTransport implements Transport {
     closed();
   }
 
-  /** Lets go of the socket without closing it. @returns the descriptor, now the caller's */
+  /** Releases the socket without closing it. @returns the descriptor, which the caller now owns */
   release(): number {
     this.#poll.close();
     return this.#fd;

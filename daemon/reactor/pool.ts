@@ -1,5 +1,5 @@
-// The reactor threads: started when connections need them, given connections in turn, drained at
-// the end.
+// The reactor threads: starts them when connections need them, spreads connections over them, drains
+// them at the end.
 
 import type { Worker } from 'node:worker_threads';
 import type {
@@ -23,10 +23,10 @@ import { DRAIN_TIMEOUT_MS } from './limits.js';
 import { ClientLog } from './client-log.js';
 import { reactorThread } from './early-reactor.js';
 
-/** How long a reactor may take to do what it does at once when it is well. */
+/** How long a reactor may take for what a healthy one does at once. */
 const THREAD_PATIENCE_MS = 2000;
 
-/** From its start to the answer of a thread; on a busy machine seconds. */
+/** From the start of a thread to its first answer; on a busy machine that takes seconds. */
 const READY_MS = 30_000;
 
 /** A connection as the control plane knows it. */
@@ -34,9 +34,9 @@ export interface ConnectionInfo {
   readonly peer: Peer;
   /** Names of the exports that it can see; null is all of them. */
   readonly exports: readonly string[] | null;
-  /** Where it goes on; left out, it begins with the handshake. */
+  /** Where it resumes; if absent, it starts with the handshake. */
   readonly resume?: ResumedTransmission;
-  /** Told once, however the connection ends; without a summary when its thread died. */
+  /** Called once, however the connection ends; with null if its thread died. */
   readonly closed: (summary: ConnectionSummary | null) => void;
 }
 
@@ -49,9 +49,9 @@ interface Reactor {
   readonly worker: Worker;
   /** The connections that it owns, by id. */
   readonly connections: Map<number, Owned>;
-  /** Who waits for its counts. */
+  /** Callers that wait for its counts, by request. */
   readonly questions: Map<number, (counts: readonly ConnectionCounts[]) => void>;
-  /** Keys of the images whose devices it has. */
+  /** Keys of the images whose disks it has. */
   devices: Set<string>;
 }
 
@@ -74,15 +74,15 @@ export class ReactorPool {
   #onIdle: (() => void) | null = null;
   /** While connections are being offered. */
   #onOffer: ((offer: Offer) => void) | null = null;
-  /** Told of the next connection that is over. */
+  /** Called when the next connection ends. */
   #onClosed: (() => void)[] = [];
   #nextCount = 1;
-  /** Why a thread died last. */
+  /** Why the last thread that died did so. */
   #lastDeath = 'it ended';
   /**
-   * Resolves when the first thread is up: before that, "ready" would be a promise too much. The thread is
-   * asked: what it says on its own when it starts may come before anybody listens (early-reactor.ts).
-   * Rejects when it died.
+   * Resolves when the first thread is up; "ready" is logged only after that. The pool asks the thread,
+   * because a message that it posts when it starts may come before the pool listens (early-reactor.ts).
+   * Rejects if it died.
    */
   readonly started: Promise<void>;
 
@@ -99,7 +99,7 @@ export class ReactorPool {
     this.#clientLog = clientLog;
     this.#start();
     this.started = this.#untilStarted();
-    // Whoever starts us may fail at something else first.
+    // The caller may fail at something else before it looks at this promise.
     this.started.catch(() => undefined);
   }
 
@@ -108,14 +108,14 @@ export class ReactorPool {
     return this.#reactors.reduce((sum, { connections }) => sum + connections.size, 0);
   }
 
-  /** Gives all reactors the exports, in place of those before. */
+  /** Gives all reactors the exports, which replace those before. */
   setExports(exports: readonly ExportSpec[], failed: readonly FailedExportSpec[] = []): void {
     this.#exports = exports;
     this.#failed = failed;
     for (const reactor of this.#reactors) this.#postExports(reactor);
   }
 
-  /** A device is posted once, however often the exports change: of a thousand most stay the same. */
+  /** A disk is posted once, however often the exports change: of a thousand, most stay the same. */
   #postExports(reactor: Reactor): void {
     const { worker, devices } = reactor;
     const exports = this.#exports.map((each): PostedExport => {
@@ -127,14 +127,14 @@ export class ReactorPool {
     post(worker, { type: 'exports', exports, failed: this.#failed });
   }
 
-  /** How new connections are served inside TLS, in place of before; null: they are not. */
+  /** Replaces the TLS settings of new connections; null: they have no TLS. */
   setTls(settings: TlsSettings | null): void {
     if (settings === null && this.#tls === null) return;
     this.#tls = settings;
     for (const { worker } of this.#reactors) post(worker, { type: 'tls', settings });
   }
 
-  /** Hands a connected socket to the reactor with the fewest connections. */
+  /** Has the reactor with the fewest connections serve a connected socket. @returns the connection's id */
   serve(fd: number, info: ConnectionInfo): number {
     const { peer, exports, closed } = info;
     const id = this.#nextId++;
@@ -173,10 +173,10 @@ export class ReactorPool {
   }
 
   /**
-   * Takes the connections away from the reactors, each between two of its requests. Those that
-   * cannot go on elsewhere end, and those whose clients do not take their replies in time stay.
-   * @param take called for each at once: its client waits
-   * @returns how many there were
+   * Offers the connections, each between two of its requests. Those with TLS end; those whose clients do
+   * not take their replies in time stay.
+   * @param take called for each at once, because its client waits
+   * @returns how many were offered
    */
   async offer(patienceMs: number, take: (offer: Offer) => void): Promise<number> {
     let count = 0;
@@ -191,25 +191,25 @@ export class ReactorPool {
     this.#checkIdle();
     await inTime(idle, patienceMs);
     for (const { worker } of this.#reactors) post(worker, { type: 'offer', on: false });
-    // Offers that a reactor made before it read that are still on their way.
+    // Offers that a reactor posted before it received that are still on their way.
     await this.count();
     this.#onIdle = null;
     this.#onOffer = null;
     return count;
   }
 
-  /** Resolves when every connection that is open now is over. */
+  /** Resolves when every connection that is open now has ended. */
   async currentGone(): Promise<void> {
     const before = this.#nextId;
     const isOld = (id: number): boolean => id < before;
     while (this.#reactors.some(({ connections }) => [...connections.keys()].some(isOld))) {
       await new Promise<void>((resolve) => this.#onClosed.push(resolve));
     }
-    // The reactors have forgotten them, too: messages arrive in order.
+    // When they answer, the reactors have dropped them, too: messages arrive in order.
     await this.count();
   }
 
-  /** Lets every reactor answer what it has taken and end its connections. */
+  /** Has every reactor answer the requests that have arrived and end its connections. */
   async drain(): Promise<void> {
     this.#draining = true;
     if (this.connections === 0) return;
@@ -222,8 +222,8 @@ export class ReactorPool {
   }
 
   /**
-   * Resolves when the threads of these connections run, and have been given them.
-   * @throws OverlaybdError IO when one does not answer in time
+   * Resolves when the threads of these connections run and have received them.
+   * @throws OverlaybdError IO when a thread does not answer in time
    */
   async ready(ids: Iterable<number>): Promise<void> {
     const reactors = new Set([...ids].flatMap((id) => this.#reactorOf(id) ?? []));
@@ -231,13 +231,13 @@ export class ReactorPool {
     throw new OverlaybdError('IO', `a thread has not answered for ${READY_MS / 1000} s`);
   }
 
-  /** Whether the other end of an open connection has not received all that was sent. Of Unix sockets. */
+  /** Whether the other end of an open Unix socket has yet to receive bytes that were sent. */
   hasUntaken(id: number): boolean {
     const fd = this.#reactorOf(id)?.connections.get(id)?.fd;
     return fd !== undefined && sockets.untaken(fd) > 0;
   }
 
-  /** Ends a connection, if it is open, once it has answered what has come. */
+  /** Ends a connection, if it is open, after it has answered the requests that have arrived. */
   endInput(id: number): void {
     const reactor = this.#reactorOf(id);
     if (reactor) post(reactor.worker, { type: 'end input', id });
@@ -247,14 +247,14 @@ export class ReactorPool {
     return this.#reactors.find(({ connections }) => connections.has(id));
   }
 
-  /** Ends all threads at once. One that does not end is left to the end of the process. */
+  /** Ends all threads at once. A thread that does not end ends with the process. */
   async terminate(): Promise<void> {
     const ends = this.#reactors.map(({ worker }) => worker.terminate());
     const over = await inTime(Promise.all(ends), THREAD_PATIENCE_MS);
     if (!over) this.#log.log('error', 'a reactor thread does not end; it ends with the process');
   }
 
-  /** An idle reactor, or a new one while there may be more, or the least busy. */
+  /** An idle reactor, or a new one if the limit allows, or the least busy. */
   #leastBusy(): Reactor {
     const [first, ...others] = this.#reactors;
     if (!first) return this.#start();
@@ -326,7 +326,7 @@ export class ReactorPool {
   #onExit(reactor: Reactor): void {
     const at = this.#reactors.indexOf(reactor);
     if (at >= 0) this.#reactors.splice(at, 1);
-    // Descriptors belong to the process: without this the clients of a dead thread would wait for ever.
+    // The process owns the descriptors: if they stayed open, the clients of a dead thread would hang.
     for (const { fd, info } of reactor.connections.values()) {
       descriptors.close(fd);
       info.closed(null);

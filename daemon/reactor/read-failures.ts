@@ -1,15 +1,15 @@
-// Reads that fail, as they are told to the control plane: counted where they happen, because one
-// client can make a hundred thousand of them in a second.
+// Failed reads, as reported to the control plane: counted in the reactor, because one client can cause
+// a hundred thousand of them in a second.
 
 import { codeOf, factsOf, fullStory, messageOf } from '../errors.js';
 import { Repeats, type RepeatLimits, type RepeatReport } from '../lib/repeats.js';
 import type { ReadFailureReport } from './messages.js';
 
-/** Of one reactor. The control plane, which hears all of them, tells less often. */
+/** Of one reactor. The control plane gets the reports of all of them, and logs less often. */
 export const REPORT_LIMITS: RepeatLimits = { intervalMs: 1000, keys: 64, burst: 1, lines: 0 };
-/** Reports that the control plane has not taken yet; beyond it they are counted here. */
+/** Reports that the control plane has not received yet; beyond this number failures are counted here. */
 export const MAX_UNTAKEN_REPORTS = 64;
-/** Reads that fail without a block to name count as alike within so many bytes. */
+/** Failed reads within this many bytes count as the same failure, if the error names no block. */
 const PLACE_BYTES = 64 * 1024;
 
 interface Failure {
@@ -25,7 +25,7 @@ export class ReadFailures {
   readonly #post: (report: ReadFailureReport) => void;
   readonly #repeats: Repeats<Failure>;
   #untaken = 0;
-  /** What could not be posted. */
+  /** Failures that could not be posted yet. */
   #held: { last: Failure; count: number } | null = null;
 
   constructor(post: (report: ReadFailureReport) => void, now?: () => number) {
@@ -43,7 +43,7 @@ export class ReadFailures {
     this.#repeats.note(key, { export: name, peer, offset, length, error, key });
   }
 
-  /** The control plane has one report less before it. */
+  /** The control plane has received one report. */
   taken(): void {
     this.#untaken--;
     const held = this.#held;
@@ -52,7 +52,7 @@ export class ReadFailures {
     this.#send(null, held.last, held.count);
   }
 
-  /** Tells what has been counted; all of it at the end. */
+  /** Reports what has been counted and is due. @param all at the end: everything */
   sweep(all = false): void {
     this.#repeats.sweep(all);
   }
@@ -75,7 +75,7 @@ export class ReadFailures {
   }
 }
 
-/** The same for what is one fault: of a bad block all reads, of a file that cannot be read those near. */
+/** Equal for reads with one cause: all reads of a bad block, or reads near each other in a failing file. */
 function keyOf(name: string, error: unknown, offset: number): string {
   const code = codeOf(error);
   const namesBlock = code === 'BAD_CHECKSUM' || code === 'BAD_DATA';

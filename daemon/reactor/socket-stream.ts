@@ -1,6 +1,6 @@
-// A raw socket as a Node stream, for those who want one: TLS. Plain connections never use it.
-// Why not net.Socket: it knows TCP and Unix sockets only (no vsock), and it would own a descriptor
-// that the control plane must be able to close when the thread dies.
+// A raw socket as a Node stream, which TLS needs. Plain connections never use it. net.Socket would not
+// do: it supports TCP and Unix sockets only (no vsock), and it would own a descriptor that the control
+// plane must be able to close when the thread dies.
 
 import { Duplex } from 'node:stream';
 import { EAGAIN } from '../lib/errno.js';
@@ -10,10 +10,10 @@ import { sockets } from '../native/socket.js';
 
 /** Bytes received in one turn: a few TLS records of requests. */
 const RECEIVE_SIZE = 16 * 1024;
-/** Of all streams of this thread: what it holds is copied before the next call. */
+/** Shared by all streams of this thread: its bytes are copied before the next call. */
 const scratch = Buffer.allocUnsafeSlow(RECEIVE_SIZE);
 
-/** Bytes on their way, in order; `at` is the first buffer that is not out, `offset` a place in it. */
+/** Bytes to send, in order. `at` is the first buffer that is not sent whole, `offset` a place in it. */
 interface Sending {
   readonly buffers: readonly Buffer[];
   at: number;
@@ -22,8 +22,8 @@ interface Sending {
 }
 
 /**
- * Buffers 16 KiB each way before it holds its source or its writer back. Failures destroy it without
- * an 'error' event, which would look as if TLS had failed; `errno` tells afterwards.
+ * Buffers 16 KiB each way; then it stops reading, or has its writer wait. A failure destroys it without an
+ * 'error' event, which would look like a failure of TLS, and sets `errno`.
  */
 export class SocketStream extends Duplex {
   /** Why the socket failed; 0 if it did not. */
@@ -34,14 +34,14 @@ export class SocketStream extends Duplex {
   #wanted = false;
   #sending: Sending | null = null;
 
-  /** Takes over a connected, nonblocking socket that nobody else watches. */
+  /** Takes over a connected, nonblocking socket that nothing else watches. */
   constructor(fd: number) {
     super({ allowHalfOpen: true, highWaterMark: RECEIVE_SIZE });
     this.#fd = fd;
     this.#poll = new Poll(fd, (events) => this.#onEvents(events));
   }
 
-  /** Whether the client leaves bytes untaken: the system has no more room for it. */
+  /** Whether the system has no room for more bytes until the client takes some. */
   get blocked(): boolean {
     return this.#sending !== null;
   }
@@ -89,7 +89,7 @@ export class SocketStream extends Duplex {
       this.#fail(-n);
       return;
     }
-    this.#wanted = false; // _read says when there is room, maybe at once
+    this.#wanted = false; // until push() calls _read, which may be at once
     this.push(n === 0 ? null : Buffer.from(scratch.subarray(0, n)));
   }
 

@@ -10,7 +10,7 @@ import { messageOf } from '../errors.js';
 import { quoted } from '../lib/printable.js';
 import type { TlsSettings } from './tls-settings.js';
 
-/** Asked for when there is something to encrypt: to load them takes each thread 9 ms at its start. */
+/** Loaded with the first TLS settings: loading them takes 9 ms in each thread. */
 const require = createRequire(import.meta.url);
 const loadTls = (): typeof Tls => require('node:tls') as typeof Tls;
 const loadCrypto = (): typeof Crypto => require('node:crypto') as typeof Crypto;
@@ -27,7 +27,7 @@ export type TlsOutcome =
 type Done = (outcome: TlsOutcome) => void;
 
 /**
- * Idle servers a thread keeps. Each costs some 40 KiB, and 5 ms when it is made.
+ * Idle servers that a thread keeps. Each takes some 40 KiB, and 5 ms to make.
  */
 const MAX_IDLE = 8;
 
@@ -51,13 +51,13 @@ export class TlsAcceptor {
   readonly #settings: TlsSettings;
   readonly #idle: HandshakeServer[] = [];
 
-  /** @throws what OpenSSL says when certificate and key are not what settings promise */
+  /** @throws an error of OpenSSL if it cannot use certificate and key */
   constructor(settings: TlsSettings) {
     this.#settings = settings;
     this.#idle.push(new HandshakeServer(settings));
   }
 
-  /** @param done called once, never before this returns; not called when nothing comes of it */
+  /** @param done called once, after this returns; never called if the stream ends before an outcome */
   accept(stream: Duplex, done: Done): void {
     const server = this.#idle.pop() ?? new HandshakeServer(this.#settings);
     server.begin(stream, (outcome) => {
@@ -76,7 +76,7 @@ class HandshakeServer {
   readonly #settings: TlsSettings;
   readonly #server: Server;
   #done: Done | null = null;
-  /** The last identity that a key was found for; OpenSSL uses none before it. */
+  /** The last identity for which there was a key; OpenSSL uses that one or none. */
   #pskIdentity: string | null = null;
   #unknownIdentity: string | null = null;
 
@@ -87,11 +87,11 @@ class HandshakeServer {
     this.#server = loadTls().createServer({
       minVersion: 'TLSv1.2',
       allowHalfOpen: true,
-      // Whoever comes again authenticates again; and a session's keys stay those it began with.
+      // Each connection authenticates anew, and keeps the keys that it started with.
       secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
       ...(identity && { cert: identity.certificate, key: identity.key }),
-      // Beside keys we judge ourselves: whoever proves that it knows a key needs no certificate, and from
-      // Node 26 on the absence of one counts as a bad one.
+      // With pre-shared keys we check certificates ourselves: a client that proves that it knows a key
+      // needs none, and from Node 26 on a missing certificate counts as a bad one.
       ...(clientCa !== null && { ca: clientCa, requestCert: true, rejectUnauthorized: !keys }),
       ...(keys && {
         ciphers: pskCiphers(identity !== null),
@@ -134,7 +134,7 @@ class HandshakeServer {
     this.#end({ socket: null, reason: verdict.refused });
   }
 
-  /** Checks once more what OpenSSL and Node are relied on for: nobody gets in by a mistake there. */
+  /** Checks again what OpenSSL and Node have checked, so that a mistake there lets no client in. */
   #identify(socket: TLSSocket): Verdict {
     const { identity, clientCa, clientNames, keys } = this.#settings;
     const certificate = clientCa === null ? null : socket.getPeerX509Certificate();
@@ -143,17 +143,17 @@ class HandshakeServer {
         return refuse(`client certificate refused: ${messageOf(socket.authorizationError)}`);
       }
       const name: unknown = socket.getPeerCertificate().subject.CN;
-      // Of several, which one would count?
+      // With several it is unclear which one counts.
       if (typeof name !== 'string') return refuse('the client certificate has no single CN');
       const client = `CN=${shown(name)}`;
       if (clientNames && !clientNames.includes(name)) return refuse(`${client} may not connect`);
       return { client, refused: null };
     }
-    // Not every key that was found was used: OpenSSL leaves one that does not fit the cipher, unproven.
+    // That there is a key does not prove that the client knows it: OpenSSL skips one that does not fit the cipher.
     if (keys && this.#pskIdentity !== null && provedByKey(socket)) {
       return { client: `PSK=${shown(this.#pskIdentity)}`, refused: null };
     }
-    // Anyone may come when nothing is asked of clients.
+    // Without a CA and without keys any client may connect.
     if (identity && clientCa === null && !keys) return { client: null, refused: null };
     return refuse('the client did not return a certificate, and did not prove that it knows a key');
   }
@@ -165,15 +165,15 @@ class HandshakeServer {
   }
 }
 
-/** Who it is, or why it may not come in. */
+/** The identity of a client, or why it is refused. */
 interface Verdict {
   readonly client: string | null;
   readonly refused: string | null;
 }
 
 /**
- * TLS 1.3 takes a key as it takes up a session again, which we have none of to offer; before, the cipher's
- * name says so.
+ * TLS 1.3 reports a key as a resumed session, and we offer no sessions to resume; before TLS 1.3 the name of
+ * the cipher tells.
  */
 function provedByKey(socket: TLSSocket): boolean {
   if (socket.getProtocol() === 'TLSv1.3') return socket.isSessionReused();
@@ -190,13 +190,13 @@ function pskCiphers(withCertificate: boolean): string {
   const others = loadTls()
     .DEFAULT_CIPHERS.split(':')
     .filter(
-      // "!PSK" would strike out ours, too.
+      // "!PSK" would remove ours, too.
       (name) => name !== '!PSK' && !TLS13_CIPHERS.includes(name),
     );
   return [...ours, ...others, '!kPSK', '!kRSAPSK', '!kDHEPSK'].join(':');
 }
 
-/** Simple names as they are; others so that they end where they seem to. */
+/** A simple name as it is; any other one quoted, so that its end is clear. */
 function shown(name: string): string {
   return /^[\w.@:-]{1,64}$/.test(name) ? name : quoted(name.slice(0, 64));
 }
@@ -207,7 +207,7 @@ function handshakeError(error: Error, socket: TLSSocket): string {
   return tlsErrorText(error);
 }
 
-/** OpenSSL's own words without its numbers. */
+/** The text of OpenSSL without its numbers. */
 export function tlsErrorText(error: Error): string {
   const { reason, code } = error as { reason?: unknown; code?: unknown };
   if (code === 'ECONNRESET') return 'client hung up';

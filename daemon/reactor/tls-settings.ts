@@ -1,5 +1,5 @@
-// What a reactor needs to serve TLS, as the control plane posts it. Types only. Holds secrets:
-// never to be logged.
+// The TLS settings that the control plane posts to reactors. Types only. They contain secrets, so they
+// must never be logged.
 
 import type { TlsMode } from '../nbd/handshake.js';
 
@@ -9,7 +9,7 @@ export interface TlsSettings {
   readonly identity: { readonly certificate: string; readonly key: string } | null;
   /** PEM: clients must have a certificate that leads to one of these. */
   readonly clientCa: string | null;
-  /** Common names of clients that may connect; null is all that the CA vouches for. */
+  /** Common names of clients that may connect; null is all with a certificate of the CA. */
   readonly clientNames: readonly string[] | null;
   /** Pre-shared keys by identity. */
   readonly keys: ReadonlyMap<string, Uint8Array> | null;

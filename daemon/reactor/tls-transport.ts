@@ -1,5 +1,5 @@
-// A transport inside TLS: decrypted bytes in, plain bytes out, both bounded. The TLS itself is
-// Node's; who may come in is decided by the TlsAcceptor.
+// The transport inside TLS: encrypts and decrypts by Node's TLS, with bounded buffers. The TlsAcceptor
+// decides which clients may come in.
 
 import type { TLSSocket } from 'node:tls';
 import { EAGAIN, errnoText } from '../lib/errno.js';
@@ -9,17 +9,17 @@ import { SocketStream } from './socket-stream.js';
 import { tlsErrorText, type TlsAcceptor, type TlsOutcome } from './tls-acceptor.js';
 import type { EventHandler, Transport } from './transport.js';
 
-/** Plain bytes that wait in the TLS socket. When so many do, no more are taken until all are out. */
+/** Plain bytes that may wait in the TLS socket. At this number no more are taken until all are sent. */
 const MAX_PENDING = 256 * 1024;
-/** From a handshake's end until its outcome is given up. */
+/** How long after the end of the stream the acceptor may still report an outcome. */
 const OUTCOME_MS = 1000;
-/** From the end to the close of the descriptor, for the goodbye of TLS. */
+/** How long closing waits for TLS's closing message to be sent. */
 const GOODBYE_MS = 1000;
 
 export interface TlsHost {
-  /** The handshake has succeeded. @param client who it is, if it had to say */
+  /** The handshake has succeeded. @param client its identity, if it had to show one */
   secured(client: string | null, protocol: string): void;
-  /** TLS has failed, before or after; the transport is of no more use. */
+  /** TLS has failed, in its handshake or later; the transport cannot be used any more. */
   failed(reason: string, kind: CloseKind): void;
 }
 
@@ -44,7 +44,7 @@ export class TlsTransport implements Transport {
     this.#stream.once('close', () => {
       const { errno } = this.#stream;
       if (errno !== 0) this.#fail(`the socket failed: ${errnoText(errno)}`, 'failed');
-      // In the handshake the acceptor says why a moment later.
+      // In the handshake the acceptor reports the reason a moment later.
       else if (this.#socket) this.#fail('client hung up', 'ended');
       else setTimeout(() => this.#fail('TLS handshake: ended', 'tls'), OUTCOME_MS).unref();
     });
@@ -61,7 +61,7 @@ export class TlsTransport implements Transport {
     const bytes = n === 0 ? null : (socket.read(n) as Buffer | null);
     if (bytes) return bytes.copy(buffer, offset);
     if (this.#ended) return 0;
-    socket.read(0); // or it would not notice its end
+    socket.read(0); // without it, the socket does not emit 'end'
     return -EAGAIN;
   }
 
@@ -70,7 +70,7 @@ export class TlsTransport implements Transport {
     const room = socket ? MAX_PENDING - socket.writableLength : 0;
     if (!socket || room <= 0) return -EAGAIN;
     const n = Math.min(length, room);
-    // A copy: the caller uses its memory again.
+    // A copy, because the caller reuses its memory.
     socket.write(Buffer.from(bytes.subarray(offset, offset + n)), this.#onWritten);
     return n;
   }
@@ -106,7 +106,7 @@ export class TlsTransport implements Transport {
       this.#stream.destroy();
       return;
     }
-    // What is pending is with the system already, only Node does not know yet.
+    // The system has the pending bytes already; only Node has not noticed yet.
     const timer = setTimeout(() => this.#stream.destroy(), GOODBYE_MS).unref();
     this.#stream.once('close', () => clearTimeout(timer));
     socket.end(() => this.#stream.destroy());
@@ -137,7 +137,7 @@ export class TlsTransport implements Transport {
     this.#host.failed(reason, kind);
   }
 
-  /** Level-triggered, as what it stands in for. */
+  /** Level-triggered, like the poll of a plain socket. */
   #dispatch(): void {
     const events = this.#ready() & this.#watched;
     if (events === 0) return;

@@ -1,5 +1,5 @@
-// The entry of a reactor thread: takes exports and connections from the control plane, reports
-// back. Everything it does for clients happens on this thread's own event loop.
+// The entry of a reactor thread: takes exports and connections from the control plane, and reports to
+// it. It serves its clients on its own event loop.
 
 import { parentPort } from 'node:worker_threads';
 import { ReaderFactory } from '../image/reader-factory.js';
@@ -23,13 +23,13 @@ import { TlsAcceptor } from './tls-acceptor.js';
 if (!parentPort) throw new Error('reactor/worker.ts runs as a worker thread only');
 const port = parentPort;
 
-// For each thread of its own; refused without CAP_SYS_RESOURCE, which the control plane logs.
+// The flag is one of the thread. Fails without CAP_SYS_RESOURCE, which the control plane logs.
 thisProcess.ioFlusher();
 
 const readers = new ReaderFactory();
 const connections = new Map<number, Connection>();
 let exports = new ExportMap([]);
-/** By the key of their image. */
+/** Disks by the key of their image. */
 let disks = new Map<string, Disk>();
 const failures = new ReadFailures((report) => tell({ type: 'read failed', report }));
 const refusals = new RefusedRequests((report) => tell({ type: 'request refused', report }));
@@ -124,7 +124,7 @@ function contextWith(names: readonly string[]): ConnectionContext {
   return { ...context, exports: tableOf(() => exports.only(names)) };
 }
 
-/** A table that is looked up anew each time. */
+/** A table that looks at the current exports each time. */
 function tableOf(seen: () => ExportMap): ExportTable {
   return {
     find: (name) => seen().find(name),
@@ -133,7 +133,7 @@ function tableOf(seen: () => ExportMap): ExportTable {
   };
 }
 
-/** Disks of images that are known already stay: there may be a thousand, of which one is new. */
+/** Keeps the disks of images that are known already: of a thousand exports, one may be new. */
 function setExports(posted: readonly PostedExport[], failed: readonly FailedExportSpec[]): void {
   const shown: NbdExport[] = [];
   const hidden: NbdExport[] = [];

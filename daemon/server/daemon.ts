@@ -67,7 +67,7 @@ export class Daemon {
     return daemon;
   }
 
-  /** Where clients find the daemon: NBD URIs, with the names of sockets that were passed to it. */
+  /** Where clients find the daemon: NBD URIs, with the names of activated sockets. */
   get listening(): string[] {
     const { titles } = this.clients;
     return this.#tlsRequired ? titles.map((each) => each.replace(/^nbd(?=[:+])/, 'nbds')) : titles;
