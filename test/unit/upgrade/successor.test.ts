@@ -6,6 +6,7 @@ import { descriptors } from '../../../daemon/native/descriptors.js';
 import { sockets } from '../../../daemon/native/socket.js';
 import type { ConnectionInfo } from '../../../daemon/reactor/pool.js';
 import type { DeviceCounters, ToSuccessor } from '../../../daemon/upgrade/handover.js';
+import { deferred } from '../nbd/fake-export.js';
 import { takeConnections } from '../../../daemon/upgrade/successor.js';
 
 const TRANSMISSION = {
@@ -30,10 +31,9 @@ function world(t: Test, hasDevices = true) {
   const devices: [string, object][] = [];
   const counters: DeviceCounters[] = [];
   const lines: string[] = [];
-  let isReady: () => void = () => undefined;
-  const ready = new Promise<void>((resolve) => (isReady = resolve));
+  const ready = deferred();
   const predecessor = new MessageChannel(ours, {
-    message: () => isReady(),
+    message: () => ready.resolve(),
     closed: () => undefined,
   });
   t.teardown(() => predecessor.close());
@@ -62,7 +62,7 @@ function world(t: Test, hasDevices = true) {
     predecessor.send(message, isConnection ? [fd] : [], () => descriptors.close(fd));
     t.teardown(() => descriptors.close(other));
   };
-  return { clients, devices, counters, lines, ready, done, offer, predecessor };
+  return { clients, devices, counters, lines, ready: ready.promise, done, offer, predecessor };
 }
 
 await test('clients and devices, each with its peer', async (t) => {

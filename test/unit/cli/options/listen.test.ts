@@ -13,6 +13,8 @@ const get = (
   config: DaemonConfig = {},
   inherited: readonly ActivatedSocket[] = [],
 ) => listeners(args, config, EXPORTS, inherited);
+const twice = (address: string, again = address) =>
+  get({ listen: [address, 'unix:///other', again] });
 const refusal = (code: string, message: RegExp) => ({ code, message });
 
 await test('the default, the configuration, the command line', (t) => {
@@ -26,8 +28,6 @@ await test('the default, the configuration, the command line', (t) => {
 });
 
 await test('an address that is given twice', (t) => {
-  const twice = (address: string, again = address) =>
-    get({ listen: [address, 'unix:///other', again] });
   for (const [address, again, shown] of [
     ['tcp://127.0.0.1', 'tcp://127.0.0.1:10809', 'nbd://127.0.0.1'],
     ['unix:///s', 'unix:///s', 'nbd+unix:///?socket=/s'],
