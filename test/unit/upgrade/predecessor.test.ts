@@ -97,7 +97,7 @@ for (const [what, program, why] of [
     isInstanceOf(t, program);
     await t.rejects(startSuccessor(NOTHING, process.env), {
       code: 'IO',
-      message: new RegExp(`did not become ready: ${why}; the old one goes on`),
+      message: new RegExp(`did not become ready: ${why}; the old one continues`),
     });
   });
 }
@@ -107,5 +107,7 @@ await test('a program that is gone', async (t) => {
   const before = process.execPath;
   process.execPath = '/no/such/node';
   t.teardown(() => (process.execPath = before));
-  await t.rejects(startSuccessor(NOTHING, process.env), { message: /ENOENT.*the old one goes on/ });
+  await t.rejects(startSuccessor(NOTHING, process.env), {
+    message: /ENOENT.*the old one continues/,
+  });
 });
