@@ -26,7 +26,8 @@ export function packageCases(): HostCase[] {
       async run(check, images) {
         await until(check, 'the file system is mounted', 'mountpoint -q /srv/web');
         const files = `sha256sum -c --quiet ${images}/tree.sha256`;
-        const pid = sh('systemctl show -P MainPID overlaybd-nbd').stdout;
+        const mainPid = 'systemctl show -P MainPID overlaybd-nbd';
+        const before = must(check, 'a process serves', mainPid).stdout;
         must(check, 'a reader begins', READER);
         await until(check, 'it reads', 'test -s /run/reads');
         const upgraded = must(
@@ -38,10 +39,8 @@ export function packageCases(): HostCase[] {
         must(check, 'the reader stops', 'wc -l </run/reads >/run/before; sleep 2; touch /run/stop');
         check.equal(sh('cat /run/failed 2>/dev/null || true').stdout, '', 'no read failed');
         must(check, 'reads went on', 'test "$(wc -l </run/reads)" -gt "$(cat /run/before)"');
-        check.ok(
-          sh('systemctl show -P MainPID overlaybd-nbd').stdout !== pid,
-          'another process serves',
-        );
+        const after = must(check, 'a process serves after it', mainPid).stdout;
+        check.ok(after !== before, 'another one', `${before}, ${after}`);
         const status = sh('overlaybd-nbd status --json --state /run/overlaybd-nbd').stdout;
         check.match(status, new RegExp(`"${NEXT_VERSION}"`), 'of the new version');
         must(check, 'the file system is still mounted', files, '/srv/web');
