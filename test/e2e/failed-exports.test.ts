@@ -105,7 +105,7 @@ await t.test('strict: a raw disk image that looks like something else', async (t
   test.match(daemon.log, /warn.*: served as a raw disk image, but it begins as a gzip file/);
   test.match(
     daemon.log,
-    /warn.*: served as a raw disk image, but its 2003 bytes are no whole number/,
+    /warn.*: served as a raw disk image, but its size of 2003 bytes is not a multiple/,
   );
   await daemon.stop(test);
 });
