@@ -45,6 +45,8 @@ function run(file: string, timeoutMs: number): Promise<Outcome> {
   const child = spawn(process.execPath, [file], {
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
+    // Of each test in the file, which is 30 s else.
+    env: { ...process.env, TAP_TIMEOUT: String(timeoutMs / 1000) },
   });
   const chunks: Buffer[] = [];
   child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));

@@ -1,5 +1,5 @@
 // Checks what no compiler and no linter checks: walls between folders, exports that nothing uses,
-// references that lead nowhere.
+// references that lead nowhere, files without a unit test.
 // Part of `npm run lint`.
 // Usage: node out/test/walls/main.js [--write], which writes the table in docs/architecture.md.
 
@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findDeadExports } from './dead-exports.js';
 import { withFolderTable } from './folder-table.js';
+import { findMissingMirrors } from './mirrors.js';
 import { readModules } from './modules.js';
 import { checkReferences } from './references.js';
 import { checkRooms, readPlan } from './rooms.js';
@@ -17,7 +18,8 @@ const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const DOCUMENT = 'docs/architecture.md';
 
 const plan = readPlan(join(ROOT, 'test/walls/rooms.json'));
-const problems = checkRooms(readModules(ROOT, 'daemon'), plan);
+const modules = readModules(ROOT, 'daemon');
+const problems = checkRooms(modules, plan);
 
 const document = readFileSync(join(ROOT, DOCUMENT), 'utf8');
 const wanted = withFolderTable(document, plan);
@@ -28,6 +30,12 @@ if (wanted !== document) {
 }
 
 problems.push(...checkReferences(readTexts(ROOT)), ...findDeadExports(ROOT));
+problems.push(
+  ...findMissingMirrors(
+    ROOT,
+    modules.map(({ path }) => path),
+  ),
+);
 
 for (const problem of problems) console.error(problem);
 process.exitCode = problems.length > 0 ? 1 : 0;
