@@ -52,7 +52,7 @@ await test('nbdfuse that ends at once', async (t) => {
   const undo = new Undo();
   machine.failing.set('nbdfuse', 'no');
   await t.rejects(startDisk(['nbd://h'], toolsOf(machine, runtime), undo), {
-    code: 'IO',
+    code: 'MOUNT',
     message: /^nbdfuse: exit code 1/,
   });
   t.same(await undo.run(), []);
@@ -102,9 +102,9 @@ await test('only files in a folder of the right user are removed', async (t) => 
   const folder = t.testdir({ file: '' });
   const uid = process.geteuid?.() ?? 0;
   await checkFolder(folder, uid);
-  await t.rejects(checkFolder(folder, uid + 1), { code: 'IO', message: /belongs to user \d+;/ });
-  await t.rejects(checkFolder(join(folder, 'file'), uid), { code: 'IO' });
-  await t.rejects(checkFolder(join(folder, 'none'), uid), { code: 'IO', message: /ENOENT/ });
+  await t.rejects(checkFolder(folder, uid + 1), { code: 'MOUNT', message: /belongs to user \d+;/ });
+  await t.rejects(checkFolder(join(folder, 'file'), uid), { code: 'MOUNT' });
+  await t.rejects(checkFolder(join(folder, 'none'), uid), { code: 'MOUNT', message: /ENOENT/ });
 });
 
 await test('files that are not ours stay, and so does their folder', async (t) => {

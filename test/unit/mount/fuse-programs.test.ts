@@ -35,7 +35,7 @@ await test('the first program that is installed', async (t) => {
 await test('what is missing, with its package', async (t) => {
   const none = only();
   await t.rejects(filesystemProgram('a', 'ext4', none, false), {
-    code: 'IO',
+    code: 'PROGRAM_MISSING',
     message: 'fuse2fs: not found; apt install fuse2fs',
   });
   await t.rejects(nbdfuseProgram(none), { message: /^nbdfuse: not found; apt install libnbd-bin/ });

@@ -28,7 +28,7 @@ await test('a folder, by its real path; nothing else', async (t) => {
     code: 'NOT_FOUND',
     message: /none: no such folder; create it: mkdir -p /,
   });
-  await t.rejects(mountPoint(join(folder, 'file', 'below')), { code: 'IO' });
+  await t.rejects(mountPoint(join(folder, 'file', 'below')), { code: 'MOUNT' });
 });
 
 await test('a mount is found through symbolic links, the topmost first', async (t) => {
