@@ -53,5 +53,8 @@ await t.test('a log that is no file', async (test) => {
   mkdirSync(folder, { mode: 0o700 });
   spawnSync('mkfifo', [join(folder, 'daemon.log')]);
   const client = new ControlClient(join(folder, 'control.sock'));
-  await test.rejects(startDaemon(folder, client), { code: 'IO', message: /daemon\.log: is a FIFO/ });
+  await test.rejects(startDaemon(folder, client), {
+    code: 'IO',
+    message: /daemon\.log: is a FIFO/,
+  });
 });
