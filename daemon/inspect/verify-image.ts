@@ -146,7 +146,7 @@ async function verifyPlan(
   opening.settleAll();
 }
 
-/** Opens every layer, and goes on after a broken one. */
+/** Opens every layer, and continues after a broken one. */
 async function tryLayers(
   plan: ImagePlan,
   tools: StackOptions,

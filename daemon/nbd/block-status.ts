@@ -1,4 +1,4 @@
-// Answers NBD_CMD_BLOCK_STATUS: the extents of a range in every metadata context that was agreed on.
+// Answers NBD_CMD_BLOCK_STATUS: the extents of a range in every negotiated metadata context.
 
 import type { Cursor, DataRuns, Disk } from '../lib/disk.js';
 import { ExtentList } from '../lib/extent-list.js';
@@ -12,7 +12,7 @@ import type { Request } from './request.js';
 /** Extents in one reply, at most 64 KiB a context; a client asks again for what comes after them. */
 const MAX_EXTENTS = 4096;
 
-/** Made when a connection first asks. */
+/** Created at the first request of a connection. */
 export class BlockStatus {
   readonly #disk: Disk;
   readonly #cursor: Cursor;
@@ -24,7 +24,7 @@ export class BlockStatus {
   readonly #flags = new Uint32Array(MAX_EXTENTS);
 
   #closed = false;
-  /** Requests taken and not answered. */
+  /** Requests without an answer so far. */
   count = 0;
 
   constructor(disk: Disk, contexts: readonly MetaContext[], host: ReadHost, replies: ReplyWriter) {
@@ -79,7 +79,7 @@ export class BlockStatus {
     });
   }
 
-  /** Puts the extents as the context sees them into the scratch arrays; neighbours are joined. */
+  /** Writes the extents of a context to the scratch arrays. Joins adjacent ones with the same flags. */
   #describe(context: MetaContext, onlyOne: boolean): number {
     const { count, lengths, kinds, layers } = this.#extents;
     let used = 0;

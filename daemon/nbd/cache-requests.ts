@@ -12,14 +12,14 @@ import type { ReadHost } from './read-job.js';
 import type { ReplyWriter } from './reply-writer.js';
 import type { ReadRequest } from './request.js';
 
-/** Extents that one piece is made of at most: each may be a place of its own in the files. */
+/** Extents in one piece: each may be at another place in the files. */
 const MAX_EXTENTS = 64;
 
 /** Milliseconds after which others get their turn. */
 const TURN_MS = 1;
 
 export class CacheRequests {
-  /** Of the export: turns are taken by name. */
+  /** Name of the export, by which turns are taken. */
   readonly #name: string;
   readonly #disk: Disk;
   readonly #cursor: Cursor;
@@ -41,7 +41,7 @@ export class CacheRequests {
     this.#replies = replies;
   }
 
-  /** Requests taken and not answered. */
+  /** Requests without an answer so far. */
   get count(): number {
     return this.#queue.length + this.#unanswered;
   }
@@ -113,7 +113,7 @@ export class CacheRequests {
     }
   }
 
-  /** From the first byte of data to the last, within what the list has and what one piece may have. */
+  /** The range from the first to the last byte of data, within the list and the size of a piece. */
   #piece(at: number): [begin: number, end: number] {
     const { count, kinds, lengths } = this.#next;
     let begin = -1;

@@ -1,5 +1,5 @@
-// Structured and extended replies to reads: data and holes as chunks of their own, so that zeros are never
-// sent, and long reads piece by piece, so that they need no memory of their own.
+// Structured and extended replies to reads: separate chunks for data and holes, so that zeros are not sent, and
+// long reads piece by piece, so that they need no extra memory.
 
 import type { Cursor, Disk } from '../lib/disk.js';
 import { EXTENT_DATA, ExtentList } from '../lib/extent-list.js';
@@ -9,9 +9,9 @@ import { DataReplies } from './data-replies.js';
 import type { ReadHost, ReadJob, ReplyShape } from './read-job.js';
 import type { ReplyWriter } from './reply-writer.js';
 
-/** Extents that are looked at in one go; a range with more is answered in several. */
+/** Extents of one lookup. A range with more takes several. */
 const EXTENTS_AT_ONCE = 256;
-/** A piece whose bytes arrive and are gone again gets shorter, down to this. */
+/** If the bytes of a piece are evicted before they are read, the piece gets shorter, down to this. */
 const MIN_PIECE = 4096;
 
 export class ChunkedShape implements ReplyShape {
@@ -45,7 +45,7 @@ export class ChunkedShape implements ReplyShape {
         return false;
       }
       for (let i = 0; i < extents.count;) {
-        // Data of several layers, or zeros of several kinds, are one chunk.
+        // Data of several layers, or zeros of several kinds, share a chunk.
         const isData = extents.kinds[i] === EXTENT_DATA;
         // The extents were found by a search; the read of them need not search again.
         if (isData) this.#cursor.hint = extents.hints[i] as number;
@@ -69,21 +69,21 @@ export class ChunkedShape implements ReplyShape {
       job.runs = await this.#disk.askExtents(job.at, job.next);
       return;
     }
-    // What arrived did not stay: a shorter piece needs less room. Without fragments there is one piece.
+    // The bytes were evicted: a shorter piece needs less room. Without fragments there is only one piece.
     const isWhole = (job.request.flags & NBD_CMD_FLAG.DF) !== 0;
     if (job.waits++ > 0 && !isWhole) job.piece = Math.max(MIN_PIECE, job.piece / 2);
     await fetchOrLoad(this.#disk, job.at, job.next);
   }
 
   flushed(): void {
-    // Long reads go on piece by piece as the client takes them.
+    // Nothing to do: long reads continue piece by piece as the client reads.
   }
 
   close(): void {
-    // No memory is held.
+    // Nothing to do: no memory is held.
   }
 
-  /** The whole read in one chunk: a hole if it is nothing else, or data with the zeros in it. */
+  /** Answers the whole read with one chunk: a hole if it is all zeros, else data, including zeros. */
   #unfragmented(job: ReadJob): boolean {
     const { request, at, end, runs } = job;
     const length = end - at;

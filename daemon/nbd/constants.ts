@@ -1,4 +1,4 @@
-// Numbers of the NBD protocol, named as in its text: what a read-only server needs, and what it refuses by name.
+// Numbers of the NBD protocol, with its names: those that a read-only server uses or refuses.
 
 /** First bytes from the server: "NBDMAGIC", then "IHAVEOPT". */
 export const NBDMAGIC_HIGH = 0x4e42444d;
@@ -72,12 +72,12 @@ export const NBD_CMD = {
 export const NBD_CMD_FLAG = {
   FUA: 1 << 0,
   NO_HOLE: 1 << 1,
-  /** The reply to a read has one content chunk only. */
+  /** The reply to a read must have a single content chunk. */
   DF: 1 << 2,
-  /** The reply to a block status has one extent only. */
+  /** The reply to a block status must have a single extent. */
   REQ_ONE: 1 << 3,
   FAST_ZERO: 1 << 4,
-  /** With extended headers: the length is that of a payload that follows. */
+  /** With extended headers: the length is that of the payload that follows. */
   PAYLOAD_LEN: 1 << 5,
 } as const;
 
@@ -118,13 +118,13 @@ export const {
 
 /** Bytes of a request header: magic, flags, type, cookie, offset, length. */
 export const REQUEST_SIZE = 28;
-/** The same with a length of 64 bits. */
+/** Bytes of an extended request header, whose length has 64 bits. */
 export const EXTENDED_REQUEST_SIZE = 32;
 /** Bytes of a simple reply header: magic, error, cookie. */
 export const SIMPLE_REPLY_SIZE = 16;
 /** Bytes of a structured reply chunk's header: magic, flags, type, cookie, length. */
 export const STRUCTURED_REPLY_SIZE = 20;
-/** Bytes of an extended one: magic, flags, type, cookie, the request's offset, length. */
+/** Bytes of an extended reply chunk's header: magic, flags, type, cookie, the request's offset, length. */
 export const EXTENDED_REPLY_SIZE = 32;
 /** Bytes of an option header: magic, option, length. */
 export const OPTION_SIZE = 16;

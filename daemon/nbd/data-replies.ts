@@ -22,10 +22,10 @@ export class DataReplies {
   }
 
   /**
-   * The hot path: no object is made for data that is at hand.
+   * The hot path: creates no object if the data is in memory.
    * @param last whether this is the end of the reply
-   * @returns false when a disk must be waited for
-   * @throws when the bytes cannot be had; nothing is in the reply then
+   * @returns false if the data is not in memory
+   * @throws if the bytes cannot be read; the reply is then unchanged
    */
   write(to: ReplyTarget, offset: number, length: number, last: boolean): boolean {
     if (this.#uncopied(to, offset, length, last)) return true;
@@ -44,7 +44,7 @@ export class DataReplies {
     if (length < MIN_UNCOPIED_LENGTH || !files) return false;
     const range = this.#range;
     if (!this.#disk.locate?.(offset, length, range, this.#cursor)) return false;
-    // Nothing can go wrong once the header is written, so the bytes are taken before it is.
+    // Take the bytes before writing the header: after it, no error can be reported.
     if (!files.take(range.fd, range.position, length)) return false;
     const { dataOverhead } = this.#replies;
     const buffer = this.#outbox.reserve(dataOverhead);

@@ -5,7 +5,7 @@
 import { OverlaybdError, type ErrorCode } from '../errors.js';
 import { NBD_EIO, NBD_ENOMEM } from './constants.js';
 
-/** The stream cannot be understood any further. It ends the client's connection, nothing else. */
+/** The rest of the stream cannot be parsed. Ends the client's connection, nothing else. */
 export class ProtocolError extends OverlaybdError {
   constructor(message: string) {
     super('PROTOCOL', message);
@@ -20,15 +20,15 @@ const SENTENCES: Partial<Record<ErrorCode, string>> = {
   IO: 'a layer cannot be read',
 };
 
-/** One sentence for people, as clients print it. */
+/** One sentence for people, which clients print. */
 export function describeFailure(error: unknown): string {
   const known = error instanceof OverlaybdError ? SENTENCES[error.code] : undefined;
   return `${known ?? 'the read failed'}; the server's log says more`;
 }
 
-/** The error number that a client gets. Of our own errors all are NBD_EIO: the bytes cannot be had. */
+/** The error number for the client. All errors of ours are NBD_EIO: the bytes cannot be read. */
 export function nbdErrno(error: unknown): number {
-  // An array buffer that cannot be allocated; a client may try again.
+  // An array buffer could not be allocated; the client may try again.
   const isMemory =
     error instanceof RangeError && error.message.startsWith('Array buffer allocation');
   return isMemory ? NBD_ENOMEM : NBD_EIO;

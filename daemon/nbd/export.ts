@@ -1,4 +1,4 @@
-// What the NBD server serves: a disk under a name, so that this folder knows no images.
+// What the NBD server serves: a disk with a name. This folder knows nothing of images.
 
 import type { Disk } from '../lib/disk.js';
 
@@ -11,20 +11,20 @@ export interface NbdExport {
   readonly blockSizes: BlockSizes;
 }
 
-/** Sizes in bytes as NBD_INFO_BLOCK_SIZE tells them; requests need not keep to them. */
+/** Sizes in bytes for NBD_INFO_BLOCK_SIZE. Requests need not follow them. */
 export interface BlockSizes {
   readonly minimum: number;
   readonly preferred: number;
 }
 
-/** Requests may begin and end anywhere; with a larger minimum, clients would not send such requests. */
+/** Requests may begin and end at any byte. With a larger minimum, clients would not send such requests. */
 export const BLOCK_SIZES: BlockSizes = { minimum: 1, preferred: 4096 };
 
-/** Finds exports by the name that a client asks for. */
+/** Finds exports by the name in a client's request. */
 export interface ExportTable {
-  /** @returns undefined when there is none of that name */
+  /** @returns undefined if there is no such export */
   find(name: string): NbdExport | undefined;
-  /** The code of what keeps an export of that name from being served; undefined when nothing does. */
+  /** The code of the error that prevents an export from being served; undefined if there is none. */
   failure?(name: string): string | undefined;
   list(): Iterable<NbdExport>;
 }

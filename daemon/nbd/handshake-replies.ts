@@ -1,4 +1,4 @@
-// Encoders of what the server says in the handshake. Pure.
+// Encodes the messages of the server in the handshake. Pure.
 
 import { viewOf, writeU64 } from '../lib/bytes.js';
 import {
@@ -72,7 +72,7 @@ export function blockSizeInfo(found: NbdExport): Buffer {
   return bytes;
 }
 
-/** A metadata context: its id, which means nothing in a list, and its name. */
+/** A metadata context: its name, and its id, which has no meaning in a list. */
 export function metaContextReply(option: number, id: number, name: string): Buffer {
   const head = Buffer.alloc(4);
   head.writeUInt32BE(id, 0);

@@ -37,7 +37,7 @@ export type HandshakeResult =
   | { readonly kind: 'transmission'; readonly export: NbdExport; readonly session: Session }
   | { readonly kind: 'abort' };
 
-/** Whether clients may ask for TLS, or must before anything else; the text's NOTLS and FORCEDTLS. */
+/** Whether clients may or must use TLS: 'off' is NOTLS and 'require' is FORCEDTLS in the protocol. */
 export type TlsMode = 'off' | 'on' | 'require';
 
 const CLIENT_FLAGS_SIZE = 4;
@@ -53,14 +53,14 @@ export class Handshake {
   /** Whether the client understands replies to options. */
   #fixed = false;
   /** Bytes of the client so far. */
-  #said = 0;
-  /** Bytes of an option that is too long, still to be thrown away. */
+  #received = 0;
+  /** Bytes of an option that is too long, which are still to be discarded. */
   #discard = 0;
   #form: ReplyForm = 'simple';
   /** The contexts that SET_META_CONTEXT selected, and the only export for which they count. */
   #contexts: { readonly export: NbdExport; readonly selected: MetaContext[] } | null = null;
 
-  /** @param send takes the bytes for the client, in order */
+  /** @param send sends bytes to the client, in order */
   constructor(exports: ExportTable, send: (bytes: Buffer) => void, tls: TlsMode = 'off') {
     this.#exports = exports;
     this.#send = send;
@@ -71,7 +71,7 @@ export class Handshake {
   /** The result once there is one; the bytes after it belong to the transmission phase. */
   result: HandshakeResult | null = null;
 
-  /** NBD_OPT_STARTTLS is agreed on: once the reply is out, TLS begins, and then {@link secured}. */
+  /** Whether NBD_OPT_STARTTLS was accepted. After the reply is sent, TLS begins, then call {@link secured}. */
   startsTls = false;
 
   /** The last refusal of an export that the client asked for; the log has it when the connection ends. */
@@ -119,8 +119,8 @@ export class Handshake {
   }
 
   #count(bytes: number): void {
-    this.#said += bytes;
-    if (this.#said > MAX_HANDSHAKE_BYTES) {
+    this.#received += bytes;
+    if (this.#received > MAX_HANDSHAKE_BYTES) {
       throw new ProtocolError(`more than ${MAX_HANDSHAKE_BYTES} bytes in one handshake`);
     }
   }
@@ -221,13 +221,13 @@ export class Handshake {
     }
   }
 
-  /** The one option that cannot be refused: the connection ends instead. */
+  /** NBD_OPT_EXPORT_NAME, which has no error reply: the connection ends instead. */
   #exportName(data: Buffer): void {
     const found =
       data.length <= MAX_NAME_LENGTH ? this.#exports.find(data.toString('utf8')) : undefined;
     if (!found) throw new ProtocolError(noExport(data, this.#exports));
     if (this.#form === 'extended') {
-      throw new ProtocolError('NBD_OPT_EXPORT_NAME after extended headers were agreed on');
+      throw new ProtocolError('NBD_OPT_EXPORT_NAME after extended headers were negotiated');
     }
     const served = inBlocks(found);
     this.#send(exportNameReply(served, transmissionFlags(this.#form), this.#noZeroes));
@@ -249,7 +249,7 @@ export class Handshake {
       this.#refuse(NBD_OPT.LIST, NBD_REP.ERR_INVALID, NO_DATA);
       return;
     }
-    for (const each of this.#exports.list()) this.#send(serverReply(each));
+    for (const listed of this.#exports.list()) this.#send(serverReply(listed));
     this.#reply(NBD_OPT.LIST, NBD_REP.ACK);
   }
 
@@ -282,17 +282,17 @@ export class Handshake {
     if (option === NBD_OPT.GO) this.#enter(found, served);
   }
 
-  /** Extended headers win over structured replies, whichever is asked for first. */
+  /** Extended headers win over structured replies, in whatever order the client asks. */
   #replyForm(option: number, data: Buffer): void {
     if (data.length !== 0) {
       this.#refuse(option, NBD_REP.ERR_INVALID, NO_DATA);
     } else if (option === NBD_OPT.EXTENDED_HEADERS && this.#form === 'extended') {
-      this.#refuse(option, NBD_REP.ERR_INVALID, 'extended headers are agreed on already');
+      this.#refuse(option, NBD_REP.ERR_INVALID, 'extended headers are negotiated already');
     } else if (option === NBD_OPT.EXTENDED_HEADERS) {
       this.#form = 'extended';
       this.#reply(option, NBD_REP.ACK);
     } else if (this.#form === 'extended') {
-      const reason = 'extended headers are agreed on already';
+      const reason = 'extended headers are negotiated already';
       this.#refuse(option, NBD_REP.ERR_EXT_HEADER_REQD, reason);
     } else {
       this.#form = 'structured';
@@ -309,7 +309,7 @@ export class Handshake {
       return;
     }
     if (isSet && this.#form === 'simple') {
-      this.#refuse(option, NBD_REP.ERR_INVALID, 'structured replies must be agreed on first');
+      this.#refuse(option, NBD_REP.ERR_INVALID, 'structured replies must be negotiated first');
       return;
     }
     const found = this.#exports.find(query.name.toString('utf8'));

@@ -8,9 +8,9 @@ const CHECK_INTERVAL_MS = 1000;
 
 /** A holder of large memory, as the budget sees it. */
 export interface LargeMemoryUser {
-  /** Milliseconds (of performance.now) since when it has been stuck, or null when it is not. */
+  /** When it became stuck, in milliseconds of performance.now, or null. */
   stalledSince(): number | null;
-  /** Ends the connection because others need what it holds. */
+  /** Ends the connection because others need its memory. */
   evict(): void;
 }
 
@@ -30,7 +30,7 @@ export class LargeMemory {
   readonly #limit: number;
   readonly #stalledMs: number;
 
-  /** @param releasePages called for memory that is given back */
+  /** @param releasePages called for memory that is no longer used */
   constructor(
     releasePages: ReleasePages = () => undefined,
     limit = MAX_LARGE_BYTES,
@@ -44,7 +44,7 @@ export class LargeMemory {
   /**
    * Waits for `size` bytes. The buffer's release gives them back.
    * @param size at most the limit, or alone in the budget
-   * @throws RangeError when the machine has not got the memory
+   * @throws RangeError if the machine does not have the memory
    */
   acquire(size: number, user: LargeMemoryUser): Promise<SendBuffer> {
     return new Promise((resolve, reject) => {

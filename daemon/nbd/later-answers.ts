@@ -9,7 +9,7 @@ export class LaterAnswers {
     this.#queue.push(answer);
   }
 
-  /** Makes one. @returns false when there is none */
+  /** Makes one reply. @returns false if there is none */
   make(): boolean {
     const answer = this.#queue.shift();
     answer?.();

@@ -1,12 +1,12 @@
-// The metadata contexts that block status knows: their names, how queries match them, and the flags
-// that an extent has in each. docs/nbd-protocol.md describes overlaybd:layer for clients.
+// The metadata contexts of block status: their names, which queries match them, and the flags of an extent in
+// each. docs/nbd-protocol.md describes overlaybd:layer for clients.
 
 import { EXTENT_DATA, EXTENT_HOLE, EXTENT_ZEROED } from '../lib/extent-list.js';
 import { NBD_STATE_HOLE, NBD_STATE_ZERO } from './constants.js';
 
 /** overlaybd:layer: no layer maps the extent. */
 const LAYER_STATE_HOLE = 0x200;
-/** overlaybd:layer: the layer, in bits 0 to 7, says that the extent is zeros. */
+/** overlaybd:layer: the layer in bits 0 to 7 zeroes the extent. */
 const LAYER_STATE_ZEROED = 0x100;
 
 export interface MetaContext {

@@ -3,14 +3,14 @@
 import { quoted, shortened } from '../lib/printable.js';
 import type { ExportTable } from './export.js';
 
-/** UTF-16 units of a name that are shown. */
+/** UTF-16 units of a name in the message. */
 const SHOWN_LENGTH = 64;
-/** Names that are listed. */
+/** Names in the list. */
 const LISTED = 8;
-/** UTF-16 units of the list; the protocol allows 4096 bytes for all that is said. */
+/** UTF-16 units of the list. The protocol allows 4096 bytes for the whole message. */
 const MAX_LIST_LENGTH = 1024;
 
-/** @param name as the client has sent it; without one it wants the default export */
+/** @param name as the client sent it; an empty one means the default export */
 export function noExport(name: Buffer, exports: ExportTable): string {
   const text = name.toString('utf8');
   const code = exports.failure?.(text);
@@ -24,7 +24,7 @@ export function noExport(name: Buffer, exports: ExportTable): string {
     if (names.length < LISTED) names.push(shown(each.name));
     else more++;
   }
-  if (names.length === 0) return 'no export at all';
+  if (names.length === 0) return 'there are no exports';
   const list = shortened(names.join(', '), MAX_LIST_LENGTH);
   return `no default export: name one of ${list}${more > 0 ? ` and ${more} more` : ''}`;
 }

@@ -1,4 +1,4 @@
-// Parsers of the data of options. Pure; a string says what is wrong.
+// Parses the data of options. Pure. Returns a string with the reason if the data is wrong.
 
 import { MAX_NAME_LENGTH } from './limits.js';
 
@@ -37,7 +37,7 @@ export function parseMetaQuery(data: Buffer): MetaQuery | string {
   const queries: string[] = [];
   let at = 4 + nameLength + 4;
   for (let i = 0; i < count; i++) {
-    // Each query takes bytes of the option, so that a giant count ends here at once.
+    // Each query takes bytes of the option, so a giant count fails here at once.
     if (at + 4 > data.length) return 'fewer queries than their count says';
     const length = data.readUInt32BE(at);
     at += 4;

@@ -1,7 +1,7 @@
-// Recognises clients that take an NBD port for one of another protocol, so that the log says what to
-// do instead of what is wrong with the client's flags.
+// Recognises clients that speak another protocol, so that the log says what to do, instead of complaining about
+// client flags.
 
-/** Of HTTP's methods, and of HTTP/2. */
+/** The first four bytes of HTTP methods, and of HTTP/2. */
 const HTTP_BEGINNINGS = [
   'GET ',
   'HEAD',
@@ -16,11 +16,11 @@ const HTTP_BEGINNINGS = [
 ];
 
 /**
- * @param bytes the first four of a client
- * @returns what it sent and what to do about it; null when it may be an NBD client's
+ * @param bytes the first four bytes of a client
+ * @returns what it sent and what to do about it; null if it may be an NBD client
  */
 export function otherProtocol(bytes: Buffer): string | null {
-  // A record of a handshake, of whichever version.
+  // A TLS handshake record of any version.
   if (bytes[0] === 0x16 && bytes[1] === 0x03) {
     return 'sent TLS to a plain NBD port; TLS begins inside the NBD handshake (NBD_OPT_STARTTLS, as for nbds:// URIs)';
   }

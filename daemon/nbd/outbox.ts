@@ -5,13 +5,13 @@ import { EAGAIN } from '../lib/errno.js';
 
 /** Bytes: the most that may be unsent when a short read is still begun, and that read. */
 const SEND_BUFFER_SIZE = 512 * 1024 + 64;
-/** Idle buffers a thread keeps for the next reply. */
+/** Idle buffers that a thread keeps for the next replies. */
 const MAX_IDLE_BUFFERS = 4;
 
-/** Gives the memory of a buffer back to the system at once; its bytes are lost. */
+/** Returns the memory of a buffer to the system at once. Its bytes are lost. */
 export type ReleasePages = (bytes: Buffer) => void;
 
-/** Memory that replies are made in. [start, end) is unsent. */
+/** Memory in which replies are made. The bytes [start, end) are unsent. */
 export class SendBuffer {
   readonly bytes: Buffer;
   readonly view: DataView;
@@ -19,7 +19,7 @@ export class SendBuffer {
   start = 0;
   end = 0;
 
-  /** @param release called once when all is sent or the client is gone */
+  /** @param release called once, when all is sent or the client is gone */
   constructor(size: number, release: ((buffer: SendBuffer) => void) | null) {
     this.bytes = Buffer.allocUnsafeSlow(size);
     this.view = new DataView(this.bytes.buffer, this.bytes.byteOffset, size);
@@ -27,12 +27,12 @@ export class SendBuffer {
   }
 }
 
-/** The buffers of one thread: with no client stuck, all connections make do with one. */
+/** The buffers of one thread. While no client is stuck, all connections share one buffer. */
 export class SendBufferPool {
   readonly #idle: SendBuffer[] = [];
   readonly #releasePages: ReleasePages;
 
-  /** @param releasePages called for buffers that are not needed any more */
+  /** @param releasePages called for buffers that are no longer needed */
   constructor(releasePages: ReleasePages = () => undefined) {
     this.#releasePages = releasePages;
   }
@@ -81,9 +81,9 @@ export class Outbox {
   #queue: (SendBuffer | FileSpan)[] = [];
   /** Sends bytes of files; null: they are copied into buffers. */
   files: FileSender | null = null;
-  /** Whether the last flush ended with the client not taking more. */
+  /** Whether the last flush ended because the socket was full. */
   blocked = false;
-  /** The errno that sending failed with; the client is gone then. */
+  /** The errno of a failed send; the client is then gone. */
   failed = 0;
   unsent = 0;
   totalSent = 0;
@@ -111,7 +111,7 @@ export class Outbox {
     this.unsent += size;
   }
 
-  /** Appends a copy of some bytes, however many. */
+  /** Appends a copy of any number of bytes. */
   write(bytes: Buffer): void {
     for (let at = 0; at < bytes.length;) {
       const n = Math.min(bytes.length - at, SEND_BUFFER_SIZE);
@@ -134,7 +134,7 @@ export class Outbox {
     this.unsent += length;
   }
 
-  /** Sends until everything is out or the client does not take more. */
+  /** Sends until everything is sent or the socket is full. */
   flush(): void {
     this.blocked = false;
     while (this.#queue.length > 0 && this.failed === 0) {
@@ -160,7 +160,7 @@ export class Outbox {
     }
   }
 
-  /** Gives all memory back; the outbox is useless afterwards. */
+  /** Releases all memory. The outbox cannot be used afterwards. */
   close(): void {
     for (const item of this.#queue) if (item instanceof SendBuffer) item.release?.(item);
     this.files?.close();

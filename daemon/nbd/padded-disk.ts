@@ -1,5 +1,4 @@
-// A disk whose size is not a multiple of a block, for clients that count in blocks: zeros fill its last
-// block.
+// A disk whose size is not a multiple of a block, for clients that count in blocks: zeros fill the last block.
 
 import { EXTENT_HOLE, NO_LAYER, type ExtentList } from '../lib/extent-list.js';
 import type { Cursor, DataRuns, Disk, FileRange } from '../lib/disk.js';
@@ -16,7 +15,7 @@ const LAST_BLOCK_SIZE = 1024;
 const MAX_PADDING = 4095;
 
 /**
- * The size of a disk that holds all of an image.
+ * The size of a disk in whole blocks that holds all of an image.
  * @param size of the image in bytes
  * @param blockSize of the disk in bytes, 512 to 4096
  * @internal for its unit test
@@ -47,7 +46,7 @@ export class PaddedDisk implements Disk {
   readonly size: number;
   readonly #inner: Disk;
 
-  /** @param size of the disk with its padding, in bytes */
+  /** @param size bytes of the disk, including the padding */
   constructor(inner: Disk, size: number) {
     this.size = size;
     this.#inner = inner;

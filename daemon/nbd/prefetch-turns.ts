@@ -5,7 +5,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { PREFETCH_BYTES_PER_MS } from './limits.js';
 
-/** Milliseconds that may be saved up: short pieces need not wait for a timer. */
+/** Milliseconds of unused budget that may accumulate, so that short pieces need no timer. */
 const SAVED_MS = 10;
 
 /** @internal for its unit test */
@@ -21,8 +21,8 @@ export class PrefetchTurns {
   }
 
   /**
-   * Waits for its turn, first come, first served; {@link pass} ends it.
-   * @param name of the export
+   * Waits for a turn, first come first served. {@link pass} ends the turn.
+   * @param name the export
    */
   async take(name: string): Promise<void> {
     const waiting = this.#waiting.get(name);

@@ -1,5 +1,5 @@
-// One read on its way to its reply, what makes its reply, and the connection that both belong to. The
-// queue is in reads.ts, the replies are made by simple-shape.ts and chunked-shape.ts.
+// A read that has no reply yet, the interface that makes its reply, and that of its connection. reads.ts has the
+// queue; simple-shape.ts and chunked-shape.ts make the replies.
 
 import type { DataRuns } from '../lib/disk.js';
 import type { LargeMemory, LargeMemoryUser } from './large-memory.js';
@@ -11,7 +11,7 @@ import { Request, type ReadRequest } from './request.js';
 export interface ReadHost extends LargeMemoryUser {
   readonly outbox: Outbox;
   readonly largeMemory: LargeMemory;
-  /** Something became ready outside of a pump: pump soon. */
+  /** Call pump soon, because a reply became ready outside of a pump. */
   wake(): void;
   /** A read failed; the client gets an error. */
   readFailed(error: unknown, request: ReadRequest): void;
@@ -36,7 +36,7 @@ export class ReadJob {
   piece = MAX_INLINE_LENGTH;
   /** `ensure` need not be called before the next piece: that was waited for. */
   isEnsured = false;
-  /** How often the piece at `at` was waited for. */
+  /** How many waits there were for the piece at `at`. */
   waits = 0;
   /** Set when the answer has to wait to learn where there are holes, not for bytes. */
   needsRuns = false;

@@ -1,5 +1,5 @@
-// The reads of one connection: answers at once what is at hand, keeps the rest until it is, and lets long
-// reads take turns. What a reply looks like is the business of a ReplyShape.
+// The reads of one connection: answers those whose bytes are in memory at once, keeps the others until they are,
+// and lets long reads take turns. A ReplyShape makes the replies.
 
 import type { Disk } from '../lib/disk.js';
 import { MAX_INLINE_LENGTH } from './limits.js';
@@ -15,7 +15,7 @@ export class Reads {
   readonly #replies: ReplyWriter;
   /** The read that has just arrived. */
   readonly #current = new ReadJob();
-  /** Reads that can go on, in turn: each gets one piece. */
+  /** Reads that can continue, in turn: each gets one piece. */
   readonly #ready: ReadJob[] = [];
   #waiting = 0;
   #closed = false;
@@ -29,7 +29,7 @@ export class Reads {
     this.#replies = replies;
   }
 
-  /** Reads taken and not answered. */
+  /** Reads without an answer so far. */
   get count(): number {
     return this.#ready.length + this.#waiting;
   }
@@ -38,7 +38,7 @@ export class Reads {
   start(request: Request): void {
     const job = this.#current.begin(request);
     try {
-      // All of a long read is asked for now, so that what is missing is fetched at once, not piece by piece.
+      // Ask for all of a long read now, so that missing bytes are fetched at once, not piece by piece.
       const wait = this.#disk.ensure(request.offset, request.length);
       if (request.length > MAX_INLINE_LENGTH && this.#shape.inPieces) {
         wait?.catch(() => undefined); // each piece asks again, and learns of a failure itself
@@ -54,7 +54,7 @@ export class Reads {
     }
   }
 
-  /** Goes on with one of the reads that were put off. @returns false when none can go on */
+  /** Continues one of the reads that were put off. @returns false if none can continue */
   resume(): boolean {
     const job = this.#ready.shift();
     if (!job) return false;
@@ -78,12 +78,12 @@ export class Reads {
     return true;
   }
 
-  /** The client may have taken replies. */
+  /** Call this when the client may have read replies. */
   flushed(): void {
     this.#shape.flushed();
   }
 
-  /** The client is gone: put-off work is dropped when it comes back. */
+  /** Call this when the client is gone. Reads that were put off are dropped when their bytes arrive. */
   close(): void {
     this.#closed = true;
     for (const job of this.#ready) drop(job);
@@ -91,7 +91,7 @@ export class Reads {
     this.#shape.close();
   }
 
-  /** Puts a job off until its next piece is at hand. */
+  /** Puts a job off until the bytes of its next piece are in memory. */
   #wait(job: ReadJob, wait: Promise<void>): void {
     this.#waiting++;
     const arrived = (): void => {
@@ -122,7 +122,7 @@ export class Reads {
   }
 }
 
-/** Gives back what a job holds that is not going to be answered. */
+/** Releases the memory of a job that will not be answered. */
 function drop({ buffer }: ReadJob): void {
   buffer?.release?.(buffer);
 }

@@ -1,4 +1,4 @@
-// Writes replies of one connection in the form that was agreed on. Knows the wire, not reads.
+// Writes the replies of one connection in the negotiated form. Knows the wire format, not reads.
 
 import { writeU64 } from '../lib/bytes.js';
 import {
@@ -16,17 +16,17 @@ import type { SendBuffer, Outbox } from './outbox.js';
 import type { ReplyTarget } from './request.js';
 import type { ReplyForm } from './session.js';
 
-/** Bytes in front of the data or the hole's length in a content chunk's payload. */
+/** Bytes before the data, or before the length of a hole, in the payload of a content chunk. */
 const OFFSET_SIZE = 8;
 
 export class ReplyWriter {
   readonly form: ReplyForm;
-  /** For answers that become ready outside of a pump. */
+  /** Answers that become ready outside of a pump. */
   readonly later = new LaterAnswers();
-  /** Bytes in front of the data of a read, within one send buffer. */
+  /** Bytes before the data of a read, within one send buffer. */
   readonly dataOverhead: number;
   readonly #outbox: Outbox;
-  /** Bytes of a reply chunk's header; for simple replies, of the reply's. */
+  /** Bytes of the header of a reply chunk, or of a simple reply. */
   readonly #headerSize: number;
 
   constructor(outbox: Outbox, form: ReplyForm) {
@@ -62,7 +62,7 @@ export class ReplyWriter {
     writeU64(view, buffer.end + this.#headerSize, offset);
   }
 
-  /** A run of zeros, in place of data. Not for simple replies. */
+  /** A hole in place of data. Not for simple replies. */
   hole(to: ReplyTarget, offset: number, length: number, last: boolean): void {
     const size = this.#headerSize + OFFSET_SIZE + 4;
     const buffer = this.#outbox.reserve(size);
@@ -106,7 +106,7 @@ export class ReplyWriter {
 
   /**
    * The extents of one metadata context: pairs of length and flags.
-   * @param count how many of the pairs are meant
+   * @param count number of pairs
    */
   blockStatus(
     to: ReplyTarget,

@@ -1,5 +1,4 @@
-// Requests as they are taken from the wire. One object a connection is filled again and again; what
-// cannot be answered at once is copied.
+// Parses requests. Each connection reuses one object; a request that cannot be answered at once is copied.
 
 import { TWO_32 } from '../lib/bytes.js';
 import {
@@ -10,24 +9,24 @@ import {
 } from './constants.js';
 import { ProtocolError } from './errors.js';
 
-/** What a reply repeats of its request. */
+/** The fields of a request that its reply repeats. */
 export interface ReplyTarget {
   /** The cookie's 8 opaque bytes as two numbers. */
   readonly cookieHigh: number;
   readonly cookieLow: number;
-  /** The request's offset as it came, for extended replies. */
+  /** The offset of the request, for extended replies. */
   readonly offsetHigh: number;
   readonly offsetLow: number;
 }
 
-/** A read that could not be answered at once, as it is kept until it can. */
+/** A read that is kept until it can be answered. */
 export interface ReadRequest extends ReplyTarget {
   /** Bytes. */
   readonly offset: number;
   readonly length: number;
 }
 
-/** A command that is refused once its payload has come. */
+/** A command that is refused after its payload has arrived. */
 export interface RefusedRequest extends ReplyTarget {
   readonly errno: number;
   /** For people; only structured forms carry it. */

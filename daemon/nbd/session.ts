@@ -1,9 +1,9 @@
-// What client and server agreed on in the handshake. Types, and what follows from them.
+// The result of the handshake: types, and the transmission flags that follow.
 
 import { NBD_FLAG } from './constants.js';
 import type { MetaContext } from './meta-context.js';
 
-/** How replies look on the wire; extended also means requests with 64-bit lengths. */
+/** The form of replies. Extended also means requests with 64-bit lengths. */
 export type ReplyForm = 'simple' | 'structured' | 'extended';
 
 export interface Session {

@@ -1,6 +1,6 @@
-// Simple replies to reads: all of the data in one piece after its header, and complete before the header
-// is sent, because no error can follow it. Long reads are made in memory from the reactor's budget, in
-// slices with a turn of the loop between them, so that no other client waits for 32 MiB to be decoded.
+// Simple replies to reads: all of the data follows the header, and must be complete before the header is sent,
+// because no error can follow it. Long replies take memory from the reactor's budget. They are made in slices,
+// with a turn of the loop between them, so that no other client waits until 32 MiB are decoded.
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Cursor, Disk } from '../lib/disk.js';
@@ -12,7 +12,7 @@ import type { SendBuffer } from './outbox.js';
 import type { ReadHost, ReadJob, ReplyShape } from './read-job.js';
 import { writeSimpleHeader, type ReplyWriter } from './reply-writer.js';
 
-/** A short read is waited for this often as a whole; then it is made in slices, which need less room. */
+/** Waits for a short read as a whole. After that, it is made in slices, which need less room. */
 const MAX_WAITS_AS_A_WHOLE = 2;
 const SLICE = 512 * 1024;
 const MIN_SLICE = 4096;
@@ -23,9 +23,9 @@ export class SimpleShape implements ReplyShape {
   readonly #host: ReadHost;
   readonly #data: DataReplies;
   readonly #cursor: Cursor = { hint: 0 };
-  /** Long reads that wait until the client has taken the reply to the one before. */
+  /** Long reads that wait until the client has read the previous long reply. */
   readonly #turns: (() => void)[] = [];
-  /** A long read is being made, or is complete and not yet on its way. */
+  /** Whether a long reply is being made, or is complete but unsent. */
   #hasTurn = false;
   #closed = false;
 
@@ -59,7 +59,7 @@ export class SimpleShape implements ReplyShape {
     return fetchOrLoad(this.#disk, offset, length);
   }
 
-  /** One long reply of a client is unsent at a time. */
+  /** A client has at most one unsent long reply. */
   flushed(): void {
     if (this.#hasTurn || this.#closed || this.#host.outbox.unsent >= MAX_UNSENT_BYTES) return;
     const next = this.#turns.shift();
@@ -73,11 +73,11 @@ export class SimpleShape implements ReplyShape {
     this.#host.largeMemory.forget(this.#host);
   }
 
-  /** Makes the whole reply in memory of its own. */
+  /** Makes the whole reply in memory from the budget. */
   async #make(job: ReadJob): Promise<void> {
     const { offset, length } = job.request;
     for (let waits = 0; ; waits++) {
-      // Memory is taken when all is here: a network must not keep it from the other connections.
+      // Take memory only when all bytes are here, so that it is not held while a network is slow.
       await this.#disk.ensure(offset, length);
       await this.#turn();
       const { largeMemory } = this.#host;
@@ -98,7 +98,7 @@ export class SimpleShape implements ReplyShape {
     }
   }
 
-  /** @returns false when something was evicted: it has to be fetched again, without the memory */
+  /** @returns false if bytes were evicted: they must be fetched again, after releasing the memory */
   async #fill(buffer: SendBuffer, { request }: ReadJob): Promise<boolean> {
     const end = request.offset + request.length;
     let slice = SLICE;
@@ -118,7 +118,7 @@ export class SimpleShape implements ReplyShape {
         return false;
       }
       if (waits === MAX_WAITS) throw goneAgain('export', at, n);
-      // What was loaded did not stay: a shorter slice needs less room.
+      // The loaded bytes were evicted: a shorter slice needs less room.
       if (waits++ > 0) slice = Math.max(MIN_SLICE, slice / 2);
       await this.#disk.load(at, Math.min(slice, n));
     }

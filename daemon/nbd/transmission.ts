@@ -1,6 +1,5 @@
-// The transmission phase of one connection: requests in, replies out. Takes requests in order of
-// arrival and decides what becomes of each; reads are answered by Reads. Knows neither
-// sockets nor images.
+// The transmission phase of one connection: requests in, replies out. Reads requests in order, checks each, and
+// passes it to the class that answers it. Knows neither sockets nor images.
 
 import type { Disk } from '../lib/disk.js';
 import { BlockStatus } from './block-status.js';
@@ -30,11 +29,11 @@ export type PumpState =
   | 'hungry' // wants more bytes from the client
   | 'busy' // has more to do, but others get their turn first
   | 'waiting' // for the client to take replies, or for requests that were put off
-  | 'done'; // the client said goodbye and has all its replies
+  | 'done'; // the client sent NBD_CMD_DISC and has all its replies
 
-/** The payload of a refused command that has not come whole yet. */
+/** The payload of a refused command that has not arrived completely. */
 export interface UnfinishedPayload {
-  /** Bytes that are still to come. */
+  /** Bytes that have not arrived yet. */
   readonly skip: number;
   /** The command, which is answered after its payload; null or missing: it has been answered. */
   readonly refused?: RefusedRequest | null;
@@ -56,7 +55,7 @@ export class Transmission {
   readonly #request = new Request();
   readonly #extended: boolean;
   readonly #requestSize: number;
-  /** Payload of a refused command, still to be thrown away. */
+  /** Bytes of the payload of a refused command that are still to be discarded. */
   #skip: number;
   /** The refused command, which is answered after its payload: clients do not read before they have sent it. */
   #refused: RefusedRequest | null;
@@ -68,7 +67,7 @@ export class Transmission {
   /** Requests taken, for the log line at the end. */
   requests = 0;
 
-  /** @param rest of a payload that a predecessor has not seen whole */
+  /** @param rest the rest of a payload that the predecessor has not received */
   constructor(
     served: NbdExport,
     session: Session,
@@ -89,7 +88,7 @@ export class Transmission {
     this.#caches = new CacheRequests(served, host, this.#replies);
   }
 
-  /** No further request is taken; what has been taken is still answered. */
+  /** Reads no further request. Earlier ones are still answered. */
   end(): void {
     this.#ending = true;
   }
@@ -122,7 +121,7 @@ export class Transmission {
     return this.#reads.errors;
   }
 
-  /** The client is gone: put-off work is dropped when it comes back. */
+  /** Call this when the client is gone. Work that was put off is dropped when it is ready. */
   close(): void {
     this.#reads.close();
     this.#caches.close();
@@ -130,9 +129,9 @@ export class Transmission {
   }
 
   /**
-   * Takes requests from view[start, end) and answers them.
-   * @returns where it stopped, with `state` saying why
-   * @throws ProtocolError when the connection must end
+   * Reads requests from view[start, end) and answers them.
+   * @returns where it stopped; `state` says why
+   * @throws ProtocolError if the connection must end
    */
   pump(view: DataView, start: number, end: number): number {
     const { outbox } = this.#host;
@@ -156,7 +155,7 @@ export class Transmission {
         this.state = 'busy';
         break;
       }
-      // Old and new requests take turns, so that neither a long read nor a flood holds the other up.
+      // Old and new requests take turns, so that neither a long read nor a flood of requests delays the other.
       if (!this.#resumed && (this.#replies.later.make() || this.#reads.resume())) {
         this.#resumed = true;
         continue;
@@ -195,10 +194,10 @@ export class Transmission {
   /** Set by {@link pump}. */
   state: PumpState = 'hungry';
 
-  /** Set by {@link pump}: whether what the client sends next can be used, busy or not. */
+  /** Set by {@link pump}: whether to read more from the client. */
   wantsInput = true;
 
-  /** Requests taken and not answered. */
+  /** Requests without an answer so far. */
   get inFlight(): number {
     return this.#reads.count + this.#caches.count + (this.#blockStatus?.count ?? 0);
   }
@@ -304,7 +303,7 @@ export class Transmission {
 
   /** Checks flags and range. @returns false if the request was refused, and so answered */
   #accept(request: Request, mayHave: number): boolean {
-    // FUA means nothing here; existing clients set it on any command.
+    // Ignore FUA, which existing clients set on any command.
     const unknown = request.flags & ~(mayHave | NBD_CMD_FLAG.FUA);
     if (unknown !== 0) {
       this.#refuse(request, `${flagNames(unknown)} is not supported here`);

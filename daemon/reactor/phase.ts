@@ -29,7 +29,7 @@ export interface Phase {
   readonly writes: boolean;
   /** Whether the connection ends when the requests that have come are answered. */
   readonly ends: boolean;
-  /** A phase with the deadline of the one before it goes on with that one. */
+  /** A phase that has the same deadline as the one before continues that one. */
   readonly deadline: DeadlineKind | null;
   readonly next: readonly PhaseName[];
 }

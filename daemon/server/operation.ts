@@ -18,7 +18,7 @@ import { takeConnections } from '../upgrade/successor.js';
 import { mustBeReplaceable, supervisionNow } from '../upgrade/supervision.js';
 import { startSuccessor, type Successor } from '../upgrade/predecessor.js';
 
-/** A reactor that has not answered for so long is stuck. */
+/** Time without an answer after which a reactor counts as stuck. */
 const PULSE_MS = 2000;
 const STUCK_MS = 20_000;
 /** How long READY waits for the connections of devices that were attached before. */

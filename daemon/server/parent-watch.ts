@@ -1,8 +1,7 @@
-// Tells when the process that started this one is gone. A tool that fails does not always end the server
-// that it has started for itself: libnbd's, for one, leave it behind when a read fails.
+// Notices when the process that started this one has ended. A tool that fails does not always end the server that
+// it has started: those of libnbd do not when a read fails.
 //
-// Not PR_SET_PDEATHSIG: that is about the thread that started us, which in a program with threads may end
-// long before the program does.
+// Does not use PR_SET_PDEATHSIG: that watches the thread that started us, which may end long before its program.
 
 import { sockets } from '../native/socket.js';
 
@@ -29,8 +28,8 @@ const system: Processes = {
 };
 
 /**
- * @param listening listening ones that came from whoever started us: it made them, and may have been gone
- * before we could ask for our parent
+ * @param listening the passed listening sockets: the process that started us made them, and may have ended before
+ *   we could ask for our parent
  * @param gone called once
  */
 export function watchParent(

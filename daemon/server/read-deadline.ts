@@ -4,7 +4,7 @@ import type { DeviceStatus } from '../control/api.js';
 import type { Logger } from '../log/logger.js';
 import { files } from '../native/file.js';
 
-/** Of devices whose timeout is no longer than a read may take. */
+/** Warns of devices whose timeout is not above the read deadline. */
 export function warnOfTimeouts(
   devices: readonly Pick<DeviceStatus, 'device' | 'timeoutSeconds'>[],
   log: Logger,

@@ -1,5 +1,5 @@
-// What the service manager is told, by systemd's protocol (sd_notify(3), sd_watchdog_enabled(3)):
-// ready, status, reloading, stopping, alive. Without a manager it does nothing. Decides nothing.
+// Notifies the service manager by systemd's protocol (sd_notify(3), sd_watchdog_enabled(3)): ready, status,
+// reloading, stopping, alive. Does nothing without a manager.
 
 import { printable } from '../lib/printable.js';
 import { thisProcess } from '../native/process.js';
@@ -7,15 +7,15 @@ import { thisProcess } from '../native/process.js';
 const VARIABLES = ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID'] as const;
 /** systemd drops a datagram above 4096 bytes; a UTF-16 unit becomes three bytes at most. */
 const MAX_STATUS_LENGTH = 1024;
-/** The most that a timer takes. */
+/** The longest interval of a timer. */
 const MAX_INTERVAL_MS = 2 ** 31 - 1;
 
 /** Sends one datagram. @returns its bytes, or -errno */
 export type SendDatagram = (path: string, text: string) => number;
 
 /**
- * Every method that tells something returns whether it got through; that is also so when there is
- * nobody to tell. What did not get through is not repeated.
+ * Every method that notifies returns whether that succeeded; without a manager, it did. Failed notifications are
+ * not repeated.
  */
 export class SdNotify {
   readonly #socket: string | null;

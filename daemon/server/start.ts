@@ -28,7 +28,7 @@ export interface ServeOptions {
   readonly daemon: DaemonOptions;
   /** Reads the configuration again. @throws OverlaybdError when it is wrong */
   readonly readServed: () => Promise<ServedOptions>;
-  /** null: there is no state folder, so no control socket and no devices. */
+  /** null if there is no state folder, so neither a control socket nor devices. */
   readonly state: {
     readonly folder: string;
     /** Whether the daemon does not start without it. */

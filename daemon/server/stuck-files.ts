@@ -1,8 +1,9 @@
-// Tells the operator of image files whose reads have not come back from the kernel: which, for how
-// long, who is served from them; and when they have come back.
+// Reports image files whose reads have not returned from the kernel: which files, for how long, which exports need
+// them, and when the reads have returned.
 
 import type { StuckFileStatus } from '../control/api.js';
 import { filesOf } from '../image/spec.js';
+import { counted } from '../lib/counted.js';
 import type { Logger } from '../log/logger.js';
 import { files, type StuckFileJob } from '../native/file.js';
 import type { HeldImage } from '../image/table.js';
@@ -49,12 +50,12 @@ export class StuckFiles {
       const whose = exports.map((name) => JSON.stringify(name)).join(', ');
       this.#log.log(
         'error',
-        `${file}: ${threads} threads have waited for it for ${seconds} s and do not come back: check the disk, the mount or the server behind it; exports that need it: ${whose || 'none'}`,
+        `${file}: ${counted(threads, 'thread')} ${threads === 1 ? 'has' : 'have'} waited for it for ${seconds} s: check the disk, the mount or the server behind it; exports that need it: ${whose || 'none'}`,
         { file, threads, seconds },
       );
     }
     for (const file of this.#known) {
-      if (stuck.some((each) => each.file === file)) continue;
+      if (stuck.some((status) => status.file === file)) continue;
       this.#known.delete(file);
       this.#log.log('info', `${file}: the threads that waited for it have come back`, { file });
     }
@@ -62,9 +63,9 @@ export class StuckFiles {
 
   #servedFrom(file: string): string[] {
     return [...this.#exports()].flatMap(([name, { image }]) => {
-      // Members of a tar are named behind their file.
+      // The name of a tar member begins with that of its file.
       const uses = filesOf(image.disk).some(
-        (each) => each.name === file || each.name.startsWith(`${file} (`),
+        (used) => used.name === file || used.name.startsWith(`${file} (`),
       );
       return uses ? [name] : [];
     });

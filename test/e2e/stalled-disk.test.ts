@@ -104,7 +104,7 @@ for (const threads of [1, 2]) {
       /"sick".*\/disk\/nbd: read of 4096 bytes at \d+: no answer within 3 s; check/,
     );
     const stuck = await daemon.waitForLines(/disk\/nbd: \d+ threads have waited/);
-    test.match(stuck[0], /do not come back: check the disk.*exports that need it: "sick"/);
+    test.match(stuck[0], /waited for it for \d+ s: check the disk.*exports that need it: "sick"/);
     const { stdout, code } = await runDaemon(['status', '--state', state]);
     test.equal(code, 0);
     test.match(

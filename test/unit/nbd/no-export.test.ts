@@ -20,7 +20,7 @@ await test('by name', (t) => {
 });
 
 await test('the default one: the message lists the others', (t) => {
-  t.equal(noExport(Buffer.alloc(0), named()), 'no export at all');
+  t.equal(noExport(Buffer.alloc(0), named()), 'there are no exports');
   t.equal(
     noExport(Buffer.alloc(0), named('web', 'd\nb')),
     'no default export: name one of "web", "d\\nb"',
