@@ -9,12 +9,12 @@ const READER = `(while [ ! -e /run/stop ]; do
   dd if=/dev/nbd63 of=/dev/null bs=64k count=16 iflag=direct status=none && echo >>/run/reads || echo >>/run/failed
 done) >/dev/null 2>&1 &`;
 
-/** All that must be gone after a purge. */
+/** All that must be gone after a purge. fstab still names a unit, which systemd lists as not found. */
 const LEFT = `ls -d /etc/overlaybd-nbd /run/overlaybd-nbd* /usr/lib/overlaybd-nbd /usr/bin/overlaybd-nbd \\
   /usr/lib/systemd/system/overlaybd-nbd* /etc/systemd/system/*/overlaybd-nbd* /usr/lib/sysusers.d/overlaybd-nbd* \\
   /usr/share/doc/overlaybd-nbd /var/lib/systemd/deb-systemd-helper-*/*overlaybd-nbd* 2>/dev/null || true
   getent passwd overlaybd-nbd || true
-  systemctl list-units --all --plain --no-legend 'overlaybd-nbd*' | grep -v slice || true`;
+  systemctl list-units --all --plain --no-legend 'overlaybd-nbd*' | grep -v -e slice -e not-found.*dead || true`;
 
 export function packageCases(): HostCase[] {
   return [
