@@ -4,7 +4,7 @@ import { renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const BUILDER = fileURLToPath(new URL('../../../packaging/deb', import.meta.url));
+const BUILDER = fileURLToPath(new URL('../../../systemd/packaging/deb', import.meta.url));
 
 /** In the folder of the images. The guide installs the only one with such a name. */
 export const PACKAGE = 'overlaybd-nbd_current.deb';

@@ -10,7 +10,7 @@ const OUTPUT = /\.js(?:\.map)?$/;
 /** @param root the repository. @returns what was removed, from there */
 export function removeStaleOutputs(root: string): string[] {
   const removed: string[] = [];
-  for (const folder of ['daemon', 'packaging', 'test']) {
+  for (const folder of ['daemon', 'systemd', 'test']) {
     const outputs = join(root, 'out', folder);
     if (!existsSync(outputs)) continue;
     for (const name of readdirSync(outputs, { recursive: true, encoding: 'utf8' })) {

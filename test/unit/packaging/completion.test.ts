@@ -2,8 +2,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { commandFacts } from '../../../packaging/commands.js';
-import { bashCompletion, zshCompletion } from '../../../packaging/completion.js';
+import { commandFacts } from '../../../systemd/packaging/commands.js';
+import { bashCompletion, zshCompletion } from '../../../systemd/packaging/completion.js';
 import { mustRun, requireTool, runTool } from '../../support/tools.js';
 
 const commands = await commandFacts();

@@ -4,9 +4,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { COMMANDS } from '../../../daemon/cli/commands.js';
-import { commandFacts } from '../../../packaging/commands.js';
-import { manPages } from '../../../packaging/man-pages.js';
-import { roffOf } from '../../../packaging/roff.js';
+import { commandFacts } from '../../../systemd/packaging/commands.js';
+import { manPages } from '../../../systemd/packaging/man-pages.js';
+import { roffOf } from '../../../systemd/packaging/roff.js';
 import { requireTool, runTool } from '../../support/tools.js';
 
 const doc = (name: string): string =>

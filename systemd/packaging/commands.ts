@@ -1,7 +1,7 @@
 // What the command line knows, as plain values: commands, their options and the words that an option takes. Made from
 // the builders of the commands, for completion and man pages.
 import yargs, { type Argv } from 'yargs';
-import { COMMANDS } from '../daemon/cli/commands.js';
+import { COMMANDS } from '../../daemon/cli/commands.js';
 
 export interface OptionFacts {
   /** With dashes, the short one first: "-l", "--listen". */

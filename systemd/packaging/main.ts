@@ -7,7 +7,7 @@ import { commandFacts } from './commands.js';
 import { bashCompletion, zshCompletion } from './completion.js';
 import { manPages } from './man-pages.js';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const SHARE = join(ROOT, 'out/share');
 
 const text = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
