@@ -1,25 +1,23 @@
 // Finds the devices of an earlier daemon that are still attached, by the records in the state folder.
 
-import type { Sysfs } from '../kernel/sysfs.js';
+import { devicePath } from '../kernel/device-path.js';
 import { FewLines } from '../log/few-lines.js';
-import type { Logger } from '../log/logger.js';
-import { backendOf, ownerOf, type DeviceRecord, type DeviceRecords } from './record.js';
+import type { DeviceEnvironment } from './environment.js';
+import { backendOf, ownerOf, type DeviceRecord } from './record.js';
 import { PINNED, pinnedMounts } from './use.js';
 
-export interface LeftBehindParts {
-  readonly records: DeviceRecords;
-  readonly sysfs: Sysfs;
-  readonly log: Logger;
-}
-
 /** Removes the records of devices that are gone, and warns of mounts that an unmount cannot reach. */
-export function leftBehind({ records, sysfs, log }: LeftBehindParts): DeviceRecord[] {
+export function leftBehind({
+  records,
+  sysfs,
+  log,
+}: Pick<DeviceEnvironment, 'records' | 'sysfs' | 'log'>): DeviceRecord[] {
   const problems = new FewLines(log, 'error', 'state folder');
   const gone = new FewLines(log, 'info', 'state folder');
   const left = records
     .read((message) => problems.add(message))
     .filter((record) => {
-      const where = `/dev/nbd${record.index}`;
+      const where = devicePath(record.index);
       if (!sysfs.isConnectedAs(record.index, ownerOf(record))) {
         gone.add(`${where}: no longer attached as ${backendOf(record)}`);
         records.remove(record.id);

@@ -3,43 +3,36 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { messageOf } from '../errors.js';
 import { counted } from '../lib/counted.js';
-import type { NbdDriver } from '../kernel/driver.js';
-import type { Sysfs } from '../kernel/sysfs.js';
 import { CountedLog } from '../log/counted-log.js';
-import type { Logger } from '../log/logger.js';
 import { descriptors } from '../native/descriptors.js';
 import { sockets } from '../native/socket.js';
 import type { ResumedTransmission } from '../reactor/messages.js';
-import type { AttachedDevice } from './attached-device.js';
+import type { ServedDevice } from './device.js';
+import type { DeviceEnvironment } from './environment.js';
 import { ownerOf, type DeviceRecord } from './record.js';
-import type { ReactorPool } from '../reactor/pool.js';
 import { UnreadReplies } from './unread-replies.js';
 
 /** Pauses between tries to replace the connections of a device. */
 const FIRST_REPAIR_MS = 20;
 const LAST_REPAIR_MS = 5000;
 
-export interface DeviceLinksParts {
-  readonly reactors: ReactorPool;
-  readonly driver: NbdDriver;
-  readonly sysfs: Sysfs;
-  readonly log: Logger;
-}
+/** What the links need of the daemon. */
+type LinkEnvironment = Pick<DeviceEnvironment, 'reactors' | 'driver' | 'sysfs' | 'log'>;
 
 export class DeviceLinks {
-  readonly #parts: DeviceLinksParts;
-  readonly #gone: (device: AttachedDevice) => void;
+  readonly #environment: LinkEnvironment;
+  readonly #gone: (device: ServedDevice) => void;
   readonly #unread: UnreadReplies;
   /** Counts failures, because the tries go on every few seconds without end. */
   readonly #failures: CountedLog;
   #stopped = false;
 
   /** @param gone called for a device that the kernel has disconnected */
-  constructor(parts: DeviceLinksParts, gone: (device: AttachedDevice) => void) {
-    this.#parts = parts;
+  constructor(environment: LinkEnvironment, gone: (device: ServedDevice) => void) {
+    this.#environment = environment;
     this.#gone = gone;
-    this.#unread = new UnreadReplies(parts.reactors, parts.log);
-    this.#failures = new CountedLog(parts.log);
+    this.#unread = new UnreadReplies(environment.reactors, environment.log);
+    this.#failures = new CountedLog(environment.log);
   }
 
   /** Ends all repairs. */
@@ -49,17 +42,17 @@ export class DeviceLinks {
   }
 
   /** Call this when the kernel has new connections of a device. */
-  watch(device: AttachedDevice): void {
+  watch(device: ServedDevice): void {
     // With ioctl, connections cannot be replaced.
-    if (this.#parts.driver.survives) this.#unread.watch(device);
+    if (this.#environment.driver.survives) this.#unread.watch(device);
   }
 
   isOurs(record: DeviceRecord): boolean {
-    return this.#parts.sysfs.isConnectedAs(record.index, ownerOf(record));
+    return this.#environment.sysfs.isConnectedAs(record.index, ownerOf(record));
   }
 
   /** Creates a connection and serves our end. @returns the end for the kernel */
-  make(device: AttachedDevice): number {
+  make(device: ServedDevice): number {
     const [ours, kernelEnd] = sockets.pair();
     this.serve(device, ours, {
       export: device.image.key,
@@ -71,8 +64,8 @@ export class DeviceLinks {
     return kernelEnd;
   }
 
-  serve(device: AttachedDevice, fd: number, transmission: ResumedTransmission): void {
-    const id = this.#parts.reactors.serve(fd, {
+  serve(device: ServedDevice, fd: number, transmission: ResumedTransmission): void {
+    const id = this.#environment.reactors.serve(fd, {
       peer: device.peer,
       exports: [],
       resume: { ...transmission, export: device.image.key, size: device.record.size },
@@ -90,7 +83,7 @@ export class DeviceLinks {
     device.aloneSince = null;
   }
 
-  repairSoon(device: AttachedDevice): void {
+  repairSoon(device: ServedDevice): void {
     if (this.#stopped || device.leaving || device.repair) return;
     const wait = Math.min(FIRST_REPAIR_MS * 2 ** device.failures, LAST_REPAIR_MS);
     device.repair = setTimeout(() => {
@@ -104,7 +97,7 @@ export class DeviceLinks {
    * @param patienceMs how long to wait for them
    * @returns the devices that are still without connections
    */
-  async repairAll(devices: readonly AttachedDevice[], patienceMs: number): Promise<string[]> {
+  async repairAll(devices: readonly ServedDevice[], patienceMs: number): Promise<string[]> {
     const lacking = devices.filter(({ missing }) => missing > 0);
     const waiting = new Set(lacking);
     const repaired = lacking.map(async (device) => {
@@ -120,14 +113,14 @@ export class DeviceLinks {
   }
 
   /** Resolves when the kernel has the missing connections, or the device is gone. */
-  #repaired(device: AttachedDevice): Promise<void> {
+  #repaired(device: ServedDevice): Promise<void> {
     return new Promise((resolve) => {
       device.repaired = resolve;
       this.#repair(device);
     });
   }
 
-  #repair(device: AttachedDevice): void {
+  #repair(device: ServedDevice): void {
     void this.#reconnect(device).then(
       () => undefined,
       (error: unknown) => {
@@ -138,7 +131,7 @@ export class DeviceLinks {
     );
   }
 
-  async #reconnect(device: AttachedDevice): Promise<void> {
+  async #reconnect(device: ServedDevice): Promise<void> {
     if (this.#stopped || device.leaving || device.missing <= 0) return;
     if (!this.isOurs(device.record)) {
       this.#gone(device);
@@ -150,9 +143,13 @@ export class DeviceLinks {
     const kernelEnds: number[] = [];
     try {
       for (let i = device.missing; i > 0; i--) kernelEnds.push(this.make(device));
-      await this.#parts.reactors.ready(device.connections);
+      await this.#environment.reactors.ready(device.connections);
       if (device.leaving) return;
-      await this.#parts.driver.reconfigure(device.record.index, ownerOf(device.record), kernelEnds);
+      await this.#environment.driver.reconfigure(
+        device.record.index,
+        ownerOf(device.record),
+        kernelEnds,
+      );
     } finally {
       for (const fd of kernelEnds) descriptors.close(fd);
     }
@@ -160,7 +157,7 @@ export class DeviceLinks {
     device.repaired?.();
     this.#unread.watch(device);
     const count = kernelEnds.length;
-    this.#parts.log.log('info', `${device.path}: got ${counted(count, 'new connection')}`, {
+    this.#environment.log.log('info', `${device.path}: got ${counted(count, 'new connection')}`, {
       device: device.path,
       connections: count,
     });

@@ -1,6 +1,7 @@
 // An attached device whose image cannot be opened: logs why, and tries again, because the disk with the
 // image may appear after the daemon has started.
 
+import { devicePath } from '../kernel/device-path.js';
 import type { Logger } from '../log/logger.js';
 import { backendOf, type DeviceRecord } from './record.js';
 import { problemOf, retryDelayMs, type ImageProblem } from '../image/problem.js';
@@ -23,7 +24,7 @@ export function retryDevice(
   before: ImageProblem | null = null,
 ): void {
   const { record, log } = device;
-  const where = `/dev/nbd${record.index} (${backendOf(record)})`;
+  const where = `${devicePath(record.index)} (${backendOf(record)})`;
   const problem = problemOf(why, before);
   const delay = retryDelayMs(problem);
   // If the reason has not changed, do not log it again.

@@ -17,6 +17,7 @@ import { join } from 'node:path';
 import * as v from 'valibot';
 import { parseWith } from '../config/parse.js';
 import { OverlaybdError, messageOf } from '../errors.js';
+import { devicePath } from '../kernel/device-path.js';
 import { sourceOfWords, wordsOf } from '../image/image-source.js';
 import { deviceIndex, deviceSettings } from '../kernel/device-settings.js';
 import { backendName, type DeviceOwner } from '../kernel/sysfs.js';
@@ -101,7 +102,7 @@ export class DeviceRecords {
     const path = this.#path(record.id);
     const text = JSON.stringify({ ...record, image: wordsOf(record.image) }, null, 2) + '\n';
     if (Buffer.byteLength(text) > MAX_RECORD_LENGTH) {
-      const message = `/dev/nbd${record.index}: its record has ${text.length} characters, at most ${MAX_RECORD_LENGTH}; use shorter paths or a configuration`;
+      const message = `${devicePath(record.index)}: its record has ${text.length} characters, at most ${MAX_RECORD_LENGTH}; use shorter paths or a configuration`;
       throw new OverlaybdError('LIMIT', message);
     }
     // A daemon that was killed may have left this file.

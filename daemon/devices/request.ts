@@ -2,6 +2,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { OverlaybdError } from '../errors.js';
+import { deviceIndexOf, devicePath } from '../kernel/device-path.js';
 import { transmissionFlags } from '../nbd/session.js';
 import { backendOf, type DeviceRecord } from './record.js';
 import type { HeldImage, ImageTable } from '../image/table.js';
@@ -68,8 +69,7 @@ export function deviceSize(
 
 /** @param name an id, "nbd0" or "/dev/nbd0" */
 export function isCalled({ id, index }: DeviceRecord, name: string): boolean {
-  const number = /^(?:\/dev\/)?nbd(\d+)$/.exec(name)?.[1];
-  return id === name || (number !== undefined && index === Number(number));
+  return id === name || deviceIndexOf(name) === index;
 }
 
 /** Whether a request names the export, or the files, of the device. */
@@ -101,7 +101,7 @@ export function attachedByUs(
     ? ', but the image has changed since: detach it first'
     : '';
   const facts = `this daemon has attached ${what} to it${as}`;
-  return new OverlaybdError('BUSY', `/dev/nbd${record.index}: in use: ${facts}`);
+  return new OverlaybdError('BUSY', `${devicePath(record.index)}: in use: ${facts}`);
 }
 
 /**

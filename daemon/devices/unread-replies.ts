@@ -6,7 +6,7 @@
 // item. When the connections before it end, the kernel continues; the daemon replaces them as usual.
 
 import type { Logger } from '../log/logger.js';
-import type { AttachedDevice } from './attached-device.js';
+import type { Device } from './device.js';
 import type { ReactorPool } from '../reactor/pool.js';
 
 const LOOK_MS = 100;
@@ -25,7 +25,7 @@ interface Watched {
 export class UnreadReplies {
   readonly #reactors: Pick<ReactorPool, 'count' | 'hasUntaken' | 'endInput'>;
   readonly #log: Logger;
-  readonly #devices = new Map<AttachedDevice, Watched>();
+  readonly #devices = new Map<Device, Watched>();
   #timer: NodeJS.Timeout | null = null;
   #stopped = false;
 
@@ -35,7 +35,7 @@ export class UnreadReplies {
   }
 
   /** Looks at the connections of the device until the kernel has read a reply from each. */
-  watch(device: AttachedDevice): void {
+  watch(device: Device): void {
     const connections: Watched['connections'] = new Map();
     for (const id of device.connections) connections.set(id, { bytesSent: 0, looks: 0 });
     this.#devices.set(device, { connections, looks: 0 });
@@ -78,7 +78,7 @@ export class UnreadReplies {
     this.#plan();
   }
 
-  #endThoseBefore(device: AttachedDevice, stuck: number): void {
+  #endThoseBefore(device: Device, stuck: number): void {
     for (const id of device.connections) {
       if (id === stuck) return;
       if (this.#reactors.hasUntaken(id)) continue;

@@ -3,12 +3,10 @@
 
 import { readFileSync } from 'node:fs';
 import { OverlaybdError, messageOf } from '../errors.js';
+import { MAX_DEVICE_INDEX, devicePath } from '../kernel/device-path.js';
 import { BACKEND_PREFIX, type Sysfs } from '../kernel/sysfs.js';
 import { printable } from '../lib/printable.js';
 import { parseMountinfo, type MountEntry } from '../mount/mountinfo.js';
-
-/** The largest X of /dev/nbdX: the minor numbers end there, with 16 partitions a device. */
-const MAX_INDEX = 65535;
 
 /**
  * Finds a free device. If there is none, returns the next number, if the kernel can add devices.
@@ -35,7 +33,7 @@ export function freeIndex(
     );
   }
   const next = (devices.at(-1)?.index ?? -1) + 1;
-  if (addsDevices && next <= MAX_INDEX) return next;
+  if (addsDevices && next <= MAX_DEVICE_INDEX) return next;
   throw new OverlaybdError(
     'BUSY',
     `all ${devices.length} NBD devices are in use, and without netlink the kernel adds none: load the module with nbds_max=N`,
@@ -49,7 +47,7 @@ export function inUse(index: number, sysfs: Sysfs, cause: unknown): OverlaybdErr
   const who = device && device.pid !== null ? [holderOf(device.pid, device.backend)] : [];
   const all = [...who, ...users];
   const facts = all.length > 0 ? `in use: ${all.join(', ')}` : messageOf(cause);
-  const message = all.length > 0 ? `/dev/nbd${index}: ${facts}` : facts;
+  const message = all.length > 0 ? `${devicePath(index)}: ${facts}` : facts;
   return new OverlaybdError('BUSY', message, { cause });
 }
 

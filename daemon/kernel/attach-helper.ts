@@ -2,6 +2,7 @@
 // Opens no image. Touches only free devices and devices of the user whose daemon asks.
 
 import { OverlaybdError, codeOf, messageOf } from '../errors.js';
+import { devicePath } from './device-path.js';
 import { MessageChannel } from '../ipc/message-channel.js';
 import { descriptors } from '../native/descriptors.js';
 import { sockets } from '../native/socket.js';
@@ -156,5 +157,5 @@ export class AttachHelper {
 function describe(request: HelperRequest): string {
   const { index } = request.do === 'connect' ? request.request : request;
   const { backend } = request.do === 'connect' ? request.request : request.owner;
-  return `${request.do} /dev/nbd${index} (${backend})`;
+  return `${request.do} ${devicePath(index)} (${backend})`;
 }

@@ -2,6 +2,7 @@
 // but a user must not reach the devices of other users or other programs. Reads sysfs, connects nothing.
 
 import { OverlaybdError } from '../errors.js';
+import { devicePath } from './device-path.js';
 import { userOfBackend, type DeviceOwner, type Sysfs } from './sysfs.js';
 
 interface Connected {
@@ -50,11 +51,14 @@ export class ConnectedDevices {
     const known = this.#byIndex.get(index);
     const isKnown = known?.backend === backend;
     if (!device || device.pid === null || (device.backend !== null && device.backend !== backend)) {
-      throw new OverlaybdError('DEVICE', `/dev/nbd${index}: it is not connected as ${backend}`);
+      throw new OverlaybdError('DEVICE', `${devicePath(index)}: it is not connected as ${backend}`);
     }
     if (device.backend === null && !(isKnown && known.kernelPid === device.pid)) {
       const why = 'this kernel keeps no backends, and this process has not connected it';
-      throw new OverlaybdError('DEVICE', `/dev/nbd${index}: not known to be ${backend}: ${why}`);
+      throw new OverlaybdError(
+        'DEVICE',
+        `${devicePath(index)}: not known to be ${backend}: ${why}`,
+      );
     }
     this.checkName(index, backend, uid);
     if (isKnown && known.uid !== uid && uid !== 0) throw notYours(index, backend, uid);
@@ -65,6 +69,6 @@ export class ConnectedDevices {
 function notYours(index: number, backend: string, uid: number): OverlaybdError {
   return new OverlaybdError(
     'PERMISSION',
-    `/dev/nbd${index}: ${backend} belongs to another user than ${uid}`,
+    `${devicePath(index)}: ${backend} belongs to another user than ${uid}`,
   );
 }

@@ -3,6 +3,7 @@
 
 import { setTimeout as pause } from 'node:timers/promises';
 import { OverlaybdError } from '../errors.js';
+import { devicePath } from './device-path.js';
 import { ioctl } from '../native/nbd-ioctl.js';
 import type { ConnectRequest } from './device-settings.js';
 import type { NbdDriver } from './driver.js';
@@ -26,7 +27,7 @@ export class IoctlDriver implements NbdDriver {
   async connect(request: ConnectRequest, sockets: readonly number[]): Promise<void> {
     const { index, size, blockSize, timeoutSeconds, serverFlags } = request;
     const device = {
-      path: pathOf(index),
+      path: devicePath(index),
       sizeBytes: size,
       blockSizeBytes: blockSize,
       timeoutSeconds,
@@ -46,47 +47,43 @@ export class IoctlDriver implements NbdDriver {
       if (!this.#backends.has(index)) break;
       if ((this.#sysfs.device(index)?.pid ?? null) !== null) return;
     }
-    if (this.#backends.has(index)) ioctl.disconnect(pathOf(index));
+    if (this.#backends.has(index)) ioctl.disconnect(devicePath(index));
     throw new OverlaybdError(
       'DEVICE',
-      `/dev/nbd${index}: connecting: the kernel does not serve it`,
+      `${devicePath(index)}: connecting: the kernel does not serve it`,
     );
   }
 
   async reconfigure(index: number): Promise<void> {
     throw new OverlaybdError(
       'UNSUPPORTED',
-      `/dev/nbd${index}: without netlink the kernel takes no new connections for it`,
+      `${devicePath(index)}: without netlink the kernel takes no new connections for it`,
     );
   }
 
   async disconnectOnClose(index: number): Promise<void> {
     throw new OverlaybdError(
       'UNSUPPORTED',
-      `/dev/nbd${index}: without netlink the kernel cannot wait for its last user`,
+      `${devicePath(index)}: without netlink the kernel cannot wait for its last user`,
     );
   }
 
   async release(index: number, owner: DeviceOwner): Promise<void> {
     await lookInto(index);
-    const users = await processesWith(`/dev/nbd${index}`);
+    const users = await processesWith(devicePath(index));
     if (users.length > 0) throw openElsewhere(index, users);
     await this.disconnect(index, owner);
   }
 
   async disconnect(index: number, { backend }: DeviceOwner): Promise<void> {
     if (this.#backends.get(index) !== backend) {
-      throw new OverlaybdError('DEVICE', `/dev/nbd${index}: it is not connected as ${backend}`);
+      throw new OverlaybdError('DEVICE', `${devicePath(index)}: it is not connected as ${backend}`);
     }
-    const result = ioctl.disconnect(pathOf(index));
+    const result = ioctl.disconnect(devicePath(index));
     if (result < 0) throw kernelError('disconnecting', index, -result);
   }
 
   close(): void {
-    for (const index of this.#backends.keys()) ioctl.disconnect(pathOf(index));
+    for (const index of this.#backends.keys()) ioctl.disconnect(devicePath(index));
   }
-}
-
-function pathOf(index: number): string {
-  return `/dev/nbd${index}`;
 }

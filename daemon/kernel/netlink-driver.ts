@@ -1,6 +1,7 @@
 // Connects devices through the kernel's netlink family of NBD, for a process with CAP_SYS_ADMIN.
 
 import { OverlaybdError } from '../errors.js';
+import { devicePath } from './device-path.js';
 import { ENOENT } from '../lib/errno.js';
 import {
   NBD_CFLAG_DISCONNECT_ON_CLOSE,
@@ -83,7 +84,10 @@ export class NetlinkDriver implements NbdDriver {
 
   #checkOwner(index: number, owner: DeviceOwner): void {
     if (this.#sysfs.isConnectedAs(index, owner)) return;
-    throw new OverlaybdError('DEVICE', `/dev/nbd${index}: it is not connected as ${owner.backend}`);
+    throw new OverlaybdError(
+      'DEVICE',
+      `${devicePath(index)}: it is not connected as ${owner.backend}`,
+    );
   }
 
   #error(what: string, index: number, errno: number): OverlaybdError {

@@ -6,6 +6,7 @@ import { constants } from 'node:fs';
 import { open, readFile, readdir, readlink } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { OverlaybdError, messageOf } from '../errors.js';
+import { devicePath } from './device-path.js';
 import { printable } from '../lib/printable.js';
 
 /** Time limit of an open: the first one after an attach may read a partition table from a slow daemon. */
@@ -19,7 +20,7 @@ const unanswered = new Map<string, Promise<void>>();
  * @throws OverlaybdError BUSY if it is in use, PERMISSION if this process may not open it
  */
 export async function lookInto(index: number): Promise<void> {
-  const path = `/dev/nbd${index}`;
+  const path = devicePath(index);
   const timer = new AbortController();
   const opened = unanswered.get(path) ?? openAndClose(path);
   try {
@@ -46,7 +47,7 @@ async function openAndClose(path: string): Promise<void> {
 
 /** The error of a device that is open, but not exclusively. @param users known users: "process 7 (dd)" */
 export function openElsewhere(index: number, users: readonly string[] = []): OverlaybdError {
-  const path = `/dev/nbd${index}`;
+  const path = devicePath(index);
   const who = users.length > 0 ? users.join(', ') : `a process (fuser -v ${path} lists it)`;
   return new OverlaybdError('BUSY', `${path}: in use: opened by ${who}`);
 }

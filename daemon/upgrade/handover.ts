@@ -6,7 +6,7 @@ import { fstatSync } from 'node:fs';
 import * as v from 'valibot';
 import { OverlaybdError, messageOf } from '../errors.js';
 import { checked, strictObject, wholeNumber } from '../lib/schema.js';
-import type { DeviceCounters } from '../devices/attached-device.js';
+import type { DeviceCounters } from '../devices/device.js';
 import { descriptors } from '../native/descriptors.js';
 import type { ListeningSocket } from '../listen/listening-socket.js';
 import type { ActivatedSocket } from '../listen/socket-activation.js';

@@ -3,7 +3,7 @@
 
 import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
 import { OverlaybdError } from '../errors.js';
-import type { DeviceCounters } from '../devices/attached-device.js';
+import type { DeviceCounters } from '../devices/device.js';
 import { MessageChannel } from '../ipc/message-channel.js';
 import { descriptors } from '../native/descriptors.js';
 import { sockets } from '../native/socket.js';

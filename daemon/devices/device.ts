@@ -1,5 +1,5 @@
-// One attached device: its record, its connections, and its counters. manager.ts asks the
-// kernel.
+// One attached device: its record, its connections, and its counters. It is served, waits for new
+// connections, or is lost, because its image cannot be opened or has changed. manager.ts asks the kernel.
 
 import type { DeviceState, DeviceStatus } from '../control/api.js';
 import type { ConnectionCounts } from '../reactor/messages.js';
@@ -7,6 +7,7 @@ import type { Peer } from '../reactor/peer.js';
 import type { DeviceRecord } from './record.js';
 import { describeBlobs } from '../image/image-source.js';
 import type { HeldImage } from '../image/table.js';
+import { devicePath } from '../kernel/device-path.js';
 import type { DeviceSettings } from '../kernel/device-settings.js';
 
 /** Sums of the counters of connections. */
@@ -21,9 +22,15 @@ export interface DeviceCounters {
   readonly reconnects: number;
 }
 
-export class AttachedDevice {
+export type ServedDevice = Device & { readonly image: HeldImage };
+
+export function isServed(device: Device): device is ServedDevice {
+  return device.image !== null;
+}
+
+export class Device {
   record: DeviceRecord;
-  readonly image: HeldImage;
+  #image: HeldImage | null;
   /** Ids of the connections that reactors serve. */
   readonly connections = new Set<number>();
   /** Whether it is being detached or is detached: the daemon does not replace its connections. */
@@ -40,13 +47,24 @@ export class AttachedDevice {
   idle: (() => void) | null = null;
   readonly #ended: Totals = { requests: 0, errors: 0, bytesSent: 0 };
 
-  constructor(record: DeviceRecord, image: HeldImage) {
+  /** @param image null: the device is lost */
+  constructor(record: DeviceRecord, image: HeldImage | null) {
     this.record = record;
-    this.image = image;
+    this.#image = image;
+  }
+
+  get image(): HeldImage | null {
+    return this.#image;
+  }
+
+  /** Ends the state `lost`. The device has no connections yet. */
+  serve(image: HeldImage): void {
+    this.#image = image;
+    this.aloneSince = performance.now();
   }
 
   get path(): string {
-    return `/dev/nbd${this.record.index}`;
+    return devicePath(this.record.index);
   }
 
   /** The kernel, as the client of the device's connections. */
@@ -60,6 +78,7 @@ export class AttachedDevice {
   }
 
   get state(): DeviceState {
+    if (this.#image === null) return 'failed';
     if (this.connections.size > 0) return 'connected';
     const waited = performance.now() - (this.aloneSince ?? performance.now());
     return waited > this.record.deadConnTimeoutSeconds * 1000 ? 'failed' : 'waiting';
@@ -81,20 +100,6 @@ export class AttachedDevice {
     this.reconnects += counters.reconnects;
   }
 
-  /** The status of a device that is not served, because its image cannot be opened or has changed. */
-  static lost(record: DeviceRecord): DeviceStatus {
-    return {
-      ...describe(record),
-      state: 'failed',
-      image: describeBlobs(record.image),
-      liveConnections: 0,
-      reconnects: 0,
-      requests: 0,
-      errors: 0,
-      bytesSent: 0,
-    };
-  }
-
   status(open: ReadonlyMap<number, ConnectionCounts>): DeviceStatus {
     const totals = { ...this.#ended };
     for (const id of this.connections) {
@@ -104,7 +109,7 @@ export class AttachedDevice {
     return {
       ...describe(this.record),
       state: this.state,
-      image: this.image.image.name,
+      image: this.#image?.image.name ?? describeBlobs(this.record.image),
       liveConnections: this.connections.size,
       reconnects: this.reconnects,
       ...totals,
@@ -120,7 +125,7 @@ function describe(
 > {
   return {
     id: record.id,
-    device: `/dev/nbd${record.index}`,
+    device: devicePath(record.index),
     export: record.export,
     partition: record.partition,
     onClose: record.onClose,
