@@ -34,7 +34,9 @@ const DROPPED_KEYS = ['__proto__', 'prototype', 'constructor'];
 
 /** One path, or blobs, bottom first. Lazy, because the error of a union would not name a wrong item. */
 const imageSchema = v.lazy((input) =>
-  Array.isArray(input) ? someOf(v.string()) : stringOf('a path, or an array of paths', /^[^]*$/),
+  Array.isArray(input)
+    ? someOf(stringOf('a path', /^[^]/))
+    : stringOf('a path, or an array of paths', /^[^]/),
 );
 
 /** MBR and GPT number partitions from 1. No table that we read has more than this. */

@@ -20,7 +20,7 @@ export interface ListenerSpec {
   readonly mode: number | undefined;
   readonly owner: Account | undefined;
   readonly group: Account | undefined;
-  /** null for the default of nbd/limits.ts. */
+  /** null for the default of listen/limits.ts. */
   readonly maxConnectionsPerPeer: number | null;
 }
 
@@ -80,7 +80,11 @@ const listenerObjectSchema = v.pipe(
 
 /** An address, or an object with the address. Lazy, because the error of a union would not name a wrong key. */
 export const listenerSchema = v.lazy((input) =>
-  typeof input === 'object' && input !== null ? listenerObjectSchema : addressSchema,
+  typeof input === 'object' && input !== null && !Array.isArray(input)
+    ? listenerObjectSchema
+    : typeof input === 'string'
+      ? addressSchema
+      : stringOf('an address, or an object with an address', /^[^]*$/),
 );
 
 export type ListenerConfig = string | v.InferOutput<typeof listenerObjectSchema>;

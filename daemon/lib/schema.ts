@@ -56,8 +56,19 @@ export function strictKeys<const E extends v.ObjectEntries>(entries: E) {
   return v.strictObject(entries, (issue) => {
     if (issue.expected === 'never') return unknownKey(String(issue.input), Object.keys(entries));
     if (issue.expected === 'Object') return isNot('an object')(issue);
-    return `the key ${issue.expected} is missing`;
+    return misspelt(issue, entries) ?? `the key ${issue.expected} is missing`;
   });
+}
+
+/** A required key that is misspelt is missing, too; its own spelling says more. */
+function misspelt({ path }: v.BaseIssue<unknown>, entries: v.ObjectEntries): string | undefined {
+  const at = path?.at(-1);
+  if (!at) return undefined;
+  const missing = [String(at.key)];
+  const key = Object.keys(at.input as object).find(
+    (each) => !Object.hasOwn(entries, each) && closest(each, missing) !== undefined,
+  );
+  return key === undefined ? undefined : unknownKey(key, missing);
 }
 
 /** One of these, and nothing else. */

@@ -105,7 +105,10 @@ export function servedBy(
   const exports = exportsOf(args, config);
   // A service before its first image has `"exports": {}`: `attach` needs no export, and `reload` brings some.
   if (exports.size === 0 && config.exports === undefined && !args['on-demand']) {
-    throw badArgument('nothing to serve: name an image, --export or --config');
+    const { config: file } = args;
+    const why =
+      file === undefined ? 'name an image, --export or --config' : `${file} has no "exports"`;
+    throw badArgument(`nothing to serve: ${why}`);
   }
   const strict = args.strict ?? config.strict ?? false;
   // A command line that names one image asks for that image: if it cannot be opened, there is no daemon.

@@ -54,11 +54,15 @@ await test('misspelt keys are errors, by path', (t) => {
 await test('wrong values are errors, by path', (t) => {
   const cases: [string, RegExp][] = [
     ['{"listen":"tcp://localhost"}', /listen: "tcp:\/\/localhost" is not an array$/],
-    ['{"listen":[1]}', /listen\.0: 1 is not a string$/],
-    ['{"listen":[null]}', /listen\.0: null is not a string$/],
-    ['{"listen":[["tcp://x"]]}', /listen\.0: an array is not an object$/],
+    ['{"listen":[1]}', /listen\.0: 1 is not an address, or an object with an address$/],
+    ['{"listen":[null]}', /listen\.0: null is not an address, or an object with an address$/],
+    ['{"listen":[["tcp://x"]]}', /listen\.0: an array is not an address, or an object with/],
     ['{"listen":["tcp://a","ftp://b"]}', /listen\.1: listen address "ftp:\/\/b" is none of/],
     ['{"listen":[{}]}', /listen\.0: the key "address" is missing$/],
+    [
+      '{"listen":[{"adress":"tcp://a"}]}',
+      /listen\.0: unknown key "adress"; did you mean "address"\?$/,
+    ],
     ['{"listen":[{"address":7}]}', /listen\.0\.address: 7 is not a string$/],
     ['{"listen":[{"address":"tcp://a:b"}]}', /listen\.0\.address: .*"tcp:\/\/a:b" is none of/],
     [
@@ -91,7 +95,9 @@ await test('wrong values are errors, by path', (t) => {
     ['{"threads":1.5}', /threads: 1\.5 is not a whole number/],
     ['{"threads":"2"}', /threads: "2" is not a whole number/],
     ['{"exports":{"a":[]}}', /exports\.a: the array is empty$/],
-    ['{"exports":{"a":[1]}}', /exports\.a\.0: 1 is not a string$/],
+    ['{"exports":{"a":""}}', /exports\.a: "" is not a path, or an array of paths$/],
+    ['{"exports":{"a":["x",""]}}', /exports\.a\.1: "" is not a path$/],
+    ['{"exports":{"a":[1]}}', /exports\.a\.0: 1 is not a path$/],
     ['{"exports":{"a":7}}', /exports\.a: 7 is not a path, or an array of paths$/],
     ['{"exports":["image.json"]}', /exports: an array is not an object$/],
     ['{"log":[]}', /log: an array is not an object$/],

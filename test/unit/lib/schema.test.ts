@@ -231,6 +231,8 @@ await test('the sentences', (t) => {
     [{ on: 1 }, 'on: 1 is not true or false'],
     [{ version: 2 }, 'version: 2 is not 1'],
     [{ log: {} }, 'log: the key "level" is missing'],
+    [{ log: { colour: 1 } }, 'log: the key "level" is missing'],
+    [{ log: { levle: 'x' } }, 'log: unknown key "levle"; did you mean "level"?'],
     [{ log: { level: 'x', levle: 1 } }, 'log: unknown key "levle"; did you mean "level"?'],
     [[], 'an array is not an object'],
     ['x'.repeat(1000), `"${'x'.repeat(100)}..." is not an object`],

@@ -75,5 +75,8 @@ await test('what is refused', async (t) => {
   for (const [args, message] of cases) {
     await t.rejects(serveSettings({ state, ...args }, []), { code: 'BAD_ARGUMENT', message });
   }
+  t.throws(() => servedBy({ config: 'd.json' }, {}), {
+    message: 'nothing to serve: d.json has no "exports"',
+  });
   t.equal(servedBy({ 'on-demand': true }, {}).exports.size, 0, 'attach brings images');
 });
