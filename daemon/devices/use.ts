@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { OverlaybdError, messageOf } from '../errors.js';
 import { MAX_DEVICE_INDEX, devicePath } from '../kernel/device-path.js';
+import { noModuleError } from '../kernel/errors.js';
 import { BACKEND_PREFIX, type Sysfs } from '../kernel/sysfs.js';
 import { printable } from '../lib/printable.js';
 import { parseMountinfo, type MountEntry } from '../mount/mountinfo.js';
@@ -26,12 +27,7 @@ export function freeIndex(
     tried.clear();
     return unused[0].index;
   }
-  if (!sysfs.hasModule) {
-    throw new OverlaybdError(
-      'NO_KERNEL',
-      'the kernel has no NBD devices: load the module with `modprobe nbd` (without root or module: `mount --fuse`)',
-    );
-  }
+  if (!sysfs.hasModule) throw noModuleError();
   const next = (devices.at(-1)?.index ?? -1) + 1;
   if (addsDevices && next <= MAX_DEVICE_INDEX) return next;
   throw new OverlaybdError(
