@@ -297,6 +297,7 @@ export class Connection {
     const inbox = this.#inbox;
     inbox.start = transmission.pump(inbox.view, inbox.start, inbox.end);
   }
+
   #offer(transmission: Transmission): void {
     const { plain } = this.#line;
     if (!plain || !this.export) throw new TypeError('an offer of a connection that cannot move');
