@@ -1,22 +1,15 @@
 // Runs compiled test files, each in a process of its own, some at the same time: what `tap run` does, without
 // coverage and without tap's loaders, which take longer than most of our test files. `npm run test:unit` uses it.
-import { spawn, type ChildProcess } from 'node:child_process';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseOptions, USAGE, type RunnerOptions } from './options.js';
 import { countsOf, failuresOf, noCounts, skipsOf, summary, type Counts } from './tap-output.js';
+import { killAllOnSignal, runTestFile, type Outcome } from './test-process.js';
 
 /** Lines of one failing test file that are printed. */
 const MAX_LINES = 120;
 /** How many ms each file took the last time: the slowest start first. */
 const TIMES_FILE = 'out/test-times.json';
-
-interface Outcome {
-  readonly code: number | null;
-  readonly output: string;
-  readonly ms: number;
-  readonly isLate: boolean;
-}
 
 function testFilesIn(path: string): string[] {
   if (!statSync(path).isDirectory()) return [path];
@@ -24,48 +17,6 @@ function testFilesIn(path: string): string[] {
     .filter((name) => name.endsWith('.test.js'))
     .map((name) => join(path, name))
     .toSorted();
-}
-
-const running = new Set<ChildProcess>();
-
-/** With the daemons that the test file started. */
-function killGroup(child: ChildProcess): void {
-  if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
-}
-
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-  process.once(signal, () => {
-    for (const child of running) killGroup(child);
-    process.kill(process.pid, signal);
-  });
-
-/** Runs one file with the Node.js that runs this. After the time limit, the file's whole process group is killed. */
-function run(file: string, timeoutMs: number): Promise<Outcome> {
-  const begin = performance.now();
-  const child = spawn(process.execPath, [file], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    detached: true,
-    // Of each test in the file, which is 30 s else.
-    env: { ...process.env, TAP_TIMEOUT: String(timeoutMs / 1000) },
-  });
-  const chunks: Buffer[] = [];
-  child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
-  child.stderr.on('data', (chunk: Buffer) => chunks.push(chunk));
-  let isLate = false;
-  const timer = setTimeout(() => {
-    isLate = true;
-    killGroup(child);
-  }, timeoutMs);
-  running.add(child);
-  return new Promise((resolve, reject) => {
-    child.on('error', reject);
-    child.on('close', (code) => {
-      clearTimeout(timer);
-      running.delete(child);
-      const output = Buffer.concat(chunks).toString('utf8');
-      resolve({ code, output, ms: performance.now() - begin, isLate });
-    });
-  });
 }
 
 /** Prints why a file failed, and what it skipped. @returns its counts; a file that failed has one failure at least */
@@ -104,7 +55,7 @@ async function runAll({ paths, jobs, timeoutMs }: RunnerOptions): Promise<boolea
   let failedFiles = 0;
   const work = async (): Promise<void> => {
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
-      const outcome = await run(file, timeoutMs);
+      const outcome = await runTestFile(file, timeoutMs);
       times[file] = Math.round(outcome.ms);
       const counts = report(file, outcome, timeoutMs);
       if (counts.fail > 0) failedFiles++;
@@ -122,6 +73,7 @@ async function runAll({ paths, jobs, timeoutMs }: RunnerOptions): Promise<boolea
   return files > 0 && failedFiles === 0;
 }
 
+killAllOnSignal();
 let options: RunnerOptions | undefined;
 try {
   options = parseOptions(process.argv.slice(2));

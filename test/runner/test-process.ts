@@ -1,0 +1,66 @@
+// A test file in a process of its own, with a time limit.
+import { spawn, type ChildProcess } from 'node:child_process';
+
+export interface Outcome {
+  readonly code: number | null;
+  readonly output: string;
+  readonly ms: number;
+  readonly isLate: boolean;
+}
+
+interface Surroundings {
+  /** Where it runs, here unless given. */
+  readonly folder?: string;
+  /** Beside our own environment. */
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+const running = new Set<ChildProcess>();
+
+/** With the daemons that the test file started. */
+function killGroup(child: ChildProcess): void {
+  if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+}
+
+/** After a signal no test file runs on. */
+export function killAllOnSignal(): void {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.once(signal, () => {
+      for (const child of running) killGroup(child);
+      process.kill(process.pid, signal);
+    });
+}
+
+/** Runs one file with the Node.js that runs this. After the time limit, the file's whole process group is killed. */
+export function runTestFile(
+  file: string,
+  timeoutMs: number,
+  { folder = '.', environment = {} }: Surroundings = {},
+): Promise<Outcome> {
+  const begin = performance.now();
+  const child = spawn(process.execPath, [file], {
+    cwd: folder,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+    // Of each test in the file, which is 30 s else.
+    env: { ...process.env, TAP_TIMEOUT: String(timeoutMs / 1000), ...environment },
+  });
+  const chunks: Buffer[] = [];
+  child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
+  child.stderr.on('data', (chunk: Buffer) => chunks.push(chunk));
+  let isLate = false;
+  const timer = setTimeout(() => {
+    isLate = true;
+    killGroup(child);
+  }, timeoutMs);
+  running.add(child);
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code) => {
+      clearTimeout(timer);
+      running.delete(child);
+      const output = Buffer.concat(chunks).toString('utf8');
+      resolve({ code, output, ms: performance.now() - begin, isLate });
+    });
+  });
+}
