@@ -1,6 +1,7 @@
 // Lines that are repeated: the first, then a count; different kinds apart.
 import { test } from 'tap';
 import { CountedLog } from '../../../daemon/log/counted-log.js';
+import { REPEATED_LINES } from '../../../daemon/log/limits.js';
 import type { LogFields } from '../../../daemon/log/logger.js';
 
 await test('the first of a kind at once, the others as a count', (t) => {
@@ -28,5 +29,15 @@ await test('the first of a kind at once, the others as a count', (t) => {
     lines.at(-1)?.[1],
     /^kind 199 \(\d+ more lines of further kinds since the last such line\)$/,
   );
+  t.end();
+});
+
+await test('kinds beyond the limit have no line of their own', (t) => {
+  let lines = 0;
+  const log = new CountedLog({ log: () => lines++ }, () => 0);
+  for (let i = 0; i < 3 * REPEATED_LINES.keys; i++) log.log(`kind ${i}`, 'warn', 'x');
+  t.equal(lines, REPEATED_LINES.keys);
+  log.sweep(true);
+  t.equal(lines, REPEATED_LINES.keys + 1, 'all others share one');
   t.end();
 });

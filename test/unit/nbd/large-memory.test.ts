@@ -1,6 +1,7 @@
 // The budget for replies to long reads; what it is like for clients is in simple-shape.test.ts.
 import t from 'tap';
 import { LargeMemory } from '../../../daemon/nbd/large-memory.js';
+import { MAX_LARGE_BYTES } from '../../../daemon/nbd/limits.js';
 import type { SendBuffer } from '../../../daemon/nbd/outbox.js';
 
 const user = { stalledSince: () => null, evict: () => undefined };
@@ -34,4 +35,14 @@ await t.test('no more than the limit, in the order of asking', async (test) => {
   const [, first] = given[0] as [string, SendBuffer];
   first.release?.(first);
   test.same(await names(), ['a', 'b', 'c']);
+});
+
+await t.test('a thread has memory for four of the longest replies', async (test) => {
+  const memory = new LargeMemory();
+  let given = 0;
+  // The pages are never touched.
+  for (let i = 0; i < 5; i++) void memory.acquire(MAX_LARGE_BYTES / 4, user).then(() => given++);
+  await new Promise(setImmediate);
+  test.equal(given, 4);
+  memory.forget(user);
 });

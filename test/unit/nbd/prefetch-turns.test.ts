@@ -1,5 +1,6 @@
 // Turns of those who have the system read ahead: one for each export, in order, and not too many bytes.
 import { test } from 'tap';
+import { PREFETCH_BYTES_PER_MS } from '../../../daemon/nbd/limits.js';
 import { PrefetchTurns } from '../../../daemon/nbd/prefetch-turns.js';
 
 await test('one at a time of an export, first come, first served', async (t) => {
@@ -44,4 +45,14 @@ await test('all exports together are read ahead no faster than they may', async 
     took >= 180,
     `200,000 bytes at 1,000 a millisecond, of which some may be saved up: ${took} ms`,
   );
+});
+
+await test('unless it is given another rate, it keeps to the limit', async (t) => {
+  const turns = new PrefetchTurns();
+  const begin = performance.now();
+  await turns.take('x');
+  turns.pass('x', 200 * PREFETCH_BYTES_PER_MS);
+  await turns.take('x');
+  const took = performance.now() - begin;
+  t.ok(took >= 180, `what takes 200 ms, of which some may be saved up: ${took} ms`);
 });

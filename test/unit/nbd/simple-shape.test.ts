@@ -46,6 +46,39 @@ await t.test('lengths around the limits', async (test) => {
   }
 });
 
+/** Counts how often it is asked for memory. */
+class CountingMemory extends LargeMemory {
+  asked = 0;
+
+  override acquire(size: number, user: LargeMemoryUser): Promise<SendBuffer> {
+    this.asked++;
+    return super.acquire(size, user);
+  }
+}
+
+await t.test(
+  'only reads over the limit have memory of their own, one after the other',
+  async (test) => {
+    const memory = new CountingMemory();
+    const harness = new Harness(new FakeExport(SIZE), memory);
+    harness.ask({ cookie: 1n, offset: 0, length: MAX_INLINE_LENGTH });
+    await harness.settle();
+    test.equal(memory.asked, 0);
+    harness.room = 0;
+    harness.ask({ cookie: 2n, offset: 0, length: MAX_INLINE_LENGTH + 1 });
+    harness.ask({ cookie: 3n, offset: 0, length: MAX_INLINE_LENGTH + 1 });
+    await harness.settle();
+    test.equal(memory.asked, 1, 'the second waits until the client takes the first');
+    harness.room = Infinity;
+    await harness.settle();
+    test.equal(memory.asked, 2);
+    test.same(
+      harness.answers().map(({ cookie }) => cookie),
+      [1n, 2n, 3n],
+    );
+  },
+);
+
 await t.test('short reads behind a long one do not wait for it', async (test) => {
   const harness = new Harness(new FakeExport(SIZE));
   harness.ask({ cookie: 1n, offset: 0, length: 32 * MIB });

@@ -308,6 +308,18 @@ await t.test('a client that takes its replies gives its pipe back for the next',
   test.end();
 });
 
+await t.test('of many idle pipes a few are kept', (test) => {
+  const calls = new FakePipes(16);
+  calls.drain = (_readEnd, _socket, length) => length;
+  const pool = new PipePool(calls);
+  const all = Array.from({ length: 7 }, () => new PipedFiles(9, pool));
+  for (const files of all) test.ok(files.take(5, 0, 1000));
+  for (const files of all) test.equal(files.send(1000), 1000);
+  test.equal(calls.made, 7);
+  test.equal(calls.closed.length, 2 * (7 - 4), 'both ends of each beyond four');
+  test.end();
+});
+
 await t.test('a system that cannot is not asked again', (test) => {
   const calls = new FakePipes(16);
   let asked = 0;
