@@ -46,6 +46,7 @@ export function findMissingMirrors(root: string, files: readonly string[]): stri
   return checkMirrors(files, list, hasCode, (file) => existsSync(join(root, file)));
 }
 
-function mirrorOf(file: string): string {
+/** @param file as "daemon/nbd/limits.ts" */
+export function mirrorOf(file: string): string {
   return file.replace(/^daemon\//, 'test/unit/').replace(/\.ts$/, '.test.ts');
 }

@@ -1,0 +1,116 @@
+// What the run changes beside its rule (each constant of a file of limits doubled, those with MIN_ halved), which
+// tests look beside the mirrored one, and which changes no unit test can see, with the reason.
+
+/** How one use of a constant of a file of limits departs from the rule. */
+export interface Exception {
+  /** In place of "value * 2". */
+  readonly expression?: string;
+  /** Beside the mirrored test, below test/unit. */
+  readonly tests?: readonly string[];
+  /** Why no unit test notices it. */
+  readonly survives?: string;
+}
+
+const TIME = 'no unit test waits this long';
+const NO_BURST = 'a burst of 1, or 0 lines more, is enough for one line of a key';
+
+/** By user, below daemon/, and constant. */
+export const EXCEPTIONS: Readonly<Record<string, Exception>> = {
+  'cli/options/listen DEFAULT_CONNECTIONS_PER_PEER': {
+    survives: 'the help shows it; listen/admission keeps to it',
+  },
+  'log/counted-log REPEATED_LINES.burst': { survives: NO_BURST },
+  'log/counted-log REPEATED_LINES.lines': { survives: NO_BURST },
+  'reactor/client-log READ_FAILURE_LINES.burst': { survives: NO_BURST },
+  'reactor/client-log READ_FAILURE_LINES.lines': { survives: NO_BURST },
+  'log/winston-logger FLUSH_MS': { survives: TIME },
+  'nbd/handshake-replies MAX_REQUEST_LENGTH': {
+    tests: ['nbd/handshake', 'nbd/option-negotiation'],
+  },
+  'nbd/handshake MAX_NAME_LENGTH': {
+    survives: 'no export has a longer name, and MAX_OPTION_LENGTH bounds what is compared',
+  },
+  'nbd/large-memory STALLED_MS': { survives: `${TIME}; test/e2e/hostile-client.test.ts does` },
+  'nbd/reads MAX_INLINE_LENGTH': { tests: ['nbd/chunked-shape-long'] },
+  'nbd/transmission MAX_INLINE_LENGTH': { tests: ['nbd/chunked-shape'] },
+  'nbd/transmission MAX_IN_FLIGHT': { tests: ['nbd/reads'] },
+  'nbd/transmission MAX_REQUEST_LENGTH': { tests: ['nbd/chunked-shape'] },
+  'reactor/connection MAX_UNSENT_BYTES': {
+    survives: 'handshake and transmission stop at the same bound; this one spares a receive',
+  },
+  'reactor/connection-context DRAIN_TIMEOUT_MS': {
+    survives: `${TIME}; test/e2e/serve-stop.test.ts notices a threefold one`,
+  },
+  'reactor/connection-context HANDSHAKE_TIMEOUT_MS': {
+    survives: `${TIME}; test/e2e/hostile-client.test.ts does`,
+  },
+  'reactor/plain-transport VANISHED_S': {
+    survives: 'an option of the socket; test/e2e/vanished-peers.test.ts asks the kernel for it',
+  },
+  'reactor/pool DRAIN_TIMEOUT_MS': { survives: TIME },
+  'reactor/worker PAUSED_AFTER_MS': { survives: 'how often it looks: reactor/deadline decides' },
+  'server/operation DRAIN_TIMEOUT_MS': { survives: TIME },
+  'server/start DRAIN_TIMEOUT_MS': { survives: TIME },
+  'upgrade/predecessor DRAIN_TIMEOUT_MS': { survives: TIME },
+};
+
+/** A check or a bound without a file of limits: an exact part of compiled code, and what takes its place. */
+export interface Replacement {
+  readonly name: string;
+  /** Below daemon/. */
+  readonly user: string;
+  readonly part: string;
+  readonly by: string;
+  readonly survives?: string;
+}
+
+export const REPLACEMENTS: readonly Replacement[] = [
+  {
+    name: 'no longest joined segment',
+    user: 'lsmt/build-index',
+    part: 'const MAX_JOINED_LENGTH = 0xffff_ffff;',
+    by: 'const MAX_JOINED_LENGTH = Infinity;',
+  },
+  {
+    name: 'a pipe with stray bytes is filled again',
+    user: 'reactor/file-pipe',
+    part: 'if (this.spoilt || ',
+    by: 'if (',
+  },
+  {
+    name: 'a pipe with stray bytes goes back to the pool',
+    user: 'reactor/file-pipe',
+    part: 'pipe.held > 0 || pipe.spoilt || ',
+    by: 'pipe.held > 0 || ',
+  },
+  {
+    name: 'a pipe has room for any number of pages',
+    user: 'reactor/file-pipe',
+    part: ' || this.#used + pages > this.#capacity',
+    by: '',
+  },
+  {
+    name: 'a run at both ends of a page counts as one page less',
+    user: 'reactor/file-pipe',
+    part: 'Math.floor(position / PAGE) + 1;',
+    by: 'Math.floor(position / PAGE);',
+  },
+  {
+    name: 'the pool keeps any number of pipes',
+    user: 'reactor/file-pipe',
+    part: ' || this.#idle.length >= MAX_IDLE',
+    by: '',
+  },
+  {
+    name: 'no file is sent through a pipe',
+    user: 'reactor/file-pipe',
+    part: 'if (this.#refused)',
+    by: 'if (true)',
+  },
+  {
+    name: 'no time to linger',
+    user: 'reactor/connection-context',
+    part: 'lingerMs: LINGER_MS',
+    by: 'lingerMs: 0',
+  },
+];
