@@ -1,4 +1,4 @@
-// The attached devices of a daemon, served and lost, by id and by name. Asks nobody.
+// The attached devices of a daemon, served and lost, by id and by name.
 
 import { isServed, type Device, type ServedDevice } from './device.js';
 import { isCalled } from './request.js';

@@ -15,11 +15,11 @@ import { fileOf, type SourceSpec } from './spec.js';
 
 /**
  * Bytes of edges in memory at most, of all blobs that are being opened by a thread. When there are more,
- * they are forgotten, and read again or piece by piece by those who need them.
+ * they are forgotten, and what an opening still needs is read again, or piece by piece.
  */
 const MAX_KEPT_EDGES = 64 << 20;
 
-/** A blob that can be handed from one thread's pool to that of another. */
+/** A blob that one thread's pool can pass to that of another. */
 export interface BlobParts {
   /** The same blob opened twice has the same. */
   readonly key: string;

@@ -1,5 +1,5 @@
-// The one interface from the NBD server down to the merged image: a read-only disk. Types only. What a
-// disk is made of is told in an ExtentList (extent-list.ts).
+// The one interface from the NBD server down to the merged image: a read-only disk. Types only. An
+// ExtentList (extent-list.ts) describes what a range of a disk is made of.
 
 import type { ExtentList } from './extent-list.js';
 

@@ -35,7 +35,7 @@ export interface MountDeviceTools {
 
 /**
  * Attaches the device, detects its file system, and mounts it. The kernel detaches the device when its
- * last mount ends, whoever ends it.
+ * last mount ends, even if another program unmounts it.
  * @param dir absolute path
  * @param options those of `userOptions` and `safeOptions`
  * @returns the path of the device

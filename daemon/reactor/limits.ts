@@ -1,4 +1,4 @@
-// How long the daemon bears with a connection, beside what the protocol's own limits say (nbd/limits.ts).
+// How long the daemon waits for the client of a connection. Limits of the protocol: nbd/limits.ts.
 // Every number is in docs/limits.md.
 
 /** From the client's last request, or SIGTERM, to the end of the connection. */

@@ -2,6 +2,7 @@
 
 import type { DaemonStatus, ExportStatus } from '../control/api.js';
 import { describeBlobs } from '../image/image-source.js';
+import { counted } from '../lib/counted.js';
 import { retryDelayMs } from '../image/problem.js';
 import type { ImageTable } from '../image/table.js';
 
@@ -39,5 +40,5 @@ export function exportCounts(images: ImageTable): string {
     ...(opening > 0 ? [`${opening} more being opened`] : []),
     ...(failed > 0 ? [`${failed} more failed`] : []),
   ];
-  return `${served} exports${others.length > 0 ? ` (${others.join(', ')})` : ''}`;
+  return `${counted(served, 'export')}${others.length > 0 ? ` (${others.join(', ')})` : ''}`;
 }

@@ -4,6 +4,7 @@
 import type { DaemonStatus } from '../control/api.js';
 import type { ControlHandlers } from '../control/server.js';
 import { OverlaybdError, codeOf, factsOf, messageOf } from '../errors.js';
+import { counted } from '../lib/counted.js';
 import { packageVersion } from '../lib/package-version.js';
 import type { Logger } from '../log/logger.js';
 import { DRAIN_TIMEOUT_MS } from '../reactor/limits.js';
@@ -64,7 +65,7 @@ export class Operation {
 
   /**
    * Finds the devices again, and opens for requests.
-   * @param predecessor the channel to a daemon that hands over to us, or null
+   * @param predecessor the channel to the daemon that this one replaces, or null
    */
   async start(predecessor: number | null): Promise<void> {
     const { control, daemon, devices, log, manager } = this.#parts;
@@ -171,8 +172,8 @@ export class Operation {
       successor.offer(each);
     });
     await successor.finish(devices?.counters() ?? []);
-    log.log('info', `upgrade: process ${successor.pid} has ${count} connections`);
-    // The answer to who asked for it goes out first.
+    log.log('info', `upgrade: process ${successor.pid} has ${counted(count, 'connection')}`);
+    // The answer to the request goes out first.
     setImmediate(() => this.#ended(`process ${successor.pid} has taken over`));
     return successor.pid;
   }
@@ -226,7 +227,7 @@ export class Operation {
   #summary(): string {
     const { daemon, devices } = this.#parts;
     const attached = devices?.size ?? 0;
-    return `${exportCounts(daemon.images)}, ${daemon.clients.count} clients, ${attached} devices`;
+    return `${exportCounts(daemon.images)}, ${counted(daemon.clients.count, 'client')}, ${counted(attached, 'device')}`;
   }
 }
 

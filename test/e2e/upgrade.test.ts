@@ -251,11 +251,7 @@ await t.test('the listening socket is the very same one', async (test) => {
   const client = await RawNbdClient.open(daemon.unix);
   const inode = statSync(daemon.socketPath).ino;
   daemon.child.kill('SIGUSR2');
-  const [line = ''] = await daemon.waitForLines(
-    /upgrade: process \d+ has 1 connections/,
-    1,
-    30_000,
-  );
+  const [line = ''] = await daemon.waitForLines(/upgrade: process \d+ has 1 connection/, 1, 30_000);
   const pid = Number(/process (\d+)/.exec(line)?.[1]);
   test.teardown(() => {
     if (isAlive(pid)) process.kill(pid, 'SIGKILL');
