@@ -47,7 +47,7 @@ struct Descriptors {
   size_t count;
 };
 
-// An Int32Array of at most 64 descriptors, which RangeError enforces, or of room for so many.
+// An Int32Array of at most 64 descriptors, which RangeError enforces, or of room for at most 64.
 Descriptors DescriptorsArgument(const Napi::CallbackInfo& info, size_t index, const char* name);
 Descriptors DescriptorRoomArgument(const Napi::CallbackInfo& info, size_t index, const char* name);
 

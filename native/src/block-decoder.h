@@ -9,7 +9,7 @@
 
 namespace overlaybd_nbd {
 
-// Blocks that lie one behind the other, and where their plain bytes go, one behind the other too.
+// Blocks that follow each other, and where their plain bytes go, which follow each other too.
 struct BlockRun {
   const uint8_t* data;
   size_t size;

@@ -1,5 +1,5 @@
-// The implementations behind Crc32c, for its dispatch and for the test that holds them equal.
-// Nobody else includes this.
+// The implementations of Crc32c, for its dispatch and for the test that compares them.
+// No other file includes this one.
 #pragma once
 
 #include <cstddef>

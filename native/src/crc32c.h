@@ -10,7 +10,7 @@ namespace overlaybd_nbd {
 // The register after `length` bytes, starting from `seed`. Uses the CPU's instruction if any.
 uint32_t Crc32c(const uint8_t* data, size_t length, uint32_t seed);
 
-// A CRC as it stands behind a block, little-endian.
+// A CRC as it is stored after a block, little-endian.
 constexpr uint32_t kCrc32cSize = 4;
 inline uint32_t LoadCrc32c(const uint8_t* data) {
   return static_cast<uint32_t>(data[0]) | static_cast<uint32_t>(data[1]) << 8 |

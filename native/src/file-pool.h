@@ -1,4 +1,4 @@
-// The threads that wait for disks, so that nobody else does. One pool a process, shared by all
+// The threads that wait for disks, so that no other thread does. One pool a process, shared by all
 // environments. Its threads are never joined: one that is stuck in the kernel is given up, and ends
 // with the process. Knows neither Node nor any format.
 #pragma once
@@ -21,7 +21,7 @@ struct FilePoolLimits {
   static constexpr int kReserved = 16;
   // That work for one device (st_dev; of paths, their mount), without those that are stuck.
   static constexpr int kThreadsPerDevice = 8;
-  // Once so many are stuck on a device, no further one is risked until one comes back.
+  // When this many are stuck on a device, the pool risks no further one until one returns.
   static constexpr int kStuckPerDevice = 8;
   // For one file, stuck ones among them.
   static constexpr int kThreadsPerFile = 4;
@@ -44,7 +44,7 @@ struct FileJobEnd {
 class FileJobClient {
  public:
   virtual ~FileJobClient() = default;
-  // Called by any thread, at most once for each job. @returns false: nobody is there any longer.
+  // Called by any thread, at most once for each job. @returns false if the client has ended.
   virtual bool Ended(std::unique_ptr<FileJobEnd> end) = 0;
 };
 

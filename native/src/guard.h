@@ -1,6 +1,6 @@
-// The border between C and our C++: whoever calls us from C gets no exception, in whatever state
+// The border between C and our C++: a caller in C never gets an exception, in whatever state
 // the environment is. One that is being ended takes no JavaScript exception any more, and lets
-// every function fail that would run some: then there is nobody left to tell, and nothing to do.
+// every function fail that would run some: then no report can be made, and nothing is left to do.
 #pragma once
 
 #include <napi.h>

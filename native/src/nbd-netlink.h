@@ -1,5 +1,5 @@
 // The kernel's netlink family "nbd": connects, reconnects and disconnects /dev/nbdX. Knows no Node
-// and nobody's policy. Every function returns a number >= 0, or -errno; all wait for the kernel,
+// and no policy. Every function returns a number >= 0, or -errno; all wait for the kernel,
 // and -ENOENT always means that it has no such family.
 #pragma once
 
