@@ -36,7 +36,7 @@ export interface ReportingConnection {
 /** What all connections of a reactor share. */
 export interface ConnectionContext {
   readonly exports: ExportTable;
-  readonly chunks: SendBufferPool;
+  readonly sendBuffers: SendBufferPool;
   readonly largeMemory: LargeMemory;
   /** If absent, all data is copied. */
   readonly pipes?: PipePool;

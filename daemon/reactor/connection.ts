@@ -53,7 +53,7 @@ export class Connection {
     this.largeMemory = context.largeMemory;
     this.#context = context;
     this.#line = new TlsSwitch(fd, context.tls, (events) => this.#onEvents(events));
-    this.outbox = new Outbox(context.chunks, (bytes, offset, length) =>
+    this.outbox = new Outbox(context.sendBuffers, (bytes, offset, length) =>
       this.#line.transport.send(bytes, offset, length),
     );
     this.#deadline = new Deadline(this.outbox, (reason) => this.close(reason, 'failed'));

@@ -52,7 +52,7 @@ interface Reactor {
   /** Callers that wait for its counts, by request. */
   readonly questions: Map<number, (counts: readonly ConnectionCounts[]) => void>;
   /** Keys of the images whose disks it has. */
-  devices: Set<string>;
+  disks: Set<string>;
 }
 
 /** A connection that no reactor has any longer. Its receiver owns the socket. */
@@ -117,13 +117,13 @@ export class ReactorPool {
 
   /** A disk is posted once, however often the exports change: of a thousand, most stay the same. */
   #postExports(reactor: Reactor): void {
-    const { worker, devices } = reactor;
+    const { worker, disks } = reactor;
     const exports = this.#exports.map((each): PostedExport => {
-      if (devices.has(each.key)) return { ...each, disk: null };
-      devices.add(each.key);
+      if (disks.has(each.key)) return { ...each, disk: null };
+      disks.add(each.key);
       return each;
     });
-    reactor.devices = new Set(exports.map(({ key }) => key));
+    reactor.disks = new Set(exports.map(({ key }) => key));
     post(worker, { type: 'exports', exports, failed: this.#failed });
   }
 
@@ -271,7 +271,7 @@ export class ReactorPool {
     const reactor: Reactor = {
       worker,
       connections: new Map(),
-      devices: new Set(),
+      disks: new Set(),
       questions: new Map(),
     };
     this.#reactors.push(reactor);
@@ -338,7 +338,7 @@ export class ReactorPool {
   }
 
   #checkIdle(): void {
-    for (const told of this.#onClosed.splice(0)) told();
+    for (const report of this.#onClosed.splice(0)) report();
     if (this.#onIdle && this.connections === 0) this.#onIdle();
   }
 }

@@ -40,7 +40,7 @@ let tls: NonNullable<ConnectionContext['tls']> | null = null;
 const releasePages = (bytes: Buffer): void => void memory.releasePages(bytes);
 const context: ConnectionContext = {
   exports: tableOf(() => exports),
-  chunks: new SendBufferPool(releasePages),
+  sendBuffers: new SendBufferPool(releasePages),
   largeMemory: new LargeMemory(releasePages),
   pipes: new PipePool(),
   get tls() {

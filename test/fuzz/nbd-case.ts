@@ -5,7 +5,7 @@
 // - No exception comes out of a connection, no end of one is a bug of ours, and no promise is left
 //   that nobody looks at.
 // - The daemon's answers are what judge.ts says.
-// - Memory is bounded as docs/limits.md says: reply bytes that are unsent, chunks that they are in,
+// - Memory is bounded as docs/limits.md says: reply bytes that are unsent, send buffers that they are in,
 //   memory for long reads, and requests that wait, in every turn of the loop; and when all are gone,
 //   all of it is given back.
 // - A client that only shuts down its side is answered all that it asked for before.
@@ -42,7 +42,7 @@ const QUIET_TURNS = 8;
 const UNSENT = 256 * KIB + 256 * KIB + 96 * KIB;
 const LONGEST_READ = 32 * KIB * KIB;
 /** docs/limits.md: a slow client has 512 KiB to 1 MiB. */
-const CHUNKS_PER_CONNECTION = 2;
+const BUFFERS_PER_CONNECTION = 2;
 /** Requests of one connection that wait. */
 const MAX_IN_FLIGHT = 128;
 
@@ -61,7 +61,7 @@ class Session {
     this.client = new Client(theirs, script);
     this.connection = new Connection(id, ours, testPeer('fuzz'), {
       exports: new ExportMap(exports),
-      chunks: world.chunks,
+      sendBuffers: world.sendBuffers,
       largeMemory: world.largeMemory,
       deadlines: { handshakeMs: CASE_TIME, drainMs: CASE_TIME },
       offered: () => undefined,
@@ -180,7 +180,7 @@ async function run(world: World, sessions: readonly Session[]): Promise<void> {
   const begin = performance.now();
   const over = (): boolean =>
     sessions.every((session) => session.isOver) &&
-    world.chunks.inUse === 0 &&
+    world.sendBuffers.inUse === 0 &&
     world.waiting === 0 &&
     world.largeMemory.inUse === 0;
   for (let turns = 0; !over(); turns++) {
@@ -199,9 +199,12 @@ async function run(world: World, sessions: readonly Session[]): Promise<void> {
 }
 
 function check(world: World, sessions: readonly Session[]): void {
-  const { chunks, largeMemory, exports, failures, waiting } = world;
+  const { sendBuffers, largeMemory, exports, failures, waiting } = world;
   const open = sessions.filter(({ summary }) => summary === null).length;
-  must(chunks.inUse <= CHUNKS_PER_CONNECTION * open, () => `${chunks.inUse} chunks of ${open}`);
+  must(
+    sendBuffers.inUse <= BUFFERS_PER_CONNECTION * open,
+    () => `${sendBuffers.inUse} send buffers of ${open}`,
+  );
   must(
     largeMemory.inUse <= Math.max(LARGE_LIMIT, LONGEST_READ + 16),
     () => `${largeMemory.inUse} bytes for long reads`,
@@ -215,11 +218,11 @@ function check(world: World, sessions: readonly Session[]): void {
   must(failures.length === 0, () => failures.splice(0, Infinity).join('; '));
 }
 
-function stateOf({ chunks, largeMemory }: World, sessions: readonly Session[]): string {
+function stateOf({ sendBuffers, largeMemory }: World, sessions: readonly Session[]): string {
   const each = sessions.map(({ client, connection, summary }) => {
     const heard = client.heard.length;
     const said = `${client.said} of ${client.script.bytes.length} said, ${heard} heard`;
     return `${said}, ${connection.outbox.unsent} unsent, ${summary?.reason ?? 'open'}`;
   });
-  return `${each.join('; ')}; ${chunks.inUse} chunks, ${largeMemory.inUse} bytes for long reads`;
+  return `${each.join('; ')}; ${sendBuffers.inUse} send buffers, ${largeMemory.inUse} bytes for long reads`;
 }

@@ -55,7 +55,7 @@ function mixed(): Segment[] {
 export class World {
   /** All exports. */
   readonly exports: readonly ModelExport[];
-  readonly chunks = new CountingPool();
+  readonly sendBuffers = new CountingPool();
   readonly largeMemory = new CountingMemory(undefined, LARGE_LIMIT);
   /** How often what has been seen. */
   readonly seen = new Map<string, number>();

@@ -81,7 +81,7 @@ async function answersTo(bytes: Buffer, world: World): Promise<Buffer> {
   const [ours, theirs] = sockets.pair();
   const connection = new Connection(1, ours, testPeer(), {
     exports: new ExportMap(world.exports),
-    chunks: new SendBufferPool(),
+    sendBuffers: new SendBufferPool(),
     largeMemory: new LargeMemory(),
     readFailed: () => undefined,
     requestRefused: () => undefined,

@@ -34,7 +34,7 @@ function pair(test: Test, deadlines?: Partial<Deadlines>): Pair {
   const closed: ConnectionSummary[] = [];
   const connection = new Connection(1, ours, testPeer(), {
     exports: tableOf(fake),
-    chunks: new SendBufferPool(),
+    sendBuffers: new SendBufferPool(),
     largeMemory: new LargeMemory(),
     readFailed: () => undefined,
     requestRefused: () => undefined,
@@ -322,7 +322,7 @@ await t.test('the client vanishes, with and without replies in the way', async (
     const closed: ConnectionSummary[] = [];
     const connection = new Connection(1, ours, testPeer(), {
       exports: tableOf(new FakeExport(SIZE, NAME)),
-      chunks: new SendBufferPool(),
+      sendBuffers: new SendBufferPool(),
       largeMemory: new LargeMemory(),
       readFailed: () => undefined,
       requestRefused: () => undefined,

@@ -64,7 +64,7 @@ async function connect(test: Test): Promise<Client> {
   const closed: string[] = [];
   const connection = new Connection(1, ours, testPeer(), {
     exports: tableOf(served),
-    chunks: new SendBufferPool(),
+    sendBuffers: new SendBufferPool(),
     largeMemory: new LargeMemory(),
     pipes,
     readFailed: () => undefined,

@@ -38,7 +38,7 @@ class Host {
     this.fake = new FakeExport(size, 'x');
     this.connection = new Connection(1, fd, testPeer(), {
       exports: tableOf(this.fake),
-      chunks: new SendBufferPool(),
+      sendBuffers: new SendBufferPool(),
       largeMemory: new LargeMemory(),
       readFailed: () => undefined,
       requestRefused: () => undefined,

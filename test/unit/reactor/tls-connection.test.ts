@@ -43,7 +43,7 @@ async function pair(test: Test, deadlines: Partial<Deadlines> = {}): Promise<Pai
   const closed: ConnectionSummary[] = [];
   const connection = new Connection(1, ours, testPeer(), {
     exports: tableOf(new FakeExport(1 << 26, 'disk')),
-    chunks: new SendBufferPool(),
+    sendBuffers: new SendBufferPool(),
     largeMemory: new LargeMemory(),
     tls: { mode: 'require', acceptor },
     readFailed: () => undefined,
