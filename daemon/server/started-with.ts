@@ -1,4 +1,4 @@
-// What the process was started with, beside its command line: the hand-over of a predecessor, sockets from the
+// What the process was started with, beside its command line: what a predecessor offers, sockets from the
 // service manager, a client on standard input and output.
 
 import type { ActivatedSocket } from '../listen/socket-activation.js';

@@ -215,7 +215,7 @@ await t.test('an upgrade in the middle of it: the old daemon goes on', async (te
 });
 
 await t.test(
-  'a hand-over with a read on its way: the client goes on at the new daemon',
+  'an upgrade with a read on its way: the client goes on at the new daemon',
   async (test) => {
     if (!requireStallableDisk(test)) return;
     const { daemon, disk, state, config, good: path } = await start(test, 1);

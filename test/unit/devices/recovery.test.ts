@@ -1,4 +1,4 @@
-// The devices of a daemon that died, that hands over, or that was never ours: against a fake kernel.
+// The devices of a daemon that died, that is replaced, or that was never ours: against a fake kernel.
 import { copyFileSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';

@@ -34,7 +34,7 @@ await test('it is taken once, with its descriptors', (t) => {
   t.end();
 });
 
-await test('what is no hand-over is an error that names the variable', (t) => {
+await test('what is not a hand-over is an error that names the variable', (t) => {
   for (const wrong of [
     {},
     { channel: 2, state: null, sockets: [] },
