@@ -9,6 +9,7 @@ import { MAX_BODY_LENGTH, type DaemonStatus } from '../../daemon/control/api.js'
 import { Sysfs } from '../../daemon/kernel/sysfs.js';
 import { DaemonProcess, commandLine, runDaemon, shortFolder } from '../support/daemon-process.js';
 import { askRaw, socketOf, waitForControl, type RawQuestion } from '../support/control.js';
+import { fallsTo } from '../support/descriptors.js';
 import { writeRaw } from '../support/e2e-images.js';
 import { RawNbdClient, tick } from '../support/nbd-client.js';
 import { runTool } from '../support/tools.js';
@@ -83,9 +84,10 @@ await t.test('what is wrong is refused, and the daemon goes on', async (test) =>
   const most = await askRaw(socket, { ...post(''), body: body.subarray(1) });
   test.match(most.body, /not JSON/, 'one byte less is looked at');
   // The sockets of the requests are closed soon after their answers.
-  const isLeft = async (): Promise<boolean> => (await daemon.openFiles()) > files;
-  for (let i = 0; i < 1000 && (await isLeft()); i++) await tick(25);
-  test.notOk(await isLeft(), 'all images that were looked at are closed');
+  test.ok(
+    await fallsTo(files, () => daemon.openFiles()),
+    'all images that were looked at are closed',
+  );
   await daemon.stop(test);
   test.notOk(existsSync(socket));
 });

@@ -1,9 +1,9 @@
 // Runs cases of a target one after the other, until time is up or one fails, and tells how it went.
-import { readdirSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { FuzzOptions } from './options.js';
 import { Watchdog } from './watchdog.js';
+import { fallsTo, openDescriptors } from '../support/descriptors.js';
 
 const MIB = 1 << 20;
 /** Cases after which the process has its size. */
@@ -77,6 +77,7 @@ async function runWatched(
   const time = (performance.now() - begin) / 1000;
   summarize(target, options, done, time);
   console.log(`the slowest case took ${slowest.toFixed(0)} ms`);
+  await fallsTo(descriptors);
   const leaked = openDescriptors() - descriptors;
   const more = settledMemory() - left;
   if (leaked > 0) console.log(`FAILED: ${leaked} descriptors are left open`);
@@ -123,10 +124,6 @@ function summarize(target: Target, { seed, from }: FuzzOptions, done: number, ti
     `${done} cases from ${from} of seed ${seed} in ${time.toFixed(1)} s (${rate}/s), ` +
       `${names.length} kinds of things seen, ${rss} MiB resident`,
   );
-}
-
-function openDescriptors(): number {
-  return readdirSync('/proc/self/fd').length;
 }
 
 /** Bytes outside of the JavaScript heap that are in use, garbage not counted. */

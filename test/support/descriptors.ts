@@ -1,14 +1,47 @@
-// How many descriptors this process has open.
-import { readdirSync } from 'node:fs';
+// The descriptors that this process has open, and waiting for their number. Threads of the addon close files some
+// time later, so a number taken before a test may still fall: what is left is compared with "no more than".
+import { readdirSync, readlinkSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
+
+/** Less than the 30 s of tap: a leak fails by its name. */
+const PATIENCE_MS = 20_000;
 
 export const openDescriptors = (): number => readdirSync('/proc/self/fd').length;
 
-/** Files are closed by threads of the addon, which nobody waits for. */
-export async function descriptorsAre(expected: number): Promise<boolean> {
-  for (let tries = 0; tries < 1000; tries++) {
-    if (openDescriptors() === expected) return true;
-    await pause(10);
+/** What the descriptors lead to whose targets begin with this: "/folder/", "socket:". */
+export function openTargets(beginning: string): { fd: number; target: string }[] {
+  const found: { fd: number; target: string }[] = [];
+  for (const fd of readdirSync('/proc/self/fd')) {
+    let target: string;
+    try {
+      target = readlinkSync(`/proc/self/fd/${fd}`);
+    } catch {
+      continue; // the descriptor that listed the folder
+    }
+    if (target.startsWith(beginning)) found.push({ fd: Number(fd), target });
   }
-  return false;
+  return found;
+}
+
+/** @returns false if there were more all the time */
+export async function fallsTo(
+  most: number,
+  count: () => number | Promise<number> = openDescriptors,
+): Promise<boolean> {
+  for (const end = performance.now() + PATIENCE_MS; performance.now() < end; await pause(10)) {
+    if ((await count()) <= most) return true;
+  }
+  return (await count()) <= most;
+}
+
+/** For a number that a test goes up from: waits until nothing is closed any more. */
+export async function settled(count: () => number): Promise<number> {
+  let last = count();
+  for (let same = 0; same < 10; same++) {
+    await pause(10);
+    const now = count();
+    if (now !== last) same = 0;
+    last = now;
+  }
+  return last;
 }

@@ -1,6 +1,5 @@
 // A kernel for tests: connects "devices" of a fake /sys, keeps the sockets that it is given, and reads
 // over them as the kernel would. Checks what a daemon must not do; knows nothing of daemons.
-import { readdirSync, readlinkSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { OverlaybdError } from '../../daemon/errors.js';
 import type { NbdDriver } from '../../daemon/kernel/driver.js';
@@ -11,6 +10,7 @@ import { sockets } from '../../daemon/native/socket.js';
 import type { FakeSysfs } from './fake-sysfs.js';
 import { requestBytes } from './nbd-client.js';
 import type { ConnectRequest } from '../../daemon/kernel/device-settings.js';
+import { openTargets } from './descriptors.js';
 
 /** Of the process that connected a device, as /sys shows it. */
 export const FAKE_PID = 4242;
@@ -154,12 +154,4 @@ export class FakeDriver implements NbdDriver {
 }
 
 /** The sockets that this process has open. */
-export function openSockets(): number {
-  return readdirSync('/proc/self/fd').filter((fd) => {
-    try {
-      return readlinkSync(`/proc/self/fd/${fd}`).startsWith('socket:');
-    } catch {
-      return false;
-    }
-  }).length;
-}
+export const openSockets = (): number => openTargets('socket:').length;

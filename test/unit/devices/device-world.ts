@@ -1,6 +1,6 @@
 // What the tests of attached devices run in: a fake kernel, and daemons' parts that come one after the
 // other over it, with real reactors, sockets and images.
-import { readdirSync, readlinkSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Test } from 'tap';
@@ -13,6 +13,7 @@ import { ReactorPool } from '../../../daemon/reactor/pool.js';
 import { FakeDriver } from '../../support/fake-driver.js';
 import { FakeSysfs } from '../../support/fake-sysfs.js';
 import { randomBytes } from '../../support/pattern.js';
+import { openTargets } from '../../support/descriptors.js';
 
 export const SIZE = 1 << 20;
 export const disk = randomBytes(1, SIZE);
@@ -87,15 +88,7 @@ export async function until(isSo: () => boolean | Promise<boolean>, ms = 60_000)
 }
 
 /** How many descriptors of this process are files in the folder. */
-export function openFiles(folder: string): number {
-  return readdirSync('/proc/self/fd').filter((fd) => {
-    try {
-      return readlinkSync(`/proc/self/fd/${fd}`).startsWith(folder);
-    } catch {
-      return false;
-    }
-  }).length;
-}
+export const openFiles = (folder: string): number => openTargets(folder).length;
 
 export const part = (offset: number, length: number): Buffer =>
   disk.subarray(offset, offset + length);

@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type Test } from 'tap';
-import { descriptorsAre, openDescriptors } from '../../support/descriptors.js';
+import { fallsTo, openDescriptors } from '../../support/descriptors.js';
 import { readRange, withDevice } from '../../support/in-process.js';
 import { lsmtPage, SECTOR } from '../../support/lsmt-layout.js';
 import { writeLsmt, type LsmtSegment } from '../../support/lsmt-writer.js';
@@ -82,7 +82,7 @@ await test('255 layers, each with a sector of its own', async (t) => {
     t.equal(index?.layerOf(254), 254);
     t.equal(image.description, '255 layers, 255 segments');
   });
-  t.ok(await descriptorsAre(before), 'every file is closed again');
+  t.ok(await fallsTo(before), 'every file is closed again');
 });
 
 await test('a segment across 2^32 sectors is read on both sides', async (t) => {
@@ -176,7 +176,7 @@ await test('whatever fails, nothing stays open', async (t) => {
   await t.rejects(sizeOf(filesOf(t, good, writeZfile(good, { header: { digest: 1 } }))), {
     code: 'BAD_CHECKSUM',
   });
-  t.ok(await descriptorsAre(before), 'every file is closed again');
+  t.ok(await fallsTo(before), 'every file is closed again');
 });
 
 await test('a layer that loses its end fails where it is read, and is no zeros', async (t) => {

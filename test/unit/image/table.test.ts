@@ -1,5 +1,5 @@
 // The table of open images: what is shared, what is told to reactors, what is closed when.
-import { readdirSync, readlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { test, type Test } from 'tap';
@@ -9,6 +9,7 @@ import { sourceOfWords, type ImageSource } from '../../../daemon/image/image-sou
 import { ImageTable, type ExportSources } from '../../../daemon/image/table.js';
 import { writeZeroedLayer } from '../../support/lsmt-layout.js';
 import { randomBytes } from '../../support/pattern.js';
+import { openTargets } from '../../support/descriptors.js';
 
 interface World {
   table: ImageTable;
@@ -30,14 +31,7 @@ function start(t: Test): World {
   const logger = { log: (level: string, message: string) => void log.push(`${level}: ${message}`) };
   const table = new ImageTable(logger, (specs) => published.push(specs));
   t.teardown(() => table.close());
-  const open = (): number =>
-    readdirSync('/proc/self/fd').filter((fd) => {
-      try {
-        return readlinkSync(`/proc/self/fd/${fd}`).startsWith(folder);
-      } catch {
-        return false;
-      }
-    }).length;
+  const open = (): number => openTargets(folder).length;
   return { table, published, log, logger, image, open };
 }
 

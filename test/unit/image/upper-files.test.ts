@@ -4,9 +4,7 @@ import {
   closeSync,
   copyFileSync,
   openSync,
-  readdirSync,
   readFileSync,
-  readlinkSync,
   statSync,
   utimesSync,
   writeFileSync,
@@ -20,6 +18,7 @@ import { writeLsmt } from '../../support/lsmt-writer.js';
 import { randomBytes, textBytes } from '../../support/pattern.js';
 import { appendUpper, writeSparseUpper } from '../../support/upper-writer.js';
 import { writeZfile } from '../../support/zfile-writer.js';
+import { openTargets } from '../../support/descriptors.js';
 
 const SECTORS = 2048;
 const SIZE = SECTORS * SECTOR;
@@ -101,14 +100,7 @@ function stateOf(path: string): unknown[] {
 /** How this process has the files of a folder open, by name. */
 function openModes(folder: string): Record<string, string> {
   const modes: [string, string][] = [];
-  for (const fd of readdirSync('/proc/self/fd')) {
-    let path: string;
-    try {
-      path = readlinkSync(`/proc/self/fd/${fd}`);
-    } catch {
-      continue; // the descriptor that listed the folder
-    }
-    if (!path.startsWith(`${folder}/`)) continue;
+  for (const { fd, target: path } of openTargets(`${folder}/`)) {
     const flags = /^flags:\s+(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'))?.[1];
     modes.push([path.slice(folder.length + 1), 'rwx'[Number.parseInt(flags ?? '', 8) & 3] ?? '?']);
   }

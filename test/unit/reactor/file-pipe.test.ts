@@ -1,5 +1,5 @@
 // Long reads of a file over a Unix socket, without a copy: the same bytes in the same order as copied.
-import { readdirSync, truncateSync, writeFileSync } from 'node:fs';
+import { truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import t, { type Test } from 'tap';
@@ -18,6 +18,7 @@ import { seededRandom } from '../../support/pattern.js';
 import { clientFlags, infoData, optionBytes, requestBytes } from '../../support/nbd-client.js';
 import { bytesAt, FakeExport, tableOf } from '../nbd/fake-export.js';
 import { testPeer } from '../../support/test-peer.js';
+import { fallsTo, openDescriptors } from '../../support/descriptors.js';
 
 const SIZE = 4 << 20;
 /** Greeting, two infos, the acknowledgement. */
@@ -105,10 +106,6 @@ function canPipe(file: number): boolean {
   return taken === 262_144;
 }
 
-function openDescriptors(): number {
-  return readdirSync('/proc/self/fd').length;
-}
-
 await t.test('long and short reads in any order, and a client that takes little', async (test) => {
   const client = await connect(test);
   test.equal((await hear(client, GONE)).length, GONE);
@@ -181,8 +178,7 @@ await t.test('a client that goes away leaves nothing open', async (test) => {
     inner.same(client.closed, ['gone']);
   });
   // The file is closed by another thread.
-  for (let i = 0; i < 1000 && openDescriptors() > before; i++) await pause(10);
-  test.ok(openDescriptors() <= before, `${openDescriptors()} open, ${before} before`);
+  test.ok(await fallsTo(before), `${openDescriptors()} open, ${before} before`);
 });
 
 const PAGE = 4096;
