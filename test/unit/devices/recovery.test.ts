@@ -261,6 +261,20 @@ await test('one whose image is missing, and that is let go of or detached meanwh
   await first.die();
   renameSync(late, `${late}.away`);
   const second = await live();
+  const open = second.images.open.bind(second.images);
+  const detached = deferred();
+  let opening = 0;
+  let gate: Promise<void> | null = null;
+  second.images.open = async (source) => {
+    opening++;
+    try {
+      const held = await open(source);
+      await gate;
+      return held;
+    } finally {
+      opening--;
+    }
+  };
   await second.manager.recover();
   t.match(await second.manager.status(), [{ state: 'failed' }, { state: 'failed' }]);
   kernel.drop(0);
@@ -269,14 +283,10 @@ await test('one whose image is missing, and that is let go of or detached meanwh
   t.match(records(), [{ index: 1 }]);
   t.equal(second.idle(), 0);
 
+  // The daemon's own attempt may be on its way, and must not find the image.
+  await until(() => opening === 0, 60_000);
   renameSync(`${late}.away`, late);
-  const open = second.images.open.bind(second.images);
-  const detached = deferred();
-  second.images.open = async (source) => {
-    const held = await open(source);
-    await detached.promise;
-    return held;
-  };
+  gate = detached.promise;
   const again = second.manager.attach({ image: [late], index: 1 });
   await second.manager.detach('nbd1', { force: true });
   detached.resolve();
