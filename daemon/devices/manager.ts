@@ -36,6 +36,8 @@ import type { AttachRequest } from '../control/requests.js';
 /** How long to try a free device that is busy: udev opens a device whenever it changes. */
 const BUSY_MS = 2000;
 const BUSY_RETRY_MS = 50;
+/** How often to try it at least: on a busy machine one attempt may take all of that time. */
+const MIN_BUSY_TRIES = 10;
 
 const GONE = 'the kernel has disconnected it';
 
@@ -196,7 +198,8 @@ export class DeviceManager {
     const held = await openFor(request, this.#environment.images);
     try {
       const tried = new Set<number>();
-      for (const end = performance.now() + BUSY_MS; ; await pause(BUSY_RETRY_MS)) {
+      const end = performance.now() + BUSY_MS;
+      for (let tries = 1; ; tries++, await pause(BUSY_RETRY_MS)) {
         const index =
           request.index ?? freeIndex(this.#environment.sysfs, this.#environment.driver, tried);
         tried.add(index);
@@ -208,7 +211,7 @@ export class DeviceManager {
           if (!isBusy) throw error;
           const isFree = (this.#environment.sysfs.device(index)?.pid ?? null) === null;
           // If the kernel was to add this device, another daemon may have got it first: try the next.
-          const isOver = performance.now() > end;
+          const isOver = tries >= MIN_BUSY_TRIES && performance.now() > end;
           if (isOver || (!isFree && request.index !== undefined)) {
             throw inUse(index, this.#environment.sysfs, error);
           }
