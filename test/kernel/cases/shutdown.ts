@@ -38,7 +38,11 @@ async function detachAll(check: Check, { daemon }: World, how: Daemons): Promise
     rmdirSync(root);
   });
   const log = new KernelLog();
-  const line = 'while dd if="$1" of=/dev/null iflag=direct bs=64k status=none; do :; done; exit 7';
+  // A reader that opens the device afterwards finds it empty, and reads no error.
+  const line =
+    'while dd if="$1" of=/dev/null iflag=direct bs=64k status=none; do ' +
+    '[ "$(blockdev --getsize64 "$1")" != 0 ] || { echo "Input/output error: it is gone" >&2; break; }; ' +
+    'done; exit 7';
   const readers = devices.map((device) => runTool('bash', ['-c', line, 'read', device]));
   await pause(1000);
   const { pid } = daemon;
