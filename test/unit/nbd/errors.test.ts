@@ -24,7 +24,7 @@ for (const each of [undefined, null, 'text', new TypeError('bug')])
 
 let refused: unknown;
 try {
-  Buffer.allocUnsafeSlow(2 ** 52);
+  Buffer.allocUnsafeSlow(2 ** 53);
 } catch (error) {
   refused = error;
 }
