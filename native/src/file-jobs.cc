@@ -3,9 +3,7 @@
 
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <linux/magic.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -53,17 +51,6 @@ int Reopen(int look, const char* path, const struct stat& looked) {
   return result;
 }
 
-// Closing a file of FUSE asks its server (FUSE_FLUSH), and no signal ends that wait: the process
-// could not end while the server does not answer. Asks right after the file is opened, while the
-// server answers: the kernel does not ask again if the server does not implement it, which is usual
-// for read-only ones.
-void AskForFlush(int fd) {
-  struct statfs system = {};
-  if (::fstatfs(fd, &system) != 0 || system.f_type != FUSE_SUPER_MAGIC) return;
-  const int copy = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
-  if (copy >= 0) ::close(copy);
-}
-
 int OpenImageFile(const char* path, FileJobOutcome* outcome) {
   // Looked at first: to open a device, a FIFO or a terminal may do something.
   const int look = ::open(path, O_PATH | O_CLOEXEC);
@@ -76,7 +63,6 @@ int OpenImageFile(const char* path, FileJobOutcome* outcome) {
   ::close(look);
   if (result < 0) return result;
   const int fd = result;
-  AskForFlush(fd);
   // Again: it may have been written to in between.
   const int64_t size = ::fstat(fd, &status) != 0 ? -errno
                        : is_device               ? FileSize(fd)

@@ -35,6 +35,15 @@ bool CanNotWait(int fd) {
   return PreadNoWait(fd, &byte, 1, 0) != -EOPNOTSUPP;
 }
 
+// Closing a file of FUSE asks its server (FUSE_FLUSH), and no signal ends that wait: the process
+// could not end while the server does not answer. Asks right after the file is opened, while the
+// server answers: the kernel does not ask again if the server does not implement it, which is usual
+// for read-only ones.
+void AskForFlush(int fd) {
+  const int copy = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  if (copy >= 0) ::close(copy);
+}
+
 }  // namespace
 
 FileEntry::~FileEntry() {
@@ -66,6 +75,7 @@ FileEntry* ProbeFile(int fd, const char* path, dev_t device, bool is_owner, uint
   entry->device = device;
   struct statfs system = {};
   if (::fstatfs(fd, &system) != 0) system.f_type = 0;
+  if (system.f_type == FUSE_SUPER_MAGIC) AskForFlush(fd);
   const bool is_overlay = system.f_type == OVERLAYFS_SUPER_MAGIC;
   if (CanNotWait(fd)) {
     entry->access = FileAccess::kNoWait;
