@@ -72,6 +72,8 @@ export class BlobPool {
   readonly #readers: ReaderFactory;
   readonly #watch: DescriptorWatch | null;
   readonly #entries = new Map<string, Entry>();
+  /** Those whose edges are in memory: of all blobs, the few that are being opened. */
+  readonly #withEdges = new Set<EdgeSource>();
 
   constructor(readers: ReaderFactory, watch: DescriptorWatch | null = null) {
     this.#readers = readers;
@@ -128,12 +130,13 @@ export class BlobPool {
       edges: () => this.#edges(entry),
       read: (offset, length) => readFully(source, offset, length),
       content: (effort, sink = throwProblem) => this.#content(entry, effort, sink),
-      forgetEdges: () => source.forget(),
+      forgetEdges: () => this.#forgetEdges(source),
       release: () => {
         if (isReleased) return;
         isReleased = true;
         if (--entry.users > 0) return;
         if (this.#entries.get(key) === entry) this.#entries.delete(key);
+        this.#forgetEdges(source);
         this.#close(raw);
       },
     };
@@ -165,16 +168,24 @@ export class BlobPool {
     return inner;
   }
 
-  async #edges({ source }: Entry): Promise<Edges> {
+  async #edges(entry: Entry): Promise<Edges> {
+    const { source } = entry;
     const edges = await source.edges();
+    // A released blob needs none; its last holder may have gone while they were read.
+    if (entry.users > 0) this.#withEdges.add(source);
     this.#boundEdges();
     return edges;
   }
 
   #boundEdges(): void {
-    const sources = [...this.#entries.values()].map(({ source }) => source);
-    const kept = sources.reduce((sum, source) => sum + source.kept, 0);
-    if (kept > MAX_KEPT_EDGES) for (const source of sources) source.forget();
+    let kept = 0;
+    for (const source of this.#withEdges) kept += source.kept;
+    if (kept > MAX_KEPT_EDGES) for (const source of this.#withEdges) this.#forgetEdges(source);
+  }
+
+  #forgetEdges(source: EdgeSource): void {
+    source.forget();
+    this.#withEdges.delete(source);
   }
 
   #opened(raw: SourceSpec): void {
