@@ -33,7 +33,8 @@ export interface DiskShape {
   readonly partition: { readonly offset: number; readonly size: number } | null;
 }
 
-export interface OpenedImage {
+/** An image, apart from its disk. */
+export interface ImageFacts {
   readonly name: string;
   /** One line for people: "3 layers, 812 segments". */
   readonly description: string;
@@ -42,8 +43,11 @@ export interface OpenedImage {
   /** Bytes of the disk. */
   readonly size: number;
   readonly marks: ImageMarks;
-  /** Not with an upper, which may be written to at any time. */
+  /** Whether another export of the very same files can use it: an upper may be written to at any time. */
   readonly isShareable: boolean;
+}
+
+export interface OpenedImage extends ImageFacts {
   readonly shape: DiskShape;
   /** Each once. */
   readonly blobs: readonly OpenedBlob[];

@@ -10,7 +10,14 @@ import { fileOf, type DiskSpec } from './spec.js';
 import type { BlobParts, BlobPool } from './blob-pool.js';
 import type { ImageMarks } from './fingerprint.js';
 import { ImageEffort, TooLargeHere } from './effort.js';
-import { diskOf, openImage, openedBlob, type OpenedBlob, type OpenedImage } from './open.js';
+import {
+  diskOf,
+  openImage,
+  openedBlob,
+  type ImageFacts,
+  type OpenedBlob,
+  type OpenedImage,
+} from './open.js';
 import { describeBlobs, type ImageSource } from './image-source.js';
 import type { FromOpener, OpenRequest, PostedImage } from './opener-messages.js';
 
@@ -21,16 +28,7 @@ const OPENER_HEAP_MB = 256;
 const OPEN_TIMEOUT_MS = 120_000;
 
 /** An opened image. Its owner closes it after all reactors have dropped it. */
-export interface OpenImage {
-  readonly name: string;
-  /** One line for people: "3 layers, 812 segments". */
-  readonly description: string;
-  readonly notes: readonly string[];
-  /** Bytes of the disk. */
-  readonly size: number;
-  readonly marks: ImageMarks;
-  /** Whether another export of the very same files can use it: an upper may be written to at any time. */
-  readonly isShareable: boolean;
+export interface OpenImage extends ImageFacts {
   readonly disk: DiskSpec;
   close(): void;
 }
