@@ -2,13 +2,14 @@
 // successor. A message is its length as u32 (little-endian), the number of its descriptors as u32, and JSON.
 // Does not know the meaning of a message.
 
-import { MAX_MESSAGE_DESCRIPTORS, MAX_MESSAGE_LENGTH } from './limits.js';
 import { OverlaybdError, messageOf } from '../errors.js';
 import { EAGAIN, errnoText } from '../lib/errno.js';
-import { descriptors } from '../native/descriptors.js';
+import { MAX_DESCRIPTORS, descriptors } from '../native/descriptors.js';
 import { POLL_READABLE, POLL_WRITABLE, Poll } from '../native/poll.js';
 import { sockets } from '../native/socket.js';
 
+/** Bytes of JSON. A connection with a full receive buffer takes 24 KiB, a list of settings far less. */
+export const MAX_MESSAGE_LENGTH = 1024 * 1024;
 const HEADER_SIZE = 8;
 const RECEIVE_SIZE = 64 * 1024;
 const NONE = new Int32Array(0);
@@ -53,7 +54,7 @@ export class MessageChannel {
    */
   send(message: unknown, passed: readonly number[] = [], gone: () => void = () => undefined): void {
     const json = Buffer.from(JSON.stringify(message));
-    if (json.length > MAX_MESSAGE_LENGTH || passed.length > MAX_MESSAGE_DESCRIPTORS) {
+    if (json.length > MAX_MESSAGE_LENGTH || passed.length > MAX_DESCRIPTORS) {
       throw new RangeError('a message that its receiver would refuse');
     }
     if (this.#closed) {
@@ -114,7 +115,7 @@ export class MessageChannel {
   }
 
   #receive(): void {
-    const received = new Int32Array(MAX_MESSAGE_DESCRIPTORS);
+    const received = new Int32Array(MAX_DESCRIPTORS);
     const n = descriptors.recv(this.#fd, this.#scratch, 0, RECEIVE_SIZE, received);
     if (n === -EAGAIN) return;
     if (n < 0) {
@@ -146,7 +147,7 @@ export class MessageChannel {
       const length = all.readUInt32LE(0);
       const count = all.readUInt32LE(4);
       if (length > MAX_MESSAGE_LENGTH) throw broken(`a message of ${length} bytes`);
-      if (count > MAX_MESSAGE_DESCRIPTORS) throw broken(`a message with ${count} descriptors`);
+      if (count > MAX_DESCRIPTORS) throw broken(`a message with ${count} descriptors`);
       const end = HEADER_SIZE + length;
       if (all.length < end) break;
       if (this.#descriptors.length < count) throw broken('descriptors are missing');
@@ -157,7 +158,7 @@ export class MessageChannel {
     }
     if (this.#receivedLength === 0) this.#received.length = 0;
     // Descriptors come with the first byte of their message, so there are never more than one message has.
-    const most = this.#receivedLength === 0 ? 0 : MAX_MESSAGE_DESCRIPTORS;
+    const most = this.#receivedLength === 0 ? 0 : MAX_DESCRIPTORS;
     if (this.#descriptors.length > most) throw broken('descriptors without a message');
   }
 }

@@ -3,10 +3,9 @@ import { closeSync, fstatSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { test, type Test } from 'tap';
-import { MAX_MESSAGE_DESCRIPTORS, MAX_MESSAGE_LENGTH } from '../../../daemon/ipc/limits.js';
-import { MessageChannel } from '../../../daemon/ipc/message-channel.js';
+import { MAX_MESSAGE_LENGTH, MessageChannel } from '../../../daemon/ipc/message-channel.js';
 import { EAGAIN } from '../../../daemon/lib/errno.js';
-import { descriptors } from '../../../daemon/native/descriptors.js';
+import { MAX_DESCRIPTORS, descriptors } from '../../../daemon/native/descriptors.js';
 import { sockets } from '../../../daemon/native/socket.js';
 import { fallsTo, openDescriptors } from '../../support/descriptors.js';
 
@@ -61,7 +60,7 @@ function closeAll({ descriptors: received }: End): void {
 }
 
 await test('both ways, with descriptors, in order', async (t) => {
-  const { fds, inodes } = files(t, MAX_MESSAGE_DESCRIPTORS);
+  const { fds, inodes } = files(t, MAX_DESCRIPTORS);
   const before = openDescriptors();
   const [a, b] = sockets.pair();
   const [left, right] = [endOver(a), endOver(b)];
@@ -136,7 +135,7 @@ await test('the largest message, and one that is larger', async (t) => {
   await until(() => right.messages.length === 1);
   t.equal(right.messages[0], largest);
   t.throws(() => left.channel.send(`${largest}y`), RangeError);
-  const tooMany = Array.from({ length: MAX_MESSAGE_DESCRIPTORS + 1 }, () => b);
+  const tooMany = Array.from({ length: MAX_DESCRIPTORS + 1 }, () => b);
   t.throws(() => left.channel.send('', tooMany), RangeError);
   left.channel.close();
   await until(() => right.closed.length === 1);
@@ -176,7 +175,7 @@ await test('split and joined anyhow', async (t) => {
 });
 
 await test('hostile peers: the channel ends, and nothing stays open', async (t) => {
-  const { fds } = files(t, MAX_MESSAGE_DESCRIPTORS);
+  const { fds } = files(t, MAX_DESCRIPTORS);
   const one = fds.slice(0, 1);
   const cases: [string, [Buffer, readonly number[]][], RegExp][] = [
     ['too long', [[headed('', 0, MAX_MESSAGE_LENGTH + 1), one]], /a message of 1048577 bytes/],
