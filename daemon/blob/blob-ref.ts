@@ -9,11 +9,24 @@ export interface FileRef {
   readonly path: string;
 }
 
+/** A blob in a repository of a registry. Its content is its digest's, wherever it is fetched from. */
+export interface RegistryRef {
+  readonly kind: 'registry';
+  /** With the port, if it is not that of HTTPS: "localhost:5000", "registry-1.docker.io". */
+  readonly host: string;
+  /** "library/redis" */
+  readonly repository: string;
+  /** "sha256:" and 64 hexadecimal digits. */
+  readonly digest: string;
+  /** Bytes, by its descriptor. */
+  readonly size: number;
+}
+
 /**
- * Every kind of name. A further one (of a registry: repository, digest, size) is a member here and a case
- * in each function of this file and in open-blob.ts: nothing else asks what kind a name is.
+ * Every kind of name. A further one is a member here and a case in each function of this file and in
+ * open-blob.ts: nothing else asks what kind a name is.
  */
-export type BlobRef = FileRef;
+export type BlobRef = FileRef | RegistryRef;
 
 export function fileRef(path: string): BlobRef {
   return { kind: 'file', path };
@@ -29,6 +42,8 @@ export function pathOfRef(ref: BlobRef): string | null {
   switch (ref.kind) {
     case 'file':
       return ref.path;
+    case 'registry':
+      return null;
   }
 }
 
@@ -37,6 +52,8 @@ export function absoluteRef(ref: BlobRef): BlobRef {
   switch (ref.kind) {
     case 'file':
       return fileRef(resolve(ref.path));
+    case 'registry':
+      return ref;
   }
 }
 
@@ -45,6 +62,8 @@ export function describeRef(ref: BlobRef): string {
   switch (ref.kind) {
     case 'file':
       return ref.path;
+    case 'registry':
+      return `${ref.host}/${ref.repository}@${ref.digest}`;
   }
 }
 
@@ -53,5 +72,7 @@ export function keyOfRef(ref: BlobRef): string {
   switch (ref.kind) {
     case 'file':
       return `file ${ref.path}`;
+    case 'registry':
+      return `registry ${ref.host}/${ref.repository}@${ref.digest}`;
   }
 }

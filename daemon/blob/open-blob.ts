@@ -1,6 +1,7 @@
 // Opens a blob by its name. The only place that knows how each kind of name is opened.
 
-import type { BlobRef } from './blob-ref.js';
+import { OverlaybdError } from '../errors.js';
+import { describeRef, type BlobRef } from './blob-ref.js';
 import type { FileSourceSpec } from './file-source.js';
 import { openFile } from './open-file.js';
 
@@ -17,5 +18,12 @@ export function openBlob(ref: BlobRef): Promise<OpenBlob> {
   switch (ref.kind) {
     case 'file':
       return openFile(ref.path);
+    case 'registry':
+      return Promise.reject(
+        new OverlaybdError(
+          'UNSUPPORTED',
+          `${describeRef(ref)}: blobs of registries are not served yet`,
+        ),
+      );
   }
 }

@@ -1,0 +1,59 @@
+// How the daemon talks to registries and keeps what it has fetched: plain values, from the command line and
+// daemon.json, posted to the fetcher. Types and defaults only.
+
+/** When a tag is asked for again. "newer": at each opening, and what is known is used if no answer comes. */
+export const PULL_POLICIES = ['newer', 'missing', 'never', 'always'] as const;
+export type PullPolicy = (typeof PULL_POLICIES)[number];
+
+export const DEFAULT_FETCH_DEADLINE = 20;
+
+export interface RegistrySettings {
+  /** Hosts, with their ports, that are asked over http and not https. */
+  readonly plainHttp: readonly string[];
+  /** Paths of PEM files; null: what the system trusts, and no client certificate. */
+  readonly ca: string | null;
+  readonly certificate: string | null;
+  readonly key: string | null;
+  /** Path of a docker config.json; null: where docker and podman have theirs. */
+  readonly dockerConfig: string | null;
+  /** Path of upstream's cred.json; null: none. */
+  readonly credentialFile: string | null;
+  /** In the order in which they are asked; `url` takes the place of https://HOST. */
+  readonly mirrors: readonly { readonly host: string; readonly url: string }[];
+  /** Prefix of the URLs of a P2P agent; null: none. */
+  readonly p2p: string | null;
+  /** "linux/arm64/v8"; null: that of this machine. */
+  readonly platform: string | null;
+  readonly pull: PullPolicy;
+  /** Whether no network is used at all. */
+  readonly offline: boolean;
+  /** Folder; null: the default of the user or the unit. */
+  readonly cacheFolder: string | null;
+  /** Bytes; null: no limit of its own. */
+  readonly cacheSize: number | null;
+  /** Bytes that stay free on the disk of the cache. */
+  readonly cacheMinFree: number;
+  /** Seconds that a read waits for the network. */
+  readonly fetchDeadline: number;
+  /** Bytes a second of background fill of all images; 0: no fill. */
+  readonly fillRate: number;
+}
+
+export const DEFAULT_REGISTRY_SETTINGS: RegistrySettings = {
+  plainHttp: [],
+  ca: null,
+  certificate: null,
+  key: null,
+  dockerConfig: null,
+  credentialFile: null,
+  mirrors: [],
+  p2p: null,
+  platform: null,
+  pull: 'newer',
+  offline: false,
+  cacheFolder: null,
+  cacheSize: null,
+  cacheMinFree: 1 << 30,
+  fetchDeadline: DEFAULT_FETCH_DEADLINE,
+  fillRate: 0,
+};
