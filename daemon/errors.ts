@@ -26,6 +26,8 @@ const ERROR_CODES = [
   'IO', // reading or writing a file fails, or takes too long
   'SHORT_READ', // a blob ends before the bytes that its index promises
   'PROTOCOL', // an NBD client broke the protocol
+  'REMOTE', // a registry or the way to it fails, or gives a wrong answer
+  'AUTH', // a registry refuses the credentials, or there are none
   'BUG', // an error that the daemon does not expect
 ] as const;
 
@@ -49,6 +51,20 @@ export interface ErrorFacts {
   readonly export?: string;
   /** "/dev/nbd0". */
   readonly device?: string;
+  /** The registry, mirror or store that was asked last: "registry.example:5000". */
+  readonly host?: string;
+  /** The last HTTP status of that host. */
+  readonly status?: number;
+  /** Requests that were made. */
+  readonly attempts?: number;
+  /** "registry.example/repository:tag". */
+  readonly image?: string;
+  /** Of a blob or manifest in a registry. */
+  readonly digest?: string;
+  /** Bytes of the blob: "65536-131071". */
+  readonly range?: string;
+  /** How long it was tried. */
+  readonly seconds?: number;
 }
 
 /**

@@ -1,0 +1,43 @@
+// What is asked of a registry: the types of requests and answers. No code.
+
+import type { RegistryRef } from '../../blob/blob-ref.js';
+
+/** Why bytes are fetched: a read waits, read-ahead, a recorded trace, background fill. */
+export type FetchClass = 'demand' | 'ahead' | 'trace' | 'fill';
+
+/** One range of one blob. */
+export interface RangeRequest {
+  readonly ref: RegistryRef;
+  /** Bytes of the blob, both inclusive. */
+  readonly first: number;
+  readonly last: number;
+  readonly class: FetchClass;
+  /** In the time of performance.now(). */
+  readonly deadlineMs: number;
+  /** Past mirrors and the P2P agent: for bytes that turned out to be wrong. */
+  readonly fromOrigin: boolean;
+}
+
+/** Gets bytes in order, each exactly once, and only after their response was checked. */
+export type TakeBytes = (offset: number, bytes: Uint8Array) => void;
+
+export interface ManifestAnswer {
+  readonly bytes: Uint8Array;
+  /** Without parameters. */
+  readonly mediaType: string;
+  /** "sha256:..." of the bytes. */
+  readonly digest: string;
+}
+
+/** The registry says that the reference still has the digest that is known. */
+export interface NotModified {
+  readonly notModified: true;
+}
+
+export interface ManifestOptions {
+  /** The digest that the tag had last: asks with If-None-Match. */
+  readonly known?: string | null;
+  /** In the time of performance.now(); by default the settings' fetch deadline from now. */
+  readonly deadlineMs?: number;
+  readonly signal?: AbortSignal;
+}
