@@ -9,6 +9,16 @@ export interface FileRef {
   readonly path: string;
 }
 
+/** A part of a file: a layer in an archive. */
+export interface PartRef {
+  readonly kind: 'part';
+  readonly path: string;
+  /** Byte offset in the file where the blob begins. */
+  readonly offset: number;
+  /** Bytes. */
+  readonly size: number;
+}
+
 /** A blob in a repository of a registry. Its content is its digest's, wherever it is fetched from. */
 export interface RegistryRef {
   readonly kind: 'registry';
@@ -26,7 +36,7 @@ export interface RegistryRef {
  * Every kind of name. A further one is a member here and a case in each function of this file and in
  * open-blob.ts: nothing else asks what kind a name is.
  */
-export type BlobRef = FileRef | RegistryRef;
+export type BlobRef = FileRef | PartRef | RegistryRef;
 
 export function fileRef(path: string): BlobRef {
   return { kind: 'file', path };
@@ -37,11 +47,12 @@ export function refOfText(text: string): BlobRef {
   return fileRef(text);
 }
 
-/** The path of a file; null for any other kind. */
+/** The path of a whole file; null for any other kind. */
 export function pathOfRef(ref: BlobRef): string | null {
   switch (ref.kind) {
     case 'file':
       return ref.path;
+    case 'part':
     case 'registry':
       return null;
   }
@@ -52,6 +63,8 @@ export function absoluteRef(ref: BlobRef): BlobRef {
   switch (ref.kind) {
     case 'file':
       return fileRef(resolve(ref.path));
+    case 'part':
+      return { ...ref, path: resolve(ref.path) };
     case 'registry':
       return ref;
   }
@@ -62,6 +75,8 @@ export function describeRef(ref: BlobRef): string {
   switch (ref.kind) {
     case 'file':
       return ref.path;
+    case 'part':
+      return `${ref.path} (bytes ${ref.offset}+${ref.size})`;
     case 'registry':
       return `${ref.host}/${ref.repository}@${ref.digest}`;
   }
@@ -72,6 +87,8 @@ export function keyOfRef(ref: BlobRef): string {
   switch (ref.kind) {
     case 'file':
       return `file ${ref.path}`;
+    case 'part':
+      return `part ${ref.offset}+${ref.size} ${ref.path}`;
     case 'registry':
       return `registry ${ref.host}/${ref.repository}@${ref.digest}`;
   }

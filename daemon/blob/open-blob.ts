@@ -1,7 +1,8 @@
 // Opens a blob by its name. The only place that knows how each kind of name is opened.
 
 import { OverlaybdError } from '../errors.js';
-import { describeRef, type BlobRef } from './blob-ref.js';
+import { describeRef, type BlobRef, type PartRef } from './blob-ref.js';
+import { closeFile } from './file-jobs.js';
 import type { FileSourceSpec } from './file-source.js';
 import { openFile } from './open-file.js';
 
@@ -18,6 +19,8 @@ export function openBlob(ref: BlobRef): Promise<OpenBlob> {
   switch (ref.kind) {
     case 'file':
       return openFile(ref.path);
+    case 'part':
+      return openPart(ref);
     case 'registry':
       return Promise.reject(
         new OverlaybdError(
@@ -26,4 +29,19 @@ export function openBlob(ref: BlobRef): Promise<OpenBlob> {
         ),
       );
   }
+}
+
+async function openPart(ref: PartRef): Promise<OpenBlob> {
+  const { offset, size } = ref;
+  const { spec, identity, isDevice } = await openFile(ref.path);
+  if (offset + size > spec.size) {
+    closeFile(spec.fd);
+    const message = `${describeRef(ref)}: past the end of the file at ${spec.size}`;
+    throw new OverlaybdError('SHORT_READ', message);
+  }
+  return {
+    spec: { ...spec, name: describeRef(ref), base: offset, size },
+    identity: `${identity} ${offset}+${size}`,
+    isDevice,
+  };
 }

@@ -20,3 +20,14 @@ await test('a file', (t) => {
   t.not(keyOfRef(ref), keyOfRef(absoluteRef(ref)));
   t.end();
 });
+
+await test('a part of a file', (t) => {
+  const ref = { kind: 'part', path: 'image.tar', offset: 512, size: 100 } as const;
+  t.equal(describeRef(ref), 'image.tar (bytes 512+100)');
+  t.equal(pathOfRef(ref), null);
+  t.same(absoluteRef(ref), { ...ref, path: join(process.cwd(), 'image.tar') });
+  const others = [fileRef('image.tar'), { ...ref, offset: 513 }, { ...ref, size: 99 }];
+  t.notOk(others.map(keyOfRef).includes(keyOfRef(ref)));
+  t.equal(keyOfRef({ ...ref }), keyOfRef(ref));
+  t.end();
+});

@@ -1,0 +1,86 @@
+// Where manifests come from and where they are kept: what resolving an image needs of a registry, of a layout
+// on disk, and of the cache. Types only.
+
+import type { BlobRef, RegistryRef } from '../blob/blob-ref.js';
+
+/** A manifest or an index as it was received. */
+export interface FetchedManifest {
+  readonly bytes: Uint8Array;
+  /** Content-Type without its parameters; '' if the source has none. */
+  readonly mediaType: string;
+  /** Of `bytes`, computed here and not what a header says: "sha256:HEX". */
+  readonly digest: string;
+}
+
+export interface NotModified {
+  readonly notModified: true;
+}
+
+/** A registry, or what stands in for one: the RegistryClient. All of it rejects with an OverlaybdError. */
+export interface ManifestSource {
+  /**
+   * @param reference a tag, or a digest, which is checked
+   * @param accept media types
+   * @throws OverlaybdError NOT_FOUND if the registry says so, AUTH, REMOTE
+   */
+  manifest(
+    host: string,
+    repository: string,
+    reference: string,
+    accept: readonly string[],
+  ): Promise<FetchedManifest>;
+  /**
+   * Asks whether a tag still names a digest.
+   * @param options `signal` ends the request when the caller does not wait any longer
+   */
+  manifest(
+    host: string,
+    repository: string,
+    reference: string,
+    accept: readonly string[],
+    options: { readonly known: string; readonly signal: AbortSignal },
+  ): Promise<FetchedManifest | NotModified>;
+
+  /**
+   * The referrers of a manifest, by the API alone.
+   * @returns an index, not checked; null if there are none or the registry does not have the API
+   */
+  referrers(host: string, repository: string, digest: string): Promise<Uint8Array | null>;
+
+  /**
+   * The first bytes of a blob, fewer if it is shorter. A source without it cannot tell what a layer without
+   * annotations is.
+   */
+  head?(ref: RegistryRef, length: number): Promise<Uint8Array>;
+}
+
+/** What a tag named when it was asked for last. */
+export interface KnownTag {
+  readonly digest: string;
+  /** Milliseconds since 1970 by the wall clock. */
+  readonly checkedAt: number;
+}
+
+/** Manifests and tags that are kept on this machine. A failure to read is "not known", a failure to write is ignored. */
+export interface KnownManifests {
+  /** @returns bytes that have this digest */
+  get(digest: string): Promise<Uint8Array | null>;
+  put(digest: string, bytes: Uint8Array): Promise<void>;
+  tag(host: string, repository: string, tag: string): Promise<KnownTag | null>;
+  /** Sets `checkedAt` to now. */
+  setTag(host: string, repository: string, tag: string, digest: string): Promise<void>;
+}
+
+/** An image by the name of its blobs. */
+export interface ResolvedImage {
+  /** As it was asked for, in full: "docker.io/library/redis:7". */
+  readonly name: string;
+  /** Of the manifest of the chosen platform: "sha256:HEX". */
+  readonly digest: string;
+  /** Bottom first; at least one. */
+  readonly lowers: readonly BlobRef[];
+  /** The acceleration layer, which is not part of the disk. */
+  readonly trace: BlobRef | null;
+  /** Sentences for the operator. */
+  readonly notes: readonly string[];
+}
