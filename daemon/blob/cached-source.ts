@@ -1,0 +1,188 @@
+// A blob of a registry whose chunks lie in a cache file, as a blob source. Reads what is present without a
+// message; asks the fetcher's thread for what is missing. Owns no descriptor.
+
+import type { FileRange } from '../lib/disk.js';
+import { files } from '../native/file.js';
+import {
+  CHUNK_SIZE,
+  ChunkMap,
+  MAP_HITS,
+  MAP_MISSES,
+  MAP_REPEATS,
+  chunkLength,
+  chunkOf,
+} from './chunk-map.js';
+import { loadRange, prefetchRange, shortRead } from './file-jobs.js';
+import type { BlobSource } from './source.js';
+
+/** What a thread needs to read a cached blob; descriptors and the map are shared by all threads. */
+export interface CachedSpec {
+  readonly kind: 'cached';
+  readonly name: string;
+  /** "sha256:" and 64 hexadecimal digits. */
+  readonly digest: string;
+  readonly size: number;
+  /** Names the blob in messages to the fetcher; unique in this process. */
+  readonly blob: number;
+  /** The data file: byte n of the blob is byte n of it. If there is none, the same as `slotsFd`. */
+  readonly fd: number;
+  /** The memory of chunks that no file has: slot n begins at n * CHUNK_SIZE. */
+  readonly slotsFd: number;
+  /** Of a {@link ChunkMap}. */
+  readonly state: SharedArrayBuffer;
+}
+
+/** What a cached source needs of the fetcher. Ranges of chunks include both ends. */
+export interface ChunkFetcher {
+  /**
+   * Resolves when the range is present.
+   * @throws OverlaybdError if it cannot be fetched within the deadline
+   */
+  want(blob: number, firstChunk: number, lastChunk: number): Promise<void>;
+  /** The range will be needed soon. There is no answer. */
+  hint(blob: number, firstChunk: number, lastChunk: number): void;
+  /**
+   * Drops the range, whose bytes are wrong, and fetches it once more, from the registry itself.
+   * @throws OverlaybdError as `want` does
+   */
+  refetch(blob: number, firstChunk: number, lastChunk: number): Promise<void>;
+}
+
+/** How often a read repeats at once because something was evicted while it read. */
+const MAX_REPEATS = 3;
+
+export class CachedSource implements BlobSource {
+  readonly name: string;
+  readonly size: number;
+  readonly isLocal = false;
+  readonly #blob: number;
+  readonly #fd: number;
+  readonly #slotsFd: number;
+  readonly #map: ChunkMap;
+  readonly #fetcher: ChunkFetcher;
+
+  constructor(spec: CachedSpec, fetcher: ChunkFetcher) {
+    this.name = spec.name;
+    this.size = spec.size;
+    this.#blob = spec.blob;
+    this.#fd = spec.fd;
+    this.#slotsFd = spec.slotsFd;
+    this.#map = new ChunkMap(spec.state, spec.size);
+    this.#fetcher = fetcher;
+  }
+
+  ensure(offset: number, length: number): Promise<void> | null {
+    const map = this.#map;
+    if (length === 0 || offset + length > this.size || map.isComplete) return null;
+    const first = chunkOf(offset);
+    const last = chunkOf(offset + length - 1);
+    if (map.hasAll(first, last)) return null;
+    map.add(MAP_MISSES);
+    return this.#fetcher.want(this.#blob, first, last);
+  }
+
+  read(offset: number, length: number, dst: Uint8Array, at: number): boolean {
+    if (offset + length > this.size) throw this.#shortRead(offset, length);
+    if (length === 0) return true;
+    const map = this.#map;
+    const first = chunkOf(offset);
+    const last = chunkOf(offset + length - 1);
+    if (map.isComplete) {
+      if (!this.#readFile(offset, length, dst, at)) return false;
+      map.add(MAP_HITS);
+      return true;
+    }
+    for (let repeats = 0; repeats <= MAX_REPEATS; repeats++) {
+      const { generation } = map;
+      if (!map.hasAll(first, last)) return false;
+      const isAtHand = map.hasSlots
+        ? this.#readChunks(offset, length, dst, at)
+        : this.#readFile(offset, length, dst, at);
+      if (map.generation !== generation) {
+        map.add(MAP_REPEATS);
+        continue;
+      }
+      if (isAtHand) this.#used(first, last);
+      return isAtHand;
+    }
+    return false;
+  }
+
+  /** Only of a complete blob: holes are punched into the file of any other. */
+  locate(offset: number, length: number, into: FileRange): boolean {
+    if (!this.#map.isComplete || offset + length > this.size) return false;
+    into.fd = this.#fd;
+    into.position = offset;
+    return true;
+  }
+
+  async load(offset: number, length: number): Promise<void> {
+    if (offset + length > this.size) throw this.#shortRead(offset, length);
+    if (length === 0) return;
+    if (!this.#map.hasSlots) {
+      await loadRange(this.#fd, this.name, offset, length, offset);
+      return;
+    }
+    for (let position = offset; position < offset + length;) {
+      const chunk = chunkOf(position);
+      const n = Math.min(chunk * CHUNK_SIZE + CHUNK_SIZE, offset + length) - position;
+      // What is in a slot is in memory.
+      if (this.#map.slotOf(chunk) < 0) {
+        await loadRange(this.#fd, this.name, position, n, position);
+      }
+      position += n;
+    }
+  }
+
+  async prefetch(offset: number, length: number): Promise<void> {
+    const n = Math.min(length, this.size - offset);
+    if (n <= 0) return;
+    const first = chunkOf(offset);
+    const last = chunkOf(offset + n - 1);
+    if (!this.#map.isComplete && !this.#map.hasAll(first, last)) {
+      this.#fetcher.hint(this.#blob, first, last);
+    } else {
+      await prefetchRange(this.#fd, this.name, offset, n, offset);
+    }
+  }
+
+  /**
+   * Call this when a range has bytes that cannot be right, such as a wrong checksum. They are fetched again.
+   * @throws OverlaybdError if they cannot be fetched
+   */
+  refetch(offset: number, length: number): Promise<void> {
+    return this.#fetcher.refetch(this.#blob, chunkOf(offset), chunkOf(offset + length - 1));
+  }
+
+  #readFile(offset: number, length: number, dst: Uint8Array, at: number): boolean {
+    return files.readAtHand(this.#fd, dst, at, length, offset) === length;
+  }
+
+  /** Piece by piece, because some chunks are in slots. */
+  #readChunks(offset: number, length: number, dst: Uint8Array, at: number): boolean {
+    for (let done = 0; done < length;) {
+      const position = offset + done;
+      const chunk = chunkOf(position);
+      const within = position - chunk * CHUNK_SIZE;
+      const n = Math.min(chunkLength(this.size, chunk) - within, length - done);
+      const slot = this.#map.slotOf(chunk);
+      const fd = slot < 0 ? this.#fd : this.#slotsFd;
+      const from = slot < 0 ? position : slot * CHUNK_SIZE + within;
+      if (files.readAtHand(fd, dst, at + done, n, from) !== n) return false;
+      done += n;
+    }
+    return true;
+  }
+
+  #used(first: number, last: number): void {
+    const map = this.#map;
+    map.add(MAP_HITS);
+    map.touch(first, last);
+    const mark = map.takeMark(first, last);
+    if (mark >= 0) this.#fetcher.hint(this.#blob, mark, mark);
+  }
+
+  #shortRead(offset: number, length: number): Error {
+    return shortRead(this.name, offset, length, this.size - offset);
+  }
+}

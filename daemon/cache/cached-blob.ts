@@ -1,0 +1,86 @@
+// What the fetcher is told of the cache, and what it does with one blob. Types only.
+
+import type { ChunkMap } from '../blob/chunk-map.js';
+import type { CachedSpec } from '../blob/cached-source.js';
+
+/** A blob that is open, in the thread of the fetcher. Ranges of chunks include both ends. */
+export interface CachedBlob {
+  readonly spec: CachedSpec;
+  readonly map: ChunkMap;
+  readonly chunks: number;
+
+  /** Whether a chunk can be read. A record of an earlier process counts only after its CRC was checked. */
+  present(chunk: number): Promise<boolean>;
+  /**
+   * @returns true: the caller fetches the chunk, and then calls `write` or `giveUp`. false: another process
+   *   fetches it, or has it already: call `present` and then this again after some milliseconds
+   */
+  begin(chunk: number): boolean;
+  /** Keeps a chunk after `begin`; never rejects because of the disk. @param bytes are copied */
+  write(chunk: number, bytes: Uint8Array): Promise<void>;
+  /** Ends a `begin` without bytes. */
+  giveUp(chunk: number): void;
+  /** Makes chunks absent whose bytes are wrong. */
+  drop(firstChunk: number, lastChunk: number): void;
+  /**
+   * Checks the sha256 of a blob whose chunks are all present. If it is right, the blob becomes complete; if
+   * it is wrong, all chunks are dropped.
+   * @returns whether the blob is complete
+   */
+  complete(): Promise<boolean>;
+  /** Whoever opened it reads it no longer. */
+  release(): void;
+}
+
+export interface CacheStatus {
+  /** null: there is no folder. */
+  readonly folder: string | null;
+  /** Why chunks are kept in memory only; null: they are kept in files. */
+  readonly degraded: string | null;
+  /** Bytes on disk, as far as this process knows. */
+  readonly bytes: number;
+  /** null: there is no limit but that of the disk. */
+  readonly limit: number | null;
+  readonly blobs: number;
+  readonly evictedBytes: number;
+  /** Chunks whose bytes did not match their record. */
+  readonly corrupt: number;
+  readonly writeErrors: number;
+}
+
+/** A blob of the folder. */
+export interface CacheEntry {
+  readonly digest: string;
+  /** Bytes of the blob; null: the state file cannot be read. */
+  readonly size: number | null;
+  /** On disk. */
+  readonly bytes: number;
+  readonly isComplete: boolean;
+  /** Whether a process has it open. */
+  readonly isUsed: boolean;
+  /** Milliseconds since 1970. */
+  readonly lastUsed: number;
+}
+
+/** What `verify` found of one blob. */
+export interface CacheCheck {
+  readonly digest: string;
+  readonly chunks: number;
+  /** Those that were wrong, and are not used from now on. */
+  readonly bad: number;
+}
+
+/** Manifests by digest, and what tags meant when they were asked for. Kept across restarts. */
+export interface KnownManifests {
+  get(digest: string): Promise<Uint8Array | null>;
+  /** Never rejects because of the disk. */
+  put(digest: string, bytes: Uint8Array): Promise<void>;
+  tag(host: string, repository: string, tag: string): Promise<KnownTag | null>;
+  setTag(host: string, repository: string, tag: string, digest: string): Promise<void>;
+}
+
+export interface KnownTag {
+  readonly digest: string;
+  /** Milliseconds since 1970. */
+  readonly checkedAt: number;
+}
