@@ -1,6 +1,7 @@
 // The cache of blobs, in the thread of the fetcher: opens blobs, and says how the cache is.
 
 import type { RegistryRef } from '../blob/blob-ref.js';
+import type { CachedSpec } from '../blob/cached-source.js';
 import type { RegistrySettings } from '../config/registry-settings.js';
 import type { Logger } from '../log/logger.js';
 import type {
@@ -25,8 +26,12 @@ export class CacheStore {
     throw new Error('not yet');
   }
 
-  /** Every call needs a `release` of its own. Never rejects because of the disk. */
-  blob(_ref: RegistryRef): Promise<CachedBlob> {
+  /**
+   * Every call needs a `release` of its own. Never rejects because of the disk.
+   * @param _spec of a fetcher that died: its readers go on with the number, the descriptors and the map, so the
+   *   blob keeps them, and no other gets the number
+   */
+  blob(_ref: RegistryRef, _spec?: CachedSpec): Promise<CachedBlob> {
     throw new Error('not yet');
   }
 

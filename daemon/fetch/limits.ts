@@ -1,0 +1,57 @@
+// Limits of the fetcher. docs/limits.md lists them.
+
+/** Bytes of one request: a read on demand waits for at most one of lower class. */
+export const MAX_TRANSFER_BYTES = 1 << 20;
+
+/** Transfers of a host at the same time. */
+export const HOST_TRANSFERS = 16;
+
+/** Of these, read-ahead, traces and fill together. */
+export const BACKGROUND_TRANSFERS = 8;
+
+/**
+ * A blob may have this many transfers for each one that its host has free: 10 of 16 if it is alone. So there
+ * is always room for the others, also if the store of one blob does not answer.
+ */
+export const TRANSFERS_FOR_EACH_FREE = 2;
+
+/** Bytes that a blob may fetch before the next blob of the class has its turn. */
+export const TURN_BYTES = 256 << 10;
+
+/** Chunks that wait in the fetcher, 16 GiB. Above that, reads are refused with BUSY. */
+export const MAX_WAITING_CHUNKS = 1 << 18;
+
+/** Chunks that a thread has asked for and not got, 256 MiB; reads above that wait in their thread. */
+export const MAX_ASKED_CHUNKS = 4096;
+
+/** Between two looks at chunks that other processes are fetching. */
+export const ELSEWHERE_POLL_MS = 10;
+/** Chunks at which one such look looks. */
+export const ELSEWHERE_POLLED = 256;
+
+/** A read fails at most this long before its deadline: deadlines share timers. */
+export const DEADLINE_GRAIN_MS = 50;
+
+/** The fetcher gives up this long before a read's deadline, so that its answer, which says why, is in time. */
+export const ANSWER_MARGIN_MS = 250;
+
+/** For opening, resolving and commands: nothing that a kernel waits for. */
+export const QUESTION_MS = 120_000;
+
+/** Deaths of the fetcher that a question outlives; the one after that may be the question's fault. */
+export const MAX_DEATHS = 2;
+
+/** Before the fetcher is started again: the first value, doubled for each death up to the second. */
+export const RESTART_MS = 100;
+export const MAX_RESTART_MS = 10_000;
+/** A fetcher that has lived for this long starts again at the first value. */
+export const STEADY_MS = 60_000;
+
+/** For the fetcher to end by itself. */
+export const CLOSE_MS = 2000;
+
+/** V8's heap of the fetcher. Chunks are not part of it. */
+export const FETCHER_HEAP_MB = 512;
+
+/** Log lines of the fetcher that the main thread has not taken. Further ones are dropped and counted. */
+export const MAX_POSTED_LINES = 64;

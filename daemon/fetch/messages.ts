@@ -1,0 +1,141 @@
+// The messages between the fetcher's thread, the threads that read, and the main thread. Types only.
+//
+// A thread that reads has two ports. The control port leads to the main thread and lives as long as the
+// thread does. The data port comes through it, leads to the fetcher, and ends with it: the next fetcher gets
+// another one.
+
+import type { MessagePort } from 'node:worker_threads';
+import type { RegistryRef } from '../blob/blob-ref.js';
+import type { CachedSpec } from '../blob/cached-source.js';
+import type { CacheCheck, CacheEntry } from '../cache/cached-blob.js';
+import type { PullPolicy, RegistrySettings } from '../config/registry-settings.js';
+import type { LogFields, LogLevel } from '../log/logger.js';
+import type { ResolvedImage } from '../registry/manifest-source.js';
+import type { FetchStatus } from './status.js';
+import type { PostedError } from './posted-error.js';
+
+/** Main thread to a reading thread, on its control port. */
+export type ToClient =
+  | { readonly type: 'port'; readonly port: MessagePort; readonly deadlineMs: number }
+  | { readonly type: 'settings'; readonly deadlineMs: number };
+
+/** The first question of a thread: the fetcher is started, if it does not run. */
+export interface FromClient {
+  readonly type: 'wake';
+}
+
+/** How a tag is resolved. */
+export interface ResolveQuestion {
+  /** "linux/arm64/v8"; null: that of this machine. */
+  readonly platform: string | null;
+  readonly pull: PullPolicy;
+}
+
+export type CacheCommand =
+  | { readonly do: 'list' }
+  | { readonly do: 'remove'; readonly digest: string }
+  | { readonly do: 'gc' }
+  | { readonly do: 'verify' };
+
+/** What each question is answered with. */
+export interface Answers {
+  want: null;
+  refetch: null;
+  open: CachedSpec;
+  resolve: ResolvedImage;
+  status: FetchStatus;
+  list: CacheEntry[];
+  remove: null;
+  gc: number;
+  verify: CacheCheck[];
+  warm: WarmProgress;
+}
+
+/** Bytes of blobs that are being fetched whole. */
+export interface WarmProgress {
+  readonly bytes: number;
+  readonly total: number;
+  /** Of `bytes`: what was there before. */
+  readonly cached: number;
+}
+
+/** A range of chunks that a read waits for; both ends are included. */
+export interface ReadAsk {
+  readonly type: 'want' | 'refetch';
+  readonly id: number;
+  readonly blob: number;
+  readonly first: number;
+  readonly last: number;
+  /** When the read must be answered, in machine time (clock.ts). */
+  readonly deadline: number;
+}
+
+/** Everything else that is answered. */
+export type QuestionAsk = { readonly id: number } & (
+  | { readonly type: 'open'; readonly ref: RegistryRef }
+  | ({ readonly type: 'resolve'; readonly text: string } & ResolveQuestion)
+  | { readonly type: 'status' }
+  | ({ readonly type: 'cache' } & CacheCommand)
+  | { readonly type: 'warm'; readonly blobs: readonly RegistryRef[] }
+);
+
+export type Ask =
+  | ReadAsk
+  | QuestionAsk
+  | {
+      readonly type: 'hint';
+      readonly blob: number;
+      readonly first: number;
+      readonly last: number;
+    }
+  | { readonly type: 'close'; readonly blob: number }
+  /** The first message on a data port: the blobs that the thread has open. */
+  | { readonly type: 'holds'; readonly blobs: readonly number[] };
+
+export type Answer =
+  | { readonly id: number; readonly value: Answers[keyof Answers] }
+  | { readonly id: number; readonly error: PostedError }
+  | { readonly id: number; readonly progress: WarmProgress };
+
+/** A blob that is open, as the next fetcher needs it. */
+export interface HeldBlob {
+  readonly ref: RegistryRef;
+  readonly spec: CachedSpec;
+  /** The connections that have it open. */
+  readonly holders: readonly number[];
+}
+
+/** Main thread to fetcher. */
+export type ToFetcher =
+  /** First of all, once. */
+  | {
+      readonly type: 'start';
+      readonly settings: RegistrySettings;
+      readonly blobs: readonly HeldBlob[];
+    }
+  | { readonly type: 'settings'; readonly settings: RegistrySettings }
+  | { readonly type: 'connect'; readonly connection: number; readonly port: MessagePort }
+  /** The thread has ended: what it had open is closed. */
+  | { readonly type: 'gone'; readonly connection: number }
+  /** A second thread takes over what another one has opened. */
+  | { readonly type: 'adopt'; readonly connection: number; readonly blob: number }
+  | { readonly type: 'line taken' }
+  | { readonly type: 'close' };
+
+/** Fetcher to main thread. */
+export type FromFetcher =
+  | { readonly type: 'started' }
+  | {
+      readonly type: 'opened';
+      readonly connection: number;
+      readonly ref: RegistryRef;
+      readonly spec: CachedSpec;
+    }
+  | { readonly type: 'closed'; readonly connection: number; readonly blob: number }
+  | {
+      readonly type: 'line';
+      readonly level: LogLevel;
+      readonly message: string;
+      readonly fields: LogFields;
+    }
+  | { readonly type: 'ended' };

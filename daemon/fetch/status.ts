@@ -1,0 +1,46 @@
+// What the fetcher says of itself, for the control API and the metrics. Types only.
+
+import type { CacheStatus } from '../cache/cached-blob.js';
+import type { FetchClass, HostStatus } from '../registry/http/client.js';
+
+export type ByClass = Readonly<Record<FetchClass, number>>;
+
+export interface FetchStatus {
+  /** Of one host of a reference; mirrors and stores are below `registries`. */
+  readonly hosts: readonly {
+    readonly host: string;
+    readonly inFlight: ByClass;
+    /** Chunks. */
+    readonly queued: ByClass;
+  }[];
+  /** Bytes that were kept, by class. */
+  readonly bytes: ByClass;
+  /** Chunks that other processes are fetching. */
+  readonly elsewhere: number;
+  /** Reads that wait for chunks. */
+  readonly waiting: number;
+  /** Milliseconds that the oldest of them has waited. */
+  readonly oldestMs: number;
+  /** Reads that failed, by code. */
+  readonly failed: Readonly<Record<string, number>>;
+  readonly blobs: readonly BlobStatus[];
+  readonly registries: readonly HostStatus[];
+  readonly cache: CacheStatus;
+}
+
+export interface BlobStatus {
+  readonly blob: number;
+  readonly digest: string;
+  readonly host: string;
+  readonly repository: string;
+  readonly size: number;
+  /** 0 to 1. */
+  readonly present: number;
+  readonly isComplete: boolean;
+  /** Threads that have it open. */
+  readonly holders: number;
+  /** Reads that wait for it. */
+  readonly waiting: number;
+  /** Why its last transfer failed; null: it did not. */
+  readonly lastError: string | null;
+}
