@@ -7,14 +7,18 @@ const PAX = 'x';
 export interface TarOptions {
   /** A pax header with the size in front, as the reference writes it, or a plain ustar header alone. */
   pax: boolean;
+  /** Of the file; 'overlaybd.commit' if left out. */
+  name?: string;
 }
 
 /**
  * The blob in its wrapper, between one header (payload at 512) or three blocks of headers (at 1536) and two blocks
  * of zeros. With pax, the size stands in the pax record alone and the ustar size field says 0.
  */
-export function wrapTar(payload: Uint8Array, { pax }: TarOptions): Buffer {
-  const name = 'overlaybd.commit';
+export function wrapTar(
+  payload: Uint8Array,
+  { pax, name = 'overlaybd.commit' }: TarOptions,
+): Buffer {
   const gap = Buffer.alloc(padding(payload.length));
   const end = Buffer.alloc(2 * TAR_BLOCK);
   if (!pax) {
