@@ -32,19 +32,28 @@ export interface RegistryRef {
   readonly size: number;
 }
 
+/** A whole image, whose blobs a registry, a layout or an archive names. */
+export interface ImageRef {
+  readonly kind: 'image';
+  /** With its scheme: "docker://docker.io/library/redis:7", "oci:/images/redis:7", "docker-archive:/redis.tar". */
+  readonly reference: string;
+}
+
 /**
  * Every kind of name. A further one is a member here and a case in each function of this file and in
  * open-blob.ts: nothing else asks what kind a name is.
  */
-export type BlobRef = FileRef | PartRef | RegistryRef;
+export type BlobRef = FileRef | PartRef | RegistryRef | ImageRef;
+
+const IMAGE_SCHEME = /^(?:docker:\/\/|oci:|docker-archive:)/;
 
 export function fileRef(path: string): BlobRef {
   return { kind: 'file', path };
 }
 
-/** What a text names: a word of a command line, or what {@link describeRef} said. All are paths so far. */
+/** What a text names: a word with its scheme, or what {@link describeRef} said. All others are paths. */
 export function refOfText(text: string): BlobRef {
-  return fileRef(text);
+  return IMAGE_SCHEME.test(text) ? { kind: 'image', reference: text } : fileRef(text);
 }
 
 /** The path of a whole file; null for any other kind. */
@@ -54,6 +63,7 @@ export function pathOfRef(ref: BlobRef): string | null {
       return ref.path;
     case 'part':
     case 'registry':
+    case 'image':
       return null;
   }
 }
@@ -66,6 +76,7 @@ export function absoluteRef(ref: BlobRef): BlobRef {
     case 'part':
       return { ...ref, path: resolve(ref.path) };
     case 'registry':
+    case 'image':
       return ref;
   }
 }
@@ -79,6 +90,8 @@ export function describeRef(ref: BlobRef): string {
       return `${ref.path} (bytes ${ref.offset}+${ref.size})`;
     case 'registry':
       return `${ref.host}/${ref.repository}@${ref.digest}`;
+    case 'image':
+      return ref.reference;
   }
 }
 
@@ -91,5 +104,7 @@ export function keyOfRef(ref: BlobRef): string {
       return `part ${ref.offset}+${ref.size} ${ref.path}`;
     case 'registry':
       return `registry ${ref.host}/${ref.repository}@${ref.digest}`;
+    case 'image':
+      return `image ${ref.reference}`;
   }
 }

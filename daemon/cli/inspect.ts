@@ -2,18 +2,20 @@
 
 import type { Argv } from 'yargs';
 import { EXIT_OK } from './exit-codes.js';
-import { print } from './output.js';
+import { registriesOf, registryOptions, type RegistryArguments } from './options/registry.js';
+import { namedWords } from './options/words.js';
+import { print, stderrLog } from './output.js';
 
-export interface InspectArguments {
+export interface InspectArguments extends RegistryArguments {
   image?: string[] | undefined;
   json?: boolean | undefined;
 }
 
 export function builder(yargs: Argv): Argv<InspectArguments> {
-  return yargs
+  return registryOptions(yargs)
     .positional('image', {
       describe:
-        'an image configuration (config.v1.json), layer blobs, bottom first, or one file of an upper',
+        'an image of a registry, an image configuration (config.v1.json), layer blobs, bottom first, or one file of an upper',
       type: 'string',
       array: true,
     })
@@ -27,6 +29,11 @@ export function builder(yargs: Argv): Argv<InspectArguments> {
 export async function run(args: InspectArguments): Promise<number> {
   // Loaded here, so that other commands start without it.
   const { inspectImage } = await import('../inspect/inspect-image.js');
-  await print(await inspectImage(args.image ?? [], args.json === true));
+  const { withFetcher } = await import('../fetch/own-fetcher.js');
+  const words = namedWords(args.image ?? []);
+  const text = await withFetcher(registriesOf(args), stderrLog, (remote) =>
+    inspectImage(words, args.json === true, remote),
+  );
+  await print(text);
   return EXIT_OK;
 }

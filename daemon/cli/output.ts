@@ -7,6 +7,7 @@ import { OverlaybdError, messageOf } from '../errors.js';
 import { errnoWords } from '../lib/errno.js';
 import { printableLine } from '../lib/printable.js';
 import { priorityPrefix } from '../log/journal.js';
+import type { Logger } from '../log/logger.js';
 
 const STDOUT = 1;
 const STDERR = 2;
@@ -73,6 +74,13 @@ export async function complain(...messages: readonly string[]): Promise<void> {
 export function remark(message: string): void {
   process.stderr.write(`${priorityPrefix()('warn')}${printableLine(message)}\n`);
 }
+
+/** The log of a command: what an operator should know, on standard error. */
+export const stderrLog: Logger = {
+  log: (level, message) => {
+    if (level === 'error' || level === 'warn') remark(message);
+  },
+};
 
 function writeError(error: unknown): OverlaybdError {
   const { errno } = error as NodeJS.ErrnoException;

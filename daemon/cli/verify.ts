@@ -4,17 +4,20 @@ import type { Argv } from 'yargs';
 import { printableJson } from '../lib/printable.js';
 import type { VerifyReport } from '../inspect/verify-image.js';
 import { EXIT_FAILURE, EXIT_OK } from './exit-codes.js';
-import { print } from './output.js';
+import { registriesOf, registryOptions, type RegistryArguments } from './options/registry.js';
+import { namedWords } from './options/words.js';
+import { print, stderrLog } from './output.js';
 
-export interface VerifyArguments {
+export interface VerifyArguments extends RegistryArguments {
   image?: string[] | undefined;
   json?: boolean | undefined;
 }
 
 export function builder(yargs: Argv): Argv<VerifyArguments> {
-  return yargs
+  return registryOptions(yargs)
     .positional('image', {
-      describe: 'an image configuration (config.v1.json), or layer blobs, bottom first',
+      describe:
+        'an image of a registry, an image configuration (config.v1.json), or layer blobs, bottom first',
       type: 'string',
       array: true,
     })
@@ -34,6 +37,7 @@ export async function run(args: VerifyArguments): Promise<number> {
   const { verifyImage } = await import('../inspect/verify-image.js');
   const { renderReport } = await import('../inspect/render-report.js');
   const { ProgressBar } = await import('./progress.js');
+  const { withFetcher } = await import('../fetch/own-fetcher.js');
   const bar = new ProgressBar(process.stderr);
   const abort = new AbortController();
   const onSignal = (): void => abort.abort();
@@ -42,10 +46,14 @@ export async function run(args: VerifyArguments): Promise<number> {
   process.once('SIGTERM', onSignal);
   let report: VerifyReport;
   try {
-    report = await verifyImage(args.image ?? [], {
-      signal: abort.signal,
-      progress: (done, total) => bar.update(done, total),
-    });
+    const words = namedWords(args.image ?? []);
+    report = await withFetcher(registriesOf(args), stderrLog, (remote) =>
+      verifyImage(words, {
+        remote,
+        signal: abort.signal,
+        progress: (done, total) => bar.update(done, total),
+      }),
+    );
   } finally {
     bar.clear();
     process.removeListener('SIGINT', onSignal);

@@ -7,6 +7,7 @@ import { MAX_GPT_ENTRIES } from '../partition/gpt.js';
 import { listenerSchema } from './listener.js';
 import { jsonObject, oneOf, someOf, strictObject, stringOf, wholeNumber } from '../lib/schema.js';
 import { parseWith } from './parse.js';
+import { registriesSchema } from './registries-config.js';
 import { tlsSchema } from './tls-config.js';
 
 export const MAX_THREADS = 256;
@@ -84,6 +85,7 @@ const daemonConfigSchema = strictObject({
   readDeadline: v.optional(readDeadlineSchema),
   log: v.optional(logSchema),
   tls: v.optional(tlsSchema),
+  registries: v.optional(registriesSchema),
 });
 
 export type DaemonConfig = v.InferOutput<typeof daemonConfigSchema>;

@@ -5,13 +5,14 @@ import type { BlobRef } from '../blob/blob-ref.js';
 import { EdgeSource } from '../blob/edge-source.js';
 import type { Edges } from '../blob/edges.js';
 import { closeFile } from '../blob/file-jobs.js';
-import { openBlob } from '../blob/open-blob.js';
+import { openBlob, type RemoteBlobs } from '../blob/open-blob.js';
 import { readFully } from '../blob/source.js';
 import { throwProblem, type ProblemSink } from '../errors.js';
 import type { Effort } from '../lib/effort.js';
 import { unwrap, type Unwrapped } from './formats.js';
 import type { ReaderFactory } from './reader-factory.js';
-import { fileOf, type SourceSpec } from './spec.js';
+import { noImages } from './remote.js';
+import { cachedOf, fileOf, type SourceSpec } from './spec.js';
 
 /**
  * Bytes of edges in memory at most, of all blobs that are being opened by a thread. When there are more,
@@ -21,6 +22,7 @@ const MAX_KEPT_EDGES = 64 << 20;
 
 /** A blob that one thread's pool can pass to that of another. */
 export interface BlobParts {
+  readonly ref: BlobRef;
   /** The same blob opened twice has the same. */
   readonly key: string;
   /** Of the blob with its wrappers. Its file is open. */
@@ -31,6 +33,7 @@ export interface BlobParts {
 
 /** A blob that the holder must release, once. */
 export interface PooledBlob {
+  readonly ref: BlobRef;
   readonly key: string;
   readonly raw: SourceSpec;
   readonly size: number;
@@ -56,6 +59,7 @@ export interface DescriptorWatch {
 }
 
 interface Entry {
+  readonly ref: BlobRef;
   readonly key: string;
   readonly raw: SourceSpec;
   readonly isDevice: boolean;
@@ -70,13 +74,20 @@ interface Entry {
 
 export class BlobPool {
   readonly #readers: ReaderFactory;
+  readonly #remote: () => RemoteBlobs;
   readonly #watch: DescriptorWatch | null;
   readonly #entries = new Map<string, Entry>();
   /** Those whose edges are in memory: of all blobs, the few that are being opened. */
   readonly #withEdges = new Set<EdgeSource>();
 
-  constructor(readers: ReaderFactory, watch: DescriptorWatch | null = null) {
+  /** @param remote this thread's line to the fetcher; called for blobs of registries only */
+  constructor(
+    readers: ReaderFactory,
+    remote: () => RemoteBlobs = noImages,
+    watch: DescriptorWatch | null = null,
+  ) {
     this.#readers = readers;
+    this.#remote = remote;
     this.#watch = watch;
   }
 
@@ -86,17 +97,17 @@ export class BlobPool {
    * @throws OverlaybdError if it cannot be opened
    */
   async open(ref: BlobRef, isPlain = false): Promise<PooledBlob> {
-    const { spec: raw, identity, isDevice } = await openBlob(ref);
+    const { spec: raw, identity, isDevice } = await openBlob(ref, this.#remote);
     this.#opened(raw);
     const key = `${isPlain ? 'plain' : 'wrapped'} ${identity}`;
     const known = this.#entries.get(key);
-    if (!known) return this.#hold(this.#add({ key, raw, isDevice, isPlain }));
+    if (!known) return this.#hold(this.#add({ ref, key, raw, isDevice, isPlain }));
     this.#close(raw);
     return this.#hold(known);
   }
 
   /** Takes a blob that another thread has opened; if the pool has it already, closes the new one. */
-  adopt({ key, raw, spec }: BlobParts): PooledBlob {
+  adopt({ ref, key, raw, spec }: BlobParts): PooledBlob {
     this.#opened(raw);
     const known = this.#entries.get(key);
     if (known?.isOpened) {
@@ -104,14 +115,14 @@ export class BlobPool {
       return this.#hold(known);
     }
     // An entry that is still being opened may fail: its holders keep it, and the new one is shared.
-    const entry = this.#add({ key, raw, isDevice: false, isPlain: raw === spec });
+    const entry = this.#add({ ref, key, raw, isDevice: false, isPlain: raw === spec });
     const source = this.#readers.source(spec);
     entry.content = Promise.resolve({ spec, source, tar: null, zfile: null });
     entry.isOpened = true;
     return this.#hold(entry);
   }
 
-  #add(parts: Pick<Entry, 'key' | 'raw' | 'isDevice' | 'isPlain'>): Entry {
+  #add(parts: Pick<Entry, 'ref' | 'key' | 'raw' | 'isDevice' | 'isPlain'>): Entry {
     const source = new EdgeSource(this.#readers.source(parts.raw));
     const entry = { ...parts, source, content: null, isOpened: false, users: 0 };
     this.#entries.set(parts.key, entry);
@@ -119,10 +130,11 @@ export class BlobPool {
   }
 
   #hold(entry: Entry): PooledBlob {
-    const { key, raw, isDevice, source } = entry;
+    const { ref, key, raw, isDevice, source } = entry;
     entry.users++;
     let isReleased = false;
     return {
+      ref,
       key,
       raw,
       size: source.size,
@@ -194,6 +206,8 @@ export class BlobPool {
   }
 
   #close(raw: SourceSpec): void {
+    const cached = cachedOf(raw);
+    if (cached) this.#remote().close(cached.blob);
     const file = fileOf(raw);
     if (!file) return;
     this.#watch?.closed(file.fd);

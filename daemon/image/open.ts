@@ -20,6 +20,7 @@ import {
   type OpenedLayer,
 } from './open-stack.js';
 import { planImage, type ImagePlan } from './plan.js';
+import type { RemoteImages } from './remote.js';
 import type { ReaderFactory } from './reader-factory.js';
 import type { DiskSpec, SourceSpec } from './spec.js';
 
@@ -59,6 +60,8 @@ export type OpenedBlob = BlobParts & Pick<PooledBlob, 'release'>;
 export interface OpenOptions {
   readonly pool: BlobPool;
   readonly readers: ReaderFactory;
+  /** This thread's line to the fetcher; called for images of registries only. */
+  readonly remote: () => RemoteImages;
   readonly effort: Effort;
   /** Whether what is odd is refused. */
   readonly strict: boolean;
@@ -78,7 +81,7 @@ export async function openImage<T = never>(
 ): Promise<OpenedImage | T> {
   const files = new ImageBlobs(options.pool);
   try {
-    const plan = await planImage(source.blobs, files, options.effort);
+    const plan = await planImage(source.blobs, files, options);
     const marks = await marksOfPart(plan, files, source.partition);
     // They must be the same blobs: a fingerprint does not look at all of their bytes.
     const found = plan.upper ? null : shared(marks);
@@ -141,7 +144,7 @@ async function openPlanned(
 /** The parts of a blob that has been opened, or can be. @throws OverlaybdError as its content does */
 export async function openedBlob(blob: PooledBlob, effort: Effort): Promise<OpenedBlob> {
   const { spec } = await blob.content(effort);
-  return { key: blob.key, raw: blob.raw, spec, release: () => blob.release() };
+  return { ref: blob.ref, key: blob.key, raw: blob.raw, spec, release: () => blob.release() };
 }
 
 /** The disk of a shape, once it is known how each blob is read. */

@@ -4,11 +4,14 @@ import type { ErrorCode, ErrorFacts } from '../errors.js';
 import type { BlobParts } from './blob-pool.js';
 import type { OpenedImage } from './open.js';
 import type { ImageSource } from './image-source.js';
+import type { RemoteLine } from './remote.js';
 
 /** Open an image. One at a time: the answer comes before the next request. */
 export interface OpenRequest {
   readonly source: ImageSource;
   readonly strict: boolean;
+  /** The thread's line to the fetcher; null if the image needs none. */
+  readonly fetcher: RemoteLine | null;
 }
 
 /** An image without what only the thread that opened it can use. */

@@ -4,6 +4,8 @@
 import { setPriority } from 'node:os';
 import { parentPort } from 'node:worker_threads';
 import { OverlaybdError, factsOf, messageOf } from '../errors.js';
+import { FetchedImages } from '../fetch/remote.js';
+import { noImages, type RemoteImages } from './remote.js';
 import { ReaderFactory } from './reader-factory.js';
 import { BlobPool } from './blob-pool.js';
 import { ImageEffort } from './effort.js';
@@ -23,20 +25,25 @@ try {
   // It has a lower priority already.
 }
 
-const readers = new ReaderFactory();
+let images: RemoteImages | null = null;
+const remote = (): RemoteImages => images ?? noImages();
+const readers = new ReaderFactory(remote);
 
 port.on('message', (request: OpenRequest) => void open(request).then(tell));
 
-async function open({ source, strict }: OpenRequest): Promise<FromOpener> {
+async function open({ source, strict, fetcher }: OpenRequest): Promise<FromOpener> {
+  // One line is enough: the fetcher outlives this thread.
+  if (images === null && fetcher) images = FetchedImages.of(fetcher);
+  else fetcher?.port.close();
   const watch = {
     opened: (fd: number) => tell({ type: 'descriptor', fd, open: true }),
     closed: (fd: number) => tell({ type: 'descriptor', fd, open: false }),
   };
-  const pool = new BlobPool(readers, watch);
+  const pool = new BlobPool(readers, remote, watch);
   try {
     const effort = new ImageEffort(false);
-    const image = await openImage(source, { pool, readers, effort, strict });
-    const blobs = image.blobs.map(({ key, raw, spec }) => ({ key, raw, spec }));
+    const image = await openImage(source, { pool, readers, remote, effort, strict });
+    const blobs = image.blobs.map(({ ref, key, raw, spec }) => ({ ref, key, raw, spec }));
     return { type: 'opened', image: { ...image, blobs } };
   } catch (error) {
     if (error instanceof OverlaybdError) {

@@ -6,7 +6,8 @@ import { closeFile } from '../blob/file-jobs.js';
 import { UNBOUNDED } from '../lib/effort.js';
 import { OverlaybdError } from '../errors.js';
 import type { ReaderFactory } from './reader-factory.js';
-import { fileOf, type DiskSpec } from './spec.js';
+import { NO_REMOTE, type Remote } from './remote.js';
+import { cachedOf, fileOf, type DiskSpec } from './spec.js';
 import type { BlobParts, BlobPool } from './blob-pool.js';
 import type { ImageMarks } from './fingerprint.js';
 import { ImageEffort, TooLargeHere } from './effort.js';
@@ -37,6 +38,7 @@ export class Opener {
   readonly #pool: BlobPool;
   readonly #readers: ReaderFactory;
   readonly #strict: boolean;
+  readonly #remote: Remote;
   readonly #thread: OpenerThread;
 
   /** @param strict whether what is odd is refused */
@@ -45,10 +47,12 @@ export class Opener {
     readers: ReaderFactory,
     strict: boolean,
     timeoutMs = OPEN_TIMEOUT_MS,
+    remote = NO_REMOTE,
   ) {
     this.#pool = pool;
     this.#readers = readers;
     this.#strict = strict;
+    this.#remote = remote;
     this.#thread = new OpenerThread(timeoutMs);
   }
 
@@ -63,7 +67,13 @@ export class Opener {
   ): Promise<OpenImage | T> {
     try {
       const effort = new ImageEffort(true);
-      const options = { pool: this.#pool, readers: this.#readers, effort, strict: this.#strict };
+      const options = {
+        pool: this.#pool,
+        readers: this.#readers,
+        remote: () => this.#remote.images(),
+        effort,
+        strict: this.#strict,
+      };
       const opened = await openImage(source, options, (marks) => {
         const found = shared(marks);
         return found === null ? null : { found };
@@ -72,7 +82,9 @@ export class Opener {
     } catch (error) {
       if (!(error instanceof TooLargeHere)) throw error;
     }
-    const posted = await this.#thread.open({ source, strict: this.#strict });
+    // The first attempt has asked the fetcher, if the image needs it.
+    const fetcher = this.#remote.connect();
+    const posted = await this.#thread.open({ source, strict: this.#strict, fetcher });
     return toOpenImage(posted, await this.#adopt(posted.blobs));
   }
 
@@ -82,6 +94,10 @@ export class Opener {
   }
 
   async #adopt(parts: readonly BlobParts[]): Promise<OpenedBlob[]> {
+    for (const { ref, raw } of parts) {
+      const cached = cachedOf(raw);
+      if (cached && ref.kind === 'registry') this.#remote.adopt(ref, cached);
+    }
     const blobs = parts.map((each) => this.#pool.adopt(each));
     return Promise.all(blobs.map((blob) => openedBlob(blob, UNBOUNDED)));
   }
@@ -142,7 +158,8 @@ class OpenerThread {
     this.#current = job;
     this.#worker ??= this.#start();
     this.#timer = setTimeout(() => this.#timedOut(), this.#timeoutMs);
-    this.#worker.postMessage(job.request);
+    const { fetcher } = job.request;
+    this.#worker.postMessage(job.request, fetcher ? [fetcher.port] : []);
   }
 
   #start(): Worker {

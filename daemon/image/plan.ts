@@ -22,6 +22,7 @@ import { JSON_BYTES_A_UNIT, PARALLEL_FILES, UNBOUNDED, type Effort } from '../li
 import { mapEach } from '../lib/gate.js';
 import type { PooledBlob } from './blob-pool.js';
 import type { ImageBlobs } from './image-blobs.js';
+import { noImages, type RemoteImages } from './remote.js';
 
 /** 255 layers with long URLs are far below this. */
 const MAX_CONFIG_SIZE = 4 * 1024 * 1024;
@@ -46,20 +47,27 @@ export interface ImagePlan {
   readonly notes: readonly string[];
 }
 
+export interface PlanOptions {
+  readonly effort: Effort;
+  /** This thread's line to the fetcher; called for images of registries, layouts and archives only. */
+  readonly remote: () => RemoteImages;
+}
+
 /**
  * Plans an image.
- * @param blobs as they were named: one configuration, or blobs, bottom first
+ * @param blobs as they were named: one image, one configuration, or blobs, bottom first
  * @param files opens them; those that are blobs of the image stay open there
- * @throws OverlaybdError BAD_CONFIG, NOT_FOUND, UNSUPPORTED, LIMIT
+ * @throws OverlaybdError BAD_CONFIG, NOT_FOUND, UNSUPPORTED, LIMIT, and what resolving an image throws
  */
 export async function planImage(
   blobs: readonly BlobRef[],
   files: ImageBlobs,
-  effort: Effort = UNBOUNDED,
+  { effort, remote }: PlanOptions = { effort: UNBOUNDED, remote: noImages },
 ): Promise<ImagePlan> {
   const [first] = blobs;
   if (first === undefined) throw new OverlaybdError('BAD_ARGUMENT', 'no image is named');
   checkLayerCount(blobs.length, describeRef(first));
+  if (first.kind === 'image' && blobs.length === 1) return planReference(first.reference, remote());
   const lowers = blobs.map(absoluteRef);
   const distinct = [...new Map(lowers.map((ref) => [keyOfRef(ref), ref])).values()];
   const texts = await mapEach(distinct, PARALLEL_FILES, (ref) => readConfig(ref, files, effort));
@@ -73,6 +81,12 @@ export async function planImage(
   }
   files.release();
   return planConfig(name, texts[config] as string);
+}
+
+async function planReference(reference: string, remote: RemoteImages): Promise<ImagePlan> {
+  const { name, lowers, notes } = await remote.resolve(reference);
+  checkLayerCount(lowers.length, name);
+  return { name, lowers, upper: null, mayBeRaw: false, notes };
 }
 
 function planBlobs(named: readonly BlobRef[], lowers: readonly BlobRef[]): ImagePlan {

@@ -1,5 +1,6 @@
 // Makes readers from specs, for one thread: readers of a thread share decoders and scratch memory.
 
+import { CachedSource, type ChunkFetcher } from '../blob/cached-source.js';
 import { FileSource } from '../blob/file-source.js';
 import { SliceSource } from '../blob/slice-source.js';
 import type { BlobSource } from '../blob/source.js';
@@ -11,6 +12,7 @@ import { LsmtIndex } from '../lsmt/merged-index.js';
 import type { ZfileSpec } from '../zfile/blocks.js';
 import { ZfileReader, ZfileScratch } from '../zfile/reader.js';
 import { LsmtDisk } from './lsmt-disk.js';
+import { noImages } from './remote.js';
 import { PartitionDisk } from './partition-disk.js';
 import { RawDisk } from './raw-disk.js';
 import type { DiskSpec, SourceSpec, SpecOf } from './spec.js';
@@ -20,14 +22,21 @@ const SOURCES: {
   readonly [K in SourceSpec['kind']]: (spec: SpecOf<K>, readers: ReaderFactory) => BlobSource;
 } = {
   file: (spec) => new FileSource(spec),
+  cached: (spec, readers) => new CachedSource(spec, readers.fetcher()),
   slice: (spec, readers) => new SliceSource(spec, readers.source(spec.of)),
   zfile: ({ zfile, of }, readers) => readers.zfile(zfile, readers.source(of)),
 };
 
 /** Builds readers; one instance a thread. */
 export class ReaderFactory {
+  /** The thread's line to the fetcher; called for blobs of registries only. */
+  readonly fetcher: () => ChunkFetcher;
   readonly #decoders = new Map<Algorithm, BatchDecoder>();
   #scratch: ZfileScratch | undefined;
+
+  constructor(fetcher: () => ChunkFetcher = noImages) {
+    this.fetcher = fetcher;
+  }
 
   source<K extends SourceSpec['kind']>(spec: SpecOf<K>): BlobSource {
     return SOURCES[spec.kind](spec, this);

@@ -1,6 +1,7 @@
 // Descriptions of sources and disks that can be posted to a worker: plain values, descriptors and shared
 // memory. reader-factory.ts turns them into readers again, one set a thread.
 
+import type { CachedSpec } from '../blob/cached-source.js';
 import type { FileSourceSpec } from '../blob/file-source.js';
 import type { SliceSpec } from '../blob/slice-source.js';
 import type { LsmtIndexData } from '../lsmt/merged-index.js';
@@ -13,6 +14,7 @@ import type { ZfileSpec } from '../zfile/blocks.js';
  */
 export type SourceSpec =
   | FileSourceSpec
+  | CachedSpec
   | (SliceSpec & { readonly of: SourceSpec })
   | { readonly kind: 'zfile'; readonly zfile: ZfileSpec; readonly of: SourceSpec };
 
@@ -21,12 +23,21 @@ export type SpecOf<K extends SourceSpec['kind']> = Extract<SourceSpec, { kind: K
 /** The spec of the source that a source reads from; null if it reads a file itself. */
 const INNER: { readonly [K in SourceSpec['kind']]: (spec: SpecOf<K>) => SourceSpec | null } = {
   file: () => null,
+  cached: () => null,
   slice: ({ of }) => of,
   zfile: ({ of }) => of,
 };
 
 function innerOf<K extends SourceSpec['kind']>(spec: SpecOf<K>): SourceSpec | null {
   return INNER[spec.kind](spec);
+}
+
+/** The blob of a registry that a source is read from in the end; null if there is none. */
+export function cachedOf(spec: SourceSpec): CachedSpec | null {
+  for (let at: SourceSpec | null = spec; at !== null; at = innerOf(at)) {
+    if (at.kind === 'cached') return at;
+  }
+  return null;
 }
 
 /** The file that a source is read from in the end; null if there is none. @internal for its unit test */
@@ -55,6 +66,18 @@ export function filesOf(disk: DiskSpec): FileSourceSpec[] {
       return [fileOf(disk.source) ?? []].flat();
     case 'partition':
       return filesOf(disk.disk);
+  }
+}
+
+/** Whether anything of a disk may have to be fetched. */
+export function isRemote(disk: DiskSpec): boolean {
+  switch (disk.kind) {
+    case 'lsmt':
+      return disk.layers.some((layer) => cachedOf(layer) !== null);
+    case 'raw':
+      return cachedOf(disk.source) !== null;
+    case 'partition':
+      return isRemote(disk.disk);
   }
 }
 

@@ -12,6 +12,7 @@ import type { ExportSpec, FailedExportSpec } from './export-spec.js';
 import { beingOpened, problemOf, retryDelayMs, type ImageProblem } from './problem.js';
 import { describeBlobs, type ImageSource } from './image-source.js';
 import { Opener, type OpenImage } from './opener.js';
+import { NO_REMOTE, type RemoteImages } from './remote.js';
 
 /** Export name to what makes its image. */
 export type ExportSources = ReadonlyMap<string, ImageSource>;
@@ -66,12 +67,19 @@ export class ImageTable {
   #isClosed = false;
 
   /** @param strict whether what is odd about an image is refused */
-  constructor(log: Logger, publish: Publish, strict = false, patienceMs = OPEN_PATIENCE_MS) {
+  constructor(
+    log: Logger,
+    publish: Publish,
+    strict = false,
+    patienceMs = OPEN_PATIENCE_MS,
+    remote = NO_REMOTE,
+  ) {
     this.#patienceMs = patienceMs;
-    const readers = new ReaderFactory();
+    const images = (): RemoteImages => remote.images();
+    const readers = new ReaderFactory(images);
     this.#log = log;
     this.#publish = publish;
-    this.#opener = new Opener(new BlobPool(readers), readers, strict);
+    this.#opener = new Opener(new BlobPool(readers, images), readers, strict, undefined, remote);
   }
 
   /** Those that are served. */

@@ -1,7 +1,8 @@
 // The whole of `inspect` but the command line: words to text. Opens, gathers, renders, closes.
 
 import { imageFacts } from './image-facts.js';
-import { withInspectedImage } from './open-for-inspection.js';
+import { NO_REMOTE, type Remote } from '../image/remote.js';
+import { withInspectedImage, type InspectedImage } from './open-for-inspection.js';
 import { printableJson } from '../lib/printable.js';
 import { renderFacts } from './render-facts.js';
 
@@ -10,9 +11,14 @@ import { renderFacts } from './render-facts.js';
  * @param words a configuration, or blobs, bottom first
  * @throws OverlaybdError for the first thing that is broken or not supported
  */
-export function inspectImage(words: readonly string[], json: boolean): Promise<string> {
-  return withInspectedImage(words, async (image) => {
+export function inspectImage(
+  words: readonly string[],
+  json: boolean,
+  remote: Remote = NO_REMOTE,
+): Promise<string> {
+  const use = async (image: InspectedImage): Promise<string> => {
     const facts = await imageFacts(image);
     return json ? `${printableJson(facts)}\n` : renderFacts(facts);
-  });
+  };
+  return withInspectedImage(words, use, remote);
 }

@@ -4,6 +4,7 @@ import { ReaderFactory } from '../image/reader-factory.js';
 import { BlobPool } from '../image/blob-pool.js';
 import { ImageBlobs } from '../image/image-blobs.js';
 import { sourceOfWords } from '../image/image-source.js';
+import { NO_REMOTE, type Remote, type RemoteImages } from '../image/remote.js';
 import { openStack, type OpenedLayer, type StackOptions } from '../image/open-stack.js';
 import { planImage, type ImagePlan } from '../image/plan.js';
 import { throwProblem, type ProblemSink } from '../errors.js';
@@ -28,9 +29,10 @@ export interface InspectedImage {
 }
 
 /** The options with which `inspect` and `verify` open layers. */
-export function inspectionOptions(): StackOptions {
-  const readers = new ReaderFactory();
-  const files = new ImageBlobs(new BlobPool(readers));
+export function inspectionOptions(remote: Remote): StackOptions {
+  const images = (): RemoteImages => remote.images();
+  const readers = new ReaderFactory(images);
+  const files = new ImageBlobs(new BlobPool(readers, images));
   return { readers, files, effort: UNBOUNDED, sink: throwProblem, mayBeUpper: true };
 }
 
@@ -42,10 +44,15 @@ export function inspectionOptions(): StackOptions {
 export async function withInspectedImage<T>(
   words: readonly string[],
   use: (image: InspectedImage) => Promise<T>,
+  remote: Remote = NO_REMOTE,
 ): Promise<T> {
-  const options = inspectionOptions();
+  const options = inspectionOptions(remote);
   try {
-    const plan = await planImage(sourceOfWords(words).blobs, options.files);
+    const { blobs } = sourceOfWords(words);
+    const plan = await planImage(blobs, options.files, {
+      effort: UNBOUNDED,
+      remote: () => remote.images(),
+    });
     const layers: InspectedLayer[] = [];
     for (const layer of await openStack(plan, options)) layers.push(await withIndex(layer));
     return await use({ plan, layers });

@@ -3,10 +3,12 @@
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describeRef, keyOfRef, type BlobRef } from '../blob/blob-ref.js';
+import { UNBOUNDED } from '../lib/effort.js';
 import { OverlaybdError, type ProblemSink } from '../errors.js';
 import { MAX_VIRTUAL_SIZE } from '../lsmt/format.js';
 import type { Unwrapped } from '../image/formats.js';
 import { sourceOfWords } from '../image/image-source.js';
+import { NO_REMOTE, type Remote } from '../image/remote.js';
 import {
   lsmtLayersOf,
   noVirtualSize,
@@ -50,6 +52,8 @@ export interface VerifyReport {
 }
 
 export interface VerifyOptions {
+  /** Opens images of registries; absent: none are opened. */
+  readonly remote?: Remote;
   /** Ends the check early. */
   readonly signal: AbortSignal;
   /** Called after every step, which is some hundred times a second. */
@@ -68,10 +72,11 @@ export async function verifyImage(
   const started = performance.now();
   const problems = new ProblemList();
   const run: Run = { checked: 0, total: 0, layers: [], notes: [] };
-  const tools = inspectionOptions();
+  const remote = options.remote ?? NO_REMOTE;
+  const tools = inspectionOptions(remote);
   let plan: ImagePlan | null = null;
   try {
-    plan = await planOrProblem(words, tools, problems);
+    plan = await planOrProblem(words, tools, problems, remote);
     if (plan) await verifyPlan(plan, tools, problems, run, options);
   } finally {
     tools.files.release();
@@ -97,9 +102,13 @@ async function planOrProblem(
   words: readonly string[],
   { files }: StackOptions,
   problems: ProblemList,
+  remote: Remote,
 ): Promise<ImagePlan | null> {
   try {
-    return await planImage(sourceOfWords(words).blobs, files);
+    return await planImage(sourceOfWords(words).blobs, files, {
+      effort: UNBOUNDED,
+      remote: () => remote.images(),
+    });
   } catch (error) {
     if (error instanceof OverlaybdError && error.code === 'BAD_ARGUMENT') throw error;
     problems.addError(null, error);

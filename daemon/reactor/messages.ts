@@ -2,6 +2,7 @@
 
 import type { ErrorFacts } from '../errors.js';
 import type { ExportSpec, FailedExportSpec } from '../image/export-spec.js';
+import type { RemoteLine } from '../image/remote.js';
 import type { DiskSpec } from '../image/spec.js';
 import type { ReplyForm } from '../nbd/session.js';
 import type { UnfinishedPayload } from '../nbd/transmission.js';
@@ -43,6 +44,8 @@ export interface ConnectionCounts {
 }
 
 export type ToReactor =
+  /** The thread's line to the fetcher; comes before the first exports that need it. */
+  | { readonly type: 'fetcher'; readonly line: RemoteLine }
   /** All exports. Replaces those before; open connections keep the ones that they have. */
   | {
       readonly type: 'exports';

@@ -1,7 +1,7 @@
 // The reactor threads: starts them when connections need them, spreads connections over them, drains
 // them at the end.
 
-import type { Worker } from 'node:worker_threads';
+import type { MessagePort, Worker } from 'node:worker_threads';
 import type {
   ConnectionCounts,
   ConnectionSummary,
@@ -12,6 +12,8 @@ import type {
   ToReactor,
 } from './messages.js';
 import type { ExportSpec, FailedExportSpec } from '../image/export-spec.js';
+import type { RemoteLine } from '../image/remote.js';
+import { isRemote } from '../image/spec.js';
 import { OverlaybdError, messageOf } from '../errors.js';
 import { inTime } from '../lib/in-time.js';
 import type { Peer } from './peer.js';
@@ -53,6 +55,8 @@ interface Reactor {
   readonly questions: Map<number, (counts: readonly ConnectionCounts[]) => void>;
   /** Keys of the images whose disks it has. */
   disks: Set<string>;
+  /** Whether it has a line to the fetcher. */
+  isConnected: boolean;
 }
 
 /** A connection that no reactor has any longer. Its receiver owns the socket. */
@@ -65,6 +69,7 @@ export class ReactorPool {
   readonly #limit: number;
   readonly #log: Logger;
   readonly #clientLog: ClientLog;
+  readonly #connect: () => RemoteLine | null;
   #tls: TlsSettings | null;
   readonly #reactors: Reactor[] = [];
   #exports: readonly ExportSpec[] = [];
@@ -86,13 +91,18 @@ export class ReactorPool {
    */
   readonly started: Promise<void>;
 
-  /** @param limit how many threads there may be; the first is started at once */
+  /**
+   * @param limit how many threads there may be; the first is started at once
+   * @param connect makes a line to the fetcher for a thread whose exports need it
+   */
   constructor(
     limit: number,
     tls: TlsSettings | null,
     log: Logger,
     clientLog: ClientLog = new ClientLog(log),
+    connect: () => RemoteLine | null = () => null,
   ) {
+    this.#connect = connect;
     this.#limit = limit;
     this.#tls = tls;
     this.#log = log;
@@ -124,7 +134,16 @@ export class ReactorPool {
       return each;
     });
     reactor.disks = new Set(exports.map(({ key }) => key));
+    if (exports.some(({ disk }) => disk && isRemote(disk))) this.#connectFetcher(reactor);
     post(worker, { type: 'exports', exports, failed: this.#failed });
+  }
+
+  #connectFetcher(reactor: Reactor): void {
+    if (reactor.isConnected) return;
+    const line = this.#connect();
+    if (!line) return;
+    reactor.isConnected = true;
+    post(reactor.worker, { type: 'fetcher', line }, [line.port]);
   }
 
   /** Replaces the TLS settings of new connections; null: they have no TLS. */
@@ -272,6 +291,7 @@ export class ReactorPool {
       worker,
       connections: new Map(),
       disks: new Set(),
+      isConnected: false,
       questions: new Map(),
     };
     this.#reactors.push(reactor);
@@ -343,6 +363,6 @@ export class ReactorPool {
   }
 }
 
-function post(worker: Worker, message: ToReactor): void {
-  worker.postMessage(message);
+function post(worker: Worker, message: ToReactor, transfer: MessagePort[] = []): void {
+  worker.postMessage(message, transfer);
 }

@@ -2,7 +2,9 @@
 // it. It serves its clients on its own event loop.
 
 import { parentPort } from 'node:worker_threads';
+import { FetchedImages } from '../fetch/remote.js';
 import { ReaderFactory } from '../image/reader-factory.js';
+import { noImages, type RemoteImages } from '../image/remote.js';
 import type { FailedExportSpec } from '../image/export-spec.js';
 import type { Disk } from '../lib/disk.js';
 import { memory } from '../native/memory.js';
@@ -26,7 +28,8 @@ const port = parentPort;
 // The flag is one of the thread. Fails without CAP_SYS_RESOURCE, which the control plane logs.
 thisProcess.ioFlusher();
 
-const readers = new ReaderFactory();
+let fetcher: RemoteImages | null = null;
+const readers = new ReaderFactory(() => fetcher ?? noImages());
 const connections = new Map<number, Connection>();
 let exports = new ExportMap([]);
 /** Disks by the key of their image. */
@@ -66,6 +69,9 @@ const context: ConnectionContext = {
 
 port.on('message', (message: ToReactor) => {
   switch (message.type) {
+    case 'fetcher':
+      fetcher = FetchedImages.of(message.line);
+      break;
     case 'exports':
       setExports(message.exports, message.failed);
       break;

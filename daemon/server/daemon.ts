@@ -1,7 +1,10 @@
 // The parts of a daemon that serve: images, reactors and clients. Starts them, reloads and ends them in
 // order.
 
+import type { RegistrySettings } from '../config/registry-settings.js';
 import type { TlsFiles } from '../config/tls-config.js';
+import { Fetcher } from '../fetch/fetcher.js';
+import { FetcherRemote } from '../fetch/remote.js';
 import { ImageTable, type ExportSources, type HeldImage } from '../image/table.js';
 import { Clients, type ListenOptions } from '../listen/clients.js';
 import type { Logger } from '../log/logger.js';
@@ -20,31 +23,43 @@ export interface DaemonOptions extends ListenOptions {
   readonly threads: number;
   /** null: without TLS. */
   readonly tls: TlsFiles | null;
+  readonly registries: RegistrySettings;
 }
 
 /** What can be read again while we serve. */
-export type ServedOptions = Pick<DaemonOptions, 'exports' | 'tls'>;
+export type ServedOptions = Pick<DaemonOptions, 'exports' | 'tls' | 'registries'>;
 
 export class Daemon {
   readonly reactors: ReactorPool;
   readonly images: ImageTable;
+  readonly fetcher: Fetcher;
+  #registries: RegistrySettings;
   readonly clients: Clients;
   readonly #log: Logger;
   #tlsRequired: boolean;
   readonly #strict: boolean;
   readonly #clientLog: ClientLog;
 
-  private constructor({ threads, strict }: DaemonOptions, tls: TlsSettings | null, log: Logger) {
+  private constructor(
+    { threads, strict, registries }: DaemonOptions,
+    tls: TlsSettings | null,
+    log: Logger,
+  ) {
     this.#log = log;
     this.#strict = strict;
     this.#clientLog = new ClientLog(log);
     this.#tlsRequired = tls?.mode === 'require';
-    this.reactors = new ReactorPool(threads, tls, log, this.#clientLog);
+    this.#registries = registries;
+    this.fetcher = new Fetcher(registries, log);
+    const remote = new FetcherRemote(this.fetcher, () => this.#registries);
+    this.reactors = new ReactorPool(threads, tls, log, this.#clientLog, () => remote.connect());
     this.clients = new Clients(this.reactors, this.#clientLog);
     this.images = new ImageTable(
       log,
       (exports, failed) => this.reactors.setExports(exports, failed),
       strict,
+      undefined,
+      remote,
     );
   }
 
@@ -80,8 +95,10 @@ export class Daemon {
    * @throws OverlaybdError when a file for TLS cannot be used, or the daemon is strict and an image
    *   cannot; everything is as before then
    */
-  async reload({ exports, tls }: ServedOptions): Promise<void> {
+  async reload({ exports, tls, registries }: ServedOptions): Promise<void> {
     const settings = await readTls(tls, this.#log);
+    this.#registries = registries;
+    this.fetcher.update(registries);
     const before = await this.images.setExports(exports, () => this.#strict);
     this.reactors.setTls(settings);
     this.#tlsRequired = settings?.mode === 'require';
@@ -102,6 +119,7 @@ export class Daemon {
     await this.reactors.terminate();
     this.#clientLog.sweep(true);
     this.images.close();
+    await this.fetcher.close();
   }
 }
 

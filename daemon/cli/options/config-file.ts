@@ -9,7 +9,9 @@ import {
   type ExportConfig,
 } from '../../config/daemon-config.js';
 import { OverlaybdError, messageOf } from '../../errors.js';
+import { resolveRegistries } from './registry.js';
 import { resolveTls } from './tls.js';
+import { configuredWords } from './words.js';
 
 /** Bytes; a configuration with a hundred thousand exports is smaller. */
 const MAX_CONFIG_SIZE = 32 * 1024 * 1024;
@@ -21,7 +23,7 @@ export async function readConfig(path: string): Promise<DaemonConfig> {
   const exports = Object.entries(config.exports ?? {}).map(
     ([name, given]): [string, ExportConfig] => {
       const { paths, partition } = namedIn(given);
-      const image = paths.map((each) => resolve(folder, each));
+      const image = configuredWords(paths, folder);
       return [name, partition === null ? image : { image, partition }];
     },
   );
@@ -29,6 +31,7 @@ export async function readConfig(path: string): Promise<DaemonConfig> {
     ...config,
     ...(config.exports && { exports: Object.fromEntries(exports) }),
     ...(config.tls && { tls: resolveTls(config.tls, folder) }),
+    ...(config.registries && { registries: resolveRegistries(config.registries, folder) }),
   };
 }
 

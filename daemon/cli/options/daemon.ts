@@ -19,11 +19,18 @@ import { exportOptions, exportsOf, namedExports, type ExportArguments } from './
 import { listenOptions, listeners, type ListenArguments } from './listen.js';
 import { logOptions, type LogArguments } from './log.js';
 import { devicesOf, stateOf, stateOptions, type StateArguments } from './state.js';
+import { registriesOf, registryOptions, type RegistryArguments } from './registry.js';
 import { tlsOf, tlsOptions, type TlsArguments } from './tls.js';
 import { badArgument } from './values.js';
 
 export interface DaemonArguments
-  extends ExportArguments, ListenArguments, TlsArguments, StateArguments, LogArguments {
+  extends
+    ExportArguments,
+    ListenArguments,
+    TlsArguments,
+    StateArguments,
+    RegistryArguments,
+    LogArguments {
   config?: string | undefined;
   strict?: boolean | undefined;
   threads?: number | undefined;
@@ -39,7 +46,7 @@ export interface ServeSettings {
 }
 
 export function daemonOptions(yargs: Argv): Argv<DaemonArguments> {
-  return logOptions(stateOptions(tlsOptions(listenOptions(exportOptions(yargs)))))
+  return logOptions(registryOptions(stateOptions(tlsOptions(listenOptions(exportOptions(yargs))))))
     .option('config', {
       alias: 'c',
       describe: 'configuration of the daemon (JSON); options win over it',
@@ -120,6 +127,7 @@ export function servedBy(
     ...listeners(args, config, new Set(exports.keys()), activated),
     threads: threadsOf(args.threads) ?? config.threads ?? availableParallelism(),
     tls: tlsOf(args, config.tls),
+    registries: registriesOf(args, config.registries),
   };
 }
 

@@ -5,6 +5,7 @@ import { isPartitionNumber, type DaemonConfig } from '../../config/daemon-config
 import { sourceOfWords, type ImageSource } from '../../image/image-source.js';
 import { namedIn } from './config-file.js';
 import { badArgument } from './values.js';
+import { namedWords } from './words.js';
 
 /** Bytes; the protocol's limit. */
 const MAX_NAME_LENGTH = 4096;
@@ -18,13 +19,14 @@ export interface ExportArguments {
 export function exportOptions<T>(yargs: Argv<T>): Argv<T & ExportArguments> {
   return yargs
     .positional('image', {
-      describe: 'an image configuration (config.v1.json), or layer blobs, bottom first',
+      describe:
+        'an image of a registry, an image configuration (config.v1.json), or layer blobs, bottom first',
       type: 'string',
       array: true,
     })
     .option('export', {
       alias: 'e',
-      describe: 'NAME=PATH: a further export; repeatable',
+      describe: 'NAME=IMAGE: a further export; repeatable',
       type: 'string',
       array: true,
       nargs: 1,
@@ -45,13 +47,14 @@ export function exportsOf(args: ExportArguments, config: DaemonConfig): Map<stri
     add(exports, name, sourceOfWords(paths, partition));
   }
   const partition = partitionOf(args);
-  if (args.image && args.image.length > 0) add(exports, '', sourceOfWords(args.image, partition));
+  if (args.image && args.image.length > 0)
+    add(exports, '', sourceOfWords(namedWords(args.image), partition));
   for (const text of args.export ?? []) {
     const [, name, path] = /^([^=]*)=(.+)$/s.exec(text) ?? [];
     if (name === undefined || path === undefined) {
-      throw badArgument(`--export ${JSON.stringify(text)}: not NAME=PATH`);
+      throw badArgument(`--export ${JSON.stringify(text)}: not NAME=IMAGE`);
     }
-    add(exports, name, sourceOfWords([path], partition));
+    add(exports, name, sourceOfWords(namedWords([path]), partition));
   }
   return exports;
 }

@@ -4,37 +4,48 @@ import { writeFileSync } from 'node:fs';
 import { test } from 'tap';
 import { fileRef } from '../../../daemon/blob/blob-ref.js';
 import { closeFile } from '../../../daemon/blob/file-jobs.js';
-import { FileSource } from '../../../daemon/blob/file-source.js';
-import { openBlob } from '../../../daemon/blob/open-blob.js';
+import { FileSource, type FileSourceSpec } from '../../../daemon/blob/file-source.js';
+import { openBlob, type OpenBlob } from '../../../daemon/blob/open-blob.js';
+import type { BlobRef } from '../../../daemon/blob/blob-ref.js';
 import { readFully } from '../../../daemon/blob/source.js';
+
+const noRemote = (): never => {
+  throw new Error('no file needs it');
+};
+
+async function openLocal(ref: BlobRef): Promise<OpenBlob & { readonly spec: FileSourceSpec }> {
+  const { spec, ...opened } = await openBlob(ref, noRemote);
+  if (spec.kind !== 'file') throw new Error(spec.kind);
+  return { ...opened, spec };
+}
 
 await test('a file', async (t) => {
   const path = join(t.testdir(), 'blob');
   writeFileSync(path, 'twelve bytes');
-  const { spec, identity, isDevice } = await openBlob(fileRef(path));
+  const { spec, identity, isDevice } = await openLocal(fileRef(path));
   t.teardown(() => closeFile(spec.fd));
   t.match(spec, { kind: 'file', name: path, base: 0, size: 12 });
-  const again = await openBlob(fileRef(path));
+  const again = await openLocal(fileRef(path));
   t.teardown(() => closeFile(again.spec.fd));
   t.equal(again.identity, identity);
   t.equal(isDevice, false);
-  await t.rejects(openBlob(fileRef(`${path}x`)), { code: 'NOT_FOUND' });
+  await t.rejects(openBlob(fileRef(`${path}x`), noRemote), { code: 'NOT_FOUND' });
 });
 
 await test('a part of a file', async (t) => {
   const path = join(t.testdir(), 'archive');
   writeFileSync(path, 'twelve bytes');
   const part = { kind: 'part', path, offset: 7, size: 5 } as const;
-  const { spec, identity } = await openBlob(part);
+  const { spec, identity } = await openLocal(part);
   t.teardown(() => closeFile(spec.fd));
   t.match(spec, { kind: 'file', name: `${path} (bytes 7+5)`, base: 7, size: 5 });
   t.equal((await readFully(new FileSource(spec), 0, 5)).toString(), 'bytes');
-  const whole = await openBlob(fileRef(path));
+  const whole = await openLocal(fileRef(path));
   t.teardown(() => closeFile(whole.spec.fd));
   t.not(whole.identity, identity);
   const past = {
     code: 'SHORT_READ',
     message: `${path} (bytes 7+6): past the end of the file at 12`,
   };
-  await t.rejects(openBlob({ ...part, size: 6 }), past);
+  await t.rejects(openBlob({ ...part, size: 6 }, noRemote), past);
 });

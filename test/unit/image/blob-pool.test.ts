@@ -36,7 +36,7 @@ async function isClosed(fd: number): Promise<boolean> {
 /** What one thread sends to another. */
 async function partsOf(blob: PooledBlob): Promise<BlobParts> {
   const { spec } = await blob.content(UNBOUNDED);
-  return { key: blob.key, raw: blob.raw, spec };
+  return { ref: blob.ref, key: blob.key, raw: blob.raw, spec };
 }
 
 await test('the same file is opened once, at the same time and by other names', async (t) => {
@@ -119,7 +119,7 @@ await test('a blob of another thread is taken, or dropped for the one that is th
   const path = join(t.testdir(), 'blob');
   writeFileSync(path, ZFILE);
   const descriptors: string[] = [];
-  const theirs = new BlobPool(new ReaderFactory(), {
+  const theirs = new BlobPool(new ReaderFactory(), undefined, {
     opened: (fd) => void descriptors.push(`+${fd}`),
     closed: (fd) => void descriptors.push(`-${fd}`),
   });

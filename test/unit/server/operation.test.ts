@@ -1,4 +1,5 @@
 // When the manager is told that the daemon is ready, with fake parts. The real thing under a real systemd: test/systemd.
+import { DEFAULT_REGISTRY_SETTINGS } from '../../../daemon/config/registry-settings.js';
 import { setTimeout as pause } from 'node:timers/promises';
 import { test, type Test } from 'tap';
 import type { Daemon } from '../../../daemon/server/daemon.js';
@@ -35,7 +36,11 @@ function makeOperation(t: Test) {
     control: control as unknown as ControlPoint,
     manager,
     log: { log: (level, text) => void log.push(`${level}: ${text}`) },
-    readServed: async () => ({ exports: new Map(), tls: null }),
+    readServed: async () => ({
+      exports: new Map(),
+      tls: null,
+      registries: DEFAULT_REGISTRY_SETTINGS,
+    }),
   });
   t.teardown(() => operation.stop());
   return { operation, told, log, repaired: (without: string[]) => repaired?.(without) };

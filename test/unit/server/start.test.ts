@@ -1,4 +1,5 @@
 // A whole daemon in this process: its parts come up in order, and what cannot be started leaves nothing behind.
+import { DEFAULT_REGISTRY_SETTINGS } from '../../../daemon/config/registry-settings.js';
 import { existsSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -29,8 +30,9 @@ function world(t: Test) {
       mustOpen: () => true,
       threads: 1,
       tls: null,
+      registries: DEFAULT_REGISTRY_SETTINGS,
     },
-    readServed: async () => ({ exports, tls: null }),
+    readServed: async () => ({ exports, tls: null, registries: DEFAULT_REGISTRY_SETTINGS }),
     state: { folder: state, isRequired: true },
     devices: { helperSocket: '/nowhere', noNetlink: false, maxDevices: 1, onDemand: false },
     stdio: false,

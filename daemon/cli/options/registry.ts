@@ -1,0 +1,196 @@
+// The options about registries and their cache, for every command that opens images, and how they win over the
+// configuration.
+
+import { resolve } from 'node:path';
+import type { Argv } from 'yargs';
+import {
+  MAX_FETCH_DEADLINE,
+  isFetchDeadline,
+  isMirrorUrl,
+  isPlatform,
+  isRegistryHost,
+  registrySettings,
+  type RegistriesConfig,
+} from '../../config/registries-config.js';
+import {
+  DEFAULT_FETCH_DEADLINE,
+  PULL_POLICIES,
+  type PullPolicy,
+  type RegistrySettings,
+} from '../../config/registry-settings.js';
+import { badArgument } from './values.js';
+
+export interface RegistryArguments {
+  'plain-http'?: string[] | undefined;
+  'registry-ca'?: string | undefined;
+  'registry-cert'?: string | undefined;
+  'registry-key'?: string | undefined;
+  'registry-config'?: string | undefined;
+  mirror?: string[] | undefined;
+  p2p?: string | undefined;
+  platform?: string | undefined;
+  pull?: PullPolicy | undefined;
+  offline?: boolean | undefined;
+  'cache-dir'?: string | undefined;
+  'cache-size'?: string | undefined;
+  'cache-min-free'?: string | undefined;
+  'fetch-deadline'?: number | undefined;
+  'fill-rate'?: string | undefined;
+}
+
+const GROUP = 'Registries:';
+
+export function registryOptions<T>(yargs: Argv<T>): Argv<T & RegistryArguments> {
+  const text = { type: 'string', requiresArg: true, group: GROUP } as const;
+  const list = { type: 'string', array: true, nargs: 1, group: GROUP } as const;
+  return yargs
+    .option('plain-http', {
+      ...list,
+      describe: 'HOST[:PORT] of a registry that is asked over http; repeatable',
+    })
+    .option('registry-ca', { ...text, describe: 'CA of registries, besides the system (PEM)' })
+    .option('registry-cert', { ...text, describe: 'client certificate for registries (PEM)' })
+    .option('registry-key', { ...text, describe: 'its private key (PEM)' })
+    .option('registry-config', {
+      ...text,
+      describe: 'docker config.json with logins [default: those of docker and podman]',
+    })
+    .option('mirror', {
+      ...list,
+      describe: 'HOST=URL: ask this mirror before that registry; repeatable',
+    })
+    .option('p2p', { ...text, describe: 'URL of a P2P agent, put before each URL of a blob' })
+    .option('platform', { ...text, describe: 'OS/ARCH[/VARIANT] [default: this machine]' })
+    .option('pull', {
+      choices: PULL_POLICIES,
+      group: GROUP,
+      describe: 'when a tag is asked for again [default: newer]',
+    })
+    .option('offline', {
+      type: 'boolean',
+      group: GROUP,
+      describe: 'use no network: only what the cache has',
+    })
+    .option('cache-dir', {
+      ...text,
+      describe:
+        'folder of the cache [default: of the unit, else below the cache folder of the user]',
+    })
+    .option('cache-size', {
+      ...text,
+      describe: 'bytes of the cache at most, as 20G [default: no limit]',
+    })
+    .option('cache-min-free', {
+      ...text,
+      describe: 'bytes that stay free on its disk, as 5G [default: 1G]',
+    })
+    .option('fetch-deadline', {
+      type: 'number',
+      requiresArg: true,
+      group: GROUP,
+      describe: `seconds after which a read fails that waits for the network [default: ${DEFAULT_FETCH_DEADLINE}]`,
+    })
+    .option('fill-rate', {
+      ...text,
+      describe: 'bytes a second that fetch the rest of open images, as 10M [default: 0, none]',
+    });
+}
+
+/**
+ * Merges command line and configuration.
+ * @throws OverlaybdError BAD_ARGUMENT
+ */
+export function registriesOf(
+  args: RegistryArguments,
+  config: RegistriesConfig = {},
+): RegistrySettings {
+  const settings = registrySettings(config);
+  const given = {
+    plainHttp: args['plain-http']?.map((host) => plainHost(host)),
+    ca: pathOf(args['registry-ca']),
+    certificate: pathOf(args['registry-cert']),
+    key: pathOf(args['registry-key']),
+    dockerConfig: pathOf(args['registry-config']),
+    mirrors: args.mirror?.map((text) => mirrorOf(text)),
+    p2p: args.p2p,
+    platform: platformOf(args.platform),
+    pull: args.pull,
+    offline: args.offline,
+    cacheFolder: pathOf(args['cache-dir']),
+    cacheSize: sizeOf('--cache-size', args['cache-size'], 1),
+    cacheMinFree: sizeOf('--cache-min-free', args['cache-min-free'], 0),
+    fetchDeadline: deadlineOf(args['fetch-deadline']),
+    fillRate: sizeOf('--fill-rate', args['fill-rate'], 0),
+  };
+  const set = Object.entries(given).filter(([, value]) => value !== undefined);
+  const merged: RegistrySettings = { ...settings, ...Object.fromEntries(set) };
+  if ((merged.certificate === null) !== (merged.key === null)) {
+    throw badArgument('--registry-cert and --registry-key: each needs the other');
+  }
+  return merged;
+}
+
+/** The configuration with its paths relative to `folder`. */
+export function resolveRegistries(config: RegistriesConfig, folder: string): RegistriesConfig {
+  const names = ['ca', 'certificate', 'key', 'dockerConfig', 'credentialFile'] as const;
+  const paths = names.flatMap((name) => {
+    const path = config[name];
+    return path === undefined ? [] : [[name, resolve(folder, path)]];
+  });
+  const cache = config.cache?.folder;
+  return {
+    ...config,
+    ...(Object.fromEntries(paths) as RegistriesConfig),
+    ...(cache !== undefined && { cache: { ...config.cache, folder: resolve(folder, cache) } }),
+  };
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  K: 2 ** 10,
+  M: 2 ** 20,
+  G: 2 ** 30,
+  T: 2 ** 40,
+};
+
+/** "20G", "512M", "1048576". @internal for its unit test */
+export function sizeOf(
+  option: string,
+  text: string | undefined,
+  least: number,
+): number | undefined {
+  if (text === undefined) return undefined;
+  const [, digits, unit] = /^(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?$/i.exec(text) ?? [];
+  const bytes = Math.round(Number(digits) * (UNITS[(unit ?? '').toUpperCase()] ?? NaN));
+  if (Number.isSafeInteger(bytes) && bytes >= least) return bytes;
+  throw badArgument(
+    `${option} ${JSON.stringify(text)}: not a number of bytes, such as 512M or 20G`,
+  );
+}
+
+function plainHost(host: string): string {
+  if (isRegistryHost(host)) return host;
+  throw badArgument(`--plain-http ${JSON.stringify(host)}: not a host, or HOST:PORT`);
+}
+
+function mirrorOf(text: string): { readonly host: string; readonly url: string } {
+  const [, host = '', url = ''] = /^([^=]*)=(.*)$/s.exec(text) ?? [];
+  if (isRegistryHost(host) && isMirrorUrl(url)) return { host, url };
+  throw badArgument(
+    `--mirror ${JSON.stringify(text)}: not HOST=URL, as docker.io=https://mirror.example`,
+  );
+}
+
+function platformOf(text: string | undefined): string | undefined {
+  if (text === undefined || isPlatform(text)) return text;
+  throw badArgument(`--platform ${JSON.stringify(text)}: not OS/ARCH, as linux/arm64`);
+}
+
+function deadlineOf(seconds: number | undefined): number | undefined {
+  if (seconds === undefined || isFetchDeadline(seconds)) return seconds;
+  throw badArgument(`--fetch-deadline: not a whole number from 1 to ${MAX_FETCH_DEADLINE}`);
+}
+
+function pathOf(path: string | undefined): string | undefined {
+  return path === undefined ? undefined : resolve(path);
+}

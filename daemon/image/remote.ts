@@ -1,0 +1,44 @@
+// What image/ needs of the thread that fetches from registries (fetch/). Types, and what stands in for it where there
+// is none.
+
+import type { MessagePort } from 'node:worker_threads';
+import type { RegistryRef } from '../blob/blob-ref.js';
+import type { CachedSpec, ChunkFetcher } from '../blob/cached-source.js';
+import type { RemoteBlobs } from '../blob/open-blob.js';
+import type { PullPolicy } from '../config/registry-settings.js';
+import { OverlaybdError } from '../errors.js';
+import type { ResolvedImage } from '../registry/manifest-source.js';
+
+/** A thread's line to the fetcher. */
+export interface RemoteImages extends ChunkFetcher, RemoteBlobs {
+  /**
+   * Finds the blobs of an image.
+   * @param reference "docker://HOST/REPOSITORY:TAG", "oci:FOLDER:TAG", "docker-archive:FILE"
+   * @throws OverlaybdError BAD_ARGUMENT, NOT_FOUND, UNSUPPORTED, BAD_FORMAT, LIMIT, AUTH, REMOTE
+   */
+  resolve(reference: string): Promise<ResolvedImage>;
+}
+
+/** What another thread needs for a line of its own; posted to it, with the port transferred. */
+export interface RemoteLine {
+  readonly port: MessagePort;
+  readonly platform: string | null;
+  readonly pull: PullPolicy;
+}
+
+/** The fetcher as the main thread has it. The first use starts its thread. */
+export interface Remote {
+  /** The main thread's own line. */
+  images(): RemoteImages;
+  /** A line for another thread; null while nothing remote has been opened. */
+  connect(): RemoteLine | null;
+  /** Has the main thread hold a blob that another thread has opened, and holds still. */
+  adopt(ref: RegistryRef, spec: CachedSpec): void;
+}
+
+/** For programs and tests that open files only. */
+export const noImages = (): never => {
+  throw new OverlaybdError('UNSUPPORTED', 'this part of the program opens no images of registries');
+};
+
+export const NO_REMOTE: Remote = { images: noImages, connect: () => null, adopt: noImages };
