@@ -4,9 +4,12 @@ import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import type { Test } from 'tap';
 
+/** Servers are here, where the PATH of a user does not look. */
+const SERVERS = '/usr/sbin';
+
 /** The path of a program, or null. */
 export function findTool(name: string): string | null {
-  for (const folder of (process.env['PATH'] ?? '').split(delimiter)) {
+  for (const folder of [...(process.env['PATH'] ?? '').split(delimiter), SERVERS]) {
     const path = join(folder, name);
     try {
       accessSync(path, constants.X_OK);

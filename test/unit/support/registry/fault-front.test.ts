@@ -1,6 +1,9 @@
 // The fault front as a registry: manifests, ranges, authorization, signed URLs, and how rules choose requests.
 import { test } from 'tap';
+import { shortFolder } from '../../../support/daemon-process.js';
 import { DOCKER, OCI } from '../../../support/registry/media-types.js';
+import { makePki } from '../../../support/tls-files.js';
+import { requireTool } from '../../../support/tools.js';
 import { BLOB, DIGEST, image, REPOSITORY, startFront } from './front-client.js';
 
 const FIRST = 65_536;
@@ -128,6 +131,26 @@ await test('a dead registry refuses connections, and comes back at the same port
   t.equal((await range(0, 9)).problem, 'ECONNREFUSED');
   await front.revive();
   t.equal((await range(0, 9)).status, 206);
+});
+
+await test('with TLS', async (t) => {
+  if (!requireTool(t, 'openssl')) return;
+  const { server } = await makePki(shortFolder(t));
+  const { front, range } = await startFront(t, { tls: server.pem });
+  t.ok((await range(FIRST, LAST)).body.equals(RIGHT));
+  for (const action of [
+    { do: 'reset' },
+    { do: 'close' },
+    { do: 'reset-after', after: 100 },
+  ] as const) {
+    const rule = front.rule({ match: { kind: 'data' }, action, times: 1 });
+    t.match((await range(FIRST, LAST)).problem, /ECONNRESET|UND_ERR_SOCKET/, action.do);
+    t.equal(rule.hits, 1);
+  }
+  t.ok((await range(FIRST, LAST)).body.equals(RIGHT));
+  await front.die();
+  await range(0, 9);
+  t.equal((await range(0, 9)).problem, 'ECONNREFUSED');
 });
 
 await test('basic authorization', async (t) => {

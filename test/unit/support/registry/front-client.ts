@@ -48,7 +48,12 @@ export async function startFront(
   options: Partial<FrontOptions> = {},
 ): Promise<FrontClient> {
   const front = await FaultFront.start(t, { repositories: { [REPOSITORY]: layout }, ...options });
-  const agent = new Agent({ headersTimeout: 0, bodyTimeout: 0, connections: 1 });
+  const agent = new Agent({
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    connections: 1,
+    connect: { rejectUnauthorized: false },
+  });
   t.teardown(() => agent.destroy());
   const get = async (path: string, headers: Record<string, string> = {}): Promise<Answer> => {
     const url = path.startsWith('http') ? path : `${front.url}${path}`;
