@@ -51,7 +51,7 @@ export interface ManifestSource {
    * The first bytes of a blob, fewer if it is shorter. A source without it cannot tell what a layer without
    * annotations is.
    */
-  head?(ref: RegistryRef, length: number): Promise<Uint8Array>;
+  readonly head?: ((ref: RegistryRef, length: number) => Promise<Uint8Array>) | undefined;
 }
 
 /** What a tag named when it was asked for last. */

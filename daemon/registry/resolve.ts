@@ -1,29 +1,142 @@
 // From a reference to the blobs of an image in a registry.
 
+import type { RegistryRef } from '../blob/blob-ref.js';
 import type { PullPolicy } from '../config/registry-settings.js';
-import { OverlaybdError } from '../errors.js';
-import type { KnownManifests, ManifestSource, ResolvedImage } from './manifest-source.js';
+import { OverlaybdError, messageOf } from '../errors.js';
+import { BLOB_HEAD_SIZE, kindOfBlob } from './blob-head.js';
+import { sha256Of } from './digest.js';
+import { RepositoryManifests } from './known-manifests.js';
+import type {
+  FetchedManifest,
+  KnownManifests,
+  ManifestSource,
+  ResolvedImage,
+} from './manifest-source.js';
+import type { Descriptor } from './manifest.js';
+import { parsePlatform, thisPlatform } from './platform.js';
 import type { RegistryReference } from './reference.js';
-
-export type { KnownManifests, KnownTag, ManifestSource, ResolvedImage } from './manifest-source.js';
+import { fallbackTag, hasOverlaybdReferrer, parseReferrers } from './referrers.js';
+import { resolveManifest, type FoundReferrers, type ImagePlace } from './resolve-manifest.js';
 
 export interface ResolveOptions {
   /** "linux/arm64/v8"; null: that of this machine. */
   readonly platform: string | null;
+  /** "never" if no network may be used. */
   readonly pull: PullPolicy;
-  /** Whether no network is used: as the policy "never", whatever the policy is. */
-  readonly offline: boolean;
+  /** How long an opening waits to hear whether a tag that is known has moved; NEWER_PATIENCE_MS by default. */
+  readonly newerPatienceMs?: number;
 }
 
 /**
- * Resolves a reference to overlaybd layers.
- * @throws OverlaybdError NOT_FOUND, UNSUPPORTED, BAD_FORMAT, LIMIT, AUTH, REMOTE
+ * Resolves a reference to overlaybd layers. Requests one after the other: the manifest or index, the manifest
+ * of an index; of an ordinary image its referrers, and those manifests.
+ * @throws OverlaybdError NOT_FOUND, UNSUPPORTED, BAD_FORMAT, BAD_CHECKSUM, LIMIT, AUTH, REMOTE
  */
-export function resolveImage(
+export async function resolveImage(
   reference: RegistryReference,
-  _options: ResolveOptions,
-  _source: ManifestSource,
-  _known: KnownManifests,
+  options: ResolveOptions,
+  source: ManifestSource,
+  known: KnownManifests,
 ): Promise<ResolvedImage> {
-  return Promise.reject(new OverlaybdError('UNSUPPORTED', reference.name));
+  const platform = options.platform === null ? thisPlatform() : parsePlatform(options.platform);
+  const manifests = new RepositoryManifests(
+    reference,
+    options.pull,
+    source,
+    known,
+    options.newerPatienceMs,
+  );
+  const place = placeOf(reference, options.pull, source, manifests);
+  const image = await resolveManifest(await topOf(reference, manifests), place, platform);
+  return { ...image, notes: [...manifests.notes, ...image.notes] };
+}
+
+function topOf(
+  { name, tag, digest }: RegistryReference,
+  manifests: RepositoryManifests,
+): Promise<FetchedManifest> {
+  if (digest !== null) return manifests.byDigest(digest, '', name);
+  return manifests.byTag(tag ?? 'latest', name);
+}
+
+function placeOf(
+  { name, host, repository }: RegistryReference,
+  pull: PullPolicy,
+  source: ManifestSource,
+  manifests: RepositoryManifests,
+): ImagePlace {
+  const blob = ({ digest, size }: Descriptor): RegistryRef => {
+    return { kind: 'registry', host, repository, digest, size };
+  };
+  return {
+    name,
+    blob,
+    manifest: async ({ digest, mediaType, size }) => {
+      const where = `${name} (${digest})`;
+      const found = await manifests.byDigest(digest, mediaType, where);
+      checkSize(found.bytes, size, where);
+      return found;
+    },
+    referrers: (digest) => findReferrers(digest, name, pull, manifests),
+    look: source.head
+      ? async (layer) => {
+          const length = Math.min(layer.size, BLOB_HEAD_SIZE);
+          return kindOfBlob(
+            (await source.head?.(blob(layer), length)) ?? Buffer.alloc(0),
+            layer.size,
+          );
+        }
+      : null,
+  };
+}
+
+/** By the API, then by the fallback tag. */
+async function findReferrers(
+  digest: string,
+  name: string,
+  pull: PullPolicy,
+  manifests: RepositoryManifests,
+): Promise<FoundReferrers> {
+  const tag = fallbackTag(digest);
+  try {
+    const known = pull === 'always' ? null : await manifests.knownTag(tag);
+    if (known && manifests.prefersKnown) return entriesOf(known.bytes, name);
+    if (pull === 'never') {
+      return { entries: [], problem: 'its referrers are not known, and the network is not used' };
+    }
+    const bytes = await asked(() => manifests.referrersByApi(digest, known !== null));
+    const found = bytes && parseReferrers(bytes, name);
+    // A registry may have the API and the tag of an older client.
+    if (bytes && found && hasOverlaybdReferrer(found)) {
+      await manifests.remember(tag, bytes, sha256Of(bytes));
+      return { entries: found, problem: null };
+    }
+    return entriesOf((await manifests.byTag(tag, name)).bytes, name);
+  } catch (error) {
+    if (!(error instanceof OverlaybdError)) throw error;
+    const problem =
+      error.code === 'NOT_FOUND' ? null : `its referrers cannot be asked for: ${messageOf(error)}`;
+    return { entries: [], problem };
+  }
+}
+
+function entriesOf(bytes: Uint8Array, name: string): FoundReferrers {
+  return { entries: parseReferrers(bytes, name) ?? [], problem: null };
+}
+
+/** Registries answer anything to an API that they do not have: then there is the tag. */
+async function asked(ask: () => Promise<Uint8Array | null>): Promise<Uint8Array | null> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (error instanceof OverlaybdError) return null;
+    throw error;
+  }
+}
+
+/** @throws OverlaybdError BAD_FORMAT */
+function checkSize(bytes: Uint8Array, size: number, where: string): void {
+  if (bytes.length === size) return;
+  const message = `${where}: ${bytes.length} bytes, but its descriptor says ${size}`;
+  throw new OverlaybdError('BAD_FORMAT', message);
 }

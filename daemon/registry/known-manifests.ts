@@ -1,0 +1,171 @@
+// Manifests of one repository: from what is known on this machine or from the registry, as the pull policy
+// has it.
+
+import type { PullPolicy } from '../config/registry-settings.js';
+import { OverlaybdError, messageOf } from '../errors.js';
+import { inTime } from '../lib/in-time.js';
+import { checkBytes, sha256Of } from './digest.js';
+import type {
+  FetchedManifest,
+  KnownManifests,
+  ManifestSource,
+  NotModified,
+} from './manifest-source.js';
+import { ACCEPTED } from './media-types.js';
+
+/** How long an opening waits to hear whether a tag that is known has moved. */
+export const NEWER_PATIENCE_MS = 2000;
+
+export interface Repository {
+  readonly host: string;
+  readonly repository: string;
+}
+
+export class RepositoryManifests {
+  /** Sentences for the operator, as things happen. */
+  readonly notes: string[] = [];
+  /** Whether the registry has failed to say whether a tag has moved: what is known is used. */
+  #isUnreachable = false;
+  readonly #where: Repository;
+  readonly #pull: PullPolicy;
+  readonly #source: ManifestSource;
+  readonly #known: KnownManifests;
+  readonly #patienceMs: number;
+
+  constructor(
+    where: Repository,
+    pull: PullPolicy,
+    source: ManifestSource,
+    known: KnownManifests,
+    patienceMs = NEWER_PATIENCE_MS,
+  ) {
+    this.#where = where;
+    this.#pull = pull;
+    this.#source = source;
+    this.#known = known;
+    this.#patienceMs = patienceMs;
+  }
+
+  /**
+   * By digest: what is known does not change.
+   * @param mediaType of its descriptor; '' if there is none
+   * @param name of the manifest, for messages
+   * @throws OverlaybdError BAD_CHECKSUM for other bytes, NOT_FOUND, AUTH, REMOTE
+   */
+  async byDigest(digest: string, mediaType: string, name: string): Promise<FetchedManifest> {
+    const known = await this.#knownBytes(digest);
+    if (known) return { bytes: known, mediaType, digest };
+    const { host, repository } = this.#where;
+    this.#checkOnline(name);
+    const fetched = await this.#source.manifest(host, repository, digest, ACCEPTED);
+    checkBytes(fetched.bytes, digest, name);
+    await this.#known.put(digest, fetched.bytes);
+    return { bytes: fetched.bytes, mediaType: mediaType || fetched.mediaType, digest };
+  }
+
+  /**
+   * By tag.
+   * @throws OverlaybdError NOT_FOUND, AUTH, REMOTE
+   */
+  async byTag(tag: string, name: string): Promise<FetchedManifest> {
+    const known = this.#pull === 'always' ? null : await this.knownTag(tag);
+    if (!known) {
+      this.#checkOnline(name);
+      return this.#fetchTag(tag);
+    }
+    if (this.prefersKnown) return known;
+    const newer = await this.#newer(tag, known.digest, name);
+    return newer ?? known;
+  }
+
+  /** Whether what is known is used without asking the registry for anything newer. */
+  get prefersKnown(): boolean {
+    return this.#pull === 'never' || this.#pull === 'missing' || this.#isUnreachable;
+  }
+
+  /** An index of referrers by the API; null: none, or no answer in time although one is known. */
+  async referrersByApi(digest: string, isKnown: boolean): Promise<Uint8Array | null> {
+    const { host, repository } = this.#where;
+    let found: Uint8Array | null = null;
+    const request = this.#source
+      .referrers(host, repository, digest)
+      .then((bytes) => (found = bytes));
+    if (isKnown) await inTime(request, this.#patienceMs);
+    else await request;
+    return found;
+  }
+
+  /** Puts an index of referrers down as that of the fallback tag, whatever way it was found. */
+  async remember(tag: string, bytes: Uint8Array, digest: string): Promise<void> {
+    const { host, repository } = this.#where;
+    // In this order: a tag that is known has a manifest.
+    await this.#known.put(digest, bytes);
+    await this.#known.setTag(host, repository, tag, digest);
+  }
+
+  /** What a tag stood for when it was asked for last; null if that is not known in full. */
+  async knownTag(tag: string): Promise<FetchedManifest | null> {
+    const { host, repository } = this.#where;
+    const known = await this.#known.tag(host, repository, tag);
+    const bytes = known && (await this.#knownBytes(known.digest));
+    return bytes && { bytes, mediaType: '', digest: known.digest };
+  }
+
+  async #knownBytes(digest: string): Promise<Uint8Array | null> {
+    const bytes = await this.#known.get(digest);
+    return bytes && sha256Of(bytes) === digest ? bytes : null;
+  }
+
+  async #fetchTag(tag: string): Promise<FetchedManifest> {
+    const { host, repository } = this.#where;
+    return this.#keep(tag, await this.#source.manifest(host, repository, tag, ACCEPTED));
+  }
+
+  async #keep(tag: string, fetched: FetchedManifest): Promise<FetchedManifest> {
+    const digest = sha256Of(fetched.bytes);
+    await this.remember(tag, fetched.bytes, digest);
+    return { ...fetched, digest };
+  }
+
+  /** @returns null if the tag has not moved, or that cannot be found out now */
+  async #newer(tag: string, known: string, name: string): Promise<FetchedManifest | null> {
+    const { host, repository } = this.#where;
+    const ending = new AbortController();
+    const { signal } = ending;
+    let answer: FetchedManifest | NotModified | undefined;
+    try {
+      const request = this.#source.manifest(host, repository, tag, ACCEPTED, { known, signal });
+      await inTime(
+        request.then((value) => (answer = value)),
+        this.#patienceMs,
+      );
+    } catch (error) {
+      if (!(error instanceof OverlaybdError)) throw error;
+      this.#keepsKnown(name, known, messageOf(error));
+      return null;
+    } finally {
+      ending.abort();
+    }
+    if (!answer) {
+      this.#keepsKnown(name, known, `no answer from ${host} within ${this.#patienceMs / 1000} s`);
+      return null;
+    }
+    if (!('notModified' in answer)) return this.#keep(tag, answer);
+    await this.#known.setTag(host, repository, tag, known);
+    return null;
+  }
+
+  #keepsKnown(name: string, known: string, why: string): void {
+    this.#isUnreachable = true;
+    this.notes.push(
+      `${name}: ${known} is used, which is known; whether it is the newest is not: ${why}`,
+    );
+  }
+
+  #checkOnline(name: string): void {
+    if (this.#pull !== 'never') return;
+    const { host } = this.#where;
+    const message = `${name}: not in the cache, and the network is not used (--offline, --pull never)`;
+    throw new OverlaybdError('NOT_FOUND', message, { facts: { host } });
+  }
+}

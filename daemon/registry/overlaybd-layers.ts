@@ -1,0 +1,153 @@
+// Which layers of a manifest are overlaybd blobs: by their annotations, and by their bytes if they have none.
+
+import { OverlaybdError } from '../errors.js';
+import { MAX_LAYERS } from '../config/image-config.js';
+import { counted } from '../lib/counted.js';
+import { quoted, shortened } from '../lib/printable.js';
+import type { BlobKind } from './blob-head.js';
+import { checkServedDigest } from './digest.js';
+import type { Descriptor } from './manifest.js';
+import { ANNOTATION, isCompressedType } from './media-types.js';
+
+/** The ext4 base layer that upstream's convertor puts below others: a bare ZFile. */
+const BASE_LAYER = 'sha256:c3a417552a6cf9ffa959b541850bab7d7f08f4255425bf8b48c85f7b36b378d9';
+const MAX_SHOWN_LENGTH = 160;
+
+/** The layers of an overlaybd image. */
+export interface OverlaybdLayers {
+  /** Bottom first; at least one. */
+  readonly lowers: readonly Descriptor[];
+  /** The acceleration layer. */
+  readonly trace: Descriptor | null;
+  /** Sentences for the operator. */
+  readonly notes: readonly string[];
+}
+
+/** Looks at the bytes of a layer; null if they are not at hand. */
+export type LookAtLayer = ((layer: Descriptor) => Promise<BlobKind>) | null;
+
+/** `unknown`: nothing says what it is, and its media type allows all. */
+type LayerKind = BlobKind | 'unknown';
+
+/** What the descriptor of a layer says. @param where for messages */
+function kindByDescriptor(layer: Descriptor, where: string): LayerKind {
+  const { annotations, digest, size, mediaType } = layer;
+  const version = annotations.get(ANNOTATION.version) ?? '';
+  const isTurbo =
+    annotations.has(ANNOTATION.turboTarget) ||
+    annotations.has(ANNOTATION.fastociTarget) ||
+    /turbo|fastoci/.test(version);
+  if (isTurbo) return 'turbo';
+  if (annotations.get(ANNOTATION.accelerationLayer) === 'yes') return 'trace';
+  const blobDigest = annotations.get(ANNOTATION.blobDigest);
+  const blobSize = annotations.get(ANNOTATION.blobSize);
+  if (blobDigest === undefined && blobSize === undefined) {
+    if (digest === BASE_LAYER) return 'data';
+    return isCompressedType(mediaType) ? 'other' : 'unknown';
+  }
+  if (blobDigest !== undefined && blobDigest !== digest) {
+    throw changed(where, 'blob-digest', quoted(shortened(blobDigest, MAX_SHOWN_LENGTH)), digest);
+  }
+  if (blobSize !== undefined && blobSize !== String(size)) {
+    throw changed(where, 'blob-size', quoted(shortened(blobSize, MAX_SHOWN_LENGTH)), `${size}`);
+  }
+  return 'data';
+}
+
+function changed(where: string, key: string, says: string, is: string): OverlaybdError {
+  const why = 'a tool has changed the layer after it was converted, or has compressed it';
+  const message = `${where}: its annotation ${key} is ${says}, but the descriptor says ${is}: ${why}`;
+  return new OverlaybdError('BAD_FORMAT', message, { facts: { expected: says, got: is } });
+}
+
+/**
+ * The overlaybd layers of a manifest.
+ * @param name of the image, for messages
+ * @returns null for an ordinary image
+ * @throws OverlaybdError UNSUPPORTED for turboOCI and for ordinary layers in between, BAD_FORMAT, LIMIT
+ */
+export async function overlaybdLayers(
+  layers: readonly Descriptor[],
+  name: string,
+  look: LookAtLayer,
+): Promise<OverlaybdLayers | null> {
+  const where = (i: number): string => `${name}: layer ${i} of ${layers.length}`;
+  const kinds = layers.map((layer, i) => kindByDescriptor(layer, where(i)));
+  const notes: string[] = [];
+  await lookAtUnknown(layers, kinds, look, name, notes);
+  const turbo = kinds.indexOf('turbo');
+  if (turbo >= 0) throw turboError(where(turbo));
+  if (!kinds.includes('data')) {
+    if (kinds.includes('trace')) {
+      throw new OverlaybdError('BAD_FORMAT', `${name}: an acceleration layer and no other layer`);
+    }
+    return null;
+  }
+  const lowers: Descriptor[] = [];
+  let trace: Descriptor | null = null;
+  for (const [i, layer] of layers.entries()) {
+    checkServedDigest(layer.digest, where(i));
+    const kind = kinds[i];
+    if (kind === 'other') throw ordinaryError(where(i), layer);
+    if (kind === 'trace') {
+      if (trace) notes.push(`${name}: of several acceleration layers only the topmost is used`);
+      trace = layer;
+    } else {
+      // An unknown one, too: the opener says what is wrong with it.
+      lowers.push(layer);
+    }
+  }
+  if (lowers.length > MAX_LAYERS) {
+    const message = `${name}: ${counted(lowers.length, 'layer')}, at most ${MAX_LAYERS}`;
+    throw new OverlaybdError('LIMIT', message);
+  }
+  return { lowers, trace, notes };
+}
+
+/** Replaces the unknown kinds, if that is possible and worth the requests. */
+async function lookAtUnknown(
+  layers: readonly Descriptor[],
+  kinds: LayerKind[],
+  look: LookAtLayer,
+  name: string,
+  notes: string[],
+): Promise<void> {
+  const unknown = [...kinds.entries()].filter(([, kind]) => kind === 'unknown');
+  const [first] = unknown;
+  if (!look || !first) return;
+  const isOverlaybd = kinds.some((kind) => kind === 'data' || kind === 'trace');
+  const replace = async (i: number): Promise<BlobKind> => {
+    const kind = await look(layers[i] as Descriptor);
+    kinds[i] = kind;
+    return kind;
+  };
+  const [bottom] = first;
+  const kind = await replace(bottom);
+  // Of an ordinary image, one layer is enough to see that.
+  if (!isOverlaybd && kind === 'other') return;
+  for (const [i] of unknown.slice(1)) await replace(i);
+  if (kinds.includes('data') && !isOverlaybd) {
+    notes.push(
+      `${name}: its layers have no overlaybd annotations, which a tool must have dropped; ` +
+        `they are recognised by their bytes`,
+    );
+  }
+}
+
+/** @param where "NAME: layer 0 of 3" */
+export function turboError(where: string): OverlaybdError {
+  const what = 'a turboOCI layer (an index over an ordinary layer)';
+  return new OverlaybdError(
+    'UNSUPPORTED',
+    `${where}: ${what}: not supported yet; convert the image to native overlaybd (convertor --overlaybd)`,
+  );
+}
+
+function ordinaryError(where: string, { mediaType, digest }: Descriptor): OverlaybdError {
+  const type = quoted(shortened(mediaType, MAX_SHOWN_LENGTH));
+  return new OverlaybdError(
+    'UNSUPPORTED',
+    `${where}: an ordinary layer (${type}, ${digest}) among overlaybd layers: convert the image again`,
+    { facts: { digest } },
+  );
+}

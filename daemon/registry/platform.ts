@@ -1,0 +1,132 @@
+// Platforms of images: their names, that of this machine, and the choice among the entries of an index.
+
+import { OverlaybdError } from '../errors.js';
+import { printable, quoted, shortened } from '../lib/printable.js';
+import { OVERLAYBD_ARTIFACTS, REFERENCE_TYPE } from './media-types.js';
+import type { Descriptor, Platform } from './manifest.js';
+
+/** Platforms that a message lists. */
+const MAX_LISTED = 20;
+const MAX_SHOWN_LENGTH = 100;
+
+/** Other names of architectures, and the variant that a name implies. */
+const ALIASES: Readonly<Record<string, readonly [string, string]>> = {
+  x86_64: ['amd64', ''],
+  'x86-64': ['amd64', ''],
+  i386: ['386', ''],
+  aarch64: ['arm64', ''],
+  armhf: ['arm', 'v7'],
+  armel: ['arm', 'v6'],
+};
+/** Variants that an architecture has when it names none. */
+const DEFAULT_VARIANT: Readonly<Record<string, string>> = { amd64: 'v1', arm64: 'v8', arm: 'v7' };
+/** By process.arch. */
+const OF_NODE: Readonly<Record<string, string>> = {
+  x64: 'amd64',
+  ia32: '386',
+  ppc64: 'ppc64le',
+  mipsel: 'mipsle',
+};
+
+/** That of this machine. */
+export function thisPlatform(): Platform {
+  return { os: 'linux', architecture: OF_NODE[process.arch] ?? process.arch, variant: '' };
+}
+
+/**
+ * Parses "OS/ARCHITECTURE[/VARIANT]".
+ * @throws OverlaybdError BAD_ARGUMENT
+ */
+export function parsePlatform(text: string): Platform {
+  const match = /^([\w.-]+)\/([\w.-]+)(?:\/([\w.-]+))?$/.exec(text.toLowerCase());
+  if (!match || text.length > MAX_SHOWN_LENGTH) {
+    const shown = quoted(shortened(text, MAX_SHOWN_LENGTH));
+    const message = `${shown} is not a platform: OS/ARCHITECTURE[/VARIANT], as linux/arm64/v8`;
+    throw new OverlaybdError('BAD_ARGUMENT', message);
+  }
+  const [, os = '', architecture = '', variant = ''] = match;
+  return { os, architecture, variant };
+}
+
+/** With the usual name of the architecture, and its variant in full: linux/arm64 is linux/arm64/v8. */
+function normalised({ os, architecture, variant }: Platform): Platform {
+  const [name, implied] = ALIASES[architecture.toLowerCase()] ?? [architecture.toLowerCase(), ''];
+  const named = variant.toLowerCase().replace(/^(?=\d)/, 'v');
+  return {
+    os: os.toLowerCase(),
+    architecture: name,
+    variant: named || implied || (DEFAULT_VARIANT[name] ?? ''),
+  };
+}
+
+/** "linux/arm64", "linux/arm/v7": without a variant that goes without saying. */
+export function platformText(platform: Platform): string {
+  const { os, architecture, variant } = normalised(platform);
+  const rest = variant === '' || variant === impliedVariant(architecture) ? '' : `/${variant}`;
+  return printable(`${os}/${architecture}${rest}`);
+}
+
+function impliedVariant(architecture: string): string | undefined {
+  return architecture === 'arm' ? undefined : DEFAULT_VARIANT[architecture];
+}
+
+/**
+ * How well a machine of platform `want` runs what is built for `have`: 0 is the same, more is an older
+ * variant, which runs as well; null: not at all.
+ */
+function distance(want: Platform, have: Platform): number | null {
+  const [a, b] = [normalised(want), normalised(have)];
+  if (a.os !== b.os || a.architecture !== b.architecture) return null;
+  if (a.variant === b.variant) return 0;
+  const steps = Number(/^v(\d+)/.exec(a.variant)?.[1]) - Number(/^v(\d+)/.exec(b.variant)?.[1]);
+  return steps >= 0 ? steps + 0.5 : null;
+}
+
+/** Whether an entry of an index is an image or an index of images: no attestation, no signature. */
+export function isImageEntry({ annotations, platform }: Descriptor): boolean {
+  if (annotations.has(REFERENCE_TYPE)) return false;
+  return !(platform?.os === 'unknown' && platform.architecture === 'unknown');
+}
+
+/**
+ * The entry of an index for a platform: the nearest variant; of several the overlaybd one, and then the first.
+ * An entry without a platform is taken if it is the only one.
+ * @param name of the index, for messages
+ * @throws OverlaybdError NOT_FOUND that lists the platforms that there are
+ */
+export function chooseEntry(
+  entries: readonly Descriptor[],
+  platform: Platform,
+  name: string,
+): Descriptor {
+  const images = entries.filter(isImageEntry);
+  const ranked = images
+    .flatMap((entry) => {
+      const far = entry.platform && distance(platform, entry.platform);
+      return far === null ? [] : [{ entry, far }];
+    })
+    .toSorted((a, b) => a.far - b.far || preference(a.entry) - preference(b.entry));
+  if (ranked[0]) return ranked[0].entry;
+  const unnamed = images.filter((entry) => entry.platform === null);
+  const [only] = unnamed;
+  if (only && unnamed.length === 1) return only;
+  throw new OverlaybdError(
+    'NOT_FOUND',
+    `${name}: no image for ${platformText(platform)}; ${listed(images)}`,
+  );
+}
+
+function preference({ artifactType, platform }: Descriptor): number {
+  if (artifactType !== null && OVERLAYBD_ARTIFACTS.includes(artifactType)) return 0;
+  // Features of the system say that an entry is for another snapshotter.
+  return platform?.hasFeatures === true ? 2 : 1;
+}
+
+function listed(images: readonly Descriptor[]): string {
+  const names = images.map(({ platform }) => (platform ? platformText(platform) : 'not named'));
+  const distinct = [...new Set(names)];
+  if (distinct.length === 0) return 'the index has no images';
+  const more = distinct.length - MAX_LISTED;
+  const rest = more > 0 ? ` and ${more} more` : '';
+  return `its platforms: ${distinct.slice(0, MAX_LISTED).join(', ')}${rest} (see --platform)`;
+}

@@ -1,0 +1,187 @@
+// From the manifest or index that a name stands for to the blobs of the image: platform, layers, and for an
+// ordinary image the overlaybd image that refers to it. The same for registries and layouts.
+
+import type { BlobRef } from '../blob/blob-ref.js';
+import { OverlaybdError, messageOf, type ErrorCode } from '../errors.js';
+import { counted } from '../lib/counted.js';
+import { checkServedDigest } from './digest.js';
+import type { FetchedManifest, ResolvedImage } from './manifest-source.js';
+import {
+  parseManifest,
+  type Descriptor,
+  type ImageIndex,
+  type ImageManifest,
+  type Platform,
+} from './manifest.js';
+import { isCompressedType, isManifestType, isIndexType } from './media-types.js';
+import { overlaybdLayers, type LookAtLayer, type OverlaybdLayers } from './overlaybd-layers.js';
+import { chooseEntry } from './platform.js';
+import { hasTurboReferrer, overlaybdReferrers } from './referrers.js';
+
+/** Indexes within indexes. */
+const MAX_INDEX_DEPTH = 4;
+/** Overlaybd images that refer to one manifest, of which an old one may be broken. */
+const MAX_REFERRERS_TRIED = 4;
+
+/** Where one image is: a repository, or a layout. */
+export interface ImagePlace {
+  /** Of the image, for messages. */
+  readonly name: string;
+  /** @throws OverlaybdError if it cannot be had, or is not what its descriptor says */
+  manifest(descriptor: Descriptor): Promise<FetchedManifest>;
+  /** Never rejects because of the registry. */
+  referrers(digest: string): Promise<FoundReferrers>;
+  blob(layer: Descriptor): BlobRef;
+  readonly look: LookAtLayer;
+}
+
+/** What refers to a manifest. */
+export interface FoundReferrers {
+  readonly entries: readonly Descriptor[];
+  /** Why there may be more, in the form "its referrers ..."; null if there are none. */
+  readonly problem: string | null;
+}
+
+/** A manifest, and how it was reached. */
+interface Reached {
+  readonly manifest: ImageManifest;
+  readonly digest: string;
+  /** From the first index down to the manifest. */
+  readonly path: readonly { readonly digest: string; readonly subject: string | null }[];
+}
+
+/**
+ * @param top what the name stands for; its bytes have its digest
+ * @throws OverlaybdError NOT_FOUND for a platform that is not there, UNSUPPORTED for an ordinary image or
+ *   turboOCI, BAD_FORMAT, BAD_CHECKSUM, LIMIT, and what `place` throws
+ */
+export async function resolveManifest(
+  top: FetchedManifest,
+  place: ImagePlace,
+  platform: Platform,
+): Promise<ResolvedImage> {
+  const reached = await descend(top, place, platform);
+  const layers = await layersOf(reached, place);
+  if (layers) return imageOf(reached, layers, place, []);
+  return resolveReferrer(reached, place, platform);
+}
+
+/** Goes down from an index to the manifest of the platform. */
+async function descend(
+  top: FetchedManifest,
+  place: ImagePlace,
+  platform: Platform,
+): Promise<Reached> {
+  const path: { digest: string; subject: string | null }[] = [];
+  let at = top;
+  for (let depth = 0; depth <= MAX_INDEX_DEPTH; depth++) {
+    const name = path.length === 0 ? place.name : `${place.name} (${at.digest})`;
+    const parsed: ImageManifest | ImageIndex = parseManifest(at.bytes, at.mediaType, name);
+    path.push({ digest: at.digest, subject: parsed.subject });
+    if (parsed.kind === 'manifest') return { manifest: parsed, digest: at.digest, path };
+    const entry = chooseEntry(parsed.manifests, platform, name);
+    checkServedDigest(entry.digest, name);
+    if (!isManifestType(entry.mediaType) && !isIndexType(entry.mediaType)) {
+      const message = `${name}: the entry for the platform is not a manifest`;
+      throw new OverlaybdError('UNSUPPORTED', message);
+    }
+    at = await place.manifest(entry);
+  }
+  throw new OverlaybdError(
+    'LIMIT',
+    `${place.name}: more than ${MAX_INDEX_DEPTH} indexes within each other`,
+  );
+}
+
+function layersOf({ manifest }: Reached, place: ImagePlace): Promise<OverlaybdLayers | null> {
+  return overlaybdLayers(manifest.layers, place.name, place.look);
+}
+
+function imageOf(
+  { digest }: Reached,
+  { lowers, trace, notes }: OverlaybdLayers,
+  place: ImagePlace,
+  before: readonly string[],
+): ResolvedImage {
+  return {
+    name: place.name,
+    digest,
+    lowers: lowers.map((layer) => place.blob(layer)),
+    trace: trace && place.blob(trace),
+    notes: [...before, ...notes],
+  };
+}
+
+/** What makes one referrer useless, but not the next. */
+const OF_ONE_REFERRER: ReadonlySet<ErrorCode> = new Set([
+  'NOT_FOUND',
+  'UNSUPPORTED',
+  'BAD_FORMAT',
+  'BAD_CHECKSUM',
+  'LIMIT',
+]);
+
+/** The overlaybd image that refers to the index, or else to the manifest, of an ordinary one. */
+async function resolveReferrer(
+  plain: Reached,
+  place: ImagePlace,
+  platform: Platform,
+): Promise<ResolvedImage> {
+  const problems: string[] = [];
+  let hasTurbo = false;
+  for (const { digest: subject } of plain.path) {
+    const { entries, problem } = await place.referrers(subject);
+    if (problem !== null) problems.push(problem);
+    hasTurbo ||= hasTurboReferrer(entries);
+    for (const entry of overlaybdReferrers(entries).slice(0, MAX_REFERRERS_TRIED)) {
+      try {
+        return await openReferrer(entry, subject, place, platform);
+      } catch (error) {
+        if (!(error instanceof OverlaybdError) || !OF_ONE_REFERRER.has(error.code)) throw error;
+        problems.push(`its referrer ${entry.digest} cannot be used: ${messageOf(error)}`);
+      }
+    }
+  }
+  throw ordinaryImage(plain, place.name, hasTurbo, problems);
+}
+
+async function openReferrer(
+  entry: Descriptor,
+  subject: string,
+  place: ImagePlace,
+  platform: Platform,
+): Promise<ResolvedImage> {
+  checkServedDigest(entry.digest, place.name);
+  const reached = await descend(await place.manifest(entry), place, platform);
+  if (reached.path[0]?.subject !== subject) {
+    throw new OverlaybdError('BAD_FORMAT', `${place.name}: it does not refer to ${subject}`);
+  }
+  const layers = await layersOf(reached, place);
+  if (!layers) throw new OverlaybdError('UNSUPPORTED', `${place.name}: it has ordinary layers`);
+  const note = `${place.name}: an ordinary image; the overlaybd image ${entry.digest} refers to it and is used`;
+  return imageOf(reached, layers, place, [note]);
+}
+
+function ordinaryImage(
+  { manifest, digest }: Reached,
+  name: string,
+  hasTurbo: boolean,
+  problems: readonly string[],
+): OverlaybdError {
+  const { layers } = manifest;
+  const reasons = [...new Set(problems)].join('; ');
+  const none = hasTurbo ? 'only a turboOCI one refers to it' : 'none refers to it';
+  const why = reasons === '' ? none : `no referrer can be used: ${reasons}`;
+  const advice =
+    'convert it (convertor --repository HOST/REPOSITORY --input-tag TAG --overlaybd NEW_TAG), ' +
+    'or name the tag of the converted image';
+  const isCompressed = layers.some(({ mediaType }) => isCompressedType(mediaType));
+  const hint =
+    layers.length === 0 || isCompressed
+      ? ''
+      : '; if it was one, a copy without its annotations was made: skopeo copy needs --preserve-digests';
+  const what = `an ordinary image of ${counted(layers.length, 'layer')}, not an overlaybd image`;
+  return new OverlaybdError('UNSUPPORTED', `${name}: ${what}, and ${why}; ${advice}${hint}`, {
+    facts: { image: name, digest },
+  });
+}
