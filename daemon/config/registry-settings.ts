@@ -7,6 +7,19 @@ export type PullPolicy = (typeof PULL_POLICIES)[number];
 
 export const DEFAULT_FETCH_DEADLINE = 20;
 
+/** A service that knows credentials: upstream's credentialConfig in all modes but "file". */
+export interface CredentialService {
+  readonly mode: 'http' | 'https' | 'uds';
+  /** An URL; the path of the socket for "uds". */
+  readonly address: string;
+  /** Seconds. */
+  readonly timeout: number;
+  /** Paths of PEM files, for "https". */
+  readonly certificate: string | null;
+  readonly key: string | null;
+  readonly ca: string | null;
+}
+
 export interface RegistrySettings {
   /** Hosts, with their ports, that are asked over http and not https. */
   readonly plainHttp: readonly string[];
@@ -18,6 +31,7 @@ export interface RegistrySettings {
   readonly dockerConfig: string | null;
   /** Path of upstream's cred.json; null: none. */
   readonly credentialFile: string | null;
+  readonly credentialService: CredentialService | null;
   /** In the order in which they are asked; `url` takes the place of https://HOST. */
   readonly mirrors: readonly { readonly host: string; readonly url: string }[];
   /** Prefix of the URLs of a P2P agent; null: none. */
@@ -46,6 +60,7 @@ export const DEFAULT_REGISTRY_SETTINGS: RegistrySettings = {
   key: null,
   dockerConfig: null,
   credentialFile: null,
+  credentialService: null,
   mirrors: [],
   p2p: null,
   platform: null,

@@ -1,49 +1,127 @@
 // The client of registries: manifests, referrers and ranges of blobs, over mirrors, with tokens, retries and
-// deadlines. For the fetcher's thread.
+// deadlines. For the fetcher's thread. Puts the parts together; the work is theirs.
 
-import { OverlaybdError } from '../../errors.js';
+import { performance } from 'node:perf_hooks';
+import type { RegistryRef } from '../../blob/blob-ref.js';
 import type { RegistrySettings } from '../../config/registry-settings.js';
-import type { Counters } from './counters.js';
-import type {
-  ManifestAnswer,
-  ManifestOptions,
-  NotModified,
-  RangeRequest,
-  TakeBytes,
-} from './range-request.js';
+import { OverlaybdError } from '../../errors.js';
+import type { FetchedManifest, ManifestSource, NotModified } from '../manifest-source.js';
+import { Asker } from './asker.js';
+import { BlobReader } from './blob-reader.js';
+import { BlobRequests } from './blob-request.js';
+import { Counters } from './counters.js';
+import { Credentials } from './credentials.js';
+import { Endpoints } from './endpoints.js';
+import { Hosts, type HostStatus } from './hosts.js';
+import { DEFAULT_LIMITS, type HttpLimits } from './limits.js';
+import { Locations } from './locations.js';
+import { Logins } from './login.js';
+import { ManifestReader } from './manifest-reader.js';
+import { Pools } from './pools.js';
+import { proxySettings } from './proxy.js';
+import type { ManifestOptions, RangeRequest, TakeBytes } from './range-request.js';
+import { TlsContexts } from './tls.js';
+import { Tokens } from './tokens.js';
+import { Wire } from './wire.js';
 
 export type * from './range-request.js';
+export type { HostStatus } from './hosts.js';
 
-/** What the client takes from outside itself, so that tests can have a clock and files of their own. */
+/** What the client takes from outside itself, so that tests can have clocks, limits and files of their own. */
 export interface ClientSeams {
   /** Milliseconds of a clock that never goes back. */
   readonly now: () => number;
+  /** From 0 to below 1. */
+  readonly random: () => number;
   readonly log: (line: string) => void;
   readonly counters: Counters;
+  /** For proxies and the places of credentials. */
+  readonly env: NodeJS.ProcessEnv;
+  readonly limits: Partial<HttpLimits>;
 }
 
-export interface HostStatus {
-  readonly host: string;
-  readonly kind: 'registry' | 'mirror' | 'p2p' | 'store' | 'tokens';
-  readonly breaker: 'closed' | 'open' | 'probing';
-  /** One sentence without secrets; null: none yet. */
-  readonly lastError: string | null;
-}
+export class RegistryClient implements ManifestSource {
+  #settings: RegistrySettings;
+  readonly #now: () => number;
+  readonly #pools: Pools;
+  readonly #endpoints: Endpoints;
+  readonly #credentials: Credentials;
+  readonly #hosts: Hosts;
+  readonly #blobs: BlobReader;
+  readonly #manifests: ManifestReader;
 
-export class RegistryClient {
   constructor(settings: RegistrySettings, seams: Partial<ClientSeams> = {}) {
-    void settings;
-    void seams;
+    const {
+      now = () => performance.now(),
+      random = Math.random,
+      log = () => undefined,
+      counters = new Counters(),
+      env = process.env,
+    } = seams;
+    const limits = { ...DEFAULT_LIMITS, ...seams.limits };
+    this.#settings = settings;
+    this.#now = now;
+    this.#pools = new Pools(limits);
+    this.#endpoints = new Endpoints(settings);
+    this.#credentials = new Credentials(settings, { env, limits, now, log });
+    const hosts = (this.#hosts = new Hosts(limits, now));
+    const endpoints = this.#endpoints;
+    const wire = new Wire(this.#pools, limits, counters, now);
+    const tokens = new Tokens({
+      send: (request, endpoint, signal) => asker.send(endpoint, request, signal),
+      credentials: this.#credentials,
+      hosts,
+      limits,
+      counters,
+      now,
+      log,
+    });
+    const logins = new Logins(tokens, this.#credentials);
+    const proxies = proxySettings(env);
+    const tls = new TlsContexts(env);
+    const asker = new Asker({ wire, logins, tls, limits, proxies: () => proxies });
+    const requests = new BlobRequests({ asker, hosts, locations: new Locations(), limits });
+    this.#blobs = new BlobReader({
+      requests,
+      endpoints,
+      hosts,
+      limits,
+      counters,
+      now,
+      random,
+      log,
+    });
+    this.#manifests = new ManifestReader({ asker, endpoints, hosts, limits, now, random });
   }
 
   /**
    * Fetches one range, until its deadline: with retries, tokens, redirects, and mirrors before the origin. What
-   * a broken response delivered whole is not asked for again.
-   * @throws OverlaybdError REMOTE or AUTH, with the facts host, status, attempts, digest, range, seconds
+   * a broken response delivered is not asked for again.
+   * @throws OverlaybdError REMOTE, AUTH or NOT_FOUND, with the facts host, status, attempts, digest, range, seconds;
+   *   the reason of the signal
    */
-  fetchRange(request: RangeRequest, take: TakeBytes, signal: AbortSignal): Promise<void> {
-    void [request, take, signal];
-    return Promise.reject(new OverlaybdError('REMOTE', 'not there yet'));
+  async fetchRange(request: RangeRequest, take: TakeBytes, signal: AbortSignal): Promise<void> {
+    this.#checkOnline(request.ref.host);
+    await this.#blobs.read(request, take, signal);
+  }
+
+  /** The first bytes of a blob, fewer if it is shorter. @throws as {@link fetchRange} */
+  async head(ref: RegistryRef, length: number): Promise<Uint8Array> {
+    const last = Math.min(length, ref.size) - 1;
+    const bytes = new Uint8Array(last + 1);
+    if (last < 0) return bytes;
+    const deadlineMs = this.#deadlineMs();
+    const request = {
+      ref,
+      first: 0,
+      last,
+      class: 'demand',
+      deadlineMs,
+      fromOrigin: false,
+    } as const;
+    const take: TakeBytes = (offset, piece) => bytes.set(piece, offset);
+    await this.fetchRange(request, take, new AbortController().signal);
+    return bytes;
   }
 
   manifest(
@@ -51,27 +129,28 @@ export class RegistryClient {
     repository: string,
     reference: string,
     accept: readonly string[],
-  ): Promise<ManifestAnswer>;
+  ): Promise<FetchedManifest>;
   manifest(
     host: string,
     repository: string,
     reference: string,
     accept: readonly string[],
     options: ManifestOptions,
-  ): Promise<ManifestAnswer | NotModified>;
+  ): Promise<FetchedManifest | NotModified>;
   /**
    * @param reference a tag or a digest; the digest is checked
-   * @throws OverlaybdError as {@link fetchRange}; NOT_FOUND if the registry has no such manifest
+   * @throws OverlaybdError as {@link fetchRange}; NOT_FOUND if the registry has no such manifest; LIMIT
    */
-  manifest(
+  async manifest(
     host: string,
     repository: string,
     reference: string,
     accept: readonly string[],
-    options: ManifestOptions = {},
-  ): Promise<ManifestAnswer | NotModified> {
-    void [host, repository, reference, accept, options];
-    return Promise.reject(new OverlaybdError('REMOTE', 'not there yet'));
+    { known = null, deadlineMs = this.#deadlineMs(), signal }: ManifestOptions = {},
+  ): Promise<FetchedManifest | NotModified> {
+    this.#checkOnline(host);
+    const request = { host, repository, reference, accept, known, deadlineMs };
+    return this.#manifests.read(request, signal ?? null);
   }
 
   /** The index of what refers to a manifest, of all pages; null: none, or the registry cannot say. */
@@ -81,15 +160,28 @@ export class RegistryClient {
   }
 
   hosts(): HostStatus[] {
-    return [];
+    return this.#hosts.list();
   }
 
   /** Takes other settings from the next request on. */
   update(settings: RegistrySettings): void {
-    void settings;
+    this.#settings = settings;
+    this.#endpoints.update(settings);
+    this.#credentials.update(settings);
   }
 
+  /** Ends all requests and connections. */
   close(): Promise<void> {
-    return Promise.resolve();
+    return this.#pools.close();
+  }
+
+  #deadlineMs(): number {
+    return this.#now() + this.#settings.fetchDeadline * 1000;
+  }
+
+  #checkOnline(host: string): void {
+    if (!this.#settings.offline) return;
+    const message = `${host} is not asked: --offline forbids the network`;
+    throw new OverlaybdError('REMOTE', message, { facts: { host } });
   }
 }

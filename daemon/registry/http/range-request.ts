@@ -21,19 +21,6 @@ export interface RangeRequest {
 /** Gets bytes in order, each exactly once, and only after their response was checked. */
 export type TakeBytes = (offset: number, bytes: Uint8Array) => void;
 
-export interface ManifestAnswer {
-  readonly bytes: Uint8Array;
-  /** Without parameters. */
-  readonly mediaType: string;
-  /** "sha256:..." of the bytes. */
-  readonly digest: string;
-}
-
-/** The registry says that the reference still has the digest that is known. */
-export interface NotModified {
-  readonly notModified: true;
-}
-
 export interface ManifestOptions {
   /** The digest that the tag had last: asks with If-None-Match. */
   readonly known?: string | null;

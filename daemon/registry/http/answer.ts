@@ -1,0 +1,29 @@
+// What an answer without what was asked for means.
+
+import { explanation } from './body.js';
+import { Failure, retryAfterMs, type FailureKind } from './failure.js';
+import type { HttpLimits } from './limits.js';
+import type { Incoming } from './wire.js';
+
+/** Reads the explanation of such an answer. */
+export async function failureOfAnswer(
+  incoming: Incoming,
+  limits: HttpLimits,
+  signal: AbortSignal,
+): Promise<Failure> {
+  const { host, status, headers } = incoming;
+  const why = await explanation(incoming, limits, signal);
+  const wait = retryAfterMs(headers['retry-after'], Date.now());
+  return new Failure(kindOf(status), `answers ${status}${why}`, {
+    host,
+    status,
+    retryAfterMs: wait ?? undefined,
+  });
+}
+
+function kindOf(status: number): FailureKind {
+  if (status === 401 || status === 403) return 'auth';
+  if (status === 404 || status === 410) return 'gone';
+  if (status === 408 || status === 425 || status === 429 || status >= 500) return 'retry';
+  return 'bad';
+}

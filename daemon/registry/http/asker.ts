@@ -1,0 +1,94 @@
+// Asks one endpoint for one thing: with its login, which is renewed once. Redirects and errors are the caller's.
+
+import { failureOfAnswer } from './answer.js';
+import { parseChallenges } from './challenge.js';
+import { originOf, urlOf, type Endpoint } from './endpoint.js';
+import { Failure } from './failure.js';
+import type { HttpLimits } from './limits.js';
+import type { Logins } from './login.js';
+import { proxyFor, type ProxySettings } from './proxy.js';
+import type { TlsContexts, TlsPaths } from './tls.js';
+import type { Incoming, Outgoing, Wire } from './wire.js';
+
+/** A login, an older token of which another request has the newer one, and one more for good measure. */
+const MAX_LOGINS = 3;
+
+export interface AskerParts {
+  readonly wire: Wire;
+  readonly logins: Logins;
+  readonly tls: TlsContexts;
+  readonly limits: HttpLimits;
+  readonly proxies: () => ProxySettings;
+}
+
+export class Asker {
+  readonly #parts: AskerParts;
+
+  constructor(parts: AskerParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * @param path after the name of the repository
+   * @returns any answer but 401 and 403
+   * @throws Failure auth if the login is refused, too; the reason of the signal
+   */
+  async ask(
+    endpoint: Endpoint,
+    path: string,
+    headers: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Promise<Incoming> {
+    return this.askUrl(endpoint, urlOf(endpoint, path), headers, signal);
+  }
+
+  /** The same for another URL of that endpoint: a further page. */
+  async askUrl(
+    endpoint: Endpoint,
+    url: URL,
+    headers: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Promise<Incoming> {
+    const { logins, limits } = this.#parts;
+    let authorization = await logins.current(endpoint, signal);
+    for (let count = 1; ; count++) {
+      const login = authorization ? { authorization: authorization.header } : {};
+      const all = { ...endpoint.headers, ...headers, ...login };
+      const incoming = await this.send(endpoint, { url, headers: all }, signal);
+      // ECR answers 403 when a login has expired.
+      if (incoming.status !== 401 && incoming.status !== 403) return incoming;
+      const challenges = parseChallenges(incoming.headers['www-authenticate']);
+      const failure = await failureOfAnswer(incoming, limits, signal);
+      if (count === MAX_LOGINS) throw failure;
+      const next = await logins.after(endpoint, challenges, authorization, signal);
+      if (!next) throw failure;
+      authorization = next;
+    }
+  }
+
+  /** Sends a request over the connections of an endpoint: to it, its token service, or where it redirects to. */
+  async send(
+    endpoint: Endpoint,
+    request: Omit<Outgoing, 'route'>,
+    signal: AbortSignal,
+  ): Promise<Incoming> {
+    const { wire, tls, proxies } = this.#parts;
+    const { url } = request;
+    const isOwn = url.origin === originOf(endpoint);
+    const proxy = isOwn && endpoint.proxy !== null ? endpoint.proxy : proxyFor(url, proxies());
+    const paths = tlsPathsFor(endpoint, isOwn);
+    let context = null;
+    try {
+      if (url.protocol === 'https:') context = await tls.of(paths);
+    } catch (error) {
+      const what = `cannot be asked: ${(error as Error).message}`;
+      throw new Failure('refused', what, { host: url.host, cause: error });
+    }
+    return wire.send({ ...request, route: { tls: context, proxy } }, signal);
+  }
+}
+
+/** A certificate of ours is for the registry alone, and only there may verification be off; a CA may be the store's. */
+function tlsPathsFor({ tls }: Endpoint, isOwn: boolean): TlsPaths {
+  return isOwn ? tls : { ...tls, client: [], isUnverified: false };
+}

@@ -1,0 +1,146 @@
+// Reads a range of a blob until it is there or its deadline has come: over endpoints, retries and breakers.
+
+import type { BlobRequests } from './blob-request.js';
+import type { Counters } from './counters.js';
+import type { Endpoint } from './endpoint.js';
+import type { Endpoints } from './endpoints.js';
+import { Failure } from './failure.js';
+import type { Hosts } from './hosts.js';
+import { PROGRESS_BYTES, type HttpLimits } from './limits.js';
+import { Lru } from './lru.js';
+import { NoRanges } from './range-check.js';
+import type { RangeRequest, TakeBytes } from './range-request.js';
+import { remoteError } from './remote-error.js';
+import { Effort, inRounds } from './rounds.js';
+import { Deadline } from './waiting.js';
+
+export interface ReaderParts {
+  readonly requests: BlobRequests;
+  readonly endpoints: Endpoints;
+  readonly hosts: Hosts;
+  readonly limits: HttpLimits;
+  readonly counters: Counters;
+  readonly now: () => number;
+  readonly random: () => number;
+  readonly log: (line: string) => void;
+}
+
+/** Blobs that are missing somewhere, and repositories without ranges, that are remembered. */
+const MAX_REFUSALS = 4096;
+
+interface Refusal {
+  readonly failure: Failure;
+  readonly until: number;
+}
+
+/** How far a range has come. */
+class Progress {
+  /** The first byte that is not there yet. */
+  next: number;
+  readonly #effort: Effort;
+  #sinceProgress = 0;
+
+  constructor(first: number, effort: Effort) {
+    this.next = first;
+    this.#effort = effort;
+  }
+
+  add(offset: number, length: number): void {
+    this.next = offset + length;
+    this.#sinceProgress += length;
+    if (this.#sinceProgress < PROGRESS_BYTES) return;
+    this.#sinceProgress = 0;
+    this.#effort.progressed();
+  }
+}
+
+export class BlobReader {
+  readonly #parts: ReaderParts;
+  readonly #refusals = new Lru<string, Refusal>(MAX_REFUSALS);
+
+  constructor(parts: ReaderParts) {
+    this.#parts = parts;
+  }
+
+  /** @throws OverlaybdError REMOTE, AUTH, NOT_FOUND; the reason of the signal */
+  async read(request: RangeRequest, take: TakeBytes, signal: AbortSignal): Promise<void> {
+    const { endpoints, limits, now, random, hosts, requests, counters } = this.#parts;
+    const { ref, first, last, deadlineMs, class: why } = request;
+    const { host, repository, digest, size } = ref;
+    const startedAt = now();
+    const deadline = new Deadline(deadlineMs - startedAt, signal);
+    const effort = new Effort();
+    const missing = new Set<Endpoint>();
+    const progress = new Progress(first, effort);
+    const attempt = async (endpoint: Endpoint): Promise<void> => {
+      this.#checkRefusals(endpoint, digest);
+      const bytesOf = counters.of(endpoint.host).bytes;
+      const taken: TakeBytes = (offset, bytes) => {
+        take(offset, bytes);
+        bytesOf[why] += bytes.length;
+        progress.add(offset, bytes.length);
+      };
+      // An answer may be shorter than what was asked for.
+      while (progress.next <= last) {
+        const from = progress.next;
+        await requests.read(endpoint, digest, { first: from, last, size }, taken, deadline.signal);
+        if (progress.next === from) throw new Failure('bad', 'sends nothing', endpoint);
+      }
+    };
+    const isFinal = (failure: Failure, endpoint: Endpoint): boolean => {
+      // On one node of several, a blob that was pushed just now may be missing.
+      const isFirst = failure.kind === 'gone' && !missing.has(endpoint);
+      missing.add(endpoint);
+      if (isFirst && !this.#refusals.get(keyOf(endpoint, digest))) return false;
+      this.#remember(endpoint, digest, failure);
+      return true;
+    };
+    try {
+      const all = await endpoints.of(host, repository);
+      const usable = request.fromOrigin ? all.slice(-1) : all.filter((each) => each.canPull);
+      const breakerOf = (endpoint: Endpoint) => {
+        const asked = requests.firstHost(endpoint, digest);
+        return hosts.breaker(asked.host, asked.kind);
+      };
+      const remainingMs = (): number => deadlineMs - now();
+      const options = { isFinal, remainingMs, signal: deadline.signal };
+      await inRounds({ limits, random, breakerOf }, usable, attempt, effort, options);
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      throw remoteError(error, effort, {
+        subject: `${host}/${repository}@${digest}, bytes ${progress.next}-${last}`,
+        facts: { digest, range: `${progress.next}-${last}` },
+        seconds: (now() - startedAt) / 1000,
+        host,
+        isLate: deadline.isLate,
+      });
+    } finally {
+      deadline.end();
+    }
+  }
+
+  #checkRefusals(endpoint: Endpoint, digest: string): void {
+    for (const key of [keyOf(endpoint, digest), keyOf(endpoint, 'ranges')]) {
+      const refusal = this.#refusals.get(key);
+      if (!refusal) continue;
+      if (this.#parts.now() < refusal.until) throw refusal.failure;
+      this.#refusals.delete(key);
+    }
+  }
+
+  #remember(endpoint: Endpoint, digest: string, failure: Failure): void {
+    const { limits, now, log } = this.#parts;
+    const remember = (key: string, milliseconds: number): void => {
+      if (this.#refusals.get(key)) return;
+      this.#refusals.set(key, { failure, until: now() + milliseconds });
+    };
+    if (failure.kind === 'gone') remember(keyOf(endpoint, digest), limits.goneMs);
+    if (!(failure instanceof NoRanges)) return;
+    if (!this.#refusals.get(keyOf(endpoint, 'ranges'))) log(failure.message);
+    remember(keyOf(endpoint, 'ranges'), limits.noRangesMs);
+  }
+}
+
+function keyOf({ prefix, base, repository }: Endpoint, what: string): string {
+  return `${prefix}${base} ${repository} ${what}`;
+}

@@ -1,0 +1,170 @@
+// One try to read a range of a blob from one endpoint: over its redirect, if it has one.
+
+import { failureOfAnswer } from './answer.js';
+import type { Asker } from './asker.js';
+import { discard, readExactly } from './body.js';
+import { innerUrlOf, originOf, prefixed, type Endpoint } from './endpoint.js';
+import { Failure } from './failure.js';
+import type { Hosts } from './hosts.js';
+import { MAX_REDIRECTS, type HttpLimits } from './limits.js';
+import { isRedirect, locationOf } from './location.js';
+import type { Locations } from './locations.js';
+import { checkRange, type WantedRange } from './range-check.js';
+import type { TakeBytes } from './range-request.js';
+import type { Incoming } from './wire.js';
+
+export interface BlobParts {
+  readonly asker: Asker;
+  readonly hosts: Hosts;
+  readonly locations: Locations;
+  readonly limits: HttpLimits;
+}
+
+/** Answers of a store to a URL whose time is over, or whose object is elsewhere. */
+const RENEWED_STATUSES: ReadonlySet<number | undefined> = new Set([400, 401, 403, 404, 410]);
+
+export class BlobRequests {
+  readonly #parts: BlobParts;
+
+  constructor(parts: BlobParts) {
+    this.#parts = parts;
+  }
+
+  /** The host that a request would go to first. */
+  firstHost(endpoint: Endpoint, digest: string): { host: string; kind: 'blob' | 'store' } {
+    const location = this.#parts.locations.get(endpoint, digest);
+    return location && endpoint.prefix === ''
+      ? { host: location.host, kind: 'store' }
+      : { host: endpoint.host, kind: 'blob' };
+  }
+
+  /**
+   * Gives the bytes from `wanted.first` on to `take`, some or all of them: an answer may be shorter.
+   * @throws Failure; the reason of the signal
+   */
+  async read(
+    endpoint: Endpoint,
+    digest: string,
+    wanted: WantedRange,
+    take: TakeBytes,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { locations } = this.#parts;
+    const known = locations.get(endpoint, digest);
+    if (!known) return this.#ask(endpoint, digest, wanted, take, signal);
+    try {
+      return await this.#follow(endpoint, known, digest, wanted, take, signal);
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      if (error.facts.isUnconnected === true) locations.drop(endpoint, digest, known);
+      if (!isOver(error)) throw error;
+    }
+    let isServed = false;
+    const renew = async (): Promise<void> => {
+      isServed = true;
+      await this.#ask(endpoint, digest, wanted, take, signal);
+    };
+    await locations.renewed(endpoint, digest, known, renew, signal);
+    if (isServed) return;
+    const fresh = locations.get(endpoint, digest);
+    if (!fresh) return this.#ask(endpoint, digest, wanted, take, signal);
+    return this.#follow(endpoint, fresh, digest, wanted, take, signal);
+  }
+
+  /** Asks the endpoint, and follows where it redirects to. */
+  async #ask(
+    endpoint: Endpoint,
+    digest: string,
+    wanted: WantedRange,
+    take: TakeBytes,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { asker, hosts, locations } = this.#parts;
+    const path = `blobs/${digest}`;
+    const location = await hosts.guarded(endpoint.host, 'blob', async () => {
+      const answer = await asker.ask(endpoint, path, rangeHeaders(wanted), signal);
+      if (isRedirect(answer.status)) return redirect(answer, innerUrlOf(endpoint, path));
+      await this.#readBody(answer, wanted, take, signal);
+      return null;
+    });
+    if (!location) return;
+    locations.set(endpoint, digest, location);
+    await this.#follow(endpoint, location, digest, wanted, take, signal);
+  }
+
+  async #follow(
+    endpoint: Endpoint,
+    location: URL,
+    digest: string,
+    wanted: WantedRange,
+    take: TakeBytes,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { asker, hosts, locations } = this.#parts;
+    let url = location;
+    for (let hops = 1; hops <= MAX_REDIRECTS; hops++) {
+      // A P2P agent takes the URL of the store, as it takes that of the registry.
+      const isAgent = endpoint.prefix !== '';
+      const { host, kind } = isAgent
+        ? ({ host: endpoint.host, kind: 'blob' } as const)
+        : ({ host: url.host, kind: 'store' } as const);
+      const next = await hosts.guarded(host, kind, async () => {
+        const headers = rangeHeaders(wanted);
+        // A store refuses a request with two logins, and must not see ours.
+        const isSameOrigin = !isAgent && url.origin === originOf(endpoint);
+        const answer = isSameOrigin
+          ? await asker.askUrl(endpoint, url, headers, signal)
+          : await asker.send(endpoint, { url: prefixed(endpoint, url), headers }, signal);
+        if (isRedirect(answer.status)) return redirect(answer, url);
+        await this.#readBody(answer, wanted, take, signal);
+        return null;
+      });
+      if (!next) return;
+      url = next;
+    }
+    locations.drop(endpoint, digest, location);
+    const what = `redirects more than ${MAX_REDIRECTS} times`;
+    throw new Failure('bad', what, { host: location.host });
+  }
+
+  async #readBody(
+    answer: Incoming,
+    wanted: WantedRange,
+    take: TakeBytes,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { limits } = this.#parts;
+    if (answer.status !== 200 && answer.status !== 206 && answer.status !== 416) {
+      throw await failureOfAnswer(answer, limits, signal);
+    }
+    let body;
+    try {
+      body = checkRange(answer, wanted);
+    } catch (error) {
+      discard(answer);
+      throw error;
+    }
+    let offset = body.first;
+    const takeWanted = (bytes: Uint8Array): void => {
+      const skipped = Math.max(0, wanted.first - offset);
+      const wantedBytes = bytes.subarray(skipped, wanted.last + 1 - offset);
+      const at = offset + skipped;
+      offset += bytes.length;
+      if (wantedBytes.length > 0) take(at, wantedBytes);
+    };
+    await readExactly(answer, body.length, limits, takeWanted, signal);
+  }
+}
+
+function isOver(failure: Failure): boolean {
+  return failure.facts.isUnconnected === true || RENEWED_STATUSES.has(failure.status);
+}
+
+function rangeHeaders({ first, last }: WantedRange): Record<string, string> {
+  return { range: `bytes=${first}-${last}`, 'accept-encoding': 'identity' };
+}
+
+function redirect(answer: Incoming, base: URL): URL {
+  discard(answer);
+  return locationOf(answer.headers['location'], base, answer.status);
+}

@@ -1,0 +1,147 @@
+// What can go wrong with a request, and whether trying again may help. Inside this room only: callers get an
+// OverlaybdError.
+
+import { printable, shortened } from '../../lib/printable.js';
+
+/**
+ * - retry: no connection, reset, late, 408, 429, 5xx, too short, malformed
+ * - auth: credentials are refused, or there are none
+ * - gone: 404, 410
+ * - bad: the answer is not what was asked for
+ * - refused: TLS or a rule of ours forbids the request
+ * - closed: a breaker is open; nothing was sent
+ */
+export type FailureKind = 'retry' | 'auth' | 'gone' | 'bad' | 'refused' | 'closed';
+
+/** What a message shows of a text of the other side. */
+const MAX_SHOWN_LENGTH = 160;
+
+export interface FailureFacts {
+  /** "registry.example:5000" */
+  readonly host: string;
+  /** Of HTTP. */
+  readonly status?: number | undefined;
+  /** The other side asks to wait this long. */
+  readonly retryAfterMs?: number | undefined;
+  /** Whether no connection came about. */
+  readonly isUnconnected?: boolean;
+  /** Whether a connection that had served others was closed before a byte of the answer came. */
+  readonly wasStale?: boolean;
+  /** For the counter of requests, if there was no status: "connect", "timeout", "reset", "tls", "malformed". */
+  readonly counter?: string;
+  readonly cause?: unknown;
+}
+
+export class Failure extends Error {
+  readonly kind: FailureKind;
+  readonly host: string;
+  readonly status: number | undefined;
+  readonly facts: FailureFacts;
+
+  /** @param what without a secret, after the name of the host: "answers 503 (SlowDown)" */
+  constructor(kind: FailureKind, what: string, facts: FailureFacts) {
+    super(`${facts.host} ${what}`, { cause: facts.cause });
+    this.name = 'Failure';
+    this.kind = kind;
+    this.host = facts.host;
+    this.status = facts.status;
+    this.facts = facts;
+  }
+}
+
+/** A text of the other side, for a message: one line, escaped, short. */
+export function shownText(text: string): string {
+  return printable(shortened(text.trim(), MAX_SHOWN_LENGTH));
+}
+
+/** The codes of Node and undici for connections that could not be made. */
+const UNCONNECTED: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'refuses connections',
+  ENOTFOUND: 'has no address: its name is unknown',
+  EAI_AGAIN: 'has no address: the name server does not answer',
+  EHOSTUNREACH: 'cannot be reached (no route)',
+  ENETUNREACH: 'cannot be reached (no network)',
+  ETIMEDOUT: 'does not answer',
+  UND_ERR_CONNECT_TIMEOUT: 'does not take the connection in time',
+  EADDRNOTAVAIL: 'cannot be reached: no local address or port is free',
+  EMFILE: 'cannot be asked: this process has no descriptor left',
+};
+const BROKEN: Readonly<Record<string, string>> = {
+  ECONNRESET: 'closed the connection',
+  EPIPE: 'closed the connection',
+  UND_ERR_SOCKET: 'closed the connection',
+};
+const LATE: Readonly<Record<string, string>> = {
+  UND_ERR_HEADERS_TIMEOUT: 'does not answer in time',
+  UND_ERR_BODY_TIMEOUT: 'stopped in the middle of an answer',
+};
+const TLS_CODE =
+  /^(ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|ERR_OSSL|HOSTNAME_|INVALID_CA|EPROTO)/;
+const MALFORMED_CODE = /^(HPE_|UND_ERR_HEADERS_OVERFLOW|UND_ERR_RES|UND_ERR_RESPONSE)/;
+
+/** What an error of undici or of Node means. @param wasUsed whether its connection had served others before */
+export function failureOf(error: unknown, host: string, wasUsed = false): Failure {
+  if (error instanceof Failure) return error;
+  const code = codeOf(error);
+  const facts = { host, cause: error };
+  if (UNCONNECTED[code] !== undefined) {
+    return new Failure('retry', UNCONNECTED[code], {
+      ...facts,
+      isUnconnected: true,
+      counter: 'connect',
+    });
+  }
+  if (LATE[code] !== undefined)
+    return new Failure('retry', LATE[code], { ...facts, counter: 'timeout' });
+  if (BROKEN[code] !== undefined) {
+    return new Failure('retry', BROKEN[code], { ...facts, wasStale: wasUsed, counter: 'reset' });
+  }
+  if (TLS_CODE.test(code))
+    return new Failure('refused', tlsText(code), { ...facts, counter: 'tls' });
+  if (MALFORMED_CODE.test(code)) {
+    return new Failure('retry', `does not speak HTTP (${code})`, {
+      ...facts,
+      counter: 'malformed',
+    });
+  }
+  const text = error instanceof Error ? error.message : String(error);
+  const proxyStatus = /^Proxy response \((\d{3})\)/.exec(text)?.[1];
+  if (proxyStatus !== undefined) {
+    const what = `cannot be reached: the proxy answers ${proxyStatus}`;
+    return new Failure('retry', what, { ...facts, isUnconnected: true, counter: 'connect' });
+  }
+  return new Failure('retry', `cannot be asked: ${shownText(text)}`, {
+    ...facts,
+    counter: 'other',
+  });
+}
+
+function tlsText(code: string): string {
+  if (code === 'EPROTO' || code === 'ERR_SSL_WRONG_VERSION_NUMBER') {
+    return 'does not speak TLS; if it speaks plain HTTP, name it with --plain-http';
+  }
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return 'has a certificate for another name';
+  if (code === 'CERT_HAS_EXPIRED')
+    return 'has a certificate that has expired (or the clock is wrong)';
+  if (code === 'CERT_NOT_YET_VALID')
+    return 'has a certificate that is not valid yet (or the clock is wrong)';
+  return `has a certificate that is not trusted (${code}); name its CA with --registry-ca`;
+}
+
+function codeOf(error: unknown): string {
+  if (typeof error !== 'object' || error === null) return '';
+  const { code, name } = error as { code?: unknown; name?: unknown };
+  if (typeof code === 'string') return code;
+  return name === 'HTTPParserError' ? 'HPE_' : '';
+}
+
+/** Retry-After: seconds, or a date by a clock that may be another one than ours. null: none, or nonsense. */
+export function retryAfterMs(
+  value: string | string[] | undefined,
+  wallClockMs: number,
+): number | null {
+  const text = (Array.isArray(value) ? value[0] : value)?.trim() ?? '';
+  if (/^\d{1,9}$/.test(text)) return Number(text) * 1000;
+  const date = /[a-z]/i.test(text) ? Date.parse(text) : NaN;
+  return Number.isNaN(date) ? null : Math.max(0, date - wallClockMs);
+}

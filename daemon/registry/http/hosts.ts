@@ -1,0 +1,81 @@
+// What is known of each host that was asked: its breakers, its last error. Bounded.
+
+import { Breaker } from './breaker.js';
+import { Failure } from './failure.js';
+import type { HttpLimits } from './limits.js';
+import { Lru } from './lru.js';
+
+/** A host may serve manifests and fail at blobs. */
+export type HostKind = 'manifest' | 'blob' | 'store' | 'token';
+
+export interface HostStatus {
+  readonly host: string;
+  readonly kind: HostKind;
+  readonly breaker: 'closed' | 'open' | 'probing';
+  /** One sentence without secrets; null: none yet. */
+  readonly lastError: string | null;
+}
+
+interface Host {
+  readonly host: string;
+  readonly kind: HostKind;
+  readonly breaker: Breaker;
+  lastError: string | null;
+}
+
+/** Hosts that are remembered. */
+const MAX_HOSTS = 1024;
+
+export class Hosts {
+  readonly #limits: HttpLimits;
+  readonly #now: () => number;
+  readonly #hosts = new Lru<string, Host>(MAX_HOSTS);
+
+  constructor(limits: HttpLimits, now: () => number) {
+    this.#limits = limits;
+    this.#now = now;
+  }
+
+  breaker(host: string, kind: HostKind): Breaker {
+    return this.#of(host, kind).breaker;
+  }
+
+  /**
+   * Does work at a host, if its breaker lets it, and tells the breaker the outcome.
+   * @throws Failure closed; what `work` throws
+   */
+  async guarded<T>(host: string, kind: HostKind, work: () => Promise<T>): Promise<T> {
+    const known = this.#of(host, kind);
+    const pass = known.breaker.enter();
+    if (!pass) throw new Failure('closed', known.lastError ?? 'does not work', { host });
+    try {
+      const result = await work();
+      pass.succeeded();
+      return result;
+    } catch (error) {
+      if (!(error instanceof Failure)) pass.abandoned();
+      else if (error.kind === 'closed') pass.abandoned();
+      else if (error.kind === 'retry' || error.kind === 'refused') pass.failed();
+      // Any other answer is an answer.
+      else pass.succeeded();
+      if (error instanceof Failure && error.kind !== 'closed') known.lastError = error.message;
+      throw error;
+    }
+  }
+
+  list(): HostStatus[] {
+    return [...this.#hosts.values()].map(({ host, kind, breaker, lastError }) => {
+      return { host, kind, breaker: breaker.state, lastError };
+    });
+  }
+
+  #of(host: string, kind: HostKind): Host {
+    const key = `${kind} ${host}`;
+    let known = this.#hosts.get(key);
+    if (!known) {
+      known = { host, kind, breaker: new Breaker(this.#limits, this.#now), lastError: null };
+      this.#hosts.set(key, known);
+    }
+    return known;
+  }
+}

@@ -1,0 +1,41 @@
+// Where a redirect leads, and whether it may be followed. Pure.
+
+import { Failure } from './failure.js';
+import { MAX_LOCATION_LENGTH } from './limits.js';
+
+export function isRedirect(status: number): boolean {
+  return status === 301 || status === 302 || status === 303 || status === 307 || status === 308;
+}
+
+/**
+ * @param value the header; relative to `base`
+ * @throws Failure bad or refused
+ */
+export function locationOf(value: string | string[] | undefined, base: URL, status: number): URL {
+  const text = Array.isArray(value) ? value[0] : value;
+  const facts = { host: base.host, status };
+  if (text === undefined || text === '') {
+    throw new Failure('bad', `answers ${status} without a Location`, facts);
+  }
+  if (text.length > MAX_LOCATION_LENGTH) {
+    const what = `redirects to a URL of more than ${MAX_LOCATION_LENGTH} characters`;
+    throw new Failure('bad', what, facts);
+  }
+  let url: URL;
+  try {
+    url = new URL(text, base);
+  } catch {
+    throw new Failure('bad', 'redirects to a URL that is not valid', facts);
+  }
+  if (url.protocol !== 'https:' && url.protocol !== 'http:') {
+    throw new Failure('refused', 'redirects to a URL that is not of HTTP', facts);
+  }
+  if (base.protocol === 'https:' && url.protocol === 'http:') {
+    throw new Failure('refused', `redirects from https to http (${url.host})`, facts);
+  }
+  // What a user name of the URL would do is not ours to send.
+  url.username = '';
+  url.password = '';
+  url.hash = '';
+  return url;
+}

@@ -1,0 +1,30 @@
+// Reads configuration files: whole, with a limit of their size.
+
+import { open } from 'node:fs/promises';
+import { OverlaybdError, messageOf } from '../../errors.js';
+import { MAX_FILE_BYTES } from './limits.js';
+
+/** @throws OverlaybdError BAD_CONFIG, also if there is no such file */
+export async function readSmallFile(path: string): Promise<string> {
+  const text = await readFileIfThere(path);
+  if (text === null) throw new OverlaybdError('BAD_CONFIG', `${path}: no such file`);
+  return text;
+}
+
+/** @returns null if there is no such file. @throws OverlaybdError BAD_CONFIG for any other failure */
+export async function readFileIfThere(path: string): Promise<string | null> {
+  try {
+    const file = await open(path, 'r');
+    try {
+      const { size } = await file.stat();
+      if (size > MAX_FILE_BYTES) throw new Error(`larger than ${MAX_FILE_BYTES} bytes`);
+      return await file.readFile('utf8');
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return null;
+    throw new OverlaybdError('BAD_CONFIG', `${path}: ${messageOf(error)}`, { cause: error });
+  }
+}
