@@ -57,7 +57,10 @@ interface Files {
 /** A job that has exceeded its time limit; its thread is lost until the system call returns. */
 export interface StuckFileJob {
   readonly path: string;
-  /** The addon's number: 0 open, 1 exists, 2 load, 3 prefetch, 4 extents, 5 close. */
+  /**
+   * The addon's number: 0 open, 1 exists, 2 load, 3 prefetch, 4 extents, 5 close; of the cache: 6 open,
+   * 7 store, 8 checksum, 9 punch.
+   */
   readonly kind: number;
   readonly position: number;
   readonly length: number;

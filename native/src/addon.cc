@@ -27,7 +27,8 @@ NAPI_MODULE_INIT() {
     ExportDescriptors(AddPart(env, exports, "descriptors"));
     const Napi::Object files = AddPart(env, exports, "files");
     ExportFiles(files);
-    ExportFileJobs(files);
+    void* const port = ExportFileJobs(files);
+    ExportCacheFiles(AddPart(env, exports, "cacheFiles"), port);
     ExportFilePipes(AddPart(env, exports, "filePipes"));
     ExportCrc32c(AddPart(env, exports, "crc32c"));
     ExportCodecs(AddPart(env, exports, "codecs"));

@@ -9,7 +9,9 @@ namespace overlaybd_nbd {
 void ExportSockets(Napi::Object sockets);
 void ExportDescriptors(Napi::Object descriptors);
 void ExportFiles(Napi::Object files);
-void ExportFileJobs(Napi::Object files);
+// What ExportCacheFiles takes.
+void* ExportFileJobs(Napi::Object files);
+void ExportCacheFiles(Napi::Object cache_files, void* port);
 void ExportFilePipes(Napi::Object file_pipes);
 void ExportCrc32c(Napi::Object crc32c);
 void ExportCodecs(Napi::Object codecs);

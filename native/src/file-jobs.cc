@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <new>
 
+#include "cache-jobs.h"
 #include "file-windows.h"
 #include "file.h"
 #include "process.h"
@@ -89,10 +90,12 @@ int Exists(const char* path) {
   return 0;
 }
 
-void KeepWindows(int fd, uint64_t position, const uint8_t* data, size_t length) {
+void KeepWindows(int fd, uint64_t position, const uint8_t* data, size_t length,
+                 FileWindows::Changes changes) {
   for (size_t at = 0; at < length; at += FileWindows::kWindow) {
     const size_t n = std::min(FileWindows::kWindow, length - at);
-    FileWindows::Instance().Keep(fd, position + at, data + at, n);
+    FileWindows::Instance().Keep(fd, position + at, data + at, n, FileWindows::Clock::now(),
+                                 changes);
   }
 }
 
@@ -109,9 +112,11 @@ int64_t Load(int fd, uint64_t position, uint64_t length) {
   if (chunk == nullptr) return -ENOMEM;
   for (uint64_t at = begin; at < window_end; at += kChunk) {
     const auto want = static_cast<size_t>(std::min<uint64_t>(kChunk, window_end - at));
+    const FileWindows::Changes changes = {keep ? &entry->changes : nullptr,
+                                          keep ? entry->changes.load() : 0};
     const ssize_t n = PreadFull(fd, chunk.get(), want, at);
     if (n < 0) return n;
-    if (keep) KeepWindows(fd, at, chunk.get(), static_cast<size_t>(n));
+    if (keep) KeepWindows(fd, at, chunk.get(), static_cast<size_t>(n), changes);
     if (static_cast<size_t>(n) == want) continue;
     // The file ends; bytes after the range do not matter.
     const uint64_t file_end = at + static_cast<uint64_t>(n);
@@ -188,11 +193,23 @@ int64_t Run(const FileJobRequest& request, FileJobOutcome* outcome) {
       ForgetFile(request.fd);
       ::close(request.fd);
       return 0;
+    case FileJobKind::kCacheOpen:
+      return OpenCacheFile(request, outcome);
+    case FileJobKind::kCacheStore:
+      return StoreChunk(request);
+    case FileJobKind::kCacheChecksum:
+      return ChecksumRange(request);
+    case FileJobKind::kCachePunch:
+      return PunchRange(request);
   }
   return -EINVAL;
 }
 
 }  // namespace
+
+OwnedDescriptor::~OwnedDescriptor() {
+  if (fd_ >= 0) ::close(fd_);
+}
 
 void RunFileJob(const FileJobRequest& request, FileJobOutcome* outcome) {
   try {
@@ -203,7 +220,7 @@ void RunFileJob(const FileJobRequest& request, FileJobOutcome* outcome) {
 }
 
 void DropOutcome(const FileJobRequest& request, const FileJobOutcome& outcome) {
-  if (request.kind != FileJobKind::kOpen || outcome.result < 0) return;
+  if (!OpensFile(request.kind) || outcome.result < 0) return;
   ::close(static_cast<int>(outcome.result));
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "file-table.h"
@@ -19,17 +20,45 @@ enum class FileJobKind {
   kPrefetch,  // has the kernel begin to read a range
   kExtents,   // where a range has data
   kClose,
+  kCacheOpen,  // these: cache-jobs.h
+  kCacheStore,
+  kCacheChecksum,
+  kCachePunch,
 };
-constexpr int kFileJobKinds = 6;
+constexpr int kFileJobKinds = 10;
+
+// Closes its descriptor.
+class OwnedDescriptor {
+ public:
+  OwnedDescriptor() = default;
+  explicit OwnedDescriptor(int fd) : fd_(fd) {}
+  OwnedDescriptor(OwnedDescriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  OwnedDescriptor& operator=(OwnedDescriptor&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~OwnedDescriptor();
+  int get() const { return fd_; }
+
+ private:
+  int fd_ = -1;
+};
 
 // What to do; the fields that a kind does not name are left alone.
 struct FileJobRequest {
   FileJobKind kind = FileJobKind::kClose;
-  std::string path;       // kOpen, kExists
+  std::string path;       // kOpen, kExists, kCacheOpen
   int fd = -1;            // the others
-  uint64_t position = 0;  // kLoad, kPrefetch, kExtents
-  uint64_t length = 0;    // kLoad, kPrefetch, kExtents
+  uint64_t position = 0;  // kLoad, kPrefetch, kExtents, kCache...
+  uint64_t length = 0;    // kLoad, kPrefetch, kExtents, kCache...
   uint64_t file_end = 0;  // kExtents: how long the file was when it was opened
+  bool create = false;    // kCacheOpen
+  uint32_t seed = 0;      // kCacheChecksum
+  // kCacheStore and kCachePunch: the file of records, and what is written there.
+  OwnedDescriptor second;
+  uint64_t record_position = 0;
+  std::vector<uint8_t> record;
+  std::vector<uint8_t> bytes;  // kCacheStore
 };
 
 // What came of it.
@@ -46,6 +75,11 @@ struct FileJobOutcome {
   // kOpen: is remembered when a client takes the descriptor.
   std::unique_ptr<FileEntry> entry;
 };
+
+// Whether the result of such a job is a descriptor.
+constexpr bool OpensFile(FileJobKind kind) {
+  return kind == FileJobKind::kOpen || kind == FileJobKind::kCacheOpen;
+}
 
 // Extents in one outcome; a client asks again for more.
 constexpr size_t kMaxJobExtents = 4096;

@@ -17,6 +17,7 @@
 
 #include "arguments.h"
 #include "exports.h"
+#include "file-job-port.h"
 #include "file-pool.h"
 #include "guard.h"
 
@@ -250,7 +251,11 @@ Napi::Value StuckFileJobsCall(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
-void ExportFileJobs(Napi::Object exports) {
+int StartJobOf(const Napi::CallbackInfo& info, uint64_t id, FileJobRequest request) {
+  return PortOf(info)->Start(id, std::move(request));
+}
+
+void* ExportFileJobs(Napi::Object exports) {
   const napi_env env = exports.Env();
   uv_loop_t* loop = nullptr;
   Check(napi_get_uv_event_loop(env, &loop));
@@ -266,6 +271,7 @@ void ExportFileJobs(Napi::Object exports) {
   Export<RangeJobCall<FileJobKind::kExtents>>(exports, "startExtents", owned);
   Export<CloseFileCall>(exports, "close");
   Export<StuckFileJobsCall>(exports, "stuckJobs");
+  return owned;
 }
 
 }  // namespace overlaybd_nbd

@@ -290,8 +290,7 @@ void FilePool::Work() {
     if (!in_time || client == nullptr) {
       DropOutcome(job->request, outcome);
     } else {
-      const int opened =
-          job->request.kind == FileJobKind::kOpen ? static_cast<int>(outcome.result) : -1;
+      const int opened = OpensFile(job->request.kind) ? static_cast<int>(outcome.result) : -1;
       if (opened >= 0 && RememberFile(opened, outcome.entry.get())) outcome.entry.release();
       auto end = std::make_unique<FileJobEnd>();
       end->id = job->id;

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -30,6 +31,8 @@ struct FileEntry {
   // A mapping without access rights, to ask mincore about; null if its answer would mean nothing.
   void* map = nullptr;
   size_t map_length = 0;
+  // How often bytes of the file were replaced. Only files of the cache change.
+  std::atomic<uint32_t> changes{0};
   // Belong to the pool, and are guarded by it.
   int jobs = 0;
   bool closing = false;

@@ -28,12 +28,13 @@ uint32_t FileWindows::Free(Shard& shard) {
 }
 
 void FileWindows::Keep(int fd, uint64_t position, const void* data, size_t length,
-                       Clock::time_point now) {
+                       Clock::time_point now, Changes changes) {
   if (length == 0) return;
   const uint64_t window = position / kWindow;
   const uint64_t key = KeyOf(fd, window);
   Shard& shard = ShardOf(window);
   const std::lock_guard<std::mutex> lock(shard.mutex);
+  if (changes.count != nullptr && changes.count->load() != changes.seen) return;
   if (shard.bytes == nullptr) shard.bytes.reset(new uint8_t[kWindowsPerShard * kWindow]);
   const auto found = shard.slots.find(key);
   const uint32_t at = found == shard.slots.end() ? Free(shard) : found->second;

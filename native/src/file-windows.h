@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -30,13 +31,20 @@ class FileWindows {
   // Never destroyed: a thread that was given up may still come back.
   static FileWindows& Instance();
 
+  // When bytes were read: they are kept only if `*count` is `seen` still, so that bytes that were
+  // read before a change of the file are not kept after `Forget`, which comes after the change.
+  struct Changes {
+    const std::atomic<uint32_t>* count;
+    uint32_t seen;
+  };
+
   // Keeps `length` bytes, at most a window, of the window that begins at `position`.
   void Keep(int fd, uint64_t position, const void* data, size_t length,
-            Clock::time_point now = Clock::now());
+            Clock::time_point now = Clock::now(), Changes changes = {nullptr, 0});
   // How many bytes from the front of the range are here; -EAGAIN if none are.
   ssize_t Read(int fd, void* data, size_t length, uint64_t position,
                Clock::time_point now = Clock::now());
-  // Before the descriptor is closed.
+  // Before the descriptor is closed, and after the file changed and its changes were counted.
   void Forget(int fd);
 
  private:
