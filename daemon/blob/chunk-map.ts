@@ -173,6 +173,7 @@ export class ChunkMap {
   }
 
   #all(bits: number, first: number, last: number): boolean {
+    if (last < first) return true;
     const lastWord = bits + (last >>> 5);
     let mask = -1 << (first & 31);
     for (let word = bits + (first >>> 5); word < lastWord; word++) {

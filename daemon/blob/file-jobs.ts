@@ -13,7 +13,7 @@ const { EACCES, ELOOP, ENAMETOOLONG, ENOTDIR, EPERM } = constants.errno;
 const OF_THE_PATH = new Set([EACCES, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EPERM]);
 
 /** How a job ended; see `files.onJobEnd`. */
-interface JobEnd {
+export interface JobEnd {
   readonly result: number;
   readonly values: Float64Array;
   readonly identity: string;
@@ -33,7 +33,7 @@ const jobs = new Map<number, (end: JobEnd) => void>();
 let lastJob = 0;
 
 /** Starts a job of this thread. Never rejects: the result is in how it ended. */
-function run(start: (job: number) => number): Promise<JobEnd> {
+export function runFileJob(start: (job: number) => number): Promise<JobEnd> {
   if (lastJob === 0) {
     files.onJobEnd((job, result, values, identity) => {
       const ended = jobs.get(job);
@@ -52,7 +52,11 @@ function run(start: (job: number) => number): Promise<JobEnd> {
  * @throws OverlaybdError NOT_FOUND, IO, or UNSUPPORTED for directories, pipes and the like
  */
 export async function openPath(path: string): Promise<OpenedFile> {
-  const { result: fd, values, identity } = await run((job) => files.startOpen(job, checked(path)));
+  const {
+    result: fd,
+    values,
+    identity,
+  } = await runFileJob((job) => files.startOpen(job, checked(path)));
   if (fd >= 0) return { fd, size: values[0] as number, isDevice: values[1] === 1, identity };
   if (fd === -ENOTBLK) {
     throw new OverlaybdError('UNSUPPORTED', `${path}: neither a regular file nor a block device`);
@@ -62,7 +66,7 @@ export async function openPath(path: string): Promise<OpenedFile> {
 
 /** @throws OverlaybdError IO when that cannot be found out in time */
 export async function fileExists(path: string): Promise<boolean> {
-  const { result } = await run((job) => files.startExists(job, checked(path)));
+  const { result } = await runFileJob((job) => files.startExists(job, checked(path)));
   if (result === -ETIMEDOUT) throw pathError(path, result);
   return result === 0;
 }
@@ -85,7 +89,7 @@ export async function loadRange(
   length: number,
   position: number,
 ): Promise<void> {
-  const { result } = await run((job) => files.startLoad(job, fd, position, length));
+  const { result } = await runFileJob((job) => files.startLoad(job, fd, position, length));
   if (result === length) return;
   throw result < 0
     ? readError(name, offset, length, result)
@@ -103,7 +107,7 @@ export async function prefetchRange(
   length: number,
   position: number,
 ): Promise<void> {
-  const { result } = await run((job) => files.startPrefetch(job, fd, position, length));
+  const { result } = await runFileJob((job) => files.startPrefetch(job, fd, position, length));
   // ESPIPE and EINVAL: there is nothing to read ahead in this kind of file.
   if (result === -ETIMEDOUT) throw readError(name, offset, length, result);
 }
@@ -121,7 +125,7 @@ export async function findDataRuns(
   length: number,
   fileEnd: number,
 ): Promise<DataRuns | null> {
-  const { result, values } = await run((job) =>
+  const { result, values } = await runFileJob((job) =>
     files.startExtents(job, fd, position, length, fileEnd),
   );
   if (result >= 0) return { begin: position, runs: values, end: position + result };

@@ -12,11 +12,16 @@ export interface CachedBlob {
   /** Whether a chunk can be read. A record of an earlier process counts only after its CRC was checked. */
   present(chunk: number): Promise<boolean>;
   /**
+   * @param alone true: fetch it even if another process says that it does. For a caller that has waited long:
+   *   the other process may be stopped
    * @returns true: the caller fetches the chunk, and then calls `write` or `giveUp`. false: another process
    *   fetches it, or has it already: call `present` and then this again after some milliseconds
    */
-  begin(chunk: number): boolean;
-  /** Keeps a chunk after `begin`; never rejects because of the disk. @param bytes are copied */
+  begin(chunk: number, alone?: boolean): boolean;
+  /**
+   * Keeps a chunk after `begin`, and makes it present. Never rejects because of the disk.
+   * @param bytes must stay as they are until this resolves
+   */
   write(chunk: number, bytes: Uint8Array): Promise<void>;
   /** Ends a `begin` without bytes. */
   giveUp(chunk: number): void;
@@ -68,19 +73,4 @@ export interface CacheCheck {
   readonly chunks: number;
   /** Those that were wrong, and are not used from now on. */
   readonly bad: number;
-}
-
-/** Manifests by digest, and what tags meant when they were asked for. Kept across restarts. */
-export interface KnownManifests {
-  get(digest: string): Promise<Uint8Array | null>;
-  /** Never rejects because of the disk. */
-  put(digest: string, bytes: Uint8Array): Promise<void>;
-  tag(host: string, repository: string, tag: string): Promise<KnownTag | null>;
-  setTag(host: string, repository: string, tag: string, digest: string): Promise<void>;
-}
-
-export interface KnownTag {
-  readonly digest: string;
-  /** Milliseconds since 1970. */
-  readonly checkedAt: number;
 }

@@ -1,63 +1,300 @@
-// The cache of blobs, in the thread of the fetcher: opens blobs, and says how the cache is.
+// The cache of blobs, in the thread of the fetcher: opens blobs, keeps their files within the limits, and says
+// how the cache is.
 
-import type { RegistryRef } from '../blob/blob-ref.js';
+import { fdatasync } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { describeRef, type RegistryRef } from '../blob/blob-ref.js';
 import type { CachedSpec } from '../blob/cached-source.js';
 import type { RegistrySettings } from '../config/registry-settings.js';
+import { codeOf, messageOf, OverlaybdError } from '../errors.js';
 import type { Logger } from '../log/logger.js';
-import type {
-  CacheCheck,
-  CachedBlob,
-  CacheEntry,
-  CacheStatus,
-  KnownManifests,
-} from './cached-blob.js';
+import { nameComplete, openBlobFiles, removeFiles, type BlobFiles } from './blob-files.js';
+import type { CacheCheck, CachedBlob, CacheEntry, CacheStatus } from './cached-blob.js';
+import { bounded, hashFile } from './disk.js';
+import { Evictor } from './evictor.js';
+import { FolderLock } from './folder-lock.js';
+import { CacheFolder, defaultCacheFolder } from './folder.js';
+import { Health } from './health.js';
+import { collectGarbage, listCache, removeFromCache, verifyCache } from './maintenance.js';
+import { ManifestCache } from './manifests.js';
+import { makeFolders, touchFile } from './small-files.js';
+import { Slots } from './slots.js';
+import { StoredBlob, type BlobContext } from './stored-blob.js';
 
 export type CacheSettings = Pick<RegistrySettings, 'cacheFolder' | 'cacheMinFree' | 'cacheSize'>;
 
-export class CacheStore {
-  readonly manifests: KnownManifests;
+/** Between two chunks that are checked though nobody asked for them: at most 32 MB/s. */
+const VERIFY_PAUSE_MS = 2;
 
-  private constructor() {
-    throw new Error('not yet');
+/** The folder, if it can be used. */
+interface Place {
+  readonly folder: CacheFolder;
+  readonly lock: FolderLock;
+  readonly evictor: Evictor;
+}
+
+interface OpenBlob {
+  readonly blob: StoredBlob;
+  readonly files: BlobFiles | null;
+  users: number;
+}
+
+export class CacheStore {
+  readonly manifests: ManifestCache;
+  readonly #log: Logger;
+  readonly #health: Health;
+  readonly #slots: Slots;
+  readonly #place: Place | null;
+  /** By digest. */
+  readonly #blobs = new Map<string, Promise<OpenBlob>>();
+  readonly #open = new Map<StoredBlob, OpenBlob>();
+  readonly #context: BlobContext;
+  #lastBlob = 0;
+  #isClosed = false;
+
+  private constructor(settings: CacheSettings, log: Logger, health: Health, opened: Opened | null) {
+    this.#log = log;
+    this.#health = health;
+    this.#slots = new Slots();
+    this.#place = opened && {
+      ...opened,
+      evictor: new Evictor({ ...opened, health }, limitsOf(settings), () => this.#open.keys()),
+    };
+    this.manifests = new ManifestCache(opened?.folder ?? null, health);
+    this.#context = this.#contextOf(this.#place);
   }
 
-  /** Never rejects: without a folder that it can use, chunks are kept in memory. */
-  static open(_settings: CacheSettings, _log: Logger): Promise<CacheStore> {
-    throw new Error('not yet');
+  /**
+   * Opens the folder, and makes it if it is not there. Without a folder that can be used, chunks are kept in
+   * memory.
+   * @throws OverlaybdError IO if there is no memory, either
+   */
+  static async open(settings: CacheSettings, log: Logger): Promise<CacheStore> {
+    const health = new Health(log);
+    const path = settings.cacheFolder ?? defaultCacheFolder(process.env);
+    let opened: Opened | null = null;
+    if (path === null) {
+      health.failed('there is no folder: neither CACHE_DIRECTORY, XDG_CACHE_HOME nor HOME is set');
+    } else {
+      try {
+        opened = await openFolder(path);
+      } catch (error) {
+        health.failed(`${path}: ${messageOf(error)}`);
+      }
+    }
+    const store = new CacheStore(settings, log, health, opened);
+    void store.#place?.evictor.run();
+    return store;
   }
 
   /**
    * Every call needs a `release` of its own. Never rejects because of the disk.
-   * @param _spec of a fetcher that died: its readers go on with the number, the descriptors and the map, so the
+   * @param spec of a fetcher that died: its readers go on with the number, the descriptors and the map, so the
    *   blob keeps them, and no other gets the number
    */
-  blob(_ref: RegistryRef, _spec?: CachedSpec): Promise<CachedBlob> {
-    throw new Error('not yet');
+  async blob(ref: RegistryRef, spec?: CachedSpec): Promise<CachedBlob> {
+    if (spec) throw new OverlaybdError('BUG', `${spec.name}: cannot be opened again yet`);
+    const key = `${ref.digest} ${ref.size}`;
+    let opening = this.#blobs.get(key);
+    if (!opening) {
+      opening = this.#openBlob(ref);
+      this.#blobs.set(key, opening);
+      opening.catch(() => this.#blobs.delete(key));
+    }
+    const open = await opening;
+    // It may have been closed while this waited.
+    if (!this.#open.has(open.blob)) return this.blob(ref);
+    open.users++;
+    return open.blob;
+  }
+
+  /** Takes other limits; a folder that changed is used from the next start on. */
+  update(settings: CacheSettings): void {
+    if (!this.#place) return;
+    this.#place.evictor.settings = limitsOf(settings);
+    void this.#place.evictor.run();
   }
 
   status(): CacheStatus {
-    throw new Error('not yet');
+    const evictor = this.#place?.evictor;
+    return {
+      folder: this.#place?.folder.path ?? null,
+      degraded: this.#health.reason ?? evictor?.fullness ?? null,
+      bytes: evictor?.bytes ?? 0,
+      limit: evictor?.settings.limit ?? null,
+      blobs: this.#open.size,
+      evictedBytes: evictor?.evictedBytes ?? 0,
+      corrupt: this.#context.corrupt,
+      writeErrors: this.#health.writeErrors,
+    };
   }
 
-  list(): Promise<CacheEntry[]> {
-    throw new Error('not yet');
+  /** @throws OverlaybdError IO */
+  async list(): Promise<CacheEntry[]> {
+    return this.#place ? listCache(this.#place.folder) : [];
   }
 
-  /** @throws OverlaybdError BUSY if a process has it open, NOT_FOUND */
-  remove(_digest: string): Promise<void> {
-    throw new Error('not yet');
+  /** @throws OverlaybdError BUSY if a process has it open, NOT_FOUND, IO */
+  async remove(digest: string): Promise<void> {
+    if (!this.#place) throw new OverlaybdError('NOT_FOUND', `${digest}: there is no cache folder`);
+    await removeFromCache(this.#place.folder, this.#place.lock, digest);
+    await this.#place.evictor.run();
   }
 
-  /** Removes what nothing needs. @returns bytes that this freed */
-  gc(): Promise<number> {
-    throw new Error('not yet');
+  /** Removes what nothing needs. @returns bytes that this freed. @throws OverlaybdError IO */
+  async gc(): Promise<number> {
+    if (!this.#place) return 0;
+    const freed = await collectGarbage(this.#place.folder, this.#place.lock);
+    await this.#place.evictor.run();
+    return freed;
   }
 
-  verify(): Promise<CacheCheck[]> {
-    throw new Error('not yet');
+  /** Checks all that is kept. @throws OverlaybdError IO */
+  async verify(checked?: (check: CacheCheck) => void): Promise<CacheCheck[]> {
+    if (!this.#place) return [];
+    return verifyCache(this.#place.folder, this.#place.lock, checked);
   }
 
-  close(): Promise<void> {
-    throw new Error('not yet');
+  /** After all readers have ended. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await Promise.allSettled(this.#blobs.values());
+    for (const blob of this.#open.keys()) blob.close();
+    this.#open.clear();
+    await this.#place?.evictor.run();
+    this.#place?.lock.close();
+    this.#slots.close();
   }
+
+  async #openBlob(ref: RegistryRef): Promise<OpenBlob> {
+    const files = await this.#openFiles(ref);
+    const { digest, size } = ref;
+    const name = { name: describeRef(ref), digest, size, blob: ++this.#lastBlob };
+    const blob = new StoredBlob(this.#context, name, files);
+    const open = { blob, files, users: 0 };
+    this.#open.set(blob, open);
+    if (files) void touchFile(files.data.path);
+    if (files?.partial) void this.#verifyClaims(blob);
+    return open;
+  }
+
+  /** @returns null if the disk does not give them: the blob is then kept in memory */
+  async #openFiles(ref: RegistryRef): Promise<BlobFiles | null> {
+    const place = this.#place;
+    if (!place || this.#isClosed) return null;
+    try {
+      const files = await openBlobFiles(place.folder, place.lock, ref);
+      this.#health.worked();
+      return files;
+    } catch (error) {
+      const isOfDisk = codeOf(error) === 'IO' || codeOf(error) === 'BUSY';
+      if (isOfDisk) this.#health.failed(messageOf(error));
+      return null;
+    }
+  }
+
+  #contextOf(place: Place | null): BlobContext {
+    return {
+      health: this.#health,
+      slots: this.#slots,
+      waitingBytes: 0,
+      corrupt: 0,
+      hasRoom: () => place?.evictor.hasRoom() ?? false,
+      stored: (bytes) => place?.evictor.stored(bytes),
+      freed: (bytes) => place?.evictor.freed(bytes),
+      alone: (files, work) => (place ? place.lock.hold(files.digits, work) : work()),
+      distrust: (files) => void this.#distrust(files),
+      finish: (blob, files) => this.#finish(blob, files),
+      released: (blob) => this.#released(blob),
+    };
+  }
+
+  /** An opening of the same blob waits until this is done. */
+  async #distrust({ digits, data }: BlobFiles): Promise<void> {
+    const place = this.#place;
+    if (!place) return;
+    try {
+      const paths = [place.folder.complete(digits), data.path];
+      await place.lock.hold(digits, () => removeFiles(paths));
+    } catch (error) {
+      this.#health.failed(messageOf(error));
+    }
+  }
+
+  async #finish(blob: StoredBlob, files: BlobFiles): Promise<boolean> {
+    const { digest, name } = blob.spec;
+    if (!this.#place) return false;
+    try {
+      if (`sha256:${await hashFile(files.data)}` !== digest) {
+        this.#log.log('error', `${name}: its bytes do not have this digest; they are dropped`, {
+          digest,
+        });
+        blob.drop(0, blob.chunks - 1);
+        return false;
+      }
+      // The name says that all bytes are there, also after a power failure.
+      await bounded(`write ${files.data.path}`, promisify(fdatasync)(files.data.fd));
+      await nameComplete(this.#place.folder, this.#place.lock, files);
+      return true;
+    } catch (error) {
+      this.#health.failed(messageOf(error));
+      return false;
+    }
+  }
+
+  #released(blob: StoredBlob): void {
+    const open = this.#open.get(blob);
+    if (!open || --open.users > 0) return;
+    this.#open.delete(blob);
+    this.#blobs.delete(`${blob.spec.digest} ${blob.spec.size}`);
+    if (open.files && this.#place) {
+      const { digits, data } = open.files;
+      void touchFile(blob.map.isComplete ? this.#place.folder.complete(digits) : data.path);
+    }
+    blob.close();
+  }
+
+  /** Checks what is there before anyone asks for it, so that it can be read without a message. */
+  async #verifyClaims(blob: StoredBlob): Promise<void> {
+    for (let chunk = blob.nextClaim(0); chunk >= 0; chunk = blob.nextClaim(chunk + 1)) {
+      // oxlint-disable-next-line no-await-in-loop
+      await blob.present(chunk);
+      // oxlint-disable-next-line no-await-in-loop
+      await pause(VERIFY_PAUSE_MS, undefined, { ref: false });
+    }
+  }
+}
+
+type Opened = Pick<Place, 'folder' | 'lock'>;
+
+/** @throws OverlaybdError IO */
+async function openFolder(path: string): Promise<Opened> {
+  const folder = new CacheFolder(resolve(path));
+  for (const each of [folder.blobs, folder.manifests, folder.refs, folder.traces]) {
+    // oxlint-disable-next-line no-await-in-loop
+    await makeFolders('/', each);
+  }
+  await checkOwner(folder.path);
+  return { folder, lock: await FolderLock.open(folder) };
+}
+
+/** Who can write to the folder decides what is served. */
+async function checkOwner(path: string): Promise<void> {
+  const { uid, mode } = await bounded(path, stat(path));
+  const self = process.geteuid?.() ?? 0;
+  if ((uid === self || uid === 0) && (mode & 0o022) === 0) return;
+  throw new OverlaybdError(
+    'PERMISSION',
+    `it belongs to user ${uid} and has mode ${(mode & 0o777).toString(8)}; it must belong to user ${self}, and only that user may write to it`,
+  );
+}
+
+function limitsOf({ cacheSize, cacheMinFree }: CacheSettings): {
+  limit: number | null;
+  minFree: number;
+} {
+  return { limit: cacheSize, minFree: cacheMinFree };
 }

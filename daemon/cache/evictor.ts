@@ -1,0 +1,159 @@
+// Keeps the folder within its limit and the disk above its minimum of free space. First go blobs that no
+// process uses, the least recently used ones first, then chunks of open blobs that nobody touched since the
+// last round. If that is not enough, nothing more is stored.
+
+import { statfs } from 'node:fs/promises';
+import { performance } from 'node:perf_hooks';
+import { CHUNK_SIZE, chunksOf } from '../blob/chunk-map.js';
+import { messageOf } from '../errors.js';
+import { humanSize } from '../lib/format-size.js';
+import { bounded } from './disk.js';
+import type { FolderLock } from './folder-lock.js';
+import type { CacheFolder } from './folder.js';
+import type { Health } from './health.js';
+import { removeUnused, scanBlobs } from './scan.js';
+import type { StoredBlob } from './stored-blob.js';
+
+/** Eviction begins at this part of the limit, and ends at that one. */
+const BEGIN_AT = 0.9;
+const END_AT = 0.8;
+/** Of the minimum of free space: what is free afterwards. */
+const FREE_AFTER = 1.25;
+/** The disk is asked how much is free after this many bytes, or when it was full this long ago. */
+const LOOK_BYTES = 16 << 20;
+const LOOK_MS = 5000;
+
+/** Of an open blob these stay: its first chunk, and as much of its end as is needed to open it. */
+const MIN_TAIL = 128 << 10;
+const MAX_TAIL = 8 << 20;
+const TAIL_SHARE = 192;
+
+export interface EvictorSettings {
+  readonly limit: number | null;
+  readonly minFree: number;
+}
+
+/** The first chunk of the tail that stays while a blob is open. */
+export function pinnedTail(size: number): number {
+  const tail = Math.min(Math.max(Math.ceil(size / TAIL_SHARE), MIN_TAIL), MAX_TAIL);
+  return Math.max(0, chunksOf(size) - Math.ceil(tail / CHUNK_SIZE) - 1);
+}
+
+export class Evictor {
+  evictedBytes = 0;
+  /** On disk, as far as is known. */
+  bytes = 0;
+  settings: EvictorSettings;
+  readonly #folder: CacheFolder;
+  readonly #lock: FolderLock;
+  readonly #health: Health;
+  readonly #open: () => Iterable<StoredBlob>;
+  #free = Number.POSITIVE_INFINITY;
+  #sinceLook = 0;
+  #lookedAt = Number.NEGATIVE_INFINITY;
+  #running: Promise<void> | null = null;
+
+  /** @param open blobs that are open in this process */
+  constructor(
+    where: { readonly folder: CacheFolder; readonly lock: FolderLock; readonly health: Health },
+    settings: EvictorSettings,
+    open: () => Iterable<StoredBlob>,
+  ) {
+    this.#folder = where.folder;
+    this.#lock = where.lock;
+    this.#health = where.health;
+    this.settings = settings;
+    this.#open = open;
+  }
+
+  /** Why nothing more is stored; null: there is room. */
+  get fullness(): string | null {
+    const { limit, minFree } = this.settings;
+    if (limit !== null && this.bytes >= limit) {
+      return `${this.#folder.path}: the limit of ${humanSize(limit)} is reached, and all that is there is in use`;
+    }
+    if (this.#free - this.#sinceLook < minFree) {
+      return `${this.#folder.path}: less than ${humanSize(minFree)} are free on its disk`;
+    }
+    return null;
+  }
+
+  hasRoom(): boolean {
+    const { fullness } = this;
+    if (fullness === null) return true;
+    this.#health.isFull(fullness);
+    if (performance.now() - this.#lookedAt > LOOK_MS) void this.run();
+    return false;
+  }
+
+  stored(bytes: number): void {
+    this.bytes += bytes;
+    this.#sinceLook += bytes;
+    if (this.#sinceLook >= LOOK_BYTES || this.#isOver()) void this.run();
+  }
+
+  freed(bytes: number): void {
+    this.bytes = Math.max(0, this.bytes - bytes);
+    this.evictedBytes += bytes;
+  }
+
+  /** Looks, and evicts if that is needed. Never rejects. */
+  run(): Promise<void> {
+    this.#running ??= this.#run()
+      .catch((error: unknown) => this.#health.failed(messageOf(error)))
+      .finally(() => {
+        this.#running = null;
+      });
+    return this.#running;
+  }
+
+  #isOver(): boolean {
+    const { limit, minFree } = this.settings;
+    const isOver = limit !== null && this.bytes >= limit * BEGIN_AT;
+    return isOver || this.#free - this.#sinceLook < minFree;
+  }
+
+  /** Bytes that must go. */
+  #excess(): number {
+    if (!this.#isOver()) return 0;
+    const { limit, minFree } = this.settings;
+    const overLimit = limit === null ? 0 : this.bytes - limit * END_AT;
+    const overDisk = this.#free < minFree ? minFree * FREE_AFTER - this.#free : 0;
+    return Math.max(0, overLimit, overDisk);
+  }
+
+  async #look(): Promise<void> {
+    this.#lookedAt = performance.now();
+    const { path } = this.#folder;
+    const { bavail, bsize } = await bounded(path, statfs(path));
+    this.#free = bavail * bsize;
+    this.#sinceLook = 0;
+  }
+
+  async #run(): Promise<void> {
+    await this.#look();
+    const blobs = await scanBlobs(this.#folder);
+    this.bytes = blobs.reduce((sum, { bytes }) => sum + bytes, 0);
+    let excess = this.#excess();
+    for (const blob of blobs.toSorted((a, b) => a.lastUsed - b.lastUsed)) {
+      if (excess <= 0) return;
+      // oxlint-disable-next-line no-await-in-loop
+      if (!(await removeUnused(this.#lock, blob))) continue;
+      this.freed(blob.bytes);
+      excess -= blob.bytes;
+    }
+    // Twice: the first round takes the touches.
+    for (let round = 0; round < 2; round++) {
+      for (const blob of this.#open()) {
+        if (excess <= 0) break;
+        const { map, spec } = blob;
+        const tail = pinnedTail(spec.size);
+        const isFree = (chunk: number): boolean =>
+          chunk > 0 && chunk < tail && !map.takeTouch(chunk);
+        // oxlint-disable-next-line no-await-in-loop
+        excess -= await blob.evict(isFree, excess);
+      }
+    }
+    await this.#look();
+  }
+}

@@ -1,0 +1,72 @@
+// The lock under which the files of a blob are made, renamed and removed, among all processes that use the
+// folder. The kernel ends it with the process.
+
+import { performance } from 'node:perf_hooks';
+import { setTimeout as pause } from 'node:timers/promises';
+import { OverlaybdError } from '../errors.js';
+import { closeCacheFile, lockExclusive, openCacheFile, unlock } from './disk.js';
+import type { CacheFolder } from './folder.js';
+
+const POLL_MS = 5;
+/** The work under the lock is a few calls. */
+export const LOCK_DEADLINE_MS = 10_000;
+
+export class FolderLock {
+  readonly #fd: number;
+  readonly #path: string;
+  /** Turns of this process, which the lock of the system does not tell from each other. */
+  readonly #turns = new Map<string, Promise<unknown>>();
+
+  private constructor(fd: number, path: string) {
+    this.#fd = fd;
+    this.#path = path;
+  }
+
+  /** @throws OverlaybdError IO */
+  static async open(folder: CacheFolder): Promise<FolderLock> {
+    const { fd } = await openCacheFile(folder.lock, 0);
+    return new FolderLock(fd, folder.lock);
+  }
+
+  /**
+   * Does work alone, as far as one blob is concerned.
+   * @throws OverlaybdError BUSY after {@link LOCK_DEADLINE_MS}, and what `work` throws
+   */
+  async hold<T>(digits: string, work: () => Promise<T>): Promise<T> {
+    const before = this.#turns.get(digits) ?? Promise.resolve();
+    const turn = before.catch(() => {}).then(() => this.#locked(digits, work));
+    this.#turns.set(digits, turn);
+    try {
+      return await turn;
+    } finally {
+      if (this.#turns.get(digits) === turn) this.#turns.delete(digits);
+    }
+  }
+
+  close(): void {
+    closeCacheFile(this.#fd);
+  }
+
+  async #locked<T>(digits: string, work: () => Promise<T>): Promise<T> {
+    // 48 bits: two blobs rarely share a byte, and then only wait for each other.
+    const position = Number.parseInt(digits.slice(0, 12), 16);
+    const what = `${this.#path}: byte ${position}`;
+    await waitFor(() => lockExclusive(this.#fd, position), what);
+    try {
+      return await work();
+    } finally {
+      unlock(this.#fd, position);
+    }
+  }
+}
+
+/** @throws OverlaybdError BUSY if `take` has not said true in time */
+export async function waitFor(take: () => boolean, what: string): Promise<void> {
+  const end = performance.now() + LOCK_DEADLINE_MS;
+  while (!take()) {
+    if (performance.now() > end) {
+      throw new OverlaybdError('BUSY', `${what}: another process holds the lock`);
+    }
+    await pause(POLL_MS);
+  }
+}

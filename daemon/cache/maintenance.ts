@@ -1,0 +1,211 @@
+// What `overlaybd-nbd cache` does with a folder, with or without a daemon: list, remove, collect, verify. The
+// locks of those who use blobs are respected.
+
+import { rm, stat } from 'node:fs/promises';
+import { chunkLength, CHUNK_SIZE, chunksOf } from '../blob/chunk-map.js';
+import { readFully } from '../blob/source.js';
+import { OverlaybdError } from '../errors.js';
+import { removeFiles, USERS_LOCK } from './blob-files.js';
+import type { CacheCheck, CacheEntry } from './cached-blob.js';
+import {
+  bounded,
+  checksumRange,
+  closeCacheFile,
+  lockExclusive,
+  hashFile,
+  openIfThere,
+  punchRange,
+  sourceOf,
+  unlock,
+  type CacheFile,
+} from './disk.js';
+import type { FolderLock } from './folder-lock.js';
+import type { CacheFolder } from './folder.js';
+import { isUsed, namesIn, removeUnused, scanBlobs, type FoundBlob } from './scan.js';
+import { TEMPORARY } from './small-files.js';
+import {
+  decodeHeader,
+  digitsOf,
+  RecordFormat,
+  recordPosition,
+  RECORD_SIZE,
+  STATE_HEADER_SIZE,
+  stateFileSize,
+  type StateHeader,
+} from './state-file.js';
+
+const DAY_MS = 24 * 3600 * 1000;
+/** A manifest that nobody asked for this long is collected. */
+const MANIFEST_DAYS = 90;
+/** A temporary file that is older belongs to no process that is still writing it. */
+const TEMPORARY_DAYS = 1;
+
+/** @throws OverlaybdError IO */
+export async function listCache(folder: CacheFolder): Promise<CacheEntry[]> {
+  const entries: CacheEntry[] = [];
+  for (const blob of await scanBlobs(folder)) {
+    entries.push({
+      digest: `sha256:${blob.digits}`,
+      // oxlint-disable-next-line no-await-in-loop
+      size: await sizeOf(blob),
+      bytes: blob.bytes,
+      isComplete: blob.nonce === null,
+      // oxlint-disable-next-line no-await-in-loop
+      isUsed: await isUsed(blob),
+      lastUsed: blob.lastUsed,
+    });
+  }
+  return entries;
+}
+
+/** @throws OverlaybdError BUSY if a process has it open, NOT_FOUND, IO */
+export async function removeFromCache(
+  folder: CacheFolder,
+  lock: FolderLock,
+  digest: string,
+): Promise<void> {
+  const digits = digitsOf(digest);
+  const found = (await scanBlobs(folder)).filter((blob) => blob.digits === digits);
+  if (found.length === 0) {
+    throw new OverlaybdError('NOT_FOUND', `${folder.path}: ${digest} is not in the cache`);
+  }
+  for (const blob of found) {
+    // oxlint-disable-next-line no-await-in-loop
+    if (await removeUnused(lock, blob)) continue;
+    throw new OverlaybdError(
+      'BUSY',
+      `${digest}: a process has it open; remove or detach the exports that use it first`,
+    );
+  }
+}
+
+/**
+ * Removes what nothing can use: files without their other half, files of broken writes, old manifests.
+ * @returns bytes that this freed
+ * @throws OverlaybdError IO
+ */
+export async function collectGarbage(folder: CacheFolder, lock: FolderLock): Promise<number> {
+  let freed = 0;
+  for (const blob of await scanBlobs(folder)) {
+    // oxlint-disable-next-line no-await-in-loop
+    if (await isWhole(blob)) continue;
+    // oxlint-disable-next-line no-await-in-loop
+    if (await removeUnused(lock, blob)) freed += blob.bytes;
+  }
+  for (const name of await namesIn(folder.manifests)) {
+    const days = TEMPORARY.test(name) ? TEMPORARY_DAYS : MANIFEST_DAYS;
+    // oxlint-disable-next-line no-await-in-loop
+    freed += await removeOld(`${folder.manifests}/${name}`, days * DAY_MS);
+  }
+  return freed;
+}
+
+/**
+ * Checks every byte that is kept. What is wrong is not used from now on, unless a process uses it already.
+ * @param checked is called after each blob
+ * @throws OverlaybdError IO
+ */
+export async function verifyCache(
+  folder: CacheFolder,
+  lock: FolderLock,
+  checked: (check: CacheCheck) => void = () => {},
+): Promise<CacheCheck[]> {
+  const checks: CacheCheck[] = [];
+  for (const blob of await scanBlobs(folder)) {
+    // oxlint-disable-next-line no-await-in-loop
+    const check = await verifyBlob(lock, blob);
+    if (!check) continue;
+    checks.push(check);
+    checked(check);
+  }
+  return checks;
+}
+
+async function verifyBlob(lock: FolderLock, blob: FoundBlob): Promise<CacheCheck | null> {
+  const data = blob.data === null ? null : await openIfThere(blob.data);
+  if (!data) return null;
+  try {
+    if (blob.nonce !== null) return await verifyPartial(blob, blob.nonce, data);
+    const isRight = (await hashFile(data)) === blob.digits;
+    if (!isRight) await lock.hold(blob.digits, () => removeFiles([data.path]));
+    const chunks = chunksOf(data.size);
+    return { digest: `sha256:${blob.digits}`, chunks, bad: isRight ? 0 : chunks };
+  } finally {
+    closeCacheFile(data.fd);
+  }
+}
+
+async function verifyPartial(
+  blob: FoundBlob,
+  nonce: string,
+  data: CacheFile,
+): Promise<CacheCheck | null> {
+  const state = blob.state === null ? null : await openIfThere(blob.state);
+  if (!state) return null;
+  try {
+    const header = await readHeader(state);
+    if (header?.nonce !== nonce || header.size !== data.size) return null;
+    if (state.size !== stateFileSize(header.size)) return null;
+    return await verifyRecords(header, data, state);
+  } finally {
+    closeCacheFile(state.fd);
+  }
+}
+
+async function verifyRecords(
+  header: StateHeader,
+  data: CacheFile,
+  state: CacheFile,
+): Promise<CacheCheck> {
+  const records = await readFully(sourceOf(state), 0, state.size);
+  const format = new RecordFormat(header);
+  // Nobody reads bytes whose record is cleared.
+  const isAlone = lockExclusive(data.fd, USERS_LOCK);
+  let chunks = 0;
+  let bad = 0;
+  for (let chunk = 0; chunk < chunksOf(header.size); chunk++) {
+    const record = format.decode(records, recordPosition(chunk));
+    if (record < 0) continue;
+    chunks++;
+    const length = chunkLength(header.size, chunk);
+    // oxlint-disable-next-line no-await-in-loop
+    const crc = await checksumRange(data.fd, chunk * CHUNK_SIZE, length, format.seed(chunk));
+    if (crc === record) continue;
+    bad++;
+    const cleared = { fd: state.fd, position: recordPosition(chunk), length: RECORD_SIZE };
+    // oxlint-disable-next-line no-await-in-loop
+    if (isAlone) await punchRange({ fd: data.fd, position: 0, length: 0 }, cleared);
+  }
+  if (isAlone) unlock(data.fd, USERS_LOCK);
+  return { digest: header.digest, chunks, bad };
+}
+
+/** Bytes of the blob. */
+async function sizeOf({ nonce, data, state }: FoundBlob): Promise<number | null> {
+  const path = nonce === null ? data : state;
+  const file = path === null ? null : await openIfThere(path);
+  if (!file) return null;
+  try {
+    return nonce === null ? file.size : ((await readHeader(file))?.size ?? null);
+  } finally {
+    closeCacheFile(file.fd);
+  }
+}
+
+async function isWhole(blob: FoundBlob): Promise<boolean> {
+  if (blob.nonce === null) return true;
+  if (blob.data === null || blob.state === null) return false;
+  return (await sizeOf(blob)) !== null;
+}
+
+async function readHeader(state: CacheFile): Promise<StateHeader | null> {
+  if (state.size < STATE_HEADER_SIZE) return null;
+  return decodeHeader(await readFully(sourceOf(state), 0, STATE_HEADER_SIZE));
+}
+
+async function removeOld(path: string, age: number): Promise<number> {
+  const status = await bounded(path, stat(path)).catch(() => null);
+  if (!status || Date.now() - status.mtimeMs < age) return 0;
+  await bounded(`remove ${path}`, rm(path, { force: true }));
+  return status.size;
+}

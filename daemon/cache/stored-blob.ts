@@ -1,0 +1,386 @@
+// One open blob of the cache, in the thread of the fetcher: which chunks are present, who fetches, where bytes
+// go. Its order is what makes it safe: data, record, bit; and back: bit, generation, record, hole.
+
+import { fileExists } from '../blob/file-jobs.js';
+import { chunkLength, CHUNK_SIZE, chunksOf, ChunkMap } from '../blob/chunk-map.js';
+import type { CachedSpec } from '../blob/cached-source.js';
+import { OverlaybdError } from '../errors.js';
+import { ETIMEDOUT, errnoText } from '../lib/errno.js';
+import { crc32c } from '../native/crc32c.js';
+import { files as nativeFiles } from '../native/file.js';
+import { closeBlobFiles, USERS_LOCK, type BlobFiles } from './blob-files.js';
+import type { CachedBlob } from './cached-blob.js';
+import {
+  checksumRange,
+  lockExclusive,
+  lockShared,
+  punchRange,
+  storeChunk,
+  unlock,
+} from './disk.js';
+import type { Health } from './health.js';
+import type { Slots } from './slots.js';
+import { RECORD_SIZE, RecordFormat, recordPosition } from './state-file.js';
+
+/** Bytes that wait for the disk, of all blobs; what is more goes to memory at once. */
+const MAX_WAITING_BYTES = 64 << 20;
+/** Chunks that are cleared by one job. */
+const MOST_CLEARED = 4096;
+
+/** What a blob needs of its store. */
+export interface BlobContext {
+  readonly health: Health;
+  readonly slots: Slots;
+  /** Bytes that wait for the disk. */
+  waitingBytes: number;
+  corrupt: number;
+  /** Whether files may grow. */
+  readonly hasRoom: () => boolean;
+  readonly stored: (bytes: number) => void;
+  readonly freed: (bytes: number) => void;
+  /** Removes the files of a complete blob whose bytes turned out to be wrong. */
+  readonly distrust: (files: BlobFiles) => void;
+  /** Does work while no process makes, renames or removes the files. @throws OverlaybdError BUSY */
+  readonly alone: <T>(files: BlobFiles, work: () => Promise<T>) => Promise<T>;
+  /** Checks and names a blob whose chunks are all in its file. */
+  readonly finish: (blob: StoredBlob, files: BlobFiles) => Promise<boolean>;
+  readonly released: (blob: StoredBlob) => void;
+}
+
+/** A chunk that is being fetched, written or cleared. */
+interface Turn {
+  /** Whether this process has the lock of the record. */
+  readonly isLocked: boolean;
+  isDropped: boolean;
+}
+
+export class StoredBlob implements CachedBlob {
+  readonly spec: CachedSpec;
+  readonly map: ChunkMap;
+  readonly chunks: number;
+  readonly #context: BlobContext;
+  readonly #format: RecordFormat;
+  readonly #turns = new Map<number, Turn>();
+  readonly #checks = new Map<number, Promise<boolean>>();
+  /** Records that did not match their bytes, by chunk. */
+  readonly #rejected = new Map<number, number>();
+  /** What the state file said when it was opened, less what was cleared since. */
+  readonly #claims: Buffer | null;
+  readonly #files: BlobFiles | null;
+  /** What was in the file is right, but nothing more may go there: a job that is late may still punch it. */
+  #isFrozen = false;
+  #hasNoHoles = false;
+  #isClosed = false;
+  #jobs = 0;
+  #isClosing = false;
+
+  /** @param files null: chunks of this blob are kept in memory only */
+  constructor(
+    context: BlobContext,
+    name: Pick<CachedSpec, 'blob' | 'digest' | 'name' | 'size'>,
+    files: BlobFiles | null,
+  ) {
+    this.#context = context;
+    this.#files = files;
+    this.chunks = chunksOf(name.size);
+    this.map = ChunkMap.create(name.size);
+    const { fd: slotsFd } = context.slots;
+    const fd = files?.data.fd ?? slotsFd;
+    this.spec = { kind: 'cached', ...name, fd, slotsFd, state: this.map.state };
+    const partial = files?.partial ?? null;
+    this.#format = new RecordFormat({ digest: name.digest, nonce: partial?.nonce ?? '' });
+    this.#claims = partial?.bytes ?? null;
+    if (files && !partial) {
+      for (let chunk = 0; chunk < this.chunks; chunk++) this.map.set(chunk);
+      this.map.setComplete(true);
+    }
+  }
+
+  async present(chunk: number): Promise<boolean> {
+    if (this.map.has(chunk)) return true;
+    const checking = this.#checks.get(chunk);
+    if (checking) return checking;
+    const record = this.#turns.has(chunk) ? -1 : this.#claim(chunk);
+    if (record < 0) return false;
+    const check = this.#check(chunk, record);
+    this.#checks.set(chunk, check);
+    try {
+      return await check;
+    } finally {
+      this.#checks.delete(chunk);
+    }
+  }
+
+  begin(chunk: number, alone = false): boolean {
+    if (this.map.has(chunk) || this.#turns.has(chunk) || this.#checks.has(chunk)) return false;
+    const state = this.#isFrozen ? null : (this.#files?.partial?.state ?? null);
+    const isLocked = state !== null && lockExclusive(state.fd, recordPosition(chunk), RECORD_SIZE);
+    if (state && !isLocked && !alone) return false;
+    if (isLocked && this.#claim(chunk) >= 0) {
+      unlock(state.fd, recordPosition(chunk), RECORD_SIZE);
+      return false;
+    }
+    this.#turns.set(chunk, { isLocked, isDropped: false });
+    return true;
+  }
+
+  async write(chunk: number, bytes: Uint8Array): Promise<void> {
+    const turn = this.#turns.get(chunk);
+    const length = chunkLength(this.spec.size, chunk);
+    if (!turn || bytes.length !== length) {
+      throw new OverlaybdError(
+        'BUG',
+        `${this.spec.name}: chunk ${chunk}: ${bytes.length} bytes of ${length} written, begun: ${turn !== undefined}`,
+      );
+    }
+    try {
+      const isStored = turn.isLocked && (await this.#store(chunk, bytes));
+      if (turn.isDropped) {
+        if (isStored) await this.#clearFile(chunk, chunk, 0);
+      } else if (isStored) {
+        this.map.set(chunk);
+      } else {
+        this.#context.slots.put(this.map, chunk, bytes);
+      }
+    } finally {
+      this.giveUp(chunk);
+    }
+  }
+
+  giveUp(chunk: number): void {
+    const turn = this.#turns.get(chunk);
+    if (!turn) return;
+    this.#turns.delete(chunk);
+    const state = this.#files?.partial?.state;
+    if (turn.isLocked && state) unlock(state.fd, recordPosition(chunk), RECORD_SIZE);
+  }
+
+  drop(firstChunk: number, lastChunk: number): void {
+    const { map } = this;
+    if (this.#isClosing) return;
+    if (map.isComplete && this.#files) {
+      // Its file has no records any more, so that what is fetched now goes to memory.
+      this.#isFrozen = true;
+      this.#context.distrust(this.#files);
+    }
+    map.setComplete(false);
+    map.clear(firstChunk, lastChunk);
+    this.#context.slots.release(map, firstChunk, lastChunk);
+    const free: number[] = [];
+    for (let chunk = firstChunk; chunk <= lastChunk; chunk++) {
+      const turn = this.#turns.get(chunk);
+      if (turn) turn.isDropped = true;
+      else free.push(chunk);
+    }
+    for (const [first, last] of runsOf(free)) void this.#forget(first, last, false);
+  }
+
+  async complete(): Promise<boolean> {
+    const { map } = this;
+    if (map.isComplete) return true;
+    if (!this.#files || this.#isFrozen || this.#isClosing) return false;
+    if (!map.hasAll(0, this.chunks - 1)) return false;
+    for (let chunk = 0; chunk < this.chunks; chunk++) if (map.slotOf(chunk) >= 0) return false;
+    const { generation } = map;
+    const isRight = await this.#job(this.#context.finish(this, this.#files));
+    if (map.generation !== generation) return false;
+    if (isRight) map.setComplete(true);
+    return isRight;
+  }
+
+  release(): void {
+    this.#context.released(this);
+  }
+
+  /** The next chunk from `chunk` on that has a record that is not checked; -1: there is none. */
+  nextClaim(chunk: number): number {
+    if (!this.#claims || this.#isClosing) return -1;
+    for (let at = chunk; at < this.chunks; at++) {
+      if (!this.map.has(at) && this.#format.decode(this.#claims, recordPosition(at)) >= 0) {
+        if (!this.#rejected.has(at)) return at;
+      }
+    }
+    return -1;
+  }
+
+  /**
+   * Gives the bytes of chunks back to the disk, if no other process uses the blob.
+   * @param isFree whether a chunk may go
+   * @returns bytes that are free now
+   */
+  async evict(isFree: (chunk: number) => boolean, most: number): Promise<number> {
+    const files = this.#files;
+    if (!files?.partial || this.map.isComplete || this.#isFrozen || this.#isClosing) return 0;
+    if (this.#hasNoHoles) return 0;
+    return this.#job(this.#context.alone(files, () => this.#evictAlone(files, isFree, most)));
+  }
+
+  async #evictAlone(
+    { data }: BlobFiles,
+    isFree: (chunk: number) => boolean,
+    most: number,
+  ): Promise<number> {
+    if (this.#isClosing || !lockExclusive(data.fd, USERS_LOCK)) return 0;
+    try {
+      // Without its first name it was completed by another process: no hole may be in it.
+      this.#hasNoHoles = !(await fileExists(data.path));
+      let bytes = 0;
+      for (const [first, last] of this.#hasNoHoles ? [] : this.#choose(isFree, most)) {
+        if (this.#hasNoHoles || !this.#mayEvictAll(first, last)) continue;
+        this.map.clear(first, last);
+        // oxlint-disable-next-line no-await-in-loop
+        if (await this.#forget(first, last, true)) bytes += (last - first + 1) * CHUNK_SIZE;
+      }
+      return bytes;
+    } finally {
+      lockShared(data.fd, USERS_LOCK);
+    }
+  }
+
+  #choose(isFree: (chunk: number) => boolean, most: number): [number, number][] {
+    const chosen: number[] = [];
+    for (let chunk = 0; chunk < this.chunks && chosen.length * CHUNK_SIZE < most; chunk++) {
+      if (this.#mayEvict(chunk) && isFree(chunk)) chosen.push(chunk);
+    }
+    return runsOf(chosen);
+  }
+
+  #mayEvict(chunk: number): boolean {
+    return this.map.has(chunk) && this.map.slotOf(chunk) < 0 && !this.#turns.has(chunk);
+  }
+
+  #mayEvictAll(first: number, last: number): boolean {
+    for (let chunk = first; chunk <= last; chunk++) if (!this.#mayEvict(chunk)) return false;
+    return !this.map.isComplete;
+  }
+
+  /** After all readers have ended. */
+  close(): void {
+    this.#isClosing = true;
+    this.map.clear(0, this.chunks - 1);
+    this.#context.slots.release(this.map, 0, this.chunks - 1);
+    this.#closeIfIdle();
+  }
+
+  async #job<T>(work: Promise<T>): Promise<T> {
+    this.#jobs++;
+    try {
+      return await work;
+    } finally {
+      this.#jobs--;
+      this.#closeIfIdle();
+    }
+  }
+
+  #closeIfIdle(): void {
+    if (!this.#isClosing || this.#isClosed || this.#jobs > 0) return;
+    this.#isClosed = true;
+    if (this.#files) closeBlobFiles(this.#files);
+  }
+
+  /** The CRC that the record of a chunk says; -1: there is none, or it is known to be wrong. */
+  #claim(chunk: number): number {
+    const state = this.#files?.partial?.state;
+    if (!state || !this.#claims || this.#isFrozen || this.#isClosing) return -1;
+    const position = recordPosition(chunk);
+    const now = Buffer.alloc(RECORD_SIZE);
+    // Another process may have written it. If the disk must be asked, what it said before has to do.
+    const got = nativeFiles.readAtHand(state.fd, now, 0, RECORD_SIZE, position);
+    if (got === RECORD_SIZE) now.copy(this.#claims, position);
+    const record = this.#format.decode(this.#claims, position);
+    return record >= 0 && this.#rejected.get(chunk) === record ? -1 : record;
+  }
+
+  async #check(chunk: number, record: number): Promise<boolean> {
+    const { map, spec } = this;
+    const { generation } = map;
+    const length = chunkLength(spec.size, chunk);
+    const seed = this.#format.seed(chunk);
+    const crc = await this.#job(checksumRange(spec.fd, chunk * CHUNK_SIZE, length, seed));
+    if (map.generation !== generation || this.#isClosing) return map.has(chunk);
+    if (crc === record) {
+      map.set(chunk);
+      return true;
+    }
+    this.#rejected.set(chunk, record);
+    if (crc >= 0) this.#context.corrupt++;
+    else this.#context.health.failed(`read ${spec.name}: ${errnoText(-crc)}`);
+    return false;
+  }
+
+  /** @returns whether the file has it */
+  async #store(chunk: number, bytes: Uint8Array): Promise<boolean> {
+    const context = this.#context;
+    const state = this.#files?.partial?.state;
+    if (!state || !this.#claims || this.#isFrozen || this.#isClosing) return false;
+    if (context.waitingBytes + bytes.length > MAX_WAITING_BYTES || !context.hasRoom()) return false;
+    if (!context.health.mayTry()) return false;
+    const crc = crc32c(bytes, 0, bytes.length, this.#format.seed(chunk));
+    const record = this.#format.encode(crc);
+    const position = recordPosition(chunk);
+    context.waitingBytes += bytes.length;
+    const result = await this.#job(
+      storeChunk(
+        { fd: this.spec.fd, position: chunk * CHUNK_SIZE, bytes },
+        { fd: state.fd, position, bytes: record },
+      ),
+    );
+    context.waitingBytes -= bytes.length;
+    if (result < 0) {
+      context.health.failed(`write ${this.spec.name}: ${errnoText(-result)}`);
+      return false;
+    }
+    context.health.worked();
+    context.stored(bytes.length);
+    record.copy(this.#claims, position);
+    this.#rejected.delete(chunk);
+    return true;
+  }
+
+  /** After the bits were cleared: nobody begins a chunk until its record is gone. */
+  async #forget(first: number, last: number, punch: boolean): Promise<boolean> {
+    const turn: Turn = { isLocked: false, isDropped: false };
+    for (let chunk = first; chunk <= last; chunk++) this.#turns.set(chunk, turn);
+    try {
+      return await this.#clearFile(first, last, punch ? CHUNK_SIZE : 0);
+    } finally {
+      for (let chunk = first; chunk <= last; chunk++) this.#turns.delete(chunk);
+    }
+  }
+
+  /** @param hole bytes of a chunk that are given back: all or none. @returns whether it is done */
+  async #clearFile(first: number, last: number, hole: number): Promise<boolean> {
+    const state = this.#files?.partial?.state;
+    if (!state || !this.#claims || this.#isClosed) return false;
+    const { fd, size } = this.spec;
+    for (let at = first; at <= last; at += MOST_CLEARED) {
+      const count = Math.min(MOST_CLEARED, last - at + 1);
+      const position = at * CHUNK_SIZE;
+      const length = Math.min(count * hole, size - position);
+      const records = { fd: state.fd, position: recordPosition(at), length: count * RECORD_SIZE };
+      this.#claims.fill(0, records.position, records.position + records.length);
+      for (let chunk = at; chunk < at + count; chunk++) this.#rejected.delete(chunk);
+      // oxlint-disable-next-line no-await-in-loop
+      const result = await this.#job(punchRange({ fd, position, length }, records));
+      if (result >= 0) continue;
+      // It may still happen. Nothing that is written into the file from now on would be safe from it.
+      if (result === -ETIMEDOUT) this.#isFrozen = true;
+      if (hole > 0) this.#hasNoHoles = true;
+      this.#context.health.failed(`punch ${this.spec.name}: ${errnoText(-result)}`);
+      return false;
+    }
+    if (hole > 0) this.#context.freed((last - first + 1) * hole);
+    return true;
+  }
+}
+
+/** Ascending numbers as runs of neighbours, both ends included. */
+export function runsOf(numbers: readonly number[]): [first: number, last: number][] {
+  const runs: [number, number][] = [];
+  for (const number of numbers) {
+    const run = runs.at(-1);
+    if (run && run[1] === number - 1) run[1] = number;
+    else runs.push([number, number]);
+  }
+  return runs;
+}
