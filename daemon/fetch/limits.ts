@@ -55,3 +55,25 @@ export const FETCHER_HEAP_MB = 512;
 
 /** Log lines of the fetcher that the main thread has not taken. Further ones are dropped and counted. */
 export const MAX_POSTED_LINES = 64;
+
+/** After a chunk was fetched again because its bytes were wrong: it is not asked for again for this long. */
+export const REFETCH_PAUSE_MS = 60_000;
+/** Within this time, a reader may still have read the bytes from before. */
+export const REFETCH_GRACE_MS = 1000;
+/** Chunks of a blob of which this is remembered. */
+export const MAX_REFETCHED = 1024;
+
+/** Chunks of read-ahead of one blob that wait or are on their way, 16 MiB. Further hints are dropped. */
+export const MAX_AHEAD_WAITING = 256;
+
+/** Blobs that are open at the same time, and threads that are connected. */
+export const MAX_OPEN_BLOBS = 65_536;
+
+/** Requests of one blob that is fetched whole, and blobs that are at the same time. */
+export const FILL_REQUESTS = 4;
+export const FILL_BLOBS = 4;
+/** Before a failed fill of a blob is tried again: the first value, doubled up to the second. */
+export const FILL_RETRY_MS = 1000;
+export const MAX_FILL_RETRY_MS = 60_000;
+/** Between two reports of the progress of one command. */
+export const PROGRESS_MS = 200;

@@ -1,0 +1,136 @@
+// The blobs that are open in the fetcher, and the threads that have them open.
+
+import { describeRef, type RegistryRef } from '../blob/blob-ref.js';
+import type { CachedSpec } from '../blob/cached-source.js';
+import type { CachedBlob } from '../cache/cached-blob.js';
+import { OverlaybdError } from '../errors.js';
+import { FetchBlob } from './fetch-blob.js';
+import { MAX_OPEN_BLOBS } from './limits.js';
+import { Refetched } from './refetched.js';
+import type { HeldBlob } from './messages.js';
+
+/** What is needed of the cache. */
+export interface BlobStore {
+  blob(ref: RegistryRef, spec?: CachedSpec): Promise<CachedBlob>;
+}
+
+export class OpenBlob extends FetchBlob {
+  /** Numbers of connections. */
+  readonly holders = new Set<number>();
+  readonly refetched = new Refetched();
+}
+
+export interface BlobReports {
+  readonly opened: (connection: number, ref: RegistryRef, spec: CachedSpec) => void;
+  readonly closed: (connection: number, blob: number) => void;
+  /** @returns when nothing uses the blob any more */
+  readonly stop: (blob: OpenBlob) => Promise<void>;
+}
+
+export class Blobs {
+  readonly #store: BlobStore;
+  readonly #reports: BlobReports;
+  readonly #byNumber = new Map<number, OpenBlob>();
+  /** Also those that are being opened. */
+  readonly #byDigest = new Map<string, Promise<OpenBlob>>();
+
+  constructor(store: BlobStore, reports: BlobReports) {
+    this.#store = store;
+    this.#reports = reports;
+  }
+
+  get all(): Iterable<OpenBlob> {
+    return this.#byNumber.values();
+  }
+
+  /** @throws OverlaybdError IO if it is not open: a mistake of ours, or its opener ended too early */
+  get(number: number): OpenBlob {
+    const blob = this.#byNumber.get(number);
+    if (blob) return blob;
+    throw new OverlaybdError('IO', `blob ${number} is not open in the fetcher`);
+  }
+
+  find(number: number): OpenBlob | undefined {
+    return this.#byNumber.get(number);
+  }
+
+  /** Opens again what a fetcher that died had open. */
+  async restore(held: readonly HeldBlob[]): Promise<void> {
+    await Promise.all(
+      held.map(async ({ ref, spec, holders }) => {
+        // If it cannot be opened, its readers get that error when they ask for something.
+        const blob = await this.#openOnce(ref, spec).catch(() => null);
+        for (const holder of holders) blob?.holders.add(holder);
+      }),
+    );
+  }
+
+  /**
+   * Opens a blob for a connection; more than once is the same as once.
+   * @throws OverlaybdError BAD_FORMAT if the blob is open with another size, LIMIT
+   */
+  async open(connection: number, ref: RegistryRef): Promise<OpenBlob> {
+    const { digest } = ref;
+    if (!this.#byDigest.has(digest) && this.#byDigest.size >= MAX_OPEN_BLOBS) {
+      const what = `${MAX_OPEN_BLOBS} blobs are open already`;
+      throw new OverlaybdError('LIMIT', `${describeRef(ref)}: ${what}`);
+    }
+    const blob = await this.#openOnce(ref);
+    if (blob.size !== ref.size) {
+      const other = `${describeRef(blob.ref)} has ${blob.size}`;
+      await this.#closeUnused(blob);
+      throw new OverlaybdError(
+        'BAD_FORMAT',
+        `${describeRef(ref)}: its descriptor says ${ref.size} bytes, that of ${other}`,
+        { facts: { digest, expected: `${blob.size}`, got: ref.size } },
+      );
+    }
+    blob.alsoAt(ref);
+    blob.holders.add(connection);
+    this.#reports.opened(connection, blob.ref, blob.cached.spec);
+    return blob;
+  }
+
+  /** A thread takes over what another one has open. */
+  adopt(connection: number, number: number): void {
+    this.#byNumber.get(number)?.holders.add(connection);
+  }
+
+  async close(connection: number, number: number): Promise<void> {
+    const blob = this.#byNumber.get(number);
+    if (!blob?.holders.delete(connection)) return;
+    this.#reports.closed(connection, number);
+    await this.#closeUnused(blob);
+  }
+
+  /** Closes what a connection has open, but for some. */
+  async closeAll(connection: number, but: readonly number[] = []): Promise<void> {
+    const kept = new Set(but);
+    for (const [number, { holders }] of this.#byNumber) {
+      if (holders.has(connection) && !kept.has(number)) await this.close(connection, number);
+    }
+  }
+
+  #openOnce(ref: RegistryRef, spec?: CachedSpec): Promise<OpenBlob> {
+    const { digest } = ref;
+    const known = this.#byDigest.get(digest);
+    if (known) return known;
+    const opening = this.#store.blob(ref, spec).then((cached) => {
+      const blob = new OpenBlob(ref, cached);
+      this.#byNumber.set(cached.spec.blob, blob);
+      return blob;
+    });
+    this.#byDigest.set(digest, opening);
+    opening.catch(() => this.#byDigest.delete(digest));
+    return opening;
+  }
+
+  async #closeUnused(blob: OpenBlob): Promise<void> {
+    const { digest, blob: number } = blob.cached.spec;
+    if (blob.holders.size > 0 || this.#byNumber.get(number) !== blob) return;
+    this.#byNumber.delete(number);
+    this.#byDigest.delete(digest);
+    await this.#reports.stop(blob);
+    blob.cached.release();
+  }
+}

@@ -1,0 +1,119 @@
+// What the scheduler knows of one open blob: the chunks that are wanted, and the readers that wait for them.
+
+import type { RegistryRef } from '../blob/blob-ref.js';
+import { CHUNK_SIZE } from '../blob/chunk-map.js';
+import type { CachedBlob } from '../cache/cached-blob.js';
+import type { FetchClass } from '../registry/http/client.js';
+import type { HostQueue } from './host-queue.js';
+import { ReadAhead } from './read-ahead.js';
+
+/** From the most urgent to the least. */
+export const CLASSES: readonly FetchClass[] = ['demand', 'ahead', 'trace', 'fill'];
+
+/** 0 is the most urgent. */
+export function rankOf(fetchClass: FetchClass): number {
+  return CLASSES.indexOf(fetchClass);
+}
+
+/** A range of chunks that somebody waits for. */
+export interface Wait {
+  readonly blob: FetchBlob;
+  /** Both included. */
+  readonly first: number;
+  readonly last: number;
+  readonly class: FetchClass;
+  readonly since: number;
+  /** Infinity: it waits as long as it takes. */
+  readonly deadline: number;
+  /** Chunks that have not come. */
+  missing: number;
+  /** null when it was called. */
+  done: ((error: Error | null) => void) | null;
+}
+
+/**
+ * checking: the cache is asked whether it has the chunk; queued: for a transfer; fetching: a transfer has it;
+ * elsewhere: another process fetches it.
+ */
+export type ChunkState = 'checking' | 'queued' | 'fetching' | 'elsewhere';
+
+/** A chunk that is not present and that someone waits for: there is one of each, however many wait. */
+export interface WantedChunk {
+  readonly blob: FetchBlob;
+  readonly chunk: number;
+  /** Past mirrors: its bytes were wrong before. */
+  readonly fromOrigin: boolean;
+  state: ChunkState;
+  /** The most urgent of its waits. */
+  class: FetchClass;
+  /** Where it is queued. */
+  host: HostQueue | null;
+  /** Whether this process has the right to fetch it (CachedBlob.begin). */
+  isBegun: boolean;
+  /** Repositories that have refused it. */
+  refusals: number;
+  readonly waits: Set<Wait>;
+}
+
+export class FetchBlob {
+  readonly cached: CachedBlob;
+  readonly chunks: number;
+  readonly size: number;
+  readonly readAhead: ReadAhead;
+  readonly wanted = new Map<number, WantedChunk>();
+  /** Transfers. */
+  inFlight = 0;
+  /** Reads that wait. */
+  waiting = 0;
+  /** Chunks of read-ahead that are queued or on their way. */
+  ahead = 0;
+  /** Why the last transfer failed. */
+  lastError: string | null = null;
+  readonly #refs: RegistryRef[];
+
+  constructor(ref: RegistryRef, cached: CachedBlob) {
+    this.cached = cached;
+    this.chunks = cached.chunks;
+    this.size = cached.spec.size;
+    this.readAhead = new ReadAhead(this.chunks);
+    this.#refs = [ref];
+  }
+
+  /** Where it is fetched from. */
+  get ref(): RegistryRef {
+    const [ref] = this.#refs;
+    if (!ref) throw new Error('a blob without a name');
+    return ref;
+  }
+
+  /** The same bytes are in another repository, too. */
+  alsoAt(ref: RegistryRef): void {
+    const isKnown = this.#refs.some(
+      ({ host, repository }) => host === ref.host && repository === ref.repository,
+    );
+    if (!isKnown && this.#refs.length < MAX_REPOSITORIES) this.#refs.push(ref);
+  }
+
+  get repositories(): number {
+    return this.#refs.length;
+  }
+
+  /** Fetches from the next repository from now on, if that is still the one that refused. */
+  refusedBy(ref: RegistryRef): void {
+    if (this.#refs[0] !== ref) return;
+    this.#refs.shift();
+    this.#refs.push(ref);
+  }
+
+  bytesOf(first: number, last: number): number {
+    return Math.min((last + 1) * CHUNK_SIZE, this.size) - first * CHUNK_SIZE;
+  }
+
+  /** "65536-131071": both are included. */
+  rangeOf(first: number, last: number): string {
+    return `${first * CHUNK_SIZE}-${Math.min((last + 1) * CHUNK_SIZE, this.size) - 1}`;
+  }
+}
+
+/** Repositories that are remembered of one blob. */
+const MAX_REPOSITORIES = 16;

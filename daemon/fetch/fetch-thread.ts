@@ -1,0 +1,197 @@
+// What the fetcher's thread is composed of, and what the main thread has it do.
+
+import type { CacheStore } from '../cache/store.js';
+import type { RegistrySettings } from '../config/registry-settings.js';
+import { OverlaybdError } from '../errors.js';
+import { mapEach } from '../lib/gate.js';
+import type { Logger } from '../log/logger.js';
+import { parseReference } from '../registry/reference.js';
+import { resolveImage } from '../registry/resolve.js';
+import type { RegistryClient } from '../registry/http/client.js';
+import type { RegistryRef } from '../blob/blob-ref.js';
+import type { Clock } from './clock.js';
+import { Filler } from './fill.js';
+import { FILL_BLOBS, PROGRESS_MS } from './limits.js';
+import type {
+  Answers,
+  CacheCommand,
+  FromFetcher,
+  HeldBlob,
+  ToFetcher,
+  WarmProgress,
+} from './messages.js';
+import { Scheduler } from './scheduler.js';
+import { FetchService, type OtherQuestion } from './service.js';
+import { blobStatus } from './status.js';
+import type { FetchStatus } from './status.js';
+
+export interface ThreadParts {
+  readonly settings: RegistrySettings;
+  readonly store: CacheStore;
+  readonly client: RegistryClient;
+  readonly log: Logger;
+  readonly tell: (message: FromFetcher) => void;
+  readonly clock: Clock;
+  /** Ends the thread. */
+  readonly end: () => void;
+}
+
+export class FetchThread {
+  readonly #parts: ThreadParts;
+  readonly #scheduler: Scheduler;
+  readonly #service: FetchService;
+  readonly #filler: Filler;
+  #settings: RegistrySettings;
+  /** Holders of blobs that are warmed; connections are positive. */
+  #nextHolder = -1;
+
+  /** @param held what an earlier fetcher had open */
+  constructor(parts: ThreadParts, held: readonly HeldBlob[]) {
+    const { clock, client, log, store, tell } = parts;
+    this.#parts = parts;
+    this.#settings = parts.settings;
+    this.#scheduler = new Scheduler({
+      client,
+      clock,
+      backgroundMs: () => this.#settings.fetchDeadline * 1000,
+      lastError: (host) => client.hosts().find((each) => each.host === host)?.lastError ?? null,
+    });
+    this.#filler = new Filler({
+      scheduler: this.#scheduler,
+      clock,
+      log,
+      fillRate: () => (this.#settings.offline ? 0 : this.#settings.fillRate),
+    });
+    this.#service = new FetchService({
+      store,
+      scheduler: this.#scheduler,
+      clock,
+      tell,
+      answer: (question, progress, signal) => this.#answer(question, progress, signal),
+      wanted: () => undefined,
+      opened: (blob) => this.#filler.start(blob),
+      closing: (blob) => this.#filler.stop(blob),
+    });
+    this.#service.restore(held);
+    tell({ type: 'started' });
+  }
+
+  /** Does what the main thread says. */
+  take(message: Exclude<ToFetcher, { type: 'start' | 'line taken' }>): void {
+    switch (message.type) {
+      case 'settings':
+        this.#settings = message.settings;
+        this.#parts.client.update(message.settings);
+        for (const blob of this.#service.blobs.all) this.#filler.start(blob);
+        return;
+      case 'connect':
+        return this.#service.connect(message.connection, message.port);
+      case 'gone':
+        return void this.#service.gone(message.connection);
+      case 'adopt':
+        return this.#service.blobs.adopt(message.connection, message.blob);
+      case 'close':
+        return void this.#close();
+    }
+  }
+
+  async #close(): Promise<void> {
+    this.#filler.stopAll();
+    this.#service.close();
+    await this.#parts.client.close();
+    await this.#parts.store.close();
+    this.#parts.tell({ type: 'ended' });
+    this.#parts.end();
+  }
+
+  async #answer(
+    question: OtherQuestion,
+    progress: (progress: WarmProgress) => void,
+    signal: AbortSignal,
+  ): Promise<Answers[keyof Answers]> {
+    const { client, store } = this.#parts;
+    switch (question.type) {
+      case 'resolve': {
+        const { platform, pull } = question;
+        const { offline } = this.#settings;
+        const reference = parseReference(question.text);
+        if (reference.kind !== 'registry') {
+          throw new OverlaybdError('BAD_ARGUMENT', `${question.text}: not in a registry`);
+        }
+        const options = { platform, pull, offline };
+        return resolveImage(reference, options, client, store.manifests);
+      }
+      case 'status':
+        return this.#status();
+      case 'cache':
+        return this.#cache(question);
+      case 'warm':
+        return this.#warm(question.blobs, progress, signal);
+    }
+  }
+
+  async #cache(command: CacheCommand): Promise<Answers[CacheCommand['do']]> {
+    const { store } = this.#parts;
+    switch (command.do) {
+      case 'list':
+        return store.list();
+      case 'remove':
+        await store.remove(command.digest);
+        return null;
+      case 'gc':
+        return store.gc();
+      case 'verify':
+        return store.verify();
+    }
+  }
+
+  async #warm(
+    refs: readonly RegistryRef[],
+    tell: (progress: WarmProgress) => void,
+    signal: AbortSignal,
+  ): Promise<WarmProgress> {
+    const { clock } = this.#parts;
+    const { blobs } = this.#service;
+    const holder = this.#nextHolder--;
+    const total = refs.reduce((sum, { size }) => sum + size, 0);
+    let bytes = 0;
+    let cached = 0;
+    let toldAt = -Infinity;
+    const fetched = (length: number, wasThere: boolean): void => {
+      bytes += length;
+      if (wasThere) cached += length;
+      if (clock.now() - toldAt < PROGRESS_MS) return;
+      toldAt = clock.now();
+      tell({ bytes, total, cached });
+    };
+    try {
+      await mapEach(refs, FILL_BLOBS, async (ref) => {
+        const blob = await blobs.open(holder, ref);
+        await this.#filler.fill(blob, signal, fetched);
+      });
+    } finally {
+      await blobs.closeAll(holder);
+    }
+    return { bytes, total, cached };
+  }
+
+  #status(): FetchStatus {
+    const { clock, client, store } = this.#parts;
+    const { oldest } = this.#scheduler;
+    return {
+      hosts: [...this.#scheduler.hosts].map(({ host, inFlight, queued }) => ({
+        host,
+        inFlight: { ...inFlight },
+        queued: { ...queued },
+      })),
+      bytes: { ...this.#scheduler.bytes },
+      elsewhere: this.#scheduler.elsewhere,
+      waiting: this.#scheduler.reads,
+      oldestMs: oldest === null ? 0 : clock.now() - oldest,
+      failed: { ...this.#scheduler.failed },
+      blobs: [...this.#service.blobs.all].map((blob) => blobStatus(blob)),
+      registries: client.hosts(),
+      cache: store.status(),
+    };
+  }
+}

@@ -1,0 +1,31 @@
+// Chunks whose bytes were wrong and that were fetched once more: which of them may be asked for again. Pure.
+
+import { REFETCH_PAUSE_MS, REFETCH_GRACE_MS, MAX_REFETCHED } from './limits.js';
+
+export class Refetched {
+  /** When a chunk was fetched again, the oldest first. */
+  readonly #times = new Map<number, number>();
+
+  /**
+   * What to do with a chunk whose bytes a reader calls wrong.
+   * @returns fetch: drop it and fetch it from the registry itself. again: it has just been, and the reader may
+   *   have read it before that. refuse: the registry's own bytes are wrong
+   */
+  verdict(chunk: number, now: number): 'fetch' | 'again' | 'refuse' {
+    const at = this.#times.get(chunk);
+    if (at === undefined || now - at >= REFETCH_PAUSE_MS) return 'fetch';
+    return now - at < REFETCH_GRACE_MS ? 'again' : 'refuse';
+  }
+
+  /** The chunks came from the registry itself. */
+  fetched(chunks: Iterable<number>, now: number): void {
+    for (const chunk of chunks) {
+      this.#times.delete(chunk);
+      this.#times.set(chunk, now);
+    }
+    for (const chunk of this.#times.keys()) {
+      if (this.#times.size <= MAX_REFETCHED) return;
+      this.#times.delete(chunk);
+    }
+  }
+}
