@@ -18,7 +18,7 @@ export interface CompiledProgram {
 }
 
 /** Where the entries of threads are, in daemon/ as in out/bundle. */
-export const THREAD_FOLDERS: readonly string[] = ['image', 'reactor'];
+export const THREAD_FOLDERS: readonly string[] = ['fetch', 'image', 'reactor'];
 /** Hexadecimal digits of a bundle's digest. The bundle and the cache made from it begin with it. */
 export const ID_LENGTH = 32;
 

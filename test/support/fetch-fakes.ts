@@ -88,12 +88,18 @@ export class FakeBlob implements CachedBlob {
   /** What `complete` says. */
   isRight = true;
 
-  constructor(size: number, host = 'registry.example', name = `blob-${nextBlob}`) {
+  /** @param known of an earlier blob, whose number and map it keeps */
+  constructor(
+    size: number,
+    host = 'registry.example',
+    name = `blob-${nextBlob}`,
+    known: CachedSpec | null = null,
+  ) {
     const digest = `sha256:${name}`;
     this.ref = { kind: 'registry', host, repository: 'repo', digest, size };
-    this.map = ChunkMap.create(size);
+    this.map = known ? new ChunkMap(known.state, size) : ChunkMap.create(size);
     this.chunks = this.map.chunks;
-    const blob = nextBlob++;
+    const blob = known?.blob ?? nextBlob++;
     const { state } = this.map;
     this.spec = { kind: 'cached', name: digest, digest, size, blob, fd: -1, slotsFd: -1, state };
     this.data = Buffer.alloc(size, 0);

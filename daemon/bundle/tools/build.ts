@@ -1,5 +1,5 @@
-// Makes out/bundle: the program as three files, for the main thread, for reactors and for the opener. The
-// first two get code caches. Most tests run the modules themselves and need no bundle. Does nothing if
+// Makes out/bundle: the program as four files, for the main thread, for reactors, for the opener and for the
+// fetcher. The first two get code caches. Most tests run the modules themselves and need no bundle. Does nothing if
 // the bundle is already made of what is there now.
 
 import { createHash } from 'node:crypto';
@@ -17,8 +17,8 @@ const BUNDLE = fileURLToPath(new URL('../../../bundle', import.meta.url));
 const PACKAGES = fileURLToPath(new URL('../../../../node_modules', import.meta.url));
 const STAMP = join(BUNDLE, '.inputs');
 const ENTRIES = ['main', 'reactor/worker'] as const;
-/** Opens large images only: the time to compile it does not matter there. */
-const UNCACHED = 'image/opener-thread';
+/** Open large images, and talk to networks: the time to compile them does not matter there. */
+const UNCACHED = ['image/opener-thread', 'fetch/worker'] as const;
 
 const COMMON: BuildOptions = {
   bundle: true,
@@ -52,7 +52,7 @@ async function makeBundle(): Promise<void> {
   for (const folder of THREAD_FOLDERS) mkdirSync(join(BUNDLE, folder), { recursive: true });
   writeFileSync(join(BUNDLE, 'package.json'), '{ "type": "commonjs" }\n');
   const start = await bundled({ entryPoints: [join(MODULES, 'bundle/start.js')] });
-  for (const name of [...ENTRIES, UNCACHED]) await writeProgram(name, start);
+  for (const name of [...ENTRIES, ...UNCACHED]) await writeProgram(name, start);
   writeFileSync(join(BUNDLE, 'LICENSES.txt'), licensesOf(bundledFiles, process.cwd()));
   await recordStart(ENTRIES.map((name) => join(BUNDLE, `${name}.js`)));
 }
