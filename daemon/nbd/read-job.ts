@@ -42,6 +42,8 @@ export class ReadJob {
   needsRuns = false;
   /** Where there are holes in the next piece, if the file was asked. */
   runs: DataRuns | null = null;
+  /** The client has the read answered elsewhere: what arrives for it is dropped. */
+  isRecalled = false;
   /** Memory of a long simple reply, complete; the outbox owns it once it is sent. */
   buffer: SendBuffer | null = null;
 

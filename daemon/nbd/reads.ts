@@ -18,6 +18,8 @@ export class Reads {
   /** Reads that can continue, in turn: each gets one piece. */
   readonly #ready: ReadJob[] = [];
   #waiting = 0;
+  /** Of these, the ones that wait for a network and have sent nothing: they can be answered elsewhere. */
+  readonly #parked = new Set<ReadJob>();
   #closed = false;
   /** Reads that were answered with an error. */
   errors = 0;
@@ -34,6 +36,30 @@ export class Reads {
     return this.#ready.length + this.#waiting;
   }
 
+  /** Whether all reads without an answer wait for a network, and another process could answer them. */
+  get areParked(): boolean {
+    return this.count === this.#parked.size;
+  }
+
+  /** Gives up the parked reads without an answer. @returns their requests, in the order of arrival */
+  recall(): Request[] {
+    const jobs = [...this.#parked];
+    this.#parked.clear();
+    this.#waiting -= jobs.length;
+    for (const job of jobs) job.isRecalled = true;
+    return jobs.map(({ request }) => request);
+  }
+
+  /** Answers the parked reads with an error. @param error made for each */
+  failParked(error: () => Error): void {
+    for (const job of this.#parked) {
+      job.isRecalled = true;
+      this.#waiting--;
+      this.#replies.later.add(() => this.#fail(error(), job));
+    }
+    this.#parked.clear();
+  }
+
   /** Takes a read of at least one byte within the export. The request object is reused afterwards. */
   start(request: Request): void {
     const job = this.#current.begin(request);
@@ -44,7 +70,7 @@ export class Reads {
         wait?.catch(() => undefined); // each piece asks again, and learns of a failure itself
         this.#ready.push(job.kept());
       } else if (wait) {
-        this.#wait(job.kept(), wait);
+        this.#park(job.kept(), wait);
       } else if (!this.#shape.answer(job)) {
         const kept = job.kept();
         this.#wait(kept, this.#shape.prepare(kept));
@@ -62,7 +88,8 @@ export class Reads {
     try {
       const wait = job.isEnsured ? null : this.#disk.ensure(at, job.next);
       if (wait) {
-        this.#wait(job, wait);
+        if (at === job.request.offset && !job.buffer) this.#park(job, wait);
+        else this.#wait(job, wait);
         return true;
       }
       const isAnswered = this.#shape.answer(job);
@@ -91,11 +118,18 @@ export class Reads {
     this.#shape.close();
   }
 
+  /** Puts a job off that has sent nothing, until a network has brought the bytes. */
+  #park(job: ReadJob, wait: Promise<void>): void {
+    this.#parked.add(job);
+    this.#wait(job, wait);
+  }
+
   /** Puts a job off until the bytes of its next piece are in memory. */
   #wait(job: ReadJob, wait: Promise<void>): void {
     this.#waiting++;
     const arrived = (): void => {
-      if (this.#closed) {
+      this.#parked.delete(job);
+      if (this.#closed || job.isRecalled) {
         drop(job);
         return;
       }
@@ -105,7 +139,8 @@ export class Reads {
       this.#host.wake();
     };
     const lost = (error: unknown): void => {
-      if (this.#closed) return;
+      this.#parked.delete(job);
+      if (this.#closed || job.isRecalled) return;
       this.#replies.later.add(() => {
         this.#waiting--;
         this.#fail(error ?? new Error('failed without a reason'), job);

@@ -66,6 +66,19 @@ export class Request implements ReadRequest {
       : view.getUint32(at + 24);
   }
 
+  /** Writes the header that {@link parse} reads. */
+  write(view: DataView, at: number, extended: boolean): void {
+    view.setUint32(at, extended ? NBD_EXTENDED_REQUEST_MAGIC : NBD_REQUEST_MAGIC);
+    view.setUint16(at + 4, this.flags);
+    view.setUint16(at + 6, this.type);
+    view.setUint32(at + 8, this.cookieHigh);
+    view.setUint32(at + 12, this.cookieLow);
+    view.setUint32(at + 16, this.offsetHigh);
+    view.setUint32(at + 20, this.offsetLow);
+    if (extended) view.setUint32(at + 24, Math.floor(this.length / TWO_32));
+    view.setUint32(at + (extended ? 28 : 24), this.length % TWO_32);
+  }
+
   /** A copy that outlives the next request. */
   copy(): Request {
     return Object.assign(new Request(), this);

@@ -98,9 +98,31 @@ export class Transmission {
     this.#paused = paused;
   }
 
-  /** Whether a paused transmission is between two requests, so that it can go on elsewhere. */
+  /**
+   * Whether a paused transmission is between two requests, so that it can go on elsewhere. Reads that wait for a
+   * network can be answered elsewhere, too: {@link recall}.
+   */
   get atRest(): boolean {
-    return this.#paused && !this.#ending && this.inFlight === 0 && this.#host.outbox.unsent === 0;
+    if (!this.#paused || this.#ending || this.#host.outbox.unsent > 0) return false;
+    const isIdle = this.inFlight === 0;
+    return (
+      isIdle || (this.#skip === 0 && this.inFlight === this.#reads.count && this.#reads.areParked)
+    );
+  }
+
+  /** At rest: gives up the reads that wait for a network. @returns their requests, as the client sent them */
+  recall(): Uint8Array {
+    const requests = this.#reads.recall();
+    this.requests -= requests.length;
+    const bytes = new Uint8Array(requests.length * this.#requestSize);
+    const view = new DataView(bytes.buffer);
+    requests.forEach((each, i) => each.write(view, i * this.#requestSize, this.#extended));
+    return bytes;
+  }
+
+  /** Answers the reads that wait for a network with an error: there is no time to wait any longer. */
+  failParked(error: () => Error): void {
+    this.#reads.failParked(error);
   }
 
   get unfinished(): UnfinishedPayload {

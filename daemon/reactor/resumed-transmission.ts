@@ -7,20 +7,34 @@ import type { Session } from '../nbd/session.js';
 import type { Transmission } from '../nbd/transmission.js';
 import type { ResumedTransmission } from './messages.js';
 
-/** @param unused bytes that have been received, from the next request on */
+/**
+ * Reads that wait for a network go along as if they had not been received: a read changes nothing, so it can be
+ * answered anywhere.
+ * @param unused bytes that have been received, from the next request on
+ */
 export function offeredTransmission(
   { name, disk }: NbdExport,
-  { session: { form, contexts }, unfinished }: Pick<Transmission, 'session' | 'unfinished'>,
+  transmission: Pick<Transmission, 'session' | 'unfinished' | 'recall'>,
   unused: Uint8Array,
 ): ResumedTransmission {
+  const { session, unfinished } = transmission;
+  const { form, contexts } = session;
   return {
     export: name,
     size: disk.size,
     form,
     contexts: contexts.map((each) => each.name),
     ...unfinished,
-    received: Uint8Array.from(unused),
+    received: joined(transmission.recall(), unused),
   };
+}
+
+/** In memory of its own, which can be posted. */
+function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
+  const all = new Uint8Array(first.length + second.length);
+  all.set(first);
+  all.set(second, first.length);
+  return all;
 }
 
 /** @param exported of the size that it has here; it is served with the size that the client knows */

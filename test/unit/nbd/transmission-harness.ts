@@ -105,8 +105,13 @@ export class Harness implements ReadHost {
 
   /** Puts a request, and its payload, where the next pump finds it. */
   ask(request: AskedRequest, payload: Buffer = Buffer.alloc(0)): void {
-    this.#asked.set(request.cookie ?? 0n, request);
+    this.expect(request);
     this.feed(Buffer.concat([requestInForm(this.#session.form, request), payload]));
+  }
+
+  /** Has answers to a request checked that `feed` brings. */
+  expect(request: AskedRequest): void {
+    this.#asked.set(request.cookie ?? 0n, request);
   }
 
   feed(bytes: Buffer): void {

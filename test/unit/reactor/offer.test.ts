@@ -14,10 +14,8 @@ import { clientFlags, infoData, optionBytes, requestBytes } from '../../support/
 import { FakeExport, bytesAt, deferred, tableOf } from '../nbd/fake-export.js';
 import { testPeer } from '../../support/test-peer.js';
 
-const MIB = 1 << 20;
+const [MIB, EPERM, EINVAL] = [1 << 20, 1, 22];
 const SIZE = 40 * MIB;
-const EPERM = 1;
-const EINVAL = 22;
 const GO = Buffer.concat([clientFlags(), optionBytes(NBD_OPT.GO, infoData('x', []))]);
 /** Greeting, two infos, the acknowledgement. */
 const GONE = 18 + 32 + 34 + 20;
@@ -250,10 +248,11 @@ await test('a long read is answered to its end first, and what is behind it else
   t.ok((await client.hear(30)).equals(bytesAt(3, 30)));
 });
 
-await test('reads that wait for something are answered first', async (t) => {
+await test('reads that wait for a disk are answered first', async (t) => {
   const { host, client } = await begin(t);
   const wait = deferred();
-  host.fake.onEnsure = (offset) => (offset === 1000 ? wait.promise : null);
+  host.fake.onRead = ({ offset, loaded }) => offset !== 1000 || loaded;
+  host.fake.onLoad = () => wait.promise;
   await client.say(requestBytes({ cookie: 1n, offset: 1000, length: 10 }));
   await client.say(requestBytes({ cookie: 2n, offset: 2000, length: 10 }));
   await client.reply(2n);
@@ -261,11 +260,26 @@ await test('reads that wait for something are answered first', async (t) => {
   host.offer();
   await pause(20);
   t.equal(host.offered.length, 0);
-  host.fake.onEnsure = () => null;
   wait.resolve();
   await client.reply(1n);
   t.ok((await client.hear(10)).equals(bytesAt(1000, 10)));
   await move(t, host);
+});
+
+await test('reads that wait for a network move with their connection', async (t) => {
+  const { host, client } = await begin(t);
+  host.fake.onEnsure = (offset) => (offset > 0 ? deferred().promise : null);
+  const parked = Array.from({ length: 32 }, (_, i) => 1000 * (i + 1));
+  for (const offset of [...parked, 0])
+    await client.say(requestBytes({ cookie: BigInt(offset), offset, length: 10 }));
+  await client.reply(0n);
+  t.equal((await client.hear(10)).length, 10);
+  host.offer();
+  await move(t, host);
+  for (const offset of parked) {
+    await client.reply(BigInt(offset));
+    t.ok((await client.hear(10)).equals(bytesAt(offset, 10)));
+  }
 });
 
 await test('many in the pipe: each is answered once, by one or the other', async (t) => {

@@ -26,6 +26,7 @@ await test('what is offered is plain values, and a session is made of them again
     {
       session: { form: 'extended', contexts: selectContexts(NAMES) },
       unfinished: { skip: 7, refused: REFUSED },
+      recall: () => Buffer.from('a parked read, '),
     },
     unused,
   );
@@ -37,7 +38,7 @@ await test('what is offered is plain values, and a session is made of them again
     contexts: NAMES,
     skip: 7,
     refused: REFUSED,
-    received: Uint8Array.from(Buffer.from('half a request')),
+    received: Uint8Array.from(Buffer.from('a parked read, half a request')),
   });
   t.same(structuredClone(offered), offered, 'it can be posted');
   const fake = new FakeExport(4096, 'web');

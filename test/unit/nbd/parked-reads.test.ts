@@ -1,0 +1,99 @@
+// Reads that wait for a network: they can be answered elsewhere, or be given up.
+import t from 'tap';
+import { NBD_EIO } from '../../../daemon/nbd/constants.js';
+import { LargeMemory } from '../../../daemon/nbd/large-memory.js';
+import type { ReplyForm } from '../../../daemon/nbd/session.js';
+import { FakeExport, bytesAt, deferred, type Deferred } from './fake-export.js';
+import { Harness } from './transmission-harness.js';
+
+const FORMS: readonly ReplyForm[] = ['simple', 'structured', 'extended'];
+const MIB = 1 << 20;
+const SIZE = 64 << 20;
+
+const connect = (fake: FakeExport, form: ReplyForm): Harness =>
+  new Harness(fake, new LargeMemory(), { form, contexts: [] });
+
+const cookies = (harness: Harness): bigint[] => harness.answers().map(({ cookie }) => cookie);
+
+/** An export whose every `ensure` has to be resolved by the test, by offset. */
+function slowExport(): { fake: FakeExport; waits: Map<number, Deferred> } {
+  const fake = new FakeExport(SIZE);
+  const waits = new Map<number, Deferred>();
+  fake.onEnsure = (offset) => {
+    const wait = deferred();
+    waits.set(offset, wait);
+    return wait.promise;
+  };
+  return { fake, waits };
+}
+
+for (const form of FORMS) {
+  await t.test(`${form}: reads that wait for a network are answered elsewhere`, async (test) => {
+    const { fake, waits } = slowExport();
+    const harness = connect(fake, form);
+    const asked = [10, 4096, MIB].map((length, i) => ({
+      cookie: BigInt(i + 7),
+      offset: i,
+      length,
+    }));
+    for (const each of asked) harness.ask(each);
+    await harness.settle();
+    test.notOk(harness.transmission.atRest, 'nobody wants it elsewhere');
+    harness.transmission.pause(true);
+    test.ok(harness.transmission.atRest);
+    const bytes = harness.transmission.recall();
+    test.equal(harness.transmission.inFlight, 0);
+    for (const each of waits.values()) each.resolve();
+    await harness.settle();
+    test.equal(harness.takenBytes, 0, 'what arrives here later is not answered');
+
+    const other = connect(new FakeExport(SIZE), form);
+    for (const each of asked) other.expect(each);
+    other.feed(Buffer.from(bytes));
+    await other.settle();
+    const answers = new Map(other.answers().map((each) => [each.cookie, each]));
+    for (const { cookie, offset, length } of asked) {
+      test.ok(answers.get(cookie)?.data.equals(bytesAt(offset, length)), `${length} bytes`);
+    }
+  });
+
+  await t.test(`${form}: a read that waits for a disk keeps its connection here`, async (test) => {
+    const fake = new FakeExport(SIZE);
+    const [network, disk] = [deferred(), deferred()];
+    fake.onEnsure = (offset) => (offset === 0 ? network.promise : null);
+    fake.onRead = ({ loaded }) => loaded;
+    fake.onLoad = () => disk.promise;
+    const harness = connect(fake, form);
+    harness.ask({ cookie: 1n, offset: 0, length: 10 });
+    harness.ask({ cookie: 2n, offset: 1000, length: 10 });
+    await harness.settle();
+    harness.transmission.pause(true);
+    test.notOk(harness.transmission.atRest);
+    disk.resolve();
+    await harness.settle();
+    test.same(cookies(harness), [2n]);
+    test.ok(harness.transmission.atRest);
+  });
+
+  await t.test(
+    `${form}: at the end of its time a read that waits for a network fails`,
+    async (test) => {
+      const { fake, waits } = slowExport();
+      const harness = connect(fake, form);
+      for (const offset of [0, 1000]) harness.ask({ cookie: BigInt(offset), offset, length: 10 });
+      await harness.settle();
+      harness.transmission.failParked(() => new Error('the daemon stops'));
+      harness.wake();
+      await harness.settle();
+      test.match(harness.answers(), [
+        { cookie: 0n, error: NBD_EIO },
+        { cookie: 1000n, error: NBD_EIO },
+      ]);
+      for (const each of waits.values()) each.resolve();
+      await harness.settle();
+      test.equal(harness.answers().length, 2, 'each once');
+      test.match(harness.failures, [{ error: { message: 'the daemon stops' } }, {}]);
+      test.equal(harness.transmission.inFlight, 0);
+    },
+  );
+}
