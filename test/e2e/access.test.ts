@@ -13,7 +13,7 @@ import { RawNbdClient } from '../support/nbd-client.js';
 import { nbdsh, requireNbdsh } from '../support/nbdsh.js';
 import { requireTool, runTool } from '../support/tools.js';
 
-t.setTimeout(120_000);
+t.setTimeout(900_000);
 
 const SIZE = 3_000_000;
 const folder = shortFolder(t);

@@ -282,7 +282,7 @@ e.shutdown()
 print("fine")
 `;
 
-  t.setTimeout(120_000);
+  t.setTimeout(900_000);
   const { code, stdout, stderr } = await runTool(python, ['-'], { input: script });
   test.equal(code, 0, stderr);
   test.match(stdout, /fine/);
@@ -325,7 +325,7 @@ await t.test('nbdfuse', async (test) => {
   const mountpoint = join(folder, 'fuse');
   mkdirSync(mountpoint);
   const file = join(mountpoint, 'nbd');
-  const fuse = runTool('nbdfuse', ['-r', mountpoint, daemon.unixUri('odd')], { timeout: 30_000 });
+  const fuse = runTool('nbdfuse', ['-r', mountpoint, daemon.unixUri('odd')], { timeout: 180_000 });
   const mounted = async (): Promise<boolean> => {
     for (let i = 0; i < 100; i++) {
       if (statSync(file, { throwIfNoEntry: false })?.size === ODD_SIZE) return true;

@@ -23,7 +23,7 @@ async function serveWith(openFiles: number, ...args: string[]) {
   const serve = ['serve', ...args, '--listen', socket, '--state', join(folder, 'state')];
   const limit = `--nofile=${openFiles}:${openFiles}`;
   const program = ['env', '-u', 'NODE_OPTIONS', process.execPath, BUNDLE];
-  return runTool('prlimit', [limit, ...program, ...serve], { timeout: 30_000 });
+  return runTool('prlimit', [limit, ...program, ...serve], { timeout: 180_000 });
 }
 
 /** The open files that Node.js needs to run any module: 20 to 24, depending on its release. */

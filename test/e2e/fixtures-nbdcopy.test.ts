@@ -9,7 +9,7 @@ import { DaemonProcess } from '../support/daemon-process.js';
 import { expectedSha256, fixtureNames, fixturesRoot, withHoles } from '../support/fixtures.js';
 import { requireTool, runTool } from '../support/tools.js';
 
-tap.setTimeout(180_000);
+tap.setTimeout(900_000);
 
 /** One bit of this one is wrong: it opens, and reading that block must fail. */
 const CORRUPT = 'neg-z01-crc-flip';

@@ -16,7 +16,7 @@ import { writeRaw } from '../support/e2e-images.js';
 /** As it is installed, also where coverage is measured. */
 const INSTALLED = fileURLToPath(new URL('../../bundle/main.js', import.meta.url));
 
-t.setTimeout(120_000);
+t.setTimeout(900_000);
 const folder = shortFolder(t);
 const image = join(folder, 'disk.img');
 writeRaw(image, 5, 1 << 20);
@@ -72,7 +72,7 @@ function isOpen(port: number): Promise<boolean> {
 }
 
 async function until(isDone: () => boolean | Promise<boolean>): Promise<boolean> {
-  for (const end = Date.now() + 20_000; Date.now() < end; await pause(10)) {
+  for (const end = Date.now() + 120_000; Date.now() < end; await pause(10)) {
     if (await isDone()) return true;
   }
   return false;
@@ -82,7 +82,12 @@ await t.test('SIGUSR1 at any moment of a start', async (test) => {
   const port = await freePort();
   const environment = { NODE_OPTIONS: `--inspect-port=127.0.0.1:${port}` };
   let survived = 0;
-  for (let after = 0; after < 120; after += 6) {
+  // On a busy machine Node has its handler later: then later signals are tried until a daemon survives.
+  for (
+    let after = 0;
+    after < 120 || (survived === 0 && after < 6000);
+    after += after < 120 ? 6 : 300
+  ) {
     const daemon = start(test, serveArgs(`early${after}`), environment);
     await pause(after);
     daemon.child.kill('SIGUSR1');

@@ -88,7 +88,7 @@ async function attempt(test: Test, python: string, forms: readonly string[]): Pr
   const script = join(folder, 'attempt.py');
   writeFileSync(script, SCRIPT);
   const args = [script, join(folder, 'disk.img'), daemon.unixUri(), daemon.tcpUri()];
-  const { code, stdout, stderr } = await runTool(python, args, { timeout: 120_000 });
+  const { code, stdout, stderr } = await runTool(python, args, { timeout: 180_000 });
   test.equal(code, 0, stderr);
   if (code !== 0) return;
   const told = JSON.parse(stdout) as Told;
@@ -96,7 +96,7 @@ async function attempt(test: Test, python: string, forms: readonly string[]): Pr
   test.same(told.forms, [...forms, ...forms], 'over both transports');
 }
 
-t.setTimeout(170_000);
+t.setTimeout(900_000);
 const folders = (process.env['OVERLAYBD_LIBNBD'] ?? '').split(delimiter).filter(Boolean);
 
 await t.test('other releases', async (test) => {

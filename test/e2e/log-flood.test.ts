@@ -17,7 +17,7 @@ import {
   tick,
 } from '../support/nbd-client.js';
 
-t.setTimeout(170_000);
+t.setTimeout(900_000);
 
 const MIB = 1 << 20;
 const BLOCK = 4096;
@@ -88,7 +88,7 @@ await t.test('one bad block, read by many for ever', async (test) => {
   test.ok(fresh > 5, `${fresh} new clients were served meanwhile`);
   test.ok(grown < 64, `${grown} MiB more`);
   for (const client of clients) client.destroy();
-  await daemon.waitForLines(/more reads? failed likewise/, 1, 30_000);
+  await daemon.waitForLines(/more reads? failed likewise/);
   const lines = daemon.log.slice(linesBefore).split('\n');
   const about = lines.filter((line) => / reads? .*failed/.test(line));
   test.ok(about.length <= 3, `${about.length} lines about ${failed} reads`);
@@ -134,7 +134,7 @@ await t.test('connections that mean ill', async (test) => {
   const good = await RawNbdClient.open(daemon.unix);
   test.ok((await good.read(0, BLOCK)).equals(expected.subarray(0, BLOCK)));
   await good.disconnect();
-  const lines = await daemon.waitForLines(/more connections of uid \d+ closed/, 2, 30_000);
+  const lines = await daemon.waitForLines(/more connections of uid \d+ closed/, 2);
   test.ok(lines.length > 0);
   const all = daemon.lines(/closed/);
   test.ok(all.length < 400, `${all.length} lines about 4000 connections`);

@@ -24,7 +24,7 @@ import { writeGpt } from '../support/partition-writer.js';
 import { PROGRAM } from '../support/program.js';
 import { wrap } from '../support/wrapper.js';
 
-tap.setTimeout(180_000);
+tap.setTimeout(900_000);
 
 interface World {
   /** Files that are in every image. */

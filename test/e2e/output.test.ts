@@ -12,7 +12,7 @@ import { writeLsmt } from '../support/lsmt-writer.js';
 import { textBytes } from '../support/pattern.js';
 import { measured } from '../support/program.js';
 
-t.setTimeout(170_000);
+t.setTimeout(900_000);
 
 const PIPE_SIZE = 64 * 1024;
 const SECTOR = 512;

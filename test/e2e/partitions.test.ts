@@ -10,7 +10,7 @@ import { randomBytes } from '../support/pattern.js';
 import { writeLsmt } from '../support/lsmt-writer.js';
 import { requireTool, runTool } from '../support/tools.js';
 
-t.setTimeout(120_000);
+t.setTimeout(900_000);
 
 const SIZE = 8 << 20;
 const folder = shortFolder(t);

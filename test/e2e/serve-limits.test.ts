@@ -7,7 +7,7 @@ import { writeRaw } from '../support/e2e-images.js';
 import { RawNbdClient, tick } from '../support/nbd-client.js';
 import { requireTool } from '../support/tools.js';
 
-t.setTimeout(120_000);
+t.setTimeout(900_000);
 
 await t.test('no descriptor left: told once, and over when there are some again', async (test) => {
   if (!requireTool(test, 'prlimit')) return;

@@ -6,7 +6,7 @@ import { runDaemon, shortFolder } from '../support/daemon-process.js';
 import { writeDemoImage } from '../support/demo-image.js';
 import { writeRaw } from '../support/e2e-images.js';
 
-t.setTimeout(120_000);
+t.setTimeout(900_000);
 const folder = shortFolder(t);
 const demo = writeDemoImage(folder);
 const path = (name: string): string => join(folder, name);

@@ -7,7 +7,7 @@ import { DaemonProcess, shortFolder } from '../support/daemon-process.js';
 import { writeRaw } from '../support/e2e-images.js';
 import { RawNbdClient, requestBytes, tick } from '../support/nbd-client.js';
 
-t.setTimeout(120_000);
+t.setTimeout(900_000);
 
 const MIB = 1 << 20;
 const SIZE = 40 * MIB;
@@ -125,7 +125,7 @@ await t.test('clients that never read', async (test) => {
   const { code, took } = await stuckEnd;
   test.equal(code, 0);
   test.ok(took > DRAIN_TIMEOUT_MS - 1000, `given time (${Math.round(took)} ms)`);
-  test.ok(took < 3 * DRAIN_TIMEOUT_MS, 'but not more');
+  test.ok(took < 6 * DRAIN_TIMEOUT_MS, 'but not more');
   test.equal(stuckDaemon.lines(/did not take its replies/).length, 3);
   test.notMatch(stuckDaemon.log, /\bBUG\b/);
   test.notOk(existsSync(stuckDaemon.socketPath));

@@ -9,7 +9,7 @@ import { writeDemoImage } from '../support/demo-image.js';
 import { writeRaw, writeSparseStack } from '../support/e2e-images.js';
 import { RawNbdClient } from '../support/nbd-client.js';
 
-t.setTimeout(120_000);
+t.setTimeout(900_000);
 
 const folder = shortFolder(t);
 const demo = writeDemoImage(folder);

@@ -15,7 +15,7 @@ import {
 } from '../support/stallable-disk.js';
 import { mustRun } from '../support/tools.js';
 
-t.setTimeout(170_000);
+t.setTimeout(900_000);
 
 const MIB = 1 << 20;
 const SIZE = 16 * MIB;
@@ -95,7 +95,7 @@ for (const threads of [1, 2]) {
 
     for (const client of [sick, other]) {
       const errors = new Set<number>();
-      for (let j = 0; j < count; j++) errors.add((await client.reply(30_000)).error);
+      for (let j = 0; j < count; j++) errors.add((await client.reply()).error);
       test.same(errors, new Set([EIO]), 'every one has its answer');
     }
     const lines = await daemon.waitForLines(/read of 4096 bytes/);
@@ -201,7 +201,7 @@ await t.test('an upgrade in the middle of it: the old daemon goes on', async (te
   await tick(100);
   const upgrade = runDaemon(['upgrade', '--state', state]);
   test.ok(await readsGood(good, 100));
-  test.equal((await sick.reply(30_000)).error, EIO);
+  test.equal((await sick.reply()).error, EIO);
   const { code, stderr } = await upgrade;
   test.equal(code, 1, 'the new one cannot open the image');
   test.match(stderr, /the new daemon did not become ready.*the old one continues/);
@@ -227,7 +227,7 @@ await t.test(
     sick.request({ offset: 5 * MIB, length: 4096 });
     await tick(100);
     const upgrade = runDaemon(['upgrade', '--state', state]);
-    test.equal((await sick.reply(30_000)).error, EIO, 'answered by the old one, at the deadline');
+    test.equal((await sick.reply()).error, EIO, 'answered by the old one, at the deadline');
     const { code } = await upgrade;
     test.equal(code, 0);
     test.ok(await readsGood(good, 100));
@@ -289,7 +289,7 @@ await t.test('overlayfs on it', async (test) => {
   test.same([at.cookie, at.error], [2n, 0], 'what is in the page cache overtakes');
   test.ok((await sick.take(4096)).equals(cached));
   test.ok(await readsGood(good, 300));
-  test.same(await sick.reply(30_000), { cookie: 1n, error: EIO });
+  test.same(await sick.reply(), { cookie: 1n, error: EIO });
   sick.destroy();
   good.destroy();
   await daemon.stop(test);
@@ -309,7 +309,7 @@ while True:
   const { spawn } = await import('node:child_process');
   const manager = spawn('python3', ['-c', listener, socket, heard], { stdio: 'ignore' });
   test.teardown(() => manager.kill('SIGKILL'));
-  for (const end = performance.now() + 20_000; !existsSync(socket); await tick(10)) {
+  for (const end = performance.now() + 120_000; !existsSync(socket); await tick(10)) {
     if (performance.now() > end) throw new Error('the listener does not listen');
   }
   const before = { ...process.env };
@@ -328,7 +328,7 @@ while True:
   sick.request({ offset: 5 * MIB, length: 4096 });
   const pulses = (): number => readFileSync(heard, 'latin1').split('WATCHDOG=1').length - 1;
   const first = pulses();
-  test.equal((await sick.reply(30_000)).error, EIO);
+  test.equal((await sick.reply()).error, EIO);
   for (let i = 0; i < 3000 && pulses() < first + 3; i++) await tick(10);
   test.ok(pulses() >= first + 3, `${pulses() - first} pulses since`);
   sick.destroy();

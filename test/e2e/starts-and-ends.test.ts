@@ -7,7 +7,7 @@ import type { StressOptions } from '../stress/options.js';
 import type { Tally } from '../stress/runs.js';
 import { quickClients, twoDaemons } from '../stress/startups.js';
 
-t.setTimeout(150_000);
+t.setTimeout(900_000);
 
 const SCENARIOS: [what: string, count: number, run: (options: StressOptions) => Promise<Tally>][] =
   [

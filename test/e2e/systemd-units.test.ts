@@ -11,7 +11,7 @@ import { writeRaw } from '../support/e2e-images.js';
 import { RawNbdClient, tick } from '../support/nbd-client.js';
 import { requireTool, runTool } from '../support/tools.js';
 
-t.setTimeout(120_000);
+t.setTimeout(900_000);
 
 const UNITS = new URL('../../../systemd/', import.meta.url);
 const folder = shortFolder(t);

@@ -10,7 +10,7 @@ import { makePki } from '../support/tls-files.js';
 import { requireTool, runTool } from '../support/tools.js';
 
 if (!requireTool(t, 'openssl')) process.exit(0);
-t.setTimeout(180_000);
+t.setTimeout(900_000);
 const SIZE = 200_000_000;
 const folder = shortFolder(t);
 const pki = await makePki(folder);

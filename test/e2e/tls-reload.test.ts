@@ -10,7 +10,7 @@ import { makePki, type Identity } from '../support/tls-files.js';
 import { requireTool } from '../support/tools.js';
 
 if (!requireTool(t, 'openssl')) process.exit(0);
-t.setTimeout(120_000);
+t.setTimeout(900_000);
 const folder = shortFolder(t);
 const [ours, others] = [join(folder, 'ours'), join(folder, 'others')];
 const image = join(folder, 'disk.img');

@@ -14,7 +14,7 @@ import { requireTool } from '../support/tools.js';
 import { fallsTo } from '../support/descriptors.js';
 
 if (!requireTool(t, 'openssl')) process.exit(0);
-t.setTimeout(120_000);
+t.setTimeout(900_000);
 const MIB = 1 << 20;
 const folder = shortFolder(t);
 const pki = await makePki(folder);

@@ -14,7 +14,7 @@ const isSoon = (seconds: number): boolean => seconds > 0 && seconds <= VANISHED_
 /** Seconds until the first probe of each of our ends of the connections to a port. */
 async function probesIn(test: Test, port: number): Promise<number[]> {
   const filter = ['state', 'established', `( sport = :${port} )`];
-  for (const end = performance.now() + 10_000; ; await tick(50)) {
+  for (const end = performance.now() + 120_000; ; await tick(50)) {
     const { code, stdout, stderr } = await runTool('ss', ['-tnoH', ...filter]);
     if (code !== 0) test.fail(stderr);
     const lines = stdout.trim().split('\n');

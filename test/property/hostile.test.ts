@@ -20,7 +20,7 @@ import { holds } from '../support/holds.js';
 fc.configureGlobal({ seed: SEED });
 
 // Random cases on a busy machine: tap's 30 seconds a file are for a quiet one.
-tap.setTimeout(120_000);
+tap.setTimeout(900_000);
 
 async function inFolder(use: (folder: string) => Promise<void>): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'overlaybd-nbd-hostile-'));

@@ -10,8 +10,8 @@ import { tick } from './nbd-client.js';
 import { runTool, type ToolResult } from './tools.js';
 import { measured, PROGRAM_LINE } from './program.js';
 
-const READY_TIMEOUT = 20_000;
-const EXIT_TIMEOUT = 20_000;
+const READY_TIMEOUT = 120_000;
+const EXIT_TIMEOUT = 120_000;
 
 /** A folder for one test; its path is short enough for a socket in it, which t.testdir's may not be. */
 export function shortFolder(t: Test): string {
@@ -34,7 +34,7 @@ export function commandLine(args: readonly string[]): [string, ...string[]] {
 /** Runs the command line to its end. */
 export function runDaemon(args: readonly string[], cwd?: string): Promise<ToolResult> {
   const [program, ...rest] = commandLine(args);
-  return runTool(program, rest, { timeout: 30_000, ...(cwd && { cwd }) });
+  return runTool(program, rest, { timeout: 120_000, ...(cwd && { cwd }) });
 }
 
 export interface DaemonOptions {
@@ -113,7 +113,7 @@ export class DaemonProcess {
   }
 
   /** Waits for so many lines that match. */
-  async waitForLines(pattern: RegExp, count = 1, timeout = 10_000): Promise<string[]> {
+  async waitForLines(pattern: RegExp, count = 1, timeout = 120_000): Promise<string[]> {
     const deadline = performance.now() + timeout;
     for (;;) {
       const lines = this.lines(pattern);

@@ -81,7 +81,7 @@ export function makeWorld(t: Test, devices = 4): World {
   return { kernel, sysfs, image, folder, records, live };
 }
 
-export async function until(isSo: () => boolean | Promise<boolean>, ms = 60_000): Promise<void> {
+export async function until(isSo: () => boolean | Promise<boolean>, ms = 120_000): Promise<void> {
   for (const end = performance.now() + ms; !(await isSo()); await pause(5)) {
     if (performance.now() > end) throw new Error('it did not come in time');
   }

@@ -278,13 +278,13 @@ await test('one whose image is missing, and that is let go of or detached meanwh
   await second.manager.recover();
   t.match(await second.manager.status(), [{ state: 'failed' }, { state: 'failed' }]);
   kernel.drop(0);
-  await until(() => second.log.includes('info: /dev/nbd0: the kernel has disconnected it'), 60_000);
+  await until(() => second.log.includes('info: /dev/nbd0: the kernel has disconnected it'));
   t.match(await second.manager.status(), [{ device: '/dev/nbd1' }]);
   t.match(records(), [{ index: 1 }]);
   t.equal(second.idle(), 0);
 
   // The daemon's own attempt may be on its way, and must not find the image.
-  await until(() => opening === 0, 60_000);
+  await until(() => opening === 0);
   renameSync(`${late}.away`, late);
   gate = detached.promise;
   const again = second.manager.attach({ image: [late], index: 1 });

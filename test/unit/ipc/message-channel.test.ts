@@ -31,7 +31,7 @@ function endOver(fd: number, onMessage: (message: unknown) => void = () => undef
 }
 
 async function until(isSo: () => boolean): Promise<void> {
-  for (const end = performance.now() + 60_000; !isSo(); await pause(2)) {
+  for (const end = performance.now() + 120_000; !isSo(); await pause(2)) {
     if (performance.now() > end) throw new Error('it did not come in time');
   }
 }

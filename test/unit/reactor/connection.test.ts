@@ -62,7 +62,7 @@ async function hear(
 ): Promise<{ bytes: Buffer; end: number | null }> {
   const parts: Buffer[] = [];
   let total = 0;
-  const deadline = performance.now() + 60_000;
+  const deadline = performance.now() + 120_000;
   while (total < least && performance.now() < deadline) {
     const buffer = Buffer.allocUnsafe(65536);
     const n = sockets.recv(fd, buffer, 0, buffer.length);

@@ -87,7 +87,7 @@ function say({ fd }: Client, bytes: Buffer): void {
 /** @param most bytes that are received at a time */
 async function hear({ fd }: Client, length: number, most = length): Promise<Buffer> {
   const bytes = Buffer.alloc(length);
-  const deadline = performance.now() + 20_000;
+  const deadline = performance.now() + 120_000;
   for (let at = 0; at < length && performance.now() < deadline;) {
     const n = sockets.recv(fd, bytes, at, Math.min(most, length - at));
     if (n > 0) at += n;

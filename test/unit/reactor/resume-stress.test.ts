@@ -81,7 +81,7 @@ class Run {
 await t.test(
   'first requests before, while and after the reactor gets the connection',
   async (test) => {
-    test.setTimeout(170_000);
+    test.setTimeout(900_000);
     const lines: string[] = [];
     const pool = new ReactorPool(2, null, { log: (_level, message) => lines.push(message) });
     pool.setExports([
