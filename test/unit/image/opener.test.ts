@@ -29,17 +29,21 @@ function openerOf(t: Test, strict = false, timeoutMs?: number): Opener {
   return opener;
 }
 
-/** The opener thread and the file threads that it started, which end 10 s after their last job: no others have its nice value. */
-function openers(): number {
-  return readdirSync('/proc/self/task').filter((task) => {
+/** The names of the threads with the nice value of the opener. */
+function niceThreads(): string[] {
+  return readdirSync('/proc/self/task').flatMap((task) => {
     try {
       const stat = readFileSync(`/proc/self/task/${task}/stat`, 'latin1');
-      return stat.slice(stat.lastIndexOf(')')).split(' ')[17] === `${NICENESS}`;
+      const end = stat.lastIndexOf(')');
+      const isNice = stat.slice(end).split(' ')[17] === `${NICENESS}`;
+      return isNice ? [stat.slice(stat.indexOf('(') + 1, end)] : [];
     } catch {
-      return false; // it has just ended
+      return []; // it has just ended
     }
-  }).length;
+  });
 }
+
+const openers = (): number => niceThreads().length;
 
 await test('a large image is opened by a thread that ends, and is the same image', async (t) => {
   const folder = t.testdir();
@@ -50,15 +54,19 @@ await test('a large image is opened by a thread that ends, and is the same image
   const opening = opener.open(sourceOf(...paths), nothingShared);
   let turns = 0;
   let most = 0;
+  const names = new Set<string>();
   const counting = (async () => {
     for (let done = false; !done; turns++) {
-      most = Math.max(most, openers());
+      const nice = niceThreads();
+      most = Math.max(most, nice.length);
+      for (const name of nice) names.add(name);
       done = await Promise.race([opening.then(() => true), nextTurn(false)]);
     }
   })();
   const image = await opening;
   await counting;
-  t.ok(most >= 1, 'a thread was there');
+  t.equal(most, 1, 'a thread was there');
+  t.notOk(names.has('file'), 'reads of other images do not get its low priority');
   t.ok(turns > 20, `others had ${turns} turns`);
   t.equal(image.description, `2 layers, ${2 * LARGE} segments`);
   t.equal(image.size, VIRTUAL_SIZE);

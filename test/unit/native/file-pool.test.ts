@@ -9,8 +9,9 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs';
-import { constants } from 'node:os';
+import { constants, getPriority } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { EAGAIN, EBADF, ENOENT, ENXIO } from '../../../daemon/lib/errno.js';
 import { descriptors } from '../../../daemon/native/descriptors.js';
@@ -199,16 +200,34 @@ await t.test('closing waits for jobs that run, and ends those that wait', async 
   const path = join(test.testdir(), 'file');
   const size = 8 << 20;
   writeFileSync(path, Buffer.alloc(size, 1));
-  const { result: fd } = await opening(path);
-  const jobs = Array.from({ length: 500 }, () => loading(fd, 0, size));
-  files.close(fd);
-  files.close(fd);
-  const ends = await Promise.all(jobs);
-  test.same(
-    ends.filter((each) => each !== size && each !== -EBADF),
-    [],
-  );
-  test.ok(ends.includes(-EBADF));
+  // All may have ended before the close, if this thread gets no time.
+  for (let rounds = 1; ; rounds++) {
+    const { result: fd } = await opening(path);
+    const jobs = Array.from({ length: 500 }, () => loading(fd, 0, size));
+    files.close(fd);
+    files.close(fd);
+    const ends = await Promise.all(jobs);
+    const others = ends.filter((each) => each !== size && each !== -EBADF);
+    if (others.length > 0 || ends.includes(-EBADF) || rounds === 50) {
+      test.same(others, []);
+      test.ok(ends.includes(-EBADF));
+      break;
+    }
+  }
+});
+
+await t.test('a thread of the pool has the priority of the process', (test) => {
+  const folder = test.testdir();
+  const paths = Array.from({ length: 8 }, (_, i) => join(folder, `${i}`));
+  for (const path of paths) writeFileSync(path, Buffer.alloc(8 << 20, 1));
+  const program = fileURLToPath(new URL('file-pool-worker.js', import.meta.url));
+  const line = [program, ...paths];
+  const { stdout, stderr, status } = spawnSync(process.execPath, line, { encoding: 'utf8' });
+  test.equal(status, 0, stderr);
+  const values = stdout.trim().split(' ');
+  test.ok(values.length >= 4, `${values.length} threads`);
+  test.same([...new Set(values)], [`${getPriority()}`]);
+  test.end();
 });
 
 await t.test('arguments', (test) => {
