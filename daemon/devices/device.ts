@@ -109,7 +109,7 @@ export class Device {
     return {
       ...describe(this.record),
       state: this.state,
-      image: this.#image?.image.name ?? describeBlobs(this.record.image),
+      image: this.#image?.name ?? describeBlobs(this.record.image),
       liveConnections: this.connections.size,
       reconnects: this.reconnects,
       ...totals,

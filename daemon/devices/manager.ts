@@ -244,9 +244,9 @@ export class DeviceManager {
     } finally {
       for (const fd of kernelEnds) descriptors.close(fd);
     }
-    log.log('info', `${device.path}: attached: ${held.image.name}`, {
+    log.log('info', `${device.path}: attached: ${held.name}`, {
       device: device.path,
-      image: held.image.name,
+      image: held.name,
       backend: backendOf(record),
     });
     return device.status(await this.#environment.reactors.count());
@@ -287,7 +287,7 @@ export class DeviceManager {
       isSameSource(record, request) &&
       !(await hasChanged(record, request, this.#environment.images));
     if (!isSame || request.reuse === false) {
-      throw attachedByUs(record, device.image.image.name, request);
+      throw attachedByUs(record, device.image.name, request);
     }
     const others = differentSettings(record, request);
     const but = others === '' ? '' : `; it keeps its ${others} until it is detached`;
@@ -312,7 +312,7 @@ export class DeviceManager {
       deviceSize(held.image.size, record) !== record.size
     ) {
       images.release(held);
-      return `${held.image.name} is not the image with which it was attached; detach it, or bring that image back and attach it again`;
+      return `${held.name} is not the image with which it was attached; detach it, or bring that image back and attach it again`;
     }
     if (!this.#table.has(device) || device.leaving || isServed(device)) {
       images.release(held);
@@ -350,7 +350,7 @@ export class DeviceManager {
     if (device.repair) clearTimeout(device.repair);
     this.#environment.records.remove(device.record.id);
     const { image } = device;
-    if (image && !this.#table.served.some((other) => other.image === image)) {
+    if (image && !this.#table.served.some((other) => other.image.key === image.key)) {
       this.#environment.images.unhide(image);
     }
     return true;

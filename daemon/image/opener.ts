@@ -29,6 +29,8 @@ const OPEN_TIMEOUT_MS = 120_000;
 
 /** An opened image. Its owner closes it after all reactors have dropped it. */
 export interface OpenImage extends ImageFacts {
+  /** The configuration, or the first blob, as it was named. */
+  readonly name: string;
   readonly disk: DiskSpec;
   close(): void;
 }
@@ -54,18 +56,18 @@ export class Opener {
 
   /**
    * Opens an image.
-   * @param shared gets the marks of the image and returns it if it is open already
+   * @param shared gets the marks and the name of the image and returns it if it is open already
    * @throws OverlaybdError for the first thing that is wrong; nothing stays open then
    */
   async open<T>(
     source: ImageSource,
-    shared: (marks: ImageMarks) => T | null,
+    shared: (marks: ImageMarks, name: string) => T | null,
   ): Promise<OpenImage | T> {
     try {
       const effort = new ImageEffort(true);
       const options = { pool: this.#pool, readers: this.#readers, effort, strict: this.#strict };
-      const opened = await openImage(source, options, (marks) => {
-        const found = shared(marks);
+      const opened = await openImage(source, options, (marks, name) => {
+        const found = shared(marks, name);
         return found === null ? null : { found };
       });
       return 'found' in opened ? opened.found : toOpenImage(opened, opened.blobs);

@@ -1,5 +1,5 @@
 // The table of open images: what is shared, what is told to reactors, what is closed when.
-import { utimesSync, writeFileSync } from 'node:fs';
+import { symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { test, type Test } from 'tap';
@@ -51,7 +51,8 @@ await test('one image a set of files, closed with its last holder', async (t) =>
   const { table, image, open } = start(t);
   const one = await table.open(sourceOf(image(0)));
   const same = await table.open(sourceOf(image(0)));
-  t.equal(same, one);
+  t.equal(same.key, one.key);
+  t.equal(same.image, one.image);
   const other = await table.open(sourceOf(image(1)));
   t.not(other.key, one.key);
   t.not(other.fingerprint, one.fingerprint);
@@ -65,6 +66,28 @@ await test('one image a set of files, closed with its last holder', async (t) =>
   t.equal(again.fingerprint, one.fingerprint);
   table.release(again);
   table.release(other);
+  t.equal(await settled(open, 0), 0);
+});
+
+await test('an image that is named in two ways: each holder has its own name and source', async (t) => {
+  const { table, image, published, open } = start(t);
+  const other = `${image(0)}.link`;
+  symlinkSync(image(0), other);
+  await table.setExports(exportsOf({ a: image(0), b: other }));
+  const held = await table.open(sourceOf(other));
+  for (const [each, path] of [
+    [table.exports.get('a'), image(0)],
+    [table.exports.get('b'), other],
+    [held, other],
+  ] as const) {
+    t.equal(each?.name, path);
+    t.same(each?.source, sourceOf(path));
+  }
+  t.equal(new Set(published.at(-1)?.map(({ key }) => key)).size, 1, 'one image');
+  t.equal(await settled(open, 1), 1);
+  for (const each of await table.setExports(new Map())) table.release(each);
+  t.equal(await settled(open, 1), 1, 'still held');
+  table.release(held);
   t.equal(await settled(open, 0), 0);
 });
 
@@ -94,7 +117,7 @@ await test('exports: told to the reactors, and given back when they go', async (
   const before = table.exports.get('a');
   const gone = await table.setExports(exportsOf({ a: image(0), d: image(2) }));
   t.same(namesOf(published.at(-1)), ['a', 'd']);
-  t.equal(table.exports.get('a'), before, 'what is the same stays open');
+  t.equal(table.exports.get('a')?.key, before?.key, 'what is the same stays open');
   t.equal(
     log.filter((line) => line.startsWith('info: export ')).length,
     4,
