@@ -2,6 +2,7 @@
 import { test } from 'tap';
 import {
   DEFAULT_LISTEN,
+  addressText,
   nbdUri,
   parseListenAddress,
 } from '../../../daemon/config/listen-address.js';
@@ -95,6 +96,20 @@ await test('URIs for clients', (t) => {
   t.equal(nbdUri(unix('@abstract')), 'unix://@abstract', 'no URI for those');
   t.equal(nbdUri(fd('web')), 'fd://web');
   t.equal(nbdUri(unix('/run/nbd.sock')), 'nbd+unix:///?socket=/run/nbd.sock');
+  t.end();
+});
+
+await test('an address as text is read as the same address', (t) => {
+  for (const address of [
+    tcp('127.0.0.1', 10_809),
+    tcp('fe80::1%eth0', 2),
+    vsock(null, 3),
+    vsock(3, 4),
+    unix('/run/a b.sock'),
+    fd('web'),
+  ]) {
+    t.same(parseListenAddress(addressText(address)), address, addressText(address));
+  }
   t.end();
 });
 

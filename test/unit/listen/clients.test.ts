@@ -1,5 +1,8 @@
 // Clients over real sockets, with reactors that only keep what they are given.
+import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test, type Test } from 'tap';
 import { listenerSpec, type ListenerConfig } from '../../../daemon/config/listener.js';
 import { Clients } from '../../../daemon/listen/clients.js';
@@ -75,6 +78,38 @@ await test('the limit of a peer counts those that are open', async (t) => {
   client(t, port);
   await until(() => served.length === 2);
   t.equal(clients.count, 2);
+});
+
+await test('two addresses that are the same place: the message names the one that has it', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'obd-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  // The first one lets the system choose a port, so that no other process has it.
+  for (const [first, second] of [
+    ['tcp://127.0.0.1:0', 'tcp://127.0.0.1:PORT'],
+    ['tcp://localhost:0', 'tcp://127.0.0.1:PORT'],
+    ['tcp://127.0.0.1:0', 'tcp://0.0.0.0:PORT'],
+    ['tcp://0.0.0.0:0', 'tcp://127.0.0.1:PORT'],
+    [`unix://${folder}/s`, `unix://${folder}/s`],
+  ] as const) {
+    const { clients, listen } = world(t);
+    await listen(first);
+    const at = (address: string): string =>
+      address.includes('PORT') ? address.replace('PORT', `${portOf(clients)}`) : address;
+    await t.rejects(
+      listen(at(second)),
+      {
+        code: 'SOCKET',
+        message: `${at(second)}: cannot listen: this daemon listens there already: ${first} is the same address`,
+      },
+      `${first} and ${second}`,
+    );
+  }
+  const { clients, listen } = world(t);
+  await listen('tcp://127.0.0.1:0');
+  const port = portOf(clients);
+  await t.rejects(world(t).listen(`tcp://127.0.0.1:${port}`), {
+    message: `tcp://127.0.0.1:${port}: cannot listen: another process listens there`,
+  });
 });
 
 await test('a client of a predecessor counts like any other', async (t) => {

@@ -38,7 +38,7 @@ async function open(
   ...hosts: string[]
 ): Promise<ListeningSocket[]> {
   const resolve = hosts.length > 0 ? async () => hosts : undefined;
-  const opened = await openListening(spec, resolve);
+  const opened = await openListening(spec, undefined, resolve);
   test.teardown(() => {
     for (const each of opened) closeListening(each);
   });
