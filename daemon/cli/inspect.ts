@@ -2,6 +2,7 @@
 
 import type { Argv } from 'yargs';
 import { EXIT_OK } from './exit-codes.js';
+import { imageWords } from './options/values.js';
 import { print } from './output.js';
 
 export interface InspectArguments {
@@ -27,6 +28,6 @@ export function builder(yargs: Argv): Argv<InspectArguments> {
 export async function run(args: InspectArguments): Promise<number> {
   // Loaded here, so that other commands start without it.
   const { inspectImage } = await import('../inspect/inspect-image.js');
-  await print(await inspectImage(args.image ?? [], args.json === true));
+  await print(await inspectImage(imageWords(args.image), args.json === true));
   return EXIT_OK;
 }

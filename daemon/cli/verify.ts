@@ -4,6 +4,7 @@ import type { Argv } from 'yargs';
 import { printableJson } from '../lib/printable.js';
 import type { VerifyReport } from '../inspect/verify-image.js';
 import { EXIT_FAILURE, EXIT_OK } from './exit-codes.js';
+import { imageWords } from './options/values.js';
 import { print } from './output.js';
 
 export interface VerifyArguments {
@@ -42,7 +43,7 @@ export async function run(args: VerifyArguments): Promise<number> {
   process.once('SIGTERM', onSignal);
   let report: VerifyReport;
   try {
-    report = await verifyImage(args.image ?? [], {
+    report = await verifyImage(imageWords(args.image), {
       signal: abort.signal,
       progress: (done, total) => bar.update(done, total),
     });

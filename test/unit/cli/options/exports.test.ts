@@ -27,6 +27,8 @@ await test('what makes no sense', (t) => {
   const cases: [ExportArguments, RegExp, DaemonConfig?][] = [
     [{ export: ['web'] }, /^--export "web": not NAME=PATH$/],
     [{ export: ['web='] }, /not NAME=PATH/],
+    [{ image: [''] }, /^an image is an empty text: name a file$/],
+    [{ image: ['a', ''] }, /^an image is an empty text/],
     [{ export: ['a=1', 'a=2'] }, /^two exports are named "a"$/],
     [{ image: ['x'], export: ['=y'] }, /^two exports are named ""$/],
     [{ export: ['a=1'] }, /two exports/, { exports: { a: '/a' } }],
