@@ -216,7 +216,10 @@ await test('the sentences', (t) => {
   });
   const cases: [unknown, string][] = [
     [{ lisen: '' }, 'unknown key "lisen"; did you mean "listen"?'],
-    [{ colour: '' }, 'unknown key "colour"'],
+    [
+      { colour: '' },
+      'unknown key "colour"; allowed: "listen", "threads", "most", "level", "names", "mode", "on", "version", "log"',
+    ],
     [{ listen: 1 }, 'listen: 1 is not a string'],
     [{ threads: 0 }, 'threads: 0 is not a whole number from 1 to 64'],
     [{ threads: '2' }, 'threads: "2" is not a whole number from 1 to 64'],
