@@ -4,21 +4,21 @@
 // by a signal.
 
 import { createHash } from 'node:crypto';
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { statSync, writeFileSync } from 'node:fs';
 import { cachedDataVersionTag } from 'node:v8';
 
 /** Hexadecimal digits of SHA-256. */
 const DIGEST_LENGTH = 64;
 
-/** @returns null if there is no cache that may be used */
-export function readCodeCache(path: string, bundleId: string): Buffer | null {
-  let cache: Buffer;
+/** @returns null if the cache may not be used */
+export function checkedCodeCache(cache: Buffer, bundleId: string): Buffer | null {
+  let origin: string;
   try {
-    cache = readFileSync(path);
+    origin = originOf(bundleId);
   } catch {
+    // Node.js is being replaced.
     return null;
   }
-  const origin = originOf(bundleId);
   const start = origin.length + DIGEST_LENGTH + 1;
   if (cache.toString('latin1', 0, origin.length) !== origin) return null;
   const data = cache.subarray(start);

@@ -1,9 +1,10 @@
 // Opens images for the main thread without blocking it: small ones on the main thread, which does other
 // work between the steps, and large ones on a thread of their own, which may run out of memory.
 
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { closeFile } from '../blob/file-jobs.js';
 import { UNBOUNDED } from '../lib/effort.js';
+import { startThread } from '../lib/thread.js';
 import { OverlaybdError } from '../errors.js';
 import type { ReaderFactory } from './reader-factory.js';
 import { fileOf, type DiskSpec } from './spec.js';
@@ -148,7 +149,7 @@ class OpenerThread {
   }
 
   #start(): Worker {
-    const worker = new Worker(ENTRY, {
+    const worker = startThread(ENTRY, {
       name: 'opener',
       // Its descriptors go to the main thread and outlive it.
       trackUnmanagedFds: false,

@@ -43,6 +43,8 @@ export class Operation {
   readonly #parts: OperationParts;
   readonly #stuck: StuckFiles;
   readonly #since = new Date().toISOString();
+  /** Of this process: an upgrade of the package replaces the file that has it. */
+  readonly #version = packageVersion();
   #upgrading: Promise<number> | null = null;
   #ended: (why: string) => void = () => undefined;
   #pulse: NodeJS.Timeout | null = null;
@@ -201,7 +203,7 @@ export class Operation {
     const { daemon, devices } = this.#parts;
     return {
       pid: process.pid,
-      version: packageVersion(),
+      version: this.#version,
       since: this.#since,
       listening: daemon.listening,
       clients: daemon.clients.count,

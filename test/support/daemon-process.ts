@@ -25,10 +25,14 @@ export function shortFolder(t: Test): string {
 /**
  * The daemon's command line. Without what tap puts into every process that is started, unless it
  * measures coverage: that takes longer to load than the daemon.
+ * @param main a bundled program, if not the one that all tests run
  */
-export function commandLine(args: readonly string[]): [string, ...string[]] {
-  const node = [...PROGRAM_LINE, ...args];
-  return ['env', ...(measured ? [] : ['-u', 'NODE_OPTIONS']), ...node];
+export function commandLine(
+  args: readonly string[],
+  main: string | null = null,
+): [string, ...string[]] {
+  const node = [...(main === null ? PROGRAM_LINE : [process.execPath, main]), ...args];
+  return ['env', ...(measured && main === null ? [] : ['-u', 'NODE_OPTIONS']), ...node];
 }
 
 /** Runs the command line to its end. */
@@ -48,6 +52,8 @@ export interface DaemonOptions {
   inherit?: { fds: readonly number[]; names?: string };
   /** A limit, by prlimit. */
   openFiles?: number;
+  /** main.js of a bundled program, if not the one that all tests run. */
+  main?: string;
 }
 
 /** The command line with LISTEN_FDS and so on; the shell knows the pid, and becomes the daemon. */
@@ -90,7 +96,8 @@ export class DaemonProcess {
       openFiles === undefined ? [] : ['prlimit', `--nofile=${openFiles}:${openFiles}`];
     // Not the system's own, in which there may be devices of a real daemon.
     const state = args.includes('--state') ? [] : ['--state', join(shortFolder(t), 'state')];
-    const line = [...limited, ...commandLine(['serve', ...args, ...state, ...listening])];
+    const serve = ['serve', ...args, ...state, ...listening];
+    const line = [...limited, ...commandLine(serve, from.main)];
     const variables = { LISTEN_FDS: `${fds.length}`, ...(names && { LISTEN_FDNAMES: names }) };
     const [program = '', ...rest] = fds.length > 0 ? activatedLine(line, variables) : line;
     const child = spawn(program, rest, { stdio: ['ignore', 'ignore', 'pipe', ...fds] });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { test } from 'tap';
 import { writeCodeCache } from '../../../daemon/bundle/code-cache.js';
-import { bundleOf, compileProgram } from '../../../daemon/bundle/compile.js';
+import { bundleOf, compileProgram, readProgram } from '../../../daemon/bundle/compile.js';
 
 const BUNDLE = fileURLToPath(new URL('../../../bundle/', import.meta.url));
 
@@ -14,7 +14,7 @@ await test('the caches that the build makes fit what it makes them of', (t) => {
     const origin = readFileSync(bundleOf(entry).cache, 'latin1').split('\n', 1)[0] ?? '';
     // Of the Node that built it, which need not be the one that tests.
     const isOurs = origin.includes(` ${process.version} `);
-    const { script } = compileProgram(entry);
+    const { script } = compileProgram(readProgram(entry));
     t.equal(script.cachedDataRejected, isOurs ? false : undefined, `${name}: ${origin}`);
   }
   t.end();
@@ -25,13 +25,13 @@ await test('any other cache is left alone, and the text is compiled', (t) => {
   const { text, cache } = bundleOf(entry);
   const built = bundleOf(join(BUNDLE, 'main.js'));
   copyFileSync(built.text, text);
-  const compiled = compileProgram(entry);
+  const compiled = compileProgram(readProgram(entry));
   writeCodeCache(cache, compiled.id, compiled.script.createCachedData());
   const good = readFileSync(cache);
   /** undefined: none was given to V8. */
   const rejected = (bytes: Buffer): boolean | undefined => {
     writeFileSync(cache, bytes);
-    return compileProgram(entry).script.cachedDataRejected;
+    return compileProgram(readProgram(entry)).script.cachedDataRejected;
   };
   t.equal(rejected(good), false);
   const head = good.indexOf('\n') + 1;
@@ -67,6 +67,6 @@ await test('any other cache is left alone, and the text is compiled', (t) => {
     t.equal(rejected(flipped), undefined, `a bit at ${at}`);
   }
   rmSync(cache);
-  t.equal(compileProgram(entry).script.cachedDataRejected, undefined, 'missing');
+  t.equal(compileProgram(readProgram(entry)).script.cachedDataRejected, undefined, 'missing');
   t.end();
 });
