@@ -40,14 +40,14 @@ await test('any other cache is left alone, and the text is compiled', (t) => {
     t.ok(origin.includes(from), from);
     return Buffer.concat([Buffer.from(origin.replace(from, to)), good.subarray(head)]);
   };
-  const [bundleId = '', version = '', arch = '', tag = '', size = '', sha = ''] = origin.split(' ');
+  const [bundleId = '', version = '', arch = '', tag = '', size = '', crc = ''] = origin.split(' ');
   for (const [what, bytes] of [
     ['of another bundle', withOrigin(bundleId, bundleId.replace(/^./, 'x'))],
     ['of another Node', withOrigin(version, `${version}1`)],
     ['of another architecture', withOrigin(` ${arch} `, ' mips ')],
     ['with other flags of V8', withOrigin(` ${tag} `, ' 1 ')],
     ['of another build of Node', withOrigin(` ${size} `, ' 1 ')],
-    ['with another checksum', withOrigin(sha, `${'0'.repeat(64)}\n`)],
+    ['with another checksum', withOrigin(crc, `${'0'.repeat(8)}\n`)],
     ['without a first line', good.subarray(head)],
     ['with only that', good.subarray(0, head)],
     ['with more behind it', Buffer.concat([good, Buffer.alloc(1)])],
