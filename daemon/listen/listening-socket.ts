@@ -1,6 +1,5 @@
 // Listening sockets: creates them for an address, takes over inherited ones, removes them. Accepts nothing.
 
-import { lookup } from 'node:dns/promises';
 import { lstatSync, openSync, rmSync, unlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -116,6 +115,8 @@ function identify(path: string): SocketFile | null {
 
 async function resolveHost(host: string): Promise<string[]> {
   try {
+    // Loaded here: most daemons listen on Unix sockets only.
+    const { lookup } = process.getBuiltinModule('node:dns/promises');
     const addresses = await lookup(host, { all: true });
     return [...new Set(addresses.map(({ address }) => address))];
   } catch (error) {
