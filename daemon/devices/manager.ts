@@ -32,6 +32,7 @@ import { leftBehind } from './left-behind.js';
 import { retryDevice } from './lost-device.js';
 import type { Offer } from '../reactor/pool.js';
 import type { AttachRequest } from '../control/requests.js';
+import { monotonicMs } from '../lib/clock.js';
 
 /** How long to try a free device that is busy: udev opens a device whenever it changes. */
 const BUSY_MS = 2000;
@@ -198,7 +199,7 @@ export class DeviceManager {
     const held = await openFor(request, this.#environment.images);
     try {
       const tried = new Set<number>();
-      const end = performance.now() + BUSY_MS;
+      const end = monotonicMs() + BUSY_MS;
       for (let tries = 1; ; tries++, await pause(BUSY_RETRY_MS)) {
         const index =
           request.index ?? freeIndex(this.#environment.sysfs, this.#environment.driver, tried);
@@ -211,7 +212,7 @@ export class DeviceManager {
           if (!isBusy) throw error;
           const isFree = (this.#environment.sysfs.device(index)?.pid ?? null) === null;
           // If the kernel was to add this device, another daemon may have got it first: try the next.
-          const isOver = tries >= MIN_BUSY_TRIES && performance.now() > end;
+          const isOver = tries >= MIN_BUSY_TRIES && monotonicMs() > end;
           if (isOver || (!isFree && request.index !== undefined)) {
             throw inUse(index, this.#environment.sysfs, error);
           }

@@ -7,6 +7,7 @@ import type { SendBuffer } from '../../../daemon/nbd/outbox.js';
 import { tick } from '../../support/nbd-client.js';
 import { FakeExport, bytesAt, deferred } from './fake-export.js';
 import { Harness } from './transmission-harness.js';
+import { monotonicMs } from '../../../daemon/lib/clock.js';
 
 const SIZE = 48 << 20;
 const MIB = 1 << 20;
@@ -215,7 +216,7 @@ await t.test('a stalled holder is evicted when others wait, and only then', asyn
     each.ask({ cookie: 1n, offset: 0, length: 2 * MIB - 16 });
     await each.settle();
   }
-  stuck.stalled = performance.now() - 100_000;
+  stuck.stalled = monotonicMs() - 100_000;
   await tick(1200);
   test.notOk(stuck.evicted, 'nobody waits');
   const waiter = new Harness(fake, memory);
@@ -223,7 +224,7 @@ await t.test('a stalled holder is evicted when others wait, and only then', asyn
   waiter.ask({ cookie: 2n, offset: 7, length: MIB });
   await waiter.settle();
   test.equal(waiter.answers().length, 0);
-  slow.stalled = performance.now() + 100_000;
+  slow.stalled = monotonicMs() + 100_000;
   await until(test, 'evicted', () => stuck.evicted);
   await waiter.settle();
   clearInterval(keepAlive);
@@ -239,7 +240,7 @@ await t.test('no more are evicted than needed, the longest stalled first', async
     each.room = 0;
     each.ask({ cookie: 1n, offset: 0, length: 2 * MIB - 16 });
     await each.settle();
-    each.stalled = performance.now() - 50_000 * (i + 1);
+    each.stalled = monotonicMs() - 50_000 * (i + 1);
   }
   const waiter = new Harness(fake, memory);
   const keepAlive = setInterval(() => undefined, 100);
