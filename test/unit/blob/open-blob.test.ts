@@ -1,4 +1,4 @@
-// Opening by name: a file gives its source, its spec and its identity.
+// Opening a reference: a file gives a source, a spec and an identity.
 import { join } from 'node:path';
 import { writeFileSync } from 'node:fs';
 import { test } from 'tap';
@@ -6,7 +6,7 @@ import { fileRef } from '../../../daemon/blob/blob-ref.js';
 import { closeFile } from '../../../daemon/blob/file-jobs.js';
 import { openBlob } from '../../../daemon/blob/open-blob.js';
 
-await test('a file', async (t) => {
+await test('a file gives its source, its spec and its identity', async (t) => {
   const path = join(t.testdir(), 'blob');
   writeFileSync(path, 'twelve bytes');
   const { spec, identity, isDevice } = await openBlob(fileRef(path));
