@@ -1,4 +1,4 @@
-// The bundle's code caches: taken when they are its own, and never needed.
+// The code caches of the bundle: used if they match, and never required.
 import { copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,11 +8,11 @@ import { bundleOf, compileProgram, readProgram } from '../../../daemon/bundle/co
 
 const BUNDLE = fileURLToPath(new URL('../../../bundle/', import.meta.url));
 
-await test('the caches that the build makes fit what it makes them of', (t) => {
+await test('code caches of the build match the modules that they were made from', (t) => {
   for (const name of ['main.js', 'reactor/worker.js']) {
     const entry = join(BUNDLE, name);
     const origin = readFileSync(bundleOf(entry).cache, 'latin1').split('\n', 1)[0] ?? '';
-    // Of the Node that built it, which need not be the one that tests.
+    // The Node.js that built it may not be the one that runs the test.
     const isOurs = origin.includes(` ${process.version} `);
     const { script } = compileProgram(readProgram(entry));
     t.equal(script.cachedDataRejected, isOurs ? false : undefined, `${name}: ${origin}`);
@@ -20,7 +20,7 @@ await test('the caches that the build makes fit what it makes them of', (t) => {
   t.end();
 });
 
-await test('any other cache is left alone, and the text is compiled', (t) => {
+await test('a cache that does not match is ignored, and the source is compiled', (t) => {
   const entry = join(t.testdir({}), 'main.js');
   const { text, cache } = bundleOf(entry);
   const built = bundleOf(join(BUNDLE, 'main.js'));
@@ -28,7 +28,7 @@ await test('any other cache is left alone, and the text is compiled', (t) => {
   const compiled = compileProgram(readProgram(entry));
   writeCodeCache(cache, compiled.id, compiled.script.createCachedData());
   const good = readFileSync(cache);
-  /** undefined: none was given to V8. */
+  /** @returns undefined if V8 was given no cache */
   const rejected = (bytes: Buffer): boolean | undefined => {
     writeFileSync(cache, bytes);
     return compileProgram(readProgram(entry)).script.cachedDataRejected;
