@@ -20,10 +20,7 @@ const first = new FakeExport(SIZE, 'first', 'one layer');
 const second = new FakeExport(512, 'zweiter \u{1f4bf}', '');
 const both = tableOf(first, second);
 const NOTHING = Buffer.alloc(0);
-/**
- * NBD_FLAG_HAS_FLAGS, READ_ONLY, SEND_FLUSH, CAN_MULTI_CONN and SEND_CACHE; not SEND_DF, which needs structured
- * replies.
- */
+/** NBD_FLAG_HAS_FLAGS, READ_ONLY, SEND_FLUSH, CAN_MULTI_CONN, SEND_CACHE; not SEND_DF, which needs chunks. */
 const SIMPLE_FLAGS = 0b101_0000_0111;
 const GREETING = Buffer.concat([Buffer.from('NBDMAGICIHAVEOPT', 'latin1'), Buffer.from([0, 3])]);
 
@@ -132,11 +129,7 @@ await t.test('the answers do not depend on how the input is split', async (test)
     NBD_REP.INFO,
     NBD_REP.ACK,
   ]);
-  test.same(
-    whole.rest.toString(),
-    'the transmission phase',
-    'no byte after the handshake is consumed',
-  );
+  test.same(whole.rest.toString(), 'the transmission phase', 'no later byte is consumed');
   test.same(whole.result, {
     kind: 'transmission',
     export: first,
@@ -307,7 +300,7 @@ await t.test('malformed INFO and GO are refused, and the next option works', asy
   test.notMatch(
     replies(bytes)[0]?.data.toString(),
     /\p{Cc}/u,
-    'the reply contains no control characters',
+    'the reply has no control characters',
   );
 });
 
@@ -329,11 +322,7 @@ await t.test(
       optionBytes(77, Buffer.alloc(MAX_OPTION_LENGTH)),
       optionBytes(NBD_OPT.ABORT, NOTHING),
     );
-    test.same(
-      types(longest),
-      [NBD_REP.ERR_UNSUP, NBD_REP.ACK],
-      'an option of the greatest length is read',
-    );
+    test.same(types(longest), [NBD_REP.ERR_UNSUP, NBD_REP.ACK], 'the longest one is read');
 
     const claimed = MAX_HANDSHAKE_BYTES - 100;
     const out: Buffer[] = [];
