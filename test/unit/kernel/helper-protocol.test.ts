@@ -1,4 +1,4 @@
-// What the attach helper takes from a daemon: nothing that is not exactly a request.
+// The attach helper accepts exactly the requests of the protocol from a daemon.
 import { test } from 'tap';
 import { parseHelperRequest } from '../../../daemon/kernel/helper-protocol.js';
 
@@ -14,7 +14,7 @@ const request = {
 };
 const owner = { backend };
 
-await test('requests', async (t) => {
+await test('valid requests are parsed', async (t) => {
   for (const good of [
     { do: 'connect', request },
     { do: 'connect', request: { ...request, index: 0, size: 1, blockSize: 512 } },
@@ -28,7 +28,7 @@ await test('requests', async (t) => {
   }
 });
 
-await test('everything else is refused, by its place', async (t) => {
+await test('all other messages are refused, with the place of the error', async (t) => {
   const connect = (change: Record<string, unknown>): unknown => ({
     do: 'connect',
     request: { ...request, ...change },
