@@ -1,4 +1,4 @@
-// Clients over real sockets, with reactors that only keep what they are given.
+// Clients over real sockets, with fake reactors that only keep the connections.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -52,7 +52,7 @@ function client(t: Test, port: number): Socket {
 const portOf = ({ offeredSockets }: Clients, at = 0): number =>
   sockets.localPort(offeredSockets[at]?.socket.fd ?? -1);
 
-await test('a client comes in, is counted, and sees the exports of its listener', async (t) => {
+await test('a client is accepted, counted, and sees the exports of its listener', async (t) => {
   const { clients, served, end, listen } = world(t);
   await listen({ address: 'tcp://127.0.0.1:0', exports: ['a'] });
   t.match(clients.titles, [/^nbd:\/\/127\.0\.0\.1:\d+$/]);
@@ -64,7 +64,7 @@ await test('a client comes in, is counted, and sees the exports of its listener'
   t.equal(clients.count, 0);
 });
 
-await test('the limit of a peer counts those that are open', async (t) => {
+await test('the limit for a peer counts its open connections', async (t) => {
   const { clients, served, lines, end, listen } = world(t);
   await listen({ address: 'tcp://127.0.0.1:0', maxConnectionsPerPeer: 2 });
   const port = portOf(clients);
@@ -112,7 +112,7 @@ await test('two addresses that are the same place: the message names the one tha
   });
 });
 
-await test('a client of a predecessor counts like any other', async (t) => {
+await test('a client of the predecessor counts like any other', async (t) => {
   const { clients, served, lines, end, listen } = world(t);
   await listen({ address: 'tcp://127.0.0.1:0', maxConnectionsPerPeer: 1 });
   const [fd, other] = sockets.pair();
@@ -134,11 +134,11 @@ await test('a client of a predecessor counts like any other', async (t) => {
   t.equal(clients.count, 0);
 });
 
-await test('after leaving, another process accepts on the same sockets', async (t) => {
+await test('after leave(), another process accepts on the same sockets', async (t) => {
   const first = world(t);
   await first.listen('tcp://127.0.0.1:0', 'tcp://127.0.0.1:0');
   const ports = [portOf(first.clients, 0), portOf(first.clients, 1)];
-  // What an upgrade does with descriptors, within one process.
+  // An upgrade passes descriptors like this, here within one process.
   const listening = new Map<string, { fd: number; uri: string; file: null }[]>();
   for (const { key, socket } of first.clients.offeredSockets) {
     const copy = duplicate(t, socket.fd);
@@ -167,7 +167,7 @@ function duplicate(t: Test, fd: number): number {
   return got[0] ?? -1;
 }
 
-await test('users are asked of Unix sockets only', async (t) => {
+await test('only clients on Unix sockets are identified by their user', async (t) => {
   const { clients } = world(t);
   const fd = sockets.listenTcp('127.0.0.1', 0, 1);
   t.teardown(() => descriptors.close(fd));
