@@ -1,4 +1,4 @@
-// Starts and ends of the program at every moment, a few of each; `npm run stress` does thousands.
+// Starts and ends of the program at every moment, a few of each; `npm run stress` runs thousands.
 import t from 'tap';
 import { shortFolder } from '../support/daemon-process.js';
 import { SEED } from '../support/seed.js';
