@@ -3,30 +3,31 @@
 // cache of another patch release of Node.js, of another architecture, or with a hole in it ends the process
 // by a signal.
 
-import { createHash } from 'node:crypto';
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { statSync, writeFileSync } from 'node:fs';
 import { cachedDataVersionTag } from 'node:v8';
+import { crc32 } from 'node:zlib';
 
-/** Hexadecimal digits of SHA-256. */
-const DIGEST_LENGTH = 64;
+/** Digits of the checksum, in hexadecimal. */
+const CHECKSUM_LENGTH = 8;
 
-/** @returns null if there is no cache that may be used */
-export function readCodeCache(path: string, bundleId: string): Buffer | null {
-  let cache: Buffer;
+/** @returns null if the cache may not be used */
+export function checkedCodeCache(cache: Buffer, bundleId: string): Buffer | null {
+  let origin: string;
   try {
-    cache = readFileSync(path);
+    origin = originOf(bundleId);
   } catch {
+    // Node.js is being replaced.
     return null;
   }
-  const origin = originOf(bundleId);
-  const start = origin.length + DIGEST_LENGTH + 1;
+  const start = origin.length + CHECKSUM_LENGTH + 1;
   if (cache.toString('latin1', 0, origin.length) !== origin) return null;
   const data = cache.subarray(start);
-  return cache.toString('latin1', origin.length, start) === `${digest(data)}\n` ? data : null;
+  return cache.toString('latin1', origin.length, start) === `${checksum(data)}\n` ? data : null;
 }
 
 export function writeCodeCache(path: string, bundleId: string, data: Buffer): void {
-  writeFileSync(path, Buffer.concat([Buffer.from(`${originOf(bundleId)}${digest(data)}\n`), data]));
+  const head = `${originOf(bundleId)}${checksum(data)}\n`;
+  writeFileSync(path, Buffer.concat([Buffer.from(head), data]));
 }
 
 /** One line: the bundle, Node's version and architecture, V8's version, flags and CPU features, the build. */
@@ -36,6 +37,10 @@ function originOf(bundleId: string): string {
   return `${bundleId} ${process.version} ${process.arch} ${cachedDataVersionTag()} ${size} `;
 }
 
-function digest(data: Buffer): string {
-  return createHash('sha256').update(data).digest('hex');
+/**
+ * Of damage, not of malice: the user who may write the cache may write the bundle, too. So a CRC does, and
+ * every thread starts without node:crypto, which takes longer to load than the rest of this file to run.
+ */
+function checksum(data: Buffer): string {
+  return crc32(data).toString(16).padStart(CHECKSUM_LENGTH, '0');
 }

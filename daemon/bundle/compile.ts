@@ -1,4 +1,4 @@
-// Turns one bundled program into a function: from V8's code cache beside it, or from its text. Node.js 20
+// Turns the files of one bundled program into a function: from V8's code cache, or from its text. Node.js 20
 // has no compile cache of its own. With this one the daemon serves after half the time.
 
 import { readFileSync } from 'node:fs';
@@ -6,19 +6,40 @@ import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Script } from 'node:vm';
-import { readCodeCache } from './code-cache.js';
+import { checkedCodeCache } from './code-cache.js';
+import type { Worker, WorkerOptions } from 'node:worker_threads';
 
-/** The bundles are CommonJS; `moduleUrl` is what `import.meta.url` became. */
-type Program = (require: NodeJS.Require, moduleUrl: string) => void;
+/** @param entry one of {@link THREAD_ENTRIES} */
+export type StartThread = (entry: URL, options: WorkerOptions) => Worker;
+
+/**
+ * The bundles are CommonJS; `moduleUrl` is what `import.meta.url` became. `startBundledThread` is for
+ * lib/thread.ts; threads start no threads.
+ */
+type Program = (
+  require: NodeJS.Require,
+  moduleUrl: string,
+  startBundledThread: StartThread | undefined,
+) => void;
+
+/** The files of a bundled program, in memory. */
+export interface ProgramFiles {
+  /** The path of the file that Node.js runs; the other files are beside it. */
+  readonly entry: string;
+  readonly text: Uint8Array;
+  readonly cache: Uint8Array | null;
+}
 
 export interface CompiledProgram {
   readonly id: string;
   readonly script: Script;
-  run(): void;
+  run(startBundledThread?: StartThread): void;
 }
 
-/** Where the entries of threads are, in daemon/ as in out/bundle. */
-export const THREAD_FOLDERS: readonly string[] = ['fetch', 'image', 'reactor'];
+/** The entries of threads without `.js`, in daemon/ as in out/bundle. */
+export const THREAD_ENTRIES = ['reactor/worker', 'image/opener-thread', 'fetch/worker'] as const;
+/** Their folders. */
+export const THREAD_FOLDERS: readonly string[] = THREAD_ENTRIES.map((name) => dirname(name));
 /** Hexadecimal digits of a bundle's digest. The bundle and the cache made from it begin with it. */
 export const ID_LENGTH = 32;
 
@@ -29,24 +50,41 @@ export function bundleOf(entry: string): { text: string; cache: string } {
 }
 
 /** @param entry the file that Node.js runs; the bundle is beside it */
-export function compileProgram(entry: string): CompiledProgram {
+export function readProgram(entry: string): ProgramFiles {
   const { text, cache } = bundleOf(entry);
+  return { entry, text: readFileSync(text), cache: readIfThere(cache) };
+}
+
+export function compileProgram({ entry, text, cache }: ProgramFiles): CompiledProgram {
   // ASCII only: esbuild escapes everything else (tools/build.ts).
-  const bundle = readFileSync(text, 'latin1');
+  const bundle = bufferOf(text).toString('latin1');
   const id = bundle.slice(0, ID_LENGTH);
-  const cachedData = readCodeCache(cache, id);
+  const cachedData = cache && checkedCodeCache(bufferOf(cache), id);
   const script = new Script(
-    `(function (require, moduleUrl) {//${bundle}\n})`,
+    `(function (require, moduleUrl, startBundledThread) {//${bundle}\n})`,
     cachedData ? { filename: entry, cachedData } : { filename: entry },
   );
   return {
     id,
     script,
-    run: () => {
+    run: (startBundledThread) => {
       const program = script.runInThisContext() as Program;
-      program(createRequire(entry), moduleUrlOf(entry));
+      program(createRequire(entry), moduleUrlOf(entry), startBundledThread);
     },
   };
+}
+
+/** The same memory. */
+function bufferOf({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength);
+}
+
+function readIfThere(path: string): Buffer | null {
+  try {
+    return readFileSync(path);
+  } catch {
+    return null;
+  }
 }
 
 /**

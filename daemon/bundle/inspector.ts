@@ -1,6 +1,7 @@
 // Keeps Node's inspector shut: everyone who reaches its port, at first every user of the machine, can run
 // code as this process. SIGUSR1 opens it unless the process handles that signal. Imported first of all.
 
+import type * as Inspector from 'node:inspector';
 import { isMainThread } from 'node:worker_threads';
 
 /** Until this line runs, Node.js itself handles the signal; by this time its inspector is open, if ever. */
@@ -18,14 +19,15 @@ function shut(): string | null {
   if (INSPECT.test(options)) {
     return 'the installed program does not run with --inspect (NODE_OPTIONS): everyone who reaches the port could run code as this process';
   }
-  setImmediate(() => void close());
-  setTimeout(() => void close(), LAST_LOOK_MS).unref();
+  setImmediate(close);
+  setTimeout(close, LAST_LOOK_MS).unref();
   return null;
 }
 
 /** Closes an inspector that an earlier signal has opened. */
-async function close(): Promise<void> {
-  // Node.js may be built without an inspector.
-  const inspector = await import('node:inspector').catch(() => null);
-  if (inspector?.url() !== undefined) inspector?.close();
+function close(): void {
+  // A dynamic import would start the loader of ES modules, which the bundle does not need. Node.js may be built
+  // without an inspector.
+  const inspector = process.getBuiltinModule('node:inspector') as typeof Inspector | undefined;
+  if (inspector?.url() !== undefined) inspector.close();
 }

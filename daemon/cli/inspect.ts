@@ -3,6 +3,7 @@
 import type { Argv } from 'yargs';
 import { EXIT_OK } from './exit-codes.js';
 import { registriesOf, registryOptions, type RegistryArguments } from './options/registry.js';
+import { imageWords } from './options/values.js';
 import { namedWords } from './options/words.js';
 import { print, stderrLog } from './output.js';
 
@@ -30,7 +31,7 @@ export async function run(args: InspectArguments): Promise<number> {
   // Loaded here, so that other commands start without it.
   const { inspectImage } = await import('../inspect/inspect-image.js');
   const { withFetcher } = await import('../fetch/own-fetcher.js');
-  const words = namedWords(args.image ?? []);
+  const words = namedWords(imageWords(args.image));
   const text = await withFetcher(registriesOf(args), stderrLog, (remote) =>
     inspectImage(words, args.json === true, remote),
   );

@@ -3,6 +3,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { OverlaybdError, messageOf } from '../errors.js';
 import { remark } from './output.js';
+import { monotonicMs } from '../lib/clock.js';
 
 /** A year: a longer wait is a mistake. */
 export const MAX_WAIT_SECONDS = 31_536_000;
@@ -26,7 +27,7 @@ export interface Patience {
  * @throws OverlaybdError the last one, when the time is up
  */
 export async function patiently<T>(work: () => Promise<T>, patience: Patience): Promise<T> {
-  const now = patience.now ?? (() => performance.now());
+  const now = patience.now ?? monotonicMs;
   const end = now() + patience.seconds * 1000;
   let told = '';
   let toldAt = -Infinity;

@@ -1,6 +1,7 @@
 // A progress bar of one line, for terminals only.
 
 import { humanSize } from '../lib/format-size.js';
+import { monotonicMs } from '../lib/clock.js';
 
 /** Pause between two redraws. */
 const REDRAW_MS = 100;
@@ -22,7 +23,7 @@ export class ProgressBar {
   #isDrawn = false;
 
   /** @param now milliseconds of a clock that never goes back */
-  constructor(stream: ProgressStream, now: () => number = () => performance.now()) {
+  constructor(stream: ProgressStream, now: () => number = monotonicMs) {
     this.#stream = stream.isTTY === true ? stream : null;
     this.#now = now;
     this.#started = now();

@@ -5,6 +5,7 @@ import { printableJson } from '../lib/printable.js';
 import type { VerifyReport } from '../inspect/verify-image.js';
 import { EXIT_FAILURE, EXIT_OK } from './exit-codes.js';
 import { registriesOf, registryOptions, type RegistryArguments } from './options/registry.js';
+import { imageWords } from './options/values.js';
 import { namedWords } from './options/words.js';
 import { print, stderrLog } from './output.js';
 
@@ -46,7 +47,7 @@ export async function run(args: VerifyArguments): Promise<number> {
   process.once('SIGTERM', onSignal);
   let report: VerifyReport;
   try {
-    const words = namedWords(args.image ?? []);
+    const words = namedWords(imageWords(args.image));
     report = await withFetcher(registriesOf(args), stderrLog, (remote) =>
       verifyImage(words, {
         remote,

@@ -58,6 +58,20 @@ function parseVsock(text: string): ListenAddress {
   return { kind: 'vsock', cid, port };
 }
 
+/** An address as {@link parseListenAddress} takes it. */
+export function addressText(address: ListenAddress): string {
+  switch (address.kind) {
+    case 'unix':
+      return `unix://${address.path}`;
+    case 'tcp':
+      return `tcp://${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`;
+    case 'vsock':
+      return `vsock://${address.cid ?? ''}:${address.port}`;
+    case 'fd':
+      return `fd://${address.name}`;
+  }
+}
+
 /**
  * The NBD URI of an address, without an export. A vsock listener on any CID has no URI, because this machine
  * does not know the CID that clients use; the result is then the address itself.

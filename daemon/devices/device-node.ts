@@ -1,7 +1,6 @@
 // The file /dev/nbdX: whether it is there and can be read.
 
-import { statSync } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { promises, statSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { OverlaybdError, messageOf } from '../errors.js';
 import { deviceIndexOf } from '../kernel/device-path.js';
@@ -30,7 +29,8 @@ async function problemOf(node: string, size: number, has: number): Promise<strin
   if (has !== size) return `it has ${has} bytes, not ${size}`;
   try {
     if (!statSync(node).isBlockDevice()) return 'it is not a block device';
-    const file = await open(node, 'r');
+    // `promises` of node:fs is loaded when it is used, and a start does not use it.
+    const file = await promises.open(node, 'r');
     try {
       await file.read(Buffer.alloc(512), 0, 512, 0);
     } finally {

@@ -9,6 +9,7 @@ import { describeBlobs } from '../image/image-source.js';
 import type { HeldImage } from '../image/table.js';
 import { devicePath } from '../kernel/device-path.js';
 import type { DeviceSettings } from '../kernel/device-settings.js';
+import { monotonicMs } from '../lib/clock.js';
 
 /** Sums of the counters of connections. */
 type Totals = Omit<ConnectionCounts, 'id'>;
@@ -39,7 +40,7 @@ export class Device {
   failures = 0;
   reconnects = 0;
   repair: NodeJS.Timeout | null = null;
-  /** When its last connection ended, in milliseconds of performance.now; null while it has one. */
+  /** When its last connection ended, in milliseconds of monotonicMs; null while it has one. */
   aloneSince: number | null = null;
   /** Called when the kernel has new connections, or the device is gone. */
   repaired: (() => void) | null = null;
@@ -60,7 +61,7 @@ export class Device {
   /** Ends the state `lost`. The device has no connections yet. */
   serve(image: HeldImage): void {
     this.#image = image;
-    this.aloneSince = performance.now();
+    this.aloneSince = monotonicMs();
   }
 
   get path(): string {
@@ -80,7 +81,7 @@ export class Device {
   get state(): DeviceState {
     if (this.#image === null) return 'failed';
     if (this.connections.size > 0) return 'connected';
-    const waited = performance.now() - (this.aloneSince ?? performance.now());
+    const waited = monotonicMs() - (this.aloneSince ?? monotonicMs());
     return waited > this.record.deadConnTimeoutSeconds * 1000 ? 'failed' : 'waiting';
   }
 
@@ -109,7 +110,7 @@ export class Device {
     return {
       ...describe(this.record),
       state: this.state,
-      image: this.#image?.image.name ?? describeBlobs(this.record.image),
+      image: this.#image?.name ?? describeBlobs(this.record.image),
       liveConnections: this.connections.size,
       reconnects: this.reconnects,
       ...totals,

@@ -7,6 +7,7 @@ import type { NbdDriver } from '../kernel/driver.js';
 import type { Sysfs } from '../kernel/sysfs.js';
 import { ownerOf, type DeviceRecord } from './record.js';
 import { usersOf } from './use.js';
+import { monotonicMs } from '../lib/clock.js';
 
 /** How long to wait while a device is open: udev opens a device whenever it changes. */
 const PROBE_MS = 3000;
@@ -25,7 +26,7 @@ export async function disconnect(
 ): Promise<void> {
   const { index, onClose } = record;
   const owner = ownerOf(record);
-  for (const end = performance.now() + PROBE_MS; sysfs.isConnectedAs(index, owner);) {
+  for (const end = monotonicMs() + PROBE_MS; sysfs.isConnectedAs(index, owner);) {
     if (force) return driver.disconnect(index, owner);
     const users = usersOf(index, sysfs);
     if (users.length > 0) {
@@ -38,7 +39,7 @@ export async function disconnect(
       return await driver.release(index, owner, onClose);
     } catch (error) {
       if (!(error instanceof OverlaybdError) || error.code !== 'BUSY') throw error;
-      if (performance.now() > end) {
+      if (monotonicMs() > end) {
         throw new OverlaybdError('BUSY', `${error.message}; ${REMEDY}`, { cause: error });
       }
     }

@@ -11,6 +11,7 @@ import type { ServedDevice } from './device.js';
 import type { DeviceEnvironment } from './environment.js';
 import { ownerOf, type DeviceRecord } from './record.js';
 import { UnreadReplies } from './unread-replies.js';
+import { monotonicMs } from '../lib/clock.js';
 
 /** Pauses between tries to replace the connections of a device. */
 const FIRST_REPAIR_MS = 20;
@@ -73,7 +74,7 @@ export class DeviceLinks {
         device.connections.delete(id);
         device.ended(summary);
         if (device.connections.size === 0) {
-          device.aloneSince ??= performance.now();
+          device.aloneSince ??= monotonicMs();
           device.idle?.();
         }
         if (!device.leaving) this.repairSoon(device);

@@ -32,6 +32,7 @@ import { leftBehind } from './left-behind.js';
 import { retryDevice } from './lost-device.js';
 import type { Offer } from '../reactor/pool.js';
 import type { AttachRequest } from '../control/requests.js';
+import { monotonicMs } from '../lib/clock.js';
 
 /** How long to try a free device that is busy: udev opens a device whenever it changes. */
 const BUSY_MS = 2000;
@@ -198,7 +199,7 @@ export class DeviceManager {
     const held = await openFor(request, this.#environment.images);
     try {
       const tried = new Set<number>();
-      const end = performance.now() + BUSY_MS;
+      const end = monotonicMs() + BUSY_MS;
       for (let tries = 1; ; tries++, await pause(BUSY_RETRY_MS)) {
         const index =
           request.index ?? freeIndex(this.#environment.sysfs, this.#environment.driver, tried);
@@ -211,7 +212,7 @@ export class DeviceManager {
           if (!isBusy) throw error;
           const isFree = (this.#environment.sysfs.device(index)?.pid ?? null) === null;
           // If the kernel was to add this device, another daemon may have got it first: try the next.
-          const isOver = tries >= MIN_BUSY_TRIES && performance.now() > end;
+          const isOver = tries >= MIN_BUSY_TRIES && monotonicMs() > end;
           if (isOver || (!isFree && request.index !== undefined)) {
             throw inUse(index, this.#environment.sysfs, error);
           }
@@ -244,9 +245,9 @@ export class DeviceManager {
     } finally {
       for (const fd of kernelEnds) descriptors.close(fd);
     }
-    log.log('info', `${device.path}: attached: ${held.image.name}`, {
+    log.log('info', `${device.path}: attached: ${held.name}`, {
       device: device.path,
-      image: held.image.name,
+      image: held.name,
       backend: backendOf(record),
     });
     return device.status(await this.#environment.reactors.count());
@@ -287,7 +288,7 @@ export class DeviceManager {
       isSameSource(record, request) &&
       !(await hasChanged(record, request, this.#environment.images));
     if (!isSame || request.reuse === false) {
-      throw attachedByUs(record, device.image.image.name, request);
+      throw attachedByUs(record, device.image.name, request);
     }
     const others = differentSettings(record, request);
     const but = others === '' ? '' : `; it keeps its ${others} until it is detached`;
@@ -312,7 +313,7 @@ export class DeviceManager {
       deviceSize(held.image.size, record) !== record.size
     ) {
       images.release(held);
-      return `${held.image.name} is not the image with which it was attached; detach it, or bring that image back and attach it again`;
+      return `${held.name} is not the image with which it was attached; detach it, or bring that image back and attach it again`;
     }
     if (!this.#table.has(device) || device.leaving || isServed(device)) {
       images.release(held);
@@ -350,7 +351,7 @@ export class DeviceManager {
     if (device.repair) clearTimeout(device.repair);
     this.#environment.records.remove(device.record.id);
     const { image } = device;
-    if (image && !this.#table.served.some((other) => other.image === image)) {
+    if (image && !this.#table.served.some((other) => other.image.key === image.key)) {
       this.#environment.images.unhide(image);
     }
     return true;

@@ -1,12 +1,13 @@
 // The main thread's side of the fetcher: starts its thread when something is first asked of it, connects the
 // threads that read to it, and starts it again if it dies of a bug.
 
-import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
 import type { RegistryRef } from '../blob/blob-ref.js';
 import type { CachedSpec } from '../blob/cached-source.js';
 import type { RegistrySettings } from '../config/registry-settings.js';
 import { messageOf } from '../errors.js';
 import { inTime } from '../lib/in-time.js';
+import { startThread } from '../lib/thread.js';
 import { CountedLog } from '../log/counted-log.js';
 import type { Logger } from '../log/logger.js';
 import { FetchClient } from './client.js';
@@ -130,7 +131,7 @@ export class Fetcher {
 
   #start(): void {
     this.#startedAt = performance.now();
-    const worker = new Worker(this.#entry, {
+    const worker = startThread(this.#entry, {
       name: 'fetcher',
       // Readers go on with its descriptors after its end.
       trackUnmanagedFds: false,

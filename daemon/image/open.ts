@@ -34,9 +34,8 @@ export interface DiskShape {
   readonly partition: { readonly offset: number; readonly size: number } | null;
 }
 
-/** An image, apart from its disk. */
+/** An image, apart from its disk and its name: the same blobs can be named in several ways. */
 export interface ImageFacts {
-  readonly name: string;
   /** One line for people: "3 layers, 812 segments". */
   readonly description: string;
   /** What the operator should know, but need not act on. */
@@ -49,6 +48,8 @@ export interface ImageFacts {
 }
 
 export interface OpenedImage extends ImageFacts {
+  /** The configuration, or the first blob, as it was named. */
+  readonly name: string;
   readonly shape: DiskShape;
   /** Each once. */
   readonly blobs: readonly OpenedBlob[];
@@ -69,22 +70,22 @@ export interface OpenOptions {
 
 /**
  * Opens all layers of an image and merges them.
- * @param shared gets the marks of the image and returns it if it is open already; called before any layer
- *   is opened
+ * @param shared gets the marks and the name of the image and returns it if it is open already; called before
+ *   any layer is opened
  * @throws OverlaybdError for the first thing that is wrong, and what the effort throws; nothing stays
  *   open then
  */
 export async function openImage<T = never>(
   source: ImageSource,
   options: OpenOptions,
-  shared: (marks: ImageMarks) => T | null = () => null,
+  shared: (marks: ImageMarks, name: string) => T | null = () => null,
 ): Promise<OpenedImage | T> {
   const files = new ImageBlobs(options.pool);
   try {
     const plan = await planImage(source.blobs, files, options);
     const marks = await marksOfPart(plan, files, source.partition);
     // They must be the same blobs: a fingerprint does not look at all of their bytes.
-    const found = plan.upper ? null : shared(marks);
+    const found = plan.upper ? null : shared(marks, plan.name);
     if (found !== null) {
       files.release();
       return found;

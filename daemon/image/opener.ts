@@ -1,9 +1,10 @@
 // Opens images for the main thread without blocking it: small ones on the main thread, which does other
 // work between the steps, and large ones on a thread of their own, which may run out of memory.
 
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { closeFile } from '../blob/file-jobs.js';
 import { UNBOUNDED } from '../lib/effort.js';
+import { startThread } from '../lib/thread.js';
 import { OverlaybdError } from '../errors.js';
 import type { ReaderFactory } from './reader-factory.js';
 import { NO_REMOTE, type Remote } from './remote.js';
@@ -30,6 +31,8 @@ const OPEN_TIMEOUT_MS = 120_000;
 
 /** An opened image. Its owner closes it after all reactors have dropped it. */
 export interface OpenImage extends ImageFacts {
+  /** The configuration, or the first blob, as it was named. */
+  readonly name: string;
   readonly disk: DiskSpec;
   close(): void;
 }
@@ -58,12 +61,12 @@ export class Opener {
 
   /**
    * Opens an image.
-   * @param shared gets the marks of the image and returns it if it is open already
+   * @param shared gets the marks and the name of the image and returns it if it is open already
    * @throws OverlaybdError for the first thing that is wrong; nothing stays open then
    */
   async open<T>(
     source: ImageSource,
-    shared: (marks: ImageMarks) => T | null,
+    shared: (marks: ImageMarks, name: string) => T | null,
   ): Promise<OpenImage | T> {
     try {
       const effort = new ImageEffort(true);
@@ -74,8 +77,8 @@ export class Opener {
         effort,
         strict: this.#strict,
       };
-      const opened = await openImage(source, options, (marks) => {
-        const found = shared(marks);
+      const opened = await openImage(source, options, (marks, name) => {
+        const found = shared(marks, name);
         return found === null ? null : { found };
       });
       return 'found' in opened ? opened.found : toOpenImage(opened, opened.blobs);
@@ -163,7 +166,7 @@ class OpenerThread {
   }
 
   #start(): Worker {
-    const worker = new Worker(ENTRY, {
+    const worker = startThread(ENTRY, {
       name: 'opener',
       // Its descriptors go to the main thread and outlive it.
       trackUnmanagedFds: false,

@@ -24,13 +24,16 @@ const OPEN_TURN_MS = 1000;
 /** After this time the exports that are open are served, even if others are still being opened. */
 export const OPEN_PATIENCE_MS = 10_000;
 
-/** An open image. Its holder releases it once. */
+/** One hold of an open image, which others may share. Its holder releases it once. */
 export interface HeldImage {
-  /** Unique in this process. */
+  /** Of the image; unique in this process. */
   readonly key: string;
+  /** How this holder names the image. */
   readonly source: ImageSource;
+  /** For messages: the configuration, or the first blob. */
+  readonly name: string;
   readonly fingerprint: string;
-  readonly image: OpenImage;
+  readonly image: Omit<OpenImage, 'name' | 'close'>;
 }
 
 /** An export that is not served. */
@@ -41,9 +44,14 @@ export interface FailedExport {
   readonly isOpening: boolean;
 }
 
-interface Entry extends HeldImage {
-  readonly identity: string;
+interface Entry {
+  readonly key: string;
+  readonly image: OpenImage;
   holders: number;
+}
+
+interface Hold extends HeldImage {
+  readonly entry: Entry;
 }
 
 type Attempt = { readonly held: HeldImage } | { readonly error: unknown };
@@ -179,28 +187,29 @@ export class ImageTable {
 
   /** @throws OverlaybdError when it cannot be opened */
   async open(source: ImageSource): Promise<HeldImage> {
-    const image = await this.#opener.open(source, ({ identity }) => this.#share(identity));
-    if ('holders' in image) return image;
-    const { identity, fingerprint } = image.marks;
+    const image = await this.#opener.open(source, ({ identity }, name) => {
+      const entry = this.#openEntry(identity);
+      return entry && hold(entry, source, name);
+    });
+    if ('entry' in image) return image;
     if (this.#isClosed) {
       image.close();
       throw new OverlaybdError('BUSY', 'the daemon is stopping');
     }
     for (const note of image.notes) this.#log.log('warn', note);
     // Another caller may have opened it at the same time.
-    const shared = image.isShareable ? this.#share(identity) : null;
+    const shared = image.isShareable ? this.#openEntry(image.marks.identity) : null;
     if (shared) {
       image.close();
-      return shared;
+      return hold(shared, source, image.name);
     }
-    const key = `image:${this.#nextKey++}`;
-    const entry = { key, source, fingerprint, identity, image, holders: 1 };
+    const entry = { key: `image:${this.#nextKey++}`, image, holders: 0 };
     this.#entries.add(entry);
-    return entry;
+    return hold(entry, source, image.name);
   }
 
   release(held: HeldImage): void {
-    const entry = held as Entry;
+    const { entry } = held as Hold;
     if (--entry.holders > 0) return;
     this.#entries.delete(entry);
     entry.image.close();
@@ -220,13 +229,11 @@ export class ImageTable {
     this.#entries.clear();
   }
 
-  #share(identity: string): Entry | null {
-    for (const entry of this.#entries) {
-      if (entry.identity !== identity || !entry.image.isShareable) continue;
-      entry.holders++;
-      return entry;
-    }
-    return null;
+  /** An image that may be shared. */
+  #openEntry(identity: string): Entry | null {
+    const isWanted = ({ image }: Entry): boolean =>
+      image.isShareable && image.marks.identity === identity;
+    return [...this.#entries].find(isWanted) ?? null;
   }
 
   /** In the order of the exports; but what is served now, and is likely to be the same, begins first. */
@@ -309,7 +316,7 @@ export class ImageTable {
     this.#retries.clear();
   }
 
-  #announce(name: string, { image: { name: image, description, size } }: HeldImage): void {
+  #announce(name: string, { name: image, image: { description, size } }: HeldImage): void {
     this.#log.log(
       'info',
       `export ${JSON.stringify(name)}: ${image}: ${description}, ${size} bytes`,
@@ -349,6 +356,12 @@ export class ImageTable {
       ),
     );
   }
+}
+
+function hold(entry: Entry, source: ImageSource, name: string): Hold {
+  entry.holders++;
+  const { key, image } = entry;
+  return { key, source, name, fingerprint: image.marks.fingerprint, image, entry };
 }
 
 function namingExport(name: string, error: unknown): unknown {

@@ -23,6 +23,7 @@ import { DataChecker, type DataCheck } from './data-checks.js';
 import { mergedIndex } from './merged-index.js';
 import { inspectionOptions, withIndex, type InspectedLayer } from './open-for-inspection.js';
 import { ProblemList, type Problem } from './problem-list.js';
+import { monotonicMs } from '../lib/clock.js';
 
 /** Data is checked for this long (ms) before signals get their turn. */
 const SLICE_MS = 40;
@@ -69,7 +70,7 @@ export async function verifyImage(
   words: readonly string[],
   options: VerifyOptions,
 ): Promise<VerifyReport> {
-  const started = performance.now();
+  const started = monotonicMs();
   const problems = new ProblemList();
   const run: Run = { checked: 0, total: 0, layers: [], notes: [] };
   const remote = options.remote ?? NO_REMOTE;
@@ -94,7 +95,7 @@ export async function verifyImage(
     }),
     checkedBytes: run.checked,
     totalBytes: run.total,
-    seconds: Math.round(performance.now() - started) / 1000,
+    seconds: Math.round(monotonicMs() - started) / 1000,
   };
 }
 
@@ -293,13 +294,13 @@ async function runCheck(
   run: Run,
   { signal, progress }: VerifyOptions,
 ): Promise<void> {
-  let sliceEnd = performance.now() + SLICE_MS;
+  let sliceEnd = monotonicMs() + SLICE_MS;
   for await (const bytes of check.steps()) {
     run.checked += bytes;
     progress(run.checked, run.total);
-    if (performance.now() < sliceEnd) continue;
+    if (monotonicMs() < sliceEnd) continue;
     await nextTurn();
     if (signal.aborted) return;
-    sliceEnd = performance.now() + SLICE_MS;
+    sliceEnd = monotonicMs() + SLICE_MS;
   }
 }

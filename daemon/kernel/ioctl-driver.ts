@@ -10,6 +10,7 @@ import type { NbdDriver } from './driver.js';
 import { kernelError } from './errors.js';
 import { lookInto, openElsewhere, processesWith } from './probe.js';
 import type { DeviceOwner, Sysfs } from './sysfs.js';
+import { monotonicMs } from '../lib/clock.js';
 
 /** Time limit from the call until the kernel serves the device. */
 const CONNECT_MS = 5000;
@@ -43,7 +44,7 @@ export class IoctlDriver implements NbdDriver {
 
   /** Waits until the thread is inside the kernel: only then does the device show its owner. */
   async #connected(index: number): Promise<void> {
-    for (const end = performance.now() + CONNECT_MS; performance.now() < end; await pause(5)) {
+    for (const end = monotonicMs() + CONNECT_MS; monotonicMs() < end; await pause(5)) {
       if (!this.#backends.has(index)) break;
       if ((this.#sysfs.device(index)?.pid ?? null) !== null) return;
     }

@@ -2,8 +2,8 @@
 // holds, swap and device mappers are in no table that we can read, so this asks the kernel by an exclusive
 // open. Reads nothing from the device.
 
-import { constants } from 'node:fs';
-import { open, readFile, readdir, readlink } from 'node:fs/promises';
+// Not node:fs/promises: this way it is loaded when it is used, and a start does not use it.
+import { constants, promises } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { OverlaybdError, messageOf } from '../errors.js';
 import { devicePath } from './device-path.js';
@@ -37,7 +37,8 @@ export async function lookInto(index: number): Promise<void> {
 
 async function openAndClose(path: string): Promise<void> {
   const flags = constants.O_RDONLY | constants.O_EXCL | constants.O_NONBLOCK;
-  const opened = open(path, flags)
+  const opened = promises
+    .open(path, flags)
     .then((file) => file.close())
     .finally(() => unanswered.delete(path));
   opened.catch(() => undefined);
@@ -58,9 +59,9 @@ export async function processesWith(path: string, proc = '/proc'): Promise<strin
   for (const pid of await names(proc)) {
     if (!/^\d+$/.test(pid) || Number(pid) === process.pid) continue;
     for (const fd of await names(`${proc}/${pid}/fd`)) {
-      const target = await readlink(`${proc}/${pid}/fd/${fd}`).catch(() => '');
+      const target = await promises.readlink(`${proc}/${pid}/fd/${fd}`).catch(() => '');
       if (target !== path) continue;
-      const name = await readFile(`${proc}/${pid}/comm`, 'utf8').catch(() => '');
+      const name = await promises.readFile(`${proc}/${pid}/comm`, 'utf8').catch(() => '');
       users.push(`process ${pid} (${printable(name.trim())})`);
       break;
     }
@@ -69,7 +70,7 @@ export async function processesWith(path: string, proc = '/proc'): Promise<strin
 }
 
 function names(folder: string): Promise<string[]> {
-  return readdir(folder).catch(() => []);
+  return promises.readdir(folder).catch(() => []);
 }
 
 function cannotOpen(path: string, error: unknown): OverlaybdError {

@@ -1,6 +1,8 @@
 // Reports repeated events at intervals instead of one by one: for each key, one report an interval
 // with the number of events since the last one. Memory and the number of reports are bounded.
 
+import { monotonicMs } from './clock.js';
+
 export interface RepeatLimits {
   /** Milliseconds between two reports of one key. */
   readonly intervalMs: number;
@@ -49,7 +51,7 @@ export class Repeats<T> {
   constructor(
     limits: RepeatLimits,
     report: (report: RepeatReport<T>) => void,
-    now: () => number = () => performance.now(),
+    now: () => number = monotonicMs,
   ) {
     this.#limits = limits;
     this.#report = report;

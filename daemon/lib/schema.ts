@@ -139,8 +139,11 @@ function sentence(issue: v.BaseIssue<unknown>): string {
 
 function unknownKey(key: string, known: readonly string[]): string {
   const near = closest(key, known);
-  const hint = near === undefined ? '' : `; did you mean ${JSON.stringify(near)}?`;
-  return `unknown key ${shown(key)}${hint}`;
+  const hint =
+    near === undefined
+      ? `allowed: ${known.map((each) => JSON.stringify(each)).join(', ')}`
+      : `did you mean ${JSON.stringify(near)}?`;
+  return `unknown key ${shown(key)}; ${hint}`;
 }
 
 function shown(value: unknown): string {

@@ -2,7 +2,6 @@
 // whatever databases the system is configured to use. Some of them wait for a network; as a process of its
 // own, the lookup can be given a time limit.
 
-import { spawnSync } from 'node:child_process';
 import type { Account } from '../config/listener.js';
 import { OverlaybdError, messageOf } from '../errors.js';
 
@@ -24,6 +23,8 @@ function lookUp(what: string, database: string, name: string): number {
   const subject = `${what} ${JSON.stringify(name)}`;
   // getent takes a number for an id, and a key without characters for none.
   if (name === '' || /^\d+$/.test(name)) throw notFound(subject);
+  // Loaded here: most starts look up no name.
+  const { spawnSync } = process.getBuiltinModule('node:child_process');
   const { status, stdout, error } = spawnSync('getent', ['--', database, name], {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'ignore'],

@@ -1,6 +1,7 @@
 // The clients of a daemon: its listening sockets, the admission of clients, and the number of connections of
 // each. Passes the connections to the reactors.
 
+import { addressText } from '../config/listen-address.js';
 import type { ListenerSpec } from '../config/listener.js';
 import { OverlaybdError } from '../errors.js';
 import { descriptors } from '../native/descriptors.js';
@@ -28,6 +29,16 @@ function listenKey({ address }: ListenerSpec): string {
   return JSON.stringify(address);
 }
 
+/** Whether only one socket can listen at both: they are equal, or one is every address of the other's port. */
+function areSamePlace(a: string, b: string): boolean {
+  const [, hostOfA, portOfA] = TCP_URI.exec(a) ?? [];
+  const [, hostOfB, portOfB] = TCP_URI.exec(b) ?? [];
+  const isEverywhere = [hostOfA, hostOfB].some((host) => host === '0.0.0.0' || host === '[::]');
+  return a === b || (hostOfA !== undefined && portOfA === portOfB && isEverywhere);
+}
+
+const TCP_URI = /^nbd:\/\/(\[[^\]]*\]|[^:]*)(.*)$/;
+
 /** A socket that listens, offered to a successor. */
 export interface OfferedSocket {
   /** null if the service manager passed the socket, by `name`. */
@@ -41,6 +52,8 @@ export class Clients {
   readonly #log: ClientLog;
   readonly #listeners: Listener[] = [];
   readonly #offered: OfferedSocket[] = [];
+  /** Where it listens, and the address for which it does. */
+  readonly #places: { readonly uri: string; readonly address: string }[] = [];
   readonly #peers = new PeerCounts();
 
   constructor(reactors: ReactorPool, log: ClientLog) {
@@ -62,15 +75,18 @@ export class Clients {
       this.#offered.push({ key: null, name: socket.name, socket: taken });
     }
     const left = new Map(listening);
+    const listensAt = (uri: string): string | undefined =>
+      this.#places.find((place) => areSamePlace(place.uri, uri))?.address;
     for (const spec of listen) {
       const admission = admissionOf(spec, userId);
       const key = listenKey(spec);
       // Of two listeners whose ports the system chose, the first one takes the sockets of both.
-      const sockets = left.get(key) ?? (await openListening(spec));
+      const sockets = left.get(key) ?? (await openListening(spec, listensAt));
       if (left.has(key)) left.set(key, []);
       for (const socket of sockets) {
         this.#add(socket, admission, socket.uri);
         this.#offered.push({ key, name: socket.uri, socket });
+        this.#places.push({ uri: socket.uri, address: addressText(spec.address) });
       }
     }
   }

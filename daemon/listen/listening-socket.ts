@@ -1,10 +1,9 @@
 // Listening sockets: creates them for an address, takes over inherited ones, removes them. Accepts nothing.
 
-import { lookup } from 'node:dns/promises';
 import { lstatSync, openSync, rmSync, unlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { nbdUri, parseListenAddress } from '../config/listen-address.js';
+import { addressText, nbdUri, parseListenAddress } from '../config/listen-address.js';
 import type { ListenerSpec } from '../config/listener.js';
 import { OverlaybdError, messageOf } from '../errors.js';
 import {
@@ -49,22 +48,26 @@ export interface SocketFile {
 /** Looks up all addresses of a name. A test passes its own. */
 export type Resolve = (host: string) => Promise<readonly string[]>;
 
+/** @returns the address for which this daemon listens at a URI already, or at all addresses with its port */
+export type ListensAt = (uri: string) => string | undefined;
+
 /**
  * Listens on an address, or on each address of a name. Replaces a Unix socket that a dead daemon has left.
  * @throws OverlaybdError IO if it cannot listen; no socket is left open
  */
 export async function openListening(
   spec: ListenerSpec,
+  listensAt: ListensAt = () => undefined,
   resolve: Resolve = resolveHost,
 ): Promise<ListeningSocket[]> {
   const { address } = spec;
   switch (address.kind) {
     case 'tcp':
-      return listenTcp(address, await resolve(address.host));
+      return listenTcp(address, await resolve(address.host), listensAt);
     case 'unix':
-      return [await listenUnix(address.path, spec)];
+      return [await listenUnix(address.path, spec, listensAt)];
     case 'vsock':
-      return [listenVsock(address)];
+      return [listenVsock(address, listensAt)];
     case 'fd':
       throw new OverlaybdError(
         'BAD_CONFIG',
@@ -112,6 +115,8 @@ function identify(path: string): SocketFile | null {
 
 async function resolveHost(host: string): Promise<string[]> {
   try {
+    // Loaded here: most daemons listen on Unix sockets only.
+    const { lookup } = process.getBuiltinModule('node:dns/promises');
     const addresses = await lookup(host, { all: true });
     return [...new Set(addresses.map(({ address }) => address))];
   } catch (error) {
@@ -120,7 +125,11 @@ async function resolveHost(host: string): Promise<string[]> {
 }
 
 /** With port 0, the system chooses a port for the first address, and the others use the same one. */
-function listenTcp(address: { port: number }, hosts: readonly string[]): ListeningSocket[] {
+function listenTcp(
+  address: { port: number },
+  hosts: readonly string[],
+  listensAt: ListensAt,
+): ListeningSocket[] {
   const opened: ListeningSocket[] = [];
   let missing: OverlaybdError | null = null;
   let { port } = address;
@@ -131,7 +140,8 @@ function listenTcp(address: { port: number }, hosts: readonly string[]): Listeni
       opened.push({ fd, uri: nbdUri({ kind: 'tcp', host, port }), file: null });
       continue;
     }
-    const error = listenError(`tcp://${host.includes(':') ? `[${host}]` : host}:${port}`, -fd);
+    const ours = listensAt(nbdUri({ kind: 'tcp', host, port }));
+    const error = listenError(addressText({ kind: 'tcp', host, port }), -fd, ours);
     // A name may have an IPv6 address although this machine has no IPv6.
     if (fd === -EADDRNOTAVAIL || fd === -EAFNOSUPPORT) {
       missing ??= error;
@@ -144,21 +154,27 @@ function listenTcp(address: { port: number }, hosts: readonly string[]): Listeni
   return opened;
 }
 
-function listenVsock({ cid, port }: { cid: number | null; port: number }): ListeningSocket {
+function listenVsock(
+  { cid, port }: { cid: number | null; port: number },
+  listensAt: ListensAt,
+): ListeningSocket {
+  const address = { kind: 'vsock', cid, port } as const;
   const fd = sockets.listenVsock(cid ?? VSOCK_CID_ANY, port, BACKLOG);
-  if (fd < 0) throw listenError(`vsock://${cid ?? ''}:${port}`, -fd);
+  if (fd < 0) throw listenError(addressText(address), -fd, listensAt(nbdUri(address)));
   return { fd, uri: nbdUri({ kind: 'vsock', cid, port: sockets.localPort(fd) }), file: null };
 }
 
 async function listenUnix(
   path: string,
   spec: Pick<ListenerSpec, 'mode' | 'owner' | 'group'>,
+  listensAt: ListensAt,
 ): Promise<ListeningSocket> {
   const uid = spec.owner === undefined ? undefined : userId(spec.owner);
   const gid = spec.group === undefined ? undefined : groupId(spec.group);
   const listen = (): number => sockets.listenUnix(path, BACKLOG, spec.mode, uid, gid);
   const fd = listen();
-  if (fd !== -EADDRINUSE || !isDeadSocket(path)) return unixSocket(path, fd);
+  const ours = listensAt(nbdUri({ kind: 'unix', path }));
+  if (fd !== -EADDRINUSE || !isDeadSocket(path)) return unixSocket(path, fd, ours);
   // Lock: if two daemons find the same dead socket, the second would remove the new socket of the first.
   const lock = await lockFolder(path);
   try {
@@ -197,12 +213,13 @@ async function lockFolder(path: string): Promise<number | null> {
   return null;
 }
 
-function unixSocket(path: string, fd: number): ListeningSocket {
+/** @param ours the address for which this daemon listens there already */
+function unixSocket(path: string, fd: number, ours?: string): ListeningSocket {
   if (fd >= 0) return { fd, uri: nbdUri({ kind: 'unix', path }), file: identify(path) };
   if (fd === -EADDRINUSE && lstatSync(path, { throwIfNoEntry: false })?.isSocket() === false) {
     throw new OverlaybdError('SOCKET', `unix://${path}: cannot listen: the path is not a socket`);
   }
-  throw listenError(`unix://${path}`, -fd);
+  throw listenError(`unix://${path}`, -fd, ours);
 }
 
 /** Whether the path is a socket on which no process listens. Other files are not ours to remove. */
@@ -211,9 +228,12 @@ function isDeadSocket(path: string): boolean {
   return isSocket && sockets.probeUnix(path) === -ECONNREFUSED;
 }
 
-function listenError(name: string, errno: number): OverlaybdError {
+function listenError(name: string, errno: number, ours?: string): OverlaybdError {
   const known: Record<number, string> = {
-    [EADDRINUSE]: 'another process listens there',
+    [EADDRINUSE]:
+      ours === undefined
+        ? 'another process listens there'
+        : `this daemon listens there already: ${ours} is the same address`,
     [EACCES]: 'no permission',
     [EPERM]: 'no permission to give the socket that owner or group',
     [EADDRNOTAVAIL]: 'this machine has no such address',

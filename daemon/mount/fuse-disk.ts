@@ -13,6 +13,7 @@ import { fusermountProgram, nbdfuseProgram } from './fuse-programs.js';
 import { mountAt, type MountEntry } from './mountinfo.js';
 import type { Programs, Started } from './programs.js';
 import type { Undo } from './undo.js';
+import { monotonicMs } from '../lib/clock.js';
 
 const PREFIX = 'overlaybd-nbd-fuse-';
 /** The path of the file in the mount table; mkdtemp(3) makes the six characters. */
@@ -151,7 +152,7 @@ async function ready(folder: string, started: Started, signal: AbortSignal): Pro
     end = await started.ended;
   };
   void watch();
-  const deadline = performance.now() + READY_MS;
+  const deadline = monotonicMs() + READY_MS;
   while ((await pidOf(folder)) === null) {
     const why = endOfWait(end, signal, deadline);
     if (why !== null) {
@@ -166,7 +167,7 @@ async function ready(folder: string, started: Started, signal: AbortSignal): Pro
 function endOfWait(end: string | null, signal: AbortSignal, deadline: number): string | null {
   if (signal.aborted) return 'interrupted';
   if (end !== null) return end;
-  return performance.now() > deadline ? `not ready after ${READY_MS / 1000} s` : null;
+  return monotonicMs() > deadline ? `not ready after ${READY_MS / 1000} s` : null;
 }
 
 /** Retries while the disk is busy: a program that was just unmounted may still have the file open. */
@@ -176,11 +177,11 @@ async function unmountDisk(
   programs: Programs,
   options: readonly string[] = [],
 ): Promise<void> {
-  const deadline = performance.now() + CLOSE_MS;
+  const deadline = monotonicMs() + CLOSE_MS;
   for (;;) {
     const result = await programs.run(fusermount, ['-u', ...options, disk]);
     if (result.code === 0) return;
-    if (!/busy/i.test(result.output) || performance.now() > deadline) {
+    if (!/busy/i.test(result.output) || monotonicMs() > deadline) {
       throw new OverlaybdError('MOUNT', `${disk}: cannot be unmounted: ${result.output}`);
     }
     await pause(TICK_MS);
@@ -189,9 +190,9 @@ async function unmountDisk(
 
 async function processEnd(folder: string): Promise<void> {
   const pid = await pidOf(folder);
-  const deadline = performance.now() + CLOSE_MS;
+  const deadline = monotonicMs() + CLOSE_MS;
   if (pid === null) return;
-  while ((await isAlive(pid)) && performance.now() < deadline) await pause(TICK_MS);
+  while ((await isAlive(pid)) && monotonicMs() < deadline) await pause(TICK_MS);
 }
 
 async function pidOf(folder: string): Promise<number | null> {

@@ -1,22 +1,21 @@
-// Loads the addon of native/. The only file that knows where the .node file is. The other files of this
-// folder describe what the addon exports, one for each *-binding.cc.
+// Loads the addon of native/. The other files of this folder, without addon-file.ts, describe what the addon
+// exports, one for each *-binding.cc.
 //
 // Unless its comment says otherwise, a function returns a number >= 0, or -errno (compare with `-EAGAIN`
 // and so on). It throws only for mistakes of the caller: TypeError for a wrong type, RangeError for a
 // number that is negative, fractional or too large, or for a range outside its buffer. No function waits
 // for a socket. A buffer may lie over a SharedArrayBuffer. Positions, offsets and lengths are bytes.
 
-import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
 import { messageOf, OverlaybdError } from '../errors.js';
-
-const BUILT = new URL('../../../native/build/Release/overlaybd_nbd.node', import.meta.url);
+import { addonPath, keptAddonPath } from './addon-file.js';
 
 function load(): unknown {
-  // Only test/asan sets this: it runs the unit tests on an addon that was built with sanitizers.
-  const path = process.env['OVERLAYBD_NBD_ADDON'] ?? fileURLToPath(BUILT);
+  const path = addonPath();
+  const addon: { exports: unknown } = { exports: {} };
   try {
-    return createRequire(import.meta.url)(path);
+    // Not require(), which would look for the file by its path.
+    process.dlopen(addon, keptAddonPath() ?? path);
+    return addon.exports;
   } catch (cause) {
     throw new OverlaybdError(
       'NOT_FOUND',

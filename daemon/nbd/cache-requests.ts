@@ -11,6 +11,7 @@ import { prefetchTurns } from './prefetch-turns.js';
 import type { ReadHost } from './read-job.js';
 import type { ReplyWriter } from './reply-writer.js';
 import type { ReadRequest } from './request.js';
+import { monotonicMs } from '../lib/clock.js';
 
 /** Extents in one piece: each may be at another place in the files. */
 const MAX_EXTENTS = 64;
@@ -87,7 +88,7 @@ export class CacheRequests {
   /** A range may be petabytes of holes: they need no fetching, but others get their turns. */
   async #bring({ offset, length }: ReadRequest): Promise<void> {
     const end = offset + length;
-    let turnBegin = performance.now();
+    let turnBegin = monotonicMs();
     for (let at = offset; at < end && !this.#closed;) {
       await prefetchTurns.take(this.#name);
       let bytes = 0;
@@ -107,9 +108,9 @@ export class CacheRequests {
       } finally {
         prefetchTurns.pass(this.#name, bytes);
       }
-      if (performance.now() - turnBegin < TURN_MS) continue;
+      if (monotonicMs() - turnBegin < TURN_MS) continue;
       await nextTurn();
-      turnBegin = performance.now();
+      turnBegin = monotonicMs();
     }
   }
 

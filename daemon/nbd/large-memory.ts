@@ -3,12 +3,13 @@
 
 import { MAX_LARGE_BYTES, STALLED_MS } from './limits.js';
 import { SendBuffer, type ReleasePages } from './outbox.js';
+import { monotonicMs } from '../lib/clock.js';
 
 const CHECK_INTERVAL_MS = 1000;
 
 /** A holder of large memory, as the budget sees it. */
 export interface LargeMemoryUser {
-  /** When it became stuck, in milliseconds of performance.now, or null. */
+  /** When it became stuck, in milliseconds of monotonicMs, or null. */
   stalledSince(): number | null;
   /** Ends the connection because others need its memory. */
   evict(): void;
@@ -96,7 +97,7 @@ export class LargeMemory {
 
   /** Evicts stalled holders, the longest stalled first, until there are no waiters. */
   #evictStalled(): void {
-    const before = performance.now() - this.#stalledMs;
+    const before = monotonicMs() - this.#stalledMs;
     const stalled = [...new Set(this.#holders.values())]
       .map((user) => ({ user, since: user.stalledSince() ?? Infinity }))
       .filter(({ since }) => since <= before)

@@ -4,6 +4,7 @@
 
 import { setTimeout as pause } from 'node:timers/promises';
 import { PREFETCH_BYTES_PER_MS } from './limits.js';
+import { monotonicMs } from '../lib/clock.js';
 
 /** Milliseconds of unused budget that may accumulate, so that short pieces need no timer. */
 const SAVED_MS = 10;
@@ -13,7 +14,7 @@ export class PrefetchTurns {
   readonly #bytesPerMs: number;
   /** By export, the waiters for a turn that is taken. */
   readonly #waiting = new Map<string, (() => void)[]>();
-  /** When the bytes read ahead so far are paid for, of performance.now. */
+  /** When the bytes read ahead so far are paid for, of monotonicMs. */
   #paid = 0;
 
   constructor(bytesPerMs = PREFETCH_BYTES_PER_MS) {
@@ -28,13 +29,13 @@ export class PrefetchTurns {
     const waiting = this.#waiting.get(name);
     if (waiting) await new Promise<void>((resolve) => waiting.push(resolve));
     else this.#waiting.set(name, []);
-    const early = this.#paid - performance.now() - SAVED_MS;
+    const early = this.#paid - monotonicMs() - SAVED_MS;
     if (early > 0) await pause(early);
   }
 
   /** @param bytes that were read ahead in this turn */
   pass(name: string, bytes: number): void {
-    this.#paid = Math.max(this.#paid, performance.now()) + bytes / this.#bytesPerMs;
+    this.#paid = Math.max(this.#paid, monotonicMs()) + bytes / this.#bytesPerMs;
     const next = this.#waiting.get(name)?.shift();
     if (next) next();
     else this.#waiting.delete(name);

@@ -1,6 +1,7 @@
 // Time on a connection: its one deadline, and since when its client has taken no bytes.
 
 import { PAUSED_AFTER_MS, PAUSED_MS, VANISHED_S } from './limits.js';
+import { monotonicMs } from '../lib/clock.js';
 
 /** The sending side of a connection; see nbd/outbox.ts. */
 interface Progress {
@@ -12,7 +13,7 @@ export class Deadline {
   readonly #progress: Progress;
   readonly #passed: (reason: string) => void;
   #timer: NodeJS.Timeout | null = null;
-  /** When it passes, of performance.now. */
+  /** When it passes, of monotonicMs. */
   #end = Infinity;
 
   /** @param passed called with the reason why the connection must end */
@@ -23,13 +24,13 @@ export class Deadline {
 
   /** Milliseconds until it passes; Infinity if there is none. */
   get leftMs(): number {
-    return Math.max(0, this.#end - performance.now());
+    return Math.max(0, this.#end - monotonicMs());
   }
 
   /** Replaces the deadline before. */
   after(ms: number, reason: string): void {
     this.clear();
-    this.#end = performance.now() + ms;
+    this.#end = monotonicMs() + ms;
     this.#timer = setTimeout(() => this.#passed(reason), ms).unref();
   }
 
@@ -37,7 +38,7 @@ export class Deadline {
   whenStuck(ms: number, reason: string): void {
     this.clear();
     const { totalSent } = this.#progress;
-    this.#end = performance.now() + ms;
+    this.#end = monotonicMs() + ms;
     this.#timer = setTimeout(() => {
       if (this.#progress.totalSent === totalSent) this.#passed(reason);
       else this.whenStuck(ms, reason);
@@ -53,7 +54,7 @@ export class Deadline {
 
 /** When a client last took a byte, while we wait for it to take more. */
 export class StallClock {
-  /** Milliseconds of performance.now; null while we do not wait for the client. */
+  /** Milliseconds of monotonicMs; null while we do not wait for the client. */
   since: number | null = null;
   #sent = 0;
   #paused = false;
@@ -62,14 +63,14 @@ export class StallClock {
     if (!blocked) {
       this.since = null;
     } else if (this.since === null || totalSent !== this.#sent) {
-      this.since = performance.now();
+      this.since = monotonicMs();
       this.#sent = totalSent;
     }
   }
 
   /**
    * Gives a client that takes no replies more time before it counts as gone.
-   * @param now of performance.now
+   * @param now of monotonicMs
    * @param give called with the new time in milliseconds, when it changes
    */
   look(now: number, give: (ms: number) => void): void {

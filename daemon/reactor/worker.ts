@@ -21,6 +21,7 @@ import type { FromReactor, PostedExport, ToReactor } from './messages.js';
 import { ReadFailures } from './read-failures.js';
 import { RefusedRequests } from './refused-requests.js';
 import { TlsAcceptor } from './tls-acceptor.js';
+import { monotonicMs } from '../lib/clock.js';
 
 if (!parentPort) throw new Error('reactor/worker.ts runs as a worker thread only');
 const port = parentPort;
@@ -121,7 +122,7 @@ port.on('message', (message: ToReactor) => {
 });
 
 setInterval(() => {
-  const now = performance.now();
+  const now = monotonicMs();
   for (const connection of connections.values()) connection.look(now);
 }, PAUSED_AFTER_MS).unref();
 

@@ -7,8 +7,8 @@ import { retryDelayMs } from '../image/problem.js';
 import type { ImageTable } from '../image/table.js';
 
 export function exportStatuses(images: ImageTable): ExportStatus[] {
-  const served = [...images.exports].map(([name, { image }]): ExportStatus => {
-    const { name: of, description, size } = image;
+  const served = [...images.exports].map(([name, { name: of, image }]): ExportStatus => {
+    const { description, size } = image;
     return { name, state: 'served', image: of, description, size, problem: null };
   });
   const failed = [...images.failed].map(([name, { source, problem, isOpening }]): ExportStatus => {

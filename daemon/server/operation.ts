@@ -18,6 +18,7 @@ import { StuckFiles } from './stuck-files.js';
 import { takeConnections } from '../upgrade/successor.js';
 import { mustBeReplaceable, supervisionNow } from '../upgrade/supervision.js';
 import { startSuccessor, type Successor } from '../upgrade/predecessor.js';
+import { monotonicMs } from '../lib/clock.js';
 
 /** Time without an answer after which a reactor counts as stuck. */
 const PULSE_MS = 2000;
@@ -43,10 +44,12 @@ export class Operation {
   readonly #parts: OperationParts;
   readonly #stuck: StuckFiles;
   readonly #since = new Date().toISOString();
+  /** Of this process: an upgrade of the package replaces the file that has it. */
+  readonly #version = packageVersion();
   #upgrading: Promise<number> | null = null;
   #ended: (why: string) => void = () => undefined;
   #pulse: NodeJS.Timeout | null = null;
-  #lastPulse = performance.now();
+  #lastPulse = monotonicMs();
   #beating = false;
   #isTaken = false;
   #stopping = false;
@@ -79,7 +82,7 @@ export class Operation {
     this.#repaired = taken.then(() => devices?.repairAll(REPAIR_PATIENCE_MS) ?? []);
     await control?.serve(this.#handlers());
     this.#pulse = setInterval(() => void this.#beat(), PULSE_MS);
-    manager.startWatchdog(() => performance.now() - this.#lastPulse < STUCK_MS);
+    manager.startWatchdog(() => monotonicMs() - this.#lastPulse < STUCK_MS);
   }
 
   /** Tells the manager, once reads of every device are answered, or after {@link REPAIR_PATIENCE_MS}. */
@@ -201,7 +204,7 @@ export class Operation {
     const { daemon, devices } = this.#parts;
     return {
       pid: process.pid,
-      version: packageVersion(),
+      version: this.#version,
       since: this.#since,
       listening: daemon.listening,
       clients: daemon.clients.count,
@@ -220,7 +223,7 @@ export class Operation {
     this.#beating = true;
     await this.#parts.daemon.reactors.count();
     this.#beating = false;
-    this.#lastPulse = performance.now();
+    this.#lastPulse = monotonicMs();
     this.#parts.manager.status(this.#summary());
   }
 

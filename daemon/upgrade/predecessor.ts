@@ -1,7 +1,7 @@
 // The old daemon's side of an upgrade: starts the new daemon with the listening sockets, waits until it is
 // ready, and sends it the connections. A failure before that changes nothing.
 
-import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
+import type { ChildProcess, StdioOptions } from 'node:child_process';
 import { OverlaybdError } from '../errors.js';
 import type { DeviceCounters } from '../devices/device.js';
 import { MessageChannel } from '../ipc/message-channel.js';
@@ -73,6 +73,8 @@ export async function startSuccessor(
     }),
   };
   const stdio: StdioOptions = ['ignore', 'inherit', 'inherit', ...offered];
+  // Loaded here: a start needs no child process.
+  const { spawn } = process.getBuiltinModule('node:child_process');
   const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
     stdio,
     env: { ...environment, [HANDOVER_VARIABLE]: JSON.stringify(handover) },

@@ -103,6 +103,7 @@ class FilePool {
   std::list<Job>::iterator Take(std::list<Device*>::iterator device,
                                 std::list<File*>::iterator file);
   void Wake();
+  void SpawnWanted();
   void Work();
   void Finish(std::list<Job>::iterator job);
   void EndQueued(Device* device, File* file, std::list<Job>::iterator job, int64_t result,
@@ -120,7 +121,8 @@ class FilePool {
   std::list<Device*> waiting_;  // those with waiting files, in turn
   std::list<Job> running_;
   size_t queued_ = 0;
-  int threads_ = 0;
+  int threads_ = 0;  // those that are wanted among them
+  int wanted_ = 0;   // that the warden has yet to create
   int idle_ = 0;
   int woken_ = 0;  // of the idle ones
   uint64_t tick_ = 0;
@@ -250,8 +252,23 @@ void FilePool::Wake() {
   if (idle_ > woken_) {
     ++woken_;
     work_.notify_one();
-  } else if (threads_ < Limits::kThreads && Spawn(ThreadMain, this)) {
+  } else if (threads_ < Limits::kThreads) {
     ++threads_;
+    ++wanted_;
+    if (has_warden_) {
+      warden_.notify_one();
+    } else {
+      SpawnWanted();
+    }
+  }
+}
+
+// A thread inherits the nice value of the one that creates it, and must not become faster again
+// without a privilege. The thread that opens large images has a low priority, and reads for clients
+// must not have it: so the warden creates all threads.
+void FilePool::SpawnWanted() {
+  for (; wanted_ > 0; --wanted_) {
+    if (!Spawn(ThreadMain, this)) --threads_;
   }
 }
 
@@ -390,8 +407,9 @@ void* FilePool::WardenMain(void* pool) {
   return nullptr;
 }
 
-// Counts time, and reports jobs that have taken too long to their clients.
+// Counts time, reports jobs that have taken too long to their clients, and creates threads.
 void FilePool::Watch() {
+  const auto pause = std::chrono::milliseconds(Limits::kTickMs);
   for (;;) {
     std::vector<Notice> notices;
     {
@@ -401,10 +419,8 @@ void FilePool::Watch() {
         warden_.wait(lock);
         warden_sleeps_ = false;
       }
-      lock.unlock();
-      const timespec pause = {0, Limits::kTickMs * 1'000'000L};
-      ::nanosleep(&pause, nullptr);
-      lock.lock();
+      const auto next = std::chrono::steady_clock::now() + pause;
+      while (warden_.wait_until(lock, next, [this] { return wanted_ > 0; })) SpawnWanted();
       ++tick_;
       Tick(&notices);
     }

@@ -1,13 +1,13 @@
-// What every blob source must do, as a function: a new source calls it once and has all its tests.
+// The tests that every blob source must pass, as a function: a new source calls it once and has them all.
 import { test, type Test } from 'tap';
 import { readFully, type BlobSource } from '../../daemon/blob/source.js';
 import { OverlaybdError } from '../../daemon/errors.js';
 import { readLoaded } from '../../daemon/lib/loaded.js';
 import { randomBytes, textBytes } from '../support/pattern.js';
 
-/** Neither whole sectors nor whole blocks, and more than one run of blocks or chunk of a load. */
+/** Not a multiple of sectors or blocks, and more than one run of blocks or chunk of a load. */
 const SIZE = (1 << 20) + 70_001;
-/** Compressible and not, with zeros in between. */
+/** Compressible and incompressible bytes, with zeros in between. */
 export const PLAIN = Buffer.concat([
   textBytes(1, 300_000),
   randomBytes(2, 300_000),
@@ -17,11 +17,11 @@ export const PLAIN = Buffer.concat([
 
 export interface SourceUnderTest {
   readonly source: BlobSource;
-  /** How stored bytes are lost and come back; a source that cannot lose any has none. */
+  /** How stored bytes are lost and come back; absent if the source cannot lose bytes. */
   readonly loss?: {
-    /** Loses as much of the end as takes the last plain byte with it, and no more than 1000 of them. */
+    /** Loses the last plain byte, and at most 1000 bytes with it. */
     readonly cut: () => void;
-    /** Loses everything. */
+    /** Loses all bytes. */
     readonly all: () => void;
     readonly repair: () => void;
   };
@@ -29,7 +29,7 @@ export interface SourceUnderTest {
 
 const GUARD = 0x6b;
 
-/** Reads into the middle of a buffer and checks that nothing beside it was touched. */
+/** Reads into the middle of a buffer and checks that the bytes around it are unchanged. */
 async function readExactly(source: BlobSource, offset: number, length: number): Promise<Buffer> {
   const dst = Buffer.alloc(length + 32, GUARD);
   await readLoaded(source, offset, length, () => source.read(offset, length, dst, 16));
@@ -41,23 +41,23 @@ async function readExactly(source: BlobSource, offset: number, length: number): 
 const plainAt = (offset: number, length: number): Buffer => PLAIN.subarray(offset, offset + length);
 
 /**
- * Tests a kind of source.
- * @param make gives a new source whose plain bytes are {@link PLAIN}; what it opens is closed by `t.teardown`
+ * Tests a kind of source. @param make returns a new source whose plain bytes are {@link PLAIN}; it closes with
+ * `t.teardown` what it opens
  */
 export async function blobSourceSuite(
   name: string,
   make: (t: Test) => SourceUnderTest | Promise<SourceUnderTest>,
 ): Promise<void> {
   await test(name, async (t) => {
-    await t.test('name and size', async (each) => {
+    await t.test('a source has a name and a size', async (each) => {
       const { source } = await make(each);
       each.equal(source.size, SIZE);
       each.ok(source.name.length > 0);
     });
 
-    await t.test('exact bytes at every alignment', async (each) => {
+    await t.test('reads return exact bytes at every alignment', async (each) => {
       const { source } = await make(each);
-      each.ok((await readExactly(source, 0, SIZE)).equals(PLAIN), 'all of it');
+      each.ok((await readExactly(source, 0, SIZE)).equals(PLAIN), 'the whole source');
       let wrong = 0;
       const places = [0, 1, 511, 512, 4095, 4096, 4097, 65_535, 65_536, 262_144, 700_000];
       for (const offset of [...places, SIZE - 4097]) {
@@ -70,7 +70,7 @@ export async function blobSourceSuite(
           wrong++;
       }
       each.equal(wrong, 0);
-      each.equal((await readExactly(source, SIZE, 0)).length, 0, 'nothing, at the end');
+      each.equal((await readExactly(source, SIZE, 0)).length, 0, 'an empty read at the end');
     });
 
     await t.test('many reads at the same time', async (each) => {
@@ -80,7 +80,7 @@ export async function blobSourceSuite(
       each.ok(read.every((bytes, i) => bytes.equals(plainAt(offsets[i] as number, 5000))));
     });
 
-    await t.test('past the end is an error, and no neighbour is seen', async (each) => {
+    await t.test('reads past the end are errors, and show no neighbouring bytes', async (each) => {
       const { source } = await make(each);
       for (const [offset, length] of [
         [SIZE, 1],
@@ -96,11 +96,11 @@ export async function blobSourceSuite(
       }
       each.ok(
         (await readExactly(source, SIZE - 5, 5)).equals(PLAIN.subarray(-5)),
-        'and it goes on',
+        'the source still works',
       );
     });
 
-    await t.test('ensure: null if it is local, else the range is here afterwards', async (each) => {
+    await t.test('after ensure() the range is there; null if it is local', async (each) => {
       const { source } = await make(each);
       for (const [offset, length] of [
         [0, 0],
@@ -117,7 +117,7 @@ export async function blobSourceSuite(
       }
     });
 
-    await t.test('load brings the range near; after it a read does not wait', async (each) => {
+    await t.test('after load() a read does not block', async (each) => {
       const { source } = await make(each);
       for (const [offset, length] of [
         [0, SIZE],
@@ -132,14 +132,14 @@ export async function blobSourceSuite(
       }
     });
 
-    await t.test('prefetch changes nothing that is read', async (each) => {
+    await t.test('prefetch() does not change the bytes that are read', async (each) => {
       const { source } = await make(each);
       await source.prefetch(0, SIZE);
       await source.prefetch(SIZE - 1, 1);
       each.ok((await readExactly(source, 300_000, 9000)).equals(plainAt(300_000, 9000)));
     });
 
-    await t.test('readFully is read with all its waiting', async (each) => {
+    await t.test('readFully() waits as long as it must', async (each) => {
       const { source } = await make(each);
       each.ok((await readFully(source, 4000, 9000)).equals(PLAIN.subarray(4000, 13_000)));
       for (const [offset, length] of [
@@ -151,10 +151,10 @@ export async function blobSourceSuite(
       }
     });
 
-    await t.test('runs of data: what lies outside of them is zeros', async (each) => {
+    await t.test('bytes outside the runs of data are zeros', async (each) => {
       const { source } = await make(each);
       if (!source.dataRuns) {
-        each.pass('it has no holes');
+        each.pass('the source has no holes');
         return;
       }
       for (let at = 0; at < SIZE;) {
@@ -162,7 +162,7 @@ export async function blobSourceSuite(
           runs: Float64Array.of(at, SIZE),
           end: SIZE,
         };
-        each.ok(end > at, 'it says something');
+        each.ok(end > at, 'the answer covers at least one byte');
         for (let i = 0; i <= runs.length; i += 2) {
           const hole = plainAt(at, (runs[i] ?? end) - at);
           each.ok(hole.equals(Buffer.alloc(hole.length)), `a hole at ${at}`);
@@ -172,10 +172,10 @@ export async function blobSourceSuite(
       }
     });
 
-    await t.test('bytes that are lost are an error, and come back with the file', async (each) => {
+    await t.test('lost bytes are an error until they are back', async (each) => {
       const { source, loss } = await make(each);
       if (!loss) {
-        each.pass('it can lose no bytes');
+        each.pass('the source cannot lose bytes');
         return;
       }
       loss.cut();
@@ -185,7 +185,7 @@ export async function blobSourceSuite(
       await each.rejects(source.load(0, SIZE), { code: 'SHORT_READ' });
       each.ok(
         (await readExactly(source, 0, 4096)).equals(plainAt(0, 4096)),
-        'the rest is readable',
+        'the other bytes are readable',
       );
       loss.all();
       await each.rejects(source.load(0, 10), { code: 'SHORT_READ' });

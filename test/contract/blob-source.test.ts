@@ -1,5 +1,5 @@
-// The contract suite for every source that there is: files, slices of files and of others, members of
-// tars, ZFiles of each kind, memory.
+// The contract suite for every kind of source: files, slices of files and of other sources, members of tars, ZFiles of
+// each kind, memory.
 import { EdgeSource } from '../../daemon/blob/edge-source.js';
 import { SliceSource } from '../../daemon/blob/slice-source.js';
 import { ReaderFactory } from '../../daemon/image/reader-factory.js';
@@ -59,7 +59,7 @@ await blobSourceSuite('edges of a file in memory', async (t) => {
   const { source, loss } = await storedFile({ bytes: PLAIN, cut: 1, of: (file) => file })(t);
   const edges = new EdgeSource(source);
   await edges.edges();
-  // Bytes in memory cannot be lost: without them it is as any other.
+  // Bytes in memory cannot be lost; otherwise it is like any other source.
   const forget = (lose: (() => void) | undefined) => (): void => {
     edges.forget();
     lose?.();

@@ -1,5 +1,4 @@
-// Sources that are read from a file in the end, for the contract suite: the file is written, opened, and
-// can be cut and made whole again.
+// Sources that finally read a file, for the contract suite: the file is written, opened, and can be cut and restored.
 import { closeSync, ftruncateSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'tap';
@@ -12,13 +11,13 @@ import type { SourceUnderTest } from './blob-source-suite.js';
 
 export interface StoredFile {
   readonly bytes: Buffer;
-  /** Bytes at the end of the file that must be cut so that the last plain byte is lost. */
+  /** How many bytes at the end of the file must be cut to lose the last plain byte. */
   readonly cut: number;
-  /** What is read: the source of a spec, or what is made from the file. */
+  /** The source that is read: from a spec, or made from the file. */
   readonly of: (file: SourceSpec) => SourceSpec | BlobSource | Promise<SourceSpec | BlobSource>;
 }
 
-/** For `blobSourceSuite`. */
+/** The `make` function for `blobSourceSuite`. */
 export function storedFile({ bytes, cut, of }: StoredFile): (t: Test) => Promise<SourceUnderTest> {
   return async (t) => {
     const path = join(t.testdir(), 'blob');

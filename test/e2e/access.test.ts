@@ -1,4 +1,4 @@
-// Who may connect where, and sees what: exports of a listener, users, modes, limits of a peer, and the kinds of address.
+// Access rules: the exports and users of a listener, socket modes, limits for peers, and all kinds of addresses.
 import { existsSync, statSync, writeFileSync } from 'node:fs';
 import { networkInterfaces, userInfo } from 'node:os';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ import { RawNbdClient } from '../support/nbd-client.js';
 import { nbdsh, requireNbdsh } from '../support/nbdsh.js';
 import { requireTool, runTool } from '../support/tools.js';
 
-t.setTimeout(120_000);
+t.setTimeout(900_000);
 
 const SIZE = 3_000_000;
 const folder = shortFolder(t);
@@ -22,7 +22,7 @@ const raw = writeRaw(image, 23, SIZE);
 const { uid, username } = userInfo();
 const at = (name: string): { path: string } => ({ path: join(folder, name) });
 
-/** Asks for the export "one" and leaves. Node itself has no vsock. */
+/** Opens the export "one" and disconnects. Node.js itself has no vsock. */
 const VSOCK_CLIENT = `
 import socket, struct, sys
 s = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)
@@ -53,7 +53,7 @@ s.sendall(b"IHAVEOPT" + struct.pack(">II", 2, 0))
 take(20)
 `;
 
-/** A daemon whose listeners are those of a configuration; each has to become ready. */
+/** A daemon with the listeners of a configuration; every listener has to become ready. */
 function configured(test: Test, listen: readonly unknown[]): Promise<DaemonProcess> {
   const config = join(folder, 'daemon.json');
   const exports = { one: 'raw.img', two: 'raw.img', three: ['raw.img'] };
@@ -69,7 +69,7 @@ async function listed(to: { path: string }): Promise<string[]> {
   return names;
 }
 
-/** Whether the daemon greets who connects, or closes at once. */
+/** Whether the daemon sends its greeting, or closes the connection at once. */
 async function greets(to: { path: string } | { host: string; port: number }): Promise<boolean> {
   const client = await RawNbdClient.connect(to);
   const greeted = await client.isGreeted();
@@ -77,7 +77,7 @@ async function greets(to: { path: string } | { host: string; port: number }): Pr
   return greeted;
 }
 
-await t.test('exports of a listener: the others do not exist there', async (test) => {
+await t.test('a listener with its own exports hides all others', async (test) => {
   const daemon = await configured(test, [
     `unix://${folder}/all`,
     { address: `unix://${folder}/some`, exports: ['three', 'one'] },
@@ -92,20 +92,24 @@ await t.test('exports of a listener: the others do not exist there', async (test
   for (const hidden of ['two', 'never']) {
     const client = await RawNbdClient.connect(at('some'));
     await client.handshake();
-    // What is hidden and what is not there are told in the same words.
+    // Hidden exports and exports that do not exist get the same messages.
     for (const option of [NBD_OPT.GO, NBD_OPT.INFO]) {
       await test.rejects(client.go(hidden, [NBD_INFO.NAME], option), {
         message: `go: 0x80000006: no export named "${hidden}"`,
       });
     }
-    await test.rejects(client.go(''), { message: /80000006/ }, 'there is no default among two');
+    await test.rejects(
+      client.go(''),
+      { message: /80000006/ },
+      'with two exports there is no default',
+    );
     client.option(NBD_OPT.EXPORT_NAME, Buffer.from(hidden));
     test.equal(await client.ended(), 'end');
     client.destroy();
   }
   const client = await RawNbdClient.connect(at('single'));
   await client.handshake();
-  test.match(await client.go('', [NBD_INFO.NAME]), { name: 'two' }, 'the only one to be seen');
+  test.match(await client.go('', [NBD_INFO.NAME]), { name: 'two' }, 'the only visible export');
   test.ok((await client.read(3, 3)).equals(raw.subarray(3, 6)));
   await client.disconnect();
   if (await requireNbdsh(test)) {
@@ -119,13 +123,13 @@ h.set_export_name("never")
 answer([before, errno_of(lambda: h.opt_list_meta_context(lambda name: 0))])
 `);
     const [hidden, never] = answer as unknown[];
-    test.equal(hidden, never, 'nor do meta contexts tell');
+    test.equal(hidden, never, 'meta contexts do not tell either');
     test.ok(hidden);
   }
   await daemon.stop(test);
 });
 
-await t.test('exports that are not there are an error, by path', async (test) => {
+await t.test('unknown exports of a listener are an error with their path', async (test) => {
   const config = join(folder, 'wrong.json');
   const listen = [{ address: `unix://${folder}/x`, exports: ['one', 'nine'] }];
   writeFileSync(config, JSON.stringify({ exports: { one: 'raw.img' }, listen }));
@@ -134,7 +138,7 @@ await t.test('exports that are not there are an error, by path', async (test) =>
   test.match(stderr, /listen\.0\.exports\.1: there is no export named "nine"/);
 });
 
-await t.test('users of Unix sockets', async (test) => {
+await t.test('only allowed users can connect to a Unix socket', async (test) => {
   const daemon = await configured(test, [
     { address: `unix://${folder}/number`, users: [uid, 12_345] },
     { address: `unix://${folder}/name`, users: [username] },
@@ -148,12 +152,12 @@ await t.test('users of Unix sockets', async (test) => {
     test.equal(await greets(at('nobody')), false);
   }
   const refused = daemon.lines(/refused/);
-  test.equal(refused.length, 1, 'one line');
+  test.equal(refused.length, 1, 'one line in the log');
   test.match(refused[0], ` warn: pid ${process.pid} uid ${uid}: refused: not a user who may`);
   await daemon.stop(test);
 });
 
-await t.test('--allow-user and its relatives', async (test) => {
+await t.test('--allow-user and the other access options', async (test) => {
   const options = ['--socket-mode', '0640', '--socket-group', String(process.getgid?.())];
   const most = ['--max-connections-per-peer', '2'];
   const allowed = ['--allow-user', username, '--allow-user', '12345', '--socket-owner', username];
@@ -162,7 +166,7 @@ await t.test('--allow-user and its relatives', async (test) => {
   test.match(status, { mode: 0o140640, uid, gid: process.getgid?.() });
   const to = { path: daemon.socketPath };
   const two = await Promise.all([RawNbdClient.open(to), RawNbdClient.open(to)]);
-  test.equal(await greets(to), false, 'two are enough');
+  test.equal(await greets(to), false, 'the limit is two');
   for (const each of two) each.destroy();
   await daemon.stop(test);
 
@@ -176,11 +180,11 @@ await t.test('--allow-user and its relatives', async (test) => {
     const result = await runDaemon(['serve', image, '-l', `unix://${folder}/w`, ...args]);
     test.equal(result.code, code, args.join(' '));
     test.match(result.stderr, message);
-    test.notOk(existsSync(join(folder, 'w')), 'no socket is left behind');
+    test.notOk(existsSync(join(folder, 'w')), 'no socket file stays');
   }
 });
 
-await t.test('an own limit for each peer and listener', async (test) => {
+await t.test('each peer and listener has its own limit', async (test) => {
   const daemon = await configured(test, [
     { address: `unix://${folder}/few`, maxConnectionsPerPeer: 3 },
     `unix://${folder}/many`,
@@ -189,7 +193,7 @@ await t.test('an own limit for each peer and listener', async (test) => {
   const { tcp } = daemon;
   const few = await Promise.all([1, 2, 3].map(() => RawNbdClient.open(at('few'), 'one')));
   for (let i = 0; i < 20; i++) test.equal(await greets(at('few')), false);
-  test.equal(await greets(at('many')), true, 'where more are allowed, there may be more');
+  test.equal(await greets(at('many')), true, 'this listener allows more');
   test.equal(await greets(tcp), true, 'another peer');
   await daemon.waitForLines(/127\.0\.0\.1:\d+: connection \d+ closed/);
   const lines = daemon.lines(/refused/);
@@ -206,17 +210,20 @@ await t.test('an own limit for each peer and listener', async (test) => {
   few[0]?.destroy();
   await daemon.waitForLines(/uid \d+: connection \d+ closed/, 2);
   const again = await RawNbdClient.open(at('few'), 'two');
-  test.ok((await again.read(5, 5)).equals(raw.subarray(5, 10)), 'one has left, one may come');
+  test.ok(
+    (await again.read(5, 5)).equals(raw.subarray(5, 10)),
+    'one client has left, so another may connect',
+  );
   for (const each of [...few, ...ip, again]) each.destroy();
   await daemon.stop(test);
 });
 
-await t.test('the limit that holds when nothing is said', async (test) => {
+await t.test('the default limit applies if none is set', async (test) => {
   const daemon = await DaemonProcess.start(test, [image, '--threads', '1']);
   const to = { path: daemon.socketPath };
   const crowd: RawNbdClient[] = [];
   let greeted = 0;
-  // In small batches: more than the backlog holds would be refused by the kernel.
+  // In small batches: the kernel would refuse more than the backlog holds.
   for (let i = 0; i < 260; i += 20) {
     const batch = await Promise.all(Array.from({ length: 20 }, () => RawNbdClient.connect(to)));
     const answers = await Promise.all(batch.map((each) => each.isGreeted()));
@@ -228,7 +235,7 @@ await t.test('the limit that holds when nothing is said', async (test) => {
   await daemon.stop(test);
 });
 
-await t.test('IPv6: loopback, any address, and a link of its own', async (test) => {
+await t.test('IPv6: loopback, any address, and a link-local address', async (test) => {
   const six = sockets.listenTcp('::1', 0, 1);
   if (six < 0) {
     test.pass('IPv6', { skip: 'NOT TESTED, no IPv6 on this machine' });
@@ -265,7 +272,7 @@ await t.test('IPv6: loopback, any address, and a link of its own', async (test) 
   await daemon.stop(test);
 });
 
-await t.test('a name: every address that it has', async (test) => {
+await t.test('a host name: all of its addresses are listened on', async (test) => {
   const daemon = await DaemonProcess.start(test, [image, '-l', 'tcp://localhost:0']);
   await daemon.waitForLines(/ready: nbd:/);
   const { host, port } = daemon.tcp;
@@ -274,7 +281,7 @@ await t.test('a name: every address that it has', async (test) => {
   await daemon.stop(test);
 });
 
-await t.test('vsock', async (test) => {
+await t.test('vsock: a client connects and reads', async (test) => {
   const fd = sockets.listenVsock(VSOCK_CID_ANY, 0, 1);
   if (fd < 0) {
     test.equal(fd, -EAFNOSUPPORT);

@@ -1,5 +1,5 @@
-// Requests that begin and end anywhere, as other people's clients make them: none of them may be kept
-// from it by the block size that is advertised. Each is skipped, by name, where it is not installed.
+// Requests of other NBD clients that begin and end anywhere: the advertised block size must not prevent them. Clients
+// that are not installed are skipped by name.
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -27,7 +27,7 @@ exports['disk'] = 'disk.img';
 
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
-/** What nbdcopy gets through nbdkit with a filter over an export of ours. */
+/** The output of nbdcopy through nbdkit, with a filter over an export of the daemon. */
 async function throughNbdkit(
   test: Test,
   name: string,
@@ -43,7 +43,7 @@ async function throughNbdkit(
   return code === 0 ? readFileSync(out) : Buffer.alloc(0);
 }
 
-/** An ext4 file system with a file in it, if it can be made. */
+/** An ext4 file system with a file in it, if mkfs is installed. */
 async function writeExt4(): Promise<boolean> {
   if (findTool('mkfs.ext4') === null) return false;
   mkdirSync(join(folder, 'tree'));
@@ -60,7 +60,7 @@ if (hasExt4) exports['ext4'] = 'ext4.img';
 writeFileSync(config, JSON.stringify({ exports }));
 const daemon = await DaemonProcess.start(t, ['--config', config]);
 
-await t.test('nbdsh reads what it likes, in its usual strictness', async (test) => {
+await t.test('nbdsh reads unaligned ranges with its default strictness', async (test) => {
   if (!(await requireNbdsh(test))) return;
   const told = await nbdsh<{ sizes: number[]; hash: string[] }>(`
 h.connect_uri(${JSON.stringify(daemon.unixUri('layer'))})
@@ -80,7 +80,7 @@ answer({ 'sizes': sizes, 'hash': [hashlib.sha256(h.pread(n, at)).hexdigest() for
   test.same(told.hash, expected);
 });
 
-await t.test('nbdkit filters over its nbd plugin', async (test) => {
+await t.test('nbdkit filters over its nbd plugin read every byte', async (test) => {
   if (!requireTool(test, 'nbdkit', 'nbdcopy')) return;
   const partition = await throughNbdkit(test, 'disk', 'partition', 'partition=1');
   test.ok(partition.equals(disk.subarray(65 * SECTOR, (65 + 0x1001) * SECTOR)), 'partition');

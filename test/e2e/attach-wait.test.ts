@@ -1,5 +1,5 @@
-// `attach --wait`: says what it waits for, ends when time is up or when it is told to, and is quick about what waiting
-// cannot mend. That it succeeds in the end is shown with a kernel: test/systemd.
+// `attach --wait`: reports what it waits for, ends at its time limit or at a signal, and fails at once if waiting
+// cannot help. Its success is tested with a kernel: test/systemd.
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { commandLine, runDaemon, shortFolder } from '../support/daemon-process.j
 
 const state = ['--state', join(shortFolder(t), 'nobody')];
 
-await t.test('time is up', async (test) => {
+await t.test('the time limit ends the wait', async (test) => {
   const begin = performance.now();
   const { code, stderr, stdout } = await runDaemon([
     'attach',
@@ -24,10 +24,10 @@ await t.test('time is up', async (test) => {
   test.match({ code, stdout }, { code: 1, stdout: '' });
   const [first, ...others] = stderr.trim().split('\n');
   test.match(first, /^overlaybd-nbd: waiting: /);
-  test.equal(others.length, 1, 'each reason once, and the last one when it gives up');
+  test.equal(others.length, 1, 'each reason once, and the last one again at the end');
 });
 
-await t.test('a wrong command line', async (test) => {
+await t.test('an invalid command line fails at once', async (test) => {
   for (const args of [
     ['--wait', '-1'],
     ['--wait', 'x'],
@@ -39,7 +39,7 @@ await t.test('a wrong command line', async (test) => {
   }
 });
 
-await t.test('told to end', async (test) => {
+await t.test('a signal ends the wait', async (test) => {
   const [program, ...args] = commandLine(['attach', '-e', 'web', '--wait', '600', ...state]);
   const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] });
   const ended = new Promise((resolve) => child.once('close', (_, signal) => resolve(signal)));
@@ -48,7 +48,7 @@ await t.test('told to end', async (test) => {
   test.equal(await ended, 'SIGTERM');
 });
 
-await t.test('a log that is no file', async (test) => {
+await t.test('a log path that is not a file is an error', async (test) => {
   const folder = join(shortFolder(test), 'state');
   mkdirSync(folder, { mode: 0o700 });
   spawnSync('mkfifo', [join(folder, 'daemon.log')]);

@@ -1,4 +1,4 @@
-// Block status as libnbd and qemu-img see it: base:allocation and overlaybd:layer.
+// Block status in libnbd and qemu-img: base:allocation and overlaybd:layer.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -31,7 +31,7 @@ writeFileSync(
 );
 const daemon = await DaemonProcess.start(t, ['--config', join(folder, 'daemon.json')]);
 
-/** Every second sector is zeroed, which base:allocation cannot tell from a hole. */
+/** Every second sector is zeroed, which is the same as a hole in base:allocation. */
 function writeTiny(path: string): void {
   const segments: LsmtSegment[] = [];
   for (let offset = 0; offset < TINY_SECTORS; offset += 2) {
@@ -78,14 +78,14 @@ async function inspected(name: string): Promise<DeviceFacts> {
 
 const byType = ([a]: [number, number], [b]: [number, number]): number => a - b;
 
-/** Pairs of sectors and flags as libnbd gives them, in bytes. */
+/** Pairs of length in sectors and flags, as libnbd returns them. */
 const pairs = (...values: number[]): number[] =>
   values.map((value, i) => (i % 2 === 0 ? value * SECTOR : value));
 
 const at4 = (4 * 1024 ** 3) / SECTOR;
 const end = sparse.virtualSize / SECTOR;
 
-await t.test('nbdinfo --map', async (test) => {
+await t.test('nbdinfo --map shows the allocation', async (test) => {
   if (!requireTool(test, 'nbdinfo')) return;
   test.same(
     inSectors(await nbdinfoMap('sparse')),
@@ -98,7 +98,7 @@ await t.test('nbdinfo --map', async (test) => {
       [at4 + 100, end - 50 - (at4 + 100), 3],
       [end - 50, 50, 0],
     ],
-    'to the sector, layers joined',
+    'exact sectors, layers joined',
   );
   test.same(inSectors(await nbdinfoMap('tiny')), [[0, TINY_SECTORS, 3]]);
   const totals = await runTool('nbdinfo', ['--map', '--totals', '--json', daemon.unixUri('demo')]);
@@ -112,7 +112,7 @@ await t.test('nbdinfo --map', async (test) => {
   test.same([bytes.get(0), bytes.get(3)], [facts.mappedBytes, facts.zeroedBytes + facts.holeBytes]);
 });
 
-await t.test('nbdinfo --map=overlaybd:layer', async (test) => {
+await t.test('nbdinfo --map=overlaybd:layer shows the layers', async (test) => {
   if (!requireTool(test, 'nbdinfo')) return;
   test.same(inSectors(await nbdinfoMap('sparse', 'overlaybd:layer')), [
     [0, 100, 0],
@@ -185,7 +185,7 @@ answer(out)
   });
 });
 
-await t.test('both at once, REQ_ONE, and how much one reply says', async (test) => {
+await t.test('both contexts in one request, REQ_ONE, and the extent limit', async (test) => {
   if (!(await requireNbdsh(test))) return;
   interface Answer {
     both: Record<string, number[]>;
@@ -236,12 +236,12 @@ answer({
     'overlaybd:layer': pairs(100, 0),
   });
   test.same(got.odd, { 'base:allocation': [3, 0, 4, 3], 'overlaybd:layer': [3, 0, 4, ZEROED | 2] });
-  test.equal(got.bounded, 4096, 'as many as one reply has room for');
+  test.equal(got.bounded, 4096, 'as many extents as fit into one reply');
   test.equal(got.covered, 4096 * SECTOR);
   test.same(got.errors, ['EINVAL', 'EINVAL', 'EINVAL', null]);
 });
 
-await t.test('qemu-img map', async (test) => {
+await t.test('qemu-img map shows the allocation', async (test) => {
   if (!requireTool(test, 'qemu-img')) return;
   interface QemuExtent {
     start: number;
@@ -258,10 +258,10 @@ await t.test('qemu-img map', async (test) => {
     test.equal(zero, !data);
     return { offset: start, length, type: zero ? 3 : 0 };
   });
-  test.same(inSectors(map), inSectors(await nbdinfoMap('sparse')), 'as nbdinfo sees it');
+  test.same(inSectors(map), inSectors(await nbdinfoMap('sparse')), 'the same as nbdinfo');
 });
 
-await t.test('the daemon has seen nothing wrong', async (test) => {
+await t.test('the daemon logged no warning or error', async (test) => {
   test.same(daemon.lines(/ (warn|error): /), []);
   await daemon.stop(test);
 });

@@ -1,5 +1,5 @@
-// What a container is to the daemon: it is the first process, its root is read-only, there is no HOME and no /run but
-// an empty tmpfs. Needs root, for the namespaces.
+// The daemon in an environment like a container: it is the first process, its root is read-only, there is no HOME, and
+// /run is an empty tmpfs. Needs root for the namespaces.
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { RawNbdClient } from '../support/nbd-client.js';
 import { requireTool, runTool } from '../support/tools.js';
 
 const PATH = 'PATH=/usr/sbin:/usr/bin:/sbin:/bin';
-/** $1: where the root goes; the rest is run in it. */
+/** $1: the path of the root; the other words are run in it. */
 const CONTAINER = `set -e
 root=$1; shift
 mount -o bind / "$root"; mount -o remount,bind,ro "$root"
@@ -22,7 +22,7 @@ const namespaces = spawnSync('unshare', ['--pid', '--mount', '--fork', 'true']).
 const skip = namespaces ? false : 'NOT TESTED: no namespaces: root is needed';
 if (skip !== false) console.error(`${t.fullname}: ${skip}`);
 
-await t.test('serves, is found by commands, and ends in order', { skip }, async (test) => {
+await t.test('in a container it serves, is found, and ends cleanly', { skip }, async (test) => {
   if (!requireTool(test, 'unshare', 'nsenter', 'chroot')) return;
   const folder = shortFolder(test);
   const image = join(folder, 'raw.img');
@@ -67,21 +67,21 @@ await t.test('serves, is found by commands, and ends in order', { skip }, async 
   test.match({ code, stderr }, { code: 0, stderr: '' });
   test.match(stdout, /web/);
   test.match(stdout, /\b1\b/, 'its process id is 1');
-  test.notMatch(log, / (error|warn): /, 'there is nothing to complain of');
+  test.notMatch(log, / (error|warn): /, 'there is no warning or error');
   process.kill(Number(pid), 'SIGTERM');
   test.equal(await ended, 0);
   test.match(log, /stopped\n$/);
 });
 
 async function found(look: () => string | undefined, explain: () => string): Promise<string> {
-  for (const end = performance.now() + 30_000; performance.now() < end; await pause(20)) {
+  for (const end = performance.now() + 120_000; performance.now() < end; await pause(20)) {
     const value = look();
     if (value !== undefined) return value;
   }
   throw new Error(`not found: ${explain()}`);
 }
 
-/** The only child of unshare, which env has become. */
+/** The only child of unshare, which replaced env. */
 function firstInside(pid: number): string | undefined {
   return (
     readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')[0] || undefined

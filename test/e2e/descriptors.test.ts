@@ -1,4 +1,4 @@
-// A limit of open files that is too low for the daemon: it says what it needs, and ends. It is never ready without
+// A limit on open files that is too low for the daemon: it says what it needs and ends. It never becomes ready without
 // being able to serve.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { RawNbdClient } from '../support/nbd-client.js';
 import { measured } from '../support/program.js';
 import { requireTool, runTool } from '../support/tools.js';
 
-/** The bundle, also where coverage is measured: single modules take more descriptors to load. */
+/** The bundle, also when coverage is measured: single modules need more descriptors to load. */
 const BUNDLE = fileURLToPath(new URL('../../bundle/main.js', import.meta.url));
 
 const folder = shortFolder(t);
@@ -23,10 +23,10 @@ async function serveWith(openFiles: number, ...args: string[]) {
   const serve = ['serve', ...args, '--listen', socket, '--state', join(folder, 'state')];
   const limit = `--nofile=${openFiles}:${openFiles}`;
   const program = ['env', '-u', 'NODE_OPTIONS', process.execPath, BUNDLE];
-  return runTool('prlimit', [limit, ...program, ...serve], { timeout: 30_000 });
+  return runTool('prlimit', [limit, ...program, ...serve], { timeout: 180_000 });
 }
 
-/** The open files that Node.js needs to run any module: 20 to 24, depending on its release. */
+/** The number of open files that Node.js needs to run any module: 20 to 24, depending on its version. */
 async function leastOfNode(): Promise<number> {
   const script = join(folder, 'empty.js');
   writeFileSync(script, '');
@@ -38,7 +38,7 @@ async function leastOfNode(): Promise<number> {
   }
 }
 
-await t.test('below the minimum', async (test) => {
+await t.test('below the minimum the daemon does not start', async (test) => {
   if (!requireTool(test, 'prlimit')) return;
   const least = await leastOfNode();
   for (const openFiles of [least, 24, 26, 28, 30, 32, 48, MIN_DESCRIPTORS - 1]) {
@@ -48,11 +48,11 @@ await t.test('below the minimum', async (test) => {
     const message = new RegExp(
       `^overlaybd-nbd: .* needs at least ${MIN_DESCRIPTORS} to serve.*\\n$`,
     );
-    test.match(stderr, message, `with ${openFiles}: one line, and not ready`);
+    test.match(stderr, message, `with ${openFiles}: one line, and it never becomes ready`);
   }
 });
 
-await t.test('no thread for connections', async (test) => {
+await t.test('too few descriptors for a reactor thread are an error', async (test) => {
   if (!requireTool(test, 'prlimit')) return;
   const pool = new URL('../../daemon/reactor/pool.js', import.meta.url).href;
   // As many as are open, and two: a thread needs more.
@@ -68,7 +68,7 @@ await t.test('no thread for connections', async (test) => {
   test.match(stdout, /^no thread for connections can be started: .*EMFILE/);
 });
 
-await t.test('at the minimum it serves', async (test) => {
+await t.test('at the minimum the daemon serves', async (test) => {
   if (!requireTool(test, 'prlimit')) return;
   const daemon = await DaemonProcess.start(test, [image], {
     openFiles: measured ? 4 * MIN_DESCRIPTORS : MIN_DESCRIPTORS,
@@ -80,7 +80,7 @@ await t.test('at the minimum it serves', async (test) => {
   await daemon.stop(test);
 });
 
-await t.test('enough for the daemon, not for its images', async (test) => {
+await t.test('enough descriptors for the daemon, not for its images', async (test) => {
   if (!requireTool(test, 'prlimit')) return;
   const exports = Array.from({ length: 100 }, (_, i) => {
     const path = join(folder, `${i}.img`);

@@ -1,5 +1,4 @@
-// Every golden fixture that can be read, through one real daemon and nbdcopy; refusals are in
-// fixtures.test.ts.
+// Every readable golden fixture through one real daemon and nbdcopy; refused ones are in fixtures.test.ts.
 import { createHash } from 'node:crypto';
 import { createReadStream, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,9 +8,9 @@ import { DaemonProcess } from '../support/daemon-process.js';
 import { expectedSha256, fixtureNames, fixturesRoot, withHoles } from '../support/fixtures.js';
 import { requireTool, runTool } from '../support/tools.js';
 
-tap.setTimeout(180_000);
+tap.setTimeout(900_000);
 
-/** One bit of this one is wrong: it opens, and reading that block must fail. */
+/** One bit of this fixture is wrong: it opens, and reading that block must fail. */
 const CORRUPT = 'neg-z01-crc-flip';
 
 const root = fixturesRoot();

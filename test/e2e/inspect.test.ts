@@ -1,4 +1,4 @@
-// `overlaybd-nbd inspect` as a program: what it prints where, its exit codes, and the golden fixtures.
+// `overlaybd-nbd inspect` as a program: its output, exit codes, and the golden fixtures.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -18,7 +18,7 @@ async function facts(...paths: string[]): Promise<ImageFacts> {
   return JSON.parse(stdout) as ImageFacts;
 }
 
-await t.test('text and JSON of an image', async (test) => {
+await t.test('inspect prints text and JSON of an image', async (test) => {
   const demo = writeDemoImage(test.testdir());
   const text = await inspect(demo.config);
   test.equal(text.code, 0);
@@ -47,7 +47,7 @@ await t.test('text and JSON of an image', async (test) => {
   );
 });
 
-await t.test('a million segments', async (test) => {
+await t.test('inspect of an image with a million segments', async (test) => {
   const segments = Array.from({ length: 999_000 }, (_, i) => ({
     offset: i * 2,
     length: 1,
@@ -60,7 +60,7 @@ await t.test('a million segments', async (test) => {
   test.equal(layers[0]?.lsmt?.index?.zeroedSegments, 999_000);
 });
 
-await t.test('exit codes', async (test) => {
+await t.test('exit codes of inspect', async (test) => {
   const missing = await inspect(join(test.testdir(), 'missing\x1b[31m'));
   test.match(missing, { code: 1, stdout: '', stderr: /^overlaybd-nbd: .*missing\\u\{1b\}\[31m: / });
   test.notMatch(missing.stderr, '\x1b');
@@ -77,7 +77,7 @@ if (absent !== false) t.comment(absent);
 
 const config = (name: string): string => join(root ?? '', name, 'config.v1.json');
 
-await t.test('the golden fixtures', { skip: absent }, async (test) => {
+await t.test('inspect of the golden fixtures', { skip: absent }, async (test) => {
   const chain = await facts(config('15-uuid-chain-tag'));
   test.equal(chain.linkedParents, 2);
   test.same(

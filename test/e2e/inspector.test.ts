@@ -1,5 +1,5 @@
-// Nobody gets code into the installed program: SIGUSR1 and --inspect open no inspector, the environment
-// names no addon.
+// Nobody can inject code into the installed program: SIGUSR1 and --inspect open no inspector, and the environment
+// cannot choose an addon.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
@@ -13,10 +13,10 @@ import { socketOf, waitForControl } from '../support/control.js';
 import { shortFolder } from '../support/daemon-process.js';
 import { writeRaw } from '../support/e2e-images.js';
 
-/** As it is installed, also where coverage is measured. */
+/** The program as installed, also when coverage is measured. */
 const INSTALLED = fileURLToPath(new URL('../../bundle/main.js', import.meta.url));
 
-t.setTimeout(120_000);
+t.setTimeout(900_000);
 const folder = shortFolder(t);
 const image = join(folder, 'disk.img');
 writeRaw(image, 5, 1 << 20);
@@ -27,7 +27,7 @@ interface Program {
   said(): string;
 }
 
-/** @param settings of the environment, past what measures coverage, which has a debugger of its own */
+/** @param settings of the environment, without those that measure coverage, which has its own debugger */
 function start(
   test: Test,
   args: readonly string[],
@@ -52,7 +52,7 @@ function serveArgs(name: string): string[] {
   return ['serve', image, '--listen', listen, '--state', join(folder, name)];
 }
 
-/** A port that nobody has. */
+/** A port that no process uses. */
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -72,37 +72,42 @@ function isOpen(port: number): Promise<boolean> {
 }
 
 async function until(isDone: () => boolean | Promise<boolean>): Promise<boolean> {
-  for (const end = Date.now() + 20_000; Date.now() < end; await pause(10)) {
+  for (const end = Date.now() + 120_000; Date.now() < end; await pause(10)) {
     if (await isDone()) return true;
   }
   return false;
 }
 
-await t.test('SIGUSR1 at any moment of a start', async (test) => {
+await t.test('SIGUSR1 at any moment of a start opens no inspector', async (test) => {
   const port = await freePort();
   const environment = { NODE_OPTIONS: `--inspect-port=127.0.0.1:${port}` };
   let survived = 0;
-  for (let after = 0; after < 120; after += 6) {
+  // On a busy machine Node has its handler later: then later signals are tried until a daemon survives.
+  for (
+    let after = 0;
+    after < 120 || (survived === 0 && after < 6000);
+    after += after < 120 ? 6 : 300
+  ) {
     const daemon = start(test, serveArgs(`early${after}`), environment);
     await pause(after);
     daemon.child.kill('SIGUSR1');
     const gone = daemon.ended.then(() => true);
     const ready = until(() => /ready: /.test(daemon.said()));
     if (await Promise.race([gone, ready.then(() => false)])) {
-      // Before Node has its handler the system's own ends the process.
+      // Before Node.js has its handler, the system's default action ends the process.
       test.match(await daemon.ended, { code: null, signal: 'SIGUSR1' }, `after ${after} ms`);
       continue;
     }
     survived++;
     const shut = await until(async () => !(await isOpen(port)));
-    test.ok(shut, `after ${after} ms: the port is shut`);
+    test.ok(shut, `after ${after} ms: the port is closed`);
     daemon.child.kill('SIGTERM');
     await daemon.ended;
   }
   test.ok(survived > 0);
 });
 
-await t.test('SIGUSR1 to a daemon, its successor, and the attach helper', async (test) => {
+await t.test('SIGUSR1 to a daemon, its successor and the attach helper', async (test) => {
   const port = await freePort();
   const environment = { NODE_OPTIONS: `--inspect-port=127.0.0.1:${port}` };
   const state = join(folder, 'running');
@@ -112,7 +117,7 @@ await t.test('SIGUSR1 to a daemon, its successor, and the attach helper', async 
   test.ok(await until(() => /ready: /.test(daemon.said())));
   await waitForControl(socketOf(state));
   const control = new ControlClient(socketOf(state));
-  // The helper says nothing when it starts.
+  // The helper prints nothing when it starts.
   test.ok(await until(() => existsSync(socket)));
   const successor = await control.upgrade();
   test.teardown(() => process.kill(successor, 'SIGKILL'));
@@ -136,7 +141,7 @@ await t.test('--inspect is refused', async (test) => {
   }
 });
 
-await t.test('the addon is the one that was installed', async (test) => {
+await t.test('the addon is always the installed one', async (test) => {
   const environment = { OVERLAYBD_NBD_ADDON: join(folder, 'no-such-addon.node') };
   const command = start(test, ['--version'], environment);
   test.match(await command.ended, { code: 0 });

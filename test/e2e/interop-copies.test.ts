@@ -1,4 +1,4 @@
-// Copies and proxies by other people's programs: nothing but data may travel or land on a disk.
+// Copies and proxies by other programs: only data is sent and written to a disk.
 import { createReadStream, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
@@ -13,9 +13,9 @@ import { requireTool, runTool, type ToolResult } from '../support/tools.js';
 
 const MIB = 1 << 20;
 const TIB = 1024 ** 4;
-/** Of file systems and image formats, on top of the data. */
+/** Overhead of file systems and image formats, added to the data. */
 const SLACK = 8 * MIB;
-/** Sectors; a whole number of blocks of every file system and of qcow2 clusters. */
+/** In sectors; a multiple of the blocks of every file system and of qcow2 clusters. */
 const PART = (2 * MIB) / SECTOR;
 const MIDDLE = TIB / 2 / SECTOR;
 
@@ -25,7 +25,7 @@ const parts: LsmtSegment[] = [0, MIDDLE, TIB / SECTOR - PART].map((offset, i) =>
   length: PART,
   data: randomBytes(i + 1, PART * SECTOR),
 }));
-// Zeros that a layer says, a TiB of them, must cost as little as those that none says.
+// A TiB of zeros in a layer must cost as little as a TiB that is in no layer.
 const zeroed = { offset: MIDDLE + 10 * PART, length: MIDDLE / 2, zeroed: true };
 const segments = [...parts.slice(0, 2), zeroed, ...parts.slice(2)];
 writeFileSync(join(folder, 'huge.obd'), writeLsmt({ virtualSize: TIB, segments }));
@@ -46,7 +46,7 @@ async function hashOf(path: string, start: number, length: number): Promise<stri
   return hash.digest('hex');
 }
 
-/** Whether a raw copy of the export `huge` has the data where it belongs, and nothing else. */
+/** Whether a raw copy of the export `huge` has the data at its place, and nothing else. */
 async function checkHuge(test: Test, path: string): Promise<void> {
   test.equal(statSync(path).size, TIB);
   test.ok(onDisk(path) <= mapped + SLACK, `${onDisk(path)} bytes on disk for ${mapped} of data`);
@@ -58,7 +58,7 @@ async function checkHuge(test: Test, path: string): Promise<void> {
   }
 }
 
-/** Some file systems have no files of a TiB; the test is skipped by name there. */
+/** Some file systems do not support files of a TiB; there the test is skipped by name. */
 function canHoldHuge(test: Test): boolean {
   const path = join(folder, 'probe');
   writeFileSync(path, '');
@@ -74,7 +74,7 @@ function canHoldHuge(test: Test): boolean {
   }
 }
 
-await t.test('nbdcopy of a mostly empty TiB', async (test) => {
+await t.test('nbdcopy of a mostly empty TiB copies its data only', async (test) => {
   if (!requireTool(test, 'nbdcopy') || !canHoldHuge(test)) return;
   const out = join(folder, 'huge.copy');
   const { code, stderr } = await runTool('nbdcopy', [daemon.unixUri('huge'), out]);
@@ -83,7 +83,7 @@ await t.test('nbdcopy of a mostly empty TiB', async (test) => {
   rmSync(out);
 });
 
-await t.test('qemu-img convert keeps sparseness', async (test) => {
+await t.test('qemu-img convert keeps holes', async (test) => {
   if (!requireTool(test, 'qemu-img')) return;
   const qcow2 = join(folder, 'huge.qcow2');
   const convert = ['convert', '-f', 'raw', '-O', 'qcow2', daemon.unixUri('huge'), qcow2];
@@ -104,13 +104,13 @@ await t.test('qemu-img convert keeps sparseness', async (test) => {
   rmSync(raw);
 });
 
-/** Runs a shell command that finds the proxied export at $uri; nbdkit ends with it. */
+/** Runs a shell command with the proxied export at $uri; nbdkit ends with it. */
 function through(name: string, command: string): Promise<ToolResult> {
   const nbdkit = ['-U', '-', 'nbd', `uri=${daemon.unixUri(name)}`, '--run', command];
   return runTool('nbdkit', nbdkit);
 }
 
-await t.test('nbdkit in between', async (test) => {
+await t.test('nbdkit as a proxy shows the same data and map', async (test) => {
   if (!requireTool(test, 'nbdkit', 'nbdinfo', 'nbdcopy')) return;
   const out = join(folder, 'proxied');
   for (const name of ['sparse', 'huge']) {
@@ -137,7 +137,7 @@ await t.test('nbdkit in between', async (test) => {
   rmSync(out);
 });
 
-await t.test('qemu-nbd --list', async (test) => {
+await t.test('qemu-nbd --list shows the exports', async (test) => {
   if (!requireTool(test, 'qemu-nbd')) return;
   const { code, stdout, stderr } = await runTool('qemu-nbd', ['--list', '-k', daemon.socketPath]);
   test.equal(code, 0, stderr);
@@ -162,7 +162,7 @@ await t.test('qemu-nbd --list', async (test) => {
   test.notMatch(stdout, /rotational/);
 });
 
-await t.test('qemu-io', async (test) => {
+await t.test('qemu-io reads as from a raw image', async (test) => {
   if (!requireTool(test, 'qemu-io')) return;
   const commands = ['-c', 'map', '-c', 'read -P 0 1G 32M', '-c', 'read 0 2M'];
   const args = ['-r', '-f', 'raw', ...commands, daemon.unixUri('huge')];
@@ -171,13 +171,13 @@ await t.test('qemu-io', async (test) => {
   test.match(
     stdout,
     /1 TiB \(0x10000000000\) bytes +allocated at offset 0 bytes/,
-    'as raw images are',
+    'the same as raw images',
   );
   test.match(stdout, /read 33554432\/33554432 bytes/);
   test.notMatch(stdout, /Pattern verification failed/);
 });
 
-await t.test('the daemon has sent little, and seen nothing wrong', async (test) => {
+await t.test('the daemon sent little data, and logged no warning or error', async (test) => {
   const sent = daemon.lines(/ closed: /).map((line) => Number(/(\d+) bytes? sent/.exec(line)?.[1]));
   for (const bytes of sent)
     test.ok(bytes <= mapped + 4 * MIB, `${bytes} bytes for ${mapped} of data`);

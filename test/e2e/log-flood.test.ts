@@ -1,5 +1,5 @@
-// What clients cause, as often as they can, is a few lines; memory stays, others are served, and all of
-// that also if nobody takes the lines.
+// Whatever clients do as often as they can makes few log lines; memory stays bounded and other clients are served, even
+// if the log is not read.
 import { spawn } from 'node:child_process';
 import { closeSync, fstatSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -17,7 +17,7 @@ import {
   tick,
 } from '../support/nbd-client.js';
 
-t.setTimeout(170_000);
+t.setTimeout(900_000);
 
 const MIB = 1 << 20;
 const BLOCK = 4096;
@@ -27,7 +27,7 @@ const folder = shortFolder(t);
 const image = join(folder, 'layer.obd');
 const expected = writeZfileLayer(image, 4, SIZE);
 
-/** Makes one block bad. */
+/** Damages one block. */
 function breakImage(path: string): void {
   const at = statSync(path).size >> 1;
   const byte = readFileSync(path)[at] as number;
@@ -45,7 +45,7 @@ async function badBlock(client: RawNbdClient): Promise<number> {
   throw new Error('no block is bad');
 }
 
-/** Asks for the block all the time, 128 requests at once. @returns how many replies came */
+/** Reads the block all the time, 128 requests at once. @returns the number of replies */
 function hammer(client: RawNbdClient, block: number): { replies: number } {
   const request = requestBytes({ cookie: 1n, offset: block * BLOCK, length: BLOCK });
   const some = Buffer.concat(Array.from({ length: 64 }, () => request));
@@ -61,7 +61,7 @@ function hammer(client: RawNbdClient, block: number): { replies: number } {
   return sum;
 }
 
-await t.test('one bad block, read by many for ever', async (test) => {
+await t.test('one bad block that many clients read for ever makes few lines', async (test) => {
   const daemon = await DaemonProcess.start(test, [image, '--threads', '1']);
   const good = await RawNbdClient.open(daemon.unix);
   const block = await badBlock(good);
@@ -88,21 +88,18 @@ await t.test('one bad block, read by many for ever', async (test) => {
   test.ok(fresh > 5, `${fresh} new clients were served meanwhile`);
   test.ok(grown < 64, `${grown} MiB more`);
   for (const client of clients) client.destroy();
-  await daemon.waitForLines(/more reads? failed likewise/, 1, 30_000);
+  await daemon.waitForLines(/more reads? failed likewise/);
   const lines = daemon.log.slice(linesBefore).split('\n');
   const about = lines.filter((line) => / reads? .*failed/.test(line));
   test.ok(about.length <= 3, `${about.length} lines about ${failed} reads`);
   const counted = about.map((line) => Number(/(\d+) more/.exec(line)?.[1] ?? 1));
-  test.ok(
-    counted.reduce((sum, each) => sum + each, 0) >= failed * 0.5,
-    'and they say how many there were',
-  );
+  test.ok(counted.reduce((sum, each) => sum + each, 0) >= failed * 0.5, 'the lines have the count');
   test.ok(lines.length < 100, `${lines.length} lines in all`);
   await good.disconnect();
   await daemon.stop(test);
 });
 
-await t.test('connections that mean ill', async (test) => {
+await t.test('many hostile connections make few lines', async (test) => {
   const daemon = await DaemonProcess.start(test, [image, '--threads', '1']);
   const says = [
     Buffer.from('GET / HTTP/1.1\r\n\r\n'),
@@ -134,7 +131,7 @@ await t.test('connections that mean ill', async (test) => {
   const good = await RawNbdClient.open(daemon.unix);
   test.ok((await good.read(0, BLOCK)).equals(expected.subarray(0, BLOCK)));
   await good.disconnect();
-  const lines = await daemon.waitForLines(/more connections of uid \d+ closed/, 2, 30_000);
+  const lines = await daemon.waitForLines(/more connections of uid \d+ closed/, 2);
   test.ok(lines.length > 0);
   const all = daemon.lines(/closed/);
   test.ok(all.length < 400, `${all.length} lines about 4000 connections`);
@@ -142,8 +139,8 @@ await t.test('connections that mean ill', async (test) => {
   await daemon.stop(test);
 });
 
-await t.test('nobody reads the log', async (test) => {
-  // Of every connection a line, and a long one.
+await t.test('a log that is not read does not stop the daemon', async (test) => {
+  // Every connection logs one line, and a long one.
   const options = ['--log-level', 'debug', '--log-format', 'json'];
   const daemon = await DaemonProcess.start(test, [image, ...options]);
   const good = await RawNbdClient.open(daemon.unix);
@@ -163,7 +160,7 @@ await t.test('nobody reads the log', async (test) => {
     }
   };
   await flood(20_000);
-  test.ok((await good.read(0, BLOCK)).equals(expected.subarray(0, BLOCK)), 'it serves');
+  test.ok((await good.read(0, BLOCK)).equals(expected.subarray(0, BLOCK)), 'the daemon serves');
   await good.disconnect();
   daemon.child.stderr?.resume();
   const [line = '{}'] = await daemon.waitForLines(/lines were left out/);
@@ -175,7 +172,7 @@ await t.test('nobody reads the log', async (test) => {
   await daemon.stop(test);
 });
 
-await t.test('where standard error is the journal', async (test) => {
+await t.test('standard error is the journal: lines have priorities', async (test) => {
   const log = join(shortFolder(test), 'log');
   const fd = openSync(log, 'w+');
   test.teardown(() => closeSync(fd));

@@ -1,4 +1,5 @@
-// A thousand exports, and clients that ask for each of them in one handshake; each is skipped, by name, where it is not installed.
+// A thousand exports, and clients that ask for all of them in one handshake; clients that are not installed are skipped
+// by name.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -21,7 +22,7 @@ const daemon = await DaemonProcess.start(t, ['--config', config], {
 });
 const uri = `nbd+unix://?socket=${daemon.socketPath}`;
 
-await t.test('one handshake asks for all of them, several times', async (test) => {
+await t.test('one handshake asks for every export several times', async (test) => {
   const client = await RawNbdClient.connect(daemon.unix);
   await client.handshake();
   test.same((await client.list()).toSorted(), names.toSorted());
@@ -36,7 +37,7 @@ await t.test('one handshake asks for all of them, several times', async (test) =
   await client.disconnect();
 });
 
-await t.test('qemu-nbd --list', async (test) => {
+await t.test('qemu-nbd --list shows a thousand exports', async (test) => {
   if (!requireTool(test, 'qemu-nbd')) return;
   const args = ['--list', '--socket', daemon.socketPath];
   const { code, stdout, stderr } = await runTool('qemu-nbd', args);
@@ -46,7 +47,7 @@ await t.test('qemu-nbd --list', async (test) => {
   test.equal(stdout.match(/^ {2}size: +1000$/gm)?.length, COUNT);
 });
 
-await t.test('nbdinfo --list', async (test) => {
+await t.test('nbdinfo --list shows a thousand exports', async (test) => {
   if (!requireTool(test, 'nbdinfo')) return;
   const { code, stdout, stderr } = await runTool('nbdinfo', ['--list', '--json', uri]);
   test.equal(code, 0, stderr);
@@ -57,10 +58,10 @@ await t.test('nbdinfo --list', async (test) => {
   test.ok(told.exports.every((each) => each['export-size'] === SIZE));
 });
 
-await t.test('whoever asks for nothing but lists, again and again, ends', async (test) => {
+await t.test('a client that only sends NBD_OPT_LIST for ever is closed', async (test) => {
   const client = await RawNbdClient.connect(daemon.unix);
   await client.handshake();
-  // Others get their turn meanwhile.
+  // Other clients are served meanwhile.
   client.socket.resume();
   const flood = Buffer.concat(
     Array.from({ length: 1000 }, () =>

@@ -1,5 +1,5 @@
-// `mount --fuse` and `umount` as users run them: real file systems in real images, compared file by
-// file; afterwards nothing is left. Needs FUSE, and the programs that it names when they are missing.
+// `mount --fuse` and `umount` as users run them: real file systems in real images, compared file by file; afterwards
+// nothing is left. Needs FUSE, and programs that the skips name.
 import { spawn } from 'node:child_process';
 import {
   accessSync,
@@ -24,12 +24,12 @@ import { writeGpt } from '../support/partition-writer.js';
 import { PROGRAM } from '../support/program.js';
 import { wrap } from '../support/wrapper.js';
 
-tap.setTimeout(180_000);
+tap.setTimeout(900_000);
 
 interface World {
-  /** Files that are in every image. */
+  /** Files that every image has. */
   tree: string;
-  /** To mount on. */
+  /** The mount point. */
   dir: string;
   folder: string;
 }
@@ -57,7 +57,7 @@ function makeWorld(t: Test): World {
   return { folder, tree, dir };
 }
 
-/** One LSMT layer in an LZ4 ZFile, of the file system that the tool makes. */
+/** One LSMT layer in an LZ4 ZFile with the file system that the tool makes. */
 async function makeLayer(t: Test, { folder, tree }: World, type: string): Promise<string> {
   const [raw, layer] = [join(folder, `${type}.img`), join(folder, `${type}.obd`)];
   const lines: Record<string, [string, ...string[]]> = {
@@ -88,12 +88,12 @@ const mounted = (dir: string): number =>
     mountPoint.startsWith(dir),
   ).length;
 
-/** Processes with this on their command lines, without those that have ended. */
+/** Running processes with this word in their command lines. */
 function processesWith(text: string): string[] {
   return processesOf(text).map(({ line }) => line);
 }
 
-/** The same, with the folders that they run in. */
+/** The same, with their working directories. */
 function processesOf(text: string): { line: string; cwd: string }[] {
   return readdirSync('/proc').flatMap((pid) => {
     if (!/^\d+$/.test(pid) || Number(pid) === process.pid) return [];
@@ -101,24 +101,24 @@ function processesOf(text: string): { line: string; cwd: string }[] {
       const line = readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ');
       return line.includes(text) ? [{ line, cwd: readlinkSync(`/proc/${pid}/cwd`) }] : [];
     } catch {
-      return []; // it has just ended
+      return []; // The process has just ended.
     }
   });
 }
 
-/** Of the mount at `dir`, and of its file system. */
+/** The number of mounts at `dir` and of its file system. */
 function optionsOf(dir: string): string[] {
   const table = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
   return table.flatMap((line) => (line.split(' ')[4] === dir ? [line.split(' ')[5] ?? ''] : []));
 }
 
 async function nothingLeft(t: Test, { folder, dir }: World): Promise<void> {
-  t.equal(mounted(dir), 0, 'no mount');
+  t.equal(mounted(dir), 0, 'no mount is left');
   for (let i = 0; i < 250 && processesWith(folder).length > 0; i++) await pause(20);
-  t.same(processesWith(folder), [], 'no process');
+  t.same(processesWith(folder), [], 'no process is left');
 }
 
-/** Where the file is that nbdfuse shows, while it is mounted. */
+/** The folder with nbdfuse's file while it is mounted. */
 function ownFolder(dir: string): string {
   const table = parseMountinfo(readFileSync('/proc/self/mountinfo', 'utf8'));
   const source = table.find(({ mountPoint }) => mountPoint === dir)?.source ?? '';
@@ -140,7 +140,7 @@ for (const [type, maker, program] of [
     t.match(own, /overlaybd-nbd-fuse-\w{6}$/);
     const differ = await runTool('diff', ['-r', '-x', 'lost+found', world.tree, world.dir]);
     t.same([differ.code, differ.stdout], [0, ''], differ.stderr);
-    t.throws(() => writeFileSync(join(world.dir, 'new'), ''), 'it is read-only');
+    t.throws(() => writeFileSync(join(world.dir, 'new'), ''), 'the mount is read-only');
     const ended = await nbd('umount', world.dir);
     t.same([ended.code, ended.stderr], [0, '']);
     await nothingLeft(t, world);
@@ -148,7 +148,7 @@ for (const [type, maker, program] of [
   });
 }
 
-await test('from any folder, which is free afterwards; no devices, no setuid', async (t) => {
+await test('mount works from any folder, without devices and setuid', async (t) => {
   if (!requireFuse(t, 'mkfs.ext4', 'fuse2fs')) return;
   const world = makeWorld(t);
   await makeLayer(t, world, 'ext4');
@@ -156,9 +156,9 @@ await test('from any folder, which is free afterwards; no devices, no setuid', a
   const { code, stderr } = await runTool(process.execPath, line, { cwd: world.folder });
   t.same([code, stderr], [0, '']);
   const going = processesOf(world.folder);
-  t.ok(going.length >= 2, 'nbdfuse and fuse2fs go on');
+  t.ok(going.length >= 2, 'nbdfuse and fuse2fs are running');
   const busy = going.filter(({ cwd }) => cwd !== '/');
-  t.same(busy, [], 'all in the root folder');
+  t.same(busy, [], 'all run in the root folder');
   const [options = ''] = optionsOf(world.dir);
   t.ok(
     ['nodev', 'nosuid'].every((each) => options.split(',').includes(each)),
@@ -175,7 +175,7 @@ await test('from any folder, which is free afterwards; no devices, no setuid', a
   await nothingLeft(t, world);
 });
 
-await test('one partition of a disk', async (t) => {
+await test('one partition of a disk is mounted', async (t) => {
   if (!requireFuse(t, 'mkfs.ext4', 'fuse2fs')) return;
   const world = makeWorld(t);
   await makeLayer(t, world, 'ext4');
@@ -199,7 +199,7 @@ await test('one partition of a disk', async (t) => {
   t.match(uri, { code: 2, stderr: /--partition: works with --fuse for images/ });
 });
 
-await test('a damaged ext4 whose superblock asks for a panic', async (t) => {
+await test('an ext4 whose superblock asks for a panic on errors is mounted', async (t) => {
   if (!requireFuse(t, 'mkfs.ext4', 'fuse2fs', 'tune2fs', 'debugfs')) return;
   const world = makeWorld(t);
   await makeLayer(t, world, 'ext4');
@@ -207,12 +207,12 @@ await test('a damaged ext4 whose superblock asks for a panic', async (t) => {
   await damageFolder(image, '/sub');
   t.equal((await nbd('mount', '--fuse', image, world.dir)).code, 0);
   t.throws(() => readFileSync(join(world.dir, 'sub', 'text')), 'the damaged part cannot be read');
-  t.equal(readFileSync(join(world.dir, 'hello'), 'latin1'), 'hello\n', 'the rest can');
+  t.equal(readFileSync(join(world.dir, 'hello'), 'latin1'), 'hello\n', 'other files can be read');
   t.equal((await nbd('umount', world.dir)).code, 0);
   await nothingLeft(t, world);
 });
 
-await test('in use: refused, and --lazy ends it with its last user', async (t) => {
+await test('umount of a mount in use is refused; --lazy ends it later', async (t) => {
   if (!requireFuse(t, 'mkfs.ext4', 'fuse2fs', 'sleep')) return;
   const world = makeWorld(t);
   const layer = await makeLayer(t, world, 'ext4');
@@ -233,11 +233,11 @@ await test('in use: refused, and --lazy ends it with its last user', async (t) =
   });
   inside.stdin.end('go on\n');
   await closed;
-  t.ok(Buffer.concat(parts).equals(randomBytes(2, 300_000)), 'it could still read');
+  t.ok(Buffer.concat(parts).equals(randomBytes(2, 300_000)), 'its user could still read');
   await nothingLeft(t, world);
 });
 
-await test('an export of a running daemon, by its URI', async (t) => {
+await test('an export of a running daemon is mounted by its URI', async (t) => {
   if (!requireFuse(t, 'mkfs.ext4', 'fuse2fs')) return;
   const world = makeWorld(t);
   const layer = await makeLayer(t, world, 'ext4');
@@ -249,7 +249,7 @@ await test('an export of a running daemon, by its URI', async (t) => {
   t.equal(mounted(world.dir), 0);
 });
 
-await test('what cannot be mounted leaves nothing', async (t) => {
+await test('a failed mount leaves no mount, process or folder', async (t) => {
   if (!requireFuse(t, 'mkfs.xfs')) return;
   const world = makeWorld(t);
   const zeros = join(world.folder, 'zeros.img');
@@ -270,7 +270,7 @@ await test('what cannot be mounted leaves nothing', async (t) => {
   t.match(notOurs, { code: 1, stderr: /nothing is mounted there/ });
 });
 
-await test('command lines that are wrong', async (t) => {
+await test('errors on the command line', async (t) => {
   const { dir, tree } = makeWorld(t);
   for (const [args, code, message] of [
     [['mount', dir], 2, /name an image, then the folder/],

@@ -1,5 +1,5 @@
-// What commands print gets out, whatever standard output is: slow, nonblocking, full, or closed. And
-// nothing that comes from outside reaches a terminal as it is.
+// The output of commands is complete on any standard output: slow, nonblocking, full, or closed. Bytes from outside
+// never reach a terminal unescaped.
 import { spawn } from 'node:child_process';
 import { mkdirSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ import { writeLsmt } from '../support/lsmt-writer.js';
 import { textBytes } from '../support/pattern.js';
 import { measured } from '../support/program.js';
 
-t.setTimeout(170_000);
+t.setTimeout(900_000);
 
 const PIPE_SIZE = 64 * 1024;
 const SECTOR = 512;
@@ -56,7 +56,7 @@ interface Ended {
   readonly stderr: string;
 }
 
-/** Runs the program, maybe by a line of shell that says "$@"; what it prints is read by `read`. */
+/** Runs the program, optionally in a line of shell with "$@"; `read` reads its output. */
 async function run(
   args: readonly string[],
   shell = 'exec "$@"',
@@ -73,14 +73,14 @@ async function run(
   return { code, signal, stdout: out, stderr: err };
 }
 
-/** Of two runs the time and what was measured may differ. */
+/** Removes the time and the measured values, in which two runs may differ. */
 function same(text: string): string {
   return text.replaceAll(/checked in .*|"seconds": .*/g, '');
 }
 
 const whole = new Map<readonly string[], string>();
 
-await t.test('to a file', async (test) => {
+await t.test('output to a file is complete', async (test) => {
   for (const args of printing) {
     const path = join(folder, 'out');
     const { code, stderr } = await run(args, 'exec "$@"', openSync(path, 'w'));
@@ -91,7 +91,7 @@ await t.test('to a file', async (test) => {
   test.ok(lengths.filter((length) => length > PIPE_SIZE).length >= 3, 'more than a pipe holds');
 });
 
-await t.test('to a reader that takes its time', async (test) => {
+await t.test('output to a slow reader is complete', async (test) => {
   const runs = printing.map(async (args) => {
     const { stdout, stderr } = await run(args, '"$@" | { sleep 0.7; cat; }');
     test.same({ out: same(stdout), stderr }, { out: whole.get(args), stderr: '' }, shown(args));
@@ -99,16 +99,16 @@ await t.test('to a reader that takes its time', async (test) => {
   await Promise.all(runs);
 });
 
-await t.test('to a pipe that somebody has made nonblocking', async (test) => {
+await t.test('output to a nonblocking pipe is complete', async (test) => {
   const runs = printing.map(async (args) => {
-    // Node makes the pipe at standard error nonblocking, and both are one.
+    // Node.js makes the pipe at standard error nonblocking, and both are one pipe.
     const { stdout } = await run(args, '"$@" 2>&1 | { sleep 0.3; cat; }');
     test.equal(same(stdout), whole.get(args), shown(args));
   });
   await Promise.all(runs);
 });
 
-await t.test('to a disk that is full', async (test) => {
+await t.test('output to a full disk is an error', async (test) => {
   for (const args of printing) {
     const { code, stderr } = await run(args, 'exec "$@" > /dev/full');
     test.equal(code, 1, shown(args));
@@ -118,7 +118,7 @@ await t.test('to a disk that is full', async (test) => {
 
 const coverage =
   measured && 'NOT TESTED: coverage is written to files as well, which the limit ends';
-await t.test('to a file that can only hold a part', { skip: coverage }, async (test) => {
+await t.test('output to a file with a size limit is an error', { skip: coverage }, async (test) => {
   for (const args of printing.filter((each) => (whole.get(each)?.length ?? 0) > PIPE_SIZE)) {
     const path = join(folder, 'part');
     const limited = `trap '' XFSZ; ulimit -f 16; exec "$@" > ${path}`;
@@ -129,14 +129,14 @@ await t.test('to a file that can only hold a part', { skip: coverage }, async (t
   }
 });
 
-await t.test('to a reader that has gone: nothing is said', async (test) => {
+await t.test('a reader that has closed the pipe: no error message', async (test) => {
   for (const args of printing) {
     const { stderr } = await run(args, '{ sleep 0.2; exec "$@"; } | true');
     test.equal(stderr, '', shown(args));
   }
 });
 
-await t.test('what an upgrade has done is told even if its result is not', async (test) => {
+await t.test('an upgrade is reported even if its result cannot be printed', async (test) => {
   const own = join(shortFolder(test), 'state');
   const old = await DaemonProcess.start(test, [layer, '--state', own]);
   await waitForControl(socketOf(own));
@@ -152,7 +152,7 @@ await t.test('what an upgrade has done is told even if its result is not', async
   await old.waitForLines(/info: stopped/, 2);
 });
 
-/** None of the lines may hold what a terminal acts on. */
+/** No line may have characters that a terminal interprets. */
 function checkClean(test: Test, text: string, what: string): void {
   const raw = text.split('\n').filter((line) => RAW.test(line));
   test.same(raw, [], `${what}: no raw characters`);
@@ -160,7 +160,7 @@ function checkClean(test: Test, text: string, what: string): void {
 
 for (const [what, text] of Object.entries(HOSTILE_TEXT)) {
   await t.test(`a name with ${what}`, async (test) => {
-    // The system's functions for paths end at NUL, and Node refuses it.
+    // The system's functions for paths end at NUL, and Node.js refuses it.
     const name = text.replaceAll(/[\0/]/g, '');
     const path = join(folder, name);
     mkdirSync(path, { recursive: true });
@@ -185,13 +185,13 @@ for (const [what, text] of Object.entries(HOSTILE_TEXT)) {
       ['status', `--${name}`],
     ];
     const runs = wrong.map(async (args, i) => {
-      // Not its words: they are hostile to the lines of a test's report, too.
+      // Without the name itself, which would be hostile to the lines of the test report too.
       const which = `command ${i}`;
       const { code, stderr, stdout } = await runDaemon(args);
       test.ok(code === 1 || code === 2, `${which}: ${code}`);
       checkClean(test, stderr + stdout, which);
       const count = stderr.split('\n').length - 1;
-      // What was logged before it, the message, and where help is; of `verify` the report.
+      // Lines that were logged before it, the message, and where to find help; for `verify` the report.
       test.ok(count <= (args[0] === 'serve' ? 3 : 2), `${which}: ${count} lines`);
     });
     await Promise.all(runs);

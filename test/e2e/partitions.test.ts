@@ -1,4 +1,4 @@
-// One partition of a disk as an export, what inspect says of the table, and what sfdisk does.
+// A partition of a disk as an export, the partition table in inspect, and a comparison with sfdisk.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -10,7 +10,7 @@ import { randomBytes } from '../support/pattern.js';
 import { writeLsmt } from '../support/lsmt-writer.js';
 import { requireTool, runTool } from '../support/tools.js';
 
-t.setTimeout(120_000);
+t.setTimeout(900_000);
 
 const SIZE = 8 << 20;
 const folder = shortFolder(t);
@@ -71,7 +71,7 @@ await t.test('clients see a partition, and nothing else of the disk', async (tes
   await daemon.stop(test);
 });
 
-await t.test('partitions that are not there, and ways to ask that are wrong', async (test) => {
+await t.test('partitions that do not exist, and invalid partition options', async (test) => {
   const cases: [string[], number, RegExp][] = [
     [[gpt, '-p', '2'], 1, /partition 2: not in the gpt partition table: it has 1, 3/],
     [[mbr, '-p', '2'], 1, /mbr partition 2 at byte 466: expected a partition with data/],
@@ -128,7 +128,7 @@ await t.test('inspect lists partitions', async (test) => {
   test.match(told.stdout, /note +partitions: .*gpt header checksum/);
 });
 
-await t.test('sfdisk finds the same', async (test) => {
+await t.test('sfdisk finds the same partitions', async (test) => {
   if (!requireTool(test, 'sfdisk')) return;
   for (const [image, numbers] of [
     [gpt, [1, 3]],
@@ -142,7 +142,7 @@ await t.test('sfdisk finds the same', async (test) => {
     for (const number of numbers) {
       const theirs = partitiontable.partitions.find(({ node }) => node === `${image}${number}`);
       const ours = facts.partitions?.partitions.find((each) => each.number === number);
-      // Of one that ends past the disk sfdisk does not say so.
+      // sfdisk does not report partitions that end past the disk.
       const { offset = -1, bytes = -1 } = ours ?? {};
       test.same([offset / 512, bytes / 512], [theirs?.start, theirs?.size], `${image} ${number}`);
     }

@@ -1,5 +1,5 @@
-// The daemon as process 1, as a container starts it, and below a script that is: it serves, ends by SIGTERM, and
-// does not upgrade.
+// The daemon as process 1 of a container, and as the child of a script that is process 1: it serves, ends on SIGTERM,
+// and refuses an upgrade.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -22,7 +22,7 @@ async function hasNamespaces(test: Test): Promise<boolean> {
   return refused === 0;
 }
 
-await t.test('process 1', async (test) => {
+await t.test('as process 1 it serves, refuses an upgrade, and ends on SIGTERM', async (test) => {
   if (!(await hasNamespaces(test))) return;
   const folder = shortFolder(test);
   const disk = writeRaw(join(folder, 'disk.img'), 3, 1 << 20);
@@ -46,21 +46,21 @@ await t.test('process 1', async (test) => {
   const daemon = Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8'));
   process.kill(daemon, 'SIGUSR2');
   while (log.split('upgrade: ').length < 3) await tick(10);
-  test.same(await client.read(100, 512), disk.subarray(100, 612), 'it goes on');
+  test.same(await client.read(100, 512), disk.subarray(100, 612), 'the daemon goes on');
   await client.disconnect();
   process.kill(daemon, 'SIGTERM');
   const [ended] = (await once(container, 'exit')) as [number];
   test.equal(ended, 0);
 });
 
-await t.test('below a script that is process 1', async (test) => {
+await t.test('as the child of a script that is process 1, the same', async (test) => {
   if (!(await hasNamespaces(test))) return;
   const folder = shortFolder(test);
   const disk = writeRaw(join(folder, 'disk.img'), 3, 1 << 20);
   const state = join(folder, 'state');
   const socket = join(folder, 'nbd.sock');
   const script = join(folder, 'start.sh');
-  // What comes behind keeps the shell from becoming the daemon.
+  // The next command keeps the shell from executing the daemon in its place.
   writeFileSync(script, '#!/bin/sh\n"$@"\nexit $?\n', { mode: 0o755 });
   const serve = ['serve', join(folder, 'disk.img'), '--listen', `unix://${socket}`];
   const line = commandLine([...serve, '--state', state]);
@@ -75,6 +75,6 @@ await t.test('below a script that is process 1', async (test) => {
   const { code, stderr } = await runDaemon(['upgrade', '--state', state]);
   test.equal(code, 1);
   test.match(stderr, /process 1, start\.sh, has started this daemon, and may end the container/);
-  test.same(await client.read(100, 512), disk.subarray(100, 612), 'it goes on');
+  test.same(await client.read(100, 512), disk.subarray(100, 612), 'the daemon goes on');
   await client.disconnect();
 });

@@ -1,4 +1,4 @@
-// The command line from the outside: help, exit codes, and messages for what cannot be served.
+// The command line from outside: help, exit codes, and errors for images that cannot be served.
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -6,13 +6,13 @@ import { runDaemon, shortFolder } from '../support/daemon-process.js';
 import { writeDemoImage } from '../support/demo-image.js';
 import { writeRaw } from '../support/e2e-images.js';
 
-t.setTimeout(120_000);
+t.setTimeout(900_000);
 const folder = shortFolder(t);
 const demo = writeDemoImage(folder);
 const path = (name: string): string => join(folder, name);
 writeRaw(path('raw.img'), 3, 5000);
 
-await t.test('what cannot be served: exit code, and a message that names it', async (test) => {
+await t.test('an image that cannot be served is an error that names it', async (test) => {
   writeFileSync(path('bad.json'), '{"exports": {"a": 5}}');
   writeFileSync(path('typo.json'), '{"export": {"a": "b"}}');
   writeFileSync(path('broken.json'), '{');
@@ -52,12 +52,16 @@ await t.test('what cannot be served: exit code, and a message that names it', as
     const what = args.join(' ').slice(0, 60);
     test.equal(results[i]?.code, code, what);
     test.match(results[i]?.stderr, message, what);
-    test.notMatch(results[i]?.stderr, /\.js:\d+|node:internal/, 'for people, without a stack');
+    test.notMatch(
+      results[i]?.stderr,
+      /\.js:\d+|node:internal/,
+      'a message for people, without a stack',
+    );
   }
-  test.notOk(existsSync(path('refused.sock')), 'no socket is left behind');
+  test.notOk(existsSync(path('refused.sock')), 'no socket file stays');
 });
 
-await t.test('--help of everything', async (test) => {
+await t.test('every command has --help', async (test) => {
   const { code, stdout } = await runDaemon(['--help']);
   test.equal(code, 0);
   const commands = [...stdout.matchAll(/^ {2}overlaybd-nbd (\w+)/gm)].map(([, name]) => name ?? '');
@@ -69,7 +73,7 @@ await t.test('--help of everything', async (test) => {
   }
 });
 
-/** Two at a time: each is a process that wants a core for itself. */
+/** Two at a time: each process needs a core. */
 async function inTwos<T>(tasks: readonly (() => Promise<T>)[]): Promise<T[]> {
   const results: T[] = [];
   for (let i = 0; i < tasks.length; i += 2) {

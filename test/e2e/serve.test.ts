@@ -1,4 +1,4 @@
-// `overlaybd-nbd serve` from the outside: what it serves, where it listens, what it says. How it refuses: serve-refusals.test.ts.
+// `overlaybd-nbd serve` from outside: its exports, listeners and messages. Refusals: serve-refusals.test.ts.
 import { existsSync, lstatSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { networkInterfaces } from 'node:os';
@@ -9,7 +9,7 @@ import { writeDemoImage } from '../support/demo-image.js';
 import { writeRaw, writeSparseStack } from '../support/e2e-images.js';
 import { RawNbdClient } from '../support/nbd-client.js';
 
-t.setTimeout(120_000);
+t.setTimeout(900_000);
 
 const folder = shortFolder(t);
 const demo = writeDemoImage(folder);
@@ -30,7 +30,7 @@ async function sees(
   await client.disconnect();
 }
 
-await t.test('several exports, from the command line and a configuration', async (test) => {
+await t.test('several exports from the command line and a configuration', async (test) => {
   writeFileSync(
     path('daemon.json'),
     JSON.stringify({
@@ -71,7 +71,7 @@ await t.test('several exports, from the command line and a configuration', async
 });
 
 await t.test(
-  'one image: blobs bottom first, or a configuration, and the default name',
+  'one image: blobs bottom first or a configuration, and the default name',
   async (test) => {
     const stack = await DaemonProcess.start(test, sparse.layers);
     await sees(test, stack, '', 0, sparse.expected(0, 300_000));
@@ -84,7 +84,7 @@ await t.test(
   },
 );
 
-await t.test('the Unix socket', async (test) => {
+await t.test('a stale Unix socket is replaced, a file at its path is not', async (test) => {
   const socketPath = path('live.sock');
   const first = await DaemonProcess.start(test, [demo.config], { socketPath });
   const thief = await runDaemon(['serve', path('raw.img'), '--listen', `unix://${socketPath}`]);
@@ -92,11 +92,11 @@ await t.test('the Unix socket', async (test) => {
   await sees(test, first, '', 0, demo.device.subarray(0, 512));
   first.child.kill('SIGKILL');
   test.equal(await first.exited(), null);
-  test.ok(lstatSync(socketPath).isSocket(), 'left behind');
+  test.ok(lstatSync(socketPath).isSocket(), 'a killed daemon leaves the socket file');
   const second = await DaemonProcess.start(test, [path('raw.img')], { socketPath });
   await sees(test, second, '', 0, raw.subarray(0, 512));
   await second.stop(test);
-  test.notOk(existsSync(socketPath), 'gone with the daemon');
+  test.notOk(existsSync(socketPath), 'removed when the daemon ended');
 
   writeFileSync(path('precious'), 'do not delete');
   const rude = await runDaemon(['serve', demo.config, '--listen', `unix://${path('precious')}`]);
@@ -104,11 +104,11 @@ await t.test('the Unix socket', async (test) => {
   test.equal(readFileSync(path('precious'), 'utf8'), 'do not delete');
 });
 
-await t.test("another one's socket at the same path survives", async (test) => {
+await t.test('the socket of another process at the same path is kept', async (test) => {
   const socketPath = path('shared.sock');
   const old = await DaemonProcess.start(test, [path('raw.img')], { socketPath });
   old.child.kill('SIGSTOP');
-  // The operator clears the way by hand, and starts anew.
+  // The operator removes the socket by hand and starts again.
   rmSync(socketPath);
   const next = await DaemonProcess.start(test, [demo.config], { socketPath });
   old.child.kill('SIGCONT');
@@ -117,7 +117,7 @@ await t.test("another one's socket at the same path survives", async (test) => {
   await next.stop(test);
 });
 
-await t.test('TCP: several addresses, IPv6, an address in use', async (test) => {
+await t.test('TCP: several addresses, IPv6, an address that is in use', async (test) => {
   const loopback6 = Object.values(networkInterfaces())
     .flat()
     .some((each) => each?.address === '::1');

@@ -1,4 +1,4 @@
-// Sockets that the daemon is started with (LISTEN_FDS): served, named, and refused when they are not what they should be.
+// Sockets that are passed to the daemon (LISTEN_FDS): used, named, and refused if they are invalid.
 import { closeSync, lstatSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { spawn } from 'node:child_process';
 import { connect } from 'node:net';
@@ -17,7 +17,7 @@ import { RawNbdClient } from '../support/nbd-client.js';
 import { nbdsh, requireNbdsh } from '../support/nbdsh.js';
 import { requireTool, runTool } from '../support/tools.js';
 
-t.setTimeout(120_000);
+t.setTimeout(900_000);
 
 const SIZE = 3_000_000;
 const folder = shortFolder(t);
@@ -44,7 +44,7 @@ async function sees(test: Test, to: { path: string } | { port: number }): Promis
   await client.disconnect();
 }
 
-/** Runs it to its end with descriptors from 3 on, and these variables. */
+/** Runs the program to its end with descriptors from 3 on and these variables. */
 function refusedWith(
   fds: readonly number[],
   variables: Record<string, string>,
@@ -59,7 +59,7 @@ function refusedWith(
   });
 }
 
-await t.test('in place of the default address; with names; environment and flags', async (test) => {
+await t.test('passed sockets replace the default address', async (test) => {
   const tcp = tcpSocket(test);
   const unix = unixSocket(test, 'named.sock');
   const fds = [tcp.fd, unix.fd];
@@ -67,9 +67,9 @@ await t.test('in place of the default address; with names; environment and flags
     inherit: { fds, names: 'web:local' },
     elsewhere: 2,
   });
-  test.equal(daemon.lines(/ready: /).length, 2, 'nothing else is listened to');
+  test.equal(daemon.lines(/ready: /).length, 2, 'no other address is listened on');
   test.match(daemon.log, `ready: nbd://127.0.0.1:${tcp.port} (socket "web")\n`);
-  // By the name that the system has for it, which it got before its path.
+  // Under the name that the kernel has for it, from before its path.
   test.match(
     daemon.log,
     /ready: nbd\+unix:\/\/\/\?socket=\S+\/named\.sock\S* \(socket "local"\)\n/,
@@ -82,12 +82,12 @@ await t.test('in place of the default address; with names; environment and flags
   );
   for (const each of flags) test.equal(Number.parseInt(each ?? '', 8) & 0o2004000, 0o2004000);
   await daemon.stop(test);
-  test.ok(lstatSync(unix.path).isSocket(), 'whoever made the socket removes it');
+  test.ok(lstatSync(unix.path).isSocket(), 'the process that made the socket removes it');
   const waiting = connect(unix.path);
   test.teardown(() => waiting.destroy());
 });
 
-await t.test('besides what the command line names', async (test) => {
+await t.test('passed sockets are used besides those of the command line', async (test) => {
   const tcp = tcpSocket(test);
   const daemon = await DaemonProcess.start(test, [image], { inherit: { fds: [tcp.fd] } });
   test.match(daemon.log, `ready: nbd://127.0.0.1:${tcp.port} (socket "unknown")\n`);
@@ -96,7 +96,7 @@ await t.test('besides what the command line names', async (test) => {
   await daemon.stop(test);
 });
 
-await t.test('fd:// gives a socket exports of its own', async (test) => {
+await t.test('fd:// gives a passed socket its own exports', async (test) => {
   const config = join(folder, 'daemon.json');
   const exports = { one: 'raw.img', two: 'raw.img' };
   writeFileSync(
@@ -128,7 +128,7 @@ await t.test('fd:// gives a socket exports of its own', async (test) => {
   test.match(none, { code: 2, stderr: /fd:\/\/web: no socket of that name/ });
 });
 
-await t.test('for another process: as if nothing was there', async (test) => {
+await t.test('sockets that were passed to another process are ignored', async (test) => {
   const tcp = tcpSocket(test);
   const listen = ['--listen', `unix://${folder}/own.sock`];
   const [program, ...rest] = commandLine(['serve', image, ...listen]);
@@ -151,7 +151,7 @@ await t.test('for another process: as if nothing was there', async (test) => {
   });
 });
 
-await t.test('what is not a listening socket, and variables that lie', async (test) => {
+await t.test('descriptors that are not listening sockets, and wrong variables', async (test) => {
   const tcp = tcpSocket(test);
   const file = openSync('/dev/null', 'r');
   const [connected, peer] = sockets.pair();
@@ -186,7 +186,7 @@ await t.test('what is not a listening socket, and variables that lie', async (te
   });
 });
 
-await t.test('libnbd: connect_systemd_socket_activation', async (test) => {
+await t.test("libnbd's connect_systemd_socket_activation works", async (test) => {
   if (!(await requireNbdsh(test))) return;
   const line = JSON.stringify(commandLine(['serve', image]));
   const size = await nbdsh<number>(`
@@ -198,7 +198,7 @@ answer(h.get_size())
   test.equal(size, SIZE);
 });
 
-await t.test('systemd-socket-activate', async (test) => {
+await t.test('systemd-socket-activate works', async (test) => {
   if (!requireTool(test, 'systemd-socket-activate', 'nbdinfo')) return;
   const path = join(folder, 'systemd.sock');
   const line = commandLine(['serve', image]);
@@ -228,12 +228,12 @@ await t.test('systemd-socket-activate', async (test) => {
   test.match(log, /ready: nbd\+unix:.*systemd\.sock \(socket "by-systemd"\)\n/);
 });
 
-await t.test('our units', async (test) => {
+await t.test("the project's socket units work with systemd-socket-activate", async (test) => {
   if (!requireTool(test, 'systemd-analyze')) return;
   const units = new URL('../../../systemd/', import.meta.url);
   const names = ['overlaybd-nbd.socket', 'overlaybd-nbd.service'];
   for (const name of names) {
-    // The program need not be installed here, and the page that is named need not either.
+    // The program may not be installed here, and the page that is named may not either.
     const text = readFileSync(new URL(name, units), 'utf8');
     writeFileSync(join(folder, name), text.replaceAll('/usr/bin/overlaybd-nbd', '/bin/true'));
   }

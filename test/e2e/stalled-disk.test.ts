@@ -1,4 +1,4 @@
-// A disk that does not answer any longer: its reads end in EIO, and nobody else notices.
+// A disk that stops answering: its reads end in EIO, and nothing else is affected.
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -15,14 +15,14 @@ import {
 } from '../support/stallable-disk.js';
 import { mustRun } from '../support/tools.js';
 
-t.setTimeout(170_000);
+t.setTimeout(900_000);
 
 const MIB = 1 << 20;
 const SIZE = 16 * MIB;
 const EIO = 5;
 const sickBytes = randomBytes(1, SIZE);
 const goodBytes = randomBytes(2, SIZE);
-/** Seconds. */
+/** In seconds. */
 const DEADLINE = '3';
 
 interface World {
@@ -33,7 +33,7 @@ interface World {
   readonly good: string;
 }
 
-/** Two exports, of which one is on the disk that will stall. */
+/** Two exports; one is on the disk that will stall. */
 async function start(test: Test, threads: number): Promise<World> {
   const folder = shortFolder(test);
   const disk = await stallableDisk(test, folder, sickBytes);
@@ -48,7 +48,7 @@ async function start(test: Test, threads: number): Promise<World> {
   return { daemon, disk, state, config, good };
 }
 
-/** Out of the page cache, so that reads of it have to wait for the disk. */
+/** Removes the file from the page cache, so that reads have to wait for the disk. */
 function forget(path: string): void {
   spawnSync('dd', [`of=${path}`, 'oflag=nocache', 'conv=notrunc,fdatasync', 'count=0']);
 }
@@ -63,7 +63,7 @@ async function readsGood(client: RawNbdClient, count: number): Promise<boolean> 
 }
 
 for (const threads of [1, 2]) {
-  await t.test(`${threads} threads: others go on, and the reads end in EIO`, async (test) => {
+  await t.test(`${threads} threads: stuck reads end in EIO, other clients go on`, async (test) => {
     if (!requireStallableDisk(test)) return;
     const { daemon, disk, state, good } = await start(test, threads);
     const clients = await Promise.all(
@@ -76,7 +76,7 @@ for (const threads of [1, 2]) {
       RawNbdClient,
     ];
     await disk.stall();
-    // More than any pool has threads, by two clients.
+    // More reads than any pool has threads, by two clients.
     const count = 60;
     for (const [i, client] of [sick, other].entries()) {
       for (let j = 0; j < count; j++) {
@@ -87,16 +87,16 @@ for (const threads of [1, 2]) {
     test.ok(await readsGood(first, 300), 'cold reads of another disk');
     test.ok(await readsGood(second, 300));
     const late = await RawNbdClient.open(daemon.unix, 'good');
-    test.ok(await readsGood(late, 100), 'a client that comes now');
+    test.ok(await readsGood(late, 100), 'a new client');
     const named = await RawNbdClient.open(daemon.unix, 'sick');
-    test.notOk(named.isOver, 'even of the export that stalls');
+    test.notOk(named.isOver, 'a new client of the stalled export gets through the handshake');
     const asked = await askRaw(socketOf(state), { path: '/v1/status' });
-    test.equal(asked.code, 200, 'status');
+    test.equal(asked.code, 200, 'status answers');
 
     for (const client of [sick, other]) {
       const errors = new Set<number>();
-      for (let j = 0; j < count; j++) errors.add((await client.reply(30_000)).error);
-      test.same(errors, new Set([EIO]), 'every one has its answer');
+      for (let j = 0; j < count; j++) errors.add((await client.reply()).error);
+      test.same(errors, new Set([EIO]), 'every read is answered');
     }
     const lines = await daemon.waitForLines(/read of 4096 bytes/);
     test.match(
@@ -115,13 +115,16 @@ for (const threads of [1, 2]) {
     disk.resume();
     await daemon.waitForLines(/disk\/nbd: the threads that waited for it have come back/);
     const again = await sick.read(9 * MIB, 4096);
-    test.ok(again.equals(sickBytes.subarray(9 * MIB, 9 * MIB + 4096)), 'tried again, it is read');
+    test.ok(
+      again.equals(sickBytes.subarray(9 * MIB, 9 * MIB + 4096)),
+      'the next try reads the block',
+    );
     for (const client of [...clients, late, named]) client.destroy();
     await daemon.stop(test);
   });
 }
 
-await t.test('the daemon ends although the disk does not answer', async (test) => {
+await t.test('SIGTERM ends the daemon although the disk does not answer', async (test) => {
   if (!requireStallableDisk(test)) return;
   const { daemon, disk } = await start(test, 2);
   const sick = await RawNbdClient.open(daemon.unix, 'sick');
@@ -129,11 +132,11 @@ await t.test('the daemon ends although the disk does not answer', async (test) =
   sick.request({ offset: 5 * MIB, length: 4096 });
   await tick(300);
   await daemon.stop(test);
-  test.equal((await sick.reply()).error, EIO, 'what was asked has been answered');
+  test.equal((await sick.reply()).error, EIO, 'the pending read was answered');
   sick.destroy();
 });
 
-await t.test('a reload onto it ends in time, and stops nobody', async (test) => {
+await t.test('a reload with the disk ends in time, and delays no client', async (test) => {
   if (!requireStallableDisk(test)) return;
   const world = await start(test, 1);
   const { daemon, disk, state, config, good } = world;
@@ -152,18 +155,18 @@ await t.test('a reload onto it ends in time, and stops nobody', async (test) => 
   );
   test.ok(await readsGood(client, 10));
   client.destroy();
-  // Its looks at the file wait on.
+  // Its looks at the file are still waiting.
   await daemon.stop(test);
 });
 
-await t.test('many folders of it that cannot be opened: other files are', async (test) => {
+await t.test('many folders on the stalled disk do not block other files', async (test) => {
   if (!requireStallableDisk(test)) return;
   const { daemon, disk, state, config, good } = await start(test, 1);
   const folder = shortFolder(test);
   const another = join(folder, 'another.img');
   writeFileSync(another, goodBytes);
   const exports: Record<string, string> = {};
-  // More than the threads that one disk may hold, each in a folder of its own, and than are opened at once.
+  // More than the threads that one disk may hold, each in its own folder, and more than are opened at once.
   for (let i = 0; i < 60; i++) {
     const links = join(folder, `${i}`);
     mkdirSync(links);
@@ -175,7 +178,7 @@ await t.test('many folders of it that cannot be opened: other files are', async 
   await disk.stallFolder();
   const reload = async (all: Record<string, string>): Promise<void> => {
     writeFileSync(config, JSON.stringify({ exports: all }));
-    test.equal((await runDaemon(['reload', '--state', state])).code, 1, 'some are failed');
+    test.equal((await runDaemon(['reload', '--state', state])).code, 1, 'some exports failed');
   };
   await reload({ ...exports, good });
   await daemon.waitForLines(/"disk\d+" is not served: .*nbd: no answer within 3 s/, 10);
@@ -190,7 +193,7 @@ await t.test('many folders of it that cannot be opened: other files are', async 
   await daemon.stop(test);
 });
 
-await t.test('an upgrade in the middle of it: the old daemon goes on', async (test) => {
+await t.test('an upgrade meanwhile fails, and the old daemon goes on', async (test) => {
   if (!requireStallableDisk(test)) return;
   const { daemon, disk, state } = await start(test, 1);
   const good = await RawNbdClient.open(daemon.unix, 'good');
@@ -201,52 +204,49 @@ await t.test('an upgrade in the middle of it: the old daemon goes on', async (te
   await tick(100);
   const upgrade = runDaemon(['upgrade', '--state', state]);
   test.ok(await readsGood(good, 100));
-  test.equal((await sick.reply(30_000)).error, EIO);
+  test.equal((await sick.reply()).error, EIO);
   const { code, stderr } = await upgrade;
-  test.equal(code, 1, 'the new one cannot open the image');
+  test.equal(code, 1, 'the new daemon cannot open the image');
   test.match(stderr, /the new daemon did not become ready.*the old one continues/);
   await daemon.waitForLines(/disk\/nbd: .*no answer within 3 s/, 2);
   test.ok(await readsGood(good, 100));
   good.destroy();
   sick.destroy();
-  // What the new one left in the kernel keeps our pipe open.
+  // Requests of the new daemon that hang in the kernel keep the pipe open.
   disk.resume();
   await daemon.stop(test);
 });
 
-await t.test(
-  'an upgrade with a read on its way: the client goes on at the new daemon',
-  async (test) => {
-    if (!requireStallableDisk(test)) return;
-    const { daemon, disk, state, config, good: path } = await start(test, 1);
-    const good = await RawNbdClient.open(daemon.unix, 'good');
-    const sick = await RawNbdClient.open(daemon.unix, 'sick');
-    await disk.stall();
-    // The new daemon serves other images, so that it comes up.
-    writeFileSync(config, JSON.stringify({ exports: { sick: path, good: path } }));
-    sick.request({ offset: 5 * MIB, length: 4096 });
-    await tick(100);
-    const upgrade = runDaemon(['upgrade', '--state', state]);
-    test.equal((await sick.reply(30_000)).error, EIO, 'answered by the old one, at the deadline');
-    const { code } = await upgrade;
-    test.equal(code, 0);
-    test.ok(await readsGood(good, 100));
-    test.ok(await readsGood(sick, 100), 'this one, too');
-    const status = await askRaw(socketOf(state), { path: '/v1/status' });
-    const { pid } = JSON.parse(status.body) as { pid: number };
-    test.not(pid, daemon.child.pid);
-    good.destroy();
-    sick.destroy();
-    // While the disk is stalled the old process may stay, as a thread of it does; it has let all go.
-    disk.resume();
-    const { child } = daemon;
-    if (child.exitCode === null) await once(child, 'exit');
-    test.equal(child.exitCode, 0);
-    process.kill(pid, 'SIGTERM');
-  },
-);
+await t.test('an upgrade during a read: the client continues at the new daemon', async (test) => {
+  if (!requireStallableDisk(test)) return;
+  const { daemon, disk, state, config, good: path } = await start(test, 1);
+  const good = await RawNbdClient.open(daemon.unix, 'good');
+  const sick = await RawNbdClient.open(daemon.unix, 'sick');
+  await disk.stall();
+  // The new daemon serves other images, so that it can start.
+  writeFileSync(config, JSON.stringify({ exports: { sick: path, good: path } }));
+  sick.request({ offset: 5 * MIB, length: 4096 });
+  await tick(100);
+  const upgrade = runDaemon(['upgrade', '--state', state]);
+  test.equal((await sick.reply()).error, EIO, 'answered by the old one, at the deadline');
+  const { code } = await upgrade;
+  test.equal(code, 0);
+  test.ok(await readsGood(good, 100));
+  test.ok(await readsGood(sick, 100), 'this client too');
+  const status = await askRaw(socketOf(state), { path: '/v1/status' });
+  const { pid } = JSON.parse(status.body) as { pid: number };
+  test.not(pid, daemon.child.pid);
+  good.destroy();
+  sick.destroy();
+  // While the disk is stalled the old process may stay with one thread; it has released everything.
+  disk.resume();
+  const { child } = daemon;
+  if (child.exitCode === null) await once(child, 'exit');
+  test.equal(child.exitCode, 0);
+  process.kill(pid, 'SIGTERM');
+});
 
-await t.test('overlayfs on it', async (test) => {
+await t.test('overlayfs on the stalled disk', async (test) => {
   if (!requireStallableDisk(test)) return;
   if (process.getuid?.() !== 0)
     return void test.pass('overlayfs', { skip: 'NOT TESTED, not root' });
@@ -286,16 +286,16 @@ await t.test('overlayfs on it', async (test) => {
   sick.request({ cookie: 1n, offset: 9 * MIB, length: 4096 });
   sick.request({ cookie: 2n, offset: MIB, length: 4096 });
   const at = await sick.reply();
-  test.same([at.cookie, at.error], [2n, 0], 'what is in the page cache overtakes');
+  test.same([at.cookie, at.error], [2n, 0], 'reads from the page cache overtake');
   test.ok((await sick.take(4096)).equals(cached));
   test.ok(await readsGood(good, 300));
-  test.same(await sick.reply(30_000), { cookie: 1n, error: EIO });
+  test.same(await sick.reply(), { cookie: 1n, error: EIO });
   sick.destroy();
   good.destroy();
   await daemon.stop(test);
 });
 
-await t.test('the watchdog goes on', async (test) => {
+await t.test('the watchdog is pinged meanwhile', async (test) => {
   if (!requireStallableDisk(test)) return;
   const python = spawnSync('python3', ['-c', '']);
   if (python.status !== 0) return void test.pass('watchdog', { skip: 'NOT TESTED, no python3' });
@@ -309,7 +309,7 @@ while True:
   const { spawn } = await import('node:child_process');
   const manager = spawn('python3', ['-c', listener, socket, heard], { stdio: 'ignore' });
   test.teardown(() => manager.kill('SIGKILL'));
-  for (const end = performance.now() + 20_000; !existsSync(socket); await tick(10)) {
+  for (const end = performance.now() + 120_000; !existsSync(socket); await tick(10)) {
     if (performance.now() > end) throw new Error('the listener does not listen');
   }
   const before = { ...process.env };
@@ -328,14 +328,14 @@ while True:
   sick.request({ offset: 5 * MIB, length: 4096 });
   const pulses = (): number => readFileSync(heard, 'latin1').split('WATCHDOG=1').length - 1;
   const first = pulses();
-  test.equal((await sick.reply(30_000)).error, EIO);
+  test.equal((await sick.reply()).error, EIO);
   for (let i = 0; i < 3000 && pulses() < first + 3; i++) await tick(10);
-  test.ok(pulses() >= first + 3, `${pulses() - first} pulses since`);
+  test.ok(pulses() >= first + 3, `${pulses() - first} pings since`);
   sick.destroy();
   await daemon.stop(test);
 });
 
-await t.test('the commands that look at images end, too', async (test) => {
+await t.test('commands that open images end too', async (test) => {
   if (!requireStallableDisk(test)) return;
   const folder = shortFolder(test);
   const disk = await stallableDisk(test, folder, sickBytes);
@@ -347,22 +347,22 @@ await t.test('the commands that look at images end, too', async (test) => {
   }
 });
 
-await t.test('a raw image that is cut while it is served', async (test) => {
+await t.test('a raw image that is cut while it is served is EIO, not a hole', async (test) => {
   const folder = shortFolder(test);
   const [path, out] = [join(folder, 'raw.img'), join(folder, 'out.img')];
-  // Data, then nothing: a hole where there is no file any more is what must not be taken for one.
+  // Data, then nothing: after the cut, missing bytes must not be reported as a hole.
   writeFileSync(path, randomBytes(3, 4 * MIB));
   await mustRun('truncate', ['-s', '64M', path]);
   const daemon = await DaemonProcess.start(test, [path]);
   const client = await RawNbdClient.open(daemon.unix);
   test.ok(
     (await client.read(32 * MIB, 4096)).equals(Buffer.alloc(4096)),
-    'a hole, as long as it is',
+    'a hole while the file has its length',
   );
   await mustRun('truncate', ['-s', '2M', path]);
   test.equal(await client.command({ offset: 32 * MIB, length: 4096 }), EIO);
   test.equal(await client.command({ offset: 3 * MIB, length: 4096 }), EIO);
-  test.ok(await client.read(MIB, 4096), 'what is there is served');
+  test.ok(await client.read(MIB, 4096), 'the remaining bytes are served');
   const copies: [string, string[]][] = [
     ['nbdcopy', [daemon.unixUri(), out]],
     ['nbdcopy', ['--no-extents', daemon.unixUri(), out]],

@@ -1,4 +1,4 @@
-// Starts and ends of the program at every moment, a few of each; `npm run stress` does thousands.
+// Starts and ends of the program at every moment, a few of each; `npm run stress` runs thousands.
 import t from 'tap';
 import { shortFolder } from '../support/daemon-process.js';
 import { SEED } from '../support/seed.js';
@@ -7,7 +7,7 @@ import type { StressOptions } from '../stress/options.js';
 import type { Tally } from '../stress/runs.js';
 import { quickClients, twoDaemons } from '../stress/startups.js';
 
-t.setTimeout(150_000);
+t.setTimeout(900_000);
 
 const SCENARIOS: [what: string, count: number, run: (options: StressOptions) => Promise<Tally>][] =
   [

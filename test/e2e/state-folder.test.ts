@@ -1,5 +1,4 @@
-// A state folder in which there is what nobody should have put there: the daemon starts, says so in a few lines, and
-// serves.
+// A state folder with unexpected files: the daemon starts, reports them in a few lines, and serves.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -20,7 +19,7 @@ function stateWith(fill: (path: string) => void): string {
   return state;
 }
 
-await t.test('records that are none', async (test) => {
+await t.test('invalid records are reported in few lines', async (test) => {
   const state = stateWith((path) => {
     const at = (name: string): string => join(path, 'devices', `${name}.json`);
     const record = (digit: string): string => at(digit.repeat(16));
@@ -41,13 +40,13 @@ await t.test('records that are none', async (test) => {
   await client.disconnect();
   test.equal((await new ControlClient(join(state, 'control.sock')).status()).devices.length, 0);
   test.equal(daemon.lines(/left alone|too many files/).length, 10, 'the first ones are named');
-  test.equal(daemon.lines(/\d+ more like these/).length, 1, 'and the others counted');
+  test.equal(daemon.lines(/\d+ more like these/).length, 1, 'the others are counted');
   test.ok(daemon.log.length < 20_000, `a log of ${daemon.log.length} bytes`);
   await daemon.stop(test);
   const { code, stderr } = await runDaemon(['detach', '--all', '--state', state]);
   test.equal(code, 0);
   test.match(stderr, /left alone\n(?:.*\n)*.*: \d+ more like these\n$/);
-  test.ok(stderr.split('\n').length < 15, 'detach --all tells of few');
+  test.ok(stderr.split('\n').length < 15, 'detach --all reports few of them');
 });
 
 for (const [name, make] of [
@@ -57,7 +56,7 @@ for (const [name, make] of [
   ['control.sock', (path: string) => symlinkSync('/nowhere/at/all', path)],
   ['control.sock', (path: string) => mkdirSync(path)],
 ] as const) {
-  await t.test(`something else at the place of ${name}`, async (test) => {
+  await t.test(`another kind of file at the place of ${name}`, async (test) => {
     const state = stateWith((path) => make(join(path, name)));
     const socket = `unix://${join(shortFolder(test), 'nbd.sock')}`;
     const { code, stderr } = await runDaemon(['serve', image, '--state', state, '-l', socket]);

@@ -1,4 +1,4 @@
-// Structured replies as libnbd takes them: chunks, holes, errors in the middle, and the limits.
+// Structured replies in libnbd: chunks, holes, errors in the middle, and the limits.
 import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
@@ -33,7 +33,7 @@ writeFileSync(
 );
 const daemon = await DaemonProcess.start(t, ['--config', join(folder, 'daemon.json')]);
 
-/** Every second sector holds data: as many extents as there can be. */
+/** Every second sector is data: the most extents that are possible. */
 function writeTiny(path: string): Buffer {
   const device = Buffer.alloc(TINY_SIZE);
   const segments: LsmtSegment[] = [];
@@ -46,7 +46,7 @@ function writeTiny(path: string): Buffer {
   return device;
 }
 
-/** A copy with one stored byte changed, somewhere in the middle. */
+/** A copy with one stored byte changed in the middle. */
 function writeBroken(from: string, path: string): void {
   const bytes = readFileSync(from);
   const at = bytes.length >>> 1;
@@ -64,13 +64,13 @@ interface Read {
   chunks: Chunk[];
   sha256: string;
   errno: number | null;
-  /** What libnbd logs of error replies. */
+  /** libnbd's debug messages about error replies. */
   messages: string[];
 }
 
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
-/** Reads in one request and tells the chunks, in the order in which they came. */
+/** Reads in one request and returns the chunks in the order of their arrival. */
 function readChunks(name: string, offset: number, length: number, flags = '0'): Promise<Read> {
   return nbdsh<Read>(`
 messages = []
@@ -99,11 +99,11 @@ answer({'chunks': chunks, 'sha256': hashlib.sha256(got).hexdigest(), 'errno': fa
 `);
 }
 
-/** [kind, offset, length] in sectors. */
+/** Kind, offset and length in sectors. */
 const inSectors = ({ chunks }: Read): [string, number, number][] =>
   chunks.map(({ kind, offset, length }) => [kind, offset / SECTOR, length / SECTOR]);
 
-await t.test('holes and zeroed ranges are chunks without bytes', async (test) => {
+await t.test('holes and zeroed ranges are chunks without data', async (test) => {
   if (!(await requireNbdsh(test))) return;
   const begin = await readChunks('sparse', 0, 400 * SECTOR);
   test.equal(begin.sha256, sha256(sparse.expected(0, 400 * SECTOR)));
@@ -113,7 +113,7 @@ await t.test('holes and zeroed ranges are chunks without bytes', async (test) =>
       ['data', 0, 290],
       ['hole', 290, 110],
     ],
-    'layers are joined, and so are zeroed range and hole',
+    'layers are joined, and so are zeroed ranges and holes',
   );
   const at4 = (4 * 1024 ** 3) / SECTOR;
   const middle = await readChunks('sparse', (at4 - 200) * SECTOR, 400 * SECTOR);
@@ -139,7 +139,7 @@ await t.test('holes and zeroed ranges are chunks without bytes', async (test) =>
   test.ok(nothing.chunks.every(({ kind }) => kind === 'hole'));
 });
 
-await t.test('DF: one chunk', async (test) => {
+await t.test('NBD_CMD_FLAG_DF: the reply is one chunk', async (test) => {
   if (!(await requireNbdsh(test))) return;
   const mixed = await readChunks('sparse', 0, 400 * SECTOR, 'nbd.CMD_FLAG_DF');
   test.equal(mixed.sha256, sha256(sparse.expected(0, 400 * SECTOR)));
@@ -170,24 +170,24 @@ await t.test('many tiny extents, and the longest read', async (test) => {
   test.equal(longest.sha256, sha256(flat.subarray(5 * MIB + 1, 37 * MIB + 1)));
 });
 
-await t.test('a corrupt block is an error with its offset and a sentence', async (test) => {
+await t.test('a corrupt block is an error chunk with its offset and a reason', async (test) => {
   if (!(await requireNbdsh(test))) return;
   const { chunks, errno, messages } = await readChunks('broken', 0, 32 * MIB);
   test.equal(errno, constants.errno.EIO);
   const last = chunks.at(-1) as Chunk;
   test.equal(last.kind, 'error');
   test.match(messages.join('\n'), /stored data is corrupt/);
-  test.notMatch(messages.join('\n'), folder, 'no paths for clients');
+  test.notMatch(messages.join('\n'), folder, 'clients get no paths');
   const sent = chunks.slice(0, -1);
-  test.ok(sent.length > 0, 'what comes before it has been sent');
+  test.ok(sent.length > 0, 'the data before it was sent');
   const end = sent.reduce((sum, { length }) => sum + length, 0);
   test.equal(last.offset, end, 'the error is where the data ends');
   const rest = await readChunks('broken', 0, end);
-  test.equal(rest.sha256, sha256(flat.subarray(0, end)), 'the part before can be read');
+  test.equal(rest.sha256, sha256(flat.subarray(0, end)), 'the part before it can be read');
   test.equal(daemon.lines(/ error: .*checksum/).length > 0, true, 'the log names the block');
 });
 
-await t.test('simple and structured replies give the same bytes', async (test) => {
+await t.test('simple and structured replies have the same bytes', async (test) => {
   if (!(await requireNbdsh(test))) return;
   const both = await nbdsh<Record<string, boolean>>(`
 simple = nbd.NBD()
@@ -222,7 +222,7 @@ answer({
   });
 });
 
-await t.test('what is refused, and that the connection goes on', async (test) => {
+await t.test('refused requests, and the connection goes on', async (test) => {
   if (!(await requireNbdsh(test))) return;
   const errors = await nbdsh<Record<string, string | null>>(`
 h.set_strict_mode(0)
@@ -259,7 +259,7 @@ answer({
   });
 });
 
-await t.test('cache requests', async (test) => {
+await t.test('NBD_CMD_CACHE in libnbd', async (test) => {
   if (!(await requireNbdsh(test))) return;
   const done = await nbdsh<{ holes: string | null; mixed: boolean }>(`
 h.connect_uri(${JSON.stringify(daemon.unixUri('sparse'))})
@@ -276,6 +276,6 @@ answer({'holes': holes, 'mixed': mixed})
   test.same(done, { holes: null, mixed: true });
 });
 
-await t.test('the daemon ends as it should', async (test) => {
+await t.test('the daemon ends cleanly', async (test) => {
   await daemon.stop(test);
 });

@@ -1,5 +1,5 @@
-// The units in systemd/: clean, hardened as docs/systemd.md says, and their filter lets the daemon
-// work; and the manager's protocol over a real datagram socket. Nothing here runs under systemd.
+// The units in systemd/: valid, hardened as docs/systemd.md says, with a filter that lets the daemon work; and the
+// protocol of the service manager over a real datagram socket. Nothing here runs under systemd.
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,12 +11,12 @@ import { writeRaw } from '../support/e2e-images.js';
 import { RawNbdClient, tick } from '../support/nbd-client.js';
 import { requireTool, runTool } from '../support/tools.js';
 
-t.setTimeout(120_000);
+t.setTimeout(900_000);
 
 const UNITS = new URL('../../../systemd/', import.meta.url);
 const folder = shortFolder(t);
 
-/** Most exposure, of 10, that `systemd-analyze security` may find; the scores are in docs/systemd.md. */
+/** The most exposure, of 10, that `systemd-analyze security` may report; docs/systemd.md has the scores. */
 const MOST_EXPOSURE = {
   'overlaybd-nbd.service': 2,
   'overlaybd-nbd-attach-helper.service': 1.5,
@@ -24,7 +24,7 @@ const MOST_EXPOSURE = {
   'overlaybd-nbd-shutdown.service': 1,
 };
 
-/** Node has no datagram sockets of this family. */
+/** Node.js has no Unix datagram sockets. */
 const MANAGER = `
 import json, socket, sys
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -38,10 +38,10 @@ while True:
 const unitNames = readdirSync(UNITS).filter((name) => /\.(service|socket)$/.test(name));
 const textOf = (name: string) => readFileSync(new URL(name, UNITS), 'utf8');
 
-await t.test('systemd-analyze verify', async (test) => {
+await t.test('systemd-analyze verify finds no mistake in the units', async (test) => {
   if (!requireTool(test, 'systemd-analyze')) return;
   for (const name of unitNames) {
-    // The program need not be installed here, and the pages that are named need not either.
+    // The program and the pages that are named may not be installed here.
     writeFileSync(
       join(folder, name),
       textOf(name).replaceAll('/usr/bin/overlaybd-nbd', '/bin/true'),
@@ -53,10 +53,10 @@ await t.test('systemd-analyze verify', async (test) => {
   test.match({ code, stderr: stderr.trim() }, { code: 0, stderr: '' });
 });
 
-await t.test('systemd-analyze security', async (test) => {
+await t.test('systemd-analyze security finds no more exposure than documented', async (test) => {
   if (!requireTool(test, 'systemd-analyze')) return;
   const services = unitNames.filter((name) => name.endsWith('.service'));
-  test.same(services.toSorted(), Object.keys(MOST_EXPOSURE).toSorted(), 'all are judged');
+  test.same(services.toSorted(), Object.keys(MOST_EXPOSURE).toSorted(), 'every service is judged');
   for (const [name, most] of Object.entries(MOST_EXPOSURE)) {
     const path = join(folder, name);
     writeFileSync(path, textOf(name));
@@ -71,7 +71,7 @@ await t.test('systemd-analyze security', async (test) => {
   }
 });
 
-await t.test('systemd-sysusers', async (test) => {
+await t.test('systemd-sysusers accepts the user', async (test) => {
   if (!requireTool(test, 'systemd-sysusers')) return;
   const path = new URL('overlaybd-nbd.sysusers.conf', UNITS).pathname;
   const root = `--root=${folder}`;
@@ -107,7 +107,7 @@ await t.test('the filter of system calls lets the daemon work', async (test) => 
   const total = () => existsSync(calls) && / total$/m.test(readFileSync(calls, 'utf8'));
   await until(total, 'strace does not end');
   const made = callsMade(readFileSync(calls, 'utf8'));
-  test.ok(made.includes('sendto') || made.includes('sendmsg'), 'the trace has the reactors, too');
+  test.ok(made.includes('sendto') || made.includes('sendmsg'), 'the trace includes the reactors');
   test.same(
     made.filter((name) => !allowed.has(name)),
     [],
@@ -118,7 +118,7 @@ for (const [title, name] of [
   ['a path', join(folder, 'notify.sock')],
   ['an abstract name', `@overlaybd-nbd-test-${process.pid}`],
 ] as const) {
-  await t.test(`the manager's socket is ${title}`, async (test) => {
+  await t.test(`messages reach a service manager whose socket is ${title}`, async (test) => {
     if (!requireTool(test, 'python3')) return;
     const manager = spawn('python3', ['-c', MANAGER, name], {
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -136,11 +136,11 @@ for (const [title, name] of [
     await until(() => received.length === 4, `received ${JSON.stringify(received)}`);
     test.same(received.slice(1), ['READY=1\nSTATUS=1 export, \u00e9', 'WATCHDOG=1', 'STOPPING=1']);
     manager.kill('SIGKILL');
-    await until(() => !notify.status('nobody is there'), 'a datagram to nobody gets through');
+    await until(() => !notify.status('nobody is there'), 'a datagram without a receiver was sent');
   });
 }
 
-/** The system calls that a unit's SystemCallFilter lines leave, by name. */
+/** The names of the system calls that a unit's SystemCallFilter lines allow. */
 async function allowedCalls(unit: string): Promise<Set<string>> {
   const allowed = new Set<string>();
   for (const [, deny, names = ''] of unit.matchAll(/^SystemCallFilter=(~?)(.*)$/gm)) {

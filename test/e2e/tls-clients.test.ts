@@ -1,4 +1,4 @@
-// Other people's NBD clients inside TLS; each is skipped, by name, where it is not installed.
+// Other projects' NBD clients inside TLS; a client that is not installed is skipped by name.
 import { createHash } from 'node:crypto';
 import { createReadStream, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { makePki } from '../support/tls-files.js';
 import { requireTool, runTool } from '../support/tools.js';
 
 if (!requireTool(t, 'openssl')) process.exit(0);
-t.setTimeout(180_000);
+t.setTimeout(900_000);
 const SIZE = 200_000_000;
 const folder = shortFolder(t);
 const pki = await makePki(folder);
@@ -38,7 +38,7 @@ const x509Uri = `nbds://localhost:${port}/disk?tls-certificates=${pki.clientFold
 const pskUri = `nbds://alice@localhost:${port}/disk?tls-psk-file=${join(pki.clientFolder, 'keys.psk')}`;
 const unixUri = `nbds+unix://alice@/disk?socket=${daemon.socketPath}&tls-psk-file=${pki.pskFile}`;
 
-await t.test('nbdinfo', async (test) => {
+await t.test('nbdinfo with certificates and with a pre-shared key', async (test) => {
   if (!requireTool(test, 'nbdinfo')) return;
   for (const uri of [x509Uri, pskUri, unixUri]) {
     const { code, stdout, stderr } = await runTool('nbdinfo', ['--json', uri]);
@@ -52,7 +52,7 @@ await t.test('nbdinfo', async (test) => {
   test.not(wrong.code, 0);
 });
 
-await t.test('nbdcopy: 200 MB', async (test) => {
+await t.test('nbdcopy of 200 MB inside TLS', async (test) => {
   if (!requireTool(test, 'nbdcopy')) return;
   const out = join(folder, 'copy.img');
   const expected = await sha256(image);
@@ -68,7 +68,7 @@ await t.test('nbdcopy: 200 MB', async (test) => {
   rmSync(out, { force: true });
 });
 
-await t.test('qemu-img', async (test) => {
+await t.test('qemu-img with certificates and with a pre-shared key', async (test) => {
   if (!requireTool(test, 'qemu-img')) return;
   const target = `driver=nbd,host=localhost,port=${port},export=disk,tls-creds=t`;
   for (const creds of [
@@ -85,7 +85,7 @@ await t.test('qemu-img', async (test) => {
   test.not(plain.code, 0);
 });
 
-await t.test('what cannot be TLS is said at the start', async (test) => {
+await t.test('unusable TLS files are errors at the start', async (test) => {
   for (const [args, message] of [
     [['--tls', 'require'], /tls: mode "require" needs a certificate/],
     [['--tls', 'maybe'], /tls/],
@@ -103,12 +103,12 @@ await t.test('what cannot be TLS is said at the start', async (test) => {
   }
 });
 
-await t.test('the daemon has seen nothing wrong', async (test) => {
+await t.test('the daemon logged no warning or error', async (test) => {
   await daemon.stop(test);
   test.same(daemon.lines(/ error: /), []);
 });
 
-/** In pieces that differ, without 200 MB in memory at once. */
+/** In different pieces, without 200 MB in memory at once. */
 function writeImage(): void {
   const piece = randomBytes(9, 1 << 20);
   writeFileSync(image, '');

@@ -1,4 +1,4 @@
-// TLS in the real daemon against raw and hostile clients: who gets in, what is answered before, what attacks come to.
+// TLS in the real daemon with raw and hostile clients: who gets in, answers before TLS, and attacks.
 import { setTimeout as pause } from 'node:timers/promises';
 import { join } from 'node:path';
 import { connect as tlsConnect, type ConnectionOptions } from 'node:tls';
@@ -14,7 +14,7 @@ import { requireTool } from '../support/tools.js';
 import { fallsTo } from '../support/descriptors.js';
 
 if (!requireTool(t, 'openssl')) process.exit(0);
-t.setTimeout(120_000);
+t.setTimeout(900_000);
 const MIB = 1 << 20;
 const folder = shortFolder(t);
 const pki = await makePki(folder);
@@ -37,32 +37,32 @@ const asAlice = withCertificate(pki.caPem, pki.alice);
 const STARTTLS = optionBytes(NBD_OPT.STARTTLS, Buffer.alloc(0));
 const GO = optionBytes(NBD_OPT.GO, infoData(''));
 
-/** Stays connected through all the attacks, and must not notice any. */
+/** Stays connected during all attacks, and must not notice any. */
 const bystander = await openTls(strict.unix, asAlice);
 async function undisturbed(test: Test): Promise<void> {
   const offset = Math.floor(Math.random() * MIB);
   test.ok((await bystander.read(offset, 5000)).equals(disk.subarray(offset, offset + 5000)));
 }
 
-/** Gets nothing of the export. @returns the line that the daemon logs */
+/** A client that gets nothing of the export. @returns the line that the daemon logs */
 async function refused(test: Test, what: string, options: ConnectionOptions): Promise<string> {
   const before = strict.lines(/ closed: /).length;
   const plain = await RawNbdClient.connect(strict.unix);
   await plain.handshake();
   await askForTls(plain);
-  // With TLS 1.3 a client is done before the server has looked at its certificate.
+  // With TLS 1.3 a client's handshake ends before the server checks its certificate.
   const attempt = secure(plain, options).then(async ({ client }) => {
     client.send(GO);
     return client.takeRest();
   });
   const answer = await attempt.catch(() => Buffer.alloc(0));
-  test.equal(answer.length, 0, `${what}: not a byte`);
+  test.equal(answer.length, 0, `${what}: no byte`);
   const lines = await strict.waitForLines(/ closed: /, before + 1);
   plain.destroy();
   return lines.at(-1) ?? '';
 }
 
-await t.test('who gets in, and what the log says', async (test) => {
+await t.test('clients with valid certificates or keys get in, and are logged', async (test) => {
   for (const to of [strict.unix, strict.tcp]) {
     for (const options of [asAlice, { ...asAlice, maxVersion: 'TLSv1.2' } as const]) {
       const client = await openTls(to, options);
@@ -83,7 +83,7 @@ await t.test('who gets in, and what the log says', async (test) => {
   await undisturbed(test);
 });
 
-await t.test('who does not', async (test) => {
+await t.test('clients with invalid certificates or keys do not get in', async (test) => {
   const anonymous = withCertificate(pki.caPem);
   const { alice, bob } = pki.keys;
   const cases: [string, ConnectionOptions, RegExp][] = [
@@ -94,7 +94,7 @@ await t.test('who does not', async (test) => {
     ['no name', withCertificate(pki.caPem, pki.nameless), /no single CN/],
     ['wrong key', withPsk('alice', bob), /TLS handshake: /],
     [
-      // OpenSSL finds alice's key, cannot use it with this cipher, and goes on as if there was none.
+      // OpenSSL finds alice's key, cannot use it with this cipher, and continues as if there was none.
       'a name whose key does not fit the cipher',
       {
         ...withPsk('alice', bob),
@@ -119,7 +119,7 @@ await t.test('who does not', async (test) => {
     const old = await refused(test, `${what}, TLS 1.2`, { ...options, maxVersion: 'TLSv1.2' });
     test.match(old, /closed: TLS handshake: /);
   }
-  // What a client makes of a server it does not know is for it to say.
+  // A client decides itself whether it trusts the server.
   const plain = await RawNbdClient.connect(strict.unix);
   await plain.handshake();
   await askForTls(plain);
@@ -127,7 +127,7 @@ await t.test('who does not', async (test) => {
   await undisturbed(test);
 });
 
-await t.test('require: nothing is answered before TLS', async (test) => {
+await t.test('--tls require: nothing is answered before TLS', async (test) => {
   const client = await RawNbdClient.connect(strict.unix);
   await client.handshake();
   const set = Buffer.from('00000000000000010000000f626173653a616c6c6f636174696f6e', 'hex');
@@ -144,7 +144,7 @@ await t.test('require: nothing is answered before TLS', async (test) => {
     test.match(await client.optionReply(option), { type: NBD_REP.ERR_TLS_REQD });
   }
   client.request({ length: 512 });
-  test.equal((await client.takeRest()).length, 0, 'a request is no option');
+  test.equal((await client.takeRest()).length, 0, 'a request is not an option');
 
   const byName = await RawNbdClient.connect(strict.unix);
   await byName.handshake();
@@ -165,27 +165,27 @@ await t.test('require: nothing is answered before TLS', async (test) => {
   await inside.disconnect();
 });
 
-await t.test('plain bytes behind STARTTLS', async (test) => {
-  // In one segment: the injected option would be answered inside TLS, to the wrong one's question.
+await t.test('plain bytes after STARTTLS are not used inside TLS', async (test) => {
+  // In one segment: the injected option would be answered inside TLS, to a question of the real client.
   for (const injected of [GO, optionBytes(NBD_OPT.LIST, Buffer.alloc(0)), Buffer.from([0])]) {
     const client = await RawNbdClient.connect(strict.unix);
     await client.handshake();
     client.send(Buffer.concat([STARTTLS, injected]));
     const { type } = await client.optionReply(NBD_OPT.STARTTLS);
     test.equal(type, NBD_REP.ACK);
-    test.equal((await client.takeRest()).length, 0, 'and nothing else');
+    test.equal((await client.takeRest()).length, 0, 'nothing else');
   }
   await strict.waitForLines(/bytes after NBD_OPT_STARTTLS and before TLS/, 3);
-  // In a second one, when the daemon waits for TLS already: it is no ClientHello.
+  // In a second segment, when the daemon already waits for TLS: it is not a ClientHello.
   for (const injected of [GO, requestBytes({ length: 512 }), Buffer.alloc(100_000, 0x55)]) {
     const client = await RawNbdClient.connect(strict.unix);
     await client.handshake();
     await askForTls(client);
     client.send(injected);
     const rest = await client.takeRest();
-    test.ok(rest.length <= 7 && (rest.length === 0 || rest[0] === 0x15), 'an alert at most');
+    test.ok(rest.length <= 7 && (rest.length === 0 || rest[0] === 0x15), 'at most an alert');
   }
-  // In front of an honest client's hello, by someone in the middle.
+  // Before the ClientHello of an honest client, by an attacker in the middle.
   const victim = await RawNbdClient.connect(strict.unix);
   await victim.handshake();
   await askForTls(victim);
@@ -194,7 +194,7 @@ await t.test('plain bytes behind STARTTLS', async (test) => {
   await undisturbed(test);
 });
 
-await t.test('no renegotiation, no resumption', async (test) => {
+await t.test('renegotiation and resumption are refused', async (test) => {
   const { client, socket } = await connectTls(strict.unix, { ...asAlice, maxVersion: 'TLSv1.2' });
   socket.on('error', () => undefined);
   const session: Buffer | undefined = socket.getSession();
@@ -202,7 +202,7 @@ await t.test('no renegotiation, no resumption', async (test) => {
     socket.renegotiate({}, (error) => resolve(error === null));
     socket.once('close', () => resolve(false));
   });
-  // A warning is all that the client gets; Node does not tell it.
+  // The client gets a warning only, which Node.js does not report.
   test.notOk(await Promise.race([renegotiated, pause(300, false)]));
   client.destroy();
   for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
@@ -221,7 +221,7 @@ await t.test('no renegotiation, no resumption', async (test) => {
   }
 });
 
-await t.test('abrupt ends at every point', async (test) => {
+await t.test('connections that end at any point leave no descriptor', async (test) => {
   const before = await strict.openFiles();
   const at: ((client: RawNbdClient) => Promise<unknown>)[] = [
     async () => undefined,
@@ -247,7 +247,7 @@ await t.test('abrupt ends at every point', async (test) => {
   await undisturbed(test);
 });
 
-await t.test('a client that never reads is bounded in memory', async (test) => {
+await t.test('a client that never reads uses bounded memory', async (test) => {
   const client = await openTls(strict.tcp, asAlice);
   client.socket.pause();
   const before = strict.residentBytes();
@@ -259,7 +259,7 @@ await t.test('a client that never reads is bounded in memory', async (test) => {
   client.destroy();
 });
 
-await t.test('on: with TLS or without; what was agreed on before is forgotten', async (test) => {
+await t.test('--tls on: with TLS or without; earlier options are forgotten', async (test) => {
   const daemon = await serve(test, '--tls', 'on', ...server);
   const plain = await RawNbdClient.open(daemon.unix);
   test.ok((await plain.read(0, 1000)).equals(disk.subarray(0, 1000)));
@@ -288,7 +288,7 @@ await t.test('on: with TLS or without; what was agreed on before is forgotten', 
   await daemon.stop(test);
 });
 
-await t.test('off: STARTTLS is refused, and not more than that', async (test) => {
+await t.test('--tls off: STARTTLS is refused, other options work', async (test) => {
   const daemon = await serve(test, '--tls', 'off', ...server);
   const client = await RawNbdClient.connect(daemon.unix);
   await client.handshake();
@@ -304,18 +304,18 @@ await t.test('off: STARTTLS is refused, and not more than that', async (test) =>
     new Promise((_resolve, reject) => {
       socket.once('error', reject);
     }),
-    'TLS without asking',
+    'TLS without STARTTLS',
   );
   await daemon.stop(test);
 });
 
-await t.test('SIGTERM: what was asked inside TLS is answered, and ended properly', async (test) => {
+await t.test('SIGTERM: requests inside TLS are answered, and TLS ends cleanly', async (test) => {
   const daemon = await serve(test, '--tls-psk', pki.pskFile);
   const { client, socket } = await connectTls(daemon.tcp, withPsk('alice', pki.keys.alice));
   await client.go('');
   for (let i = 0; i < 100; i++) client.request({ cookie: BigInt(i), offset: i, length: 100_000 });
   await client.take(16 + 100_000);
-  // The next one has been taken, and is on its way.
+  // The next request was accepted, and its reply is on its way.
   while (client.socket.readableLength === 0) await pause(1);
   daemon.child.kill('SIGTERM');
   const rest = await client.takeRest();
@@ -331,7 +331,7 @@ await t.test('SIGTERM: what was asked inside TLS is answered, and ended properly
   test.notMatch(daemon.log, /\bBUG\b|thread died|\.js:\d+/);
 });
 
-await t.test('nothing of all that was a bug, and no secret is in the log', async (test) => {
+await t.test('no bug was logged, and no secret is in the log', async (test) => {
   await undisturbed(test);
   await bystander.disconnect();
   await strict.stop(test);

@@ -1,4 +1,4 @@
-// `overlaybd-nbd verify` as a program, and what it says of every golden fixture.
+// `overlaybd-nbd verify` as a program, and its results for every golden fixture.
 import { spawn } from 'node:child_process';
 import {
   appendFileSync,
@@ -20,18 +20,18 @@ import { PROGRAM } from '../support/program.js';
 const verify = (...args: string[]): Promise<ToolResult> =>
   runTool(process.execPath, [PROGRAM, 'verify', ...args]);
 
-await t.test('a good image', async (test) => {
+await t.test('verify of a good image', async (test) => {
   const { config } = writeDemoImage(test.testdir());
   const text = await verify(config);
   test.equal(text.code, 0);
   test.match(text.stdout, /^\/.*config\.v1\.json: good: 2 layers; [^\n]* checked in [^\n]*\n$/);
-  test.equal(text.stderr, '', 'no progress bar: stderr is no terminal');
+  test.equal(text.stderr, '', 'no progress bar, because stderr is not a terminal');
   const json = await verify('--json', config);
   test.equal(json.code, 0);
   test.match(JSON.parse(json.stdout), { good: true, problemCount: 0, problems: [] });
 });
 
-await t.test('a bad image', async (test) => {
+await t.test('verify of a bad image', async (test) => {
   const folder = test.testdir();
   const { config } = writeDemoImage(folder);
   const blob = join(folder, 'layer1.obd');
@@ -58,7 +58,7 @@ await t.test('a bad image', async (test) => {
   });
 });
 
-await t.test('other exit codes', async (test) => {
+await t.test('other exit codes of verify', async (test) => {
   test.match(await verify(join(test.testdir(), 'no')), {
     code: 1,
     stdout: /no: ENOENT.*\n.*bad: /,
@@ -71,34 +71,34 @@ await t.test('other exit codes', async (test) => {
   test.match(await verify('--help'), { code: 0, stdout: /Exit codes: 0 no problem/ });
 });
 
-await t.test('Ctrl-C', async (test) => {
-  // Data, because holes are not read, and much of it: from the page cache 8 GiB a second are checked.
+await t.test('Ctrl-C interrupts verify', async (test) => {
+  // Data, because holes are not read, and much of it: 8 GiB a second are checked from the page cache.
   const path = join(test.testdir(), 'large.raw');
   const piece = Buffer.alloc(16 << 20, 1);
   for (let i = 0; i < 128; i++) appendFileSync(path, piece);
-  // On a busy machine it may come to its end before it is told, or no longer listens: then once more.
+  // On a busy machine it may end before the signal, or no longer handle it: then it is tried again.
   let [code, out]: [number | null, string] = [0, ''];
   for (let i = 0; i < 20 && code !== 1; i++) [code, out] = await interrupted(path);
   test.equal(code, 1);
   test.match(out, /large\.raw: interrupted: no problem so far; .* of 2\.0 GiB checked in /);
 });
 
-/** @returns exit code and output of a check that gets SIGINT once it reads */
+/** @returns exit code and output of a check that gets SIGINT while it reads */
 async function interrupted(path: string): Promise<[number | null, string]> {
   const child = spawn(process.execPath, [PROGRAM, 'verify', path]);
   let out = '';
   child.stdout.on('data', (part: Buffer) => (out += part.toString()));
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
-  // A signal that comes before there is a handler, or a second one, ends it in the usual way.
+  // A signal before the handler is set, or a second one, has its default effect.
   while (child.exitCode === null && !isReading(child.pid)) await setTimeout(2);
-  // It gets no further before it is told, and from then on has to be at work for 40 ms at most.
+  // It is stopped before it gets the signal, and then has at most 40 ms to work.
   child.kill('SIGSTOP');
   child.kill('SIGINT');
   child.kill('SIGCONT');
   return [await ended, out];
 }
 
-/** Whether the process has read more than its own program: it does so only once it listens for signals. */
+/** Whether the process has read more than its own program, which it does only after it handles signals. */
 function isReading(pid: number | undefined): boolean {
   const read = /rchar: (\d+)/.exec(readFileSync(`/proc/${pid}/io`, 'latin1'));
   return Number(read?.[1] ?? 0) > 32 * 2 ** 20;
@@ -124,20 +124,20 @@ const PROBLEMS: Readonly<Record<string, readonly RegExp[]>> = {
   'neg-z10-bs12288': [/layer0\.obd: zfile block size at byte 23731/],
 };
 
-await t.test('the golden fixtures', { skip: absent }, async (test) => {
+await t.test('verify of the golden fixtures', { skip: absent }, async (test) => {
   for (const name of fixtureNames(root ?? '')) {
     await test.test(name, (each) => checkFixture(each, name, join(root ?? '', name)));
   }
 });
 
-await t.test('the golden fixtures, as a program', { skip: absent }, async (test) => {
+await t.test('verify of the golden fixtures, as a program', { skip: absent }, async (test) => {
   const bad = await verify(join(root ?? '', 'neg-z01-crc-flip', 'config.v1.json'));
   test.match(bad, { code: 1, stdout: /block 2 at byte 1906.*\n.*bad: 1 problem; / });
   const odd = await verify(join(root ?? '', 'odd-z08-no-digest-flag', 'config.v1.json'));
   test.match(odd, { code: 0, stdout: /good: 1 layer; / });
 });
 
-/** In this process: some sixty programs would take a minute to start. */
+/** In this process: about sixty programs would take a minute to start. */
 async function checkFixture(test: Test, name: string, folder: string): Promise<void> {
   const unpacked = unpackHoles(folder, () => test.testdir());
   if (unpacked && findTool('tar') === null) {
@@ -165,7 +165,7 @@ async function checkFixture(test: Test, name: string, folder: string): Promise<v
   }
 }
 
-/** Sparse uppers have lost their holes in the folder itself. @returns null when there is none */
+/** In this folder sparse uppers have lost their holes. @returns null if there is none */
 function unpackHoles(folder: string, makeFolder: () => string): Promise<string> | null {
   const tar = 'upper.data.sparse.tar';
   if (!existsSync(join(folder, tar))) return null;

@@ -1,4 +1,4 @@
-// Damaged and forged blobs: opening and reading them gives bytes or an OverlaybdError, soon and with little memory.
+// Damaged and forged blobs: opening and reading them soon gives bytes or an OverlaybdError, with little memory.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,8 +19,8 @@ import { holds } from '../support/holds.js';
 
 fc.configureGlobal({ seed: SEED });
 
-// Random cases on a busy machine: tap's 30 seconds a file are for a quiet one.
-tap.setTimeout(120_000);
+// Random cases: on a busy machine tap's 30 seconds a file are too short.
+tap.setTimeout(900_000);
 
 async function inFolder(use: (folder: string) => Promise<void>): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'overlaybd-nbd-hostile-'));
@@ -31,7 +31,7 @@ async function inFolder(use: (folder: string) => Promise<void>): Promise<void> {
   }
 }
 
-await test('mutated blobs, alone and above a good layer', async (t) => {
+await test('mutated blobs, alone and above a good layer, never crash', async (t) => {
   await inFolder(async (folder) => {
     const [good, bad] = [join(folder, 'good'), join(folder, 'bad')];
     writeFileSync(good, base);
@@ -45,11 +45,11 @@ await test('mutated blobs, alone and above a good layer', async (t) => {
       }),
       { numRuns: 2000 },
     );
-    t.ok(await fallsTo(before), 'no descriptor is left open');
+    t.ok(await fallsTo(before), 'no descriptor stays open');
   });
 });
 
-await test('mutated uppers, data and index', async (t) => {
+await test('mutated uppers, data and index, never crash', async (t) => {
   await inFolder(async (folder) => {
     const config = join(folder, 'config.v1.json');
     writeFileSync(join(folder, 'good'), base);
@@ -71,11 +71,11 @@ await test('mutated uppers, data and index', async (t) => {
       ),
       { numRuns: 1000 },
     );
-    t.ok(await fallsTo(before), 'no descriptor is left open');
+    t.ok(await fallsTo(before), 'no descriptor stays open');
   });
 });
 
-await test('any JSON as a configuration', async (t) => {
+await test('any JSON as an image configuration is parsed or refused', async (t) => {
   const words = fc.constantFrom(
     'lowers',
     'upper',
@@ -108,7 +108,7 @@ await test('any JSON as a configuration', async (t) => {
   });
 });
 
-await test('any bytes as a configuration or a blob', async (t) => {
+await test('any bytes as a configuration or a blob are opened or refused', async (t) => {
   await inFolder(async (folder) => {
     const path = join(folder, 'anything');
     await holds(

@@ -1,4 +1,4 @@
-// Lookup in indexes of many segments, however unevenly they lie, against a search through all of them.
+// Lookup in indexes of many unevenly distributed segments, compared with a linear search.
 import * as fc from 'fast-check';
 import { test } from 'tap';
 import type { LsmtIndex } from '../../daemon/lsmt/merged-index.js';
@@ -11,7 +11,7 @@ fc.configureGlobal({ seed: SEED });
 
 const SECTOR = 512;
 
-/** Runs of segments that lie close together, and the gaps between the runs. */
+/** Runs of segments that are close together, and the gaps between the runs. */
 const shape = fc.record({
   seed: fc.integer({ min: 1, max: 2 ** 30 }),
   runs: fc.array(
@@ -21,19 +21,19 @@ const shape = fc.record({
         fc.integer({ min: 1, max: 5000 }),
         fc.integer({ min: 2 ** 30, max: 2 ** 34 }),
       ),
-      // Below, at and above the number that is looked at one by one.
+      // Below, at and above the number of segments that are searched linearly.
       segments: fc.oneof(fc.integer({ min: 1, max: 20 }), fc.integer({ min: 100, max: 600 })),
       spread: fc.constantFrom(1, 2, 64),
     }),
     { minLength: 1, maxLength: 6 },
   ),
-  /** Sectors of the device behind the last segment. */
+  /** Sectors of the disk after the last segment. */
   rest: fc.oneof(fc.constant(0), fc.constant(1), fc.integer({ min: 2, max: 2 ** 35 })),
 });
 
 type Shape = typeof shape extends fc.Arbitrary<infer T> ? T : never;
 
-/** Segments as the test understands them; sectors. */
+/** Segments in sectors, as the test sees them. */
 interface Plain {
   readonly begins: number[];
   readonly ends: number[];
@@ -62,14 +62,14 @@ function indexOf({ begins, ends, sectors }: Plain): LsmtIndex {
   return pack(rows, sectors * SECTOR);
 }
 
-/** Where answers change, and the ends of the device. */
+/** Sectors where the answer changes, and the ends of the disk. */
 function edgesOf({ begins, ends, sectors }: Plain): number[] {
   const edges = [...begins, ...ends].flatMap((sector) => [sector - 1, sector]);
   const inOrder = [0, ...edges, sectors - 1].filter((sector) => sector >= 0 && sector < sectors);
   return inOrder.toSorted((a, b) => a - b);
 }
 
-await test('every edge of every segment is found, from any hint', async (t) => {
+await test('every edge of every segment is found from any hint', async (t) => {
   await holds(
     t,
     fc.property(shape, (description) => {
@@ -95,7 +95,7 @@ await test('every edge of every segment is found, from any hint', async (t) => {
   );
 });
 
-await test('no index takes more than 17 bytes a segment, and 16 for each 2^31 sectors', async (t) => {
+await test('an index takes at most 17 bytes a segment, and 16 for each 2^31 sectors', async (t) => {
   await holds(
     t,
     fc.property(shape, (description) => {

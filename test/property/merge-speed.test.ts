@@ -1,4 +1,4 @@
-// How long merging and packing a million segments takes, and how that grows; not whether the result is right.
+// The time to merge and pack a million segments, and how it grows; not whether the result is right.
 import { test } from 'tap';
 import { buildIndex } from '../../daemon/lsmt/build-index.js';
 import { EntryLog } from '../../daemon/lsmt/entry-log.js';
@@ -9,7 +9,7 @@ const LAYERS = 20;
 const LIMIT = 6000;
 const RUNS = 5;
 
-/** `total` segments in as many layers as real images have, each scattered over the whole device. */
+/** `total` segments in as many layers as real images have, each scattered over the whole disk. */
 function logOf(total: number): EntryLog {
   const next = seededRandom(total);
   const perLayer = total / LAYERS;
@@ -28,13 +28,13 @@ function logOf(total: number): EntryLog {
   return log;
 }
 
-/** CPU time that this process has had, in ms: other processes do not add to it. */
+/** CPU time of this process in ms: other processes do not add to it. */
 function cpuTime(): number {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1000;
 }
 
-/** CPU time of the fastest of some runs, in ms: garbage collection falls into the slower ones. */
+/** CPU time of the fastest of several runs in ms: garbage collection makes the others slower. */
 function timeOf(total: number): { best: number; merged: number } {
   let best = Infinity;
   let merged = 0;
@@ -48,14 +48,14 @@ function timeOf(total: number): { best: number; merged: number } {
   return { best, merged };
 }
 
-await test('a million segments in 20 layers merge in seconds, and near linearly', async (t) => {
+await test('a million segments in 20 layers merge in seconds, nearly linearly', async (t) => {
   timeOf(50_000);
   const half = timeOf(500_000);
   const full = timeOf(1_000_000);
   t.comment(
     `500,000 segments: ${half.best.toFixed(0)} ms; 1,000,000: ${full.best.toFixed(0)} ms, ${full.merged} after merging`,
   );
-  t.ok(full.merged > 300_000, 'layers neither hide one another nor join to a few');
+  t.ok(full.merged > 300_000, 'most segments stay visible and separate');
   t.ok(full.best < LIMIT, `${full.best.toFixed(0)} ms, limit ${LIMIT}`);
   t.ok(
     full.best < 3.5 * half.best,

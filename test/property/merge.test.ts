@@ -1,4 +1,4 @@
-// Merging and lookup against a model that works one sector at a time: many cases, no files.
+// Merging and lookup compared with a model that works sector by sector: many cases, no files.
 import * as fc from 'fast-check';
 import { test } from 'tap';
 import { ZEROED } from '../../daemon/lsmt/entry-log.js';
@@ -10,16 +10,16 @@ import { holds } from '../support/holds.js';
 
 fc.configureGlobal({ seed: SEED });
 
-/** Sectors of the window that segments lie in; the device begins before it and may end within it. */
+/** Sectors of the window that contains the segments; the disk begins before it and may end within it. */
 const WINDOW = 320;
-/** First sectors of windows: the device's start, and around every kind of 2^32-sector boundary. */
+/** First sectors of windows: the start of the disk, and around every kind of 2^32-sector boundary. */
 const BASES = [0, 2 ** 32 - 150, 2 ** 32, 3 * 2 ** 32 - 1];
 
 interface Piece {
   readonly gap: number;
   readonly length: number;
   readonly zeroed: boolean;
-  /** Sectors that the data lies away from where the one before ended; 0 lets the two be joined. */
+  /** Sectors between the end of the previous data and this data; with 0 both can be joined. */
   readonly jump: number;
 }
 
@@ -33,13 +33,13 @@ const piece: fc.Arbitrary<Piece> = fc.record({
 const stack = fc.record({
   base: fc.constantFrom(...BASES),
   layers: fc.array(fc.array(piece, { maxLength: 14 }), { minLength: 1, maxLength: 20 }),
-  /** Sectors of the window that are on the device. */
+  /** Sectors of the window that are on the disk. */
   visible: fc.oneof(fc.constant(WINDOW), fc.integer({ min: 1, max: WINDOW })),
-  /** Bytes by which the device is no whole number of sectors. */
+  /** Bytes of an incomplete last sector of the disk. */
   ragged: fc.constantFrom(0, 0, 1, 511),
 });
 
-/** For each sector of the window: its layer, and where its data is. */
+/** For each sector of the window: its layer and the place of its data. */
 interface Model {
   readonly owner: Int16Array;
   readonly moffset: Float64Array;
@@ -73,7 +73,7 @@ function rowsOf(pieces: readonly Piece[], base: number, model: Model, layer: num
   return list;
 }
 
-/** What the index says about one sector, in the model's terms. */
+/** The index's answer about one sector, in the model's terms. */
 function lookUp(
   index: LsmtIndex,
   sector: number,
@@ -111,7 +111,7 @@ function check(index: LsmtIndex, model: Model, base: number, visible: number): v
   }
 }
 
-await test('merged stacks answer every sector as the model does, whatever the hint', async (t) => {
+await test('merged stacks answer every sector as the model does, with any hint', async (t) => {
   await holds(
     t,
     fc.property(stack, ({ base, layers, visible, ragged }) => {
@@ -130,7 +130,7 @@ await test('replayed writes are those of the model: the later one wins', async (
     length: fc.oneof(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 120 })),
     zeroed: fc.boolean(),
   });
-  // Long runs too, and such as begin in order.
+  // Long runs too, and runs that begin in order.
   const writes = fc.oneof(
     fc.array(write, { maxLength: 16 }),
     fc.array(write, { minLength: 17, maxLength: 120 }),

@@ -1,4 +1,4 @@
-// Hostile partition tables: whatever the bytes are, reading ends, reads little, and names only what is on the disk.
+// Hostile partition tables: for any bytes reading ends, reads little, and names only partitions on the disk.
 import * as fc from 'fast-check';
 import t from 'tap';
 import { OverlaybdError } from '../../daemon/errors.js';
@@ -9,7 +9,7 @@ import { SEED } from '../support/seed.js';
 import { holds } from '../support/holds.js';
 
 const SIZE = 1 << 20;
-/** The longest list of entries, and some 250 records in a chain. */
+/** The longest list of entries, and about 250 records in a chain. */
 const MOST_BYTES = (4 << 20) + (1 << 18);
 
 interface Change {
@@ -28,13 +28,13 @@ async function agrees(disk: Buffer): Promise<void> {
       }
     }
   } catch (error) {
-    // MemoryDisk throws something else for reads that are not on the disk.
+    // MemoryDisk throws another error for reads outside the disk.
     if (!(error instanceof OverlaybdError)) throw error;
   }
   if (memory.done.bytes > MOST_BYTES) throw new Error(`${memory.done.bytes} bytes were read`);
 }
 
-await t.test('changed tables', async (test) => {
+await t.test('changed tables are read or refused', async (test) => {
   const values = fc.oneof(
     fc.constantFrom(0, 1, 2, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 511, 512, 2047, 2048),
     fc.integer({ min: 0, max: 0xffff_ffff }),

@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 export const USAGE = `node out/test/runner/main.js [options] FILE-OR-FOLDER...
 
   --jobs N      how many test files run at the same time (default: one more than there are processors)
-  --timeout N   seconds that one test file may take (default 300)
+  --timeout N   seconds that one test file may take (default 900)
 `;
 
 export interface RunnerOptions {
@@ -23,7 +23,7 @@ export function parseOptions(argv: string[]): RunnerOptions | undefined {
     options: {
       // Test files wait for timers and threads for about a third of their time.
       jobs: { type: 'string', default: String(availableParallelism() + 1) },
-      timeout: { type: 'string', default: '300' },
+      timeout: { type: 'string', default: '900' },
       help: { type: 'boolean', short: 'h', default: false },
     },
   });

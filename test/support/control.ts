@@ -21,7 +21,7 @@ export function socketOf(state: string): string {
 
 /** A daemon says that it is ready as soon as clients can come, which is before this. */
 export async function waitForControl(socketPath: string): Promise<void> {
-  for (const end = performance.now() + 20_000; !existsSync(socketPath); await tick(5)) {
+  for (const end = performance.now() + 120_000; !existsSync(socketPath); await tick(5)) {
     if (performance.now() > end) throw new Error(`there is no ${socketPath}`);
   }
 }

@@ -10,8 +10,8 @@ import { tick } from './nbd-client.js';
 import { runTool, type ToolResult } from './tools.js';
 import { measured, PROGRAM_LINE } from './program.js';
 
-const READY_TIMEOUT = 20_000;
-const EXIT_TIMEOUT = 20_000;
+const READY_TIMEOUT = 120_000;
+const EXIT_TIMEOUT = 120_000;
 
 /** A folder for one test; its path is short enough for a socket in it, which t.testdir's may not be. */
 export function shortFolder(t: Test): string {
@@ -25,16 +25,20 @@ export function shortFolder(t: Test): string {
 /**
  * The daemon's command line. Without what tap puts into every process that is started, unless it
  * measures coverage: that takes longer to load than the daemon.
+ * @param main a bundled program, if not the one that all tests run
  */
-export function commandLine(args: readonly string[]): [string, ...string[]] {
-  const node = [...PROGRAM_LINE, ...args];
-  return ['env', ...(measured ? [] : ['-u', 'NODE_OPTIONS']), ...node];
+export function commandLine(
+  args: readonly string[],
+  main: string | null = null,
+): [string, ...string[]] {
+  const node = [...(main === null ? PROGRAM_LINE : [process.execPath, main]), ...args];
+  return ['env', ...(measured && main === null ? [] : ['-u', 'NODE_OPTIONS']), ...node];
 }
 
 /** Runs the command line to its end. */
 export function runDaemon(args: readonly string[], cwd?: string): Promise<ToolResult> {
   const [program, ...rest] = commandLine(args);
-  return runTool(program, rest, { timeout: 30_000, ...(cwd && { cwd }) });
+  return runTool(program, rest, { timeout: 120_000, ...(cwd && { cwd }) });
 }
 
 export interface DaemonOptions {
@@ -48,6 +52,8 @@ export interface DaemonOptions {
   inherit?: { fds: readonly number[]; names?: string };
   /** A limit, by prlimit. */
   openFiles?: number;
+  /** main.js of a bundled program, if not the one that all tests run. */
+  main?: string;
 }
 
 /** The command line with LISTEN_FDS and so on; the shell knows the pid, and becomes the daemon. */
@@ -90,7 +96,8 @@ export class DaemonProcess {
       openFiles === undefined ? [] : ['prlimit', `--nofile=${openFiles}:${openFiles}`];
     // Not the system's own, in which there may be devices of a real daemon.
     const state = args.includes('--state') ? [] : ['--state', join(shortFolder(t), 'state')];
-    const line = [...limited, ...commandLine(['serve', ...args, ...state, ...listening])];
+    const serve = ['serve', ...args, ...state, ...listening];
+    const line = [...limited, ...commandLine(serve, from.main)];
     const variables = { LISTEN_FDS: `${fds.length}`, ...(names && { LISTEN_FDNAMES: names }) };
     const [program = '', ...rest] = fds.length > 0 ? activatedLine(line, variables) : line;
     const child = spawn(program, rest, { stdio: ['ignore', 'ignore', 'pipe', ...fds] });
@@ -113,7 +120,7 @@ export class DaemonProcess {
   }
 
   /** Waits for so many lines that match. */
-  async waitForLines(pattern: RegExp, count = 1, timeout = 10_000): Promise<string[]> {
+  async waitForLines(pattern: RegExp, count = 1, timeout = 120_000): Promise<string[]> {
     const deadline = performance.now() + timeout;
     for (;;) {
       const lines = this.lines(pattern);

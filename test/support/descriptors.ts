@@ -4,7 +4,7 @@ import { readdirSync, readlinkSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 
 /** Less than the 30 s of tap: a leak fails by its name. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 120_000;
 
 export const openDescriptors = (): number => readdirSync('/proc/self/fd').length;
 

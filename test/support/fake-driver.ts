@@ -122,7 +122,7 @@ export class FakeDriver implements NbdDriver {
     if (sockets.send(fd, request, 0, request.length) !== request.length) throw new Error('send');
     const reply = Buffer.alloc(16 + length);
     let at = 0;
-    for (const end = performance.now() + 60_000; at < reply.length;) {
+    for (const end = performance.now() + 120_000; at < reply.length;) {
       const n = sockets.recv(fd, reply, at, reply.length - at);
       if (n > 0) at += n;
       else if (n !== -EAGAIN) throw new Error(`the connection ended: ${n}`);

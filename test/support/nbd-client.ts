@@ -12,7 +12,7 @@ import {
 const OPTION_MAGIC = Buffer.from('IHAVEOPT', 'latin1');
 const GREETING = Buffer.concat([Buffer.from('NBDMAGICIHAVEOPT', 'latin1'), Buffer.from([0, 3])]);
 const REPLY_MAGIC = Buffer.from('0003e889045565a9', 'hex');
-const DEFAULT_TIMEOUT = 15_000;
+const DEFAULT_TIMEOUT = 120_000;
 
 export interface RawRequest {
   type?: number;

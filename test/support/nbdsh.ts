@@ -41,7 +41,7 @@ export async function requireNbdsh(t: Test): Promise<boolean> {
  * Runs a script, which calls `answer` once; {@link requireNbdsh} comes first.
  * @throws with what nbdsh says when it fails
  */
-export async function nbdsh<T>(script: string, timeout = 60_000): Promise<T> {
+export async function nbdsh<T>(script: string, timeout = 180_000): Promise<T> {
   const [name, ...args] = program as readonly [string, ...string[]];
   const ran = await runTool(name, [...args, '-c', PRELUDE, '-c', script], { timeout });
   if (ran.code !== 0) throw new Error(`nbdsh: exit code ${ran.code}: ${ran.stderr}`);

@@ -87,14 +87,14 @@ async function stopped(child: ChildProcess): Promise<void> {
   const tasks = `/proc/${child.pid}/task`;
   const isStopped = (task: string): boolean =>
     /^State:\s+T/m.test(readFileSync(join(tasks, task, 'status'), 'latin1'));
-  for (const end = performance.now() + 20_000; ; await tick(5)) {
+  for (const end = performance.now() + 120_000; ; await tick(5)) {
     if (readdirSync(tasks).every(isStopped)) return;
     if (performance.now() > end) throw new Error(`process ${child.pid} does not stop`);
   }
 }
 
 async function appears(path: string): Promise<void> {
-  for (const end = performance.now() + 20_000; !existsSync(path); await tick(10)) {
+  for (const end = performance.now() + 120_000; !existsSync(path); await tick(10)) {
     if (performance.now() > end) throw new Error(`${path} does not appear`);
   }
 }
@@ -107,6 +107,6 @@ async function gone(pid: number | undefined): Promise<void> {
       return false;
     }
   };
-  for (const end = performance.now() + 20_000; isThere() && performance.now() < end;)
+  for (const end = performance.now() + 120_000; isThere() && performance.now() < end;)
     await tick(10);
 }

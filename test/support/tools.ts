@@ -49,7 +49,7 @@ export interface ToolOptions {
 export function runTool(
   name: string,
   args: readonly string[],
-  { input = '', timeout = 60_000, cwd }: ToolOptions = {},
+  { input = '', timeout = 180_000, cwd }: ToolOptions = {},
 ): Promise<ToolResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(name, args, { timeout, killSignal: 'SIGKILL', ...(cwd && { cwd }) });

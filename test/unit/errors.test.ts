@@ -1,4 +1,4 @@
-// The greatest length of a message: for errors of ours, and for whatever else was thrown.
+// Errors: the maximum length of messages, of the project's own errors and of any other thrown value.
 import { test } from 'tap';
 import {
   MAX_MESSAGE_LENGTH,
@@ -32,7 +32,7 @@ await test('the facts of an error are fields', (t) => {
     cause: error,
     facts: { export: 'a' },
   });
-  t.same(factsOf(outer), { ...facts, export: 'a' }, 'with those of what caused it');
+  t.same(factsOf(outer), { ...facts, export: 'a' }, 'including the facts of its cause');
   t.same(factsOf(new Error('x', { cause: error })), {});
   t.equal(codeOf(error), 'BAD_FORMAT');
   t.equal(codeOf(new TypeError('x')), 'BUG');
@@ -41,13 +41,13 @@ await test('the facts of an error are fields', (t) => {
   t.end();
 });
 
-await test('every way to a message is bounded', (t) => {
+await test('every way to make a message is bounded', (t) => {
   const error = new OverlaybdError('IO', long);
   t.ok(error.message.length <= MAX_MESSAGE_LENGTH);
   t.ok((error.stack ?? '').length <= MAX_MESSAGE_LENGTH + 4096);
   const format = formatError({ blob: long, section: 'a', offset: 1, expected: 'b', got: long });
   t.ok(format.message.length <= MAX_MESSAGE_LENGTH);
-  t.match(format.message, / end$/, 'what was got is still there');
+  t.match(format.message, / end$/, 'the end of the value is kept');
   for (const thrown of [new Error(long), long]) {
     t.ok(messageOf(thrown).length <= MAX_MESSAGE_LENGTH);
   }
@@ -55,10 +55,10 @@ await test('every way to a message is bounded', (t) => {
   t.end();
 });
 
-await test('a bug is told with where it came from, and its message cannot forge lines', (t) => {
+await test('a bug is reported with its stack, and its message cannot forge log lines', (t) => {
   t.same(storyLines(new OverlaybdError('IO', 'a: b')), ['a: b']);
   const [head, first, ...more] = storyLines(new TypeError('x\n    at forged\nerror: y'));
-  t.equal(head, 'BUG: TypeError: x\n    at forged\nerror: y', 'one line, once it is escaped');
+  t.equal(head, 'BUG: TypeError: x\n    at forged\nerror: y', 'one line after it is escaped');
   t.match(first, /^ {4}at /);
   t.ok(more.length > 0);
   t.same(storyLines('text'), ['BUG: text']);

@@ -7,7 +7,7 @@ import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, type BuildOptions } from 'esbuild';
-import { bundleOf, ID_LENGTH, THREAD_FOLDERS } from '../compile.js';
+import { bundleOf, ID_LENGTH, THREAD_ENTRIES, THREAD_FOLDERS } from '../compile.js';
 import { digestOfInputs } from './inputs.js';
 import { licensesOf } from './licenses.js';
 import { recordStart } from './record-start.js';
@@ -16,9 +16,8 @@ const MODULES = fileURLToPath(new URL('../..', import.meta.url));
 const BUNDLE = fileURLToPath(new URL('../../../bundle', import.meta.url));
 const PACKAGES = fileURLToPath(new URL('../../../../node_modules', import.meta.url));
 const STAMP = join(BUNDLE, '.inputs');
-const ENTRIES = ['main', 'reactor/worker'] as const;
-/** Open large images, and talk to networks: the time to compile them does not matter there. */
-const UNCACHED = ['image/opener-thread', 'fetch/worker'] as const;
+/** The others open large images, or talk to networks: the time to compile them does not matter there. */
+const CACHED: readonly string[] = ['main', 'reactor/worker'];
 
 const COMMON: BuildOptions = {
   bundle: true,
@@ -52,9 +51,9 @@ async function makeBundle(): Promise<void> {
   for (const folder of THREAD_FOLDERS) mkdirSync(join(BUNDLE, folder), { recursive: true });
   writeFileSync(join(BUNDLE, 'package.json'), '{ "type": "commonjs" }\n');
   const start = await bundled({ entryPoints: [join(MODULES, 'bundle/start.js')] });
-  for (const name of [...ENTRIES, ...UNCACHED]) await writeProgram(name, start);
+  for (const name of ['main', ...THREAD_ENTRIES]) await writeProgram(name, start);
   writeFileSync(join(BUNDLE, 'LICENSES.txt'), licensesOf(bundledFiles, process.cwd()));
-  await recordStart(ENTRIES.map((name) => join(BUNDLE, `${name}.js`)));
+  await recordStart(CACHED.map((name) => join(BUNDLE, `${name}.js`)));
 }
 
 async function bundled(options: BuildOptions): Promise<string> {

@@ -4,7 +4,7 @@ import type { Argv } from 'yargs';
 import { isPartitionNumber, type DaemonConfig } from '../../config/daemon-config.js';
 import { sourceOfWords, type ImageSource } from '../../image/image-source.js';
 import { namedIn } from './config-file.js';
-import { badArgument } from './values.js';
+import { badArgument, imageWords } from './values.js';
 import { namedWords } from './words.js';
 
 /** Bytes; the protocol's limit. */
@@ -47,8 +47,8 @@ export function exportsOf(args: ExportArguments, config: DaemonConfig): Map<stri
     add(exports, name, sourceOfWords(paths, partition));
   }
   const partition = partitionOf(args);
-  if (args.image && args.image.length > 0)
-    add(exports, '', sourceOfWords(namedWords(args.image), partition));
+  const words = namedWords(imageWords(args.image));
+  if (words.length > 0) add(exports, '', sourceOfWords(words, partition));
   for (const text of args.export ?? []) {
     const [, name, path] = /^([^=]*)=(.+)$/s.exec(text) ?? [];
     if (name === undefined || path === undefined) {

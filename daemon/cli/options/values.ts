@@ -112,6 +112,15 @@ function isBoolean(text: string): boolean {
   return text === 'true' || text === 'false';
 }
 
+/**
+ * The words that name an image. As a path, '' would be the working directory.
+ * @throws OverlaybdError BAD_ARGUMENT
+ */
+export function imageWords(words: readonly string[] = []): readonly string[] {
+  if (!words.includes('')) return words;
+  throw badArgument('an image is an empty text: name a file');
+}
+
 /** The option as it is typed. */
 export function dashed(name: string): string {
   return name.length === 1 ? `-${name}` : `--${name}`;

@@ -1,4 +1,4 @@
-// The benchmark's charts: what must be in them, and that no number is broken. Not how they look.
+// The benchmark's charts: their required content, and that no number is broken. Not their look.
 import { test } from 'tap';
 import { barChart, type Bar } from '../../bench/bar-chart.js';
 import { lineChart } from '../../bench/line-chart.js';
@@ -8,7 +8,7 @@ function bar(label: string, value: number): Bar {
   return { label, value, min: value / 2, max: value, note: '1.00 x', kind: 'ours' };
 }
 
-await test('bars are as long as their values say', (t) => {
+await test('bars are as long as their values', (t) => {
   const svg = barChart('a < b & c', [bar('one', 100), bar('half', 50)]);
   const [long = 0, short = 0] = [...svg.matchAll(/<rect [^>]*width="([\d.]+)"/g)].map(([, width]) =>
     Number(width),
@@ -20,7 +20,7 @@ await test('bars are as long as their values say', (t) => {
   t.end();
 });
 
-await test('lines keep their order, on both kinds of axis', (t) => {
+await test('lines keep their order on both kinds of axis', (t) => {
   const points = [
     [10, 5],
     [100, 10],
@@ -41,7 +41,7 @@ await test('lines keep their order, on both kinds of axis', (t) => {
   t.end();
 });
 
-await test('numbers on axes', (t) => {
+await test('numbers on axes are readable', (t) => {
   t.same([0, 0.3, 7, 10, 2100].map(niceCeiling), [1, 0.5, 10, 10, 2500]);
   t.same([0, 1.234, 999, 1000, 1234567].map(readable), [
     '0',

@@ -1,4 +1,4 @@
-// How the benchmark judges: paired ratios, medians, goals at their bounds. It measures nothing.
+// How the benchmark judges: paired ratios, medians, goals at their limits. It measures nothing.
 import { test } from 'tap';
 import type { Sample } from '../../bench/fleet.js';
 import { GOALS, type Goal } from '../../bench/goals.js';
@@ -20,7 +20,7 @@ function oneRound(ours: number): Sample[] {
   return [sample('nbdkit', 1, 100), sample('obd-lsmt', 1, ours)];
 }
 
-await test('spreads: odd, even, none', (t) => {
+await test('spreads of an odd number, an even number, and no values', (t) => {
   t.same(spreadOf([3, 1, 2]), { median: 2, min: 1, max: 3 });
   t.same(spreadOf([4, 1, 2, 3]), { median: 2.5, min: 1, max: 4 });
   t.throws(() => spreadOf([]), RangeError);
@@ -28,7 +28,7 @@ await test('spreads: odd, even, none', (t) => {
 });
 
 await test('each round is compared with itself, and above 1 is better', (t) => {
-  // The machine is ten times as slow in round 2.
+  // In round 2 the machine is ten times slower.
   const samples = [
     sample('nbdkit', 1, 100, 10),
     sample('obd-lsmt', 1, 200, 5),
@@ -44,7 +44,7 @@ await test('each round is compared with itself, and above 1 is better', (t) => {
   t.end();
 });
 
-await test('goals are met at their bounds and missed beyond', (t) => {
+await test('goals are met at their limits and missed beyond', (t) => {
   const raw: Goal = {
     kind: 'versus',
     about: '',
@@ -56,7 +56,7 @@ await test('goals are met at their bounds and missed beyond', (t) => {
   };
   t.equal(judge(raw, { samples: oneRound(150) }), true);
   t.equal(judge(raw, { samples: oneRound(149) }), false);
-  t.equal(judge(raw, {}), undefined, 'not measured: no verdict');
+  t.equal(judge(raw, {}), undefined, 'without a measurement there is no verdict');
   const memory: Goal = { kind: 'memory', about: '', bound: 90, of: 'one image' };
   t.equal(judge(memory, { exports: [{ one: 90, all: 0, further: 0 }] }), true);
   t.equal(judge(memory, { exports: [{ one: 91, all: 0, further: 0 }] }), false);
@@ -67,14 +67,14 @@ await test('goals are met at their bounds and missed beyond', (t) => {
   t.end();
 });
 
-await test('every kind of goal has a bound above nothing, and no two rows look the same', (t) => {
+await test('every goal has a positive limit, and no two rows look the same', (t) => {
   t.ok(GOALS.every(({ bound }) => bound > 0));
   const rows = GOALS.map((goal) => `${goal.about} ${goal.kind === 'versus' ? goal.peer : ''}`);
   t.equal(new Set(rows).size, rows.length);
   t.end();
 });
 
-await test('the command line: modes, times, and what it refuses', (t) => {
+await test('the command line: modes, times, and refused words', (t) => {
   t.equal(parseOptions(['--help']), undefined);
   t.match(parseOptions([]), { mode: 'load', rounds: 5, size: 512 });
   t.match(parseOptions(['--quick', '--check']), { mode: 'check', rounds: 3, size: 64 });

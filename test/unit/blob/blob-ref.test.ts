@@ -1,4 +1,4 @@
-// Names of blobs: their texts, keys and JSON.
+// References to blobs: their text, key and JSON form.
 import { join } from 'node:path';
 import { test } from 'tap';
 import {
@@ -10,7 +10,7 @@ import {
   refOfText,
 } from '../../../daemon/blob/blob-ref.js';
 
-await test('a file', (t) => {
+await test('a reference to a file', (t) => {
   const ref = fileRef('layers/a.obd');
   t.equal(describeRef(ref), 'layers/a.obd');
   t.same(refOfText(describeRef(ref)), ref);

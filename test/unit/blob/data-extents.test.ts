@@ -1,11 +1,11 @@
-// The data of a sparse file, put together from answers of any length.
+// The data extents of a sparse file, assembled from answers of any length.
 import { test } from 'tap';
 import { findDataExtents } from '../../../daemon/blob/data-extents.js';
 import type { DataRuns } from '../../../daemon/lib/disk.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import { MemorySource } from '../../support/memory-source.js';
 
-/** Its data is every second 1000 bytes, from byte 1000 on; it tells of `known` bytes at a time. */
+/** Every second 1000 bytes are data, from byte 1000 on; an answer covers `known` bytes. */
 class SparseSource extends MemorySource {
   readonly #known: number;
 
@@ -24,7 +24,7 @@ class SparseSource extends MemorySource {
   }
 }
 
-await test('the same extents, however much is told at a time', async (t) => {
+await test('extents do not depend on how many bytes an answer covers', async (t) => {
   const expected = [1000, 2000, 3000, 4000, 5000, 6000, 7000, 7500];
   for (const known of [1, 300, 1000, 1700, 7500]) {
     const found = await findDataExtents(new SparseSource(7500, known), 0, UNBOUNDED);
@@ -34,7 +34,7 @@ await test('the same extents, however much is told at a time', async (t) => {
   t.same([...rest], [3500, 4000, 5000, 6000, 7000, 7500]);
 });
 
-await test('the effort is told of them, and may end it', async (t) => {
+await test('the effort is charged for extents, and may end the search', async (t) => {
   let units = 0;
   const spend = (n: number): void => {
     units += n;

@@ -1,5 +1,5 @@
-// A source with its edges in memory: what is read from there, and when it is not. That it reads as any
-// other is in test/contract.
+// A source with its edges in memory: which reads come from memory and which do not. It also passes the common suite in
+// test/contract.
 import { test } from 'tap';
 import { EdgeSource, MAX_TAIL_GROWTH } from '../../../daemon/blob/edge-source.js';
 import { HEAD_SIZE, MIN_TAIL_SIZE } from '../../../daemon/blob/edges.js';
@@ -10,7 +10,7 @@ import { randomBytes } from '../../support/pattern.js';
 const SIZE = 1_000_000;
 const BYTES = randomBytes(1, SIZE);
 
-/** Its edges have been read, and the reads of that are forgotten. */
+/** A source whose edges have been read; its log of reads is empty. */
 async function open(bytes = BYTES): Promise<{ edges: EdgeSource; within: MemorySource }> {
   const within = new MemorySource(bytes);
   const edges = new EdgeSource(within);
@@ -19,7 +19,7 @@ async function open(bytes = BYTES): Promise<{ edges: EdgeSource; within: MemoryS
   return { edges, within };
 }
 
-await test('edges come from memory, all else from the source', async (t) => {
+await test('edges come from memory, everything else from the source', async (t) => {
   const { edges, within } = await open();
   const tailBegin = SIZE - MIN_TAIL_SIZE;
   for (const [offset, length] of [
@@ -41,7 +41,7 @@ await test('edges come from memory, all else from the source', async (t) => {
   }
 });
 
-await test('they are read once, however many ask at the same time', async (t) => {
+await test('edges are read once, even if several callers ask at the same time', async (t) => {
   const within = new MemorySource(BYTES);
   const edges = new EdgeSource(within);
   const [a, b] = await Promise.all([edges.edges(), edges.edges()]);
@@ -50,7 +50,7 @@ await test('they are read once, however many ask at the same time', async (t) =>
   t.equal(edges.kept, HEAD_SIZE + MIN_TAIL_SIZE);
 });
 
-await test('when they are forgotten, everything comes from the source', async (t) => {
+await test('after the edges are dropped everything comes from the source', async (t) => {
   const { edges, within } = await open();
   edges.forget();
   t.equal(edges.kept, 0);
@@ -58,7 +58,7 @@ await test('when they are forgotten, everything comes from the source', async (t
   t.same(within.reads, [[0, 100]]);
 });
 
-await test('the tail grows by what is soon to be read with it, in one read', async (t) => {
+await test('the tail grows, in one read, by bytes that are needed soon', async (t) => {
   const { edges, within } = await open();
   const tailBegin = SIZE - MIN_TAIL_SIZE;
   await edges.prefetch(800_000, SIZE - 800_000 - 100);
@@ -67,10 +67,10 @@ await test('the tail grows by what is soon to be read with it, in one read', asy
   t.same(within.reads, []);
   await edges.prefetch(900_000, 1000);
   await edges.prefetch(500_000, 1000);
-  t.same(within.reads, [], 'nothing that is there, or does not end at the tail');
+  t.same(within.reads, [], 'nothing is read if it is in memory or does not end at the tail');
 });
 
-await test('the tail has a limit', async (t) => {
+await test('the tail has a maximum length', async (t) => {
   const size = MAX_TAIL_GROWTH + (1 << 20);
   const { edges, within } = await open(Buffer.alloc(size));
   await edges.prefetch(0, size);

@@ -1,4 +1,4 @@
-// First and last bytes of a blob: how many of them, in how many reads.
+// The first and last bytes of a blob: how many of them, in how many reads.
 import { test } from 'tap';
 import {
   HEAD_SIZE,
@@ -10,7 +10,7 @@ import {
 import { MemorySource } from '../../support/memory-source.js';
 import { randomBytes } from '../../support/pattern.js';
 
-await test('a small blob is read at once', async (t) => {
+await test('a small blob is read in one piece', async (t) => {
   for (const size of [0, 1, WHOLE_SIZE]) {
     const source = new MemorySource(randomBytes(1, size));
     const { head, tail } = await readEdges(source);
@@ -20,7 +20,7 @@ await test('a small blob is read at once', async (t) => {
   }
 });
 
-await test('of a larger one two parts', async (t) => {
+await test('head and tail of a larger blob are two reads', async (t) => {
   const sizes: [size: number, tail: number][] = [
     [WHOLE_SIZE + 1, MIN_TAIL_SIZE],
     [192 * 80_000, 80 << 10],

@@ -1,4 +1,4 @@
-// Files as sources: names in errors, and what cannot be read. What all sources share is in test/contract.
+// Files as sources: names in errors, and reads that fail. What all sources share is in test/contract.
 import { closeSync, openSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type Test } from 'tap';
@@ -10,7 +10,7 @@ import { randomBytes } from '../../support/pattern.js';
 
 const BYTES = randomBytes(1, 10_000);
 
-/** @param size what the file has when it is opened; then it is cut to `BYTES` */
+/** @param size the file's size when it is opened; afterwards it is cut to `BYTES` */
 async function open(t: Test, size = BYTES.length): Promise<FileSource> {
   const path = join(t.testdir(), 'blob');
   writeFileSync(path, BYTES);
@@ -33,9 +33,13 @@ function unreadable(t: Test): FileSource {
 const reads = (source: FileSource, offset: number, length: number): boolean =>
   source.read(offset, length, Buffer.alloc(length), 0);
 
-await test('a file shorter than it was says how much is there', async (t) => {
+await test('a file that became shorter: the error tells how many bytes there are', async (t) => {
   const source = await open(t, 20_000);
-  t.equal(reads(source, 9000, 5000), false, 'not at hand, whatever the reason');
+  t.equal(
+    reads(source, 9000, 5000),
+    false,
+    'a read without blocking never fails, it returns false',
+  );
   await t.rejects(source.load(9000, 5000), {
     code: 'SHORT_READ',
     message: 'blob: read of 5000 bytes at 9000: the file ends after 1000 of them',
@@ -46,7 +50,7 @@ await test('a file shorter than it was says how much is there', async (t) => {
   await t.rejects(readFully(source, 9000, 5000), { code: 'SHORT_READ' });
 });
 
-await test('an error of the system is named', async (t) => {
+await test('a system error is reported by its name', async (t) => {
   const source = unreadable(t);
   t.equal(reads(source, 7, 100), false);
   await t.rejects(source.load(7, 100), {
@@ -68,11 +72,11 @@ await test('a part of a file', async (t) => {
     message: 'inner: read of 6 bytes at 15: the file ends after 5 of them',
   });
   const { runs, begin, end } = (await slice.dataRuns(5, 10)) ?? {};
-  t.same([...(runs ?? [])], [5, 20], 'by its own offsets, up to its own end');
+  t.same([...(runs ?? [])], [5, 20], 'offsets are those of the part, up to its end');
   t.same([begin, end], [5, 15]);
 });
 
-await test('a file that grew shows no more than it had', async (t) => {
+await test('a file that grew keeps the size that it had when it was opened', async (t) => {
   const source = await open(t, 5000);
   writeFileSync(join(t.testdirName, 'blob'), BYTES);
   t.throws(() => reads(source, 4999, 2), { code: 'SHORT_READ' });
@@ -80,7 +84,7 @@ await test('a file that grew shows no more than it had', async (t) => {
   t.equal(reads(source, 4999, 1), true);
 });
 
-await test('prefetch asks for what there is, and waits for nothing', async (t) => {
+await test('prefetch is limited to the file, and does not wait', async (t) => {
   const source = await open(t);
   for (const [offset, length] of [
     [0, 10_000],

@@ -1,4 +1,4 @@
-// Opening by name: a file gives its source, its spec and its identity.
+// Opening a reference: a file gives a source, a spec and an identity.
 import { join } from 'node:path';
 import { writeFileSync } from 'node:fs';
 import { test } from 'tap';
@@ -19,7 +19,7 @@ async function openLocal(ref: BlobRef): Promise<OpenBlob & { readonly spec: File
   return { ...opened, spec };
 }
 
-await test('a file', async (t) => {
+await test('a file gives its source, its spec and its identity', async (t) => {
   const path = join(t.testdir(), 'blob');
   writeFileSync(path, 'twelve bytes');
   const { spec, identity, isDevice } = await openLocal(fileRef(path));

@@ -1,4 +1,4 @@
-// Opening layer files: only regular files and block devices, only for reading, and with an identity.
+// Opening layer files: only regular files and block devices, only for reading, with an identity.
 import { spawnSync } from 'node:child_process';
 import {
   appendFileSync,
@@ -27,7 +27,7 @@ async function identity(path: string): Promise<string> {
   return file.identity;
 }
 
-await test('a regular file: size, name, read-only', async (t) => {
+await test('a regular file has size and name, and is opened read-only', async (t) => {
   const path = join(t.testdir(), 'blob');
   writeFileSync(path, 'twelve bytes');
   const { source, fd } = await openFile(path);
@@ -37,7 +37,7 @@ await test('a regular file: size, name, read-only', async (t) => {
   closeFile(fd);
 });
 
-await test('one file by many names is one; changed, it is another', async (t) => {
+await test('several names of a file have one identity, a changed file another', async (t) => {
   const folder = t.testdir();
   const [path, hard, soft] = ['blob', 'hard', 'soft'].map((name) => join(folder, name)) as [
     string,
@@ -54,13 +54,13 @@ await test('one file by many names is one; changed, it is another', async (t) =>
   t.not(await identity(join(folder, 'copy')), first);
   utimesSync(path, 1, 1);
   const touched = await identity(path);
-  t.not(touched, first, 'another time');
+  t.not(touched, first, 'the time differs');
   appendFileSync(path, 'x');
   utimesSync(path, 1, 1);
-  t.not(await identity(path), touched, 'another size');
+  t.not(await identity(path), touched, 'the size differs');
 });
 
-await test('what is no file is refused by name, and nothing hangs or stays open', async (t) => {
+await test('other kinds of files are refused by name, without waiting', async (t) => {
   const folder = t.testdir();
   const fifo = join(folder, 'fifo');
   mkdirSync(join(folder, 'dir'));
@@ -83,7 +83,7 @@ await test('what is no file is refused by name, and nothing hangs or stays open'
   t.ok(await fallsTo(before));
 });
 
-await test('data extents: holes in front, between and behind', async (t) => {
+await test('data extents with holes before, between and after them', async (t) => {
   const path = join(t.testdir(), 'sparse');
   writeFileSync(path, '');
   const extents = async (offset = 0): Promise<{ offset: number; end: number }[]> => {
@@ -96,9 +96,9 @@ await test('data extents: holes in front, between and behind', async (t) => {
     }));
   };
   t.same(await extents(), [], 'an empty file');
-  t.same(await extents(4096), [], 'from behind its end');
+  t.same(await extents(4096), [], 'a start after the end of the file');
   spawnSync('truncate', ['-s', '10M', path]);
-  t.same(await extents(), [], 'all hole');
+  t.same(await extents(), [], 'a file that is one hole');
   const chunk = Buffer.alloc(65_536, 1);
   for (const at of [1 << 20, 5 << 20]) {
     spawnSync('dd', [`of=${path}`, 'bs=64K', `seek=${at / 65_536}`, 'conv=notrunc', 'count=1'], {
@@ -112,11 +112,11 @@ await test('data extents: holes in front, between and behind', async (t) => {
   t.same(
     (await extents((1 << 20) + 4096))[0],
     { offset: (1 << 20) + 4096, end: (1 << 20) + 65_536 },
-    'from inside one',
+    'a start inside an extent',
   );
 });
 
-await test('data extents of what cannot be sought in', async (t) => {
+await test('data extents of a descriptor that cannot seek', async (t) => {
   const [a, b] = sockets.pair();
   t.teardown(() => [a, b].forEach((fd) => descriptors.close(fd)));
   const socket = new FileSource({ kind: 'file', name: 'socket', fd: a, base: 0, size: 100 });
@@ -127,7 +127,7 @@ await test('data extents of what cannot be sought in', async (t) => {
   t.match(readlinkSync(`/proc/self/fd/${a}`), /^socket:/);
 });
 
-await test('a file that is cut while its extents are looked for', async (t) => {
+await test('a file that is cut while its extents are read', async (t) => {
   const path = join(t.testdir(), 'sparse');
   writeFileSync(path, '');
   truncateSync(path, 10 << 20);
@@ -141,7 +141,7 @@ await test('a file that is cut while its extents are looked for', async (t) => {
   });
 });
 
-await test('a small file is read whole, a longer one not at all', async (t) => {
+await test('a small file is read whole, a longer one is not read at all', async (t) => {
   const path = join(t.testdir(), 'small');
   writeFileSync(path, 'twelve bytes');
   t.equal((await readSmallFile(path, 12)).toString(), 'twelve bytes');

@@ -1,4 +1,4 @@
-// A slice of a source that is no file: its own offsets and its own end. What all sources share is in
+// A slice of a source that is not a file: its own offsets and its own end. It also passes the common suite in
 // test/contract.
 import { test } from 'tap';
 import { SliceSource } from '../../../daemon/blob/slice-source.js';
@@ -35,7 +35,7 @@ class Remote extends MemorySource {
   }
 }
 
-await test('everything is asked for at its place in the other source', async (t) => {
+await test('every call is passed on with the offset in the other source', async (t) => {
   const whole = new Remote(BYTES);
   const slice = new SliceSource(spec, whole);
   void slice.ensure(1, 2);
@@ -48,14 +48,14 @@ await test('everything is asked for at its place in the other source', async (t)
     ['prefetch', 140, 10],
   ]);
   const { begin, runs, end } = (await slice.dataRuns?.(10, 40)) ?? {};
-  t.same([begin, [...(runs ?? [])], end], [10, [15, 50], 50], 'up to its own end');
+  t.same([begin, [...(runs ?? [])], end], [10, [15, 50], 50], 'up to the end of the slice');
 });
 
-await test('no neighbour is seen', async (t) => {
+await test('bytes outside the slice cannot be read', async (t) => {
   const slice = new SliceSource(spec, new MemorySource(BYTES));
   const past = { code: 'SHORT_READ', message: /^part: read of 11 bytes at 40: .* 10 of them$/ };
   t.throws(() => slice.ensure(40, 11), past);
   await t.rejects(slice.load(40, 11), past);
-  t.equal(slice.locate(0, 10, { fd: -1, position: -1 }), false, 'memory is in no file');
-  t.equal(slice.dataRuns, undefined, 'nor has it holes');
+  t.equal(slice.locate(0, 10, { fd: -1, position: -1 }), false, 'memory is not in a file');
+  t.equal(slice.dataRuns, undefined, 'nor does it have holes');
 });

@@ -1,4 +1,4 @@
-// Reading whole ranges for the control plane, with all the waiting, and never past the end.
+// Reading whole ranges for the control plane, including all waiting, and never past the end.
 import t from 'tap';
 import { readFully, readInto } from '../../../daemon/blob/source.js';
 import { MAX_WAITS } from '../../../daemon/lib/loaded.js';
@@ -7,7 +7,7 @@ import { randomBytes } from '../../support/pattern.js';
 
 const bytes = randomBytes(3, 1000);
 
-await t.test('ranges, and what is past the end', async (test) => {
+await t.test('ranges are read completely; ranges past the end are refused', async (test) => {
   const source = new MemorySource(bytes, 'blob');
   test.ok((await readFully(source, 10, 500)).equals(bytes.subarray(10, 510)));
   test.equal((await readFully(source, 1000, 0)).length, 0);
@@ -26,7 +26,7 @@ await t.test('ranges, and what is past the end', async (test) => {
   }
 });
 
-await t.test('what a cache evicts is fetched again, up to a bound', async (test) => {
+await t.test('bytes that a cache evicts are fetched again, up to a limit', async (test) => {
   class Evicting extends MemorySource {
     fetches = 0;
     times = 2;

@@ -1,4 +1,4 @@
-// The tar wrapper: what is recognised, where the payload is, and what is refused.
+// The tar wrapper: which files are recognized, where the payload is, and which files are refused.
 import { test } from 'tap';
 import {
   TAR_HEAD_SIZE,
@@ -12,7 +12,7 @@ import { wrapTar } from '../../support/tar-writer.js';
 const BLOCK = 512;
 const PAYLOAD = textBytes(1, 5000);
 
-/** As the formats do: first bytes to payload. */
+/** As the table of formats does it: from the first bytes to the payload. */
 function find(bytes: Buffer): Promise<TarPayload | null> {
   const head = bytes.subarray(0, TAR_HEAD_SIZE);
   return Promise.resolve().then(() =>
@@ -20,7 +20,7 @@ function find(bytes: Buffer): Promise<TarPayload | null> {
   );
 }
 
-/** Sums a header up again after it was changed. */
+/** Recalculates the checksum of a changed header. */
 function seal(header: Buffer, signed = false): Buffer {
   header.fill(' ', 148, 156);
   const sum = header.reduce((all, byte) => all + (signed && byte > 127 ? byte - 256 : byte), 0);
@@ -36,7 +36,7 @@ function ustarWith(change: (header: Buffer) => void): Buffer {
   return tar;
 }
 
-/** A pax file with these records in place of its own; the member's header says `ustarSize`. */
+/** A pax file with these records instead of its own; the member's header has `ustarSize`. */
 function paxWith(records: string, ustarSize = 0): Buffer {
   const tar = wrapTar(PAYLOAD, { pax: true });
   const size = Buffer.byteLength(records);
@@ -50,7 +50,7 @@ function paxWith(records: string, ustarSize = 0): Buffer {
   return tar;
 }
 
-/** A pax record with the length that it must have. */
+/** A pax record with its correct length. */
 function record(key: string, value: string): string {
   const rest = Buffer.byteLength(` ${key}=${value}\n`);
   let length = rest + 1;
@@ -62,17 +62,17 @@ await test('ustar: the payload follows its header', async (t) => {
   t.same(await find(wrapTar(PAYLOAD, { pax: false })), { offset: 512, size: 5000 });
 });
 
-await test('pax: the payload is at 1536, its size in the record', async (t) => {
+await test('pax: the payload is at byte 1536, its size is in the record', async (t) => {
   t.same(await find(wrapTar(PAYLOAD, { pax: true })), { offset: 1536, size: 5000 });
 });
 
-await test('pax without a size: the member says it', async (t) => {
+await test("pax without a size record: the size is in the member's header", async (t) => {
   t.same(await find(paxWith(record('path', 'x'), 4000)), { offset: 1536, size: 4000 });
   t.same(await find(paxWith('', 4000)), { offset: 1536, size: 4000 });
   t.same(await find(paxWith(record('size', '0'), 4000)), { offset: 1536, size: 4000 });
 });
 
-await test('pax records: any order, any bytes in values, the last size counts', async (t) => {
+await test('pax records: any order, any bytes as values; the last size counts', async (t) => {
   const size = record('size', '4321');
   const bodies: Record<string, string> = {
     'behind another': record('path', 'layer/überlay.commit') + size,
@@ -90,7 +90,7 @@ await test('pax records: any order, any bytes in values, the last size counts', 
   }
 });
 
-await test('pax records that are none are refused', async (t) => {
+await test('malformed pax records are refused', async (t) => {
   const bodies: Record<string, string> = {
     'no length': 'size=5\n',
     'a length past the records': '99 size=5\n',
@@ -111,7 +111,7 @@ await test('pax records that are none are refused', async (t) => {
   }
 });
 
-await test('pax records that fill more than one block are refused', async (t) => {
+await test('pax records longer than one block are refused', async (t) => {
   const tar = paxWith('');
   tar.write('00000001001 ', 124, 'latin1');
   seal(tar.subarray(0, BLOCK));
@@ -121,7 +121,7 @@ await test('pax records that fill more than one block are refused', async (t) =>
   });
 });
 
-await test('a member header that is none matters when the size is to come from it', async (t) => {
+await test('a bad member header is an error if the size must come from it', async (t) => {
   const tar = paxWith(record('path', 'x'), 4000);
   tar[2 * BLOCK] = 0xff;
   await t.rejects(find(tar), {
@@ -135,7 +135,11 @@ await test('a member header that is none matters when the size is to come from i
 
 await test('a size past the end of the file is refused', async (t) => {
   const tar = wrapTar(PAYLOAD, { pax: false });
-  t.same(await find(tar.subarray(0, 512 + 5000)), { offset: 512, size: 5000 }, 'exactly there');
+  t.same(
+    await find(tar.subarray(0, 512 + 5000)),
+    { offset: 512, size: 5000 },
+    'exactly the whole file',
+  );
   await t.rejects(find(tar.subarray(0, 512 + 4999)), {
     code: 'BAD_FORMAT',
     message: "blob: tar member size at byte 512: expected at most 4999 (the file's end), got 5000",
@@ -150,7 +154,7 @@ await test('a size past the end of the file is refused', async (t) => {
   }
 });
 
-await test('other kinds of members are refused by name', async (t) => {
+await test('members of other kinds are refused by name', async (t) => {
   for (const typeflag of ['5', '2', 'L', 'g', 'K']) {
     const tar = ustarWith((header) => header.write(typeflag, 156));
     await t.rejects(find(tar), {
@@ -159,14 +163,14 @@ await test('other kinds of members are refused by name', async (t) => {
     });
   }
   const old = ustarWith((header) => void (header[156] = 0));
-  t.same(await find(old), { offset: 512, size: 5000 }, 'the old form of a regular file');
+  t.same(await find(old), { offset: 512, size: 5000 }, 'the old type of a regular file');
 });
 
-await test('checksums: signed sums are right too, wrong ones make it no tar', async (t) => {
+await test('header checksums may be signed sums; with a wrong one it is not a tar', async (t) => {
   const high = ustarWith((header) => void header.write('\xff\xfe\x80', 0, 'latin1'));
   t.ok(await find(high));
   seal(high.subarray(0, BLOCK), true);
-  t.ok(await find(high), 'signed');
+  t.ok(await find(high), 'signed sum');
   for (const at of [0, 100, 148, 300, 511]) {
     const tar = wrapTar(PAYLOAD, { pax: false });
     tar[at] = (tar[at] ?? 0) ^ 1;
@@ -174,7 +178,7 @@ await test('checksums: signed sums are right too, wrong ones make it no tar', as
   }
 });
 
-await test('only POSIX headers: GNU magic, other versions and old tars are not recognised', async (t) => {
+await test('only POSIX headers: GNU, other versions and old tars are not recognized', async (t) => {
   const gnu = ustarWith((header) => header.write('ustar  \0', 257, 'latin1'));
   t.equal(await find(gnu), null);
   t.equal(await find(ustarWith((header) => header.write('01', 263, 'latin1'))), null);
@@ -183,7 +187,7 @@ await test('only POSIX headers: GNU magic, other versions and old tars are not r
   t.ok(await find(nul));
 });
 
-await test('what is too short or something else is no tar', async (t) => {
+await test('short files and files of other kinds are not tars', async (t) => {
   const tar = wrapTar(PAYLOAD, { pax: false });
   t.equal(await find(tar.subarray(0, 511)), null);
   t.equal(await find(Buffer.alloc(0)), null);

@@ -1,37 +1,37 @@
-// The bundle's code caches: taken when they are its own, and never needed.
+// The code caches of the bundle: used if they match, and never required.
 import { copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { test } from 'tap';
 import { writeCodeCache } from '../../../daemon/bundle/code-cache.js';
-import { bundleOf, compileProgram } from '../../../daemon/bundle/compile.js';
+import { bundleOf, compileProgram, readProgram } from '../../../daemon/bundle/compile.js';
 
 const BUNDLE = fileURLToPath(new URL('../../../bundle/', import.meta.url));
 
-await test('the caches that the build makes fit what it makes them of', (t) => {
+await test('code caches of the build match the modules that they were made from', (t) => {
   for (const name of ['main.js', 'reactor/worker.js']) {
     const entry = join(BUNDLE, name);
     const origin = readFileSync(bundleOf(entry).cache, 'latin1').split('\n', 1)[0] ?? '';
-    // Of the Node that built it, which need not be the one that tests.
+    // The Node.js that built it may not be the one that runs the test.
     const isOurs = origin.includes(` ${process.version} `);
-    const { script } = compileProgram(entry);
+    const { script } = compileProgram(readProgram(entry));
     t.equal(script.cachedDataRejected, isOurs ? false : undefined, `${name}: ${origin}`);
   }
   t.end();
 });
 
-await test('any other cache is left alone, and the text is compiled', (t) => {
+await test('a cache that does not match is ignored, and the source is compiled', (t) => {
   const entry = join(t.testdir({}), 'main.js');
   const { text, cache } = bundleOf(entry);
   const built = bundleOf(join(BUNDLE, 'main.js'));
   copyFileSync(built.text, text);
-  const compiled = compileProgram(entry);
+  const compiled = compileProgram(readProgram(entry));
   writeCodeCache(cache, compiled.id, compiled.script.createCachedData());
   const good = readFileSync(cache);
-  /** undefined: none was given to V8. */
+  /** @returns undefined if V8 was given no cache */
   const rejected = (bytes: Buffer): boolean | undefined => {
     writeFileSync(cache, bytes);
-    return compileProgram(entry).script.cachedDataRejected;
+    return compileProgram(readProgram(entry)).script.cachedDataRejected;
   };
   t.equal(rejected(good), false);
   const head = good.indexOf('\n') + 1;
@@ -40,14 +40,14 @@ await test('any other cache is left alone, and the text is compiled', (t) => {
     t.ok(origin.includes(from), from);
     return Buffer.concat([Buffer.from(origin.replace(from, to)), good.subarray(head)]);
   };
-  const [bundleId = '', version = '', arch = '', tag = '', size = '', sha = ''] = origin.split(' ');
+  const [bundleId = '', version = '', arch = '', tag = '', size = '', crc = ''] = origin.split(' ');
   for (const [what, bytes] of [
     ['of another bundle', withOrigin(bundleId, bundleId.replace(/^./, 'x'))],
     ['of another Node', withOrigin(version, `${version}1`)],
     ['of another architecture', withOrigin(` ${arch} `, ' mips ')],
     ['with other flags of V8', withOrigin(` ${tag} `, ' 1 ')],
     ['of another build of Node', withOrigin(` ${size} `, ' 1 ')],
-    ['with another checksum', withOrigin(sha, `${'0'.repeat(64)}\n`)],
+    ['with another checksum', withOrigin(crc, `${'0'.repeat(8)}\n`)],
     ['without a first line', good.subarray(head)],
     ['with only that', good.subarray(0, head)],
     ['with more behind it', Buffer.concat([good, Buffer.alloc(1)])],
@@ -67,6 +67,6 @@ await test('any other cache is left alone, and the text is compiled', (t) => {
     t.equal(rejected(flipped), undefined, `a bit at ${at}`);
   }
   rmSync(cache);
-  t.equal(compileProgram(entry).script.cachedDataRejected, undefined, 'missing');
+  t.equal(compileProgram(readProgram(entry)).script.cachedDataRejected, undefined, 'missing');
   t.end();
 });

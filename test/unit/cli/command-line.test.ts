@@ -1,12 +1,12 @@
-// Every option of every command, as its builder declares it: the last value counts, and what is not
-// understood is an error. A new option is covered by being there.
+// Every option of every command, as its builder declares it: the last value counts, and unknown words are errors. New
+// options are covered without a change here.
 import t, { type Test } from 'tap';
 import yargs from 'yargs';
 import { parseCommandLine } from '../../../daemon/cli/command-line.js';
 import { COMMANDS, type Command } from '../../../daemon/cli/commands.js';
 import { namesOf, type KnownOptions } from '../../../daemon/cli/options/values.js';
 
-/** An empty one of these is the default export. */
+/** An empty value of these options means the default export. */
 const MAY_BE_EMPTY = ['export', 'e'];
 
 const noVersion = (): Promise<string> => Promise.resolve('1');
@@ -17,7 +17,7 @@ async function valuesOf(words: readonly string[]): Promise<Record<string, unknow
   return parsed.args as Record<string, unknown>;
 }
 
-/** Words of the command line that the command needs, whatever else is there. */
+/** Words that the command needs besides its options. */
 function start({ usage }: Command): string[] {
   const [name = '', ...positionals] = usage.split(' ');
   return [name, ...positionals.filter((each) => each.startsWith('<')).map((_, i) => `word${i}`)];
@@ -94,7 +94,7 @@ for (const { command, known, names } of all) {
       const aliased = known.alias[name]?.[0];
       if (aliased !== undefined && !isArray) {
         const other = aliased.length === 1 ? `-${aliased}` : `--${aliased}`;
-        test.same(await valueOf([option, one, other, two]), value(two), 'by both names');
+        test.same(await valueOf([option, one, other, two]), value(two), 'under both names');
       }
       await refuses(test, [option]);
       await refuses(test, [option, one, option]);
@@ -116,7 +116,7 @@ for (const { command, known, names } of all) {
     });
   }
 
-  await t.test(`${words[0]}: what is no option`, async (test) => {
+  await t.test(`${words[0]}: unknown options and values are refused`, async (test) => {
     await refuses(test, ['--nonsense']);
     await refuses(test, ['--nonsense=1']);
     await refuses(test, ['-7y']);
@@ -126,7 +126,7 @@ for (const { command, known, names } of all) {
   });
 }
 
-await t.test('all commands are there, with the options that security hangs on', (test) => {
+await t.test('all commands exist, and options that security depends on are declared', (test) => {
   for (const each of ['tls', 'tls-ca', 'tls-psk', 'allow-user', 'socket-mode', 'log-level']) {
     test.ok(optionsOf('serve').includes(each), each);
   }
@@ -136,7 +136,7 @@ await t.test('all commands are there, with the options that security hangs on', 
   test.end();
 });
 
-await t.test('a slip of the finger', async (test) => {
+await t.test('typical typing mistakes are refused', async (test) => {
   const cases: [string, RegExp][] = [
     ['srve x', /^unknown command "srve": did you mean serve\?$/],
     ['moutn x y', /^unknown command "moutn": did you mean mount\?$/],
@@ -165,13 +165,13 @@ await t.test('a slip of the finger', async (test) => {
   }
 });
 
-await t.test('what follows -- is no option', async (test) => {
+await t.test('a word after -- is not an option', async (test) => {
   const { image, json } = await valuesOf(['inspect', '--json', '--', '-x', 'y', '--json']);
   test.same(image, ['./-x', 'y', './--json']);
   test.equal(json, true);
 });
 
-await t.test('texts that are asked for', async (test) => {
+await t.test('--help and --version print their texts', async (test) => {
   for (const line of [
     ['--help'],
     ['serve', '--help'],

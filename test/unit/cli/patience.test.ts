@@ -1,9 +1,9 @@
-// `--wait`: what is tried again, for how long, and what is said meanwhile; with a clock of its own.
+// `--wait`: which errors lead to another try, for how long, and the messages meanwhile; with a clock of its own.
 import { test } from 'tap';
 import { MAX_WAIT_SECONDS, patiently, waitSeconds } from '../../../daemon/cli/patience.js';
 import { OverlaybdError } from '../../../daemon/errors.js';
 
-/** @param errors what is thrown in turn, before it works */
+/** @param errors thrown one after the other before the work succeeds */
 function clock(...errors: readonly Error[]) {
   let time = 0;
   let tries = 0;
@@ -29,28 +29,32 @@ function clock(...errors: readonly Error[]) {
 const absent = new OverlaybdError('NO_DAEMON', 'no daemon is running there');
 const missing = new OverlaybdError('NOT_FOUND', 'there is no export named "web"');
 
-await test('until it works', async (t) => {
+await test('work is tried until it succeeds, and each reason is reported once', async (t) => {
   const { work, patience, said } = clock(absent, absent, absent, missing, missing);
   t.equal(await patiently(work, patience(600)), 'done');
-  t.same(said, [`waiting: ${absent.message}`, `waiting: ${missing.message}`], 'each reason once');
+  t.same(
+    said,
+    [`waiting: ${absent.message}`, `waiting: ${missing.message}`],
+    'each reason is reported once',
+  );
 });
 
-await test('until time is up', async (t) => {
+await test('work is tried until the time is up', async (t) => {
   const { work, patience, tries, time, said } = clock(absent);
   await t.rejects(patiently(work, patience(3600)), { code: 'NO_DAEMON' });
   t.equal(time(), 3_600_000);
-  t.ok(tries() > 700, 'tried each 5 s');
-  t.ok(said.length > 1 && said.length < 10, 'said again, but rarely');
+  t.ok(tries() > 700, 'one try every 5 s');
+  t.ok(said.length > 1 && said.length < 10, 'the reason is repeated, but rarely');
 });
 
-await test('once', async (t) => {
+await test('without --wait there is one try', async (t) => {
   const { work, patience, tries, said } = clock(absent);
   await t.rejects(patiently(work, patience(0)), { code: 'NO_DAEMON' });
   t.equal(tries(), 1);
   t.same(said, []);
 });
 
-await test('what waiting cannot mend', async (t) => {
+await test('errors that waiting cannot mend end it at once', async (t) => {
   for (const error of [new OverlaybdError('BAD_ARGUMENT', 'no'), new TypeError('a bug')]) {
     const { work, patience, tries } = clock(error);
     await t.rejects(patiently(work, patience(60)), error);
@@ -58,7 +62,7 @@ await test('what waiting cannot mend', async (t) => {
   }
 });
 
-await test('the option', async (t) => {
+await test('--wait accepts seconds or no value', async (t) => {
   t.equal(waitSeconds(undefined), 0);
   t.equal(waitSeconds(0.5), 0.5);
   t.equal(waitSeconds(MAX_WAIT_SECONDS), MAX_WAIT_SECONDS);

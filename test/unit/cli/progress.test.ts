@@ -1,4 +1,4 @@
-// The progress bar: when it draws, what it draws, and what it leaves behind.
+// The progress bar: when it draws, what it draws, and the line that stays afterwards.
 import t from 'tap';
 import { ProgressBar, progressLine } from '../../../daemon/cli/progress.js';
 
@@ -9,18 +9,18 @@ function terminal(columns: number, isTTY = true) {
   return { written, columns, isTTY, write: (text: string) => written.push(text) };
 }
 
-await t.test('a line', async (test) => {
+await t.test('a line shows bar, percentage, bytes and rate', async (test) => {
   test.equal(progressLine(0, 4096, 0), '[--------------------]   0 % 0 bytes of 4.0 KiB');
   test.equal(
     progressLine(2048, 4096, 2),
     '[##########----------]  50 % 2.0 KiB of 4.0 KiB, 1.0 KiB/s',
   );
   test.match(progressLine(4096, 4096, 1), /^\[#{20}\] 100 %/);
-  test.match(progressLine(4095, 4096, 1), / {2}99 % /, 'not done is not 100 %');
-  test.match(progressLine(0, 0, 0), /100 %/, 'nothing to do is done');
+  test.match(progressLine(4095, 4096, 1), / {2}99 % /, 'unfinished work is never 100 %');
+  test.match(progressLine(0, 0, 0), /100 %/, 'no work at all is 100 %');
 });
 
-await t.test('at most ten times a second', async (test) => {
+await t.test('the bar is drawn at most ten times a second', async (test) => {
   const stream = terminal(80);
   let now = 0;
   const bar = new ProgressBar(stream, () => now);
@@ -29,13 +29,13 @@ await t.test('at most ten times a second', async (test) => {
   test.ok(stream.written.every((text) => text.startsWith(`${CLEAR}[`)));
 });
 
-await t.test('never wraps', async (test) => {
+await t.test('the bar is never wider than the terminal', async (test) => {
   const stream = terminal(20);
   new ProgressBar(stream).update(1, 2);
   test.equal(stream.written[0]?.length, CLEAR.length + 19);
 });
 
-await t.test('leaves an empty line, and only if it has drawn', async (test) => {
+await t.test('the bar is cleared at the end, if it was ever drawn', async (test) => {
   const stream = terminal(80);
   const bar = new ProgressBar(stream);
   bar.clear();
@@ -46,7 +46,7 @@ await t.test('leaves an empty line, and only if it has drawn', async (test) => {
   test.same(stream.written.slice(1), [CLEAR]);
 });
 
-await t.test('says nothing when nobody watches', async (test) => {
+await t.test('without a terminal nothing is drawn', async (test) => {
   const stream = terminal(80, false);
   const bar = new ProgressBar(stream);
   bar.update(1, 2);

@@ -1,4 +1,4 @@
-// `status` for people. The command itself: test/e2e.
+// The text output of `status`. The command itself: test/e2e.
 import { test } from 'tap';
 import { renderStatus } from '../../../daemon/cli/status.js';
 import type { DaemonStatus, DeviceStatus } from '../../../daemon/control/api.js';
@@ -27,7 +27,7 @@ function device(change: Partial<DeviceStatus>): DeviceStatus {
   };
 }
 
-await test('status for people', async (t) => {
+await test('status shows one escaped line for each listener, export and device', async (t) => {
   const status: DaemonStatus = {
     pid: 77,
     version: '1.2.3',
@@ -65,8 +65,8 @@ await test('status for people', async (t) => {
       'export "bad": failed: no\\ndisk; 3 tries since then, the next 4 s after the last',
     ),
   );
-  t.equal(lines.length, 9, 'names cannot make lines of their own');
-  t.notOk(lines.join().includes('\u001b'), 'nor colours');
+  t.equal(lines.length, 9, 'names cannot add lines');
+  t.notOk(lines.join().includes('\u001b'), 'names cannot change colours');
   t.match(lines[0], 'overlaybd-nbd 1.2.3, process 77');
   t.equal(lines[1], 'listening: nowhere');
   t.match(
@@ -79,5 +79,5 @@ await test('status for people', async (t) => {
     /^\/dev\/nbd0 +connected +2\/2 +2026-01-02T03:04:05Z +12345 +0 +3 +\/images\/a\.json$/,
   );
   t.match(lines[8], /^\/dev\/nbd10 +waiting +0\/2 .* "web"$/);
-  t.equal(lines[7]?.indexOf('connected'), lines[8]?.indexOf('waiting'), 'columns');
+  t.equal(lines[7]?.indexOf('connected'), lines[8]?.indexOf('waiting'), 'columns are aligned');
 });

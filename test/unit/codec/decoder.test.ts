@@ -1,4 +1,4 @@
-// The batch decoders alone: whatever bytes they get, they say which block is bad and never write outside their place.
+// The batch decoders alone: for any input they report the bad block and never write outside their destination.
 import { compressSync } from 'lz4-napi';
 import { compress } from 'zstd-napi';
 import { test } from 'tap';
@@ -40,7 +40,7 @@ function batchOf(blocks: readonly Uint8Array[], crcSize: 0 | 4 = 0): Batch {
   return { src, base: DECODE_HEADROOM, bounds, blockSize: 512, crcSize, crcSeed: SEED };
 }
 
-/** Decodes all blocks between guard bytes. @returns what the decoder said, and what came out */
+/** Decodes all blocks between guard bytes. @returns the result and the output */
 function decodeWith(
   decoder: BatchDecoder,
   batch: Batch,
@@ -57,7 +57,7 @@ function decodeWith(
   return { bad, out: dst.subarray(64, 64 + size) };
 }
 
-/** Decodes with every decoder there is, which must all say the same. */
+/** Decodes with every decoder of this machine; all results must be equal. */
 function decode(
   algorithm: Algorithm,
   blocks: readonly Uint8Array[],
@@ -77,7 +77,7 @@ function decode(
 }
 
 for (const algorithm of ALGORITHMS) {
-  await test(`${algorithm}: a batch comes out one behind the other`, (t) => {
+  await test(`${algorithm}: blocks of a batch are decoded one after the other`, (t) => {
     const raw = [textBytes(1, 4096), randomBytes(2, 4096), Buffer.alloc(4096), textBytes(3, 77)];
     const blocks = raw.map((each) => encodeBlock(algorithm, each));
     for (const crcSize of [0, 4] as const) {
@@ -88,7 +88,7 @@ for (const algorithm of ALGORITHMS) {
     t.end();
   });
 
-  await test(`${algorithm}: a part of a batch leaves the rest alone`, (t) => {
+  await test(`${algorithm}: decoding a part of a batch leaves the rest unchanged`, (t) => {
     const raw = [textBytes(1, 512), textBytes(2, 512), textBytes(3, 512), textBytes(4, 512)];
     for (const make of DECODERS[algorithm]) {
       const batch = batchOf(raw.map((each) => encodeBlock(algorithm, each)));
@@ -99,7 +99,7 @@ for (const algorithm of ALGORITHMS) {
     t.end();
   });
 
-  await test(`${algorithm}: the first block with a wrong CRC or bad data is told, and kept as it was`, (t) => {
+  await test(`${algorithm}: the first block with a wrong CRC or bad data is reported, and kept as it was`, (t) => {
     const raw = [1, 2, 3, 4].map((seed) => textBytes(seed, 512));
     const blocks = raw.map((each) => encodeBlock(algorithm, each));
     blocks[3] = Buffer.from('no block', 'latin1');
@@ -109,20 +109,23 @@ for (const algorithm of ALGORITHMS) {
         const batch = batchOf(blocks, 4);
         const { src, base, bounds } = batch;
         const begin = base + (bounds[bad] as number);
-        // A byte of the block, then one of its CRC; block 3 is bad as it is.
+        // A byte of the block, then one of its CRC; block 3 is bad anyway.
         const at = bad === 1 ? begin : base + (bounds[bad + 1] as number) - 1;
         if (bad < 3) src[at] = (src[at] as number) ^ 1;
         const stored = Buffer.from(src.subarray(begin));
         const dst = Buffer.alloc(4 * 512);
         t.equal(decoder.decode(batch, 0, 4, dst, 0, 512), bad);
-        t.ok(src.subarray(begin).equals(stored), 'for whoever tells what is wrong with it');
+        t.ok(
+          src.subarray(begin).equals(stored),
+          'the block is unchanged, so that its error can be described',
+        );
         t.ok(dst.subarray(0, bad * 512).equals(Buffer.concat(raw.slice(0, bad))));
       }
     }
     t.end();
   });
 
-  await test(`${algorithm}: blocks that decode short or long are bad, and which one is told`, (t) => {
+  await test(`${algorithm}: blocks of a wrong decoded size are reported by their number`, (t) => {
     const good = encodeBlock(algorithm, textBytes(1, 4096));
     for (const size of [1, 4095, 4097, 8192]) {
       const odd = encodeBlock(algorithm, textBytes(1, size));
@@ -134,7 +137,7 @@ for (const algorithm of ALGORITHMS) {
     t.end();
   });
 
-  await test(`${algorithm}: garbage is bad, never a crash, and the decoder goes on working`, (t) => {
+  await test(`${algorithm}: random bytes are bad blocks, and the decoder keeps working`, (t) => {
     const decoders = DECODERS[algorithm].map((make) => make());
     const good = encodeBlock(algorithm, textBytes(1, 4096));
     const next = seededRandom(42);
@@ -148,12 +151,12 @@ for (const algorithm of ALGORITHMS) {
       const [one, ...others] = results;
       if (one?.bad === -1) survivors++;
       for (const other of others) {
-        // Libraries of different age see different damage; a CRC is there to see all of it.
+        // Library versions detect different damage; the CRC detects all of it.
         if (other.bad !== one?.bad) disagreements++;
         else if (other.bad < 0 && !other.out.equals(one.out)) t.fail(`case ${i}: other bytes`);
       }
     }
-    // A changed literal still decodes; nothing cut or random may.
+    // A block with a changed literal still decodes; a cut or random one must not.
     t.ok(survivors < 1000, `${survivors} blocks decoded`);
     t.ok(disagreements < 30, `${disagreements} blocks decoded with one library only`);
     for (const decoder of decoders) {
@@ -164,7 +167,7 @@ for (const algorithm of ALGORITHMS) {
     t.end();
   });
 
-  await test(`${algorithm}: blocks of a few bytes`, (t) => {
+  await test(`${algorithm}: blocks of a few bytes are decoded`, (t) => {
     const tiny = [0, 1, 2, 0x28, 0xff].map((byte) => Buffer.of(byte));
     for (const block of tiny)
       t.equal(decode(algorithm, [block], 512).bad, 0, block.toString('hex'));
@@ -172,12 +175,12 @@ for (const algorithm of ALGORITHMS) {
   });
 }
 
-await test('lz4: a raw block with its own size in front is not one', (t) => {
+await test('lz4: a raw block with its size before it is bad', (t) => {
   t.equal(decode('lz4', [compressSync(Buffer.alloc(4096))], 4096).bad, 0);
   t.end();
 });
 
-await test('lz4: a block that asks for more output than there is room', (t) => {
+await test('lz4: a block that needs more output than the destination has is bad', (t) => {
   // A literal, then a match of 15 + 255 * 200 + 4 bytes.
   const bomb = Buffer.concat([
     Buffer.from('1f410100', 'hex'),
@@ -188,23 +191,23 @@ await test('lz4: a block that asks for more output than there is room', (t) => {
   t.end();
 });
 
-await test('lz4: a match that points before the block', (t) => {
+await test('lz4: a match before the start of the output is bad', (t) => {
   t.equal(decode('lz4', [Buffer.from('1f41ff7f0050414141414141', 'hex')], 512).bad, 0);
   t.end();
 });
 
-await test('zstd: a frame that claims or holds far more than a block', (t) => {
+await test('zstd: a frame that claims or contains far more than a block is bad', (t) => {
   // Magic, single segment with an 8-byte content size of 2^60, one empty raw last block.
   const claim = Buffer.from('28b52ffde00000000000000010010000', 'hex');
   t.equal(decode('zstd', [claim], 4096).bad, 0);
   const bomb = compress(Buffer.alloc(64 << 20));
   const before = process.memoryUsage().rss;
   t.equal(decode('zstd', [bomb], 65_536).bad, 0);
-  t.ok(process.memoryUsage().rss - before < 32 << 20, 'nothing was made for it');
+  t.ok(process.memoryUsage().rss - before < 32 << 20, 'no memory was allocated for it');
   t.end();
 });
 
-await test('zstd: a window larger than the block, without a content size, is no matter', (t) => {
+await test('zstd: a window larger than the block is accepted', (t) => {
   // A 128 MiB window and one run-length block of 4096 zeros.
   const frame = Buffer.from('28b52ffd008803800000', 'hex');
   const { bad, out } = decode('zstd', [frame], 4096);
@@ -213,7 +216,7 @@ await test('zstd: a window larger than the block, without a content size, is no 
   t.end();
 });
 
-await test('zstd: a frame with a dictionary that we do not have is bad', (t) => {
+await test('zstd: a frame that needs a dictionary is bad', (t) => {
   const frame = encodeBlock('zstd', textBytes(1, 4096));
   const named = Buffer.concat([
     frame.subarray(0, 4),
@@ -224,7 +227,7 @@ await test('zstd: a frame with a dictionary that we do not have is bad', (t) => 
   t.end();
 });
 
-await test('the environment turns the libraries of the system off', (t) => {
+await test("an environment variable disables the system's libraries", (t) => {
   const name = 'OVERLAYBD_NBD_PORTABLE_CODECS';
   const before = process.env[name];
   t.teardown(() => {

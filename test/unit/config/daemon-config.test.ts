@@ -1,20 +1,20 @@
-// Our own daemon.json: every key and limit, and that nothing misspelt or odd passes in silence.
+// daemon.json: every key and limit; unknown keys and odd values are always errors.
 import { test } from 'tap';
 import { parseDaemonConfig } from '../../../daemon/config/daemon-config.js';
 
 const parse = (json: string) => parseDaemonConfig(json, 'daemon.json');
-/** A file with one listener that has something of its own. */
+/** A file with one listener that has settings of its own. */
 const listener = (json: string, address = 'unix:///s') =>
   `{"listen":[{"address":"${address}",${json}}]}`;
 const refusal = (message: RegExp) => ({ code: 'BAD_CONFIG', message });
 
-await test('everything may be left out', (t) => {
+await test('every key may be left out', (t) => {
   t.same(parse('{}'), {});
   t.same(parse('{"log":{},"exports":{},"listen":[]}'), { log: {}, exports: {}, listen: [] });
   t.end();
 });
 
-await test('everything may be given', (t) => {
+await test('every key may be given', (t) => {
   const config = {
     listen: [
       'tcp://[::1]:10809',
@@ -39,7 +39,7 @@ await test('everything may be given', (t) => {
   t.end();
 });
 
-await test('misspelt keys are errors, by path', (t) => {
+await test('unknown keys are errors with their path', (t) => {
   t.throws(
     () => parse('{"export":{}}'),
     refusal(/^daemon\.json: unknown key "export"; did you mean "exports"\?$/),
@@ -51,7 +51,7 @@ await test('misspelt keys are errors, by path', (t) => {
   t.end();
 });
 
-await test('wrong values are errors, by path', (t) => {
+await test('wrong values are errors with their path', (t) => {
   const cases: [string, RegExp][] = [
     ['{"listen":"tcp://localhost"}', /listen: "tcp:\/\/localhost" is not an array$/],
     ['{"listen":[1]}', /listen\.0: 1 is not an address, or an object with an address$/],
@@ -122,7 +122,7 @@ await test('wrong values are errors, by path', (t) => {
   t.end();
 });
 
-await test('no export is dropped in silence, whatever its name', (t) => {
+await test('no export is lost, whatever its name', (t) => {
   for (const name of ['constructor', 'prototype', '__proto__']) {
     t.throws(
       () => parse(`{"exports":{"${name}":"a","other":"b"}}`),

@@ -1,4 +1,4 @@
-// The text of config.v1.json: defaults, unknown keys, and wrong types by their path. Files are not looked for here.
+// The text of config.v1.json: defaults, unknown keys, and wrong types with their path. No file is opened here.
 import { test } from 'tap';
 import { MAX_MESSAGE_LENGTH } from '../../../daemon/errors.js';
 import { parseImageConfig } from '../../../daemon/config/image-config.js';
@@ -17,7 +17,7 @@ const NO_LOWER = {
   gzipIndex: '',
 };
 
-await test('what is left out is empty', (t) => {
+await test('keys that are left out are empty', (t) => {
   t.same(parse('{}'), {
     repoBlobUrl: '',
     lowers: [],
@@ -61,7 +61,7 @@ await test('unknown keys are ignored at every level, as upstream does', (t) => {
   t.end();
 });
 
-await test('wrong types are named by their path', (t) => {
+await test('wrong types are errors with their path', (t) => {
   const cases: [string, RegExp][] = [
     [
       '{"lowers":[{"file":"a"},{"file":3}]}',
@@ -89,7 +89,7 @@ await test('wrong types are named by their path', (t) => {
   t.end();
 });
 
-await test('the first thing that is wrong is told, however many there are', (t) => {
+await test('of several errors the first one is reported', (t) => {
   t.throws(
     () => parse('{"repoBlobUrl":1,"lowers":[{"file":2}]}'),
     refusal(/repoBlobUrl: 1 is not a string$/),
@@ -103,7 +103,7 @@ await test('the first thing that is wrong is told, however many there are', (t) 
 
 const many = (count: number, rest = ''): string => `{"lowers":[${'1,'.repeat(count - 1)}1]${rest}}`;
 
-await test('lowers are counted before they are looked at', (t) => {
+await test('too many lowers are refused before each is parsed', (t) => {
   for (const count of [256, 2_000_000]) {
     t.throws(() => parse(many(count)), {
       code: 'LIMIT',
@@ -119,7 +119,7 @@ await test('lowers are counted before they are looked at', (t) => {
   t.end();
 });
 
-await test('messages have a greatest length, whatever a value is', (t) => {
+await test('messages have a maximum length, however long a value is', (t) => {
   const long = 'x'.repeat(1 << 20);
   const cases = [
     `{"lowers":[{"size":"${long}"}]}`,
@@ -141,17 +141,17 @@ await test('messages have a greatest length, whatever a value is', (t) => {
   t.end();
 });
 
-await test('a byte order mark is passed over, one', (t) => {
+await test('one byte order mark is skipped', (t) => {
   t.equal(parse('\ufeff{"repoBlobUrl":"a"}').repoBlobUrl, 'a');
   t.throws(() => parse('\ufeff\ufeff{}'), refusal(/not JSON/));
   t.end();
 });
 
-await test('a key that stands twice is an error: which one counts is a guess', (t) => {
+await test('a duplicate key is an error, because either value could be meant', (t) => {
   const cases: [string, RegExp][] = [
     ['{"upper":{},"lowers":[],"upper":{}}', /: upper: duplicate key$/],
     ['{"lowers":[{"file":"a"},{"file":"b","dir":"c","file":"d"}]}', /: lowers\.1\.file: /],
-    // Written in another way, and in an object that nobody looks at.
+    // Written with an escape, and in an object that is not read.
     ['{"x":{"y":[1,{"\\u0061":1,"a":2}]}}', /: x\.y\.1\.a: /],
   ];
   for (const [json, message] of cases) t.throws(() => parse(json), refusal(message), json);
@@ -159,7 +159,7 @@ await test('a key that stands twice is an error: which one counts is a guess', (
   t.end();
 });
 
-await test('numbers beyond 2^53 are told as they are written', (t) => {
+await test('numbers beyond 2^53 are quoted as they are written', (t) => {
   const cases: [string, string][] = [
     ['{"repoBlobUrl":9007199254740993}', '9007199254740993'],
     ['{"lowers":[{},{"dir":-18446744073709551617}]}', '-18446744073709551617'],
@@ -174,7 +174,7 @@ await test('numbers beyond 2^53 are told as they are written', (t) => {
 
 const nested = (depth: number): string => `{"x":${'['.repeat(depth)}${']'.repeat(depth)}}`;
 
-await test('what is nested deeper than any configuration is refused', (t) => {
+await test('JSON that is nested too deeply is refused', (t) => {
   t.doesNotThrow(() => parse(nested(63)));
   for (const depth of [64, 1_000_000]) {
     t.throws(() => parse(nested(depth)), refusal(/: more than 64 levels deep$/), `${depth}`);
@@ -182,7 +182,7 @@ await test('what is nested deeper than any configuration is refused', (t) => {
   t.end();
 });
 
-await test('strict JSON: no comments, no trailing commas, nothing behind', (t) => {
+await test('strict JSON: no comments, no trailing commas, nothing after the end', (t) => {
   for (const json of ['', '{', '{"lowers":[],}', '{} // done', '{"a":1}{', "{'a':1}", '\u0000']) {
     t.throws(() => parse(json), refusal(/^config\.v1\.json: not JSON: ./), JSON.stringify(json));
   }

@@ -1,7 +1,8 @@
-// Addresses to listen on: what is accepted, what is not, and the URI that clients get.
+// Listen addresses: which are accepted, which are refused, and the URI for clients.
 import { test } from 'tap';
 import {
   DEFAULT_LISTEN,
+  addressText,
   nbdUri,
   parseListenAddress,
 } from '../../../daemon/config/listen-address.js';
@@ -11,7 +12,7 @@ const unix = (path: string) => ({ kind: 'unix', path }) as const;
 const vsock = (cid: number | null, port: number) => ({ kind: 'vsock', cid, port }) as const;
 const fd = (name: string) => ({ kind: 'fd', name }) as const;
 
-await test('addresses', (t) => {
+await test('valid addresses are parsed', (t) => {
   const good: [string, object][] = [
     [DEFAULT_LISTEN, tcp('127.0.0.1', 10_809)],
     ['tcp://127.0.0.1', tcp('127.0.0.1', 10_809)],
@@ -36,7 +37,7 @@ await test('addresses', (t) => {
   t.end();
 });
 
-await test('what is no address is quoted in the error', (t) => {
+await test('an invalid address is quoted in the error', (t) => {
   const bad: [string, RegExp][] = [
     ['', /"" is none of tcp:\/\/HOST:PORT, unix:\/\/\/PATH, vsock:\/\/CID:PORT, fd:\/\/NAME$/],
     ['127.0.0.1:10809', /is none of/],
@@ -83,7 +84,7 @@ await test('what is no address is quoted in the error', (t) => {
   t.end();
 });
 
-await test('URIs for clients', (t) => {
+await test('each address has a URI for clients', (t) => {
   t.equal(nbdUri(tcp('127.0.0.1', 10_809)), 'nbd://127.0.0.1');
   t.equal(nbdUri(tcp('127.0.0.1', 1)), 'nbd://127.0.0.1:1');
   t.equal(nbdUri(tcp('::1', 10_809)), 'nbd://[::1]');
@@ -91,14 +92,28 @@ await test('URIs for clients', (t) => {
   t.equal(nbdUri(tcp('fe80::1%eth0', 2)), 'nbd://[fe80::1%25eth0]:2');
   t.equal(nbdUri(vsock(3, 10_809)), 'nbd+vsock://3');
   t.equal(nbdUri(vsock(3, 4)), 'nbd+vsock://3:4');
-  t.equal(nbdUri(vsock(null, 10_809)), 'vsock://:10809', 'no URI: clients know the CID');
-  t.equal(nbdUri(unix('@abstract')), 'unix://@abstract', 'no URI for those');
+  t.equal(nbdUri(vsock(null, 10_809)), 'vsock://:10809', 'no URI, because clients know the CID');
+  t.equal(nbdUri(unix('@abstract')), 'unix://@abstract', 'no URI for abstract sockets');
   t.equal(nbdUri(fd('web')), 'fd://web');
   t.equal(nbdUri(unix('/run/nbd.sock')), 'nbd+unix:///?socket=/run/nbd.sock');
   t.end();
 });
 
-await test('a URI survives any path: what it means is what was listened on', (t) => {
+await test('the text of an address is parsed as the same address', (t) => {
+  for (const address of [
+    tcp('127.0.0.1', 10_809),
+    tcp('fe80::1%eth0', 2),
+    vsock(null, 3),
+    vsock(3, 4),
+    unix('/run/a b.sock'),
+    fd('web'),
+  ]) {
+    t.same(parseListenAddress(addressText(address)), address, addressText(address));
+  }
+  t.end();
+});
+
+await test('the URI of any path means the path that was listened on', (t) => {
   for (const path of ['/run/a&b=c.sock', '/run/100%.sock', '/run/a b#c?d+e.sock', '/run/ü.sock']) {
     const uri = nbdUri(unix(path));
     t.match(uri, /^nbd\+unix:\/\/\/\?socket=\/run\/[\w%.-]+$/);

@@ -1,4 +1,4 @@
-// What a listener of the configuration means: defaults, modes, accounts. Its errors: daemon-config.test.ts.
+// A listener of the configuration: defaults, modes, accounts. Its errors: daemon-config.test.ts.
 import { test } from 'tap';
 import { listenerSpec, parseAccount, parseMode } from '../../../daemon/config/listener.js';
 
@@ -11,7 +11,7 @@ const DEFAULTS = {
   maxConnectionsPerPeer: null,
 };
 
-await test('an address alone has the defaults, as has an object around it', (t) => {
+await test('an address alone, and an object with an address alone, have the defaults', (t) => {
   const address = { kind: 'unix', path: '/run/s' };
   t.same(listenerSpec('unix:///run/s'), { ...DEFAULTS, address });
   t.same(listenerSpec({ address: 'unix:///run/s' }), { ...DEFAULTS, address });
@@ -19,7 +19,7 @@ await test('an address alone has the defaults, as has an object around it', (t) 
   t.end();
 });
 
-await test('everything given', (t) => {
+await test('every key of a listener may be given', (t) => {
   const given = {
     exports: ['a'],
     users: [0, 'alice'],
@@ -38,7 +38,7 @@ await test('everything given', (t) => {
   t.end();
 });
 
-await test('modes are octal', (t) => {
+await test('socket modes are octal', (t) => {
   t.equal(parseMode('0660'), 0o660);
   t.equal(parseMode('600'), 0o600);
   t.equal(parseMode('000'), 0);
@@ -59,7 +59,7 @@ await test('modes are octal', (t) => {
   t.end();
 });
 
-await test('accounts', (t) => {
+await test('accounts are names or numbers', (t) => {
   t.equal(parseAccount('0'), 0);
   t.equal(parseAccount('1000'), 1000);
   t.equal(parseAccount('alice'), 'alice');

@@ -1,4 +1,4 @@
-// Which TLS settings go together, and what whoever leaves something out gets; no files.
+// Which TLS settings go together, and what missing ones default to; no files.
 import t from 'tap';
 import { resolveTls, tlsOf } from '../../../daemon/cli/options/tls.js';
 import { parseDaemonConfig } from '../../../daemon/config/daemon-config.js';
@@ -7,10 +7,14 @@ import { tlsFiles, type TlsConfig } from '../../../daemon/config/tls-config.js';
 const server = { certificate: 'c', key: 'k' };
 const parse = (tls: unknown) => parseDaemonConfig(JSON.stringify({ tls }), 'daemon.json').tls;
 
-await t.test('what is decided', async (test) => {
+await t.test('missing TLS settings follow from the given ones', async (test) => {
   test.equal(tlsFiles({}), null);
   test.equal(tlsFiles({ mode: 'off' }), null);
-  test.equal(tlsFiles({ mode: 'off', ...server, clientCa: 'a' }), null, 'switched off, kept');
+  test.equal(
+    tlsFiles({ mode: 'off', ...server, clientCa: 'a' }),
+    null,
+    'switched off, although other settings are kept',
+  );
   test.same(tlsFiles(server), {
     mode: 'require',
     identity: server,
@@ -24,7 +28,7 @@ await t.test('what is decided', async (test) => {
   test.match(tlsFiles(all), { identity: server, clientCa: 'a', clientNames: ['alice'] });
 });
 
-await t.test('what does not go together', async (test) => {
+await t.test('contradictory TLS settings are refused', async (test) => {
   const cases: [TlsConfig, RegExp][] = [
     [{ mode: 'on' }, /"on" needs a certificate/],
     [{ mode: 'require' }, /"require" needs a certificate/],
@@ -40,7 +44,7 @@ await t.test('what does not go together', async (test) => {
   }
 });
 
-await t.test('in daemon.json', async (test) => {
+await t.test('TLS settings of daemon.json', async (test) => {
   const tls = { mode: 'on', ...server, clientCa: 'a', clientNames: ['alice', 'bob'], pskFile: 'p' };
   test.same(parse(tls), tls);
   for (const [wrong, message] of [
@@ -60,7 +64,7 @@ await t.test('in daemon.json', async (test) => {
   });
 });
 
-await t.test('the command line wins, value by value', async (test) => {
+await t.test('the command line takes precedence, value by value', async (test) => {
   const config: TlsConfig = { mode: 'on', ...server, clientCa: 'a', clientNames: ['alice'] };
   test.match(tlsOf({}, config), { mode: 'on', clientNames: ['alice'] });
   test.equal(tlsOf({ tls: 'off' }, config), null);

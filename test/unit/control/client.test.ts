@@ -1,5 +1,5 @@
-// The control API's client and server against each other over a real socket; nothing behind the server
-// is real. With raw HTTP and the real daemon: test/e2e/control-api.test.ts.
+// The client and the server of the control API, over a real socket, with a fake daemon. Raw HTTP against the real
+// daemon: test/e2e/control-api.test.ts.
 import { createServer } from 'node:http';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -35,7 +35,7 @@ function start(t: Test, change: Partial<ControlHandlers>): { client: ControlClie
   return { client: new ControlClient(path), path };
 }
 
-await test('everything that can be asked', async (t) => {
+await test('every request reaches the server and returns its answer', async (t) => {
   const asked: unknown[] = [];
   const { client } = start(t, {
     attach: async (request) => {
@@ -61,7 +61,7 @@ await test('everything that can be asked', async (t) => {
   ]);
 });
 
-await test('errors come back as they are', async (t) => {
+await test('errors reach the client with code and message', async (t) => {
   const codes = ['BAD_ARGUMENT', 'PERMISSION', 'NOT_FOUND', 'BUSY', 'NO_KERNEL', 'BAD_CHECKSUM'];
   let code = '';
   const { client } = start(t, {
@@ -78,7 +78,7 @@ await test('errors come back as they are', async (t) => {
   await t.rejects(client.upgrade(), { code: 'BUG', message: 'a bug' });
 });
 
-await test('a server that closes answers what it was asked', async (t) => {
+await test('a server that closes answers running requests', async (t) => {
   const path = join(shortFolder(t), 'control.sock');
   const server = new ControlServer(sockets.listenUnix(path, 10), {
     status: async () => {
@@ -93,12 +93,12 @@ await test('a server that closes answers what it was asked', async (t) => {
   await t.rejects(new ControlClient(path).status(), { code: 'NO_DAEMON' });
 });
 
-await test('nobody, and somebody else', async (t) => {
+await test('no server, and a server of another kind', async (t) => {
   const path = join(shortFolder(t), 'control.sock');
   const absent = { code: 'NO_DAEMON', message: `${path}: no daemon is running there` };
   await t.rejects(new ControlClient(path).status(), absent);
   descriptors.close(sockets.listenUnix(path, 1));
-  await t.rejects(new ControlClient(path).status(), absent, 'a socket that was left behind');
+  await t.rejects(new ControlClient(path).status(), absent, 'a socket file without a server');
   rmSync(path);
   const other = createServer((_request, response) => response.end('<html>'));
   await new Promise<void>((resolve) => other.listen(path, resolve));

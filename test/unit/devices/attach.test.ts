@@ -1,4 +1,4 @@
-// What is attached: whole images, partitions, images of odd sizes, and what is attached already; against a
+// What can be attached: whole images, partitions, images of odd sizes, and images that are attached already; against a
 // fake kernel.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import { OverlaybdError } from '../../../daemon/errors.js';
 import { writeMbr } from '../../support/partition-writer.js';
 import { SIZE, disk, makeWorld, part, until } from './device-world.js';
 
-await test('attached already: whoever asks again gets the same device', async (t) => {
+await test('attaching an attached image again returns the same device', async (t) => {
   const { kernel, image, folder, live } = makeWorld(t);
   const other = join(folder, 'other.img');
   writeFileSync(other, disk.subarray(0, 4096));
@@ -21,13 +21,17 @@ await test('attached already: whoever asks again gets the same device', async (t
   t.equal(kernel.calls.filter((each) => each === 'connect 2').length, 1);
   const holder = { code: 'BUSY', message: /nbd2: in use: this daemon has attached .*"web" to it$/ };
   await t.rejects(manager.attach({ export: 'more', index: 2 }), holder, 'another export');
-  await t.rejects(manager.attach({ image: [image], index: 2 }), holder, 'no export');
+  await t.rejects(manager.attach({ image: [image], index: 2 }), holder, 'not an export');
   const file = await manager.attach({ image: [other], index: 3 });
   t.equal((await manager.attach({ image: [other], index: 3 })).id, file.id);
   await t.rejects(manager.attach({ export: 'other', index: 3 }), { message: /other\.img/ });
-  t.equal((await manager.attach({ export: 'web' })).device, '/dev/nbd0', 'a free one, if any does');
+  t.equal(
+    (await manager.attach({ export: 'web' })).device,
+    '/dev/nbd0',
+    'a free device, if none is named',
+  );
 
-  // Refused to stop, asked to start again, and then stopped: as a unit of systemd does.
+  // Refused to stop, asked to start again, and then stopped: as a systemd unit does.
   kernel.open.add(2);
   await t.rejects(manager.detach('nbd2', {}), { code: 'BUSY', message: /unmount first.*--force/ });
   t.equal((await manager.attach({ export: 'web', index: 2 })).id, first.id);
@@ -39,7 +43,7 @@ await test('attached already: whoever asks again gets the same device', async (t
   t.not((await manager.attach({ export: 'web', index: 2 })).id, first.id);
 });
 
-await test('an image whose size is no multiple of a block: the last one ends in zeros', async (t) => {
+await test('an image that does not end at a block boundary is padded with zeros', async (t) => {
   const { kernel, folder, live, records } = makeWorld(t);
   const odd = join(folder, 'odd.img');
   writeFileSync(odd, disk.subarray(0, 5000));
@@ -90,7 +94,7 @@ await test('one partition of an image', async (t) => {
   t.equal(second.size, 1000 * 512);
   t.same(await kernel.read(1, 0, 1000 * 512), part(200 * 512, 1000 * 512));
   t.match(await manager.attach({ export: 'web', partition: 1, index: 2 }), { size: 100 * 512 });
-  t.same(await kernel.read(0, 0, 4096), bytes.subarray(0, 4096), 'the disk as a whole');
+  t.same(await kernel.read(0, 0, 4096), bytes.subarray(0, 4096), 'the whole disk');
   t.match(await manager.attach({ image: [path], partition: 2, index: 1 }), { reused: true });
   for (const request of [
     { image: [path], index: 1 },
@@ -108,10 +112,14 @@ await test('one partition of an image', async (t) => {
   await next.manager.recover();
   await next.manager.repairAll(8000);
   await until(() => kernel.devices.get(1)?.sockets.length === 2);
-  t.same(await kernel.read(1, 512, 512), part(201 * 512, 512), 'the same one after a death');
+  t.same(
+    await kernel.read(1, 512, 512),
+    part(201 * 512, 512),
+    'the same partition after the daemon died',
+  );
 });
 
-await test('who holds a device that was asked for', async (t) => {
+await test('the error for a device in use names its holder', async (t) => {
   const { sysfs, image, live, kernel } = makeWorld(t);
   const { manager } = await live({ web: image });
   kernel.before = (_, index) => {

@@ -9,7 +9,7 @@ const image = { image: { name: 'an image' } } as unknown as HeldImage;
 const recordOf = (index: number): DeviceRecord =>
   ({ id: `${index}`.repeat(16), index, connections: 2, image: [] }) as unknown as DeviceRecord;
 
-await test('served and lost', (t) => {
+await test('served and lost devices are found by id and by name', (t) => {
   const table = new DeviceTable();
   const served = new Device(recordOf(1), image);
   const lost = new Device(recordOf(2), null);
@@ -26,7 +26,7 @@ await test('served and lost', (t) => {
   lost.serve(image);
   t.equal(lost.state, 'waiting');
   t.equal(table.servedById('2'.repeat(16)), lost);
-  t.equal(table.delete(new Device(recordOf(1), image)), false, 'another one with this id');
+  t.equal(table.delete(new Device(recordOf(1), image)), false, 'another device with this id');
   t.equal(table.delete(served), true);
   t.equal(table.delete(served), false);
   t.notOk(table.has(served));

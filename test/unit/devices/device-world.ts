@@ -1,5 +1,5 @@
-// What the tests of attached devices run in: a fake kernel, and daemons' parts that come one after the
-// other over it, with real reactors, sockets and images.
+// A world for the tests of attached devices: a fake kernel, and daemons over it, one after the other, with real
+// reactors, sockets and images.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -18,15 +18,15 @@ import { openTargets } from '../../support/descriptors.js';
 export const SIZE = 1 << 20;
 export const disk = randomBytes(1, SIZE);
 
-/** One daemon's parts; several may come one after the other over the same kernel and folder. */
+/** The parts of one daemon; several may follow each other over the same kernel and state folder. */
 export interface Life {
   manager: DeviceManager;
   images: ImageTable;
   reactors: ReactorPool;
   log: string[];
-  /** How often it was told that no device is left. */
+  /** How often the daemon was called because no device is left. */
   idle: () => number;
-  /** As kill -9 does: nobody is told, and all sockets are gone. */
+  /** Like kill -9: nothing is announced, and all sockets are closed. */
   die: () => Promise<void>;
 }
 
@@ -81,7 +81,7 @@ export function makeWorld(t: Test, devices = 4): World {
   return { kernel, sysfs, image, folder, records, live };
 }
 
-export async function until(isSo: () => boolean | Promise<boolean>, ms = 60_000): Promise<void> {
+export async function until(isSo: () => boolean | Promise<boolean>, ms = 120_000): Promise<void> {
   for (const end = performance.now() + ms; !(await isSo()); await pause(5)) {
     if (performance.now() > end) throw new Error('it did not come in time');
   }

@@ -1,4 +1,4 @@
-// The devices of a daemon against a fake kernel: attached, served, repaired, detached. After a death:
+// The devices of a daemon against a fake kernel: attached, served, repaired, detached. After the daemon died:
 // recovery.test.ts; with the real kernel: test/kernel.
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -22,7 +22,7 @@ await test('attach, read, detach', async (t) => {
   };
   const status = await manager.attach({ export: 'web', connections: 3, timeoutSeconds: 5 });
   t.match(seen, [{ id: status.id, index: 0, export: 'web', image: [fileRef(image)], size: SIZE }]);
-  t.same(records(), seen, 'the record was there before the kernel was told');
+  t.same(records(), seen, 'the record existed before the kernel was asked');
   t.match(status, {
     device: '/dev/nbd0',
     state: 'connected',
@@ -39,8 +39,8 @@ await test('attach, read, detach', async (t) => {
   });
   const { request } = kernel.devices.get(0) ?? {};
   t.match(request, { backend: `overlaybd-nbd:${status.id}`, size: SIZE, blockSize: 512 });
-  t.equal((request?.serverFlags ?? 0) & 0x103, 0x103, 'flags, read-only, many connections');
-  t.equal(openSockets(), before + 6, 'three ends here, three with the kernel');
+  t.equal((request?.serverFlags ?? 0) & 0x103, 0x103, 'flags, read-only, several connections');
+  t.equal(openSockets(), before + 6, 'three ends here, three in the kernel');
   for (const which of [0, 1, 2]) t.same(await kernel.read(0, 777, 5000, which), part(777, 5000));
   t.same(await kernel.read(0, 0, SIZE), disk);
   t.match(await manager.status(), [{ requests: 4, errors: 0, bytesSent: 3 * 5016 + SIZE + 16 }]);
@@ -61,7 +61,7 @@ await test('attach, read, detach', async (t) => {
   }
 });
 
-await test('names of devices, users of devices', async (t) => {
+await test('devices by id, name and path; one in use is not detached', async (t) => {
   const { kernel, sysfs, image, live } = makeWorld(t, 12);
   const { manager } = await live();
   const attach = (index: number): Promise<DeviceStatus> =>
@@ -82,12 +82,12 @@ await test('names of devices, users of devices', async (t) => {
   await manager.detach('nbd11', {});
   await manager.detach('/dev/nbd2', { onClose: true });
   t.equal(kernel.calls.at(-1), 'disconnectOnClose 2');
-  t.equal(manager.size, 1, 'it is there as long as the kernel has it');
+  t.equal(manager.size, 1, 'it stays as long as the kernel has it');
   kernel.drop(2);
   await until(() => manager.size === 0);
 });
 
-await test('what cannot be attached leaves nothing', async (t) => {
+await test('a failed attach leaves no device, record or descriptor', async (t) => {
   const { kernel, sysfs, image, folder, live, records } = makeWorld(t, 2);
   const { manager, images, reactors } = await live({ web: image });
   const before = await settled(openSockets);
@@ -106,7 +106,7 @@ await test('what cannot be attached leaves nothing', async (t) => {
   t.equal(manager.size, 0);
   await until(() => reactors.connections === 0 && openSockets() <= before);
   t.equal(images.exports.size, 1);
-  // By other threads.
+  // Other threads close them.
   await until(() => openFiles(folder) <= files);
   kernel.before = () => undefined;
   for (const index of [0, 1]) sysfs.set(index, { pid: 1, backend: 'qemu', size: SIZE });
@@ -117,7 +117,7 @@ await test('what cannot be attached leaves nothing', async (t) => {
   t.equal(kernel.calls.filter((each) => each.startsWith('reconfigure')).length, 0);
 });
 
-await test('many at once choose different devices', async (t) => {
+await test('simultaneous attaches choose different devices', async (t) => {
   const { kernel, sysfs, image, live } = makeWorld(t, 6);
   sysfs.set(1, { pid: 7, backend: 'qemu', size: SIZE });
   const { manager } = await live({ web: image });
@@ -133,10 +133,10 @@ await test('many at once choose different devices', async (t) => {
   );
   for (const index of [0, 2, 3, 4, 5]) t.same(await kernel.read(index, 1, 999), part(1, 999));
   await manager.detach('nbd0', {});
-  t.same(await kernel.read(2, 0, 512), part(0, 512), 'others of the same image go on');
+  t.same(await kernel.read(2, 0, 512), part(0, 512), 'other devices of the same image go on');
 });
 
-await test('when all are taken the kernel makes the next one, up to a limit', async (t) => {
+await test('if all devices are in use the kernel makes another one, up to a limit', async (t) => {
   const { kernel, sysfs, image, live } = makeWorld(t, 2);
   sysfs.set(0, { pid: 7, backend: 'qemu', size: SIZE });
   const { manager } = await live({ web: image });
@@ -151,7 +151,7 @@ await test('when all are taken the kernel makes the next one, up to a limit', as
   await t.rejects(manager.attach({ export: 'web' }), limit);
   await t.rejects(manager.attach({ export: 'web', index: 20 }), limit);
   await manager.detach('nbd3', {});
-  // Another daemon was given it first.
+  // Another daemon got it first.
   kernel.before = (what, index) => {
     if (what !== 'connect' || index !== 3) return;
     sysfs.set(3, { pid: 8, backend: 'overlaybd-nbd:00000000000000aa', size: SIZE });
@@ -160,13 +160,13 @@ await test('when all are taken the kernel makes the next one, up to a limit', as
   t.equal((await manager.attach({ export: 'web' })).device, '/dev/nbd9');
 });
 
-await test('detach: somebody has it open, for a moment or for long', async (t) => {
+await test('detach of a device that is open, for a moment and for long', async (t) => {
   const { kernel, image, live } = makeWorld(t);
   const { manager } = await live();
   await manager.attach({ image: [image] });
   kernel.open.add(0);
   await t.rejects(manager.detach('nbd0', {}), { code: 'BUSY' });
-  t.same(await kernel.read(0, 0, 999), part(0, 999), 'it goes on');
+  t.same(await kernel.read(0, 0, 999), part(0, 999), 'the device goes on');
   t.equal((await manager.status())[0]?.reconnects, 0);
   setTimeout(() => kernel.open.clear(), 200);
   await manager.detach('nbd0', {});
@@ -178,7 +178,7 @@ await test('detach: somebody has it open, for a moment or for long', async (t) =
   t.match(kernel.calls.slice(-2), ['disconnectOnClose 0', 'disconnect 0']);
 });
 
-await test('a device that is busy for a moment, and one that stays so', async (t) => {
+await test('a device that is busy for a moment is retried, but not for long', async (t) => {
   const { kernel, image, live } = makeWorld(t, 3);
   const { manager } = await live();
   let refusals = 3;
@@ -187,14 +187,18 @@ await test('a device that is busy for a moment, and one that stays so', async (t
   };
   const { device } = await manager.attach({ image: [image] });
   t.match(device, /nbd[12]/);
-  t.same(kernel.calls.slice(0, 3), ['connect 0', 'connect 1', 'connect 2'], 'others come first');
+  t.same(
+    kernel.calls.slice(0, 3),
+    ['connect 0', 'connect 1', 'connect 2'],
+    'other devices come first',
+  );
   const begin = performance.now();
   await t.rejects(manager.attach({ image: [image], index: 0 }), { code: 'BUSY' });
-  t.ok(performance.now() - begin > 1000, 'tried for a while');
+  t.ok(performance.now() - begin > 1000, 'it was tried for a while');
   t.equal(manager.size, 1);
 });
 
-await test('connections that die are replaced, exactly those', async (t) => {
+await test('dead connections are replaced, and only those', async (t) => {
   const { kernel, image, live, records } = makeWorld(t);
   const { manager, reactors, log } = await live();
   await manager.attach({ image: [image], connections: 4 });
@@ -202,7 +206,7 @@ await test('connections that die are replaced, exactly those', async (t) => {
   t.same(await kernel.read(0, 0, 1000), part(0, 1000));
   t.same(await kernel.read(0, 0, 1000, 1), part(0, 1000));
   kernel.kill(0, 0);
-  kernel.kill(0, 1); // that was the third
+  kernel.kill(0, 1); // that was the third one
   await until(async () => (await manager.status())[0]?.reconnects === 1);
   t.same(kernel.calls, ['connect 0', 'reconfigure 2 0']);
   t.equal(kernel.devices.get(0)?.sockets.length, 4);
@@ -230,11 +234,11 @@ await test('connections that die are replaced, exactly those', async (t) => {
   t.equal(records().length, 1);
 });
 
-await test('sockets that the kernel has no use for are made again later', async (t) => {
+await test('sockets that the kernel does not accept are offered again later', async (t) => {
   const { kernel, image, live } = makeWorld(t);
   const { manager } = await live();
   await manager.attach({ image: [image], connections: 2 });
-  // It has not noticed yet that a connection is dead.
+  // The kernel has not noticed yet that a connection is dead.
   kernel.connections.set(0, 1);
   kernel.kill(0);
   await until(() => kernel.calls.length >= 3);
@@ -245,7 +249,7 @@ await test('sockets that the kernel has no use for are made again later', async 
   t.match(await manager.status(), [{ liveConnections: 2 }]);
 });
 
-await test('a kernel that refuses is asked again, after longer and longer waits', async (t) => {
+await test('a kernel that refuses is asked again after increasing waits', async (t) => {
   const { kernel, image, live } = makeWorld(t);
   const { manager, log } = await live();
   await manager.attach({ image: [image], connections: 1, deadConnTimeoutSeconds: 1 });
@@ -258,7 +262,7 @@ await test('a kernel that refuses is asked again, after longer and longer waits'
   kernel.kill(0);
   await until(async () => (await manager.status())[0]?.state === 'waiting');
   await until(() => times.length === 6);
-  // A timer is never early, but late on a busy machine.
+  // A timer is never early, but may be late on a busy machine.
   const waits = times.slice(1).map((at, i) => at - (times[i] ?? 0));
   t.ok(
     waits.every((wait, i) => wait > 38 * 2 ** i),
@@ -268,12 +272,12 @@ await test('a kernel that refuses is asked again, after longer and longer waits'
   await until(async () => (await manager.status())[0]?.state === 'failed');
   kernel.before = () => undefined;
   await until(async () => (await manager.status())[0]?.state === 'connected');
-  // Ours is made first.
+  // The daemon's own timer was set first.
   await until(() => kernel.devices.get(0)?.sockets.length === 1);
   t.same(await kernel.read(0, 3, 30), part(3, 30));
 });
 
-await test('a device that the kernel has let go of is forgotten', async (t) => {
+await test('a device that the kernel has disconnected is forgotten', async (t) => {
   const { kernel, sysfs, image, records, live } = makeWorld(t);
   const { manager, idle, log } = await live();
   await manager.attach({ image: [image] });
@@ -282,7 +286,7 @@ await test('a device that the kernel has let go of is forgotten', async (t) => {
   await until(() => manager.size === 1);
   t.equal(records().length, 1);
   t.notOk(idle());
-  t.same(await kernel.read(1, 0, 100), part(0, 100), 'the other one goes on');
+  t.same(await kernel.read(1, 0, 100), part(0, 100), 'the other device goes on');
   kernel.drop(1);
   sysfs.set(1, { pid: 9, backend: 'qemu', size: SIZE });
   await until(() => manager.size === 0);

@@ -1,4 +1,4 @@
-// Records of attached devices on disk: written whole, read with care.
+// Records of attached devices on disk: written atomically, read with care.
 import { spawnSync } from 'node:child_process';
 import {
   existsSync,
@@ -47,7 +47,7 @@ const fail = (message: string): void => {
   throw new Error(message);
 };
 
-await test('written, read, changed, removed', async (t) => {
+await test('records are written, read, changed and removed', async (t) => {
   const folder = t.testdir();
   const records = new DeviceRecords(folder);
   t.same(records.read(fail), []);
@@ -63,7 +63,7 @@ await test('written, read, changed, removed', async (t) => {
   t.same(records.read(fail), [other]);
 });
 
-await test('a write that did not come to its end', async (t) => {
+await test('an incomplete write is ignored', async (t) => {
   const folder = t.testdir();
   const records = new DeviceRecords(folder);
   const leftover = join(folder, `${record.id}.json.new`);
@@ -71,13 +71,13 @@ await test('a write that did not come to its end', async (t) => {
   t.same(records.read(fail), [], 'the device had not been attached');
   records.write(record);
   writeFileSync(leftover, '{"ver');
-  t.same(records.read(fail), [record], 'what was before it counts');
+  t.same(records.read(fail), [record], 'the earlier record counts');
   records.write({ ...record, kernelPid: 5 });
   t.same(records.read(fail), [{ ...record, kernelPid: 5 }]);
   t.notOk(existsSync(leftover));
 });
 
-await test('files that are no records are told and left alone', async (t) => {
+await test('files that are not records are reported and left alone', async (t) => {
   const folder = t.testdir();
   const records = new DeviceRecords(folder);
   records.write(record);
@@ -90,7 +90,7 @@ await test('files that are no records are told and left alone', async (t) => {
     JSON.stringify({ ...other, fingerprint: undefined }),
     JSON.stringify({ ...other, id: '../../etc/passwd' }),
     JSON.stringify({ ...other, index: -1 }),
-    JSON.stringify(record), // its id is another one's
+    JSON.stringify(record), // the id is that of another record
     '\0'.repeat(500),
   ];
   const wrong = texts.map((text, i) => [`${i}`.padStart(16, 'a'), text] as const);
@@ -111,7 +111,7 @@ await test('files that are no records are told and left alone', async (t) => {
   }
 });
 
-await test('what must not be waited for, nor read', async (t) => {
+await test('files that are too large or would block are not read', async (t) => {
   const folder = t.testdir();
   const records = new DeviceRecords(folder);
   records.write(record);
@@ -136,10 +136,10 @@ await test('what must not be waited for, nor read', async (t) => {
     /eee/,
   ]);
   t.equal(problems.length, 5);
-  for (const problem of problems) t.ok(problem.length < 800, 'a line stays a line');
+  for (const problem of problems) t.ok(problem.length < 800, 'a line stays short');
 });
 
-await test('a flood does not take the place of records', async (t) => {
+await test('thousands of other files do not displace records', async (t) => {
   const folder = t.testdir();
   for (let i = 0; i < 3000; i++) writeFileSync(join(folder, `${i}.json`), '{}');
   const records = new DeviceRecords(folder);
@@ -152,11 +152,15 @@ await test('a flood does not take the place of records', async (t) => {
   t.equal(problems, 3000);
   for (let i = 0; i < MAX_RECORDS; i++) records.write({ ...record, id: `${i}`.padStart(16, '0') });
   const told: string[] = [];
-  t.equal(records.read((message) => told.push(message)).length, MAX_RECORDS, 'no more than');
+  t.equal(
+    records.read((message) => told.push(message)).length,
+    MAX_RECORDS,
+    'no more than the limit',
+  );
   t.ok(told.some((each) => each.includes(`no more than ${MAX_RECORDS}`)));
 });
 
-await test('what is in the way of a write', async (t) => {
+await test('obstacles at the place of a record are reported or replaced', async (t) => {
   const folder = t.testdir();
   const records = new DeviceRecords(folder);
   spawnSync('mkfifo', [join(folder, `${record.id}.json.new`)]);
@@ -168,10 +172,10 @@ await test('what is in the way of a write', async (t) => {
   t.notOk(existsSync(join(folder, 'elsewhere')), 'links are not followed');
   const image = Array.from({ length: 255 }, () => fileRef(`/${'x'.repeat(9000)}`));
   t.throws(() => records.write({ ...record, image }), { code: 'LIMIT', message: /nbd3/ });
-  t.same(records.read(fail), [{ ...record, kernelPid: 5 }, other], 'the one before stays');
+  t.same(records.read(fail), [{ ...record, kernelPid: 5 }, other], 'the earlier record stays');
 });
 
-await test('a file of the image is a string on disk, as in records of earlier versions', (t) => {
+await test('an image of files is written as strings, as in earlier versions', (t) => {
   const folder = t.testdir();
   new DeviceRecords(folder).write(record);
   const written = readFileSync(join(folder, `${record.id}.json`), 'utf8');
@@ -179,7 +183,7 @@ await test('a file of the image is a string on disk, as in records of earlier ve
   t.end();
 });
 
-await test('who owns a device', async (t) => {
+await test('the owner of a device is found by its backend name', async (t) => {
   t.equal(backendOf(record), 'overlaybd-nbd:0123456789abcdef@0');
   t.equal(
     backendOf({ ...record, user: null }),
@@ -191,6 +195,6 @@ await test('who owns a device', async (t) => {
   t.same(ownerOf(now), { backend: backendOf(other), kernelPid: 7 });
   for (const boot of [null, 'f0e1d2c3-0000-4000-8000-000000000000']) {
     const before = ownerOf({ ...other, boot });
-    t.equal(before.kernelPid, null, 'of another run of the system: some other process has it now');
+    t.equal(before.kernelPid, null, 'of an earlier boot: another process may have the number now');
   }
 });

@@ -1,4 +1,4 @@
-// The devices of a daemon that died, that is replaced, or that was never ours: against a fake kernel.
+// Devices of a daemon that died or is replaced, and devices of other owners: against a fake kernel.
 import { copyFileSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -8,7 +8,7 @@ import { FAKE_PID } from '../../support/fake-driver.js';
 import { deferred } from '../nbd/fake-export.js';
 import { SIZE, disk, makeWorld, part, until } from './device-world.js';
 
-await test('after the death of the daemon: the same device, the same bytes', async (t) => {
+await test('after the daemon died its successor serves the same device and bytes', async (t) => {
   const { kernel, image, records, live } = makeWorld(t);
   const first = await live();
   const { id } = await first.manager.attach({ image: [image], connections: 2 });
@@ -23,7 +23,7 @@ await test('after the death of the daemon: the same device, the same bytes', asy
   t.match(await second.manager.status(), [{ id, state: 'waiting', liveConnections: 0 }, {}]);
   t.notOk(
     kernel.calls.some((each) => each.startsWith('reconfigure')),
-    'not before it is told to',
+    'nothing happens before the repair is started',
   );
   await second.manager.repairAll(8000);
   await until(() => kernel.devices.get(1)?.sockets.length === 1);
@@ -35,7 +35,7 @@ await test('after the death of the daemon: the same device, the same bytes', asy
   t.equal(records().length, 1);
 });
 
-await test('whoever waits for the repairs waits for those that fail at first', async (t) => {
+await test('waiting for repairs includes those that fail at first', async (t) => {
   const { kernel, image, live } = makeWorld(t);
   const first = await live();
   for (let i = 0; i < 2; i++) await first.manager.attach({ image: [image] });
@@ -47,11 +47,11 @@ await test('whoever waits for the repairs waits for those that fail at first', a
     if (what.startsWith('reconfigure') && failures-- > 0) throw new Error('the helper is late');
   };
   t.same(await second.manager.repairAll(60_000), []);
-  t.ok(failures < 0, 'some failed');
+  t.ok(failures < 0, 'some repairs failed');
   for (const which of [0, 1]) t.same(await kernel.read(which, 0, 512), part(0, 512));
 });
 
-await test('but not for ever', async (t) => {
+await test('waiting for repairs has a time limit', async (t) => {
   const { kernel, image, live } = makeWorld(t);
   const first = await live();
   for (let i = 0; i < 3; i++) await first.manager.attach({ image: [image] });
@@ -67,7 +67,7 @@ await test('but not for ever', async (t) => {
   t.same(
     await second.manager.repairAll(8000),
     ['/dev/nbd1'],
-    'the one that is gone counts as done',
+    'a device that is gone counts as done',
   );
   t.same(await kernel.read(0, 0, 512), part(0, 512));
   late.resolve();
@@ -80,7 +80,7 @@ await test('but not for ever', async (t) => {
   t.same(await kernel.read(1, 0, 512), part(0, 512), 'it is repaired later');
 });
 
-await test('what is not ours any more, or not what it was', async (t) => {
+await test('devices of other owners and with other images are left alone', async (t) => {
   const { kernel, sysfs, image, folder, records, live } = makeWorld(t, 5);
   const first = await live();
   const own = join(folder, 'own.img');
@@ -103,7 +103,7 @@ await test('what is not ours any more, or not what it was', async (t) => {
   await second.manager.repairAll(8000);
   await until(() => kernel.devices.get(3)?.sockets.length === 2);
   t.same(await kernel.read(3, 0, 512), part(0, 512));
-  t.same(kernel.calls.slice(4), ['reconfigure 2 3'], 'no other one was touched');
+  t.same(kernel.calls.slice(4), ['reconfigure 2 3'], 'no other device was touched');
   const { log } = second;
   t.ok(log.some((line) => line.startsWith('info: /dev/nbd0: no longer attached')));
   t.ok(
@@ -116,7 +116,7 @@ await test('what is not ours any more, or not what it was', async (t) => {
       .map(({ index }) => index)
       .toSorted((a, b) => a - b),
     [1, 2, 3],
-    'the record of what may come back stays',
+    'the record of a device that may come back stays',
   );
   await second.die();
   copyFileSync(`${missing}.away`, missing);
@@ -124,9 +124,9 @@ await test('what is not ours any more, or not what it was', async (t) => {
   await third.manager.recover();
   await third.manager.repairAll(8000);
   await until(() => kernel.devices.get(2)?.sockets.length === 2);
-  t.same(await kernel.read(2, 9, 512), part(9, 512), 'it is served once its image is back');
+  t.same(await kernel.read(2, 9, 512), part(9, 512), 'it is served when its image is back');
   await third.manager.detach('nbd1', {});
-  t.equal(kernel.calls.at(-1), 'release 1', 'the other one can be detached at least');
+  t.equal(kernel.calls.at(-1), 'release 1', 'the other device can at least be detached');
   t.same(
     records()
       .map(({ index }) => index)
@@ -136,7 +136,7 @@ await test('what is not ours any more, or not what it was', async (t) => {
   await t.rejects(third.manager.detach('nbd1', {}), { code: 'NOT_FOUND' });
 });
 
-await test('kernels that keep no backend name', async (t) => {
+await test('without backend names the process id tells the owner of a device', async (t) => {
   const { kernel, sysfs, image, records, live } = makeWorld(t);
   kernel.keepsBackend = false;
   const first = await live();
@@ -155,7 +155,7 @@ await test('kernels that keep no backend name', async (t) => {
   t.same(records(), []);
 });
 
-await test('nothing is attached while a successor takes over, nor afterwards', async (t) => {
+await test('nothing is attached during and after a takeover', async (t) => {
   const { kernel, image, live } = makeWorld(t);
   const { manager } = await live();
   const taken = deferred();
@@ -173,7 +173,7 @@ await test('nothing is attached while a successor takes over, nor afterwards', a
   t.ok(kernel.closed);
 });
 
-await test('devices that do not outlive the process', async (t) => {
+await test('devices that do not outlive the process leave no record', async (t) => {
   const { kernel, image, records, live } = makeWorld(t);
   kernel.survives = false;
   const { manager, die } = await live();
@@ -181,10 +181,10 @@ await test('devices that do not outlive the process', async (t) => {
   await manager.attach({ image: [image] });
   t.notOk(manager.movable);
   await die();
-  t.same(records(), [], 'nothing is looked for later');
+  t.same(records(), [], 'no record to look for later');
 });
 
-await test('a record that was damaged is left alone', async (t) => {
+await test('a damaged record is left alone', async (t) => {
   const { folder, image, live } = makeWorld(t);
   const path = join(folder, 'devices', '0123456789abcdef.json');
   writeFileSync(path, '{"version": 1,');
@@ -196,7 +196,7 @@ await test('a record that was damaged is left alone', async (t) => {
   await manager.attach({ image: [image] });
 });
 
-await test('counters go on in a successor', async (t) => {
+await test('counters continue in a successor', async (t) => {
   const { kernel, image, live } = makeWorld(t);
   const first = await live();
   const { id } = await first.manager.attach({ image: [image], connections: 1 });
@@ -210,7 +210,11 @@ await test('counters go on in a successor', async (t) => {
     first.manager.offered(each);
     descriptors.close(each.connection.fd);
   });
-  t.same(offered, [{ requests: 1, errors: 0, bytesSent: 516 }], 'of the connection that goes over');
+  t.same(
+    offered,
+    [{ requests: 1, errors: 0, bytesSent: 516 }],
+    'the counts of the connection that moves',
+  );
   const counters = first.manager.counters();
   t.same(counters, [{ id, requests: 2, errors: 0, bytesSent: 1532, reconnects: 1 }]);
   await first.die();
@@ -223,7 +227,7 @@ await test('counters go on in a successor', async (t) => {
   t.match(await second.manager.status(), [{ requests: 3, errors: 0, bytesSent: 1532 + 116 }]);
 });
 
-await test('a device whose image comes later than the daemon is served then, without a word', async (t) => {
+await test('a device is served when its image appears later', async (t) => {
   const { kernel, image, live } = makeWorld(t);
   const reads = (index: number): Promise<boolean> =>
     kernel.read(index, 0, 512).then(
@@ -241,7 +245,7 @@ await test('a device whose image comes later than the daemon is served then, wit
   await second.manager.recover();
   await second.manager.repairAll(8000);
   await until(() => reads(1));
-  t.same(await kernel.read(1, 0, 512), part(0, 512), 'the other one does not wait for it');
+  t.same(await kernel.read(1, 0, 512), part(0, 512), 'the other device does not wait for it');
   t.match(second.log, [/^error: \/dev\/nbd0 .*not served: .*ENOENT.*; tried again in 1 s$/]);
   renameSync(`${late}.away`, late);
   await until(
@@ -252,7 +256,7 @@ await test('a device whose image comes later than the daemon is served then, wit
   t.same(await kernel.read(0, 9, 512), part(9, 512));
 });
 
-await test('one whose image is missing, and that is let go of or detached meanwhile, is forgotten', async (t) => {
+await test('a device with a missing image is forgotten if it is detached or disconnected', async (t) => {
   const { kernel, image, live, records } = makeWorld(t);
   const late = `${image}.late`;
   copyFileSync(image, late);
@@ -278,13 +282,13 @@ await test('one whose image is missing, and that is let go of or detached meanwh
   await second.manager.recover();
   t.match(await second.manager.status(), [{ state: 'failed' }, { state: 'failed' }]);
   kernel.drop(0);
-  await until(() => second.log.includes('info: /dev/nbd0: the kernel has disconnected it'), 60_000);
+  await until(() => second.log.includes('info: /dev/nbd0: the kernel has disconnected it'));
   t.match(await second.manager.status(), [{ device: '/dev/nbd1' }]);
   t.match(records(), [{ index: 1 }]);
   t.equal(second.idle(), 0);
 
-  // The daemon's own attempt may be on its way, and must not find the image.
-  await until(() => opening === 0, 60_000);
+  // The daemon's own attempt may be running, and must not find the image.
+  await until(() => opening === 0);
   renameSync(`${late}.away`, late);
   gate = detached.promise;
   const again = second.manager.attach({ image: [late], index: 1 });
@@ -294,7 +298,7 @@ await test('one whose image is missing, and that is let go of or detached meanwh
   t.same([await second.manager.status(), records(), second.idle()], [[], [], 1]);
 });
 
-await test('the images of some open late: it says which, and each is served as soon as it can be', async (t) => {
+await test('devices whose images open late are reported, and served when they can be', async (t) => {
   const { kernel, image, live } = makeWorld(t);
   const first = await live();
   for (let i = 0; i < 3; i++) await first.manager.attach({ image: [image], connections: 1 });

@@ -1,4 +1,4 @@
-// Files of a state folder: whatever has come to be at their paths, opening ends at once and follows no link.
+// Files of a state folder: opening any kind of file ends at once and follows no link.
 import { spawnSync } from 'node:child_process';
 import { closeSync, constants, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -13,7 +13,7 @@ import {
 
 const CREATE = constants.O_RDWR | constants.O_CREAT;
 
-await test('regular files', async (t) => {
+await test('regular files are read whole, or from their end', async (t) => {
   const path = join(t.testdir(), 'file');
   closeSync(openStateFile(path, CREATE));
   writeFileSync(path, 'what is in it');
@@ -26,7 +26,7 @@ await test('regular files', async (t) => {
   t.throws(() => readStateFile(`${path}2`, 1), { code: 'ENOENT' });
 });
 
-await test('anything else is named, and not waited for', async (t) => {
+await test('other kinds of files are refused by name, without waiting', async (t) => {
   const folder = shortFolder(t);
   const at = (name: string): string => join(folder, name);
   writeFileSync(at('target'), 'not for us');

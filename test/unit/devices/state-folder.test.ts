@@ -1,4 +1,4 @@
-// The state folder: whose it is, and that one process has it at a time.
+// The state folder: its owner, and its lock for one process at a time.
 import { spawn, spawnSync } from 'node:child_process';
 import {
   chmodSync,
@@ -21,15 +21,15 @@ import {
 
 const MODULE = fileURLToPath(new URL('../../../daemon/devices/state-folder.js', import.meta.url));
 
-await test('the default', async (t) => {
+await test('the default folder depends on user and environment', async (t) => {
   t.equal(defaultStateFolder({ XDG_RUNTIME_DIR: '/run/user/0' }, 0), '/run/overlaybd-nbd');
   t.equal(defaultStateFolder({ XDG_RUNTIME_DIR: '/run/user/7' }, 7), '/run/user/7/overlaybd-nbd');
   t.equal(defaultStateFolder({}, 7), null);
   t.equal(defaultStateFolder({ XDG_RUNTIME_DIR: '' }, 7), null);
 });
 
-await test('where no folder can be made', (t) => {
-  // Each in a process that can be ended: this did not come back.
+await test('a path where no folder can be made is an error', (t) => {
+  // Each in a process that can be killed, because this once did not return.
   for (const path of ['/proc/no-such-folder', '/proc/no/such', '/dev/null/x']) {
     const code = `import(${JSON.stringify(MODULE)}).then((m) => m.StateFolder.open(${JSON.stringify(path)})).catch((e) => console.log(e.message))`;
     const { stdout } = spawnSync(process.execPath, ['-e', code], {
@@ -42,7 +42,7 @@ await test('where no folder can be made', (t) => {
   t.end();
 });
 
-await test('made, owned by one, and free again', async (t) => {
+await test('a folder is made, locked by one process, and unlocked', async (t) => {
   const path = join(t.testdir(), 'a', 'b');
   const folder = StateFolder.open(path);
   t.equal(folder.path, path);
@@ -53,7 +53,7 @@ await test('made, owned by one, and free again', async (t) => {
   t.equal(statSync(join(path, 'lock')).mode & 0o777, 0o600);
   const refused = { code: 'BUSY', message: /state folder .*b: another daemon uses it.*--state/ };
   t.throws(() => StateFolder.open(path), refused);
-  t.throws(() => StateFolder.open(path), refused, 'trying does not free it');
+  t.throws(() => StateFolder.open(path), refused, 'a failed attempt does not unlock it');
   folder.close();
   const again = StateFolder.open(path);
   t.throws(() => StateFolder.open(path), refused);
@@ -61,7 +61,7 @@ await test('made, owned by one, and free again', async (t) => {
   StateFolder.open(path).close();
 });
 
-await test('free when the process that has it dies', async (t) => {
+await test('the lock ends with its process', async (t) => {
   const path = t.testdir();
   chmodSync(path, 0o700);
   const script = `import { StateFolder } from ${JSON.stringify(MODULE)};
@@ -79,7 +79,7 @@ await test('free when the process that has it dies', async (t) => {
   StateFolder.open(path).close();
 });
 
-await test('a folder that others may write to', async (t) => {
+await test('a folder that others may write to is refused', async (t) => {
   const path = join(t.testdir(), 'state');
   mkdirSync(path);
   for (const mode of [0o777, 0o770, 0o702]) {
@@ -97,7 +97,7 @@ await test('a folder that others may write to', async (t) => {
   t.throws(() => StateFolder.open(path), { code: 'PERMISSION', message: /belongs to user 4711/ });
 });
 
-await test('what is no folder', async (t) => {
+await test('a path that is not a folder is refused', async (t) => {
   const root = t.testdir();
   writeFileSync(join(root, 'file'), '');
   t.throws(() => StateFolder.open(join(root, 'file')), {
@@ -111,7 +111,7 @@ await test('what is no folder', async (t) => {
   t.notOk(existsSync(join(root, 'elsewhere')), 'links are not followed');
 });
 
-await test('what is in it is looked at, not waited for', async (t) => {
+await test('obstacles in the folder are reported without waiting', async (t) => {
   const root = t.testdir({ filled: {} });
   for (const [name, make] of [
     ['lock', (path: string) => spawnSync('mkfifo', [path])],

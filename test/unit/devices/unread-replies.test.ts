@@ -1,5 +1,5 @@
-// Connections that a fake kernel does not read from until those in front of them have ended, as Linux does
-// when it is short of threads; and one that reads all, but slowly.
+// Connections that a fake kernel does not read until earlier ones have ended, as Linux does when it is short of
+// threads; and one that reads everything, but slowly.
 import { setTimeout as pause } from 'node:timers/promises';
 import { test } from 'tap';
 import { EAGAIN } from '../../../daemon/lib/errno.js';
@@ -14,25 +14,25 @@ function ask(fd: number, offset: number): void {
   if (sockets.send(fd, request, 0, request.length) !== request.length) throw new Error('send');
 }
 
-/** What is there now, without waiting. */
+/** The bytes that are there now, without waiting. */
 function take(fd: number): Buffer {
   const bytes = Buffer.alloc(16 + LENGTH);
   const n = sockets.recv(fd, bytes, 0, bytes.length);
   return n === -EAGAIN ? Buffer.alloc(0) : bytes.subarray(0, n);
 }
 
-await test('a connection that is not read from: those in front of it are replaced', async (t) => {
+await test('if a connection is not read, those before it are replaced', async (t) => {
   const { kernel, image, live } = makeWorld(t);
   const { manager, log } = await live();
   await manager.attach({ image: [image], connections: 3 });
   const [first = -1, second = -1, third = -1] = kernel.devices.get(0)?.sockets ?? [];
-  // On its way when its connection is to end.
+  // Sent when its connection is about to end.
   ask(second, 8192);
   await until(() => sockets.untaken(second) >= 0 && take(second).length > 0);
   ask(third, 512);
   await until(() => sockets.peerClosed(first) === 1 && sockets.peerClosed(second) === 1);
-  t.equal(sockets.peerClosed(third), 0, 'not the one itself');
-  t.same(take(third).subarray(16), part(512, LENGTH), 'its reply is there');
+  t.equal(sockets.peerClosed(third), 0, 'not the connection itself');
+  t.same(take(third).subarray(16), part(512, LENGTH), 'its reply has arrived');
   const facts = /nbd0: the kernel does not read connection 3; replacing connection 1/;
   t.ok(log.some((line) => facts.test(line)));
   await until(async () => (await manager.status())[0]?.liveConnections === 3);
@@ -43,10 +43,10 @@ await test('a connection that is not read from: those in front of it are replace
   const { length } = kernel.calls;
   await pause(600);
   t.equal(kernel.calls.length, length);
-  t.match(await manager.status(), [{ liveConnections: 3 }], 'and all is quiet');
+  t.match(await manager.status(), [{ liveConnections: 3 }], 'no further repair');
 });
 
-await test('what has come before the end is answered', async (t) => {
+await test('requests that arrive before the end are answered', async (t) => {
   const { kernel, image, live } = makeWorld(t);
   const { manager, reactors } = await live();
   await manager.attach({ image: [image], connections: 1 });
@@ -61,7 +61,7 @@ await test('what has come before the end is answered', async (t) => {
   await until(() => sockets.peerClosed(fd) === 1);
 });
 
-await test('a kernel that reads is left alone, however slow it is', async (t) => {
+await test('a slow kernel is left alone', async (t) => {
   const { kernel, image, live } = makeWorld(t);
   const { manager } = await live();
   await manager.attach({ image: [image], connections: 2 });

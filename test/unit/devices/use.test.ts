@@ -1,5 +1,5 @@
-// Who uses a device, as far as this process can see: here only what stands on it, for a number that no
-// real device has. Mounts of real ones: test/kernel.
+// The users of a device, as far as this process can see: here only devices on top of it, for a number that no real
+// device has. Mounts of real devices: test/kernel.
 import { test } from 'tap';
 import { Sysfs } from '../../../daemon/kernel/sysfs.js';
 import { pinnedMounts, usersOf } from '../../../daemon/devices/use.js';
@@ -7,7 +7,7 @@ import { FakeSysfs } from '../../support/fake-sysfs.js';
 
 const INDEX = 4711;
 
-await test('nobody, and devices on top', async (t) => {
+await test('an unused device, and one with devices on top of it', async (t) => {
   const fake = new FakeSysfs(t, 0);
   fake.set(INDEX, {});
   const sysfs = new Sysfs(fake.root);
@@ -17,10 +17,10 @@ await test('nobody, and devices on top', async (t) => {
   t.same(usersOf(INDEX, sysfs).toSorted(), ['under /dev/dm-3', 'under /dev/md0']);
   fake.release(INDEX, 'dm-3');
   t.same(usersOf(INDEX, sysfs), ['under /dev/md0']);
-  t.same(usersOf(INDEX + 1, sysfs), [], 'no such device');
+  t.same(usersOf(INDEX + 1, sysfs), [], 'a device that does not exist');
 });
 
-await test('mounts that only our own namespace has', async (t) => {
+await test('mounts that only this mount namespace has', async (t) => {
   const fake = new FakeSysfs(t, 0);
   fake.set(INDEX, {});
   const sysfs = new Sysfs(fake.root);
@@ -37,11 +37,11 @@ await test('mounts that only our own namespace has', async (t) => {
   t.same(
     pinned(line(7, '/own', ' shared:4') + slave),
     ['/own'],
-    'as systemd shares what was private',
+    'shared by systemd after it was private',
   );
   t.same(pinned(line(7, '/private'), line(70, '/private')), ['/private'], 'another namespace');
   t.same(pinned(line(7, '/own', ' shared:4'), line(70, '/own')), ['/own']);
-  t.same(pinned(line(7, '/peer', ' shared:4'), line(70, '/peer', ' shared:4')), [], 'its peer');
+  t.same(pinned(line(7, '/peer', ' shared:4'), line(70, '/peer', ' shared:4')), [], 'a peer of it');
   t.same(pinned(line(7, '/here'), line(7, '/here')), [], 'the same namespace');
   t.same(pinned(line(7, '/other').replace(`nbd${INDEX}`, 'nbd1')), [], 'another device');
 });

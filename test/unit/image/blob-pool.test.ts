@@ -1,4 +1,4 @@
-// The pool of open blobs: one descriptor, one table and one reading of the edges a blob, closed with its last user.
+// The pool of open blobs: one descriptor, one jump table and one read of the edges for each, closed by the last user.
 import { fstatSync, linkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -27,19 +27,19 @@ const isOpen = (fd: number): boolean => {
   }
 };
 
-/** Files are closed by threads of the addon, which nobody waits for. */
+/** Threads of the addon close files without being waited for. */
 async function isClosed(fd: number): Promise<boolean> {
   for (let tries = 0; isOpen(fd) && tries < 1000; tries++) await pause(10);
   return !isOpen(fd);
 }
 
-/** What one thread sends to another. */
+/** The form in which one thread sends a blob to another. */
 async function partsOf(blob: PooledBlob): Promise<BlobParts> {
   const { spec } = await blob.content(UNBOUNDED);
   return { ref: blob.ref, key: blob.key, raw: blob.raw, spec };
 }
 
-await test('the same file is opened once, at the same time and by other names', async (t) => {
+await test('a file is opened once, also at the same time and by other names', async (t) => {
   const folder = t.testdir();
   const [path, other] = [join(folder, 'blob'), join(folder, 'link')];
   writeFileSync(path, ZFILE);
@@ -58,7 +58,7 @@ await test('the same file is opened once, at the same time and by other names', 
   t.ok(await isClosed(fdOf(c)));
 });
 
-await test('after the last release it is opened anew', async (t) => {
+await test('after the last release the file is opened again', async (t) => {
   const path = join(t.testdir(), 'blob');
   writeFileSync(path, textBytes(1, 1000));
   const pool = newPool();
@@ -67,11 +67,11 @@ await test('after the last release it is opened anew', async (t) => {
   const second = await pool.open(fileRef(path));
   t.not(second.raw, first.raw);
   first.release();
-  t.ok(isOpen(fdOf(second)), 'an old user cannot close it');
+  t.ok(isOpen(fdOf(second)), 'an earlier user cannot close it');
   second.release();
 });
 
-await test('a file that was replaced is another', async (t) => {
+await test('a file that was replaced is another blob', async (t) => {
   const path = join(t.testdir(), 'blob');
   writeFileSync(path, 'one');
   const pool = newPool();
@@ -85,7 +85,7 @@ await test('a file that was replaced is another', async (t) => {
   second.release();
 });
 
-await test('a broken file fails for all who want what is in it; it is tried again', async (t) => {
+await test('a broken file fails for every user, and is tried again', async (t) => {
   const path = join(t.testdir(), 'blob');
   writeFileSync(path, writeZfile(textBytes(1, 10_000), { header: { digest: 1 } }));
   const pool = newPool();
@@ -94,13 +94,13 @@ await test('a broken file fails for all who want what is in it; it is tried agai
   t.ok(results.every(({ status }) => status === 'rejected'));
   const sections: string[] = [];
   await a.content(UNBOUNDED, ({ section }) => void sections.push(section));
-  t.same(sections, ['zfile header digest'], 'what leaves it readable may be let pass');
+  t.same(sections, ['zfile header digest'], 'problems that leave it readable may pass');
   t.equal(await sizeOf(b), 10_000);
   a.release();
   b.release();
 });
 
-await test('edges are read once, until they are forgotten', async (t) => {
+await test('edges are read once, until they are dropped', async (t) => {
   const path = join(t.testdir(), 'blob');
   writeFileSync(path, textBytes(1, 500_000));
   const pool = newPool();
@@ -115,7 +115,7 @@ await test('edges are read once, until they are forgotten', async (t) => {
   b.release();
 });
 
-await test('a blob of another thread is taken, or dropped for the one that is there', async (t) => {
+await test('a blob from another thread is adopted, or closed if there is one', async (t) => {
   const path = join(t.testdir(), 'blob');
   writeFileSync(path, ZFILE);
   const descriptors: string[] = [];
@@ -136,10 +136,10 @@ await test('a blob of another thread is taken, or dropped for the one that is th
   t.ok(isOpen(fdOf(dropped)));
   dropped.release();
   t.ok(await isClosed(fdOf(opened)));
-  t.same(descriptors, [`+${fdOf(opened)}`], 'whoever has it now closes it');
+  t.same(descriptors, [`+${fdOf(opened)}`], 'the new owner closes it');
 });
 
-await test('a blob of another thread does not wait for one that may fail yet', async (t) => {
+await test('a blob from another thread replaces one that is not parsed yet', async (t) => {
   const path = join(t.testdir(), 'blob');
   writeFileSync(path, ZFILE);
   const pool = newPool();
@@ -147,7 +147,7 @@ await test('a blob of another thread does not wait for one that may fail yet', a
   const taken = pool.adopt(await partsOf(await newPool().open(fileRef(path))));
   t.not(fdOf(taken), fdOf(here));
   const third = await pool.open(fileRef(path));
-  t.equal(fdOf(third), fdOf(taken), 'from now on it is the one that is shared');
+  t.equal(fdOf(third), fdOf(taken), 'from now on it is the shared one');
   here.release();
   t.ok(isOpen(fdOf(third)));
   t.ok(await isClosed(fdOf(here)));
@@ -156,7 +156,7 @@ await test('a blob of another thread does not wait for one that may fail yet', a
   t.ok(await isClosed(fdOf(third)));
 });
 
-await test('a plain file is not looked into', async (t) => {
+await test('a plain file is not parsed', async (t) => {
   const path = join(t.testdir(), 'blob');
   writeFileSync(path, ZFILE);
   const pool = newPool();
@@ -168,7 +168,7 @@ await test('a plain file is not looked into', async (t) => {
   inside.release();
 });
 
-await test('what is too much for one image is not for another that wants the same file', async (t) => {
+await test("one image's limit does not fail another that uses the same file", async (t) => {
   const path = join(t.testdir(), 'blob');
   writeFileSync(path, ZFILE);
   const pool = newPool();

@@ -1,11 +1,11 @@
-// What opening an image costs, and where it ends.
+// The limits on the effort of opening an image.
 import { test } from 'tap';
 import { ImageEffort, SMALL_IMAGE_UNITS, TooLargeHere } from '../../../daemon/image/effort.js';
 
-/** A GiB, as docs/limits.md has it. */
+/** A GiB, as docs/limits.md says. */
 const MAX_TABLES = 1 << 30;
 
-await test('a thread that others wait for opens small images only, and takes turns', async (t) => {
+await test('the calling thread opens small images only, and yields regularly', async (t) => {
   const effort = new ImageEffort(true);
   effort.spend(SMALL_IMAGE_UNITS);
   t.throws(() => effort.spend(1), TooLargeHere);

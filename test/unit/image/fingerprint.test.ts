@@ -1,4 +1,4 @@
-// Whether an image is the one that it was, and whether two are the very same files.
+// Whether an image is the same as before, and whether two images are the same files.
 import { copyFileSync, linkSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type Test } from 'tap';
@@ -33,7 +33,7 @@ function file(t: Test): { path: string; bytes: Buffer; folder: string } {
   return { path, bytes, folder };
 }
 
-await test('another head, tail or size is another image; a copy is not', async (t) => {
+await test('another head, tail or size is another image, a copy is not', async (t) => {
   const { path, bytes, folder } = file(t);
   const { fingerprint, identity } = await marks(planOf(path));
   const copy = join(folder, 'copy');
@@ -41,7 +41,11 @@ await test('another head, tail or size is another image; a copy is not', async (
   t.equal((await marks(planOf(copy))).fingerprint, fingerprint);
   t.not((await marks(planOf(copy))).identity, identity, 'a copy is another file');
   linkSync(path, join(folder, 'link'));
-  t.equal((await marks(planOf(join(folder, 'link')))).identity, identity, 'a link is the same');
+  t.equal(
+    (await marks(planOf(join(folder, 'link')))).identity,
+    identity,
+    'a link is the same file',
+  );
   for (const at of [0, 8191, SIZE - 8192, SIZE - 1]) {
     const changed = Buffer.from(bytes);
     changed[at] = (changed[at] ?? 0) ^ 1;
@@ -55,20 +59,20 @@ await test('another head, tail or size is another image; a copy is not', async (
   t.not(
     (await marks(planOf(copy))).fingerprint,
     fingerprint,
-    'a byte more, head and tail the same',
+    'one byte more, with the same head and tail',
   );
   const middle = Buffer.from(bytes);
   middle[20_000] = (middle[20_000] ?? 0) ^ 1;
   writeFileSync(copy, middle);
-  t.equal((await marks(planOf(copy))).fingerprint, fingerprint, 'it is no check of the contents');
-  t.not(
-    (await marks(planOf(copy))).identity,
-    identity,
-    'which is why only the same file is shared',
+  t.equal(
+    (await marks(planOf(copy))).fingerprint,
+    fingerprint,
+    'a fingerprint does not cover the contents',
   );
+  t.not((await marks(planOf(copy))).identity, identity, 'therefore only the same file is shared');
 });
 
-await test('layers, their order, and small files', async (t) => {
+await test('the fingerprint depends on the layers and their order', async (t) => {
   const { path, folder } = file(t);
   const small = join(folder, 'small');
   writeFileSync(small, 'x');
@@ -86,7 +90,7 @@ await test('layers, their order, and small files', async (t) => {
   for (const each of prints) t.match(each, /^[0-9a-f]{64}$/);
 });
 
-await test('what cannot be read', async (t) => {
+await test('a file that cannot be read', async (t) => {
   const { path, folder } = file(t);
   const missing = join(folder, 'missing');
   await t.rejects(marks(planOf(path, missing)), { code: 'NOT_FOUND', message: /missing/ });

@@ -1,4 +1,4 @@
-// The table of formats: every nesting that exists, in the order of the format, and what problems are reported.
+// The table of formats: every supported nesting, the order of formats, and the reported problems.
 import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type Test } from 'tap';
@@ -21,7 +21,7 @@ function specOf(t: Test, bytes: Buffer): SourceSpec {
   return { kind: 'file', name: 'blob', fd, base: 0, size: bytes.length };
 }
 
-await test('every nesting gives the same bytes, here and from its spec', async (t) => {
+await test('every nesting gives the same bytes, opened here or from its spec', async (t) => {
   const zfile = writeZfile(PLAIN, { algorithm: 'zstd', mode: 'trailer' });
   const cases: [string, Buffer][] = [
     ['blob', PLAIN],
@@ -38,11 +38,11 @@ await test('every nesting gives the same bytes, here and from its spec', async (
     const spec = structuredClone(blob.spec);
     const again = new ReaderFactory().source(spec);
     t.equal(again.name, name);
-    t.ok((await readFully(again, 0, again.size)).equals(PLAIN), `${name}, made again`);
+    t.ok((await readFully(again, 0, again.size)).equals(PLAIN), `${name}, opened from its spec`);
   }
 });
 
-await test('each wrapper is removed once: what lies deeper is content', async (t) => {
+await test('each wrapper is removed once; anything deeper is content', async (t) => {
   const twice = writeZfile(writeZfile(PLAIN));
   const tars = wrapTar(wrapTar(PLAIN, { pax: false }), { pax: false });
   const swapped = writeZfile(wrapTar(PLAIN, { pax: false }));
@@ -56,14 +56,14 @@ await test('each wrapper is removed once: what lies deeper is content', async (t
   }
 });
 
-await test('a ZFile in trailer mode ends where the tar member does', async (t) => {
+await test('a ZFile in trailer mode ends at the end of the tar member', async (t) => {
   const zfile = writeZfile(PLAIN, { mode: 'trailer' });
-  t.not(zfile.length % 512, 0, 'there is padding behind it');
+  t.not(zfile.length % 512, 0, 'there is padding after it');
   const blob = await unwrapped(specOf(t, wrapTar(zfile, { pax: true })));
   t.equal(blob.source.size, PLAIN.length);
 });
 
-await test('a bad digest is an error, not "no ZFile"', async (t) => {
+await test('a bad digest is an error, not "not a ZFile"', async (t) => {
   const source = specOf(t, writeZfile(PLAIN, { header: { digest: 5 } }));
   await t.rejects(unwrapped(source), {
     code: 'BAD_CHECKSUM',
@@ -71,7 +71,7 @@ await test('a bad digest is an error, not "no ZFile"', async (t) => {
   });
 });
 
-await test('a sink that does not throw: problems that leave the content readable, and those that do not', async (t) => {
+await test('with a sink, problems that leave the content readable do not end the opening', async (t) => {
   const found: FormatProblem[] = [];
   const sink = (problem: FormatProblem): void => void found.push(problem);
   const readable = specOf(t, writeZfile(PLAIN, { header: { digest: 5 } }));

@@ -1,4 +1,4 @@
-// The blobs of one image: each opened once, whatever it is called.
+// The blobs of one image: each is opened once, under any name.
 import { linkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
@@ -7,7 +7,7 @@ import { BlobPool } from '../../../daemon/image/blob-pool.js';
 import { ImageBlobs } from '../../../daemon/image/image-blobs.js';
 import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
 
-await test('by the same name and by another one', async (t) => {
+await test('a blob is shared under the same name and another one', async (t) => {
   const folder = t.testdir();
   const [a, link, b] = ['a', 'link', 'b'].map((name) => join(folder, name)) as [
     string,
@@ -24,7 +24,7 @@ await test('by the same name and by another one', async (t) => {
   const plain = await files.openPlain(fileRef(a));
   t.equal(again, first);
   t.equal(linked, first);
-  t.not(plain, first, 'what has no wrappers is another blob');
+  t.not(plain, first, 'without wrappers it is another blob');
   t.same(
     [first, second, plain].map((blob) => files.numberOf(blob)),
     [0, 1, 2],

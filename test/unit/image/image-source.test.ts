@@ -1,4 +1,4 @@
-// What an image is made of, as it was given.
+// The source of an image, as it was given.
 import { test } from 'tap';
 import {
   areSameBlobs,

@@ -1,4 +1,4 @@
-// Where a device says that bytes are, they are: checked against what it reads.
+// The places in files that a disk reports, checked against the bytes that it reads.
 import { readSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
@@ -17,7 +17,7 @@ const SECTOR = 512;
 const LAYER_SECTORS = 400;
 const DEVICE_SECTORS = 300;
 
-await test('ranges of a stack of layers', async (t) => {
+await test('locate() on a stack of layers agrees with read()', async (t) => {
   const folder = t.testdir();
   const files = await Promise.all(
     [0, 1, 2].map((i) => {
@@ -43,7 +43,7 @@ await test('ranges of a stack of layers', async (t) => {
     let moffset = 0;
     while (at < DEVICE_SECTORS - 40) {
       const length = 1 + random(20);
-      // Often on where the last one ended, as long runs are; else elsewhere, or zeroed.
+      // Often adjacent to the last one, as long runs are; otherwise elsewhere, or zeroed.
       const kind = random(8);
       if (kind === 0) list.push([at, length, ZEROED, layer]);
       else {
@@ -78,7 +78,7 @@ await test('ranges of a stack of layers', async (t) => {
   t.ok(across > 100, `${across} over more than one segment`);
 });
 
-await test('a raw disk is where its file is, up to its end', (t) => {
+await test('a raw disk is located in its file, up to its end', (t) => {
   const source = new FileSource({ kind: 'file', name: 'raw', fd: 7, base: 100, size: 5000 });
   const range: FileRange = { fd: -1, position: -1 };
   t.equal(new RawDisk(source).locate(4000, 1000, range), true);

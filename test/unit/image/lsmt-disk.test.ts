@@ -1,4 +1,4 @@
-// The merged device over sources that wait, fail or must be fetched; what it reads otherwise is in test/property.
+// The merged disk over sources that block, fail or must be fetched; other reads are in test/property.
 import { test } from 'tap';
 import type { BlobSource } from '../../../daemon/blob/source.js';
 import { OverlaybdError } from '../../../daemon/errors.js';
@@ -12,7 +12,7 @@ const SECTORS = 40;
 
 type Range = [offset: number, length: number];
 
-/** A source that notes what is asked of it, and does what a test tells it to. */
+/** A source that records calls and behaves as the test says. */
 class ScriptedSource implements BlobSource {
   readonly name = 'scripted';
   readonly size = 1 << 20;
@@ -77,7 +77,7 @@ function read(device: LsmtDisk, offset: number, length: number): Buffer | null {
   return bytes.subarray(1, -1);
 }
 
-await test('one pass over holes, layers and zeroed ranges', (t) => {
+await test('one read across holes, layers and zeroed ranges', (t) => {
   const { device, bottom, top } = deviceOf();
   const all = read(device, 0, SECTORS * SECTOR);
   const map = Array.from({ length: SECTORS }, (_, i) => all?.[i * SECTOR]);
@@ -92,19 +92,22 @@ await test('one pass over holes, layers and zeroed ranges', (t) => {
   t.end();
 });
 
-await test('odd ranges ask for no more than they need', (t) => {
+await test('unaligned ranges read no more than they need', (t) => {
   const { device, bottom, top } = deviceOf();
   t.ok(read(device, 5 * SECTOR + 7, 3)?.equals(Buffer.alloc(3, 0xb0)));
   t.same(bottom.reads, [[101 * SECTOR + 7, 3]]);
   t.ok(read(device, 12 * SECTOR, 8 * SECTOR)?.equals(Buffer.alloc(8 * SECTOR)), 'a hole');
   t.ok(read(device, 8 * SECTOR + 1, 100)?.equals(Buffer.alloc(100)), 'a zeroed range');
-  t.ok(read(device, 30 * SECTOR, 10 * SECTOR)?.equals(Buffer.alloc(10 * SECTOR)), 'behind all');
+  t.ok(
+    read(device, 30 * SECTOR, 10 * SECTOR)?.equals(Buffer.alloc(10 * SECTOR)),
+    'after all segments',
+  );
   t.equal(read(device, 3 * SECTOR, 0)?.length, 0);
   t.equal(bottom.reads.length + top.reads.length, 1);
   t.end();
 });
 
-await test('ensure asks each layer for its part, and waits for those that must fetch', async (t) => {
+await test('ensure() calls each layer for its part, and waits for all fetches', async (t) => {
   const { device, bottom, top } = deviceOf();
   t.equal(device.ensure(0, SECTORS * SECTOR), null);
   t.same(bottom.ensured, [
@@ -116,7 +119,7 @@ await test('ensure asks each layer for its part, and waits for those that must f
   top.fetch = new Promise((resolve) => {
     arrive = resolve;
   });
-  t.equal(device.ensure(4 * SECTOR, 4 * SECTOR), null, 'another layer');
+  t.equal(device.ensure(4 * SECTOR, 4 * SECTOR), null, 'a layer that has its bytes');
   t.equal(device.ensure(8 * SECTOR, 2 * SECTOR), null, 'zeros');
   t.equal(device.ensure(12 * SECTOR, 100), null, 'a hole');
   const wait = device.ensure(7 * SECTOR, 4 * SECTOR);
@@ -126,17 +129,17 @@ await test('ensure asks each layer for its part, and waits for those that must f
   t.equal(await wait, undefined);
 });
 
-await test('a fetch that fails rejects', async (t) => {
+await test('a fetch that fails rejects ensure()', async (t) => {
   const { device, top } = deviceOf();
   top.fetch = Promise.reject(new OverlaybdError('IO', 'registry: gone'));
   await t.rejects(device.ensure(0, SECTORS * SECTOR) ?? Promise.resolve(), { code: 'IO' });
 });
 
-await test('a disk that must be waited for: false, load, and then it reads', async (t) => {
+await test('read() returns false if it would block, and works after load()', async (t) => {
   const { device, bottom, top } = deviceOf();
   top.waits = true;
   t.equal(read(device, 0, SECTORS * SECTOR), null);
-  t.ok(read(device, 0, 9 * SECTOR), 'what does not need it does not wait');
+  t.ok(read(device, 0, 9 * SECTOR), 'a range that does not need the disk is read');
   await device.load(6 * SECTOR, 15 * SECTOR);
   t.same(bottom.loaded, [
     [102 * SECTOR, 2 * SECTOR],
@@ -146,7 +149,7 @@ await test('a disk that must be waited for: false, load, and then it reads', asy
   t.ok(read(device, 0, SECTORS * SECTOR));
 });
 
-await test('what follows itself in a layer is loaded, and prefetched, in one piece', async (t) => {
+await test('adjacent bytes of a layer are loaded and prefetched in one piece', async (t) => {
   const [bottom, top] = [new ScriptedSource(1), new ScriptedSource(2)];
   const index = indexOf(
     [
@@ -167,13 +170,13 @@ await test('what follows itself in a layer is loaded, and prefetched, in one pie
   t.same([bottom.loaded, top.loaded], [expected, [[3 * SECTOR, SECTOR]]]);
   await device.prefetch(SECTOR, 20 * SECTOR);
   t.same([bottom.prefetched, top.prefetched], [expected, [[3 * SECTOR, SECTOR]]]);
-  t.equal(device.askExtents(), null, 'the index knows all');
+  t.equal(device.askExtents(), null, 'the index knows all extents');
   bottom.fails = true;
   await t.rejects(device.load(0, 20 * SECTOR), { code: 'IO' });
-  t.equal(top.loaded.length, 2, 'the others are loaded all the same');
+  t.equal(top.loaded.length, 2, 'the other layers are loaded');
 });
 
-await test('an error of one layer leaves the device usable', (t) => {
+await test('an error in one layer leaves the disk usable', (t) => {
   const { device, top } = deviceOf();
   top.fails = true;
   t.throws(() => read(device, 0, SECTORS * SECTOR), { code: 'IO' });
@@ -183,7 +186,7 @@ await test('an error of one layer leaves the device usable', (t) => {
   t.end();
 });
 
-await test('sequential reads leave the hint where the next one begins', (t) => {
+await test('sequential reads leave the hint at the next segment', (t) => {
   const { device } = deviceOf();
   const cursor = { hint: 0 };
   const bytes = Buffer.alloc(SECTORS * SECTOR);
@@ -196,7 +199,7 @@ await test('sequential reads leave the hint where the next one begins', (t) => {
   t.end();
 });
 
-await test('a raw device hands everything to its source', async (t) => {
+await test('a raw disk passes every call to its source', async (t) => {
   const source = new ScriptedSource(0x11);
   const device = new RawDisk(source);
   t.equal(device.size, source.size);

@@ -1,5 +1,5 @@
-// How often a blob is read while its image is opened: with the fingerprint, from the words of a command
-// line to the merged index. What comes of it is in open.test.ts and ../inspect.
+// How often a blob is read while its image is opened: with the fingerprint, from the command line to the merged index.
+// The results are tested in open.test.ts and ../inspect.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type Test } from 'tap';
@@ -13,7 +13,7 @@ import { writeZfile } from '../../support/zfile-writer.js';
 
 const SECTOR = 512;
 
-/** A layer of this many segments of this many sectors, every second of which compresses. */
+/** A layer of this many segments of this many sectors; every second one compresses. */
 function layer(segments: number, length = 8): Buffer {
   return writeLsmt({
     virtualSize: segments * 2 * length * SECTOR,
@@ -25,7 +25,7 @@ function layer(segments: number, length = 8): Buffer {
   });
 }
 
-/** Runs `work` and says which ranges of files were read; the same again after a load counts once. */
+/** Runs `work` and returns the ranges of files that were read; a read that is repeated after load() counts once. */
 async function readsOf(t: Test, work: () => Promise<unknown>): Promise<string[]> {
   const reads: string[] = [];
   const read: FileSource['read'] = Reflect.get(FileSource.prototype, 'read');

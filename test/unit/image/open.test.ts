@@ -1,4 +1,4 @@
-// Opening whole images: the size rule, layer limits, raw disks, what is closed. Random stacks are in test/property.
+// Opening whole images: the size rule, layer limits, raw disks, and closing. Random stacks are in test/property.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type Test } from 'tap';
@@ -29,7 +29,7 @@ const sizeOf = (paths: readonly string[]): Promise<number> =>
     return device.size;
   });
 
-await test('the topmost layer with a size decides, be it larger or smaller', async (t) => {
+await test('the topmost layer with a virtual size decides, larger or smaller', async (t) => {
   const cases: [number[], number][] = [
     [[MIB], MIB],
     [[MIB, 2 * MIB], 2 * MIB],
@@ -44,7 +44,7 @@ await test('the topmost layer with a size decides, be it larger or smaller', asy
   }
 });
 
-await test('a stack in which no layer has a size is refused', async (t) => {
+await test('a stack in which no layer has a virtual size is refused', async (t) => {
   for (const count of [1, 3]) {
     const paths = filesOf(t, ...Array.from({ length: count }, () => layer(0)));
     await t.rejects(sizeOf(paths), {
@@ -54,7 +54,7 @@ await test('a stack in which no layer has a size is refused', async (t) => {
   }
 });
 
-await test('a lower that is larger than the device is cut, one that is smaller ends in a hole', async (t) => {
+await test('a larger lower is cut, a smaller one ends in a hole', async (t) => {
   const data = randomBytes(1, 8 * SECTOR);
   const large = layer(8 * SECTOR, [{ offset: 0, length: 8, data }]);
   await withDevice(filesOf(t, large, layer(3 * SECTOR + 100)), async ({ device }) => {
@@ -85,7 +85,7 @@ await test('255 layers, each with a sector of its own', async (t) => {
   t.ok(await fallsTo(before), 'every file is closed again');
 });
 
-await test('a segment across 2^32 sectors is read on both sides', async (t) => {
+await test('a segment across sector 2^32 is read on both sides', async (t) => {
   const data = randomBytes(2, 64 * SECTOR);
   const offset = 2 ** 32 - 30;
   const bottom = layer(2 ** 42, [
@@ -111,7 +111,7 @@ await test('a segment across 2^32 sectors is read on both sides', async (t) => {
   });
 });
 
-await test('a single file that is no layer is a raw disk, wrapped or not', async (t) => {
+await test('a single file that is not a layer is a raw disk, wrapped or not', async (t) => {
   const raw = textBytes(1, 70_001);
   const kinds = [
     raw,
@@ -129,7 +129,7 @@ await test('a single file that is no layer is a raw disk, wrapped or not', async
   }
 });
 
-await test('in a stack it is an error that names it', async (t) => {
+await test('a file that is not a layer is an error in a stack', async (t) => {
   const expected = { code: 'BAD_FORMAT', message: /\/file1: not an LSMT layer: no such header$/ };
   await t.rejects(sizeOf(filesOf(t, layer(MIB), textBytes(1, 10_000))), expected);
   await t.rejects(sizeOf(filesOf(t, layer(MIB), writeZfile(textBytes(1, 10_000)))), {
@@ -141,7 +141,7 @@ await test('in a stack it is an error that names it', async (t) => {
   });
 });
 
-await test('nothing is no disk', async (t) => {
+await test('an empty file is not a disk', async (t) => {
   for (const bytes of [
     Buffer.alloc(0),
     writeZfile(Buffer.alloc(0)),
@@ -159,7 +159,7 @@ await test('a header without a trailer is a broken layer, not a raw disk', async
   await t.rejects(sizeOf(filesOf(t, bytes)), { code: 'BAD_FORMAT', message: /lsmt trailer magic/ });
 });
 
-await test('wrappers show in the names of errors', async (t) => {
+await test('errors name the wrappers of a blob', async (t) => {
   const broken = layer(MIB, [{ offset: 0, length: 4, data: randomBytes(1, 4 * SECTOR) }]);
   broken.writeUInt32LE(0, broken.length - 4096 + 28);
   const wrapped = wrapTar(writeZfile(broken), { pax: true });
@@ -168,7 +168,7 @@ await test('wrappers show in the names of errors', async (t) => {
   });
 });
 
-await test('whatever fails, nothing stays open', async (t) => {
+await test('after any failure no file stays open', async (t) => {
   const before = openDescriptors();
   const good = layer(MIB);
   await t.rejects(sizeOf([...filesOf(t, good, good), '/nonexistent/layer']), { code: 'NOT_FOUND' });
@@ -179,7 +179,7 @@ await test('whatever fails, nothing stays open', async (t) => {
   t.ok(await fallsTo(before), 'every file is closed again');
 });
 
-await test('a layer that loses its end fails where it is read, and is no zeros', async (t) => {
+await test('a layer that lost its end is an error when it is read, not zeros', async (t) => {
   const data = randomBytes(3, 16 * SECTOR);
   const paths = filesOf(t, layer(MIB, [{ offset: 0, length: 16, data }]));
   await withDevice(paths, async ({ device }) => {

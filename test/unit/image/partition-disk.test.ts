@@ -1,4 +1,4 @@
-// A partition of a device: the bytes, holes and places of the disk, shifted, and nothing outside of it.
+// A partition of a disk: the disk's bytes, holes and places, shifted, and nothing outside the partition.
 import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
@@ -16,7 +16,7 @@ import { writeGpt } from '../../support/partition-writer.js';
 const SIZE = 8 << 20;
 const MIB = 1 << 20;
 
-await test('a partition of a raw disk', async (t) => {
+await test('a partition of a raw disk has its bytes, holes and places', async (t) => {
   const table = Buffer.alloc(SIZE);
   writeGpt(table, [null, { first: (2 * MIB) / 512, last: (4 * MIB) / 512 - 1 }]);
   const data = randomBytes(5, MIB);
@@ -48,14 +48,18 @@ await test('a partition of a raw disk', async (t) => {
   t.equal(device.locate?.(7, 100, range, { hint: 0 }), true);
   t.same(range, { fd, position: 2 * MIB + 7 });
   const extents = new ExtentList(8);
-  t.equal(device.extents(0, 2 * MIB, extents, { hint: 0 }, null), 0, 'nobody was asked');
+  t.equal(
+    device.extents(0, 2 * MIB, extents, { hint: 0 }, null),
+    0,
+    'no extents are known before askExtents()',
+  );
   const runs = await device.askExtents(0, 2 * MIB);
   t.equal(device.extents(0, 2 * MIB, extents, { hint: 0 }, runs), 2 * MIB);
   t.same([...extents.lengths.subarray(0, extents.count)], [MIB, MIB]);
   t.same([...extents.kinds.subarray(0, extents.count)], [EXTENT_DATA, EXTENT_HOLE]);
 });
 
-await test('a partition that is not on its disk is a bug', (t) => {
+await test('a partition outside its disk is a bug', (t) => {
   const spec = { kind: 'file', name: 'disk', fd: 0, base: 0, size: 1000 } as const;
   const disk = new RawDisk(new FileSource(spec));
   t.doesNotThrow(() => new PartitionDisk(disk, 0, 1000));

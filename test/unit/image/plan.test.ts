@@ -1,4 +1,4 @@
-// Which files make an image: paths, lookup order, notes and refusals. No layer is opened, so they are empty files here.
+// The files of an image: paths, lookup order, notes and refusals. No layer is opened, so files are empty here.
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { test, type Test } from 'tap';
@@ -63,7 +63,7 @@ async function inside<T>(folder: string, run: () => Promise<T>): Promise<T> {
   }
 }
 
-await test('relative paths: beside the configuration, whatever the working directory', async (t) => {
+await test('relative paths: next to the configuration first', async (t) => {
   const folder = folderOf(t);
   folder.touch('a.obd', 'sub/b.obd', 'elsewhere/a.obd');
   const config = { lowers: [{ file: 'a.obd' }, { file: './sub/../sub/b.obd' }] };
@@ -75,7 +75,7 @@ await test('relative paths: beside the configuration, whatever the working direc
   );
 });
 
-await test('relative paths: the working directory when nothing is beside it', async (t) => {
+await test('relative paths: then in the working directory', async (t) => {
   const folder = folderOf(t);
   folder.touch('cwd/c.obd', 'cwd/u.data', 'cwd/u.index', 'cwd/d/overlaybd.commit');
   const plan = await inside(join(folder.path, 'cwd'), () =>
@@ -94,7 +94,7 @@ await test('relative paths: the working directory when nothing is beside it', as
   });
 });
 
-await test("absolute paths are taken as they are; the plan's paths are absolute", async (t) => {
+await test('absolute paths are kept, and all paths of a plan are absolute', async (t) => {
   const folder = folderOf(t);
   folder.touch('a.obd');
   const plan = await inside(folder.path, () => {
@@ -119,7 +119,7 @@ await test('lookup order: file, then dir with its three names; the first that ex
   }
 });
 
-await test('a missing layer: every place that was tried is in the error', async (t) => {
+await test('a missing layer: the error lists every place that was tried', async (t) => {
   const folder = folderOf(t);
   folder.touch('a.obd');
   const { path } = folder;
@@ -146,7 +146,7 @@ await test('an empty dir never means the root folder', async (t) => {
   });
 });
 
-await test('a layer that only a registry has', async (t) => {
+await test('a layer that only a registry has is refused', async (t) => {
   const folder = folderOf(t);
   const repoBlobUrl = 'https://registry.example/v2/a/blobs';
   await t.rejects(() => folder.plan({ repoBlobUrl, lowers: [{ digest: 'sha256:aa', size: 5 }] }), {
@@ -162,7 +162,7 @@ await test('a layer that only a registry has', async (t) => {
   );
 });
 
-await test('a dangling link does not exist', async (t) => {
+await test('a dangling link counts as missing', async (t) => {
   const folder = folderOf(t);
   symlinkSync('nowhere', join(folder.path, 'link.obd'));
   folder.touch('d/overlaybd.sealed');
@@ -170,7 +170,7 @@ await test('a dangling link does not exist', async (t) => {
   t.same(lowers, [join(folder.path, 'd/overlaybd.sealed')]);
 });
 
-await test('the acceleration layer is dropped, unseen and with a note', async (t) => {
+await test('the acceleration layer is left out with a note', async (t) => {
   const folder = folderOf(t);
   folder.touch('a.obd');
   const lowers = [{ file: 'a.obd' }, { digest: 'sha256:ee', file: 'absent', targetFile: 'x' }];
@@ -184,7 +184,7 @@ await test('the acceleration layer is dropped, unseen and with a note', async (t
   });
 });
 
-await test('half an upper is left out with a note, as the reference does in silence', async (t) => {
+await test('half an upper is left out with a note', async (t) => {
   const folder = folderOf(t);
   folder.touch('a.obd', 'u');
   for (const upper of [{ data: 'u' }, { index: 'u' }]) {
@@ -199,7 +199,7 @@ await test('half an upper is left out with a note, as the reference does in sile
   for (const upper of [{}, { data: '', index: '' }]) {
     const plan = await folder.plan({ lowers: [{ file: 'a.obd' }], upper });
     t.equal(plan.upper, null);
-    t.same(plan.notes, [], 'none at all is no reason for a note');
+    t.same(plan.notes, [], 'without an upper there is no note');
   }
 });
 
@@ -211,7 +211,7 @@ await test('an upper alone is an image', async (t) => {
   t.same(plan.upper, { data: join(folder.path, 'u.data'), index: join(folder.path, 'u.index') });
 });
 
-await test('turboOCI is refused by name, wherever it shows', async (t) => {
+await test('turboOCI is refused by name, in each of its forms', async (t) => {
   const folder = folderOf(t);
   folder.touch('a.obd');
   for (const key of ['targetFile', 'targetDigest', 'gzipIndex']) {
@@ -232,7 +232,7 @@ await test('turboOCI is refused by name, wherever it shows', async (t) => {
   }
 });
 
-await test('255 layers, with the upper; not one more', async (t) => {
+await test('an image has up to 255 layers, including the upper', async (t) => {
   const folder = folderOf(t);
   folder.touch('a.obd', 'u');
   const lowers = Array.from({ length: 255 }, () => ({ file: 'a.obd' }));
@@ -251,7 +251,7 @@ await test('255 layers, with the upper; not one more', async (t) => {
   await t.rejects(() => planOf(Array<string>(256).fill(blob)), limit);
 });
 
-await test('blobs by name, bottom first', async (t) => {
+await test('blobs given by name, bottom first', async (t) => {
   const folder = folderOf(t);
   folder.touch('a.obd', 'b.obd');
   const [a, b] = [join(folder.path, 'a.obd'), join(folder.path, 'b.obd')];
@@ -270,7 +270,7 @@ await test('blobs by name, bottom first', async (t) => {
   });
 });
 
-await test('a configuration is known by its brace, not by its name', async (t) => {
+await test('a configuration is recognized by its brace, not its name', async (t) => {
   const folder = folderOf(t);
   folder.touch('a.obd');
   const text = JSON.stringify({ lowers: [{ file: 'a.obd' }] });
@@ -291,7 +291,7 @@ await test('a configuration is known by its brace, not by its name', async (t) =
   });
 });
 
-await test('a configuration larger than any is not read, and not served as a disk either', async (t) => {
+await test('an oversized configuration is not read, nor served as a raw disk', async (t) => {
   const folder = folderOf(t);
   writeFileSync(folder.config, `{"lowers":[]${' '.repeat(5 << 20)}}`);
   await t.rejects(() => planOf([folder.config]), {

@@ -1,4 +1,4 @@
-// When what could not be opened is tried again, and what is remembered of it.
+// When an image that failed to open is tried again, and what is remembered of the failure.
 import { test } from 'tap';
 import { OverlaybdError } from '../../../daemon/errors.js';
 import {
@@ -25,7 +25,7 @@ await test('each try waits twice as long as the one before, up to a limit', (t) 
   t.end();
 });
 
-await test('the first time is kept, the reason is the last one', (t) => {
+await test('the time of the first failure is kept, and the latest reason', (t) => {
   const first = { ...problemOf(new OverlaybdError('IO', 'a'), null), since: 'then' };
   const second = problemOf(new OverlaybdError('BAD_FORMAT', 'b'), first);
   t.same(second, { code: 'BAD_FORMAT', message: 'b', facts: {}, since: 'then', tries: 2 });

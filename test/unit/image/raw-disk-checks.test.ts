@@ -1,4 +1,4 @@
-// What speaks against a file being a raw disk image.
+// Reasons why a file may not be a raw disk image.
 import { test } from 'tap';
 import { rawDiskDoubts } from '../../../daemon/image/raw-disk-checks.js';
 
@@ -8,7 +8,7 @@ const doubts = (begin: string, size = 1024): string[] => {
   return rawDiskDoubts(bytes.subarray(0, 4096), size);
 };
 
-await test('files of other kinds are known by their beginning', async (t) => {
+await test('files of other kinds are recognized by their first bytes', async (t) => {
   const kinds: [string, string][] = [
     ['\x1f\x8b\x08', 'gzip'],
     ['\xfd7zXZ\0', 'xz'],
@@ -26,7 +26,7 @@ await test('files of other kinds are known by their beginning', async (t) => {
     ['7z\xbc\xaf\x27\x1c', '7z'],
     ['\x02\x21\x4c\x18', 'lz4'],
     ['\x3a\xff\x26\xed', 'sparse Android'],
-    // As tar makes it when it is not told otherwise.
+    // As tar writes by default.
     [`${'layer.obd'.padEnd(257, '\0')}ustar  \0`, 'tar'],
   ];
   for (const [begin, name] of kinds) {

@@ -1,4 +1,4 @@
-// The extents of a raw image: what SEEK_DATA and SEEK_HOLE say, asked in any order, and no seek too many.
+// The extents of a raw image: the results of SEEK_DATA and SEEK_HOLE in any order, without needless seeks.
 import { closeSync, ftruncateSync, openSync, truncateSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type Test } from 'tap';
@@ -13,7 +13,7 @@ import { seededRandom } from '../../support/pattern.js';
 const BLOCK = 65_536;
 const BLOCKS = 64;
 
-/** A source that counts how often the file system is asked. */
+/** A source that counts calls to the file system. */
 class CountingSource extends FileSource {
   asked = 0;
 
@@ -23,7 +23,7 @@ class CountingSource extends FileSource {
   }
 }
 
-/** A file whose blocks hold data where `isData` says so, else holes. */
+/** A file whose blocks hold data where `isData` is true, and holes elsewhere. */
 async function sparseFile(t: Test, isData: (block: number) => boolean): Promise<CountingSource> {
   const path = join(t.testdir(), 'raw.img');
   const written = openSync(path, 'w+');
@@ -36,7 +36,7 @@ async function sparseFile(t: Test, isData: (block: number) => boolean): Promise<
   return new CountingSource(spec);
 }
 
-/** As a reader does: what is not known is asked for. @returns how much of the range is in the list */
+/** Asks for unknown extents as a reader does. @returns how much of the range is in the list */
 async function extentsOf(
   device: RawDisk,
   offset: number,
@@ -49,7 +49,7 @@ async function extentsOf(
   return device.extents(offset, length, list, { hint: 0 }, runs);
 }
 
-/** Whether each byte of the range is data, one character for every 512 of them. */
+/** Whether each byte of the range is data: one character for every 512 bytes. */
 function describe(list: ExtentList): string {
   let out = '';
   for (let i = 0; i < list.count; i++) {
@@ -64,7 +64,7 @@ function inRuns(block: number): boolean {
   return (block * 7) % 5 < 2 || block > 55;
 }
 
-/** Whether the file system knows holes. */
+/** Whether the file system supports holes. */
 async function hasHoles(t: Test, source: FileSource): Promise<boolean> {
   const found = await source.dataRuns(BLOCK, BLOCK);
   if (found?.runs.length === 0) return true;
@@ -72,7 +72,7 @@ async function hasHoles(t: Test, source: FileSource): Promise<boolean> {
   return false;
 }
 
-await test('runs of data and holes, asked in any order', async (t) => {
+await test('runs of data and holes, asked for in any order', async (t) => {
   const source = await sparseFile(t, inRuns);
   if (!(await hasHoles(t, source))) return;
   const device = new RawDisk(source);
@@ -94,7 +94,7 @@ await test('runs of data and holes, asked in any order', async (t) => {
   t.same(wrong, []);
 });
 
-await test('a file without holes is asked about once', async (t) => {
+await test('a file without holes is asked once', async (t) => {
   const source = await sparseFile(t, () => true);
   const device = new RawDisk(source);
   const list = new ExtentList(4);
@@ -118,12 +118,12 @@ await test('a hole is asked for every time', async (t) => {
   t.equal(source.asked, before + 3);
 });
 
-await test('a file that was cut: no holes, but an error', async (t) => {
+await test('a file that was cut reports errors, not holes', async (t) => {
   const source = await sparseFile(t, (block) => block < 4);
   const device = new RawDisk(source);
   truncateSync(source.name, 2 * BLOCK);
   const lost = { code: 'SHORT_READ', message: /the file is shorter than the 4194304 bytes/ };
-  // Behind the cut, across it, and in front of it: the size at open is the truth.
+  // After the cut, across it, and before it: the size at opening counts.
   for (const offset of [10 * BLOCK, BLOCK, 0]) {
     await t.rejects(async () => device.askExtents(offset, 2 * BLOCK), lost);
   }

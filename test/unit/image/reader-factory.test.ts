@@ -1,4 +1,4 @@
-// Readers from specs: every kind around every other, and what readers of a thread share.
+// Readers from specs: every kind nested in every other, and what the readers of a thread share.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
@@ -13,7 +13,7 @@ import { writeZfile } from '../../support/zfile-writer.js';
 
 const PLAIN = textBytes(1, 50_000);
 
-await test('a slice of a ZFile of a slice of a file', async (t) => {
+await test('a slice of a ZFile in a slice of a file', async (t) => {
   const path = join(t.testdir(), 'blob');
   const zfile = writeZfile(PLAIN);
   writeFileSync(path, Buffer.concat([Buffer.alloc(777), zfile]));
@@ -29,7 +29,7 @@ await test('a slice of a ZFile of a slice of a file', async (t) => {
   t.equal(disk.size, 5000);
 });
 
-await test('one decoder of each algorithm a thread', (t) => {
+await test('a thread has one decoder for each algorithm', (t) => {
   const readers = new ReaderFactory();
   t.equal(readers.decoder('lz4'), readers.decoder('lz4'));
   t.not(readers.decoder('lz4'), readers.decoder('zstd'));

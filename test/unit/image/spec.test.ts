@@ -1,4 +1,4 @@
-// Specs of sources: any kind around any other, and the files below them.
+// Specs of sources: any kind in any other, and the file at the bottom.
 import { test } from 'tap';
 import { fileOf, filesOf, sliceOf, type SourceSpec } from '../../../daemon/image/spec.js';
 import { JumpTableBuilder } from '../../../daemon/zfile/jump-table.js';
@@ -33,7 +33,7 @@ await test('a part of a file is a file; a part of anything else is a slice', (t)
   t.end();
 });
 
-await test('the file below, however deep', (t) => {
+await test('the file at the bottom is found at any depth', (t) => {
   const deep = zfileOf(sliceOf(zfileOf(sliceOf(file, 1, 2, 'member')), 3, 4, 'slice'));
   t.match(fileOf(deep), { kind: 'file', name: 'member', fd: 7, base: 101 });
   t.equal(fileOf(file), file);

@@ -1,5 +1,5 @@
-// The table of open images: what is shared, what is told to reactors, what is closed when.
-import { utimesSync, writeFileSync } from 'node:fs';
+// The table of open images: which are shared, which are published to reactors, and when they are closed.
+import { symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { test, type Test } from 'tap';
@@ -16,7 +16,7 @@ interface World {
   published: (readonly ExportSpec[])[];
   log: string[];
   logger: Logger;
-  /** Paths of raw images, which all differ. */
+  /** Paths of raw images; all images differ. */
   image: (n: number) => string;
   /** How many descriptors of this process are files of the test. */
   open: () => number;
@@ -35,7 +35,7 @@ function start(t: Test): World {
   return { table, published, log, logger, image, open };
 }
 
-/** Files are closed by other threads, some time later. */
+/** Other threads close files, some time later. */
 async function settled(count: () => number, expected: number): Promise<number> {
   for (let tries = 0; count() !== expected && tries < 500; tries++) await pause(10);
   return count();
@@ -47,37 +47,60 @@ const exportsOf = (exports: Record<string, string>): ExportSources =>
 const namesOf = (specs: readonly ExportSpec[] | undefined): string[] =>
   (specs ?? []).map(({ name, hidden }) => (hidden ? `(${name})` : name));
 
-await test('one image a set of files, closed with its last holder', async (t) => {
+await test('the same files are opened once, and closed with the last holder', async (t) => {
   const { table, image, open } = start(t);
   const one = await table.open(sourceOf(image(0)));
   const same = await table.open(sourceOf(image(0)));
-  t.equal(same, one);
+  t.equal(same.key, one.key);
+  t.equal(same.image, one.image);
   const other = await table.open(sourceOf(image(1)));
   t.not(other.key, one.key);
   t.not(other.fingerprint, one.fingerprint);
   t.equal(await settled(open, 2), 2);
   table.release(one);
-  t.equal(await settled(open, 2), 2, 'somebody holds it');
+  t.equal(await settled(open, 2), 2, 'another holder is left');
   table.release(same);
   t.equal(await settled(open, 1), 1);
   const again = await table.open(sourceOf(image(0)));
-  t.not(again.key, one.key, 'keys are not used again');
+  t.not(again.key, one.key, 'keys are not reused');
   t.equal(again.fingerprint, one.fingerprint);
   table.release(again);
   table.release(other);
   t.equal(await settled(open, 0), 0);
 });
 
-await test('other bytes are never taken for the same', async (t) => {
+await test('an image that is named in two ways: each holder has its own name and source', async (t) => {
+  const { table, image, published, open } = start(t);
+  const other = `${image(0)}.link`;
+  symlinkSync(image(0), other);
+  await table.setExports(exportsOf({ a: image(0), b: other }));
+  const held = await table.open(sourceOf(other));
+  for (const [each, path] of [
+    [table.exports.get('a'), image(0)],
+    [table.exports.get('b'), other],
+    [held, other],
+  ] as const) {
+    t.equal(each?.name, path);
+    t.same(each?.source, sourceOf(path));
+  }
+  t.equal(new Set(published.at(-1)?.map(({ key }) => key)).size, 1, 'one image');
+  t.equal(await settled(open, 1), 1);
+  for (const each of await table.setExports(new Map())) table.release(each);
+  t.equal(await settled(open, 1), 1, 'still held');
+  table.release(held);
+  t.equal(await settled(open, 0), 0);
+});
+
+await test('images with other bytes are never shared', async (t) => {
   const { table, image } = start(t);
   const one = await table.open(sourceOf(image(0)));
   const twin = randomBytes(1, 20_000);
   twin[10_000] = (twin[10_000] ?? 0) ^ 1;
   writeFileSync(image(1), twin);
   const other = await table.open(sourceOf(image(1)));
-  t.equal(other.fingerprint, one.fingerprint, 'a fingerprint cannot tell them apart');
+  t.equal(other.fingerprint, one.fingerprint, 'the fingerprint cannot tell them apart');
   t.not(other.key, one.key);
-  // Written to in place while it is open.
+  // Written in place while it is open.
   writeFileSync(image(0), twin);
   utimesSync(image(0), 1, 1);
   const changed = await table.open(sourceOf(image(0)));
@@ -85,7 +108,7 @@ await test('other bytes are never taken for the same', async (t) => {
   for (const each of [one, other, changed]) table.release(each);
 });
 
-await test('exports: told to the reactors, and given back when they go', async (t) => {
+await test('exports are published to reactors, and closed when removed', async (t) => {
   const { table, published, image, open, log } = start(t);
   t.same(await table.setExports(exportsOf({ a: image(0), b: image(1), c: image(0) })), []);
   t.same(namesOf(published.at(-1)), ['a', 'b', 'c']);
@@ -94,18 +117,18 @@ await test('exports: told to the reactors, and given back when they go', async (
   const before = table.exports.get('a');
   const gone = await table.setExports(exportsOf({ a: image(0), d: image(2) }));
   t.same(namesOf(published.at(-1)), ['a', 'd']);
-  t.equal(table.exports.get('a'), before, 'what is the same stays open');
+  t.equal(table.exports.get('a')?.key, before?.key, 'what is the same stays open');
   t.equal(
     log.filter((line) => line.startsWith('info: export ')).length,
     4,
-    'and is not told again',
+    'and is not published again',
   );
-  t.equal(await settled(open, 3), 3, 'who reads from the old ones goes on');
+  t.equal(await settled(open, 3), 3, 'readers of the old ones go on');
   for (const each of gone) table.release(each);
   t.equal(await settled(open, 2), 2);
 });
 
-await test('exports that must be opened and cannot leave all as it was', async (t) => {
+await test('if a required export fails, the table stays as it was', async (t) => {
   const { table, published, image, open } = start(t);
   await table.setExports(exportsOf({ a: image(0) }));
   const before = { exports: table.exports, published: published.length };
@@ -115,30 +138,30 @@ await test('exports that must be opened and cannot leave all as it was', async (
     { code: 'NOT_FOUND', message: /\/no\/such\/file/ },
   );
   t.equal(table.exports, before.exports);
-  t.equal(published.length, before.published, 'reactors are not told');
+  t.equal(published.length, before.published, 'nothing is published');
   t.equal(await settled(open, 1), 1);
   const [held] = await table.setExports(new Map());
   if (held) table.release(held);
-  t.equal(await settled(open, 0), 0, 'its holders were counted right');
+  t.equal(await settled(open, 0), 0, 'all holders are released');
 });
 
-await test('hidden ones', async (t) => {
+await test('hidden images are published but are not exports', async (t) => {
   const { table, published, image } = start(t);
   await table.setExports(exportsOf({ a: image(0) }));
   const held = await table.open(sourceOf(image(0)));
   table.hide(held);
   t.same(namesOf(published.at(-1)), ['a', `(${held.key})`]);
-  t.same([...table.exports.keys()], ['a'], 'they are no exports');
+  t.same([...table.exports.keys()], ['a'], 'hidden images are not exports');
   for (const each of await table.setExports(exportsOf({ b: image(1) }))) table.release(each);
   t.same(namesOf(published.at(-1)), ['b', `(${held.key})`], 'they outlive a reload');
   table.unhide(held);
   t.same(namesOf(published.at(-1)), ['b']);
   const count = published.length;
   table.unhide(held);
-  t.equal(published.length, count, 'nothing to tell');
+  t.equal(published.length, count, 'nothing is published');
 });
 
-await test('exports that are set one after the other are so, however long the first takes', async (t) => {
+await test('sets of exports take effect in order, however long the first takes', async (t) => {
   const { table, published, image } = start(t);
   await Promise.all([
     table.setExports(
@@ -150,14 +173,14 @@ await test('exports that are set one after the other are so, however long the fi
   t.same(namesOf(published.at(-1)), ['last']);
 });
 
-await test('one that takes long does not keep the others waiting', async (t) => {
+await test('an image that opens slowly does not delay the others', async (t) => {
   const { published, log, logger, image } = start(t);
   const large = `${image(0)}-large`;
   writeZeroedLayer(large, 500_000);
   const table = new ImageTable(logger, (specs) => published.push(specs), false, 20);
   t.teardown(() => table.close());
   await table.setExports(exportsOf({ large, a: image(0) }));
-  // The small one may be late, too, where the machine is busy; the large one needs a thread.
+  // The small one may be late too on a busy machine; the large one needs a thread.
   t.match(table.failed.get('large'), { isOpening: true, problem: { code: 'BUSY', tries: 0 } });
   t.ok(
     log.includes('warn: export "large": its image is still being opened; the others are served'),
@@ -165,7 +188,7 @@ await test('one that takes long does not keep the others waiting', async (t) => 
   for (let tries = 0; table.exports.size < 2 && tries < 2000; tries++) await pause(10);
   t.same([...table.exports.keys()].toSorted(), ['a', 'large']);
   t.equal(table.failed.size, 0);
-  // What must be opened is waited for.
+  // Required exports are waited for.
   const before = await table.setExports(exportsOf({ again: large, b: image(1) }), () => true);
   for (const held of before) table.release(held);
   t.same([...table.exports.keys()], ['again', 'b']);

@@ -1,4 +1,4 @@
-// Uppers from real files: holes as the index, the size that is adopted, and that nothing is ever written.
+// Uppers from real files: holes as the index, the adopted size, and that no file is ever written.
 import {
   chmodSync,
   closeSync,
@@ -46,7 +46,7 @@ function imageOf(t: Test): Image {
 const deviceOf = ({ config }: Image): Promise<Buffer> =>
   withDevice([config], ({ device }) => readRange(device, 0, device.size));
 
-await test('an append-only upper of size 0 adopts that of the stack, and is not rewritten', async (t) => {
+await test('an append-only upper of size 0 adopts the size of the stack', async (t) => {
   const image = imageOf(t);
   const written = randomBytes(2, 4 * SECTOR);
   const upper = appendUpper({ virtualSize: 0, writes: [{ offset: 9, length: 4, data: written }] });
@@ -60,7 +60,7 @@ await test('an append-only upper of size 0 adopts that of the stack, and is not 
   t.ok(readFileSync(image.index).equals(upper.index));
 });
 
-await test('files are opened for reading only, and neither content nor times change', async (t) => {
+await test('files are opened read-only; content and times do not change', async (t) => {
   const image = imageOf(t);
   const upper = appendUpper({
     virtualSize: 0,
@@ -91,13 +91,13 @@ await test('files are opened for reading only, and neither content nor times cha
   );
 });
 
-/** Content, size and times, save that of the last access. */
+/** Content, size and times, except the access time. */
 function stateOf(path: string): unknown[] {
   const { size, mtimeMs, ctimeMs, mode } = statSync(path);
   return [readFileSync(path).toString('base64'), size, mtimeMs, ctimeMs, mode];
 }
 
-/** How this process has the files of a folder open, by name. */
+/** The open flags of this process's descriptors in a folder, by name. */
 function openModes(folder: string): Record<string, string> {
   const modes: [string, string][] = [];
   for (const { fd, target: path } of openTargets(`${folder}/`)) {
@@ -107,7 +107,7 @@ function openModes(folder: string): Record<string, string> {
   return Object.fromEntries(modes.toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-await test('sparse: data hides the lower, holes show it', async (t) => {
+await test('sparse: data hides the lower layer, holes show it', async (t) => {
   const image = imageOf(t);
   const block = randomBytes(3, 4096);
   writeSparseUpper(image.data, image.index, {
@@ -125,7 +125,7 @@ await test('sparse: data hides the lower, holes show it', async (t) => {
   t.same([stateOf(image.data), stateOf(image.index)], before);
 });
 
-await test('sparse: first and last block, all of it, nothing of it', async (t) => {
+await test('sparse: first and last block, the whole file, an empty file', async (t) => {
   const image = imageOf(t);
   const block = randomBytes(4, 4096);
   const ends = [
@@ -147,7 +147,7 @@ await test('sparse: first and last block, all of it, nothing of it', async (t) =
   t.ok((await deviceOf(image)).equals(all));
 });
 
-await test('sparse: the size in the data header counts; 0 adopts, smaller cuts', async (t) => {
+await test('sparse: the size of the data header counts; 0 adopts, smaller cuts', async (t) => {
   const image = imageOf(t);
   const block = randomBytes(6, 4096);
   for (const [virtualSize, expected] of [
@@ -165,7 +165,7 @@ await test('sparse: the size in the data header counts; 0 adopts, smaller cuts',
   }
 });
 
-await test('sparse: a copy that lost its holes hides everything, as in the reference', async (t) => {
+await test('sparse: a copy without holes hides everything, as in the reference', async (t) => {
   const image = imageOf(t);
   writeSparseUpper(image.data, image.index, { virtualSize: SIZE, writes: [] });
   const bytes = readFileSync(image.data);
@@ -182,7 +182,7 @@ await test('sparse: a copy that lost its holes hides everything, as in the refer
   t.ok(device.equals(Buffer.alloc(SIZE)));
 });
 
-await test('uppers are not unwrapped: a ZFile is none', async (t) => {
+await test('uppers are not unwrapped: a ZFile is not an upper', async (t) => {
   const image = imageOf(t);
   const upper = appendUpper({ virtualSize: SIZE, writes: [] });
   writeFileSync(image.data, writeZfile(Buffer.concat([upper.data, randomBytes(7, 8192)])));
@@ -193,7 +193,7 @@ await test('uppers are not unwrapped: a ZFile is none', async (t) => {
   });
 });
 
-await test('missing files are named', async (t) => {
+await test('missing files of an upper are named', async (t) => {
   const image = imageOf(t);
   await t.rejects(deviceOf(image), { code: 'NOT_FOUND', message: /\/index: ENOENT/ });
   writeFileSync(image.index, appendUpper({ virtualSize: SIZE, writes: [] }).index);

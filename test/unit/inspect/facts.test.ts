@@ -1,4 +1,4 @@
-// The facts of inspect, against images whose every number is known, and their text.
+// The facts of inspect for images with known numbers, and their text output.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -47,7 +47,7 @@ function files(test: Test, blobs: Record<string, Uint8Array>): string[] {
   });
 }
 
-await t.test('a stack of two', async (test) => {
+await t.test('a stack of two layers', async (test) => {
   const plain = writeLsmt(bottom);
   const zfile = writeZfile(plain, { algorithm: 'zstd', blockSize: 8192, mode: 'trailer' });
   const paths = files(test, { bottom: wrapTar(zfile, { pax: true }), top: writeLsmt(top) });
@@ -104,10 +104,10 @@ await t.test('a stack of two', async (test) => {
   });
   test.equal(upper?.tar, null);
   test.equal(upper?.zfile, null);
-  test.equal(upper?.lsmt?.parent, 'layer below', 'in any case of letters');
+  test.equal(upper?.lsmt?.parent, 'layer below', 'upper and lower case do not matter');
 });
 
-await t.test('the order of layers counts for parents', async (test) => {
+await t.test('parents are checked in the order of layers', async (test) => {
   const [lower, upper] = files(test, { lower: writeLsmt(bottom), upper: writeLsmt(top) });
   const found = await facts([upper as string, lower as string]);
   test.same(
@@ -117,7 +117,7 @@ await t.test('the order of layers counts for parents', async (test) => {
   test.equal(found.linkedParents, 0);
 });
 
-await t.test('unknown flags are shown by number', async (test) => {
+await t.test('unknown flags are shown as numbers', async (test) => {
   const trailer = { flags: 0b1010_0110 + 2 ** 31 };
   const [path] = files(test, { blob: writeLsmt({ ...top, trailer }) });
   const found = await facts([path as string]);
@@ -125,7 +125,7 @@ await t.test('unknown flags are shown by number', async (test) => {
   test.same(found.layers[0]?.lsmt?.trailer?.flags, flags);
 });
 
-await t.test('uppers', async (test) => {
+await t.test('facts of uppers', async (test) => {
   const { data, index } = appendUpper({
     virtualSize: VIRTUAL_SIZE,
     uuid: TOP,
@@ -164,7 +164,7 @@ await t.test('uppers', async (test) => {
   }
 });
 
-await t.test('a sparse upper takes what it holds data for', async (test) => {
+await t.test('a sparse upper has as much data as its extents', async (test) => {
   const path = join(test.testdir(), 'sparse');
   writeSparseUpper(path, join(test.testdirName, 'index'), {
     virtualSize: VIRTUAL_SIZE,
@@ -172,12 +172,12 @@ await t.test('a sparse upper takes what it holds data for', async (test) => {
   });
   const found = await facts([path]);
   test.match(found.layers[0], { fileBytes: VIRTUAL_SIZE + 4096, lsmt: { kind: 'sparse upper' } });
-  // Some file systems allocate more than was written, and one without holes all of it.
+  // Some file systems allocate more than was written; one without holes allocates everything.
   test.ok((found.device?.mappedBytes ?? 0) >= 65536);
   test.equal(found.fileBytes, 4096 + (found.device?.mappedBytes ?? 0));
 });
 
-await t.test('raw disk images', async (test) => {
+await t.test('facts of raw disk images', async (test) => {
   const raw = textBytes(1, 50_000);
   const [plain, packed] = files(test, { plain: raw, packed: writeZfile(raw) });
   test.match(await facts([plain as string]), {
@@ -192,7 +192,7 @@ await t.test('raw disk images', async (test) => {
   });
 });
 
-await t.test('text for people', async (test) => {
+await t.test('text output of all facts', async (test) => {
   const zfile = writeZfile(writeLsmt(bottom));
   const paths = files(test, { bottom: wrapTar(zfile, { pax: false }), 'to\np': writeLsmt(top) });
   const text = await inspectImage(paths, false);
@@ -223,7 +223,7 @@ await t.test('text for people', async (test) => {
   );
 });
 
-await t.test('broken images', async (test) => {
+await t.test('broken images are refused', async (test) => {
   const blob = writeLsmt({ ...top, trailer: { indexSize: 2_000_000 } });
   const [path] = files(test, { blob });
   await test.rejects(inspectImage([path as string], false), {

@@ -1,4 +1,4 @@
-// What `verify` keeps of the problems that it finds.
+// The list of problems that `verify` keeps.
 import { test } from 'tap';
 import { OverlaybdError } from '../../../daemon/errors.js';
 import { MAX_LISTED, ProblemList } from '../../../daemon/inspect/problem-list.js';
@@ -20,7 +20,7 @@ await test('problems are counted by layer, and the first ones are kept', (t) => 
   t.end();
 });
 
-await test('what is a bug is no finding', (t) => {
+await test('a bug of the program is thrown, not listed', (t) => {
   const bug = new TypeError('a bug');
   t.throws(() => new ProblemList().addError(0, bug), bug);
   t.end();

@@ -1,4 +1,4 @@
-// The text of a report of `verify`.
+// The text report of `verify`.
 import { test } from 'tap';
 import { renderReport } from '../../../daemon/inspect/render-report.js';
 import type { VerifyReport } from '../../../daemon/inspect/verify-image.js';
@@ -16,7 +16,7 @@ const good: VerifyReport = {
   seconds: 0.5,
 };
 
-await test('a good image, a bad one, and one that was not checked to its end', (t) => {
+await test('reports of a good image, a bad one, and an interrupted check', (t) => {
   t.match(
     renderReport(good),
     /^image: good: 1 layer; 1\.0 MiB checked in 0\.5 s \(2\.0 MiB\/s\)\n$/,

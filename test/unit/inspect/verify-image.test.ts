@@ -1,4 +1,4 @@
-// What verify finds: every problem of every layer, and never a crash, whatever the bytes are.
+// What verify finds: every problem of every layer, and no crash for any bytes.
 import { truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -40,7 +40,7 @@ function configOf(test: Test, config: object): string {
   return path;
 }
 
-await t.test('good images', async (test) => {
+await t.test('good images have no problems', async (test) => {
   const blobs = {
     plain: layer(1),
     zfile: writeZfile(layer(2)),
@@ -63,7 +63,7 @@ await t.test('good images', async (test) => {
   );
 });
 
-await t.test('raw disk images', async (test) => {
+await t.test('raw disk images are read completely', async (test) => {
   const raw = textBytes(1, 100_000);
   const [plain, zfile] = files(test, { plain: raw, zfile: writeZfile(raw) });
   for (const path of [plain, zfile]) {
@@ -73,7 +73,7 @@ await t.test('raw disk images', async (test) => {
   }
 });
 
-await t.test('uppers', async (test) => {
+await t.test('uppers are verified', async (test) => {
   const upper = appendUpper({
     virtualSize: VIRTUAL_SIZE,
     writes: [0, 4, 2].map((offset) => ({ offset, length: 8, data: textBytes(1, 4096) })),
@@ -107,7 +107,7 @@ await t.test('uppers', async (test) => {
   test.match(await verify([sparse]), { good: true, layers: [{}, { problemCount: 0 }] });
 });
 
-await t.test('every problem of every layer', async (test) => {
+await t.test('every problem of every layer is found', async (test) => {
   const badIndex = writeLsmtRaw({
     virtualSize: VIRTUAL_SIZE,
     data: Buffer.alloc(5120),
@@ -120,11 +120,11 @@ await t.test('every problem of every layer', async (test) => {
     ],
   });
   const badBlocks = writeZfile(layer(1));
-  // The middle of the file: away from LSMT's header and trailer.
+  // The middle of the file, not LSMT's header or trailer.
   badBlocks.fill(0xff, badBlocks.length >> 1, (badBlocks.length >> 1) + 100);
   const badHeader = writeZfile(layer(2));
   badHeader[200] = 1;
-  // Its first block, with the LSMT header, cannot be read: only the block is to blame.
+  // Its first block, with the LSMT header, cannot be read: only the block is reported.
   const badStart = writeZfile(layer(3));
   badStart[515] = (badStart[515] as number) ^ 1;
   const noTrailer = layer(4);
@@ -154,7 +154,7 @@ await t.test('every problem of every layer', async (test) => {
   test.match(lines[7], /: bad: 7 problems in 5 of 6 layers; /);
 });
 
-await t.test('problems of the whole', async (test) => {
+await t.test('problems of the whole image are found', async (test) => {
   const [path] = files(test, { blob: writeLsmt({ virtualSize: 0, segments: [] }) });
   test.match(await verify([path as string]), {
     problems: [{ layer: null, message: /no layer gives a virtual size/ }],
@@ -167,7 +167,7 @@ await t.test('problems of the whole', async (test) => {
   test.match(await verify([empty as string]), { problems: [{ message: /empty: empty$/ }] });
 });
 
-await t.test('a flood of problems', async (test) => {
+await t.test('the number of kept problems is bounded', async (test) => {
   const entry = { offset: 0, length: 1, moffset: 0, zeroed: false, tag: 0 };
   const blob = writeLsmtRaw({
     virtualSize: VIRTUAL_SIZE,
@@ -183,7 +183,7 @@ await t.test('a flood of problems', async (test) => {
   );
 });
 
-await t.test('an interruption', async (test) => {
+await t.test('verify can be interrupted', async (test) => {
   const paths = files(test, { one: writeZfile(layer(1)), two: writeZfile(layer(2)) });
   const report = await verify(paths, AbortSignal.abort());
   test.match(report, { good: false, interrupted: true, problemCount: 0 });
@@ -191,7 +191,7 @@ await t.test('an interruption', async (test) => {
   test.match(renderReport(report), /: interrupted: no problem so far; /);
 });
 
-await t.test('spoilt bytes anywhere', async (test) => {
+await t.test('damaged bytes at any place make a consistent report', async (test) => {
   const kinds: Record<string, Buffer> = {
     plain: layer(1),
     lz4: writeZfile(layer(2)),
@@ -207,19 +207,19 @@ await t.test('spoilt bytes anywhere', async (test) => {
       const length = 1 + (next() % 8);
       for (let i = at; i < Math.min(at + length, bytes.length); i++) bytes[i] = next();
       writeFileSync(path, next() % 8 === 0 ? bytes.subarray(0, at) : bytes);
-      // Given twice, so that nothing passes for a raw disk image.
+      // Given twice, so that it cannot be taken for a raw disk image.
       const report = await verify([path, path]);
       const listed = Math.min(report.problemCount, MAX_LISTED);
       const said = report.good === (report.problemCount === 0) && report.problems.length === listed;
       if (!said || report.problems.some(({ message }) => message.length > 2000)) {
-        test.fail(`${kind}: a report that does not add up, spoilt at ${at}`);
+        test.fail(`${kind}: the report is inconsistent with a damaged byte at ${at}`);
       }
     }
-    test.pass(`${kind}: ${places.length} spoilt blobs, each with a report`);
+    test.pass(`${kind}: ${places.length} damaged blobs, each with a report`);
   }
 });
 
-/** Places in headers, tables and trailers, where bytes mean most, and some elsewhere. */
+/** Places in headers, tables and trailers, where every byte matters, and some others. */
 function interesting(bytes: Buffer, next: () => number): number[] {
   const places: number[] = [];
   for (let i = 0; i < 150; i++) {
@@ -233,14 +233,14 @@ function interesting(bytes: Buffer, next: () => number): number[] {
 
 await t.test('holes of a sparse raw disk image are not read', async (test) => {
   const [path = ''] = files(test, { raw: randomBytes(1, 1 << 20) });
-  // To read all of it would take hours.
+  // Reading everything would take hours.
   const size = 2 ** 43;
   truncateSync(path, size);
   const report = await verify([path]);
   test.match(report, { good: true, checkedBytes: size, totalBytes: size, problemCount: 0 });
 });
 
-await t.test('a raw disk image that is cut while it is checked', async (test) => {
+await t.test('a raw disk image that is cut during the check is a problem', async (test) => {
   const [path = ''] = files(test, { raw: randomBytes(1, 8 << 20) });
   let isCut = false;
   const report = await verifyImage([path], {

@@ -1,4 +1,4 @@
-// The attach helper and the driver that asks it, over a real Unix socket; the kernel behind it is fake.
+// The attach helper and the driver that calls it, over a real Unix socket with a fake kernel.
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -39,7 +39,7 @@ interface World {
   sysfs: FakeSysfs;
   path: string;
   log: string[];
-  /** How often the helper was told that nobody is connected. */
+  /** How often the helper was called because its last client disconnected. */
   idle: number;
   helper: AttachHelper;
   stop: () => void;
@@ -79,12 +79,12 @@ async function ask(path: string): Promise<void> {
 }
 
 async function until(isSo: () => boolean): Promise<void> {
-  for (const end = performance.now() + 60_000; !isSo(); await pause(2)) {
+  for (const end = performance.now() + 120_000; !isSo(); await pause(2)) {
     if (performance.now() > end) throw new Error('it did not come in time');
   }
 }
 
-await test('everything that can be asked', async (t) => {
+await test('every request reaches the kernel and is answered', async (t) => {
   const world = await startHelper(t, join(shortFolder(t), 'helper'));
   const { kernel, log } = world;
   const driver = new HelperDriver(world.path);
@@ -92,7 +92,7 @@ await test('everything that can be asked', async (t) => {
   t.ok(driver.survives);
   const [ours, theirs] = sockets.pair();
   t.teardown(() => descriptors.close(ours));
-  // More than is asked for may be in the record of a device.
+  // The record of a device may have more keys than the request.
   await driver.connect(request(1), [theirs]);
   descriptors.close(theirs);
   t.same(kernel.devices.get(1)?.request, request(1));
@@ -120,12 +120,12 @@ await test('everything that can be asked', async (t) => {
     'connect 1',
     'disconnect 1',
   ]);
-  t.equal(log.length, 6, 'without the refusal, which is no error');
+  t.equal(log.length, 6, 'refused requests are not logged as errors');
   t.match(log[0], /^info: pid \d+ uid \d+: connect \/dev\/nbd1 \(overlaybd-nbd:0+1\)$/);
   t.match(log[5], /disconnect \/dev\/nbd1/);
 });
 
-await test('errors come back as they are, and nothing stays open', async (t) => {
+await test('errors reach the driver unchanged, and no descriptor stays open', async (t) => {
   const world = await startHelper(t, join(shortFolder(t), 'helper'));
   const driver = new HelperDriver(world.path);
   t.teardown(() => driver.close());
@@ -155,12 +155,12 @@ await test('errors come back as they are, and nothing stays open', async (t) => 
   t.same(
     world.kernel.calls,
     ['connect 0', 'connect 0', 'connect 1'],
-    'what is wrong in itself, or not ours, does not get so far',
+    'invalid requests and devices of other owners do not reach the kernel',
   );
-  t.ok(await fallsTo(before), 'nothing stays open');
+  t.ok(await fallsTo(before), 'no descriptor stays open');
 });
 
-await test('answers go to who asked, in order, one after the other', async (t) => {
+await test('answers go to the asking daemon, in order, one after the other', async (t) => {
   const world = await startHelper(t, join(shortFolder(t), 'helper'));
   const driver = new HelperDriver(world.path);
   t.teardown(() => driver.close());
@@ -168,7 +168,7 @@ await test('answers go to who asked, in order, one after the other', async (t) =
   let most = 0;
   world.kernel.before = async (_what, index) => {
     most = Math.max(most, ++inside);
-    // Later requests would be done sooner.
+    // Later requests would finish sooner.
     await pause(40 - index * 10);
     inside--;
     if (index === 2) throw new OverlaybdError('BUSY', 'two');
@@ -185,7 +185,7 @@ await test('answers go to who asked, in order, one after the other', async (t) =
   t.equal(most, 1);
 });
 
-await test('a helper that ends: who waits is told, and the next request finds the next helper', async (t) => {
+await test('a helper that ends: callers get an error, the next helper serves', async (t) => {
   const path = join(shortFolder(t), 'helper');
   const first = await startHelper(t, path);
   const driver = new HelperDriver(path);
@@ -208,7 +208,7 @@ await test('a helper that ends: who waits is told, and the next request finds th
   t.same(second.kernel.calls, ['connect 1']);
 });
 
-await test('who is not there', async (t) => {
+await test('no helper: the error tells what to start', async (t) => {
   const folder = shortFolder(t);
   await t.rejects(ask(join(folder, 'none')), {
     message: /it does not exist: enable overlaybd-nbd/,
@@ -219,11 +219,11 @@ await test('who is not there', async (t) => {
   rmSync(join(folder, 'dead'));
 });
 
-await test('who may not ask, and who sends nonsense', async (t) => {
+await test('clients without permission and invalid messages are refused', async (t) => {
   const world = await startHelper(t, join(shortFolder(t), 'helper'), [process.getuid?.() ?? 0]);
   const { helper, log, kernel } = world;
 
-  // A TCP socket has no user: whoever it is, it is nobody.
+  // A TCP socket has no user, so the client cannot be identified.
   const tcp = sockets.listenTcp('127.0.0.1', 0, 1);
   const { connect } = await import('node:net');
   const client = connect(sockets.localPort(tcp), '127.0.0.1');
@@ -234,7 +234,7 @@ await test('who may not ask, and who sends nonsense', async (t) => {
   helper.adopt(fd);
   t.equal(helper.connections, 0);
   t.match(log.at(-1), /warn: a client without a user: refused/);
-  t.equal(sockets.recv(fd, Buffer.alloc(1), 0, 1), -EBADF, 'and closed');
+  t.equal(sockets.recv(fd, Buffer.alloc(1), 0, 1), -EBADF, 'the connection is closed');
   client.destroy();
   descriptors.close(tcp);
   await pause(20);
@@ -262,9 +262,9 @@ await test('who may not ask, and who sends nonsense', async (t) => {
   wrong.close();
   pair.forEach((each) => descriptors.close(each));
   await until(() => helper.connections === 0);
-  t.equal(world.idle, idle + 1, 'told that nobody is left');
+  t.equal(world.idle, idle + 1, 'called when the last client disconnected');
   await pause(20);
-  t.ok(await fallsTo(before), 'nothing stays open');
+  t.ok(await fallsTo(before), 'no descriptor stays open');
 });
 
 await test('a device that another program has connected is not touched', async (t) => {
@@ -285,7 +285,7 @@ await test('a device that another program has connected is not touched', async (
         `backend ${other}`,
       );
     }
-    // The protocol has no word for a process that has connected a device.
+    // The request cannot name another process that connected the device.
     const told: { message?: string }[] = [];
     const raw = new MessageChannel(sockets.connectUnix(world.path), {
       message: (message) => told.push(message as { message?: string }),
@@ -295,11 +295,11 @@ await test('a device that another program has connected is not touched', async (
     await until(() => told.length === 1);
     t.match(told, [{ ok: false, code: 'PROTOCOL' }]);
     raw.close();
-    t.same(world.kernel.calls, [], 'the kernel was never asked');
+    t.same(world.kernel.calls, [], 'the kernel was not called');
   }
 });
 
-await test('kernels without backends: only what this process has connected', async (t) => {
+await test('kernels without backends: only devices that this helper connected', async (t) => {
   const world = await startHelper(t, join(shortFolder(t), 'helper'));
   const { kernel, sysfs, helper } = world;
   kernel.keepsBackend = false;
@@ -307,10 +307,10 @@ await test('kernels without backends: only what this process has connected', asy
   t.teardown(() => driver.close());
   t.notOk(helper.isNeeded);
   await driver.connect(request(1), []);
-  t.ok(helper.isNeeded, 'nobody else could be asked');
+  t.ok(helper.isNeeded, 'no other process can answer for the device');
   await driver.reconfigure(1, ownerOf(1), []);
   await t.rejects(driver.disconnect(1, ownerOf(3)), { code: 'DEVICE' });
-  // It is gone, and another program has taken the device.
+  // The device was disconnected, and another program has connected it.
   kernel.drop(1);
   t.notOk(helper.isNeeded);
   sysfs.set(1, { pid: 78, size: 4096 });
@@ -318,7 +318,7 @@ await test('kernels without backends: only what this process has connected', asy
   t.same(kernel.calls, ['connect 1', 'reconfigure 0 1']);
 });
 
-await test('queues are bounded, and a helper that does not answer is given up', async (t) => {
+await test('queues are bounded, and a helper that does not answer times out', async (t) => {
   const world = await startHelper(t, join(shortFolder(t), 'helper'));
   const { kernel, log } = world;
   let inside = 0;
@@ -333,7 +333,7 @@ await test('queues are bounded, and a helper that does not answer is given up', 
       patient.connect({ ...request(i), index: 100 + i }, []),
     ),
   );
-  t.equal(inside, 3 * MAX_WAITING_REQUESTS, 'our own driver keeps to the bound');
+  t.equal(inside, 3 * MAX_WAITING_REQUESTS, 'the driver itself keeps within the limit');
 
   kernel.before = () => new Promise(() => undefined);
   const greedy = new MessageChannel(sockets.connectUnix(world.path), {
@@ -346,7 +346,10 @@ await test('queues are bounded, and a helper that does not answer is given up', 
     greedy.send({ do: 'connect', request: request(1) }, pair);
   }
   await until(() => log.some((line) => /more than 64 requests/.test(line)));
-  t.ok(openDescriptors() <= before + 2 * MAX_WAITING_REQUESTS, 'of the last one none is kept');
+  t.ok(
+    openDescriptors() <= before + 2 * MAX_WAITING_REQUESTS,
+    'the descriptors of the last request are closed',
+  );
   greedy.close();
   for (const fd of pair) descriptors.close(fd);
 
@@ -358,7 +361,7 @@ await test('queues are bounded, and a helper that does not answer is given up', 
   }
 });
 
-await test('a daemon that dies while the kernel is asked', async (t) => {
+await test('a daemon that dies while the kernel works on its request', async (t) => {
   const world = await startHelper(t, join(shortFolder(t), 'helper'));
   const before = openDescriptors();
   const { promise, resolve: go } = deferred();
@@ -376,7 +379,7 @@ await test('a daemon that dies while the kernel is asked', async (t) => {
   await until(() => world.log.length === 1);
   pair.forEach((fd) => descriptors.close(fd));
   world.kernel.dropAll();
-  t.ok(await fallsTo(before), 'nothing stays open');
+  t.ok(await fallsTo(before), 'no descriptor stays open');
 });
 
 await test('one user has no more than a share of the connections', async (t) => {

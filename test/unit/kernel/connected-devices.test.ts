@@ -1,4 +1,4 @@
-// Whose devices the attach helper may touch: of several users, and of kernels with and without backends.
+// Which devices the attach helper may touch: with several users, on kernels with and without backends.
 import { test } from 'tap';
 import { ConnectedDevices } from '../../../daemon/kernel/connected-devices.js';
 import { backendName, Sysfs, userOfBackend } from '../../../daemon/kernel/sysfs.js';
@@ -6,7 +6,7 @@ import { FakeSysfs } from '../../support/fake-sysfs.js';
 
 const ID = '00000000000000aa';
 
-await test('names of attachments', async (t) => {
+await test('backend names have the id and the user', async (t) => {
   t.equal(backendName(ID, 0), `overlaybd-nbd:${ID}@0`);
   t.equal(backendName(ID, null), `overlaybd-nbd:${ID}`);
   t.equal(backendName(ID, 994), `overlaybd-nbd:${ID}@994`);
@@ -15,7 +15,7 @@ await test('names of attachments', async (t) => {
   t.equal(userOfBackend(backendName(ID, null)), null);
 });
 
-await test('the name says whose it is, also to a helper that has just been started', async (t) => {
+await test('the backend name tells the owner, also to a new helper', async (t) => {
   const fake = new FakeSysfs(t, 2);
   const backend = backendName(ID, 994);
   fake.set(1, { pid: 5, size: 4096, backend });
@@ -25,12 +25,16 @@ await test('the name says whose it is, also to a helper that has just been start
   t.throws(() => devices.owner(1, backend, 993), { code: 'PERMISSION', message: /another user/ });
   t.throws(() => devices.owner(1, backendName(ID, 993), 993), { code: 'DEVICE' }, 'another name');
   t.throws(() => devices.owner(0, backend, 994), { code: 'DEVICE' }, 'a free device');
-  t.throws(() => devices.owner(7, backend, 994), { code: 'DEVICE' }, 'none');
+  t.throws(
+    () => devices.owner(7, backend, 994),
+    { code: 'DEVICE' },
+    'a device that does not exist',
+  );
   t.throws(() => devices.checkName(1, backend, 993), { code: 'PERMISSION' });
   devices.checkName(1, backend, 994);
 });
 
-await test("root's devices are nobody else's, also to a helper that has just been started", async (t) => {
+await test('devices of root belong to root alone, also for a new helper', async (t) => {
   const fake = new FakeSysfs(t, 2);
   const backend = backendName(ID, 0);
   fake.set(1, { pid: 5, size: 4096, backend });
@@ -40,7 +44,7 @@ await test("root's devices are nobody else's, also to a helper that has just bee
   t.same(devices.owner(1, backend, 0), { backend, kernelPid: null });
 });
 
-await test('a name without a user: whoever has connected it, as long as that is known', async (t) => {
+await test('a name without a user: the owner is the user who connected it', async (t) => {
   const fake = new FakeSysfs(t, 2);
   const backend = backendName(ID, null);
   fake.set(1, { pid: 5, size: 4096, backend });
@@ -53,7 +57,7 @@ await test('a name without a user: whoever has connected it, as long as that is 
   t.same(next.owner(1, backend, 993), { backend, kernelPid: null });
 });
 
-await test('a kernel without backends: what was connected here, and is still', async (t) => {
+await test('a kernel without backends: only devices connected here', async (t) => {
   const fake = new FakeSysfs(t, 2);
   const backend = backendName(ID, 994);
   const devices = new ConnectedDevices(new Sysfs(fake.root));
@@ -67,7 +71,7 @@ await test('a kernel without backends: what was connected here, and is still', a
   t.throws(
     () => devices.owner(1, backend, 0),
     { code: 'DEVICE' },
-    'another program, and root asks',
+    'another program has it, and root asks',
   );
   t.notOk(devices.areOnlyKnownHere);
 });

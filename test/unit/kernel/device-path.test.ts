@@ -1,8 +1,8 @@
-// The names of devices.
+// Device names.
 import { test } from 'tap';
 import { deviceIndexOf, devicePath } from '../../../daemon/kernel/device-path.js';
 
-await test('numbers and names', (t) => {
+await test('device numbers and names', (t) => {
   t.equal(devicePath(7), '/dev/nbd7');
   t.equal(deviceIndexOf('nbd7'), 7);
   t.equal(deviceIndexOf('/dev/nbd65535'), 65535);

@@ -1,11 +1,11 @@
-// What the kernel says of its devices, from a folder that looks like /sys.
+// The kernel's facts about its devices, from a folder with the layout of /sys.
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
 import { Sysfs } from '../../../daemon/kernel/sysfs.js';
 import { FakeSysfs } from '../../support/fake-sysfs.js';
 
-await test('devices, in order, free and connected', async (t) => {
+await test('devices in order, free and connected', async (t) => {
   const fake = new FakeSysfs(t, 11);
   fake.set(2, { pid: 77, backend: 'overlaybd-nbd:00', size: 1 << 20 });
   fake.set(10, { pid: 78, size: 512 });
@@ -22,7 +22,7 @@ await test('devices, in order, free and connected', async (t) => {
   t.equal(sysfs.device(11), null);
 });
 
-await test('whether there is a module', async (t) => {
+await test('whether the kernel module is there', async (t) => {
   const fake = new FakeSysfs(t, 0);
   const sysfs = new Sysfs(fake.root);
   t.notOk(sysfs.hasModule);
@@ -35,7 +35,7 @@ await test('whether there is a module', async (t) => {
   t.notOk(new Sysfs(join(fake.root, 'nothing')).hasModule);
 });
 
-await test('partitions and holders', async (t) => {
+await test('partitions and holders of a device', async (t) => {
   const fake = new FakeSysfs(t, 12);
   const sysfs = new Sysfs(fake.root);
   for (const [name, number] of [
@@ -56,7 +56,7 @@ await test('partitions and holders', async (t) => {
   t.same(sysfs.holders(99), []);
 });
 
-await test('whose a device is', async (t) => {
+await test('the owner of a device', async (t) => {
   const fake = new FakeSysfs(t, 1);
   const sysfs = new Sysfs(fake.root);
   const ours = 'overlaybd-nbd:0123456789abcdef';
@@ -73,7 +73,7 @@ await test('whose a device is', async (t) => {
     [{ pid: 5 }, ours, 5, true],
     [{ pid: 6 }, ours, 5, false],
     [{ pid: 5 }, 'qemu', 5, false],
-    // A backend that is left behind does not make a device connected.
+    // A backend left from an earlier connection does not make a device connected.
     [{ backend: ours }, ours, null, false],
   ];
   for (const [device, backend, kernelPid, expected] of cases) {
@@ -81,5 +81,8 @@ await test('whose a device is', async (t) => {
     const what = `${JSON.stringify(device)} as ${backend} ${kernelPid}`;
     t.equal(sysfs.isConnectedAs(0, { backend, kernelPid }), expected, what);
   }
-  t.notOk(sysfs.isConnectedAs(1, { backend: ours, kernelPid: null }), 'no such device');
+  t.notOk(
+    sysfs.isConnectedAs(1, { backend: ours, kernelPid: null }),
+    'a device that does not exist',
+  );
 });

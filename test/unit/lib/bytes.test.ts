@@ -25,7 +25,7 @@ await test('writeU64 writes every safe integer', (t) => {
   t.end();
 });
 
-await test('a view is over exactly the bytes it was made of', (t) => {
+await test('a view covers exactly the bytes of its array', (t) => {
   const all = Buffer.from('00112233445566778899', 'hex');
   const view = viewOf(all.subarray(2, 6));
   t.equal(view.byteLength, 4);
@@ -44,7 +44,7 @@ await test('bytesMatch: at an offset, and not past the end', (t) => {
   t.end();
 });
 
-await test('hexadecimal', (t) => {
+await test('bytes and numbers as hexadecimal text', (t) => {
   t.equal(hex32(0), '0x00000000');
   t.equal(hex32(-1), '0xffffffff');
   t.equal(hex32(0x1a2b), '0x00001a2b');

@@ -4,7 +4,7 @@ import { closest } from '../../../daemon/lib/closest.js';
 
 const WORDS = ['serve', 'status', 'mount', 'umount', 'attach', 'attach-helper', 'log-level'];
 
-await test('typing errors', (t) => {
+await test('typing mistakes get the closest known word', (t) => {
   const cases: [string, string | undefined][] = [
     ['serve', 'serve'],
     ['srve', 'serve'],

@@ -1,4 +1,4 @@
-// The effort that nothing limits.
+// The effort without limits.
 import { test } from 'tap';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 

@@ -1,8 +1,8 @@
-// A gate: how many run at a time, in which order, and that a failure makes room for the next.
+// A gate: how many tasks run at a time, in which order, and that a failed task makes room for the next.
 import { test } from 'tap';
 import { Gate, mapEach, settleEach } from '../../../daemon/lib/gate.js';
 
-await test('never more than its width at a time, and all in the end', async (t) => {
+await test('no more tasks than its width run at a time, and all run', async (t) => {
   const gate = new Gate(3);
   const begun: number[] = [];
   let inside = 0;
@@ -25,7 +25,7 @@ await test('never more than its width at a time, and all in the end', async (t) 
   t.equal(await gate.run(() => Promise.resolve('free')), 'free');
 });
 
-await test('work that takes too long makes room for the next, and still ends itself', async (t) => {
+await test('a task that takes too long makes room for the next, and still ends', async (t) => {
   const gate = new Gate(1, 5);
   const ends: ((value: string) => void)[] = [];
   const fails: ((error: Error) => void)[] = [];
@@ -36,7 +36,7 @@ await test('work that takes too long makes room for the next, and still ends its
   fails[0]?.(new Error('lost'));
   t.equal(await long, 'long');
   await t.rejects(lost, { message: 'lost' });
-  // Each place was given up once.
+  // Each place was released once.
   let inside = 0;
   let most = 0;
   const one = async (): Promise<void> => {
@@ -49,7 +49,7 @@ await test('work that takes too long makes room for the next, and still ends its
   t.equal(most, 2);
 });
 
-await test('settleEach and mapEach: nothing starts after a failure, and the first in order is thrown', async (t) => {
+await test('settleEach and mapEach: a failure stops them; the first is thrown', async (t) => {
   const begun: number[] = [];
   const work = async (item: number): Promise<number> => {
     begun.push(item);

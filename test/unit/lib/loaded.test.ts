@@ -1,8 +1,8 @@
-// Reading with all the waiting that it takes: bytes that are gone again are fetched or loaded again, but not for ever.
+// Reads that wait for their bytes: evicted bytes are fetched or loaded again, up to a limit.
 import t from 'tap';
 import { MAX_WAITS, fetchOrLoad, readLoaded } from '../../../daemon/lib/loaded.js';
 
-/** Bytes behind a network and a disk. `evict` and `cool` say after which waits they are gone again. */
+/** Bytes over a network and a disk. `evict` and `cool` say after which waits they are lost again. */
 class Source {
   readonly name = 'blob';
   readonly calls: string[] = [];
@@ -22,11 +22,11 @@ class Source {
   }
 }
 
-await t.test('at hand, fetched, loaded', async (test) => {
+await t.test('bytes at hand, bytes to be fetched, bytes to be loaded', async (test) => {
   const source = new Source();
   source.isFetched = true;
   await readLoaded(source, 0, 10, () => true);
-  test.same(source.calls, [], 'nothing is waited for');
+  test.same(source.calls, [], 'there is no wait');
   source.isFetched = false;
   await readLoaded(source, 0, 10, () => source.isFetched);
   test.same(source.calls, ['fetch']);
@@ -34,7 +34,7 @@ await t.test('at hand, fetched, loaded', async (test) => {
   test.same(source.calls, ['fetch', 'load']);
 });
 
-await t.test('evicted after it was fetched, and after it was loaded', async (test) => {
+await t.test('bytes that are evicted after the fetch, and after the load', async (test) => {
   const source = new Source();
   let reads = 0;
   await readLoaded(source, 0, 10, () => {
@@ -45,7 +45,7 @@ await t.test('evicted after it was fetched, and after it was loaded', async (tes
   test.same(source.calls, ['fetch', 'fetch', 'load', 'fetch', 'load']);
 });
 
-await t.test('gone each time: an error, after a bounded number of waits', async (test) => {
+await t.test('bytes that are lost every time: an error after several waits', async (test) => {
   for (const lose of ['isFetched', 'isLoaded'] as const) {
     const source = new Source();
     let reads = 0;
@@ -63,7 +63,7 @@ await t.test('gone each time: an error, after a bounded number of waits', async 
   }
 });
 
-await t.test('what ensure and load throw is thrown', async (test) => {
+await t.test('errors of ensure() and load() are thrown', async (test) => {
   const down = {
     ensure: () => Promise.reject(new Error('no network')),
     load: () => Promise.resolve(),

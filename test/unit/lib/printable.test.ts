@@ -35,13 +35,17 @@ await t.test('JSON is safe to show and means the same', async (test) => {
 await t.test('a text that is too long says how much is left out', async (test) => {
   test.equal(shortened('abc', 3), 'abc');
   test.equal(shortened('abcd', 3), 'abc... (1 more characters)');
-  test.equal(shortened('ab\u{1f600}', 3), 'ab... (2 more characters)', 'no half of a character');
+  test.equal(
+    shortened('ab\u{1f600}', 3),
+    'ab... (2 more characters)',
+    'no character is cut in half',
+  );
   const long = printableLine(`${'\n'.repeat(5000)}end`);
   test.ok(long.startsWith('\\n\\n'));
   test.match(long, `... (${5003 - MAX_MESSAGE_LENGTH} more characters)`);
 });
 
-await t.test('JSON in one line', async (test) => {
+await t.test('JSON is printed on one line', async (test) => {
   const text = printableJsonLine({ name: HOSTILE });
   test.same(JSON.parse(text), { name: HOSTILE });
   test.notMatch(text, /[\p{C}\p{Zl}\p{Zp}]/u);

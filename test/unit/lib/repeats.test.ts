@@ -14,7 +14,7 @@ class World {
     this.repeats = new Repeats({ ...LIMITS, ...limits }, tell, () => this.now);
   }
 
-  /** "subject count", and "mixed" if the count is of several keys. */
+  /** "subject count", and "mixed" if the count is for several keys. */
   take(): string[] {
     return this.reports
       .splice(0)
@@ -48,7 +48,7 @@ await test('continuing events make one report an interval; a key without events 
   world.later(1000);
   t.same(world.take(), [], 'a count of 0 is not reported');
   world.repeats.note('a', 'again');
-  t.same(world.take(), ['again 0'], 'and the key starts anew');
+  t.same(world.take(), ['again 0'], 'and the key starts again');
   t.end();
 });
 
@@ -85,12 +85,12 @@ await test('reports of all keys together are bounded', (t) => {
   t.equal(
     counts.reduce((sum, count) => sum + count, 0),
     500 - 70,
-    'and no event is lost',
+    'no event is lost',
   );
   t.end();
 });
 
-await test('events that the caller has counted, and the last sweep', (t) => {
+await test('events that the caller has counted itself, and the last sweep', (t) => {
   const world = new World();
   world.repeats.note('a', 'a', 100);
   t.same(world.take(), ['a 0']);

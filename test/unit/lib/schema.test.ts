@@ -1,5 +1,5 @@
-// What is wrong with a value from outside: a plain sentence of ours for every kind of wrong value at every place
-// of every schema, and none of valibot's words.
+// Errors about values from outside: the project's own plain sentence for every wrong value at every place of every
+// schema, and none of valibot's texts.
 import { test } from 'tap';
 import * as v from 'valibot';
 import { parseDaemonConfig } from '../../../daemon/config/daemon-config.js';
@@ -20,7 +20,7 @@ import {
 } from '../../../daemon/lib/schema.js';
 import { parseHandover } from '../../../daemon/upgrade/handover.js';
 
-/** What valibot says, and what no operator should have to read. */
+/** Words of valibot that no operator should have to read. */
 const FOREIGN = /Invalid|Expected|[Rr]eceived|undefined|\[object|>=|<=|\bnever\b|Object|Array/;
 
 const backend = 'overlaybd-nbd:0123456789abcdef';
@@ -58,7 +58,7 @@ const record = {
 const json = (parse: (text: string, name: string) => unknown) => (value: unknown) =>
   parse(JSON.stringify(value), 'file.json');
 
-/** Every schema, with a value in which every key is there. */
+/** Every schema, with a value that has every key. */
 const SCHEMAS: readonly [string, (value: unknown) => unknown, object][] = [
   [
     'daemon.json',
@@ -150,7 +150,7 @@ const SCHEMAS: readonly [string, (value: unknown) => unknown, object][] = [
 
 const WRONG = [null, true, -1, 1.5, 1e21, 0, '', 'x', '\u001b[2J', [], [[]], {}, { x: 1 }];
 
-/** Copies of `value`, each with one thing changed, left out or added somewhere. */
+/** Copies of `value`, each with one thing changed, left out or added. */
 function* variants(value: unknown): Generator {
   yield* WRONG;
   if (Array.isArray(value)) {
@@ -168,7 +168,7 @@ function* variants(value: unknown): Generator {
   }
 }
 
-await test('every wrong value has a sentence of ours', (t) => {
+await test("every wrong value gets a sentence without valibot's words", (t) => {
   for (const [name, parse, good] of SCHEMAS) {
     t.doesNotThrow(() => parse(good), `${name}: the good one`);
     let refused = 0;
@@ -202,7 +202,7 @@ const told = (schema: v.GenericSchema, value: unknown): string => {
   return text;
 };
 
-await test('the sentences', (t) => {
+await test('the exact sentences', (t) => {
   const schema = strictObject({
     listen: v.optional(v.string()),
     threads: v.optional(wholeNumber(1, 64)),
@@ -216,7 +216,10 @@ await test('the sentences', (t) => {
   });
   const cases: [unknown, string][] = [
     [{ lisen: '' }, 'unknown key "lisen"; did you mean "listen"?'],
-    [{ colour: '' }, 'unknown key "colour"'],
+    [
+      { colour: '' },
+      'unknown key "colour"; allowed: "listen", "threads", "most", "level", "names", "mode", "on", "version", "log"',
+    ],
     [{ listen: 1 }, 'listen: 1 is not a string'],
     [{ threads: 0 }, 'threads: 0 is not a whole number from 1 to 64'],
     [{ threads: '2' }, 'threads: "2" is not a whole number from 1 to 64'],

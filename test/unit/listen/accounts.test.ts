@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test, type Test } from 'tap';
 import { groupId, userId } from '../../../daemon/listen/accounts.js';
 
-await test('users and groups', (t) => {
+await test('users and groups by name and by number', (t) => {
   t.equal(userId('root'), 0);
   t.equal(groupId('root'), 0);
   t.equal(userId(1234), 1234);
@@ -19,10 +19,10 @@ await test('users and groups', (t) => {
   t.end();
 });
 
-await test('names that do not exist', (t) => {
+await test('users and groups that do not exist', (t) => {
   for (const name of [
     '',
-    'no such user',
+    'there is no such user',
     'x'.repeat(257),
     'ü',
     '0',
@@ -49,7 +49,7 @@ function replaceGetent(t: Test, script: string): void {
   });
 }
 
-await test('an answer that is not one', async (t) => {
+await test('output of getent that cannot be parsed', async (t) => {
   for (const script of ['echo root', 'echo root:x:zero:0', 'echo other:x:5:5', 'exit 3']) {
     await t.test(script, (each) => {
       replaceGetent(each, script);

@@ -13,7 +13,7 @@ const NONE = { ofGroup: 0, ofAll: 0 };
 const user = (uid: number) => peerAt({ kind: 'unix', pid: 1, uid });
 const TCP = peerAt({ kind: 'tcp', host: '10.0.0.7', port: 1 });
 
-await test('without limits of its own a listener has the usual ones', (t) => {
+await test('a listener without its own limits has the default ones', (t) => {
   const admission = admissionOf(listenerSpec('unix:///run/x'), userId);
   t.same(admission, {
     exports: null,
@@ -25,7 +25,7 @@ await test('without limits of its own a listener has the usual ones', (t) => {
   t.end();
 });
 
-await test('users are looked up, and others are refused', (t) => {
+await test('users are looked up, and users that are not allowed are refused', (t) => {
   const spec = listenerSpec({ address: 'unix:///run/x', users: ['alice', 7], exports: ['a'] });
   const admission = admissionOf(spec, userId);
   t.same([...(admission.users ?? [])], [1000, 7]);
@@ -41,7 +41,7 @@ await test('users are looked up, and others are refused', (t) => {
   t.end();
 });
 
-await test('limits are reached at their number, not above it', (t) => {
+await test('a limit allows exactly its number', (t) => {
   const spec = listenerSpec({ address: 'tcp://127.0.0.1', maxConnectionsPerPeer: 2 });
   const admission = admissionOf(spec, userId);
   t.equal(refusalOf(admission, TCP, { ...NONE, ofGroup: 1 }), null);

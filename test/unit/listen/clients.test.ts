@@ -1,5 +1,8 @@
-// Clients over real sockets, with reactors that only keep what they are given.
+// Clients over real sockets, with fake reactors that only keep the connections.
+import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test, type Test } from 'tap';
 import { listenerSpec, type ListenerConfig } from '../../../daemon/config/listener.js';
 import { Clients } from '../../../daemon/listen/clients.js';
@@ -49,7 +52,7 @@ function client(t: Test, port: number): Socket {
 const portOf = ({ offeredSockets }: Clients, at = 0): number =>
   sockets.localPort(offeredSockets[at]?.socket.fd ?? -1);
 
-await test('a client comes in, is counted, and sees the exports of its listener', async (t) => {
+await test('a client is accepted, counted, and sees the exports of its listener', async (t) => {
   const { clients, served, end, listen } = world(t);
   await listen({ address: 'tcp://127.0.0.1:0', exports: ['a'] });
   t.match(clients.titles, [/^nbd:\/\/127\.0\.0\.1:\d+$/]);
@@ -61,7 +64,7 @@ await test('a client comes in, is counted, and sees the exports of its listener'
   t.equal(clients.count, 0);
 });
 
-await test('the limit of a peer counts those that are open', async (t) => {
+await test('the limit for a peer counts its open connections', async (t) => {
   const { clients, served, lines, end, listen } = world(t);
   await listen({ address: 'tcp://127.0.0.1:0', maxConnectionsPerPeer: 2 });
   const port = portOf(clients);
@@ -77,7 +80,39 @@ await test('the limit of a peer counts those that are open', async (t) => {
   t.equal(clients.count, 2);
 });
 
-await test('a client of a predecessor counts like any other', async (t) => {
+await test('two addresses that are the same place: the message names the one that has it', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'obd-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  // The first one lets the system choose a port, so that no other process has it.
+  for (const [first, second] of [
+    ['tcp://127.0.0.1:0', 'tcp://127.0.0.1:PORT'],
+    ['tcp://localhost:0', 'tcp://127.0.0.1:PORT'],
+    ['tcp://127.0.0.1:0', 'tcp://0.0.0.0:PORT'],
+    ['tcp://0.0.0.0:0', 'tcp://127.0.0.1:PORT'],
+    [`unix://${folder}/s`, `unix://${folder}/s`],
+  ] as const) {
+    const { clients, listen } = world(t);
+    await listen(first);
+    const at = (address: string): string =>
+      address.includes('PORT') ? address.replace('PORT', `${portOf(clients)}`) : address;
+    await t.rejects(
+      listen(at(second)),
+      {
+        code: 'SOCKET',
+        message: `${at(second)}: cannot listen: this daemon listens there already: ${first} is the same address`,
+      },
+      `${first} and ${second}`,
+    );
+  }
+  const { clients, listen } = world(t);
+  await listen('tcp://127.0.0.1:0');
+  const port = portOf(clients);
+  await t.rejects(world(t).listen(`tcp://127.0.0.1:${port}`), {
+    message: `tcp://127.0.0.1:${port}: cannot listen: another process listens there`,
+  });
+});
+
+await test('a client of the predecessor counts like any other', async (t) => {
   const { clients, served, lines, end, listen } = world(t);
   await listen({ address: 'tcp://127.0.0.1:0', maxConnectionsPerPeer: 1 });
   const [fd, other] = sockets.pair();
@@ -99,11 +134,11 @@ await test('a client of a predecessor counts like any other', async (t) => {
   t.equal(clients.count, 0);
 });
 
-await test('after leaving, another process accepts on the same sockets', async (t) => {
+await test('after leave(), another process accepts on the same sockets', async (t) => {
   const first = world(t);
   await first.listen('tcp://127.0.0.1:0', 'tcp://127.0.0.1:0');
   const ports = [portOf(first.clients, 0), portOf(first.clients, 1)];
-  // What an upgrade does with descriptors, within one process.
+  // An upgrade passes descriptors like this, here within one process.
   const listening = new Map<string, { fd: number; uri: string; file: null }[]>();
   for (const { key, socket } of first.clients.offeredSockets) {
     const copy = duplicate(t, socket.fd);
@@ -132,7 +167,7 @@ function duplicate(t: Test, fd: number): number {
   return got[0] ?? -1;
 }
 
-await test('users are asked of Unix sockets only', async (t) => {
+await test('only clients on Unix sockets are identified by their user', async (t) => {
   const { clients } = world(t);
   const fd = sockets.listenTcp('127.0.0.1', 0, 1);
   t.teardown(() => descriptors.close(fd));

@@ -37,13 +37,13 @@ await test('each connection is accepted once, with its peer', async (t) => {
   );
   t.teardown(() => listener.close());
   t.equal(listener.title, 'title');
-  // More than are accepted in one turn.
+  // More than one turn accepts.
   for (let i = 0; i < 200; i++) client(t, socket);
   await until(() => peers.length === 200);
   t.equal(new Set(peers.map(({ text }) => text)).size, 200);
 });
 
-await test('a socket on which accepting fails is tried again, not spun on', async (t) => {
+await test('after a failed accept the listener waits before it tries again', async (t) => {
   const [notListening, other] = sockets.pair();
   t.teardown(() => descriptors.close(other));
   const errors: string[] = [];
@@ -60,6 +60,6 @@ await test('a socket on which accepting fails is tried again, not spun on', asyn
   listener.close();
   const { length } = errors;
   await new Promise((resolve) => setTimeout(resolve, 300));
-  t.equal(errors.length, length, 'not after it was closed');
+  t.equal(errors.length, length, 'no try after it was closed');
   listener.close();
 });

@@ -1,4 +1,4 @@
-// Listening at real addresses: every address of a name, modes and owners, what is left behind, accounts.
+// Listening at real addresses: every address of a name, modes and owners, stale socket files, accounts.
 import {
   closeSync,
   lstatSync,
@@ -31,14 +31,14 @@ const HAS_IPV6 = (() => {
   return fd >= 0;
 })();
 
-/** Closed when the test is over. */
+/** Closed at the end of the test. */
 async function open(
   test: Test,
   spec: ListenerSpec,
   ...hosts: string[]
 ): Promise<ListeningSocket[]> {
   const resolve = hosts.length > 0 ? async () => hosts : undefined;
-  const opened = await openListening(spec, resolve);
+  const opened = await openListening(spec, undefined, resolve);
   test.teardown(() => {
     for (const each of opened) closeListening(each);
   });
@@ -51,7 +51,7 @@ function folderOf(test: Test): string {
   return folder;
 }
 
-await t.test('a name is listened to at all its addresses, with one port', async (test) => {
+await t.test('all addresses of a host name are listened on, with one port', async (test) => {
   const hosts = HAS_IPV6 ? ['127.0.0.1', '::1', '127.0.0.2'] : ['127.0.0.1', '127.0.0.2'];
   const opened = await open(test, listenerSpec('tcp://name:0'), ...hosts);
   const port = sockets.localPort(opened[0]?.fd ?? -1);
@@ -65,14 +65,14 @@ await t.test('a name is listened to at all its addresses, with one port', async 
 await t.test('an address that the machine does not have', async (test) => {
   const spec = listenerSpec('tcp://name:0');
   const opened = await open(test, spec, '192.0.2.77', '127.0.0.1');
-  test.equal(opened.length, 1, 'matters not while there is another');
+  test.equal(opened.length, 1, 'it is skipped if there is another one');
   await test.rejects(open(test, spec, '192.0.2.77', '192.0.2.78'), {
     code: 'SOCKET',
     message: /192\.0\.2\.77.*no such address/,
   });
 });
 
-await t.test('a port that is taken at one of them: none is listened to', async (test) => {
+await t.test('a port that is in use at one address: none is listened on', async (test) => {
   const [taken] = await open(test, listenerSpec('tcp://name:0'), '127.0.0.3');
   const port = sockets.localPort(taken?.fd ?? -1);
   const spec = listenerSpec(`tcp://name:${port}`);
@@ -82,14 +82,14 @@ await t.test('a port that is taken at one of them: none is listened to', async (
   await open(test, spec, '127.0.0.4');
 });
 
-await t.test('a name that is none', async (test) => {
+await t.test('a host name that does not exist', async (test) => {
   await test.rejects(openListening(listenerSpec('tcp://no.such.host.invalid:1')), {
     code: 'LOOKUP',
     message: /^tcp:\/\/no\.such\.host\.invalid: /,
   });
 });
 
-await t.test('mode, whatever the umask; owner and group', async (test) => {
+await t.test('mode, owner and group are set, whatever the umask is', async (test) => {
   const folder = folderOf(test);
   const before = process.umask(0o077);
   test.teardown(() => process.umask(before));
@@ -103,7 +103,11 @@ await t.test('mode, whatever the umask; owner and group', async (test) => {
     test.equal(statSync(join(folder, path)).mode & 0o7777, Number.parseInt(mode, 8));
   }
   await open(test, listenerSpec(`unix://${folder}/plain`));
-  test.equal(statSync(join(folder, 'plain')).mode & 0o777, 0o700, 'left to the umask');
+  test.equal(
+    statSync(join(folder, 'plain')).mode & 0o777,
+    0o700,
+    'without a mode the umask applies',
+  );
 
   const group = process.getgroups?.().at(-1) ?? 0;
   await open(test, listenerSpec({ address: `unix://${folder}/group`, mode: '0660', group }));
@@ -122,7 +126,7 @@ await t.test('mode, whatever the umask; owner and group', async (test) => {
   }
 });
 
-await t.test('accounts by name', async (test) => {
+await t.test('accounts are looked up by name', async (test) => {
   const { username, uid } = userInfo();
   test.equal(userId(username), uid);
   test.equal(userId(77), 77);
@@ -139,12 +143,12 @@ await t.test('accounts by name', async (test) => {
   });
 });
 
-await t.test('Unix sockets: what is at the path', async (test) => {
+await t.test('Unix sockets: other files at the path are refused and kept', async (test) => {
   const folder = folderOf(test);
   const spec = listenerSpec({ address: `unix://${folder}/s`, mode: '0666' });
   writeFileSync(join(folder, 's'), 'mine', { mode: 0o600 });
   await test.rejects(open(test, spec), { message: /the path is not a socket/ });
-  test.equal(statSync(join(folder, 's')).mode & 0o777, 0o600, 'and keeps its mode');
+  test.equal(statSync(join(folder, 's')).mode & 0o777, 0o600, 'it keeps its mode');
   rmSync(join(folder, 's'));
   writeFileSync(join(folder, 'target'), '', { mode: 0o600 });
   symlinkSync('target', join(folder, 's'));
@@ -159,12 +163,12 @@ await t.test('Unix sockets: what is at the path', async (test) => {
   test.equal(lstatSync(join(folder, 's'), { throwIfNoEntry: false }), undefined);
 });
 
-/** A socket file whose owner is gone. */
+/** A socket file without a process. */
 function deadSocket(path: string): void {
   descriptors.close(sockets.listenUnix(path, 1));
 }
 
-await t.test('a socket that was left behind is replaced, by one of two', async (test) => {
+await t.test('a stale socket file is replaced by one of two processes', async (test) => {
   const folder = folderOf(test);
   const path = join(folder, 's');
   deadSocket(path);
@@ -178,13 +182,13 @@ await t.test('a socket that was left behind is replaced, by one of two', async (
       reason: { message: /another process listens/ },
     },
   );
-  test.equal(sockets.probeUnix(path), 0, 'and that one is there');
+  test.equal(sockets.probeUnix(path), 0, 'the winner listens');
   test.same(readdirSync(folder), ['s']);
   for (const each of won) closeListening(each);
   test.same(readdirSync(folder), []);
 });
 
-await t.test('a dead socket in a folder that somebody has locked', async (test) => {
+await t.test('a stale socket file in a folder that another process has locked', async (test) => {
   const folder = folderOf(test);
   const path = join(folder, 's');
   const lock = openSync(folder, 'r');
@@ -192,13 +196,13 @@ await t.test('a dead socket in a folder that somebody has locked', async (test) 
   descriptors.lockFile(lock);
   const spec = listenerSpec(`unix://${path}`);
   const [free] = await open(test, spec);
-  test.ok(free, 'matters only when something is to be replaced');
+  test.ok(free, 'the lock matters only if a file is replaced');
   if (free) closeListening(free);
   deadSocket(path);
   await test.rejects(open(test, spec), { code: 'BUSY', message: /lock \(flock\) of its folder/ });
 });
 
-await t.test('sockets that came in', async (test) => {
+await t.test('sockets that were passed to the process', async (test) => {
   const folder = folderOf(test);
   const fd = await boundSocket(test, join(folder, 's'));
   const [tcp] = await open(test, listenerSpec('tcp://127.0.0.1:0'));

@@ -1,7 +1,7 @@
 import { test } from 'tap';
 import { PeerCounts } from '../../../daemon/listen/peer-counts.js';
 
-await test('counts', (t) => {
+await test('connections are counted for each peer', (t) => {
   const counts = new PeerCounts();
   t.equal(counts.get('a'), 0);
   for (const each of ['a', 'a', 'b']) counts.add(each);

@@ -4,7 +4,7 @@ import { peerAt, peerOf } from '../../../daemon/listen/peer.js';
 import { descriptors } from '../../../daemon/native/descriptors.js';
 import { sockets, type PeerAddress } from '../../../daemon/native/socket.js';
 
-await test('a peer of each kind', (t) => {
+await test('a peer of each kind, its group and its text', (t) => {
   const cases: [PeerAddress | null, object][] = [
     [
       { kind: 'tcp', host: '127.0.0.1', port: 41234 },
@@ -40,7 +40,7 @@ await test('the peer of a socket', async (t) => {
 
   const listener = sockets.listenTcp('127.0.0.1', 0, 1);
   t.teardown(() => descriptors.close(listener));
-  t.equal(peerOf(listener).kind, 'unknown', 'of a socket that is not connected');
+  t.equal(peerOf(listener).kind, 'unknown', 'a socket that is not connected');
   const client = connect(sockets.localPort(listener), '127.0.0.1');
   t.teardown(() => client.destroy());
   await new Promise((resolve) => client.once('connect', resolve));

@@ -1,4 +1,4 @@
-// LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES: read as sd_listen_fds(3) says, and never believed. With a real process: test/e2e.
+// LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES: parsed as in sd_listen_fds(3), and checked. With a real process: test/e2e.
 import { test } from 'tap';
 import {
   MAX_ACTIVATED,
@@ -14,7 +14,7 @@ const env = (fds: string, names?: string, pid = `${PID}`) => ({
   ...(names !== undefined && { LISTEN_FDNAMES: names }),
 });
 
-await test('sockets and their names', (t) => {
+await test('passed sockets and their names', (t) => {
   t.same(get(env('1')), [{ fd: 3, name: 'unknown' }]);
   t.same(get(env('2', 'web:db')), [
     { fd: 3, name: 'web' },
@@ -28,7 +28,7 @@ await test('sockets and their names', (t) => {
   t.end();
 });
 
-await test('none, or not for us', (t) => {
+await test('no passed sockets, or sockets for another process', (t) => {
   const cases = [{}, env('0'), env('0', ''), env('1', 'a', '1'), { LISTEN_FDS: '1' }];
   for (const each of [...cases, { LISTEN_PID: `${PID}` }, env('nonsense', 'x:y', '1')]) {
     t.same(get(each), [], JSON.stringify(each));
@@ -36,7 +36,7 @@ await test('none, or not for us', (t) => {
   t.end();
 });
 
-await test('wrong variables', (t) => {
+await test('invalid variables are errors', (t) => {
   const cases: [NodeJS.ProcessEnv, RegExp][] = [
     [env('999999'), /^LISTEN_FDS: "999999" is above 256$/],
     [env('99999999999999999999999'), /^LISTEN_FDS: .* is above 256$/],
@@ -55,7 +55,7 @@ await test('wrong variables', (t) => {
   t.end();
 });
 
-await test('the variables are gone afterwards, whatever they said', (t) => {
+await test('the variables are removed from the environment in every case', (t) => {
   for (const given of [env('1', 'a', '1'), env('0'), env('999999'), env('1', 'a:b')]) {
     const variables: NodeJS.ProcessEnv = { ...given, PATH: '/bin' };
     try {

@@ -1,4 +1,4 @@
-// What is said of certificates and keys that cannot be used; nothing is served.
+// Errors for certificates and keys that cannot be used; nothing is served.
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -8,7 +8,7 @@ import { shortFolder } from '../../support/daemon-process.js';
 import { makePki } from '../../support/tls-files.js';
 import { requireTool, runTool } from '../../support/tools.js';
 
-await t.test('pre-shared keys', async (test) => {
+await t.test('pre-shared keys: valid files, and every error with its line', async (test) => {
   const key = 'a0'.repeat(16);
   test.same(
     [...parsePsk(`# comment\nalice:${key}\r\n\nweb:01:${'FF'.repeat(32)}\n`, 'f')],
@@ -42,7 +42,7 @@ await t.test('pre-shared keys', async (test) => {
   }
 });
 
-await t.test('certificates and keys', async (test) => {
+await t.test('certificates and keys: every error names the file', async (test) => {
   if (!requireTool(test, 'openssl')) return;
   const folder = shortFolder(test);
   const pki = await makePki(folder);

@@ -1,10 +1,10 @@
-// Lines that are repeated: the first, then a count; different kinds apart.
+// Repeated lines: the first one, then a count; separate for each kind.
 import { test } from 'tap';
 import { CountedLog } from '../../../daemon/log/counted-log.js';
 import { REPEATED_LINES } from '../../../daemon/log/limits.js';
 import type { LogFields } from '../../../daemon/log/logger.js';
 
-await test('the first of a kind at once, the others as a count', (t) => {
+await test('the first line of a kind at once, later ones as a count', (t) => {
   let now = 0;
   const lines: [string, string, LogFields | undefined][] = [];
   const log = new CountedLog(
@@ -32,12 +32,12 @@ await test('the first of a kind at once, the others as a count', (t) => {
   t.end();
 });
 
-await test('kinds beyond the limit have no line of their own', (t) => {
+await test('kinds beyond the limit share one line', (t) => {
   let lines = 0;
   const log = new CountedLog({ log: () => lines++ }, () => 0);
   for (let i = 0; i < 3 * REPEATED_LINES.keys; i++) log.log(`kind ${i}`, 'warn', 'x');
   t.equal(lines, REPEATED_LINES.keys);
   log.sweep(true);
-  t.equal(lines, REPEATED_LINES.keys + 1, 'all others share one');
+  t.equal(lines, REPEATED_LINES.keys + 1, 'all others share one line');
   t.end();
 });

@@ -1,4 +1,4 @@
-// Lines of the start, before there is anything that writes them.
+// Log lines of the start, before the logger exists.
 import { test } from 'tap';
 import { DeferredLogger } from '../../../daemon/log/deferred-logger.js';
 import { MAX_EARLY_LINES } from '../../../daemon/log/limits.js';
@@ -13,7 +13,7 @@ function makeLogger() {
   return { lines, logger: new DeferredLogger(() => Promise.resolve(target)) };
 }
 
-await test('lines wait, in their order, and later ones do not', async (t) => {
+await test('early lines are kept in order, later ones are written at once', async (t) => {
   const { lines, logger } = makeLogger();
   logger.log('info', 'first');
   logger.log('warn', 'second');
@@ -23,7 +23,7 @@ await test('lines wait, in their order, and later ones do not', async (t) => {
   t.same(lines, ['info: first', 'warn: second', 'error: third']);
 });
 
-await test('of too many lines the last ones are kept: they say what the start came to', async (t) => {
+await test('of too many early lines the last ones are kept', async (t) => {
   const { lines, logger } = makeLogger();
   for (let i = 0; i < MAX_EARLY_LINES + 10; i++) logger.log('info', `export ${i}`);
   logger.log('info', 'ready');

@@ -2,7 +2,7 @@
 import { test } from 'tap';
 import { FewLines } from '../../../daemon/log/few-lines.js';
 
-await test('the first ones are logged, the others are counted', async (t) => {
+await test('the first lines are logged, later ones are counted', async (t) => {
   const lines: string[] = [];
   const log = { log: (level: string, text: string) => void lines.push(`${level}: ${text}`) };
   const few = new FewLines(log, 'error', 'state folder');

@@ -1,4 +1,4 @@
-// Lines on their way to standard error: what nobody takes does not grow, and is counted.
+// Lines on their way to standard error: lines that are not read use bounded memory, and are counted.
 import { spawn } from 'node:child_process';
 import { openSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -11,7 +11,7 @@ import { StderrLines } from '../../../daemon/log/stderr-lines.js';
 const LINE = `${'x'.repeat(999)}\n`;
 const notice = (dropped: number): string => `${dropped} dropped\n`;
 
-/** A sink that is told what becomes of each write. */
+/** A sink on which the test ends each write. */
 class Pipe {
   text = '';
   readonly #waiting: (() => void)[] = [];
@@ -32,7 +32,7 @@ class Pipe {
   }
 }
 
-await t.test('a reader that does not read', async (test) => {
+await t.test('a reader that does not read: lines are dropped and counted', async (test) => {
   const pipe = new Pipe();
   const lines = new StderrLines(notice, pipe.sink);
   pipe.mode = 'stuck';
@@ -47,10 +47,10 @@ await t.test('a reader that does not read', async (test) => {
   pipe.open();
   for (let i = 0; i < 10; i++) await turn();
   test.equal(pipe.text, `${LINE.repeat(1)}${10_000 - taken} dropped\n${LINE.repeat(taken - 1)}`);
-  test.ok(lines.takes(), 'and goes on');
+  test.ok(lines.takes(), 'later lines are accepted again');
 });
 
-await t.test('a count is told even if nothing follows', async (test) => {
+await t.test('the count is written even if no line follows', async (test) => {
   const pipe = new Pipe();
   const lines = new StderrLines(notice, pipe.sink);
   pipe.mode = 'stuck';
@@ -61,7 +61,7 @@ await t.test('a count is told even if nothing follows', async (test) => {
   test.equal(pipe.text.slice(MAX_UNWRITTEN_BYTES), '1 dropped\n');
 });
 
-await t.test('a full disk, and room again', async (test) => {
+await t.test('a full disk, and a disk with room again', async (test) => {
   const pipe = new Pipe();
   const lines = new StderrLines(notice, pipe.sink);
   pipe.mode = 'full';
@@ -69,18 +69,18 @@ await t.test('a full disk, and room again', async (test) => {
     lines.write(line);
     await turn();
   }
-  test.equal(pipe.text, 'one\n1 \n2 ', 'parts got there');
+  test.equal(pipe.text, 'one\n1 \n2 ', 'parts of lines were written');
   pipe.open();
   pipe.text = '';
   lines.write('four\n');
   await turn();
-  test.equal(pipe.text, '\n3 dropped\nfour\n', 'the torn line is ended');
+  test.equal(pipe.text, '\n3 dropped\nfour\n', 'the incomplete line is ended');
   lines.write('five\n');
   await turn();
   test.equal(pipe.text, '\n3 dropped\nfour\nfive\n');
 });
 
-await t.test('the end waits for the lines, and tells the count', async (test) => {
+await t.test('the end waits for queued lines, and writes the count', async (test) => {
   const pipe = new Pipe();
   const lines = new StderrLines(notice, pipe.sink);
   pipe.mode = 'full';
@@ -90,12 +90,12 @@ await t.test('the end waits for the lines, and tells the count', async (test) =>
   pipe.text = '';
   await new Promise<void>((resolve) => lines.end(resolve));
   test.equal(pipe.text, '\n1 dropped\n');
-  test.notOk(lines.takes(), 'nothing is taken any more');
+  test.notOk(lines.takes(), 'no further line is accepted');
 });
 
 const LOGGER = fileURLToPath(new URL('../../../daemon/log/winston-logger.js', import.meta.url));
 
-/** A process that logs as many lines as it can and says how much it has grown by; then ends. */
+/** A process that logs as many lines as it can, reports the growth of its memory, and ends. */
 const FLOOD = `
   import { createWinstonLogger } from ${JSON.stringify(LOGGER)};
   process.stderr.on('error', () => undefined);
@@ -115,7 +115,7 @@ const FLOOD = `
   process.exit(0);
 `;
 
-await t.test('a process whose standard error', async (test) => {
+await t.test('a process with a blocked standard error stays small and ends', async (test) => {
   const folder = test.testdir({ log: '' });
   const cases = [
     ['is a pipe that nobody reads', 'pipe'],
@@ -127,7 +127,7 @@ await t.test('a process whose standard error', async (test) => {
     const code = new Promise((resolve) => child.once('exit', resolve));
     let said = '';
     child.stdout?.on('data', (bytes: Buffer) => (said += bytes.toString()));
-    test.equal(await code, 0, `${what}: it ends`);
+    test.equal(await code, 0, `${what}: the process ends`);
     const grown = Number(said) / (1 << 20);
     test.ok(said !== '' && grown < 40, `${what}: ${grown} MiB more for 100 MB of lines`);
   }
@@ -139,5 +139,5 @@ await t.test('a process whose standard error', async (test) => {
   const dropped = [...text.matchAll(/warn: (\d+) lines? (?:was|were) left out/g)];
   const written = text.split('\n').filter((line) => line.includes('info: line')).length;
   const counted = dropped.reduce((sum, [, count]) => sum + Number(count), 0);
-  test.equal(written + counted, 300_000, 'a file: every line is there or counted');
+  test.equal(written + counted, 300_000, 'a file: every line is written or counted');
 });

@@ -1,4 +1,4 @@
-// Lines as they are written: one each, whatever is in them, with a priority where the journal reads it.
+// Log lines as they are written: one line for any text, with a priority if the journal reads it.
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
 import t from 'tap';
@@ -8,7 +8,7 @@ import { createWinstonLogger } from '../../../daemon/log/winston-logger.js';
 import { MAX_MESSAGE_LENGTH } from '../../../daemon/lib/printable.js';
 import { HOSTILE_TEXT, RAW } from '../../support/hostile-text.js';
 
-/** journald cuts lines that are longer (LineMax=). */
+/** journald splits longer lines (LineMax=). */
 const JOURNAL_LINE = 48 * 1024;
 
 class Output {
@@ -28,7 +28,7 @@ class Output {
 const none = (): string => '';
 
 for (const format of LOG_FORMATS) {
-  await t.test(`${format}: hostile text stays one line that can be looked at`, async (test) => {
+  await t.test(`${format}: hostile text stays one harmless line`, async (test) => {
     for (const [what, text] of Object.entries(HOSTILE_TEXT)) {
       const output = new Output();
       const log = createWinstonLogger('info', format, output.sink, none);
@@ -45,7 +45,7 @@ for (const format of LOG_FORMATS) {
     }
   });
 
-  await t.test(`${format}: no line is longer than the journal takes`, async (test) => {
+  await t.test(`${format}: no line is longer than the journal allows`, async (test) => {
     for (const character of ['x', '\u009b', '\u{e0041}', '"', '\\']) {
       const output = new Output();
       const log = createWinstonLogger('info', format, output.sink, none);
@@ -57,7 +57,7 @@ for (const format of LOG_FORMATS) {
     }
   });
 
-  await t.test(`${format}: levels below are left out; the time can be told`, async (test) => {
+  await t.test(`${format}: lines below the level are left out; time is optional`, async (test) => {
     const output = new Output();
     const log = createWinstonLogger('warn', format, output.sink, none);
     log.log('info', 'no');
@@ -67,7 +67,7 @@ for (const format of LOG_FORMATS) {
     test.match(lines[0], /1970-01-01T00:00:00\.000Z/);
   });
 
-  await t.test(`${format}: the journal gets priorities`, async (test) => {
+  await t.test(`${format}: lines for the journal have priorities`, async (test) => {
     const fd = openSync('/dev/null', 'w');
     test.teardown(() => closeSync(fd));
     const { dev, ino } = fstatSync(fd);
@@ -89,7 +89,7 @@ for (const format of LOG_FORMATS) {
   });
 }
 
-await t.test('no priorities where the stream is another one than the journal', async (test) => {
+await t.test('no priorities if standard error is not the journal', async (test) => {
   const fd = openSync('/dev/null', 'w');
   test.teardown(() => closeSync(fd));
   const { dev, ino } = fstatSync(fd);

@@ -1,10 +1,10 @@
-// Merging by hand-made cases, and its limits. Random cases and speed are in test/property.
+// Merging with hand-made cases, and its limits. Random cases and speed are in test/property.
 import { test } from 'tap';
 import { MAX_STACK_SEGMENTS, buildIndex } from '../../../daemon/lsmt/build-index.js';
 import { EntryLog, ZEROED } from '../../../daemon/lsmt/entry-log.js';
 import { LARGEST, indexOf, rowsOf, type Row } from '../../support/segments.js';
 
-/** Layers, bottom first. */
+/** Layers, the bottom first. */
 const merge = (...layers: (readonly Row[])[]): number[][] =>
   rowsOf(indexOf(layers.flatMap((rows, i) => rows.map(([a, b, c]): Row => [a, b, c, i]))));
 
@@ -17,7 +17,7 @@ await test('no layers, empty layers, one layer', (t) => {
 
 const cut = (...top: Row[]): number[][] => merge([[10, 10, 100]], top);
 
-await test('the top cuts the bottom: in the middle, at its ends, all of it', (t) => {
+await test('the top layer cuts the bottom one: in the middle, at its ends, all of it', (t) => {
   t.same(cut([12, 3, 8]), [
     [10, 2, 100, 0],
     [12, 3, 8, 1],
@@ -47,7 +47,7 @@ await test('the top cuts the bottom: in the middle, at its ends, all of it', (t)
   t.end();
 });
 
-await test('zeroed segments hide what is below, and are cut like others', (t) => {
+await test('zeroed segments hide lower layers, and are cut like others', (t) => {
   t.same(merge([[0, 10, 50]], [[2, 6, ZEROED]], [[4, 1, 8]]), [
     [0, 2, 50, 0],
     [2, 2, ZEROED, 1],
@@ -76,7 +76,7 @@ await test('entries that a writer had to split are joined again', (t) => {
   t.end();
 });
 
-await test('a zeroed segment is never joined with data, nor one layer with another', (t) => {
+await test('zeroed segments and data, or two layers, are never joined', (t) => {
   t.equal(
     merge([
       [0, 2, ZEROED],
@@ -89,7 +89,7 @@ await test('a zeroed segment is never joined with data, nor one layer with anoth
   t.end();
 });
 
-await test('255 layers: each number survives', (t) => {
+await test('255 layers: each layer number is kept', (t) => {
   const layers = Array.from({ length: 255 }, (_, i): Row[] => [[i, 255 - i, 8 + i]]);
   const rows = merge(...layers);
   t.same(
@@ -100,7 +100,7 @@ await test('255 layers: each number survives', (t) => {
 });
 
 await test('more segments than the limit are refused before they are written', (t) => {
-  // One sector in two of the lower half is covered: each such entry cuts it once more.
+  // Every second sector of the lower half is covered: each such entry cuts it once more.
   const half = MAX_STACK_SEGMENTS / 2 + 1;
   const long = Math.ceil((2 * half) / 16383);
   const log = new EntryLog(long + half);
@@ -113,7 +113,7 @@ await test('more segments than the limit are refused before they are written', (
   t.end();
 });
 
-await test('an entry long over is not taken for one that ends at the same place modulo 2^14', (t) => {
+await test('entries whose ends are equal modulo 2^14 are not confused', (t) => {
   const far = 3 * 16384;
   t.same(
     merge([
@@ -137,7 +137,7 @@ await test('an entry long over is not taken for one that ends at the same place 
   t.end();
 });
 
-await test('an append-only upper: the last write wins, in order and out of it, few and many', (t) => {
+await test('an append-only upper: the last write wins, in any order', (t) => {
   t.same(
     merge([
       [0, 4, 8],
@@ -168,14 +168,14 @@ await test('an append-only upper: the last write wins, in order and out of it, f
 });
 
 await test('a joined segment stays below 2^32 sectors', (t) => {
-  // 2 TiB and a little, as a writer marks it: 262,000 entries that all follow each other.
+  // A little over 2 TiB as a writer records it: 262,000 adjacent entries.
   for (const moffset of [ZEROED, 8]) {
     const sectors = 2 ** 32 + 100;
     const rows = rowsOf(indexOf([[0, sectors, moffset]]));
     t.equal(rows.length, 2);
     const [first, second] = rows as [number[], number[]];
     t.ok((first[1] as number) < 2 ** 32, `${first[1]} sectors`);
-    t.ok((first[1] as number) > 2 ** 32 - 2 ** 15, 'no entry more would have fitted');
+    t.ok((first[1] as number) > 2 ** 32 - 2 ** 15, 'one entry more would not have fitted');
     t.same(second.slice(0, 2), [first[1], sectors - (first[1] as number)]);
   }
   t.end();

@@ -1,10 +1,10 @@
-// The rules of index entries, each at its edges, in sealed layers and in append-only uppers.
+// The rules for index entries at their limits, in sealed layers and in append-only uppers.
 import { test } from 'tap';
 import type { FormatProblem } from '../../../daemon/errors.js';
 import { EntryParser } from '../../../daemon/lsmt/entries.js';
 import { encodeEntries, PADDING_ENTRY, type LsmtEntry } from '../../support/lsmt-layout.js';
 
-/** Sectors: the first one behind the data. */
+/** In sectors: the first one after the data. */
 const END = 108;
 
 const data = (offset: number, length: number, moffset: number, tag = 0): LsmtEntry => ({
@@ -41,7 +41,7 @@ function parse(entries: readonly LsmtEntry[], sorted = true, pieces = 1): Parsed
 
 const isGood = (...entries: LsmtEntry[]): boolean => parse(entries).problems.length === 0;
 
-await test('fields are taken apart at their widest', (t) => {
+await test('fields are decoded at their widest', (t) => {
   const widest = data(2 ** 50 - 2, 100, 8, 255);
   const { visits } = parse([data(2 ** 32 - 1, 1, 8, 1), data(2 ** 32, 2, 9), widest]);
   t.same(visits, [
@@ -54,7 +54,7 @@ await test('fields are taken apart at their widest', (t) => {
   t.end();
 });
 
-await test('padding is skipped wherever it stands, whatever its other fields say', (t) => {
+await test('padding is skipped anywhere, whatever its other fields are', (t) => {
   const odd = { ...PADDING_ENTRY, length: 16383, moffset: 2 ** 55 - 4, zeroed: true, tag: 255 };
   const { visits, problems, padding } = parse([
     PADDING_ENTRY,
@@ -73,36 +73,36 @@ await test('padding is skipped wherever it stands, whatever its other fields say
   t.end();
 });
 
-await test('an offset one below all ones is no padding', (t) => {
+await test('an offset one below all ones is not padding', (t) => {
   t.equal(parse([data(2 ** 50 - 2, 1, 8)]).padding, 0);
-  // Low half all ones, high half not: an ordinary offset.
+  // The low half is all ones, the high half is not: an ordinary offset.
   t.same(parse([data(2 ** 32 - 1, 1, 8)]).visits.length, 1);
   t.end();
 });
 
 await test('data lies between sector 8 and the index', (t) => {
   t.ok(isGood(data(0, 1, 8)));
-  t.ok(isGood(data(0, 100, 8)), 'all of it');
+  t.ok(isGood(data(0, 100, 8)), 'the whole data area');
   t.ok(isGood(data(0, 1, END - 1)), 'the last sector');
   t.notOk(isGood(data(0, 1, 7)), 'the header');
   t.notOk(isGood(data(0, 1, 0)), 'the header');
   t.notOk(isGood(data(0, 101, 8)), 'one sector into the index');
   t.notOk(isGood(data(0, 1, END)), 'the index');
   t.notOk(isGood(data(0, 2, END - 1)), 'half in the index');
-  t.notOk(isGood(data(0, 1, 2 ** 55 - 4)), 'nowhere');
+  t.notOk(isGood(data(0, 1, 2 ** 55 - 4)), 'far outside');
   t.end();
 });
 
-await test('zeroed entries keep the same range, although nothing is read from there', (t) => {
+await test('zeroed entries keep to the same range, although they read nothing', (t) => {
   t.ok(isGood(zeroed(0, 16383, 8)), 'their length does not count');
-  t.ok(isGood(zeroed(0, 1, END)), 'where the data ended, as the reference writes it');
+  t.ok(isGood(zeroed(0, 1, END)), 'at the end of the data, as the reference writes it');
   t.notOk(isGood(zeroed(0, 1, 7)));
   t.notOk(isGood(zeroed(0, 1, 0)));
   t.notOk(isGood(zeroed(0, 1, END + 1)));
   t.end();
 });
 
-await test('entries without length map nothing; at sector 8 and at the end they are refused', (t) => {
+await test('entries of length 0 map nothing, but their place is checked', (t) => {
   const { visits, problems } = parse([data(5, 0, 9), zeroed(5, 0, 8), data(5, 1, 10)]);
   t.same(problems, []);
   t.same(visits, [[5, 1, 10, false, 0]]);
@@ -111,18 +111,18 @@ await test('entries without length map nothing; at sector 8 and at the end they 
   t.end();
 });
 
-await test('sealed: in order and without overlap', (t) => {
+await test('sealed: entries are in order and do not overlap', (t) => {
   t.ok(isGood(data(0, 4, 8), data(4, 4, 12)), 'neighbours');
   t.notOk(isGood(data(0, 4, 8), data(3, 1, 12)), 'overlap by one sector');
-  t.notOk(isGood(data(0, 4, 8), data(0, 4, 8)), 'twice the same');
+  t.notOk(isGood(data(0, 4, 8), data(0, 4, 8)), 'the same one twice');
   t.notOk(isGood(data(4, 1, 8), data(0, 1, 9)), 'backwards');
-  t.notOk(isGood(data(0, 4, 8), PADDING_ENTRY, data(2, 1, 9)), 'padding does not start anew');
-  t.notOk(isGood(data(0, 4, 8), data(2, 0, 9)), 'without length, but inside another');
-  t.notOk(isGood(zeroed(2 ** 33, 9, 8), data(2 ** 33 + 8, 1, 8)), 'beyond 2^32');
+  t.notOk(isGood(data(0, 4, 8), PADDING_ENTRY, data(2, 1, 9)), 'padding does not reset the order');
+  t.notOk(isGood(data(0, 4, 8), data(2, 0, 9)), 'of length 0, but inside another one');
+  t.notOk(isGood(zeroed(2 ** 33, 9, 8), data(2 ** 33 + 8, 1, 8)), 'after sector 2^32');
   t.end();
 });
 
-await test('append-only: any order, but the same ranges', (t) => {
+await test('append-only: entries in any order, with the same ranges', (t) => {
   const { visits, problems } = parse([data(4, 2, 8), data(0, 9, 9), data(4, 2, 8)], false);
   t.same(problems, []);
   t.equal(visits.length, 3);
@@ -154,11 +154,11 @@ await test('a problem names the entry, its place in the blob and the facts', (t)
       got: 0,
     },
   ]);
-  t.equal(visits.length, 1, 'and bad entries are not visited');
+  t.equal(visits.length, 1, 'bad entries are not visited');
   t.end();
 });
 
-await test('pieces of an index give what the whole gives', (t) => {
+await test('an index parsed in pieces gives the same result', (t) => {
   const entries = Array.from({ length: 40 }, (_, i) =>
     i % 7 === 3 ? PADDING_ENTRY : data(i * 2 - (i % 11 === 10 ? 5 : 0), 2, 8 + i),
   );

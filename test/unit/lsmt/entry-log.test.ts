@@ -1,4 +1,4 @@
-// The log of index entries: fields at their widest, the end of the largest device, and its capacity.
+// The log of index entries: fields at their widest, the end of the largest disk, and its capacity.
 import { test } from 'tap';
 import {
   EntryLog,
@@ -9,7 +9,7 @@ import {
   ZEROED,
 } from '../../../daemon/lsmt/entry-log.js';
 
-/** Sectors of the largest device: 2^53 bytes. */
+/** Sectors of the largest disk: 2^53 bytes. */
 const MAX_SECTORS = 2 ** 44;
 
 const rowsOf = (log: EntryLog): number[][] =>
@@ -20,7 +20,7 @@ const rowsOf = (log: EntryLog): number[][] =>
     log.tagOf(i),
   ]);
 
-await test('fields come back as they were, at their widest', (t) => {
+await test('fields keep their values at their widest', (t) => {
   const log = new EntryLog(3);
   const widest = MAX_SECTORS - MAX_ENTRY_LENGTH;
   log.push(0, 1, 8, 0);
@@ -35,7 +35,7 @@ await test('fields come back as they were, at their widest', (t) => {
   t.end();
 });
 
-await test('a zeroed entry has its own bit beside the layer', (t) => {
+await test('a zeroed entry has its own bit next to the layer', (t) => {
   const log = new EntryLog(1);
   log.push(5, 6, ZEROED, 255);
   t.equal(log.tagOf(0) >>> 0, (META_ZEROED | (255 << META_LAYER_SHIFT)) >>> 0);
@@ -43,7 +43,7 @@ await test('a zeroed entry has its own bit beside the layer', (t) => {
   t.end();
 });
 
-await test('sectors past the largest device are dropped', (t) => {
+await test('sectors past the end of the largest disk are dropped', (t) => {
   const log = new EntryLog(1);
   log.push(MAX_SECTORS, 1, 8, 0);
   log.push(2 ** 50 - 2, MAX_ENTRY_LENGTH, 8, 0);
@@ -61,7 +61,7 @@ await test('one entry more than the capacity is refused', (t) => {
   t.end();
 });
 
-await test('a long range takes as many entries as entriesIn says', (t) => {
+await test('a long range takes as many entries as entriesIn() says', (t) => {
   for (const length of [0, 1, MAX_ENTRY_LENGTH, MAX_ENTRY_LENGTH + 1, 3 * MAX_ENTRY_LENGTH]) {
     const log = new EntryLog(10);
     log.pushRange(100, length, 8, 1);

@@ -1,4 +1,4 @@
-// LSMT headers and trailers: every field at its place, and the rules of magic and flags.
+// LSMT headers and trailers: the place of every field, and the rules for magic and flags.
 import { test } from 'tap';
 import {
   checkLsmtHeader,
@@ -11,7 +11,7 @@ import { lsmtPage } from '../../support/lsmt-layout.js';
 
 const { header, dataFile, sealed, sparse } = LSMT_FLAG;
 
-await test('fields of a page', (t) => {
+await test('fields of a header page', (t) => {
   const page = lsmtPage({
     flags: header | dataFile | sealed,
     indexOffset: 55_296,
@@ -38,24 +38,24 @@ await test('fields of a page', (t) => {
   t.end();
 });
 
-await test('a user tag of 256 bytes has no NUL, and ends where its field ends', (t) => {
+await test('a user tag of 256 bytes has no NUL and fills its field', (t) => {
   const page = lsmtPage({ userTag: Buffer.alloc(256, 'x') });
   page.fill('y', 390);
   t.equal(parseLsmtHeader(page).userTag, 'x'.repeat(256));
   t.end();
 });
 
-await test('numbers beyond 2^53 are exact for messages', (t) => {
+await test('numbers beyond 2^53 are exact in messages', (t) => {
   const page = lsmtPage({});
   page.writeBigUInt64LE(2n ** 64n - 1n, 48);
   t.equal(parseLsmtHeader(page).exact.virtualSize, 2n ** 64n - 1n);
   t.end();
 });
 
-await test('what is taken for a header', (t) => {
+await test('what is recognized as a header', (t) => {
   t.ok(isLsmtHeader(lsmtPage({ flags: header })));
   t.ok(isLsmtHeader(lsmtPage({ flags: header }).subarray(0, 32)), 'magic and flags are enough');
-  t.notOk(isLsmtHeader(lsmtPage({ flags: header }).subarray(0, 31)), 'cut');
+  t.notOk(isLsmtHeader(lsmtPage({ flags: header }).subarray(0, 31)), 'cut by one byte');
   t.notOk(isLsmtHeader(lsmtPage({ flags: sealed })), 'a trailer');
   for (const at of [0, 7, 8, 23]) {
     const page = lsmtPage({ flags: header });
@@ -83,7 +83,7 @@ await test('flags that must be set or clear', (t) => {
   t.throws(
     () => check(sealed | dataFile, (page) => page.fill(0, 0, 1)),
     { message: /^blob: lsmt trailer magic at byte 8192: / },
-    'flags of something else are not looked at',
+    'flags of other formats are not checked',
   );
   t.end();
 });

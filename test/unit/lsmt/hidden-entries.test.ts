@@ -1,4 +1,4 @@
-// The tournament of hidden entries, against a list that is searched from end to end.
+// The tournament tree of hidden entries, compared with a linear search.
 import * as fc from 'fast-check';
 import { test } from 'tap';
 import { HiddenEntries } from '../../../daemon/lsmt/hidden-entries.js';
@@ -23,25 +23,29 @@ function takeFrom(hidden: HiddenEntries, sector: number): Taken | null {
   };
 }
 
-await test('nothing is in an empty one', (t) => {
+await test('an empty tree returns nothing', (t) => {
   t.equal(takeFrom(new HiddenEntries(), 0), null);
   t.end();
 });
 
-await test('the entry that was written last comes first; those that have ended never do', (t) => {
+await test('the entry written last comes first; entries that have ended never do', (t) => {
   const hidden = new HiddenEntries();
   hidden.add(100, 1, 10, 0);
   hidden.add(200, 2, 20, 2);
   hidden.add(150, -3, 30, 1);
   t.same(takeFrom(hidden, 50), { end: 200, shift: 2, tag: 20, time: 2 });
   t.same(takeFrom(hidden, 120), { end: 150, shift: -3, tag: 30, time: 1 });
-  t.equal(takeFrom(hidden, 120), null, 'the one that ended at 100');
+  t.equal(takeFrom(hidden, 120), null, 'the entry that ended at 100');
   hidden.add(300, 4, 40, 3);
-  t.same(takeFrom(hidden, 299), { end: 300, shift: 4, tag: 40, time: 3 }, 'goes on after empty');
+  t.same(
+    takeFrom(hidden, 299),
+    { end: 300, shift: 4, tag: 40, time: 3 },
+    'it works again after it was empty',
+  );
   t.end();
 });
 
-await test('of two with the same end only the later one counts, in any order', (t) => {
+await test('of two entries with the same end only the later one counts', (t) => {
   for (const times of [
     [1, 2],
     [2, 1],
@@ -54,7 +58,7 @@ await test('of two with the same end only the later one counts, in any order', (
   t.end();
 });
 
-await test('as a list would answer, beyond 2^32 too', async (t) => {
+await test('same answers as a linear search, also beyond 2^32', async (t) => {
   const step = fc.record({
     advance: fc.oneof(fc.integer({ min: 0, max: 3 }), fc.integer({ min: 0, max: 20_000 })),
     length: fc.oneof(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: MAX_ENTRY_LENGTH })),

@@ -1,4 +1,4 @@
-// The packed index at its edges: device ends, 2^32-sector boundaries, widest fields. Random cases are in test/property.
+// The packed index at its limits: disk ends, 2^32-sector boundaries, widest fields. Random cases: test/property.
 import { test } from 'tap';
 import { ZEROED } from '../../../daemon/lsmt/entry-log.js';
 import { indexOf as pack, rowsOf, type Row } from '../../support/segments.js';
@@ -26,7 +26,7 @@ await test('17 bytes a segment, all in shared memory', (t) => {
   t.end();
 });
 
-await test('find: inside, at both ends, in holes, behind everything', (t) => {
+await test('find: inside, at both ends, in holes, after the last segment', (t) => {
   const index = pack(
     [
       [10, 5, 8],
@@ -55,7 +55,7 @@ await test('find: inside, at both ends, in holes, behind everything', (t) => {
   t.end();
 });
 
-await test('what lies beyond the device is cut or left out', (t) => {
+await test('segments beyond the end of the disk are cut or left out', (t) => {
   const rows: Row[] = [
     [0, 4, 8],
     [8, 4, 12],
@@ -74,13 +74,13 @@ await test('what lies beyond the device is cut or left out', (t) => {
   t.end();
 });
 
-await test('a device that is no whole number of sectors keeps the last one', (t) => {
+await test('a disk whose size is not a multiple of a sector keeps the last one', (t) => {
   t.same(rowsOf(pack([[0, 4, 8]], 3 * SECTOR + 1)), [[0, 4, 8, 0]]);
   t.same(rowsOf(pack([[0, 4, 8]], 3 * SECTOR)), [[0, 3, 8, 0]]);
   t.end();
 });
 
-await test('255 layers, offsets of data up to 2^44 sectors, the longest segment', (t) => {
+await test('255 layers, data offsets up to 2^44 sectors, the longest segment', (t) => {
   const rows: Row[] = [
     [0, 1, 2 ** 44 - 1, 254],
     [1, 1, TWO_32 - 1, 128],
@@ -92,7 +92,7 @@ await test('255 layers, offsets of data up to 2^44 sectors, the longest segment'
   t.end();
 });
 
-await test('devices above 2 TiB: every segment keeps its high half', (t) => {
+await test('disks above 2 TiB: every segment keeps its high half', (t) => {
   const rows: Row[] = [
     [5, 1, 8],
     [TWO_32 - 1, 1, 9],
@@ -110,10 +110,10 @@ await test('devices above 2 TiB: every segment keeps its high half', (t) => {
   for (const [i, [offset]] of rows.entries()) {
     for (const hint of [0, 3, 6, 7]) {
       t.equal(index.find(offset, hint), i, `sector ${offset} from ${hint}`);
-      t.equal(index.find(offset + 1, hint), i + 1, `behind sector ${offset} from ${hint}`);
+      t.equal(index.find(offset + 1, hint), i + 1, `after sector ${offset} from ${hint}`);
     }
   }
-  // Ranges without any segment, and the last sector of the device.
+  // Ranges without any segment, and the last sector of the disk.
   t.equal(index.find(2 * TWO_32 + 5, 0), 4);
   t.equal(index.find(8 * TWO_32, 0), 6);
   t.equal(index.find(0, 0), 0);
@@ -149,7 +149,7 @@ await test('a segment that fills a whole 2^32 range and more', (t) => {
       0xffff_ffff - (0xffff_ffff % 16383),
       5 * 2 ** 31 - 2 * (0xffff_ffff - (0xffff_ffff % 16383)),
     ].toSpliced(1, 0, 0xffff_ffff - (0xffff_ffff % 16383)),
-    'nothing joins beyond a u32 length',
+    'segments are not joined beyond a u32 length',
   );
   for (let sector = 0; sector < 5 * 2 ** 31; sector += 2 ** 29 - 1) {
     const i = index.find(sector, 0);
@@ -159,7 +159,7 @@ await test('a segment that fills a whole 2^32 range and more', (t) => {
   t.end();
 });
 
-await test('the largest device that a number can address', (t) => {
+await test('the largest disk that a number can address', (t) => {
   const index = pack([[2 ** 44 - 2, 5, 8]], Number.MAX_SAFE_INTEGER);
   t.same(rowsOf(index), [[2 ** 44 - 2, 2, 8, 0]]);
   t.equal(index.find(2 ** 44 - 1, 0), 0);

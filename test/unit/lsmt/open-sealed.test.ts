@@ -1,4 +1,4 @@
-// Opening sealed layers: header, trailer and where the index may lie. The entries' own rules are in entries.test.ts.
+// Opening sealed layers: header, trailer, and the allowed places of the index. Rules for entries: entries.test.ts.
 import { test } from 'tap';
 import { OverlaybdError } from '../../../daemon/errors.js';
 import { isUnsealed, openSealed } from '../../../daemon/lsmt/open-sealed.js';
@@ -25,7 +25,7 @@ function layer(image: Partial<LsmtImage> = {}): Buffer {
 const open = (bytes: Buffer): Promise<LsmtLayer> =>
   openSealed(new MemorySource(bytes), bytes.subarray(0, LSMT_PAGE));
 
-await test('a layer gives its header, its segments and its counts', async (t) => {
+await test('an opened layer has its header, its segments and its counts', async (t) => {
   const uuid = '0BD00000-0000-4000-8000-000000000001';
   const opened = await open(layer({ uuid, userTag: 'tag', padIndex: 'commit' }));
   t.equal(opened.kind, 'sealed');
@@ -64,7 +64,7 @@ await test('version, struct size and unknown flags are not checked', async (t) =
   t.equal(opened.header.version, '9.7');
 });
 
-await test('a user tag may fill its field; one that ends early ends at its NUL', async (t) => {
+await test('a user tag may fill its field, and ends at a NUL', async (t) => {
   const full = Buffer.alloc(256, 'ä');
   t.equal((await open(layer({ userTag: full }))).header.userTag, 'ä'.repeat(128));
   const cut = Buffer.from('one\0two');
@@ -112,14 +112,14 @@ await test('what a header and a trailer must have', async (t) => {
   }
 });
 
-await test('the trailer ends the blob: one byte more or less and there is none', async (t) => {
+await test('the trailer ends the blob: with one byte more or less there is none', async (t) => {
   const blob = layer();
   for (const bytes of [blob.subarray(0, -1), Buffer.concat([blob, Buffer.alloc(1)])]) {
     await t.rejects(open(bytes), { code: 'BAD_FORMAT', message: /lsmt trailer magic/ });
   }
 });
 
-await test('blobs too small for header and trailer', async (t) => {
+await test('blobs too small for a header and a trailer', async (t) => {
   for (const size of [0, 1, LSMT_PAGE, 2 * LSMT_PAGE - 1]) {
     const bytes = Buffer.alloc(size);
     lsmtPage({ flags: 7 }).copy(bytes);
@@ -136,7 +136,7 @@ await test('an empty layer is two pages, and is a layer', async (t) => {
   t.equal((await readLayer(await open(bytes))).index.count, 0);
 });
 
-await test('index size and place are checked before anything is read or made for them', async (t) => {
+await test('index size and place are checked before reading or allocating', async (t) => {
   const trailerAt = layer().length - LSMT_PAGE;
   const cases: [string, Partial<LsmtImage>, RegExp][] = [
     [
@@ -177,7 +177,7 @@ await test('index size and place are checked before anything is read or made for
   }
 });
 
-await test('an index of a million entries is taken', async (t) => {
+await test('an index of a million entries is accepted', async (t) => {
   const blob = writeLsmt({ virtualSize: MIB, segments: [], padIndex: 'none' });
   const index = Buffer.alloc(16_000_000, 0xff);
   const trailer = lsmtPage({ virtualSize: MIB, flags: 6, indexOffset: 4096, indexSize: 1e6 });
@@ -198,7 +198,7 @@ await test('virtual sizes are exact up to 2^53 - 1 bytes, and refused above', as
   }
 });
 
-await test('numbers beyond 2^53 are told as they stand in the file', async (t) => {
+await test('messages quote numbers beyond 2^53 as they are in the file', async (t) => {
   const bytes = layer();
   const trailerAt = bytes.length - LSMT_PAGE;
   bytes.writeBigUInt64LE(2n ** 64n - 1n, trailerAt + 48);
@@ -207,12 +207,12 @@ await test('numbers beyond 2^53 are told as they stand in the file', async (t) =
   await t.rejects(open(bytes), { message: /index offset .* got 1152921504606846977$/ });
 });
 
-await test('the first wrong number ends it', async (t) => {
+await test('the first wrong number ends the opening', async (t) => {
   const trailer = { indexSize: 2e6, indexOffset: 2 ** 40, virtualSize: 2 ** 60 };
   await t.rejects(open(layer({ trailer })), { message: /^blob: lsmt index size / });
 });
 
-await test('a layer is known by its magic and the header bit, nothing else', (t) => {
+await test('a layer is recognized by its magic and header bit alone', (t) => {
   t.equal(isLsmtHeader(layer()), true);
   t.equal(isLsmtHeader(lsmtPage({ flags: LSMT_FLAG.header })), true);
   t.equal(isLsmtHeader(lsmtPage({ flags: LSMT_FLAG.data | LSMT_FLAG.sealed })), false);
@@ -233,7 +233,7 @@ await test('an unsealed header is a file of an upper only if there is no trailer
   t.equal(await is(layer().subarray(0, -LSMT_PAGE)), false, 'cut');
 });
 
-await test('errors are of our own class, with code and message', async (t) => {
+await test('errors are OverlaybdErrors with code and message', async (t) => {
   const error: unknown = await open(Buffer.alloc(9000)).catch((reason: unknown) => reason);
   t.ok(error instanceof OverlaybdError);
 });

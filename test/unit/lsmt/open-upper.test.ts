@@ -1,4 +1,4 @@
-// Uppers from bytes in memory: headers, replay, torn tails, extents. Real files and holes are in unit/image.
+// Uppers from bytes in memory: headers, replay, torn tails, extents. Real files and holes: unit/image.
 import { test } from 'tap';
 import type { LsmtLayer } from '../../../daemon/lsmt/layer.js';
 import {
@@ -31,11 +31,11 @@ async function open(upper: Partial<AppendUpper>): Promise<LsmtLayer> {
   return layer;
 }
 
-/** offset, length, moffset of every segment. */
+/** Offset, length and moffset of every segment. */
 const rowsOf = async (layer: LsmtLayer): Promise<number[][]> =>
   allRows((await readLayer(layer)).index).map((row) => row.slice(0, 3));
 
-await test('append-only: writes and trims in the order of their making', async (t) => {
+await test('append-only: writes and trims in the order in which they were made', async (t) => {
   const layer = await open({ writes: [write(10, 4), { offset: 8, length: 4 }, write(9, 1)] });
   t.equal(layer.kind, 'append-only upper');
   t.equal((await readLayer(layer)).entries, 3);
@@ -66,12 +66,12 @@ await test('padding of a group commit is skipped and counted', async (t) => {
   t.equal(read.index.count, 2);
 });
 
-await test('data behind the last entry is harmless', async (t) => {
+await test('data after the last entry is ignored', async (t) => {
   const layer = await open({ strayData: Buffer.alloc(1000, 1) });
   t.same(await rowsOf(layer), [[0, 4, 8]]);
 });
 
-await test('data that was lost makes the upper unreadable, and the entry is named', async (t) => {
+await test('lost data makes the upper an error that names the entry', async (t) => {
   const { data, index } = filesOf({ writes: [write(0, 4), write(9, 2)] });
   data.bytes = data.bytes.subarray(0, -1);
   const layer = await openAppendUpper(data, index);
@@ -81,7 +81,7 @@ await test('data that was lost makes the upper unreadable, and the entry is name
   });
 });
 
-await test('size and uuids come from the index header; its count is not looked at', async (t) => {
+await test('size and uuids come from the index header; its count is ignored', async (t) => {
   const layer = await open({
     dataHeader: { virtualSize: 1, uuid: 'DATA' },
     indexHeader: { virtualSize: 12_288, uuid: 'INDEX', indexSize: 77 },
@@ -91,11 +91,11 @@ await test('size and uuids come from the index header; its count is not looked a
   t.equal((await readLayer(layer)).entries, 1);
 });
 
-await test('a size of 0 is taken as it is: the stack below gives one', async (t) => {
+await test('a size of 0 is kept: the stack below supplies the size', async (t) => {
   t.equal((await open({ virtualSize: 0 })).header.virtualSize, 0);
 });
 
-await test('index headers that are none', async (t) => {
+await test('invalid index headers are refused', async (t) => {
   const { header, data, sealed } = LSMT_FLAG;
   const cases: [string, Partial<AppendUpper>, RegExp][] = [
     [
@@ -130,7 +130,7 @@ await test('index headers that are none', async (t) => {
   }
 });
 
-await test('files too short for a header', async (t) => {
+await test('files too short for a header are refused', async (t) => {
   const { data, index } = filesOf({});
   index.bytes = index.bytes.subarray(0, 4095);
   await t.rejects(openAppendUpper(data, index), {
@@ -143,14 +143,14 @@ await test('files too short for a header', async (t) => {
   });
 });
 
-await test('data and index exchanged are noticed', async (t) => {
+await test('exchanged data and index files are detected', async (t) => {
   const { data, index } = filesOf({});
   await t.rejects(openAppendUpper(index, data), {
     message: /^data: lsmt upper index header flags/,
   });
 });
 
-await test('more entries than the limit are refused before memory is made for them', async (t) => {
+await test('more entries than the limit are refused before memory is allocated', async (t) => {
   const { data, index } = filesOf({});
   Object.defineProperty(index, 'size', { value: 4096 + 16 * 16_777_217 });
   await t.rejects(openAppendUpper(data, index), {
@@ -160,7 +160,7 @@ await test('more entries than the limit are refused before memory is made for th
   });
 });
 
-await test('zero-length entries of an upper map nothing', async (t) => {
+await test('entries of length 0 in an upper map nothing', async (t) => {
   const { data, index } = filesOf({});
   const empty = encodeEntries([{ offset: 1, length: 0, moffset: 9, zeroed: false, tag: 0 }]);
   index.bytes = Buffer.concat([index.bytes, empty]);
@@ -168,7 +168,7 @@ await test('zero-length entries of an upper map nothing', async (t) => {
   t.same(layer && (await rowsOf(layer)), [[0, 4, 8]]);
 });
 
-await test('sparse: extents become segments, their partial sectors do not', async (t) => {
+await test('sparse: extents become segments, without their partial sectors', async (t) => {
   const header = parseLsmtHeader(lsmtPage({ virtualSize: SIZE, flags: 19 }));
   const data = new MemorySource(Buffer.alloc(4096 + 64 * SECTOR), 'data');
   const rows = async (...extents: [number, number][]) => {
@@ -179,8 +179,8 @@ await test('sparse: extents become segments, their partial sectors do not', asyn
   t.same(await rows([4096, 8192]), [[0, 8, 8]]);
   t.same(await rows([0, 8192]), [[0, 8, 8]], 'an extent that begins in the header');
   t.same(await rows([0, 4096]), [], 'the header alone');
-  t.same(await rows([4097, 5633]), [[1, 2, 9]], 'ragged at both ends');
-  t.same(await rows([4097, 4700]), [], 'not one whole sector');
+  t.same(await rows([4097, 5633]), [[1, 2, 9]], 'partial sectors at both ends');
+  t.same(await rows([4097, 4700]), [], 'less than one whole sector');
   t.same(await rows([4096, 2 ** 40]), [[0, 64, 8]], 'past the end of the file');
   t.same(await rows([4096, 4608], [5120, 5632]), [
     [0, 1, 8],
@@ -188,7 +188,7 @@ await test('sparse: extents become segments, their partial sectors do not', asyn
   ]);
 });
 
-await test('sparse: an extent longer than a u32 of sectors is cut', async (t) => {
+await test('sparse: an extent longer than 2^32 - 1 sectors is cut', async (t) => {
   const header = parseLsmtHeader(lsmtPage({ virtualSize: 2 ** 50, flags: 19 }));
   const data = new MemorySource(Buffer.alloc(0), 'data');
   Object.defineProperty(data, 'size', { value: 4096 + 2 ** 43 });

@@ -1,4 +1,4 @@
-// Reading an index in pieces: what arrives in the log, what it costs, and in how many reads.
+// Reading an index in pieces: the entries in the log, the effort, and the number of reads.
 import { test } from 'tap';
 import { throwProblem } from '../../../daemon/errors.js';
 import type { Effort } from '../../../daemon/lib/effort.js';
@@ -25,7 +25,7 @@ const entry = (i: number): LsmtEntry => ({
   tag: 0,
 });
 
-await test('two pieces and an entry: all arrive, and others get their turn before each piece', async (t) => {
+await test('two pieces and an entry: all arrive, with a turn before each piece', async (t) => {
   const count = 2 * CHUNK + 1;
   const index = indexOf(Array.from({ length: count }, (_, i) => entry(i)));
   const log = new EntryLog(count);
@@ -52,7 +52,7 @@ await test('two pieces and an entry: all arrive, and others get their turn befor
   }
 });
 
-await test('padding is counted apart', async (t) => {
+await test('padding is counted separately', async (t) => {
   const index = indexOf([entry(1), PADDING_ENTRY, PADDING_ENTRY]);
   const log = new EntryLog(3);
   const effort = { spend: () => undefined, turn: () => null, keep: () => undefined };
@@ -60,7 +60,7 @@ await test('padding is counted apart', async (t) => {
   t.equal(log.count, 1);
 });
 
-await test('an effort that is too much ends it before anything is read', async (t) => {
+await test('an effort over its limit ends it before anything is read', async (t) => {
   const index = indexOf([entry(1)]);
   const effort: Effort = {
     spend: () => {

@@ -1,13 +1,13 @@
-// The indexes of a stack: their order, layers that occur twice, and the limit of entries.
+// The indexes of a stack: their order, layers that occur twice, and the limit on entries.
 import { test } from 'tap';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import type { LsmtLayer } from '../../../daemon/lsmt/layer.js';
 import { checkStackEntries, readStack } from '../../../daemon/lsmt/read-stack.js';
 
-/** Index entries of all layers of a stack (docs/limits.md). */
+/** The limit on index entries of all layers of a stack (docs/limits.md). */
 const MAX_STACK_ENTRIES = 20_971_520;
 
-/** A layer that maps one sector, and says that it has `capacity` entries. */
+/** A layer that maps one sector and claims `capacity` entries. */
 function layerOf(sector: number, capacity = 1): LsmtLayer {
   return {
     kind: 'sealed',
@@ -20,7 +20,7 @@ function layerOf(sector: number, capacity = 1): LsmtLayer {
   };
 }
 
-await test('bottom first, numbered from the bottom', async (t) => {
+await test('layers are read bottom first and numbered from the bottom', async (t) => {
   const log = await readStack([layerOf(7), layerOf(3)], 'stack', UNBOUNDED);
   t.same(
     [0, 1].map((i) => [log.offsetOf(i), log.tagOf(i) >>> 16]),
@@ -44,7 +44,7 @@ await test('a layer that occurs twice is read once, at its upper place', async (
   );
 });
 
-await test('the limit of entries: exactly as many, and one more', async (t) => {
+await test('the limit on entries: exactly as many, and one more', async (t) => {
   const half = layerOf(0, MAX_STACK_ENTRIES / 2);
   t.doesNotThrow(() => checkStackEntries([half, layerOf(1, MAX_STACK_ENTRIES / 2)], 'stack'));
   const over = [half, layerOf(1, MAX_STACK_ENTRIES / 2 + 1)];

@@ -1,4 +1,4 @@
-// Sorting a log: stable, also with more entries than the part that is sorted in the processor's cache.
+// Sorting a log: stable, also with more entries than one cache-sized part.
 import { test } from 'tap';
 import { EntryLog } from '../../../daemon/lsmt/entry-log.js';
 import { sortLog } from '../../../daemon/lsmt/sort-log.js';
@@ -13,7 +13,7 @@ function logOf(offsets: readonly number[]): EntryLog {
   return log;
 }
 
-await test('a log in order stays as it is', (t) => {
+await test('a sorted log stays as it is', (t) => {
   for (const offsets of [[], [5], [1, 1, 2, 2 ** 33]]) {
     const log = logOf(offsets);
     t.equal(sortLog(log), null);
@@ -32,7 +32,7 @@ for (const [name, count, spread] of [
   ['many entries, close together', MANY, 1000],
   ['many entries of one offset and one before', MANY, 1],
 ] as const) {
-  await test(`${name}: sorted by offset, and the earlier first`, (t) => {
+  await test(`${name}: sorted by offset, and earlier entries first`, (t) => {
     const next = seededRandom(count);
     const offsets = Array.from(
       { length: count },
@@ -47,7 +47,7 @@ for (const [name, count, spread] of [
       .toSorted((a, b) => (offsets[a] as number) - (offsets[b] as number) || a - b);
     t.ok(
       expected.every((was, i) => order[i] === was),
-      'the places they had',
+      'equal offsets keep their order',
     );
     t.ok(
       expected.every(

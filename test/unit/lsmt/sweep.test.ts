@@ -27,12 +27,12 @@ function piecesOf(rows: readonly (readonly [number, number, number, number])[]):
 const rangesOf = (pieces: readonly Piece[]): number[][] =>
   pieces.map(({ offset, end, moffset, layer }) => [offset, end, moffset, layer]);
 
-await test('no entries, no pieces', (t) => {
+await test('no entries make no pieces', (t) => {
   t.same(piecesOf([]), []);
   t.end();
 });
 
-await test('a later entry cuts an earlier one, which goes on after it', (t) => {
+await test('a later entry cuts an earlier one, which continues after it', (t) => {
   t.same(
     rangesOf(
       piecesOf([
@@ -49,7 +49,7 @@ await test('a later entry cuts an earlier one, which goes on after it', (t) => {
   t.end();
 });
 
-await test('an earlier entry shows only where it goes on after a later one', (t) => {
+await test('an earlier entry shows only where it continues after a later one', (t) => {
   t.same(
     rangesOf(
       piecesOf([
@@ -65,7 +65,7 @@ await test('an earlier entry shows only where it goes on after a later one', (t)
   t.end();
 });
 
-await test('entries within entries come back in the order of their writing', (t) => {
+await test('nested entries reappear in the order in which they were written', (t) => {
   t.same(
     rangesOf(
       piecesOf([
@@ -88,7 +88,7 @@ await test('entries within entries come back in the order of their writing', (t)
   t.end();
 });
 
-await test('a piece says how many entries were read, which may be overwritten by then', (t) => {
+await test('a piece tells how many entries were read so far', (t) => {
   const pieces = piecesOf([
     [0, 1, 8, 0],
     [1, 1, 9, 0],

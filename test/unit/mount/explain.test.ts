@@ -1,10 +1,10 @@
-// What the messages of mount(8), umount(8) and FUSE programs mean, and what to do.
+// Explanations of the messages of mount(8), umount(8) and FUSE programs, with advice.
 import { test } from 'tap';
 import { explainFuse, explainMount, explainUmount } from '../../../daemon/mount/explain.js';
 
 const failed = (output: string) => ({ code: 32, output });
 
-await test('mount: the message and one advice', (t) => {
+await test('mount: the message and one piece of advice', (t) => {
   for (const [output, advice] of [
     ["mount: /mnt: unknown filesystem type 'erofs'.", /; the kernel lacks .* modprobe erofs,/],
     ['mount: only root can do that', /; run it as root, or use mount --fuse$/],
@@ -21,7 +21,7 @@ await test('mount: the message and one advice', (t) => {
   t.end();
 });
 
-await test('a program that says nothing: its exit code', (t) => {
+await test('a program without a message: its exit code', (t) => {
   t.equal(explainMount('ext4', failed(''), []), 'exit code 32');
   t.equal(explainUmount('/mnt', failed('')), 'exit code 32');
   t.equal(explainFuse({ code: -1, output: '' }), 'exit code -1');
@@ -39,7 +39,7 @@ await test('devices with the same fsid are named', (t) => {
   t.end();
 });
 
-await test('umount and FUSE', (t) => {
+await test('umount and FUSE programs', (t) => {
   t.match(explainUmount('/a b', failed('umount: target is busy')), /fuser -vm \/a b lists/);
   t.match(explainUmount('/mnt', failed('umount: must be superuser')), /; run it as the user/);
   for (const [output, advice] of [

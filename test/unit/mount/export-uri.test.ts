@@ -2,7 +2,7 @@
 import { test } from 'tap';
 import { absoluteUri, exportUri, isNbdUri } from '../../../daemon/mount/export-uri.js';
 
-await test('a Unix socket first, then TCP without TLS', (t) => {
+await test('a Unix socket is preferred, then TCP without TLS', (t) => {
   const unix = 'nbd+unix:///?socket=/run/a%20b.sock';
   t.equal(
     exportUri(['nbds://localhost', 'nbd://[::1]:10810', unix], 'web'),
@@ -14,7 +14,7 @@ await test('a Unix socket first, then TCP without TLS', (t) => {
   t.end();
 });
 
-await test('none for who has no certificates', (t) => {
+await test('there is no URI without a Unix socket or plain TCP', (t) => {
   for (const listening of [
     [],
     ['nbds://localhost'],
@@ -25,7 +25,7 @@ await test('none for who has no certificates', (t) => {
   t.end();
 });
 
-await test('what is a URI', (t) => {
+await test('which words are URIs', (t) => {
   for (const word of ['nbd://h', 'nbds://h/x', 'nbd+unix:///?socket=/s', 'nbds+vsock://2']) {
     t.ok(isNbdUri(word), word);
   }
@@ -37,7 +37,7 @@ await test('what is a URI', (t) => {
 
 const absolute = (uri: string): string => absoluteUri(uri, (path) => `/here/${path}`);
 
-await test('for a program that runs in another folder', (t) => {
+await test('relative paths in a URI are made absolute', (t) => {
   for (const same of [
     'nbd://h/name',
     'nbd+unix:///name?socket=/run/a%20b.sock',

@@ -1,5 +1,5 @@
-// A machine that only remembers what is mounted, for the tests of `mount` and `umount`: programs
-// are played, and each can be made to fail. Knows the programs' command lines, not their work.
+// A machine that only remembers what is mounted, for the tests of `mount` and `umount`. It imitates programs by their
+// command lines, and each can be made to fail.
 import { writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { ReadAt } from '../../../daemon/mount/filesystem.js';
@@ -8,10 +8,10 @@ import type { MountEntry } from '../../../daemon/mount/mountinfo.js';
 import type { UmountTools } from '../../../daemon/mount/umount.js';
 import type { Programs, RunResult } from '../../../daemon/mount/programs.js';
 
-/** Of the btrfs. */
+/** The fsid of the btrfs. */
 export const FSID = '00010203-0405-0607-0809-0a0b0c0d0e0f';
 
-/** The superblock of an ext4, as far as it is looked at; `xfs`: of that. */
+/** The superblock of an ext4 as far as it is read, or that of an xfs. */
 export function deviceOf(type: 'ext4' | 'xfs' | 'btrfs' | 'zeros'): ReadAt {
   const head = Buffer.alloc(72 * 1024);
   if (type === 'ext4') {
@@ -35,18 +35,18 @@ export function deviceOf(type: 'ext4' | 'xfs' | 'btrfs' | 'zeros'): ReadAt {
 }
 
 export class FakeMachine {
-  /** What was done, in order: "mount -t ext4 ...", "attach", ... */
+  /** The actions in order: "mount -t ext4 ...", "attach", ... */
   readonly calls: string[] = [];
   readonly table: MountEntry[] = [];
-  /** Program names, with what they say; they fail for as long as they are here. */
+  /** Program names with their messages: these programs fail. */
   readonly failing = new Map<string, string>();
   readonly missing = new Set<string>();
   /** Called before each program. */
   before: (name: string) => void = () => undefined;
   attached = 0;
-  /** Of the device. */
+  /** The device's block size. */
   blockSize = 512;
-  /** The kernel detaches the device with its last mount. */
+  /** Whether the kernel detaches the device with its last mount. */
   letsGo = false;
   running = 0;
   #end: ((how: string) => void) | null = null;
@@ -69,7 +69,7 @@ export class FakeMachine {
       else {
         const [pidFile = '', file = ''] = args.slice(args.indexOf('-P') + 1);
         this.mounted(dirname(file), 'fuse.nbdfuse', 'overlaybd-nbd');
-        // No such process: nobody waits for it.
+        // A process id that does not exist, so that the caller waits for no process.
         writeFileSync(pidFile, '999999999\n');
       }
       return { pid: 999999999, ended, kill: (signal) => this.#stop(signal) };
@@ -94,7 +94,7 @@ export class FakeMachine {
     this.attached--;
   };
 
-  /** For `umount`. */
+  /** The tools for `umount`. */
   tools({ isOurs = false, uid = process.geteuid?.() ?? 0 } = {}): UmountTools {
     const { programs, mounts, detach } = this;
     const isGone = async (): Promise<boolean> => this.attached === 0;

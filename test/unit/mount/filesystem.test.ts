@@ -1,4 +1,4 @@
-// Detection of file systems: those that mkfs makes here, damaged ones, and other data.
+// Detection of file systems: those that the local mkfs programs make, damaged ones, and other data.
 import {
   openSync,
   closeSync,
@@ -67,7 +67,7 @@ const MAKERS: readonly Maker[] = [
   },
 ];
 
-/** Its first 68 KiB, or null when the tool is not installed. */
+/** The first 68 KiB, or null if the tool is not installed. */
 async function make(t: Test, { tool, size, args }: Maker): Promise<string | null> {
   if (!requireTool(t, tool)) return null;
   const folder = shortFolder(t);
@@ -85,14 +85,14 @@ async function make(t: Test, { tool, size, args }: Maker): Promise<string | null
 }
 
 for (const maker of MAKERS) {
-  await test(`${maker.tool} makes ${maker.type}`, async (t) => {
+  await test(`${maker.tool} makes ${maker.type}, which is detected`, async (t) => {
     const image = await make(t, maker);
     if (image === null) return;
     const found = await detectFilesystem(image, readDevice(image));
     t.match(found, { type: maker.type, ...(maker.blockSize && { blockSize: maker.blockSize }) });
   });
 
-  await test(`${maker.tool}: a superblock that was damaged or cut`, async (t) => {
+  await test(`${maker.tool}: a damaged or cut superblock is refused`, async (t) => {
     const image = await make(t, maker);
     if (image === null) return;
     const head = readFileSync(image).subarray(0, 68 * 1024);
@@ -116,13 +116,13 @@ for (const maker of MAKERS) {
       const found = await detect(head.subarray(0, length)).catch((error: unknown) => error);
       t.ok(
         found === maker.type || (found as { code?: string }).code === 'UNSUPPORTED',
-        `${length} bytes are no crash`,
+        `${length} bytes do not crash it`,
       );
     }
   });
 }
 
-await test('a btrfs of several devices', async (t) => {
+await test('a btrfs of several devices is refused', async (t) => {
   const maker = MAKERS.find(({ type }) => type === 'btrfs');
   const image = maker && (await make(t, maker));
   if (!image) return;
@@ -141,12 +141,12 @@ await test('two file systems: neither is guessed', async (t) => {
   await t.rejects(detect(head), { code: 'UNSUPPORTED', message: /superblocks of ext4 and btrfs/ });
 });
 
-await test('a journal of ext4 on a device of its own', async (t) => {
+await test('an ext4 journal on a device of its own is refused', async (t) => {
   const head = Buffer.alloc(68 * 1024);
   head.writeUInt16LE(0xef53, 1024 + 56);
   head.writeUInt32LE(16, 1024);
   head.writeUInt32LE(64, 1024 + 4);
-  t.equal(await detect(head), 'ext4', 'the fields that are looked at');
+  t.equal(await detect(head), 'ext4', 'the fields that are checked');
   head.writeUInt32LE(0x8, 1024 + 96);
   await t.rejects(detect(head), { code: 'UNSUPPORTED' });
 });
@@ -157,7 +157,7 @@ const at = (offset: number, text: string): Buffer => {
   return head;
 };
 
-await test('what is no file system is named', async (t) => {
+await test('data that is not a file system is named', async (t) => {
   const mbr = at(510, '\x55\xaa');
   Buffer.from([0x80, 0, 2, 0, 0x83, 0, 0, 0, 0, 8, 0, 0, 0, 0, 1, 0]).copy(mbr, 446);
   const gpt = Buffer.concat([mbr]);

@@ -1,4 +1,4 @@
-// What is named where no file system that we mount is found.
+// The names of known data that is not a supported file system.
 import { test } from 'tap';
 import { nameForeignData } from '../../../daemon/mount/foreign-data.js';
 import { writeGpt, writeMbr } from '../../support/partition-writer.js';
@@ -9,7 +9,7 @@ const head = (at: number, bytes: string): Buffer => {
   return buffer;
 };
 
-await test('known signatures, each at its place and not one byte beside it', (t) => {
+await test('known signatures are found at their exact place only', (t) => {
   for (const [at, bytes, what] of [
     [0, 'LUKS\xba\xbe', /encrypted volume/],
     [512, 'LABELONE', /LVM/],
@@ -45,7 +45,7 @@ await test('partition tables lead to --partition', (t) => {
   t.end();
 });
 
-await test('nothing, zeros, and what nobody knows', (t) => {
+await test('an empty device, zeros, and unknown data', (t) => {
   t.equal(nameForeignData(Buffer.alloc(0)), 'the device is empty');
   t.match(nameForeignData(Buffer.alloc(1025)), /^the first 2 KiB are zeros/);
   t.equal(

@@ -1,4 +1,4 @@
-// The folder in which nbdfuse shows a device: made, recognised in the mount table, and removed.
+// The folder in which nbdfuse shows a disk: made, recognized in the mount table, and removed.
 import { EventEmitter, once } from 'node:events';
 import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -24,7 +24,7 @@ const toolsOf = ({ programs, mounts }: FakeMachine, runtime: string, signal = ne
   runtime,
 });
 
-await test('started, in a folder for this user alone, and stopped', async (t) => {
+await test('nbdfuse starts in a folder for this user alone, and stops', async (t) => {
   const machine = new FakeMachine();
   const runtime = shortFolder(t);
   const file = await startDisk(['nbd://h'], toolsOf(machine, runtime), new Undo());
@@ -37,7 +37,7 @@ await test('started, in a folder for this user alone, and stopped', async (t) =>
   t.same([machine.running, machine.table, readdirSync(runtime)], [0, [], []]);
 });
 
-await test('undone: unmounted, ended, removed', async (t) => {
+await test('undo: unmounted, ended, removed', async (t) => {
   const machine = new FakeMachine();
   const runtime = shortFolder(t);
   const undo = new Undo();
@@ -46,7 +46,7 @@ await test('undone: unmounted, ended, removed', async (t) => {
   t.same([machine.running, machine.table, readdirSync(runtime)], [0, [], []]);
 });
 
-await test('nbdfuse that ends at once', async (t) => {
+await test('an nbdfuse that ends at once is an error with its message', async (t) => {
   const machine = new FakeMachine();
   const runtime = shortFolder(t);
   const undo = new Undo();
@@ -59,7 +59,7 @@ await test('nbdfuse that ends at once', async (t) => {
   t.same([machine.running, readdirSync(runtime)], [0, []]);
 });
 
-await test('interrupted while nbdfuse connects: it is ended', async (t) => {
+await test('an interrupt while nbdfuse connects ends it', async (t) => {
   const machine = new FakeMachine();
   const runtime = shortFolder(t);
   const undo = new Undo();
@@ -82,7 +82,7 @@ await test('interrupted while nbdfuse connects: it is ended', async (t) => {
   t.same([signals, readdirSync(runtime)], [['SIGTERM'], []]);
 });
 
-await test('the folder is known by the source of a mount, of FUSE only', (t) => {
+await test('the folder is recognized by the source of a FUSE mount only', (t) => {
   const folder = '/run/overlaybd-nbd-fuse-aB3dE6';
   t.equal(diskFolderOf(entry('fuse.ext4', `${folder}/disk/nbd`)), folder);
   t.equal(diskFolderOf(entry('fuse', `${folder}/disk/nbd`)), folder);
@@ -107,7 +107,7 @@ await test('only files in a folder of the right user are removed', async (t) => 
   await t.rejects(checkFolder(join(folder, 'none'), uid), { code: 'MOUNT', message: /ENOENT/ });
 });
 
-await test('files that are not ours stay, and so does their folder', async (t) => {
+await test('unknown files stay, and so does their folder', async (t) => {
   const machine = new FakeMachine();
   const folder = join(shortFolder(t), 'overlaybd-nbd-fuse-aB3dE6');
   mkdirSync(join(folder, 'disk'), { recursive: true });

@@ -1,4 +1,4 @@
-// Which FUSE program is chosen, with which options, and what is said where there is none.
+// Which FUSE program is chosen, with which options, and the error if none is installed.
 import { test } from 'tap';
 import {
   filesystemProgram,
@@ -13,7 +13,7 @@ const only = (...installed: string[]) => ({
   },
 });
 
-await test('ext4: without fakeroot for root; newer options apart', async (t) => {
+await test('ext4: no fakeroot for root; newer options separately', async (t) => {
   const find = only('fuse2fs');
   const [asRoot, asUser] = await Promise.all(
     [true, false].map((isRoot) => filesystemProgram('a', 'ext4', find, isRoot)),
@@ -23,7 +23,7 @@ await test('ext4: without fakeroot for root; newer options apart', async (t) => 
   t.same(asUser?.newer, ['errors=continue']);
 });
 
-await test('the first program that is installed', async (t) => {
+await test('the first installed program is chosen', async (t) => {
   const find = only('squashfuse');
   t.equal((await filesystemProgram('a', 'squashfs', find, false)).path, '/bin/squashfuse');
   const both = only('squashfuse', 'squashfuse_ll');
@@ -32,7 +32,7 @@ await test('the first program that is installed', async (t) => {
   t.equal(await nbdfuseProgram(only('nbdfuse')), '/bin/nbdfuse');
 });
 
-await test('what is missing, with its package', async (t) => {
+await test('a missing program is named with its package', async (t) => {
   const none = only();
   await t.rejects(filesystemProgram('a', 'ext4', none, false), {
     code: 'PROGRAM_MISSING',

@@ -1,4 +1,4 @@
-// `mount` through the kernel: the order of things, and that nothing stays when one of them fails.
+// `mount` through the kernel: the order of the steps, and that a failed step leaves nothing.
 import { release } from 'node:os';
 import { test } from 'tap';
 import { OverlaybdError } from '../../../daemon/errors.js';
@@ -34,7 +34,7 @@ function mount(
   });
 }
 
-await test('attach, mount with the options of the file system and the user', async (t) => {
+await test('attach, then mount with the options of the file system and the user', async (t) => {
   for (const type of ['ext4', 'xfs'] as const) {
     const machine = new FakeMachine();
     t.equal(await mount(machine, { type }), '/dev/nbd7');
@@ -47,7 +47,7 @@ await test('attach, mount with the options of the file system and the user', asy
   }
 });
 
-await test('what fails leaves nothing', async (t) => {
+await test('a failed mount leaves no device and no mount', async (t) => {
   const cases: [string, string, RegExp][] = [
     ['attach', 'no device is free', /^no device is free$/],
     [
@@ -70,14 +70,14 @@ await test('what fails leaves nothing', async (t) => {
   t.same(machine.calls, ['attach', 'detach /dev/nbd7']);
 });
 
-await test('no mount(8): nothing is attached', async (t) => {
+await test('without mount(8) nothing is attached', async (t) => {
   const machine = new FakeMachine();
   machine.missing.add('mount');
   await t.rejects(mount(machine), { code: 'PROGRAM_MISSING', message: /install util-linux/ });
   t.same(machine.calls, []);
 });
 
-await test('what cannot be undone is said', async (t) => {
+await test('the error tells what could not be undone', async (t) => {
   const machine = new FakeMachine();
   machine.failing.set('mount', 'no').set('detach', 'the daemon is gone');
   await t.rejects(mount(machine), {
@@ -87,7 +87,7 @@ await test('what cannot be undone is said', async (t) => {
   });
 });
 
-await test('interrupted at any step', async (t) => {
+await test('an interrupt at any step is undone', async (t) => {
   for (const step of ['attach', 'mount']) {
     const machine = new FakeMachine();
     const abort = new AbortController();
@@ -115,7 +115,7 @@ await test('an error keeps its code', async (t) => {
   await t.rejects(mountDevice('/mnt', [], tools), { code: 'NO_KERNEL', message: 'no module' });
 });
 
-await test('whoever unmounts it, and however: the device goes', async (t) => {
+await test('the device is detached when any program unmounts it', async (t) => {
   const machine = new FakeMachine();
   await mount(machine);
   t.equal(machine.attached, 1);
@@ -123,7 +123,7 @@ await test('whoever unmounts it, and however: the device goes', async (t) => {
   t.equal(machine.attached, 0);
 });
 
-await test('blocks of the device that are larger than those of the file system', async (t) => {
+await test("device blocks larger than the file system's blocks are refused", async (t) => {
   const machine = new FakeMachine();
   machine.blockSize = 4096;
   await t.rejects(mount(machine), {

@@ -1,4 +1,4 @@
-// `mount --fuse`: the order of things, and that nothing stays when one of them fails.
+// `mount --fuse`: the order of the steps, and that a failed step leaves nothing.
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { test, type Test } from 'tap';
@@ -9,7 +9,7 @@ import { deviceOf, FakeMachine } from './fake-tools.js';
 
 const never = new AbortController().signal;
 
-/** Folders of ours go into one that the test owns. */
+/** The temporary folders are made in one that the test owns. */
 function machineIn(t: Test): { machine: FakeMachine; folder: string } {
   const folder = shortFolder(t);
   return { machine: new FakeMachine(), folder };
@@ -31,7 +31,7 @@ function mount(
   return mountFuse(image, { programs, mounts, read, signal, isRoot, runtime: folder });
 }
 
-await test('nbdfuse, then the file system; and umount ends both', async (t) => {
+await test('nbdfuse, then the file system; umount ends both', async (t) => {
   for (const lazy of [false, true]) {
     const { machine, folder } = machineIn(t);
     await mount(machine, folder);
@@ -54,7 +54,7 @@ await test('nbdfuse, then the file system; and umount ends both', async (t) => {
   }
 });
 
-await test('a folder whose path would end the option that it is in', async (t) => {
+await test('a folder path that would break the option it is in', async (t) => {
   for (const name of ['a,b', 'a\\b']) {
     const { machine, folder } = machineIn(t);
     const odd = `${folder}/${name}`;
@@ -64,13 +64,13 @@ await test('a folder whose path would end the option that it is in', async (t) =
   }
 });
 
-await test('root is not kept from anything: no fakeroot', async (t) => {
+await test('root needs no fakeroot', async (t) => {
   const { machine, folder } = machineIn(t);
   await mount(machine, folder, { isRoot: true });
   t.match(machine.calls[1], /^fuse2fs -o ro,norecovery,errors=continue,fsname=/);
 });
 
-await test('a fuse2fs that does not know errors=continue is run without', async (t) => {
+await test('a fuse2fs without errors=continue runs without that option', async (t) => {
   const { machine, folder } = machineIn(t);
   const { run } = machine.programs;
   const programs = {
@@ -94,7 +94,7 @@ await test('a fuse2fs that does not know errors=continue is run without', async 
   t.match(machine.calls.at(-1), /^fuse2fs -o ro,norecovery,fsname=/);
 });
 
-await test('what fails or is missing leaves nothing', async (t) => {
+await test('a program that fails or is missing leaves nothing', async (t) => {
   const cases: [string, 'fails' | 'is missing', RegExp][] = [
     ['nbdfuse', 'fails', /^nbdfuse: exit code 1/],
     ['nbdfuse', 'is missing', /apt install libnbd-bin fuse3$/],
@@ -124,7 +124,7 @@ await test('what fails or is missing leaves nothing', async (t) => {
   }
 });
 
-await test('a program that says that all is well, and has mounted nothing', async (t) => {
+await test('a program that succeeds without mounting anything is an error', async (t) => {
   const { machine, folder } = machineIn(t);
   machine.mounted('/mnt', 'tmpfs', 'of somebody else');
   const run = machine.programs.run;
@@ -143,12 +143,12 @@ await test('a program that says that all is well, and has mounted nothing', asyn
   t.same(
     machine.table.map(({ type }) => type),
     ['tmpfs'],
-    'that of others stays',
+    'mounts of others stay',
   );
   t.same([machine.running, readdirSync(folder)], [0, []]);
 });
 
-await test('interrupted', async (t) => {
+await test('an interrupt is undone', async (t) => {
   for (const step of ['fuse2fs', 'nbdfuse']) {
     const { machine, folder } = machineIn(t);
     const abort = new AbortController();
@@ -161,7 +161,7 @@ await test('interrupted', async (t) => {
   }
 });
 
-await test('what cannot be undone is said', async (t) => {
+await test('the error tells what could not be undone', async (t) => {
   const { machine, folder } = machineIn(t);
   machine.failing.set('fuse2fs', 'no').set('fusermount3', 'Permission denied');
   await t.rejects(mount(machine, folder), {
@@ -170,7 +170,7 @@ await test('what cannot be undone is said', async (t) => {
   });
 });
 
-await test('a disk that is closed a little late', async (t) => {
+await test('a disk that is closed a little late is unmounted after retries', async (t) => {
   const { machine, folder } = machineIn(t);
   await mount(machine, folder);
   const file = machine.table[1]?.source ?? '';

@@ -1,4 +1,4 @@
-// What mount(8) is given with -o.
+// The -o options for mount(8).
 import { test } from 'tap';
 import {
   filesystemOptions,
@@ -23,7 +23,7 @@ await test('each file system is mounted without its journal', (t) => {
   t.end();
 });
 
-await test('device nodes and setuid programs of an image', (t) => {
+await test('device nodes and setuid programs of an image are disabled', (t) => {
   t.same(safeOptions({ dev: false, suid: false }), ['nodev', 'nosuid']);
   t.same(safeOptions({ dev: true, suid: false }), ['nosuid']);
   t.same(safeOptions({ dev: true, suid: true }), []);
@@ -38,16 +38,16 @@ await test('device nodes and setuid programs of an image', (t) => {
   t.end();
 });
 
-await test("the user's own", (t) => {
+await test('options of the user are passed on', (t) => {
   t.same(userOptions([]), []);
   t.same(userOptions(['nodev,nosuid', 'noexec', ',']), ['nodev', 'nosuid', 'noexec']);
   t.same(userOptions(['context="a:b,c",nodev']), ['context="a:b,c"', 'nodev']);
-  t.same(userOptions(['x="a']), ['x="a'], 'a quote that does not end');
+  t.same(userOptions(['x="a']), ['x="a'], 'a quote without an end');
   t.same(userOptions(['rwx,x-rw']), ['rwx', 'x-rw']);
   t.end();
 });
 
-await test('those that would make something else of it', (t) => {
+await test('options that would change the meaning of the mount are refused', (t) => {
   for (const text of [
     'rw',
     'nodev,rw',
@@ -64,7 +64,7 @@ await test('those that would make something else of it', (t) => {
   t.end();
 });
 
-await test('those that would keep `umount` from finding a mount of FUSE, or `mount` from ending', (t) => {
+await test('options that would hide a FUSE mount or keep mount running are refused', (t) => {
   for (const text of ['fsname=a', 'allow_other,debug', 'blkdev']) {
     t.throws(
       () => userOptions([text], true),
@@ -72,7 +72,7 @@ await test('those that would keep `umount` from finding a mount of FUSE, or `mou
       text,
     );
   }
-  t.same(userOptions(['debug'], false), ['debug'], 'of mount(8) it may be one');
+  t.same(userOptions(['debug'], false), ['debug'], 'mount(8) may have such an option');
   t.same(userOptions(['allow_other'], true), ['allow_other']);
   t.end();
 });

@@ -1,4 +1,4 @@
-// Folders to mount on, and the mount that is found at one.
+// Mount points, and the mount that is found at one.
 import { mkdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
@@ -16,7 +16,7 @@ const mountOf = (mountPath: string, source = 'x'): MountEntry => ({
   isSlave: false,
 });
 
-await test('a folder, by its real path; nothing else', async (t) => {
+await test('a mount point is a folder, by its real path', async (t) => {
   const folder = realpathSync(t.testdir({ dir: {}, file: '' }));
   symlinkSync('dir', join(folder, 'link'));
   t.equal(await mountPoint(join(folder, 'link')), join(folder, 'dir'));
@@ -45,7 +45,7 @@ await test('a mount is found through symbolic links, the topmost first', async (
   });
 });
 
-await test('a mount is found by its path alone when the path cannot be resolved', async (t) => {
+await test('a mount is found by its path alone if the path cannot be resolved', async (t) => {
   t.equal((await mountedAt('/no/such/folder', [mountOf('/no/such/folder')])).source, 'x');
 });
 

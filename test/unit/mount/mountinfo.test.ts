@@ -1,4 +1,4 @@
-// The mount table: lines as kernels write them, lines that no kernel should, and what is on top.
+// The mount table: lines as kernels write them, malformed lines, and which mount is on top.
 import { assert, constantFrom, property, string } from 'fast-check';
 import { test } from 'tap';
 import {
@@ -95,7 +95,7 @@ await test('fields, optional fields, escapes', (t) => {
   t.end();
 });
 
-await test('lines that are no mounts are left out', (t) => {
+await test('malformed lines are left out', (t) => {
   for (const line of [
     '26',
     '26 1 254:0 / / rw,relatime',
@@ -117,7 +117,7 @@ await test('lines that are no mounts are left out', (t) => {
 const at = (mountPoint: string): string | undefined =>
   parseMountinfo(`1 1 0:1 / ${mountPoint} rw - tmpfs none rw`)[0]?.mountPoint;
 
-await test('an escape is undone once, and only if it is one', (t) => {
+await test('an escape is decoded once, and only if it is valid', (t) => {
   t.equal(at('/a\\134040b'), '/a\\040b');
   t.equal(at('/a\\04'), '/a\\04');
   t.equal(at('/a\\999b\\'), '/a\\999b\\');
@@ -127,7 +127,7 @@ await test('an escape is undone once, and only if it is one', (t) => {
 const escape = (text: string): string =>
   text.replace(/[ \t\n\\#]/g, (c) => `\\${c.charCodeAt(0).toString(8).padStart(3, '0')}`);
 
-await test('any text is survived, and any mount comes back', (t) => {
+await test('any text is parsed without a crash, and any mount is read back', (t) => {
   assert(
     property(string({ unit: 'binary' }), (text) => {
       t.ok(Array.isArray(parseMountinfo(text)));
@@ -150,7 +150,7 @@ await test('any text is survived, and any mount comes back', (t) => {
   t.end();
 });
 
-await test('what is on top is what is seen', (t) => {
+await test('the visible mount is the topmost one', (t) => {
   const below = entry({ id: 50, parent: 26, source: 'below' });
   const above = entry({ id: 40, parent: 50, source: 'above' });
   const beside = entry({ id: 60, parent: 26, mountPoint: '/mnt/sub' });
@@ -165,10 +165,14 @@ await test('what is on top is what is seen', (t) => {
   t.end();
 });
 
-await test('only a device of the kernel counts as one', (t) => {
+await test('only a device of the kernel counts as an nbd device', (t) => {
   t.equal(nbdDeviceOf(entry({ source: '/dev/nbd12', device: '43:192' })), '/dev/nbd12');
   t.equal(nbdDeviceOf(entry({ type: 'btrfs', device: '0:44' })), '/dev/nbd0');
-  t.equal(nbdDeviceOf(entry({ type: 'fuse', device: '0:44' })), null, 'FUSE can say any name');
+  t.equal(
+    nbdDeviceOf(entry({ type: 'fuse', device: '0:44' })),
+    null,
+    'a FUSE mount can have any source name',
+  );
   t.equal(nbdDeviceOf(entry({ source: '/dev/nbd0p1', device: '43:1' })), null, 'a partition');
   t.equal(nbdDeviceOf(entry({ source: '/dev/nbd0', device: '8:0' })), null);
   t.equal(nbdDeviceOf(entry({ source: '/dev/sda' })), null);

@@ -1,4 +1,4 @@
-// `umount` of devices: what is ours, the order, and what is said when it goes wrong half way.
+// `umount` of devices: which mounts it accepts, the order of the steps, and its errors.
 import { test } from 'tap';
 import { umount } from '../../../daemon/mount/umount.js';
 import { FakeMachine } from './fake-tools.js';
@@ -13,7 +13,7 @@ function machineWith(...mounts: Parameters<FakeMachine['mounted']>[]): FakeMachi
 const end = (machine: FakeMachine, { lazy = false, dir = '/mnt', isOurs = true } = {}) =>
   umount(dir, lazy, machine.tools({ isOurs }));
 
-await test('unmounts, then detaches', async (t) => {
+await test('umount unmounts, then detaches', async (t) => {
   const machine = machineWith(['/mnt', 'ext4', '/dev/nbd7', '43:224']);
   await end(machine, { dir: '/mnt/' });
   t.same(machine.calls, ['umount /mnt', 'detach /dev/nbd7']);
@@ -22,13 +22,13 @@ await test('unmounts, then detaches', async (t) => {
   t.same(btrfs.calls, ['umount /mnt', 'detach /dev/nbd7']);
 });
 
-await test('lazily: the kernel is told first', async (t) => {
+await test('lazily: the kernel is set to detach on close first', async (t) => {
   const machine = machineWith(['/mnt', 'ext4', '/dev/nbd7', '43:224']);
   await end(machine, { lazy: true });
   t.same(machine.calls, ['detach-on-close /dev/nbd7', 'umount -l /mnt']);
 });
 
-await test('only what is ours', async (t) => {
+await test('mounts of other programs are refused', async (t) => {
   const cases: [Parameters<FakeMachine['mounted']>, boolean][] = [
     [['/mnt', 'ext4', '/dev/nbd7', '43:224'], false],
     [['/mnt', 'ext4', '/dev/sda1', '8:1'], true],
@@ -51,14 +51,14 @@ await test('only what is ours', async (t) => {
   });
 });
 
-await test('in use', async (t) => {
+await test('a mount that is in use', async (t) => {
   const machine = machineWith(['/mnt', 'ext4', '/dev/nbd7', '43:224']);
   machine.failing.set('umount', 'umount: /mnt: target is busy.');
   await t.rejects(end(machine), { code: 'MOUNT', message: /busy\.; .*fuser -vm \/mnt.*--lazy/ });
   t.equal(machine.attached, 1);
 });
 
-await test('mounted twice: the other one keeps its device', async (t) => {
+await test('mounted twice: the device stays for the other mount', async (t) => {
   const machine = machineWith(
     ['/mnt', 'ext4', '/dev/nbd7', '43:224'],
     ['/other', 'ext4', '/dev/nbd7', '43:224'],
@@ -81,9 +81,9 @@ await test('unmounted, but not detached', async (t) => {
   });
 });
 
-await test('one that the kernel detaches with its last mount', async (t) => {
+await test('a device that the kernel detaches with its last mount', async (t) => {
   const machine = machineWith(['/mnt', 'ext4', '/dev/nbd7', '43:224']);
   machine.letsGo = true;
   await end(machine);
-  t.same(machine.calls, ['umount /mnt'], 'nobody has to be asked, not even a daemon');
+  t.same(machine.calls, ['umount /mnt'], 'no daemon has to be called');
 });

@@ -3,7 +3,7 @@ import { test } from 'tap';
 import { OverlaybdError } from '../../../daemon/errors.js';
 import { Undo, undoIfFails } from '../../../daemon/mount/undo.js';
 
-await test('newest first, all of them, each once', async (t) => {
+await test('steps are undone newest first, each once', async (t) => {
   const undo = new Undo();
   const done: number[] = [];
   for (const step of [1, 2, 3])
@@ -25,7 +25,7 @@ await test('work that succeeds is not undone', async (t) => {
   t.same([result, isUndone], [7, false]);
 });
 
-await test('work that fails: its own error, if all could be undone', async (t) => {
+await test('work that fails: its own error, if everything was undone', async (t) => {
   const error = new OverlaybdError('LIMIT', 'too many');
   let isUndone = false;
   const failing = undoIfFails(async (undo) => {
@@ -36,7 +36,7 @@ await test('work that fails: its own error, if all could be undone', async (t) =
   t.ok(isUndone);
 });
 
-await test('work that fails: what is left is added, and the code is kept', async (t) => {
+await test('work that fails: remaining steps are added, and the code is kept', async (t) => {
   for (const [error, code] of [
     [new OverlaybdError('LIMIT', 'too many'), 'LIMIT'],
     [new Error('too many'), 'IO'],

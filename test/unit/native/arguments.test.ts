@@ -1,4 +1,4 @@
-// Every argument of every function of the addon, wrong in every way; and the loader's error.
+// Every argument of every function of the addon with every kind of wrong value; and the error of the loader.
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
@@ -24,11 +24,11 @@ const bounds = Uint32Array.of(0, 8, 16);
 const noSuch = Int32Array.of(NO_SUCH_FD);
 const ended = (): void => {};
 
-/** A call of each function that would go through, with what kind each argument is. */
+/** A valid call of each function, with the kind of each argument. */
 const calls: Record<string, { args: unknown[]; kinds: string }> = {
   'sockets.listenTcp': { args: ['name', 0, 1], kinds: 's n n' },
   'sockets.listenUnix': { args: ['', 1, 0o600, 0, 0], kinds: 's n o o o' },
-  // The hypervisor's own address, which is never ours.
+  // The CID of the hypervisor, which a guest never has.
   'sockets.listenVsock': { args: [0, 1, 1], kinds: 'n n n' },
   'sockets.adoptListener': { args: [NO_SUCH_FD], kinds: 'n' },
   'sockets.probeUnix': { args: [''], kinds: 's' },
@@ -63,7 +63,7 @@ const calls: Record<string, { args: unknown[]; kinds: string }> = {
   'descriptors.send': { args: [NO_SUCH_FD, buffer, 0, 16, noSuch], kinds: 'n b n n i' },
   'descriptors.recv': { args: [NO_SUCH_FD, buffer, 0, 16, new Int32Array(1)], kinds: 'n b n n i' },
   'netlink.connect': {
-    // No kernel takes a descriptor that is none.
+    // The kernel refuses a descriptor that is not open.
     args: [-1, 4096, 512, -1, -1, 0, -1, '', noSuch],
     kinds: 'm n n m m n m s i',
   },
@@ -77,7 +77,7 @@ const calls: Record<string, { args: unknown[]; kinds: string }> = {
   'descriptors.lockFile': { args: [NO_SUCH_FD], kinds: 'n' },
   'descriptors.cloexec': { args: [NO_SUCH_FD, 1], kinds: 'n n' },
   'process.notify': { args: ['', ''], kinds: 's s' },
-  // Nobody is there any more by then.
+  // By then there is no peer.
   'process.exitWithin': { args: [3_600_000, 0], kinds: 'n n' },
   'process.hasCapability': { args: [0], kinds: 'n' },
   'crc32c.crc32c': { args: [buffer, 0, 16, 0], kinds: 'b n n n' },
@@ -116,14 +116,14 @@ function wrongOnes(kind: string | undefined): { types: unknown[]; ranges: unknow
       ranges: [new Int32Array(MAX_DESCRIPTORS + 1)],
     };
   }
-  // It may be left out.
+  // The argument is optional.
   if (kind === 'o') return { types: notNumbers.slice(1), ranges: notIntegers };
   if (kind === 's') return { types: [undefined, null, 5, {}, buffer], ranges: ['a\0b'] };
   if (kind === 'u') return { types: [...notBuffers, ...otherArrays, buffer], ranges: [] };
   return { types: [...notBuffers, ...otherArrays, bounds], ranges: [] };
 }
 
-await t.test('no function of the addon is missing from the list above', async (test) => {
+await t.test('every function of the addon is in the list above', async (test) => {
   const without = [
     'poll.Poll',
     'sockets.pair',
@@ -153,7 +153,7 @@ for (const [name, { args, kinds }] of Object.entries(calls)) {
   });
 }
 
-await t.test('ranges outside the buffer', async (test) => {
+await t.test('ranges outside the buffer are refused', async (test) => {
   const ranges = [
     [0, 17],
     [16, 1],
@@ -176,7 +176,7 @@ await t.test('ranges outside the buffer', async (test) => {
   });
 });
 
-await t.test('no coercion, so nothing can detach a buffer during a call', async (test) => {
+await t.test('values are not coerced, so no buffer can be detached during a call', async (test) => {
   const bytes = new Uint8Array(1 << 16);
   let ran = false;
   const trap = {
@@ -203,7 +203,7 @@ await t.test('no coercion, so nothing can detach a buffer during a call', async 
   descriptors.close(b);
 });
 
-await t.test('a missing addon says what to do', async (test) => {
+await t.test('the error for a missing addon tells what to do', async (test) => {
   const loader = fileURLToPath(new URL('../../../daemon/native/addon.js', import.meta.url));
   const { status, stderr } = spawnSync(process.execPath, [loader], {
     env: { ...process.env, OVERLAYBD_NBD_ADDON: '/nonexistent/addon.node' },

@@ -1,4 +1,4 @@
-// A thread that decodes a block with each codec there is and ends; started by block-decoder.test.ts.
+// A thread that decodes a block with each available codec and ends; started by block-decoder.test.ts.
 import { encodeBlock } from '../../support/encode-block.js';
 import { CODEC_LZ4, CODEC_ZSTD, codecs } from '../../../daemon/native/block-decoder.js';
 import { textBytes } from '../../support/pattern.js';

@@ -1,5 +1,5 @@
-// The addon's batch decoder: what it refuses, and that hostile bounds and blocks stay inside their buffers.
-// Skipped for a codec whose library this machine lacks; what decoders say is tested in test/unit/codec.
+// The addon's batch decoder: which arguments it refuses, and that hostile bounds and blocks stay inside their buffers.
+// Skipped for a codec whose library this machine lacks; results are tested in test/unit/codec.
 import { Worker } from 'node:worker_threads';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
@@ -11,7 +11,7 @@ import { randomBytes, seededRandom, textBytes } from '../../support/pattern.js';
 const SEED = 100_007;
 const SIZE = 1024;
 
-/** A run of three blocks with CRCs, the last one short. */
+/** A run of three blocks with CRCs; the last one is short. */
 function makeRun(algorithm: 'lz4' | 'zstd') {
   const plain = [textBytes(1, SIZE), randomBytes(2, SIZE), textBytes(3, 10)];
   const parts = plain.flatMap((each) => {
@@ -35,7 +35,7 @@ for (const [algorithm, codec] of [
   const version = codecs.version(codec);
   const skip = version === '' ? `no library for ${algorithm} on this machine` : false;
 
-  await t.test(`${algorithm}: a version, and a run`, { skip }, async (test) => {
+  await t.test(`${algorithm}: the library version, and a run of blocks`, { skip }, async (test) => {
     test.match(version, /^\d+\.\d+/);
     const { src, bounds, plain } = makeRun(algorithm);
     const dst = Buffer.alloc(plain.length + 2, 0xee);
@@ -44,16 +44,23 @@ for (const [algorithm, codec] of [
     test.ok(dst.equals(Buffer.concat([Buffer.of(0xee), plain, Buffer.of(0xee)])));
     const shared = new Uint8Array(new SharedArrayBuffer(SIZE));
     codecs.decodeBlocks(codec, src, 0, bounds, 1, 1, shared, 0, SIZE, SIZE, 4, SEED);
-    test.ok(Buffer.from(shared).equals(plain.subarray(SIZE, 2 * SIZE)), 'one, into shared memory');
+    test.ok(
+      Buffer.from(shared).equals(plain.subarray(SIZE, 2 * SIZE)),
+      'one block, into shared memory',
+    );
     test.equal(
       codecs.decodeBlocks(codec, src, 0, bounds, 1, 2, dst, 0, SIZE, 11, 4, SEED),
       2,
-      'the index counts from the first bound, not from the first block wanted',
+      'the index counts from the first bound, not from the first decoded block',
     );
-    test.equal(codecs.decodeBlocks(codec, src, 0, bounds, 1, 2, dst, 0, SIZE, 10, 4, 1), 1, 'seed');
+    test.equal(
+      codecs.decodeBlocks(codec, src, 0, bounds, 1, 2, dst, 0, SIZE, 10, 4, 1),
+      1,
+      'another seed',
+    );
   });
 
-  await t.test(`${algorithm}: arguments`, { skip }, async (test) => {
+  await t.test(`${algorithm}: wrong arguments are refused`, { skip }, async (test) => {
     const { src, bounds } = makeRun(algorithm);
     const dst = Buffer.alloc(3 * SIZE);
     const call =
@@ -94,12 +101,12 @@ for (const [algorithm, codec] of [
     }
   });
 
-  await t.test(`${algorithm}: any bounds and any bytes`, { skip }, async (test) => {
+  await t.test(`${algorithm}: any bounds and bytes stay in the buffers`, { skip }, async (test) => {
     const { src, bounds } = makeRun(algorithm);
     const next = seededRandom(5);
     let refused = 0;
     for (let i = 0; i < 4000; i++) {
-      // Exactly as large as needed, so that the sanitizers see a byte too much.
+      // Exactly as large as needed, so that the sanitizers see one byte too many.
       const copy = Uint8Array.from(src);
       const odd = Uint32Array.from(bounds);
       if (i % 2 === 0) odd[next() % 4] = i % 4 === 0 ? next() : next() % (src.length + 2);
@@ -118,7 +125,7 @@ for (const [algorithm, codec] of [
   });
 }
 
-await t.test('threads have decoders of their own, and take them along', async (test) => {
+await t.test('each thread has its own decoders, and frees them', async (test) => {
   const path = fileURLToPath(new URL('./block-decoder-worker.js', import.meta.url));
   const exits = Array.from({ length: 6 }, async () => {
     const worker = new Worker(path);

@@ -1,4 +1,4 @@
-// Long runs of blocks, which a second thread helps with: the same as block by block, good and bad.
+// Long runs of blocks with a second decoding thread: the same results as block by block, for good and bad blocks.
 // Skipped for a codec whose library this machine lacks.
 import t from 'tap';
 import { encodeBlock } from '../../support/encode-block.js';
@@ -64,7 +64,7 @@ for (const [algorithm, codec] of [
     );
   };
 
-  await t.test(`${algorithm}: all of it, again and again`, { skip }, async (test) => {
+  await t.test(`${algorithm}: repeated decoding gives the same bytes`, { skip }, async (test) => {
     const { src, bounds, plain } = makeRun(algorithm);
     for (let round = 0; round < 300; round++) {
       const dst = Buffer.alloc(PLAIN);
@@ -79,7 +79,7 @@ for (const [algorithm, codec] of [
     test.pass('the same every time');
   });
 
-  await t.test(`${algorithm}: the first bad block, wherever they are`, { skip }, async (test) => {
+  await t.test(`${algorithm}: the first bad block is found`, { skip }, async (test) => {
     const { src, bounds, plain } = makeRun(algorithm);
     const next = seededRandom(7);
     for (let round = 0; round < 300; round++) {
@@ -92,7 +92,7 @@ for (const [algorithm, codec] of [
       const dst = Buffer.alloc(PLAIN);
       const found = decode(broken, bounds, 0, COUNT, dst);
       const expected = Math.min(...bad);
-      // Two changes of one block may undo each other.
+      // Two changes in one block may cancel each other.
       if (new Set(bad).size < bad.length) continue;
       if (found !== expected) return void test.fail(`round ${round}: ${found}, not ${expected}`);
       const good = expected * BLOCK;
@@ -103,7 +103,7 @@ for (const [algorithm, codec] of [
     test.pass('found every time');
   });
 
-  await t.test(`${algorithm}: bounds in disorder`, { skip }, async (test) => {
+  await t.test(`${algorithm}: unordered bounds are refused`, { skip }, async (test) => {
     const { src, bounds } = makeRun(algorithm);
     for (const i of [0, 1, 40, COUNT - 1]) {
       const wrong = Uint32Array.from(bounds);

@@ -1,4 +1,4 @@
-// Descriptors over Unix sockets, connecting to those, and whether a peer is gone.
+// Descriptors over Unix sockets, connecting to them, and detecting that a peer is gone.
 import {
   closeSync,
   mkdtempSync,
@@ -41,7 +41,7 @@ function isInherited(fd: number): boolean {
   return (Number.parseInt(flags ?? '', 8) & 0o2000000) === 0;
 }
 
-await t.test('a descriptor and its bytes', async (test) => {
+await t.test('a descriptor arrives with its bytes', async (test) => {
   const [a, b] = pair(test);
   const path = join(test.testdir(), 'file');
   writeFileSync(path, 'content');
@@ -58,12 +58,16 @@ await t.test('a descriptor and its bytes', async (test) => {
   test.notOk(isInherited(second));
   test.equal(readSync(first, buffer, 0, 100, 0), 7, 'another descriptor of the same file');
   test.equal(buffer.toString('latin1', 0, 7), 'content');
-  test.equal(sockets.send(second, Buffer.from('!'), 0, 1), 1, 'of the same socket');
+  test.equal(
+    sockets.send(second, Buffer.from('!'), 0, 1),
+    1,
+    'another descriptor of the same socket',
+  );
   test.equal(sockets.recv(b, buffer, 0, 10), 1);
   for (const fd of [first, second]) test.equal(descriptors.close(fd), 0);
 });
 
-await t.test('bytes stop after those that came with descriptors', async (test) => {
+await t.test('a receive ends after the bytes that came with descriptors', async (test) => {
   const [a, b] = pair(test);
   const received = new Int32Array(2);
   const send = (text: string, passed: number[]): void => {
@@ -85,7 +89,7 @@ await t.test('bytes stop after those that came with descriptors', async (test) =
   receives(100, 'bare', 0);
 });
 
-await t.test('as many as there may be, and more than there is room for', async (test) => {
+await t.test('the most descriptors, and more than the receiver has room for', async (test) => {
   const [a, b] = pair(test);
   const before = await settled(openDescriptors);
   const many = new Int32Array(MAX_DESCRIPTORS).fill(a);
@@ -100,14 +104,18 @@ await t.test('as many as there may be, and more than there is room for', async (
     test.equal(descriptors.send(a, buffer, 0, 1, many), 1);
     test.equal(descriptors.recv(b, buffer, 0, 1, small), -EMSGSIZE, `room for ${room}`);
     test.ok(small.every((fd) => fd === -1));
-    test.ok(await fallsTo(before), 'none is left open');
+    test.ok(await fallsTo(before), 'no descriptor stays open');
   }
   const negative = Int32Array.of(a, -1);
   test.throws(() => descriptors.send(a, buffer, 0, 1, negative), RangeError);
-  test.throws(() => descriptors.send(a, buffer, 0, 0, many), RangeError, 'no byte');
+  test.throws(
+    () => descriptors.send(a, buffer, 0, 0, many),
+    RangeError,
+    'at least one byte is needed',
+  );
 });
 
-await t.test('where it cannot go', async (test) => {
+await t.test('sends that fail, and the end of the stream', async (test) => {
   const [a, b] = sockets.pair();
   test.equal(descriptors.send(a, buffer, 0, 1, Int32Array.of(NO_SUCH_FD)), -EBADF);
   test.equal(descriptors.send(NO_SUCH_FD, buffer, 0, 1, Int32Array.of(a)), -EBADF);
@@ -116,18 +124,18 @@ await t.test('where it cannot go', async (test) => {
   test.equal(descriptors.send(file, buffer, 0, 1, Int32Array.of(a)), -ENOTSOCK);
   closeSync(file);
   descriptors.close(b);
-  test.equal(descriptors.send(a, buffer, 0, 1, Int32Array.of(a)), -EPIPE, 'and no SIGPIPE');
+  test.equal(descriptors.send(a, buffer, 0, 1, Int32Array.of(a)), -EPIPE, 'EPIPE without SIGPIPE');
   test.equal(descriptors.recv(a, buffer, 0, 1, new Int32Array(1)), 0, 'the end');
   descriptors.close(a);
 });
 
-await t.test('peerClosed', async (test) => {
+await t.test('peerClosed tells whether the peer has closed', async (test) => {
   const [a, b] = sockets.pair();
   test.equal(sockets.peerClosed(a), 0);
   test.equal(sockets.send(b, buffer, 0, 5), 5);
   test.equal(sockets.peerClosed(a), 0);
   descriptors.close(b);
-  test.equal(sockets.peerClosed(a), 1, 'although there are bytes');
+  test.equal(sockets.peerClosed(a), 1, 'although there are unread bytes');
   test.equal(sockets.recv(a, buffer, 0, 10), 5);
   descriptors.close(a);
   const [c, d] = pair(test);
@@ -136,7 +144,7 @@ await t.test('peerClosed', async (test) => {
   test.equal(sockets.peerClosed(NO_SUCH_FD), -EBADF);
 });
 
-await t.test('connectUnix', async (test) => {
+await t.test('connectUnix makes a nonblocking connection', async (test) => {
   const folder = mkdtempSync(join(tmpdir(), 'obd-'));
   test.teardown(() => rmSync(folder, { recursive: true }));
   const path = join(folder, 'socket');
@@ -158,6 +166,6 @@ await t.test('connectUnix', async (test) => {
   test.equal(sockets.connectUnix(`@${'x'.repeat(107)}`), -ENAMETOOLONG);
 });
 
-await t.test('connectUnix: abstract, where nobody listens', async (test) => {
+await t.test('connectUnix: an abstract address without a listener', async (test) => {
   test.equal(sockets.connectUnix(`@overlaybd-nbd-test-${process.pid}`), -ECONNREFUSED);
 });

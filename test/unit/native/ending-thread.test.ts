@@ -1,4 +1,4 @@
-// Threads that are ended while they load the addon, or while it reports mistakes: that ends the thread alone.
+// Threads that are terminated while they load the addon, or while it throws: only the thread ends.
 import { once } from 'node:events';
 import { closeSync, existsSync, fstatSync, openSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -10,7 +10,7 @@ const ADDON =
   process.env['OVERLAYBD_NBD_ADDON'] ??
   fileURLToPath(new URL('../../../../native/build/Release/overlaybd_nbd.node', import.meta.url));
 
-/** Ends such a thread at many moments, the later ones further apart. A crash would end this process. */
+/** Terminates such a thread at many moments, the later ones further apart. A crash would end this process. */
 async function endAtManyMoments(code: string, count: number): Promise<number> {
   let ended = 0;
   for (let i = 0; i < count; i++) {
@@ -18,7 +18,7 @@ async function endAtManyMoments(code: string, count: number): Promise<number> {
     worker.on('error', () => undefined);
     const exit = once(worker, 'exit');
     if (i % 2 === 0) await once(worker, 'online');
-    // The addon is loaded within some milliseconds: most of them should hit that.
+    // Loading the addon takes a few milliseconds: most moments should be within them.
     await pause((i % 20) / 2);
     await worker.terminate();
     await exit;
@@ -50,17 +50,17 @@ const spin = () => {
 spin();
 `;
 
-await t.test('while they load it', async (test) => {
+await t.test('threads that end while they load the addon', async (test) => {
   test.equal(await endAtManyMoments(LOAD, 150), 150);
 });
 
-await t.test('while it throws', async (test) => {
+await t.test('threads that end while the addon throws', async (test) => {
   test.equal(await endAtManyMoments(BUSY, 60), 60);
 });
 
 /**
- * Closes a file in the very turn in which it learns that it is open. It is ended in that turn, while it
- * is in native code, so that the turn ends as any other.
+ * Closes a file in the turn in which the thread learns that it is open. The thread is terminated in that turn, in
+ * native code, so that the turn ends normally.
  */
 const CLOSE = `
 const { parentPort, workerData } = require('node:worker_threads');
@@ -77,12 +77,12 @@ void file.then((fd) => {
 native.files.startOpen(1, '/etc/passwd');
 `;
 
-await t.test('while it is told of a file, which is closed once', async (test) => {
+await t.test('a thread that ends when a file is opened: it is closed once', async (test) => {
   for (let i = 0; i < 20; i++) {
     const worker = new Worker(CLOSE, { eval: true, workerData: ADDON });
     const [fd] = (await once(worker, 'message')) as [number];
     while (existsSync(`/proc/self/fd/${fd}`));
-    // The number is ours from here on.
+    // From here on the test owns the number.
     const ours: number[] = [];
     while (ours.at(-1) !== fd && ours.length < 256) ours.push(openSync('/dev/null', 'r'));
     await worker.terminate();

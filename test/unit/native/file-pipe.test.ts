@@ -1,4 +1,4 @@
-// Pipes between files and sockets: what goes in comes out, and what cannot go in is said.
+// Pipes between files and sockets: bytes pass through, and errors are reported.
 import { truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -33,7 +33,7 @@ function socketPair(test: Test): [number, number] {
   return pair;
 }
 
-/** Of some file systems nobody can say what is in the page cache. */
+/** For some file systems the kernel cannot tell what is in the page cache. */
 function canFill(test: Test, fd: number, end: number): boolean {
   const n = filePipes.fill(fd, 0, end, 1);
   if (n !== -EOPNOTSUPP && n !== -EPERM) return true;
@@ -43,7 +43,7 @@ function canFill(test: Test, fd: number, end: number): boolean {
   return false;
 }
 
-await t.test('bytes of a file arrive, from anywhere in a page', async (test) => {
+await t.test('bytes of a file arrive, from any place in a page', async (test) => {
   const fd = await file(test);
   const [here, there] = socketPair(test);
   const { ends, capacity } = pipe(test, 1 << 19);
@@ -72,10 +72,10 @@ await t.test('bytes of a file arrive, from anywhere in a page', async (test) => 
     test.equal(received, length);
     test.ok(got.subarray(0, length).equals(content.subarray(position, position + length)));
   }
-  test.equal(filePipes.drain(readEnd, here, 1), -EAGAIN, 'empty');
+  test.equal(filePipes.drain(readEnd, here, 1), -EAGAIN, 'the pipe is empty');
 });
 
-await t.test('short: a full pipe, and a file that ends', async (test) => {
+await t.test('short fills: a full pipe, and the end of a file', async (test) => {
   const fd = await file(test);
   const small = pipe(test, 65_536);
   if (!canFill(test, fd, pipe(test, 4096).ends[1] as number)) return;
@@ -83,17 +83,17 @@ await t.test('short: a full pipe, and a file that ends', async (test) => {
   test.equal(n, small.capacity);
   truncateSync(join(test.testdirName, 'file'), 10_000);
   const rest = filePipes.fill(fd, 0, pipe(test, 65_536).ends[1] as number, 20_000);
-  test.ok(rest === -EAGAIN || rest === 10_000, `what the file has, or nothing: ${rest}`);
+  test.ok(rest === -EAGAIN || rest === 10_000, `the rest of the file, or nothing: ${rest}`);
   test.equal(filePipes.fill(fd, 8192, pipe(test, 65_536).ends[1] as number, 4000), 1808);
   test.equal(filePipes.fill(fd, 0, small.ends[1] as number, 0), 0);
 });
 
-await t.test('wrong descriptors and arguments', async (test) => {
+await t.test('wrong descriptors and arguments are refused', async (test) => {
   const fd = await file(test);
   const { ends } = pipe(test, 65_536);
   const none = 1_000_000;
   const wrong = filePipes.fill(none, 0, ends[1] as number, 10);
-  test.equal(wrong, -EOPNOTSUPP, 'nothing is known of it');
+  test.equal(wrong, -EOPNOTSUPP, 'the page cache is not known for it');
   test.ok(filePipes.fill(fd, 0, none, 10) < 0);
   test.equal(filePipes.drain(none, none, 10), -EBADF);
   test.throws(() => filePipes.make(new Int32Array(1), 4096), RangeError);

@@ -9,8 +9,9 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs';
-import { constants } from 'node:os';
+import { constants, getPriority } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { EAGAIN, EBADF, ENOENT, ENXIO } from '../../../daemon/lib/errno.js';
 import { descriptors } from '../../../daemon/native/descriptors.js';
@@ -73,7 +74,7 @@ await t.test('open: a descriptor for reading, its size and identity', async (tes
   files.close(fd);
 });
 
-await t.test('open: whatever is no file is not opened', async (test) => {
+await t.test('open: other kinds of files are not opened', async (test) => {
   const folder = test.testdir();
   mkdirSync(join(folder, 'dir'));
   writeFileSync(join(folder, 'file'), '');
@@ -89,7 +90,7 @@ await t.test('open: whatever is no file is not opened', async (test) => {
   test.throws(() => files.startOpen(0, 'a\0b'), RangeError);
 });
 
-await t.test('look: whether there is something', async (test) => {
+await t.test('look: whether a path exists', async (test) => {
   const { path } = await open(test);
   test.equal(await looking(path), 0);
   test.equal(await looking('/dev/null'), 0);
@@ -97,7 +98,7 @@ await t.test('look: whether there is something', async (test) => {
   test.equal(await looking(`${path}.not`), -ENOENT);
 });
 
-await t.test('load, then read', async (test) => {
+await t.test('load, then read without blocking', async (test) => {
   const { fd } = await open(test);
   const buffer = Buffer.alloc(SIZE + 100);
   test.equal(await loading(fd, 0, SIZE), SIZE);
@@ -112,7 +113,7 @@ await t.test('load, then read', async (test) => {
   test.equal(Buffer.from(shared.slice(4)).compare(content, 1000, 1012), 0);
 });
 
-await t.test('load says how much there is', async (test) => {
+await t.test('load returns how many bytes there are', async (test) => {
   const { fd, path } = await open(test);
   test.equal(await loading(fd, SIZE - 30, 100), 30);
   test.equal(await loading(fd, SIZE, 100), 0);
@@ -121,7 +122,7 @@ await t.test('load says how much there is', async (test) => {
   test.equal(await loading(fd, 5, 100), 5);
 });
 
-await t.test('extents: runs of data, up to the end that the file had', async (test) => {
+await t.test('extents: runs of data, up to the size at opening', async (test) => {
   const { fd, path } = await open(test, Buffer.alloc(65_536, 1));
   truncateSync(path, 1 << 20);
   const asking = (position: number, length: number, end: number): Promise<End> =>
@@ -130,49 +131,46 @@ await t.test('extents: runs of data, up to the end that the file had', async (te
   test.equal(result, 1000);
   test.equal(values.length, 2);
   test.equal(values[0], 100);
-  test.ok((values[1] as number) >= 65_536, 'to the end of the run, which is behind the range');
+  test.ok((values[1] as number) >= 65_536, 'to the end of the run, past the asked range');
   const all = await asking(0, 1 << 20, 1 << 20);
   test.equal(all.result, 1 << 20);
   test.equal(all.values[0], 0);
   test.ok((all.values[1] as number) >= 65_536);
   const hole = await asking(1 << 19, 4096, 1 << 20);
-  if (all.values[1] === 65_536) test.same([...hole.values], [], 'all hole');
-  test.equal((await asking(0, 4096, (1 << 20) + 1)).result, -ENXIO, 'it was longer');
+  if (all.values[1] === 65_536) test.same([...hole.values], [], 'all one hole');
+  test.equal((await asking(0, 4096, (1 << 20) + 1)).result, -ENXIO, 'the file was longer');
   test.equal((await asking(1 << 20, 4096, (1 << 20) + 1)).result, -ENXIO);
 });
 
-await t.test(
-  'extents of a block device, which knows no holes, and one that shrank',
-  async (test) => {
-    const path = join(test.testdir(), 'disk');
-    writeFileSync(path, Buffer.alloc(1 << 20, 1));
-    const made = spawnSync('losetup', ['-f', '-r', '--show', path], { encoding: 'utf8' });
-    if (made.status !== 0) {
-      test.pass('a loop device', { skip: `NOT TESTED, no loop device: ${made.stderr}` });
-      return;
-    }
-    const loop = made.stdout.trim();
-    test.teardown(() => spawnSync('losetup', ['-d', loop]));
-    const { result: fd, values } = await opening(loop);
-    test.same([...values], [1 << 20, 1]);
-    test.teardown(() => files.close(fd));
-    const asking = async (position: number): Promise<number> =>
-      (await run((job) => files.startExtents(job, fd, position, 4096, 1 << 20))).result;
-    test.equal(await asking(0), -EINVAL, 'all may be data');
-    truncateSync(path, 1 << 19);
-    test.equal(spawnSync('losetup', ['-c', loop]).status, 0);
-    for (const position of [0, 1 << 19, (1 << 20) - 4096]) {
-      test.equal(await asking(position), -ENXIO, 'it was longer');
-    }
-  },
-);
+await t.test('extents of a block device, which has no holes, and one that shrank', async (test) => {
+  const path = join(test.testdir(), 'disk');
+  writeFileSync(path, Buffer.alloc(1 << 20, 1));
+  const made = spawnSync('losetup', ['-f', '-r', '--show', path], { encoding: 'utf8' });
+  if (made.status !== 0) {
+    test.pass('a loop device', { skip: `NOT TESTED, no loop device: ${made.stderr}` });
+    return;
+  }
+  const loop = made.stdout.trim();
+  test.teardown(() => spawnSync('losetup', ['-d', loop]));
+  const { result: fd, values } = await opening(loop);
+  test.same([...values], [1 << 20, 1]);
+  test.teardown(() => files.close(fd));
+  const asking = async (position: number): Promise<number> =>
+    (await run((job) => files.startExtents(job, fd, position, 4096, 1 << 20))).result;
+  test.equal(await asking(0), -EINVAL, 'all of it may be data');
+  truncateSync(path, 1 << 19);
+  test.equal(spawnSync('losetup', ['-c', loop]).status, 0);
+  for (const position of [0, 1 << 19, (1 << 20) - 4096]) {
+    test.equal(await asking(position), -ENXIO, 'the device was longer');
+  }
+});
 
-await t.test('prefetch', async (test) => {
+await t.test('prefetch succeeds', async (test) => {
   const { fd } = await open(test);
   test.equal((await run((job) => files.startPrefetch(job, fd, 4096, 8192))).result, 0);
 });
 
-await t.test('what is no file', async (test) => {
+await t.test('jobs on descriptors that are not files fail with an errno', async (test) => {
   const buffer = Buffer.alloc(4);
   const [a, b] = sockets.pair();
   test.equal(await loading(a, 0, 4), -constants.errno.ESPIPE);
@@ -195,23 +193,41 @@ await t.test('a thousand jobs at once end, each once', async (test) => {
   test.equal(waiting.size, 0);
 });
 
-await t.test('closing waits for jobs that run, and ends those that wait', async (test) => {
+await t.test('close waits for running jobs, and ends waiting ones', async (test) => {
   const path = join(test.testdir(), 'file');
   const size = 8 << 20;
   writeFileSync(path, Buffer.alloc(size, 1));
-  const { result: fd } = await opening(path);
-  const jobs = Array.from({ length: 500 }, () => loading(fd, 0, size));
-  files.close(fd);
-  files.close(fd);
-  const ends = await Promise.all(jobs);
-  test.same(
-    ends.filter((each) => each !== size && each !== -EBADF),
-    [],
-  );
-  test.ok(ends.includes(-EBADF));
+  // All may have ended before the close, if this thread gets no time.
+  for (let rounds = 1; ; rounds++) {
+    const { result: fd } = await opening(path);
+    const jobs = Array.from({ length: 500 }, () => loading(fd, 0, size));
+    files.close(fd);
+    files.close(fd);
+    const ends = await Promise.all(jobs);
+    const others = ends.filter((each) => each !== size && each !== -EBADF);
+    if (others.length > 0 || ends.includes(-EBADF) || rounds === 50) {
+      test.same(others, []);
+      test.ok(ends.includes(-EBADF));
+      break;
+    }
+  }
 });
 
-await t.test('arguments', (test) => {
+await t.test('a thread of the pool has the priority of the process', (test) => {
+  const folder = test.testdir();
+  const paths = Array.from({ length: 8 }, (_, i) => join(folder, `${i}`));
+  for (const path of paths) writeFileSync(path, Buffer.alloc(8 << 20, 1));
+  const program = fileURLToPath(new URL('file-pool-worker.js', import.meta.url));
+  const line = [program, ...paths];
+  const { stdout, stderr, status } = spawnSync(process.execPath, line, { encoding: 'utf8' });
+  test.equal(status, 0, stderr);
+  const values = stdout.trim().split(' ');
+  test.ok(values.length >= 4, `${values.length} threads`);
+  test.same([...new Set(values)], [`${getPriority()}`]);
+  test.end();
+});
+
+await t.test('wrong arguments are refused', (test) => {
   test.throws(() => files.startLoad(1, 0, 0, 0), RangeError);
   test.throws(() => files.startLoad(1, -1, 0, 1), RangeError);
   test.throws(() => files.deadline(0), RangeError);

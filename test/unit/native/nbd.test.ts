@@ -24,7 +24,7 @@ const notCalled = (): never => {
   throw new Error('called');
 };
 
-await t.test('netlink', async (test) => {
+await t.test('netlink requests for a device that does not exist', async (test) => {
   const family = netlink.family();
   test.ok(family >= 16 || family === -ENOENT, `family ${family}`);
   const results =
@@ -39,11 +39,11 @@ await t.test('netlink', async (test) => {
   test.ok(results.others.includes(disconnect), `disconnect ${disconnect}`);
 });
 
-await t.test('backend identifiers', async (test) => {
+await t.test('backend identifiers have a maximum length in bytes', async (test) => {
   const connect = (backend: string): number =>
     netlink.connect({ ...SETTINGS, index: NO_SUCH_INDEX, backend }, none);
   test.equal(connect('x'.repeat(NBD_BACKEND_MAX + 1)), -ENAMETOOLONG);
-  test.equal(connect('ü'.repeat(128)), -ENAMETOOLONG, 'bytes count');
+  test.equal(connect('ü'.repeat(128)), -ENAMETOOLONG, 'bytes count, not characters');
   test.not(connect('x'.repeat(NBD_BACKEND_MAX)), -ENAMETOOLONG);
   test.throws(() => connect('a\0b'), RangeError);
   test.equal(
@@ -52,7 +52,7 @@ await t.test('backend identifiers', async (test) => {
   );
 });
 
-await t.test('ioctl: only on nbd devices', async (test) => {
+await t.test('ioctl requests work on nbd devices only', async (test) => {
   const [a, b] = sockets.pair();
   const connect = (path: string, given = Int32Array.of(a)): number =>
     ioctl.connect({ ...SETTINGS, path, timeoutSeconds: 10 }, given, notCalled);
@@ -69,8 +69,8 @@ await t.test('ioctl: only on nbd devices', async (test) => {
   test.equal(connect('/'.repeat(4096)), -ENAMETOOLONG);
   test.equal(ioctl.disconnect('/'.repeat(4096)), -ENAMETOOLONG);
   test.equal(connect('/dev/null', none), -EINVAL, 'without a connection');
-  test.equal(sockets.peerClosed(b), 0, 'the socket is the caller’s');
+  test.equal(sockets.peerClosed(b), 0, 'the caller keeps its socket');
   descriptors.close(a);
-  test.equal(sockets.peerClosed(b), 1, 'and no copy is left');
+  test.equal(sockets.peerClosed(b), 1, 'no copy is left open');
   descriptors.close(b);
 });

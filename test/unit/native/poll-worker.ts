@@ -1,10 +1,10 @@
-// The worker of poll.test.ts: one scenario a thread, chosen by workerData. Holds no assertions.
+// The worker of poll.test.ts: one scenario for each thread, chosen by workerData. It makes no assertions.
 import { parentPort, workerData } from 'node:worker_threads';
 import { POLL_READABLE, POLL_WRITABLE, Poll } from '../../../daemon/native/poll.js';
 
 export interface PollScenario {
   readonly name: 'busy' | 'idle' | 'stopped' | 'exit-in-callback' | 'throw' | 'throw-caught';
-  /** Sockets that the test owns and closes; each has room to send and nothing to receive. */
+  /** Sockets that the test owns and closes; each is writable and has nothing to read. */
   readonly fds: readonly number[];
 }
 
@@ -12,7 +12,7 @@ const { name, fds } = workerData as PollScenario;
 // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a MessagePort has none
 const tell = (message: unknown) => parentPort?.postMessage(message);
 
-/** Live handles of all sorts: firing all the time, waiting, closed a moment ago, never started. */
+/** Handles in all states: firing all the time, waiting, just closed, never started. */
 function busy(): void {
   let events = 0;
   for (const [i, fd] of fds.entries()) {

@@ -1,4 +1,4 @@
-// class Poll of the addon: events, lifetime, scopes, workers. Sockets themselves: socket.test.ts.
+// The addon's class Poll: events, lifetime, scopes, workers. Sockets themselves: socket.test.ts.
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { openSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -24,14 +24,14 @@ function pair(test: Test): [number, number] {
   return [a, b];
 }
 
-/** Enough turns of the loop for everything that is ready to be reported. */
+/** Enough turns of the loop to report everything that is ready. */
 async function settle(): Promise<void> {
   await turn();
   await turn();
   await turn();
 }
 
-await t.test('readable, writable, and what is asked for only', async (test) => {
+await t.test('readable and writable are reported if they are watched', async (test) => {
   const [a, b] = pair(test);
   const seen: number[] = [];
   const poll = new Poll(b, (events) => seen.push(events));
@@ -52,13 +52,13 @@ await t.test('readable, writable, and what is asked for only', async (test) => {
   seen.length = 0;
   await settle();
   test.same(seen, [], 'stopped');
-  test.equal(poll.start(POLL_WRITABLE), 0, 'and again');
+  test.equal(poll.start(POLL_WRITABLE), 0, 'it can be started again');
   await settle();
   test.ok(seen.length > 0 && seen.every((events) => events === POLL_WRITABLE));
   test.equal(poll.close(), 0);
 });
 
-await t.test('the peer goes away', async (test) => {
+await t.test('the peer closes', async (test) => {
   const [a, b] = sockets.pair();
   const seen: number[] = [];
   const poll = new Poll(b, (events) => seen.push(events));
@@ -72,7 +72,7 @@ await t.test('the peer goes away', async (test) => {
   descriptors.close(b);
 });
 
-await t.test('an error on the socket comes as both, until recv has reported it', async (test) => {
+await t.test('a socket error is reported as both events, until recv() returns it', async (test) => {
   const [a, b] = sockets.pair();
   const results: number[] = [];
   let events = 0;
@@ -88,13 +88,13 @@ await t.test('an error on the socket comes as both, until recv has reported it',
   await settle();
   await settle();
   test.equal(events, POLL_READABLE | POLL_WRITABLE);
-  // Unix sockets give out what was queued before the reset, or the reset at once, by kernel.
+  // Unix sockets return queued bytes before the reset, or the reset at once, depending on the kernel.
   test.ok(results.includes(-ECONNRESET), results.join());
   test.equal(results.length, 3);
   descriptors.close(a);
 });
 
-await t.test('close: repeated, inside the callback, and without closing the fd', async (test) => {
+await t.test('close: repeatedly, inside the callback, without closing the fd', async (test) => {
   const [a, b] = pair(test);
   let calls = 0;
   const poll = new Poll(a, () => {
@@ -120,7 +120,7 @@ await t.test('close: repeated, inside the callback, and without closing the fd',
   test.ok(calls > 1, 'the descriptor can be watched again at once');
 });
 
-await t.test('one callback may close the others', async (test) => {
+await t.test('one callback may close other Polls', async (test) => {
   const pairs = Array.from({ length: 8 }, () => pair(test));
   let calls = 0;
   const polls = pairs.map(
@@ -158,7 +158,7 @@ await t.test('ticks and promises run after each callback, in its async context',
   test.same(order, expected);
 });
 
-await t.test('wrong arguments', async (test) => {
+await t.test('wrong arguments are refused', async (test) => {
   const [a] = pair(test);
   const Loose = Poll as new (...args: unknown[]) => { start(events: unknown): number };
   const call = Poll as unknown as (...args: unknown[]) => void;
@@ -182,7 +182,7 @@ await t.test('wrong arguments', async (test) => {
   descriptors.close(file);
 });
 
-await t.test('one Poll at a time is started on a descriptor', async (test) => {
+await t.test('only one Poll at a time can be started on a descriptor', async (test) => {
   const [a] = pair(test);
   const poll = new Poll(a, () => {});
   poll.start(POLL_READABLE);
@@ -192,16 +192,16 @@ await t.test('one Poll at a time is started on a descriptor', async (test) => {
   const orphan = new Poll(c, () => {});
   descriptors.close(c);
   descriptors.close(d);
-  test.equal(orphan.start(POLL_READABLE), -EBADF, 'closed under the Poll');
+  test.equal(orphan.start(POLL_READABLE), -EBADF, 'the descriptor was closed under the Poll');
   orphan.close();
 });
 
-await t.test('garbage collection', async (test) => {
+await t.test('unreachable Polls are collected, started ones are not', async (test) => {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
   const [a, b] = pair(test);
   const fired = new Promise<number>((resolve) => {
-    // Nothing refers to this one, but it is started.
+    // This one is unreachable, but started.
     new Poll(b, function (events) {
       this.close();
       resolve(events);
@@ -215,7 +215,10 @@ await t.test('garbage collection', async (test) => {
     collect();
   }
   await settle();
-  test.ok(gone.filter((poll) => poll.deref() === undefined).length > 90, 'forgotten ones go');
+  test.ok(
+    gone.filter((poll) => poll.deref() === undefined).length > 90,
+    'unreachable ones are collected',
+  );
   sockets.send(a, byte, 0, 1);
   test.equal(await fired, POLL_READABLE);
 });
@@ -226,7 +229,7 @@ interface Ending {
   readonly error: unknown;
 }
 
-/** Runs a scenario of poll-worker.ts; `terminate` ends it once it has said that it is ready. */
+/** Runs a scenario of poll-worker.ts; `terminate` ends it as soon as it reports that it is ready. */
 async function run(name: PollScenario['name'], fds: number[], terminate = false): Promise<Ending> {
   const workerData: PollScenario = { name, fds };
   // Without execArgv it would load tap's hooks, which take a second each time.
@@ -254,7 +257,7 @@ await t.test('a worker is terminated with live Polls, 20 times', async (test) =>
   }
 });
 
-await t.test('ends of a worker', async (test) => {
+await t.test('how a worker with Polls ends', async (test) => {
   const [a] = pair(test);
   test.equal((await run('idle', [a], true)).code, 1, 'terminated while waiting');
   test.equal((await run('stopped', [a])).code, 0, 'a stopped Poll does not keep the loop alive');

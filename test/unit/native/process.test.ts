@@ -1,4 +1,4 @@
-// Locks, notification, capabilities and locked code, from JavaScript.
+// File locks, service notification, capabilities and locked program code, from JavaScript.
 import { spawnSync, spawn } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { once } from 'node:events';
@@ -38,12 +38,12 @@ function statusOf(name: string): string {
   )![1]!;
 }
 
-await t.test('lockFile', async (test) => {
+await t.test('lockFile locks a file once', async (test) => {
   const path = join(test.testdir(), 'lock');
   const first = openSync(path, 'w');
   const second = openSync(path, 'r');
   test.equal(descriptors.lockFile(first), 0);
-  test.equal(descriptors.lockFile(first), 0, 'again');
+  test.equal(descriptors.lockFile(first), 0, 'the same descriptor again');
   test.equal(descriptors.lockFile(second), -EWOULDBLOCK);
   closeSync(first);
   test.equal(descriptors.lockFile(second), 0);
@@ -51,7 +51,7 @@ await t.test('lockFile', async (test) => {
   test.equal(descriptors.lockFile(NO_SUCH_FD), -EBADF);
 });
 
-await t.test('cloexec', async (test) => {
+await t.test('cloexec sets and clears the flag', async (test) => {
   const fd = openSync(join(test.testdir(), 'file'), 'w');
   const isSet = (): boolean => {
     const flags = /^flags:\s*([0-7]+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'))?.[1];
@@ -88,7 +88,7 @@ for (const kind of ['path', 'abstract'] as const) {
   });
 }
 
-await t.test('notify: refused', async (test) => {
+await t.test('notify: addresses that are refused', async (test) => {
   test.equal(thisProcess.notify('', 'x'), -EINVAL);
   test.equal(thisProcess.notify('@', 'x'), -EINVAL);
   test.equal(thisProcess.notify('/'.repeat(108), 'x'), -ENAMETOOLONG);
@@ -96,7 +96,7 @@ await t.test('notify: refused', async (test) => {
   test.equal(thisProcess.notify('/nonexistent', 'x'.repeat(4095)), -ENOENT);
 });
 
-await t.test('capabilities', async (test) => {
+await t.test('capabilities of this process', async (test) => {
   const effective = BigInt(`0x${statusOf('CapEff')}`);
   for (let number = 0; number < 64; number++) {
     test.equal(thisProcess.hasCapability(number), Number((effective >> BigInt(number)) & 1n));
@@ -113,19 +113,19 @@ await t.test('releasePages: whole pages become zeros, their neighbours stay', as
   test.ok(bytes.subarray(0, 100).every((byte) => byte === 7));
   test.ok(bytes.subarray(-100).every((byte) => byte === 7));
   test.equal(bytes[bytes.length >>> 1], 0);
-  test.ok(before - process.memoryUsage.rss() > released / 2, 'the system has them');
-  test.equal(memory.releasePages(bytes.subarray(0, page - 1)), 0, 'not one whole page');
+  test.ok(before - process.memoryUsage.rss() > released / 2, 'the pages are back with the system');
+  test.equal(memory.releasePages(bytes.subarray(0, page - 1)), 0, 'less than one whole page');
   test.equal(memory.releasePages(new Uint8Array(0)), 0);
   test.throws(() => memory.releasePages(5 as never), TypeError);
 });
 
-await t.test('ioFlusher', async (test) => {
+await t.test('ioFlusher succeeds, or fails with an expected errno', async (test) => {
   const result = thisProcess.ioFlusher();
   if (thisProcess.hasCapability(CAP_SYS_RESOURCE) === 0) test.equal(result, -EPERM);
   else test.ok([0, -EINVAL, -EPERM].includes(result), `${result}`);
 });
 
-await t.test('lockMemory: the program stays, heaps can still shrink', async (test) => {
+await t.test('lockMemory: program code stays in memory, heaps can shrink', async (test) => {
   const result = memory.lock();
   if (result < 0) {
     test.ok([-ENOMEM, -EPERM].includes(result), `${result}`);
@@ -133,10 +133,10 @@ await t.test('lockMemory: the program stays, heaps can still shrink', async (tes
     return;
   }
   test.ok(result > 10e6, `${result} bytes`);
-  // AddressSanitizer turns mlock into nothing.
+  // AddressSanitizer disables mlock.
   const sanitized = process.env['OVERLAYBD_NBD_ADDON'] !== undefined;
   test.equal(Number(statusOf('VmLck')) * 1024, sanitized ? 0 : result);
-  // What mlockall does not survive: V8 gives the heap of a worker back.
+  // With mlockall this would fail: V8 returns the heap of a worker.
   const worker = new Worker('Array.from({ length: 1e5 }, (_, i) => ({ i }))', { eval: true });
   const [code] = (await once(worker, 'exit')) as [number];
   test.equal(code, 0);

@@ -1,4 +1,4 @@
-// The socket half of the addon: listeners, accept, names, recv and send. Not Poll.
+// The sockets of the addon: listeners, accept, names, recv and send. Poll has its own test.
 import {
   closeSync,
   mkdtempSync,
@@ -63,7 +63,7 @@ for (const [host, shown] of [
   ['127.0.0.1', '127.0.0.1'],
   ['::1', '[::1]'],
 ] as const) {
-  await t.test(`TCP at ${host}`, async (test) => {
+  await t.test(`TCP at ${host}: listen, accept, recv, send`, async (test) => {
     const listener = sockets.listenTcp(host, 0, 8);
     if (host === '::1' && listener < 0) {
       test.equal(host, '::1');
@@ -73,7 +73,7 @@ for (const [host, shown] of [
     listening(test, listener);
     const port = sockets.localPort(listener);
     test.ok(port > 0 && port <= 65535, 'has a port');
-    test.equal(sockets.accept(listener), -EAGAIN, 'nobody yet');
+    test.equal(sockets.accept(listener), -EAGAIN, 'no connection yet');
     test.equal(sockets.listenTcp(host, port, 8), -EADDRINUSE);
 
     const client = connect(port, host);
@@ -121,46 +121,43 @@ await t.test('a host must be a numeric address', async (test) => {
   }
 });
 
-await t.test(
-  'TCP: a peer that takes nothing ends with the user timeout, if it is not longer',
-  async (test) => {
-    const listener = listening(test, sockets.listenTcp('127.0.0.1', 0, 8));
-    const client = connect(sockets.localPort(listener), '127.0.0.1');
-    test.teardown(() => client.destroy());
-    client.on('error', () => undefined);
-    const fd = await accepted(listener);
-    test.teardown(() => descriptors.close(fd));
-    test.equal(sockets.keepAlive(fd, 60), 0);
-    test.equal(sockets.userTimeout(fd, 100_000), 0);
-    client.pause();
-    const bytes = Buffer.alloc(1 << 16);
-    const fill = (): number => {
-      for (;;) {
-        const n = sockets.send(fd, bytes, 0, bytes.length);
-        if (n < 0) return n;
-      }
-    };
-    const until = performance.now() + 2500;
-    while (performance.now() < until) {
-      test.equal(fill(), -EAGAIN, 'it may pause');
-      await sleep(250);
+await t.test('TCP: a peer that takes nothing ends by the user timeout', async (test) => {
+  const listener = listening(test, sockets.listenTcp('127.0.0.1', 0, 8));
+  const client = connect(sockets.localPort(listener), '127.0.0.1');
+  test.teardown(() => client.destroy());
+  client.on('error', () => undefined);
+  const fd = await accepted(listener);
+  test.teardown(() => descriptors.close(fd));
+  test.equal(sockets.keepAlive(fd, 60), 0);
+  test.equal(sockets.userTimeout(fd, 100_000), 0);
+  client.pause();
+  const bytes = Buffer.alloc(1 << 16);
+  const fill = (): number => {
+    for (;;) {
+      const n = sockets.send(fd, bytes, 0, bytes.length);
+      if (n < 0) return n;
     }
-    sockets.userTimeout(fd, 500);
-    let n = -EAGAIN;
-    for (const end = performance.now() + 60_000; n === -EAGAIN && performance.now() < end;) {
-      await sleep(100);
-      n = fill();
-    }
-    test.equal(n, -constants.errno.ETIMEDOUT);
-    const [one, two] = sockets.pair();
-    test.ok(sockets.keepAlive(one, 60) < 0, 'not for others');
-    test.ok(sockets.userTimeout(one, 60) < 0);
-    descriptors.close(one);
-    descriptors.close(two);
-    test.equal(sockets.keepAlive(NO_SUCH_FD, 60), -EBADF);
-    test.throws(() => sockets.keepAlive(fd, -1), RangeError);
-  },
-);
+  };
+  const until = performance.now() + 2500;
+  while (performance.now() < until) {
+    test.equal(fill(), -EAGAIN, 'it may pause');
+    await sleep(250);
+  }
+  sockets.userTimeout(fd, 500);
+  let n = -EAGAIN;
+  for (const end = performance.now() + 120_000; n === -EAGAIN && performance.now() < end;) {
+    await sleep(100);
+    n = fill();
+  }
+  test.equal(n, -constants.errno.ETIMEDOUT);
+  const [one, two] = sockets.pair();
+  test.ok(sockets.keepAlive(one, 60) < 0, 'refused on other sockets');
+  test.ok(sockets.userTimeout(one, 60) < 0);
+  descriptors.close(one);
+  descriptors.close(two);
+  test.equal(sockets.keepAlive(NO_SUCH_FD, 60), -EBADF);
+  test.throws(() => sockets.keepAlive(fd, -1), RangeError);
+});
 
 await t.test('Unix socket: listen, probe, accept, stale file', async (test) => {
   const path = join(socketFolder(test), 'socket-é');
@@ -169,7 +166,7 @@ await t.test('Unix socket: listen, probe, accept, stale file', async (test) => {
   test.ok(listener >= 0);
   test.equal(sockets.localPort(listener), -EAFNOSUPPORT);
   test.equal(sockets.accept(listener), -EAGAIN);
-  test.equal(sockets.listenUnix(path, 4), -EADDRINUSE, 'does not unlink');
+  test.equal(sockets.listenUnix(path, 4), -EADDRINUSE, 'the file is not unlinked');
   test.equal(sockets.probeUnix(path), 0);
 
   const probe = sockets.accept(listener);
@@ -187,12 +184,12 @@ await t.test('Unix socket: listen, probe, accept, stale file', async (test) => {
   descriptors.close(fd);
 
   descriptors.close(listener);
-  test.equal(sockets.probeUnix(path), -ECONNREFUSED, 'stale');
+  test.equal(sockets.probeUnix(path), -ECONNREFUSED, 'the file is stale');
   unlinkSync(path);
   test.equal(sockets.probeUnix(path), -ENOENT);
 });
 
-await t.test('Unix socket: length of the path', async (test) => {
+await t.test('Unix socket: the length of the path is checked', async (test) => {
   const folder = socketFolder(test);
   const path = (length: number) => join(folder, 'x'.repeat(length - folder.length - 1));
   for (const length of [107, 106, 100, 95]) {
@@ -200,7 +197,7 @@ await t.test('Unix socket: length of the path', async (test) => {
     test.equal(sockets.probeUnix(path(length)), 0);
   }
   const all = [95, 100, 106, 107].map(path).map((each) => basename(each));
-  test.same(readdirSync(folder).toSorted(), all, 'and nothing else');
+  test.same(readdirSync(folder).toSorted(), all, 'no other file is made');
   for (const length of [108, 109, 5000]) {
     test.equal(sockets.listenUnix(path(length), 1), -ENAMETOOLONG);
     test.equal(sockets.probeUnix(path(length)), -ENAMETOOLONG);
@@ -212,7 +209,7 @@ await t.test('Unix socket: length of the path', async (test) => {
   test.throws(() => sockets.probeUnix('\0abstract'), RangeError);
 });
 
-await t.test('Unix socket: mode and owner', async (test) => {
+await t.test('Unix socket: mode and owner are set', async (test) => {
   const folder = socketFolder(test);
   const umask = process.umask(0o077);
   test.teardown(() => process.umask(umask));
@@ -223,7 +220,11 @@ await t.test('Unix socket: mode and owner', async (test) => {
     test.match(statSync(`${folder}/${i}`), { mode: 0o140000 | (mode ?? 0o700), uid, gid });
   }
   test.throws(() => sockets.listenUnix(`${folder}/x`, 1, 0o1000), RangeError);
-  test.throws(() => sockets.listenUnix(`${folder}/x`, 1, 0, 0xffffffff), RangeError, 'means none');
+  test.throws(
+    () => sockets.listenUnix(`${folder}/x`, 1, 0, 0xffffffff),
+    RangeError,
+    '4294967295 would mean no user',
+  );
   test.throws(() => sockets.listenUnix(`${folder}/x`, 1, 0, 0, -1), RangeError);
 });
 
@@ -234,19 +235,23 @@ await t.test('the user of a peer', async (test) => {
   descriptors.close(a);
   descriptors.close(b);
   const tcp = listening(test, sockets.listenTcp('127.0.0.1', 0, 1));
-  test.equal(sockets.peerUid(tcp), -EAFNOSUPPORT, 'nobody is not user 0');
+  test.equal(sockets.peerUid(tcp), -EAFNOSUPPORT, 'an unknown user is not user 0');
   test.equal(sockets.peerPid(tcp), -EAFNOSUPPORT);
   const unix = listening(test, sockets.listenUnix(join(socketFolder(test), 's'), 1));
-  test.equal(sockets.peerPid(unix), process.pid, 'who made it listen');
+  test.equal(sockets.peerPid(unix), process.pid, 'the process that called listen');
 });
 
-await t.test('the address of a socket', async (test) => {
+await t.test('the address of a socket as text', async (test) => {
   const folder = socketFolder(test);
   test.equal(sockets.localName(await boundSocket(test, `${folder}/é`)), `unix://${folder}/é`);
   const longest = `${folder}/${'x'.repeat(107 - folder.length - 1)}`;
   test.equal(sockets.localName(await boundSocket(test, longest)), `unix://${longest}`);
   const ours = sockets.localName(listening(test, sockets.listenUnix(`${folder}/ours`, 1)));
-  test.match(ours, new RegExp(`^unix://${folder}/ours\\.${process.pid}\\.\\d+$`), 'as it was made');
+  test.match(
+    ours,
+    new RegExp(`^unix://${folder}/ours\\.${process.pid}\\.\\d+$`),
+    'the path with which it was made',
+  );
   const tcp = listening(test, sockets.listenTcp('127.0.0.1', 0, 1));
   test.equal(sockets.localName(tcp), `tcp://127.0.0.1:${sockets.localPort(tcp)}`);
   const [a, b] = sockets.pair();
@@ -256,7 +261,7 @@ await t.test('the address of a socket', async (test) => {
   test.equal(sockets.localName(NO_SUCH_FD), 'unknown');
 });
 
-await t.test('vsock', async (test) => {
+await t.test('vsock sockets listen and have an address', async (test) => {
   const fd = sockets.listenVsock(VSOCK_CID_ANY, 0, 1);
   test.throws(() => sockets.listenVsock(2 ** 32, 1, 1), RangeError);
   test.throws(() => sockets.listenVsock(1, 2 ** 32 - 1, 1), RangeError);
@@ -266,7 +271,7 @@ await t.test('vsock', async (test) => {
   }
   listening(test, fd);
   const port = sockets.localPort(fd);
-  test.ok(port > 0 && port < VSOCK_CID_ANY, 'a port of its own');
+  test.ok(port > 0 && port < VSOCK_CID_ANY, 'a port was chosen');
   test.equal(sockets.localName(fd), `vsock://:${port}`);
   test.equal(sockets.accept(fd), -EAGAIN);
   test.equal(sockets.adoptListener(fd), 0);
@@ -274,7 +279,7 @@ await t.test('vsock', async (test) => {
   test.equal(sockets.listenVsock(VSOCK_CID_ANY, port, 1), -EADDRINUSE);
 });
 
-await t.test('listening sockets that are adopted, and what is none', async (test) => {
+await t.test('listening sockets are adopted, other descriptors are refused', async (test) => {
   const folder = socketFolder(test);
   const unix = listening(test, sockets.listenUnix(`${folder}/s`, 1));
   test.equal(sockets.adoptListener(unix), 0);
@@ -301,7 +306,7 @@ await t.test('listening sockets that are adopted, and what is none', async (test
   test.equal(sockets.adoptListener(NO_SUCH_FD), -EBADF);
 });
 
-await t.test('a descriptor is taken out of its place', async (test) => {
+await t.test('takeStandard leaves /dev/null in place of a descriptor', async (test) => {
   const [a, b] = sockets.pair();
   const taken = descriptors.takeStandard(a);
   test.ok(taken > 2 && taken !== a);
@@ -315,7 +320,7 @@ await t.test('a descriptor is taken out of its place', async (test) => {
   test.equal(descriptors.takeStandard(NO_SUCH_FD), -EBADF);
 });
 
-await t.test('recv and send', async (test) => {
+await t.test('recv and send move bytes, and never block', async (test) => {
   const [a, b] = sockets.pair();
   const buffer = Buffer.alloc(8, '.');
   test.equal(sockets.recv(b, buffer, 0, 8), -EAGAIN);
@@ -325,7 +330,7 @@ await t.test('recv and send', async (test) => {
   test.throws(
     () => sockets.recv(b, buffer, 8, 0),
     RangeError,
-    'into no space would look like the end',
+    'an empty receive would look like the end',
   );
   test.equal(sockets.send(a, buffer, 8, 0), 0);
 
@@ -345,17 +350,17 @@ await t.test('recv and send', async (test) => {
   test.ok(sent > 0);
 
   test.equal(descriptors.close(b), 0);
-  test.equal(sockets.send(a, big, 0, 1), -EPIPE, 'and no SIGPIPE');
+  test.equal(sockets.send(a, big, 0, 1), -EPIPE, 'EPIPE without SIGPIPE');
   test.equal(descriptors.close(a), 0);
 });
 
-await t.test('shutdown, one way or both', async (test) => {
+await t.test('shutdown in one direction and in both', async (test) => {
   const [a, b] = sockets.pair();
   const buffer = Buffer.alloc(4);
   test.equal(sockets.send(a, Buffer.from('last'), 0, 4), 4);
   test.equal(sockets.shutdown(a), 0);
   test.equal(sockets.send(a, buffer, 0, 1), -EPIPE);
-  test.equal(sockets.recv(b, buffer, 0, 4), 4, 'what was sent arrives');
+  test.equal(sockets.recv(b, buffer, 0, 4), 4, 'the bytes sent before arrive');
   test.equal(sockets.recv(b, buffer, 0, 4), 0, 'then the end');
   test.equal(sockets.send(b, buffer, 0, 4), 4, 'the other direction stays open');
   test.equal(sockets.shutdown(b, SHUT_RDWR), 0);
@@ -365,7 +370,7 @@ await t.test('shutdown, one way or both', async (test) => {
   descriptors.close(b);
 });
 
-await t.test('a descriptor that is not open', async (test) => {
+await t.test('a descriptor that is not open is refused', async (test) => {
   const buffer = Buffer.alloc(4);
   test.equal(sockets.accept(NO_SUCH_FD), -EBADF);
   test.equal(sockets.localPort(NO_SUCH_FD), -EBADF);

@@ -1,4 +1,4 @@
-// NBD_CMD_BLOCK_STATUS in both contexts: joined, bounded, clipped, in both forms; and who may not ask.
+// NBD_CMD_BLOCK_STATUS in both contexts and both reply forms: extents are joined, bounded and clipped; refusals.
 import t from 'tap';
 import { EXTENT_DATA, EXTENT_HOLE, EXTENT_ZEROED } from '../../../daemon/lib/extent-list.js';
 import { NBD_CMD, NBD_CMD_FLAG, NBD_EINVAL } from '../../../daemon/nbd/constants.js';
@@ -13,7 +13,7 @@ const REQ_ONE = NBD_CMD_FLAG.REQ_ONE;
 const ZEROS = 3; // NBD_STATE_HOLE and NBD_STATE_ZERO
 const CAPACITY = 4096;
 
-/** Sectors: data of layers 0, 0, 1, zeros of layers 1 and 2, two holes, data of layer 2; then holes only. */
+/** In sectors: data of layers 0, 0, 1; zeros of layers 1 and 2; two holes; data of layer 2; then holes only. */
 function sample(): FakeExport {
   const kinds = [0, 0, 0, 1, 1, 2, 2, 0].map(
     (kind) => [EXTENT_DATA, EXTENT_ZEROED, EXTENT_HOLE][kind] as number,
@@ -37,7 +37,7 @@ async function ask(
 }
 
 for (const form of CHUNKED_FORMS) {
-  await t.test(`${form}: both contexts`, async (test) => {
+  await t.test(`${form}: block status of both contexts`, async (test) => {
     const harness = Harness.chunked(form, sample());
     const whole = await ask(harness, 0, SIZE);
     test.same(whole.statuses.get(0), [
@@ -67,13 +67,17 @@ for (const form of CHUNKED_FORMS) {
       [152, 0x102],
     ]);
     const one = await ask(harness, 0, SIZE, REQ_ONE, 3n);
-    test.same(one.statuses.get(0), [[3 * SECTOR, 0]], 'joined, though it is one');
+    test.same(
+      one.statuses.get(0),
+      [[3 * SECTOR, 0]],
+      'one extent is asked for, and the neighbours are joined in it',
+    );
     test.same(one.statuses.get(1), [[2 * SECTOR, 0]]);
     const byte = await ask(harness, SIZE - 1, 1, REQ_ONE | NBD_CMD_FLAG.FUA, 4n);
     test.same(byte.statuses.get(0), [[1, ZEROS]]);
   });
 
-  await t.test(`${form}: only what was selected, by its place in the list`, async (test) => {
+  await t.test(`${form}: only the selected contexts are answered`, async (test) => {
     const [allocation, layer] = META_CONTEXTS;
     const layers = Harness.chunked(form, sample(), layer ? [layer] : []);
     test.same((await ask(layers, 2 * SECTOR, SECTOR)).statuses, new Map([[0, [[SECTOR, 1]]]]));
@@ -83,7 +87,7 @@ for (const form of CHUNKED_FORMS) {
     test.same(statuses.get(1), [[SECTOR, 0]]);
   });
 
-  await t.test(`${form}: to the byte`, async (test) => {
+  await t.test(`${form}: the exact bytes of block status replies`, async (test) => {
     const harness = Harness.chunked(form, sample());
     const cookie = 0x0102030405060708n;
     harness.ask({ type: NBD_CMD.BLOCK_STATUS, cookie, offset: 1024, length: 1024 });
@@ -105,7 +109,7 @@ for (const form of CHUNKED_FORMS) {
     test.equal(harness.taken.toString('hex'), wanted.join(''));
   });
 
-  await t.test(`${form}: no more extents than the limit, and none of them wrong`, async (test) => {
+  await t.test(`${form}: no more extents than the limit, and all are right`, async (test) => {
     const fake = new FakeExport(SIZE);
     fake.kindAt = (offset) => (Math.floor(offset / SECTOR) % 2 === 0 ? EXTENT_DATA : EXTENT_HOLE);
     const harness = Harness.chunked(form, fake);
@@ -120,9 +124,9 @@ for (const form of CHUNKED_FORMS) {
       );
     }
     const { statuses: next } = await ask(harness, CAPACITY * SECTOR, SIZE / 2, 0, 2n);
-    test.equal(next.get(0)?.length, CAPACITY, 'a client asks for the rest');
+    test.equal(next.get(0)?.length, CAPACITY, 'the client asks again for the rest');
 
-    // Layers change at every sector, what is allocated never: it is known as far as the layers.
+    // The layer changes at every sector, the allocation never does: allocation is known as far as the layers are.
     fake.kindAt = () => EXTENT_DATA;
     fake.layerAt = (offset) => Math.floor(offset / SECTOR) % 3;
     const joined = await ask(harness, 0, SIZE, 0, 3n);
@@ -130,7 +134,7 @@ for (const form of CHUNKED_FORMS) {
     test.equal(joined.statuses.get(1)?.length, CAPACITY);
   });
 
-  await t.test(`${form}: what is refused`, async (test) => {
+  await t.test(`${form}: invalid block status requests are refused`, async (test) => {
     const harness = Harness.chunked(form, sample());
     for (const [i, [offset, length, flags]] of (
       [
@@ -153,7 +157,7 @@ for (const form of CHUNKED_FORMS) {
     test.equal(harness.failures.length, 0);
   });
 
-  await t.test(`${form}: a client that takes nothing`, async (test) => {
+  await t.test(`${form}: a client that takes no replies holds few bytes`, async (test) => {
     const fake = new FakeExport(SIZE);
     fake.kindAt = (offset) => (Math.floor(offset / SECTOR) % 2 === 0 ? EXTENT_DATA : EXTENT_HOLE);
     const harness = Harness.chunked(form, fake);
@@ -164,14 +168,14 @@ for (const form of CHUNKED_FORMS) {
     await harness.settle();
     const one = 2 * (32 + 8 + 16 * CAPACITY);
     test.ok(harness.outbox.unsent <= MAX_UNSENT_BYTES + one, `${harness.outbox.unsent} bytes`);
-    test.ok(fake.extentCalls < 10, 'the rest is not even looked at');
+    test.ok(fake.extentCalls < 10, 'the remaining extents are not looked up');
     harness.room = Infinity;
     await harness.settle();
     test.equal(harness.answers().length, 100);
   });
 }
 
-await t.test('with simple replies there is none', async (test) => {
+await t.test('block status is refused with simple replies', async (test) => {
   const harness = new Harness(sample());
   harness.ask({ type: NBD_CMD.BLOCK_STATUS, cookie: 1n, length: 512 });
   await harness.settle();

@@ -14,13 +14,13 @@ import { CHUNKED_FORMS, Harness } from './transmission-harness.js';
 
 const MIB = 1 << 20;
 const SIZE = 48 * MIB;
-/** A piece, its header and the offset in front of the data. */
+/** A piece with its header and the offset before the data. */
 const CHUNK = MAX_INLINE_LENGTH + 40;
 
 const cookies = (harness: Harness): bigint[] => harness.answers().map(({ cookie }) => cookie);
 
 for (const form of CHUNKED_FORMS) {
-  await t.test(`${form}: in pieces, whatever the length`, async (test) => {
+  await t.test(`${form}: a read of any length arrives complete, in pieces`, async (test) => {
     const fake = new FakeExport(SIZE);
     for (const [length, pieces] of [
       [MAX_INLINE_LENGTH + 1, 2],
@@ -39,7 +39,7 @@ for (const form of CHUNKED_FORMS) {
     }
   });
 
-  await t.test(`${form}: long and short ones take turns`, async (test) => {
+  await t.test(`${form}: long and short reads take turns`, async (test) => {
     const harness = Harness.chunked(form, new FakeExport(SIZE));
     harness.ask({ cookie: 1n, offset: 0, length: 8 * MIB });
     harness.ask({ cookie: 2n, offset: MIB, length: 8 * MIB });
@@ -47,20 +47,20 @@ for (const form of CHUNKED_FORMS) {
     await harness.settle();
     test.same(cookies(harness), [...Array.from({ length: 10 }, (_, i) => 10n + BigInt(i)), 1n, 2n]);
     const order = harness.chunks().map(({ cookie }) => cookie);
-    // A piece, a short one, a piece: nobody gets two turns while another waits.
+    // A piece, a short read, a piece: no read gets two turns while another waits.
     const longs = order.filter((cookie) => cookie < 10n).slice(1); // the first begins alone
     test.ok(order.indexOf(19n) < 25, `the last short one is number ${order.indexOf(19n)}`);
     for (let i = 0; i < 60; i++) test.not(longs[i], longs[i + 1]);
   });
 
-  await t.test(`${form}: a slow client pauses a long read`, async (test) => {
+  await t.test(`${form}: a client that reads slowly pauses a long read`, async (test) => {
     const fake = new FakeExport(SIZE);
     const harness = Harness.chunked(form, fake);
     harness.room = 0;
     for (let i = 0n; i < 6n; i++) harness.ask({ cookie: i, offset: 0, length: 32 * MIB });
     await harness.settle();
     test.ok(harness.outbox.unsent <= MAX_UNSENT_BYTES + CHUNK);
-    test.ok(fake.reads.length <= 2, 'two pieces and no more');
+    test.ok(fake.reads.length <= 2, 'at most two pieces are read');
     for (let i = 0; i < 20; i++) {
       harness.room = 300_000;
       await harness.settle();
@@ -69,18 +69,18 @@ for (const form of CHUNKED_FORMS) {
     test.equal(harness.takenBytes, 20 * 300_000);
     const { sends } = harness;
     await harness.settle();
-    test.equal(harness.sends, sends, 'nobody spins');
-    test.equal(harness.transmission.inFlight, 6, 'all were taken meanwhile');
+    test.equal(harness.sends, sends, 'the connection does not spin');
+    test.equal(harness.transmission.inFlight, 6, 'all requests were accepted meanwhile');
     harness.close();
   });
 
   await t.test(
-    `${form}: nor does a long read hold up others when the client is slow`,
+    `${form}: a long read does not delay other reads if the client reads slowly`,
     async (test) => {
       const harness = Harness.chunked(form, new FakeExport(SIZE));
       harness.room = 0;
       const slowly = async (): Promise<void> => {
-        // As much at a time as the buffer of a socket holds.
+        // The client takes as much at a time as a socket buffer holds.
         for (let i = 0; i < 12; i++) {
           harness.room = 200_000;
           await harness.settle();
@@ -90,16 +90,16 @@ for (const form of CHUNKED_FORMS) {
       for (let i = 2n; i < 7n; i++) harness.ask({ cookie: i, offset: 0, length: 100 });
       await slowly();
       const done = (): number => harness.chunks().filter(({ cookie }) => cookie > 1n).length;
-      test.equal(done(), 5, 'those that came with it');
+      test.equal(done(), 5, 'short reads that came with the long one are answered');
       for (let i = 7n; i < 12n; i++) harness.ask({ cookie: i, offset: 0, length: 100 });
       await slowly();
-      test.equal(done(), 10, 'those that came later');
-      test.ok(harness.transmission.inFlight, 'it is still under way');
+      test.equal(done(), 10, 'short reads that came later are answered');
+      test.ok(harness.transmission.inFlight, 'the long read is still running');
       harness.close();
     },
   );
 
-  await t.test(`${form}: one turn makes a bounded number of bytes`, async (test) => {
+  await t.test(`${form}: one turn makes a bounded number of reply bytes`, async (test) => {
     const harness = Harness.chunked(form, new FakeExport(SIZE));
     harness.ask({ cookie: 1n, offset: 0, length: 32 * MIB });
     harness.pump();
@@ -109,7 +109,7 @@ for (const form of CHUNKED_FORMS) {
     test.equal(harness.answers().length, 1);
   });
 
-  await t.test(`${form}: holes of 512 bytes all over 32 MiB`, async (test) => {
+  await t.test(`${form}: 32 MiB full of 512-byte holes arrive within limits`, async (test) => {
     const fake = new FakeExport(SIZE);
     fake.kindAt = (offset) => ((offset >> 9) % 2 === 0 ? EXTENT_DATA : EXTENT_HOLE);
     const harness = Harness.chunked(form, fake);
@@ -128,7 +128,7 @@ for (const form of CHUNKED_FORMS) {
     test.ok(answer?.data.equals(fake.contents(0, 32 * MIB)));
   });
 
-  await t.test(`${form}: 32 MiB of nothing are a few KiB`, async (test) => {
+  await t.test(`${form}: a read of 32 MiB of holes sends a few KiB`, async (test) => {
     const fake = new FakeExport(SIZE);
     fake.kindAt = () => EXTENT_HOLE;
     const harness = Harness.chunked(form, fake);
@@ -139,7 +139,7 @@ for (const form of CHUNKED_FORMS) {
     test.equal(fake.reads.length, 0);
   });
 
-  await t.test(`${form}: pieces that are not at hand`, async (test) => {
+  await t.test(`${form}: pieces are waited for one at a time`, async (test) => {
     const fake = new FakeExport(SIZE);
     const harness = Harness.chunked(form, fake);
     const [network, disk] = [deferred(), deferred()];
@@ -152,15 +152,23 @@ for (const form of CHUNKED_FORMS) {
     fake.onLoad = (offset) => (offset === 2 * MIB ? disk.promise : Promise.resolve());
     harness.ask({ cookie: 1n, offset: 0, length: 3 * MIB });
     await harness.settle();
-    test.equal(harness.openAnswers().get(1n)?.pieces.length, 4, 'up to the first');
+    test.equal(
+      harness.openAnswers().get(1n)?.pieces.length,
+      4,
+      'pieces up to the first missing one are sent',
+    );
     harness.ask({ cookie: 2n, offset: 5, length: 50 });
     harness.ask({ cookie: 3n, offset: 0, length: MIB });
     await harness.settle();
-    test.same(cookies(harness), [2n, 3n], 'nobody waits for it');
+    test.same(cookies(harness), [2n, 3n], 'short reads do not wait for the long one');
     network.resolve();
     await harness.settle();
     test.equal(harness.openAnswers().get(1n)?.pieces.length, 8);
-    test.match(fake.loads.at(-1), [2 * MIB, MAX_INLINE_LENGTH], 'a piece, not the rest');
+    test.match(
+      fake.loads.at(-1),
+      [2 * MIB, MAX_INLINE_LENGTH],
+      'one piece is loaded, not the whole rest',
+    );
     disk.resolve();
     await harness.settle();
     test.ok(
@@ -169,12 +177,12 @@ for (const form of CHUNKED_FORMS) {
         .at(-1)
         ?.data.equals(fake.contents(0, 3 * MIB)),
     );
-    test.equal(ensured.filter((offset) => offset === MIB).length, 1, 'asked for once');
+    test.equal(ensured.filter((offset) => offset === MIB).length, 1, 'each piece is ensured once');
   });
 
-  await t.test(`${form}: part of a piece, then a disk`, async (test) => {
+  await t.test(`${form}: a partly cached piece continues after the disk read`, async (test) => {
     const fake = new FakeExport(SIZE);
-    // Pieces from 100 on; the hole in the middle of the second divides it.
+    // Pieces begin at 100; the hole in the middle of the second piece divides it.
     fake.kindAt = (offset) =>
       offset >= 300 * 1024 && offset < 310 * 1024 ? EXTENT_HOLE : EXTENT_DATA;
     const harness = Harness.chunked(form, fake);
@@ -194,7 +202,7 @@ for (const form of CHUNKED_FORMS) {
     test.ok(harness.answers()[0]?.data.equals(fake.contents(100, MIB)));
   });
 
-  await t.test(`${form}: failures in the middle`, async (test) => {
+  await t.test(`${form}: a failure in the middle is reported with its offset`, async (test) => {
     const fake = new FakeExport(SIZE);
     fake.onEnsure = (offset) => {
       if (offset >= 5 * MIB) throw new Error('no source');
@@ -219,7 +227,7 @@ for (const form of CHUNKED_FORMS) {
       const failed = harness.answers().find(({ cookie }) => cookie === 1n);
       test.match(failed, { error: NBD_EIO, errorOffset: at });
       const sent = failed?.pieces.reduce((sum, { length }) => sum + length, 0);
-      test.equal(sent, at - from, 'all before it was sent, and nothing behind it');
+      test.equal(sent, at - from, 'everything before the failure was sent, and nothing after it');
       const other = harness.answers().find(({ cookie }) => cookie === 2n);
       test.ok(other?.data.equals(fake.contents(0, MIB)));
       test.match(harness.failures, [{ request: { offset: from, length: 4 * MIB } }]);
@@ -227,7 +235,7 @@ for (const form of CHUNKED_FORMS) {
     }
   });
 
-  await t.test(`${form}: a source that throws when asked for a later piece`, async (test) => {
+  await t.test(`${form}: ensure() that throws for a later piece is NBD_EIO`, async (test) => {
     const fake = new FakeExport(SIZE);
     const harness = Harness.chunked(form, fake);
     fake.onEnsure = (offset) => {
@@ -238,13 +246,17 @@ for (const form of CHUNKED_FORMS) {
     harness.ask({ cookie: 2n, offset: 8 * MIB, length: 2 * MIB });
     await harness.settle();
     const failed = harness.answers().find(({ cookie }) => cookie === 1n);
-    test.match(failed, { error: NBD_EIO, errorOffset: 2 * MIB }, 'its own place');
+    test.match(
+      failed,
+      { error: NBD_EIO, errorOffset: 2 * MIB },
+      'the error has the offset of that piece',
+    );
     test.equal(failed?.pieces.length, 4);
   });
 
-  await t.test(`${form}: no more in flight than the limit`, async (test) => {
+  await t.test(`${form}: no more requests are in flight than the limit`, async (test) => {
     const fake = new FakeExport(SIZE);
-    fake.kindAt = () => EXTENT_HOLE; // quick, once it is there
+    fake.kindAt = () => EXTENT_HOLE; // answered at once, after ensure() resolves
     const waits: Deferred[] = [];
     fake.onEnsure = () => {
       const wait = deferred();
@@ -259,7 +271,11 @@ for (const form of CHUNKED_FORMS) {
     await harness.settle();
     test.equal(harness.transmission.inFlight, MAX_IN_FLIGHT);
     test.equal(harness.transmission.state, 'waiting');
-    test.equal(waits.length, 2 * MAX_IN_FLIGHT, 'each for all of it, and for its first piece');
+    test.equal(
+      waits.length,
+      2 * MAX_IN_FLIGHT,
+      'two ensures a read: the whole range, then the first piece',
+    );
     for (let round = 0; round < 10 && harness.answers().length < count; round++) {
       for (const wait of waits.splice(0)) wait.resolve();
       await harness.settle();
@@ -269,7 +285,7 @@ for (const form of CHUNKED_FORMS) {
     test.equal(harness.answers().length, count);
   });
 
-  await t.test(`${form}: goodbye with long reads pending`, async (test) => {
+  await t.test(`${form}: NBD_CMD_DISC waits for pending long reads`, async (test) => {
     const fake = new FakeExport(SIZE);
     const harness = Harness.chunked(form, fake);
     const wait = deferred();
@@ -292,7 +308,7 @@ for (const form of CHUNKED_FORMS) {
     test.equal(harness.transmission.state, 'done');
   });
 
-  await t.test(`${form}: the client goes away in the middle`, async (test) => {
+  await t.test(`${form}: a client that hangs up during long reads ends them`, async (test) => {
     const fake = new FakeExport(SIZE);
     const harness = Harness.chunked(form, fake);
     const waits = [deferred(), deferred()] as const;
@@ -307,7 +323,7 @@ for (const form of CHUNKED_FORMS) {
     waits[0].resolve();
     waits[1].reject(new Error('too late'));
     await new Promise(setImmediate);
-    test.notOk(harness.woken, 'nobody is woken for it');
+    test.notOk(harness.woken, 'the closed connection is not woken');
     test.equal(harness.failures.length, 0);
     test.equal(fake.reads.length, reads);
     test.equal(harness.outbox.unsent, 0);
@@ -315,13 +331,13 @@ for (const form of CHUNKED_FORMS) {
 }
 
 await t.test(
-  'without fragments all of a read is loaded again, when it did not stay',
+  'a read that may not be fragmented is loaded again as a whole if its bytes were evicted',
   async (test) => {
     const length = 100_000;
     for (const form of CHUNKED_FORMS) {
       const fake = new FakeExport(1 << 20);
       let gone = 3;
-      // Only what has been loaded whole can be read, and it is gone again a few times.
+      // Only a range that was loaded whole can be read, and it is evicted a few times.
       fake.onRead = (call) => {
         const loaded = fake.loads.at(-1);
         return loaded?.[0] === call.offset && loaded[1] === call.length && gone-- <= 0;

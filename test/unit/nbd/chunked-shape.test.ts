@@ -22,7 +22,7 @@ const KIB = 1024;
 const DF = NBD_CMD_FLAG.DF;
 const COOKIE = 0x0102030405060708n;
 
-/** Data, a hole, zeros of a layer: a KiB each, over and over. */
+/** A KiB of data, a KiB of hole and a KiB of a layer's zeros, repeated. */
 function striped(size = SIZE): FakeExport {
   const fake = new FakeExport(size);
   fake.kindAt = (offset) => [EXTENT_DATA, EXTENT_HOLE, EXTENT_ZEROED][(offset >> 10) % 3] as number;
@@ -31,7 +31,7 @@ function striped(size = SIZE): FakeExport {
 
 const hex = (n: number, digits: number): string => n.toString(16).padStart(digits, '0');
 
-/** A chunk's header, spelt out. */
+/** A chunk's header in hex. */
 function head(form: ChunkedForm, flagsAndType: string, length: number, offset: number): string {
   return form === 'structured'
     ? `668e33ef${flagsAndType}0102030405060708${hex(length, 8)}`
@@ -39,7 +39,7 @@ function head(form: ChunkedForm, flagsAndType: string, length: number, offset: n
 }
 
 for (const form of CHUNKED_FORMS) {
-  await t.test(`${form}: every kind of chunk, to the byte`, async (test) => {
+  await t.test(`${form}: the exact bytes of every kind of chunk`, async (test) => {
     const harness = Harness.chunked(form, striped());
     const sent = async (request: Parameters<Harness['ask']>[0]): Promise<string> => {
       const before = harness.takenBytes;
@@ -58,7 +58,11 @@ for (const form of CHUNKED_FORMS) {
     test.equal(await sent({ offset: 1000, length: 2075 }), wanted.join(''), 'data, hole, data');
     const hole = `${head(form, '00010002', 12, 2047)}00000000000007ff00000002`;
     test.equal(await sent({ offset: 2047, length: 2 }), hole, 'a hole over two kinds of zeros');
-    test.equal(await sent({ offset: 7, length: 0 }), head(form, '00010000', 0, 7), 'nothing');
+    test.equal(
+      await sent({ offset: 7, length: 0 }),
+      head(form, '00010000', 0, 7),
+      'an empty read has no chunks of data',
+    );
     const text = 'NBD_CMD_TRIM of 512 bytes at 9: the export is read-only';
     const size = text.length.toString(16).padStart(4, '0');
     const error = `00000001${size}${Buffer.from(text).toString('hex')}`;
@@ -67,7 +71,7 @@ for (const form of CHUNKED_FORMS) {
     test.equal(harness.sends, 4, 'one send each');
   });
 
-  await t.test(`${form}: whatever the range, data as data and holes as holes`, async (test) => {
+  await t.test(`${form}: in any range, data is sent as data and holes as holes`, async (test) => {
     const fake = striped();
     const harness = Harness.chunked(form, fake);
     const ranges: [number, number][] = [
@@ -96,15 +100,11 @@ for (const form of CHUNKED_FORMS) {
       fake.reads.every(({ length }) => length <= KIB),
       'holes are not read',
     );
-    test.equal(
-      answers[4]?.pieces.length,
-      1,
-      'neighbours that are zeros for two reasons: one chunk',
-    );
+    test.equal(answers[4]?.pieces.length, 1, 'neighbouring zeros of two kinds are one hole chunk');
     test.equal(harness.transmission.requests, ranges.length);
   });
 
-  await t.test(`${form}: DF`, async (test) => {
+  await t.test(`${form}: NBD_CMD_FLAG_DF makes one chunk, up to a limit`, async (test) => {
     const fake = striped();
     const harness = Harness.chunked(form, fake);
     harness.ask({ cookie: 1n, flags: DF, offset: 500, length: 10_000 });
@@ -136,7 +136,7 @@ for (const form of CHUNKED_FORMS) {
   });
 
   await t.test(
-    `${form}: DF, and data behind more zeros than are looked at in one go`,
+    `${form}: NBD_CMD_FLAG_DF with data after more zeros than one lookup covers`,
     async (test) => {
       const fake = new FakeExport(SIZE);
       const sectors = 300;
@@ -153,7 +153,7 @@ for (const form of CHUNKED_FORMS) {
     },
   );
 
-  await t.test(`${form}: DF with bytes that come late`, async (test) => {
+  await t.test(`${form}: NBD_CMD_FLAG_DF waits for bytes that arrive later`, async (test) => {
     const fake = striped();
     const harness = Harness.chunked(form, fake);
     fake.onRead = ({ loaded }) => loaded;
@@ -170,7 +170,7 @@ for (const form of CHUNKED_FORMS) {
     test.same(fake.loads, [[100, 9000]]);
   });
 
-  await t.test(`${form}: a disk must be waited for in the middle`, async (test) => {
+  await t.test(`${form}: a read continues after waiting for the disk`, async (test) => {
     const fake = striped();
     const harness = Harness.chunked(form, fake);
     const wait = deferred();
@@ -187,17 +187,17 @@ for (const form of CHUNKED_FORMS) {
       [3, 1],
       [4, 2],
     ]);
-    test.same(fake.loads, [[6 * KIB, 14 * KIB]], 'only what is left');
-    test.match(harness.answers(), [{ cookie: 2n, error: 0 }], 'others go on');
+    test.same(fake.loads, [[6 * KIB, 14 * KIB]], 'only the remaining range is loaded');
+    test.match(harness.answers(), [{ cookie: 2n, error: 0 }], 'other requests go on');
     test.equal(harness.transmission.inFlight, 1);
     wait.resolve();
     await harness.settle();
     test.ok(harness.answers()[1]?.data.equals(fake.contents(0, 20 * KIB)));
-    test.equal(harness.answers()[1]?.pieces.length, 14, 'nothing twice');
+    test.equal(harness.answers()[1]?.pieces.length, 14, 'no piece is sent twice');
     test.equal(harness.transmission.inFlight, 0);
   });
 
-  await t.test(`${form}: failures tell where, and why as far as clients may know`, async (test) => {
+  await t.test(`${form}: a failed read tells offset and reason, no paths`, async (test) => {
     const fake = striped();
     const harness = Harness.chunked(form, fake);
     let cookie = 0n;
@@ -214,11 +214,15 @@ for (const form of CHUNKED_FORMS) {
     const middle = await ask(100, 20 * KIB);
     test.match(middle, { error: NBD_EIO, errorOffset: 6 * KIB, message: /checksum.*log/ });
     test.notMatch(middle?.message, secret);
-    test.equal(middle?.pieces.length, 4, 'what could be read was sent');
+    test.equal(middle?.pieces.length, 4, 'the readable part was sent');
     test.match(await ask(6 * KIB + 7, 1), { errorOffset: 6 * KIB + 7 });
     test.match(await ask(5 * KIB, 5 * KIB, DF), { errorOffset: null, error: 0 }, 'read from 5');
     test.match(await ask(6 * KIB, KIB, DF), { errorOffset: 6 * KIB, pieces: [] });
-    test.match(await ask(7 * KIB, 2 * KIB), { error: 0 }, 'a hole behind it');
+    test.match(
+      await ask(7 * KIB, 2 * KIB),
+      { error: 0 },
+      'the hole after the bad range can be read',
+    );
     test.equal(harness.failures.length, 3);
     test.equal(harness.transmission.errors, 3);
     test.match(harness.failures[0], { request: { offset: 100, length: 20 * KIB } });
@@ -245,13 +249,13 @@ for (const form of CHUNKED_FORMS) {
     test.match(await ask(3700, 10), { error: NBD_EIO, errorOffset: 3700 });
   });
 
-  await t.test(`${form}: a source that breaks its word`, async (test) => {
+  await t.test(`${form}: a source that would block after load() is NBD_EIO`, async (test) => {
     const fake = new FakeExport(SIZE);
     const harness = Harness.chunked(form, fake);
     let calls = 0;
     fake.onRead = () => {
       if (++calls > 1000) throw new Error('asked for ever');
-      return false; // even what has been loaded
+      return false; // also after load()
     };
     harness.ask({ cookie: 1n, offset: 0, length: 10 });
     harness.ask({ cookie: 2n, offset: 0, length: 10, flags: DF });
@@ -262,10 +266,13 @@ for (const form of CHUNKED_FORMS) {
       [NBD_EIO, NBD_EIO, NBD_EIO],
     );
     test.ok(calls <= 3 * (MAX_WAITS + 1), `${calls} calls`);
-    test.notOk(harness.taken.includes(Buffer.alloc(8, 0xee)), 'nor what was in the buffer');
+    test.notOk(
+      harness.taken.includes(Buffer.alloc(8, 0xee)),
+      'stale bytes of the send buffer are not sent either',
+    );
   });
 
-  await t.test(`${form}: more extents than are looked at in one go`, async (test) => {
+  await t.test(`${form}: more extents than one lookup returns`, async (test) => {
     const fake = new FakeExport(SIZE);
     fake.kindAt = (offset) => ((offset >> 9) % 2 === 0 ? EXTENT_DATA : EXTENT_HOLE);
     const harness = Harness.chunked(form, fake);
@@ -289,9 +296,9 @@ for (const form of CHUNKED_FORMS) {
   });
 
   await t.test(
-    `${form}: a run that goes on behind a full list is one after the other`,
+    `${form}: a run that continues after a full extent list is sent as consecutive chunks`,
     async (test) => {
-      // 255 changes, then zeros of ever changing layers.
+      // 255 changes, then zeros of alternating layers.
       const fake = new FakeExport(SIZE);
       fake.kindAt = (offset) => (offset < 100 * 512 ? EXTENT_DATA : EXTENT_ZEROED);
       fake.layerAt = (offset) => (offset >> 9) % 2;
@@ -305,7 +312,7 @@ for (const form of CHUNKED_FORMS) {
     },
   );
 
-  await t.test(`${form}: what is refused`, async (test) => {
+  await t.test(`${form}: invalid reads are refused with their reason`, async (test) => {
     const harness = Harness.chunked(form, new FakeExport(SIZE));
     const refusals: [number, number, number | bigint, number | bigint, number, RegExp][] = [
       [NBD_CMD.READ, 0, SIZE, 1, NBD_EINVAL, /1048576/],
@@ -341,7 +348,7 @@ for (const form of CHUNKED_FORMS) {
     test.same(
       told,
       refusals.map(([type, , , , errno]) => [type, errno]),
-      'each is counted',
+      'each refusal is counted',
     );
     const big = Harness.chunked(form, new FakeExport(2 ** 50));
     big.ask({ cookie: 1n, offset: 2 ** 40, length: MAX_REQUEST_LENGTH + 1 });
@@ -350,7 +357,7 @@ for (const form of CHUNKED_FORMS) {
   });
 }
 
-await t.test('a request in another form ends the connection', async (test) => {
+await t.test('a request with the magic of another form ends the connection', async (test) => {
   for (const [form, magic] of [
     ['structured', 0x21e41c71],
     ['structured', 0],
@@ -362,6 +369,6 @@ await t.test('a request in another form ends the connection', async (test) => {
     harness.ask({ cookie: 2n, length: 1, magic });
     test.throws(() => harness.pump(), ProtocolError);
     harness.outbox.flush();
-    test.match(harness.answers(), [{ cookie: 1n, error: 0 }], 'what came before is answered');
+    test.match(harness.answers(), [{ cookie: 1n, error: 0 }], 'earlier requests are answered');
   }
 });

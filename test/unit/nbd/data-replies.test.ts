@@ -1,4 +1,4 @@
-// Which data goes to the client without a copy, and what becomes of a read when it cannot.
+// Which data is sent without a copy, and what happens to the read if it cannot be.
 import t from 'tap';
 import type { FileRange } from '../../../daemon/lib/disk.js';
 import { DataReplies } from '../../../daemon/nbd/data-replies.js';
@@ -44,7 +44,7 @@ function world(): {
   return { disk, taken, replies, outbox, files };
 }
 
-await t.test('from 64 KiB on, and not below', (test) => {
+await t.test('reads of 64 KiB and more are not copied, shorter ones are', (test) => {
   const { disk, taken, replies, outbox } = world();
   test.ok(replies.write(TO, 10, SHORTEST - 1, true));
   test.same(taken, []);
@@ -56,7 +56,7 @@ await t.test('from 64 KiB on, and not below', (test) => {
   test.end();
 });
 
-await t.test('copied when it is in no file, is not taken, or there are no pipes', (test) => {
+await t.test('data that is in no file, or that no pipe takes, is copied', (test) => {
   const { disk, taken, replies, outbox, files } = world();
   disk.isFile = false;
   test.ok(replies.write(TO, 0, SHORTEST, true));
@@ -71,7 +71,7 @@ await t.test('copied when it is in no file, is not taken, or there are no pipes'
   test.end();
 });
 
-await t.test('what is not at hand, or fails, leaves nothing in the stream', (test) => {
+await t.test('a read that would block or fails leaves no bytes in the outbox', (test) => {
   const { disk, replies, outbox } = world();
   disk.onRead = () => false;
   test.notOk(replies.write(TO, 0, 100, true));

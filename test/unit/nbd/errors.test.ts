@@ -28,5 +28,9 @@ try {
 } catch (error) {
   refused = error;
 }
-t.equal(nbdErrno(refused), NBD_EIO, 'a length that no buffer can have is a bug of ours');
+t.equal(
+  nbdErrno(refused),
+  NBD_EIO,
+  'a length for which no buffer can be allocated is a bug of the daemon',
+);
 t.equal(nbdErrno(new RangeError('Array buffer allocation failed')), NBD_ENOMEM);

@@ -1,5 +1,5 @@
-// A property, in every form of replies: whatever a client asks, in whatever pieces, with bytes that come late or never
-// and a client that reads slowly, every request is answered once, and rightly.
+// A property, in every reply form: with any requests, split in any way, with bytes that arrive late or never and a
+// client that reads slowly, each request is answered exactly once and correctly.
 import * as fc from 'fast-check';
 import { setTimeout as pause } from 'node:timers/promises';
 import t from 'tap';
@@ -22,7 +22,7 @@ import { holds } from '../../support/holds.js';
 
 const SIZE = 2_000_003;
 const SECTOR = 512;
-/** How the bytes are to be had differs from one region to the next. */
+/** The ways in which a region's bytes become available. */
 const REGION = 64 * 1024;
 const { READ, WRITE, FLUSH, TRIM, CACHE, WRITE_ZEROES, BLOCK_STATUS } = NBD_CMD;
 const { FUA, DF, REQ_ONE, PAYLOAD_LEN } = NBD_CMD_FLAG;
@@ -51,7 +51,7 @@ const asked: fc.Arbitrary<Asked> = fc.record({
   ),
 });
 
-/** How the bytes of a region are to be had; those that are evicted have to be fetched twice. */
+/** How a region's bytes become available; evicted ones have to be fetched twice. */
 type Mood =
   'now' | 'ensure' | 'load' | 'both' | 'evicted' | 'ensure fails' | 'load fails' | 'read fails';
 const FETCHED: readonly Mood[] = ['ensure', 'both', 'evicted'];
@@ -86,16 +86,16 @@ const scenario = fc.record({
 });
 type Scenario = typeof scenario extends fc.Arbitrary<infer T> ? T : never;
 
-/** Goes round a list for ever. */
+/** Cycles through a list for ever. */
 function cycle<T>(list: readonly T[]): () => T {
   let i = 0;
   return () => list[i++ % list.length] as T;
 }
 
-/** What is asked of, and when its bytes come. */
+/** The world of one run: its export, and when bytes arrive. */
 class Source {
   readonly fake = new FakeExport(SIZE);
-  /** What is waited for. */
+  /** Pending waits. */
   readonly waits: Deferred[] = [];
   readonly #moods: readonly Mood[];
   /** Regions that have been fetched, and those that have been evicted once. */
@@ -142,7 +142,7 @@ class Source {
     };
   }
 
-  /** Of the data in the range: where there is nothing to be had, nothing can go wrong. */
+  /** Whether the range has data in a region; a range without data cannot fail. */
   moodsOf(offset: number, length: number): Set<Mood> {
     const found = new Set<Mood>();
     for (let at = offset; at < offset + length; at += SECTOR - (at % SECTOR)) {
@@ -171,7 +171,7 @@ class Source {
   }
 }
 
-/** The error that a request must be answered with. */
+/** The error that the request must be answered with. */
 function errorOf(request: Asked, form: ReplyForm, selected: number, source: Source): number {
   const { type, offset, length } = request;
   if (type === WRITE || type === TRIM || type === WRITE_ZEROES) return NBD_EPERM;
@@ -188,7 +188,7 @@ function errorOf(request: Asked, form: ReplyForm, selected: number, source: Sour
   return isLost || (type === READ && moods.has('read fails')) ? NBD_EIO : 0;
 }
 
-/** What is wrong with an answer, or nothing. */
+/** @returns what is wrong with the answer, or null */
 function faultOf(answer: Answer, request: Asked, given: Scenario, source: Source): string | null {
   const { offset, length } = request;
   const { fake } = source;
@@ -240,9 +240,9 @@ async function play(form: ReplyForm, given: Scenario): Promise<void> {
     const over = goodbye ? harness.transmission.state === 'done' : harness.unread === 0;
     if (over && harness.transmission.inFlight === 0 && harness.outbox.unsent === 0) break;
     harness.room += room() + 1;
-    // What is read ahead has its pace.
+    // Prefetching is rate-limited.
     if (source.waits.length === 0 && harness.transmission.inFlight > 0) await pause(1);
-    // Out of order: the last that asked is served first, now and then.
+    // Out of order: now and then the newest waiter is served first.
     if (round % 2 === 0) source.waits.pop()?.resolve();
     else source.waits.shift()?.resolve();
   }
@@ -255,7 +255,7 @@ async function play(form: ReplyForm, given: Scenario): Promise<void> {
     const { cookie, error } = answer;
     const request = requests[Number(cookie)] as Asked;
     let expected = errorOf(request, form, contexts.length, source);
-    // Advice: of each piece only the last byte is waited for.
+    // NBD_CMD_CACHE waits only for the last byte of each piece.
     if (request.type === CACHE && expected === NBD_EIO && error === 0) expected = 0;
     if (error !== expected) throw new Error(`request ${cookie}: error ${error}, not ${expected}`);
     const fault = faultOf(answer, request, given, source);

@@ -1,4 +1,4 @@
-// What only extended headers have: lengths of 64 bits, payloads of any command, the offset in each reply.
+// What only extended headers have: 64-bit lengths, payloads with any command, the offset in each reply.
 import t from 'tap';
 import {
   EXTENDED_REQUEST_SIZE,
@@ -28,7 +28,7 @@ const ALL_COMMANDS = [
   0xffff,
 ];
 
-await t.test('lengths of 64 bits', async (test) => {
+await t.test('64-bit lengths are understood, and refused where they are too long', async (test) => {
   const size = 2 ** 50;
   const fake = new FakeExport(size);
   fake.grain = 2 ** 45;
@@ -62,7 +62,7 @@ await t.test('lengths of 64 bits', async (test) => {
   test.same(answers[5]?.statuses.get(0), [[size, 0]]);
 });
 
-await t.test('every reply is extended, and repeats the offset as it came', async (test) => {
+await t.test("every reply is an extended one and repeats the request's offset", async (test) => {
   const harness = Harness.chunked('extended', new FakeExport(SIZE));
   const offsets = [0n, 513n, 0x0102030405060708n, 2n ** 64n - 1n];
   let cookie = 0n;
@@ -74,13 +74,13 @@ await t.test('every reply is extended, and repeats the offset as it came', async
     harness.ask({ cookie: ++cookie, type, offset: 77, length: 0 });
   }
   await harness.settle();
-  // The harness throws on everything that is not extended, and on a wrong offset.
+  // The harness throws on replies that are not extended, and on wrong offsets.
   test.equal(harness.answers().length, Number(cookie));
-  test.notOk(harness.taken.includes(Buffer.from('67446698', 'hex')), 'no simple reply');
-  test.notOk(harness.taken.includes(Buffer.from('668e33ef', 'hex')), 'no structured one');
+  test.notOk(harness.taken.includes(Buffer.from('67446698', 'hex')), 'no simple reply is sent');
+  test.notOk(harness.taken.includes(Buffer.from('668e33ef', 'hex')), 'no structured reply is sent');
 });
 
-await t.test('a payload is thrown away to the byte, whatever the command', async (test) => {
+await t.test('the payload of any command is skipped exactly', async (test) => {
   const request = { cookie: 0xbadn, length: 1 };
   const fakes = Buffer.concat(Array(4000).fill(requestInForm('extended', request)) as Buffer[]);
   for (const type of ALL_COMMANDS) {
@@ -104,7 +104,7 @@ await t.test('a payload is thrown away to the byte, whatever the command', async
   harness.ask({ cookie: 2n, offset: 9, length: 9 });
   await harness.settle();
   const errors = harness.answers().map(({ error }) => error);
-  test.same(errors, [NBD_EPERM, 0], 'a write has one also if its flag is forgotten');
+  test.same(errors, [NBD_EPERM, 0], 'a write has a payload even without the payload flag');
 });
 
 await t.test('a payload over the limit ends the connection', async (test) => {
@@ -115,22 +115,26 @@ await t.test('a payload over the limit ends the connection', async (test) => {
       harness.ask({ cookie: 2n, type, flags: PAYLOAD_LEN, length });
       test.throws(() => harness.pump(), ProtocolError);
       harness.outbox.flush();
-      test.match(harness.answers(), [{ cookie: 1n, error: 0 }], 'what came before is answered');
+      test.match(harness.answers(), [{ cookie: 1n, error: 0 }], 'earlier requests are answered');
     }
   }
   const most = Harness.chunked('extended', new FakeExport(SIZE));
   most.ask({ cookie: 1n, type: NBD_CMD.WRITE, flags: PAYLOAD_LEN, length: MAX_REQUEST_LENGTH });
   most.feed(Buffer.alloc(MAX_REQUEST_LENGTH - 1));
   await most.settle();
-  test.same(most.answers(), [], 'not answered before all of it has come');
+  test.same(most.answers(), [], 'there is no answer before the whole payload has arrived');
   most.feed(Buffer.alloc(1));
   await most.settle();
   const message = `NBD_CMD_WRITE of ${MAX_REQUEST_LENGTH} bytes at 0: the export is read-only`;
-  test.match(most.answers(), [{ error: NBD_EPERM, message }], 'the longest is thrown away');
+  test.match(
+    most.answers(),
+    [{ error: NBD_EPERM, message }],
+    'the longest allowed payload is skipped',
+  );
   test.match(most.refusals, [{ type: NBD_CMD.WRITE, errno: NBD_EPERM }]);
 });
 
-await t.test('without extended headers the flag is unknown', async (test) => {
+await t.test('without extended headers PAYLOAD_LEN is an unknown flag', async (test) => {
   const harness = Harness.chunked('structured', new FakeExport(SIZE));
   harness.ask({ cookie: 1n, flags: PAYLOAD_LEN, length: 100 });
   harness.ask({ cookie: 2n, offset: 9, length: 9 });
@@ -141,7 +145,7 @@ await t.test('without extended headers the flag is unknown', async (test) => {
   ]);
 });
 
-await t.test('goodbye, and headers in every split', async (test) => {
+await t.test('extended headers may be split anywhere; NBD_CMD_DISC', async (test) => {
   for (let cut = 0; cut <= 3 * EXTENDED_REQUEST_SIZE; cut++) {
     const harness = Harness.chunked('extended', new FakeExport(SIZE));
     harness.ask({ cookie: 1n, offset: 77, length: 7 });

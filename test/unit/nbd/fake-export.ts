@@ -1,4 +1,4 @@
-// Exports that exist in memory only, with every way of not having the bytes at hand; for tests of nbd/.
+// Exports in memory whose bytes can be unavailable in every possible way; for tests of nbd/.
 import type { DataRuns, Disk } from '../../../daemon/lib/disk.js';
 import type { ExportTable, NbdExport } from '../../../daemon/nbd/export.js';
 import {
@@ -8,12 +8,12 @@ import {
   type ExtentList,
 } from '../../../daemon/lib/extent-list.js';
 
-/** What the byte at `offset` of every fake export is. */
+/** The byte at `offset` of every fake export. */
 function byteAt(offset: number): number {
   return ((offset * 31) ^ (offset >>> 8) ^ Math.floor(offset / 0x1_0000_0000)) & 0xff;
 }
 
-/** Below 4 GiB the bytes come again after this many. */
+/** Below 4 GiB the pattern repeats after this many bytes. */
 const PERIOD = 0x1_0000;
 const period = Buffer.from(Array.from({ length: PERIOD }, (_, offset) => byteAt(offset)));
 
@@ -41,7 +41,7 @@ export function bytesAt(offset: number, length: number): Buffer {
 export interface ReadCall {
   offset: number;
   length: number;
-  /** All of it has been loaded before. */
+  /** As if everything had been loaded before. */
   loaded: boolean;
 }
 
@@ -53,17 +53,17 @@ export class FakeExport implements NbdExport, Disk {
   readonly disk: Disk = this;
   readonly blockSizes = { minimum: 512, preferred: 4096 };
   readonly reads: ReadCall[] = [];
-  /** Each is asked with the range; by default everything is at hand. */
+  /** Called with the range; by default all bytes are at hand. */
   onEnsure: (offset: number, length: number) => Promise<void> | null = () => null;
   onAskExtents: (offset: number, length: number) => Promise<DataRuns> | null = () => null;
   onPrefetch: (offset: number, length: number) => Promise<void> = () => Promise.resolve();
   onLoad: (offset: number, length: number) => Promise<void> = () => Promise.resolve();
-  /** What `read` says; throws to fail. */
+  /** The result of `read`; throw to make the read fail. */
   onRead: (call: ReadCall) => boolean = () => true;
   /** Kind and layer of the byte at an offset; by default all is data of layer 0. */
   kindAt: (offset: number) => number = () => EXTENT_DATA;
   layerAt: (offset: number) => number = () => 0;
-  /** Bytes within which neither changes. */
+  /** Length of a run in which neither kind nor layer changes. */
   grain = 512;
   extentCalls = 0;
   readonly loads: [offset: number, length: number][] = [];
@@ -76,14 +76,14 @@ export class FakeExport implements NbdExport, Disk {
     this.description = description;
   }
 
-  /** What a read of the range must give: zeros where there is no data. */
+  /** The bytes that a read of the range must return: zeros where there is no data. */
   contents(offset: number, length: number): Buffer {
     const out = bytesAt(offset, length);
     this.#putZeros(out, 0, offset, length);
     return out;
   }
 
-  /** So many things have been asked of it: nothing happens any more when the number stays. */
+  /** Number of calls so far: if it stays the same, nothing happens any more. */
   get calls(): number {
     return this.reads.length + this.loads.length + this.extentCalls;
   }
@@ -99,7 +99,7 @@ export class FakeExport implements NbdExport, Disk {
     const loaded = this.#loaded.some(([from, n]) => from <= offset && offset + length <= from + n);
     const call = { offset, length, loaded };
     this.reads.push(call);
-    // What is there when a read fails or is put off must not reach the client.
+    // Bytes in the buffer after a failed or postponed read must not reach the client.
     dst.fill(0xee, at, at + length);
     if (!this.onRead(call)) return false;
     putBytes(dst, at, offset, length);
@@ -163,7 +163,7 @@ export function tableOf(...exports: NbdExport[]): ExportTable {
   };
 }
 
-/** A promise and its ends. */
+/** A promise with its resolve and reject functions. */
 export interface Deferred {
   promise: Promise<void>;
   resolve: () => void;

@@ -1,4 +1,4 @@
-// TLS in the handshake parser: what each mode answers before and after, and what is forgotten; no sockets, no TLS.
+// TLS in the handshake parser: what each mode answers before and after TLS, and what TLS resets; no sockets, no TLS.
 import t from 'tap';
 import { NBD_OPT, NBD_REP } from '../../../daemon/nbd/constants.js';
 import { ProtocolError } from '../../../daemon/nbd/errors.js';
@@ -12,7 +12,7 @@ const fake = new FakeExport(1 << 20, 'disk');
 const STARTTLS = optionBytes(NBD_OPT.STARTTLS, NOTHING);
 const GO = optionBytes(NBD_OPT.GO, infoData('disk'));
 
-/** As a connection uses it, with TLS that succeeds at once where it is agreed on. */
+/** Runs the handshake as a connection does; TLS succeeds at once when it is agreed on. */
 class Shaking {
   readonly handshake: Handshake;
   #out: Buffer[] = [];
@@ -45,7 +45,7 @@ class Shaking {
   }
 }
 
-/** Every option that there is, and some that there are not, with data that makes sense or none. */
+/** Every option of the protocol and a few unknown ones, with valid data or none. */
 const OTHERS = [
   optionBytes(NBD_OPT.LIST, NOTHING),
   optionBytes(NBD_OPT.INFO, infoData('disk')),
@@ -62,7 +62,7 @@ const OTHERS = [
   optionBytes(0xffffffff, NOTHING),
 ];
 
-await t.test('off', async (test) => {
+await t.test('with TLS off, STARTTLS is refused and all other options work', async (test) => {
   const shaking = new Shaking('off');
   test.same(shaking.feed(STARTTLS), [[NBD_OPT.STARTTLS, NBD_REP.ERR_POLICY]]);
   test.notOk(shaking.handshake.startsTls);
@@ -72,11 +72,14 @@ await t.test('off', async (test) => {
   test.equal(shaking.handshake.result?.kind, 'transmission');
   for (const other of OTHERS) {
     const types = new Shaking('off').feed(other).map(([, type]) => type);
-    test.notOk(types.includes(NBD_REP.ERR_TLS_REQD), 'forbidden without TLS');
+    test.notOk(
+      types.includes(NBD_REP.ERR_TLS_REQD),
+      'NBD_REP_ERR_TLS_REQD is not allowed if the server has no TLS',
+    );
   }
 });
 
-await t.test('on: with or without', async (test) => {
+await t.test('with TLS on, clients may use TLS or not', async (test) => {
   const plain = new Shaking('on');
   plain.feed(GO);
   test.equal(plain.handshake.result?.kind, 'transmission');
@@ -87,13 +90,13 @@ await t.test('on: with or without', async (test) => {
   const secure = new Shaking('on');
   test.same(secure.feed(STARTTLS), [[NBD_OPT.STARTTLS, NBD_REP.ACK]]);
   test.ok(secure.handshake.startsTls);
-  test.equal(secure.handshake.step(NOTHING), 0, 'waits');
+  test.equal(secure.handshake.step(NOTHING), 0, 'the handshake waits for TLS');
   secure.handshake.secured();
   secure.feed(GO);
   test.equal(secure.handshake.result?.kind, 'transmission');
 });
 
-await t.test('require: nothing but STARTTLS and ABORT', async (test) => {
+await t.test('with TLS required, only STARTTLS and ABORT work before TLS', async (test) => {
   for (const other of OTHERS) {
     const shaking = new Shaking('require');
     const option = other.readUInt32BE(8);
@@ -102,7 +105,11 @@ await t.test('require: nothing but STARTTLS and ABORT', async (test) => {
       [option, NBD_REP.ERR_TLS_REQD],
     ]);
     test.equal(shaking.handshake.result, null);
-    test.same(shaking.feed(STARTTLS), [[NBD_OPT.STARTTLS, NBD_REP.ACK]], 'not too late');
+    test.same(
+      shaking.feed(STARTTLS),
+      [[NBD_OPT.STARTTLS, NBD_REP.ACK]],
+      'STARTTLS still works after refused options',
+    );
   }
   const long = new Shaking('require');
   const data = Buffer.alloc(MAX_OPTION_LENGTH + 1);
@@ -119,31 +126,38 @@ await t.test('require: nothing but STARTTLS and ABORT', async (test) => {
   for (const [what, name] of names) {
     const shaking = new Shaking('require');
     test.throws(() => shaking.feed(optionBytes(NBD_OPT.EXPORT_NAME, name)), ProtocolError, what);
-    test.same(shaking.replies(), [], 'no word');
+    test.same(shaking.replies(), [], 'nothing is answered');
   }
   const leaving = new Shaking('require');
   test.same(leaving.feed(optionBytes(NBD_OPT.ABORT, NOTHING)), [[NBD_OPT.ABORT, NBD_REP.ACK]]);
   test.same(leaving.handshake.result, { kind: 'abort' });
 });
 
-await t.test('inside TLS', async (test) => {
+await t.test('inside TLS all options work, and a second STARTTLS is refused', async (test) => {
   for (const mode of ['on', 'require'] as const) {
     const shaking = new Shaking(mode);
     shaking.feed(STARTTLS);
     shaking.handshake.secured();
-    test.same(shaking.feed(STARTTLS), [[NBD_OPT.STARTTLS, NBD_REP.ERR_INVALID]], 'once only');
+    test.same(
+      shaking.feed(STARTTLS),
+      [[NBD_OPT.STARTTLS, NBD_REP.ERR_INVALID]],
+      'a second STARTTLS is refused',
+    );
     test.notOk(shaking.handshake.startsTls);
     for (const other of OTHERS) {
       if (other === GO) continue;
       const types = shaking.feed(other).map(([, type]) => type);
-      test.notOk(types.includes(NBD_REP.ERR_TLS_REQD), 'forbidden from here on');
+      test.notOk(
+        types.includes(NBD_REP.ERR_TLS_REQD),
+        'NBD_REP_ERR_TLS_REQD is not allowed inside TLS',
+      );
     }
     shaking.feed(GO);
     test.equal(shaking.handshake.result?.kind, 'transmission');
   }
 });
 
-await t.test('STARTTLS with data is refused, and may be tried again', async (test) => {
+await t.test('STARTTLS with data is refused, and a correct one works afterwards', async (test) => {
   for (const mode of ['on', 'require'] as const) {
     const shaking = new Shaking(mode);
     for (const length of [1, 16, MAX_OPTION_LENGTH]) {
@@ -156,7 +170,7 @@ await t.test('STARTTLS with data is refused, and may be tried again', async (tes
   }
 });
 
-await t.test('bytes behind STARTTLS end the connection', async (test) => {
+await t.test('bytes that follow STARTTLS in plain text end the connection', async (test) => {
   for (const mode of ['on', 'require'] as const) {
     for (const injected of [
       GO,
@@ -166,13 +180,13 @@ await t.test('bytes behind STARTTLS end the connection', async (test) => {
     ]) {
       const shaking = new Shaking(mode);
       test.throws(() => shaking.feed(STARTTLS, injected), ProtocolError);
-      test.same(shaking.replies(), [[NBD_OPT.STARTTLS, NBD_REP.ACK]], 'nothing else is answered');
+      test.same(shaking.replies(), [[NBD_OPT.STARTTLS, NBD_REP.ACK]], 'only STARTTLS is answered');
       test.equal(shaking.handshake.result, null);
     }
   }
 });
 
-await t.test('what was agreed on before TLS is forgotten', async (test) => {
+await t.test('everything that was agreed on before TLS is forgotten', async (test) => {
   const set = Buffer.concat([
     u32(4),
     Buffer.from('disk'),
@@ -199,7 +213,11 @@ await t.test('what was agreed on before TLS is forgotten', async (test) => {
   extended.feed(optionBytes(NBD_OPT.EXTENDED_HEADERS, NOTHING), STARTTLS);
   extended.handshake.secured();
   const again = extended.feed(...before);
-  test.same(again.at(0), [NBD_OPT.STRUCTURED_REPLY, NBD_REP.ACK], 'agreed on anew');
+  test.same(
+    again.at(0),
+    [NBD_OPT.STRUCTURED_REPLY, NBD_REP.ACK],
+    'structured replies are agreed on again',
+  );
   test.same(again.at(-1), [NBD_OPT.SET_META_CONTEXT, NBD_REP.ACK]);
 });
 

@@ -1,4 +1,4 @@
-// The handshake parser, in every split, with everything a client may get wrong; no sockets.
+// The handshake parser: every way to split its input, and every mistake that a client may make; no sockets.
 import * as fc from 'fast-check';
 import t from 'tap';
 import { NBD_INFO, NBD_OPT, NBD_REP } from '../../../daemon/nbd/constants.js';
@@ -20,19 +20,19 @@ const first = new FakeExport(SIZE, 'first', 'one layer');
 const second = new FakeExport(512, 'zweiter \u{1f4bf}', '');
 const both = tableOf(first, second);
 const NOTHING = Buffer.alloc(0);
-/** Has flags, read-only, FLUSH, several connections, CACHE; not DF, which needs chunks. */
+/** NBD_FLAG_HAS_FLAGS, READ_ONLY, SEND_FLUSH, CAN_MULTI_CONN, SEND_CACHE; not SEND_DF, which needs chunks. */
 const SIMPLE_FLAGS = 0b101_0000_0111;
 const GREETING = Buffer.concat([Buffer.from('NBDMAGICIHAVEOPT', 'latin1'), Buffer.from([0, 3])]);
 
 interface Outcome {
   out: Buffer;
   result: HandshakeResult | null;
-  /** Bytes that the handshake left alone. */
+  /** Bytes that the handshake did not consume. */
   rest: Buffer;
   error: unknown;
 }
 
-/** Feeds chunks as a connection does: what is not used yet is offered again with what comes next. */
+/** Feeds chunks as a connection does: unconsumed bytes are offered again together with the next chunk. */
 function feed(chunks: readonly Buffer[], exports: ExportTable = both): Outcome {
   const out: Buffer[] = [];
   const handshake = new Handshake(exports, (bytes) => out.push(Buffer.from(bytes)));
@@ -71,7 +71,7 @@ interface Reply {
   data: Buffer;
 }
 
-/** All option replies behind the greeting; throws on anything that is not one. */
+/** All option replies after the greeting; throws on any other bytes. */
 function replies({ out }: Outcome): Reply[] {
   if (!out.subarray(0, 18).equals(GREETING)) throw new Error('no greeting');
   const all: Reply[] = [];
@@ -92,7 +92,7 @@ function transmissionOf(found: FakeExport): HandshakeResult {
 
 const types = (outcome: Outcome): number[] => replies(outcome).map(({ type }) => type);
 
-await t.test('greets first, without being asked', async (test) => {
+await t.test('the server sends its greeting first', async (test) => {
   const { out, result } = feed([]);
   test.same(out, GREETING);
   test.equal(result, null);
@@ -111,7 +111,7 @@ const SESSION = Buffer.concat([
   Buffer.from('the transmission phase'),
 ]);
 
-await t.test('the same answers byte by byte and in every split', async (test) => {
+await t.test('the answers do not depend on how the input is split', async (test) => {
   const whole = feed([SESSION]);
   test.equal(whole.error, undefined);
   test.same(types(whole), [
@@ -129,7 +129,7 @@ await t.test('the same answers byte by byte and in every split', async (test) =>
     NBD_REP.INFO,
     NBD_REP.ACK,
   ]);
-  test.same(whole.rest.toString(), 'the transmission phase', 'not a byte too many');
+  test.same(whole.rest.toString(), 'the transmission phase', 'no later byte is consumed');
   test.same(whole.result, {
     kind: 'transmission',
     export: first,
@@ -154,27 +154,27 @@ await t.test('the same answers byte by byte and in every split', async (test) =>
   );
 });
 
-await t.test('client flags', async (test) => {
+await t.test('unknown client flags end the connection', async (test) => {
   for (const flags of [4, 7, 0x80000003, 0xffffffff]) {
     const { error, out } = feed([clientFlags(flags)]);
     test.type(error, ProtocolError, `flags 0x${flags.toString(16)}`);
-    test.equal(out.length, 18, 'says nothing more');
+    test.equal(out.length, 18, 'nothing follows the greeting');
   }
   for (const flags of [0, 1, 2, 3]) test.equal(feed([clientFlags(flags)]).error, undefined);
 });
 
-await t.test('without fixed newstyle there is NBD_OPT_EXPORT_NAME only', async (test) => {
+await t.test('without fixed newstyle only NBD_OPT_EXPORT_NAME works', async (test) => {
   for (const flags of [0, 2]) {
     for (const option of [...Object.values(NBD_OPT), 99]) {
       if (option === NBD_OPT.EXPORT_NAME) continue;
       const { error, out } = feed([clientFlags(flags), optionBytes(option, NOTHING, 7)]);
       test.match(error, { code: 'PROTOCOL', message: /without NBD_FLAG_FIXED_NEWSTYLE/ });
-      test.equal(out.length, 18, 'it would not understand a reply');
+      test.equal(out.length, 18, 'an option reply would not be understood');
     }
   }
 });
 
-await t.test('NBD_OPT_EXPORT_NAME, with the zeros and without', async (test) => {
+await t.test('NBD_OPT_EXPORT_NAME, with the 124 zeros and without', async (test) => {
   for (const [flags, length] of [
     [0, 134],
     [1, 134],
@@ -200,7 +200,7 @@ await t.test('NBD_OPT_EXPORT_NAME, with the zeros and without', async (test) => 
   test.type(tooBig.error, ProtocolError);
 });
 
-await t.test('the default export, when there is exactly one', async (test) => {
+await t.test('the empty name means the only export, if there is exactly one', async (test) => {
   const go = Buffer.concat([clientFlags(), optionBytes(NBD_OPT.GO, infoData(''))]);
   const alone = feed([go], new ExportMap([first]));
   test.same(alone.result, transmissionOf(first));
@@ -210,10 +210,10 @@ await t.test('the default export, when there is exactly one', async (test) => {
   test.same(types(none), [NBD_REP.ERR_UNKNOWN]);
   const named = new FakeExport(512, '');
   const wins = feed([go], new ExportMap([first, named]));
-  test.same(wins.result, transmissionOf(named), 'one with the empty name');
+  test.same(wins.result, transmissionOf(named), 'an export with the empty name comes first');
 });
 
-await t.test('NBD_OPT_LIST', async (test) => {
+await t.test('NBD_OPT_LIST lists all exports', async (test) => {
   const listed = replies(shake(optionBytes(NBD_OPT.LIST, NOTHING)));
   const names = listed.slice(0, -1).map(({ data }) => {
     const end = 4 + data.readUInt32BE(0);
@@ -233,10 +233,10 @@ await t.test('NBD_OPT_LIST', async (test) => {
     [Buffer.concat([clientFlags(), optionBytes(NBD_OPT.LIST, NOTHING)])],
     tableOf(),
   );
-  test.same(types(empty), [NBD_REP.ACK], 'no exports, no SERVER replies');
+  test.same(types(empty), [NBD_REP.ACK], 'without exports there is no NBD_REP_SERVER');
 });
 
-await t.test('NBD_OPT_INFO and NBD_OPT_GO', async (test) => {
+await t.test('NBD_OPT_INFO and NBD_OPT_GO send the requested infos', async (test) => {
   const wanted = [NBD_INFO.DESCRIPTION, NBD_INFO.NAME, NBD_INFO.NAME, NBD_INFO.BLOCK_SIZE, 4711];
   for (const option of [NBD_OPT.INFO, NBD_OPT.GO]) {
     const outcome = shake(optionBytes(option, infoData(second.name, wanted)));
@@ -244,7 +244,7 @@ await t.test('NBD_OPT_INFO and NBD_OPT_GO', async (test) => {
     test.ok(infos.every((each) => each.option === option));
     test.equal(infos.at(-1)?.type, NBD_REP.ACK);
     const [info, sizes, name, description, ...none] = infos.slice(0, -1).map(({ data }) => data);
-    test.same(none, [], 'each once, however often it was asked for');
+    test.same(none, [], 'each info is sent once, even if it was requested twice');
     test.same(info, Buffer.from('000000000000000002000507', 'hex'));
     test.same(sizes, Buffer.from('0003000002000000100002000000', 'hex'));
     test.equal(name?.toString('utf8', 2), second.name);
@@ -254,7 +254,7 @@ await t.test('NBD_OPT_INFO and NBD_OPT_GO', async (test) => {
   }
 });
 
-await t.test('malformed INFO and GO are refused, and the next one works', async (test) => {
+await t.test('malformed INFO and GO are refused, and the next option works', async (test) => {
   const good = infoData('first', [3]);
   const count = (n: number): Buffer => {
     const data = Buffer.from(good);
@@ -293,14 +293,18 @@ await t.test('malformed INFO and GO are refused, and the next one works', async 
     }
   }
   const longest = shake(optionBytes(NBD_OPT.GO, infoData('n'.repeat(MAX_NAME_LENGTH))));
-  test.same(types(longest), [NBD_REP.ERR_UNKNOWN], 'the longest legal name is looked for');
+  test.same(types(longest), [NBD_REP.ERR_UNKNOWN], 'the longest allowed name is looked up');
   const [reply] = replies(longest);
-  test.ok((reply?.data.length ?? 0) < 4096, 'and not repeated whole');
+  test.ok((reply?.data.length ?? 0) < 4096, 'the reply does not repeat it in full');
   const bytes = shake(optionBytes(NBD_OPT.GO, infoData(Buffer.from('ff00fe0a1b5b', 'hex'))));
-  test.notMatch(replies(bytes)[0]?.data.toString(), /\p{Cc}/u, 'no control characters come back');
+  test.notMatch(
+    replies(bytes)[0]?.data.toString(),
+    /\p{Cc}/u,
+    'the reply has no control characters',
+  );
 });
 
-await t.test('options we do not have', async (test) => {
+await t.test('options that are not supported get NBD_REP_ERR_UNSUP', async (test) => {
   for (const option of [0, 4, 12, 13, 255, 0x7fffffff, 0xffffffff]) {
     const outcome = shake(
       optionBytes(option, Buffer.alloc(100, 'IHAVEOPT')),
@@ -312,13 +316,13 @@ await t.test('options we do not have', async (test) => {
 });
 
 await t.test(
-  'an option too long is refused at once, then thrown away as it comes',
+  'an option that is too long is refused at once, and its data is skipped',
   async (test) => {
     const longest = shake(
       optionBytes(77, Buffer.alloc(MAX_OPTION_LENGTH)),
       optionBytes(NBD_OPT.ABORT, NOTHING),
     );
-    test.same(types(longest), [NBD_REP.ERR_UNSUP, NBD_REP.ACK], 'the longest is looked at');
+    test.same(types(longest), [NBD_REP.ERR_UNSUP, NBD_REP.ACK], 'the longest one is read');
 
     const claimed = MAX_HANDSHAKE_BYTES - 100;
     const out: Buffer[] = [];
@@ -331,19 +335,19 @@ await t.test(
     const chunk = Buffer.alloc(1 << 20, 'IHAVEOPT');
     let left = claimed;
     for (; left > chunk.length; left -= chunk.length) {
-      if (handshake.step(chunk) !== chunk.length) test.fail('not thrown away');
+      if (handshake.step(chunk) !== chunk.length) test.fail('the data is not skipped');
     }
     const end = Buffer.concat([chunk.subarray(0, left), optionBytes(NBD_OPT.ABORT, NOTHING)]);
-    test.equal(handshake.step(end), left, 'to the byte');
+    test.equal(handshake.step(end), left, 'it is skipped to the last byte');
     const grown = process.memoryUsage().arrayBuffers - before.arrayBuffers;
-    test.ok(grown < 8 << 20, `it is not held (${grown} bytes)`);
-    test.equal(out.length, 2, 'and not answered again');
+    test.ok(grown < 8 << 20, `the data is not kept in memory (${grown} bytes)`);
+    test.equal(out.length, 2, 'there is no second answer');
     test.equal(handshake.step(end.subarray(left)), 16);
     test.same(handshake.result, { kind: 'abort' });
   },
 );
 
-await t.test('wrong magic', async (test) => {
+await t.test('a wrong option magic ends the connection', async (test) => {
   const good = optionBytes(NBD_OPT.LIST, NOTHING);
   for (let at = 0; at < 8; at++) {
     const bad = Buffer.from(good);
@@ -354,30 +358,27 @@ await t.test('wrong magic', async (test) => {
   test.type(shake(Buffer.concat([old, Buffer.alloc(16)])).error, ProtocolError, 'oldstyle');
 });
 
-await t.test(
-  'as many options as a client likes, but not more bytes than the limit',
-  async (test) => {
-    const option = optionBytes(NBD_OPT.STRUCTURED_REPLY, NOTHING);
-    const many = shake(...Array.from({ length: 5000 }, () => option));
-    test.equal(many.error, undefined);
-    test.equal(types(many).length, 5000);
+await t.test('the number of options is not limited, their total size is', async (test) => {
+  const option = optionBytes(NBD_OPT.STRUCTURED_REPLY, NOTHING);
+  const many = shake(...Array.from({ length: 5000 }, () => option));
+  test.equal(many.error, undefined);
+  test.equal(types(many).length, 5000);
 
-    // Whole options, and those that are thrown away as they come, count alike.
-    const whole = optionBytes(99, Buffer.alloc(MAX_OPTION_LENGTH));
-    const discarded = optionBytes(99, Buffer.alloc(1 << 20));
-    for (const each of [whole, discarded]) {
-      const most = Math.floor((MAX_HANDSHAKE_BYTES - 4) / each.length);
-      const handshake = shaking();
-      const say = (): void => {
-        for (let at = 0; at < each.length;) at += handshake.step(each.subarray(at));
-      };
-      for (let i = 0; i < most; i++) say();
-      test.throws(say, { code: 'PROTOCOL', message: /33554432 bytes/ });
-    }
-  },
-);
+  // Options that are read and options that are skipped both count.
+  const whole = optionBytes(99, Buffer.alloc(MAX_OPTION_LENGTH));
+  const discarded = optionBytes(99, Buffer.alloc(1 << 20));
+  for (const each of [whole, discarded]) {
+    const most = Math.floor((MAX_HANDSHAKE_BYTES - 4) / each.length);
+    const handshake = shaking();
+    const say = (): void => {
+      for (let at = 0; at < each.length;) at += handshake.step(each.subarray(at));
+    };
+    for (let i = 0; i < most; i++) say();
+    test.throws(say, { code: 'PROTOCOL', message: /33554432 bytes/ });
+  }
+});
 
-await t.test('garbage never makes it throw anything but ProtocolError', async (test) => {
+await t.test('random bytes never cause any error but ProtocolError', async (test) => {
   const garbage = fc.array(
     fc.oneof(
       fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes)),

@@ -1,4 +1,4 @@
-// The budget for replies to long reads; what it is like for clients is in simple-shape.test.ts.
+// The budget of memory for replies to long reads; its effect on clients is tested in simple-shape.test.ts.
 import t from 'tap';
 import { LargeMemory } from '../../../daemon/nbd/large-memory.js';
 import { MAX_LARGE_BYTES } from '../../../daemon/nbd/limits.js';
@@ -6,7 +6,7 @@ import type { SendBuffer } from '../../../daemon/nbd/outbox.js';
 
 const user = { stalledSince: () => null, evict: () => undefined };
 
-await t.test('memory goes back to the system when it is released, once', async (test) => {
+await t.test('released memory is returned to the system, once', async (test) => {
   const released: Buffer[] = [];
   const memory = new LargeMemory((bytes) => released.push(bytes), 8192);
   const buffer = await memory.acquire(4096, user);
@@ -18,7 +18,7 @@ await t.test('memory goes back to the system when it is released, once', async (
   test.equal(released[0], buffer.bytes);
 });
 
-await t.test('no more than the limit, in the order of asking', async (test) => {
+await t.test('requests for memory are granted in order, up to the limit', async (test) => {
   const memory = new LargeMemory(undefined, 1000);
   const given: [string, SendBuffer][] = [];
   const ask = (name: string, size: number): void => {

@@ -1,4 +1,4 @@
-// Metadata contexts: which a query means, and what an extent is in each.
+// Metadata contexts: which ones a query selects, and the flags of an extent in each.
 import t from 'tap';
 import {
   EXTENT_DATA,
@@ -15,7 +15,11 @@ t.same(names(listContexts([])), [BASE, LAYER]);
 t.same(names(listContexts(['base:'])), [BASE]);
 t.same(names(listContexts(['overlaybd:layer', 'qemu:'])), [LAYER]);
 t.same(names(listContexts(['base'])), []);
-t.same(names(selectContexts([LAYER, BASE, 'x'])), [BASE, LAYER], 'ids are in our order');
+t.same(
+  names(selectContexts([LAYER, BASE, 'x'])),
+  [BASE, LAYER],
+  'ids follow the order of the server',
+);
 t.same(names(selectContexts(['base:'])), [], 'wildcards select nothing');
 
 const [base, layer] = META_CONTEXTS;

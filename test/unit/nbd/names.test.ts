@@ -1,4 +1,4 @@
-// Names of the protocol's numbers, those that it does not define among them.
+// Names of the protocol's numbers, including numbers that the protocol does not define.
 import t from 'tap';
 import { NBD_CMD, NBD_CMD_FLAG, NBD_ERRNO, NBD_OPT } from '../../../daemon/nbd/constants.js';
 import { flagNames, nameOf, nbdErrnoName, requestText } from '../../../daemon/nbd/names.js';

@@ -1,4 +1,4 @@
-// What a client reads that asks for an export which is not there.
+// The message for a client that asks for an export that does not exist.
 import { test } from 'tap';
 import { noExport } from '../../../daemon/nbd/no-export.js';
 import { FakeExport, tableOf } from './fake-export.js';
@@ -8,7 +8,7 @@ const named = (...names: string[]) => ({
   list: () => names.map((name) => new FakeExport(512, name)),
 });
 
-await test('by name', (t) => {
+await test('an unknown name: the message repeats it and lists the exports', (t) => {
   t.equal(noExport(Buffer.from('web'), named('a')), 'no export named "web"');
   t.equal(
     noExport(Buffer.from('a"\n\u009b\u202e'), named('a')),
@@ -19,7 +19,7 @@ await test('by name', (t) => {
   t.end();
 });
 
-await test('the default one: the message lists the others', (t) => {
+await test('no default export: the message lists the exports', (t) => {
   t.equal(noExport(Buffer.alloc(0), named()), 'there are no exports');
   t.equal(
     noExport(Buffer.alloc(0), named('web', 'd\nb')),
@@ -32,7 +32,7 @@ await test('the default one: the message lists the others', (t) => {
   t.end();
 });
 
-await test('one that cannot be served: with the class of the reason', (t) => {
+await test('an export that failed to open: the message tells the class of the error', (t) => {
   const failing = {
     ...named('a'),
     failure: (name: string) => (name === 'w"eb' ? 'IO' : undefined),

@@ -1,4 +1,4 @@
-// The data of options: every length that could lie is checked.
+// The data of options: every length field is checked.
 import t from 'tap';
 import { MAX_NAME_LENGTH } from '../../../daemon/nbd/limits.js';
 import { parseInfoQuery, parseMetaQuery } from '../../../daemon/nbd/option-data.js';
@@ -11,7 +11,7 @@ const u32 = (value: number): Buffer => {
 const text = (value: string): Buffer => Buffer.concat([u32(value.length), Buffer.from(value)]);
 const u16 = (value: number): Buffer => u32(value).subarray(2);
 
-await t.test('infos', (test) => {
+await t.test('data of INFO and GO: wrong lengths are refused', (test) => {
   const good = Buffer.concat([text('web'), u16(2), u16(3), u16(1)]);
   const query = parseInfoQuery(good);
   if (typeof query === 'string') throw new Error(query);
@@ -29,7 +29,7 @@ await t.test('infos', (test) => {
   test.end();
 });
 
-await t.test('contexts', (test) => {
+await t.test('data of meta context options: wrong lengths are refused', (test) => {
   const good = Buffer.concat([text('web'), u32(2), text('base:'), text('')]);
   const query = parseMetaQuery(good);
   if (typeof query === 'string') throw new Error(query);

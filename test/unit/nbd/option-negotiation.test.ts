@@ -1,4 +1,4 @@
-// Options that change what follows: structured replies, extended headers, metadata contexts; in every order.
+// Options that change later replies: structured replies, extended headers and metadata contexts, in every order.
 import t from 'tap';
 import { NBD_FLAG, NBD_INFO, NBD_OPT, NBD_REP } from '../../../daemon/nbd/constants.js';
 import { ProtocolError } from '../../../daemon/nbd/errors.js';
@@ -41,7 +41,7 @@ interface Reply {
   data: Buffer;
 }
 
-/** What became of the options, and what was answered behind the greeting. */
+/** The result of the options, and the replies after the greeting. */
 function handshakeOf(...options: Buffer[]): { out: Buffer; result: HandshakeResult | null } {
   const out: Buffer[] = [];
   const handshake = new Handshake(new ExportMap([disk, other]), (bytes) => out.push(bytes));
@@ -58,7 +58,7 @@ function handshakeOf(...options: Buffer[]): { out: Buffer; result: HandshakeResu
 function shake(...options: Buffer[]): {
   replies: Reply[];
   types: number[];
-  /** Of the metadata contexts: id and name. */
+  /** Id and name of each metadata context. */
   contexts: [number, string][];
   result: HandshakeResult | null;
 } {
@@ -87,10 +87,14 @@ function sessionOf(...options: Buffer[]): [string, string[]] {
   return [form, contexts.map(({ name }) => name)];
 }
 
-await t.test('which form of replies, in every order', async (test) => {
+await t.test('the reply form follows the negotiated options, in every order', async (test) => {
   test.same(sessionOf(GO), ['simple', []]);
   test.same(sessionOf(STRUCTURED, GO), ['structured', []]);
-  test.same(sessionOf(STRUCTURED, STRUCTURED, GO), ['structured', []], 'asked for again');
+  test.same(
+    sessionOf(STRUCTURED, STRUCTURED, GO),
+    ['structured', []],
+    'asking twice changes nothing',
+  );
   test.same(sessionOf(EXTENDED, GO), ['extended', []]);
   test.same(sessionOf(STRUCTURED, EXTENDED, GO), ['extended', []]);
   test.same(sessionOf(EXTENDED, EXTENDED, STRUCTURED, GO), ['extended', []]);
@@ -98,15 +102,15 @@ await t.test('which form of replies, in every order', async (test) => {
   test.same(shake(EXTENDED, STRUCTURED).types, [ACK, NBD_REP.ERR_EXT_HEADER_REQD]);
   for (const option of [NBD_OPT.STRUCTURED_REPLY, NBD_OPT.EXTENDED_HEADERS]) {
     const refused = optionBytes(option, Buffer.from([0]));
-    test.same(shake(refused).types, [ERR_INVALID], 'data');
-    test.same(sessionOf(refused, GO), ['simple', []], 'and nothing is agreed on');
+    test.same(shake(refused).types, [ERR_INVALID], 'an option with data is refused');
+    test.same(sessionOf(refused, GO), ['simple', []], 'and negotiates nothing');
     test.equal(shake(refused).replies[0]?.option, option);
   }
   const invalid = optionBytes(NBD_OPT.STRUCTURED_REPLY, Buffer.from([0]));
-  test.same(sessionOf(STRUCTURED, invalid, GO), ['structured', []], 'what was agreed on stays');
+  test.same(sessionOf(STRUCTURED, invalid, GO), ['structured', []], 'the earlier agreement stays');
 });
 
-await t.test('transmission flags: DF only with chunks', async (test) => {
+await t.test('NBD_FLAG_SEND_DF is set only with structured or extended replies', async (test) => {
   const { HAS_FLAGS, READ_ONLY, SEND_FLUSH, CAN_MULTI_CONN, SEND_CACHE } = NBD_FLAG;
   const always = HAS_FLAGS | READ_ONLY | SEND_FLUSH | CAN_MULTI_CONN | SEND_CACHE;
   test.equal(always, 0x507);
@@ -123,7 +127,7 @@ await t.test('transmission flags: DF only with chunks', async (test) => {
     }
   }
   const { out } = handshakeOf(STRUCTURED, optionBytes(NBD_OPT.EXPORT_NAME, Buffer.from('disk')));
-  test.equal(out.readUInt16BE(20 + 8), always | 0x80, 'also where the name is all that is said');
+  test.equal(out.readUInt16BE(20 + 8), always | 0x80, 'also in the reply to NBD_OPT_EXPORT_NAME');
 });
 
 await t.test('NBD_OPT_EXPORT_NAME after extended headers ends the connection', async (test) => {
@@ -133,7 +137,7 @@ await t.test('NBD_OPT_EXPORT_NAME after extended headers ends the connection', a
   test.same(sessionOf(STRUCTURED, set(ALLOCATION), name), ['structured', [ALLOCATION]]);
 });
 
-await t.test('NBD_OPT_LIST_META_CONTEXT', async (test) => {
+await t.test('NBD_OPT_LIST_META_CONTEXT lists what its queries match', async (test) => {
   const both = [
     [0, ALLOCATION],
     [0, LAYER],
@@ -164,29 +168,30 @@ await t.test('NBD_OPT_LIST_META_CONTEXT', async (test) => {
       test.ok(got.replies.slice(before.length).every(({ option }) => option === LIST));
     }
   }
-  test.same(sessionOf(STRUCTURED, list(), GO), ['structured', []], 'it selects nothing');
+  test.same(sessionOf(STRUCTURED, list(), GO), ['structured', []], 'listing selects nothing');
   const kept = sessionOf(STRUCTURED, set(LAYER), list(), list('x'), GO);
-  test.same(kept, ['structured', [LAYER]], 'nor takes it anything back');
+  test.same(kept, ['structured', [LAYER]], 'listing does not undo a selection');
 });
 
-await t.test('NBD_OPT_SET_META_CONTEXT', async (test) => {
+await t.test('NBD_OPT_SET_META_CONTEXT selects what its queries name', async (test) => {
   const one = shake(STRUCTURED, set(LAYER));
   test.same(one.types, [ACK, META_CONTEXT, ACK]);
   const both = shake(EXTENDED, set(LAYER, ALLOCATION, LAYER));
-  test.equal(both.contexts.length, 2, 'each once');
-  test.equal(new Set(both.contexts.map(([id]) => id)).size, 2, 'with an id of its own');
+  test.equal(both.contexts.length, 2, 'each context once');
+  test.equal(new Set(both.contexts.map(([id]) => id)).size, 2, 'each context has its own id');
   const { result } = shake(EXTENDED, set(LAYER, ALLOCATION), GO);
   const session = result?.kind === 'transmission' ? result.session.contexts : [];
-  for (const [id, name] of both.contexts) test.equal(session[id]?.name, name, 'which counts later');
+  for (const [id, name] of both.contexts)
+    test.equal(session[id]?.name, name, 'the id stands for the same context in transmission');
   for (const queries of [[], ['base:'], ['overlaybd:', 'base:'], ['qemu:x'], ['base:x'], ['']]) {
     const none = shake(STRUCTURED, set(...queries));
-    test.same(none.types, [ACK, ACK], 'wildcards and strangers select nothing');
+    test.same(none.types, [ACK, ACK], 'wildcards and unknown contexts select nothing');
     test.same(sessionOf(STRUCTURED, set(...queries), GO)[1], []);
   }
   test.same(sessionOf(STRUCTURED, set('base:', LAYER, 'x:y'), GO)[1], [LAYER]);
 });
 
-await t.test('SET replaces, and forgets when it fails', async (test) => {
+await t.test('a later SET_META_CONTEXT replaces the selection or clears it', async (test) => {
   const before = [STRUCTURED, set(LAYER, ALLOCATION)];
   const after = (...options: Buffer[]): string[] => sessionOf(...before, ...options, GO)[1];
   test.same(after(), [ALLOCATION, LAYER]);
@@ -196,26 +201,38 @@ await t.test('SET replaces, and forgets when it fails', async (test) => {
   const unknown = optionBytes(SET, metaData('nobody', [LAYER]));
   test.same(shake(...before, unknown).types.at(-1), ERR_UNKNOWN);
   test.same(after(unknown), []);
-  test.same(after(optionBytes(SET, NOTHING)), [], 'malformed');
+  test.same(after(optionBytes(SET, NOTHING)), [], 'a malformed one clears it');
   test.same(after(optionBytes(SET, metaData('disk', [LAYER], 2))), []);
-  test.same(after(optionBytes(SET, Buffer.alloc(MAX_OPTION_LENGTH + 1))), [], 'too long');
-  test.same(after(unknown, set(ALLOCATION)), [ALLOCATION], 'and can be set again');
-  test.same(after(EXTENDED), [ALLOCATION, LAYER], 'a better form changes nothing');
+  test.same(
+    after(optionBytes(SET, Buffer.alloc(MAX_OPTION_LENGTH + 1))),
+    [],
+    'one that is too long clears it',
+  );
+  test.same(after(unknown, set(ALLOCATION)), [ALLOCATION], 'contexts can be selected again');
+  test.same(after(EXTENDED), [ALLOCATION, LAYER], 'extended headers afterwards keep the selection');
 });
 
-await t.test('SET before structured replies', async (test) => {
+await t.test('NBD_OPT_SET_META_CONTEXT before structured replies is refused', async (test) => {
   test.same(shake(set(LAYER)).types, [ERR_INVALID]);
   test.same(sessionOf(set(LAYER), STRUCTURED, GO), ['structured', []]);
 });
 
-await t.test('contexts of another export do not count', async (test) => {
+await t.test('contexts that were selected for another export do not count', async (test) => {
   const elsewhere = optionBytes(SET, metaData('other', [LAYER]));
   test.same(shake(STRUCTURED, elsewhere).types, [ACK, META_CONTEXT, ACK]);
   test.same(sessionOf(STRUCTURED, elsewhere, GO)[1], []);
-  test.same(sessionOf(STRUCTURED, set(LAYER), elsewhere, GO)[1], [], 'only the last SET does');
+  test.same(
+    sessionOf(STRUCTURED, set(LAYER), elsewhere, GO)[1],
+    [],
+    'only the last NBD_OPT_SET_META_CONTEXT counts',
+  );
   test.same(sessionOf(STRUCTURED, elsewhere, set(LAYER), GO)[1], [LAYER]);
   const info = optionBytes(NBD_OPT.INFO, infoData('other'));
-  test.same(sessionOf(STRUCTURED, set(LAYER), info, GO)[1], [LAYER], 'asking is not choosing');
+  test.same(
+    sessionOf(STRUCTURED, set(LAYER), info, GO)[1],
+    [LAYER],
+    'NBD_OPT_INFO does not change the selection',
+  );
 });
 
 await t.test('malformed queries are refused, and the next option works', async (test) => {
@@ -264,7 +281,7 @@ await t.test('malformed queries are refused, and the next option works', async (
   }
 });
 
-await t.test('as much as an option holds', async (test) => {
+await t.test('as many queries as fit into an option are accepted', async (test) => {
   const most = Math.floor((MAX_OPTION_LENGTH - 12) / 4);
   const many = metaData('disk', Array<string>(most).fill(''));
   test.ok(many.length <= MAX_OPTION_LENGTH);
@@ -278,5 +295,8 @@ await t.test('as much as an option holds', async (test) => {
     optionBytes(LIST, metaData('disk', [], 2 ** 32 - 1)),
   );
   test.ok(shake(...claims).types.every((type) => type === ERR_INVALID));
-  test.ok(process.memoryUsage().arrayBuffers - before < 4 << 20, 'a giant count takes no memory');
+  test.ok(
+    process.memoryUsage().arrayBuffers - before < 4 << 20,
+    'a huge query count allocates no memory',
+  );
 });

@@ -1,9 +1,9 @@
-// Clients of other protocols, told by their first bytes, and what the handshake makes of them.
+// Clients of other protocols, recognized by their first bytes, and the handshake's error for them.
 import t from 'tap';
 import { Handshake } from '../../../daemon/nbd/handshake.js';
 import { tableOf } from './fake-export.js';
 
-await t.test('what is known, and what is not', async (test) => {
+await t.test('known protocols are recognized, and unknown bytes are not', async (test) => {
   const said: [bytes: string | number[], reason: RegExp][] = [
     ['GET / HTTP/1.1\r\n', /^sent HTTP to a plain NBD port; /],
     ['POST /', /^sent HTTP to a plain NBD port; /],

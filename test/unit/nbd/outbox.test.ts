@@ -1,4 +1,4 @@
-// The bytes on their way to one client, and the memory they are in; with a send function of the test's own.
+// The bytes on their way to one client and their memory; with a send function of the test's own.
 import * as fc from 'fast-check';
 import t from 'tap';
 import { LargeMemory } from '../../../daemon/nbd/large-memory.js';
@@ -10,7 +10,7 @@ const EAGAIN = 11;
 const EPIPE = 32;
 const CHUNK = new SendBufferPool().take().bytes.length;
 
-await t.test('whatever is written comes out, however little is taken at a time', async (test) => {
+await t.test('all bytes are sent in order, however few the socket takes', async (test) => {
   const sizes = fc.array(fc.integer({ min: 0, max: 3 * CHUNK }), { maxLength: 5 });
   const takes = fc.infiniteStream(
     fc.oneof(fc.constant(0), fc.integer({ min: 1, max: CHUNK }), fc.constant(Infinity)),
@@ -41,7 +41,7 @@ await t.test('whatever is written comes out, however little is taken at a time',
   );
 });
 
-await t.test('reserved and not committed is not sent', async (test) => {
+await t.test('bytes that were reserved and not committed are not sent', async (test) => {
   const out: string[] = [];
   const outbox = new Outbox(new SendBufferPool(), (bytes, offset, length) => {
     out.push(bytes.toString('latin1', offset, offset + length));
@@ -56,7 +56,7 @@ await t.test('reserved and not committed is not sent', async (test) => {
   test.same(out, ['said']);
 });
 
-await t.test('an error stops it for good', async (test) => {
+await t.test('after a send error nothing more is sent', async (test) => {
   let sends = 0;
   const outbox = new Outbox(new SendBufferPool(), () => {
     sends++;
@@ -72,7 +72,7 @@ await t.test('an error stops it for good', async (test) => {
   test.equal(outbox.unsent, 0);
 });
 
-await t.test('buffers are given back once and used again', async (test) => {
+await t.test('buffers are returned to the pool once and reused', async (test) => {
   const pool = new SendBufferPool();
   const outbox = new Outbox(pool, (_bytes, _offset, length) => length);
   outbox.write(Buffer.alloc(100));
@@ -81,7 +81,7 @@ await t.test('buffers are given back once and used again', async (test) => {
   const again = pool.take();
   test.equal(again, used);
   test.match(again, { start: 0, end: 0 });
-  test.not(pool.take(), used, 'not twice');
+  test.not(pool.take(), used, 'the buffer is not handed out twice');
   const blocked = new Outbox(pool, () => -EAGAIN);
   blocked.write(Buffer.alloc(CHUNK));
   blocked.write(Buffer.alloc(10));
@@ -93,7 +93,7 @@ await t.test('buffers are given back once and used again', async (test) => {
   test.not(pool.take(), held);
 });
 
-await t.test('buffers of others are sent in their place and released', async (test) => {
+await t.test('buffers of another owner are sent in their place and released', async (test) => {
   const memory = new LargeMemory(undefined, 1000);
   const user = { stalledSince: () => null, evict: () => undefined };
   const buffer = await memory.acquire(1000, user);

@@ -1,5 +1,5 @@
-// The last block of an export whose size is no multiple of one: zeros fill it up, and the image is
-// never asked for what it does not have.
+// The last block of an export whose size is not a multiple of the block size: zeros fill it, and the image is never
+// asked for bytes after its end.
 import t from 'tap';
 import { EXTENT_DATA, EXTENT_HOLE, ExtentList } from '../../../daemon/lib/extent-list.js';
 import { NBD_INFO, NBD_OPT } from '../../../daemon/nbd/constants.js';
@@ -12,7 +12,7 @@ import { Harness } from './transmission-harness.js';
 const SIZE = 3000;
 const PADDED = 3072;
 
-await t.test('what is padded, and how far', (test) => {
+await t.test('sizes are padded to whole blocks', (test) => {
   for (const [size, padded] of [
     [1, 1024],
     [511, 1024],
@@ -45,16 +45,16 @@ await t.test('what is padded, and how far', (test) => {
   });
   test.equal(paddedTo(fake, 4096).disk.size, 4096, 'a device has larger blocks');
   test.equal(paddedTo(fake, SIZE), fake);
-  test.equal(paddedTo(fake, 100), fake, 'a client may have been told less');
+  test.equal(paddedTo(fake, 100), fake, 'a client may know a smaller size');
   test.equal(
     paddedTo(fake, SIZE + 4096),
     fake,
-    'no more than a block: the image has become shorter',
+    'padding is at most a block, because the image may have become shorter',
   );
   test.end();
 });
 
-/** @returns the size that the handshake tells, and that of what is served then */
+/** @returns the size in the handshake, and the size of the export that is served afterwards */
 function told(option: number, data: Buffer): [size: number, served: number | undefined] {
   const out: Buffer[] = [];
   const exports = tableOf(new FakeExport(777, 'odd'));
@@ -66,7 +66,7 @@ function told(option: number, data: Buffer): [size: number, served: number | und
   return [Number(size), result?.kind === 'transmission' ? result.export.disk.size : undefined];
 }
 
-await t.test('who does not ask for block sizes is told the size of a disk', async (test) => {
+await t.test('clients that ask for no block sizes get a size in sectors', async (test) => {
   const { EXPORT_NAME, GO, INFO } = NBD_OPT;
   const { BLOCK_SIZE, NAME } = NBD_INFO;
   test.same(told(EXPORT_NAME, Buffer.from('odd')), [1024, 1024]);
@@ -78,7 +78,7 @@ await t.test('who does not ask for block sizes is told the size of a disk', asyn
 });
 
 await t.test(
-  'reads, extents and loads at its end, each range within the last sectors',
+  'reads, extents and loads of each range within the last sectors are right',
   async (test) => {
     const fake = new FakeExport(SIZE);
     fake.grain = 1;
@@ -90,7 +90,7 @@ await t.test(
     for (let from = 2500; from < PADDED; from += 7) {
       for (let length = 1; from + length <= PADDED; length += 13) {
         dst.fill(0xaa);
-        if (!padded.read(from, length, dst, 3, cursor)) test.fail('put off');
+        if (!padded.read(from, length, dst, 3, cursor)) test.fail('read() returned false');
         const isRight = dst.subarray(3, 3 + length).equals(whole.subarray(from, from + length));
         if (!isRight || dst[2] !== 0xaa || dst[3 + length] !== 0xaa) test.fail(`${from}+${length}`);
         test.equal(padded.extents(from, length, list, cursor, null), length);
@@ -108,7 +108,7 @@ await t.test(
   },
 );
 
-await t.test('a list that becomes full ends before the zeros', (test) => {
+await t.test('an extent list that becomes full ends before the padding', (test) => {
   const fake = new FakeExport(SIZE);
   fake.kindAt = (offset) => (Math.floor(offset / 512) % 2 === 0 ? EXTENT_DATA : EXTENT_HOLE);
   const list = new ExtentList(2);
@@ -119,7 +119,7 @@ await t.test('a list that becomes full ends before the zeros', (test) => {
   test.end();
 });
 
-await t.test('a failure in the last sector is one of the image', async (test) => {
+await t.test('a failed read of the last sector has the offset of the image', async (test) => {
   const fake = new FakeExport(SIZE);
   fake.onRead = ({ offset }) => {
     if (offset >= 2560) throw new Error('gone');

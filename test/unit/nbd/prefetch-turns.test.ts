@@ -1,9 +1,9 @@
-// Turns of those who have the system read ahead: one for each export, in order, and not too many bytes.
+// Turns for prefetching: one at a time for each export, in order, and within a rate.
 import { test } from 'tap';
 import { PREFETCH_BYTES_PER_MS } from '../../../daemon/nbd/limits.js';
 import { PrefetchTurns } from '../../../daemon/nbd/prefetch-turns.js';
 
-await test('one at a time of an export, first come, first served', async (t) => {
+await test('an export has one turn at a time, granted in order', async (t) => {
   const turns = new PrefetchTurns(1e9);
   const log: string[] = [];
   const all = Array.from({ length: 4 }, async (_, i) => {
@@ -22,17 +22,17 @@ await test('one at a time of an export, first come, first served', async (t) => 
   turns.pass('x', 0);
 });
 
-await test('an export whose disk is stuck holds up no other', async (t) => {
+await test('an export with a stuck disk does not hold up others', async (t) => {
   const turns = new PrefetchTurns(1e9);
   await turns.take('sick');
   void turns.take('sick');
   await turns.take('well');
   turns.pass('well', 1);
   await turns.take('well');
-  t.pass('went on');
+  t.pass('the other export got its turn');
 });
 
-await test('all exports together are read ahead no faster than they may', async (t) => {
+await test('the rate of prefetching holds for all exports together', async (t) => {
   const turns = new PrefetchTurns(1000);
   const begin = performance.now();
   for (let i = 0; i < 10; i++) {
@@ -47,7 +47,7 @@ await test('all exports together are read ahead no faster than they may', async 
   );
 });
 
-await test('unless it is given another rate, it keeps to the limit', async (t) => {
+await test('without a given rate the limit applies', async (t) => {
   const turns = new PrefetchTurns();
   const begin = performance.now();
   await turns.take('x');

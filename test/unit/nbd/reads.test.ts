@@ -1,4 +1,4 @@
-// Reads whose bytes are not at hand: put off, resolved in any order, evicted, failed, limited, and abandoned.
+// Reads whose bytes are not at hand: postponed, resolved in any order, evicted, failed, limited, and abandoned.
 import t from 'tap';
 import { NBD_CMD, NBD_EIO } from '../../../daemon/nbd/constants.js';
 import { MAX_IN_FLIGHT, MAX_UNSENT_BYTES } from '../../../daemon/nbd/limits.js';
@@ -16,7 +16,7 @@ const connect = (fake: FakeExport, form: ReplyForm, memory = new LargeMemory()):
 
 const SIZE = 64 << 20;
 
-/** An export whose every `ensure` has to be resolved by the test, by offset. */
+/** An export on which the test resolves every `ensure` by its offset. */
 function slowExport(): { fake: FakeExport; waits: Map<number, Deferred> } {
   const fake = new FakeExport(SIZE);
   const waits = new Map<number, Deferred>();
@@ -30,18 +30,18 @@ function slowExport(): { fake: FakeExport; waits: Map<number, Deferred> } {
 
 const cookies = (harness: Harness): bigint[] => harness.answers().map(({ cookie }) => cookie);
 
-await t.test('answers in the order in which the bytes arrive', async (test) => {
+await t.test('reads are answered in the order in which their bytes arrive', async (test) => {
   const { fake, waits } = slowExport();
   const harness = new Harness(fake);
   for (let i = 0; i < 4; i++) harness.ask({ cookie: BigInt(i), offset: i * 1000, length: 1000 });
   await harness.settle();
   test.same(cookies(harness), []);
   test.equal(harness.transmission.inFlight, 4);
-  test.equal(fake.reads.length, 0, 'nothing is read before it is there');
+  test.equal(fake.reads.length, 0, 'nothing is read before its bytes are there');
   fake.onEnsure = () => null;
   harness.ask({ cookie: 9n, offset: 5, length: 5 });
   await harness.settle();
-  test.same(cookies(harness), [9n], 'others overtake');
+  test.same(cookies(harness), [9n], 'later reads may overtake');
   for (const i of [2, 0, 3, 1]) {
     waits.get(i * 1000)?.resolve();
     await harness.settle();
@@ -53,7 +53,7 @@ await t.test('answers in the order in which the bytes arrive', async (test) => {
   test.equal(harness.transmission.inFlight, 0);
 });
 
-await t.test('a disk that has to be waited for', async (test) => {
+await t.test('a read that must wait for the disk is answered after load()', async (test) => {
   const fake = new FakeExport(SIZE);
   const harness = new Harness(fake);
   const wait = deferred();
@@ -76,7 +76,7 @@ await t.test('a disk that has to be waited for', async (test) => {
   );
 });
 
-await t.test('bytes that never come are EIO', async (test) => {
+await t.test('bytes that cannot be fetched are NBD_EIO', async (test) => {
   const { fake, waits } = slowExport();
   const harness = new Harness(fake);
   for (let i = 0; i < 5; i++) harness.ask({ cookie: BigInt(i), offset: i, length: 10 });
@@ -94,18 +94,18 @@ await t.test('bytes that never come are EIO', async (test) => {
   await harness.settle();
   const answers = harness.answers();
   const errors = new Map(answers.map(({ cookie, error }) => [cookie, error]));
-  test.equal(answers.length, 5, 'each once');
+  test.equal(answers.length, 5, 'each is answered once');
   test.equal(errors.get(0n), NBD_EIO);
-  test.equal(errors.get(1n), NBD_EIO, 'even without a reason');
+  test.equal(errors.get(1n), NBD_EIO, 'also without a reason');
   test.equal(errors.get(2n), NBD_EIO);
   test.equal(errors.get(3n), 0);
-  test.equal(errors.get(4n), NBD_EIO, 'also when the read behind it fails');
+  test.equal(errors.get(4n), NBD_EIO, 'also if the read after the fetch fails');
   test.equal(harness.failures.length, 4);
   test.ok(harness.failures.every(({ error }) => error !== undefined && error !== null));
   test.equal(harness.transmission.errors, 4);
 });
 
-await t.test('a load that rejects is EIO', async (test) => {
+await t.test('a load() that rejects is NBD_EIO', async (test) => {
   const fake = new FakeExport(SIZE);
   const harness = new Harness(fake);
   fake.onRead = ({ loaded }) => loaded;
@@ -119,10 +119,10 @@ await t.test('a load that rejects is EIO', async (test) => {
   );
 });
 
-await t.test('a source that breaks its word does not leak what was in the buffer', async (test) => {
+await t.test('stale bytes are not sent if a source breaks its contract', async (test) => {
   const fake = new FakeExport(SIZE);
   const harness = new Harness(fake);
-  fake.onRead = () => false; // even when it may block
+  fake.onRead = () => false; // also when it may block
   harness.ask({ cookie: 1n, offset: 0, length: 10 });
   harness.ask({ cookie: 2n, offset: 0, length: 1 << 20 });
   await harness.settle();
@@ -132,7 +132,7 @@ await t.test('a source that breaks its word does not leak what was in the buffer
   );
 });
 
-await t.test('no more in flight than the limit', async (test) => {
+await t.test('no more requests are in flight than the limit', async (test) => {
   const { fake, waits } = slowExport();
   const harness = new Harness(fake);
   const count = MAX_IN_FLIGHT + 50;
@@ -143,7 +143,7 @@ await t.test('no more in flight than the limit', async (test) => {
   test.equal(harness.transmission.state, 'waiting');
   waits.get(77)?.resolve();
   await harness.settle();
-  test.equal(waits.size, MAX_IN_FLIGHT + 1, 'one answered, one taken');
+  test.equal(waits.size, MAX_IN_FLIGHT + 1, 'one is answered, so one more is accepted');
   for (let done = 0; harness.answers().length < count; done++) {
     for (const wait of waits.values()) wait.resolve();
     await harness.settle();
@@ -153,7 +153,7 @@ await t.test('no more in flight than the limit', async (test) => {
   test.equal(harness.answers().length, count);
 });
 
-await t.test('many that become ready at once keep to the limit of unsent bytes', async (test) => {
+await t.test('many reads that become ready at once stay within the unsent limit', async (test) => {
   const { fake, waits } = slowExport();
   const harness = new Harness(fake);
   harness.room = 0;
@@ -162,13 +162,13 @@ await t.test('many that become ready at once keep to the limit of unsent bytes',
   for (const wait of waits.values()) wait.resolve();
   await harness.settle();
   test.ok(harness.outbox.unsent < MAX_UNSENT_BYTES + 200_016);
-  test.ok(fake.reads.length <= 2, 'the rest is not even read');
+  test.ok(fake.reads.length <= 2, 'the remaining ones are not read yet');
   harness.room = Infinity;
   await harness.settle();
   test.equal(harness.answers().length, 100);
 });
 
-await t.test('goodbye with requests in flight: all are answered first', async (test) => {
+await t.test('NBD_CMD_DISC with requests in flight: all are answered first', async (test) => {
   const { fake, waits } = slowExport();
   const harness = new Harness(fake);
   harness.ask({ cookie: 1n, offset: 1, length: 100 });
@@ -187,7 +187,7 @@ await t.test('goodbye with requests in flight: all are answered first', async (t
   test.equal(harness.transmission.state, 'done');
 });
 
-await t.test('the client goes away with requests in flight', async (test) => {
+await t.test('a client that hangs up with requests in flight is cleaned up', async (test) => {
   const { fake, waits } = slowExport();
   const harness = new Harness(fake);
   harness.ask({ cookie: 1n, offset: 1, length: 100 });
@@ -197,13 +197,13 @@ await t.test('the client goes away with requests in flight', async (test) => {
   waits.get(1)?.resolve();
   waits.get(2)?.reject(new Error('too late'));
   await new Promise(setImmediate);
-  test.notOk(harness.woken, 'nobody is woken for it');
-  test.equal(harness.failures.length, 0, 'or told');
+  test.notOk(harness.woken, 'the closed connection is not woken');
+  test.equal(harness.failures.length, 0, 'no failure is reported either');
   test.equal(fake.reads.length, 0);
   test.equal(harness.outbox.unsent, 0);
 });
 
-await t.test('the daemon ends the connection: what was taken is answered', async (test) => {
+await t.test('accepted requests are answered when the daemon drains', async (test) => {
   const { fake, waits } = slowExport();
   const harness = new Harness(fake);
   harness.ask({ cookie: 1n, offset: 1, length: 100 });
@@ -218,7 +218,7 @@ await t.test('the daemon ends the connection: what was taken is answered', async
   test.same(cookies(harness), [1n]);
 });
 
-/** An export whose cache loses what it has fetched just before it is read, `times` times. */
+/** An export whose cache evicts fetched bytes just before they are read, `times` times. */
 function evictingExport(times: number): { fake: FakeExport; fetches: [number, number][] } {
   const fake = new FakeExport(SIZE);
   const fetches: [number, number][] = [];
@@ -243,7 +243,7 @@ function evictingExport(times: number): { fake: FakeExport; fetches: [number, nu
 }
 
 for (const form of FORMS) {
-  await t.test(`${form}: what a cache has evicted is fetched again`, async (test) => {
+  await t.test(`${form}: evicted bytes are fetched again`, async (test) => {
     for (const length of [10, 4096, 200_000, MIB]) {
       const { fake, fetches } = evictingExport(3);
       const harness = connect(fake, form);
@@ -253,11 +253,11 @@ for (const form of FORMS) {
       test.equal(answer?.error, 0);
       test.ok(answer?.data.equals(bytesAt(77, length)), `${length} bytes`);
       test.ok(fetches.length >= 4, `${fetches.length} fetches`);
-      test.equal(fake.loads.length, 0, 'no disk has to be waited for');
+      test.equal(fake.loads.length, 0, 'there is no wait for a disk');
     }
   });
 
-  await t.test(`${form}: what is evicted each time ends in EIO`, async (test) => {
+  await t.test(`${form}: bytes that are evicted every time end in NBD_EIO`, async (test) => {
     for (const length of [10, 200_000, MIB]) {
       const { fake, fetches } = evictingExport(Infinity);
       const harness = connect(fake, form);
@@ -265,13 +265,13 @@ for (const form of FORMS) {
       await harness.settle();
       test.equal(harness.answers()[0]?.error, NBD_EIO, `${length} bytes`);
       test.equal(harness.transmission.inFlight, 0);
-      // A short simple read is tried as a whole first, and then as a long one, which asks for all again.
+      // A short simple read is first tried as a whole, then as a long one, which ensures everything again.
       test.ok(fetches.length <= 2 * MAX_WAITS + 5, `${fetches.length} fetches`);
       test.match(harness.failures, [{ error: { code: 'IO', message: /8 times/ } }]);
     }
   });
 
-  await t.test(`${form}: evicted while a disk is waited for`, async (test) => {
+  await t.test(`${form}: bytes that are evicted during load() are fetched again`, async (test) => {
     const fake = new FakeExport(SIZE);
     let isHere = true;
     const fetched = deferred();
@@ -292,7 +292,7 @@ for (const form of FORMS) {
     test.equal(fake.loads.length, 1);
   });
 
-  await t.test(`${form}: all of a long read is asked for when it arrives`, async (test) => {
+  await t.test(`${form}: a long read ensures its whole range when it arrives`, async (test) => {
     const { fake, waits } = slowExport();
     const asked: number[] = [];
     const wait = fake.onEnsure;
@@ -305,7 +305,7 @@ for (const form of FORMS) {
     harness.ask({ cookie: 1n, offset: 0, length: 2 * MIB - 16 });
     await harness.settle();
     test.equal(asked[0], 2 * MIB - 16);
-    // Another client is served meanwhile: who waits for a network holds no memory of the reactor.
+    // Another client is served meanwhile: a read that waits for a network holds no memory of the reactor.
     const other = connect(new FakeExport(SIZE), 'simple', memory);
     other.ask({ cookie: 2n, offset: 0, length: 2 * MIB - 16 });
     await other.settle();
@@ -317,7 +317,7 @@ for (const form of FORMS) {
   });
 }
 
-await t.test('a long read gives its memory back while evicted bytes are fetched', async (test) => {
+await t.test('a long read gives up its memory while bytes are fetched again', async (test) => {
   const fake = new FakeExport(SIZE);
   const memory = new LargeMemory(undefined, 2 * MIB);
   const again = deferred();
@@ -334,14 +334,14 @@ await t.test('a long read gives its memory back while evicted bytes are fetched'
   const other = connect(new FakeExport(SIZE), 'simple', memory);
   other.ask({ cookie: 2n, offset: 0, length: 2 * MIB - 16 });
   await other.settle();
-  test.equal(other.answers().length, 1, 'others have it meanwhile');
+  test.equal(other.answers().length, 1, 'other clients use the memory meanwhile');
   isEvicted = false;
   again.resolve();
   await harness.settle();
   test.ok(harness.answers()[0]?.data.equals(bytesAt(0, 2 * MIB - 16)));
 });
 
-await t.test('the client goes away while a long reply is complete', async (test) => {
+await t.test('a hang-up when a long reply is complete frees the memory', async (test) => {
   const fake = new FakeExport(SIZE);
   const memory = new LargeMemory(undefined, 2 * MIB);
   const gone = connect(fake, 'simple', memory);
@@ -353,5 +353,5 @@ await t.test('the client goes away while a long reply is complete', async (test)
   const next = connect(fake, 'simple', memory);
   next.ask({ cookie: 2n, offset: 0, length: 2 * MIB - 16 });
   await next.settle();
-  test.equal(next.answers().length, 1, 'its memory is free again');
+  test.equal(next.answers().length, 1, 'the memory is free again');
 });

@@ -1,5 +1,5 @@
-// Puts the chunks of structured and extended replies together as the strictest of clients would: throws on whatever
-// the protocol forbids, and on holes that are sent as bytes. What is right for one request is up to the tests.
+// Assembles the chunks of structured and extended replies as a strict client would: throws on everything that the
+// protocol forbids, and on holes that are sent as bytes. The tests judge whether the content is right.
 import { EXTENT_DATA } from '../../../daemon/lib/extent-list.js';
 import { NBD_CMD, NBD_CMD_FLAG, NBD_REPLY_TYPE } from '../../../daemon/nbd/constants.js';
 import type { Session } from '../../../daemon/nbd/session.js';
@@ -15,14 +15,14 @@ export interface Piece {
 export interface Answer {
   cookie: bigint;
   error: number;
-  /** What came with it: when there was no error, as many bytes as were asked for. */
+  /** The read's data: without an error, as many bytes as were requested. */
   data: Buffer;
-  /** How a read's data came, in order; none with simple replies. */
+  /** How a read's data arrived, in order; empty with simple replies. */
   pieces: Piece[];
   message: string;
-  /** Where in the export the error is, if the reply tells. */
+  /** The offset of the error, if the reply has one. */
   errorOffset: number | null;
-  /** By the id of the context: pairs of length and flags. */
+  /** By context id: pairs of length and flags. */
   statuses: Map<number, [number, number][]>;
 }
 
@@ -41,9 +41,9 @@ export function emptyAnswer(cookie: bigint): Answer {
 export class ReplyChecker {
   readonly #session: Session;
   readonly #export: FakeExport;
-  /** Replies that are complete, in the order of their ends. */
+  /** Complete replies, in the order of their ends. */
   readonly answers: Answer[] = [];
-  /** Replies that have begun. */
+  /** Replies that have begun and not ended. */
   readonly open = new Map<bigint, Answer>();
 
   constructor(session: Session, served: FakeExport) {
@@ -85,7 +85,7 @@ export class ReplyChecker {
     if ((request.type ?? NBD_CMD.READ) !== NBD_CMD.READ) throw new Error(`${what}: not a read`);
     if (length === 0 || offset < from || offset + length > from + size) throw new Error(what);
     const last = answer.pieces.at(-1);
-    const isBehind = !last || offset >= last.offset + last.length; // and so behind all, as ours are
+    const isBehind = !last || offset >= last.offset + last.length; // and so after all earlier ones, as this server sends them
     if (!isBehind) throw new Error(`${what}: overlaps, or is out of order`);
     const isWhole = ((request.flags ?? 0) & NBD_CMD_FLAG.DF) !== 0;
     if (isWhole && answer.pieces.length > 0) throw new Error(`${what}: a fragment`);
@@ -96,7 +96,7 @@ export class ReplyChecker {
     else payload.copy(answer.data, offset - from, 8);
   }
 
-  /** Holes are never sent as bytes, unless among data that must not be fragmented; nor data as holes. */
+  /** Holes are not sent as bytes, except in data that may not be fragmented; data is not sent as holes. */
   #checkKinds(offset: number, length: number, isHole: boolean, isWhole: boolean, what: string) {
     const { grain } = this.#export;
     let data = 0;

@@ -1,4 +1,4 @@
-// The wire of structured and extended messages as tests see it: builds requests, takes replies apart. Judges nothing.
+// The wire format of structured and extended messages: builds requests and splits replies. It judges nothing.
 import { NBD_CMD } from '../../../daemon/nbd/constants.js';
 import type { ReplyForm } from '../../../daemon/nbd/session.js';
 import { requestBytes, type RawRequest } from '../../support/nbd-client.js';
@@ -32,9 +32,8 @@ export interface ReplyChunk {
 }
 
 /**
- * All chunks that have come whole.
- * @returns also how many bytes of a further one there are
- * @throws on anything that is no chunk of the form
+ * Splits a stream into its complete chunks. @returns the chunks, and how many bytes of an incomplete one follow.
+ * @throws on anything that is not a chunk of the form
  */
 export function parseChunks(
   form: 'structured' | 'extended',

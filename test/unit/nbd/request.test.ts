@@ -1,4 +1,4 @@
-// Requests from bytes to numbers, in both forms.
+// Parses requests in both forms.
 import t from 'tap';
 import { NBD_CMD, NBD_CMD_FLAG } from '../../../daemon/nbd/constants.js';
 import { Request, requestSize } from '../../../daemon/nbd/request.js';
@@ -36,7 +36,11 @@ t.match(request, {
   offset: 9,
   length: 2 ** 33 + 1,
 });
-t.match(kept, { cookieLow: 0x05060708, flags: NBD_CMD_FLAG.DF, length: 512 }, 'a copy stays');
+t.match(
+  kept,
+  { cookieLow: 0x05060708, flags: NBD_CMD_FLAG.DF, length: 512 },
+  'the parsed values are copies',
+);
 
 for (const extended of [false, true]) {
   const other = extended ? '25609513' : '21e41c71';

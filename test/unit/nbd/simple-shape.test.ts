@@ -1,4 +1,4 @@
-// Long reads: in slices, one at a time, within the budget of their thread; and who loses it when others wait.
+// Long reads with simple replies: in slices, one at a time, within their thread's memory budget; eviction of holders.
 import t, { type Test } from 'tap';
 import { NBD_CMD, NBD_EIO, NBD_ENOMEM } from '../../../daemon/nbd/constants.js';
 import { LargeMemory, type LargeMemoryUser } from '../../../daemon/nbd/large-memory.js';
@@ -7,21 +7,22 @@ import type { SendBuffer } from '../../../daemon/nbd/outbox.js';
 import { tick } from '../../support/nbd-client.js';
 import { FakeExport, bytesAt, deferred } from './fake-export.js';
 import { Harness } from './transmission-harness.js';
+import { monotonicMs } from '../../../daemon/lib/clock.js';
 
 const SIZE = 48 << 20;
 const MIB = 1 << 20;
 const SLICE = 512 * 1024;
 
-/** Turns of the loop until it is so, or the test fails. */
+/** Runs event loop turns until the condition holds, or the test fails. */
 async function until(test: Test, what: string, condition: () => boolean): Promise<void> {
   for (let i = 0; i < 500; i++) {
     if (condition()) return;
     await tick(10);
   }
-  test.fail(`never: ${what}`);
+  test.fail(`not reached: ${what}`);
 }
 
-await t.test('lengths around the limits', async (test) => {
+await t.test('reads around the length limits have the right slices', async (test) => {
   const fake = new FakeExport(SIZE);
   for (const [length, slices] of [
     [MAX_INLINE_LENGTH, 1],
@@ -46,7 +47,7 @@ await t.test('lengths around the limits', async (test) => {
   }
 });
 
-/** Counts how often it is asked for memory. */
+/** Counts requests for memory. */
 class CountingMemory extends LargeMemory {
   asked = 0;
 
@@ -68,7 +69,7 @@ await t.test(
     harness.ask({ cookie: 2n, offset: 0, length: MAX_INLINE_LENGTH + 1 });
     harness.ask({ cookie: 3n, offset: 0, length: MAX_INLINE_LENGTH + 1 });
     await harness.settle();
-    test.equal(memory.asked, 1, 'the second waits until the client takes the first');
+    test.equal(memory.asked, 1, 'the second read waits until the client has taken the first');
     harness.room = Infinity;
     await harness.settle();
     test.equal(memory.asked, 2);
@@ -79,7 +80,7 @@ await t.test(
   },
 );
 
-await t.test('short reads behind a long one do not wait for it', async (test) => {
+await t.test('short reads after a long one do not wait for it', async (test) => {
   const harness = new Harness(new FakeExport(SIZE));
   harness.ask({ cookie: 1n, offset: 0, length: 32 * MIB });
   harness.ask({ cookie: 2n, offset: 0, length: 4096 });
@@ -90,7 +91,7 @@ await t.test('short reads behind a long one do not wait for it', async (test) =>
   );
 });
 
-await t.test('slices that are not at hand, or fail', async (test) => {
+await t.test('slices that must be waited for or that fail', async (test) => {
   const fake = new FakeExport(SIZE);
   const harness = new Harness(fake);
   fake.onRead = ({ offset, loaded }) => loaded || offset % MIB !== 0;
@@ -115,7 +116,7 @@ await t.test('slices that are not at hand, or fail', async (test) => {
   await harness.settle();
   const [, failed, next] = harness.answers();
   test.match(failed, { cookie: 2n, error: NBD_EIO });
-  test.equal(failed?.data.length, 0, 'not a byte of the part that could be read');
+  test.equal(failed?.data.length, 0, 'the readable part is not sent');
   test.match(next, { cookie: 3n, error: 0 });
   test.ok(next?.data.equals(bytesAt(0, 2 * MIB)));
   test.equal(harness.failures.length, 1);
@@ -126,17 +127,17 @@ await t.test('slices that are not at hand, or fail', async (test) => {
   };
   harness.ask({ cookie: 4n, offset: 0, length: MIB });
   await harness.settle();
-  test.match(harness.answers().at(-1), { cookie: 4n, error: NBD_EIO }, 'without a reason too');
+  test.match(harness.answers().at(-1), { cookie: 4n, error: NBD_EIO }, 'also without a reason');
 });
 
-await t.test('one long reply of a client is unsent at a time', async (test) => {
+await t.test('a client has one unsent long reply at a time', async (test) => {
   const fake = new FakeExport(SIZE);
   const harness = new Harness(fake);
   harness.room = 0;
   for (let i = 0; i < 3; i++) harness.ask({ cookie: BigInt(i), offset: i, length: 32 * MIB });
   await harness.settle();
   test.equal(harness.outbox.unsent, 16 + 32 * MIB);
-  test.equal(fake.reads.length, 64, 'the second was not begun');
+  test.equal(fake.reads.length, 64, 'the second read did not begin');
   harness.room = 20 * MIB;
   await harness.settle();
   test.equal(fake.reads.length, 64);
@@ -147,7 +148,7 @@ await t.test('one long reply of a client is unsent at a time', async (test) => {
   test.ok(answers.every(({ cookie, data }) => data.equals(bytesAt(Number(cookie), 32 * MIB))));
 });
 
-await t.test('goodbye and hang-up while long reads are under way', async (test) => {
+await t.test('NBD_CMD_DISC and hang-up during long reads', async (test) => {
   const fake = new FakeExport(SIZE);
   const polite = new Harness(fake);
   polite.ask({ cookie: 1n, offset: 0, length: 4 * MIB });
@@ -169,10 +170,10 @@ await t.test('goodbye and hang-up while long reads are under way', async (test) 
   const next = new Harness(fake, memory);
   next.ask({ cookie: 2n, offset: 0, length: 3 * MIB });
   await next.settle();
-  test.equal(next.answers().length, 1, 'the memory of the one that left is free again');
+  test.equal(next.answers().length, 1, 'the memory of the closed connection is free again');
 });
 
-await t.test('the budget: who comes late waits, in order', async (test) => {
+await t.test('long reads wait for the budget in order', async (test) => {
   const fake = new FakeExport(SIZE);
   const memory = new LargeMemory(undefined, 8 * MIB, 60_000);
   const clients = [0, 1, 2].map(() => new Harness(fake, memory));
@@ -185,7 +186,7 @@ await t.test('the budget: who comes late waits, in order', async (test) => {
   third.ask({ cookie: 3n, offset: 0, length: MIB });
   await third.settle();
   test.equal(second.answers().length, 0, '5 + 4 are over 8');
-  test.equal(third.answers().length, 0, 'a small one does not overtake');
+  test.equal(third.answers().length, 0, 'a small read does not overtake');
   second.ask({ cookie: 4n, offset: 0, length: 1000 });
   await second.settle();
   test.equal(second.answers().length, 1, 'short reads need no budget');
@@ -198,7 +199,7 @@ await t.test('the budget: who comes late waits, in order', async (test) => {
   for (const client of clients) test.ok(client.answers().every(({ error }) => error === 0));
 });
 
-await t.test('more than the whole budget is had alone', async (test) => {
+await t.test('a reply larger than the whole budget is made alone', async (test) => {
   const harness = new Harness(new FakeExport(SIZE), new LargeMemory(undefined, MIB));
   harness.ask({ cookie: 1n, offset: 0, length: 4 * MIB });
   harness.ask({ cookie: 2n, offset: 0, length: 4 * MIB });
@@ -206,7 +207,7 @@ await t.test('more than the whole budget is had alone', async (test) => {
   test.equal(harness.answers().length, 2);
 });
 
-await t.test('a stalled holder is evicted when others wait, and only then', async (test) => {
+await t.test('a stalled holder of memory is evicted only if others wait', async (test) => {
   const fake = new FakeExport(SIZE);
   const memory = new LargeMemory(undefined, 4 * MIB, 500);
   const [stuck, slow] = [new Harness(fake, memory), new Harness(fake, memory)];
@@ -215,23 +216,23 @@ await t.test('a stalled holder is evicted when others wait, and only then', asyn
     each.ask({ cookie: 1n, offset: 0, length: 2 * MIB - 16 });
     await each.settle();
   }
-  stuck.stalled = performance.now() - 100_000;
+  stuck.stalled = monotonicMs() - 100_000;
   await tick(1200);
-  test.notOk(stuck.evicted, 'nobody waits');
+  test.notOk(stuck.evicted, 'no other read waits');
   const waiter = new Harness(fake, memory);
-  const keepAlive = setInterval(() => undefined, 100); // the check does not keep a process alive
+  const keepAlive = setInterval(() => undefined, 100); // the check itself does not keep a process alive
   waiter.ask({ cookie: 2n, offset: 7, length: MIB });
   await waiter.settle();
   test.equal(waiter.answers().length, 0);
-  slow.stalled = performance.now() + 100_000;
+  slow.stalled = monotonicMs() + 100_000;
   await until(test, 'evicted', () => stuck.evicted);
   await waiter.settle();
   clearInterval(keepAlive);
-  test.notOk(slow.evicted, 'one that has just taken something stays');
+  test.notOk(slow.evicted, 'a client that has just taken bytes is not evicted');
   test.ok(waiter.answers()[0]?.data.equals(bytesAt(7, MIB)));
 });
 
-await t.test('no more are evicted than needed, the longest stalled first', async (test) => {
+await t.test('no more holders are evicted than needed, the longest stalled first', async (test) => {
   const fake = new FakeExport(SIZE);
   const memory = new LargeMemory(undefined, 4 * MIB, 500);
   const holders = [new Harness(fake, memory), new Harness(fake, memory)] as const;
@@ -239,7 +240,7 @@ await t.test('no more are evicted than needed, the longest stalled first', async
     each.room = 0;
     each.ask({ cookie: 1n, offset: 0, length: 2 * MIB - 16 });
     await each.settle();
-    each.stalled = performance.now() - 50_000 * (i + 1);
+    each.stalled = monotonicMs() - 50_000 * (i + 1);
   }
   const waiter = new Harness(fake, memory);
   const keepAlive = setInterval(() => undefined, 100);
@@ -255,7 +256,7 @@ await t.test('no more are evicted than needed, the longest stalled first', async
   );
 });
 
-await t.test('one that waits and leaves is forgotten', async (test) => {
+await t.test('a read that waits for memory is forgotten if its client hangs up', async (test) => {
   const fake = new FakeExport(SIZE);
   const memory = new LargeMemory(undefined, 4 * MIB);
   const [holder, leaver, last] = [0, 1, 2].map(() => new Harness(fake, memory)) as [
@@ -277,7 +278,7 @@ await t.test('one that waits and leaves is forgotten', async (test) => {
 });
 
 await t.test(
-  'memory that cannot be allocated is ENOMEM, and the next read has its turn',
+  'memory that cannot be allocated is NBD_ENOMEM, and the next read gets its turn',
   async (test) => {
     let isShort = true;
     class ShortMemory extends LargeMemory {

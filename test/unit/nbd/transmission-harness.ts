@@ -1,4 +1,4 @@
-// Runs a Transmission as a connection does, with a client in memory that takes as much as a test lets it.
+// Runs a Transmission as a connection does, with a client in memory that takes as many bytes as the test allows.
 import { setImmediate as turn } from 'node:timers/promises';
 import { NBD_CMD } from '../../../daemon/nbd/constants.js';
 import type { NbdExport } from '../../../daemon/nbd/export.js';
@@ -28,7 +28,7 @@ export class Harness implements ReadHost {
   readonly transmission: Transmission;
   readonly refusals: { type: number; errno: number; reason: string }[] = [];
   readonly failures: { error: unknown; request: ReadRequest }[] = [];
-  /** Bytes that the client still takes. */
+  /** Bytes that the client will still take. */
   room = Infinity;
   /** Most bytes that one send takes. */
   shortest: () => number = () => Infinity;
@@ -37,7 +37,7 @@ export class Harness implements ReadHost {
   evicted = false;
   stalled: number | null = null;
   woken = false;
-  /** Whether requests wait in the harness, where a socket would have them. */
+  /** Whether requests stay in the harness until they are read, as in a socket. */
   #input: Buffer = Buffer.alloc(0);
   #held: Buffer = Buffer.alloc(0);
   readonly #taken: Buffer[] = [];
@@ -45,7 +45,7 @@ export class Harness implements ReadHost {
   readonly #export: FakeExport;
   readonly #session: Session;
 
-  /** One whose client has agreed on chunks, and selected the contexts, by default all. */
+  /** A session whose client negotiated this reply form and selected the contexts, by default all. */
   static chunked(
     form: ChunkedForm,
     served: FakeExport,
@@ -103,7 +103,7 @@ export class Harness implements ReadHost {
     this.outbox.close();
   }
 
-  /** Puts a request, and its payload, where the next pump finds it. */
+  /** Queues a request and its payload for the next pump. */
   ask(request: AskedRequest, payload: Buffer = Buffer.alloc(0)): void {
     this.expect(request);
     this.feed(Buffer.concat([requestInForm(this.#session.form, request), payload]));
@@ -118,7 +118,7 @@ export class Harness implements ReadHost {
     this.#input = Buffer.concat([this.#input, bytes]);
   }
 
-  /** Bytes not yet received, and those received and not yet parsed. */
+  /** Bytes not yet received, and bytes received and not yet parsed. */
   get unread(): number {
     return this.#input.length;
   }
@@ -142,7 +142,7 @@ export class Harness implements ReadHost {
     if (transmission.state === 'busy') this.wake();
   }
 
-  /** Whether a connection in this state would hear of anything: its socket, or a wake. */
+  /** Whether a connection in this state would get another event: from its socket, or a wake. */
   get #hasEvent(): boolean {
     const { state } = this.transmission;
     if (state === 'done' || this.outbox.failed !== 0 || this.evicted) return false;
@@ -150,7 +150,7 @@ export class Harness implements ReadHost {
     return state === 'hungry' && this.outbox.unsent < MAX_UNSENT_BYTES && this.#input.length > 0;
   }
 
-  /** Goes on as the connection would, until nothing happens any more. */
+  /** Continues as the connection would until nothing happens any more. */
   async settle(most: () => number = () => Infinity): Promise<void> {
     for (let quiet = 0; quiet < 6;) {
       const before = this.#export.calls;
@@ -165,24 +165,24 @@ export class Harness implements ReadHost {
     }
   }
 
-  /** The answers that have come whole; throws when the stream is anything else. */
+  /** The complete answers; throws if the stream has anything else. */
   answers(): Answer[] {
     return this.#session.form === 'simple' ? this.#simpleAnswers() : this.#checked(true).answers;
   }
 
-  /** The parts of answers that are not complete. */
+  /** The parts of incomplete answers. */
   openAnswers(): Map<bigint, Answer> {
     return this.#checked(false).open;
   }
 
-  /** Chunks that have come whole. */
+  /** Complete chunks. */
   chunks(): ReplyChunk[] {
     const { form } = this.#session;
     if (form === 'simple') throw new Error('simple replies have no chunks');
     return parseChunks(form, this.taken).chunks;
   }
 
-  /** Everything that the client has taken. */
+  /** All bytes that the client has taken. */
   get taken(): Buffer {
     return Buffer.concat(this.#taken);
   }

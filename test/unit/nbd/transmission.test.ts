@@ -1,4 +1,5 @@
-// Requests answered at once: every command, every range, slow and broken clients. Parked and long reads: beside this.
+// Requests that are answered at once: every command and range, slow and broken clients. Parked and long reads have
+// their own files.
 import t from 'tap';
 import {
   NBD_CMD,
@@ -20,7 +21,7 @@ function errorsOf(answers: readonly Answer[]): [bigint, number][] {
   return answers.map(({ cookie, error }) => [cookie, error]);
 }
 
-await t.test('reads, the cookie given back as it came', async (test) => {
+await t.test('reads are answered with their data and the cookie of the request', async (test) => {
   const harness = new Harness(new FakeExport(SIZE));
   const cookies = [0n, 1n, 0xffffffffffffffffn, 0x8000000000000001n, 0x0102030405060708n];
   for (const [i, cookie] of cookies.entries()) {
@@ -35,12 +36,12 @@ await t.test('reads, the cookie given back as it came', async (test) => {
   for (const [i, { data }] of answers.entries()) {
     test.ok(data.equals(bytesAt(1000 * i, 100 + i)));
   }
-  test.equal(harness.sends, 1, 'all in one send');
+  test.equal(harness.sends, 1, 'all replies in one send');
   test.equal(harness.transmission.requests, 5);
   test.equal(harness.transmission.state, 'hungry');
 });
 
-await t.test('ranges', async (test) => {
+await t.test('ranges are checked', async (test) => {
   const harness = new Harness(new FakeExport(SIZE));
   const ranges: [bigint | number, number, number][] = [
     [0, SIZE, 0],
@@ -72,7 +73,7 @@ await t.test('ranges', async (test) => {
     test.equal(answer?.error, error, `${offset}+${length}`);
     if (error === 0) test.ok(answer?.data.equals(bytesAt(Number(offset), length)));
   }
-  test.equal(harness.failures.length, 0, 'a wrong range is no failed read');
+  test.equal(harness.failures.length, 0, 'a wrong range is not counted as a failed read');
 });
 
 await t.test('offsets above 4 GiB are exact', async (test) => {
@@ -89,7 +90,7 @@ await t.test('offsets above 4 GiB are exact', async (test) => {
   );
 });
 
-await t.test('commands that a read-only export refuses', async (test) => {
+await t.test('a read-only export refuses commands that write', async (test) => {
   const refusals: [number, number][] = [
     [NBD_CMD.WRITE, NBD_EPERM],
     [NBD_CMD.TRIM, NBD_EPERM],
@@ -107,7 +108,7 @@ await t.test('commands that a read-only export refuses', async (test) => {
     await harness.settle();
     const [refused, next] = harness.answers().slice(-2);
     test.match(refused, { cookie: BigInt(type), error }, `command ${type}`);
-    test.same(next?.data, bytesAt(5, 5), 'the next one is understood');
+    test.same(next?.data, bytesAt(5, 5), 'the next request is understood');
   }
   for (const [flags, error] of [
     [0, 0],
@@ -125,7 +126,7 @@ await t.test('commands that a read-only export refuses', async (test) => {
   }
 });
 
-await t.test('NBD_CMD_FLUSH succeeds: nothing is ever unwritten', async (test) => {
+await t.test('NBD_CMD_FLUSH succeeds, because nothing is ever unwritten', async (test) => {
   const harness = new Harness(new FakeExport(SIZE));
   for (const [flags, offset, length, error] of [
     [0, 0, 0, 0],
@@ -140,7 +141,7 @@ await t.test('NBD_CMD_FLUSH succeeds: nothing is ever unwritten', async (test) =
 });
 
 await t.test(
-  'a refused write is answered behind its payload, and what runs is not held up',
+  'a refused write is answered after its payload, and does not delay running reads',
   async (test) => {
     const fake = new FakeExport(SIZE);
     fake.onRead = ({ loaded }) => loaded;
@@ -150,9 +151,9 @@ await t.test(
     harness.ask({ type: NBD_CMD.WRITE, cookie: 2n, offset: 0, length: 300_000 });
     harness.feed(Buffer.alloc(299_999));
     await harness.settle();
-    test.same(errorsOf(harness.answers()), [[1n, 0]], 'the read before it');
+    test.same(errorsOf(harness.answers()), [[1n, 0]], 'the read before it is answered');
     test.match(transmission.unfinished, { skip: 1, refused: { cookieLow: 2, errno: NBD_EPERM } });
-    test.equal(transmission.requests, 1, 'it has not been taken whole');
+    test.equal(transmission.requests, 1, 'it has not been received completely');
     harness.feed(Buffer.alloc(1));
     await harness.settle();
     test.same(errorsOf(harness.answers()), [
@@ -164,8 +165,8 @@ await t.test(
   },
 );
 
-await t.test('the payload of a write is thrown away to the byte', async (test) => {
-  // A payload that looks like requests would be understood as such if it were off by anything.
+await t.test('the payload of a write is skipped exactly', async (test) => {
+  // The payload looks like requests: it would be parsed as such if the skipping were off by a byte.
   const fakes = Buffer.concat(
     Array.from({ length: 4000 }, () => requestBytes({ cookie: 0xbadn, offset: 0, length: 1 })),
   );
@@ -186,18 +187,18 @@ await t.test('the payload of a write is thrown away to the byte', async (test) =
   }
 });
 
-await t.test('wrong magic ends the connection', async (test) => {
+await t.test('a wrong request magic ends the connection', async (test) => {
   for (const magic of [0, 0x25609512, 0x67446698, 0x21e41c71]) {
     const harness = new Harness(new FakeExport(SIZE));
     harness.ask({ cookie: 1n, length: 1 });
     harness.ask({ cookie: 2n, length: 1, magic });
     test.throws(() => harness.pump(), ProtocolError);
     harness.outbox.flush();
-    test.same(errorsOf(harness.answers()), [[1n, 0]], 'what came before is answered');
+    test.same(errorsOf(harness.answers()), [[1n, 0]], 'earlier requests are answered');
   }
 });
 
-await t.test('goodbye', async (test) => {
+await t.test('NBD_CMD_DISC ends the session after all replies are taken', async (test) => {
   const harness = new Harness(new FakeExport(SIZE));
   harness.ask({ cookie: 1n, offset: 0, length: 200_000 });
   harness.ask({ cookie: 2n, offset: 0, length: 200_000 });
@@ -206,7 +207,7 @@ await t.test('goodbye', async (test) => {
   harness.feed(Buffer.from('not a request at all, but nobody reads it'));
   harness.room = 1000;
   await harness.settle();
-  test.equal(harness.transmission.state, 'waiting', 'replies are still to be taken');
+  test.equal(harness.transmission.state, 'waiting', 'the client has replies to take');
   harness.room = Infinity;
   await harness.settle();
   test.equal(harness.transmission.state, 'done');
@@ -216,7 +217,7 @@ await t.test('goodbye', async (test) => {
   ]);
 });
 
-await t.test('a read that fails is EIO, and the next one works', async (test) => {
+await t.test('a failed read is NBD_EIO, and the next one works', async (test) => {
   const fake = new FakeExport(SIZE);
   const harness = new Harness(fake);
   const broken = new Error('block 3 is broken');
@@ -245,10 +246,14 @@ await t.test('a read that fails is EIO, and the next one works', async (test) =>
   };
   harness.ask({ cookie: 4n, offset: 0, length: 1 });
   await harness.settle();
-  test.equal(harness.answers().at(-1)?.error, NBD_EIO, 'so is a source that throws in ensure');
+  test.equal(
+    harness.answers().at(-1)?.error,
+    NBD_EIO,
+    'a source that throws in ensure() is NBD_EIO too',
+  );
 });
 
-await t.test('short sends, of any size', async (test) => {
+await t.test('replies are complete with short sends of any size', async (test) => {
   for (const size of [1, 7, 15, 16, 17, 1000]) {
     const harness = new Harness(new FakeExport(SIZE));
     harness.shortest = () => size;
@@ -260,7 +265,7 @@ await t.test('short sends, of any size', async (test) => {
   }
 });
 
-await t.test('a client that takes nothing holds little, and is not read from', async (test) => {
+await t.test('a client that takes no replies holds little, and is not read', async (test) => {
   const harness = new Harness(new FakeExport(SIZE));
   harness.room = 0;
   const length = 16 * 1024;
@@ -271,14 +276,14 @@ await t.test('a client that takes nothing holds little, and is not read from', a
   test.ok(harness.unread > 30_000, 'its requests stay in the socket');
   const { sends } = harness;
   await harness.settle();
-  test.equal(harness.sends, sends, 'and nobody spins');
+  test.equal(harness.sends, sends, 'the connection does not spin');
   harness.room = 100_000;
   await harness.settle();
   test.ok(harness.outbox.unsent < MAX_UNSENT_BYTES + length + 16);
   harness.room = Infinity;
   await harness.settle();
   const answers = harness.answers();
-  test.equal(answers.length, 2000, 'all answered once it reads');
+  test.equal(answers.length, 2000, 'all are answered when it reads again');
   test.ok(
     answers.every(({ cookie }, i) => cookie === BigInt(i)),
     'in order',
@@ -286,18 +291,18 @@ await t.test('a client that takes nothing holds little, and is not read from', a
 });
 
 await t.test('the client makes room between two sends of one turn', async (test) => {
-  // The send at the limit says EAGAIN; the one at the end of the turn takes everything.
+  // The send at the limit returns EAGAIN; the one at the end of the turn takes everything.
   const harness = new Harness(new FakeExport(SIZE));
   let refusals = 1;
   harness.shortest = () =>
     harness.outbox.unsent >= MAX_UNSENT_BYTES && refusals-- > 0 ? 0 : Infinity;
   for (let i = 0; i < 10; i++) harness.ask({ cookie: BigInt(i), offset: i, length: 200_000 });
   await harness.settle();
-  test.equal(refusals < 1, true, 'it was refused once');
-  test.equal(harness.answers().length, 10, 'and still does not wait for ever');
+  test.equal(refusals < 1, true, 'the socket was full once');
+  test.equal(harness.answers().length, 10, 'the session does not wait for ever');
 });
 
-await t.test('one turn makes a bounded number of bytes', async (test) => {
+await t.test('one turn makes a bounded number of reply bytes', async (test) => {
   const harness = new Harness(new FakeExport(SIZE));
   for (let i = 0; i < 100; i++) harness.ask({ cookie: BigInt(i), offset: 0, length: 250_000 });
   harness.pump();
@@ -307,18 +312,18 @@ await t.test('one turn makes a bounded number of bytes', async (test) => {
   test.equal(harness.answers().length, 100);
 });
 
-await t.test('sending fails', async (test) => {
+await t.test('a send error ends the session', async (test) => {
   const harness = new Harness(new FakeExport(SIZE));
   harness.errno = 104;
   for (let i = 0; i < 20; i++) harness.ask({ cookie: BigInt(i), offset: 0, length: 100_000 });
   await harness.settle();
   test.equal(harness.outbox.failed, 104);
-  test.equal(harness.sends, 1, 'once');
+  test.equal(harness.sends, 1, 'there is one send only');
   harness.close();
   test.equal(harness.outbox.unsent, 0);
 });
 
-await t.test('headers in every split', async (test) => {
+await t.test('request headers may be split anywhere', async (test) => {
   for (let cut = 0; cut <= 2 * REQUEST_SIZE; cut++) {
     const harness = new Harness(new FakeExport(SIZE));
     harness.ask({ cookie: 1n, offset: 77, length: 7 });
@@ -332,17 +337,17 @@ await t.test('headers in every split', async (test) => {
 });
 
 await t.test(
-  'one turn takes a bounded number of steps, also when they make few bytes',
+  'one turn takes a bounded number of steps, even if they make few bytes',
   async (test) => {
     const fake = new FakeExport(64 << 20);
     fake.kindAt = () => EXTENT_HOLE;
     fake.grain = 1 << 20;
     const harness = Harness.chunked('structured', fake);
-    // 128 pieces each, of which each is a hole of 32 bytes.
+    // 128 pieces each; each piece is a hole of 32 bytes.
     for (let i = 0; i < 20; i++) harness.ask({ cookie: BigInt(i), offset: i, length: 32 << 20 });
     harness.pump();
     test.equal(harness.transmission.state, 'busy');
-    // docs/limits.md: 1024 steps. 20 take a request; of the others, every second looks for a further one.
+    // docs/limits.md: 1024 steps. 20 accept a request; every second of the others looks for another one.
     test.equal(fake.extentCalls, (1024 - 20) / 2 + 20 / 2);
     harness.pump();
     test.ok(fake.extentCalls <= (2 * 1024) / 2, `${fake.extentCalls} pieces`);

@@ -1,4 +1,4 @@
-// Completion as bash and zsh do it, with the generated scripts.
+// Completion in bash and zsh with the generated scripts.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -8,14 +8,14 @@ import { mustRun, requireTool, runTool } from '../../support/tools.js';
 
 const commands = await commandFacts();
 
-/** $1: the script; further ones: words of a command line, of which the last is completed. */
+/** $1: the script; the other words are a command line, of which the last word is completed. */
 const BASH = `. "$1"
 shift
 COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
 _overlaybd_nbd
 echo "\${COMPREPLY[*]}"`;
 
-/** $1: the folder of the script, $2: a line. Types it and TAB in an interactive zsh, and prints what the line is then. */
+/** $1: the folder of the script, $2: a line. Types the line and TAB in an interactive zsh, and prints the result. */
 const ZSH = `zmodload zsh/zpty
 zpty shell zsh -f -i
 zpty -w shell "PS1=; bindkey -e; fpath=($1 \\$fpath); autoload -Uz compinit; compinit -u -D
@@ -25,7 +25,7 @@ zpty -n -w shell "$2"$'\\t\\x18'
 zpty -r shell line '*<*>*'
 print -r -- "\${\${line##*<}%%>*}"`;
 
-await t.test('bash', async (test) => {
+await t.test('completion in bash', async (test) => {
   const script = join(test.testdir(), 'overlaybd-nbd');
   writeFileSync(script, bashCompletion(commands));
   const cases: [string[], string][] = [
@@ -46,7 +46,7 @@ await t.test('bash', async (test) => {
   }
 });
 
-await t.test('zsh', async (test) => {
+await t.test('completion in zsh', async (test) => {
   if (!requireTool(test, 'zsh')) return;
   const folder = test.testdir();
   writeFileSync(join(folder, '_overlaybd-nbd'), zshCompletion(commands));

@@ -1,5 +1,5 @@
-// Man pages from docs/: every command has one, man finds nothing wrong with them, and Markdown that cannot be in one is
-// an error.
+// Man pages from docs/: every command has one, man reports no problems, and Markdown that cannot be converted is an
+// error.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -15,7 +15,7 @@ const docs = { cli: doc('cli.md'), configuration: doc('configuration.md') };
 const commands = await commandFacts();
 const release = { version: '1.2.3', date: '2026-01-02' };
 
-await t.test('a page for each command, and one for daemon.json', async (test) => {
+await t.test('there is a page for each command, and one for daemon.json', async (test) => {
   const pages = manPages(docs, commands, release);
   const names = COMMANDS.map(({ usage }) => `overlaybd-nbd-${usage.split(' ', 1)[0] ?? ''}.1`);
   test.same(
@@ -52,7 +52,7 @@ await t.test('a command that docs/cli.md does not describe is an error', (test) 
   test.end();
 });
 
-await t.test('Markdown to roff', (test) => {
+await t.test('Markdown is converted to roff', (test) => {
   const cases: [string, string][] = [
     ['# A title', '.SH "A TITLE"\n'],
     ['### Less', '.SS "Less"\n'],

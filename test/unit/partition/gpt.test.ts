@@ -1,4 +1,4 @@
-// GUID partition tables: header, copy, both sector sizes, and every number in it out of its bounds.
+// GUID partition tables: header, backup, both sector sizes, and every number outside its limits.
 import t from 'tap';
 import { crc32 as zlibCrc32 } from 'node:zlib';
 import { crc32 } from '../../../daemon/partition/crc32.js';
@@ -36,7 +36,7 @@ await t.test('the checksum is that of zlib', (test) => {
   test.end();
 });
 
-await t.test('a table of 512 and of 4096 bytes a sector', async (test) => {
+await t.test('a table with sectors of 512 bytes, and one with 4096', async (test) => {
   test.match(await read(gpt()), {
     kind: 'gpt',
     sectorSize: 512,
@@ -66,7 +66,7 @@ await t.test('a table of 512 and of 4096 bytes a sector', async (test) => {
   });
 });
 
-await t.test('the copy counts where the first is broken', async (test) => {
+await t.test('the backup table is used if the first one is broken', async (test) => {
   for (const sectorSize of [512, 4096]) {
     const disk = gpt({ sectorSize }, [{ first: 100, last: 200 }]);
     disk[sectorSize + 40]! ^= 1;
@@ -75,11 +75,11 @@ await t.test('the copy counts where the first is broken', async (test) => {
     test.match(table?.notes, [
       /gpt header checksum at byte \d+: expected 0x.*; its copy at the end/,
     ]);
-    // Gone altogether.
+    // The first header is missing completely.
     disk.fill(0, sectorSize, 2 * sectorSize);
     test.match((await read(disk))?.notes, [/^disk: gpt header: not in sector 1; its copy/]);
   }
-  // Entries have a checksum of their own, and each copy its own entries.
+  // Entries have their own checksum, and each header its own entries.
   const disk = gpt();
   disk[1024 + 32]! ^= 1;
   test.match((await read(disk))?.notes, [/checksum of the entries at byte 600: expected 0x/]);
@@ -130,7 +130,7 @@ await t.test(
   },
 );
 
-await t.test('the largest table that is taken', async (test) => {
+await t.test('the largest table that is accepted', async (test) => {
   const disk = Buffer.alloc(6 << 20);
   const size = MAX_GPT_ENTRIES * 512;
   const last = { first: 4000, last: 4000 };
@@ -143,7 +143,7 @@ await t.test('the largest table that is taken', async (test) => {
   test.ok(memory.done.bytes < size + 8192);
 });
 
-await t.test('partitions that are not on the disk', async (test) => {
+await t.test('partitions outside the disk are refused', async (test) => {
   const disk = gpt({}, [
     { first: 100, last: 99 },
     { first: 100, last: SIZE / 512 },
@@ -169,21 +169,21 @@ await t.test('partitions that are not on the disk', async (test) => {
   });
 });
 
-await t.test('a protective entry without a table', async (test) => {
+await t.test('a protective MBR without a GPT is refused', async (test) => {
   const disk = Buffer.alloc(SIZE);
   writeMbr(disk, [{ type: 0xee, begin: 1, count: 8191 }]);
   await test.rejects(read(disk), {
     code: 'BAD_FORMAT',
     message: /gpt header at byte 512: expected "EFI PART"/,
   });
-  // On disks where there is no room for one.
+  // On disks that are too small for a GPT.
   for (const sectors of [1, 2, 3]) {
     const small = disk.subarray(0, sectors * 512);
     await test.rejects(read(small), { code: 'BAD_FORMAT' }, `${sectors} sectors`);
   }
 });
 
-await t.test('a disk that cannot be read is no broken table', async (test) => {
+await t.test('a read error is not reported as a broken table', async (test) => {
   const disk = memoryDisk(gpt());
   const failing = {
     ...disk,

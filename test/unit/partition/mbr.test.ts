@@ -8,7 +8,7 @@ import { writeMbr } from '../../support/partition-writer.js';
 const SECTORS = 4096;
 const empty = (): Buffer => Buffer.alloc(SECTORS * 512);
 
-await t.test('primary partitions keep the number of their place', async (test) => {
+await t.test('primary partitions keep the number of their entry', async (test) => {
   const disk = empty();
   writeMbr(disk, [
     { type: 0x83, begin: 100, count: 200, bootable: 0x80 },
@@ -39,7 +39,7 @@ await t.test('primary partitions keep the number of their place', async (test) =
   });
 });
 
-await t.test('logical partitions begin at 5, wherever the extended one stands', async (test) => {
+await t.test('logical partitions begin at 5, in any place of the extended one', async (test) => {
   const disk = empty();
   writeMbr(disk, [
     null,
@@ -54,7 +54,7 @@ await t.test('logical partitions begin at 5, wherever the extended one stands', 
     ],
     1000,
   );
-  // A record without a partition of its own is passed.
+  // A record without a partition is skipped.
   writeMbr(disk, [null, { type: 0x85, begin: 900, count: 300 }], 1500);
   writeMbr(disk, [{ type: 0x82, begin: 32, count: 50 }], 1900);
   const table = await readPartitionTable(memoryDisk(disk));
@@ -87,7 +87,7 @@ await t.test('a partition past the end is refused by name, the others are not', 
   test.equal((await findPartition(memoryDisk(disk), 3)).size, 512);
 });
 
-await t.test('chains that do not end, or lead nowhere', async (test) => {
+await t.test('chains without an end, and chains that lead outside', async (test) => {
   const extended = { type: 0x05, begin: 100, count: 3000 };
   const chain = async (
     make: (disk: Buffer) => void,
@@ -147,7 +147,7 @@ await t.test('chains that do not end, or lead nowhere', async (test) => {
   test.same(none, [1]);
   test.match(toNone, 'expected 0x55aa at its end, got none in sector 100');
 
-  // Four partitions in each record, each record linked: more than anybody counts.
+  // Four partitions in each record, each record linked: more than the limit.
   const [many, toMany] = await chain((disk) => {
     for (let at = 100; at < 2000; at++) {
       const data = { type: 0x83, begin: 1, count: 1 };
@@ -171,7 +171,7 @@ await t.test('chains that do not end, or lead nowhere', async (test) => {
   });
 });
 
-await t.test('what is no table', async (test) => {
+await t.test('data that is not a partition table', async (test) => {
   const none = async (bytes: Buffer, what: string): Promise<void> => {
     test.equal(await readPartitionTable(memoryDisk(bytes)), null, what);
   };

@@ -1,4 +1,4 @@
-// What clients cause is a bounded number of lines, and every count adds up.
+// Clients can cause a bounded number of log lines only, and all counts add up.
 import { test } from 'tap';
 import { CLOSED_LINES, READ_FAILURE_LINES, REPEATED_LINES } from '../../../daemon/log/limits.js';
 import type { LogFields } from '../../../daemon/log/logger.js';
@@ -63,7 +63,7 @@ const closed = (
   tls: null,
 });
 
-await test('refused requests', (t) => {
+await test('refused requests are logged once for each reason, then counted', (t) => {
   const world = new World();
   const refused = {
     count: 0,
@@ -90,7 +90,7 @@ await test('refused requests', (t) => {
   t.end();
 });
 
-await test('failed reads', (t) => {
+await test('failed reads are logged once for each place, then counted', (t) => {
   const world = new World();
   world.log.readsFailed(report('k'));
   world.log.readsFailed(report('k', 40_000));
@@ -109,7 +109,7 @@ await test('failed reads', (t) => {
   t.end();
 });
 
-await test('an image that is bad everywhere', (t) => {
+await test('an image with damage everywhere makes a bounded number of lines', (t) => {
   const world = new World();
   for (let i = 0; i < 100_000; i++) world.log.readsFailed(report(`block ${i}`));
   t.ok(world.lines.length <= READ_FAILURE_LINES.keys, `${world.lines.length} lines`);
@@ -117,7 +117,7 @@ await test('an image that is bad everywhere', (t) => {
   t.end();
 });
 
-await test('168,000 connections of one peer, and of as many', (t) => {
+await test('168,000 connections of one peer, and of as many peers', (t) => {
   const world = new World();
   for (let i = 0; i < 168_000; i++) world.log.closed(closed(i, `10.0.0.7:${i % 60_000}`));
   t.equal(world.lines.length, CLOSED_LINES.burst);
@@ -134,12 +134,12 @@ await test('168,000 connections of one peer, and of as many', (t) => {
 
   const many = new World();
   for (let i = 0; i < 168_000; i++) many.log.closed(closed(i, `[2001:db8::${i.toString(16)}]:1`));
-  t.equal(many.lines.length, CLOSED_LINES.keys, 'one of each peer that has a count of its own');
+  t.equal(many.lines.length, CLOSED_LINES.keys, 'one line for each peer that has its own count');
   t.match(many.later().at(-1), /more connections of further peers closed/);
   t.end();
 });
 
-await test('many peers with many connections each share the lines of an interval', (t) => {
+await test('many peers with many connections share the lines of an interval', (t) => {
   const world = new World();
   for (let i = 0; i < CLOSED_LINES.keys * CLOSED_LINES.burst; i++)
     world.log.closed(closed(i, `10.0.0.${i % CLOSED_LINES.keys}:1`));
@@ -147,7 +147,7 @@ await test('many peers with many connections each share the lines of an interval
   t.end();
 });
 
-await test('a name or a number that the client chose makes no new kind of line', (t) => {
+await test('a name or number that a client chose does not make a new kind of line', (t) => {
   const world = new World();
   for (let i = 0; i < 1000; i++) {
     world.log.closed(closed(i, 'a', 'refused', `no export named "${i}"`));
@@ -158,7 +158,7 @@ await test('a name or a number that the client chose makes no new kind of line',
   t.end();
 });
 
-await test('the level says whose fault it was, and each reason has lines of its own', (t) => {
+await test('the level tells who caused the end, and each reason has its own lines', (t) => {
   const world = new World();
   const levels: [CloseKind, string][] = [
     ['ended', 'info'],
@@ -177,7 +177,7 @@ await test('the level says whose fault it was, and each reason has lines of its 
   t.end();
 });
 
-await test('refusals, failing accepts, dying threads', (t) => {
+await test('refused peers, failed accepts and dead threads: few lines', (t) => {
   const world = new World();
   for (let i = 0; i < 100; i++) world.log.refused('peer a', 'a', 'why');
   world.log.refused('peer b', 'b', 'else');

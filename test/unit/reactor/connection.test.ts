@@ -1,4 +1,4 @@
-// A connection over a real socket pair: its timers, its ends, and what it watches for. The daemon around it: test/e2e.
+// A connection over a real socket pair: its timers, its ends, and the events it watches. The whole daemon: test/e2e.
 import { setTimeout as pause } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { NBD_CMD, NBD_INFO, NBD_OPT, NBD_REP } from '../../../daemon/nbd/constants.js';
@@ -55,14 +55,14 @@ async function say({ fd }: Pair, bytes: Buffer): Promise<void> {
   }
 }
 
-/** At least `least` bytes, or all until the end. @returns them, and how it ended if it did */
+/** Receives at least `least` bytes, or all until the end. @returns the bytes, and how the stream ended if it did */
 async function hear(
   { fd }: Pair,
   least = Infinity,
 ): Promise<{ bytes: Buffer; end: number | null }> {
   const parts: Buffer[] = [];
   let total = 0;
-  const deadline = performance.now() + 60_000;
+  const deadline = performance.now() + 120_000;
   while (total < least && performance.now() < deadline) {
     const buffer = Buffer.allocUnsafe(65536);
     const n = sockets.recv(fd, buffer, 0, buffer.length);
@@ -96,7 +96,7 @@ async function closing({ closed }: Pair, ms = 60_000): Promise<ConnectionSummary
   return closed[0] as ConnectionSummary;
 }
 
-await t.test('a session, and what is told of it', async (test) => {
+await t.test('a session is reported with its peer, export and counts', async (test) => {
   const both = await inTransmission(test);
   await say(both, requestBytes({ cookie: 7n, offset: 3, length: 1000 }));
   await say(both, requestBytes({ type: NBD_CMD.DISC }));
@@ -115,13 +115,13 @@ await t.test('a session, and what is told of it', async (test) => {
   });
 });
 
-await t.test('a client that never says a word', async (test) => {
+await t.test('a client that sends nothing is closed by the handshake deadline', async (test) => {
   const both = pair(test, { handshakeMs: 100 });
   test.equal((await hear(both)).bytes.length, 18);
   test.match(await closing(both), { reason: /handshake/, export: null, requests: 0 });
 });
 
-await t.test('a handshake a byte at a time gets no more time', async (test) => {
+await t.test('a handshake that arrives byte by byte gets no more time', async (test) => {
   const both = pair(test, { handshakeMs: 200 });
   const endless = optionBytes(77, Buffer.alloc(0), 0xffffffff);
   await say(both, Buffer.concat([clientFlags(), endless]));
@@ -130,7 +130,7 @@ await t.test('a handshake a byte at a time gets no more time', async (test) => {
   test.match(both.closed, [{ reason: /handshake/ }]);
 });
 
-await t.test('the deadline of the handshake ends with it', async (test) => {
+await t.test('the handshake deadline ends with the handshake', async (test) => {
   const both = await inTransmission(test, { handshakeMs: 100 });
   await pause(250);
   test.same(both.closed, []);
@@ -139,25 +139,25 @@ await t.test('the deadline of the handshake ends with it', async (test) => {
   both.connection.close('test');
 });
 
-await t.test('goodbye, and the replies are never taken', async (test) => {
+await t.test('a client that sends NBD_CMD_DISC and takes no replies is closed', async (test) => {
   const both = await inTransmission(test, { drainMs: 200 });
-  // More than the sockets hold, less than stops the daemon from seeing the goodbye.
+  // More than the sockets hold, but not so much that the daemon cannot see the NBD_CMD_DISC.
   const goodbye = requestBytes({ type: NBD_CMD.DISC });
   await say(both, Buffer.concat([requestBytes({ length: 250_000 }), goodbye]));
   const summary = await closing(both, 3000);
   test.match(summary.reason, /goodbye/);
 });
 
-await t.test('options whose replies are not taken wait, and go on when they are', async (test) => {
+await t.test('options wait while replies are not taken, and then go on', async (test) => {
   const query = optionBytes(NBD_OPT.INFO, infoData(NAME, [NBD_INFO.NAME]));
   const abort = optionBytes(NBD_OPT.ABORT, Buffer.alloc(0));
   const reply = 32 + 34 + 22 + NAME.length + 20;
-  // For some of these counts the last options are received, and not looked at, when the daemon stops for lack of room.
+  // With some of these counts the last options are received but not parsed when the daemon stops for lack of room.
   const counts = [1, 255, ...Array.from({ length: 30 }, (_, i) => 100 + i)];
   const sessions = counts.map(async (count) => {
     const both = pair(test);
     const options = Array.from({ length: count }, () => query);
-    // All is sent while nothing is read, as far as the sockets hold it.
+    // Everything is sent while nothing is read, as far as the sockets hold it.
     const said = say(both, Buffer.concat([clientFlags(), ...options, abort]));
     await pause(200);
     const { bytes, end } = await hear(both);
@@ -170,7 +170,7 @@ await t.test('options whose replies are not taken wait, and go on when they are'
   await Promise.all(sessions);
 });
 
-await t.test('what came before an error is answered first', async (test) => {
+await t.test('requests before a protocol error are answered first', async (test) => {
   const both = await inTransmission(test);
   await say(both, Buffer.concat([requestBytes({ length: 10 }), requestBytes({ magic: 1 })]));
   const { bytes } = await hear(both);
@@ -185,7 +185,7 @@ await t.test('what came before an error is answered first', async (test) => {
   test.match(await closing(shaking), { reason: /nobody/ });
 });
 
-await t.test('a bug of ours is told with its place', async (test) => {
+await t.test('a bug in the daemon is reported with its stack', async (test) => {
   const both = await inTransmission(test);
   Object.defineProperty(both.fake, 'size', {
     get: () => {
@@ -195,14 +195,14 @@ await t.test('a bug of ours is told with its place', async (test) => {
   await say(both, requestBytes({ length: 10 }));
   const { reason } = await closing(both);
   test.match(reason, /BUG.*oops/);
-  test.match(reason, /transmission/, 'the stack');
+  test.match(reason, /transmission/, 'the reason has the stack');
 });
 
-await t.test('draining', async (test) => {
+await t.test('draining answers accepted requests and ends the connection cleanly', async (test) => {
   const shaking = pair(test);
   await hear(shaking, 18);
   shaking.connection.drain();
-  test.match(await closing(shaking), { reason: /stops/ }, 'nobody waits for a handshake');
+  test.match(await closing(shaking), { reason: /stops/ }, 'a handshake is ended at once');
 
   const idle = await inTransmission(test);
   idle.connection.drain();
@@ -220,8 +220,8 @@ await t.test('draining', async (test) => {
   busy.connection.drain();
   await pause(50);
   const { bytes, end } = await hear(busy);
-  test.equal(end, 0, 'a clean end, although requests were never looked at');
-  test.equal(bytes.length % 5016, 0, 'whole replies');
+  test.equal(end, 0, 'the end is clean, although requests were left unread');
+  test.equal(bytes.length % 5016, 0, 'replies are whole');
   const count = bytes.length / 5016;
   test.ok(count > 50 && count < 3000, `${count} replies`);
   for (let i = 0; i < count; i++) {
@@ -238,24 +238,24 @@ await t.test('draining', async (test) => {
   test.match(await closing(stuck), { reason: /did not take/ });
 });
 
-await t.test('after the last reply a client that stays has a while to hang up', async (test) => {
+await t.test('a client that stays after the last reply gets a second to hang up', async (test) => {
   test.equal(DEADLINES.lingerMs, 1000, 'docs/limits.md');
   const staying = await inTransmission(test, { lingerMs: 60_000 });
   staying.connection.drain();
-  test.equal((await hear(staying)).end, 0, 'it is told that nothing more comes');
+  test.equal((await hear(staying)).end, 0, 'the client sees the end of the stream');
   await say(staying, requestBytes({ cookie: 1n, offset: 0, length: 10 }));
   await pause(100);
-  test.same(staying.closed, [], 'what it still sends resets nothing');
+  test.same(staying.closed, [], 'bytes that it still sends reset nothing');
   sockets.shutdown(staying.fd, SHUT_WR);
   test.match(await closing(staying), { reason: /stops/, requests: 0 });
 
   const stubborn = await inTransmission(test, { lingerMs: 20 });
   stubborn.connection.drain();
-  test.match(await closing(stubborn), { reason: /stops/ }, 'and no longer');
+  test.match(await closing(stubborn), { reason: /stops/ }, 'the time is bounded');
 });
 
-await t.test('a client that has only shut down its side gets its pending replies', async (test) => {
-  // At hand, or waited for; few, or more than the sockets hold; and half a request that never ends.
+await t.test('a client that half-closes gets its pending replies', async (test) => {
+  // Bytes at hand or waited for; few, or more than the sockets hold; and half a request that never ends.
   for (const late of [false, true]) {
     for (const count of [0, 1, 128, 600]) {
       const both = await inTransmission(test);
@@ -267,7 +267,7 @@ await t.test('a client that has only shut down its side gets its pending replies
       const said = say(both, Buffer.concat([...requests, requestBytes({}).subarray(0, 20)]));
       void said.then(() => sockets.shutdown(both.fd, SHUT_WR));
       const { bytes, end } = await hear(both);
-      test.equal(end, 0, 'a clean end');
+      test.equal(end, 0, 'the end is clean');
       test.equal(bytes.length, count * 5016, `${count} replies`);
       for (let at = 0; at < bytes.length; at += 5016) {
         const data = bytes.subarray(at + 16, at + 5016);
@@ -279,7 +279,7 @@ await t.test('a client that has only shut down its side gets its pending replies
   }
 });
 
-await t.test('so does one in the handshake', async (test) => {
+await t.test('a client that half-closes in the handshake gets its replies', async (test) => {
   const both = pair(test);
   const query = optionBytes(NBD_OPT.INFO, infoData(NAME, [NBD_INFO.NAME]));
   const reply = 32 + 34 + 22 + NAME.length + 20;
@@ -292,7 +292,7 @@ await t.test('so does one in the handshake', async (test) => {
 });
 
 await t.test(
-  'a client that is slow to take its last replies gets them, one that takes none does not',
+  'a client that takes its last replies slowly gets them, and one that takes none does not',
   async (test) => {
     const slow = await inTransmission(test, { drainMs: 500 });
     const requests = Array.from({ length: 40 }, () => requestBytes({ length: 100_000 }));
@@ -309,14 +309,14 @@ await t.test(
     test.match(await closing(slow), { reason: 'client disconnected' });
 
     const stuck = await inTransmission(test, { drainMs: 200 });
-    // More than the sockets hold, less than stops the daemon from seeing the end.
+    // More than the sockets hold, but not so much that the daemon cannot see the end.
     await say(stuck, requestBytes({ length: 250_000 }));
     sockets.shutdown(stuck.fd, SHUT_WR);
     test.match(await closing(stuck), { reason: 'client hung up and did not take its replies' });
   },
 );
 
-await t.test('the client vanishes, with and without replies in the way', async (test) => {
+await t.test('a client that vanishes, with and without unsent replies', async (test) => {
   for (const requests of [0, 100]) {
     const [ours, fd] = sockets.pair();
     const closed: ConnectionSummary[] = [];

@@ -1,4 +1,4 @@
-// The first thread, when it is up long before anybody asks for it: a daemon must still become ready.
+// The first reactor thread may start long before the pool is made: the daemon must still become ready.
 import { setTimeout as pause } from 'node:timers/promises';
 import { test } from 'tap';
 import { descriptors } from '../../../daemon/native/descriptors.js';
@@ -8,7 +8,7 @@ import type { ToReactor } from '../../../daemon/reactor/messages.js';
 import { ReactorPool } from '../../../daemon/reactor/pool.js';
 import { testPeer } from '../../support/test-peer.js';
 
-await test('a thread that has started before the pool', async (t) => {
+await test('a thread that started before the pool serves connections', async (t) => {
   const answer = new Promise((resolve) => {
     process.once('worker', (worker) => {
       worker.once('message', resolve);
@@ -29,7 +29,7 @@ await test('a thread that has started before the pool', async (t) => {
   await pool.drain();
 });
 
-await test('a thread that is started by the pool', async (t) => {
+await test('a thread that the pool starts serves connections', async (t) => {
   const pool = new ReactorPool(1, null, { log: () => undefined });
   t.teardown(() => pool.terminate());
   await pool.started;

@@ -1,4 +1,4 @@
-// Long reads of a file over a Unix socket, without a copy: the same bytes in the same order as copied.
+// Long reads of a file over a Unix socket without a copy: the same bytes in the same order as with a copy.
 import { truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -25,7 +25,7 @@ const SIZE = 4 << 20;
 const GONE = 18 + 32 + 34 + 20;
 const HEADER = 16;
 
-/** Its bytes are also in a file, of which it tells. */
+/** An export whose bytes are also in a file, which `locate` names. */
 class FileExport extends FakeExport {
   readonly fd: number;
   located = 0;
@@ -87,7 +87,7 @@ function say({ fd }: Client, bytes: Buffer): void {
 /** @param most bytes that are received at a time */
 async function hear({ fd }: Client, length: number, most = length): Promise<Buffer> {
   const bytes = Buffer.alloc(length);
-  const deadline = performance.now() + 20_000;
+  const deadline = performance.now() + 120_000;
   for (let at = 0; at < length && performance.now() < deadline;) {
     const n = sockets.recv(fd, bytes, at, Math.min(most, length - at));
     if (n > 0) at += n;
@@ -97,7 +97,7 @@ async function hear({ fd }: Client, length: number, most = length): Promise<Buff
   return bytes;
 }
 
-/** Whether the system takes bytes of this file into a pipe at all. */
+/** Whether the system can put bytes of this file into a pipe at all. */
 function canPipe(file: number): boolean {
   const ends = new Int32Array(2);
   filePipes.make(ends, 1 << 20);
@@ -106,7 +106,7 @@ function canPipe(file: number): boolean {
   return taken === 262_144;
 }
 
-await t.test('long and short reads in any order, and a client that takes little', async (test) => {
+await t.test('long and short reads in any order, also by a slow client', async (test) => {
   const client = await connect(test);
   test.equal((await hear(client, GONE)).length, GONE);
   const before = openDescriptors();
@@ -127,9 +127,9 @@ await t.test('long and short reads in any order, and a client that takes little'
       at += HEADER + length;
     }
   }
-  test.ok(client.served.located > 0, 'asked where they are');
+  test.ok(client.served.located > 0, 'locate() was called');
   if (client.served.reads.some(({ length }) => length >= 65_536)) test.comment('some were copied');
-  test.ok(openDescriptors() - before <= 2, 'one pipe, for all reads');
+  test.ok(openDescriptors() - before <= 2, 'one pipe serves all reads');
   say(client, requestBytes({ type: NBD_CMD.DISC }));
   test.equal((await hear(client, 1)).length, 0);
 });
@@ -156,20 +156,20 @@ await t.test('a long read is not copied, a short one is', async (test) => {
   }
 });
 
-await t.test('what the file has not got is for a read to say', async (test) => {
+await t.test('bytes that the file lacks are reported by a read', async (test) => {
   const client = await connect(test);
   await hear(client, GONE);
   truncateSync(join(test.testdirName, 'file'), 100_000);
   say(client, requestBytes({ offset: 50_000, length: 200_000 }));
   const got = await hear(client, HEADER + 200_000);
-  // The fake's own bytes: it was asked to read.
+  // The fake export's own bytes: it was read.
   test.ok(got.subarray(HEADER).equals(bytesAt(50_000, 200_000)));
   test.same(client.served.reads.at(-1), { offset: 50_000, length: 200_000, loaded: false });
 });
 
-await t.test('a client that goes away leaves nothing open', async (test) => {
+await t.test('a client that hangs up leaves no descriptor open', async (test) => {
   const before = openDescriptors();
-  await test.test('and takes nothing', async (inner) => {
+  await test.test('a client that takes no replies leaves no descriptor open', async (inner) => {
     const client = await connect(inner);
     await hear(client, GONE);
     for (let i = 0; i < 8; i++) say(client, requestBytes({ offset: 4096 * i, length: 262_144 }));
@@ -177,16 +177,16 @@ await t.test('a client that goes away leaves nothing open', async (test) => {
     client.connection.close('gone');
     inner.same(client.closed, ['gone']);
   });
-  // The file is closed by another thread.
+  // Another thread closes the file.
   test.ok(await fallsTo(before), `${openDescriptors()} open, ${before} before`);
 });
 
 const PAGE = 4096;
 
-/** Pipes as the kernel has them: a page, or a part of one, takes a place. `most` cuts the next fill. */
+/** Pipes as the kernel has them: each page, or part of one, takes a slot. `most` limits the next fill. */
 class FakePipes implements PipeCalls {
   readonly capacity: number;
-  /** Bytes in each place. */
+  /** Bytes in each slot. */
   places: number[] = [];
   most = Infinity;
   fills = 0;
@@ -234,14 +234,17 @@ class FakePipes implements PipeCalls {
   }
 }
 
-await t.test('no run is begun that may not fit', (test) => {
-  // 15 pages and two bytes, over 17 pages.
+await t.test('a run that may not fit into the pipe is not begun', (test) => {
+  // 15 pages and two bytes, which touch 17 pages.
   const one = new FakePipes(16);
   test.notOk(new PipedFiles(9, new PipePool(one)).take(5, PAGE - 1, 15 * PAGE + 2));
-  test.equal(one.fills, 0, 'the system is not even asked');
-  test.ok(new PipedFiles(9, new PipePool(one)).take(5, PAGE, 16 * PAGE), 'exactly full');
+  test.equal(one.fills, 0, 'splice is not called');
+  test.ok(
+    new PipedFiles(9, new PipePool(one)).take(5, PAGE, 16 * PAGE),
+    'a run that fills the pipe exactly is taken',
+  );
 
-  // Short runs, each over the end of a page.
+  // Short runs, each across a page boundary.
   const many = new FakePipes(16);
   const files = new PipedFiles(9, new PipePool(many));
   let taken = 0;
@@ -261,12 +264,12 @@ await t.test('no run is begun that may not fit', (test) => {
     else if (held.length > 0) mixed.send(held.shift() as number);
   }
   test.ok(random.fills > 1000, `${random.fills} runs`);
-  test.equal(random.partial, 0, 'all of them fitted');
+  test.equal(random.partial, 0, 'all runs fitted');
   test.end();
 });
 
 await t.test(
-  'a pipe with stray bytes sends what it holds, takes no more, and is not used again',
+  'a pipe with stray bytes sends its valid bytes, takes no more, and is not used again',
   (test) => {
     const calls = new FakePipes(16);
     const pool = new PipePool(calls);
@@ -275,22 +278,22 @@ await t.test(
     calls.most = 300; // the file has become shorter
     test.notOk(files.take(5, 0, 1000));
     calls.most = Infinity;
-    test.notOk(files.take(5, 0, 1000), 'it would follow the stray bytes');
+    test.notOk(files.take(5, 0, 1000), 'the data would follow the stray bytes');
     test.same(calls.closed, []);
     test.equal(files.send(1000), 1000);
     test.same(calls.closed, [100, 200]);
-    test.ok(files.take(5, 0, 1000), 'in another one');
+    test.ok(files.take(5, 0, 1000), 'another pipe is used');
     test.equal(calls.made, 2);
 
     calls.most = 1;
     const other = new PipedFiles(9, pool);
     test.notOk(other.take(5, 0, 1000));
-    test.same(calls.closed.slice(2), [102, 202], 'with nothing to send, at once');
+    test.same(calls.closed.slice(2), [102, 202], 'a pipe without valid bytes is closed at once');
     test.end();
   },
 );
 
-await t.test('a client that takes its replies gives its pipe back for the next', (test) => {
+await t.test('a pipe is reused when the client has taken its replies', (test) => {
   const calls = new FakePipes(16);
   const pool = new PipePool(calls);
   for (let i = 0; i < 10; i++) {
@@ -304,7 +307,7 @@ await t.test('a client that takes its replies gives its pipe back for the next',
   test.end();
 });
 
-await t.test('of many idle pipes a few are kept', (test) => {
+await t.test('at most four idle pipes are kept', (test) => {
   const calls = new FakePipes(16);
   calls.drain = (_readEnd, _socket, length) => length;
   const pool = new PipePool(calls);
@@ -312,11 +315,11 @@ await t.test('of many idle pipes a few are kept', (test) => {
   for (const files of all) test.ok(files.take(5, 0, 1000));
   for (const files of all) test.equal(files.send(1000), 1000);
   test.equal(calls.made, 7);
-  test.equal(calls.closed.length, 2 * (7 - 4), 'both ends of each beyond four');
+  test.equal(calls.closed.length, 2 * (7 - 4), 'both ends of each pipe beyond four');
   test.end();
 });
 
-await t.test('a system that cannot is not asked again', (test) => {
+await t.test('a system that cannot splice is not asked again', (test) => {
   const calls = new FakePipes(16);
   let asked = 0;
   calls.fill = () => {

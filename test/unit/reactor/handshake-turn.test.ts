@@ -13,7 +13,7 @@ import { Inbox } from '../../../daemon/reactor/inbox.js';
 
 const REPLY = Buffer.alloc(16 * 1024);
 
-/** A handshake that answers without end, and counts its steps. */
+/** A handshake that answers without end and counts its steps. */
 function endless(answer: () => void): { handshake: Handshake; steps: () => number } {
   let steps = 0;
   const step = (): number => {
@@ -24,7 +24,7 @@ function endless(answer: () => void): { handshake: Handshake; steps: () => numbe
   return { handshake: { result: null, step } as unknown as Handshake, steps: () => steps };
 }
 
-await test('after MAX_STEPS_PER_TURN options', (t) => {
+await test('a turn ends after MAX_STEPS_PER_TURN options', (t) => {
   const outbox = new Outbox(new SendBufferPool(), (_bytes, _offset, length) => length);
   const { handshake, steps } = endless(() => undefined);
   t.equal(handshakeTurn(handshake, new Inbox(), outbox), 'turn is over');
@@ -32,7 +32,7 @@ await test('after MAX_STEPS_PER_TURN options', (t) => {
   t.end();
 });
 
-await test('after MAX_BYTES_PER_TURN of replies', (t) => {
+await test('a turn ends after MAX_BYTES_PER_TURN of replies', (t) => {
   const outbox = new Outbox(new SendBufferPool(), (_bytes, _offset, length) => length);
   const { handshake } = endless(() => outbox.write(REPLY));
   t.equal(handshakeTurn(handshake, new Inbox(), outbox), 'turn is over');
@@ -42,7 +42,7 @@ await test('after MAX_BYTES_PER_TURN of replies', (t) => {
   t.end();
 });
 
-await test('as soon as a client that takes nothing has enough', (t) => {
+await test('a turn ends when a client that takes no replies has the unsent limit', (t) => {
   const outbox = new Outbox(new SendBufferPool(), () => -EAGAIN);
   const { handshake } = endless(() => outbox.write(REPLY));
   t.equal(handshakeTurn(handshake, new Inbox(), outbox), 'waiting');

@@ -3,7 +3,7 @@ import { EAGAIN, ECONNRESET } from '../../../daemon/lib/errno.js';
 import { Inbox } from '../../../daemon/reactor/inbox.js';
 import type { Transport } from '../../../daemon/reactor/transport.js';
 
-/** Gives these bytes, then the result. */
+/** Returns these bytes, then the result. */
 function source(bytes: Buffer, then = -EAGAIN): Transport {
   let at = 0;
   const recv: Transport['recv'] = (buffer, offset, length) => {
@@ -15,7 +15,7 @@ function source(bytes: Buffer, then = -EAGAIN): Transport {
   return { recv } as Transport;
 }
 
-await test('unused bytes stay in order, however much of them is used at a time', (t) => {
+await test('unused bytes stay in order, however many are used at a time', (t) => {
   const bytes = Buffer.from(Array.from({ length: 100_000 }, (_, i) => (i * 7) % 251));
   const inbox = new Inbox();
   const transport = source(bytes);
@@ -31,7 +31,7 @@ await test('unused bytes stay in order, however much of them is used at a time',
   t.end();
 });
 
-await test('it is full when nothing is used, and not afterwards', (t) => {
+await test('the inbox is full while nothing is used, and has room afterwards', (t) => {
   const inbox = new Inbox();
   const transport = source(Buffer.alloc(100_000));
   while (!inbox.isFull) t.ok(inbox.receive(transport) > 0);
@@ -44,7 +44,7 @@ await test('it is full when nothing is used, and not afterwards', (t) => {
   t.end();
 });
 
-await test('the end, failures, and bytes of another reactor', (t) => {
+await test('the end of the stream, errors, and bytes that another reactor received', (t) => {
   const inbox = new Inbox();
   inbox.fill(Buffer.from('abc'));
   t.equal(inbox.receive(source(Buffer.from('def'))), 3);
@@ -54,7 +54,7 @@ await test('the end, failures, and bytes of another reactor', (t) => {
   t.equal(inbox.ended, false);
   t.equal(inbox.receive(source(Buffer.alloc(0), 0)), 0);
   t.equal(inbox.ended, true);
-  t.equal(inbox.unused.toString(), 'abcdef', 'what came before the end');
+  t.equal(inbox.unused.toString(), 'abcdef', 'bytes before the end stay');
   inbox.close();
   t.equal(inbox.unused.length, 0);
   t.end();

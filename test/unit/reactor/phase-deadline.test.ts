@@ -23,7 +23,7 @@ function world() {
   return { deadline, start, reason };
 }
 
-await test('each has its reason', async (t) => {
+await test('each phase has its deadline and its reason', async (t) => {
   const { deadline, start, reason } = world();
   start('handshake', 1);
   t.equal(await reason(), 'handshake took too long');
@@ -40,7 +40,7 @@ await test('each has its reason', async (t) => {
   t.equal(deadline.leftMs, Infinity);
 });
 
-await test('a handshake has more time the more exports there are', (t) => {
+await test('the handshake deadline grows with the number of exports', (t) => {
   const { deadline, start } = world();
   start('handshake', HOUR);
   t.ok(deadline.leftMs > HOUR);
@@ -49,7 +49,7 @@ await test('a handshake has more time the more exports there are', (t) => {
   t.end();
 });
 
-await test('lingering ends with draining, or before', (t) => {
+await test('lingering ends with the drain deadline, or earlier', (t) => {
   const { deadline, start } = world();
   start('drain', HOUR);
   start('linger', HOUR);

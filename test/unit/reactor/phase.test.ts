@@ -9,7 +9,7 @@ function reachable(from: PhaseName): Set<PhaseName> {
   return seen;
 }
 
-await test('every phase can be reached, and from each the connection can be closed', (t) => {
+await test('every phase can be reached, and the connection can be closed from each', (t) => {
   t.same(reachable('new'), new Set(NAMES));
   for (const name of NAMES) {
     t.equal(PHASES[name].name, name);
@@ -18,7 +18,7 @@ await test('every phase can be reached, and from each the connection can be clos
   t.end();
 });
 
-await test('only phases that the table names may follow', (t) => {
+await test('only the phases that the table names may follow', (t) => {
   for (const from of NAMES) {
     for (const to of NAMES) {
       const step = (): void => checkNext(PHASES[from], PHASES[to]);
@@ -29,7 +29,7 @@ await test('only phases that the table names may follow', (t) => {
   t.end();
 });
 
-await test('nothing is read where nothing can be done with it, and all that ends has a deadline', (t) => {
+await test('phases read only bytes they use, and ending ones have a deadline', (t) => {
   for (const { name, bytes, reads, ends, deadline } of Object.values(PHASES)) {
     if (bytes === 'kept' || ends) t.not(reads, 'if wanted', name);
     if (ends && name !== 'closed') t.ok(deadline, name);

@@ -17,7 +17,7 @@ function world(t: Test) {
   return { transport, fd, events };
 }
 
-await test('only what is watched for is told', async (t) => {
+await test('only watched events are reported', async (t) => {
   const { transport, fd, events } = world(t);
   sockets.send(fd, Buffer.from('a'), 0, 1);
   transport.watch(POLL_WRITABLE);
@@ -32,11 +32,11 @@ await test('only what is watched for is told', async (t) => {
   sockets.send(fd, Buffer.from('b'), 0, 1);
   await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
   t.same(events, []);
-  t.equal(transport.recv(Buffer.alloc(9), 0, 9), 2, 'it is still there');
+  t.equal(transport.recv(Buffer.alloc(9), 0, 9), 2, 'the bytes are still there');
   transport.close(() => undefined);
 });
 
-await test('the end of the input, and of the output', (t) => {
+await test('the end of the input and of the output are reported', (t) => {
   const { transport, fd } = world(t);
   const bytes = Buffer.alloc(9);
   t.equal(transport.recv(bytes, 0, 9), -EAGAIN);
@@ -54,7 +54,7 @@ await test('the end of the input, and of the output', (t) => {
   t.end();
 });
 
-await test('a released socket goes on elsewhere', (t) => {
+await test('a released socket can be used elsewhere', (t) => {
   const { transport, fd } = world(t);
   const next = transport.release();
   t.equal(sockets.send(next, Buffer.from('x'), 0, 1), 1);

@@ -1,4 +1,4 @@
-// The pool of reactor threads when one of them dies; its ordinary life is in test/e2e.
+// The pool of reactor threads when one of them dies; normal operation is tested in test/e2e.
 import { setTimeout as pause } from 'node:timers/promises';
 import t from 'tap';
 import { descriptors } from '../../../daemon/native/descriptors.js';
@@ -8,7 +8,7 @@ import { testPeer } from '../../support/test-peer.js';
 
 const EAGAIN = 11;
 
-/** Takes what is there until the other side is gone. @returns bytes, or null when it stays */
+/** Receives until the peer closes. @returns bytes, or null if the connection stays open */
 async function untilEnd(fd: number): Promise<number | null> {
   let total = 0;
   const buffer = Buffer.alloc(1000);
@@ -21,7 +21,7 @@ async function untilEnd(fd: number): Promise<number | null> {
   return null;
 }
 
-await t.test('its clients are cut off, not left hanging, and new ones are served', async (test) => {
+await t.test('when a reactor thread dies, its clients are disconnected', async (test) => {
   const lines: string[] = [];
   const pool = new ReactorPool(1, null, { log: (_level, message) => lines.push(message) });
   const [ours, fd] = sockets.pair();
@@ -30,10 +30,10 @@ await t.test('its clients are cut off, not left hanging, and new ones are served
   while (sockets.recv(fd, Buffer.alloc(18), 0, 18) < 0) await pause(10);
   test.equal(pool.connections, 1);
 
-  // No control plane would send such a thing; what matters is that the thread does not survive it.
+  // The control plane never sends such a message; it only has to kill the thread.
   const poison = [{ name: '', description: '', device: { kind: 'none' } }];
   pool.setExports(poison as never);
-  test.equal(await untilEnd(fd), 0, 'the end');
+  test.equal(await untilEnd(fd), 0, 'the stream ends');
   test.equal(pool.connections, 0);
   test.ok(lines.some((line) => line.startsWith('reactor thread died: ')));
 
@@ -42,8 +42,8 @@ await t.test('its clients are cut off, not left hanging, and new ones are served
   test.teardown(() => descriptors.close(other));
   pool.serve(next, { peer: testPeer('second'), exports: null, closed: () => undefined });
   while (sockets.recv(other, Buffer.alloc(18), 0, 18) < 0) await pause(10);
-  test.pass('greeted by another thread');
+  test.pass('another thread sends the greeting');
   await pool.drain();
-  test.equal(await untilEnd(other), 0, 'a clean end');
+  test.equal(await untilEnd(other), 0, 'the end is clean');
   await pool.terminate();
 });

@@ -1,4 +1,4 @@
-// What a reactor tells of failed reads: alike ones together, and never more than the control plane takes.
+// Reports of failed reads: equal ones together, and never more than the control plane takes.
 import { test } from 'tap';
 import { OverlaybdError, formatError } from '../../../daemon/errors.js';
 import type { ReadFailureReport } from '../../../daemon/reactor/messages.js';
@@ -31,13 +31,13 @@ class World {
     this.failures.sweep();
   }
 
-  /** Reads that have been told of. */
+  /** Failed reads that were reported. */
   get told(): number {
     return this.reports.reduce((sum, { count }) => sum + count, 0);
   }
 }
 
-await test('one bad block, read again and again', (t) => {
+await test('one bad block that is read repeatedly is reported once, then counted', (t) => {
   const world = new World();
   for (let i = 0; i < 100_000; i++) {
     world.failures.add('web', `peer ${i}`, badBlock(7), { offset: 4096 + (i % 9), length: 512 });
@@ -50,7 +50,7 @@ await test('one bad block, read again and again', (t) => {
   t.match(
     world.reports[0],
     { ...facts, offset: 4096 },
-    'facts as fields; the offset of the read stays',
+    'facts are fields, and the offset of the read stays',
   );
   world.later();
   t.equal(world.reports.length, 2);
@@ -58,7 +58,7 @@ await test('one bad block, read again and again', (t) => {
   t.end();
 });
 
-await test('exports, blocks and places are told apart', (t) => {
+await test('different exports, blocks and places are reported separately', (t) => {
   const world = new World();
   const short = new OverlaybdError('SHORT_READ', 'raw.img: read of 9 bytes at 1: the file ends');
   world.failures.add('a', 'p', badBlock(1), { offset: 0, length: 9 });
@@ -68,18 +68,18 @@ await test('exports, blocks and places are told apart', (t) => {
   world.failures.add('a', 'p', short, { offset: 1 << 20, length: 9 });
   t.equal(new Set(world.reports.map(({ key }) => key)).size, 5);
   world.failures.add('a', 'p', short, { offset: 5, length: 9 });
-  t.equal(world.reports.length, 5, 'near the first');
+  t.equal(world.reports.length, 5, 'places that are near each other are reported together');
   t.end();
 });
 
-await test('a bug says where it came from', (t) => {
+await test('a bug is reported with its stack', (t) => {
   const world = new World();
   world.failures.add('a', 'p', new TypeError('oops'), { offset: 0, length: 9 });
   t.match(world.reports, [{ code: 'BUG', message: /^BUG: TypeError: oops\n +at / }]);
   t.end();
 });
 
-await test('a control plane that takes nothing gets no further reports, and later all counts', (t) => {
+await test('a control plane that takes no reports gets no more of them, and the later count is complete', (t) => {
   const world = new World();
   const attack = (): void => {
     for (let i = 0; i < 1000; i++) {
@@ -95,8 +95,8 @@ await test('a control plane that takes nothing gets no further reports, and late
   t.equal(world.reports.length, MAX_UNTAKEN_REPORTS);
   for (let i = 0; i < MAX_UNTAKEN_REPORTS; i++) world.failures.taken();
   world.later();
-  t.equal(world.told, 100 * 1000, 'none is lost');
+  t.equal(world.told, 100 * 1000, 'no failure is lost');
   t.equal(world.reports.length, MAX_UNTAKEN_REPORTS + 1);
-  t.equal(world.reports.at(-1)?.key, null, 'not of one kind');
+  t.equal(world.reports.at(-1)?.key, null, 'kinds are mixed');
   t.end();
 });

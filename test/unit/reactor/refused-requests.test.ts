@@ -1,4 +1,4 @@
-// Refused requests: the first of a kind at once, then how many, however many a client sends.
+// Refused requests: the first of a kind is reported at once, later ones as a count, however many a client sends.
 import t from 'tap';
 import { NBD_CMD, NBD_EINVAL, NBD_EPERM } from '../../../daemon/nbd/constants.js';
 import { Request } from '../../../daemon/nbd/request.js';
@@ -18,7 +18,7 @@ const refused = new RefusedRequests(
 
 const request = requestOf(NBD_CMD.WRITE, 512, 4096);
 refused.add('web', 'a client', request, NBD_EPERM, 'the export is read-only');
-request.offset = 0; // it is reused
+request.offset = 0; // the parser reuses the object
 t.same(reports, [
   {
     count: 0,
@@ -42,7 +42,7 @@ for (let i = 1; i <= 100_000; i++) {
   );
 }
 refused.add('web', 'a client', requestOf(200, 0, 0), NBD_EINVAL, 'the command is not supported');
-t.equal(reports.length, 2, 'one of each kind');
+t.equal(reports.length, 2, 'one report for each kind');
 t.match(reports[1], { command: 'NBD_CMD 200', error: 'NBD_EINVAL' });
 now += 10_000;
 refused.sweep();
@@ -50,6 +50,6 @@ t.equal(reports.length, 3);
 t.match(reports[2], { count: 100_000, mixed: false, offset: 100_000 });
 
 for (let i = 0; i < 1000; i++) refused.add(`export ${i}`, 'x', request, NBD_EINVAL, 'why');
-t.ok(reports.length < 50, 'kinds are bounded');
+t.ok(reports.length < 50, 'the number of kinds is bounded');
 refused.sweep(true);
 t.ok(reports.some(({ mixed, count }) => mixed && count > 900));

@@ -1,6 +1,6 @@
-// Connections of devices as attach makes them, without a kernel: thousands that begin in transmission
-// phase on a socket pair, in real reactor threads, whose first requests come before, while and after
-// the thread gets them. No request may be left lying, and no reply lost.
+// Connections of devices as attach makes them, without a kernel: thousands that begin in the transmission phase on a
+// socket pair in real reactor threads; their first requests arrive before, while and after the thread gets the
+// connection. No request may be left unread, and no reply lost.
 import { writeFileSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { join } from 'node:path';
@@ -17,7 +17,9 @@ import { testPeer } from '../../support/test-peer.js';
 const RUNS = 2000;
 const AT_ONCE = 8;
 const SIZE = 1 << 20;
-/** As a probe reads: both ends, tables of partitions, superblocks, and what is sent without a copy. */
+/**
+ * Reads as a kernel's probe does: both ends, partition tables, superblocks, and a range that is sent without a copy.
+ */
 const READS: readonly [offset: number, length: number][] = [
   [0, 4096],
   [SIZE - 4096, 4096],
@@ -34,7 +36,7 @@ writeFileSync(join(folder, 'disk.img'), disk);
 const opened = await openDevice(join(folder, 'disk.img'));
 t.teardown(() => opened.close());
 
-/** How the reads of a run go out: all at once, each behind the last reply, or in two halves of bytes. */
+/** How the reads of a run are sent: all at once, each after the last reply, or in two halves. */
 const WAYS = ['at once', 'in turn', 'cut'] as const;
 
 class Run {
@@ -56,7 +58,7 @@ class Run {
     return requestBytes({ cookie: BigInt(i), offset, length });
   }
 
-  /** @throws when a reply is missing, or wrong */
+  /** @throws if a reply is missing or wrong */
   async play(): Promise<void> {
     const way = WAYS[this.#number % WAYS.length];
     const all = Buffer.concat(this.#reads.map((_, i) => this.#request(i)));
@@ -79,9 +81,9 @@ class Run {
 }
 
 await t.test(
-  'first requests before, while and after the reactor gets the connection',
+  'first requests before, while and after a reactor takes the connection',
   async (test) => {
-    test.setTimeout(170_000);
+    test.setTimeout(900_000);
     const lines: string[] = [];
     const pool = new ReactorPool(2, null, { log: (_level, message) => lines.push(message) });
     pool.setExports([
@@ -94,7 +96,7 @@ await t.test(
         const number = begun++;
         const [ours, theirs] = sockets.pair();
         const run = new Run(theirs, number);
-        // Some requests lie there already when the thread gets the connection.
+        // Some requests are in the socket already when the thread gets the connection.
         const early = number % 4 === 0 ? run.play() : null;
         if (number % 8 === 0) await pause(number % 3);
         const closed = new Promise<void>((resolve) => {

@@ -19,7 +19,7 @@ const REFUSED = {
   message: 'x',
 };
 
-await test('what is offered is plain values, and a session is made of them again', (t) => {
+await test('an offered session is plain data, and a session can be made of it again', (t) => {
   const unused = Buffer.from('half a request');
   const offered = offeredTransmission(
     new FakeExport(4096, 'web'),
@@ -40,7 +40,7 @@ await test('what is offered is plain values, and a session is made of them again
     refused: REFUSED,
     received: Uint8Array.from(Buffer.from('a parked read, half a request')),
   });
-  t.same(structuredClone(offered), offered, 'it can be posted');
+  t.same(structuredClone(offered), offered, 'it can be posted to another thread');
   const fake = new FakeExport(4096, 'web');
   const { served, session } = resumedSession(fake, offered);
   t.equal(served, fake);
@@ -48,11 +48,15 @@ await test('what is offered is plain values, and a session is made of them again
   t.end();
 });
 
-await test('the client keeps the size that it was told', (t) => {
+await test('the client keeps the size that it got in the handshake', (t) => {
   const received = new Uint8Array(0);
   const resumed = { export: 'x', form: 'simple', contexts: [], skip: 0, received } as const;
   const fake = new FakeExport(1000, 'x');
   t.equal(resumedSession(fake, { ...resumed, size: 1024 }).served.disk.size, 1024);
-  t.equal(resumedSession(fake, resumed).served.disk.size, 1000, 'if none is said, the one here');
+  t.equal(
+    resumedSession(fake, resumed).served.disk.size,
+    1000,
+    'without a size in the offer the size of the export applies',
+  );
   t.end();
 });

@@ -1,4 +1,4 @@
-// A connection inside TLS over a socket pair: its timers, its ends, its memory. The daemon around it: test/e2e/tls.test.ts.
+// A connection inside TLS over a socket pair: its timers, its ends, its memory. The whole daemon: test/e2e/tls.test.ts.
 import { once } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
@@ -37,7 +37,7 @@ interface Pair {
   closed: ConnectionSummary[];
 }
 
-/** A connection whose client has asked for TLS and heard that it may begin. */
+/** A connection whose client has sent NBD_OPT_STARTTLS and received the acknowledgement. */
 async function pair(test: Test, deadlines: Partial<Deadlines> = {}): Promise<Pair> {
   const [ours, fd] = sockets.pair();
   const closed: ConnectionSummary[] = [];
@@ -66,7 +66,7 @@ async function secure(
 ): Promise<TLSSocket> {
   const socket = connect({ ...options, socket: stream });
   await once(socket, 'secureConnect');
-  socket.on('error', () => undefined); // alerts, where a test is after them
+  socket.on('error', () => undefined); // alerts, in tests that expect them
   return socket;
 }
 
@@ -78,7 +78,7 @@ async function inTransmission(test: Test, deadlines?: Partial<Deadlines>) {
   return { ...both, socket };
 }
 
-/** Exactly so many bytes. */
+/** Receives exactly this many bytes. */
 async function take(stream: SocketStream | TLSSocket, length: number): Promise<Buffer> {
   for (;;) {
     const bytes = stream.read(length) as Buffer | null;
@@ -95,7 +95,7 @@ async function closing({ closed }: Pair, ms = 60_000): Promise<ConnectionSummary
   return closed[0] as ConnectionSummary;
 }
 
-await t.test('a session, and what is told of it', async (test) => {
+await t.test('a session inside TLS is reported with its peer, export and counts', async (test) => {
   const both = await inTransmission(test);
   both.socket.write(requestBytes({ cookie: 7n, offset: 3, length: 300_000 }));
   both.socket.write(requestBytes({ type: NBD_CMD.DISC }));
@@ -114,7 +114,7 @@ await t.test('a session, and what is told of it', async (test) => {
 });
 
 await t.test(
-  'a client that has shut down its side of TLS gets its pending replies',
+  'a client that has shut down its sending side of TLS gets its pending replies',
   async (test) => {
     const both = await inTransmission(test);
     const requests = Array.from({ length: 20 }, (_, i) =>
@@ -130,8 +130,8 @@ await t.test(
   },
 );
 
-await t.test('a client that stops in the middle of TLS, or never begins', async (test) => {
-  // The first bytes of a ClientHello: a record of 512 bytes, of which some come.
+await t.test('a client that stops in the TLS handshake meets the deadline', async (test) => {
+  // The first bytes of a ClientHello: a record of 512 bytes, of which only some arrive.
   const hello = Buffer.concat([Buffer.from('160301020001', 'hex'), Buffer.alloc(100)]);
   for (const bytes of [Buffer.alloc(0), hello.subarray(0, 3), hello]) {
     const both = await pair(test, { handshakeMs: 200 });
@@ -144,7 +144,7 @@ await t.test('a client that stops in the middle of TLS, or never begins', async 
   socket.destroy();
 });
 
-await t.test('garbage, a half hello, and a hang-up instead of TLS', async (test) => {
+await t.test('garbage, half a ClientHello, or a hang-up instead of TLS', async (test) => {
   for (const garbage of [GO, Buffer.alloc(70_000, 0xff), Buffer.from('GET / HTTP/1.1\r\n\r\n')]) {
     const both = await pair(test);
     both.stream.write(garbage);
@@ -161,7 +161,7 @@ await t.test('garbage, a half hello, and a hang-up instead of TLS', async (test)
   test.match(await closing(destroyed), { reason: /hung up|errno/ });
 });
 
-await t.test('wrong keys', async (test) => {
+await t.test('wrong keys, identities, ciphers and certificates are refused', async (test) => {
   for (const options of [
     withPsk('alice', Buffer.alloc(32, 8)),
     withPsk('nobody', KEY),
@@ -177,19 +177,19 @@ await t.test('wrong keys', async (test) => {
   }
   const both = await pair(test);
   const socket = await secure(both, { ...withPsk('alice', KEY), maxVersion: 'TLSv1.2' });
-  test.equal(socket.getProtocol(), 'TLSv1.2', 'the right key, in TLS 1.2 too');
+  test.equal(socket.getProtocol(), 'TLSv1.2', 'the right key works in TLS 1.2 too');
   socket.end();
   test.match(await closing(both), { name: 'test PSK=alice', tls: 'TLSv1.2', reason: /hung up/ });
 });
 
-await t.test('broken records in transmission end it', async (test) => {
+await t.test('a broken TLS record in transmission closes the connection', async (test) => {
   const both = await inTransmission(test);
   both.stream.write(Buffer.from(`170303002a${'5a'.repeat(42)}`, 'hex'));
   test.match(await closing(both), { reason: /^TLS: .*bad record mac/ });
 });
 
 await t.test(
-  'a client that does not read is bounded, and gets everything when it does',
+  'a client that does not read uses bounded memory, and gets everything when it reads',
   async (test) => {
     const both = await inTransmission(test);
     const count = 400;
@@ -212,10 +212,10 @@ await t.test(
   },
 );
 
-await t.test('draining', async (test) => {
+await t.test('draining answers accepted requests and ends TLS cleanly', async (test) => {
   const shaking = await pair(test);
   shaking.connection.drain();
-  test.match(await closing(shaking), { reason: /stops/ }, 'nobody waits for a handshake');
+  test.match(await closing(shaking), { reason: /stops/ }, 'a handshake is ended at once');
 
   const busy = await inTransmission(test);
   for (let i = 0; i < 3000; i++) {
@@ -228,7 +228,7 @@ await t.test('draining', async (test) => {
   busy.socket.on('data', (part: Buffer) => parts.push(part));
   await once(busy.socket, 'end'); // of TLS, not only of the socket
   const bytes = Buffer.concat(parts);
-  test.equal(bytes.length % 5016, 0, 'whole replies');
+  test.equal(bytes.length % 5016, 0, 'replies are whole');
   test.ok(bytes.length >= 5016, `${bytes.length / 5016} replies`);
   busy.socket.end();
   test.match(await closing(busy), { reason: /stops/ });
@@ -240,12 +240,12 @@ await t.test('draining', async (test) => {
   test.match(await closing(stuck), { reason: /did not take/ });
 });
 
-await t.test('goodbye before the replies are taken', async (test) => {
+await t.test('NBD_CMD_DISC before the replies are taken: all replies arrive', async (test) => {
   const both = await inTransmission(test);
   for (let i = 0; i < 12; i++) both.socket.write(requestBytes({ offset: i, length: 100_000 }));
   both.socket.write(requestBytes({ type: NBD_CMD.DISC }));
   await pause(200);
-  test.same(both.closed, [], 'not before they are with the system');
+  test.same(both.closed, [], 'the connection stays open until the system has all replies');
   for (let i = 0; i < 12; i++) {
     const reply = await take(both.socket, 16 + 100_000);
     if (!reply.subarray(16).equals(bytesAt(i, 100_000))) test.fail(`reply ${i}`);

@@ -1,4 +1,4 @@
-// What is said of a limit of open files that is too low. With a real limit: test/e2e/descriptors.test.ts.
+// The messages for a limit on open files that is too low. With a real limit: test/e2e/descriptors.test.ts.
 import { test } from 'tap';
 import { OverlaybdError } from '../../../daemon/errors.js';
 import {
@@ -11,7 +11,7 @@ import {
   parseDescriptorLimit,
 } from '../../../daemon/server/descriptor-limit.js';
 
-await test('what /proc says', async (t) => {
+await test('the limit is read from /proc', async (t) => {
   const line = 'Max open files            1024                 524288               files\n';
   t.equal(parseDescriptorLimit(`Limit  Soft Limit\n${line}Max locked memory 1 2 bytes`), 1024);
   t.equal(parseDescriptorLimit(line.replace('1024', 'unlimited')), Infinity);
@@ -19,7 +19,7 @@ await test('what /proc says', async (t) => {
   t.ok((descriptorLimit() ?? 0) > 0);
 });
 
-await test('too few', async (t) => {
+await test('a limit that is too low is an error or a warning', async (t) => {
   checkDescriptorsAtStart(null);
   checkDescriptorsAtStart(MIN_DESCRIPTORS);
   for (const limit of [0, 24, MIN_DESCRIPTORS - 1]) {
@@ -33,7 +33,7 @@ await test('too few', async (t) => {
   t.doesNotThrow(() => checkSpareDescriptors());
 });
 
-await test('what fails for want of them', async (t) => {
+await test('errors for lack of descriptors name the limit', async (t) => {
   const full = Object.assign(new Error('EMFILE: too many open files, open x'), { code: 'EMFILE' });
   const wrapped = new OverlaybdError('IO', 'x: cannot be opened', { cause: full });
   for (const error of [full, wrapped]) {

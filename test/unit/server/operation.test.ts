@@ -1,4 +1,4 @@
-// When the manager is told that the daemon is ready, with fake parts. The real thing under a real systemd: test/systemd.
+// When the service manager learns that the daemon is ready, with fake parts. With a real systemd: test/systemd.
 import { DEFAULT_REGISTRY_SETTINGS } from '../../../daemon/config/registry-settings.js';
 import { setTimeout as pause } from 'node:timers/promises';
 import { test, type Test } from 'tap';
@@ -46,10 +46,10 @@ function makeOperation(t: Test) {
   return { operation, told, log, repaired: (without: string[]) => repaired?.(without) };
 }
 
-await test('ready is told when devices have their connections', async (t) => {
+await test('the daemon is ready when devices have their connections', async (t) => {
   const { operation, told, log, repaired } = makeOperation(t);
   await operation.start(null);
-  t.same(told, ['recover', 'serve'], 'the control socket is served before');
+  t.same(told, ['recover', 'serve'], 'the control socket is served before that');
   const ready = operation.ready();
   await pause(20);
   t.same(told.slice(2), ['STATUS=giving devices their connections']);
@@ -59,7 +59,7 @@ await test('ready is told when devices have their connections', async (t) => {
   t.same(log, []);
 });
 
-await test('what it did not wait for is named', async (t) => {
+await test('devices that are still waiting are named in the status', async (t) => {
   const { operation, told, log, repaired } = makeOperation(t);
   await operation.start(null);
   const ready = operation.ready();
@@ -69,7 +69,7 @@ await test('what it did not wait for is named', async (t) => {
   t.match(log, [/^warn: \/dev\/nbd0, .*\/dev\/nbd7 and 12 more: no connection after 10 s/]);
 });
 
-await test('a daemon that is told to end does not become ready', async (t) => {
+await test('a daemon that is stopped does not become ready', async (t) => {
   const { operation, told, repaired } = makeOperation(t);
   await operation.start(null);
   const ready = operation.ready();

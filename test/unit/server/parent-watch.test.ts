@@ -1,4 +1,4 @@
-// The parent's end, as it is seen from a change of parent or from who made the listening sockets.
+// The end of the parent process: noticed by a new parent, or by the owner of the listening sockets.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ t.teardown(() => rmSync(folder, { recursive: true }));
 const socket = sockets.listenUnix(join(folder, 's'), 1);
 t.teardown(() => descriptors.close(socket));
 
-/** Another process than this one, which made the socket. */
+/** The id of another process, which made the socket. */
 const OTHER = process.pid + 1;
 
 for (const [what, alive, parent, ends] of [
@@ -35,7 +35,7 @@ for (const [what, alive, parent, ends] of [
   });
 }
 
-await t.test('systemd-socket-activate has become us', async (test) => {
+await t.test('a daemon that systemd-socket-activate has started in its place', async (test) => {
   const seen = { looks: 0, isGone: false };
   const watch = watchParent([socket], () => (seen.isGone = true), {
     pid: process.pid,

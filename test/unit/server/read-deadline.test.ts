@@ -1,4 +1,4 @@
-// The read deadline is below the timeout of devices, or the log says so.
+// The read deadline is shorter than the timeout of devices; otherwise a warning is logged.
 import t from 'tap';
 import { DEFAULT_READ_DEADLINE } from '../../../daemon/config/daemon-config.js';
 import { files } from '../../../daemon/native/file.js';
@@ -8,14 +8,14 @@ import { DEFAULT_TIMEOUT_SECONDS } from '../../../daemon/kernel/device-settings.
 
 t.teardown(() => files.deadline(1000 * DEFAULT_READ_DEADLINE));
 
-await t.test('the defaults fit together', (test) => {
+await t.test('the default deadlines fit together', (test) => {
   test.ok(DEFAULT_READ_DEADLINE < DEFAULT_TIMEOUT_SECONDS);
-  test.ok(1000 * DEFAULT_READ_DEADLINE < DRAIN_TIMEOUT_MS, 'an end waits for stuck reads');
-  test.equal(files.deadline(), 1000 * DEFAULT_READ_DEADLINE, 'the addon has the same');
+  test.ok(1000 * DEFAULT_READ_DEADLINE < DRAIN_TIMEOUT_MS, 'shutdown waits for stuck reads');
+  test.equal(files.deadline(), 1000 * DEFAULT_READ_DEADLINE, 'the addon has the same default');
   test.end();
 });
 
-await t.test('a timeout that is no longer than a read is warned of', (test) => {
+await t.test('a device timeout that is not longer than the read deadline: a warning', (test) => {
   files.deadline(30_000);
   const lines: string[] = [];
   const devices = [31, 30, 20].map((timeoutSeconds, i) => {

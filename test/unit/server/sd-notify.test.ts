@@ -1,4 +1,4 @@
-// What is sent to a service manager, and what is not. Over a real socket: test/e2e/systemd-units.
+// The messages to a service manager. Over a real socket: test/e2e/systemd-units.
 import { setTimeout as pause } from 'node:timers/promises';
 import { test } from 'tap';
 import { SdNotify } from '../../../daemon/server/sd-notify.js';
@@ -15,7 +15,7 @@ function manager(env: NodeJS.ProcessEnv, result = 1) {
   return { notify, sent };
 }
 
-await test('what systemd is told', (t) => {
+await test('each state has its message for systemd', (t) => {
   const { notify, sent } = manager({ NOTIFY_SOCKET: SOCKET });
   t.ok(notify.active);
   t.ok(notify.ready('3 exports'));
@@ -38,14 +38,14 @@ await test('what systemd is told', (t) => {
   t.end();
 });
 
-await test('an abstract socket', (t) => {
+await test('an abstract socket gets messages', (t) => {
   const { notify, sent } = manager({ NOTIFY_SOCKET: '@/org/x' });
   notify.mainPid(1);
   t.same(sent, ['@/org/x MAINPID=1']);
   t.end();
 });
 
-await test('a status is one line of bounded length', (t) => {
+await test('a status is one line with a maximum length', (t) => {
   const { notify, sent } = manager({ NOTIFY_SOCKET: SOCKET });
   notify.status('web\nMAINPID=1\r\u2028x\u0000');
   notify.ready('a\nb');
@@ -58,12 +58,12 @@ await test('a status is one line of bounded length', (t) => {
   for (const each of sent) {
     const text = each.slice(SOCKET.length + 1);
     t.ok(Buffer.byteLength(text) < 4096);
-    t.equal(Buffer.from(text).toString(), text, 'no half of a character');
+    t.equal(Buffer.from(text).toString(), text, 'no character is cut in half');
   }
   t.end();
 });
 
-await test('without a manager', (t) => {
+await test('without a service manager nothing is sent', (t) => {
   const cases = [{}, { NOTIFY_SOCKET: '' }, { NOTIFY_SOCKET: 'vsock:2:1' }, { NOTIFY_SOCKET: '/' }];
   for (const env of cases) {
     const { notify, sent } = manager({ ...env, WATCHDOG_USEC: '1000' });
@@ -76,26 +76,26 @@ await test('without a manager', (t) => {
   t.end();
 });
 
-await test('what does not get through', (t) => {
+await test('messages that cannot be delivered are ignored', (t) => {
   const { notify, sent } = manager({ NOTIFY_SOCKET: SOCKET }, -111);
   t.notOk(notify.ready('x'));
   t.equal(sent.length, 1);
   t.end();
 });
 
-await test('the variables are gone, and go to a successor', (t) => {
+await test('the variables are removed, and passed to a successor', (t) => {
   const watched = { NOTIFY_SOCKET: SOCKET, WATCHDOG_USEC: '30000000', WATCHDOG_PID: `${PID}` };
   const env: NodeJS.ProcessEnv = { ...watched, PATH: '/bin' };
   const { notify } = manager(env);
   t.same(env, { PATH: '/bin' });
   const passed = { NOTIFY_SOCKET: SOCKET, WATCHDOG_USEC: '30000000' };
   t.same(notify.environment(), passed);
-  t.same(manager({ ...passed }).notify.environment(), passed, 'and to its successor');
+  t.same(manager({ ...passed }).notify.environment(), passed, 'passed to its successor');
   t.same(manager({ NOTIFY_SOCKET: SOCKET }).notify.environment(), { NOTIFY_SOCKET: SOCKET });
   t.end();
 });
 
-await test('watchdog: at once and each half of its time, while we are alive', async (t) => {
+await test('watchdog: pings at once and after each half interval, while alive', async (t) => {
   const { notify, sent } = manager({ NOTIFY_SOCKET: SOCKET, WATCHDOG_USEC: '20000' });
   let alive = true;
   let asked = 0;
@@ -109,16 +109,16 @@ await test('watchdog: at once and each half of its time, while we are alive', as
   const count = sent.length;
   const before = asked;
   await until(() => asked >= before + 3);
-  t.equal(sent.length, count, 'silent while it is not alive');
+  t.equal(sent.length, count, 'no ping while it is not alive');
   alive = true;
   await until(() => sent.length > count);
   notify.close();
   const last = sent.length;
   await pause(50);
-  t.equal(sent.length, last, 'silent when closed');
+  t.equal(sent.length, last, 'no ping after close');
 });
 
-await test('watchdog: each half of its time', (t) => {
+await test('watchdog: the ping interval is half of WATCHDOG_USEC', (t) => {
   const { notify } = manager({ NOTIFY_SOCKET: SOCKET, WATCHDOG_USEC: '30000000' });
   const intervals = captureIntervals(() => {
     notify.startWatchdog();
@@ -135,7 +135,7 @@ await test('watchdog: each half of its time', (t) => {
   t.end();
 });
 
-await test('watchdog: none, for another process, or nonsense', (t) => {
+await test('watchdog: no variable, another process, or an invalid value', (t) => {
   const cases: NodeJS.ProcessEnv[] = [
     {},
     { WATCHDOG_USEC: '2000', WATCHDOG_PID: '1' },
@@ -158,7 +158,7 @@ async function until(condition: () => boolean): Promise<void> {
   if (!condition()) throw new Error('waited 10 s in vain');
 }
 
-/** The milliseconds of the intervals that are set meanwhile. */
+/** The milliseconds of the intervals that are set during the call. */
 function captureIntervals(action: () => void): number[] {
   const given: number[] = [];
   const original = globalThis.setInterval;

@@ -1,4 +1,4 @@
-// A whole daemon in this process: its parts come up in order, and what cannot be started leaves nothing behind.
+// A whole daemon in this process: its parts start in order, and a failed start leaves nothing.
 import { DEFAULT_REGISTRY_SETTINGS } from '../../../daemon/config/registry-settings.js';
 import { existsSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -66,7 +66,7 @@ function world(t: Test) {
   return { around, image, lines, options, socket, state, told, ending };
 }
 
-await test('a daemon from start to end', async (t) => {
+await test('a daemon runs from start to end', async (t) => {
   const { around, ending, lines, options, socket, state, told } = world(t);
   const daemon = await start(options, around);
   t.ok(lines.includes(`info: ready: nbd+unix:///?socket=${socket}`), lines.join('\n'));
@@ -88,7 +88,7 @@ await test('a daemon from start to end', async (t) => {
   t.equal(lines.at(-1), 'info: stopped');
 });
 
-await test('an image that cannot be opened: the state folder is free again', async (t) => {
+await test('an image that cannot be opened: the state folder is unlocked', async (t) => {
   const { around, image, options, socket, state } = world(t);
   writeFileSync(image, '');
   await t.rejects(start(options, around), { message: /disk\.img/ });
@@ -96,7 +96,7 @@ await test('an image that cannot be opened: the state folder is free again', asy
   StateFolder.open(state).close();
 });
 
-await test('a state folder that cannot be used', async (t) => {
+await test('a state folder that cannot be used is an error', async (t) => {
   const { around, image, lines, options } = world(t);
   const folder = join(image, 'below a file');
   await t.rejects(start({ ...options, state: { folder, isRequired: true } }, around), {

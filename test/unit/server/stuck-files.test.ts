@@ -1,4 +1,4 @@
-// What is said of files whose reads do not come back: once when it begins, once when it is over, and in the status.
+// Reports of files whose reads do not return: once at the beginning, once at the end, and in the status.
 import t from 'tap';
 import type { DiskSpec } from '../../../daemon/image/spec.js';
 import type { StuckFileJob } from '../../../daemon/native/file.js';
@@ -19,7 +19,7 @@ const job = (path: string, seconds: number): StuckFileJob => {
   return { path, seconds, kind: 2, position: 0, length: 512 };
 };
 
-await t.test('by file, with the exports that need it', (test) => {
+await t.test('stuck files are reported with the exports that need them', (test) => {
   const lines: string[] = [];
   let jobs: StuckFileJob[] = [];
   const exports = new Map([
@@ -33,7 +33,7 @@ await t.test('by file, with the exports that need it', (test) => {
     () => jobs,
   );
   stuck.look();
-  test.same([stuck.status(), lines], [[], []], 'nothing');
+  test.same([stuck.status(), lines], [[], []], 'nothing is stuck');
   jobs = [job('/b', 9.2), job('/a', 30.9), job('/a', 10)];
   stuck.look();
   stuck.look();
@@ -41,7 +41,7 @@ await t.test('by file, with the exports that need it', (test) => {
     { file: '/a', threads: 2, seconds: 30, exports: ['web', 'in tar'] },
     { file: '/b', threads: 1, seconds: 9, exports: [] },
   ]);
-  test.equal(lines.length, 2, 'said once');
+  test.equal(lines.length, 2, 'reported once');
   test.match(
     lines[0],
     /^error: \/a: 2 threads have waited for it for 30 s.*need it: "web", "in tar"$/,

@@ -1,4 +1,4 @@
-// The generated stacks obey the format, and what the writers make of them comes back whatever the wrapper.
+// The generated stacks obey the format, and can be read back in every wrapper.
 import * as fc from 'fast-check';
 import { test } from 'tap';
 import { arbitraryStack, arbitraryUpperWrites, layerFile } from '../../support/arbitrary.js';
@@ -8,7 +8,7 @@ import { readAppendUpper, readLsmt, unwrapBlob } from '../../support/naive-reade
 import { appendUpper } from '../../support/upper-writer.js';
 import { holds } from '../../support/holds.js';
 
-await test('layers are sorted, do not overlap, and decide the size as a stack does', async (t) => {
+await test('layers are sorted, do not overlap, and determine the size of the stack', async (t) => {
   await holds(
     t,
     fc.property(arbitraryStack(), ({ virtualSize, layers }) => {
@@ -25,7 +25,7 @@ await test('layers are sorted, do not overlap, and decide the size as a stack do
   );
 });
 
-await test('a stack written and read back is the same device', async (t) => {
+await test('a stack that is written and read back is the same disk', async (t) => {
   await holds(
     t,
     fc.property(
@@ -51,7 +51,7 @@ await test('a stack written and read back is the same device', async (t) => {
   );
 });
 
-await test('index entries obey the ranges sealed layers must keep', async (t) => {
+await test('index entries keep to the ranges of sealed layers', async (t) => {
   await holds(
     t,
     fc.property(arbitraryStack({ maxLayers: 2 }), ({ layers }) =>
@@ -69,7 +69,7 @@ await test('index entries obey the ranges sealed layers must keep', async (t) =>
   );
 });
 
-await test('upper writes stay in the device and come back', async (t) => {
+await test('upper writes stay inside the disk and can be read back', async (t) => {
   await holds(
     t,
     fc.property(arbitraryUpperWrites(256), (writes) => {

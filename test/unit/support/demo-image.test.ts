@@ -1,4 +1,4 @@
-// The demo image, taken apart by the naive reader, and the commands the demo prints; the daemon is not started.
+// The demo image, read by the naive reader, and the commands that the demo prints; the daemon is not started.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
@@ -7,7 +7,7 @@ import { writeDemoImage } from '../../support/demo-image.js';
 import { buildDevice } from '../../support/model.js';
 import { readLsmt, unwrapBlob } from '../../support/naive-reader.js';
 
-await test('two layers that give the device, the upper small', async (t) => {
+await test('two layers make the disk, and the upper one is small', async (t) => {
   const folder = t.testdir();
   const image = writeDemoImage(folder);
   const config: unknown = JSON.parse(readFileSync(image.config, 'utf8'));
@@ -34,7 +34,7 @@ await test('two layers that give the device, the upper small', async (t) => {
   );
 });
 
-await test('the same image every time', async (t) => {
+await test('the image is the same every time', async (t) => {
   const folders = [t.testdir({ a: {}, b: {} })].flatMap((top) => [join(top, 'a'), join(top, 'b')]);
   const images = folders.map((folder) => {
     writeDemoImage(folder);
@@ -43,13 +43,13 @@ await test('the same image every time', async (t) => {
   t.same(images[0], images[1]);
 });
 
-await test('--listen is found in either form, the last one counts', async (t) => {
+await test('--listen is found in both forms, and the last one counts', async (t) => {
   t.equal(listenAddress(['--threads', '1']), undefined);
   t.equal(listenAddress(['--listen', 'tcp://0.0.0.0:1']), 'tcp://0.0.0.0:1');
   t.equal(listenAddress(['--listen', 'tcp://h:1', '--listen=unix:///s']), 'unix:///s');
 });
 
-await test('commands fit the address', async (t) => {
+await test('the printed commands fit the address', async (t) => {
   t.match(demoClients('tcp://127.0.0.1:10809'), [
     /^nbdinfo nbd:\/\/localhost$/,
     /^nbdcopy nbd:\/\/localhost demo\.img && mdir -i demo\.img/,

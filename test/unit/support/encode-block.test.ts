@@ -1,4 +1,4 @@
-// One compressed block: what a decoder makes of it, and that it carries no frame and no prefix of its own.
+// One compressed block: it can be decoded, and has no frame or prefix of its own.
 import { test } from 'tap';
 import { uncompressSync } from 'lz4-napi';
 import { decompress } from 'zstd-napi';
@@ -14,7 +14,7 @@ function decode(algorithm: Algorithm, block: Buffer, size: number): Buffer {
 }
 
 for (const algorithm of ['lz4', 'zstd'] as const) {
-  await test(`${algorithm}: blocks decode to what went in`, async (t) => {
+  await test(`${algorithm}: blocks decode to the original bytes`, async (t) => {
     for (const size of [1, 511, 512, 4096, 65536]) {
       for (const raw of [Buffer.alloc(size), textBytes(size, size), randomBytes(size, size)]) {
         t.ok(decode(algorithm, encodeBlock(algorithm, raw), size).equals(raw), `${size} bytes`);
@@ -47,7 +47,7 @@ for (const algorithm of ['lz4', 'zstd'] as const) {
   });
 }
 
-await test('lz4: ten equal bytes are one raw block without a size in front', async (t) => {
+await test('lz4: ten equal bytes are one raw block without a size before it', async (t) => {
   t.equal(encodeBlock('lz4', Buffer.alloc(10, 'A')).toString('hex'), `a0${'41'.repeat(10)}`);
 });
 

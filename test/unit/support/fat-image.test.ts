@@ -1,4 +1,4 @@
-// The FAT16 volume: its structures, and what mtools, which shares no code with us, makes of it.
+// The FAT16 volume: its structures, and how mtools, an independent program, reads it.
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,7 +21,7 @@ await test('the same calls make the same volume', async (t) => {
   t.equal(sample().bytes.length, SIZE);
 });
 
-await test('boot sector and both tables are there', async (t) => {
+await test('boot sector and both tables exist', async (t) => {
   const { bytes } = sample();
   t.equal(bytes.readUInt16LE(510), 0xaa55);
   t.equal(bytes.readUInt16LE(11), 512);
@@ -41,7 +41,7 @@ await test('a replaced file keeps its clusters, a removed one frees them', async
   t.equal(freed.length, 5);
   t.ok(
     volume.bytes.subarray(freed[0]?.offset).includes(textBytes(2, 4100)),
-    'data stays where it was',
+    'data stays in its place',
   );
   const start = freed[0]?.offset ?? 0;
   t.equal(before.subarray(start).indexOf(textBytes(1, 5000)), 0, 'the same place as before');
@@ -50,7 +50,7 @@ await test('a replaced file keeps its clusters, a removed one frees them', async
   t.throws(() => volume.remove('LONG.BIN'), { message: 'fat image: no file LONG.BIN' });
 });
 
-await test('what does not fit is refused', async (t) => {
+await test('files that do not fit are refused', async (t) => {
   t.throws(() => new FatImage(1 << 20, 'SMALL'), { message: /not FAT16/ });
   const volume = new FatImage(SIZE, 'FULL');
   t.throws(() => volume.write('lower.txt', ''), { message: /8\.3 name/ });

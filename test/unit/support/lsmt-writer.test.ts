@@ -1,4 +1,4 @@
-// The LSMT writer against bytes the reference wrote and against the naive reader.
+// The LSMT writer compared with bytes that the reference wrote, and read by the naive reader.
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
@@ -23,7 +23,7 @@ const entry = (offset: number, length: number, moffset: number, zeroed = false, 
   tag,
 });
 
-await test('pages are byte for byte those of overlaybd-commit', async (t) => {
+await test('pages equal those of overlaybd-commit byte for byte', async (t) => {
   const magic = '4c534d5400010200657e63d29444084ca2d2c8ec4fcfae8a86010000';
   const header = lsmtPage({ flags: 7, virtualSize: 32 << 20 });
   const expected = `${magic}07000000${'00'.repeat(16)}0000000200000000${NIL_HEX}${NIL_HEX}00000101`;
@@ -41,7 +41,7 @@ await test('pages are byte for byte those of overlaybd-commit', async (t) => {
   );
 });
 
-await test('uuids and user tag have their places', async (t) => {
+await test('uuids and user tag are at their places', async (t) => {
   const uuid = '53CF3C85-AED1-4A96-9DAF-722B4772CFAB';
   const userTag = Buffer.alloc(256, 'x');
   const page = lsmtPage({ uuid, parentUuid: uuid.toLowerCase(), userTag });
@@ -68,7 +68,7 @@ await test('entries have the bits of the format', async (t) => {
   t.throws(() => hex(entry(-1, 1, 8)), { message: /offset -1/ });
 });
 
-await test('data lies in order from sector 8; zeroed entries store where data ends', async (t) => {
+await test('data is in order from sector 8; zeroed entries store its end', async (t) => {
   const first = randomBytes(1, 2 * SECTOR);
   const last = randomBytes(2, SECTOR);
   const file = writeLsmt({
@@ -89,7 +89,7 @@ await test('data lies in order from sector 8; zeroed entries store where data en
   t.equal(file.length, 4096 + 3 * SECTOR + 3 * 16 + 4096);
 });
 
-await test('a segment longer than an entry can say is split', async (t) => {
+await test('a segment longer than an entry allows is split', async (t) => {
   const length = 2 * 16383 + 5;
   const data = randomBytes(3, length * SECTOR);
   const { entries } = readLsmt(
@@ -111,7 +111,7 @@ await test('a segment longer than an entry can say is split', async (t) => {
   ]);
 });
 
-await test('padding: commit counts it, seal does not, none has none', async (t) => {
+await test('padding: commit counts it, seal does not, none writes none', async (t) => {
   const segments = [{ offset: 0, length: 8, zeroed: true }];
   const file = (padIndex: 'commit' | 'seal' | 'none') =>
     writeLsmt({ virtualSize: 4096, segments, padIndex });
@@ -130,7 +130,7 @@ await test('padding: commit counts it, seal does not, none has none', async (t) 
   t.equal(empty.length, 8192, 'an empty index needs no padding');
 });
 
-await test('overrides and patch have the last word', async (t) => {
+await test('overrides and patch are applied last', async (t) => {
   const file = writeLsmt({
     virtualSize: 4096,
     userTag: 'tag',
@@ -153,7 +153,7 @@ function writeOneSector(data?: Buffer): Buffer {
   });
 }
 
-await test('segments without or with the wrong data are refused', async (t) => {
+await test('segments without data or with wrong data are refused', async (t) => {
   t.throws(() => writeOneSector(), {
     message: 'lsmt segment at 5: neither data, nor zeroed, nor a moffset',
   });

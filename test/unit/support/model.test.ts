@@ -1,4 +1,4 @@
-// The per-sector model on stacks small enough to check by hand.
+// The per-sector model on stacks that are small enough to check by hand.
 import { test } from 'tap';
 import { SECTOR } from '../../support/lsmt-layout.js';
 import { buildDevice } from '../../support/model.js';
@@ -9,7 +9,7 @@ const filled = (offset: number, length: number, value: number) => ({
   data: Buffer.alloc(length * SECTOR, value),
 });
 
-await test('topmost wins, zeroed hides, nothing is a hole', async (t) => {
+await test('the topmost layer wins, zeroed segments hide, the rest is a hole', async (t) => {
   const { device, owner, zeroed } = buildDevice(8 * SECTOR, [
     [filled(0, 4, 1), filled(6, 2, 2)],
     [{ offset: 1, length: 2, zeroed: true }],

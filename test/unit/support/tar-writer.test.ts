@@ -1,10 +1,10 @@
-// The tar wrapper against header bytes the reference wrote, and against what a tar program looks at.
+// The tar wrapper compared with header bytes that the reference wrote, and checked as a tar program does.
 import { test } from 'tap';
 import { tarPayload } from '../../support/naive-reader.js';
 import { randomBytes } from '../../support/pattern.js';
 import { wrapTar } from '../../support/tar-writer.js';
 
-/** The checksum as POSIX defines it: all bytes, its own field taken as spaces. */
+/** The checksum as POSIX defines it: the sum of all bytes, with spaces in its own field. */
 function checksum(header: Buffer): number {
   const copy = Buffer.from(header).fill(' ', 148, 156);
   return copy.reduce((sum, byte) => sum + byte, 0);
@@ -12,7 +12,7 @@ function checksum(header: Buffer): number {
 
 const text = (tar: Buffer, start: number, end: number) => tar.toString('latin1', start, end);
 
-await test('pax: both headers are those of overlaybd-commit -t', async (t) => {
+await test('pax: both headers equal those of overlaybd-commit -t', async (t) => {
   const payload = randomBytes(1, 112_167);
   const tar = wrapTar(payload, { pax: true });
   t.equal(text(tar, 0, 14), 'overlaybd.pax\0');
@@ -38,7 +38,7 @@ await test('ustar alone: payload at 512, size in its header', async (t) => {
   t.ok(tarPayload(tar).equals(payload));
 });
 
-await test('the pax record counts its own digits', async (t) => {
+await test('the length of a pax record includes its own digits', async (t) => {
   for (const size of [1, 9, 10, 99_999, 100_000]) {
     const record = text(wrapTar(Buffer.alloc(size), { pax: true }), 512, 1024).replace(/\0+$/, '');
     t.equal(record, `${record.length} size=${size}\n`);

@@ -1,4 +1,4 @@
-// Upper layers as a stopped writer leaves them: both files of the append-only form, and the holes of the sparse one.
+// Upper layers as a stopped writer leaves them: both files of the append-only form, and the holes of the sparse form.
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
@@ -55,7 +55,7 @@ await test('append-only: a long trim takes several entries', async (t) => {
   );
 });
 
-await test('append-only: group commit pads, a torn tail and stray data are there', async (t) => {
+await test('append-only: padding of group commits, a torn tail, stray data', async (t) => {
   const write = { offset: 0, length: 1, data: randomBytes(3, SECTOR) };
   const upper = { virtualSize: SIZE, writes: [write, write, write] };
   const { data, index } = appendUpper({
@@ -71,7 +71,7 @@ await test('append-only: group commit pads, a torn tail and stray data are there
   t.equal(appendUpper(upper).index.length, 4096 + 3 * 16, 'no padding without group commit');
 });
 
-await test('append-only: header fields can be overridden apart', async (t) => {
+await test('append-only: header fields can be overridden separately', async (t) => {
   const { data, index } = appendUpper({
     virtualSize: SIZE,
     writes: [],
@@ -81,7 +81,7 @@ await test('append-only: header fields can be overridden apart', async (t) => {
   t.equal(index.readUInt32LE(48), SIZE / 2);
 });
 
-await test('sparse: sectors lie at 4096 + 512 x, the rest is holes', async (t) => {
+await test('sparse: sector x is at byte 4096 + 512 x, the rest is holes', async (t) => {
   const folder = t.testdir();
   const [dataPath, indexPath] = [join(folder, 'upper.data'), join(folder, 'upper.index')];
   const content = randomBytes(4, 4096);

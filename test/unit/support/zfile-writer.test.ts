@@ -1,4 +1,4 @@
-// The ZFile writer against header bytes the reference wrote and against the naive reader.
+// The ZFile writer compared with header bytes that the reference wrote, and read by the naive reader.
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
@@ -10,8 +10,8 @@ import { writeZfile, writeZfileTo } from '../../support/zfile-writer.js';
 
 const RAW = Buffer.concat([textBytes(1, 30_000), Buffer.alloc(20_000), randomBytes(2, 20_123)]);
 
-// Headers and trailers as they stand in files of overlaybd-commit -z (LZ4, with CRCs) and of the reference's
-// API (zstd, trailer mode, without CRCs). Everything after byte 96 is zero.
+// Headers and trailers of files that overlaybd-commit -z (LZ4, with CRCs) and the reference's API (zstd, trailer mode,
+// without CRCs) wrote. Everything after byte 96 is zero.
 const FROM_REFERENCE = {
   lz4Header:
     '5a46696c6500010074756a692e79796640416c696261626160000000264362e51b000000000000009bb0010000000000' +
@@ -36,7 +36,7 @@ const LZ4_FIELDS = {
   verify: 1,
 };
 
-await test('pages are byte for byte those of the reference, digest and all', async (t) => {
+await test('pages equal those of the reference byte for byte, with the digest', async (t) => {
   t.equal(hex(zfilePage({ ...LZ4_FIELDS, flags: 0b11011 })), FROM_REFERENCE.lz4Header);
   t.equal(hex(zfilePage({ ...LZ4_FIELDS, flags: 0b10110 })), FROM_REFERENCE.lz4Trailer);
   t.equal(hex(zfilePage({ blockSize: 4096, algo: 2, flags: 0b10011 })), FROM_REFERENCE.zstdHeader);
@@ -51,7 +51,7 @@ await test('a digest can be left out or given', async (t) => {
 for (const mode of ['header', 'trailer'] as const) {
   for (const algorithm of ['lz4', 'zstd'] as const) {
     for (const verify of [true, false]) {
-      await test(`${algorithm}, ${mode} mode, verify ${verify}: comes back`, async (t) => {
+      await test(`${algorithm}, ${mode} mode, verify ${verify}: can be read back`, async (t) => {
         for (const blockSize of [512, 4096, 65536]) {
           const file = writeZfile(RAW, { algorithm, mode, verify, blockSize });
           t.ok(decodeZfile(file).equals(RAW), `block size ${blockSize}`);
@@ -68,11 +68,11 @@ await test('flags and fields are those of each mode', async (t) => {
   t.equal(header.readUInt32LE(header.length - 512 + 32), 0b10110);
   t.ok(
     header.subarray(36, 512).equals(header.subarray(header.length - 512 + 36)),
-    'the rest is equal',
+    'the other bytes are equal',
   );
   const trailer = writeZfile(RAW, { mode: 'trailer' });
   t.equal(trailer.readUInt32LE(32), 0b10011);
-  t.ok(trailer.subarray(40, 72).equals(Buffer.alloc(32)), 'the header knows no index');
+  t.ok(trailer.subarray(40, 72).equals(Buffer.alloc(32)), 'the header has no index fields');
   t.ok(trailer.subarray(512).equals(header.subarray(512)), 'modes differ in the header only');
   const plain = writeZfile(RAW, { digest: false });
   t.equal(plain.readUInt32LE(32), 0b01011);
@@ -102,7 +102,7 @@ await test('blocks, index and trailer follow each other without gaps', async (t)
   t.equal(file.length, at + 12 + 512);
 });
 
-await test('the last block holds only what is left', async (t) => {
+await test('the last block has only the remaining bytes', async (t) => {
   const sizes: number[] = [];
   writeZfile(Buffer.alloc(10_000), {
     encode: (raw) => {
@@ -113,7 +113,7 @@ await test('the last block holds only what is left', async (t) => {
   t.same(sizes, [4096, 4096, 1808]);
 });
 
-await test('overrides have the last word, and the digest knows them', async (t) => {
+await test('overrides are applied last, and the digest covers them', async (t) => {
   const file = writeZfile(RAW, {
     header: { blockSize: 6144, level: 3 },
     trailer: { digest: 1 },

@@ -22,7 +22,7 @@ const socket = (fd: number, key: string | null, name: string) => ({
   file: null,
 });
 
-await test('it is taken once, with its descriptors', (t) => {
+await test('a hand-over is taken once, with its descriptors', (t) => {
   const fds = [0, 1, 2].map(() => openSync('/dev/null', 'r'));
   t.teardown(() => fds.forEach((fd) => descriptors.close(fd)));
   const [channel = -1, lock = -1, control = -1] = fds;
@@ -34,7 +34,7 @@ await test('it is taken once, with its descriptors', (t) => {
   t.end();
 });
 
-await test('what is not a hand-over is an error that names the variable', (t) => {
+await test('an invalid hand-over is an error that names the variable', (t) => {
   for (const wrong of [
     {},
     { channel: 2, state: null, sockets: [] },
@@ -53,7 +53,7 @@ await test('what is not a hand-over is an error that names the variable', (t) =>
   t.end();
 });
 
-await test('sockets of the service manager, and those that a predecessor made', (t) => {
+await test('sockets of the service manager, and sockets of the predecessor', (t) => {
   const handover: Handover = {
     channel: 3,
     state: null,

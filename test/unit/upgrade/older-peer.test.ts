@@ -3,7 +3,7 @@ import { descriptors } from '../../../daemon/native/descriptors.js';
 import { sockets } from '../../../daemon/native/socket.js';
 import { peerOfOlder } from '../../../daemon/upgrade/older-peer.js';
 
-await test('a device by the id in its text, a client by its socket', (t) => {
+await test('older peers: a device by the id in its text, a client by its socket', (t) => {
   const [a, b] = sockets.pair();
   t.teardown(() => [a, b].forEach((fd) => descriptors.close(fd)));
   const device = '/dev/nbd12 0123456789abcdef';

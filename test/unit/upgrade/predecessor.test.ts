@@ -1,4 +1,4 @@
-// What a predecessor does with a successor: a small program in place of the daemon, started as it is.
+// The predecessor's side of an upgrade, with a small program as the successor, started like the daemon.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { startSuccessor } from '../../../daemon/upgrade/predecessor.js';
 
 const NOTHING = { state: null, failed: [], sockets: [] };
 
-/** Makes `program` what this process is an instance of. */
+/** Makes this process look like an instance of `program`. */
 function isInstanceOf(t: Test, program: string): string {
   const folder = mkdtempSync(join(tmpdir(), 'obd-'));
   const path = join(folder, 'program.mjs');
@@ -24,7 +24,7 @@ function isInstanceOf(t: Test, program: string): string {
   return folder;
 }
 
-/** Says that it is ready, and writes all that it is told to a file until the channel ends. */
+/** Reports that it is ready, and writes all received messages to a file until the channel ends. */
 const READY = `
 import { appendFileSync, writeFileSync } from 'node:fs';
 import { Socket } from 'node:net';
@@ -43,7 +43,7 @@ channel.on('data', (bytes) => {
 });
 `;
 
-await test('it is offered descriptors, then connections, and finishes', async (t) => {
+await test('the successor is offered descriptors, then connections, and finishes', async (t) => {
   const folder = isInstanceOf(t, READY);
   const listener = sockets.listenTcp('127.0.0.1', 0, 1);
   t.teardown(() => descriptors.close(listener));
@@ -83,7 +83,7 @@ await test('it is offered descriptors, then connections, and finishes', async (t
   });
   t.equal(handover.failed.length, 16);
   const said = readFileSync(join(folder, 'said'), 'latin1');
-  t.match(said, '"peer":"pid 1 uid 2"', 'as version 0.1 reads it');
+  t.match(said, '"peer":"pid 1 uid 2"', 'in the form that version 0.1 reads');
   t.match(said, '"from":{"uid":2,"device":null,"kind":"unix","group":"uid 2"');
   t.match(said, `"received":"${Buffer.from('half').toString('base64')}"`);
   t.match(said, '"type":"done"');
@@ -102,7 +102,7 @@ for (const [what, program, why] of [
   });
 }
 
-await test('a program that is gone', async (t) => {
+await test('a program file that does not exist any more', async (t) => {
   isInstanceOf(t, '');
   const before = process.execPath;
   process.execPath = '/no/such/node';

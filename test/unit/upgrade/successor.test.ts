@@ -1,4 +1,4 @@
-// What a successor does with the messages of its predecessor, over a real socket pair.
+// The successor's side of an upgrade, over a real socket pair.
 import { test, type Test } from 'tap';
 import { MessageChannel } from '../../../daemon/ipc/message-channel.js';
 import { peerAt } from '../../../daemon/listen/peer.js';
@@ -66,7 +66,7 @@ function world(t: Test, hasDevices = true) {
   return { clients, devices, counters, lines, ready: ready.promise, done, offer, predecessor };
 }
 
-await test('clients and devices, each with its peer', async (t) => {
+await test('clients and devices arrive, each with its peer', async (t) => {
   const { clients, devices, counters, lines, ready, done, offer } = world(t);
   await ready;
   const from = peerAt({ kind: 'tcp', host: '10.0.0.7', port: 1 });
@@ -82,7 +82,7 @@ await test('clients and devices, each with its peer', async (t) => {
   t.same(lines, ['info: upgrade: took over 2 connections']);
 });
 
-await test('from a daemon of version 0.1, which names peers by text', async (t) => {
+await test('from a daemon of version 0.1, which sends peers as text', async (t) => {
   const { clients, devices, ready, done, offer } = world(t);
   await ready;
   const message = { type: 'connection', exports: null, transmission: TRANSMISSION } as const;
@@ -95,7 +95,7 @@ await test('from a daemon of version 0.1, which names peers by text', async (t) 
   t.same(devices, [[DEVICE.device, RESUMED]]);
 });
 
-await test('without devices here, their connections are closed', async (t) => {
+await test('without devices here, connections of devices are closed', async (t) => {
   const { clients, ready, done, offer } = world(t, false);
   await ready;
   const message = { type: 'connection', exports: [], transmission: TRANSMISSION } as const;
@@ -105,7 +105,7 @@ await test('without devices here, their connections are closed', async (t) => {
   t.same(clients, []);
 });
 
-await test('a predecessor that dies, and one that forgets the socket', async (t) => {
+await test('a predecessor that dies, and one that sends no socket', async (t) => {
   const dying = world(t);
   await dying.ready;
   dying.predecessor.close();

@@ -1,4 +1,4 @@
-// Who may be replaced by an upgrade: whoever is not the whole container or the whole unit.
+// Which processes may be replaced by an upgrade: those whose end does not end a container or unit.
 import t from 'tap';
 import { mustBeReplaceable, supervisionNow } from '../../../daemon/upgrade/supervision.js';
 
@@ -12,18 +12,18 @@ const plain = {
   isService: false,
 };
 
-await t.test('nobody ends with us', async (test) => {
+await t.test('processes whose end does not end a container or unit', async (test) => {
   for (const each of [
     plain,
     { ...plain, init: null },
-    // Of a terminal that a service has started.
+    // A process on a terminal that a service has started.
     { ...plain, isService: true },
-    // In a container, but not all that there is in it.
+    // In a container, but not its main process.
     { ...plain, parent: 7, init: 'tini' },
     { ...plain, parent: 7, init: 'entrypoint.sh' },
     { ...plain, parent: 7, parentName: null, init: null },
     { ...plain, parent: 1, parentName: null, init: null },
-    // Orphaned in a container, or brought there by `docker exec`.
+    // Orphaned in a container, or started there by `docker exec`.
     { ...plain, parent: 1, parentName: 'sleep', init: 'sleep', isInitsSession: false },
     { ...plain, parent: 0, parentName: null, init: 'sleep' },
     { ...plain, parent: 1, hasManager: true, isService: true },
@@ -34,7 +34,7 @@ await t.test('nobody ends with us', async (test) => {
   }
 });
 
-await t.test('somebody does', async (test) => {
+await t.test('processes whose end ends their container or unit', async (test) => {
   const cases: [Parameters<typeof mustBeReplaceable>[0], RegExp][] = [
     [{ ...plain, pid: 1, parent: 0, init: 'node' }, /^upgrade: .*process 1 of its container/],
     [{ ...plain, pid: 1, parent: 0, hasManager: true }, /process 1 of its container/],
@@ -45,7 +45,7 @@ await t.test('somebody does', async (test) => {
     [{ ...plain, parent: 7, parentName: 'tini', init: 'bash' }, /tini ends the container/],
     [{ ...plain, parentName: 'containerd-shim' }, /containerd-shim ends the container/],
     [{ ...plain, parentName: 'conmon' }, /conmon ends the container/],
-    // A script that was given as the command, with the daemon as its child.
+    // A script as the container's command, with the daemon as its child.
     [{ ...plain, parent: 1, init: 'sh' }, /process 1, sh, .* may end the container/],
     [{ ...plain, parent: 1, init: 'entry\npoint.sh' }, /process 1, entry\\npoint\.sh,/],
     // In the process namespace of another container.

@@ -1,4 +1,4 @@
-// Exports that nothing uses are refused, and those that only tests use.
+// Exports that nothing uses, or that only tests use, are refused.
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -8,7 +8,7 @@ import { findDeadExports } from '../../walls/dead-exports.js';
 
 const ROOT = fileURLToPath(new URL('../../../..', import.meta.url));
 
-/** A repository with our settings of knip, and these files. */
+/** A repository with the project's knip settings and these files. */
 function repository(t: Test, files: Record<string, string>): string {
   const root = t.testdir();
   const all = {
@@ -25,7 +25,7 @@ function repository(t: Test, files: Record<string, string>): string {
   return root;
 }
 
-await test('what is used is let through', (t) => {
+await test('exports that are used are allowed', (t) => {
   const root = repository(t, {
     'daemon/main.ts': "import { used } from './a.js';\nused();\n",
     'daemon/a.ts':
@@ -37,7 +37,7 @@ await test('what is used is let through', (t) => {
   t.end();
 });
 
-await test('what is not used is refused', (t) => {
+await test('exports that nothing uses are refused', (t) => {
   const root = repository(t, {
     'daemon/main.ts': "import { used } from './a.js';\nused();\n",
     'daemon/a.ts':
@@ -56,7 +56,7 @@ await test('what is not used is refused', (t) => {
   t.end();
 });
 
-await test('what only tests use is refused', (t) => {
+await test('exports that only tests use are refused', (t) => {
   const root = repository(t, {
     'daemon/main.ts': "import { used } from './a.js';\nused();\n",
     'daemon/a.ts': 'export function used(): void {}\nexport function inner(): void {}\n',

@@ -1,4 +1,4 @@
-// The rule that every file has its unit test or is listed, in both directions.
+// The rule that every file has a unit test or is listed, in both directions.
 import { test } from 'tap';
 import { checkMirrors } from '../../walls/mirrors.js';
 
@@ -13,14 +13,14 @@ const check = (listed: Record<string, string>, tests: readonly string[], hasCode
     (file) => tests.includes(file),
   );
 
-await test('a test of the same name, or a place in the list', (t) => {
+await test('a file has a test of the same name, or a place in the list', (t) => {
   t.same(check({ 'daemon/nbd/limits.ts': 'constants' }, [OUTBOX]), []);
   t.same(check({ 'daemon/nbd/limits.ts': 'test/e2e/x.ts' }, [OUTBOX, 'test/e2e/x.ts']), []);
-  t.same(check({}, [OUTBOX], false), [], 'types');
+  t.same(check({}, [OUTBOX], false), [], 'types need none');
   t.end();
 });
 
-await test('what is wrong', (t) => {
+await test('every violation of the rule is reported', (t) => {
   const limits = { 'daemon/nbd/limits.ts': 'constants' };
   t.match(check({}, [OUTBOX]), [/^daemon\/nbd\/limits\.ts: no test\/unit\/nbd\/limits\.test\.ts/]);
   t.match(check({ ...limits, 'daemon/nbd/outbox.ts': 'constants' }, [OUTBOX]), [

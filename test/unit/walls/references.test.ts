@@ -1,4 +1,4 @@
-// References that lead nowhere are refused; those that lead somewhere are let through.
+// References to missing files, sections and tests are refused, others are allowed.
 
 import { test } from 'tap';
 import { checkReferences } from '../../walls/references.js';
@@ -16,7 +16,7 @@ function check(path: string, text: string): string[] {
   );
 }
 
-await test('comments that lead somewhere', (t) => {
+await test('comments with valid references are allowed', (t) => {
   for (const text of [
     '// See reader.ts, zfile/reader.ts and daemon/zfile/reader.ts.',
     '/** "Checksums" in docs/formats.md. */',
@@ -30,7 +30,7 @@ await test('comments that lead somewhere', (t) => {
   t.end();
 });
 
-await test('comments that lead nowhere', (t) => {
+await test('comments with broken references are refused', (t) => {
   const cases: [string, RegExp][] = [
     ['// See gone.ts.', /:1: there is no gone\.ts$/],
     [['const a = 1;', '// see zfile/gone.ts'].join(' '), /there is no zfile\/gone\.ts/],
@@ -51,7 +51,7 @@ await test('comments that lead nowhere', (t) => {
   t.end();
 });
 
-await test('documents', (t) => {
+await test('references in documents are checked', (t) => {
   for (const text of [
     '[a](formats.md) [b](formats.md#checksums) [c](#here-it-is) [d](https://example.com/)\n\n## Here `it` is\n',
     'The code: `daemon/zfile/reader.ts`, `daemon/zfile/`, `test/asan/run`. [up](../test/asan/)',
@@ -68,6 +68,6 @@ await test('documents', (t) => {
   ] as const) {
     t.match(check('docs/x.md', text), [problem], text);
   }
-  t.same(check('CHANGELOG.md', '`daemon/gone.ts`'), [], 'the past may name it');
+  t.same(check('CHANGELOG.md', '`daemon/gone.ts`'), [], 'the changelog may name removed files');
   t.end();
 });

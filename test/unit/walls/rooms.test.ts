@@ -1,4 +1,4 @@
-// The walls between the folders of daemon/: what they let through, and what they refuse.
+// The walls between the folders of daemon/: which imports they allow, and which they refuse.
 
 import { fileURLToPath } from 'node:url';
 import { join } from 'node:path';
@@ -21,7 +21,7 @@ function check(files: Record<string, string>, plan = PLAN): string[] {
   return checkRooms(modules, plan);
 }
 
-await test('lets through what the plan allows', (t) => {
+await test('imports that the plan allows', (t) => {
   const problems = check({
     'daemon/cli/serve.ts':
       "import { x } from '../nbd/x.js';\nimport yargs from 'yargs';\nimport fs from 'node:fs';\n",
@@ -33,7 +33,7 @@ await test('lets through what the plan allows', (t) => {
   t.end();
 });
 
-await test('refuses a room that the plan does not name, and imports of it', (t) => {
+await test('a room that the plan does not name is refused, and imports of it', (t) => {
   const problems = check({
     'daemon/registry/client.ts': "import { EXIT } from '../cli/exit-codes.js';\n",
     'daemon/nbd/x.ts': "import { client } from '../registry/client.js';\n",
@@ -45,7 +45,7 @@ await test('refuses a room that the plan does not name, and imports of it', (t) 
   t.end();
 });
 
-await test('refuses an import upwards, whichever form it has', (t) => {
+await test('imports from a lower room into a higher one are refused in every form', (t) => {
   for (const text of [
     "import { a } from '../cli/a.js';",
     "import type { A } from '../cli/a.js';",
@@ -65,7 +65,7 @@ await test('refuses an import upwards, whichever form it has', (t) => {
   t.end();
 });
 
-await test('refuses what is outside of daemon/, and names that are not written out', (t) => {
+await test('imports from outside daemon/, and of computed names, are refused', (t) => {
   t.same(check({ 'daemon/nbd/x.ts': "import { a } from '../../test/support/a.js';" }), [
     'daemon/nbd/x.ts:1: nbd may not import test/support/a.ts',
   ]);
@@ -75,14 +75,14 @@ await test('refuses what is outside of daemon/, and names that are not written o
   t.end();
 });
 
-await test('refuses a package that the room may not use', (t) => {
+await test('packages that the room may not use are refused', (t) => {
   t.same(check({ 'daemon/nbd/x.ts': "import yargs from 'yargs/helpers';" }), [
     'daemon/nbd/x.ts:1: nbd may not import the package yargs',
   ]);
   t.end();
 });
 
-await test('refuses a circle of files, also one of types only', (t) => {
+await test('circles of files are refused, also of types only', (t) => {
   const problems = check({
     'daemon/nbd/a.ts': "import type { B } from './b.js';",
     'daemon/nbd/b.ts': "import type { C } from './c.js';",
@@ -94,7 +94,7 @@ await test('refuses a circle of files, also one of types only', (t) => {
   t.end();
 });
 
-await test('refuses a plan whose rooms are a circle, or that names a room which is not there', (t) => {
+await test('a plan with a circle of rooms, or with an unknown room, is refused', (t) => {
   const rooms = {
     ...PLAN.rooms,
     lib: { is: 'small things', mayImport: ['cli', 'kitchen'], packages: [] },
@@ -104,7 +104,7 @@ await test('refuses a plan whose rooms are a circle, or that names a room which 
   t.end();
 });
 
-await test('the plan of this repository refuses a new room and an import of it', (t) => {
+await test("the project's own plan refuses a new room and an import of it", (t) => {
   const plan = readPlan(join(ROOT, 'test/walls/rooms.json'));
   const modules = readModules(ROOT, 'daemon');
   t.same(checkRooms(modules, plan), []);
@@ -116,7 +116,7 @@ await test('the plan of this repository refuses a new room and an import of it',
   t.end();
 });
 
-await test('a plan that allows more than the modules import', (t) => {
+await test('a plan that allows unused imports is reported', (t) => {
   const modules = [
     moduleOf('daemon/cli/serve.ts', "import { x } from '../nbd/x.js';"),
     moduleOf('daemon/nbd/x.ts', "import type { y } from '../lib/y.js';"),
@@ -126,6 +126,6 @@ await test('a plan that allows more than the modules import', (t) => {
     'rooms.json: cli does not import yargs: take it out',
   ]);
   const plan = readPlan(join(ROOT, 'test/walls/rooms.json'));
-  t.same(findUnused(readModules(ROOT, 'daemon'), plan), [], 'nor does that of this repository');
+  t.same(findUnused(readModules(ROOT, 'daemon'), plan), [], "the project's own plan has none");
   t.end();
 });

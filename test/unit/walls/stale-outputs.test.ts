@@ -1,11 +1,11 @@
-// Outputs whose sources are gone do not stay.
+// Build outputs without a source are removed.
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
 import { removeStaleOutputs } from '../../walls/stale-outputs.js';
 
-await test('what has no source any more is removed', (t) => {
+await test('outputs whose source is gone are removed', (t) => {
   const root = t.testdir({
     daemon: { 'kept.ts': '', nbd: { 'kept.ts': '' } },
     test: { unit: { 'kept.test.ts': '' } },

@@ -1,4 +1,4 @@
-// What is said of a block that a decoder refused.
+// The description of a block that a decoder refused.
 import t from 'tap';
 import { DECODE_HEADROOM, type Batch } from '../../../daemon/codec/batch.js';
 import { describeBadBlock } from '../../../daemon/zfile/bad-block.js';

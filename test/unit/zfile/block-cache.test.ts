@@ -1,25 +1,25 @@
-// The cache of decoded blocks: neighbours stand together, nobody gets another's block, and nothing half made.
+// The cache of decoded blocks: neighbours are adjacent, and no other or incomplete block is ever returned.
 import { test } from 'tap';
 import { BlockCache } from '../../../daemon/zfile/block-cache.js';
 import { seededRandom } from '../../support/pattern.js';
 
 const SIZE = 512;
 
-await test('what was kept is found until its place is given away', (t) => {
+await test('a kept block is found until its place is reused', (t) => {
   const cache = new BlockCache(SIZE);
-  t.equal(cache.find(1, 0), -1, 'a new cache is empty, of block 0 too');
+  t.equal(cache.find(1, 0), -1, 'a new cache is empty, also for block 0');
   const at = cache.place(1, 7);
-  t.equal(cache.find(1, 7), -1, 'not before it is there');
+  t.equal(cache.find(1, 7), -1, 'a reserved block is not found before it is decoded');
   cache.keep(1, 7);
   t.equal(cache.find(1, 7), at);
   t.equal(cache.find(2, 7), -1, 'the block of another file');
   t.equal(cache.find(1, 7 + 2 ** 31), -1);
   t.equal(cache.place(1, 7), at);
-  t.equal(cache.find(1, 7), -1, 'whoever makes it again may fail');
+  t.equal(cache.find(1, 7), -1, 'a block that is decoded again may fail');
   t.end();
 });
 
-await test('a model agrees: never a wrong block, never a wrong place', (t) => {
+await test('same results as a model: no wrong block, no wrong place', (t) => {
   const cache = new BlockCache(SIZE);
   const places = new Map<number, string>();
   const next = seededRandom(3);
@@ -44,7 +44,7 @@ await test('a model agrees: never a wrong block, never a wrong place', (t) => {
   t.end();
 });
 
-await test('neighbours stand one behind the other, nearly always', (t) => {
+await test('neighbouring blocks are nearly always adjacent in the cache', (t) => {
   const cache = new BlockCache(SIZE);
   let together = 0;
   for (let block = 0; block < 6400; block++) {
@@ -54,7 +54,7 @@ await test('neighbours stand one behind the other, nearly always', (t) => {
   t.end();
 });
 
-await test('four streams that are a power of two apart do not push each other out', (t) => {
+await test('four streams at distances of a power of two do not evict each other', (t) => {
   for (const apart of [64, 4096, 32_768, 1 << 20]) {
     const cache = new BlockCache(SIZE);
     let lost = 0;

@@ -1,4 +1,4 @@
-// The jump table: offsets for every block size, its limits, and what it costs in memory.
+// The jump table: offsets for every block size, its limits, and its memory.
 import { test } from 'tap';
 import { JumpTableBuilder, type JumpTable } from '../../../daemon/zfile/jump-table.js';
 import { seededRandom } from '../../support/pattern.js';
@@ -25,7 +25,7 @@ function push(builder: JumpTableBuilder, ...lengths: number[]): void {
 
 function build(lengths: readonly number[], options: Options): JumpTable {
   const builder = builderOf(lengths.length, options);
-  // In two pieces, as a long table comes.
+  // In two pieces, as a long table arrives.
   const middle = lengths.length >> 1;
   const pieces = [lengths.slice(0, middle), lengths.slice(middle)];
   for (const each of pieces) push(builder, ...each);
@@ -66,17 +66,17 @@ await test('offsets are the sums of lengths, for every block size and length', (
   t.end();
 });
 
-await test('sums that overflow the reference are no problem here', (t) => {
-  // 64 blocks of 512 bytes that grew: past 65535 before its group of 128 ends.
+await test('sums that overflow in the reference are right here', (t) => {
+  // 64 blocks of 512 bytes that grew: more than 65535 bytes before their group of 128 ends.
   const grown = Array<number>(300).fill(530 + 4);
   t.equal(firstWrong(build(grown, { blockSize: 512 }), grown), -1);
-  // One 64 KiB block that grew does not fit its buffer.
+  // One 64 KiB block that grew does not fit the reference's buffer.
   const large = Array<number>(40).fill(65_536 + 257 + 4);
   t.equal(firstWrong(build(large, { blockSize: 65_536 }), large), -1);
   t.end();
 });
 
-await test('counts around a group, and a table of no blocks', (t) => {
+await test('counts around a group boundary, and a table without blocks', (t) => {
   for (const blockSize of BLOCK_SIZES) {
     for (const count of [0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 63, 64, 65, 128]) {
       const lengths = Array.from({ length: count }, (_, i) => 10 + i);
@@ -94,7 +94,7 @@ await test('offsets above 4 GiB stay exact', (t) => {
   t.end();
 });
 
-await test('at most 4 bytes a block and a little, whatever the block size', (t) => {
+await test('the table takes little more than 4 bytes a block', (t) => {
   const count = 100_000;
   for (const blockSize of BLOCK_SIZES) {
     const table = build(Array<number>(count).fill(blockSize), { blockSize });
@@ -109,13 +109,13 @@ await test('at most 4 bytes a block and a little, whatever the block size', (t) 
   t.end();
 });
 
-await test('a dictionary shifts all blocks', (t) => {
+await test('a dictionary moves all blocks', (t) => {
   const lengths = [10, 20, 30];
   t.equal(firstWrong(build(lengths, { blockSize: 4096, dictSize: 1000 }), lengths, 1512), -1);
   t.end();
 });
 
-await test('lengths that no writer makes are refused, by entry', (t) => {
+await test('lengths that no writer makes are refused, with the entry', (t) => {
   const refusals: [boolean, number, boolean][] = [
     [true, 0, false],
     [true, 4, false],
@@ -146,7 +146,7 @@ await test('lengths that no writer makes are refused, by entry', (t) => {
 await test('blocks must end before the jump table', (t) => {
   const builder = builderOf(3, { blockSize: 4096, indexOffset: 512 + 300 });
   push(builder, 200);
-  t.doesNotThrow(() => push(builder, 100), 'exactly there');
+  t.doesNotThrow(() => push(builder, 100), 'exactly at its start');
   t.throws(() => push(builder, 5), {
     code: 'BAD_FORMAT',
     message:

@@ -1,4 +1,5 @@
-// Opening ZFiles: which of header and trailer counts, what is checked, and in what order. Blocks are in reader.test.ts.
+// Opening ZFiles: whether the header or the trailer counts, what is checked, and in which order. Blocks:
+// reader.test.ts.
 import { test } from 'tap';
 import type { FormatProblem } from '../../../daemon/errors.js';
 import { isZfileHeader } from '../../../daemon/zfile/format.js';
@@ -35,7 +36,7 @@ await test('both modes give the same numbers', async (t) => {
   }
 });
 
-await test('header mode never looks at the trailer', async (t) => {
+await test('header mode never reads the trailer', async (t) => {
   const good = writeZfile(RAW, { mode: 'header' });
   const blank = Buffer.concat([good.subarray(0, -512), Buffer.alloc(512)]);
   const trailed = Buffer.concat([good, Buffer.alloc(5000, 0xee)]);
@@ -44,7 +45,7 @@ await test('header mode never looks at the trailer', async (t) => {
   }
 });
 
-await test('trailer mode does: it must end the file, and be one', async (t) => {
+await test('trailer mode needs a valid trailer at the end of the file', async (t) => {
   const good = writeZfile(RAW, { mode: 'trailer' });
   const at = good.length - 512;
   const bad = {
@@ -73,7 +74,7 @@ await test('trailer mode ignores the numbers in the header', async (t) => {
   t.equal((await openWith({ mode: 'trailer', header: wrong })).spec.table.count, 5);
 });
 
-await test('trailer mode wants the data bit in the header', async (t) => {
+await test('trailer mode needs the data bit in the header', async (t) => {
   await t.rejects(openWith({ mode: 'trailer', header: { flags: header } }), {
     code: 'BAD_FORMAT',
     message: /^blob: zfile header flags at byte 32: expected the data file bit, got 0x00000001$/,
@@ -91,7 +92,7 @@ await test('a header alone has no room for a trailer', async (t) => {
   }
 });
 
-await test('the digest of the header counts when its flag is set', async (t) => {
+await test('the digest of the header is checked if its flag is set', async (t) => {
   for (const mode of ['header', 'trailer'] as const) {
     await t.rejects(openWith({ mode, header: { digest: 1 } }), {
       code: 'BAD_CHECKSUM',
@@ -100,7 +101,7 @@ await test('the digest of the header counts when its flag is set', async (t) => 
     });
     t.equal((await openWith({ mode, digest: false, header: { digest: 77 } })).hasDigest, false);
   }
-  // It covers all 512 bytes, what lies behind the struct too.
+  // It covers all 512 bytes, also those after the struct.
   const bytes = writeZfile(RAW);
   bytes[511] = 1;
   await t.rejects(open(bytes), { code: 'BAD_CHECKSUM', message: /zfile header digest/ });
@@ -110,7 +111,7 @@ await test('the digest of the trailer is never checked', async (t) => {
   t.equal((await openWith({ mode: 'trailer', trailer: { digest: 1 } })).spec.table.count, 5);
 });
 
-await test('the jump table is checked when the page that counts has the digest flag', async (t) => {
+await test('the jump table is checked if the page that counts has the digest flag', async (t) => {
   const bad = {
     code: 'BAD_CHECKSUM',
     message: /^blob: zfile jump table at byte \d+: expected checksum 0x00000001, got 0x/,
@@ -120,7 +121,7 @@ await test('the jump table is checked when the page that counts has the digest f
   const off = { digest: false, header: { indexCrc: 1 }, trailer: { indexCrc: 1 } };
   await openWith({ mode: 'header', ...off });
   await openWith({ mode: 'trailer', ...off });
-  // The two pages disagree: the trailer has the last word, as in the reference.
+  // If both pages disagree, the trailer counts, as in the reference.
   const start = header | data;
   const end = data | sealed;
   await openWith({
@@ -150,7 +151,7 @@ await test('an index flagged as compressed is read as it is', async (t) => {
   t.equal((await openWith({ header: { flags } })).spec.table.count, 5);
 });
 
-await test('geometry: each number is checked, and named', async (t) => {
+await test('geometry: each number is checked and named', async (t) => {
   const cases: [ZfileOptions['header'], RegExp][] = [
     [
       { blockSize: 0 },
@@ -185,7 +186,7 @@ await test('geometry: each number is checked, and named', async (t) => {
     if (!fields) continue;
     const expected = { code: 'BAD_FORMAT', message };
     await t.rejects(openWith({ header: fields }), expected, JSON.stringify(fields));
-    // The same numbers in a trailer, whose fields lie elsewhere in the file.
+    // The same numbers in a trailer, whose fields are elsewhere in the file.
     const elsewhere = new RegExp(message.source.replace(/ at byte \d+/, ' at byte \\d{3,}'));
     const inTrailer = { code: 'BAD_FORMAT', message: elsewhere };
     await t.rejects(openWith({ mode: 'trailer', trailer: fields }), inTrailer, 'in the trailer');
@@ -200,7 +201,7 @@ await test('in trailer mode the jump table must not reach into the trailer', asy
   });
 });
 
-await test('a table past the file is refused before memory is made for it', async (t) => {
+await test('a table past the file is refused before memory is allocated', async (t) => {
   for (const indexSize of [1_000_000_000, 1_000_000]) {
     const source = new MemorySource(
       writeZfile(RAW, { header: { indexSize, originalSize: indexSize * 4096 } }),
@@ -210,12 +211,12 @@ await test('a table past the file is refused before memory is made for it', asyn
       code: 'BAD_FORMAT',
       message: /^blob: zfile jump table end at byte 48/,
     });
-    t.ok(process.memoryUsage().arrayBuffers - before.arrayBuffers < 1e6, 'without a table');
-    t.same(source.reads, [], 'nothing but the header was looked at');
+    t.ok(process.memoryUsage().arrayBuffers - before.arrayBuffers < 1e6, 'no memory for the table');
+    t.same(source.reads, [], 'only the header was read');
   }
 });
 
-await test('a dictionary shifts the blocks; nothing else about it is looked at', async (t) => {
+await test('a dictionary moves the blocks and is otherwise ignored', async (t) => {
   const plain = writeZfile(RAW);
   const fields = {
     flags: header | data | overwritten | digest,
@@ -244,12 +245,12 @@ await test('a file of no bytes has no blocks', async (t) => {
   }
 });
 
-await test('wrong checksums go to the sink, and the first wrong number ends it', async (t) => {
+await test('wrong checksums go to the sink; the first wrong number ends the opening', async (t) => {
   const found: FormatProblem[] = [];
   const sink = (problem: FormatProblem): void => void found.push(problem);
   const bytes = writeZfile(RAW, { header: { digest: 1, indexCrc: 2 } });
   const { spec } = await openZfile(new MemorySource(bytes), bytes, { sink });
-  t.equal(spec.table.count, 5, 'it is readable all the same');
+  t.equal(spec.table.count, 5, 'it is readable nevertheless');
   const sections = ['zfile header digest', 'zfile jump table'];
   t.same(
     found.map(({ section }) => section),
@@ -263,7 +264,7 @@ await test('wrong checksums go to the sink, and the first wrong number ends it',
   t.equal(found.at(-1)?.section, 'zfile header digest');
 });
 
-await test('a ZFile is known by its magic and the header bit', (t) => {
+await test('a ZFile is recognized by its magic and the header bit', (t) => {
   t.equal(isZfileHeader(writeZfile(RAW)), true);
   t.equal(
     isZfileHeader(writeZfile(RAW, { header: { digest: 1 } })),

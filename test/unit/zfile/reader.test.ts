@@ -1,4 +1,4 @@
-// Reading through ZFiles: what bad blocks are called, and that they are bad only for those who read them.
+// Reading through ZFiles: the errors of bad blocks, which fail only reads that need them.
 import { test } from 'tap';
 import { createDecoder } from '../../../daemon/codec/decoder.js';
 import { encodeBlock } from '../../support/encode-block.js';
@@ -12,7 +12,7 @@ const scratch = new ZfileScratch();
 
 interface Opened {
   reader: ZfileReader;
-  /** Another reader of the same file: it has kept nothing. */
+  /** Another reader of the same file, with an empty cache. */
   reopen: () => ZfileReader;
   source: MemorySource;
   read: (offset: number, length: number) => Buffer;
@@ -38,7 +38,7 @@ function readFrom(reader: ZfileReader, offset: number, length: number): Buffer {
   return bytes;
 }
 
-/** A mix of what compresses and what grows. */
+/** Bytes of which some compress and some grow. */
 function mixed(size: number): Buffer {
   const parts: Buffer[] = [];
   for (let at = 0; at < size; at += 10_000) {
@@ -48,7 +48,7 @@ function mixed(size: number): Buffer {
 }
 
 for (const algorithm of ['lz4', 'zstd'] as const) {
-  await test(`${algorithm}: every block size, ranges at and around block ends, short last block`, async (t) => {
+  await test(`${algorithm}: every block size, ranges at block ends, a short last block`, async (t) => {
     for (let blockSize = 512; blockSize <= 65_536; blockSize *= 2) {
       for (const size of [1, blockSize - 1, blockSize, 3 * blockSize + 1, 300_001]) {
         const raw = mixed(size);
@@ -99,8 +99,11 @@ for (const algorithm of ['lz4', 'zstd'] as const) {
         t.throws(() => read(0, raw.length), bad, name);
         t.throws(() => read(2 * 4096 + 5, 10), bad, `${name}, in part`);
         t.throws(() => reader.read(3 * 4096 - 10, 20, Buffer.alloc(20), 0), bad, 'across its end');
-        t.ok(read(0, 2 * 4096).equals(raw.subarray(0, 2 * 4096)), 'those before are good');
-        t.ok(read(3 * 4096, 4096).equals(raw.subarray(3 * 4096, 4 * 4096)), 'and those behind');
+        t.ok(read(0, 2 * 4096).equals(raw.subarray(0, 2 * 4096)), 'blocks before it are good');
+        t.ok(
+          read(3 * 4096, 4096).equals(raw.subarray(3 * 4096, 4 * 4096)),
+          'blocks after it are good',
+        );
       }
     }
   });
@@ -153,14 +156,14 @@ await test('a flipped bit anywhere in a block or its checksum is BAD_CHECKSUM', 
   t.ok(readFrom(reopen(), 0, 40_960).equals(raw), 'repaired');
 });
 
-await test('without checksums a flipped literal goes unnoticed: that is what verify=0 means', async (t) => {
+await test('without checksums a flipped literal is not detected (verify=0)', async (t) => {
   const raw = randomBytes(1, 4096);
   const { read, source } = await open(raw, { verify: false });
   source.bytes[512 + 2000] = (source.bytes[512 + 2000] ?? 0) ^ 1;
   t.notOk(read(0, 4096).equals(raw));
 });
 
-await test('reads past the end are refused and leave the reader usable', async (t) => {
+await test('reads past the end are refused, and the reader stays usable', async (t) => {
   const raw = textBytes(1, 10_000);
   const { read } = await open(raw, {});
   for (const [offset, length] of [
@@ -178,7 +181,7 @@ await test('reads past the end are refused and leave the reader usable', async (
   t.ok(read(0, 10_000).equals(raw));
 });
 
-await test("two readers of one thread do not take each other's block", async (t) => {
+await test("two readers of one thread do not use each other's blocks", async (t) => {
   const first = textBytes(1, 8192);
   const second = textBytes(2, 8192);
   const a = await open(first, {});
@@ -197,7 +200,7 @@ await test('a partial read keeps its block: the rest needs no second decode', as
   t.equal(source.reads.length, 1);
 });
 
-await test('readers that go forward side by side, misaligned, read each block once', async (t) => {
+await test('parallel misaligned sequential readers decode each block once', async (t) => {
   const raw = textBytes(1, 4 * 512 * 1024);
   const { read, source } = await open(raw, { blockSize: 16_384 });
   source.reads.length = 0;
@@ -210,7 +213,7 @@ await test('readers that go forward side by side, misaligned, read each block on
   t.equal(source.reads.length, 4 * 32);
 });
 
-await test('a block whose decoding failed is not kept, nor the one before it lost', async (t) => {
+await test('a block that failed is not kept, and the block before it is not lost', async (t) => {
   const raw = textBytes(1, 4 * 4096);
   const { read, source } = await open(raw, {});
   const good = Buffer.from(source.bytes);

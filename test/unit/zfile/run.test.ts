@@ -1,11 +1,11 @@
-// Which stored blocks one read takes: never more than fit, never past the wanted ones, and at least one.
+// Which stored blocks one read takes: only wanted ones, no more than fit, and at least one.
 import t from 'tap';
 import { Run } from '../../../daemon/zfile/run.js';
 import { blocksOf } from './some-blocks.js';
 
 const HEADER = 512;
 
-await t.test('the wanted blocks and no others', (test) => {
+await t.test('a run has the wanted blocks and no others', (test) => {
   const run = new Run();
   const blocks = blocksOf([100, 200, 300, 400], 4096);
   run.plan(blocks, 1, 3);
@@ -15,13 +15,13 @@ await t.test('the wanted blocks and no others', (test) => {
   run.plan(blocks, 0, 4);
   test.match(run, { first: 0, count: 4, begin: HEADER, stored: 1000 });
   run.plan(blocks, 3, 3);
-  test.match(run, { count: 0, stored: 0 }, 'nothing of nothing');
+  test.match(run, { count: 0, stored: 0 }, 'an empty run for an empty range');
   run.plan(blocksOf([100, 200], 65_536, false), 1, 2);
-  test.match(run.batch, { blockSize: 65_536, crcSize: 0 }, 'of another file');
+  test.match(run.batch, { blockSize: 65_536, crcSize: 0 }, 'the settings of another file');
   test.end();
 });
 
-await t.test('at most 256 blocks, and 256 KiB of stored bytes', (test) => {
+await t.test('a run has at most 256 blocks and 256 KiB of stored bytes', (test) => {
   const run = new Run();
   run.plan(
     blocksOf(

@@ -1,8 +1,8 @@
-// The geometry of a ZFile that exists as a jump table only.
+// The geometry of a ZFile of which only the jump table exists.
 import { Blocks } from '../../../daemon/zfile/blocks.js';
 import { JumpTableBuilder } from '../../../daemon/zfile/jump-table.js';
 
-/** @param lengths of the stored blocks; the last one has 100 plain bytes */
+/** @param lengths of the stored blocks; the last block has 100 plain bytes */
 export function blocksOf(lengths: readonly number[], blockSize: number, verify = true): Blocks {
   const builder = new JumpTableBuilder({
     blob: 'x',

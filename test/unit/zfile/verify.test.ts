@@ -1,4 +1,4 @@
-// The check of every block: each bad one is found, named by its number and place, and hides no other.
+// The check of every block: each bad one is found, named by number and place, and hides no other.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -21,12 +21,12 @@ const SIZE = (BLOCKS - 1) * 4096 + 100;
 const plain = textBytes(1, SIZE);
 
 interface Opened {
-  /** Where each block begins, and where the last one ends. */
+  /** The beginning of each block, and the end of the last one. */
   readonly offsets: number[];
   readonly check: (spoil?: (stored: Buffer, offsets: number[]) => void) => Promise<FormatProblem[]>;
 }
 
-/** Writes a ZFile and opens it while it is still good; checks happen on a copy that may be spoilt. */
+/** Writes a ZFile and opens it while it is good; checks happen on a copy that may be damaged. */
 async function open(test: Test, options: ZfileOptions): Promise<Opened> {
   const path = join(test.testdir(), 'blob');
   const stored = writeZfile(plain, options);
@@ -51,7 +51,7 @@ async function open(test: Test, options: ZfileOptions): Promise<Opened> {
     );
     let bytes = 0;
     for (let n = await verifier.step(); n > 0; n = await verifier.step()) bytes += n;
-    test.equal(bytes, SIZE, 'all of it was looked at');
+    test.equal(bytes, SIZE, 'all bytes were checked');
     return problems;
   };
   return { offsets, check };
@@ -62,12 +62,12 @@ const flip = (bytes: Buffer, at: number | undefined): void => {
 };
 
 for (const algorithm of ['lz4', 'zstd'] as const) {
-  await t.test(`${algorithm}: checksums`, async (test) => {
+  await t.test(`${algorithm}: wrong checksums are found`, async (test) => {
     const { check, offsets } = await open(test, { algorithm });
     test.same(await check(), []);
     const problems = await check((stored) => {
       for (const block of [0, 10, 11, 12, 70, BLOCKS - 1]) flip(stored, offsets[block]);
-      // The checksum itself is as good a place for an error.
+      // A damaged checksum is found too.
       flip(stored, (offsets[100] as number) - 1);
     });
     test.same(
@@ -82,7 +82,7 @@ for (const algorithm of ['lz4', 'zstd'] as const) {
     );
   });
 
-  await t.test(`${algorithm}: blocks with a right checksum that do not decode`, async (test) => {
+  await t.test(`${algorithm}: bad blocks with a right checksum are found`, async (test) => {
     const bad = new Set([3, 63, 64, 65, BLOCKS - 1]);
     const { check } = await open(test, {
       algorithm,
@@ -102,7 +102,7 @@ for (const algorithm of ['lz4', 'zstd'] as const) {
   });
 }
 
-await t.test('without checksums, decoding is what tells', async (test) => {
+await t.test('without checksums, decoding finds bad blocks', async (test) => {
   const { check, offsets } = await open(test, { verify: false, algorithm: 'zstd' });
   test.same(await check(), []);
   const problems = await check((stored) => flip(stored, offsets[42]));
@@ -127,7 +127,7 @@ await t.test('a file that was cut short', async (test) => {
   test.match(found, [{ section: `blocks 20 to ${BLOCKS - 1}, the first`, got: /the file ends/ }]);
 });
 
-await t.test('a sink may throw', async (test) => {
+await t.test('an error that the sink throws ends the check', async (test) => {
   const { offsets } = await open(test, {});
   const { spec: file, fd } = await openFile(join(test.testdirName, 'blob'));
   test.teardown(() => closeFile(fd));

@@ -1,11 +1,11 @@
-// The digest of a bundle's inputs changes with each of them, and with nothing else.
+// The digest of a bundle's inputs changes with each input, and with nothing else.
 
 import { mkdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
 import { digestOfInputs } from '../../../../daemon/bundle/tools/inputs.js';
 
-await test('the digest of the inputs', (t) => {
+await test('the digest depends on names and contents of the inputs only', (t) => {
   const folder = t.testdir({ lock: '{}', modules: { 'main.js': 'a', nbd: { 'x.js': 'b' } } });
   const modules = join(folder, 'modules');
   const lock = join(folder, 'lock');

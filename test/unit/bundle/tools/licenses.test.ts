@@ -1,4 +1,4 @@
-// The licenses of what a bundle contains: each package once, from its file or the end of its README.
+// The licenses of the packages in a bundle: each once, from its license file or the end of its README.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -17,7 +17,7 @@ function packages(test: Test, files: Readonly<Record<string, string>>): string {
 const manifest = (name: string): string =>
   JSON.stringify({ name, version: '1.2.3', license: 'MIT' });
 
-await t.test('each package once, modules of ours not at all', (test) => {
+await t.test('each package is listed once, modules of the project are not', (test) => {
   const root = packages(test, {
     'b/package.json': manifest('b'),
     'b/README.md': '# b\n\n## License\nAs you like.\n',
@@ -44,7 +44,7 @@ await t.test('each package once, modules of ours not at all', (test) => {
   test.end();
 });
 
-await t.test('a package without the text of its license is an error', (test) => {
+await t.test('a package without a license text is an error', (test) => {
   const root = packages(test, { 'b/package.json': manifest('b') });
   test.throws(
     () => licensesOf(['node_modules/b/x.js'], root),

@@ -1,13 +1,17 @@
-// What the words and options of `attach` ask for. The command itself: test/e2e.
+// The request that the words and options of `attach` make. The command itself: test/e2e.
 import { writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { test } from 'tap';
 import { attachRequest, sourceOf } from '../../../../daemon/cli/options/attach.js';
 
-await test('files are an image, any other single word is an export', async (t) => {
+await test('existing files are an image; any other single word is an export name', async (t) => {
   const file = join(t.testdir({ 'image.json': '{}' }), 'image.json');
   t.same(sourceOf([file]), { image: [file] });
-  t.same(sourceOf([relative(process.cwd(), file)]), { image: [file] }, 'the daemon is elsewhere');
+  t.same(
+    sourceOf([relative(process.cwd(), file)]),
+    { image: [file] },
+    'paths are absolute, because the daemon has another working directory',
+  );
   t.same(sourceOf(['web']), { export: 'web' });
   t.throws(() => sourceOf([]), { code: 'BAD_ARGUMENT' });
   t.throws(() => sourceOf(['no/such/file']), { code: 'NOT_FOUND', message: /no\/such\/file/ });
@@ -15,9 +19,9 @@ await test('files are an image, any other single word is an export', async (t) =
   t.same(sourceOf([file, `${file}2`]), { image: [file, `${file}2`] });
 });
 
-await test('the request', (t) => {
+await test('the request has the options that were given', (t) => {
   const web = { export: 'web' };
-  t.same(attachRequest(web, {}), web, 'what is left out is the default of the daemon');
+  t.same(attachRequest(web, {}), web, 'the daemon has defaults for missing options');
   const args = {
     state: '/run/x',
     device: 'nbd7',
@@ -43,7 +47,7 @@ await test('the request', (t) => {
   t.end();
 });
 
-await test('wrong values', (t) => {
+await test('invalid option values are refused', (t) => {
   const cases = [
     [{ device: 'sda' }, /^sda: not a device like \/dev\/nbd0$/],
     [{ device: '/dev/nbd0p1' }, /not a device/],

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { test } from 'tap';
 import { controlClient, folderOf } from '../../../../daemon/cli/options/client.js';
 
-await test('--state, or the folder of this user', (t) => {
+await test("the state folder is that of --state, or the user's own", (t) => {
   t.equal(folderOf('/run/x'), '/run/x');
   t.equal(folderOf('x'), join(process.cwd(), 'x'));
   const runtime = process.env['XDG_RUNTIME_DIR'];
@@ -19,7 +19,7 @@ await test('--state, or the folder of this user', (t) => {
   t.end();
 });
 
-await test('no daemon', async (t) => {
+await test('without a daemon the error names the control socket', async (t) => {
   const state = t.testdir();
   await t.rejects(controlClient(state).status(), {
     code: 'NO_DAEMON',

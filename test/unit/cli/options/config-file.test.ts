@@ -1,11 +1,11 @@
-// The file of --config: read whole, and relative to itself.
+// The file of --config: its size limit, and paths relative to it.
 import { spawnSync } from 'node:child_process';
 import { truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
 import { readConfig } from '../../../../daemon/cli/options/config-file.js';
 
-await test('paths are relative to the file', async (t) => {
+await test('paths in a configuration are relative to its file', async (t) => {
   const folder = t.testdir({
     'daemon.json': JSON.stringify({
       exports: { a: 'a.json', b: ['/b1', 'b2'], c: { image: 'c', partition: 2 } },
@@ -24,7 +24,7 @@ await test('paths are relative to the file', async (t) => {
   });
 });
 
-await test('what cannot be read is a wrong configuration, and named once', async (t) => {
+await test('a configuration that cannot be read is an error that names it once', async (t) => {
   const folder = t.testdir({ wrong: '{', folder: {} });
   const fifo = join(folder, 'fifo');
   spawnSync('mkfifo', [fifo]);

@@ -1,4 +1,4 @@
-// What `serve` is to do: command line over configuration, defaults, and what is refused.
+// The settings of `serve`: the command line before the configuration, defaults, and refused combinations.
 import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ import {
 const state = '/run/x';
 const image = ['x'];
 
-await test('defaults', async (t) => {
+await test('settings without options are the defaults', async (t) => {
   const { canReload, log, options } = await serveSettings({ image, state }, []);
   t.match(options, {
     stdio: false,
@@ -27,7 +27,7 @@ await test('defaults', async (t) => {
   t.equal((await serveSettings({ image, state, stdio: true }, [])).log.level, 'warn');
 });
 
-await test('the command line wins over the configuration, which is read again', async (t) => {
+await test('the command line takes precedence over a configuration, also on reload', async (t) => {
   const config = join(t.testdir(), 'daemon.json');
   const write = (exports: object): void => {
     const log = { level: 'debug', format: 'json' };
@@ -48,14 +48,14 @@ await test('the command line wins over the configuration, which is read again', 
   write({ a: '/a', b: '/b' });
   t.same([...(await options.readServed()).exports.keys()], ['a', 'b']);
   write({});
-  t.equal((await options.readServed()).exports.size, 0, 'a service before its first image');
+  t.equal((await options.readServed()).exports.size, 0, 'a service may start without images');
 });
 
 const mustOpen = (args: DaemonArguments, exports = {}): boolean =>
   servedBy(args, { exports }).mustOpen('');
 
-await test('which images must open', (t) => {
-  t.equal(mustOpen({ image }), true, 'the only one, named on the command line');
+await test('a single image on the command line must open', (t) => {
+  t.equal(mustOpen({ image }), true, 'the only image, named on the command line');
   t.equal(mustOpen({ export: ['a=1'] }), true);
   t.equal(mustOpen({ image, export: ['a=1'] }), false);
   t.equal(mustOpen({ image }, { a: '/a' }), false);
@@ -65,7 +65,7 @@ await test('which images must open', (t) => {
   t.end();
 });
 
-await test('what is refused', async (t) => {
+await test('contradictory settings are refused', async (t) => {
   const cases: [DaemonArguments, RegExp][] = [
     [{}, /^nothing to serve/],
     [{ image, threads: 0 }, /^--threads: not a whole number from 1 to 256$/],
@@ -78,5 +78,9 @@ await test('what is refused', async (t) => {
   t.throws(() => servedBy({ config: 'd.json' }, {}), {
     message: 'nothing to serve: d.json has no "exports"',
   });
-  t.equal(servedBy({ 'on-demand': true }, {}).exports.size, 0, 'attach brings images');
+  t.equal(
+    servedBy({ 'on-demand': true }, {}).exports.size,
+    0,
+    'with --on-demand, attach brings the images',
+  );
 });

@@ -1,4 +1,4 @@
-// What `serve` serves: words, --export, and the configuration together.
+// The exports of `serve`: from words, --export and the configuration together.
 import { test } from 'tap';
 import { exportsOf, type ExportArguments } from '../../../../daemon/cli/options/exports.js';
 import type { DaemonConfig } from '../../../../daemon/config/daemon-config.js';
@@ -9,7 +9,7 @@ const get = (args: ExportArguments, config: DaemonConfig = {}) =>
     return [name, { paths: wordsOf(blobs), partition }];
   });
 
-await test('all that name exports', (t) => {
+await test('exports come from words, --export and the configuration', (t) => {
   t.same(get({}), []);
   t.same(get({ image: ['a', 'b'] }), [['', { paths: ['a', 'b'], partition: null }]]);
   t.same(get({ export: ['web=/w=1'] }), [['web', { paths: ['/w=1'], partition: null }]]);
@@ -23,10 +23,12 @@ await test('all that name exports', (t) => {
   t.end();
 });
 
-await test('what makes no sense', (t) => {
+await test('contradictory and duplicate exports are refused', (t) => {
   const cases: [ExportArguments, RegExp, DaemonConfig?][] = [
     [{ export: ['web'] }, /^--export "web": not NAME=PATH$/],
     [{ export: ['web='] }, /not NAME=PATH/],
+    [{ image: [''] }, /^an image is an empty text: name a file$/],
+    [{ image: ['a', ''] }, /^an image is an empty text/],
     [{ export: ['a=1', 'a=2'] }, /^two exports are named "a"$/],
     [{ image: ['x'], export: ['=y'] }, /^two exports are named ""$/],
     [{ export: ['a=1'] }, /two exports/, { exports: { a: '/a' } }],

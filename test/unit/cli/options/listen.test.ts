@@ -1,4 +1,4 @@
-// Where `serve` listens: command line over configuration, sockets that came in, and what makes no sense.
+// Where `serve` listens: command line, configuration, passed sockets, and refused combinations.
 import { test } from 'tap';
 import { listeners, type ListenArguments } from '../../../../daemon/cli/options/listen.js';
 import type { DaemonConfig } from '../../../../daemon/config/daemon-config.js';
@@ -17,7 +17,7 @@ const twice = (address: string, again = address) =>
   get({ listen: [address, 'unix:///other', again] });
 const refusal = (code: string, message: RegExp) => ({ code, message });
 
-await test('the default, the configuration, the command line', (t) => {
+await test('the command line takes precedence over configuration and default', (t) => {
   const listen = ['unix:///config'];
   t.match(get({}).listen, [{ address: { kind: 'tcp', host: '127.0.0.1', port: 10_809 } }]);
   t.match(get({}, { listen }).listen, [{ address: { path: '/config' } }]);
@@ -27,7 +27,7 @@ await test('the default, the configuration, the command line', (t) => {
   t.end();
 });
 
-await test('an address that is given twice', (t) => {
+await test('an address that is given twice is refused', (t) => {
   for (const [address, again, shown] of [
     ['tcp://127.0.0.1', 'tcp://127.0.0.1:10809', 'nbd://127.0.0.1'],
     ['unix:///s', 'unix:///s', 'nbd+unix:///?socket=/s'],
@@ -37,12 +37,12 @@ await test('an address that is given twice', (t) => {
     const message = `${shown}: two listeners have this address`;
     t.throws(() => twice(address, again), { code: 'BAD_CONFIG', message });
   }
-  t.equal(twice('tcp://127.0.0.1:0').listen.length, 3, 'each has a port of its own');
+  t.equal(twice('tcp://127.0.0.1:0').listen.length, 3, 'with port 0 each gets its own port');
   t.equal(twice('tcp://127.0.0.1:1', 'tcp://127.0.0.1:2').listen.length, 3);
   t.end();
 });
 
-await test('options win over what the configuration says of a listener', (t) => {
+await test('options take precedence over the configuration of a listener', (t) => {
   const config = {
     listen: [
       { address: 'unix:///s', mode: '0600', owner: 1, users: [5], exports: ['a'] },
@@ -63,7 +63,7 @@ await test('options win over what the configuration says of a listener', (t) => 
   t.end();
 });
 
-await test('sockets that came in take the place of the default, and only of it', (t) => {
+await test('passed sockets replace the default address, but no configured one', (t) => {
   const alone = get({}, {}, [WEB, DB]);
   t.same(alone.listen, []);
   t.match(alone.activated, [
@@ -75,7 +75,7 @@ await test('sockets that came in take the place of the default, and only of it',
   t.end();
 });
 
-await test('fd:// says what a socket that came in is for', (t) => {
+await test('fd:// configures a passed socket by its name', (t) => {
   const listen = [{ address: 'fd://web', exports: ['b'], users: ['alice'] }, 'unix:///x'];
   const { listen: own, activated } = get({}, { listen }, [WEB, DB, { fd: 5, name: 'web' }]);
   t.match(own, [{ address: { path: '/x' } }]);
@@ -84,18 +84,22 @@ await test('fd:// says what a socket that came in is for', (t) => {
     { socket: { fd: 4 }, spec: { exports: null, users: null } },
     { socket: { fd: 5 }, spec: { exports: ['b'], users: ['alice'] } },
   ]);
-  t.match(get({}, { listen }).listen, [{ address: { kind: 'fd' } }, {}], 'told when it is opened');
+  t.match(
+    get({}, { listen }).listen,
+    [{ address: { kind: 'fd' } }, {}],
+    'the name is checked when the socket is opened',
+  );
   t.end();
 });
 
-await test('--stdio listens nowhere, but takes sockets that came in', (t) => {
+await test('--stdio opens no listener, but uses passed sockets', (t) => {
   t.same(get({ stdio: true }, { listen: ['unix:///x'] }), { listen: [], activated: [] });
   const { listen, activated } = get({ stdio: true }, { listen: ['unix:///x'] }, [WEB]);
   t.match([listen.length, activated.length], [0, 1]);
   t.end();
 });
 
-await test('exports that are not there', (t) => {
+await test('a listener for an export that does not exist is refused', (t) => {
   const listen = ['unix:///x', { address: 'tcp://x', exports: ['a', 'c'] }];
   t.throws(
     () => get({}, { listen }),
@@ -104,7 +108,7 @@ await test('exports that are not there', (t) => {
   t.end();
 });
 
-await test('options that could do nothing are errors', (t) => {
+await test('options without any effect are refused', (t) => {
   const unix = { listen: ['unix:///x'] };
   const cases: [ListenArguments, RegExp][] = [
     [{ ...unix, 'socket-mode': '888' }, /--socket-mode "888": not octal/],
