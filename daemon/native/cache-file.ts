@@ -21,9 +21,10 @@ interface CacheFiles {
   /**
    * Opens a file to read and write it. With `create` 1, an empty or missing file gets this size. The result is
    * the descriptor; values[0] is the size, values[1] is 1 if it was made. -ENOTBLK: not a regular file;
-   * -ELOOP: a symbolic link.
+   * -ELOOP: a symbolic link. With `own` 1, the file is closed when this thread ends, however it does, and its
+   * locks end.
    */
-  startOpen(job: number, path: string, size: number, create: 0 | 1): number;
+  startOpen(job: number, path: string, size: number, create: 0 | 1, own: 0 | 1): number;
   /**
    * Writes `bytes` (at most 1 MiB, copied) at `position`, and when that is done `record` at `recordPosition`
    * of `recordFd`. The result is 0.

@@ -50,6 +50,7 @@ Napi::Value StartOpenCall(const Napi::CallbackInfo& info) {
   request.path.assign(path.data(), length);
   request.length = IntegerArgument(info, 2, "size", kMaxSafeInteger);
   request.create = IntegerArgument(info, 3, "create", 1) == 1;
+  request.ends_with_client = IntegerArgument(info, 4, "own", 1) == 1;
   return ToNumber(info, StartJobOf(info, id, std::move(request)));
 }
 

@@ -61,6 +61,7 @@ int OpenCacheFile(const FileJobRequest& request, FileJobOutcome* outcome) {
     return result;
   }
   outcome->identity = "cache";
+  outcome->ends_with_client = request.ends_with_client;
   outcome->values = {static_cast<double>(status.st_size), made ? 1.0 : 0.0};
   outcome->entry.reset(ProbeFile(fd, path, status.st_dev, status.st_uid == ::geteuid(),
                                  static_cast<uint64_t>(status.st_size)));

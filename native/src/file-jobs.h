@@ -47,13 +47,14 @@ class OwnedDescriptor {
 // What to do; the fields that a kind does not name are left alone.
 struct FileJobRequest {
   FileJobKind kind = FileJobKind::kClose;
-  std::string path;       // kOpen, kExists, kCacheOpen
-  int fd = -1;            // the others
-  uint64_t position = 0;  // kLoad, kPrefetch, kExtents, kCache...
-  uint64_t length = 0;    // kLoad, kPrefetch, kExtents, kCache...
-  uint64_t file_end = 0;  // kExtents: how long the file was when it was opened
-  bool create = false;    // kCacheOpen
-  uint32_t seed = 0;      // kCacheChecksum
+  std::string path;               // kOpen, kExists, kCacheOpen
+  int fd = -1;                    // the others
+  uint64_t position = 0;          // kLoad, kPrefetch, kExtents, kCache...
+  uint64_t length = 0;            // kLoad, kPrefetch, kExtents, kCache...
+  uint64_t file_end = 0;          // kExtents: how long the file was when it was opened
+  bool create = false;            // kCacheOpen
+  bool ends_with_client = false;  // kCacheOpen
+  uint32_t seed = 0;              // kCacheChecksum
   // kCacheStore and kCachePunch: the file of records, and what is written there.
   OwnedDescriptor second;
   uint64_t record_position = 0;
@@ -74,6 +75,8 @@ struct FileJobOutcome {
   std::string identity;
   // kOpen: is remembered when a client takes the descriptor.
   std::unique_ptr<FileEntry> entry;
+  // kCacheOpen: the descriptor is closed with the environment that asked for it.
+  bool ends_with_client = false;
 };
 
 // Whether the result of such a job is a descriptor.

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -71,6 +72,7 @@ class FileJobPort {
   // 0, or -errno. Once for each environment.
   int Listen(Napi::Function done);
   int Start(uint64_t id, FileJobRequest request);
+  void Close(int fd);
 
   static void Teardown(napi_async_cleanup_hook_handle hook, void* data);
 
@@ -85,6 +87,8 @@ class FileJobPort {
   napi_ref done_ = nullptr;
   napi_async_context context_ = nullptr;
   size_t pending_ = 0;
+  // Descriptors that are closed with the environment, and with them their locks.
+  std::set<int> own_;
 };
 
 int FileJobPort::Listen(Napi::Function done) {
@@ -111,11 +115,20 @@ int FileJobPort::Start(uint64_t id, FileJobRequest request) {
   return result;
 }
 
+void FileJobPort::Close(int fd) {
+  own_.erase(fd);
+  CloseFile(fd);
+}
+
 void FileJobPort::OnEnds(uv_async_t* async) {
   auto* const port = static_cast<FileJobPort*>(async->data);
   for (const auto& end : port->mailbox_->Take()) {
     if (--port->pending_ == 0) uv_unref(reinterpret_cast<uv_handle_t*>(async));
-    if (!port->Tell(*end)) Drop(*end);
+    const bool is_own = end->outcome.ends_with_client && end->outcome.result >= 0;
+    if (is_own) port->own_.insert(static_cast<int>(end->outcome.result));
+    if (port->Tell(*end)) continue;
+    if (is_own) port->own_.erase(static_cast<int>(end->outcome.result));
+    Drop(*end);
   }
 }
 
@@ -162,6 +175,7 @@ bool FileJobPort::Tell(const FileJobEnd& end) {
 void FileJobPort::Teardown(napi_async_cleanup_hook_handle hook, void* data) {
   auto* const port = static_cast<FileJobPort*>(data);
   for (const auto& end : port->mailbox_->Close()) Drop(*end);
+  for (const int fd : port->own_) CloseFile(fd);
   if (port->context_ != nullptr) napi_async_destroy(port->env_, port->context_);
   if (port->done_ != nullptr) napi_delete_reference(port->env_, port->done_);
   if (port->async_ == nullptr) {
@@ -228,7 +242,7 @@ Napi::Value RangeJobCall(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value CloseFileCall(const Napi::CallbackInfo& info) {
-  CloseFile(DescriptorArgument(info));
+  PortOf(info)->Close(DescriptorArgument(info));
   return ToNumber(info, 0);
 }
 
@@ -269,7 +283,7 @@ void* ExportFileJobs(Napi::Object exports) {
   Export<RangeJobCall<FileJobKind::kLoad>>(exports, "startLoad", owned);
   Export<RangeJobCall<FileJobKind::kPrefetch>>(exports, "startPrefetch", owned);
   Export<RangeJobCall<FileJobKind::kExtents>>(exports, "startExtents", owned);
-  Export<CloseFileCall>(exports, "close");
+  Export<CloseFileCall>(exports, "close", owned);
   Export<StuckFileJobsCall>(exports, "stuckJobs");
   return owned;
 }
