@@ -12,6 +12,7 @@ import {
   hashFile,
   lockShared,
   openCacheFile,
+  openDataFile,
   openIfThere,
   sourceOf,
   storeChunk,
@@ -114,7 +115,7 @@ async function openComplete(
   digits: string,
   { size }: BlobName,
 ): Promise<BlobFiles | null> {
-  const data = await openIfThere(folder.complete(digits));
+  const data = await openIfThere(folder.complete(digits), openDataFile);
   if (!data) return null;
   if (data.size === size) {
     await waitFor(() => lockShared(data.fd, USERS_LOCK), data.path);
@@ -169,7 +170,7 @@ async function openNamed(
   digits: string,
   expected: BlobName & { readonly nonce: string },
 ): Promise<BlobFiles | 'other size' | null> {
-  const data = await openIfThere(dataPath);
+  const data = await openIfThere(dataPath, openDataFile);
   if (!data) return null;
   const state = await openIfThere(statePath);
   let partial: PartialState | null = null;
@@ -197,7 +198,7 @@ async function openNamed(
 /** The header comes last: without it the files are removed when they are found. */
 async function makePair(folder: CacheFolder, digits: string, blob: BlobName): Promise<BlobFiles> {
   const nonce = randomBytes(8).toString('hex');
-  const data = await openCacheFile(folder.data(digits, nonce), blob.size);
+  const data = await openDataFile(folder.data(digits, nonce), blob.size);
   let state: CacheFile | null = null;
   try {
     await waitFor(() => lockShared(data.fd, USERS_LOCK), data.path);

@@ -24,13 +24,23 @@ async function job(start: (id: number) => number): Promise<number> {
 }
 
 /**
- * Opens a file to read and write it.
+ * Opens a file to read and write it. It is closed with this thread, even if the thread dies of a bug: otherwise
+ * its locks would stay.
  * @param create the size of a file that is made if there is none; null: it must be there
  * @throws OverlaybdError NOT_FOUND, IO
  */
-export async function openCacheFile(path: string, create: number | null): Promise<CacheFile> {
+export function openCacheFile(path: string, create: number | null): Promise<CacheFile> {
+  return open(path, create, true);
+}
+
+/** The same for a data file, which readers of other threads use: they go on if this thread dies. */
+export function openDataFile(path: string, create: number | null): Promise<CacheFile> {
+  return open(path, create, false);
+}
+
+async function open(path: string, create: number | null, own: boolean): Promise<CacheFile> {
   const { result, values } = await runFileJob((id) =>
-    cacheFiles.startOpen(id, path, create ?? 0, create === null ? 0 : 1),
+    cacheFiles.startOpen(id, path, create ?? 0, create === null ? 0 : 1, own ? 1 : 0),
   );
   if (result < 0) throw diskError(`open ${path}`, result);
   return { fd: result, size: values[0] as number, path };
@@ -121,9 +131,9 @@ export async function bounded<T>(what: string, call: Promise<T>): Promise<T> {
 }
 
 /** @returns null if it is not there. @throws OverlaybdError IO */
-export async function openIfThere(path: string): Promise<CacheFile | null> {
+export async function openIfThere(path: string, opener = openCacheFile): Promise<CacheFile | null> {
   try {
-    return await openCacheFile(path, null);
+    return await opener(path, null);
   } catch (error) {
     if (error instanceof OverlaybdError && error.code === 'NOT_FOUND') return null;
     throw error;

@@ -17,16 +17,38 @@ interface Owner {
 }
 
 export class Slots {
-  readonly fd: number;
+  #fd: number;
   readonly #owners: (Owner | null)[];
   #hand = 0;
 
   /** @throws OverlaybdError IO if the system gives no memory */
   constructor(count = SLOTS) {
-    this.fd = cacheFiles.memory(count * CHUNK_SIZE);
+    this.#fd = cacheFiles.memory(count * CHUNK_SIZE);
     this.#owners = Array.from({ length: count }, () => null);
-    if (this.fd >= 0) return;
-    throw new OverlaybdError('IO', `memory of the cache: ${errnoText(-this.fd)}`);
+    if (this.#fd >= 0) return;
+    throw new OverlaybdError('IO', `memory of the cache: ${errnoText(-this.#fd)}`);
+  }
+
+  get fd(): number {
+    return this.#fd;
+  }
+
+  /**
+   * Goes on with the memory of a store that died, and whose readers did not. Call this before the first `put`.
+   * @param map of a blob with chunks there
+   */
+  adopt(fd: number, map: ChunkMap): void {
+    if (fd !== this.#fd) {
+      if (this.#owners.some((owner) => owner !== null)) {
+        throw new OverlaybdError('BUG', 'memory of the cache: it is in use already');
+      }
+      files.close(this.#fd);
+      this.#fd = fd;
+    }
+    for (let chunk = 0; chunk < map.chunks; chunk++) {
+      const slot = map.slotOf(chunk);
+      if (slot >= 0 && map.has(chunk)) this.#owners[slot] = { map, chunk };
+    }
   }
 
   /** Makes a chunk present. Another chunk may lose its slot. */
@@ -34,7 +56,7 @@ export class Slots {
     const slot = this.#free();
     for (let done = 0; done < bytes.length;) {
       const at = slot * CHUNK_SIZE + done;
-      done += writeSync(this.fd, bytes, done, bytes.length - done, at);
+      done += writeSync(this.#fd, bytes, done, bytes.length - done, at);
     }
     this.#owners[slot] = { map, chunk };
     map.setSlot(chunk, slot);
@@ -51,7 +73,7 @@ export class Slots {
   }
 
   close(): void {
-    files.close(this.fd);
+    files.close(this.#fd);
   }
 
   /** Whoever reads the slot meanwhile finds another generation of its map. */

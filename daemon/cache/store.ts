@@ -1,19 +1,28 @@
 // The cache of blobs, in the thread of the fetcher: opens blobs, keeps their files within the limits, and says
 // how the cache is.
 
-import { fdatasync } from 'node:fs';
+import { fdatasync, fstatSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { describeRef, type RegistryRef } from '../blob/blob-ref.js';
 import type { CachedSpec } from '../blob/cached-source.js';
+import { ChunkMap } from '../blob/chunk-map.js';
 import type { RegistrySettings } from '../config/registry-settings.js';
 import { codeOf, messageOf, OverlaybdError } from '../errors.js';
 import type { Logger } from '../log/logger.js';
-import { nameComplete, openBlobFiles, removeFiles, type BlobFiles } from './blob-files.js';
+import { files as nativeFiles } from '../native/file.js';
+import type { BlobContext } from './blob-context.js';
+import {
+  closeBlobFiles,
+  nameComplete,
+  openBlobFiles,
+  removeFiles,
+  type BlobFiles,
+} from './blob-files.js';
 import type { CacheCheck, CachedBlob, CacheEntry, CacheStatus } from './cached-blob.js';
-import { bounded, hashFile } from './disk.js';
+import { bounded, closeCacheFile, hashFile } from './disk.js';
 import { Evictor } from './evictor.js';
 import { FolderLock } from './folder-lock.js';
 import { CacheFolder, defaultCacheFolder } from './folder.js';
@@ -22,7 +31,7 @@ import { collectGarbage, listCache, removeFromCache, verifyCache } from './maint
 import { ManifestCache } from './manifests.js';
 import { makeFolders, touchFile } from './small-files.js';
 import { Slots } from './slots.js';
-import { StoredBlob, type BlobContext } from './stored-blob.js';
+import { StoredBlob } from './stored-blob.js';
 
 export type CacheSettings = Pick<RegistrySettings, 'cacheFolder' | 'cacheMinFree' | 'cacheSize'>;
 
@@ -50,7 +59,7 @@ export class CacheStore {
   readonly #place: Place | null;
   /** By digest. */
   readonly #blobs = new Map<string, Promise<OpenBlob>>();
-  readonly #open = new Map<StoredBlob, OpenBlob>();
+  readonly #open = new Map<CachedBlob, OpenBlob>();
   readonly #context: BlobContext;
   #lastBlob = 0;
   #isClosed = false;
@@ -61,7 +70,7 @@ export class CacheStore {
     this.#slots = new Slots();
     this.#place = opened && {
       ...opened,
-      evictor: new Evictor({ ...opened, health }, limitsOf(settings), () => this.#open.keys()),
+      evictor: new Evictor({ ...opened, health }, limitsOf(settings), () => this.#openBlobs()),
     };
     this.manifests = new ManifestCache(opened?.folder ?? null, health);
     this.#context = this.#contextOf(this.#place);
@@ -96,17 +105,16 @@ export class CacheStore {
    *   blob keeps them, and no other gets the number
    */
   async blob(ref: RegistryRef, spec?: CachedSpec): Promise<CachedBlob> {
-    if (spec) throw new OverlaybdError('BUG', `${spec.name}: cannot be opened again yet`);
     const key = `${ref.digest} ${ref.size}`;
     let opening = this.#blobs.get(key);
     if (!opening) {
-      opening = this.#openBlob(ref);
+      opening = this.#openBlob(ref, spec ?? null);
       this.#blobs.set(key, opening);
       opening.catch(() => this.#blobs.delete(key));
     }
     const open = await opening;
     // It may have been closed while this waited.
-    if (!this.#open.has(open.blob)) return this.blob(ref);
+    if (!this.#open.has(open.blob)) return this.blob(ref, spec);
     open.users++;
     return open.blob;
   }
@@ -162,18 +170,28 @@ export class CacheStore {
   async close(): Promise<void> {
     this.#isClosed = true;
     await Promise.allSettled(this.#blobs.values());
-    for (const blob of this.#open.keys()) blob.close();
+    for (const blob of this.#openBlobs()) blob.close();
     this.#open.clear();
     await this.#place?.evictor.run();
     this.#place?.lock.close();
     this.#slots.close();
   }
 
-  async #openBlob(ref: RegistryRef): Promise<OpenBlob> {
-    const files = await this.#openFiles(ref);
+  #openBlobs(): StoredBlob[] {
+    return [...this.#open.values()].map(({ blob }) => blob);
+  }
+
+  async #openBlob(ref: RegistryRef, adopted: CachedSpec | null): Promise<OpenBlob> {
+    if (adopted) {
+      this.#slots.adopt(adopted.slotsFd, new ChunkMap(adopted.state, adopted.size));
+      this.#lastBlob = Math.max(this.#lastBlob, adopted.blob);
+    }
+    const opened = await this.#openFiles(ref);
+    const files = opened && adopted ? sameFiles(opened, adopted.fd) : opened;
     const { digest, size } = ref;
     const name = { name: describeRef(ref), digest, size, blob: ++this.#lastBlob };
-    const blob = new StoredBlob(this.#context, name, files);
+    const blob = new StoredBlob(this.#context, name, files, adopted);
+    if (adopted && files) void settleLater(blob, files.data.path);
     const open = { blob, files, users: 0 };
     this.#open.set(blob, open);
     if (files) void touchFile(files.data.path);
@@ -224,7 +242,7 @@ export class CacheStore {
     }
   }
 
-  async #finish(blob: StoredBlob, files: BlobFiles): Promise<boolean> {
+  async #finish(blob: CachedBlob, files: BlobFiles): Promise<boolean> {
     const { digest, name } = blob.spec;
     if (!this.#place) return false;
     try {
@@ -245,9 +263,10 @@ export class CacheStore {
     }
   }
 
-  #released(blob: StoredBlob): void {
-    const open = this.#open.get(blob);
+  #released(released: CachedBlob): void {
+    const open = this.#open.get(released);
     if (!open || --open.users > 0) return;
+    const { blob } = open;
     this.#open.delete(blob);
     this.#blobs.delete(`${blob.spec.digest} ${blob.spec.size}`);
     if (open.files && this.#place) {
@@ -266,6 +285,31 @@ export class CacheStore {
       await pause(VERIFY_PAUSE_MS, undefined, { ref: false });
     }
   }
+}
+
+/**
+ * The files of a blob whose readers go on with a descriptor of the data file.
+ * @returns null if it is another file by now
+ */
+function sameFiles(files: BlobFiles, fd: number): BlobFiles | null {
+  const ours = fstatSync(files.data.fd);
+  const theirs = fstatSync(fd);
+  if (ours.ino !== theirs.ino || ours.dev !== theirs.dev) {
+    closeBlobFiles(files);
+    return null;
+  }
+  // One descriptor, so that its locks are those of one user.
+  closeCacheFile(files.data.fd);
+  return { ...files, data: { ...files.data, fd } };
+}
+
+/** The jobs of a store that died end within their deadline, or are stuck. */
+async function settleLater(blob: StoredBlob, path: string): Promise<void> {
+  do {
+    // oxlint-disable-next-line no-await-in-loop
+    await pause(nativeFiles.deadline() * 1.5, undefined, { ref: false });
+  } while (nativeFiles.stuckJobs().some((job) => job.path === path));
+  blob.settle();
 }
 
 type Opened = Pick<Place, 'folder' | 'lock'>;

@@ -9,43 +9,25 @@ import { ETIMEDOUT, errnoText } from '../lib/errno.js';
 import { crc32c } from '../native/crc32c.js';
 import { files as nativeFiles } from '../native/file.js';
 import { closeBlobFiles, USERS_LOCK, type BlobFiles } from './blob-files.js';
+import type { BlobContext } from './blob-context.js';
 import type { CachedBlob } from './cached-blob.js';
 import {
   checksumRange,
+  closeCacheFile,
   lockExclusive,
   lockShared,
   punchRange,
   storeChunk,
   unlock,
+  type CacheFile,
 } from './disk.js';
-import type { Health } from './health.js';
-import type { Slots } from './slots.js';
+import { runsOf } from './runs.js';
 import { RECORD_SIZE, RecordFormat, recordPosition } from './state-file.js';
 
 /** Bytes that wait for the disk, of all blobs; what is more goes to memory at once. */
 const MAX_WAITING_BYTES = 64 << 20;
 /** Chunks that are cleared by one job. */
 const MOST_CLEARED = 4096;
-
-/** What a blob needs of its store. */
-export interface BlobContext {
-  readonly health: Health;
-  readonly slots: Slots;
-  /** Bytes that wait for the disk. */
-  waitingBytes: number;
-  corrupt: number;
-  /** Whether files may grow. */
-  readonly hasRoom: () => boolean;
-  readonly stored: (bytes: number) => void;
-  readonly freed: (bytes: number) => void;
-  /** Removes the files of a complete blob whose bytes turned out to be wrong. */
-  readonly distrust: (files: BlobFiles) => void;
-  /** Does work while no process makes, renames or removes the files. @throws OverlaybdError BUSY */
-  readonly alone: <T>(files: BlobFiles, work: () => Promise<T>) => Promise<T>;
-  /** Checks and names a blob whose chunks are all in its file. */
-  readonly finish: (blob: StoredBlob, files: BlobFiles) => Promise<boolean>;
-  readonly released: (blob: StoredBlob) => void;
-}
 
 /** A chunk that is being fetched, written or cleared. */
 interface Turn {
@@ -69,31 +51,48 @@ export class StoredBlob implements CachedBlob {
   readonly #files: BlobFiles | null;
   /** What was in the file is right, but nothing more may go there: a job that is late may still punch it. */
   #isFrozen = false;
+  /** The same for a while. */
+  #isUnsettled = false;
   #hasNoHoles = false;
   #isClosed = false;
   #jobs = 0;
   #isClosing = false;
 
-  /** @param files null: chunks of this blob are kept in memory only */
+  /**
+   * @param files null: chunks of this blob are kept in memory only
+   * @param adopted what the readers of a store that died go on with
+   */
   constructor(
     context: BlobContext,
     name: Pick<CachedSpec, 'blob' | 'digest' | 'name' | 'size'>,
     files: BlobFiles | null,
+    adopted: CachedSpec | null = null,
   ) {
     this.#context = context;
     this.#files = files;
     this.chunks = chunksOf(name.size);
+    const partial = files?.partial ?? null;
+    this.#format = new RecordFormat({ digest: name.digest, nonce: partial?.nonce ?? '' });
+    this.#claims = partial?.bytes ?? null;
+    if (adopted) {
+      this.map = new ChunkMap(adopted.state, name.size);
+      this.spec = adopted;
+      this.#isUnsettled = true;
+      return;
+    }
     this.map = ChunkMap.create(name.size);
     const { fd: slotsFd } = context.slots;
     const fd = files?.data.fd ?? slotsFd;
     this.spec = { kind: 'cached', ...name, fd, slotsFd, state: this.map.state };
-    const partial = files?.partial ?? null;
-    this.#format = new RecordFormat({ digest: name.digest, nonce: partial?.nonce ?? '' });
-    this.#claims = partial?.bytes ?? null;
     if (files && !partial) {
       for (let chunk = 0; chunk < this.chunks; chunk++) this.map.set(chunk);
       this.map.setComplete(true);
     }
+  }
+
+  /** The file may be written: no job of the store that died can punch a hole any more. */
+  settle(): void {
+    this.#isUnsettled = false;
   }
 
   async present(chunk: number): Promise<boolean> {
@@ -113,7 +112,7 @@ export class StoredBlob implements CachedBlob {
 
   begin(chunk: number, alone = false): boolean {
     if (this.map.has(chunk) || this.#turns.has(chunk) || this.#checks.has(chunk)) return false;
-    const state = this.#isFrozen ? null : (this.#files?.partial?.state ?? null);
+    const state = this.#writableState();
     const isLocked = state !== null && lockExclusive(state.fd, recordPosition(chunk), RECORD_SIZE);
     if (state && !isLocked && !alone) return false;
     if (isLocked && this.#claim(chunk) >= 0) {
@@ -178,7 +177,7 @@ export class StoredBlob implements CachedBlob {
   async complete(): Promise<boolean> {
     const { map } = this;
     if (map.isComplete) return true;
-    if (!this.#files || this.#isFrozen || this.#isClosing) return false;
+    if (!this.#files || this.#writableState() === null) return false;
     if (!map.hasAll(0, this.chunks - 1)) return false;
     for (let chunk = 0; chunk < this.chunks; chunk++) if (map.slotOf(chunk) >= 0) return false;
     const { generation } = map;
@@ -210,8 +209,8 @@ export class StoredBlob implements CachedBlob {
    */
   async evict(isFree: (chunk: number) => boolean, most: number): Promise<number> {
     const files = this.#files;
-    if (!files?.partial || this.map.isComplete || this.#isFrozen || this.#isClosing) return 0;
-    if (this.#hasNoHoles) return 0;
+    if (!files || this.#writableState() === null || this.map.isComplete || this.#hasNoHoles)
+      return 0;
     return this.#job(this.#context.alone(files, () => this.#evictAlone(files, isFree, most)));
   }
 
@@ -262,6 +261,12 @@ export class StoredBlob implements CachedBlob {
     this.#closeIfIdle();
   }
 
+  /** The state file, if data and records may be written. */
+  #writableState(): CacheFile | null {
+    if (this.#isFrozen || this.#isUnsettled || this.#isClosing) return null;
+    return this.#files?.partial?.state ?? null;
+  }
+
   async #job<T>(work: Promise<T>): Promise<T> {
     this.#jobs++;
     try {
@@ -276,12 +281,13 @@ export class StoredBlob implements CachedBlob {
     if (!this.#isClosing || this.#isClosed || this.#jobs > 0) return;
     this.#isClosed = true;
     if (this.#files) closeBlobFiles(this.#files);
+    else if (this.spec.fd !== this.spec.slotsFd) closeCacheFile(this.spec.fd);
   }
 
   /** The CRC that the record of a chunk says; -1: there is none, or it is known to be wrong. */
   #claim(chunk: number): number {
-    const state = this.#files?.partial?.state;
-    if (!state || !this.#claims || this.#isFrozen || this.#isClosing) return -1;
+    const state = this.#writableState();
+    if (!state || !this.#claims) return -1;
     const position = recordPosition(chunk);
     const now = Buffer.alloc(RECORD_SIZE);
     // Another process may have written it. If the disk must be asked, what it said before has to do.
@@ -311,8 +317,8 @@ export class StoredBlob implements CachedBlob {
   /** @returns whether the file has it */
   async #store(chunk: number, bytes: Uint8Array): Promise<boolean> {
     const context = this.#context;
-    const state = this.#files?.partial?.state;
-    if (!state || !this.#claims || this.#isFrozen || this.#isClosing) return false;
+    const state = this.#writableState();
+    if (!state || !this.#claims) return false;
     if (context.waitingBytes + bytes.length > MAX_WAITING_BYTES || !context.hasRoom()) return false;
     if (!context.health.mayTry()) return false;
     const crc = crc32c(bytes, 0, bytes.length, this.#format.seed(chunk));
@@ -372,15 +378,4 @@ export class StoredBlob implements CachedBlob {
     if (hole > 0) this.#context.freed((last - first + 1) * hole);
     return true;
   }
-}
-
-/** Ascending numbers as runs of neighbours, both ends included. */
-export function runsOf(numbers: readonly number[]): [first: number, last: number][] {
-  const runs: [number, number][] = [];
-  for (const number of numbers) {
-    const run = runs.at(-1);
-    if (run && run[1] === number - 1) run[1] = number;
-    else runs.push([number, number]);
-  }
-  return runs;
 }

@@ -1,0 +1,25 @@
+// What an open blob needs of its store. Types only.
+
+import type { BlobFiles } from './blob-files.js';
+import type { CachedBlob } from './cached-blob.js';
+import type { Health } from './health.js';
+import type { Slots } from './slots.js';
+
+export interface BlobContext {
+  readonly health: Health;
+  readonly slots: Slots;
+  /** Bytes that wait for the disk. */
+  waitingBytes: number;
+  corrupt: number;
+  /** Whether files may grow. */
+  readonly hasRoom: () => boolean;
+  readonly stored: (bytes: number) => void;
+  readonly freed: (bytes: number) => void;
+  /** Removes the files of a complete blob whose bytes turned out to be wrong. */
+  readonly distrust: (files: BlobFiles) => void;
+  /** Does work while no process makes, renames or removes the files. @throws OverlaybdError BUSY */
+  readonly alone: <T>(files: BlobFiles, work: () => Promise<T>) => Promise<T>;
+  /** Checks and names a blob whose chunks are all in its file. */
+  readonly finish: (blob: CachedBlob, files: BlobFiles) => Promise<boolean>;
+  readonly released: (blob: CachedBlob) => void;
+}
