@@ -84,9 +84,21 @@ export async function planImage(
 }
 
 async function planReference(reference: string, remote: RemoteImages): Promise<ImagePlan> {
-  const { name, lowers, notes } = await remote.resolve(reference);
+  const { name, lowers, notes } = await remote.resolve(reference).catch(async (error: unknown) => {
+    throw await withOtherReading(reference, error);
+  });
   checkLayerCount(lowers.length, name);
   return { name, lowers, upper: null, mayBeRaw: false, notes };
+}
+
+/** A short name may be a misspelt path. */
+async function withOtherReading(reference: string, error: unknown): Promise<unknown> {
+  const word = /^docker:\/\/([^/:@]+)$/.exec(reference)?.[1];
+  if (word === undefined || !(error instanceof OverlaybdError) || (await fileExists(word))) {
+    return error;
+  }
+  const message = `${error.message}; if you mean a file: there is no file ${word}`;
+  return new OverlaybdError(error.code, message, { cause: error, facts: error.facts });
 }
 
 function planBlobs(named: readonly BlobRef[], lowers: readonly BlobRef[]): ImagePlan {

@@ -8,7 +8,13 @@ import { readConfig } from '../../../../daemon/cli/options/config-file.js';
 await test('paths in a configuration are relative to its file', async (t) => {
   const folder = t.testdir({
     'daemon.json': JSON.stringify({
-      exports: { a: 'a.json', b: ['/b1', 'b2'], c: { image: 'c', partition: 2 } },
+      exports: {
+        a: 'a.json',
+        b: ['/b1', 'b2'],
+        c: { image: 'c', partition: 2 },
+        d: 'localhost:5000/d:1',
+        e: 'oci:e:1',
+      },
       tls: { certificate: 'cert.pem', key: '/key.pem' },
       threads: 3,
     }),
@@ -18,6 +24,8 @@ await test('paths in a configuration are relative to its file', async (t) => {
       a: [join(folder, 'a.json')],
       b: ['/b1', join(folder, 'b2')],
       c: { image: [join(folder, 'c')], partition: 2 },
+      d: ['docker://localhost:5000/d:1'],
+      e: [`oci:${join(folder, 'e')}:1`],
     },
     tls: { certificate: join(folder, 'cert.pem'), key: '/key.pem' },
     threads: 3,

@@ -12,21 +12,24 @@ const get = (args: ExportArguments, config: DaemonConfig = {}) =>
 await test('exports come from words, --export and the configuration', (t) => {
   t.same(get({}), []);
   t.same(get({ image: ['a', 'b'] }), [['', { paths: ['a', 'b'], partition: null }]]);
+  const image = (word: string) => [['', { paths: [`docker://${word}`], partition: null }]];
+  t.same(get({ image: ['redis:7'] }), image('redis:7'), 'no such file: an image');
+  t.same(get({ image: ['docker://redis:7'] }), image('redis:7'));
   t.same(get({ export: ['web=/w=1'] }), [['web', { paths: ['/w=1'], partition: null }]]);
   const exports = { db: '/d', log: ['/l', '/m'], part: { image: '/p', partition: 2 } };
-  t.same(get({ image: ['a'], export: ['=x'].slice(1), partition: 3 }, { exports }), [
+  t.same(get({ image: ['./a'], export: ['=x'].slice(1), partition: 3 }, { exports }), [
     ['db', { paths: ['/d'], partition: null }],
     ['log', { paths: ['/l', '/m'], partition: null }],
     ['part', { paths: ['/p'], partition: 2 }],
-    ['', { paths: ['a'], partition: 3 }],
+    ['', { paths: ['./a'], partition: 3 }],
   ]);
   t.end();
 });
 
 await test('contradictory and duplicate exports are refused', (t) => {
   const cases: [ExportArguments, RegExp, DaemonConfig?][] = [
-    [{ export: ['web'] }, /^--export "web": not NAME=PATH$/],
-    [{ export: ['web='] }, /not NAME=PATH/],
+    [{ export: ['web'] }, /^--export "web": not NAME=IMAGE$/],
+    [{ export: ['web='] }, /not NAME=IMAGE/],
     [{ image: [''] }, /^an image is an empty text: name a file$/],
     [{ image: ['a', ''] }, /^an image is an empty text/],
     [{ export: ['a=1', 'a=2'] }, /^two exports are named "a"$/],
