@@ -14,11 +14,11 @@ const BASE_LAYER = 'sha256:c3a417552a6cf9ffa959b541850bab7d7f08f4255425bf8b48c85
 const MAX_SHOWN_LENGTH = 160;
 
 /** The layers of an overlaybd image. */
-export interface OverlaybdLayers {
+export interface OverlaybdLayers<T> {
   /** Bottom first; at least one. */
-  readonly lowers: readonly Descriptor[];
+  readonly lowers: readonly T[];
   /** The acceleration layer. */
-  readonly trace: Descriptor | null;
+  readonly trace: T | null;
   /** Sentences for the operator. */
   readonly notes: readonly string[];
 }
@@ -27,7 +27,7 @@ export interface OverlaybdLayers {
 export type LookAtLayer = ((layer: Descriptor) => Promise<BlobKind>) | null;
 
 /** `unknown`: nothing says what it is, and its media type allows all. */
-type LayerKind = BlobKind | 'unknown';
+export type LayerKind = BlobKind | 'unknown';
 
 /** What the descriptor of a layer says. @param where for messages */
 function kindByDescriptor(layer: Descriptor, where: string): LayerKind {
@@ -64,44 +64,60 @@ function changed(where: string, key: string, says: string, is: string): Overlayb
  * The overlaybd layers of a manifest.
  * @param name of the image, for messages
  * @returns null for an ordinary image
- * @throws OverlaybdError UNSUPPORTED for turboOCI and for ordinary layers in between, BAD_FORMAT, LIMIT
+ * @throws OverlaybdError as {@link stackOf} does; BAD_FORMAT for annotations that contradict the descriptor
  */
 export async function overlaybdLayers(
   layers: readonly Descriptor[],
   name: string,
   look: LookAtLayer,
-): Promise<OverlaybdLayers | null> {
-  const where = (i: number): string => `${name}: layer ${i} of ${layers.length}`;
+): Promise<OverlaybdLayers<Descriptor> | null> {
+  const where = placeIn(name, layers);
   const kinds = layers.map((layer, i) => kindByDescriptor(layer, where(i)));
   const notes: string[] = [];
   await lookAtUnknown(layers, kinds, look, name, notes);
+  const found = stackOf(layers, kinds, name, ({ mediaType, digest }) => {
+    return `${quoted(shortened(mediaType, MAX_SHOWN_LENGTH))}, ${digest}`;
+  });
+  if (!found) return null;
+  for (const [i, { digest }] of layers.entries()) checkServedDigest(digest, where(i));
+  return { ...found, notes: [...notes, ...found.notes] };
+}
+
+/**
+ * Divides layers, bottom first, by what they are. One of which nothing is known is taken for data: the opener
+ * says what is wrong with it.
+ * @param name of the image, for messages
+ * @returns null for an ordinary image
+ * @throws OverlaybdError UNSUPPORTED for turboOCI and for ordinary layers in between, BAD_FORMAT, LIMIT
+ */
+export function stackOf<T>(
+  layers: readonly T[],
+  kinds: readonly LayerKind[],
+  name: string,
+  describe: (layer: T) => string,
+): OverlaybdLayers<T> | null {
+  const where = placeIn(name, layers);
   const turbo = kinds.indexOf('turbo');
   if (turbo >= 0) throw turboError(where(turbo));
   if (!kinds.includes('data')) {
-    if (kinds.includes('trace')) {
-      throw new OverlaybdError('BAD_FORMAT', `${name}: an acceleration layer and no other layer`);
-    }
-    return null;
+    if (!kinds.includes('trace')) return null;
+    throw new OverlaybdError('BAD_FORMAT', `${name}: an acceleration layer and no other layer`);
   }
-  const lowers: Descriptor[] = [];
-  let trace: Descriptor | null = null;
-  for (const [i, layer] of layers.entries()) {
-    checkServedDigest(layer.digest, where(i));
-    const kind = kinds[i];
-    if (kind === 'other') throw ordinaryError(where(i), layer);
-    if (kind === 'trace') {
-      if (trace) notes.push(`${name}: of several acceleration layers only the topmost is used`);
-      trace = layer;
-    } else {
-      // An unknown one, too: the opener says what is wrong with it.
-      lowers.push(layer);
-    }
-  }
+  const ordinary = kinds.indexOf('other');
+  if (ordinary >= 0) throw ordinaryError(where(ordinary), describe(layers[ordinary] as T));
+  const lowers = layers.filter((_, i) => kinds[i] !== 'trace');
+  const traces = layers.filter((_, i) => kinds[i] === 'trace');
   if (lowers.length > MAX_LAYERS) {
     const message = `${name}: ${counted(lowers.length, 'layer')}, at most ${MAX_LAYERS}`;
     throw new OverlaybdError('LIMIT', message);
   }
-  return { lowers, trace, notes };
+  const several = `${name}: of several acceleration layers only the topmost is used`;
+  return { lowers, trace: traces.at(-1) ?? null, notes: traces.length > 1 ? [several] : [] };
+}
+
+/** "NAME: layer 0 of 3" */
+function placeIn(name: string, layers: readonly unknown[]): (i: number) => string {
+  return (i) => `${name}: layer ${i} of ${layers.length}`;
 }
 
 /** Replaces the unknown kinds, if that is possible and worth the requests. */
@@ -134,8 +150,7 @@ async function lookAtUnknown(
   }
 }
 
-/** @param where "NAME: layer 0 of 3" */
-export function turboError(where: string): OverlaybdError {
+function turboError(where: string): OverlaybdError {
   const what = 'a turboOCI layer (an index over an ordinary layer)';
   return new OverlaybdError(
     'UNSUPPORTED',
@@ -143,11 +158,7 @@ export function turboError(where: string): OverlaybdError {
   );
 }
 
-function ordinaryError(where: string, { mediaType, digest }: Descriptor): OverlaybdError {
-  const type = quoted(shortened(mediaType, MAX_SHOWN_LENGTH));
-  return new OverlaybdError(
-    'UNSUPPORTED',
-    `${where}: an ordinary layer (${type}, ${digest}) among overlaybd layers: convert the image again`,
-    { facts: { digest } },
-  );
+function ordinaryError(where: string, layer: string): OverlaybdError {
+  const what = `an ordinary layer (${layer}) among overlaybd layers`;
+  return new OverlaybdError('UNSUPPORTED', `${where}: ${what}: convert the image again`);
 }

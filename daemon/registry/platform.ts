@@ -28,13 +28,19 @@ const OF_NODE: Readonly<Record<string, string>> = {
   mipsel: 'mipsle',
 };
 
-/** That of this machine. */
+/** @param text null: that of this machine. @throws OverlaybdError BAD_ARGUMENT */
+export function platformOf(text: string | null): Platform {
+  return text === null ? thisPlatform() : parsePlatform(text);
+}
+
+/** @internal for its unit test */
 export function thisPlatform(): Platform {
   return { os: 'linux', architecture: OF_NODE[process.arch] ?? process.arch, variant: '' };
 }
 
 /**
  * Parses "OS/ARCHITECTURE[/VARIANT]".
+ * @internal for its unit test
  * @throws OverlaybdError BAD_ARGUMENT
  */
 export function parsePlatform(text: string): Platform {

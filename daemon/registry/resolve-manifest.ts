@@ -93,13 +93,16 @@ async function descend(
   );
 }
 
-function layersOf({ manifest }: Reached, place: ImagePlace): Promise<OverlaybdLayers | null> {
+function layersOf(
+  { manifest }: Reached,
+  place: ImagePlace,
+): Promise<OverlaybdLayers<Descriptor> | null> {
   return overlaybdLayers(manifest.layers, place.name, place.look);
 }
 
 function imageOf(
   { digest }: Reached,
-  { lowers, trace, notes }: OverlaybdLayers,
+  { lowers, trace, notes }: OverlaybdLayers<Descriptor>,
   place: ImagePlace,
   before: readonly string[],
 ): ResolvedImage {
@@ -184,4 +187,14 @@ function ordinaryImage(
   return new OverlaybdError('UNSUPPORTED', `${name}: ${what}, and ${why}; ${advice}${hint}`, {
     facts: { image: name, digest },
   });
+}
+
+/**
+ * @param length of the bytes that there are, `size` that of the descriptor
+ * @throws OverlaybdError BAD_FORMAT
+ */
+export function checkSize(length: number, size: number, where: string): void {
+  if (length === size) return;
+  const message = `${where}: ${length} bytes, but its descriptor says ${size}`;
+  throw new OverlaybdError('BAD_FORMAT', message, { facts: { expected: `${size}`, got: length } });
 }

@@ -13,10 +13,15 @@ import type {
   ResolvedImage,
 } from './manifest-source.js';
 import type { Descriptor } from './manifest.js';
-import { parsePlatform, thisPlatform } from './platform.js';
+import { platformOf } from './platform.js';
 import type { RegistryReference } from './reference.js';
 import { fallbackTag, hasOverlaybdReferrer, parseReferrers } from './referrers.js';
-import { resolveManifest, type FoundReferrers, type ImagePlace } from './resolve-manifest.js';
+import {
+  checkSize,
+  resolveManifest,
+  type FoundReferrers,
+  type ImagePlace,
+} from './resolve-manifest.js';
 
 export interface ResolveOptions {
   /** "linux/arm64/v8"; null: that of this machine. */
@@ -38,7 +43,7 @@ export async function resolveImage(
   source: ManifestSource,
   known: KnownManifests,
 ): Promise<ResolvedImage> {
-  const platform = options.platform === null ? thisPlatform() : parsePlatform(options.platform);
+  const platform = platformOf(options.platform);
   const manifests = new RepositoryManifests(
     reference,
     options.pull,
@@ -74,7 +79,7 @@ function placeOf(
     manifest: async ({ digest, mediaType, size }) => {
       const where = `${name} (${digest})`;
       const found = await manifests.byDigest(digest, mediaType, where);
-      checkSize(found.bytes, size, where);
+      checkSize(found.bytes.length, size, where);
       return found;
     },
     referrers: (digest) => findReferrers(digest, name, pull, manifests),
@@ -132,11 +137,4 @@ async function asked(ask: () => Promise<Uint8Array | null>): Promise<Uint8Array 
     if (error instanceof OverlaybdError) return null;
     throw error;
   }
-}
-
-/** @throws OverlaybdError BAD_FORMAT */
-function checkSize(bytes: Uint8Array, size: number, where: string): void {
-  if (bytes.length === size) return;
-  const message = `${where}: ${bytes.length} bytes, but its descriptor says ${size}`;
-  throw new OverlaybdError('BAD_FORMAT', message);
 }

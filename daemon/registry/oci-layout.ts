@@ -1,0 +1,158 @@
+// An image in a folder that is an OCI image layout: index.json names manifests, blobs are files by digest.
+// Uses no network.
+
+import { join, resolve } from 'node:path';
+import { describeRef, fileRef, type BlobRef } from '../blob/blob-ref.js';
+import { closeFile, openPath } from '../blob/file-jobs.js';
+import { openFile, readSmallFile } from '../blob/open-file.js';
+import { readFully } from '../blob/source.js';
+import { OverlaybdError } from '../errors.js';
+import { PARALLEL_FILES } from '../lib/effort.js';
+import { mapEach } from '../lib/gate.js';
+import { quoted, shortened } from '../lib/printable.js';
+import { BLOB_HEAD_SIZE, kindOfBlob, type BlobKind } from './blob-head.js';
+import { checkBytes, sha256Of } from './digest.js';
+import type { FetchedManifest, ResolvedImage } from './manifest-source.js';
+import { MAX_MANIFEST_SIZE, parseManifest, type Descriptor } from './manifest.js';
+import { OCI_INDEX, REF_NAME } from './media-types.js';
+import { isImageEntry, platformOf } from './platform.js';
+import type { LayoutReference } from './reference.js';
+import { fallbackTag, hasOverlaybdReferrer, parseReferrers } from './referrers.js';
+import { checkSize, resolveManifest, type ImagePlace } from './resolve-manifest.js';
+
+/** Tags that a message lists. */
+const MAX_LISTED = 20;
+const MAX_SHOWN_LENGTH = 100;
+/** The tag of an index of referrers. */
+const IS_FALLBACK_TAG = /^sha256-[0-9a-f]{64}$/;
+
+/**
+ * @param platform "linux/arm64/v8"; null: that of this machine
+ * @throws OverlaybdError NOT_FOUND, UNSUPPORTED, BAD_FORMAT, BAD_CHECKSUM, LIMIT, IO
+ */
+export async function resolveLayout(
+  reference: LayoutReference,
+  platform: string | null,
+): Promise<ResolvedImage> {
+  const { name } = reference;
+  const wanted = platformOf(platform);
+  const folder = resolve(reference.folder);
+  const bytes = await readSmallFile(join(folder, 'index.json'), MAX_MANIFEST_SIZE).catch(
+    (error: unknown): never => {
+      if (!(error instanceof OverlaybdError) || error.code !== 'NOT_FOUND') throw error;
+      const message = `${name}: ${folder} is not an OCI layout: it has no index.json`;
+      throw new OverlaybdError('NOT_FOUND', message, { cause: error });
+    },
+  );
+  const index = parseManifest(bytes, OCI_INDEX, join(folder, 'index.json'));
+  const entries = index.kind === 'index' ? index.manifests : [];
+  /** Of blobs by path, as their descriptors have them. */
+  const sizes = new Map<string, number>();
+  const place = placeOf(name, folder, entries, sizes);
+  const entry = chosen(entries, reference);
+  const top: FetchedManifest = entry
+    ? await place.manifest(entry)
+    : { bytes, mediaType: OCI_INDEX, digest: sha256Of(bytes) };
+  const image = await resolveManifest(top, place, wanted);
+  await checkBlobs([...image.lowers, ...(image.trace ? [image.trace] : [])], sizes);
+  return image;
+}
+
+/**
+ * Whether the files are there, in full. Their content is checked when it is read, or by `verify`.
+ * @throws OverlaybdError NOT_FOUND, BAD_FORMAT
+ */
+async function checkBlobs(
+  blobs: readonly BlobRef[],
+  sizes: ReadonlyMap<string, number>,
+): Promise<void> {
+  await mapEach([...new Set(blobs.map(describeRef))], PARALLEL_FILES, async (path) => {
+    const { fd, size } = await openPath(path);
+    closeFile(fd);
+    checkSize(size, sizes.get(path) ?? size, path);
+  });
+}
+
+/** The file of a blob. A digest that was parsed has no slash: it cannot lead out of the folder. */
+function pathOf(folder: string, digest: string): string {
+  return join(folder, 'blobs', ...digest.split(':'));
+}
+
+function placeOf(
+  name: string,
+  folder: string,
+  entries: readonly Descriptor[],
+  sizes: Map<string, number>,
+): ImagePlace {
+  const manifest = async ({ digest, size, mediaType }: Descriptor): Promise<FetchedManifest> => {
+    const path = pathOf(folder, digest);
+    const bytes = await readSmallFile(path, MAX_MANIFEST_SIZE);
+    checkSize(bytes.length, size, path);
+    checkBytes(bytes, digest, path);
+    return { bytes, mediaType, digest };
+  };
+  return {
+    name,
+    manifest,
+    blob: ({ digest, size }) => {
+      const path = pathOf(folder, digest);
+      sizes.set(path, size);
+      return fileRef(path);
+    },
+    look: (layer) => lookAt(pathOf(folder, layer.digest)),
+    referrers: async (digest) => {
+      const tagged = entries.find((entry) => tagOf(entry) === fallbackTag(digest));
+      const tagList = tagged ? parseReferrers((await manifest(tagged)).bytes, name) : null;
+      // Some tools list referrers among the images.
+      return { entries: [...(tagList ?? []), ...entries.filter(isReferrer)], problem: null };
+    },
+  };
+}
+
+function isReferrer(entry: Descriptor): boolean {
+  return hasOverlaybdReferrer([entry]);
+}
+
+async function lookAt(path: string): Promise<BlobKind> {
+  const { fd, size, source } = await openFile(path);
+  try {
+    return kindOfBlob(await readFully(source, 0, Math.min(size, BLOB_HEAD_SIZE)), size);
+  } finally {
+    closeFile(fd);
+  }
+}
+
+function tagOf({ annotations }: Descriptor): string | null {
+  return annotations.get(REF_NAME) ?? null;
+}
+
+/** @returns null if all of index.json is the index of one image */
+function chosen(entries: readonly Descriptor[], reference: LayoutReference): Descriptor | null {
+  const { name, tag, digest } = reference;
+  const images = entries.filter(
+    (entry) => isImageEntry(entry) && !IS_FALLBACK_TAG.test(tagOf(entry) ?? ''),
+  );
+  const named = tag ?? digest;
+  if (named !== null) {
+    const found = entries.find((entry) =>
+      tag === null ? entry.digest === digest : tagOf(entry) === tag,
+    );
+    if (found) return found;
+    throw new OverlaybdError('NOT_FOUND', `${name}: index.json has no ${named}; ${listed(images)}`);
+  }
+  const [only] = images;
+  if (!only) throw new OverlaybdError('NOT_FOUND', `${name}: index.json has no images`);
+  if (images.length === 1) return only;
+  if (images.every((entry) => tagOf(entry) === null && entry.platform !== null)) return null;
+  const message = `${name}: index.json has ${images.length} images; name one: ${listed(images)}`;
+  throw new OverlaybdError('BAD_ARGUMENT', message);
+}
+
+function listed(images: readonly Descriptor[]): string {
+  const tags = images.map((each) => tagOf(each) ?? `@${each.digest}`);
+  const shown = tags.slice(0, MAX_LISTED).map((tag) => quoted(shortened(tag, MAX_SHOWN_LENGTH)));
+  const more = tags.length - shown.length;
+  return shown.length === 0
+    ? 'it has no images'
+    : `it has ${shown.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+}
