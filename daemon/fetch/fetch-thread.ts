@@ -118,7 +118,7 @@ export class FetchThread {
         if (reference.kind !== 'registry') {
           throw new OverlaybdError('BAD_ARGUMENT', `${question.text}: not in a registry`);
         }
-        const options = { platform, pull, offline };
+        const options = { platform, pull: offline ? 'never' : pull } as const;
         return resolveImage(reference, options, client, store.manifests);
       }
       case 'status':

@@ -4,6 +4,8 @@ import type { RegistryRef } from '../blob/blob-ref.js';
 import type { CachedSpec } from '../blob/cached-source.js';
 import type { Remote, RemoteImages, RemoteLine } from '../image/remote.js';
 import type { ResolvedImage } from '../registry/manifest-source.js';
+import { parseReference } from '../registry/reference.js';
+import { resolveLocal } from '../registry/resolve-local.js';
 import { FetchClient } from './client.js';
 import type { Fetcher } from './fetcher.js';
 import type { ResolveQuestion } from './messages.js';
@@ -23,8 +25,12 @@ export class FetchedImages implements RemoteImages {
     return new FetchedImages(new FetchClient(port), () => ({ platform, pull }));
   }
 
-  resolve(reference: string): Promise<ResolvedImage> {
-    return this.#client.resolve(reference, this.#question());
+  async resolve(reference: string): Promise<ResolvedImage> {
+    const question = this.#question();
+    const parsed = parseReference(reference);
+    // The fetcher is not started for what is on this machine.
+    if (parsed.kind !== 'registry') return resolveLocal(parsed, question.platform);
+    return this.#client.resolve(reference, question);
   }
 
   open(ref: RegistryRef): Promise<CachedSpec> {

@@ -3,11 +3,10 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { OverlaybdError, messageOf } from '../../errors.js';
-import { parseReference } from '../../registry/reference.js';
+import { hasImagePrefix, parseReference } from '../../registry/reference.js';
 
 /** A word that can only be a path. */
 const IS_PATH = /^(?:\/|\.{1,2}(?:\/|$))/;
-const SCHEME = /^(?:docker:\/\/|oci:|docker-archive:)/;
 /** "registry.example/app", "localhost:5000/app": what no short name of docker.io is. */
 const HAS_HOST = /^(?:localhost|[^/]*[.:][^/]*)\//;
 
@@ -18,7 +17,7 @@ const HAS_HOST = /^(?:localhost|[^/]*[.:][^/]*)\//;
  */
 export function namedWords(words: readonly string[]): string[] {
   return words.map((word) => {
-    if (SCHEME.test(word)) return withScheme(word, process.cwd());
+    if (hasImagePrefix(word)) return withScheme(word, process.cwd());
     if (IS_PATH.test(word) || words.length > 1 || existsSync(word)) return word;
     return imageNamed(word);
   });
@@ -31,7 +30,7 @@ export function namedWords(words: readonly string[]): string[] {
  */
 export function configuredWords(words: readonly string[], folder: string): string[] {
   return words.map((word) => {
-    if (SCHEME.test(word)) return withScheme(word, folder);
+    if (hasImagePrefix(word)) return withScheme(word, folder);
     const path = resolve(folder, word);
     if (IS_PATH.test(word) || words.length > 1 || !HAS_HOST.test(word) || existsSync(path)) {
       return path;
@@ -60,7 +59,9 @@ function withScheme(word: string, folder: string): string {
       const tag = word.slice('oci:'.length + reference.folder.length);
       return `oci:${resolve(folder, reference.folder)}${tag}`;
     }
-    case 'docker-archive':
-      return `docker-archive:${resolve(folder, reference.path)}`;
+    case 'docker-archive': {
+      const tag = word.slice('docker-archive:'.length + reference.path.length);
+      return `docker-archive:${resolve(folder, reference.path)}${tag}`;
+    }
   }
 }

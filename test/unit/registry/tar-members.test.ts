@@ -69,7 +69,7 @@ await test('the prefix of POSIX names', async (t) => {
 });
 
 await test('an archive of tar(1)', async (t) => {
-  const folder = t.testdir({ files: { a: 'aa', [`${'n'.repeat(120)}`]: 'bbb' } });
+  const folder = t.testdir({ files: { a: 'aa', ['n'.repeat(120)]: 'bbb' } });
   for (const format of ['gnu', 'pax', 'ustar']) {
     const path = join(folder, `${format}.tar`);
     const names = format === 'ustar' ? ['a'] : ['.'];
@@ -83,20 +83,14 @@ await test('an archive of tar(1)', async (t) => {
     ]);
     t.equal(status, 0);
     const bytes = readFileSync(path);
-    const found = (await read(bytes)).map(({ name, offset, size }) => [
-      name.length,
-      bytes.toString('latin1', offset, offset + size),
-    ]);
-    t.has(
-      format === 'ustar'
-        ? [[1, 'aa']]
-        : [
-            [3, 'aa'],
-            [122, 'bbb'],
-          ].toSorted(),
-      found.toSorted(),
-      format,
+    const found = new Map(
+      (await read(bytes)).map(({ name, offset, size }) => [
+        name.length,
+        bytes.toString('latin1', offset, offset + size),
+      ]),
     );
+    t.equal(found.get(format === 'ustar' ? 1 : 3), 'aa', format);
+    if (format !== 'ustar') t.equal(found.get(122), 'bbb', format);
   }
 });
 
