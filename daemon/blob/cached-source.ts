@@ -48,6 +48,11 @@ export interface ChunkFetcher {
   refetch(blob: number, firstChunk: number, lastChunk: number): Promise<void>;
 }
 
+/** Bytes that break a checksum are fetched again once in this time: the second time the registry has them so. */
+const DISTRUST_MS = 60_000;
+/** Chunks of a blob that were fetched again of late. */
+const MAX_DISTRUSTED = 1024;
+
 /** How often a read repeats at once because something was evicted while it read. */
 const MAX_REPEATS = 3;
 
@@ -60,6 +65,10 @@ export class CachedSource implements BlobSource {
   readonly #slotsFd: number;
   readonly #map: ChunkMap;
   readonly #fetcher: ChunkFetcher;
+  /** Ranges of chunks that are to be fetched again. */
+  #doubts: { readonly first: number; readonly last: number }[] = [];
+  /** When a chunk was fetched again, in ms of performance.now. */
+  readonly #refetched = new Map<number, number>();
 
   constructor(spec: CachedSpec, fetcher: ChunkFetcher) {
     this.name = spec.name;
@@ -73,9 +82,14 @@ export class CachedSource implements BlobSource {
 
   ensure(offset: number, length: number): Promise<void> | null {
     const map = this.#map;
-    if (length === 0 || offset + length > this.size || map.isComplete) return null;
+    if (length === 0 || offset + length > this.size) return null;
     const first = chunkOf(offset);
     const last = chunkOf(offset + length - 1);
+    if (this.#doubts.length > 0) {
+      const again = this.#fetchDoubted(first, last);
+      if (again) return again;
+    }
+    if (map.isComplete) return null;
     if (map.hasAll(first, last)) return null;
     map.add(MAP_MISSES);
     return this.#fetcher.want(this.#blob, first, last);
@@ -87,6 +101,7 @@ export class CachedSource implements BlobSource {
     const map = this.#map;
     const first = chunkOf(offset);
     const last = chunkOf(offset + length - 1);
+    if (this.#doubts.length > 0 && this.#isDoubted(first, last)) return false;
     if (map.isComplete) {
       if (!this.#readFile(offset, length, dst, at)) return false;
       map.add(MAP_HITS);
@@ -146,12 +161,34 @@ export class CachedSource implements BlobSource {
     }
   }
 
-  /**
-   * Call this when a range has bytes that cannot be right, such as a wrong checksum. They are fetched again.
-   * @throws OverlaybdError if they cannot be fetched
-   */
-  refetch(offset: number, length: number): Promise<void> {
-    return this.#fetcher.refetch(this.#blob, chunkOf(offset), chunkOf(offset + length - 1));
+  distrust(offset: number, length: number): boolean {
+    const first = chunkOf(offset);
+    const last = chunkOf(offset + length - 1);
+    if (this.#isDoubted(first, last)) return true;
+    const now = performance.now();
+    for (let chunk = first; chunk <= last; chunk++) {
+      if (now - (this.#refetched.get(chunk) ?? -Infinity) < DISTRUST_MS) return false;
+    }
+    this.#doubts.push({ first, last });
+    return true;
+  }
+
+  #isDoubted(first: number, last: number): boolean {
+    return this.#doubts.some((each) => each.first <= last && first <= each.last);
+  }
+
+  /** Fetches again what of the range is doubted; null if nothing is. */
+  #fetchDoubted(first: number, last: number): Promise<void> | null {
+    const doubted = this.#doubts.filter((each) => each.first <= last && first <= each.last);
+    if (doubted.length === 0) return null;
+    this.#doubts = this.#doubts.filter((each) => !doubted.includes(each));
+    if (this.#refetched.size > MAX_DISTRUSTED) this.#refetched.clear();
+    const now = performance.now();
+    const fetched = doubted.map((each) => {
+      for (let chunk = each.first; chunk <= each.last; chunk++) this.#refetched.set(chunk, now);
+      return this.#fetcher.refetch(this.#blob, each.first, each.last);
+    });
+    return Promise.all(fetched).then(() => undefined);
   }
 
   #readFile(offset: number, length: number, dst: Uint8Array, at: number): boolean {

@@ -24,9 +24,16 @@ export interface Edges {
 /** @throws OverlaybdError what the source throws */
 export async function readEdges(source: BlobSource): Promise<Edges> {
   const { size } = source;
-  const head = await readFully(source, 0, size <= WHOLE_SIZE ? size : HEAD_SIZE);
-  if (head.length === size) return { head, tail: head };
+  if (size <= WHOLE_SIZE) {
+    const whole = await readFully(source, 0, size);
+    return { head: whole, tail: whole };
+  }
   const share = Math.ceil(size / TAIL_SHARE / TAIL_STEP) * TAIL_STEP;
   const length = Math.min(Math.max(share, MIN_TAIL_SIZE), MAX_TAIL_SIZE);
-  return { head, tail: await readFully(source, size - length, length) };
+  const head = (): Promise<Buffer> => readFully(source, 0, HEAD_SIZE);
+  const tail = (): Promise<Buffer> => readFully(source, size - length, length);
+  if (source.isLocal) return { head: await head(), tail: await tail() };
+  // Over a network, both take one round trip.
+  const [first, last] = await Promise.all([head(), tail()]);
+  return { head: first, tail: last };
 }

@@ -44,6 +44,10 @@ export class SliceSource implements BlobSource {
     return this.#source.locate?.(this.#offset + offset, length, into) ?? false;
   }
 
+  distrust(offset: number, length: number): boolean {
+    return this.#source.distrust?.(this.#offset + offset, length) ?? false;
+  }
+
   async load(offset: number, length: number): Promise<void> {
     this.#check(offset, length);
     await this.#source.load(this.#offset + offset, length);

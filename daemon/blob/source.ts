@@ -27,6 +27,13 @@ export interface BlobSource extends RandomAccess {
   locate?(offset: number, length: number, into: FileRange): boolean;
 
   /**
+   * Says that bytes that `read` gave break a checksum.
+   * @returns true if other bytes may come: until `ensure` has fetched them, `read` returns false. A source without the
+   *   method has these bytes only
+   */
+  distrust?(offset: number, length: number): boolean;
+
+  /**
    * Where a range holds data, by offsets in this source: at least in its beginning. A source without
    * this has no holes.
    * @returns null if that cannot be known, so that all is data

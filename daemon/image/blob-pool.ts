@@ -4,14 +4,16 @@
 import type { BlobRef } from '../blob/blob-ref.js';
 import { EdgeSource } from '../blob/edge-source.js';
 import type { Edges } from '../blob/edges.js';
+import { HEAD_SIZE, MAX_TAIL_SIZE } from '../blob/edges.js';
+import { chunkOf } from '../blob/chunk-map.js';
 import { closeFile } from '../blob/file-jobs.js';
-import { openBlob, type RemoteBlobs } from '../blob/open-blob.js';
+import { openBlob } from '../blob/open-blob.js';
 import { readFully } from '../blob/source.js';
-import { throwProblem, type ProblemSink } from '../errors.js';
+import { OverlaybdError, throwProblem, type ProblemSink } from '../errors.js';
 import type { Effort } from '../lib/effort.js';
 import { unwrap, type Unwrapped } from './formats.js';
 import type { ReaderFactory } from './reader-factory.js';
-import { noImages } from './remote.js';
+import { noImages, type RemoteImages } from './remote.js';
 import { cachedOf, fileOf, type SourceSpec } from './spec.js';
 
 /**
@@ -19,6 +21,14 @@ import { cachedOf, fileOf, type SourceSpec } from './spec.js';
  * they are forgotten, and what an opening still needs is read again, or piece by piece.
  */
 const MAX_KEPT_EDGES = 64 << 20;
+
+/** What a damaged copy of a good blob looks like. */
+const MAY_BE_DAMAGE: ReadonlySet<string> = new Set([
+  'BAD_FORMAT',
+  'BAD_CHECKSUM',
+  'BAD_DATA',
+  'LIMIT',
+]);
 
 /** A blob that one thread's pool can pass to that of another. */
 export interface BlobParts {
@@ -74,7 +84,7 @@ interface Entry {
 
 export class BlobPool {
   readonly #readers: ReaderFactory;
-  readonly #remote: () => RemoteBlobs;
+  readonly #remote: () => RemoteImages;
   readonly #watch: DescriptorWatch | null;
   readonly #entries = new Map<string, Entry>();
   /** Those whose edges are in memory: of all blobs, the few that are being opened. */
@@ -83,7 +93,7 @@ export class BlobPool {
   /** @param remote this thread's line to the fetcher; called for blobs of registries only */
   constructor(
     readers: ReaderFactory,
-    remote: () => RemoteBlobs = noImages,
+    remote: () => RemoteImages = noImages,
     watch: DescriptorWatch | null = null,
   ) {
     this.#readers = readers;
@@ -175,9 +185,29 @@ export class BlobPool {
     const whole: Unwrapped = { spec: raw, source, tar: null, zfile: null };
     if (isPlain) return whole;
     await this.#edges(entry);
-    const inner = await unwrap(whole, { readers: this.#readers, effort, sink });
+    const open = (): Promise<Unwrapped> => unwrap(whole, { readers: this.#readers, effort, sink });
+    const inner = await open().catch(async (error: unknown) => {
+      if (!(await this.#fetchedAgain(entry, error))) throw error;
+      return open();
+    });
     this.#boundEdges();
     return inner;
+  }
+
+  /** Bytes of a cache that break a format or a checksum may be right at their origin. */
+  async #fetchedAgain({ raw, source }: Entry, error: unknown): Promise<boolean> {
+    const cached = cachedOf(raw);
+    if (!cached || !(error instanceof OverlaybdError) || !MAY_BE_DAMAGE.has(error.code)) {
+      return false;
+    }
+    const last = chunkOf(cached.size - 1);
+    const remote = this.#remote();
+    await Promise.all([
+      remote.refetch(cached.blob, 0, chunkOf(Math.min(cached.size, HEAD_SIZE) - 1)),
+      remote.refetch(cached.blob, chunkOf(Math.max(0, cached.size - MAX_TAIL_SIZE)), last),
+    ]);
+    this.#forgetEdges(source);
+    return true;
   }
 
   async #edges(entry: Entry): Promise<Edges> {

@@ -2,7 +2,7 @@
 // source like any other, so that LSMT does not know whether it is compressed.
 
 import type { BatchDecoder } from '../codec/batch.js';
-import { formatError } from '../errors.js';
+import { OverlaybdError, formatError } from '../errors.js';
 import type { BlobSource } from '../blob/source.js';
 import { describeBadBlock } from './bad-block.js';
 import { BlockCache } from './block-cache.js';
@@ -85,6 +85,23 @@ export class ZfileReader implements BlobSource {
         code: 'BAD_DATA',
       });
     }
+    try {
+      return this.#readAll(offset, length, dst, at);
+    } catch (error) {
+      // A cache may have bytes that the origin does not have.
+      if (this.#mayComeAnew(offset, length, error)) return false;
+      throw error;
+    }
+  }
+
+  #mayComeAnew(offset: number, length: number, error: unknown): boolean {
+    if (!this.#source.distrust || !(error instanceof OverlaybdError)) return false;
+    if (error.code !== 'BAD_CHECKSUM' && error.code !== 'BAD_DATA') return false;
+    const begin = this.#storedBegin(offset);
+    return this.#source.distrust(begin, this.#storedEnd(offset + length) - begin);
+  }
+
+  #readAll(offset: number, length: number, dst: Uint8Array, at: number): boolean {
     const end = offset + length;
     let here = offset;
     let out = at;

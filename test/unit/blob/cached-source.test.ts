@@ -186,8 +186,17 @@ await test('only a complete blob has a file that others may read', (t) => {
   t.end();
 });
 
-await test('wrong bytes are fetched again by the chunks that hold them', async (t) => {
+await test('bytes that break a checksum are fetched again, by the chunks that hold them, and once', async (t) => {
   const { source, asked } = setUp(t);
-  await source.refetch(CHUNK_SIZE - 1, 2);
+  await source.ensure(0, 3 * CHUNK_SIZE);
+  asked.length = 0;
+  const bytes = Buffer.alloc(2);
+  t.ok(source.distrust(CHUNK_SIZE - 1, 2));
+  t.notOk(source.read(CHUNK_SIZE - 1, 2, bytes, 0), 'nobody reads them meanwhile');
+  t.ok(source.read(2 * CHUNK_SIZE, 2, bytes, 0), 'others are read');
+  await source.ensure(CHUNK_SIZE + 7, 1);
   t.same(asked, ['refetch 9: 0-1']);
+  t.equal(source.ensure(CHUNK_SIZE + 7, 1), null);
+  t.ok(source.read(CHUNK_SIZE - 1, 2, bytes, 0));
+  t.notOk(source.distrust(CHUNK_SIZE - 1, 2), 'the registry has them so');
 });
