@@ -58,6 +58,16 @@ export const COMMANDS: readonly Command[] = [
     load: () => import('./umount.js'),
   },
   {
+    usage: 'warm <image..>',
+    describe: 'fetch images of registries into the cache',
+    load: () => import('./warm.js'),
+  },
+  {
+    usage: 'cache <action> [digest..]',
+    describe: 'show, check and clean the cache of registries',
+    load: () => import('./cache.js'),
+  },
+  {
     usage: 'reload',
     describe: 'make the running daemon read its exports again',
     load: () => import('./reload.js'),

@@ -5,7 +5,7 @@ import type { BlobSource } from '../blob/source.js';
 import type { ProblemSink } from '../errors.js';
 import type { DataRuns } from '../lib/disk.js';
 import { readLoaded } from '../lib/loaded.js';
-import { ReaderFactory } from '../image/reader-factory.js';
+import type { ReaderFactory } from '../image/reader-factory.js';
 import { SECTOR } from '../lsmt/format.js';
 import type { LsmtIndex } from '../lsmt/merged-index.js';
 import { ZfileVerifier } from '../zfile/verify.js';
@@ -34,8 +34,12 @@ export type CheckedLayer = Pick<InspectedLayer, 'inner'> &
 
 /** Makes checks; they share one piece of memory, so only one runs at a time. */
 export class DataChecker {
-  readonly #readers = new ReaderFactory();
+  readonly #readers: ReaderFactory;
   readonly #buffer = Buffer.allocUnsafeSlow(READ_SIZE);
+
+  constructor(readers: ReaderFactory) {
+    this.#readers = readers;
+  }
 
   /** The check of a layer of which as much as this could be opened. */
   check({ inner, content, own }: CheckedLayer, findings: DataFindings): DataCheck {

@@ -19,6 +19,7 @@ import {
   type StackOptions,
 } from '../image/open-stack.js';
 import { planImage, type ImagePlan } from '../image/plan.js';
+import type { ReaderFactory } from '../image/reader-factory.js';
 import { DataChecker, type DataCheck } from './data-checks.js';
 import { mergedIndex } from './merged-index.js';
 import { inspectionOptions, withIndex, type InspectedLayer } from './open-for-inspection.js';
@@ -145,7 +146,7 @@ async function verifyPlan(
   const opening = new OpeningFindings(problems);
   run.layers = await tryLayers(plan, tools, opening);
   await checkStack(plan.name, run.layers, problems, run);
-  const checks = dataChecks(run.layers, problems);
+  const checks = dataChecks(run.layers, problems, tools.readers);
   run.total = checks.reduce((sum, { check }) => sum + check.bytes, 0);
   for (const { layer, check } of checks) {
     const before = problems.countOf(layer);
@@ -273,8 +274,9 @@ async function checkStack(
 function dataChecks(
   layers: readonly TriedLayer[],
   problems: ProblemList,
+  readers: ReaderFactory,
 ): { layer: number; check: DataCheck }[] {
-  const checker = new DataChecker();
+  const checker = new DataChecker(readers);
   const seen = new Set<string>();
   return layers.flatMap(({ ref, inner, opened }, layer) => {
     // A blob that is in the stack twice is read once.

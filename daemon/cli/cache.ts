@@ -1,0 +1,95 @@
+// `overlaybd-nbd cache`: shows what the cache of registries has, checks it, and makes room.
+
+import type { Argv } from 'yargs';
+import type { CacheCheck, CacheEntry } from '../cache/cached-blob.js';
+import type { FetchClient } from '../fetch/client.js';
+import { OverlaybdError } from '../errors.js';
+import { counted } from '../lib/counted.js';
+import { humanSize } from '../lib/format-size.js';
+import { printable, printableJson } from '../lib/printable.js';
+import { EXIT_FAILURE, EXIT_OK } from './exit-codes.js';
+import { registriesOf, registryOptions, type RegistryArguments } from './options/registry.js';
+import { print, stderrLog } from './output.js';
+
+const ACTIONS = ['ls', 'rm', 'gc', 'verify'] as const;
+
+export interface CacheArguments extends RegistryArguments {
+  action?: (typeof ACTIONS)[number] | undefined;
+  digest?: string[] | undefined;
+  json?: boolean | undefined;
+}
+
+export function builder(yargs: Argv): Argv<CacheArguments> {
+  return registryOptions(yargs)
+    .positional('action', {
+      describe: 'ls: list blobs; rm: remove blobs; gc: make room; verify: check all chunks',
+      choices: ACTIONS,
+    })
+    .positional('digest', { describe: 'of rm: sha256:HEX', type: 'string', array: true })
+    .option('json', { describe: 'of ls and verify: print JSON', type: 'boolean' })
+    .example('$0 cache ls', 'list the blobs of the cache')
+    .example('$0 cache gc --cache-size 20G', 'remove what has not been used until 20 GiB are left')
+    .example('$0 cache verify', 'check the chunks of all blobs');
+}
+
+/** @returns the exit code */
+export async function run(args: CacheArguments): Promise<number> {
+  const { withFetcher } = await import('../fetch/own-fetcher.js');
+  return withFetcher(registriesOf(args), stderrLog, (_remote, fetcher) =>
+    act(fetcher.client(), args),
+  );
+}
+
+async function act(client: FetchClient, args: CacheArguments): Promise<number> {
+  switch (args.action) {
+    case 'ls':
+      return list(await client.cache({ do: 'list' }), args.json === true);
+    case 'rm':
+      return remove(client, args.digest ?? []);
+    case 'gc':
+      await print(`${humanSize(await client.cache({ do: 'gc' }))} were freed\n`);
+      return EXIT_OK;
+    case 'verify':
+      return report(await client.cache({ do: 'verify' }), args.json === true);
+    case undefined:
+      throw new OverlaybdError('BAD_ARGUMENT', `cache: name one of ${ACTIONS.join(', ')}`);
+  }
+}
+
+async function list(entries: readonly CacheEntry[], json: boolean): Promise<number> {
+  if (json) {
+    await print(`${printableJson(entries)}\n`);
+    return EXIT_OK;
+  }
+  const lines = entries.map(({ digest, size, bytes, isComplete, isUsed, lastUsed }) => {
+    const of = size === null ? 'an unreadable state' : humanSize(size);
+    const state = isComplete ? 'complete' : `${humanSize(bytes)} of ${of}`;
+    const when = isUsed ? 'in use' : `last used ${new Date(lastUsed).toISOString()}`;
+    return printable(`${digest}: ${state}, ${when}`);
+  });
+  const sum = entries.reduce((total, { bytes }) => total + bytes, 0);
+  lines.push(`${counted(entries.length, 'blob')}, ${humanSize(sum)}`);
+  await print(`${lines.join('\n')}\n`);
+  return EXIT_OK;
+}
+
+async function remove(client: FetchClient, digests: readonly string[]): Promise<number> {
+  if (digests.length === 0) {
+    throw new OverlaybdError('BAD_ARGUMENT', 'cache rm: name the digests of blobs');
+  }
+  for (const digest of digests) await client.cache({ do: 'remove', digest });
+  return EXIT_OK;
+}
+
+async function report(checks: readonly CacheCheck[], json: boolean): Promise<number> {
+  const isGood = checks.every(({ bad }) => bad === 0);
+  if (json) await print(`${printableJson(checks)}\n`);
+  else {
+    const lines = checks.map(({ digest, chunks, bad }) => {
+      const what = bad === 0 ? 'good' : `${counted(bad, 'wrong chunk')}, removed`;
+      return printable(`${digest}: ${counted(chunks, 'chunk')} checked: ${what}`);
+    });
+    await print([...lines, `${counted(checks.length, 'blob')} checked`, ''].join('\n'));
+  }
+  return isGood ? EXIT_OK : EXIT_FAILURE;
+}

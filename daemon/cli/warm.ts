@@ -1,0 +1,57 @@
+// `overlaybd-nbd warm`: fetches whole images into the cache, so that they can be served without a network.
+
+import type { Argv } from 'yargs';
+import type { RegistryRef } from '../blob/blob-ref.js';
+import { OverlaybdError } from '../errors.js';
+import { counted } from '../lib/counted.js';
+import { humanSize } from '../lib/format-size.js';
+import { EXIT_OK } from './exit-codes.js';
+import { registriesOf, registryOptions, type RegistryArguments } from './options/registry.js';
+import { imageWords } from './options/values.js';
+import { namedWords } from './options/words.js';
+import { printResult, stderrLog } from './output.js';
+
+export interface WarmArguments extends RegistryArguments {
+  image?: string[] | undefined;
+}
+
+export function builder(yargs: Argv): Argv<WarmArguments> {
+  return registryOptions(yargs)
+    .positional('image', { describe: 'images of registries', type: 'string', array: true })
+    .example('$0 warm registry.example/app:1', 'fetch an image before it is needed')
+    .epilogue(
+      'Prints one line for each image. What the cache has already is not fetched again. A running daemon\n' +
+        'with the same cache uses what this command fetches.',
+    );
+}
+
+/** @returns the exit code @throws OverlaybdError for the first image that cannot be fetched */
+export async function run(args: WarmArguments): Promise<number> {
+  const { withFetcher } = await import('../fetch/own-fetcher.js');
+  const { ProgressBar } = await import('./progress.js');
+  await withFetcher(registriesOf(args), stderrLog, async (remote, fetcher) => {
+    for (const word of imageWords(args.image)) {
+      const [reference = word] = namedWords([word]);
+      const { name, lowers } = await remote.images().resolve(reference);
+      const blobs = lowers.filter((ref): ref is RegistryRef => ref.kind === 'registry');
+      if (blobs.length === 0) {
+        throw new OverlaybdError('BAD_ARGUMENT', `${name}: is on this machine: nothing to fetch`);
+      }
+      const bar = new ProgressBar(process.stderr);
+      try {
+        const { bytes, cached } = await fetcher
+          .client()
+          .warm(blobs, (progress) => bar.update(progress.bytes, progress.total));
+        bar.clear();
+        const layers = `${counted(blobs.length, 'layer')}, ${humanSize(bytes)}`;
+        await printResult(
+          `${name}: ${layers}, of which ${humanSize(bytes - cached)} were fetched`,
+          `${name} is in the cache`,
+        );
+      } finally {
+        bar.clear();
+      }
+    }
+  });
+  return EXIT_OK;
+}
