@@ -1,0 +1,37 @@
+// The repoBlobUrl of a config.v1.json: where the blobs of its layers are, as snapshotters write it. Pure.
+
+import { OverlaybdError } from '../errors.js';
+import { quoted, shortened } from '../lib/printable.js';
+import { apiHost, hostProblem, repositoryProblem } from './reference.js';
+
+const MAX_LENGTH = 1024;
+const MAX_SHOWN_LENGTH = 300;
+/** Upstream's first version takes URLs without a scheme, too. */
+const FORM = /^(?:(https?):\/\/)?([^/?#@\\]+)\/v2\/([^?#@\\]+?)\/blobs\/?$/i;
+
+export interface RepositoryUrl {
+  /** Of the API, with its port if it is named: "registry-1.docker.io". */
+  readonly host: string;
+  readonly repository: string;
+  /** Whether the URL asks for http and not https. */
+  readonly isPlainHttp: boolean;
+}
+
+/**
+ * Parses "https://HOST/v2/REPOSITORY/blobs".
+ * @param where for messages: "config.v1.json: repoBlobUrl"
+ * @throws OverlaybdError BAD_CONFIG
+ */
+export function parseRepoBlobUrl(url: string, where: string): RepositoryUrl {
+  const wrong = (why: string): OverlaybdError => {
+    const shown = quoted(shortened(url, MAX_SHOWN_LENGTH));
+    return new OverlaybdError('BAD_CONFIG', `${where}: ${shown}: ${why}`);
+  };
+  const match = url.length > MAX_LENGTH ? null : FORM.exec(url);
+  if (!match) throw wrong('not of the form https://HOST/v2/REPOSITORY/blobs');
+  const [, scheme = 'https', named = '', repository = ''] = match;
+  const host = apiHost(named.toLowerCase());
+  const problem = hostProblem(host) ?? repositoryProblem(repository);
+  if (problem !== null) throw wrong(problem);
+  return { host, repository, isPlainHttp: scheme.toLowerCase() === 'http' };
+}
