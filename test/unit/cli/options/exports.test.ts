@@ -9,10 +9,11 @@ const get = (args: ExportArguments, config: DaemonConfig = {}) =>
     return [name, { paths: wordsOf(blobs), partition }];
   });
 
+const image = (word: string) => [['', { paths: [`docker://${word}`], partition: null }]];
+
 await test('exports come from words, --export and the configuration', (t) => {
   t.same(get({}), []);
   t.same(get({ image: ['a', 'b'] }), [['', { paths: ['a', 'b'], partition: null }]]);
-  const image = (word: string) => [['', { paths: [`docker://${word}`], partition: null }]];
   t.same(get({ image: ['redis:7'] }), image('redis:7'), 'no such file: an image');
   t.same(get({ image: ['docker://redis:7'] }), image('redis:7'));
   t.same(get({ export: ['web=/w=1'] }), [['web', { paths: ['/w=1'], partition: null }]]);
