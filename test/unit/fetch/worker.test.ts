@@ -1,0 +1,98 @@
+// The fetcher with all its parts: a registry on this machine, a cache in a folder, and threads that read.
+import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Worker } from 'node:worker_threads';
+import t from 'tap';
+import type { RegistryRef } from '../../../daemon/blob/blob-ref.js';
+import { CHUNK_SIZE } from '../../../daemon/blob/chunk-map.js';
+import { DEFAULT_REGISTRY_SETTINGS } from '../../../daemon/config/registry-settings.js';
+import { Fetcher } from '../../../daemon/fetch/fetcher.js';
+import type { ReadingTask } from '../../support/reading-thread.js';
+
+const READER = new URL('../../support/reading-thread.js', import.meta.url);
+
+/** A registry with one blob. Counts how often each chunk was sent. */
+async function registryOf(test: { teardown(end: () => void): void }, blob: Buffer) {
+  const sent = new Map<number, number>();
+  const digest = `sha256:${createHash('sha256').update(blob).digest('hex')}`;
+  let requests = 0;
+  const server = createServer((request, response) => {
+    const [, from, to] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '') ?? [];
+    if (request.url !== `/v2/repo/blobs/${digest}` || from === undefined || to === undefined) {
+      response.writeHead(404).end();
+      return;
+    }
+    requests++;
+    const [first, last] = [Number(from), Number(to)];
+    for (let chunk = first / CHUNK_SIZE; chunk <= last / CHUNK_SIZE; chunk++) {
+      sent.set(chunk, (sent.get(chunk) ?? 0) + 1);
+    }
+    response.writeHead(206, {
+      'Content-Range': `bytes ${first}-${last}/${blob.length}`,
+      'Content-Length': last - first + 1,
+    });
+    response.end(blob.subarray(first, last + 1));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  test.teardown(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const ref: RegistryRef = {
+    kind: 'registry',
+    host,
+    repository: 'repo',
+    digest,
+    size: blob.length,
+  };
+  return { server, ref, sent, requests: () => requests };
+}
+
+await t.test('threads read a blob at random: right bytes, each fetched once', async (test) => {
+  const original = new SharedArrayBuffer(20_000_123);
+  const blob = Buffer.from(original);
+  randomBytes(1 << 20).copy(blob);
+  for (let at = 1 << 20; at < blob.length; at += 1 << 20) {
+    blob.copy(blob, at, 0, Math.min(1 << 20, blob.length - at));
+    blob.writeUInt32LE(at, at);
+  }
+  const { ref, sent, requests } = await registryOf(test, blob);
+  const lines: string[] = [];
+  const settings = {
+    ...DEFAULT_REGISTRY_SETTINGS,
+    plainHttp: [ref.host],
+    cacheFolder: test.testdir(),
+    cacheMinFree: 0,
+  };
+  const fetcher = new Fetcher(settings, { log: (_level, message) => lines.push(message) });
+  test.teardown(() => fetcher.close());
+  const results = [1, 2].map(async (seed) => {
+    const port = fetcher.connect();
+    const task: ReadingTask = { port, ref, original, seed };
+    const worker = new Worker(READER, { workerData: task, transferList: [port] });
+    return (await once(worker, 'message')) as unknown[];
+  });
+  for (const [result] of await Promise.all(results)) test.match(result, { wrong: 0 });
+  test.equal(sent.size, Math.ceil(blob.length / CHUNK_SIZE));
+  test.same(
+    [...sent.values()].filter((times) => times !== 1),
+    [],
+    'no chunk twice',
+  );
+  test.ok(requests() < sent.size, `${requests()} requests for ${sent.size} chunks`);
+  test.same(lines, []);
+
+  const client = fetcher.client();
+  const progress = await client.warm([ref], () => undefined);
+  test.same(progress, { bytes: blob.length, total: blob.length, cached: blob.length });
+  const [entry] = await client.cache({ do: 'list' });
+  test.match(entry, { digest: ref.digest, size: blob.length, isComplete: true });
+  const status = await fetcher.status();
+  test.match(status, { waiting: 0, oldestMs: 0, failed: {}, elsewhere: 0 });
+  const { demand = 0, ahead = 0 } = status?.bytes ?? {};
+  test.equal(demand + ahead, blob.length);
+});
