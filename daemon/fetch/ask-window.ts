@@ -32,8 +32,8 @@ export class AskWindow {
     if (window.waiting.size === 1) this.#postWaiting(window, post);
   }
 
-  /** A read has its answer, or has given up. */
-  remove(ask: ReadAsk, post: Post): void {
+  /** A read has its answer, or has given up. Call `fill` after it, or after several. */
+  remove(ask: ReadAsk): void {
     const window = this.#blobs.get(ask.blob);
     if (!window) return;
     if (!window.waiting.delete(ask.id)) {
@@ -41,13 +41,12 @@ export class AskWindow {
       window.asked -= chunks;
       this.#asked -= chunks;
     }
-    this.#postWaiting(window, post);
     if (window.asked === 0 && window.waiting.size === 0) this.#blobs.delete(ask.blob);
-    // The room is everyone's. A blob looks again when something of its own is answered, too.
-    for (const other of this.#blobs.values()) {
-      if (this.#asked >= this.#limit) break;
-      if (other !== window && other.waiting.size > 0) this.#postWaiting(other, post);
-    }
+  }
+
+  /** Posts what waits, as far as there is room. */
+  fill(post: Post): void {
+    for (const window of this.#blobs.values()) this.#postWaiting(window, post);
   }
 
   /** Whether a read waits here. */

@@ -8,6 +8,7 @@ import { FetchBlob } from './fetch-blob.js';
 import { MAX_OPEN_BLOBS } from './limits.js';
 import { Refetched } from './refetched.js';
 import type { HeldBlob } from './messages.js';
+import type { BlobStatus } from './status.js';
 
 /** What is needed of the cache. */
 export interface BlobStore {
@@ -18,6 +19,23 @@ export class OpenBlob extends FetchBlob {
   /** Numbers of connections. */
   readonly holders = new Set<number>();
   readonly refetched = new Refetched();
+
+  status(): BlobStatus {
+    const { map, spec } = this.cached;
+    const { host, repository } = this.ref;
+    return {
+      blob: spec.blob,
+      digest: spec.digest,
+      host,
+      repository,
+      size: spec.size,
+      present: map.isComplete || this.chunks === 0 ? 1 : map.count() / this.chunks,
+      isComplete: map.isComplete,
+      holders: this.holders.size,
+      waiting: this.waiting,
+      lastError: this.lastError,
+    };
+  }
 }
 
 export interface BlobReports {

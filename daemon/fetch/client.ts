@@ -193,6 +193,7 @@ export class FetchClient implements ChunkFetcher {
     this.#isAwake = true;
     port.on('message', (answers: readonly Answer[]) => {
       for (const answer of answers) this.#onAnswer(answer);
+      this.#window.fill((ask) => this.#post(ask));
     });
     port.on('close', () => this.#detached(port));
     if (this.#pending.size === 0) port.unref();
@@ -243,7 +244,7 @@ export class FetchClient implements ChunkFetcher {
   #remove({ ask }: Pending): void {
     this.#pending.delete(ask.id);
     if (ask.type === 'want' || ask.type === 'refetch') {
-      this.#window.remove(ask, (each) => this.#post(each));
+      this.#window.remove(ask);
     }
     if (this.#pending.size > 0) return;
     this.#keepAlive(false);
@@ -274,6 +275,7 @@ export class FetchClient implements ChunkFetcher {
       if (pending.deadline <= now) this.#reject(pending, this.#late(pending));
       else next = Math.min(next, pending.deadline);
     }
+    this.#window.fill((ask) => this.#post(ask));
     if (next < Infinity) this.#setAlarm(next);
   }
 

@@ -4,7 +4,6 @@ import type { RegistryRef } from '../blob/blob-ref.js';
 import { CHUNK_SIZE } from '../blob/chunk-map.js';
 import type { CachedBlob } from '../cache/cached-blob.js';
 import type { FetchClass } from '../registry/http/client.js';
-import type { HostQueue } from './host-queue.js';
 import { ReadAhead } from './read-ahead.js';
 
 /** From the most urgent to the least. */
@@ -37,6 +36,12 @@ export interface Wait {
  */
 export type ChunkState = 'checking' | 'queued' | 'fetching' | 'elsewhere';
 
+/** Chunks that wait for a transfer; add and remove them in pairs around a change of class. */
+export interface ChunkQueue {
+  add(wanted: WantedChunk): void;
+  remove(wanted: WantedChunk): void;
+}
+
 /** A chunk that is not present and that someone waits for: there is one of each, however many wait. */
 export interface WantedChunk {
   readonly blob: FetchBlob;
@@ -47,7 +52,7 @@ export interface WantedChunk {
   /** The most urgent of its waits. */
   class: FetchClass;
   /** Where it is queued. */
-  host: HostQueue | null;
+  host: ChunkQueue | null;
   /** Whether this process has the right to fetch it (CachedBlob.begin). */
   isBegun: boolean;
   /** Repositories that have refused it. */

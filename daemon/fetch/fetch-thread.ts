@@ -22,7 +22,6 @@ import type {
 } from './messages.js';
 import { Scheduler } from './scheduler.js';
 import { FetchService, type OtherQuestion } from './service.js';
-import { blobStatus } from './status.js';
 import type { FetchStatus } from './status.js';
 
 export interface ThreadParts {
@@ -189,7 +188,7 @@ export class FetchThread {
       waiting: this.#scheduler.reads,
       oldestMs: oldest === null ? 0 : clock.now() - oldest,
       failed: { ...this.#scheduler.failed },
-      blobs: [...this.#service.blobs.all].map((blob) => blobStatus(blob)),
+      blobs: [...this.#service.blobs.all].map((blob) => blob.status()),
       registries: client.hosts(),
       cache: store.status(),
     };

@@ -4,7 +4,13 @@
 // Blobs of a class take turns by bytes (deficit round robin). Neighbours go together.
 
 import type { FetchClass } from '../registry/http/client.js';
-import { CLASSES, rankOf, type FetchBlob, type WantedChunk } from './fetch-blob.js';
+import {
+  CLASSES,
+  rankOf,
+  type ChunkQueue,
+  type FetchBlob,
+  type WantedChunk,
+} from './fetch-blob.js';
 import { CHUNK_SIZE } from '../blob/chunk-map.js';
 import {
   BACKGROUND_TRANSFERS,
@@ -32,7 +38,7 @@ export interface Run {
   readonly chunks: readonly WantedChunk[];
 }
 
-export class HostQueue {
+export class HostQueue implements ChunkQueue {
   readonly host: string;
   readonly inFlight: Record<FetchClass, number> = { demand: 0, ahead: 0, trace: 0, fill: 0 };
   readonly queued: Record<FetchClass, number> = { demand: 0, ahead: 0, trace: 0, fill: 0 };

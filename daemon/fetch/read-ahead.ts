@@ -19,6 +19,8 @@ export interface ChunkRange {
 }
 
 interface Stream {
+  /** From here to `mark` is being read. */
+  start: number;
   /** A read that reaches this chunk has the next window fetched. */
   mark: number;
   /** The last chunk that was read or asked for. */
@@ -45,8 +47,8 @@ export class ReadAhead {
     const at = this.#streams.findIndex(({ mark, end }) => last >= mark && first <= end + 1);
     const [stream] = at < 0 ? [] : this.#streams.splice(at, 1);
     if (!stream) {
-      const isKnown = this.#streams.some(({ mark, end }) => first <= end && first >= mark - 1);
-      if (!isKnown) this.#add({ mark: last + 1, end: last, window: 0 });
+      const isKnown = this.#streams.some(({ start, end }) => first >= start && last <= end);
+      if (!isKnown) this.#add({ start: first, mark: last + 1, end: last, window: 0 });
       return null;
     }
     const asked = last - first + 1;
@@ -54,6 +56,7 @@ export class ReadAhead {
     const from = Math.max(stream.end, last) + 1;
     const to = Math.min(from + stream.window, this.#chunks) - 1;
     stream.end = Math.max(to, last);
+    stream.start = first;
     stream.mark = from;
     this.#add(stream);
     return from > to ? null : { first: from, last: to };

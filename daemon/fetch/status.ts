@@ -1,7 +1,6 @@
-// What the fetcher says of itself, for the control API and the metrics. No policy.
+// What the fetcher says of itself, for the control API and the metrics. Types only.
 
 import type { CacheStatus } from '../cache/cached-blob.js';
-import type { OpenBlob } from './blobs.js';
 import type { FetchClass, HostStatus } from '../registry/http/client.js';
 
 export type ByClass = Readonly<Record<FetchClass, number>>;
@@ -44,21 +43,4 @@ export interface BlobStatus {
   readonly waiting: number;
   /** Why its last transfer failed; null: it did not. */
   readonly lastError: string | null;
-}
-
-export function blobStatus(blob: OpenBlob): BlobStatus {
-  const { map, spec } = blob.cached;
-  const { host, repository } = blob.ref;
-  return {
-    blob: spec.blob,
-    digest: spec.digest,
-    host,
-    repository,
-    size: spec.size,
-    present: blob.chunks === 0 ? 1 : map.count() / blob.chunks,
-    isComplete: map.isComplete,
-    holders: blob.holders.size,
-    waiting: blob.waiting,
-    lastError: blob.lastError,
-  };
 }

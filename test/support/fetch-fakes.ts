@@ -166,7 +166,7 @@ export interface FakeRequest {
   fail(error: Error): void;
 }
 
-export class FakeClient {
+class FakeClient {
   readonly #blobs: readonly FakeBlob[];
   /** Those that have not ended. */
   readonly open: FakeRequest[] = [];

@@ -1,6 +1,6 @@
 // Makes out/bundle: the program as four files, for the main thread, for reactors, for the opener and for the
-// fetcher. The first two get code caches. Most tests run the modules themselves and need no bundle. Does nothing if
-// the bundle is already made of what is there now.
+// fetcher. All but the opener get code caches. Most tests run the modules themselves and need no bundle. Does
+// nothing if the bundle is already made of what is there now.
 
 import { createHash } from 'node:crypto';
 import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -10,14 +10,16 @@ import { build, type BuildOptions } from 'esbuild';
 import { bundleOf, ID_LENGTH, THREAD_ENTRIES, THREAD_FOLDERS } from '../compile.js';
 import { digestOfInputs } from './inputs.js';
 import { licensesOf } from './licenses.js';
+import { recordFetcher } from './record-fetcher.js';
 import { recordStart } from './record-start.js';
 
 const MODULES = fileURLToPath(new URL('../..', import.meta.url));
 const BUNDLE = fileURLToPath(new URL('../../../bundle', import.meta.url));
 const PACKAGES = fileURLToPath(new URL('../../../../node_modules', import.meta.url));
 const STAMP = join(BUNDLE, '.inputs');
-/** The others open large images, or talk to networks: the time to compile them does not matter there. */
-const CACHED: readonly string[] = ['main', 'reactor/worker'];
+/** What a start runs. The opener has no cache: it opens large images, and the time to compile it is nothing there. */
+const STARTED: readonly string[] = ['main', 'reactor/worker'];
+const FETCHER = 'fetch/worker';
 
 const COMMON: BuildOptions = {
   bundle: true,
@@ -53,7 +55,8 @@ async function makeBundle(): Promise<void> {
   const start = await bundled({ entryPoints: [join(MODULES, 'bundle/start.js')] });
   for (const name of ['main', ...THREAD_ENTRIES]) await writeProgram(name, start);
   writeFileSync(join(BUNDLE, 'LICENSES.txt'), licensesOf(bundledFiles, process.cwd()));
-  await recordStart(CACHED.map((name) => join(BUNDLE, `${name}.js`)));
+  await recordStart(STARTED.map((name) => join(BUNDLE, `${name}.js`)));
+  await recordFetcher(join(BUNDLE, `${FETCHER}.js`));
 }
 
 async function bundled(options: BuildOptions): Promise<string> {

@@ -9,9 +9,9 @@ import type { RegistryRef } from '../../../daemon/blob/blob-ref.js';
 import { CHUNK_SIZE } from '../../../daemon/blob/chunk-map.js';
 import { DEFAULT_REGISTRY_SETTINGS } from '../../../daemon/config/registry-settings.js';
 import { Fetcher } from '../../../daemon/fetch/fetcher.js';
-import type { ReadingTask } from '../../support/reading-thread.js';
+import type { ReadingTask } from '../../support/reading-worker.js';
 
-const READER = new URL('../../support/reading-thread.js', import.meta.url);
+const READER = new URL('../../support/reading-worker.js', import.meta.url);
 
 /** A registry with one blob. Counts how often each chunk was sent. */
 async function registryOf(test: { teardown(end: () => void): void }, blob: Buffer) {

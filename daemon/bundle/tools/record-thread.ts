@@ -1,0 +1,17 @@
+// Runs the bundled program of a thread as start.ts does, and writes its code cache when it is told to: by then
+// what it needs is compiled. Ends with that.
+
+import { parentPort, workerData } from 'node:worker_threads';
+import { writeCodeCache } from '../code-cache.js';
+import { bundleOf, compileProgram, readProgram } from '../compile.js';
+
+const entry = workerData as string;
+const program = compileProgram(readProgram(entry));
+
+// Before the program, which listens, too, and does not know this message.
+parentPort?.on('message', ({ type }: { type: string }) => {
+  if (type !== 'write cache') return;
+  writeCodeCache(bundleOf(entry).cache, program.id, program.script.createCachedData());
+  process.exit(0);
+});
+program.run();

@@ -1,0 +1,96 @@
+// The blobs that are open in the fetcher, and who has them open.
+import t from 'tap';
+import type { CachedSpec } from '../../../daemon/blob/cached-source.js';
+import { Blobs } from '../../../daemon/fetch/blobs.js';
+import { FakeBlob } from '../../support/fetch-fakes.js';
+
+function setup(...fakes: FakeBlob[]) {
+  const told: string[] = [];
+  const specs: (CachedSpec | undefined)[] = [];
+  const blobs = new Blobs(
+    {
+      blob: (ref, spec) => {
+        specs.push(spec);
+        const fake = fakes.find((each) => each.ref.digest === ref.digest);
+        return fake ? Promise.resolve(fake) : Promise.reject(new Error('no memory'));
+      },
+    },
+    {
+      opened: (connection, ref, { blob }) =>
+        told.push(`${connection} opened ${ref.digest} as ${blob}`),
+      closed: (connection, blob) => told.push(`${connection} closed ${blob}`),
+      stop: (blob) => Promise.resolve(void told.push(`stop ${blob.ref.digest}`)),
+    },
+  );
+  return { blobs, told, specs };
+}
+
+await t.test('a blob is one, whoever opens it, and ends with its last holder', async (test) => {
+  const fake = new FakeBlob(1000, 'h', 'a');
+  const { blobs, told } = setup(fake);
+  const [first, second] = await Promise.all([
+    blobs.open(1, fake.ref),
+    blobs.open(2, { ...fake.ref, repository: 'other' }),
+  ]);
+  test.equal(first, second);
+  await blobs.open(1, fake.ref);
+  const { blob: number } = fake.spec;
+  test.equal(blobs.get(number), first);
+  test.equal(first.repositories, 2);
+  await blobs.close(1, number);
+  await blobs.close(1, number);
+  test.equal(fake.releases, 0);
+  await blobs.closeAll(2, [number]);
+  test.equal(fake.releases, 0, 'kept');
+  await blobs.closeAll(2);
+  test.equal(fake.releases, 1);
+  test.throws(() => blobs.get(number), { code: 'IO' });
+  test.equal(blobs.find(number), undefined);
+  test.same(told.slice(-3), [`1 closed ${number}`, `2 closed ${number}`, 'stop sha256:a']);
+  await blobs.open(3, fake.ref);
+  test.ok(blobs.find(number), 'opened anew');
+});
+
+await t.test('one who adopts it keeps it open', async (test) => {
+  const fake = new FakeBlob(1000, 'h', 'b');
+  const { blobs } = setup(fake);
+  await blobs.open(1, fake.ref);
+  blobs.adopt(2, fake.spec.blob);
+  blobs.adopt(2, 777);
+  await blobs.closeAll(1);
+  test.equal(fake.releases, 0);
+  await blobs.close(2, fake.spec.blob);
+  test.equal(fake.releases, 1);
+});
+
+await t.test('a descriptor with another size is refused', async (test) => {
+  const fake = new FakeBlob(1000, 'h', 'c');
+  const { blobs } = setup(fake);
+  await test.rejects(blobs.open(1, { ...fake.ref, size: 999 }), {
+    code: 'BAD_FORMAT',
+    message: 'h/repo@sha256:c: its descriptor says 999 bytes, that of h/repo@sha256:c has 1000',
+  });
+  test.equal(fake.releases, 1);
+});
+
+await t.test('what cannot be opened can be tried again', async (test) => {
+  const fake = new FakeBlob(1000, 'h', 'd');
+  const { blobs } = setup();
+  await test.rejects(blobs.open(1, fake.ref), { message: 'no memory' });
+  await test.rejects(blobs.open(1, fake.ref), { message: 'no memory' });
+});
+
+await t.test('what an earlier fetcher had open is open again, with its holders', async (test) => {
+  const [fake, gone] = [new FakeBlob(1000, 'h', 'e'), new FakeBlob(1000, 'h', 'f')];
+  const { blobs, specs } = setup(fake);
+  await blobs.restore([
+    { ref: fake.ref, spec: fake.spec, holders: [1, 2] },
+    { ref: gone.ref, spec: gone.spec, holders: [1] },
+  ]);
+  test.same(specs, [fake.spec, gone.spec]);
+  test.equal([...blobs.all].length, 1);
+  await blobs.closeAll(1);
+  test.equal(fake.releases, 0);
+  await blobs.closeAll(2);
+  test.equal(fake.releases, 1);
+});

@@ -1,0 +1,22 @@
+// Which wrong chunks may be fetched once more.
+import t from 'tap';
+import { Refetched } from '../../../daemon/fetch/refetched.js';
+
+await t.test('once, then not for a minute, but for readers from before', (test) => {
+  const refetched = new Refetched();
+  test.equal(refetched.verdict(7, 0), 'fetch');
+  refetched.fetched([7], 10);
+  test.equal(refetched.verdict(7, 900), 'again');
+  test.equal(refetched.verdict(7, 2000), 'refuse');
+  test.equal(refetched.verdict(8, 2000), 'fetch');
+  test.equal(refetched.verdict(7, 60_010), 'fetch');
+  test.end();
+});
+
+await t.test('remembers a bounded number', (test) => {
+  const refetched = new Refetched();
+  for (let chunk = 0; chunk < 3000; chunk++) refetched.fetched([chunk], chunk / 1000);
+  test.equal(refetched.verdict(0, 3000), 'fetch', 'forgotten');
+  test.equal(refetched.verdict(2999, 3000), 'refuse');
+  test.end();
+});
