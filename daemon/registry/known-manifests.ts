@@ -14,7 +14,7 @@ import type {
 import { ACCEPTED } from './media-types.js';
 
 /** How long an opening waits to hear whether a tag that is known has moved. */
-export const NEWER_PATIENCE_MS = 2000;
+const NEWER_PATIENCE_MS = 2000;
 
 export interface Repository {
   readonly host: string;
@@ -26,6 +26,9 @@ export class RepositoryManifests {
   readonly notes: string[] = [];
   /** Whether the registry has failed to say whether a tag has moved: what is known is used. */
   #isUnreachable = false;
+  /** What tags stand for now, until {@link keepTags}. */
+  readonly #moved = new Map<string, string>();
+  #before: FetchedManifest | null = null;
   readonly #where: Repository;
   readonly #pull: PullPolicy;
   readonly #source: ManifestSource;
@@ -75,7 +78,34 @@ export class RepositoryManifests {
     }
     if (this.prefersKnown) return known;
     const newer = await this.#newer(tag, known.digest, name);
+    if (newer) this.#before = known;
     return newer ?? known;
+  }
+
+  /** What a tag that has moved stood for before, and is known; null: it has not moved. */
+  get before(): FetchedManifest | null {
+    return this.#before;
+  }
+
+  /**
+   * Keeps what tags stand for now. Not earlier than all of the image is known: until then the image that they
+   * stood for is the one that opens without the registry.
+   */
+  async keepTags(): Promise<void> {
+    const { host, repository } = this.#where;
+    for (const [tag, digest] of this.#moved) {
+      await this.#known.setTag(host, repository, tag, digest);
+    }
+    this.#moved.clear();
+  }
+
+  /** Gives up on what tags stand for now, and goes on with what is known. @param why a sentence */
+  useKnown(name: string, known: string, why: string): void {
+    this.#moved.clear();
+    this.#isUnreachable = true;
+    this.notes.push(
+      `${name}: ${known} is used, which is known; whether it is the newest is not: ${why}`,
+    );
   }
 
   /** Whether what is known is used without asking the registry for anything newer. */
@@ -95,12 +125,10 @@ export class RepositoryManifests {
     return found;
   }
 
-  /** Puts an index of referrers down as that of the fallback tag, whatever way it was found. */
+  /** Keeps an index of referrers as that of the fallback tag, whatever way it was found. */
   async remember(tag: string, bytes: Uint8Array, digest: string): Promise<void> {
-    const { host, repository } = this.#where;
-    // In this order: a tag that is known has a manifest.
     await this.#known.put(digest, bytes);
-    await this.#known.setTag(host, repository, tag, digest);
+    this.#moved.set(tag, digest);
   }
 
   /** What a tag stood for when it was asked for last; null if that is not known in full. */
@@ -141,25 +169,18 @@ export class RepositoryManifests {
       );
     } catch (error) {
       if (!(error instanceof OverlaybdError)) throw error;
-      this.#keepsKnown(name, known, messageOf(error));
+      this.useKnown(name, known, messageOf(error));
       return null;
     } finally {
       ending.abort();
     }
     if (!answer) {
-      this.#keepsKnown(name, known, `no answer from ${host} within ${this.#patienceMs / 1000} s`);
+      this.useKnown(name, known, `no answer from ${host} within ${this.#patienceMs / 1000} s`);
       return null;
     }
     if (!('notModified' in answer)) return this.#keep(tag, answer);
     await this.#known.setTag(host, repository, tag, known);
     return null;
-  }
-
-  #keepsKnown(name: string, known: string, why: string): void {
-    this.#isUnreachable = true;
-    this.notes.push(
-      `${name}: ${known} is used, which is known; whether it is the newest is not: ${why}`,
-    );
   }
 
   #checkOnline(name: string): void {

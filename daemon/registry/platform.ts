@@ -65,7 +65,10 @@ function normalised({ os, architecture, variant }: Platform): Platform {
   };
 }
 
-/** "linux/arm64", "linux/arm/v7": without a variant that goes without saying. */
+/**
+ * "linux/arm64", "linux/arm/v7": without the variant that every such machine has.
+ * @internal for its unit test
+ */
 export function platformText(platform: Platform): string {
   const { os, architecture, variant } = normalised(platform);
   const rest = variant === '' || variant === impliedVariant(architecture) ? '' : `/${variant}`;

@@ -6,8 +6,8 @@ import { quoted, shortened } from '../lib/printable.js';
 import { isDigest, isSha256 } from './digest.js';
 
 /** Characters of a repository, without its host. The limit of Docker's own parser. */
-export const MAX_REPOSITORY_LENGTH = 255;
-export const MAX_TAG_LENGTH = 128;
+const MAX_REPOSITORY_LENGTH = 255;
+const MAX_TAG_LENGTH = 128;
 /** Characters of a host: 253 of a DNS name, and a port. */
 const MAX_HOST_LENGTH = 253 + 6;
 /** Characters of any name of an image. PATH_MAX is the longest part that there can be. */

@@ -28,7 +28,7 @@ export interface ResolveOptions {
   readonly platform: string | null;
   /** "never" if no network may be used. */
   readonly pull: PullPolicy;
-  /** How long an opening waits to hear whether a tag that is known has moved; NEWER_PATIENCE_MS by default. */
+  /** How long an opening waits to hear whether a tag that is known has moved; 2 s by default. */
   readonly newerPatienceMs?: number;
 }
 
@@ -52,8 +52,20 @@ export async function resolveImage(
     options.newerPatienceMs,
   );
   const place = placeOf(reference, options.pull, source, manifests);
-  const image = await resolveManifest(await topOf(reference, manifests), place, platform);
+  const top = await topOf(reference, manifests);
+  const image = await resolveManifest(top, place, platform).catch((error: unknown) => {
+    const { before } = manifests;
+    if (!before || !isOfNetwork(error)) throw error;
+    // The registry failed after the tag and before all of the image was there.
+    manifests.useKnown(reference.name, before.digest, messageOf(error));
+    return resolveManifest(before, place, platform);
+  });
+  await manifests.keepTags();
   return { ...image, notes: [...manifests.notes, ...image.notes] };
+}
+
+function isOfNetwork(error: unknown): boolean {
+  return error instanceof OverlaybdError && (error.code === 'REMOTE' || error.code === 'AUTH');
 }
 
 function topOf(

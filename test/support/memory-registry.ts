@@ -63,6 +63,8 @@ export class MemoryRegistry implements ManifestSource {
   readonly requests: string[] = [];
   /** What requests end in, in place of an answer. */
   failure: (() => Promise<never>) | null = null;
+  /** References whose requests fail. */
+  failing = new Set<string>();
   /** The first bytes of blobs by digest; null: this source cannot look at blobs. */
   blobs: Map<string, Uint8Array> | null = null;
   /** By the digest of the subject; null: the registry has no such API. */
@@ -109,6 +111,7 @@ export class MemoryRegistry implements ManifestSource {
   ): Promise<FetchedManifest | NotModified> {
     this.requests.push(`manifest ${reference}${options ? ` if not ${options.known}` : ''}`);
     if (this.failure) return this.failure();
+    if (this.failing.has(reference)) throw new OverlaybdError('REMOTE', `${host}: reset`);
     const digest = this.#tags.get(reference) ?? reference;
     const found = this.#manifests.get(digest);
     if (!found || !accept.includes(found.mediaType)) {

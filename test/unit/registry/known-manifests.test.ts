@@ -29,6 +29,8 @@ await test('a manifest is kept before its tag', async (t) => {
   })();
   const manifests = new RepositoryManifests(WHERE, 'newer', registry, known);
   const { digest, bytes } = await manifests.byTag('1', 'app:1');
+  t.same(kept, [digest]);
+  await manifests.keepTags();
   t.same(kept, [digest, 'reg.example/app:1']);
   t.ok(encode(IMAGE).equals(bytes));
   await manifests.byTag('1', 'app:1');
@@ -42,6 +44,7 @@ await test('a tag without its manifest is not known', async (t) => {
   const manifests = new RepositoryManifests(WHERE, 'missing', registry, known);
   t.equal(await manifests.knownTag('1'), null);
   const { digest } = await manifests.byTag('1', 'app:1');
+  await manifests.keepTags();
   t.match(await manifests.knownTag('1'), { digest });
   known.manifests.delete(digest);
   t.equal(await manifests.knownTag('1'), null);

@@ -159,6 +159,26 @@ await test('newer: what is known is used if the registry does not say', async (t
   await t.rejects(resolve(registry, { known }), { message: 'a bug' });
 });
 
+await test('newer: a registry that fails after the tag and before the rest', async (t) => {
+  const registry = new MemoryRegistry();
+  const known = new MemoryKnown();
+  const old = registry.put(imageIndex([registry.put(native('old'), null, AMD64)]), '1');
+  await resolve(registry, { known });
+  const child = registry.put(native('new'), null, AMD64);
+  registry.put(imageIndex([child]), '1');
+  registry.failing = new Set([String(child['digest'])]);
+  const image = await resolve(registry, { known });
+  t.match(image, {
+    lowers: [blobOf('old')],
+    notes: [/is used, which is known; .*: reg\.example: reset$/],
+  });
+  t.match(await resolve(registry, { known, pull: 'never' }), { lowers: [blobOf('old')] });
+  t.equal((await known.tag('reg.example', 'team/app', '1'))?.digest, old['digest']);
+  registry.failing.clear();
+  t.match(await resolve(registry, { known }), { lowers: [blobOf('new')], notes: [] });
+  t.match(await resolve(registry, { known, pull: 'never' }), { lowers: [blobOf('new')] });
+});
+
 await test('missing and never', async (t) => {
   const registry = new MemoryRegistry();
   const known = new MemoryKnown();
