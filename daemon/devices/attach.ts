@@ -5,7 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { AttachAnswer, DeviceStatus } from '../control/api.js';
 import type { AttachRequest } from '../control/requests.js';
 import { OverlaybdError } from '../errors.js';
-import type { HeldImage } from '../image/table.js';
+import type { HeldImage } from '../image/open-images.js';
 import { devicePath } from '../kernel/device-path.js';
 import { monotonicMs } from '../lib/clock.js';
 import { counted } from '../lib/counted.js';

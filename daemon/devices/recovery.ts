@@ -2,7 +2,8 @@
 // disk with the image comes later, and when such a device is attached again.
 
 import { messageOf } from '../errors.js';
-import { OPEN_PATIENCE_MS, type HeldImage } from '../image/table.js';
+import type { HeldImage } from '../image/open-images.js';
+import { OPEN_PATIENCE_MS } from '../image/table.js';
 import { inTime } from '../lib/in-time.js';
 import type { Turns } from '../lib/turns.js';
 import { FewLines } from '../log/few-lines.js';

@@ -2,7 +2,8 @@
 // order.
 
 import type { TlsFiles } from '../config/tls-config.js';
-import { ImageTable, type ExportSources, type HeldImage } from '../image/table.js';
+import type { HeldImage } from '../image/open-images.js';
+import { ImageTable, type ExportSources } from '../image/table.js';
 import { Clients, type ListenOptions } from '../listen/clients.js';
 import type { Logger } from '../log/logger.js';
 import { ClientLog } from '../reactor/client-log.js';
