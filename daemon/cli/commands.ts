@@ -69,7 +69,7 @@ export const COMMANDS: readonly Command[] = [
   },
   {
     usage: 'reload',
-    describe: 'make the running daemon read its exports again',
+    describe: 'make the running daemon read its exports and TLS settings again',
     load: () => import('./reload.js'),
   },
   {

@@ -6,7 +6,7 @@ import type { ConnectionCounts } from '../reactor/messages.js';
 import type { Peer } from '../reactor/peer.js';
 import type { DeviceRecord } from './record.js';
 import { describeBlobs } from '../image/image-source.js';
-import type { HeldImage } from '../image/table.js';
+import type { HeldImage } from '../image/open-images.js';
 import { devicePath } from '../kernel/device-path.js';
 import type { DeviceSettings } from '../kernel/device-settings.js';
 import { monotonicMs } from '../lib/clock.js';
@@ -36,14 +36,9 @@ export class Device {
   readonly connections = new Set<number>();
   /** Whether it is being detached or is detached: the daemon does not replace its connections. */
   leaving = false;
-  /** Failed repairs since the last successful one. */
-  failures = 0;
   reconnects = 0;
-  repair: NodeJS.Timeout | null = null;
   /** When its last connection ended, in milliseconds of monotonicMs; null while it has one. */
   aloneSince: number | null = null;
-  /** Called when the kernel has new connections, or the device is gone. */
-  repaired: (() => void) | null = null;
   /** Called when its last connection has ended. */
   idle: (() => void) | null = null;
   readonly #ended: Totals = { requests: 0, errors: 0, bytesSent: 0 };

@@ -1,24 +1,30 @@
 // The connections of attached devices: creates them, serves our ends, and replaces those that end.
 
-import { setTimeout as pause } from 'node:timers/promises';
 import { messageOf } from '../errors.js';
 import { counted } from '../lib/counted.js';
+import { inTime } from '../lib/in-time.js';
 import { CountedLog } from '../log/counted-log.js';
 import { descriptors } from '../native/descriptors.js';
 import { sockets } from '../native/socket.js';
 import type { ResumedTransmission } from '../reactor/messages.js';
-import type { ServedDevice } from './device.js';
+import type { Device, ServedDevice } from './device.js';
 import type { DeviceEnvironment } from './environment.js';
 import { ownerOf, type DeviceRecord } from './record.js';
+import { LASTING_MS, RepairPolicy } from './repair-policy.js';
 import { UnreadReplies } from './unread-replies.js';
 import { monotonicMs } from '../lib/clock.js';
 
-/** Pauses between tries to replace the connections of a device. */
-const FIRST_REPAIR_MS = 20;
-const LAST_REPAIR_MS = 5000;
-
 /** What the links need of the daemon. */
 type LinkEnvironment = Pick<DeviceEnvironment, 'reactors' | 'driver' | 'sysfs' | 'log'>;
+
+/** The repair of one device. */
+interface Repair {
+  readonly policy: RepairPolicy;
+  /** Of the next try. */
+  timer: NodeJS.Timeout | null;
+  /** Callers that wait until the kernel has the missing connections, or the device is not served any more. */
+  readonly waiting: (() => void)[];
+}
 
 export class DeviceLinks {
   readonly #environment: LinkEnvironment;
@@ -26,6 +32,7 @@ export class DeviceLinks {
   readonly #unread: UnreadReplies;
   /** Counts failures, because the tries go on every few seconds without end. */
   readonly #failures: CountedLog;
+  readonly #repairs = new Map<Device, Repair>();
   #stopped = false;
 
   /** @param gone called for a device that the kernel has disconnected */
@@ -36,10 +43,24 @@ export class DeviceLinks {
     this.#failures = new CountedLog(environment.log);
   }
 
+  get isStopped(): boolean {
+    return this.#stopped;
+  }
+
   /** Ends all repairs. */
   stop(): void {
     this.#stopped = true;
     this.#unread.stop();
+    for (const device of this.#repairs.keys()) this.forget(device);
+  }
+
+  /** Ends the repair of a device that is served no more. */
+  forget(device: Device): void {
+    const repair = this.#repairs.get(device);
+    if (!repair) return;
+    this.#repairs.delete(device);
+    if (repair.timer) clearTimeout(repair.timer);
+    for (const done of repair.waiting.splice(0)) done();
   }
 
   /** Call this when the kernel has new connections of a device. */
@@ -55,7 +76,7 @@ export class DeviceLinks {
   /** Creates a connection and serves our end. @returns the end for the kernel */
   make(device: ServedDevice): number {
     const [ours, kernelEnd] = sockets.pair();
-    this.serve(device, ours, {
+    this.#serve(device, ours, {
       export: device.image.key,
       form: 'simple',
       contexts: [],
@@ -65,7 +86,13 @@ export class DeviceLinks {
     return kernelEnd;
   }
 
-  serve(device: ServedDevice, fd: number, transmission: ResumedTransmission): void {
+  /** Serves a connection that the kernel has got from the predecessor. */
+  take(device: ServedDevice, fd: number, transmission: ResumedTransmission): void {
+    this.#serve(device, fd, transmission);
+    if (device.missing <= 0) this.#repaired(device);
+  }
+
+  #serve(device: ServedDevice, fd: number, transmission: ResumedTransmission): void {
     const id = this.#environment.reactors.serve(fd, {
       peer: device.peer,
       exports: [],
@@ -85,12 +112,17 @@ export class DeviceLinks {
   }
 
   repairSoon(device: ServedDevice): void {
-    if (this.#stopped || device.leaving || device.repair) return;
-    const wait = Math.min(FIRST_REPAIR_MS * 2 ** device.failures, LAST_REPAIR_MS);
-    device.repair = setTimeout(() => {
-      device.repair = null;
-      this.#repair(device);
-    }, wait);
+    if (this.#stopped || device.leaving) return;
+    const repair = this.#repairOf(device);
+    repair.timer ??= setTimeout(() => {
+      repair.timer = null;
+      this.#repair(device, repair);
+    }, repair.policy.delayMs);
+  }
+
+  /** {@link repairAll} without waiting. */
+  repairAllSoon(devices: readonly ServedDevice[]): void {
+    void this.repairAll(devices, 0);
   }
 
   /**
@@ -99,52 +131,54 @@ export class DeviceLinks {
    * @returns the devices that are still without connections
    */
   async repairAll(devices: readonly ServedDevice[], patienceMs: number): Promise<string[]> {
+    if (this.#stopped) return [];
     const lacking = devices.filter(({ missing }) => missing > 0);
     const waiting = new Set(lacking);
     const repaired = lacking.map(async (device) => {
-      await this.#repaired(device);
+      const repair = this.#repairOf(device);
+      const done = new Promise<void>((resolve) => repair.waiting.push(resolve));
+      this.#repair(device, repair);
+      await done;
       waiting.delete(device);
     });
-    const patience = new AbortController();
-    const { signal } = patience;
-    const late = pause(patienceMs, undefined, { signal }).catch(() => undefined);
-    await Promise.race([Promise.all(repaired), late]);
-    patience.abort();
+    await inTime(Promise.all(repaired), patienceMs);
     return [...waiting].map(({ path }) => path);
   }
 
-  /** Resolves when the kernel has the missing connections, or the device is gone. */
-  #repaired(device: ServedDevice): Promise<void> {
-    return new Promise((resolve) => {
-      device.repaired = resolve;
-      this.#repair(device);
+  #repairOf(device: Device): Repair {
+    const known = this.#repairs.get(device);
+    if (known) return known;
+    const repair = { policy: new RepairPolicy(), timer: null, waiting: [] };
+    this.#repairs.set(device, repair);
+    return repair;
+  }
+
+  /** The kernel has all connections of the device. */
+  #repaired(device: Device): void {
+    for (const done of this.#repairs.get(device)?.waiting.splice(0) ?? []) done();
+  }
+
+  #repair(device: ServedDevice, { policy }: Repair): void {
+    const step = policy.step({
+      isServed: !this.#stopped && !device.leaving,
+      missing: device.missing,
+      isOurs: () => this.isOurs(device.record),
+    });
+    if (step === 'give up') this.#gone(device);
+    if (step !== 'connect') return;
+    this.#reconnect(device, policy).catch((error: unknown) => {
+      const message = `${device.path}: ${messageOf(error)}`;
+      this.#failures.log(message, 'error', message);
+      this.repairSoon(device);
     });
   }
 
-  #repair(device: ServedDevice): void {
-    void this.#reconnect(device).then(
-      () => undefined,
-      (error: unknown) => {
-        const message = `${device.path}: ${messageOf(error)}`;
-        this.#failures.log(message, 'error', message);
-        this.repairSoon(device);
-      },
-    );
-  }
-
-  async #reconnect(device: ServedDevice): Promise<void> {
-    if (this.#stopped || device.leaving || device.missing <= 0) return;
-    if (!this.isOurs(device.record)) {
-      this.#gone(device);
-      device.repaired?.();
-      return;
-    }
-    // Counts as a failure until the new connections have lasted: the kernel closes sockets that it does not need.
-    device.failures++;
+  async #reconnect(device: ServedDevice, policy: RepairPolicy): Promise<void> {
     const kernelEnds: number[] = [];
     try {
       for (let i = device.missing; i > 0; i--) kernelEnds.push(this.make(device));
       await this.#environment.reactors.ready(device.connections);
+      // Our ends then end too. If the device stays, that is what its next repair begins with.
       if (device.leaving) return;
       await this.#environment.driver.reconfigure(
         device.record.index,
@@ -155,7 +189,7 @@ export class DeviceLinks {
       for (const fd of kernelEnds) descriptors.close(fd);
     }
     device.reconnects++;
-    device.repaired?.();
+    this.#repaired(device);
     this.#unread.watch(device);
     const count = kernelEnds.length;
     this.#environment.log.log('info', `${device.path}: got ${counted(count, 'new connection')}`, {
@@ -163,7 +197,7 @@ export class DeviceLinks {
       connections: count,
     });
     setTimeout(() => {
-      if (device.missing <= 0) device.failures = 0;
-    }, LAST_REPAIR_MS).unref();
+      if (device.missing <= 0) policy.lasted();
+    }, LASTING_MS).unref();
   }
 }

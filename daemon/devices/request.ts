@@ -5,7 +5,8 @@ import { OverlaybdError } from '../errors.js';
 import { deviceIndexOf, devicePath } from '../kernel/device-path.js';
 import { transmissionFlags } from '../nbd/session.js';
 import { backendOf, type DeviceRecord } from './record.js';
-import type { HeldImage, ImageTable } from '../image/table.js';
+import type { HeldImage } from '../image/open-images.js';
+import type { ImageTable } from '../image/table.js';
 import {
   DEFAULT_BLOCK_SIZE,
   DEFAULT_DEAD_CONN_TIMEOUT_SECONDS,

@@ -1,40 +1,21 @@
-// The images that are open, and what the reactors know of them: exports for clients, by name, and
-// hidden ones for attached devices. An image stays open while it has a holder. If the image of an export
-// cannot be opened, the other exports are served, and the opening is tried again.
+// What the reactors know of the open images: exports for clients, by name, and hidden ones for attached devices.
+// If the image of an export cannot be opened, the other exports are served, and the opening is tried again.
 
 import { OverlaybdError } from '../errors.js';
-import { ReaderFactory } from './reader-factory.js';
-import { Gate } from '../lib/gate.js';
-import { inTime } from '../lib/in-time.js';
+import { Turns } from '../lib/turns.js';
 import type { Logger } from '../log/logger.js';
-import { BlobPool } from './blob-pool.js';
 import type { ExportSpec, FailedExportSpec } from './export-spec.js';
 import { beingOpened, problemOf, retryDelayMs, type ImageProblem } from './problem.js';
 import { describeBlobs, type ImageSource } from './image-source.js';
-import { Opener, type OpenImage } from './opener.js';
-import { NO_REMOTE, type RemoteImages } from './remote.js';
+import { OpenAttempts, settledIn, type Attempt } from './open-attempts.js';
+import { OpenImages, type HeldImage } from './open-images.js';
+import { NO_REMOTE } from './remote.js';
 
 /** Export name to what makes its image. */
 export type ExportSources = ReadonlyMap<string, ImageSource>;
 
-/** Images opened at the same time, so that one slow disk does not delay the images on others. */
-const PARALLEL_OPENS = 32;
-/** An image that takes longer waits for a disk or the opener thread; the next opening starts then. */
-const OPEN_TURN_MS = 1000;
 /** After this time the exports that are open are served, even if others are still being opened. */
 export const OPEN_PATIENCE_MS = 10_000;
-
-/** One hold of an open image, which others may share. Its holder releases it once. */
-export interface HeldImage {
-  /** Of the image; unique in this process. */
-  readonly key: string;
-  /** How this holder names the image. */
-  readonly source: ImageSource;
-  /** For messages: the configuration, or the first blob. */
-  readonly name: string;
-  readonly fingerprint: string;
-  readonly image: Omit<OpenImage, 'name' | 'close'>;
-}
 
 /** An export that is not served. */
 export interface FailedExport {
@@ -44,35 +25,21 @@ export interface FailedExport {
   readonly isOpening: boolean;
 }
 
-interface Entry {
-  readonly key: string;
-  readonly image: OpenImage;
-  holders: number;
-}
-
-interface Hold extends HeldImage {
-  readonly entry: Entry;
-}
-
-type Attempt = { readonly held: HeldImage } | { readonly error: unknown };
-
 /** Replaces the exports that the reactors have. */
 export type Publish = (exports: readonly ExportSpec[], failed: readonly FailedExportSpec[]) => void;
 
 export class ImageTable {
   readonly #log: Logger;
   readonly #publish: Publish;
-  readonly #opener: Opener;
+  readonly #images: OpenImages;
   readonly #patienceMs: number;
-  readonly #entries = new Set<Entry>();
   #exports: ReadonlyMap<string, HeldImage> = new Map();
   #failed: ReadonlyMap<string, FailedExport> = new Map();
   readonly #retries = new Map<string, NodeJS.Timeout>();
   readonly #hidden = new Map<string, HeldImage>();
-  readonly #gate = new Gate(PARALLEL_OPENS, OPEN_TURN_MS);
-  #turn: Promise<unknown> = Promise.resolve();
-  #nextKey = 1;
-  #isClosed = false;
+  readonly #attempts: OpenAttempts;
+  readonly #turns = new Turns();
+  #isStopped = false;
 
   /** @param strict whether what is odd about an image is refused */
   constructor(
@@ -83,11 +50,10 @@ export class ImageTable {
     remote = NO_REMOTE,
   ) {
     this.#patienceMs = patienceMs;
-    const images = (): RemoteImages => remote.images();
-    const readers = new ReaderFactory(images);
     this.#log = log;
     this.#publish = publish;
-    this.#opener = new Opener(new BlobPool(readers, images), readers, strict, undefined, remote);
+    this.#images = new OpenImages(log, strict, remote);
+    this.#attempts = new OpenAttempts(this.#images);
   }
 
   /** Those that are served. */
@@ -129,17 +95,15 @@ export class ImageTable {
     mustOpen: (name: string) => boolean = () => false,
   ): Promise<HeldImage[]> {
     // In the order in which they were asked for, however long one takes to open.
-    const mine = this.#turn.then(() => this.#setExports(exports, mustOpen));
-    this.#turn = mine.catch(() => undefined);
-    return mine;
+    return this.#turns.run(() => this.#setExports(exports, mustOpen));
   }
 
   async #setExports(
     exports: ExportSources,
     mustOpen: (name: string) => boolean,
   ): Promise<HeldImage[]> {
-    const attempts = this.#attemptAll(exports);
-    const settled = await this.#settledOf(attempts, mustOpen);
+    const attempts = this.#attempts.all(exports, (name) => this.#exports.has(name));
+    const settled = await settledIn(this.#patienceMs, attempts, mustOpen);
     const opened = new Map<string, HeldImage>();
     for (const [name, attempt] of settled) {
       if ('held' in attempt) opened.set(name, attempt.held);
@@ -186,115 +150,46 @@ export class ImageTable {
   }
 
   /** @throws OverlaybdError when it cannot be opened */
-  async open(source: ImageSource): Promise<HeldImage> {
-    const image = await this.#opener.open(source, ({ identity }, name) => {
-      const entry = this.#openEntry(identity);
-      return entry && hold(entry, source, name);
-    });
-    if ('entry' in image) return image;
-    if (this.#isClosed) {
-      image.close();
-      throw new OverlaybdError('BUSY', 'the daemon is stopping');
-    }
-    for (const note of image.notes) this.#log.log('warn', note);
-    // Another caller may have opened it at the same time.
-    const shared = image.isShareable ? this.#openEntry(image.marks.identity) : null;
-    if (shared) {
-      image.close();
-      return hold(shared, source, image.name);
-    }
-    const entry = { key: `image:${this.#nextKey++}`, image, holders: 0 };
-    this.#entries.add(entry);
-    return hold(entry, source, image.name);
+  open(source: ImageSource): Promise<HeldImage> {
+    return this.#images.open(source);
   }
 
   release(held: HeldImage): void {
-    const { entry } = held as Hold;
-    if (--entry.holders > 0) return;
-    this.#entries.delete(entry);
-    entry.image.close();
+    this.#images.release(held);
   }
 
   /** Opens nothing any more, and tries nothing again. */
   stop(): void {
-    this.#isClosed = true;
+    this.#isStopped = true;
     this.#stopRetries();
-    this.#opener.close();
+    this.#images.stop();
   }
 
   /** Closes all images, also those that have holders: the reactors have ended. */
   close(): void {
     this.stop();
-    for (const { image } of this.#entries) image.close();
-    this.#entries.clear();
-  }
-
-  /** An image that may be shared. */
-  #openEntry(identity: string): Entry | null {
-    const isWanted = ({ image }: Entry): boolean =>
-      image.isShareable && image.marks.identity === identity;
-    return [...this.#entries].find(isWanted) ?? null;
-  }
-
-  /** In the order of the exports; but what is served now, and is likely to be the same, begins first. */
-  #attemptAll(exports: ExportSources): Map<string, Promise<Attempt>> {
-    const isServed = ([name]: readonly [string, ImageSource]): boolean => this.#exports.has(name);
-    const begun = new Map<string, Promise<Attempt>>();
-    for (const first of [true, false]) {
-      for (const each of exports) {
-        if (isServed(each) === first) begun.set(each[0], this.#attempt(each[1]));
-      }
-    }
-    return new Map([...exports.keys()].map((name) => [name, begun.get(name) as Promise<Attempt>]));
-  }
-
-  /** Those that are done in time; those that must be opened are waited for in any case. */
-  async #settledOf(
-    attempts: ReadonlyMap<string, Promise<Attempt>>,
-    mustOpen: (name: string) => boolean,
-  ): Promise<Map<string, Attempt>> {
-    const settled = new Map<string, Attempt>();
-    const all = [...attempts].map(async ([name, attempt]) => {
-      settled.set(name, await attempt);
-    });
-    await inTime(Promise.all(all), this.#patienceMs);
-    for (const [name, attempt] of attempts) if (mustOpen(name)) settled.set(name, await attempt);
-    // In the order of the exports.
-    return new Map(
-      [...attempts.keys()].flatMap((name) => {
-        const attempt = settled.get(name);
-        return attempt ? [[name, attempt] as const] : [];
-      }),
-    );
+    this.#images.close();
   }
 
   #drop(attempt: Attempt): void {
     if ('held' in attempt) this.release(attempt.held);
   }
 
-  async #attempt(source: ImageSource): Promise<Attempt> {
-    try {
-      return { held: await this.#gate.run(() => this.open(source)) };
-    } catch (error) {
-      return { error };
-    }
-  }
-
   #retryLater(name: string): void {
     const failed = this.#failed.get(name);
-    if (!failed || this.#isClosed) return;
+    if (!failed || this.#isStopped) return;
     const delay = retryDelayMs(failed.problem);
     const timer = setTimeout(() => void this.#retry(name, failed), delay);
     this.#retries.set(name, timer.unref());
   }
 
   async #retry(name: string, failed: FailedExport): Promise<void> {
-    this.#tried(name, failed, await this.#attempt(failed.source));
+    this.#tried(name, failed, await this.#attempts.one(failed.source));
   }
 
   #tried(name: string, failed: FailedExport, attempt: Attempt): void {
     // The exports may be others by now.
-    if (this.#failed.get(name) !== failed || this.#isClosed) return this.#drop(attempt);
+    if (this.#failed.get(name) !== failed || this.#isStopped) return this.#drop(attempt);
     if ('held' in attempt) {
       this.#retries.delete(name);
       this.#failed = new Map([...this.#failed].filter(([each]) => each !== name));
@@ -356,12 +251,6 @@ export class ImageTable {
       ),
     );
   }
-}
-
-function hold(entry: Entry, source: ImageSource, name: string): Hold {
-  entry.holders++;
-  const { key, image } = entry;
-  return { key, source, name, fingerprint: image.marks.fingerprint, image, entry };
 }
 
 function namingExport(name: string, error: unknown): unknown {

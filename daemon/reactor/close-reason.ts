@@ -1,6 +1,5 @@
 // The reason that the log gives for the end of a connection.
 
-import type { Handshake } from '../nbd/handshake.js';
 import type { CloseKind, ConnectionSummary } from './messages.js';
 
 export const HUNG_UP = 'client hung up';
@@ -8,14 +7,14 @@ export const STOPS = 'daemon stops';
 
 /**
  * A client that was refused an export leaves because of that, however it leaves.
- * @param handshake null after it has succeeded
+ * @param negotiation null after the client has chosen an export
  */
 export function whyClosed(
-  handshake: Handshake | null,
+  negotiation: { readonly refused: string | null } | null,
   reason: string,
   kind: CloseKind,
 ): Pick<ConnectionSummary, 'reason' | 'kind'> {
-  const refused = handshake?.refused ?? null;
+  const refused = negotiation?.refused ?? null;
   if (refused === null || kind === 'protocol' || kind === 'bug') return { reason, kind };
   return { reason: `${refused}; ${reason}`, kind: 'refused' };
 }

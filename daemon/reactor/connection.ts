@@ -1,28 +1,26 @@
 // One client's connection: owns its socket, moves bytes between it and the protocol, and ends it. What it
 // does in which phase: phase.ts.
 
-import { POLL_READABLE, POLL_WRITABLE } from '../native/poll.js';
+import { POLL_READABLE } from '../native/poll.js';
 import { OverlaybdError, fullStory } from '../errors.js';
 import { EAGAIN, errnoText } from '../lib/errno.js';
 import type { NbdExport } from '../nbd/export.js';
-import { Handshake } from '../nbd/handshake.js';
-import type { LargeMemory } from '../nbd/large-memory.js';
 import { MAX_UNSENT_BYTES } from '../nbd/limits.js';
 import { Outbox } from '../nbd/outbox.js';
-import type { ReadRequest, Request } from '../nbd/request.js';
 import type { Session } from '../nbd/session.js';
 import { Transmission, type UnfinishedPayload } from '../nbd/transmission.js';
 import type { CloseKind, ConnectionCounts, ResumedTransmission } from './messages.js';
 import { HUNG_UP, STOPS, whyClosed } from './close-reason.js';
 import { DEADLINES, type ConnectionContext } from './connection-context.js';
-import { Deadline, StallClock } from './deadline.js';
+import { Deadline } from './deadline.js';
 import { Inbox } from './inbox.js';
-import { handshakeTurn } from './handshake-turn.js';
+import { Negotiation } from './negotiation.js';
 import type { Peer } from './peer.js';
-import { startDeadline } from './phase-deadline.js';
-import { PHASES, checkNext, type Phase } from './phase.js';
+import { PhaseMachine } from './phase-machine.js';
+import { watchedEvents } from './phase.js';
 import { offeredTransmission, resumedSession } from './resumed-transmission.js';
 import { TlsSwitch } from './tls-switch.js';
+import { TransmissionHost } from './transmission-host.js';
 
 export class Connection {
   readonly id: number;
@@ -30,41 +28,56 @@ export class Connection {
   /** The peer in logs, after TLS with its identity: "10.0.0.7:4711 CN=alice". */
   name: string;
   readonly outbox: Outbox;
-  readonly largeMemory: LargeMemory;
   export: NbdExport | null = null;
 
   readonly #context: ConnectionContext;
   readonly #line: TlsSwitch;
   readonly #inbox = new Inbox();
-  readonly #deadline: Deadline;
-  readonly #stall = new StallClock();
-  #phase: Phase = PHASES.new;
-  #handshake: Handshake | null = null;
+  readonly #phases: PhaseMachine;
+  readonly #host: TransmissionHost;
+  #negotiation: Negotiation | null = null;
   #transmission: Transmission | null = null;
   /** The version of TLS; null while there is none. */
   #tlsProtocol: string | null = null;
-  #wakeScheduled = false;
 
   /** Takes over a connected, nonblocking socket. */
   constructor(id: number, fd: number, peer: Peer, context: ConnectionContext) {
     this.id = id;
     this.peer = peer;
     this.name = peer.text;
-    this.largeMemory = context.largeMemory;
     this.#context = context;
     this.#line = new TlsSwitch(fd, context.tls, (events) => this.#onEvents(events));
     this.outbox = new Outbox(context.sendBuffers, (bytes, offset, length) =>
       this.#line.transport.send(bytes, offset, length),
     );
-    this.#deadline = new Deadline(this.outbox, (reason) => this.close(reason, 'failed'));
+    this.#host = new TransmissionHost(this, this.outbox, context);
+    const deadline = new Deadline(this.outbox, (reason) => this.close(reason, 'failed'));
+    this.#phases = new PhaseMachine(deadline, () => ({
+      exports: context.exports,
+      deadlines: { ...DEADLINES, ...context.deadlines },
+      hasEnded: this.#inbox.ended,
+    }));
   }
 
   /** Greets the client. Not part of the constructor, because it may already call `closed`. */
   start(): void {
-    const write = (bytes: Buffer): void => this.outbox.write(bytes);
-    this.#handshake = new Handshake(this.#context.exports, write, this.#line.mode);
-    this.#enter(PHASES.handshake);
-    this.#progress();
+    this.#negotiation = new Negotiation(this.#context.exports, {
+      inbox: this.#inbox,
+      outbox: this.outbox,
+      line: this.#line,
+      wake: () => this.#host.wake(),
+      tlsBegins: () => this.#phases.enter('tls'),
+      secured: (client, protocol) => {
+        if (client !== null) this.name += ` ${client}`;
+        this.#tlsProtocol = protocol;
+        this.#phases.enter('handshake');
+        this.progress();
+      },
+      chosen: (served, session) => this.#serve(served, session),
+      close: (reason, kind) => this.close(reason, kind),
+    });
+    this.#phases.enter('handshake');
+    this.progress();
   }
 
   /** Continues where another reactor, maybe of another process, stopped. In place of {@link start}. */
@@ -72,7 +85,7 @@ export class Connection {
     this.#inbox.fill(resumed.received);
     const { served, session } = resumedSession(exported, resumed);
     this.#serve(served, session, resumed);
-    this.#progress();
+    this.progress();
   }
 
   /**
@@ -85,10 +98,10 @@ export class Connection {
     const isOffering = this.#context.isOffering?.() ?? false;
     if (isOffering && !this.#line.plain) {
       this.drain();
-    } else if (this.#phase === (isOffering ? PHASES.serving : PHASES.pausing)) {
-      this.#enter(isOffering ? PHASES.pausing : PHASES.serving);
+    } else if (this.#phases.is(isOffering ? 'serving' : 'pausing')) {
+      this.#phases.enter(isOffering ? 'pausing' : 'serving');
       this.#transmission?.pause(isOffering);
-      this.#progress();
+      this.progress();
     }
   }
 
@@ -107,10 +120,10 @@ export class Connection {
 
   /** Answers the requests that have arrived, reads no more, and ends. */
   drain(): void {
-    if (this.#phase.next.includes('draining')) {
-      this.#enter(PHASES.draining);
+    if (this.#phases.mayBecome('draining')) {
+      this.#phases.enter('draining');
       this.#transmission?.pause(false);
-      this.#progress();
+      this.progress();
     } else if (!this.#transmission) {
       this.close(STOPS);
     }
@@ -118,69 +131,49 @@ export class Connection {
 
   /** Ends at once. Idempotent. */
   close(reason: string, kind: CloseKind = 'ended'): void {
-    if (this.#phase === PHASES.closed) return;
+    if (this.#phases.is('closed')) return;
     this.#leave();
     const summary = {
       id: this.id,
       peer: this.peer,
       name: this.name,
       export: this.export?.name ?? null,
-      ...whyClosed(this.#handshake, reason, kind),
+      ...whyClosed(this.#negotiation, reason, kind),
       ...this.counts,
       tls: this.#tlsProtocol,
     };
     this.#line.transport.close(() => this.#context.closed(this, summary));
   }
 
-  // ReadHost
-
-  wake(): void {
-    if (this.#wakeScheduled || this.#phase === PHASES.closed) return;
-    this.#wakeScheduled = true;
-    setImmediate(() => {
-      this.#wakeScheduled = false;
-      this.#progress();
-    });
-  }
-
-  readFailed(error: unknown, request: ReadRequest): void {
-    this.#context.readFailed(this, error, request);
-  }
-
-  requestRefused(request: Request, errno: number, reason: string): void {
-    this.#context.requestRefused(this, request, errno, reason);
-  }
-
-  stalledSince(): number | null {
-    return this.#stall.since;
-  }
-
   /** Checks whether the client has paused, or continues. Called now and then. */
   look(now: number): void {
-    if (this.#phase === PHASES.closed) return;
-    this.#stall.look(now, (ms) => this.#line.transport.userTimeout(ms));
+    if (!this.#phases.is('closed')) this.#host.look(now, this.#line.transport);
   }
 
-  evict(): void {
-    this.close('client stopped reading while others needed the memory of its replies', 'failed');
-  }
-
-  #enter(phase: Phase): void {
-    checkNext(this.#phase, phase);
-    const before = this.#phase.deadline;
-    this.#phase = phase;
-    if (phase.deadline === before) return;
-    const { exports } = this.#context;
-    const deadlines = { ...DEADLINES, ...this.#context.deadlines };
-    startDeadline(this.#deadline, phase.deadline, {
-      exports,
-      deadlines,
-      hasEnded: this.#inbox.ended,
-    });
+  /** Does all that can be done now, then watches for the events that it needs to continue. */
+  progress(): void {
+    try {
+      if (this.#negotiation && this.#phases.current.bytes === 'options') this.#negotiation.turn();
+      // The handshake may have just ended.
+      if (this.#transmission && this.#phases.current.bytes === 'requests') {
+        this.#transmit(this.#transmission);
+      }
+    } catch (error) {
+      this.outbox.flush(); // the answers to what came before the error
+      this.close(fullStory(error), error instanceof OverlaybdError ? 'protocol' : 'bug');
+      return;
+    }
+    if (this.#phases.is('closed')) return;
+    if (this.outbox.failed !== 0) {
+      this.close(`sending failed: ${errnoText(this.outbox.failed)}`, 'failed');
+      return;
+    }
+    this.#host.noteProgress();
+    this.#watch();
   }
 
   #onEvents(events: number): void {
-    if ((events & POLL_READABLE) === 0 || this.#receive()) this.#progress();
+    if ((events & POLL_READABLE) === 0 || this.#receive()) this.progress();
   }
 
   /** @returns false when the connection is gone. */
@@ -193,103 +186,42 @@ export class Connection {
       this.close(`receiving failed: ${errnoText(-n)}`, 'failed');
       return false;
     }
-    if (this.#phase.bytes === 'discarded') {
+    if (this.#phases.current.bytes === 'discarded') {
       inbox.discard();
       if (n === 0) this.close(STOPS);
       return n > 0;
     }
     // A client that has shut down its side may still read, so its requests are answered.
-    if (n === 0 && this.#phase === PHASES.serving) this.#enter(PHASES.finishing);
+    if (n === 0 && this.#phases.is('serving')) this.#phases.enter('finishing');
     return true;
-  }
-
-  /** Does all that can be done now, then watches for the events that it needs to continue. */
-  #progress(): void {
-    try {
-      if (this.#handshake && this.#phase.bytes === 'options') {
-        this.#shakeHands(this.#handshake);
-      }
-      // The handshake may have just ended.
-      if (this.#transmission && this.#phase.bytes === 'requests') {
-        this.#transmit(this.#transmission);
-      }
-    } catch (error) {
-      this.outbox.flush(); // the answers to what came before the error
-      this.close(fullStory(error), error instanceof OverlaybdError ? 'protocol' : 'bug');
-      return;
-    }
-    if (this.#phase === PHASES.closed) return;
-    if (this.outbox.failed !== 0) {
-      this.close(`sending failed: ${errnoText(this.outbox.failed)}`, 'failed');
-      return;
-    }
-    this.#stall.note(this.outbox);
-    this.#watch();
-  }
-
-  #shakeHands(handshake: Handshake): void {
-    const turn = handshakeTurn(handshake, this.#inbox, this.outbox);
-    switch (turn) {
-      case 'waiting':
-        break;
-      case 'turn is over':
-        this.wake();
-        break;
-      case 'tls':
-        this.#startTls(handshake);
-        break;
-      case 'aborted':
-        this.close('client aborted the handshake');
-        break;
-      case 'hung up':
-        this.close(HUNG_UP);
-        break;
-      default:
-        this.#handshake = null;
-        this.#serve(turn.export, turn.session);
-    }
-  }
-
-  /** After the last plain byte. */
-  #startTls(handshake: Handshake): void {
-    this.#enter(PHASES.tls);
-    this.#line.startTls({
-      secured: (client, protocol) => {
-        if (client !== null) this.name += ` ${client}`;
-        this.#tlsProtocol = protocol;
-        handshake.secured();
-        this.#enter(PHASES.handshake);
-        this.#progress();
-      },
-      failed: (reason, kind) => this.close(reason, kind),
-    });
   }
 
   #serve(served: NbdExport, session: Session, rest?: UnfinishedPayload): void {
     const { pipes } = this.#context;
     this.export = served;
     this.outbox.files = (pipes && this.#line.plain?.fileSender(pipes)) ?? null;
-    this.#transmission = new Transmission(served, session, this, rest);
-    this.#enter(PHASES.serving);
-    if (this.#inbox.ended) this.#enter(PHASES.finishing);
+    this.#negotiation = null;
+    this.#transmission = new Transmission(served, session, this.#host, rest);
+    this.#phases.enter('serving');
+    if (this.#inbox.ended) this.#phases.enter('finishing');
     else if (this.#context.isOffering?.()) this.offer();
   }
 
   #transmit(transmission: Transmission): void {
     this.#pump(transmission);
-    if (transmission.state === 'busy') this.wake();
+    if (transmission.state === 'busy') this.#host.wake();
     if (transmission.atRest) {
       this.#offer(transmission);
       return;
     }
-    if (this.#phase === PHASES.serving && transmission.ending) this.#enter(PHASES.finishing);
-    if (!this.#phase.ends) return;
+    if (this.#phases.is('serving') && transmission.ending) this.#phases.enter('finishing');
+    if (!this.#phases.current.ends) return;
     if (transmission.state === 'hungry') {
       transmission.end();
       this.#pump(transmission);
     }
     if (transmission.state !== 'done' || this.#line.transport.pending) return;
-    if (this.#phase === PHASES.draining) this.#linger();
+    if (this.#phases.is('draining')) this.#linger();
     else this.close(this.#inbox.ended ? HUNG_UP : 'client disconnected');
   }
 
@@ -311,29 +243,24 @@ export class Connection {
    * reset the connection, and replies on their way would be lost.
    */
   #linger(): void {
-    this.#enter(PHASES.lingering);
+    this.#phases.enter('lingering');
     this.#inbox.discard();
     this.#line.transport.shutdown();
   }
 
   /** Releases everything but the socket. */
   #leave(): void {
-    this.#enter(PHASES.closed);
+    this.#phases.enter('closed');
     this.#transmission?.close();
     this.outbox.close();
     this.#inbox.close();
   }
 
   #watch(): void {
-    const { reads, writes } = this.#phase;
-    const isWanted = (this.#transmission ?? this.#handshake)?.wantsInput === true;
-    const readable =
-      reads === 'always' ||
-      (reads === 'if wanted' &&
-        isWanted &&
-        !this.#inbox.ended &&
-        this.outbox.unsent < MAX_UNSENT_BYTES);
-    const writable = writes && (this.outbox.blocked || this.#transmission?.state === 'done');
-    this.#line.transport.watch((readable ? POLL_READABLE : 0) | (writable ? POLL_WRITABLE : 0));
+    const { outbox } = this;
+    const isUsed = (this.#transmission ?? this.#negotiation)?.wantsInput === true;
+    const input = isUsed && !this.#inbox.ended && outbox.unsent < MAX_UNSENT_BYTES;
+    const output = outbox.blocked || this.#transmission?.state === 'done';
+    this.#line.transport.watch(watchedEvents(this.#phases.current, input, output));
   }
 }

@@ -8,7 +8,7 @@ import type { Deadline } from './deadline.js';
 import type { DeadlineKind } from './phase.js';
 
 /** What deadlines depend on. */
-interface Circumstances {
+export interface Circumstances {
   readonly deadlines: Deadlines;
   readonly exports: ExportTable;
   /** The client has hung up, or shut down its side. */

@@ -1,6 +1,8 @@
 // The phases of a connection: in each, what becomes of received bytes, which deadline runs, and which
 // phases may follow. Moves nothing.
 
+import { POLL_READABLE, POLL_WRITABLE } from '../native/poll.js';
+
 export type PhaseName =
   | 'new'
   | 'handshake'
@@ -122,4 +124,14 @@ export const PHASES: { readonly [name in PhaseName]: Phase & { readonly name: na
 export function checkNext(from: Phase, to: Phase): void {
   if (from.next.includes(to.name)) return;
   throw new TypeError(`a connection cannot go from phase ${from.name} to ${to.name}`);
+}
+
+/**
+ * The events for which the socket is watched. Called after each of them, so it makes no object.
+ * @param input whether the protocol can use more bytes of the client
+ * @param output whether there are replies that the transport has not passed on
+ */
+export function watchedEvents({ reads, writes }: Phase, input: boolean, output: boolean): number {
+  const readable = reads === 'always' || (reads === 'if wanted' && input);
+  return (readable ? POLL_READABLE : 0) | (writes && output ? POLL_WRITABLE : 0);
 }

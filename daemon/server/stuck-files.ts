@@ -6,7 +6,7 @@ import { filesOf } from '../image/spec.js';
 import { counted } from '../lib/counted.js';
 import type { Logger } from '../log/logger.js';
 import { files, type StuckFileJob } from '../native/file.js';
-import type { HeldImage } from '../image/table.js';
+import type { HeldImage } from '../image/open-images.js';
 
 export class StuckFiles {
   readonly #log: Logger;

@@ -1,11 +1,12 @@
-// Attaching by the control API, for cases that test something else: it is quick. The commands are tested in cases/attach.ts.
+// Attaching through the control API, which is quick, for cases that test something else. cases/attach.ts tests the
+// commands.
 import { OverlaybdError } from '../../daemon/errors.js';
 import type { Check } from './checks.js';
 import type { Daemon } from './daemon.js';
 import { isConnected, untilConnected } from './device.js';
 import type { AttachRequest } from '../../daemon/control/requests.js';
 
-/** Attaches a device; it is detached when the case is over, if it is still there. */
+/** Attaches a device; at the end of the case it is detached if it still exists. */
 export async function attach(
   check: Check,
   daemon: Daemon,
@@ -17,7 +18,7 @@ export async function attach(
     if (!isConnected(device)) return;
     await daemon.start();
     await daemon.control.detach(device, { force: true }).catch((error: unknown) => {
-      // A case that failed may have lost it.
+      // A failed case may have lost it.
       if (!(error instanceof OverlaybdError) || error.code !== 'NOT_FOUND') throw error;
     });
     await untilConnected(device, false);

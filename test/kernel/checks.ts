@@ -1,17 +1,17 @@
-// A minimal producer of TAP: tap itself takes half a minute to load on an emulated processor. No kernel in here.
+// A minimal TAP producer: tap itself takes half a minute to load on an emulated processor. It does not know the kernel.
 import { isDeepStrictEqual } from 'node:util';
 import { findTool } from '../support/tools.js';
 
 export interface Case<World> {
   name: string;
-  /** Programs without which it is skipped. */
+  /** Programs without which the case is skipped. */
   tools?: readonly string[];
-  /** Seconds until it has failed; 120. */
+  /** Seconds until the case fails; 120. */
   timeout?: number;
   run: (check: Check, world: World) => Promise<void>;
 }
 
-/** What a case says of what it sees. */
+/** The checks of a case. */
 export class Check {
   readonly #report: Report;
   readonly #name: string;
@@ -40,12 +40,12 @@ export class Check {
     this.#report.skipped(`${this.#name}: ${what}`, why);
   }
 
-  /** A line for people: a measurement, a count. */
+  /** A line for people: a measurement or a count. */
   note(text: string): void {
     this.#report.comment(text);
   }
 
-  /** Something to undo when the case is over, last first. */
+  /** A step to undo at the end of the case, last first. */
   defer(undo: () => unknown): void {
     this.#undo.push(undo);
   }
@@ -86,7 +86,7 @@ class Report {
     console.log(text.replaceAll(/^/gm, '#   '));
   }
 
-  /** The last line is in the form of tap's, which .ci/run adds up. */
+  /** The last line has tap's form, which .ci/run adds up. */
   end(seconds: number): void {
     const counts = { total: this.#count, pass: this.#passed, fail: this.#failed };
     const all = Object.entries({ ...counts, skip: this.#skipped }).filter(([, count]) => count > 0);
@@ -101,9 +101,8 @@ class Report {
 }
 
 /**
- * Runs the cases one after the other, whatever becomes of them.
- * @param explain what else there is to know when one has failed
- * @returns whether all were good
+ * Runs the cases one after the other, also after a failure. @param explain returns further information after a failure
+ * @returns whether all passed
  */
 export async function runCases<World>(
   cases: readonly Case<World>[],

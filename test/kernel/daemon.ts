@@ -1,5 +1,5 @@
-// The daemon under a supervisor that starts it again when it dies and follows it through upgrades, as
-// systemd would; and the command line as users type it. Knows nothing of the kernel.
+// The daemon under a supervisor that restarts it when it dies and follows it through upgrades, as systemd would; and
+// the command line as users type it. It does not know the kernel.
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,17 +10,17 @@ import { ControlClient } from '../../daemon/control/client.js';
 import { PROGRAM } from '../support/program.js';
 import { runTool, type ToolResult } from '../support/tools.js';
 
-/** Milliseconds: an emulated processor takes a while. */
+/** Milliseconds: an emulated processor is slow. */
 const READY_TIMEOUT = 90_000;
 /** systemd's default for RestartSec, in milliseconds. */
 const RESTART_PAUSE = 100;
 const POLL = 25;
 
 export interface DaemonOptions {
-  /** In front of the command line: a program that becomes another user. */
+  /** Words before the command line: a program that changes the user. */
   prefix?: readonly string[];
   env?: Readonly<Record<string, string>>;
-  /** Instead of a folder of its own. */
+  /** The state folder, if it is not the daemon's own. */
   state?: string;
 }
 
@@ -43,19 +43,19 @@ export class Daemon {
     this.control = new ControlClient(join(this.state, 'control.sock'));
   }
 
-  /** Everything logged so far, by all its processes. */
+  /** Everything that all its processes have logged so far. */
   get log(): string {
     return this.#log;
   }
 
-  /** Starts it unless it runs, and waits until it is ready. @returns milliseconds */
+  /** Starts it if it is not running, and waits until it is ready. @returns milliseconds */
   async start(): Promise<number> {
     this.#restarts = true;
     if (this.#pid === null) this.#spawn();
     return this.ready();
   }
 
-  /** Waits until the process that runs now, or the one after it, answers. @returns milliseconds */
+  /** Waits until the current process, or the next one, answers. @returns milliseconds */
   async ready(): Promise<number> {
     const begin = performance.now();
     for (;;) {
@@ -66,7 +66,7 @@ export class Daemon {
     }
   }
 
-  /** The port at which it listens on 127.0.0.1. */
+  /** Its port on 127.0.0.1. */
   get port(): string {
     const port = this.#log
       .match(/ready: nbd:\/\/127\.0\.0\.1:(\d+)/g)
@@ -77,13 +77,13 @@ export class Daemon {
     return port;
   }
 
-  /** Ends it at once; the supervisor starts it again, unless it is to stay away. */
+  /** Kills it; the supervisor starts it again, unless told not to. */
   async kill({ stayAway = false } = {}): Promise<void> {
     if (this.#pid === null) throw new Error('there is nothing to kill');
     this.#restarts = !stayAway;
     const { control } = this;
     process.kill(this.#pid, 'SIGKILL');
-    // Not the socket of the dead one.
+    // Not the socket of the dead process.
     while ((await control.status().catch(() => null))?.pid === this.#pid) await pause(POLL);
     if (stayAway) await this.#watched;
   }
@@ -100,7 +100,9 @@ export class Daemon {
     return this.#pid;
   }
 
-  /** Waits until it has no devices: it hears later than the kernel's readers that one is gone. @returns those left */
+  /**
+   * Waits until it has no devices: readers learn of a disconnected device earlier than the daemon. @returns those left
+   */
   async devicesLeft(): Promise<readonly DeviceStatus[]> {
     for (const end = performance.now() + READY_TIMEOUT; ; await pause(POLL)) {
       const { devices } = await this.control.status();
@@ -151,7 +153,7 @@ export class Daemon {
   }
 }
 
-/** A process that has taken over is no child of ours, and nobody tells us of its end. */
+/** A process that has taken over is not a child of this one, so its end must be polled. */
 function isRunning(pid: number): boolean {
   if (!existsSync(`/proc/${pid}/stat`)) return false;
   try {

@@ -1,4 +1,4 @@
-// One /dev/nbdX as a user sees it: free or not, its bytes, the file system on it. Connects nothing.
+// One /dev/nbdX as a user sees it: whether it is free, its bytes, the file system on it. It connects nothing.
 import { existsSync, mkdtempSync, readFileSync, readlinkSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import type { FileSystem } from './images.js';
 import { dropCaches } from './kernel.js';
 import type { World } from './world.js';
 
-/** Options without which a read-only mount would want to write. */
+/** Options that keep a read-only mount from writing. */
 const MOUNT_OPTIONS: Partial<Record<FileSystem, string>> = {
   ext4: 'ro,noload',
   xfs: 'ro,norecovery',
@@ -19,7 +19,7 @@ export function isConnected(device: string): boolean {
   return existsSync(`/sys/block/${device.slice('/dev/'.length)}/pid`);
 }
 
-/** @throws Error when all are in use */
+/** @throws Error if all are in use */
 export function freeDevice(): string {
   for (let i = 0; existsSync(`/dev/nbd${i}`); i++) {
     if (!isConnected(`/dev/nbd${i}`)) return `/dev/nbd${i}`;
@@ -27,12 +27,12 @@ export function freeDevice(): string {
   throw new Error('no free /dev/nbdX: modprobe nbd');
 }
 
-/** A number or a word that the kernel tells of a device, such as size or queue/logical_block_size. */
+/** A number or word that the kernel shows for a device, such as size or queue/logical_block_size. */
 export function attribute(device: string, name: string): string {
   return readFileSync(`/sys/block/${device.slice('/dev/'.length)}/${name}`, 'utf8').trim();
 }
 
-/** Waits until the device is connected, or no more. */
+/** Waits until the device is connected, or disconnected. */
 export async function untilConnected(device: string, wanted: boolean): Promise<void> {
   for (let i = 0; isConnected(device) !== wanted; i++) {
     if (i === 500) throw new Error(`${device} is ${wanted ? 'not' : 'still'} connected`);
@@ -40,7 +40,7 @@ export async function untilConnected(device: string, wanted: boolean): Promise<v
   }
 }
 
-/** Of the whole device, read from the server and not from a cache. @returns '' when it cannot be read */
+/** The SHA-256 of the whole device, read from the server and not from a cache. @returns '' if it cannot be read */
 export async function deviceSha256(device: string): Promise<string> {
   dropCaches();
   const { stdout } = await runTool('sha256sum', [device]);

@@ -1,4 +1,4 @@
-// Runs the cases where the kernel is: in the VM, or on a machine with /dev/nbd0. It is given what images.ts has made.
+// Runs the cases on the tested kernel: in the VM, or on a machine with /dev/nbd0. images.ts has made its images.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { attachCases } from './cases/attach.js';

@@ -1,4 +1,4 @@
-// Makes the images of the kernel tests, before any VM starts: nothing here needs root or the kernel.
+// Makes the images of the kernel tests before any VM starts: it needs neither root nor the kernel module.
 import { createHash } from 'node:crypto';
 import {
   closeSync,
@@ -24,29 +24,31 @@ const MIB = 1 << 20;
 const BLOCK = 4096;
 
 export interface Images {
-  /** Of the daemon; it names all the exports. */
+  /** The daemon's configuration, with all exports. */
   config: string;
-  /** An export with bytes everywhere. */
+  /** An export with data everywhere. */
   flat: { size: number; sha256: string };
-  /** A squashfs without padding, the export `nopad`, whose size is no multiple of anything; null without mksquashfs. */
+  /**
+   * A squashfs without padding, the export `nopad`, whose size is not a multiple of a sector; null without mksquashfs.
+   */
   nopad: { size: number; sha256: string } | null;
-  /** Bytes of the export `fio`, every 4 KiB block of which has a checksum by fio; null without fio. */
+  /** Size of the export `fio`, whose every 4 KiB block has a checksum of fio; null without fio. */
   fio: number | null;
   /** File systems with the tree in them; each is an export. */
   fileSystems: FileSystem[];
-  /** Those that could not be made here, with the program that misses. */
+  /** File systems that could not be made here, with the missing program. */
   missing: Partial<Record<FileSystem, string>>;
   tree: Tree;
 }
 
 export type FileSystem = keyof typeof MAKERS;
 
-/** How each file system is made from a folder. */
+/** How to make each file system from a folder. */
 const MAKERS = {
   ext4: {
     tool: 'mke2fs',
     size: 32 * MIB,
-    // With a journal, as the default has it: to mount it read-only needs noload.
+    // With a journal, as by default: a read-only mount needs noload.
     args: (root: string, image: string) => ['-q', '-F', '-t', 'ext4', '-d', root, image],
   },
   erofs: {
@@ -61,7 +63,7 @@ const MAKERS = {
   },
   xfs: {
     tool: 'mkfs.xfs',
-    size: 300 * MIB, // the least that it makes
+    size: 300 * MIB, // the smallest that it makes
     args: (root: string, image: string) => ['-q', '-f', '-p', prototypeOf(root, image), image],
   },
   btrfs: {
@@ -71,7 +73,7 @@ const MAKERS = {
   },
 } as const;
 
-/** Fills `folder`. @throws Error when a program fails, with what it said */
+/** Fills `folder`. @throws Error with the program's output if a program fails */
 export async function makeImages(folder: string): Promise<Images> {
   const root = join(folder, 'tree');
   const tree = writeTree(root);
@@ -124,7 +126,7 @@ async function writeNopad(root: string, image: string): Promise<Images['nopad']>
   await mustRun('mksquashfs', [root, image, '-quiet', '-no-progress', '-noappend', '-nopad']);
   let bytes = readFileSync(image);
   if (bytes.length % SECTOR === 0) {
-    // What is behind a squashfs does not matter to it.
+    // Bytes after a squashfs do not matter to it.
     bytes = Buffer.concat([bytes, Buffer.alloc(77)]);
     writeFileSync(image, bytes);
   }
@@ -160,7 +162,7 @@ export function packLayer(image: string, layer: string): void {
   writeFileSync(layer, wrap(writeLsmt({ virtualSize, segments }), { zfile, tar: 'none' }));
 }
 
-/** What mkfs.xfs makes the files from. */
+/** The list from which mkfs.xfs makes the files. */
 function prototypeOf(root: string, image: string): string {
   const lines = ['/', '0 0', 'd--755 0 0'];
   const add = (folder: string): void => {

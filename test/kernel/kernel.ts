@@ -1,13 +1,13 @@
-// The kernel that is tested: its module, its log, its caches. What it says of a device is in device.ts.
+// The tested kernel: its module, its log, its caches. device.ts has what it shows of a device.
 import { spawnSync } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 
-/** Devices: as many as the module makes by itself. */
+/** Devices: as many as the module makes by default. */
 export const DEVICES = 16;
-/** Seconds that a task may sleep on a device before the kernel complains. */
+/** Seconds that a task may wait for a device before the kernel reports it. */
 const HUNG_AFTER = 60;
 
-/** @param ours whether it may be changed: a throw-away one */
+/** @param ours whether its settings may be changed, because it is discarded afterwards */
 export function prepareKernel(ours: boolean): void {
   if (!ours) return;
   loadModule();
@@ -22,12 +22,12 @@ export function unloadModule(): void {
   run('modprobe', '-r', 'nbd');
 }
 
-/** So that what is read next comes from the device. */
+/** Drops caches, so that the next read comes from the device. */
 export function dropCaches(): void {
   if (existsSync('/proc/sys/vm/drop_caches')) writeFileSync('/proc/sys/vm/drop_caches', '3');
 }
 
-/** What the kernel has logged since this was made. */
+/** The kernel's log lines since this object was made. */
 export class KernelLog {
   readonly #before = kernelLines().length;
 
@@ -35,14 +35,14 @@ export class KernelLog {
     return kernelLines().slice(this.#before);
   }
 
-  /** Signs that a task hung, or that the kernel is hurt. */
+  /** Lines about hung tasks or kernel bugs. */
   troubles(): string[] {
     return this.lines().filter((line) =>
       /blocked for more than|BUG:|WARNING:|Oops|general protection/.test(line),
     );
   }
 
-  /** Reads that failed. */
+  /** Lines about failed reads. */
   errors(): string[] {
     return this.lines().filter((line) =>
       /I\/O error|EXT4-fs error|XFS.*error|SQUASHFS error|erofs.*(err|fail)/i.test(line),

@@ -1,5 +1,5 @@
-// Readers that never stop: fio that knows every block's checksum, and a walk through a mounted tree.
-// Both say how much they have verified, and fail at the first wrong byte or error.
+// Readers that never stop: fio, which knows the checksum of every block, and a walk through a mounted tree. Both count
+// what they have verified, and fail at the first wrong byte or error.
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,18 +9,18 @@ import { attribute } from './device.js';
 import type { World } from './world.js';
 
 export interface LoadResult {
-  /** '' when every byte was right. */
+  /** '' if every byte was right. */
   problem: string;
   verifiedBytes: number;
 }
 
 export interface Load {
-  /** Until `stop`, unless it fails: then it ends by itself. */
+  /** Runs until `stop`, or ends itself after a failure. */
   readonly running: boolean;
   stop(): Promise<LoadResult>;
 }
 
-/** Random reads of 4 KiB past the page cache; each block must carry its own place and checksum. */
+/** Random reads of 4 KiB without the page cache; each block must have its own place and checksum. */
 export function startFio(device: string, size: number): Load {
   const job = [
     '--name=verify',
@@ -46,14 +46,14 @@ export function startFio(device: string, size: number): Load {
       const { out, err } = await ended;
       const [, bytes] = /"io_bytes" : (\d+)/.exec(out) ?? [];
       const [, error] = /"error" : (\d+)/.exec(out) ?? [];
-      // It ends with 128 after a signal.
+      // After a signal it ends with 128.
       const good = !early && bytes !== undefined && error === '0' && !/fail|bad/.test(err);
       return { problem: good ? '' : `fio: ${err}${out}`, verifiedBytes: Number(bytes ?? 0) };
     },
   };
 }
 
-/** All files again and again, each from the device. */
+/** Reads all files repeatedly, each from the device. */
 export function startWalk(root: string, { folder, images }: World): Load {
   const stopFile = join(folder, 'stop');
   rmSync(stopFile, { force: true });
@@ -103,7 +103,7 @@ function outputOf(child: ChildProcessByStdio<null, Readable, Readable>): Promise
   });
 }
 
-/** Watches how the reads of a device get on. */
+/** Watches the progress of a device's reads. */
 export class Progress {
   readonly #device: string;
   readonly #timer: NodeJS.Timeout;
@@ -130,7 +130,7 @@ export class Progress {
     return longest;
   }
 
-  /** Waits for so many more reads. @throws Error when they do not come */
+  /** Waits for this many more reads. @throws Error if they do not come */
   async more(count: number, seconds = 60): Promise<void> {
     const wanted = this.reads + count;
     const deadline = performance.now() + seconds * 1000;

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { makeImages } from './images.js';
 
-/** Seconds. The suite takes about a third of it on an emulated processor, with other tests at the same time. */
+/** Seconds. The suite takes about a third of it on an emulated processor beside other tests. */
 const LIMIT = 2400;
 
 const VM_RUN = fileURLToPath(new URL('../../../test/kernel/vm-run', import.meta.url));

@@ -1,4 +1,4 @@
-// The files that are in every file system of the kernel tests, and a list of their checksums. Makes no image.
+// The files in every file system of the kernel tests, and a list of their checksums. It makes no image.
 import { createHash } from 'node:crypto';
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -8,19 +8,19 @@ const FILES = 160;
 const LARGEST = 192 << 10;
 
 export interface Tree {
-  /** As `sha256sum --check` reads it. */
+  /** In the format of `sha256sum --check`. */
   list: string;
   /** Bytes of every file, by its path. */
   sizes: Record<string, number>;
   links: Record<string, string>;
 }
 
-/** Fills the folder `root`: always the same names, sizes and bytes. */
+/** Fills the folder `root`: always with the same names, sizes and bytes. */
 export function writeTree(root: string): Tree {
   const random = seededRandom(4);
   const tree: Tree = { list: '', sizes: {}, links: {} };
   for (let i = 0; i < FILES; i++) {
-    // Small files and large ones, some empty, most with an odd end.
+    // Small and large files, some empty, most with an odd size.
     const size = i % 16 === 0 ? 0 : random() % (i % 4 === 0 ? LARGEST : 20_000);
     const path = `d${i % 5}/e${i % 7}/file${i}`;
     const bytes = i % 2 === 0 ? randomBytes(i, size) : textBytes(i, size);

@@ -1,5 +1,5 @@
-// The tarball of `npm pack`, installed by `npm install -g` where nothing of a developer is: an empty HOME, no
-// development packages, the checkout out of sight. Needs an npm registry, python3, make and g++.
+// The tarball of `npm pack`, installed by `npm install -g` without anything of a developer: an empty HOME, no
+// development packages, the checkout hidden. Needs an npm registry, python3, make and g++.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -14,17 +14,17 @@ const VERSION = (
   JSON.parse(readFileSync(join(CHECKOUT, 'package.json'), 'utf8')) as { version: string }
 ).version;
 const SERVE_TEST = fileURLToPath(new URL('../e2e/serve.test.js', import.meta.url));
-/** Half a minute on a machine with nothing else to do. */
+/** Half a minute on an idle machine. */
 const COMPILE_MS = 900_000;
 
-/** $1: the checkout, which becomes empty; the rest is run. */
+/** $1: the checkout, which becomes empty; the other words are run. */
 const HIDDEN = 'mount -t tmpfs none "$1" && cd / && shift && exec "$@"';
 const canHide = spawnSync('unshare', ['--mount', 'true']).status === 0;
 
 const folder = shortFolder(t);
 const home = join(folder, 'home');
 mkdirSync(home);
-/** npm of this machine, as its administrator has configured it, and nothing else of the environment. */
+/** npm of this machine with its administrator's configuration, and nothing else of the environment. */
 const clean = [
   '-i',
   `HOME=${home}`,
@@ -39,7 +39,7 @@ const clean = [
 const tarball = pack();
 t.setTimeout(2 * COMPILE_MS);
 
-await t.test('it has the program, and no more than it needs', (test) => {
+await t.test('the tarball has the program, and no more than it needs', (test) => {
   const { stdout } = spawnSync('tar', ['-tzf', tarball], { encoding: 'utf8' });
   const files = stdout.split('\n').map((name) => name.replace(/^package\//, ''));
   for (const name of [
@@ -61,7 +61,7 @@ await t.test('it has the program, and no more than it needs', (test) => {
   test.end();
 });
 
-await t.test('without a compiler it says what to install', async (test) => {
+await t.test('without a compiler, npm install tells what to install', async (test) => {
   const bin = join(folder, 'bin');
   mkdirSync(bin);
   for (const name of ['node', 'npm', 'sh', 'tar', 'gzip']) {
@@ -73,19 +73,19 @@ await t.test('without a compiler it says what to install', async (test) => {
   test.match(stderr, 'apt-get install python3 make g++');
 });
 
-await t.test('installed, it works', async (test) => {
+await t.test('the installed program works', async (test) => {
   if (!requireTool(test, 'make', 'g++', 'python3')) return;
   const prefix = join(folder, 'prefix');
   const path = `${dirname(process.execPath)}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`;
   const installed = await install(prefix, path);
-  test.equal(installed.code, 0, 'npm install -g');
+  test.equal(installed.code, 0, 'npm install -g succeeds');
   if (installed.code !== 0) console.error(installed.stderr);
   const program = join(prefix, 'bin/overlaybd-nbd');
   const root = join(prefix, 'lib/node_modules/overlaybd-nbd');
   test.same(
     readdirSync(join(root, 'node_modules')).filter((name) => !name.startsWith('.')),
     ['@antoniomuso', 'lz4-napi', 'node-addon-api'],
-    'no development package, and no second addon to compile',
+    'no development package, and no other addon to compile',
   );
   test.same(readdirSync(join(root, 'native/build/Release')), ['overlaybd_nbd.node']);
   const version = await runTool(program, ['--version']);
@@ -96,7 +96,7 @@ await t.test('installed, it works', async (test) => {
   test.equal(verified.code, 0, verified.stdout + verified.stderr);
   const env = { ...process.env, OVERLAYBD_TEST_PROGRAM: program };
   const served = spawnSync(process.execPath, [SERVE_TEST], { env, encoding: 'utf8' });
-  test.equal(served.status, 0, 'it passes e2e/serve.test.js');
+  test.equal(served.status, 0, 'e2e/serve.test.js passes with it');
   if (served.status !== 0) console.error(served.stdout);
   if (requireTool(test, 'nbdinfo')) {
     const layers = ['serve', '-s', ...stack.layers];
@@ -107,11 +107,11 @@ await t.test('installed, it works', async (test) => {
   const portable = { ...env, OVERLAYBD_NBD_PORTABLE_CODECS: '1' };
   const run = (layer: string | undefined): string =>
     spawnSync(program, ['verify', layer ?? ''], { env: portable, encoding: 'utf8' }).stdout;
-  test.match(run(stack.layers[0]), / good: /, 'LZ4 without the library of the system');
+  test.match(run(stack.layers[0]), / good: /, "LZ4 works without the system's library");
   test.match(
     run(stack.layers[2]),
     /neither libzstd \(Debian: libzstd1\) nor the npm package zstd-napi can be loaded/,
-    'zstd without the library of the system: what to install',
+    "zstd without the system's library: the error tells what to install",
   );
 });
 

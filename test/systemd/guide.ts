@@ -1,14 +1,13 @@
-// The commands of a guide in docs/, in the order in which it gives them, for a test that follows it literally. Runs
-// nothing.
+// The commands of a guide in docs/, in its order, for a test that follows it literally. It runs nothing.
 import { readFileSync } from 'node:fs';
 
-/** Where a text for a file is to go: "`/etc/x.json`:" or "`systemctl edit NAME`", in the paragraph before it. */
+/** The place for a text of a file, in the paragraph before it: "`/etc/x.json`:" or "`systemctl edit NAME`". */
 const FILE = /`(\/etc\/[^`\s]+)`/g;
 const EDITED = /`systemctl edit ([^`\s]+)`/g;
 
 /**
- * Everything that the sections tell to type or to write, as a shell script.
- * @param titles beginnings of headings, such as "3."
+ * Everything that the sections tell the reader to type or to write, as a shell script. @param titles beginnings of
+ * headings, such as "3."
  */
 export function guideScript(document: string, ...titles: readonly string[]): string {
   const text = readFileSync(new URL(`../../../docs/${document}`, import.meta.url), 'utf8');
@@ -27,7 +26,7 @@ function scriptOf(section: string): string {
   let prose = '';
   for (const part of section.split(/^(?=```)/m)) {
     const [, language, block = ''] = /^```(\w*)\n(.*)$/s.exec(part) ?? [];
-    // Behind a block, or in front of the first one.
+    // After a block, or before the first one.
     if (language === undefined || language === '') prose = part;
     else if (language === 'sh') script += block;
     else script += writing(prose, block);

@@ -1,19 +1,19 @@
-// What a case of the systemd tests is: a machine as it is before it boots, what is done in it, and what its console
-// must say. Types only.
+// A case of the systemd tests: the machine before it boots, the steps in it, and the expected text on its console.
+// Types only.
 import type { Check } from '../kernel/checks.js';
 
 export interface HostCase {
   name: string;
-  /** Whether it belongs to the main path. */
+  /** Whether the case belongs to the main path. */
   core?: boolean;
-  /** Shell commands that make the machine what it is, before systemd starts; as root, in the guest. */
+  /** Shell commands that prepare the machine before systemd starts; as root, in the guest. */
   before: (images: string) => string;
-  /** In the guest, beside the boot: waiting for it is the case's own affair. */
+  /** Runs in the guest during the boot: the case itself waits for what it needs. */
   run: (check: Check, images: string) => Promise<void>;
-  /** Seconds until `run` has failed; 300. */
+  /** Seconds until `run` fails; 300. */
   timeout?: number;
-  /** The last thing that happens: powers the machine off. Without it the machine just ends. */
+  /** The last step: it powers the machine off. Without it the machine is ended. */
   powerOff?: () => Promise<void>;
-  /** Here, when the machine has ended: what its console shows. */
+  /** Runs on the host after the machine has ended: checks its console. */
   judge?: (shown: string) => { good: boolean; what: string }[];
 }

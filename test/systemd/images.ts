@@ -1,5 +1,5 @@
-// The image of the systemd tests, as somebody has fetched it: a folder web/ with its configuration and its layer. What is
-// in its file system is in tree.sha256.
+// The image of the systemd tests, as if fetched from a registry: a folder web/ with its configuration and its layer.
+// tree.sha256 lists the content of its file system.
 import { mkdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { packLayer } from '../kernel/images.js';
@@ -8,7 +8,7 @@ import { runTool } from '../support/tools.js';
 
 const SIZE = 32 << 20;
 
-/** @throws Error when mke2fs fails, with what it said */
+/** @throws Error with its output if mke2fs fails */
 export async function makeHostImages(folder: string): Promise<void> {
   const root = join(folder, 'tree');
   const image = join(folder, 'web.img');

@@ -1,14 +1,14 @@
-// A machine on which the guide of docs/container-host.md has been followed before it boots: package, image,
-// configuration, device and mount.
+// A machine on which the guide of docs/container-host.md was followed before its boot: package, image, configuration,
+// device and mount.
 import { PACKAGE } from './debs.js';
 import { guideScript } from './guide.js';
 
 export const GUIDE = 'container-host.md';
 
-/** Images of containers have packages start no service; and an emulated processor indexes man pages for minutes. */
+/** Container images keep packages from starting services; and an emulated processor indexes man pages for minutes. */
 export const AS_ON_A_HOST = 'rm -f /usr/sbin/policy-rc.d /var/lib/man-db/auto-update\n';
 
-/** @param attachOptions of the device, in web.env */
+/** @param attachOptions options of the device, in web.env */
 export function installedHost(images: string, attachOptions = ''): string {
   return [
     AS_ON_A_HOST,
@@ -25,7 +25,7 @@ function step(folder: string, ...titles: readonly string[]): string {
   return `cd ${folder}\n${offline(guideScript(GUIDE, ...titles))}`;
 }
 
-/** Without what needs a running systemd, or the kernel. */
+/** Without the steps that need a running systemd, or the kernel. */
 function offline(script: string): string {
   const online = /^(systemctl|modprobe|ls|findmnt|runuser|overlaybd-nbd) /;
   return script

@@ -1,5 +1,5 @@
-// `npm run test:systemd`: boots the machine of each case, with this machine's systemd and the project's own package, in a
-// VM of its own, and runs guest.ts in it. Counts what all of them say.
+// `npm run test:systemd`: boots the machine of each case in its own VM, with this machine's systemd and the project's
+// package, and runs guest.ts in it. Adds up all results.
 import { spawn } from 'node:child_process';
 import { linkSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,7 +13,7 @@ import { makePackages, NEXT_PACKAGE, PACKAGE } from './debs.js';
 import { makeHostImages } from './images.js';
 import type { HostCase } from './host-case.js';
 
-/** Seconds of a machine; the longest case takes a third of it. */
+/** Seconds for a machine; the longest case takes a third of it. */
 const LIMIT = 1200;
 
 const VM_RUN = fileURLToPath(new URL('../../../test/kernel/vm-run', import.meta.url));
@@ -71,7 +71,7 @@ async function main(): Promise<number> {
   return counts.fail === 0 && total > 0 ? 0 : 1;
 }
 
-/** One machine, from its first process to its end. */
+/** One machine from its first process to its end. */
 async function boot(each: HostCase, packages: string): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'obd-systemd-'));
   try {
@@ -89,9 +89,9 @@ async function boot(each: HostCase, packages: string): Promise<void> {
     const guest = [process.execPath, GUEST, each.name, join(folder, 'images')];
     const code = await run([...machine, ...limits, '--', ...guest]);
     const shown = readFileSync(terminal, 'latin1');
-    // A failed check is a line already.
+    // A failed check has its own line already.
     const good = code === 0 || counts.fail > failed;
-    result(good ? 'ok' : 'not ok', `${each.name}: the machine ends in order`);
+    result(good ? 'ok' : 'not ok', `${each.name}: the machine ends cleanly`);
     if (!good) console.log(`#   exit ${code}`);
     for (const { good: fine, what } of each.judge?.(shown) ?? []) {
       result(fine ? 'ok' : 'not ok', `${each.name}: ${what}`);

@@ -1,9 +1,9 @@
-// Shell commands in the guest, as an operator types them, and waiting for what they say.
+// Shell commands in the guest, as an operator types them, and waiting for their results.
 import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Check } from '../kernel/checks.js';
 
-/** Seconds: an emulated processor takes a while, two minutes for apt-get on a busy machine. */
+/** Seconds: an emulated processor is slow; apt-get takes two minutes on a busy machine. */
 const LIMIT = 300;
 
 export interface ShellResult {
@@ -12,7 +12,7 @@ export interface ShellResult {
   stderr: string;
 }
 
-/** Runs commands to their end, whatever becomes of them; they stop at the first that fails. */
+/** Runs commands to their end without throwing; they stop at the first failure. */
 export function sh(commands: string, cwd = '/'): ShellResult {
   const { status, stdout, stderr }: SpawnSyncReturns<string> = spawnSync(
     '/bin/bash',
@@ -22,7 +22,7 @@ export function sh(commands: string, cwd = '/'): ShellResult {
   return { code: status ?? -1, stdout: stdout.trim(), stderr: stderr.trim() };
 }
 
-/** As {@link sh}, and they must succeed. */
+/** Like {@link sh}, and the commands must succeed. */
 export function must(check: Check, what: string, commands: string, cwd?: string): ShellResult {
   const result = sh(commands, cwd);
   check.ok(result.code === 0, what, `${commands}\n${JSON.stringify(result, null, 2)}`);

@@ -1,4 +1,4 @@
-// The commands attach, status and detach: a device comes, is read, and goes; and what they say when it cannot.
+// The commands attach, status and detach: a device is attached, read and detached; and their errors.
 import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -53,18 +53,18 @@ async function attachDetach(check: Check, { daemon, images }: World): Promise<vo
   check.equal(
     [found?.device, found?.export, found?.state, found?.connections, found?.liveConnections],
     [device, 'flat', 'connected', 4, 4],
-    'status tells of it',
+    'status shows the device',
   );
   check.equal([found?.errors, found?.reconnects], [0, 0], 'no errors');
-  check.ok((found?.bytesSent ?? 0) >= images.flat.size, 'all of it was read');
+  check.ok((found?.bytesSent ?? 0) >= images.flat.size, 'the whole device was read');
   const detached = await daemon.run('detach', device);
   check.equal(detached, { code: 0, stdout: '', stderr: '' }, 'detach succeeds');
   await untilConnected(device, false);
   check.equal(attribute(device, 'size'), '0', 'the device is free');
-  check.equal((await daemon.control.status()).devices, [], 'status tells of none');
+  check.equal((await daemon.control.status()).devices, [], 'status shows no device');
 }
 
-/** An image needs no daemon: the command starts one, which ends after its last device. */
+/** With an image no daemon has to run: the command starts one, which ends after its last device. */
 async function onDemand(check: Check, { folder, images }: World): Promise<void> {
   const state = mkdtempSync(join(tmpdir(), 'obd-on-demand-'));
   const daemon = new Daemon([], { state });
@@ -87,11 +87,11 @@ async function inUse(check: Check, { daemon }: World): Promise<void> {
   const device = await attach(check, daemon, { export: 'flat' });
   const busy = await daemon.run('attach', 'ext4', '--device', device);
   check.equal([busy.code, busy.stdout], [1, ''], 'a device in use is refused');
-  check.match(busy.stderr, new RegExp(`${device}: .*in use`), 'by name');
+  check.match(busy.stderr, new RegExp(`${device}: .*in use`), 'the error names the device');
   const odd = await daemon.run('attach', 'ext4', '--device', '/dev/loop0');
-  check.equal([odd.code, odd.stdout], [2, ''], 'a device that is no NBD device is refused');
-  check.match(odd.stderr, /\/dev\/loop0: /, 'by name');
-  check.equal((await daemon.control.status()).devices.length, 1, 'nothing else is attached');
+  check.equal([odd.code, odd.stdout], [2, ''], 'a device that is not an NBD device is refused');
+  check.match(odd.stderr, /\/dev\/loop0: /, 'the error names the device');
+  check.equal((await daemon.control.status()).devices.length, 1, 'no other device is attached');
 }
 
 async function mounted(check: Check, { daemon }: World): Promise<void> {
@@ -115,20 +115,24 @@ async function allDevices(check: Check, { daemon, images }: World): Promise<void
   for (let i = 0; i < DEVICES; i++) {
     devices.push(await attach(check, daemon, { export: 'flat', connections: 1 }));
   }
-  check.equal(new Set(devices).size, DEVICES, 'each is another one');
+  check.equal(new Set(devices).size, DEVICES, 'all devices differ');
   const count = readdirSync('/sys/block').filter((name) => name.startsWith('nbd')).length;
   const one = await daemon.run('attach', 'flat', '--connections', '1');
   const next = `/dev/nbd${count}`;
-  check.equal(one, { code: 0, stdout: `${next}\n`, stderr: '' }, 'the kernel makes one more');
+  check.equal(
+    one,
+    { code: 0, stdout: `${next}\n`, stderr: '' },
+    'the kernel makes one more device',
+  );
   check.defer(() => daemon.control.detach(next, { force: true }).catch(() => undefined));
   devices.push(next);
   const sums = await Promise.all(devices.map((device) => deviceSha256(device)));
-  check.equal([...new Set(sums)], [images.flat.sha256], 'all are read at the same time');
+  check.equal([...new Set(sums)], [images.flat.sha256], 'all devices are read at the same time');
   const { devices: told } = await daemon.control.status();
   check.equal(
     told.map(({ device, state, errors }) => [device, state, errors]),
     devices.map((device) => [device, 'connected', 0]),
-    'status tells of all',
+    'status shows all devices',
   );
   check.equal([...log.errors(), ...log.troubles()], [], 'no error');
   const all = await daemon.run('detach', '--all');
@@ -136,11 +140,11 @@ async function allDevices(check: Check, { daemon, images }: World): Promise<void
   check.equal(
     devices.filter((device) => isConnected(device)),
     [],
-    'all are free',
+    'all devices are free',
   );
 }
 
-/** Never more devices than the daemon may have. */
+/** Never more devices than the limit of the daemon. */
 async function maxDevices(check: Check, { folder, images }: World): Promise<void> {
   const daemon = new Daemon([join(folder, 'flat.obd'), '--max-devices', '2']);
   check.defer(() => daemon.stop());
@@ -148,22 +152,26 @@ async function maxDevices(check: Check, { folder, images }: World): Promise<void
   await attach(check, daemon, { export: '' });
   const third = await daemon.run('attach', '--export', '');
   check.equal([third.code, third.stdout], [1, ''], 'one more is refused');
-  check.match(third.stderr, /2 devices attached.*--max-devices/, 'it says why');
-  check.equal(await deviceSha256(first), images.flat.sha256, 'the others go on');
+  check.match(third.stderr, /2 devices attached.*--max-devices/, 'the error tells the limit');
+  check.equal(await deviceSha256(first), images.flat.sha256, 'the other devices go on');
 }
 
-/** A unit whose stop was refused is started again: its device is there. */
+/** A unit whose stop was refused is started again: its device is still attached. */
 async function attachAgain(check: Check, { daemon, images }: World): Promise<void> {
   const device = await attach(check, daemon, { export: 'flat', index: 5 });
   const file = openSync(device, 'r');
   const stop = await daemon.run('detach', device);
   check.equal([stop.code, stop.stdout], [1, ''], 'a device that a process has open stays');
-  check.match(stop.stderr, /in use: opened by a process.*--force/, 'it says why');
+  check.match(stop.stderr, /in use: opened by a process.*--force/, 'the error tells the reason');
   const start = await daemon.run('attach', 'flat', '--device', device);
   check.equal(start, { code: 0, stdout: `${device}\n`, stderr: '' }, 'attach succeeds again');
   const other = await daemon.run('attach', 'ext4', '--device', device);
-  check.equal([other.code, other.stdout], [1, ''], 'but not of another export');
-  check.match(other.stderr, /this daemon has attached the export "flat" to it/, 'it says who');
+  check.equal([other.code, other.stdout], [1, ''], 'but attach of another export is refused');
+  check.match(
+    other.stderr,
+    /this daemon has attached the export "flat" to it/,
+    'the error names the export',
+  );
   check.equal(await deviceSha256(device), images.flat.sha256, 'the device goes on');
   closeSync(file);
   const end = await daemon.run('detach', device);
@@ -176,7 +184,7 @@ async function must(...line: [string, ...string[]]): Promise<void> {
   if (code !== 0) throw new Error(`${line.join(' ')}: ${stderr}`);
 }
 
-/** The only user is a file system that no mount table shows any more. */
+/** The only user of the device is a file system that no mount table shows any more. */
 async function heldByOverlay(check: Check, { daemon, images, folder }: World): Promise<void> {
   if (!images.fileSystems.includes('ext4')) return check.skip('', 'NOT TESTED: no ext4');
   const device = await attach(check, daemon, { export: 'ext4' });
@@ -201,7 +209,7 @@ async function heldByOverlay(check: Check, { daemon, images, folder }: World): P
   await checkTree(check, { images, folder }, all, 'the overlay');
   await must('umount', all);
   await daemon.control.detach(device, {});
-  check.ok(!isConnected(device), 'once the overlay is unmounted it is detached at once');
+  check.ok(!isConnected(device), 'it is detached as soon as the overlay is unmounted');
 }
 
 async function withoutNetlink(check: Check, { images, folder }: World): Promise<void> {
@@ -223,10 +231,10 @@ async function withoutNetlink(check: Check, { images, folder }: World): Promise<
   check.equal(log.troubles(), [], 'no trouble');
 }
 
-/** Without the kernel module there is a message, and no daemon is started in vain. */
+/** Without the kernel module there is an error, and no daemon is started. */
 async function moduleMissing(check: Check, { daemon, inVm, folder }: World): Promise<void> {
   if (!inVm) {
-    check.skip('', 'NOT TESTED: the module of this machine is not ours to unload');
+    check.skip('', 'NOT TESTED: the kernel of this machine must keep its module');
     return;
   }
   await daemon.start();
@@ -234,12 +242,12 @@ async function moduleMissing(check: Check, { daemon, inVm, folder }: World): Pro
   check.defer(loadModule);
   const { code, stdout, stderr } = await daemon.run('attach', 'flat');
   check.equal([code, stdout], [1, ''], 'attach is refused');
-  check.match(stderr, /modprobe nbd/, 'it says what to do');
+  check.match(stderr, /modprobe nbd/, 'the error tells what to do');
   const root = join(folder, 'never');
   mkdirSync(root);
   const mount = await daemon.run('mount', 'ext4', root);
   check.equal([mount.code, mount.stdout], [1, ''], 'mount is refused');
-  check.match(mount.stderr, /modprobe nbd/, 'it says what to do');
-  check.match(mount.stderr, /--fuse/, 'and what to do without');
+  check.match(mount.stderr, /modprobe nbd/, 'the error tells what to do');
+  check.match(mount.stderr, /--fuse/, 'and the way without the module');
   rmSync(root, { recursive: true });
 }

@@ -1,4 +1,5 @@
-// Several processes at the same devices: two daemons that leave each other alone, and a daemon without privileges with its helper.
+// Several processes at the same devices: two daemons that leave each other's devices alone, and an unprivileged daemon
+// with its helper.
 import { spawn } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -41,7 +42,7 @@ async function twoDaemons(check: Check, { daemon, folder, images }: World): Prom
     { timeout: 60_000 },
   );
   check.ok(same.code > 0, 'a second one with the same state folder is refused');
-  check.match(same.stderr, /another daemon uses it/, 'it says why');
+  check.match(same.stderr, /another daemon uses it/, 'the error tells the reason');
   check.equal(await deviceSha256(device), images.flat.sha256, 'the first one goes on');
 
   await daemon.kill({ stayAway: true });
@@ -52,17 +53,21 @@ async function twoDaemons(check: Check, { daemon, folder, images }: World): Prom
   check.equal(
     (await second.control.status()).devices,
     [],
-    'the devices of a dead one are not taken',
+    'a second daemon does not take the devices of a dead one',
   );
   const refused = await second.run('detach', device, '--force');
-  check.equal(refused.code, 1, 'nor detached');
-  check.equal(attribute(device, 'backend'), backend, 'the device is as it was');
+  check.equal(refused.code, 1, 'nor does it detach them');
+  check.equal(attribute(device, 'backend'), backend, 'the device is unchanged');
   const own = await second.control.attach({ export: '' });
-  check.ok(own.device !== device, 'it gets a device of its own');
+  check.ok(own.device !== device, 'the second daemon gets another device');
   await untilConnected(own.device, true);
-  check.equal(await deviceSha256(own.device), images.flat.sha256, 'which works');
+  check.equal(await deviceSha256(own.device), images.flat.sha256, 'its device works');
   await daemon.start();
-  check.equal(await deviceSha256(device), images.flat.sha256, 'the first one has its device again');
+  check.equal(
+    await deviceSha256(device),
+    images.flat.sha256,
+    'the first daemon has its device again',
+  );
   await second.control.detach(own.device, {});
   await untilConnected(own.device, false);
   check.ok(isConnected(device), 'and keeps it');
@@ -103,22 +108,26 @@ async function unprivileged(check: Check, { folder, images }: World): Promise<vo
   for (const path of [daemon.folder, daemon.state]) chownSync(path, NOBODY, NOBODY);
   check.defer(() => daemon.stop());
   const device = await attach(check, daemon, { export: '', timeoutSeconds: 3 });
-  check.match(attribute(device, 'backend'), /^overlaybd-nbd:/, 'the device is ours');
+  check.match(
+    attribute(device, 'backend'),
+    /^overlaybd-nbd:/,
+    'the backend is that of overlaybd-nbd',
+  );
   check.equal(await deviceSha256(device), images.flat.sha256, 'the whole device');
   dropCaches();
   const reading = runTool('sha256sum', [device]);
   await daemon.kill();
   await daemon.ready();
   check.equal((await reading).stdout.slice(0, 64), images.flat.sha256, 'a read survives kill -9');
-  check.equal(await deviceSha256(device), images.flat.sha256, 'and so does the device');
+  check.equal(await deviceSha256(device), images.flat.sha256, 'the device survives it too');
   await daemon.control.detach(device, {});
   await untilConnected(device, false);
-  check.match(said, /connect \/dev\/nbd/, 'the helper has connected it');
+  check.match(said, /connect \/dev\/nbd/, 'the helper connected the device');
   await foreignDevice(check, socket, image);
   check.equal([...log.errors(), ...log.troubles()], [], 'the kernel saw no error and no hung task');
 }
 
-/** Whoever may ask the helper asks it for a device that another program has attached, by ioctl. */
+/** A user who may use the helper asks it for a device that another program has connected by ioctl. */
 async function foreignDevice(check: Check, socket: string, image: string): Promise<void> {
   const foreign = new Daemon([image], { env: { OVERLAYBD_NBD_NO_NETLINK: '1' } });
   check.defer(() => foreign.stop());
@@ -137,7 +146,7 @@ async function foreignDevice(check: Check, socket: string, image: string): Promi
     () => driver.reconfigure(index, owner, []),
   ]) {
     const refusal = await attempt().catch((error: unknown) => error);
-    check.match(String(refusal), /not known to be/, 'the helper does not touch it');
+    check.match(String(refusal), /not known to be/, 'the helper refuses');
   }
   check.ok(isConnected(device), 'the device of another program stays');
 }

@@ -1,5 +1,5 @@
-// Mounts of images that are not one file system of whole sectors: a partition of a disk, and an image that
-// ends within a sector.
+// Mounts of images that are not one file system of whole sectors: a partition of a disk, and an image that ends within
+// a sector.
 import { mkdtempSync, readFileSync, rmSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { checkTree } from '../device.js';
 import type { World } from '../world.js';
 
 const SECTOR = 512;
-/** Where the partition begins, in sectors. */
+/** Start of the partition in sectors. */
 const FIRST = 2048;
 
 export function mountPartsCases(): Case<World>[] {
@@ -33,11 +33,15 @@ async function partition(check: Check, world: World): Promise<void> {
   const root = mkdtempSync(join(tmpdir(), 'obd-mount-'));
   check.defer(() => rmdirSync(root));
   const whole = await daemon.run('mount', path, root);
-  check.equal(whole.code, 1, 'the disk is no file system');
-  check.match(whole.stderr, /GPT.*--partition N/, 'it says what to do');
+  check.equal(whole.code, 1, 'the disk is not a file system');
+  check.match(whole.stderr, /GPT.*--partition N/, 'the error tells what to do');
   const first = await daemon.run('mount', path, root, '--partition', '1');
   check.equal(first.code, 1, 'there is no partition 1');
-  check.match(first.stderr, /partition 1: not in the gpt.*it has 2/, 'it says what there is');
+  check.match(
+    first.stderr,
+    /partition 1: not in the gpt.*it has 2/,
+    'the error tells how many partitions there are',
+  );
   const { code, stderr } = await daemon.run('mount', path, root, '--partition', '2');
   if (!check.equal([code, stderr], [0, ''], 'mount succeeds')) return;
   await checkTree(check, world, root, 'the partition');
@@ -50,7 +54,7 @@ async function odd(check: Check, world: World): Promise<void> {
   const path = join(folder, 'mounted-nopad.img');
   const options = ['-quiet', '-no-progress', '-noappend', '-nopad'];
   await mustRun('mksquashfs', [join(folder, 'tree'), path, ...options]);
-  // Should it be whole sectors by chance, it is not with a byte more.
+  // If its size happens to be whole sectors, one more byte changes that.
   if (statSync(path).size % SECTOR === 0) writeFileSync(path, '\0', { flag: 'a' });
   check.note(`${statSync(path).size} bytes`);
   check.defer(() => rmSync(path));

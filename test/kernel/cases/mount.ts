@@ -1,4 +1,4 @@
-// The commands mount and umount with every file system that images have, and what they do when it fails.
+// The commands mount and umount with every file system that images have, and their errors.
 import {
   closeSync,
   mkdtempSync,
@@ -28,7 +28,7 @@ export function mountCases(images: Images): Case<World>[] {
     ...FILE_SYSTEMS.map((type) => fileSystem(type, images)),
     { name: 'umount --lazy', run: lazy },
     {
-      name: 'umount(8) lets the device go',
+      name: 'umount(8) detaches the device',
       tools: missing(images, 'squashfs'),
       run: plainUmount,
     },
@@ -48,7 +48,7 @@ export function mountCases(images: Images): Case<World>[] {
   ];
 }
 
-/** Without which there is no such image. */
+/** The program without which this image cannot be made. */
 function missing(images: Images, type: FileSystem): string[] {
   const tool = images.missing[type];
   return tool === undefined ? [] : [tool];
@@ -79,34 +79,38 @@ async function lazy(check: Check, world: World): Promise<void> {
   const before = readFileSync(file);
   const unmounted = await world.daemon.run('umount', '--lazy', root);
   check.equal(unmounted, { code: 0, stdout: '', stderr: '' }, 'umount succeeds');
-  check.equal(mountOf(root), undefined, 'nobody new sees it');
+  check.equal(mountOf(root), undefined, 'no process can see the mount any more');
   await pause(500);
   check.ok(isConnected(device), 'the device stays as long as a file is open');
   dropCaches();
   const after = Buffer.alloc(before.length);
   readSync(file, after, 0, after.length, 0);
-  check.ok(before.length > 0 && after.equals(before), 'which can be read');
+  check.ok(before.length > 0 && after.equals(before), 'the open file can be read');
   closeSync(file);
   await untilConnected(device, false);
-  check.equal(await world.daemon.devicesLeft(), [], 'then it goes');
+  check.equal(await world.daemon.devicesLeft(), [], 'the device is detached afterwards');
 }
 
-/** Of a device that `mount` has attached; what `attach` has attached stays. */
+/** A device of `mount` is detached with its mount; one of `attach` stays. */
 async function plainUmount(check: Check, world: World): Promise<void> {
   const { root, device } = await mount(check, world, 'squashfs');
   await pause(500);
   check.ok(isConnected(device), 'the device stays as long as it is mounted');
   check.equal((await runTool('umount', [root])).code, 0, 'umount(8) succeeds');
   await untilConnected(device, false);
-  check.equal(await world.daemon.devicesLeft(), [], 'the daemon has noticed');
+  check.equal(await world.daemon.devicesLeft(), [], 'the daemon has noticed it');
   const kept = await attach(check, world.daemon, { export: 'squashfs' });
-  check.equal((await runTool('mount', ['-o', 'ro', kept, root])).code, 0, 'mount(8) of another');
+  check.equal(
+    (await runTool('mount', ['-o', 'ro', kept, root])).code,
+    0,
+    'mount(8) of another device succeeds',
+  );
   check.equal((await runTool('umount', [root])).code, 0, 'umount(8) succeeds');
   await pause(500);
-  check.ok(isConnected(kept), 'one that was attached by itself stays attached');
+  check.ok(isConnected(kept), 'a device of `attach` stays attached');
 }
 
-/** The kernel would panic, and the VM with it. */
+/** Otherwise the kernel would panic, and the VM would end. */
 async function panicking(check: Check, { folder, daemon }: World): Promise<void> {
   const image = join(folder, 'panic.img');
   writeFileSync(image, '');
@@ -122,7 +126,7 @@ async function panicking(check: Check, { folder, daemon }: World): Promise<void>
   const list = await runTool('ls', ['-la', join(root, 'd1')]);
   check.ok(list.code !== 0 || log.errors().length > 0, 'the damage is noticed', list.stdout);
   check.ok(log.errors().length > 0, 'by the kernel, which goes on', log.lines().join('\n'));
-  check.equal((await runTool('ls', [join(root, 'd2')])).code, 0, 'the rest can be read');
+  check.equal((await runTool('ls', [join(root, 'd2')])).code, 0, 'other files can be read');
   const unmounted = await daemon.run('umount', root);
   check.equal(unmounted, { code: 0, stdout: '', stderr: '' }, 'umount succeeds');
   rmdirSync(root);
@@ -149,8 +153,12 @@ async function largeBlocks(check: Check, { daemon }: World): Promise<void> {
   await daemon.start();
   const root = mkdtempSync(join(tmpdir(), 'obd-mount-'));
   const { code, stderr } = await daemon.run('mount', 'ext4', root, '--block-size', '4096');
-  check.equal(code, 1, 'it is refused');
-  check.match(stderr, /blocks of 4096 bytes \(--block-size\).*ext4.*blocks of 1024/, 'both sizes');
+  check.equal(code, 1, 'mount is refused');
+  check.match(
+    stderr,
+    /blocks of 4096 bytes \(--block-size\).*ext4.*blocks of 1024/,
+    'the error has both sizes',
+  );
   check.equal((await daemon.control.status()).devices, [], 'nothing is attached');
   rmdirSync(root);
 }
@@ -163,9 +171,13 @@ async function twoBtrfs(check: Check, world: World): Promise<void> {
   check.match(
     stderr,
     new RegExp(`${device} holds a mounted btrfs with the same fsid`),
-    'the first is named',
+    'the error names the first device',
   );
-  check.equal((await world.daemon.control.status()).devices.length, 1, 'nothing more is attached');
+  check.equal(
+    (await world.daemon.control.status()).devices.length,
+    1,
+    'no other device is attached',
+  );
   check.equal((await world.daemon.run('umount', root)).code, 0, 'umount succeeds');
   const later = await world.daemon.run('mount', 'btrfs', second);
   check.equal([later.code, later.stderr], [0, ''], 'then it can be mounted');
@@ -177,14 +189,14 @@ async function noFileSystem(check: Check, { daemon }: World): Promise<void> {
   await daemon.start();
   const root = mkdtempSync(join(tmpdir(), 'obd-mount-'));
   const { code, stderr } = await daemon.run('mount', 'flat', root);
-  check.equal(code, 1, 'it is refused');
-  check.match(stderr, /file system/, 'it says why');
+  check.equal(code, 1, 'mount is refused');
+  check.match(stderr, /file system/, 'the error tells the reason');
   check.equal(mountOf(root), undefined, 'nothing is mounted');
   check.equal((await daemon.control.status()).devices, [], 'nothing is attached');
   rmdirSync(root);
 }
 
-/** `overlaybd-nbd mount`, on a new folder. */
+/** `overlaybd-nbd mount` on a new folder. */
 async function mount(
   check: Check,
   { daemon }: World,
@@ -203,7 +215,7 @@ async function mount(
   return { root, device };
 }
 
-/** The line of /proc/mounts, if it is a mount point. */
+/** The line of /proc/mounts for this mount point, if there is one. */
 function mountOf(root: string): string | undefined {
   return readFileSync('/proc/mounts', 'utf8')
     .split('\n')

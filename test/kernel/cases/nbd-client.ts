@@ -1,4 +1,4 @@
-// nbd-client, everybody's way to a device, against the daemon: transports, ways to the kernel, connections, file systems.
+// nbd-client, the usual way to a device, against the daemon: transports, ioctl and netlink, connections, file systems.
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -45,10 +45,13 @@ function wholeDevices(): Case<World>[] {
   );
 }
 
-/** The kernel counts in sectors, and reads squashfs by two: it must be told of the last ones, which zeros fill. */
+/**
+ * The kernel counts in sectors, and reads squashfs two at a time: the size must include the last ones, which zeros
+ * fill.
+ */
 function anySize(): Case<World> {
   return {
-    name: 'nbd-client and an image whose size is no multiple of a sector',
+    name: 'nbd-client and an image whose size is not a multiple of a sector',
     tools: ['nbd-client'],
     async run(check, world) {
       const { nopad } = world.images;
@@ -62,10 +65,10 @@ function anySize(): Case<World> {
       check.equal(Number(attribute(device, 'size')) * 512, padded, 'size');
       const bytes = readFileSync(device);
       const sha256 = createHash('sha256').update(bytes.subarray(0, nopad.size)).digest('hex');
-      check.equal(sha256, nopad.sha256, 'all of the image');
+      check.equal(sha256, nopad.sha256, 'the bytes of the whole image');
       check.ok(
         bytes.subarray(nopad.size).every((byte) => byte === 0),
-        'zeros behind it',
+        'zeros after it',
       );
       await checkMounted(check, world, device, 'squashfs');
       check.equal([...log.errors(), ...log.troubles()], [], 'no error');
@@ -86,7 +89,7 @@ function fileSystem(type: FileSystem, { missing }: Images): Case<World> {
   };
 }
 
-/** Connects a free device; it is disconnected when the case is over. */
+/** Connects a free device; it is disconnected at the end of the case. */
 async function connect(
   check: Check,
   { daemon }: World,
@@ -110,7 +113,7 @@ async function connect(
   return device;
 }
 
-/** How many connections the daemon has; those of the case before may still be on their way out. */
+/** The number of the daemon's connections; those of an earlier case may still be ending. */
 async function clientsOf(daemon: Daemon, wanted: number): Promise<number> {
   for (let i = 0; ; i++) {
     const { clients } = await daemon.control.status();

@@ -1,5 +1,5 @@
-// What a unit does when the system goes down and devices could not be unmounted: `detach --all --force`,
-// whether the daemon answers, hangs or is gone. Whoever still reads gets an error at once.
+// What a unit does at shutdown if devices could not be unmounted: `detach --all --force`, with a daemon that answers,
+// hangs or is gone. Readers get an error at once.
 import { mkdtempSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { isConnected, untilConnected } from '../device.js';
 import { KernelLog } from '../kernel.js';
 import type { World } from '../world.js';
 
-/** Seconds that a poweroff may take for it; an emulated processor starts the command in two. */
+/** Seconds that this may take at poweroff; an emulated processor starts the command in two. */
 const LIMIT = 20;
 
 type Daemons = 'answers' | 'hangs' | 'is gone';
@@ -38,7 +38,7 @@ async function detachAll(check: Check, { daemon }: World, how: Daemons): Promise
     rmdirSync(root);
   });
   const log = new KernelLog();
-  // A reader that opens the device afterwards finds it empty, and reads no error.
+  // A reader that opens the device afterwards finds it empty, without an error.
   const line =
     'while dd if="$1" of=/dev/null iflag=direct bs=64k status=none; do ' +
     '[ "$(blockdev --getsize64 "$1")" != 0 ] || { echo "Input/output error: it is gone" >&2; break; }; ' +
@@ -53,7 +53,7 @@ async function detachAll(check: Check, { daemon }: World, how: Daemons): Promise
   }
   const begin = performance.now();
   const { code, stderr } = await daemon.run('detach', '--all', '--force');
-  check.equal([code, stderr], [0, ''], 'it succeeds');
+  check.equal([code, stderr], [0, ''], 'detach --all --force succeeds');
   const ends = await Promise.all(readers);
   const seconds = (performance.now() - begin) / 1000;
   check.equal(
@@ -62,7 +62,7 @@ async function detachAll(check: Check, { daemon }: World, how: Daemons): Promise
       [7, true],
       [7, true],
     ],
-    'both readers have an error',
+    'both readers get an error',
   );
   check.ok(seconds < LIMIT, `in ${seconds.toFixed(1)} s, at most ${LIMIT}`);
   check.equal((await runTool('umount', [root])).code, 0, 'unmounts');
@@ -72,5 +72,5 @@ async function detachAll(check: Check, { daemon }: World, how: Daemons): Promise
   check.note(`readers ended after ${seconds.toFixed(1)} s`);
   if (how === 'hangs' && pid !== null) process.kill(pid, 'SIGCONT');
   await daemon.start();
-  check.equal(await daemon.devicesLeft(), [], 'and the daemon has none');
+  check.equal(await daemon.devicesLeft(), [], 'the daemon has no devices left');
 }

@@ -1,4 +1,4 @@
-// Devices outlive the daemon: killed under load ten times, upgraded, absent, absent for too long.
+// Devices outlive the daemon: it is killed under load ten times, upgraded, absent, and absent for too long.
 import { mkdtempSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ import { Progress, startFio, startWalk, type Load } from '../load.js';
 import type { World } from '../world.js';
 
 const KILLS = 5;
-/** Seconds; short, because the tests wait for it. */
+/** In seconds; short, because the tests wait for it. */
 const TIMEOUT = 3;
 const MIB = 1 << 20;
 
@@ -56,8 +56,8 @@ export function survivalCases(): Case<World>[] {
 }
 
 /**
- * Kills the daemon again and again while `start` reads; nobody may notice more than a pause.
- * @param between reads before the next kill, more than are on their way at once
+ * Kills the daemon repeatedly while `start` reads; readers may see a pause and nothing else. @param between reads
+ * before the next kill, more than are in flight at once
  */
 async function killUnder(
   check: Check,
@@ -83,7 +83,7 @@ async function killUnder(
     check.ok(load.running, `kill ${i + 1} of ${KILLS}: reads go on`);
   }
   const { problem, verifiedBytes } = await load.stop();
-  check.equal(problem, '', 'every byte was right, and no read failed');
+  check.equal(problem, '', 'every byte is right, and no read failed');
   check.ok(verifiedBytes > MIB, 'enough was read');
   check.equal([...log.errors(), ...log.troubles()], [], 'the kernel saw no error and no hung task');
   const [status] = (await daemon.control.status()).devices;
@@ -98,7 +98,7 @@ async function upgrades(check: Check, world: World): Promise<void> {
   const { daemon, images } = world;
   const log = new KernelLog();
   const device = await attach(check, daemon, { export: 'fio' });
-  // Its connection cannot be made anew by anybody.
+  // No other program can renew its connection.
   const other = freeDevice();
   const client = ['-unix', daemon.socketPath, other, '-N', 'flat'];
   check.equal((await runTool('nbd-client', client)).code, 0, 'nbd-client connects');
@@ -134,16 +134,16 @@ async function upgrades(check: Check, world: World): Promise<void> {
     stalls.push(progress.takeLongestStall());
     check.ok(load.running, `${way}: reads go on`);
     const counted = (await daemon.control.status()).devices[0]?.requests ?? 0;
-    check.ok(counted > requests, `${way}: the counters go on, ${counted} after ${requests}`);
+    check.ok(counted > requests, `${way}: the counters continue, ${counted} after ${requests}`);
     requests = counted;
   }
   const { problem, verifiedBytes } = await load.stop();
-  check.equal(problem, '', 'every byte was right, and no read failed');
+  check.equal(problem, '', 'every byte is right, and no read failed');
   check.ok(Math.max(...stalls) < 10, `no read waited for long: ${seconds(stalls)}`);
   check.equal(
     await deviceSha256(other),
     images.flat.sha256,
-    'the connection of nbd-client goes on',
+    'the connection of nbd-client continues',
   );
   const [status] = (await daemon.control.status()).devices;
   check.equal(status?.reconnects, 0, 'the device kept its connections');
@@ -161,7 +161,7 @@ async function absence(check: Check, { daemon, images }: World): Promise<void> {
   const begin = performance.now();
   dropCaches();
   let over = false;
-  // On a busy machine the daemon alone may take half a minute to start.
+  // On a busy machine the start of the daemon alone may take half a minute.
   const read = runTool('sha256sum', [device], { timeout: 120_000 }).then((result) => {
     over = true;
     return result;
@@ -170,7 +170,7 @@ async function absence(check: Check, { daemon, images }: World): Promise<void> {
   check.ok(!over, 'a read waits for 30 s');
   const ready = await daemon.start();
   const { code, stdout } = await read;
-  check.equal(code, 0, 'and then succeeds');
+  check.equal(code, 0, 'the read succeeds afterwards');
   check.equal(stdout.slice(0, 64), images.flat.sha256, 'with the right bytes');
   check.equal([...log.errors(), ...log.troubles()], [], 'the kernel saw no error and no hung task');
   const after = performance.now() - begin;
@@ -190,7 +190,7 @@ async function tooLong(check: Check, { daemon }: World): Promise<void> {
   check.match(read.stderr, /Input\/output error/, 'a read fails');
   check.ok(after > 3 && after < 20, `in time: ${seconds([after])}`);
   check.equal(log.troubles(), [], 'no hung task');
-  check.ok(isConnected(device), 'the device is still ours');
+  check.ok(isConnected(device), 'the device is still attached');
   await daemon.start();
   const { code, stderr } = await daemon.run('detach', device);
   check.equal([code, stderr], [0, ''], 'detach works');

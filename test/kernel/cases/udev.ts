@@ -1,5 +1,5 @@
-// Attaching while udev looks at every device that changes, on a busy machine at first and 200 times then: no
-// request may be lost. Comes first: a kernel that has made its threads once has them for minutes.
+// Attaching while udev opens every device that changes: first on a busy machine, then 200 times. No request may be
+// lost. This case comes first: a kernel that has made its threads keeps them for minutes.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { setPriority } from 'node:os';
@@ -15,11 +15,11 @@ import type { World } from '../world.js';
 
 const TIMES = 200;
 const UDEVD = ['/lib/systemd/systemd-udevd', '/usr/lib/systemd/systemd-udevd'];
-/** The kernel waits 10 s for a reply that is lost; an emulated processor is done before. */
+/** The kernel waits 10 s for a lost reply; an emulated processor is done earlier. */
 const LOST_MS = 9000;
-/** The longest that udev may take with a device, with every processor of an emulated machine taken. */
+/** The longest time that udev may take with a device while every processor of an emulated machine is busy. */
 const MAX_UDEV_MS = 90_000;
-/** Loops that take the processors from the kernel's maker of threads. */
+/** Loops that keep the processors from the kernel thread that makes threads. */
 const BUSY = 4;
 
 export function udevCases(): Case<World>[] {
@@ -36,7 +36,7 @@ async function run(check: Check, { images, inVm }: World): Promise<void> {
   check.defer(() => manager.kill('SIGTERM'));
   for (let i = 0; !existsSync('/run/udev/control') && i < 500; i++) await pause(20);
   await mustRun('udevadm', ['settle']);
-  // Loops in front of the kernel's maker of threads, and we in front of them.
+  // The loops have priority over the kernel thread that makes threads, and this process has priority over the loops.
   setPriority(-20);
   check.defer(() => setPriority(0));
   const daemon = new Daemon(['--config', images.config]);
@@ -54,18 +54,18 @@ async function run(check: Check, { images, inVm }: World): Promise<void> {
   for (let i = 1; i < TIMES; i++) worst = Math.max(worst, await attachOnce(daemon));
   check.note(`the slowest of the others: ${worst.toFixed(0)} ms`);
   const timedOut = log.lines().filter((each) => /timed out|I\/O error/.test(each));
-  check.equal(timedOut, [], 'the kernel has every reply');
-  check.ok(worst < LOST_MS, 'none took as long as a lost reply');
+  check.equal(timedOut, [], 'the kernel got every reply');
+  check.ok(worst < LOST_MS, 'no attach took as long as a lost reply');
   check.equal(log.troubles(), [], 'no trouble');
   const said = daemon.log.split('\n');
   const replaced = said.filter((each) => each.includes('does not read'));
   for (const each of replaced) check.note(each);
-  // A detach may shut a socket down before the kernel has said goodbye on it; without a request nothing is lost.
+  // A detach may shut down a socket before the kernel has sent NBD_CMD_DISC; without a request nothing is lost.
   const ended = said.filter((each) => /client hung up; [1-9]/.test(each));
   const allowed = ended.length <= replaced.length;
   check.ok(
     allowed,
-    'no connection with requests ends but those that the daemon replaces',
+    'only connections that the daemon replaces end with requests',
     ended.join('\n'),
   );
   check.equal(
@@ -75,7 +75,7 @@ async function run(check: Check, { images, inVm }: World): Promise<void> {
   );
 }
 
-/** @returns milliseconds until udev and the kernel have nothing more to do with the device */
+/** @returns milliseconds until udev and the kernel are done with the device */
 async function attachOnce({ control }: Daemon): Promise<number> {
   const begin = performance.now();
   const { device } = await control.attach({ export: 'flat' });
@@ -83,7 +83,7 @@ async function attachOnce({ control }: Daemon): Promise<number> {
     const [reads = 0] = attribute(device, 'inflight').split(/\s+/).map(Number);
     return reads > 0 || existsSync('/run/udev/queue');
   };
-  // udev hears of it a moment later.
+  // udev gets its event a moment later.
   do await pause(100);
   while (isBusy());
   const took = performance.now() - begin;
@@ -92,7 +92,7 @@ async function attachOnce({ control }: Daemon): Promise<number> {
   return took;
 }
 
-/** With every processor taken, udev may open the device later than that, and keep it for longer than detach waits. */
+/** While every processor is busy, udev may open the device later than that, and keep it longer than detach waits. */
 async function detachOnceFree(control: ControlClient, device: string): Promise<void> {
   for (const end = performance.now() + MAX_UDEV_MS; ; await pause(100)) {
     try {

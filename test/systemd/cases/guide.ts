@@ -1,4 +1,4 @@
-// docs/container-host.md, followed literally on a machine that has nothing of ours, and back.
+// docs/container-host.md, followed literally on a machine without the project's files, and undone.
 import { guideScript } from '../guide.js';
 import type { HostCase } from '../host-case.js';
 import { GUIDE, AS_ON_A_HOST } from '../installed.js';
@@ -24,7 +24,7 @@ export function guideCases(): HostCase[] {
         follow('6. Device and mount');
         must(
           check,
-          'the files are as they were',
+          'the files are right',
           `sha256sum -c --quiet ${images}/tree.sha256`,
           '/srv/web',
         );
@@ -36,7 +36,7 @@ export function guideCases(): HostCase[] {
           'no warning in the journal',
         );
         follow('Removing it');
-        check.equal(sh('ls /run | grep overlaybd || true').stdout, '', 'nothing is left in /run');
+        check.equal(sh('ls /run | grep overlaybd || true').stdout, '', 'no file is left in /run');
         check.equal(sh('cat /sys/block/nbd63/pid || true').stdout, '', 'the device is free');
         const left = sh(
           "systemctl list-units --plain --no-legend 'overlaybd-nbd*' | grep -v slice || true",

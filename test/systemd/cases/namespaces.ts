@@ -13,21 +13,25 @@ export function namespaceCases(): HostCase[] {
       before: (images) => installedHost(images),
       async run(check) {
         await until(check, 'the file system is mounted', 'mountpoint -q /srv/web');
-        must(check, 'restarts', 'systemctl restart overlaybd-nbd');
-        check.ok(sh(WARNING).code !== 0, 'nothing is wrong with a shared root');
-        // What is propagated already would stay in every namespace that there is.
-        must(check, 'unmounts', 'systemctl stop srv-web.mount');
+        must(check, 'the daemon restarts', 'systemctl restart overlaybd-nbd');
+        check.ok(sh(WARNING).code !== 0, 'there is no warning with a shared root');
+        // A mount that was propagated already would stay in every namespace.
+        must(check, 'the unit unmounts', 'systemctl stop srv-web.mount');
         must(check, 'the root becomes private', 'mount --make-rprivate /');
-        must(check, 'mounts', 'systemctl start srv-web.mount');
-        must(check, 'restarts', 'systemctl restart overlaybd-nbd');
+        must(check, 'the unit mounts', 'systemctl start srv-web.mount');
+        must(check, 'the daemon restarts', 'systemctl restart overlaybd-nbd');
         await until(check, 'the log tells', WARNING, 10);
-        must(check, 'unmounts', 'umount /srv/web');
+        must(check, 'umount succeeds', 'umount /srv/web');
         const refused = sh('overlaybd-nbd detach --state /run/overlaybd-nbd /dev/nbd63');
-        check.match(refused.stderr, /own mount namespace/, 'the device is still in use, and why');
-        must(check, 'a restart lets go of it', 'systemctl restart overlaybd-nbd');
+        check.match(
+          refused.stderr,
+          /own mount namespace/,
+          'the device is still in use, and the error tells why',
+        );
+        must(check, 'a restart of the daemon releases it', 'systemctl restart overlaybd-nbd');
         await pause(1000);
-        must(check, 'detaches', 'systemctl stop overlaybd-nbd-attach@web');
-        must(check, 'and is free', 'test ! -e /sys/block/nbd63/pid');
+        must(check, 'the unit detaches', 'systemctl stop overlaybd-nbd-attach@web');
+        must(check, 'the device is free', 'test ! -e /sys/block/nbd63/pid');
       },
     },
   ];

@@ -1,15 +1,15 @@
-// The Debian package on a host that runs: upgraded under a mounted device, not removed under one, and purged.
+// The Debian package on a running host: upgraded under a mounted device, not removed under a device in use, and purged.
 import type { HostCase } from '../host-case.js';
 import { NEXT_PACKAGE, NEXT_VERSION } from '../debs.js';
 import { installedHost } from '../installed.js';
 import { must, sh, until } from '../shell.js';
 
-/** Reads the device, past the page cache, until /run/stop is there; counts in /run/reads, /run/failed. */
+/** Reads the device without the page cache until /run/stop exists; counts in /run/reads and /run/failed. */
 const READER = `(while [ ! -e /run/stop ]; do
   dd if=/dev/nbd63 of=/dev/null bs=64k count=16 iflag=direct status=none && echo >>/run/reads || echo >>/run/failed
 done) >/dev/null 2>&1 &`;
 
-/** All that must be gone after a purge. fstab still names a unit, which systemd lists as not found. */
+/** Everything that must be gone after a purge. fstab still names a unit, which systemd lists as not found. */
 const LEFT = `ls -d /etc/overlaybd-nbd /run/overlaybd-nbd* /usr/lib/overlaybd-nbd /usr/bin/overlaybd-nbd \\
   /usr/lib/systemd/system/overlaybd-nbd* /etc/systemd/system/*/overlaybd-nbd* /usr/lib/sysusers.d/overlaybd-nbd* \\
   /usr/share/doc/overlaybd-nbd /var/lib/systemd/deb-systemd-helper-*/*overlaybd-nbd* 2>/dev/null || true
@@ -29,35 +29,39 @@ export function packageCases(): HostCase[] {
         const mainPid = 'systemctl show -P MainPID overlaybd-nbd';
         const before = must(check, 'a process serves', mainPid).stdout;
         must(check, 'a reader begins', READER);
-        await until(check, 'it reads', 'test -s /run/reads');
+        await until(check, 'the reader reads', 'test -s /run/reads');
         const upgraded = must(
           check,
           'the package is upgraded',
           `dpkg -i ${images}/${NEXT_PACKAGE}`,
         );
-        check.equal(/^overlaybd-nbd: .*$/m.exec(upgraded.stderr)?.[0], undefined, 'without a word');
+        check.equal(
+          /^overlaybd-nbd: .*$/m.exec(upgraded.stderr)?.[0],
+          undefined,
+          'the upgrade prints no message',
+        );
         must(check, 'the reader stops', 'wc -l </run/reads >/run/before; sleep 2; touch /run/stop');
         check.equal(sh('cat /run/failed 2>/dev/null || true').stdout, '', 'no read failed');
         must(check, 'reads went on', 'test "$(wc -l </run/reads)" -gt "$(cat /run/before)"');
         const after = must(check, 'a process serves after it', mainPid).stdout;
-        check.ok(after !== before, 'another one', `${before}, ${after}`);
+        check.ok(after !== before, 'another process runs', `${before}, ${after}`);
         const status = sh('overlaybd-nbd status --json --state /run/overlaybd-nbd').stdout;
-        check.match(status, new RegExp(`"${NEXT_VERSION}"`), 'of the new version');
+        check.match(status, new RegExp(`"${NEXT_VERSION}"`), 'it has the new version');
         must(check, 'the file system is still mounted', files, '/srv/web');
         must(
           check,
-          'daemon.json is as it was',
+          'daemon.json is unchanged',
           'grep -q config.v1.json /etc/overlaybd-nbd/daemon.json',
         );
 
         must(
           check,
-          'a process is in the file system',
+          'a process uses the file system',
           '(cd /srv/web; exec sleep 1000) >/dev/null 2>&1 & echo $! >/run/sleeper',
         );
         const refused = sh('dpkg -r overlaybd-nbd');
         check.ok(refused.code !== 0, 'the package is not removed under a device in use');
-        check.match(refused.stderr, /nbd63.*in use[^]*unmount/, 'and says why');
+        check.match(refused.stderr, /nbd63.*in use[^]*unmount/, 'the error tells the reason');
         must(check, 'the service runs', 'systemctl is-active overlaybd-nbd');
         must(check, 'the files can be read', files, '/srv/web');
 
@@ -66,7 +70,7 @@ export function packageCases(): HostCase[] {
           'it is purged when nothing is in use',
           'kill "$(cat /run/sleeper)"; umount /srv/web; dpkg -P overlaybd-nbd',
         );
-        check.equal(sh(LEFT).stdout, '', 'nothing is left');
+        check.equal(sh(LEFT).stdout, '', 'no file is left');
         check.equal(sh('cat /sys/block/nbd63/pid || true').stdout, '', 'the device is free');
         must(check, 'images stay', 'test -e /var/lib/overlaybd/web/config.v1.json');
       },

@@ -1,4 +1,4 @@
-// A machine that runs: restarts, refused stops, and a socket unit that is taken into use later.
+// A running machine: restarts, refused stops, and a socket unit that is started later.
 import type { HostCase } from '../host-case.js';
 import { installedHost } from '../installed.js';
 import { must, sh, until } from '../shell.js';
@@ -33,7 +33,7 @@ export function runningCases(): HostCase[] {
         await until(check, 'the file system is mounted', MOUNTED);
         must(
           check,
-          'somebody is in it',
+          'a process uses the file system',
           '(cd /srv/web; exec sleep 1000) >/dev/null 2>&1 & echo $! >/run/sleeper',
         );
         sh('systemctl stop overlaybd-nbd-attach@web');
@@ -46,15 +46,15 @@ export function runningCases(): HostCase[] {
           `sha256sum -c --quiet ${images}/tree.sha256`,
           '/srv/web',
         );
-        must(check, 'starts again', 'systemctl start srv-web.mount');
-        must(check, 'the device, too', 'systemctl is-active overlaybd-nbd-attach@web');
+        must(check, 'the mount starts again', 'systemctl start srv-web.mount');
+        must(check, 'the device is attached', 'systemctl is-active overlaybd-nbd-attach@web');
         sh('kill "$(cat /run/sleeper)"');
-        must(check, 'stops now', 'systemctl stop overlaybd-nbd-attach@web');
+        must(check, 'the unit stops now', 'systemctl stop overlaybd-nbd-attach@web');
         check.ok(sh(MOUNTED).code !== 0, 'it is unmounted');
-        must(check, 'and starts', 'systemctl start srv-web.mount');
+        must(check, 'the mount starts', 'systemctl start srv-web.mount');
         must(
           check,
-          'the files are as they were',
+          'the files are right',
           `sha256sum -c --quiet ${images}/tree.sha256`,
           '/srv/web',
         );

@@ -7,8 +7,8 @@ import { installedHost } from '../installed.js';
 import { must, sh, until } from '../shell.js';
 
 /**
- * Seconds: well below the dead-connection timeout of 90 s, for which readers held it up before. How long it took is
- * printed; most of it is two starts of Node.js, and a busy machine without KVM takes its time for those.
+ * Seconds: well below the dead-connection timeout of 90 s, for which readers once delayed it. The time is printed; most
+ * of it is two starts of Node.js, which are slow on a busy machine without KVM.
  */
 const LIMIT = 60;
 const READERS = 4;
@@ -22,8 +22,8 @@ export function shutdownCases(): HostCase[] {
       before: (images) => installedHost(images),
       async run(check) {
         await until(check, 'the file system is mounted', 'mountpoint -q /srv/web');
-        // Children of this service, which a shutdown does not stop: they read until everybody is killed.
-        // Few processes: to start them is most of what an emulated processor would do.
+        // Children of this service, which a shutdown does not stop: they read until all processes are killed. Few
+        // processes, because starting them is most of the work of an emulated processor.
         const loop =
           'while :; do dd if=/dev/nbd63 of=/dev/null bs=4k iflag=direct status=none || sleep 0.1; done';
         for (let i = 0; i < READERS; i++) {
@@ -32,7 +32,7 @@ export function shutdownCases(): HostCase[] {
         await pause(3000);
         const before =
           "cut -d' ' -f1 /sys/block/nbd63/stat | tr -d ' '; awk '{print $1}' /sys/block/nbd63/stat";
-        check.ok(Number(sh(before).stdout.split('\n').at(-1)) > 0, 'they read');
+        check.ok(Number(sh(before).stdout.split('\n').at(-1)) > 0, 'the programs read');
         must(check, 'the mount is busy', '! umount /srv/web 2>/dev/null');
       },
       async powerOff() {
@@ -54,7 +54,7 @@ export function shutdownCases(): HostCase[] {
   ];
 }
 
-/** When the kernel printed it, since it was started. */
+/** When the kernel printed it, in seconds since its start. */
 function secondsOf(shown: string, text: string): number | null {
   const line = shown.split('\n').find((each) => each.includes(text));
   const seconds = /\[\s*(\d+\.\d+)\]/.exec(line ?? '')?.[1];

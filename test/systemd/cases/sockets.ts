@@ -1,4 +1,4 @@
-// The sockets of a running host are given to systemd, as docs/systemd.md says, and taken back.
+// The sockets of a running host are moved to systemd, as docs/systemd.md says, and back.
 import { guideScript } from '../guide.js';
 import type { HostCase } from '../host-case.js';
 import { installedHost } from '../installed.js';
@@ -6,7 +6,7 @@ import { must, sh, until } from '../shell.js';
 
 const READ = 'dd if=/dev/nbd63 of=/dev/null bs=4k count=64 iflag=direct status=none';
 
-/** Who listens at the unit's Unix socket. */
+/** The process that listens on the unit's Unix socket. */
 const OWNERS = `ss -Hlxp src /run/overlaybd-nbd.sock | grep -o '"[^"]*"' | sort`;
 
 export function socketCases(): HostCase[] {
@@ -35,15 +35,19 @@ export function socketCases(): HostCase[] {
         follow('And back');
         must(
           check,
-          'it listens by itself',
+          'the daemon listens itself',
           'nbdinfo --size "nbd+unix:///web?socket=/run/overlaybd-nbd/nbd.sock"',
         );
-        check.equal(sh('test ! -e /run/overlaybd-nbd.sock').code, 0, 'and nobody else does');
+        check.equal(
+          sh('test ! -e /run/overlaybd-nbd.sock').code,
+          0,
+          'no socket of systemd is left',
+        );
         must(check, 'the device still works', READ);
         check.equal(
           sh('systemctl is-active srv-web.mount').stdout,
           'active',
-          'it was mounted all the time',
+          'the file system was mounted all the time',
         );
       },
     },

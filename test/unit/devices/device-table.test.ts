@@ -3,7 +3,7 @@ import { test } from 'tap';
 import { Device } from '../../../daemon/devices/device.js';
 import { DeviceTable } from '../../../daemon/devices/device-table.js';
 import type { DeviceRecord } from '../../../daemon/devices/record.js';
-import type { HeldImage } from '../../../daemon/image/table.js';
+import type { HeldImage } from '../../../daemon/image/open-images.js';
 
 const image = { image: { name: 'an image' } } as unknown as HeldImage;
 const recordOf = (index: number): DeviceRecord =>

@@ -205,11 +205,17 @@ await test('dead connections are replaced, and only those', async (t) => {
   const { sockets: before = [] } = kernel.devices.get(0) ?? {};
   t.same(await kernel.read(0, 0, 1000), part(0, 1000));
   t.same(await kernel.read(0, 0, 1000, 1), part(0, 1000));
+  // Ends that the daemon sees one after the other may be repaired one after the other.
+  const replaced = (): number =>
+    kernel.calls.reduce(
+      (sum, call) => sum + Number(/^reconfigure (\d+) 0$/.exec(call)?.[1] ?? 0),
+      0,
+    );
   kernel.kill(0, 0);
   kernel.kill(0, 1); // that was the third one
-  await until(async () => (await manager.status())[0]?.reconnects === 1);
-  t.same(kernel.calls, ['connect 0', 'reconfigure 2 0']);
-  t.equal(kernel.devices.get(0)?.sockets.length, 4);
+  const has = (): number | undefined => kernel.devices.get(0)?.sockets.length;
+  await until(() => replaced() >= 2 && has() === 4);
+  t.equal(replaced(), 2);
   t.ok(
     kernel.devices
       .get(0)
@@ -225,10 +231,12 @@ await test('dead connections are replaced, and only those', async (t) => {
       bytesSent: 2 * 1016 + 4 * 115,
     },
   ]);
-  t.ok(log.includes('info: /dev/nbd0: got 2 new connections'));
+  await until(() =>
+    log.some((line) => /^info: \/dev\/nbd0: got [12] new connections?$/.test(line)),
+  );
   for (const _ of [0, 1, 2, 3]) kernel.kill(0);
-  await until(() => kernel.devices.get(0)?.sockets.length === 4);
-  t.equal(kernel.calls.at(-1), 'reconfigure 4 0');
+  await until(() => replaced() >= 6 && has() === 4);
+  t.equal(replaced(), 6);
   t.same(await kernel.read(0, 0, SIZE), disk);
   t.equal(reactors.connections, 4);
   t.equal(records().length, 1);

@@ -80,6 +80,29 @@ await test('waiting for repairs has a time limit', async (t) => {
   t.same(await kernel.read(1, 0, 512), part(0, 512), 'it is repaired later');
 });
 
+await test('repairAll does not wait for a device that is detached, or in a daemon that stops', async (t) => {
+  const { kernel, image, live } = makeWorld(t);
+  const first = await live();
+  for (let i = 0; i < 2; i++) await first.manager.attach({ image: [image] });
+  await first.die();
+  const second = await live();
+  await second.manager.recover();
+  const never = deferred();
+  let asked = 0;
+  kernel.before = async (what) => {
+    if (!what.startsWith('reconfigure')) return;
+    asked++;
+    await never.promise;
+  };
+  const unrepaired = second.manager.repairAll(600_000);
+  await until(() => asked === 2);
+  await second.manager.detach('nbd0', { force: true });
+  second.manager.stop();
+  t.same(await unrepaired, []);
+  t.same(await second.manager.repairAll(600_000), [], 'after the stop');
+  never.resolve();
+});
+
 await test('devices of other owners and with other images are left alone', async (t) => {
   const { kernel, sysfs, image, folder, records, live } = makeWorld(t, 5);
   const first = await live();

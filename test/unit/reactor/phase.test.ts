@@ -1,5 +1,6 @@
 import { test } from 'tap';
-import { PHASES, checkNext, type PhaseName } from '../../../daemon/reactor/phase.js';
+import { POLL_READABLE, POLL_WRITABLE } from '../../../daemon/native/poll.js';
+import { PHASES, checkNext, watchedEvents, type PhaseName } from '../../../daemon/reactor/phase.js';
 
 const NAMES = Object.keys(PHASES) as PhaseName[];
 
@@ -37,5 +38,17 @@ await test('phases read only bytes they use, and ending ones have a deadline', (
   }
   t.notOk(reachable('finishing').has('serving'));
   t.notOk(reachable('draining').has('serving'));
+  t.end();
+});
+
+await test('a socket is watched for what the phase and the protocol can use', (t) => {
+  const all = POLL_READABLE | POLL_WRITABLE;
+  t.equal(watchedEvents(PHASES.serving, true, true), all);
+  t.equal(watchedEvents(PHASES.serving, true, false), POLL_READABLE);
+  t.equal(watchedEvents(PHASES.serving, false, true), POLL_WRITABLE);
+  t.equal(watchedEvents(PHASES.serving, false, false), 0);
+  t.equal(watchedEvents(PHASES.draining, true, true), POLL_WRITABLE, 'reads no more');
+  t.equal(watchedEvents(PHASES.lingering, false, true), POLL_READABLE, 'until the client hangs up');
+  t.equal(watchedEvents(PHASES.closed, true, true), 0);
   t.end();
 });

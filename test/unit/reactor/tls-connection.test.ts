@@ -88,6 +88,12 @@ async function take(stream: SocketStream | TLSSocket, length: number): Promise<B
   }
 }
 
+/** Waits until the connection has more replies than the client takes. */
+async function stalled({ connection: { outbox } }: Pair): Promise<void> {
+  const deadline = performance.now() + 60_000;
+  while (!outbox.blocked && performance.now() < deadline) await pause(5);
+}
+
 async function closing({ closed }: Pair, ms = 60_000): Promise<ConnectionSummary> {
   const deadline = performance.now() + ms;
   while (closed.length === 0 && performance.now() < deadline) await pause(5);
@@ -197,7 +203,7 @@ await t.test(
       both.socket.write(requestBytes({ cookie: BigInt(i), offset: i, length: 200_000 }));
     }
     const { outbox } = both.connection;
-    for (let tries = 0; tries < 6000 && !outbox.blocked; tries++) await pause(10);
+    await stalled(both);
     await pause(100);
     test.ok(outbox.blocked);
     test.ok(outbox.unsent < 600_000, `${outbox.unsent} unsent`);
@@ -221,7 +227,7 @@ await t.test('draining answers accepted requests and ends TLS cleanly', async (t
   for (let i = 0; i < 3000; i++) {
     busy.socket.write(requestBytes({ cookie: BigInt(i), offset: i, length: 5000 }));
   }
-  await pause(50);
+  await stalled(busy);
   busy.connection.drain();
   await pause(50);
   const parts: Buffer[] = [];
@@ -235,7 +241,7 @@ await t.test('draining answers accepted requests and ends TLS cleanly', async (t
 
   const stuck = await inTransmission(test, { drainMs: 200 });
   for (let i = 0; i < 200; i++) stuck.socket.write(requestBytes({ length: 50_000 }));
-  await pause(50);
+  await stalled(stuck);
   stuck.connection.drain();
   test.match(await closing(stuck), { reason: /did not take/ });
 });

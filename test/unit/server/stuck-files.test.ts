@@ -2,7 +2,7 @@
 import t from 'tap';
 import type { DiskSpec } from '../../../daemon/image/spec.js';
 import type { StuckFileJob } from '../../../daemon/native/file.js';
-import type { HeldImage } from '../../../daemon/image/table.js';
+import type { HeldImage } from '../../../daemon/image/open-images.js';
 import { StuckFiles } from '../../../daemon/server/stuck-files.js';
 
 function held(...names: string[]): HeldImage {

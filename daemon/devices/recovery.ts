@@ -1,0 +1,99 @@
+// Finds the devices of an earlier daemon again, and opens their images: at the start of the daemon, later if the
+// disk with the image comes later, and when such a device is attached again.
+
+import { messageOf } from '../errors.js';
+import type { HeldImage } from '../image/open-images.js';
+import { OPEN_PATIENCE_MS } from '../image/table.js';
+import { inTime } from '../lib/in-time.js';
+import type { Turns } from '../lib/turns.js';
+import { FewLines } from '../log/few-lines.js';
+import { Device, isServed } from './device.js';
+import type { DeviceTable } from './device-table.js';
+import type { DeviceEnvironment } from './environment.js';
+import { leftBehind } from './left-behind.js';
+import type { DeviceLinks } from './links.js';
+import { retryDevice } from './lost-device.js';
+import { GONE, type DeviceRemoval } from './removal.js';
+import { deviceSize } from './request.js';
+
+interface RecoveryParts {
+  readonly environment: DeviceEnvironment;
+  readonly table: DeviceTable;
+  readonly links: DeviceLinks;
+  readonly removal: DeviceRemoval;
+  /** No device is attached while one is recovered later. */
+  readonly turns: Turns;
+}
+
+export class DeviceRecovery {
+  readonly #parts: RecoveryParts;
+
+  constructor(parts: RecoveryParts) {
+    this.#parts = parts;
+  }
+
+  /** Finds the devices, and waits up to `patienceMs` for their images. */
+  async recoverAll(patienceMs = OPEN_PATIENCE_MS): Promise<void> {
+    const { environment, links, table } = this.#parts;
+    const opening = new Set<string>();
+    let isLate = false;
+    // Recover all at once, so that a disk that does not answer delays only its own devices.
+    const recovered = leftBehind(environment).map(async (record) => {
+      const device = new Device(record, null);
+      opening.add(device.path);
+      table.add(device);
+      const why = await this.recover(device);
+      opening.delete(device.path);
+      if (why !== null) this.#retry(device, why);
+      else if (isLate) links.repairAllSoon(table.served);
+    });
+    if (await inTime(Promise.all(recovered), patienceMs)) return;
+    isLate = true;
+    const lines = new FewLines(environment.log, 'warn', 'devices');
+    for (const path of opening) {
+      lines.add(`${path}: its image is not open after ${patienceMs / 1000} s: ready without`);
+    }
+    lines.end();
+  }
+
+  /** Opens the image of a lost device. @returns null, or why the device is not served */
+  async recover(device: Device): Promise<string | null> {
+    const { environment, table } = this.#parts;
+    const { images } = environment;
+    const { record } = device;
+    let held: HeldImage;
+    try {
+      held = await images.open({ blobs: record.image, partition: record.partition });
+    } catch (error) {
+      // Reads of the device wait. They fail after the dead connection timeout, unless a later try succeeds.
+      return `its image cannot be opened: ${messageOf(error)}`;
+    }
+    if (
+      held.fingerprint !== record.fingerprint ||
+      deviceSize(held.image.size, record) !== record.size
+    ) {
+      images.release(held);
+      return `${held.name} is not the image with which it was attached; detach it, or bring that image back and attach it again`;
+    }
+    if (!table.has(device) || device.leaving || isServed(device)) {
+      images.release(held);
+      return isServed(device) ? null : 'it was detached meanwhile';
+    }
+    device.serve(held);
+    images.hide(held);
+    return null;
+  }
+
+  #retry(device: Device, why: string): void {
+    const { environment, links, removal, table, turns } = this.#parts;
+    const isLost = (): boolean => {
+      if (links.isStopped || !table.has(device) || isServed(device)) return false;
+      if (links.isOurs(device.record)) return true;
+      removal.forget(device, GONE);
+      return false;
+    };
+    const recover = (): Promise<string | null> => turns.run(() => this.recover(device));
+    const served = (): void => links.repairAllSoon(table.served);
+    retryDevice({ record: device.record, log: environment.log, isLost, recover, served }, why);
+  }
+}

@@ -1,0 +1,103 @@
+// The images that are open. Holders of the same blobs share one image; it stays open while it has a holder.
+
+import { OverlaybdError } from '../errors.js';
+import type { Logger } from '../log/logger.js';
+import { BlobPool } from './blob-pool.js';
+import type { ImageSource } from './image-source.js';
+import { Opener, type OpenImage } from './opener.js';
+import { ReaderFactory } from './reader-factory.js';
+import { NO_REMOTE, type Remote, type RemoteImages } from './remote.js';
+
+/** One hold of an open image, which others may share. Its holder releases it once. */
+export interface HeldImage {
+  /** Of the image; unique in this process. */
+  readonly key: string;
+  /** How this holder names the image. */
+  readonly source: ImageSource;
+  /** For messages: the configuration, or the first blob. */
+  readonly name: string;
+  readonly fingerprint: string;
+  readonly image: Omit<OpenImage, 'name' | 'close'>;
+}
+
+interface Entry {
+  readonly key: string;
+  readonly image: OpenImage;
+  holders: number;
+}
+
+interface Hold extends HeldImage {
+  readonly entry: Entry;
+}
+
+export class OpenImages {
+  readonly #log: Logger;
+  readonly #opener: Opener;
+  readonly #entries = new Set<Entry>();
+  #nextKey = 1;
+  #isStopped = false;
+
+  /** @param strict whether what is odd about an image is refused */
+  constructor(log: Logger, strict: boolean, remote: Remote = NO_REMOTE) {
+    const images = (): RemoteImages => remote.images();
+    const readers = new ReaderFactory(images);
+    this.#log = log;
+    this.#opener = new Opener(new BlobPool(readers, images), readers, strict, undefined, remote);
+  }
+
+  /** @throws OverlaybdError when it cannot be opened */
+  async open(source: ImageSource): Promise<HeldImage> {
+    const image = await this.#opener.open(source, ({ identity }, name) => {
+      const entry = this.#openEntry(identity);
+      return entry && hold(entry, source, name);
+    });
+    if ('entry' in image) return image;
+    if (this.#isStopped) {
+      image.close();
+      throw new OverlaybdError('BUSY', 'the daemon is stopping');
+    }
+    for (const note of image.notes) this.#log.log('warn', note);
+    // Another caller may have opened it at the same time.
+    const shared = image.isShareable ? this.#openEntry(image.marks.identity) : null;
+    if (shared) {
+      image.close();
+      return hold(shared, source, image.name);
+    }
+    const entry = { key: `image:${this.#nextKey++}`, image, holders: 0 };
+    this.#entries.add(entry);
+    return hold(entry, source, image.name);
+  }
+
+  release(held: HeldImage): void {
+    const { entry } = held as Hold;
+    if (--entry.holders > 0) return;
+    this.#entries.delete(entry);
+    entry.image.close();
+  }
+
+  /** Opens nothing any more. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#opener.close();
+  }
+
+  /** Closes all images, also those that have holders. */
+  close(): void {
+    this.stop();
+    for (const { image } of this.#entries) image.close();
+    this.#entries.clear();
+  }
+
+  /** An image that may be shared. */
+  #openEntry(identity: string): Entry | null {
+    const isWanted = ({ image }: Entry): boolean =>
+      image.isShareable && image.marks.identity === identity;
+    return [...this.#entries].find(isWanted) ?? null;
+  }
+}
+
+function hold(entry: Entry, source: ImageSource, name: string): Hold {
+  entry.holders++;
+  const { key, image } = entry;
+  return { key, source, name, fingerprint: image.marks.fingerprint, image, entry };
+}

@@ -1,0 +1,30 @@
+// Work one piece after the other.
+import { test } from 'tap';
+import { Turns } from '../../../daemon/lib/turns.js';
+import { deferred } from '../nbd/fake-export.js';
+
+await test('in the order in which it was asked for, whatever each takes and however it ends', async (t) => {
+  const turns = new Turns();
+  const order: string[] = [];
+  const gate = deferred();
+  const first = turns.run(async () => {
+    order.push('first begins');
+    await gate.promise;
+    order.push('first ends');
+    throw new Error('wrong');
+  });
+  const second = turns.run(async () => {
+    order.push('second');
+    return 2;
+  });
+  const third = turns.run(() => {
+    throw new TypeError('at once');
+  });
+  const fourth = turns.run(async () => order.push('fourth'));
+  gate.resolve();
+  await t.rejects(first, { message: 'wrong' });
+  t.equal(await second, 2);
+  await t.rejects(third, TypeError);
+  await fourth;
+  t.same(order, ['first begins', 'first ends', 'second', 'fourth']);
+});
