@@ -20,6 +20,9 @@ import {
 import { OverlaybdError } from '../errors.js';
 import { JSON_BYTES_A_UNIT, PARALLEL_FILES, UNBOUNDED, type Effort } from '../lib/effort.js';
 import { mapEach } from '../lib/gate.js';
+import { quoted } from '../lib/printable.js';
+import { checkServedDigest, isDigest } from '../registry/digest.js';
+import { parseRepoBlobUrl, type RepositoryUrl } from '../registry/repo-blob-url.js';
 import type { PooledBlob } from './blob-pool.js';
 import type { ImageBlobs } from './image-blobs.js';
 import { noImages, type RemoteImages } from './remote.js';
@@ -131,7 +134,7 @@ async function planConfig(path: string, json: string): Promise<ImagePlan> {
     );
   }
   const found = await mapEach([...lowers.entries()], PARALLEL_FILES, ([i, lower]) =>
-    findLower(lower, `${path}: lowers.${i}`, folder, config),
+    findLower(lower, `${path}: lowers.${i}`, folder, () => repositoryOf(config, path)),
   );
   return {
     name: path,
@@ -161,12 +164,15 @@ async function planUpper(
   };
 }
 
-/** The first of the candidates that exists is the layer's file, even if its content is broken. */
+/**
+ * The first of the candidates that exists is the layer's file, even if its content is broken. If there is none, the
+ * layer is in the repository of the configuration.
+ */
 async function findLower(
   lower: LowerConfig,
   where: string,
   folder: string,
-  config: ImageConfig,
+  repository: () => RepositoryUrl | null,
 ): Promise<BlobRef> {
   if (lower.targetFile !== '' || lower.targetDigest !== '' || lower.gzipIndex !== '') {
     throw turboOciError(where);
@@ -181,15 +187,34 @@ async function findLower(
   for (const path of candidates) {
     if (await fileExists(path)) return fileRef(path);
   }
+  const remote = lower.digest === '' ? null : repository();
+  if (remote) return registryRef(lower, where, remote);
   const tried =
     candidates.length === 0 ? 'no file or dir is given' : `tried ${candidates.join(', ')}`;
-  if (lower.digest !== '' && config.repoBlobUrl !== '') {
-    throw new OverlaybdError(
-      'UNSUPPORTED',
-      `${where}: ${lower.digest} is not on disk (${tried}); fetching from a registry is not supported yet`,
-    );
-  }
   throw new OverlaybdError('NOT_FOUND', `${where}: the layer is not on disk: ${tried}`);
+}
+
+/** @throws OverlaybdError BAD_CONFIG, UNSUPPORTED for a digest of another algorithm */
+function registryRef(
+  { digest, size }: LowerConfig,
+  where: string,
+  { host, repository }: RepositoryUrl,
+): BlobRef {
+  if (!isDigest(digest)) {
+    const message = `${where}.digest: ${quoted(digest)} is not a digest: "sha256:" and 64 digits 0-9, a-f`;
+    throw new OverlaybdError('BAD_CONFIG', message);
+  }
+  checkServedDigest(digest, where);
+  if (size === 0) {
+    const message = `${where}.size: 0: a layer in a registry needs the size of its blob`;
+    throw new OverlaybdError('BAD_CONFIG', message);
+  }
+  return { kind: 'registry', host, repository, digest, size };
+}
+
+/** @throws OverlaybdError BAD_CONFIG */
+function repositoryOf({ repoBlobUrl }: ImageConfig, path: string): RepositoryUrl | null {
+  return repoBlobUrl === '' ? null : parseRepoBlobUrl(repoBlobUrl, `${path}: repoBlobUrl`);
 }
 
 function turboOciError(where: string): OverlaybdError {

@@ -7,18 +7,16 @@ import { apiHost, hostProblem, repositoryProblem } from './reference.js';
 const MAX_LENGTH = 1024;
 const MAX_SHOWN_LENGTH = 300;
 /** Upstream's first version takes URLs without a scheme, too. */
-const FORM = /^(?:(https?):\/\/)?([^/?#@\\]+)\/v2\/([^?#@\\]+?)\/blobs\/?$/i;
+const FORM = /^(?:https?:\/\/)?([^/?#@\\]+)\/v2\/([^?#@\\]+?)\/blobs\/?$/i;
 
 export interface RepositoryUrl {
   /** Of the API, with its port if it is named: "registry-1.docker.io". */
   readonly host: string;
   readonly repository: string;
-  /** Whether the URL asks for http and not https. */
-  readonly isPlainHttp: boolean;
 }
 
 /**
- * Parses "https://HOST/v2/REPOSITORY/blobs".
+ * Parses "https://HOST/v2/REPOSITORY/blobs". The scheme "http" does not switch TLS off: that is for the operator.
  * @param where for messages: "config.v1.json: repoBlobUrl"
  * @throws OverlaybdError BAD_CONFIG
  */
@@ -29,9 +27,9 @@ export function parseRepoBlobUrl(url: string, where: string): RepositoryUrl {
   };
   const match = url.length > MAX_LENGTH ? null : FORM.exec(url);
   if (!match) throw wrong('not of the form https://HOST/v2/REPOSITORY/blobs');
-  const [, scheme = 'https', named = '', repository = ''] = match;
+  const [, named = '', repository = ''] = match;
   const host = apiHost(named.toLowerCase());
   const problem = hostProblem(host) ?? repositoryProblem(repository);
   if (problem !== null) throw wrong(problem);
-  return { host, repository, isPlainHttp: scheme.toLowerCase() === 'http' };
+  return { host, repository };
 }

@@ -146,20 +146,38 @@ await test('an empty dir never means the root folder', async (t) => {
   });
 });
 
-await test('a layer that only a registry has is refused', async (t) => {
+await test('a layer that is not on disk is in the repository', async (t) => {
   const folder = folderOf(t);
   const repoBlobUrl = 'https://registry.example/v2/a/blobs';
-  await t.rejects(() => folder.plan({ repoBlobUrl, lowers: [{ digest: 'sha256:aa', size: 5 }] }), {
-    code: 'UNSUPPORTED',
-    message: `${folder.config}: lowers.0: sha256:aa is not on disk (no file or dir is given); fetching from a registry is not supported yet`,
+  const digest = `sha256:${'ab'.repeat(32)}`;
+  folder.touch('d/overlaybd.commit', 'a.obd');
+  const lowers = [{ file: 'a.obd' }, { digest, size: 5 }, { digest, size: 5, dir: 'd' }];
+  const plan = await folder.plan({ repoBlobUrl, lowers });
+  t.same(plan.lowers, [
+    join(folder.path, 'a.obd'),
+    `registry.example/a@${digest}`,
+    join(folder.path, 'd/overlaybd.commit'),
+  ]);
+  t.same(plan.notes, []);
+});
+
+await test('wrong digests, sizes and URLs of layers in a registry', async (t) => {
+  const folder = folderOf(t);
+  const repoBlobUrl = 'https://registry.example/v2/a/blobs';
+  const digest = `sha256:${'ab'.repeat(32)}`;
+  const wrong: [unknown, RegExp, string?][] = [
+    [{ digest: 'sha256:aa', size: 5 }, /lowers\.0\.digest: "sha256:aa" is not a digest/],
+    [{ digest: 'sha256:../../etc', size: 5 }, /is not a digest/],
+    [{ digest }, /lowers\.0\.size: 0: a layer in a registry needs the size of its blob/],
+    [{ digest: `sha512:${'0'.repeat(128)}`, size: 5 }, /only sha256/, 'UNSUPPORTED'],
+  ];
+  for (const [lower, message, code = 'BAD_CONFIG'] of wrong) {
+    await t.rejects(() => folder.plan({ repoBlobUrl, lowers: [lower] }), { code, message });
+  }
+  await t.rejects(() => folder.plan({ repoBlobUrl: 'nowhere', lowers: [{ digest, size: 5 }] }), {
+    code: 'BAD_CONFIG',
+    message: /config\.v1\.json: repoBlobUrl: "nowhere": not of the form/,
   });
-  folder.touch('d/overlaybd.commit');
-  const local = { digest: 'sha256:aa', size: 5, dir: 'd' };
-  t.equal(
-    (await folder.plan({ repoBlobUrl, lowers: [local] })).lowers.length,
-    1,
-    'unless it is here too',
-  );
 });
 
 await test('a dangling link counts as missing', async (t) => {

@@ -9,28 +9,26 @@ import { SEED } from '../../support/seed.js';
 const parse = (url: string) => parseRepoBlobUrl(url, 'config.v1.json: repoBlobUrl');
 
 await test('forms', (t) => {
-  const forms: [string, string, string, boolean][] = [
-    ['https://ghcr.io/v2/a/b/blobs', 'ghcr.io', 'a/b', false],
-    ['https://ghcr.io/v2/a/b/blobs/', 'ghcr.io', 'a/b', false],
-    ['http://localhost:5000/v2/app/blobs', 'localhost:5000', 'app', true],
+  const forms: [string, string, string][] = [
+    ['https://ghcr.io/v2/a/b/blobs', 'ghcr.io', 'a/b'],
+    ['https://ghcr.io/v2/a/b/blobs/', 'ghcr.io', 'a/b'],
+    ['http://localhost:5000/v2/app/blobs', 'localhost:5000', 'app'],
     [
       'https://registry-1.docker.io/v2/library/redis/blobs',
       'registry-1.docker.io',
       'library/redis',
-      false,
     ],
-    ['https://docker.io/v2/library/redis/blobs', 'registry-1.docker.io', 'library/redis', false],
+    ['https://docker.io/v2/library/redis/blobs', 'registry-1.docker.io', 'library/redis'],
     [
       'registry.hub.docker.com/v2/overlaybd/redis/blobs',
       'registry.hub.docker.com',
       'overlaybd/redis',
-      false,
     ],
-    ['HTTPS://GHCR.io/v2/v2/blobs/blobs', 'ghcr.io', 'v2/blobs', false],
-    ['https://[::1]:5000/v2/a/blobs', '[::1]:5000', 'a', false],
+    ['HTTPS://GHCR.io/v2/v2/blobs/blobs', 'ghcr.io', 'v2/blobs'],
+    ['https://[::1]:5000/v2/a/blobs', '[::1]:5000', 'a'],
   ];
-  for (const [url, host, repository, isPlainHttp] of forms) {
-    t.same(parse(url), { host, repository, isPlainHttp }, url);
+  for (const [url, host, repository] of forms) {
+    t.same(parse(url), { host, repository }, url);
   }
   t.end();
 });
