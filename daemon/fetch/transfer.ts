@@ -96,11 +96,14 @@ export class Transfer {
       this.#buffer ??= Buffer.allocUnsafeSlow(CHUNK_SIZE);
       this.#buffer.set(piece, this.#filled);
       this.#filled += n;
-      if (this.#filled === length) this.#write(this.#buffer.subarray(0, length));
+      if (this.#filled < length) continue;
+      this.#write(this.#buffer.subarray(0, length));
+      // Those bytes belong to the cache until they are written.
+      this.#buffer = null;
     }
   }
 
-  /** @param bytes the cache copies them */
+  /** @param bytes nothing else is written there from now on */
   #write(bytes: Uint8Array): void {
     const chunk = this.#chunk++;
     this.#filled = 0;
