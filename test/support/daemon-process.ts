@@ -54,6 +54,8 @@ export interface DaemonOptions {
   openFiles?: number;
   /** main.js of a bundled program, if not the one that all tests run. */
   main?: string;
+  /** Of the environment, besides those of this process. */
+  variables?: Readonly<Record<string, string>>;
 }
 
 /** The command line with LISTEN_FDS and so on; the shell knows the pid, and becomes the daemon. */
@@ -98,9 +100,12 @@ export class DaemonProcess {
     const state = args.includes('--state') ? [] : ['--state', join(shortFolder(t), 'state')];
     const serve = ['serve', ...args, ...state, ...listening];
     const line = [...limited, ...commandLine(serve, from.main)];
-    const variables = { LISTEN_FDS: `${fds.length}`, ...(names && { LISTEN_FDNAMES: names }) };
-    const [program = '', ...rest] = fds.length > 0 ? activatedLine(line, variables) : line;
-    const child = spawn(program, rest, { stdio: ['ignore', 'ignore', 'pipe', ...fds] });
+    const inherited = { LISTEN_FDS: `${fds.length}`, ...(names && { LISTEN_FDNAMES: names }) };
+    const [program = '', ...rest] = fds.length > 0 ? activatedLine(line, inherited) : line;
+    const child = spawn(program, rest, {
+      stdio: ['ignore', 'ignore', 'pipe', ...fds],
+      env: { ...process.env, ...from.variables },
+    });
     const daemon = new DaemonProcess(child, socketPath);
     t.teardown(() => {
       child.kill('SIGKILL');

@@ -20,6 +20,8 @@ export interface LayerFilesOptions {
   /** Bytes of the device, a multiple of 1 MiB; 4 MiB if left out. */
   readonly size?: number;
   readonly seed?: number;
+  /** false: no layer is a ZFile. */
+  readonly compressed?: boolean;
 }
 
 /** What `ctr` leaves after the end of its tar: it closes a second writer. */
@@ -32,7 +34,7 @@ const CTR_ZEROS = 1024;
  */
 export function writeLayerFiles(
   folder: string,
-  { size = 4 << 20, seed = 1 }: LayerFilesOptions = {},
+  { size = 4 << 20, seed = 1, compressed = true }: LayerFilesOptions = {},
 ): LayerFiles {
   const sectors = size / SECTOR;
   const device = Buffer.alloc(size);
@@ -56,8 +58,10 @@ export function writeLayerFiles(
   ]);
   const top = layer([random(seed + 3, 4, 9), random(seed + 4, half + 500, sectors / 8)]);
   const files = {
-    'base.zfile': writeZfile(base, { mode: 'trailer' }),
-    'middle.tar': wrapTar(writeZfile(middle, { mode: 'header' }), { pax: true }),
+    'base.obd': compressed ? writeZfile(base, { mode: 'trailer' }) : base,
+    'middle.tar': wrapTar(compressed ? writeZfile(middle, { mode: 'header' }) : middle, {
+      pax: true,
+    }),
     'top.tar': Buffer.concat([wrapTar(top, { pax: false }), Buffer.alloc(CTR_ZEROS)]),
   };
   const blobs = Object.entries(files).map(([name, bytes]) => {

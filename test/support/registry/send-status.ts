@@ -38,7 +38,9 @@ function bodyOf(status: number, form: ErrorBody): string {
   switch (form) {
     case 'json': {
       const code = CODES[status] ?? 'UNKNOWN';
-      return JSON.stringify({ errors: [{ code, message: `status ${status}`, detail: null }] });
+      // What would change the colour of a terminal has no place in a log.
+      const message = `status ${status}\u001b[31m`;
+      return JSON.stringify({ errors: [{ code, message, detail: null }] });
     }
     case 'html':
       return `<html><head><title>${status}</title></head><body><script>alert(1)</script></body></html>\n`;

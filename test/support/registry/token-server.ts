@@ -42,6 +42,10 @@ export async function startTokenServer(t: Test, options: TokenServerOptions): Pr
   let issued = 0;
   const server = createServer((request, response) => {
     const { searchParams } = new URL(request.url ?? '/', 'http://token');
+    if (request.method !== 'GET') {
+      response.writeHead(404).end();
+      return;
+    }
     const access = accessOf(request, searchParams.getAll('scope'), options);
     response.setHeader('Content-Type', 'application/json');
     if (access === null) {

@@ -1,0 +1,161 @@
+// What the cache keeps: a daemon that was killed opens its images with the registry dead, two daemons share a folder,
+// and an upgrade takes over reads that wait for the network.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import type { DaemonStatus } from '../../daemon/control/api.js';
+import { askRaw, socketOf, waitForControl } from '../support/control.js';
+import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
+import { RawNbdClient } from '../support/nbd-client.js';
+import {
+  compare,
+  comparePatiently,
+  PATIENCE,
+  readOrError,
+  remoteImage,
+  remoteOptions,
+} from '../support/registry/remote-image.js';
+
+t.setTimeout(170_000);
+
+const MIB = 1 << 20;
+const EIO = 5;
+
+await t.test('kill -9, then a dead registry', async (test) => {
+  const { front, files, name } = await remoteImage(test, { files: { size: 16 * MIB } });
+  const { device } = files;
+  const cache = join(shortFolder(test), 'cache');
+  const args = [name, ...remoteOptions([front], cache, 2)];
+  const first = await DaemonProcess.start(test, args);
+  const before = await RawNbdClient.open(first.unix);
+  test.equal(await compare(before, device, 0, MIB), null);
+  first.child.kill('SIGKILL');
+  await first.exited();
+  await front.die();
+
+  const daemon = await DaemonProcess.start(test, args);
+  const client = await RawNbdClient.open(daemon.unix);
+  test.equal(await compare(client, device, 0, MIB), null, 'what was read is there');
+  // Farther away than any read-ahead has come.
+  test.equal(await readOrError(client, 7 * MIB, 4096), EIO, 'the rest is not');
+  await front.revive();
+  test.equal(await comparePatiently(client, device), null, 'and comes when the registry does');
+  client.destroy();
+  await daemon.stop(test);
+});
+
+await t.test('--offline serves what the cache has', async (test) => {
+  const { front, files, name } = await remoteImage(test);
+  const cache = join(shortFolder(test), 'cache');
+  const args = [name, ...remoteOptions([front], cache)];
+  const first = await DaemonProcess.start(test, args);
+  const before = await RawNbdClient.open(first.unix);
+  test.equal(await compare(before, files.device), null);
+  before.destroy();
+  await first.stop(test);
+  front.log.clear();
+  const daemon = await DaemonProcess.start(test, [...args, '--offline']);
+  const client = await RawNbdClient.open(daemon.unix);
+  test.equal(await compare(client, files.device), null);
+  client.destroy();
+  await daemon.stop(test);
+  test.equal(front.log.requests.length, 0, 'nothing was asked for');
+});
+
+await t.test('two daemons share a folder, and fetch nothing twice', async (test) => {
+  const { front, files, name } = await remoteImage(test, {
+    front: { latencyMs: 20 },
+    files: { size: 8 * MIB },
+  });
+  const cache = join(shortFolder(test), 'cache');
+  const args = [name, ...remoteOptions([front], cache, 30)];
+  const daemons = await Promise.all([
+    DaemonProcess.start(test, args),
+    DaemonProcess.start(test, args),
+  ]);
+  const clients = await Promise.all(daemons.map(({ unix }) => RawNbdClient.open(unix)));
+  const seen = await Promise.all(clients.map((client) => compare(client, files.device)));
+  test.same(seen, [null, null]);
+  test.equal(front.log.duplicateBytes(), 0);
+  for (const client of clients) client.destroy();
+  for (const daemon of daemons) await daemon.stop(test);
+});
+
+await t.test('one of two daemons is killed in a transfer; the other takes over', async (test) => {
+  const { front, files, name } = await remoteImage(test);
+  const cache = join(shortFolder(test), 'cache');
+  const args = [name, ...remoteOptions([front], cache, 60)];
+  const first = await DaemonProcess.start(test, args);
+  const second = await DaemonProcess.start(test, args);
+  const [one, two] = await Promise.all([first, second].map(({ unix }) => RawNbdClient.open(unix)));
+  if (!one || !two) throw new Error('no clients');
+  const stalled = front.rule({ match: { kind: 'data' }, action: { do: 'stall' }, times: 1 });
+  const place = MIB + 200_000;
+  one.request({ cookie: 1n, offset: place, length: 4096 });
+  await front.log.waitFor(({ action }) => action === 'stall');
+  two.request({ cookie: 2n, offset: place, length: 4096 });
+  first.child.kill('SIGKILL');
+  await first.exited();
+  test.same(await two.reply(PATIENCE), { cookie: 2n, error: 0 });
+  test.ok((await two.take(4096)).equals(files.device.subarray(place, place + 4096)));
+  stalled.release();
+  test.equal(await compare(two, files.device), null);
+  two.destroy();
+  await second.stop(test);
+});
+
+await t.test('an upgrade while 32 reads wait for the network', async (test) => {
+  const { front, files, name } = await remoteImage(test, { files: { size: 16 * MIB } });
+  const { device } = files;
+  const folder = shortFolder(test);
+  const [state, local, config] = ['state', 'local.img', 'daemon.json'].map((each) =>
+    join(folder, each),
+  ) as [string, string, string];
+  writeFileSync(local, device);
+  writeFileSync(config, JSON.stringify({ exports: { remote: name, local } }));
+  const options = ['--config', config, '--state', state, '--threads', '2'];
+  const daemon = await DaemonProcess.start(test, [
+    ...options,
+    ...remoteOptions([front], join(folder, 'cache'), 100),
+  ]);
+  await waitForControl(socketOf(state));
+  const pid = async (): Promise<number> => {
+    const { body } = await askRaw(socketOf(state), { path: '/v1/status' });
+    return (JSON.parse(body) as DaemonStatus).pid;
+  };
+  test.teardown(async () => {
+    const last = await pid().catch(() => null);
+    if (last !== null && last !== daemon.child.pid) process.kill(last, 'SIGKILL');
+  });
+  const other = await RawNbdClient.open(daemon.unix, 'local');
+  const clients: RawNbdClient[] = [];
+  for (let i = 0; i < 4; i++) clients.push(await RawNbdClient.open(daemon.unix, 'remote'));
+  const rule = front.rule({ match: { kind: 'data' }, action: { do: 'stall' } });
+  const offsets = Array.from({ length: 8 }, (_, i) => i * 1_500_000 + 1_000_000);
+  for (const [i, client] of clients.entries()) {
+    for (const [j, offset] of offsets.entries()) {
+      client.request({ cookie: BigInt(j), offset: offset + i * 300_000, length: 4096 });
+    }
+  }
+  await front.log.waitFor(({ action }) => action === 'stall');
+  const upgraded = await runDaemon(['upgrade', '--state', state]);
+  test.equal(upgraded.code, 0, upgraded.stderr);
+  test.not(await pid(), daemon.child.pid, 'another process');
+  test.ok((await other.read(0, 4096)).equals(device.subarray(0, 4096)), 'others go on');
+  rule.release();
+  for (const [i, client] of clients.entries()) {
+    const missing = new Set(offsets.keys());
+    while (missing.size > 0) {
+      const { error, cookie } = await client.reply(PATIENCE);
+      const j = Number(cookie);
+      if (!missing.delete(j)) throw new Error(`a second reply to ${j}`);
+      test.equal(error, 0);
+      const offset = (offsets[j] as number) + i * 300_000;
+      const bytes = await client.take(4096);
+      if (!bytes.equals(device.subarray(offset, offset + 4096))) throw new Error(`bytes ${offset}`);
+    }
+    client.destroy();
+  }
+  other.destroy();
+  process.kill(await pid(), 'SIGTERM');
+});

@@ -1,0 +1,172 @@
+// Images by reference: served as each tool writes them, read in few requests, inspected and verified.
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
+import { expectedSha256, fixturesRoot } from '../support/fixtures.js';
+import { RawNbdClient } from '../support/nbd-client.js';
+import { FaultFront } from '../support/registry/fault-front.js';
+import { ImageLayout } from '../support/registry/image-layout.js';
+import { writeLayerFiles } from '../support/registry/layer-files.js';
+import { pushImage, pushPlain, type ImageOptions } from '../support/registry/push-image.js';
+import {
+  compare,
+  remoteImage,
+  remoteOptions,
+  REPOSITORY,
+} from '../support/registry/remote-image.js';
+import { mustRun, requireTool } from '../support/tools.js';
+
+t.setTimeout(170_000);
+
+const platforms = [{ os: 'linux', architecture: process.arch === 'x64' ? 'amd64' : process.arch }];
+
+const IMAGES: Readonly<Record<string, Partial<ImageOptions>>> = {
+  convertor: { writer: 'convertor' },
+  'convertor-oci': { writer: 'convertor-oci' },
+  ctr: { writer: 'ctr' },
+  buildkit: { writer: 'buildkit' },
+  index: { writer: 'convertor', platforms },
+  trace: { writer: 'ctr', trace: Buffer.from('/bin/sh\n') },
+  referrer: { writer: 'convertor', plainTag: 'plain' },
+  'index-referrer': { writer: 'convertor', platforms, plainTag: 'plain-index' },
+};
+
+/** What is opened, by the tag that the user says. */
+const TAGS = [...Object.keys(IMAGES), 'plain', 'plain-index'];
+
+for (const referrers of [false, true]) {
+  await t.test(`images of each tool, ${referrers ? 'with' : 'without'} referrers`, async (test) => {
+    const { front, layout, files } = await remoteImage(test, { front: { referrers } });
+    for (const [tag, how] of Object.entries(IMAGES)) {
+      await pushImage(layout, { blobs: files.blobs, tag, ...how });
+    }
+    const cache = join(shortFolder(test), 'cache');
+    const exports = TAGS.flatMap((tag) => ['--export', `${tag}=${front.name(REPOSITORY, tag)}`]);
+    const daemon = await DaemonProcess.start(test, [...exports, ...remoteOptions([front], cache)]);
+    for (const tag of TAGS) {
+      const client = await RawNbdClient.open(daemon.unix, tag);
+      test.equal(await compare(client, files.device), null, tag);
+      await client.disconnect();
+    }
+    await daemon.stop(test);
+    test.same(front.log.violations(), []);
+    test.equal(front.log.duplicateBytes(), 0, 'nothing is fetched twice');
+  });
+}
+
+await t.test('what nbdcopy copies is the image', async (test) => {
+  if (!requireTool(test, 'nbdcopy')) return;
+  const { front, files, name } = await remoteImage(test, { files: { size: 16 << 20 } });
+  const folder = shortFolder(test);
+  const args = [name, ...remoteOptions([front], join(folder, 'cache'))];
+  const daemon = await DaemonProcess.start(test, args);
+  const copy = join(folder, 'copy.img');
+  for (const from of ['registry', 'cache']) {
+    await mustRun('nbdcopy', [daemon.unixUri(), copy]);
+    test.ok(readFileSync(copy).equals(files.device), from);
+  }
+  test.equal(front.log.duplicateBytes(), 0);
+  await daemon.stop(test);
+});
+
+/** Requests one after the other until the image is open: the manifest, then heads and tails of all blobs. */
+const CHAINS: readonly [what: string, redirect: 'store' | null, index: boolean, chain: number][] = [
+  ['direct', null, false, 2],
+  ['an index', null, true, 3],
+  ['redirects', 'store', false, 3],
+  ['an index and redirects', 'store', true, 4],
+];
+
+for (const [what, redirect, index, chain] of CHAINS) {
+  await t.test(`a cold open takes ${chain} round trips: ${what}`, async (test) => {
+    const { front, name, files } = await remoteImage(test, {
+      front: {
+        ...(redirect && { redirect }),
+        // So long that requests which are sent together overlap on any machine.
+        latencyMs: 200,
+        auth: { scheme: 'bearer', anonymous: true },
+      },
+      image: index ? { platforms } : {},
+    });
+    const cache = join(shortFolder(test), 'cache');
+    const daemon = await DaemonProcess.start(test, [name, ...remoteOptions([front], cache)]);
+    // The refusals that ask for a token belong to the token exchange.
+    const requests = front.log.requests.filter(({ status }) => status !== 401);
+    front.log.clear();
+    for (const request of requests) front.log.add(request);
+    const longest = front.log.longestChain();
+    test.equal(
+      longest.length,
+      chain,
+      longest.map(({ kind, range }) => `${kind} ${range ?? ''}`).join(', '),
+    );
+    test.same(front.log.violations(), []);
+    const client = await RawNbdClient.open(daemon.unix);
+    test.equal(await compare(client, files.device, 0, 1 << 20), null);
+    client.destroy();
+    await daemon.stop(test);
+  });
+}
+
+await t.test('inspect and verify by reference', async (test) => {
+  const { front, layout, name, files, image } = await remoteImage(test);
+  const options = remoteOptions([front], join(shortFolder(test), 'cache'));
+  const inspected = await runDaemon(['inspect', name, ...options]);
+  test.equal(inspected.code, 0, inspected.stderr);
+  for (const { digest } of image.layers) {
+    test.match(inspected.stdout, digest.slice(0, 'sha256:'.length + 12), 'each layer is there');
+  }
+  const verified = await runDaemon(['verify', name, ...options]);
+  test.equal(verified.code, 0, verified.stdout + verified.stderr);
+
+  await pushPlain(layout, 'ordinary');
+  const ordinary = await runDaemon(['inspect', front.name(REPOSITORY, 'ordinary'), ...options]);
+  test.not(ordinary.code, 0);
+  test.match(ordinary.stdout + ordinary.stderr, /not an overlaybd image/i);
+  const absent = await runDaemon(['inspect', front.name(REPOSITORY, 'absent'), ...options]);
+  test.not(absent.code, 0);
+  test.match(absent.stdout + absent.stderr, /absent/);
+  test.ok(files);
+});
+
+await t.test('a layout is opened without a network', async (test) => {
+  const folder = shortFolder(test);
+  const files = writeLayerFiles(folder);
+  const layout = new ImageLayout(join(folder, 'layout'));
+  await pushImage(layout, { blobs: files.blobs, tag: 'app', writer: 'buildkit' });
+  const options = ['--offline', '--cache-dir', join(folder, 'cache')];
+  const daemon = await DaemonProcess.start(test, [`oci:${layout.folder}:app`, ...options]);
+  const client = await RawNbdClient.open(daemon.unix);
+  test.equal(await compare(client, files.device), null);
+  client.destroy();
+  await daemon.stop(test);
+});
+
+const root = fixturesRoot();
+const skip = root === null && 'FIXTURES NOT FOUND';
+
+await t.test('golden images', { skip }, async (test) => {
+  if (root === null || !requireTool(test, 'nbdcopy')) return;
+  const folder = shortFolder(test);
+  const layout = new ImageLayout(join(folder, 'layout'));
+  const names = ['07-stack12-mixed', '08-tar-zfile-lz4', '11-apply-oci-2layers', '14b-merged-raw'];
+  for (const name of names) {
+    const config = readFileSync(join(root, name, 'config.v1.json'), 'utf8');
+    const { lowers } = JSON.parse(config) as { lowers: { file: string }[] };
+    const blobs = lowers.map(({ file }) => join(root, name, file));
+    await pushImage(layout, { blobs, tag: name });
+  }
+  const front = await FaultFront.start(test, { repositories: { [REPOSITORY]: layout } });
+  const exports = names.flatMap((name) => ['--export', `${name}=${front.name(REPOSITORY, name)}`]);
+  const options = remoteOptions([front], join(folder, 'cache'));
+  const daemon = await DaemonProcess.start(test, [...exports, ...options]);
+  const copy = join(folder, 'copy.img');
+  for (const name of names) {
+    await mustRun('nbdcopy', [daemon.unixUri(name), copy]);
+    const sum = createHash('sha256').update(readFileSync(copy)).digest('hex');
+    test.equal(sum, expectedSha256(root, name), name);
+  }
+  await daemon.stop(test);
+});
