@@ -1,6 +1,7 @@
 // Attaches an image to a device of the kernel: to a free one, or to the one that is asked for, which may have the
 // image already.
 
+import { isRemote } from '../image/spec.js';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { AttachAnswer, DeviceStatus } from '../control/api.js';
 import type { AttachRequest } from '../control/requests.js';
@@ -95,7 +96,10 @@ export class DeviceAttacher {
   async #attachTo(index: number, request: AttachRequest, held: HeldImage): Promise<DeviceStatus> {
     const { environment, links, removal, table } = this.#parts;
     const { driver, images, log, reactors, records } = environment;
-    const device = new Device(newRecord(index, request, held), held) as ServedDevice;
+    const device = new Device(
+      newRecord(index, request, held, environment.fetchDeadlineSeconds()),
+      held,
+    ) as ServedDevice;
     const { record } = device;
     images.hide(held);
     table.add(device);
@@ -113,6 +117,14 @@ export class DeviceAttacher {
       throw error;
     } finally {
       for (const fd of kernelEnds) descriptors.close(fd);
+    }
+    const seconds = environment.fetchDeadlineSeconds();
+    if (isRemote(held.image.disk) && record.timeoutSeconds <= seconds) {
+      const less = `the kernel's time-out of ${record.timeoutSeconds} s is not above the fetch deadline of ${seconds} s`;
+      log.log(
+        'warn',
+        `${device.path}: ${less}: the kernel repeats reads that wait for the registry`,
+      );
     }
     log.log('info', `${device.path}: attached: ${held.name}`, {
       device: device.path,

@@ -16,6 +16,8 @@ export interface DeviceEnvironment {
   readonly log: Logger;
   /** How many devices may be attached at a time. */
   readonly maxDevices: number;
+  /** How long a read may wait for a registry. */
+  readonly fetchDeadlineSeconds: () => number;
   /** Called when the last device is gone. */
   readonly idle: () => void;
 }

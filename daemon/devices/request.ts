@@ -15,11 +15,21 @@ import {
   type ConnectRequest,
 } from '../kernel/device-settings.js';
 import type { AttachRequest } from '../control/requests.js';
+import { isRemote } from '../image/spec.js';
 import { areSameBlobs, sourceOfWords } from '../image/image-source.js';
+
+/** Between the end of a read that waits for a registry and the kernel's time-out. */
+const FETCH_MARGIN_SECONDS = 10;
 
 const SETTINGS = ['connections', 'timeoutSeconds', 'deadConnTimeoutSeconds', 'blockSize'] as const;
 
-export function newRecord(index: number, request: AttachRequest, held: HeldImage): DeviceRecord {
+/** @param fetchDeadlineSeconds how long a read may wait for a registry */
+export function newRecord(
+  index: number,
+  request: AttachRequest,
+  held: HeldImage,
+  fetchDeadlineSeconds: number,
+): DeviceRecord {
   const settings = {
     blockSize: request.blockSize ?? DEFAULT_BLOCK_SIZE,
     sizeMultiple: request.sizeMultiple ?? null,
@@ -35,7 +45,7 @@ export function newRecord(index: number, request: AttachRequest, held: HeldImage
     size: deviceSize(held.image.size, settings),
     since: new Date().toISOString(),
     connections: request.connections ?? DEFAULT_DEVICE_CONNECTIONS,
-    timeoutSeconds: request.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS,
+    timeoutSeconds: request.timeoutSeconds ?? defaultTimeout(held, fetchDeadlineSeconds),
     deadConnTimeoutSeconds: request.deadConnTimeoutSeconds ?? DEFAULT_DEAD_CONN_TIMEOUT_SECONDS,
     ...settings,
     kernelPid: null,
@@ -43,6 +53,12 @@ export function newRecord(index: number, request: AttachRequest, held: HeldImage
     user: process.geteuid?.() ?? 0,
     onClose: false,
   };
+}
+
+/** The kernel must wait longer than a read of a registry: it would cut the connection before the read fails. */
+function defaultTimeout({ image }: HeldImage, fetchDeadlineSeconds: number): number {
+  if (!isRemote(image.disk)) return DEFAULT_TIMEOUT_SECONDS;
+  return Math.max(DEFAULT_TIMEOUT_SECONDS, fetchDeadlineSeconds + FETCH_MARGIN_SECONDS);
 }
 
 /** The request to the kernel that connects a device. */

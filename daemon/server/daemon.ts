@@ -83,6 +83,9 @@ export class Daemon {
     return daemon;
   }
 
+  /** How long a read may wait for a registry. */
+  readonly fetchDeadlineSeconds = (): number => this.#registries.fetchDeadline;
+
   /** Where clients find the daemon: NBD URIs, with the names of activated sockets. */
   get listening(): string[] {
     const { titles } = this.clients;

@@ -171,7 +171,7 @@ async function openDevices(
   state: StateFolder,
   { helperSocket, noNetlink, maxDevices, onDemand }: DeviceOptions,
   handover: Handover | null,
-  { images, reactors }: Daemon,
+  { images, reactors, fetchDeadlineSeconds }: Daemon,
   { log, signals }: Surroundings,
 ): Promise<DeviceParts> {
   const { ControlPoint: Point } = await import('./control-point.js');
@@ -195,6 +195,7 @@ async function openDevices(
     sysfs,
     log,
     maxDevices,
+    fetchDeadlineSeconds,
     idle: () => endWhenIdle(NEXT_DEVICE_MS),
   });
   endWhenIdle(FIRST_DEVICE_MS);

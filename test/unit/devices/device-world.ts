@@ -65,6 +65,7 @@ export function makeWorld(t: Test, devices = 4): World {
       sysfs: new Sysfs(sysfs.root),
       log: logger,
       maxDevices: 8,
+      fetchDeadlineSeconds: () => 20,
       idle: () => idle++,
     });
     let dead = false;
