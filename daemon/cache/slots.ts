@@ -47,7 +47,10 @@ export class Slots {
     }
     for (let chunk = 0; chunk < map.chunks; chunk++) {
       const slot = map.slotOf(chunk);
-      if (slot >= 0 && map.has(chunk)) this.#owners[slot] = { map, chunk };
+      if (slot < 0 || !map.has(chunk)) continue;
+      this.#owners[slot] = { map, chunk };
+      // What is free comes first.
+      this.#hand = Math.max(this.#hand, (slot + 1) % this.#owners.length);
     }
   }
 

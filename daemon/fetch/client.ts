@@ -21,6 +21,7 @@ import type {
   ReadAsk,
   ResolveQuestion,
   ToClient,
+  TraceCommand,
   WarmProgress,
 } from './messages.js';
 
@@ -111,6 +112,16 @@ export class FetchClient implements ChunkFetcher {
     command: Extract<CacheCommand, { readonly do: C }>,
   ): Promise<Answers[C]> {
     return this.#ask(command.do, { type: 'cache', ...command });
+  }
+
+  /**
+   * record: notes which chunks of open blobs are used from now on. stop: ends that. replay: fetches what a trace
+   * names of the blobs that are open; the answer comes when that is there.
+   */
+  trace<C extends TraceCommand['do']>(
+    command: Extract<TraceCommand, { readonly do: C }>,
+  ): Promise<Answers[C]> {
+    return this.#ask(command.do, { type: 'trace', ...command });
   }
 
   /**

@@ -18,10 +18,12 @@ import type {
   FromFetcher,
   HeldBlob,
   ToFetcher,
+  TraceCommand,
   WarmProgress,
 } from './messages.js';
 import { Scheduler } from './scheduler.js';
 import { FetchService, type OtherQuestion } from './service.js';
+import { replayTrace, TraceRecorder } from './trace.js';
 import type { FetchStatus } from './status.js';
 
 export interface ThreadParts {
@@ -40,6 +42,7 @@ export class FetchThread {
   readonly #scheduler: Scheduler;
   readonly #service: FetchService;
   readonly #filler: Filler;
+  readonly #recorder: TraceRecorder;
   #settings: RegistrySettings;
   /** Holders of blobs that are warmed; connections are positive. */
   #nextHolder = -1;
@@ -61,13 +64,15 @@ export class FetchThread {
       log,
       fillRate: () => (this.#settings.offline ? 0 : this.#settings.fillRate),
     });
+    this.#recorder = new TraceRecorder(clock);
     this.#service = new FetchService({
       store,
       scheduler: this.#scheduler,
       clock,
       tell,
       answer: (question, progress, signal) => this.#answer(question, progress, signal),
-      wanted: () => undefined,
+      wanted: (blob, first, last) => this.#recorder.wanted(blob, first, last),
+      mayFetchAhead: (blob) => !this.#recorder.isRecording(blob),
       opened: (blob) => this.#filler.start(blob),
       closing: (blob) => this.#filler.stop(blob),
     });
@@ -124,6 +129,8 @@ export class FetchThread {
         return this.#status();
       case 'cache':
         return this.#cache(question);
+      case 'trace':
+        return this.#trace(question, signal);
       case 'warm':
         return this.#warm(question.blobs, progress, signal);
     }
@@ -141,6 +148,19 @@ export class FetchThread {
         return store.gc();
       case 'verify':
         return store.verify();
+    }
+  }
+
+  async #trace(command: TraceCommand, signal: AbortSignal): Promise<Answers[TraceCommand['do']]> {
+    const { blobs } = this.#service;
+    switch (command.do) {
+      case 'record':
+        this.#recorder.start(command.blobs.map((number) => blobs.get(number)));
+        return null;
+      case 'stop':
+        return this.#recorder.stop();
+      case 'replay':
+        return replayTrace(this.#scheduler, [...blobs.all], command.entries, signal);
     }
   }
 

@@ -129,7 +129,7 @@ export class Filler {
     for (let first = 0; first < blob.chunks && !stop.signal.aborted; first += RUN_CHUNKS) {
       const last = Math.min(first + RUN_CHUNKS, blob.chunks) - 1;
       const bytes = blob.bytesOf(first, last);
-      if (blob.cached.map.hasAll(first, last)) {
+      if (await isThere(blob, first, last)) {
         fetched(bytes, true);
         continue;
       }
@@ -170,4 +170,11 @@ export class Filler {
       if (wait.done) signal.addEventListener('abort', cancel);
     });
   }
+}
+
+/** Whether the cache has all of a range, maybe from an earlier process. */
+async function isThere({ cached }: FetchBlob, first: number, last: number): Promise<boolean> {
+  if (cached.map.hasAll(first, last)) return true;
+  const chunks = Array.from({ length: last - first + 1 }, (_, i) => first + i);
+  return (await Promise.all(chunks.map((chunk) => cached.present(chunk)))).every((each) => each);
 }

@@ -77,3 +77,11 @@ export const FILL_RETRY_MS = 1000;
 export const MAX_FILL_RETRY_MS = 60_000;
 /** Between two reports of the progress of one command. */
 export const PROGRESS_MS = 200;
+
+/** Of a trace file. Our entries take some 10 bytes, upstream's 24. */
+export const MAX_TRACE_BYTES = 4 << 20;
+export const MAX_TRACE_ENTRIES = 1 << 17;
+/** Chunks of a replay that wait or are on their way, at most twice as many. */
+export const REPLAY_CHUNKS = 128;
+/** Between two looks of a recording at what was read from the cache. */
+export const TOUCH_POLL_MS = 100;

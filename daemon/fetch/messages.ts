@@ -13,6 +13,7 @@ import type { LogFields, LogLevel } from '../log/logger.js';
 import type { ResolvedImage } from '../registry/manifest-source.js';
 import type { FetchStatus } from './status.js';
 import type { PostedError } from './posted-error.js';
+import type { TraceEntry } from './trace-file.js';
 
 /** Main thread to a reading thread, on its control port. */
 export type ToClient =
@@ -37,6 +38,11 @@ export type CacheCommand =
   | { readonly do: 'gc' }
   | { readonly do: 'verify' };
 
+export type TraceCommand =
+  | { readonly do: 'record'; readonly blobs: readonly number[] }
+  | { readonly do: 'stop' }
+  | { readonly do: 'replay'; readonly entries: readonly TraceEntry[] };
+
 /** What each question is answered with. */
 export interface Answers {
   want: null;
@@ -49,6 +55,11 @@ export interface Answers {
   gc: number;
   verify: CacheCheck[];
   warm: WarmProgress;
+  record: null;
+  /** null: nothing was being recorded. */
+  stop: TraceEntry[] | null;
+  /** Chunks that are present now. */
+  replay: number;
 }
 
 /** Bytes of blobs that are being fetched whole. */
@@ -76,6 +87,7 @@ export type QuestionAsk = { readonly id: number } & (
   | ({ readonly type: 'resolve'; readonly text: string } & ResolveQuestion)
   | { readonly type: 'status' }
   | ({ readonly type: 'cache' } & CacheCommand)
+  | ({ readonly type: 'trace' } & TraceCommand)
   | { readonly type: 'warm'; readonly blobs: readonly RegistryRef[] }
 );
 

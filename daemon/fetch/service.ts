@@ -34,6 +34,8 @@ export interface ServiceParts {
   ) => Promise<Answers[keyof Answers]>;
   /** A read wants chunks, some of which are missing. */
   readonly wanted: (blob: OpenBlob, first: number, last: number) => void;
+  /** Whether chunks of a blob are fetched before they are wanted. */
+  readonly mayFetchAhead: (blob: OpenBlob) => boolean;
   /** A blob has been opened, or is being closed. */
   readonly opened: (blob: OpenBlob) => void;
   readonly closing: (blob: OpenBlob) => void;
@@ -125,6 +127,7 @@ export class FetchService {
       case 'cache':
       case 'resolve':
       case 'status':
+      case 'trace':
       case 'warm': {
         const progress = (value: WarmProgress): void =>
           this.#post(connection, { id: ask.id, progress: value });
@@ -200,6 +203,7 @@ export class FetchService {
   }
 
   #used(blob: OpenBlob, first: number, last: number): void {
+    if (!this.#parts.mayFetchAhead(blob)) return;
     const next = blob.readAhead.used(first, last);
     if (!next) return;
     blob.cached.map.mark(next.first);

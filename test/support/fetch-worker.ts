@@ -61,6 +61,7 @@ const service = new FetchService({
   tell,
   answer: (question) => Promise.resolve(question.type === 'status' ? ({} as never) : null),
   wanted: () => undefined,
+  mayFetchAhead: () => true,
   opened: () => undefined,
   closing: (blob) => log.log('info', `closing ${blob.ref.digest}`),
 });

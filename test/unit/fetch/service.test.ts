@@ -27,6 +27,7 @@ function setup(test: { teardown(end: () => void): void }, ...fakes: FakeBlob[]) 
       return Promise.resolve({ bytes: 2, total: 2, cached: 0 });
     },
     wanted: () => undefined,
+    mayFetchAhead: () => true,
     opened: () => undefined,
     closing: () => undefined,
   });

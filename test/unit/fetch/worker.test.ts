@@ -6,11 +6,14 @@ import type { AddressInfo } from 'node:net';
 import { Worker } from 'node:worker_threads';
 import t from 'tap';
 import type { RegistryRef } from '../../../daemon/blob/blob-ref.js';
-import { CHUNK_SIZE } from '../../../daemon/blob/chunk-map.js';
+import { CachedSource } from '../../../daemon/blob/cached-source.js';
+import { CHUNK_SIZE, ChunkMap } from '../../../daemon/blob/chunk-map.js';
+import { readFully } from '../../../daemon/blob/source.js';
 import { DEFAULT_REGISTRY_SETTINGS } from '../../../daemon/config/registry-settings.js';
 import { Fetcher } from '../../../daemon/fetch/fetcher.js';
 import type { ReadingTask } from '../../support/reading-worker.js';
 
+const MORTAL = new URL('../../support/mortal-fetch-worker.js', import.meta.url);
 const READER = new URL('../../support/reading-worker.js', import.meta.url);
 
 /** A registry with one blob. Counts how often each chunk was sent. */
@@ -96,3 +99,43 @@ await t.test('threads read a blob at random: right bytes, each fetched once', as
   const { demand = 0, ahead = 0 } = status?.bytes ?? {};
   test.equal(demand + ahead, blob.length);
 });
+
+await t.test(
+  'a fetcher that dies again and again: right bytes, and what had come stays',
+  async (test) => {
+    const original = new SharedArrayBuffer(10_000_123);
+    const blob = Buffer.from(original);
+    for (let at = 0; at + 4 <= blob.length; at += 1024) blob.writeUInt32LE(at, at);
+    const { ref, sent } = await registryOf(test, blob);
+    const lines: string[] = [];
+    const settings = {
+      ...DEFAULT_REGISTRY_SETTINGS,
+      plainHttp: [ref.host],
+      cacheFolder: test.testdir(),
+      cacheMinFree: 0,
+    };
+    const log = { log: (_level: string, message: string) => void lines.push(message) };
+    const fetcher = new Fetcher(settings, log, MORTAL);
+    test.teardown(() => fetcher.close());
+    const client = fetcher.client();
+    const spec = await client.open(ref);
+    const source = new CachedSource(spec, client);
+    for (let i = 0; i < 8; i++) {
+      const offset = i * 1_250_000;
+      const length = Math.min(1_250_000, blob.length - offset);
+      const reading = readFully(source, offset, length);
+      if (i % 3 === 1) fetcher.update({ ...settings, platform: 'death' });
+      test.ok((await reading).equals(blob.subarray(offset, offset + length)), `piece ${i}`);
+      test.ok((await readFully(source, 0, 1000)).equals(blob.subarray(0, 1000)));
+    }
+    // What came before the last death is checked before it counts again.
+    const { chunks } = new ChunkMap(spec.state, ref.size);
+    await client.want(spec.blob, 0, chunks - 1);
+    test.equal(new ChunkMap(spec.state, ref.size).count(), chunks);
+    const again = [...sent.values()].reduce((sum, times) => sum + times - 1, 0);
+    test.ok(again < 3 * 40, `${again} chunks were sent again`);
+    const deaths = lines.filter((line) => line.includes('the platform is death')).length;
+    test.ok(deaths >= 1, `${deaths} lines of deaths, which are counted`);
+    client.close(spec.blob);
+  },
+);

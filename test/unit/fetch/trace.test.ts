@@ -1,0 +1,90 @@
+// Recording and replaying of traces.
+import t from 'tap';
+import { OpenBlob } from '../../../daemon/fetch/blobs.js';
+import { replayTrace, TraceRecorder } from '../../../daemon/fetch/trace.js';
+import { FakeBlob, FakeClock, remoteError, scheduled } from '../../support/fetch-fakes.js';
+
+const MIB = 1 << 20;
+
+await t.test('notes chunks in the order of their first use, wanted or touched', async (test) => {
+  const clock = new FakeClock();
+  const fakes = [new FakeBlob(4 * MIB), new FakeBlob(4 * MIB), new FakeBlob(4 * MIB)];
+  const [a, b, other] = fakes.map((fake) => new OpenBlob(fake.ref, fake));
+  if (!a || !b || !other) throw new Error('none');
+  const recorder = new TraceRecorder(clock);
+  a.cached.map.set(50);
+  test.equal(recorder.stop(), null);
+  recorder.start([a, b]);
+  test.ok(recorder.isRecording(a));
+  test.notOk(recorder.isRecording(other));
+  recorder.wanted(a, 3, 5);
+  recorder.wanted(b, 0, 0);
+  recorder.wanted(other, 0, 0);
+  recorder.wanted(a, 4, 7);
+  a.cached.map.touch(50, 50);
+  await clock.pass(150);
+  recorder.wanted(b, 1, 1);
+  a.cached.map.touch(51, 51);
+  const [da, db] = [a.ref.digest, b.ref.digest];
+  test.same(recorder.stop(), [
+    { digest: da, first: 3, last: 5 },
+    { digest: db, first: 0, last: 0 },
+    { digest: da, first: 6, last: 7 },
+    { digest: da, first: 50, last: 50 },
+    { digest: db, first: 1, last: 1 },
+    { digest: da, first: 51, last: 51 },
+  ]);
+  test.notOk(recorder.isRecording(a));
+  await clock.pass(1000);
+  test.equal(clock.timers, 0);
+});
+
+await t.test(
+  'replays in order, a bounded number of chunks at a time, and passes over failures',
+  async (test) => {
+    const fake = new FakeBlob(64 * MIB);
+    const { clock, client, scheduler } = scheduled(fake);
+    const blob = new OpenBlob(fake.ref, fake);
+    const { digest } = fake.ref;
+    const entries = [
+      { digest: 'sha256:gone', first: 0, last: 9 },
+      { digest, first: 900, last: 900 },
+      { digest, first: 0, last: 799 },
+      { digest, first: 1000, last: 9999 },
+    ];
+    const { signal } = new AbortController();
+    let present = -1;
+    void replayTrace(scheduler, [blob], entries, signal).then((chunks) => (present = chunks));
+    await clock.settle();
+    test.ok(client.requests.every((each) => each.class === 'trace'));
+    let most = 0;
+    let failures = 0;
+    while (client.open.length > 0) {
+      most = Math.max(most, blob.wanted.size);
+      if (failures++ === 0) client.open[0]?.fail(remoteError());
+      else client.open[0]?.answer();
+      await clock.settle();
+    }
+    test.equal(client.requests[0]?.first, 900 * 65536);
+    test.ok(most <= 256, `${most} chunks`);
+    test.equal(present, 800 + 24);
+  },
+);
+
+await t.test('ends when it is stopped', async (test) => {
+  const fake = new FakeBlob(64 * MIB);
+  const { clock, client, scheduler } = scheduled(fake);
+  const blob = new OpenBlob(fake.ref, fake);
+  const stop = new AbortController();
+  let isOver = false;
+  const entries = [{ digest: fake.ref.digest, first: 0, last: 999 }];
+  void replayTrace(scheduler, [blob], entries, stop.signal).then(() => (isOver = true));
+  await clock.settle();
+  const before = client.requests.length;
+  stop.abort();
+  await clock.settle();
+  test.ok(isOver);
+  for (const each of client.open.slice()) each.answer();
+  await clock.settle();
+  test.ok(client.requests.length <= before + 8);
+});
