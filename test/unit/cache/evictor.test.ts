@@ -1,0 +1,190 @@
+// Eviction: in which order things go, what stays, and what happens when nothing can go.
+import { utimesSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { test, type Test } from 'tap';
+import { CachedSource } from '../../../daemon/blob/cached-source.js';
+import { CHUNK_SIZE } from '../../../daemon/blob/chunk-map.js';
+import { readFully } from '../../../daemon/blob/source.js';
+import type { CachedBlob } from '../../../daemon/cache/cached-blob.js';
+import { pinnedTail } from '../../../daemon/cache/evictor.js';
+import type { CacheStore } from '../../../daemon/cache/store.js';
+import { BufferFetcher, openStore, refOf, silentLog } from '../../support/cached-blobs.js';
+import { randomBytes } from '../../support/pattern.js';
+
+const CHUNKS = 20;
+const SIZE = CHUNKS * CHUNK_SIZE;
+const CONTENTS = [1, 2, 3, 4, 5, 6].map((seed) => randomBytes(seed, SIZE));
+const contentOf = (n: number): Buffer => CONTENTS[n] as Buffer;
+
+async function fill(store: CacheStore, n: number): Promise<CachedBlob> {
+  const blob = await store.blob(refOf(contentOf(n)));
+  await new BufferFetcher(blob, contentOf(n)).want(0, 0, CHUNKS - 1);
+  return blob;
+}
+
+/** Makes the files of a blob as old as if it had been used `hours` ago. */
+function age(folder: string, n: number, hours: number): void {
+  const digits = refOf(contentOf(n)).digest.slice('sha256:'.length);
+  const shelf = join(folder, 'v1/blobs/sha256', digits.slice(0, 2));
+  const at = new Date(Date.now() - hours * 3_600_000);
+  for (const name of readdirSync(shelf)) {
+    if (name.startsWith(digits)) utimesSync(join(shelf, name), at, at);
+  }
+}
+
+async function digestsOf(store: CacheStore): Promise<string[]> {
+  return (await store.list()).map(({ digest }) => digest);
+}
+
+/** A store with four filled blobs; the last two are open. */
+async function setUp(t: Test): Promise<{ folder: string; store: CacheStore; open: CachedBlob[] }> {
+  const folder = t.testdir();
+  const store = await openStore(t, { cacheFolder: folder });
+  const blobs: CachedBlob[] = [];
+  for (const n of [0, 1, 2, 3]) blobs.push(await fill(store, n));
+  blobs[0]?.release();
+  blobs[1]?.release();
+  // Until the touches of the releases are done.
+  await store.gc();
+  return { folder, store, open: blobs.slice(2) };
+}
+
+const settings = (cacheSize: number | null, cacheMinFree = 0) => ({
+  cacheFolder: null,
+  cacheSize,
+  cacheMinFree,
+});
+
+await test('the tail that stays', (t) => {
+  t.equal(pinnedTail(CHUNK_SIZE), 0);
+  t.equal(pinnedTail(100 * CHUNK_SIZE), 97);
+  t.equal(pinnedTail(1 << 30), 16384 - 86 - 1, 'a 192nd');
+  t.equal(pinnedTail(2 ** 40), 2 ** 24 - 128 - 1, '8 MiB at the most');
+  t.end();
+});
+
+await test('the least recently used of the unused blobs goes first', async (t) => {
+  const { folder, store } = await setUp(t);
+  age(folder, 0, 5);
+  age(folder, 1, 9);
+  // Over 90 % with four of them, below 80 % with three.
+  store.update(settings((4.1 * SIZE) | 0));
+  await store.gc();
+  const left = await digestsOf(store);
+  t.notOk(left.includes(refOf(contentOf(1)).digest));
+  t.ok(left.includes(refOf(contentOf(0)).digest));
+  t.equal(left.length, 3);
+  t.ok(store.status().bytes < 3.3 * SIZE);
+  t.ok(store.status().evictedBytes >= SIZE);
+});
+
+await test('nothing goes below the limit', async (t) => {
+  const { store } = await setUp(t);
+  store.update(settings(5 * SIZE));
+  await store.gc();
+  t.equal((await store.list()).length, 4);
+  t.equal(store.status().evictedBytes, 0);
+});
+
+await test('then chunks of open blobs, but not their edges; they can be read again', async (t) => {
+  const { store, open } = await setUp(t);
+  store.update(settings(SIZE));
+  await store.gc();
+  t.equal((await store.list()).length, 2, 'the unused ones are gone');
+  t.ok(store.status().bytes <= SIZE, 'the disk has the bytes back');
+  for (const [i, blob] of open.entries()) {
+    t.ok(blob.map.has(0), 'the first chunk');
+    t.ok(blob.map.hasAll(pinnedTail(SIZE), CHUNKS - 1), 'the tail');
+    t.ok(blob.map.count() < CHUNKS, `${blob.map.count()} chunks are left`);
+    const fetcher = new BufferFetcher(blob, contentOf(i + 2));
+    const source = new CachedSource(blob.spec, fetcher);
+    t.ok((await readFully(source, 0, SIZE)).equals(contentOf(i + 2)));
+  }
+});
+
+await test('a chunk that is used stays longer than one that is not', async (t) => {
+  const { store, open } = await setUp(t);
+  const [blob] = open;
+  for (const each of open) for (let chunk = 0; chunk < CHUNKS; chunk++) each.map.takeTouch(chunk);
+  blob?.map.touch(5, 8);
+  store.update(settings(2 * SIZE));
+  await store.gc();
+  t.ok(blob?.map.hasAll(5, 8));
+  t.notOk(blob?.map.has(4));
+});
+
+await test('complete blobs that are open are left alone', async (t) => {
+  const { store, open } = await setUp(t);
+  t.same(await Promise.all(open.map((blob) => blob.complete())), [true, true]);
+  store.update(settings(SIZE));
+  await store.gc();
+  t.ok(open.every((blob) => blob.map.hasAll(0, CHUNKS - 1)));
+});
+
+await test('when all that is there is in use, chunks go to memory, and reads go on', async (t) => {
+  const lines: string[] = [];
+  const folder = t.testdir();
+  const store = await openStore(t, { cacheFolder: folder, cacheSize: 2 * SIZE }, silentLog(lines));
+  const first = await fill(store, 0);
+  const second = await fill(store, 1);
+  await Promise.all([first.complete(), second.complete()]);
+  await store.gc();
+  const third = await fill(store, 2);
+  t.ok(third.map.hasSlots);
+  const source = new CachedSource(third.spec, new BufferFetcher(third, contentOf(2)));
+  t.ok((await readFully(source, 0, SIZE)).equals(contentOf(2)));
+  t.match(store.status().degraded, /the limit of 2.5 MiB is reached/);
+  t.equal(lines.filter((line) => line.includes('the limit of')).length, 1, 'one line');
+  t.ok(store.status().bytes < 2.3 * SIZE);
+  first.release();
+  second.release();
+  await store.gc();
+  t.equal(store.status().degraded, null);
+});
+
+await test('a disk that is too full gets nothing', async (t) => {
+  const store = await openStore(t, { cacheFolder: t.testdir(), cacheMinFree: 2 ** 60 });
+  await store.gc();
+  const blob = await fill(store, 0);
+  t.ok(blob.map.hasSlots);
+  t.match(store.status().degraded, /less than 1024.0 PiB are free on its disk/);
+});
+
+await test('what another store has open stays, also its chunks', async (t) => {
+  const { folder, store, open } = await setUp(t);
+  const other = await openStore(t, { cacheFolder: folder });
+  const theirs = await other.blob(refOf(contentOf(0)));
+  const shared = await other.blob(refOf(contentOf(2)));
+  store.update(settings(SIZE));
+  await store.gc();
+  const digests = await digestsOf(store);
+  t.ok(digests.includes(refOf(contentOf(0)).digest));
+  t.notOk(digests.includes(refOf(contentOf(1)).digest));
+  t.equal(open[0]?.map.count(), CHUNKS, 'the other store reads it, too');
+  t.ok((open[1]?.map.count() ?? CHUNKS) < CHUNKS);
+  for (let chunk = 0; chunk < CHUNKS; chunk++) {
+    t.ok((await theirs.present(chunk)) && (await shared.present(chunk)));
+  }
+});
+
+await test('a blob that another store has completed is never punched', async (t) => {
+  const folder = t.testdir();
+  const store = await openStore(t, { cacheFolder: folder });
+  const other = await openStore(t, { cacheFolder: folder });
+  const blob = await fill(store, 0);
+  const theirs = await other.blob(refOf(contentOf(0)));
+  for (let chunk = 0; chunk < CHUNKS; chunk++) await theirs.present(chunk);
+  t.ok(await theirs.complete());
+  theirs.release();
+  store.update(settings(SIZE / 2));
+  await store.gc();
+  await store.gc();
+  t.equal(blob.map.count(), CHUNKS);
+  const again = await other.blob(refOf(contentOf(0)));
+  t.ok(again.map.isComplete);
+  const source = new CachedSource(again.spec, new BufferFetcher(again, Buffer.alloc(SIZE)));
+  t.ok((await readFully(source, 0, SIZE)).equals(contentOf(0)));
+  const digits = refOf(contentOf(0)).digest.slice('sha256:'.length);
+  const path = join(folder, 'v1/blobs/sha256', digits.slice(0, 2), `${digits}.blob`);
+  t.ok(statSync(path).blocks * 512 >= SIZE);
+});
