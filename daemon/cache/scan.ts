@@ -9,6 +9,7 @@ import { parseBlobFile, type CacheFolder } from './folder.js';
 
 /** Bytes of a block of st_blocks, whatever the file system has. */
 const STAT_BLOCK = 512;
+const SHELF = /^[0-9a-f]{2}$/;
 
 /** The files of one blob that belong together. */
 export interface FoundBlob {
@@ -28,6 +29,7 @@ export interface FoundBlob {
 export async function scanBlobs(folder: CacheFolder): Promise<FoundBlob[]> {
   const found = new Map<string, FoundBlob>();
   for (const shelf of await namesIn(folder.blobs)) {
+    if (!SHELF.test(shelf)) continue;
     // oxlint-disable-next-line no-await-in-loop
     for (const name of await namesIn(`${folder.blobs}/${shelf}`)) {
       const parsed = parseBlobFile(name);

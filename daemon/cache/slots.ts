@@ -20,6 +20,7 @@ export class Slots {
   #fd: number;
   readonly #owners: (Owner | null)[];
   #hand = 0;
+  #hasPut = false;
 
   /** @throws OverlaybdError IO if the system gives no memory */
   constructor(count = SLOTS) {
@@ -34,14 +35,13 @@ export class Slots {
   }
 
   /**
-   * Goes on with the memory of a store that died, and whose readers did not. Call this before the first `put`.
+   * Goes on with the memory of a store that died, and whose readers did not. All of its blobs must be named
+   * before the first `put`, which could take the slot of one that is not known yet.
    * @param map of a blob with chunks there
    */
   adopt(fd: number, map: ChunkMap): void {
+    if (this.#hasPut) throw new OverlaybdError('BUG', 'memory of the cache: it is in use already');
     if (fd !== this.#fd) {
-      if (this.#owners.some((owner) => owner !== null)) {
-        throw new OverlaybdError('BUG', 'memory of the cache: it is in use already');
-      }
       files.close(this.#fd);
       this.#fd = fd;
     }
@@ -56,6 +56,7 @@ export class Slots {
 
   /** Makes a chunk present. Another chunk may lose its slot. */
   put(map: ChunkMap, chunk: number, bytes: Uint8Array): void {
+    this.#hasPut = true;
     const slot = this.#free();
     for (let done = 0; done < bytes.length;) {
       const at = slot * CHUNK_SIZE + done;

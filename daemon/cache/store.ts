@@ -102,7 +102,9 @@ export class CacheStore {
   /**
    * Every call needs a `release` of its own. Never rejects because of the disk.
    * @param spec of a fetcher that died: its readers go on with the number, the descriptors and the map, so the
-   *   blob keeps them, and no other gets the number
+   *   blob keeps them, and no other gets the number. All of its blobs must be asked for in one turn, before
+   *   anything else
+   * @throws OverlaybdError BUG if they are not
    */
   async blob(ref: RegistryRef, spec?: CachedSpec): Promise<CachedBlob> {
     const key = `${ref.digest} ${ref.size}`;

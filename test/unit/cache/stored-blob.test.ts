@@ -1,0 +1,142 @@
+// One open blob: who fetches a chunk, what a drop does to a write that is under way, and how a store goes on
+// with the blobs of one that died. More of it is tested through the store.
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
+import { test } from 'tap';
+import { CachedSource, type CachedSpec } from '../../../daemon/blob/cached-source.js';
+import { CHUNK_SIZE } from '../../../daemon/blob/chunk-map.js';
+import { readFully } from '../../../daemon/blob/source.js';
+import { StoredBlob } from '../../../daemon/cache/stored-blob.js';
+import { files } from '../../../daemon/native/file.js';
+import { BufferFetcher, chunkOfContent, openStore, refOf } from '../../support/cached-blobs.js';
+import { randomBytes } from '../../support/pattern.js';
+
+const CHUNKS = 12;
+const CONTENT_SEED = 41;
+const CONTENT = randomBytes(CONTENT_SEED, CHUNKS * CHUNK_SIZE - 9);
+const REF = refOf(CONTENT);
+
+await test('a write needs a begin, and all bytes of its chunk', async (t) => {
+  const store = await openStore(t, { cacheFolder: t.testdir() });
+  const blob = await store.blob(REF);
+  await t.rejects(blob.write(0, chunkOfContent(CONTENT, 0)), { code: 'BUG' });
+  t.ok(blob.begin(0));
+  await t.rejects(blob.write(0, Buffer.alloc(5)), { code: 'BUG' });
+  t.notOk(blob.begin(0), 'it is still begun');
+  await blob.write(0, chunkOfContent(CONTENT, 0));
+  t.ok(blob.map.has(0));
+  t.notOk(blob.begin(0), 'it is there');
+  t.ok(blob.begin(1));
+  blob.giveUp(1);
+  blob.giveUp(1);
+  t.ok(blob.begin(1), 'after it was given up');
+});
+
+await test('a chunk that is dropped while it is written is not kept', async (t) => {
+  const folder = t.testdir();
+  const store = await openStore(t, { cacheFolder: folder });
+  const blob = await store.blob(REF);
+  blob.begin(3);
+  const writing = blob.write(3, Buffer.alloc(CHUNK_SIZE, 0xbb));
+  blob.drop(3, 3);
+  await writing;
+  t.notOk(blob.map.has(3));
+  t.equal(await blob.present(3), false, 'its record is gone, too');
+  t.ok(blob.begin(3));
+  await blob.write(3, chunkOfContent(CONTENT, 3));
+  blob.release();
+  await store.close();
+  const again = await openStore(t, { cacheFolder: folder });
+  const reopened = await again.blob(REF);
+  t.equal(await reopened.present(3), true);
+});
+
+await test('what is dropped is not there after a restart', async (t) => {
+  const folder = t.testdir();
+  const store = await openStore(t, { cacheFolder: folder });
+  const blob = await store.blob(REF);
+  await new BufferFetcher(blob, CONTENT).want(0, 0, CHUNKS - 1);
+  blob.drop(2, 5);
+  t.equal(blob.map.count(), CHUNKS - 4);
+  blob.release();
+  await store.close();
+  const again = await openStore(t, { cacheFolder: folder });
+  const reopened = await again.blob(REF);
+  const present = await Promise.all(
+    Array.from({ length: CHUNKS }, (_, chunk) => reopened.present(chunk)),
+  );
+  t.same(present, [true, true, false, false, false, false, true, true, true, true, true, true]);
+});
+
+await test('many questions about one chunk are one check', async (t) => {
+  const folder = t.testdir();
+  const store = await openStore(t, { cacheFolder: folder });
+  const blob = await store.blob(REF);
+  await new BufferFetcher(blob, CONTENT).want(0, 0, 3);
+  blob.release();
+  await store.close();
+  const again = await openStore(t, { cacheFolder: folder });
+  const reopened = await again.blob(REF);
+  const answers = Promise.all([1, 1, 1, 7].map((chunk) => reopened.present(chunk)));
+  t.notOk(reopened.begin(1), 'not while it is checked');
+  t.same(await answers, [true, true, true, false]);
+});
+
+await test('the same blob opened twice is one, until both have released it', async (t) => {
+  const store = await openStore(t, { cacheFolder: t.testdir() });
+  const [one, two] = await Promise.all([store.blob(REF), store.blob(REF)]);
+  t.equal(one, two);
+  t.equal(store.status().blobs, 1);
+  one?.release();
+  t.equal(store.status().blobs, 1);
+  two?.release();
+  t.equal(store.status().blobs, 0);
+  const three = await store.blob(REF);
+  t.not(three.spec.blob, one?.spec.blob, 'a number is used once');
+});
+
+await test('a store goes on with the blobs of one whose thread died', async (t) => {
+  const folder = t.testdir();
+  const before = files.deadline();
+  files.deadline(200);
+  t.teardown(() => files.deadline(before));
+  const script = fileURLToPath(new URL('../../support/dying-store.js', import.meta.url));
+  const thread = new Worker(script, {
+    workerData: { folder, contentSeed: CONTENT_SEED, size: CONTENT.length },
+  });
+  const [[spec, memorySpec]] = (await once(thread, 'message')) as [[CachedSpec, CachedSpec]];
+  await thread.terminate();
+
+  const store = await openStore(t, { cacheFolder: folder });
+  const [blob, inMemory] = await Promise.all([
+    store.blob(REF, spec),
+    store.blob({ ...REF, digest: memorySpec.digest }, memorySpec),
+  ]);
+  t.equal(blob.spec, spec);
+  t.ok(blob.map.hasAll(0, 3), 'what was there');
+  const fetcher = new BufferFetcher(blob, CONTENT);
+  const source = new CachedSource(spec, fetcher);
+  t.ok((await readFully(source, 0, CONTENT.length)).equals(CONTENT));
+  t.same(
+    fetcher.fetched,
+    [4, 5, 6, 7, 8, 9, 10, 11],
+    'also the chunk that the dead thread had begun',
+  );
+  t.ok(blob.map.slotOf(5) >= 0, 'not into the file, as long as old jobs may run');
+
+  t.ok(inMemory.map.has(0), 'the memory of the other store goes on');
+  const byte = Buffer.alloc(1);
+  const reader = new CachedSource(memorySpec, new BufferFetcher(inMemory, CONTENT));
+  t.ok(reader.read(0, 1, byte, 0));
+  t.equal(byte[0], CONTENT[0]);
+  const fresh = await store.blob(refOf(CONTENT.subarray(1)));
+  t.ok(fresh.spec.blob > Math.max(spec.blob, memorySpec.blob));
+
+  if (!(blob instanceof StoredBlob)) throw new Error('another kind of blob');
+  blob.settle();
+  blob.drop(5, 5);
+  while (!blob.begin(5)) await new Promise((resolve) => setTimeout(resolve, 1));
+  await blob.write(5, chunkOfContent(CONTENT, 5));
+  t.equal(blob.map.slotOf(5), -1, 'into the file again');
+});
