@@ -19,6 +19,8 @@
 
 #include "../../native/src/address.h"
 #include "../../native/src/block-decoder.h"
+#include "../../native/src/cache-file.h"
+#include "../../native/src/cache-jobs.h"
 #include "../../native/src/codec-library.h"
 #include "../../native/src/crc32c-implementations.h"
 #include "../../native/src/crc32c.h"
@@ -361,6 +363,81 @@ void TestWindows() {
   CHECK(windows.Read(kFd, data.data(), data.size(), 50, later) == 100);
   windows.Forget(kFd);
   CHECK(windows.Read(kFd, data.data(), data.size(), 50, later) == -EAGAIN);
+  // Bytes that were read before the file changed come too late.
+  std::atomic<uint32_t> changes{3};
+  windows.Keep(kFd, 0, kept.data(), kept.size(), later, {&changes, 2});
+  CHECK(windows.Read(kFd, data.data(), data.size(), 50, later) == -EAGAIN);
+  windows.Keep(kFd, 0, kept.data(), kept.size(), later, {&changes, 3});
+  CHECK(windows.Read(kFd, data.data(), data.size(), 50, later) == 100);
+  windows.Forget(kFd);
+}
+
+int TemporaryFile() {
+  char path[] = "/tmp/overlaybd-nbd-asan-XXXXXX";
+  const int fd = ::mkstemp(path);
+  ::unlink(path);
+  return fd;
+}
+
+void TestCacheJobs() {
+  const std::vector<uint8_t> noise = Noise(100000);
+  const int data = TemporaryFile();
+  const int state = TemporaryFile();
+  FileJobRequest store;
+  store.kind = FileJobKind::kCacheStore;
+  store.fd = data;
+  store.position = 50000;
+  store.bytes = noise;
+  store.record = {1, 2, 3, 4, 5, 6, 7, 8};
+  store.record_position = 16;
+  store.second = OwnedDescriptor(::dup(state));
+  CHECK(StoreChunk(store) == 0);
+  CHECK(FileSize(data) == 150000 && FileSize(state) == 24);
+  FileJobRequest check;
+  check.fd = data;
+  check.position = 50000;
+  check.length = 100000;
+  check.seed = 9;
+  CHECK(ChecksumRange(check) == Bitwise(noise.data(), noise.size(), 9));
+  check.length = 100001;
+  CHECK(ChecksumRange(check) == -ENODATA);
+  // A file in /tmp may lie where no hole can be punched.
+  store.length = 100000;
+  store.record.assign(8, 0);
+  const int punched = PunchRange(store);
+  CHECK(punched == 0 || punched == -EOPNOTSUPP);
+  std::vector<uint8_t> record(8, 1);
+  CHECK(PreadFull(state, record.data(), 8, 16) == 8 && record == std::vector<uint8_t>(8, 0));
+  store.fd = -1;
+  CHECK(StoreChunk(store) == -EBADF);
+
+  CHECK(LockRange(state, 8, 8, RangeLock::kExclusive) == 0);
+  char link[64];
+  snprintf(link, sizeof(link), "/proc/self/fd/%d", state);
+  const int other = ::open(link, O_RDWR | O_CLOEXEC);
+  CHECK(LockRange(other, 8, 8, RangeLock::kShared) == -EAGAIN);
+  CHECK(LockRange(state, 8, 8, RangeLock::kNone) == 0);
+  CHECK(LockRange(other, 8, 8, RangeLock::kShared) == 0);
+  const int memory = MakeMemoryFile("test", 5000);
+  CHECK(ReadAtHand(memory, record.data(), 8, 4992) == 8);
+  ForgetFile(memory);
+  for (const int fd : {data, state, other, memory}) CHECK(CloseDescriptor(fd) == 0);
+
+  FileJobRequest open;
+  open.path = "/tmp/overlaybd-nbd-asan-cache";
+  open.length = 5000;
+  open.create = true;
+  FileJobOutcome outcome;
+  const int made = OpenCacheFile(open, &outcome);
+  CHECK(made >= 0 && outcome.values == std::vector<double>({5000, 1}));
+  CHECK(outcome.entry != nullptr);
+  outcome.entry.reset();
+  ::close(made);
+  ::unlink(open.path.c_str());
+  open.create = false;
+  CHECK(OpenCacheFile(open, &outcome) == -ENOENT);
+  open.path = "/tmp";
+  CHECK(OpenCacheFile(open, &outcome) == -EISDIR);
 }
 
 void TestMountOfPath() {
@@ -391,6 +468,7 @@ int main() {
   TestAccounts();
   TestFile();
   TestWindows();
+  TestCacheJobs();
   TestMountOfPath();
   printf("plain C++: %d checks, %d failed\n", checks, failures);
   return failures == 0 ? 0 : 1;

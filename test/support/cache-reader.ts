@@ -1,9 +1,11 @@
 // A worker thread that reads one cached blob at random places and compares what it gets. Started by the test
 // of eviction with the blob's spec, the seed and the number of reads.
 
+import { performance } from 'node:perf_hooks';
 import { parentPort, workerData } from 'node:worker_threads';
 import { CachedSource, type CachedSpec } from '../../daemon/blob/cached-source.js';
 import { readLoaded } from '../../daemon/lib/loaded.js';
+import { files } from '../../daemon/native/file.js';
 import { randomBytes, seededRandom } from './pattern.js';
 
 export interface ReaderOrder {
@@ -27,6 +29,20 @@ export interface ReaderEnd {
 }
 
 const MAX_READ = 40_000;
+/** Between a look at the map and the read of the file: without it, evictions rarely come in between. */
+const MAX_DELAY_MS = 0.1;
+
+/** Makes each read of a file come later. */
+function delayReads(next: () => number): void {
+  type ReadAtHand = (...args: Parameters<typeof files.readAtHand>) => number;
+  const patched: { readAtHand: ReadAtHand } = files;
+  const original: ReadAtHand = files.readAtHand.bind(files);
+  patched.readAtHand = (...args) => {
+    const end = performance.now() + ((next() % 1000) / 1000) * MAX_DELAY_MS;
+    while (performance.now() < end);
+    return original(...args);
+  };
+}
 
 async function read(port: NonNullable<typeof parentPort>): Promise<void> {
   const { spec, contentSeed, seed, reads } = workerData as ReaderOrder;
@@ -44,6 +60,7 @@ async function read(port: NonNullable<typeof parentPort>): Promise<void> {
   };
   const source = new CachedSource(spec, { want: ask, refetch: ask, hint: () => {} });
   const next = seededRandom(seed);
+  delayReads(seededRandom(seed + 1));
   const end = { wrong: 0, gone: 0 };
   for (let i = 0; i < reads; i++) {
     const length = 1 + (next() % MAX_READ);
