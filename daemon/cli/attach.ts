@@ -3,6 +3,7 @@
 import type { Argv } from 'yargs';
 import { attachOptions, attachRequest, sourceOf, type AttachArguments } from './options/attach.js';
 import { folderOf } from './options/client.js';
+import { registryWords } from './options/registry.js';
 import type { DeviceStatus } from '../control/api.js';
 import { attachDevice } from '../devices/attach-client.js';
 import { OverlaybdError } from '../errors.js';
@@ -20,7 +21,7 @@ export function builder(yargs: Argv): Argv<AttachCommandArguments> {
   return attachOptions(yargs)
     .positional('image', {
       describe:
-        'an export of the running daemon, an image configuration, or layer blobs, bottom first',
+        'an export of the running daemon, an image of a registry, an image configuration, or layer blobs, bottom first',
       type: 'string',
       array: true,
     })
@@ -47,7 +48,7 @@ export async function run(args: AttachCommandArguments): Promise<number> {
   }
   const attach = async (): Promise<DeviceStatus> => {
     const source = args.export === undefined ? sourceOf(words) : { export: args.export };
-    return attachDevice(folderOf(args.state), attachRequest(source, args));
+    return attachDevice(folderOf(args.state), attachRequest(source, args), registryWords(args));
   };
   const { device } = await patiently(attach, {
     seconds: waitSeconds(args.wait),

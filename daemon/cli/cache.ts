@@ -9,7 +9,7 @@ import { humanSize } from '../lib/format-size.js';
 import { printable, printableJson } from '../lib/printable.js';
 import { EXIT_FAILURE, EXIT_OK } from './exit-codes.js';
 import { registriesOf, registryOptions, type RegistryArguments } from './options/registry.js';
-import { print, stderrLog } from './output.js';
+import { print, remark, stderrLog } from './output.js';
 
 const ACTIONS = ['ls', 'rm', 'gc', 'verify'] as const;
 
@@ -35,7 +35,7 @@ export function builder(yargs: Argv): Argv<CacheArguments> {
 /** @returns the exit code */
 export async function run(args: CacheArguments): Promise<number> {
   const { withFetcher } = await import('../fetch/own-fetcher.js');
-  return withFetcher(registriesOf(args), stderrLog, (_remote, fetcher) =>
+  return withFetcher(await registriesOf(args, remark), stderrLog, (_remote, fetcher) =>
     act(fetcher.client(), args),
   );
 }

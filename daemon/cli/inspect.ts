@@ -5,7 +5,7 @@ import { EXIT_OK } from './exit-codes.js';
 import { registriesOf, registryOptions, type RegistryArguments } from './options/registry.js';
 import { imageWords } from './options/values.js';
 import { namedWords } from './options/words.js';
-import { print, stderrLog } from './output.js';
+import { print, remark, stderrLog } from './output.js';
 
 export interface InspectArguments extends RegistryArguments {
   image?: string[] | undefined;
@@ -32,7 +32,7 @@ export async function run(args: InspectArguments): Promise<number> {
   const { inspectImage } = await import('../inspect/inspect-image.js');
   const { withFetcher } = await import('../fetch/own-fetcher.js');
   const words = namedWords(imageWords(args.image));
-  const text = await withFetcher(registriesOf(args), stderrLog, (remote) =>
+  const text = await withFetcher(await registriesOf(args, remark), stderrLog, (remote) =>
     inspectImage(words, args.json === true, remote),
   );
   await print(text);

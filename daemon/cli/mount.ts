@@ -20,6 +20,7 @@ import { programs } from '../mount/programs.js';
 import { attachOptions, attachRequest, sourceOf, type AttachArguments } from './options/attach.js';
 import { controlClient, folderOf } from './options/client.js';
 import { EXIT_OK } from './exit-codes.js';
+import { registryWords } from './options/registry.js';
 import { partitionNumber } from './options/exports.js';
 import { notWith } from './options/values.js';
 
@@ -40,7 +41,7 @@ export function builder(yargs: Argv): Argv<MountArguments> {
     .usage('$0 mount <image..> <dir> [options]\n\nMounts the file system in an image, read-only.')
     .positional('image', {
       describe:
-        'an image configuration, layer blobs (bottom first), or an export of the running daemon; then the folder to mount on',
+        'an image of a registry, an image configuration, layer blobs (bottom first), or an export of the running daemon; then the folder to mount on',
       type: 'string',
       array: true,
     })
@@ -110,7 +111,7 @@ async function viaKernel(
   const request = attachRequest(sourceOf(words), args, { reuse: false, sizeMultiple: PAGE_SIZE });
   const attach = async (): Promise<ReadableDevice> => {
     try {
-      return await attachDevice(folder, request);
+      return await attachDevice(folder, request, registryWords(args));
     } catch (error) {
       throw withHint(error);
     }
@@ -166,7 +167,8 @@ async function serverOf(args: MountArguments, words: readonly string[]): Promise
   if (partition !== undefined) partitionNumber(partition);
   if (source && 'image' in source) {
     const part = partition === undefined ? [] : ['--partition', `${partition}`];
-    return ['--command', process.execPath, MAIN, 'serve', '--stdio', ...part, ...source.image];
+    const serve = [MAIN, 'serve', '--stdio', ...part, ...registryWords(args)];
+    return ['--command', process.execPath, ...serve, ...source.image];
   }
   if (partition !== undefined) {
     const facts = '--partition: works with --fuse for images, not for exports and URIs';

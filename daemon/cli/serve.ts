@@ -28,6 +28,7 @@ export async function run(args: DaemonArguments): Promise<number> {
   const manager = SdNotify.fromEnvironment(process.env, process.pid);
   const signals = new Signals(settings.canReload);
   const log = openLog(settings.log.level, settings.log.format);
+  for (const note of settings.notes) log.log('warn', note);
   try {
     const daemon = await start(settings.options, { startedWith, signals, manager, log });
     const why = await daemon.ended;

@@ -7,7 +7,7 @@ import { EXIT_FAILURE, EXIT_OK } from './exit-codes.js';
 import { registriesOf, registryOptions, type RegistryArguments } from './options/registry.js';
 import { imageWords } from './options/values.js';
 import { namedWords } from './options/words.js';
-import { print, stderrLog } from './output.js';
+import { print, remark, stderrLog } from './output.js';
 
 export interface VerifyArguments extends RegistryArguments {
   image?: string[] | undefined;
@@ -48,7 +48,7 @@ export async function run(args: VerifyArguments): Promise<number> {
   let report: VerifyReport;
   try {
     const words = namedWords(imageWords(args.image));
-    report = await withFetcher(registriesOf(args), stderrLog, (remote) =>
+    report = await withFetcher(await registriesOf(args, remark), stderrLog, (remote) =>
       verifyImage(words, {
         remote,
         signal: abort.signal,

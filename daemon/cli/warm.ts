@@ -9,7 +9,7 @@ import { EXIT_OK } from './exit-codes.js';
 import { registriesOf, registryOptions, type RegistryArguments } from './options/registry.js';
 import { imageWords } from './options/values.js';
 import { namedWords } from './options/words.js';
-import { printResult, stderrLog } from './output.js';
+import { printResult, remark, stderrLog } from './output.js';
 
 export interface WarmArguments extends RegistryArguments {
   image?: string[] | undefined;
@@ -29,7 +29,7 @@ export function builder(yargs: Argv): Argv<WarmArguments> {
 export async function run(args: WarmArguments): Promise<number> {
   const { withFetcher } = await import('../fetch/own-fetcher.js');
   const { ProgressBar } = await import('./progress.js');
-  await withFetcher(registriesOf(args), stderrLog, async (remote, fetcher) => {
+  await withFetcher(await registriesOf(args, remark), stderrLog, async (remote, fetcher) => {
     for (const word of imageWords(args.image)) {
       const [reference = word] = namedWords([word]);
       const { name, lowers } = await remote.images().resolve(reference);

@@ -36,6 +36,7 @@ export const registriesSchema = strictObject({
   key: v.optional(nonEmptyString),
   dockerConfig: v.optional(nonEmptyString),
   credentialFile: v.optional(nonEmptyString),
+  upstreamConfig: v.optional(nonEmptyString),
   mirrors: v.optional(someOf(strictObject({ host: hostSchema, url: urlSchema }))),
   p2p: v.optional(nonEmptyString),
   platform: v.optional(platformSchema),
@@ -71,11 +72,14 @@ export function isFetchDeadline(value: number): boolean {
   return v.is(deadlineSchema, value);
 }
 
-/** Applies the defaults. */
-export function registrySettings({ cache, ...config }: RegistriesConfig): RegistrySettings {
+/** @param base of what the configuration does not say */
+export function registrySettings(
+  { cache, upstreamConfig: _, ...config }: RegistriesConfig,
+  base: RegistrySettings = DEFAULT_REGISTRY_SETTINGS,
+): RegistrySettings {
   const set = Object.entries(config).filter(([, value]) => value !== undefined);
   return {
-    ...DEFAULT_REGISTRY_SETTINGS,
+    ...base,
     ...(Object.fromEntries(set) as Partial<RegistrySettings>),
     ...(cache?.folder !== undefined && { cacheFolder: cache.folder }),
     ...(cache?.size !== undefined && { cacheSize: cache.size }),

@@ -14,12 +14,17 @@ import { controlSocketOf } from './state-folder.js';
 /**
  * Attaches an image, and waits until the device can be read. For files, a daemon is started if none runs.
  * @param folder the state folder of the daemon
+ * @param options words of `serve` for a daemon that is started
  * @throws OverlaybdError; nothing stays attached then
  */
-export async function attachDevice(folder: string, request: AttachRequest): Promise<DeviceStatus> {
+export async function attachDevice(
+  folder: string,
+  request: AttachRequest,
+  options: readonly string[] = [],
+): Promise<DeviceStatus> {
   if (!new Sysfs().hasModule) throw noModuleError();
   const client = new ControlClient(controlSocketOf(folder));
-  const attached = await attach(folder, client, request);
+  const attached = await attach(folder, client, request, options);
   try {
     await waitForNode(attached.device, attached.size);
   } catch (error) {
@@ -35,6 +40,7 @@ async function attach(
   folder: string,
   client: ControlClient,
   request: AttachRequest,
+  options: readonly string[],
 ): Promise<AttachAnswer> {
   try {
     return await client.attach(request);
@@ -42,7 +48,7 @@ async function attach(
     const isAbsent = error instanceof OverlaybdError && error.code === 'NO_DAEMON';
     // An export is one of a certain daemon; any daemon can attach files.
     if (!isAbsent || request.export !== undefined) throw error;
-    await startDaemon(folder, client);
+    await startDaemon(folder, client, options);
     return client.attach(request);
   }
 }

@@ -15,8 +15,15 @@ const START_TIMEOUT_MS = 60_000;
 /** Bytes at the end of the log in which its last line is looked for. */
 const LAST_LINE_LENGTH = 4096;
 
-/** @throws OverlaybdError when it does not start */
-export async function startDaemon(folder: string, client: ControlClient): Promise<void> {
+/**
+ * @param options further words of `serve`
+ * @throws OverlaybdError when it does not start
+ */
+export async function startDaemon(
+  folder: string,
+  client: ControlClient,
+  options: readonly string[] = [],
+): Promise<void> {
   const path = join(folder, 'daemon.log');
   let log;
   try {
@@ -26,7 +33,8 @@ export async function startDaemon(folder: string, client: ControlClient): Promis
     throw new OverlaybdError('IO', `state folder ${folder}: ${messageOf(error)}`, { cause: error });
   }
   // The working directory of the command may be on a file system that is unmounted later.
-  const child = spawn(process.execPath, [MAIN, 'serve', '--on-demand', '--state', folder], {
+  const words = [MAIN, 'serve', '--on-demand', '--state', folder, ...options];
+  const child = spawn(process.execPath, words, {
     detached: true,
     cwd: '/',
     stdio: ['ignore', log, log],

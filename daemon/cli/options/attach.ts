@@ -14,11 +14,14 @@ import {
   DEFAULT_TIMEOUT_SECONDS,
   MAX_DEVICE_CONNECTIONS,
 } from '../../kernel/device-settings.js';
+import { hasImagePrefix } from '../../registry/reference.js';
 import { stateOption } from './client.js';
+import { registryOptions, type RegistryArguments } from './registry.js';
+import { namedWords } from './words.js';
 
 export type AttachSource = { readonly export: string } | { readonly image: readonly string[] };
 
-export interface AttachArguments {
+export interface AttachArguments extends RegistryArguments {
   state?: string | undefined;
   /** "/dev/nbd3" or "nbd3". */
   device?: string | undefined;
@@ -33,7 +36,7 @@ export interface AttachArguments {
 }
 
 export function attachOptions<T>(yargs: Argv<T>): Argv<T & AttachArguments> {
-  return stateOption(yargs)
+  return registryOptions(stateOption(yargs))
     .option('device', {
       alias: 'd',
       describe: '/dev/nbdX to use [default: the first free device]',
@@ -68,7 +71,10 @@ export function attachOptions<T>(yargs: Argv<T>): Argv<T & AttachArguments> {
     });
 }
 
-/** The source that words name: existing files are an image, any other single word is an export. */
+/**
+ * The source that words name: existing files and names of images are an image, any other single word is an
+ * export.
+ */
 export function sourceOf(words: readonly string[]): AttachSource {
   const [first] = words;
   if (first === undefined) {
@@ -77,11 +83,14 @@ export function sourceOf(words: readonly string[]): AttachSource {
       'name an export, an image configuration or layer blobs',
     );
   }
-  if (words.length === 1 && !existsSync(first)) {
-    if (!first.includes('/')) return { export: first };
+  const isFile = existsSync(first);
+  if (words.length === 1 && !isFile && !first.includes('/') && !hasImagePrefix(first)) {
+    return { export: first };
+  }
+  if (words.length === 1 && !isFile && /^\.{0,2}\//.test(first)) {
     throw new OverlaybdError('NOT_FOUND', `${first}: there is no such file`);
   }
-  return { image: words.map((word) => resolve(word)) };
+  return { image: namedWords(words).map((word) => (hasImagePrefix(word) ? word : resolve(word))) };
 }
 
 /**

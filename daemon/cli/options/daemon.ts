@@ -12,6 +12,7 @@ import {
 } from '../../config/daemon-config.js';
 import type { ActivatedSocket } from '../../listen/socket-activation.js';
 import type { LogFormat, LogLevel } from '../../log/logger.js';
+import type { RegistrySettings } from '../../config/registry-settings.js';
 import type { DaemonOptions, ServedOptions } from '../../server/daemon.js';
 import type { ServeOptions } from '../../server/start.js';
 import { readConfig } from './config-file.js';
@@ -41,6 +42,8 @@ export interface DaemonArguments
 export interface ServeSettings {
   readonly options: ServeOptions;
   readonly log: { readonly level: LogLevel; readonly format: LogFormat };
+  /** What the operator should know. */
+  readonly notes: readonly string[];
   /** Whether there is something to read again on SIGHUP. */
   readonly canReload: boolean;
 }
@@ -81,11 +84,17 @@ export async function serveSettings(
   const read = async (): Promise<DaemonConfig> =>
     args.config === undefined ? {} : readConfig(args.config);
   const config = await read();
-  const daemon = servedBy(args, config, activated);
+  const notes: string[] = [];
+  const registries = async (of: DaemonConfig): Promise<RegistrySettings> =>
+    registriesOf(args, (note) => notes.push(note), of.registries);
+  const daemon = { ...servedBy(args, config, activated), registries: await registries(config) };
   const stdio = args.stdio === true;
   const options: ServeOptions = {
     daemon,
-    readServed: async (): Promise<ServedOptions> => servedBy(args, await read(), activated),
+    readServed: async (): Promise<ServedOptions> => {
+      const again = await read();
+      return { ...servedBy(args, again, activated), registries: await registries(again) };
+    },
     state: stateOf(args),
     devices: devicesOf(args),
     stdio,
@@ -97,7 +106,7 @@ export async function serveSettings(
     level: args['log-level'] ?? config.log?.level ?? (stdio ? 'warn' : 'info'),
     format: args['log-format'] ?? config.log?.format ?? 'pretty',
   } as const;
-  return { options, log, canReload: args.config !== undefined || daemon.tls !== null };
+  return { options, log, notes, canReload: args.config !== undefined || daemon.tls !== null };
 }
 
 /**
@@ -108,7 +117,7 @@ export function servedBy(
   args: DaemonArguments,
   config: DaemonConfig,
   activated: readonly ActivatedSocket[] = [],
-): DaemonOptions {
+): Omit<DaemonOptions, 'registries'> {
   const exports = exportsOf(args, config);
   // A service before its first image has `"exports": {}`: `attach` needs no export, and `reload` brings some.
   if (exports.size === 0 && config.exports === undefined && !args['on-demand']) {
@@ -127,7 +136,6 @@ export function servedBy(
     ...listeners(args, config, new Set(exports.keys()), activated),
     threads: threadsOf(args.threads) ?? config.threads ?? availableParallelism(),
     tls: tlsOf(args, config.tls),
-    registries: registriesOf(args, config.registries),
   };
 }
 

@@ -14,6 +14,7 @@ import {
 } from '../../config/registries-config.js';
 import {
   DEFAULT_FETCH_DEADLINE,
+  DEFAULT_REGISTRY_SETTINGS,
   PULL_POLICIES,
   type PullPolicy,
   type RegistrySettings,
@@ -26,6 +27,7 @@ export interface RegistryArguments {
   'registry-cert'?: string | undefined;
   'registry-key'?: string | undefined;
   'registry-config'?: string | undefined;
+  'upstream-config'?: string | undefined;
   mirror?: string[] | undefined;
   p2p?: string | undefined;
   platform?: string | undefined;
@@ -39,6 +41,36 @@ export interface RegistryArguments {
 }
 
 const GROUP = 'Registries:';
+/** Bytes. */
+const MAX_UPSTREAM_SIZE = 1 << 20;
+
+const NAMES: readonly (keyof RegistryArguments)[] = [
+  'plain-http',
+  'registry-ca',
+  'registry-cert',
+  'registry-key',
+  'registry-config',
+  'upstream-config',
+  'mirror',
+  'p2p',
+  'platform',
+  'pull',
+  'offline',
+  'cache-dir',
+  'cache-size',
+  'cache-min-free',
+  'fetch-deadline',
+  'fill-rate',
+];
+/** Their values are paths. */
+const PATHS = new Set<string>([
+  'registry-ca',
+  'registry-cert',
+  'registry-key',
+  'registry-config',
+  'upstream-config',
+  'cache-dir',
+]);
 
 export function registryOptions<T>(yargs: Argv<T>): Argv<T & RegistryArguments> {
   const text = { type: 'string', requiresArg: true, group: GROUP } as const;
@@ -54,6 +86,11 @@ export function registryOptions<T>(yargs: Argv<T>): Argv<T & RegistryArguments> 
     .option('registry-config', {
       ...text,
       describe: 'docker config.json with logins [default: those of docker and podman]',
+    })
+    .option('upstream-config', {
+      ...text,
+      describe:
+        'overlaybd.json of the reference implementation: its credentials, P2P, cache and download',
     })
     .option('mirror', {
       ...list,
@@ -97,14 +134,38 @@ export function registryOptions<T>(yargs: Argv<T>): Argv<T & RegistryArguments> 
 }
 
 /**
- * Merges command line and configuration.
- * @throws OverlaybdError BAD_ARGUMENT
+ * Merges command line, configuration and the reference implementation's configuration, if one is named.
+ * @param tell gets what the operator should know
+ * @throws OverlaybdError BAD_ARGUMENT, BAD_CONFIG
  */
-export function registriesOf(
+export async function registriesOf(
   args: RegistryArguments,
+  tell: (note: string) => void,
   config: RegistriesConfig = {},
+): Promise<RegistrySettings> {
+  const path = args['upstream-config'] ?? config.upstreamConfig;
+  return mergedRegistries(args, config, path === undefined ? {} : await readUpstream(path, tell));
+}
+
+async function readUpstream(
+  path: string,
+  tell: (note: string) => void,
+): Promise<Partial<RegistrySettings>> {
+  const { readSmallFile } = await import('../../blob/open-file.js');
+  const { parseUpstreamConfig } = await import('../../registry/upstream-config.js');
+  const text = (await readSmallFile(path, MAX_UPSTREAM_SIZE)).toString('utf8');
+  const { settings, notes } = parseUpstreamConfig(text, path);
+  notes.forEach(tell);
+  return settings;
+}
+
+/** @internal for its unit test @throws OverlaybdError BAD_ARGUMENT */
+export function mergedRegistries(
+  args: RegistryArguments,
+  config: RegistriesConfig,
+  upstream: Partial<RegistrySettings> = {},
 ): RegistrySettings {
-  const settings = registrySettings(config);
+  const settings = registrySettings(config, { ...DEFAULT_REGISTRY_SETTINGS, ...upstream });
   const given = {
     plainHttp: args['plain-http']?.map((host) => plainHost(host)),
     ca: pathOf(args['registry-ca']),
@@ -130,9 +191,27 @@ export function registriesOf(
   return merged;
 }
 
+/** The options as words, for a `serve` in another working directory. */
+export function registryWords(args: RegistryArguments): string[] {
+  return NAMES.flatMap((name) => {
+    const value = args[name];
+    if (value === undefined || value === false) return [];
+    if (value === true) return [`--${name}`];
+    const texts = Array.isArray(value) ? value : [value];
+    return texts.flatMap((each) => [`--${name}`, PATHS.has(name) ? resolve(`${each}`) : `${each}`]);
+  });
+}
+
 /** The configuration with its paths relative to `folder`. */
 export function resolveRegistries(config: RegistriesConfig, folder: string): RegistriesConfig {
-  const names = ['ca', 'certificate', 'key', 'dockerConfig', 'credentialFile'] as const;
+  const names = [
+    'ca',
+    'certificate',
+    'key',
+    'dockerConfig',
+    'credentialFile',
+    'upstreamConfig',
+  ] as const;
   const paths = names.flatMap((name) => {
     const path = config[name];
     return path === undefined ? [] : [[name, resolve(folder, path)]];

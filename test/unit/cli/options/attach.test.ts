@@ -14,7 +14,9 @@ await test('existing files are an image; any other single word is an export name
   );
   t.same(sourceOf(['web']), { export: 'web' });
   t.throws(() => sourceOf([]), { code: 'BAD_ARGUMENT' });
-  t.throws(() => sourceOf(['no/such/file']), { code: 'NOT_FOUND', message: /no\/such\/file/ });
+  t.throws(() => sourceOf(['./no/file']), { code: 'NOT_FOUND', message: /no\/file/ });
+  t.same(sourceOf(['no/such/file']), { image: ['docker://no/such/file'] }, 'else an image');
+  t.same(sourceOf(['docker://web']), { image: ['docker://web'] });
   writeFileSync(`${file}2`, '');
   t.same(sourceOf([file, `${file}2`]), { image: [file, `${file}2`] });
 });
