@@ -8,6 +8,7 @@ import type { HttpLimits } from './limits.js';
 import type { Logins } from './login.js';
 import { proxyFor, type ProxySettings } from './proxy.js';
 import type { TlsContexts, TlsPaths } from './tls.js';
+import { untilAborted } from './waiting.js';
 import type { Incoming, Outgoing, Wire } from './wire.js';
 
 /** A login, an older token of which another request has the newer one, and one more for good measure. */
@@ -18,7 +19,9 @@ export interface AskerParts {
   readonly logins: Logins;
   readonly tls: TlsContexts;
   readonly limits: HttpLimits;
-  readonly proxies: () => ProxySettings;
+  readonly proxies: ProxySettings;
+  /** A host does not speak TLS, and a file allows plain http. */
+  readonly onPlain: (host: string) => void;
 }
 
 export class Asker {
@@ -75,16 +78,23 @@ export class Asker {
     const { wire, tls, proxies } = this.#parts;
     const { url } = request;
     const isOwn = url.origin === originOf(endpoint);
-    const proxy = isOwn && endpoint.proxy !== null ? endpoint.proxy : proxyFor(url, proxies());
+    const proxy = isOwn && endpoint.proxy !== null ? endpoint.proxy : proxyFor(url, proxies);
     const paths = tlsPathsFor(endpoint, isOwn);
     let context = null;
     try {
-      if (url.protocol === 'https:') context = await tls.of(paths);
+      if (url.protocol === 'https:') context = await untilAborted(tls.of(paths), signal);
     } catch (error) {
+      signal.throwIfAborted();
       const what = `cannot be asked: ${(error as Error).message}`;
       throw new Failure('refused', what, { host: url.host, cause: error });
     }
-    return wire.send({ ...request, route: { tls: context, proxy } }, signal);
+    try {
+      return await wire.send({ ...request, route: { tls: context, proxy } }, signal);
+    } catch (error) {
+      const isTls = error instanceof Failure && error.facts.counter === 'tls';
+      if (isTls && isOwn && endpoint.mayBePlain) this.#parts.onPlain(endpoint.host);
+      throw error;
+    }
   }
 }
 

@@ -12,7 +12,7 @@ import { NoRanges } from './range-check.js';
 import type { RangeRequest, TakeBytes } from './range-request.js';
 import { remoteError } from './remote-error.js';
 import { Effort, inRounds } from './rounds.js';
-import { Deadline } from './waiting.js';
+import { Deadline, untilAborted } from './waiting.js';
 
 export interface ReaderParts {
   readonly requests: BlobRequests;
@@ -96,8 +96,10 @@ export class BlobReader {
       return true;
     };
     try {
-      const all = await endpoints.of(host, repository);
-      const usable = request.fromOrigin ? all.slice(-1) : all.filter((each) => each.canPull);
+      const all = await untilAborted(endpoints.of(host, repository), deadline.signal);
+      const usable = all.filter((each) => {
+        return request.fromOrigin ? each.kind === 'registry' : each.canPull;
+      });
       const breakerOf = (endpoint: Endpoint) => {
         const asked = requests.firstHost(endpoint, digest);
         return hosts.breaker(asked.host, asked.kind);

@@ -11,14 +11,16 @@ import { BlobReader } from './blob-reader.js';
 import { BlobRequests } from './blob-request.js';
 import { Counters } from './counters.js';
 import { Credentials } from './credentials.js';
-import { Endpoints } from './endpoints.js';
+import { Endpoints, type EndpointFiles } from './endpoints.js';
 import { Hosts, type HostStatus } from './hosts.js';
 import { DEFAULT_LIMITS, type HttpLimits } from './limits.js';
 import { Locations } from './locations.js';
 import { Logins } from './login.js';
+import { cachedLookup } from './lookup.js';
 import { ManifestReader } from './manifest-reader.js';
 import { Pools } from './pools.js';
 import { proxySettings } from './proxy.js';
+import { ReferrersReader } from './referrers-reader.js';
 import type { ManifestOptions, RangeRequest, TakeBytes } from './range-request.js';
 import { TlsContexts } from './tls.js';
 import { Tokens } from './tokens.js';
@@ -38,6 +40,8 @@ export interface ClientSeams {
   /** For proxies and the places of credentials. */
   readonly env: NodeJS.ProcessEnv;
   readonly limits: Partial<HttpLimits>;
+  /** Where configuration files of this system are. */
+  readonly files: EndpointFiles;
 }
 
 export class RegistryClient implements ManifestSource {
@@ -49,6 +53,7 @@ export class RegistryClient implements ManifestSource {
   readonly #hosts: Hosts;
   readonly #blobs: BlobReader;
   readonly #manifests: ManifestReader;
+  readonly #referrers: ReferrersReader;
 
   constructor(settings: RegistrySettings, seams: Partial<ClientSeams> = {}) {
     const {
@@ -61,9 +66,16 @@ export class RegistryClient implements ManifestSource {
     const limits = { ...DEFAULT_LIMITS, ...seams.limits };
     this.#settings = settings;
     this.#now = now;
-    this.#pools = new Pools(limits);
-    this.#endpoints = new Endpoints(settings);
-    this.#credentials = new Credentials(settings, { env, limits, now, log });
+    this.#pools = new Pools(limits, cachedLookup(now));
+    this.#endpoints = new Endpoints(settings, {
+      ...seams.files,
+      env,
+      now,
+      log,
+      filesMs: limits.filesMs,
+    });
+    const tls = new TlsContexts({ env, now, filesMs: limits.filesMs });
+    this.#credentials = new Credentials(settings, { env, limits, now, log, tls });
     const hosts = (this.#hosts = new Hosts(limits, now));
     const endpoints = this.#endpoints;
     const wire = new Wire(this.#pools, limits, counters, now);
@@ -78,8 +90,8 @@ export class RegistryClient implements ManifestSource {
     });
     const logins = new Logins(tokens, this.#credentials);
     const proxies = proxySettings(env);
-    const tls = new TlsContexts(env);
-    const asker = new Asker({ wire, logins, tls, limits, proxies: () => proxies });
+    const onPlain = (host: string): void => endpoints.plain(host);
+    const asker = new Asker({ wire, logins, tls, limits, proxies, onPlain });
     const requests = new BlobRequests({ asker, hosts, locations: new Locations(), limits });
     this.#blobs = new BlobReader({
       requests,
@@ -92,6 +104,7 @@ export class RegistryClient implements ManifestSource {
       log,
     });
     this.#manifests = new ManifestReader({ asker, endpoints, hosts, limits, now, random });
+    this.#referrers = new ReferrersReader({ asker, manifests: this.#manifests, limits, now });
   }
 
   /**
@@ -153,10 +166,20 @@ export class RegistryClient implements ManifestSource {
     return this.#manifests.read(request, signal ?? null);
   }
 
-  /** The index of what refers to a manifest, of all pages; null: none, or the registry cannot say. */
-  referrers(host: string, repository: string, digest: string): Promise<Uint8Array | null> {
-    void [host, repository, digest];
-    return Promise.resolve(null);
+  /**
+   * The index of what refers to a manifest, of all pages; null: none, or the registry cannot say, or does not answer:
+   * an image is not refused for that.
+   */
+  async referrers(host: string, repository: string, digest: string): Promise<Uint8Array | null> {
+    if (this.#settings.offline) return null;
+    return this.#referrers.read(host, repository, digest, this.#deadlineMs());
+  }
+
+  /** Begins to look for the login of a repository, so that no read has to wait for a slow helper. */
+  prepare(host: string, repository: string): void {
+    if (this.#settings.offline) return;
+    const signal = AbortSignal.timeout(this.#settings.fetchDeadline * 1000);
+    this.#credentials.get(host, repository, false, signal).catch(() => undefined);
   }
 
   hosts(): HostStatus[] {

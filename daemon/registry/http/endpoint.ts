@@ -24,6 +24,8 @@ export interface Endpoint {
   readonly canPull: boolean;
   /** Whose credentials it takes: that of the registry for the registry and for P2P agents. */
   readonly account: string;
+  /** Whether plain http may be used if it does not speak TLS: a file says that it is insecure. */
+  readonly mayBePlain: boolean;
 }
 
 /** @param path "blobs/sha256:..." */

@@ -35,6 +35,8 @@ export interface HttpLimits {
   readonly helperMs: number;
   /** After which age the answer of a helper is renewed while it is used. */
   readonly helperRenewMs: number;
+  /** For how long a host without the referrers API is not asked again. */
+  readonly referrersMs: number;
   /** For how long configuration files are taken as they were. */
   readonly filesMs: number;
 }
@@ -59,6 +61,7 @@ export const DEFAULT_LIMITS: HttpLimits = {
   exchangeMs: 15_000,
   helperMs: 10_000,
   helperRenewMs: 600_000,
+  referrersMs: 3_600_000,
   filesMs: 1000,
 };
 

@@ -6,6 +6,7 @@ import type { Endpoint } from './endpoint.js';
 import { Lru } from './lru.js';
 import { scopeOf } from './token-request.js';
 import type { Authorization, Tokens } from './tokens.js';
+import { untilAborted } from './waiting.js';
 
 /** Repositories whose challenge is known. */
 const MAX_LOGINS = 4096;
@@ -63,7 +64,8 @@ export class Logins {
     signal: AbortSignal,
   ): Promise<Authorization | null> {
     const { account, repository } = endpoint;
-    const credential = await this.#credentials.get(account, repository, fresh, signal);
+    const asked = this.#credentials.get(account, repository, fresh, signal);
+    const credential = await untilAborted(asked, signal);
     if (!credential) return null;
     switch (credential.kind) {
       case 'basic':

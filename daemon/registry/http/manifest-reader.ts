@@ -13,7 +13,7 @@ import { MAX_MANIFEST_BYTES, MAX_REDIRECTS, type HttpLimits } from './limits.js'
 import { isRedirect, locationOf } from './location.js';
 import { remoteError } from './remote-error.js';
 import { Effort, inRounds } from './rounds.js';
-import { Deadline } from './waiting.js';
+import { Deadline, untilAborted } from './waiting.js';
 import type { Incoming } from './wire.js';
 
 export interface ManifestParts {
@@ -75,7 +75,7 @@ export class ManifestReader {
     const effort = new Effort();
     const breakerOf = (endpoint: Endpoint) => hosts.breaker(endpoint.host, 'manifest');
     try {
-      const all = await endpoints.of(host, repository);
+      const all = await untilAborted(endpoints.of(host, repository), deadline.signal);
       const usable = all.filter((each) => each.prefix === '' && filter(each));
       const guarded = (endpoint: Endpoint): Promise<T> => {
         const work = (): Promise<T> => attempt(endpoint, deadline.signal);

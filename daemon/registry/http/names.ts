@@ -19,3 +19,8 @@ export function namesOf(host: string): readonly string[] {
 export function canonicalName(host: string): string {
   return namesOf(host)[0] ?? host;
 }
+
+/** The host of the API of a registry that a configuration file names. */
+export function apiHost(name: string): string {
+  return DOCKER_HUB.includes(name) ? (DOCKER_HUB[0] ?? name) : name;
+}

@@ -1,5 +1,6 @@
 // Connections: one pool of undici for each origin, TLS context and proxy, with a bound for each and for all.
 
+import type { LookupFunction } from 'node:net';
 import { Pool, ProxyAgent, type Dispatcher } from 'undici';
 import { printable } from '../../lib/printable.js';
 import { Failure } from './failure.js';
@@ -29,10 +30,12 @@ export interface HostPool {
 
 export class Pools {
   readonly #limits: HttpLimits;
+  readonly #lookup: LookupFunction;
   readonly #pools: Lru<string, HostPool>;
 
-  constructor(limits: HttpLimits) {
+  constructor(limits: HttpLimits, lookup: LookupFunction) {
     this.#limits = limits;
+    this.#lookup = lookup;
     this.#pools = new Lru(limits.pools);
   }
 
@@ -69,17 +72,18 @@ export class Pools {
       maxHeaderSize: MAX_HEADER_BYTES,
       allowH2: false,
     };
-    const connect = { ...secure, timeout: connectMs };
+    const plain = { timeout: connectMs, lookup: this.#lookup };
+    const connect = { ...plain, ...secure };
     if (proxy === null) return new Pool(origin, { ...options, connect });
     try {
       return new ProxyAgent({
         ...options,
         uri: proxy,
         requestTls: connect,
-        proxyTls: { timeout: connectMs },
+        proxyTls: plain,
         // Requests of http URLs go to the proxy as they are: many allow CONNECT to port 443 only.
         proxyTunnel: origin.startsWith('https:'),
-        clientFactory: (url) => new Pool(url, { ...options, connect: { timeout: connectMs } }),
+        clientFactory: (url) => new Pool(url, { ...options, connect: plain }),
       });
     } catch (error) {
       const what = `cannot be asked: the proxy ${shownProxy(proxy)} is not a valid URL`;

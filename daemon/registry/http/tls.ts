@@ -1,10 +1,10 @@
 // What TLS needs to know for a host: trusted certificates, a certificate of ours. Reads the files.
 
-import { stat } from 'node:fs/promises';
 import { createSecureContext, rootCertificates, type SecureContext } from 'node:tls';
 import { OverlaybdError, messageOf } from '../../errors.js';
 import { Lru } from './lru.js';
 import { readSmallFile } from './small-file.js';
+import { versionOf } from './watched-file.js';
 
 /** Paths of PEM files. */
 export interface TlsPaths {
@@ -35,16 +35,34 @@ const SYSTEM_BUNDLES = [
 /** Contexts in memory, of some 100 KiB each. */
 const MAX_CONTEXTS = 64;
 
+export interface TlsSeams {
+  readonly env: NodeJS.ProcessEnv;
+  readonly now: () => number;
+  /** For how long files are taken as they were. */
+  readonly filesMs: number;
+}
+
 export class TlsContexts {
-  readonly #env: NodeJS.ProcessEnv;
+  readonly #seams: TlsSeams;
+  readonly #recent = new WeakMap<TlsPaths, { at: number; context: TlsContext }>();
   readonly #contexts = new Lru<string, Promise<TlsContext>>(MAX_CONTEXTS);
 
-  constructor(env: NodeJS.ProcessEnv) {
-    this.#env = env;
+  constructor(seams: TlsSeams) {
+    this.#seams = seams;
   }
 
   /** @throws OverlaybdError BAD_CONFIG if a file cannot be read or used */
   async of(paths: TlsPaths): Promise<TlsContext> {
+    const { now, filesMs } = this.#seams;
+    const recent = this.#recent.get(paths);
+    if (recent && now() - recent.at < filesMs) return recent.context;
+    const context = await this.#looked(paths);
+    this.#recent.set(paths, { at: now(), context });
+    return context;
+  }
+
+  /** Looks at the files. */
+  async #looked(paths: TlsPaths): Promise<TlsContext> {
     const files = [
       ...paths.ca,
       ...paths.client.flatMap(({ certificate, key }) => [certificate, key]),
@@ -62,19 +80,10 @@ export class TlsContexts {
   }
 
   async #systemBundle(): Promise<string | null> {
-    const named = this.#env['SSL_CERT_FILE'];
+    const named = this.#seams.env['SSL_CERT_FILE'];
     for (const path of named ? [named] : SYSTEM_BUNDLES) {
       if ((await versionOf(path)) !== null) return path;
     }
-    return null;
-  }
-}
-
-async function versionOf(path: string): Promise<string | null> {
-  try {
-    const { ino, size, mtimeMs } = await stat(path);
-    return `${ino} ${size} ${mtimeMs}`;
-  } catch {
     return null;
   }
 }

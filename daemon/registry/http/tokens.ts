@@ -102,7 +102,8 @@ export class Tokens {
     const deadline = new Deadline(limits.exchangeMs);
     try {
       const askedAt = now();
-      const token = await this.#exchange(endpoint, scope, deadline.signal);
+      const exchange = this.#exchange(endpoint, scope, deadline.signal);
+      const token = await untilAborted(exchange, deadline.signal);
       const header = `Bearer ${token.value}`;
       entry.authorization = { header, generation: ++this.#generation };
       entry.usableUntil = askedAt + token.lifetime * 1000 * USED_PART;
