@@ -134,7 +134,7 @@ export class BlobRequests {
     signal: AbortSignal,
   ): Promise<void> {
     const { limits } = this.#parts;
-    if (answer.status !== 200 && answer.status !== 206 && answer.status !== 416) {
+    if (answer.status !== 200 && answer.status !== 206) {
       throw await failureOfAnswer(answer, limits, signal);
     }
     let body;

@@ -38,10 +38,12 @@ export function readExactly(
     if (held) take(held);
   };
   return consume(incoming, limits.chunkMs, onData, onEnd, signal).catch((error: unknown) => {
-    // What came before the break was part of an answer that was checked.
-    if (held && received < length && isBreak(error)) take(held);
     body.destroy();
-    throw error;
+    if (!isBreak(error)) throw error;
+    // What came before the break was part of an answer that was checked.
+    if (held) take(held);
+    // Nothing is missing but the word that there is no more.
+    if (received < length) throw error;
   });
 }
 

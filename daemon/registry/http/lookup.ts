@@ -73,7 +73,7 @@ export function cachedLookup(now: () => number, ask: ResolveName = askSystem): L
       if (all === true) setImmediate(callback, null, usable);
       else setImmediate(callback, null, first.address, first.family);
     } catch (error) {
-      setImmediate(callback, error, '');
+      setImmediate(callback, error as Error, '');
     }
   };
   return (hostname, options, callback) => void answer(hostname, options, callback);
