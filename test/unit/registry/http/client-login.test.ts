@@ -3,8 +3,9 @@ import { createServer } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { chmodSync } from 'node:fs';
+import { chmodSync, writeFileSync } from 'node:fs';
 import { test, type Test } from 'tap';
+import { shortFolder } from '../../../support/daemon-process.js';
 import type { AuthOptions } from '../../../support/registry/token-office.js';
 import type { FaultFront } from '../../../support/registry/fault-front.js';
 import { BLOB, REPOSITORY, startFront } from '../../support/registry/front-client.js';
@@ -92,7 +93,6 @@ for (const scheme of ['basic', 'bearer'] as const) {
       const dockerConfig = configOf(t, front, auth('me:old'));
       const { range } = clientOf(t, front, { dockerConfig });
       await t.rejects(range(0, LAST), { code: 'AUTH' });
-      const { writeFileSync } = await import('node:fs');
       writeFileSync(dockerConfig, JSON.stringify({ auths: { [front.host]: auth('me:se:cret') } }));
       t.ok((await range(0, LAST)).equals(RIGHT));
     });
@@ -214,14 +214,15 @@ await test('a helper that gives another password later', async (t) => {
 await test('upstream: cred.json, and its service', async (t) => {
   const { front } = await startFront(t, { auth: { scheme: 'basic', users: USERS } });
   const logins = { auths: { other: auth('x:y'), [`${front.host}/test`]: auth('me:se:cret') } };
-  const credentialFile = join(t.testdir({ 'cred.json': JSON.stringify(logins) }), 'cred.json');
+  const folder = t.testdir({ 'cred.json': JSON.stringify(logins) });
+  const credentialFile = join(folder, 'cred.json');
   t.ok((await clientOf(t, front, { credentialFile }).range(0, LAST)).equals(RIGHT));
   const asked: string[] = [];
   const service = createServer((request, response) => {
     asked.push(request.url ?? '');
     response.end(JSON.stringify({ traceId: '1', success: true, data: logins }));
   });
-  const socket = join(t.testdir(), 'socket');
+  const socket = join(shortFolder(t), 'socket');
   for (const mode of ['uds', 'http'] as const) {
     service.listen(mode === 'uds' ? socket : 0);
     await once(service, 'listening');
