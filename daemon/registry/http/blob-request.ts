@@ -147,7 +147,8 @@ export class BlobRequests {
     let offset = body.first;
     const takeWanted = (bytes: Uint8Array): void => {
       const skipped = Math.max(0, wanted.first - offset);
-      const wantedBytes = bytes.subarray(skipped, wanted.last + 1 - offset);
+      const end = Math.max(0, wanted.last + 1 - offset);
+      const wantedBytes = bytes.subarray(skipped, end);
       const at = offset + skipped;
       offset += bytes.length;
       if (wantedBytes.length > 0) take(at, wantedBytes);
