@@ -22,6 +22,9 @@ import { offeredTransmission, resumedSession } from './resumed-transmission.js';
 import { TlsSwitch } from './tls-switch.js';
 import { TransmissionHost } from './transmission-host.js';
 
+/** Of the time for draining: how long reads may still wait for a network. */
+const PARKED_SHARE = 0.7;
+
 export class Connection {
   readonly id: number;
   readonly peer: Peer;
@@ -124,9 +127,24 @@ export class Connection {
       this.#phases.enter('draining');
       this.#transmission?.pause(false);
       this.progress();
+      this.#giveUpParked();
     } else if (!this.#transmission) {
       this.close(STOPS);
     }
+  }
+
+  /**
+   * Reads that wait for a network fail before the time for draining is over, so that the client learns why. The
+   * kernel's client does not: it sends them again to the next daemon.
+   */
+  #giveUpParked(): void {
+    if (this.peer.device !== null || this.#phases.is('closed')) return;
+    const { drainMs } = { ...DEADLINES, ...this.#context.deadlines };
+    setTimeout(() => {
+      if (this.#phases.is('closed')) return;
+      this.#transmission?.failParked(() => new OverlaybdError('BUSY', 'the daemon stops'));
+      this.#host.wake();
+    }, drainMs * PARKED_SHARE).unref();
   }
 
   /** Ends at once. Idempotent. */

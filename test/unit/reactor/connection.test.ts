@@ -1,7 +1,7 @@
 // A connection over a real socket pair: its timers, its ends, and the events it watches. The whole daemon: test/e2e.
 import { setTimeout as pause } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import { NBD_CMD, NBD_INFO, NBD_OPT, NBD_REP } from '../../../daemon/nbd/constants.js';
+import { NBD_CMD, NBD_EIO, NBD_INFO, NBD_OPT, NBD_REP } from '../../../daemon/nbd/constants.js';
 import { LargeMemory } from '../../../daemon/nbd/large-memory.js';
 import { MAX_NAME_LENGTH } from '../../../daemon/nbd/limits.js';
 import { SendBufferPool } from '../../../daemon/nbd/outbox.js';
@@ -242,6 +242,19 @@ await t.test('draining answers accepted requests and ends the connection cleanly
   await stalled(stuck);
   stuck.connection.drain();
   test.match(await closing(stuck), { reason: /did not take/ });
+});
+
+await t.test('draining ends reads that wait for a network with an error', async (test) => {
+  const both = await inTransmission(test, { drainMs: 2000 });
+  both.fake.onEnsure = () => new Promise(() => undefined);
+  await say(both, requestBytes({ cookie: 5n, offset: 0, length: 10 }));
+  while (both.connection.counts.requests === 0) await pause(5);
+  both.connection.drain();
+  const { bytes, end } = await hear(both);
+  test.equal(end, 0);
+  test.same([bytes.length, bytes.readUInt32BE(4)], [16, NBD_EIO]);
+  sockets.shutdown(both.fd, SHUT_WR);
+  test.match(await closing(both), { reason: /stops/, requests: 1, errors: 1 });
 });
 
 await t.test('a client that stays after the last reply gets a second to hang up', async (test) => {
