@@ -1,0 +1,71 @@
+// The options about registries: what wins over what, and wrong values.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'tap';
+import {
+  mergedRegistries,
+  registriesOf,
+  sizeOf,
+  type RegistryArguments,
+} from '../../../../daemon/cli/options/registry.js';
+import { DEFAULT_REGISTRY_SETTINGS } from '../../../../daemon/config/registry-settings.js';
+
+await test('options win over the configuration, and that over defaults', (t) => {
+  t.same(mergedRegistries({}, {}), DEFAULT_REGISTRY_SETTINGS);
+  const config = { pull: 'missing', fillRate: 5, cache: { size: 7 } } as const;
+  const { pull, fillRate, cacheSize } = mergedRegistries({ 'fill-rate': '1M' }, config);
+  t.same({ pull, fillRate, cacheSize }, { pull: 'missing', fillRate: 1 << 20, cacheSize: 7 });
+  t.end();
+});
+
+await test("upstream's overlaybd.json takes the place of defaults", async (t) => {
+  const folder = t.testdir();
+  const path = join(folder, 'overlaybd.json');
+  const upstream = {
+    cacheConfig: { cacheType: 'file', cacheDir: '/c', cacheSizeGB: 1 },
+    download: { enable: true, maxMBps: 2 },
+    ioEngine: 0,
+  };
+  writeFileSync(path, JSON.stringify(upstream));
+  const notes: string[] = [];
+  const tell = (note: string): void => void notes.push(note);
+  const settings = await registriesOf({ 'upstream-config': path, 'cache-size': '5' }, tell);
+  t.match(settings, { cacheFolder: '/c-nbd', cacheSize: 5, fillRate: 2 << 20, pull: 'newer' });
+  t.match(notes, [/-nbd/, /these settings have no effect here: ioEngine$/]);
+  const config = { upstreamConfig: path, fillRate: 9 };
+  const merged = await registriesOf({}, tell, config);
+  t.match(merged, { cacheFolder: '/c-nbd', fillRate: 9 });
+  t.notOk('upstreamConfig' in merged);
+  writeFileSync(path, '{"ioEngine"');
+  const bad = { code: 'BAD_CONFIG', message: /overlaybd\.json: not JSON/ };
+  await t.rejects(registriesOf({}, tell, config), bad);
+  writeFileSync(path, Buffer.alloc((1 << 20) + 1));
+  await t.rejects(registriesOf({}, tell, config), { code: 'LIMIT' });
+  const none = { 'upstream-config': join(folder, 'none') };
+  await t.rejects(registriesOf(none, tell), { code: 'NOT_FOUND' });
+});
+
+await test('wrong values', (t) => {
+  const wrong: [RegistryArguments, RegExp][] = [
+    [{ 'plain-http': ['http://a'] }, /--plain-http "http:\/\/a": not a host/],
+    [{ mirror: ['docker.io'] }, /--mirror "docker\.io": not HOST=URL/],
+    [{ platform: 'arm64' }, /--platform "arm64": not OS\/ARCH/],
+    [{ 'fetch-deadline': 0 }, /--fetch-deadline: not a whole number from 1/],
+    [{ 'cache-size': '0' }, /--cache-size "0": not a number of bytes/],
+    [{ 'registry-cert': 'a' }, /each needs the other/],
+  ];
+  for (const [args, message] of wrong) {
+    t.throws(() => mergedRegistries(args, {}), { code: 'BAD_ARGUMENT', message });
+  }
+  t.end();
+});
+
+await test('sizes', (t) => {
+  t.equal(sizeOf('--x', undefined, 0), undefined);
+  t.equal(sizeOf('--x', '512M', 0), 512 << 20);
+  t.equal(sizeOf('--x', '1.5KiB', 0), 1536);
+  t.equal(sizeOf('--x', '0', 0), 0);
+  t.throws(() => sizeOf('--x', '-1', 0), { code: 'BAD_ARGUMENT' });
+  t.throws(() => sizeOf('--x', '9999999T', 0), { code: 'BAD_ARGUMENT' });
+  t.end();
+});
