@@ -74,10 +74,12 @@ export function isFetchDeadline(value: number): boolean {
 
 /** @param base of what the configuration does not say */
 export function registrySettings(
-  { cache, upstreamConfig: _, ...config }: RegistriesConfig,
+  { cache, ...config }: RegistriesConfig,
   base: RegistrySettings = DEFAULT_REGISTRY_SETTINGS,
 ): RegistrySettings {
-  const set = Object.entries(config).filter(([, value]) => value !== undefined);
+  const set = Object.entries(config).filter(
+    ([key, value]) => key !== 'upstreamConfig' && value !== undefined,
+  );
   return {
     ...base,
     ...(Object.fromEntries(set) as Partial<RegistrySettings>),
