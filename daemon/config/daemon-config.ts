@@ -86,6 +86,8 @@ const daemonConfigSchema = strictObject({
   log: v.optional(logSchema),
   tls: v.optional(tlsSchema),
   registries: v.optional(registriesSchema),
+  /** HOST:PORT or unix:///PATH. */
+  metricsListen: v.optional(v.string()),
 });
 
 export type DaemonConfig = v.InferOutput<typeof daemonConfigSchema>;

@@ -2,6 +2,7 @@
 
 import { describeRef, type RegistryRef } from '../blob/blob-ref.js';
 import type { CachedSpec } from '../blob/cached-source.js';
+import { MAP_HITS, MAP_MISSES } from '../blob/chunk-map.js';
 import type { CachedBlob } from '../cache/cached-blob.js';
 import { OverlaybdError } from '../errors.js';
 import { FetchBlob } from './fetch-blob.js';
@@ -29,6 +30,8 @@ export class OpenBlob extends FetchBlob {
       host,
       repository,
       size: spec.size,
+      hits: map.counted(MAP_HITS),
+      misses: map.counted(MAP_MISSES),
       present: map.isComplete || this.chunks === 0 ? 1 : map.count() / this.chunks,
       isComplete: map.isComplete,
       holders: this.holders.size,

@@ -8,6 +8,7 @@ import type { Logger } from '../log/logger.js';
 import { parseReference } from '../registry/reference.js';
 import { resolveImage } from '../registry/resolve.js';
 import type { RegistryClient } from '../registry/http/client.js';
+import type { Counters } from '../registry/http/counters.js';
 import type { RegistryRef } from '../blob/blob-ref.js';
 import type { Clock } from './clock.js';
 import { Filler } from './fill.js';
@@ -30,6 +31,8 @@ export interface ThreadParts {
   readonly settings: RegistrySettings;
   readonly store: CacheStore;
   readonly client: RegistryClient;
+  /** Of the client. */
+  readonly counters: Counters;
   readonly log: Logger;
   readonly tell: (message: FromFetcher) => void;
   readonly clock: Clock;
@@ -195,7 +198,7 @@ export class FetchThread {
   }
 
   #status(): FetchStatus {
-    const { clock, client, store } = this.#parts;
+    const { clock, client, counters, store } = this.#parts;
     const { oldest } = this.#scheduler;
     return {
       hosts: [...this.#scheduler.hosts].map(({ host, inFlight, queued }) => ({
@@ -210,6 +213,7 @@ export class FetchThread {
       failed: { ...this.#scheduler.failed },
       blobs: [...this.#service.blobs.all].map((blob) => blob.status()),
       registries: client.hosts(),
+      network: { hosts: [...counters.hosts], tokens: { ...counters.tokens } },
       cache: store.status(),
     };
   }

@@ -2,6 +2,7 @@
 
 import type { CacheStatus } from '../cache/cached-blob.js';
 import type { FetchClass, HostStatus } from '../registry/http/client.js';
+import type { HostCounters } from '../registry/http/counters.js';
 
 export type ByClass = Readonly<Record<FetchClass, number>>;
 
@@ -25,6 +26,12 @@ export interface FetchStatus {
   readonly failed: Readonly<Record<string, number>>;
   readonly blobs: readonly BlobStatus[];
   readonly registries: readonly HostStatus[];
+  readonly network: {
+    /** By name; a host that is not among the first 256 counts as "other". */
+    readonly hosts: readonly (readonly [string, HostCounters])[];
+    /** Exchanges of tokens, by result. */
+    readonly tokens: Readonly<Record<string, number>>;
+  };
   readonly cache: CacheStatus;
 }
 
@@ -34,6 +41,9 @@ export interface BlobStatus {
   readonly host: string;
   readonly repository: string;
   readonly size: number;
+  /** Reads that found their bytes, and that had to wait; the numbers wrap at 2^32. */
+  readonly hits: number;
+  readonly misses: number;
   /** 0 to 1. */
   readonly present: number;
   readonly isComplete: boolean;

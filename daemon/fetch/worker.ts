@@ -46,7 +46,7 @@ async function start({
   });
   const store = await CacheStore.open(settings, log);
   return new FetchThread(
-    { settings, store, client, log, tell, clock: realClock, end: () => port.close() },
+    { settings, store, client, counters, log, tell, clock: realClock, end: () => port.close() },
     blobs,
   );
 }

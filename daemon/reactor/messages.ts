@@ -43,6 +43,11 @@ export interface ConnectionCounts {
   readonly bytesSent: number;
 }
 
+/** Counters of an open connection, with its export; null before the client has chosen one. */
+export interface OpenCounts extends ConnectionCounts {
+  readonly export: string | null;
+}
+
 export type ToReactor =
   /** The thread's line to the fetcher; comes before the first exports that need it. */
   | { readonly type: 'fetcher'; readonly line: RemoteLine }
@@ -138,7 +143,7 @@ export type FromReactor =
   | {
       readonly type: 'counts';
       readonly request: number;
-      readonly counts: readonly ConnectionCounts[];
+      readonly counts: readonly OpenCounts[];
     }
   /** Answered by 'report taken'. */
   | { readonly type: 'read failed'; readonly report: ReadFailureReport }

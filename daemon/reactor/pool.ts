@@ -3,7 +3,7 @@
 
 import type { MessagePort, Worker } from 'node:worker_threads';
 import type {
-  ConnectionCounts,
+  OpenCounts,
   ConnectionSummary,
   PostedExport,
   FromReactor,
@@ -23,6 +23,7 @@ import { descriptors } from '../native/descriptors.js';
 import { sockets } from '../native/socket.js';
 import { DRAIN_TIMEOUT_MS } from './limits.js';
 import { ClientLog } from './client-log.js';
+import { ExportCounters } from './export-counters.js';
 import { reactorThread } from './early-reactor.js';
 
 /** How long a reactor may take for what a healthy one does at once. */
@@ -52,7 +53,7 @@ interface Reactor {
   /** The connections that it owns, by id. */
   readonly connections: Map<number, Owned>;
   /** Callers that wait for its counts, by request. */
-  readonly questions: Map<number, (counts: readonly ConnectionCounts[]) => void>;
+  readonly questions: Map<number, (counts: readonly OpenCounts[]) => void>;
   /** Keys of the images whose disks it has. */
   disks: Set<string>;
   /** Whether it has a line to the fetcher. */
@@ -66,6 +67,8 @@ export interface Offer {
 }
 
 export class ReactorPool {
+  /** What connections did, by export. */
+  readonly counters = new ExportCounters();
   readonly #limit: number;
   readonly #log: Logger;
   readonly #clientLog: ClientLog;
@@ -174,14 +177,14 @@ export class ReactorPool {
   }
 
   /** The counters of all open connections, by id. Resolves when every thread has answered. */
-  count(): Promise<Map<number, ConnectionCounts>> {
+  count(): Promise<Map<number, OpenCounts>> {
     return this.#ask(this.#reactors);
   }
 
-  async #ask(reactors: readonly Reactor[]): Promise<Map<number, ConnectionCounts>> {
+  async #ask(reactors: readonly Reactor[]): Promise<Map<number, OpenCounts>> {
     const answers = reactors.map(
       ({ worker, questions }) =>
-        new Promise<readonly ConnectionCounts[]>((resolve) => {
+        new Promise<readonly OpenCounts[]>((resolve) => {
           const request = this.#nextCount++;
           questions.set(request, resolve);
           post(worker, { type: 'count', request });
@@ -317,6 +320,7 @@ export class ReactorPool {
     if (message.type === 'closed') {
       const connection = reactor.connections.get(message.summary.id);
       reactor.connections.delete(message.summary.id);
+      this.counters.ended(message.summary);
       this.#clientLog.closed(message.summary);
       connection?.info.closed(message.summary);
       this.#checkIdle();
@@ -339,6 +343,8 @@ export class ReactorPool {
       this.#clientLog.requestRefused(message.report);
       return;
     }
+    const { export: name, code, count } = message.report;
+    this.counters.failed(name, code, count);
     this.#clientLog.readsFailed(message.report);
     post(reactor.worker, { type: 'report taken' });
   }

@@ -100,7 +100,9 @@ port.on('message', (message: ToReactor) => {
       tell({
         type: 'counts',
         request: message.request,
-        counts: [...connections.values()].map(({ id, counts }) => ({ id, ...counts })),
+        counts: [...connections.values()].map(({ id, counts, export: served }) => {
+          return { id, export: served?.name ?? null, ...counts };
+        }),
       });
       break;
     case 'offer':

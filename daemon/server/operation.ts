@@ -12,6 +12,8 @@ import type { Daemon, ServedOptions } from './daemon.js';
 import { exportCounts, exportStatuses, imageCounts } from './export-status.js';
 import type { DeviceManager } from '../devices/manager.js';
 import type { ControlPoint } from './control-point.js';
+import type { MetricsAddress } from '../config/metrics-address.js';
+import { MetricsPoint } from './metrics-point.js';
 import { warnOfTimeouts } from './read-deadline.js';
 import type { SdNotify } from './sd-notify.js';
 import { StuckFiles } from './stuck-files.js';
@@ -36,6 +38,8 @@ export interface OperationParts {
   readonly control: ControlPoint | null;
   readonly manager: SdNotify;
   readonly log: Logger;
+  /** Where metrics are asked for; null: nowhere. */
+  readonly metrics: MetricsAddress | null;
   /** Reads the configuration again. @throws OverlaybdError when it is wrong */
   readonly readServed: () => Promise<ServedOptions>;
 }
@@ -46,6 +50,7 @@ export class Operation {
   readonly #since = new Date().toISOString();
   /** Of this process: an upgrade of the package replaces the file that has it. */
   readonly #version = packageVersion();
+  #metrics: MetricsPoint | null = null;
   #upgrading: Promise<number> | null = null;
   #ended: (why: string) => void = () => undefined;
   #pulse: NodeJS.Timeout | null = null;
@@ -71,7 +76,7 @@ export class Operation {
    * @param predecessor the channel to the daemon that this one replaces, or null
    */
   async start(predecessor: number | null): Promise<void> {
-    const { control, daemon, devices, log, manager } = this.#parts;
+    const { control, daemon, devices, log, manager, metrics } = this.#parts;
     await devices?.recover();
     if (devices) warnOfTimeouts(await devices.status(), log);
     // Connections that the predecessor could not offer are made anew.
@@ -81,6 +86,10 @@ export class Operation {
         : takeConnections(predecessor, daemon.clients, devices, log);
     this.#repaired = taken.then(() => devices?.repairAll(REPAIR_PATIENCE_MS) ?? []);
     await control?.serve(this.#handlers());
+    if (metrics) {
+      this.#metrics = new MetricsPoint(metrics, daemon, () => this.#status(), log);
+      void this.#metrics.start();
+    }
     this.#pulse = setInterval(() => void this.#beat(), PULSE_MS);
     manager.startWatchdog(() => monotonicMs() - this.#lastPulse < STUCK_MS);
   }
@@ -132,6 +141,7 @@ export class Operation {
     const { control, daemon, devices, manager } = this.#parts;
     this.#stopping = true;
     if (this.#pulse) clearInterval(this.#pulse);
+    this.#metrics?.close();
     if (!this.#isTaken) {
       manager.stopping();
       devices?.stop();

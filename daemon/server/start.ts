@@ -7,6 +7,7 @@ import { StateFolder } from '../devices/state-folder.js';
 import type { StdioConnection } from '../listen/stdio.js';
 import type { DeferredLogger } from '../log/deferred-logger.js';
 import { files } from '../native/file.js';
+import type { MetricsAddress } from '../config/metrics-address.js';
 import { SHUT_RDWR, sockets } from '../native/socket.js';
 import { DRAIN_TIMEOUT_MS } from '../reactor/limits.js';
 import { messageOf } from '../errors.js';
@@ -38,6 +39,8 @@ export interface ServeOptions {
   /** Whether to serve the one client on standard input and output, and to end with the process that started us. */
   readonly stdio: boolean;
   readonly readDeadlineSeconds: number;
+  /** Where metrics are asked for; null: nowhere. */
+  readonly metrics: MetricsAddress | null;
   readonly lockMemory: boolean;
 }
 
@@ -87,8 +90,8 @@ export async function start(options: ServeOptions, around: Surroundings): Promis
   );
   const { Operation: Made } = await import('./operation.js');
   const parts = state ? await openDevices(state, options.devices, handover, daemon, around) : NONE;
-  const { readServed } = options;
-  const operation = new Made({ daemon, ...parts, manager, log, readServed });
+  const { readServed, metrics } = options;
+  const operation = new Made({ daemon, ...parts, manager, log, readServed, metrics });
   await operation.start(handover?.channel ?? null);
   // A program that waits for these lines connects at once, and asks the control socket.
   for (const each of daemon.listening) log.log('info', `ready: ${each}`);

@@ -15,6 +15,7 @@ import type { LogFormat, LogLevel } from '../../log/logger.js';
 import type { RegistrySettings } from '../../config/registry-settings.js';
 import type { DaemonOptions, ServedOptions } from '../../server/daemon.js';
 import type { ServeOptions } from '../../server/start.js';
+import { parseMetricsAddress, type MetricsAddress } from '../../config/metrics-address.js';
 import { readConfig } from './config-file.js';
 import { exportOptions, exportsOf, namedExports, type ExportArguments } from './exports.js';
 import { listenOptions, listeners, type ListenArguments } from './listen.js';
@@ -36,6 +37,7 @@ export interface DaemonArguments
   strict?: boolean | undefined;
   threads?: number | undefined;
   'read-deadline'?: number | undefined;
+  'metrics-listen'?: string | undefined;
 }
 
 /** What `serve` is to do, and how it is logged. */
@@ -64,6 +66,11 @@ export function daemonOptions(yargs: Argv): Argv<DaemonArguments> {
       alias: 't',
       describe: 'most threads that serve connections [default: one a core]',
       type: 'number',
+      requiresArg: true,
+    })
+    .option('metrics-listen', {
+      describe: 'HOST:PORT or unix:///PATH for /metrics (Prometheus), /healthz and /readyz',
+      type: 'string',
       requiresArg: true,
     })
     .option('read-deadline', {
@@ -99,6 +106,7 @@ export async function serveSettings(
     devices: devicesOf(args),
     stdio,
     readDeadlineSeconds: readDeadlineOf(args['read-deadline'] ?? config.readDeadline),
+    metrics: metricsOf(args['metrics-listen'] ?? config.metricsListen),
     lockMemory: args['lock-memory'] === true,
   };
   const log = {
@@ -147,4 +155,8 @@ function readDeadlineOf(seconds: number = DEFAULT_READ_DEADLINE): number {
 function threadsOf(threads: number | undefined): number | undefined {
   if (threads === undefined || isThreadCount(threads)) return threads;
   throw badArgument(`--threads: not a whole number from 1 to ${MAX_THREADS}`);
+}
+
+function metricsOf(text: string | undefined): MetricsAddress | null {
+  return text === undefined ? null : parseMetricsAddress(text);
 }

@@ -36,6 +36,7 @@ function makeOperation(t: Test) {
     control: control as unknown as ControlPoint,
     manager,
     log: { log: (level, text) => void log.push(`${level}: ${text}`) },
+    metrics: null,
     readServed: async () => ({
       exports: new Map(),
       tls: null,

@@ -37,6 +37,7 @@ function world(t: Test) {
     devices: { helperSocket: '/nowhere', noNetlink: false, maxDevices: 1, onDemand: false },
     stdio: false,
     readDeadlineSeconds: 8,
+    metrics: null,
     lockMemory: false,
   };
   const lines: string[] = [];

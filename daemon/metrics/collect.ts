@@ -1,0 +1,152 @@
+// All metrics of a daemon, from its status and the fetcher's. docs/metrics.md explains each.
+
+import type { DaemonStatus } from '../control/api.js';
+import type { FetchStatus } from '../fetch/status.js';
+import { LATENCY_BOUNDS } from '../registry/http/counters.js';
+import {
+  MAX_COUNTED_EXPORTS,
+  OTHER,
+  type ExportCounters,
+  type ExportTotals,
+} from '../reactor/export-counters.js';
+import { MetricsText } from './text.js';
+
+export interface Measured {
+  readonly status: DaemonStatus;
+  /** null while nothing remote has been opened. */
+  readonly fetch: FetchStatus | null;
+  readonly totals: ReadonlyMap<string, Readonly<ExportTotals>>;
+  readonly failures: ExportCounters['failures'];
+  /** Digests of the remote blobs of an export. */
+  readonly digests: ReadonlyMap<string, readonly string[]>;
+}
+
+const CLASSES = ['demand', 'ahead', 'trace', 'fill'] as const;
+const STATES = ['served', 'opening', 'failed'] as const;
+const BREAKERS = { closed: 0, probing: 1, open: 2 } as const;
+
+export function metricsText(measured: Measured): string {
+  const text = new MetricsText();
+  addExports(text, measured);
+  addDevices(text, measured.status);
+  if (measured.fetch) {
+    addReads(text, measured, measured.fetch);
+    addNetwork(text, measured.fetch);
+    addCache(text, measured.fetch);
+  }
+  return text.toString();
+}
+
+function addExports(text: MetricsText, { status, totals, failures }: Measured): void {
+  text.family('obd_up', 'gauge', 'The daemon answers.').sample(1, { version: status.version });
+  text.family('obd_exports', 'gauge', 'Exports by state.');
+  for (const state of STATES) text.sample(status.images[state], { state });
+  text.family('obd_export_state', 'gauge', 'Whether an export is in the state.');
+  for (const { name, state } of status.exports.slice(0, MAX_COUNTED_EXPORTS)) {
+    for (const each of STATES) text.sample(state === each ? 1 : 0, { export: name, state: each });
+  }
+  text.family('obd_clients', 'gauge', 'Connections of clients.').sample(status.clients);
+  text.family('obd_reads_total', 'counter', 'Requests of clients and devices, by result.');
+  for (const [name, { requests, errors }] of totals) {
+    text.sample(requests - errors, { export: name, result: 'ok' });
+    text.sample(errors, { export: name, result: 'error' });
+  }
+  text.family('obd_sent_bytes_total', 'counter', 'Bytes of replies.');
+  for (const [name, { bytesSent }] of totals) text.sample(bytesSent, { export: name });
+  text.family('obd_read_errors_total', 'counter', 'Reads that failed, by the code of the error.');
+  for (const [name, codes] of failures) {
+    for (const [code, count] of codes) text.sample(count, { export: name, code });
+  }
+  text.family('obd_stuck_files', 'gauge', 'Files whose reads have not come back in time.');
+  text.sample(status.stuckFiles.length);
+}
+
+function addDevices(text: MetricsText, { devices }: DaemonStatus): void {
+  text.family('obd_devices', 'gauge', 'Attached devices by state.');
+  for (const state of ['connected', 'waiting', 'failed'] as const) {
+    text.sample(devices.filter((each) => each.state === state).length, { state });
+  }
+  text.family(
+    'obd_device_reconnects_total',
+    'counter',
+    'Connections of devices that were replaced.',
+  );
+  text.sample(devices.reduce((sum, { reconnects }) => sum + reconnects, 0));
+}
+
+/** Reads that wait for a network are seen while they wait. */
+function addReads(text: MetricsText, { digests }: Measured, fetch: FetchStatus): void {
+  const waiting = new Map(fetch.blobs.map((blob) => [blob.digest, blob.waiting]));
+  text.family('obd_reads_parked', 'gauge', 'Reads that wait for a registry.');
+  let other = 0;
+  for (const [name, of] of digests) {
+    const parked = of.reduce((sum, digest) => sum + (waiting.get(digest) ?? 0), 0);
+    if (waiting.size > 0 && [...digests.keys()].indexOf(name) >= MAX_COUNTED_EXPORTS)
+      other += parked;
+    else text.sample(parked, { export: name });
+  }
+  if (other > 0) text.sample(other, { export: OTHER });
+  text.family('obd_read_oldest_seconds', 'gauge', 'How long the oldest of them has waited.');
+  text.sample(fetch.oldestMs / 1000);
+  text.family('obd_fetch_errors_total', 'counter', 'Reads that the network has failed, by code.');
+  for (const [code, count] of Object.entries(fetch.failed)) text.sample(count, { code });
+}
+
+function addNetwork(text: MetricsText, { hosts, bytes, registries, network }: FetchStatus): void {
+  text.family(
+    'obd_requests_total',
+    'counter',
+    'Requests to registries, stores and mirrors, by status.',
+  );
+  for (const [host, counters] of network.hosts) {
+    for (const [status, count] of Object.entries(counters.requests))
+      text.sample(count, { host, status });
+  }
+  text.family('obd_request_seconds', 'histogram', 'Time to the first byte, and for the body.');
+  for (const [host, { firstByte, body }] of network.hosts) {
+    text.histogram(firstByte, LATENCY_BOUNDS, { host, phase: 'first_byte' });
+    text.histogram(body, LATENCY_BOUNDS, { host, phase: 'body' });
+  }
+  text.family('obd_fetch_bytes_total', 'counter', 'Bytes of blobs that were received.');
+  for (const [host, counters] of network.hosts) {
+    for (const each of CLASSES) text.sample(counters.bytes[each], { host, class: each });
+  }
+  text.family('obd_kept_bytes_total', 'counter', 'Bytes that were put into the cache.');
+  for (const each of CLASSES) text.sample(bytes[each], { class: each });
+  text.family('obd_inflight', 'gauge', 'Transfers by the host of the reference.');
+  for (const { host, inFlight } of hosts) {
+    for (const each of CLASSES) text.sample(inFlight[each], { host, class: each });
+  }
+  text.family('obd_queued_chunks', 'gauge', 'Chunks that wait for a transfer.');
+  for (const { host, queued } of hosts) {
+    for (const each of CLASSES) text.sample(queued[each], { host, class: each });
+  }
+  text.family('obd_breaker_state', 'gauge', '0: closed, 1: probing, 2: open.');
+  for (const { host, kind, breaker } of registries.slice(0, MAX_COUNTED_EXPORTS)) {
+    text.sample(BREAKERS[breaker], { host, kind });
+  }
+  text.family('obd_tokens_total', 'counter', 'Exchanges of tokens, by result.');
+  for (const [result, count] of Object.entries(network.tokens)) text.sample(count, { result });
+}
+
+function addCache(text: MetricsText, { blobs, cache }: FetchStatus): void {
+  text.family('obd_cache_bytes', 'gauge', 'Bytes of the cache on disk.').sample(cache.bytes);
+  if (cache.limit !== null) {
+    text.family('obd_cache_limit_bytes', 'gauge', 'Its limit.').sample(cache.limit);
+  }
+  text.family('obd_cache_hits_total', 'counter', 'Reads that the cache answered.');
+  text.sample(blobs.reduce((sum, { hits }) => sum + hits, 0));
+  text.family('obd_cache_misses_total', 'counter', 'Reads that had to wait.');
+  text.sample(blobs.reduce((sum, { misses }) => sum + misses, 0));
+  text.family('obd_cache_evicted_bytes_total', 'counter', 'Bytes that made room.');
+  text.sample(cache.evictedBytes);
+  text.family('obd_cache_corrupt_total', 'counter', 'Chunks that did not match their checksum.');
+  text.sample(cache.corrupt);
+  text.family('obd_cache_write_errors_total', 'counter', 'Writes that failed.');
+  text.sample(cache.writeErrors);
+  text.family('obd_cache_degraded', 'gauge', 'Whether chunks are kept in memory only.');
+  text.sample(cache.degraded === null ? 0 : 1);
+  text.family('obd_blob_present_ratio', 'gauge', 'The part of an open blob that is in the cache.');
+  for (const { digest, present } of blobs.slice(0, MAX_COUNTED_EXPORTS))
+    text.sample(present, { digest });
+}
