@@ -7,6 +7,7 @@ export const MAX_COUNTED_HOSTS = 256;
 /** Upper bounds of the latency buckets, in seconds; a last one has the rest. */
 export const LATENCY_BOUNDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] as const;
 
+/** @internal for its unit test */
 export class Histogram {
   /** One more than {@link LATENCY_BOUNDS}; not cumulative. */
   readonly buckets: number[] = Array.from({ length: LATENCY_BOUNDS.length + 1 }, () => 0);

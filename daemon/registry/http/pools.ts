@@ -100,7 +100,7 @@ export class Pools {
 }
 
 /** Without its password. */
-export function shownProxy(proxy: string): string {
+function shownProxy(proxy: string): string {
   const at = proxy.lastIndexOf('@');
   return printable(at < 0 ? proxy : `...${proxy.slice(at)}`);
 }

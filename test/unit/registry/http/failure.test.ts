@@ -1,0 +1,64 @@
+// What errors mean, and what of them is shown.
+import { test } from 'tap';
+import {
+  Failure,
+  failureOf,
+  retryAfterMs,
+  shownText,
+} from '../../../../daemon/registry/http/failure.js';
+
+const coded = (code: string, message = 'x'): Error => Object.assign(new Error(message), { code });
+
+await test('errors of Node and undici', (t) => {
+  for (const [error, kind, message, counter] of [
+    [coded('ECONNREFUSED'), 'retry', /h refuses connections/, 'connect'],
+    [coded('ENOTFOUND'), 'retry', /its name is unknown/, 'connect'],
+    [coded('UND_ERR_CONNECT_TIMEOUT'), 'retry', /does not take the connection/, 'connect'],
+    [coded('ECONNRESET'), 'retry', /closed the connection/, 'reset'],
+    [coded('UND_ERR_HEADERS_TIMEOUT'), 'retry', /does not answer in time/, 'timeout'],
+    [coded('DEPTH_ZERO_SELF_SIGNED_CERT'), 'refused', /--registry-ca/, 'tls'],
+    [coded('CERT_NOT_YET_VALID'), 'refused', /clock is wrong/, 'tls'],
+    [coded('ERR_TLS_CERT_ALTNAME_INVALID'), 'refused', /for another name/, 'tls'],
+    [coded('ERR_SSL_WRONG_VERSION_NUMBER'), 'refused', /--plain-http/, 'tls'],
+    [coded('HPE_INVALID_CONSTANT'), 'retry', /does not speak HTTP/, 'malformed'],
+    [
+      coded('UND_ERR_ABORTED', 'Proxy response (407) !== 200'),
+      'retry',
+      /proxy answers 407/,
+      'connect',
+    ],
+    [new Error('odd\u001b[31m'), 'retry', /cannot be asked: odd\\u\{1b\}/, 'other'],
+    ['text', 'retry', /cannot be asked: text/, 'other'],
+  ] as const) {
+    t.match(failureOf(error, 'h'), { kind, message, facts: { counter } }, String(message));
+  }
+  const failure = new Failure('bad', 'is wrong', { host: 'h' });
+  t.equal(failureOf(failure, 'other'), failure);
+  t.equal(failureOf(coded('EPIPE'), 'h', true).facts.wasStale, true);
+  t.end();
+});
+
+await test('Retry-After', (t) => {
+  const now = Date.parse('2026-11-26T12:00:00Z');
+  for (const [value, expected] of [
+    ['5', 5000],
+    [' 0 ', 0],
+    ['Thu, 26 Nov 2026 12:00:07 GMT', 7000],
+    ['Thu, 26 Nov 2026 11:00:07 GMT', 0],
+    [['3', '4'], 3000],
+    [undefined, null],
+    ['-5', null],
+    ['1.5', null],
+    ['soon', null],
+    ['99999999999', null],
+  ] as const) {
+    t.equal(retryAfterMs(value as string | string[], now), expected, JSON.stringify(value));
+  }
+  t.end();
+});
+
+await test('texts of the other side are short and harmless', (t) => {
+  t.equal(shownText(' a\n\u001b '), 'a\\n\\u{1b}');
+  t.ok(shownText('x'.repeat(10_000)).length < 250);
+  t.end();
+});
