@@ -5,7 +5,6 @@ import type { CachedSpec } from '../blob/cached-source.js';
 import type { Remote, RemoteImages, RemoteLine } from '../image/remote.js';
 import type { ResolvedImage } from '../registry/manifest-source.js';
 import { parseReference } from '../registry/reference.js';
-import { resolveLocal } from '../registry/resolve-local.js';
 import { FetchClient } from './client.js';
 import type { Fetcher } from './fetcher.js';
 import type { ResolveQuestion } from './messages.js';
@@ -28,8 +27,11 @@ export class FetchedImages implements RemoteImages {
   async resolve(reference: string): Promise<ResolvedImage> {
     const question = this.#question();
     const parsed = parseReference(reference);
-    // The fetcher is not started for what is on this machine.
-    if (parsed.kind !== 'registry') return resolveLocal(parsed, question.platform);
+    if (parsed.kind !== 'registry') {
+      // The fetcher is not started for what is on this machine, and a start that has no such image loads no parser.
+      const { resolveLocal } = await import('../registry/resolve-local.js');
+      return resolveLocal(parsed, question.platform);
+    }
     return this.#client.resolve(reference, question);
   }
 
