@@ -89,10 +89,7 @@ export class Transfer {
       if (n <= 0) throw new Error(`bytes past the end of chunk ${this.#parts.last}`);
       const piece = bytes.subarray(at, at + n);
       at += n;
-      if (n === length) {
-        this.#write(piece);
-        continue;
-      }
+      // Copied in any case: the client may use its memory again.
       this.#buffer ??= Buffer.allocUnsafeSlow(CHUNK_SIZE);
       this.#buffer.set(piece, this.#filled);
       this.#filled += n;

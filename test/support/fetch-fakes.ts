@@ -125,12 +125,14 @@ export class FakeBlob implements CachedBlob {
     return true;
   }
 
-  write(chunk: number, bytes: Uint8Array): Promise<void> {
+  async write(chunk: number, bytes: Uint8Array): Promise<void> {
     if (!this.begun.delete(chunk)) throw new Error(`chunk ${chunk} was not begun`);
     if (bytes.length !== chunkLength(this.spec.size, chunk)) throw new Error('a part of a chunk');
-    this.kept.set(bytes, chunk * CHUNK_SIZE);
     this.writes++;
-    return turn().then(() => this.map.set(chunk));
+    // Late, as a disk would: the bytes must not change meanwhile.
+    await turn();
+    this.kept.set(bytes, chunk * CHUNK_SIZE);
+    this.map.set(chunk);
   }
 
   giveUp(chunk: number): void {
