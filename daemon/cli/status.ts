@@ -1,7 +1,15 @@
 // `overlaybd-nbd status`: shows the running daemon, its exports and its devices.
 
 import type { Argv } from 'yargs';
-import type { DaemonStatus, DeviceStatus, ExportStatus, StuckFileStatus } from '../control/api.js';
+import type {
+  CacheSummary,
+  DaemonStatus,
+  DeviceStatus,
+  ExportStatus,
+  RemoteStatus,
+  StuckFileStatus,
+} from '../control/api.js';
+import { humanSize } from '../lib/format-size.js';
 import { counted } from '../lib/counted.js';
 import { printable, printableJson } from '../lib/printable.js';
 import { controlClient, stateOption } from './options/client.js';
@@ -46,17 +54,53 @@ export function renderStatus(status: DaemonStatus): string {
     `listening: ${listening.length > 0 ? listening.map(printable).join(' ') : 'nowhere'}`,
     `clients: ${clients}`,
     ...exports.map((each) => printable(exportLine(each))),
+    ...cacheLines(status.cache ?? null),
     ...stuckFiles.map((each) => printable(stuckLine(each))),
     ...table(devices),
   ];
   return lines.join('\n');
 }
 
+function remoteText({
+  bytes,
+  cachedBytes,
+  hits,
+  misses,
+  waiting,
+  lastError,
+}: RemoteStatus): string {
+  const part = bytes === 0 ? 100 : Math.floor((100 * cachedBytes) / bytes);
+  const reads = hits + misses;
+  const parts = [
+    `${part} % of ${humanSize(bytes)} cached`,
+    ...(reads > 0 ? [`${Math.floor((100 * hits) / reads)} % of reads from the cache`] : []),
+    ...(waiting > 0 ? [`${counted(waiting, 'read')} waiting`] : []),
+    ...(lastError === null ? [] : [`last error: ${lastError}`]),
+  ];
+  return parts.join(', ');
+}
+
+function cacheLines(cache: CacheSummary | null): string[] {
+  if (!cache) return [];
+  const { folder, bytes, limit, degraded, unreachable } = cache;
+  const most = limit === null ? '' : ` of ${humanSize(limit)}`;
+  const why = degraded === null ? '' : `; degraded: ${degraded}`;
+  return [
+    printable(`cache: ${folder ?? 'in memory'}: ${humanSize(bytes)}${most}${why}`),
+    ...unreachable.map(({ host, lastError }) =>
+      printable(`registry ${host}: does not answer: ${lastError ?? 'no reason is known'}`),
+    ),
+  ];
+}
+
 /** One line about an export. Names in it may be hostile. */
 export function exportLine(status: ExportStatus): string {
-  const { name, state, image, description, size, problem } = status;
+  const { name, state, image, description, size, problem, remote = null } = status;
   const head = `export ${JSON.stringify(name)}`;
-  if (!problem) return `${head}: ${image}: ${description}, ${size} bytes`;
+  if (!problem) {
+    const fetched = remote ? `; ${remoteText(remote)}` : '';
+    return `${head}: ${image}: ${description}, ${size} bytes${fetched}`;
+  }
   const { message, since, tries, retrySeconds } = problem;
   if (state === 'opening') return `${head}: ${message}, since ${since}`;
   const again = `${counted(tries, 'try', 'tries')} since ${since}, the next ${retrySeconds} s after the last`;

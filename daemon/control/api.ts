@@ -73,6 +73,32 @@ export interface ExportProblem {
   readonly retrySeconds: number;
 }
 
+/** What an export that is read from registries has fetched, and how that goes. */
+export interface RemoteStatus {
+  /** Bytes of its blobs, and how many of them the cache has. */
+  readonly bytes: number;
+  readonly cachedBytes: number;
+  /** Reads of blobs that the cache answered, and that had to wait, since they were opened. */
+  readonly hits: number;
+  readonly misses: number;
+  /** Reads that wait now. */
+  readonly waiting: number;
+  /** Why a blob could not be fetched last; null: it could. */
+  readonly lastError: string | null;
+}
+
+/** The cache of blobs, and the hosts that do not answer. */
+export interface CacheSummary {
+  /** null: there is no folder. */
+  readonly folder: string | null;
+  readonly bytes: number;
+  /** null: no limit of its own. */
+  readonly limit: number | null;
+  /** Why chunks are kept in memory only; null: they are kept in the folder. */
+  readonly degraded: string | null;
+  readonly unreachable: readonly { readonly host: string; readonly lastError: string | null }[];
+}
+
 export interface ExportStatus {
   readonly name: string;
   /** opening: the first opening takes long. */
@@ -84,6 +110,8 @@ export interface ExportStatus {
   readonly size: number;
   /** null if it is served. */
   readonly problem: ExportProblem | null;
+  /** null: all of it is on this machine. */
+  readonly remote: RemoteStatus | null;
 }
 
 /** An image file whose reads have not come back from the kernel within the read deadline. */
@@ -106,6 +134,8 @@ export interface DaemonStatus {
   readonly listening: readonly string[];
   /** Connections of clients, without those of devices. */
   readonly clients: number;
+  /** null: nothing remote has been opened, or the fetcher does not answer. */
+  readonly cache: CacheSummary | null;
   /** How many exports there are in each state. */
   readonly images: { readonly served: number; readonly opening: number; readonly failed: number };
   readonly exports: readonly ExportStatus[];

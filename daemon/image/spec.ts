@@ -69,16 +69,21 @@ export function filesOf(disk: DiskSpec): FileSourceSpec[] {
   }
 }
 
-/** Whether anything of a disk may have to be fetched. */
-export function isRemote(disk: DiskSpec): boolean {
+/** The digests of the blobs of registries that a disk is read from, bottom first. */
+export function digestsOf(disk: DiskSpec): string[] {
   switch (disk.kind) {
     case 'lsmt':
-      return disk.layers.some((layer) => cachedOf(layer) !== null);
+      return disk.layers.flatMap((layer) => cachedOf(layer)?.digest ?? []);
     case 'raw':
-      return cachedOf(disk.source) !== null;
+      return [cachedOf(disk.source)?.digest ?? []].flat();
     case 'partition':
-      return isRemote(disk.disk);
+      return digestsOf(disk.disk);
   }
+}
+
+/** Whether anything of a disk may have to be fetched. */
+export function isRemote(disk: DiskSpec): boolean {
+  return digestsOf(disk).length > 0;
 }
 
 /** How to make a disk. */

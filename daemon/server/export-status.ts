@@ -1,15 +1,25 @@
 // What status says of the exports: those that are served, and those that are not, with the reason.
 
-import type { DaemonStatus, ExportStatus } from '../control/api.js';
+import type { CacheSummary, DaemonStatus, ExportStatus, RemoteStatus } from '../control/api.js';
+import type { BlobStatus, FetchStatus } from '../fetch/status.js';
+import { digestsOf } from '../image/spec.js';
 import { describeBlobs } from '../image/image-source.js';
 import { counted } from '../lib/counted.js';
 import { retryDelayMs } from '../image/problem.js';
 import type { ImageTable } from '../image/table.js';
 
-export function exportStatuses(images: ImageTable): ExportStatus[] {
+/** Hosts that a status names. */
+const MOST_HOSTS = 16;
+
+export function exportStatuses(
+  images: ImageTable,
+  fetch: FetchStatus | null = null,
+): ExportStatus[] {
+  const blobs = new Map(fetch?.blobs.map((blob) => [blob.digest, blob]));
   const served = [...images.exports].map(([name, { name: of, image }]): ExportStatus => {
     const { description, size } = image;
-    return { name, state: 'served', image: of, description, size, problem: null };
+    const remote = remoteStatus(digestsOf(image.disk), blobs);
+    return { name, state: 'served', image: of, description, size, problem: null, remote };
   });
   const failed = [...images.failed].map(([name, { source, problem, isOpening }]): ExportStatus => {
     const image = describeBlobs(source.blobs);
@@ -22,9 +32,37 @@ export function exportStatuses(images: ImageTable): ExportStatus[] {
       description: '',
       size: 0,
       problem: { code, message, since, tries, retrySeconds },
+      remote: null,
     };
   });
   return [...served, ...failed];
+}
+
+function remoteStatus(
+  digests: readonly string[],
+  known: ReadonlyMap<string, BlobStatus>,
+): RemoteStatus | null {
+  const blobs = [...new Set(digests)].flatMap((digest) => known.get(digest) ?? []);
+  if (blobs.length === 0) return null;
+  const sum = (of: (blob: BlobStatus) => number): number =>
+    blobs.reduce((total, blob) => total + of(blob), 0);
+  return {
+    bytes: sum(({ size }) => size),
+    cachedBytes: Math.round(sum(({ size, present }) => size * present)),
+    hits: sum(({ hits }) => hits),
+    misses: sum(({ misses }) => misses),
+    waiting: sum(({ waiting }) => waiting),
+    lastError: blobs.find(({ lastError }) => lastError !== null)?.lastError ?? null,
+  };
+}
+
+export function cacheSummary({ cache, registries }: FetchStatus): CacheSummary {
+  const { folder, bytes, limit, degraded } = cache;
+  const unreachable = registries
+    .filter(({ breaker }) => breaker !== 'closed')
+    .slice(0, MOST_HOSTS)
+    .map(({ host, lastError }) => ({ host, lastError }));
+  return { folder, bytes, limit, degraded, unreachable };
 }
 
 /** How many exports there are in each state. */

@@ -4,7 +4,8 @@
 import type { DaemonStatus } from '../control/api.js';
 import { metricsAddressText, type MetricsAddress } from '../config/metrics-address.js';
 import { messageOf } from '../errors.js';
-import { cachedOf, type DiskSpec } from '../image/spec.js';
+import type { FetchStatus } from '../fetch/status.js';
+import { digestsOf } from '../image/spec.js';
 import type { Logger } from '../log/logger.js';
 import type { MetricsServer } from '../metrics/server.js';
 import type { Daemon } from './daemon.js';
@@ -15,6 +16,7 @@ export class MetricsPoint {
   readonly #address: MetricsAddress;
   readonly #daemon: Daemon;
   readonly #status: () => Promise<DaemonStatus>;
+  readonly #fetch: () => Promise<FetchStatus | null>;
   readonly #log: Logger;
   #server: MetricsServer | null = null;
   #retry: NodeJS.Timeout | null = null;
@@ -24,11 +26,13 @@ export class MetricsPoint {
     address: MetricsAddress,
     daemon: Daemon,
     status: () => Promise<DaemonStatus>,
+    fetch: () => Promise<FetchStatus | null>,
     log: Logger,
   ) {
     this.#address = address;
     this.#daemon = daemon;
     this.#status = status;
+    this.#fetch = fetch;
     this.#log = log;
   }
 
@@ -57,10 +61,10 @@ export class MetricsPoint {
 
   async #metrics(): Promise<string> {
     const { metricsText } = await import('../metrics/collect.js');
-    const { fetcher, images, reactors } = this.#daemon;
+    const { images, reactors } = this.#daemon;
     const [status, fetch, open] = await Promise.all([
       this.#status(),
-      fetcher.status(),
+      this.#fetch(),
       reactors.count(),
     ]);
     const { counters } = reactors;
@@ -73,17 +77,5 @@ export class MetricsPoint {
         [...images.exports].map(([name, { image }]) => [name, digestsOf(image.disk)]),
       ),
     });
-  }
-}
-
-/** Of the blobs of registries that a disk is read from. */
-export function digestsOf(disk: DiskSpec): string[] {
-  switch (disk.kind) {
-    case 'lsmt':
-      return disk.layers.flatMap((layer) => cachedOf(layer)?.digest ?? []);
-    case 'raw':
-      return [cachedOf(disk.source)?.digest ?? []].flat();
-    case 'partition':
-      return digestsOf(disk.disk);
   }
 }

@@ -1,6 +1,7 @@
 // A daemon in operation: what it does when it is asked over the control socket or by a signal, and
 // how it ends.
 
+import { setTimeout as pause } from 'node:timers/promises';
 import type { DaemonStatus } from '../control/api.js';
 import type { ControlHandlers } from '../control/server.js';
 import { OverlaybdError, codeOf, factsOf, messageOf } from '../errors.js';
@@ -9,9 +10,10 @@ import { packageVersion } from '../lib/package-version.js';
 import type { Logger } from '../log/logger.js';
 import { DRAIN_TIMEOUT_MS } from '../reactor/limits.js';
 import type { Daemon, ServedOptions } from './daemon.js';
-import { exportCounts, exportStatuses, imageCounts } from './export-status.js';
+import { cacheSummary, exportCounts, exportStatuses, imageCounts } from './export-status.js';
 import type { DeviceManager } from '../devices/manager.js';
 import type { ControlPoint } from './control-point.js';
+import type { FetchStatus } from '../fetch/status.js';
 import type { MetricsAddress } from '../config/metrics-address.js';
 import { MetricsPoint } from './metrics-point.js';
 import { warnOfTimeouts } from './read-deadline.js';
@@ -25,6 +27,8 @@ import { monotonicMs } from '../lib/clock.js';
 /** Time without an answer after which a reactor counts as stuck. */
 const PULSE_MS = 2000;
 const STUCK_MS = 20_000;
+/** How long a status waits for the fetcher. */
+const FETCH_STATUS_MS = 2000;
 /** How long READY waits for the connections of devices that were attached before. */
 const REPAIR_PATIENCE_MS = 10_000;
 /** Devices that one line names. */
@@ -87,7 +91,9 @@ export class Operation {
     this.#repaired = taken.then(() => devices?.repairAll(REPAIR_PATIENCE_MS) ?? []);
     await control?.serve(this.#handlers());
     if (metrics) {
-      this.#metrics = new MetricsPoint(metrics, daemon, () => this.#status(), log);
+      const status = (): Promise<DaemonStatus> => this.#status();
+      const fetch = (): Promise<FetchStatus | null> => this.#fetchStatus();
+      this.#metrics = new MetricsPoint(metrics, daemon, status, fetch, log);
       void this.#metrics.start();
     }
     this.#pulse = setInterval(() => void this.#beat(), PULSE_MS);
@@ -212,6 +218,7 @@ export class Operation {
 
   async #status(): Promise<DaemonStatus> {
     const { daemon, devices } = this.#parts;
+    const fetch = await this.#fetchStatus();
     return {
       pid: process.pid,
       version: this.#version,
@@ -219,10 +226,17 @@ export class Operation {
       listening: daemon.listening,
       clients: daemon.clients.count,
       images: imageCounts(daemon.images),
-      exports: exportStatuses(daemon.images),
+      exports: exportStatuses(daemon.images, fetch),
+      cache: fetch && cacheSummary(fetch),
       devices: (await devices?.status()) ?? [],
       stuckFiles: this.#stuck.status(),
     };
+  }
+
+  /** A fetcher that does not answer keeps no status from the operator. */
+  async #fetchStatus(): Promise<FetchStatus | null> {
+    const late = pause(FETCH_STATUS_MS, null, { ref: false });
+    return Promise.race([this.#parts.daemon.fetcher.status().catch(() => null), late]);
   }
 
   /** Every reactor must answer for the daemon to count as alive. */

@@ -34,6 +34,7 @@ await test('status shows one escaped line for each listener, export and device',
     since: '2026-01-01T00:00:00.000Z',
     listening: [],
     clients: 4,
+    cache: null,
     images: { served: 1, opening: 0, failed: 1 },
     exports: [
       {
@@ -43,6 +44,7 @@ await test('status shows one escaped line for each listener, export and device',
         description: 'd',
         size: 5,
         problem: null,
+        remote: null,
       },
       {
         name: 'bad',
@@ -51,6 +53,7 @@ await test('status shows one escaped line for each listener, export and device',
         description: '',
         size: 0,
         problem: { code: 'IO', message: 'no\ndisk', since: 'then', tries: 3, retrySeconds: 4 },
+        remote: null,
       },
     ],
     stuckFiles: [{ file: '/i\u001b[31m', threads: 2, seconds: 9, exports: ['a\nb', 'b'] }],
@@ -68,6 +71,22 @@ await test('status shows one escaped line for each listener, export and device',
   t.equal(lines.length, 9, 'names cannot add lines');
   t.notOk(lines.join().includes('\u001b'), 'names cannot change colours');
   t.match(lines[0], 'overlaybd-nbd 1.2.3, process 77');
+  const remote = {
+    bytes: 1000,
+    cachedBytes: 455,
+    hits: 9,
+    misses: 1,
+    waiting: 2,
+    lastError: 'no\nroute',
+  };
+  const unreachable = [{ host: 'h\u001b', lastError: null }];
+  const cache = { folder: '/c', bytes: 2048, limit: 4096, degraded: 'full', unreachable };
+  const [served] = status.exports;
+  const far = renderStatus({ ...status, cache, exports: served ? [{ ...served, remote }] : [] });
+  t.match(far, '5 bytes; 45 % of 1000 bytes cached, 90 % of reads from the cache, 2 reads waiting');
+  t.match(far, 'last error: no\\nroute');
+  t.match(far, '\ncache: /c: 2.0 KiB of 4.0 KiB; degraded: full\n');
+  t.match(far, 'registry h\\u001b: does not answer: no reason is known');
   t.equal(lines[1], 'listening: nowhere');
   t.match(
     lines[5],
