@@ -95,7 +95,7 @@ function cacheLines(cache: CacheSummary | null): string[] {
 
 /** One line about an export. Names in it may be hostile. */
 export function exportLine(status: ExportStatus): string {
-  const { name, state, image, description, size, problem, remote = null } = status;
+  const { name, state, image, description, size, problem, remote } = status;
   const head = `export ${JSON.stringify(name)}`;
   if (!problem) {
     const fetched = remote ? `; ${remoteText(remote)}` : '';

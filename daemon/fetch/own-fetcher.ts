@@ -1,7 +1,7 @@
 // A fetcher for one command, such as `inspect`: starts only if an image of a registry is opened, and ends with it.
 
 import type { RegistrySettings } from '../config/registry-settings.js';
-import type { Remote } from '../image/remote.js';
+import type { Remote } from '../registry/remote.js';
 import type { Logger } from '../log/logger.js';
 import { Fetcher } from './fetcher.js';
 import { FetcherRemote } from './remote.js';

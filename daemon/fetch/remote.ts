@@ -2,7 +2,7 @@
 
 import type { RegistryRef } from '../blob/blob-ref.js';
 import type { CachedSpec } from '../blob/cached-source.js';
-import type { Remote, RemoteImages, RemoteLine } from '../image/remote.js';
+import type { Remote, RemoteImages, RemoteLine } from '../registry/remote.js';
 import type { ResolvedImage } from '../registry/manifest-source.js';
 import { parseReference } from '../registry/reference.js';
 import { FetchClient } from './client.js';

@@ -13,7 +13,7 @@ import { OverlaybdError, throwProblem, type ProblemSink } from '../errors.js';
 import type { Effort } from '../lib/effort.js';
 import { unwrap, type Unwrapped } from './formats.js';
 import type { ReaderFactory } from './reader-factory.js';
-import { noImages, type RemoteImages } from './remote.js';
+import { noImages, type RemoteImages } from '../registry/remote.js';
 import { cachedOf, fileOf, type SourceSpec } from './spec.js';
 
 /**

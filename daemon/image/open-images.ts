@@ -6,7 +6,7 @@ import { BlobPool } from './blob-pool.js';
 import type { ImageSource } from './image-source.js';
 import { Opener, type OpenImage } from './opener.js';
 import { ReaderFactory } from './reader-factory.js';
-import { NO_REMOTE, type Remote, type RemoteImages } from './remote.js';
+import { NO_REMOTE, type Remote, type RemoteImages } from '../registry/remote.js';
 
 /** One hold of an open image, which others may share. Its holder releases it once. */
 export interface HeldImage {

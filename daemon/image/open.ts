@@ -20,7 +20,7 @@ import {
   type OpenedLayer,
 } from './open-stack.js';
 import { planImage, type ImagePlan } from './plan.js';
-import type { RemoteImages } from './remote.js';
+import type { RemoteImages } from '../registry/remote.js';
 import type { ReaderFactory } from './reader-factory.js';
 import type { DiskSpec, SourceSpec } from './spec.js';
 

@@ -4,7 +4,7 @@ import type { ErrorCode, ErrorFacts } from '../errors.js';
 import type { BlobParts } from './blob-pool.js';
 import type { OpenedImage } from './open.js';
 import type { ImageSource } from './image-source.js';
-import type { RemoteLine } from './remote.js';
+import type { RemoteLine } from '../registry/remote.js';
 
 /** Open an image. One at a time: the answer comes before the next request. */
 export interface OpenRequest {

@@ -5,7 +5,7 @@ import { setPriority } from 'node:os';
 import { parentPort } from 'node:worker_threads';
 import { OverlaybdError, factsOf, messageOf } from '../errors.js';
 import { FetchedImages } from '../fetch/remote.js';
-import { noImages, type RemoteImages } from './remote.js';
+import { noImages, type RemoteImages } from '../registry/remote.js';
 import { ReaderFactory } from './reader-factory.js';
 import { BlobPool } from './blob-pool.js';
 import { ImageEffort } from './effort.js';

@@ -7,7 +7,7 @@ import { UNBOUNDED } from '../lib/effort.js';
 import { startThread } from '../lib/thread.js';
 import { OverlaybdError } from '../errors.js';
 import type { ReaderFactory } from './reader-factory.js';
-import { NO_REMOTE, type Remote } from './remote.js';
+import { NO_REMOTE, type Remote } from '../registry/remote.js';
 import { cachedOf, fileOf, type DiskSpec } from './spec.js';
 import type { BlobParts, BlobPool } from './blob-pool.js';
 import type { ImageMarks } from './fingerprint.js';

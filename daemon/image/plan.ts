@@ -25,7 +25,7 @@ import { checkServedDigest, isDigest } from '../registry/digest.js';
 import { parseRepoBlobUrl, type RepositoryUrl } from '../registry/repo-blob-url.js';
 import type { PooledBlob } from './blob-pool.js';
 import type { ImageBlobs } from './image-blobs.js';
-import { noImages, type RemoteImages } from './remote.js';
+import { noImages, type RemoteImages } from '../registry/remote.js';
 
 /** 255 layers with long URLs are far below this. */
 const MAX_CONFIG_SIZE = 4 * 1024 * 1024;

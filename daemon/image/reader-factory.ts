@@ -12,7 +12,7 @@ import { LsmtIndex } from '../lsmt/merged-index.js';
 import type { ZfileSpec } from '../zfile/blocks.js';
 import { ZfileReader, ZfileScratch } from '../zfile/reader.js';
 import { LsmtDisk } from './lsmt-disk.js';
-import { noImages } from './remote.js';
+import { noImages } from '../registry/remote.js';
 import { PartitionDisk } from './partition-disk.js';
 import { RawDisk } from './raw-disk.js';
 import type { DiskSpec, SourceSpec, SpecOf } from './spec.js';

@@ -9,7 +9,7 @@ import { beingOpened, problemOf, retryDelayMs, type ImageProblem } from './probl
 import { describeBlobs, type ImageSource } from './image-source.js';
 import { OpenAttempts, settledIn, type Attempt } from './open-attempts.js';
 import { OpenImages, type HeldImage } from './open-images.js';
-import { NO_REMOTE } from './remote.js';
+import { NO_REMOTE } from '../registry/remote.js';
 
 /** Export name to what makes its image. */
 export type ExportSources = ReadonlyMap<string, ImageSource>;

@@ -4,7 +4,7 @@ import { ReaderFactory } from '../image/reader-factory.js';
 import { BlobPool } from '../image/blob-pool.js';
 import { ImageBlobs } from '../image/image-blobs.js';
 import { sourceOfWords } from '../image/image-source.js';
-import { NO_REMOTE, type Remote, type RemoteImages } from '../image/remote.js';
+import { NO_REMOTE, type Remote, type RemoteImages } from '../registry/remote.js';
 import { openStack, type OpenedLayer, type StackOptions } from '../image/open-stack.js';
 import { planImage, type ImagePlan } from '../image/plan.js';
 import { throwProblem, type ProblemSink } from '../errors.js';

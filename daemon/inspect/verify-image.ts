@@ -8,7 +8,7 @@ import { OverlaybdError, type ProblemSink } from '../errors.js';
 import { MAX_VIRTUAL_SIZE } from '../lsmt/format.js';
 import type { Unwrapped } from '../image/formats.js';
 import { sourceOfWords } from '../image/image-source.js';
-import { NO_REMOTE, type Remote } from '../image/remote.js';
+import { NO_REMOTE, type Remote } from '../registry/remote.js';
 import {
   lsmtLayersOf,
   noVirtualSize,

@@ -2,7 +2,7 @@
 
 import type { ErrorFacts } from '../errors.js';
 import type { ExportSpec, FailedExportSpec } from '../image/export-spec.js';
-import type { RemoteLine } from '../image/remote.js';
+import type { RemoteLine } from '../registry/remote.js';
 import type { DiskSpec } from '../image/spec.js';
 import type { ReplyForm } from '../nbd/session.js';
 import type { UnfinishedPayload } from '../nbd/transmission.js';

@@ -12,7 +12,7 @@ import type {
   ToReactor,
 } from './messages.js';
 import type { ExportSpec, FailedExportSpec } from '../image/export-spec.js';
-import type { RemoteLine } from '../image/remote.js';
+import type { RemoteLine } from '../registry/remote.js';
 import { isRemote } from '../image/spec.js';
 import { OverlaybdError, messageOf } from '../errors.js';
 import { inTime } from '../lib/in-time.js';

@@ -4,7 +4,7 @@
 import { parentPort } from 'node:worker_threads';
 import { FetchedImages } from '../fetch/remote.js';
 import { ReaderFactory } from '../image/reader-factory.js';
-import { noImages, type RemoteImages } from '../image/remote.js';
+import { noImages, type RemoteImages } from '../registry/remote.js';
 import type { FailedExportSpec } from '../image/export-spec.js';
 import type { Disk } from '../lib/disk.js';
 import { memory } from '../native/memory.js';

@@ -86,7 +86,7 @@ await test('status shows one escaped line for each listener, export and device',
   t.match(far, '5 bytes; 45 % of 1000 bytes cached, 90 % of reads from the cache, 2 reads waiting');
   t.match(far, 'last error: no\\nroute');
   t.match(far, '\ncache: /c: 2.0 KiB of 4.0 KiB; degraded: full\n');
-  t.match(far, 'registry h\\u001b: does not answer: no reason is known');
+  t.match(far, 'registry h\\u{1b}: does not answer: no reason is known');
   t.equal(lines[1], 'listening: nowhere');
   t.match(
     lines[5],

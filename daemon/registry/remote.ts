@@ -7,7 +7,7 @@ import type { CachedSpec, ChunkFetcher } from '../blob/cached-source.js';
 import type { RemoteBlobs } from '../blob/open-blob.js';
 import type { PullPolicy } from '../config/registry-settings.js';
 import { OverlaybdError } from '../errors.js';
-import type { ResolvedImage } from '../registry/manifest-source.js';
+import type { ResolvedImage } from './manifest-source.js';
 
 /** A thread's line to the fetcher. */
 export interface RemoteImages extends ChunkFetcher, RemoteBlobs {
