@@ -56,6 +56,8 @@ class Progress {
 
 export class BlobReader {
   readonly #parts: ReaderParts;
+  /** What the log has already. */
+  readonly #told = new Lru<string, true>(MAX_REFUSALS);
   readonly #refusals = new Lru<string, Refusal>(MAX_REFUSALS);
 
   constructor(parts: ReaderParts) {
@@ -138,7 +140,8 @@ export class BlobReader {
     };
     if (failure.kind === 'gone') remember(keyOf(endpoint, digest), limits.goneMs);
     if (!(failure instanceof NoRanges)) return;
-    if (!this.#refusals.get(keyOf(endpoint, 'ranges'))) log(failure.message);
+    if (!this.#told.get(keyOf(endpoint, 'ranges'))) log(failure.message);
+    this.#told.set(keyOf(endpoint, 'ranges'), true);
     remember(keyOf(endpoint, 'ranges'), limits.noRangesMs);
   }
 }

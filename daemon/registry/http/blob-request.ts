@@ -11,6 +11,7 @@ import { isRedirect, locationOf } from './location.js';
 import type { Locations } from './locations.js';
 import { checkRange, type WantedRange } from './range-check.js';
 import type { TakeBytes } from './range-request.js';
+import { SlowTails } from './slow-tails.js';
 import type { Incoming } from './wire.js';
 
 export interface BlobParts {
@@ -18,6 +19,7 @@ export interface BlobParts {
   readonly hosts: Hosts;
   readonly locations: Locations;
   readonly limits: HttpLimits;
+  readonly log: (line: string) => void;
 }
 
 /** Answers of a store to a URL whose time is over, or whose object is elsewhere. */
@@ -25,6 +27,7 @@ const RENEWED_STATUSES: ReadonlySet<number | undefined> = new Set([400, 401, 403
 
 export class BlobRequests {
   readonly #parts: BlobParts;
+  readonly #slowTails = new SlowTails();
 
   constructor(parts: BlobParts) {
     this.#parts = parts;
@@ -43,6 +46,22 @@ export class BlobRequests {
    * @throws Failure; the reason of the signal
    */
   async read(
+    endpoint: Endpoint,
+    digest: string,
+    wanted: WantedRange,
+    take: TakeBytes,
+    signal: AbortSignal,
+  ): Promise<void> {
+    try {
+      await this.#read(endpoint, digest, wanted, take, signal);
+    } catch (error) {
+      const isUnanswered = error instanceof Failure && error.facts.isUnanswered === true;
+      if (isUnanswered) this.#noteWait(error.host, wanted, this.#parts.limits.firstByteMs);
+      throw error;
+    }
+  }
+
+  async #read(
     endpoint: Endpoint,
     digest: string,
     wanted: WantedRange,
@@ -127,6 +146,11 @@ export class BlobRequests {
     throw new Failure('bad', what, { host: location.host });
   }
 
+  #noteWait(host: string, { first }: WantedRange, waitedMs: number): void {
+    const line = this.#slowTails.note(host, first, waitedMs);
+    if (line !== null) this.#parts.log(line);
+  }
+
   async #readBody(
     answer: Incoming,
     wanted: WantedRange,
@@ -137,6 +161,7 @@ export class BlobRequests {
     if (answer.status !== 200 && answer.status !== 206) {
       throw await failureOfAnswer(answer, limits, signal);
     }
+    this.#noteWait(answer.host, wanted, answer.waitedMs);
     let body;
     try {
       body = checkRange(answer, wanted);

@@ -92,7 +92,7 @@ export class RegistryClient implements ManifestSource {
     const proxies = proxySettings(env);
     const onPlain = (host: string): void => endpoints.plain(host);
     const asker = new Asker({ wire, logins, tls, limits, proxies, onPlain });
-    const requests = new BlobRequests({ asker, hosts, locations: new Locations(), limits });
+    const requests = new BlobRequests({ asker, hosts, locations: new Locations(), limits, log });
     this.#blobs = new BlobReader({
       requests,
       endpoints,

@@ -9,6 +9,7 @@ import { helperFor, loginFor, parseAuthFile, type AuthFile } from './auth-file.j
 import { CredentialHelpers } from './credential-helper.js';
 import type { Credential, CredentialSource } from './credential.js';
 import type { HttpLimits } from './limits.js';
+import { Lru } from './lru.js';
 import type { TlsContexts } from './tls.js';
 import {
   askService,
@@ -26,12 +27,17 @@ export interface CredentialSeams {
   readonly tls: TlsContexts;
 }
 
+/** Logins of the service that are kept, and for how long. */
+const MAX_SERVED = 1024;
+const SERVED_MS = 30_000;
+
 export class Credentials implements CredentialSource {
   #settings: RegistrySettings;
   readonly #seams: CredentialSeams;
   readonly #authFiles: WatchedFiles<AuthFile>;
   readonly #upstreamFiles: WatchedFiles<UpstreamLogins>;
   readonly #helpers: CredentialHelpers;
+  readonly #served = new Lru<string, { at: number; login: Credential | null }>(MAX_SERVED);
 
   constructor(settings: RegistrySettings, seams: CredentialSeams) {
     this.#settings = settings;
@@ -65,7 +71,7 @@ export class Credentials implements CredentialSource {
       const found = logins && upstreamLogin(logins, host, repository);
       if (found) return found;
     }
-    const served = await this.#fromService(host, repository, signal);
+    const served = await this.#fromService(host, repository, fresh, signal);
     if (served) return served;
     for (const path of this.#usualFiles()) {
       const found = await fromFile(path);
@@ -88,22 +94,30 @@ export class Credentials implements CredentialSource {
     return helped ?? loginFor(file, host, repository);
   }
 
+  /** Its last answer is good for a while, and for as long as it fails. */
   async #fromService(
     host: string,
     repository: string,
+    fresh: boolean,
     signal: AbortSignal,
   ): Promise<Credential | null> {
     const { credentialService } = this.#settings;
     if (!credentialService) return null;
+    const { now } = this.#seams;
+    const key = JSON.stringify([credentialService, host, repository]);
+    const known = this.#served.get(key);
+    if (known && !fresh && now() - known.at < SERVED_MS) return known.login;
     try {
       const { tls } = this.#seams;
       const logins = await askService(credentialService, host, repository, tls, signal);
-      return upstreamLogin(logins, host, repository);
+      const login = upstreamLogin(logins, host, repository);
+      this.#served.set(key, { at: now(), login });
+      return login;
     } catch (error) {
       if (signal.aborted) throw signal.reason;
-      // As upstream: without a login, the registry is asked anonymously.
       this.#seams.log(messageOf(error));
-      return null;
+      // As upstream: without a login, the registry is asked anonymously.
+      return known?.login ?? null;
     }
   }
 

@@ -25,6 +25,8 @@ export interface FailureFacts {
   readonly retryAfterMs?: number | undefined;
   /** Whether no connection came about. */
   readonly isUnconnected?: boolean;
+  /** Whether the request was sent and no answer came in time. */
+  readonly isUnanswered?: boolean;
   /** Whether a connection that had served others was closed before a byte of the answer came. */
   readonly wasStale?: boolean;
   /** For the counter of requests, if there was no status: "connect", "timeout", "reset", "tls", "malformed". */
@@ -91,8 +93,9 @@ export function failureOf(error: unknown, host: string, wasUsed = false): Failur
       counter: 'connect',
     });
   }
+  const isUnanswered = code === 'UND_ERR_HEADERS_TIMEOUT';
   if (LATE[code] !== undefined)
-    return new Failure('retry', LATE[code], { ...facts, counter: 'timeout' });
+    return new Failure('retry', LATE[code], { ...facts, isUnanswered, counter: 'timeout' });
   if (BROKEN[code] !== undefined) {
     return new Failure('retry', BROKEN[code], { ...facts, wasStale: wasUsed, counter: 'reset' });
   }

@@ -29,6 +29,7 @@ const MAX_HOSTS = 1024;
 export class Hosts {
   readonly #limits: HttpLimits;
   readonly #now: () => number;
+  readonly #counted = new WeakSet<Failure>();
   readonly #hosts = new Lru<string, Host>(MAX_HOSTS);
 
   constructor(limits: HttpLimits, now: () => number) {
@@ -53,12 +54,16 @@ export class Hosts {
       pass.succeeded();
       return result;
     } catch (error) {
-      if (!(error instanceof Failure)) pass.abandoned();
-      else if (error.kind === 'closed') pass.abandoned();
+      // A failure counts once, at the host where it happened: that of a token service is not the registry's.
+      const isOwn =
+        error instanceof Failure && error.kind !== 'closed' && !this.#counted.has(error);
+      if (!isOwn) pass.abandoned();
       else if (error.kind === 'retry' || error.kind === 'refused') pass.failed();
       // Any other answer is an answer.
       else pass.succeeded();
-      if (error instanceof Failure && error.kind !== 'closed') known.lastError = error.message;
+      if (!isOwn) throw error;
+      this.#counted.add(error);
+      known.lastError = error.message;
       throw error;
     }
   }

@@ -36,6 +36,9 @@ export function pause(milliseconds: number, signal: AbortSignal): Promise<void> 
   });
 }
 
+/** A longer timer would end at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
 /** A signal that comes at a time, or with another one. `end` must be called: it stops the timer. */
 export class Deadline {
   readonly #abort = new AbortController();
@@ -50,7 +53,7 @@ export class Deadline {
         this.#isLate = true;
         this.#abort.abort(new LateError());
       },
-      Math.max(0, milliseconds),
+      Math.min(Math.max(0, milliseconds), MAX_TIMER_MS),
     );
     if (outer?.aborted) this.#follow();
     else outer?.addEventListener('abort', this.#follow, { once: true });

@@ -25,8 +25,8 @@ export interface Incoming {
   /** Must be read to its end or destroyed: until then it holds a connection. */
   readonly body: Body;
   readonly counters: HostCounters;
-  /** By the clock of the wire, when the header was there. */
-  readonly at: number;
+  /** Milliseconds from the request to its header. */
+  readonly waitedMs: number;
 }
 
 export class Wire {
@@ -82,13 +82,13 @@ export class Wire {
     });
     try {
       const answer = await untilAborted(sent, deadline.signal);
-      const at = this.#now();
-      counters.firstByte.add((at - startedAt) / 1000);
+      const waitedMs = this.#now() - startedAt;
+      counters.firstByte.add(waitedMs / 1000);
       count(counters, String(answer.statusCode));
       answer.body.on('error', () => undefined);
       answer.body.once('close', end);
       const { statusCode: status, headers: received } = answer;
-      return { host, status, headers: received, body: answer.body, counters, at };
+      return { host, status, headers: received, body: answer.body, counters, waitedMs };
     } catch (error) {
       // An answer that comes after all must not keep its connection.
       sent.then(
