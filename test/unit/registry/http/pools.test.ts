@@ -147,7 +147,7 @@ await test('a proxy that says no, is dead, hangs, or is none', async (t) => {
   const { front } = await startFront(t, { tls });
   const over = (proxy: string) => {
     const env = { HOME: '/nonexistent', HTTPS_PROXY: proxy };
-    const limits = { connectMs: 300, firstByteMs: 300 };
+    const limits = { connectMs: 300, firstByteMs: 300, attempts: 1 };
     return clientOf(t, front, { plainHttp: [], ca: pki.ca }, { env, limits }).range(0, LAST, {
       deadlineMs: 2000,
     });
