@@ -65,7 +65,7 @@ export class FetchThread {
       scheduler: this.#scheduler,
       clock,
       log,
-      fillRate: () => (this.#settings.offline ? 0 : this.#settings.fillRate),
+      fillRate: () => this.#fillRate(),
     });
     this.#recorder = new TraceRecorder(clock);
     this.#service = new FetchService({
@@ -89,6 +89,8 @@ export class FetchThread {
       case 'settings':
         this.#settings = message.settings;
         this.#parts.client.update(message.settings);
+        this.#parts.store.update(message.settings);
+        if (this.#fillRate() === 0) this.#filler.stopAll();
         for (const blob of this.#service.blobs.all) this.#filler.start(blob);
         return;
       case 'connect':
@@ -100,6 +102,10 @@ export class FetchThread {
       case 'close':
         return void this.#close();
     }
+  }
+
+  #fillRate(): number {
+    return this.#settings.offline ? 0 : this.#settings.fillRate;
   }
 
   async #close(): Promise<void> {

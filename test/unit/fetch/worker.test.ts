@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import t from 'tap';
 import type { RegistryRef } from '../../../daemon/blob/blob-ref.js';
@@ -137,5 +138,67 @@ await t.test(
     const deaths = lines.filter((line) => line.includes('the platform is death')).length;
     test.ok(deaths >= 1, `${deaths} lines of deaths, which are counted`);
     client.close(spec.blob);
+  },
+);
+
+await t.test('an open blob is filled in the background while there is a rate', async (test) => {
+  const blob = randomBytes(3_000_000);
+  const { ref, sent } = await registryOf(test, blob);
+  const settings = {
+    ...DEFAULT_REGISTRY_SETTINGS,
+    plainHttp: [ref.host],
+    cacheFolder: test.testdir(),
+    cacheMinFree: 0,
+  };
+  const fetcher = new Fetcher(settings, { log: (_level, message) => test.comment(message) });
+  test.teardown(() => fetcher.close());
+  const client = fetcher.client();
+  const spec = await client.open(ref);
+  await client.want(spec.blob, 0, 0);
+  test.equal(sent.size, 1, 'nothing but what was wanted');
+  fetcher.update({ ...settings, fillRate: 100_000_000 });
+  const isComplete = async (): Promise<boolean> =>
+    (await client.status()).blobs.every((each) => each.isComplete);
+  while (!(await isComplete())) await new Promise((resolve) => setTimeout(resolve, 10));
+  test.equal(sent.size, Math.ceil(blob.length / CHUNK_SIZE));
+  test.ok([...sent.values()].every((times) => times === 1));
+  test.ok((await readFully(new CachedSource(spec, client), 0, blob.length)).equals(blob));
+  fetcher.update(settings);
+  client.close(spec.blob);
+});
+
+await t.test(
+  'a recorded trace, replayed with an empty cache, fetches what was used',
+  async (test) => {
+    const blob = randomBytes(8_000_000);
+    const { ref, sent } = await registryOf(test, blob);
+    const settings = { ...DEFAULT_REGISTRY_SETTINGS, plainHttp: [ref.host], cacheMinFree: 0 };
+    const log = { log: (_level: string, message: string) => test.comment(message) };
+    const folder = test.testdir();
+    const [first, second] = ['first', 'second'].map((name) => {
+      return new Fetcher({ ...settings, cacheFolder: join(folder, name) }, log);
+    });
+    if (!first || !second) throw new Error('none');
+    test.teardown(() => Promise.all([first.close(), second.close()]));
+    const recorder = first.client();
+    const recorded = await recorder.open(ref);
+    await recorder.trace({ do: 'record', blobs: [recorded.blob] });
+    const source = new CachedSource(recorded, recorder);
+    for (const chunk of [50, 51, 52, 53, 3, 90]) await readFully(source, chunk * CHUNK_SIZE, 4096);
+    const entries = await recorder.trace({ do: 'stop' });
+    test.same(entries, [
+      { digest: ref.digest, first: 50, last: 53 },
+      { digest: ref.digest, first: 3, last: 3 },
+      { digest: ref.digest, first: 90, last: 90 },
+    ]);
+    await first.close();
+    sent.clear();
+    const client = second.client();
+    await client.open(ref);
+    test.equal(await client.trace({ do: 'replay', entries: entries ?? [] }), 6);
+    test.same(
+      [...sent.keys()].toSorted((a, b) => a - b),
+      [3, 50, 51, 52, 53, 90],
+    );
   },
 );
