@@ -84,12 +84,12 @@ export async function nameComplete(
   if (!partial) return;
   await lock.hold(digits, async () => {
     const path = folder.complete(digits);
-    await bounded(`rename ${data.path}`, rename(data.path, path)).catch((error: unknown) => {
+    await bounded(`rename ${data.path}`, () => rename(data.path, path)).catch((error: unknown) => {
       // Another process has completed the same files.
       if (error instanceof OverlaybdError && error.code === 'NOT_FOUND') return;
       throw error;
     });
-    await bounded(`remove ${partial.state.path}`, rm(partial.state.path, { force: true }));
+    await bounded(`remove ${partial.state.path}`, () => rm(partial.state.path, { force: true }));
   });
 }
 
@@ -97,14 +97,14 @@ export async function nameComplete(
 export async function removeFiles(paths: readonly string[]): Promise<void> {
   for (const path of paths) {
     // oxlint-disable-next-line no-await-in-loop
-    await bounded(`remove ${path}`, rm(path, { force: true }));
+    await bounded(`remove ${path}`, () => rm(path, { force: true }));
   }
 }
 
 /** @throws OverlaybdError IO */
 export async function makeFolder(path: string): Promise<void> {
   try {
-    await bounded(`make ${path}`, mkdir(path, { mode: 0o700 }));
+    await bounded(`make ${path}`, () => mkdir(path, { mode: 0o700 }));
   } catch (error) {
     if (!String(error).includes('EEXIST')) throw error;
   }
@@ -141,7 +141,7 @@ async function openPair(
   digits: string,
   blob: BlobName,
 ): Promise<BlobFiles | null> {
-  const names = await bounded(`read ${folder.shelf(digits)}`, readdir(folder.shelf(digits)));
+  const names = await bounded(`read ${folder.shelf(digits)}`, () => readdir(folder.shelf(digits)));
   const nonces = new Set<string>();
   for (const name of names) {
     const parsed = parseBlobFile(name);

@@ -6,6 +6,7 @@ import { runFileJob } from '../blob/file-jobs.js';
 import { FileSource } from '../blob/file-source.js';
 import { readFully } from '../blob/source.js';
 import { ENOENT, ETIMEDOUT, errnoText } from '../lib/errno.js';
+import { Gate } from '../lib/gate.js';
 import { inTime } from '../lib/in-time.js';
 import { OverlaybdError } from '../errors.js';
 import { cacheFiles, LOCK_EXCLUSIVE, LOCK_NONE, LOCK_SHARED } from '../native/cache-file.js';
@@ -115,13 +116,18 @@ export function diskError(what: string, errno: number): OverlaybdError {
   return new OverlaybdError(missing ? 'NOT_FOUND' : 'IO', `${what}: ${errnoText(-errno)}`);
 }
 
+/** libuv has four threads for all calls of the process. A disk that does not answer gets no more than two. */
+const calls = new Gate(2);
+
 /**
- * Waits for a call of node:fs, which has no deadline of its own.
+ * Waits for a call of node:fs about names, for which the file pool has no jobs. Such calls have no deadline of
+ * their own.
  * @throws OverlaybdError IO if it fails or is not done within the deadline of file jobs, NOT_FOUND
  */
-export async function bounded<T>(what: string, call: Promise<T>): Promise<T> {
+export async function bounded<T>(what: string, call: () => Promise<T>): Promise<T> {
+  const work = calls.run(call);
   try {
-    if (await inTime(call, files.deadline())) return await call;
+    if (await inTime(work, files.deadline())) return await work;
   } catch (error) {
     const { errno } = error as NodeJS.ErrnoException;
     if (errno === undefined) throw error;

@@ -33,7 +33,10 @@ export interface EvictorSettings {
   readonly minFree: number;
 }
 
-/** The first chunk of the tail that stays while a blob is open. */
+/**
+ * The first chunk of the tail that stays while a blob is open.
+ * @internal for its unit test
+ */
 export function pinnedTail(size: number): number {
   const tail = Math.min(Math.max(Math.ceil(size / TAIL_SHARE), MIN_TAIL), MAX_TAIL);
   return Math.max(0, chunksOf(size) - Math.ceil(tail / CHUNK_SIZE) - 1);
@@ -125,7 +128,7 @@ export class Evictor {
   async #look(): Promise<void> {
     this.#lookedAt = performance.now();
     const { path } = this.#folder;
-    const { bavail, bsize } = await bounded(path, statfs(path));
+    const { bavail, bsize } = await bounded(path, () => statfs(path));
     this.#free = bavail * bsize;
     this.#sinceLook = 0;
   }

@@ -9,7 +9,7 @@ import type { CacheFolder } from './folder.js';
 
 const POLL_MS = 5;
 /** The work under the lock is a few calls. */
-export const LOCK_DEADLINE_MS = 10_000;
+const LOCK_DEADLINE_MS = 10_000;
 
 export class FolderLock {
   readonly #fd: number;
@@ -30,7 +30,7 @@ export class FolderLock {
 
   /**
    * Does work alone, as far as one blob is concerned.
-   * @throws OverlaybdError BUSY after {@link LOCK_DEADLINE_MS}, and what `work` throws
+   * @throws OverlaybdError BUSY after 10 s, and what `work` throws
    */
   async hold<T>(digits: string, work: () => Promise<T>): Promise<T> {
     const before = this.#turns.get(digits) ?? Promise.resolve();

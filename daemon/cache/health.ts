@@ -26,6 +26,11 @@ export class Health {
     return this.#reason;
   }
 
+  /** Whether the disk did not even answer. */
+  get isStuck(): boolean {
+    return this.#reason?.includes('ETIMEDOUT') ?? false;
+  }
+
   /** @param reason with the path or the operation, and the error */
   failed(reason: string): void {
     const now = this.#now();

@@ -204,8 +204,8 @@ async function readHeader(state: CacheFile): Promise<StateHeader | null> {
 }
 
 async function removeOld(path: string, age: number): Promise<number> {
-  const status = await bounded(path, stat(path)).catch(() => null);
+  const status = await bounded(path, () => stat(path)).catch(() => null);
   if (!status || Date.now() - status.mtimeMs < age) return 0;
-  await bounded(`remove ${path}`, rm(path, { force: true }));
+  await bounded(`remove ${path}`, () => rm(path, { force: true }));
   return status.size;
 }

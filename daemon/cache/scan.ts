@@ -36,7 +36,7 @@ export async function scanBlobs(folder: CacheFolder): Promise<FoundBlob[]> {
       if (!parsed) continue;
       const path = `${folder.blobs}/${shelf}/${name}`;
       // oxlint-disable-next-line no-await-in-loop
-      const status = await bounded(path, stat(path)).catch(orNull);
+      const status = await bounded(path, () => stat(path)).catch(orNull);
       if (!status?.isFile()) continue;
       const { digits, nonce, kind } = parsed;
       const key = `${digits}.${nonce ?? ''}`;
@@ -56,7 +56,7 @@ export async function scanBlobs(folder: CacheFolder): Promise<FoundBlob[]> {
 
 /** @returns [] if there is no such folder. @throws OverlaybdError IO */
 export async function namesIn(path: string): Promise<string[]> {
-  return (await bounded(path, readdir(path)).catch(orNull)) ?? [];
+  return (await bounded(path, () => readdir(path)).catch(orNull)) ?? [];
 }
 
 /** Removes the files of a blob unless a process uses them. @returns whether they are gone */

@@ -26,8 +26,8 @@ export async function writeWhole(root: string, path: string, bytes: Uint8Array):
   await makeFolders(root, dirname(path));
   const temporary = `${path}.${randomBytes(8).toString('hex')}.tmp`;
   try {
-    await bounded(`write ${path}`, writeAndSync(temporary, bytes));
-    await bounded(`write ${path}`, rename(temporary, path));
+    await bounded(`write ${path}`, () => writeAndSync(temporary, bytes));
+    await bounded(`write ${path}`, () => rename(temporary, path));
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => {});
     throw error;
@@ -37,7 +37,7 @@ export async function writeWhole(root: string, path: string, bytes: Uint8Array):
 /** Says that a file was used now. What cannot be said is not said. */
 export async function touchFile(path: string): Promise<void> {
   const now = new Date();
-  await bounded(path, utimes(path, now, now)).catch(() => {});
+  await bounded(path, () => utimes(path, now, now)).catch(() => {});
 }
 
 /** Without it, a power failure may leave the name and not the bytes. */
@@ -54,7 +54,7 @@ async function writeAndSync(path: string, bytes: Uint8Array): Promise<void> {
 /** Node's recursive mkdir never returns if a parent allows no new folder, as in /proc. */
 export async function makeFolders(root: string, path: string): Promise<void> {
   if (path === root || path === dirname(path)) return;
-  const isThere = await bounded(path, stat(path)).then(
+  const isThere = await bounded(path, () => stat(path)).then(
     () => true,
     () => false,
   );

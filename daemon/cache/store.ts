@@ -205,10 +205,10 @@ export class CacheStore {
   async #openFiles(ref: RegistryRef): Promise<BlobFiles | null> {
     const place = this.#place;
     if (!place || this.#isClosed) return null;
+    // It would wait for the disk until the deadline, as the last one did.
+    if (this.#health.isStuck && !this.#health.mayTry()) return null;
     try {
-      const files = await openBlobFiles(place.folder, place.lock, ref);
-      this.#health.worked();
-      return files;
+      return await openBlobFiles(place.folder, place.lock, ref);
     } catch (error) {
       const isOfDisk = codeOf(error) === 'IO' || codeOf(error) === 'BUSY';
       if (isOfDisk) this.#health.failed(messageOf(error));
@@ -256,7 +256,7 @@ export class CacheStore {
         return false;
       }
       // The name says that all bytes are there, also after a power failure.
-      await bounded(`write ${files.data.path}`, promisify(fdatasync)(files.data.fd));
+      await bounded(`write ${files.data.path}`, () => promisify(fdatasync)(files.data.fd));
       await nameComplete(this.#place.folder, this.#place.lock, files);
       return true;
     } catch (error) {
@@ -329,7 +329,7 @@ async function openFolder(path: string): Promise<Opened> {
 
 /** Who can write to the folder decides what is served. */
 async function checkOwner(path: string): Promise<void> {
-  const { uid, mode } = await bounded(path, stat(path));
+  const { uid, mode } = await bounded(path, () => stat(path));
   const self = process.geteuid?.() ?? 0;
   if ((uid === self || uid === 0) && (mode & 0o022) === 0) return;
   throw new OverlaybdError(

@@ -13,6 +13,7 @@ await test('a failure is logged once a minute, with the number of the others', (
   health.isFull('the limit is reached');
   t.equal(health.reason, 'write y: ENOSPC');
   t.equal(health.writeErrors, 2);
+  t.equal(health.isStuck, false);
   now += 59_999;
   health.failed('write z: EIO');
   t.equal(lines.length, 1);
@@ -30,7 +31,8 @@ await test('one write tries the disk again after half a minute', (t) => {
   let now = 1000;
   const health = new Health(silentLog(lines), () => now);
   t.ok(health.mayTry());
-  health.failed('write: EIO');
+  health.failed('write: ETIMEDOUT (connection timed out)');
+  t.ok(health.isStuck);
   t.notOk(health.mayTry());
   now += 30_000;
   t.ok(health.mayTry());
