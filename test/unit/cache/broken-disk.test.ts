@@ -1,6 +1,6 @@
 // The cache on disks that take nothing: full, read-only, no files of this size, gone. Reads go on.
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,8 +8,10 @@ import { test, type Test } from 'tap';
 import { CachedSource } from '../../../daemon/blob/cached-source.js';
 import { CHUNK_SIZE } from '../../../daemon/blob/chunk-map.js';
 import { readFully } from '../../../daemon/blob/source.js';
+import { files } from '../../../daemon/native/file.js';
 import { BufferFetcher, openStore, refOf, silentLog } from '../../support/cached-blobs.js';
 import { randomBytes } from '../../support/pattern.js';
+import { findTool } from '../../support/tools.js';
 
 const CONTENT = randomBytes(31, 40 * CHUNK_SIZE);
 const SMALL_DISK = 1 << 20;
@@ -76,6 +78,58 @@ await test('a disk that is read-only', async (t) => {
   t.same(await store.list(), []);
   t.same(await store.verify(), []);
   t.equal(await store.gc(), 0);
+});
+
+function run(command: string, ...args: string[]): boolean {
+  return spawnSync(command, args, { timeout: 20_000 }).status === 0;
+}
+
+/** A file system on which writes wait from `freeze` on. @returns null if this user cannot make one */
+function freezableDisk(t: Test): { path: string; freeze: () => void; thaw: () => void } | null {
+  const folder = mkdtempSync(join(tmpdir(), 'frozen-disk-'));
+  const path = join(folder, 'disk');
+  const image = join(folder, 'image');
+  mkdirSync(path, { mode: 0o700 });
+  writeFileSync(image, '');
+  truncateSync(image, 32 << 20);
+  const isMade = run('mkfs.ext4', '-q', '-F', image) && run('mount', '-o', 'loop', image, path);
+  const thaw = (): void => void run('fsfreeze', '-u', path);
+  t.teardown(() => {
+    if (isMade) {
+      thaw();
+      run('umount', '--lazy', path);
+    }
+    rmSync(folder, { recursive: true });
+  });
+  const freeze = (): void => void run('fsfreeze', '-f', path);
+  return isMade && findTool('fsfreeze') !== null ? { path, freeze, thaw } : null;
+}
+
+await test('a disk that does not answer any more', async (t) => {
+  const disk = freezableDisk(t);
+  if (!disk) {
+    t.pass('SKIPPED: no file system that can be frozen', { skip: true });
+    return;
+  }
+  const before = files.deadline();
+  files.deadline(300);
+  t.teardown(() => files.deadline(before));
+  const store = await openStore(t, { cacheFolder: disk.path });
+  const blob = await store.blob(refOf(CONTENT));
+  const fetcher = new BufferFetcher(blob, CONTENT);
+  await fetcher.want(0, 0, 3);
+  disk.freeze();
+  const source = new CachedSource(blob.spec, fetcher);
+  t.ok((await readFully(source, 0, CONTENT.length)).equals(CONTENT));
+  t.match(store.status().degraded, /ETIMEDOUT/);
+  t.equal(store.status().writeErrors, 1, 'one write has waited');
+  const other = await store.blob(refOf(CONTENT.subarray(1)));
+  const reader = new CachedSource(other.spec, new BufferFetcher(other, CONTENT.subarray(1)));
+  t.ok((await readFully(reader, 0, 100_000)).equals(CONTENT.subarray(1, 100_001)));
+  t.equal(other.spec.fd, other.spec.slotsFd, 'it did not wait for the disk');
+  disk.thaw();
+  other.release();
+  blob.release();
 });
 
 await test('a file in the place of the folder', async (t) => {
