@@ -1,5 +1,5 @@
 // The client of registries: manifests, referrers and ranges of blobs, over mirrors, with tokens, retries and
-// deadlines. For the fetcher's thread. Puts the parts together; the work is theirs.
+// deadlines. For the fetcher's thread. Puts the parts together; the parts do the work.
 
 import { performance } from 'node:perf_hooks';
 import type { RegistryRef } from '../../blob/blob-ref.js';

@@ -62,7 +62,7 @@ export class CredentialHelpers {
     const age = now() - entry.askedAt;
     const isDue = fresh ? age >= limits.refusedMs : age >= limits.helperRenewMs;
     if (isDue) entry.flight ??= this.#ask(question, entry);
-    // A renewal that nobody needs yet runs beside the request.
+    // The last answer may still be good: its renewal runs beside the request.
     const mustWait = fresh || entry.answer === undefined;
     if (mustWait && entry.flight) await untilAborted(entry.flight, signal);
     return entry.answer ?? null;

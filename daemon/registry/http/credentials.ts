@@ -121,7 +121,7 @@ export class Credentials implements CredentialSource {
     }
   }
 
-  /** Where docker and podman have theirs. */
+  /** Where docker and podman keep logins. */
   #usualFiles(): string[] {
     const { env } = this.#seams;
     const home = env['HOME'] || homedir();

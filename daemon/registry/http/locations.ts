@@ -10,7 +10,7 @@ const MAX_LOCATIONS = 4096;
 
 interface Entry {
   url: URL | null;
-  /** Those that wait for the renewal that is under way; null if there is none. */
+  /** Requests that wait for the renewal that is under way; null if there is none. */
   waiting: Set<() => void> | null;
 }
 
@@ -67,7 +67,7 @@ export class Locations {
   }
 }
 
-/** Those that waited look again: after a failure, each asks itself. */
+/** Requests that waited look again: after a failed renewal, each asks by itself. */
 function tell(entry: Entry): void {
   const waiting = [...(entry.waiting ?? [])];
   entry.waiting?.clear();

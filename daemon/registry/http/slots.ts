@@ -1,4 +1,4 @@
-// The places for requests to one host: as many as it has connections. Those that wait are bounded, too.
+// The places for requests to one host: as many as it has connections. The number of waiting requests is bounded, too.
 
 export class Slots {
   #free: number;

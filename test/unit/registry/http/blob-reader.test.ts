@@ -42,7 +42,7 @@ await test('a dead registry and a deadline: an error that says all', async (t) =
   });
 });
 
-await test('who asks may give up', async (t) => {
+await test('a caller may give up', async (t) => {
   const { front } = await startFront(t);
   const { range, counters } = clientOf(t, front);
   const rule = front.rule({ match: {}, action: { do: 'stall' } });
@@ -58,7 +58,7 @@ await test('who asks may give up', async (t) => {
   await t.rejects(range(0, LAST, { signal: AbortSignal.abort(reason) }), reason);
 });
 
-await test('at most so many attempts, while the breaker is closed', async (t) => {
+await test('a limit of attempts, while the breaker is closed', async (t) => {
   const { front } = await startFront(t);
   const { range } = clientOf(t, front, {}, { limits: { breakerFailures: 100 } });
   front.rule({ match: {}, action: { do: 'status', status: 500 } });

@@ -28,7 +28,7 @@ const tokenRequests = (front: FaultFront, method?: string): number =>
     (each) => each.kind === 'token' && (method === undefined || each.method === method),
   ).length;
 
-await test('anonymous tokens, one exchange for all who want one', async (t) => {
+await test('anonymous tokens, one exchange for all requests', async (t) => {
   const { front } = await startFront(t, { auth: { scheme: 'bearer', anonymous: true } });
   const { range, counters } = clientOf(t, front);
   const all = await Promise.all(Array.from({ length: 12 }, () => range(0, LAST)));

@@ -204,7 +204,7 @@ for (const redirect of [undefined, 'store', 'relative'] as const) {
 }
 
 for (const redirect of ['store', 'relative'] as const) {
-  await test(`redirects (${redirect}) are remembered, and renewed once for all who wait`, async (t) => {
+  await test(`redirects (${redirect}) are remembered, and renewed once for all requests`, async (t) => {
     const auth = { scheme: 'basic', users: { me: 'pw' } } as const;
     const { front } = await startFront(t, { redirect, auth });
     const auths = { [front.host]: { username: 'me', password: 'pw' } };

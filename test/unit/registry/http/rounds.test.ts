@@ -64,7 +64,7 @@ await test('the order, and failures that are final', async (t) => {
   t.match(await run([fails('auth', 'one'), fails('gone', 'two')]), { result: { kind: 'gone' } });
 });
 
-await test('at most so many attempts', async (t) => {
+await test('a limit of attempts', async (t) => {
   const all = Array.from({ length: 9 }, () => fails('retry', 'x'));
   t.match(await run(all), { result: { kind: 'retry' }, effort: { attempts: 4 } });
 });

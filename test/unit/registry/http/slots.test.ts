@@ -27,7 +27,7 @@ await test('as many as there are places, then in order, then no more', async (t)
   await t.rejects(Promise.race([slots.take(never), Promise.reject(new Error('waits'))]), /waits/);
 });
 
-await test('who gives up leaves the row', async (t) => {
+await test('a request that gives up leaves the queue', async (t) => {
   const slots = new Slots(1, 10);
   const release = await slots.take(never);
   const abort = new AbortController();
