@@ -78,12 +78,12 @@ function addDevices(text: MetricsText, { devices }: DaemonStatus): void {
 function addReads(text: MetricsText, { digests }: Measured, fetch: FetchStatus): void {
   const waiting = new Map(fetch.blobs.map((blob) => [blob.digest, blob.waiting]));
   text.family('obd_reads_parked', 'gauge', 'Reads that wait for a registry.');
+  let counted = 0;
   let other = 0;
   for (const [name, of] of digests) {
     const parked = of.reduce((sum, digest) => sum + (waiting.get(digest) ?? 0), 0);
-    if (waiting.size > 0 && [...digests.keys()].indexOf(name) >= MAX_COUNTED_EXPORTS)
-      other += parked;
-    else text.sample(parked, { export: name });
+    if (counted++ < MAX_COUNTED_EXPORTS) text.sample(parked, { export: name });
+    else other += parked;
   }
   if (other > 0) text.sample(other, { export: OTHER });
   text.family('obd_read_oldest_seconds', 'gauge', 'How long the oldest of them has waited.');

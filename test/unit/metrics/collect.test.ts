@@ -1,0 +1,152 @@
+// All metrics of a daemon: the lines that follow from a status, and that docs/metrics.md has every one of them.
+import { readFileSync } from 'node:fs';
+import { test } from 'tap';
+import type { DaemonStatus } from '../../../daemon/control/api.js';
+import type { FetchStatus } from '../../../daemon/fetch/status.js';
+import { metricsText, type Measured } from '../../../daemon/metrics/collect.js';
+import { MAX_COUNTED_EXPORTS } from '../../../daemon/reactor/export-counters.js';
+import { Counters } from '../../../daemon/registry/http/counters.js';
+
+const NONE = { demand: 0, ahead: 0, trace: 0, fill: 0 };
+
+const status = {
+  version: '1.2.3',
+  clients: 4,
+  images: { served: 1, opening: 0, failed: 1 },
+  exports: [
+    { name: 'a', state: 'served' },
+    { name: 'b', state: 'failed' },
+  ],
+  devices: [
+    { state: 'connected', reconnects: 2 },
+    { state: 'waiting', reconnects: 1 },
+  ],
+  stuckFiles: [{}],
+} as unknown as DaemonStatus;
+
+function blob(digest: string, waiting: number): FetchStatus['blobs'][number] {
+  return {
+    blob: 1,
+    digest,
+    host: 'registry.example',
+    repository: 'r',
+    size: 10,
+    hits: 5,
+    misses: 2,
+    present: 0.25,
+    isComplete: false,
+    holders: 1,
+    waiting,
+    lastError: null,
+  };
+}
+
+function fetchStatus(): FetchStatus {
+  const counters = new Counters();
+  const host = counters.of('registry.example');
+  host.requests['206'] = 3;
+  host.bytes.demand = 100;
+  host.firstByte.add(0.02);
+  counters.tokens['granted'] = 1;
+  return {
+    hosts: [
+      { host: 'registry.example', inFlight: { ...NONE, fill: 2 }, queued: { ...NONE, ahead: 7 } },
+    ],
+    bytes: { ...NONE, demand: 90 },
+    elsewhere: 0,
+    waiting: 3,
+    oldestMs: 1500,
+    failed: { REMOTE: 6 },
+    blobs: [blob('sha256:one', 1), blob('sha256:two', 2)],
+    registries: [
+      { host: 'registry.example', kind: 'registry', breaker: 'open' },
+    ] as unknown as FetchStatus['registries'],
+    network: { hosts: [...counters.hosts], tokens: counters.tokens },
+    cache: {
+      folder: '/c',
+      degraded: 'the disk is full',
+      bytes: 11,
+      limit: 12,
+      blobs: 2,
+      evictedBytes: 13,
+      corrupt: 14,
+      writeErrors: 15,
+    },
+  };
+}
+
+function measured(change: Partial<Measured> = {}): Measured {
+  return {
+    status,
+    fetch: fetchStatus(),
+    totals: new Map([['a', { requests: 10, errors: 1, bytesSent: 4096 }]]),
+    failures: new Map([['a', new Map([['REMOTE', 1]])]]),
+    digests: new Map([['a', ['sha256:one', 'sha256:two']]]),
+    ...change,
+  };
+}
+
+await test('what is served, and how', (t) => {
+  const lines = metricsText(measured()).split('\n');
+  for (const line of [
+    'obd_up{version="1.2.3"} 1',
+    'obd_exports{state="failed"} 1',
+    'obd_export_state{export="b",state="failed"} 1',
+    'obd_export_state{export="b",state="served"} 0',
+    'obd_reads_total{export="a",result="ok"} 9',
+    'obd_reads_total{export="a",result="error"} 1',
+    'obd_read_errors_total{export="a",code="REMOTE"} 1',
+    'obd_sent_bytes_total{export="a"} 4096',
+    'obd_devices{state="waiting"} 1',
+    'obd_device_reconnects_total 3',
+    'obd_stuck_files 1',
+    'obd_reads_parked{export="a"} 3',
+    'obd_read_oldest_seconds 1.5',
+    'obd_fetch_errors_total{code="REMOTE"} 6',
+    'obd_requests_total{host="registry.example",status="206"} 3',
+    'obd_request_seconds_bucket{host="registry.example",phase="first_byte",le="0.025"} 1',
+    'obd_fetch_bytes_total{host="registry.example",class="demand"} 100',
+    'obd_kept_bytes_total{class="demand"} 90',
+    'obd_inflight{host="registry.example",class="fill"} 2',
+    'obd_queued_chunks{host="registry.example",class="ahead"} 7',
+    'obd_breaker_state{host="registry.example",kind="registry"} 2',
+    'obd_tokens_total{result="granted"} 1',
+    'obd_cache_bytes 11',
+    'obd_cache_limit_bytes 12',
+    'obd_cache_hits_total 10',
+    'obd_cache_misses_total 4',
+    'obd_cache_evicted_bytes_total 13',
+    'obd_cache_corrupt_total 14',
+    'obd_cache_write_errors_total 15',
+    'obd_cache_degraded 1',
+    'obd_blob_present_ratio{digest="sha256:one"} 0.25',
+  ]) {
+    t.ok(lines.includes(line), line);
+  }
+  t.end();
+});
+
+await test('without a fetcher there is nothing about a network', (t) => {
+  const text = metricsText(measured({ fetch: null }));
+  t.match(text, 'obd_up');
+  t.notMatch(text, /obd_(?:cache|request|fetch|breaker)/);
+  t.end();
+});
+
+await test('exports above the limit share one sample', (t) => {
+  const names = Array.from({ length: MAX_COUNTED_EXPORTS + 3 }, (_, i) => `e${i}`);
+  const digests = new Map(names.map((name) => [name, ['sha256:two']]));
+  const lines = metricsText(measured({ digests })).split('\n');
+  const parked = lines.filter((line) => line.startsWith('obd_reads_parked{'));
+  t.equal(parked.length, MAX_COUNTED_EXPORTS + 1);
+  t.equal(parked.at(-1), 'obd_reads_parked{export="other"} 6');
+  t.end();
+});
+
+await test('docs/metrics.md has every metric, and no other', (t) => {
+  const page = readFileSync(new URL('../../../../docs/metrics.md', import.meta.url), 'utf8');
+  const documented = new Set([...page.matchAll(/^\| `(obd_\w+)/gm)].map(([, name]) => name));
+  const types = metricsText(measured()).matchAll(/^# TYPE (\w+)/gm);
+  t.same(documented, new Set([...types].map(([, name]) => name)));
+  t.end();
+});
