@@ -1,0 +1,90 @@
+// `warm` and `cache`, against a registry of this process: what they fetch, print, check and remove.
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
+import { RawNbdClient } from '../support/nbd-client.js';
+import { compare, remoteImage, remoteOptions } from '../support/registry/remote-image.js';
+
+t.setTimeout(300_000);
+
+interface Entry {
+  readonly digest: string;
+  readonly isComplete: boolean;
+  readonly isUsed: boolean;
+}
+
+await t.test('warm fetches an image, and cache shows, checks and removes it', async (test) => {
+  const { front, files, image, name } = await remoteImage(test, {});
+  const cache = join(shortFolder(test), 'cache');
+  const options = remoteOptions([front], cache);
+  const first = await runDaemon(['warm', name, ...options]);
+  test.equal(first.code, 0, first.stderr);
+  test.match(
+    first.stdout,
+    /^127\.0\.0\.1:\d+\/test\/app:app: \d+ layers?, .*iB, of which .* were fetched\n$/,
+  );
+  test.equal(front.log.duplicateBytes(), 0);
+  const again = await runDaemon(['warm', name, ...options]);
+  test.match(again, { code: 0, stdout: /, of which 0 bytes were fetched\n$/ }, again.stderr);
+
+  const inCache = ['--cache-dir', cache];
+  const listed = await runDaemon(['cache', 'ls', '--json', ...inCache]);
+  const entries = JSON.parse(listed.stdout) as Entry[];
+  const digests = image.layers.map(({ digest }) => digest);
+  test.same(new Set(entries.map(({ digest }) => digest)), new Set(digests));
+  test.ok(entries.every(({ isComplete, isUsed }) => isComplete && !isUsed));
+  const people = await runDaemon(['cache', 'ls', ...inCache]);
+  test.match(people.stdout, `${digests[0]}: complete, last used `);
+  test.match(people.stdout, new RegExp(`^${new Set(digests).size} blobs?, .*iB$`, 'm'));
+
+  await front.die();
+  const daemon = await DaemonProcess.start(test, [name, '--offline', ...inCache]);
+  const client = await RawNbdClient.open(daemon.unix);
+  test.equal(await compare(client, files.device), null, 'the registry is dead');
+  client.destroy();
+  await daemon.stop(test);
+
+  const good = await runDaemon(['cache', 'verify', ...inCache]);
+  test.match(good, { code: 0, stdout: /: good\n/ }, good.stderr);
+  damageOne(cache);
+  const bad = await runDaemon(['cache', 'verify', ...inCache]);
+  test.match(bad, { code: 1, stdout: /wrong chunks?, removed\n/ }, bad.stderr);
+
+  const [digest = ''] = digests;
+  for (const each of new Set(digests)) {
+    const removed = await runDaemon(['cache', 'rm', each, ...inCache]);
+    test.ok(removed.code === 0 || removed.stderr.includes(each), removed.stderr);
+  }
+  const left = await runDaemon(['cache', 'ls', ...inCache]);
+  test.notMatch(left.stdout, digest);
+  const collected = await runDaemon(['cache', 'gc', ...inCache]);
+  test.match(collected, { code: 0, stdout: / were freed\n$/ }, collected.stderr);
+});
+
+await t.test('what is wrong is said', async (test) => {
+  const cache = ['--cache-dir', join(shortFolder(test), 'cache')];
+  for (const [words, code, message] of [
+    [['cache', 'rm'], 2, /name the digests of blobs/],
+    [['cache', 'rm', 'sha256:x'], null, /sha256:x/],
+    [['cache'], 2, /at least 1/],
+    [['warm', '--offline', 'registry.example/none:1'], null, /registry\.example\/none/],
+    [['warm', `oci:${shortFolder(test)}`], null, /oci/],
+  ] as const) {
+    const { code: ended, stderr } = await runDaemon([...words, ...cache]);
+    test.match(stderr, message, words.join(' '));
+    if (code === null) test.not(ended, 0);
+    else test.equal(ended, code, stderr);
+  }
+});
+
+/** Changes a byte in the middle of one complete blob. */
+function damageOne(cache: string): void {
+  const names = readdirSync(cache, { recursive: true, encoding: 'utf8' });
+  const [name = ''] = names.filter((each) => each.endsWith('.blob'));
+  const path = join(cache, name);
+  const bytes = readFileSync(path);
+  const middle = bytes.length >> 1;
+  bytes[middle] = (bytes[middle] ?? 0) ^ 0xff;
+  writeFileSync(path, bytes);
+}
