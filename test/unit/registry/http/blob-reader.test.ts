@@ -104,7 +104,12 @@ await test('a missing blob is asked for twice, and then not for a while', async 
 
 await test('connections that died unnoticed cost nothing', async (t) => {
   const { front } = await startFront(t);
-  const { range } = clientOf(t, front, {}, { limits: { attempts: 1, breakerFailures: 1 } });
+  const { range } = clientOf(
+    t,
+    front,
+    {},
+    { limits: { connections: 1, attempts: 1, breakerFailures: 1 } },
+  );
   for (let i = 0; i < 5; i++) {
     t.ok((await range(0, LAST)).equals(RIGHT));
     front.closeIdle();

@@ -36,7 +36,7 @@ const FAULTS: readonly Fault[] = [
     name: 'a code of JSON',
     action: { do: 'status', status: 503, body: 'json' },
     helps: true,
-    message: /answers 503 \(.+: status 503\)/,
+    message: /answers 503 \(.+: status 503(\\u\{1b\}\[31m)?\)/,
   },
   {
     name: 'a code of XML',
