@@ -10,6 +10,7 @@ import { RawNbdClient } from '../support/nbd-client.js';
 import {
   compare,
   comparePatiently,
+  openPatiently,
   PATIENCE,
   readOrError,
   remoteImage,
@@ -27,14 +28,14 @@ await t.test('kill -9, then a dead registry', async (test) => {
   const cache = join(shortFolder(test), 'cache');
   const args = [name, ...remoteOptions([front], cache, 2)];
   const first = await DaemonProcess.start(test, args);
-  const before = await RawNbdClient.open(first.unix);
-  test.equal(await compare(before, device, 0, MIB), null);
+  const before = await openPatiently(first.unix);
+  test.equal(await comparePatiently(before, device, 0, MIB), null);
   first.child.kill('SIGKILL');
   await first.exited();
   await front.die();
 
   const daemon = await DaemonProcess.start(test, args);
-  const client = await RawNbdClient.open(daemon.unix);
+  const client = await openPatiently(daemon.unix);
   test.equal(await compare(client, device, 0, MIB), null, 'what was read is there');
   // Farther away than any read-ahead has come.
   test.equal(await readOrError(client, 7 * MIB, 4096), EIO, 'the rest is not');
@@ -68,7 +69,7 @@ await t.test('two daemons share a folder, and fetch nothing twice', async (test)
     files: { size: 8 * MIB },
   });
   const cache = join(shortFolder(test), 'cache');
-  const args = [name, ...remoteOptions([front], cache, 30)];
+  const args = [name, ...remoteOptions([front], cache)];
   const daemons = await Promise.all([
     DaemonProcess.start(test, args),
     DaemonProcess.start(test, args),
@@ -84,7 +85,7 @@ await t.test('two daemons share a folder, and fetch nothing twice', async (test)
 await t.test('one of two daemons is killed in a transfer; the other takes over', async (test) => {
   const { front, files, name } = await remoteImage(test);
   const cache = join(shortFolder(test), 'cache');
-  const args = [name, ...remoteOptions([front], cache, 60)];
+  const args = [name, ...remoteOptions([front], cache)];
   const first = await DaemonProcess.start(test, args);
   const second = await DaemonProcess.start(test, args);
   const [one, two] = await Promise.all([first, second].map(({ unix }) => RawNbdClient.open(unix)));
@@ -116,7 +117,7 @@ await t.test('an upgrade while 32 reads wait for the network', async (test) => {
   const options = ['--config', config, '--state', state, '--threads', '2'];
   const daemon = await DaemonProcess.start(test, [
     ...options,
-    ...remoteOptions([front], join(folder, 'cache'), 100),
+    ...remoteOptions([front], join(folder, 'cache')),
   ]);
   await waitForControl(socketOf(state));
   const pid = async (): Promise<number> => {

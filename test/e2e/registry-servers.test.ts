@@ -51,7 +51,7 @@ async function readAll(
   what: string,
   variables: Readonly<Record<string, string>> = {},
 ): Promise<DaemonProcess> {
-  const cache = ['--cache-dir', join(shortFolder(test), 'cache'), '--cache-min-free', '0'];
+  const cache = ['--cache-dir', join(shortFolder(test), 'cache'), '--fetch-deadline', '100'];
   const name = `${registry.host}/${REPOSITORY}:app`;
   const daemon = await DaemonProcess.start(test, [name, ...cache, ...options], { variables });
   const client = await RawNbdClient.open(daemon.unix);

@@ -31,7 +31,7 @@ export async function clock(t: Test, { count, seed }: FaultOptions): Promise<voi
     renameSync(`${now}.new`, now);
   };
   set('+0');
-  const args = [name, ...remoteOptions([front], join(folder, 'cache'), 60)];
+  const args = [name, ...remoteOptions([front], join(folder, 'cache'))];
   const daemon = await DaemonProcess.start(t, args, {
     variables: {
       LD_PRELOAD: FAKETIME,

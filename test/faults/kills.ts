@@ -20,7 +20,7 @@ export async function kills(t: Test, { count, seed }: FaultOptions): Promise<voi
   const random = seededRandom(seed);
   const { front, files, name } = await remoteImage(t, { files: { size: 8 * MIB } });
   const cache = join(shortFolder(t), 'cache');
-  const args = [name, ...remoteOptions([front], cache, 60)];
+  const args = [name, ...remoteOptions([front], cache)];
   let right = 0;
   let zeroed = 0;
   for (let kill = 0; kill < count; kill++) {

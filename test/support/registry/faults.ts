@@ -2,15 +2,16 @@
 import type { Action } from './rules.js';
 
 /**
- * 'right': the bytes. 'error': EIO. 'either': it depends on what can be saved of each answer, but never wrong bytes.
+ * 'error': EIO. 'either': the bytes, or EIO; it depends on what can be saved of each answer, and on the time. Never
+ * wrong bytes.
  */
-export type Outcome = 'right' | 'error' | 'either';
+export type Outcome = 'error' | 'either';
 
 export interface Fault {
   readonly name: string;
   readonly action: Action;
-  /** If every answer with data has it. */
-  readonly lasting: Outcome;
+  /** If every answer with data has it; null: a client rightly remembers it for longer than tests should take. */
+  readonly lasting: Outcome | null;
   /** Whether two answers with it are overcome within a deadline; else a read may fail, and the next one is right. */
   readonly overcome: boolean;
 }
@@ -41,7 +42,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: '404',
     action: { do: 'status', status: 404 },
-    lasting: 'error',
+    lasting: null,
     overcome: false,
   },
   {
@@ -77,7 +78,7 @@ export const FAULTS: readonly Fault[] = [
     lasting: 'error',
     overcome: true,
   },
-  { name: 'latency', action: { do: 'delay', ms: 100 }, lasting: 'right', overcome: true },
+  { name: 'latency', action: { do: 'delay', ms: 100 }, lasting: 'either', overcome: true },
   ...(['declared', 'actual', 'none', 'chunked'] as const).map((length): Fault => ({
     name: `cut, length ${length}`,
     action: { do: 'cut', after: 20_000, length },

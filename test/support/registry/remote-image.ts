@@ -41,11 +41,14 @@ export async function remoteImage(
   return { front, layout, image, files, name: front.name(REPOSITORY, how.tag ?? 'app') };
 }
 
-/** Options of the daemon for images of these fronts, with a cache and a short deadline. */
+/**
+ * Options of the daemon for images of these fronts.
+ * @param deadline seconds; one that no busy machine misses if left out
+ */
 export function remoteOptions(
   fronts: readonly FaultFront[],
   cache: string,
-  deadline = 4,
+  deadline = 100,
 ): string[] {
   const hosts = fronts.flatMap(({ host, storeHost }) => [host, storeHost]);
   const plain = hosts.flatMap((host) => ['--plain-http', host]);
