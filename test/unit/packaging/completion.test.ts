@@ -36,7 +36,8 @@ await t.test('completion in bash', async (test) => {
     [['serve', '--log-level', '=', 'w'], 'warn'],
     [['serve', '--log-level', '='], 'error warn info debug'],
     [['serve', '--config', ''], ''],
-    [['inspect', '--'], '--json --help'],
+    [['status', '--'], '--json --state --help'],
+    [['warm', '--pull', ''], 'newer missing never always'],
     [['verify', 'x'], ''],
   ];
   for (const [words, completed] of cases) {
