@@ -54,6 +54,8 @@ export interface DaemonOptions {
   openFiles?: number;
   /** main.js of a bundled program, if not the one that all tests run. */
   main?: string;
+  /** Words before the command line, which become the daemon. */
+  prefix?: readonly string[];
   /** Of the environment, besides those of this process. */
   variables?: Readonly<Record<string, string>>;
 }
@@ -99,7 +101,8 @@ export class DaemonProcess {
     // Not the system's own, in which there may be devices of a real daemon.
     const state = args.includes('--state') ? [] : ['--state', join(shortFolder(t), 'state')];
     const serve = ['serve', ...args, ...state, ...listening];
-    const line = [...limited, ...commandLine(serve, from.main)];
+    const { prefix = [] } = from;
+    const line = [...prefix, ...limited, ...commandLine(serve, from.main)];
     const inherited = { LISTEN_FDS: `${fds.length}`, ...(names && { LISTEN_FDNAMES: names }) };
     const [program = '', ...rest] = fds.length > 0 ? activatedLine(line, inherited) : line;
     const child = spawn(program, rest, {
