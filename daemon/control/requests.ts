@@ -6,15 +6,18 @@ import { OverlaybdError, messageOf } from '../errors.js';
 import { deviceIndex, deviceSettings } from '../kernel/device-settings.js';
 import { checked, someOf, strictObject, stringOf, wholeNumber } from '../lib/schema.js';
 
-const absolutePath = stringOf('an absolute path', /^\/[^]*$/);
+const imageName = stringOf(
+  'an absolute path, or an image such as docker://HOST/NAME:TAG',
+  /^(?:\/|docker:\/\/|oci:\/|docker-archive:\/)/,
+);
 
 /** POST /v1/devices. Exactly one of `export` and `image`. */
 const attachSchema = v.pipe(
   strictObject({
     /** The name of an export. */
     export: v.exactOptional(v.string()),
-    /** A configuration, or blobs, bottom first. */
-    image: v.exactOptional(v.pipe(someOf(absolutePath, MAX_LAYERS + 1), v.readonly())),
+    /** An image of a registry, a configuration, or blobs, bottom first. */
+    image: v.exactOptional(v.pipe(someOf(imageName, MAX_LAYERS + 1), v.readonly())),
     /** Only this partition of the image, as GPT and MBR number them. */
     partition: v.exactOptional(wholeNumber(1, 65535)),
     /**

@@ -6,6 +6,7 @@ import { daemonsCases } from './cases/daemons.js';
 import { mountCases } from './cases/mount.js';
 import { mountPartsCases } from './cases/mount-parts.js';
 import { nbdClientCases } from './cases/nbd-client.js';
+import { registryCases } from './cases/registry.js';
 import { shutdownCases } from './cases/shutdown.js';
 import { survivalCases } from './cases/survival.js';
 import { udevCases } from './cases/udev.js';
@@ -26,6 +27,7 @@ const cases: readonly Case<World>[] = [
   ...mountCases(images),
   ...mountPartsCases(),
   ...survivalCases(),
+  ...registryCases(),
   ...shutdownCases(),
   ...daemonsCases(),
 ];
