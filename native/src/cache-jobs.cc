@@ -36,7 +36,7 @@ int PwriteFull(int fd, const uint8_t* data, size_t length, uint64_t position) {
 // What threads have read of the file, or are reading, is not used any more.
 void ForgetWindows(int fd) {
   FileEntry* const entry = FindFile(fd);
-  if (entry == nullptr || entry->access != FileAccess::kThreads) return;
+  if (entry == nullptr || !KeepsWindows(*entry)) return;
   entry->changes.fetch_add(1);
   FileWindows::Instance().Forget(fd);
 }

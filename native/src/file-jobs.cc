@@ -102,7 +102,7 @@ void KeepWindows(int fd, uint64_t position, const uint8_t* data, size_t length,
 // Reads the range; where it goes is up to the file: into the page cache, or our windows.
 int64_t Load(int fd, uint64_t position, uint64_t length) {
   const FileEntry* const entry = FindFile(fd);
-  const bool keep = entry != nullptr && entry->access == FileAccess::kThreads;
+  const bool keep = entry != nullptr && KeepsWindows(*entry);
   const uint64_t end = position + length;
   const uint64_t begin = keep ? position / FileWindows::kWindow * FileWindows::kWindow : position;
   const uint64_t window_end =

@@ -65,7 +65,7 @@ void ForgetFile(int fd) {
   if (fd < 0 || fd >= kMaxDescriptor) return;
   FileEntry* const entry = entries[fd].exchange(nullptr);
   if (entry == nullptr) return;
-  if (entry->access == FileAccess::kThreads) FileWindows::Instance().Forget(fd);
+  if (KeepsWindows(*entry)) FileWindows::Instance().Forget(fd);
   delete entry;
 }
 
@@ -98,6 +98,10 @@ FileEntry* ProbeFile(int fd, const char* path, dev_t device, bool is_owner, uint
   return entry;
 }
 
+bool KeepsWindows(const FileEntry& entry) {
+  return entry.access == FileAccess::kThreads || entry.access == FileAccess::kResident;
+}
+
 bool IsResident(const FileEntry& entry, uint64_t position, size_t length) {
   if (entry.map == nullptr || position + length > entry.map_length) return false;
   if (length == 0) return true;
@@ -121,7 +125,8 @@ ssize_t ReadAtHand(int fd, void* data, size_t length, uint64_t position) {
     case FileAccess::kMemory:
       return PreadFull(fd, data, length, position);
     case FileAccess::kResident:
-      return IsResident(*entry, position, length) ? PreadFull(fd, data, length, position) : -EAGAIN;
+      if (IsResident(*entry, position, length)) return PreadFull(fd, data, length, position);
+      break;
     case FileAccess::kThreads:
       break;
   }

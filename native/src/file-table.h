@@ -16,7 +16,8 @@ enum class FileAccess {
   kThreads,   // unknown: the pool's threads read, and keep what they read for a while
   kNoWait,    // preadv2 with RWF_NOWAIT
   kMemory,    // tmpfs and ramfs: there is no disk
-  kResident,  // overlayfs: mincore tells what is in the page cache
+  kResident,  // overlayfs: mincore tells what is in the page cache; the rest as kThreads, because a
+              // hole of a tmpfs below it never gets there
 };
 
 struct FileEntry {
@@ -51,6 +52,9 @@ FileEntry* ProbeFile(int fd, const char* path, dev_t device, bool is_owner, uint
 
 // Whether all pages of a range are in the page cache. A page may leave it right afterwards.
 bool IsResident(const FileEntry& entry, uint64_t position, size_t length);
+
+// Whether the pool's threads keep what they read.
+bool KeepsWindows(const FileEntry& entry);
 
 // Reads what needs no waiting. Less than `length`: the rest is not at hand, or the file ends.
 // -EAGAIN: nothing is at hand.

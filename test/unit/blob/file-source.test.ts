@@ -1,5 +1,6 @@
 // Files as sources: names in errors, and reads that fail. What all sources share is in test/contract.
-import { closeSync, openSync, truncateSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { closeSync, mkdirSync, openSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type Test } from 'tap';
 import { closeFile } from '../../../daemon/blob/file-jobs.js';
@@ -93,3 +94,38 @@ await test('prefetch is limited to the file, and does not wait', async (t) => {
   ] as const)
     t.equal(await source.prefetch(offset, length), undefined);
 });
+
+await test('a hole of a tmpfs under overlayfs can be read', async (t) => {
+  if (process.geteuid?.() !== 0) {
+    return void t.pass('overlayfs', { skip: 'NOT TESTED, not root' });
+  }
+  const folder = t.testdir({ memory: {}, merged: {} });
+  const [memory, merged] = [join(folder, 'memory'), join(folder, 'merged')];
+  if (spawnSync('mount', ['-t', 'tmpfs', 'tmpfs', memory]).status !== 0) {
+    return void t.pass('overlayfs', { skip: 'NOT TESTED, mount(2) is not allowed' });
+  }
+  try {
+    await readsHole(t, memory, merged);
+  } finally {
+    // Now, not at the end: then the folder is removed.
+    for (const each of [merged, memory]) spawnSync('umount', ['--lazy', each]);
+  }
+});
+
+async function readsHole(t: Test, memory: string, merged: string): Promise<void> {
+  for (const name of ['lower', 'upper', 'work']) mkdirSync(join(memory, name));
+  const layers = ['lower', 'upper', 'work'].map((name) => `${name}dir=${join(memory, name)}`);
+  if (
+    spawnSync('mount', ['-t', 'overlay', 'overlay', '-o', layers.join(','), merged]).status !== 0
+  ) {
+    return void t.pass('overlayfs', { skip: 'NOT TESTED, no overlayfs' });
+  }
+  const path = join(merged, 'sparse');
+  writeFileSync(path, 'data');
+  truncateSync(path, 100_000);
+  const { spec } = await openFile(path);
+  const bytes = await readFully(new FileSource(spec), 0, 100_000);
+  closeFile(spec.fd);
+  t.equal(bytes.toString('latin1', 0, 4), 'data');
+  t.ok(bytes.subarray(4).every((byte) => byte === 0));
+}
