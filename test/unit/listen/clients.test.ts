@@ -10,7 +10,8 @@ import { peerAt } from '../../../daemon/listen/peer.js';
 import { descriptors } from '../../../daemon/native/descriptors.js';
 import { sockets } from '../../../daemon/native/socket.js';
 import { ClientLog } from '../../../daemon/reactor/client-log.js';
-import type { ConnectionInfo, ReactorPool } from '../../../daemon/reactor/pool.js';
+import type { ReactorPool } from '../../../daemon/reactor/pool.js';
+import type { ConnectionInfo } from '../../../daemon/reactor/reactor-thread.js';
 
 async function until(isSo: () => boolean): Promise<void> {
   while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 1));
