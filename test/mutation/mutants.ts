@@ -8,6 +8,8 @@ import { EXCEPTIONS, REPLACEMENTS } from './table.js';
 
 export interface Mutant {
   readonly name: string;
+  /** Whether it changes a constant of a file of limits. */
+  readonly isLimit: boolean;
   /** The compiled file, from the root. */
   readonly file: string;
   /** Compiled tests, from the root. */
@@ -30,6 +32,7 @@ export async function makeMutants(root: string): Promise<Mutant[]> {
       const chosen = other ?? expression;
       mutants.push({
         name: `${key}: ${chosen}`,
+        isLimit: true,
         file: `out/daemon/${user}.js`,
         tests: testsOf(root, user, tests),
         survives,
@@ -41,6 +44,7 @@ export async function makeMutants(root: string): Promise<Mutant[]> {
   for (const { name, user, part, by, survives } of REPLACEMENTS) {
     mutants.push({
       name: `${user} ${name}`,
+      isLimit: false,
       file: `out/daemon/${user}.js`,
       tests: testsOf(root, user, []),
       survives,
