@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <time.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
@@ -31,6 +32,8 @@ constexpr uint64_t kMountOfPaths = uint64_t{1} << 63;
 // The warden keeps running for this many ticks without work: waking it for each job would cost
 // more.
 constexpr uint64_t kRestlessTicks = 80;
+// No thread is created if this many are on their way to a job.
+constexpr size_t kMostComing = 4;
 
 struct Device;
 struct File;
@@ -124,7 +127,8 @@ class FilePool {
   int threads_ = 0;  // those that are wanted among them
   int wanted_ = 0;   // that the warden has yet to create
   int idle_ = 0;
-  int woken_ = 0;  // of the idle ones
+  int woken_ = 0;     // of the idle ones
+  int starting_ = 0;  // wanted or created, and have not looked for a job yet
   uint64_t tick_ = 0;
   uint64_t last_job_ = 0;  // a tick
   bool has_warden_ = false;
@@ -243,8 +247,10 @@ std::list<Job>::iterator FilePool::Take(std::list<Device*>::iterator device,
   return std::prev(running_.end());
 }
 
-// Makes sure that a thread takes the next job. Without memory for a new thread, the job waits for
-// an existing one, or for its deadline.
+// Makes sure that a thread takes the next job. A thread that is on its way to a job calls this
+// after it has taken it, so a burst of jobs starts only the threads that it has work for: each
+// takes memory while it exists. Without memory for a new thread, the job waits for an existing one,
+// or for its deadline.
 void FilePool::Wake() {
   std::list<Device*>::iterator device;
   std::list<File*>::iterator file;
@@ -252,8 +258,10 @@ void FilePool::Wake() {
   if (idle_ > woken_) {
     ++woken_;
     work_.notify_one();
-  } else if (threads_ < Limits::kThreads) {
+  } else if (static_cast<size_t>(woken_ + starting_) < std::min(queued_, kMostComing) &&
+             threads_ < Limits::kThreads) {
     ++threads_;
+    ++starting_;
     ++wanted_;
     if (has_warden_) {
       warden_.notify_one();
@@ -268,7 +276,9 @@ void FilePool::Wake() {
 // must not have it: so the warden creates all threads.
 void FilePool::SpawnWanted() {
   for (; wanted_ > 0; --wanted_) {
-    if (!Spawn(ThreadMain, this)) --threads_;
+    if (Spawn(ThreadMain, this)) continue;
+    --threads_;
+    --starting_;
   }
 }
 
@@ -281,6 +291,7 @@ void* FilePool::ThreadMain(void* pool) {
 
 void FilePool::Work() {
   std::unique_lock<std::mutex> lock(mutex_);
+  --starting_;
   for (;;) {
     std::list<Device*>::iterator device;
     std::list<File*>::iterator file;

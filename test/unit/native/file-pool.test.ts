@@ -227,6 +227,20 @@ await t.test('a thread of the pool has the priority of the process', (test) => {
   test.end();
 });
 
+await t.test('a burst of jobs starts no more threads than may work for it', (test) => {
+  const folder = test.testdir();
+  const paths = Array.from({ length: 8 }, (_, i) => join(folder, `${i}`));
+  for (const path of paths) writeFileSync(path, 'x');
+  const program = fileURLToPath(new URL('file-pool-burst-worker.js', import.meta.url));
+  const line = [program, ...paths];
+  const { stdout, stderr, status } = spawnSync(process.execPath, line, { encoding: 'utf8' });
+  test.equal(status, 0, stderr);
+  const threads = Number(stdout);
+  // 8 may work for one device, and 4 be on their way.
+  test.ok(threads >= 1 && threads <= 12, `${threads} threads`);
+  test.end();
+});
+
 await t.test('wrong arguments are refused', (test) => {
   test.throws(() => files.startLoad(1, 0, 0, 0), RangeError);
   test.throws(() => files.startLoad(1, -1, 0, 1), RangeError);
