@@ -62,13 +62,13 @@ export class Opener {
    */
   async open<T>(
     source: ImageSource,
-    shared: (marks: ImageMarks, name: string) => T | null,
+    shared: (marks: ImageMarks, name: string) => T | null | Promise<T | null>,
   ): Promise<OpenImage | T> {
     try {
       const effort = new ImageEffort(true);
       const options = { pool: this.#pool, readers: this.#readers, effort, strict: this.#strict };
-      const opened = await openImage(source, options, (marks, name) => {
-        const found = shared(marks, name);
+      const opened = await openImage(source, options, async (marks, name) => {
+        const found = await shared(marks, name);
         return found === null ? null : { found };
       });
       return 'found' in opened ? opened.found : toOpenImage(opened, opened.blobs);
