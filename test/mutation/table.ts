@@ -27,14 +27,14 @@ export const EXCEPTIONS: Readonly<Record<string, Exception>> = {
   'nbd/handshake-replies MAX_REQUEST_LENGTH': {
     tests: ['nbd/handshake', 'nbd/option-negotiation'],
   },
-  'nbd/handshake MAX_NAME_LENGTH': {
+  'nbd/option-answers MAX_NAME_LENGTH': {
     survives: 'no export has a longer name, and MAX_OPTION_LENGTH bounds what is compared',
   },
   'nbd/large-memory STALLED_MS': { survives: `${TIME}; test/e2e/hostile-client.test.ts does` },
   'nbd/reads MAX_INLINE_LENGTH': { tests: ['nbd/chunked-shape-long'] },
-  'nbd/transmission MAX_INLINE_LENGTH': { tests: ['nbd/chunked-shape'] },
+  'nbd/commands MAX_INLINE_LENGTH': { tests: ['nbd/chunked-shape'] },
   'nbd/transmission MAX_IN_FLIGHT': { tests: ['nbd/reads'] },
-  'nbd/transmission MAX_REQUEST_LENGTH': { tests: ['nbd/chunked-shape'] },
+  'nbd/commands MAX_REQUEST_LENGTH': { tests: ['nbd/chunked-shape'] },
   'reactor/connection MAX_UNSENT_BYTES': {
     survives: 'handshake and transmission stop at the same bound; this one spares a receive',
   },
