@@ -22,7 +22,7 @@ const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const JOBS = 2;
 const TIMEOUT_MS = 120_000;
 
-/** A folder like the project's, with an out/ of its own. */
+/** A folder like the project's, with its own out/. */
 function copyProject(): string {
   const copy = mkdtempSync(join(tmpdir(), 'overlaybd-nbd-mutation-'));
   for (const name of readdirSync(ROOT)) {
@@ -78,7 +78,7 @@ async function main(part: string, isCore: boolean): Promise<boolean> {
   let listed = 0;
   const copies = Array.from({ length: JOBS }, copyProject);
   try {
-    // A test that fails anyway would kill every mutant.
+    // A test that fails without a mutant would kill every mutant.
     const tests = [...new Set(mutants.flatMap((mutant) => mutant.tests))];
     await share(isCore ? [] : tests, copies, async (test, copy) => {
       if (!(await passes(copy, [test]))) problems.push(`${test} fails without any change`);

@@ -14,7 +14,7 @@ export interface Mutant {
   readonly file: string;
   /** Compiled tests, from the root. */
   readonly tests: readonly string[];
-  /** Why it survives, if it does. */
+  /** The reason why it survives, if it does. */
   readonly survives?: string | undefined;
   /** @throws if the text is not as the table expects */
   readonly apply: (text: string) => string;
@@ -76,7 +76,7 @@ async function usesOf(root: string): Promise<Use[]> {
   return uses;
 }
 
-/** @returns of a number one change; of an object with numbers one for each of them, with its name */
+/** @returns one change of a number; for an object with numbers, one for each of them, with its name */
 function changesOf(constant: string, value: unknown): [member: string, expression: string][] {
   if (typeof value === 'number')
     return [['', constant.startsWith('MIN_') ? 'value / 2' : 'value * 2']];

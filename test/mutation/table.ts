@@ -1,11 +1,11 @@
-// What the run changes beside its rule (each constant of a file of limits doubled, those with MIN_ halved), which
-// tests look beside the mirrored one, and which changes no unit test can see, with the reason.
+// Exceptions from the rule (each constant of a file of limits is doubled, those with MIN_ are halved), additional tests
+// for a mutant, and changes that no unit test can notice, with the reason.
 
-/** How one use of a constant of a file of limits departs from the rule. */
+/** How one use of a constant of a file of limits differs from the rule. */
 export interface Exception {
-  /** In place of "value * 2". */
+  /** Instead of "value * 2". */
   readonly expression?: string;
-  /** Beside the mirrored test, below test/unit. */
+  /** In addition to the mirrored test, below test/unit. */
   readonly tests?: readonly string[];
   /** Why no unit test notices it. */
   readonly survives?: string;
@@ -54,7 +54,7 @@ export const EXCEPTIONS: Readonly<Record<string, Exception>> = {
   'upgrade/predecessor DRAIN_TIMEOUT_MS': { survives: TIME },
 };
 
-/** A check or a bound without a file of limits: an exact part of compiled code, and what takes its place. */
+/** A check or a bound without a file of limits: an exact part of compiled code, and its replacement. */
 export interface Replacement {
   readonly name: string;
   /** Below daemon/. */
