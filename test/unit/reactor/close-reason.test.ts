@@ -3,11 +3,12 @@ import t from 'tap';
 import { whyClosed } from '../../../daemon/reactor/close-reason.js';
 import type { Handshake } from '../../../daemon/nbd/handshake.js';
 
+const accepted = { refused: null } as Handshake;
 const refused = { refused: 'there is no export "db"' } as Handshake;
 
 t.same(whyClosed(null, 'client hung up', 'ended'), { reason: 'client hung up', kind: 'ended' });
 t.same(
-  whyClosed({ refused: null } as Handshake, 'client hung up', 'ended'),
+  whyClosed(accepted, 'client hung up', 'ended'),
   { reason: 'client hung up', kind: 'ended' },
   'a handshake without a refusal',
 );
