@@ -43,7 +43,7 @@ export function parseListenAddress(text: string): ListenAddress {
   if (!match)
     throw wrongAddress(
       text,
-      'is none of tcp://HOST:PORT, unix:///PATH, vsock://CID:PORT, fd://NAME',
+      'is not one of tcp://HOST:PORT, unix:///PATH, vsock://CID:PORT, fd://NAME',
     );
   const host = match[1] ?? match[2] ?? '';
   const port = match[3] === undefined ? DEFAULT_PORT : Number(match[3]);

@@ -166,7 +166,7 @@ await test('the error tells what could not be undone', async (t) => {
   machine.failing.set('fuse2fs', 'no').set('fusermount3', 'Permission denied');
   await t.rejects(mount(machine, folder), {
     message:
-      /nbdfuse goes on \(process 999999999\); end it: fusermount3 -u \/.*\/disk \(.*Permission denied\)/,
+      /nbdfuse is still running \(process 999999999\); end it with: fusermount3 -u \/.*\/disk \(.*Permission denied\)/,
   });
 });
 
