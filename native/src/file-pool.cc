@@ -1,4 +1,4 @@
-// Which job runs next, on which thread, and for how long it is waited for. See file-pool.h.
+// The order of jobs, their threads, and their deadlines. See file-pool.h.
 #include "file-pool.h"
 
 #include <pthread.h>
@@ -22,12 +22,12 @@ namespace {
 
 using Limits = FilePoolLimits;
 
-// Little is on it; only what is touched is memory.
+// Threads use little of it, and only touched pages are memory.
 constexpr size_t kStackSize = 512 * 1024;
 // A close that hangs is not reported to a client, but it counts as stuck.
 constexpr uint32_t kCloseDeadlineMs = 10'000;
-// Of paths before their st_dev is known: this, and the number of their mount. No st_dev is so
-// large.
+// The key of paths before their st_dev is known: this, and the number of their mount. No st_dev is
+// this large.
 constexpr uint64_t kMountOfPaths = uint64_t{1} << 63;
 // The warden keeps running for this many ticks without work: waking it for each job would cost
 // more.
@@ -67,7 +67,7 @@ struct Device {
   std::list<File*> waiting;  // those with a queue, in turn
 };
 
-// Whom to tell that a job has not ended in time.
+// The client of a job that has not ended in time.
 struct Notice {
   std::shared_ptr<FileJobClient> client;
   uint64_t id;
@@ -205,7 +205,7 @@ void FilePool::Add(Job job, uint64_t device_key, uint32_t deadline_ms) {
   Wake();
 }
 
-// The next job that may run: devices take turns, and the files of a device.
+// The next job that may run: devices take turns, and so do the files of a device.
 bool FilePool::Find(std::list<Device*>::iterator* device, std::list<File*>::iterator* file) {
   const int busy = static_cast<int>(running_.size());
   for (auto at = waiting_.begin(); at != waiting_.end(); ++at) {
@@ -305,7 +305,7 @@ void FilePool::Work() {
       continue;
     }
     const auto job = Take(device, file);
-    // Another one may be able to run beside it.
+    // Another thread may be able to run beside it.
     Wake();
     lock.unlock();
     FileJobOutcome outcome;
@@ -350,7 +350,7 @@ void FilePool::DropIfUnused(Device* device, File* file) {
   if (device->files.empty()) devices_.erase(device->key);
 }
 
-// One job less needs the file.
+// One job less uses the file.
 void FilePool::LetGo(FileEntry* entry, int fd) {
   if (entry == nullptr) return;
   --entry->jobs;
@@ -397,7 +397,8 @@ void FilePool::Close(int fd) {
   Tell(notices);
 }
 
-// Ends a job that no thread has taken. The file may be gone afterwards, if this was its last job.
+// Ends a job that no thread has taken. If it was the last job of its file, the file may be gone
+// afterwards.
 void FilePool::EndQueued(Device* device, File* file, std::list<Job>::iterator job, int64_t result,
                          std::vector<Notice>* notices) {
   notices->push_back({job->client, job->id, result});
@@ -449,7 +450,7 @@ void FilePool::Tick(std::vector<Notice>* notices) {
     ++job.device->stuck;
     notices->push_back({job.client, job.id, -ETIMEDOUT});
   }
-  // Jobs of one file are about equally old, the oldest in front.
+  // Jobs of one file are about equally old, the oldest first.
   std::vector<std::pair<Device*, File*>> late;
   for (Device* const device : waiting_) {
     for (File* const file : device->waiting) {

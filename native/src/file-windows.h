@@ -1,5 +1,5 @@
 // Bytes of files that only threads can read, kept for the reads that wait for them: a bounded cache
-// of one process. Knows neither Node nor any format.
+// of the process. It does not depend on Node.js or a format.
 #pragma once
 
 #include <sys/types.h>
@@ -16,27 +16,27 @@ namespace overlaybd_nbd {
 
 class FileWindows {
  public:
-  // Of a file, aligned; threads read whole ones.
+  // Aligned ranges of a file; threads read whole ones.
   static constexpr size_t kWindow = 16 * 1024;
   static constexpr size_t kShards = 8;
   static constexpr size_t kWindowsPerShard = 256;
-  // 32 MiB: what is read by threads comes to rest here, and is used within moments.
+  // 32 MiB: bytes that threads have read wait here, and are used within moments.
   static constexpr size_t kCapacity = kWindow * kShards * kWindowsPerShard;
 
   using Clock = std::chrono::steady_clock;
-  // After this time a file that was repaired in place is read anew.
+  // After this time bytes are read again, so that a repair in place is noticed.
   static constexpr std::chrono::seconds kMaxAge{5};
 
-  // Never destroyed: a thread that was given up may still come back.
+  // Never destroyed: a stuck thread may still return.
   static FileWindows& Instance();
 
-  // Keeps `length` bytes, at most a window, of the window that begins at `position`.
+  // Stores `length` bytes, at most a window, of the window that begins at `position`.
   void Keep(int fd, uint64_t position, const void* data, size_t length,
             Clock::time_point now = Clock::now());
-  // How many bytes from the front of the range are here; -EAGAIN if none are.
+  // How many bytes of the range are here, from its start; -EAGAIN if none are.
   ssize_t Read(int fd, void* data, size_t length, uint64_t position,
                Clock::time_point now = Clock::now());
-  // Before the descriptor is closed.
+  // Called before the descriptor is closed.
   void Forget(int fd);
 
  private:
