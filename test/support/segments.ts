@@ -1,4 +1,5 @@
 // Indexes from rows of numbers, and back, as tests of merging and lookup write them.
+import { deepStrictEqual as deepEqual } from 'node:assert/strict';
 import { buildIndex } from '../../daemon/lsmt/build-index.js';
 import { EntryLog, META_ZEROED, ZEROED, entriesIn } from '../../daemon/lsmt/entry-log.js';
 import { LsmtIndex } from '../../daemon/lsmt/merged-index.js';
@@ -21,7 +22,10 @@ function logOf(rows: readonly Row[]): EntryLog {
 }
 
 export function indexOf(rows: readonly Row[], virtualSize = LARGEST): LsmtIndex {
-  return new LsmtIndex(buildIndex(logOf(rows), virtualSize, 'stack'));
+  const index = buildIndex(logOf(rows), virtualSize, 'stack');
+  // A long log is built in another way, over itself.
+  deepEqual(buildIndex(logOf(rows), virtualSize, 'stack', 0), index);
+  return new LsmtIndex(index);
 }
 
 /** The same, but adjacent rows stay separate segments. */
