@@ -37,7 +37,7 @@ export interface PooledBlob {
   readonly isDevice: boolean;
   /** First and last bytes: read once, and kept until every holder that opens an image has forgotten them. */
   edges(): Promise<Edges>;
-  /** Reads bytes of the blob as it is. @throws OverlaybdError if they cannot be had */
+  /** Reads bytes of the blob as it is. @throws OverlaybdError if they cannot be read */
   read(offset: number, length: number): Promise<Buffer>;
   /**
    * Removes the wrappers, once for all holders; of a plain blob there are none.

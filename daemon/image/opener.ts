@@ -209,7 +209,7 @@ class OpenerThread {
     if (error.code === 'ERR_WORKER_OUT_OF_MEMORY') {
       this.#refuse(`opening it takes more than ${OPENER_HEAP_MB} MiB of heap`);
     } else {
-      // A bug of ours.
+      // A bug in the daemon.
       this.#done((job) => job.reject(error));
     }
   }

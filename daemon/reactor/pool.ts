@@ -207,7 +207,7 @@ export class ReactorPool {
       message: (from, message) => this.#onMessage(from, message),
       died: (error) => {
         this.#lastDeath = messageOf(error);
-        // A bug of ours. Its connections are gone; the clients reconnect to other threads.
+        // A bug in the daemon. Its connections are gone; the clients reconnect to other threads.
         this.#clientLog.threadDied(error.stack ?? error.message);
       },
       ended: (dead) => {

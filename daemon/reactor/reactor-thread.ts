@@ -35,7 +35,7 @@ export type ReactorReport = Exclude<FromReactor, { type: 'counts' }>;
 
 interface ReactorHandlers {
   message(thread: ReactorThread, message: ReactorReport): void;
-  /** A bug of ours. `ended` follows. */
+  /** A bug in the daemon. `ended` follows. */
   died(error: Error): void;
   /** The handler calls {@link ReactorThread.abandon}. */
   ended(thread: ReactorThread): void;

@@ -74,7 +74,7 @@ export class Operation {
     const { control, daemon, devices, log, manager } = this.#parts;
     await devices?.recover();
     if (devices) warnOfTimeouts(await devices.status(), log);
-    // Connections that the predecessor could not offer are made anew.
+    // Connections that the predecessor could not offer are made again.
     const taken =
       predecessor === null
         ? Promise.resolve()
