@@ -33,7 +33,7 @@ export class NbdClient {
 
   /**
    * @param socket path of a Unix socket
-   * @throws Error with the code of a system call when nobody listens, or that says what went wrong later
+   * @throws Error with the code of a system call if no server listens, or that describes a later failure
    */
   static async open(socket: string): Promise<NbdClient> {
     const connection = createConnection(socket);

@@ -86,7 +86,7 @@ export class Server {
   /** @throws Error if it has ended earlier */
   async stop(): Promise<void> {
     process.off('exit', this.#kill);
-    if (this.#ended !== undefined) throw this.failure('ended before it was told to');
+    if (this.#ended !== undefined) throw this.failure('ended too early');
     const exit = once(this.#process, 'exit');
     this.#process.kill('SIGTERM');
     const force = setTimeout(this.#kill, STOP_TIMEOUT_MS);

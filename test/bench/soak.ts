@@ -11,7 +11,7 @@ import { spreadOf } from './summary.js';
 import { findWork } from './works.js';
 
 const MIB = 1 << 20;
-/** Share of the time after which memory has to be steady, and at most so many seconds. */
+/** Share of the time after which memory has to be steady, and the most seconds. */
 const WARM_UP_SHARE = 0.2;
 const WARM_UP_MOST = 120;
 /** Bytes by which the median of the last quarter may exceed that of the first one after the warm-up. */

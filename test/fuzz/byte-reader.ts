@@ -42,7 +42,7 @@ export class ByteReader {
   nothingMore(where: string): void {
     if (this.left === 0) return;
     const rest = this.bytes.toString('hex', this.at, this.at + 40);
-    throw new Violation(`${this.left} bytes that nobody asked for, ${where}: ${rest}`);
+    throw new Violation(`${this.left} unexpected bytes, ${where}: ${rest}`);
   }
 }
 

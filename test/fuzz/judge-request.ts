@@ -95,7 +95,7 @@ export class OpenRequest {
     this.#pieces.push({ from, to });
     const isWhole = (flags & NBD_CMD_FLAG.DF) === 0 || this.#pieces.length === 1;
     must(isWhole, () => this.#tell('fragments'));
-    must(this.#errno === 0, () => this.#tell('content behind an error'));
+    must(this.#errno === 0, () => this.#tell('content after an error'));
   }
 
   error(errno: number): void {

@@ -80,7 +80,10 @@ export function judgeTransmission(streams: Streams, agreed: Agreed, verdict: Ver
 /** The requests that a reply can belong to. */
 function requestsFor(pending: Pending, cookie: bigint): OpenRequest[] {
   const same = pending.get(cookie);
-  must(same !== undefined && same.length > 0, () => `a reply to nobody: ${cookie.toString(16)}`);
+  must(
+    same !== undefined && same.length > 0,
+    () => `a reply without a request: ${cookie.toString(16)}`,
+  );
   return same as OpenRequest[];
 }
 

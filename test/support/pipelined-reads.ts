@@ -35,7 +35,7 @@ export class PipelinedReads {
   async takeOne(): Promise<void> {
     const { error, cookie } = await this.#client.reply();
     const asked = this.#open.get(cookie);
-    if (!asked) throw new Error(`a reply nobody waits for: cookie ${cookie}`);
+    if (!asked) throw new Error(`a reply without a request: cookie ${cookie}`);
     this.#open.delete(cookie);
     if (error !== 0) throw new Error(`read of ${asked.length} at ${asked.offset}: error ${error}`);
     const bytes = await this.#client.take(asked.length);

@@ -81,7 +81,7 @@ await test('the limit for a peer counts its open connections', async (t) => {
   t.equal(clients.count, 2);
 });
 
-await test('two addresses that are the same place: the message names the one that has it', async (t) => {
+await test('two addresses of one place: the error names the one in use', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'obd-'));
   t.teardown(() => rmSync(folder, { recursive: true }));
   // The first one lets the system choose a port, so that no other process has it.

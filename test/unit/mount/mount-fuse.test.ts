@@ -126,7 +126,7 @@ await test('a program that fails or is missing leaves nothing', async (t) => {
 
 await test('a program that succeeds without mounting anything is an error', async (t) => {
   const { machine, folder } = machineIn(t);
-  machine.mounted('/mnt', 'tmpfs', 'of somebody else');
+  machine.mounted('/mnt', 'tmpfs', 'another owner');
   const run = machine.programs.run;
   const programs = {
     ...machine.programs,

@@ -35,7 +35,7 @@ const waiting = new Map<number, (end: End) => void>();
 let last = 0;
 files.onJobEnd((job, result, values, identity) => {
   const tell = waiting.get(job);
-  if (!tell) throw new Error(`job ${job}: nobody asked for it, or it ended twice`);
+  if (!tell) throw new Error(`job ${job}: no test started it, or it ended twice`);
   waiting.delete(job);
   tell({ result, values, identity });
 });
