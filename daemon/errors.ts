@@ -128,12 +128,12 @@ export function throwProblem(problem: FormatProblem): never {
   throw formatError(problem);
 }
 
-/** BUG for anything that is not an error of ours. */
+/** BUG for anything but an OverlaybdError. */
 export function codeOf(error: unknown): ErrorCode {
   return error instanceof OverlaybdError ? error.code : 'BUG';
 }
 
-/** What is known of an error and of those that caused it; {} for anything that is not an error of ours. */
+/** The facts of an error and of its causes; {} for anything but an OverlaybdError. */
 export function factsOf(error: unknown): ErrorFacts {
   return error instanceof OverlaybdError ? { ...factsOf(error.cause), ...error.facts } : {};
 }

@@ -97,7 +97,7 @@ export async function loadRange(
 }
 
 /**
- * Has the system begin to read a range of a file, and needs no memory of ours for it.
+ * Makes the kernel start to read a range of a file, without memory of this process.
  * @throws OverlaybdError IO
  */
 export async function prefetchRange(
@@ -174,7 +174,7 @@ function checked(path: string): string {
 function reason(errno: number): string {
   if (errno === -ETIMEDOUT) {
     const seconds = files.deadline() / 1000;
-    return `no answer within ${seconds} s; check the disk, the mount or the server behind it`;
+    return `no answer within ${seconds} s; check the disk, or the mount and its server`;
   }
   const text = errnoText(-errno);
   if (errno === -EMFILE) return `${text}; raise the limit (ulimit -n; LimitNOFILE= in a unit)`;

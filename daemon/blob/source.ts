@@ -15,7 +15,7 @@ export interface BlobSource extends RandomAccess {
   /**
    * Puts exactly `length` bytes from `offset` into `dst` at `at`. Makes no object.
    * @returns false, with `dst` in any state, when the bytes are not at hand
-   * @throws OverlaybdError when the bytes cannot be had: SHORT_READ, IO, BAD_CHECKSUM, BAD_DATA
+   * @throws OverlaybdError if the bytes cannot be read: SHORT_READ, IO, BAD_CHECKSUM, BAD_DATA
    */
   read(offset: number, length: number, dst: Uint8Array, at: number): boolean;
 

@@ -102,7 +102,7 @@ export function findTarPayload(head: Buffer, blob: string, blobSize: number): Ta
 function paxSizeOf(records: Buffer, blob: string): number {
   let size = 0;
   for (let at = 0; at < records.length;) {
-    const bad = (expected: string): OverlaybdError => {
+    const wrongRecord = (expected: string): OverlaybdError => {
       const got = JSON.stringify(records.toString('latin1', at, at + 40));
       return formatError({
         blob,
@@ -118,11 +118,11 @@ function paxSizeOf(records: Buffer, blob: string): number {
     const record = rest.slice(head.length, length);
     const equals = record.indexOf('=');
     if (length > rest.length || equals < 1 || !record.endsWith('\n')) {
-      throw bad('LENGTH KEY=VALUE and a newline');
+      throw wrongRecord('LENGTH KEY=VALUE and a newline');
     }
     if (record.slice(0, equals) === 'size') {
       const value = record.slice(equals + 1, -1);
-      if (!/^\d{1,16}$/.test(value)) throw bad('a size in bytes');
+      if (!/^\d{1,16}$/.test(value)) throw wrongRecord('a size in bytes');
       size = Number(value);
     }
     at += length;

@@ -26,7 +26,8 @@ type Program = (
 export interface ProgramFiles {
   /** The path of the file that Node.js runs; the other files are beside it. */
   readonly entry: string;
-  readonly text: Uint8Array;
+  /** A string, or bytes that are one in latin1. */
+  readonly text: string | Uint8Array;
   readonly cache: Uint8Array | null;
 }
 
@@ -40,8 +41,10 @@ export interface CompiledProgram {
 export const THREAD_ENTRIES = ['reactor/worker', 'image/opener-thread', 'fetch/worker'] as const;
 /** Their folders. */
 export const THREAD_FOLDERS: readonly string[] = THREAD_ENTRIES.map((name) => dirname(name));
-/** Hexadecimal digits of a bundle's digest. The bundle and the cache made from it begin with it. */
-export const ID_LENGTH = 32;
+/** Hexadecimal digits of a bundle's digest. The cache that is made from the bundle begins with it. */
+const ID_LENGTH = 32;
+/** What a bundle begins with; the digest and a line of its own end it. */
+const HEAD = '(function (require, moduleUrl, startBundledThread) {//';
 
 /** Files of the program that starts at `entry`. */
 export function bundleOf(entry: string): { text: string; cache: string } {
@@ -49,19 +52,28 @@ export function bundleOf(entry: string): { text: string; cache: string } {
   return { text: `${stem}.bundle`, cache: `${stem}.cache` };
 }
 
+/**
+ * The text of a bundle: a function, as V8 takes it. A bundle that compileProgram had to put together would
+ * be in memory twice.
+ * @param digest hexadecimal, of the code
+ */
+export function bundleText(code: string, digest: string): string {
+  return `${HEAD}${digest.slice(0, ID_LENGTH)}\n${code}\n})`;
+}
+
 /** @param entry the file that Node.js runs; the bundle is beside it */
 export function readProgram(entry: string): ProgramFiles {
   const { text, cache } = bundleOf(entry);
-  return { entry, text: readFileSync(text), cache: readIfThere(cache) };
+  // ASCII only: esbuild escapes everything else (tools/build.ts).
+  return { entry, text: readFileSync(text, 'latin1'), cache: readIfThere(cache) };
 }
 
 export function compileProgram({ entry, text, cache }: ProgramFiles): CompiledProgram {
-  // ASCII only: esbuild escapes everything else (tools/build.ts).
-  const bundle = bufferOf(text).toString('latin1');
-  const id = bundle.slice(0, ID_LENGTH);
+  const bundle = typeof text === 'string' ? text : bufferOf(text).toString('latin1');
+  const id = bundle.slice(HEAD.length, HEAD.length + ID_LENGTH);
   const cachedData = cache && checkedCodeCache(bufferOf(cache), id);
   const script = new Script(
-    `(function (require, moduleUrl, startBundledThread) {//${bundle}\n})`,
+    bundle,
     cachedData ? { filename: entry, cachedData } : { filename: entry },
   );
   return {

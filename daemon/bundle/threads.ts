@@ -1,11 +1,11 @@
 // Starts the threads of a bundled program from memory. A package manager may replace the files while the program
 // runs, and a thread of another version would not understand its messages.
 
-import { readFileSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import { THREAD_ENTRIES, readProgram, type ProgramFiles, type StartThread } from './compile.js';
+import { THREAD_ENTRIES, bundleOf, type ProgramFiles, type StartThread } from './compile.js';
 
 /**
  * Reads the programs of all threads before the first thread starts. Most commands start none.
@@ -19,7 +19,7 @@ export function threadStarter(main: string): StartThread {
       start = readFileSync(main, 'utf8');
       for (const name of THREAD_ENTRIES) {
         const path = join(dirname(main), `${name}.js`);
-        programs.set(path, inSharedMemory(readProgram(path)));
+        programs.set(path, sharedProgram(path));
       }
     }
     const program = programs.get(fileURLToPath(entry));
@@ -28,13 +28,21 @@ export function threadStarter(main: string): StartThread {
   };
 }
 
-/** Threads get no copy of it. */
-function inSharedMemory({ entry, text, cache }: ProgramFiles): ProgramFiles {
-  return { entry, text: shared(text), cache: cache && shared(cache) };
+/** In shared memory: threads get no copy of it. */
+function sharedProgram(entry: string): ProgramFiles {
+  const { text, cache } = bundleOf(entry);
+  return { entry, text: readShared(text), cache: existsSync(cache) ? readShared(cache) : null };
 }
 
-function shared(bytes: Uint8Array): Uint8Array {
-  const copy = new Uint8Array(new SharedArrayBuffer(bytes.length));
-  copy.set(bytes);
-  return copy;
+function readShared(path: string): Uint8Array {
+  const fd = openSync(path, 'r');
+  try {
+    const bytes = new Uint8Array(new SharedArrayBuffer(fstatSync(fd).size));
+    for (let at = 0, n = -1; at < bytes.length && n !== 0; at += n) {
+      n = readSync(fd, bytes, at, bytes.length - at, null);
+    }
+    return bytes;
+  } finally {
+    closeSync(fd);
+  }
 }

@@ -25,36 +25,41 @@ const MAX_VSOCK = 0xffff_fffe;
 export function parseListenAddress(text: string): ListenAddress {
   if (text.startsWith('unix://')) {
     const path = text.slice('unix://'.length);
-    if (path === '' || path.includes('\0')) throw bad(text, 'has no path');
+    if (path === '' || path.includes('\0')) throw wrongAddress(text, 'has no path');
     // A relative path would mean another file to a client, or to the daemon after an upgrade.
-    if (!path.startsWith('/')) throw bad(text, 'has a path that is not absolute: unix:///PATH');
+    if (!path.startsWith('/'))
+      throw wrongAddress(text, 'has a path that is not absolute: unix:///PATH');
     return { kind: 'unix', path };
   }
   if (text.startsWith('fd://')) {
     const name = text.slice('fd://'.length);
     // The characters that systemd allows in a name; a colon separates names.
-    if (!/^[\x21-\x39\x3b-\x7e]{1,255}$/.test(name)) throw bad(text, 'has no name of a socket');
+    if (!/^[\x21-\x39\x3b-\x7e]{1,255}$/.test(name))
+      throw wrongAddress(text, 'has no name of a socket');
     return { kind: 'fd', name };
   }
   if (text.startsWith('vsock://')) return parseVsock(text);
   const match = /^tcp:\/\/(?:\[([^\]]+)\]|([^:/[\]]+))(?::(\d{1,5}))?\/?$/.exec(text);
   if (!match)
-    throw bad(text, 'is none of tcp://HOST:PORT, unix:///PATH, vsock://CID:PORT, fd://NAME');
+    throw wrongAddress(
+      text,
+      'is not one of tcp://HOST:PORT, unix:///PATH, vsock://CID:PORT, fd://NAME',
+    );
   const host = match[1] ?? match[2] ?? '';
   const port = match[3] === undefined ? DEFAULT_PORT : Number(match[3]);
-  if (port > 65535) throw bad(text, 'has a port above 65535');
+  if (port > 65535) throw wrongAddress(text, 'has a port above 65535');
   if (match[1] !== undefined && isIP(host) !== 6)
-    throw bad(text, 'has no IPv6 address in brackets');
+    throw wrongAddress(text, 'has no IPv6 address in brackets');
   return { kind: 'tcp', host, port };
 }
 
 function parseVsock(text: string): ListenAddress {
   const match = /^vsock:\/\/(\d{1,10})?(?::(\d{1,10}))?\/?$/.exec(text);
-  if (!match) throw bad(text, 'is neither vsock://:PORT nor vsock://CID:PORT');
+  if (!match) throw wrongAddress(text, 'is neither vsock://:PORT nor vsock://CID:PORT');
   const cid = match[1] === undefined ? null : Number(match[1]);
   const port = match[2] === undefined ? DEFAULT_PORT : Number(match[2]);
-  if (cid !== null && cid > MAX_VSOCK) throw bad(text, `has a CID above ${MAX_VSOCK}`);
-  if (port > MAX_VSOCK) throw bad(text, `has a port above ${MAX_VSOCK}`);
+  if (cid !== null && cid > MAX_VSOCK) throw wrongAddress(text, `has a CID above ${MAX_VSOCK}`);
+  if (port > MAX_VSOCK) throw wrongAddress(text, `has a port above ${MAX_VSOCK}`);
   return { kind: 'vsock', cid, port };
 }
 
@@ -106,6 +111,6 @@ function escapeScope(host: string): string {
   return host.replace('%', '%25');
 }
 
-function bad(text: string, why: string): OverlaybdError {
+function wrongAddress(text: string, why: string): OverlaybdError {
   return new OverlaybdError('BAD_CONFIG', `listen address ${JSON.stringify(text)} ${why}`);
 }

@@ -39,21 +39,21 @@ export function tlsFiles(config: TlsConfig): TlsFiles | null {
   const mode = config.mode ?? (named ? 'require' : 'off');
   if (mode === 'off') return null;
   if (certificate === undefined && pskFile === undefined) {
-    throw bad(`mode ${JSON.stringify(mode)} needs a certificate or a file of pre-shared keys`);
+    throw wrongTls(`mode ${JSON.stringify(mode)} needs a certificate or a file of pre-shared keys`);
   }
   if ((certificate === undefined) !== (key === undefined)) {
-    throw bad(
+    throw wrongTls(
       certificate === undefined ? 'a key without certificate' : 'a certificate without key',
     );
   }
   if (clientCa !== undefined && certificate === undefined) {
-    throw bad('a CA for clients needs a certificate of the server');
+    throw wrongTls('a CA for clients needs a certificate of the server');
   }
   if (clientNames && clientCa === undefined) {
-    throw bad('names of clients have no effect without a CA for clients');
+    throw wrongTls('names of clients have no effect without a CA for clients');
   }
   if (pskFile !== undefined && certificate !== undefined && clientCa === undefined) {
-    throw bad('pre-shared keys have no effect beside a certificate without a CA for clients');
+    throw wrongTls('pre-shared keys have no effect beside a certificate without a CA for clients');
   }
   return {
     mode,
@@ -64,6 +64,6 @@ export function tlsFiles(config: TlsConfig): TlsFiles | null {
   };
 }
 
-function bad(why: string): OverlaybdError {
+function wrongTls(why: string): OverlaybdError {
   return new OverlaybdError('BAD_CONFIG', `tls: ${why}`);
 }

@@ -48,16 +48,16 @@ export function parseAttachRequest(body: string): AttachRequest {
   try {
     value = JSON.parse(body);
   } catch (error) {
-    throw bad(`not JSON: ${messageOf(error)}`);
+    throw wrongRequest(`not JSON: ${messageOf(error)}`);
   }
   return checkAttachRequest(value);
 }
 
 /** Checks a value that is parsed already. */
 export function checkAttachRequest(value: unknown): AttachRequest {
-  return checked(attachSchema, value, bad);
+  return checked(attachSchema, value, wrongRequest);
 }
 
-function bad(why: string): OverlaybdError {
+function wrongRequest(why: string): OverlaybdError {
   return new OverlaybdError('BAD_ARGUMENT', `attach: ${why}`);
 }

@@ -48,9 +48,9 @@ export interface PooledBlob {
   readonly raw: SourceSpec;
   readonly size: number;
   readonly isDevice: boolean;
-  /** First and last bytes: read once, and kept until they are forgotten. */
+  /** First and last bytes: read once, and kept until every holder that opens an image has forgotten them. */
   edges(): Promise<Edges>;
-  /** Reads bytes of the blob as it is. @throws OverlaybdError if they cannot be had */
+  /** Reads bytes of the blob as it is. @throws OverlaybdError if they cannot be read */
   read(offset: number, length: number): Promise<Buffer>;
   /**
    * Removes the wrappers, once for all holders; of a plain blob there are none.
@@ -80,6 +80,8 @@ interface Entry {
   /** The content is known: a caller need not wait for it. */
   isOpened: boolean;
   users: number;
+  /** Users that are opening an image, and may need the edges. */
+  openers: number;
 }
 
 export class BlobPool {
@@ -111,9 +113,9 @@ export class BlobPool {
     this.#opened(raw);
     const key = `${isPlain ? 'plain' : 'wrapped'} ${identity}`;
     const known = this.#entries.get(key);
-    if (!known) return this.#hold(this.#add({ ref, key, raw, isDevice, isPlain }));
+    if (!known) return this.#hold(this.#add({ ref, key, raw, isDevice, isPlain }), true);
     this.#close(raw);
-    return this.#hold(known);
+    return this.#hold(known, true);
   }
 
   /** Takes a blob that another thread has opened; if the pool has it already, closes the new one. */
@@ -122,26 +124,33 @@ export class BlobPool {
     const known = this.#entries.get(key);
     if (known?.isOpened) {
       this.#close(raw);
-      return this.#hold(known);
+      return this.#hold(known, false);
     }
     // An entry that is still being opened may fail: its holders keep it, and the new one is shared.
     const entry = this.#add({ ref, key, raw, isDevice: false, isPlain: raw === spec });
     const source = this.#readers.source(spec);
     entry.content = Promise.resolve({ spec, source, tar: null, zfile: null });
     entry.isOpened = true;
-    return this.#hold(entry);
+    return this.#hold(entry, false);
   }
 
   #add(parts: Pick<Entry, 'ref' | 'key' | 'raw' | 'isDevice' | 'isPlain'>): Entry {
     const source = new EdgeSource(this.#readers.source(parts.raw));
-    const entry = { ...parts, source, content: null, isOpened: false, users: 0 };
+    const entry = { ...parts, source, content: null, isOpened: false, users: 0, openers: 0 };
     this.#entries.set(parts.key, entry);
     return entry;
   }
 
-  #hold(entry: Entry): PooledBlob {
+  #hold(entry: Entry, isOpening: boolean): PooledBlob {
     const { ref, key, raw, isDevice, source } = entry;
     entry.users++;
+    let needsEdges = isOpening;
+    if (needsEdges) entry.openers++;
+    const forgetEdges = (): void => {
+      if (!needsEdges) return;
+      needsEdges = false;
+      if (--entry.openers === 0) this.#forgetEdges(source);
+    };
     let isReleased = false;
     return {
       ref,
@@ -152,10 +161,11 @@ export class BlobPool {
       edges: () => this.#edges(entry),
       read: (offset, length) => readFully(source, offset, length),
       content: (effort, sink = throwProblem) => this.#content(entry, effort, sink),
-      forgetEdges: () => this.#forgetEdges(source),
+      forgetEdges,
       release: () => {
         if (isReleased) return;
         isReleased = true;
+        forgetEdges();
         if (--entry.users > 0) return;
         if (this.#entries.get(key) === entry) this.#entries.delete(key);
         this.#forgetEdges(source);

@@ -46,7 +46,7 @@ export class ImageEffort implements Effort {
     if (this.#tables <= MAX_IMAGE_TABLES) return;
     throw new OverlaybdError(
       'LIMIT',
-      `${blob}: with its jump table those of the image have ${this.#tables} bytes, at most ${MAX_IMAGE_TABLES}`,
+      `${blob}: with this one, the jump tables of the image have ${this.#tables} bytes, at most ${MAX_IMAGE_TABLES}`,
     );
   }
 }

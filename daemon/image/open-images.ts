@@ -34,6 +34,8 @@ export class OpenImages {
   readonly #log: Logger;
   readonly #opener: Opener;
   readonly #entries = new Set<Entry>();
+  /** Ends of the openings that go on, by identity. They resolve also if nothing was opened. */
+  readonly #opening = new Map<string, Promise<void>>();
   #nextKey = 1;
   #isStopped = false;
 
@@ -47,7 +49,29 @@ export class OpenImages {
 
   /** @throws OverlaybdError when it cannot be opened */
   async open(source: ImageSource): Promise<HeldImage> {
-    const image = await this.#opener.open(source, ({ identity }, name) => {
+    let end = nothing;
+    const ended = new Promise<void>((resolve) => (end = resolve));
+    let ours: string | null = null;
+    try {
+      return await this.#open(source, (identity) => {
+        const other = this.#opening.get(identity);
+        if (!other) this.#opening.set((ours = identity), ended);
+        return other ?? null;
+      });
+    } finally {
+      if (ours !== null) this.#opening.delete(ours);
+      end();
+    }
+  }
+
+  /** @param begin returns the end of another opening of the same image, or null if this one is the first */
+  async #open(
+    source: ImageSource,
+    begin: (identity: string) => Promise<void> | null,
+  ): Promise<HeldImage> {
+    const image = await this.#opener.open(source, async ({ identity }, name) => {
+      // A start opens all exports at the same time, and many may be of one image.
+      if (!this.#openEntry(identity)) await begin(identity);
       const entry = this.#openEntry(identity);
       return entry && hold(entry, source, name);
     });
@@ -95,6 +119,8 @@ export class OpenImages {
     return [...this.#entries].find(isWanted) ?? null;
   }
 }
+
+const nothing = (): void => undefined;
 
 function hold(entry: Entry, source: ImageSource, name: string): Hold {
   entry.holders++;

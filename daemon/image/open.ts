@@ -78,14 +78,14 @@ export interface OpenOptions {
 export async function openImage<T = never>(
   source: ImageSource,
   options: OpenOptions,
-  shared: (marks: ImageMarks, name: string) => T | null = () => null,
+  shared: (marks: ImageMarks, name: string) => T | null | Promise<T | null> = () => null,
 ): Promise<OpenedImage | T> {
   const files = new ImageBlobs(options.pool);
   try {
     const plan = await planImage(source.blobs, files, options);
     const marks = await marksOfPart(plan, files, source.partition);
     // They must be the same blobs: a fingerprint does not look at all of their bytes.
-    const found = plan.upper ? null : shared(marks, plan.name);
+    const found = plan.upper ? null : await shared(marks, plan.name);
     if (found !== null) {
       files.release();
       return found;

@@ -66,7 +66,7 @@ export class Opener {
    */
   async open<T>(
     source: ImageSource,
-    shared: (marks: ImageMarks, name: string) => T | null,
+    shared: (marks: ImageMarks, name: string) => T | null | Promise<T | null>,
   ): Promise<OpenImage | T> {
     try {
       const effort = new ImageEffort(true);
@@ -77,8 +77,8 @@ export class Opener {
         effort,
         strict: this.#strict,
       };
-      const opened = await openImage(source, options, (marks, name) => {
-        const found = shared(marks, name);
+      const opened = await openImage(source, options, async (marks, name) => {
+        const found = await shared(marks, name);
         return found === null ? null : { found };
       });
       return 'found' in opened ? opened.found : toOpenImage(opened, opened.blobs);
@@ -226,7 +226,7 @@ class OpenerThread {
     if (error.code === 'ERR_WORKER_OUT_OF_MEMORY') {
       this.#refuse(`opening it takes more than ${OPENER_HEAP_MB} MiB of heap`);
     } else {
-      // A bug of ours.
+      // A bug in the daemon.
       this.#done((job) => job.reject(error));
     }
   }

@@ -29,7 +29,7 @@ export interface RandomAccess {
   load(offset: number, length: number): Promise<void>;
 
   /**
-   * Has the system begin to read a range, without memory of ours, and does not wait for its bytes.
+   * Makes the kernel start to read a range, without memory of this process, and does not wait for its bytes.
    * @throws OverlaybdError IO
    */
   prefetch(offset: number, length: number): Promise<void>;
@@ -43,7 +43,7 @@ export interface Disk extends RandomAccess {
   /**
    * Puts exactly `length` bytes from `offset` into `dst` at `at`. Makes no object.
    * @returns false, with `dst` in any state, when the bytes are not at hand
-   * @throws OverlaybdError when the bytes cannot be had: SHORT_READ, IO, BAD_CHECKSUM, BAD_DATA
+   * @throws OverlaybdError if the bytes cannot be read: SHORT_READ, IO, BAD_CHECKSUM, BAD_DATA
    */
   read(offset: number, length: number, dst: Uint8Array, at: number, cursor: Cursor): boolean;
 

@@ -10,7 +10,7 @@ export class Gate {
 
   /**
    * @param width how many pieces of work may run at the same time
-   * @param patienceMs work that runs longer than this goes on, but no longer counts: the next one starts
+   * @param patienceMs work that runs longer than this continues, but no longer counts: the next one starts
    */
   constructor(width: number, patienceMs: number | null = null) {
     this.#free = width;

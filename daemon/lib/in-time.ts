@@ -3,7 +3,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 
 /**
- * @returns whether `work` was done in time. If not, it goes on unobserved: a later failure is ignored
+ * @returns whether `work` was done in time. If not, it continues unobserved: a later failure is ignored
  * @throws what `work` throws, if it fails in time
  */
 export async function inTime(work: Promise<unknown>, milliseconds: number): Promise<boolean> {

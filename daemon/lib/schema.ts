@@ -115,7 +115,7 @@ export function issueText(
   return where.length === 0 ? what : `${where.join('.')}: ${what}`;
 }
 
-/** What the schemas of valibot themselves find; others bring a sentence of ours along. */
+/** The problems that valibot's own schemas find; the others have a sentence of this file. */
 const KINDS: Readonly<Record<string, string>> = {
   string: 'a string',
   number: 'a number',

@@ -40,15 +40,19 @@ export function takeActivatedSockets(env: NodeJS.ProcessEnv, pid: number): Activ
 export function activatedSockets(env: NodeJS.ProcessEnv, pid: number): ActivatedSocket[] {
   const { LISTEN_FDS: fds, LISTEN_PID: forPid, LISTEN_FDNAMES: names } = env;
   if (fds === undefined || forPid === undefined) return [];
-  if (!/^\d+$/.test(forPid)) throw bad('LISTEN_PID', forPid, 'is not a number');
+  if (!/^\d+$/.test(forPid)) throw wrongVariable('LISTEN_PID', forPid, 'is not a number');
   if (Number(forPid) !== pid) return [];
-  if (!/^\d+$/.test(fds)) throw bad('LISTEN_FDS', fds, 'is not a number');
+  if (!/^\d+$/.test(fds)) throw wrongVariable('LISTEN_FDS', fds, 'is not a number');
   const count = Number(fds);
   if (count === 0) return [];
-  if (count > MAX_ACTIVATED) throw bad('LISTEN_FDS', fds, `is above ${MAX_ACTIVATED}`);
+  if (count > MAX_ACTIVATED) throw wrongVariable('LISTEN_FDS', fds, `is above ${MAX_ACTIVATED}`);
   const list = names === undefined ? null : names.split(':');
   if (list && list.length !== count) {
-    throw bad('LISTEN_FDNAMES', names ?? '', `has ${list.length} names for ${count} sockets`);
+    throw wrongVariable(
+      'LISTEN_FDNAMES',
+      names ?? '',
+      `has ${list.length} names for ${count} sockets`,
+    );
   }
   return Array.from({ length: count }, (_, i) => ({
     fd: FIRST_FD + i,
@@ -70,6 +74,6 @@ function notOurs(fd: number, name: string, errno: number): OverlaybdError {
   );
 }
 
-function bad(variable: string, value: string, why: string): OverlaybdError {
+function wrongVariable(variable: string, value: string, why: string): OverlaybdError {
   return new OverlaybdError('BAD_CONFIG', `${variable}: ${JSON.stringify(value)} ${why}`);
 }

@@ -54,15 +54,18 @@ export function parsePsk(text: string, file: string): Map<string, Uint8Array> {
     const colon = line.lastIndexOf(':');
     const name = line.slice(0, colon);
     const hex = line.slice(colon + 1).trim();
-    if (colon < 1 || name.includes('\0')) throw bad(place, 'not NAME:HEXKEY');
+    if (colon < 1 || name.includes('\0')) throw wrongFile(place, 'not NAME:HEXKEY');
     if (Buffer.byteLength(name) > MAX_PSK_NAME)
-      throw bad(place, `a name has at most ${MAX_PSK_NAME} bytes`);
+      throw wrongFile(place, `a name has at most ${MAX_PSK_NAME} bytes`);
     if (!/^(?:[0-9a-f]{2})+$/i.test(hex))
-      throw bad(place, 'the key is not an even number of hex digits');
+      throw wrongFile(place, 'the key is not an even number of hex digits');
     if (hex.length < 2 * MIN_PSK || hex.length > 2 * MAX_PSK) {
-      throw bad(place, `the key has ${hex.length / 2} bytes, expected ${MIN_PSK} to ${MAX_PSK}`);
+      throw wrongFile(
+        place,
+        `the key has ${hex.length / 2} bytes, expected ${MIN_PSK} to ${MAX_PSK}`,
+      );
     }
-    if (keys.has(name)) throw bad(place, 'a second key for that name');
+    if (keys.has(name)) throw wrongFile(place, 'a second key for that name');
     keys.set(name, Buffer.from(hex, 'hex'));
   }
   if (keys.size === 0) throw new OverlaybdError('BAD_CONFIG', `${file}: no keys in it`);
@@ -77,12 +80,12 @@ function loadIdentity(files: Identity, notes: string[]): Identity {
   const key = readText(files.key);
   const parsed = parseKey(files.key, key);
   if (!leaf?.checkPrivateKey(parsed)) {
-    throw bad(files.key, `not the key of the certificate in ${files.certificate}`);
+    throw wrongFile(files.key, `not the key of the certificate in ${files.certificate}`);
   }
   try {
     createSecureContext({ cert: certificate, key });
   } catch (error) {
-    throw bad(files.certificate, messageOf(error), error);
+    throw wrongFile(files.certificate, messageOf(error), error);
   }
   noteDates(files.certificate, leaf, notes);
   return { certificate, key };
@@ -90,24 +93,24 @@ function loadIdentity(files: Identity, notes: string[]): Identity {
 
 function certificates(file: string, text: string): X509Certificate[] {
   const blocks = text.match(PEM_CERTIFICATE) ?? [];
-  if (blocks.length === 0) throw bad(file, 'no PEM certificate in it');
+  if (blocks.length === 0) throw wrongFile(file, 'no PEM certificate in it');
   return blocks.map((block, i) => {
     try {
       return new X509Certificate(block);
     } catch (error) {
-      throw bad(file, `certificate ${i + 1} cannot be read: ${messageOf(error)}`, error);
+      throw wrongFile(file, `certificate ${i + 1} cannot be read: ${messageOf(error)}`, error);
     }
   });
 }
 
 function parseKey(file: string, text: string): KeyObject {
   if (/-----BEGIN ENCRYPTED|Proc-Type: 4,ENCRYPTED/.test(text)) {
-    throw bad(file, 'the key has a passphrase, which the daemon cannot enter');
+    throw wrongFile(file, 'the key has a passphrase, which the daemon cannot enter');
   }
   try {
     return createPrivateKey(text);
   } catch (error) {
-    throw bad(file, 'no PEM private key in it', error);
+    throw wrongFile(file, 'no PEM private key in it', error);
   }
 }
 
@@ -130,11 +133,11 @@ function readText(file: string): string {
     if (size > MAX_FILE_BYTES) throw new Error(`${size} bytes, at most ${MAX_FILE_BYTES}`);
     text = readFileSync(file, 'utf8');
   } catch (error) {
-    throw bad(file, messageOf(error), error);
+    throw wrongFile(file, messageOf(error), error);
   }
   return text;
 }
 
-function bad(subject: string, why: string, cause?: unknown): OverlaybdError {
+function wrongFile(subject: string, why: string, cause?: unknown): OverlaybdError {
   return new OverlaybdError('BAD_CONFIG', `${subject}: ${why}`, { cause });
 }

@@ -1,11 +1,11 @@
-// Builds the merged index of a stack from its entry log: sorts the log, finds the visible pieces, and
-// writes them over the log itself. So opening a stack takes the memory of one and a half indexes, and
-// the opened stack takes that of one.
+// Builds the merged index of a stack from its entry log: sorts the log, finds the visible pieces, and writes
+// them, if the log is long, over the log itself. So opening a large stack takes the memory of one and a half
+// indexes, and the opened stack takes that of one.
 
 import { OverlaybdError } from '../errors.js';
 import { TWO_32 } from '../lib/bytes.js';
 import { memory } from '../native/memory.js';
-import { META_ZEROED, sharedU32, type EntryLog, type SharedU32 } from './entry-log.js';
+import { EntryLog, META_ZEROED, sharedU32, type SharedU32 } from './entry-log.js';
 import { SECTOR } from './format.js';
 import { rangeShiftFor, type LsmtIndexData } from './merged-index.js';
 import { bytesOf, sortLog } from './sort-log.js';
@@ -17,6 +17,12 @@ import { sweep, type PieceSink } from './sweep.js';
  */
 export const MAX_STACK_SEGMENTS = 16_777_216;
 
+/**
+ * The index of a log of up to this many entries is written to memory of its own, with room for two segments an
+ * entry, which are never exceeded. Counting the segments first would double the time, and save 1 MiB for a moment.
+ */
+const SHORT_LOG = 1 << 16;
+
 /** A joined segment stays below this many sectors, so that its length fits a u32. */
 const MAX_JOINED_LENGTH = 0xffff_ffff;
 
@@ -25,27 +31,27 @@ const MAX_JOINED_LENGTH = 0xffff_ffff;
  * arrays of the log, so the log cannot be used again.
  * @param virtualSize bytes of the device, at most 2^53 - 1
  * @param name the stack, for messages
+ * @param shortLog entries of the longest log whose index gets memory of its own; tests set it
  * @throws OverlaybdError LIMIT if there are more than {@link MAX_STACK_SEGMENTS}
  */
-export function buildIndex(log: EntryLog, virtualSize: number, name: string): LsmtIndexData {
+export function buildIndex(
+  log: EntryLog,
+  virtualSize: number,
+  name: string,
+  shortLog = SHORT_LOG,
+): LsmtIndexData {
   const sectors = Math.ceil(virtualSize / SECTOR);
   const order = sortLog(log);
   const { count: entries } = log;
-  const counter = new SegmentCounter(sectors);
-  sweep(log, order, 0, entries, counter);
-  const { count, ahead } = counter;
-  if (count > MAX_STACK_SEGMENTS) {
-    throw new OverlaybdError(
-      'LIMIT',
-      `${name}: ${count} segments after merging its layers, at most ${MAX_STACK_SEGMENTS}`,
-    );
-  }
-  if (ahead > 0) moveAway(log, ahead);
-  const writer = new SegmentWriter(log, sectors);
+  const isShort = entries <= shortLog;
+  const ahead = isShort ? 0 : makeRoom(log, order, sectors, name);
+  const target = isShort ? new EntryLog(2 * entries) : log;
+  const writer = new SegmentWriter(target, sectors);
   sweep(log, order, ahead, entries, writer);
   if (order) memory.releasePages(bytesOf(order));
-  const { offsets, spans: lengths, moffsets, meta } = log;
-  const { highStarts } = writer;
+  if (isShort) for (const array of arraysOf(log)) memory.releasePages(bytesOf(array));
+  const { offsets, spans: lengths, moffsets, meta } = target;
+  const { count, highStarts } = writer;
   highStarts.fill(count, writer.highs);
   const rangeShift = rangeShiftFor(count, sectors);
   return {
@@ -59,6 +65,28 @@ export function buildIndex(log: EntryLog, virtualSize: number, name: string): Ls
     rangeShift,
     rangeStarts: rangeStartsOf(offsets, highStarts, count, { sectors, rangeShift }),
   };
+}
+
+/**
+ * Makes room for the index over the log.
+ * @returns the place of the log's first entry from now on
+ */
+function makeRoom(log: EntryLog, order: Uint32Array | null, sectors: number, name: string): number {
+  const counter = new SegmentCounter(sectors);
+  sweep(log, order, 0, log.count, counter);
+  const { count, ahead } = counter;
+  if (count > MAX_STACK_SEGMENTS) {
+    throw new OverlaybdError(
+      'LIMIT',
+      `${name}: ${count} segments after merging its layers, at most ${MAX_STACK_SEGMENTS}`,
+    );
+  }
+  if (ahead > 0) moveAway(log, ahead);
+  return ahead;
+}
+
+function arraysOf({ offsets, spans, moffsets, meta }: EntryLog): SharedU32[] {
+  return [offsets, spans, moffsets, meta];
 }
 
 /** Joins a piece to the one before it if it continues that one in the device and in the layer. */

@@ -69,7 +69,7 @@ export async function startDisk(
       }
       if (!(await inTime(started.ended, CLOSE_MS))) started.kill('SIGKILL');
     },
-    `nbdfuse goes on (process ${started.pid}); end it: fusermount3 -u ${dirname(file)}`,
+    `nbdfuse is still running (process ${started.pid}); end it with: fusermount3 -u ${dirname(file)}`,
   );
   await ready(folder, started, signal);
   return file;

@@ -77,10 +77,10 @@ export function userOptions(texts: readonly string[], isFuse = false): string[] 
   const options = texts.flatMap((text) => splitOptions(text)).filter((option) => option !== '');
   for (const option of options) {
     const [name = ''] = option.split('=', 1);
-    if (name.includes('\0')) throw bad(option, 'is not an option');
-    if (name === 'rw') throw bad(option, 'images are read-only');
+    if (name.includes('\0')) throw wrongOption(option, 'is not an option');
+    if (name === 'rw') throw wrongOption(option, 'images are read-only');
     if (REFUSED.has(name) || (isFuse && REFUSED_BY_FUSE.has(name)))
-      throw bad(option, 'has no meaning here');
+      throw wrongOption(option, 'has no meaning here');
   }
   return options;
 }
@@ -97,6 +97,6 @@ function isAtLeast(release: string, major: number, minor: number): boolean {
   return Number(a) > major || (Number(a) === major && Number(b) >= minor);
 }
 
-function bad(option: string, why: string): OverlaybdError {
+function wrongOption(option: string, why: string): OverlaybdError {
   return new OverlaybdError('BAD_ARGUMENT', `-o ${JSON.stringify(option)}: ${why}`);
 }

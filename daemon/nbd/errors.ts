@@ -26,7 +26,7 @@ export function describeFailure(error: unknown): string {
   return `${known ?? 'the read failed'}; the server's log says more`;
 }
 
-/** The error number for the client. All errors of ours are NBD_EIO: the bytes cannot be read. */
+/** The error number for the client. Every OverlaybdError is NBD_EIO: the bytes cannot be read. */
 export function nbdErrno(error: unknown): number {
   // An array buffer could not be allocated; the client may try again.
   const isMemory =

@@ -31,7 +31,7 @@ export function inBlocks(served: NbdExport): NbdExport {
 }
 
 /**
- * The export for a client that was told `size` in the handshake.
+ * The export for a client that got `size` in the handshake.
  * @returns the export itself if nothing is missing, or more than a last block
  */
 export function paddedTo(served: NbdExport, size: number): NbdExport {

@@ -28,7 +28,7 @@ export interface ReadHost extends LargeMemoryUser {
  */
 export class ReadJob {
   request: Request;
-  /** Offset in the export at which the answer goes on; when answering throws, where it failed. */
+  /** Offset in the export at which the answer continues; if answering throws, the offset of the failure. */
   at = 0;
   /** Offset at which the read ends. */
   end = 0;
@@ -84,12 +84,12 @@ export interface ReplyShape {
   /**
    * Answers the next piece and moves `job.at` as far as it got. Makes no object if the bytes are at hand.
    * @returns false when something must be waited for first: {@link prepare}
-   * @throws when the bytes at `job.at` cannot be had
+   * @throws if the bytes at `job.at` cannot be read
    */
   answer(job: ReadJob): boolean;
   /**
    * Waits for what the next piece needs.
-   * @throws when it cannot be had
+   * @throws if it cannot be allocated
    */
   prepare(job: ReadJob): Promise<void>;
   /** The client may have taken replies. */

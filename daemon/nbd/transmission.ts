@@ -1,28 +1,16 @@
-// The transmission phase of one connection: requests in, replies out. Reads requests in order, checks each, and
-// passes it to the class that answers it. Knows neither sockets nor images.
+// The transmission phase of one connection: requests in, replies out, in turns, so that neither old nor new requests
+// nor other connections wait for long. Knows neither sockets nor images. What each request is: commands.ts.
 
-import type { Disk } from '../lib/disk.js';
-import { BlockStatus } from './block-status.js';
-import { CacheRequests } from './cache-requests.js';
-import { ChunkedShape } from './chunked-shape.js';
-import { NBD_CMD, NBD_CMD_FLAG, NBD_EINVAL, NBD_EOVERFLOW, NBD_EPERM } from './constants.js';
-import { ProtocolError } from './errors.js';
+import { Commands, type UnfinishedPayload } from './commands.js';
 import type { NbdExport } from './export.js';
 import {
   MAX_BYTES_PER_TURN,
-  MAX_INLINE_LENGTH,
   MAX_IN_FLIGHT,
-  MAX_REQUEST_LENGTH,
   MAX_STEPS_PER_TURN,
   MAX_UNSENT_BYTES,
 } from './limits.js';
-import { flagNames, nameOf, requestText } from './names.js';
 import type { ReadHost } from './read-job.js';
-import { Reads } from './reads.js';
-import { ReplyWriter } from './reply-writer.js';
-import { Request, requestSize, type RefusedRequest } from './request.js';
 import type { Session } from './session.js';
-import { SimpleShape } from './simple-shape.js';
 
 /** Why {@link Transmission.pump} returned. */
 export type PumpState =
@@ -31,61 +19,21 @@ export type PumpState =
   | 'waiting' // for the client to take replies, or for requests that were put off
   | 'done'; // the client sent NBD_CMD_DISC and has all its replies
 
-/** The payload of a refused command that has not arrived completely. */
-export interface UnfinishedPayload {
-  /** Bytes that have not arrived yet. */
-  readonly skip: number;
-  /** The command, which is answered after its payload; null or missing: it has been answered. */
-  readonly refused?: RefusedRequest | null;
-}
-
-/** No payload is unfinished. */
-const WHOLE: UnfinishedPayload = { skip: 0 };
-
-const READ_ONLY = 'the export is read-only';
-
 export class Transmission {
-  readonly #disk: Disk;
-  readonly #session: Session;
+  readonly #commands: Commands;
   readonly #host: ReadHost;
-  readonly #replies: ReplyWriter;
-  readonly #reads: Reads;
-  readonly #caches: CacheRequests;
-  #blockStatus: BlockStatus | null = null;
-  readonly #request = new Request();
-  readonly #extended: boolean;
-  readonly #requestSize: number;
-  /** Bytes of the payload of a refused command that are still to be discarded. */
-  #skip: number;
-  /** The refused command, which is answered after its payload: clients do not read before they have sent it. */
-  #refused: RefusedRequest | null;
   /** An old request went on last, so a new one is next. Kept from one pump to the next. */
   #resumed = false;
   #ending = false;
   #paused = false;
 
-  /** Requests taken, for the log line at the end. */
-  requests = 0;
+  readonly session: Session;
 
   /** @param rest the rest of a payload that the predecessor has not received */
-  constructor(
-    served: NbdExport,
-    session: Session,
-    host: ReadHost,
-    { skip, refused = null }: UnfinishedPayload = WHOLE,
-  ) {
-    this.#disk = served.disk;
-    this.#skip = skip;
-    this.#refused = refused;
-    this.#session = session;
+  constructor(served: NbdExport, session: Session, host: ReadHost, rest?: UnfinishedPayload) {
+    this.session = session;
     this.#host = host;
-    this.#extended = session.form === 'extended';
-    this.#requestSize = requestSize(this.#extended);
-    this.#replies = new ReplyWriter(host.outbox, session.form);
-    const Shape = session.form === 'simple' ? SimpleShape : ChunkedShape;
-    const shape = new Shape(served.disk, host, this.#replies);
-    this.#reads = new Reads(served.disk, shape, host, this.#replies);
-    this.#caches = new CacheRequests(served, host, this.#replies);
+    this.#commands = new Commands(served, session, host, rest);
   }
 
   /** Reads no further request. Earlier ones are still answered. */
@@ -104,33 +52,26 @@ export class Transmission {
    */
   get atRest(): boolean {
     if (!this.#paused || this.#ending || this.#host.outbox.unsent > 0) return false;
-    const isIdle = this.inFlight === 0;
-    return (
-      isIdle || (this.#skip === 0 && this.inFlight === this.#reads.count && this.#reads.areParked)
-    );
+    return this.inFlight === 0 || this.#commands.areParked;
   }
 
   /** At rest: gives up the reads that wait for a network. @returns their requests, as the client sent them */
   recall(): Uint8Array {
-    const requests = this.#reads.recall();
-    this.requests -= requests.length;
-    const bytes = new Uint8Array(requests.length * this.#requestSize);
-    const view = new DataView(bytes.buffer);
-    requests.forEach((each, i) => each.write(view, i * this.#requestSize, this.#extended));
-    return bytes;
+    return this.#commands.recall();
   }
 
   /** Answers the reads that wait for a network with an error: there is no time to wait any longer. */
   failParked(error: () => Error): void {
-    this.#reads.failParked(error);
+    this.#commands.failParked(error);
   }
 
   get unfinished(): UnfinishedPayload {
-    return { skip: this.#skip, refused: this.#refused };
+    return this.#commands.unfinished;
   }
 
-  get session(): Session {
-    return this.#session;
+  /** Requests taken, for the log line at the end. */
+  get requests(): number {
+    return this.#commands.count;
   }
 
   /** Whether the client sent NBD_CMD_DISC, or the server ends the connection. */
@@ -140,14 +81,12 @@ export class Transmission {
 
   /** Reads that were answered with an error. */
   get errors(): number {
-    return this.#reads.errors;
+    return this.#commands.errors;
   }
 
   /** Call this when the client is gone. Work that was put off is dropped when it is ready. */
   close(): void {
-    this.#reads.close();
-    this.#caches.close();
-    this.#blockStatus?.close();
+    this.#commands.close();
   }
 
   /**
@@ -157,6 +96,8 @@ export class Transmission {
    */
   pump(view: DataView, start: number, end: number): number {
     const { outbox } = this.#host;
+    const commands = this.#commands;
+    const { requestSize } = commands;
     const turnEnd = outbox.totalSent + outbox.unsent + MAX_BYTES_PER_TURN;
     let at = start;
     let full = false;
@@ -168,7 +109,7 @@ export class Transmission {
         full = outbox.blocked || outbox.failed !== 0;
         if (full) {
           // Requests that arrive while a long read is paused take their turn, too.
-          if (this.#mayTake && end - at < this.#requestSize) this.state = 'hungry';
+          if (this.#mayTake && end - at < requestSize) this.state = 'hungry';
           break;
         }
       }
@@ -178,19 +119,15 @@ export class Transmission {
         break;
       }
       // Old and new requests take turns, so that neither a long read nor a flood of requests delays the other.
-      if (!this.#resumed && (this.#replies.later.make() || this.#reads.resume())) {
+      if (!this.#resumed && commands.resume()) {
         this.#resumed = true;
         continue;
       }
-      if (this.#skip > 0) {
-        const n = Math.min(this.#skip, end - at);
-        this.#skip -= n;
-        at += n;
-      }
-      if (this.#refused && this.#skip === 0) this.#answerRefused(this.#refused);
-      if (this.#mayTake && end - at >= this.#requestSize) {
-        this.#take(view, at);
-        at += this.#requestSize;
+      at += commands.skip(end - at);
+      if (this.#mayTake && end - at >= requestSize) {
+        commands.take(view, at);
+        if (commands.isDisconnected) this.#ending = true;
+        at += requestSize;
         this.#resumed = false;
         continue;
       }
@@ -205,11 +142,10 @@ export class Transmission {
     }
     // Not if the socket was full just now: if it drained meanwhile, the writable event would be missed.
     if (!full) outbox.flush();
-    this.#reads.flushed();
+    commands.flushed();
     if (this.#ending && this.inFlight === 0 && outbox.unsent === 0) this.state = 'done';
     this.wantsInput =
-      this.state === 'hungry' ||
-      (this.state === 'busy' && this.#mayTake && end - at < this.#requestSize);
+      this.state === 'hungry' || (this.state === 'busy' && this.#mayTake && end - at < requestSize);
     return at;
   }
 
@@ -221,124 +157,10 @@ export class Transmission {
 
   /** Requests without an answer so far. */
   get inFlight(): number {
-    return this.#reads.count + this.#caches.count + (this.#blockStatus?.count ?? 0);
+    return this.#commands.inFlight;
   }
 
   get #mayTake(): boolean {
     return !this.#ending && !this.#paused && this.inFlight < MAX_IN_FLIGHT;
-  }
-
-  #take(view: DataView, at: number): void {
-    const request = this.#request;
-    request.parse(view, at, this.#extended);
-    // The payload of any command is consumed. Without extended headers only writes have one. With extended
-    // headers writes have one even without the flag: libnbd sends such writes if it is not strict.
-    const hasPayload =
-      request.type === NBD_CMD.WRITE ||
-      (this.#extended && (request.flags & NBD_CMD_FLAG.PAYLOAD_LEN) !== 0);
-    if (hasPayload && request.length > 0 && request.type !== NBD_CMD.DISC) {
-      this.#takePayload(request);
-      return;
-    }
-    this.requests++;
-    switch (request.type) {
-      case NBD_CMD.READ:
-        return this.#read(request);
-      case NBD_CMD.DISC:
-        this.#ending = true;
-        return;
-      case NBD_CMD.CACHE:
-        return this.#cache(request);
-      case NBD_CMD.BLOCK_STATUS:
-        return this.#status(request);
-      case NBD_CMD.FLUSH:
-        // Nothing is ever written, so there is nothing to flush.
-        if (this.#accept(request, 0)) this.#replies.done(request);
-        return;
-      case NBD_CMD.WRITE:
-      case NBD_CMD.TRIM:
-      case NBD_CMD.WRITE_ZEROES:
-        return this.#refuse(request, READ_ONLY, NBD_EPERM);
-      default:
-        return this.#refuse(request, 'the command is not supported');
-    }
-  }
-
-  /** Skips the payload, then refuses the command: no command with a payload is served. */
-  #takePayload(request: Request): void {
-    if (this.#extended && request.length > MAX_REQUEST_LENGTH) {
-      const name = nameOf('NBD_CMD', request.type);
-      const length = `${request.length} bytes, at most ${MAX_REQUEST_LENGTH}`;
-      throw new ProtocolError(`${name} with a payload of ${length}`);
-    }
-    const { type, cookieHigh, cookieLow, offsetHigh, offsetLow } = request;
-    const isWrite =
-      type === NBD_CMD.WRITE || type === NBD_CMD.TRIM || type === NBD_CMD.WRITE_ZEROES;
-    const errno = isWrite ? NBD_EPERM : NBD_EINVAL;
-    const reason = isWrite ? READ_ONLY : 'the command has no payload here';
-    const message = `${requestText(request)}: ${reason}`;
-    this.#skip = request.length;
-    this.#refused = { cookieHigh, cookieLow, offsetHigh, offsetLow, errno, message };
-    this.#host.requestRefused(request, errno, reason);
-  }
-
-  #answerRefused(refused: RefusedRequest): void {
-    this.#refused = null;
-    this.requests++;
-    this.#replies.error(refused, refused.errno, refused.message);
-  }
-
-  #read(request: Request): void {
-    const mayHave = this.#session.form === 'simple' ? 0 : NBD_CMD_FLAG.DF;
-    if (!this.#accept(request, mayHave)) return;
-    if (request.length > MAX_REQUEST_LENGTH) {
-      this.#refuse(request, `a read has at most ${MAX_REQUEST_LENGTH} bytes`);
-    } else if ((request.flags & NBD_CMD_FLAG.DF) !== 0 && request.length > MAX_INLINE_LENGTH) {
-      const limit = `at most ${MAX_INLINE_LENGTH} bytes can be read without fragments`;
-      this.#refuse(request, limit, NBD_EOVERFLOW);
-    } else if (request.length === 0) {
-      this.#replies.done(request);
-    } else {
-      this.#reads.start(request);
-    }
-  }
-
-  #cache(request: Request): void {
-    if (!this.#accept(request, 0)) return;
-    if (request.length === 0) this.#replies.done(request);
-    else this.#caches.start(request.copy());
-  }
-
-  #status(request: Request): void {
-    if (this.#session.contexts.length === 0) {
-      this.#refuse(request, 'no metadata context was selected in the handshake');
-    } else if (this.#accept(request, NBD_CMD_FLAG.REQ_ONE)) {
-      if (request.length === 0) {
-        this.#refuse(request, 'an empty range has no block status');
-        return;
-      }
-      const { contexts } = this.#session;
-      this.#blockStatus ??= new BlockStatus(this.#disk, contexts, this.#host, this.#replies);
-      this.#blockStatus.start(request);
-    }
-  }
-
-  /** Checks flags and range. @returns false if the request was refused, and so answered */
-  #accept(request: Request, mayHave: number): boolean {
-    // Ignore FUA, which existing clients set on any command.
-    const unknown = request.flags & ~(mayHave | NBD_CMD_FLAG.FUA);
-    if (unknown !== 0) {
-      this.#refuse(request, `${flagNames(unknown)} is not supported here`);
-    } else if (request.offset + request.length > this.#disk.size) {
-      this.#refuse(request, `the range ends past the export's ${this.#disk.size} bytes`);
-    } else {
-      return true;
-    }
-    return false;
-  }
-
-  #refuse(request: Request, reason: string, errno: number = NBD_EINVAL): void {
-    this.#host.requestRefused(request, errno, reason);
-    this.#replies.error(request, errno, `${requestText(request)}: ${reason}`);
   }
 }

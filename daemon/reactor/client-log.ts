@@ -68,7 +68,7 @@ export class ClientLog {
     this.#others.log(`accept ${title}`, 'error', `${title}: ${why}`);
   }
 
-  /** A bug of ours. A client that can cause it may do so again and again. */
+  /** A bug in the daemon. A client that can cause it may do so again and again. */
   threadDied(story: string): void {
     this.#others.log('thread', 'error', `reactor thread died: ${story}`);
   }

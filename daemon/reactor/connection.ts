@@ -4,11 +4,12 @@
 import { POLL_READABLE } from '../native/poll.js';
 import { OverlaybdError, fullStory } from '../errors.js';
 import { EAGAIN, errnoText } from '../lib/errno.js';
+import type { UnfinishedPayload } from '../nbd/commands.js';
 import type { NbdExport } from '../nbd/export.js';
 import { MAX_UNSENT_BYTES } from '../nbd/limits.js';
 import { Outbox } from '../nbd/outbox.js';
 import type { Session } from '../nbd/session.js';
-import { Transmission, type UnfinishedPayload } from '../nbd/transmission.js';
+import { Transmission } from '../nbd/transmission.js';
 import type { CloseKind, ConnectionCounts, ResumedTransmission } from './messages.js';
 import { HUNG_UP, STOPS, whyClosed } from './close-reason.js';
 import { DEADLINES, type ConnectionContext } from './connection-context.js';

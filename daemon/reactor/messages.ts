@@ -5,7 +5,7 @@ import type { ExportSpec, FailedExportSpec } from '../image/export-spec.js';
 import type { RemoteLine } from '../registry/remote.js';
 import type { DiskSpec } from '../image/spec.js';
 import type { ReplyForm } from '../nbd/session.js';
-import type { UnfinishedPayload } from '../nbd/transmission.js';
+import type { UnfinishedPayload } from '../nbd/commands.js';
 import type { Peer } from './peer.js';
 import type { TlsSettings } from './tls-settings.js';
 

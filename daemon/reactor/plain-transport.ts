@@ -2,14 +2,11 @@
 
 import { descriptors } from '../native/descriptors.js';
 import { Poll } from '../native/poll.js';
-import { sockets } from '../native/socket.js';
+import { SHUT_RD, sockets } from '../native/socket.js';
 import { VANISHED_S } from './limits.js';
 import type { FileSender } from '../nbd/outbox.js';
 import { PipedFiles, type PipePool } from './file-pipe.js';
 import type { EventHandler, Transport } from './transport.js';
-
-/** sys/socket.h */
-const SHUT_RD = 0;
 
 export class PlainTransport implements Transport {
   readonly #fd: number;

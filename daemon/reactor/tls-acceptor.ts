@@ -87,7 +87,7 @@ class HandshakeServer {
     this.#server = loadTls().createServer({
       minVersion: 'TLSv1.2',
       allowHalfOpen: true,
-      // Each connection authenticates anew, and keeps the keys that it started with.
+      // Each connection authenticates again, and keeps the keys that it started with.
       secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
       ...(identity && { cert: identity.certificate, key: identity.key }),
       // With pre-shared keys we check certificates ourselves: a client that proves that it knows a key

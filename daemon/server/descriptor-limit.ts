@@ -1,5 +1,5 @@
 // How many files this process may have open, and whether that is enough to serve. Node.js has raised the
-// soft limit to the hard one by now, so there is nothing more to be had from inside.
+// soft limit to the hard one by now, so the process itself cannot get more.
 
 import { readFileSync, readdirSync } from 'node:fs';
 import { OverlaybdError } from '../errors.js';

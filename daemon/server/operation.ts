@@ -83,7 +83,7 @@ export class Operation {
     const { control, daemon, devices, log, manager, metrics } = this.#parts;
     await devices?.recover();
     if (devices) warnOfTimeouts(await devices.status(), log);
-    // Connections that the predecessor could not offer are made anew.
+    // Connections that the predecessor could not offer are made again.
     const taken =
       predecessor === null
         ? Promise.resolve()

@@ -50,7 +50,7 @@ export class StuckFiles {
       const whose = exports.map((name) => JSON.stringify(name)).join(', ');
       this.#log.log(
         'error',
-        `${file}: ${counted(threads, 'thread')} ${threads === 1 ? 'has' : 'have'} waited for it for ${seconds} s: check the disk, the mount or the server behind it; exports that need it: ${whose || 'none'}`,
+        `${file}: ${counted(threads, 'thread')} ${threads === 1 ? 'has' : 'have'} waited for it for ${seconds} s: check the disk, or the mount and its server; exports that need it: ${whose || 'none'}`,
         { file, threads, seconds },
       );
     }

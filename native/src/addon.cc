@@ -18,8 +18,8 @@ Napi::Object AddPart(napi_env env, napi_value exports, const char* name) {
 }  // namespace
 }  // namespace overlaybd_nbd
 
-// A worker may be ended while it loads the addon. Then any of these calls may fail, and what was
-// made before must be fit to be torn down.
+// A worker may be ended while it loads the addon. Then any of these calls may fail, and everything
+// made before must be ready to be torn down.
 NAPI_MODULE_INIT() {
   using namespace overlaybd_nbd;
   return Guarded(env, [env, exports] {

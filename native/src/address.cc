@@ -36,7 +36,7 @@ void ScopeText(uint32_t index, char (&text)[1 + IF_NAMESIZE]) {
 
 }  // namespace
 
-// inet_pton and not getaddrinfo: that one takes "1" for 0.0.0.1, and may read files.
+// inet_pton and not getaddrinfo, which accepts "1" for 0.0.0.1, and may read files.
 bool FillTcp(const char* host, uint16_t port, Address* address) {
   if (inet_pton(AF_INET, host, &address->V4()->sin_addr) == 1) {
     address->V4()->sin_family = AF_INET;
@@ -73,7 +73,7 @@ int FillUnixPeer(const char* path, size_t length, Address* address) {
   if (result < 0 || *path != '@') return result;
   // A lone "@" would be the empty name.
   if (length == 1) return -EINVAL;
-  // An abstract name has no NUL at its end: one would be a part of it.
+  // An abstract name has no NUL at its end: a NUL would be a part of the name.
   address->Unix()->sun_path[0] = '\0';
   address->length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length);
   return 0;

@@ -1,5 +1,5 @@
-// Socket addresses: from what a program names to what the system takes, and to text. Opens nothing,
-// and knows neither Node nor NBD.
+// Socket addresses: from host names and paths to the structures of the kernel, and to text. It
+// opens nothing, and does not depend on Node.js or NBD.
 #pragma once
 
 // linux/vm_sockets.h needs sys/socket.h, and before 6.1.176 does not include it.
@@ -33,21 +33,21 @@ bool FillTcp(const char* host, uint16_t port, Address* address);
 // 0, -EINVAL for an empty path, or -ENAMETOOLONG if it does not fit in sun_path.
 int FillUnix(const char* path, size_t length, Address* address);
 
-// The same for the one to connect or send to, where "@name" is an abstract name.
+// The same for an address to connect or send to, where "@name" is an abstract name.
 int FillUnixPeer(const char* path, size_t length, Address* address);
 
-// `port` 0 lets the system choose, as with TCP.
+// With `port` 0 the kernel chooses one, as for TCP.
 void FillVsock(uint32_t cid, uint32_t port, Address* address);
 
-// "127.0.0.1:80" or "[fe80::1%eth0]:80", NUL-terminated; an IPv4 address that was mapped into IPv6
-// is shown as IPv4. The address must be one of those two families.
+// "127.0.0.1:80" or "[fe80::1%eth0]:80", NUL-terminated; an IPv4 address that is mapped into IPv6
+// is shown as IPv4. The address must be of one of these two families.
 constexpr size_t kTcpTextSize = 80;
 void TcpText(Address* address, char (&text)[kTcpTextSize]);
 
 // The same without the port: "127.0.0.1" or "[fe80::1%eth0]".
 void HostText(Address* address, char (&text)[kTcpTextSize]);
 
-// Of an address of one of those two families.
+// The port of an address of one of these two families.
 uint16_t TcpPort(Address* address);
 
 }  // namespace overlaybd_nbd

@@ -1,5 +1,5 @@
-// Arguments of a call from JavaScript -> C++ values, strictly: nothing is coerced, so no valueOf
-// can run and detach a buffer whose address has been taken. Not for objects with fields.
+// Arguments of a call from JavaScript as C++ values. The conversion is strict: nothing is coerced,
+// so no valueOf can run and detach a buffer whose address was taken. Not for objects with fields.
 #pragma once
 
 #include <napi.h>
@@ -20,7 +20,7 @@ struct Bytes {
   size_t size;
 };
 
-// TypeError if it is no number, RangeError if it is no integer from `min` to `max`.
+// TypeError if it is not a number, RangeError if it is not an integer from `min` to `max`.
 uint64_t IntegerArgument(const Napi::CallbackInfo& info, size_t index, const char* name,
                          uint64_t max, uint64_t min = 0);
 
@@ -47,11 +47,11 @@ struct Descriptors {
   size_t count;
 };
 
-// An Int32Array of at most 64 descriptors, which RangeError enforces, or of room for at most 64.
+// An Int32Array of at most 64 descriptors (else RangeError), or with room for at most 64.
 Descriptors DescriptorsArgument(const Napi::CallbackInfo& info, size_t index, const char* name);
 Descriptors DescriptorRoomArgument(const Napi::CallbackInfo& info, size_t index, const char* name);
 
-// Offsets of blocks in a buffer, as a Uint32Array holds them. Valid as `Bytes` are.
+// Offsets of blocks in a buffer, from a Uint32Array. Valid as long as `Bytes` are.
 struct Bounds {
   const uint32_t* data;
   size_t count;
@@ -59,19 +59,20 @@ struct Bounds {
 
 Bounds BoundsArgument(const Napi::CallbackInfo& info, size_t index);
 
-// Copies a string into `text` as UTF-8 with a NUL after it, and returns how many bytes it has. If
-// that is `capacity` or more it did not fit, and the text is cut. RangeError if it holds a NUL.
+// Copies a string into `text` as UTF-8 with a NUL after it, and returns its length in bytes. If
+// that is `capacity` or more, the string did not fit and the text is cut. RangeError if it has a
+// NUL.
 size_t StringArgument(const Napi::CallbackInfo& info, size_t index, const char* name, char* text,
                       size_t capacity);
 
-// An Error with `code` ("EPERM") and `errno` (negative, as in Node), to throw.
+// An Error with `code` ("EPERM") and `errno` (negative, as in Node.js), to throw.
 Napi::Error SystemError(Napi::Env env, const char* subject, int negative_errno);
 
 inline Napi::Value ToNumber(const Napi::CallbackInfo& info, int64_t value) {
   return Napi::Number::New(info.Env(), static_cast<double>(value));
 }
 
-// `data` is what the function finds in `info.Data()`.
+// The function gets `data` from `info.Data()`.
 template <Napi::Value (*function)(const Napi::CallbackInfo&)>
 void Export(Napi::Object exports, const char* name, void* data = nullptr) {
   const napi_env env = exports.Env();

@@ -91,7 +91,7 @@ void ExportCodecs(Napi::Object exports) {
   auto owned = std::make_unique<Codecs>();
   const auto free = [](void* codecs) { delete static_cast<Codecs*>(codecs); };
   Check(napi_add_env_cleanup_hook(exports.Env(), free, owned.get()));
-  // The hook's from here on, whatever fails below.
+  // From here on the hook owns it, even if a later call fails.
   Codecs* const codecs = owned.release();
   Export<CodecVersionCall>(exports, "version");
   Export<DecodeBlocksCall>(exports, "decodeBlocks", codecs);

@@ -1,5 +1,5 @@
-// Decodes runs of stored blocks: CRC, decompression and exact size of each. Knows neither Node nor
-// ZFile headers.
+// Decodes runs of stored blocks: CRC, decompression and exact size of each. It does not depend on
+// Node.js, and does not know ZFile headers.
 #pragma once
 
 #include <cstddef>
@@ -9,12 +9,12 @@
 
 namespace overlaybd_nbd {
 
-// Blocks that follow each other, and where their plain bytes go, which follow each other too.
+// Adjacent blocks, and the destination of their plain bytes, which are adjacent too.
 struct BlockRun {
   const uint8_t* data;
   size_t size;
-  // Block i is [bounds[i], bounds[i + 1]) of `data`. May be memory that another thread writes:
-  // nothing outside `data` is ever read.
+  // Block i is [bounds[i], bounds[i + 1]) of `data`. Another thread may write to this memory: bytes
+  // outside `data` are never read.
   const uint32_t* bounds;
   size_t count;
   // Whether the last four bytes of each block are the little-endian CRC of those before them.
@@ -29,9 +29,9 @@ struct BlockRun {
 constexpr int64_t kAllDecoded = -1;
 constexpr int64_t kBadRun = -2;
 
-// kAllDecoded, or the index of the first block whose CRC is wrong or that does not decode to its
-// size, or kBadRun if a block's bounds are in disorder, outside `data`, or too narrow for its CRC.
-// Bytes of `out` may be in any state from the block on that is not good.
+// kAllDecoded; or the index of the first block whose CRC is wrong or that does not decode to its
+// size; or kBadRun if a block's bounds are not in order, outside `data`, or too narrow for its CRC.
+// From the first bad block on, bytes of `out` have any value.
 int64_t DecodeBlocks(BlockCodec* codec, const BlockRun& run);
 
 }  // namespace overlaybd_nbd

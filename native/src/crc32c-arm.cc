@@ -1,4 +1,4 @@
-// CRC-32C by the ARMv8 instruction. Elsewhere there is none.
+// CRC-32C by the ARMv8 instruction. On other architectures there is none.
 #include "crc32c-implementations.h"
 
 #if defined(__aarch64__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__

@@ -16,7 +16,7 @@ constexpr uint32_t kCrc32cPolynomial = 0x82F63B78;
 // Eight bytes a step through tables; runs everywhere.
 uint32_t Crc32cTable(const uint8_t* data, size_t length, uint32_t seed);
 
-// Each is nullptr where the CPU (or the architecture compiled for) does not have it.
+// Each is nullptr if the CPU (or the target architecture) does not have the instruction.
 Crc32cFunction Crc32cX86Serial();       // SSE4.2
 Crc32cFunction Crc32cX86Interleaved();  // SSE4.2 and PCLMULQDQ: three streams at once
 Crc32cFunction Crc32cArm();             // ARMv8 CRC extension

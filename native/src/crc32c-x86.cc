@@ -1,4 +1,5 @@
-// CRC-32C by the x86-64 instruction, one stream or three at once. Elsewhere there is none.
+// CRC-32C by the x86-64 instruction, one stream or three at once. On other architectures there is
+// none.
 #include "crc32c-implementations.h"
 
 #if defined(__x86_64__)
@@ -19,9 +20,9 @@ constexpr uint32_t PowerOfX(unsigned exponent) {
   return value;
 }
 
-// What to multiply a register with to move it `bytes` bytes on. The product of two reflected
-// 32-bit values, taken by the crc32 instruction as 64 bits of data, comes out multiplied by
-// x^33 (32 from the instruction, 1 from reflection), which is taken off here.
+// The factor that moves a register by `bytes` bytes. The product of two reflected 32-bit values,
+// taken by the crc32 instruction as 64 bits of data, comes out multiplied by x^33 (32 from the
+// instruction, 1 from reflection), which is corrected here.
 constexpr uint32_t MoveOn(unsigned bytes) { return PowerOfX(8 * bytes - 33); }
 
 __attribute__((target("sse4.2"))) uint32_t Serial(const uint8_t* data, size_t length,
@@ -33,8 +34,8 @@ __attribute__((target("sse4.2"))) uint32_t Serial(const uint8_t* data, size_t le
   return tail;
 }
 
-// The instruction takes three cycles but one can start every cycle: three neighbouring runs of
-// kWords words each are taken in step, and joined by two multiplications.
+// The instruction takes three cycles, but one can start every cycle: three neighbouring runs of
+// kWords words each are processed in step, and joined by two multiplications.
 template <unsigned kWords>
 __attribute__((target("sse4.2,pclmul"))) uint32_t ThreeRuns(const uint8_t* data, uint32_t seed) {
   constexpr unsigned kRun = kWords * 8;
@@ -58,8 +59,8 @@ __attribute__((target("sse4.2,pclmul"))) uint32_t ThreeRuns(const uint8_t* data,
                                third);
 }
 
-// Run lengths: one pass takes all but 64 bytes of a 4 KiB block; the shorter ones keep what is
-// left of a compressed block from going through serially.
+// Run lengths: one pass takes all but 64 bytes of a 4 KiB block; the shorter runs speed up the rest
+// of a compressed block.
 template <unsigned kWords>
 uint32_t AllRuns(const uint8_t** data, size_t* length, uint32_t crc) {
   constexpr size_t kStep = 3 * 8 * kWords;

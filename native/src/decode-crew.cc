@@ -10,18 +10,18 @@
 namespace overlaybd_nbd {
 namespace {
 
-// To wake a thread costs some 5 us, and zstd takes some 200 us for this much.
+// Waking a thread takes about 5 us, and zstd takes about 200 us for this many bytes.
 constexpr size_t kMinBytes = 128 * 1024;
 constexpr size_t kMinBlocks = 4;
-// Bytes that a thread decodes before it looks again what is left; 16 KiB of zstd take about 25 us.
+// Bytes that a thread decodes before it takes the next piece; 16 KiB of zstd take about 25 us.
 constexpr size_t kPieceBytes = 16 * 1024;
 
-// Threads of this process that decode long runs now: with all cores at it, helpers would only be in
-// each other's way.
+// Threads of this process that decode long runs now: if all cores do that, helpers would only
+// compete with them.
 std::atomic<unsigned> decoding{0};
 
 struct Outcome {
-  // Of the first block that is not good.
+  // The index of the first bad block.
   size_t block = SIZE_MAX;
   int64_t result = kAllDecoded;
 };
@@ -41,7 +41,8 @@ class Decoding {
 struct DecodeCrew::Job {
   const BlockRun& run;
   const size_t piece;
-  // Pieces are taken from the front, so those before a bad block are all taken when it is found.
+  // Pieces are taken from the front, so all pieces before a bad block have been taken when it is
+  // found.
   std::atomic<size_t> next{0};
   Outcome helped{};
 
@@ -105,7 +106,7 @@ bool DecodeCrew::Prepare() {
   if (helpers_codec_ == nullptr) helpers_codec_ = MakeBlockCodec(kind_);
   if (helpers_codec_ == nullptr) return false;
   if (helper_.joinable()) return true;
-  // Signals are for the thread that Node has for them.
+  // Node.js has a thread for signals.
   sigset_t all;
   sigset_t before;
   sigfillset(&all);

@@ -1,6 +1,6 @@
-// Decodes long runs of blocks on two cores: the calling thread, and a helper of its own that takes
-// pieces of the same run while there are some. When the helper is not scheduled in time the caller
-// has done them all itself, and waits for nothing. Knows neither Node nor ZFile headers.
+// Decodes long runs of blocks on two cores: the calling thread, and a helper that takes pieces of
+// the same run. If the helper is not scheduled in time, the caller decodes everything itself and
+// does not wait. It does not depend on Node.js, and does not know ZFile headers.
 #pragma once
 
 #include <atomic>
@@ -14,7 +14,7 @@
 
 namespace overlaybd_nbd {
 
-// For one calling thread and one codec. The helper is had when it is first needed.
+// For one calling thread and one codec. The helper starts when it is first needed.
 class DecodeCrew {
  public:
   explicit DecodeCrew(Codec kind) : kind_(kind) {}
@@ -22,7 +22,7 @@ class DecodeCrew {
   DecodeCrew(const DecodeCrew&) = delete;
   DecodeCrew& operator=(const DecodeCrew&) = delete;
 
-  // As DecodeBlocks, by this thread and helpers. `codec` is the caller's own.
+  // Like DecodeBlocks, with this thread and helpers. `codec` is that of the caller.
   int64_t Decode(BlockCodec* codec, const BlockRun& run);
 
  private:
@@ -39,7 +39,7 @@ class DecodeCrew {
   std::mutex mutex_;
   std::condition_variable wanted_;
   std::condition_variable done_;
-  // Under the mutex:
+  // Guarded by the mutex:
   Job* job_ = nullptr;
   bool helping_ = false;
   bool stop_ = false;

@@ -15,12 +15,12 @@ namespace {
 
 static_assert(sizeof(int) == sizeof(int32_t), "descriptors are copied as they are");
 
-// Aligned as the headers in it must be.
+// Aligned as its headers require.
 struct Control {
   alignas(cmsghdr) char space[CMSG_SPACE(kMaxDescriptors * sizeof(int))];
 };
 
-// How many descriptors the header carries.
+// How many descriptors the message has.
 size_t CountIn(const cmsghdr* header) {
   if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) return 0;
   return (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -30,8 +30,8 @@ size_t CountIn(const cmsghdr* header) {
 
 int CloseDescriptor(int fd) {
   if (::close(fd) == 0) return 0;
-  // Linux has let go of the descriptor when close is interrupted; another try could hit
-  // a descriptor that a different thread has just opened.
+  // When close is interrupted, Linux has already released the descriptor; another try could close a
+  // descriptor that a different thread has just opened.
   return errno == EINTR ? 0 : -errno;
 }
 

@@ -1,5 +1,5 @@
-// What each *-binding.cc adds to the addon: the functions of one object of its exports. No state is
-// kept outside the environment.
+// The functions that each *-binding.cc adds to the addon: those of one object of its exports. All
+// state belongs to the environment.
 #pragma once
 
 #include <napi.h>

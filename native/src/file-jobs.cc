@@ -20,7 +20,7 @@
 namespace overlaybd_nbd {
 namespace {
 
-// Read in one go; whole windows.
+// Bytes of one read; whole windows.
 constexpr size_t kChunk = 256 * 1024;
 static_assert(kChunk % FileWindows::kWindow == 0);
 
@@ -34,13 +34,13 @@ bool MayAskResidency(int fd, const struct stat& status) {
   return ::faccessat(fd, "", W_OK, AT_EACCESS | AT_EMPTY_PATH) == 0;
 }
 
-// Opens for reading what `look`, an O_PATH descriptor, stands for: that very file.
+// Opens for reading the very file of `look`, an O_PATH descriptor.
 int Reopen(int look, const char* path, const struct stat& looked) {
   constexpr int kFlags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
   char link[32];
   snprintf(link, sizeof(link), "/proc/self/fd/%d", look);
   int fd = ::open(link, kFlags);
-  // Without /proc the path has to do, if it still leads to the same file.
+  // Without /proc the path is used, if it still leads to the same file.
   if (fd < 0 && errno == ENOENT) fd = ::open(path, kFlags);
   if (fd < 0) return -errno;
   struct stat status;
@@ -53,7 +53,7 @@ int Reopen(int look, const char* path, const struct stat& looked) {
 }
 
 int OpenImageFile(const char* path, FileJobOutcome* outcome) {
-  // Looked at first: to open a device, a FIFO or a terminal may do something.
+  // Looked at first, because opening a device, a FIFO or a terminal may have effects.
   const int look = ::open(path, O_PATH | O_CLOEXEC);
   if (look < 0) return -errno;
   struct stat status;
@@ -64,7 +64,7 @@ int OpenImageFile(const char* path, FileJobOutcome* outcome) {
   ::close(look);
   if (result < 0) return result;
   const int fd = result;
-  // Again: it may have been written to in between.
+  // Again, because the file may have been written to in between.
   const int64_t size = ::fstat(fd, &status) != 0 ? -errno
                        : is_device               ? FileSize(fd)
                                                  : status.st_size;
@@ -99,7 +99,7 @@ void KeepWindows(int fd, uint64_t position, const uint8_t* data, size_t length,
   }
 }
 
-// Reads the range; where it goes is up to the file: into the page cache, or our windows.
+// Reads the range; its method decides the destination: the page cache, or the windows.
 int64_t Load(int fd, uint64_t position, uint64_t length) {
   const FileEntry* const entry = FindFile(fd);
   const bool keep = entry != nullptr && KeepsWindows(*entry);
@@ -126,8 +126,8 @@ int64_t Load(int fd, uint64_t position, uint64_t length) {
   return static_cast<int64_t>(length);
 }
 
-// Of one piece of advice the kernel takes no more than its readahead window; this is the smallest
-// that is usual.
+// For one piece of advice the kernel reads no more than its readahead window; this is the smallest
+// usual one.
 int Prefetch(int fd, uint64_t position, uint64_t length) {
   constexpr uint64_t kReadahead = 128 * 1024;
   for (uint64_t done = 0; done < length; done += kReadahead) {
@@ -138,7 +138,7 @@ int Prefetch(int fd, uint64_t position, uint64_t length) {
   return 0;
 }
 
-// -ENXIO if the file has become shorter than it was.
+// -ENXIO if the file has become shorter.
 int RequireLength(int fd, uint64_t file_end) {
   struct stat status;
   if (::fstat(fd, &status) != 0) return -errno;
@@ -153,25 +153,25 @@ int64_t FindExtents(const FileJobRequest& request, std::vector<double>* extents)
   while (at < end && extents->size() < 2 * kMaxJobExtents) {
     const int64_t data = SeekData(request.fd, at);
     if (data == -EINVAL) {
-      // A disk, which knows no holes, but how long it is.
+      // A block device has no holes, only a size.
       const int length = RequireLength(request.fd, request.file_end);
       return length < 0 ? length : data;
     }
     if (data < 0 && data != -ENXIO) return data;
-    // No data up to the end of the file, wherever that is by now.
+    // No data up to the end of the file, wherever that is now.
     if (data == -ENXIO || static_cast<uint64_t>(data) >= end) {
       at = end;
       break;
     }
     const int64_t hole = SeekHole(request.fd, static_cast<uint64_t>(data));
     if (hole < 0 && hole != -ENXIO) return hole;
-    // It was cut between the two calls, or holds data that is none.
+    // The file was cut between the two calls, or the answer contradicts itself.
     if (hole <= data) return hole == -ENXIO ? -ENXIO : -EIO;
     extents->push_back(static_cast<double>(data));
     extents->push_back(static_cast<double>(hole));
     at = static_cast<uint64_t>(hole);
   }
-  // A file that was cut has a hole after its end, too.
+  // A file that was cut has a hole after its end too.
   const int length = RequireLength(request.fd, request.file_end);
   if (length < 0) return length;
   return static_cast<int64_t>(std::min(at, end) - request.position);

@@ -1,5 +1,5 @@
-// What threads of the pool do with files, one function for each kind of job. Everything here may
-// wait for a disk, so that nothing else may call it. Knows neither Node nor any format.
+// The jobs of the pool's threads, one function for each kind. Everything here may wait for a disk,
+// so only these threads may call it. It does not depend on Node.js or a format.
 #pragma once
 
 #include <cstddef>
@@ -44,7 +44,7 @@ class OwnedDescriptor {
   int fd_ = -1;
 };
 
-// What to do; the fields that a kind does not name are left alone.
+// The job; fields that a kind does not name are not used.
 struct FileJobRequest {
   FileJobKind kind = FileJobKind::kClose;
   std::string path;               // kOpen, kExists, kCacheOpen
@@ -62,18 +62,18 @@ struct FileJobRequest {
   std::vector<uint8_t> bytes;  // kCacheStore
 };
 
-// What came of it.
+// The result of a job.
 struct FileJobOutcome {
   // kOpen: the descriptor; -ENOTBLK if it is neither a regular file nor a block device. kLoad: the
-  // bytes there are, less than `length` if the file ends. kExtents: how far the extents tell, at
-  // least a byte; -ENXIO if the file is shorter than `file_end`. Otherwise 0. Or -errno.
+  // number of bytes, less than `length` if the file ends. kExtents: the end of the known range, at
+  // least one byte; -ENXIO if the file is shorter than `file_end`. Otherwise 0. Or -errno.
   int64_t result = 0;
-  // kOpen: the size, and 1 if it is a block device. kExtents: begin and end of each run of data;
-  // the last may reach past the range.
+  // kOpen: the size, and 1 for a block device. kExtents: begin and end of each run of data; the
+  // last may reach past the range.
   std::vector<double> values;
-  // kOpen: the same file opened twice has the same: device, inode, size, time of change.
+  // kOpen: the identity of the file: device, inode, size, modification time.
   std::string identity;
-  // kOpen: is remembered when a client takes the descriptor.
+  // kOpen: registered when a client takes the descriptor.
   std::unique_ptr<FileEntry> entry;
   // kCacheOpen: the descriptor is closed with the environment that asked for it.
   bool ends_with_client = false;
@@ -84,7 +84,7 @@ constexpr bool OpensFile(FileJobKind kind) {
   return kind == FileJobKind::kOpen || kind == FileJobKind::kCacheOpen;
 }
 
-// Extents in one outcome; a client asks again for more.
+// The most extents in one result; a client asks again for more.
 constexpr size_t kMaxJobExtents = 4096;
 
 void RunFileJob(const FileJobRequest& request, FileJobOutcome* outcome);

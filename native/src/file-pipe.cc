@@ -11,7 +11,7 @@
 namespace overlaybd_nbd {
 namespace {
 
-// 0 if no page of the range has to come from a disk.
+// 0 if no page of the range has to be read from a disk.
 int RequireAtHand(int file, uint64_t position, size_t length) {
   const FileEntry* const entry = FindFile(file);
   if (entry == nullptr || entry->access == FileAccess::kThreads) return -EOPNOTSUPP;
@@ -25,7 +25,7 @@ int RequireAtHand(int file, uint64_t position, size_t length) {
 int MakePipe(int32_t* ends, size_t size) {
   int fds[2];
   if (::pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0) return -errno;
-  // It may be smaller than requested: the system limits it for each user.
+  // It may be smaller than requested: the kernel limits it for each user.
   int capacity = ::fcntl(fds[1], F_SETPIPE_SZ, static_cast<int>(size));
   if (capacity < 0) capacity = ::fcntl(fds[1], F_GETPIPE_SZ);
   if (capacity < 0) {
@@ -51,7 +51,7 @@ ssize_t FillPipe(int file, uint64_t position, int pipe, size_t length) {
     if (n > 0) {
       done += static_cast<size_t>(n);
     } else if (errno != EINTR) {
-      // What is in the pipe already counts: it has to be known.
+      // Bytes that are already in the pipe must be counted.
       if (done > 0) break;
       return errno == EINVAL ? -EOPNOTSUPP : -errno;
     }

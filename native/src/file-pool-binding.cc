@@ -1,8 +1,7 @@
 // file-pool.h for JavaScript. Described in daemon/native/file.ts.
 //
-// Ownership: a FileJobPort belongs to its environment, and goes with it in the cleanup hook. Jobs
-// hold a Mailbox, which outlives both: what comes for an environment that has gone is dropped
-// there.
+// Ownership: a FileJobPort belongs to its environment, and the cleanup hook deletes it. Jobs have a
+// Mailbox, which outlives both: it drops results for an environment that has ended.
 #include <napi.h>
 #include <uv.h>
 
@@ -26,10 +25,10 @@ namespace overlaybd_nbd {
 namespace {
 
 constexpr uint64_t kMaxDeadlineMs = 24 * 3600 * 1000;
-// Of all environments. Main sets it before it opens anything.
+// For all environments. The main thread sets it before it opens a file.
 std::atomic<uint32_t> deadline{8000};
 
-// Where threads put the ends of jobs of one environment.
+// Threads put the results of jobs of one environment here.
 class Mailbox : public FileJobClient {
  public:
   bool Ended(std::unique_ptr<FileJobEnd> end) override {
@@ -42,7 +41,7 @@ class Mailbox : public FileJobClient {
 
   void Open(uv_async_t* async) { async_ = async; }
 
-  // Nothing reads the mailbox from here on.
+  // From here on no thread reads the mailbox.
   std::vector<std::unique_ptr<FileJobEnd>> Close() {
     const std::lock_guard<std::mutex> lock(mutex_);
     async_ = nullptr;
@@ -69,7 +68,7 @@ class FileJobPort {
  public:
   FileJobPort(napi_env env, uv_loop_t* loop) : env_(env), loop_(loop) {}
 
-  // 0, or -errno. Once for each environment.
+  // 0, or -errno. Called once for each environment.
   int Listen(Napi::Function done);
   int Start(uint64_t id, FileJobRequest request);
   void Close(int fd);
@@ -132,8 +131,8 @@ void FileJobPort::OnEnds(uv_async_t* async) {
   }
 }
 
-// Uses the C interface, as everything that the loop calls. @returns false if the callback was not
-// called, because the environment is ending
+// Uses the C interface, like everything that the loop calls. @returns false if the callback was not
+// called because the environment is ending
 bool FileJobPort::Tell(const FileJobEnd& end) {
   const FileJobOutcome& outcome = end.outcome;
   napi_handle_scope scope;
@@ -154,8 +153,8 @@ bool FileJobPort::Tell(const FileJobEnd& end) {
           napi_ok &&
       napi_create_string_utf8(env_, outcome.identity.data(), outcome.identity.size(),
                               &arguments[3]) == napi_ok;
-  // In a scope of its own: JavaScript continues with the descriptor only when the scope is closed.
-  // By then it is certain who must close the file, even if the environment is ended meanwhile.
+  // In its own scope: JavaScript continues with the descriptor only when the scope is closed. By
+  // then it is certain who must close the file, even if the environment ends meanwhile.
   napi_callback_scope turn = nullptr;
   bool is_told = false;
   if (made && napi_open_callback_scope(env_, receiver, context_, &turn) == napi_ok) {

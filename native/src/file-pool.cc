@@ -1,10 +1,11 @@
-// Which job runs next, on which thread, and for how long it is waited for. See file-pool.h.
+// The order of jobs, their threads, and their deadlines. See file-pool.h.
 #include "file-pool.h"
 
 #include <pthread.h>
 #include <signal.h>
 #include <time.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
@@ -21,16 +22,18 @@ namespace {
 
 using Limits = FilePoolLimits;
 
-// Little is on it; only what is touched is memory.
+// Threads use little of it, and only touched pages are memory.
 constexpr size_t kStackSize = 512 * 1024;
 // A close that hangs is not reported to a client, but it counts as stuck.
 constexpr uint32_t kCloseDeadlineMs = 10'000;
-// Of paths before their st_dev is known: this, and the number of their mount. No st_dev is so
-// large.
+// The key of paths before their st_dev is known: this, and the number of their mount. No st_dev is
+// this large.
 constexpr uint64_t kMountOfPaths = uint64_t{1} << 63;
 // The warden keeps running for this many ticks without work: waking it for each job would cost
 // more.
 constexpr uint64_t kRestlessTicks = 80;
+// No thread is created if this many are on their way to a job.
+constexpr size_t kMostComing = 4;
 
 struct Device;
 struct File;
@@ -64,7 +67,7 @@ struct Device {
   std::list<File*> waiting;  // those with a queue, in turn
 };
 
-// Whom to tell that a job has not ended in time.
+// The client of a job that has not ended in time.
 struct Notice {
   std::shared_ptr<FileJobClient> client;
   uint64_t id;
@@ -124,7 +127,8 @@ class FilePool {
   int threads_ = 0;  // those that are wanted among them
   int wanted_ = 0;   // that the warden has yet to create
   int idle_ = 0;
-  int woken_ = 0;  // of the idle ones
+  int woken_ = 0;     // of the idle ones
+  int starting_ = 0;  // wanted or created, and have not looked for a job yet
   uint64_t tick_ = 0;
   uint64_t last_job_ = 0;  // a tick
   bool has_warden_ = false;
@@ -201,7 +205,7 @@ void FilePool::Add(Job job, uint64_t device_key, uint32_t deadline_ms) {
   Wake();
 }
 
-// The next job that may run: devices take turns, and the files of a device.
+// The next job that may run: devices take turns, and so do the files of a device.
 bool FilePool::Find(std::list<Device*>::iterator* device, std::list<File*>::iterator* file) {
   const int busy = static_cast<int>(running_.size());
   for (auto at = waiting_.begin(); at != waiting_.end(); ++at) {
@@ -243,8 +247,10 @@ std::list<Job>::iterator FilePool::Take(std::list<Device*>::iterator device,
   return std::prev(running_.end());
 }
 
-// Makes sure that a thread takes the next job. Without memory for a new thread, the job waits for
-// an existing one, or for its deadline.
+// Makes sure that a thread takes the next job. A thread that is on its way to a job calls this
+// after it has taken it, so a burst of jobs starts only the threads that it has work for: each
+// takes memory while it exists. Without memory for a new thread, the job waits for an existing one,
+// or for its deadline.
 void FilePool::Wake() {
   std::list<Device*>::iterator device;
   std::list<File*>::iterator file;
@@ -252,8 +258,10 @@ void FilePool::Wake() {
   if (idle_ > woken_) {
     ++woken_;
     work_.notify_one();
-  } else if (threads_ < Limits::kThreads) {
+  } else if (static_cast<size_t>(woken_ + starting_) < std::min(queued_, kMostComing) &&
+             threads_ < Limits::kThreads) {
     ++threads_;
+    ++starting_;
     ++wanted_;
     if (has_warden_) {
       warden_.notify_one();
@@ -268,7 +276,9 @@ void FilePool::Wake() {
 // must not have it: so the warden creates all threads.
 void FilePool::SpawnWanted() {
   for (; wanted_ > 0; --wanted_) {
-    if (!Spawn(ThreadMain, this)) --threads_;
+    if (Spawn(ThreadMain, this)) continue;
+    --threads_;
+    --starting_;
   }
 }
 
@@ -281,6 +291,7 @@ void* FilePool::ThreadMain(void* pool) {
 
 void FilePool::Work() {
   std::unique_lock<std::mutex> lock(mutex_);
+  --starting_;
   for (;;) {
     std::list<Device*>::iterator device;
     std::list<File*>::iterator file;
@@ -294,7 +305,7 @@ void FilePool::Work() {
       continue;
     }
     const auto job = Take(device, file);
-    // Another one may be able to run beside it.
+    // Another thread may be able to run beside it.
     Wake();
     lock.unlock();
     FileJobOutcome outcome;
@@ -338,7 +349,7 @@ void FilePool::DropIfUnused(Device* device, File* file) {
   if (device->files.empty()) devices_.erase(device->key);
 }
 
-// One job less needs the file.
+// One job less uses the file.
 void FilePool::LetGo(FileEntry* entry, int fd) {
   if (entry == nullptr) return;
   --entry->jobs;
@@ -385,7 +396,8 @@ void FilePool::Close(int fd) {
   Tell(notices);
 }
 
-// Ends a job that no thread has taken. The file may be gone afterwards, if this was its last job.
+// Ends a job that no thread has taken. If it was the last job of its file, the file may be gone
+// afterwards.
 void FilePool::EndQueued(Device* device, File* file, std::list<Job>::iterator job, int64_t result,
                          std::vector<Notice>* notices) {
   notices->push_back({job->client, job->id, result});
@@ -437,7 +449,7 @@ void FilePool::Tick(std::vector<Notice>* notices) {
     ++job.device->stuck;
     notices->push_back({job.client, job.id, -ETIMEDOUT});
   }
-  // Jobs of one file are about equally old, the oldest in front.
+  // Jobs of one file are about equally old, the oldest first.
   std::vector<std::pair<Device*, File*>> late;
   for (Device* const device : waiting_) {
     for (File* const file : device->waiting) {

@@ -1,6 +1,6 @@
-// The threads that wait for disks, so that no other thread does. One pool a process, shared by all
-// environments. Its threads are never joined: one that is stuck in the kernel is given up, and ends
-// with the process. Knows neither Node nor any format.
+// The threads that wait for disks, so that no other thread does. All environments share one pool
+// for the process. Its threads are never joined: a thread that is stuck in the kernel counts as
+// lost, and ends with the process. It does not depend on Node.js or a format.
 #pragma once
 
 #include <cstddef>
@@ -13,24 +13,24 @@
 
 namespace overlaybd_nbd {
 
-// What a file pool may take (docs/limits.md).
+// The limits of a file pool (docs/limits.md).
 struct FilePoolLimits {
-  // All threads, stuck ones among them.
+  // All threads, including stuck ones.
   static constexpr int kThreads = 64;
   // How many of them are reserved for devices that answer.
   static constexpr int kReserved = 16;
-  // That work for one device (st_dev; of paths, their mount), without those that are stuck.
+  // Threads that work for one device (st_dev; for paths, their mount), without stuck ones.
   static constexpr int kThreadsPerDevice = 8;
-  // When this many are stuck on a device, the pool risks no further one until one returns.
+  // If this many threads are stuck on a device, the pool uses no further one until one returns.
   static constexpr int kStuckPerDevice = 8;
-  // For one file, stuck ones among them.
+  // Threads for one file, including stuck ones.
   static constexpr int kThreadsPerFile = 4;
-  // Jobs that wait: 1024 connections with 128 requests each.
+  // Waiting jobs: 1024 connections with 128 requests each.
   static constexpr size_t kQueued = 1024 * 128;
-  // A thread that has nothing to do ends.
+  // An idle thread ends after this time.
   static constexpr int kIdleMs = 10'000;
-  // Deadlines are counted in these, so that a process that was stopped for a while, or had no
-  // processor, gives up nothing when it goes on.
+  // Deadlines are counted in these ticks, so that no job fails because the process was stopped for
+  // a while, or had no CPU.
   static constexpr int kTickMs = 125;
 };
 
@@ -48,7 +48,7 @@ class FileJobClient {
   virtual bool Ended(std::unique_ptr<FileJobEnd> end) = 0;
 };
 
-// A thread that has not come back from the kernel in time.
+// A thread that has not returned from the kernel in time.
 struct StuckFileJob {
   std::string path;
   FileJobKind kind;
@@ -57,12 +57,12 @@ struct StuckFileJob {
   double seconds;
 };
 
-// Begins a job. If it has not ended within `deadline_ms`, its client gets -ETIMEDOUT, whatever the
-// thread does. @returns 0; -EAGAIN if too many wait already
+// Starts a job. If it has not ended within `deadline_ms`, its client gets -ETIMEDOUT, whatever the
+// thread does later. @returns 0; -EAGAIN if too many jobs wait already
 int StartFileJob(std::shared_ptr<FileJobClient> client, uint64_t id, FileJobRequest request,
                  uint32_t deadline_ms);
 
-// Closes a file that kOpen opened, when no job needs it any longer. Jobs that wait for it fail.
+// Closes a file that kOpen opened, when no job uses it any longer. Waiting jobs for it fail.
 void CloseFile(int fd);
 
 std::vector<StuckFileJob> StuckFileJobs();

@@ -16,12 +16,12 @@
 namespace overlaybd_nbd {
 namespace {
 
-// More than any service is allowed; what is above is read by threads, which is right, and slower.
+// More than any service may have; threads read files above it, which is correct, but slower.
 constexpr int kMaxDescriptor = 1 << 16;
-// mincore writes a byte a page: a read of 32 MiB at once, which is the longest there is.
+// mincore writes a byte for each page: enough for a read of 32 MiB, the longest possible.
 constexpr size_t kMaxPagesAtOnce = 8192 + 1;
 
-// Reactors look without a lock. An entry is there before they hear of its descriptor, and goes when
+// Reactors read it without a lock. An entry is set before they get its descriptor, and removed when
 // none of them uses it any longer.
 std::atomic<FileEntry*> entries[kMaxDescriptor];
 
@@ -36,9 +36,9 @@ bool CanNotWait(int fd) {
 }
 
 // Closing a file of FUSE asks its server (FUSE_FLUSH), and no signal ends that wait: the process
-// could not end while the server does not answer. Asks right after the file is opened, while the
-// server answers: the kernel does not ask again if the server does not implement it, which is usual
-// for read-only ones.
+// could not end while the server does not answer. So this asks right after the file is opened,
+// while the server answers: if the server does not implement it, which is usual for read-only ones,
+// the kernel does not ask again.
 void AskForFlush(int fd) {
   const int copy = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
   if (copy >= 0) ::close(copy);

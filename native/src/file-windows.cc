@@ -1,4 +1,4 @@
-// Windows of files in memory, replaced by the clock rule. See file-windows.h.
+// Windows of files in memory, replaced by the clock algorithm. See file-windows.h.
 #include "file-windows.h"
 
 #include <algorithm>

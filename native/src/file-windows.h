@@ -1,5 +1,5 @@
 // Bytes of files that only threads can read, kept for the reads that wait for them: a bounded cache
-// of one process. Knows neither Node nor any format.
+// of the process. It does not depend on Node.js or a format.
 #pragma once
 
 #include <sys/types.h>
@@ -17,18 +17,18 @@ namespace overlaybd_nbd {
 
 class FileWindows {
  public:
-  // Of a file, aligned; threads read whole ones.
+  // Aligned ranges of a file; threads read whole ones.
   static constexpr size_t kWindow = 16 * 1024;
   static constexpr size_t kShards = 8;
   static constexpr size_t kWindowsPerShard = 256;
-  // 32 MiB: what is read by threads comes to rest here, and is used within moments.
+  // 32 MiB: bytes that threads have read wait here, and are used within moments.
   static constexpr size_t kCapacity = kWindow * kShards * kWindowsPerShard;
 
   using Clock = std::chrono::steady_clock;
-  // After this time a file that was repaired in place is read anew.
+  // After this time bytes are read again, so that a repair in place is noticed.
   static constexpr std::chrono::seconds kMaxAge{5};
 
-  // Never destroyed: a thread that was given up may still come back.
+  // Never destroyed: a stuck thread may still return.
   static FileWindows& Instance();
 
   // When bytes were read: they are kept only if `*count` is `seen` still, so that bytes that were
@@ -41,10 +41,10 @@ class FileWindows {
   // Keeps `length` bytes, at most a window, of the window that begins at `position`.
   void Keep(int fd, uint64_t position, const void* data, size_t length,
             Clock::time_point now = Clock::now(), Changes changes = {nullptr, 0});
-  // How many bytes from the front of the range are here; -EAGAIN if none are.
+  // How many bytes of the range are here, from its start; -EAGAIN if none are.
   ssize_t Read(int fd, void* data, size_t length, uint64_t position,
                Clock::time_point now = Clock::now());
-  // Before the descriptor is closed, and after the file changed and its changes were counted.
+  // Called before the descriptor is closed, and after a change of the file was counted.
   void Forget(int fd);
 
  private:

@@ -13,7 +13,7 @@
 namespace overlaybd_nbd {
 namespace {
 
-// More than any answer to one request that is sent from here.
+// More than any answer to one request of this file.
 constexpr size_t kDatagramSize = 16384;
 constexpr uint8_t kControllerVersion = 2;
 constexpr time_t kAnswerSeconds = 10;
@@ -102,7 +102,7 @@ int ReadAnswer(const uint8_t* datagram, size_t size, uint32_t sequence,
       int32_t error;
       if (length < sizeof(error)) return -EBADMSG;
       memcpy(&error, payload, sizeof(error));
-      // A number that is no errno would be taken for a result.
+      // A number that is not an errno would look like a result.
       return error <= 0 && error >= -4095 ? error : -EBADMSG;
     }
     if (header.nlmsg_seq == sequence && header.nlmsg_type >= NLMSG_MIN_TYPE) {
@@ -124,7 +124,7 @@ GenlSocket::~GenlSocket() {
 int GenlSocket::Open() {
   fd_ = ::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC);
   if (fd_ < 0) return -errno;
-  // The kernel does what it is asked before sendto returns; an answer that is not there soon is
+  // The kernel handles the request before sendto returns; an answer that does not arrive soon is
   // lost.
   const timeval limit = {kAnswerSeconds, 0};
   return ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) == 0 ? 0 : -errno;
@@ -148,7 +148,7 @@ int GenlSocket::Exchange(GenlRequest* request, std::vector<uint8_t>* answer) {
   const std::vector<uint8_t>& bytes = request->Finish(++sequence_);
   sockaddr_nl kernel = {};
   kernel.nl_family = AF_NETLINK;
-  // Not repeated when it is interrupted: the kernel may have begun, and connected a device.
+  // Not repeated after an interruption: the kernel may have started, and connected a device.
   const ssize_t sent = ::sendto(fd_, bytes.data(), bytes.size(), 0,
                                 reinterpret_cast<const sockaddr*>(&kernel), sizeof(kernel));
   if (sent < 0) return -errno;

@@ -1,6 +1,6 @@
-// Generic netlink over one socket: a request, its answer, its acknowledgement. Knows no family but
-// the controller, which resolves names. Every function that returns a number returns one >= 0, or
-// -errno; what the kernel sends is checked before it is believed (-EBADMSG).
+// Generic netlink over one socket: a request, its answer, its acknowledgement. The only family that
+// it knows is the controller, which resolves names. Every function that returns a number returns
+// one >= 0, or -errno; messages of the kernel are checked before they are used (-EBADMSG).
 #pragma once
 
 #include <cstddef>
@@ -20,8 +20,7 @@ struct Attribute {
   bool Get(uint32_t* value) const;
 };
 
-// The first attribute of that type among `size` bytes of attributes, as far as they are well
-// formed.
+// The first attribute of this type among `size` bytes of attributes, up to the first malformed one.
 Attribute FindAttribute(const uint8_t* data, size_t size, uint16_t type);
 Attribute FindAttribute(Attribute nest, uint16_t type);
 
@@ -32,7 +31,7 @@ class GenlRequest {
   void Put(uint16_t type, const void* data, size_t size);
   void PutU32(uint16_t type, uint32_t value) { Put(type, &value, sizeof(value)); }
   void PutU64(uint16_t type, uint64_t value) { Put(type, &value, sizeof(value)); }
-  // What is put until EndNest, with the returned position, becomes part of it.
+  // Attributes that are put before EndNest (with the returned position) become part of it.
   size_t BeginNest(uint16_t type);
   void EndNest(size_t position);
 
@@ -43,8 +42,8 @@ class GenlRequest {
   std::vector<uint8_t> bytes_;
 };
 
-// Looks through one datagram of the kernel. kUnfinished until the acknowledgement has come, then 0
-// or the -errno in it; the attributes of an answer before it go to `answer`.
+// Parses one datagram of the kernel. kUnfinished until the acknowledgement arrives, then 0 or its
+// -errno; the attributes of an answer before it go to `answer`.
 constexpr int kUnfinished = 1;
 int ReadAnswer(const uint8_t* datagram, size_t size, uint32_t sequence,
                std::vector<uint8_t>* answer);
@@ -57,9 +56,10 @@ class GenlSocket {
   GenlSocket& operator=(const GenlSocket&) = delete;
 
   int Open();
-  // The number of a family; -ENOENT if the kernel has none of that name. It may load a module.
+  // The number of a family; -ENOENT if the kernel has none of that name. The kernel may load a
+  // module.
   int Resolve(const char* family);
-  // Waits for the kernel to do what is asked, and 10 s for its answer: -ETIMEDOUT.
+  // Waits until the kernel has handled the request, and up to 10 s for its answer: -ETIMEDOUT.
   int Exchange(GenlRequest* request, std::vector<uint8_t>* answer);
 
  private:

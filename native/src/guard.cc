@@ -1,4 +1,4 @@
-// Exceptions of C++ to those of JavaScript, or to nothing. See guard.h.
+// Turns C++ exceptions into JavaScript exceptions, or drops them. See guard.h.
 #include "guard.h"
 
 #include <cstdio>
@@ -8,7 +8,7 @@
 namespace overlaybd_nbd {
 namespace {
 
-// Whatever they return: an environment that takes no exception is ending, or has one already.
+// The results are ignored: an environment that accepts no exception is ending, or has one already.
 void Throw(napi_env env, const char* message) { napi_throw_error(env, nullptr, message); }
 
 void ThrowCurrent(napi_env env) {

@@ -1,24 +1,24 @@
-// The border between C and our C++: a caller in C never gets an exception, in whatever state
-// the environment is. One that is being ended takes no JavaScript exception any more, and lets
-// every function fail that would run some: then no report can be made, and nothing is left to do.
+// The border between C and C++: a C caller never gets an exception, in any state of the
+// environment. An environment that is ending accepts no JavaScript exception, and all functions
+// fail that would run JavaScript: then nothing can be reported, and nothing is left to do.
 #pragma once
 
 #include <napi.h>
 
 namespace overlaybd_nbd {
 
-// A function of Node-API that failed. It may have left a JavaScript exception, which then counts.
+// A function of Node-API has failed. If it left a JavaScript exception, that is the error.
 struct NodeApiError {
   napi_status status;
 };
 
-// Instead of node-addon-api's own checks where an environment may be ending: what those do with the
-// exception of an ending environment can end the process.
+// Used instead of node-addon-api's own checks if an environment may be ending: their exceptions in
+// an ending environment can end the process.
 inline void Check(napi_status status) {
   if (status != napi_ok) throw NodeApiError{status};
 }
 
-// Makes the exception that is being handled one of JavaScript, if the environment takes one.
+// Turns the current exception into a JavaScript exception, if the environment accepts one.
 void ThrowCurrentException(napi_env env) noexcept;
 
 // Runs `work`; nullptr if it throws.
@@ -32,13 +32,13 @@ napi_value Guarded(napi_env env, Work work) noexcept {
   }
 }
 
-// A function of ours as Node-API calls it.
+// One of this addon's functions, in the form that Node-API calls.
 template <Napi::Value (*function)(const Napi::CallbackInfo&)>
 napi_value GuardedCallback(napi_env env, napi_callback_info info) noexcept {
   return Guarded(env, [&]() -> napi_value { return function(Napi::CallbackInfo(env, info)); });
 }
 
-// Tells Node of what a callback of the loop has thrown, as an uncaughtException.
+// Reports an exception of a callback of the loop to Node.js, as an uncaughtException.
 void ReportPendingException(napi_env env) noexcept;
 
 }  // namespace overlaybd_nbd

@@ -19,15 +19,14 @@ struct Mapping {
   uint64_t inode;  // 0 if it is not of a file
 };
 
-// The next one of /proc/self/maps; false at its end.
+// The next mapping of /proc/self/maps; false at its end.
 bool NextMapping(FILE* maps, Mapping* mapping) {
   char line[256];
   while (::fgets(line, sizeof(line), maps) != nullptr) {
     const bool parsed =
         sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %*s %*s %" SCNu64, &mapping->start, &mapping->end,
                mapping->access, &mapping->inode) == 4;
-    // Rings that the kernel shares with libuv (io_uring): they cannot be dropped, and are of no
-    // file.
+    // Rings that the kernel shares with libuv (io_uring): they cannot be dropped, and have no file.
     if (strstr(line, " anon_inode:") != nullptr) mapping->inode = 0;
     // The rest of a long path is not another line.
     while (strchr(line, '\n') == nullptr && ::fgets(line, sizeof(line), maps) != nullptr) {

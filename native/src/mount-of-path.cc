@@ -1,4 +1,4 @@
-// Which mount a path leads to, found out without asking a disk. See mount-of-path.h.
+// The mount of a path, without asking a disk. See mount-of-path.h.
 #include "mount-of-path.h"
 
 #include <fcntl.h>
@@ -14,10 +14,10 @@
 namespace overlaybd_nbd {
 namespace {
 
-// As in linux/openat2.h, which has it since 5.12.
+// As in linux/openat2.h of Linux 5.12 and later.
 constexpr uint64_t kResolveCached = 0x20;
 
-// Looks no further than what the kernel has in memory; -EAGAIN if that is not enough.
+// Uses only what the kernel has in memory; -EAGAIN if that is not enough.
 int OpenCached(const char* path, uint64_t flags = 0) {
   open_how how = {};
   how.flags = O_PATH | O_CLOEXEC | flags;
@@ -26,7 +26,7 @@ int OpenCached(const char* path, uint64_t flags = 0) {
   return fd < 0 ? -errno : static_cast<int>(fd);
 }
 
-// Of an open descriptor. fstat and statx would ask the file system.
+// For an open descriptor. fstat and statx would ask the file system.
 int64_t MountOf(int fd) {
   char text[512];
   snprintf(text, sizeof(text), "/proc/self/fdinfo/%d", fd);
@@ -52,7 +52,7 @@ int64_t MountOfPath(const std::string& path) {
       return mount;
     }
     if (fd == -ENOSYS || fd == -EINVAL || at == "/" || at == ".") return fd;
-    // A symbolic link leads somewhere, not to the folder that it is in.
+    // A symbolic link may lead to another mount than that of its folder.
     const int link = OpenCached(at.c_str(), O_NOFOLLOW);
     if (link >= 0) {
       ::close(link);

@@ -1,4 +1,4 @@
-// Which mount a path leads to, found out without asking a disk. Knows neither Node nor any format.
+// The mount of a path, without asking a disk. It does not depend on Node.js or a format.
 #pragma once
 
 #include <cstdint>
@@ -6,8 +6,8 @@
 
 namespace overlaybd_nbd {
 
-// The kernel's number of the mount that holds the path, as far as the kernel has it in memory:
-// otherwise that of the nearest folder above it that is. Never waits for a file system.
+// The kernel's number of the mount that has the path, as far as the kernel has the path in memory;
+// otherwise that of the nearest folder above it that is in memory. Never waits for a file system.
 // @returns -errno if it is unknown: before Linux 5.12, without /proc, or for a symbolic link to a
 // path that is not in memory
 int64_t MountOfPath(const std::string& path);

@@ -25,7 +25,7 @@
 namespace overlaybd_nbd {
 namespace {
 
-// A block device's node; the kernel's own limit for any path.
+// The node of a block device; the kernel's own limit for any path.
 constexpr size_t kPathSize = PATH_MAX;
 constexpr uint64_t kMaxSeconds = INT32_MAX;
 
@@ -34,7 +34,7 @@ class IoctlThread {
   explicit IoctlThread(napi_env env) : env_(env) {}
   ~IoctlThread() { LetGo(); }
 
-  // 0 once the device is connected, or -errno and nothing of this is left.
+  // 0 when the device is connected; or -errno, and everything is undone.
   int Start(const std::string& path, NbdIoctlSettings settings, napi_value ended);
 
  private:
@@ -48,7 +48,7 @@ class IoctlThread {
   const napi_env env_;
   napi_threadsafe_function function_ = nullptr;
   std::thread thread_;
-  // Copies of the connections: shutting them down ends the device, whatever the kernel waits for.
+  // Copies of the connections: shutting them down ends the device, even if the kernel is waiting.
   std::vector<int> held_;
   int result_ = 0;
   bool torn_down_ = false;
@@ -84,7 +84,7 @@ int IoctlThread::Start(const std::string& path, NbdIoctlSettings settings, napi_
   int result = Hold(settings);
   if (result == 0) result = StartThread(path, settings);
   if (result >= 0) return 0;
-  // This is deleted only later, by the finalizer; the peers should see the end now.
+  // The finalizer deletes this later, but the peers should see the end now.
   LetGo();
   napi_release_threadsafe_function(function_, napi_tsfn_abort);
   return result;
@@ -116,7 +116,7 @@ int IoctlThread::StartThread(const std::string& path, const NbdIoctlSettings& se
 void IoctlThread::Work(const std::string& path, const NbdIoctlSettings& settings,
                        std::promise<int>* opened) {
   const int fd = NbdIoctlOpen(path.c_str(), settings);
-  // From here on neither the settings nor the promise may be touched: the caller goes on.
+  // From here on neither the settings nor the promise may be used: the caller continues.
   opened->set_value(fd);
   if (fd < 0) return;
   result_ = NbdIoctlRun(fd);

@@ -16,14 +16,14 @@
 namespace overlaybd_nbd {
 namespace {
 
-// Read-only: the ioctls do not care, and closing a device that was open for writing makes udev
-// probe it.
+// Read-only: the ioctls do not require more, and udev probes a device when a descriptor that is
+// open for writing is closed.
 int OpenDevice(const char* path, bool* connected) {
   const int fd = ::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return -errno;
   struct stat status;
   int error = ::fstat(fd, &status) == 0 ? 0 : errno;
-  // Another driver would take the numbers of the ioctls for its own.
+  // Another driver would interpret the numbers of the ioctls as its own.
   if (error == 0 && (!S_ISBLK(status.st_mode) || major(status.st_rdev) != NBD_MAJOR)) {
     error = ENOTTY;
   }
@@ -31,7 +31,7 @@ int OpenDevice(const char* path, bool* connected) {
     ::close(fd);
     return -error;
   }
-  // It is there exactly while the device is connected.
+  // This file exists exactly while the device is connected.
   char pid[64];
   snprintf(pid, sizeof(pid), "/sys/dev/block/%u:%u/pid", major(status.st_rdev),
            minor(status.st_rdev));
@@ -65,7 +65,7 @@ int NbdIoctlOpen(const char* path, const NbdIoctlSettings& settings) {
   bool connected = false;
   const int fd = OpenDevice(path, &connected);
   if (fd < 0) return fd;
-  // Comes before any setting: a size would be set for the present user of the device.
+  // Before any setting, because a size would be set for the present user of the device.
   int result =
       connected ? -EBUSY : Control(fd, NBD_SET_SOCK, static_cast<uint64_t>(settings.sockets[0]));
   if (result == 0) {

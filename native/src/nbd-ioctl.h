@@ -1,5 +1,5 @@
-// /dev/nbdX by ioctls, for kernels without the netlink family. Knows no Node and starts no thread.
-// Every function returns a number >= 0, or -errno.
+// /dev/nbdX by ioctls, for kernels without the netlink family. It does not depend on Node.js, and
+// starts no thread. Every function returns a number >= 0, or -errno.
 #pragma once
 
 #include <cstddef>
@@ -16,16 +16,16 @@ struct NbdIoctlSettings {
   size_t socket_count = 0;
 };
 
-// Makes the device ours and sets it up. The kernel knows the owner by the calling thread, so that
-// each device needs a thread of its own. Returns a descriptor for NbdIoctlRun; -EBUSY if it is in
+// Claims the device and sets it up. The kernel identifies the owner by the calling thread, so each
+// device needs its own thread. Returns a descriptor for NbdIoctlRun; -EBUSY if the device is in
 // use, -ENOTTY if it is not an nbd device, -EPERM.
 int NbdIoctlOpen(const char* path, const NbdIoctlSettings& settings);
 
-// Stays until the device is disconnected or all its connections have ended, then frees the device
+// Runs until the device is disconnected or all its connections have ended, then frees the device
 // and closes the descriptor. A signal would end it too.
 int NbdIoctlRun(int fd);
 
-// Of a device that is connected by whichever means. -ENOTCONN if it is not.
+// For a device that is connected in either way. -ENOTCONN if it is not.
 int NbdIoctlDisconnect(const char* path);
 
 }  // namespace overlaybd_nbd

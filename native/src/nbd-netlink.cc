@@ -12,7 +12,7 @@
 namespace overlaybd_nbd {
 namespace {
 
-// Linux 5.14; the headers of the machine that compiles may be older.
+// Linux 5.14; the headers of the building machine may be older.
 constexpr uint16_t kBackendIdentifier = 10;
 
 void PutSettings(GenlRequest* request, const NbdSettings& settings) {
@@ -83,7 +83,7 @@ int64_t NbdConnect(int64_t index, uint64_t size, uint64_t block_size, uint64_t s
   if (result < 0) return result;
   uint32_t connected;
   if (socket.Answer(NBD_ATTR_INDEX).Get(&connected)) return connected;
-  // The kernel leaves the answer out when it is short of memory, and is connected all the same.
+  // If it is short of memory, the kernel connects the device but sends no answer.
   return index >= 0 ? index : -EBADMSG;
 }
 

@@ -27,7 +27,7 @@ constexpr napi_type_tag kPollTag = {0x6f7665726c617962, 0x642d6e62642e7031};
 
 class Poll;
 
-// The state of one environment: what must be closed before its loop is.
+// The state of one environment: everything that must be closed before its loop ends.
 class PollSet {
  public:
   explicit PollSet(uv_loop_t* loop) : loop_(loop) {}
@@ -46,7 +46,7 @@ class PollSet {
     FinishTeardown();
   }
 
-  // A cleanup hook that Node waits for: it runs the loop until the hook has been removed, and the
+  // A cleanup hook that Node.js waits for: it runs the loop until the hook is removed, and the
   // environment (with this object) outlives that.
   static void Teardown(napi_async_cleanup_hook_handle hook, void* data);
 
@@ -69,7 +69,7 @@ struct Watch {
   Poll* poll;  // valid until the handle is being closed, after which there are no more events
 };
 
-// What Node's hooks and domains know of calls that come from the loop.
+// The context for Node's hooks and domains of calls that come from the loop.
 class CallContext {
  public:
   explicit CallContext(napi_env env) : env_(env) {
@@ -88,8 +88,8 @@ class CallContext {
   napi_async_context context_;
 };
 
-// All of it through the C interface: most of it runs in callbacks of the loop and while
-// environments end, where no exception of C++ can go anywhere.
+// All of it uses the C interface, because most of it runs in callbacks of the loop and while
+// environments end, where C++ exceptions cannot be caught.
 class Poll {
  public:
   explicit Poll(napi_env env) : env_(env) {}
@@ -166,7 +166,7 @@ Napi::Value Poll::New(const Napi::CallbackInfo& info) {
   };
   Check(napi_type_tag_object(env, info.This(), &kPollTag));
   Check(napi_wrap(env, info.This(), poll.get(), finalize, nullptr, &poll->self_));
-  // JavaScript's from here on, whatever fails below.
+  // From here on JavaScript owns it, even if a later call fails.
   poll.release()->Open(info);
   return info.This();
 }
@@ -186,7 +186,8 @@ void Poll::Open(const Napi::CallbackInfo& info) {
   if (!info[1].IsFunction()) {
     throw Napi::TypeError::New(info.Env(), "callback: must be a function");
   }
-  // What may throw comes before libuv knows the handle: after that it can only be closed.
+  // Everything that may throw happens before libuv knows the handle: afterwards it can only be
+  // closed.
   Check(napi_create_reference(env_, info[1], 1, &callback_));
   context_ = std::make_shared<CallContext>(env_);
   auto* const set = static_cast<PollSet*>(info.Data());
@@ -231,7 +232,7 @@ void Poll::StopHandle() {
 
 int Poll::Start(const Napi::CallbackInfo& info) {
   const int events = static_cast<int>(IntegerArgument(info, 0, "events", kAllEvents, 1));
-  // libuv aborts the process when it cannot add a descriptor to its epoll set.
+  // libuv aborts the process if it cannot add a descriptor to its epoll set.
   if (watch_ == nullptr || ::fcntl(fd_, F_GETFD) < 0) return -EBADF;
   if (events_ == 0) Check(napi_reference_ref(env_, self_, nullptr));
   const int result = uv_poll_start(&watch_->handle, events, OnEvents);
@@ -280,7 +281,7 @@ void Poll::Call(int events) {
       napi_create_int32(env, events, &argument) != napi_ok) {
     return;
   }
-  // The callback may close this Poll; the context has to last until the call is over.
+  // The callback may close this Poll, so the context must last until the call has ended.
   const std::shared_ptr<CallContext> context = context_;
   if (napi_make_callback(env, context->Get(), receiver, function, 1, &argument, nullptr) !=
       napi_ok) {
@@ -297,7 +298,7 @@ void ExportPoll(Napi::Object exports) {
   auto owned = std::make_unique<PollSet>(loop);
   const napi_finalize free = [](napi_env, void* set, void*) { delete static_cast<PollSet*>(set); };
   Check(napi_set_instance_data(env, owned.get(), free, nullptr));
-  // The environment's from here on, whatever fails below.
+  // From here on the environment owns it, even if a later call fails.
   PollSet* const set = owned.release();
   Check(napi_add_async_cleanup_hook(env, PollSet::Teardown, set, nullptr));
   Check(napi_set_named_property(env, exports, "Poll", Poll::Define(env, set)));

@@ -21,7 +21,7 @@ Napi::Value NotifyCall(const Napi::CallbackInfo& info) {
   const size_t path_length = StringArgument(info, 0, "path", path, sizeof(path));
   const size_t text_length = StringArgument(info, 1, "text", text, sizeof(text));
   if (text_length >= sizeof(text)) return ToNumber(info, -EMSGSIZE);
-  // The length of a path that was cut is still its true one, which Notify refuses.
+  // A path that was cut still has its true length, which Notify refuses.
   return ToNumber(info, Notify(path, path_length, text, text_length));
 }
 

@@ -1,4 +1,4 @@
-// What a long-running process asks of the system. See process.h.
+// Calls of a long-running process to the system. See process.h.
 #include "process.h"
 
 #include <linux/capability.h>
@@ -19,7 +19,7 @@
 namespace overlaybd_nbd {
 namespace {
 
-// Newer than the headers of some machines that compile.
+// Newer than the headers of some build machines.
 constexpr int kSetIoFlusher = 57;
 
 }  // namespace

@@ -18,7 +18,7 @@ namespace {
 // Address, '%', interface name, NUL.
 constexpr size_t kHostSize = INET6_ADDRSTRLEN + 1 + IF_NAMESIZE;
 constexpr size_t kPathSize = sizeof(sockaddr_un::sun_path);
-// The number after it means none.
+// The number after the largest user number means none.
 constexpr uint64_t kMaxAccount = UINT32_MAX - 1;
 
 int BacklogArgument(const Napi::CallbackInfo& info, size_t index) {
@@ -33,7 +33,7 @@ Napi::Value ListenTcpCall(const Napi::CallbackInfo& info) {
   return ToNumber(info, length < sizeof(host) ? ListenTcp(host, port, backlog) : -EINVAL);
 }
 
-// -1 when it is left out.
+// -1 if it is left out.
 int64_t OptionalArgument(const Napi::CallbackInfo& info, size_t index, const char* name,
                          uint64_t max) {
   if (info[index].IsUndefined()) return -1;

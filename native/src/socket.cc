@@ -20,7 +20,7 @@ namespace {
 
 constexpr int kStreamType = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
 
-// Keeps errno: the caller wants to report why it gives the descriptor up.
+// Keeps errno, so that the caller can report why it closes the descriptor.
 int FailAndClose(int fd) {
   const int error = errno;
   ::close(fd);
@@ -31,7 +31,7 @@ int SetOption(int fd, int level, int option, int value = 1) {
   return setsockopt(fd, level, option, &value, sizeof(value));
 }
 
-// Probes that a peer leaves unanswered before it counts as gone.
+// Unanswered probes until a peer counts as gone.
 constexpr int kProbes = 3;
 
 int BindAndListen(int fd, Address* address, int backlog) {
@@ -49,7 +49,7 @@ int PeerCredentials(int fd, ucred* who) {
   int family;
   const int result = IntegerOption(fd, SO_DOMAIN, &family);
   if (result < 0) return result;
-  // Other sockets answer too, with meaningless numbers.
+  // Other sockets return meaningless numbers.
   if (family != AF_UNIX) return -EAFNOSUPPORT;
   *who = {};
   socklen_t size = sizeof(*who);
@@ -114,7 +114,7 @@ int Accept(int listen_fd) {
   } while (fd < 0 && errno == EINTR);
   if (fd < 0) return -errno;
   if (peer.Family() == AF_INET || peer.Family() == AF_INET6) {
-    // A peer that has reset the connection already makes these fail; recv will tell.
+    // If the peer has already reset the connection, these fail; recv will report it.
     SetOption(fd, IPPROTO_TCP, TCP_NODELAY);
     SetOption(fd, SOL_SOCKET, SO_KEEPALIVE);
   }
@@ -122,7 +122,7 @@ int Accept(int listen_fd) {
 }
 
 int KeepAlive(int fd, int seconds) {
-  // The first is one that only TCP has.
+  // The first option exists for TCP only.
   const bool done =
       SetOption(fd, IPPROTO_TCP, TCP_NODELAY) == 0 &&
       SetOption(fd, IPPROTO_TCP, TCP_KEEPIDLE, std::max(1, seconds / 2)) == 0 &&

@@ -1,5 +1,5 @@
-// Stream sockets as plain descriptors: listen, accept, recv, send. Knows neither Node nor NBD.
-// Every function that returns a number returns one >= 0, or -errno. Nothing here blocks.
+// Stream sockets as plain descriptors: listen, accept, recv, send. It does not depend on Node.js or
+// NBD. Every function that returns a number returns one >= 0, or -errno. No function blocks.
 #pragma once
 
 #include <sys/socket.h>
@@ -15,25 +15,25 @@ namespace overlaybd_nbd {
 // `host` is a numeric IPv4 or IPv6 address (with %scope if link-local); -EINVAL if it is neither.
 int ListenTcp(const char* host, uint16_t port, int backlog);
 
-// `cid` may be VMADDR_CID_ANY; `port` 0 lets the system choose.
+// `cid` may be VMADDR_CID_ANY; with `port` 0 the kernel chooses one.
 int ListenVsock(uint32_t cid, uint32_t port, int backlog);
 
-// Makes an inherited listening socket nonblocking and close-on-exec. 0, or -ENOTSOCK, -EPROTOTYPE
-// (not a stream socket), -EINVAL (does not listen), -EAFNOSUPPORT (an unknown family).
+// Makes a passed listening socket nonblocking and close-on-exec. 0, or -ENOTSOCK, -EPROTOTYPE (not
+// a stream socket), -EINVAL (does not listen), -EAFNOSUPPORT (an unknown family).
 int AdoptListener(int fd);
 
-// A connection to a Unix socket; "@name" is an abstract one. -ECONNREFUSED if no process listens,
+// Connects to a Unix socket; "@name" is an abstract one. -ECONNREFUSED if no process listens,
 // -EAGAIN if the backlog is full at the moment.
 int ConnectUnix(const char* path, size_t length);
 
 int Accept(int listen_fd);
 
-// Ends a TCP connection whose peer is gone: after about `seconds`, half of them without any segment
-// from the peer, or all of them without an acknowledgement of sent data. Sets TCP_NODELAY, too.
-// Fails, with no effect, for other sockets.
+// Makes a TCP connection end if its peer vanishes: after about `seconds`, half of them without any
+// segment from the peer, or all of them without an acknowledgement of sent data. Also sets
+// TCP_NODELAY. Fails without an effect for other sockets.
 int KeepAlive(int fd, int seconds);
 
-// TCP_USER_TIMEOUT alone. It also ends connections whose peer is there and takes nothing.
+// Only TCP_USER_TIMEOUT. It also ends connections whose peer answers but takes no data.
 int SetUserTimeout(int fd, unsigned milliseconds);
 
 // -EAFNOSUPPORT if the socket is neither TCP nor vsock.
@@ -44,7 +44,7 @@ int64_t LocalPort(int fd);
 constexpr size_t kNameSize = 128;
 void LocalName(int fd, char (&name)[kNameSize]);
 
-// The other end of a connected socket. Which members mean something depends on the family.
+// The other end of a connected socket. The family decides which members have a value.
 struct Peer {
   int family = AF_UNSPEC;        // AF_INET for TCP, also over IPv6; AF_VSOCK or AF_UNIX
   char host[kTcpTextSize] = {};  // AF_INET: "127.0.0.1", "[fe80::1%eth0]"
@@ -56,17 +56,17 @@ struct Peer {
 // false if it is not known: a TCP connection that its peer has reset, or another kind of socket.
 bool FindPeer(int fd, Peer* peer);
 
-// The user who connected a Unix socket. -EAFNOSUPPORT if it is another kind of socket.
+// The user who connected a Unix socket. -EAFNOSUPPORT for other kinds of sockets.
 int64_t PeerUid(int fd);
 
-// The process that connected a Unix socket or, of one that listens, the one that made it listen; 0
-// if it is of another process namespace. -EAFNOSUPPORT if it is another kind of socket.
+// The process that connected a Unix socket or, for a listening one, the process that called listen;
+// 0 if it is in another process namespace. -EAFNOSUPPORT for other kinds of sockets.
 int64_t PeerPid(int fd);
 
 ssize_t Recv(int fd, void* data, size_t length);
 ssize_t Send(int fd, const void* data, size_t length);
 
-// Memory of what was sent over a Unix socket and its peer has not received; 0 when it has all.
+// Memory of bytes that were sent over a Unix socket and not yet received; 0 if the peer has all.
 int64_t Untaken(int fd);
 
 enum class ShutdownHow { kRead = 0, kWrite = 1, kBoth = 2 };
@@ -74,8 +74,8 @@ int Shutdown(int fd, ShutdownHow how);
 
 int SocketPair(int (&fds)[2]);
 
-// 1 if the peer has closed its end of a stream socket or shut it down, whatever of its bytes is
-// still to be received; else 0.
+// 1 if the peer has closed its end of a stream socket or shut it down, even if bytes are still to
+// be received; otherwise 0.
 int PeerClosed(int fd);
 
 }  // namespace overlaybd_nbd

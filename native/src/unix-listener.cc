@@ -20,16 +20,16 @@ namespace overlaybd_nbd {
 namespace {
 
 constexpr int kStreamType = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
-// linux/fs.h; newer than the headers of some machines that compile.
+// linux/fs.h; newer than the headers of some build machines.
 constexpr unsigned kRenameNoReplace = 1;
-// Names that are taken are those of processes that died on the way, in another container perhaps.
+// A taken name belongs to a process that died before the end, perhaps in another container.
 constexpr int kMaxNames = 100;
 
-// Makes what is bound in `folder` as `name` the file at `wanted`, unless there is something.
+// Moves the socket `name` in `folder` to `wanted`, unless a file is there.
 int MoveTo(int folder, const char* name, const char* wanted) {
   if (::syscall(SYS_renameat2, folder, name, folder, wanted, kRenameNoReplace) == 0) return 0;
   if (errno != EINVAL && errno != ENOSYS) return errno == EEXIST ? -EADDRINUSE : -errno;
-  // A file system that cannot.
+  // The file system does not support it.
   if (::linkat(folder, name, folder, wanted, 0) != 0) {
     return errno == EEXIST ? -EADDRINUSE : -errno;
   }
@@ -37,8 +37,8 @@ int MoveTo(int folder, const char* name, const char* wanted) {
   return 0;
 }
 
-// Works on a descriptor that is certainly a socket: a file that has taken the name meanwhile, a
-// symbolic link above all, must not get the mode and owner of our socket.
+// Works on a descriptor that is certainly a socket: if another file has taken the name meanwhile,
+// above all a symbolic link, it must not get the mode and owner of the socket.
 int Permit(int folder, const char* name, const UnixAccess& access) {
   const int fd = ::openat(folder, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
   if (fd < 0) return -errno;
@@ -62,7 +62,7 @@ int Permit(int folder, const char* name, const UnixAccess& access) {
   return result;
 }
 
-// Binds to a name of its own in the folder, which goes to `name`.
+// Binds to an unused name in the folder, which is stored in `name`.
 int BindBeside(int fd, int folder, const std::string& path, size_t slash, std::string* name) {
   static std::atomic<unsigned> count{0};
   for (int tries = 0; tries < kMaxNames; ++tries) {

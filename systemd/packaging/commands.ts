@@ -1,5 +1,5 @@
-// What the command line knows, as plain values: commands, their options and the words that an option takes. Made from
-// the builders of the commands, for completion and man pages.
+// The command line as plain values: commands, their options, and the words that an option accepts. Made from the
+// builders of the commands, for completion and man pages.
 import yargs, { type Argv } from 'yargs';
 import { COMMANDS } from '../../daemon/cli/commands.js';
 
@@ -18,7 +18,7 @@ export interface CommandFacts {
   readonly options: readonly OptionFacts[];
 }
 
-/** What yargs has and its types leave out. */
+/** A part of yargs that its types leave out. */
 interface Internals {
   getOptions(): {
     readonly alias: Readonly<Record<string, readonly string[]>>;
@@ -28,7 +28,7 @@ interface Internals {
 }
 
 export async function commandFacts(): Promise<CommandFacts[]> {
-  // By this yargs decides whether completions have descriptions.
+  // From this yargs decides whether completions have descriptions.
   process.env['ZSH_NAME'] = 'zsh';
   const facts: CommandFacts[] = [];
   for (const { usage, describe, load } of COMMANDS) {

@@ -1,5 +1,5 @@
 // Completion for bash and zsh. The words are written into the scripts: asking the program itself, as yargs does, would
-// start Node at every press of the key.
+// start Node.js at every press of the key.
 import type { CommandFacts, OptionFacts } from './commands.js';
 
 const PROGRAM = 'overlaybd-nbd';
@@ -88,7 +88,7 @@ ${specs.map((spec) => `      ${spec}`).join(' \\\n')}
     ;;`;
 }
 
-/** What is not an option. */
+/** The words that are not options. */
 function zshWords(command: string): string {
   return command === 'detach' ? `'*:device:($devices)'`.replaceAll("'", '"') : `'*:file:_files'`;
 }
@@ -100,7 +100,7 @@ function zshOption({ names, describe, takes }: OptionFacts): string {
   const each = names.map((name) =>
     name.startsWith('--') && takes !== 'nothing' ? `${name}=` : name,
   );
-  // An option that is given again is no error: the last one counts, or it is repeatable.
+  // An option may be given again: the last one counts, or it is repeatable.
   return each.length === 1
     ? quoted(`*${each[0]}${text}${value}`)
     : `{${each.map((name) => quoted(`*${name}`)).join(',')}}${quoted(`${text}${value}`)}`;

@@ -1,4 +1,4 @@
-// Makes what a package has besides the program: man pages and completion, in out/share. Part of `npm pack` and of
+// Makes the files of a package other than the program, man pages and completion, in out/share. Part of `npm pack` and of
 // `npm run package:deb`.
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';

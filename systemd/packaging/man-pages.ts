@@ -3,7 +3,7 @@
 import { escaped, roffOf } from './roff.js';
 import type { CommandFacts } from './commands.js';
 
-/** What is in every header: "overlaybd-nbd 0.2.0" and a date, or ''. */
+/** The text in every header: "overlaybd-nbd 0.2.0" and a date, or ''. */
 export interface Release {
   readonly version: string;
   readonly date: string;
@@ -20,7 +20,7 @@ interface Page {
 
 const PROGRAM = 'overlaybd-nbd';
 
-/** Names of files to their text. @throws Error when the pages do not describe every command */
+/** Maps file names to their text. @throws Error if the pages do not describe every command */
 export function manPages(
   docs: { readonly cli: string; readonly configuration: string },
   commands: readonly CommandFacts[],
@@ -80,7 +80,7 @@ All pages, where the Debian package is installed: /usr/share/doc/${PROGRAM}/docs
 `;
 }
 
-/** Headings of the second level to what is below them; '' to what is above the first. */
+/** Maps headings of the second level to the text below them, and '' to the text above the first. */
 function sectionsOf(markdown: string): Map<string, string> {
   const [head = '', ...parts] = markdown.split(/^## /m);
   const sections = new Map([['', head.replace(/^# .*\n+/, '')]]);

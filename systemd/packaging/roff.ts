@@ -1,4 +1,4 @@
-// Markdown to roff with the man macros: what the pages in docs/ use of it. Tables become lists of terms, because a cell
+// Markdown to roff with the man macros, as far as the pages in docs/ use it. Tables become lists of terms, because a cell
 // of a man page cannot be wide.
 import { lexer, type Token, type Tokens } from 'marked';
 

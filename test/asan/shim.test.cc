@@ -257,7 +257,7 @@ void TestStreams() {
   Peer peer;
   CHECK(FindPeer(fds[0], &peer) && peer.family == AF_UNIX);
   CHECK(peer.user.pid == getpid() && peer.user.uid == getuid());
-  // Also a descriptor that somebody has made blocking does not block.
+  // A descriptor that another process has made blocking does not block either.
   fcntl(fds[1], F_SETFL, 0);
   CHECK(Recv(fds[1], data, sizeof(data)) == -EAGAIN);
   CHECK(Shutdown(fds[0], ShutdownHow::kWrite) == 0);

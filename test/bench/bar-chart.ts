@@ -6,7 +6,7 @@ export interface Bar {
   value: number;
   min: number;
   max: number;
-  /** Behind the value: "1.54 x". */
+  /** Text after the value: "1.54 x". */
   note: string;
   /** A class of the style sheet in svg.ts. */
   kind: 'ours' | 'yardstick' | 'peer';
@@ -16,7 +16,7 @@ const TOP = 40;
 const ROW = 28;
 const BAR = 18;
 const LABELS = 270;
-/** For value and note. */
+/** Space for value and note. */
 const RIGHT = 190;
 
 export function barChart(title: string, bars: readonly Bar[]): string {

@@ -14,23 +14,23 @@ export type CaseName =
   | 'obd-lz4-64k'
   | 'obd-zstd';
 
-/** How a chart shows it: ours, the yardstick, the others. */
+/** How a chart shows it: as this project, the yardstick, or another server. */
 export type Role = 'ours' | 'yardstick' | 'peer';
 
 /** A server program on one form of the image. */
 export interface Case {
   name: CaseName;
-  /** What is served, for people. */
+  /** The served form, for people. */
   about: string;
   role: Role;
   form: FormName;
-  /** Whether it runs only when asked for. */
+  /** Whether it runs only on request. */
   optional: boolean;
   /** Program and arguments that serve `files` (bottom layer first) at the Unix socket until killed. */
   command: (files: readonly string[], socket: string) => readonly [string, ...string[]];
 }
 
-/** The one that ratios refer to. */
+/** The server that ratios refer to. */
 export const YARDSTICK: CaseName = 'nbdkit';
 
 const overlaybd: Case['command'] = (files, socket) => [
@@ -149,7 +149,7 @@ export const CASES: readonly Case[] = [
   },
 ];
 
-/** @throws Error when there is none of that name */
+/** @throws Error if there is none of that name */
 export function findCase(name: CaseName): Case {
   const found = CASES.find((each) => each.name === name);
   if (!found) throw new Error(`${name}: no such server`);

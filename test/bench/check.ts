@@ -1,5 +1,5 @@
-// `--check`: the guard against real losses. Half of each goal's ratio is enough, so that noise does
-// not fail it; a comparison that is lost all the same is measured a second time.
+// `--check`: guards against large losses. Half of each goal's ratio is enough, so that noise does not fail it; a
+// comparison that fails anyway is measured a second time.
 import type { CaseName } from './cases.js';
 import { measureExports } from './exports-memory.js';
 import { Fleet, type Step } from './fleet.js';
@@ -57,7 +57,7 @@ async function compare(
   return judgeAll({ ...NOTHING, samples }, goals.map(loosened));
 }
 
-/** Memory does not depend on how busy the machine is. */
+/** Memory does not depend on the load of the machine. */
 async function checkMemory(forms: ImageForms, folder: string): Promise<Verdict[]> {
   const goals = GOALS.filter((goal) => goal.kind === 'memory').map(loosened);
   const exports = await measureExports(forms, folder, EXPORT_RUNS);

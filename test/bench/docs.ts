@@ -7,16 +7,16 @@ import { fileURLToPath } from 'node:url';
 const PROJECT = fileURLToPath(new URL('../../../', import.meta.url));
 const FOLDER = join(PROJECT, 'docs', 'benchmarks');
 
-/** Sections of the README, each between marks of its own. */
+/** Sections of the README, each between its own marks. */
 export type Section = 'load' | 'micro' | 'soak';
 
 export interface Document {
   section: Section;
-  /** Tables with what goes before them. */
+  /** Tables with the text before them. */
   markdown: string;
   /** File names without the ending, with title and SVG text. */
   charts: readonly Chart[];
-  /** What section.json gets. */
+  /** The content of section.json. */
   data: object;
 }
 
@@ -26,7 +26,7 @@ export interface Chart {
   svg: string;
 }
 
-/** @throws Error when the README has no such marks, or the formatter fails */
+/** @throws Error if the README has no such marks, or if the formatter fails */
 export function writeDocument({ section, markdown, charts, data }: Document): void {
   const readme = join(FOLDER, 'README.md');
   const [begin, end] = [`<!-- BEGIN ${section} -->`, `<!-- END ${section} -->`];

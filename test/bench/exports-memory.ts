@@ -12,12 +12,12 @@ export interface ExportsMemory {
   one: number;
   /** With ten. */
   all: number;
-  /** What one more of the nine added. */
+  /** Bytes for each of the nine further exports. */
   further: number;
 }
 
 const EXPORTS = 10;
-/** The heap settles after the start. */
+/** The heap needs a moment after the start. */
 const SETTLE_MS = 500;
 const BLOCK = 4096;
 

@@ -1,4 +1,4 @@
-// Makes the raw disk image: an ext4 file system with real files, nearly full. Knows no layers.
+// Makes the raw disk image: an ext4 file system with real files, nearly full. It does not know layers.
 import { spawnSync } from 'node:child_process';
 import {
   constants,
@@ -14,7 +14,7 @@ import { selectFiles } from './select-files.js';
 
 export const MIB = 1 << 20;
 const FIXED_UUID = '0bd0be7c-0000-4000-8000-000000000001';
-/** The rest is for inodes, bitmaps, folders that do not fit in one block, and what is rounded up. */
+/** The rest is for inodes, bitmaps, folders larger than one block, and rounding. */
 const FILL = 0.94;
 /** Real images have about one inode for this many bytes or more. */
 const BYTES_PER_INODE = 16384;
@@ -41,7 +41,7 @@ export function makeExt4Image(path: string, size: number): void {
     [
       '-q',
       '-F',
-      // No journal, as in a container image: nobody ever mounts the layers for writing again.
+      // No journal, as in a container image: the layers are never mounted for writing again.
       '-t',
       'ext4',
       '-O',
@@ -69,6 +69,6 @@ export function makeExt4Image(path: string, size: number): void {
 }
 
 function inodeCount(files: number, size: number): number {
-  // Folders are far fewer than files.
+  // There are far fewer folders than files.
   return Math.max(Math.ceil(files * 1.3) + 64, (size * MIB) / BYTES_PER_INODE / 4);
 }

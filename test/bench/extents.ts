@@ -10,7 +10,7 @@ const BLOCK = 4096;
 const CHUNK = 1 << 20;
 const ZEROS = Buffer.alloc(BLOCK);
 
-/** mkfs writes the superblock, and only it, in smaller pieces: 1 KiB at byte 1024. */
+/** mkfs writes only the superblock in smaller pieces: 1 KiB at byte 1024. */
 const SUPERBLOCK: Extent = { offset: 2, length: 2 };
 
 /**
@@ -41,7 +41,7 @@ function append(extents: Extent[], offset: number): void {
   else extents.push({ offset, length });
 }
 
-/** The rest of the first block is left out, so it must hold nothing. */
+/** The rest of the first block is left out, so it must be zero. */
 function checkFirstBlock(fd: number): void {
   const block = Buffer.alloc(BLOCK);
   readSync(fd, block, 0, BLOCK, 0);
@@ -64,7 +64,7 @@ export function dealExtents(extents: readonly Extent[], layers: number): Extent[
   return dealt;
 }
 
-/** Sectors; some files are longer, most are shorter. */
+/** In sectors; some files are longer, most are shorter. */
 const PIECE = (256 * 1024) / SECTOR;
 
 function cut({ offset, length }: Extent): Extent[] {

@@ -6,7 +6,7 @@ import type { Work } from './works.js';
 
 const run = promisify(execFile);
 
-/** Over and above the job's own length. */
+/** In addition to the length of the job. */
 const GRACE_MS = 20_000;
 
 export interface FioResult {
@@ -19,7 +19,7 @@ export interface FioResult {
   requests: number;
 }
 
-/** The part of fio's JSON that is used. */
+/** The used part of fio's JSON. */
 interface FioOutput {
   jobs: {
     error: number;
@@ -33,8 +33,8 @@ interface FioOutput {
 }
 
 /**
- * @param seed of the offsets: the same for every server in a round
- * @throws Error with fio's words when it fails or when a request did
+ * @param seed of the offsets: the same for every server in a round @throws Error with fio's output if it fails or if a
+ * request failed
  */
 export async function runFio(
   work: Work,
@@ -43,7 +43,7 @@ export async function runFio(
   seed: number,
 ): Promise<FioResult> {
   const args = [
-    // Threads, so that killing fio leaves nothing behind.
+    // Threads, so that killing fio leaves no process.
     '--name=bench',
     '--thread',
     '--ioengine=nbd',
@@ -54,8 +54,8 @@ export async function runFio(
     `--numjobs=${work.connections}`,
     '--group_reporting',
     `--randseed=${seed}`,
-    // Without a map of what has been read: it would make fio slower, and the runs are longer than
-    // one pass over the device.
+    // Without a map of the blocks that were read: it would make fio slower, and runs are longer than one pass over the
+    // device.
     '--norandommap',
     '--time_based',
     `--runtime=${Math.round(seconds * 1000)}ms`,
@@ -74,7 +74,7 @@ export async function runFio(
     const why = hung ? `no result after ${timeout} ms: a request hangs?` : messageOf(error);
     throw new Error(`${where}: ${why}`, { cause: error });
   }
-  // Notes may come before the JSON.
+  // Notes may precede the JSON.
   const [job] = (JSON.parse(text.slice(text.indexOf('{'))) as FioOutput).jobs;
   const p50 = job?.read.lat_ns.percentile?.['50.000000'];
   if (!job || p50 === undefined || job.error !== 0 || job.read.total_ios === 0) {

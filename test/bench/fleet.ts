@@ -18,13 +18,13 @@ export interface Sample extends FioResult {
 /** Resident memory of a server, in bytes. */
 export interface Memory {
   server: CaseName;
-  /** Ready, and no client has come yet. */
+  /** When it is ready, before the first client. */
   idle: number;
-  /** After all rounds, no client connected. */
+  /** After all rounds, with no client connected. */
   after: number;
 }
 
-/** What a round does: one work on some of the servers. */
+/** The content of a round: one work on some of the servers. */
 export interface Step {
   work: Work;
   servers: readonly CaseName[];
@@ -32,15 +32,15 @@ export interface Step {
 
 export interface RoundsOptions {
   rounds: number;
-  /** Of one measurement; fractions are fine. */
+  /** Seconds of one measurement; may be a fraction. */
   seconds: number;
-  /** Seconds of a round 0 that is not counted: programs reach full speed, buffers their size. */
+  /** Seconds of a first round that is not counted: programs reach full speed, buffers their size. */
   warmUp: number;
-  /** Told where it is. */
+  /** Called with the progress. */
   say: (line: string) => void;
 }
 
-/** Servers that run at the same time; one is loaded at a time, the others sit idle. */
+/** Servers that run at the same time; one is loaded at a time, the others are idle. */
 export class Fleet {
   readonly #servers: Server[] = [];
   readonly #idle = new Map<CaseName, number>();
@@ -68,7 +68,7 @@ export class Fleet {
     return fleet;
   }
 
-  /** @throws Error when fio or a server fails */
+  /** @throws Error if fio or a server fails */
   async rounds(steps: readonly Step[], options: RoundsOptions): Promise<Sample[]> {
     const { rounds, seconds, warmUp, say } = options;
     const samples: Sample[] = [];
@@ -115,7 +115,7 @@ async function measure(
   return { server: server.case.name, work: work.name, round, ...result, cpu };
 }
 
-/** Each round begins with another server, so that none always follows the same one. */
+/** Each round begins with another server, so that no server always follows the same one. */
 function inTurn<T>(things: readonly T[], round: number): T[] {
   if (things.length === 0) return [];
   const first = round % things.length;

@@ -28,7 +28,7 @@ export interface Form {
   size: number;
 }
 
-/** Counts up when images made before are no longer what this code would make. */
+/** Increases when the code would make other images than before. */
 const VERSION = 1;
 const STACK_LAYERS = 8;
 
@@ -41,7 +41,7 @@ export class ImageForms {
   readonly #say: (line: string) => void;
   #extents: Extent[] | undefined;
 
-  /** @param say told what takes long */
+  /** @param say called before long steps */
   constructor(dir: string, sizeMb: number, say: (line: string) => void) {
     this.virtualSize = sizeMb * MIB;
     this.#sizeMb = sizeMb;
@@ -50,7 +50,7 @@ export class ImageForms {
     mkdirSync(this.#folder, { recursive: true });
   }
 
-  /** Makes the form unless it is there. Its files end up in the page cache if memory is enough. */
+  /** Makes the form unless it exists. Its files end up in the page cache if memory is sufficient. */
   form(name: FormName): Form {
     const files = this.#files(name);
     for (const file of files) warm(file);
@@ -124,7 +124,7 @@ export class ImageForms {
     });
   }
 
-  /** A run that is broken off leaves no file that looks finished. */
+  /** An interrupted run leaves no file that looks complete. */
   #once(name: string, make: (path: string) => void): string {
     const path = join(this.#folder, name);
     if (existsSync(path)) return path;
@@ -147,7 +147,7 @@ function withFile<T>(path: string, flags: string, use: (fd: number) => T): T {
   }
 }
 
-/** The writers are done with one piece before they ask for the next, so one buffer is enough. */
+/** A writer uses one piece before it asks for the next, so one buffer is enough. */
 function reader(fd: number): (offset: number, length: number) => Uint8Array {
   const buffer = Buffer.alloc(MIB);
   return (offset, length) => {

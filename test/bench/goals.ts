@@ -1,5 +1,4 @@
-// What the project wants to reach: every goal with its bound. Data only; verdicts.ts finds
-// out whether a goal is met.
+// The goals of the project, each with its bound. Data only; verdicts.ts decides whether a goal is met.
 import type { CaseName } from './cases.js';
 import type { MetricName, WorkName } from './works.js';
 
@@ -7,7 +6,7 @@ import type { MetricName, WorkName } from './works.js';
 const REFERENCE_LZ4_RATE = 1500;
 const REFERENCE_ZSTD_RATE = 195;
 const REFERENCE_ZSTD_IOPS = 25_000;
-/** Lookups a second of its lower_bound at 10,000 segments, and of the best that it has without SIMD. */
+/** Lookups a second of its lower_bound at 10,000 segments, and of its best method without SIMD. */
 const REFERENCE_LOOKUPS = 12.8e6;
 const REFERENCE_BEST_LOOKUPS = 30e6;
 
@@ -19,7 +18,7 @@ interface Common {
   bound: number;
 }
 
-/** A server against a peer in the same rounds; the bound is a ratio, at least. */
+/** A server compared with a peer in the same rounds; the bound is the least ratio. */
 export interface VersusGoal extends Common {
   kind: 'versus';
   server: CaseName;

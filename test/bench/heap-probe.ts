@@ -7,7 +7,7 @@ const INTERVAL_MS = 1000;
 
 const file = process.env['OVERLAYBD_BENCH_HEAP'];
 if (file !== undefined) {
-  // It neither keeps the process alive nor has its own garbage collected early: that is measured, too.
+  // It does not keep the process alive, and does not trigger early collections: its own garbage is measured too.
   setInterval(() => {
     const { heapUsed, external } = process.memoryUsage();
     appendFileSync(file, `${Date.now()} ${threadId} ${heapUsed} ${external}\n`);

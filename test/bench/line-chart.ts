@@ -1,4 +1,4 @@
-// Lines over one axis, which may be logarithmic. It knows nothing of what they show.
+// Lines over one axis, which may be logarithmic. It does not know their meaning.
 import {
   CHART_WIDTH,
   dot,
@@ -29,7 +29,7 @@ const PLOT_HEIGHT = 260;
 const LEFT = 70;
 const RIGHT = 44;
 const GRID_LINES = 5;
-/** With more points than this a line has no dots. */
+/** Lines with more points than this have no dots. */
 const DOTS = 30;
 
 /** @param series at most as many as there are colours */

@@ -1,4 +1,4 @@
-// The comparison with other servers: everything that is measured in it, its tables, its document.
+// The comparison with other servers: its measurements, its tables, its document.
 import { barChart } from './bar-chart.js';
 import { findCase, YARDSTICK } from './cases.js';
 import type { Chart, Document } from './docs.js';

@@ -1,4 +1,4 @@
-// What a result was measured on, and by which command. Facts only.
+// The machine and the command of a result. Facts only.
 import { availableParallelism, cpus, release, totalmem } from 'node:os';
 import { codecsInUse } from '../../daemon/codec/decoder.js';
 
@@ -19,7 +19,7 @@ export function describeMachine(tools: Record<string, string> = {}): Machine {
   };
 }
 
-/** The command that began this run, for documents: without what only says where files go. */
+/** The command of this run, for documents: without options that only name output files. */
 function commandLine(argv: readonly string[]): string {
   const told = argv.filter((word, i) => {
     const before = argv[i - 1] ?? '';

@@ -13,7 +13,7 @@ import { parseOptions, USAGE, type BenchOptions } from './options.js';
 import { soak, soakDocument, soakTable } from './soak.js';
 import { checkTools } from './tools.js';
 
-/** What a mode leaves behind. */
+/** The results of a mode. */
 interface Outcome {
   text: string;
   good: boolean;
@@ -78,7 +78,7 @@ function say(line: string): void {
   console.error(line);
 }
 
-// Servers are killed when this process exits, which a signal alone would not do.
+// Servers are killed when this process exits; a signal alone would not do that.
 for (const [signal, code] of [
   ['SIGINT', 130],
   ['SIGTERM', 143],
@@ -96,6 +96,6 @@ try {
   }
 } catch (error) {
   console.error(`bench: ${messageOf(error)}`);
-  // Not exitCode: servers that are left keep the process alive.
+  // Not exitCode: remaining servers would keep the process alive.
   process.exit(1);
 }

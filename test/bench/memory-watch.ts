@@ -6,11 +6,11 @@ import { residentBytes } from './process-tree.js';
 export interface MemorySample {
   time: number;
   resident: number;
-  /** Resident and of no file: heaps, buffers, stacks. */
+  /** Resident and anonymous: heaps, buffers, stacks. */
   anonymous: number;
   /** Used in the JavaScript heaps of all threads. */
   heap: number;
-  /** Outside of the heaps but held by them: buffers. Memory that threads share counts for each. */
+  /** Outside the heaps but held by them: buffers. Memory that threads share counts for each thread. */
   external: number;
 }
 
@@ -24,14 +24,14 @@ export class MemoryWatch {
   readonly #timer: NodeJS.Timeout;
   #failure: unknown;
 
-  /** @param heapFile what the heap probe writes */
+  /** @param heapFile the file that the heap probe writes */
   constructor(pid: number, heapFile: string) {
     this.#pid = pid;
     this.#heapFile = heapFile;
     this.#timer = setInterval(() => this.#sample(), INTERVAL_MS);
   }
 
-  /** @throws whatever went wrong with a sample on the way */
+  /** @throws the first error of a sample */
   stop(): void {
     clearInterval(this.#timer);
     if (this.#failure !== undefined) throw this.#failure as Error;
@@ -50,7 +50,7 @@ export class MemoryWatch {
     }
   }
 
-  /** Each sample gets what every thread said last before it. */
+  /** Each sample gets the latest value of every thread before it. */
   #addHeaps(): void {
     const lines = readFileSync(this.#heapFile, 'utf8').trim().split('\n');
     const threads = new Map<number, { heap: number; external: number }>();

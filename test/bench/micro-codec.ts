@@ -66,7 +66,7 @@ export function measureCrc(): CrcRate[] {
   });
 }
 
-/** The bytes are read anew for every call, as a file's are: decoders may write over what is done. */
+/** The source bytes are copied again for every call, like those of a file: decoders may overwrite them. */
 function decodeRate(
   decoder: BatchDecoder,
   algorithm: Algorithm,
@@ -128,7 +128,7 @@ function realBytes(): Buffer {
   const bytes = Buffer.alloc(SAMPLE);
   const fd = openSync(process.execPath, 'r');
   try {
-    // The middle of a program is code.
+    // The middle of the program is code.
     const n = readSync(fd, bytes, 0, SAMPLE, Math.floor(fstatSync(fd).size / 2 - SAMPLE / 2));
     if (n !== SAMPLE) throw new Error(`${process.execPath}: ${n} bytes, expected ${SAMPLE}`);
   } finally {

@@ -21,7 +21,7 @@ const COUNTS = [1000, LOOKUP_SEGMENTS, 100_000, 1_000_000];
 const QUERIES = 1 << 18;
 const TWO_32 = 2 ** 32;
 
-/** What the lookups add up to: used, so that the compiler can leave none out. */
+/** The sum of all results: it is used, so that the compiler cannot remove a lookup. */
 const sink = new Float64Array(1);
 
 export function measureLookups(): LookupRates[] {
@@ -42,7 +42,7 @@ export function lookupsForGoal(): number[] {
   return ratesOf(finding(index, randomQueries(sectors)), QUERIES);
 }
 
-/** Segments of 4 to 64 KiB with holes between most of them, over all of the device. */
+/** Segments of 4 to 64 KiB with holes between most of them, over the whole disk. */
 function indexOf(segments: number): { index: LsmtIndex; sectors: number } {
   const next = seededRandom(segments);
   const list = new EntryLog(segments);
@@ -50,14 +50,14 @@ function indexOf(segments: number): { index: LsmtIndex; sectors: number } {
   for (let i = 0; i < segments; i++) {
     offset += 8 * ((next() >>> 8) % 8);
     const length = 8 * (1 + ((next() >>> 8) % 16));
-    // Never where the one before ends in its layer, so that none are joined.
+    // Never where the previous one ends in its layer, so that none are joined.
     list.push(offset, length, 8 + 2 * offset, 0);
     offset += length;
   }
   return { index: new LsmtIndex(buildIndex(list, offset * SECTOR, 'stack')), sectors: offset };
 }
 
-/** As a connection does it: the hint is what it found last. */
+/** As a connection does it: the hint is its latest result. */
 function finding(index: LsmtIndex, queries: Uint32Array): () => void {
   return () => {
     let hint = 0;
@@ -94,7 +94,7 @@ function randomQueries(sectors: number): Uint32Array {
   return Uint32Array.from({ length: QUERIES }, () => Math.floor((next() / TWO_32) * sectors));
 }
 
-/** 4 KiB after 4 KiB, from the start again at the end. */
+/** 4 KiB after 4 KiB, and from the start again at the end. */
 function sequentialQueries(sectors: number): Uint32Array {
   return Uint32Array.from({ length: QUERIES }, (_, i) => (8 * i) % sectors);
 }

@@ -1,4 +1,4 @@
-// `--micro`: what is measured within one process, as tables, chart and document.
+// `--micro`: the measurements within one process, as tables, chart and document.
 import type { Document } from './docs.js';
 import { lineChart } from './line-chart.js';
 import { measureCrc, measureDecoding, type CrcRate, type DecodeRate } from './micro-codec.js';

@@ -1,5 +1,5 @@
-// The least NBD client: opens the default export and reads, one request at a time. For checking
-// servers and timing their start, not for load, and not a test of the protocol.
+// A minimal NBD client: opens the default export and reads, one request at a time. It checks servers and times their
+// start; it is not for load, nor a test of the protocol.
 import { once } from 'node:events';
 import { createConnection, type Socket } from 'node:net';
 import {
@@ -33,7 +33,7 @@ export class NbdClient {
 
   /**
    * @param socket path of a Unix socket
-   * @throws Error with the code of a system call when nobody listens, or that says what went wrong later
+   * @throws Error with the code of a system call if no server listens, or that describes a later failure
    */
   static async open(socket: string): Promise<NbdClient> {
     const connection = createConnection(socket);
@@ -43,7 +43,7 @@ export class NbdClient {
     return client;
   }
 
-  /** @throws Error when the server refuses or hangs up */
+  /** @throws Error if the server refuses or hangs up */
   async read(offset: number, length: number): Promise<Buffer> {
     const request = Buffer.alloc(REQUEST_SIZE);
     request.writeUInt32BE(NBD_REQUEST_MAGIC, 0);
@@ -62,7 +62,7 @@ export class NbdClient {
     request.writeUInt32BE(NBD_REQUEST_MAGIC, 0);
     request.writeUInt16BE(NBD_CMD.DISC, 6);
     this.#socket.end(request);
-    // The goodbye has no answer, and a server may reset the connection instead of ending it.
+    // NBD_CMD_DISC has no answer, and a server may reset the connection instead of ending it.
     this.#socket.on('error', () => undefined);
     void this.#chunks.return?.();
   }
@@ -71,7 +71,7 @@ export class NbdClient {
     await this.#take(GREETING_SIZE);
     const hello = Buffer.alloc(4);
     hello.writeUInt32BE(NBD_FLAG_FIXED_NEWSTYLE | NBD_FLAG_NO_ZEROES);
-    // The default export's name has no bytes, and no information is asked for.
+    // The name of the default export is empty, and no information is requested.
     const data = Buffer.alloc(4 + 2);
     const option = Buffer.alloc(16);
     option.writeUInt32BE(IHAVEOPT_HIGH, 0);
@@ -92,7 +92,7 @@ export class NbdClient {
   }
 
   async #take(length: number): Promise<Buffer> {
-    // Not `read` and `readable`: with a part of the bytes there, that would turn without end.
+    // Not `read` and `readable`: with a part of the bytes they would loop without end.
     while (this.#received.length < length) {
       const { done, value } = await this.#chunks.next();
       if (done) throw new Error('nbd: the server hung up');

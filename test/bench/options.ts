@@ -42,7 +42,7 @@ export interface BenchOptions {
   docs: boolean;
 }
 
-/** @returns undefined when only the usage is wanted. @throws Error for anything it does not understand */
+/** @returns undefined if only the usage is wanted. @throws Error for anything it does not understand */
 export function parseOptions(argv: string[]): BenchOptions | undefined {
   const { values } = parseArgs({
     args: argv,

@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 
-/** As qcow2's clusters: for random reads, small blocks are the best that xz can do. */
+/** Like qcow2's clusters: xz is best for random reads with small blocks. */
 const XZ_BLOCK = 65536;
 
 /**

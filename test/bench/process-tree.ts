@@ -1,7 +1,7 @@
 // Memory and processor time of a process with all its descendants, from /proc. Linux only.
 import { readFileSync } from 'node:fs';
 
-/** The kernel's USER_HZ, which is 100 on every architecture that Node runs on. */
+/** The kernel's USER_HZ, which is 100 on every architecture that Node.js supports. */
 const TICKS_PER_SECOND = 100;
 
 /** VmRSS of the tree in bytes. */
@@ -15,7 +15,7 @@ export function residentBytes(pid: number): number {
 /** User and system time that the tree has used so far, in seconds. */
 export function cpuSeconds(pid: number): number {
   return sum(pid, (each) => {
-    // The second field is the name in brackets, which may hold anything.
+    // The second field is the name in brackets, which may contain anything.
     const stat = readFileSync(`/proc/${each}/stat`, 'utf8');
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;

@@ -2,11 +2,11 @@
 import { spreadOf, type Spread } from './summary.js';
 
 const RUNS = 7;
-/** Milliseconds; the compiler has seen enough after a few of them. */
+/** Milliseconds; the compiler needs a few of them. */
 const WARM_UP = 150;
 const RUN = 100;
 
-/** @param batch does `operations` of what is measured @returns operations a second */
+/** @param batch does `operations` operations @returns operations a second */
 export function ratesOf(batch: () => void, operations: number): number[] {
   timeBatches(batch, WARM_UP);
   return Array.from({ length: RUNS }, () => operations * timeBatches(batch, RUN));

@@ -1,4 +1,4 @@
-// What was measured as aligned Markdown tables. Text only.
+// Measurements as aligned Markdown tables. Text only.
 import { findCase, YARDSTICK } from './cases.js';
 import type { ExportsMemory } from './exports-memory.js';
 import type { Memory } from './fleet.js';

@@ -2,7 +2,7 @@
 import { accessSync, constants, lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Where programs, libraries and documents are on any Linux machine, with their share of the image. */
+/** The folders of programs, libraries and documents on any Linux machine, with their share of the image. */
 const FOLDERS = [
   { path: '/usr/bin', share: 0.2 },
   { path: '/usr/lib', share: 0.5 },
@@ -27,7 +27,7 @@ export function selectFiles(budget: number): Selection {
   const selection: Selection = { files: [], size: 0 };
   let allowed = 0;
   for (const { path, share } of FOLDERS) {
-    // What one folder leaves of its share the next one may have.
+    // The unused part of a folder's share goes to the next one.
     allowed += budget * share;
     collect(path, allowed, selection);
   }
@@ -44,7 +44,7 @@ function collect(folder: string, allowed: number, selection: Selection): void {
   try {
     names = readdirSync(folder).toSorted();
   } catch {
-    return; // unreadable, or gone since
+    return; // unreadable, or deleted meanwhile
   }
   selection.size += BLOCK;
   for (const name of names) {

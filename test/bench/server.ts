@@ -9,7 +9,7 @@ import { NbdClient } from './nbd-client.js';
 const START_TIMEOUT_MS = 10_000;
 const STOP_TIMEOUT_MS = 5_000;
 const POLL_INTERVAL_MS = 1;
-/** Of what a server says, for the message when it fails. */
+/** Most output of a server that is kept for its error message. */
 const OUTPUT_KEPT = 4096;
 const BLOCK = 4096;
 const CHECKED_BLOCKS = 512;
@@ -21,7 +21,7 @@ export class Server {
   #output = '';
   #ended: string | undefined;
 
-  /** Starts the program, which is not ready then: `connect` waits for that. */
+  /** Starts the program; `connect` waits until it is ready. */
   constructor(served: Case, files: readonly string[], socket: string, environment = process.env) {
     this.case = served;
     this.socket = socket;
@@ -46,7 +46,7 @@ export class Server {
     return pid;
   }
 
-  /** The first connection that succeeds. @throws Error when the server ends or takes too long */
+  /** The first connection that succeeds. @throws Error if the server ends or takes too long */
   async connect(): Promise<NbdClient> {
     const deadline = performance.now() + START_TIMEOUT_MS;
     for (;;) {
@@ -83,10 +83,10 @@ export class Server {
     }
   }
 
-  /** @throws Error when it has ended before */
+  /** @throws Error if it has ended earlier */
   async stop(): Promise<void> {
     process.off('exit', this.#kill);
-    if (this.#ended !== undefined) throw this.failure('ended before it was told to');
+    if (this.#ended !== undefined) throw this.failure('ended too early');
     const exit = once(this.#process, 'exit');
     this.#process.kill('SIGTERM');
     const force = setTimeout(this.#kill, STOP_TIMEOUT_MS);
@@ -94,7 +94,7 @@ export class Server {
     clearTimeout(force);
   }
 
-  /** An error that says what the server said. */
+  /** An error with the output of the server. */
   failure(what: string): Error {
     const ended = this.#ended === undefined ? '' : ` (${this.#ended})`;
     return new Error(`${this.case.name}: ${what}${ended}; it said:\n${this.#output.trim()}`);

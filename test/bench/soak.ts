@@ -11,13 +11,13 @@ import { spreadOf } from './summary.js';
 import { findWork } from './works.js';
 
 const MIB = 1 << 20;
-/** Share of the time after which memory has to be steady, and at most so many seconds. */
+/** Share of the time after which memory has to be steady, and the most seconds. */
 const WARM_UP_SHARE = 0.2;
 const WARM_UP_MOST = 120;
 /** Bytes by which the median of the last quarter may exceed that of the first one after the warm-up. */
 const GROWTH_BOUND = { resident: 8 * MIB, heap: 4 * MIB } as const;
 
-/** Of one fio run: connections come and go, too. */
+/** Seconds of one fio run: connections are opened and closed too. */
 const LOAD_SECONDS = 20;
 const SERVED: CaseName = 'obd-lz4-8';
 const LOADS = ['rand-qd16x4', 'seq-qd4x2'] as const;
@@ -70,7 +70,7 @@ export async function soak(
     for (const result of await Promise.all(loads)) requests += result.requests;
   }
   watch.stop();
-  // What was answered wrongly would be answered quickly.
+  // Wrong answers would be fast answers.
   await server.check(raw, forms.virtualSize);
   await server.stop();
   return { seconds, requests, samples: watch.samples, growth: growthOf(watch.samples, seconds) };

@@ -1,4 +1,4 @@
-// The time from starting a server to its first answer, the way one who waits for a device sees it.
+// The time from starting a server to its first answer, as a user sees it who waits for a device.
 import { findCase, type CaseName } from './cases.js';
 import type { ImageForms } from './forms.js';
 import { Server } from './server.js';
@@ -33,7 +33,7 @@ export async function measureStart(forms: ImageForms, folder: string): Promise<S
       const time = performance.now() - begin;
       client.close();
       await server.stop();
-      // The first start finds cold caches now and then.
+      // The first start sometimes finds cold caches.
       if (start > 0) times.push(time);
     }
   }

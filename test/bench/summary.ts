@@ -12,7 +12,7 @@ export interface Spread {
 export interface Row {
   server: CaseName;
   spread: Spread;
-  /** How many times as good as the yardstick in the same round; undefined without one. */
+  /** How many times better than the yardstick in the same round; undefined without one. */
   ratio: Spread | undefined;
   /** Median microseconds of the server's processor time for each request. */
   cpu: number;
@@ -43,7 +43,7 @@ export function summarize(samples: readonly Sample[], servers: readonly CaseName
   return comparisons;
 }
 
-/** @returns undefined when the server was not measured at this work */
+/** @returns undefined if the server was not measured at this work */
 export function figureOf(
   samples: readonly Sample[],
   work: WorkName,

@@ -1,9 +1,9 @@
-// The pieces that charts are drawn of: SVG text, readable on light and dark pages. No chart itself.
+// The parts of charts: SVG text that is readable on light and dark pages. It is not a chart itself.
 
 /** Of a chart, in user units, which browsers show as pixels. */
 export const CHART_WIDTH = 860;
 
-/** Middling colours: they stand out from white and from black. */
+/** Medium colours: they contrast with white and with black. */
 const STYLE = `
     text { font: 13px system-ui, sans-serif; fill: #57606a; }
     .title { font-size: 15px; font-weight: 600; }
@@ -63,7 +63,7 @@ export function dot(x: number, y: number, kind: string): string {
   return `<circle cx="${round(x)}" cy="${round(y)}" r="3" class="${kind}" />`;
 }
 
-/** The next number above that is 1, 2, 2.5 or 5 times a power of ten: where an axis may end. */
+/** The next number above that is 1, 2, 2.5 or 5 times a power of ten: the end of an axis. */
 export function niceCeiling(value: number): number {
   if (!(value > 0)) return 1;
   const power = 10 ** Math.floor(Math.log10(value));

@@ -1,10 +1,10 @@
-// Which programs the benchmark needs and where Debian has them; it runs none of the measurements.
+// The programs that the benchmark needs and their Debian packages; it runs no measurements.
 import { spawnSync } from 'node:child_process';
 
 interface Tool {
   name: string;
   package: string;
-  /** Arguments with which it tells its version. */
+  /** The arguments that print its version. */
   version: readonly string[];
 }
 

@@ -1,4 +1,4 @@
-// Whether goals are met: measurements against the bounds of goals.ts. Numbers only.
+// Whether goals are met: compares measurements with the bounds of goals.ts. Numbers only.
 import type { ExportsMemory } from './exports-memory.js';
 import type { Memory, Sample } from './fleet.js';
 import { GOALS, type Goal } from './goals.js';
@@ -6,7 +6,7 @@ import type { StartTime } from './start-time.js';
 import { figureOf, ratioOf, spreadOf, type Spread } from './summary.js';
 import { METRICS } from './works.js';
 
-/** Everything that goals speak of; what was not measured is empty. */
+/** All measurements that goals refer to; missing ones are empty. */
 export interface Measured {
   samples: readonly Sample[];
   memory: readonly Memory[];
@@ -23,7 +23,7 @@ export interface Verdict {
   met: boolean;
 }
 
-/** The goals that the measurements say something about, judged by the median. */
+/** The goals for which there are measurements, judged by the median. */
 export function judgeAll(measured: Measured, goals: readonly Goal[] = GOALS): Verdict[] {
   return goals.flatMap((goal): Verdict[] => {
     const spread = spreadFor(goal, measured);

@@ -1,4 +1,4 @@
-// What clients do to a server in the benchmark, and how its result is read. Data only.
+// The loads of the benchmark, and how their results are read. Data only.
 
 export type WorkName = 'rand-qd1' | 'rand-qd16' | 'rand-qd16x4' | 'seq-qd4' | 'seq-qd4x2';
 
@@ -11,7 +11,7 @@ export interface Work {
   /** Requests in flight on each connection. */
   depth: number;
   connections: number;
-  /** Which figures of a run count; the first is the one that goals are set for. */
+  /** Which figures of a run count; goals refer to the first one. */
   metrics: readonly MetricName[];
 }
 
@@ -19,7 +19,7 @@ export type MetricName = 'p50' | 'iops' | 'rate';
 
 export interface Metric {
   unit: string;
-  /** Whether a smaller figure is the better one. */
+  /** Whether a smaller figure is better. */
   less: boolean;
   digits: number;
 }
@@ -81,7 +81,7 @@ export const WORKS: readonly Work[] = [
   },
 ];
 
-/** @throws Error when there is none of that name */
+/** @throws Error if there is none of that name */
 export function findWork(name: WorkName): Work {
   const found = WORKS.find((each) => each.name === name);
   if (!found) throw new Error(`${name}: no such work`);

@@ -58,8 +58,7 @@ function connections(pattern: RegExp): number {
 async function counted(pattern: RegExp, least: number): Promise<void> {
   const deadline = performance.now() + 120_000;
   while (connections(pattern) < least) {
-    if (performance.now() > deadline)
-      throw new Error(`${connections(pattern)} of ${least} told of`);
+    if (performance.now() > deadline) throw new Error(`${connections(pattern)} of ${least} logged`);
     await tick(50);
   }
 }

@@ -92,7 +92,7 @@ try:
     got = h.pread_structured(${length}, ${offset}, chunk, ${flags})
 except nbd.Error as e:
     failure = e.errnum
-# The connection goes on, whatever became of the read.
+# The connection must still work after any result of the read.
 h.pread(1, 0)
 h.shutdown()
 answer({'chunks': chunks, 'sha256': hashlib.sha256(got).hexdigest(), 'errno': failure, 'messages': messages})
@@ -240,7 +240,7 @@ answer({
     'block status': errno_of(lambda: h.block_status(512, 0, lambda *args: 0)),
     'cache': errno_of(lambda: h.cache(size, 0)),
     'cache past the end': errno_of(lambda: h.cache(size, 1)),
-    'good one behind them': errno_of(lambda: h.pread(512, 0)),
+    'good one after them': errno_of(lambda: h.pread(512, 0)),
 })
 `);
   test.same(errors, {
@@ -255,7 +255,7 @@ answer({
     'block status': 'EINVAL',
     cache: null,
     'cache past the end': 'EINVAL',
-    'good one behind them': null,
+    'good one after them': null,
   });
 });
 

@@ -1,10 +1,10 @@
-// The memory that connections share, with counts of what is out: a leak or an excess shows at once.
+// The memory that connections share, with counts of what is in use: a leak or an excess shows at once.
 import { LargeMemory, type LargeMemoryUser } from '../../daemon/nbd/large-memory.js';
 import { SendBufferPool, type SendBuffer } from '../../daemon/nbd/outbox.js';
 
 type Release = (buffer: SendBuffer) => void;
 
-/** Has `given` called when the buffer is given back, once. */
+/** Calls `given` once when the buffer is returned. */
 function whenReleased(buffer: SendBuffer, given: () => void): void {
   const release = buffer.release as Release;
   const open = buffer as { release: Release };

@@ -1,11 +1,11 @@
-// Takes bytes from a stream of which only the beginning may be there, and the errors of who judges it.
+// Reads bytes from a stream of which only the beginning may have arrived; and the judge's errors.
 
-/** What must not happen has happened. */
+/** An invariant is violated. */
 export class Violation extends Error {
   override readonly name = 'Violation';
 }
 
-/** The stream goes on, but not yet. */
+/** The stream continues, but the bytes have not arrived yet. */
 export class Short extends Error {}
 
 export class ByteReader {
@@ -42,7 +42,7 @@ export class ByteReader {
   nothingMore(where: string): void {
     if (this.left === 0) return;
     const rest = this.bytes.toString('hex', this.at, this.at + 40);
-    throw new Violation(`${this.left} bytes that nobody asked for, ${where}: ${rest}`);
+    throw new Violation(`${this.left} unexpected bytes, ${where}: ${rest}`);
   }
 }
 
@@ -51,7 +51,7 @@ export function must(holds: boolean, what: string | (() => string)): void {
   if (!holds) throw new Violation(typeof what === 'string' ? what : what());
 }
 
-/** @throws Violation unless the bytes are text as the protocol wants it */
+/** @throws Violation unless the bytes are text that the protocol allows */
 export function mustBeText(bytes: Buffer): void {
   must(bytes.length <= 4096, `a string of ${bytes.length} bytes`);
   must(!bytes.includes(0) && Buffer.from(bytes.toString('utf8')).equals(bytes), 'no UTF-8');

@@ -1,5 +1,5 @@
-// The client's end of a socket pair: follows its script, one step in every turn of the loop, and keeps
-// what it hears. Believes nothing and decides nothing; that is the judge's.
+// The client's end of a socket pair: follows its script, one step in every turn of the loop, and keeps all received
+// bytes. It judges nothing; that is the judge's task.
 import { EAGAIN } from '../../daemon/lib/errno.js';
 import { descriptors } from '../../daemon/native/descriptors.js';
 import { SHUT_WR, sockets } from '../../daemon/native/socket.js';
@@ -13,9 +13,9 @@ export class Client {
   end: 'open' | 'end' | 'reset' = 'open';
   /** Bytes of the script that the socket took. */
   said = 0;
-  /** Turns in which nothing moved. */
+  /** Turns without any progress. */
   quiet = 0;
-  /** The client has gone by itself. */
+  /** The client has disconnected by itself. */
   gone = false;
   readonly #fd: number;
   readonly #parts: Buffer[] = [];
@@ -30,7 +30,7 @@ export class Client {
     this.script = script;
   }
 
-  /** Nothing more will be said. */
+  /** The script has no further bytes. */
   get isMute(): boolean {
     return this.gone || this.#silent || this.#refused || this.said === this.script.bytes.length;
   }
@@ -79,7 +79,7 @@ export class Client {
     if (this.gone || this.end !== 'open' || this.#turn < from || this.#turn % every !== 0) {
       return !this.gone && this.end === 'open' && this.#turn < from;
     }
-    // Slow readers get faster: a case has to end.
+    // Slow readers become faster, so that a case ends.
     const most = Math.min(scratch.length, bytes * 2 ** Math.min(20, this.#turn >>> 6));
     const n = sockets.recv(this.#fd, scratch, 0, most);
     if (n === -EAGAIN) return false;

@@ -1,5 +1,5 @@
-// The first cases of every run, and what mutations start from now and then: sessions that go through
-// everything in order, made by the encoder.
+// The first cases of every run, and starting points of mutations: sessions that go through everything in order, made by
+// the encoder.
 import { NBD_CMD, NBD_CMD_FLAG, NBD_INFO, NBD_OPT } from '../../daemon/nbd/constants.js';
 import type { ReplyForm } from '../../daemon/nbd/session.js';
 import {
@@ -26,7 +26,7 @@ function negotiation(form: ReplyForm, name = 'mixed'): Message[] {
   return [optionMessage(code), metaMessage(NBD_OPT.SET_META_CONTEXT, name, CONTEXTS)];
 }
 
-/** Every option that there is, then nothing more. */
+/** Every option of the protocol, then nothing more. */
 function everyOption(): Message[] {
   return [
     clientFlagsMessage(3),
@@ -46,7 +46,7 @@ function everyOption(): Message[] {
   ];
 }
 
-/** Every command, with the flags that it may have and with one that it may not. */
+/** Every command, with its allowed flags and with one that is not allowed. */
 function everyCommand(form: ReplyForm): Message[] {
   const extended = form === 'extended';
   const withPayload: Ask[] = [
@@ -114,7 +114,7 @@ function hugeRanges(name: string, size: number): Message[] {
   ];
 }
 
-/** The last sector of an export whose size is no multiple of one, as told to those who count in sectors. */
+/** The last sector of an export whose size is not a multiple of a sector, as clients see it that count in sectors. */
 function lastSector(form: ReplyForm, told: Message): Message[] {
   const extended = form === 'extended';
   const requests: Ask[] = [
@@ -141,20 +141,20 @@ function lastSector(form: ReplyForm, told: Message): Message[] {
   ];
 }
 
-/** As a client that lists a thousand exports: all of it is answered. */
+/** Like a client that lists a thousand exports: every option is answered. */
 function manyOptions(): Message[] {
   const list = optionMessage(NBD_OPT.LIST);
   const info = infoMessage(NBD_OPT.INFO, 'mixed', INFOS);
   return [clientFlagsMessage(3), list, ...Array.from({ length: 1000 }, () => info)];
 }
 
-/** More bytes than one handshake may have. */
+/** More bytes than a handshake may have. */
 function manyBytes(): Message[] {
   const discarded = optionMessage(4, Buffer.alloc(1 << 20));
   return [clientFlagsMessage(3), ...Array.from({ length: 33 }, () => discarded)];
 }
 
-/** Writes that clients send in spite of the flag, up to the longest, and what follows them. */
+/** Writes that clients send in spite of the read-only flag, up to the longest, and requests after them. */
 function refusedWrites(form: ReplyForm): Message[] {
   const extended = form === 'extended';
   const flags = extended ? PAYLOAD_LEN : 0;
@@ -169,7 +169,7 @@ function refusedWrites(form: ReplyForm): Message[] {
   return [clientFlagsMessage(3), ...negotiation(form), go, ...messages];
 }
 
-/** Old clients, with and without the zeros; and one that asks for more than it may. */
+/** Old clients, with the 124 zeros and without; and one that asks for more than it may. */
 function plainNewstyle(flags: number, options: Message[]): Message[] {
   const name = optionMessage(NBD_OPT.EXPORT_NAME, Buffer.from('mixed'));
   return [clientFlagsMessage(flags), ...options, name, ...everyCommand('simple')];

@@ -1,5 +1,5 @@
-// Encoder of what a client says: messages that know where their fields are, so that mutations can hit
-// them. Written after the protocol's text, not after the daemon.
+// The encoder of client messages: messages know the places of their fields, so that mutations can hit them. It was
+// written from the text of the protocol, not from the daemon's code.
 import { NBD_CMD, NBD_CMD_FLAG, NBD_OPT } from '../../daemon/nbd/constants.js';
 
 const IHAVEOPT = 0x49484156454f5054n;
@@ -13,7 +13,7 @@ export interface Field {
 }
 
 export interface Message {
-  /** For people and for the coverage. */
+  /** For people and for the coverage counts. */
   readonly kind: string;
   readonly bytes: Buffer;
   readonly fields: readonly Field[];
@@ -37,7 +37,7 @@ class MessageWriter {
     return this;
   }
 
-  /** A string with its length of 32 bits in front. */
+  /** A string after its length of 32 bits. */
   string(text: string): this {
     const bytes = Buffer.from(text);
     return this.number(4, bytes.length).raw(bytes);

@@ -1,5 +1,5 @@
-// Image formats as a target: damaged layers and uppers, opened and read as test/property/hostile.test.ts
-// does, which states what must hold; here for as long as one likes.
+// Image formats as a target: damaged layers and uppers, opened and read as in test/property/hostile.test.ts, which
+// states the invariants; here for any length of time.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -39,7 +39,7 @@ export function formatsTarget(): Target {
     seen,
     failures: [],
     play: async (seed, number) => {
-      // fast-check takes the seed as 32 bits; cases of one run must not be neighbours of another's.
+      // fast-check takes 32 bits as seed; the cases of one run must not be close to those of another.
       const [played] = fc.sample(caseOf, {
         seed: Math.imul(seed, 0x9e3779b1) ^ number,
         numRuns: 1,

@@ -1,5 +1,5 @@
-// The client that comes after the others: asks for bytes that are always at hand, in every form, and
-// for a read that needs memory of its own now and then.
+// The well-behaved client that comes after the others: reads bytes that are always at hand, in every form, and
+// sometimes makes a read that needs its own memory.
 import { NBD_CMD, NBD_OPT } from '../../daemon/nbd/constants.js';
 import { clientFlagsMessage, infoMessage, optionMessage, requestMessage } from './encode.js';
 import type { Random } from './random.js';

@@ -1,4 +1,4 @@
-// The judge's understanding of the handshake: which replies each option must get. See judge.ts.
+// The judge's model of the handshake: which replies each option must get. See judge.ts.
 import { NBD_FLAG, NBD_INFO, NBD_OPT, NBD_REP } from '../../daemon/nbd/constants.js';
 import type { ReplyForm } from '../../daemon/nbd/session.js';
 import { must, mustBeText, type ByteReader } from './byte-reader.js';
@@ -12,12 +12,12 @@ const REPLY_MAGIC = 0x0003e889045565a9n;
 const MAX_NAME = 4096;
 const MAX_OPTION = 16 * 1024;
 const MAX_PAYLOAD = 32 * 1024 * 1024;
-/** Bytes of options in one handshake, those that are thrown away too. */
+/** Bytes of options in one handshake, skipped ones included. */
 const MAX_SAID = 32 * 1024 * 1024;
 const REPLY_NAMES = new Map(Object.entries(NBD_REP).map(([name, type]) => [type as number, name]));
 const CONTEXTS = ['base:allocation', 'overlaybd:layer'];
 
-/** What both sides agreed on, as the replies tell it. */
+/** The agreement of both sides, as the replies show it. */
 export interface Agreed {
   readonly served: ModelExport;
   readonly form: ReplyForm;
@@ -49,7 +49,7 @@ class HandshakeJudge {
     this.#verdict = verdict;
   }
 
-  /** @returns null when the client gets no further than this */
+  /** @returns null if the client does not get to the transmission phase */
   run(): Agreed | null {
     const greeting = this.#heard.take(GREETING.length / 2).toString('hex');
     must(greeting === GREETING, `greeting ${greeting}`);
@@ -63,7 +63,7 @@ class HandshakeJudge {
       if (this.#said.u64() !== IHAVEOPT) return this.#broken('option magic');
       const option = this.#said.u32();
       const length = this.#said.u32();
-      // Whoever does not know replies to options gets none.
+      // A client that does not know option replies gets none.
       if (!fixed && option !== NBD_OPT.EXPORT_NAME) return this.#broken('option without fixed');
       const tooBig = length > MAX_OPTION;
       if (!tooBig && this.#said.left < length) return null;
@@ -112,7 +112,7 @@ class HandshakeJudge {
       case NBD_OPT.SET_META_CONTEXT:
         return this.#meta(option, data);
       case NBD_OPT.STARTTLS:
-        // No certificate here: whatever is wrong with it, nobody may think that there is TLS now.
+        // There is no certificate here: however malformed the option is, no side may believe that TLS begins.
         this.#refused(option, [NBD_REP.ERR_UNSUP, NBD_REP.ERR_POLICY, NBD_REP.ERR_INVALID]);
         return 'goes on';
       default:
@@ -294,7 +294,7 @@ class HandshakeJudge {
   }
 }
 
-/** Whoever does not ask for block sizes gets a disk, whose last block the kernel can read. */
+/** Clients that do not ask for block sizes get a disk of whole sectors, whose last block the kernel can read. */
 function inBlocks(found: ModelExport): ModelExport {
   const block = found.size % SECTOR === 0 ? SECTOR : 2 * SECTOR;
   const size = Math.ceil(found.size / block) * block;
@@ -315,7 +315,7 @@ function parseInfo(data: Buffer): { name: Buffer; wanted: number[] } | null {
   return { name: data.subarray(4, 4 + length), wanted };
 }
 
-/** `all`: there was no query at all. */
+/** `all`: the option had no query. */
 function parseMeta(data: Buffer): { name: Buffer; queries: string[]; all: boolean } | null {
   const strings: Buffer[] = [];
   let at = 0;

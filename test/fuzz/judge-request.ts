@@ -1,4 +1,4 @@
-// One request as the judge sees it: takes what comes back for it piece by piece. See judge.ts.
+// One request as the judge sees it: takes the reply piece by piece. See judge.ts.
 import {
   NBD_CMD,
   NBD_CMD_FLAG,
@@ -14,7 +14,7 @@ import { statusOf } from './model-export.js';
 
 const MAX_READ = 32n * 1024n * 1024n;
 const MAX_UNFRAGMENTED = 256n * 1024n;
-/** Extents that are looked at for one block status. */
+/** The most extents in one block status reply. */
 const FULL_LIST = 4096;
 /** EPERM, EIO, ENOMEM, EINVAL, ENOSPC, EOVERFLOW, ENOTSUP, ESHUTDOWN. */
 const ERRORS = [1, 5, 12, 22, 28, 75, 95, 108];
@@ -27,7 +27,7 @@ export interface AskedFor {
   readonly length: bigint;
 }
 
-/** The error that the request must get; 0 is success. */
+/** The expected error of the request; 0 is success. */
 function errorFor({ type, flags, offset, length }: AskedFor, agreed: Agreed): number {
   const { served, form, contexts } = agreed;
   const { FUA, DF, REQ_ONE } = NBD_CMD_FLAG;
@@ -49,7 +49,7 @@ function errorFor({ type, flags, offset, length }: AskedFor, agreed: Agreed): nu
 
 export class OpenRequest {
   readonly asked: AskedFor;
-  /** Another request has the same cookie: what came back for which cannot be told. */
+  /** Another request has the same cookie: replies cannot be assigned to one of them. */
   crowded = false;
   readonly #agreed: Agreed;
   readonly #pieces: { from: bigint; to: bigint }[] = [];
@@ -95,7 +95,7 @@ export class OpenRequest {
     this.#pieces.push({ from, to });
     const isWhole = (flags & NBD_CMD_FLAG.DF) === 0 || this.#pieces.length === 1;
     must(isWhole, () => this.#tell('fragments'));
-    must(this.#errno === 0, () => this.#tell('content behind an error'));
+    must(this.#errno === 0, () => this.#tell('content after an error'));
   }
 
   error(errno: number): void {
@@ -148,7 +148,7 @@ export class OpenRequest {
     if (at < end) this.#mayEndAt(context as string, at, before);
   }
 
-  /** Only where the list became full, or the one extent that was asked for ends. */
+  /** Only where the list became full, or at the end of the one extent that was requested. */
   #mayEndAt(context: string, at: number, status: number): void {
     const { served } = this.#agreed;
     const oneIsWhole =
@@ -176,12 +176,12 @@ export class OpenRequest {
     return from + length;
   }
 
-  /** Nothing more comes. @returns a name for what was answered */
+  /** The reply is complete. @returns a name for the kind of answer */
   done(): string {
     const { asked } = this;
     const name = commandName(asked.type);
     if (this.crowded) return `${name}: one of several`;
-    // It is advice: bytes that cannot be had are noticed where they are waited for, or when they are read.
+    // The request is advice: missing bytes are noticed when they are waited for, or when they are read.
     const isAdvice = asked.type === NBD_CMD.CACHE && this.#errno === 0;
     const told = errorFor(asked, this.#agreed);
     const expected = isAdvice && told === NBD_EIO ? 0 : told;

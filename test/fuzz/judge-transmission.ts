@@ -1,5 +1,5 @@
-// The judge's understanding of transmission: which requests there are, and what comes back for them in
-// which form. See judge.ts; what a single request may be answered with is in judge-request.ts.
+// The judge's model of the transmission phase: which requests there are, and the form of their replies. See judge.ts;
+// judge-request.ts judges the content of a single reply.
 import { NBD_CMD, NBD_REPLY_TYPE } from '../../daemon/nbd/constants.js';
 import { must, type ByteReader } from './byte-reader.js';
 import { hasPayload } from './encode.js';
@@ -8,7 +8,7 @@ import type { Agreed } from './judge-handshake.js';
 import { OpenRequest, type AskedFor } from './judge-request.js';
 
 const MAX_PAYLOAD = 32 * 1024 * 1024;
-/** A chunk has little in front of the longest data, and a block status so many extents. */
+/** A chunk has a few bytes before the longest data, or before a full block status. */
 const MAX_CHUNK = MAX_PAYLOAD + 64;
 
 const CHUNK_NAMES = new Map<number, string>(
@@ -17,7 +17,7 @@ const CHUNK_NAMES = new Map<number, string>(
 
 type Pending = Map<bigint, OpenRequest[]>;
 
-/** Takes the requests from what the client said; tells in the verdict how that ended. */
+/** Reads the requests from the client's bytes; the verdict tells how they ended. */
 function requestsOf(said: ByteReader, agreed: Agreed, streams: Streams, verdict: Verdict) {
   const extended = agreed.form === 'extended';
   const requests: AskedFor[] = [];
@@ -38,7 +38,7 @@ function requestsOf(said: ByteReader, agreed: Agreed, streams: Streams, verdict:
         verdict.over = 'broken';
         break;
       }
-      // A payload that has not come whole, and what it belongs to, is not answered.
+      // A payload that has not arrived completely, and its request, is not answered.
       const isWhole = length <= BigInt(said.left);
       said.take(Math.min(Number(length), said.left));
       if (!isWhole && type !== NBD_CMD.DISC) break;
@@ -52,7 +52,7 @@ function requestsOf(said: ByteReader, agreed: Agreed, streams: Streams, verdict:
   return requests;
 }
 
-/** @throws Violation, or Short when an answer is not there yet */
+/** @throws Violation, or Short if an answer has not arrived yet */
 export function judgeTransmission(streams: Streams, agreed: Agreed, verdict: Verdict): void {
   const { heard, count } = streams;
   const requests = requestsOf(streams.said, agreed, streams, verdict);
@@ -77,14 +77,17 @@ export function judgeTransmission(streams: Streams, agreed: Agreed, verdict: Ver
   }
 }
 
-/** The requests that a reply can be meant for. */
+/** The requests that a reply can belong to. */
 function requestsFor(pending: Pending, cookie: bigint): OpenRequest[] {
   const same = pending.get(cookie);
-  must(same !== undefined && same.length > 0, () => `a reply to nobody: ${cookie.toString(16)}`);
+  must(
+    same !== undefined && same.length > 0,
+    () => `a reply without a request: ${cookie.toString(16)}`,
+  );
   return same as OpenRequest[];
 }
 
-/** @returns what was answered, and how, or 'ambiguous' */
+/** @returns the kind of answer, or 'ambiguous' */
 function simpleReply(heard: ByteReader, pending: Pending): string {
   must(heard.u32() === 0x67446698, 'simple reply magic');
   const errno = heard.u32();
@@ -102,7 +105,7 @@ function simpleReply(heard: ByteReader, pending: Pending): string {
   return first.done();
 }
 
-/** @returns what was answered, and how; null when the answer goes on */
+/** @returns the kind of answer; null if more chunks follow */
 function chunk(
   heard: ByteReader,
   pending: Pending,
@@ -121,7 +124,7 @@ function chunk(
   const payload = heard.take(length);
   count(`${form} chunk ${CHUNK_NAMES.get(type) ?? type}`);
   const isLast = flags === 1;
-  // Chunks of two requests that look alike from here: only their ends can be counted.
+  // Chunks of two requests that look alike: only their ends can be counted.
   const [open] = same as [OpenRequest, ...OpenRequest[]];
   const alone = same.length === 1 && !open.crowded;
   if (!alone) for (const other of same) other.crowded = true;

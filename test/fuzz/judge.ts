@@ -1,41 +1,41 @@
-// Compares what a client said with what it heard: both streams are read side by side by a second,
-// independent understanding of the protocol. It knows what the daemon has to answer to any bytes, so
-// it needs no idea of how they came to be. What it holds the daemon to:
+// Compares the bytes of a client with the bytes that it received: a second, independent model of the protocol reads
+// both streams side by side. It knows the right answer to any bytes, so it does not need to know how they were made.
+// Its rules:
 //
-// - Every option gets its replies in order and exactly one that ends them, of a kind that is right for
-//   what was asked; what the replies tell of exports and contexts is true.
-// - Every request that stands whole on a stream that is whole up to there is answered exactly once, in
-//   the form that was agreed on; nothing else is said. After a goodbye all is answered before the end.
-// - Chunks of a read lie within it, do not overlap, and cover it unless it fails; data equals the
-//   export's, holes are only where nothing is stored; DF means one chunk; DONE is on the last only.
-// - Extents of a block status are true, joined, within the range, once for each context.
-// - Errors are those of the protocol, and the right ones; reads fail if and only if bytes are missing.
-// - Whatever breaks the protocol ends the connection.
+// - Every option gets its replies in order, and exactly one final reply of the right type. The facts about exports and
+//   contexts in the replies are true.
+// - Every complete request on a valid stream is answered exactly once, in the negotiated form, and nothing else is
+//   sent. After NBD_CMD_DISC everything is answered before the end.
+// - The chunks of a read are within its range, do not overlap, and cover it unless it fails. Data equals that of the
+//   export, holes are sent only for bytes that are not stored, DF means one chunk, and only the last chunk has DONE.
+// - The extents of a block status are true, joined, within the range, and sent once for each context.
+// - Errors are the right errors of the protocol. A read fails if and only if bytes cannot be read.
+// - Bytes that break the protocol end the connection.
 import type { ModelExport } from './model-export.js';
 import { judgeHandshake } from './judge-handshake.js';
 import { judgeTransmission } from './judge-transmission.js';
 import { Short, type ByteReader } from './byte-reader.js';
 
 export interface Streams {
-  /** What the daemon has been sent. */
+  /** The bytes that the daemon received. */
   readonly said: ByteReader;
-  /** What came back so far. */
+  /** The bytes that came back so far. */
   readonly heard: ByteReader;
   readonly exports: readonly ModelExport[];
-  /** Told of everything that was answered, for the coverage. */
+  /** Called for everything that was answered, for the coverage counts. */
   readonly count: (what: string) => void;
 }
 
 export interface Verdict {
-  /** Everything that must be answered has been. */
+  /** Everything that must be answered has been answered. */
   complete: boolean;
-  /** Whether the daemon must end the connection: because of a goodbye, or of broken protocol. */
+  /** Whether the daemon must end the connection: because of NBD_CMD_DISC, or of a protocol error. */
   over: 'no' | 'goodbye' | 'broken';
-  /** Commands that the daemon can have taken, without the goodbye. */
+  /** Commands that the daemon can have accepted, without NBD_CMD_DISC. */
   requests: number;
-  /** Those that have been answered. */
+  /** Commands that have been answered. */
   answered: number;
-  /** Two requests that cannot be told apart: what comes back cannot be read. */
+  /** Two requests cannot be distinguished, so their replies cannot be assigned. */
   ambiguous: boolean;
 }
 

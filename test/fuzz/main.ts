@@ -1,5 +1,4 @@
-// Entry of the fuzzer: `npm run fuzz`. Everything that it holds the daemon to is in nbd-case.ts,
-// judge.ts and formats-target.ts.
+// The entry of the fuzzer: `npm run fuzz`. Its invariants are in nbd-case.ts, judge.ts and formats-target.ts.
 import { formatsTarget } from './formats-target.js';
 import { nbdTarget } from './nbd-target.js';
 import { USAGE, parseOptions, type FuzzOptions } from './options.js';

@@ -1,5 +1,5 @@
-// Exports that the fuzzer serves: every byte is known in advance, some come late, some cannot be had.
-// Tells when the daemon asks for what it must not ask for.
+// The exports that the fuzzer serves: every byte is known in advance, some arrive late, some cannot be read. They
+// report calls that the daemon must not make.
 import {
   EXTENT_DATA,
   EXTENT_HOLE,
@@ -13,7 +13,7 @@ import { MAX_WAITS } from '../../daemon/lib/loaded.js';
 import { randomBytes } from '../support/pattern.js';
 
 export const SECTOR = 512;
-/** A prime: the same place of every period has other bytes. */
+/** A prime number: the same place in every period has other bytes. */
 const TABLE = randomBytes(7, 65_521);
 const GARBAGE = 0xee;
 
@@ -40,7 +40,7 @@ export interface Extent {
   readonly segment: Segment;
 }
 
-/** What the model throws where bytes cannot be had. */
+/** The error of the model for bytes that cannot be read. */
 export class ModelFailure extends Error {}
 
 /** An export that is its own disk. */
@@ -50,13 +50,13 @@ export class ModelExport implements NbdExport, Disk {
   readonly size: number;
   readonly disk: Disk = this;
   readonly blockSizes = { minimum: 1, preferred: 4096 };
-  /** What the daemon did and must not do. */
+  /** Violations of the daemon. */
   readonly violations: string[] = [];
   readonly #segments: readonly Segment[];
-  /** Where each segment begins in the period, and the period's length at the end; bytes. */
+  /** The start of each segment in the period, and the length of the period at the end; bytes. */
   readonly #starts: number[] = [0];
   readonly #period: number;
-  /** Starts of late segments that have been waited for. */
+  /** Starts of late segments whose fetch has completed. */
   readonly #here = new Set<number>();
   /** Starts of cold segments that have been loaded. */
   readonly #warm = new Set<number>();
@@ -82,12 +82,12 @@ export class ModelExport implements NbdExport, Disk {
     this.#period = this.#starts.at(-1) as number;
   }
 
-  /** The same with zeros behind it, as those see it who count in blocks. */
+  /** The same export padded with zeros, as clients see it that count in blocks. */
   padded(size: number): ModelExport {
     return new PaddedModel(this, size, this.#segments, this.#delay);
   }
 
-  /** Late segments are late again. */
+  /** Makes all late segments late again. */
   forget(): void {
     this.#here.clear();
     this.#warm.clear();
@@ -110,7 +110,7 @@ export class ModelExport implements NbdExport, Disk {
     const all = this.#checked('load', offset, length);
     const cold = all.filter(({ segment }) => segment.mood === 'cold');
     if (cold.length > 0) await this.#delay();
-    // What was loaded before is cold again, as it had to make room; not so often that a read gives up.
+    // Segments that were loaded before become cold again, as if evicted; not so often that a read gives up.
     if (cold.length > 0 && this.#evictions++ < MAX_WAITS - 1) this.#warm.clear();
     for (const { start } of cold) this.#warm.add(start);
     if (all.some(({ segment }) => FAILING.includes(segment.mood))) throw new ModelFailure('load');
@@ -122,7 +122,7 @@ export class ModelExport implements NbdExport, Disk {
       this.violations.push(`read of ${length} bytes to ${at} in ${dst.length}`);
       throw new ModelFailure('past the buffer');
     }
-    // What is there when a read is put off or fails must not reach the client.
+    // Bytes in the buffer after a postponed or failed read must not reach the client.
     dst.fill(GARBAGE, at, at + length);
     for (const { start, segment } of all) {
       const { mood } = segment;
@@ -174,13 +174,13 @@ export class ModelExport implements NbdExport, Disk {
     return { start: base + (this.#starts[low] as number), end, segment };
   }
 
-  /** Whether a part of the range cannot be had. Only data can fail. */
+  /** Whether a part of the range cannot be read. Only data can fail. */
   fails(offset: number, length: number): boolean {
     if (!this.#segments.some(({ mood }) => FAILING.includes(mood))) return false;
     return this.#within(offset, length).some(({ segment }) => FAILING.includes(segment.mood));
   }
 
-  /** Where all is zeros because it is stored nowhere. */
+  /** Whether the range is zeros because no layer stores it. */
   isHole(offset: number, length: number): boolean {
     return this.#within(offset, length).every(({ segment }) => segment.kind !== EXTENT_DATA);
   }
@@ -254,7 +254,7 @@ function copyTable(dst: Uint8Array, to: number, length: number, offset: number):
   }
 }
 
-/** Flags of the extent in a metadata context, as docs/nbd-protocol.md has them. */
+/** Flags of the extent in a metadata context, as in docs/nbd-protocol.md. */
 export function statusOf(context: string, { kind, layer }: Segment): number {
   if (context === 'base:allocation') return kind === EXTENT_DATA ? 0 : 3;
   if (kind === EXTENT_DATA) return layer;

@@ -1,9 +1,9 @@
-// Damages what a client says: fields, lengths, the order of messages, single bits. No client is wrong
-// in a way that this does not find sooner or later.
+// Damages client messages: fields, lengths, the order of messages, single bits. Sooner or later it finds every kind of
+// mistake that a client can make.
 import type { Message } from './encode.js';
 import type { Random } from './random.js';
 
-/** Numbers that overflow something somewhere. */
+/** Numbers that may overflow a field or a sum. */
 const LIMITS = [
   0n,
   1n,
@@ -105,7 +105,7 @@ const MUTATIONS: Readonly<Record<string, Mutation>> = {
 
 const MUTATION_NAMES = Object.keys(MUTATIONS);
 
-/** @returns the names of what was done to the messages */
+/** @returns the names of the mutations */
 export function mutate(random: Random, messages: Message[]): string[] {
   const done: string[] = [];
   for (let i = random.weighted([6, 1], [3, 2], [1, 5]); i > 0 && messages.length > 0; i--) {
@@ -116,7 +116,7 @@ export function mutate(random: Random, messages: Message[]): string[] {
   return done;
 }
 
-/** A message without bytes is left alone. */
+/** A message without bytes is not changed. */
 function replace(random: Random, messages: Message[], by: (message: Message) => Buffer): void {
   const at = random.below(messages.length);
   const message = messages[at] as Message;
@@ -124,7 +124,7 @@ function replace(random: Random, messages: Message[], by: (message: Message) => 
   messages[at] = damaged(message, by(message));
 }
 
-/** Fields behind the damage may lie somewhere else now, but still within the message. */
+/** After the damage fields may be elsewhere, but still within the message. */
 function damaged({ kind, fields }: Message, bytes: Buffer): Message {
   return { kind, bytes, fields: fields.filter(({ at, size }) => at + size <= bytes.length) };
 }

@@ -2,20 +2,18 @@
 // pairs, then a well-behaved one.
 //
 // Invariants, each checked in every case:
-// - No exception comes out of a connection, no end of one is a bug of ours, and no promise is left
-//   that nobody looks at.
-// - The daemon's answers are what judge.ts says.
-// - Memory is bounded as docs/limits.md says: reply bytes that are unsent, send buffers that they are in,
-//   memory for long reads, and requests that wait, in every turn of the loop; and when all are gone,
-//   all of it is given back.
-// - A client that only shuts down its side is answered all that it asked for before.
-// - Broken protocol ends its own connection, in bounded time, and no other. After a goodbye, or a
-//   client that vanished, the connection ends as well. When the daemon stops, what was taken is
-//   answered, and a client that reads sees the end.
-// - No turn of the loop takes long: one client cannot hold up the others.
-// - An export is asked only for what is in it, and bytes are not read before they are there.
+// - No connection throws, no connection ends by a bug of the daemon, and no promise rejects unhandled.
+// - The daemon's answers are as judge.ts says.
+// - Memory is bounded as docs/limits.md says, in every turn of the loop: unsent reply bytes, their send buffers, memory
+//   for long reads, and waiting requests. When all clients have disconnected, all of it is released.
+// - A client that only shuts down its sending side gets answers to all earlier requests.
+// - Broken protocol ends its own connection in bounded time, and no other. After NBD_CMD_DISC, or when a client
+//   vanishes, the connection ends as well. When the daemon stops, accepted requests are answered, and a client that
+//   reads sees the end.
+// - No turn of the loop takes long: one client cannot delay the others.
+// - The daemon reads an export only within its size, and only bytes that are available.
 // - The next client reads the right bytes.
-// The run as a whole (run.ts): descriptors are closed, the process does not grow.
+// The run as a whole (run.ts): descriptors are closed, and the process does not grow.
 import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises';
 import { sockets } from '../../daemon/native/socket.js';
 import { Connection } from '../../daemon/reactor/connection.js';
@@ -32,18 +30,18 @@ import { LARGE_LIMIT, type World } from './world.js';
 import { testPeer } from '../support/test-peer.js';
 
 const KIB = 1024;
-/** Milliseconds of a case, on a machine that does something else as well. */
+/** Milliseconds of a case, on a machine with other work. */
 const CASE_TIME = 20_000;
-/** Milliseconds of the processor that one turn of the loop takes. */
+/** CPU milliseconds that one turn of the loop may take. */
 const TURN_TIME = 1000;
-/** Turns in which nothing happens before somebody looks whether all has been answered. */
+/** Turns without progress before the judge checks whether everything is answered. */
 const QUIET_TURNS = 8;
-/** Unsent reply bytes besides a long read: the limit, a read served at once, short replies. */
+/** Unsent reply bytes in addition to a long read: the limit, a read that is served at once, short replies. */
 const UNSENT = 256 * KIB + 256 * KIB + 96 * KIB;
 const LONGEST_READ = 32 * KIB * KIB;
-/** docs/limits.md: a slow client has 512 KiB to 1 MiB. */
+/** docs/limits.md: a slow client holds 512 KiB to 1 MiB. */
 const BUFFERS_PER_CONNECTION = 2;
-/** Requests of one connection that wait. */
+/** Requests of one connection that wait for bytes. */
 const MAX_IN_FLIGHT = 128;
 
 class Session {
@@ -107,7 +105,7 @@ class Session {
     return judge({ said, heard: new ByteReader(client.heard), exports, count });
   }
 
-  /** The last word, when the connection is over. */
+  /** The final check, when the connection has ended. */
   settle(): Verdict {
     const world = this.#world;
     const verdict = this.#judge((what) => world.count(what));
@@ -119,7 +117,7 @@ class Session {
     const { kind } = script.leave;
     if (kind === 'gone' || ambiguous) return verdict;
     if (kind === 'drain') {
-      // The goodbye may have been taken as well.
+      // NBD_CMD_DISC may have been counted as well.
       const missing = requests - verdict.answered;
       const all = over === 'broken' || missing === 0 || (over === 'goodbye' && missing === 1);
       must(all || end === 'open', `${verdict.answered} of ${requests} answered when it stopped`);
@@ -137,7 +135,7 @@ function reasonOf(reason: string): string {
   return reason.replace(/(named) .*/, '$1 ...').replaceAll(/\b(0x[0-9a-f]+|\d+)\b/g, 'N');
 }
 
-/** Plays a case. @throws Violation, or whatever else must not be thrown */
+/** Plays a case. @throws Violation, or any other error that must not be thrown */
 export async function playNbdCase(world: World, seed: number, number: number): Promise<Script[]> {
   const random = new Random(seed, number);
   world.startCase(new Random(seed, -2 - number));
@@ -193,7 +191,7 @@ async function run(world: World, sessions: readonly Session[]): Promise<void> {
     check(world, sessions);
     const isStuck = performance.now() - begin > CASE_TIME;
     if (isStuck) throw new Violation(`stuck: ${stateOf(world, sessions)}`);
-    // Timers of the daemon, if it is they that everybody waits for.
+    // Waits for timers of the daemon, if nothing else can make progress.
     if (turns > 20_000) await pause(1);
   }
 }
@@ -209,7 +207,7 @@ function check(world: World, sessions: readonly Session[]): void {
     largeMemory.inUse <= Math.max(LARGE_LIMIT, LONGEST_READ + 16),
     () => `${largeMemory.inUse} bytes for long reads`,
   );
-  // Those of a client that is gone come to an end as well.
+  // The requests of a client that has disconnected end as well.
   const most = MAX_IN_FLIGHT * sessions.length;
   must(waiting <= most, () => `${waiting} requests are waiting`);
   for (const { violations } of exports) {

@@ -16,11 +16,11 @@ export interface FuzzOptions {
   readonly seconds: number;
   /** The first case. */
   readonly from: number;
-  /** null: as many as there is time for. */
+  /** null: as many as the time allows. */
   readonly cases: number | null;
 }
 
-/** @returns undefined when only the usage is wanted. @throws Error for anything it does not understand */
+/** @returns undefined if only the usage is wanted. @throws Error for anything it does not understand */
 export function parseOptions(argv: string[]): FuzzOptions | undefined {
   const { values } = parseArgs({
     args: argv,

@@ -1,4 +1,4 @@
-// Choices of the fuzzer: all of them follow from the seed and the number of the case.
+// The random choices of the fuzzer, which follow from the seed and the number of the case.
 import { seededRandom } from '../support/pattern.js';
 
 export class Random {
@@ -6,7 +6,7 @@ export class Random {
 
   constructor(seed: number, stream: number) {
     this.#next = seededRandom(Math.imul(seed, 0x85ebca6b) ^ Math.imul(stream + 1, 0xc2b2ae35));
-    // Neighbouring seeds give similar numbers at first.
+    // Neighbouring seeds give similar first numbers.
     for (let i = 0; i < 8; i++) this.#next();
   }
 
@@ -25,7 +25,7 @@ export class Random {
     return from + this.below(to - from + 1);
   }
 
-  /** True in so many of a hundred. */
+  /** True in this many of a hundred calls. */
   percent(percent: number): boolean {
     return this.#next() < percent * 42_949_672.96;
   }
@@ -34,7 +34,7 @@ export class Random {
     return list[this.below(list.length)] as T;
   }
 
-  /** One of them, as often as its number says. */
+  /** One of the items, with the probability of its number. */
   weighted<T>(...choices: readonly (readonly [weight: number, choice: T])[]): T {
     let at = this.below(choices.reduce((sum, [weight]) => sum + weight, 0));
     for (const [weight, choice] of choices) {

@@ -1,4 +1,4 @@
-// Runs cases of a target one after the other, until time is up or one fails, and tells how it went.
+// Runs the cases of a target one after the other, until the time is up or one fails, and prints the result.
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { FuzzOptions } from './options.js';
@@ -6,27 +6,27 @@ import { Watchdog } from './watchdog.js';
 import { fallsTo, openDescriptors } from '../support/descriptors.js';
 
 const MIB = 1 << 20;
-/** Cases after which the process has its size. */
+/** Cases after which the process no longer grows. */
 const WARM_CASES = 300;
 const LOOK_EVERY = 50;
 /** Bytes that it may grow afterwards. */
 const MAX_GROWTH = 192 * MIB;
-/** Memory outside the JavaScript heap that may be left at the end, on top of that at the beginning. */
+/** Bytes outside the JavaScript heap that may be in use at the end, in addition to those at the beginning. */
 const MAX_LEFT = 48 * MIB;
 
 /** Something that can be fuzzed. */
 export interface Target {
-  /** @throws whatever must not be */
+  /** @throws any error that must not happen */
   play(seed: number, number: number): Promise<void>;
-  /** How often what has been seen. */
+  /** The counts of everything that was seen. */
   readonly seen: ReadonlyMap<string, number>;
-  /** What went wrong where nobody catches it: the run puts it here, and the case finds it. */
+  /** Errors that no caller can catch: the run stores them here, and the case finds them. */
   readonly failures: string[];
   /** After the last case. */
   end(): void;
 }
 
-/** @returns whether all went well */
+/** @returns whether all cases passed */
 export async function runCases(target: Target, options: FuzzOptions): Promise<boolean> {
   const unexpected = (error: unknown): void => {
     target.failures.push(error instanceof Error ? (error.stack ?? error.message) : String(error));
@@ -67,7 +67,7 @@ async function runWatched(
       (await problemOf(target, options.seed, number)) ??
       (done % LOOK_EVERY === 0 ? growth() : null);
     slowest = Math.max(slowest, performance.now() - start);
-    // By now everything is loaded.
+    // By now every module is loaded.
     if (done === 0) descriptors = openDescriptors();
     if (problem !== null) {
       report(problem, options, number);
@@ -92,7 +92,7 @@ async function runWatched(
   }
 }
 
-/** @returns null when there is none */
+/** @returns null if there is none */
 async function problemOf(target: Target, seed: number, number: number): Promise<string | null> {
   try {
     await target.play(seed, number);
@@ -126,7 +126,7 @@ function summarize(target: Target, { seed, from }: FuzzOptions, done: number, ti
   );
 }
 
-/** Bytes outside of the JavaScript heap that are in use, garbage not counted. */
+/** Bytes in use outside the JavaScript heap, without garbage. */
 function settledMemory(): number {
   setFlagsFromString('--expose-gc');
   (runInNewContext('gc') as () => void)();

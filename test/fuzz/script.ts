@@ -1,4 +1,4 @@
-// What one client of a case does: its bytes, and how it sends, reads and leaves.
+// The behaviour of one client of a case: its bytes, and how it sends, reads and disconnects.
 import { CORPUS } from './corpus.js';
 import type { Message } from './encode.js';
 import type { ModelExport } from './model-export.js';
@@ -8,10 +8,10 @@ import { planSession } from './session-plan.js';
 
 export interface Script {
   readonly bytes: Buffer;
-  /** What the messages were before they were damaged. */
+  /** The messages before they were damaged. */
   readonly kinds: readonly string[];
   readonly mutations: readonly string[];
-  /** Bytes of one send, in turn. */
+  /** Lengths of the sends, in turn. */
   readonly pieces: readonly number[];
   /** Turns of the loop between sends, in turn. */
   readonly pauses: readonly number[];
@@ -20,9 +20,9 @@ export interface Script {
 }
 
 export interface Reader {
-  /** Nothing is read before this turn. */
+  /** The client reads nothing before this turn. */
   readonly from: number;
-  /** Then so many bytes in every so many turns. */
+  /** Then this many bytes in every so many turns. */
   readonly bytes: number;
   readonly every: number;
 }
@@ -33,13 +33,13 @@ export interface Reader {
  */
 export interface Leave {
   readonly kind: 'answered' | 'gone' | 'silent' | 'drain';
-  /** Bytes said. */
+  /** Bytes that the client sends. */
   readonly at: number;
 }
 
 const EAGER: Reader = { from: 0, bytes: 1 << 20, every: 1 };
 
-/** @param number of the case; the first go through the corpus as it is */
+/** @param number of the case; the first cases play the corpus unchanged */
 export function planScript(
   random: Random,
   exports: readonly ModelExport[],

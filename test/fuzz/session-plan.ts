@@ -1,4 +1,4 @@
-// What a client says: a handshake and requests, all well-formed, many of them refused. No mutations.
+// A client's session: a handshake and requests, all well-formed, many of them refused. No mutations.
 import {
   NBD_CMD,
   NBD_CMD_FLAG,
@@ -32,7 +32,7 @@ const INFOS = [
   4,
   65_535,
 ];
-/** Bytes of replies that one client asks for at most, more or less. */
+/** Bytes of replies that one client requests at most, approximately. */
 const ENOUGH_BYTES = 3 * MIB;
 /** Bytes of one cache request, in an export of which a thousandth is data. */
 const MOST_CACHED = 1024 * MIB;
@@ -72,7 +72,7 @@ function planHandshake(
     options.splice(random.below(options.length + 1), 0, extraOption(random, exports));
   }
   options.unshift(clientFlagsMessage(flags));
-  // Extended headers may have slipped in, and have to be lived with: NBD_OPT_GO then.
+  // Extended headers may have been negotiated, and then NBD_OPT_GO must be used.
   const infos = someOf(random, INFOS);
   options.push(
     random.weighted(
@@ -89,7 +89,7 @@ function someOf<T = string>(random: Random, of: readonly T[] = QUERIES as unknow
   return Array.from({ length: random.below(4) }, () => random.pick(of));
 }
 
-/** Changes neither the form of replies nor, if it can be helped, anything else. */
+/** An option that changes neither the reply form nor, if possible, anything else. */
 function extraOption(random: Random, exports: readonly ModelExport[]): Message {
   const name = random.weighted<string>(
     [6, random.pick(exports).name],
@@ -128,7 +128,7 @@ function planRequests(random: Random, form: ReplyForm, served: ModelExport): Mes
     const flags = planFlags(random, extended);
     const cookie = BigInt(random.u32()) * 2n ** 32n + BigInt(i);
     const offset = planOffset(random, served);
-    // A payload has to be sent as well, and memory for it to be had here.
+    // A payload must be sent too, and needs memory here.
     const length = hasPayload(extended, type, flags)
       ? random.weighted([6, random.below(5000)], [1, random.below(100_000)])
       : mostOf(type, planLength(random, served, offset, extended));
@@ -140,7 +140,7 @@ function planRequests(random: Random, form: ReplyForm, served: ModelExport): Mes
   return messages;
 }
 
-/** As many requests as will go into the daemon at once, for bytes that it has to wait for or not. */
+/** As many requests as the daemon accepts at once, for bytes at hand and bytes that it waits for. */
 function planFlood(random: Random, form: ReplyForm, served: ModelExport): Message[] {
   const mood = random.pick(['now', 'late', 'cold']);
   let at = 0;
@@ -173,7 +173,7 @@ function planFlags(random: Random, extended: boolean): number {
   );
 }
 
-/** What is to be read ahead has its pace: a case has to end. */
+/** Prefetching is rate-limited, and a case has to end. */
 function mostOf(type: number, length: number | bigint): number | bigint {
   return type === NBD_CMD.CACHE && length > MOST_CACHED ? MOST_CACHED : length;
 }

@@ -1,17 +1,17 @@
-// Ends the process when a case never lets go of the main thread, and says which; nothing there could.
+// Ends the process if a case never releases the main thread, and prints the case; the main thread itself could not.
 import { once } from 'node:events';
 import { writeSync } from 'node:fs';
 import { setInterval } from 'node:timers';
 import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads';
 
 const CHECK_MS = 1000;
-/** Checks that find the same case before it is hopeless: longer than a case may take. */
+/** Checks that must find the same case: together they take longer than a case may take. */
 const PATIENCE = 30;
 
 interface Watched {
-  /** The number of the case that is being played. */
+  /** The number of the case that is running. */
   readonly now: Int32Array;
-  /** What to say in front of its number. */
+  /** The text before its number. */
   readonly message: string;
 }
 
@@ -24,7 +24,7 @@ export class Watchdog {
     this.#worker = new Worker(new URL(import.meta.url), { workerData: watched });
   }
 
-  /** @param message the command that plays the case again, up to its number */
+  /** @param message the command that repeats the case, up to its number */
   static async start(message: string): Promise<Watchdog> {
     const watchdog = new Watchdog(message);
     await once(watchdog.#worker, 'message');

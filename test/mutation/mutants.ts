@@ -8,11 +8,13 @@ import { EXCEPTIONS, REPLACEMENTS } from './table.js';
 
 export interface Mutant {
   readonly name: string;
+  /** Whether it changes a constant of a file of limits. */
+  readonly isLimit: boolean;
   /** The compiled file, from the root. */
   readonly file: string;
   /** Compiled tests, from the root. */
   readonly tests: readonly string[];
-  /** Why it survives, if it does. */
+  /** The reason why it survives, if it does. */
   readonly survives?: string | undefined;
   /** @throws if the text is not as the table expects */
   readonly apply: (text: string) => string;
@@ -30,6 +32,7 @@ export async function makeMutants(root: string): Promise<Mutant[]> {
       const chosen = other ?? expression;
       mutants.push({
         name: `${key}: ${chosen}`,
+        isLimit: true,
         file: `out/daemon/${user}.js`,
         tests: testsOf(root, user, tests),
         survives,
@@ -41,6 +44,7 @@ export async function makeMutants(root: string): Promise<Mutant[]> {
   for (const { name, user, part, by, survives } of REPLACEMENTS) {
     mutants.push({
       name: `${user} ${name}`,
+      isLimit: false,
       file: `out/daemon/${user}.js`,
       tests: testsOf(root, user, []),
       survives,
@@ -72,7 +76,7 @@ async function usesOf(root: string): Promise<Use[]> {
   return uses;
 }
 
-/** @returns of a number one change; of an object with numbers one for each of them, with its name */
+/** @returns one change of a number; for an object with numbers, one for each of them, with its name */
 function changesOf(constant: string, value: unknown): [member: string, expression: string][] {
   if (typeof value === 'number')
     return [['', constant.startsWith('MIN_') ? 'value / 2' : 'value * 2']];

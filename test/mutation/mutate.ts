@@ -1,8 +1,7 @@
-// One change of compiled JavaScript: of a constant as one of its users sees it, or of a text that must be there
-// exactly once. Tests see the true constants, and so a test that goes up to a constant notices that its user
-// goes further.
+// One change of compiled JavaScript: of a constant as one of its users sees it, or of a text that must occur exactly
+// once. Tests see the true constants, so a test that goes up to a constant notices if its user goes further.
 
-/** @throws if the text has not exactly one such part */
+/** @throws unless the text has exactly one such part */
 export function replaceOnce(text: string, part: string, by: string): string {
   const at = text.indexOf(part);
   if (at < 0) throw new Error(`it does not have: ${part}`);
@@ -11,7 +10,7 @@ export function replaceOnce(text: string, part: string, by: string): string {
 }
 
 export interface LimitImport {
-  /** As it is written: relative. */
+  /** The specifier as written: relative. */
   readonly module: string;
   readonly constants: readonly string[];
 }
@@ -41,7 +40,7 @@ export function mutateImport(text: string, constant: string, expression: string)
   const [whole = ''] = matches[0] ?? [];
   if (matches.length !== 1) throw new Error(`it imports ${constant} ${matches.length} times`);
   const renamed = whole.replace(new RegExp(`\\b${constant}\\b`), `${constant} as true_${constant}`);
-  // On the same line: stack traces keep their line numbers.
+  // On the same line, so that stack traces keep their line numbers.
   return replaceOnce(
     text,
     whole,

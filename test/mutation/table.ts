@@ -1,11 +1,11 @@
-// What the run changes beside its rule (each constant of a file of limits doubled, those with MIN_ halved), which
-// tests look beside the mirrored one, and which changes no unit test can see, with the reason.
+// Exceptions from the rule (each constant of a file of limits is doubled, those with MIN_ are halved), additional tests
+// for a mutant, and changes that no unit test can notice, with the reason.
 
-/** How one use of a constant of a file of limits departs from the rule. */
+/** How one use of a constant of a file of limits differs from the rule. */
 export interface Exception {
-  /** In place of "value * 2". */
+  /** Instead of "value * 2". */
   readonly expression?: string;
-  /** Beside the mirrored test, below test/unit. */
+  /** In addition to the mirrored test, below test/unit. */
   readonly tests?: readonly string[];
   /** Why no unit test notices it. */
   readonly survives?: string;
@@ -27,14 +27,14 @@ export const EXCEPTIONS: Readonly<Record<string, Exception>> = {
   'nbd/handshake-replies MAX_REQUEST_LENGTH': {
     tests: ['nbd/handshake', 'nbd/option-negotiation'],
   },
-  'nbd/handshake MAX_NAME_LENGTH': {
+  'nbd/option-answers MAX_NAME_LENGTH': {
     survives: 'no export has a longer name, and MAX_OPTION_LENGTH bounds what is compared',
   },
   'nbd/large-memory STALLED_MS': { survives: `${TIME}; test/e2e/hostile-client.test.ts does` },
   'nbd/reads MAX_INLINE_LENGTH': { tests: ['nbd/chunked-shape-long'] },
-  'nbd/transmission MAX_INLINE_LENGTH': { tests: ['nbd/chunked-shape'] },
+  'nbd/commands MAX_INLINE_LENGTH': { tests: ['nbd/chunked-shape'] },
   'nbd/transmission MAX_IN_FLIGHT': { tests: ['nbd/reads'] },
-  'nbd/transmission MAX_REQUEST_LENGTH': { tests: ['nbd/chunked-shape'] },
+  'nbd/commands MAX_REQUEST_LENGTH': { tests: ['nbd/chunked-shape'] },
   'reactor/connection MAX_UNSENT_BYTES': {
     survives: 'handshake and transmission stop at the same bound; this one spares a receive',
   },
@@ -54,7 +54,7 @@ export const EXCEPTIONS: Readonly<Record<string, Exception>> = {
   'upgrade/predecessor DRAIN_TIMEOUT_MS': { survives: TIME },
 };
 
-/** A check or a bound without a file of limits: an exact part of compiled code, and what takes its place. */
+/** A check or a bound without a file of limits: an exact part of compiled code, and its replacement. */
 export interface Replacement {
   readonly name: string;
   /** Below daemon/. */

@@ -1,5 +1,5 @@
-// Runs compiled test files, each in a process of its own, some at the same time: what `tap run` does, without
-// coverage and without tap's loaders, which take longer than most of our test files. `npm run test:unit` uses it.
+// Runs compiled test files, each in its own process, several at the same time: like `tap run` without coverage and
+// without tap's loaders, which take longer than most test files. `npm run test:unit` uses it.
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseOptions, USAGE, type RunnerOptions } from './options.js';
@@ -8,7 +8,7 @@ import { killAllOnSignal, runTestFile, type Outcome } from './test-process.js';
 
 /** Lines of one failing test file that are printed. */
 const MAX_LINES = 120;
-/** How many ms each file took the last time: the slowest start first. */
+/** How many ms each file took the last time: the slowest ones start first. */
 const TIMES_FILE = 'out/test-times.json';
 
 function testFilesIn(path: string): string[] {
@@ -19,7 +19,7 @@ function testFilesIn(path: string): string[] {
     .toSorted();
 }
 
-/** Prints why a file failed, and what it skipped. @returns its counts; a file that failed has one failure at least */
+/** Prints why a file failed, and what it skipped. @returns its counts; a failed file has at least one failure */
 function report(file: string, outcome: Outcome, timeoutMs: number): Counts {
   const counts = countsOf(outcome.output);
   for (const reason of skipsOf(outcome.output)) console.log(`${file}: SKIPPED: ${reason}`);

@@ -15,7 +15,7 @@ export interface RunnerOptions {
   readonly timeoutMs: number;
 }
 
-/** @returns undefined when only the usage is wanted. @throws Error for anything it does not understand */
+/** @returns undefined if only the usage is wanted. @throws Error for anything it does not understand */
 export function parseOptions(argv: string[]): RunnerOptions | undefined {
   const { values, positionals } = parseArgs({
     args: argv,

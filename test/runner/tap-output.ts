@@ -1,4 +1,4 @@
-// Reads what one test file printed in TAP: how many assertions, which failed and which were skipped.
+// Reads the TAP output of one test file: how many assertions, which failed and which were skipped.
 
 export interface Counts {
   total: number;
@@ -10,7 +10,7 @@ export interface Counts {
 
 export const noCounts = (): Counts => ({ total: 0, pass: 0, fail: 0, skip: 0, todo: 0 });
 
-/** @returns the counts of tap's last line, null when the file ended before it printed that line */
+/** @returns the counts of tap's last line, or null if the file ended before it printed that line */
 export function countsOf(output: string): Counts | null {
   const line = /^# \{ (.*) \}$/m.exec(output)?.[1];
   if (line === undefined) return null;
@@ -28,7 +28,7 @@ export function skipsOf(output: string): string[] {
   return [...new Set(reasons)];
 }
 
-/** @returns the lines that say what failed: all but passed assertions, their plans and blank lines */
+/** @returns the lines about failures: all but passed assertions, their plans and blank lines */
 export function failuresOf(output: string): string[] {
   return output.split('\n').filter((line) => !/^ *(?:ok\b|1\.\.|# time=|# \{|$)/.test(line));
 }

@@ -1,4 +1,4 @@
-// A test file in a process of its own, with a time limit.
+// A test file in its own process, with a time limit.
 import { spawn, type ChildProcess } from 'node:child_process';
 
 export interface Outcome {
@@ -9,20 +9,20 @@ export interface Outcome {
 }
 
 interface Surroundings {
-  /** Where it runs, here unless given. */
+  /** Its working directory; the current one if not given. */
   readonly folder?: string;
-  /** Beside our own environment. */
+  /** In addition to the environment of this process. */
   readonly environment?: Readonly<Record<string, string>>;
 }
 
 const running = new Set<ChildProcess>();
 
-/** With the daemons that the test file started. */
+/** Kills the test file and the daemons that it started. */
 function killGroup(child: ChildProcess): void {
   if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
 }
 
-/** After a signal no test file runs on. */
+/** After a signal no test file keeps running. */
 export function killAllOnSignal(): void {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.once(signal, () => {
@@ -42,7 +42,7 @@ export function runTestFile(
     cwd: folder,
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
-    // Of each test in the file, which is 30 s else.
+    // The limit of each test in the file, which is otherwise 30 s.
     env: { ...process.env, TAP_TIMEOUT: String(timeoutMs / 1000), ...environment },
   });
   const chunks: Buffer[] = [];

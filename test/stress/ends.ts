@@ -1,5 +1,5 @@
-// Ends of the program at every moment: starts that fail, SIGTERM at any time after exec, SIGTERM under
-// load. Each must end as it should: the right exit code, no crash, nothing left behind.
+// Ends of the program at every moment: failed starts, SIGTERM at any time after exec, SIGTERM under load. Each must
+// have the right exit code, and leave no crash and no socket.
 import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -12,12 +12,12 @@ import { wrapTar } from '../support/tar-writer.js';
 import type { StressOptions } from './options.js';
 import { crashed, repeat, Run, wrong, type Tally, type Verdict } from './runs.js';
 
-/** Longer than the program takes to serve. */
+/** Longer than the program needs until it serves. */
 const LATEST_TERM_MS = 300;
 const DISK_SIZE = 4 << 20;
 const CLIENTS = 3;
 
-/** Command lines that end with a message of ours: exit code and what is said. */
+/** Command lines that end with an error message: exit code and message. */
 function failures(folder: string): { args: string[]; code: number; says: RegExp }[] {
   const file = (name: string, bytes: Buffer | string): string => {
     const path = join(folder, name);
@@ -26,7 +26,7 @@ function failures(folder: string): { args: string[]; code: number; says: RegExp 
   };
   const disk = file('disk.img', Buffer.alloc(DISK_SIZE));
   const layer = writeLsmt({ virtualSize: 4096, segments: [] });
-  // Its trailer is not there.
+  // Its trailer is missing.
   const cut = layer.subarray(0, layer.length - 512);
   return [
     { args: [file('no-layer.tar', wrapTar(cut, { pax: false }))], code: 1, says: /no-layer\.tar/ },
@@ -62,7 +62,7 @@ export async function earlyTerms({ count, atOnce, seed, folder }: StressOptions)
     await pause(after);
     run.child.kill('SIGTERM');
     const end = await run.ended;
-    // Before our handler is there, the system's own ends the process.
+    // Before the program's handler exists, the system's default action ends the process.
     const good = end.code === 0 || (end.code === null && end.signal === 'SIGTERM');
     if (!good || crashed(end)) return wrong(`SIGTERM after ${after} ms`, end);
     const left = leftBehind(folder, number);
@@ -100,13 +100,13 @@ function startServing(folder: string, disk: string, number: number): Run {
   return new Run(['serve', disk, '--listen', listen, '--state', join(folder, `state${number}`)]);
 }
 
-/** A socket that nobody removed, by whichever name it had. */
+/** A socket that was not removed, under any of its names. */
 function leftBehind(folder: string, number: number): string | null {
   const pattern = new RegExp(`^s${number}(\\.|$)`);
   return readdirSync(folder).find((name) => pattern.test(name)) ?? null;
 }
 
-/** null: the daemon has ended, or none of it is there in half a minute. */
+/** null: the daemon has ended, or did not appear within half a minute. */
 async function connectAll(socket: string): Promise<RawNbdClient[] | null> {
   for (const end = Date.now() + 30_000; Date.now() < end; await pause(5)) {
     try {

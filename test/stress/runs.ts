@@ -1,11 +1,11 @@
-// One run of the program after another, some at a time: how each ended, and whether it ended well.
+// Many runs of the program, several at a time: how each ended, and whether it ended correctly.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { commandLine } from '../support/daemon-process.js';
 
-/** What a process that crashed has said: C++, V8, Node and our own bugs. */
+/** Output of a process that crashed: from C++, V8, Node.js and bugs of the program. */
 const CRASH =
   /terminate called|FATAL ERROR|Check failed|Assertion|Segmentation|core dumped|thread died|BUG|^\s+at /m;
-/** Nothing that these runs do takes so long, on the slowest machine. */
+/** Longer than any of these runs takes on the slowest machine. */
 const TIMEOUT_MS = 20_000;
 
 export interface RunEnd {
@@ -38,7 +38,7 @@ export function crashed({ stderr }: RunEnd): boolean {
   return CRASH.test(stderr);
 }
 
-/** How one run went: what is wrong with it, or how it ended, to count. */
+/** The result of one run: what was wrong with it, or how it ended, for the counts. */
 export interface Verdict {
   readonly wrong: string | null;
   readonly kind: string;
@@ -53,7 +53,7 @@ export interface Tally {
   readonly wrongs: readonly string[];
 }
 
-/** Runs `one` for each of 0 to count - 1, some at a time. */
+/** Runs `one` for each number from 0 to count - 1, several at a time. */
 export async function repeat(
   count: number,
   atOnce: number,

@@ -1,5 +1,5 @@
-// Starts that somebody waits for: a client that connects as soon as a socket's file is there gets in, and
-// of two daemons at one path one serves, the other says so.
+// Starts that a client waits for: a client that connects as soon as the socket's file exists gets in, and of two
+// daemons at one path one serves and the other reports it.
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { descriptors } from '../../daemon/native/descriptors.js';
@@ -23,7 +23,7 @@ export async function quickClients({ count, atOnce, folder }: StressOptions): Pr
       ['control', serve, join(state, 'control.sock')],
       ['helper', ['attach-helper', '--socket', socket], socket],
     ][number % 3] as [string, string[], string];
-    // Every second one finds what a dead daemon has left.
+    // Every second run finds the stale socket of a dead daemon.
     if (number % 2 === 0 && kind !== 'control') descriptors.close(sockets.listenUnix(path, 1));
     const run = new Run(args);
     const connected = await connectAtOnce(path);
@@ -66,7 +66,7 @@ export async function twoDaemons({ count, folder }: StressOptions): Promise<Tall
   });
 }
 
-/** Does nothing else until the file is there: nobody can be quicker. */
+/** Busy-waits until the file exists: no client can be quicker. */
 async function connectAtOnce(path: string): Promise<string> {
   const end = Date.now() + WAIT_MS;
   const isStale = sockets.probeUnix(path) < 0 && existsSync(path);
@@ -76,13 +76,13 @@ async function connectAtOnce(path: string): Promise<string> {
       descriptors.close(fd);
       return 'connected';
     }
-    // Of a dead daemon it may be there and refuse, until it is replaced.
+    // The stale socket of a dead daemon refuses connections until it is replaced.
     if (existsSync(path) && !isStale) {
       const errno = sockets.connectUnix(path);
       if (errno >= 0) descriptors.close(errno);
       return errno >= 0 ? 'connected' : `refused with errno ${-errno}`;
     }
-    // The child's output and end come through the loop.
+    // The child's output and end arrive through the event loop.
     if (turn % 64 === 0) await new Promise((resolve) => setImmediate(resolve));
   }
   return 'nothing to connect to';

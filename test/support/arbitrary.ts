@@ -10,14 +10,14 @@ import { wrap, type Wrapper } from './wrapper.js';
 export interface StackLayer {
   /** Bytes; 0 leaves the size to the layers below. */
   virtualSize: number;
-  /** In order and without overlap, as a sealed layer must have them; some may lie past the device's end. */
+  /** In order and without overlap, as in a sealed layer; some may be past the end of the disk. */
   segments: ModelSegment[];
   padIndex: IndexPadding;
   wrapper: Wrapper;
 }
 
 export interface Stack {
-  /** Bytes: that of the topmost layer that has one. */
+  /** Bytes: the size of the topmost layer that has one. */
   virtualSize: number;
   /** Bottom first. */
   layers: StackLayer[];
@@ -30,7 +30,7 @@ export interface StackLimits {
   maxSegments?: number;
 }
 
-/** Sectors beyond the device's end in which segments may still lie. */
+/** Sectors after the end of the disk in which segments may still be. */
 const OVERHANG = 64;
 
 export function arbitraryStack(limits: StackLimits = {}): fc.Arbitrary<Stack> {
@@ -40,7 +40,7 @@ export function arbitraryStack(limits: StackLimits = {}): fc.Arbitrary<Stack> {
       .record({
         lower: fc.array(arbitraryLayer(sectors, maxSegments), { maxLength: maxLayers - 1 }),
         decisive: arbitraryLayer(sectors, maxSegments),
-        // Layers on top that leave the size open are rare in the field: keep them few.
+        // Upper layers without a size are rare in practice: keep them few.
         sizeless: fc.integer({ min: 0, max: 3 }),
         otherSizes: fc.array(fc.integer({ min: 0, max: maxSectors }), { maxLength: 4 }),
       })
@@ -93,7 +93,7 @@ function arbitrarySegments(sectors: number, maxSegments: number): fc.Arbitrary<M
     });
 }
 
-/** Writes and trims in any order and place of the device: what an append-only upper can hold. */
+/** Writes and trims in any order and at any place of the disk, as in an append-only upper. */
 export function arbitraryUpperWrites(sectors: number, maxWrites = 24): fc.Arbitrary<UpperWrite[]> {
   const write = fc
     .record({

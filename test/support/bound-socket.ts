@@ -1,9 +1,9 @@
-// A listening Unix socket as others make it: at its path from the beginning, which the system shows.
+// A listening Unix socket that was bound directly to its path, as other programs make it; the kernel shows that path.
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { Test } from 'tap';
 
-/** @returns its descriptor, which is closed when the test is over */
+/** @returns its descriptor, which is closed at the end of the test */
 export async function boundSocket(test: Test, path: string): Promise<number> {
   const server = createServer().listen(path);
   test.teardown(() => server.close());

@@ -19,14 +19,14 @@ export function socketOf(state: string): string {
   return join(state, 'control.sock');
 }
 
-/** A daemon says that it is ready as soon as clients can come, which is before this. */
+/** A daemon is ready as soon as clients can connect, which is earlier than its control socket. */
 export async function waitForControl(socketPath: string): Promise<void> {
   for (const end = performance.now() + 120_000; !existsSync(socketPath); await tick(5)) {
     if (performance.now() > end) throw new Error(`there is no ${socketPath}`);
   }
 }
 
-/** @throws what the connection ends with when there is no answer */
+/** @throws the error that ended the connection, if there is no answer */
 export function askRaw(
   socketPath: string,
   { method = 'GET', path, body }: RawQuestion,

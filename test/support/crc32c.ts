@@ -1,4 +1,4 @@
-// CRC-32C in plain JavaScript, one table lookup a byte: the oracle for the native one, not for the data path.
+// CRC-32C in plain JavaScript, one table lookup a byte: a reference for the native one, not for the data path.
 
 /** Castagnoli polynomial, bits reflected. */
 const POLYNOMIAL = 0x82f63b78;
@@ -12,8 +12,8 @@ const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
 export type Crc = (data: Uint8Array, seed: number) => number;
 
 /**
- * The raw register: loaded with `seed`, returned as it stands after the last byte, without the inversions
- * before and after that the name CRC-32C usually implies.
+ * The raw register: loaded with `seed`, and returned as it is after the last byte, without the inversions before and
+ * after that the name CRC-32C usually implies.
  */
 export function rawCrc32c(data: Uint8Array, seed = 0): number {
   let crc = seed >>> 0;

@@ -1,4 +1,4 @@
-// The real daemon as a child process: started, waited for, looked at, ended by SIGTERM. Speaks no NBD itself.
+// The real daemon as a child process: started, waited for, watched, ended by SIGTERM. It does not speak NBD itself.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import type { NetConnectOpts } from 'node:net';
@@ -23,8 +23,8 @@ export function shortFolder(t: Test): string {
 }
 
 /**
- * The daemon's command line. Without what tap puts into every process that is started, unless it
- * measures coverage: that takes longer to load than the daemon.
+ * The daemon's command line, without the options that tap adds to every process, unless coverage is
+ * measured: they take longer to load than the daemon.
  * @param main a bundled program, if not the one that all tests run
  */
 export function commandLine(
@@ -42,15 +42,15 @@ export function runDaemon(args: readonly string[], cwd?: string): Promise<ToolRe
 }
 
 export interface DaemonOptions {
-  /** Where to listen, besides the Unix socket; tcp://...:0 lets the system choose. */
+  /** Listen addresses in addition to the Unix socket; with tcp://...:0 the kernel chooses the port. */
   listen?: readonly string[];
-  /** Instead of a socket in a folder of its own. */
+  /** The path of the socket, if it is not in a temporary folder. */
   socketPath?: string;
   /** How many listeners come from elsewhere; then the command line names only those of `listen`. */
   elsewhere?: number;
-  /** Listening sockets that the daemon gets as systemd would pass them; they stay open here. */
+  /** Listening sockets that are passed to the daemon as systemd does; they stay open here. */
   inherit?: { fds: readonly number[]; names?: string };
-  /** A limit, by prlimit. */
+  /** A limit that prlimit sets. */
   openFiles?: number;
   /** main.js of a bundled program, if not the one that all tests run. */
   main?: string;
@@ -60,7 +60,7 @@ export interface DaemonOptions {
   variables?: Readonly<Record<string, string>>;
 }
 
-/** The command line with LISTEN_FDS and so on; the shell knows the pid, and becomes the daemon. */
+/** The command line with LISTEN_FDS etc.; a shell inserts its own pid, and then becomes the daemon. */
 export function activatedLine(
   line: readonly string[],
   variables: Readonly<Record<string, string>>,
@@ -98,7 +98,7 @@ export class DaemonProcess {
     const { openFiles } = from;
     const limited =
       openFiles === undefined ? [] : ['prlimit', `--nofile=${openFiles}:${openFiles}`];
-    // Not the system's own, in which there may be devices of a real daemon.
+    // Not the default state folder, which may have devices of a real daemon.
     const state = args.includes('--state') ? [] : ['--state', join(shortFolder(t), 'state')];
     const serve = ['serve', ...args, ...state, ...listening];
     const { prefix = [] } = from;
@@ -117,17 +117,17 @@ export class DaemonProcess {
     return daemon;
   }
 
-  /** Everything logged so far. */
+  /** Everything that was logged so far. */
   get log(): string {
     return this.#stderr;
   }
 
-  /** Lines logged so far that match. */
+  /** Logged lines that match. */
   lines(pattern: RegExp): string[] {
     return this.#stderr.split('\n').filter((line) => pattern.test(line));
   }
 
-  /** Waits for so many lines that match. */
+  /** Waits for this many lines that match. */
   async waitForLines(pattern: RegExp, count = 1, timeout = 120_000): Promise<string[]> {
     const deadline = performance.now() + timeout;
     for (;;) {
@@ -144,14 +144,14 @@ export class DaemonProcess {
     return { path: this.socketPath };
   }
 
-  /** The first TCP address it listens at. */
+  /** The first TCP address on which it listens. */
   get tcp(): NetConnectOpts & { host: string; port: number } {
     const match = /ready: nbds?:\/\/(?:\[([^\]]+)\]|([^:\s]+)):(\d+)/.exec(this.log);
     if (!match) throw new Error('the daemon does not listen on TCP');
     return { host: match[1] ?? match[2] ?? '', port: Number(match[3]) };
   }
 
-  /** As clients take it. */
+  /** In the form for clients. */
   unixUri(name = ''): string {
     return `nbd+unix:///${encodeURIComponent(name)}?socket=${this.socketPath}`;
   }
@@ -173,18 +173,18 @@ export class DaemonProcess {
     return stdout.trim().split('\n').length;
   }
 
-  /** The exit code, or null when a signal ended it. @throws when it does not end in time */
+  /** The exit code, or null if a signal ended it. @throws if it does not end in time */
   async exited(timeout = EXIT_TIMEOUT): Promise<number | null> {
     const abort = new AbortController();
     const late = pause(timeout, 'late' as const, { signal: abort.signal });
-    late.catch(() => undefined); // it is told when it is not needed any more
+    late.catch(() => undefined); // the error matters only if the process does not end
     const code = await Promise.race([this.#exit, late]);
     abort.abort();
     if (code === 'late') throw new Error(`the daemon runs on:\n${this.log}`);
     return code;
   }
 
-  /** SIGTERM, then: exit code 0, no bug in the log, no socket left. @returns milliseconds it took */
+  /** Sends SIGTERM and checks: exit code 0, no bug in the log, no socket left. @returns milliseconds */
   async stop(t: Test): Promise<number> {
     const begin = performance.now();
     this.child.kill('SIGTERM');
@@ -198,7 +198,7 @@ export class DaemonProcess {
     const over = this.#exit.then((code) => {
       throw new Error(`the daemon exited with ${code}:\n${this.log}`);
     });
-    over.catch(() => undefined); // it ends one day
+    over.catch(() => undefined); // not awaited: it ends some time later
     await Promise.race([this.waitForLines(/ready: /, count, READY_TIMEOUT), over]);
   }
 }

@@ -1,5 +1,5 @@
-// An ext4 as a hostile image may have it: the superblock asks the kernel to panic at an error, and a folder
-// is damaged, so that one comes. Needs tune2fs and debugfs.
+// An ext4 as in a hostile image: its superblock asks the kernel to panic at an error, and a damaged folder causes one.
+// Needs tune2fs and debugfs.
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { mustRun } from './tools.js';
 
@@ -13,7 +13,7 @@ export async function damageFolder(image: string, folder: string): Promise<void>
   if (!/^\d+$/.test(block)) throw new Error(`debugfs: no blocks of ${folder}: ${blocks}`);
   const size = 1024 << readFileSync(image).readUInt32LE(EXT_AT + 24);
   const fd = openSync(image, 'r+');
-  // An entry of a length that no entry has.
+  // A directory entry with an invalid length.
   writeSync(fd, Buffer.alloc(size, 0xff), 0, size, Number(block) * size);
   closeSync(fd);
 }

@@ -1,4 +1,4 @@
-// The commands with which to look at the demo export, for any address the daemon can listen on; text only.
+// The commands that show the demo export, for any address on which the daemon can listen; text only.
 
 /** The last --listen among command line arguments, or undefined. */
 export function listenAddress(args: readonly string[]): string | undefined {
@@ -10,7 +10,7 @@ export function listenAddress(args: readonly string[]): string | undefined {
   return address;
 }
 
-/** `address`: tcp://host:port or unix:///path, as --listen takes it; of any other it is the daemon's to complain. */
+/** `address`: tcp://host:port or unix:///path, as for --listen. The daemon itself refuses other addresses. */
 export function demoClients(address: string): string[] {
   if (!URL.canParse(address)) return [];
   const url = new URL(address);
@@ -26,7 +26,7 @@ export function demoClients(address: string): string[] {
 
 const NBD_PORT = '10809';
 
-/** HOST or HOST:PORT, the shorter where it says the same. */
+/** HOST or HOST:PORT, whichever is shorter and means the same. */
 function tcpHost({ hostname, port }: URL): string {
   const host = hostname === '127.0.0.1' ? 'localhost' : hostname;
   return port === '' || port === NBD_PORT ? host : `${host}:${port}`;

@@ -16,7 +16,7 @@ export interface DemoLayer {
   file: string;
   /** Bytes of the file. */
   size: number;
-  /** What is in it and how it is packed. */
+  /** Its content and its wrappers. */
   about: string;
 }
 
@@ -26,7 +26,7 @@ export interface DemoImage {
   virtualSize: number;
   /** Bottom first. */
   layers: DemoLayer[];
-  /** What the served device must hold. */
+  /** The expected bytes of the served disk. */
   device: Buffer;
 }
 
@@ -96,7 +96,7 @@ export function writeDemoImage(folder: string): DemoImage {
   };
 }
 
-/** Segments that turn `before` into `after`; sectors in `zeroed` become zeroed segments, whatever they held. */
+/** Segments that turn `before` into `after`; sectors in `zeroed` become zeroed segments. */
 function changes(before: Buffer, after: Buffer, zeroed: ReadonlySet<number>): LsmtSegment[] {
   const segments: LsmtSegment[] = [];
   const kindOf = (sector: number) => {

@@ -1,4 +1,4 @@
-// `npm start`: makes the demo image and runs the real daemon on it; the image and the daemon are elsewhere.
+// `npm start`: makes the demo image and runs the real daemon on it.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
@@ -8,7 +8,7 @@ import { demoClients, listenAddress } from './demo-clients.js';
 import { PROGRAM } from './program.js';
 
 const DEFAULT_LISTEN = 'tcp://127.0.0.1:10809';
-/** Milliseconds in which a signal that comes twice is one: Ctrl+C reaches us from the terminal and from npm. */
+/** Milliseconds within which two signals count as one: Ctrl+C reaches this process from the terminal and from npm. */
 const SAME_SIGNAL = 500;
 
 const folder = mkdtempSync(join(tmpdir(), 'overlaybd-nbd-demo-'));
@@ -36,7 +36,7 @@ function describe(image: DemoImage, address: string): void {
 }
 
 function serve(config: string, args: readonly string[]): void {
-  // In a process group of its own, so that it gets the signals of a terminal once, from here.
+  // In its own process group, so that it gets the signals of a terminal once, from this process.
   const child = spawn(process.execPath, [PROGRAM, 'serve', config, ...args], {
     stdio: 'inherit',
     detached: true,

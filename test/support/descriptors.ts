@@ -1,14 +1,14 @@
-// The descriptors that this process has open, and waiting for their number. Threads of the addon close files some
-// time later, so a number taken before a test may still fall: what is left is compared with "no more than".
+// The open descriptors of this process, and waiting for their number. Threads of the addon close files some time later,
+// so a number that was taken before a test may still fall: compare with "no more than".
 import { readdirSync, readlinkSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 
-/** Less than the 30 s of tap: a leak fails by its name. */
+/** Longer than a busy machine needs, and below the time limit of a test, so that a leak fails with its own message. */
 const PATIENCE_MS = 120_000;
 
 export const openDescriptors = (): number => readdirSync('/proc/self/fd').length;
 
-/** What the descriptors lead to whose targets begin with this: "/folder/", "socket:". */
+/** The targets of descriptors that begin with this: "/folder/", "socket:". */
 export function openTargets(beginning: string): { fd: number; target: string }[] {
   const found: { fd: number; target: string }[] = [];
   for (const fd of readdirSync('/proc/self/fd')) {
@@ -34,7 +34,7 @@ export async function fallsTo(
   return (await count()) <= most;
 }
 
-/** For a number that a test goes up from: waits until nothing is closed any more. */
+/** For a number from which a test counts up: waits until no descriptor is being closed. */
 export async function settled(count: () => number): Promise<number> {
   let last = count();
   for (let same = 0; same < 10; same++) {

@@ -1,4 +1,4 @@
-// Images for the end-to-end tests, each with the bytes that a client must see; nothing here serves or reads them.
+// Images for the end-to-end tests, each with the bytes that a client must see. It neither serves nor reads them.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { SECTOR } from './lsmt-layout.js';
@@ -12,7 +12,7 @@ export interface StackOnDisk {
   layers: string[];
   /** Bytes. */
   virtualSize: number;
-  /** What the device holds in [offset, offset + length). */
+  /** The bytes of the disk in [offset, offset + length). */
   expected(offset: number, length: number): Buffer;
 }
 
@@ -27,7 +27,7 @@ const WRAPPERS: readonly Wrapper[] = [
   { ...zfile('zstd'), tar: 'ustar' },
 ];
 
-/** Three layers over a device of 5 GiB and 512 bytes: data at both ends and on both sides of 4 GiB, else holes. */
+/** Three layers over a disk of 5 GiB and 512 bytes: data at both ends and on both sides of 4 GiB, holes elsewhere. */
 export function writeSparseStack(folder: string): StackOnDisk {
   const virtualSize = 5 * GIB + SECTOR;
   const sectors = virtualSize / SECTOR;

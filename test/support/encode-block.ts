@@ -3,14 +3,14 @@ import { compressSync } from 'lz4-napi';
 import zstd from 'zstd-napi/binding.js';
 import type { Algorithm } from '../../daemon/codec/algorithm.js';
 
-/** The level every ZFile writer in the field uses; the header's `level` byte stays 0 all the same. */
+/** The level that every known ZFile writer uses, although the header's `level` byte stays 0. */
 const ZSTD_LEVEL = 3;
 
-/** lz4-napi puts the uncompressed size (u32, little-endian) in front of the raw block. */
+/** lz4-napi writes the uncompressed size (u32, little-endian) before the raw block. */
 const LZ4_PREFIX = 4;
 
-// One context a thread: setting one up costs more than compressing a block. Compression is synchronous, so
-// nothing can interleave on it.
+// One context for each thread: its setup costs more than compressing a block. Compression is synchronous, so calls
+// cannot interleave.
 let zstdContext: InstanceType<typeof zstd.CCtx> | undefined;
 
 /**

@@ -1,5 +1,5 @@
-// A kernel for tests: connects "devices" of a fake /sys, keeps the sockets that it is given, and reads
-// over them as the kernel would. Checks what a daemon must not do; knows nothing of daemons.
+// A fake kernel for tests: connects "devices" of a fake /sys, keeps the sockets that it gets, and reads over them as
+// the kernel would. It reports forbidden calls, and does not know daemons.
 import { setTimeout as pause } from 'node:timers/promises';
 import { OverlaybdError } from '../../daemon/errors.js';
 import type { NbdDriver } from '../../daemon/kernel/driver.js';
@@ -12,16 +12,16 @@ import { requestBytes } from './nbd-client.js';
 import type { ConnectRequest } from '../../daemon/kernel/device-settings.js';
 import { openTargets } from './descriptors.js';
 
-/** Of the process that connected a device, as /sys shows it. */
+/** The process that connected a device, as /sys shows it. */
 export const FAKE_PID = 4242;
 
 interface Connected {
   readonly request: ConnectRequest;
-  /** Our own copies of the sockets. */
+  /** Duplicates of the sockets. */
   sockets: number[];
 }
 
-/** A descriptor that outlives the one it was made from, as the kernel's reference does. */
+/** A descriptor that outlives its original, like the kernel's reference. */
 function duplicate(fd: number): number {
   const [a, b] = sockets.pair();
   try {
@@ -39,13 +39,13 @@ function duplicate(fd: number): number {
 export class FakeDriver implements NbdDriver {
   survives = true;
   addsDevices = true;
-  /** Devices that somebody has open. */
+  /** Devices that are open. */
   readonly open = new Set<number>();
   readonly #sysfs: FakeSysfs;
   readonly devices = new Map<number, Connected>();
-  /** In order. */
+  /** All calls in order. */
   readonly calls: string[] = [];
-  /** Told before anything is done; what it throws is the answer. */
+  /** Called before each operation; an error that it throws is the kernel's answer. */
   before: (what: string, index: number) => void | Promise<void> = () => undefined;
   /** Kernels before 5.14 keep no backend. */
   keepsBackend = true;
@@ -96,7 +96,7 @@ export class FakeDriver implements NbdDriver {
     this.closed = true;
   }
 
-  /** The kernel lets go of a device, for whatever reason. */
+  /** Disconnects a device, for any reason. */
   drop(index: number): void {
     const device = this.devices.get(index);
     this.devices.delete(index);
@@ -104,7 +104,7 @@ export class FakeDriver implements NbdDriver {
     for (const fd of device?.sockets ?? []) descriptors.close(fd);
   }
 
-  /** One connection dies. */
+  /** Kills one connection. */
   kill(index: number, which = 0): void {
     const [fd] = this.devices.get(index)?.sockets.splice(which, 1) ?? [];
     if (fd !== undefined) descriptors.close(fd);
@@ -138,7 +138,7 @@ export class FakeDriver implements NbdDriver {
     return this.connections.get(index) ?? Infinity;
   }
 
-  /** How many connections a device takes; without an entry, any number. */
+  /** How many connections a device accepts; without an entry, any number. */
   readonly connections = new Map<number, number>();
 
   #owned(index: number, { backend }: DeviceOwner): Connected {
@@ -153,5 +153,5 @@ export class FakeDriver implements NbdDriver {
   }
 }
 
-/** The sockets that this process has open. */
+/** The open sockets of this process. */
 export const openSockets = (): number => openTargets('socket:').length;

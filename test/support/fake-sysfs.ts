@@ -1,4 +1,4 @@
-// A folder that looks like the kernel's /sys as far as NBD devices go. Decides nothing.
+// A folder with the layout of the kernel's /sys for NBD devices. It decides nothing.
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'tap';
@@ -24,7 +24,7 @@ export class FakeSysfs {
     return join(this.root, 'block', `nbd${index}`);
   }
 
-  /** The device as it is from now on; nothing but a size: not connected. */
+  /** Sets the facts of a device; with only a size it is not connected. */
   set(index: number, { pid, backend, size = 0 }: FakeDevice): void {
     const folder = this.folder(index);
     mkdirSync(join(folder, 'holders'), { recursive: true });

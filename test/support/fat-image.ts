@@ -1,5 +1,5 @@
-// A tiny FAT16 volume in memory: files in the root directory, made the same way every time; no subdirectories,
-// no long names, and nothing that reads a volume made elsewhere.
+// A small FAT16 volume in memory: files in the root directory, made in the same way every time. It has no
+// subdirectories and no long names, and cannot read other volumes.
 
 const SECTOR = 512;
 const SECTORS_PER_CLUSTER = 2;
@@ -16,10 +16,10 @@ const FREE = 0;
 const DELETED = 0xe5;
 const ATTRIBUTE_ARCHIVE = 0x20;
 const ATTRIBUTE_LABEL = 0x08;
-/** What makes it FAT16: drivers go by the number of clusters and nothing else. */
+/** The number of clusters makes it FAT16: drivers look at nothing else. */
 const MIN_CLUSTERS = 4085;
 const MAX_CLUSTERS = 65524;
-/** 2024-01-01 12:00:00, for every time there is. */
+/** 2024-01-01 12:00:00, for every time stamp. */
 const DATE = ((2024 - 1980) << 9) | (1 << 5) | 1;
 const TIME = 12 << 11;
 
@@ -30,7 +30,7 @@ export interface FatExtent {
 }
 
 export class FatImage {
-  /** The volume itself; it changes with every call below. */
+  /** The bytes of the volume, which change with every call below. */
   readonly bytes: Buffer;
   private readonly fatSectors: number;
   private readonly clusters: number;
@@ -51,7 +51,7 @@ export class FatImage {
     this.writeEntry(this.rootOffset, fixed(label, 11), ATTRIBUTE_LABEL, 0, 0);
   }
 
-  /** Creates or replaces a file ("README.TXT"). A replaced file keeps its clusters as far as they last. */
+  /** Creates or replaces a file ("README.TXT"). A replaced file keeps its clusters as far as they suffice. */
   write(name: string, content: Uint8Array | string): void {
     const data = Buffer.from(content);
     const at = this.find(name) ?? this.freeEntry(name);
@@ -72,7 +72,7 @@ export class FatImage {
     this.writeEntry(at, shortName(name), ATTRIBUTE_ARCHIVE, chain[0] ?? 0, data.length);
   }
 
-  /** Deletes a file. Its data stays where it was; the extents returned are free from now on. */
+  /** Deletes a file. Its data stays in place; the returned extents are now free. */
   remove(name: string): FatExtent[] {
     const at = this.find(name);
     if (at === undefined) throw new Error(`fat image: no file ${name}`);
@@ -100,7 +100,7 @@ export class FatImage {
     else boot.writeUInt32LE(sectors, 32);
     boot.writeUInt8(FIXED_DISK, 21);
     boot.writeUInt16LE(this.fatSectors, 22);
-    // Sectors a track and heads: no disk has them any more, mtools still wants them.
+    // Sectors a track and heads: no disk has them any more, but mtools requires them.
     boot.writeUInt16LE(32, 24);
     boot.writeUInt16LE(2, 26);
     boot.writeUInt8(0x80, 36);

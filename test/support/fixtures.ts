@@ -1,10 +1,10 @@
-// Where the golden fixtures are, what they are called and how to lay them out; not their formats.
+// The place of the golden fixtures, their names and their files. It does not know their formats.
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** Beside the project's folder; this file is compiled to out/test/support. */
+/** Next to the project's folder; this file is compiled to out/test/support. */
 const BESIDE_PROJECT = fileURLToPath(new URL('../../../../shared/fixtures', import.meta.url));
 
 /**
@@ -31,7 +31,7 @@ export function fixtureNames(root: string): string[] {
 
 const SPARSE_TAR = 'upper.data.sparse.tar';
 
-/** What the device must hash to; null for a fixture that must be refused. */
+/** The SHA-256 of the disk; null for a fixture that must be refused. */
 export function expectedSha256(top: string, name: string): string | null {
   const path = join(top, name, 'expected.sha256');
   return existsSync(path) ? readFileSync(path, 'latin1').trim().slice(0, 64) : null;
@@ -47,7 +47,7 @@ export function withHoles(folder: string, makeFolder: () => string): string | nu
   return status === 0 ? join(copy, 'config.v1.json') : null;
 }
 
-/** File by file: a copied folder would be as read-only as the original. */
+/** File by file, because a copied folder would be read-only like the original. */
 export function copyFiles(from: string, to: string, wanted: (file: string) => boolean): void {
   for (const file of readdirSync(from).filter(wanted)) {
     copyFileSync(join(from, file), join(to, file));

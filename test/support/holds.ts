@@ -1,8 +1,8 @@
-// Properties of fast-check as assertions of tap: one that holds counts as one, and says for how many cases.
+// fast-check properties as assertions of tap: one that holds is one assertion, with the number of its cases.
 import { asyncDefaultReportMessage, check, type IRawProperty, type Parameters } from 'fast-check';
 import type { Test } from 'tap';
 
-/** @throws Error with the smallest case that fast-check found, when the property does not hold */
+/** @throws Error with the smallest failing case, if the property does not hold */
 export async function holds<T>(
   test: Test,
   property: IRawProperty<T>,

@@ -1,4 +1,4 @@
-// Damaged and forged blobs, and what must hold when they are opened and read; for test/property and test/fuzz.
+// Damaged and forged blobs, and the invariants of opening and reading them; for test/property and test/fuzz.
 import * as fc from 'fast-check';
 import { OverlaybdError } from '../../daemon/errors.js';
 import { readRange, withDevice, type OpenDevice } from './in-process.js';
@@ -10,11 +10,11 @@ import { wrap } from './wrapper.js';
 import { writeZfile } from './zfile-writer.js';
 
 const DEVICE_SIZE = 256 * SECTOR;
-/** Milliseconds that a case may take at most, on a machine that does something else as well. */
+/** Milliseconds that a case may take, on a machine with other work. */
 const CASE_CPU_MS = 3000;
 /** Bytes that a case may leave allocated outside the JavaScript heap. */
 const CASE_MEMORY = 64 << 20;
-/** Devices up to this size are read whole; of larger ones both ends and all segments. */
+/** Disks up to this size are read completely; of larger ones both ends and all segments. */
 const READ_WHOLE = 4 << 20;
 
 export const base = writeLsmt({
@@ -28,7 +28,7 @@ export const base = writeLsmt({
   ],
 });
 
-/** An upper for the same device. */
+/** An upper for the same disk. */
 export const upper = appendUpper({
   virtualSize: DEVICE_SIZE,
   writes: [
@@ -39,7 +39,7 @@ export const upper = appendUpper({
 });
 
 const plainZfile = { blockSize: 512, verify: false, mode: 'header' } as const;
-/** Without digest and checksums a forged number reaches what lies behind them. */
+/** Without digest and checksums a forged number is not detected before it is used. */
 const unchecked = (algorithm: 'lz4' | 'zstd', mode: 'header' | 'trailer') =>
   writeZfile(base, { algorithm, blockSize: 1024, verify: false, digest: false, mode });
 
@@ -57,7 +57,7 @@ export const blobs: Readonly<Record<string, Buffer>> = {
   'zfile of a raw disk': writeZfile(randomBytes(4, 3000), { digest: false }),
 };
 
-/** Numbers that overflow something, as little-endian u64. */
+/** Numbers that may overflow, as little-endian u64. */
 const NUMBERS = [
   0n,
   1n,
@@ -86,7 +86,7 @@ const NUMBERS = [
 
 const place = fc.oneof(
   { weight: 2, arbitrary: fc.nat(2 ** 30 - 1) },
-  // The first and the last page are where the structures are.
+  // The first and the last page contain the structures.
   { weight: 3, arbitrary: fc.nat(159).map((at) => -1 - at) },
   { weight: 3, arbitrary: fc.nat(159).map((at) => -1000 - at) },
 );
@@ -110,7 +110,7 @@ export const mutation = fc.oneof(
 export type Mutation = typeof mutation extends fc.Arbitrary<infer T> ? T : never;
 export const mutations = fc.array(mutation, { minLength: 1, maxLength: 4 });
 
-/** Header pages begin at 0, trailers 512 or 4096 bytes before the end: a place stands for any of them. */
+/** Headers begin at 0, trailers 512 or 4096 bytes before the end: places are relative to any of them. */
 function positionOf(at: number, size: number): number {
   if (at >= 0) return Math.floor((at / 2 ** 30) * size);
   if (at > -1000) return Math.min(size - 1, -1 - at);
@@ -168,7 +168,7 @@ async function readWhat({ device, index }: OpenDevice): Promise<void> {
   }
 }
 
-/** Throws for what must not happen: another kind of error, too much time, too much memory. */
+/** Throws for a violation: another kind of error, too much time, or too much memory. */
 export async function mustBeHandled(paths: string[]): Promise<void> {
   const start = process.cpuUsage();
   const before = process.memoryUsage().arrayBuffers;

@@ -1,6 +1,6 @@
-// Text that tries to be more than text: for tests of everything that prints what comes from outside.
+// Text that tries to be more than text: for tests of all output that contains text from outside.
 
-/** By what it does; each would be seen, or would do something, if it were printed as it is. */
+/** By its effect: each would be visible, or would do something, if it were printed unescaped. */
 export const HOSTILE_TEXT: Readonly<Record<string, string>> = {
   'a line of its own': 'x\n2026-01-01T00:00:00.000Z error: forged',
   'a carriage return': 'x\rerror: forged',
@@ -15,5 +15,5 @@ export const HOSTILE_TEXT: Readonly<Record<string, string>> = {
   'a format': '%s %d %j {x}',
 };
 
-/** What no terminal and no log may get, save for the line feed at the end of a line. */
+/** Characters that no terminal and no log may get, except for the line feed at the end of a line. */
 export const RAW = /[\p{C}\p{Zl}\p{Zp}]/u;

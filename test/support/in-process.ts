@@ -1,4 +1,4 @@
-// Opens images with the daemon's own opener, in this process, and reads their devices; no NBD.
+// Opens images with the daemon's own opener in this process, and reads their disks; no NBD.
 import { createHash } from 'node:crypto';
 import type { Disk } from '../../daemon/lib/disk.js';
 import { ReaderFactory } from '../../daemon/image/reader-factory.js';
@@ -29,7 +29,7 @@ export async function openDevice(...paths: readonly string[]): Promise<OpenDevic
   };
 }
 
-/** Opens, lets `use` work with the device, and closes whatever happens. */
+/** Opens an image, calls `use` with its disk, and closes it in any case. */
 export async function withDevice<T>(
   paths: readonly string[],
   use: (opened: OpenDevice) => T | Promise<T>,
@@ -42,14 +42,14 @@ export async function withDevice<T>(
   }
 }
 
-/** Reads as a reactor does, with all the waiting for disks. */
+/** Reads as a reactor does, with all waiting for disks. */
 export async function readRange(
   device: Disk,
   offset: number,
   length: number,
   cursor = { hint: 0 },
 ): Promise<Buffer> {
-  // Not zeros: a read that leaves something out must show.
+  // Not zeros, so that a read that leaves bytes out is noticed.
   const bytes = Buffer.alloc(length, 0xdb);
   if (device.ensure(offset, length) !== null)
     throw new Error('a local disk has nothing to wait for');
@@ -57,7 +57,7 @@ export async function readRange(
   return bytes;
 }
 
-/** The whole device in reads of `chunk` bytes, given to `each` in order. */
+/** Reads the whole disk in `chunk` bytes, and calls `each` in order. */
 async function readAll(device: Disk, chunk: number, each: (bytes: Buffer) => void): Promise<void> {
   const cursor = { hint: 0 };
   for (let at = 0; at < device.size; at += chunk) {
@@ -65,7 +65,7 @@ async function readAll(device: Disk, chunk: number, each: (bytes: Buffer) => voi
   }
 }
 
-/** SHA-256 of the whole device, in hex. */
+/** SHA-256 of the whole disk, in hex. */
 export async function sha256Of(device: Disk, chunk: number): Promise<string> {
   const hash = createHash('sha256');
   await readAll(device, chunk, (bytes) => hash.update(bytes));

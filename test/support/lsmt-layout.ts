@@ -1,11 +1,11 @@
-// Bytes of LSMT headers, trailers and index entries as test images need them; kept apart from the daemon's
-// own description of the format, so that one wrong offset cannot hide in both.
+// Bytes of LSMT headers, trailers and index entries for test images; separate from the daemon's own description of the
+// format, so that a wrong offset cannot be in both.
 import { writeFileSync } from 'node:fs';
 
 export const SECTOR = 512;
 /** Header and trailer: a struct of 390 bytes in a page of zeros. */
 export const LSMT_PAGE = 4096;
-/** Sectors: where the first data of a blob lies. */
+/** In sectors: the place of the first data of a blob. */
 export const FIRST_MOFFSET = LSMT_PAGE / SECTOR;
 export const ENTRY_SIZE = 16;
 /** Sectors: the length field has 14 bits. */
@@ -50,7 +50,7 @@ const PAGE_DEFAULTS: LsmtPageFields = {
   userTag: Buffer.alloc(0),
 };
 
-/** A 4096-byte header or trailer page; what `fields` leaves out is as the reference writes it. */
+/** A 4096-byte header or trailer page; fields that are left out are as the reference writes them. */
 export function lsmtPage(fields: Partial<LsmtPageFields>): Buffer {
   const all = { ...PAGE_DEFAULTS, ...fields };
   if (all.userTag.length > USER_TAG_SIZE) {
@@ -72,7 +72,7 @@ export function lsmtPage(fields: Partial<LsmtPageFields>): Buffer {
   return page;
 }
 
-/** One index entry, all in sectors: device offset, length, and `moffset` from the start of the blob. */
+/** One index entry, all in sectors: offset on the disk, length, and `moffset` from the start of the blob. */
 export interface LsmtEntry {
   offset: number;
   length: number;
@@ -81,7 +81,7 @@ export interface LsmtEntry {
   tag: number;
 }
 
-/** An entry whose offset is all ones is padding: readers skip it wherever it stands. */
+/** An entry whose offset is all ones is padding: readers skip it anywhere. */
 export const PADDING_ENTRY: LsmtEntry = {
   offset: 2 ** 50 - 1,
   length: 0,

@@ -1,4 +1,4 @@
-// Writes sealed LSMT blobs from any segments, right or deliberately wrong; not upper layers, and no wrappers.
+// Writes sealed LSMT blobs from any segments, valid or deliberately invalid; no upper layers, no wrappers.
 import { writeSync } from 'node:fs';
 import {
   encodeEntries,
@@ -14,23 +14,23 @@ import {
   type LsmtPageFields,
 } from './lsmt-layout.js';
 
-/** Device sectors that a layer covers: with data, or with zeros that hide the layers below. */
+/** Sectors of the disk that a layer covers: with data, or with zeros that hide lower layers. */
 export interface LsmtSegment {
   /** Sectors. */
   offset: number;
-  /** Sectors; any length, split over several entries when one cannot hold it. */
+  /** In sectors; any length: it is split over several entries if one cannot hold it. */
   length: number;
   zeroed?: boolean;
-  /** Exactly `length` sectors. Left out for zeroed segments and for those with their own `moffset`. */
+  /** Exactly `length` sectors. Left out for zeroed segments and for segments with their own `moffset`. */
   data?: Uint8Array;
-  /** Sectors; given, it is stored as it is instead of where the data really went. */
+  /** In sectors; if given, it is stored instead of the real place of the data. */
   moffset?: number;
   tag?: number;
 }
 
 /**
- * What follows the last entry: 'commit' fills up with padding entries to a multiple of 256 and counts them,
- * 'seal' fills up to 512 bytes with stray bytes nobody counts (and leaves the header unsealed), 'none' nothing.
+ * The bytes after the last entry: 'commit' adds padding entries up to a multiple of 256 and counts them, 'seal' adds
+ * uncounted stray bytes up to 512 bytes (and leaves the header unsealed), 'none' adds nothing.
  */
 export type IndexPadding = 'commit' | 'seal' | 'none';
 
@@ -42,18 +42,18 @@ export interface LsmtOptions {
   /** Up to 256 bytes. */
   userTag?: string | Uint8Array;
   padIndex?: IndexPadding;
-  /** Fields that replace those the writer would have written. */
+  /** Fields that replace those of the writer. */
   header?: Partial<LsmtPageFields>;
   trailer?: Partial<LsmtPageFields>;
 }
 
 export interface LsmtImage extends LsmtOptions {
   segments: readonly LsmtSegment[];
-  /** Last word on the finished bytes, in place. */
+  /** Called last, to change the finished bytes in place. */
   patch?: (file: Buffer) => void;
 }
 
-/** The whole blob in memory. Order and overlap of segments are the caller's business. */
+/** The whole blob in memory. The caller decides the order and overlap of segments. */
 export function writeLsmt(image: LsmtImage): Buffer {
   const data: Uint8Array[] = [];
   for (const segment of image.segments) {
@@ -73,11 +73,11 @@ export function writeLsmt(image: LsmtImage): Buffer {
 
 export interface LsmtFileImage extends LsmtOptions {
   segments: readonly Omit<LsmtSegment, 'data' | 'moffset'>[];
-  /** Device bytes: called for every data segment, in order, at most 1 MiB at a time. */
+  /** Bytes of the disk: called for every data segment, in order, with at most 1 MiB at a time. */
   source: (offset: number, length: number) => Uint8Array;
 }
 
-/** Writes the blob from the current position of `fd` (the start of the file) on. Returns its size in bytes. */
+/** Writes the blob from the current position of `fd` (the start of the file). Returns its size in bytes. */
 export function writeLsmtFile(fd: number, image: LsmtFileImage): number {
   const dataSize = image.segments.reduce((sum, s) => sum + (isData(s) ? s.length * SECTOR : 0), 0);
   const end = tail(image, layOut(image.segments, isData), dataSize);
@@ -96,15 +96,15 @@ export function writeLsmtFile(fd: number, image: LsmtFileImage): number {
 export interface RawLsmtImage {
   /** Bytes. */
   virtualSize: number;
-  /** All that lies between header and index, as it is. */
+  /** All bytes between header and index, as they are. */
   data: Uint8Array;
-  /** The whole index, as it is: no splitting, no padding, no moffset of our own. */
+  /** The whole index, as it is: no splitting, no padding, no computed moffset. */
   entries: readonly LsmtEntry[];
   header?: Partial<LsmtPageFields>;
   trailer?: Partial<LsmtPageFields>;
 }
 
-/** The low-level form, for blobs no writer would make. */
+/** The low-level form, for blobs that no writer would make. */
 export function writeLsmtRaw({
   virtualSize,
   data,
@@ -134,7 +134,7 @@ function isData({ zeroed }: { zeroed?: boolean }): boolean {
 const STREAM_CHUNK = 1 << 20;
 const COMMIT_PADDING = LSMT_PAGE / ENTRY_SIZE;
 
-/** Puts data one after the other from sector 8; a zeroed entry stores where the data ends at that point. */
+/** Places data one after the other from sector 8; a zeroed entry stores the end of the data so far. */
 function layOut<T extends Omit<LsmtSegment, 'data'>>(
   segments: readonly T[],
   hasData: (segment: T) => boolean,

@@ -1,8 +1,8 @@
-// A disk in memory to look for partitions in; it knows what was read, and refuses what is not on it.
+// A disk in memory for tests of partition tables; it records reads, and refuses reads outside itself.
 import type { PartitionedDisk } from '../../daemon/partition/partition.js';
 
 export interface MemoryDisk extends PartitionedDisk {
-  /** Bytes that were read so far, and in how many reads. */
+  /** Bytes that were read so far, and the number of reads. */
   readonly done: { bytes: number; reads: number };
 }
 

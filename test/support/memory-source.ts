@@ -1,10 +1,10 @@
-// A blob source over bytes in memory, so that format rules can be tested without files; never waits, never fails.
+// A blob source over bytes in memory, for tests of formats without files; it never waits and never fails.
 import { OverlaybdError } from '../../daemon/errors.js';
 import type { BlobSource } from '../../daemon/blob/source.js';
 
 export class MemorySource implements BlobSource {
   readonly name: string;
-  /** Replaced or changed by tests to repair or to break what is read. */
+  /** Tests replace or change it to repair or to damage what is read. */
   bytes: Buffer;
   /** Ranges that were read, as [offset, length]. */
   readonly reads: [number, number][] = [];

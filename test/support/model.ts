@@ -1,7 +1,7 @@
-// The merged device worked out one sector at a time, bottom layer first: slow, and simple enough to be believed.
+// The merged disk computed sector by sector, bottom layer first: slow, and simple enough to be trusted.
 import { SECTOR } from './lsmt-layout.js';
 
-/** Sectors of one layer: zeros that hide what is below, or `length` sectors of data. */
+/** Sectors of one layer: zeros that hide lower layers, or `length` sectors of data. */
 export interface ModelSegment {
   /** Sectors. */
   offset: number;
@@ -12,11 +12,11 @@ export interface ModelSegment {
 }
 
 export interface ModelDevice {
-  /** The whole device. */
+  /** The whole disk. */
   device: Buffer;
-  /** For each sector the number of the layer it comes from (0 is the bottom), -1 for a hole. */
+  /** For each sector the number of its layer (0 is the bottom), or -1 for a hole. */
   owner: Int16Array;
-  /** For each sector 1 if its owner says zeros, 0 otherwise. */
+  /** For each sector 1 if its layer zeroes it, otherwise 0. */
   zeroed: Uint8Array;
 }
 

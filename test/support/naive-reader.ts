@@ -1,5 +1,5 @@
-// Takes whole blobs apart in memory, trusting them entirely: the way back for what the writers here make, written
-// without the daemon's readers so that it can contradict them. It refuses nothing and must never see hostile input.
+// Parses whole blobs in memory and trusts them completely: the inverse of the writers here, written without the
+// daemon's readers so that it can contradict them. It refuses nothing and must never get hostile input.
 import { uncompressSync } from 'lz4-napi';
 import { decompress } from 'zstd-napi';
 import { rawCrc32c } from './crc32c.js';
@@ -7,7 +7,7 @@ import { LSMT_PAGE, PADDING_ENTRY, SECTOR, type LsmtEntry } from './lsmt-layout.
 import type { ModelSegment } from './model.js';
 import { BLOCK_CRC_SEED, BLOCK_CRC_SIZE, ZFILE_FLAG, ZFILE_PAGE } from './zfile-layout.js';
 
-/** Bytes as they are stored in a blob that may be wrapped, down to the LSMT layer. */
+/** The stored bytes of a blob that may be wrapped, down to the LSMT layer. */
 export function unwrapBlob(blob: Buffer): Buffer {
   const untarred = isTar(blob) ? tarPayload(blob) : blob;
   return untarred.toString('latin1', 0, 5) === 'ZFile' ? decodeZfile(untarred) : untarred;
@@ -27,7 +27,7 @@ function isTar(blob: Buffer): boolean {
   return blob.toString('latin1', 257, 262) === 'ustar';
 }
 
-/** The stored blocks of a ZFile, without their CRCs, each already compared with its CRC. */
+/** The stored blocks of a ZFile without their CRCs, which were compared. */
 export function zfileBlocks(file: Buffer): Buffer[] {
   const page = zfileInfo(file);
   const indexOffset = Number(page.readBigUInt64LE(40));
@@ -61,7 +61,7 @@ export function decodeZfile(file: Buffer): Buffer {
   return Buffer.concat(raw);
 }
 
-/** The page that counts: the header if it was overwritten, else the trailer. */
+/** The page with the values: the header if it was overwritten, otherwise the trailer. */
 function zfileInfo(file: Buffer): Buffer {
   return file.readUInt32LE(32) & ZFILE_FLAG.overwritten
     ? file.subarray(0, ZFILE_PAGE)
@@ -73,7 +73,7 @@ export interface NaiveLayer {
   virtualSize: number;
   /** The index as stored, padding included. */
   entries: LsmtEntry[];
-  /** What the entries map. */
+  /** The segments of the entries. */
   segments: ModelSegment[];
 }
 

@@ -1,4 +1,4 @@
-// A raw NBD client that sends whatever a test wants and believes nothing that comes back; not a client for real use.
+// A raw NBD client that sends whatever a test wants and trusts no answer; not a client for real use.
 import { connect, type NetConnectOpts, type Socket } from 'node:net';
 import {
   NBD_CMD,
@@ -38,7 +38,7 @@ export interface ExportFacts {
   description?: string;
 }
 
-/** Bytes of an option as a client sends it; `claimed` is the length that its header tells. */
+/** Bytes of an option as a client sends it; `claimed` is the length in its header. */
 export function optionBytes(option: number, data: Buffer, claimed = data.length): Buffer {
   const head = Buffer.alloc(16);
   OPTION_MAGIC.copy(head);
@@ -76,7 +76,7 @@ export function clientFlags(flags = NBD_FLAG_FIXED_NEWSTYLE | NBD_FLAG_NO_ZEROES
   return out;
 }
 
-/** All that a client says to read once from the export `name` and leave. */
+/** All bytes of a client that reads once from the export `name` and disconnects. */
 export function wholeSession(name: string, offset: number, length: number): Buffer {
   return Buffer.concat([
     clientFlags(),
@@ -94,7 +94,7 @@ export class RawNbdClient {
 
   private constructor(socket: Socket) {
     this.socket = socket;
-    // Without a reader Node takes a little from the kernel and then leaves the rest there.
+    // Without a reader Node.js takes a little from the kernel and leaves the rest there.
     socket.on('readable', () => undefined);
     socket.on('end', () => {
       if (this.#end === 'open') this.#end = 'end';
@@ -114,12 +114,12 @@ export class RawNbdClient {
     return new RawNbdClient(socket);
   }
 
-  /** On a socket that is connected already. */
+  /** On a socket that is already connected. */
   static over(socket: Socket): RawNbdClient {
     return new RawNbdClient(socket);
   }
 
-  /** Connects and goes all the way to transmission. */
+  /** Connects and completes the handshake. */
   static async open(to: NetConnectOpts, name = ''): Promise<RawNbdClient> {
     const client = await RawNbdClient.connect(to);
     await client.handshake();
@@ -127,17 +127,17 @@ export class RawNbdClient {
     return client;
   }
 
-  /** Sends without waiting for the daemon to take it. */
+  /** Sends without waiting until the daemon receives it. */
   send(bytes: Uint8Array): void {
     if (!this.socket.destroyed) this.socket.write(bytes);
   }
 
-  /** Waits until the kernel has taken what was sent, or the connection is over. */
+  /** Waits until the kernel has taken all sent bytes, or the connection has ended. */
   async flushed(): Promise<void> {
     while (this.socket.writableLength > 0 && !this.socket.destroyed) await tick(2);
   }
 
-  /** Exactly `length` bytes. @throws when the stream ends before, or nothing comes in time */
+  /** Exactly `length` bytes. @throws if the stream ends earlier, or no bytes arrive in time */
   async take(length: number, timeout = DEFAULT_TIMEOUT): Promise<Buffer> {
     const parts: Buffer[] = [];
     let missing = length;
@@ -153,7 +153,7 @@ export class RawNbdClient {
     return parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts);
   }
 
-  /** Everything until the daemon ends the connection. */
+  /** All bytes until the daemon ends the connection. */
   async takeRest(timeout = DEFAULT_TIMEOUT): Promise<Buffer> {
     const parts: Buffer[] = [];
     for (;;) {
@@ -164,7 +164,7 @@ export class RawNbdClient {
     }
   }
 
-  /** How the connection ended, once it has, and after all that came before was thrown away. */
+  /** How the connection ended; discards all bytes before its end. */
   async ended(timeout = DEFAULT_TIMEOUT): Promise<'end' | 'reset'> {
     await this.takeRest(timeout);
     return this.#end as 'end' | 'reset';
@@ -183,7 +183,7 @@ export class RawNbdClient {
     if (!got.equals(GREETING)) throw new Error(`greeting ${got.toString('hex')}`);
   }
 
-  /** Whether the daemon greets; if not it has ended the connection. */
+  /** Whether the daemon sends its greeting; otherwise it has ended the connection. */
   async isGreeted(): Promise<boolean> {
     try {
       await this.greeting();
@@ -224,7 +224,7 @@ export class RawNbdClient {
     }
   }
 
-  /** NBD_OPT_GO, or NBD_OPT_INFO; every reply is taken apart. @throws with the code of a refusal */
+  /** NBD_OPT_GO or NBD_OPT_INFO; parses every reply. @throws with the code of a refusal */
   async go(
     name = '',
     infos: readonly number[] = [NBD_INFO.BLOCK_SIZE],
@@ -260,7 +260,7 @@ export class RawNbdClient {
     return { error: head.readUInt32BE(4), cookie: head.readBigUInt64BE(8) };
   }
 
-  /** One command, with nothing else in flight. @returns the error number */
+  /** One command without any other in flight. @returns the error number */
   async command(request: RawRequest, payload?: Uint8Array): Promise<number> {
     const cookie = this.#cookie++;
     this.request({ ...request, cookie }, payload);
@@ -269,14 +269,14 @@ export class RawNbdClient {
     return reply.error;
   }
 
-  /** One read, with nothing else in flight. @throws with the error number when it is refused */
+  /** One read without any other in flight. @throws with the error number if it is refused */
   async read(offset: number, length: number): Promise<Buffer> {
     const error = await this.command({ offset, length });
     if (error !== 0) throw new Error(`read of ${length} at ${offset}: error ${error}`);
     return this.take(length);
   }
 
-  /** Says goodbye and expects nothing but the end. */
+  /** Sends NBD_CMD_DISC and expects only the end. */
   async disconnect(): Promise<void> {
     this.request({ type: NBD_CMD.DISC });
     const rest = await this.takeRest();

@@ -1,9 +1,9 @@
-// Runs Python in libnbd's nbdsh and hands back what it prints as JSON; knows no server.
+// Runs Python in libnbd's nbdsh and returns its output as JSON; it does not know the server.
 import { dirname, join } from 'node:path';
 import type { Test } from 'tap';
 import { findTool, requireTool, runTool } from './tools.js';
 
-/** What the scripts below have, besides nbdsh's own `h`: JSON, and an error as a value. */
+/** Definitions for the scripts below, in addition to nbdsh's `h`: JSON, and an error as a value. */
 const PRELUDE = `
 import errno, hashlib, json
 def answer(value): print(json.dumps(value))
@@ -17,7 +17,7 @@ def errno_of(call):
 
 let program: readonly [string, ...string[]] | null | undefined;
 
-/** How to run it. nbdsh asks for any python3, which need not be the one that libnbd was built for. */
+/** How to run it. nbdsh uses any python3, which may not be the one that libnbd was built for. */
 async function find(): Promise<readonly [string, ...string[]] | null> {
   const script = findTool('nbdsh');
   if (script === null) return null;
@@ -31,7 +31,7 @@ async function find(): Promise<readonly [string, ...string[]] | null> {
 
 const NEVER_RAN = { code: -1 };
 
-/** Whether nbdsh is there and works; if not the test is skipped by name. */
+/** Whether nbdsh is installed and works; otherwise the test is skipped by name. */
 export async function requireNbdsh(t: Test): Promise<boolean> {
   program ??= await find();
   return program !== null || requireTool(t, 'nbdsh', 'a python3 with libnbd');

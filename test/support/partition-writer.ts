@@ -1,5 +1,5 @@
-// Writers of partition tables for tests: a GPT with its copy, and MBRs with chains of logical partitions. Their
-// checksums come from zlib, so that ours has something to be compared with.
+// Writers of partition tables for tests: a GPT with its backup, and MBRs with chains of logical partitions. Their
+// checksums come from zlib, to compare the daemon's own with.
 import { crc32 } from 'node:zlib';
 
 const SECTOR = 512;
@@ -8,7 +8,7 @@ export interface GptEntry {
   first: number | bigint;
   last: number | bigint;
   name?: string;
-  /** 16 bytes as they stand on the disk. */
+  /** 16 bytes as they are on the disk. */
   type?: Uint8Array;
 }
 
@@ -19,14 +19,14 @@ export interface GptOptions {
   entriesLba?: number | bigint;
   headerSize?: number;
   myLba?: number;
-  /** Left out where a test wants no copy. */
+  /** Left out if a test wants no backup. */
   backup?: boolean;
 }
 
 /** Linux filesystem data, 0FC63DAF-8483-4772-8E79-3D69D8477DE4. */
 const LINUX_DATA = Buffer.from('af3dc60f838472478e793d69d8477de4', 'hex');
 
-/** Writes protective MBR, header, entries, and the copy of both at the end of `disk`. */
+/** Writes the protective MBR, the header, the entries, and the backup of both at the end of `disk`. */
 export function writeGpt(
   disk: Buffer,
   entries: readonly (GptEntry | null)[],
@@ -71,7 +71,7 @@ export function writeGpt(
   disk.set(header(sectors - 1, 1, copyAt), (sectors - 1) * sectorSize);
 }
 
-/** Makes the checksum of a GPT header right again after a test has changed it. */
+/** Recomputes the checksum of a GPT header that a test has changed. */
 export function sealGptHeader(disk: Buffer, at: number): void {
   disk.writeUInt32LE(0, at + 16);
   const size = Math.min(disk.readUInt32LE(at + 12), disk.length - at);

@@ -1,5 +1,5 @@
-// A client in the middle of many reads whose replies may come in any order: every one must come once,
-// and right. Sends reads at its own pace; checks while it goes.
+// A client with many reads in flight, whose replies may arrive in any order: each must arrive once, with the right
+// bytes. It sends reads at its own pace, and checks replies as they arrive.
 import { requestBytes, type RawNbdClient } from './nbd-client.js';
 
 const HEADER = 16;
@@ -20,7 +20,7 @@ export class PipelinedReads {
     return Number(this.#next) - 1;
   }
 
-  /** So many more reads, of some length each, in one go. */
+  /** Sends this many more reads of various lengths at once. */
   send(count: number, length: number): void {
     const requests = Array.from({ length: count }, () => {
       const cookie = this.#next++;
@@ -31,11 +31,11 @@ export class PipelinedReads {
     this.#client.send(Buffer.concat(requests));
   }
 
-  /** @throws when a reply is an error, unknown, a second one, or has wrong bytes */
+  /** @throws if a reply is an error, unknown, a duplicate, or has wrong bytes */
   async takeOne(): Promise<void> {
     const { error, cookie } = await this.#client.reply();
     const asked = this.#open.get(cookie);
-    if (!asked) throw new Error(`a reply nobody waits for: cookie ${cookie}`);
+    if (!asked) throw new Error(`a reply without a request: cookie ${cookie}`);
     this.#open.delete(cookie);
     if (error !== 0) throw new Error(`read of ${asked.length} at ${asked.offset}: error ${error}`);
     const bytes = await this.#client.take(asked.length);
@@ -49,7 +49,7 @@ export class PipelinedReads {
     while (this.#open.size > 0) await this.takeOne();
   }
 
-  /** Keeps some `window` bytes of replies on their way until it is told to stop. */
+  /** Keeps about `window` bytes of replies in flight until it is stopped. */
   async keepGoing(length: number, window: number, isOver: () => boolean): Promise<void> {
     const ahead = Math.ceil(window / (length + HEADER));
     while (!isOver()) {

@@ -1,5 +1,5 @@
-// What tests and benchmarks run as overlaybd-nbd: the bundle, which is what people run. Where coverage is measured it
-// is the modules that the bundle is made of, because V8 cannot tell them apart in it.
+// The program that tests and benchmarks run as overlaybd-nbd: the bundle, as users run it. If coverage is measured, it
+// is the modules of the bundle, because V8 cannot distinguish them inside it.
 import { fileURLToPath } from 'node:url';
 
 export const measured = process.env['_TAPJS_PROCESSINFO_COVERAGE_'] === '1';

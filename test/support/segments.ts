@@ -1,17 +1,18 @@
-// Indexes from rows of numbers, and back: what tests of merging and lookup write down.
+// Indexes from rows of numbers, and back, as tests of merging and lookup write them.
+import { deepStrictEqual as deepEqual } from 'node:assert/strict';
 import { buildIndex } from '../../daemon/lsmt/build-index.js';
 import { EntryLog, META_ZEROED, ZEROED, entriesIn } from '../../daemon/lsmt/entry-log.js';
 import { LsmtIndex } from '../../daemon/lsmt/merged-index.js';
 import type { LsmtLayer } from '../../daemon/lsmt/layer.js';
 import { UNBOUNDED } from '../../daemon/lib/effort.js';
 
-/** Sectors; `moffset` may be ZEROED, and the layer is 0 when it is left out. */
+/** In sectors; `moffset` may be ZEROED, and the layer is 0 if it is left out. */
 export type Row = readonly [offset: number, length: number, moffset: number, layer?: number];
 
-/** As large as a device can be. */
+/** The largest possible disk. */
 export const LARGEST = Number.MAX_SAFE_INTEGER;
 
-/** A log of the rows, the earliest first; long ones are cut, as a writer has to. */
+/** A log of the rows, the earliest first; long rows are split, as a writer must do. */
 function logOf(rows: readonly Row[]): EntryLog {
   const log = new EntryLog(rows.reduce((sum, [, length]) => sum + entriesIn(length), 0));
   for (const [offset, length, moffset, layer = 0] of rows) {
@@ -21,12 +22,15 @@ function logOf(rows: readonly Row[]): EntryLog {
 }
 
 export function indexOf(rows: readonly Row[], virtualSize = LARGEST): LsmtIndex {
-  return new LsmtIndex(buildIndex(logOf(rows), virtualSize, 'stack'));
+  const index = buildIndex(logOf(rows), virtualSize, 'stack');
+  // A long log is built in another way, over itself.
+  deepEqual(buildIndex(logOf(rows), virtualSize, 'stack', 0), index);
+  return new LsmtIndex(index);
 }
 
-/** The same, but what goes on where the row before ends stays a segment of its own. */
+/** The same, but adjacent rows stay separate segments. */
 export function unjoinedIndexOf(rows: readonly Row[], virtualSize: number): LsmtIndex {
-  // Nobody's data goes on behind another's as long as the index is built.
+  // While the index is built, no data continues that of another row.
   const apart = rows.map(([offset, length, , layer = 0], i): Row => [
     offset,
     length,
@@ -41,7 +45,7 @@ export function unjoinedIndexOf(rows: readonly Row[], virtualSize: number): Lsmt
   return index;
 }
 
-/** offset, length, moffset, layer of every segment. */
+/** Offset, length, moffset and layer of every segment. */
 export function rowsOf(index: LsmtIndex): number[][] {
   return Array.from({ length: index.count }, (_, i) => [
     index.offsetOf(i),
@@ -51,7 +55,7 @@ export function rowsOf(index: LsmtIndex): number[][] {
   ]);
 }
 
-/** What one opened layer maps by itself, and the counts of its entries. */
+/** The segments of one opened layer, and the counts of its entries. */
 export async function readLayer(
   layer: LsmtLayer,
 ): Promise<{ index: LsmtIndex; entries: number; paddingEntries: number }> {

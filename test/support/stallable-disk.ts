@@ -1,5 +1,5 @@
-// A file on a disk that a test can stop: nbdfuse over an nbdkit that gets SIGSTOP. Whatever waits for it
-// is let go at the end.
+// A file on a disk that a test can stop: nbdfuse over an nbdkit that gets SIGSTOP. At the end it continues, so that
+// waiting processes end.
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import {
   accessSync,
@@ -16,16 +16,16 @@ import { tick } from './nbd-client.js';
 import { findTool } from './tools.js';
 
 export interface StallableDisk {
-  /** The file, whose bytes are those it was made with. */
+  /** The path of the file. */
   readonly path: string;
-  /** The server answers no longer: what is not in the page cache waits. */
+  /** Stops the server: reads that are not in the page cache wait. */
   stall(): Promise<void>;
-  /** The file system itself answers no longer: to look at the file waits, too. */
+  /** Stops the file system itself: even looking at the file waits. */
   stallFolder(): Promise<void>;
   resume(): void;
 }
 
-/** @returns false where there is no FUSE; the test is skipped then, and says so on stderr too */
+/** @returns false without FUSE; then the test is skipped, with a message on stderr too */
 export function requireStallableDisk(t: Test): boolean {
   const missing = ['nbdkit', 'nbdfuse', 'fusermount3'].filter((name) => findTool(name) === null);
   if (!canOpenFuse()) missing.push('/dev/fuse');
@@ -81,7 +81,7 @@ export async function stallableDisk(
   };
 }
 
-/** Stops a process, and waits until each of its threads has noticed. */
+/** Stops a process, and waits until each of its threads has stopped. */
 async function stopped(child: ChildProcess): Promise<void> {
   child.kill('SIGSTOP');
   const tasks = `/proc/${child.pid}/task`;

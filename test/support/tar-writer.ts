@@ -1,11 +1,11 @@
-// Wraps one blob in a tar file the way layers are kept in a registry; not a general tar writer.
+// Wraps one blob in a tar file as layers are stored in a registry; not a general tar writer.
 
 const TAR_BLOCK = 512;
 const REGULAR = '0';
 const PAX = 'x';
 
 export interface TarOptions {
-  /** A pax header with the size in front, as the reference writes it, or a plain ustar header alone. */
+  /** A pax header with the size first, as the reference writes it, or a plain ustar header alone. */
   pax: boolean;
   /** Of the file; 'overlaybd.commit' if left out. */
   name?: string;
@@ -35,7 +35,7 @@ function padding(length: number): number {
   return (TAR_BLOCK - (length % TAR_BLOCK)) % TAR_BLOCK;
 }
 
-/** "LENGTH KEY=VALUE\n", where LENGTH counts the whole record, its own digits too. */
+/** "LENGTH KEY=VALUE\n", where LENGTH is the length of the whole record, including its own digits. */
 function paxRecord(key: string, value: string): Buffer {
   const rest = ` ${key}=${value}\n`;
   let length = rest.length + 1;
@@ -45,7 +45,7 @@ function paxRecord(key: string, value: string): Buffer {
 
 function fileHeader(name: string, size: number): Buffer {
   const block = tarBlock(name, REGULAR, size);
-  // The reference stores the file type bits too, which ustar keeps in the type flag.
+  // The reference also stores the file type bits, which ustar has in the type flag.
   number(block, 0o100644, 100, 6);
   number(block, 0, 108, 6);
   number(block, 0, 116, 6);
@@ -64,7 +64,7 @@ function tarBlock(name: string, type: string, size: number): Buffer {
   return block;
 }
 
-/** The checksum is the sum of all bytes, its own field taken as eight spaces. */
+/** The checksum is the sum of all bytes, with spaces in its own field. */
 function sealHeader(block: Buffer): Buffer {
   block.fill(' ', 148, 156);
   let sum = 0;
@@ -74,7 +74,7 @@ function sealHeader(block: Buffer): Buffer {
   return block;
 }
 
-/** Octal, padded in front with spaces to `digits`, then one space. */
+/** Octal, padded with spaces to `digits`, then one space. */
 function number(block: Buffer, value: number, at: number, digits: number): void {
   block.write(`${value.toString(8).padStart(digits)} `, at, 'latin1');
 }

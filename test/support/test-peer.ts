@@ -1,4 +1,4 @@
-// A peer for tests that do not care who connects.
+// A peer for tests in which the client's identity does not matter.
 
 import type { Peer } from '../../daemon/reactor/peer.js';
 

@@ -1,4 +1,4 @@
-// The raw NBD client inside TLS: asks for it, does the client's side of it with Node, believes nothing.
+// The raw NBD client inside TLS: negotiates TLS, runs the client side with Node.js, and trusts no answer.
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { NBD_OPT, NBD_REP } from '../../daemon/nbd/constants.js';
 import type { Identity } from './tls-files.js';
@@ -8,12 +8,12 @@ import type { NetConnectOpts } from 'node:net';
 const TLS13 = 'TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256';
 const PSK12 = 'ECDHE-PSK-CHACHA20-POLY1305:PSK-AES128-GCM-SHA256:PSK-NULL-SHA256';
 
-/** Trusts `ca`, and shows `identity` if there is one. */
+/** Trusts `ca`, and presents `identity` if there is one. */
 export function withCertificate(ca: string, identity?: Identity): ConnectionOptions {
   return { ca, servername: 'localhost', ...identity?.pem };
 }
 
-/** Knows a key, and asks for no certificate. */
+/** Uses a pre-shared key, and requests no certificate. */
 export function withPsk(identity: string, psk: Buffer): ConnectionOptions {
   return {
     ciphers: `${TLS13}:${PSK12}`,
@@ -22,14 +22,14 @@ export function withPsk(identity: string, psk: Buffer): ConnectionOptions {
   };
 }
 
-/** Asks for TLS and gets it acknowledged; the next byte is TLS. */
+/** Sends NBD_OPT_STARTTLS and gets its acknowledgement; the next byte is TLS. */
 export async function askForTls(client: RawNbdClient): Promise<void> {
   client.option(NBD_OPT.STARTTLS);
   const { type, data } = await client.optionReply(NBD_OPT.STARTTLS);
   if (type !== NBD_REP.ACK || data.length > 0) throw new Error(`STARTTLS: 0x${type.toString(16)}`);
 }
 
-/** TLS over the client's socket. @throws what the client makes of a handshake that fails */
+/** TLS over the client's socket. @throws the client's error if the handshake fails */
 export async function secure(
   client: RawNbdClient,
   options: ConnectionOptions,
@@ -46,7 +46,7 @@ export async function secure(
   return { client: RawNbdClient.over(socket), socket };
 }
 
-/** From nothing to a client inside TLS, before any option. */
+/** Connects a client up to the point inside TLS before any option. */
 export async function connectTls(
   to: NetConnectOpts,
   options: ConnectionOptions,
@@ -57,7 +57,7 @@ export async function connectTls(
   return secure(plain, options);
 }
 
-/** As {@link connectTls}, and all the way to transmission. */
+/** Like {@link connectTls}, with the whole NBD handshake. */
 export async function openTls(
   to: NetConnectOpts,
   options: ConnectionOptions,

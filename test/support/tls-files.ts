@@ -1,4 +1,4 @@
-// Certificates and pre-shared keys for tests, made by openssl when a test begins; none is kept.
+// Certificates and pre-shared keys for tests; openssl makes them at the start of a test, and none is kept.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runTool } from './tools.js';
@@ -7,7 +7,7 @@ export interface Identity {
   /** Paths, PEM. */
   certificate: string;
   key: string;
-  /** Their contents, as tls.connect takes them. */
+  /** Their contents, in the form for tls.connect. */
   pem: { cert: string; key: string };
 }
 
@@ -25,10 +25,10 @@ export interface TestPki {
   expired: Identity;
   stranger: Identity;
   nameless: Identity;
-  /** Of alice and bob; and the keys as bytes. */
+  /** The keys of alice and bob, as a file and as bytes. */
   pskFile: string;
   keys: { alice: Buffer; bob: Buffer };
-  /** A folder as libnbd and qemu take it: ca-cert.pem, client-cert.pem, client-key.pem of alice. */
+  /** A folder in the form for libnbd and qemu: ca-cert.pem, client-cert.pem, client-key.pem of alice. */
   clientFolder: string;
 }
 

@@ -1,4 +1,4 @@
-// Programs that tests need and a machine may not have: found, run, or missed by name. Never installs anything.
+// Programs that tests need and a machine may not have: found, run, or reported by name. It never installs any.
 import { spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -21,7 +21,7 @@ export function findTool(name: string): string | null {
   return null;
 }
 
-/** Whether all the programs are there. If not the test is skipped, and says on stderr too what it misses. */
+/** Whether all programs are installed. Otherwise the test is skipped, with the missing ones on stderr too. */
 export function requireTool(t: Test, ...names: string[]): boolean {
   const missing = names.filter((name) => findTool(name) === null);
   if (missing.length === 0) return true;
@@ -32,7 +32,7 @@ export function requireTool(t: Test, ...names: string[]): boolean {
 }
 
 export interface ToolResult {
-  /** -1 when a signal ended it. */
+  /** -1 if a signal ended it. */
   code: number;
   stdout: string;
   stderr: string;
@@ -45,7 +45,7 @@ export interface ToolOptions {
   cwd?: string;
 }
 
-/** Runs a program to its end, whatever its exit code; what it prints is text. */
+/** Runs a program to its end, with any exit code; its output is text. */
 export function runTool(
   name: string,
   args: readonly string[],
@@ -65,12 +65,12 @@ export function runTool(
       ];
       resolve({ code: code ?? -1, stdout, stderr });
     });
-    child.stdin.on('error', () => undefined); // it need not read what it is given
+    child.stdin.on('error', () => undefined); // the program need not read its input
     child.stdin.end(input);
   });
 }
 
-/** The same for one that must end well. @returns what it prints. @throws Error with what it said */
+/** The same for a program that must succeed. @returns its output. @throws Error with its output */
 export async function mustRun(name: string, args: readonly string[]): Promise<string> {
   const { code, stdout, stderr } = await runTool(name, args);
   if (code === 0) return stdout;

@@ -1,4 +1,4 @@
-// Writes unsealed upper layers, append-only and sparse, as a writer that was stopped would leave them.
+// Writes unsealed upper layers, append-only and sparse, as a stopped writer leaves them.
 import { closeSync, ftruncateSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import {
   encodeEntries,
@@ -13,7 +13,7 @@ import {
   type LsmtPageFields,
 } from './lsmt-layout.js';
 
-/** One write or trim, in the order it happened; later ones may overlap earlier ones. Units: sectors. */
+/** One write or trim, in order; later ones may overlap earlier ones. In sectors. */
 export interface UpperWrite {
   offset: number;
   length: number;
@@ -28,11 +28,11 @@ export interface AppendUpper {
   uuid?: string;
   parentUuid?: string;
   userTag?: Uint8Array;
-  /** Entries a group commit flushes at a time: every flush is filled up with padding entries to this number. */
+  /** Entries of a group commit: every flush is padded to this number with padding entries. */
   groupCommit?: number;
-  /** Bytes (below 16) of one more entry that a crash cut off. */
+  /** Bytes (below 16) of one more entry, which a crash cut off. */
   tornTail?: number;
-  /** Stray bytes after the last data: data written whose entry never came. */
+  /** Stray bytes after the last data: data whose entry was never written. */
   strayData?: Uint8Array;
   dataHeader?: Partial<LsmtPageFields>;
   indexHeader?: Partial<LsmtPageFields>;
@@ -81,7 +81,7 @@ export function appendUpper(upper: AppendUpper): { data: Buffer; index: Buffer }
   };
 }
 
-/** A flush comes when the group is full, so only the last group can be short. */
+/** A flush happens when the group is full, so only the last group can be short. */
 function padGroups(entries: readonly LsmtEntry[], group: number): LsmtEntry[] {
   const padded = [...entries];
   while (padded.length % group !== 0) padded.push(PADDING_ENTRY);

@@ -1,4 +1,4 @@
-// The combinations of wrappers a layer can come in, and putting them on; the wrappers themselves are elsewhere.
+// The combinations of wrappers of a layer, and applying them; the wrappers themselves are elsewhere.
 import type { Algorithm } from '../../daemon/codec/algorithm.js';
 import { wrapTar } from './tar-writer.js';
 import { writeZfile } from './zfile-writer.js';

@@ -1,10 +1,10 @@
-// Bytes of ZFile headers and trailers as test images need them; kept apart from the daemon's own description
-// of the format, so that one wrong offset cannot hide in both.
+// Bytes of ZFile headers and trailers for test images; separate from the daemon's own description of the format, so
+// that a wrong offset cannot be in both.
 import { rawCrc32c } from './crc32c.js';
 
 /** Header and trailer: a struct of 96 bytes in 512. */
 export const ZFILE_PAGE = 512;
-/** The CRC of a block starts from this, not from 0 like those of the header and the index. */
+/** The CRC of a block starts with this value, not with 0 like those of the header and the index. */
 export const BLOCK_CRC_SEED = 100007;
 export const BLOCK_CRC_SIZE = 4;
 
@@ -12,7 +12,7 @@ export const ZFILE_FLAG = {
   header: 1,
   data: 2,
   sealed: 4,
-  /** The header carries what the trailer says, so the trailer need not be read. */
+  /** The header has the values of the trailer, so the trailer need not be read. */
   overwritten: 8,
   digest: 16,
   indexCompressed: 32,
@@ -28,7 +28,7 @@ export interface ZfilePageFields {
   magic0: Uint8Array;
   magic1: Uint8Array;
   size: number;
-  /** Left out, it is computed over the finished page if the digest flag is set, and 0 if not. */
+  /** If left out: computed over the finished page if the digest flag is set, otherwise 0. */
   digest: number;
   flags: number;
   indexOffset: number;
@@ -62,7 +62,7 @@ const PAGE_DEFAULTS: Omit<ZfilePageFields, 'digest'> = {
   verify: 0,
 };
 
-/** A 512-byte header or trailer; what `fields` leaves out is 0 or as the reference writes it. */
+/** A 512-byte header or trailer; fields that are left out are 0 or as the reference writes them. */
 export function zfilePage(fields: Partial<ZfilePageFields>): Buffer {
   const all = { ...PAGE_DEFAULTS, ...fields };
   const page = Buffer.alloc(ZFILE_PAGE);

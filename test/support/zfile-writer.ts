@@ -1,4 +1,4 @@
-// Writes ZFiles, right or deliberately wrong, to memory or to a file; it knows nothing of what is inside.
+// Writes ZFiles, valid or deliberately invalid, to memory or to a file; it does not know their content.
 import { writeSync } from 'node:fs';
 import type { Algorithm } from '../../daemon/codec/algorithm.js';
 import { encodeBlock } from './encode-block.js';
@@ -16,24 +16,24 @@ import {
 const ALGORITHM_NUMBERS: Readonly<Record<Algorithm, number>> = { lz4: 1, zstd: 2 };
 
 export interface ZfileOptions {
-  /** 'lz4' when left out. */
+  /** Default 'lz4'. */
   algorithm?: Algorithm;
-  /** Bytes, 4096 when left out. Not checked. */
+  /** Bytes, by default 4096. Not checked. */
   blockSize?: number;
-  /** A CRC after every block; yes when left out. */
+  /** A CRC after every block; default yes. */
   verify?: boolean;
-  /** 'header': the header repeats the trailer (overlaybd-commit -z); 'trailer': only the trailer knows. */
+  /** 'header': the header repeats the trailer (overlaybd-commit -z); 'trailer': only the trailer has the values. */
   mode?: 'header' | 'trailer';
-  /** Whether header and trailer carry a digest; yes when left out. */
+  /** Whether header and trailer have a digest; default yes. */
   digest?: boolean;
-  /** Fields that replace those the writer would have written; the digest is computed after that. */
+  /** Fields that replace those of the writer; the digest is computed afterwards. */
   header?: Partial<ZfilePageFields>;
   trailer?: Partial<ZfilePageFields>;
   /** Replaces the compressor, so that a test can store any bytes as block `index`. */
   encode?: (raw: Uint8Array, index: number) => Uint8Array;
-  /** Replaces the stored lengths in the jump table; its CRC is computed after that. */
+  /** Replaces the stored lengths in the jump table; its CRC is computed afterwards. */
   index?: (lengths: number[]) => number[];
-  /** A faster raw CRC-32C for large files; the one in JavaScript when left out. */
+  /** A faster raw CRC-32C for large files; default: the one in JavaScript. */
   crc?: Crc;
 }
 
@@ -79,7 +79,7 @@ export function writeZfileTo(
 
 const FLUSH_SIZE = 1 << 20;
 
-/** Hands out every block as it is stored. Returns the stored lengths, CRC included. */
+/** Produces every block as it is stored. Returns the stored lengths, CRC included. */
 function compress(
   source: (offset: number, length: number) => Uint8Array,
   size: number,
@@ -116,7 +116,7 @@ function finish(originalSize: number, lengths: number[], options: ZfileOptions) 
     originalSize,
     indexCrc: rawCrc32c(index),
   };
-  // A header that was overwritten loses its sealed bit, or rather never had it: the trailer alone says sealed.
+  // An overwritten header is not sealed: only the trailer is.
   const start = { ...settings, flags: ZFILE_FLAG.header | ZFILE_FLAG.data | digest };
   const overwritten = { ...start, ...result, flags: start.flags | ZFILE_FLAG.overwritten };
   const end = { ...settings, ...result, flags: ZFILE_FLAG.data | ZFILE_FLAG.sealed | digest };

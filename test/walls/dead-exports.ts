@@ -1,4 +1,4 @@
-// What nothing imports, found by knip: files, exports, and packages of package.json.
+// Unused code, found by knip: files, exports, and packages of package.json.
 //
 // An export of daemon/ that only tests import is refused too, unless it is a constant, such as a limit that
 // a test goes up to, or its comment has the tag @internal with the reason.

@@ -1,7 +1,6 @@
-// Checks what no compiler and no linter checks: walls between folders, exports that nothing uses,
-// references that lead nowhere, files without a unit test.
-// Part of `npm run lint`.
-// Usage: node out/test/walls/main.js [--write], which writes the table in docs/architecture.md.
+// Checks that no compiler and no linter makes: walls between folders, unused exports, broken references, files without
+// a unit test. Part of `npm run lint`. Usage: node out/test/walls/main.js [--write], which writes the table in
+// docs/architecture.md.
 
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';

@@ -1,11 +1,11 @@
-// Which modules a TypeScript file names: imports, exports from, import() and import types. Found by their
-// form, not by a parser: a text that only looks like an import counts too, so nothing is missed.
+// The modules that a TypeScript file names: imports, exports from, import() and import types. Found by their form, not
+// by a parser: text that only looks like an import counts too, so none is missed.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 
 export interface Import {
-  /** As it is written: './x.js', 'node:fs', 'yargs'. */
+  /** As written: './x.js', 'node:fs', 'yargs'. */
   readonly specifier: string;
   /** The file that a relative specifier names, from the root. Null for a package. */
   readonly target: string | null;
@@ -16,7 +16,7 @@ export interface Module {
   /** From the root of the repository. */
   readonly path: string;
   readonly imports: readonly Import[];
-  /** Lines with an import() of a name that is only known when it runs. */
+  /** Lines with an import() whose name is computed at run time. */
   readonly computedImports: readonly number[];
 }
 

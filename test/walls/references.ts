@@ -1,23 +1,22 @@
-// References in comments and documents that lead nowhere: to a file, a document, a section or a link target
-// that does not exist. Sections are named by their heading, as in "Checksums" in docs/formats.md: numbers
-// do not last.
+// Broken references in comments and documents: to a file, a document, a section or a link target that does not exist.
+// Sections are named by their heading, as in "Checksums" in docs/formats.md, because numbers change.
 
 import { dirname, join, normalize } from 'node:path';
 
 /** Of all files of the repository, by path from the root. */
 export type Texts = ReadonlyMap<string, string>;
 
-/** A file of ours in a comment, with or without its folder. */
+/** A file of the project in a comment, with or without its folder. */
 const FILE = /(?<![\w./@*>-])(?:[\w-]+\/)*[\w.-]+\.(?:ts|cc|md)\b(?!\.\w)/g;
 const SECTION = /"([^"]+)" in (docs\/[\w-]+\.md)|(docs\/[\w-]+\.md)[,:]? (?:section )?"([^"]+)"/g;
 const NUMBERED = /\b(?:facts?|sections?) \d+/gi;
 const LINK = /\]\(([^)\s]+)\)/g;
 /** In inline code of a document: a path from the root. */
 const CODE_PATH = /`((?:daemon|native|test|docs|systemd)\/[\w./-]*)`/g;
-/** Speaks of the past, and may name what is gone. */
+/** A document about the past, which may name removed files. */
 const HISTORY = 'CHANGELOG.md';
 
-/** @param texts of all files, those that are checked and those that may be referred to */
+/** @param texts of all files: the checked ones and those that they may refer to */
 export function checkReferences(texts: Texts): string[] {
   const problems: string[] = [];
   for (const [path, text] of texts) {
@@ -48,7 +47,7 @@ function checkComments(path: string, text: string, texts: Texts): string[] {
 
 function checkSection(at: string, document: string, title: string, texts: Texts): string[] {
   const text = texts.get(document);
-  // That there is no such document is said already.
+  // The missing document is reported already.
   if (text === undefined || headingsOf(text).includes(title)) return [];
   return [`${at}: ${document} has no section "${title}"`];
 }
@@ -114,7 +113,7 @@ function commentsOf(text: string): Line[] {
   return found;
 }
 
-/** Without blocks of code. */
+/** Without code blocks. */
 function linesOf(document: string): Line[] {
   let inCode = false;
   return document.split('\n').flatMap((text, i) => {
@@ -128,7 +127,7 @@ function headingsOf(document: string): string[] {
   return linesOf(document).flatMap(({ text }) => /^#+ (.*)$/.exec(text)?.[1] ?? []);
 }
 
-/** As GitHub makes the anchor of a heading. */
+/** The anchor that GitHub makes from a heading. */
 function slugOf(heading: string): string {
   return heading
     .toLowerCase()

@@ -1,5 +1,5 @@
-// The walls between the folders of daemon/: which folder may import which, as rooms.json says.
-// What is not allowed there is refused, also of and into a folder that it does not name.
+// The walls between the folders of daemon/: which folder may import which, as rooms.json says. Every other import is
+// refused, also from and to folders that it does not name.
 
 import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -28,7 +28,7 @@ export function readPlan(path: string): Plan {
   return parse(planSchema, JSON.parse(readFileSync(path, 'utf8')));
 }
 
-/** @returns a line for each import that is refused, and for each mistake in the plan */
+/** @returns a line for each refused import, and for each mistake in the plan */
 export function checkRooms(modules: readonly Module[], plan: Plan): string[] {
   return [
     ...checkPlan(plan),
@@ -75,7 +75,7 @@ function checkModule(module: Module, { rooms }: Plan): string[] {
   return problems;
 }
 
-/** What a room may import and does not: the plan says what is, not what could be. */
+/** Imports that the plan allows and no module has: the plan describes what is, not what could be. */
 export function findUnused(modules: readonly Module[], { rooms }: Plan): string[] {
   const used = new Set<string>();
   for (const { path, imports } of modules) {
@@ -91,7 +91,7 @@ export function findUnused(modules: readonly Module[], { rooms }: Plan): string[
   );
 }
 
-/** Files that import each other; a type that is imported counts as any other import. */
+/** Files that import each other; an imported type counts like any other import. */
 function circlesOf(modules: readonly Module[]): string[] {
   const graph = new Map(
     modules.map(({ path, imports }) => [path, imports.flatMap(({ target }) => target ?? [])]),
@@ -99,7 +99,7 @@ function circlesOf(modules: readonly Module[]): string[] {
   return findCircles(graph).map((circle) => `${circle[0]}:1: circle: ${circle.join(' -> ')}`);
 }
 
-/** Null for what is outside of daemon/. */
+/** Null for files outside daemon/. */
 function roomOf(path: string): string | null {
   if (!path.startsWith(ROOT)) return null;
   const inside = path.slice(ROOT.length);

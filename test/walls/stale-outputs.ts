@@ -1,13 +1,13 @@
-// Outputs in out/ whose sources are gone. The compiler leaves them there; a test of a deleted file would
-// run for ever.
+// Outputs in out/ whose sources are gone. The compiler does not remove them, and the test of a deleted file would run
+// for ever.
 
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** What tsc makes of a source. */
+/** The outputs of tsc for a source. */
 const OUTPUT = /\.js(?:\.map)?$/;
 
-/** @param root the repository. @returns what was removed, from there */
+/** @param root the repository. @returns the removed files, relative to it */
 export function removeStaleOutputs(root: string): string[] {
   const removed: string[] = [];
   for (const folder of ['daemon', 'systemd', 'test']) {

@@ -7,7 +7,7 @@ import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, type BuildOptions } from 'esbuild';
-import { bundleOf, ID_LENGTH, THREAD_ENTRIES, THREAD_FOLDERS } from '../compile.js';
+import { bundleOf, bundleText, THREAD_ENTRIES, THREAD_FOLDERS } from '../compile.js';
 import { digestOfInputs } from './inputs.js';
 import { licensesOf } from './licenses.js';
 import { recordFetcher } from './record-fetcher.js';
@@ -79,6 +79,6 @@ async function writeProgram(name: string, start: string): Promise<void> {
     alias: { 'string-width': join(MODULES, 'bundle/plain-width.js') },
   });
   const code = text.replace(/^#!.*\n/, '');
-  const id = createHash('sha256').update(code).digest('hex').slice(0, ID_LENGTH);
-  writeFileSync(bundleOf(entry).text, `${id}\n${code}`);
+  const digest = createHash('sha256').update(code).digest('hex');
+  writeFileSync(bundleOf(entry).text, bundleText(code, digest));
 }

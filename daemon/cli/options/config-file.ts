@@ -53,7 +53,7 @@ async function readText(path: string): Promise<string> {
     const bytes = isPipe ? readFileSync(path) : await readSmallFile(path, MAX_CONFIG_SIZE);
     return bytes.toString('utf8');
   } catch (error) {
-    // Errors of ours begin with the path.
+    // The project's own errors begin with the path.
     const subject = error instanceof OverlaybdError ? '' : `${path}: `;
     throw new OverlaybdError('BAD_CONFIG', `${subject}${messageOf(error)}`, { cause: error });
   }

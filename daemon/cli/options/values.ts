@@ -79,7 +79,7 @@ function settled(name: string, value: unknown, known: KnownOptions): unknown {
     const near = closest(String(value), choices);
     const hint = near === undefined ? '' : `; did you mean ${near}?`;
     throw badArgument(
-      `${dashed(name)} ${JSON.stringify(value)}: none of ${choices.join(', ')}${hint}`,
+      `${dashed(name)} ${JSON.stringify(value)}: not one of ${choices.join(', ')}${hint}`,
     );
   }
   return known.number.includes(name) ? numberOf(name, String(value)) : value;

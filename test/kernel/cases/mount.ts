@@ -44,7 +44,7 @@ export function mountCases(images: Images): Case<World>[] {
       tools: missing(images, 'btrfs'),
       run: twoBtrfs,
     },
-    { name: 'mount of what is no file system', run: noFileSystem },
+    { name: 'mount of data that is not a file system', run: noFileSystem },
   ];
 }
 
@@ -125,7 +125,11 @@ async function panicking(check: Check, { folder, daemon }: World): Promise<void>
   const log = new KernelLog();
   const list = await runTool('ls', ['-la', join(root, 'd1')]);
   check.ok(list.code !== 0 || log.errors().length > 0, 'the damage is noticed', list.stdout);
-  check.ok(log.errors().length > 0, 'by the kernel, which goes on', log.lines().join('\n'));
+  check.ok(
+    log.errors().length > 0,
+    'the kernel reports an error and goes on',
+    log.lines().join('\n'),
+  );
   check.equal((await runTool('ls', [join(root, 'd2')])).code, 0, 'other files can be read');
   const unmounted = await daemon.run('umount', root);
   check.equal(unmounted, { code: 0, stdout: '', stderr: '' }, 'umount succeeds');

@@ -75,15 +75,14 @@ await test("pax without a size record: the size is in the member's header", asyn
 await test('pax records: any order, any bytes as values; the last size counts', async (t) => {
   const size = record('size', '4321');
   const bodies: Record<string, string> = {
-    'behind another': record('path', 'layer/überlay.commit') + size,
+    'after another': record('path', 'layer/überlay.commit') + size,
     'before another': size + record('mtime', '1.5'),
     twice: record('size', '17') + size,
-    'behind a value of two lines': record('comment', 'one\ntwo') + size,
-    'behind a value that looks like a record':
-      record('comment', `x\n${record('size', '7')}`) + size,
-    'behind an empty value': record('comment', '') + size,
-    'behind a value with an equals sign': record('comment', 'a=b') + size,
-    'behind a longer key': record('GNU.sparse.size', '9') + size,
+    'after a value of two lines': record('comment', 'one\ntwo') + size,
+    'after a value that looks like a record': record('comment', `x\n${record('size', '7')}`) + size,
+    'after an empty value': record('comment', '') + size,
+    'after a value with an equals sign': record('comment', 'a=b') + size,
+    'after a longer key': record('GNU.sparse.size', '9') + size,
   };
   for (const [name, body] of Object.entries(bodies)) {
     t.same(await find(paxWith(body)), { offset: 1536, size: 4321 }, name);

@@ -152,7 +152,7 @@ await t.test('typical typing mistakes are refused', async (test) => {
     ['status web', /^unexpected argument "web"$/],
     [
       'serve x --tls required',
-      /^--tls "required": none of off, on, require; did you mean require\?$/,
+      /^--tls "required": not one of off, on, require; did you mean require\?$/,
     ],
     ['serve x --threads', /^--threads: needs a value$/],
     ['serve x --no-tls', /^--no-tls: leave --tls out instead$/],

@@ -57,14 +57,14 @@ await test('wrong values are errors with their path', (t) => {
     ['{"listen":[1]}', /listen\.0: 1 is not an address, or an object with an address$/],
     ['{"listen":[null]}', /listen\.0: null is not an address, or an object with an address$/],
     ['{"listen":[["tcp://x"]]}', /listen\.0: an array is not an address, or an object with/],
-    ['{"listen":["tcp://a","ftp://b"]}', /listen\.1: listen address "ftp:\/\/b" is none of/],
+    ['{"listen":["tcp://a","ftp://b"]}', /listen\.1: listen address "ftp:\/\/b" is not one of/],
     ['{"listen":[{}]}', /listen\.0: the key "address" is missing$/],
     [
       '{"listen":[{"adress":"tcp://a"}]}',
       /listen\.0: unknown key "adress"; did you mean "address"\?$/,
     ],
     ['{"listen":[{"address":7}]}', /listen\.0\.address: 7 is not a string$/],
-    ['{"listen":[{"address":"tcp://a:b"}]}', /listen\.0\.address: .*"tcp:\/\/a:b" is none of/],
+    ['{"listen":[{"address":"tcp://a:b"}]}', /listen\.0\.address: .*"tcp:\/\/a:b" is not one of/],
     [
       '{"listen":["tcp://a",{"address":"tcp://a","adress":1}]}',
       /listen\.1: unknown key "adress"; did you mean "address"\?$/,

@@ -13,6 +13,7 @@ import {
 import { join } from 'node:path';
 import { test } from 'tap';
 import { fileRef } from '../../../daemon/blob/blob-ref.js';
+import { RECORD } from '../../support/device-record.js';
 import {
   DeviceRecords,
   MAX_RECORDS,
@@ -22,26 +23,7 @@ import {
   type DeviceRecord,
 } from '../../../daemon/devices/record.js';
 
-const record: DeviceRecord = {
-  version: 1,
-  id: '0123456789abcdef',
-  index: 3,
-  export: 'web',
-  image: [fileRef('/images/web.json')],
-  fingerprint: 'f00d',
-  size: 1 << 20,
-  since: '2026-01-01T00:00:00.000Z',
-  connections: 2,
-  timeoutSeconds: 10,
-  deadConnTimeoutSeconds: 90,
-  blockSize: 512,
-  kernelPid: null,
-  boot: null,
-  user: 0,
-  onClose: false,
-  partition: null,
-  sizeMultiple: null,
-};
+const record = RECORD;
 const other: DeviceRecord = { ...record, id: 'fedcba9876543210', export: null, kernelPid: 7 };
 const fail = (message: string): void => {
   throw new Error(message);

@@ -174,7 +174,7 @@ await test('without backend names the process id tells the owner of a device', a
   sysfs.set(0, { pid: FAKE_PID + 1, size: SIZE });
   const third = await live();
   await third.manager.recover();
-  t.equal(third.manager.size, 0, "somebody else's device");
+  t.equal(third.manager.size, 0, 'a device of another owner');
   t.same(records(), []);
 });
 

@@ -9,7 +9,7 @@ import {
 
 const lacking: RepairSituation = { isServed: true, missing: 1, isOurs: () => true };
 
-await test('pauses double from the first to the last, and begin anew when connections have lasted', (t) => {
+await test('pauses double up to a limit, and restart after connections that lasted', (t) => {
   const policy = new RepairPolicy();
   t.equal(policy.delayMs, FIRST_REPAIR_MS);
   const pauses = Array.from({ length: 12 }, () => {
@@ -28,9 +28,9 @@ await test('pauses double from the first to the last, and begin anew when connec
   t.end();
 });
 
-await test('what is not to be repaired is no try', (t) => {
+await test('a device that needs no repair counts no try', (t) => {
   const policy = new RepairPolicy();
-  const unasked = (): boolean => t.fail('the kernel is not asked');
+  const unasked = (): boolean => t.fail('the kernel is not called');
   for (const situation of [
     { ...lacking, missing: 0, isOurs: unasked },
     { ...lacking, missing: -1, isOurs: unasked },

@@ -100,7 +100,7 @@ await test('a broken file fails for every user, and is tried again', async (t) =
   b.release();
 });
 
-await test('edges are read once, until they are dropped', async (t) => {
+await test('edges are read once, until all holders have dropped them', async (t) => {
   const path = join(t.testdir(), 'blob');
   writeFileSync(path, textBytes(1, 500_000));
   const pool = newPool();
@@ -108,6 +108,9 @@ await test('edges are read once, until they are dropped', async (t) => {
   const [first, second] = await Promise.all([a.edges(), b.edges()]);
   t.equal(first, second);
   b.forgetEdges();
+  b.forgetEdges();
+  t.equal(await a.edges(), first, 'the other holder needs them');
+  a.forgetEdges();
   const again = await a.edges();
   t.not(again, first, 'read again');
   t.ok(again.head.equals(first.head));

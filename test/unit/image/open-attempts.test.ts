@@ -1,4 +1,4 @@
-// Opening many images at the same time: the order, and what is waited for.
+// Opening many images at the same time: their order, and which of them are waited for.
 import { test } from 'tap';
 import { sourceOfWords, wordsOf, type ImageSource } from '../../../daemon/image/image-source.js';
 import { OpenAttempts, settledIn } from '../../../daemon/image/open-attempts.js';
@@ -8,7 +8,7 @@ import { deferred } from '../nbd/fake-export.js';
 const sources = new Map(['a', 'b', 'c'].map((name) => [name, sourceOfWords([name])]));
 const wordOf = ({ blobs }: ImageSource): string => wordsOf(blobs).join(' ');
 
-await test('some begin first; the result has the order of the sources', async (t) => {
+await test('preferred images are opened first; the result keeps the given order', async (t) => {
   const begun: string[] = [];
   const open = async (source: ImageSource): Promise<HeldImage> => {
     begun.push(wordOf(source));

@@ -1,5 +1,5 @@
 // The table of open images: which are shared, which are published to reactors, and when they are closed.
-import { symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { readFileSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { test, type Test } from 'tap';
@@ -67,6 +67,41 @@ await test('the same files are opened once, and closed with the last holder', as
   table.release(again);
   table.release(other);
   t.equal(await settled(open, 0), 0);
+});
+
+await test('callers that open the same image at the same time wait for the first', async (t) => {
+  const folder = t.testdir();
+  const layers = [0, 1].map((first) => writeZeroedLayer(join(folder, `${first}`), 1000, { first }));
+  const table = new ImageTable({ log: () => undefined }, () => undefined);
+  t.teardown(() => table.close());
+  let allocated = 0;
+  const Native = SharedArrayBuffer;
+  t.teardown(() => (globalThis.SharedArrayBuffer = Native));
+  globalThis.SharedArrayBuffer = class extends Native {
+    constructor(size: number) {
+      super(size);
+      allocated += size;
+    }
+  } as SharedArrayBufferConstructor;
+  const alone = await table.open(sourceOfWords(layers));
+  table.release(alone);
+  const ofOne = allocated;
+  t.ok(ofOne > 2000 * 16, `${ofOne} bytes`);
+  const held = await Promise.all(
+    Array.from({ length: 20 }, () => table.open(sourceOfWords(layers))),
+  );
+  t.equal(allocated, 2 * ofOne, 'one index was built for all of them');
+  t.equal(new Set(held.map(({ key }) => key)).size, 1);
+  for (const each of held) table.release(each);
+  const broken = join(folder, 'broken');
+  writeFileSync(broken, readFileSync(layers[0] as string).subarray(0, 8192));
+  const failed = await Promise.allSettled(
+    Array.from({ length: 20 }, () => table.open(sourceOfWords([broken]))),
+  );
+  t.ok(
+    failed.every(({ status }) => status === 'rejected'),
+    'all of them are answered',
+  );
 });
 
 await test('an image that is named in two ways: each holder has its own name and source', async (t) => {

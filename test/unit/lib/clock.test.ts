@@ -1,8 +1,8 @@
-// The clock of the daemon: it goes on, at the rate of Node's own.
+// The clock of the daemon runs at the rate of Node's own.
 import { test } from 'tap';
 import { monotonicMs } from '../../../daemon/lib/clock.js';
 
-/** One reading of ours between two of Node's. */
+/** A reading of the daemon's clock between two readings of Node's. */
 const between = (): [before: number, ours: number, after: number] => [
   performance.now(),
   monotonicMs(),
@@ -11,7 +11,7 @@ const between = (): [before: number, ours: number, after: number] => [
 /** Milliseconds by which numbers of this size may be rounded. */
 const ROUNDING = 0.001;
 
-await test('it never goes back, and is the clock of performance.now()', (t) => {
+await test('the clock never goes back, and agrees with performance.now()', (t) => {
   const [before, start, after] = between();
   let last = start;
   for (let i = 0; i < 10_000; i++) {

@@ -3,7 +3,7 @@ import { test } from 'tap';
 import { Turns } from '../../../daemon/lib/turns.js';
 import { deferred } from '../nbd/fake-export.js';
 
-await test('in the order in which it was asked for, whatever each takes and however it ends', async (t) => {
+await test('work runs in the order of its calls, whatever its duration and end', async (t) => {
   const turns = new Turns();
   const order: string[] = [];
   const gate = deferred();

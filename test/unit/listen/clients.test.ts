@@ -10,7 +10,8 @@ import { peerAt } from '../../../daemon/listen/peer.js';
 import { descriptors } from '../../../daemon/native/descriptors.js';
 import { sockets } from '../../../daemon/native/socket.js';
 import { ClientLog } from '../../../daemon/reactor/client-log.js';
-import type { ConnectionInfo, ReactorPool } from '../../../daemon/reactor/pool.js';
+import type { ReactorPool } from '../../../daemon/reactor/pool.js';
+import type { ConnectionInfo } from '../../../daemon/reactor/reactor-thread.js';
 
 async function until(isSo: () => boolean): Promise<void> {
   while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 1));
@@ -80,7 +81,7 @@ await test('the limit for a peer counts its open connections', async (t) => {
   t.equal(clients.count, 2);
 });
 
-await test('two addresses that are the same place: the message names the one that has it', async (t) => {
+await test('two addresses of one place: the error names the one in use', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'obd-'));
   t.teardown(() => rmSync(folder, { recursive: true }));
   // The first one lets the system choose a port, so that no other process has it.

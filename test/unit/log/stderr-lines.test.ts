@@ -118,8 +118,8 @@ const FLOOD = `
 await t.test('a process with a blocked standard error stays small and ends', async (test) => {
   const folder = test.testdir({ log: '' });
   const cases = [
-    ['is a pipe that nobody reads', 'pipe'],
-    ['is a disk that is full', openSync('/dev/full', 'w')],
+    ['is a pipe without a reader', 'pipe'],
+    ['is a full disk', openSync('/dev/full', 'w')],
   ] as const;
   for (const [what, stderr] of cases) {
     const args = ['--input-type=module', '-e', FLOOD];

@@ -27,6 +27,8 @@ await test('a sorted log stays as it is', (t) => {
 
 for (const [name, count, spread] of [
   ['few entries', 100, 2 ** 44],
+  ['as many entries as fit a part', 65_535, 2 ** 37],
+  ['few entries, far apart', 1000, 2 ** 37 + 2 ** 20],
   ['few places, so many entries of one offset', 1000, 3],
   ['many entries, far apart', MANY, 2 ** 44],
   ['many entries, close together', MANY, 1000],

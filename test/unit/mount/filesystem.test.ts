@@ -26,7 +26,7 @@ const detect = async (bytes: Buffer): Promise<Filesystem> => (await detectAll(by
 interface Maker {
   type: Filesystem;
   tool: string;
-  /** That the tool is told to make. */
+  /** The type that the tool makes. */
   blockSize?: number;
   /** Bytes; null: the tool makes the file. */
   size: number | null;

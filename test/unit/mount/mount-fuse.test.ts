@@ -126,7 +126,7 @@ await test('a program that fails or is missing leaves nothing', async (t) => {
 
 await test('a program that succeeds without mounting anything is an error', async (t) => {
   const { machine, folder } = machineIn(t);
-  machine.mounted('/mnt', 'tmpfs', 'of somebody else');
+  machine.mounted('/mnt', 'tmpfs', 'another owner');
   const run = machine.programs.run;
   const programs = {
     ...machine.programs,
@@ -166,7 +166,7 @@ await test('the error tells what could not be undone', async (t) => {
   machine.failing.set('fuse2fs', 'no').set('fusermount3', 'Permission denied');
   await t.rejects(mount(machine, folder), {
     message:
-      /nbdfuse goes on \(process 999999999\); end it: fusermount3 -u \/.*\/disk \(.*Permission denied\)/,
+      /nbdfuse is still running \(process 999999999\); end it with: fusermount3 -u \/.*\/disk \(.*Permission denied\)/,
   });
 });
 

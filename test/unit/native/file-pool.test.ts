@@ -35,7 +35,7 @@ const waiting = new Map<number, (end: End) => void>();
 let last = 0;
 files.onJobEnd((job, result, values, identity) => {
   const tell = waiting.get(job);
-  if (!tell) throw new Error(`job ${job}: nobody asked for it, or it ended twice`);
+  if (!tell) throw new Error(`job ${job}: no test started it, or it ended twice`);
   waiting.delete(job);
   tell({ result, values, identity });
 });
@@ -224,6 +224,20 @@ await t.test('a thread of the pool has the priority of the process', (test) => {
   const values = stdout.trim().split(' ');
   test.ok(values.length >= 4, `${values.length} threads`);
   test.same([...new Set(values)], [`${getPriority()}`]);
+  test.end();
+});
+
+await t.test('a burst of jobs starts no more threads than may work for it', (test) => {
+  const folder = test.testdir();
+  const paths = Array.from({ length: 8 }, (_, i) => join(folder, `${i}`));
+  for (const path of paths) writeFileSync(path, 'x');
+  const program = fileURLToPath(new URL('file-pool-burst-worker.js', import.meta.url));
+  const line = [program, ...paths];
+  const { stdout, stderr, status } = spawnSync(process.execPath, line, { encoding: 'utf8' });
+  test.equal(status, 0, stderr);
+  const threads = Number(stdout);
+  // 8 may work for one device, and 4 be on their way.
+  test.ok(threads >= 1 && threads <= 12, `${threads} threads`);
   test.end();
 });
 

@@ -197,7 +197,8 @@ await t.test('NBD_OPT_EXPORT_NAME, with the 124 zeros and without', async (test)
     test.equal(outcome.out.length, 18);
   }
   const tooBig = shake(optionBytes(NBD_OPT.EXPORT_NAME, NOTHING, 0xffffffff));
-  test.type(tooBig.error, ProtocolError);
+  const message = `a name of 4294967295 bytes, at most ${MAX_NAME_LENGTH}`;
+  test.match(tooBig.error, { message, constructor: ProtocolError });
 });
 
 await t.test('the empty name means the only export, if there is exactly one', async (test) => {

@@ -1,4 +1,4 @@
-// A connection goes from phase to phase, and its deadline goes with it.
+// The phases of a connection, with the deadline of each.
 import { test } from 'tap';
 import { DEADLINES } from '../../../daemon/reactor/connection-context.js';
 import { Deadline } from '../../../daemon/reactor/deadline.js';
@@ -15,7 +15,7 @@ function machine() {
   return { phases, deadline, asked: () => asked };
 }
 
-await test('a deadline begins with its phase, and goes on in the next one that has the same', (t) => {
+await test('a deadline begins with its phase, and continues in phases that share it', (t) => {
   const { phases, deadline, asked } = machine();
   t.equal(deadline.leftMs, Infinity);
   phases.enter('handshake');
@@ -33,7 +33,7 @@ await test('a deadline begins with its phase, and goes on in the next one that h
   t.end();
 });
 
-await test('it knows where it is and what may follow', (t) => {
+await test('the machine knows its phase and the phases that may follow', (t) => {
   const { phases } = machine();
   t.ok(phases.is('new'));
   t.notOk(phases.mayBecome('draining'), 'there is nothing to answer');

@@ -4,7 +4,7 @@ import { MessageChannel } from '../../../daemon/ipc/message-channel.js';
 import { peerAt } from '../../../daemon/listen/peer.js';
 import { descriptors } from '../../../daemon/native/descriptors.js';
 import { sockets } from '../../../daemon/native/socket.js';
-import type { ConnectionInfo } from '../../../daemon/reactor/pool.js';
+import type { ConnectionInfo } from '../../../daemon/reactor/reactor-thread.js';
 import type { DeviceCounters } from '../../../daemon/devices/device.js';
 import type { ToSuccessor } from '../../../daemon/upgrade/handover.js';
 import { deferred } from '../nbd/fake-export.js';

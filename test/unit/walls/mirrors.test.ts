@@ -16,6 +16,9 @@ const check = (listed: Record<string, string>, tests: readonly string[], hasCode
 await test('a file has a test of the same name, or a place in the list', (t) => {
   t.same(check({ 'daemon/nbd/limits.ts': 'constants' }, [OUTBOX]), []);
   t.same(check({ 'daemon/nbd/limits.ts': 'test/e2e/x.ts' }, [OUTBOX, 'test/e2e/x.ts']), []);
+  const withReason = { 'daemon/nbd/limits.ts': 'test/e2e/x.ts: it needs a daemon' };
+  t.same(check(withReason, [OUTBOX, 'test/e2e/x.ts']), [], 'a reason may follow the test');
+  t.match(check(withReason, [OUTBOX]), [/no such test: test\/e2e\/x\.ts$/]);
   t.same(check({}, [OUTBOX], false), [], 'types need none');
   t.end();
 });
