@@ -9,6 +9,12 @@ import { SdNotify } from '../../daemon/server/sd-notify.js';
 import { commandLine, shortFolder } from '../support/daemon-process.js';
 import { writeRaw } from '../support/e2e-images.js';
 import { RawNbdClient, tick } from '../support/nbd-client.js';
+import {
+  comparePatiently,
+  openPatiently,
+  remoteImage,
+  remoteOptions,
+} from '../support/registry/remote-image.js';
 import { requireTool, runTool } from '../support/tools.js';
 
 t.setTimeout(900_000);
@@ -88,7 +94,9 @@ await t.test('the filter of system calls lets the daemon work', async (test) => 
   const raw = writeRaw(image, 5, 1_000_000);
   const path = join(folder, 'traced.sock');
   const calls = join(folder, 'calls');
-  const line = commandLine(['serve', image, '--listen', `unix://${path}`]);
+  const { front, files, name } = await remoteImage(test, { files: { size: 2 << 20 } });
+  const remote = ['-e', `remote=${name}`, ...remoteOptions([front], join(folder, 'cache'), 60)];
+  const line = commandLine(['serve', image, '--listen', `unix://${path}`, ...remote]);
   const child = spawn('strace', ['-D', '-f', '-c', '-o', calls, ...line], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
@@ -102,6 +110,9 @@ await t.test('the filter of system calls lets the daemon work', async (test) => 
   const client = await RawNbdClient.open({ path });
   test.ok((await client.read(100, 5000)).equals(raw.subarray(100, 5100)));
   await client.disconnect();
+  const fetching = await openPatiently({ path }, 'remote');
+  test.equal(await comparePatiently(fetching, files.device), null);
+  await fetching.disconnect();
   child.kill('SIGTERM');
   test.equal(await ended, 0);
   const total = () => existsSync(calls) && / total$/m.test(readFileSync(calls, 'utf8'));

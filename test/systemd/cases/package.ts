@@ -10,7 +10,7 @@ const READER = `(while [ ! -e /run/stop ]; do
 done) >/dev/null 2>&1 &`;
 
 /** Everything that must be gone after a purge. fstab still names a unit, which systemd lists as not found. */
-const LEFT = `ls -d /etc/overlaybd-nbd /run/overlaybd-nbd* /usr/lib/overlaybd-nbd /usr/bin/overlaybd-nbd \\
+const LEFT = `ls -d /etc/overlaybd-nbd /run/overlaybd-nbd* /var/cache/overlaybd-nbd /usr/lib/overlaybd-nbd /usr/bin/overlaybd-nbd \\
   /usr/lib/systemd/system/overlaybd-nbd* /etc/systemd/system/*/overlaybd-nbd* /usr/lib/sysusers.d/overlaybd-nbd* \\
   /usr/share/doc/overlaybd-nbd /var/lib/systemd/deb-systemd-helper-*/*overlaybd-nbd* 2>/dev/null || true
   getent passwd overlaybd-nbd || true
