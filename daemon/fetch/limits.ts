@@ -10,7 +10,7 @@ export const HOST_TRANSFERS = 16;
 export const BACKGROUND_TRANSFERS = 8;
 
 /**
- * A blob may have this many transfers for each one that its host has free: 10 of 16 if it is alone. So there
+ * A blob may have this many transfers for each one that its host has free: 11 of 16 if it is alone. So there
  * is always room for the others, also if the store of one blob does not answer.
  */
 export const TRANSFERS_FOR_EACH_FREE = 2;
