@@ -94,8 +94,18 @@ await t.test('the filter of system calls lets the daemon work', async (test) => 
   const raw = writeRaw(image, 5, 1_000_000);
   const path = join(folder, 'traced.sock');
   const calls = join(folder, 'calls');
-  const { front, files, name } = await remoteImage(test, { files: { size: 2 << 20 } });
-  const remote = ['-e', `remote=${name}`, ...remoteOptions([front], join(folder, 'cache'), 60)];
+  const {
+    front,
+    files,
+    name: reference,
+  } = await remoteImage(test, {
+    files: { size: 2 << 20 },
+  });
+  const remote = [
+    '-e',
+    `remote=${reference}`,
+    ...remoteOptions([front], join(folder, 'cache'), 60),
+  ];
   const line = commandLine(['serve', image, '--listen', `unix://${path}`, ...remote]);
   const child = spawn('strace', ['-D', '-f', '-c', '-o', calls, ...line], {
     stdio: ['ignore', 'ignore', 'pipe'],
