@@ -3,18 +3,20 @@
 import type { Argv } from 'yargs';
 import type { CacheCheck, CacheEntry } from '../cache/cached-blob.js';
 import type { FetchClient } from '../fetch/client.js';
-import { OverlaybdError } from '../errors.js';
+import { closest } from '../lib/closest.js';
 import { counted } from '../lib/counted.js';
 import { humanSize } from '../lib/format-size.js';
 import { printable, printableJson } from '../lib/printable.js';
 import { EXIT_FAILURE, EXIT_OK } from './exit-codes.js';
 import { registriesOf, registryOptions, type RegistryArguments } from './options/registry.js';
+import { badArgument } from './options/values.js';
 import { print, remark, stderrLog } from './output.js';
 
 const ACTIONS = ['ls', 'rm', 'gc', 'verify'] as const;
+type Action = (typeof ACTIONS)[number];
 
 export interface CacheArguments extends RegistryArguments {
-  action?: (typeof ACTIONS)[number] | undefined;
+  action?: string | undefined;
   digest?: string[] | undefined;
   json?: boolean | undefined;
 }
@@ -23,7 +25,7 @@ export function builder(yargs: Argv): Argv<CacheArguments> {
   return registryOptions(yargs)
     .positional('action', {
       describe: 'ls: list blobs; rm: remove blobs; gc: make room; verify: check all chunks',
-      choices: ACTIONS,
+      type: 'string',
     })
     .positional('digest', { describe: 'of rm: sha256:HEX', type: 'string', array: true })
     .option('json', { describe: 'of ls and verify: print JSON', type: 'boolean' })
@@ -34,14 +36,24 @@ export function builder(yargs: Argv): Argv<CacheArguments> {
 
 /** @returns the exit code */
 export async function run(args: CacheArguments): Promise<number> {
+  const action = actionOf(args.action);
   const { withFetcher } = await import('../fetch/own-fetcher.js');
   return withFetcher(await registriesOf(args, remark), stderrLog, (_remote, fetcher) =>
-    act(fetcher.client(), args),
+    act(action, fetcher.client(), args),
   );
 }
 
-async function act(client: FetchClient, args: CacheArguments): Promise<number> {
-  switch (args.action) {
+/** @throws OverlaybdError BAD_ARGUMENT */
+function actionOf(word = ''): Action {
+  const action = ACTIONS.find((each) => each === word);
+  if (action !== undefined) return action;
+  const near = closest(word, ACTIONS);
+  const hint = near === undefined ? '' : `; did you mean ${near}?`;
+  throw badArgument(`cache ${JSON.stringify(word)}: none of ${ACTIONS.join(', ')}${hint}`);
+}
+
+async function act(action: Action, client: FetchClient, args: CacheArguments): Promise<number> {
+  switch (action) {
     case 'ls':
       return list(await client.cache({ do: 'list' }), args.json === true);
     case 'rm':
@@ -51,8 +63,6 @@ async function act(client: FetchClient, args: CacheArguments): Promise<number> {
       return EXIT_OK;
     case 'verify':
       return report(await client.cache({ do: 'verify' }), args.json === true);
-    case undefined:
-      throw new OverlaybdError('BAD_ARGUMENT', `cache: name one of ${ACTIONS.join(', ')}`);
   }
 }
 
@@ -75,7 +85,7 @@ async function list(entries: readonly CacheEntry[], json: boolean): Promise<numb
 
 async function remove(client: FetchClient, digests: readonly string[]): Promise<number> {
   if (digests.length === 0) {
-    throw new OverlaybdError('BAD_ARGUMENT', 'cache rm: name the digests of blobs');
+    throw badArgument('cache rm: name the digests of blobs');
   }
   for (const digest of digests) await client.cache({ do: 'remove', digest });
   return EXIT_OK;
