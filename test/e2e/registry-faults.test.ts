@@ -130,7 +130,10 @@ for (const { what, front, cached } of CASES) {
 await t.test('faults that pass', async (test) => {
   const { daemon, sick } = await start(test, FAULTS, {}, 100);
   for (const { front, fault } of sick) {
-    front.rule({ match: { kind: 'data' }, action: fault.action, times: fault.overcome ? 2 : 1 });
+    // A client waits for seconds before it takes a server for silent: once is enough.
+    const isSilent = fault.action.do.startsWith('stall') || fault.action.do === 'drip';
+    const times = fault.overcome && !isSilent ? 2 : 1;
+    front.rule({ match: { kind: 'data' }, action: fault.action, times });
   }
   const seen = await Promise.all(
     sick.map(({ client, files }) => compare(client, files.device, 0, MIB, MIB)),

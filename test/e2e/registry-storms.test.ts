@@ -8,7 +8,9 @@ import { SEED } from '../support/seed.js';
 
 t.setTimeout(280_000);
 
-await t.test('kill -9, and chunks that are zeros', (test) => kills(test, { count: 4, seed: SEED }));
-await t.test('a cache of 2 % under load', (test) => eviction(test, { count: 60, seed: SEED }));
-await t.test('faults that come and go', (test) => storm(test, { count: 12, seed: SEED }));
-await t.test('the clock is set', (test) => clock(test, { count: 20, seed: SEED }));
+const SMALL = { seed: SEED, size: 16 << 20 };
+
+await t.test('kill -9, and chunks that are zeros', (test) => kills(test, { ...SMALL, count: 4 }));
+await t.test('a cache of 2 % under load', (test) => eviction(test, { ...SMALL, count: 60 }));
+await t.test('faults that come and go', (test) => storm(test, { ...SMALL, count: 12 }));
+await t.test('the clock is set', (test) => clock(test, { ...SMALL, count: 20 }));

@@ -8,7 +8,6 @@ import { mustRun } from '../support/tools.js';
 import type { FaultOptions } from './options.js';
 import { RandomReads } from './random-reads.js';
 
-const MIB = 1 << 20;
 const CLIENTS = 4;
 
 /** Parts of the image: hardly more than what is pinned while it is open; and so much that chunks come and go. */
@@ -18,12 +17,12 @@ const CACHES = [0.02, 0.3];
  * Over a Unix socket whole sectors of a layer that is not compressed go by splice, all else by copies.
  * @param options `count`: how many reads of each client
  */
-export async function eviction(t: Test, { count, seed }: FaultOptions): Promise<void> {
+export async function eviction(t: Test, { count, seed, size }: FaultOptions): Promise<void> {
   for (const compressed of [true, false]) {
     const remote = await remoteImage(t, {
-      files: { size: 16 * MIB, seed: compressed ? 1 : 100, compressed },
+      files: { size, seed: compressed ? 1 : 100, compressed },
     });
-    for (const part of CACHES) await underLoad(t, remote, part, { count, seed });
+    for (const part of CACHES) await underLoad(t, remote, part, { count, seed, size });
   }
 }
 
@@ -35,7 +34,7 @@ async function underLoad(
 ): Promise<void> {
   front.log.clear();
   const cache = join(shortFolder(t), 'cache');
-  const limit = Math.round(image.layers.reduce((sum, { size }) => sum + size, 0) * part);
+  const limit = Math.round(image.layers.reduce((sum, layer) => sum + layer.size, 0) * part);
   const options = [...remoteOptions([front], cache), '--cache-size', `${limit}`];
   const daemon = await DaemonProcess.start(t, [name, ...options, '--threads', '4']);
   const reads = Array.from({ length: CLIENTS }, (_, i) => new RandomReads(files.device, seed + i));

@@ -30,11 +30,13 @@ const { values, positionals } = parseArgs({
   },
 });
 tap.setTimeout(0);
+const size = (values.long ? 96 : 16) << 20;
 const names = positionals.length > 0 ? positionals : Object.keys(SCENARIOS);
 for (const name of names) {
   const scenario = SCENARIOS[name];
   if (!scenario) throw new Error(`${name}: not one of ${Object.keys(SCENARIOS).join(', ')}`);
   const { what, short, long, run } = scenario;
   const count = Number(values.count ?? (values.long ? long : short));
-  await test(`${name}: ${what}, ${count}`, (t) => run(t, { count, seed: Number(values.seed) }));
+  await test(`${name}: ${what}, ${count}`, (t) =>
+    run(t, { count, seed: Number(values.seed), size }));
 }

@@ -9,24 +9,27 @@ import { comparePatiently, remoteImage, remoteOptions } from '../support/registr
 import type { FaultOptions } from './options.js';
 import { RandomReads } from './random-reads.js';
 
-const MIB = 1 << 20;
 const CLIENTS = 6;
 const PASSING = FAULTS.filter(({ lasting }) => lasting !== null);
 /** Milliseconds that a set of faults stays. */
 const WEATHER = 250;
 
 /** @param options `count`: how many sets of faults */
-export async function storm(t: Test, { count, seed }: FaultOptions): Promise<void> {
+export async function storm(t: Test, { count, seed, size }: FaultOptions): Promise<void> {
   const random = seededRandom(seed);
   const { front, files, name, image } = await remoteImage(t, {
-    files: { size: 16 * MIB },
+    files: { size },
     front: { redirect: 'store', auth: { scheme: 'bearer', anonymous: true, ttl: 2 } },
   });
-  const total = image.layers.reduce((sum, { size }) => sum + size, 0);
+  const total = image.layers.reduce((sum, layer) => sum + layer.size, 0);
   const cache = join(shortFolder(t), 'cache');
   // Small, so that there is always something to fetch.
-  const size = ['--cache-size', `${Math.round(total / 4)}`];
-  const daemon = await DaemonProcess.start(t, [name, ...remoteOptions([front], cache, 2), ...size]);
+  const limit = ['--cache-size', `${Math.round(total / 4)}`];
+  const daemon = await DaemonProcess.start(t, [
+    name,
+    ...remoteOptions([front], cache, 2),
+    ...limit,
+  ]);
   let over = false;
   const reads = Array.from({ length: CLIENTS }, (_, i) => new RandomReads(files.device, seed + i));
   const going = reads.map(async (each) => {
