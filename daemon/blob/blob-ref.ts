@@ -103,7 +103,8 @@ export function keyOfRef(ref: BlobRef): string {
     case 'part':
       return `part ${ref.offset}+${ref.size} ${ref.path}`;
     case 'registry':
-      return `registry ${ref.host}/${ref.repository}@${ref.digest}`;
+      // A manifest that is wrong about the size names another blob, and does no harm to the right one.
+      return `registry ${ref.host}/${ref.repository}@${ref.digest} ${ref.size}`;
     case 'image':
       return `image ${ref.reference}`;
   }

@@ -8,6 +8,9 @@
 /** Bytes of a chunk; the last one of a blob may be shorter. The grid begins at the blob's first byte. */
 export const CHUNK_SIZE = 64 << 10;
 
+/** Bytes of a blob, and of all layers of an image in registries: the map of this many takes 72 MiB of memory. */
+export const MAX_BLOB_BYTES = 2 ** 40;
+
 /** Bits of a blob as a whole. */
 const MAP_COMPLETE = 1;
 const MAP_SLOTS = 2;

@@ -2,7 +2,7 @@
 
 import { describeRef, type RegistryRef } from '../blob/blob-ref.js';
 import type { CachedSpec } from '../blob/cached-source.js';
-import { MAP_HITS, MAP_MISSES } from '../blob/chunk-map.js';
+import { MAP_HITS, MAP_MISSES, MAX_BLOB_BYTES } from '../blob/chunk-map.js';
 import type { CachedBlob } from '../cache/cached-blob.js';
 import { OverlaybdError } from '../errors.js';
 import { FetchBlob } from './fetch-blob.js';
@@ -52,8 +52,8 @@ export class Blobs {
   readonly #store: BlobStore;
   readonly #reports: BlobReports;
   readonly #byNumber = new Map<number, OpenBlob>();
-  /** Also those that are being opened. */
-  readonly #byDigest = new Map<string, Promise<OpenBlob>>();
+  /** By {@link nameOf}; also those that are being opened. */
+  readonly #byName = new Map<string, Promise<OpenBlob>>();
 
   constructor(store: BlobStore, reports: BlobReports) {
     this.#store = store;
@@ -88,24 +88,18 @@ export class Blobs {
 
   /**
    * Opens a blob for a connection; more than once is the same as once.
-   * @throws OverlaybdError BAD_FORMAT if the blob is open with another size, LIMIT
+   * @throws OverlaybdError LIMIT
    */
   async open(connection: number, ref: RegistryRef): Promise<OpenBlob> {
-    const { digest } = ref;
-    if (!this.#byDigest.has(digest) && this.#byDigest.size >= MAX_OPEN_BLOBS) {
+    if (ref.size > MAX_BLOB_BYTES) {
+      const what = `${ref.size} bytes by its descriptor, at most ${MAX_BLOB_BYTES}`;
+      throw new OverlaybdError('LIMIT', `${describeRef(ref)}: ${what}`);
+    }
+    if (!this.#byName.has(nameOf(ref)) && this.#byName.size >= MAX_OPEN_BLOBS) {
       const what = `${MAX_OPEN_BLOBS} blobs are open already`;
       throw new OverlaybdError('LIMIT', `${describeRef(ref)}: ${what}`);
     }
     const blob = await this.#openOnce(ref);
-    if (blob.size !== ref.size) {
-      const other = `${describeRef(blob.ref)} has ${blob.size}`;
-      await this.#closeUnused(blob);
-      throw new OverlaybdError(
-        'BAD_FORMAT',
-        `${describeRef(ref)}: its descriptor says ${ref.size} bytes, that of ${other}`,
-        { facts: { digest, expected: `${blob.size}`, got: ref.size } },
-      );
-    }
     blob.alsoAt(ref);
     blob.holders.add(connection);
     this.#reports.opened(connection, blob.ref, blob.cached.spec);
@@ -133,25 +127,30 @@ export class Blobs {
   }
 
   #openOnce(ref: RegistryRef, spec?: CachedSpec): Promise<OpenBlob> {
-    const { digest } = ref;
-    const known = this.#byDigest.get(digest);
+    const name = nameOf(ref);
+    const known = this.#byName.get(name);
     if (known) return known;
     const opening = this.#store.blob(ref, spec).then((cached) => {
       const blob = new OpenBlob(ref, cached);
       this.#byNumber.set(cached.spec.blob, blob);
       return blob;
     });
-    this.#byDigest.set(digest, opening);
-    opening.catch(() => this.#byDigest.delete(digest));
+    this.#byName.set(name, opening);
+    opening.catch(() => this.#byName.delete(name));
     return opening;
   }
 
   async #closeUnused(blob: OpenBlob): Promise<void> {
-    const { digest, blob: number } = blob.cached.spec;
+    const { blob: number } = blob.cached.spec;
     if (blob.holders.size > 0 || this.#byNumber.get(number) !== blob) return;
     this.#byNumber.delete(number);
-    this.#byDigest.delete(digest);
+    this.#byName.delete(nameOf(blob.ref));
     await this.#reports.stop(blob);
     blob.cached.release();
   }
+}
+
+/** With the size: a manifest that is wrong about it must do no harm to those that are right. */
+function nameOf({ digest, size }: RegistryRef): string {
+  return `${digest} ${size}`;
 }

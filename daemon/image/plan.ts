@@ -10,6 +10,7 @@ import {
   pathOfRef,
   type BlobRef,
 } from '../blob/blob-ref.js';
+import { MAX_BLOB_BYTES } from '../blob/chunk-map.js';
 import { fileExists } from '../blob/file-jobs.js';
 import {
   MAX_LAYERS,
@@ -91,6 +92,7 @@ async function planReference(reference: string, remote: RemoteImages): Promise<I
     throw await withOtherReading(reference, error);
   });
   checkLayerCount(lowers.length, name);
+  checkRegistryBytes(lowers, name);
   return { name, lowers, upper: null, mayBeRaw: false, notes };
 }
 
@@ -136,6 +138,7 @@ async function planConfig(path: string, json: string): Promise<ImagePlan> {
   const found = await mapEach([...lowers.entries()], PARALLEL_FILES, ([i, lower]) =>
     findLower(lower, `${path}: lowers.${i}`, folder, () => repositoryOf(config, path)),
   );
+  checkRegistryBytes(found, path);
   return {
     name: path,
     lowers: found,
@@ -225,6 +228,15 @@ function checkLayerCount(count: number, name: string): void {
   if (count > MAX_LAYERS) {
     throw new OverlaybdError('LIMIT', `${name}: ${count} layers, at most ${MAX_LAYERS}`);
   }
+}
+
+/** The sizes are claims of a manifest or configuration, and memory is taken for them before a byte is fetched. */
+function checkRegistryBytes(lowers: readonly BlobRef[], name: string): void {
+  let bytes = 0;
+  for (const ref of lowers) if (ref.kind === 'registry') bytes += ref.size;
+  if (bytes <= MAX_BLOB_BYTES) return;
+  const message = `${name}: its layers in registries have ${bytes} bytes, at most ${MAX_BLOB_BYTES}`;
+  throw new OverlaybdError('LIMIT', message);
 }
 
 /** Relative paths: against the configuration's folder first, then the working directory. */

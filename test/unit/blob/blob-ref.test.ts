@@ -31,3 +31,21 @@ await test('a part of a file', (t) => {
   t.equal(keyOfRef({ ...ref }), keyOfRef(ref));
   t.end();
 });
+
+await test('a blob in a registry', (t) => {
+  const ref = {
+    kind: 'registry',
+    host: 'h',
+    repository: 'r',
+    digest: 'sha256:a',
+    size: 5,
+  } as const;
+  t.equal(describeRef(ref), 'h/r@sha256:a');
+  t.equal(keyOfRef({ ...ref }), keyOfRef(ref));
+  t.not(
+    keyOfRef({ ...ref, size: 6 }),
+    keyOfRef(ref),
+    'a wrong size does not stand for the right one',
+  );
+  t.end();
+});

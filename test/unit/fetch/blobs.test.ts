@@ -11,7 +11,9 @@ function setup(...fakes: FakeBlob[]) {
     {
       blob: (ref, spec) => {
         specs.push(spec);
-        const fake = fakes.find((each) => each.ref.digest === ref.digest);
+        const fake = fakes.find(
+          (each) => each.ref.digest === ref.digest && each.ref.size === ref.size,
+        );
         return fake ? Promise.resolve(fake) : Promise.reject(new Error('no memory'));
       },
     },
@@ -63,14 +65,26 @@ await t.test('one who adopts it keeps it open', async (test) => {
   test.equal(fake.releases, 1);
 });
 
-await t.test('a descriptor with another size is refused', async (test) => {
-  const fake = new FakeBlob(1000, 'h', 'c');
-  const { blobs } = setup(fake);
-  await test.rejects(blobs.open(1, { ...fake.ref, size: 999 }), {
-    code: 'BAD_FORMAT',
-    message: 'h/repo@sha256:c: its descriptor says 999 bytes, that of h/repo@sha256:c has 1000',
+await t.test('a descriptor with another size names another blob', async (test) => {
+  const [right, wrong] = [new FakeBlob(1000, 'h', 'c'), new FakeBlob(999, 'h', 'c')];
+  const { blobs } = setup(right, wrong);
+  const [first, second] = await Promise.all([blobs.open(1, wrong.ref), blobs.open(1, right.ref)]);
+  test.equal(first.size, 999);
+  test.equal(second.size, 1000);
+  await blobs.close(1, wrong.spec.blob);
+  test.equal(wrong.releases, 1);
+  test.equal(right.releases, 0);
+  test.equal(await blobs.open(2, right.ref), second);
+});
+
+await t.test('a size that no layer has takes no memory', async (test) => {
+  const { blobs, specs } = setup();
+  const { ref } = new FakeBlob(1000, 'h', 'c');
+  await test.rejects(blobs.open(1, { ...ref, size: 2 ** 40 + 1 }), {
+    code: 'LIMIT',
+    message: 'h/repo@sha256:c: 1099511627777 bytes by its descriptor, at most 1099511627776',
   });
-  test.equal(fake.releases, 1);
+  test.same(specs, []);
 });
 
 await t.test('what cannot be opened can be tried again', async (test) => {

@@ -174,6 +174,22 @@ await test('wrong digests, sizes and URLs of layers in a registry', async (t) =>
   for (const [lower, message, code = 'BAD_CONFIG'] of wrong) {
     await t.rejects(() => folder.plan({ repoBlobUrl, lowers: [lower] }), { code, message });
   }
+  const size = 2 ** 39 + 1;
+  await t.rejects(
+    () =>
+      folder.plan({
+        repoBlobUrl,
+        lowers: [
+          { digest, size },
+          { digest, size },
+        ],
+      }),
+    {
+      code: 'LIMIT',
+      message:
+        /config\.v1\.json: its layers in registries have 1099511627778 bytes, at most 1099511627776/,
+    },
+  );
   await t.rejects(() => folder.plan({ repoBlobUrl: 'nowhere', lowers: [{ digest, size: 5 }] }), {
     code: 'BAD_CONFIG',
     message: /config\.v1\.json: repoBlobUrl: "nowhere": not of the form/,
