@@ -69,21 +69,25 @@ export function filesOf(disk: DiskSpec): FileSourceSpec[] {
   }
 }
 
-/** The digests of the blobs of registries that a disk is read from, bottom first. */
-export function digestsOf(disk: DiskSpec): string[] {
+/** The blobs of registries that a disk is read from, bottom first. */
+export function cachedBlobsOf(disk: DiskSpec): CachedSpec[] {
   switch (disk.kind) {
     case 'lsmt':
-      return disk.layers.flatMap((layer) => cachedOf(layer)?.digest ?? []);
+      return disk.layers.flatMap((layer) => cachedOf(layer) ?? []);
     case 'raw':
-      return [cachedOf(disk.source)?.digest ?? []].flat();
+      return [cachedOf(disk.source) ?? []].flat();
     case 'partition':
-      return digestsOf(disk.disk);
+      return cachedBlobsOf(disk.disk);
   }
+}
+
+export function digestsOf(disk: DiskSpec): string[] {
+  return cachedBlobsOf(disk).map(({ digest }) => digest);
 }
 
 /** Whether anything of a disk may have to be fetched. */
 export function isRemote(disk: DiskSpec): boolean {
-  return digestsOf(disk).length > 0;
+  return cachedBlobsOf(disk).length > 0;
 }
 
 /** How to make a disk. */

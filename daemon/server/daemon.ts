@@ -12,6 +12,7 @@ import type { Logger } from '../log/logger.js';
 import { ClientLog } from '../reactor/client-log.js';
 import { ReactorPool } from '../reactor/pool.js';
 import type { TlsSettings } from '../reactor/tls-settings.js';
+import type { TraceOptions, Traces } from './traces.js';
 import { checkSpareDescriptors, explainDescriptors } from './descriptor-limit.js';
 
 /** What to serve and where. */
@@ -25,6 +26,7 @@ export interface DaemonOptions extends ListenOptions {
   /** null: without TLS. */
   readonly tls: TlsFiles | null;
   readonly registries: RegistrySettings;
+  readonly traces: TraceOptions;
 }
 
 /** What can be read again while we serve. */
@@ -40,6 +42,7 @@ export class Daemon {
   #tlsRequired: boolean;
   readonly #strict: boolean;
   readonly #clientLog: ClientLog;
+  #traces: Traces | null = null;
 
   private constructor(
     { threads, strict, registries }: DaemonOptions,
@@ -76,6 +79,7 @@ export class Daemon {
       await daemon.clients.listen(options);
       await daemon.reactors.started;
       checkSpareDescriptors();
+      await daemon.#startTraces(options.traces);
     } catch (error) {
       await daemon.#release();
       throw explainDescriptors(error);
@@ -115,7 +119,15 @@ export class Daemon {
     this.clients.close();
     this.images.stop();
     await this.reactors.drain();
+    await this.#traces?.stop();
     await this.#release();
+  }
+
+  async #startTraces(options: TraceOptions): Promise<void> {
+    if (options.record === null && options.replay === null) return;
+    const { Traces: Made } = await import('./traces.js');
+    this.#traces = new Made(options, () => this.fetcher.client(), this.#log);
+    await this.#traces.start([...this.images.exports.values()].map(({ image }) => image.disk));
   }
 
   async #release(): Promise<void> {

@@ -1,6 +1,7 @@
 // All options of `serve` together with the configuration: what the daemon is to do, with everything decided.
 
 import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
 import type { Argv } from 'yargs';
 import {
   DEFAULT_READ_DEADLINE,
@@ -38,6 +39,8 @@ export interface DaemonArguments
   threads?: number | undefined;
   'read-deadline'?: number | undefined;
   'metrics-listen'?: string | undefined;
+  'record-trace'?: string | undefined;
+  'replay-trace'?: string | undefined;
 }
 
 /** What `serve` is to do, and how it is logged. */
@@ -66,6 +69,17 @@ export function daemonOptions(yargs: Argv): Argv<DaemonArguments> {
       alias: 't',
       describe: 'most threads that serve connections [default: one a core]',
       type: 'number',
+      requiresArg: true,
+    })
+    .option('record-trace', {
+      describe:
+        'file for the trace of the exports: which chunks are used first; written at the end',
+      type: 'string',
+      requiresArg: true,
+    })
+    .option('replay-trace', {
+      describe: 'trace of an earlier run, to be fetched before it is needed',
+      type: 'string',
       requiresArg: true,
     })
     .option('metrics-listen', {
@@ -143,6 +157,10 @@ export function servedBy(
     mustOpen: () => strict || isAlone || args.stdio === true,
     ...listeners(args, config, new Set(exports.keys()), activated),
     threads: threadsOf(args.threads) ?? config.threads ?? availableParallelism(),
+    traces: {
+      record: absolute(args['record-trace']),
+      replay: absolute(args['replay-trace']),
+    },
     tls: tlsOf(args, config.tls),
   };
 }
@@ -159,4 +177,8 @@ function threadsOf(threads: number | undefined): number | undefined {
 
 function metricsOf(text: string | undefined): MetricsAddress | null {
   return text === undefined ? null : parseMetricsAddress(text);
+}
+
+function absolute(path: string | undefined): string | null {
+  return path === undefined ? null : resolve(path);
 }

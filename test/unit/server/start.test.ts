@@ -31,6 +31,7 @@ function world(t: Test) {
       threads: 1,
       tls: null,
       registries: DEFAULT_REGISTRY_SETTINGS,
+      traces: { record: null, replay: null },
     },
     readServed: async () => ({ exports, tls: null, registries: DEFAULT_REGISTRY_SETTINGS }),
     state: { folder: state, isRequired: true },

@@ -1,0 +1,71 @@
+// Traces of exports: notes which chunks of remote blobs are used first, and fetches what an earlier run noted. Replay is
+// a hint: what fails of it is one line in the log.
+
+import { rename, writeFile } from 'node:fs/promises';
+import { readSmallFile } from '../blob/open-file.js';
+import { messageOf } from '../errors.js';
+import type { FetchClient } from '../fetch/client.js';
+import { formatTrace, parseTrace } from '../fetch/trace-file.js';
+import { MAX_TRACE_BYTES } from '../fetch/limits.js';
+import { cachedBlobsOf, type DiskSpec } from '../image/spec.js';
+import { counted } from '../lib/counted.js';
+import type { Logger } from '../log/logger.js';
+
+/** Paths of files; null: not wanted. */
+export interface TraceOptions {
+  /** Written when the daemon ends. */
+  readonly record: string | null;
+  readonly replay: string | null;
+}
+
+export class Traces {
+  readonly #options: TraceOptions;
+  readonly #client: () => FetchClient;
+  readonly #log: Logger;
+  #isRecording = false;
+
+  /** @param client called if a disk is remote */
+  constructor(options: TraceOptions, client: () => FetchClient, log: Logger) {
+    this.#options = options;
+    this.#client = client;
+    this.#log = log;
+  }
+
+  /** @param disks of the exports that are open; the replay goes on when this has ended */
+  async start(disks: Iterable<DiskSpec>): Promise<void> {
+    const blobs = [...new Set([...disks].flatMap(cachedBlobsOf).map(({ blob }) => blob))];
+    if (blobs.length === 0) return;
+    const { record, replay } = this.#options;
+    if (record !== null) {
+      await this.#client().trace({ do: 'record', blobs });
+      this.#isRecording = true;
+    }
+    if (replay !== null) void this.#replay(replay);
+  }
+
+  /** Writes what was recorded. Never fails: the daemon ends. */
+  async stop(): Promise<void> {
+    const { record } = this.#options;
+    if (record === null || !this.#isRecording) return;
+    this.#isRecording = false;
+    try {
+      const entries = (await this.#client().trace({ do: 'stop' })) ?? [];
+      await writeFile(`${record}.new`, formatTrace(entries));
+      await rename(`${record}.new`, record);
+      this.#log.log('info', `trace: ${record}: ${counted(entries.length, 'entry', 'entries')}`);
+    } catch (error) {
+      this.#log.log('error', `trace: ${record}: not written: ${messageOf(error)}`);
+    }
+  }
+
+  async #replay(path: string): Promise<void> {
+    try {
+      const text = (await readSmallFile(path, MAX_TRACE_BYTES)).toString('latin1');
+      const entries = parseTrace(text, path);
+      const present = await this.#client().trace({ do: 'replay', entries });
+      this.#log.log('info', `trace: ${path}: ${counted(present, 'chunk')} of it are here`);
+    } catch (error) {
+      this.#log.log('warn', `trace: ${path}: not replayed: ${messageOf(error)}`);
+    }
+  }
+}
