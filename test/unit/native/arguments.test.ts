@@ -80,6 +80,18 @@ const calls: Record<string, { args: unknown[]; kinds: string }> = {
   // By then there is no peer.
   'process.exitWithin': { args: [3_600_000, 0], kinds: 'n n' },
   'process.hasCapability': { args: [0], kinds: 'n' },
+  'cacheFiles.lock': { args: [NO_SUCH_FD, 0, 1, 0], kinds: 'n n n n' },
+  'cacheFiles.memory': { args: [0], kinds: 'n' },
+  'cacheFiles.startOpen': { args: [1, '/nonexistent/file', 0, 0, 1], kinds: 'n s n n n' },
+  'cacheFiles.startStore': {
+    args: [1, NO_SUCH_FD, 0, buffer, NO_SUCH_FD, 0, buffer],
+    kinds: 'n n n b n n b',
+  },
+  'cacheFiles.startChecksum': { args: [1, NO_SUCH_FD, 0, 16, 0], kinds: 'n n n n n' },
+  'cacheFiles.startPunch': {
+    args: [1, NO_SUCH_FD, 0, 16, NO_SUCH_FD, 0, 8],
+    kinds: 'n n n n n n n',
+  },
   'crc32c.crc32c': { args: [buffer, 0, 16, 0], kinds: 'b n n n' },
   'crc32c.crc32cVerifyBlocks': { args: [buffer, 0, bounds, 1, 0], kinds: 'b n u n n' },
   'codecs.version': { args: [CODEC_LZ4], kinds: 'n' },
