@@ -69,7 +69,7 @@ export class BlobRequests {
     signal: AbortSignal,
   ): Promise<void> {
     const { locations } = this.#parts;
-    const known = locations.get(endpoint, digest);
+    const known = await locations.current(endpoint, digest, signal);
     if (!known) return this.#ask(endpoint, digest, wanted, take, signal);
     try {
       return await this.#follow(endpoint, known, digest, wanted, take, signal);

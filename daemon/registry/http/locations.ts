@@ -38,6 +38,16 @@ export class Locations {
     if (known?.url === url) known.url = null;
   }
 
+  /** The same, after a renewal that is under way. */
+  async current(endpoint: Endpoint, digest: string, signal: AbortSignal): Promise<URL | null> {
+    const known = this.#entries.get(keyOf(endpoint, digest));
+    if (known?.url === null && known.waiting) {
+      const { waiting } = known;
+      await untilAborted(new Promise<void>((resolve) => waiting.add(resolve)), signal);
+    }
+    return this.get(endpoint, digest);
+  }
+
   /**
    * After `failed` did not work any more: waits for a renewal that is under way, or makes one.
    * @param renew asks the endpoint and calls {@link set}

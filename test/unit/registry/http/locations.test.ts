@@ -43,6 +43,28 @@ await test('one renewal, for which all others wait', async (t) => {
   t.equal(renewals, 1);
 });
 
+await test('a request that begins during a renewal waits for it, and not for its bytes', async (t) => {
+  const locations = new Locations();
+  const old = new URL('https://store/1');
+  const fresh = new URL('https://store/2');
+  t.equal(await locations.current(HERE, 'd', signal), null, 'nothing is known');
+  locations.set(HERE, 'd', old);
+  t.equal(await locations.current(HERE, 'd', signal), old);
+  const held: (() => void)[] = [];
+  const renew = async (): Promise<void> => {
+    await new Promise<void>((resolve) => held.push(resolve));
+    locations.set(HERE, 'd', fresh);
+    await new Promise<void>((resolve) => held.push(resolve));
+  };
+  const renewed = locations.renewed(HERE, 'd', old, renew, signal);
+  const during = locations.current(HERE, 'd', signal);
+  held[0]?.();
+  t.equal(await during, fresh);
+  t.equal(await locations.current(HERE, 'd', signal), fresh, 'while the bytes come');
+  held[1]?.();
+  await renewed;
+});
+
 await test('a renewal that fails is its own failure alone', async (t) => {
   const locations = new Locations();
   const old = new URL('https://store/1');

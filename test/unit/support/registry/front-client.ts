@@ -31,7 +31,7 @@ export interface Answer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer;
-  /** The code of the error that ended the body, or that came instead of an answer. */
+  /** The code, or else the name, of the error that ended the body, or that came instead of an answer. */
   readonly problem: string | null;
 }
 
@@ -70,7 +70,8 @@ export async function startFront(
       got = asText(answer.headers);
       for await (const part of answer.body) parts.push(part as Buffer);
     } catch (error) {
-      problem = (error as { code?: string }).code ?? String(error);
+      const { code, name } = error as NodeJS.ErrnoException;
+      problem = code ?? name;
     }
     return { status, headers: got, body: Buffer.concat(parts), problem };
   };

@@ -49,7 +49,7 @@ const FAULTS: readonly Fault[] = [
   {
     action: { do: 'raw', text: 'HTTP/1.1 429 Slow\nRetry-After: 60\n\n' },
     status: 0,
-    problem: 'HPE_INVALID_HEADER_TOKEN',
+    problem: 'HTTPParserError',
     bytes: 0,
   },
   {
