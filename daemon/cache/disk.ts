@@ -12,6 +12,9 @@ import { OverlaybdError } from '../errors.js';
 import { cacheFiles, LOCK_EXCLUSIVE, LOCK_NONE, LOCK_SHARED } from '../native/cache-file.js';
 import { files } from '../native/file.js';
 
+/** What the addon says of a FIFO or a device. */
+const ENOTBLK = 15;
+
 /** A file of the cache that is open. */
 export interface CacheFile {
   readonly fd: number;
@@ -43,6 +46,7 @@ async function open(path: string, create: number | null, own: boolean): Promise<
   const { result, values } = await runFileJob((id) =>
     cacheFiles.startOpen(id, path, create ?? 0, create === null ? 0 : 1, own ? 1 : 0),
   );
+  if (result === -ENOTBLK) throw new OverlaybdError('IO', `open ${path}: not a regular file`);
   if (result < 0) throw diskError(`open ${path}`, result);
   return { fd: result, size: values[0] as number, path };
 }

@@ -5,13 +5,14 @@
 import { statfs } from 'node:fs/promises';
 import { performance } from 'node:perf_hooks';
 import { CHUNK_SIZE, chunksOf } from '../blob/chunk-map.js';
+import { HEAD_SIZE } from '../blob/edges.js';
 import { messageOf } from '../errors.js';
 import { humanSize } from '../lib/format-size.js';
 import { bounded } from './disk.js';
 import type { FolderLock } from './folder-lock.js';
 import type { CacheFolder } from './folder.js';
 import type { Health } from './health.js';
-import { removeUnused, scanBlobs } from './scan.js';
+import { removeUnused, scanBlobs, type FoundBlob } from './scan.js';
 import type { StoredBlob } from './stored-blob.js';
 
 /** Eviction begins at this part of the limit, and ends at that one. */
@@ -23,7 +24,8 @@ const FREE_AFTER = 1.25;
 const LOOK_BYTES = 16 << 20;
 const LOOK_MS = 5000;
 
-/** Of an open blob these stay: its first chunk, and as much of its end as is needed to open it. */
+/** Of an open blob these stay: the chunks of its head, and as much of its end as is needed to open it. */
+export const PINNED_HEAD = chunksOf(HEAD_SIZE);
 const MIN_TAIL = 128 << 10;
 const MAX_TAIL = 8 << 20;
 const TAIL_SHARE = 192;
@@ -100,6 +102,17 @@ export class Evictor {
     this.evictedBytes += bytes;
   }
 
+  /** Only looks: nothing has been opened yet, and all of it may be about to be. Never rejects. */
+  async measure(): Promise<void> {
+    try {
+      await this.#look();
+      const bytes = sumOf(await scanBlobs(this.#folder));
+      if (!this.#running) this.bytes = bytes;
+    } catch (error) {
+      this.#health.failed(messageOf(error));
+    }
+  }
+
   /** Looks, and evicts if that is needed. Never rejects. */
   run(): Promise<void> {
     this.#running ??= this.#run()
@@ -136,7 +149,7 @@ export class Evictor {
   async #run(): Promise<void> {
     await this.#look();
     const blobs = await scanBlobs(this.#folder);
-    this.bytes = blobs.reduce((sum, { bytes }) => sum + bytes, 0);
+    this.bytes = sumOf(blobs);
     let excess = this.#excess();
     for (const blob of blobs.toSorted((a, b) => a.lastUsed - b.lastUsed)) {
       if (excess <= 0) return;
@@ -152,11 +165,15 @@ export class Evictor {
         const { map, spec } = blob;
         const tail = pinnedTail(spec.size);
         const isFree = (chunk: number): boolean =>
-          chunk > 0 && chunk < tail && !map.takeTouch(chunk);
+          chunk >= PINNED_HEAD && chunk < tail && !map.takeTouch(chunk);
         // oxlint-disable-next-line no-await-in-loop
         excess -= await blob.evict(isFree, excess);
       }
     }
     await this.#look();
   }
+}
+
+function sumOf(blobs: readonly FoundBlob[]): number {
+  return blobs.reduce((sum, { bytes }) => sum + bytes, 0);
 }

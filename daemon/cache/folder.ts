@@ -1,6 +1,6 @@
 // Where the cache has its files, and what their names say. Creates the folder.
 
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { digitsOf } from './state-file.js';
 
 /** A program that knows no other version leaves these files alone. */
@@ -50,6 +50,21 @@ export class CacheFolder {
     this.manifests = join(root, 'manifests', 'sha256');
     this.refs = join(root, 'refs');
     this.traces = join(root, 'traces');
+  }
+
+  /** All that every cache has, the outer ones first. */
+  get folders(): string[] {
+    const { path, lock, blobs, manifests, refs, traces } = this;
+    return [
+      path,
+      dirname(lock),
+      dirname(blobs),
+      blobs,
+      dirname(manifests),
+      manifests,
+      refs,
+      traces,
+    ];
   }
 
   /** The folder of the files of a blob. */

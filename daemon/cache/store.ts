@@ -38,6 +38,12 @@ export type CacheSettings = Pick<RegistrySettings, 'cacheFolder' | 'cacheMinFree
 /** Between two chunks that are checked though nobody asked for them: at most 32 MB/s. */
 const VERIFY_PAUSE_MS = 2;
 
+/**
+ * What was open before this start may be opened again within this time. Until then only room for what is
+ * stored is made.
+ */
+const FIRST_EVICTION_MS = 60_000;
+
 /** The folder, if it can be used. */
 interface Place {
   readonly folder: CacheFolder;
@@ -61,6 +67,7 @@ export class CacheStore {
   readonly #blobs = new Map<string, Promise<OpenBlob>>();
   readonly #open = new Map<CachedBlob, OpenBlob>();
   readonly #context: BlobContext;
+  readonly #firstEviction: NodeJS.Timeout;
   #lastBlob = 0;
   #isClosed = false;
 
@@ -72,6 +79,9 @@ export class CacheStore {
       ...opened,
       evictor: new Evictor({ ...opened, health }, limitsOf(settings), () => this.#openBlobs()),
     };
+    this.#firstEviction = setTimeout(() => {
+      void this.#place?.evictor.run();
+    }, FIRST_EVICTION_MS).unref();
     this.manifests = new ManifestCache(opened?.folder ?? null, health);
     this.#context = this.#contextOf(this.#place);
   }
@@ -95,7 +105,7 @@ export class CacheStore {
       }
     }
     const store = new CacheStore(settings, log, health, opened);
-    void store.#place?.evictor.run();
+    void store.#place?.evictor.measure();
     return store;
   }
 
@@ -174,7 +184,7 @@ export class CacheStore {
     await Promise.allSettled(this.#blobs.values());
     for (const blob of this.#openBlobs()) blob.close();
     this.#open.clear();
-    await this.#place?.evictor.run();
+    clearTimeout(this.#firstEviction);
     this.#place?.lock.close();
     this.#slots.close();
   }
@@ -319,22 +329,24 @@ type Opened = Pick<Place, 'folder' | 'lock'>;
 /** @throws OverlaybdError IO */
 async function openFolder(path: string): Promise<Opened> {
   const folder = new CacheFolder(resolve(path));
-  for (const each of [folder.blobs, folder.manifests, folder.refs, folder.traces]) {
+  for (const each of folder.folders) {
     // oxlint-disable-next-line no-await-in-loop
     await makeFolders('/', each);
+    // Before anything is made in it.
+    // oxlint-disable-next-line no-await-in-loop
+    await checkOwner(each, each === folder.path ? 'it' : each);
   }
-  await checkOwner(folder.path);
   return { folder, lock: await FolderLock.open(folder) };
 }
 
-/** Who can write to the folder decides what is served. */
-async function checkOwner(path: string): Promise<void> {
+/** Who can write to a folder decides what is served. @param name of the folder, for the message */
+async function checkOwner(path: string, name: string): Promise<void> {
   const { uid, mode } = await bounded(path, () => stat(path));
   const self = process.geteuid?.() ?? 0;
   if ((uid === self || uid === 0) && (mode & 0o022) === 0) return;
   throw new OverlaybdError(
     'PERMISSION',
-    `it belongs to user ${uid} and has mode ${(mode & 0o777).toString(8)}; it must belong to user ${self}, and only that user may write to it`,
+    `${name} belongs to user ${uid} and has mode ${(mode & 0o777).toString(8)}; it must belong to user ${self}, and only that user may write to it`,
   );
 }
 

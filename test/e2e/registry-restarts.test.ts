@@ -45,6 +45,27 @@ await t.test('kill -9, then a dead registry', async (test) => {
   await daemon.stop(test);
 });
 
+await t.test('an end, then a dead registry, with a cache smaller than the image', async (test) => {
+  const { front, files, name } = await remoteImage(test, { files: { size: 32 * MIB } });
+  const cache = join(shortFolder(test), 'cache');
+  const args = [name, ...remoteOptions([front], cache, 2), '--cache-size', `${4 * MIB}`];
+  for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
+    const first = await DaemonProcess.start(test, args);
+    const before = await openPatiently(first.unix);
+    test.equal(await comparePatiently(before, files.device), null);
+    before.destroy();
+    first.child.kill(signal);
+    await first.exited();
+    await front.die();
+    const daemon = await DaemonProcess.start(test, args);
+    const client = await openPatiently(daemon.unix);
+    test.equal(await readOrError(client, 7 * MIB, 4096), EIO, `opens after ${signal}`);
+    client.destroy();
+    await daemon.stop(test);
+    await front.revive();
+  }
+});
+
 await t.test('--offline serves what the cache has', async (test) => {
   const { front, files, name } = await remoteImage(test);
   const cache = join(shortFolder(test), 'cache');

@@ -6,7 +6,7 @@ import { CachedSource } from '../../../daemon/blob/cached-source.js';
 import { CHUNK_SIZE } from '../../../daemon/blob/chunk-map.js';
 import { readFully } from '../../../daemon/blob/source.js';
 import type { CachedBlob } from '../../../daemon/cache/cached-blob.js';
-import { pinnedTail } from '../../../daemon/cache/evictor.js';
+import { pinnedTail, PINNED_HEAD } from '../../../daemon/cache/evictor.js';
 import type { CacheStore } from '../../../daemon/cache/store.js';
 import { BufferFetcher, openStore, refOf, silentLog } from '../../support/cached-blobs.js';
 import { randomBytes } from '../../support/pattern.js';
@@ -93,7 +93,7 @@ await test('then chunks of open blobs, but not their edges; they can be read aga
   t.equal((await store.list()).length, 2, 'the unused ones are gone');
   t.ok(store.status().bytes <= SIZE, 'the disk has the bytes back');
   for (const [i, blob] of open.entries()) {
-    t.ok(blob.map.has(0), 'the first chunk');
+    t.ok(blob.map.hasAll(0, PINNED_HEAD - 1), 'the head');
     t.ok(blob.map.hasAll(pinnedTail(SIZE), CHUNKS - 1), 'the tail');
     t.ok(blob.map.count() < CHUNKS, `${blob.map.count()} chunks are left`);
     const fetcher = new BufferFetcher(blob, contentOf(i + 2));
@@ -187,4 +187,20 @@ await test('a blob that another store has completed is never punched', async (t)
   const digits = refOf(contentOf(0)).digest.slice('sha256:'.length);
   const path = join(folder, 'v1/blobs/sha256', digits.slice(0, 2), `${digits}.blob`);
   t.ok(statSync(path).blocks * 512 >= SIZE);
+});
+
+await test('an end and a start leave what the next images need, however small the limit', async (t) => {
+  const { folder, store, open } = await setUp(t);
+  store.update(settings(SIZE));
+  await store.gc();
+  for (const blob of open) blob.release();
+  await store.close();
+  const next = await openStore(t, { cacheFolder: folder, cacheSize: CHUNK_SIZE });
+  for (const n of [2, 3]) {
+    const blob = await next.blob(refOf(contentOf(n)));
+    for (const chunk of [0, PINNED_HEAD - 1, pinnedTail(SIZE), CHUNKS - 1]) {
+      t.ok(await blob.present(chunk), `blob ${n}, chunk ${chunk}`);
+    }
+  }
+  t.equal(next.status().evictedBytes, 0);
 });

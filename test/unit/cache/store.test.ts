@@ -3,6 +3,7 @@
 import {
   chmodSync,
   closeSync,
+  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -249,7 +250,19 @@ await test('a folder that others may write to is not used', async (t) => {
   t.equal(store.status().folder, null);
   t.match(store.status().degraded, /mode 777; it must belong to user/);
   t.match(lines, [/kept in memory only, and reads go on/]);
+  t.same(readdirSync(folder), [], 'nothing is made in it');
   const blob = await store.blob(REF);
   const source = new CachedSource(blob.spec, new BufferFetcher(blob, CONTENT));
   t.ok((await readFully(source, 0, CONTENT.length)).equals(CONTENT));
+});
+
+await test('nor is one with a folder in it that others may write to', async (t) => {
+  for (const inner of ['v1', 'v1/blobs', 'v1/manifests/sha256']) {
+    const folder = t.testdir();
+    mkdirSync(join(folder, inner), { recursive: true, mode: 0o700 });
+    chmodSync(join(folder, inner), 0o777);
+    // oxlint-disable-next-line no-await-in-loop
+    const store = await openStore(t, { cacheFolder: folder });
+    t.match(store.status().degraded, `${join(folder, inner)} belongs to user`);
+  }
 });
