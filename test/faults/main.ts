@@ -4,6 +4,7 @@ import tap, { test, type Test } from 'tap';
 import { clock } from './clock.js';
 import { eviction } from './eviction.js';
 import { kills } from './kills.js';
+import { lasting } from './lasting.js';
 import type { FaultOptions } from './options.js';
 import { storm } from './storm.js';
 
@@ -18,6 +19,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   kills: { what: 'kill -9 in a cold read, with chunks zeroed', short: 5, long: 100, run: kills },
   eviction: { what: 'a cache of 2 % under load', short: 100, long: 5000, run: eviction },
   storm: { what: 'faults that come and go', short: 20, long: 600, run: storm },
+  lasting: { what: 'every fault, until it is taken away', short: 1, long: 6, run: lasting },
   clock: { what: 'the clock is set', short: 30, long: 1000, run: clock },
 };
 
