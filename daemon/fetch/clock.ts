@@ -1,5 +1,7 @@
 // Time as the fetcher's parts see it: tests have one of their own.
 
+import { monotonicMs } from '../lib/clock.js';
+
 /** Ends a timer; after it has rung, does nothing. */
 export type CancelTimer = () => void;
 
@@ -21,19 +23,21 @@ export const realClock: Clock = {
   soon: (run) => void setImmediate(run),
 };
 
-/** Zero of performance.now() differs between threads; that of hrtime is the machine's. */
-const ORIGIN = machineTime() - performance.now();
+/**
+ * Zero of performance.now() differs between threads; that of hrtime is the machine's. Found when it is first needed:
+ * reactors load this file at every start, and the first performance.now() loads node:perf_hooks (lib/clock.ts).
+ */
+let origin: number | null = null;
+
+function originMs(): number {
+  return (origin ??= monotonicMs() - performance.now());
+}
 
 /** For messages: a time of this thread's clock, as every thread of the machine would say it. */
 export function toMachineTime(milliseconds: number): number {
-  return milliseconds + ORIGIN;
+  return milliseconds + originMs();
 }
 
 export function fromMachineTime(milliseconds: number): number {
-  return milliseconds - ORIGIN;
-}
-
-function machineTime(): number {
-  const [seconds, nanoseconds] = process.hrtime();
-  return seconds * 1e3 + nanoseconds / 1e6;
+  return milliseconds - originMs();
 }
