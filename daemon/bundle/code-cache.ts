@@ -4,13 +4,11 @@
 // by a signal.
 
 import { statSync, writeFileSync } from 'node:fs';
-import { cachedDataVersionTag } from 'node:v8';
-import { crc32 } from 'node:zlib';
 
 /** Digits of the checksum, in hexadecimal. */
 const CHECKSUM_LENGTH = 8;
 
-/** @returns null if the cache may not be used */
+/** @returns the part of the cache that V8 takes; null if the cache may not be used */
 export function checkedCodeCache(cache: Buffer, bundleId: string): Buffer | null {
   let origin: string;
   try {
@@ -30,11 +28,14 @@ export function writeCodeCache(path: string, bundleId: string, data: Buffer): vo
   writeFileSync(path, Buffer.concat([Buffer.from(head), data]));
 }
 
-/** One line: the bundle, Node's version and architecture, V8's version, flags and CPU features, the build. */
+/**
+ * One line: the bundle, Node's version and architecture, V8's version, the build. Not V8's flags: V8 compares
+ * them itself, and node:v8, which has a tag of them, takes more than a millisecond to load.
+ */
 function originOf(bundleId: string): string {
   // Distributions build the same version in different ways.
   const { size } = statSync(process.execPath);
-  return `${bundleId} ${process.version} ${process.arch} ${cachedDataVersionTag()} ${size} `;
+  return `${bundleId} ${process.version} ${process.arch} ${process.versions.v8} ${size} `;
 }
 
 /**
@@ -42,5 +43,7 @@ function originOf(bundleId: string): string {
  * every thread starts without node:crypto, which takes longer to load than the rest of this file to run.
  */
 function checksum(data: Buffer): string {
+  // Threads load this file and check nothing.
+  const { crc32 } = process.getBuiltinModule('node:zlib');
   return crc32(data).toString(16).padStart(CHECKSUM_LENGTH, '0');
 }

@@ -28,6 +28,7 @@ export interface ProgramFiles {
   readonly entry: string;
   /** A string, or bytes that are one in latin1. */
   readonly text: string | Uint8Array;
+  /** What V8 takes: it has been checked. */
   readonly cache: Uint8Array | null;
 }
 
@@ -45,6 +46,8 @@ export const THREAD_FOLDERS: readonly string[] = THREAD_ENTRIES.map((name) => di
 const ID_LENGTH = 32;
 /** What a bundle begins with; the digest and a line of its own end it. */
 const HEAD = '(function (require, moduleUrl, startBundledThread) {//';
+/** Bytes of a bundle up to the end of its digest. */
+export const ID_END = HEAD.length + ID_LENGTH;
 
 /** Files of the program that starts at `entry`. */
 export function bundleOf(entry: string): { text: string; cache: string } {
@@ -65,19 +68,24 @@ export function bundleText(code: string, digest: string): string {
 export function readProgram(entry: string): ProgramFiles {
   const { text, cache } = bundleOf(entry);
   // ASCII only: esbuild escapes everything else (tools/build.ts).
-  return { entry, text: readFileSync(text, 'latin1'), cache: readIfThere(cache) };
+  const bundle = readFileSync(text, 'latin1');
+  const bytes = readIfThere(cache);
+  return { entry, text: bundle, cache: bytes && checkedCodeCache(bytes, bundleIdOf(bundle)) };
+}
+
+/** The digest of a bundle. @param text in latin1; its beginning does */
+export function bundleIdOf(text: string): string {
+  return text.slice(HEAD.length, ID_END);
 }
 
 export function compileProgram({ entry, text, cache }: ProgramFiles): CompiledProgram {
   const bundle = typeof text === 'string' ? text : bufferOf(text).toString('latin1');
-  const id = bundle.slice(HEAD.length, HEAD.length + ID_LENGTH);
-  const cachedData = cache && checkedCodeCache(bufferOf(cache), id);
   const script = new Script(
     bundle,
-    cachedData ? { filename: entry, cachedData } : { filename: entry },
+    cache ? { filename: entry, cachedData: bufferOf(cache) } : { filename: entry },
   );
   return {
-    id,
+    id: bundleIdOf(bundle),
     script,
     run: (startBundledThread) => {
       const program = script.runInThisContext() as Program;

@@ -76,3 +76,28 @@ await t.test('threads and the version are of the running program', async (test) 
   for (const each of [...clients, client]) each.destroy();
   await daemon.stop(test);
 });
+
+await t.test('a thread is not started from a file that was written to in place', async (test) => {
+  const folder = shortFolder(test);
+  const product = install(folder);
+  const large = join(folder, 'large.obd');
+  const image = join(folder, 'raw.img');
+  const bytes = writeRaw(image, 1, 100_000);
+  writeZeroedLayer(large, LARGE);
+  const config = join(folder, 'daemon.json');
+  const serve = (exports: Record<string, string>): void =>
+    writeFileSync(config, JSON.stringify({ exports }));
+  serve({ raw: image });
+  const main = join(product, 'out/bundle/main.js');
+  const daemon = await DaemonProcess.start(test, ['--config', config], { main });
+  writeFileSync(join(product, 'out/bundle/image/opener-thread.bundle'), 'not the program');
+  serve({ raw: image, large });
+  daemon.child.kill('SIGHUP');
+  await daemon.waitForLines(/opener-thread\.bundle: written to while the program runs/, 1, 60_000);
+  const client = await RawNbdClient.open(daemon.unix, 'raw');
+  test.same(await client.read(0, bytes.length), bytes, 'the daemon goes on');
+  client.destroy();
+  // Not stop(), which accepts no failed thread in the log.
+  daemon.child.kill('SIGTERM');
+  test.equal(await daemon.exited(), 0);
+});

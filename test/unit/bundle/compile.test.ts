@@ -40,12 +40,12 @@ await test('a cache that does not match is ignored, and the source is compiled',
     t.ok(origin.includes(from), from);
     return Buffer.concat([Buffer.from(origin.replace(from, to)), good.subarray(head)]);
   };
-  const [bundleId = '', version = '', arch = '', tag = '', size = '', crc = ''] = origin.split(' ');
+  const [bundleId = '', version = '', arch = '', v8 = '', size = '', crc = ''] = origin.split(' ');
   for (const [what, bytes] of [
     ['of another bundle', withOrigin(bundleId, bundleId.replace(/^./, 'x'))],
     ['of another Node', withOrigin(version, `${version}1`)],
     ['of another architecture', withOrigin(` ${arch} `, ' mips ')],
-    ['with other flags of V8', withOrigin(` ${tag} `, ' 1 ')],
+    ['of another V8', withOrigin(` ${v8} `, ' 1 ')],
     ['of another build of Node', withOrigin(` ${size} `, ' 1 ')],
     ['with another checksum', withOrigin(crc, `${'0'.repeat(8)}\n`)],
     ['without a first line', good.subarray(head)],
