@@ -1,15 +1,16 @@
-// Runs the new bundle once, so that its code caches hold what a start needs: serves a small disk to one
-// client, which connects and leaves, and ends.
+// Runs the new bundle once, so that its code caches hold what a start needs: serves a small image to one
+// client, which reads, and ends while that client is there.
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { accessSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createConnection } from 'node:net';
+import { accessSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { bundleOf } from '../compile.js';
+import { readOnce } from './record-client.js';
+import { writeLayers } from './record-image.js';
 
 const START_TIMEOUT_MS = 60_000;
 const RECORD = fileURLToPath(new URL('record.js', import.meta.url));
@@ -21,10 +22,9 @@ const RECORD = fileURLToPath(new URL('record.js', import.meta.url));
 export async function recordStart(entries: readonly string[]): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'obd-bundle-'));
   try {
-    const disk = join(folder, 'disk.img');
     const socket = join(folder, 'socket');
-    writeFileSync(disk, Buffer.alloc(1 << 20));
-    const args = ['serve', disk, '--listen', `unix://${socket}`, '--state', join(folder, 'state')];
+    const args = ['serve', ...writeLayers(folder), '--listen', `unix://${socket}`];
+    args.push('--state', join(folder, 'state'));
     const daemon = spawn(process.execPath, [RECORD, ...entries, ...args], {
       stdio: ['ignore', 'ignore', 'pipe'],
       // The settings of the machine that builds are not those of the machine that runs it.
@@ -34,7 +34,6 @@ export async function recordStart(entries: readonly string[]): Promise<void> {
     daemon.stderr.on('data', (data: Buffer) => (log += data.toString()));
     const ended = once(daemon, 'exit') as Promise<[number | null]>;
     const served = await visit(daemon, socket, () => log);
-    daemon.kill('SIGTERM');
     const late = setTimeout(() => daemon.kill('SIGKILL'), START_TIMEOUT_MS);
     const [code] = await ended;
     clearTimeout(late);
@@ -47,28 +46,17 @@ export async function recordStart(entries: readonly string[]): Promise<void> {
   }
 }
 
-/** Connects and leaves. @returns whether the daemon greeted */
+/** Has the daemon end after a read. @returns whether it served the read */
 async function visit(daemon: ChildProcess, socket: string, log: () => string): Promise<boolean> {
   const deadline = Date.now() + START_TIMEOUT_MS;
   const goesOn = (): boolean => Date.now() < deadline && daemon.exitCode === null;
+  const end = async (): Promise<void> => {
+    // The log is the last thing that a start loads.
+    while (goesOn() && !log().includes('ready')) await pause(20);
+    // A reactor drains only if it has a connection, and writes its cache before that.
+    daemon.kill('SIGTERM');
+  };
   let served = false;
-  while (goesOn() && !(served = await isGreeted(socket))) await pause(20);
-  // The log of the end of a connection is the last thing that a start does.
-  while (goesOn() && !log().includes('closed')) await pause(20);
+  while (goesOn() && !(served = await readOnce(socket, end))) await pause(20);
   return served;
-}
-
-/** Whether a connection was made and the first bytes came. */
-function isGreeted(socket: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const connection = createConnection(socket);
-    connection.setTimeout(START_TIMEOUT_MS, () => connection.destroy());
-    connection.once('error', () => resolve(false));
-    // A reactor thread that cannot start closes its connection; the log says why.
-    connection.once('close', () => resolve(false));
-    connection.once('data', () => {
-      connection.destroy();
-      resolve(true);
-    });
-  });
 }

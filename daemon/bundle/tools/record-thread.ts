@@ -1,5 +1,5 @@
-// Runs the bundled program of a thread as start.ts does, and writes its code cache when it is told to: by then
-// what it needs is compiled. Ends with that.
+// Runs the bundled program of a thread as start.ts does, and writes its code cache when it is told to, or when it
+// is told to drain as a reactor is: by then what it needs is compiled.
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { writeCodeCache } from '../code-cache.js';
@@ -8,10 +8,10 @@ import { bundleOf, compileProgram, readProgram } from '../compile.js';
 const entry = workerData as string;
 const program = compileProgram(readProgram(entry));
 
-// Before the program, which listens, too, and does not know this message.
+// Before the program, which listens, too, and does not know the first message.
 parentPort?.on('message', ({ type }: { type: string }) => {
-  if (type !== 'write cache') return;
+  if (type !== 'write cache' && type !== 'drain') return;
   writeCodeCache(bundleOf(entry).cache, program.id, program.script.createCachedData());
-  process.exit(0);
+  if (type === 'write cache') process.exit(0);
 });
 program.run();
