@@ -26,7 +26,7 @@ await t.test('an image that cannot be served is an error that names it', async (
     [['serve', folder, ...listen], 1, new RegExp(folder)],
     [['serve', path('gone.config.json'), ...listen], 1, /no-such-layer/],
     [['serve', '-e', `a=${demo.config}`, '-e', `a=${path('raw.img')}`, ...listen], 2, /named "a"/],
-    [['serve', '-e', 'novalue', ...listen], 2, /"novalue": not NAME=PATH/],
+    [['serve', '-e', 'novalue', ...listen], 2, /"novalue": not NAME=IMAGE/],
     [['serve', '-e', `${'n'.repeat(5000)}=${demo.config}`, ...listen], 2, /4096/],
     [['serve', '--config', '/no/such.json', ...listen], 2, /\/no\/such\.json/],
     [['serve', '--config', path('bad.json'), ...listen], 2, /bad\.json.*exports/s],
