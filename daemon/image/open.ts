@@ -3,6 +3,7 @@
 
 import { describeRef } from '../blob/blob-ref.js';
 import { OverlaybdError, messageOf, throwProblem } from '../errors.js';
+import { counted } from '../lib/counted.js';
 import type { Effort } from '../lib/effort.js';
 import { buildIndex } from '../lsmt/build-index.js';
 import type { LsmtIndexData } from '../lsmt/merged-index.js';
@@ -171,9 +172,8 @@ async function mergedDisk(
   const size = virtualSizeOf(stack);
   if (size === 0) throw noVirtualSize(name);
   const index = buildIndex(await readStack(stack, name, effort), size, name);
-  const count = layers.length === 1 ? '1 layer' : `${layers.length} layers`;
   return {
-    description: `${count}, ${index.count} segments`,
+    description: `${counted(layers.length, 'layer')}, ${counted(index.count, 'segment')}`,
     size,
     notes: [],
     shape: { index, layers: layers.map(({ blobs }) => files.numberOf(blobs[0])), partition: null },

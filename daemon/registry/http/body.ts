@@ -1,7 +1,6 @@
 // Reads the bodies of answers: a range piece by piece, small ones whole, explanations of errors in part. Every
 // way has a limit of bytes and of time.
 
-import { OverlaybdError } from '../../errors.js';
 import { Failure, failureOf, shownText } from './failure.js';
 import { MAX_ERROR_BODY_BYTES, PROGRESS_BYTES, type HttpLimits } from './limits.js';
 import type { Incoming } from './wire.js';
@@ -53,7 +52,7 @@ function isBreak(error: unknown): boolean {
 
 /**
  * A whole body of at most `most` bytes.
- * @throws OverlaybdError LIMIT if it is longer; Failure as {@link readExactly}
+ * @throws Failure bad if it is longer, so that another host is asked; else as {@link readExactly}
  */
 export async function readWhole(
   incoming: Incoming,
@@ -64,10 +63,10 @@ export async function readWhole(
 ): Promise<Buffer> {
   const pieces: Uint8Array[] = [];
   let received = 0;
-  const tooLong = (): OverlaybdError => {
-    const { host } = incoming;
-    const message = `${what} of ${host} is longer than the limit of ${most} bytes`;
-    return new OverlaybdError('LIMIT', message, { facts: { host } });
+  const tooLong = (): Failure => {
+    const { host, status } = incoming;
+    const facts = { host, status, isTooLong: true };
+    return new Failure('bad', `sends ${what} of more than ${most} bytes`, facts);
   };
   if (Number(incoming.headers['content-length'] ?? 0) > most) {
     incoming.body.destroy();

@@ -29,6 +29,8 @@ export interface FailureFacts {
   readonly isUnanswered?: boolean;
   /** Whether a connection that had served others was closed before a byte of the answer came. */
   readonly wasStale?: boolean;
+  /** Whether a limit of ours is what was wrong: LIMIT. */
+  readonly isTooLong?: boolean;
   /** For the counter of requests, if there was no status: "connect", "timeout", "reset", "tls", "malformed". */
   readonly counter?: string;
   readonly cause?: unknown;
@@ -79,6 +81,8 @@ const LATE: Readonly<Record<string, string>> = {
 };
 const TLS_CODE =
   /^(ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|ERR_OSSL|HOSTNAME_|INVALID_CA|EPROTO)/;
+/** Stands for the error of undici's parser if that names no code. */
+const PARSER_CODE = 'HPE_';
 const MALFORMED_CODE = /^(HPE_|UND_ERR_HEADERS_OVERFLOW|UND_ERR_RES|UND_ERR_RESPONSE)/;
 
 /** What an error of undici or of Node means. @param wasUsed whether its connection had served others before */
@@ -102,7 +106,8 @@ export function failureOf(error: unknown, host: string, wasUsed = false): Failur
   if (TLS_CODE.test(code))
     return new Failure('refused', tlsText(code), { ...facts, counter: 'tls' });
   if (MALFORMED_CODE.test(code)) {
-    return new Failure('retry', `does not speak HTTP (${code})`, {
+    const which = code === PARSER_CODE ? '' : ` (${code})`;
+    return new Failure('retry', `does not speak HTTP${which}`, {
       ...facts,
       counter: 'malformed',
     });
@@ -135,7 +140,7 @@ function codeOf(error: unknown): string {
   if (typeof error !== 'object' || error === null) return '';
   const { code, name } = error as { code?: unknown; name?: unknown };
   if (typeof code === 'string') return code;
-  return name === 'HTTPParserError' ? 'HPE_' : '';
+  return name === 'HTTPParserError' ? PARSER_CODE : '';
 }
 
 /** Retry-After: seconds, or a date by a clock that may be another one than ours. null: none, or nonsense. */

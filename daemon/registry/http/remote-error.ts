@@ -43,5 +43,5 @@ export function remoteError(error: unknown, effort: Effort, story: RemoteStory):
 function codeOf(failure: Failure | null): ErrorCode {
   if (failure?.kind === 'auth') return 'AUTH';
   if (failure?.kind === 'gone') return 'NOT_FOUND';
-  return 'REMOTE';
+  return failure?.facts.isTooLong === true ? 'LIMIT' : 'REMOTE';
 }

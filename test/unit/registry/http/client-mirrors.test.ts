@@ -49,6 +49,21 @@ await test('a mirror is asked first, and the origin if it fails', async (t) => {
   await client.manifest(front.host, REPOSITORY, 'app', ACCEPT);
 });
 
+await test('a manifest that is too long is that of the mirror alone', async (t) => {
+  const { front } = await startFront(t);
+  const { front: mirror } = await startFront(t);
+  const { client } = clientOf(t, front, { mirrors: [{ host: front.host, url: mirror.url }] });
+  const text = 'HTTP/1.1 200 OK\r\nContent-Length: 4194305\r\n\r\n';
+  mirror.rule({ match: { kind: 'manifest' }, action: { do: 'raw', text } });
+  await client.manifest(front.host, REPOSITORY, 'app', ACCEPT);
+  t.same([kinds(mirror), kinds(front)], [['manifest'], ['manifest']]);
+  front.rule({ match: { kind: 'manifest' }, action: { do: 'raw', text } });
+  await t.rejects(client.manifest(front.host, REPOSITORY, 'app', ACCEPT), {
+    code: 'LIMIT',
+    message: /:app: .* sends a manifest of more than 4194304 bytes/,
+  });
+});
+
 await test('a mirror that breaks in the middle: the origin gives the rest', async (t) => {
   const { front } = await startFront(t);
   const { front: mirror } = await startFront(t);

@@ -22,6 +22,12 @@ await test('errors of Node and undici', (t) => {
     [coded('ERR_SSL_WRONG_VERSION_NUMBER'), 'refused', /--plain-http/, 'tls'],
     [coded('HPE_INVALID_CONSTANT'), 'retry', /does not speak HTTP/, 'malformed'],
     [
+      Object.assign(new Error('x'), { name: 'HTTPParserError' }),
+      'retry',
+      /does not speak HTTP$/,
+      'malformed',
+    ],
+    [
       coded('UND_ERR_ABORTED', 'Proxy response (407) !== 200'),
       'retry',
       /proxy answers 407/,
