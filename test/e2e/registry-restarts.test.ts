@@ -59,7 +59,10 @@ await t.test('an end, then a dead registry, with a cache smaller than the image'
     await front.die();
     const daemon = await DaemonProcess.start(test, args);
     const client = await openPatiently(daemon.unix);
-    test.equal(await readOrError(client, 7 * MIB, 4096), EIO, `opens after ${signal}`);
+    // It has opened. Which chunks the cache has kept depends on when it was full.
+    const answer = await readOrError(client, 7 * MIB, 4096);
+    const right = files.device.subarray(7 * MIB, 7 * MIB + 4096);
+    test.ok(typeof answer === 'number' ? answer === EIO : right.equals(answer), signal);
     client.destroy();
     await daemon.stop(test);
     await front.revive();
