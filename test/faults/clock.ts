@@ -1,5 +1,5 @@
 // The clock of the machine is set an hour ahead and an hour back while images are read with tokens.
-import { existsSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { DaemonProcess, shortFolder } from '../support/daemon-process.js';
@@ -40,6 +40,12 @@ export async function clock(t: Test, { count, seed }: FaultOptions): Promise<voi
       // The monotonic clock is not one that can be set.
       FAKETIME_DONT_FAKE_MONOTONIC: '1',
     },
+  });
+  // The library leaves these behind, and refuses to work in another process with this pid.
+  t.teardown(() => {
+    for (const each of ['faketime_shm', 'sem.faketime_sem']) {
+      rmSync(`/dev/shm/${each}_${daemon.child.pid}`, { force: true });
+    }
   });
   const client = await RawNbdClient.open(daemon.unix);
   for (const [i, text] of CLOCKS.entries()) {
