@@ -158,7 +158,8 @@ await t.test('clients are answered while a large image is opened', async (test) 
   }
   test.equal((await reload).code, 0);
   test.ok(answered >= 10, `${answered} clients came and went meanwhile`);
-  test.ok(most - before < 40 * count + (80 << 20), `${most - before} bytes more at the peak`);
+  // The thread itself, with its modules, takes 80 MiB and more where coverage is measured.
+  test.ok(most - before < 40 * count + (128 << 20), `${most - before} bytes more at the peak`);
   test.match(daemon.log, new RegExp(`export "large": .*1 layer, ${count} segments`));
   await daemon.stop(test);
 });
