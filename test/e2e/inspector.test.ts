@@ -91,8 +91,9 @@ await t.test('SIGUSR1 at any moment of a start opens no inspector', async (test)
     const daemon = start(test, serveArgs(`early${after}`), environment);
     await pause(after);
     daemon.child.kill('SIGUSR1');
-    const gone = daemon.ended.then(() => true);
-    const ready = until(() => /ready: /.test(daemon.said()));
+    let isGone = false;
+    const gone = daemon.ended.then(() => (isGone = true));
+    const ready = until(() => isGone || /ready: /.test(daemon.said()));
     if (await Promise.race([gone, ready.then(() => false)])) {
       // Before Node.js has its handler, the system's default action ends the process.
       test.match(await daemon.ended, { code: null, signal: 'SIGUSR1' }, `after ${after} ms`);
