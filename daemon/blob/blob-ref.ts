@@ -45,7 +45,12 @@ export interface ImageRef {
  */
 export type BlobRef = FileRef | PartRef | RegistryRef | ImageRef;
 
-const IMAGE_SCHEME = /^(?:docker:\/\/|oci:|docker-archive:)/;
+const IMAGE_PREFIX = /^(?:docker:\/\/|oci:|docker-archive:)/;
+
+/** Whether a text says by its prefix that it is the name of an image, and cannot be meant as a path. */
+export function hasImagePrefix(text: string): boolean {
+  return IMAGE_PREFIX.test(text);
+}
 
 export function fileRef(path: string): BlobRef {
   return { kind: 'file', path };
@@ -53,7 +58,7 @@ export function fileRef(path: string): BlobRef {
 
 /** What a text names: a word with its scheme, or what {@link describeRef} said. All others are paths. */
 export function refOfText(text: string): BlobRef {
-  return IMAGE_SCHEME.test(text) ? { kind: 'image', reference: text } : fileRef(text);
+  return hasImagePrefix(text) ? { kind: 'image', reference: text } : fileRef(text);
 }
 
 /** The path of a whole file; null for any other kind. */

@@ -1,6 +1,7 @@
 // A blob of a registry whose chunks lie in a cache file, as a blob source. Reads what is present without a
 // message; asks the fetcher's thread for what is missing. Owns no descriptor.
 
+import { monotonicMs } from '../lib/clock.js';
 import type { FileRange } from '../lib/disk.js';
 import { files } from '../native/file.js';
 import {
@@ -67,7 +68,7 @@ export class CachedSource implements BlobSource {
   readonly #fetcher: ChunkFetcher;
   /** Ranges of chunks that are to be fetched again. */
   #doubts: { readonly first: number; readonly last: number }[] = [];
-  /** When a chunk was fetched again, in ms of performance.now. */
+  /** When a chunk was fetched again, by {@link monotonicMs}. */
   readonly #refetched = new Map<number, number>();
 
   constructor(spec: CachedSpec, fetcher: ChunkFetcher) {
@@ -165,7 +166,7 @@ export class CachedSource implements BlobSource {
     const first = chunkOf(offset);
     const last = chunkOf(offset + length - 1);
     if (this.#isDoubted(first, last)) return true;
-    const now = performance.now();
+    const now = monotonicMs();
     for (let chunk = first; chunk <= last; chunk++) {
       if (now - (this.#refetched.get(chunk) ?? -Infinity) < DISTRUST_MS) return false;
     }
@@ -183,7 +184,7 @@ export class CachedSource implements BlobSource {
     if (doubted.length === 0) return null;
     this.#doubts = this.#doubts.filter((each) => !doubted.includes(each));
     if (this.#refetched.size > MAX_DISTRUSTED) this.#refetched.clear();
-    const now = performance.now();
+    const now = monotonicMs();
     const fetched = doubted.map((each) => {
       for (let chunk = each.first; chunk <= each.last; chunk++) this.#refetched.set(chunk, now);
       return this.#fetcher.refetch(this.#blob, each.first, each.last);

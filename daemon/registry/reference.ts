@@ -71,11 +71,6 @@ const PREFIXES: readonly (readonly [string, (rest: string, text: string) => Refe
   ['docker-archive:', parseArchiveReference],
 ];
 
-/** Whether a text says by its prefix that it is the name of an image, and cannot be meant as a path. */
-export function hasImagePrefix(text: string): boolean {
-  return PREFIXES.some(([prefix]) => text.startsWith(prefix));
-}
-
 /**
  * Parses `docker://REF`, `oci:DIR[:TAG]`, `oci:DIR@DIGEST`, `docker-archive:FILE[:REF]`, or a bare REF.
  * @throws OverlaybdError BAD_ARGUMENT that says what is wrong, UNSUPPORTED for digests of other algorithms

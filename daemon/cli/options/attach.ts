@@ -14,7 +14,7 @@ import {
   DEFAULT_TIMEOUT_SECONDS,
   MAX_DEVICE_CONNECTIONS,
 } from '../../kernel/device-settings.js';
-import { hasImagePrefix } from '../../registry/reference.js';
+import { hasImagePrefix } from '../../blob/blob-ref.js';
 import { stateOption } from './client.js';
 import { registryOptions, type RegistryArguments } from './registry.js';
 import { namedWords } from './words.js';

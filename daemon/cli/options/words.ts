@@ -3,7 +3,8 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { OverlaybdError, messageOf } from '../../errors.js';
-import { hasImagePrefix, parseReference } from '../../registry/reference.js';
+import { hasImagePrefix } from '../../blob/blob-ref.js';
+import { parseReference } from '../../registry/reference.js';
 
 /** A word that can only be a path. */
 const IS_PATH = /^(?:\/|\.{1,2}(?:\/|$))/;

@@ -2,7 +2,8 @@
 import * as fc from 'fast-check';
 import { test } from 'tap';
 import { OverlaybdError } from '../../../daemon/errors.js';
-import { hasImagePrefix, parseReference } from '../../../daemon/registry/reference.js';
+import { hasImagePrefix } from '../../../daemon/blob/blob-ref.js';
+import { parseReference } from '../../../daemon/registry/reference.js';
 import { holds } from '../../support/holds.js';
 import { SEED } from '../../support/seed.js';
 
