@@ -3,10 +3,10 @@
 // last round. If that is not enough, nothing more is stored.
 
 import { statfs } from 'node:fs/promises';
-import { performance } from 'node:perf_hooks';
 import { CHUNK_SIZE, chunksOf } from '../blob/chunk-map.js';
 import { HEAD_SIZE } from '../blob/edges.js';
 import { messageOf } from '../errors.js';
+import { monotonicMs } from '../lib/clock.js';
 import { humanSize } from '../lib/format-size.js';
 import { bounded } from './disk.js';
 import type { FolderLock } from './folder-lock.js';
@@ -87,7 +87,7 @@ export class Evictor {
     const { fullness } = this;
     if (fullness === null) return true;
     this.#health.isFull(fullness);
-    if (performance.now() - this.#lookedAt > LOOK_MS) void this.run();
+    if (monotonicMs() - this.#lookedAt > LOOK_MS) void this.run();
     return false;
   }
 
@@ -139,7 +139,7 @@ export class Evictor {
   }
 
   async #look(): Promise<void> {
-    this.#lookedAt = performance.now();
+    this.#lookedAt = monotonicMs();
     const { path } = this.#folder;
     const { bavail, bsize } = await bounded(path, () => statfs(path));
     this.#free = bavail * bsize;

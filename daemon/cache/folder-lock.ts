@@ -1,9 +1,9 @@
 // The lock under which the files of a blob are made, renamed and removed, among all processes that use the
 // folder. The kernel ends it with the process.
 
-import { performance } from 'node:perf_hooks';
 import { setTimeout as pause } from 'node:timers/promises';
 import { OverlaybdError } from '../errors.js';
+import { monotonicMs } from '../lib/clock.js';
 import { closeCacheFile, lockExclusive, openCacheFile, unlock } from './disk.js';
 import type { CacheFolder } from './folder.js';
 
@@ -62,9 +62,9 @@ export class FolderLock {
 
 /** @throws OverlaybdError BUSY if `take` has not said true in time */
 export async function waitFor(take: () => boolean, what: string): Promise<void> {
-  const end = performance.now() + LOCK_DEADLINE_MS;
+  const end = monotonicMs() + LOCK_DEADLINE_MS;
   while (!take()) {
-    if (performance.now() > end) {
+    if (monotonicMs() > end) {
       throw new OverlaybdError('BUSY', `${what}: another process holds the lock`);
     }
     await pause(POLL_MS);

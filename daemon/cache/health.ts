@@ -1,6 +1,6 @@
 // Whether the files of the cache can be written. A disk that fails is tried again after a while, by one write.
 
-import { performance } from 'node:perf_hooks';
+import { monotonicMs } from '../lib/clock.js';
 import type { Logger } from '../log/logger.js';
 
 /** Between two tries of a disk that failed. */
@@ -16,7 +16,7 @@ export class Health {
   #lineAt = Number.NEGATIVE_INFINITY;
   #unlogged = 0;
 
-  constructor(log: Logger, now: () => number = () => performance.now()) {
+  constructor(log: Logger, now: () => number = monotonicMs) {
     this.#log = log;
     this.#now = now;
   }

@@ -6,7 +6,7 @@ import type { RegistryRef } from '../blob/blob-ref.js';
 import type { CachedSpec, ChunkFetcher } from '../blob/cached-source.js';
 import { DEFAULT_FETCH_DEADLINE } from '../config/registry-settings.js';
 import { OverlaybdError } from '../errors.js';
-import { realClock, toMachineTime, type CancelTimer, type Clock } from './clock.js';
+import { realClock, type CancelTimer, type Clock } from './clock.js';
 import { ANSWER_MARGIN_MS, MAX_DEATHS, QUESTION_MS } from './limits.js';
 import { AskWindow } from './ask-window.js';
 import { OpenBlobs } from './open-blobs.js';
@@ -145,7 +145,7 @@ export class FetchClient implements ChunkFetcher {
   #read(type: ReadAsk['type'], blob: number, first: number, last: number): Promise<void> {
     return new Promise<null>((resolve, reject) => {
       const deadline = this.#clock.now() + this.#readMs;
-      const answerBy = toMachineTime(deadline - Math.min(ANSWER_MARGIN_MS, this.#readMs / 4));
+      const answerBy = deadline - Math.min(ANSWER_MARGIN_MS, this.#readMs / 4);
       const ask: ReadAsk = { type, id: this.#nextId++, blob, first, last, deadline: answerBy };
       this.#add({ ask, deadline, deaths: 0, resolve, reject, progress: null });
       this.#window.add(ask, (each) => this.#post(each));

@@ -6,7 +6,7 @@ import { monotonicMs } from '../lib/clock.js';
 export type CancelTimer = () => void;
 
 export interface Clock {
-  /** Milliseconds, of a clock that never goes back: performance.now(). */
+  /** Milliseconds of {@link monotonicMs}: deadlines cross between threads. */
   now(): number;
   /** Calls `ring` once. */
   after(milliseconds: number, ring: () => void): CancelTimer;
@@ -15,29 +15,10 @@ export interface Clock {
 }
 
 export const realClock: Clock = {
-  now: () => performance.now(),
+  now: monotonicMs,
   after: (milliseconds, ring) => {
     const timer = setTimeout(ring, milliseconds);
     return () => clearTimeout(timer);
   },
   soon: (run) => void setImmediate(run),
 };
-
-/**
- * Zero of performance.now() differs between threads; that of hrtime is the machine's. Found when it is first needed:
- * reactors load this file at every start, and the first performance.now() loads node:perf_hooks (lib/clock.ts).
- */
-let origin: number | null = null;
-
-function originMs(): number {
-  return (origin ??= monotonicMs() - performance.now());
-}
-
-/** For messages: a time of this thread's clock, as every thread of the machine would say it. */
-export function toMachineTime(milliseconds: number): number {
-  return milliseconds + originMs();
-}
-
-export function fromMachineTime(milliseconds: number): number {
-  return milliseconds - originMs();
-}

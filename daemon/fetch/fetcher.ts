@@ -6,6 +6,7 @@ import type { RegistryRef } from '../blob/blob-ref.js';
 import type { CachedSpec } from '../blob/cached-source.js';
 import type { RegistrySettings } from '../config/registry-settings.js';
 import { messageOf } from '../errors.js';
+import { monotonicMs } from '../lib/clock.js';
 import { inTime } from '../lib/in-time.js';
 import { startThread } from '../lib/thread.js';
 import { CountedLog } from '../log/counted-log.js';
@@ -130,7 +131,7 @@ export class Fetcher {
   }
 
   #start(): void {
-    this.#startedAt = performance.now();
+    this.#startedAt = monotonicMs();
     const worker = startThread(this.#entry, {
       name: 'fetcher',
       // Readers go on with its descriptors after its end.
@@ -209,7 +210,7 @@ export class Fetcher {
     this.#worker = null;
     this.#onEnded?.();
     if (this.#isClosed) return;
-    if (performance.now() - this.#startedAt > STEADY_MS) this.#restartMs = RESTART_MS;
+    if (monotonicMs() - this.#startedAt > STEADY_MS) this.#restartMs = RESTART_MS;
     const delay = this.#restartMs;
     this.#restartMs = Math.min(delay * 2, MAX_RESTART_MS);
     const open = `${this.#held.size} blobs are open`;

@@ -77,7 +77,7 @@ export interface ReadAsk {
   readonly blob: number;
   readonly first: number;
   readonly last: number;
-  /** When the read must be answered, in machine time (clock.ts). */
+  /** When the read must be answered, in milliseconds of monotonicMs (lib/clock.ts). */
   readonly deadline: number;
 }
 

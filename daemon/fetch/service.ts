@@ -3,7 +3,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import { OverlaybdError } from '../errors.js';
 import { Blobs, type BlobStore, type OpenBlob } from './blobs.js';
-import { fromMachineTime, type Clock } from './clock.js';
+import type { Clock } from './clock.js';
 import { MAX_AHEAD_WAITING } from './limits.js';
 import type {
   Answer,
@@ -147,14 +147,13 @@ export class FetchService {
   }
 
   #read(connection: Connection, ask: ReadAsk): void {
-    const { id, first, last } = ask;
+    const { id, first, last, deadline } = ask;
     const done = (error: Error | null): void => {
       this.#post(connection, error ? { id, error: postedError(error) } : { id, value: null });
     };
     try {
       const blob = this.blobs.get(ask.blob);
       checkRange(blob, first, last);
-      const deadline = fromMachineTime(ask.deadline);
       if (ask.type === 'refetch') this.#refetch(blob, first, last, deadline, done);
       else {
         this.#scheduler.want(blob, first, last, { class: 'demand', deadline, done });

@@ -40,7 +40,6 @@ async function start({
 }: Extract<ToFetcher, { type: 'start' }>): Promise<FetchThread> {
   const counters = new Counters();
   const client = new RegistryClient(settings, {
-    now: () => performance.now(),
     log: (line) => log.log('warn', line),
     counters,
   });

@@ -1,6 +1,7 @@
 // Reads the bodies of answers: a range piece by piece, small ones whole, explanations of errors in part. Every
 // way has a limit of bytes and of time.
 
+import { monotonicMs } from '../../lib/clock.js';
 import { Failure, failureOf, shownText } from './failure.js';
 import { MAX_ERROR_BODY_BYTES, PROGRESS_BYTES, type HttpLimits } from './limits.js';
 import type { Incoming } from './wire.js';
@@ -149,14 +150,14 @@ function consume(
   return new Promise((resolve, reject) => {
     let isOver = false;
     let sinceTimer = 0;
-    const begun = performance.now();
+    const begun = monotonicMs();
     const finish = (settle: () => void): void => {
       if (isOver) return;
       isOver = true;
       clearTimeout(timer);
       signal.removeEventListener('abort', abort);
       body.off('data', data).off('end', end).off('error', fail).off('close', close);
-      counters.body.add((performance.now() - begun) / 1000);
+      counters.body.add((monotonicMs() - begun) / 1000);
       settle();
     };
     const attempt = (work: () => void): boolean => {

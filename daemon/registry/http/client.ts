@@ -1,10 +1,10 @@
 // The client of registries: manifests, referrers and ranges of blobs, over mirrors, with tokens, retries and
 // deadlines. For the fetcher's thread. Puts the parts together; the parts do the work.
 
-import { performance } from 'node:perf_hooks';
 import type { RegistryRef } from '../../blob/blob-ref.js';
 import type { RegistrySettings } from '../../config/registry-settings.js';
 import { OverlaybdError } from '../../errors.js';
+import { monotonicMs } from '../../lib/clock.js';
 import type { FetchedManifest, ManifestSource, NotModified } from '../manifest-source.js';
 import { Asker } from './asker.js';
 import { BlobReader } from './blob-reader.js';
@@ -57,7 +57,7 @@ export class RegistryClient implements ManifestSource {
 
   constructor(settings: RegistrySettings, seams: Partial<ClientSeams> = {}) {
     const {
-      now = () => performance.now(),
+      now = monotonicMs,
       random = Math.random,
       log = () => undefined,
       counters = new Counters(),

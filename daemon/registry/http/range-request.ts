@@ -12,7 +12,7 @@ export interface RangeRequest {
   readonly first: number;
   readonly last: number;
   readonly class: FetchClass;
-  /** In the time of performance.now(). */
+  /** In the time of monotonicMs(). */
   readonly deadlineMs: number;
   /** Past mirrors and the P2P agent: for bytes that turned out to be wrong. */
   readonly fromOrigin: boolean;
@@ -24,7 +24,7 @@ export type TakeBytes = (offset: number, bytes: Uint8Array) => void;
 export interface ManifestOptions {
   /** The digest that the tag had last: asks with If-None-Match. */
   readonly known?: string | null;
-  /** In the time of performance.now(); by default the settings' fetch deadline from now. */
+  /** In the time of monotonicMs(); by default the settings' fetch deadline from now. */
   readonly deadlineMs?: number;
   readonly signal?: AbortSignal;
 }

@@ -1,7 +1,6 @@
 // The fetcher as its clients see it: what is done for each question, and how answers travel.
 import { MessageChannel } from 'node:worker_threads';
 import t from 'tap';
-import { toMachineTime } from '../../../daemon/fetch/clock.js';
 import type { Answer, Ask, FromFetcher } from '../../../daemon/fetch/messages.js';
 import { FetchService } from '../../../daemon/fetch/service.js';
 import { FakeBlob, scheduled } from '../../support/fetch-fakes.js';
@@ -54,7 +53,7 @@ function setup(test: { teardown(end: () => void): void }, ...fakes: FakeBlob[]) 
       blob: blob.spec.blob,
       first,
       last,
-      deadline: toMachineTime(clock.now() + 20_000),
+      deadline: clock.now() + 20_000,
     }) as const;
   return { ...parts, service, told, messages, ask, read, port: port2 };
 }

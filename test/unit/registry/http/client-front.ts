@@ -4,6 +4,7 @@ import {
   DEFAULT_REGISTRY_SETTINGS,
   type RegistrySettings,
 } from '../../../../daemon/config/registry-settings.js';
+import { monotonicMs } from '../../../../daemon/lib/clock.js';
 import { RegistryClient, type ClientSeams } from '../../../../daemon/registry/http/client.js';
 import { Counters } from '../../../../daemon/registry/http/counters.js';
 import { DEFAULT_LIMITS, type HttpLimits } from '../../../../daemon/registry/http/limits.js';
@@ -79,7 +80,7 @@ export function clientOf(
     const pieces: Buffer[] = [];
     let next = first;
     await client.fetchRange(
-      { ref, first, last, class: 'demand', deadlineMs: performance.now() + deadlineMs, fromOrigin },
+      { ref, first, last, class: 'demand', deadlineMs: monotonicMs() + deadlineMs, fromOrigin },
       (offset, bytes) => {
         if (offset !== next) throw new Error(`byte ${offset} came, not ${next}`);
         next += bytes.length;

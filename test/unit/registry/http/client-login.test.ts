@@ -1,4 +1,5 @@
 // Logins: tokens that expire, stale credentials, identity tokens, helpers, services.
+import { monotonicMs } from '../../../../daemon/lib/clock.js';
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
@@ -55,7 +56,7 @@ for (const [expiresIn, usable] of [
     const options: AuthOptions = { scheme: 'bearer', anonymous: true, expiresIn, skew: 7200 };
     const { front } = await startFront(t, { auth: options });
     let ahead = 0;
-    const now = (): number => performance.now() + ahead;
+    const now = (): number => monotonicMs() + ahead;
     const { client } = clientOf(t, front, {}, { now });
     const ask = (): Promise<unknown> =>
       client.manifest(front.host, REPOSITORY, 'app', [

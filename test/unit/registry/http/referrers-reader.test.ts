@@ -1,4 +1,5 @@
 // Referrers: pages, and the many ways of not having them.
+import { monotonicMs } from '../../../../daemon/lib/clock.js';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -35,7 +36,7 @@ for (const [name, action] of [
   await test(`${name}: none here, remembered for an hour`, async (t) => {
     const { front } = await startFront(t, { referrers: true });
     let ahead = 0;
-    const { client } = clientOf(t, front, {}, { now: () => performance.now() + ahead });
+    const { client } = clientOf(t, front, {}, { now: () => monotonicMs() + ahead });
     const rule = front.rule({ match: { kind: 'referrers' }, action });
     const ask = () => client.referrers(front.host, REPOSITORY, PLAIN);
     t.equal(await ask(), null);

@@ -1,5 +1,6 @@
 // Trying again: order, pauses, what ends it.
 import { test } from 'tap';
+import { monotonicMs } from '../../../../daemon/lib/clock.js';
 import { Breaker } from '../../../../daemon/registry/http/breaker.js';
 import type { Endpoint } from '../../../../daemon/registry/http/endpoint.js';
 import {
@@ -28,7 +29,7 @@ async function run(outcomes: unknown[], breakers = new Map<Endpoint, Breaker>())
   const effort = new Effort();
   const breakerOf = (endpoint: Endpoint): Breaker => {
     let breaker = breakers.get(endpoint);
-    if (!breaker) breakers.set(endpoint, (breaker = new Breaker(limits, () => performance.now())));
+    if (!breaker) breakers.set(endpoint, (breaker = new Breaker(limits, monotonicMs)));
     return breaker;
   };
   const attempt = async (endpoint: Endpoint): Promise<unknown> => {
@@ -89,7 +90,7 @@ await test('an open breaker: others are asked; if all are open, there is a wait'
     ),
     { asked: 'two', result: 5 },
   );
-  const soon = new Breaker({ ...limits, breakerFailures: 1 }, () => performance.now());
+  const soon = new Breaker({ ...limits, breakerFailures: 1 }, monotonicMs);
   soon.enter()?.failed();
   t.match(
     await run(
