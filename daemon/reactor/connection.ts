@@ -9,22 +9,19 @@ import type { NbdExport } from '../nbd/export.js';
 import { MAX_UNSENT_BYTES } from '../nbd/limits.js';
 import { Outbox } from '../nbd/outbox.js';
 import type { Session } from '../nbd/session.js';
-import { Transmission } from '../nbd/transmission.js';
 import type { CloseKind, ConnectionCounts, ResumedTransmission } from './messages.js';
 import { HUNG_UP, STOPS, whyClosed } from './close-reason.js';
-import { DEADLINES, type ConnectionContext } from './connection-context.js';
+import { DEADLINES, type ConnectionContext, type Deadlines } from './connection-context.js';
 import { Deadline } from './deadline.js';
 import { Inbox } from './inbox.js';
 import { Negotiation } from './negotiation.js';
 import type { Peer } from './peer.js';
 import { PhaseMachine } from './phase-machine.js';
 import { watchedEvents } from './phase.js';
-import { offeredTransmission, resumedSession } from './resumed-transmission.js';
+import { resumedSession } from './resumed-transmission.js';
+import { Serving } from './serving.js';
 import { TlsSwitch } from './tls-switch.js';
 import { TransmissionHost } from './transmission-host.js';
-
-/** Of the time for draining: how long reads may still wait for a network. */
-const PARKED_SHARE = 0.7;
 
 export class Connection {
   readonly id: number;
@@ -35,12 +32,13 @@ export class Connection {
   export: NbdExport | null = null;
 
   readonly #context: ConnectionContext;
+  readonly #deadlines: Deadlines;
   readonly #line: TlsSwitch;
   readonly #inbox = new Inbox();
   readonly #phases: PhaseMachine;
   readonly #host: TransmissionHost;
   #negotiation: Negotiation | null = null;
-  #transmission: Transmission | null = null;
+  #serving: Serving | null = null;
   /** The version of TLS; null while there is none. */
   #tlsProtocol: string | null = null;
 
@@ -50,6 +48,7 @@ export class Connection {
     this.peer = peer;
     this.name = peer.text;
     this.#context = context;
+    this.#deadlines = { ...DEADLINES, ...context.deadlines };
     this.#line = new TlsSwitch(fd, context.tls, (events) => this.#onEvents(events));
     this.outbox = new Outbox(context.sendBuffers, (bytes, offset, length) =>
       this.#line.transport.send(bytes, offset, length),
@@ -58,7 +57,7 @@ export class Connection {
     const deadline = new Deadline(this.outbox, (reason) => this.close(reason, 'failed'));
     this.#phases = new PhaseMachine(deadline, () => ({
       exports: context.exports,
-      deadlines: { ...DEADLINES, ...context.deadlines },
+      deadlines: this.#deadlines,
       hasEnded: this.#inbox.ended,
     }));
   }
@@ -104,7 +103,7 @@ export class Connection {
       this.drain();
     } else if (this.#phases.is(isOffering ? 'serving' : 'pausing')) {
       this.#phases.enter(isOffering ? 'pausing' : 'serving');
-      this.#transmission?.pause(isOffering);
+      this.#serving?.pause(isOffering);
       this.progress();
     }
   }
@@ -116,8 +115,8 @@ export class Connection {
 
   get counts(): Omit<ConnectionCounts, 'id'> {
     return {
-      requests: this.#transmission?.requests ?? 0,
-      errors: this.#transmission?.errors ?? 0,
+      requests: this.#serving?.requests ?? 0,
+      errors: this.#serving?.errors ?? 0,
       bytesSent: this.outbox.totalSent,
     };
   }
@@ -126,26 +125,13 @@ export class Connection {
   drain(): void {
     if (this.#phases.mayBecome('draining')) {
       this.#phases.enter('draining');
-      this.#transmission?.pause(false);
+      this.#serving?.pause(false);
       this.progress();
-      this.#giveUpParked();
-    } else if (!this.#transmission) {
+      // The kernel's client needs no error: it sends its requests again to the next daemon.
+      if (this.peer.device === null) this.#serving?.failParkedWithin(this.#deadlines.drainMs);
+    } else if (!this.#serving) {
       this.close(STOPS);
     }
-  }
-
-  /**
-   * Reads that wait for a network fail before the time for draining is over, so that the client learns why. The
-   * kernel's client does not: it sends them again to the next daemon.
-   */
-  #giveUpParked(): void {
-    if (this.peer.device !== null || this.#phases.is('closed')) return;
-    const { drainMs } = { ...DEADLINES, ...this.#context.deadlines };
-    setTimeout(() => {
-      if (this.#phases.is('closed')) return;
-      this.#transmission?.failParked(() => new OverlaybdError('BUSY', 'the daemon stops'));
-      this.#host.wake();
-    }, drainMs * PARKED_SHARE).unref();
   }
 
   /** Ends at once. Idempotent. */
@@ -174,9 +160,7 @@ export class Connection {
     try {
       if (this.#negotiation && this.#phases.current.bytes === 'options') this.#negotiation.turn();
       // The handshake may have just ended.
-      if (this.#transmission && this.#phases.current.bytes === 'requests') {
-        this.#transmit(this.#transmission);
-      }
+      if (this.#serving && this.#phases.current.bytes === 'requests') this.#turn(this.#serving);
     } catch (error) {
       this.outbox.flush(); // the answers to what came before the error
       this.close(fullStory(error), error instanceof OverlaybdError ? 'protocol' : 'bug');
@@ -220,39 +204,30 @@ export class Connection {
     this.export = served;
     this.outbox.files = (pipes && this.#line.plain?.fileSender(pipes)) ?? null;
     this.#negotiation = null;
-    this.#transmission = new Transmission(served, session, this.#host, rest);
+    this.#serving = new Serving(served, session, this.#inbox, this.#host, rest);
     this.#phases.enter('serving');
     if (this.#inbox.ended) this.#phases.enter('finishing');
     else if (this.#context.isOffering?.()) this.offer();
   }
 
-  #transmit(transmission: Transmission): void {
-    this.#pump(transmission);
-    if (transmission.state === 'busy') this.#host.wake();
-    if (transmission.atRest) {
-      this.#offer(transmission);
+  #turn(serving: Serving): void {
+    const turn = serving.turn(this.#phases.current.ends);
+    if (turn === 'goes on') return;
+    if (turn === 'at rest') {
+      this.#giveAway(serving);
       return;
     }
-    if (this.#phases.is('serving') && transmission.ending) this.#phases.enter('finishing');
-    if (!this.#phases.current.ends) return;
-    if (transmission.state === 'hungry') {
-      transmission.end();
-      this.#pump(transmission);
-    }
-    if (transmission.state !== 'done' || this.#line.transport.pending) return;
+    if (this.#phases.is('serving')) this.#phases.enter('finishing');
+    if (turn !== 'done' || this.#line.transport.pending) return;
     if (this.#phases.is('draining')) this.#linger();
     else this.close(this.#inbox.ended ? HUNG_UP : 'client disconnected');
   }
 
-  #pump(transmission: Transmission): void {
-    const inbox = this.#inbox;
-    inbox.start = transmission.pump(inbox.view, inbox.start, inbox.end);
-  }
-
-  #offer(transmission: Transmission): void {
+  /** Offers the connection to another process. */
+  #giveAway(serving: Serving): void {
     const { plain } = this.#line;
-    if (!plain || !this.export) throw new TypeError('an offer of a connection that cannot move');
-    const resumed = offeredTransmission(this.export, transmission, this.#inbox.unused);
+    if (!plain) throw new TypeError('an offer of a connection that cannot move');
+    const resumed = serving.offered();
     this.#leave();
     this.#context.offered(this, plain.release(), resumed);
   }
@@ -270,16 +245,16 @@ export class Connection {
   /** Releases everything but the socket. */
   #leave(): void {
     this.#phases.enter('closed');
-    this.#transmission?.close();
+    this.#serving?.close();
     this.outbox.close();
     this.#inbox.close();
   }
 
   #watch(): void {
     const { outbox } = this;
-    const isUsed = (this.#transmission ?? this.#negotiation)?.wantsInput === true;
+    const isUsed = (this.#serving ?? this.#negotiation)?.wantsInput === true;
     const input = isUsed && !this.#inbox.ended && outbox.unsent < MAX_UNSENT_BYTES;
-    const output = outbox.blocked || this.#transmission?.state === 'done';
+    const output = outbox.blocked || this.#serving?.isDone === true;
     this.#line.transport.watch(watchedEvents(this.#phases.current, input, output));
   }
 }

@@ -21,6 +21,7 @@ import { FakeSysfs } from '../../support/fake-sysfs.js';
 import { deferred } from '../nbd/fake-export.js';
 import type { ConnectRequest } from '../../../daemon/kernel/device-settings.js';
 import { fallsTo, openDescriptors } from '../../support/descriptors.js';
+import { until } from '../../support/until.js';
 
 const backend = (n: number): string => `overlaybd-nbd:${String(n).padStart(16, '0')}`;
 const ownerOf = (n: number) => ({ backend: backend(n), kernelPid: null });
@@ -76,12 +77,6 @@ async function startHelper(t: Test, path: string, users: number[] = []): Promise
 
 async function ask(path: string): Promise<void> {
   await new HelperDriver(path).disconnect(0, ownerOf(0));
-}
-
-async function until(isSo: () => boolean): Promise<void> {
-  for (const end = performance.now() + 120_000; !isSo(); await pause(2)) {
-    if (performance.now() > end) throw new Error('it did not come in time');
-  }
 }
 
 await test('every request reaches the kernel and is answered', async (t) => {

@@ -12,10 +12,7 @@ import { sockets } from '../../../daemon/native/socket.js';
 import { ClientLog } from '../../../daemon/reactor/client-log.js';
 import type { ReactorPool } from '../../../daemon/reactor/pool.js';
 import type { ConnectionInfo } from '../../../daemon/reactor/reactor-thread.js';
-
-async function until(isSo: () => boolean): Promise<void> {
-  while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 1));
-}
+import { until } from '../../support/until.js';
 
 function world(t: Test) {
   const served: { fd: number; info: ConnectionInfo }[] = [];

@@ -6,10 +6,7 @@ import { listenerSpec } from '../../../daemon/config/listener.js';
 import { descriptors } from '../../../daemon/native/descriptors.js';
 import { sockets } from '../../../daemon/native/socket.js';
 import type { Peer } from '../../../daemon/reactor/peer.js';
-
-async function until(isSo: () => boolean): Promise<void> {
-  while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 1));
-}
+import { until } from '../../support/until.js';
 
 async function open(): Promise<ListeningSocket> {
   const [socket] = await openListening(listenerSpec('tcp://127.0.0.1:0'));

@@ -13,6 +13,7 @@ import type { ConnectionSummary, ResumedTransmission } from '../../../daemon/rea
 import { clientFlags, infoData, optionBytes, requestBytes } from '../../support/nbd-client.js';
 import { FakeExport, bytesAt, deferred, tableOf } from '../nbd/fake-export.js';
 import { testPeer } from '../../support/test-peer.js';
+import { until } from '../../support/until.js';
 
 const [MIB, EPERM, EINVAL] = [1 << 20, 1, 22];
 const SIZE = 40 * MIB;
@@ -111,12 +112,6 @@ async function begin(t: Test): Promise<{ host: Host; client: Client }> {
   await client.say(GO);
   await client.hear(GONE);
   return { host, client };
-}
-
-async function until(isSo: () => boolean): Promise<void> {
-  for (const end = performance.now() + 120_000; !isSo(); await pause(1)) {
-    if (performance.now() > end) throw new Error('it did not come in time');
-  }
 }
 
 /** @returns the connection's next host, which owns it when this returns */

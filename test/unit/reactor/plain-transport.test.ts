@@ -4,10 +4,7 @@ import { descriptors } from '../../../daemon/native/descriptors.js';
 import { POLL_READABLE, POLL_WRITABLE } from '../../../daemon/native/poll.js';
 import { sockets } from '../../../daemon/native/socket.js';
 import { PlainTransport } from '../../../daemon/reactor/plain-transport.js';
-
-async function until(isSo: () => boolean): Promise<void> {
-  while (!isSo()) await new Promise((resolve) => setImmediate(resolve));
-}
+import { until } from '../../support/until.js';
 
 function world(t: Test) {
   const [ours, fd] = sockets.pair();

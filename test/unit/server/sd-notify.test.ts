@@ -2,6 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { test } from 'tap';
 import { SdNotify } from '../../../daemon/server/sd-notify.js';
+import { until } from '../../support/until.js';
 
 const PID = 4711;
 const SOCKET = '/run/systemd/notify';
@@ -152,11 +153,6 @@ await test('watchdog: no variable, another process, or an invalid value', (t) =>
   }
   t.end();
 });
-
-async function until(condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 2000 && !condition(); i++) await pause(5);
-  if (!condition()) throw new Error('waited 10 s in vain');
-}
 
 /** The milliseconds of the intervals that are set during the call. */
 function captureIntervals(action: () => void): number[] {
