@@ -3,13 +3,12 @@
 import type { Argv } from 'yargs';
 import type { CacheCheck, CacheEntry } from '../cache/cached-blob.js';
 import type { FetchClient } from '../fetch/client.js';
-import { closest } from '../lib/closest.js';
 import { counted } from '../lib/counted.js';
 import { humanSize } from '../lib/format-size.js';
 import { printable, printableJson } from '../lib/printable.js';
 import { EXIT_FAILURE, EXIT_OK } from './exit-codes.js';
 import { registriesOf, registryOptions, type RegistryArguments } from './options/registry.js';
-import { badArgument } from './options/values.js';
+import { badArgument, oneOfWords } from './options/values.js';
 import { print, remark, stderrLog } from './output.js';
 
 const ACTIONS = ['ls', 'rm', 'gc', 'verify'] as const;
@@ -36,20 +35,11 @@ export function builder(yargs: Argv): Argv<CacheArguments> {
 
 /** @returns the exit code */
 export async function run(args: CacheArguments): Promise<number> {
-  const action = actionOf(args.action);
+  const action = oneOfWords('cache', args.action ?? '', ACTIONS);
   const { withFetcher } = await import('../fetch/own-fetcher.js');
   return withFetcher(await registriesOf(args, remark), stderrLog, (_remote, fetcher) =>
     act(action, fetcher.client(), args),
   );
-}
-
-/** @throws OverlaybdError BAD_ARGUMENT */
-function actionOf(word = ''): Action {
-  const action = ACTIONS.find((each) => each === word);
-  if (action !== undefined) return action;
-  const near = closest(word, ACTIONS);
-  const hint = near === undefined ? '' : `; did you mean ${near}?`;
-  throw badArgument(`cache ${JSON.stringify(word)}: none of ${ACTIONS.join(', ')}${hint}`);
 }
 
 async function act(action: Action, client: FetchClient, args: CacheArguments): Promise<number> {

@@ -68,7 +68,7 @@ await t.test('what is wrong is said', async (test) => {
     [['cache', 'rm'], 2, /name the digests of blobs/],
     [['cache', 'rm', 'sha256:x'], null, /sha256:x/],
     [['cache'], 2, /at least 1/],
-    [['cache', 'verfy'], 2, /"verfy": none of ls, rm, gc, verify; did you mean verify\?/],
+    [['cache', 'verfy'], 2, /"verfy": not one of ls, rm, gc, verify; did you mean verify\?/],
     [['warm', '--offline', 'registry.example/none:1'], null, /registry\.example\/none/],
     [['warm', `oci:${shortFolder(test)}`], null, /oci/],
   ] as const) {

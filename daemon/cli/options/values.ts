@@ -75,13 +75,7 @@ function settled(name: string, value: unknown, known: KnownOptions): unknown {
     throw badArgument(`${dashed(name)}: needs a value`);
   }
   const choices = known.choices[name];
-  if (choices && !choices.includes(String(value))) {
-    const near = closest(String(value), choices);
-    const hint = near === undefined ? '' : `; did you mean ${near}?`;
-    throw badArgument(
-      `${dashed(name)} ${JSON.stringify(value)}: not one of ${choices.join(', ')}${hint}`,
-    );
-  }
+  if (choices) oneOfWords(dashed(name), String(value), choices);
   return known.number.includes(name) ? numberOf(name, String(value)) : value;
 }
 
@@ -119,6 +113,23 @@ function isBoolean(text: string): boolean {
 export function imageWords(words: readonly string[] = []): readonly string[] {
   if (!words.includes('')) return words;
   throw badArgument('an image is an empty text: name a file');
+}
+
+/**
+ * The known word that was given.
+ * @param subject what takes such a word, for the message
+ * @throws OverlaybdError BAD_ARGUMENT with all known words, and the closest one if there is one
+ */
+export function oneOfWords<Word extends string>(
+  subject: string,
+  given: string,
+  known: readonly Word[],
+): Word {
+  const word = known.find((each) => each === given);
+  if (word !== undefined) return word;
+  const near = closest(given, known);
+  const hint = near === undefined ? '' : `; did you mean ${near}?`;
+  throw badArgument(`${subject} ${JSON.stringify(given)}: not one of ${known.join(', ')}${hint}`);
 }
 
 /** The option as it is typed. */
