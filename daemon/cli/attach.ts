@@ -1,14 +1,20 @@
 // `overlaybd-nbd attach`: attaches an image to /dev/nbdX.
 
 import type { Argv } from 'yargs';
-import { attachOptions, attachRequest, sourceOf, type AttachArguments } from './options/attach.js';
+import {
+  attachOptions,
+  attachRequest,
+  registriesWanted,
+  sourceOf,
+  type AttachArguments,
+} from './options/attach.js';
 import { folderOf } from './options/client.js';
 import { registryWords } from './options/registry.js';
 import type { DeviceStatus } from '../control/api.js';
 import { attachDevice } from '../devices/attach-client.js';
 import { OverlaybdError } from '../errors.js';
 import { EXIT_OK } from './exit-codes.js';
-import { printResult } from './output.js';
+import { printResult, remark } from './output.js';
 import { patiently, tellOnStderr, waitSeconds } from './patience.js';
 
 export interface AttachCommandArguments extends AttachArguments {
@@ -46,9 +52,11 @@ export async function run(args: AttachCommandArguments): Promise<number> {
   if (args.export !== undefined && words.length > 0) {
     throw new OverlaybdError('BAD_ARGUMENT', '--export: not together with an image');
   }
+  const wanted = await registriesWanted(args, remark);
   const attach = async (): Promise<DeviceStatus> => {
     const source = args.export === undefined ? sourceOf(words) : { export: args.export };
-    return attachDevice(folderOf(args.state), attachRequest(source, args), registryWords(args));
+    const request = attachRequest(source, args, wanted);
+    return attachDevice(folderOf(args.state), request, registryWords(args));
   };
   const { device } = await patiently(attach, {
     seconds: waitSeconds(args.wait),

@@ -17,9 +17,16 @@ import { mountFuse } from '../mount/mount-fuse.js';
 import { fuseOptions, safeOptions, userOptions } from '../mount/mount-options.js';
 import { currentMounts, mountPoint } from '../mount/mount-point.js';
 import { programs } from '../mount/programs.js';
-import { attachOptions, attachRequest, sourceOf, type AttachArguments } from './options/attach.js';
+import {
+  attachOptions,
+  attachRequest,
+  registriesWanted,
+  sourceOf,
+  type AttachArguments,
+} from './options/attach.js';
 import { controlClient, folderOf } from './options/client.js';
 import { EXIT_OK } from './exit-codes.js';
+import { remark } from './output.js';
 import { registryWords } from './options/registry.js';
 import { partitionNumber } from './options/exports.js';
 import { notWith } from './options/values.js';
@@ -108,7 +115,11 @@ async function viaKernel(
   signal: AbortSignal,
 ): Promise<void> {
   const folder = folderOf(args.state);
-  const request = attachRequest(sourceOf(words), args, { reuse: false, sizeMultiple: PAGE_SIZE });
+  const request = attachRequest(sourceOf(words), args, {
+    ...(await registriesWanted(args, remark)),
+    reuse: false,
+    sizeMultiple: PAGE_SIZE,
+  });
   const attach = async (): Promise<ReadableDevice> => {
     try {
       return await attachDevice(folder, request, registryWords(args));
@@ -173,6 +184,11 @@ async function serverOf(args: MountArguments, words: readonly string[]): Promise
   if (partition !== undefined) {
     const facts = '--partition: works with --fuse for images, not for exports and URIs';
     throw new OverlaybdError('BAD_ARGUMENT', `${facts}: serve it with --partition, and mount that`);
+  }
+  const [option] = registryWords(args);
+  if (option !== undefined) {
+    const facts = `${option}: works with --fuse for images, not for exports and URIs`;
+    throw new OverlaybdError('BAD_ARGUMENT', `${facts}: their daemon has settings of its own`);
   }
   if (!source) return [absoluteUri(first, (path) => resolve(path))];
   const client = controlClient(args.state);

@@ -72,3 +72,24 @@ export const DEFAULT_REGISTRY_SETTINGS: RegistrySettings = {
   fetchDeadline: DEFAULT_FETCH_DEADLINE,
   fillRate: 0,
 };
+
+/** Where daemon.json has each setting. The credential service is one of the reference implementation's configuration. */
+export const REGISTRY_KEYS: Readonly<Record<keyof RegistrySettings, string>> = {
+  plainHttp: 'registries.plainHttp',
+  ca: 'registries.ca',
+  certificate: 'registries.certificate',
+  key: 'registries.key',
+  dockerConfig: 'registries.dockerConfig',
+  credentialFile: 'registries.credentialFile',
+  credentialService: 'registries.upstreamConfig',
+  mirrors: 'registries.mirrors',
+  p2p: 'registries.p2p',
+  platform: 'registries.platform',
+  pull: 'registries.pull',
+  offline: 'registries.offline',
+  cacheFolder: 'registries.cache.folder',
+  cacheSize: 'registries.cache.size',
+  cacheMinFree: 'registries.cache.minFree',
+  fetchDeadline: 'registries.fetchDeadline',
+  fillRate: 'registries.fillRate',
+};

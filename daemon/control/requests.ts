@@ -2,6 +2,7 @@
 
 import * as v from 'valibot';
 import { MAX_LAYERS } from '../config/image-config.js';
+import { REGISTRY_KEYS, type RegistrySettings } from '../config/registry-settings.js';
 import { OverlaybdError, messageOf } from '../errors.js';
 import { deviceIndex, deviceSettings } from '../kernel/device-settings.js';
 import { checked, someOf, strictObject, stringOf, wholeNumber } from '../lib/schema.js';
@@ -9,6 +10,13 @@ import { checked, someOf, strictObject, stringOf, wholeNumber } from '../lib/sch
 const imageName = stringOf(
   'an absolute path, or an image such as docker://HOST/NAME:TAG',
   /^(?:\/|docker:\/\/|oci:\/|docker-archive:\/)/,
+);
+
+/** Settings that the caller has named. They are only compared with those of the daemon, so any value will do. */
+const registriesSchema = strictObject(
+  Object.fromEntries(
+    Object.keys(REGISTRY_KEYS).map((key) => [key, v.exactOptional(v.unknown())]),
+  ) as Record<keyof RegistrySettings, v.ExactOptionalSchema<v.UnknownSchema, undefined>>,
 );
 
 /** POST /v1/devices. Exactly one of `export` and `image`. */
@@ -33,6 +41,8 @@ const attachSchema = v.pipe(
     timeoutSeconds: v.exactOptional(deviceSettings.timeoutSeconds),
     deadConnTimeoutSeconds: v.exactOptional(deviceSettings.deadConnTimeoutSeconds),
     blockSize: v.exactOptional(deviceSettings.blockSize),
+    /** Refuse (BAD_ARGUMENT) if the daemon has other settings of registries than these. */
+    registries: v.exactOptional(registriesSchema),
   }),
   v.check(
     (request) => (request.export === undefined) !== (request.image === undefined),

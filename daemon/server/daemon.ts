@@ -87,6 +87,11 @@ export class Daemon {
     return daemon;
   }
 
+  /** How it talks to registries now. */
+  get registries(): RegistrySettings {
+    return this.#registries;
+  }
+
   /** How long a read may wait for a registry. */
   readonly fetchDeadlineSeconds = (): number => this.#registries.fetchDeadline;
 

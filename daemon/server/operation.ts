@@ -16,6 +16,7 @@ import type { ControlPoint } from './control-point.js';
 import type { FetchStatus } from '../fetch/status.js';
 import type { MetricsAddress } from '../config/metrics-address.js';
 import { MetricsPoint } from './metrics-point.js';
+import { checkWanted } from './wanted-settings.js';
 import { warnOfTimeouts } from './read-deadline.js';
 import type { SdNotify } from './sd-notify.js';
 import { StuckFiles } from './stuck-files.js';
@@ -206,6 +207,7 @@ export class Operation {
     return {
       status: () => this.#status(),
       attach: async (request) => {
+        checkWanted(request.registries ?? {}, this.#parts.daemon.registries);
         const answer = await need().attach(request);
         warnOfTimeouts([answer], this.#parts.log);
         return answer;

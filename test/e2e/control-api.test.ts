@@ -63,6 +63,14 @@ await t.test('invalid requests are refused, and the daemon goes on', async (test
     [post('{"export":"web","blockSize":513}'), 400, 'BAD_ARGUMENT', /blockSize/],
     [post('{"export":"web","index":-1}'), 400, 'BAD_ARGUMENT', /index/],
     [post('{"export":"web","surprise":1}'), 400, 'BAD_ARGUMENT', /surprise/],
+    [post('{"export":"web","registries":[]}'), 400, 'BAD_ARGUMENT', /registries: /],
+    [post('{"export":"web","registries":{"mirror":[]}}'), 400, 'BAD_ARGUMENT', /did you mean/],
+    [
+      post('{"export":"web","registries":{"platform":"linux/arm64"}}'),
+      400,
+      'BAD_ARGUMENT',
+      /other settings of registries: registries\.platform\. Set them/,
+    ],
     [post('{"export":"nobody"}'), 404, 'NOT_FOUND', /"nobody".*"web"/],
     [post('{"image":["/no/such/file"]}'), 404, 'NOT_FOUND', /\/no\/such\/file/],
     [post('{"export":"web","partition":0}'), 400, 'BAD_ARGUMENT', /partition: /],
@@ -151,6 +159,27 @@ await t.test('attach on a kernel without NBD devices is an error', async (test) 
   test.notOk(existsSync(join(state, 'daemon.log')), 'no daemon was started');
   await daemon.stop(test);
 });
+
+await t.test(
+  'settings of registries that a running daemon does not have are refused',
+  async (test) => {
+    const own = ['--plain-http', 'a.example', '--platform', 'linux/arm64'];
+    const { daemon, state } = await start(test, ...own);
+    const attach = ['attach', 'web', '--state', state];
+    const refused = [...attach, '--plain-http', 'b.example', '--pull', 'always'];
+    if (hasKernel) {
+      const { code, stderr } = await runDaemon(refused);
+      test.match({ code, stderr }, { code: 2, stderr: /registries\.plainHttp, registries\.pull/ });
+    }
+    const fuse = ['mount', '--fuse', 'web', shortFolder(test), '--state', state];
+    const { code, stderr } = await runDaemon([...fuse, '--offline']);
+    test.match({ code, stderr }, { code: 2, stderr: /--offline: works with --fuse for images/ });
+    const same = { export: 'nobody', registries: { plainHttp: ['a.example'] } };
+    const answer = await askRaw(socketOf(state), post(JSON.stringify(same)));
+    test.equal(answer.code, 404, 'its own settings are no reason to refuse');
+    await daemon.stop(test);
+  },
+);
 
 await t.test('detach of a device that is not attached is an error', async (test) => {
   const { state } = await start(test);

@@ -16,7 +16,7 @@ import {
 } from '../../kernel/device-settings.js';
 import { hasImagePrefix } from '../../blob/blob-ref.js';
 import { stateOption } from './client.js';
-import { registryOptions, type RegistryArguments } from './registry.js';
+import { registryOptions, wantedRegistries, type RegistryArguments } from './registry.js';
 import { namedWords } from './words.js';
 
 export type AttachSource = { readonly export: string } | { readonly image: readonly string[] };
@@ -100,7 +100,7 @@ export function sourceOf(words: readonly string[]): AttachSource {
 export function attachRequest(
   source: AttachSource,
   args: AttachArguments,
-  more: Pick<AttachRequest, 'reuse' | 'sizeMultiple'> = {},
+  more: Pick<AttachRequest, 'registries' | 'reuse' | 'sizeMultiple'> = {},
 ): AttachRequest {
   const given = {
     index: args.device === undefined ? undefined : indexOf(args.device),
@@ -112,6 +112,19 @@ export function attachRequest(
   };
   const set = Object.entries(given).filter(([, value]) => value !== undefined);
   return checkAttachRequest({ ...source, ...Object.fromEntries(set), ...more });
+}
+
+/**
+ * What the command line says of registries, for the request to a daemon that runs already.
+ * @param tell gets what the operator should know
+ * @throws OverlaybdError BAD_ARGUMENT, BAD_CONFIG
+ */
+export async function registriesWanted(
+  args: AttachArguments,
+  tell: (note: string) => void,
+): Promise<Pick<AttachRequest, 'registries'>> {
+  const registries = await wantedRegistries(args, tell);
+  return Object.keys(registries).length === 0 ? {} : { registries };
 }
 
 function indexOf(device: string): number {

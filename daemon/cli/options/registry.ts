@@ -166,6 +166,29 @@ export function mergedRegistries(
   upstream: Partial<RegistrySettings> = {},
 ): RegistrySettings {
   const settings = registrySettings(config, { ...DEFAULT_REGISTRY_SETTINGS, ...upstream });
+  const merged: RegistrySettings = { ...settings, ...givenRegistries(args) };
+  if ((merged.certificate === null) !== (merged.key === null)) {
+    throw badArgument('--registry-cert and --registry-key: each needs the other');
+  }
+  return merged;
+}
+
+/**
+ * The settings that the command line names, for a daemon that runs already: it refuses those that are not its own.
+ * @param tell gets what the operator should know
+ * @throws OverlaybdError BAD_ARGUMENT, BAD_CONFIG
+ */
+export async function wantedRegistries(
+  args: RegistryArguments,
+  tell: (note: string) => void,
+): Promise<Partial<RegistrySettings>> {
+  const path = args['upstream-config'];
+  const upstream = path === undefined ? {} : await readUpstream(path, tell);
+  return { ...upstream, ...givenRegistries(args) };
+}
+
+/** @throws OverlaybdError BAD_ARGUMENT */
+function givenRegistries(args: RegistryArguments): Partial<RegistrySettings> {
   const given = {
     plainHttp: args['plain-http']?.map((host) => plainHost(host)),
     ca: pathOf(args['registry-ca']),
@@ -184,11 +207,7 @@ export function mergedRegistries(
     fillRate: sizeOf('--fill-rate', args['fill-rate'], 0),
   };
   const set = Object.entries(given).filter(([, value]) => value !== undefined);
-  const merged: RegistrySettings = { ...settings, ...Object.fromEntries(set) };
-  if ((merged.certificate === null) !== (merged.key === null)) {
-    throw badArgument('--registry-cert and --registry-key: each needs the other');
-  }
-  return merged;
+  return Object.fromEntries(set) as Partial<RegistrySettings>;
 }
 
 /** The options as words, for a `serve` in another working directory. */

@@ -2,7 +2,11 @@
 import { writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { test } from 'tap';
-import { attachRequest, sourceOf } from '../../../../daemon/cli/options/attach.js';
+import {
+  attachRequest,
+  registriesWanted,
+  sourceOf,
+} from '../../../../daemon/cli/options/attach.js';
 
 await test('existing files are an image; any other single word is an export name', async (t) => {
   const file = join(t.testdir({ 'image.json': '{}' }), 'image.json');
@@ -47,6 +51,16 @@ await test('the request has the options that were given', (t) => {
   t.same(attachRequest(web, args, { reuse: false, sizeMultiple: 4096 }), all);
   t.equal(attachRequest(web, { device: '/dev/nbd0' }).index, 0);
   t.end();
+});
+
+await test('the settings of registries that were given are in the request', async (t) => {
+  const tell = (note: string): void => void t.fail(note);
+  t.same(await registriesWanted({}, tell), {}, 'nothing that an older daemon would refuse');
+  const wanted = await registriesWanted({ 'plain-http': ['a:5000'], pull: 'missing' }, tell);
+  t.same(attachRequest({ export: 'web' }, {}, wanted), {
+    export: 'web',
+    registries: { plainHttp: ['a:5000'], pull: 'missing' },
+  });
 });
 
 await test('invalid option values are refused', (t) => {

@@ -6,6 +6,7 @@ import {
   mergedRegistries,
   registriesOf,
   sizeOf,
+  wantedRegistries,
   type RegistryArguments,
 } from '../../../../daemon/cli/options/registry.js';
 import { DEFAULT_REGISTRY_SETTINGS } from '../../../../daemon/config/registry-settings.js';
@@ -43,6 +44,20 @@ await test("upstream's overlaybd.json takes the place of defaults", async (t) =>
   await t.rejects(registriesOf({}, tell, config), { code: 'LIMIT' });
   const none = { 'upstream-config': join(folder, 'none') };
   await t.rejects(registriesOf(none, tell), { code: 'NOT_FOUND' });
+});
+
+await test('the settings that a command line names, for a daemon that runs already', async (t) => {
+  const folder = t.testdir({ 'overlaybd.json': '{"download":{"enable":true,"maxMBps":2}}' });
+  const notes: string[] = [];
+  const tell = (note: string): void => void notes.push(note);
+  t.same(await wantedRegistries({}, tell), {});
+  const args = { 'upstream-config': join(folder, 'overlaybd.json'), platform: 'linux/arm64' };
+  t.match(await wantedRegistries(args, tell), { fillRate: 2 << 20, platform: 'linux/arm64' });
+  t.same(await wantedRegistries({ offline: false, 'cache-size': '5' }, tell), {
+    offline: false,
+    cacheSize: 5,
+  });
+  await t.rejects(wantedRegistries({ platform: 'arm' }, tell), { code: 'BAD_ARGUMENT' });
 });
 
 await test('wrong values', (t) => {
