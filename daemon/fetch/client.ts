@@ -116,7 +116,8 @@ export class FetchClient implements ChunkFetcher {
 
   /**
    * record: notes which chunks of open blobs are used from now on. stop: ends that. replay: fetches what a trace
-   * names of the blobs that are open; the answer comes when that is there.
+   * names of the blobs that are open; the answer comes when that is there. load: fetches an acceleration layer.
+   * The last two take as long as it takes: reads go first.
    */
   trace<C extends TraceCommand['do']>(
     command: Extract<TraceCommand, { readonly do: C }>,
@@ -159,7 +160,8 @@ export class FetchClient implements ChunkFetcher {
   ): Promise<Answers[K]> {
     return new Promise<Answers[K]>((resolve, reject) => {
       const ask: QuestionAsk = { ...question, id: this.#nextId++ };
-      const deadline = this.#clock.now() + QUESTION_MS;
+      const isPatient = ask.type === 'trace' && (ask.do === 'replay' || ask.do === 'load');
+      const deadline = isPatient ? Infinity : this.#clock.now() + QUESTION_MS;
       this.#add({ ask, deadline, deaths: 0, resolve, reject, progress });
       this.#post(ask);
     });
@@ -272,7 +274,7 @@ export class FetchClient implements ChunkFetcher {
   }
 
   #setAlarm(at: number): void {
-    if (this.#alarm && this.#alarm.at <= at) return;
+    if (at === Infinity || (this.#alarm && this.#alarm.at <= at)) return;
     this.#alarm?.cancel();
     const delay = Math.max(0, at - this.#clock.now());
     this.#alarm = { at, cancel: this.#clock.after(delay, () => this.#ring()) };

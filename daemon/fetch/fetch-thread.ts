@@ -25,6 +25,7 @@ import type {
 import { Scheduler } from './scheduler.js';
 import { FetchService, type OtherQuestion } from './service.js';
 import { replayTrace, TraceRecorder } from './trace.js';
+import { loadTrace } from './trace-layer.js';
 import type { FetchStatus } from './status.js';
 
 export interface ThreadParts {
@@ -47,7 +48,7 @@ export class FetchThread {
   readonly #filler: Filler;
   readonly #recorder: TraceRecorder;
   #settings: RegistrySettings;
-  /** Holders of blobs that are warmed; connections are positive. */
+  /** Holders of blobs that the fetcher itself needs for a while; connections are positive. */
   #nextHolder = -1;
 
   /** @param held what an earlier fetcher had open */
@@ -169,7 +170,11 @@ export class FetchThread {
       case 'stop':
         return this.#recorder.stop();
       case 'replay':
-        return replayTrace(this.#scheduler, [...blobs.all], command.entries, signal);
+        return replayTrace(this.#scheduler, blobs, command.entries, signal);
+      case 'load':
+        return this.#holding((holder) =>
+          loadTrace(command.layer, (ref) => blobs.open(holder, ref), this.#scheduler),
+        );
     }
   }
 
@@ -180,7 +185,6 @@ export class FetchThread {
   ): Promise<WarmProgress> {
     const { clock } = this.#parts;
     const { blobs } = this.#service;
-    const holder = this.#nextHolder--;
     const total = refs.reduce((sum, { size }) => sum + size, 0);
     let bytes = 0;
     let cached = 0;
@@ -192,15 +196,23 @@ export class FetchThread {
       toldAt = clock.now();
       tell({ bytes, total, cached });
     };
-    try {
-      await mapEach(refs, FILL_BLOBS, async (ref) => {
+    await this.#holding((holder) =>
+      mapEach(refs, FILL_BLOBS, async (ref) => {
         const blob = await blobs.open(holder, ref);
         await this.#filler.fill(blob, signal, fetched);
-      });
-    } finally {
-      await blobs.closeAll(holder);
-    }
+      }),
+    );
     return { bytes, total, cached };
+  }
+
+  /** Closes what was opened with the number of the holder when the work has ended. */
+  async #holding<T>(work: (holder: number) => Promise<T>): Promise<T> {
+    const holder = this.#nextHolder--;
+    try {
+      return await work(holder);
+    } finally {
+      await this.#service.blobs.closeAll(holder);
+    }
   }
 
   #status(): FetchStatus {

@@ -41,7 +41,8 @@ export type CacheCommand =
 export type TraceCommand =
   | { readonly do: 'record'; readonly blobs: readonly number[] }
   | { readonly do: 'stop' }
-  | { readonly do: 'replay'; readonly entries: readonly TraceEntry[] };
+  | { readonly do: 'replay'; readonly entries: readonly TraceEntry[] }
+  | { readonly do: 'load'; readonly layer: RegistryRef };
 
 /** What each question is answered with. */
 export interface Answers {
@@ -60,6 +61,8 @@ export interface Answers {
   stop: TraceEntry[] | null;
   /** Chunks that are present now. */
   replay: number;
+  /** What is in the tar of an acceleration layer. */
+  load: Uint8Array;
 }
 
 /** Bytes of blobs that are being fetched whole. */

@@ -1,7 +1,7 @@
 // Records which chunks are used first, and fetches what a trace says before it is wanted.
 
 import type { Clock } from './clock.js';
-import type { OpenBlob } from './blobs.js';
+import type { Blobs, OpenBlob } from './blobs.js';
 import { MAX_TRACE_ENTRIES, REPLAY_CHUNKS, TOUCH_POLL_MS } from './limits.js';
 import type { Scheduler } from './scheduler.js';
 import type { TraceEntry } from './trace-file.js';
@@ -92,17 +92,19 @@ function note({ blobs, entries }: Recording, blob: OpenBlob, first: number, last
 }
 
 /**
- * Fetches what a trace says, in its order, a bounded number of chunks at a time. Entries of blobs that are not
- * there, and chunks past their end, are passed over; so are those that cannot be fetched: whoever needs them asks.
+ * Fetches what a trace says, in its order, a bounded number of chunks at a time. Passes over entries of blobs that
+ * are not open or are closed meanwhile, chunks past the end of a blob, and what cannot be fetched: the reads that need
+ * it ask for it themselves.
  * @returns chunks that the trace named and that are present
  */
 export async function replayTrace(
   scheduler: Scheduler,
-  blobs: readonly OpenBlob[],
+  blobs: Pick<Blobs, 'all' | 'find'>,
   entries: Iterable<TraceEntry>,
   signal: AbortSignal,
 ): Promise<number> {
-  const byDigest = new Map(blobs.map((blob) => [blob.cached.spec.digest, blob]));
+  const byDigest = new Map([...blobs.all].map((blob) => [blob.cached.spec.digest, blob]));
+  const isOpen = (blob: OpenBlob): boolean => blobs.find(blob.cached.spec.blob) === blob;
   const chunksOf = { running: 0, present: 0 };
   let room: (() => void) | null = null;
   const ended = (chunks: number, error: Error | null): void => {
@@ -126,7 +128,7 @@ export async function replayTrace(
       const last = Math.min(chunk + REPLAY_CHUNKS, end + 1, blob.chunks) - 1;
       const chunks = last - chunk + 1;
       await untilAtMost(REPLAY_CHUNKS - 1);
-      if (signal.aborted) break;
+      if (signal.aborted || !isOpen(blob)) break;
       chunksOf.running += chunks;
       scheduler.want(blob, chunk, last, {
         class: 'trace',

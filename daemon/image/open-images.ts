@@ -33,17 +33,27 @@ interface Hold extends HeldImage {
 export class OpenImages {
   readonly #log: Logger;
   readonly #opener: Opener;
+  readonly #opened: (image: OpenImage) => void;
   readonly #entries = new Set<Entry>();
   /** Ends of the openings that go on, by identity. They resolve also if nothing was opened. */
   readonly #opening = new Map<string, Promise<void>>();
   #nextKey = 1;
   #isStopped = false;
 
-  /** @param strict whether what is odd about an image is refused */
-  constructor(log: Logger, strict: boolean, remote: Remote = NO_REMOTE) {
+  /**
+   * @param strict whether what is odd about an image is refused
+   * @param opened called for each image that was not open before
+   */
+  constructor(
+    log: Logger,
+    strict: boolean,
+    remote: Remote = NO_REMOTE,
+    opened: (image: OpenImage) => void = nothing,
+  ) {
     const images = (): RemoteImages => remote.images();
     const readers = new ReaderFactory(images);
     this.#log = log;
+    this.#opened = opened;
     this.#opener = new Opener(new BlobPool(readers, images), readers, strict, undefined, remote);
   }
 
@@ -89,6 +99,7 @@ export class OpenImages {
     }
     const entry = { key: `image:${this.#nextKey++}`, image, holders: 0 };
     this.#entries.add(entry);
+    this.#opened(image);
     return hold(entry, source, image.name);
   }
 

@@ -1,7 +1,7 @@
 // Opens an image: plans it, opens every layer, merges them. Runs on the main thread and on the opener
 // thread; the result is plain values, descriptors and shared memory.
 
-import { describeRef } from '../blob/blob-ref.js';
+import { describeRef, type BlobRef } from '../blob/blob-ref.js';
 import { OverlaybdError, messageOf, throwProblem } from '../errors.js';
 import { counted } from '../lib/counted.js';
 import type { Effort } from '../lib/effort.js';
@@ -46,6 +46,8 @@ export interface ImageFacts {
   readonly marks: ImageMarks;
   /** Whether another export of the very same files can use it: an upper may be written to at any time. */
   readonly isShareable: boolean;
+  /** The acceleration layer, or the trace that was in it: what to fetch before it is read. */
+  readonly trace: BlobRef | null;
 }
 
 export interface OpenedImage extends ImageFacts {
@@ -134,6 +136,7 @@ async function openPlanned(
     notes: [...plan.notes, ...disk.notes],
     marks,
     isShareable: plan.upper === null,
+    trace: plan.trace,
     blobs,
   };
   if (partition === null) return image;

@@ -107,12 +107,12 @@ export class Opener {
 }
 
 function toOpenImage(
-  { name, description, notes, size, marks, isShareable, shape }: Omit<OpenedImage, 'blobs'>,
+  { shape, ...facts }: Omit<OpenedImage, 'blobs'>,
   blobs: readonly OpenedBlob[],
 ): OpenImage {
   const close = (): void => blobs.forEach((blob) => blob.release());
   const disk = diskOf(shape, blobs);
-  return { name, description, notes, size, marks, isShareable, disk, close };
+  return { ...facts, disk, close };
 }
 
 interface Job {

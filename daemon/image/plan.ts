@@ -22,7 +22,7 @@ import { OverlaybdError } from '../errors.js';
 import { JSON_BYTES_A_UNIT, PARALLEL_FILES, UNBOUNDED, type Effort } from '../lib/effort.js';
 import { mapEach } from '../lib/gate.js';
 import { quoted } from '../lib/printable.js';
-import { checkServedDigest, isDigest } from '../registry/digest.js';
+import { checkServedDigest, isDigest, isSha256 } from '../registry/digest.js';
 import { parseRepoBlobUrl, type RepositoryUrl } from '../registry/repo-blob-url.js';
 import type { PooledBlob } from './blob-pool.js';
 import type { ImageBlobs } from './image-blobs.js';
@@ -38,6 +38,9 @@ const CONFIG_NAME = 'config.v1.json';
 /** Names of a layer's blob in its `dir`, in order of preference. */
 const DIR_CANDIDATES = ['overlaybd.commit', '.commit', 'overlaybd.sealed'];
 
+/** The name of the trace in an acceleration layer. */
+const TRACE_NAME = 'trace';
+
 /** The blobs of an image. Paths are absolute. */
 export interface ImagePlan {
   /** How messages name the image. */
@@ -45,6 +48,8 @@ export interface ImagePlan {
   /** Bottom first. */
   readonly lowers: readonly BlobRef[];
   readonly upper: { readonly data: BlobRef; readonly index: BlobRef } | null;
+  /** The acceleration layer, or the trace that was in it. It is not part of the disk. */
+  readonly trace: BlobRef | null;
   /** A single blob from the command line may be a raw disk image; a layer may not. */
   readonly mayBeRaw: boolean;
   /** What the operator should know, but need not act on. */
@@ -88,12 +93,14 @@ export async function planImage(
 }
 
 async function planReference(reference: string, remote: RemoteImages): Promise<ImagePlan> {
-  const { name, lowers, notes } = await remote.resolve(reference).catch(async (error: unknown) => {
-    throw await withOtherReading(reference, error);
-  });
+  const { name, lowers, trace, notes } = await remote
+    .resolve(reference)
+    .catch(async (error: unknown) => {
+      throw await withOtherReading(reference, error);
+    });
   checkLayerCount(lowers.length, name);
   checkRegistryBytes(lowers, name);
-  return { name, lowers, upper: null, mayBeRaw: false, notes };
+  return { name, lowers, upper: null, trace, mayBeRaw: false, notes };
 }
 
 /** A short name may be a misspelt path. */
@@ -113,6 +120,7 @@ function planBlobs(named: readonly BlobRef[], lowers: readonly BlobRef[]): Image
     name: isAlone ? name : `${name} and ${named.length - 1} more`,
     lowers,
     upper: null,
+    trace: null,
     mayBeRaw: isAlone,
     notes: [],
   };
@@ -122,11 +130,18 @@ async function planConfig(path: string, json: string): Promise<ImagePlan> {
   const config = parseImageConfig(json, path);
   const notes: string[] = [];
   let lowers = config.lowers;
-  if (config.accelerationLayer && lowers.length > 0) {
-    lowers = lowers.slice(0, -1);
-    notes.push(`${path}: the acceleration layer, its last lower, is not part of the device`);
-  }
   const folder = dirname(path);
+  const repository = (): RepositoryUrl | null => repositoryOf(config, path);
+  let trace: BlobRef | null = null;
+  const acceleration = config.accelerationLayer ? lowers.at(-1) : undefined;
+  if (acceleration) {
+    lowers = lowers.slice(0, -1);
+    trace = await findTrace(acceleration, folder, repository);
+    const missing = trace ? '' : ', and is not there: nothing is prefetched';
+    notes.push(
+      `${path}: the acceleration layer, its last lower, is not part of the device${missing}`,
+    );
+  }
   const upper = await planUpper(config, path, folder, notes);
   checkLayerCount(lowers.length + (upper ? 1 : 0), path);
   if (lowers.length === 0 && !upper) {
@@ -136,13 +151,14 @@ async function planConfig(path: string, json: string): Promise<ImagePlan> {
     );
   }
   const found = await mapEach([...lowers.entries()], PARALLEL_FILES, ([i, lower]) =>
-    findLower(lower, `${path}: lowers.${i}`, folder, () => repositoryOf(config, path)),
+    findLower(lower, `${path}: lowers.${i}`, folder, repository),
   );
   checkRegistryBytes(found, path);
   return {
     name: path,
     lowers: found,
     upper,
+    trace,
     mayBeRaw: false,
     notes,
   };
@@ -195,6 +211,23 @@ async function findLower(
   const tried =
     candidates.length === 0 ? 'no file or dir is given' : `tried ${candidates.join(', ')}`;
   throw new OverlaybdError('NOT_FOUND', `${where}: the layer is not on disk: ${tried}`);
+}
+
+/**
+ * The trace of an acceleration layer: upstream's snapshotter unpacks the layer into its `dir`. If that has none, the
+ * layer itself. An image opens without it, too.
+ */
+async function findTrace(
+  { dir, digest, size }: LowerConfig,
+  folder: string,
+  repository: () => RepositoryUrl | null,
+): Promise<BlobRef | null> {
+  if (dir !== '') {
+    const path = resolve(await locate(dir, folder), TRACE_NAME);
+    if (await fileExists(path)) return fileRef(path);
+  }
+  const remote = isSha256(digest) && size > 0 ? repository() : null;
+  return remote && { kind: 'registry', ...remote, digest, size };
 }
 
 /** @throws OverlaybdError BAD_CONFIG, UNSUPPORTED for a digest of another algorithm */

@@ -9,6 +9,7 @@ import { beingOpened, problemOf, retryDelayMs, type ImageProblem } from './probl
 import { describeBlobs, type ImageSource } from './image-source.js';
 import { OpenAttempts, settledIn, type Attempt } from './open-attempts.js';
 import { OpenImages, type HeldImage } from './open-images.js';
+import type { OpenImage } from './opener.js';
 import { NO_REMOTE } from '../registry/remote.js';
 
 /** Export name to what makes its image. */
@@ -41,18 +42,22 @@ export class ImageTable {
   readonly #turns = new Turns();
   #isStopped = false;
 
-  /** @param strict whether what is odd about an image is refused */
+  /**
+   * @param strict whether what is odd about an image is refused
+   * @param opened called for each image that was not open before
+   */
   constructor(
     log: Logger,
     publish: Publish,
     strict = false,
     patienceMs = OPEN_PATIENCE_MS,
     remote = NO_REMOTE,
+    opened?: (image: OpenImage) => void,
   ) {
     this.#patienceMs = patienceMs;
     this.#log = log;
     this.#publish = publish;
-    this.#images = new OpenImages(log, strict, remote);
+    this.#images = new OpenImages(log, strict, remote, opened);
     this.#attempts = new OpenAttempts(this.#images);
   }
 

@@ -6,6 +6,8 @@ import type { TlsFiles } from '../config/tls-config.js';
 import { Fetcher } from '../fetch/fetcher.js';
 import { FetcherRemote } from '../fetch/remote.js';
 import type { HeldImage } from '../image/open-images.js';
+import type { OpenImage } from '../image/opener.js';
+import { isRemote } from '../image/spec.js';
 import { ImageTable, type ExportSources } from '../image/table.js';
 import { Clients, type ListenOptions } from '../listen/clients.js';
 import type { Logger } from '../log/logger.js';
@@ -64,6 +66,7 @@ export class Daemon {
       strict,
       undefined,
       remote,
+      (image) => void this.#prefetch(image),
     );
   }
 
@@ -133,6 +136,13 @@ export class Daemon {
     const { Traces: Made } = await import('./traces.js');
     this.#traces = new Made(options, () => this.fetcher.client(), this.#log);
     await this.#traces.start([...this.images.exports.values()].map(({ image }) => image.disk));
+  }
+
+  /** Fetches what the trace of an image names. Later than every read. */
+  async #prefetch({ name, trace, disk }: OpenImage): Promise<void> {
+    if (trace === null || this.#registries.offline || !isRemote(disk)) return;
+    const { replayImage } = await import('./image-traces.js');
+    await replayImage({ name, trace, disk }, this.fetcher.client(), this.#log);
   }
 
   async #release(): Promise<void> {

@@ -3,13 +3,15 @@
 
 import { rename, writeFile } from 'node:fs/promises';
 import { readSmallFile } from '../blob/open-file.js';
-import { messageOf } from '../errors.js';
+import { OverlaybdError, messageOf } from '../errors.js';
 import type { FetchClient } from '../fetch/client.js';
 import { formatTrace, parseTrace } from '../fetch/trace-file.js';
 import { MAX_TRACE_BYTES } from '../fetch/limits.js';
-import { cachedBlobsOf, type DiskSpec } from '../image/spec.js';
+import { isUpstreamTrace } from '../fetch/upstream-trace.js';
+import { cachedBlobsOf, isRemote, type DiskSpec } from '../image/spec.js';
 import { counted } from '../lib/counted.js';
 import type { Logger } from '../log/logger.js';
+import { replayUpstream } from './image-traces.js';
 
 /** Paths of files; null: not wanted. */
 export interface TraceOptions {
@@ -31,16 +33,17 @@ export class Traces {
     this.#log = log;
   }
 
-  /** @param disks of the exports that are open; the replay goes on when this has ended */
-  async start(disks: Iterable<DiskSpec>): Promise<void> {
-    const blobs = [...new Set([...disks].flatMap(cachedBlobsOf).map(({ blob }) => blob))];
+  /** @param open disks of the exports that are open; the replay goes on when this has ended */
+  async start(open: Iterable<DiskSpec>): Promise<void> {
+    const disks = [...new Set(open)].filter(isRemote);
+    const blobs = [...new Set(disks.flatMap(cachedBlobsOf).map(({ blob }) => blob))];
     if (blobs.length === 0) return;
     const { record, replay } = this.#options;
     if (record !== null) {
       await this.#client().trace({ do: 'record', blobs });
       this.#isRecording = true;
     }
-    if (replay !== null) void this.#replay(replay);
+    if (replay !== null) void this.#replay(replay, disks);
   }
 
   /** Writes what was recorded. Never fails: the daemon ends. */
@@ -58,14 +61,29 @@ export class Traces {
     }
   }
 
-  async #replay(path: string): Promise<void> {
+  async #replay(path: string, disks: readonly DiskSpec[]): Promise<void> {
     try {
-      const text = (await readSmallFile(path, MAX_TRACE_BYTES)).toString('latin1');
-      const entries = parseTrace(text, path);
-      const present = await this.#client().trace({ do: 'replay', entries });
-      this.#log.log('info', `trace: ${path}: ${counted(present, 'chunk')} of it are here`);
+      const bytes = await readSmallFile(path, MAX_TRACE_BYTES);
+      const said = isUpstreamTrace(bytes)
+        ? await replayUpstream(bytes, path, onlyDisk(disks), this.#client())
+        : await this.#replayOurs(bytes, path);
+      this.#log.log('info', `trace: ${path}: ${said}`);
     } catch (error) {
       this.#log.log('warn', `trace: ${path}: not replayed: ${messageOf(error)}`);
     }
   }
+
+  async #replayOurs(bytes: Buffer, path: string): Promise<string> {
+    const entries = parseTrace(bytes.toString('latin1'), path);
+    const present = await this.#client().trace({ do: 'replay', entries });
+    return `${counted(present, 'chunk')} of it are here`;
+  }
+}
+
+/** @throws OverlaybdError BAD_ARGUMENT */
+function onlyDisk(disks: readonly DiskSpec[]): DiskSpec {
+  const [disk] = disks;
+  if (disk && disks.length === 1) return disk;
+  const what = `it names the layers of one image by number, and ${disks.length} images are open`;
+  throw new OverlaybdError('BAD_ARGUMENT', what);
 }

@@ -1,10 +1,14 @@
 // Recording and replaying of traces.
 import t from 'tap';
-import { OpenBlob } from '../../../daemon/fetch/blobs.js';
+import { OpenBlob, type Blobs } from '../../../daemon/fetch/blobs.js';
 import { replayTrace, TraceRecorder } from '../../../daemon/fetch/trace.js';
 import { FakeBlob, FakeClock, remoteError, scheduled } from '../../support/fetch-fakes.js';
 
 const MIB = 1 << 20;
+
+function blobsOf(...open: OpenBlob[]): Pick<Blobs, 'all' | 'find'> {
+  return { all: open, find: (number) => open.find(({ cached }) => cached.spec.blob === number) };
+}
 
 await t.test('notes chunks in the order of their first use, wanted or touched', async (test) => {
   const clock = new FakeClock();
@@ -54,7 +58,9 @@ await t.test(
     ];
     const { signal } = new AbortController();
     let present = -1;
-    void replayTrace(scheduler, [blob], entries, signal).then((chunks) => (present = chunks));
+    void replayTrace(scheduler, blobsOf(blob), entries, signal).then(
+      (chunks) => (present = chunks),
+    );
     await clock.settle();
     test.ok(client.requests.every((each) => each.class === 'trace'));
     let most = 0;
@@ -78,7 +84,7 @@ await t.test('ends when it is stopped', async (test) => {
   const stop = new AbortController();
   let isOver = false;
   const entries = [{ digest: fake.ref.digest, first: 0, last: 999 }];
-  void replayTrace(scheduler, [blob], entries, stop.signal).then(() => (isOver = true));
+  void replayTrace(scheduler, blobsOf(blob), entries, stop.signal).then(() => (isOver = true));
   await clock.settle();
   const before = client.requests.length;
   stop.abort();
@@ -87,4 +93,40 @@ await t.test('ends when it is stopped', async (test) => {
   for (const each of client.open.slice()) each.answer();
   await clock.settle();
   test.ok(client.requests.length <= before + 8);
+});
+
+await t.test('asks for nothing more of a blob that is closed', async (test) => {
+  const fakes = [new FakeBlob(64 * MIB), new FakeBlob(MIB)];
+  const { clock, client, scheduler } = scheduled(...fakes);
+  const [closing, other] = fakes.map((fake) => new OpenBlob(fake.ref, fake));
+  if (!closing || !other) throw new Error('none');
+  const open = [closing, other];
+  const entries = open.map(({ ref: { digest } }) => ({ digest, first: 0, last: 999 }));
+  const { signal } = new AbortController();
+  let present = -1;
+  let isClosed = false;
+  const { all, find } = blobsOf(...open);
+  const closable = {
+    all,
+    find: (number: number) => (isClosed ? blobsOf(other).find(number) : find(number)),
+  };
+  void replayTrace(scheduler, closable, entries, signal).then((n) => (present = n));
+  await clock.settle();
+  const before = client.requests.length;
+  isClosed = true;
+  const removed = scheduler.remove(closing);
+  for (const each of client.open.slice()) each.fail(remoteError());
+  await clock.settle();
+  await removed;
+  const after = client.requests.slice(before);
+  test.ok(after.length > 0);
+  test.ok(
+    after.every(({ ref }) => ref.digest === other.ref.digest),
+    'only the other one',
+  );
+  while (client.open.length > 0) {
+    client.open[0]?.answer();
+    await clock.settle();
+  }
+  test.equal(present, 16);
 });

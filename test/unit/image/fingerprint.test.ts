@@ -13,7 +13,14 @@ import { randomBytes } from '../../support/pattern.js';
 const SIZE = 50_000;
 
 function planOf(...lowers: string[]): ImagePlan {
-  return { name: 'test', lowers: lowers.map(fileRef), upper: null, mayBeRaw: true, notes: [] };
+  return {
+    name: 'test',
+    lowers: lowers.map(fileRef),
+    upper: null,
+    trace: null,
+    mayBeRaw: true,
+    notes: [],
+  };
 }
 
 async function marks(plan: ImagePlan): Promise<ImageMarks> {

@@ -211,11 +211,37 @@ await test('the acceleration layer is left out with a note', async (t) => {
   const plan = await folder.plan({ accelerationLayer: true, lowers });
   t.same(plan.lowers, [join(folder.path, 'a.obd')]);
   t.match(plan.notes, [/^.*config\.v1\.json: the acceleration layer, its last lower, is not part/]);
+  t.equal(plan.trace, null);
   t.equal(plan.notes.length, 1);
   await t.rejects(() => folder.plan({ accelerationLayer: true, lowers: [{ file: 'a.obd' }] }), {
     code: 'BAD_CONFIG',
     message: /neither lowers nor an upper/,
   });
+});
+
+await test('the trace of an acceleration layer: unpacked, or in a registry, or not there', async (t) => {
+  const folder = folderOf(t);
+  folder.touch('a.obd', 'fs/trace');
+  const digest = `sha256:${'e'.repeat(64)}`;
+  const repoBlobUrl = 'https://registry.example/v2/team/app/blobs';
+  const traceOf = async (lower: object): Promise<unknown> => {
+    const lowers = [{ file: 'a.obd' }, lower];
+    return (await folder.plan({ accelerationLayer: true, repoBlobUrl, lowers })).trace;
+  };
+  const blob = { digest, size: 2048 };
+  t.same(await traceOf({ dir: 'fs', ...blob }), {
+    kind: 'file',
+    path: join(folder.path, 'fs/trace'),
+  });
+  t.match(await traceOf({ dir: 'absent', ...blob }), {
+    kind: 'registry',
+    host: 'registry.example',
+    repository: 'team/app',
+    digest,
+    size: 2048,
+  });
+  t.equal(await traceOf({ digest: 'sha256:ee', size: 1 }), null, 'which does not fail the image');
+  t.equal(await traceOf({ digest }), null);
 });
 
 await test('half an upper is left out with a note', async (t) => {
