@@ -1,5 +1,5 @@
 // All servers of a comparison, and rounds of load that go through them in turn. It prints nothing.
-import { findCase, type CaseName } from './cases.js';
+import { findCase, type Case, type CaseName } from './cases.js';
 import { runFio, type FioResult } from './fio.js';
 import type { ImageForms } from './forms.js';
 import { cpuSeconds, residentBytes } from './process-tree.js';
@@ -42,7 +42,7 @@ export interface RoundsOptions {
 
 /** Servers that run at the same time; one is loaded at a time, the others are idle. */
 export class Fleet {
-  readonly #servers: Server[] = [];
+  readonly #servers: Server<Case>[] = [];
   readonly #idle = new Map<CaseName, number>();
 
   /**
@@ -99,7 +99,7 @@ export class Fleet {
 }
 
 async function measure(
-  server: Server,
+  server: Server<Case>,
   work: Work,
   seconds: number,
   round: number,

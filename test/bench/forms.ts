@@ -36,7 +36,8 @@ const STACK_LAYERS = 8;
 export class ImageForms {
   /** Bytes. */
   readonly virtualSize: number;
-  readonly #folder: string;
+  /** Where its files are kept between runs. */
+  readonly folder: string;
   readonly #sizeMb: number;
   readonly #say: (line: string) => void;
   #extents: Extent[] | undefined;
@@ -45,9 +46,9 @@ export class ImageForms {
   constructor(dir: string, sizeMb: number, say: (line: string) => void) {
     this.virtualSize = sizeMb * MIB;
     this.#sizeMb = sizeMb;
-    this.#folder = join(dir, `v${VERSION}-${sizeMb}mb`);
+    this.folder = join(dir, `v${VERSION}-${sizeMb}mb`);
     this.#say = say;
-    mkdirSync(this.#folder, { recursive: true });
+    mkdirSync(this.folder, { recursive: true });
   }
 
   /** Makes the form unless it exists. Its files end up in the page cache if memory is sufficient. */
@@ -81,7 +82,7 @@ export class ImageForms {
       case 'lz4-8':
         return Array.from({ length: STACK_LAYERS }, (_, i) => {
           const file = `lz4-8-${i}.obd`;
-          if (existsSync(join(this.#folder, file))) return join(this.#folder, file);
+          if (existsSync(join(this.folder, file))) return join(this.folder, file);
           const plain = this.#layer(
             `lsmt-8-${i}.obd`,
             () => dealExtents(this.#findExtents(), STACK_LAYERS)[i] ?? [],
@@ -126,7 +127,7 @@ export class ImageForms {
 
   /** An interrupted run leaves no file that looks complete. */
   #once(name: string, make: (path: string) => void): string {
-    const path = join(this.#folder, name);
+    const path = join(this.folder, name);
     if (existsSync(path)) return path;
     this.#say(`making ${path}`);
     const unfinished = `${path}.tmp`;

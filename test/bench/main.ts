@@ -10,8 +10,9 @@ import { goalsText, loadDocument, loadTables, measureLoad } from './load.js';
 import { describeMachine, preamble } from './machine.js';
 import { measureMicro, microDocument, microTables } from './micro.js';
 import { parseOptions, USAGE, type BenchOptions } from './options.js';
+import { measureRegistry, registryDocument, registryTables } from './registry/registry.js';
 import { soak, soakDocument, soakTable } from './soak.js';
-import { checkTools } from './tools.js';
+import { checkTools, LOAD_TOOLS, REGISTRY_TOOLS } from './tools.js';
 
 /** The results of a mode. */
 interface Outcome {
@@ -25,7 +26,7 @@ interface Outcome {
 const argv = process.argv.slice(2);
 
 async function bench(options: BenchOptions): Promise<boolean> {
-  const machine = describeMachine(options.mode === 'micro' ? {} : checkTools());
+  const machine = describeMachine(toolsOf(options.mode));
   for (const [name, value] of Object.entries(machine)) say(`${name}: ${value}`);
   const folder = mkdtempSync(join(tmpdir(), 'obd-bench-'));
   try {
@@ -59,6 +60,11 @@ async function run(
       const { text, good } = await check(options, forms, folder, say);
       return { text, good, data: {}, document: undefined };
     }
+    case 'registry': {
+      const result = await measureRegistry(options, forms, folder, say);
+      const document = registryDocument(result, about, machine);
+      return { text: registryTables(result).join('\n\n'), good: true, data: result, document };
+    }
     case 'soak': {
       const result = await soak(forms, folder, options.soakSeconds, say);
       const good = result.growth.every((each) => each.good);
@@ -71,6 +77,11 @@ async function run(
       return { text, good: true, data: result, document: loadDocument(result, about, machine) };
     }
   }
+}
+
+function toolsOf(mode: BenchOptions['mode']): Record<string, string> {
+  if (mode === 'micro') return {};
+  return checkTools(mode === 'registry' ? REGISTRY_TOOLS : LOAD_TOOLS);
 }
 
 /** Progress goes to stderr, so that stdout is the tables alone. */

@@ -9,11 +9,14 @@ export const USAGE = `npm run bench -- [options]
 
   --check          compare ratios with half of the goals' and fail when one is lost
   --micro          only what is measured within one process: lookup, CRC, decoding, parsing
+  --registry       images of a registry with latency: cold, cached, what a miss costs (needs root)
   --soak TIME      full load for that long ("10m", "90s"): memory must not grow
   --quick          a 64 MB image and short rounds: a smoke test, or what --check is meant to use
-  --rounds N       rounds of every server and work (default 5)
-  --seconds N      length of one measurement (default 3)
-  --size MB        size of the image (default 512)
+  --rounds N       rounds of every server and work (default 5; --registry 3)
+  --seconds N      length of one measurement (default 3; --registry 1)
+  --size MB        size of the image (default 512; --registry 1024)
+  --latency MS     of each answer of the registry (default 20)
+  --rate MB        what the registry sends in a second, 10^6 bytes (default 125: 1 Gbit/s)
   --all            also the optional server
   --servers LIST   only these, comma separated: ${CASES.map(({ name }) => name).join(', ')}
   --works LIST     only these, comma separated: ${WORKS.map(({ name }) => name).join(', ')}
@@ -23,7 +26,7 @@ export const USAGE = `npm run bench -- [options]
   --docs           write results and charts into docs/benchmarks
 `;
 
-export type Mode = 'load' | 'check' | 'micro' | 'soak';
+export type Mode = 'load' | 'check' | 'micro' | 'registry' | 'soak';
 
 export interface BenchOptions {
   mode: Mode;
@@ -34,6 +37,10 @@ export interface BenchOptions {
   soakSeconds: number;
   /** MiB. */
   size: number;
+  /** Of the registry: milliseconds. */
+  latency: number;
+  /** Of the registry: bytes a second. */
+  rate: number;
   cases: CaseName[];
   works: WorkName[];
   start: boolean;
@@ -49,11 +56,14 @@ export function parseOptions(argv: string[]): BenchOptions | undefined {
     options: {
       check: { type: 'boolean', default: false },
       micro: { type: 'boolean', default: false },
+      registry: { type: 'boolean', default: false },
       soak: { type: 'string' },
       quick: { type: 'boolean', default: false },
       rounds: { type: 'string' },
       seconds: { type: 'string' },
       size: { type: 'string' },
+      latency: { type: 'string' },
+      rate: { type: 'string' },
       all: { type: 'boolean', default: false },
       servers: { type: 'string' },
       works: { type: 'string' },
@@ -68,20 +78,23 @@ export function parseOptions(argv: string[]): BenchOptions | undefined {
   const modes: Mode[] = [];
   if (values.check) modes.push('check');
   if (values.micro) modes.push('micro');
+  if (values.registry) modes.push('registry');
   if (values.soak !== undefined) modes.push('soak');
   const [mode = 'load'] = modes;
   if (modes.length > 1) throw new Error(`--${modes.join(' and --')}: only one of them`);
   if (values.docs && mode === 'check') throw new Error('--check: goes into no documents');
   const { quick } = values;
-  const rounds = quick ? (mode === 'check' ? 3 : 1) : 5;
+  const standards = standardsOf(mode, quick);
   const standard = CASES.filter(({ optional }) => values.all || !optional);
   return {
     mode,
     quick,
-    rounds: positive('--rounds', values.rounds, rounds, Number.isSafeInteger),
-    seconds: positive('--seconds', values.seconds, quick ? 0.5 : 3, Number.isFinite),
+    rounds: positive('--rounds', values.rounds, standards.rounds, Number.isSafeInteger),
+    seconds: positive('--seconds', values.seconds, standards.seconds, Number.isFinite),
     soakSeconds: values.soak === undefined ? 0 : durationOf('--soak', values.soak),
-    size: positive('--size', values.size, quick ? 64 : 512, Number.isSafeInteger),
+    size: positive('--size', values.size, standards.size, Number.isSafeInteger),
+    latency: positive('--latency', values.latency, 20, Number.isFinite),
+    rate: positive('--rate', values.rate, 125, Number.isFinite) * 1e6,
     cases: listOf('--servers', values.servers, names(CASES), names(standard)),
     works: listOf('--works', values.works, names(WORKS), names(WORKS)),
     start: !values['no-start'],
@@ -89,6 +102,15 @@ export function parseOptions(argv: string[]): BenchOptions | undefined {
     json: values.json,
     docs: values.docs,
   };
+}
+
+function standardsOf(
+  mode: Mode,
+  quick: boolean,
+): Pick<BenchOptions, 'rounds' | 'seconds' | 'size'> {
+  if (quick) return { rounds: mode === 'check' ? 3 : 1, seconds: 0.5, size: 64 };
+  if (mode === 'registry') return { rounds: 3, seconds: 1, size: 1024 };
+  return { rounds: 5, seconds: 3, size: 512 };
 }
 
 function names<T extends string>(things: readonly { readonly name: T }[]): T[] {

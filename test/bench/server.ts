@@ -3,7 +3,6 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, readSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Case } from './cases.js';
 import { NbdClient } from './nbd-client.js';
 
 const START_TIMEOUT_MS = 10_000;
@@ -14,15 +13,22 @@ const OUTPUT_KEPT = 4096;
 const BLOCK = 4096;
 const CHECKED_BLOCKS = 512;
 
-export class Server {
-  readonly case: Case;
+/** What is started: a case of the comparison, or another program. */
+export interface Served {
+  readonly name: string;
+  /** Program and arguments that serve `files` at the Unix socket until killed. */
+  readonly command: (files: readonly string[], socket: string) => readonly [string, ...string[]];
+}
+
+export class Server<T extends Served = Served> {
+  readonly case: T;
   readonly socket: string;
   readonly #process: ChildProcess;
   #output = '';
   #ended: string | undefined;
 
   /** Starts the program; `connect` waits until it is ready. */
-  constructor(served: Case, files: readonly string[], socket: string, environment = process.env) {
+  constructor(served: T, files: readonly string[], socket: string, environment = process.env) {
     this.case = served;
     this.socket = socket;
     const [program, ...args] = served.command(files, socket);

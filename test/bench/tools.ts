@@ -8,12 +8,26 @@ interface Tool {
   version: readonly string[];
 }
 
-const TOOLS: readonly Tool[] = [
+const COMMON: readonly Tool[] = [
   { name: 'mke2fs', package: 'e2fsprogs', version: ['-V'] },
   { name: 'fio', package: 'fio', version: ['--version'] },
   { name: 'nbdkit', package: 'nbdkit', version: ['--version'] },
+];
+
+/** For the comparison with other servers. */
+export const LOAD_TOOLS: readonly Tool[] = [
+  ...COMMON,
   { name: 'qemu-nbd', package: 'qemu-utils', version: ['--version'] },
   { name: 'xz', package: 'xz-utils', version: ['--version'] },
+];
+
+/** For images of registries. Debian has nbdkit's curl plugin in the package of nbdkit. */
+export const REGISTRY_TOOLS: readonly Tool[] = [
+  ...COMMON,
+  { name: 'nbdfuse', package: 'libnbd-bin', version: ['--version'] },
+  { name: 'fusermount3', package: 'fuse3', version: ['--version'] },
+  { name: 'losetup', package: 'mount', version: ['--version'] },
+  { name: 'curl', package: 'curl', version: ['--version'] },
 ];
 
 /**
@@ -21,11 +35,11 @@ const TOOLS: readonly Tool[] = [
  * @returns what each calls itself
  * @throws Error that names all that are missing and their packages
  */
-export function checkTools(): Record<string, string> {
+export function checkTools(tools: readonly Tool[]): Record<string, string> {
   process.env['PATH'] = `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`;
   const versions: Record<string, string> = {};
   const missing: Tool[] = [];
-  for (const tool of TOOLS) {
+  for (const tool of tools) {
     const { status, stdout, stderr } = spawnSync(tool.name, tool.version, { encoding: 'utf8' });
     if (status === 0) versions[tool.name] = (stdout || stderr).trim().split('\n')[0] ?? '';
     else missing.push(tool);

@@ -71,8 +71,12 @@ export function runTool(
 }
 
 /** The same for a program that must succeed. @returns its output. @throws Error with its output */
-export async function mustRun(name: string, args: readonly string[]): Promise<string> {
-  const { code, stdout, stderr } = await runTool(name, args);
+export async function mustRun(
+  name: string,
+  args: readonly string[],
+  options: ToolOptions = {},
+): Promise<string> {
+  const { code, stdout, stderr } = await runTool(name, args, options);
   if (code === 0) return stdout;
   throw new Error(`${name} ${args.join(' ')}: exit ${code}: ${stderr}${stdout}`);
 }

@@ -89,10 +89,13 @@ export class RequestLog {
 
   /**
    * Round trips that one after the other needed: the most requests each of which began after the one before it had
-   * ended. The front needs a latency, else requests that are sent together do not overlap.
+   * ended. The exchange of a token is left out, with the requests that were refused for want of one. The front needs a
+   * latency, else requests that are sent together do not overlap.
    */
   longestChain(without: readonly RequestKind[] = ['token', 'ping']): LoggedRequest[] {
-    const counted = this.requests.filter(({ kind }) => !without.includes(kind));
+    const counted = this.requests.filter(
+      ({ kind, status }) => status !== 401 && !without.includes(kind),
+    );
     const chain: LoggedRequest[] = [];
     let free = -Infinity;
     for (const request of counted.toSorted((a, b) => a.end - b.end)) {

@@ -47,6 +47,8 @@ await test('the longest chain is of requests that did not overlap', (t) => {
   );
   t.equal(log.longestChain().length, 3);
   t.equal(log.longestChain([]).length, 4, 'with the token');
+  const refused = logOf(made(0, 20, { status: 401 }), made(20, 40));
+  t.equal(refused.longestChain().length, 1, 'without the request that wanted a token');
   t.equal(log.mostAtOnce(), 3);
   t.equal(log.mostAtOnce({ kind: 'token' }), 1);
   t.equal(logOf().longestChain().length, 0);
