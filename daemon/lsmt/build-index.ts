@@ -8,7 +8,7 @@ import { memory } from '../native/memory.js';
 import { EntryLog, META_ZEROED, sharedU32, type SharedU32 } from './entry-log.js';
 import { SECTOR } from './format.js';
 import { rangeShiftFor, type LsmtIndexData } from './merged-index.js';
-import { bytesOf, sortLog } from './sort-log.js';
+import { bytesOf, sortLog, type LogOrder } from './sort-log.js';
 import { sweep, type PieceSink } from './sweep.js';
 
 /**
@@ -41,14 +41,14 @@ export function buildIndex(
   shortLog = SHORT_LOG,
 ): LsmtIndexData {
   const sectors = Math.ceil(virtualSize / SECTOR);
-  const order = sortLog(log);
   const { count: entries } = log;
   const isShort = entries <= shortLog;
+  const order = sortLog(log, isShort);
   const ahead = isShort ? 0 : makeRoom(log, order, sectors, name);
   const target = isShort ? new EntryLog(2 * entries) : log;
   const writer = new SegmentWriter(target, sectors);
   sweep(log, order, ahead, entries, writer);
-  if (order) memory.releasePages(bytesOf(order));
+  if (order.times) memory.releasePages(bytesOf(order.times));
   if (isShort) for (const array of arraysOf(log)) memory.releasePages(bytesOf(array));
   const { offsets, spans: lengths, moffsets, meta } = target;
   const { count, highStarts } = writer;
@@ -71,7 +71,7 @@ export function buildIndex(
  * Makes room for the index over the log.
  * @returns the place of the log's first entry from now on
  */
-function makeRoom(log: EntryLog, order: Uint32Array | null, sectors: number, name: string): number {
+function makeRoom(log: EntryLog, order: LogOrder, sectors: number, name: string): number {
   const counter = new SegmentCounter(sectors);
   sweep(log, order, 0, log.count, counter);
   const { count, ahead } = counter;

@@ -10,10 +10,10 @@ export const ZEROED = -1;
 /** Sectors that one entry can map: 14 bits, as on disk. */
 export const MAX_ENTRY_LENGTH = 0x3fff;
 /** Sectors of the largest device. The log drops sectors past them. */
-const MAX_SECTORS = 2 ** 53 / SECTOR;
+export const MAX_SECTORS = 2 ** 53 / SECTOR;
 
 /** `spans`: bits 0-13 the length, from 14 on the high bits of the offset. */
-const SPAN_HIGH_SHIFT = 14;
+export const SPAN_HIGH_SHIFT = 14;
 
 /** `meta`: bits 0-11 the high bits of moffset, 16-23 the layer, 31 zeroed. */
 export const META_MOFFSET_HIGH = 0xfff;

@@ -2,8 +2,8 @@
 
 import { readInto, type BlobSource } from '../blob/source.js';
 import type { Effort } from '../lib/effort.js';
-import { EntryParser, type EntryRules } from './entries.js';
-import { ZEROED, type EntryLog } from './entry-log.js';
+import { ENTRY_WORDS, EntryParser, type EntryRules } from './entries.js';
+import type { EntryLog } from './entry-log.js';
 import { INDEX_ENTRY_SIZE } from './format.js';
 import type { EntryCounts } from './layer.js';
 
@@ -24,18 +24,17 @@ export async function readEntries(
   effort: Effort,
 ): Promise<EntryCounts> {
   effort.spend(count);
-  const parser = new EntryParser(rules, (offset, length, moffset, zeroed) => {
-    log.push(offset, length, zeroed ? ZEROED : moffset, layer);
-  });
+  const parser = new EntryParser(rules, log, layer);
   // Reuse one buffer: a buffer for each piece would make as much garbage as the index is long.
   const chunk = Buffer.allocUnsafeSlow(Math.min(count, CHUNK_ENTRIES) * INDEX_ENTRY_SIZE);
+  const words = new Uint32Array(chunk.buffer);
   for (let done = 0; done < count; done += CHUNK_ENTRIES) {
     const n = Math.min(CHUNK_ENTRIES, count - done);
     const turn = effort.turn();
     if (turn) await turn;
     const bytes = chunk.subarray(0, n * INDEX_ENTRY_SIZE);
     await readInto(source, rules.indexOffset + done * INDEX_ENTRY_SIZE, bytes);
-    parser.push(bytes);
+    parser.push(words.subarray(0, n * ENTRY_WORDS));
   }
   return { entries: count - parser.padding, paddingEntries: parser.padding };
 }

@@ -2,8 +2,9 @@
 // at a time, divides the log until a part fits the processor's cache; there a radix sort from the
 // lowest digit finishes the part. Takes 12 bytes an entry besides the log, of which 4 are the result.
 
+import { TWO_32 } from '../lib/bytes.js';
 import { memory } from '../native/memory.js';
-import type { EntryLog } from './entry-log.js';
+import { SPAN_HIGH_SHIFT, type EntryLog } from './entry-log.js';
 
 const DIGIT_BITS = 11;
 const DIGITS = 1 << DIGIT_BITS;
@@ -12,42 +13,48 @@ const CACHED_ENTRIES = 1 << 16;
 /** A number is exact up to 2^53: room for such an offset, and for the place of one of these entries after it. */
 const MAX_KEY_OFFSET = 2 ** 53 / CACHED_ENTRIES;
 
+/** The entries of a log by offset, and entries of the same offset by time of writing. */
+export interface LogOrder {
+  /** When each entry was written: its place in the log before. null: the log was in order already. */
+  readonly times: Uint32Array | null;
+  /** Whether the entries have been moved to this order. If not, each is where it was. */
+  readonly areMoved: boolean;
+}
+
 /**
- * Sorts a log by offset, and entries of the same offset by time of writing.
- * @returns the place that each entry had before; null if the log was in order already
+ * Sorts a log.
+ * @param mayStay whether the entries need not be moved
  */
-export function sortLog(log: EntryLog): Uint32Array | null {
+export function sortLog(log: EntryLog, mayStay = false): LogOrder {
+  const { count, offsets, spans } = log;
+  const makesKeys = mayStay && count <= CACHED_ENTRIES;
+  const keys = new Float64Array(makesKeys ? count : 0);
   let last = 0;
   let largest = 0;
   let isInOrder = true;
-  for (let i = 0; i < log.count; i++) {
-    const offset = log.offsetOf(i);
+  for (let i = 0; i < count; i++) {
+    const high = (spans[i] as number) >>> SPAN_HIGH_SHIFT;
+    const offset = high * TWO_32 + (offsets[i] as number);
     if (offset < last) isInOrder = false;
     if (offset > largest) largest = offset;
     last = offset;
+    if (makesKeys) keys[i] = offset * CACHED_ENTRIES + i;
   }
-  if (isInOrder) return null;
-  const isSmall = log.count <= CACHED_ENTRIES && largest < MAX_KEY_OFFSET;
-  return isSmall ? sortFew(log) : new LogSort(log).run(largest);
+  if (isInOrder) return { times: null, areMoved: false };
+  if (makesKeys && largest < MAX_KEY_OFFSET) return { times: timesOf(keys), areMoved: false };
+  return { times: new LogSort(log).run(largest), areMoved: true };
 }
 
 /**
  * Sorts a log that is as long as those of most images, with V8's own sort of numbers. A start sorts it once,
  * and would be done with the loops of LogSort before V8 has compiled them.
+ * @param keys offset and place of each entry
  */
-function sortFew(log: EntryLog): Uint32Array {
-  const { count } = log;
-  const keys = new Float64Array(count);
-  for (let i = 0; i < count; i++) keys[i] = log.offsetOf(i) * CACHED_ENTRIES + i;
+function timesOf(keys: Float64Array): Uint32Array {
   keys.sort();
-  const order = new Uint32Array(count);
-  for (let k = 0; k < count; k++) order[k] = (keys[k] as number) & (CACHED_ENTRIES - 1);
-  const sorted = new Uint32Array(count);
-  for (const array of [log.offsets, log.spans, log.moffsets, log.meta]) {
-    for (let k = 0; k < count; k++) sorted[k] = array[order[k] as number] as number;
-    array.set(sorted);
-  }
-  return order;
+  const times = new Uint32Array(keys.length);
+  for (let k = 0; k < keys.length; k++) times[k] = (keys[k] as number) & (CACHED_ENTRIES - 1);
+  return times;
 }
 
 class LogSort {

@@ -2,8 +2,15 @@
 // each sector, the entry that was written last. Takes time linear in the number of entries, times up to
 // 14 where entries lie within others.
 
-import type { EntryLog } from './entry-log.js';
+import { TWO_32 } from '../lib/bytes.js';
+import {
+  MAX_ENTRY_LENGTH,
+  META_MOFFSET_HIGH,
+  SPAN_HIGH_SHIFT,
+  type EntryLog,
+} from './entry-log.js';
 import { HiddenEntries } from './hidden-entries.js';
+import type { LogOrder } from './sort-log.js';
 
 /** Receives the pieces, in order and without overlap. Units: sectors. */
 export interface PieceSink {
@@ -17,16 +24,19 @@ export interface PieceSink {
 const NONE = -1;
 
 /**
- * @param order the time of writing of each entry; null if the entries are in that order
- * @param begin the place of the first of the `count` entries in the log's arrays
+ * Reads the arrays of the log itself. A start sweeps over a few thousand entries, before V8 has compiled this: calls
+ * for each field would double the time, and V8 would compile every one of them.
+ * @param begin the place of the first of the `count` entries, if they are not where they were written
  */
 export function sweep(
   log: EntryLog,
-  order: Uint32Array | null,
+  { times, areMoved }: LogOrder,
   begin: number,
   count: number,
   sink: PieceSink,
 ): void {
+  const { offsets, spans, moffsets, meta } = log;
+  const places = areMoved ? null : times;
   let hidden: HiddenEntries | null = null;
   // The visible entry. The sweep has emitted all of it before `at`.
   let at = 0;
@@ -36,25 +46,31 @@ export function sweep(
   let time = 0;
   for (let i = 0; i <= count; i++) {
     const isLast = i === count;
-    const newOffset = isLast ? Infinity : log.offsetOf(begin + i);
+    const place = places && !isLast ? (places[i] as number) : begin + i;
+    const span = spans[place] as number;
+    const newOffset = isLast
+      ? Infinity
+      : (span >>> SPAN_HIGH_SHIFT) * TWO_32 + (offsets[place] as number);
     while (end !== NONE && end <= newOffset) {
       sink.piece(at, end, at + shift, tag, i);
       at = end;
-      const place: number = hidden ? hidden.take(at) : NONE;
-      if (!hidden || place < 0) {
+      const next: number = hidden ? hidden.take(at) : NONE;
+      if (!hidden || next < 0) {
         end = NONE;
         break;
       }
-      end = hidden.endOf(place);
-      shift = hidden.shiftOf(place);
-      tag = hidden.tagOf(place);
+      end = hidden.endOf(next);
+      shift = hidden.shiftOf(next);
+      tag = hidden.tagOf(next);
       time = hidden.time;
     }
     if (isLast) return;
-    const newEnd = newOffset + log.lengthOf(begin + i);
-    const newShift = log.moffsetOf(begin + i) - newOffset;
-    const newTag = log.tagOf(begin + i);
-    const newTime = order ? (order[i] as number) : i;
+    const newEnd = newOffset + (span & MAX_ENTRY_LENGTH);
+    const bits = meta[place] as number;
+    const newMoffset = (bits & META_MOFFSET_HIGH) * TWO_32 + (moffsets[place] as number);
+    const newShift = newMoffset - newOffset;
+    const newTag = bits & ~META_MOFFSET_HIGH;
+    const newTime = times ? (times[i] as number) : i;
     if (end !== NONE) {
       if (time > newTime) {
         if (newEnd > end) (hidden ??= new HiddenEntries()).add(newEnd, newShift, newTag, newTime);

@@ -1,7 +1,8 @@
 // The rules for index entries at their limits, in sealed layers and in append-only uppers.
 import { test } from 'tap';
 import type { FormatProblem } from '../../../daemon/errors.js';
-import { EntryParser } from '../../../daemon/lsmt/entries.js';
+import { ENTRY_WORDS, EntryParser } from '../../../daemon/lsmt/entries.js';
+import { EntryLog, META_LAYER_SHIFT, META_ZEROED } from '../../../daemon/lsmt/entry-log.js';
 import { encodeEntries, PADDING_ENTRY, type LsmtEntry } from '../../support/lsmt-layout.js';
 
 /** In sectors: the first one after the data. */
@@ -19,38 +20,70 @@ const zeroed = (offset: number, length: number, moffset: number): LsmtEntry => (
   zeroed: true,
 });
 
+const LAYER = 7;
+
 interface Parsed {
-  /** offset, length, moffset, zeroed, tag */
-  visits: [number, number, number, boolean, number][];
+  /** What the log got: offset, length, moffset, or null if zeroed. */
+  visits: [number, number, number | null][];
   problems: FormatProblem[];
   padding: number;
 }
 
 function parse(entries: readonly LsmtEntry[], sorted = true, pieces = 1): Parsed {
-  const visits: Parsed['visits'] = [];
+  const log = new EntryLog(entries.length);
   const problems: FormatProblem[] = [];
-  const parser = new EntryParser(
-    { blob: 'blob', indexOffset: 55_296, dataEnd: END, sorted, sink: (p) => problems.push(p) },
-    (...visit) => visits.push(visit),
-  );
-  const bytes = encodeEntries(entries);
-  const step = Math.ceil(entries.length / pieces) * 16;
-  for (let at = 0; at < bytes.length; at += step) parser.push(bytes.subarray(at, at + step));
+  const rules = { blob: 'blob', indexOffset: 55_296, dataEnd: END, sorted };
+  const parser = new EntryParser({ ...rules, sink: (p) => problems.push(p) }, log, LAYER);
+  const words = new Uint32Array(Uint8Array.from(encodeEntries(entries)).buffer);
+  const step = Math.ceil(entries.length / pieces) * ENTRY_WORDS;
+  for (let at = 0; at < words.length; at += step) parser.push(words.subarray(at, at + step));
+  const visits = Array.from({ length: log.count }, (_, i): Parsed['visits'][number] => {
+    const isZeroed = (log.tagOf(i) & META_ZEROED) !== 0;
+    return [log.offsetOf(i), log.lengthOf(i), isZeroed ? null : log.moffsetOf(i)];
+  });
   return { visits, problems, padding: parser.padding };
 }
 
 const isGood = (...entries: LsmtEntry[]): boolean => parse(entries).problems.length === 0;
 
 await test('fields are decoded at their widest', (t) => {
-  const widest = data(2 ** 50 - 2, 100, 8, 255);
-  const { visits } = parse([data(2 ** 32 - 1, 1, 8, 1), data(2 ** 32, 2, 9), widest]);
-  t.same(visits, [
-    [2 ** 32 - 1, 1, 8, false, 1],
-    [2 ** 32, 2, 9, false, 0],
-    [2 ** 50 - 2, 100, 8, false, 255],
+  const { visits } = parse([
+    data(2 ** 32 - 1, 1, 8, 1),
+    data(2 ** 32, 2, 9),
+    data(2 ** 44 - 3, 2, 8, 255),
   ]);
-  const long = parse([zeroed(7, 16383, END)]);
-  t.same(long.visits, [[7, 16383, END, true, 0]]);
+  t.same(visits, [
+    [2 ** 32 - 1, 1, 8],
+    [2 ** 32, 2, 9],
+    [2 ** 44 - 3, 2, 8],
+  ]);
+  t.same(parse([zeroed(7, 16383, END)]).visits, [[7, 16383, null]]);
+  t.same(
+    parse([data(2 ** 50 - 2, 1, 8)]),
+    { visits: [], problems: [], padding: 0 },
+    'far past a device',
+  );
+  t.same(parse([data(2 ** 44 - 3, 4, 8)]).visits, [[2 ** 44 - 3, 3, 8]], 'half past a device');
+  t.end();
+});
+
+await test('data far into a layer', (t) => {
+  const log = new EntryLog(1);
+  const rules = { blob: 'blob', indexOffset: 0, dataEnd: 2 ** 44, sorted: true };
+  const words = new Uint32Array(Uint8Array.from(encodeEntries([data(0, 5, 2 ** 44 - 5)])).buffer);
+  new EntryParser({ ...rules, sink: (p) => t.fail(p.section) }, log, LAYER).push(words);
+  t.equal(log.moffsetOf(0), 2 ** 44 - 5);
+  t.equal(log.tagOf(0) >>> META_LAYER_SHIFT, LAYER);
+  t.end();
+});
+
+await test('a log without room gets nothing more', (t) => {
+  const rules = { blob: 'blob', indexOffset: 0, dataEnd: END, sorted: true };
+  const parser = new EntryParser({ ...rules, sink: (p) => t.fail(p.section) }, new EntryLog(1), 0);
+  const words = new Uint32Array(
+    Uint8Array.from(encodeEntries([data(0, 1, 8), data(1, 1, 9)])).buffer,
+  );
+  t.throws(() => parser.push(words), RangeError);
   t.end();
 });
 
@@ -105,7 +138,7 @@ await test('zeroed entries keep to the same range, although they read nothing', 
 await test('entries of length 0 map nothing, but their place is checked', (t) => {
   const { visits, problems } = parse([data(5, 0, 9), zeroed(5, 0, 8), data(5, 1, 10)]);
   t.same(problems, []);
-  t.same(visits, [[5, 1, 10, false, 0]]);
+  t.same(visits, [[5, 1, 10]]);
   t.notOk(isGood(data(5, 0, 8)));
   t.notOk(isGood(data(5, 0, END)));
   t.end();
@@ -154,7 +187,7 @@ await test('a problem names the entry, its place in the blob and the facts', (t)
       got: 0,
     },
   ]);
-  t.equal(visits.length, 1, 'bad entries are not visited');
+  t.equal(visits.length, 1, 'bad entries are left out');
   t.end();
 });
 

@@ -1,4 +1,5 @@
 // The pieces of a sweep: in order, without overlap, each from the entry that was written last.
+import { deepEqual } from 'node:assert/strict';
 import { test } from 'tap';
 import { EntryLog } from '../../../daemon/lsmt/entry-log.js';
 import { sortLog } from '../../../daemon/lsmt/sort-log.js';
@@ -13,14 +14,18 @@ interface Piece {
 }
 
 function piecesOf(rows: readonly (readonly [number, number, number, number])[]): Piece[] {
-  const log = new EntryLog(rows.length);
-  for (const row of rows) log.push(...row);
-  const pieces: Piece[] = [];
-  const order = sortLog(log);
-  sweep(log, order, 0, log.count, {
-    piece: (offset, end, moffset, tag, taken) =>
-      pieces.push({ offset, end, moffset, layer: tag >>> 16, taken }),
-  });
+  const sweepOf = (mayStay: boolean): Piece[] => {
+    const log = new EntryLog(rows.length);
+    for (const row of rows) log.push(...row);
+    const pieces: Piece[] = [];
+    sweep(log, sortLog(log, mayStay), 0, log.count, {
+      piece: (offset, end, moffset, tag, taken) =>
+        pieces.push({ offset, end, moffset, layer: tag >>> 16, taken }),
+    });
+    return pieces;
+  };
+  const pieces = sweepOf(true);
+  deepEqual(sweepOf(false), pieces, 'the same, if the entries are moved');
   return pieces;
 }
 
