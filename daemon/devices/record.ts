@@ -2,17 +2,7 @@
 // The daemon syncs a record to disk before it connects the device. The backend name in the kernel proves
 // which device belongs to a record.
 
-import {
-  closeSync,
-  constants,
-  fsyncSync,
-  openSync,
-  readFileSync,
-  opendirSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { opendirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { parseWith } from '../config/parse.js';
@@ -22,7 +12,7 @@ import { sourceOfWords, wordsOf } from '../image/image-source.js';
 import { deviceIndex, deviceSettings } from '../kernel/device-settings.js';
 import { backendName, type DeviceOwner } from '../kernel/sysfs.js';
 import { someOf, strictObject, stringOf, wholeNumber } from '../lib/schema.js';
-import { openStateFile, readStateFile } from './state-file.js';
+import { readStateFile, replaceStateFile, syncFolder } from './state-file.js';
 
 /** Bytes of a record: room for the longest paths that a control request can carry. */
 const MAX_RECORD_LENGTH = 2 << 20;
@@ -105,23 +95,12 @@ export class DeviceRecords {
       const message = `${devicePath(record.index)}: its record has ${text.length} characters, at most ${MAX_RECORD_LENGTH}; use shorter paths or a configuration`;
       throw new OverlaybdError('LIMIT', message);
     }
-    // A daemon that was killed may have left this file.
-    rmSync(`${path}.new`, { force: true });
-    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
-    const fd = openStateFile(`${path}.new`, flags);
-    try {
-      writeFileSync(fd, text);
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
-    renameSync(`${path}.new`, path);
-    this.#sync();
+    replaceStateFile(path, text);
   }
 
   remove(id: string): void {
     rmSync(this.#path(id), { force: true });
-    this.#sync();
+    syncFolder(this.#folder);
   }
 
   /** @param problem called for each file that is not a record; it stays in the folder */
@@ -165,14 +144,5 @@ export class DeviceRecords {
 
   #path(id: string): string {
     return join(this.#folder, `${id}.json`);
-  }
-
-  #sync(): void {
-    const fd = openSync(this.#folder, 'r');
-    try {
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
   }
 }

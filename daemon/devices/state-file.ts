@@ -1,15 +1,20 @@
-// Opens and reads files of a state folder. Whatever is at the path, this neither waits nor has side
+// Opens, reads and replaces files of a state folder. Whatever is at the path, this neither waits nor has side
 // effects, and does not follow links.
 
 import {
   closeSync,
   constants,
   fstatSync,
+  fsyncSync,
   lstatSync,
   openSync,
   readSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
   type Stats,
 } from 'node:fs';
+import { dirname } from 'node:path';
 import { OverlaybdError } from '../errors.js';
 
 const SAFE = constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY;
@@ -43,6 +48,32 @@ export function readStateFile(path: string, most: number): string {
     }
     const bytes = Buffer.alloc(size);
     return bytes.toString('utf8', 0, readSync(fd, bytes, 0, size, 0));
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Replaces a file. After a crash, it has either this text or the one before, complete. @throws errors of the system */
+export function replaceStateFile(path: string, text: string): void {
+  // A daemon that was killed may have left this file.
+  rmSync(`${path}.new`, { force: true });
+  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
+  const fd = openStateFile(`${path}.new`, flags);
+  try {
+    writeFileSync(fd, text);
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+  renameSync(`${path}.new`, path);
+  syncFolder(dirname(path));
+}
+
+/** Makes changes of names in a folder survive a crash. */
+export function syncFolder(path: string): void {
+  const fd = openSync(path, 'r');
+  try {
+    fsyncSync(fd);
   } finally {
     closeSync(fd);
   }

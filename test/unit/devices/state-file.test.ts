@@ -1,6 +1,15 @@
 // Files of a state folder: opening any kind of file ends at once and follows no link.
 import { spawnSync } from 'node:child_process';
-import { closeSync, constants, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'tap';
@@ -9,6 +18,7 @@ import {
   openStateFile,
   readStateFile,
   readStateFileEnd,
+  replaceStateFile,
 } from '../../../daemon/devices/state-file.js';
 
 const CREATE = constants.O_RDWR | constants.O_CREAT;
@@ -24,6 +34,21 @@ await test('regular files are read whole, or from their end', async (t) => {
   closeSync(openStateFile(path, CREATE));
   t.equal(readFileSync(path, 'utf8'), 'what is in it', 'opening changes nothing');
   t.throws(() => readStateFile(`${path}2`, 1), { code: 'ENOENT' });
+});
+
+await test('a file is replaced whole, also after an earlier attempt was killed', (t) => {
+  const folder = t.testdir();
+  const path = join(folder, 'file');
+  replaceStateFile(path, 'first');
+  writeFileSync(`${path}.new`, 'left by a daemon that was killed');
+  replaceStateFile(path, 'second');
+  t.equal(readFileSync(path, 'utf8'), 'second');
+  t.equal(statSync(path).mode & 0o777, 0o600);
+  t.same(readdirSync(folder), ['file']);
+  symlinkSync('/etc/passwd', `${path}.new`);
+  replaceStateFile(path, 'third');
+  t.same([readFileSync(path, 'utf8'), readdirSync(folder)], ['third', ['file']]);
+  t.end();
 });
 
 await test('other kinds of files are refused by name, without waiting', async (t) => {
