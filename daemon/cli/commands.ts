@@ -48,6 +48,11 @@ export const COMMANDS: readonly Command[] = [
     load: () => import('./status.js'),
   },
   {
+    usage: 'exports [action] [name] [image..]',
+    describe: 'list, add and remove the exports of the running daemon',
+    load: () => import('./exports.js'),
+  },
+  {
     usage: 'mount <image..>',
     describe: 'mount the file system in an image, read-only: mount <image..> <dir>',
     load: () => import('./mount.js'),

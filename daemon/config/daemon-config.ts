@@ -12,6 +12,9 @@ import { tlsSchema } from './tls-config.js';
 
 export const MAX_THREADS = 256;
 
+/** Bytes of the name of an export: the limit of the protocol. */
+export const MAX_EXPORT_NAME_LENGTH = 4096;
+
 const threadsSchema = wholeNumber(1, MAX_THREADS);
 
 /** Whether a number is valid for `threads`. */

@@ -7,6 +7,7 @@ import type { DeviceSettings } from '../kernel/device-settings.js';
 export const API = {
   status: '/v1/status',
   devices: '/v1/devices',
+  exports: '/v1/exports',
   reload: '/v1/reload',
   upgrade: '/v1/upgrade',
 } as const;
@@ -112,6 +113,13 @@ export interface ExportStatus {
   readonly problem: ExportProblem | null;
   /** null: all of it is on this machine. */
   readonly remote: RemoteStatus | null;
+  /** Whether it was added while the daemon ran: it can be removed in the same way. */
+  readonly added: boolean;
+}
+
+/** GET /v1/exports */
+export interface ExportList {
+  readonly exports: readonly ExportStatus[];
 }
 
 /** An image file whose reads have not come back from the kernel within the read deadline. */

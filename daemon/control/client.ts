@@ -8,8 +8,10 @@ import {
   type DaemonStatus,
   type DetachRequest,
   type ErrorAnswer,
+  type ExportList,
+  type ExportStatus,
 } from './api.js';
-import type { AttachRequest } from './requests.js';
+import type { AttachRequest, ExportRequest } from './requests.js';
 
 export class ControlClient {
   readonly #socket: string;
@@ -46,6 +48,18 @@ export class ControlClient {
   /** @returns the process id of the successor */
   async upgrade(): Promise<number> {
     return ((await this.#ask('POST', API.upgrade)) as { pid: number }).pid;
+  }
+
+  exports(): Promise<ExportList> {
+    return this.#ask('GET', API.exports) as Promise<ExportList>;
+  }
+
+  addExport(name: string, request: ExportRequest): Promise<ExportStatus> {
+    return this.#ask('PUT', exportPath(name), request) as Promise<ExportStatus>;
+  }
+
+  async removeExport(name: string): Promise<void> {
+    await this.#ask('DELETE', exportPath(name));
   }
 
   #ask(method: string, path: string, body?: unknown): Promise<unknown> {
@@ -96,6 +110,10 @@ export class ControlClient {
       cause: error,
     });
   }
+}
+
+function exportPath(name: string): string {
+  return `${API.exports}/${encodeURIComponent(name)}`;
 }
 
 /** @param value the body, of any JSON: it comes from another process */

@@ -1,6 +1,7 @@
 // Parses requests to the control API and checks them against their schema.
 
 import * as v from 'valibot';
+import { MAX_EXPORT_NAME_LENGTH } from '../config/daemon-config.js';
 import { MAX_LAYERS } from '../config/image-config.js';
 import { REGISTRY_KEYS, type RegistrySettings } from '../config/registry-settings.js';
 import { OverlaybdError, messageOf } from '../errors.js';
@@ -52,22 +53,51 @@ const attachSchema = v.pipe(
 
 export type AttachRequest = Readonly<v.InferOutput<typeof attachSchema>>;
 
+/** PUT /v1/exports/NAME */
+const exportSchema = strictObject({
+  /** An image of a registry, a configuration, or blobs, bottom first. */
+  image: v.pipe(someOf(imageName, MAX_LAYERS + 1), v.readonly()),
+  /** Only this partition of the image, as GPT and MBR number them. */
+  partition: v.exactOptional(wholeNumber(1, 65535)),
+});
+
+export type ExportRequest = Readonly<v.InferOutput<typeof exportSchema>>;
+
 /** @throws OverlaybdError BAD_ARGUMENT naming the wrong value by its path */
 export function parseAttachRequest(body: string): AttachRequest {
-  let value: unknown;
-  try {
-    value = JSON.parse(body);
-  } catch (error) {
-    throw wrongRequest(`not JSON: ${messageOf(error)}`);
-  }
-  return checkAttachRequest(value);
+  return checkAttachRequest(parsed(body, 'attach'));
 }
 
 /** Checks a value that is parsed already. */
 export function checkAttachRequest(value: unknown): AttachRequest {
-  return checked(attachSchema, value, wrongRequest);
+  return checked(attachSchema, value, wrong('attach'));
 }
 
-function wrongRequest(why: string): OverlaybdError {
-  return new OverlaybdError('BAD_ARGUMENT', `attach: ${why}`);
+/** @throws OverlaybdError BAD_ARGUMENT naming the wrong value by its path */
+export function parseExportRequest(body: string): ExportRequest {
+  return checkExportRequest(parsed(body, 'export'));
+}
+
+/** Checks a value that is parsed already. */
+export function checkExportRequest(value: unknown): ExportRequest {
+  return checked(exportSchema, value, wrong('export'));
+}
+
+/** @throws OverlaybdError BAD_ARGUMENT if it is longer than the protocol allows */
+export function checkExportName(name: string): string {
+  const bytes = Buffer.byteLength(name);
+  if (bytes <= MAX_EXPORT_NAME_LENGTH) return name;
+  throw wrong('export')(`a name of ${bytes} bytes, at most ${MAX_EXPORT_NAME_LENGTH} are allowed`);
+}
+
+function parsed(body: string, subject: string): unknown {
+  try {
+    return JSON.parse(body) as unknown;
+  } catch (error) {
+    throw wrong(subject)(`not JSON: ${messageOf(error)}`);
+  }
+}
+
+function wrong(subject: string): (why: string) => OverlaybdError {
+  return (why) => new OverlaybdError('BAD_ARGUMENT', `${subject}: ${why}`);
 }

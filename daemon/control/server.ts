@@ -3,26 +3,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { OverlaybdError, codeOf, messageOf, type ErrorCode } from '../errors.js';
 import { printableJson } from '../lib/printable.js';
-import {
-  API,
-  MAX_BODY_LENGTH,
-  type AttachAnswer,
-  type DaemonStatus,
-  type DetachRequest,
-  type ErrorAnswer,
-} from './api.js';
-import { parseAttachRequest } from './requests.js';
-import type { AttachRequest } from './requests.js';
-
-/** The operations of the daemon. They throw OverlaybdErrors. */
-export interface ControlHandlers {
-  status(): Promise<DaemonStatus>;
-  attach(request: AttachRequest): Promise<AttachAnswer>;
-  detach(device: string, request: DetachRequest): Promise<void>;
-  reload(): Promise<void>;
-  /** Resolves with the process id of the successor when it has taken over. */
-  upgrade(): Promise<number>;
-}
+import { MAX_BODY_LENGTH, type ErrorAnswer } from './api.js';
+import { answer, type ControlHandlers } from './routes.js';
 
 const STATUS_CODES: Partial<Record<ErrorCode, number>> = {
   BAD_ARGUMENT: 400,
@@ -52,45 +34,14 @@ export class ControlServer {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
-      const answer = await this.#do(request);
-      send(response, answer === undefined ? 204 : 200, answer);
+      const { method = '', url = '' } = request;
+      const result = await answer({ method, url, body: await read(request) }, this.#handlers);
+      send(response, result === undefined ? 204 : 200, result);
     } catch (error) {
       const code = codeOf(error);
       const body: ErrorAnswer = { code, message: messageOf(error) };
       send(response, STATUS_CODES[code] ?? 500, body);
     }
-  }
-
-  async #do(request: IncomingMessage): Promise<unknown> {
-    const [pathname = '', query] = (request.url ?? '').split('?', 2);
-    const searchParams = new URLSearchParams(query);
-    const what = `${request.method ?? ''} ${pathname}`;
-    const body = await read(request);
-    switch (what) {
-      case `GET ${API.status}`:
-        return this.#handlers.status();
-      case `POST ${API.devices}`:
-        return this.#handlers.attach(parseAttachRequest(body));
-      case `POST ${API.reload}`:
-        return this.#handlers.reload();
-      case `POST ${API.upgrade}`:
-        return { pid: await this.#handlers.upgrade() };
-    }
-    const device = new RegExp(`^DELETE ${API.devices}/([^/]+)$`).exec(what)?.[1];
-    if (device !== undefined) {
-      const flag = (name: string): boolean => searchParams.get(name) === '1';
-      const detach = { force: flag('force'), onClose: flag('onClose') };
-      return this.#handlers.detach(decode(device), detach);
-    }
-    throw new OverlaybdError('NOT_FOUND', `control API: there is no ${what}`);
-  }
-}
-
-function decode(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    throw new OverlaybdError('BAD_ARGUMENT', `control API: ${text}: not percent-encoded UTF-8`);
   }
 }
 

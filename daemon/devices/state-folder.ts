@@ -73,6 +73,11 @@ export class StateFolder {
     return join(this.path, 'devices');
   }
 
+  /** The exports that were added while a daemon ran. */
+  get exports(): string {
+    return join(this.path, 'exports.json');
+  }
+
   get controlSocket(): string {
     return controlSocketOf(this.path);
   }

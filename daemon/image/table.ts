@@ -144,6 +144,44 @@ export class ImageTable {
     return [...before.values()];
   }
 
+  /**
+   * Serves an image of {@link open} as one more export, or in place of what has that name; the others stay.
+   * @param keep called before the change; nothing changes if it throws
+   * @returns the image that is no longer exported, if there is one: the caller releases it when no reactor reads it
+   */
+  setExport(name: string, held: HeldImage, keep: () => void): Promise<HeldImage | null> {
+    return this.#turns.run(async () => {
+      keep();
+      const before = this.#take(name);
+      this.#exports = new Map([...this.#exports, [name, held]]);
+      if (before?.key !== held.key) this.#announce(name, held);
+      this.#republish();
+      return before;
+    });
+  }
+
+  /** Serves an export no longer. @see {@link setExport} */
+  removeExport(name: string, keep: () => void): Promise<HeldImage | null> {
+    return this.#turns.run(async () => {
+      keep();
+      const before = this.#take(name);
+      this.#republish();
+      return before;
+    });
+  }
+
+  /** @returns the image that had the name */
+  #take(name: string): HeldImage | null {
+    const before = this.#exports.get(name) ?? null;
+    const others = <T>(exports: ReadonlyMap<string, T>): Map<string, T> =>
+      new Map([...exports].filter(([each]) => each !== name));
+    this.#exports = others(this.#exports);
+    this.#failed = others(this.#failed);
+    clearTimeout(this.#retries.get(name));
+    this.#retries.delete(name);
+    return before;
+  }
+
   /** Makes the image known to the reactors under its key. Clients do not see it. */
   hide(held: HeldImage): void {
     this.#hidden.set(held.key, held);

@@ -1,7 +1,7 @@
 // Where a daemon is asked: its state folder with lock and control socket, and the server on that socket.
 // Knows nothing of what is asked.
 
-import type { ControlHandlers } from '../control/server.js';
+import type { ControlHandlers } from '../control/routes.js';
 import type { StateFolder } from '../devices/state-folder.js';
 import {
   listenControl,

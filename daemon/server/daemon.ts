@@ -5,6 +5,7 @@ import type { RegistrySettings } from '../config/registry-settings.js';
 import type { TlsFiles } from '../config/tls-config.js';
 import { Fetcher } from '../fetch/fetcher.js';
 import { FetcherRemote } from '../fetch/remote.js';
+import type { ImageSource } from '../image/image-source.js';
 import type { HeldImage } from '../image/open-images.js';
 import type { OpenImage } from '../image/opener.js';
 import { isRemote } from '../image/spec.js';
@@ -118,8 +119,41 @@ export class Daemon {
     const before = await this.images.setExports(exports, () => this.#strict);
     this.reactors.setTls(settings);
     this.#tlsRequired = settings?.mode === 'require';
+    this.#releaseLater(before);
+  }
+
+  /**
+   * Serves one more export, or another image under its name. Connections keep what they read from.
+   * @param turn called when the image is open; makes the change, with what is done before it
+   * @throws OverlaybdError when the image cannot be opened, what `turn` throws; nothing has changed then
+   */
+  async addExport(
+    name: string,
+    source: ImageSource,
+    turn: (change: (keep: () => void) => Promise<void>) => Promise<void>,
+  ): Promise<void> {
+    const held = await this.images.open(source);
+    try {
+      await turn(async (keep) => {
+        const before = await this.images.setExport(name, held, keep);
+        if (before) this.#releaseLater([before]);
+      });
+    } catch (error) {
+      this.images.release(held);
+      throw error;
+    }
+  }
+
+  /** Serves an export no longer. Connections that read from it go on. @param keep done before the change */
+  async removeExport(name: string, keep: () => void): Promise<void> {
+    const before = await this.images.removeExport(name, keep);
+    if (before) this.#releaseLater([before]);
+  }
+
+  /** Closes images when the connections of now have ended, which may read from them. */
+  #releaseLater(images: readonly HeldImage[]): void {
     const release = (held: HeldImage): void => this.images.release(held);
-    void this.reactors.currentGone().then(() => before.forEach(release));
+    void this.reactors.currentGone().then(() => images.forEach(release));
   }
 
   /** Takes no new connection, answers what has been asked, and ends. */

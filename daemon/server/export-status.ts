@@ -14,12 +14,14 @@ const MOST_HOSTS = 16;
 export function exportStatuses(
   images: ImageTable,
   fetch: FetchStatus | null = null,
+  isAdded: (name: string) => boolean = () => false,
 ): ExportStatus[] {
   const blobs = new Map(fetch?.blobs.map((blob) => [blob.digest, blob]));
   const served = [...images.exports].map(([name, { name: of, image }]): ExportStatus => {
     const { description, size } = image;
     const remote = remoteStatus(digestsOf(image.disk), blobs);
-    return { name, state: 'served', image: of, description, size, problem: null, remote };
+    const added = isAdded(name);
+    return { name, state: 'served', image: of, description, size, problem: null, remote, added };
   });
   const failed = [...images.failed].map(([name, { source, problem, isOpening }]): ExportStatus => {
     const image = describeBlobs(source.blobs);
@@ -33,6 +35,7 @@ export function exportStatuses(
       size: 0,
       problem: { code, message, since, tries, retrySeconds },
       remote: null,
+      added: isAdded(name),
     };
   });
   return [...served, ...failed];

@@ -2,14 +2,16 @@
 // how it ends.
 
 import { setTimeout as pause } from 'node:timers/promises';
-import type { DaemonStatus } from '../control/api.js';
-import type { ControlHandlers } from '../control/server.js';
+import type { DaemonStatus, ExportStatus } from '../control/api.js';
+import type { ControlHandlers } from '../control/routes.js';
 import { OverlaybdError, codeOf, factsOf, messageOf } from '../errors.js';
 import { counted } from '../lib/counted.js';
 import { packageVersion } from '../lib/package-version.js';
 import type { Logger } from '../log/logger.js';
 import { DRAIN_TIMEOUT_MS } from '../reactor/limits.js';
+import type { AddedExports } from './added-exports.js';
 import type { Daemon, ServedOptions } from './daemon.js';
+import { ExportChanges } from './export-changes.js';
 import { cacheSummary, exportCounts, exportStatuses, imageCounts } from './export-status.js';
 import type { DeviceManager } from '../devices/manager.js';
 import type { ControlPoint } from './control-point.js';
@@ -41,6 +43,8 @@ export interface OperationParts {
   readonly devices: DeviceManager | null;
   /** null: this daemon has no control socket, so devices neither. */
   readonly control: ControlPoint | null;
+  /** null: there is no state folder to keep them in. */
+  readonly added: AddedExports | null;
   readonly manager: SdNotify;
   readonly log: Logger;
   /** Where metrics are asked for; null: nowhere. */
@@ -55,6 +59,7 @@ export class Operation {
   readonly #since = new Date().toISOString();
   /** Of this process: an upgrade of the package replaces the file that has it. */
   readonly #version = packageVersion();
+  readonly #changes: ExportChanges | null;
   #metrics: MetricsPoint | null = null;
   #upgrading: Promise<number> | null = null;
   #ended: (why: string) => void = () => undefined;
@@ -69,7 +74,9 @@ export class Operation {
 
   constructor(parts: OperationParts) {
     this.#parts = parts;
-    const { daemon, log } = parts;
+    const { added, daemon, devices, log } = parts;
+    const statuses = async (): Promise<readonly ExportStatus[]> => this.#exports();
+    this.#changes = added && new ExportChanges({ daemon, devices, added, log, statuses });
     this.#stuck = new StuckFiles(log, () => daemon.images.exports);
     this.ended = new Promise((resolve) => {
       this.#ended = resolve;
@@ -120,7 +127,8 @@ export class Operation {
     const { daemon, log, manager, readServed } = this.#parts;
     manager.reloading();
     try {
-      await daemon.reload(await readServed());
+      const served = await readServed();
+      await (this.#changes ? this.#changes.reload(served) : daemon.reload(served));
       log.log('info', `reloaded: ${exportCounts(daemon.images)}`);
     } catch (error) {
       log.log('error', `reload: everything stays as it was: ${messageOf(error)}`, {
@@ -135,8 +143,10 @@ export class Operation {
 
   /** @returns the successor's process id. @throws OverlaybdError when there is none; we go on then */
   upgrade(): Promise<number> {
+    this.#parts.added?.freeze(true);
     this.#upgrading ??= this.#upgrade().catch((error: unknown) => {
       this.#upgrading = null;
+      this.#parts.added?.freeze(false);
       this.#parts.log.log('error', messageOf(error), { code: codeOf(error), ...factsOf(error) });
       throw error;
     });
@@ -199,22 +209,31 @@ export class Operation {
   }
 
   #handlers(): ControlHandlers {
-    const { devices } = this.#parts;
-    const need = (): DeviceManager => {
-      if (devices) return devices;
-      throw new OverlaybdError('UNSUPPORTED', 'this daemon has no state folder');
-    };
+    const devices = this.#need(this.#parts.devices);
+    const changes = this.#need(this.#changes);
     return {
       status: () => this.#status(),
       attach: async (request) => {
         checkWanted(request.registries ?? {}, this.#parts.daemon.registries);
-        const answer = await need().attach(request);
+        const answer = await devices().attach(request);
         warnOfTimeouts([answer], this.#parts.log);
         return answer;
       },
-      detach: (device, request) => need().detach(device, request),
+      detach: (device, request) => devices().detach(device, request),
       reload: () => this.reload(),
       upgrade: () => this.upgrade(),
+      exports: () => changes().list(),
+      export: (name) => changes().one(name),
+      addExport: (name, request) => changes().add(name, request),
+      removeExport: (name) => changes().remove(name),
+    };
+  }
+
+  /** @returns throws OverlaybdError UNSUPPORTED if there is no such part */
+  #need<T>(part: T | null): () => T {
+    return () => {
+      if (part !== null) return part;
+      throw new OverlaybdError('UNSUPPORTED', 'this daemon has no state folder');
     };
   }
 
@@ -228,11 +247,20 @@ export class Operation {
       listening: daemon.listening,
       clients: daemon.clients.count,
       images: imageCounts(daemon.images),
-      exports: exportStatuses(daemon.images, fetch),
+      exports: this.#exportsWith(fetch),
       cache: fetch && cacheSummary(fetch),
       devices: (await devices?.status()) ?? [],
       stuckFiles: this.#stuck.status(),
     };
+  }
+
+  async #exports(): Promise<ExportStatus[]> {
+    return this.#exportsWith(await this.#fetchStatus());
+  }
+
+  #exportsWith(fetch: FetchStatus | null): ExportStatus[] {
+    const { added, daemon } = this.#parts;
+    return exportStatuses(daemon.images, fetch, (name) => added?.has(name) ?? false);
   }
 
   /** A fetcher that does not answer keeps no status from the operator. */

@@ -2,6 +2,7 @@
 // no command line.
 
 import { setTimeout as pause } from 'node:timers/promises';
+import type { ExportSources } from '../image/table.js';
 import type { DeviceManager } from '../devices/manager.js';
 import { StateFolder } from '../devices/state-folder.js';
 import type { StdioConnection } from '../listen/stdio.js';
@@ -13,6 +14,7 @@ import { DRAIN_TIMEOUT_MS } from '../reactor/limits.js';
 import { messageOf } from '../errors.js';
 import { listeningOf, type Handover } from '../upgrade/handover.js';
 import type { ControlPoint } from './control-point.js';
+import { AddedExports } from './added-exports.js';
 import type { Daemon, DaemonOptions, ServedOptions } from './daemon.js';
 import { protectMemory } from './memory.js';
 import type { Operation } from './operation.js';
@@ -79,8 +81,9 @@ export async function start(options: ServeOptions, around: Surroundings): Promis
   files.deadline(1000 * options.readDeadlineSeconds);
   protectMemory(options.lockMemory, log);
   const state = stdio ? null : openState(options.state, handover, log);
+  const added = state && (await openAdded(state, options.daemon.exports, log));
   const { Daemon: Started } = await import('./daemon.js');
-  const daemon = await Started.start(daemonOptions(options.daemon, handover), log).catch(
+  const daemon = await Started.start(daemonOptions(options.daemon, handover, added), log).catch(
     (error: unknown) => {
       // Here, not when the process ends: that may wait for a thread that a disk holds up in the kernel.
       state?.close();
@@ -91,7 +94,7 @@ export async function start(options: ServeOptions, around: Surroundings): Promis
   const { Operation: Made } = await import('./operation.js');
   const parts = state ? await openDevices(state, options.devices, handover, daemon, around) : NONE;
   const { readServed, metrics } = options;
-  const operation = new Made({ daemon, ...parts, manager, log, readServed, metrics });
+  const operation = new Made({ daemon, ...parts, added, manager, log, readServed, metrics });
   await operation.start(handover?.channel ?? null);
   // A program that waits for these lines connects at once, and asks the control socket.
   for (const each of daemon.listening) log.log('info', `ready: ${each}`);
@@ -136,12 +139,33 @@ async function endWithParent(
   watchParent(listening, () => signals.end('the process that started this daemon has ended'));
 }
 
-/** A successor must serve what its predecessor serves: otherwise clients would lose it. */
-function daemonOptions(options: DaemonOptions, handover: Handover | null): DaemonOptions {
+/** The exports of an earlier daemon of the folder that were added while it ran. */
+async function openAdded(
+  state: StateFolder,
+  configured: ExportSources,
+  log: DeferredLogger,
+): Promise<AddedExports> {
+  const added = await AddedExports.open(state.exports, log);
+  added.settle(configured);
+  return added;
+}
+
+/**
+ * A successor must serve what its predecessor serves: otherwise clients would lose it. An export that was added keeps no
+ * other daemon from starting: it could not be removed then.
+ */
+function daemonOptions(
+  options: DaemonOptions,
+  handover: Handover | null,
+  added: AddedExports | null,
+): DaemonOptions {
   const listening = listeningOf(handover);
-  if (!handover) return { ...options, listening };
-  const mustOpen = (name: string): boolean => options.strict || !handover.failed.includes(name);
-  return { ...options, listening, mustOpen };
+  const exports = added ? added.with(options.exports) : options.exports;
+  const own = options.mustOpen;
+  const mustOpen = handover
+    ? (name: string): boolean => options.strict || !handover.failed.includes(name)
+    : (name: string): boolean => own(name) && !added?.has(name);
+  return { ...options, exports, listening, mustOpen };
 }
 
 /** @throws OverlaybdError when the folder is required and cannot be used */

@@ -1,7 +1,6 @@
 // The options of `attach` and `mount` about the device, and the request that they make.
 
 import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
 import type { Argv } from 'yargs';
 import { checkAttachRequest, type AttachRequest } from '../../control/requests.js';
 import { OverlaybdError } from '../../errors.js';
@@ -17,7 +16,7 @@ import {
 import { hasImagePrefix } from '../../blob/blob-ref.js';
 import { stateOption } from './client.js';
 import { registryOptions, wantedRegistries, type RegistryArguments } from './registry.js';
-import { namedWords } from './words.js';
+import { absoluteWords } from './words.js';
 
 export type AttachSource = { readonly export: string } | { readonly image: readonly string[] };
 
@@ -90,7 +89,7 @@ export function sourceOf(words: readonly string[]): AttachSource {
   if (words.length === 1 && !isFile && /^\.{0,2}\//.test(first)) {
     throw new OverlaybdError('NOT_FOUND', `${first}: there is no such file`);
   }
-  return { image: namedWords(words).map((word) => (hasImagePrefix(word) ? word : resolve(word))) };
+  return { image: absoluteWords(words) };
 }
 
 /**

@@ -1,14 +1,15 @@
 // The options of `serve` about what is served, and the exports that they make with the configuration.
 
 import type { Argv } from 'yargs';
-import { isPartitionNumber, type DaemonConfig } from '../../config/daemon-config.js';
+import {
+  MAX_EXPORT_NAME_LENGTH,
+  isPartitionNumber,
+  type DaemonConfig,
+} from '../../config/daemon-config.js';
 import { sourceOfWords, type ImageSource } from '../../image/image-source.js';
 import { namedIn } from './config-file.js';
 import { badArgument, imageWords } from './values.js';
 import { namedWords } from './words.js';
-
-/** Bytes; the protocol's limit. */
-const MAX_NAME_LENGTH = 4096;
 
 export interface ExportArguments {
   image?: string[] | undefined;
@@ -80,8 +81,8 @@ function partitionOf(args: ExportArguments): number | null {
 }
 
 function add(exports: Map<string, ImageSource>, name: string, source: ImageSource): void {
-  if (Buffer.byteLength(name) > MAX_NAME_LENGTH) {
-    throw badArgument(`an export name has at most ${MAX_NAME_LENGTH} bytes`);
+  if (Buffer.byteLength(name) > MAX_EXPORT_NAME_LENGTH) {
+    throw badArgument(`an export name has at most ${MAX_EXPORT_NAME_LENGTH} bytes`);
   }
   if (exports.has(name)) throw badArgument(`two exports are named ${JSON.stringify(name)}`);
   exports.set(name, source);

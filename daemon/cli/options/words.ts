@@ -24,6 +24,11 @@ export function namedWords(words: readonly string[]): string[] {
   });
 }
 
+/** The same, with absolute paths: for a daemon, which has another working directory. */
+export function absoluteWords(words: readonly string[]): string[] {
+  return namedWords(words).map((word) => (hasImagePrefix(word) ? word : resolve(word)));
+}
+
 /**
  * The same for an export of a configuration, whose file may come later: only names with a scheme or a host
  * are images.

@@ -7,7 +7,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { test, type Test } from 'tap';
 import type { DaemonStatus, AttachAnswer } from '../../../daemon/control/api.js';
 import { ControlClient } from '../../../daemon/control/client.js';
-import { ControlServer, type ControlHandlers } from '../../../daemon/control/server.js';
+import type { ControlHandlers } from '../../../daemon/control/routes.js';
+import { ControlServer } from '../../../daemon/control/server.js';
 import { OverlaybdError } from '../../../daemon/errors.js';
 import { descriptors } from '../../../daemon/native/descriptors.js';
 import { sockets } from '../../../daemon/native/socket.js';
@@ -28,6 +29,10 @@ function start(t: Test, change: Partial<ControlHandlers>): { client: ControlClie
     detach: async () => never(),
     reload: async () => never(),
     upgrade: async () => never(),
+    exports: async () => never(),
+    export: async () => never(),
+    addExport: async () => never(),
+    removeExport: async () => never(),
     ...change,
   };
   const server = new ControlServer(sockets.listenUnix(path, 10, 0o600), handlers);

@@ -228,3 +228,42 @@ await test('an image that opens slowly does not delay the others', async (t) => 
   for (const held of before) table.release(held);
   t.same([...table.exports.keys()], ['again', 'b']);
 });
+
+await test('one export is set and removed, and the others stay as they are', async (t) => {
+  const { table, published, image, open, log } = start(t);
+  await table.setExports(exportsOf({ a: image(0), bad: '/nowhere' }));
+  const a = table.exports.get('a');
+  const kept: string[] = [];
+  const set = async (name: string, path: string) =>
+    table.setExport(name, await table.open(sourceOf(path)), () => void kept.push(name));
+  t.equal(await set('b', image(1)), null);
+  t.equal(table.exports.get('a'), a, 'it was not opened again');
+  t.same(namesOf(published.at(-1)), ['a', 'b']);
+  const before = await set('b', image(2));
+  t.match(before, { source: sourceOf(image(1)) });
+  if (before) table.release(before);
+  t.equal(await set('bad', image(1)), null, 'it takes the place of a failed one');
+  t.equal(table.failed.size, 0);
+  t.match(log.at(-1), /^info: export "bad": /);
+  t.same(kept, ['b', 'b', 'bad']);
+  t.match(await table.removeExport('bad', () => undefined), { source: sourceOf(image(1)) });
+  t.equal(await table.removeExport('none', () => undefined), null);
+  t.same(namesOf(published.at(-1)), ['a', 'b']);
+  t.equal(await settled(open, 3), 3, 'the caller releases what it got');
+});
+
+function never(): void {
+  throw new Error('the disk is full');
+}
+
+await test('what cannot be kept changes no export', async (t) => {
+  const { table, published, image } = start(t);
+  await table.setExports(exportsOf({ a: image(0) }));
+  const count = published.length;
+  const held = await table.open(sourceOf(image(1)));
+  await t.rejects(table.setExport('a', held, never), /the disk is full/);
+  await t.rejects(table.removeExport('a', never), /the disk is full/);
+  t.match(table.exports.get('a'), { source: sourceOf(image(0)) });
+  t.equal(published.length, count);
+  table.release(held);
+});

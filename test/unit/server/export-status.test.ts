@@ -53,7 +53,14 @@ await test('served exports come first, then the others with their problem', (t) 
   const table = tableOf({ exports: { web: served }, failed });
   const { code, message, since, tries } = problem;
   const shown = { code, message, since, tries, retrySeconds: 1 };
-  const missing = { image: '/a /b', description: '', size: 0, problem: shown, remote: null };
+  const missing = {
+    image: '/a /b',
+    description: '',
+    size: 0,
+    problem: shown,
+    remote: null,
+    added: false,
+  };
   t.same(exportStatuses(table), [
     {
       name: 'web',
@@ -63,6 +70,7 @@ await test('served exports come first, then the others with their problem', (t) 
       size: 4096,
       problem: null,
       remote: null,
+      added: false,
     },
     { name: 'bad', state: 'failed', ...missing },
     { name: 'slow', state: 'opening', ...missing },

@@ -34,6 +34,7 @@ function makeOperation(t: Test) {
     daemon: daemon as unknown as Daemon,
     devices: devices as unknown as DeviceManager,
     control: control as unknown as ControlPoint,
+    added: null,
     manager,
     log: { log: (level, text) => void log.push(`${level}: ${text}`) },
     metrics: null,
