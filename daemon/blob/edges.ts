@@ -5,11 +5,14 @@ import { readFully, type BlobSource } from './source.js';
 
 /** Room for a tar header with its pax records, a ZFile header, and the longest block after them. */
 export const HEAD_SIZE = 72 << 10;
-/** Jump table, index and trailers of most layers lie in this part of them, an nth. */
+/** Jump table, index and trailers of nearly all layers lie in this part of them, an nth. */
 const TAIL_SHARE = 192;
 export const MIN_TAIL_SIZE = 64 << 10;
 export const MAX_TAIL_SIZE = 128 << 10;
 const TAIL_STEP = 4 << 10;
+/** Of a blob in a registry: {@link remoteTail}. */
+const MIN_REMOTE_TAIL = 128 << 10;
+const MAX_REMOTE_TAIL = 8 << 20;
 /** A blob up to this size is read at once. */
 export const WHOLE_SIZE = 192 << 10;
 
@@ -19,6 +22,15 @@ export interface Edges {
   readonly head: Buffer;
   /** Up to the end of the blob. */
   readonly tail: Buffer;
+}
+
+/**
+ * Bytes at the end of a blob in a registry that opening it needs. They are fetched together, and stay in the cache
+ * while the blob is open.
+ */
+export function remoteTail(size: number): number {
+  const share = Math.ceil(size / TAIL_SHARE);
+  return Math.min(Math.max(share, MIN_REMOTE_TAIL), MAX_REMOTE_TAIL, size);
 }
 
 /** @throws OverlaybdError what the source throws */
@@ -33,7 +45,10 @@ export async function readEdges(source: BlobSource): Promise<Edges> {
   const head = (): Promise<Buffer> => readFully(source, 0, HEAD_SIZE);
   const tail = (): Promise<Buffer> => readFully(source, size - length, length);
   if (source.isLocal) return { head: await head(), tail: await tail() };
-  // Over a network, both take one round trip.
+  // Over a network, all takes one round trip, and so does the table that the tail may have to grow by: what is
+  // already on its way then is waited for, and not fetched again. If it fails, so does the read that needs it.
+  const wanted = remoteTail(size);
+  source.ensure(size - wanted, wanted)?.catch(() => undefined);
   const [first, last] = await Promise.all([head(), tail()]);
   return { head: first, tail: last };
 }

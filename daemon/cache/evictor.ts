@@ -4,7 +4,7 @@
 
 import { statfs } from 'node:fs/promises';
 import { CHUNK_SIZE, chunksOf } from '../blob/chunk-map.js';
-import { HEAD_SIZE } from '../blob/edges.js';
+import { HEAD_SIZE, remoteTail } from '../blob/edges.js';
 import { messageOf } from '../errors.js';
 import { monotonicMs } from '../lib/clock.js';
 import { humanSize } from '../lib/format-size.js';
@@ -26,9 +26,6 @@ const LOOK_MS = 5000;
 
 /** Of an open blob these stay: the chunks of its head, and as much of its end as is needed to open it. */
 export const PINNED_HEAD = chunksOf(HEAD_SIZE);
-const MIN_TAIL = 128 << 10;
-const MAX_TAIL = 8 << 20;
-const TAIL_SHARE = 192;
 
 export interface EvictorSettings {
   readonly limit: number | null;
@@ -40,8 +37,7 @@ export interface EvictorSettings {
  * @internal for its unit test
  */
 export function pinnedTail(size: number): number {
-  const tail = Math.min(Math.max(Math.ceil(size / TAIL_SHARE), MIN_TAIL), MAX_TAIL);
-  return Math.max(0, chunksOf(size) - Math.ceil(tail / CHUNK_SIZE) - 1);
+  return Math.max(0, chunksOf(size) - Math.ceil(remoteTail(size) / CHUNK_SIZE) - 1);
 }
 
 export class Evictor {

@@ -4,7 +4,7 @@
 import type { BlobRef } from '../blob/blob-ref.js';
 import { EdgeSource } from '../blob/edge-source.js';
 import type { Edges } from '../blob/edges.js';
-import { HEAD_SIZE, MAX_TAIL_SIZE } from '../blob/edges.js';
+import { HEAD_SIZE, remoteTail } from '../blob/edges.js';
 import { chunkOf } from '../blob/chunk-map.js';
 import { closeFile } from '../blob/file-jobs.js';
 import { openBlob } from '../blob/open-blob.js';
@@ -214,7 +214,7 @@ export class BlobPool {
     const remote = this.#remote();
     await Promise.all([
       remote.refetch(cached.blob, 0, chunkOf(Math.min(cached.size, HEAD_SIZE) - 1)),
-      remote.refetch(cached.blob, chunkOf(Math.max(0, cached.size - MAX_TAIL_SIZE)), last),
+      remote.refetch(cached.blob, chunkOf(cached.size - remoteTail(cached.size)), last),
     ]);
     this.#forgetEdges(source);
     return true;

@@ -18,9 +18,9 @@ export class MemorySource implements BlobSource {
     return this.bytes.length;
   }
 
-  readonly isLocal = true;
+  readonly isLocal: boolean = true;
 
-  ensure(): null {
+  ensure(_offset?: number, _length?: number): null {
     return null;
   }
 

@@ -6,6 +6,7 @@ import {
   MIN_TAIL_SIZE,
   WHOLE_SIZE,
   readEdges,
+  remoteTail,
 } from '../../../daemon/blob/edges.js';
 import { MemorySource } from '../../support/memory-source.js';
 import { randomBytes } from '../../support/pattern.js';
@@ -35,4 +36,23 @@ await test('head and tail of a larger blob are two reads', async (t) => {
     ]);
     t.same([head.length, tail.length], [HEAD_SIZE, length]);
   }
+});
+
+await test('of a blob in a registry, the table that may follow is asked for at once', async (t) => {
+  const size = 192 * (1 << 20);
+  const asked: [offset: number, length: number][] = [];
+  class RemoteSource extends MemorySource {
+    override readonly isLocal: boolean = false;
+    override ensure(offset = 0, length = 0): null {
+      asked.push([offset, length]);
+      return null;
+    }
+  }
+  const { tail } = await readEdges(new RemoteSource(Buffer.alloc(size, 7)));
+  t.equal(tail.length, MAX_TAIL_SIZE, 'no more is in memory');
+  t.same(asked[0], [size - (1 << 20), 1 << 20], 'before the reads, which join it');
+  t.same(
+    [1000, 1 << 20, 192 << 20, 2 ** 40].map((each) => remoteTail(each)),
+    [1000, 128 << 10, 1 << 20, 8 << 20],
+  );
 });
