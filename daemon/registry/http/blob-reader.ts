@@ -85,7 +85,8 @@ export class BlobReader {
       // An answer may be shorter than what was asked for.
       while (progress.next <= last) {
         const from = progress.next;
-        await requests.read(endpoint, digest, { first: from, last, size }, taken, deadline.signal);
+        const wanted = { first: from, last, size };
+        await requests.read({ endpoint, digest, wanted, take: taken, signal: deadline.signal });
         if (progress.next === from) throw new Failure('bad', 'sends nothing', endpoint);
       }
     };

@@ -14,6 +14,15 @@ import type { TakeBytes } from './range-request.js';
 import { SlowTails } from './slow-tails.js';
 import type { Incoming } from './wire.js';
 
+/** A range of a blob that one endpoint is asked for. */
+export interface BlobTry {
+  readonly endpoint: Endpoint;
+  readonly digest: string;
+  readonly wanted: WantedRange;
+  readonly take: TakeBytes;
+  readonly signal: AbortSignal;
+}
+
 export interface BlobParts {
   readonly asker: Asker;
   readonly hosts: Hosts;
@@ -45,81 +54,68 @@ export class BlobRequests {
    * Gives the bytes from `wanted.first` on to `take`, some or all of them: an answer may be shorter.
    * @throws Failure; the reason of the signal
    */
-  async read(
-    endpoint: Endpoint,
-    digest: string,
-    wanted: WantedRange,
-    take: TakeBytes,
-    signal: AbortSignal,
-  ): Promise<void> {
+  async read(one: BlobTry): Promise<void> {
     try {
-      await this.#read(endpoint, digest, wanted, take, signal);
+      await this.#read(one);
     } catch (error) {
       const isUnanswered = error instanceof Failure && error.facts.isUnanswered === true;
-      if (isUnanswered) this.#noteWait(error.host, wanted, this.#parts.limits.firstByteMs);
+      if (isUnanswered) this.#noteWait(error.host, one.wanted, this.#parts.limits.firstByteMs);
       throw error;
     }
   }
 
-  async #read(
-    endpoint: Endpoint,
-    digest: string,
-    wanted: WantedRange,
-    take: TakeBytes,
-    signal: AbortSignal,
-  ): Promise<void> {
+  async #read(one: BlobTry): Promise<void> {
+    const { endpoint, digest, signal } = one;
     const { locations } = this.#parts;
     const known = await locations.current(endpoint, digest, signal);
-    if (!known) return this.#ask(endpoint, digest, wanted, take, signal);
+    if (!known) return this.#ask(one);
     try {
-      return await this.#follow(endpoint, known, digest, wanted, take, signal);
+      return await this.#follow(one, known);
     } catch (error) {
-      if (!(error instanceof Failure)) throw error;
-      if (error.facts.isUnconnected === true) locations.drop(endpoint, digest, known);
-      if (!isOver(error)) throw error;
+      if (!(error instanceof Failure && isOver(error))) throw error;
     }
     let isServed = false;
     const renew = async (): Promise<void> => {
       isServed = true;
-      await this.#ask(endpoint, digest, wanted, take, signal);
+      await this.#ask(one);
     };
     await locations.renewed(endpoint, digest, known, renew, signal);
     if (isServed) return;
     const fresh = locations.get(endpoint, digest);
-    if (!fresh) return this.#ask(endpoint, digest, wanted, take, signal);
-    return this.#follow(endpoint, fresh, digest, wanted, take, signal);
+    return fresh ? this.#follow(one, fresh) : this.#ask(one);
   }
 
   /** Asks the endpoint, and follows where it redirects to. */
-  async #ask(
-    endpoint: Endpoint,
-    digest: string,
-    wanted: WantedRange,
-    take: TakeBytes,
-    signal: AbortSignal,
-  ): Promise<void> {
+  async #ask(one: BlobTry): Promise<void> {
+    const { endpoint, digest, wanted, signal } = one;
     const { asker, hosts, locations } = this.#parts;
     const path = `blobs/${digest}`;
     const location = await hosts.guarded(endpoint.host, 'blob', async () => {
       const answer = await asker.ask(endpoint, path, rangeHeaders(wanted), signal);
-      if (isRedirect(answer.status)) return redirect(answer, innerUrlOf(endpoint, path));
-      await this.#readBody(answer, wanted, take, signal);
+      if (isRedirect(answer.status)) return redirect(answer, innerUrlOf(endpoint, path), endpoint);
+      await this.#readBody(answer, one);
       return null;
     });
     if (!location) return;
     locations.set(endpoint, digest, location);
-    await this.#follow(endpoint, location, digest, wanted, take, signal);
+    await this.#follow(one, location);
   }
 
-  async #follow(
-    endpoint: Endpoint,
-    location: URL,
-    digest: string,
-    wanted: WantedRange,
-    take: TakeBytes,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const { asker, hosts, locations } = this.#parts;
+  async #follow(one: BlobTry, location: URL): Promise<void> {
+    try {
+      await this.#hop(one, location);
+    } catch (error) {
+      // Another redirect may lead to a node that works.
+      const isUseless =
+        error instanceof Failure && (error.facts.isUnconnected === true || error.kind === 'bad');
+      if (isUseless) this.#parts.locations.drop(one.endpoint, one.digest, location);
+      throw error;
+    }
+  }
+
+  async #hop(one: BlobTry, location: URL): Promise<void> {
+    const { endpoint, wanted, signal } = one;
+    const { asker, hosts } = this.#parts;
     let url = location;
     for (let hops = 1; hops <= MAX_REDIRECTS; hops++) {
       // A P2P agent takes the URL of the store, as it takes that of the registry.
@@ -134,14 +130,13 @@ export class BlobRequests {
         const answer = isSameOrigin
           ? await asker.askUrl(endpoint, url, headers, signal)
           : await asker.send(endpoint, { url: prefixed(endpoint, url), headers }, signal);
-        if (isRedirect(answer.status)) return redirect(answer, url);
-        await this.#readBody(answer, wanted, take, signal);
+        if (isRedirect(answer.status)) return redirect(answer, url, endpoint);
+        await this.#readBody(answer, one);
         return null;
       });
       if (!next) return;
       url = next;
     }
-    locations.drop(endpoint, digest, location);
     const what = `redirects more than ${MAX_REDIRECTS} times`;
     throw new Failure('bad', what, { host: location.host });
   }
@@ -151,12 +146,7 @@ export class BlobRequests {
     if (line !== null) this.#parts.log(line);
   }
 
-  async #readBody(
-    answer: Incoming,
-    wanted: WantedRange,
-    take: TakeBytes,
-    signal: AbortSignal,
-  ): Promise<void> {
+  async #readBody(answer: Incoming, { wanted, take, signal }: BlobTry): Promise<void> {
     const { limits } = this.#parts;
     if (answer.status !== 200 && answer.status !== 206) {
       throw await failureOfAnswer(answer, limits, signal);
@@ -190,7 +180,7 @@ function rangeHeaders({ first, last }: WantedRange): Record<string, string> {
   return { range: `bytes=${first}-${last}`, 'accept-encoding': 'identity' };
 }
 
-function redirect(answer: Incoming, base: URL): URL {
+function redirect(answer: Incoming, base: URL, { plainHosts }: Endpoint): URL {
   discard(answer);
-  return locationOf(answer.headers['location'], base, answer.status);
+  return locationOf(answer.headers['location'], base, answer.status, plainHosts);
 }

@@ -26,6 +26,8 @@ export interface Endpoint {
   readonly account: string;
   /** Whether plain http may be used if it does not speak TLS: a file says that it is insecure. */
   readonly mayBePlain: boolean;
+  /** Hosts that the operator has named for plain http: a redirect, or a token service, may be there. */
+  readonly plainHosts: readonly string[];
 }
 
 /** @param path "blobs/sha256:..." */

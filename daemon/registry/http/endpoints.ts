@@ -167,6 +167,7 @@ export class Endpoints {
       canPull: true,
       account: host,
       mayBePlain: false,
+      plainHosts: this.#settings.plainHttp,
     };
   }
 

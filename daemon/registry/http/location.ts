@@ -9,9 +9,15 @@ export function isRedirect(status: number): boolean {
 
 /**
  * @param value the header; relative to `base`
+ * @param plainHosts that may be asked over plain http, besides the host of `base`
  * @throws Failure bad or refused
  */
-export function locationOf(value: string | string[] | undefined, base: URL, status: number): URL {
+export function locationOf(
+  value: string | string[] | undefined,
+  base: URL,
+  status: number,
+  plainHosts: readonly string[],
+): URL {
   const text = Array.isArray(value) ? value[0] : value;
   const facts = { host: base.host, status };
   if (text === undefined || text === '') {
@@ -33,9 +39,22 @@ export function locationOf(value: string | string[] | undefined, base: URL, stat
   if (base.protocol === 'https:' && url.protocol === 'http:') {
     throw new Failure('refused', `redirects from https to http (${url.host})`, facts);
   }
+  if (url.protocol === 'http:' && !mayBePlain(url, base, plainHosts)) {
+    throw new Failure('refused', `redirects to ${unnamed(url)}`, facts);
+  }
   // What a user name of the URL would do is not ours to send.
   url.username = '';
   url.password = '';
   url.hash = '';
   return url;
+}
+
+/** Whether the operator has named this host for plain http: on any port, if it is the one that is asked so already. */
+export function mayBePlain(url: URL, base: URL, plainHosts: readonly string[]): boolean {
+  return url.hostname === base.hostname || plainHosts.includes(url.host);
+}
+
+/** For the message about a host for which {@link mayBePlain} is false. */
+export function unnamed({ host }: URL): string {
+  return `${host} over plain http, which no option allows; if that is right, add --plain-http ${host}`;
 }

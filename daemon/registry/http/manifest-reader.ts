@@ -138,7 +138,7 @@ export class ManifestReader {
         : await asker.send(endpoint, { url, headers }, signal);
       if (!isRedirect(answer.status)) return answer;
       discard(answer);
-      url = locationOf(answer.headers['location'], url, answer.status);
+      url = locationOf(answer.headers['location'], url, answer.status, endpoint.plainHosts);
     }
     const what = `redirects more than ${MAX_REDIRECTS} times`;
     throw new Failure('bad', what, { host: endpoint.host });

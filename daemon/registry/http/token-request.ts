@@ -4,6 +4,7 @@
 import type { Challenge } from './challenge.js';
 import { basicHeader, type Credential } from './credential.js';
 import { Failure } from './failure.js';
+import { mayBePlain, unnamed } from './location.js';
 
 export interface TokenScope {
   readonly realm: string;
@@ -35,8 +36,11 @@ export function scopeOf(challenge: Challenge, repository: string): TokenScope {
   };
 }
 
-/** @throws Failure refused: a password must not go over plain http to a service that an answer named */
-export function realmUrl(realm: string, registry: URL): URL {
+/**
+ * @param plainHosts that may be asked over plain http, besides the host of a registry that is
+ * @throws Failure refused: a password must not go over plain http to a service that an answer named
+ */
+export function realmUrl(realm: string, registry: URL, plainHosts: readonly string[]): URL {
   const facts = { host: registry.host };
   let url: URL;
   try {
@@ -44,10 +48,12 @@ export function realmUrl(realm: string, registry: URL): URL {
   } catch {
     throw new Failure('refused', 'names a token service that is not a URL', facts);
   }
-  const isAllowed =
-    url.protocol === 'https:' || (url.protocol === 'http:' && registry.protocol === 'http:');
-  if (!isAllowed) {
+  const isPlain = url.protocol === 'http:' && registry.protocol === 'http:';
+  if (url.protocol !== 'https:' && !isPlain) {
     throw new Failure('refused', `names a token service without https (${url.host})`, facts);
+  }
+  if (isPlain && !mayBePlain(url, registry, plainHosts)) {
+    throw new Failure('refused', `names a token service at ${unnamed(url)}`, facts);
   }
   url.username = '';
   url.password = '';

@@ -127,7 +127,7 @@ export class Tokens {
 
   async #exchange(endpoint: Endpoint, scope: TokenScope, signal: AbortSignal): Promise<Token> {
     const { credentials, log } = this.#seams;
-    const realm = realmUrl(scope.realm, new URL(endpoint.base));
+    const realm = realmUrl(scope.realm, new URL(endpoint.base), endpoint.plainHosts);
     const { account, repository } = endpoint;
     const login = (credential: Credential | null): Promise<Token | Failure> => {
       return this.#login(endpoint, realm, scope, credential, signal);

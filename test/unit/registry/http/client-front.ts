@@ -38,6 +38,8 @@ export interface RangeOptions {
   readonly signal?: AbortSignal;
   readonly size?: number;
   readonly digest?: string;
+  /** Of the registry; that of the front if left out. */
+  readonly host?: string;
 }
 
 export function clientOf(
@@ -69,10 +71,11 @@ export function clientOf(
       fromOrigin = false,
       size = BLOB.length,
       digest = DIGEST,
+      host = front.host,
     } = options;
     const ref = {
       kind: 'registry',
-      host: front.host,
+      host,
       repository: REPOSITORY,
       digest,
       size,

@@ -35,10 +35,23 @@ await test('scopes: of the challenge, several, or our own', (t) => {
 await test('where a login may go', (t) => {
   const https = new URL('https://registry.example/v2');
   const http = new URL('http://registry.example/v2');
-  t.equal(realmUrl('https://me:pw@auth.example/t?x=1#y', https).href, 'https://auth.example/t?x=1');
-  t.equal(realmUrl('http://auth.example/t', http).href, 'http://auth.example/t');
+  t.equal(
+    realmUrl('https://me:pw@auth.example/t?x=1#y', https, []).href,
+    'https://auth.example/t?x=1',
+  );
+  t.equal(realmUrl('http://auth.example/t', http, ['auth.example']).href, 'http://auth.example/t');
+  t.equal(realmUrl('http://registry.example:5001/t', http, []).port, '5001', 'the same host');
+  t.throws(() => realmUrl('http://auth.example/t', http, ['auth.example:5001']), {
+    kind: 'refused',
+    message:
+      /names a token service at auth.example over plain http.+ add --plain-http auth.example$/,
+  });
   for (const realm of ['http://auth.example/t', 'nonsense', '', 'file:///etc/passwd']) {
-    t.throws(() => realmUrl(realm, https), { message: /names a token service/ }, realm);
+    t.throws(
+      () => realmUrl(realm, https, ['auth.example']),
+      { message: /names a token service/ },
+      realm,
+    );
   }
   t.end();
 });
