@@ -72,7 +72,7 @@ export class BlobReader {
     const startedAt = now();
     const deadline = new Deadline(deadlineMs - startedAt, signal);
     const effort = new Effort();
-    const missing = new Set<Endpoint>();
+    const doubted = new Set<Endpoint>();
     const progress = new Progress(first, effort);
     const attempt = async (endpoint: Endpoint): Promise<void> => {
       this.#checkRefusals(endpoint, digest);
@@ -91,10 +91,13 @@ export class BlobReader {
       }
     };
     const isFinal = (failure: Failure, endpoint: Endpoint): boolean => {
-      // On one node of several, a blob that was pushed just now may be missing.
-      const isFirst = failure.kind === 'gone' && !missing.has(endpoint);
-      missing.add(endpoint);
-      if (isFirst && !this.#refusals.get(keyOf(endpoint, digest))) return false;
+      if (failure.kind === 'retry') return false;
+      // One node of several may be broken, or lack a blob that was pushed just now: the next answer may be another's.
+      const mayPass = failure.kind === 'gone' || failure.kind === 'bad';
+      if (mayPass && !doubted.has(endpoint) && !this.#isRefused(endpoint, digest)) {
+        doubted.add(endpoint);
+        return false;
+      }
       this.#remember(endpoint, digest, failure);
       return true;
     };
@@ -124,8 +127,13 @@ export class BlobReader {
     }
   }
 
+  /** Whether it was not asked, because of an earlier answer. */
+  #isRefused(endpoint: Endpoint, digest: string): boolean {
+    return refusalKeys(endpoint, digest).some((key) => this.#refusals.get(key) !== undefined);
+  }
+
   #checkRefusals(endpoint: Endpoint, digest: string): void {
-    for (const key of [keyOf(endpoint, digest), keyOf(endpoint, 'ranges')]) {
+    for (const key of refusalKeys(endpoint, digest)) {
       const refusal = this.#refusals.get(key);
       if (!refusal) continue;
       if (this.#parts.now() < refusal.until) throw refusal.failure;
@@ -145,6 +153,10 @@ export class BlobReader {
     this.#told.set(keyOf(endpoint, 'ranges'), true);
     remember(keyOf(endpoint, 'ranges'), limits.noRangesMs);
   }
+}
+
+function refusalKeys(endpoint: Endpoint, digest: string): string[] {
+  return [keyOf(endpoint, digest), keyOf(endpoint, 'ranges')];
 }
 
 function keyOf({ prefix, base, repository }: Endpoint, what: string): string {

@@ -16,7 +16,7 @@ import { Hosts, type HostStatus } from './hosts.js';
 import { DEFAULT_LIMITS, type HttpLimits } from './limits.js';
 import { Locations } from './locations.js';
 import { Logins } from './login.js';
-import { cachedLookup } from './lookup.js';
+import { askSystem, cachedLookup, type ResolveName } from './lookup.js';
 import { ManifestReader } from './manifest-reader.js';
 import { Pools } from './pools.js';
 import { proxySettings } from './proxy.js';
@@ -37,6 +37,8 @@ export interface ClientSeams {
   readonly random: () => number;
   readonly log: (line: string) => void;
   readonly counters: Counters;
+  /** The addresses of a host. */
+  readonly resolveName: ResolveName;
   /** For proxies and the places of credentials. */
   readonly env: NodeJS.ProcessEnv;
   readonly limits: Partial<HttpLimits>;
@@ -59,6 +61,7 @@ export class RegistryClient implements ManifestSource {
     const {
       now = monotonicMs,
       random = Math.random,
+      resolveName = askSystem,
       log = () => undefined,
       counters = new Counters(),
       env = process.env,
@@ -66,7 +69,7 @@ export class RegistryClient implements ManifestSource {
     const limits = { ...DEFAULT_LIMITS, ...seams.limits };
     this.#settings = settings;
     this.#now = now;
-    this.#pools = new Pools(limits, cachedLookup(now));
+    this.#pools = new Pools(limits, cachedLookup(now, resolveName));
     this.#endpoints = new Endpoints(settings, {
       ...seams.files,
       env,

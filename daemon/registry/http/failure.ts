@@ -25,6 +25,8 @@ export interface FailureFacts {
   readonly retryAfterMs?: number | undefined;
   /** Whether no connection came about. */
   readonly isUnconnected?: boolean;
+  /** Whether name servers say that there is no such host. */
+  readonly isUnknownName?: boolean;
   /** Whether the request was sent and no answer came in time. */
   readonly isUnanswered?: boolean;
   /** Whether a connection that had served others was closed before a byte of the answer came. */
@@ -61,7 +63,7 @@ export function shownText(text: string): string {
 /** The codes of Node and undici for connections that could not be made. */
 const UNCONNECTED: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'refuses connections',
-  ENOTFOUND: 'has no address: its name is unknown',
+  ENOTFOUND: 'has no address: name servers do not know its name',
   EAI_AGAIN: 'has no address: the name server does not answer',
   EHOSTUNREACH: 'cannot be reached (no route)',
   ENETUNREACH: 'cannot be reached (no network)',
@@ -94,6 +96,7 @@ export function failureOf(error: unknown, host: string, wasUsed = false): Failur
     return new Failure('retry', UNCONNECTED[code], {
       ...facts,
       isUnconnected: true,
+      isUnknownName: code === 'ENOTFOUND',
       counter: 'connect',
     });
   }

@@ -21,7 +21,7 @@ interface Entry {
 
 export type ResolveName = (hostname: string) => Promise<LookupAddress[]>;
 
-const askSystem: ResolveName = (hostname) => {
+export const askSystem: ResolveName = (hostname) => {
   return new Promise((resolve, reject) => {
     systemLookup(hostname, { all: true, verbatim: true }, (error, addresses) => {
       if (error) reject(error);
@@ -31,7 +31,7 @@ const askSystem: ResolveName = (hostname) => {
 };
 
 /** For the option `lookup` of sockets. */
-export function cachedLookup(now: () => number, ask: ResolveName = askSystem): LookupFunction {
+export function cachedLookup(now: () => number, ask: ResolveName): LookupFunction {
   const entries = new Lru<string, Entry>(MAX_NAMES);
   const gate = new Gate(QUESTIONS_AT_ONCE, PATIENCE_MS);
   const addressesOf = async (hostname: string): Promise<LookupAddress[]> => {

@@ -73,6 +73,7 @@ export class ManifestReader {
     const startedAt = now();
     const deadline = new Deadline(deadlineMs - startedAt, signal);
     const effort = new Effort();
+    const doubted = new Set<Endpoint>();
     const breakerOf = (endpoint: Endpoint) => hosts.breaker(endpoint.host, 'manifest');
     try {
       const all = await untilAborted(endpoints.of(host, repository), deadline.signal);
@@ -82,7 +83,14 @@ export class ManifestReader {
         return hosts.guarded(endpoint.host, 'manifest', work);
       };
       return await inRounds({ limits, random, breakerOf }, usable, guarded, effort, {
-        isFinal: () => true,
+        isFinal: (failure, endpoint) => {
+          // A name that does not exist is a mistake in the reference, until an image has been opened with it.
+          if (failure.kind === 'retry') return failure.facts.isUnknownName === true;
+          const isFirst = failure.kind === 'bad' && failure.facts.isTooLong !== true;
+          if (!isFirst || doubted.has(endpoint)) return true;
+          doubted.add(endpoint);
+          return false;
+        },
         remainingMs: () => deadlineMs - now(),
         signal: deadline.signal,
       });

@@ -16,7 +16,7 @@ export interface RoundParts {
 }
 
 export interface RoundOptions {
-  /** Whether an endpoint shall not be asked again after a failure that is not "retry". */
+  /** Whether an endpoint shall not be asked again after a failure. */
   readonly isFinal: (failure: Failure, endpoint: Endpoint) => boolean;
   /** Until the deadline. */
   readonly remainingMs: () => number;
@@ -76,9 +76,8 @@ export async function inRounds<T>(
         if (error.kind === 'retry') {
           if (!isProbe) effort.counted++;
           waits.push(error.facts.retryAfterMs ?? 0);
-        } else if (isFinal(error, endpoint)) {
-          left.delete(endpoint);
         }
+        if (isFinal(error, endpoint)) left.delete(endpoint);
         if (effort.counted >= limits.attempts) throw error;
       }
     }

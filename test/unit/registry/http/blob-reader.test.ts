@@ -171,8 +171,29 @@ await test('a host that ignores ranges: small blobs only, and the message says w
     );
   }
   t.ok(sent < 1 << 28, 'the body is not read');
-  t.equal(other.counters.of(host).requests['200'], 1, 'it is not asked again for a while');
+  t.equal(other.counters.of(host).requests['200'], 2, 'once more, and then not for a while');
   t.equal(other.lines.length, 1);
+});
+
+await test('a wrong answer of a mirror: the origin has the right one', async (t) => {
+  const { front } = await startFront(t);
+  const { front: mirror } = await startFront(t);
+  const { range } = clientOf(t, front, { mirrors: [{ host: front.host, url: mirror.url }] });
+  const rule = mirror.rule({ match: {}, action: { do: 'shifted-range', first: 1 } });
+  t.ok((await range(0, LAST)).equals(RIGHT));
+  t.equal(rule.hits, 1, 'the origin is the other host that is asked');
+});
+
+await test('a store that answers wrongly is left for another redirect', async (t) => {
+  const { front } = await startFront(t, { redirect: 'store' });
+  const { range } = clientOf(t, front);
+  t.ok((await range(0, 99)).equals(BLOB.subarray(0, 100)));
+  const asked = (): number => front.log.requests.filter(({ kind }) => kind === 'blob').length;
+  t.equal(asked(), 1);
+  const rule = front.rule({ match: { kind: 'data' }, action: { do: 'gzip' }, times: 1 });
+  t.ok((await range(0, LAST)).equals(RIGHT));
+  t.equal(rule.hits, 1);
+  t.equal(asked(), 2, 'the registry was asked again where the blob is');
 });
 
 await test('offline', async (t) => {

@@ -12,7 +12,7 @@ const coded = (code: string, message = 'x'): Error => Object.assign(new Error(me
 await test('errors of Node and undici', (t) => {
   for (const [error, kind, message, counter] of [
     [coded('ECONNREFUSED'), 'retry', /h refuses connections/, 'connect'],
-    [coded('ENOTFOUND'), 'retry', /its name is unknown/, 'connect'],
+    [coded('ENOTFOUND'), 'retry', /name servers do not know its name/, 'connect'],
     [coded('UND_ERR_CONNECT_TIMEOUT'), 'retry', /does not take the connection/, 'connect'],
     [coded('ECONNRESET'), 'retry', /closed the connection/, 'reset'],
     [coded('UND_ERR_HEADERS_TIMEOUT'), 'retry', /does not answer in time/, 'timeout'],

@@ -40,7 +40,7 @@ async function run(outcomes: unknown[], breakers = new Map<Endpoint, Breaker>())
     return outcome;
   };
   const options = {
-    isFinal: () => true,
+    isFinal: ({ kind }: Failure) => kind !== 'retry',
     remainingMs: () => 5000,
     signal: new AbortController().signal,
   };
@@ -122,7 +122,7 @@ const buggy = (): Promise<never> => Promise.reject(new TypeError('a bug'));
 await test('something else than a Failure ends it', async (t) => {
   const parts = { limits, random: () => 0, breakerOf: () => new Breaker(limits, () => 0) };
   const options = {
-    isFinal: () => true,
+    isFinal: ({ kind }: Failure) => kind !== 'retry',
     remainingMs: () => 5,
     signal: new AbortController().signal,
   };

@@ -1,0 +1,94 @@
+// Reading manifests: names that do not resolve, and answers that are not what was asked for.
+import type { LookupAddress } from 'node:dns';
+import { test, type Test } from 'tap';
+import { OCI } from '../../../support/registry/media-types.js';
+import type { FaultFront } from '../../../support/registry/fault-front.js';
+import { BLOB, image, REPOSITORY, startFront } from '../../support/registry/front-client.js';
+import { clientOf, type TestClient } from './client-front.js';
+
+const ACCEPT = [OCI.manifest, OCI.index];
+const HERE: LookupAddress[] = [{ address: '127.0.0.1', family: 4 }];
+
+interface Named extends TestClient {
+  /** "registry.test:PORT" */
+  readonly host: string;
+  /** Names that were looked up. */
+  readonly asked: string[];
+}
+
+/** A client that calls the front by a name, whose first questions for it fail. */
+function namedClient(t: Test, front: FaultFront, codes: string[], mirrors: string[] = []): Named {
+  const [, port] = front.host.split(':');
+  const host = `registry.test:${port}`;
+  const asked: string[] = [];
+  const resolveName = (name: string): Promise<LookupAddress[]> => {
+    asked.push(name);
+    const code = codes.shift();
+    return code === undefined
+      ? Promise.resolve(HERE)
+      : Promise.reject(Object.assign(new Error(code), { code }));
+  };
+  const settings = { plainHttp: [host], mirrors: mirrors.map((url) => ({ host, url })) };
+  const client = clientOf(t, front, settings, { resolveName, limits: { breakerFailures: 100 } });
+  return { ...client, host, asked };
+}
+
+await test('a name that does not exist ends it at once', async (t) => {
+  const { front } = await startFront(t);
+  const { client, host, asked } = namedClient(t, front, ['ENOTFOUND']);
+  await t.rejects(client.manifest(host, REPOSITORY, 'app', ACCEPT), {
+    code: 'REMOTE',
+    message: `${host}/${REPOSITORY}:app: ${host} has no address: name servers do not know its name (1 attempt`,
+    facts: { host, attempts: 1 },
+  });
+  t.same(asked, ['registry.test']);
+  t.ok(
+    await client.manifest(host, REPOSITORY, 'app', ACCEPT),
+    'and is asked for again the next time',
+  );
+});
+
+await test('a mirror without an address: the registry is asked', async (t) => {
+  const { front } = await startFront(t);
+  const { client, host, asked } = namedClient(t, front, ['ENOTFOUND'], ['http://mirror.test']);
+  t.ok(await client.manifest(host, REPOSITORY, 'app', ACCEPT));
+  t.same(asked, ['mirror.test', 'registry.test']);
+});
+
+await test('a name server that does not answer is asked again', async (t) => {
+  const { front } = await startFront(t);
+  const { client, host, asked } = namedClient(t, front, ['EAI_AGAIN', 'EAI_AGAIN']);
+  t.ok(await client.manifest(host, REPOSITORY, 'app', ACCEPT));
+  t.equal(asked.length, 3);
+});
+
+await test('a read of an open image waits for a name, too', async (t) => {
+  const { front } = await startFront(t);
+  const { range, host, asked } = namedClient(t, front, ['ENOTFOUND', 'ENOTFOUND']);
+  t.ok((await range(0, 99, { host })).equals(BLOB.subarray(0, 100)));
+  t.equal(asked.length, 3);
+});
+
+await test('bytes with another digest are asked for once more', async (t) => {
+  const { front } = await startFront(t);
+  const { client } = clientOf(t, front);
+  const text = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}';
+  const wrong = { match: { kind: 'manifest' }, action: { do: 'raw', text } } as const;
+  const once = front.rule({ ...wrong, times: 1 });
+  const asked = [front.host, REPOSITORY, image.top.digest, ACCEPT] as const;
+  t.equal((await client.manifest(...asked)).digest, image.top.digest);
+  t.equal(once.hits, 1);
+  const always = front.rule(wrong);
+  await t.rejects(client.manifest(...asked), {
+    code: 'REMOTE',
+    message: /sends a manifest with another digest, sha256:44136fa3/,
+  });
+  t.equal(always.hits, 2);
+});
+
+await test('a manifest that is missing is asked for once', async (t) => {
+  const { front } = await startFront(t);
+  const { client } = clientOf(t, front);
+  await t.rejects(client.manifest(front.host, REPOSITORY, 'none', ACCEPT), { code: 'NOT_FOUND' });
+  t.equal(front.log.requests.length, 1);
+});
