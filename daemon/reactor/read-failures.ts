@@ -75,10 +75,18 @@ export class ReadFailures {
   }
 }
 
-/** Equal for reads with one cause: all reads of a bad block, or reads near each other in a failing file. */
+/** Errors of the network: where a blob is read says nothing about their cause. */
+const REMOTE_CODES: ReadonlySet<string> = new Set(['REMOTE', 'AUTH', 'NOT_FOUND', 'BUSY']);
+
+/**
+ * Equal for reads with one cause: all reads of a bad block, all reads of a blob that a registry does not give, or
+ * reads near each other in a failing file.
+ */
 function keyOf(name: string, error: unknown, offset: number): string {
   const code = codeOf(error);
   const namesBlock = code === 'BAD_CHECKSUM' || code === 'BAD_DATA';
-  const place = namesBlock ? messageOf(error) : `${Math.floor(offset / PLACE_BYTES)}`;
+  let place = `${Math.floor(offset / PLACE_BYTES)}`;
+  if (namesBlock) place = messageOf(error);
+  else if (REMOTE_CODES.has(code)) place = factsOf(error).digest ?? '';
   return `${code} ${JSON.stringify(name)} ${place}`;
 }

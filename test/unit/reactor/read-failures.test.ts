@@ -18,6 +18,9 @@ const badBlock = (block: number): Error =>
     code: 'BAD_CHECKSUM',
   });
 
+const remote = (digest: string, code: 'REMOTE' | 'AUTH', range: string): Error =>
+  new OverlaybdError(code, `${digest}, bytes ${range}: fails`, { facts: { digest, range } });
+
 class World {
   now = 0;
   readonly reports: ReadFailureReport[] = [];
@@ -69,6 +72,23 @@ await test('different exports, blocks and places are reported separately', (t) =
   t.equal(new Set(world.reports.map(({ key }) => key)).size, 5);
   world.failures.add('a', 'p', short, { offset: 5, length: 9 });
   t.equal(world.reports.length, 5, 'places that are near each other are reported together');
+  t.end();
+});
+
+await test('a registry that fails: one report for each export, blob and code, wherever they are read', (t) => {
+  const world = new World();
+  for (let i = 0; i < 100; i++) {
+    const place = { offset: i << 20, length: 4096 };
+    world.failures.add('a', 'p', remote('sha256:1', 'REMOTE', `${i}-${i}`), place);
+  }
+  t.match(world.reports, [{ count: 1, digest: 'sha256:1', range: '0-0' }]);
+  world.later();
+  t.match(world.reports[1], { count: 99, range: '99-99', key: world.reports[0]?.key });
+  const place = { offset: 0, length: 1 };
+  world.failures.add('a', 'p', remote('sha256:2', 'REMOTE', '0-0'), place);
+  world.failures.add('a', 'p', remote('sha256:1', 'AUTH', '0-0'), place);
+  world.failures.add('b', 'p', remote('sha256:1', 'REMOTE', '0-0'), place);
+  t.equal(new Set(world.reports.map(({ key }) => key)).size, 4);
   t.end();
 });
 
