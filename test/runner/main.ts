@@ -2,12 +2,16 @@
 // without tap's loaders, which take longer than most test files. `npm run test:unit` uses it.
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { parseOptions, USAGE, type RunnerOptions } from './options.js';
+import { bundleTap } from './tap-bundle.js';
 import { countsOf, failuresOf, noCounts, skipsOf, summary, type Counts } from './tap-output.js';
 import { killAllOnSignal, runTestFile, type Outcome } from './test-process.js';
 
 /** Lines of one failing test file that are printed. */
 const MAX_LINES = 120;
+/** The folder of all that is compiled. */
+const OUT = fileURLToPath(new URL('../..', import.meta.url));
 /** How many ms each file took the last time: the slowest ones start first. */
 const TIMES_FILE = 'out/test-times.json';
 
@@ -47,6 +51,7 @@ function lastTimes(): Record<string, number> {
 
 async function runAll({ paths, jobs, timeoutMs }: RunnerOptions): Promise<boolean> {
   const begin = performance.now();
+  await bundleTap(OUT);
   const times = lastTimes();
   const queue = paths
     .flatMap(testFilesIn)

@@ -1,5 +1,6 @@
 // A test file in its own process, with a time limit.
 import { spawn, type ChildProcess } from 'node:child_process';
+import { ONE_MODULE } from './tap-bundle.js';
 
 export interface Outcome {
   readonly code: number | null;
@@ -38,7 +39,7 @@ export function runTestFile(
   { folder = '.', environment = {} }: Surroundings = {},
 ): Promise<Outcome> {
   const begin = performance.now();
-  const child = spawn(process.execPath, [file], {
+  const child = spawn(process.execPath, [...ONE_MODULE, file], {
     cwd: folder,
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,

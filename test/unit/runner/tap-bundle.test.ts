@@ -1,0 +1,34 @@
+// tap as one module is tap: same results, same stack traces, and the test's own folder.
+import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'tap';
+import { ONE_MODULE, bundleTap } from '../../runner/tap-bundle.js';
+import { countsOf } from '../../runner/tap-output.js';
+
+const TEST = `import t, { test } from 'tap';
+await test('inside', (t) => {
+  t.equal(1, 1);
+  t.same({ a: 1 }, { a: 2 });
+  t.throws(() => { throw new Error('x'); });
+  t.teardown(() => console.log('# torn down'));
+  t.end();
+});
+t.pass('outside');
+`;
+
+await test('a test file below the folder gets the module, and its failures are readable', async (t) => {
+  const folder = t.testdir({ 'package.json': '{ "type": "module" }', 'a.test.js': TEST });
+  await bundleTap(folder);
+  await bundleTap(folder);
+  const run = (options: readonly string[]) =>
+    spawnSync(process.execPath, [...options, 'a.test.js'], { cwd: folder, encoding: 'utf8' });
+  const { stdout } = run(ONE_MODULE);
+  t.same(countsOf(stdout), { total: 4, pass: 3, fail: 1, skip: 0, todo: 0 });
+  t.match(stdout, /a\.test\.js:4:5/);
+  t.match(stdout, '# torn down');
+  t.notMatch(stdout, 'one-module', 'its own frames are not in stack traces');
+  writeFileSync(join(folder, 'node_modules/@tapjs/one-module/index.js'), 'export {}');
+  t.match(run(ONE_MODULE).stderr, 'one-module', 'it is what the file imports');
+  t.same(countsOf(run([]).stdout), countsOf(stdout), 'but not without the condition');
+});
