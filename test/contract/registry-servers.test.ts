@@ -4,23 +4,23 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type Test } from 'tap';
 import { Agent, ProxyAgent, request, type Dispatcher } from 'undici';
-import { shortFolder } from '../../../support/daemon-process.js';
-import { FaultFront } from '../../../support/registry/fault-front.js';
-import { ImageLayout } from '../../../support/registry/image-layout.js';
-import { sha256 } from '../../../support/registry/image-place.js';
-import { writeLayerFiles } from '../../../support/registry/layer-files.js';
-import { OCI } from '../../../support/registry/media-types.js';
-import { pushImage, type Writer } from '../../../support/registry/push-image.js';
+import { shortFolder } from '../support/daemon-process.js';
+import { FaultFront } from '../support/registry/fault-front.js';
+import { ImageLayout } from '../support/registry/image-layout.js';
+import { sha256 } from '../support/registry/image-place.js';
+import { writeLayerFiles } from '../support/registry/layer-files.js';
+import { OCI } from '../support/registry/media-types.js';
+import { pushImage, type Writer } from '../support/registry/push-image.js';
 import {
   startDockerRegistry,
   startNginxMirror,
   startSquid,
-} from '../../../support/registry/real-servers.js';
-import { RegistryPlace } from '../../../support/registry/registry-place.js';
-import { startTokenServer } from '../../../support/registry/token-server.js';
-import { makePki } from '../../../support/tls-files.js';
-import { requireTool, runTool } from '../../../support/tools.js';
-import { BLOB, DIGEST, layout, REPOSITORY } from './front-client.js';
+} from '../support/registry/real-servers.js';
+import { RegistryPlace } from '../support/registry/registry-place.js';
+import { startTokenServer } from '../support/registry/token-server.js';
+import { makePki } from '../support/tls-files.js';
+import { requireTool, runTool } from '../support/tools.js';
+import { BLOB, DIGEST, layout, REPOSITORY } from '../unit/support/registry/front-client.js';
 
 const LOGIN = { user: 'user', password: 'a:secret' };
 const BASIC = `Basic ${Buffer.from(`${LOGIN.user}:${LOGIN.password}`).toString('base64')}`;

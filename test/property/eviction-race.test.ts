@@ -2,14 +2,14 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { test, type Test } from 'tap';
-import { CHUNK_SIZE, MAP_HITS, MAP_REPEATS } from '../../../daemon/blob/chunk-map.js';
-import type { CachedBlob } from '../../../daemon/cache/cached-blob.js';
-import { SLOTS } from '../../../daemon/cache/slots.js';
-import { StoredBlob } from '../../../daemon/cache/stored-blob.js';
-import { BufferFetcher, openStore, refOf } from '../../support/cached-blobs.js';
-import type { ReaderEnd, ReaderOrder, ReaderWant } from '../../support/cache-reader.js';
-import { randomBytes, seededRandom } from '../../support/pattern.js';
-import { SEED } from '../../support/seed.js';
+import { CHUNK_SIZE, MAP_HITS, MAP_REPEATS } from '../../daemon/blob/chunk-map.js';
+import type { CachedBlob } from '../../daemon/cache/cached-blob.js';
+import { SLOTS } from '../../daemon/cache/slots.js';
+import { StoredBlob } from '../../daemon/cache/stored-blob.js';
+import { BufferFetcher, openStore, refOf } from '../support/cached-blobs.js';
+import type { ReaderEnd, ReaderOrder, ReaderWant } from '../support/cache-reader.js';
+import { randomBytes, seededRandom } from '../support/pattern.js';
+import { SEED } from '../support/seed.js';
 
 const CHUNKS = 64;
 const CONTENT_SEED = 17;
@@ -22,7 +22,7 @@ const READS = { holes: 25_000, slots: 6000 };
 function startReader(blob: CachedBlob, seed: number, reads: number): Promise<ReaderEnd> {
   const fetcher = new BufferFetcher(blob, CONTENT);
   const order: ReaderOrder = { spec: blob.spec, contentSeed: CONTENT_SEED, seed, reads };
-  const worker = new Worker(new URL('../../support/cache-reader.js', import.meta.url), {
+  const worker = new Worker(new URL('../support/cache-reader.js', import.meta.url), {
     workerData: order,
   });
   return new Promise((resolve, reject) => {
