@@ -50,6 +50,7 @@ export class ChunkMap {
   readonly #present: number;
   readonly #touched: number;
   readonly #marks: number;
+  readonly #fresh: number;
   readonly #slots: number;
 
   /** @param state of {@link create}, for a blob of the same size */
@@ -61,13 +62,14 @@ export class ChunkMap {
     this.#present = HEADER_WORDS;
     this.#touched = this.#present + words;
     this.#marks = this.#touched + words;
-    this.#slots = this.#marks + words;
+    this.#fresh = this.#marks + words;
+    this.#slots = this.#fresh + words;
   }
 
-  /** Of a blob of which nothing is present: 4.4 bytes a chunk, 72 KiB for a GiB. */
+  /** Of a blob of which nothing is present: 4.5 bytes a chunk, 72 KiB for a GiB. */
   static create(size: number): ChunkMap {
     const chunks = chunksOf(size);
-    const words = HEADER_WORDS + 3 * wordsOf(chunks) + chunks;
+    const words = HEADER_WORDS + 4 * wordsOf(chunks) + chunks;
     return new ChunkMap(new SharedArrayBuffer(words * Int32Array.BYTES_PER_ELEMENT), size);
   }
 
@@ -131,6 +133,17 @@ export class ChunkMap {
   /** Says that the range was used. */
   touch(first: number, last: number): void {
     this.#set(this.#touched, first, last);
+    for (let chunk = first; chunk <= last; chunk++) this.#take(this.#fresh, chunk);
+  }
+
+  /** The chunk was fetched before it was wanted. */
+  setFresh(chunk: number): void {
+    this.#set(this.#fresh, chunk, chunk);
+  }
+
+  /** Whether such a chunk has not been used so far, also if it was evicted. */
+  isFresh(chunk: number): boolean {
+    return this.#bit(this.#fresh, chunk);
   }
 
   /** Whether the chunk was used since this was called last. */

@@ -146,6 +146,7 @@ export class Blobs {
     this.#byNumber.delete(number);
     this.#byName.delete(nameOf(blob.ref));
     await this.#reports.stop(blob);
+    blob.settlePrefetched(true);
     blob.cached.release();
   }
 }

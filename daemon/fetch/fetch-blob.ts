@@ -4,6 +4,7 @@ import type { RegistryRef } from '../blob/blob-ref.js';
 import { CHUNK_SIZE } from '../blob/chunk-map.js';
 import type { CachedBlob } from '../cache/cached-blob.js';
 import type { FetchClass } from '../registry/http/client.js';
+import { Prefetched, type PrefetchTotals } from './prefetched.js';
 import { ReadAhead } from './read-ahead.js';
 
 /** From the most urgent to the least. */
@@ -75,6 +76,7 @@ export class FetchBlob {
   /** Why the last transfer failed. */
   lastError: string | null = null;
   readonly #refs: RegistryRef[];
+  #prefetched: Prefetched | null = null;
 
   constructor(ref: RegistryRef, cached: CachedBlob) {
     this.cached = cached;
@@ -82,6 +84,17 @@ export class FetchBlob {
     this.size = cached.spec.size;
     this.readAhead = new ReadAhead(this.chunks);
     this.#refs = [ref];
+  }
+
+  /** @param totals of all blobs, to which it adds */
+  prefetched(totals: PrefetchTotals): Prefetched {
+    const bytesOf = (chunk: number): number => this.bytesOf(chunk, chunk);
+    return (this.#prefetched ??= new Prefetched(this.cached.map, totals, bytesOf));
+  }
+
+  /** Looks what became of what was fetched before it was wanted. @param all the blob is closed */
+  settlePrefetched(all = false): void {
+    this.#prefetched?.settle(all);
   }
 
   /** Where it is fetched from. */

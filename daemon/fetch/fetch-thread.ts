@@ -217,18 +217,18 @@ export class FetchThread {
 
   #status(): FetchStatus {
     const { clock, client, counters, store } = this.#parts;
-    const { oldest } = this.#scheduler;
+    const { oldest, totals } = this.#scheduler;
     return {
       hosts: [...this.#scheduler.hosts].map(({ host, inFlight, queued }) => ({
         host,
         inFlight: { ...inFlight },
         queued: { ...queued },
       })),
-      bytes: { ...this.#scheduler.bytes },
+      ...totals.posted(this.#service.blobs.all),
+      refetched: this.#service.refetched,
       elsewhere: this.#scheduler.elsewhere,
       waiting: this.#scheduler.reads,
       oldestMs: oldest === null ? 0 : clock.now() - oldest,
-      failed: { ...this.#scheduler.failed },
       blobs: [...this.#service.blobs.all].map((blob) => blob.status()),
       registries: client.hosts(),
       network: { hosts: [...counters.hosts], tokens: { ...counters.tokens } },

@@ -7,6 +7,7 @@ import type { Clock } from './clock.js';
 import { Deadlines } from './deadlines.js';
 import { Elsewhere } from './elsewhere.js';
 import { rankOf, type FetchBlob, type Wait, type WantedChunk } from './fetch-blob.js';
+import { FetchTotals } from './fetch-totals.js';
 import { HostQueue, type Run } from './host-queue.js';
 import { ANSWER_MARGIN_MS, MAX_WAITING_CHUNKS } from './limits.js';
 import { Transfer, type RangeClient } from './transfer.js';
@@ -45,8 +46,7 @@ export class Scheduler {
   readonly #reads = new Set<Wait>();
   #chunks = 0;
   #isPumping = false;
-  readonly bytes: Record<FetchClass, number> = { demand: 0, ahead: 0, trace: 0, fill: 0 };
-  readonly failed: Record<string, number> = {};
+  readonly totals = new FetchTotals();
 
   constructor(parts: SchedulerParts) {
     this.#parts = parts;
@@ -250,7 +250,7 @@ export class Scheduler {
       fromOrigin: chunks[0]?.fromOrigin ?? false,
       arrived: (chunk) => {
         const wanted = chunks[chunk - first];
-        this.bytes[fetchClass] += blob.bytesOf(chunk, chunk);
+        this.totals.arrived(blob, chunk, fetchClass, wanted?.class ?? fetchClass);
         if (!wanted) return;
         wanted.isBegun = false;
         if (blob.wanted.get(chunk) === wanted) this.#arrived(wanted);
@@ -263,8 +263,10 @@ export class Scheduler {
       transfer.abort(this.#lateError(blob, first, last, OVERRUN_MS + this.#parts.backgroundMs()));
     });
     let failure: unknown = null;
+    const begin = this.#clock.now();
     try {
       await transfer.run();
+      this.totals.transferred(chunks.length, this.#clock.now() - begin);
     } catch (error) {
       failure = error;
     }
@@ -375,10 +377,7 @@ export class Scheduler {
     wait.done = null;
     this.#deadlines.remove(wait);
     if (this.#reads.delete(wait)) wait.blob.waiting--;
-    if (error && wait.class === 'demand') {
-      const code = error instanceof OverlaybdError ? error.code : 'BUG';
-      this.failed[code] = (this.failed[code] ?? 0) + 1;
-    }
+    if (error && wait.class === 'demand') this.totals.readFailed(error);
     done(error);
   }
 

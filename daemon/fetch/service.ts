@@ -54,6 +54,8 @@ export class FetchService {
   readonly #scheduler: Scheduler;
   readonly #clock: Clock;
   readonly blobs: Blobs;
+  /** Chunks that were fetched again because their bytes were wrong. */
+  refetched = 0;
   readonly #connections = new Map<number, Connection>();
   /** Questions wait until what an earlier fetcher had open is open again. */
   #restored: Promise<void> = Promise.resolve();
@@ -182,6 +184,7 @@ export class FetchService {
       if (verdict === 'again' || blob.wanted.has(chunk)) continue;
       blob.cached.drop(chunk, chunk);
       dropped.push(chunk);
+      this.refetched++;
     }
     this.#scheduler.want(blob, first, last, {
       class: 'demand',

@@ -4,9 +4,11 @@ import type { CacheStatus } from '../cache/cached-blob.js';
 import type { FetchClass, HostStatus } from '../registry/http/client.js';
 import type { HostCounters } from '../registry/http/counters.js';
 
+import type { PostedTotals } from './fetch-totals.js';
+
 export type ByClass = Readonly<Record<FetchClass, number>>;
 
-export interface FetchStatus {
+export interface FetchStatus extends PostedTotals {
   /** Of one host of a reference; mirrors and stores are below `registries`. */
   readonly hosts: readonly {
     readonly host: string;
@@ -14,16 +16,14 @@ export interface FetchStatus {
     /** Chunks. */
     readonly queued: ByClass;
   }[];
-  /** Bytes that were kept, by class. */
-  readonly bytes: ByClass;
+  /** Chunks that were fetched again because decoding found wrong bytes. */
+  readonly refetched: number;
   /** Chunks that other processes are fetching. */
   readonly elsewhere: number;
   /** Reads that wait for chunks. */
   readonly waiting: number;
   /** Milliseconds that the oldest of them has waited. */
   readonly oldestMs: number;
-  /** Reads that failed, by code. */
-  readonly failed: Readonly<Record<string, number>>;
   readonly blobs: readonly BlobStatus[];
   readonly registries: readonly HostStatus[];
   readonly network: {

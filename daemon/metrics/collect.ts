@@ -1,14 +1,15 @@
 // All metrics of a daemon, from its status and the fetcher's. docs/metrics.md explains each.
 
 import type { DaemonStatus } from '../control/api.js';
+import { TRANSFER_SIZES } from '../fetch/fetch-totals.js';
 import type { FetchStatus } from '../fetch/status.js';
-import { LATENCY_BOUNDS } from '../registry/http/counters.js';
+import { LATENCY_BOUNDS } from '../lib/histogram.js';
 import {
   MAX_COUNTED_EXPORTS,
-  OTHER,
   type ExportCounters,
   type ExportTotals,
 } from '../reactor/export-counters.js';
+import type { PostedWaits } from '../reactor/export-waits.js';
 import { MetricsText } from './text.js';
 
 export interface Measured {
@@ -17,20 +18,23 @@ export interface Measured {
   readonly fetch: FetchStatus | null;
   readonly totals: ReadonlyMap<string, Readonly<ExportTotals>>;
   readonly failures: ExportCounters['failures'];
-  /** Digests of the remote blobs of an export. */
-  readonly digests: ReadonlyMap<string, readonly string[]>;
+  /** By export; of those that had a read that waited. */
+  readonly waits: ReadonlyMap<string, PostedWaits>;
 }
 
 const CLASSES = ['demand', 'ahead', 'trace', 'fill'] as const;
 const STATES = ['served', 'opening', 'failed'] as const;
+/** Kinds of decode errors, by code. */
+const DECODE_ERRORS = { BAD_CHECKSUM: 'checksum', BAD_DATA: 'data' } as const;
 const BREAKERS = { closed: 0, probing: 1, open: 2 } as const;
 
 export function metricsText(measured: Measured): string {
   const text = new MetricsText();
   addExports(text, measured);
+  addWaits(text, measured);
   addDevices(text, measured.status);
   if (measured.fetch) {
-    addReads(text, measured, measured.fetch);
+    addFetches(text, measured.fetch);
     addNetwork(text, measured.fetch);
     addCache(text, measured.fetch);
   }
@@ -57,6 +61,13 @@ function addExports(text: MetricsText, { status, totals, failures }: Measured): 
   for (const [name, codes] of failures) {
     for (const [code, count] of codes) text.sample(count, { export: name, code });
   }
+  text.family('obd_decode_errors_total', 'counter', 'Reads that failed in decoding, by kind.');
+  for (const [name, codes] of failures) {
+    for (const [code, kind] of Object.entries(DECODE_ERRORS)) {
+      const count = codes.get(code) ?? 0;
+      if (count > 0) text.sample(count, { export: name, kind });
+    }
+  }
   text.family('obd_stuck_files', 'gauge', 'Files whose reads have not come back in time.');
   text.sample(status.stuckFiles.length);
 }
@@ -74,22 +85,36 @@ function addDevices(text: MetricsText, { devices }: DaemonStatus): void {
   text.sample(devices.reduce((sum, { reconnects }) => sum + reconnects, 0));
 }
 
-/** Reads that wait for a network are seen while they wait. */
-function addReads(text: MetricsText, { digests }: Measured, fetch: FetchStatus): void {
-  const waiting = new Map(fetch.blobs.map((blob) => [blob.digest, blob.waiting]));
-  text.family('obd_reads_parked', 'gauge', 'Reads that wait for a registry.');
-  let counted = 0;
-  let other = 0;
-  for (const [name, of] of digests) {
-    const parked = of.reduce((sum, digest) => sum + (waiting.get(digest) ?? 0), 0);
-    if (counted++ < MAX_COUNTED_EXPORTS) text.sample(parked, { export: name });
-    else other += parked;
+/** Reads that wait are seen while they wait. */
+function addWaits(text: MetricsText, { waits }: Measured): void {
+  text.family('obd_read_seconds', 'histogram', 'Reads that had to wait, until their answer.');
+  for (const [name, { remote, local }] of waits) {
+    text.histogram(remote, LATENCY_BOUNDS, { export: name, cached: 'no' });
+    text.histogram(local, LATENCY_BOUNDS, { export: name, cached: 'yes' });
   }
-  if (other > 0) text.sample(other, { export: OTHER });
-  text.family('obd_read_oldest_seconds', 'gauge', 'How long the oldest of them has waited.');
-  text.sample(fetch.oldestMs / 1000);
+  text.family('obd_reads_parked', 'gauge', 'Reads that wait for a registry.');
+  for (const [name, { parked }] of waits) text.sample(parked, { export: name });
+  text.family('obd_read_oldest_seconds', 'gauge', 'How long the oldest waiting read has waited.');
+  for (const [name, { oldestMs }] of waits) text.sample(oldestMs / 1000, { export: name });
+}
+
+function addFetches(
+  text: MetricsText,
+  { failed, prefetch, refetched, seconds }: FetchStatus,
+): void {
   text.family('obd_fetch_errors_total', 'counter', 'Reads that the network has failed, by code.');
-  for (const [code, count] of Object.entries(fetch.failed)) text.sample(count, { code });
+  for (const [code, count] of Object.entries(failed)) text.sample(count, { code });
+  text.family('obd_fetch_seconds', 'histogram', 'Whole transfers, by their size at most.');
+  for (const size of TRANSFER_SIZES) {
+    text.histogram(seconds[size], LATENCY_BOUNDS, { size });
+  }
+  text.family('obd_prefetch_bytes_total', 'counter', 'Bytes fetched before they were wanted.');
+  for (const each of ['ahead', 'trace', 'fill'] as const) {
+    text.sample(prefetch[each].used, { class: each, used: 'yes' });
+    text.sample(prefetch[each].unused, { class: each, used: 'no' });
+  }
+  text.family('obd_refetches_total', 'counter', 'Chunks that were fetched again: wrong bytes.');
+  text.sample(refetched);
 }
 
 function addNetwork(text: MetricsText, { hosts, bytes, registries, network }: FetchStatus): void {

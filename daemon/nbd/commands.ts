@@ -71,7 +71,7 @@ export class Commands {
     this.#replies = new ReplyWriter(host.outbox, session.form);
     const Shape = session.form === 'simple' ? SimpleShape : ChunkedShape;
     const shape = new Shape(served.disk, host, this.#replies);
-    this.#reads = new Reads(served.disk, shape, host, this.#replies);
+    this.#reads = new Reads(served.disk, shape, host, this.#replies, served.waits);
     this.#caches = new CacheRequests(served, host, this.#replies);
   }
 

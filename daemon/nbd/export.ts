@@ -1,6 +1,7 @@
 // What the NBD server serves: a disk with a name. This folder knows nothing of images.
 
 import type { Disk } from '../lib/disk.js';
+import type { ReadWaits } from './read-waits.js';
 
 /** One read-only export. */
 export interface NbdExport {
@@ -9,6 +10,8 @@ export interface NbdExport {
   readonly description: string;
   readonly disk: Disk;
   readonly blockSizes: BlockSizes;
+  /** Where the waits of its reads are counted, if anywhere. */
+  readonly waits?: ReadWaits;
 }
 
 /** Sizes in bytes for NBD_INFO_BLOCK_SIZE. Requests need not follow them. */

@@ -44,6 +44,9 @@ export class ReadJob {
   runs: DataRuns | null = null;
   /** The client has the read answered elsewhere: what arrives for it is dropped. */
   isRecalled = false;
+  /** @see WaitingRead */
+  since = 0;
+  isRemote = false;
   /** Memory of a long simple reply, complete; the outbox owns it once it is sent. */
   buffer: SendBuffer | null = null;
 

@@ -5,6 +5,7 @@ import type { Disk } from '../lib/disk.js';
 import { MAX_INLINE_LENGTH } from './limits.js';
 import { nbdErrno, describeFailure } from './errors.js';
 import { ReadJob, type ReadHost, type ReplyShape } from './read-job.js';
+import { ReadWaits } from './read-waits.js';
 import type { ReplyWriter } from './reply-writer.js';
 import type { Request } from './request.js';
 
@@ -13,6 +14,7 @@ export class Reads {
   readonly #shape: ReplyShape;
   readonly #host: ReadHost;
   readonly #replies: ReplyWriter;
+  readonly #waits: ReadWaits;
   /** The read that has just arrived. */
   readonly #current = new ReadJob();
   /** Reads that can continue, in turn: each gets one piece. */
@@ -24,7 +26,15 @@ export class Reads {
   /** Reads that were answered with an error. */
   errors = 0;
 
-  constructor(disk: Disk, shape: ReplyShape, host: ReadHost, replies: ReplyWriter) {
+  /** @param waits of all reads of the export in this thread */
+  constructor(
+    disk: Disk,
+    shape: ReplyShape,
+    host: ReadHost,
+    replies: ReplyWriter,
+    waits = new ReadWaits(),
+  ) {
+    this.#waits = waits;
     this.#disk = disk;
     this.#shape = shape;
     this.#host = host;
@@ -46,7 +56,10 @@ export class Reads {
     const jobs = [...this.#parked];
     this.#parked.clear();
     this.#waiting -= jobs.length;
-    for (const job of jobs) job.isRecalled = true;
+    for (const job of jobs) {
+      job.isRecalled = true;
+      this.#waits.drop(job);
+    }
     return jobs.map(({ request }) => request);
   }
 
@@ -73,7 +86,7 @@ export class Reads {
         this.#park(job.kept(), wait);
       } else if (!this.#shape.answer(job)) {
         const kept = job.kept();
-        this.#wait(kept, this.#shape.prepare(kept));
+        this.#wait(kept, this.#shape.prepare(kept), false);
       }
     } catch (error) {
       this.#fail(error, job);
@@ -89,7 +102,7 @@ export class Reads {
       const wait = job.isEnsured ? null : this.#disk.ensure(at, job.next);
       if (wait) {
         if (at === job.request.offset && !job.buffer) this.#park(job, wait);
-        else this.#wait(job, wait);
+        else this.#wait(job, wait, true);
         return true;
       }
       const isAnswered = this.#shape.answer(job);
@@ -97,8 +110,9 @@ export class Reads {
         job.isEnsured = false;
         job.waits = 0;
       }
-      if (!isAnswered) this.#wait(job, this.#shape.prepare(job));
+      if (!isAnswered) this.#wait(job, this.#shape.prepare(job), false);
       else if (job.at < job.end) this.#ready.push(job);
+      else this.#waits.end(job);
     } catch (error) {
       this.#fail(error, job);
     }
@@ -113,7 +127,7 @@ export class Reads {
   /** Call this when the client is gone. Reads that were put off are dropped when their bytes arrive. */
   close(): void {
     this.#closed = true;
-    for (const job of this.#ready) drop(job);
+    for (const job of this.#ready) this.#drop(job);
     this.#ready.length = 0;
     this.#shape.close();
   }
@@ -121,18 +135,19 @@ export class Reads {
   /** Puts a job off that has sent nothing, until a network has brought the bytes. */
   #park(job: ReadJob, wait: Promise<void>): void {
     this.#parked.add(job);
-    this.#wait(job, wait);
+    this.#wait(job, wait, true);
   }
 
-  /** Puts a job off until the bytes of its next piece are in memory. */
-  #wait(job: ReadJob, wait: Promise<void>): void {
+  /**
+   * Puts a job off until the bytes of its next piece are in memory.
+   * @param isRemote whether it waits for a network
+   */
+  #wait(job: ReadJob, wait: Promise<void>, isRemote: boolean): void {
     this.#waiting++;
+    this.#waits.begin(job, isRemote);
     const arrived = (): void => {
       this.#parked.delete(job);
-      if (this.#closed || job.isRecalled) {
-        drop(job);
-        return;
-      }
+      if (this.#closed || job.isRecalled) return this.#drop(job);
       this.#waiting--;
       job.isEnsured = true;
       this.#ready.push(job);
@@ -140,7 +155,7 @@ export class Reads {
     };
     const lost = (error: unknown): void => {
       this.#parked.delete(job);
-      if (this.#closed || job.isRecalled) return;
+      if (this.#closed || job.isRecalled) return this.#drop(job);
       this.#replies.later.add(() => {
         this.#waiting--;
         this.#fail(error ?? new Error('failed without a reason'), job);
@@ -150,14 +165,17 @@ export class Reads {
     wait.then(arrived, lost);
   }
 
-  #fail(error: unknown, { request, at }: ReadJob): void {
+  #fail(error: unknown, job: ReadJob): void {
+    const { request, at } = job;
     this.errors++;
+    this.#waits.end(job);
     this.#host.readFailed(error, request);
     this.#replies.error(request, nbdErrno(error), describeFailure(error), at);
   }
-}
 
-/** Releases the memory of a job that will not be answered. */
-function drop({ buffer }: ReadJob): void {
-  buffer?.release?.(buffer);
+  /** The job will not be answered. */
+  #drop(job: ReadJob): void {
+    this.#waits.drop(job);
+    job.buffer?.release?.(job.buffer);
+  }
 }

@@ -6,6 +6,7 @@ import type { RemoteLine } from '../registry/remote.js';
 import type { DiskSpec } from '../image/spec.js';
 import type { ReplyForm } from '../nbd/session.js';
 import type { UnfinishedPayload } from '../nbd/commands.js';
+import type { PostedWaits } from './export-waits.js';
 import type { Peer } from './peer.js';
 import type { TlsSettings } from './tls-settings.js';
 
@@ -144,6 +145,7 @@ export type FromReactor =
       readonly type: 'counts';
       readonly request: number;
       readonly counts: readonly OpenCounts[];
+      readonly waits: readonly PostedWaits[];
     }
   /** Answered by 'report taken'. */
   | { readonly type: 'read failed'; readonly report: ReadFailureReport }

@@ -13,6 +13,7 @@ import { DRAIN_TIMEOUT_MS } from './limits.js';
 import type { RemoteLine } from '../registry/remote.js';
 import { ClientLog } from './client-log.js';
 import { ExportCounters } from './export-counters.js';
+import { sumOfWaits, type PostedWaits } from './export-waits.js';
 import { ReactorThread, type ConnectionInfo, type ReactorReport } from './reactor-thread.js';
 
 /** How long a reactor may take for what a healthy one does at once. */
@@ -117,9 +118,15 @@ export class ReactorPool {
     return this.#ask(this.#reactors);
   }
 
+  /** The waits of reads by export. Resolves when every thread has answered. */
+  async waits(): Promise<ReadonlyMap<string, PostedWaits>> {
+    const all = await Promise.all(this.#reactors.map((each) => each.count()));
+    return sumOfWaits(all.flatMap(({ waits }) => waits));
+  }
+
   async #ask(reactors: readonly ReactorThread[]): Promise<Map<number, OpenCounts>> {
-    const counts = (await Promise.all(reactors.map((each) => each.count()))).flat();
-    return new Map(counts.map((each) => [each.id, each]));
+    const all = await Promise.all(reactors.map((each) => each.count()));
+    return new Map(all.flatMap(({ counts }) => counts).map((each) => [each.id, each]));
   }
 
   /**

@@ -7,7 +7,6 @@ import { descriptors } from '../native/descriptors.js';
 import type { RemoteLine } from '../registry/remote.js';
 import { reactorThread } from './early-reactor.js';
 import type {
-  OpenCounts,
   ConnectionSummary,
   FromReactor,
   PostedExport,
@@ -45,13 +44,15 @@ interface ReactorHandlers {
   ended(thread: ReactorThread): void;
 }
 
+export type ReactorCounts = Pick<Extract<FromReactor, { type: 'counts' }>, 'counts' | 'waits'>;
+
 export class ReactorThread {
   readonly #worker: Worker;
   readonly #handlers: ReactorHandlers;
   /** The connections that it owns, by id. */
   readonly #connections = new Map<number, Owned>();
   /** Callers that wait for its counts, by request. */
-  readonly #questions = new Map<number, (counts: readonly OpenCounts[]) => void>();
+  readonly #questions = new Map<number, (counts: ReactorCounts) => void>();
   /** Keys of the images whose disks it has. */
   #disks = new Set<string>();
   #nextCount = 1;
@@ -124,8 +125,8 @@ export class ReactorThread {
     return info;
   }
 
-  /** The counters of its connections. Empty if the thread ends. */
-  count(): Promise<readonly OpenCounts[]> {
+  /** The counters of its connections and exports. Empty if the thread ends. */
+  count(): Promise<ReactorCounts> {
     return new Promise((resolve) => {
       const request = this.#nextCount++;
       this.#questions.set(request, resolve);
@@ -141,7 +142,7 @@ export class ReactorThread {
       info.closed(null);
     }
     this.#connections.clear();
-    for (const answer of this.#questions.values()) answer([]);
+    for (const answer of this.#questions.values()) answer({ counts: [], waits: [] });
     this.#questions.clear();
   }
 
@@ -151,7 +152,7 @@ export class ReactorThread {
 
   #onMessage(message: FromReactor): void {
     if (message.type !== 'counts') return this.#handlers.message(this, message);
-    this.#questions.get(message.request)?.(message.counts);
+    this.#questions.get(message.request)?.(message);
     this.#questions.delete(message.request);
   }
 }

@@ -17,6 +17,7 @@ import { Connection } from './connection.js';
 import type { ConnectionContext } from './connection-context.js';
 import { PipePool } from './file-pipe.js';
 import { ExportMap } from './export-map.js';
+import { ExportWaits } from './export-waits.js';
 import type { FromReactor, PostedExport, ToReactor } from './messages.js';
 import { ReadFailures } from './read-failures.js';
 import { RefusedRequests } from './refused-requests.js';
@@ -35,6 +36,7 @@ const connections = new Map<number, Connection>();
 let exports = new ExportMap([]);
 /** Disks by the key of their image. */
 let disks = new Map<string, Disk>();
+const waits = new ExportWaits();
 const failures = new ReadFailures((report) => tell({ type: 'read failed', report }));
 const refusals = new RefusedRequests((report) => tell({ type: 'request refused', report }));
 /** Whether connections are being offered to another process. */
@@ -103,6 +105,7 @@ port.on('message', (message: ToReactor) => {
         counts: [...connections.values()].map(({ id, counts, export: served }) => {
           return { id, export: served?.name ?? null, ...counts };
         }),
+        waits: waits.posted(),
       });
       break;
     case 'offer':
@@ -153,7 +156,13 @@ function setExports(posted: readonly PostedExport[], failed: readonly FailedExpo
     if (!disk) throw new Error(`export ${JSON.stringify(name)}: no disk of ${key}`);
     disks.set(key, disk);
     const blockSizes = BLOCK_SIZES;
-    (isHidden ? hidden : shown).push({ name, description, disk, blockSizes });
+    (isHidden ? hidden : shown).push({
+      name,
+      description,
+      disk,
+      blockSizes,
+      waits: waits.of(name),
+    });
   }
   exports = new ExportMap(shown, hidden, new Map(failed.map(({ name, code }) => [name, code])));
 }

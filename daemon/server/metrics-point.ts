@@ -5,7 +5,6 @@ import type { DaemonStatus } from '../control/api.js';
 import { metricsAddressText, type MetricsAddress } from '../config/metrics-address.js';
 import { messageOf } from '../errors.js';
 import type { FetchStatus } from '../fetch/status.js';
-import { digestsOf } from '../image/spec.js';
 import type { Logger } from '../log/logger.js';
 import type { MetricsServer } from '../metrics/server.js';
 import type { Daemon } from './daemon.js';
@@ -61,11 +60,12 @@ export class MetricsPoint {
 
   async #metrics(): Promise<string> {
     const { metricsText } = await import('../metrics/collect.js');
-    const { images, reactors } = this.#daemon;
-    const [status, fetch, open] = await Promise.all([
+    const { reactors } = this.#daemon;
+    const [status, fetch, open, waits] = await Promise.all([
       this.#status(),
       this.#fetch(),
       reactors.count(),
+      reactors.waits(),
     ]);
     const { counters } = reactors;
     return metricsText({
@@ -73,9 +73,7 @@ export class MetricsPoint {
       fetch,
       totals: counters.totals(open.values()),
       failures: counters.failures,
-      digests: new Map(
-        [...images.exports].map(([name, { image }]) => [name, digestsOf(image.disk)]),
-      ),
+      waits,
     });
   }
 }

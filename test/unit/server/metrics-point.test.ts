@@ -27,7 +27,11 @@ function parts() {
   const open = new Map([[1, { export: 'a', requests: 4, errors: 0, bytesSent: 6 }]]);
   const daemon = {
     images: { exports: new Map() },
-    reactors: { counters, count: () => Promise.resolve(open) },
+    reactors: {
+      counters,
+      count: () => Promise.resolve(open),
+      waits: () => Promise.resolve(new Map()),
+    },
   } as unknown as Daemon;
   const lines: string[] = [];
   const log = { log: (level: string, message: string) => void lines.push(`${level}: ${message}`) };

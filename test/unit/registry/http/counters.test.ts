@@ -1,22 +1,6 @@
-// Counters: latency buckets, and hosts up to a bound.
+// Counters of hosts, up to a bound.
 import { test } from 'tap';
-import {
-  Counters,
-  Histogram,
-  LATENCY_BOUNDS,
-  MAX_COUNTED_HOSTS,
-} from '../../../../daemon/registry/http/counters.js';
-
-await test('a histogram', (t) => {
-  const histogram = new Histogram();
-  for (const seconds of [0, 0.005, 0.006, 10, 11]) histogram.add(seconds);
-  t.equal(histogram.buckets.length, LATENCY_BOUNDS.length + 1);
-  t.same([histogram.buckets[0], histogram.buckets[1]], [2, 1]);
-  t.same(histogram.buckets.slice(-2), [1, 1]);
-  t.equal(histogram.count, 5);
-  t.equal(histogram.sum, 21.011);
-  t.end();
-});
+import { Counters, MAX_COUNTED_HOSTS } from '../../../../daemon/registry/http/counters.js';
 
 await test('hosts by name, up to a bound', (t) => {
   const counters = new Counters();

@@ -1,0 +1,73 @@
+// What the metrics say of reads that hang: while they hang, and afterwards.
+import { get } from 'node:http';
+import { join } from 'node:path';
+import t from 'tap';
+import { DaemonProcess, shortFolder } from '../support/daemon-process.js';
+import { RawNbdClient, tick } from '../support/nbd-client.js';
+import { remoteImage, remoteOptions } from '../support/registry/remote-image.js';
+
+t.setTimeout(170_000);
+
+const MIB = 1 << 20;
+
+function metrics(socketPath: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    get({ socketPath, path: '/metrics', agent: false }, (response) => {
+      let body = '';
+      response.setEncoding('utf8').on('data', (part: string) => (body += part));
+      response.on('end', () => resolve(body));
+    }).on('error', reject);
+  });
+}
+
+/** Asks until it is so. */
+async function until(path: string, isSo: (body: string) => boolean): Promise<string> {
+  for (;;) {
+    const body = await metrics(path);
+    if (isSo(body)) return body;
+    await tick(10);
+  }
+}
+
+const valueOf = (body: string, sample: string): number =>
+  Number(
+    body
+      .split('\n')
+      .find((line) => line.startsWith(`${sample} `))
+      ?.split(' ')[1] ?? NaN,
+  );
+
+await t.test('a hung read is seen while it hangs, by its export', async (test) => {
+  const { front, files, name } = await remoteImage(test, { files: { size: 8 * MIB } });
+  const folder = shortFolder(test);
+  const path = join(folder, 'm.sock');
+  const exports = ['--export', `hangs=${name}`, '--export', `other=${name}`];
+  const options = remoteOptions([front], join(folder, 'cache'));
+  const args = [...exports, ...options, '--metrics-listen', `unix://${path}`];
+  const daemon = await DaemonProcess.start(test, args);
+  const client = await RawNbdClient.open(daemon.unix, 'hangs');
+  const stalled = front.rule({ match: { kind: 'data' }, action: { do: 'stall' } });
+  const [offset, length] = [3 * MIB, 4096];
+  client.request({ cookie: 1n, offset, length });
+  const oldest = 'obd_read_oldest_seconds{export="hangs"}';
+  const first = await until(path, (body) => valueOf(body, oldest) > 0);
+  test.equal(valueOf(first, 'obd_reads_parked{export="hangs"}'), 1);
+  const later = await until(path, (body) => valueOf(body, oldest) > valueOf(first, oldest));
+  test.notMatch(later, 'export="other",cached', 'the other export has not waited');
+  test.equal(valueOf(later, 'obd_read_seconds_count{export="hangs",cached="no"}'), 0);
+  stalled.release();
+  const { error } = await client.reply(60_000);
+  test.equal(error, 0);
+  test.ok(
+    (await client.take(length, 60_000)).equals(files.device.subarray(offset, offset + length)),
+  );
+  const over = await metrics(path);
+  test.equal(valueOf(over, oldest), 0);
+  test.equal(valueOf(over, 'obd_reads_parked{export="hangs"}'), 0);
+  test.equal(valueOf(over, 'obd_read_seconds_count{export="hangs",cached="no"}'), 1);
+  test.ok(
+    valueOf(over, 'obd_read_seconds_sum{export="hangs",cached="no"}') >= valueOf(later, oldest),
+  );
+  client.destroy();
+  await daemon.stop(test);
+});
