@@ -8,7 +8,7 @@ import { MAX_WAITS, fetchOrLoad, goneAgain } from '../lib/loaded.js';
 import { SIMPLE_REPLY_SIZE } from './constants.js';
 import { DataReplies } from './data-replies.js';
 import { MAX_INLINE_LENGTH, MAX_UNSENT_BYTES } from './limits.js';
-import type { SendBuffer } from './outbox.js';
+import { SendBuffer } from './outbox.js';
 import type { ReadHost, ReadJob, ReplyShape } from './read-job.js';
 import { writeSimpleHeader, type ReplyWriter } from './reply-writer.js';
 
@@ -73,17 +73,16 @@ export class SimpleShape implements ReplyShape {
     this.#host.largeMemory.forget(this.#host);
   }
 
-  /** Makes the whole reply in memory from the budget. */
+  /** Makes the whole reply in memory of its own. */
   async #make(job: ReadJob): Promise<void> {
     const { offset, length } = job.request;
     for (let waits = 0; ; waits++) {
       // Take memory only when all bytes are here, so that it is not held while a network is slow.
       await this.#disk.ensure(offset, length);
       await this.#turn();
-      const { largeMemory } = this.#host;
       let buffer: SendBuffer | null = null;
       try {
-        buffer = await largeMemory.acquire(SIMPLE_REPLY_SIZE + length, this.#host);
+        buffer = await this.#memory(length);
         if (await this.#fill(buffer, job)) {
           job.buffer = buffer;
           return;
@@ -96,6 +95,16 @@ export class SimpleShape implements ReplyShape {
       }
       if (waits === MAX_WAITS) throw goneAgain('export', offset, length);
     }
+  }
+
+  /**
+   * A short read takes no part of the budget, and so does not wait for clients that stopped reading: a
+   * connection makes one reply at a time, and holds more than that in its send buffers anyway.
+   */
+  #memory(length: number): SendBuffer | Promise<SendBuffer> {
+    const size = SIMPLE_REPLY_SIZE + length;
+    if (length <= MAX_INLINE_LENGTH) return new SendBuffer(size, null);
+    return this.#host.largeMemory.acquire(size, this.#host);
   }
 
   /** @returns false if bytes were evicted: they must be fetched again, after releasing the memory */

@@ -2,7 +2,7 @@
 import { truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { closeFile, openPath } from '../../../daemon/blob/file-jobs.js';
+import { closeFile, loadRange, openPath } from '../../../daemon/blob/file-jobs.js';
 import { EAGAIN, EBADF, EOPNOTSUPP, EPERM } from '../../../daemon/lib/errno.js';
 import { descriptors } from '../../../daemon/native/descriptors.js';
 import { filePipes } from '../../../daemon/native/file-pipe.js';
@@ -24,6 +24,8 @@ async function file(test: Test): Promise<number> {
   writeFileSync(path, content);
   const { fd } = await openPath(path);
   test.teardown(() => closeFile(fd));
+  // A pipe takes only what is in the page cache.
+  await loadRange(fd, path, 0, SIZE, 0);
   return fd;
 }
 
@@ -57,7 +59,9 @@ await t.test('bytes of a file arrive, from any place in a page', async (test) =>
     [4095, 2],
     [SIZE - 1, 1],
   ] as const) {
-    test.equal(filePipes.fill(fd, position, writeEnd, length), length);
+    const filled = filePipes.fill(fd, position, writeEnd, length);
+    test.equal(filled, length);
+    if (filled !== length) return;
     let received = 0;
     for (let left = length; left > 0;) {
       const sent = filePipes.drain(readEnd, here, left);

@@ -199,6 +199,22 @@ await t.test('long reads wait for the budget in order', async (test) => {
   for (const client of clients) test.ok(client.answers().every(({ error }) => error === 0));
 });
 
+await t.test('a short read that is evicted again and again needs no budget', async (test) => {
+  const fake = new FakeExport(SIZE);
+  const memory = new CountingMemory(undefined, MIB, 60_000);
+  const [stuck, reader] = [new Harness(fake, memory), new Harness(fake, memory)];
+  stuck.room = 0;
+  stuck.ask({ cookie: 1n, offset: 0, length: MIB - 16 });
+  await stuck.settle();
+  test.equal(memory.asked, 1, 'it holds all of the budget, and reads nothing');
+  let evictions = 5;
+  fake.onRead = () => evictions-- <= 0;
+  reader.ask({ cookie: 2n, offset: 7, length: MAX_INLINE_LENGTH });
+  await reader.settle();
+  test.match(reader.answers(), [{ cookie: 2n, error: 0 }]);
+  test.equal(memory.asked, 1);
+});
+
 await t.test('a reply larger than the whole budget is made alone', async (test) => {
   const harness = new Harness(new FakeExport(SIZE), new LargeMemory(undefined, MIB));
   harness.ask({ cookie: 1n, offset: 0, length: 4 * MIB });
