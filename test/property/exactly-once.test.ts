@@ -3,7 +3,7 @@
 import * as fc from 'fast-check';
 import { setTimeout as pause } from 'node:timers/promises';
 import t from 'tap';
-import { EXTENT_DATA, EXTENT_HOLE, EXTENT_ZEROED } from '../../../daemon/lib/extent-list.js';
+import { EXTENT_DATA, EXTENT_HOLE, EXTENT_ZEROED } from '../../daemon/lib/extent-list.js';
 import {
   NBD_CMD,
   NBD_CMD_FLAG,
@@ -11,14 +11,14 @@ import {
   NBD_EIO,
   NBD_EOVERFLOW,
   NBD_EPERM,
-} from '../../../daemon/nbd/constants.js';
-import { LargeMemory } from '../../../daemon/nbd/large-memory.js';
-import { MAX_INLINE_LENGTH } from '../../../daemon/nbd/limits.js';
-import { META_CONTEXTS } from '../../../daemon/nbd/meta-context.js';
-import type { ReplyForm } from '../../../daemon/nbd/session.js';
-import { FakeExport, deferred, type Deferred } from './fake-export.js';
-import { Harness, type Answer } from './transmission-harness.js';
-import { holds } from '../../support/holds.js';
+} from '../../daemon/nbd/constants.js';
+import { LargeMemory } from '../../daemon/nbd/large-memory.js';
+import { MAX_INLINE_LENGTH } from '../../daemon/nbd/limits.js';
+import { META_CONTEXTS } from '../../daemon/nbd/meta-context.js';
+import type { ReplyForm } from '../../daemon/nbd/session.js';
+import { FakeExport, deferred, type Deferred } from '../unit/nbd/fake-export.js';
+import { Harness, type Answer } from '../unit/nbd/transmission-harness.js';
+import { holds } from '../support/holds.js';
 
 const SIZE = 2_000_003;
 const SECTOR = 512;
