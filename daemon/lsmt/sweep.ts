@@ -46,7 +46,8 @@ export function sweep(
   let time = 0;
   for (let i = 0; i <= count; i++) {
     const isLast = i === count;
-    const place = places && !isLast ? (places[i] as number) : begin + i;
+    // Not past the end of the arrays, which V8 would have to allow for.
+    const place = isLast ? begin : places ? (places[i] as number) : begin + i;
     const span = spans[place] as number;
     const newOffset = isLast
       ? Infinity
