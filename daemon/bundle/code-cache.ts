@@ -6,7 +6,7 @@
 import { statSync, writeFileSync } from 'node:fs';
 
 /** Digits of the checksum, in hexadecimal. */
-const CHECKSUM_LENGTH = 8;
+const CHECKSUM_LENGTH = 64;
 
 /** @returns the part of the cache that V8 takes; null if the cache may not be used */
 export function checkedCodeCache(cache: Buffer, bundleId: string): Buffer | null {
@@ -38,12 +38,9 @@ function originOf(bundleId: string): string {
   return `${bundleId} ${process.version} ${process.arch} ${process.versions.v8} ${size} `;
 }
 
-/**
- * Of damage, not of malice: the user who may write the cache may write the bundle, too. So a CRC does, and
- * every thread starts without node:crypto, which takes longer to load than the rest of this file to run.
- */
+/** Of damage, not of malice: the user who may write the cache may write the bundle, too. */
 function checksum(data: Buffer): string {
-  // Threads load this file and check nothing.
-  const { crc32 } = process.getBuiltinModule('node:zlib');
-  return crc32(data).toString(16).padStart(CHECKSUM_LENGTH, '0');
+  // Threads load this file and check nothing. The main thread needs node:crypto later for the fingerprints of images.
+  const { createHash } = process.getBuiltinModule('node:crypto');
+  return createHash('sha256').update(data).digest('hex');
 }

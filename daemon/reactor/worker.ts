@@ -2,9 +2,9 @@
 // it. It serves its clients on its own event loop.
 
 import { parentPort } from 'node:worker_threads';
-import { FetchedImages } from '../fetch/remote.js';
+import { FetchClient } from '../fetch/client.js';
 import { ReaderFactory } from '../image/reader-factory.js';
-import { noImages, type RemoteImages } from '../registry/remote.js';
+import { noImages } from '../registry/remote.js';
 import type { FailedExportSpec } from '../image/export-spec.js';
 import type { Disk } from '../lib/disk.js';
 import { memory } from '../native/memory.js';
@@ -30,7 +30,7 @@ const port = parentPort;
 // The flag is one of the thread. Fails without CAP_SYS_RESOURCE, which the control plane logs.
 thisProcess.ioFlusher();
 
-let fetcher: RemoteImages | null = null;
+let fetcher: FetchClient | null = null;
 const readers = new ReaderFactory(() => fetcher ?? noImages());
 const connections = new Map<number, Connection>();
 let exports = new ExportMap([]);
@@ -73,7 +73,7 @@ const context: ConnectionContext = {
 port.on('message', (message: ToReactor) => {
   switch (message.type) {
     case 'fetcher':
-      fetcher = FetchedImages.of(message.line);
+      fetcher = new FetchClient(message.line.port);
       break;
     case 'exports':
       setExports(message.exports, message.failed);

@@ -12,6 +12,7 @@ import { digestOfInputs } from './inputs.js';
 import { licensesOf } from './licenses.js';
 import { recordFetcher } from './record-fetcher.js';
 import { recordStart } from './record-start.js';
+import { replacedPackages } from './replaced-packages.js';
 
 const MODULES = fileURLToPath(new URL('../..', import.meta.url));
 const BUNDLE = fileURLToPath(new URL('../../../bundle', import.meta.url));
@@ -76,7 +77,7 @@ async function writeProgram(name: string, start: string): Promise<void> {
     external: ['lz4-napi', 'zstd-napi'],
     // The environment must not choose the native code of an installed program.
     define: { 'import.meta.url': 'moduleUrl', 'process.env.OVERLAYBD_NBD_ADDON': 'undefined' },
-    alias: { 'string-width': join(MODULES, 'bundle/plain-width.js') },
+    plugins: [replacedPackages],
   });
   const code = text.replace(/^#!.*\n/, '');
   const digest = createHash('sha256').update(code).digest('hex');

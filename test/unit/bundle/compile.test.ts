@@ -40,14 +40,14 @@ await test('a cache that does not match is ignored, and the source is compiled',
     t.ok(origin.includes(from), from);
     return Buffer.concat([Buffer.from(origin.replace(from, to)), good.subarray(head)]);
   };
-  const [bundleId = '', version = '', arch = '', v8 = '', size = '', crc = ''] = origin.split(' ');
+  const [bundleId = '', version = '', arch = '', v8 = '', size = '', sum = ''] = origin.split(' ');
   for (const [what, bytes] of [
     ['of another bundle', withOrigin(bundleId, bundleId.replace(/^./, 'x'))],
     ['of another Node', withOrigin(version, `${version}1`)],
     ['of another architecture', withOrigin(` ${arch} `, ' mips ')],
     ['of another V8', withOrigin(` ${v8} `, ' 1 ')],
     ['of another build of Node', withOrigin(` ${size} `, ' 1 ')],
-    ['with another checksum', withOrigin(crc, `${'0'.repeat(8)}\n`)],
+    ['with another checksum', withOrigin(sum, `${'0'.repeat(64)}\n`)],
     ['without a first line', good.subarray(head)],
     ['with the first line only', good.subarray(0, head)],
     ['with a byte after its end', Buffer.concat([good, Buffer.alloc(1)])],
