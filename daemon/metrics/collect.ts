@@ -127,10 +127,11 @@ function addNetwork(text: MetricsText, { hosts, bytes, registries, network }: Fe
     for (const [status, count] of Object.entries(counters.requests))
       text.sample(count, { host, status });
   }
-  text.family('obd_request_seconds', 'histogram', 'Time to the first byte, and for the body.');
-  for (const [host, { firstByte, body }] of network.hosts) {
-    text.histogram(firstByte, LATENCY_BOUNDS, { host, phase: 'first_byte' });
-    text.histogram(body, LATENCY_BOUNDS, { host, phase: 'body' });
+  text.family('obd_request_seconds', 'histogram', 'What requests and their connections take.');
+  for (const [host, { seconds }] of network.hosts) {
+    for (const [phase, histogram] of Object.entries(seconds)) {
+      if (histogram.count > 0) text.histogram(histogram, LATENCY_BOUNDS, { host, phase });
+    }
   }
   text.family('obd_fetch_bytes_total', 'counter', 'Bytes of blobs that were received.');
   for (const [host, counters] of network.hosts) {

@@ -157,7 +157,7 @@ function consume(
       clearTimeout(timer);
       signal.removeEventListener('abort', abort);
       body.off('data', data).off('end', end).off('error', fail).off('close', close);
-      counters.body.add((monotonicMs() - begun) / 1000);
+      counters.seconds.body.add((monotonicMs() - begun) / 1000);
       settle();
     };
     const attempt = (work: () => void): boolean => {

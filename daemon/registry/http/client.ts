@@ -69,7 +69,11 @@ export class RegistryClient implements ManifestSource {
     const limits = { ...DEFAULT_LIMITS, ...seams.limits };
     this.#settings = settings;
     this.#now = now;
-    this.#pools = new Pools(limits, cachedLookup(now, resolveName));
+    this.#pools = new Pools(limits, {
+      lookup: cachedLookup(now, resolveName),
+      now,
+      took: (host, phase, ms) => counters.of(host).seconds[phase].add(ms / 1000),
+    });
     this.#endpoints = new Endpoints(settings, {
       ...seams.files,
       env,

@@ -6,15 +6,27 @@ import type { FetchClass } from './range-request.js';
 /** Hosts that are counted by name; all further ones share "other". */
 export const MAX_COUNTED_HOSTS = 256;
 
+/** What a connection takes: to find the address of its host, to connect, to agree on keys. */
+export type ConnectPhase = 'dns' | 'connect' | 'tls';
+/**
+ * first_byte: from the request to its header, a connection that had to be made included; body: from the header to the
+ * end of the body.
+ */
+export type RequestPhase = ConnectPhase | 'first_byte' | 'body';
+
 export class HostCounters {
   /** By HTTP status ("206"), or by "connect", "timeout", "reset", "tls", "malformed" if there was none. */
   readonly requests: Record<string, number> = {};
   /** Bytes of blobs that were handed on. */
   readonly bytes: Record<FetchClass, number> = { demand: 0, ahead: 0, trace: 0, fill: 0 };
   inFlight = 0;
-  /** From the request to its header, and from the header to the end of the body. */
-  readonly firstByte = new Histogram();
-  readonly body = new Histogram();
+  readonly seconds: Readonly<Record<RequestPhase, Histogram>> = {
+    dns: new Histogram(),
+    connect: new Histogram(),
+    tls: new Histogram(),
+    first_byte: new Histogram(),
+    body: new Histogram(),
+  };
 }
 
 export class Counters {

@@ -1,8 +1,8 @@
 // Connections: one pool of undici for each origin, TLS context and proxy, with a bound for each and for all.
 
-import type { LookupFunction } from 'node:net';
 import { Pool, ProxyAgent, type Dispatcher } from 'undici';
 import { printable } from '../../lib/printable.js';
+import { timedConnector, type ConnectSeams } from './connector.js';
 import { Failure } from './failure.js';
 import { MAX_HEADER_BYTES, type HttpLimits } from './limits.js';
 import { Lru } from './lru.js';
@@ -30,12 +30,12 @@ export interface HostPool {
 
 export class Pools {
   readonly #limits: HttpLimits;
-  readonly #lookup: LookupFunction;
+  readonly #seams: ConnectSeams;
   readonly #pools: Lru<string, HostPool>;
 
-  constructor(limits: HttpLimits, lookup: LookupFunction) {
+  constructor(limits: HttpLimits, seams: ConnectSeams) {
     this.#limits = limits;
-    this.#lookup = lookup;
+    this.#seams = seams;
     this.#pools = new Lru(limits.pools);
   }
 
@@ -72,18 +72,18 @@ export class Pools {
       maxHeaderSize: MAX_HEADER_BYTES,
       allowH2: false,
     };
-    const plain = { timeout: connectMs, lookup: this.#lookup };
-    const connect = { ...plain, ...secure };
-    if (proxy === null) return new Pool(origin, { ...options, connect });
+    const timed = (tlsOptions: object) => timedConnector(this.#seams, tlsOptions, connectMs);
+    if (proxy === null) return new Pool(origin, { ...options, connect: timed(secure) });
+    const plain = { timeout: connectMs, lookup: this.#seams.lookup };
     try {
       return new ProxyAgent({
         ...options,
         uri: proxy,
-        requestTls: connect,
+        requestTls: { ...plain, ...secure },
         proxyTls: plain,
         // Requests of http URLs go to the proxy as they are: many allow CONNECT to port 443 only.
         proxyTunnel: origin.startsWith('https:'),
-        clientFactory: (url) => new Pool(url, { ...options, connect: plain }),
+        clientFactory: (url) => new Pool(url, { ...options, connect: timed({}) }),
       });
     } catch (error) {
       const what = `cannot be asked: the proxy ${shownProxy(proxy)} is not a valid URL`;

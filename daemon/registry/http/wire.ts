@@ -83,7 +83,7 @@ export class Wire {
     try {
       const answer = await untilAborted(sent, deadline.signal);
       const waitedMs = this.#now() - startedAt;
-      counters.firstByte.add(waitedMs / 1000);
+      counters.seconds.first_byte.add(waitedMs / 1000);
       count(counters, String(answer.statusCode));
       answer.body.on('error', () => undefined);
       answer.body.once('close', end);

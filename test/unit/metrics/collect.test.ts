@@ -66,7 +66,7 @@ function fetchStatus(): FetchStatus {
   const host = counters.of('registry.example');
   host.requests['206'] = 3;
   host.bytes.demand = 100;
-  host.firstByte.add(0.02);
+  host.seconds.first_byte.add(0.02);
   counters.tokens['granted'] = 1;
   return {
     hosts: [

@@ -165,7 +165,11 @@ await test('a proxy that says no, is dead, hangs, or is none', async (t) => {
   await t.rejects(over(urls[0] ?? ''), { message: /the proxy answers 403/ });
   await t.rejects(over(urls[1] ?? ''), { code: 'REMOTE' });
   await t.rejects(over('http://127.0.0.1:1'), { message: /refuses connections/ });
-  const pools = new Pools(TEST_LIMITS, () => undefined);
+  const pools = new Pools(TEST_LIMITS, {
+    lookup: () => undefined,
+    now: () => 0,
+    took: () => undefined,
+  });
   try {
     pools.of('https://registry.example', { tls: null, proxy: 'http://me:secret@[nonsense' });
     t.fail('taken');
