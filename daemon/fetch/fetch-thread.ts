@@ -77,7 +77,11 @@ export class FetchThread {
       answer: (question, progress, signal) => this.#answer(question, progress, signal),
       wanted: (blob, first, last) => this.#recorder.wanted(blob, first, last),
       mayFetchAhead: (blob) => !this.#recorder.isRecording(blob),
-      opened: (blob) => this.#filler.start(blob),
+      opened: (blob) => {
+        const { host, repository } = blob.ref;
+        if (!blob.cached.map.isComplete) client.prepare(host, repository);
+        this.#filler.start(blob);
+      },
       closing: (blob) => this.#filler.stop(blob),
     });
     this.#service.restore(held);
@@ -132,6 +136,8 @@ export class FetchThread {
         if (reference.kind !== 'registry') {
           throw new OverlaybdError('BAD_ARGUMENT', `${question.text}: not in a registry`);
         }
+        // While the manifest is asked for, which needs no login for public images.
+        client.prepare(reference.host, reference.repository);
         const options = { platform, pull: offline ? 'never' : pull } as const;
         return resolveImage(reference, options, client, store.manifests);
       }

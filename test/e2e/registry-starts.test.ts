@@ -1,7 +1,8 @@
 // What a daemon does that starts without what it needs: a registry that is down or refuses the login, a cache that
 // cannot be written. And images that are named in other ways than by a reference.
-import { statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as tick } from 'node:timers/promises';
 import t from 'tap';
 import { DaemonProcess, shortFolder } from '../support/daemon-process.js';
 import { RawNbdClient } from '../support/nbd-client.js';
@@ -68,6 +69,37 @@ await t.test('a login that is refused, and then is not', async (test) => {
   client.destroy();
   await daemon.stop(test);
   test.notMatch(daemon.log, /old-secret|dXNlcjpvbGQtc2VjcmV0/, 'no secret in the log');
+});
+
+await t.test('a login is looked for while the manifest is asked for', async (test) => {
+  const auth = { scheme: 'bearer', users: { user: 'right' } } as const;
+  const { front, files, name } = await remoteImage(test, { front: { auth } });
+  const folder = shortFolder(test);
+  const asked = join(folder, 'asked');
+  const login = JSON.stringify({ ServerURL: front.host, Username: 'user', Secret: 'right' });
+  writeFileSync(
+    join(folder, 'docker-credential-test'),
+    `#!/bin/sh\necho >>${asked}\ncat >/dev/null\necho '${login}'\n`,
+    { mode: 0o755 },
+  );
+  writeFileSync(
+    join(folder, 'config.json'),
+    JSON.stringify({ credHelpers: { [front.host]: 'test' } }),
+  );
+  const stalled = front.rule({ match: { kind: 'manifest' }, action: { do: 'stall' } });
+  const args = [name, ...remoteOptions([front], join(folder, 'cache'))];
+  const variables = { DOCKER_CONFIG: folder, PATH: `${folder}:${process.env['PATH']}` };
+  const starting = DaemonProcess.start(test, args, { variables });
+  while (!existsSync(asked)) await tick(5);
+  test.equal(front.log.filter({ kind: 'token' }).length, 0, 'nothing has asked for it');
+  stalled.release();
+  front.rules.clear();
+  const daemon = await starting;
+  const client = await RawNbdClient.open(daemon.unix);
+  test.equal(await compare(client, files.device), null);
+  client.destroy();
+  test.equal(readFileSync(asked, 'utf8'), '\n', 'the helper ran once');
+  await daemon.stop(test);
 });
 
 await t.test('a cache that cannot be made', async (test) => {

@@ -53,6 +53,8 @@ export class RegistryClient implements ManifestSource {
   readonly #endpoints: Endpoints;
   readonly #credentials: Credentials;
   readonly #hosts: Hosts;
+  /** Repositories whose login is being looked for. */
+  readonly #preparing = new Set<string>();
   readonly #blobs: BlobReader;
   readonly #manifests: ManifestReader;
   readonly #referrers: ReferrersReader;
@@ -182,11 +184,19 @@ export class RegistryClient implements ManifestSource {
     return this.#referrers.read(host, repository, digest, this.#deadlineMs());
   }
 
-  /** Begins to look for the login of a repository, so that no read has to wait for a slow helper. */
+  /**
+   * Begins to look for the login of a repository, so that no request has to wait for a slow helper. Errors come when
+   * the login is needed.
+   */
   prepare(host: string, repository: string): void {
-    if (this.#settings.offline) return;
+    const key = `${host}/${repository}`;
+    if (this.#settings.offline || this.#preparing.has(key)) return;
+    this.#preparing.add(key);
     const signal = AbortSignal.timeout(this.#settings.fetchDeadline * 1000);
-    this.#credentials.get(host, repository, false, signal).catch(() => undefined);
+    void this.#credentials
+      .get(host, repository, false, signal)
+      .catch(() => undefined)
+      .finally(() => this.#preparing.delete(key));
   }
 
   hosts(): HostStatus[] {
