@@ -1,5 +1,5 @@
 // The files of one blob in the folder: finds them, or makes them; makes them complete. Files that are not
-// what they should be are removed, as if they had never been there.
+// what they should be are removed.
 
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
@@ -22,10 +22,10 @@ import { waitFor, type FolderLock } from './folder-lock.js';
 import { parseBlobFile, type CacheFolder } from './folder.js';
 import { decodeHeader, digitsOf, encodeHeader, stateFileSize } from './state-file.js';
 
-/** This byte of the data file is locked by all who use it: shared, so that nobody removes or punches it. */
+/** Every process that uses the data file holds a shared lock of this byte, so that no other removes or punches it. */
 export const USERS_LOCK = 0;
 
-/** What is open of a blob. */
+/** The open files of a blob. */
 export interface BlobFiles {
   readonly digits: string;
   readonly data: CacheFile;
@@ -93,7 +93,7 @@ export async function nameComplete(
   });
 }
 
-/** Removes files by their names. Those who have them open keep them. @throws OverlaybdError IO */
+/** Removes files by their names. A process that has them open keeps them. @throws OverlaybdError IO */
 export async function removeFiles(paths: readonly string[]): Promise<void> {
   for (const path of paths) {
     // oxlint-disable-next-line no-await-in-loop

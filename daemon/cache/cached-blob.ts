@@ -1,4 +1,4 @@
-// What the fetcher is told of the cache, and what it does with one blob. Types only.
+// The cache as the fetcher sees it: its state, and the calls on one blob. Types only.
 
 import type { ChunkMap } from '../blob/chunk-map.js';
 import type { CachedSpec } from '../blob/cached-source.js';
@@ -33,7 +33,7 @@ export interface CachedBlob {
    * @returns whether the blob is complete
    */
   complete(): Promise<boolean>;
-  /** Whoever opened it reads it no longer. */
+  /** The caller that opened it does not read it any more. */
   release(): void;
 }
 
@@ -44,7 +44,7 @@ export interface CacheStatus {
   readonly degraded: string | null;
   /** Bytes on disk, as far as this process knows. */
   readonly bytes: number;
-  /** null: there is no limit but that of the disk. */
+  /** null: only the size of the disk is the limit. */
   readonly limit: number | null;
   readonly blobs: number;
   readonly evictedBytes: number;

@@ -12,7 +12,7 @@ import { OverlaybdError } from '../errors.js';
 import { cacheFiles, LOCK_EXCLUSIVE, LOCK_NONE, LOCK_SHARED } from '../native/cache-file.js';
 import { files } from '../native/file.js';
 
-/** What the addon says of a FIFO or a device. */
+/** The message of the addon for a FIFO or a device. */
 const ENOTBLK = 15;
 
 /** A file of the cache that is open. */

@@ -1,5 +1,5 @@
 // Keeps the folder within its limit and the disk above its minimum of free space. First go blobs that no
-// process uses, the least recently used ones first, then chunks of open blobs that nobody touched since the
+// process uses, the least recently used ones first, then chunks of open blobs that no read touched since the
 // last round. If that is not enough, nothing more is stored.
 
 import { statfs } from 'node:fs/promises';
@@ -18,13 +18,13 @@ import type { StoredBlob } from './stored-blob.js';
 /** Eviction begins at this part of the limit, and ends at that one. */
 const BEGIN_AT = 0.9;
 const END_AT = 0.8;
-/** Of the minimum of free space: what is free afterwards. */
+/** After eviction, this multiple of the minimum is free. */
 const FREE_AFTER = 1.25;
-/** The disk is asked how much is free after this many bytes, or when it was full this long ago. */
+/** The free space is read again after this many written bytes, or this long after the disk was full. */
 const LOOK_BYTES = 16 << 20;
 const LOOK_MS = 5000;
 
-/** Of an open blob these stay: the chunks of its head, and as much of its end as is needed to open it. */
+/** These chunks of an open blob stay: its head, and as much of its end as opening needs. */
 export const PINNED_HEAD = chunksOf(HEAD_SIZE);
 
 export interface EvictorSettings {
@@ -98,7 +98,7 @@ export class Evictor {
     this.evictedBytes += bytes;
   }
 
-  /** Only looks: nothing has been opened yet, and all of it may be about to be. Never rejects. */
+  /** Measures, and evicts nothing: no image is open yet, and any of them may be opened next. Never rejects. */
   async measure(): Promise<void> {
     try {
       await this.#look();
@@ -109,7 +109,7 @@ export class Evictor {
     }
   }
 
-  /** Looks, and evicts if that is needed. Never rejects. */
+  /** Measures, and evicts if that is needed. Never rejects. */
   run(): Promise<void> {
     this.#running ??= this.#run()
       .catch((error: unknown) => this.#health.failed(messageOf(error)))

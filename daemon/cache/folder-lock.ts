@@ -14,7 +14,7 @@ const LOCK_DEADLINE_MS = 10_000;
 export class FolderLock {
   readonly #fd: number;
   readonly #path: string;
-  /** Turns of this process, which the lock of the system does not tell from each other. */
+  /** Callers in this process take turns: for the lock of the system they are one. */
   readonly #turns = new Map<string, Promise<unknown>>();
 
   private constructor(fd: number, path: string) {
@@ -60,7 +60,7 @@ export class FolderLock {
   }
 }
 
-/** @throws OverlaybdError BUSY if `take` has not said true in time */
+/** @throws OverlaybdError BUSY if `take` does not return true in time */
 export async function waitFor(take: () => boolean, what: string): Promise<void> {
   const end = monotonicMs() + LOCK_DEADLINE_MS;
   while (!take()) {

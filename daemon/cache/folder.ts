@@ -1,4 +1,4 @@
-// Where the cache has its files, and what their names say. Creates the folder.
+// The paths of the cache, and the meaning of file names. Creates the folder.
 
 import { dirname, join } from 'node:path';
 import { digitsOf } from './state-file.js';
@@ -7,7 +7,7 @@ import { digitsOf } from './state-file.js';
 const LAYOUT = 'v1';
 const SUFFIXES = /^(?<digits>[0-9a-f]{64})(?:\.(?<nonce>[0-9a-f]{16}))?\.(?<kind>data|state|blob)$/;
 
-/** What the name of a file of a blob says. */
+/** The name of a file of a blob, parsed. */
 export interface BlobFileName {
   readonly digits: string;
   /** Of a pair of data and state; null of a complete blob. */

@@ -1,5 +1,5 @@
-// What `overlaybd-nbd cache` does with a folder, with or without a daemon: list, remove, collect, verify. The
-// locks of those who use blobs are respected.
+// What `overlaybd-nbd cache` does with a folder, with or without a daemon: list, remove, collect, verify.
+// Leaves blobs alone that a process has locked.
 
 import { rm, stat } from 'node:fs/promises';
 import { chunkLength, CHUNK_SIZE, chunksOf } from '../blob/chunk-map.js';
@@ -35,7 +35,7 @@ import {
 } from './state-file.js';
 
 const DAY_MS = 24 * 3600 * 1000;
-/** A manifest that nobody asked for this long is collected. */
+/** A manifest that was not used for this long is collected. */
 const MANIFEST_DAYS = 90;
 /** A temporary file that is older belongs to no process that is still writing it. */
 const TEMPORARY_DAYS = 1;
@@ -101,7 +101,7 @@ export async function collectGarbage(folder: CacheFolder, lock: FolderLock): Pro
 }
 
 /**
- * Checks every byte that is kept. What is wrong is not used from now on, unless a process uses it already.
+ * Checks every byte that is kept. Wrong chunks are not used from now on, unless a process has the blob open.
  * @param checked is called after each blob
  * @throws OverlaybdError IO
  */
@@ -159,7 +159,7 @@ async function verifyRecords(
 ): Promise<CacheCheck> {
   const records = await readFully(sourceOf(state), 0, state.size);
   const format = new RecordFormat(header);
-  // Nobody reads bytes whose record is cleared.
+  // No process reads bytes whose record is cleared.
   const isAlone = lockExclusive(data.fd, USERS_LOCK);
   let chunks = 0;
   let bad = 0;

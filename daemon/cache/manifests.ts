@@ -1,4 +1,4 @@
-// Manifests by digest and what tags named, on disk, so that images open again without a network. If the disk
+// Manifests by digest, and the digests that tags named, on disk, so that images open without a network. If the disk
 // takes nothing, they are kept in memory.
 
 import { createHash } from 'node:crypto';
@@ -9,7 +9,7 @@ import type { Health } from './health.js';
 import { readWhole, touchFile, writeWhole } from './small-files.js';
 import { digitsOf } from './state-file.js';
 
-/** As registries limit them. */
+/** The limit of registries. */
 const MAX_MANIFEST = 4 << 20;
 const MAX_TAG_FILE = 4096;
 /** Entries that are kept in memory, the latest ones. */

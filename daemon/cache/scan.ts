@@ -1,4 +1,4 @@
-// What lies in the folder: the files of each blob, what they take, when they were used.
+// Lists the folder: the files of each blob, the space they take, and when they were used.
 
 import { readdir, stat } from 'node:fs/promises';
 import { OverlaybdError } from '../errors.js';
@@ -25,7 +25,7 @@ export interface FoundBlob {
   readonly lastUsed: number;
 }
 
-/** Files that are none of ours are not seen. @throws OverlaybdError IO */
+/** Skips files that are not of the cache. @throws OverlaybdError IO */
 export async function scanBlobs(folder: CacheFolder): Promise<FoundBlob[]> {
   const found = new Map<string, FoundBlob>();
   for (const shelf of await namesIn(folder.blobs)) {
@@ -89,7 +89,7 @@ async function removed(paths: readonly string[]): Promise<true> {
   return true;
 }
 
-/** For what may have gone since its name was read. */
+/** For files that may have been removed since their names were read. */
 function orNull(error: unknown): null {
   if (error instanceof OverlaybdError && error.code === 'NOT_FOUND') return null;
   throw error;

@@ -49,7 +49,7 @@ export class Slots {
       const slot = map.slotOf(chunk);
       if (slot < 0 || !map.has(chunk)) continue;
       this.#owners[slot] = { map, chunk };
-      // What is free comes first.
+      // Free slots first.
       this.#hand = Math.max(this.#hand, (slot + 1) % this.#owners.length);
     }
   }
@@ -80,7 +80,7 @@ export class Slots {
     files.close(this.#fd);
   }
 
-  /** Whoever reads the slot meanwhile finds another generation of its map. */
+  /** A reader that is reading the slot then sees another generation in its map, and reads again. */
   #free(): number {
     for (;;) {
       const slot = this.#hand;

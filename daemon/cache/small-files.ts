@@ -8,7 +8,7 @@ import { OverlaybdError } from '../errors.js';
 import { makeFolder } from './blob-files.js';
 import { bounded } from './disk.js';
 
-/** What a file that is being written ends with. */
+/** The ending of the name of a file that is being written. */
 export const TEMPORARY = /\.[0-9a-f]{16}\.tmp$/;
 
 /** @returns null if it is not there. @throws OverlaybdError IO, LIMIT */
@@ -34,7 +34,7 @@ export async function writeWhole(root: string, path: string, bytes: Uint8Array):
   }
 }
 
-/** Says that a file was used now. What cannot be said is not said. */
+/** Sets the time of the last use of a file to now. Ignores failures. */
 export async function touchFile(path: string): Promise<void> {
   const now = new Date();
   await bounded(path, () => utimes(path, now, now)).catch(() => {});

@@ -35,12 +35,12 @@ import { StoredBlob } from './stored-blob.js';
 
 export type CacheSettings = Pick<RegistrySettings, 'cacheFolder' | 'cacheMinFree' | 'cacheSize'>;
 
-/** Between two chunks that are checked though nobody asked for them: at most 32 MB/s. */
+/** Between two chunks that are checked before a read wants them: at most 32 MB/s. */
 const VERIFY_PAUSE_MS = 2;
 
 /**
- * What was open before this start may be opened again within this time. Until then only room for what is
- * stored is made.
+ * Images that were open before this start may be opened again within this time. Until then the store evicts only to
+ * make room for new chunks.
  */
 const FIRST_EVICTION_MS = 60_000;
 
@@ -131,7 +131,7 @@ export class CacheStore {
     return open.blob;
   }
 
-  /** Takes other limits; a folder that changed is used from the next start on. */
+  /** Takes other limits. Another folder is used from the next start on. */
   update(settings: CacheSettings): void {
     if (!this.#place) return;
     this.#place.evictor.settings = limitsOf(settings);
@@ -172,7 +172,7 @@ export class CacheStore {
     return freed;
   }
 
-  /** Checks all that is kept. @throws OverlaybdError IO */
+  /** Checks every chunk that is kept. @throws OverlaybdError IO */
   async verify(checked?: (check: CacheCheck) => void): Promise<CacheCheck[]> {
     if (!this.#place) return [];
     return verifyCache(this.#place.folder, this.#place.lock, checked);
@@ -288,7 +288,7 @@ export class CacheStore {
     blob.close();
   }
 
-  /** Checks what is there before anyone asks for it, so that it can be read without a message. */
+  /** Checks chunks before a read wants them, so that readers need not ask the fetcher. */
   async #verifyClaims(blob: StoredBlob): Promise<void> {
     for (let chunk = blob.nextClaim(0); chunk >= 0; chunk = blob.nextClaim(chunk + 1)) {
       // oxlint-disable-next-line no-await-in-loop
@@ -339,7 +339,7 @@ async function openFolder(path: string): Promise<Opened> {
   return { folder, lock: await FolderLock.open(folder) };
 }
 
-/** Who can write to a folder decides what is served. @param name of the folder, for the message */
+/** A user who can write to the folder decides what is served. @param name of the folder, for the message */
 async function checkOwner(path: string, name: string): Promise<void> {
   const { uid, mode } = await bounded(path, () => stat(path));
   const self = process.geteuid?.() ?? 0;

@@ -1,5 +1,5 @@
-// One open blob of the cache, in the thread of the fetcher: which chunks are present, who fetches, where bytes
-// go. Its order is what makes it safe: data, record, bit; and back: bit, generation, record, hole.
+// One open blob of the cache, in the thread of the fetcher: which chunks are present, who fetches them, where they
+// go. The order makes it safe. Storing: data, record, bit. Clearing: bit, generation, record, hole.
 
 import { fileExists } from '../blob/file-jobs.js';
 import { chunkLength, CHUNK_SIZE, chunksOf, ChunkMap } from '../blob/chunk-map.js';
@@ -24,7 +24,7 @@ import {
 import { runsOf } from './runs.js';
 import { RECORD_SIZE, RecordFormat, recordPosition } from './state-file.js';
 
-/** Bytes that wait for the disk, of all blobs; what is more goes to memory at once. */
+/** Bytes of all blobs that may wait for the disk. Beyond that, chunks go to memory at once. */
 const MAX_WAITING_BYTES = 64 << 20;
 /** Chunks that are cleared by one job. */
 const MOST_CLEARED = 4096;
@@ -46,10 +46,10 @@ export class StoredBlob implements CachedBlob {
   readonly #checks = new Map<number, Promise<boolean>>();
   /** Records that did not match their bytes, by chunk. */
   readonly #rejected = new Map<number, number>();
-  /** What the state file said when it was opened, less what was cleared since. */
+  /** The records of the state file when it was opened, without those that were cleared since. */
   readonly #claims: Buffer | null;
   readonly #files: BlobFiles | null;
-  /** What was in the file is right, but nothing more may go there: a job that is late may still punch it. */
+  /** The chunks in the file are right, but no new ones may go there: a late job may still punch a hole. */
   #isFrozen = false;
   /** The same for a while. */
   #isUnsettled = false;
@@ -158,7 +158,7 @@ export class StoredBlob implements CachedBlob {
     const { map } = this;
     if (this.#isClosing) return;
     if (map.isComplete && this.#files) {
-      // Its file has no records any more, so that what is fetched now goes to memory.
+      // Its file has no records any more, so chunks that are fetched now go to memory.
       this.#isFrozen = true;
       this.#context.distrust(this.#files);
     }
@@ -290,7 +290,7 @@ export class StoredBlob implements CachedBlob {
     if (!state || !this.#claims) return -1;
     const position = recordPosition(chunk);
     const now = Buffer.alloc(RECORD_SIZE);
-    // Another process may have written it. If the disk must be asked, what it said before has to do.
+    // Another process may have written it. If that needs a read of the disk, the earlier value is used.
     const got = nativeFiles.readAtHand(state.fd, now, 0, RECORD_SIZE, position);
     if (got === RECORD_SIZE) now.copy(this.#claims, position);
     const record = this.#format.decode(this.#claims, position);
@@ -343,7 +343,7 @@ export class StoredBlob implements CachedBlob {
     return true;
   }
 
-  /** After the bits were cleared: nobody begins a chunk until its record is gone. */
+  /** Call this after the bits were cleared. No process begins a chunk until its record is gone. */
   async #forget(first: number, last: number, punch: boolean): Promise<boolean> {
     const turn: Turn = { isLocked: false, isDropped: false };
     for (let chunk = first; chunk <= last; chunk++) this.#turns.set(chunk, turn);
@@ -369,7 +369,7 @@ export class StoredBlob implements CachedBlob {
       // oxlint-disable-next-line no-await-in-loop
       const result = await this.#job(punchRange({ fd, position, length }, records));
       if (result >= 0) continue;
-      // It may still happen. Nothing that is written into the file from now on would be safe from it.
+      // The job may still run, and would destroy what is written into the file from now on.
       if (result === -ETIMEDOUT) this.#isFrozen = true;
       if (hole > 0) this.#hasNoHoles = true;
       this.#context.health.failed(`punch ${this.spec.name}: ${errnoText(-result)}`);

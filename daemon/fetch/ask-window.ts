@@ -32,7 +32,7 @@ export class AskWindow {
     if (window.waiting.size === 1) this.#postWaiting(window, post);
   }
 
-  /** A read has its answer, or has given up. Call `fill` after it, or after several. */
+  /** A read has its answer, or has given up. Call `fill` after one or several of these. */
   remove(ask: ReadAsk): void {
     const window = this.#blobs.get(ask.blob);
     if (!window) return;
@@ -55,7 +55,7 @@ export class AskWindow {
     return false;
   }
 
-  /** Forgets all: the fetcher is another one. */
+  /** Forgets all reads: there is a new fetcher. */
   clear(): void {
     this.#blobs.clear();
     this.#asked = 0;

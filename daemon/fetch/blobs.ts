@@ -11,7 +11,7 @@ import { Refetched } from './refetched.js';
 import type { HeldBlob } from './messages.js';
 import type { BlobStatus } from './status.js';
 
-/** What is needed of the cache. */
+/** The part of the cache that this file uses. */
 export interface BlobStore {
   blob(ref: RegistryRef, spec?: CachedSpec): Promise<CachedBlob>;
 }
@@ -75,7 +75,7 @@ export class Blobs {
     return this.#byNumber.get(number);
   }
 
-  /** Opens again what a fetcher that died had open. */
+  /** Opens the blobs again that a fetcher had open when it died. */
   async restore(held: readonly HeldBlob[]): Promise<void> {
     await Promise.all(
       held.map(async ({ ref, spec, holders }) => {

@@ -1,14 +1,14 @@
-// Bounds bytes a second: those who take more than there is wait their turn.
+// Bounds bytes a second: a caller that takes more than there is waits for its turn.
 
 import type { Clock } from './clock.js';
 
-/** What may be taken at once, after a pause. */
+/** Bytes that may be taken at once after a pause. */
 const BURST_MS = 1000;
 
 export class ByteRate {
   readonly #clock: Clock;
   readonly #bytesASecond: () => number;
-  /** When all that was taken so far is paid for. */
+  /** When the rate has caught up with the bytes that were taken. */
   #paidAt = -Infinity;
 
   /** @param bytesASecond asked each time; 0 is no limit */

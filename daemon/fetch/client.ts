@@ -81,7 +81,7 @@ export class FetchClient implements ChunkFetcher {
   }
 
   hint(blob: number, firstChunk: number, lastChunk: number): void {
-    // Without a fetcher it is worth nothing.
+    // A hint is dropped while there is no fetcher.
     if (this.#data) this.#post({ type: 'hint', blob, first: firstChunk, last: lastChunk });
   }
 
@@ -136,7 +136,7 @@ export class FetchClient implements ChunkFetcher {
     return this.#ask('warm', { type: 'warm', blobs }, progress);
   }
 
-  /** Gives up everything, what it has open too. */
+  /** Gives up all questions and closes all blobs. */
   shut(): void {
     this.#control.close();
     this.#data?.close();

@@ -15,7 +15,7 @@ export function rankOf(fetchClass: FetchClass): number {
   return CLASSES.indexOf(fetchClass);
 }
 
-/** A range of chunks that somebody waits for. */
+/** A range of chunks that a read or a command waits for. */
 export interface Wait {
   readonly blob: FetchBlob;
   /** Both included. */
@@ -92,7 +92,7 @@ export class FetchBlob {
     return (this.#prefetched ??= new Prefetched(this.cached.map, totals, bytesOf));
   }
 
-  /** Looks what became of what was fetched before it was wanted. @param all the blob is closed */
+  /** Counts which prefetched chunks were used or evicted. @param all the blob is closed */
   settlePrefetched(all = false): void {
     this.#prefetched?.settle(all);
   }
@@ -104,7 +104,7 @@ export class FetchBlob {
     return ref;
   }
 
-  /** The same bytes are in another repository, too. */
+  /** Another repository has the same bytes. */
   alsoAt(ref: RegistryRef): void {
     const isKnown = this.#refs.some(
       ({ host, repository }) => host === ref.host && repository === ref.repository,

@@ -1,4 +1,4 @@
-// What the fetcher's thread is composed of, and what the main thread has it do.
+// Composes the parts of the fetcher's thread, and carries out the messages of the main thread.
 
 import type { CacheStore } from '../cache/store.js';
 import type { RegistrySettings } from '../config/registry-settings.js';
@@ -88,7 +88,7 @@ export class FetchThread {
     tell({ type: 'started' });
   }
 
-  /** Does what the main thread says. */
+  /** Carries out a message of the main thread. */
   take(message: Exclude<ToFetcher, { type: 'start' | 'line taken' }>): void {
     switch (message.type) {
       case 'settings':

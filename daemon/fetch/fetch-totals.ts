@@ -1,4 +1,4 @@
-// What all transfers of a fetcher did, in numbers: bytes, times, failures. For the metrics.
+// Counters of all transfers of a fetcher: bytes, times, failures. For the metrics.
 
 import { codeOf } from '../errors.js';
 import { Histogram, type HistogramData } from '../lib/histogram.js';
@@ -6,7 +6,7 @@ import type { FetchClass } from '../registry/http/client.js';
 import type { FetchBlob } from './fetch-blob.js';
 import { noPrefetch, type PrefetchTotals } from './prefetched.js';
 
-/** Sizes of transfers, each with all above the size before. */
+/** Transfers by size; each bucket counts those above the size before it. */
 export const TRANSFER_SIZES = ['64k', '256k', '1m'] as const;
 type TransferSize = (typeof TRANSFER_SIZES)[number];
 
@@ -15,7 +15,7 @@ export interface PostedTotals {
   readonly bytes: Readonly<Record<FetchClass, number>>;
   /** Reads that failed, by code. */
   readonly failed: Readonly<Record<string, number>>;
-  /** What was fetched before it was wanted, by class: bytes that were read, and bytes that left without that. */
+  /** Prefetched bytes by class: those that were read, and those that were evicted unread. */
   readonly prefetch: PrefetchTotals;
   /** Seconds of whole transfers. */
   readonly seconds: Readonly<Record<TransferSize, HistogramData>>;

@@ -41,7 +41,7 @@ export class Fetcher {
   #onEnded: (() => void) | null = null;
   #nextConnection = 1;
   readonly #connections = new Map<number, Connection>();
-  /** What is open, by number: it outlives the thread, because readers use its descriptors and maps. */
+  /** The open blobs by number. They outlive the thread, because readers use their descriptors and maps. */
   readonly #held = new Map<number, Held>();
   #client: { readonly client: FetchClient; readonly connection: number } | null = null;
 
@@ -105,7 +105,7 @@ export class Fetcher {
     return this.#worker ? this.client().status() : null;
   }
 
-  /** Ends the thread; all that waits for it fails. */
+  /** Ends the thread. Questions that wait for it fail. */
   async close(): Promise<void> {
     this.#isClosed = true;
     if (this.#restart) clearTimeout(this.#restart);

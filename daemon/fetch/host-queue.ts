@@ -1,6 +1,6 @@
-// What is to be fetched from one registry: which chunks go next, in one request, and how many requests run.
+// The chunks to fetch from one registry: which go next in one request, and how many requests run.
 //
-// Classes: what a read waits for goes first; the others only while no read waits, and not with all transfers.
+// Classes: chunks that a read waits for go first; others only while no read waits, and not with all transfers.
 // Blobs of a class take turns by bytes (deficit round robin). Neighbours go together.
 
 import type { FetchClass } from '../registry/http/client.js';
@@ -25,7 +25,7 @@ const MAX_CHUNKS = MAX_TRANSFER_BYTES / CHUNK_SIZE;
 interface BlobTurn {
   /** In the order in which they are fetched. */
   readonly chunks: Map<number, WantedChunk>;
-  /** Bytes that the blob may fetch before others have their turn; below 0, it had more than its share. */
+  /** Bytes that the blob may fetch before others have their turn; negative if it had more than its share. */
   credit: number;
 }
 
@@ -145,7 +145,7 @@ export class HostQueue implements ChunkQueue {
     const [first] = this.#rings[fetchClass].get(blob)?.chunks.values() ?? [];
     if (!first) throw new Error('a blob in the ring without chunks');
     const run = [first];
-    // Chunks come in order, so those that nobody waits for must not come before those of a read.
+    // Chunks come in order, so those that no read waits for must not come before those of a read.
     const lowest = Math.max(rankOf(fetchClass), rankOf('ahead'));
     this.#extend(run, 1, lowest);
     this.#extend(run, -1, rankOf(fetchClass));

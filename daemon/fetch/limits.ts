@@ -38,7 +38,7 @@ export const ANSWER_MARGIN_MS = 250;
 /** For opening, resolving and commands: nothing that a kernel waits for. */
 export const QUESTION_MS = 120_000;
 
-/** Deaths of the fetcher that a question outlives; the one after that may be the question's fault. */
+/** A question outlives this many deaths of the fetcher; the next one may be the question's fault. */
 export const MAX_DEATHS = 2;
 
 /** Before the fetcher is started again: the first value, doubled for each death up to the second. */
@@ -47,7 +47,7 @@ export const MAX_RESTART_MS = 10_000;
 /** A fetcher that has lived for this long starts again at the first value. */
 export const STEADY_MS = 60_000;
 
-/** For the fetcher to end by itself. */
+/** Time that the fetcher has to end by itself. */
 export const CLOSE_MS = 2000;
 
 /** V8's heap of the fetcher. Chunks are not part of it. */

@@ -1,4 +1,4 @@
-// What was fetched before anyone asked for it, and what became of it: read, or evicted before it was.
+// Chunks that were fetched before a read wanted them, and whether they were read or evicted unread.
 
 import type { ChunkMap } from '../blob/chunk-map.js';
 import type { FetchClass } from '../registry/http/client.js';
@@ -49,7 +49,7 @@ export class Prefetched {
     this.#map.setFresh(chunk);
   }
 
-  /** Looks what was used and what was evicted. @param all the blob is closed: the rest was of no use */
+  /** Counts what was used and what was evicted. @param all the blob is closed: the rest was not used */
   settle(all = false): void {
     if (this.#followed === 0 || !this.#classes) return;
     for (let chunk = 0; chunk < this.#classes.length; chunk++) this.#settle(chunk, all);

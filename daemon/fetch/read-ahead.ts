@@ -1,7 +1,7 @@
 // Which chunks will be read next: recognises reads that go on where others ended. Pure.
 //
 // A window grows from 128 KiB to 4 MiB. The first chunk of each new window carries a mark: a read that reaches
-// it shows that the window before was used, and has the next one fetched while this one is read. So a reader
+// it shows that the window before was used, and asks for the next one while this one is read. So a reader
 // that is not faster than the network never waits, and one that is costs no message for a chunk that is there.
 
 import { CHUNK_SIZE } from '../blob/chunk-map.js';

@@ -40,7 +40,7 @@ export class Scheduler {
   readonly #hosts = new Map<string, HostQueue>();
   readonly #deadlines: Deadlines<Wait>;
   readonly #elsewhere: Elsewhere;
-  /** What runs for a blob: it is not released before. */
+  /** The work that runs for a blob, which is not released before it ends. */
   readonly #running = new Map<FetchBlob, Set<Promise<void>>>();
   readonly #transfers = new Map<FetchBlob, Set<Transfer>>();
   readonly #reads = new Set<Wait>();
@@ -72,7 +72,7 @@ export class Scheduler {
     return this.#reads.size;
   }
 
-  /** Since when the read has waited that has waited longest; null: none waits. */
+  /** When the oldest waiting read began to wait; null: none waits. */
   get oldest(): number | null {
     const [oldest] = this.#reads;
     return oldest?.since ?? null;
@@ -103,7 +103,7 @@ export class Scheduler {
     return wait;
   }
 
-  /** Nobody waits any more: what is queued for this alone is not fetched. */
+  /** The caller has given up: chunks that are queued for it alone are not fetched. */
   cancel(wait: Wait): void {
     this.#fail(wait, new OverlaybdError('BUSY', `${wait.blob.cached.spec.name}: cancelled`));
   }
@@ -245,7 +245,7 @@ export class Scheduler {
       first,
       last,
       class: fetchClass,
-      // Its error says why, so it should come before those who wait give up.
+      // Its error says why, so it should come before the waiting reads give up.
       deadline: deadline - Math.min(ANSWER_MARGIN_MS, (deadline - this.#clock.now()) / 4),
       fromOrigin: chunks[0]?.fromOrigin ?? false,
       arrived: (chunk) => {
@@ -294,7 +294,7 @@ export class Scheduler {
     return latest > -Infinity ? latest : this.#clock.now() + this.#parts.backgroundMs();
   }
 
-  /** Those who came later and can wait longer try again, and all do if another repository has the blob. */
+  /** Waits that began later and end later try again; all of them do if another repository has the blob. */
   #transferFailed(
     blob: FetchBlob,
     ref: FetchBlob['ref'],

@@ -180,7 +180,7 @@ export class FetchService {
     for (let chunk = first; chunk <= last; chunk++) {
       const verdict = blob.refetched.verdict(chunk, now);
       if (verdict === 'refuse') return done(wrongAgain(blob, first, last));
-      // While it is on its way, the reader waits for it; after that, it reads again.
+      // Until the chunk comes the reader waits for it; then it reads again.
       if (verdict === 'again' || blob.wanted.has(chunk)) continue;
       blob.cached.drop(chunk, chunk);
       dropped.push(chunk);

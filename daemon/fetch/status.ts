@@ -1,4 +1,4 @@
-// What the fetcher says of itself, for the control API and the metrics. Types only.
+// The state of the fetcher, for the control API and the metrics. Types only.
 
 import type { CacheStatus } from '../cache/cached-blob.js';
 import type { FetchClass, HostStatus } from '../registry/http/client.js';

@@ -1,4 +1,4 @@
-// Records which chunks are used first, and fetches what a trace says before it is wanted.
+// Records which chunks are used first, and fetches the chunks of a trace before a read wants them.
 
 import type { Clock } from './clock.js';
 import type { Blobs, OpenBlob } from './blobs.js';

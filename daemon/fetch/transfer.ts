@@ -1,5 +1,5 @@
-// One request for neighbouring chunks: each is kept as soon as it is complete, so that those who wait for it do
-// not wait for the others, and what came before a failure stays.
+// One request for neighbouring chunks: each is kept as soon as it is complete, so that reads that wait for it do
+// not wait for the others, and chunks that came before a failure stay.
 
 import type { RegistryRef } from '../blob/blob-ref.js';
 import { CHUNK_SIZE, chunkLength } from '../blob/chunk-map.js';
@@ -7,7 +7,7 @@ import type { CachedBlob } from '../cache/cached-blob.js';
 import type { OverlaybdError } from '../errors.js';
 import type { FetchClass, RegistryClient } from '../registry/http/client.js';
 
-/** What the fetcher needs of the client of registries for blobs. */
+/** The part of the registry client that the fetcher uses for blobs. */
 export type RangeClient = Pick<RegistryClient, 'fetchRange'>;
 
 export interface TransferParts {

@@ -18,7 +18,7 @@ export interface Measured {
   readonly fetch: FetchStatus | null;
   readonly totals: ReadonlyMap<string, Readonly<ExportTotals>>;
   readonly failures: ExportCounters['failures'];
-  /** By export; of those that had a read that waited. */
+  /** By export. Exports whose reads never waited are missing. */
   readonly waits: ReadonlyMap<string, PostedWaits>;
 }
 
@@ -85,7 +85,7 @@ function addDevices(text: MetricsText, { devices }: DaemonStatus): void {
   text.sample(devices.reduce((sum, { reconnects }) => sum + reconnects, 0));
 }
 
-/** Reads that wait are seen while they wait. */
+/** Includes reads that are still waiting. */
 function addWaits(text: MetricsText, { waits }: Measured): void {
   text.family('obd_read_seconds', 'histogram', 'Reads that had to wait, until their answer.');
   for (const [name, { remote, local }] of waits) {

@@ -41,7 +41,7 @@ export class MetricsServer {
   }
 }
 
-/** What a daemon has left. Nothing but a socket is removed. */
+/** Removes the socket of an earlier daemon, and no other kind of file. */
 function removeSocket(path: string): void {
   if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true)
     rmSync(path, { force: true });

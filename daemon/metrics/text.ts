@@ -3,9 +3,9 @@
 export type MetricType = 'counter' | 'gauge' | 'histogram';
 export type Labels = Readonly<Record<string, string>>;
 
-/** Not cumulative: each bucket has what is above the bound before. */
+/** Not cumulative: each bucket counts the values above the bound before it. */
 export interface Buckets {
-  /** One more than the bounds; the last one has the rest. */
+  /** One more than there are bounds; the last one counts the rest. */
   readonly buckets: readonly number[];
   readonly count: number;
   readonly sum: number;

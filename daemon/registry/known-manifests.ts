@@ -1,5 +1,5 @@
-// Manifests of one repository: from what is known on this machine or from the registry, as the pull policy
-// has it.
+// Manifests of one repository: those that this machine knows, or those of the registry, as the pull policy
+// says.
 
 import type { PullPolicy } from '../config/registry-settings.js';
 import { OverlaybdError, messageOf } from '../errors.js';
@@ -82,7 +82,7 @@ export class RepositoryManifests {
     return newer ?? known;
   }
 
-  /** What a tag that has moved stood for before, and is known; null: it has not moved. */
+  /** The known manifest that a tag stood for before it moved; null: it has not moved. */
   get before(): FetchedManifest | null {
     return this.#before;
   }
@@ -108,7 +108,7 @@ export class RepositoryManifests {
     );
   }
 
-  /** Whether what is known is used without asking the registry for anything newer. */
+  /** Whether known manifests are used without asking the registry for newer ones. */
   get prefersKnown(): boolean {
     return this.#pull === 'never' || this.#pull === 'missing' || this.#isUnreachable;
   }

@@ -16,7 +16,7 @@ export interface NotModified {
   readonly notModified: true;
 }
 
-/** A registry, or what stands in for one: the RegistryClient. All of it rejects with an OverlaybdError. */
+/** A registry: the RegistryClient, or a stand-in for it. All calls reject with an OverlaybdError. */
 export interface ManifestSource {
   /**
    * @param reference a tag, or a digest, which is checked

@@ -80,7 +80,7 @@ function impliedVariant(architecture: string): string | undefined {
 }
 
 /**
- * How well a machine of platform `want` runs what is built for `have`: 0 is the same, more is an older
+ * How well a machine of platform `want` runs an image for `have`: 0 is the same platform, more is an older
  * variant, which runs as well; null: not at all.
  */
 function distance(want: Platform, have: Platform): number | null {

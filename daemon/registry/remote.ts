@@ -1,4 +1,4 @@
-// What image/ needs of the thread that fetches from registries (fetch/). Types, and what stands in for it where there
+// What image/ needs of the thread that fetches from registries (fetch/). Types, and a stand-in where there
 // is none.
 
 import type { MessagePort } from 'node:worker_threads';

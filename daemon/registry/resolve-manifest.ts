@@ -27,7 +27,7 @@ const MAX_REFERRERS_TRIED = 4;
 export interface ImagePlace {
   /** Of the image, for messages. */
   readonly name: string;
-  /** @throws OverlaybdError if it cannot be had, or is not what its descriptor says */
+  /** @throws OverlaybdError if it cannot be read, or does not match its descriptor */
   manifest(descriptor: Descriptor): Promise<FetchedManifest>;
   /** Never rejects because of the registry. */
   referrers(digest: string): Promise<FoundReferrers>;
@@ -115,7 +115,7 @@ function imageOf(
   };
 }
 
-/** What makes one referrer useless, but not the next. */
+/** Errors that make one referrer useless, but not the next. */
 const OF_ONE_REFERRER: ReadonlySet<ErrorCode> = new Set([
   'NOT_FOUND',
   'UNSUPPORTED',

@@ -1,4 +1,4 @@
-// Lists the members of a tar archive by its headers; never reads what is in them. POSIX, GNU and pax forms.
+// Lists the members of a tar archive by its headers; never reads their content. POSIX, GNU and pax forms.
 // For the archives of `docker save`; the tar around a single blob is blob/tar.ts.
 
 import { TAR_BLOCK } from '../blob/tar.js';

@@ -1,4 +1,4 @@
-// What an answer without what was asked for means.
+// The meaning of an answer that is not the expected one.
 
 import { explanation } from './body.js';
 import { Failure, retryAfterMs, type FailureKind } from './failure.js';

@@ -11,7 +11,7 @@ import type { TlsContexts, TlsPaths } from './tls.js';
 import { untilAborted } from './waiting.js';
 import type { Incoming, Outgoing, Wire } from './wire.js';
 
-/** A login, an older token of which another request has the newer one, and one more for good measure. */
+/** A login, a token that another request has renewed meanwhile, and one more to be safe. */
 const MAX_LOGINS = 3;
 
 export interface AskerParts {

@@ -56,7 +56,7 @@ class Progress {
 
 export class BlobReader {
   readonly #parts: ReaderParts;
-  /** What the log has already. */
+  /** Messages that the log has already. */
   readonly #told = new Lru<string, true>(MAX_REFUSALS);
   readonly #refusals = new Lru<string, Refusal>(MAX_REFUSALS);
 

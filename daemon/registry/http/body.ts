@@ -42,7 +42,7 @@ export function readExactly(
     if (!isBreak(error)) throw error;
     // What came before the break was part of an answer that was checked.
     if (held) take(held);
-    // Nothing is missing but the word that there is no more.
+    // All bytes are here; only the end of the body is missing.
     if (received < length) throw error;
   });
 }

@@ -8,7 +8,7 @@ export interface BreakerLimits {
   readonly probeMostMs: number;
 }
 
-/** The leave to send one request. The first call of its three functions counts. */
+/** The permission to send one request. The first call of its three functions counts. */
 export interface Pass {
   readonly isProbe: boolean;
   succeeded(): void;
@@ -43,7 +43,7 @@ export class Breaker {
     return this.#isProbing ? null : Math.max(0, this.#probeAt - this.#now());
   }
 
-  /** @returns the leave to send one request now, or null. */
+  /** @returns the permission to send one request now, or null. */
   enter(): Pass | null {
     if (this.#probeAt === null) return this.#pass(false);
     if (this.#isProbing || this.#now() < this.#probeAt) return null;

@@ -1,4 +1,4 @@
-// What the network did, counted for each host: plain numbers that metrics and status read. Hosts are bounded.
+// Counters of the network for each host: plain numbers that metrics and status read. Hosts are bounded.
 
 import { Histogram } from '../../lib/histogram.js';
 import type { FetchClass } from './range-request.js';

@@ -171,7 +171,7 @@ export class Endpoints {
     };
   }
 
-  /** As containerd asks it: "/v2" is added, and it is told whose repository it is. */
+  /** As containerd asks it: with "/v2" added, and with the registry of the repository in "ns=". */
   #mirror(url: URL, host: string, repository: string): Endpoint {
     const path = url.pathname.replace(/\/+$/, '');
     return {

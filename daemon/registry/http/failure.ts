@@ -13,7 +13,7 @@ import { printable, shortened } from '../../lib/printable.js';
  */
 export type FailureKind = 'retry' | 'auth' | 'gone' | 'bad' | 'refused' | 'closed';
 
-/** What a message shows of a text of the other side. */
+/** Characters that a message shows of a text of the other side. */
 const MAX_SHOWN_LENGTH = 160;
 
 export interface FailureFacts {

@@ -33,7 +33,7 @@ export function checkRange(answer: Header, wanted: WantedRange): BodyRange {
   const bad = (what: string): Failure => new Failure('bad', what, { host, status });
   const encoding = one(headers['content-encoding'])?.trim().toLowerCase();
   if (encoding !== undefined && encoding !== '' && encoding !== 'identity') {
-    throw bad('compresses a range, so that its bytes cannot be told from others');
+    throw bad('compresses a range, so that the place of its bytes is unknown');
   }
   const announced = lengthOf(headers['content-length']);
   if (status === 200) return checkWhole(announced, wanted, bad);

@@ -1,4 +1,4 @@
-// What refers to a manifest, by the referrers API. Registries that lack it answer in many ways: whatever is not a
+// Reads what refers to a manifest by the referrers API. Registries that lack it answer in many ways: anything but a
 // valid index means "none here", and is remembered for an hour.
 
 import type { Asker } from './asker.js';

@@ -1,4 +1,4 @@
-// Trying again: endpoints in their order, mirrors first, then pauses, until the deadline. Knows nothing of what is
+// Retries: endpoints in their order, mirrors first, then pauses, until the deadline. Knows nothing of what is
 // asked.
 
 import type { Breaker } from './breaker.js';

@@ -24,7 +24,7 @@ export class SlowTails {
   /**
    * @param offset in the blob of the first byte that was asked for
    * @param waitedMs from the request to its answer, or to its time limit
-   * @returns what to tell the operator; null: nothing, or it was told before
+   * @returns a message for the operator; null: none, or the log has it already
    */
   note(host: string, offset: number, waitedMs: number): string | null {
     let seen = this.#hosts.get(host);

@@ -96,7 +96,7 @@ export class Tokens {
     return entry;
   }
 
-  /** Not ended by the signal of the first who waits: others may have joined. */
+  /** The signal of its first caller does not end it: others may have joined. */
   async #fly(entry: Entry, endpoint: Endpoint, scope: TokenScope): Promise<Authorization> {
     const { limits, now } = this.#seams;
     const deadline = new Deadline(limits.exchangeMs);
@@ -189,7 +189,7 @@ export class Tokens {
     const { host, status } = incoming;
     if (status === 200) {
       const body = await readWhole(incoming, MAX_TOKEN_ANSWER_BYTES, 'the token', limits, signal);
-      // The page of a server that has no such way.
+      // The page of a server that does not have this way.
       return tokenOf(body);
     }
     const failure = await failureOfAnswer(incoming, limits, signal);
