@@ -8,6 +8,10 @@ export const API = {
   status: '/v1/status',
   devices: '/v1/devices',
   exports: '/v1/exports',
+  cache: '/v1/cache',
+  hosts: '/v1/hosts',
+  warm: '/v1/warm',
+  trace: '/v1/trace',
   reload: '/v1/reload',
   upgrade: '/v1/upgrade',
 } as const;
@@ -120,6 +124,111 @@ export interface ExportStatus {
 /** GET /v1/exports */
 export interface ExportList {
   readonly exports: readonly ExportStatus[];
+}
+
+/** A blob of the cache. */
+export interface CacheBlob {
+  /** "sha256:HEX" */
+  readonly digest: string;
+  /** Bytes of the blob; null: its state cannot be read. */
+  readonly size: number | null;
+  /** Bytes on disk. */
+  readonly bytes: number;
+  readonly isComplete: boolean;
+  /** Whether a process has it open. */
+  readonly isUsed: boolean;
+  /** Milliseconds since 1970. */
+  readonly lastUsed: number;
+  /** Some exports of this daemon that are read from it. */
+  readonly exports: readonly string[];
+}
+
+/** GET /v1/cache */
+export interface CacheState extends Omit<CacheSummary, 'unreachable'> {
+  readonly blobs: readonly CacheBlob[];
+}
+
+/** What a check of the cache found of one blob. */
+export interface CacheBlobCheck {
+  readonly digest: string;
+  readonly chunks: number;
+  /** Those that were wrong, and are not used from now on. */
+  readonly bad: number;
+}
+
+/** POST /v1/cache/verify */
+export interface CacheVerdict {
+  readonly blobs: readonly CacheBlobCheck[];
+}
+
+/** POST /v1/cache/gc */
+export interface CacheGain {
+  readonly freedBytes: number;
+}
+
+/** A registry, a mirror, a store or a token service that was asked. */
+export interface HostState {
+  readonly host: string;
+  /** A host may serve manifests and fail at blobs. */
+  readonly roles: readonly {
+    readonly kind: string;
+    readonly breaker: 'closed' | 'open' | 'probing';
+    readonly lastError: string | null;
+  }[];
+  /** How many requests ended with each HTTP status, or without one ("connect", "timeout", "reset" ..). */
+  readonly requests: Readonly<Record<string, number>>;
+  /** Bytes of blobs that it gave. */
+  readonly bytes: number;
+  /** Requests that are on their way. */
+  readonly inFlight: number;
+}
+
+/** GET /v1/hosts */
+export interface HostList {
+  readonly hosts: readonly HostState[];
+  /** Of the settings, in the order in which they are asked; URLs without logins and queries. */
+  readonly mirrors: readonly { readonly host: string; readonly url: string }[];
+  readonly p2p: string | null;
+  /** Exchanges of tokens, by result. */
+  readonly tokens: Readonly<Record<string, number>>;
+}
+
+/** An image that is fetched whole, or was. */
+export interface WarmStatus {
+  readonly id: string;
+  readonly image: string;
+  readonly state: 'running' | 'done' | 'failed' | 'cancelled';
+  /** ISO 8601. */
+  readonly since: string;
+  /** Bytes of its blobs, those that are there now, and those that were there before; 0 until the manifest is there. */
+  readonly total: number;
+  readonly bytes: number;
+  readonly cached: number;
+  /** null unless it has failed. */
+  readonly problem: ErrorAnswer | null;
+}
+
+/** GET /v1/warm */
+export interface WarmList {
+  readonly jobs: readonly WarmStatus[];
+}
+
+/** GET and POST /v1/trace */
+export interface TraceStatus {
+  readonly recording: {
+    readonly exports: readonly string[];
+    /** ISO 8601. */
+    readonly since: string;
+  } | null;
+}
+
+/** DELETE /v1/trace */
+export interface TraceAnswer {
+  readonly exports: readonly string[];
+  readonly since: string;
+  readonly entries: number;
+  /** The text of a file for --replay-trace. */
+  readonly trace: string;
 }
 
 /** An image file whose reads have not come back from the kernel within the read deadline. */

@@ -63,6 +63,21 @@ const exportSchema = strictObject({
 
 export type ExportRequest = Readonly<v.InferOutput<typeof exportSchema>>;
 
+/** POST /v1/warm */
+const warmSchema = strictObject({
+  image: stringOf('an image of a registry, as docker://HOST/NAME:TAG', /^docker:\/\/[^]/),
+});
+
+export type WarmRequest = Readonly<v.InferOutput<typeof warmSchema>>;
+
+/** POST /v1/trace */
+const traceSchema = strictObject({
+  /** Names; without it, all exports that are read from registries. */
+  exports: v.exactOptional(v.pipe(someOf(v.string()), v.readonly())),
+});
+
+export type TraceRequest = Readonly<v.InferOutput<typeof traceSchema>>;
+
 /** @throws OverlaybdError BAD_ARGUMENT naming the wrong value by its path */
 export function parseAttachRequest(body: string): AttachRequest {
   return checkAttachRequest(parsed(body, 'attach'));
@@ -81,6 +96,16 @@ export function parseExportRequest(body: string): ExportRequest {
 /** Checks a value that is parsed already. */
 export function checkExportRequest(value: unknown): ExportRequest {
   return checked(exportSchema, value, wrong('export'));
+}
+
+/** @throws OverlaybdError BAD_ARGUMENT naming the wrong value by its path */
+export function parseWarmRequest(body: string): WarmRequest {
+  return checked(warmSchema, parsed(body, 'warm'), wrong('warm'));
+}
+
+/** @param body may be empty. @throws OverlaybdError BAD_ARGUMENT naming the wrong value by its path */
+export function parseTraceRequest(body: string): TraceRequest {
+  return checked(traceSchema, body === '' ? {} : parsed(body, 'trace'), wrong('trace'));
 }
 
 /** @throws OverlaybdError BAD_ARGUMENT if it is longer than the protocol allows */

@@ -4,17 +4,29 @@ import { OverlaybdError } from '../errors.js';
 import {
   API,
   type AttachAnswer,
+  type CacheGain,
+  type CacheState,
+  type CacheVerdict,
   type DaemonStatus,
   type DetachRequest,
   type ExportList,
   type ExportStatus,
+  type HostList,
+  type TraceAnswer,
+  type TraceStatus,
+  type WarmList,
+  type WarmStatus,
 } from './api.js';
 import {
   checkExportName,
   parseAttachRequest,
   parseExportRequest,
+  parseTraceRequest,
+  parseWarmRequest,
   type AttachRequest,
   type ExportRequest,
+  type TraceRequest,
+  type WarmRequest,
 } from './requests.js';
 
 /** The operations of the daemon. They throw OverlaybdErrors. */
@@ -29,6 +41,19 @@ export interface ControlHandlers {
   export(name: string): Promise<ExportStatus>;
   addExport(name: string, request: ExportRequest): Promise<ExportStatus>;
   removeExport(name: string): Promise<void>;
+  cache(): Promise<CacheState>;
+  removeFromCache(digest: string): Promise<void>;
+  collectCache(): Promise<CacheGain>;
+  verifyCache(): Promise<CacheVerdict>;
+  hosts(): Promise<HostList>;
+  warmJobs(): Promise<WarmList>;
+  /** Resolves when it has begun. */
+  warm(request: WarmRequest): Promise<WarmStatus>;
+  warmJob(id: string): Promise<WarmStatus>;
+  cancelWarm(id: string): Promise<void>;
+  trace(): Promise<TraceStatus>;
+  startTrace(request: TraceRequest): Promise<TraceStatus>;
+  stopTrace(): Promise<TraceAnswer>;
 }
 
 export interface Asked {
@@ -94,6 +119,30 @@ const ROUTES: readonly Route[] = [
     path: exportOf(API.exports),
     run: (daemon, { name }) => daemon.removeExport(name),
   },
+  { method: 'GET', path: exactly(API.cache), run: (daemon) => daemon.cache() },
+  { method: 'POST', path: exactly(`${API.cache}/gc`), run: (daemon) => daemon.collectCache() },
+  { method: 'POST', path: exactly(`${API.cache}/verify`), run: (daemon) => daemon.verifyCache() },
+  {
+    method: 'DELETE',
+    path: oneOf(API.cache),
+    run: (daemon, { name }) => daemon.removeFromCache(name),
+  },
+  { method: 'GET', path: exactly(API.hosts), run: (daemon) => daemon.hosts() },
+  { method: 'GET', path: exactly(API.warm), run: (daemon) => daemon.warmJobs() },
+  {
+    method: 'POST',
+    path: exactly(API.warm),
+    run: (daemon, { body }) => daemon.warm(parseWarmRequest(body)),
+  },
+  { method: 'GET', path: oneOf(API.warm), run: (daemon, { name }) => daemon.warmJob(name) },
+  { method: 'DELETE', path: oneOf(API.warm), run: (daemon, { name }) => daemon.cancelWarm(name) },
+  { method: 'GET', path: exactly(API.trace), run: (daemon) => daemon.trace() },
+  {
+    method: 'POST',
+    path: exactly(API.trace),
+    run: (daemon, { body }) => daemon.startTrace(parseTraceRequest(body)),
+  },
+  { method: 'DELETE', path: exactly(API.trace), run: (daemon) => daemon.stopTrace() },
 ];
 
 /**

@@ -96,6 +96,11 @@ export class Daemon {
     return this.#registries;
   }
 
+  /** Whether it records a trace into the file of its options. */
+  get isTracing(): boolean {
+    return this.#traces?.isRecording ?? false;
+  }
+
   /** How long a read may wait for a registry. */
   readonly fetchDeadlineSeconds = (): number => this.#registries.fetchDeadline;
 

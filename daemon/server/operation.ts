@@ -12,13 +12,13 @@ import { DRAIN_TIMEOUT_MS } from '../reactor/limits.js';
 import type { AddedExports } from './added-exports.js';
 import type { Daemon, ServedOptions } from './daemon.js';
 import { ExportChanges } from './export-changes.js';
+import { controlHandlers } from './control-handlers.js';
 import { cacheSummary, exportCounts, exportStatuses, imageCounts } from './export-status.js';
 import type { DeviceManager } from '../devices/manager.js';
 import type { ControlPoint } from './control-point.js';
 import type { FetchStatus } from '../fetch/status.js';
 import type { MetricsAddress } from '../config/metrics-address.js';
 import { MetricsPoint } from './metrics-point.js';
-import { checkWanted } from './wanted-settings.js';
 import { warnOfTimeouts } from './read-deadline.js';
 import type { SdNotify } from './sd-notify.js';
 import { StuckFiles } from './stuck-files.js';
@@ -209,32 +209,17 @@ export class Operation {
   }
 
   #handlers(): ControlHandlers {
-    const devices = this.#need(this.#parts.devices);
-    const changes = this.#need(this.#changes);
-    return {
+    const { daemon, devices, log } = this.#parts;
+    return controlHandlers({
+      daemon,
+      devices,
+      changes: this.#changes,
+      log,
       status: () => this.#status(),
-      attach: async (request) => {
-        checkWanted(request.registries ?? {}, this.#parts.daemon.registries);
-        const answer = await devices().attach(request);
-        warnOfTimeouts([answer], this.#parts.log);
-        return answer;
-      },
-      detach: (device, request) => devices().detach(device, request),
+      fetchStatus: () => this.#fetchStatus(),
       reload: () => this.reload(),
       upgrade: () => this.upgrade(),
-      exports: () => changes().list(),
-      export: (name) => changes().one(name),
-      addExport: (name, request) => changes().add(name, request),
-      removeExport: (name) => changes().remove(name),
-    };
-  }
-
-  /** @returns throws OverlaybdError UNSUPPORTED if there is no such part */
-  #need<T>(part: T | null): () => T {
-    return () => {
-      if (part !== null) return part;
-      throw new OverlaybdError('UNSUPPORTED', 'this daemon has no state folder');
-    };
+    });
   }
 
   async #status(): Promise<DaemonStatus> {

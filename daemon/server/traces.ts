@@ -33,6 +33,10 @@ export class Traces {
     this.#log = log;
   }
 
+  get isRecording(): boolean {
+    return this.#isRecording;
+  }
+
   /** @param open disks of the exports that are open; the replay goes on when this has ended */
   async start(open: Iterable<DiskSpec>): Promise<void> {
     const disks = [...new Set(open)].filter(isRemote);

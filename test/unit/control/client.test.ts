@@ -23,18 +23,9 @@ function never(): never {
 
 function start(t: Test, change: Partial<ControlHandlers>): { client: ControlClient; path: string } {
   const path = join(shortFolder(t), 'control.sock');
-  const handlers: ControlHandlers = {
-    status: async () => STATUS,
-    attach: async () => never(),
-    detach: async () => never(),
-    reload: async () => never(),
-    upgrade: async () => never(),
-    exports: async () => never(),
-    export: async () => never(),
-    addExport: async () => never(),
-    removeExport: async () => never(),
-    ...change,
-  };
+  const handlers = new Proxy({ status: async () => STATUS, ...change } as ControlHandlers, {
+    get: (given, name: keyof ControlHandlers) => given[name] ?? (async () => never()),
+  });
   const server = new ControlServer(sockets.listenUnix(path, 10, 0o600), handlers);
   t.teardown(() => server.close());
   return { client: new ControlClient(path), path };

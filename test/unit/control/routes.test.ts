@@ -33,6 +33,20 @@ await test('every method and path is one operation', async (t) => {
     t.same(await ask('PUT', `/v1/exports/${path}`, body), ['addExport', name, image]);
     t.same(await ask('DELETE', `/v1/exports/${path}`), ['removeExport', name]);
   }
+  t.same(await ask('GET', '/v1/cache'), ['cache']);
+  t.same(await ask('POST', '/v1/cache/gc'), ['collectCache']);
+  t.same(await ask('POST', '/v1/cache/verify'), ['verifyCache']);
+  t.same(await ask('DELETE', '/v1/cache/sha256:ab'), ['removeFromCache', 'sha256:ab']);
+  t.same(await ask('GET', '/v1/hosts'), ['hosts']);
+  const warm = { image: 'docker://a.example/b' };
+  t.same(await ask('POST', '/v1/warm', JSON.stringify(warm)), ['warm', warm]);
+  t.same(await ask('GET', '/v1/warm'), ['warmJobs']);
+  t.same(await ask('GET', '/v1/warm/7'), ['warmJob', '7']);
+  t.same(await ask('DELETE', '/v1/warm/7'), ['cancelWarm', '7']);
+  t.same(await ask('GET', '/v1/trace'), ['trace']);
+  t.same(await ask('POST', '/v1/trace'), ['startTrace', {}]);
+  t.same(await ask('POST', '/v1/trace', '{"exports":["a"]}'), ['startTrace', { exports: ['a'] }]);
+  t.same(await ask('DELETE', '/v1/trace'), ['stopTrace']);
 });
 
 await test('anything else is refused', async (t) => {
@@ -46,6 +60,14 @@ await test('anything else is refused', async (t) => {
     ['POST', '/v1/exports/web'],
     ['GET', '/v1/exports/a/b'],
     ['GET', ''],
+    ['PUT', '/v1/cache'],
+    ['GET', '/v1/cache/gc'],
+    ['POST', '/v1/cache/rm'],
+    ['POST', '/v1/hosts'],
+    ['PUT', '/v1/warm'],
+    ['GET', '/v1/warm/'],
+    ['PUT', '/v1/trace'],
+    ['GET', '/v1/trace/web'],
     ['GET', '/v1/statusx'],
   ] as const) {
     await t.rejects(ask(method, url), { code: 'NOT_FOUND' }, `${method} ${url}`);
@@ -61,6 +83,14 @@ await test('anything else is refused', async (t) => {
     ['{"image":["/a"],"more":1}', /^export: unknown key "more"/],
   ] as const) {
     await t.rejects(ask('PUT', '/v1/exports/web', body), { code: 'BAD_ARGUMENT', message }, body);
+  }
+  for (const body of ['', '{}', '[]', '{"image":"/a"}', '{"image":"docker://"}', '{"image":7}']) {
+    const message = /^warm: /;
+    await t.rejects(ask('POST', '/v1/warm', body), { code: 'BAD_ARGUMENT', message }, body);
+  }
+  for (const body of ['7', '[]', '{"exports":[]}', '{"exports":"a"}', '{"export":["a"]}']) {
+    const message = /^trace: /;
+    await t.rejects(ask('POST', '/v1/trace', body), { code: 'BAD_ARGUMENT', message }, body);
   }
   const long = 'x'.repeat(4097);
   const tooLong = { code: 'BAD_ARGUMENT', message: /4097 bytes, at most 4096/ };

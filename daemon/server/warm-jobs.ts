@@ -1,0 +1,119 @@
+// Images that are fetched whole into the cache because the control API was asked to. What was fetched stays, also of a
+// job that fails or is cancelled.
+
+import type { RegistryRef } from '../blob/blob-ref.js';
+import type { RegistrySettings } from '../config/registry-settings.js';
+import type { WarmList, WarmStatus } from '../control/api.js';
+import { OverlaybdError, codeOf, factsOf, messageOf } from '../errors.js';
+import type { FetchClient } from '../fetch/client.js';
+import { humanSize } from '../lib/format-size.js';
+import type { Logger } from '../log/logger.js';
+
+/** Jobs that run at the same time; each fetches several blobs at once. */
+const MAX_RUNNING = 8;
+/** Jobs that have ended and are still listed; the oldest is forgotten first. */
+const MAX_ENDED = 64;
+
+/** What is needed of a client of the fetcher. */
+type WarmClient = Pick<FetchClient, 'resolve' | 'shut' | 'warm'>;
+
+interface Job {
+  status: WarmStatus;
+  /** Of its own, so that a cancelled job takes nothing else with it. */
+  readonly client: WarmClient;
+}
+
+export class WarmJobs {
+  readonly #connect: () => WarmClient;
+  readonly #settings: () => Pick<RegistrySettings, 'platform' | 'pull'>;
+  readonly #log: Logger;
+  readonly #jobs = new Map<string, Job>();
+  #nextId = 1;
+
+  /**
+   * @param connect makes a client that is shut when its job ends
+   * @param settings how tags are resolved now
+   */
+  constructor(
+    connect: () => WarmClient,
+    settings: () => Pick<RegistrySettings, 'platform' | 'pull'>,
+    log: Logger,
+  ) {
+    this.#connect = connect;
+    this.#settings = settings;
+    this.#log = log;
+  }
+
+  /**
+   * Begins to fetch an image, or returns the job that fetches it already.
+   * @throws OverlaybdError BUSY if as many run as may
+   */
+  start(image: string): WarmStatus {
+    const running = [...this.#jobs.values()].filter(({ status }) => status.state === 'running');
+    const same = running.find(({ status }) => status.image === image);
+    if (same) return same.status;
+    if (running.length >= MAX_RUNNING) {
+      throw new OverlaybdError('BUSY', `warm: ${MAX_RUNNING} images are being fetched: try later`);
+    }
+    const id = `${this.#nextId++}`;
+    const client = this.#connect();
+    const since = new Date().toISOString();
+    const none = { total: 0, bytes: 0, cached: 0, problem: null };
+    const job: Job = { status: { id, image, state: 'running', since, ...none }, client };
+    this.#jobs.set(id, job);
+    void this.#run(job);
+    return job.status;
+  }
+
+  list(): WarmList {
+    return { jobs: [...this.#jobs.values()].map(({ status }) => status) };
+  }
+
+  /** @throws OverlaybdError NOT_FOUND */
+  status(id: string): WarmStatus {
+    return this.#find(id).status;
+  }
+
+  /** Ends a job that runs, and forgets one that has ended. @throws OverlaybdError NOT_FOUND */
+  cancel(id: string): void {
+    const job = this.#find(id);
+    if (job.status.state === 'running') this.#end(job, { state: 'cancelled' });
+    else this.#jobs.delete(id);
+  }
+
+  #find(id: string): Job {
+    const job = this.#jobs.get(id);
+    if (job) return job;
+    throw new OverlaybdError('NOT_FOUND', `warm: there is no job ${JSON.stringify(id)}`);
+  }
+
+  async #run(job: Job): Promise<void> {
+    const { client, status } = job;
+    const { image } = status;
+    try {
+      const { platform, pull } = this.#settings();
+      const { lowers } = await client.resolve(image, { platform, pull });
+      const blobs = lowers.filter((ref): ref is RegistryRef => ref.kind === 'registry');
+      const done = await client.warm(blobs, (progress) => {
+        if (job.status.state === 'running') job.status = { ...job.status, ...progress };
+      });
+      this.#end(job, { state: 'done', ...done });
+      const fetched = humanSize(done.bytes - done.cached);
+      this.#log.log('info', `warm: ${image}: is in the cache, ${fetched} were fetched`, { image });
+    } catch (error) {
+      // Cancelled: its questions fail.
+      if (job.status.state !== 'running') return;
+      const problem = { code: codeOf(error), message: messageOf(error) };
+      this.#end(job, { state: 'failed', problem });
+      const facts = { ...factsOf(error), image, code: problem.code };
+      this.#log.log('error', `warm: ${image}: ${problem.message}`, facts);
+    }
+  }
+
+  #end(job: Job, change: Partial<WarmStatus>): void {
+    job.status = { ...job.status, ...change };
+    job.client.shut();
+    const ended = [...this.#jobs.values()].filter(({ status }) => status.state !== 'running');
+    for (const { status } of ended.slice(0, -MAX_ENDED)) this.#jobs.delete(status.id);
+  }
+}
