@@ -18,6 +18,7 @@ import {
   storeChunk,
   type CacheFile,
 } from './disk.js';
+import { openOurs, removeName, type ForeignReport } from './foreign.js';
 import { waitFor, type FolderLock } from './folder-lock.js';
 import { parseBlobFile, type CacheFolder } from './folder.js';
 import { decodeHeader, digitsOf, encodeHeader, stateFileSize } from './state-file.js';
@@ -48,20 +49,22 @@ export interface BlobName {
 
 /**
  * Opens the files of a blob, and makes them if there are none that can be used.
+ * @param report hears of what had the name of a file of the blob, was none, and was removed
  * @throws OverlaybdError IO, BUSY, UNSUPPORTED for other digests, BAD_FORMAT if the blob has another size
  */
 export async function openBlobFiles(
   folder: CacheFolder,
   lock: FolderLock,
   blob: BlobName,
+  report: ForeignReport = () => undefined,
 ): Promise<BlobFiles> {
   const digits = digitsOf(blob.digest);
   if (digits === null) throw new OverlaybdError('UNSUPPORTED', `${blob.digest}: not sha256`);
   return lock.hold(digits, async () => {
     await makeFolder(folder.shelf(digits));
     return (
-      (await openComplete(folder, digits, blob)) ??
-      (await openPair(folder, digits, blob)) ??
+      (await openComplete(folder, digits, blob, report)) ??
+      (await openPair(folder, digits, blob, report)) ??
       (await makePair(folder, digits, blob))
     );
   });
@@ -97,7 +100,7 @@ export async function nameComplete(
 export async function removeFiles(paths: readonly string[]): Promise<void> {
   for (const path of paths) {
     // oxlint-disable-next-line no-await-in-loop
-    await bounded(`remove ${path}`, () => rm(path, { force: true }));
+    await removeName(path);
   }
 }
 
@@ -114,8 +117,9 @@ async function openComplete(
   folder: CacheFolder,
   digits: string,
   { size }: BlobName,
+  report: ForeignReport,
 ): Promise<BlobFiles | null> {
-  const data = await openIfThere(folder.complete(digits), openDataFile);
+  const data = await openOurs(folder.complete(digits), report, openData);
   if (!data) return null;
   if (data.size === size) {
     await waitFor(() => lockShared(data.fd, USERS_LOCK), data.path);
@@ -140,6 +144,7 @@ async function openPair(
   folder: CacheFolder,
   digits: string,
   blob: BlobName,
+  report: ForeignReport,
 ): Promise<BlobFiles | null> {
   const names = await bounded(`read ${folder.shelf(digits)}`, () => readdir(folder.shelf(digits)));
   const nonces = new Set<string>();
@@ -151,7 +156,7 @@ async function openPair(
     const data = folder.data(digits, nonce);
     const state = folder.state(digits, nonce);
     // oxlint-disable-next-line no-await-in-loop
-    const found = await openNamed(data, state, digits, { ...blob, nonce });
+    const found = await openNamed(data, state, { ...blob, nonce, digits }, report);
     if (found === 'other size') continue;
     if (found) return found;
     // oxlint-disable-next-line no-await-in-loop
@@ -167,20 +172,21 @@ async function openPair(
 async function openNamed(
   dataPath: string,
   statePath: string,
-  digits: string,
-  expected: BlobName & { readonly nonce: string },
+  expected: BlobName & { readonly digits: string; readonly nonce: string },
+  report: ForeignReport,
 ): Promise<BlobFiles | 'other size' | null> {
-  const data = await openIfThere(dataPath, openDataFile);
+  const data = await openOurs(dataPath, report, openData);
   if (!data) return null;
-  const state = await openIfThere(statePath);
+  let state: CacheFile | null = null;
   let partial: PartialState | null = null;
   try {
+    state = await openOurs(statePath, report);
     if (state?.size !== stateFileSize(data.size)) return null;
     // Before the records are read: a process that uses the file alone may clear some.
     await waitFor(() => lockShared(data.fd, USERS_LOCK), data.path);
     const bytes = await readState(state);
     const header = decodeHeader(bytes);
-    const { digest, nonce, size } = expected;
+    const { digest, digits, nonce, size } = expected;
     if (header?.digest !== digest || header.nonce !== nonce || header.size !== data.size) {
       return null;
     }
@@ -214,6 +220,8 @@ async function makePair(folder: CacheFolder, digits: string, blob: BlobName): Pr
     throw error;
   }
 }
+
+const openData = (path: string): Promise<CacheFile | null> => openIfThere(path, openDataFile);
 
 function readState(state: CacheFile): Promise<Buffer> {
   return readFully(sourceOf(state), 0, state.size);

@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import { runFileJob } from '../blob/file-jobs.js';
 import { FileSource } from '../blob/file-source.js';
 import { readFully } from '../blob/source.js';
-import { ENOENT, ETIMEDOUT, errnoText } from '../lib/errno.js';
+import { EISDIR, ELOOP, ENOENT, ENXIO, ETIMEDOUT, errnoText } from '../lib/errno.js';
 import { Gate } from '../lib/gate.js';
 import { inTime } from '../lib/in-time.js';
 import { OverlaybdError } from '../errors.js';
@@ -14,6 +14,8 @@ import { files } from '../native/file.js';
 
 /** The message of the addon for a FIFO or a device. */
 const ENOTBLK = 15;
+/** What opening says of something that is not a regular file. ELOOP: a symbolic link, which is not followed. */
+const NO_FILE = [ENOTBLK, ELOOP, EISDIR, ENXIO];
 
 /** A file of the cache that is open. */
 export interface CacheFile {
@@ -31,7 +33,7 @@ async function job(start: (id: number) => number): Promise<number> {
  * Opens a file to read and write it. It is closed with this thread, even if the thread dies of a bug: otherwise
  * its locks would stay.
  * @param create the size of a file that is made if there is none; null: it must be there
- * @throws OverlaybdError NOT_FOUND, IO
+ * @throws OverlaybdError NOT_FOUND, IO, UNSUPPORTED if it is not a regular file
  */
 export function openCacheFile(path: string, create: number | null): Promise<CacheFile> {
   return open(path, create, true);
@@ -46,7 +48,9 @@ async function open(path: string, create: number | null, own: boolean): Promise<
   const { result, values } = await runFileJob((id) =>
     cacheFiles.startOpen(id, path, create ?? 0, create === null ? 0 : 1, own ? 1 : 0),
   );
-  if (result === -ENOTBLK) throw new OverlaybdError('IO', `open ${path}: not a regular file`);
+  if (NO_FILE.includes(-result)) {
+    throw new OverlaybdError('UNSUPPORTED', `open ${path}: not a regular file`);
+  }
   if (result < 0) throw diskError(`open ${path}`, result);
   return { fd: result, size: values[0] as number, path };
 }
@@ -140,7 +144,7 @@ export async function bounded<T>(what: string, call: () => Promise<T>): Promise<
   throw diskError(what, -ETIMEDOUT);
 }
 
-/** @returns null if it is not there. @throws OverlaybdError IO */
+/** @returns null if it is not there. @throws OverlaybdError IO, UNSUPPORTED if it is not a regular file */
 export async function openIfThere(path: string, opener = openCacheFile): Promise<CacheFile | null> {
   try {
     return await opener(path, null);

@@ -4,7 +4,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { OverlaybdError } from '../errors.js';
 import { monotonicMs } from '../lib/clock.js';
-import { closeCacheFile, lockExclusive, openCacheFile, unlock } from './disk.js';
+import { closeCacheFile, lockExclusive, openCacheFile, unlock, type CacheFile } from './disk.js';
+import { openOurs, type ForeignReport } from './foreign.js';
 import type { CacheFolder } from './folder.js';
 
 const POLL_MS = 5;
@@ -22,10 +23,16 @@ export class FolderLock {
     this.#path = path;
   }
 
-  /** @throws OverlaybdError IO */
-  static async open(folder: CacheFolder): Promise<FolderLock> {
-    const { fd } = await openCacheFile(folder.lock, 0);
-    return new FolderLock(fd, folder.lock);
+  /**
+   * @param report hears of something that was not a file in the place of the lock, and was removed
+   * @throws OverlaybdError IO
+   */
+  static async open(
+    folder: CacheFolder,
+    report: ForeignReport = () => undefined,
+  ): Promise<FolderLock> {
+    const file = (await openOurs(folder.lock, report, make)) ?? (await make(folder.lock));
+    return new FolderLock(file.fd, folder.lock);
   }
 
   /**
@@ -70,3 +77,5 @@ export async function waitFor(take: () => boolean, what: string): Promise<void> 
     await pause(POLL_MS);
   }
 }
+
+const make = (path: string): Promise<CacheFile> => openCacheFile(path, 0);

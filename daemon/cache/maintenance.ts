@@ -1,7 +1,7 @@
 // What `overlaybd-nbd cache` does with a folder, with or without a daemon: list, remove, collect, verify.
 // Leaves blobs alone that a process has locked.
 
-import { rm, stat } from 'node:fs/promises';
+import { lstat, rm } from 'node:fs/promises';
 import { chunkLength, CHUNK_SIZE, chunksOf } from '../blob/chunk-map.js';
 import { readFully } from '../blob/source.js';
 import { OverlaybdError } from '../errors.js';
@@ -204,7 +204,7 @@ async function readHeader(state: CacheFile): Promise<StateHeader | null> {
 }
 
 async function removeOld(path: string, age: number): Promise<number> {
-  const status = await bounded(path, () => stat(path)).catch(() => null);
+  const status = await bounded(path, () => lstat(path)).catch(() => null);
   if (!status || Date.now() - status.mtimeMs < age) return 0;
   await bounded(`remove ${path}`, () => rm(path, { force: true }));
   return status.size;

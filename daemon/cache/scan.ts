@@ -1,6 +1,6 @@
 // Lists the folder: the files of each blob, the space they take, and when they were used.
 
-import { readdir, stat } from 'node:fs/promises';
+import { lstat, readdir } from 'node:fs/promises';
 import { OverlaybdError } from '../errors.js';
 import { bounded, closeCacheFile, lockExclusive, openIfThere } from './disk.js';
 import { removeFiles, USERS_LOCK } from './blob-files.js';
@@ -36,7 +36,7 @@ export async function scanBlobs(folder: CacheFolder): Promise<FoundBlob[]> {
       if (!parsed) continue;
       const path = `${folder.blobs}/${shelf}/${name}`;
       // oxlint-disable-next-line no-await-in-loop
-      const status = await bounded(path, () => stat(path)).catch(orNull);
+      const status = await bounded(path, () => lstat(path)).catch(orNull);
       if (!status?.isFile()) continue;
       const { digits, nonce, kind } = parsed;
       const key = `${digits}.${nonce ?? ''}`;

@@ -1,7 +1,7 @@
 // Small files of the cache, read and replaced as a whole. A crash leaves the old one or the new one.
 
 import { randomBytes } from 'node:crypto';
-import { open, rename, rm, stat, utimes } from 'node:fs/promises';
+import { lutimes, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { readSmallFile } from '../blob/open-file.js';
 import { OverlaybdError } from '../errors.js';
@@ -37,7 +37,7 @@ export async function writeWhole(root: string, path: string, bytes: Uint8Array):
 /** Sets the time of the last use of a file to now. Ignores failures. */
 export async function touchFile(path: string): Promise<void> {
   const now = new Date();
-  await bounded(path, () => utimes(path, now, now)).catch(() => {});
+  await bounded(path, () => lutimes(path, now, now)).catch(() => {});
 }
 
 /** Without it, a power failure may leave the name and not the bytes. */

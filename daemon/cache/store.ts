@@ -26,6 +26,7 @@ import { bounded, closeCacheFile, hashFile } from './disk.js';
 import { Evictor } from './evictor.js';
 import { FolderLock } from './folder-lock.js';
 import { CacheFolder, defaultCacheFolder } from './folder.js';
+import { foreignLog, type ForeignReport } from './foreign.js';
 import { Health } from './health.js';
 import { collectGarbage, listCache, removeFromCache, verifyCache } from './maintenance.js';
 import { ManifestCache } from './manifests.js';
@@ -99,7 +100,7 @@ export class CacheStore {
       health.failed('there is no folder: neither CACHE_DIRECTORY, XDG_CACHE_HOME nor HOME is set');
     } else {
       try {
-        opened = await openFolder(path);
+        opened = await openFolder(path, foreignLog(log));
       } catch (error) {
         health.failed(`${path}: ${messageOf(error)}`);
       }
@@ -218,7 +219,7 @@ export class CacheStore {
     // It would wait for the disk until the deadline, as the last one did.
     if (this.#health.isStuck && !this.#health.mayTry()) return null;
     try {
-      return await openBlobFiles(place.folder, place.lock, ref);
+      return await openBlobFiles(place.folder, place.lock, ref, foreignLog(this.#log));
     } catch (error) {
       const isOfDisk = codeOf(error) === 'IO' || codeOf(error) === 'BUSY';
       if (isOfDisk) this.#health.failed(messageOf(error));
@@ -327,7 +328,7 @@ async function settleLater(blob: StoredBlob, path: string): Promise<void> {
 type Opened = Pick<Place, 'folder' | 'lock'>;
 
 /** @throws OverlaybdError IO */
-async function openFolder(path: string): Promise<Opened> {
+async function openFolder(path: string, report: ForeignReport): Promise<Opened> {
   const folder = new CacheFolder(resolve(path));
   for (const each of folder.folders) {
     // oxlint-disable-next-line no-await-in-loop
@@ -336,7 +337,7 @@ async function openFolder(path: string): Promise<Opened> {
     // oxlint-disable-next-line no-await-in-loop
     await checkOwner(each, each === folder.path ? 'it' : each);
   }
-  return { folder, lock: await FolderLock.open(folder) };
+  return { folder, lock: await FolderLock.open(folder, report) };
 }
 
 /** A user who can write to the folder decides what is served. @param name of the folder, for the message */

@@ -16,6 +16,7 @@ export const {
   ECONNRESET,
   EINVAL,
   EISDIR,
+  ELOOP,
   EMSGSIZE,
   ENAMETOOLONG,
   ENOENT,
