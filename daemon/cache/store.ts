@@ -179,8 +179,9 @@ export class CacheStore {
     return verifyCache(this.#place.folder, this.#place.lock, checked);
   }
 
-  /** After all readers have ended. */
+  /** After all readers have ended. Idempotent: its descriptors may be those of others by then. */
   async close(): Promise<void> {
+    if (this.#isClosed) return;
     this.#isClosed = true;
     await Promise.allSettled(this.#blobs.values());
     for (const blob of this.#openBlobs()) blob.close();
