@@ -3,6 +3,7 @@
 import type { RegistryRef } from '../blob/blob-ref.js';
 import { CHUNK_SIZE } from '../blob/chunk-map.js';
 import type { CachedBlob } from '../cache/cached-blob.js';
+import { OverlaybdError } from '../errors.js';
 import type { FetchClass } from '../registry/http/client.js';
 import { Prefetched, type PrefetchTotals } from './prefetched.js';
 import { ReadAhead } from './read-ahead.js';
@@ -125,6 +126,16 @@ export class FetchBlob {
 
   bytesOf(first: number, last: number): number {
     return Math.min((last + 1) * CHUNK_SIZE, this.size) - first * CHUNK_SIZE;
+  }
+
+  /** @param why a host has failed last; null: it has not */
+  lateError(first: number, last: number, waitedMs: number, why: string | null): OverlaybdError {
+    const { host, digest } = this.ref;
+    const range = this.rangeOf(first, last);
+    const seconds = Math.round(waitedMs / 100) / 10;
+    const what = `${this.cached.spec.name}: bytes ${range} did not come from ${host} within ${seconds} s`;
+    const message = why === null ? what : `${what}; the last error: ${why}`;
+    return new OverlaybdError('REMOTE', message, { facts: { host, digest, range, seconds } });
   }
 
   /** "65536-131071": both are included. */

@@ -225,10 +225,11 @@ export class FetchThread {
     const { clock, client, counters, store } = this.#parts;
     const { oldest, totals } = this.#scheduler;
     return {
-      hosts: [...this.#scheduler.hosts].map(({ host, inFlight, queued }) => ({
+      hosts: [...this.#scheduler.hosts].map(({ host, inFlight, queued, window }) => ({
         host,
         inFlight: { ...inFlight },
         queued: { ...queued },
+        window,
       })),
       ...totals.posted(this.#service.blobs.all),
       refetched: this.#service.refetched,

@@ -1,9 +1,11 @@
 // The chunks to fetch from one registry: which go next in one request, and how many requests run.
 //
-// Classes: chunks that a read waits for go first; others only while no read waits, and not with all transfers.
+// Classes: chunks that a read waits for go first; others only while no read waits, and with as many transfers as the
+// reads hardly notice.
 // Blobs of a class take turns by bytes (deficit round robin). Neighbours go together.
 
 import type { FetchClass } from '../registry/http/client.js';
+import { BackgroundWindow } from './background-window.js';
 import {
   CLASSES,
   rankOf,
@@ -13,7 +15,6 @@ import {
 } from './fetch-blob.js';
 import { CHUNK_SIZE } from '../blob/chunk-map.js';
 import {
-  BACKGROUND_TRANSFERS,
   HOST_TRANSFERS,
   MAX_TRANSFER_BYTES,
   TRANSFERS_FOR_EACH_FREE,
@@ -38,10 +39,20 @@ export interface Run {
   readonly chunks: readonly WantedChunk[];
 }
 
+export interface EndedTransfer {
+  readonly class: FetchClass;
+  readonly chunks: number;
+  /** Milliseconds, of one clock. */
+  readonly begin: number;
+  readonly end: number;
+  readonly hasFailed: boolean;
+}
+
 export class HostQueue implements ChunkQueue {
   readonly host: string;
   readonly inFlight: Record<FetchClass, number> = { demand: 0, ahead: 0, trace: 0, fill: 0 };
   readonly queued: Record<FetchClass, number> = { demand: 0, ahead: 0, trace: 0, fill: 0 };
+  readonly #window = new BackgroundWindow();
   readonly #rings: Readonly<Record<FetchClass, Ring>> = {
     demand: new Map(),
     ahead: new Map(),
@@ -99,9 +110,21 @@ export class HostQueue implements ChunkQueue {
     if (turn) turn.credit -= bytes;
   }
 
-  ended(blob: FetchBlob, fetchClass: FetchClass): void {
+  ended(
+    blob: FetchBlob,
+    { class: fetchClass, chunks, begin, end, hasFailed }: EndedTransfer,
+  ): void {
+    const background = this.#running - this.inFlight.demand;
+    if (fetchClass !== 'demand') {
+      this.#window.backgroundEnded(hasFailed, background >= this.window, begin, end);
+    } else if (!hasFailed) this.#window.demandEnded(chunks, begin, end, background);
     this.inFlight[fetchClass]--;
     blob.inFlight--;
+  }
+
+  /** Transfers that read-ahead, traces and fill may have together. */
+  get window(): number {
+    return this.#window.size;
   }
 
   get #running(): number {
@@ -111,7 +134,7 @@ export class HostQueue implements ChunkQueue {
 
   #mayFetchBackground(): boolean {
     if (this.queued.demand > 0) return false;
-    return this.#running - this.inFlight.demand < BACKGROUND_TRANSFERS;
+    return this.#running - this.inFlight.demand < this.window;
   }
 
   /** The blob whose turn it is. */

@@ -6,7 +6,7 @@ export const MAX_TRANSFER_BYTES = 1 << 20;
 /** Transfers of a host at the same time. */
 export const HOST_TRANSFERS = 16;
 
-/** Of these, read-ahead, traces and fill together. */
+/** Of these, read-ahead, traces and fill together at most; fewer while they slow down reads on demand. */
 export const BACKGROUND_TRANSFERS = 8;
 
 /**

@@ -273,7 +273,13 @@ export class Scheduler {
     overrun();
     transfers.delete(transfer);
     if (transfers.size === 0) this.#transfers.delete(blob);
-    host.ended(blob, fetchClass);
+    host.ended(blob, {
+      class: fetchClass,
+      chunks: chunks.length,
+      begin,
+      end: this.#clock.now(),
+      hasFailed: failure !== null,
+    });
     const left = chunks.filter(({ isBegun }) => isBegun);
     for (const wanted of left) {
       wanted.isBegun = false;
@@ -387,12 +393,7 @@ export class Scheduler {
   }
 
   #lateError(blob: FetchBlob, first: number, last: number, waitedMs: number): OverlaybdError {
-    const { host, digest } = blob.ref;
-    const range = blob.rangeOf(first, last);
-    const seconds = Math.round(waitedMs / 100) / 10;
-    const why = this.#parts.lastError(host) ?? blob.lastError;
-    const what = `${blob.cached.spec.name}: bytes ${range} did not come from ${host} within ${seconds} s`;
-    const message = why === null ? what : `${what}; the last error: ${why}`;
-    return new OverlaybdError('REMOTE', message, { facts: { host, digest, range, seconds } });
+    const why = this.#parts.lastError(blob.ref.host) ?? blob.lastError;
+    return blob.lateError(first, last, waitedMs, why);
   }
 }

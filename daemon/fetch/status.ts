@@ -15,6 +15,8 @@ export interface FetchStatus extends PostedTotals {
     readonly inFlight: ByClass;
     /** Chunks. */
     readonly queued: ByClass;
+    /** Transfers that read-ahead, traces and fill may have together now. */
+    readonly window: number;
   }[];
   /** Chunks that were fetched again because decoding found wrong bytes. */
   readonly refetched: number;

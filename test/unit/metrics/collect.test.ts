@@ -70,7 +70,12 @@ function fetchStatus(): FetchStatus {
   counters.tokens['granted'] = 1;
   return {
     hosts: [
-      { host: 'registry.example', inFlight: { ...NONE, fill: 2 }, queued: { ...NONE, ahead: 7 } },
+      {
+        host: 'registry.example',
+        inFlight: { ...NONE, fill: 2 },
+        queued: { ...NONE, ahead: 7 },
+        window: 4,
+      },
     ],
     ...totals(),
     refetched: 8,
@@ -145,6 +150,7 @@ await test('what is served, and how', (t) => {
     'obd_fetch_bytes_total{host="registry.example",class="demand"} 100',
     'obd_kept_bytes_total{class="demand"} 90',
     'obd_inflight{host="registry.example",class="fill"} 2',
+    'obd_background_window{host="registry.example"} 4',
     'obd_queued_chunks{host="registry.example",class="ahead"} 7',
     'obd_breaker_state{host="registry.example",kind="registry"} 2',
     'obd_tokens_total{result="granted"} 1',
