@@ -24,6 +24,7 @@ import {
   refOf,
   silentLog,
 } from '../../support/cached-blobs.js';
+import { tick } from '../../support/nbd-client.js';
 import { randomBytes } from '../../support/pattern.js';
 
 const CONTENT = randomBytes(3, 10 * CHUNK_SIZE + 1000);
@@ -57,6 +58,20 @@ await test('what was fetched is there after a restart, and is not fetched again'
   t.ok((await readFully(reader, 0, CONTENT.length)).equals(CONTENT));
   t.same(second.fetched, [0, 5, 6, 7, 8, 9, 10]);
   t.equal(again.status().corrupt, 0);
+});
+
+await test('a second close closes no descriptor of a new owner', async (t) => {
+  const folder = t.testdir();
+  const store = await openStore(t, { cacheFolder: folder });
+  const blob = await store.blob(REF);
+  await new BufferFetcher(blob, CONTENT).want(0, 0, 0);
+  await store.close();
+  // The threads of the file pool close; a job that comes later has to wait for none of them.
+  await tick(100);
+  const others = Array.from({ length: 20 }, () => openSync(folder, 'r'));
+  await store.close();
+  await tick(100);
+  for (const fd of others) t.doesNotThrow(() => closeSync(fd));
 });
 
 await test('zeros where a record promises data are fetched again', async (t) => {
