@@ -97,7 +97,7 @@ export class Operation {
         ? Promise.resolve()
         : takeConnections(predecessor, daemon.clients, devices, log);
     this.#repaired = taken.then(() => devices?.repairAll(REPAIR_PATIENCE_MS) ?? []);
-    await control?.serve(this.#handlers());
+    control?.serve(this.#handlers());
     if (metrics) {
       const status = (): Promise<DaemonStatus> => this.#status();
       const fetch = (): Promise<FetchStatus | null> => this.#fetchStatus();
