@@ -4,6 +4,7 @@ import type { MessagePort } from 'node:worker_threads';
 import { OverlaybdError } from '../errors.js';
 import { Blobs, type BlobStore, type OpenBlob } from './blobs.js';
 import type { Clock } from './clock.js';
+import { denseRegion } from './dense-region.js';
 import { MAX_AHEAD_WAITING } from './limits.js';
 import type {
   Answer,
@@ -16,7 +17,7 @@ import type {
   WarmProgress,
 } from './messages.js';
 import { postedError } from './posted-error.js';
-import { MAX_AHEAD_CHUNKS } from './read-ahead.js';
+import { MAX_AHEAD_CHUNKS, type ChunkRange } from './read-ahead.js';
 import type { Scheduler } from './scheduler.js';
 
 /** Everything but `open` and reading. */
@@ -158,9 +159,12 @@ export class FetchService {
       checkRange(blob, first, last);
       if (ask.type === 'refetch') this.#refetch(blob, first, last, deadline, done);
       else {
+        const region = this.#regionOf(blob, first, last);
         this.#scheduler.want(blob, first, last, { class: 'demand', deadline, done });
         this.#parts.wanted(blob, first, last);
         this.#used(blob, first, last);
+        if (region && region.last > last) this.#fetchAhead(blob, last + 1, region.last);
+        if (region && region.first < first) this.#fetchAhead(blob, region.first, first - 1);
       }
     } catch (error) {
       done(error instanceof Error ? error : new Error(String(error)));
@@ -210,6 +214,16 @@ export class FetchService {
     if (!next) return;
     blob.cached.map.mark(next.first);
     this.#fetchAhead(blob, next.first, next.last);
+  }
+
+  #regionOf(blob: OpenBlob, first: number, last: number): ChunkRange | null {
+    if (!this.#parts.mayFetchAhead(blob)) return null;
+    const { map } = blob.cached;
+    return denseRegion(
+      { first, last },
+      blob.chunks,
+      (chunk) => map.has(chunk) || blob.wanted.has(chunk),
+    );
   }
 
   #fetchAhead(blob: OpenBlob, first: number, last: number): void {

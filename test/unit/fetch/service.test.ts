@@ -132,6 +132,21 @@ await t.test(
   },
 );
 
+await t.test('where much is there, a read has the rest of the region fetched', async (test) => {
+  const fake = new FakeBlob(64 * MIB);
+  const { ask, read, client } = setup(test, fake);
+  await ask({ type: 'open', id: 1, ref: fake.ref });
+  await ask(read(2, fake, 322));
+  test.match(client.requests, [{ class: 'demand', first: 322 * 65536, last: 323 * 65536 - 1 }]);
+  await ask(read(3, fake, 320));
+  for (const each of client.open.slice()) each.answer();
+  await ask();
+  for (const each of client.open.slice()) each.answer();
+  await ask();
+  test.ok(fake.map.hasAll(320, 323), 'forwards and backwards');
+  test.equal(client.bytes, 4 * 65536, 'each once, and no more');
+});
+
 await t.test('wrong bytes are dropped and fetched once from the registry itself', async (test) => {
   const fake = new FakeBlob(MIB);
   const { ask, read, client, messages, clock } = setup(test, fake);
