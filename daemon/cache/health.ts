@@ -70,7 +70,7 @@ export class Health {
     this.#unlogged = 0;
     this.#log.log(
       'warn',
-      `cache: ${reason}; what is fetched is kept in memory only, and reads go on${more}`,
+      `cache: ${reason}; fetched chunks are kept in memory only, and reads go on${more}`,
       { cache: 'degraded', reason },
     );
   }

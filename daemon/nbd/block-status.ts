@@ -9,7 +9,7 @@ import type { ReadHost } from './read-job.js';
 import type { ReplyWriter } from './reply-writer.js';
 import type { Request } from './request.js';
 
-/** Extents in one reply, at most 64 KiB a context; a client asks again for what comes after them. */
+/** Extents in one reply, at most 64 KiB a context; a client asks again for the rest. */
 const MAX_EXTENTS = 4096;
 
 /** Created at the first request of a connection. */

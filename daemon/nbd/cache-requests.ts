@@ -131,7 +131,7 @@ export class CacheRequests {
     return [begin, end];
   }
 
-  /** Waits for the last byte, so that no more is asked of the disk than it delivers. */
+  /** Waits for the last byte, so that the disk gets no more requests than it can serve. */
   async #bringPiece(offset: number, length: number): Promise<void> {
     await this.#disk.ensure(offset, length);
     await this.#disk.prefetch(offset, length);

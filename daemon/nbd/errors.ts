@@ -1,4 +1,4 @@
-// The errors of the protocol: clients that break it, and what clients learn of a failure. The log has the
+// The errors of the protocol: clients that break it, and the text of a failure for clients. The log has the
 // whole story, with paths; a client, which may be anyone's, gets an error number and, if the form of
 // replies allows it, a sentence without paths.
 

@@ -1,4 +1,4 @@
-// What the NBD server serves: a disk with a name. This folder knows nothing of images.
+// An export, which is a disk with a name. This folder knows nothing of images.
 
 import type { Disk } from '../lib/disk.js';
 import type { ReadWaits } from './read-waits.js';

@@ -67,7 +67,7 @@ export class Handshake {
   }
 
   /**
-   * Whether what the client sends next can be used. Plain bytes that come while TLS is about to begin
+   * Whether the next bytes of the client can be used. Plain bytes that come just before TLS begins
    * must not be used, nor bytes after an abort: they stay where they are.
    */
   get wantsInput(): boolean {
@@ -75,7 +75,7 @@ export class Handshake {
   }
 
   /**
-   * What follows has come through TLS. All that was agreed on before is forgotten: an attacker may have
+   * The bytes from here on have come through TLS. Forgets all that was negotiated before: an attacker may have
    * sent it. The client's flags stay, as they are never sent again.
    */
   secured(): void {
@@ -92,7 +92,7 @@ export class Handshake {
    */
   step(bytes: Buffer): number {
     if (this.startsTls) {
-      // An attacker may have put them there, to have them taken for options that came through TLS.
+      // An attacker may have inserted them, so that they look like options that came through TLS.
       if (bytes.length > 0) throw new ProtocolError('bytes after NBD_OPT_STARTTLS and before TLS');
       return 0;
     }

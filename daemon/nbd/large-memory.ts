@@ -80,7 +80,7 @@ export class LargeMemory {
   #release(buffer: SendBuffer): void {
     if (!this.#holders.delete(buffer)) return;
     this.#used -= buffer.bytes.length;
-    // At once, not when the garbage collector gets to it: the next reply needs as much again.
+    // Released at once and not by the garbage collector: the next reply needs as much again.
     this.#releasePages(buffer.bytes);
     this.#serve();
   }

@@ -1,4 +1,4 @@
-// What one client can make the server hold or do by the protocol. Every number is in docs/limits.md.
+// Limits on the memory and the work that one client can cause by the protocol. Every number is in docs/limits.md.
 
 import { SIMPLE_REPLY_SIZE } from './constants.js';
 

@@ -47,7 +47,7 @@ export class OptionAnswers {
   /** The last refusal of an export that the client asked for; the log has it when the connection ends. */
   refused: string | null = null;
 
-  /** Forgets all that was agreed on. */
+  /** Forgets all that was negotiated. */
   reset(): void {
     this.#form = 'simple';
     this.#contexts = null;

@@ -1,4 +1,4 @@
-// Recognises clients that speak another protocol, so that the log says what to do, instead of complaining about
+// Recognises clients that speak another protocol, so that the log says how to mend that, instead of complaining about
 // client flags.
 
 /** The first four bytes of HTTP methods, and of HTTP/2. */
@@ -17,7 +17,7 @@ const HTTP_BEGINNINGS = [
 
 /**
  * @param bytes the first four bytes of a client
- * @returns what it sent and what to do about it; null if it may be an NBD client
+ * @returns a message with the protocol and the remedy; null if it may be an NBD client
  */
 export function otherProtocol(bytes: Buffer): string | null {
   // A TLS handshake record of any version.

@@ -14,7 +14,7 @@ export class PrefetchTurns {
   readonly #bytesPerMs: number;
   /** By export, the waiters for a turn that is taken. */
   readonly #waiting = new Map<string, (() => void)[]>();
-  /** When the bytes read ahead so far are paid for, of monotonicMs. */
+  /** When the rate has caught up with the bytes read ahead so far, of monotonicMs. */
   #paid = 0;
 
   constructor(bytesPerMs = PREFETCH_BYTES_PER_MS) {

@@ -34,7 +34,7 @@ export class ReadJob {
   end = 0;
   /** Most bytes that are answered in one go. */
   piece = MAX_INLINE_LENGTH;
-  /** `ensure` need not be called before the next piece: that was waited for. */
+  /** `ensure` has been called for the next piece, and its promise has resolved. */
   isEnsured = false;
   /** How many waits there were for the piece at `at`. */
   waits = 0;
@@ -42,7 +42,7 @@ export class ReadJob {
   needsRuns = false;
   /** Where there are holes in the next piece, if the file was asked. */
   runs: DataRuns | null = null;
-  /** The client has the read answered elsewhere: what arrives for it is dropped. */
+  /** Another process answers the read: bytes that arrive for it here are dropped. */
   isRecalled = false;
   /** @see WaitingRead */
   since = 0;
@@ -86,12 +86,12 @@ export interface ReplyShape {
   readonly inPieces: boolean;
   /**
    * Answers the next piece and moves `job.at` as far as it got. Makes no object if the bytes are at hand.
-   * @returns false when something must be waited for first: {@link prepare}
+   * @returns false if it has to wait first: {@link prepare}
    * @throws if the bytes at `job.at` cannot be read
    */
   answer(job: ReadJob): boolean;
   /**
-   * Waits for what the next piece needs.
+   * Waits for the bytes or the extents of the next piece.
    * @throws if it cannot be allocated
    */
   prepare(job: ReadJob): Promise<void>;

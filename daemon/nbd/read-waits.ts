@@ -1,10 +1,10 @@
-// The reads of one export that have to wait: how long those took that are over, and which ones wait now. Reads whose
+// The reads of one export that have to wait: the times of those that are over, and those that wait now. Reads whose
 // bytes are at hand are not part of this, so that they need no clock.
 
 import { monotonicMs } from '../lib/clock.js';
 import { Histogram } from '../lib/histogram.js';
 
-/** A read as far as its waiting is concerned. */
+/** The waiting of a read. */
 export interface WaitingRead {
   /** When it began to wait, by {@link monotonicMs}; 0: it has not. */
   since: number;
@@ -41,7 +41,7 @@ export class ReadWaits {
     else this.local.add(seconds);
   }
 
-  /** Nobody waits for the read any longer. */
+  /** The connection has ended, or another process answers the read. */
   drop(read: WaitingRead): void {
     this.#waiting.delete(read);
   }

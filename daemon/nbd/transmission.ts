@@ -22,7 +22,7 @@ export type PumpState =
 export class Transmission {
   readonly #commands: Commands;
   readonly #host: ReadHost;
-  /** An old request went on last, so a new one is next. Kept from one pump to the next. */
+  /** The last turn was that of an old request, so a new one is next. Kept from one pump to the next. */
   #resumed = false;
   #ending = false;
   #paused = false;
@@ -41,7 +41,7 @@ export class Transmission {
     this.#ending = true;
   }
 
-  /** While paused, no further request is taken: another reactor or process is to go on with them. */
+  /** While paused, it takes no further request: another reactor or process will continue. */
   pause(paused: boolean): void {
     this.#paused = paused;
   }

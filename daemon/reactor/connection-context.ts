@@ -44,7 +44,7 @@ export interface ConnectionContext {
   readonly tls?: { readonly mode: TlsMode; readonly acceptor: TlsAcceptor } | null;
   /** Whether connections are being offered to another process. */
   isOffering?(): boolean;
-  /** In place of the usual ones, for tests. */
+  /** Tests replace the usual ones. */
   readonly deadlines?: Partial<Deadlines>;
   readFailed(connection: ReportingConnection, error: unknown, request: ReadRequest): void;
   requestRefused(
@@ -53,7 +53,7 @@ export interface ConnectionContext {
     errno: number,
     reason: string,
   ): void;
-  /** This reactor no longer has the connection; its socket stays open. */
+  /** This reactor does not have the connection any more; the socket stays open. */
   offered(connection: ReportingConnection, fd: number, transmission: ResumedTransmission): void;
   closed(connection: ReportingConnection, summary: ConnectionSummary): void;
 }

@@ -1,4 +1,4 @@
-// What the connections of each export did, from those that have ended and those that are open. Bounded: a client
+// Counters of each export, summed over connections that have ended and that are open. Bounded: a client
 // cannot name an export that does not exist, but a configuration may have a hundred thousand.
 
 /** Exports that are counted by name; all further ones share "other". */

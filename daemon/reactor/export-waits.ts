@@ -11,7 +11,7 @@ export interface PostedWaits {
   readonly local: HistogramData;
   /** Reads that wait for a network now. */
   readonly parked: number;
-  /** How long the read has waited that has waited longest, for a network or a disk; 0 if none waits. */
+  /** How long the oldest waiting read has waited for a network or a disk; 0 if none waits. */
   readonly oldestMs: number;
 }
 
@@ -27,7 +27,7 @@ export class ExportWaits {
     return waits;
   }
 
-  /** Of exports that had a read that waited. */
+  /** Exports whose reads never waited are missing. */
   posted(): PostedWaits[] {
     return [...this.#byName].flatMap(([name, waits]) => {
       const { remote, local, waiting, parked, oldestMs } = waits;

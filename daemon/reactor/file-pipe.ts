@@ -13,7 +13,7 @@ const PAGE = 4096;
 /** Idle pipes that a thread keeps: clients that take their replies share one. */
 const MAX_IDLE = 4;
 
-/** The system calls, or what tests put in their place. */
+/** The system calls; tests replace them. */
 export interface PipeCalls {
   make: typeof filePipes.make;
   fill: typeof filePipes.fill;
@@ -110,7 +110,7 @@ export class PipedFiles implements FileSender {
   readonly #socket: number;
   readonly #pool: PipePool;
   #pipe: Pipe | null = null;
-  /** The kernel cannot do it, or not for these files: it is not asked again. */
+  /** The kernel cannot do this, at least not for these files, so it is not tried again. */
   #refused = false;
 
   /** @param socket a connected Unix stream socket, nonblocking */

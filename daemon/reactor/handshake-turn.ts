@@ -34,7 +34,7 @@ export function handshakeTurn(handshake: Handshake, inbox: Inbox, outbox: Outbox
   }
   const { result } = handshake;
   if (result?.kind === 'transmission') return result;
-  // What a slow client has no room for yet is not lost: the deadline of the handshake is running.
+  // A slow client gets the rest later; the deadline of the handshake is running.
   outbox.flush();
   if (outbox.unsent > 0) return 'waiting';
   if (result) return 'aborted';

@@ -36,7 +36,7 @@ export function startDeadline(
     case 'drain':
       return deadline.after(drainMs, 'client did not take its replies before the daemon stopped');
     case 'linger':
-      // Lingering is the end of draining, and within its time.
+      // Lingering ends draining, within the same time.
       return deadline.after(Math.min(lingerMs, deadline.leftMs), STOPS);
   }
 }

@@ -9,13 +9,13 @@ export type PhaseName =
   /** The client begins TLS: its bytes are the TLS transport's. */
   | 'tls'
   | 'serving'
-  /** It is to be offered to another process: what has been taken is answered, nothing more is taken. */
+  /** Before it is offered to another process: it answers the requests that it has taken, and takes no more. */
   | 'pausing'
-  /** The client has said goodbye or hung up: what has come is answered. */
+  /** The client has sent NBD_CMD_DISC or hung up: the requests that have come are answered. */
   | 'finishing'
-  /** The daemon stops: what has come is answered. */
+  /** The daemon stops: the requests that have come are answered. */
   | 'draining'
-  /** All is said: what the client still sends is thrown away until it hangs up. */
+  /** All replies are sent: bytes of the client are discarded until it hangs up. */
   | 'lingering'
   | 'closed';
 

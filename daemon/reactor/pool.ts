@@ -16,7 +16,7 @@ import { ExportCounters } from './export-counters.js';
 import { sumOfWaits, type PostedWaits } from './export-waits.js';
 import { ReactorThread, type ConnectionInfo, type ReactorReport } from './reactor-thread.js';
 
-/** How long a reactor may take for what a healthy one does at once. */
+/** Time for answers that a healthy reactor gives at once. */
 const THREAD_PATIENCE_MS = 2000;
 
 /** From the start of a thread to its first answer; on a busy machine that takes seconds. */
@@ -29,7 +29,7 @@ export interface Offer {
 }
 
 export class ReactorPool {
-  /** What connections did, by export. */
+  /** The counters of connections, by export. */
   readonly counters = new ExportCounters();
   readonly #limit: number;
   readonly #log: Logger;
@@ -148,7 +148,7 @@ export class ReactorPool {
     this.#checkIdle();
     await inTime(idle, patienceMs);
     for (const reactor of this.#reactors) reactor.post({ type: 'offer', on: false });
-    // Offers that a reactor posted before it received that are still on their way.
+    // A reactor may have posted more offers before this message reached it; they are still on their way.
     await this.count();
     this.#onIdle = null;
     this.#onOffer = null;

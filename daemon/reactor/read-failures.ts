@@ -75,7 +75,7 @@ export class ReadFailures {
   }
 }
 
-/** Errors of the network: where a blob is read says nothing about their cause. */
+/** Errors of the network: the place of the read says nothing about their cause. */
 const REMOTE_CODES: ReadonlySet<string> = new Set(['REMOTE', 'AUTH', 'NOT_FOUND', 'BUSY']);
 
 /**

@@ -149,7 +149,7 @@ class HandshakeServer {
       if (clientNames && !clientNames.includes(name)) return refuse(`${client} may not connect`);
       return { client, refused: null };
     }
-    // That there is a key does not prove that the client knows it: OpenSSL skips one that does not fit the cipher.
+    // A key in our table does not prove that the client knows it: OpenSSL skips a key that does not fit the cipher.
     if (keys && this.#pskIdentity !== null && provedByKey(socket)) {
       return { client: `PSK=${shown(this.#pskIdentity)}`, refused: null };
     }

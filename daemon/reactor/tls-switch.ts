@@ -11,7 +11,7 @@ export class TlsSwitch {
   transport: Transport;
   /** The transport while it is the plain one. */
   plain: PlainTransport | null;
-  /** As it was when the client came. */
+  /** The setting when the client came. */
   readonly #tls: NonNullable<ConnectionContext['tls']> | null;
   readonly #onEvents: EventHandler;
 
@@ -27,7 +27,7 @@ export class TlsSwitch {
     return this.#tls?.mode ?? 'off';
   }
 
-  /** The next byte of the client is one of TLS, and so is ours. */
+  /** From the next byte on, both sides speak TLS. */
   startTls(host: TlsHost): void {
     if (!this.#tls || !this.plain) throw new TypeError('TLS on a connection that cannot have it');
     const fd = this.plain.release();

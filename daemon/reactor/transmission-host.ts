@@ -1,5 +1,5 @@
-// A connection as its transmission sees it: where replies go, who wakes it, who hears of its failures, and since when
-// the client has taken no replies.
+// A connection as its transmission sees it: it takes replies, wakes the transmission, reports failures, and knows
+// since when the client has taken no replies.
 
 import type { LargeMemory } from '../nbd/large-memory.js';
 import type { Outbox } from '../nbd/outbox.js';

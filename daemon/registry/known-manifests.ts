@@ -103,9 +103,7 @@ export class RepositoryManifests {
   useKnown(name: string, known: string, why: string): void {
     this.#moved.clear();
     this.#isUnreachable = true;
-    this.notes.push(
-      `${name}: ${known} is used, which is known; whether it is the newest is not: ${why}`,
-    );
+    this.notes.push(`${name}: ${known} of the cache is used, and may not be the newest: ${why}`);
   }
 
   /** Whether known manifests are used without asking the registry for newer ones. */

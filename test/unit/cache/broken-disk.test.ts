@@ -153,7 +153,7 @@ await test('no files of this size are allowed', (t) => {
     timeout: 60_000,
   });
   t.equal(status, 0, stderr);
-  t.match(stderr, /EFBIG .*; what is fetched is kept in memory only, and reads go on/);
+  t.match(stderr, /EFBIG .*; fetched chunks are kept in memory only, and reads go on/);
   t.end();
 });
 

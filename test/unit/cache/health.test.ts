@@ -20,8 +20,8 @@ await test('a failure is logged once a minute, with the number of the others', (
   now += 1;
   health.failed('write z: EIO');
   t.same(lines, [
-    'cache: write x: ENOSPC; what is fetched is kept in memory only, and reads go on',
-    'cache: write z: EIO; what is fetched is kept in memory only, and reads go on; 3 more since the last such line',
+    'cache: write x: ENOSPC; fetched chunks are kept in memory only, and reads go on',
+    'cache: write z: EIO; fetched chunks are kept in memory only, and reads go on; 3 more since the last such line',
   ]);
   t.end();
 });

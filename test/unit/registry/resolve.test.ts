@@ -150,7 +150,7 @@ await test('newer: what is known is used if the registry does not say', async (t
   const dead = await resolve(registry, { known });
   t.match(dead, { digest, lowers: [blobOf('a')] });
   t.same(dead.notes, [
-    `${NAME}: ${String(digest)} is used, which is known; whether it is the newest is not: reg.example: connection refused`,
+    `${NAME}: ${String(digest)} of the cache is used, and may not be the newest: reg.example: connection refused`,
   ]);
   registry.failure = () => new Promise(() => {});
   const silent = await resolve(registry, { known, newerPatienceMs: 20 });
@@ -170,7 +170,7 @@ await test('newer: a registry that fails after the tag and before the rest', asy
   const image = await resolve(registry, { known });
   t.match(image, {
     lowers: [blobOf('old')],
-    notes: [/is used, which is known; .*: reg\.example: reset$/],
+    notes: [/of the cache is used, .*: reg\.example: reset$/],
   });
   t.match(await resolve(registry, { known, pull: 'never' }), { lowers: [blobOf('old')] });
   t.equal((await known.tag('reg.example', 'team/app', '1'))?.digest, old['digest']);
