@@ -1,41 +1,18 @@
 // What the metrics say of reads that hang: while they hang, and afterwards.
-import { get } from 'node:http';
 import { join } from 'node:path';
 import t from 'tap';
 import { DaemonProcess, shortFolder } from '../support/daemon-process.js';
-import { RawNbdClient, tick } from '../support/nbd-client.js';
+import { RawNbdClient } from '../support/nbd-client.js';
+import {
+  metricOf as valueOf,
+  readMetrics,
+  untilMetrics as until,
+} from '../support/metrics-reader.js';
 import { remoteImage, remoteOptions } from '../support/registry/remote-image.js';
 
 t.setTimeout(170_000);
 
 const MIB = 1 << 20;
-
-function metrics(socketPath: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    get({ socketPath, path: '/metrics', agent: false }, (response) => {
-      let body = '';
-      response.setEncoding('utf8').on('data', (part: string) => (body += part));
-      response.on('end', () => resolve(body));
-    }).on('error', reject);
-  });
-}
-
-/** Asks until it is so. */
-async function until(path: string, isSo: (body: string) => boolean): Promise<string> {
-  for (;;) {
-    const body = await metrics(path);
-    if (isSo(body)) return body;
-    await tick(10);
-  }
-}
-
-const valueOf = (body: string, sample: string): number =>
-  Number(
-    body
-      .split('\n')
-      .find((line) => line.startsWith(`${sample} `))
-      ?.split(' ')[1] ?? NaN,
-  );
 
 await t.test('a hung read is seen while it hangs, by its export', async (test) => {
   const { front, files, name } = await remoteImage(test, { files: { size: 8 * MIB } });
@@ -61,7 +38,7 @@ await t.test('a hung read is seen while it hangs, by its export', async (test) =
   test.ok(
     (await client.take(length, 60_000)).equals(files.device.subarray(offset, offset + length)),
   );
-  const over = await metrics(path);
+  const over = await readMetrics(path);
   test.equal(valueOf(over, oldest), 0);
   test.equal(valueOf(over, 'obd_reads_parked{export="hangs"}'), 0);
   test.equal(valueOf(over, 'obd_read_seconds_count{export="hangs",cached="no"}'), 1);

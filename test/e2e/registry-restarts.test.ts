@@ -6,6 +6,7 @@ import t from 'tap';
 import type { DaemonStatus } from '../../daemon/control/api.js';
 import { askRaw, socketOf, waitForControl } from '../support/control.js';
 import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
+import { metricOf, untilMetrics } from '../support/metrics-reader.js';
 import { RawNbdClient } from '../support/nbd-client.js';
 import {
   compare,
@@ -106,6 +107,34 @@ await t.test('two daemons share a folder, and fetch nothing twice', async (test)
   for (const daemon of daemons) await daemon.stop(test);
 });
 
+await t.test('two daemons read from both ends, with read-ahead and fill', async (test) => {
+  const { front, files, name } = await remoteImage(test, {
+    front: { latencyMs: 5 },
+    files: { size: 8 * MIB },
+  });
+  const cache = join(shortFolder(test), 'cache');
+  const args = [name, ...remoteOptions([front], cache), '--fill-rate', '100M'];
+  const daemons = [
+    await DaemonProcess.start(test, args),
+    await DaemonProcess.start(test, args),
+  ] as const;
+  const [one, two] = [
+    await RawNbdClient.open(daemons[0].unix),
+    await RawNbdClient.open(daemons[1].unix),
+  ];
+  const backwards = async (): Promise<string | null> => {
+    for (let at = 8 * MIB - 100_000; at >= 0; at -= 100_000) {
+      const problem = await compare(two, files.device, at, at + 100_000);
+      if (problem !== null) return problem;
+    }
+    return null;
+  };
+  test.same(await Promise.all([compare(one, files.device), backwards()]), [null, null]);
+  test.equal(front.log.duplicateBytes(), 0);
+  for (const client of [one, two]) client.destroy();
+  for (const daemon of daemons) await daemon.stop(test);
+});
+
 await t.test('one of two daemons is killed in a transfer; the other takes over', async (test) => {
   const { front, files, name } = await remoteImage(test);
   const cache = join(shortFolder(test), 'cache');
@@ -133,15 +162,17 @@ await t.test('an upgrade while 32 reads wait for the network', async (test) => {
   const { front, files, name } = await remoteImage(test, { files: { size: 16 * MIB } });
   const { device } = files;
   const folder = shortFolder(test);
-  const [state, local, config] = ['state', 'local.img', 'daemon.json'].map((each) =>
-    join(folder, each),
-  ) as [string, string, string];
+  const [state, local, config, metrics] = ['state', 'local.img', 'daemon.json', 'm.sock'].map(
+    (each) => join(folder, each),
+  ) as [string, string, string, string];
   writeFileSync(local, device);
   writeFileSync(config, JSON.stringify({ exports: { remote: name, local } }));
   const options = ['--config', config, '--state', state, '--threads', '2'];
   const daemon = await DaemonProcess.start(test, [
     ...options,
     ...remoteOptions([front], join(folder, 'cache')),
+    '--metrics-listen',
+    `unix://${metrics}`,
   ]);
   await waitForControl(socketOf(state));
   const pid = async (): Promise<number> => {
@@ -162,7 +193,8 @@ await t.test('an upgrade while 32 reads wait for the network', async (test) => {
       client.request({ cookie: BigInt(j), offset: offset + i * 300_000, length: 4096 });
     }
   }
-  await front.log.waitFor(({ action }) => action === 'stall');
+  const parked = 'obd_reads_parked{export="remote"}';
+  await untilMetrics(metrics, (body) => metricOf(body, parked) === 32);
   const upgraded = await runDaemon(['upgrade', '--state', state]);
   test.equal(upgraded.code, 0, upgraded.stderr);
   test.not(await pid(), daemon.child.pid, 'another process');

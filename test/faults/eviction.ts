@@ -1,8 +1,9 @@
 // A cache that is much smaller than the image, under load: chunks are evicted while they are read.
 import { join } from 'node:path';
 import type { Test } from 'tap';
-import { DaemonProcess, shortFolder } from '../support/daemon-process.js';
+import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
 import { RawNbdClient } from '../support/nbd-client.js';
+import type { PushedImage } from '../support/registry/push-image.js';
 import { remoteImage, remoteOptions, type RemoteImage } from '../support/registry/remote-image.js';
 import { mustRun } from '../support/tools.js';
 import type { FaultOptions } from './options.js';
@@ -12,6 +13,9 @@ const CLIENTS = 4;
 
 /** Parts of the image: hardly more than what is pinned while it is open; and so much that chunks come and go. */
 const CACHES = [0.02, 0.3];
+
+/** Of the image that comes and goes, in the scenario with a complete one. */
+const BESIDE = 0.3;
 
 /**
  * Over a Unix socket whole sectors of a layer that is not compressed go by splice, all else by copies.
@@ -24,6 +28,50 @@ export async function eviction(t: Test, { count, seed, size }: FaultOptions): Pr
     });
     for (const part of CACHES) await underLoad(t, remote, part, { count, seed, size });
   }
+  await besideComplete(t, { count, seed, size });
+}
+
+/**
+ * A complete image, which goes by splice, beside one that is larger than what is left of the cache: nothing of the
+ * complete one is evicted while it is open.
+ */
+async function besideComplete(t: Test, { count, seed, size }: FaultOptions): Promise<void> {
+  const [complete, large] = [
+    await remoteImage(t, { files: { size, seed: 200, compressed: false } }),
+    await remoteImage(t, { files: { size, seed: 300, compressed: false } }),
+  ];
+  const limit = Math.round((bytesOf(complete.image) + bytesOf(large.image) * BESIDE) / 0.8);
+  const options = [
+    ...remoteOptions([complete.front, large.front], join(shortFolder(t), 'cache')),
+    '--cache-size',
+    `${limit}`,
+  ];
+  const warmed = await runDaemon(['warm', complete.name, ...options]);
+  t.equal(warmed.code, 0, warmed.stderr);
+  const exports = ['-e', `complete=${complete.name}`, '-e', `large=${large.name}`];
+  const daemon = await DaemonProcess.start(t, [...exports, ...options, '--threads', '2']);
+  const reads = [complete, large].map(({ files }, i) => new RandomReads(files.device, seed + i));
+  await Promise.all(
+    reads.map(async (each, i) => {
+      const client = await RawNbdClient.open(daemon.unix, i === 0 ? 'complete' : 'large');
+      let done = 0;
+      await each.until(client, () => done++ >= count || each.wrong.length > 0);
+      client.destroy();
+    }),
+  );
+  t.same(
+    reads.map(({ wrong, failed }) => [wrong, failed]),
+    [
+      [[], 0],
+      [[], 0],
+    ],
+  );
+  t.equal(complete.front.log.duplicateBytes(), 0, 'no byte of the complete one was fetched again');
+  await daemon.stop(t);
+}
+
+function bytesOf({ layers }: PushedImage): number {
+  return layers.reduce((sum, layer) => sum + layer.size, 0);
 }
 
 async function underLoad(
@@ -34,7 +82,7 @@ async function underLoad(
 ): Promise<void> {
   front.log.clear();
   const cache = join(shortFolder(t), 'cache');
-  const limit = Math.round(image.layers.reduce((sum, layer) => sum + layer.size, 0) * part);
+  const limit = Math.round(bytesOf(image) * part);
   const options = [...remoteOptions([front], cache), '--cache-size', `${limit}`];
   const daemon = await DaemonProcess.start(t, [name, ...options, '--threads', '4']);
   const reads = Array.from({ length: CLIENTS }, (_, i) => new RandomReads(files.device, seed + i));
