@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { NBD_CMD, NBD_OPT } from '../../../daemon/nbd/constants.js';
-import { closeFile, openPath } from '../../../daemon/blob/file-jobs.js';
+import { closeFile, loadRange, openPath } from '../../../daemon/blob/file-jobs.js';
 import type { FileRange } from '../../../daemon/lib/disk.js';
 import { LargeMemory } from '../../../daemon/nbd/large-memory.js';
 import { SendBufferPool } from '../../../daemon/nbd/outbox.js';
@@ -55,6 +55,8 @@ async function connect(test: Test): Promise<Client> {
   const path = join(test.testdir(), 'file');
   writeFileSync(path, bytesAt(0, SIZE));
   const { fd: file } = await openPath(path);
+  // A pipe takes only what is in the page cache.
+  await loadRange(file, path, 0, SIZE, 0);
   const served = new FileExport(file);
   const [ours, fd] = sockets.pair();
   test.teardown(() => {
