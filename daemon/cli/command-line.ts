@@ -1,6 +1,5 @@
 // Turns argv into a command and its arguments, or into the text of --help or --version. Runs nothing.
 
-import { isatty } from 'node:tty';
 import type { Argv } from 'yargs';
 import type { OverlaybdError } from '../errors.js';
 import { closest } from '../lib/closest.js';
@@ -13,6 +12,8 @@ import {
   settleOptions,
   type KnownOptions,
 } from './options/values.js';
+
+const MAX_HELP_WIDTH = 100;
 
 /** The result of parsing. */
 export type Parsed =
@@ -104,7 +105,7 @@ class CommandLine {
       .alias('h', 'help')
       .detectLocale(false)
       .parserConfiguration({ 'camel-case-expansion': false, 'dot-notation': false })
-      .wrap(Math.min(100, (isatty(1) && process.stdout.columns) || 100))
+      .wrap(this.#isForHelp ? helpWidth() : MAX_HELP_WIDTH)
       .exitProcess(false)
       .middleware((args) => {
         const positionals = internalsOf(parser).getGroups()['Positionals:'] ?? [];
@@ -118,6 +119,13 @@ class CommandLine {
   #knownOf(parser: Argv): KnownOptions {
     return { ...internalsOf(parser).getOptions(), number: this.#numbers };
   }
+}
+
+/** Columns of the help text. */
+function helpWidth(): number {
+  // Loaded here: a start shows no help.
+  const { isatty } = process.getBuiltinModule('node:tty');
+  return Math.min(MAX_HELP_WIDTH, (isatty(1) && process.stdout.columns) || MAX_HELP_WIDTH);
 }
 
 function internalsOf(parser: Argv<object>): Internals {

@@ -1,7 +1,6 @@
 // Addresses to listen on, as text: tcp://HOST:PORT, tcp://[V6]:PORT, unix:///PATH,
 // vsock://CID:PORT, and fd://NAME for a socket that systemd passed. Pure.
 
-import { isIP } from 'node:net';
 import { OverlaybdError } from '../errors.js';
 
 const DEFAULT_PORT = 10809;
@@ -48,7 +47,8 @@ export function parseListenAddress(text: string): ListenAddress {
   const host = match[1] ?? match[2] ?? '';
   const port = match[3] === undefined ? DEFAULT_PORT : Number(match[3]);
   if (port > 65535) throw wrongAddress(text, 'has a port above 65535');
-  if (match[1] !== undefined && isIP(host) !== 6)
+  // Loaded here: most daemons listen at none.
+  if (match[1] !== undefined && !process.getBuiltinModule('node:net').isIPv6(host))
     throw wrongAddress(text, 'has no IPv6 address in brackets');
   return { kind: 'tcp', host, port };
 }

@@ -19,6 +19,8 @@ const REPLACEMENTS: Readonly<Record<string, string>> = {
   // winston has a copy of the streams that every supported Node.js has.
   'readable-stream': 'module.exports = require("node:stream");',
   'readable-stream/lib/_stream_writable.js': 'module.exports = require("node:stream").Writable;',
+  // winston would color levels with it.
+  '@colors/colors/safe': 'module.exports = {};',
   // With this winston writes about itself, in colors, if DEBUG is set.
   '@dabh/diagnostics': 'module.exports = () => () => false;',
 };
