@@ -27,6 +27,7 @@ import { FetchService, type OtherQuestion } from './service.js';
 import { replayTrace, TraceRecorder } from './trace.js';
 import { loadTrace } from './trace-layer.js';
 import type { FetchStatus } from './status.js';
+import { whileTelling } from './while-telling.js';
 
 export interface ThreadParts {
   readonly settings: RegistrySettings;
@@ -143,8 +144,10 @@ export class FetchThread {
       }
       case 'status':
         return this.#status();
-      case 'cache':
-        return this.#cache(question);
+      case 'cache': {
+        const goesOn = (): void => progress({ bytes: 0, total: 0, cached: 0 });
+        return whileTelling(this.#parts.clock, goesOn, () => this.#cache(question));
+      }
       case 'trace':
         return this.#trace(question, signal);
       case 'warm':
@@ -202,11 +205,14 @@ export class FetchThread {
       toldAt = clock.now();
       tell({ bytes, total, cached });
     };
+    const goesOn = (): void => tell({ bytes, total, cached });
     await this.#holding((holder) =>
-      mapEach(refs, FILL_BLOBS, async (ref) => {
-        const blob = await blobs.open(holder, ref);
-        await this.#filler.fill(blob, signal, fetched);
-      }),
+      whileTelling(clock, goesOn, () =>
+        mapEach(refs, FILL_BLOBS, async (ref) => {
+          const blob = await blobs.open(holder, ref);
+          await this.#filler.fill(blob, signal, fetched);
+        }),
+      ),
     );
     return { bytes, total, cached };
   }

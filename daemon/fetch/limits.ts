@@ -38,6 +38,9 @@ export const ANSWER_MARGIN_MS = 250;
 /** For opening, resolving and commands: nothing that a kernel waits for. */
 export const QUESTION_MS = 120_000;
 
+/** Work that may take longer than that, such as hashing a whole blob, tells each time after this that it goes on. */
+export const ALIVE_MS = 30_000;
+
 /** A question outlives this many deaths of the fetcher; the next one may be the question's fault. */
 export const MAX_DEATHS = 2;
 
