@@ -71,6 +71,11 @@ export class ImageTable {
     return this.#failed;
   }
 
+  /** The name of the image that the reactors have under a name; null: none. */
+  nameOf(name: string): string | null {
+    return (this.#exports.get(name) ?? this.#hidden.get(name))?.name ?? null;
+  }
+
   /**
    * What makes the image of an export.
    * @throws OverlaybdError NOT_FOUND when there is none of that name, or why it is not served

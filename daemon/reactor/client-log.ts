@@ -27,9 +27,16 @@ export class ClientLog {
   readonly #reads: Repeats<ReadFailureReport>;
   readonly #closed: Repeats<ConnectionSummary>;
   readonly #others: CountedLog;
+  readonly #imageOf: (name: string) => string | null;
 
-  constructor(log: Logger, now?: () => number) {
+  /** @param imageOf the name of the image of an export, as far as it is known */
+  constructor(
+    log: Logger,
+    now?: () => number,
+    imageOf: (name: string) => string | null = () => null,
+  ) {
     this.#log = log;
+    this.#imageOf = imageOf;
     this.#reads = new Repeats(READ_FAILURE_LINES, (each) => this.#tellReads(each), now);
     this.#closed = new Repeats(CLOSED_LINES, (each) => this.#tellClosed(each), now);
     this.#others = new CountedLog(log, now);
@@ -88,7 +95,8 @@ export class ClientLog {
         : mixed
           ? `${counted(count, 'more read')} failed in further places, the last: export ${name}: ${where}: ${why}`
           : `export ${name}: ${counted(count, 'more read')} failed likewise, the last: ${where}: ${why}`;
-    this.#log.log('error', text, { ...fields, ...more(count) });
+    const image = this.#imageOf(subject.export);
+    this.#log.log('error', text, { ...(image !== null && { image }), ...fields, ...more(count) });
   }
 
   #tellClosed({ subject, count, mixed }: RepeatReport<ConnectionSummary>): void {

@@ -54,7 +54,7 @@ export class Daemon {
   ) {
     this.#log = log;
     this.#strict = strict;
-    this.#clientLog = new ClientLog(log);
+    this.#clientLog = new ClientLog(log, undefined, (name) => this.images.nameOf(name));
     this.#tlsRequired = tls?.mode === 'require';
     this.#registries = registries;
     this.fetcher = new Fetcher(registries, log);

@@ -189,6 +189,8 @@ await test('hidden images are published but are not exports', async (t) => {
   t.same([...table.exports.keys()], ['a'], 'hidden images are not exports');
   for (const each of await table.setExports(exportsOf({ b: image(1) }))) table.release(each);
   t.same(namesOf(published.at(-1)), ['b', `(${held.key})`], 'they outlive a reload');
+  const names = ['b', held.key, 'none'].map((name) => table.nameOf(name));
+  t.same(names, [image(1), image(0), null]);
   table.unhide(held);
   t.same(namesOf(published.at(-1)), ['b']);
   const count = published.length;

@@ -198,3 +198,22 @@ await test('refused peers, failed accepts and dead threads: few lines', (t) => {
   t.ok(world.lines.length <= 2 * REPEATED_LINES.keys);
   t.end();
 });
+
+await test('the line of a failed read has the image of its export as a field', (t) => {
+  const fields: LogFields[] = [];
+  const log = new ClientLog(
+    { log: (_level, _message, more = {}) => void fields.push(more) },
+    () => 0,
+    (name) => (name === 'web' ? 'registry.example/web:1' : null),
+  );
+  log.readsFailed(report('a'));
+  log.readsFailed({ ...report('b'), export: 'gone' });
+  log.readsFailed({ ...report('c'), image: 'registry.example/told:1' });
+  t.match(fields, [
+    { image: 'registry.example/web:1', export: 'web', code: 'BAD_CHECKSUM' },
+    { export: 'gone' },
+    { image: 'registry.example/told:1' },
+  ]);
+  t.notOk('image' in (fields[1] ?? {}));
+  t.end();
+});
