@@ -13,7 +13,6 @@ import {
 } from '../../config/daemon-config.js';
 import type { ActivatedSocket } from '../../listen/socket-activation.js';
 import type { LogFormat, LogLevel } from '../../log/logger.js';
-import type { RegistrySettings } from '../../config/registry-settings.js';
 import type { DaemonOptions, ServedOptions } from '../../server/daemon.js';
 import type { ServeOptions } from '../../server/start.js';
 import { parseMetricsAddress, type MetricsAddress } from '../../config/metrics-address.js';
@@ -106,15 +105,18 @@ export async function serveSettings(
     args.config === undefined ? {} : readConfig(args.config);
   const config = await read();
   const notes: string[] = [];
-  const registries = async (of: DaemonConfig): Promise<RegistrySettings> =>
-    registriesOf(args, (note) => notes.push(note), of.registries);
-  const daemon = { ...servedBy(args, config, activated), registries: await registries(config) };
+  const daemon = {
+    ...servedBy(args, config, activated),
+    registries: await registriesOf(args, (note) => notes.push(note), config.registries),
+  };
   const stdio = args.stdio === true;
   const options: ServeOptions = {
     daemon,
     readServed: async (): Promise<ServedOptions> => {
       const again = await read();
-      return { ...servedBy(args, again, activated), registries: await registries(again) };
+      // What the operator should know was said at the start.
+      const registries = await registriesOf(args, () => undefined, again.registries);
+      return { ...servedBy(args, again, activated), registries };
     },
     state: stateOf(args),
     devices: devicesOf(args),
