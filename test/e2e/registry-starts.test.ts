@@ -1,10 +1,17 @@
 // What a daemon does that starts without what it needs: a registry that is down or refuses the login, a cache that
 // cannot be written. And images that are named in other ways than by a reference.
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as tick } from 'node:timers/promises';
 import t from 'tap';
-import { DaemonProcess, shortFolder } from '../support/daemon-process.js';
+import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
 import { RawNbdClient } from '../support/nbd-client.js';
 import { pushImage } from '../support/registry/push-image.js';
 import {
@@ -152,6 +159,37 @@ await t.test('a config.v1.json with blobs of a registry and a local layer', asyn
   client.destroy();
   await daemon.stop(test);
   test.equal(front.log.filter({ kind: 'manifest' }).length, 0, 'no manifest is needed');
+});
+
+await t.test('a config.v1.json is read again at each opening', async (test) => {
+  const { front, files, image } = await remoteImage(test);
+  const folder = shortFolder(test);
+  const [state, config, daemonConfig] = ['state', 'config.v1.json', 'daemon.json'].map((name) =>
+    join(folder, name),
+  ) as [string, string, string];
+  const repoBlobUrl = `${front.url}/v2/${REPOSITORY}/blobs`;
+  const remote = image.layers.map(({ digest, size }, i) => {
+    return { digest, size, dir: join(folder, `${i}`) };
+  });
+  const write = (lowers: readonly object[]): void =>
+    writeFileSync(config, JSON.stringify({ repoBlobUrl, lowers, upper: {}, resultFile: '' }));
+  write(remote.slice(0, 1));
+  writeFileSync(daemonConfig, JSON.stringify({ exports: { app: config } }));
+  const options = remoteOptions([front], join(folder, 'cache'));
+  const serve = ['--config', daemonConfig, '--state', state, ...options];
+  const daemon = await DaemonProcess.start(test, serve);
+  const before = await openPatiently(daemon.unix, 'app');
+  test.not(await compare(before, files.device), null, 'only its first layer');
+  // As a snapshotter does it: more layers, and one of them is on the disk by now.
+  mkdirSync(join(folder, '0'));
+  copyFileSync(files.blobs[0] ?? '', join(folder, '0', 'overlaybd.commit'));
+  write(remote);
+  const reloaded = await runDaemon(['reload', '--state', state]);
+  test.equal(reloaded.code, 0, reloaded.stderr);
+  const after = await openPatiently(daemon.unix, 'app');
+  test.equal(await compare(after, files.device), null);
+  for (const client of [before, after]) client.destroy();
+  await daemon.stop(test);
 });
 
 await t.test('an archive of docker save', async (test) => {

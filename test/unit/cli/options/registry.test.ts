@@ -1,7 +1,8 @@
 // The options about registries: what wins over what, and wrong values.
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
+import { parseCommandLine } from '../../../../daemon/cli/command-line.js';
 import {
   mergedRegistries,
   registriesOf,
@@ -9,6 +10,8 @@ import {
   wantedRegistries,
   type RegistryArguments,
 } from '../../../../daemon/cli/options/registry.js';
+import { parseDaemonConfig } from '../../../../daemon/config/daemon-config.js';
+import type { RegistriesConfig } from '../../../../daemon/config/registries-config.js';
 import { DEFAULT_REGISTRY_SETTINGS } from '../../../../daemon/config/registry-settings.js';
 
 await test('options win over the configuration, and that over defaults', (t) => {
@@ -83,4 +86,81 @@ await test('sizes', (t) => {
   t.throws(() => sizeOf('--x', '-1', 0), { code: 'BAD_ARGUMENT' });
   t.throws(() => sizeOf('--x', '9999999T', 0), { code: 'BAD_ARGUMENT' });
   t.end();
+});
+
+/** Options that scripts rely on: words of a command line, and the same in `registries` of daemon.json. */
+const EVERYWHERE: readonly (readonly [words: string, config: RegistriesConfig])[] = [
+  ['--plain-http a:5000 --plain-http b', { plainHttp: ['a:5000', 'b'] }],
+  ['--registry-ca /ca', { ca: '/ca' }],
+  ['--registry-cert /cert --registry-key /key', { certificate: '/cert', key: '/key' }],
+  ['--registry-config /config.json', { dockerConfig: '/config.json' }],
+  [
+    '--mirror a=https://m --mirror b=http://n',
+    { mirrors: [mirror('a', 'https'), mirror('b', 'http')] },
+  ],
+  ['--p2p http://localhost:9731/x', { p2p: 'http://localhost:9731/x' }],
+  ['--platform linux/arm64/v8', { platform: 'linux/arm64/v8' }],
+  ['--pull missing', { pull: 'missing' }],
+  ['--offline', { offline: true }],
+  ['--cache-dir /cache', { cache: { folder: '/cache' } }],
+  ['--cache-size 20G', { cache: { size: 20 * 2 ** 30 } }],
+  ['--cache-min-free 0', { cache: { minFree: 0 } }],
+  ['--fetch-deadline 7', { fetchDeadline: 7 }],
+  ['--fill-rate 10M', { fillRate: 10 << 20 }],
+];
+
+function mirror(host: string, scheme: 'http' | 'https') {
+  return { host, url: `${scheme}://${scheme === 'https' ? 'm' : 'n'}` };
+}
+
+const COMMANDS = ['serve', 'attach', 'mount', 'inspect', 'verify', 'warm', 'cache'];
+
+async function parsed(command: string, words: readonly string[]): Promise<RegistryArguments> {
+  const line = [command, 'one', 'two', ...words];
+  const result = await parseCommandLine(line, () => Promise.resolve('1'));
+  if (result.kind !== 'command') throw new Error(line.join(' '));
+  return result.args;
+}
+
+function docs(name: string): string {
+  return readFileSync(new URL(`../../../../../docs/${name}`, import.meta.url), 'utf8');
+}
+
+await test('every command has every option, daemon.json has it too, and both mean the same', async (t) => {
+  const [cli, configuration] = [docs('cli.md'), docs('configuration.md')];
+  for (const [words, config] of EVERYWHERE) {
+    const json = JSON.stringify({ registries: config });
+    const same = mergedRegistries({}, parseDaemonConfig(json, 'daemon.json').registries ?? {});
+    for (const command of COMMANDS) {
+      const args = await parsed(command, words.split(' '));
+      t.same(mergedRegistries(args, {}), same, `${command} ${words}`);
+    }
+    for (const [option] of words.matchAll(/--[\w-]+/g)) t.match(cli, `\`${option}`, 'cli.md');
+    const { cache = {}, ...keys } = config;
+    for (const key of [
+      ...Object.keys(keys),
+      ...Object.keys(cache).map((each) => `cache.${each}`),
+    ]) {
+      t.match(configuration, `\`${key}\``, 'configuration.md');
+    }
+  }
+});
+
+await test('of an option that takes one value the last one counts; a list has all', async (t) => {
+  for (const command of COMMANDS) {
+    const twice = [
+      '--pull',
+      'always',
+      '--cache-size',
+      '1G',
+      '--pull',
+      'never',
+      '--cache-size',
+      '2',
+    ];
+    t.match(await parsed(command, twice), { pull: 'never', 'cache-size': '2' }, command);
+    t.match(await parsed(command, ['--offline', '--no-offline']), { offline: false }, command);
+    const list = await parsed(command, ['--plain-http', 'a', '--plain-http', 'b']);
+    t.same(list['plain-http'], ['a', 'b'], command);
+  }
 });
