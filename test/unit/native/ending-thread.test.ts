@@ -51,11 +51,11 @@ spin();
 `;
 
 await t.test('threads that end while they load the addon', async (test) => {
-  test.equal(await endAtManyMoments(LOAD, 150), 150);
+  test.equal(await endAtManyMoments(LOAD, 60), 60);
 });
 
 await t.test('threads that end while the addon throws', async (test) => {
-  test.equal(await endAtManyMoments(BUSY, 60), 60);
+  test.equal(await endAtManyMoments(BUSY, 40), 40);
 });
 
 /**

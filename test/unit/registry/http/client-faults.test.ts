@@ -1,6 +1,6 @@
 // Every fault of a registry or a store that we know of: once, and the bytes are right; for ever, and there is an
 // error that names it, with no wrong byte before it.
-import { test } from 'tap';
+import { test, type Test } from 'tap';
 import type { Action } from '../../../support/registry/rules.js';
 import { BLOB, startFront } from '../../support/registry/front-client.js';
 import { clientOf } from './client-front.js';
@@ -135,39 +135,47 @@ const FAULTS: readonly Fault[] = [
   },
 ];
 
-for (const { name, action, isBad = false, comesFurther = false, message, status } of FAULTS) {
-  for (const redirect of [undefined, 'store'] as const) {
-    const place = redirect ? 'the store' : 'the registry';
-    await test(`${name} of ${place}`, async (t) => {
-      const { front } = await startFront(t, redirect ? { redirect } : {});
-      const { range, counters } = clientOf(t, front, {}, { limits: SHORT });
-      const once = front.rule({ match: { kind: 'data' }, action, times: 1 });
-      t.ok((await range(FIRST, LAST)).equals(RIGHT), 'once');
-      t.equal(once.hits, 1);
-      once.release();
-      const always = front.rule({ match: { kind: 'data' }, action });
-      if (comesFurther) {
-        t.ok((await range(FIRST, LAST)).equals(RIGHT), 'each try gets a part');
-        return;
-      }
-      // A probe of a breaker may be what ends it.
-      const deadlineMs = isBad ? 60_000 : 3000;
-      const error = await range(FIRST, LAST, { deadlineMs }).then(
-        () => null,
-        (thrown: unknown) => thrown as { message: string; facts: Record<string, unknown> },
-      );
-      t.match(error, { code: 'REMOTE', message });
-      t.equal(error?.facts['host'], redirect ? front.storeHost : front.host);
-      if (status !== undefined) t.equal(error?.facts['status'], status);
-      // A store that answers 400 may mean its URL, which is renewed.
-      if (isBad) t.equal(always.hits, name === '400' && redirect ? 3 : 2, 'asked once more');
-      t.notMatch(error?.message, /signature|expires=|<script>/, 'no secret, no page');
-      front.rules.clear();
-      always.release();
-      t.ok((await range(FIRST, LAST)).equals(RIGHT), 'without the fault it is right again');
-      // The front takes its own 416 for the client's mistake.
-      if (name !== '416') t.same(front.log.violations(), []);
-      for (const each of counters.hosts.values()) t.equal(each.inFlight, 0, 'no place is lost');
-    });
+for (const fault of FAULTS) {
+  await test(fault.name, (t) => {
+    t.jobs = 2; // both wait for the same times
+    for (const redirect of [undefined, 'store'] as const) {
+      const place = redirect ? 'of the store' : 'of the registry';
+      void t.test(place, { buffered: true }, (within) => survives(within, fault, redirect));
+    }
+    t.end();
+  });
+}
+
+/** @param redirect undefined: the registry itself sends the blob */
+async function survives(t: Test, fault: Fault, redirect: 'store' | undefined): Promise<void> {
+  const { name, action, isBad = false, comesFurther = false, message, status } = fault;
+  const { front } = await startFront(t, redirect ? { redirect } : {});
+  const { range, counters } = clientOf(t, front, {}, { limits: SHORT });
+  const once = front.rule({ match: { kind: 'data' }, action, times: 1 });
+  t.ok((await range(FIRST, LAST)).equals(RIGHT), 'once');
+  t.equal(once.hits, 1);
+  once.release();
+  const always = front.rule({ match: { kind: 'data' }, action });
+  if (comesFurther) {
+    t.ok((await range(FIRST, LAST)).equals(RIGHT), 'each try gets a part');
+    return;
   }
+  // A probe of a breaker may be what ends it.
+  const deadlineMs = isBad ? 60_000 : 3000;
+  const error = await range(FIRST, LAST, { deadlineMs }).then(
+    () => null,
+    (thrown: unknown) => thrown as { message: string; facts: Record<string, unknown> },
+  );
+  t.match(error, { code: 'REMOTE', message });
+  t.equal(error?.facts['host'], redirect ? front.storeHost : front.host);
+  if (status !== undefined) t.equal(error?.facts['status'], status);
+  // A store that answers 400 may mean its URL, which is renewed.
+  if (isBad) t.equal(always.hits, name === '400' && redirect ? 3 : 2, 'asked once more');
+  t.notMatch(error?.message, /signature|expires=|<script>/, 'no secret, no page');
+  front.rules.clear();
+  always.release();
+  t.ok((await range(FIRST, LAST)).equals(RIGHT), 'without the fault it is right again');
+  // The front takes its own 416 for the client's mistake.
+  if (name !== '416') t.same(front.log.violations(), []);
+  for (const each of counters.hosts.values()) t.equal(each.inFlight, 0, 'no place is lost');
 }
