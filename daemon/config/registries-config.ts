@@ -15,7 +15,7 @@ import {
   type RegistrySettings,
 } from './registry-settings.js';
 
-/** Seconds. The kernel's client must wait longer than a read does; an hour is longer than anybody waits. */
+/** Seconds. The kernel's client must wait longer than a read does; no client waits for an hour. */
 export const MAX_FETCH_DEADLINE = 3600;
 
 const hostSchema = stringOf(

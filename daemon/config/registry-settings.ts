@@ -10,7 +10,7 @@ export const DEFAULT_FETCH_DEADLINE = 20;
 /** A service that knows credentials: upstream's credentialConfig in all modes but "file". */
 export interface CredentialService {
   readonly mode: 'http' | 'https' | 'uds';
-  /** An URL; the path of the socket for "uds". */
+  /** A URL; the path of the socket for "uds". */
   readonly address: string;
   /** Seconds. */
   readonly timeout: number;
@@ -27,7 +27,7 @@ export interface RegistrySettings {
   readonly ca: string | null;
   readonly certificate: string | null;
   readonly key: string | null;
-  /** Path of a docker config.json; null: where docker and podman have theirs. */
+  /** Path of a docker config.json; null: the places of docker and podman. */
   readonly dockerConfig: string | null;
   /** Path of upstream's cred.json; null: none. */
   readonly credentialFile: string | null;

@@ -28,7 +28,7 @@ export interface ListenArguments {
 }
 
 const SOCKET_OPTIONS = ['socket-mode', 'socket-owner', 'socket-group'] as const;
-/** Of no use for one client that is there already. */
+/** With --stdio there is one client, which is connected already: these options would have no effect. */
 const NOT_WITH_STDIO = [
   'listen',
   'on-demand',

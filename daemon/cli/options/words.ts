@@ -8,7 +8,7 @@ import { parseReference } from '../../registry/reference.js';
 
 /** A word that can only be a path. */
 const IS_PATH = /^(?:\/|\.{1,2}(?:\/|$))/;
-/** "registry.example/app", "localhost:5000/app": what no short name of docker.io is. */
+/** "registry.example/app", "localhost:5000/app": a name with a host, not a short name of docker.io. */
 const HAS_HOST = /^(?:localhost|[^/]*[.:][^/]*)\//;
 
 /**
