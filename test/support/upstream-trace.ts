@@ -16,7 +16,7 @@ export function writeUpstreamTrace(records: readonly TraceRecord[]): Buffer {
   const bytes = Buffer.alloc(SIZE + SIZE * records.length);
   for (const [i, { operation = 'R', layer, count, offset }] of records.entries()) {
     const at = SIZE + SIZE * i;
-    // Memory that nobody has cleared: the checksum covers the padding.
+    // Memory that was not cleared: the checksum covers the padding.
     bytes.fill(0xee, at, at + SIZE);
     bytes.write(operation, at, 'latin1');
     bytes.writeUInt32LE(layer, at + 4);

@@ -192,7 +192,7 @@ await test('bytes that break a checksum are fetched again, by the chunks that ho
   asked.length = 0;
   const bytes = Buffer.alloc(2);
   t.ok(source.distrust(CHUNK_SIZE - 1, 2));
-  t.notOk(source.read(CHUNK_SIZE - 1, 2, bytes, 0), 'nobody reads them meanwhile');
+  t.notOk(source.read(CHUNK_SIZE - 1, 2, bytes, 0), 'no other read wants them meanwhile');
   t.ok(source.read(2 * CHUNK_SIZE, 2, bytes, 0), 'others are read');
   await source.ensure(CHUNK_SIZE + 7, 1);
   t.same(asked, ['refetch 9: 0-1']);

@@ -21,7 +21,7 @@ function read(slots: Slots, map: ChunkMap, chunk: number): number {
   return byte[0] ?? -1;
 }
 
-await test('the oldest chunk that nobody touched makes room', (t) => {
+await test('the oldest chunk that no read touched makes room', (t) => {
   const { slots, map } = setUp(t, 3);
   for (const chunk of [1, 2, 3]) slots.put(map, chunk, bytesOf(chunk));
   for (const chunk of [1, 2, 3]) map.takeTouch(chunk);

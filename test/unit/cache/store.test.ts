@@ -189,7 +189,7 @@ await test('a complete blob whose bytes are wrong is fetched again, and removed'
   await blob.complete();
   patch(blobFiles(folder)['blob'] ?? '', 3 * CHUNK_SIZE + 7, 'rotten');
   const source = new CachedSource(blob.spec, fetcher);
-  t.notOk((await readFully(source, 0, CONTENT.length)).equals(CONTENT), 'nobody has noticed yet');
+  t.notOk((await readFully(source, 0, CONTENT.length)).equals(CONTENT), 'no check has noticed yet');
   t.ok(source.distrust(3 * CHUNK_SIZE, 10));
   t.ok((await readFully(source, 0, CONTENT.length)).equals(CONTENT));
   t.equal(await blob.complete(), false);

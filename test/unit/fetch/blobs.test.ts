@@ -27,7 +27,7 @@ function setup(...fakes: FakeBlob[]) {
   return { blobs, told, specs };
 }
 
-await t.test('a blob is one, whoever opens it, and ends with its last holder', async (test) => {
+await t.test('all holders of a blob share it, and it ends with the last one', async (test) => {
   const fake = new FakeBlob(1000, 'h', 'a');
   const { blobs, told } = setup(fake);
   const [first, second] = await Promise.all([

@@ -6,7 +6,7 @@ import { FakeBlob, scheduled } from '../../support/fetch-fakes.js';
 
 const MIB = 1 << 20;
 
-await t.test('one dead registry of eight delays nobody else', async (test) => {
+await t.test('one dead registry of eight delays no other', async (test) => {
   const blobs = Array.from({ length: 8 }, (_, i) => new FakeBlob(8 * MIB, `host-${i}`));
   const turnsOf = async (isDead: boolean): Promise<number> => {
     const { clock, client, opened, want } = scheduled(

@@ -8,7 +8,7 @@ import { FakeBlob, remoteError, scheduled } from '../../support/fetch-fakes.js';
 const MIB = 1 << 20;
 
 await t.test(
-  'a chunk is fetched once, whoever wants it, and each that comes is kept',
+  'a chunk that several want is fetched once, and each that comes is kept',
   async (test) => {
     const fake = new FakeBlob(4 * MIB);
     const { clock, client, opened, want, ranges } = scheduled(fake);

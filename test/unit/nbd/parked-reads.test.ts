@@ -38,7 +38,7 @@ for (const form of FORMS) {
     }));
     for (const each of asked) harness.ask(each);
     await harness.settle();
-    test.notOk(harness.transmission.atRest, 'nobody wants it elsewhere');
+    test.notOk(harness.transmission.atRest, 'it is not paused');
     harness.transmission.pause(true);
     test.ok(harness.transmission.atRest);
     const bytes = harness.transmission.recall();

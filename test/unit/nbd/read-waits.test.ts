@@ -33,7 +33,7 @@ await t.test('from the first wait to the answer', (test) => {
 });
 
 await t.test(
-  'a read that did not wait, and one that nobody wants any longer, do not count',
+  'a read that did not wait, and one whose connection has ended, do not count',
   (test) => {
     const waits = new ReadWaits(() => 5);
     waits.end(read());

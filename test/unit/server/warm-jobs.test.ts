@@ -47,7 +47,7 @@ function start() {
 }
 
 function nothing(): void {
-  // A promise that nobody has made yet.
+  // A promise that is made later.
 }
 
 await test('a job runs, tells its progress, and is done', async (t) => {
