@@ -62,6 +62,29 @@ await t.test('warm fetches an image, and cache shows, checks and removes it', as
   test.match(collected, { code: 0, stdout: / were freed\n$/ }, collected.stderr);
 });
 
+await t.test('warm finds wrong bytes that no other check can see', async (test) => {
+  const { front, files, image, name } = await remoteImage(test);
+  const options = remoteOptions([front], join(shortFolder(test), 'cache'));
+  // Of the layer that is not compressed: far behind its head, and before its index.
+  const reference = image.layers[2]?.digest ?? '';
+  const at = 300_000;
+  const match = { kind: 'data', reference, covers: at } as const;
+  const corrupt = front.rule({ match, action: { do: 'corrupt', at }, times: 1 });
+  const failed = await runDaemon(['warm', name, ...options]);
+  test.equal(corrupt.hits, 1);
+  test.not(failed.code, 0);
+  test.match(failed.stderr, reference);
+  test.match(failed.stderr, /does not have this digest/);
+  const again = await runDaemon(['warm', name, ...options]);
+  test.equal(again.code, 0, again.stderr);
+  await front.die();
+  const daemon = await DaemonProcess.start(test, [name, ...options, '--offline']);
+  const client = await RawNbdClient.open(daemon.unix);
+  test.equal(await compare(client, files.device), null, 'all of it was dropped, and is right now');
+  client.destroy();
+  await daemon.stop(test);
+});
+
 await t.test('what is wrong is said', async (test) => {
   const cache = ['--cache-dir', join(shortFolder(test), 'cache')];
   for (const [words, code, message] of [
