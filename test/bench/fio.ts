@@ -33,14 +33,16 @@ interface FioOutput {
 }
 
 /**
- * @param seed of the offsets: the same for every server in a round @throws Error with fio's output if it fails or if a
- * request failed
+ * @param seed of the offsets: the same for every server in a round
+ * @param end bytes of the export that are read, from its beginning; all if left out
+ * @throws Error with fio's output if it fails or if a request failed
  */
 export async function runFio(
   work: Work,
   socket: string,
   seconds: number,
   seed: number,
+  end?: number,
 ): Promise<FioResult> {
   const args = [
     // Threads, so that killing fio leaves no process.
@@ -57,6 +59,7 @@ export async function runFio(
     // Without a map of the blocks that were read: it would make fio slower, and runs are longer than one pass over the
     // device.
     '--norandommap',
+    ...(end === undefined ? [] : [`--size=${end}`]),
     '--time_based',
     `--runtime=${Math.round(seconds * 1000)}ms`,
     '--lat_percentiles=1',

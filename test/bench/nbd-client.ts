@@ -1,4 +1,4 @@
-// A minimal NBD client: opens the default export and reads, one request at a time. It checks servers and times their
+// A minimal NBD client: opens an export and reads, one request at a time. It checks servers and times their
 // start; it is not for load, nor a test of the protocol.
 import { once } from 'node:events';
 import { createConnection, type Socket } from 'node:net';
@@ -33,13 +33,14 @@ export class NbdClient {
 
   /**
    * @param socket path of a Unix socket
+   * @param name of the export; the default export if left out
    * @throws Error with the code of a system call if no server listens, or that describes a later failure
    */
-  static async open(socket: string): Promise<NbdClient> {
+  static async open(socket: string, name = ''): Promise<NbdClient> {
     const connection = createConnection(socket);
     await once(connection, 'connect');
     const client = new NbdClient(connection);
-    await client.#shakeHands();
+    await client.#shakeHands(name);
     return client;
   }
 
@@ -67,12 +68,14 @@ export class NbdClient {
     void this.#chunks.return?.();
   }
 
-  async #shakeHands(): Promise<void> {
+  async #shakeHands(name: string): Promise<void> {
     await this.#take(GREETING_SIZE);
     const hello = Buffer.alloc(4);
     hello.writeUInt32BE(NBD_FLAG_FIXED_NEWSTYLE | NBD_FLAG_NO_ZEROES);
-    // The name of the default export is empty, and no information is requested.
-    const data = Buffer.alloc(4 + 2);
+    // Length, name, and no information is requested.
+    const data = Buffer.alloc(4 + Buffer.byteLength(name) + 2);
+    data.writeUInt32BE(Buffer.byteLength(name), 0);
+    data.write(name, 4);
     const option = Buffer.alloc(16);
     option.writeUInt32BE(IHAVEOPT_HIGH, 0);
     option.writeUInt32BE(IHAVEOPT_LOW, 4);

@@ -20,6 +20,10 @@ export interface FrontArguments {
   readonly tokens?: boolean;
   /** Paths, PEM. */
   readonly tls?: { readonly certificate: string; readonly key: string };
+  /** 0 if left out: the system chooses. */
+  readonly port?: number;
+  /** A file with rules: what it does wrong. */
+  readonly rules?: string;
 }
 
 /** What was asked for since the start of the front. */
@@ -54,11 +58,13 @@ export class FrontProcess {
 
   /** @throws Error if it ends before it listens */
   static async start(options: FrontArguments): Promise<FrontProcess> {
-    const { layout, latency = 0, rate = Infinity, redirect = false, tokens = false, tls } = options;
-    const args = [PROGRAM, '--layout', layout, '--repository', REPOSITORY];
+    const { layout, latency = 0, rate = Infinity, redirect = false, tokens = false } = options;
+    const { tls, port = 0, rules } = options;
+    const args = [PROGRAM, '--layout', layout, '--repository', REPOSITORY, '--port', `${port}`];
     args.push('--latency', `${latency}`, '--rate', `${rate}`);
     if (redirect) args.push('--redirect', 'store');
     if (tokens) args.push('--auth', 'bearer', '--anonymous');
+    if (rules !== undefined) args.push('--rules', rules);
     if (tls) args.push('--cert', tls.certificate, '--key', tls.key);
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     const kill = (): boolean => child.kill('SIGKILL');
@@ -77,8 +83,8 @@ export class FrontProcess {
     return new URL(this.url).host;
   }
 
-  get pid(): number {
-    return this.#child.pid ?? 0;
+  get port(): number {
+    return Number(new URL(this.url).port);
   }
 
   /** The name of an image. */

@@ -2,10 +2,20 @@
 import type { Document } from '../docs.js';
 import type { ImageForms } from '../forms.js';
 import type { BenchOptions } from '../options.js';
+import { CachedImage, type CachedSample, type StartSample } from './cached.js';
 import { measureChains, type Chain } from './chains.js';
 import { measureCold, type ColdResult } from './cold.js';
+import { measureFetching, type FetchSample } from './fetching.js';
 import { makePlace } from './place.js';
-import { chainTable, coldTables } from './tables.js';
+import { measureRemoteMemory, type RemoteMemory } from './remote-memory.js';
+import {
+  cachedTable,
+  chainTable,
+  coldTables,
+  fetchTable,
+  remoteMemoryTable,
+  startsTable,
+} from './tables.js';
 
 export interface RegistryResult {
   /** Milliseconds. */
@@ -16,11 +26,15 @@ export interface RegistryResult {
   readonly sizes: { readonly disk: number; readonly layer: number };
   readonly chains: readonly Chain[];
   readonly cold: ColdResult;
+  readonly cached: readonly CachedSample[];
+  readonly starts: readonly StartSample[];
+  readonly fetching: readonly FetchSample[];
+  readonly memory: readonly RemoteMemory[];
 }
 
 /** @param folder for sockets, caches and mounts */
 export async function measureRegistry(
-  options: Pick<BenchOptions, 'rounds' | 'latency' | 'rate'>,
+  options: Pick<BenchOptions, 'rounds' | 'seconds' | 'latency' | 'rate'>,
   forms: ImageForms,
   folder: string,
   say: (line: string) => void,
@@ -30,12 +44,25 @@ export async function measureRegistry(
   const sizes = { disk: forms.virtualSize, layer: place.layerSize };
   say('opening: requests that follow one another');
   const chains = await measureChains(place, folder, latency);
+  const memory = await measureRemoteMemory(folder);
+  const fetching = await measureFetching(place, folder, options.rounds, say);
+  const image = await CachedImage.fetch(place, folder, forms.virtualSize);
+  const starts = await image.starts();
+  const cached = await image.speed(options, say);
   const cold = await measureCold(options, place, folder, say);
-  return { latency, rate, sizes, chains, cold };
+  return { latency, rate, sizes, chains, cold, cached, starts, fetching, memory };
 }
 
 export function registryTables(result: RegistryResult): string[] {
-  return [chainTable(result.chains), ...coldTables(result.cold)];
+  const { chains, cold, cached, starts, fetching, memory } = result;
+  return [
+    chainTable(chains),
+    ...coldTables(cold),
+    cachedTable(cached),
+    startsTable(starts),
+    fetchTable(fetching),
+    remoteMemoryTable(memory),
+  ];
 }
 
 export function registryDocument(

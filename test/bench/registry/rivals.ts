@@ -40,7 +40,8 @@ export function serveRemote(
   return serve(front.name(tag), socket, [...front.options, ...cache, ...more]);
 }
 
-function serve(image: string, socket: string, more: readonly string[] = []): Server {
+/** The daemon with a file, or an image by its name. */
+export function serve(image: string, socket: string, more: readonly string[] = []): Server {
   const words = [process.execPath, PROGRAM, 'serve', image, '--listen', `unix://${socket}`];
   return run('overlaybd-nbd', socket, [...words, ...more]);
 }

@@ -1,8 +1,12 @@
 // Results of `--registry` as tables. Text only.
 import { cellsOf, table } from '../report.js';
 import { spreadOf } from '../summary.js';
+import { findWork } from '../works.js';
+import type { CachedSample, StartName, StartSample } from './cached.js';
 import type { Chain } from './chains.js';
 import type { ColdResult, ColdWork } from './cold.js';
+import type { FetchSample } from './fetching.js';
+import type { RemoteMemory } from './remote-memory.js';
 import { RIVALS, type RivalName } from './rivals.js';
 
 const MIB = 1 << 20;
@@ -47,4 +51,72 @@ function coldTable(cold: ColdResult, { name, title, needed }: ColdWork): string 
   const what = `${title}, needs ${(needed / MIB).toFixed(1)} MiB of the disk: seconds`;
   const head = [what, 'median', 'min', 'max', 'x ours', 'MiB fetched', 'x needed', 'requests'];
   return table([head, ...body]);
+}
+
+/** The image in the cache, divided by a local file in the same round. */
+export function cachedTable(samples: readonly CachedSample[]): string {
+  const groups = groupedBy(samples, ({ state, work }) => `${state} ${work}`);
+  const body = groups.map((group) => {
+    const [{ state, work } = { state: 'complete', work: 'rand-qd16' } as const] = group;
+    const about = state === 'complete' ? 'all of it cached' : 'three quarters cached';
+    return [
+      `${findWork(work).title}, ${about}`,
+      ...cellsOf(spreadOf(group.map(({ remote, local }) => remote / local)), 3),
+      spreadOf(group.map(({ remote }) => remote)).median.toFixed(0),
+      spreadOf(group.map(({ local }) => local)).median.toFixed(0),
+    ];
+  });
+  const head = ['Cached image, LZ4: x local file', 'median', 'min', 'max', 'IOPS, MB/s', 'file'];
+  return table([head, ...body]);
+}
+
+const STARTS: Readonly<Record<StartName, string>> = {
+  local: 'the layer as a local file',
+  missing: 'cached, `--pull missing`, the registry refuses connections',
+  refused: 'cached, the registry refuses connections',
+  silent: 'cached, the registry never answers',
+};
+
+export function startsTable(samples: readonly StartSample[]): string {
+  const body = groupedBy(samples, ({ name }) => name).map((group) => [
+    STARTS[group[0]?.name ?? 'local'],
+    ...cellsOf(spreadOf(group.map(({ milliseconds }) => milliseconds)), 0),
+  ]);
+  return table([['From exec to the first read, ms', 'median', 'min', 'max'], ...body]);
+}
+
+export function fetchTable(samples: readonly FetchSample[]): string {
+  const body = groupedBy(samples, ({ wire }) => wire).map((group) => {
+    const median = (of: (sample: FetchSample) => number): number =>
+      spreadOf(group.map((sample) => of(sample))).median;
+    return [
+      group[0]?.wire ?? '',
+      ...cellsOf(spreadOf(group.map(({ rate }) => rate)), 0, 1e6),
+      median(({ fetcher }) => fetcher).toFixed(0),
+      median(({ all }) => all).toFixed(0),
+      `${(median(({ busy }) => busy) * 100).toFixed(0)} %`,
+    ];
+  });
+  const cost = ['us/chunk', 'us/chunk, all threads', 'busy'];
+  return table([['One fetcher, MB/s', 'median', 'min', 'max', ...cost], ...body]);
+}
+
+export function remoteMemoryTable(samples: readonly RemoteMemory[]): string {
+  const body = groupedBy(samples, ({ images }) => `${images}`).flatMap((group) => {
+    const about = `images of 3 layers: ${group[0]?.images ?? 0}`;
+    return [
+      [about, ...cellsOf(spreadOf(group.map(({ idle }) => idle)), 1, MIB)],
+      [`${about}, all read`, ...cellsOf(spreadOf(group.map(({ after }) => after)), 1, MIB)],
+    ];
+  });
+  return table([['Resident memory, MiB', 'median', 'min', 'max'], ...body]);
+}
+
+function groupedBy<T>(things: readonly T[], keyOf: (thing: T) => string): T[][] {
+  const groups = new Map<string, T[]>();
+  for (const thing of things) {
+    const key = keyOf(thing);
+    groups.set(key, [...(groups.get(key) ?? []), thing]);
+  }
+  return [...groups.values()];
 }
