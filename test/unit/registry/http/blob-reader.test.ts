@@ -67,6 +67,26 @@ await test('a limit of attempts, while the breaker is closed', async (t) => {
   t.equal(front.log.requests.length, 8);
 });
 
+await test('64 KiB of progress begin the count of attempts anew', async (t) => {
+  const { front } = await startFront(t);
+  const limits = { attempts: 2, breakerFailures: 100 };
+  const last = 6 * 65_536 - 1;
+  const cut = (after: number) =>
+    front.rule({ match: {}, action: { do: 'cut', after, length: 'chunked' } });
+  const rule = cut(65_536);
+  t.ok(
+    (await clientOf(t, front, {}, { limits }).range(0, last)).equals(BLOB.subarray(0, last + 1)),
+  );
+  t.equal(rule.hits, 6);
+  front.rules.clear();
+  const slower = cut(32_767);
+  await t.rejects(clientOf(t, front, {}, { limits }).range(0, last), {
+    code: 'REMOTE',
+    facts: { attempts: 2 },
+  });
+  t.equal(slower.hits, 2);
+});
+
 await test('Retry-After is kept, and the end comes at once if it is too late', async (t) => {
   const { front } = await startFront(t);
   const { range } = clientOf(t, front);

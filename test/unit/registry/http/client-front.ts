@@ -42,11 +42,13 @@ export interface RangeOptions {
   readonly host?: string;
 }
 
+/** @param base limits that differ from the client's own, if `limits` does not say otherwise */
 export function clientOf(
   t: Test,
   front: FaultFront,
   settings: Partial<RegistrySettings> = {},
   { limits, ...seams }: Partial<ClientSeams> = {},
+  base: Partial<HttpLimits> = TEST_LIMITS,
 ): TestClient {
   const lines: string[] = [];
   const counters = new Counters();
@@ -56,7 +58,7 @@ export function clientOf(
       env: { HOME: '/nonexistent' },
       log: (line) => lines.push(line),
       counters,
-      limits: { ...TEST_LIMITS, ...limits },
+      limits: { ...base, ...limits },
       ...seams,
     },
   );

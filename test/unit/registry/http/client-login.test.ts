@@ -11,6 +11,7 @@ import type { AuthOptions } from '../../../support/registry/token-office.js';
 import type { FaultFront } from '../../../support/registry/fault-front.js';
 import { BLOB, REPOSITORY, startFront } from '../../support/registry/front-client.js';
 import { clientOf } from './client-front.js';
+import { startServer } from './small-server.js';
 
 const LAST = 99_999;
 const RIGHT = BLOB.subarray(0, LAST + 1);
@@ -240,3 +241,39 @@ await test('upstream: cred.json, and its service', async (t) => {
   t.ok(asked.includes(`/auth?${remote}`));
   t.ok(asked.includes(`/where?a=b&${remote}`));
 });
+
+await test('a token service may answer with 256 KiB, and no more', async (t) => {
+  const { front } = await startFront(t);
+  let length = 262_144;
+  const realm = await startServer(
+    t,
+    (_, response) => void response.end('{"token":"t"}'.padEnd(length)),
+  );
+  const host = await startServer(t, ({ headers }, response) => {
+    if (headers.authorization === 'Bearer t') response.end('{}');
+    else response.writeHead(401, { 'www-authenticate': `Bearer realm="http://${realm}/"` }).end();
+  });
+  const settings = { plainHttp: [host] };
+  t.ok(await clientOf(t, front, settings).client.manifest(host, 'a', 'b', []));
+  length++;
+  const { client } = clientOf(t, front, settings);
+  await t.rejects(client.manifest(host, 'a', 'b', []), {
+    message: /sends the token of more than 262144 bytes/,
+  });
+});
+
+for (const [length, isTaken] of [
+  [65_536, true],
+  [65_537, false],
+] as const) {
+  await test(`a credential helper that prints ${length} bytes`, async (t) => {
+    const { front } = await startFront(t, { auth: { scheme: 'basic', users: USERS } });
+    const answer = JSON.stringify({ Username: 'me', Secret: 'se:cret' }).padEnd(length - 1);
+    const env = helper(t, 'cat "$FOLDER/answer"');
+    writeFileSync(join(env['FOLDER'] ?? '', 'answer'), `${answer}\n`);
+    const { range, lines } = clientOf(t, front, {}, { env });
+    if (isTaken) t.ok((await range(0, LAST)).equals(RIGHT));
+    else await t.rejects(range(0, LAST), { code: 'AUTH' });
+    t.equal(/prints too much/.test(lines.join()), !isTaken);
+  });
+}

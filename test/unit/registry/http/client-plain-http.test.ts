@@ -1,23 +1,9 @@
 // A registry of plain http sends the client elsewhere: over http, it goes only to hosts that are named for it.
-import { once } from 'node:events';
-import { createServer, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { test, type Test } from 'tap';
+import { test } from 'tap';
 import { OCI } from '../../../support/registry/media-types.js';
 import { BLOB, REPOSITORY, startFront } from '../../support/registry/front-client.js';
 import { clientOf } from './client-front.js';
-
-/** @returns "127.0.0.1:PORT" */
-async function startServer(t: Test, listener: RequestListener): Promise<string> {
-  const server = createServer(listener);
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.teardown(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  return `127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
+import { startServer } from './small-server.js';
 
 await test('a redirect', async (t) => {
   const { front } = await startFront(t);

@@ -5,6 +5,7 @@ import { OCI } from '../../../support/registry/media-types.js';
 import type { FaultFront } from '../../../support/registry/fault-front.js';
 import { BLOB, image, REPOSITORY, startFront } from '../../support/registry/front-client.js';
 import { clientOf, type TestClient } from './client-front.js';
+import { startServer } from './small-server.js';
 
 const ACCEPT = [OCI.manifest, OCI.index];
 const HERE: LookupAddress[] = [{ address: '127.0.0.1', family: 4 }];
@@ -91,4 +92,36 @@ await test('a manifest that is missing is asked for once', async (t) => {
   const { client } = clientOf(t, front);
   await t.rejects(client.manifest(front.host, REPOSITORY, 'none', ACCEPT), { code: 'NOT_FOUND' });
   t.equal(front.log.requests.length, 1);
+});
+
+await test('a manifest of 4 MiB is read, and nothing longer', async (t) => {
+  const { front } = await startFront(t);
+  let length = 4_194_304;
+  // Without a Content-Length, so that the bytes are counted.
+  const host = await startServer(
+    t,
+    (_, response) => void response.write('{}'.padEnd(length), () => response.end()),
+  );
+  const { client } = clientOf(t, front, { plainHttp: [host] });
+  const { bytes } = await client.manifest(host, 'a', 'b', ACCEPT);
+  t.equal(bytes.length, length);
+  length++;
+  await t.rejects(client.manifest(host, 'a', 'b', ACCEPT), {
+    code: 'LIMIT',
+    message: /of more than 4194304 bytes/,
+  });
+});
+
+await test('three redirects are followed', async (t) => {
+  const { front } = await startFront(t);
+  const host = await startServer(t, ({ url }, response) => {
+    const [, hops] = /(\d+)$/.exec(url ?? '') ?? [];
+    if (hops === '0') response.end('{}');
+    else response.writeHead(302, { location: `${Number(hops) - 1}` }).end();
+  });
+  const { client } = clientOf(t, front, { plainHttp: [host] });
+  t.ok(await client.manifest(host, 'a', '3', ACCEPT));
+  await t.rejects(client.manifest(host, 'a', '4', ACCEPT), {
+    message: /redirects more than 3 times/,
+  });
 });

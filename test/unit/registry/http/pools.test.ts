@@ -12,6 +12,7 @@ import { makePki } from '../../../support/tls-files.js';
 import { BLOB, startFront } from '../../support/registry/front-client.js';
 import { Pools } from '../../../../daemon/registry/http/pools.js';
 import { clientOf, TEST_LIMITS } from './client-front.js';
+import { startServer } from './small-server.js';
 
 const LAST = 99_999;
 const RIGHT = BLOB.subarray(0, LAST + 1);
@@ -198,4 +199,20 @@ await test('never more connections than the limit', async (t) => {
       .slice(-2),
     ['rejected', 'rejected'].slice(0, 2),
   );
+});
+
+await test('the header of an answer is bounded', async (t) => {
+  const { front } = await startFront(t);
+  let length = 60_000;
+  const host = await startServer(t, (_, response) => {
+    response.writeHead(200, { 'x-long': 'a'.repeat(length) }).end('{}');
+  });
+  const settings = { plainHttp: [host], fetchDeadline: 60 };
+  const { client } = clientOf(t, front, settings, { limits: { attempts: 1 } });
+  t.ok(await client.manifest(host, 'a', 'b', []));
+  length = 70_000;
+  await t.rejects(client.manifest(host, 'a', 'b', []), {
+    code: 'REMOTE',
+    message: /does not speak HTTP \(UND_ERR_HEADERS_OVERFLOW\)/,
+  });
 });

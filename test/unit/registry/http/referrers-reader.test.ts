@@ -7,6 +7,7 @@ import { test } from 'tap';
 import type { Action } from '../../../support/registry/rules.js';
 import { image, REPOSITORY, startFront } from '../../support/registry/front-client.js';
 import { clientOf } from './client-front.js';
+import { startServer } from './small-server.js';
 
 const PLAIN = image.plain?.digest ?? '';
 const INDEX = 'application/vnd.oci.image.index.v1+json';
@@ -81,4 +82,15 @@ await test('pages, to a bound, and never from another host', async (t) => {
   asked.length = 0;
   await list();
   t.equal(asked.length, 32);
+});
+
+await test('a page of 4 MiB is read, and nothing longer', async (t) => {
+  const { front } = await startFront(t);
+  let length = 4_194_304;
+  const list = JSON.stringify({ manifests: [entry('a')] });
+  const host = await startServer(t, (_, response) => void response.end(list.padEnd(length)));
+  const { client } = clientOf(t, front, { plainHttp: [host] });
+  t.ok(await client.referrers(host, 'a', PLAIN));
+  length++;
+  t.equal(await client.referrers(host, 'a', PLAIN), null);
 });

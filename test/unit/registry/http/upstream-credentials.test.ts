@@ -9,6 +9,7 @@ import {
   parseUpstreamLogins,
   upstreamLogin,
 } from '../../../../daemon/registry/http/upstream-credentials.js';
+import { startServer } from './small-server.js';
 
 const { signal } = new AbortController();
 
@@ -62,4 +63,22 @@ await test('a service that fails: an error without what it said', async (t) => {
     t.match(error, { code: 'AUTH', message: /^the credential service 127.0.0.1:\d+ .+ for h\/a$/ });
     t.notMatch((error as Error).message, /secret/);
   }
+});
+
+await test('a service may answer with 256 KiB, and no more', async (t) => {
+  let length = 262_144;
+  const answer = { success: true, data: { auths: { h: { username: 'u', password: 'p' } } } };
+  const address = await startServer(
+    t,
+    (_, response) => void response.end(JSON.stringify(answer).padEnd(length)),
+  );
+  const none = { certificate: null, key: null, ca: null };
+  const service = { mode: 'http', address: `http://${address}`, timeout: 60, ...none } as const;
+  const tls = new TlsContexts({ env: {}, now: () => 0, filesMs: 0 });
+  t.ok(upstreamLogin(await askService(service, 'h', 'a', tls, signal), 'h', 'a'));
+  length++;
+  await t.rejects(askService(service, 'h', 'a', tls, signal), {
+    code: 'AUTH',
+    message: /fails for h/,
+  });
 });
