@@ -27,6 +27,7 @@ export function attachCases(): Case<World>[] {
     { name: `attach: ${DEVICES} devices at once`, timeout: 240, run: allDevices },
     { name: 'attach: --max-devices', run: maxDevices },
     { name: 'attach again, detach refused', run: attachAgain },
+    { name: 'attach: an export that was added', run: addedExport },
     { name: 'detach: below an overlay', run: heldByOverlay },
     { name: 'attach without netlink', timeout: 180, run: withoutNetlink },
     { name: 'attach: module missing', run: moduleMissing },
@@ -157,6 +158,28 @@ async function maxDevices(check: Check, { folder, images }: World): Promise<void
 }
 
 /** A unit whose stop was refused is started again: its device is still attached. */
+async function addedExport(check: Check, { daemon, images, folder }: World): Promise<void> {
+  await daemon.start();
+  const added = await daemon.run('exports', 'add', 'added', join(folder, 'flat.img'));
+  check.equal([added.code, added.stderr], [0, ''], 'exports add');
+  const other = await daemon.run('attach', 'added', '--platform', 'linux/none');
+  check.equal([other.code, other.stdout], [2, ''], 'settings that the daemon does not have');
+  check.match(other.stderr, /registries\.platform\. Set them in its daemon\.json/, 'names the key');
+  const device = (await daemon.run('attach', 'added')).stdout.trim();
+  check.equal(await deviceSha256(device), images.flat.sha256, 'the whole device');
+  const refused = await daemon.run('exports', 'rm', 'added');
+  check.equal(refused.code, 1, 'a device is attached to it');
+  check.ok(refused.stderr.includes(`in use by ${device}: detach it first`), refused.stderr);
+  await daemon.kill();
+  await daemon.ready();
+  await untilConnected(device, true);
+  check.equal(await deviceSha256(device), images.flat.sha256, 'after kill -9');
+  check.equal((await daemon.run('exports', 'rm', 'added')).code, 1, 'it was kept');
+  check.equal((await daemon.run('detach', device)).code, 0, 'detach');
+  const removed = await daemon.run('exports', 'rm', 'added');
+  check.equal([removed.code, removed.stderr], [0, ''], 'exports rm');
+}
+
 async function attachAgain(check: Check, { daemon, images }: World): Promise<void> {
   const device = await attach(check, daemon, { export: 'flat', index: 5 });
   const file = openSync(device, 'r');
