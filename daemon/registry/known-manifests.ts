@@ -123,7 +123,7 @@ export class RepositoryManifests {
     return found;
   }
 
-  /** Keeps an index of referrers as that of the fallback tag, whatever way it was found. */
+  /** Keeps an index of referrers as that of the fallback tag, also if the API has given it. */
   async remember(tag: string, bytes: Uint8Array, digest: string): Promise<void> {
     await this.#known.put(digest, bytes);
     this.#moved.set(tag, digest);

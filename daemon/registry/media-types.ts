@@ -39,7 +39,7 @@ export const ANNOTATION = {
   fastociTarget: `${OVERLAYBD}fastoci/target-digest`,
 } as const;
 
-/** Of an entry of an index: what it describes is no image. */
+/** Of an entry of an index: what it describes is not an image. */
 export const REFERENCE_TYPE = 'vnd.docker.reference.type';
 /** Of an entry of a layout's index.json: its tag. */
 export const REF_NAME = 'org.opencontainers.image.ref.name';

@@ -81,7 +81,7 @@ const GLOBAL = 'g';
 /** A file, in three ways. */
 const FILE = /[\0 07]/;
 const LINK = /[12]/;
-/** Whatever their size says, nothing follows their header: links, devices, folders, pipes. */
+/** Links, devices, folders, pipes: nothing follows their header, also if it has a size. */
 const HEADER_ONLY = /[1-6]/;
 
 function memberOf(

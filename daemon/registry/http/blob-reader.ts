@@ -57,7 +57,7 @@ class Progress {
 export class BlobReader {
   readonly #parts: ReaderParts;
   /** Messages that the log has already. */
-  readonly #told = new Lru<string, true>(MAX_REFUSALS);
+  readonly #logged = new Lru<string, true>(MAX_REFUSALS);
   readonly #refusals = new Lru<string, Refusal>(MAX_REFUSALS);
 
   constructor(parts: ReaderParts) {
@@ -92,7 +92,7 @@ export class BlobReader {
     };
     const isFinal = (failure: Failure, endpoint: Endpoint): boolean => {
       if (failure.kind === 'retry') return false;
-      // One node of several may be broken, or lack a blob that was pushed just now: the next answer may be another's.
+      // One node of several may be broken, or lack a blob that was pushed just now; another node may answer next.
       const mayPass = failure.kind === 'gone' || failure.kind === 'bad';
       if (mayPass && !doubted.has(endpoint) && !this.#isRefused(endpoint, digest)) {
         doubted.add(endpoint);
@@ -149,8 +149,8 @@ export class BlobReader {
     };
     if (failure.kind === 'gone') remember(keyOf(endpoint, digest), limits.goneMs);
     if (!(failure instanceof NoRanges)) return;
-    if (!this.#told.get(keyOf(endpoint, 'ranges'))) log(failure.message);
-    this.#told.set(keyOf(endpoint, 'ranges'), true);
+    if (!this.#logged.get(keyOf(endpoint, 'ranges'))) log(failure.message);
+    this.#logged.set(keyOf(endpoint, 'ranges'), true);
     remember(keyOf(endpoint, 'ranges'), limits.noRangesMs);
   }
 }

@@ -194,7 +194,7 @@ export class Endpoints {
       ...(url && entry.overridePath ? { base: `${url.origin}${path}` } : {}),
       headers,
       proxy,
-      // The registry itself is asked when no mirror has an answer, whatever the file says.
+      // If no mirror has an answer, the registry itself is asked, also if the file does not allow it.
       canPull: canPull || kind === 'registry',
       canResolve: canResolve || kind === 'registry',
       tls: this.#tls({ ca, client, isUnverified: skipVerify }),
