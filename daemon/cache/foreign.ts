@@ -1,5 +1,5 @@
-// What has the name of a file of the cache and is none: a symbolic link, a pipe, a socket, a device, a folder. It is
-// never followed and never written to. It is removed, with a line in the log, and the cache goes on.
+// Things that have the name of a cache file and are not regular files: symbolic links, pipes, sockets, devices, folders.
+// The cache never follows them and never writes to them. It removes them, with a line in the log, and goes on.
 
 import { rm, rmdir } from 'node:fs/promises';
 import { codeOf } from '../errors.js';

@@ -306,9 +306,9 @@ export class CacheStore {
  * @returns null if it is another file by now
  */
 function sameFiles(files: BlobFiles, fd: number): BlobFiles | null {
-  const ours = fstatSync(files.data.fd);
-  const theirs = fstatSync(fd);
-  if (ours.ino !== theirs.ino || ours.dev !== theirs.dev) {
+  const found = fstatSync(files.data.fd);
+  const known = fstatSync(fd);
+  if (found.ino !== known.ino || found.dev !== known.dev) {
     closeBlobFiles(files);
     return null;
   }

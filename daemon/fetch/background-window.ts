@@ -1,5 +1,5 @@
-// How many transfers of a registry may be for the future: read-ahead, traces, fill. Additive increase and
-// multiplicative decrease, by what reads on demand feel of them. Knows no clock.
+// How many background transfers (read-ahead, traces, fill) one registry may have. Additive increase, multiplicative
+// decrease: the latency of reads on demand decides. Uses no clock: callers give the times.
 
 import { BACKGROUND_TRANSFERS } from './limits.js';
 
@@ -26,7 +26,7 @@ export class BackgroundWindow {
   /**
    * A read on demand was fetched.
    * @param begin and `end` are times of the same clock, in milliseconds
-   * @param background how many transfers for the future ran when it ended
+   * @param background how many background transfers ran when it ended
    */
   demandEnded(chunks: number, begin: number, end: number, background: number): void {
     if (chunks > MOST_CHUNKS) return;
@@ -36,7 +36,7 @@ export class BackgroundWindow {
     if (isSlow && background > 0) this.#decrease(begin, end);
   }
 
-  /** A transfer for the future ended. @param isFull whether as many ran as may run */
+  /** A background transfer ended. @param isFull whether as many ran as may run */
   backgroundEnded(hasFailed: boolean, isFull: boolean, begin: number, end: number): void {
     if (hasFailed) this.#decrease(begin, end);
     else if (isFull) this.#size = Math.min(this.#size + 1 / this.#size, BACKGROUND_TRANSFERS);

@@ -12,9 +12,8 @@ interface Recording {
 }
 
 /**
- * What is missing is noted when it is wanted, in that order. What is in the cache already is noted when a look at
- * the chunks that were touched finds it. Blobs that are complete are read without a trace of it: record with an
- * empty cache.
+ * Notes missing chunks when a read wants them, in that order. Notes chunks of the cache when it next looks at the
+ * bits of the chunks that readers touched. Reads of complete blobs set no such bits: record with an empty cache.
  */
 export class TraceRecorder {
   readonly #clock: Clock;

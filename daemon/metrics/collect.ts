@@ -143,7 +143,7 @@ function addNetwork(text: MetricsText, { hosts, bytes, registries, network }: Fe
   for (const { host, inFlight } of hosts) {
     for (const each of CLASSES) text.sample(inFlight[each], { host, class: each });
   }
-  text.family('obd_background_window', 'gauge', 'Transfers that may be for the future.');
+  text.family('obd_background_window', 'gauge', 'Background transfers that a host may have.');
   for (const { host, window } of hosts) text.sample(window, { host });
   text.family('obd_queued_chunks', 'gauge', 'Chunks that wait for a transfer.');
   for (const { host, queued } of hosts) {
