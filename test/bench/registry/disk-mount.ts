@@ -5,12 +5,13 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { mustRun } from '../../support/tools.js';
+import { mustRun, runTool } from '../../support/tools.js';
 
 const READY_MS = 60_000;
 /** A mount over a slow server takes seconds. */
 const MOUNT_MS = 120_000;
 const POLL_MS = 2;
+const BUSY_MS = 10_000;
 
 export class DiskMount {
   /** Where the files are. */
@@ -64,7 +65,7 @@ export class DiskMount {
   }
 
   async close(): Promise<void> {
-    await mustRun('umount', [this.path]);
+    await this.#unmount();
     this.#isMounted = false;
     await mustRun('losetup', ['--detach', this.#loop]);
     this.#loop = '';
@@ -72,6 +73,15 @@ export class DiskMount {
     await mustRun('fusermount3', ['-u', this.#fuse]);
     await exit;
     process.off('exit', this.#abandon);
+  }
+
+  /** What was ended in the middle of a read may use it a little longer. */
+  async #unmount(): Promise<void> {
+    for (const late = performance.now() + BUSY_MS; ; await sleep(100)) {
+      const { code, stderr } = await runTool('umount', [this.path]);
+      if (code === 0) return;
+      if (performance.now() > late) throw new Error(`umount ${this.path}: ${stderr}`);
+    }
   }
 
   /** Takes everything away, also if a part of it hangs. */

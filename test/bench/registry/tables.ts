@@ -36,10 +36,11 @@ function coldTable(cold: ColdResult, { name, title, needed }: ColdWork): string 
     if (samples.length === 0) return [];
     const median = (of: (sample: (typeof samples)[number]) => number): number =>
       spreadOf(samples.map((sample) => of(sample))).median;
+    const isEnded = samples.some((sample) => sample.isEnded);
     const bytes = median((sample) => sample.bytes);
     return [
       [
-        about,
+        isEnded ? `${about}: ended, not done` : about,
         ...cellsOf(spreadOf(samples.map(({ seconds }) => seconds)), 2),
         median(({ seconds, round }) => seconds / (ours.get(round) ?? Number.NaN)).toFixed(2),
         (bytes / MIB).toFixed(1),
