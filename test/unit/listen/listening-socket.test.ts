@@ -156,7 +156,7 @@ await t.test('Unix sockets: other files at the path are refused and kept', async
   test.equal(statSync(join(folder, 'target')).mode & 0o777, 0o600);
   rmSync(join(folder, 's'));
 
-  const [socket] = await open(test, spec);
+  const [socket] = await openListening(spec);
   test.ok(socket);
   await test.rejects(open(test, spec), { message: /another process listens/ });
   if (socket) closeListening(socket);
@@ -195,7 +195,7 @@ await t.test('a stale socket file in a folder that another process has locked', 
   test.teardown(() => closeSync(lock));
   descriptors.lockFile(lock);
   const spec = listenerSpec(`unix://${path}`);
-  const [free] = await open(test, spec);
+  const [free] = await openListening(spec);
   test.ok(free, 'the lock matters only if a file is replaced');
   if (free) closeListening(free);
   deadSocket(path);
