@@ -5,10 +5,12 @@ import t from 'tap';
 import { lasting } from '../faults/lasting.js';
 import { readOnce, readUntilRight, startSickWorld } from '../faults/sick-exports.js';
 import { DaemonProcess, shortFolder } from '../support/daemon-process.js';
+import { RawNbdClient } from '../support/nbd-client.js';
 import { FAULTS } from '../support/registry/faults.js';
 import {
   compare,
   openPatiently,
+  PATIENCE,
   remoteImage,
   remoteOptions,
 } from '../support/registry/remote-image.js';
@@ -71,3 +73,30 @@ await t.test('a wrong byte in each answer', async (test) => {
   client.destroy();
   await daemon.stop(test);
 });
+
+await t.test(
+  'a dead registry: one line in the log for all reads of a blob that fail',
+  async (test) => {
+    const { front, name, image } = await remoteImage(test, { files: { size: 8 * MIB } });
+    const args = [name, ...remoteOptions([front], join(shortFolder(test), 'cache'), 1)];
+    const daemon = await DaemonProcess.start(test, args);
+    const client = await RawNbdClient.open(daemon.unix);
+    await front.die();
+    const reads = 100;
+    for (let i = 0; i < reads; i++) {
+      client.request({ cookie: BigInt(i), offset: i * 81_920, length: 512 });
+    }
+    let failed = 0;
+    for (let i = 0; i < reads; i++) {
+      const { error } = await client.reply(PATIENCE);
+      if (error === 0) await client.take(512, PATIENCE);
+      else failed++;
+    }
+    test.ok(failed > 2 * image.layers.length, `${failed} reads have failed`);
+    const lines = daemon.lines(/read of 512 bytes at \d+ .* failed: /);
+    test.ok(lines.length >= 1 && lines.length <= image.layers.length + 1, `${lines.length} lines`);
+    test.match(lines[0], /sha256:[0-9a-f]{64}/);
+    client.destroy();
+    await daemon.stop(test);
+  },
+);
