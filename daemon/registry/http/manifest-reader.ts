@@ -62,7 +62,12 @@ export class ManifestReader {
 
   /** Tries the endpoints that have manifests until the deadline. */
   async inRounds<T>(
-    { host, repository, deadlineMs }: Pick<ManifestRequest, 'host' | 'repository' | 'deadlineMs'>,
+    {
+      host,
+      repository,
+      deadlineMs,
+      known = null,
+    }: Pick<ManifestRequest, 'host' | 'repository' | 'deadlineMs'> & Partial<ManifestRequest>,
     filter: (endpoint: Endpoint) => boolean,
     subject: string,
     facts: { digest?: string; image?: string },
@@ -85,7 +90,11 @@ export class ManifestReader {
       return await inRounds({ limits, random, breakerOf }, usable, guarded, effort, {
         isFinal: (failure, endpoint) => {
           // A name that does not exist is a mistake in the reference, until an image has been opened with it.
-          if (failure.kind === 'retry') return failure.facts.isUnknownName === true;
+          // Of a tag that is known, the caller has a manifest already: an image must not open later for a dead host.
+          if (failure.kind === 'retry') {
+            const { isUnknownName = false, isUnconnected = false } = failure.facts;
+            return isUnknownName || (isUnconnected && known !== null);
+          }
           const isFirst = failure.kind === 'bad' && failure.facts.isTooLong !== true;
           if (!isFirst || doubted.has(endpoint)) return true;
           doubted.add(endpoint);

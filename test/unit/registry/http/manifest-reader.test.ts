@@ -49,6 +49,17 @@ await test('a name that does not exist ends it at once', async (t) => {
   );
 });
 
+await test('of a tag that is known, a host that refuses connections is asked once', async (t) => {
+  const { front } = await startFront(t);
+  const { client } = clientOf(t, front);
+  await front.die();
+  const known = `sha256:${'0'.repeat(64)}`;
+  await t.rejects(client.manifest(front.host, REPOSITORY, 'app', ACCEPT, { known }), {
+    code: 'REMOTE',
+    facts: { host: front.host, attempts: 1 },
+  });
+});
+
 await test('a mirror without an address: the registry is asked', async (t) => {
   const { front } = await startFront(t);
   const { client, host, asked } = namedClient(t, front, ['ENOTFOUND'], ['http://mirror.test']);
