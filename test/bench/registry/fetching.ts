@@ -1,5 +1,5 @@
 // What fetching costs: a whole image through one fetcher as fast as it goes, over plain http and over TLS.
-import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -24,6 +24,7 @@ export interface FetchSample {
 }
 
 const POLL_MS = 25;
+const READY_SECONDS = 10;
 /** More than any machine has: the fill is not held back. */
 const FILL_RATE = '100G';
 const TICKS_PER_SECOND = 100;
@@ -64,6 +65,10 @@ async function fetchAll(
   const socket = join(folder, 's.sock');
   const server = serveRemote({ front, folder, socket }, options);
   (await server.connect()).close();
+  // The daemon listens for clients first.
+  for (const late = now() + READY_SECONDS; !existsSync(metrics); await sleep(POLL_MS)) {
+    if (now() > late) throw server.failure('no socket for metrics');
+  }
   // Opening the image is not part of it.
   const [cpu, kept, begin] = [threadSeconds(server.pid), await keptBytes(metrics), now()];
   let bytes = kept;
