@@ -48,7 +48,7 @@ export class Hosts {
   async guarded<T>(host: string, kind: HostKind, work: () => Promise<T>): Promise<T> {
     const known = this.#of(host, kind);
     const pass = known.breaker.enter();
-    if (!pass) throw new Failure('closed', known.lastError ?? 'does not work', { host });
+    if (!pass) throw new Failure('closed', reasonOf(known), { host });
     try {
       const result = await work();
       pass.succeeded();
@@ -83,4 +83,11 @@ export class Hosts {
     }
     return known;
   }
+}
+
+/** The last error of a host, for a message that begins with its name. */
+function reasonOf({ host, lastError }: Host): string {
+  if (lastError === null) return 'does not work';
+  const isAboutHost = lastError.startsWith(`${host} `);
+  return isAboutHost ? lastError.slice(host.length + 1) : `does not work: ${lastError}`;
 }

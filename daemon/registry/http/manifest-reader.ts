@@ -102,6 +102,7 @@ export class ManifestReader {
         },
         remainingMs: () => deadlineMs - now(),
         signal: deadline.signal,
+        waitsForProbes: known === null,
       });
     } catch (error) {
       if (signal?.aborted) throw signal.reason;

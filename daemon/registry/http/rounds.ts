@@ -21,6 +21,8 @@ export interface RoundOptions {
   /** Until the deadline. */
   readonly remainingMs: () => number;
   readonly signal: AbortSignal;
+  /** Whether it waits for probes while all breakers are open. If not, it fails then. */
+  readonly waitsForProbes?: boolean;
 }
 
 /** How a request went so far. */
@@ -37,7 +39,7 @@ export class Effort {
 
 /**
  * Tries an endpoint after the other until one gives what is asked for. While all breakers are open, waits for their
- * probes: a wait is better than an error in a mounted file system.
+ * probes, unless its caller has something else to go on with: a wait is better than an error in a mounted file system.
  * @param attempt asks one endpoint once
  * @param effort is kept up to date, for messages
  * @throws the Failure of the last endpoint that answered; the reason of the signal
@@ -47,7 +49,7 @@ export async function inRounds<T>(
   endpoints: readonly Endpoint[],
   attempt: (endpoint: Endpoint) => Promise<T>,
   effort: Effort,
-  { isFinal, remainingMs, signal }: RoundOptions,
+  { isFinal, remainingMs, signal, waitsForProbes = true }: RoundOptions,
 ): Promise<T> {
   const { limits, random, breakerOf } = parts;
   const left = new Set(endpoints);
@@ -58,7 +60,8 @@ export async function inRounds<T>(
     for (const endpoint of endpoints) {
       if (!left.has(endpoint)) continue;
       const breaker = breakerOf(endpoint);
-      if (breaker.waitMs !== 0) continue;
+      // An attempt at an open breaker sends nothing: it fails with the last error of the host.
+      if (breaker.waitMs !== 0 && waitsForProbes) continue;
       const isProbe = breaker.state !== 'closed';
       try {
         effort.attempts++;
@@ -85,6 +88,7 @@ export async function inRounds<T>(
     if (left.size === 0 && last) throw last;
     const breakers = [...left].map(breakerOf);
     if (!wasAsked || breakers.every(({ state }) => state !== 'closed')) {
+      if (!waitsForProbes && last) throw last;
       await anyProbe(breakers, limits, signal);
       continue;
     }

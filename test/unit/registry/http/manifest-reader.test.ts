@@ -60,6 +60,21 @@ await test('of a tag that is known, a host that refuses connections is asked onc
   });
 });
 
+await test('of a tag that is known, a host that has failed too often is not waited for', async (t) => {
+  const { front } = await startFront(t);
+  const limits = { breakerFailures: 1, probeFirstMs: 60_000, probeMostMs: 60_000 };
+  const { client } = clientOf(t, front, { fetchDeadline: 60 }, { limits });
+  await front.die();
+  const known = `sha256:${'0'.repeat(64)}`;
+  const ask = () => client.manifest(front.host, REPOSITORY, 'app', ACCEPT, { known });
+  await t.rejects(ask(), { code: 'REMOTE', facts: { attempts: 1 } });
+  await t.rejects(ask(), {
+    code: 'REMOTE',
+    message: `app: ${front.host} refuses connections (0 attempts`,
+    facts: { host: front.host, attempts: 0 },
+  });
+});
+
 await test('a mirror without an address: the registry is asked', async (t) => {
   const { front } = await startFront(t);
   const { client, host, asked } = namedClient(t, front, ['ENOTFOUND'], ['http://mirror.test']);
