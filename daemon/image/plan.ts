@@ -136,8 +136,14 @@ async function planConfig(path: string, json: string): Promise<ImagePlan> {
   const acceleration = config.accelerationLayer ? lowers.at(-1) : undefined;
   if (acceleration) {
     lowers = lowers.slice(0, -1);
-    trace = await findTrace(acceleration, folder, repository);
-    const missing = trace ? '' : ', and is not there: nothing is prefetched';
+    let missing = ', and is not there: nothing is prefetched';
+    try {
+      trace = await findTrace(acceleration, folder, repository);
+      if (trace) missing = '';
+    } catch (error) {
+      if (!(error instanceof OverlaybdError)) throw error;
+      missing = `, and nothing is prefetched: ${error.message}`;
+    }
     notes.push(
       `${path}: the acceleration layer, its last lower, is not part of the device${missing}`,
     );
@@ -216,6 +222,7 @@ async function findLower(
 /**
  * The trace of an acceleration layer: upstream's snapshotter unpacks the layer into its `dir`. If that has none, the
  * layer itself. An image opens without it, too.
+ * @throws OverlaybdError BAD_CONFIG for the URL of the repository, IO
  */
 async function findTrace(
   { dir, digest, size }: LowerConfig,

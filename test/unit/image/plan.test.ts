@@ -242,6 +242,11 @@ await test('the trace of an acceleration layer: unpacked, or in a registry, or n
   });
   t.equal(await traceOf({ digest: 'sha256:ee', size: 1 }), null, 'which does not fail the image');
   t.equal(await traceOf({ digest }), null);
+  const lowers = [{ file: 'a.obd' }, blob];
+  const plan = await folder.plan({ accelerationLayer: true, repoBlobUrl: 'nowhere', lowers });
+  t.equal(plan.trace, null);
+  t.same(plan.lowers, [join(folder.path, 'a.obd')]);
+  t.match(plan.notes, [/nothing is prefetched: .*repoBlobUrl: "nowhere": not of the form/]);
 });
 
 await test('half an upper is left out with a note', async (t) => {
