@@ -68,7 +68,9 @@ export class TraceRecorder {
     for (const [blob, seen] of recording.blobs) {
       const { map } = blob.cached;
       for (let chunk = 0; chunk < blob.chunks; chunk++) {
-        if (map.takeTouch(chunk) && !seen.has(chunk)) note(recording, blob, chunk, chunk);
+        // A chunk that arrives counts as touched; one that was prefetched is fresh until a read uses it.
+        const isUsed = !map.isFresh(chunk) && map.takeTouch(chunk);
+        if (isUsed && !seen.has(chunk)) note(recording, blob, chunk, chunk);
       }
     }
   }
@@ -118,7 +120,9 @@ export async function replayTrace(
       await new Promise<void>((resolve) => (room = resolve));
     }
   };
-  signal.addEventListener('abort', () => room?.(), { once: true });
+  const wake = (): void => room?.();
+  // The signal outlives the replay.
+  signal.addEventListener('abort', wake);
   for (const { digest, first, last: end } of entries) {
     const blob = byDigest.get(digest);
     if (signal.aborted) break;
@@ -137,5 +141,6 @@ export async function replayTrace(
     }
   }
   await untilAtMost(0);
+  signal.removeEventListener('abort', wake);
   return chunksOf.present;
 }

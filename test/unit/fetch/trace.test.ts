@@ -29,6 +29,12 @@ await t.test('notes chunks in the order of their first use, wanted or touched', 
   await clock.pass(150);
   recorder.wanted(b, 1, 1);
   a.cached.map.touch(51, 51);
+  for (const chunk of [60, 61]) {
+    a.cached.map.set(chunk);
+    a.cached.map.setFresh(chunk);
+  }
+  await clock.pass(150);
+  a.cached.map.touch(61, 61);
   const [da, db] = [a.ref.digest, b.ref.digest];
   test.same(recorder.stop(), [
     { digest: da, first: 3, last: 5 },
@@ -37,6 +43,7 @@ await t.test('notes chunks in the order of their first use, wanted or touched', 
     { digest: da, first: 50, last: 50 },
     { digest: db, first: 1, last: 1 },
     { digest: da, first: 51, last: 51 },
+    { digest: da, first: 61, last: 61 },
   ]);
   test.notOk(recorder.isRecording(a));
   await clock.pass(1000);
@@ -57,6 +64,8 @@ await t.test(
       { digest, first: 1000, last: 9999 },
     ];
     const { signal } = new AbortController();
+    const added = test.capture(signal, 'addEventListener', signal.addEventListener);
+    const removed = test.capture(signal, 'removeEventListener', signal.removeEventListener);
     let present = -1;
     void replayTrace(scheduler, blobsOf(blob), entries, signal).then(
       (chunks) => (present = chunks),
@@ -74,6 +83,8 @@ await t.test(
     test.equal(client.requests[0]?.first, 900 * 65536);
     test.ok(most <= 256, `${most} chunks`);
     test.equal(present, 800 + 24);
+    const listeners = (calls: typeof added): unknown[] => calls().map(({ args }) => args[1]);
+    test.same(listeners(removed), listeners(added), 'no listener stays');
   },
 );
 
