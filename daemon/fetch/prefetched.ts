@@ -60,7 +60,9 @@ export class Prefetched {
     if (!fetchClass || !this.#classes) return;
     const isFresh = this.#map.isFresh(chunk);
     if (isFresh && !all && this.#map.has(chunk)) return;
-    this.#totals[fetchClass][isFresh ? 'unused' : 'used'] += this.#bytesOf(chunk);
+    // Reads of a complete blob leave no mark, so it is unknown whether the chunk was read.
+    const isKnown = !isFresh || !this.#map.isComplete;
+    if (isKnown) this.#totals[fetchClass][isFresh ? 'unused' : 'used'] += this.#bytesOf(chunk);
     this.#classes[chunk] = 0;
     this.#followed--;
   }

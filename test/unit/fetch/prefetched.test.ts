@@ -39,3 +39,18 @@ await t.test('bytes are counted once, by their class', (test) => {
   test.same(totals.ahead, { used: 4, unused: 8 });
   test.end();
 });
+
+await t.test('of a complete blob only what was read before is counted', (test) => {
+  const map = ChunkMap.create(100 * CHUNK_SIZE);
+  const totals = noPrefetch();
+  const prefetched = new Prefetched(map, totals, (chunk) => chunk);
+  for (const chunk of [1, 2, 4]) {
+    map.set(chunk);
+    prefetched.arrived(chunk, 'fill');
+  }
+  map.touch(1, 1);
+  map.setComplete(true);
+  prefetched.settle(true);
+  test.same(totals.fill, { used: 1, unused: 0 });
+  test.end();
+});
