@@ -54,8 +54,10 @@ export function timedConnector(
       socket.destroy();
     }, connectMs);
     socket.on('error', (error) => finish(error, null));
-    // One for each address that is tried.
-    socket.once('lookup', () => ended('dns'));
+    // One for each address that is tried, or one for an error.
+    socket.once('lookup', (error: Error | null) => {
+      if (error === null) ended('dns');
+    });
     socket.once('connect', () => {
       ended('connect');
       if (!isSecure) {
