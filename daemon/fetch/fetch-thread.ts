@@ -137,9 +137,9 @@ export class FetchThread {
         if (reference.kind !== 'registry') {
           throw new OverlaybdError('BAD_ARGUMENT', `${question.text}: not in a registry`);
         }
-        // While the manifest is asked for, which needs no login for public images.
-        client.prepare(reference.host, reference.repository);
         const options = { platform, pull: offline ? 'never' : pull } as const;
+        // While the manifest is asked for, which needs no login for public images.
+        if (options.pull !== 'never') client.prepare(reference.host, reference.repository);
         return resolveImage(reference, options, client, store.manifests);
       }
       case 'status':
