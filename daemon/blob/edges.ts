@@ -45,8 +45,8 @@ export async function readEdges(source: BlobSource): Promise<Edges> {
   const head = (): Promise<Buffer> => readFully(source, 0, HEAD_SIZE);
   const tail = (): Promise<Buffer> => readFully(source, size - length, length);
   if (source.isLocal) return { head: await head(), tail: await tail() };
-  // Over a network, all takes one round trip, and so does the table that the tail may have to grow by: what is
-  // already on its way then is waited for, and not fetched again. If it fails, so does the read that needs it.
+  // Over a network, head and tail take one round trip together. The opening may need more of the tail: those bytes are
+  // asked for at the same time, so that the later read only waits for them. If they fail, that read reports it.
   const wanted = remoteTail(size);
   source.ensure(size - wanted, wanted)?.catch(() => undefined);
   const [first, last] = await Promise.all([head(), tail()]);

@@ -49,7 +49,7 @@ export interface BlobName {
 
 /**
  * Opens the files of a blob, and makes them if there are none that can be used.
- * @param report hears of what had the name of a file of the blob, was none, and was removed
+ * @param report called with each path of the blob that was not a regular file, and was removed
  * @throws OverlaybdError IO, BUSY, UNSUPPORTED for other digests, BAD_FORMAT if the blob has another size
  */
 export async function openBlobFiles(

@@ -14,7 +14,7 @@ import { files } from '../native/file.js';
 
 /** The message of the addon for a FIFO or a device. */
 const ENOTBLK = 15;
-/** What opening says of something that is not a regular file. ELOOP: a symbolic link, which is not followed. */
+/** The errors of opening something that is not a regular file. ELOOP: a symbolic link, which is not followed. */
 const NO_FILE = [ENOTBLK, ELOOP, EISDIR, ENXIO];
 
 /** A file of the cache that is open. */

@@ -24,7 +24,7 @@ export class FolderLock {
   }
 
   /**
-   * @param report hears of something that was not a file in the place of the lock, and was removed
+   * @param report called if the path of the lock was not a regular file, and was removed
    * @throws OverlaybdError IO
    */
   static async open(

@@ -7,7 +7,7 @@ import { EISDIR } from '../lib/errno.js';
 import type { Logger } from '../log/logger.js';
 import { bounded, openIfThere, type CacheFile } from './disk.js';
 
-/** Hears of what was removed. */
+/** Called with the path of each thing that was removed. */
 export type ForeignReport = (path: string) => void;
 
 export function foreignLog(log: Logger): ForeignReport {

@@ -127,7 +127,7 @@ export class BlobReader {
     }
   }
 
-  /** Whether it was not asked, because of an earlier answer. */
+  /** Whether an earlier answer keeps this reader from asking the endpoint. */
   #isRefused(endpoint: Endpoint, digest: string): boolean {
     return refusalKeys(endpoint, digest).some((key) => this.#refusals.get(key) !== undefined);
   }

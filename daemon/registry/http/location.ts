@@ -42,14 +42,14 @@ export function locationOf(
   if (url.protocol === 'http:' && !mayBePlain(url, base, plainHosts)) {
     throw new Failure('refused', `redirects to ${unnamed(url)}`, facts);
   }
-  // What a user name of the URL would do is not ours to send.
+  // A user name and a password in the URL would be sent as a login.
   url.username = '';
   url.password = '';
   url.hash = '';
   return url;
 }
 
-/** Whether the operator has named this host for plain http: on any port, if it is the one that is asked so already. */
+/** Whether `url` may be asked over plain http: its host is that of `base`, on any port, or an option names it. */
 export function mayBePlain(url: URL, base: URL, plainHosts: readonly string[]): boolean {
   return url.hostname === base.hostname || plainHosts.includes(url.host);
 }
