@@ -72,9 +72,9 @@ export class BlobReader {
     const startedAt = now();
     const deadline = new Deadline(deadlineMs - startedAt, signal);
     const effort = new Effort();
-    const doubted = new Set<Endpoint>();
+    const doubted = new Map<Endpoint, Failure>();
     const progress = new Progress(first, effort);
-    const attempt = async (endpoint: Endpoint): Promise<void> => {
+    const attempt = async (endpoint: Endpoint): Promise<Endpoint> => {
       this.#checkRefusals(endpoint, digest);
       const bytesOf = counters.of(endpoint.host).bytes;
       const taken: TakeBytes = (offset, bytes) => {
@@ -89,13 +89,14 @@ export class BlobReader {
         await requests.read({ endpoint, digest, wanted, take: taken, signal: deadline.signal });
         if (progress.next === from) throw new Failure('bad', 'sends nothing', endpoint);
       }
+      return endpoint;
     };
     const isFinal = (failure: Failure, endpoint: Endpoint): boolean => {
       if (failure.kind === 'retry') return false;
       // One node of several may be broken, or lack a blob that was pushed just now; another node may answer next.
       const mayPass = failure.kind === 'gone' || failure.kind === 'bad';
       if (mayPass && !doubted.has(endpoint) && !this.#isRefused(endpoint, digest)) {
-        doubted.add(endpoint);
+        doubted.set(endpoint, failure);
         return false;
       }
       this.#remember(endpoint, digest, failure);
@@ -112,7 +113,13 @@ export class BlobReader {
       };
       const remainingMs = (): number => deadlineMs - now();
       const options = { isFinal, remainingMs, signal: deadline.signal };
-      await inRounds({ limits, random, breakerOf }, usable, attempt, effort, options);
+      const from = await inRounds({ limits, random, breakerOf }, usable, attempt, effort, options);
+      // A mirror that ignores ranges is not asked before the host that does not, for a while.
+      for (const [endpoint, failure] of doubted) {
+        if (endpoint !== from && failure instanceof NoRanges) {
+          this.#remember(endpoint, digest, failure);
+        }
+      }
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       throw remoteError(error, effort, {

@@ -204,6 +204,24 @@ await test('a wrong answer of a mirror: the origin has the right one', async (t)
   t.equal(rule.hits, 1, 'the origin is the other host that is asked');
 });
 
+await test('a mirror that ignores ranges is left alone for a while', async (t) => {
+  const { front } = await startFront(t);
+  const { front: mirror } = await startFront(t);
+  const settings = { mirrors: [{ host: front.host, url: mirror.url }] };
+  const limits = { noRangesMs: 60_000 };
+  let ahead = 0;
+  const now = (): number => monotonicMs() + ahead;
+  const { range, lines } = clientOf(t, front, settings, { limits, now });
+  const rule = mirror.rule({ match: {}, action: { do: 'whole' } });
+  for (let i = 0; i < 3; i++) t.ok((await range(5, LAST)).equals(RIGHT.subarray(5)));
+  t.equal(rule.hits, 1);
+  t.match(lines, [/whole blob instead of a range/]);
+  t.equal(lines.length, 1);
+  ahead = 60_000;
+  t.ok((await range(5, LAST, { deadlineMs: 90_000 })).equals(RIGHT.subarray(5)));
+  t.equal(rule.hits, 2);
+});
+
 await test('a store that answers wrongly is left for another redirect', async (t) => {
   const { front } = await startFront(t, { redirect: 'store' });
   const { range } = clientOf(t, front);
