@@ -58,7 +58,7 @@ export class Hosts {
       const isOwn =
         error instanceof Failure && error.kind !== 'closed' && !this.#counted.has(error);
       if (!isOwn) pass.abandoned();
-      else if (error.kind === 'retry' || error.kind === 'refused') pass.failed();
+      else if (isOfHost(error)) pass.failed();
       // Any other answer is an answer.
       else pass.succeeded();
       if (!isOwn) throw error;
@@ -83,6 +83,11 @@ export class Hosts {
     }
     return known;
   }
+}
+
+/** Whether it says something of the host. A redirect that may not be followed is one blob's: others may be right. */
+function isOfHost({ kind, status }: Failure): boolean {
+  return kind === 'retry' || (kind === 'refused' && status === undefined);
 }
 
 /** The last error of a host, for a message that begins with its name. */

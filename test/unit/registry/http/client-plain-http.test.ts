@@ -11,12 +11,15 @@ await test('a redirect', async (t) => {
   const host = await startServer(t, (request, response) => {
     response.writeHead(307, { location: `http://${store}${request.url ?? ''}` }).end();
   });
-  const unnamed = clientOf(t, front, { plainHttp: [host] });
+  const limits = { breakerFailures: 1 };
+  const unnamed = clientOf(t, front, { plainHttp: [host] }, { limits });
   const refused = { code: 'REMOTE', message: `add --plain-http ${store}`, facts: { host } };
   await t.rejects(unnamed.range(0, 99, { host }), refused, 'of a blob');
   const tag = [host, REPOSITORY, 'app', [OCI.manifest, OCI.index]] as const;
   await t.rejects(unnamed.client.manifest(...tag), refused, 'of a manifest');
   t.same(front.log.requests, [], 'not asked');
+  const states = unnamed.client.hosts().map(({ kind, breaker }) => `${kind} ${breaker}`);
+  t.same(states.toSorted(), ['blob closed', 'manifest closed'], 'other blobs are not delayed');
   const named = clientOf(t, front, { plainHttp: [host, store] });
   t.ok((await named.range(0, 99, { host })).equals(BLOB.subarray(0, 100)));
   t.equal((await named.client.manifest(...tag)).digest.slice(0, 7), 'sha256:');
