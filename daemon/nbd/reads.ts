@@ -22,6 +22,8 @@ export class Reads {
   #waiting = 0;
   /** Of these, the ones that wait for a network and have sent nothing: they can be answered elsewhere. */
   readonly #parked = new Set<ReadJob>();
+  /** Reads that have waited and have no answer yet: those of this connection in `waits`. */
+  readonly #waited = new Set<ReadJob>();
   #closed = false;
   /** Reads that were answered with an error. */
   errors = 0;
@@ -58,7 +60,7 @@ export class Reads {
     this.#waiting -= jobs.length;
     for (const job of jobs) {
       job.isRecalled = true;
-      this.#waits.drop(job);
+      this.#forget(job);
     }
     return jobs.map(({ request }) => request);
   }
@@ -112,7 +114,7 @@ export class Reads {
       }
       if (!isAnswered) this.#wait(job, this.#shape.prepare(job), false);
       else if (job.at < job.end) this.#ready.push(job);
-      else this.#waits.end(job);
+      else this.#answered(job);
     } catch (error) {
       this.#fail(error, job);
     }
@@ -129,6 +131,9 @@ export class Reads {
     this.#closed = true;
     for (const job of this.#ready) this.#drop(job);
     this.#ready.length = 0;
+    // Also those whose bytes or memory may never come, or whose errors wait for room that will not come.
+    for (const job of this.#waited) this.#waits.drop(job);
+    this.#waited.clear();
     this.#shape.close();
   }
 
@@ -144,6 +149,7 @@ export class Reads {
    */
   #wait(job: ReadJob, wait: Promise<void>, isRemote: boolean): void {
     this.#waiting++;
+    this.#waited.add(job);
     this.#waits.begin(job, isRemote);
     const arrived = (): void => {
       this.#parked.delete(job);
@@ -168,14 +174,25 @@ export class Reads {
   #fail(error: unknown, job: ReadJob): void {
     const { request, at } = job;
     this.errors++;
-    this.#waits.end(job);
+    this.#answered(job);
     this.#host.readFailed(error, request);
     this.#replies.error(request, nbdErrno(error), describeFailure(error), at);
   }
 
+  #answered(job: ReadJob): void {
+    this.#waited.delete(job);
+    this.#waits.end(job);
+  }
+
   /** The job will not be answered. */
   #drop(job: ReadJob): void {
-    this.#waits.drop(job);
+    this.#forget(job);
     job.buffer?.release?.(job.buffer);
+  }
+
+  /** The job does not count as a read that waits any more. */
+  #forget(job: ReadJob): void {
+    this.#waited.delete(job);
+    this.#waits.drop(job);
   }
 }

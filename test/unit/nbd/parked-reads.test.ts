@@ -1,7 +1,9 @@
 // Reads that wait for a network: they can be answered elsewhere, or be given up.
+import { setImmediate as turn } from 'node:timers/promises';
 import t from 'tap';
 import { NBD_EIO } from '../../../daemon/nbd/constants.js';
 import { LargeMemory } from '../../../daemon/nbd/large-memory.js';
+import { ReadWaits } from '../../../daemon/nbd/read-waits.js';
 import type { ReplyForm } from '../../../daemon/nbd/session.js';
 import { FakeExport, bytesAt, deferred, type Deferred } from './fake-export.js';
 import { Harness } from './transmission-harness.js';
@@ -97,3 +99,25 @@ for (const form of FORMS) {
     },
   );
 }
+
+await t.test('when the client is gone, none of its reads counts as waiting', async (test) => {
+  const { fake, waits: bytes } = slowExport();
+  const { name, description, blockSizes } = fake;
+  const waits = new ReadWaits();
+  const served = { name, description, blockSizes, disk: fake, waits };
+  const session = { form: 'simple', contexts: [] } as const;
+  const harness = new Harness(fake, new LargeMemory(), session, served);
+  for (const offset of [0, 1000]) {
+    harness.ask({ cookie: BigInt(offset), offset, length: 10 });
+  }
+  await harness.settle();
+  test.equal(waits.parked, 2);
+  bytes.get(0)?.reject(new Error('registry gone'));
+  await turn();
+  test.equal(waits.parked, 2, 'the error waits for its turn, the other read for its bytes');
+  harness.close();
+  test.same([waits.waiting, waits.parked, waits.oldestMs], [0, 0, 0]);
+  bytes.get(1000)?.resolve();
+  await turn();
+  test.same([waits.waiting, waits.remote.count], [0, 0], 'neither has had an answer');
+});
