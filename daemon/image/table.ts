@@ -97,13 +97,13 @@ export class ImageTable {
    * Serves these exports in place of those before. What is the same image as before stays open; an
    * export that cannot be opened is failed, and tried again.
    * @param mustOpen whether an export of that name may not fail
-   * @returns the images that are no longer exported; the caller releases them when no reactor reads them
+   * @returns the images that are no longer exported, by export; the caller releases them when no reactor reads them
    * @throws OverlaybdError when one that may not fail does; the exports are as before then
    */
   setExports(
     exports: ExportSources,
     mustOpen: (name: string) => boolean = () => false,
-  ): Promise<HeldImage[]> {
+  ): Promise<ReadonlyMap<string, HeldImage>> {
     // In the order in which they were asked for, however long one takes to open.
     return this.#turns.run(() => this.#setExports(exports, mustOpen));
   }
@@ -111,7 +111,7 @@ export class ImageTable {
   async #setExports(
     exports: ExportSources,
     mustOpen: (name: string) => boolean,
-  ): Promise<HeldImage[]> {
+  ): Promise<ReadonlyMap<string, HeldImage>> {
     const attempts = this.#attempts.all(exports, (name) => this.#exports.has(name));
     const settled = await settledIn(this.#patienceMs, attempts, mustOpen);
     const opened = new Map<string, HeldImage>();
@@ -146,7 +146,7 @@ export class ImageTable {
       }
     }
     this.#republish();
-    return [...before.values()];
+    return before;
   }
 
   /**

@@ -155,11 +155,25 @@ export class ReactorPool {
     return count;
   }
 
-  /** Resolves when every connection that is open now has ended. */
-  async currentGone(): Promise<void> {
-    const before = this.#nextId;
-    const isOld = (id: number): boolean => id < before;
-    while (this.#reactors.some(({ ids }) => ids.some(isOld))) {
+  /**
+   * The connections of now that read from an export, by its name. Those that have not chosen one yet will find the
+   * exports of now.
+   */
+  async readers(): Promise<ReadonlyMap<string, readonly number[]>> {
+    const next = this.#nextId;
+    const readers = new Map<string, number[]>();
+    for (const { id, export: name } of (await this.count()).values()) {
+      if (name === null || id >= next) continue;
+      const ids = readers.get(name);
+      if (ids) ids.push(id);
+      else readers.set(name, [id]);
+    }
+    return readers;
+  }
+
+  /** Resolves when these connections have ended. */
+  async ended(ids: readonly number[]): Promise<void> {
+    while (ids.some((id) => this.#reactorOf(id))) {
       await new Promise<void>((resolve) => this.#onClosed.push(resolve));
     }
     // When they answer, the reactors have dropped them, too: messages arrive in order.

@@ -124,7 +124,7 @@ export class Daemon {
     const before = await this.images.setExports(exports, () => this.#strict);
     this.reactors.setTls(settings);
     this.#tlsRequired = settings?.mode === 'require';
-    this.#releaseLater(before);
+    void this.#releaseLater(before);
   }
 
   /**
@@ -141,7 +141,7 @@ export class Daemon {
     try {
       await turn(async (keep) => {
         const before = await this.images.setExport(name, held, keep);
-        if (before) this.#releaseLater([before]);
+        if (before) void this.#releaseLater(new Map([[name, before]]));
       });
     } catch (error) {
       this.images.release(held);
@@ -152,13 +152,21 @@ export class Daemon {
   /** Serves an export no longer. Connections that read from it go on. @param keep done before the change */
   async removeExport(name: string, keep: () => void): Promise<void> {
     const before = await this.images.removeExport(name, keep);
-    if (before) this.#releaseLater([before]);
+    if (before) void this.#releaseLater(new Map([[name, before]]));
   }
 
-  /** Closes images when the connections of now have ended, which may read from them. */
-  #releaseLater(images: readonly HeldImage[]): void {
-    const release = (held: HeldImage): void => this.images.release(held);
-    void this.reactors.currentGone().then(() => images.forEach(release));
+  /**
+   * Closes images when the connections have ended that read from them. Other connections do not matter: that of a
+   * device may last as long as the daemon.
+   * @param images by the export that each of them had
+   */
+  async #releaseLater(images: ReadonlyMap<string, HeldImage>): Promise<void> {
+    const readers = await this.reactors.readers();
+    for (const [name, held] of images) {
+      const ids = readers.get(name);
+      if (ids) void this.reactors.ended(ids).then(() => this.images.release(held));
+      else this.images.release(held);
+    }
   }
 
   /** Takes no new connection, answers what has been asked, and ends. */

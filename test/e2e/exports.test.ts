@@ -6,6 +6,7 @@ import t, { type Test } from 'tap';
 import type { DaemonStatus, ExportList } from '../../daemon/control/api.js';
 import { askRaw, socketOf, waitForControl } from '../support/control.js';
 import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
+import { fallsTo, openTargets } from '../support/descriptors.js';
 import { writeRaw } from '../support/e2e-images.js';
 import { RAW } from '../support/hostile-text.js';
 import { RawNbdClient, tick } from '../support/nbd-client.js';
@@ -99,6 +100,25 @@ await t.test(
     test.same(await client.read(9, 2000), two.subarray(9, 2009), 'the connection goes on');
     await client.disconnect();
     test.same(await listed(state), [['own', 'served', false]]);
+    await daemon.stop(test);
+  },
+);
+
+await t.test(
+  'a removed image is closed after its readers, whatever else is connected',
+  async (test) => {
+    const { daemon, state } = await start(test);
+    const other = await RawNbdClient.open(daemon.unix, 'own');
+    await exportsCommand(state, 'add', 'web', path('two'));
+    const reader = await RawNbdClient.open(daemon.unix, 'web');
+    await exportsCommand(state, 'rm', 'web');
+    const isOpen = (): number => openTargets(path('two'), daemon.child.pid).length;
+    test.same(await reader.read(0, 2000), two.subarray(0, 2000));
+    test.equal(isOpen(), 1, 'it has a reader');
+    await reader.disconnect();
+    test.ok(await fallsTo(0, isOpen));
+    test.same(await other.read(0, 2000), one.subarray(0, 2000));
+    await other.disconnect();
     await daemon.stop(test);
   },
 );

@@ -1,5 +1,5 @@
-// The open descriptors of this process, and waiting for their number. Threads of the addon close files some time later,
-// so a number that was taken before a test may still fall: compare with "no more than".
+// The open descriptors of this process or another one, and waiting for their number. Threads of the addon close files
+// some time later, so a number that was taken before a test may still fall: compare with "no more than".
 import { readdirSync, readlinkSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 
@@ -8,15 +8,21 @@ const PATIENCE_MS = 120_000;
 
 export const openDescriptors = (): number => readdirSync('/proc/self/fd').length;
 
-/** The targets of descriptors that begin with this: "/folder/", "socket:". */
-export function openTargets(beginning: string): { fd: number; target: string }[] {
+/**
+ * The targets of descriptors that begin with this: "/folder/", "socket:".
+ * @param process its id; "self" for this one
+ */
+export function openTargets(
+  beginning: string,
+  process: number | 'self' = 'self',
+): { fd: number; target: string }[] {
   const found: { fd: number; target: string }[] = [];
-  for (const fd of readdirSync('/proc/self/fd')) {
+  for (const fd of readdirSync(`/proc/${process}/fd`)) {
     let target: string;
     try {
-      target = readlinkSync(`/proc/self/fd/${fd}`);
+      target = readlinkSync(`/proc/${process}/fd/${fd}`);
     } catch {
-      continue; // the descriptor that listed the folder
+      continue; // closed meanwhile, as the descriptor that listed the folder
     }
     if (target.startsWith(beginning)) found.push({ fd: Number(fd), target });
   }
