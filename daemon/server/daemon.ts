@@ -114,14 +114,19 @@ export class Daemon {
    * Serves these exports, with what is in the files for TLS now, in place of those before. Connections
    * keep what they read from, and the TLS that they have. An export whose image cannot be opened is
    * failed, and tried again.
+   * @param mayFail whether an export of that name does not count if the daemon is strict
    * @throws OverlaybdError when a file for TLS cannot be used, or the daemon is strict and an image
    *   cannot; everything is as before then
    */
-  async reload({ exports, tls, registries }: ServedOptions): Promise<void> {
+  async reload(
+    { exports, tls, registries }: ServedOptions,
+    mayFail: (name: string) => boolean = () => false,
+  ): Promise<void> {
     const settings = await readTls(tls, this.#log);
     this.#registries = registries;
     this.fetcher.update(registries);
-    const before = await this.images.setExports(exports, () => this.#strict);
+    const mustOpen = (name: string): boolean => this.#strict && !mayFail(name);
+    const before = await this.images.setExports(exports, mustOpen);
     this.reactors.setTls(settings);
     this.#tlsRequired = settings?.mode === 'require';
     void this.#releaseLater(before);

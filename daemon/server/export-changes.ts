@@ -32,7 +32,9 @@ export class ExportChanges {
   reload(served: ServedOptions): Promise<void> {
     const { added, daemon } = this.#parts;
     return this.#turns.run(async () => {
-      await daemon.reload({ ...served, exports: added.with(served.exports) });
+      // One that was added must not keep the configuration from taking effect, as it keeps no daemon from starting.
+      const mayFail = (name: string): boolean => !served.exports.has(name);
+      await daemon.reload({ ...served, exports: added.with(served.exports) }, mayFail);
       added.settle(served.exports);
     });
   }
