@@ -62,10 +62,13 @@ export class AddedExports {
       const what = `export ${JSON.stringify(name)}: the configuration has one of this name now`;
       this.#log.log('warn', `${what}; the one that was added is dropped`, { export: name });
     }
+    const others = new Map([...this.#sources].filter(([name]) => !configured.has(name)));
     try {
-      this.#keep(new Map([...this.#sources].filter(([name]) => !configured.has(name))));
+      this.#keep(others);
     } catch (error) {
       this.#log.log('error', messageOf(error));
+      // The file still has them, but the exports of these names are not those that were added.
+      this.#sources = others;
     }
   }
 

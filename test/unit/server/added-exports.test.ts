@@ -1,5 +1,5 @@
 // The exports that were added while a daemon ran: what is kept, what wins, and a file that cannot be used.
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type Test } from 'tap';
 import { sourceOfWords } from '../../../daemon/image/image-source.js';
@@ -40,6 +40,17 @@ await test('the configuration wins, and the one that was added does not come bac
   t.match(log, [/^warn: export "web": the configuration has one of this name now/]);
   t.notOk(added.has('web'));
   t.same([...(await open(t, path)).added.with(new Map()).keys()], ['db']);
+});
+
+await test('the configuration wins, also if the file cannot be written', async (t) => {
+  const { added, path, log } = await open(t);
+  for (const name of ['web', 'db']) added.set(name, source(`/${name}`));
+  rmSync(path);
+  mkdirSync(path);
+  added.settle(new Map([['web', source('/configured')]]));
+  t.match(log.at(-1), /^error: .*cannot be kept/);
+  t.notOk(added.has('web'), 'so the one of the configuration cannot be removed');
+  t.ok(added.has('db'));
 });
 
 await test('a file that is wrong keeps no daemon from starting', async (t) => {
