@@ -24,10 +24,11 @@ export class TraceRecording {
     const { fetcher, images, isTracing } = this.#daemon;
     if (this.#recording) throw busy('another trace is being recorded: stop it first');
     if (isTracing) throw busy('the daemon records one into the file of --record-trace');
-    for (const name of names ?? []) images.sourceOf(name);
+    const wanted = names && new Set(names);
+    for (const name of wanted ?? []) images.sourceOf(name);
     const remote = [...images.exports].flatMap(([name, { image }]) => {
       const blobs = cachedBlobsOf(image.disk).map(({ blob }) => blob);
-      const isWanted = blobs.length > 0 && (names?.includes(name) ?? true);
+      const isWanted = blobs.length > 0 && (wanted?.has(name) ?? true);
       return isWanted ? [{ name, blobs }] : [];
     });
     if (remote.length === 0) {
@@ -50,8 +51,9 @@ export class TraceRecording {
   async stop(): Promise<TraceAnswer> {
     const recording = this.#recording;
     if (!recording) throw new OverlaybdError('NOT_FOUND', 'trace: nothing is being recorded');
-    const entries = await this.#daemon.fetcher.client().trace({ do: 'stop' });
+    // Before the answer, so that another request to stop does not find the trace taken. If this one fails, it is lost.
     this.#recording = null;
+    const entries = await this.#daemon.fetcher.client().trace({ do: 'stop' });
     if (entries) return { ...recording, entries: entries.length, trace: formatTrace(entries) };
     throw new OverlaybdError('IO', 'trace: the fetcher ended meanwhile, and the trace with it');
   }

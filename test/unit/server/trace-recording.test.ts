@@ -61,6 +61,15 @@ await test('what cannot be recorded is refused', async (t) => {
   t.same(failing.recording.status(), { recording: null });
 });
 
+await test('of two requests to stop, one gets the trace, and the other finds none', async (t) => {
+  const { asked, recording } = start();
+  await recording.start({});
+  const [first, second] = await Promise.allSettled([recording.stop(), recording.stop()]);
+  t.match(first, { status: 'fulfilled', value: { entries: 1 } });
+  t.match(second, { status: 'rejected', reason: { code: 'NOT_FOUND' } });
+  t.equal(asked.length, 2, 'to record, and to stop once');
+});
+
 await test('a fetcher that died took the trace with it', async (t) => {
   const { recording } = start({ stop: null });
   await recording.start({});
