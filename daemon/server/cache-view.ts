@@ -63,7 +63,9 @@ function usersOf({ exports }: ImageTable): ReadonlyMap<string, readonly string[]
   const users = new Map<string, string[]>();
   for (const [name, { image }] of exports) {
     for (const digest of new Set(digestsOf(image.disk))) {
-      users.set(digest, [...(users.get(digest) ?? []), name]);
+      const names = users.get(digest);
+      if (names) names.push(name);
+      else users.set(digest, [name]);
     }
   }
   return users;
