@@ -63,9 +63,9 @@ const exportSchema = strictObject({
 
 export type ExportRequest = Readonly<v.InferOutput<typeof exportSchema>>;
 
-/** POST /v1/warm */
+/** POST /v1/warm. The name is kept in the list of jobs: no valid one has a thousand characters. */
 const warmSchema = strictObject({
-  image: stringOf('an image of a registry, as docker://HOST/NAME:TAG', /^docker:\/\/[^]/),
+  image: stringOf('an image of a registry, as docker://HOST/NAME:TAG', /^docker:\/\/[^]{1,1000}$/),
 });
 
 export type WarmRequest = Readonly<v.InferOutput<typeof warmSchema>>;

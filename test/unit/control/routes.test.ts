@@ -84,7 +84,8 @@ await test('anything else is refused', async (t) => {
   ] as const) {
     await t.rejects(ask('PUT', '/v1/exports/web', body), { code: 'BAD_ARGUMENT', message }, body);
   }
-  for (const body of ['', '{}', '[]', '{"image":"/a"}', '{"image":"docker://"}', '{"image":7}']) {
+  const wrong = ['', '{}', '[]', '{"image":"/a"}', '{"image":"docker://"}', '{"image":7}'];
+  for (const body of [...wrong, `{"image":"docker://${'x'.repeat(1001)}"}`]) {
     const message = /^warm: /;
     await t.rejects(ask('POST', '/v1/warm', body), { code: 'BAD_ARGUMENT', message }, body);
   }
