@@ -161,7 +161,10 @@ function setExports(posted: readonly PostedExport[], failed: readonly FailedExpo
       description,
       disk,
       blockSizes,
-      waits: waits.of(name),
+      // Looked up for each connection, so that only exports with clients are counted by name.
+      get waits() {
+        return waits.of(name);
+      },
     });
   }
   exports = new ExportMap(shown, hidden, new Map(failed.map(({ name, code }) => [name, code])));
