@@ -42,21 +42,23 @@ work() {
 run_parts() {
   local each
   cat >"$logs/list"
+  cp "$logs/list" "$logs/all"
   set -m
   for each in 1 2; do
     work "$each" &
     workers+=($!)
   done
   set +m
-  # Parts that fail do not end a worker. If one was killed, its parts count as failed.
+  # Parts that fail do not end a worker. If one was killed, or ended because the disk was full, its parts count as
+  # failed.
   for each in "${workers[@]}"; do wait "$each" || true; done
   workers=()
   for each in "$logs"/*.running; do
-    if [ ! -e "$each" ]; then continue; fi
-    mv "$each" "${each%.running}.log"
-    echo "1 0 $(basename "$each" .running)" >>"$logs/results"
+    if [ -e "$each" ]; then mv "$each" "${each%.running}.log"; fi
   done
-  sed -E 's/^[^ ]+ ([^ ]+) .*/1 0 \1/' "$logs/list" >>"$logs/results"
+  while read -r _ each _; do
+    grep -qsE "^[0-9]+ [0-9]+ $each\$" "$logs/results" || echo "1 0 $each" >>"$logs/results"
+  done <"$logs/all"
 }
 
 # For a trap on EXIT: a part that has not ended shows what it has printed so far.
@@ -114,7 +116,7 @@ report() {
     status=1
     outcomes+="ci: $name FAILED after $seconds s"$'\n'
     if [ ! -e "$log" ]; then
-      echo "ci: $name FAILED: it was not begun, because its worker had been killed"
+      echo "ci: $name FAILED: it was not begun, or left no log, because its worker had ended"
       continue
     fi
     failed=$((failed + $(count fail "$log")))

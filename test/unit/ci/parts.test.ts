@@ -105,3 +105,12 @@ await test('parts that are killed, alone or with their worker', async (t) => {
   t.notMatch(output, /NOT ENDED/);
   t.match(output, /\n0 passed, 1 failed, 0 skipped\n$/);
 });
+
+await test('a part whose worker ends when it has begun, without a log, is not lost', async (t) => {
+  // As on a full disk: nothing can be written any more, so the worker ends.
+  const { code, output } = await ci(t, `1 full bash -c 'rm $F/logs/full.running'\n2 other true\n`);
+  t.equal(code, 1);
+  t.match(output, /ci: full FAILED: it .* left no log/);
+  t.match(output, /ci: other passed/);
+  t.match(output, /\n0 passed, 1 failed, 0 skipped\n$/);
+});
