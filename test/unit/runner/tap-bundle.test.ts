@@ -1,6 +1,6 @@
 // tap as one module is tap: same results, same stack traces, and the test's own folder.
 import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
 import { ONE_MODULE, bundleTap } from '../../runner/tap-bundle.js';
@@ -20,7 +20,11 @@ t.pass('outside');
 await test('a test file below the folder gets the module, and its failures are readable', async (t) => {
   const folder = t.testdir({ 'package.json': '{ "type": "module" }', 'a.test.js': TEST });
   await bundleTap(folder);
-  await bundleTap(folder);
+  const made = (): number =>
+    statSync(join(folder, 'node_modules/@tapjs/one-module/index.js')).mtimeMs;
+  const before = made();
+  await Promise.all([bundleTap(folder), bundleTap(folder)]);
+  t.equal(made(), before, 'what is the same stays, so that no test finds half of it');
   const run = (options: readonly string[]) =>
     spawnSync(process.execPath, [...options, 'a.test.js'], { cwd: folder, encoding: 'utf8' });
   const { stdout } = run(ONE_MODULE);
