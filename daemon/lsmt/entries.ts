@@ -62,7 +62,7 @@ export class EntryParser {
    *
    * The loop itself does what most entries need, as {@link EntryLog.push} would. A start runs it a few thousand times,
    * before V8 has compiled it; with calls for each entry this took twice as long, and V8 as much again to compile them.
-   * @param words as on disk: processors that Node.js runs this on are little-endian, too
+   * @param words as on disk, little-endian: x86-64 and arm64 are little-endian, too
    * @throws RangeError if the log has no room, and what the sink throws
    */
   push(words: Uint32Array): void {
@@ -134,6 +134,7 @@ export class EntryParser {
     // An entry of length 0 maps nothing; the reference accepts most of them.
     if (length > 0) this.#log.push(offset, length, zeroed ? ZEROED : moffset, this.#layer);
   }
+
   #isGood(
     number: number,
     offset: number,

@@ -26,7 +26,7 @@ export class AddedExports {
   }
 
   /**
-   * Reads the file. One that is wrong keeps no daemon from starting: the log says so, and the next change replaces it.
+   * Reads the file. If it is wrong, the log says so, the daemon starts without it, and the next change replaces it.
    * @param path need not be there
    */
   static async open(path: string, log: Logger): Promise<AddedExports> {
@@ -54,7 +54,7 @@ export class AddedExports {
     return new Map([...this.#sources, ...configured]);
   }
 
-  /** Drops those that a configuration has by now: they would come back when it drops them. */
+  /** Drops those whose names a configuration has now: else they would come back when it no longer has them. */
   settle(configured: ExportSources): void {
     const taken = [...this.#sources.keys()].filter((name) => configured.has(name));
     if (taken.length === 0) return;

@@ -32,7 +32,7 @@ export class ExportChanges {
   reload(served: ServedOptions): Promise<void> {
     const { added, daemon } = this.#parts;
     return this.#turns.run(async () => {
-      // One that was added must not keep the configuration from taking effect, as it keeps no daemon from starting.
+      // If one that was added does not open, it alone fails, as at a start.
       const mayFail = (name: string): boolean => !served.exports.has(name);
       await daemon.reload({ ...served, exports: added.with(served.exports) }, mayFail);
       added.settle(served.exports);

@@ -151,8 +151,8 @@ async function openAdded(
 }
 
 /**
- * A successor must serve what its predecessor serves: otherwise clients would lose it. An export that was added keeps no
- * other daemon from starting: it could not be removed then.
+ * A successor must serve what its predecessor serves: otherwise clients would lose it. Any other daemon also starts if
+ * an added export does not open: otherwise nothing could remove that export.
  */
 function daemonOptions(
   options: DaemonOptions,

@@ -55,7 +55,7 @@ export class TraceRecording {
     this.#recording = null;
     const entries = await this.#daemon.fetcher.client().trace({ do: 'stop' });
     if (entries) return { ...recording, entries: entries.length, trace: formatTrace(entries) };
-    throw new OverlaybdError('IO', 'trace: the fetcher ended meanwhile, and the trace with it');
+    throw new OverlaybdError('IO', 'trace: the fetcher has ended, and the trace is lost');
   }
 }
 

@@ -46,7 +46,7 @@ export class WarmJobs {
 
   /**
    * Begins to fetch an image, or returns the job that fetches it already.
-   * @throws OverlaybdError BUSY if as many run as may
+   * @throws OverlaybdError BUSY if {@link MAX_RUNNING} others run
    */
   start(image: string): WarmStatus {
     const running = [...this.#jobs.values()].filter(({ status }) => status.state === 'running');

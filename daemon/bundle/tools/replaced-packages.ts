@@ -1,5 +1,6 @@
-// Parts of packages that the bundle has something smaller for. A start runs or loads them, and uses little of them
-// or nothing.
+// Parts of packages that the bundle replaces by something smaller. A start loads them, and uses little of them or
+// nothing. The names are replaced in all packages: before a new package comes into the bundle, see which of these it
+// uses.
 
 import type { Plugin } from 'esbuild';
 
@@ -8,8 +9,8 @@ const REPLACEMENTS: Readonly<Record<string, string>> = {
   // yargs measures help text with it, which is ASCII here. The two copies that yargs depends on spend 40 ms of every
   // start on Unicode tables.
   'string-width': 'module.exports = (text) => text.length;',
-  // With this yargs looks for the package.json of the program, to guess a version that it is told. If it finds none,
-  // it makes an AssertionError of several lines with the source around it, and drops it.
+  // With this yargs looks for the package.json of the program, to guess the version, which the program gives it anyway.
+  // If it finds none, it makes an AssertionError of several lines with the source around it, and drops it.
   'escalade/sync': 'module.exports = () => "/dev/null";',
   // yargs checks itself with two of its functions.
   assert: `

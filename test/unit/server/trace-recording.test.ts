@@ -73,6 +73,6 @@ await test('of two requests to stop, one gets the trace, and the other finds non
 await test('a fetcher that died took the trace with it', async (t) => {
   const { recording } = start({ stop: null });
   await recording.start({});
-  await t.rejects(recording.stop(), { code: 'IO', message: /the fetcher ended meanwhile/ });
+  await t.rejects(recording.stop(), { code: 'IO', message: /the fetcher has ended/ });
   t.same(recording.status(), { recording: null }, 'another one can be started');
 });
