@@ -56,6 +56,7 @@ export class DeviceLinks {
 
   /** Ends the repair of a device that is served no more. */
   forget(device: Device): void {
+    this.#unread.forget(device);
     const repair = this.#repairs.get(device);
     if (!repair) return;
     this.#repairs.delete(device);
@@ -63,7 +64,7 @@ export class DeviceLinks {
     for (const done of repair.waiting.splice(0)) done();
   }
 
-  /** Call this when the kernel has new connections of a device. */
+  /** Call this when the kernel has the first connections of a device. */
   watch(device: ServedDevice): void {
     // With ioctl, connections cannot be replaced.
     if (this.#environment.driver.survives) this.#unread.watch(device);
@@ -89,6 +90,8 @@ export class DeviceLinks {
   /** Serves a connection that the kernel has got from the predecessor. */
   take(device: ServedDevice, fd: number, transmission: ResumedTransmission): void {
     this.#serve(device, fd, transmission);
+    // The kernel may never have read from it. The predecessor passes connections in any order.
+    this.#unread.watch(device, false);
     if (device.missing <= 0) this.#repaired(device);
   }
 

@@ -20,6 +20,8 @@ interface Watched {
   /** Connections from which the kernel has not read a reply yet, in the order in which it got them. */
   readonly connections: Map<number, { bytesSent: number; looks: number }>;
   looks: number;
+  /** Whether the kernel got the connections in the order of {@link Device.connections}. */
+  readonly isInOrder: boolean;
 }
 
 export class UnreadReplies {
@@ -34,12 +36,21 @@ export class UnreadReplies {
     this.#log = log;
   }
 
-  /** Looks at the connections of the device until the kernel has read a reply from each. */
-  watch(device: Device): void {
+  /**
+   * Looks at the connections of the device until the kernel has read a reply from each.
+   * @param isInOrder whether the kernel got them in the order of {@link Device.connections}
+   */
+  watch(device: Device, isInOrder = true): void {
     const connections: Watched['connections'] = new Map();
     for (const id of device.connections) connections.set(id, { bytesSent: 0, looks: 0 });
-    this.#devices.set(device, { connections, looks: 0 });
+    const was = this.#devices.get(device)?.isInOrder ?? true;
+    this.#devices.set(device, { connections, looks: 0, isInOrder: isInOrder && was });
     this.#plan();
+  }
+
+  /** Call this for a device that is not served any more. */
+  forget(device: Device): void {
+    this.#devices.delete(device);
   }
 
   stop(): void {
@@ -62,8 +73,8 @@ export class UnreadReplies {
       watched.looks++;
       for (const [id, seen] of watched.connections) {
         const bytesSent = counts.get(id)?.bytesSent ?? 0;
-        const isOver = !device.connections.has(id) || device.leaving;
-        if (isOver || (bytesSent > 0 && !this.#reactors.hasUntaken(id))) {
+        // Also while a detach waits for its users: they may wait for this very reply, and the device then stays.
+        if (!device.connections.has(id) || (bytesSent > 0 && !this.#reactors.hasUntaken(id))) {
           watched.connections.delete(id);
           continue;
         }
@@ -71,16 +82,18 @@ export class UnreadReplies {
         seen.bytesSent = bytesSent;
         if (seen.looks < STUCK) continue;
         seen.looks = 0;
-        this.#endThoseBefore(device, id);
+        this.#endThoseBefore(device, id, watched);
       }
       if (watched.connections.size === 0) this.#devices.delete(device);
     }
     this.#plan();
   }
 
-  #endThoseBefore(device: Device, stuck: number): void {
-    for (const id of device.connections) {
-      if (id === stuck) return;
+  #endThoseBefore(device: Device, stuck: number, { isInOrder }: Watched): void {
+    const ids = [...device.connections];
+    const before = ids.slice(0, ids.indexOf(stuck));
+    // New connections come last, so that in the end none is before the stuck one. Then it waits for one after it.
+    for (const id of before.length > 0 || isInOrder ? before : ids.slice(1)) {
       if (this.#reactors.hasUntaken(id)) continue;
       const facts = `the kernel does not read connection ${stuck}; replacing connection ${id} so that it does`;
       this.#log.log('info', `${device.path}: ${facts}`, { device: device.path });

@@ -4,6 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { test } from 'tap';
 import { EAGAIN } from '../../../daemon/lib/errno.js';
 import { sockets } from '../../../daemon/native/socket.js';
+import type { Offer } from '../../../daemon/reactor/pool.js';
 import { requestBytes } from '../../support/nbd-client.js';
 import { makeWorld, part, until } from './device-world.js';
 
@@ -44,6 +45,50 @@ await test('if a connection is not read, those before it are replaced', async (t
   await pause(600);
   t.equal(kernel.calls.length, length);
   t.match(await manager.status(), [{ liveConnections: 3 }], 'no further repair');
+});
+
+await test('while a detach waits for users of the device, its connections are watched', async (t) => {
+  const { kernel, image, live } = makeWorld(t);
+  const { manager } = await live();
+  await manager.attach({ image: [image], connections: 2 });
+  const [first = -1, second = -1] = kernel.devices.get(0)?.sockets ?? [];
+  kernel.open.add(0);
+  const detached = manager.detach('nbd0', {}).then(
+    () => t.fail('it is open'),
+    (error: unknown) => t.match(error, { code: 'BUSY' }),
+  );
+  await until(() => kernel.calls.includes('release 0'));
+  ask(second, 8192);
+  await detached;
+  await until(() => sockets.peerClosed(first) === 1);
+  t.same(take(second).subarray(16), part(8192, LENGTH));
+  await until(async () => (await manager.status())[0]?.liveConnections === 2);
+  kernel.open.clear();
+  await manager.detach('nbd0', {});
+  t.same(await manager.status(), []);
+});
+
+await test('connections of a predecessor are watched, in whatever order they came', async (t) => {
+  const { kernel, image, live } = makeWorld(t);
+  const before = await live();
+  const { id } = await before.manager.attach({ image: [image], connections: 3 });
+  const [first = -1, second = -1, third = -1] = kernel.devices.get(0)?.sockets ?? [];
+  const offers: Offer[] = [];
+  await before.reactors.offer(120_000, (offer) => offers.push(offer));
+  for (const offer of offers) before.manager.offered(offer);
+  const after = await live();
+  await after.manager.recover();
+  // The last one comes first.
+  offers.sort((a, b) => b.connection.id - a.connection.id);
+  for (const { connection } of offers) {
+    after.manager.take(id, connection.fd, connection.transmission);
+  }
+  await before.die();
+  ask(third, 512);
+  await until(() => sockets.peerClosed(first) === 1 && sockets.peerClosed(second) === 1);
+  t.equal(sockets.peerClosed(third), 0, 'not the connection itself');
+  t.same(take(third).subarray(16), part(512, LENGTH));
+  await until(async () => (await after.manager.status())[0]?.liveConnections === 3);
 });
 
 await test('requests that arrive before the end are answered', async (t) => {
