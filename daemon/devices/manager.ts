@@ -18,6 +18,9 @@ import { ownerOf } from './record.js';
 import { DeviceRecovery } from './recovery.js';
 import { DeviceRemoval, GONE } from './removal.js';
 
+/** How long a refused detach waits for the repair of its device before it answers. */
+const REPAIR_MS = 2000;
+
 export class DeviceManager {
   readonly #environment: DeviceEnvironment;
   readonly #links: DeviceLinks;
@@ -88,7 +91,8 @@ export class DeviceManager {
       await disconnect(record, request.force === true, this.#environment);
     } catch (error) {
       device.leaving = false;
-      if (isServed(device)) this.#links.repairSoon(device);
+      // Before the answer, so that a client that tries again at once does not delay the repair each time.
+      if (isServed(device)) await this.#links.repairAll([device], REPAIR_MS);
       throw error;
     }
     this.#removal.forget(device, 'detached');
