@@ -1,12 +1,14 @@
 // Attaching while udev opens every device that changes: first on a busy machine, then 200 times. No request may be
 // lost. This case comes first: a kernel that has made its threads keeps them for minutes.
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { setPriority } from 'node:os';
+import { availableParallelism, setPriority } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { ControlClient } from '../../../daemon/control/client.js';
 import { OverlaybdError } from '../../../daemon/errors.js';
 import { mustRun } from '../../support/tools.js';
+import { around, kernelSeconds, secondsOf, type Span } from '../around.js';
 import type { Case, Check } from '../checks.js';
 import { Daemon } from '../daemon.js';
 import { attribute, untilConnected } from '../device.js';
@@ -23,7 +25,9 @@ const MAX_UDEV_MS = 90_000;
 const BUSY = 4;
 
 export function udevCases(): Case<World>[] {
-  return [{ name: `attach ${TIMES} times under udev`, tools: ['udevadm'], timeout: 600, run }];
+  return [
+    { name: `attach ${TIMES} times under udev`, tools: ['udevadm', 'taskset'], timeout: 600, run },
+  ];
 }
 
 async function run(check: Check, { images, inVm }: World): Promise<void> {
@@ -47,14 +51,18 @@ async function run(check: Check, { images, inVm }: World): Promise<void> {
   const loops = Array.from({ length: BUSY }, () => spawn('nice', line, { stdio: 'ignore' }));
   const stop = (): void => loops.forEach((loop) => void loop.kill('SIGKILL'));
   check.defer(stop);
-  const first = await attachOnce(daemon);
+  const first = await attachInUse(check, daemon, manager.pid ?? 0);
   stop();
-  check.note(`the first one, on a busy machine: ${first.toFixed(0)} ms`);
-  let worst = 0;
-  for (let i = 1; i < TIMES; i++) worst = Math.max(worst, await attachOnce(daemon));
+  check.note(`the first one, on a busy machine: ${first.text}`);
+  const attaches = [first];
+  for (let i = 1; i < TIMES; i++) attaches.push(await attachOnce(daemon));
+  const worst = Math.max(...attaches.slice(1).map(({ readyMs }) => readyMs));
   check.note(`the slowest of the others: ${worst.toFixed(0)} ms`);
-  const timedOut = log.lines().filter((each) => /timed out|I\/O error/.test(each));
+  const kernel = log.lines();
+  const timedOut = kernel.filter((each) => /timed out|I\/O error/.test(each));
   check.equal(timedOut, [], 'the kernel got every reply');
+  const [at = null] = timedOut.map(secondsOf);
+  if (at !== null) check.note(around(at, kernel, daemon.log.split('\n'), attaches));
   check.ok(worst < LOST_MS, 'no attach took as long as a lost reply');
   check.equal(log.troubles(), [], 'no trouble');
   const said = daemon.log.split('\n');
@@ -75,10 +83,65 @@ async function run(check: Check, { images, inVm }: World): Promise<void> {
   );
 }
 
-/** @returns milliseconds until udev and the kernel are done with the device */
-async function attachOnce({ control }: Daemon): Promise<number> {
+interface Attached extends Span {
+  /** Milliseconds until udev and the kernel were done with the device. */
+  readonly readyMs: number;
+}
+
+async function attachOnce({ control }: Daemon): Promise<Attached> {
+  const from = kernelSeconds();
   const begin = performance.now();
-  const { device } = await control.attach({ export: 'flat' });
+  const { device, id } = await control.attach({ export: 'flat' });
+  await untilIdle(device);
+  const readyMs = performance.now() - begin;
+  await detachOnceFree(control, device);
+  await untilConnected(device, false);
+  return {
+    from,
+    to: kernelSeconds(),
+    text: `${device} ${id}: ready after ${readyMs.toFixed(0)} ms`,
+    readyMs,
+  };
+}
+
+/**
+ * Reads from each processor, and so over each connection, while a detach waits for the device to be free. Until then
+ * the device is opened and read on the first processor only: the other connections are used for the first time.
+ */
+async function attachInUse(check: Check, { control }: Daemon, udevd: number): Promise<Attached> {
+  const from = kernelSeconds();
+  const begin = performance.now();
+  await mustRun('taskset', ['-a', '-c', '-p', '0', `${udevd}`]);
+  const { device, id } = await control.attach({ export: 'flat' });
+  const hold = ['-c', '0', 'sh', '-c', 'exec <"$0"; echo; exec sleep 1000', device];
+  const holder = spawn('taskset', hold, { stdio: ['ignore', 'pipe', 'inherit'] });
+  check.defer(() => holder.kill('SIGKILL'));
+  await once(holder.stdout, 'data');
+  const early = control.detach(device, {}).then(
+    () => 'detached',
+    (error: unknown) => (error instanceof OverlaybdError ? error.code : String(error)),
+  );
+  await pause(100);
+  const reads = Array.from({ length: availableParallelism() }, (_, cpu) => {
+    const dd = ['dd', `if=${device}`, 'of=/dev/null', 'bs=4096', 'count=1', 'iflag=direct'];
+    return mustRun('taskset', ['-c', `${cpu}`, ...dd, `skip=${100 + cpu}`]);
+  });
+  await Promise.all(reads);
+  const readMs = performance.now() - begin;
+  check.equal(await early, 'BUSY', 'a device that is open is not detached');
+  holder.kill('SIGKILL');
+  const all = `0-${availableParallelism() - 1}`;
+  await mustRun('taskset', ['-a', '-c', '-p', all, `${udevd}`]);
+  await untilIdle(device);
+  const readyMs = performance.now() - begin;
+  await detachOnceFree(control, device);
+  await untilConnected(device, false);
+  const text = `${device} ${id}: read after ${readMs.toFixed(0)} ms, ready after ${readyMs.toFixed(0)} ms`;
+  return { from, to: kernelSeconds(), text, readyMs };
+}
+
+/** Until udev and the kernel are done with the device. */
+async function untilIdle(device: string): Promise<void> {
   const isBusy = (): boolean => {
     const [reads = 0] = attribute(device, 'inflight').split(/\s+/).map(Number);
     return reads > 0 || existsSync('/run/udev/queue');
@@ -86,10 +149,6 @@ async function attachOnce({ control }: Daemon): Promise<number> {
   // udev gets its event a moment later.
   do await pause(100);
   while (isBusy());
-  const took = performance.now() - begin;
-  await detachOnceFree(control, device);
-  await untilConnected(device, false);
-  return took;
 }
 
 /** While every processor is busy, udev may open the device later than that, and keep it longer than detach waits. */
