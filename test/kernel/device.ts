@@ -32,9 +32,14 @@ export function attribute(device: string, name: string): string {
   return readFileSync(`/sys/block/${device.slice('/dev/'.length)}/${name}`, 'utf8').trim();
 }
 
-/** Waits until the device is connected, or disconnected. */
+/**
+ * Waits until the device is connected, or disconnected. With the ioctl interface the kernel sets the size a moment after
+ * the device has its `pid`.
+ */
 export async function untilConnected(device: string, wanted: boolean): Promise<void> {
-  for (let i = 0; isConnected(device) !== wanted; i++) {
+  const isDone = (): boolean =>
+    isConnected(device) === wanted && (!wanted || attribute(device, 'size') !== '0');
+  for (let i = 0; !isDone(); i++) {
     if (i === 500) throw new Error(`${device} is ${wanted ? 'not' : 'still'} connected`);
     await pause(20);
   }
