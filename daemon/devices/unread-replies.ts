@@ -73,12 +73,14 @@ export class UnreadReplies {
       watched.looks++;
       for (const [id, seen] of watched.connections) {
         const bytesSent = counts.get(id)?.bytesSent ?? 0;
+        const isUntaken = this.#reactors.hasUntaken(id);
         // Also while a detach waits for its users: they may wait for this very reply, and the device then stays.
-        if (!device.connections.has(id) || (bytesSent > 0 && !this.#reactors.hasUntaken(id))) {
+        if (!device.connections.has(id) || (bytesSent > 0 && !isUntaken)) {
           watched.connections.delete(id);
           continue;
         }
-        seen.looks = bytesSent > 0 && bytesSent === seen.bytesSent ? seen.looks + 1 : 0;
+        // The predecessor may have sent them: then this process has sent none.
+        seen.looks = isUntaken && bytesSent === seen.bytesSent ? seen.looks + 1 : 0;
         seen.bytesSent = bytesSent;
         if (seen.looks < STUCK) continue;
         seen.looks = 0;

@@ -1,12 +1,12 @@
 // Connections that a fake kernel does not read until earlier ones have ended, as Linux does when it is short of
 // threads; and one that reads everything, but slowly.
 import { setTimeout as pause } from 'node:timers/promises';
-import { test } from 'tap';
+import { test, type Test } from 'tap';
 import { EAGAIN } from '../../../daemon/lib/errno.js';
 import { sockets } from '../../../daemon/native/socket.js';
 import type { Offer } from '../../../daemon/reactor/pool.js';
 import { requestBytes } from '../../support/nbd-client.js';
-import { makeWorld, part, until } from './device-world.js';
+import { makeWorld, part, until, type Life } from './device-world.js';
 
 const LENGTH = 4096;
 
@@ -72,11 +72,17 @@ await test('while a detach waits for users of the device, its connections are wa
   t.same(await manager.status(), []);
 });
 
-await test('connections of a predecessor are watched, in whatever order they came', async (t) => {
+/** Replaces the daemon of a device with three connections. @param passing called before they pass to the successor */
+async function upgraded(
+  t: Test,
+  passing: (third: number, before: Life) => Promise<void>,
+): Promise<{ after: Life; fds: readonly number[] }> {
   const { kernel, image, live } = makeWorld(t);
   const before = await live();
   const { id } = await before.manager.attach({ image: [image], connections: 3 });
-  const [first = -1, second = -1, third = -1] = kernel.devices.get(0)?.sockets ?? [];
+  const fds = [...(kernel.devices.get(0)?.sockets ?? [])];
+  before.manager.stop();
+  await passing(fds[2] ?? -1, before);
   const offers: Offer[] = [];
   await before.reactors.offer(120_000, (offer) => offers.push(offer));
   for (const offer of offers) before.manager.offered(offer);
@@ -88,11 +94,31 @@ await test('connections of a predecessor are watched, in whatever order they cam
     after.manager.take(id, connection.fd, connection.transmission);
   }
   await before.die();
-  ask(third, 512);
+  return { after, fds };
+}
+
+async function checkThirdIsRead(t: Test, { after, fds }: { after: Life; fds: readonly number[] }) {
+  const [first = -1, second = -1, third = -1] = fds;
   await until(() => sockets.peerClosed(first) === 1 && sockets.peerClosed(second) === 1);
   t.equal(sockets.peerClosed(third), 0, 'not the connection itself');
   t.same(take(third).subarray(16), part(512, LENGTH));
   await until(async () => (await after.manager.status())[0]?.liveConnections === 3);
+}
+
+await test('connections of a predecessor are watched, in whatever order they came', async (t) => {
+  const both = await upgraded(t, () => Promise.resolve());
+  ask(both.fds[2] ?? -1, 512);
+  await checkThirdIsRead(t, both);
+});
+
+await test('so is a reply that the predecessor has sent', async (t) => {
+  const both = await upgraded(t, async (third, { reactors }) => {
+    ask(third, 512);
+    await until(async () =>
+      [...(await reactors.count()).values()].some(({ bytesSent }) => bytesSent > 0),
+    );
+  });
+  await checkThirdIsRead(t, both);
 });
 
 await test('requests that arrive before the end are answered', async (t) => {
