@@ -51,8 +51,7 @@ async function run(check: Check, { images, inVm }: World): Promise<void> {
   const loops = Array.from({ length: BUSY }, () => spawn('nice', line, { stdio: 'ignore' }));
   const stop = (): void => loops.forEach((loop) => void loop.kill('SIGKILL'));
   check.defer(stop);
-  const first = await attachInUse(check, daemon, manager.pid ?? 0);
-  stop();
+  const first = await attachInUse(check, daemon, manager.pid ?? 0, stop);
   check.note(`the first one, on a busy machine: ${first.text}`);
   const attaches = [first];
   for (let i = 1; i < TIMES; i++) attaches.push(await attachOnce(daemon));
@@ -107,8 +106,14 @@ async function attachOnce({ control }: Daemon): Promise<Attached> {
 /**
  * Reads from each processor, and so over each connection, while a detach waits for the device to be free. Until then
  * the device is opened and read on the first processor only: the other connections are used for the first time.
+ * @param done called when all reads are done
  */
-async function attachInUse(check: Check, { control }: Daemon, udevd: number): Promise<Attached> {
+async function attachInUse(
+  check: Check,
+  { control }: Daemon,
+  udevd: number,
+  done: () => void,
+): Promise<Attached> {
   const from = kernelSeconds();
   const begin = performance.now();
   await mustRun('taskset', ['-a', '-c', '-p', '0', `${udevd}`]);
@@ -128,6 +133,7 @@ async function attachInUse(check: Check, { control }: Daemon, udevd: number): Pr
   });
   await Promise.all(reads);
   const readMs = performance.now() - begin;
+  done();
   check.equal(await early, 'BUSY', 'a device that is open is not detached');
   holder.kill('SIGKILL');
   const all = `0-${availableParallelism() - 1}`;
