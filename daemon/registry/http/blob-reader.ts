@@ -114,11 +114,9 @@ export class BlobReader {
       const remainingMs = (): number => deadlineMs - now();
       const options = { isFinal, remainingMs, signal: deadline.signal };
       const from = await inRounds({ limits, random, breakerOf }, usable, attempt, effort, options);
-      // A mirror that ignores ranges is not asked before the host that does not, for a while.
+      // A mirror that ignores ranges, or does not have the blob, is not asked before the host that answered, for a while.
       for (const [endpoint, failure] of doubted) {
-        if (endpoint !== from && failure instanceof NoRanges) {
-          this.#remember(endpoint, digest, failure);
-        }
+        if (endpoint !== from) this.#remember(endpoint, digest, failure);
       }
     } catch (error) {
       if (signal.aborted) throw signal.reason;

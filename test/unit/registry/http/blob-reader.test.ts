@@ -222,6 +222,23 @@ await test('a mirror that ignores ranges is left alone for a while', async (t) =
   t.equal(rule.hits, 2);
 });
 
+await test('a mirror that does not have a blob is not asked for it for a while', async (t) => {
+  const { front } = await startFront(t);
+  const { front: mirror } = await startFront(t);
+  const settings = { mirrors: [{ host: front.host, url: mirror.url }] };
+  let ahead = 0;
+  const now = (): number => monotonicMs() + ahead;
+  const { range, lines } = clientOf(t, front, settings, { limits: { goneMs: 60_000 }, now });
+  const rule = mirror.rule({ match: {}, action: { do: 'status', status: 404 } });
+  for (let i = 0; i < 3; i++) t.ok((await range(5, LAST)).equals(RIGHT.subarray(5)));
+  t.equal(rule.hits, 1);
+  t.same(lines, []);
+  mirror.rules.clear();
+  ahead = 60_000;
+  t.ok((await range(5, LAST, { deadlineMs: 90_000 })).equals(RIGHT.subarray(5)));
+  t.equal(mirror.log.requests.length, 2, 'and then again');
+});
+
 await test('a store that answers wrongly is left for another redirect', async (t) => {
   const { front } = await startFront(t, { redirect: 'store' });
   const { range } = clientOf(t, front);
