@@ -1,7 +1,15 @@
 // Runs compiled test files, each in its own process, several at the same time: like `tap run` without coverage and
 // without tap's loaders, which take longer than most test files. `npm run test:unit` uses it.
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseOptions, USAGE, type RunnerOptions } from './options.js';
 import { bundleTap } from './tap-bundle.js';
@@ -14,6 +22,8 @@ const MAX_LINES = 120;
 const OUT = fileURLToPath(new URL('../..', import.meta.url));
 /** How many ms each file took the last time: the slowest ones start first. */
 const TIMES_FILE = 'out/test-times.json';
+/** tap makes the folders of tests below it. */
+const TAP_FOLDER = '.tap';
 
 function testFilesIn(path: string): string[] {
   if (!statSync(path).isDirectory()) return [path];
@@ -49,8 +59,17 @@ function lastTimes(): Record<string, number> {
   }
 }
 
+/** tap names the folder of a test by its file: a run beside this one, of the same file, must not remove it. */
+function ownFolder(): string {
+  mkdirSync(TAP_FOLDER, { recursive: true });
+  const folder = resolve(mkdtempSync(join(TAP_FOLDER, 'run-')));
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
 async function runAll({ paths, jobs, timeoutMs }: RunnerOptions): Promise<boolean> {
   const begin = performance.now();
+  const surroundings = { environment: { TAP_CWD: ownFolder() } };
   await bundleTap(OUT);
   const times = lastTimes();
   const queue = paths
@@ -60,7 +79,7 @@ async function runAll({ paths, jobs, timeoutMs }: RunnerOptions): Promise<boolea
   let failedFiles = 0;
   const work = async (): Promise<void> => {
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
-      const outcome = await runTestFile(file, timeoutMs);
+      const outcome = await runTestFile(file, timeoutMs, surroundings);
       times[file] = Math.round(outcome.ms);
       const counts = report(file, outcome, timeoutMs);
       if (counts.fail > 0) failedFiles++;
