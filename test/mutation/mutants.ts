@@ -10,7 +10,7 @@ import { EXCEPTIONS, REPLACEMENTS } from './table.js';
  * The whole run lists these, --core leaves them out: users of the limits of the fetcher, whose tests give limits of
  * their own, which many doubled values survive; and the client of registries, whose tests take seconds for each value.
  */
-const UNCOUNTED = /^(?:fetch\/|registry\/http\/client$|server\/traces$)/;
+const UNCOUNTED = /^(?:fetch\/|registry\/http\/client$|server\/(?:image-)?traces$)/;
 
 export interface Mutant {
   readonly name: string;
