@@ -14,7 +14,12 @@ import type { RemoteLine } from '../registry/remote.js';
 import { ClientLog } from './client-log.js';
 import { ExportCounters } from './export-counters.js';
 import { sumOfWaits, type PostedWaits } from './export-waits.js';
-import { ReactorThread, type ConnectionInfo, type ReactorReport } from './reactor-thread.js';
+import {
+  ReactorThread,
+  type ConnectionInfo,
+  type ReactorCounts,
+  type ReactorReport,
+} from './reactor-thread.js';
 
 /** Time for answers that a healthy reactor gives at once. */
 const THREAD_PATIENCE_MS = 2000;
@@ -118,15 +123,17 @@ export class ReactorPool {
     return this.#ask(this.#reactors);
   }
 
-  /** The waits of reads by export. Resolves when every thread has answered. */
-  async waits(): Promise<ReadonlyMap<string, PostedWaits>> {
-    const all = await Promise.all(this.#reactors.map((each) => each.count()));
-    return sumOfWaits(all.flatMap(({ waits }) => waits));
+  /** The same, and the waits of reads by export. */
+  async measure(): Promise<{
+    readonly open: ReadonlyMap<number, OpenCounts>;
+    readonly waits: ReadonlyMap<string, PostedWaits>;
+  }> {
+    const all = await countsOf(this.#reactors);
+    return { open: byId(all), waits: sumOfWaits(all.flatMap(({ waits }) => waits)) };
   }
 
   async #ask(reactors: readonly ReactorThread[]): Promise<Map<number, OpenCounts>> {
-    const all = await Promise.all(reactors.map((each) => each.count()));
-    return new Map(all.flatMap(({ counts }) => counts).map((each) => [each.id, each]));
+    return byId(await countsOf(reactors));
   }
 
   /**
@@ -289,4 +296,12 @@ export class ReactorPool {
     for (const report of this.#onClosed.splice(0)) report();
     if (this.#onIdle && this.connections === 0) this.#onIdle();
   }
+}
+
+function countsOf(reactors: readonly ReactorThread[]): Promise<ReactorCounts[]> {
+  return Promise.all(reactors.map((each) => each.count()));
+}
+
+function byId(all: readonly ReactorCounts[]): Map<number, OpenCounts> {
+  return new Map(all.flatMap(({ counts }) => counts).map((each) => [each.id, each]));
 }

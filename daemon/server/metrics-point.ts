@@ -61,11 +61,10 @@ export class MetricsPoint {
   async #metrics(): Promise<string> {
     const { metricsText } = await import('../metrics/collect.js');
     const { reactors } = this.#daemon;
-    const [status, fetch, open, waits] = await Promise.all([
+    const [status, fetch, { open, waits }] = await Promise.all([
       this.#status(),
       this.#fetch(),
-      reactors.count(),
-      reactors.waits(),
+      reactors.measure(),
     ]);
     const { counters } = reactors;
     return metricsText({

@@ -1,5 +1,4 @@
 // Metrics of a daemon over HTTP, from the parts of it; and an address that another daemon still has.
-import { get } from 'node:http';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -9,6 +8,7 @@ import { ExportCounters } from '../../../daemon/reactor/export-counters.js';
 import type { Daemon } from '../../../daemon/server/daemon.js';
 import { MetricsPoint } from '../../../daemon/server/metrics-point.js';
 import { shortFolder } from '../../support/daemon-process.js';
+import { readMetrics } from '../../support/metrics-reader.js';
 
 const status = {
   version: '1',
@@ -29,23 +29,12 @@ function parts() {
     images: { exports: new Map() },
     reactors: {
       counters,
-      count: () => Promise.resolve(open),
-      waits: () => Promise.resolve(new Map()),
+      measure: () => Promise.resolve({ open, waits: new Map() }),
     },
   } as unknown as Daemon;
   const lines: string[] = [];
   const log = { log: (level: string, message: string) => void lines.push(`${level}: ${message}`) };
   return { daemon, lines, log };
-}
-
-function bodyOf(socketPath: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    get({ socketPath, path: '/metrics', agent: false }, (response) => {
-      let body = '';
-      response.setEncoding('utf8').on('data', (part: string) => (body += part));
-      response.on('end', () => resolve(body));
-    }).on('error', reject);
-  });
 }
 
 await t.test('what has ended and what is open are counted', async (test) => {
@@ -55,7 +44,7 @@ await t.test('what has ended and what is open are counted', async (test) => {
   await point.start();
   test.teardown(() => point.close());
   test.same(lines, [`info: metrics: unix://${path}`]);
-  const body = await bodyOf(path);
+  const body = await readMetrics(path);
   test.match(body, 'obd_reads_total{export="a",result="ok"} 6\n');
   test.match(body, 'obd_sent_bytes_total{export="a"} 11\n');
 });
@@ -87,5 +76,5 @@ await t.test('closed while it tries: it stays closed', async (test) => {
   point.close();
   await point.start();
   test.same(lines, []);
-  await test.rejects(bodyOf(path), { code: 'ENOENT' });
+  await test.rejects(readMetrics(path), { code: 'ENOENT' });
 });
