@@ -57,28 +57,26 @@ export function sliceOf(spec: SourceSpec, offset: number, size: number, name: st
   return { kind: 'slice', name, offset, size, of: spec };
 }
 
-/** The files that a disk is read from, by name; one that it has twice is listed twice. */
-export function filesOf(disk: DiskSpec): FileSourceSpec[] {
+/** The sources that a disk is read from: its layers, bottom first, or the one of a raw disk. */
+export function sourcesOf(disk: DiskSpec): readonly SourceSpec[] {
   switch (disk.kind) {
     case 'lsmt':
-      return disk.layers.flatMap((layer) => fileOf(layer) ?? []);
+      return disk.layers;
     case 'raw':
-      return [fileOf(disk.source) ?? []].flat();
+      return [disk.source];
     case 'partition':
-      return filesOf(disk.disk);
+      return sourcesOf(disk.disk);
   }
+}
+
+/** The files that a disk is read from, by name; one that it has twice is listed twice. */
+export function filesOf(disk: DiskSpec): FileSourceSpec[] {
+  return sourcesOf(disk).flatMap((source) => fileOf(source) ?? []);
 }
 
 /** The blobs of registries that a disk is read from, bottom first. */
 export function cachedBlobsOf(disk: DiskSpec): CachedSpec[] {
-  switch (disk.kind) {
-    case 'lsmt':
-      return disk.layers.flatMap((layer) => cachedOf(layer) ?? []);
-    case 'raw':
-      return [cachedOf(disk.source) ?? []].flat();
-    case 'partition':
-      return cachedBlobsOf(disk.disk);
-  }
+  return sourcesOf(disk).flatMap((source) => cachedOf(source) ?? []);
 }
 
 export function digestsOf(disk: DiskSpec): string[] {

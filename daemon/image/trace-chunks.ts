@@ -7,7 +7,7 @@ import { chunkOf } from '../blob/chunk-map.js';
 import type { TraceEntry } from '../fetch/trace-file.js';
 import type { UpstreamEntry } from '../fetch/upstream-trace.js';
 import { Blocks } from '../zfile/blocks.js';
-import type { DiskSpec, SourceSpec } from './spec.js';
+import { sourcesOf, type DiskSpec, type SourceSpec } from './spec.js';
 
 /** Bytes of an entry that count: the reference implementation fetches no more of one either. */
 const MAX_ENTRY_BYTES = 1 << 20;
@@ -37,7 +37,7 @@ export async function chunksOfTrace(
   disk: DiskSpec,
   maxBytes: number,
 ): Promise<TraceChunks> {
-  const layers = layersOf(disk).map((spec) => new LayerMap(spec));
+  const layers = sourcesOf(disk).map((spec) => new LayerMap(spec));
   const seen = new SeenChunks(maxBytes);
   let foreign = 0;
   for (const [i, { layer, offset, length }] of entries.entries()) {
@@ -48,17 +48,6 @@ export async function chunksOfTrace(
     else seen.add(map.stored(offset, Math.min(length, MAX_ENTRY_BYTES, map.size - offset)));
   }
   return { entries: seen.entries, foreign };
-}
-
-function layersOf(disk: DiskSpec): readonly SourceSpec[] {
-  switch (disk.kind) {
-    case 'lsmt':
-      return disk.layers;
-    case 'raw':
-      return [disk.source];
-    case 'partition':
-      return layersOf(disk.disk);
-  }
 }
 
 /** One layer: finds the bytes of its blob that hold plain bytes. */
