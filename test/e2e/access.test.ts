@@ -151,7 +151,7 @@ await t.test('only allowed users can connect to a Unix socket', async (test) => 
     test.equal(await greets(at('other')), false);
     test.equal(await greets(at('nobody')), false);
   }
-  const refused = daemon.lines(/refused/);
+  const refused = await daemon.waitForLines(/refused/);
   test.equal(refused.length, 1, 'one line in the log');
   test.match(refused[0], ` warn: pid ${process.pid} uid ${uid}: refused: not a user who may`);
   await daemon.stop(test);
@@ -202,10 +202,8 @@ await t.test('each peer and listener has its own limit', async (test) => {
 
   const ip = await Promise.all([1, 2].map(() => RawNbdClient.open(tcp, 'one')));
   test.equal(await greets(tcp), false);
-  test.match(
-    daemon.lines(/refused/)[1],
-    /127\.0\.0\.1:\d+: refused: 127\.0\.0\.1 has 2 connections/,
-  );
+  const [, second] = await daemon.waitForLines(/refused/, 2);
+  test.match(second, /127\.0\.0\.1:\d+: refused: 127\.0\.0\.1 has 2 connections/);
 
   few[0]?.destroy();
   await daemon.waitForLines(/uid \d+: connection \d+ closed/, 2);

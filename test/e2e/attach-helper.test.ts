@@ -138,7 +138,7 @@ await t.test('a user without permission is refused, an allowed one is not', asyn
   const strict = await start(test);
   chmodSync(dirname(strict.socket), 0o755);
   test.notMatch(await ask(strict.socket), /ok/);
-  test.match(strict.log(), /^\S+Z warn: pid \d+ uid 65534: refused.*--allow-user/m);
+  await until(() => /^\S+Z warn: pid \d+ uid 65534: refused.*--allow-user/m.test(strict.log()));
   const open = await start(test, '--allow-user', '65534');
   chmodSync(dirname(open.socket), 0o755);
   test.match(await ask(open.socket), /PROTOCOL/);

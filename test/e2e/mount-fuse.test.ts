@@ -114,7 +114,7 @@ function optionsOf(dir: string): string[] {
 
 async function nothingLeft(t: Test, { folder, dir }: World): Promise<void> {
   t.equal(mounted(dir), 0, 'no mount is left');
-  for (let i = 0; i < 250 && processesWith(folder).length > 0; i++) await pause(20);
+  for (let i = 0; i < 6000 && processesWith(folder).length > 0; i++) await pause(20);
   t.same(processesWith(folder), [], 'no process is left');
 }
 

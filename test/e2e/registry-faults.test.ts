@@ -93,7 +93,7 @@ await t.test(
       else failed++;
     }
     test.ok(failed > 2 * image.layers.length, `${failed} reads have failed`);
-    const lines = daemon.lines(/read of 512 bytes at \d+ .* failed: /);
+    const lines = await daemon.waitForLines(/read of 512 bytes at \d+ .* failed: /);
     test.ok(lines.length >= 1 && lines.length <= image.layers.length + 1, `${lines.length} lines`);
     test.match(lines[0], /sha256:[0-9a-f]{64}/);
     client.destroy();

@@ -122,7 +122,7 @@ await t.test(
     test.equal(code, 1);
     test.match(stderr, /export "bad": failed: .*late: .*ENOENT/);
     test.match(stderr, /export "odd": failed: .*neither a regular file/);
-    test.match(daemon.log, /error.* export "bad" is not served: .*ENOENT.*; tried again in 1 s/);
+    await daemon.waitForLines(/error.* export "bad" is not served: .*ENOENT.*; tried again in 1 s/);
     test.same(await names(world), ['b'], 'clients see the exports that are served');
     test.same(await firstBytes(world, 'b'), two.subarray(0, 2000));
     await test.rejects(

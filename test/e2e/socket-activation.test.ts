@@ -210,7 +210,7 @@ await t.test('systemd-socket-activate works', async (test) => {
   child.stderr.on('data', (part: Buffer) => {
     log += part.toString();
   });
-  for (let i = 0; i < 200 && !log.includes('Listening on'); i++) {
+  for (let i = 0; i < 4800 && !log.includes('Listening on'); i++) {
     await new Promise((resolve) => {
       setTimeout(resolve, 25);
     });

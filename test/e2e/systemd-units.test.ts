@@ -192,6 +192,6 @@ function callsMade(table: string): string[] {
 }
 
 async function until(condition: () => boolean, otherwise: string): Promise<void> {
-  for (let i = 0; i < 1500 && !condition(); i++) await tick(20);
+  for (let i = 0; i < 6000 && !condition(); i++) await tick(20);
   if (!condition()) throw new Error(otherwise);
 }

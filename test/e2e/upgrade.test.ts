@@ -220,7 +220,7 @@ await t.test('a successor that cannot start changes nothing', async (test) => {
   test.equal(code, 1);
   test.match(stderr, /did not become ready.*exit code 2.*the old one continues/);
   test.equal(await pidOf(state), daemon.child.pid);
-  test.match(daemon.log, /daemon\.json/, 'the log has its message');
+  await daemon.waitForLines(/daemon\.json/); // its message
   test.same(await client.read(0, 512), disk.subarray(0, 512));
   const another = await RawNbdClient.open(daemon.unix);
   test.same(await another.read(0, 512), disk.subarray(0, 512));

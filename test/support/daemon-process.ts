@@ -12,6 +12,8 @@ import { measured, PROGRAM_LINE } from './program.js';
 
 const READY_TIMEOUT = 120_000;
 const EXIT_TIMEOUT = 120_000;
+/** Each part of the log is seen so much later: with it, a test that reads the log without waiting for its line fails. */
+const LATE_LOG_MS = Number(process.env.LATE_LOG_MS ?? 0);
 
 /** A folder for one test; its path is short enough for a socket in it, which t.testdir's may not be. */
 export function shortFolder(t: Test): string {
@@ -79,10 +81,14 @@ export class DaemonProcess {
     this.child = child;
     this.socketPath = socketPath;
     child.stderr?.on('data', (part: Buffer) => {
-      this.#stderr += part.toString();
+      if (LATE_LOG_MS === 0) this.#stderr += part.toString();
+      else setTimeout(() => (this.#stderr += part.toString()), LATE_LOG_MS);
     });
     this.#exit = new Promise((resolve) => {
-      child.once('close', resolve);
+      child.once('close', (code) => {
+        if (LATE_LOG_MS === 0) resolve(code);
+        else setTimeout(resolve, LATE_LOG_MS, code);
+      });
     });
   }
 

@@ -24,7 +24,7 @@ await test('a thread that started before the pool serves connections', async (t)
   t.teardown(() => descriptors.close(fd));
   pool.serve(ours, { peer: testPeer(), exports: null, closed: () => undefined });
   const greeting = Buffer.alloc(18);
-  for (let i = 0; i < 1000 && sockets.recv(fd, greeting, 0, 18) < 0; i++) await pause(10);
+  for (let i = 0; i < 12_000 && sockets.recv(fd, greeting, 0, 18) < 0; i++) await pause(10);
   t.equal(greeting.toString('latin1', 0, 16), 'NBDMAGICIHAVEOPT');
   await pool.drain();
 });
