@@ -1,0 +1,358 @@
+// Builds the tree of one layer from its entries, checked against the limits of trees. The readers of archives and of
+// tables of contents call it; their own formats are their business, the rules that all layers share are here.
+
+import { OverlaybdError } from '../errors.js';
+import { grown } from './columns.js';
+import {
+  ENTRY_TYPES,
+  LayerTree,
+  type DataRange,
+  type DeviceNumber,
+  type EntryType,
+  type TreeEntry,
+} from './layer-tree.js';
+import * as limits from './limits.js';
+import { cleanPath, nameOf, parentOf, shownPath } from './names.js';
+import { XattrSets } from './xattrs.js';
+
+/** An entry as a format has it: the path need not be clean, and what is absent is 0, empty or null. */
+export type EntryDraft = Pick<TreeEntry, 'path' | 'type'> & Partial<TreeEntry>;
+
+export interface BuilderOptions {
+  /** The layer's blob, for messages. */
+  readonly name: string;
+  /** Whether names with the prefix `.wh.` are whiteouts, as in tar-based layers. A merged tree has none. */
+  readonly hasWhiteouts: boolean;
+}
+
+const WHITEOUT = '.wh.';
+/** Names of aufs begin so; only the opaque marker means something. */
+const AUFS = '.wh..wh.';
+const OPAQUE = '.wh..wh..opq';
+
+const CODES = Object.fromEntries(ENTRY_TYPES.map((type, code) => [type, code])) as Record<
+  EntryType,
+  number
+>;
+
+/** The unit of offsets in a content source: LSMT's sectors. */
+const SECTOR = 512;
+
+export class LayerTreeBuilder {
+  readonly #name: string;
+  readonly #hasWhiteouts: boolean;
+  readonly #paths: string[] = [];
+  readonly #targets = new Map<number, string>();
+  readonly #rdevs = new Map<number, number>();
+  readonly #xattrSets = new XattrSets();
+  #types = new Uint8Array(64);
+  #modes = new Uint16Array(64);
+  #uids = new Uint32Array(64);
+  #gids = new Uint32Array(64);
+  #mtimes = new Float64Array(64);
+  #nanoseconds = new Uint32Array(64);
+  #sizes = new Float64Array(64);
+  #xattrs = new Uint32Array(64);
+  #positions = new Float64Array(64);
+  #rangeStarts = new Uint32Array(64);
+  #rangeFileOffsets = new Float64Array(64);
+  #rangeLengths = new Float64Array(64);
+  #rangeSources = new Uint8Array(64);
+  #rangeOffsets = new Float64Array(64);
+  #ranges = 0;
+  #sourceCount = 0;
+  /** Of paths, targets and sets of xattrs. */
+  #bytes = 0;
+
+  constructor({ name, hasWhiteouts }: BuilderOptions) {
+    this.#name = name;
+    this.#hasWhiteouts = hasWhiteouts;
+  }
+
+  /** Entries so far. */
+  get count(): number {
+    return this.#paths.length;
+  }
+
+  /**
+   * Adds the next entry.
+   * @throws OverlaybdError LIMIT, BAD_FORMAT or UNSUPPORTED, with the path and the position of the entry
+   */
+  add(draft: EntryDraft): void {
+    const path = cleanPath(draft.path);
+    this.#checkPath(draft, path, 'path');
+    if (!this.#hasWhiteouts || !path.includes(WHITEOUT)) {
+      this.#push(draft, path, draft.type);
+      return;
+    }
+    const name = nameOf(path);
+    const parent = parentOf(path);
+    if (name === OPAQUE) {
+      if (!hasWhiteoutName(parent)) this.#push(draft, parent, 'opaque');
+      return;
+    }
+    if (path.split('/').some((each) => each.startsWith(AUFS))) return;
+    if (hasWhiteoutName(parent)) {
+      throw this.#bad('BAD_FORMAT', draft, 'an entry below a whiteout');
+    }
+    if (!name.startsWith(WHITEOUT)) {
+      this.#push(draft, path, draft.type);
+      return;
+    }
+    const hidden = name.slice(WHITEOUT.length);
+    if (hidden === '' || hidden === '.' || hidden === '..') {
+      throw this.#bad('BAD_FORMAT', draft, 'a whiteout of no name');
+    }
+    this.#push(draft, parent === '' ? hidden : `${parent}/${hidden}`, 'whiteout');
+  }
+
+  /** The builder cannot be used again. */
+  finish(): LayerTree {
+    const count = this.#paths.length;
+    this.#rangeStarts = grown(this.#rangeStarts, count);
+    this.#rangeStarts[count] = this.#ranges;
+    const columns = {
+      count,
+      paths: this.#paths,
+      types: this.#types,
+      modes: this.#modes,
+      uids: this.#uids,
+      gids: this.#gids,
+      mtimes: this.#mtimes,
+      nanoseconds: this.#nanoseconds,
+      sizes: this.#sizes,
+      rdevs: this.#rdevs,
+      targets: this.#targets,
+      xattrs: this.#xattrs,
+      xattrSets: this.#xattrSets.all,
+      positions: this.#positions,
+      rangeStarts: this.#rangeStarts,
+      rangeFileOffsets: this.#rangeFileOffsets,
+      rangeLengths: this.#rangeLengths,
+      rangeSources: this.#rangeSources,
+      rangeOffsets: this.#rangeOffsets,
+    };
+    return new LayerTree(this.#name, columns, this.#sourceCount);
+  }
+
+  #push(draft: EntryDraft, path: string, type: EntryType): void {
+    const i = this.#paths.length;
+    if (i === limits.MAX_LAYER_ENTRIES) {
+      throw this.#bad('LIMIT', draft, `entry ${i + 1} of the layer, at most ${i} are read`);
+    }
+    if (i + 1 >= this.#types.length) this.#grow(i + 1);
+    const { mode = 0, uid = 0, gid = 0, mtime = 0, mtimeNs = 0, position = -1 } = draft;
+    this.#checkNumbers(draft);
+    this.#paths.push(path);
+    this.#types[i] = CODES[type];
+    this.#modes[i] = mode & 0o7777;
+    this.#uids[i] = uid;
+    this.#gids[i] = gid;
+    this.#mtimes[i] = mtime;
+    this.#nanoseconds[i] = mtimeNs;
+    this.#positions[i] = position;
+    this.#rangeStarts[i] = this.#ranges;
+    this.#spend(draft, path.length);
+    if (type === 'reg') this.#pushFile(draft, i);
+    if (type === 'symlink' || type === 'hardlink') this.#pushTarget(draft, i);
+    if (type === 'char' || type === 'block') this.#rdevs.set(i, this.#deviceOf(draft));
+    if (draft.xattrs && draft.xattrs.size > 0) this.#pushXattrs(draft, draft.xattrs, i);
+  }
+
+  #pushFile(draft: EntryDraft, i: number): void {
+    const { size = 0, data = [] } = draft;
+    if (!(size >= 0 && size <= limits.MAX_FILE_BYTES && Number.isInteger(size))) {
+      const text = `a file of ${size} bytes, at most ${limits.MAX_FILE_BYTES}`;
+      throw this.#bad('LIMIT', draft, text);
+    }
+    this.#sizes[i] = size;
+    let end = 0;
+    for (const range of data) {
+      this.#checkRange(draft, range, end, size);
+      end = range.fileOffset + range.length;
+      if (range.length > 0) this.#pushRange(draft, range);
+    }
+  }
+
+  /** Joins it to the one before if it goes on where that one ends. */
+  #pushRange(draft: EntryDraft, { fileOffset, length, source, offset }: DataRange): void {
+    const last = this.#ranges - 1;
+    const lastLength = this.#rangeLengths[last] ?? 0;
+    if (
+      last >= (this.#rangeStarts[this.#paths.length - 1] as number) &&
+      this.#rangeSources[last] === source &&
+      (this.#rangeFileOffsets[last] as number) + lastLength === fileOffset &&
+      (this.#rangeOffsets[last] as number) + lastLength === offset
+    ) {
+      this.#rangeLengths[last] = lastLength + length;
+      return;
+    }
+    const r = this.#ranges;
+    if (r === limits.MAX_LAYER_RANGES) {
+      throw this.#bad('LIMIT', draft, `range ${r + 1} of data of the layer, at most ${r} are read`);
+    }
+    this.#rangeFileOffsets = grown(this.#rangeFileOffsets, r);
+    this.#rangeLengths = grown(this.#rangeLengths, r);
+    this.#rangeSources = grown(this.#rangeSources, r);
+    this.#rangeOffsets = grown(this.#rangeOffsets, r);
+    this.#rangeFileOffsets[r] = fileOffset;
+    this.#rangeLengths[r] = length;
+    this.#rangeSources[r] = source;
+    this.#rangeOffsets[r] = offset;
+    this.#ranges = r + 1;
+    this.#sourceCount = Math.max(this.#sourceCount, source + 1);
+  }
+
+  #checkRange(draft: EntryDraft, range: DataRange, from: number, size: number): void {
+    const { fileOffset, length, source, offset } = range;
+    const numbers = [fileOffset, length, offset, offset + length + SECTOR];
+    const isInPlace =
+      numbers.every((each) => Number.isSafeInteger(each) && each >= 0) &&
+      fileOffset >= from &&
+      fileOffset + length <= size;
+    const shown = `${length} bytes at ${fileOffset}, in content source ${source} at ${offset}`;
+    if (!isInPlace) {
+      const text = `a range of data from byte ${from} on and within ${size} is expected, got ${shown}`;
+      throw this.#bad('BAD_FORMAT', draft, text);
+    }
+    if (!(Number.isInteger(source) && source >= 0 && source < limits.MAX_SOURCES)) {
+      const text = `at most ${limits.MAX_SOURCES} content sources, got ${shown}`;
+      throw this.#bad('LIMIT', draft, text);
+    }
+    const isAligned =
+      fileOffset % SECTOR === 0 &&
+      offset % SECTOR === 0 &&
+      (length % SECTOR === 0 || fileOffset + length === size);
+    // Sparse files mark their end with an empty range, wherever it is.
+    if (!isAligned && length > 0) {
+      const text = `data that do not begin and end at multiples of ${SECTOR}: ${shown}`;
+      throw this.#bad('UNSUPPORTED', draft, text);
+    }
+  }
+
+  #pushTarget(draft: EntryDraft, i: number): void {
+    const { type, target = '' } = draft;
+    if (type === 'hardlink') {
+      const clean = cleanPath(target);
+      this.#checkPath(draft, clean, 'link target');
+      this.#targets.set(i, clean);
+      this.#spend(draft, clean.length);
+      return;
+    }
+    if (target === '' || target.includes('\0')) {
+      throw this.#bad('BAD_FORMAT', draft, `the target of a symlink is ${shownPath(target)}`);
+    }
+    if (target.length > limits.MAX_TARGET_BYTES) {
+      const text = `a symlink's target of ${target.length} bytes, at most ${limits.MAX_TARGET_BYTES}`;
+      throw this.#bad('LIMIT', draft, text);
+    }
+    this.#targets.set(i, target);
+    this.#spend(draft, target.length);
+  }
+
+  #deviceOf(draft: EntryDraft): number {
+    const { major, minor }: DeviceNumber = draft.rdev ?? { major: 0, minor: 0 };
+    const isGood = isUpTo(major, limits.MAX_MAJOR) && isUpTo(minor, limits.MAX_MINOR);
+    if (isGood) return major * (limits.MAX_MINOR + 1) + minor;
+    const text = `device ${major}:${minor}, at most ${limits.MAX_MAJOR}:${limits.MAX_MINOR}`;
+    throw this.#bad('LIMIT', draft, text);
+  }
+
+  #pushXattrs(draft: EntryDraft, xattrs: ReadonlyMap<string, Uint8Array>, i: number): void {
+    let bytes = 0;
+    for (const [name, value] of xattrs) {
+      if (name === '' || name.includes('\0')) {
+        throw this.#bad('BAD_FORMAT', draft, `the name of an xattr is ${shownPath(name)}`);
+      }
+      bytes += name.length + value.length;
+    }
+    if (bytes > limits.MAX_XATTR_BYTES) {
+      const text = `xattrs of ${bytes} bytes, at most ${limits.MAX_XATTR_BYTES}`;
+      throw this.#bad('LIMIT', draft, text);
+    }
+    const { number, isNew } = this.#xattrSets.intern(xattrs);
+    this.#xattrs[i] = number + 1;
+    if (isNew) this.#spend(draft, bytes);
+  }
+
+  #checkPath(draft: EntryDraft, path: string, what: string): void {
+    if (path.length > limits.MAX_PATH_BYTES) {
+      const text = `a ${what} of ${path.length} bytes, at most ${limits.MAX_PATH_BYTES}`;
+      throw this.#bad('LIMIT', draft, text);
+    }
+    if (path.includes('\0')) throw this.#bad('BAD_FORMAT', draft, `a ${what} with a NUL byte`);
+    let depth = 0;
+    for (let begin = 0; begin < path.length; depth++) {
+      const slash = path.indexOf('/', begin);
+      const end = slash < 0 ? path.length : slash;
+      if (end - begin > limits.MAX_NAME_BYTES) {
+        const text = `a name of ${end - begin} bytes in its ${what}, at most ${limits.MAX_NAME_BYTES}`;
+        throw this.#bad('LIMIT', draft, text);
+      }
+      begin = end + 1;
+    }
+    if (depth > limits.MAX_DEPTH) {
+      const text = `a ${what} of ${depth} names, at most ${limits.MAX_DEPTH}`;
+      throw this.#bad('LIMIT', draft, text);
+    }
+  }
+
+  #checkNumbers(draft: EntryDraft): void {
+    const { uid = 0, gid = 0, mtime = 0, mtimeNs = 0 } = draft;
+    if (!isUpTo(uid, 0xffff_ffff) || !isUpTo(gid, 0xffff_ffff)) {
+      throw this.#bad('LIMIT', draft, `owner ${uid}:${gid}, at most 4294967295 each`);
+    }
+    if (!Number.isSafeInteger(mtime) || !isUpTo(mtimeNs, 999_999_999)) {
+      throw this.#bad('BAD_FORMAT', draft, `its time is ${mtime} s and ${mtimeNs} ns`);
+    }
+  }
+
+  #spend(draft: EntryDraft, bytes: number): void {
+    this.#bytes += bytes;
+    if (this.#bytes <= limits.MAX_LAYER_BYTES) return;
+    const text = `paths, link targets and xattrs of the layer exceed ${limits.MAX_LAYER_BYTES} bytes`;
+    throw this.#bad('LIMIT', draft, text);
+  }
+
+  #grow(i: number): void {
+    this.#types = grown(this.#types, i);
+    this.#modes = grown(this.#modes, i);
+    this.#uids = grown(this.#uids, i);
+    this.#gids = grown(this.#gids, i);
+    this.#mtimes = grown(this.#mtimes, i);
+    this.#nanoseconds = grown(this.#nanoseconds, i);
+    this.#sizes = grown(this.#sizes, i);
+    this.#xattrs = grown(this.#xattrs, i);
+    this.#positions = grown(this.#positions, i);
+    this.#rangeStarts = grown(this.#rangeStarts, i);
+  }
+
+  #bad(
+    code: 'LIMIT' | 'BAD_FORMAT' | 'UNSUPPORTED',
+    { path, position = -1 }: EntryDraft,
+    text: string,
+  ): OverlaybdError {
+    return entryError(code, this.#name, { path, position }, text);
+  }
+}
+
+/** The error of one entry. @param path not necessarily clean */
+export function entryError(
+  code: 'LIMIT' | 'BAD_FORMAT' | 'UNSUPPORTED',
+  blob: string,
+  { path, position }: Pick<TreeEntry, 'path' | 'position'>,
+  text: string,
+): OverlaybdError {
+  const section = `entry ${shownPath(path)}`;
+  const place = position < 0 ? '' : ` at byte ${position}`;
+  const facts = { blob, section, ...(position >= 0 && { offset: position }) };
+  return new OverlaybdError(code, `${blob}: ${section}${place}: ${text}`, { facts });
+}
+
+function isUpTo(value: number, most: number): boolean {
+  return Number.isInteger(value) && value >= 0 && value <= most;
+}
+
+function hasWhiteoutName(path: string): boolean {
+  return path.includes(WHITEOUT) && path.split('/').some((each) => each.startsWith(WHITEOUT));
+}

@@ -1,0 +1,56 @@
+// The extended attributes of an entry as one immutable value. Many entries of a layer have the same set, such as a
+// label of SELinux, and share it.
+
+import { compareBytes } from './names.js';
+
+/** Names with values, sorted by the bytes of the name. */
+export class XattrSet {
+  /** Full names, one character a byte. */
+  readonly names: readonly string[];
+  readonly values: readonly Uint8Array[];
+
+  constructor(names: readonly string[], values: readonly Uint8Array[]) {
+    this.names = names;
+    this.values = values;
+  }
+
+  toMap(): Map<string, Uint8Array> {
+    return new Map(this.names.map((name, i) => [name, this.values[i] as Uint8Array]));
+  }
+}
+
+/** Sets by their content, so that equal ones are the same object. */
+export class XattrSets {
+  /** In order of their first use. */
+  readonly all: XattrSet[] = [];
+  readonly #numbers = new Map<string, number>();
+
+  /** @returns the number of the set in `all`; `isNew` if it was not there before */
+  intern(xattrs: ReadonlyMap<string, Uint8Array>): { number: number; isNew: boolean } {
+    const names = [...xattrs.keys()].toSorted(compareBytes);
+    const values = names.map((name) => xattrs.get(name) as Uint8Array);
+    const key = keyOf(names, values);
+    const known = this.#numbers.get(key);
+    if (known !== undefined) return { number: known, isNew: false };
+    const number = this.all.length;
+    // The caller may reuse its memory.
+    this.all.push(
+      new XattrSet(
+        names,
+        values.map((value) => new Uint8Array(value)),
+      ),
+    );
+    this.#numbers.set(key, number);
+    return { number, isNew: true };
+  }
+}
+
+function keyOf(names: readonly string[], values: readonly Uint8Array[]): string {
+  let key = '';
+  for (const [i, name] of names.entries()) {
+    const value = values[i] as Uint8Array;
+    const text = Buffer.from(value.buffer, value.byteOffset, value.length).toString('latin1');
+    key += `${name.length}:${name}${text.length}:${text}`;
+  }
+  return key;
+}
