@@ -1,8 +1,9 @@
 // Builds the tree of one layer from its entries, checked against the limits of trees. The readers of archives and of
 // tables of contents call it; their own formats are their business, the rules that all layers share are here.
 
-import { OverlaybdError } from '../errors.js';
+import type { OverlaybdError } from '../errors.js';
 import { grown } from './columns.js';
+import { entryError } from './entry-error.js';
 import {
   ENTRY_TYPES,
   LayerTree,
@@ -334,19 +335,6 @@ export class LayerTreeBuilder {
   ): OverlaybdError {
     return entryError(code, this.#name, { path, position }, text);
   }
-}
-
-/** The error of one entry. @param path not necessarily clean */
-export function entryError(
-  code: 'LIMIT' | 'BAD_FORMAT' | 'UNSUPPORTED',
-  blob: string,
-  { path, position }: Pick<TreeEntry, 'path' | 'position'>,
-  text: string,
-): OverlaybdError {
-  const section = `entry ${shownPath(path)}`;
-  const place = position < 0 ? '' : ` at byte ${position}`;
-  const facts = { blob, section, ...(position >= 0 && { offset: position }) };
-  return new OverlaybdError(code, `${blob}: ${section}${place}: ${text}`, { facts });
 }
 
 function isUpTo(value: number, most: number): boolean {

@@ -1,0 +1,169 @@
+// Merges the trees of layers into the tree of the image, bottom first. Of each layer, first its whiteouts hide what
+// lower layers have, wherever they stand in the archive; then its entries are added, in their order.
+
+import { OverlaybdError } from '../errors.js';
+import { entryError } from './entry-error.js';
+import type { LayerTree } from './layer-tree.js';
+import { MAX_SOURCES } from './limits.js';
+import { ROOT, MergedTree, WHITEOUT_NODE } from './merged-tree.js';
+import { nameOf, parentOf, shownPath } from './names.js';
+import { TreeUnderWay } from './under-way.js';
+import { PathWalker, type Missing } from './walk.js';
+
+/**
+ * Merges layers.
+ * @param layers bottom first, at most 255
+ * @throws OverlaybdError BAD_FORMAT for an entry that has no place, LIMIT
+ */
+export function mergeLayers(layers: readonly LayerTree[]): MergedTree {
+  const tree = new TreeUnderWay(layers);
+  for (let layer = 0; layer < layers.length; layer++) {
+    const merger = new LayerMerger(tree, layer);
+    merger.hide();
+    merger.addEntries();
+  }
+  return new MergedTree(layers, tree.finish(), sourceBasesOf(layers));
+}
+
+/**
+ * The tree of one layer alone, as overlayfs wants it: a whiteout is a character device 0:0, and an opaque directory
+ * is marked. What symlinks of other layers lead to is not known.
+ * @throws OverlaybdError as mergeLayers()
+ */
+export function layerAlone(layer: LayerTree): MergedTree {
+  const layers = [layer];
+  const tree = new TreeUnderWay(layers);
+  const merger = new LayerMerger(tree, 0);
+  merger.addEntries();
+  merger.showWhiteouts();
+  return new MergedTree(layers, tree.finish(), sourceBasesOf(layers));
+}
+
+/** @throws OverlaybdError LIMIT */
+function sourceBasesOf(layers: readonly LayerTree[]): number[] {
+  const bases = [0];
+  for (const { sourceCount } of layers) bases.push((bases.at(-1) as number) + sourceCount);
+  const count = bases.at(-1) as number;
+  if (count > MAX_SOURCES) {
+    const name = layers[0]?.name ?? 'image';
+    const message = `${name}: ${count} content sources in all layers, at most ${MAX_SOURCES}`;
+    throw new OverlaybdError('LIMIT', message);
+  }
+  return bases;
+}
+
+class LayerMerger {
+  readonly #tree: TreeUnderWay;
+  readonly #number: number;
+  readonly #layer: LayerTree;
+  readonly #walker: PathWalker;
+
+  constructor(tree: TreeUnderWay, number: number) {
+    this.#tree = tree;
+    this.#number = number;
+    this.#layer = tree.layers[number] as LayerTree;
+    this.#walker = new PathWalker(tree, number);
+  }
+
+  /** Hides what this layer's whiteouts name. Nothing of the layer itself is in the tree yet. */
+  hide(): void {
+    const tree = this.#tree;
+    for (let i = 0; i < this.#layer.count; i++) {
+      const type = this.#layer.typeOf(i);
+      if (type !== 'whiteout' && type !== 'opaque') continue;
+      const path = this.#layer.pathOf(i);
+      const folder = type === 'opaque' ? path : parentOf(path);
+      const directory = this.#folder(i, folder, 'stop');
+      // Nothing of lower layers is there: "umoci repack" writes whiteouts below a file that replaces a directory.
+      if (directory === null) continue;
+      if (type === 'opaque') tree.clear(directory);
+      else tree.remove(directory, nameOf(path));
+      this.#walker.forget();
+    }
+  }
+
+  addEntries(): void {
+    for (let i = 0; i < this.#layer.count; i++) {
+      const type = this.#layer.typeOf(i);
+      if (type === 'hardlink') this.#link(i);
+      else if (type !== 'whiteout' && type !== 'opaque') this.#add(i, type === 'dir');
+    }
+  }
+
+  showWhiteouts(): void {
+    const tree = this.#tree;
+    this.#walker.forget();
+    for (let i = 0; i < this.#layer.count; i++) {
+      const type = this.#layer.typeOf(i);
+      if (type !== 'whiteout' && type !== 'opaque') continue;
+      const path = this.#layer.pathOf(i);
+      const directory = this.#folder(i, type === 'opaque' ? path : parentOf(path), 'make or stop');
+      if (directory === null) continue;
+      if (type === 'opaque') tree.opaque.add(directory);
+      else if (tree.lookup(directory, nameOf(path)) === undefined) {
+        tree.put(directory, nameOf(path), tree.newInode(this.#number, WHITEOUT_NODE, directory));
+      }
+    }
+  }
+
+  #add(i: number, isDirectory: boolean): void {
+    const tree = this.#tree;
+    const path = this.#layer.pathOf(i);
+    if (path === '') {
+      if (isDirectory) tree.setEntry(ROOT, this.#number, i);
+      else throw this.#bad(i, 'the root is not a directory');
+      return;
+    }
+    const directory = this.#folder(i, parentOf(path), 'make') as number;
+    const name = nameOf(path);
+    const there = tree.lookup(directory, name);
+    if (there !== undefined && isDirectory && tree.isDirectory(there)) {
+      tree.setEntry(there, this.#number, i);
+      return;
+    }
+    this.#place(directory, name, there, tree.newInode(this.#number, i, directory));
+  }
+
+  #link(i: number): void {
+    const tree = this.#tree;
+    const path = this.#layer.pathOf(i);
+    const target = this.#layer.targetOf(i);
+    const found = this.#targetOf(i, target);
+    if (found === undefined) {
+      const where =
+        this.#number === 0 ? 'which is not there' : 'which neither it nor a lower layer has';
+      throw this.#bad(i, `a hard link to ${shownPath(target)}, ${where}`);
+    }
+    if (tree.isDirectory(found)) {
+      throw this.#bad(i, `a hard link to ${shownPath(target)}, which is a directory`);
+    }
+    if (path === '') throw this.#bad(i, 'the root is not a directory');
+    const directory = this.#folder(i, parentOf(path), 'make') as number;
+    const name = nameOf(path);
+    const there = tree.lookup(directory, name);
+    if (there !== found) this.#place(directory, name, there, found);
+  }
+
+  #targetOf(i: number, target: string): number | undefined {
+    if (target === '') return ROOT;
+    const directory = this.#folder(i, parentOf(target), 'find');
+    return directory === null ? undefined : this.#tree.lookup(directory, nameOf(target));
+  }
+
+  #place(directory: number, name: string, there: number | undefined, inode: number): void {
+    const tree = this.#tree;
+    // Only directories and symlinks are part of the ways that the walker knows.
+    if (there !== undefined && !tree.isPlain(there)) this.#walker.forget();
+    tree.put(directory, name, inode);
+  }
+
+  #folder(i: number, path: string, missing: Missing): number | null {
+    return this.#walker.find(path, missing, (text) => this.#bad(i, text));
+  }
+
+  #bad(i: number, text: string): OverlaybdError {
+    const { columns, name } = this.#layer;
+    const position = columns.positions[i] as number;
+    return entryError('BAD_FORMAT', name, { path: this.#layer.pathOf(i), position }, text);
+  }
+}

@@ -1,0 +1,143 @@
+// The tree of an image while layers are added to it: inodes in columns, one map a directory.
+
+import { OverlaybdError } from '../errors.js';
+import { grown } from './columns.js';
+import type { LayerTree } from './layer-tree.js';
+import { MAX_DEPTH, MAX_TREE_INODES } from './limits.js';
+import { IMPLIED, ROOT, type InodeColumns } from './merged-tree.js';
+
+export class TreeUnderWay {
+  readonly layers: readonly LayerTree[];
+  readonly opaque = new Set<number>();
+  /** Names looked up on the ways of symlinks so far. */
+  linkSteps = 0;
+  readonly #directories: (Map<string, number> | undefined)[] = [];
+  #count = 0;
+  #layers = new Uint8Array(1024);
+  #entries = new Int32Array(1024);
+  /** Of directories only: each has one name. */
+  #parents = new Uint32Array(1024);
+  #depths = new Uint16Array(1024);
+
+  /** Makes the root: as an implied directory, until a layer has an entry for it. */
+  constructor(layers: readonly LayerTree[]) {
+    this.layers = layers;
+    this.newInode(0, IMPLIED, ROOT);
+    this.#depths[ROOT] = 0;
+  }
+
+  /**
+   * Makes an inode that has no name yet.
+   * @param entry of the layer, or IMPLIED or WHITEOUT_NODE
+   * @param parent the directory that it will be in
+   * @throws OverlaybdError LIMIT
+   */
+  newInode(layer: number, entry: number, parent: number): number {
+    const inode = this.#count;
+    if (inode === MAX_TREE_INODES) {
+      throw this.#limit(layer, `more than ${MAX_TREE_INODES} files and directories in all layers`);
+    }
+    if (inode >= this.#layers.length) this.#grow(inode);
+    this.#layers[inode] = layer;
+    this.#entries[inode] = entry;
+    this.#count = inode + 1;
+    const isDirectory = entry === IMPLIED || (entry >= 0 && this.#typeOf(layer, entry) === 'dir');
+    if (isDirectory) {
+      const depth = (this.#depths[parent] as number) + 1;
+      if (depth > MAX_DEPTH) throw this.#limit(layer, `directories deeper than ${MAX_DEPTH}`);
+      this.#directories[inode] = new Map();
+      this.#parents[inode] = parent;
+      this.#depths[inode] = depth;
+    } else this.#directories[inode] = undefined;
+    return inode;
+  }
+
+  /** Gives an inode the attributes of an entry. */
+  setEntry(inode: number, layer: number, entry: number): void {
+    this.#layers[inode] = layer;
+    this.#entries[inode] = entry;
+  }
+
+  lookup(directory: number, name: string): number | undefined {
+    return this.#directories[directory]?.get(name);
+  }
+
+  /** Gives an inode a name. What had this name before has one name less. */
+  put(directory: number, name: string, inode: number): void {
+    this.#directories[directory]?.set(name, inode);
+  }
+
+  remove(directory: number, name: string): void {
+    this.#directories[directory]?.delete(name);
+  }
+
+  clear(directory: number): void {
+    this.#directories[directory]?.clear();
+  }
+
+  isDirectory(inode: number): boolean {
+    return this.#directories[inode] !== undefined;
+  }
+
+  /** The target of a symlink; undefined for everything else. */
+  symlinkOf(inode: number): string | undefined {
+    const entry = this.#entries[inode] as number;
+    const layer = this.#layers[inode] as number;
+    if (entry < 0 || this.#typeOf(layer, entry) !== 'symlink') return undefined;
+    return this.layers[layer]?.targetOf(entry);
+  }
+
+  /** Whether it is neither a directory nor a symlink. */
+  isPlain(inode: number): boolean {
+    return !this.isDirectory(inode) && this.symlinkOf(inode) === undefined;
+  }
+
+  parentOf(directory: number): number {
+    return this.#parents[directory] as number;
+  }
+
+  /** The layer that gives the attributes. */
+  layerOf(inode: number): number {
+    return this.#layers[inode] as number;
+  }
+
+  /** Counts the names that lead to each inode. The tree must not change any more. */
+  finish(): InodeColumns {
+    const count = this.#count;
+    const nlinks = new Uint32Array(count);
+    nlinks[ROOT] = 2;
+    const open = [ROOT];
+    for (let directory = open.pop(); directory !== undefined; directory = open.pop()) {
+      for (const inode of (this.#directories[directory] as Map<string, number>).values()) {
+        if (this.isDirectory(inode)) {
+          nlinks[inode] = 2;
+          nlinks[directory] = (nlinks[directory] as number) + 1;
+          open.push(inode);
+        } else nlinks[inode] = (nlinks[inode] as number) + 1;
+      }
+    }
+    return {
+      count,
+      layers: this.#layers,
+      entries: this.#entries,
+      nlinks,
+      directories: this.#directories,
+      opaque: this.opaque,
+    };
+  }
+
+  #typeOf(layer: number, entry: number): string {
+    return (this.layers[layer] as LayerTree).typeOf(entry);
+  }
+
+  #grow(inode: number): void {
+    this.#layers = grown(this.#layers, inode);
+    this.#entries = grown(this.#entries, inode);
+    this.#parents = grown(this.#parents, inode);
+    this.#depths = grown(this.#depths, inode);
+  }
+
+  #limit(layer: number, text: string): OverlaybdError {
+    return new OverlaybdError('LIMIT', `${this.layers[layer]?.name ?? 'image'}: ${text}`);
+  }
+}

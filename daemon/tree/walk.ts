@@ -1,0 +1,107 @@
+// From a path to a directory of the tree, as containerd finds it when it unpacks a layer: symlinks in folders are
+// followed, absolute ones from the root of the tree, and no way leads out of it.
+
+import type { OverlaybdError } from '../errors.js';
+import { MAX_LINKS_FOLLOWED, MAX_LINK_STEPS } from './limits.js';
+import { IMPLIED, ROOT } from './merged-tree.js';
+import type { TreeUnderWay } from './under-way.js';
+
+/**
+ * What happens where no directory is on the way.
+ * - `make`: a directory is made, also in place of a lower layer's file; a file of the same layer is an error
+ * - `make or stop`: a directory is made if nothing is there; null if something else is, or a symlink
+ * - `find`: null; symlinks are followed
+ * - `stop`: as `find`, and null at a symlink that this layer has an entry in place of
+ */
+export type Missing = 'make' | 'make or stop' | 'find' | 'stop';
+
+/** For one layer: ways that it has found are remembered. */
+export class PathWalker {
+  readonly #tree: TreeUnderWay;
+  readonly #layer: number;
+  readonly #known = new Map<string, number>();
+  #ownPaths: Set<string> | null = null;
+
+  constructor(tree: TreeUnderWay, layer: number) {
+    this.#tree = tree;
+    this.#layer = layer;
+  }
+
+  /** To be called after a directory or a symlink got out of the tree. */
+  forget(): void {
+    if (this.#known.size > 0) this.#known.clear();
+  }
+
+  /**
+   * Finds a directory.
+   * @param path clean
+   * @param bad makes the error of the entry that is looked for
+   */
+  find(path: string, missing: Missing, bad: (text: string) => OverlaybdError): number | null {
+    if (path === '') return ROOT;
+    const known = this.#known.get(path);
+    if (known !== undefined) return known;
+    const found = this.#walk(path, missing, bad);
+    if (found !== null) this.#known.set(path, found);
+    return found;
+  }
+
+  #walk(path: string, missing: Missing, bad: (text: string) => OverlaybdError): number | null {
+    const tree = this.#tree;
+    let way = path;
+    let begin = 0;
+    let at = ROOT;
+    let followed = 0;
+    while (begin < way.length) {
+      const slash = way.indexOf('/', begin);
+      const end = slash < 0 ? way.length : slash;
+      const name = way.slice(begin, end);
+      begin = end + 1;
+      if (followed > 0) {
+        if (++tree.linkSteps > MAX_LINK_STEPS) {
+          throw bad(`more than ${MAX_LINK_STEPS} names on the ways of symlinks`);
+        }
+        if (name === '' || name === '.') continue;
+        if (name === '..') {
+          at = tree.parentOf(at);
+          continue;
+        }
+      }
+      const next = tree.lookup(at, name);
+      if (next !== undefined && tree.isDirectory(next)) {
+        at = next;
+        continue;
+      }
+      const target = next === undefined ? undefined : tree.symlinkOf(next);
+      if (target !== undefined) {
+        if (missing === 'make or stop') return null;
+        if (missing === 'stop' && followed === 0 && this.#hasOwn(path.slice(0, end))) return null;
+        if (++followed > MAX_LINKS_FOLLOWED) {
+          throw bad(`more than ${MAX_LINKS_FOLLOWED} symlinks in its folders`);
+        }
+        way = `${target}/${way.slice(begin)}`;
+        begin = 0;
+        if (target.startsWith('/')) at = ROOT;
+        continue;
+      }
+      if (missing === 'find' || missing === 'stop') return null;
+      if (next !== undefined) {
+        if (missing === 'make or stop') return null;
+        // overlayfs shows the directory of the upper layer; in one layer, one of the two would be lost.
+        if (followed > 0 || tree.layerOf(next) === this.#layer) {
+          throw bad(`a folder of it is not a directory`);
+        }
+      }
+      const made = tree.newInode(this.#layer, IMPLIED, at);
+      tree.put(at, name, made);
+      at = made;
+    }
+    return at;
+  }
+
+  #hasOwn(path: string): boolean {
+    const layer = this.#tree.layers[this.#layer];
+    this.#ownPaths ??= new Set(layer?.columns.paths);
+    return this.#ownPaths.has(path);
+  }
+}

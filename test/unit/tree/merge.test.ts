@@ -1,0 +1,258 @@
+// Merging layers: one test a rule.
+import { test } from 'tap';
+import { layerAlone, mergeLayers } from '../../../daemon/tree/merge.js';
+import { IMPLIED, ROOT, WHITEOUT_NODE, type MergedTree } from '../../../daemon/tree/merged-tree.js';
+import { layerOf, linesOf, mergedLines, treeOf } from '../../support/trees.js';
+
+function inodeAt(tree: MergedTree, path: string): number {
+  let at: number | undefined = ROOT;
+  for (const name of path.split('/')) at = tree.directoryOf(at ?? -1)?.get(name);
+  if (at === undefined) throw new Error(`no ${path}`);
+  return at;
+}
+
+await test('no layer is an empty root', (t) => {
+  const tree = mergeLayers([]);
+  t.same(linesOf(tree), []);
+  t.equal(tree.typeOf(ROOT), 'dir');
+  t.end();
+});
+
+await test('folders without an entry are directories of root', (t) => {
+  const tree = mergeLayers([layerOf('a/b/c')]);
+  t.same(linesOf(tree), ['a/', 'a/b/', 'a/b/c']);
+  t.equal(tree.inodes.entries[inodeAt(tree, 'a')], IMPLIED);
+  t.equal(tree.modeOf(inodeAt(tree, 'a')), 0o755);
+  t.end();
+});
+
+await test('a directory gets the attributes of its entry, also if that comes later', (t) => {
+  t.same(mergedLines(layerOf('a/b', 'a/ @7')), ['a/ @7', 'a/b']);
+  t.end();
+});
+
+await test("a folder without an entry keeps a lower layer's attributes", (t) => {
+  t.same(mergedLines(layerOf('a/ @7'), layerOf('a/b')), ['a/ @7', 'a/b']);
+  t.end();
+});
+
+await test('the entry of the root gives it attributes', (t) => {
+  const tree = mergeLayers([layerOf('./ @1'), layerOf('x', '/ @2')]);
+  t.equal(tree.layerOf(ROOT).columns.uids[tree.inodes.entries[ROOT] as number], 2);
+  t.end();
+});
+
+await test('the root cannot be anything but a directory', (t) => {
+  const message = /entry "\.?": the root is not a directory/;
+  t.throws(() => mergedLines(layerOf('..')), { code: 'BAD_FORMAT', message: /the root/ });
+  t.throws(() => mergedLines(layerOf('x', '. = x')), { code: 'BAD_FORMAT', message });
+  t.end();
+});
+
+await test('a whiteout hides what lower layers have, wherever it stands', (t) => {
+  const lower = layerOf('a/x', 'a/y', 'd/e/f');
+  t.same(mergedLines(lower, layerOf('a/.wh.x', '.wh.d')), ['a/', 'a/y']);
+  t.same(mergedLines(lower, layerOf('a/x @7', 'a/.wh.x', '.wh.d')), ['a/', 'a/x @7', 'a/y']);
+  t.same(mergedLines(lower, layerOf('d/new', '.wh.d', '.wh.a')), ['d/', 'd/new']);
+  t.end();
+});
+
+await test('a whiteout hides nothing of its own layer', (t) => {
+  t.same(mergedLines(layerOf('.wh.a', 'a')), ['a']);
+  t.same(mergedLines(layerOf('d/', 'd/a', 'd/.wh..wh..opq')), ['d/', 'd/a']);
+  t.end();
+});
+
+await test('an opaque directory hides what lower layers have in it', (t) => {
+  const lower = layerOf('d/ @1', 'd/a', 'd/b/c', 'e');
+  t.same(mergedLines(lower, layerOf('d/.wh..wh..opq', 'd/ @2', 'd/n')), ['d/ @2', 'd/n', 'e']);
+  t.same(mergedLines(lower, layerOf('d/n', 'd/.wh..wh..opq')), ['d/ @1', 'd/n', 'e']);
+  t.same(mergedLines(lower, layerOf('.wh..wh..opq', 'n')), ['n']);
+  t.end();
+});
+
+await test('whiteouts where lower layers have no directory are ignored', (t) => {
+  t.same(mergedLines(layerOf('a'), layerOf('a/.wh.b', 'x/.wh.y', 'a/.wh..wh..opq')), ['a']);
+  t.same(mergedLines(layerOf('a/b'), layerOf('a', 'a/.wh.b')), ['a']);
+  t.end();
+});
+
+await test('everything but a directory over a directory replaces what is there', (t) => {
+  t.same(mergedLines(layerOf('a @1', 'd/x', 'e @1'), layerOf('a @2', 'd', 'e/')), [
+    'a @2',
+    'd',
+    'e/',
+  ]);
+  t.same(mergedLines(layerOf('a -> b', 'b/x'), layerOf('a/')), ['a/', 'b/', 'b/x']);
+  t.end();
+});
+
+await test('of two entries with one path the last one counts', (t) => {
+  t.same(mergedLines(layerOf('a @1', 'a @2', 'd/x', 'd @3', 'd/ @4')), ['a @2', 'd/ @4']);
+  t.end();
+});
+
+await test('an entry replaces the xattrs of a directory as a whole', (t) => {
+  const xattrs = new Map([['user.a', Uint8Array.of(1)]]);
+  const lower = treeOf([{ path: 'd', type: 'dir', xattrs }]);
+  const tree = mergeLayers([lower, layerOf('d/')]);
+  t.equal(tree.xattrsOf(inodeAt(tree, 'd')), null);
+  t.end();
+});
+
+await test('a folder replaces a file of a lower layer, and not one of its own layer', (t) => {
+  t.same(mergedLines(layerOf('a'), layerOf('a/b')), ['a/', 'a/b']);
+  const message = /^layer: entry "a\/b": a folder of it is not a directory$/;
+  t.throws(() => mergedLines(layerOf('a', 'a/b')), { code: 'BAD_FORMAT', message });
+  t.end();
+});
+
+await test('symlinks in folders are followed inside the root', (t) => {
+  const lower = layerOf('usr/lib/', 'lib -> usr/lib', 'abs -> /usr', 'out -> ../../../usr');
+  t.same(mergedLines(lower, layerOf('lib/x', 'abs/y', 'out/z')), [
+    'abs -> /usr',
+    'lib -> usr/lib',
+    'out -> ../../../usr',
+    'usr/',
+    'usr/lib/',
+    'usr/lib/x',
+    'usr/y',
+    'usr/z',
+  ]);
+  t.same(mergedLines(layerOf('b -> c/d', 'b/x')), ['b -> c/d', 'c/', 'c/d/', 'c/d/x']);
+  t.same(mergedLines(layerOf('a/b/c/', 'a/s -> b/../b/./c', 'a/s/x')), [
+    'a/',
+    'a/b/',
+    'a/b/c/',
+    'a/b/c/x',
+    'a/s -> b/../b/./c',
+  ]);
+  t.end();
+});
+
+await test('whiteouts follow symlinks of lower layers', (t) => {
+  const lower = layerOf('usr/lib/x', 'usr/lib/y', 'lib -> usr/lib');
+  t.same(mergedLines(lower, layerOf('lib/.wh.x')), [
+    'lib -> usr/lib',
+    'usr/',
+    'usr/lib/',
+    'usr/lib/y',
+  ]);
+  // The layer replaces the symlink, so the whiteout is in its own directory.
+  const replaced = ['lib/', 'usr/', 'usr/lib/', 'usr/lib/x', 'usr/lib/y'];
+  t.same(mergedLines(lower, layerOf('lib/', 'lib/.wh..wh..opq')), replaced);
+  t.same(mergedLines(lower, layerOf('lib/.wh.x', 'lib/')), replaced);
+  t.end();
+});
+
+await test('symlinks that never end are refused', (t) => {
+  const message = /more than 255 symlinks in its folders/;
+  t.throws(() => mergedLines(layerOf('a -> b', 'b -> a', 'a/x')), { code: 'BAD_FORMAT', message });
+  t.throws(() => mergedLines(layerOf('a -> a/a', 'a/x')), { code: 'BAD_FORMAT', message });
+  t.end();
+});
+
+await test('a symlink to a file is not a folder', (t) => {
+  const message = /a folder of it is not a directory/;
+  t.throws(() => mergedLines(layerOf('f', 's -> f'), layerOf('s/x')), { message });
+  t.end();
+});
+
+await test('hard links share the inode, also across layers', (t) => {
+  const tree = mergeLayers([layerOf('a @1', 'b = a'), layerOf('d/c = /a')]);
+  t.same(linesOf(tree), ['a @1', 'b = a', 'd/', 'd/c = a']);
+  t.equal(tree.inodes.nlinks[inodeAt(tree, 'b')], 3);
+  t.end();
+});
+
+await test('a hard link to a symlink is the symlink, and its folders may be symlinks', (t) => {
+  t.same(mergedLines(layerOf('d/s -> x', 'e -> d', 'h = e/s')), [
+    'd/',
+    'd/s -> x',
+    'e -> d',
+    'h = d/s',
+  ]);
+  t.end();
+});
+
+await test('the other names of a file stay when one is replaced', (t) => {
+  const lower = layerOf('a @1', 'b = a', 'c = a');
+  const tree = mergeLayers([lower, layerOf('a @2', '.wh.b')]);
+  t.same(linesOf(tree), ['a @2', 'c @1']);
+  t.equal(tree.inodes.nlinks[inodeAt(tree, 'c')], 1);
+  t.end();
+});
+
+await test('a hard link takes the attributes of its target', (t) => {
+  t.same(mergedLines(layerOf('a @1', 'b = a @2')), ['a @1', 'b = a']);
+  t.end();
+});
+
+await test('a hard link to itself changes nothing', (t) => {
+  t.same(mergedLines(layerOf('a @1', 'a = a', 'b = a', 'b = a')), ['a @1', 'b = a']);
+  t.end();
+});
+
+await test('hard links without a target, in a ring and to directories are refused', (t) => {
+  const missing = { code: 'BAD_FORMAT', message: /^layer: entry "a": a hard link to "b", which/ };
+  t.throws(() => mergedLines(layerOf('a = b')), missing);
+  t.throws(() => mergedLines(layerOf('x'), layerOf('a = b', 'b = a')), missing);
+  t.throws(() => mergedLines(layerOf('b'), layerOf('.wh.b', 'a = b')), missing);
+  const directory = { code: 'BAD_FORMAT', message: /which is a directory/ };
+  t.throws(() => mergedLines(layerOf('b/', 'a = b')), directory);
+  t.throws(() => mergedLines(layerOf('a = /')), directory);
+  t.end();
+});
+
+await test('links are counted', (t) => {
+  const tree = mergeLayers([layerOf('a/b/', 'a/c/d', 'x = a/c/d'), layerOf('.wh.x')]);
+  t.equal(tree.inodes.nlinks[ROOT], 3);
+  t.equal(tree.inodes.nlinks[inodeAt(tree, 'a')], 4);
+  t.equal(tree.inodes.nlinks[inodeAt(tree, 'a/b')], 2);
+  t.equal(tree.inodes.nlinks[inodeAt(tree, 'a/c/d')], 1);
+  t.end();
+});
+
+await test('ways that were found are forgotten when a folder is replaced', (t) => {
+  const lower = layerOf('a/b/x', 'c/');
+  t.same(mergedLines(lower, layerOf('a/b/y', 'a/b', 'a/z')), ['a/', 'a/b', 'a/z', 'c/']);
+  t.same(mergedLines(lower, layerOf('a/b/y', 'a -> c', 'a/z')), ['a -> c', 'c/', 'c/z']);
+  t.same(mergedLines(lower, layerOf('a/b/y', 'a/b -> ../c', 'a/b/z')), [
+    'a/',
+    'a/b -> ../c',
+    'c/',
+    'c/z',
+  ]);
+  t.end();
+});
+
+await test('content sources of all layers are numbered, at most 255', (t) => {
+  const data = (source: number) => [{ fileOffset: 0, length: 512, source, offset: 0 }];
+  const layer = (source: number) =>
+    treeOf([{ path: 'a', type: 'reg', size: 512, data: data(source) }]);
+  t.same(mergeLayers([layer(1), layerOf('b'), layer(0)]).sourceBases, [0, 2, 2, 3]);
+  t.throws(() => mergeLayers([layer(200), layer(54)]), { code: 'LIMIT', message: /256 content/ });
+  t.equal(mergeLayers([layer(200), layer(53)]).sourceBases.at(-1), 255);
+  t.end();
+});
+
+await test('directories have a greatest depth, also through symlinks', (t) => {
+  const deep = 'a/'.repeat(2048);
+  t.equal(mergedLines(layerOf(deep)).length, 2048);
+  t.throws(() => mergedLines(layerOf(deep, `s -> ${'a/'.repeat(1500)}`, `s/${'b/'.repeat(600)}`)), {
+    code: 'LIMIT',
+    message: /deeper than 2048/,
+  });
+  t.end();
+});
+
+await test('a layer alone shows whiteouts as overlayfs has them', (t) => {
+  const tree = layerAlone(layerOf('d/.wh.x', 'e/.wh..wh..opq', '.wh.a', 'a @7', 'f', 'f/.wh.g'));
+  t.same(linesOf(tree), ['a @7', 'd/', 'd/x (char)', 'e/', 'f']);
+  t.equal(tree.inodes.entries[inodeAt(tree, 'd/x')], WHITEOUT_NODE);
+  t.equal(tree.modeOf(inodeAt(tree, 'd/x')), 0);
+  t.equal(tree.xattrsOf(inodeAt(tree, 'd')), null);
+  t.same(tree.xattrsOf(inodeAt(tree, 'e'))?.names, ['\0opaque']);
+  t.throws(() => layerAlone(layerOf('a = lower')), { code: 'BAD_FORMAT' });
+  t.end();
+});
