@@ -2,6 +2,7 @@
 
 import { CachedSource, type ChunkFetcher } from '../blob/cached-source.js';
 import { FileSource } from '../blob/file-source.js';
+import { MemorySource } from '../blob/memory-source.js';
 import { SliceSource } from '../blob/slice-source.js';
 import type { BlobSource } from '../blob/source.js';
 import type { Algorithm } from '../codec/algorithm.js';
@@ -23,6 +24,7 @@ const SOURCES: {
 } = {
   file: (spec) => new FileSource(spec),
   cached: (spec, readers) => new CachedSource(spec, readers.fetcher()),
+  memory: (spec) => new MemorySource(spec),
   slice: (spec, readers) => new SliceSource(spec, readers.source(spec.of)),
   zfile: ({ zfile, of }, readers) => readers.zfile(zfile, readers.source(of)),
 };

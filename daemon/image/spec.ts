@@ -3,6 +3,7 @@
 
 import type { CachedSpec } from '../blob/cached-source.js';
 import type { FileSourceSpec } from '../blob/file-source.js';
+import type { MemorySpec } from '../blob/memory-source.js';
 import type { SliceSpec } from '../blob/slice-source.js';
 import type { LsmtIndexData } from '../lsmt/merged-index.js';
 import type { ZfileSpec } from '../zfile/blocks.js';
@@ -15,15 +16,17 @@ import type { ZfileSpec } from '../zfile/blocks.js';
 export type SourceSpec =
   | FileSourceSpec
   | CachedSpec
+  | MemorySpec
   | (SliceSpec & { readonly of: SourceSpec })
   | { readonly kind: 'zfile'; readonly zfile: ZfileSpec; readonly of: SourceSpec };
 
 export type SpecOf<K extends SourceSpec['kind']> = Extract<SourceSpec, { kind: K }>;
 
-/** The spec of the source that a source reads from; null if it reads a file itself. */
+/** The spec of the source that a source reads from; null if it reads from none. */
 const INNER: { readonly [K in SourceSpec['kind']]: (spec: SpecOf<K>) => SourceSpec | null } = {
   file: () => null,
   cached: () => null,
+  memory: () => null,
   slice: ({ of }) => of,
   zfile: ({ of }) => of,
 };

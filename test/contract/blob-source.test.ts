@@ -26,6 +26,12 @@ const zfiles: [string, ZfileOptions][] = [
 
 await blobSourceSuite('memory', () => ({ source: new MemorySource(PLAIN) }));
 
+await blobSourceSuite('shared memory', () => {
+  const memory = new SharedArrayBuffer(SIZE);
+  Buffer.from(memory).set(PLAIN);
+  return { source: new ReaderFactory().source({ kind: 'memory', name: 'metadata', memory }) };
+});
+
 await blobSourceSuite('file', storedFile({ bytes: PLAIN, cut: 1, of: (file) => file }));
 
 await blobSourceSuite(

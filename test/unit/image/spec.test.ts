@@ -48,3 +48,8 @@ await test('the file at the bottom is found at any depth', (t) => {
   );
   t.end();
 });
+
+await test('shared memory has no file', (t) => {
+  t.equal(fileOf({ kind: 'memory', name: 'metadata', memory: new SharedArrayBuffer(1) }), null);
+  t.end();
+});
