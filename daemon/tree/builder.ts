@@ -206,29 +206,30 @@ export class LayerTreeBuilder {
 
   #checkRange(draft: EntryDraft, range: DataRange, from: number, size: number): void {
     const { fileOffset, length, source, offset } = range;
-    const numbers = [fileOffset, length, offset, offset + length + SECTOR];
+    const end = fileOffset + length;
     const isInPlace =
-      numbers.every((each) => Number.isSafeInteger(each) && each >= 0) &&
+      isWhole(fileOffset) &&
+      isWhole(length) &&
+      isWhole(offset) &&
+      offset + length + SECTOR <= Number.MAX_SAFE_INTEGER &&
       fileOffset >= from &&
-      fileOffset + length <= size;
+      end <= size;
+    const isSource = isUpTo(source, limits.MAX_SOURCES - 1);
+    const isAligned =
+      fileOffset % SECTOR === 0 && offset % SECTOR === 0 && (length % SECTOR === 0 || end === size);
+    // Sparse files mark their end with an empty range, wherever it is.
+    if (isInPlace && isSource && (isAligned || length === 0)) return;
     const shown = `${length} bytes at ${fileOffset}, in content source ${source} at ${offset}`;
     if (!isInPlace) {
       const text = `a range of data from byte ${from} on and within ${size} is expected, got ${shown}`;
       throw this.#bad('BAD_FORMAT', draft, text);
     }
-    if (!(Number.isInteger(source) && source >= 0 && source < limits.MAX_SOURCES)) {
+    if (!isSource) {
       const text = `at most ${limits.MAX_SOURCES} content sources, got ${shown}`;
       throw this.#bad('LIMIT', draft, text);
     }
-    const isAligned =
-      fileOffset % SECTOR === 0 &&
-      offset % SECTOR === 0 &&
-      (length % SECTOR === 0 || fileOffset + length === size);
-    // Sparse files mark their end with an empty range, wherever it is.
-    if (!isAligned && length > 0) {
-      const text = `data that do not begin and end at multiples of ${SECTOR}: ${shown}`;
-      throw this.#bad('UNSUPPORTED', draft, text);
-    }
+    const text = `data that do not begin and end at multiples of ${SECTOR}: ${shown}`;
+    throw this.#bad('UNSUPPORTED', draft, text);
   }
 
   #pushTarget(draft: EntryDraft, i: number): void {
@@ -335,6 +336,10 @@ export class LayerTreeBuilder {
   ): OverlaybdError {
     return entryError(code, this.#name, { path, position }, text);
   }
+}
+
+function isWhole(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0;
 }
 
 function isUpTo(value: number, most: number): boolean {

@@ -44,6 +44,8 @@ export class MergedTree {
   readonly inodes: InodeColumns;
   /** The sources of layer i have numbers from sourceBases[i] on; its last entry is the number of all sources. */
   readonly sourceBases: readonly number[];
+  /** The xattrs of opaque directories. */
+  readonly #opaqueSets = new Map<number, XattrSet>();
 
   constructor(layers: readonly LayerTree[], inodes: InodeColumns, sourceBases: readonly number[]) {
     this.layers = layers;
@@ -73,12 +75,19 @@ export class MergedTree {
     return entry === IMPLIED ? IMPLIED_MODE : 0;
   }
 
-  /** A new object for each call, if the directory is opaque. */
   xattrsOf(inode: number): XattrSet | null {
     const entry = this.inodes.entries[inode] as number;
     const set = entry < 0 ? null : this.layerOf(inode).xattrsOf(entry);
-    if (!this.inodes.opaque.has(inode)) return set;
-    const y = Uint8Array.of(0x79);
-    return new XattrSet([OPAQUE_MARK, ...(set?.names ?? [])], [y, ...(set?.values ?? [])]);
+    return this.inodes.opaque.has(inode) ? this.#marked(inode, set) : set;
+  }
+
+  #marked(inode: number, set: XattrSet | null): XattrSet {
+    let marked = this.#opaqueSets.get(inode);
+    if (!marked) {
+      const y = Uint8Array.of(0x79);
+      marked = new XattrSet([OPAQUE_MARK, ...(set?.names ?? [])], [y, ...(set?.values ?? [])]);
+      this.#opaqueSets.set(inode, marked);
+    }
+    return marked;
   }
 }

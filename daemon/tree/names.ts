@@ -12,9 +12,10 @@ const DOT = 0x2e;
  * @returns '' for the root
  */
 export function cleanPath(path: string): string {
-  if (isClean(path)) return path;
+  const trimmed = trim(path);
+  if (isClean(trimmed)) return trimmed;
   const kept: string[] = [];
-  for (const name of path.split('/')) {
+  for (const name of trimmed.split('/')) {
     if (name === '' || name === '.') continue;
     if (name === '..') kept.pop();
     else kept.push(name);
@@ -22,7 +23,16 @@ export function cleanPath(path: string): string {
   return kept.join('/');
 }
 
-/** Most paths of real layers are clean but for a slash at their end. Makes no object. */
+/** Removes what paths of real layers have that is not clean: `/` or `./` at the begin, a slash at the end. */
+function trim(path: string): string {
+  let begin = 0;
+  if (path.charCodeAt(0) === SLASH) begin = 1;
+  else if (path.charCodeAt(0) === DOT && path.charCodeAt(1) === SLASH) begin = 2;
+  const end = path.length > begin && path.charCodeAt(path.length - 1) === SLASH ? -1 : undefined;
+  return begin === 0 && end === undefined ? path : path.slice(begin, end);
+}
+
+/** Makes no object. */
 function isClean(path: string): boolean {
   let begin = 0;
   for (let i = 0; i <= path.length; i++) {

@@ -1,5 +1,6 @@
 // Merging layers: one test a rule.
 import { test } from 'tap';
+import type { LayerTree } from '../../../daemon/tree/layer-tree.js';
 import { layerAlone, mergeLayers } from '../../../daemon/tree/merge.js';
 import { IMPLIED, ROOT, WHITEOUT_NODE, type MergedTree } from '../../../daemon/tree/merged-tree.js';
 import { layerOf, linesOf, mergedLines, treeOf } from '../../support/trees.js';
@@ -226,13 +227,15 @@ await test('ways that were found are forgotten when a folder is replaced', (t) =
   t.end();
 });
 
+const fileIn = (source: number): LayerTree => {
+  const data = [{ fileOffset: 0, length: 512, source, offset: 0 }];
+  return treeOf([{ path: 'a', type: 'reg', size: 512, data }]);
+};
+
 await test('content sources of all layers are numbered, at most 255', (t) => {
-  const data = (source: number) => [{ fileOffset: 0, length: 512, source, offset: 0 }];
-  const layer = (source: number) =>
-    treeOf([{ path: 'a', type: 'reg', size: 512, data: data(source) }]);
-  t.same(mergeLayers([layer(1), layerOf('b'), layer(0)]).sourceBases, [0, 2, 2, 3]);
-  t.throws(() => mergeLayers([layer(200), layer(54)]), { code: 'LIMIT', message: /256 content/ });
-  t.equal(mergeLayers([layer(200), layer(53)]).sourceBases.at(-1), 255);
+  t.same(mergeLayers([fileIn(1), layerOf('b'), fileIn(0)]).sourceBases, [0, 2, 2, 3]);
+  t.throws(() => mergeLayers([fileIn(200), fileIn(54)]), { code: 'LIMIT', message: /256 content/ });
+  t.equal(mergeLayers([fileIn(200), fileIn(53)]).sourceBases.at(-1), 255);
   t.end();
 });
 
