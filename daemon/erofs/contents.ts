@@ -1,0 +1,129 @@
+// Where the device has the contents of files. They are in the order in which the content sources have them, so that
+// the kernel reads a layer forwards when it reads files ahead.
+
+import { OverlaybdError } from '../errors.js';
+import type { MergedTree } from '../tree/merged-tree.js';
+import { BLOCK } from './format.js';
+import type { Layout } from './layout.js';
+import { MAX_BLOCKS } from './limits.js';
+import type { InodeOrder } from './order.js';
+
+const SECTOR = 512;
+const SECTORS_A_BLOCK = BLOCK / SECTOR;
+
+/** What the device has, in its order: a row maps sectors to sectors of a source. */
+export interface DeviceRows {
+  readonly count: number;
+  /** First sector in the device. */
+  readonly sectors: Float64Array;
+  /** How many sectors. */
+  readonly lengths: Float64Array;
+  /** 0 is the metadata, i + 1 is content source i. */
+  readonly sources: Uint8Array;
+  /** First sector in the source. */
+  readonly moffsets: Float64Array;
+}
+
+/**
+ * Gives every file its blocks, and writes their numbers to the layout.
+ * @throws OverlaybdError LIMIT
+ */
+export function placeContents(
+  tree: MergedTree,
+  order: InodeOrder,
+  layout: Layout,
+): { rows: DeviceRows; blocks: number } {
+  const { files, ranges } = filesInOrder(tree, order, layout);
+  const rows = new RowWriter(ranges + 1);
+  rows.push(0, layout.metadataBlocks * SECTORS_A_BLOCK, 0, 0);
+  let block = layout.metadataBlocks;
+  for (const place of files) {
+    const inode = order.inodes[place] as number;
+    const { columns } = tree.layerOf(inode);
+    const entry = tree.inodes.entries[inode] as number;
+    const base = (tree.sourceBases[tree.inodes.layers[inode] as number] as number) + 1;
+    const end = columns.rangeStarts[entry + 1] as number;
+    for (let r = columns.rangeStarts[entry] as number; r < end; r++) {
+      rows.push(
+        block * SECTORS_A_BLOCK + (columns.rangeFileOffsets[r] as number) / SECTOR,
+        Math.ceil((columns.rangeLengths[r] as number) / SECTOR),
+        base + (columns.rangeSources[r] as number),
+        (columns.rangeOffsets[r] as number) / SECTOR,
+      );
+    }
+    layout.blocks[place] = block;
+    block += Math.ceil((layout.sizes[place] as number) / BLOCK);
+    if (block > MAX_BLOCKS) throw tooLarge(tree);
+  }
+  return { rows, blocks: block };
+}
+
+interface FilesInOrder {
+  /** Places in the order of inodes. */
+  readonly files: readonly number[];
+  /** How many ranges they have together. */
+  readonly ranges: number;
+}
+
+/** By source and offset of their first bytes; files that are one hole come last. */
+function filesInOrder(tree: MergedTree, { inodes }: InodeOrder, { sizes }: Layout): FilesInOrder {
+  const sources: number[][] = [];
+  const holes: number[] = [];
+  const offsets = new Float64Array(inodes.length);
+  let ranges = 0;
+  for (let place = 0; place < inodes.length; place++) {
+    const inode = inodes[place] as number;
+    if (sizes[place] === 0 || tree.typeOf(inode) !== 'reg') continue;
+    const { columns } = tree.layerOf(inode);
+    const entry = tree.inodes.entries[inode] as number;
+    const first = columns.rangeStarts[entry] as number;
+    const end = columns.rangeStarts[entry + 1] as number;
+    ranges += end - first;
+    if (first === end) {
+      holes.push(place);
+      continue;
+    }
+    offsets[place] = columns.rangeOffsets[first] as number;
+    const base = tree.sourceBases[tree.inodes.layers[inode] as number] as number;
+    (sources[base + (columns.rangeSources[first] as number)] ??= []).push(place);
+  }
+  const files: number[] = [];
+  for (const source of sources) {
+    if (!source) continue;
+    const sorted = source.toSorted(
+      (a, b) => (offsets[a] as number) - (offsets[b] as number) || a - b,
+    );
+    for (const place of sorted) files.push(place);
+  }
+  for (const place of holes) files.push(place);
+  return { files, ranges };
+}
+
+class RowWriter implements DeviceRows {
+  count = 0;
+  readonly sectors: Float64Array;
+  readonly lengths: Float64Array;
+  readonly sources: Uint8Array;
+  readonly moffsets: Float64Array;
+
+  constructor(capacity: number) {
+    this.sectors = new Float64Array(capacity);
+    this.lengths = new Float64Array(capacity);
+    this.sources = new Uint8Array(capacity);
+    this.moffsets = new Float64Array(capacity);
+  }
+
+  push(sector: number, length: number, source: number, moffset: number): void {
+    const i = this.count++;
+    this.sectors[i] = sector;
+    this.lengths[i] = length;
+    this.sources[i] = source;
+    this.moffsets[i] = moffset;
+  }
+}
+
+function tooLarge(tree: MergedTree): OverlaybdError {
+  const name = tree.layers[0]?.name ?? 'image';
+  const message = `${name}: its files take more than ${MAX_BLOCKS} blocks of ${BLOCK} bytes`;
+  return new OverlaybdError('LIMIT', message);
+}

@@ -1,0 +1,61 @@
+// The contents of a directory: blocks of entries in the order of the names' bytes, each block with its own names.
+
+import { BLOCK, DIRENT } from './format.js';
+
+/** Bytes of a directory: full blocks, and the last one up to the end of its last name. */
+export function directorySize(names: readonly string[]): number {
+  let blocks = 0;
+  let used = 0;
+  for (const { length } of names) {
+    if (used + DIRENT + length > BLOCK) {
+      blocks++;
+      used = 0;
+    }
+    used += DIRENT + length;
+  }
+  return blocks * BLOCK + used;
+}
+
+/** What an entry has besides its name. */
+export interface Dirent {
+  readonly nid: number;
+  /** The number for its file type. */
+  readonly type: number;
+}
+
+/**
+ * Writes a directory.
+ * @param places where each block goes: a byte offset
+ */
+export function writeDirectory(
+  bytes: Buffer,
+  names: readonly string[],
+  direntOf: (name: string) => Dirent,
+  places: (block: number) => number,
+): void {
+  let first = 0;
+  for (let block = 0; first < names.length; block++) {
+    let used = 0;
+    let end = first;
+    while (end < names.length) {
+      const { length } = names[end] as string;
+      if (used + DIRENT + length > BLOCK) break;
+      used += DIRENT + length;
+      end++;
+    }
+    const begin = places(block);
+    let nameOffset = DIRENT * (end - first);
+    for (let i = first; i < end; i++) {
+      const name = names[i] as string;
+      const { nid, type } = direntOf(name);
+      const at = begin + DIRENT * (i - first);
+      // A nid has 64 bits on disk; ours fit 32.
+      bytes.writeUInt32LE(nid, at);
+      bytes.writeUInt16LE(nameOffset, at + 8);
+      bytes[at + 10] = type;
+      bytes.write(name, begin + nameOffset, 'latin1');
+      nameOffset += name.length;
+    }
+    first = end;
+  }
+}

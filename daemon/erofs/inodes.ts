@@ -1,0 +1,127 @@
+// The second pass, for one inode: its 64 bytes, its xattrs, and the contents of directories and symlinks.
+
+import { TWO_32 } from '../lib/bytes.js';
+import type { MergedTree } from '../tree/merged-tree.js';
+import { writeDirectory, type Dirent } from './directory.js';
+import {
+  BLOCK,
+  FILE_TYPES,
+  FORMAT_INLINE,
+  FORMAT_PLAIN,
+  I,
+  INODE,
+  SLOT,
+  XATTR_HEADER,
+} from './format.js';
+import type { Layout } from './layout.js';
+import type { InodeOrder } from './order.js';
+import { writeArea } from './xattrs.js';
+
+export class InodeWriter {
+  readonly #tree: MergedTree;
+  readonly #order: InodeOrder;
+  readonly #layout: Layout;
+  readonly #bytes: Buffer;
+  /** Number of the first shared xattr. */
+  readonly #firstShared: number;
+
+  constructor(tree: MergedTree, order: InodeOrder, layout: Layout, bytes: Buffer) {
+    this.#tree = tree;
+    this.#order = order;
+    this.#layout = layout;
+    this.#bytes = bytes;
+    this.#firstShared = (layout.sharedXattrs % BLOCK) / 4;
+  }
+
+  /** @param place in the order of inodes */
+  write(place: number): void {
+    const tree = this.#tree;
+    const layout = this.#layout;
+    const bytes = this.#bytes;
+    const inode = this.#order.inodes[place] as number;
+    const type = tree.typeOf(inode);
+    const at = (layout.nids[place] as number) * SLOT;
+    const isInline = layout.inline[place] === 1;
+    bytes.writeUInt16LE(isInline ? FORMAT_INLINE : FORMAT_PLAIN, at + I.format);
+    bytes.writeUInt16LE((FILE_TYPES[type]?.mode ?? 0) | modeOf(tree, inode), at + I.mode);
+    const size = layout.sizes[place] as number;
+    writeU64LE(bytes, size, at + I.size);
+    const isNode = type === 'char' || type === 'block';
+    const block = layout.blocks[place] as number;
+    bytes.writeUInt32LE(isNode ? deviceOf(tree, inode) : block, at + I.place);
+    bytes.writeUInt32LE(place + 1, at + I.number);
+    bytes.writeUInt32LE(tree.inodes.nlinks[inode] as number, at + I.nlink);
+    this.#writeOwner(inode, at);
+    let end = at + INODE;
+    const set = tree.xattrsOf(inode);
+    const area = set && layout.xattrs.areaOf(set);
+    if (area) {
+      bytes.writeUInt16LE((area.size - XATTR_HEADER) / 4 + 1, at + I.xattrCount);
+      writeArea(bytes, end, area, this.#firstShared);
+      end += area.size;
+    }
+    if (type === 'dir') this.#writeNames(inode, place, end);
+    if (type === 'symlink') {
+      const target = tree.layerOf(inode).targetOf(tree.inodes.entries[inode] as number);
+      bytes.write(target, isInline ? end : block * BLOCK, 'latin1');
+    }
+  }
+
+  #writeOwner(inode: number, at: number): void {
+    const entry = this.#tree.inodes.entries[inode] as number;
+    // Implied directories and whiteouts: root, and 1970.
+    if (entry < 0) return;
+    const bytes = this.#bytes;
+    const { columns } = this.#tree.layerOf(inode);
+    bytes.writeUInt32LE(columns.uids[entry] as number, at + I.uid);
+    bytes.writeUInt32LE(columns.gids[entry] as number, at + I.gid);
+    writeU64LE(bytes, columns.mtimes[entry] as number, at + I.mtime);
+    bytes.writeUInt32LE(columns.nanoseconds[entry] as number, at + I.nanoseconds);
+  }
+
+  /** @param tail where the last block goes, if it is inline */
+  #writeNames(inode: number, place: number, tail: number): void {
+    const { names, places, parents } = this.#order;
+    const { nids, sizes, blocks, inline } = this.#layout;
+    const tree = this.#tree;
+    const directory = tree.directoryOf(inode);
+    const parent = parents[inode] as number;
+    // One object for all entries.
+    const dirent = { nid: 0, type: 0 };
+    const direntOf = (name: string): Dirent => {
+      const child = directory?.get(name) ?? (name === '.' ? inode : parent);
+      dirent.nid = nids[(places[child] as number) - 1] as number;
+      dirent.type = FILE_TYPES[tree.typeOf(child)]?.dirent ?? 0;
+      return dirent;
+    };
+    const full = Math.floor((sizes[place] as number) / BLOCK);
+    const isInline = inline[place] === 1;
+    const first = blocks[place] as number;
+    writeDirectory(this.#bytes, names[inode] as readonly string[], direntOf, (block) =>
+      isInline && block === full ? tail : (first + block) * BLOCK,
+    );
+  }
+}
+
+function modeOf(tree: MergedTree, inode: number): number {
+  // Linux shows every symlink so.
+  return tree.typeOf(inode) === 'symlink' ? 0o777 : tree.modeOf(inode);
+}
+
+/** As Linux stores a device number in 32 bits. */
+function deviceOf(tree: MergedTree, inode: number): number {
+  const entry = tree.inodes.entries[inode] as number;
+  const rdev = entry < 0 ? 0 : (tree.layerOf(inode).columns.rdevs.get(entry) ?? 0);
+  const major = rdev >>> 20;
+  const minor = rdev & 0xf_ffff;
+  return ((minor & 0xff) | (major << 8) | ((minor & ~0xff) << 12)) >>> 0;
+}
+
+/** Two's complement: times may be negative. */
+function writeU64LE(bytes: Buffer, value: number, at: number): void {
+  bytes.writeUInt32LE(
+    value >= 0 ? value % TWO_32 : value - Math.floor(value / TWO_32) * TWO_32,
+    at,
+  );
+  bytes.writeInt32LE(Math.floor(value / TWO_32), at + 4);
+}

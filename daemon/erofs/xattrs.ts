@@ -1,0 +1,196 @@
+// Which xattrs of the inodes EROFS can store, where each is stored, and how they are written. What several inodes have
+// alike, such as a label of SELinux, is stored once.
+
+import { OPAQUE_MARK } from '../tree/merged-tree.js';
+import { compareBytes } from '../tree/names.js';
+import {
+  MAX_SHARED,
+  MAX_XATTR_AREA,
+  MAX_XATTR_NAME,
+  MAX_XATTR_VALUE,
+  XATTR_ENTRY,
+  XATTR_HEADER,
+} from './format.js';
+import type { XattrSet } from '../tree/xattrs.js';
+
+/** Names with one of these prefixes are stored without it. */
+const PREFIXES = [
+  ['user.', 1],
+  ['trusted.', 4],
+  ['security.', 6],
+] as const;
+/** These are stored as a number alone. */
+const WHOLE_NAMES: ReadonlyMap<string, number> = new Map([
+  ['system.posix_acl_access', 2],
+  ['system.posix_acl_default', 3],
+]);
+
+/** An overlayfs on top would act on these. */
+const OVERLAY = 'trusted.overlay.';
+
+/** One xattr as it is stored. */
+interface Stored {
+  readonly index: number;
+  /** Without the prefix; one character a byte. */
+  readonly name: string;
+  readonly value: Uint8Array;
+  /** How many inodes have it. */
+  uses: number;
+  /** Place in the shared area, in units of 4 bytes from its begin; -1 until it has one. */
+  shared: number;
+}
+
+/** The xattrs of an inode as they are stored. */
+export interface XattrArea {
+  readonly shared: readonly Stored[];
+  readonly own: readonly Stored[];
+  /** Bytes behind the inode, a multiple of 4. */
+  readonly size: number;
+}
+
+/** Xattrs that are left out, of all inodes. */
+export interface DroppedXattrs {
+  count: number;
+  /** Full name of one of them, the first by its bytes; null if there is none. */
+  first: string | null;
+}
+
+export class XattrPlan {
+  readonly dropped: DroppedXattrs = { count: 0, first: null };
+  readonly #known = new Map<string, Stored>();
+  /** How many inodes have each set. */
+  readonly #uses = new Map<XattrSet, number>();
+  readonly #areas = new Map<XattrSet, XattrArea>();
+  readonly #sharedInOrder: Stored[] = [];
+  #candidates: Map<XattrSet, readonly Stored[]> | null = null;
+  /** Bytes of the shared area so far, a multiple of 4. */
+  #sharedSize = 0;
+
+  /** The first pass: counts the xattrs of one more inode. */
+  count(set: XattrSet): void {
+    this.#uses.set(set, (this.#uses.get(set) ?? 0) + 1);
+  }
+
+  /** The second pass, for the inodes in their order: where the xattrs of one of them are stored. */
+  areaOf(set: XattrSet): XattrArea | null {
+    this.#candidates ??= this.#allCandidates();
+    let area = this.#areas.get(set);
+    if (!area) {
+      area = this.#layOut(this.#candidates.get(set) as readonly Stored[]);
+      this.#areas.set(set, area);
+    }
+    return area.size === 0 ? null : area;
+  }
+
+  get sharedSize(): number {
+    return this.#sharedSize;
+  }
+
+  /** Writes the shared area. */
+  writeShared(bytes: Buffer, begin: number): void {
+    for (const each of this.#sharedInOrder) writeEntry(bytes, begin + 4 * each.shared, each);
+  }
+
+  #allCandidates(): Map<XattrSet, readonly Stored[]> {
+    const all = new Map<XattrSet, readonly Stored[]>();
+    for (const [set, uses] of this.#uses) all.set(set, this.#candidatesOf(set, uses));
+    return all;
+  }
+
+  #candidatesOf(set: XattrSet, uses: number): Stored[] {
+    const candidates: Stored[] = [];
+    let size = XATTR_HEADER;
+    for (const [i, name] of set.names.entries()) {
+      const value = set.values[i] as Uint8Array;
+      const short = storedName(name);
+      // Room is counted as if nothing were shared, so that it does not depend on other inodes.
+      const room = short === null ? 0 : entrySize(short.name, value);
+      const isStorable = short !== null && value.length <= MAX_XATTR_VALUE;
+      if (!isStorable || size + room > MAX_XATTR_AREA) {
+        this.#drop(name, uses);
+        continue;
+      }
+      size += room;
+      const stored = this.#intern(short.index, short.name, value);
+      stored.uses += uses;
+      candidates.push(stored);
+    }
+    return candidates;
+  }
+
+  #intern(index: number, name: string, value: Uint8Array): Stored {
+    const text = Buffer.from(value.buffer, value.byteOffset, value.length).toString('latin1');
+    const key = `${index}:${name.length}:${name}${text}`;
+    let known = this.#known.get(key);
+    if (!known) {
+      known = { index, name, value, uses: 0, shared: -1 };
+      this.#known.set(key, known);
+    }
+    return known;
+  }
+
+  #layOut(stored: readonly Stored[]): XattrArea {
+    const shared = stored.filter(({ uses }) => uses > 1).slice(0, MAX_SHARED);
+    const own = stored.filter((each) => !shared.includes(each));
+    for (const each of shared) {
+      if (each.shared >= 0) continue;
+      each.shared = this.#sharedSize / 4;
+      this.#sharedSize += entrySize(each.name, each.value);
+      this.#sharedInOrder.push(each);
+    }
+    const sizes = own.map(({ name, value }) => entrySize(name, value));
+    const size = sizes.reduce((sum, each) => sum + each, 4 * shared.length);
+    return { shared, own, size: size === 0 ? 0 : XATTR_HEADER + size };
+  }
+
+  #drop(name: string, uses: number): void {
+    const { dropped } = this;
+    dropped.count += uses;
+    if (dropped.first === null || compareBytes(name, dropped.first) < 0) dropped.first = name;
+  }
+}
+
+/**
+ * Writes the area of an inode.
+ * @param base number of the first shared xattr
+ */
+export function writeArea(
+  bytes: Buffer,
+  begin: number,
+  { shared, own }: XattrArea,
+  base: number,
+): void {
+  bytes[begin + 4] = shared.length;
+  let at = begin + XATTR_HEADER;
+  for (const each of shared) at = bytes.writeUInt32LE(base + each.shared, at);
+  for (const each of own) {
+    writeEntry(bytes, at, each);
+    at += entrySize(each.name, each.value);
+  }
+}
+
+function writeEntry(bytes: Buffer, at: number, { index, name, value }: Stored): void {
+  bytes[at] = name.length;
+  bytes[at + 1] = index;
+  bytes.writeUInt16LE(value.length, at + 2);
+  bytes.write(name, at + XATTR_ENTRY, 'latin1');
+  bytes.set(value, at + XATTR_ENTRY + name.length);
+}
+
+function entrySize(name: string, value: Uint8Array): number {
+  return (XATTR_ENTRY + name.length + value.length + 3) & ~3;
+}
+
+/** @returns null if EROFS has no way to store the name, or an overlayfs must not see it */
+function storedName(name: string): { index: number; name: string } | null {
+  const whole = WHOLE_NAMES.get(name);
+  if (whole !== undefined) return { index: whole, name: '' };
+  if (name === OPAQUE_MARK) return { index: 4, name: 'overlay.opaque' };
+  if (name.startsWith(OVERLAY)) return null;
+  for (const [prefix, index] of PREFIXES) {
+    if (!name.startsWith(prefix)) continue;
+    const rest = name.slice(prefix.length);
+    return rest === '' || rest.length > MAX_XATTR_NAME ? null : { index, name: rest };
+  }
+  return null;
+}
