@@ -81,7 +81,6 @@ export class LayerTreeBuilder {
    */
   add(draft: EntryDraft): void {
     const path = cleanPath(draft.path);
-    this.#checkPath(draft, path, 'path');
     if (!this.#hasWhiteouts || !path.includes(WHITEOUT)) {
       this.#push(draft, path, draft.type);
       return;
@@ -137,6 +136,7 @@ export class LayerTreeBuilder {
   }
 
   #push(draft: EntryDraft, path: string, type: EntryType): void {
+    this.#checkPath(draft, path, 'path');
     const i = this.#paths.length;
     if (i === limits.MAX_LAYER_ENTRIES) {
       throw this.#bad('LIMIT', draft, `entry ${i + 1} of the layer, at most ${i} are read`);

@@ -2,7 +2,8 @@
 // followed, absolute ones from the root of the tree, and no way leads out of it.
 
 import type { OverlaybdError } from '../errors.js';
-import { MAX_LINKS_FOLLOWED, MAX_LINK_STEPS } from './limits.js';
+import type { LayerTree } from './layer-tree.js';
+import { MAX_LINKS_FOLLOWED, MAX_LINK_STEPS, MAX_NAME_BYTES } from './limits.js';
 import { IMPLIED, ROOT } from './merged-tree.js';
 import type { TreeUnderWay } from './under-way.js';
 
@@ -92,6 +93,10 @@ export class PathWalker {
           throw bad(`a folder of it is not a directory`);
         }
       }
+      // Names of entries were checked, those in targets of symlinks were not.
+      if (name.length > MAX_NAME_BYTES) {
+        throw bad(`a symlink leads to a name of ${name.length} bytes, at most ${MAX_NAME_BYTES}`);
+      }
       const made = tree.newInode(this.#layer, IMPLIED, at);
       tree.put(at, name, made);
       at = made;
@@ -99,9 +104,18 @@ export class PathWalker {
     return at;
   }
 
+  /** Whether the layer has an entry of this path that is not a whiteout. */
   #hasOwn(path: string): boolean {
-    const layer = this.#tree.layers[this.#layer];
-    this.#ownPaths ??= new Set(layer?.columns.paths);
+    this.#ownPaths ??= ownPathsOf(this.#tree.layers[this.#layer] as LayerTree);
     return this.#ownPaths.has(path);
   }
+}
+
+function ownPathsOf(layer: LayerTree): Set<string> {
+  const paths = new Set<string>();
+  for (let i = 0; i < layer.count; i++) {
+    const type = layer.typeOf(i);
+    if (type !== 'whiteout' && type !== 'opaque') paths.add(layer.pathOf(i));
+  }
+  return paths;
 }

@@ -161,6 +161,7 @@ await test('paths have limits', (t) => {
   const longest = 'x'.repeat(MAX_NAME_BYTES);
   t.equal(treeOf([{ path: `a/${longest}`, type: 'dir' }]).count, 1);
   refuses(t, { path: `a/${longest}x`, type: 'dir' }, 'LIMIT', /a name of 256 bytes/);
+  t.same(pathsOf(treeOf([{ path: `.wh.${longest}`, type: 'reg' }])), [`whiteout ${longest}`]);
   const deepest = 'a/'.repeat(MAX_DEPTH);
   t.equal(treeOf([{ path: deepest, type: 'dir' }]).count, 1);
   refuses(t, { path: `${deepest}b`, type: 'dir' }, 'LIMIT', /a path of 2049 names/);

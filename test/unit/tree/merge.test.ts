@@ -139,6 +139,7 @@ await test('whiteouts follow symlinks of lower layers', (t) => {
     'usr/lib/',
     'usr/lib/y',
   ]);
+  t.same(mergedLines(lower, layerOf('lib/.wh..wh..opq')), ['lib -> usr/lib', 'usr/', 'usr/lib/']);
   // The layer replaces the symlink, so the whiteout is in its own directory.
   const replaced = ['lib/', 'usr/', 'usr/lib/', 'usr/lib/x', 'usr/lib/y'];
   t.same(mergedLines(lower, layerOf('lib/', 'lib/.wh..wh..opq')), replaced);
@@ -150,6 +151,14 @@ await test('symlinks that never end are refused', (t) => {
   const message = /more than 255 symlinks in its folders/;
   t.throws(() => mergedLines(layerOf('a -> b', 'b -> a', 'a/x')), { code: 'BAD_FORMAT', message });
   t.throws(() => mergedLines(layerOf('a -> a/a', 'a/x')), { code: 'BAD_FORMAT', message });
+  t.end();
+});
+
+await test('a symlink to a folder with a long name is refused when it would be made', (t) => {
+  const target = 'x'.repeat(256);
+  const message = /a symlink leads to a name of 256 bytes, at most 255/;
+  t.throws(() => mergedLines(layerOf(`s -> ${target}`, 's/x')), { code: 'BAD_FORMAT', message });
+  t.same(mergedLines(layerOf(`s -> ${target}`)), [`s -> ${target}`]);
   t.end();
 });
 
