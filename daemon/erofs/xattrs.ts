@@ -1,6 +1,7 @@
 // Which xattrs of the inodes EROFS can store, where each is stored, and how they are written. What several inodes have
 // alike, such as a label of SELinux, is stored once.
 
+import { viewOf } from '../lib/bytes.js';
 import { OPAQUE_MARK } from '../tree/merged-tree.js';
 import { compareBytes } from '../tree/names.js';
 import {
@@ -24,6 +25,8 @@ const WHOLE_NAMES: ReadonlyMap<string, number> = new Map([
   ['system.posix_acl_access', 2],
   ['system.posix_acl_default', 3],
 ]);
+
+const ACL_TAGS: ReadonlySet<number> = new Set([0x01, 0x02, 0x04, 0x08, 0x10, 0x20]);
 
 /** An overlayfs on top would act on these. */
 const OVERLAY = 'trusted.overlay.';
@@ -105,7 +108,7 @@ export class XattrPlan {
       const short = storedName(name);
       // Room is counted as if nothing were shared, so that it does not depend on other inodes.
       const room = short === null ? 0 : entrySize(short.name, value);
-      const isStorable = short !== null && value.length <= MAX_XATTR_VALUE;
+      const isStorable = short !== null && isReadable(short.name, value);
       if (!isStorable || size + room > MAX_XATTR_AREA) {
         this.#drop(name, uses);
         continue;
@@ -193,4 +196,21 @@ function storedName(name: string): { index: number; name: string } | null {
     return rest === '' || rest.length > MAX_XATTR_NAME ? null : { index, name: rest };
   }
   return null;
+}
+
+/** Whether the kernel can give the value: a broken access control list would shut the file for everyone. */
+function isReadable(name: string, value: Uint8Array): boolean {
+  if (value.length > MAX_XATTR_VALUE) return false;
+  return name !== '' || isAcl(value);
+}
+
+/** Whether Linux can parse it: version 2, then entries of 8 bytes that begin with one of six tags. */
+function isAcl(value: Uint8Array): boolean {
+  if (value.length < 4 || value.length % 8 !== 4) return false;
+  const view = viewOf(value);
+  if (view.getUint32(0, true) !== 2) return false;
+  for (let at = 4; at < value.length; at += 8) {
+    if (!ACL_TAGS.has(view.getUint16(at, true))) return false;
+  }
+  return true;
 }

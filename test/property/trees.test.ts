@@ -143,7 +143,9 @@ function storable(xattrs: ReadonlyMap<string, Uint8Array>): {
   let lost = 0;
   for (const [name, value] of xattrs) {
     const isKnown = /^(user\.|security\.|trusted\.(?!overlay\.)|system\.posix_acl_)/.test(name);
-    if (isKnown) kept[name] = Buffer.from(value).toString('latin1');
+    // The only lists in the cases that are not broken are longer than these.
+    const isBroken = name.startsWith('system.') && value.length < 4;
+    if (isKnown && !isBroken) kept[name] = Buffer.from(value).toString('latin1');
     else lost++;
   }
   return { kept, lost };

@@ -40,6 +40,8 @@ const XATTRS = [
   'btrfs.x',
   'user.big',
 ];
+/** An access control list that gives the owner everything. */
+const ACL = Buffer.from('0200000001000700ffffffff04000500ffffffff20000500ffffffff', 'hex');
 /** Bytes of each content source; a file may be anywhere in it. */
 export const SOURCE_SIZE = 65_536;
 
@@ -119,7 +121,7 @@ function formOf(names: readonly string[], form: number): string {
 function attributesOf({ attributes, size, xattrs }: Raw): Omit<EntryDraft, 'path' | 'type'> {
   return {
     mode: attributes % 0o10000,
-    uid: attributes % 3 === 0 ? 4_294_967_295 - (size % 10) : attributes % 1000,
+    uid: attributes % 3 === 0 ? 4_294_967_294 - (size % 10) : attributes % 1000,
     gid: size % 70_000,
     mtime: TIMES[attributes % TIMES.length] as number,
     mtimeNs: (attributes * 953) % 1_000_000_000,
@@ -134,7 +136,8 @@ function xattrsOf(bits: number): Map<string, Uint8Array> | null {
   for (const [i, name] of XATTRS.entries()) {
     if ((bits & (1 << i)) === 0) continue;
     const length = name === 'user.big' ? bits * 4 : (bits >> 8) % 4;
-    xattrs.set(name, Buffer.alloc(length, name));
+    const isAcl = name.startsWith('system.') && bits % 2 === 0;
+    xattrs.set(name, isAcl ? ACL : Buffer.alloc(length, name));
   }
   return xattrs;
 }

@@ -68,6 +68,24 @@ await test('what EROFS cannot store is dropped and counted', (t) => {
   t.end();
 });
 
+await test('a broken access control list is dropped', (t) => {
+  const entry = '\x01\0\x06\0\xff\xff\xff\xff';
+  const broken = [
+    '',
+    '\x02\0\0',
+    `\x01\0\0\0${entry}`,
+    `\x02\0\0\0${entry}x`,
+    '\x02\0\0\0\x03\0xxxxxx',
+  ];
+  for (const value of broken) {
+    const set = setOf({ 'system.posix_acl_access': value });
+    t.equal(planOf(set).areaOf(set), null, JSON.stringify(value));
+  }
+  const good = setOf({ 'system.posix_acl_default': `\x02\0\0\0${entry}${entry}` });
+  t.equal(planOf(good).areaOf(good)?.own.length, 1);
+  t.end();
+});
+
 await test('an inode without an xattr that can be stored has no area', (t) => {
   const set = setOf({ plain: 'x' });
   t.equal(planOf(set).areaOf(set), null);
