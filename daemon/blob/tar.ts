@@ -9,6 +9,8 @@ const PAX_PAYLOAD_OFFSET = 3 * TAR_BLOCK;
 /** What {@link findTarPayload} looks at. */
 export const TAR_HEAD_SIZE = PAX_PAYLOAD_OFFSET;
 const PAX_RECORDS_MAX = TAR_BLOCK;
+const PAX_TYPE = 0x78;
+const NAME_LENGTH = 100;
 
 const FIELD = { size: 124, checksum: 148, typeflag: 156, magic: 257, version: 263 } as const;
 
@@ -37,6 +39,24 @@ export function isTarHeader(block: Uint8Array): boolean {
     signed += byte > 127 ? byte - 256 : byte;
   }
   return recorded === unsigned || recorded === signed;
+}
+
+/** The name that overlaybd gives to the one file in its tars. */
+const LAYER_NAME = /^(?:\.\/)?overlaybd\.commit$/;
+
+/**
+ * Whether the first file of a tar is one that overlaybd put there: by its name.
+ * @param head the first {@link TAR_HEAD_SIZE} bytes of the blob, or all of it; {@link isTarHeader}
+ */
+export function isNamedAsLayer(head: Buffer): boolean {
+  const header = payloadStart(head) - TAR_BLOCK;
+  const field = head.toString('latin1', header, header + NAME_LENGTH);
+  return LAYER_NAME.test(field.replace(/\0[^]*$/, ''));
+}
+
+/** Where the contents of the first file of a tar begin, if it is one of overlaybd. */
+export function payloadStart(head: Buffer): number {
+  return head[FIELD.typeflag] === PAX_TYPE ? PAX_PAYLOAD_OFFSET : TAR_BLOCK;
 }
 
 /**

@@ -39,6 +39,15 @@ export async function marksOf(plan: ImagePlan, files: ImageBlobs): Promise<Image
   };
 }
 
+/**
+ * What the UUID of a file system comes from that is made of the image's layers: their digests, if all have one, or else
+ * the fingerprint. Every host gets the same.
+ */
+export function uuidSeedOf({ lowers }: ImagePlan, { fingerprint }: ImageMarks): string[] {
+  const digests = lowers.flatMap((ref) => (ref.kind === 'registry' ? [ref.digest] : []));
+  return digests.length === lowers.length ? digests : [fingerprint];
+}
+
 interface Sample {
   readonly key: string;
   readonly size: number;

@@ -1,7 +1,14 @@
 // The one table of formats: the wrappers that a blob may have, and the contents that may be inside. Serve,
 // inspect and verify open and refuse blobs through it, so a new format is a new entry.
 
-import { isTarHeader, findTarPayload, TAR_HEAD_SIZE, type TarPayload } from '../blob/tar.js';
+import {
+  findTarPayload,
+  isNamedAsLayer,
+  isTarHeader,
+  payloadStart,
+  TAR_HEAD_SIZE,
+  type TarPayload,
+} from '../blob/tar.js';
 import { SliceSource } from '../blob/slice-source.js';
 import { readFully, type BlobSource } from '../blob/source.js';
 import { findDataExtents } from '../blob/data-extents.js';
@@ -17,6 +24,7 @@ import {
 import type { LsmtLayer } from '../lsmt/layer.js';
 import { isUnsealed, openSealed } from '../lsmt/open-sealed.js';
 import { openSparseUpper } from '../lsmt/open-upper.js';
+import type { LayerTree } from '../tree/layer-tree.js';
 import { isZfileHeader } from '../zfile/format.js';
 import { openZfile, type OpenZfile } from '../zfile/open.js';
 import { rawDiskDoubts } from './raw-disk-checks.js';
@@ -41,6 +49,8 @@ export type LayerContent =
   | { readonly kind: 'lsmt'; readonly header: LsmtHeader; readonly layer: LsmtLayer }
   /** One of the two files of an append-only upper without the other. */
   | { readonly kind: 'half upper'; readonly header: LsmtHeader; readonly part: 'data' | 'index' }
+  /** Files and directories. Content source 0 is what is inside the wrappers. */
+  | { readonly kind: 'tree'; readonly format: string; readonly tree: LayerTree }
   /** `doubts` are sentences: reasons why it may be something else. */
   | { readonly kind: 'raw'; readonly doubts: readonly string[] };
 
@@ -86,7 +96,8 @@ export interface Content {
 const tar: Wrapper = {
   kind: 'wrapper',
   name: 'tar',
-  probe: isTarHeader,
+  // Any other tar is a layer of files.
+  probe: (head) => isTarHeader(head) && (isNamedAsLayer(head) || isOverlaybd(firstFile(head))),
   open: (outer, head) => {
     const { name, size: outerSize } = outer.source;
     const payload = findTarPayload(head, name, outerSize);
@@ -100,6 +111,15 @@ const tar: Wrapper = {
     });
   },
 };
+
+/** What the first file of a tar begins with. */
+function firstFile(head: Buffer): Buffer {
+  return head.subarray(payloadStart(head));
+}
+
+function isOverlaybd(head: Buffer): boolean {
+  return isZfileHeader(head) || isLsmtHeader(head);
+}
 
 const zfile: Wrapper = {
   kind: 'wrapper',

@@ -9,6 +9,8 @@ import { LSMT_FLAG } from '../lsmt/format.js';
 import type { LsmtLayer } from '../lsmt/layer.js';
 import { openAppendUpper, readUpperDataHeader } from '../lsmt/open-upper.js';
 import { checkStackEntries } from '../lsmt/read-stack.js';
+import type { LayerTree } from '../tree/layer-tree.js';
+import { checkLayers } from '../tree/merge.js';
 import type { PooledBlob } from './blob-pool.js';
 import {
   openContent,
@@ -53,6 +55,7 @@ export async function openStack(plan: ImagePlan, options: StackOptions): Promise
     layers.push(await openLower(ref, plan, options, contents));
     // Before the next one is opened: there may be as many entries as there may be layers.
     checkStackEntries(lsmtLayersOf(layers), name);
+    checkLayers(treesOf(layers), name);
   }
   if (upper) layers.push(await openUpper(upper, options));
   return layers;
@@ -61,6 +64,11 @@ export async function openStack(plan: ImagePlan, options: StackOptions): Promise
 /** The LSMT layers among them, bottom first. */
 export function lsmtLayersOf(layers: readonly OpenedLayer[]): LsmtLayer[] {
   return layers.flatMap(({ content }) => (content.kind === 'lsmt' ? [content.layer] : []));
+}
+
+/** The trees of the layers of files among them, bottom first. */
+function treesOf(layers: readonly OpenedLayer[]): LayerTree[] {
+  return layers.flatMap(({ content }) => (content.kind === 'tree' ? [content.tree] : []));
 }
 
 /**

@@ -6,11 +6,12 @@ import { OverlaybdError, messageOf, throwProblem } from '../errors.js';
 import { counted } from '../lib/counted.js';
 import type { Effort } from '../lib/effort.js';
 import { buildIndex } from '../lsmt/build-index.js';
+import type { MemorySpec } from '../blob/memory-source.js';
 import type { LsmtIndexData } from '../lsmt/merged-index.js';
 import { readStack } from '../lsmt/read-stack.js';
 import type { BlobParts, BlobPool, PooledBlob } from './blob-pool.js';
 import { partitionOf } from './disk-partitions.js';
-import { marksOf, type ImageMarks } from './fingerprint.js';
+import { marksOf, uuidSeedOf, type ImageMarks } from './fingerprint.js';
 import { ImageBlobs } from './image-blobs.js';
 import type { ImageSource } from './image-source.js';
 import {
@@ -24,13 +25,14 @@ import { planImage, type ImagePlan } from './plan.js';
 import type { RemoteImages } from '../registry/remote.js';
 import type { ReaderFactory } from './reader-factory.js';
 import type { DiskSpec, SourceSpec } from './spec.js';
+import { isOfTrees, treeImage, type TreeImage } from './tree-image.js';
 
 /** A disk with numbers of blobs in place of their sources. */
 export interface DiskShape {
   /** null: a raw disk image, which is blob 0. */
   readonly index: LsmtIndexData | null;
-  /** The blob of each layer, bottom first. */
-  readonly layers: readonly number[];
+  /** Bottom first: the number of a blob, or memory. */
+  readonly layers: readonly (number | MemorySpec)[];
   /** Bytes; null is the whole disk. */
   readonly partition: { readonly offset: number; readonly size: number } | null;
 }
@@ -128,7 +130,7 @@ async function openPlanned(
   const { readers, effort } = options;
   const tools = { readers, effort, sink: throwProblem };
   const layers = await openStack(plan, { ...tools, files, mayBeUpper: false });
-  const disk = await mergedDisk(layers, name, files, options);
+  const disk = await mergedDisk(layers, plan, marks, files, options);
   const blobs = await Promise.all(files.all.map((blob) => openedBlob(blob, effort)));
   const image = {
     name,
@@ -154,7 +156,8 @@ export async function openedBlob(blob: PooledBlob, effort: Effort): Promise<Open
 
 /** The disk of a shape, once it is known how each blob is read. */
 export function diskOf(shape: DiskShape, blobs: readonly Pick<BlobParts, 'spec'>[]): DiskSpec {
-  const spec = (blob: number): SourceSpec => (blobs[blob] as BlobParts).spec;
+  const spec = (layer: number | MemorySpec): SourceSpec =>
+    typeof layer === 'number' ? (blobs[layer] as BlobParts).spec : layer;
   const disk: DiskSpec = shape.index
     ? { kind: 'lsmt', index: shape.index, layers: shape.layers.map(spec) }
     : { kind: 'raw', source: spec(0) };
@@ -165,11 +168,16 @@ type MergedDisk = Pick<OpenedImage, 'description' | 'size' | 'shape' | 'notes'>;
 
 async function mergedDisk(
   layers: readonly OpenedLayer[],
-  name: string,
+  plan: ImagePlan,
+  marks: ImageMarks,
   files: ImageBlobs,
   { effort, strict }: OpenOptions,
 ): Promise<MergedDisk> {
+  const { name } = plan;
   const [bottom] = layers;
+  if (isOfTrees(layers)) {
+    return treeDisk(treeImage(layers, name, uuidSeedOf(plan, marks), effort), layers.length, files);
+  }
   if (bottom?.content.kind === 'raw') return rawDisk(bottom, bottom.content.doubts, strict);
   const stack = lsmtLayersOf(layers);
   const size = virtualSizeOf(stack);
@@ -180,6 +188,21 @@ async function mergedDisk(
     size,
     notes: [],
     shape: { index, layers: layers.map(({ blobs }) => files.numberOf(blobs[0])), partition: null },
+  };
+}
+
+function treeDisk(image: TreeImage, layers: number, files: ImageBlobs): MergedDisk {
+  const { written, index, metadata, sources, notes } = image;
+  const { inodes, deviceSize } = written;
+  return {
+    description: `${counted(layers, 'layer')} of files as EROFS, ${counted(inodes, 'inode')}`,
+    size: deviceSize,
+    notes,
+    shape: {
+      index,
+      layers: [metadata, ...sources.map((blob) => files.numberOf(blob))],
+      partition: null,
+    },
   };
 }
 

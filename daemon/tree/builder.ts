@@ -7,6 +7,7 @@ import { entryError } from './entry-error.js';
 import {
   ENTRY_TYPES,
   LayerTree,
+  SECTOR,
   type DataRange,
   type DeviceNumber,
   type EntryType,
@@ -35,9 +36,6 @@ const CODES = Object.fromEntries(ENTRY_TYPES.map((type, code) => [type, code])) 
   EntryType,
   number
 >;
-
-/** The unit of offsets in a content source: LSMT's sectors. */
-const SECTOR = 512;
 
 export class LayerTreeBuilder {
   readonly #name: string;
@@ -113,6 +111,7 @@ export class LayerTreeBuilder {
     this.#rangeStarts[count] = this.#ranges;
     const columns = {
       count,
+      bytes: this.#bytes,
       paths: this.#paths,
       types: this.#types,
       modes: this.#modes,

@@ -41,6 +41,9 @@ export interface DeviceNumber {
   readonly minor: number;
 }
 
+/** LSMT's unit, in which devices are mapped. */
+export const SECTOR = 512;
+
 /** One entry. Texts are byte strings: one character a byte ("latin1"). */
 export interface TreeEntry {
   /** Clean: see cleanPath(). '' is the root. */
@@ -71,6 +74,8 @@ export interface TreeEntry {
 /** What LayerTreeBuilder collects; see there. Lists that few entries have a part in are maps by entry. */
 export interface LayerColumns {
   readonly count: number;
+  /** Of all paths, link targets and sets of xattrs. */
+  readonly bytes: number;
   readonly paths: readonly string[];
   /** Index in {@link ENTRY_TYPES}. */
   readonly types: Uint8Array;
@@ -128,6 +133,18 @@ export class LayerTree {
   xattrsOf(i: number): XattrSet | null {
     const set = this.columns.xattrs[i] as number;
     return set === 0 ? null : (this.columns.xattrSets[set - 1] as XattrSet);
+  }
+
+  /** The end of the last byte that ranges name in a source, rounded up to sectors; 0 if there is none. */
+  sourceEnd(source: number): number {
+    const { rangeStarts, rangeSources, rangeOffsets, rangeLengths, count } = this.columns;
+    const ranges = rangeStarts[count] as number;
+    let end = 0;
+    for (let r = 0; r < ranges; r++) {
+      if (rangeSources[r] !== source) continue;
+      end = Math.max(end, (rangeOffsets[r] as number) + (rangeLengths[r] as number));
+    }
+    return Math.ceil(end / SECTOR) * SECTOR;
   }
 
   /** Makes an object: for the few callers that want one entry. */

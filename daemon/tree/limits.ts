@@ -3,12 +3,16 @@
 
 /** Entries of a layer, whiteouts and duplicates included. */
 export const MAX_LAYER_ENTRIES = 2_000_000;
-/** Inodes that the layers of an image make, those included that upper layers hide again. */
+/** Entries of all layers of an image. */
+export const MAX_IMAGE_ENTRIES = 4_000_000;
+/** Inodes that the layers of an image make, folders without an entry and what upper layers hide again included. */
 export const MAX_TREE_INODES = 4_000_000;
 /** Ranges of data of a layer. A file has one, a sparse file has one between two holes. */
 export const MAX_LAYER_RANGES = 8_000_000;
 /** Bytes of all paths, link targets and different sets of xattrs of a layer. */
 export const MAX_LAYER_BYTES = 256 * 1024 * 1024;
+/** The same of all layers of an image. */
+export const MAX_IMAGE_BYTES = 512 * 1024 * 1024;
 /** Bytes of a path. Linux takes 4096 in a system call, and a relative path may go on from there. */
 export const MAX_PATH_BYTES = 16 * 1024;
 /** Folders from the root to an entry. */

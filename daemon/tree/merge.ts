@@ -2,13 +2,26 @@
 // lower layers have, wherever they stand in the archive; then its entries are added, in their order.
 
 import { OverlaybdError } from '../errors.js';
+import { counted } from '../lib/counted.js';
 import { entryError } from './entry-error.js';
 import type { LayerTree } from './layer-tree.js';
-import { MAX_SOURCES } from './limits.js';
+import { MAX_IMAGE_BYTES, MAX_IMAGE_ENTRIES, MAX_SOURCES } from './limits.js';
 import { ROOT, MergedTree, WHITEOUT_NODE } from './merged-tree.js';
 import { nameOf, parentOf, shownPath } from './names.js';
 import { TreeUnderWay } from './under-way.js';
 import { PathWalker, type Missing } from './walk.js';
+
+/**
+ * @param layers those that are open so far
+ * @throws OverlaybdError LIMIT if they are too much for one image
+ */
+export function checkLayers(layers: readonly LayerTree[], name: string): void {
+  const entries = layers.reduce((sum, { count }) => sum + count, 0);
+  const bytes = layers.reduce((sum, { columns }) => sum + columns.bytes, 0);
+  if (entries <= MAX_IMAGE_ENTRIES && bytes <= MAX_IMAGE_BYTES) return;
+  const message = `${name}: ${entries} files with names of ${bytes} bytes in its lowest ${counted(layers.length, 'layer')}, at most ${MAX_IMAGE_ENTRIES} and ${MAX_IMAGE_BYTES}`;
+  throw new OverlaybdError('LIMIT', message);
+}
 
 /**
  * Merges layers.

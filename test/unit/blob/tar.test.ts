@@ -3,7 +3,9 @@ import { test } from 'tap';
 import {
   TAR_HEAD_SIZE,
   findTarPayload,
+  isNamedAsLayer,
   isTarHeader,
+  payloadStart,
   type TarPayload,
 } from '../../../daemon/blob/tar.js';
 import { textBytes } from '../../support/pattern.js';
@@ -193,4 +195,20 @@ await test('short files and files of other kinds are not tars', async (t) => {
   t.equal(await find(Buffer.alloc(2048)), null);
   t.equal(isTarHeader(tar.subarray(0, 100)), false);
   t.equal(isTarHeader(tar), true, 'a longer buffer');
+});
+
+const named = (name: string, pax: boolean): boolean =>
+  isNamedAsLayer(wrapTar(PAYLOAD, { pax, name }).subarray(0, TAR_HEAD_SIZE));
+
+await test("overlaybd's own file in a tar has a name of its own", (t) => {
+  for (const pax of [false, true]) {
+    t.ok(named('overlaybd.commit', pax));
+    t.ok(named('./overlaybd.commit', pax));
+    t.notOk(named('overlaybd.commit2', pax));
+    t.notOk(named('a/overlaybd.commit', pax));
+    t.notOk(named('hello', pax));
+    const tar = wrapTar(PAYLOAD, { pax });
+    t.ok(tar.subarray(payloadStart(tar)).subarray(0, 5000).equals(PAYLOAD));
+  }
+  t.end();
 });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test, type Test } from 'tap';
 import { fileRef } from '../../../daemon/blob/blob-ref.js';
 import { BlobPool } from '../../../daemon/image/blob-pool.js';
-import { marksOf, type ImageMarks } from '../../../daemon/image/fingerprint.js';
+import { marksOf, uuidSeedOf, type ImageMarks } from '../../../daemon/image/fingerprint.js';
 import { ImageBlobs } from '../../../daemon/image/image-blobs.js';
 import type { ImagePlan } from '../../../daemon/image/plan.js';
 import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
@@ -103,4 +103,22 @@ await test('a file that cannot be read', async (t) => {
   await t.rejects(marks(planOf(path, missing)), { code: 'NOT_FOUND', message: /missing/ });
   mkdirSync(join(folder, 'dir'));
   await t.rejects(marks(planOf(join(folder, 'dir'))), { code: 'UNSUPPORTED', message: /dir/ });
+});
+const digest = (letter: string): string => `sha256:${letter.repeat(64)}`;
+
+await test('the seed of a UUID is the digests, or else the fingerprint', (t) => {
+  const marksOfImage = { fingerprint: 'print', identity: '' };
+  const layer = (letter: string) =>
+    ({
+      kind: 'registry',
+      host: 'localhost',
+      repository: 'a',
+      digest: digest(letter),
+      size: 1,
+    }) as const;
+  const plan = { ...planOf(), lowers: [layer('b'), layer('a')] };
+  t.same(uuidSeedOf(plan, marksOfImage), [digest('b'), digest('a')]);
+  const mixed = { ...plan, lowers: [...plan.lowers, fileRef('/layer')] };
+  t.same(uuidSeedOf(mixed, marksOfImage), ['print']);
+  t.end();
 });

@@ -82,3 +82,15 @@ await test('with a sink, problems that leave the content readable do not end the
   await t.rejects(unwrapped(lost, sink), { message: /^blob: zfile compression algorithm / });
   t.equal(found.length, 1);
 });
+
+await test('a tar is removed only if overlaybd made it', async (t) => {
+  const plain = wrapTar(PLAIN, { pax: true, name: 'hello' });
+  const blob = await unwrapped(specOf(t, plain));
+  t.equal(blob.tar, null);
+  t.equal(blob.source.size, plain.length);
+  for (const pax of [false, true]) {
+    const layer = writeZfile(PLAIN);
+    const renamed = await unwrapped(specOf(t, wrapTar(layer, { pax, name: 'layer' })));
+    t.equal(renamed.source.name, 'blob (in tar) (zfile)');
+  }
+});

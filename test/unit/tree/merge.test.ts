@@ -1,7 +1,7 @@
 // Merging layers: one test a rule.
 import { test } from 'tap';
-import type { LayerTree } from '../../../daemon/tree/layer-tree.js';
-import { layerAlone, mergeLayers } from '../../../daemon/tree/merge.js';
+import { LayerTree } from '../../../daemon/tree/layer-tree.js';
+import { checkLayers, layerAlone, mergeLayers } from '../../../daemon/tree/merge.js';
 import { IMPLIED, ROOT, WHITEOUT_NODE, type MergedTree } from '../../../daemon/tree/merged-tree.js';
 import { layerOf, linesOf, mergedLines, treeOf } from '../../support/trees.js';
 
@@ -266,5 +266,19 @@ await test('a layer alone shows whiteouts as overlayfs has them', (t) => {
   t.equal(tree.xattrsOf(inodeAt(tree, 'd')), null);
   t.same(tree.xattrsOf(inodeAt(tree, 'e'))?.names, ['\0opaque']);
   t.throws(() => layerAlone(layerOf('a = lower')), { code: 'BAD_FORMAT' });
+  t.end();
+});
+
+await test('entries and names of all layers have limits', (t) => {
+  const layer = layerOf('abc', 'd');
+  const big = new LayerTree('big', { ...layer.columns, count: 2_000_000 }, 0);
+  checkLayers([big, big], 'image');
+  t.throws(() => checkLayers([layer, big, big], 'image'), {
+    code: 'LIMIT',
+    message: /^image: 4000002 files with names of 12 bytes in its lowest 3 layers, at most/,
+  });
+  const long = new LayerTree('long', { ...layer.columns, bytes: 2 ** 28 }, 0);
+  checkLayers([long, long], 'image');
+  t.throws(() => checkLayers([long, long, layer], 'image'), { code: 'LIMIT' });
   t.end();
 });

@@ -1,0 +1,82 @@
+// The disk of an image whose layers are trees of files: all trees merged and written as an EROFS file system, whose
+// metadata is the lowest layer of the disk, and whose files are in the content sources of the layers above it.
+
+import type { MemorySpec } from '../blob/memory-source.js';
+import { OverlaybdError } from '../errors.js';
+import { indexOf } from '../erofs/device-index.js';
+import { writeErofs, type WrittenErofs } from '../erofs/write.js';
+import { counted } from '../lib/counted.js';
+import type { Effort } from '../lib/effort.js';
+import type { LsmtIndexData } from '../lsmt/merged-index.js';
+import type { LayerTree } from '../tree/layer-tree.js';
+import { mergeLayers } from '../tree/merge.js';
+import { shownPath } from '../tree/names.js';
+import type { PooledBlob } from './blob-pool.js';
+import type { OpenedLayer } from './open-stack.js';
+
+/** To merge and to write an entry of a layer is as much work as to read this many entries of an index. */
+const UNITS_AN_ENTRY = 32;
+
+export interface TreeImage {
+  readonly written: WrittenErofs;
+  readonly index: LsmtIndexData;
+  readonly metadata: MemorySpec;
+  /** The blob of each content source, in the order of the index: source i is layer i + 1 of the disk. */
+  readonly sources: readonly PooledBlob[];
+  /** What is worth a line in the log. */
+  readonly notes: readonly string[];
+}
+
+/** Whether an image is made of files: then all of its layers must be. */
+export function isOfTrees(layers: readonly OpenedLayer[]): boolean {
+  return layers.some(({ content }) => content.kind === 'tree');
+}
+
+/**
+ * Merges and writes the layers of an image.
+ * @param layers all of them, bottom first
+ * @param uuidSeed what the image is made of
+ * @throws OverlaybdError BAD_FORMAT, LIMIT
+ */
+export function treeImage(
+  layers: readonly OpenedLayer[],
+  name: string,
+  uuidSeed: readonly string[],
+  effort: Effort,
+): TreeImage {
+  const trees: LayerTree[] = [];
+  for (const layer of layers) trees.push(treeOf(layer, name));
+  effort.spend(UNITS_AN_ENTRY * trees.reduce((sum, { count }) => sum + count, 0));
+  const written = writeErofs(mergeLayers(trees), { uuidSeed });
+  const { metadata: memory, rows, deviceSize, dropped } = written;
+  const index = indexOf(rows, deviceSize, name);
+  const notes: string[] = [];
+  if (dropped.first !== null) {
+    const what = counted(dropped.count, 'extended attribute');
+    notes.push(
+      `${name}: ${what} left out, such as ${shownPath(dropped.first)}: EROFS cannot store them, or overlayfs would act on them`,
+    );
+  }
+  return {
+    written,
+    index,
+    metadata: { kind: 'memory', name: `${name} (metadata)`, memory },
+    sources: layers.flatMap(({ blobs }, i) =>
+      Array<PooledBlob>((trees[i] as LayerTree).sourceCount).fill(blobs[0]),
+    ),
+    notes,
+  };
+}
+
+/** @throws OverlaybdError BAD_FORMAT if it is another kind of layer, or its files are not in it */
+function treeOf({ content, inner: { source } }: OpenedLayer, name: string): LayerTree {
+  if (content.kind !== 'tree') {
+    const message = `${name}: ${source.name} is not a layer of files, and other layers of the image are`;
+    throw new OverlaybdError('BAD_FORMAT', message);
+  }
+  const { tree } = content;
+  const end = tree.sourceEnd(0);
+  if (end <= source.size) return tree;
+  const message = `${source.name}: files up to byte ${end} are expected, and it ends at ${source.size}`;
+  throw new OverlaybdError('BAD_FORMAT', message);
+}
