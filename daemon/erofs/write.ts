@@ -23,6 +23,8 @@ export interface WrittenErofs {
   /** Bytes, a multiple of 4096. */
   readonly deviceSize: number;
   readonly inodes: number;
+  /** 16 bytes. */
+  readonly uuid: Uint8Array;
   readonly dropped: DroppedXattrs;
 }
 
@@ -40,12 +42,14 @@ export function writeErofs(tree: MergedTree, { uuidSeed }: ErofsOptions): Writte
   xattrs.writeShared(bytes, sharedXattrs);
   const xattrBlock = xattrs.sharedSize === 0 ? 0 : Math.floor(sharedXattrs / BLOCK);
   const [rootNid = 0] = layout.nids;
-  bytes.set(superblock({ rootNid, inodes: count, blocks, xattrBlock, uuid: uuidOf(uuidSeed) }));
+  const uuid = uuidOf(uuidSeed);
+  bytes.set(superblock({ rootNid, inodes: count, blocks, xattrBlock, uuid }));
   return {
     metadata,
     rows,
     deviceSize: blocks * BLOCK,
     inodes: count,
+    uuid,
     dropped: xattrs.dropped,
   };
 }

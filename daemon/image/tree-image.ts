@@ -23,6 +23,8 @@ export interface TreeImage {
   readonly metadata: MemorySpec;
   /** The blob of each content source, in the order of the index: source i is layer i + 1 of the disk. */
   readonly sources: readonly PooledBlob[];
+  /** The layer of the image that each of them belongs to. */
+  readonly sourceLayers: readonly number[];
   /** What is worth a line in the log. */
   readonly notes: readonly string[];
 }
@@ -50,6 +52,7 @@ export function treeImage(
   const written = writeErofs(mergeLayers(trees), { uuidSeed });
   const { metadata: memory, rows, deviceSize, dropped } = written;
   const index = indexOf(rows, deviceSize, name);
+  const sourceLayers = trees.flatMap(({ sourceCount }, i) => Array<number>(sourceCount).fill(i));
   const notes: string[] = [];
   if (dropped.first !== null) {
     const what = counted(dropped.count, 'extended attribute');
@@ -61,9 +64,8 @@ export function treeImage(
     written,
     index,
     metadata: { kind: 'memory', name: `${name} (metadata)`, memory },
-    sources: layers.flatMap(({ blobs }, i) =>
-      Array<PooledBlob>((trees[i] as LayerTree).sourceCount).fill(blobs[0]),
-    ),
+    sources: sourceLayers.map((i) => (layers[i] as OpenedLayer).blobs[0]),
+    sourceLayers,
     notes,
   };
 }

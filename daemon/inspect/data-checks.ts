@@ -56,7 +56,8 @@ export class DataChecker {
     }
     const source = this.#readers.source(spec);
     let ranges: Range[] = [];
-    if (content?.kind === 'raw') ranges = [{ begin: 0, end: source.size }];
+    if (content?.kind === 'raw' || content?.kind === 'tree')
+      ranges = [{ begin: 0, end: source.size }];
     if (own) ranges = mappedRanges(own.index);
     return {
       bytes: ranges.reduce((sum, { begin, end }) => sum + end - begin, 0),

@@ -3,10 +3,14 @@
 
 import { LSMT_HEADER_SIZE, SECTOR } from '../lsmt/format.js';
 import type { LsmtLayer } from '../lsmt/layer.js';
-import type { LsmtIndex } from '../lsmt/merged-index.js';
+import { UNBOUNDED } from '../lib/effort.js';
+import { uuidSeedOf } from '../image/fingerprint.js';
+import { isOfTrees, treeImage, type TreeImage } from '../image/tree-image.js';
+import { LsmtIndex } from '../lsmt/merged-index.js';
 import { NO_VIRTUAL_SIZE, lsmtLayersOf, virtualSizeOf } from '../image/open-stack.js';
 import { mergedIndex } from './merged-index.js';
 import { partitionFacts, type PartitionFacts } from './partition-facts.js';
+import { erofsFacts, type ErofsFacts } from './tree-facts.js';
 import { layerFacts, type LayerFacts } from './layer-facts.js';
 import type { InspectedImage, InspectedLayer } from './open-for-inspection.js';
 
@@ -42,12 +46,15 @@ export interface ImageFacts {
   readonly device: DeviceFacts | null;
   /** Null where the device has no partition table, or none that can be read: then a note says why. */
   readonly partitions: PartitionFacts | null;
+  /** Of an image whose layers are files. */
+  readonly erofs: ErofsFacts | null;
   /** Bottom first. */
   readonly layers: readonly LayerFacts[];
 }
 
 /** @throws OverlaybdError LIMIT when the layers have too many segments to be merged */
-export async function imageFacts({ plan, layers: opened }: InspectedImage): Promise<ImageFacts> {
+export async function imageFacts(image: InspectedImage): Promise<ImageFacts> {
+  const { plan, layers: opened } = image;
   const layers: LayerFacts[] = [];
   for (const layer of opened) layers.push(layerFacts(layer, layers.at(-1)));
   const notes = [...plan.notes];
@@ -67,12 +74,18 @@ export async function imageFacts({ plan, layers: opened }: InspectedImage): Prom
   const isStack = stack.length > 0 && stack.length === opened.length;
   const [first] = opened;
   const isRaw = first?.content.kind === 'raw';
-  const virtualSize = isRaw ? first.inner.source.size : sizeOf(stack, layers);
+  const tree = isOfTrees(opened)
+    ? treeImage(opened, plan.name, uuidSeedOf(plan, await image.marks()), UNBOUNDED)
+    : null;
+  const virtualSize =
+    tree?.written.deviceSize ?? (isRaw ? first.inner.source.size : sizeOf(stack, layers));
   if (isStack && virtualSize === 0) notes.push(`${NO_VIRTUAL_SIZE}: nothing to serve`);
   const index =
     isStack && virtualSize > 0 ? await mergedIndex(stack, virtualSize, plan.name) : null;
-  const device = index && deviceFacts(index, opened.length);
-  const mapped = device?.mappedBytes ?? (isRaw ? virtualSize : 0);
+  const device = index && deviceFacts(index, opened.length, (layer) => layer);
+  const treeDevice = tree && treeDeviceFacts(tree, opened.length);
+  if (tree) notes.push(...tree.notes);
+  const mapped = (device ?? treeDevice)?.mappedBytes ?? (isRaw ? virtualSize : 0);
   return {
     name: plan.name,
     notes,
@@ -81,7 +94,8 @@ export async function imageFacts({ plan, layers: opened }: InspectedImage): Prom
     ratio: mapped > 0 ? fileBytes / mapped : null,
     linkedParents: layers.filter(({ lsmt }) => lsmt?.parent === 'layer below').length,
     possibleParents: layers.length - 1,
-    device,
+    device: device ?? treeDevice,
+    erofs: tree && erofsFacts(tree),
     partitions: await partitionFacts(plan.name, opened, index, notes),
     layers,
   };
@@ -105,19 +119,31 @@ function sizeOf(stack: readonly LsmtLayer[], layers: readonly LayerFacts[]): num
   return stack.length > 0 ? virtualSizeOf(stack) : (layers[0]?.lsmt?.virtualSize ?? 0);
 }
 
-function deviceFacts(index: LsmtIndex, layers: number): DeviceFacts {
+/** The metadata is no layer's. */
+function treeDeviceFacts({ index, sourceLayers }: TreeImage, layers: number): DeviceFacts {
+  return deviceFacts(new LsmtIndex(index), layers, (tag) => sourceLayers[tag - 1] ?? -1);
+}
+
+/** @param layerOf from the layer of a segment to that of the image; -1: none */
+function deviceFacts(
+  index: LsmtIndex,
+  layers: number,
+  layerOf: (tag: number) => number,
+): DeviceFacts {
   const { virtualSize } = index;
   const mapped = new Float64Array(layers);
   const zeroed = new Float64Array(layers);
+  let mappedBytes = 0;
+  let zeroedBytes = 0;
   for (let i = 0; i < index.count; i++) {
     // The last sector may be on the device in part.
     const bytes = Math.min(index.endOf(i) * SECTOR, virtualSize) - index.offsetOf(i) * SECTOR;
-    const layer = index.layerOf(i);
+    const layer = layerOf(index.layerOf(i));
+    if (index.isZeroed(i)) zeroedBytes += bytes;
+    else mappedBytes += bytes;
     const sums = index.isZeroed(i) ? zeroed : mapped;
-    sums[layer] = (sums[layer] as number) + bytes;
+    if (layer >= 0) sums[layer] = (sums[layer] as number) + bytes;
   }
-  const mappedBytes = mapped.reduce((sum, bytes) => sum + bytes, 0);
-  const zeroedBytes = zeroed.reduce((sum, bytes) => sum + bytes, 0);
   return {
     segments: index.count,
     mappedBytes,

@@ -3,10 +3,12 @@
 
 import { describeRef } from '../blob/blob-ref.js';
 import { TAR_BLOCK } from '../blob/tar.js';
+import type { LayerContent } from '../image/formats.js';
 import { LSMT_FLAG, SECTOR, type LsmtHeader } from '../lsmt/format.js';
 import type { LsmtIndex } from '../lsmt/merged-index.js';
 import type { EntryCounts, LayerKind } from '../lsmt/layer.js';
 import type { OpenZfile } from '../zfile/open.js';
+import { treeFacts, type TreeFacts } from './tree-facts.js';
 import type { InspectedLayer } from './open-for-inspection.js';
 
 export interface TarFacts {
@@ -77,11 +79,12 @@ export interface LayerFacts {
   readonly path: string;
   readonly indexPath: string | null;
   readonly role: 'lower' | 'upper';
-  readonly content: 'lsmt' | 'raw';
+  readonly content: 'lsmt' | 'raw' | 'files';
   readonly fileBytes: number;
   readonly tar: TarFacts | null;
   readonly zfile: ZfileFacts | null;
   readonly lsmt: LsmtFacts | null;
+  readonly tree: TreeFacts | null;
 }
 
 /** @param below the facts of the layer that this one lies on */
@@ -92,7 +95,7 @@ export function layerFacts(opened: InspectedLayer, below: LayerFacts | undefined
     path: describeRef(ref),
     indexPath: indexRef && describeRef(indexRef),
     role,
-    content: content.kind === 'raw' ? 'raw' : 'lsmt',
+    content: contentName(content.kind),
     fileBytes: blobs.reduce((sum, { size }) => sum + size, 0),
     tar: tar
       ? {
@@ -103,7 +106,13 @@ export function layerFacts(opened: InspectedLayer, below: LayerFacts | undefined
       : null,
     zfile: zfile && zfileFacts(zfile),
     lsmt: lsmtFacts(opened, below),
+    tree: content.kind === 'tree' ? treeFacts(content.format, content.tree) : null,
   };
+}
+
+function contentName(kind: LayerContent['kind']): LayerFacts['content'] {
+  if (kind === 'tree') return 'files';
+  return kind === 'raw' ? 'raw' : 'lsmt';
 }
 
 function zfileFacts({ header, mode, hasDigest, spec, storedBytes }: OpenZfile): ZfileFacts {

@@ -2,6 +2,7 @@
 
 import { ReaderFactory } from '../image/reader-factory.js';
 import { BlobPool } from '../image/blob-pool.js';
+import { marksOf, type ImageMarks } from '../image/fingerprint.js';
 import { ImageBlobs } from '../image/image-blobs.js';
 import { sourceOfWords } from '../image/image-source.js';
 import { NO_REMOTE, type Remote, type RemoteImages } from '../registry/remote.js';
@@ -26,6 +27,8 @@ export interface InspectedImage {
   readonly plan: ImagePlan;
   /** Bottom first, the upper last. */
   readonly layers: readonly InspectedLayer[];
+  /** What tells the image from others. */
+  readonly marks: () => Promise<ImageMarks>;
 }
 
 /** The options with which `inspect` and `verify` open layers. */
@@ -55,7 +58,7 @@ export async function withInspectedImage<T>(
     });
     const layers: InspectedLayer[] = [];
     for (const layer of await openStack(plan, options)) layers.push(await withIndex(layer));
-    return await use({ plan, layers });
+    return await use({ plan, layers, marks: () => marksOf(plan, options.files) });
   } finally {
     options.files.release();
   }

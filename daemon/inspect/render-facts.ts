@@ -4,6 +4,7 @@ import { counted } from '../lib/counted.js';
 import { exactSize, humanSize } from '../lib/format-size.js';
 import type { Contribution, ImageFacts } from './image-facts.js';
 import type { IndexFacts, LayerFacts, LsmtFacts, PageFacts, ZfileFacts } from './layer-facts.js';
+import type { ErofsFacts, TreeFacts } from './tree-facts.js';
 import type { PartitionFacts } from './partition-facts.js';
 import { printable, quoted } from '../lib/printable.js';
 
@@ -42,12 +43,13 @@ function imageRows(facts: ImageFacts): Row[] {
       ['holes', exactSize(device.holeBytes)],
     );
   }
+  if (facts.erofs) rows.push(...erofsRows(facts.erofs));
   rows.push(['files', exactSize(facts.fileBytes)]);
   if (facts.ratio !== null) {
     const of = device ? 'of what is mapped' : 'of the virtual size';
     rows.push(['ratio', `${percent(facts.ratio)} ${of}`]);
   }
-  if (facts.possibleParents > 0) {
+  if (facts.possibleParents > 0 && !facts.erofs) {
     const { linkedParents, possibleParents } = facts;
     const text = `${linkedParents} of ${counted(possibleParents, 'link')} to the layer below`;
     rows.push(['uuid chain', `${text} (for information: no reader checks it)`]);
@@ -66,6 +68,7 @@ function layerRows(layer: LayerFacts, contribution: Contribution | undefined): R
   }
   if (layer.zfile) rows.push(...zfileRows(layer.zfile));
   if (layer.lsmt) rows.push(...lsmtRows(layer.lsmt));
+  else if (layer.tree) rows.push(...treeRows(layer.tree));
   else rows.push(['content', 'raw disk image']);
   if (contribution) {
     const { mappedBytes, zeroedBytes } = contribution;
@@ -119,6 +122,30 @@ function lsmtRows(lsmt: LsmtFacts): Row[] {
     ['user tag', lsmt.userTag === '' ? 'none' : quoted(lsmt.userTag)],
   );
   return rows;
+}
+
+function treeRows(tree: TreeFacts): Row[] {
+  const { format, files, contentBytes, directories, symlinks, hardLinks, nodes, whiteouts } = tree;
+  const others = [
+    counted(directories, 'directory', 'directories'),
+    counted(symlinks, 'symlink'),
+    counted(hardLinks, 'hard link'),
+    counted(nodes, 'device or pipe', 'devices and pipes'),
+    counted(whiteouts, 'whiteout'),
+  ];
+  return [
+    ['content', `files (${format})`],
+    ['files', `${files}, ${exactSize(contentBytes)}`],
+    ['others', others.join(', ')],
+  ];
+}
+
+function erofsRows(erofs: ErofsFacts): Row[] {
+  const { layoutVersion, uuid, inodes, metadataBytes } = erofs;
+  return [
+    ['file system', `EROFS for Linux 5.4 and later, layout ${layoutVersion}, ${uuid}`],
+    ['metadata', `${counted(inodes, 'inode')}, ${exactSize(metadataBytes)}`],
+  ];
 }
 
 function pageText(page: PageFacts): string {

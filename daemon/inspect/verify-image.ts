@@ -20,6 +20,7 @@ import {
 } from '../image/open-stack.js';
 import { planImage, type ImagePlan } from '../image/plan.js';
 import type { ReaderFactory } from '../image/reader-factory.js';
+import { isOfTrees, treeImage } from '../image/tree-image.js';
 import { DataChecker, type DataCheck } from './data-checks.js';
 import { mergedIndex } from './merged-index.js';
 import { inspectionOptions, withIndex, type InspectedLayer } from './open-for-inspection.js';
@@ -261,11 +262,25 @@ async function checkStack(
       );
     }
   });
+  if (isOfTrees(opened)) {
+    run.notes.push('layers of files: they have no checksums of their own');
+    if (opened.length === layers.length) checkTrees(name, opened, problems);
+    return;
+  }
   // A broken layer has its own problems, and may be the one that gives the size.
   if (lsmt.length === 0 || lsmt.length < layers.length) return;
   if (virtualSizeOf(lsmt) === 0) problems.addError(null, noVirtualSize(name));
   try {
     await mergedIndex(lsmt, MAX_VIRTUAL_SIZE, name);
+  } catch (error) {
+    problems.addError(null, error);
+  }
+}
+
+/** The layers may be good one by one, and not fit together. */
+function checkTrees(name: string, layers: readonly OpenedLayer[], problems: ProblemList): void {
+  try {
+    treeImage(layers, name, [], UNBOUNDED);
   } catch (error) {
     problems.addError(null, error);
   }

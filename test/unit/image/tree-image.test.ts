@@ -1,9 +1,5 @@
 // The disk of an image of trees: metadata, blobs, and what the log is to say.
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { test, type Test } from 'tap';
-import { fileRef } from '../../../daemon/blob/blob-ref.js';
-import { BlobPool } from '../../../daemon/image/blob-pool.js';
+import { test } from 'tap';
 import { diskOf } from '../../../daemon/image/open.js';
 import type { OpenedLayer } from '../../../daemon/image/open-stack.js';
 import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
@@ -13,30 +9,8 @@ import { readErofs } from '../../support/erofs/reader.js';
 import { treeLines } from '../../support/erofs/tree-lines.js';
 import { readRange } from '../../support/in-process.js';
 import { textBytes } from '../../support/pattern.js';
+import { layersOf } from '../../support/tree-layers.js';
 import { treeOf } from '../../support/trees.js';
-import { walkUstar, writeUstar, type TarFile } from '../../support/ustar.js';
-
-const readers = new ReaderFactory();
-
-/** Archives as layers, opened from files. */
-async function layersOf(t: Test, ...archives: readonly TarFile[][]): Promise<OpenedLayer[]> {
-  const pool = new BlobPool(readers);
-  const folder = t.testdir();
-  const layers: OpenedLayer[] = [];
-  for (const [i, files] of archives.entries()) {
-    const bytes = writeUstar(files);
-    const path = join(folder, `layer${i}.tar`);
-    writeFileSync(path, bytes);
-    const ref = fileRef(path);
-    const blob = await pool.open(ref);
-    t.teardown(() => blob.release());
-    const inner = await blob.content(UNBOUNDED);
-    const tree = treeOf(walkUstar(bytes), `layer${i}.tar`);
-    const content = { kind: 'tree', format: 'tar', tree } as const;
-    layers.push({ ref, indexRef: null, role: 'lower', blobs: [blob], inner, content });
-  }
-  return layers;
-}
 
 /** The lines of the tree as a reactor's thread reads them, from a disk that was posted to it. */
 async function linesOf(image: TreeImage): Promise<Record<string, unknown>[]> {
