@@ -168,9 +168,11 @@ export class LayerTreeBuilder {
     this.#sizes[i] = size;
     let end = 0;
     for (const range of data) {
+      // Maps of sparse files have empty ranges: at their end, and to fill a block.
+      if (range.length === 0) continue;
       this.#checkRange(draft, range, end, size);
       end = range.fileOffset + range.length;
-      if (range.length > 0) this.#pushRange(draft, range);
+      this.#pushRange(draft, range);
     }
   }
 
@@ -216,8 +218,7 @@ export class LayerTreeBuilder {
     const isSource = isUpTo(source, limits.MAX_SOURCES - 1);
     const isAligned =
       fileOffset % SECTOR === 0 && offset % SECTOR === 0 && (length % SECTOR === 0 || end === size);
-    // Sparse files mark their end with an empty range, wherever it is.
-    if (isInPlace && isSource && (isAligned || length === 0)) return;
+    if (isInPlace && isSource && isAligned) return;
     const shown = `${length} bytes at ${fileOffset}, in content source ${source} at ${offset}`;
     if (!isInPlace) {
       const text = `a range of data from byte ${from} on and within ${size} is expected, got ${shown}`;
