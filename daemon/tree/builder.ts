@@ -13,7 +13,20 @@ import {
   type EntryType,
   type TreeEntry,
 } from './layer-tree.js';
-import * as limits from './limits.js';
+import {
+  MAX_DEPTH,
+  MAX_FILE_BYTES,
+  MAX_LAYER_BYTES,
+  MAX_LAYER_ENTRIES,
+  MAX_LAYER_RANGES,
+  MAX_MAJOR,
+  MAX_MINOR,
+  MAX_NAME_BYTES,
+  MAX_PATH_BYTES,
+  MAX_SOURCES,
+  MAX_TARGET_BYTES,
+  MAX_XATTR_BYTES,
+} from './limits.js';
 import { cleanPath, nameOf, parentOf, shownPath } from './names.js';
 import { XattrSets } from './xattrs.js';
 
@@ -137,7 +150,7 @@ export class LayerTreeBuilder {
   #push(draft: EntryDraft, path: string, type: EntryType): void {
     this.#checkPath(draft, path, 'path');
     const i = this.#paths.length;
-    if (i === limits.MAX_LAYER_ENTRIES) {
+    if (i === MAX_LAYER_ENTRIES) {
       throw this.#bad('LIMIT', draft, `entry ${i + 1} of the layer, at most ${i} are read`);
     }
     if (i + 1 >= this.#types.length) this.#grow(i + 1);
@@ -161,8 +174,8 @@ export class LayerTreeBuilder {
 
   #pushFile(draft: EntryDraft, i: number): void {
     const { size = 0, data = [] } = draft;
-    if (!(size >= 0 && size <= limits.MAX_FILE_BYTES && Number.isInteger(size))) {
-      const text = `a file of ${size} bytes, at most ${limits.MAX_FILE_BYTES}`;
+    if (!(size >= 0 && size <= MAX_FILE_BYTES && Number.isInteger(size))) {
+      const text = `a file of ${size} bytes, at most ${MAX_FILE_BYTES}`;
       throw this.#bad('LIMIT', draft, text);
     }
     this.#sizes[i] = size;
@@ -190,7 +203,7 @@ export class LayerTreeBuilder {
       return;
     }
     const r = this.#ranges;
-    if (r === limits.MAX_LAYER_RANGES) {
+    if (r === MAX_LAYER_RANGES) {
       throw this.#bad('LIMIT', draft, `range ${r + 1} of data of the layer, at most ${r} are read`);
     }
     this.#rangeFileOffsets = grown(this.#rangeFileOffsets, r);
@@ -215,7 +228,7 @@ export class LayerTreeBuilder {
       offset + length + SECTOR <= Number.MAX_SAFE_INTEGER &&
       fileOffset >= from &&
       end <= size;
-    const isSource = isUpTo(source, limits.MAX_SOURCES - 1);
+    const isSource = isUpTo(source, MAX_SOURCES - 1);
     const isAligned =
       fileOffset % SECTOR === 0 && offset % SECTOR === 0 && (length % SECTOR === 0 || end === size);
     if (isInPlace && isSource && isAligned) return;
@@ -225,7 +238,7 @@ export class LayerTreeBuilder {
       throw this.#bad('BAD_FORMAT', draft, text);
     }
     if (!isSource) {
-      const text = `at most ${limits.MAX_SOURCES} content sources, got ${shown}`;
+      const text = `at most ${MAX_SOURCES} content sources, got ${shown}`;
       throw this.#bad('LIMIT', draft, text);
     }
     const text = `data that do not begin and end at multiples of ${SECTOR}: ${shown}`;
@@ -244,8 +257,8 @@ export class LayerTreeBuilder {
     if (target === '' || target.includes('\0')) {
       throw this.#bad('BAD_FORMAT', draft, `the target of a symlink is ${shownPath(target)}`);
     }
-    if (target.length > limits.MAX_TARGET_BYTES) {
-      const text = `a symlink's target of ${target.length} bytes, at most ${limits.MAX_TARGET_BYTES}`;
+    if (target.length > MAX_TARGET_BYTES) {
+      const text = `a symlink's target of ${target.length} bytes, at most ${MAX_TARGET_BYTES}`;
       throw this.#bad('LIMIT', draft, text);
     }
     this.#targets.set(i, target);
@@ -254,9 +267,9 @@ export class LayerTreeBuilder {
 
   #deviceOf(draft: EntryDraft): number {
     const { major, minor }: DeviceNumber = draft.rdev ?? { major: 0, minor: 0 };
-    const isGood = isUpTo(major, limits.MAX_MAJOR) && isUpTo(minor, limits.MAX_MINOR);
-    if (isGood) return major * (limits.MAX_MINOR + 1) + minor;
-    const text = `device ${major}:${minor}, at most ${limits.MAX_MAJOR}:${limits.MAX_MINOR}`;
+    const isGood = isUpTo(major, MAX_MAJOR) && isUpTo(minor, MAX_MINOR);
+    if (isGood) return major * (MAX_MINOR + 1) + minor;
+    const text = `device ${major}:${minor}, at most ${MAX_MAJOR}:${MAX_MINOR}`;
     throw this.#bad('LIMIT', draft, text);
   }
 
@@ -268,8 +281,8 @@ export class LayerTreeBuilder {
       }
       bytes += name.length + value.length;
     }
-    if (bytes > limits.MAX_XATTR_BYTES) {
-      const text = `xattrs of ${bytes} bytes, at most ${limits.MAX_XATTR_BYTES}`;
+    if (bytes > MAX_XATTR_BYTES) {
+      const text = `xattrs of ${bytes} bytes, at most ${MAX_XATTR_BYTES}`;
       throw this.#bad('LIMIT', draft, text);
     }
     const { number, isNew } = this.#xattrSets.intern(xattrs);
@@ -278,8 +291,8 @@ export class LayerTreeBuilder {
   }
 
   #checkPath(draft: EntryDraft, path: string, what: string): void {
-    if (path.length > limits.MAX_PATH_BYTES) {
-      const text = `a ${what} of ${path.length} bytes, at most ${limits.MAX_PATH_BYTES}`;
+    if (path.length > MAX_PATH_BYTES) {
+      const text = `a ${what} of ${path.length} bytes, at most ${MAX_PATH_BYTES}`;
       throw this.#bad('LIMIT', draft, text);
     }
     if (path.includes('\0')) throw this.#bad('BAD_FORMAT', draft, `a ${what} with a NUL byte`);
@@ -287,14 +300,14 @@ export class LayerTreeBuilder {
     for (let begin = 0; begin < path.length; depth++) {
       const slash = path.indexOf('/', begin);
       const end = slash < 0 ? path.length : slash;
-      if (end - begin > limits.MAX_NAME_BYTES) {
-        const text = `a name of ${end - begin} bytes in its ${what}, at most ${limits.MAX_NAME_BYTES}`;
+      if (end - begin > MAX_NAME_BYTES) {
+        const text = `a name of ${end - begin} bytes in its ${what}, at most ${MAX_NAME_BYTES}`;
         throw this.#bad('LIMIT', draft, text);
       }
       begin = end + 1;
     }
-    if (depth > limits.MAX_DEPTH) {
-      const text = `a ${what} of ${depth} names, at most ${limits.MAX_DEPTH}`;
+    if (depth > MAX_DEPTH) {
+      const text = `a ${what} of ${depth} names, at most ${MAX_DEPTH}`;
       throw this.#bad('LIMIT', draft, text);
     }
   }
@@ -311,8 +324,8 @@ export class LayerTreeBuilder {
 
   #spend(draft: EntryDraft, bytes: number): void {
     this.#bytes += bytes;
-    if (this.#bytes <= limits.MAX_LAYER_BYTES) return;
-    const text = `paths, link targets and xattrs of the layer exceed ${limits.MAX_LAYER_BYTES} bytes`;
+    if (this.#bytes <= MAX_LAYER_BYTES) return;
+    const text = `paths, link targets and xattrs of the layer exceed ${MAX_LAYER_BYTES} bytes`;
     throw this.#bad('LIMIT', draft, text);
   }
 

@@ -26,7 +26,7 @@ export const MAX_XATTR_BYTES = 1024 * 1024;
 /** Symlinks in the folders of one path. containerd's own limit. */
 export const MAX_LINKS_FOLLOWED = 255;
 /** Names that are looked up because of symlinks in the folders of paths, for a whole image. */
-export const MAX_LINK_STEPS = 50_000_000;
+export const MAX_LINK_STEPS = 5_000_000;
 /** Bytes of a file: what a device of 2^32 blocks of 4096 bytes can hold. */
 export const MAX_FILE_BYTES = 2 ** 44;
 /** Content sources of all layers: the index of the device has 8 bits, and number 0 is the metadata. */

@@ -110,3 +110,30 @@ await test('too much metadata is refused before memory is taken for it', (t) => 
   t.throws(() => blocks(8192), { code: 'LIMIT' });
   t.end();
 });
+
+await test('metadata has a limit of 1 GiB', (t) => {
+  t.ok(largeLayout(4000).metadataBlocks * 4096 > 0.85 * 2 ** 30);
+  t.throws(() => largeLayout(4600), { code: 'LIMIT', message: /more than 1073741824 bytes/ });
+  t.end();
+});
+
+/** Of as many inodes with {@link largeXattrs}. */
+function largeLayout(inodes: number): Layout {
+  const first: EntryDraft = { path: '0', type: 'fifo', xattrs: largeXattrs() };
+  const others = Array.from({ length: inodes - 1 }, (_, i): EntryDraft => {
+    return { path: `${i + 1}`, type: 'fifo' };
+  });
+  const tree = treeOf([first, ...others]);
+  // All have the set of the first.
+  tree.columns.xattrs.fill(1);
+  const merged = mergeLayers([tree]);
+  return layOut(merged, orderInodes(merged));
+}
+
+/** 240,000 bytes that cannot be shared, because 255 others come before them. */
+function largeXattrs(): Map<string, Uint8Array> {
+  const xattrs = new Map<string, Uint8Array>();
+  for (let i = 0; i < 255; i++) xattrs.set(`user.a${i}`, new Uint8Array(1));
+  for (let i = 0; i < 4; i++) xattrs.set(`user.z${i}`, new Uint8Array(60_000));
+  return xattrs;
+}

@@ -194,6 +194,8 @@ await test('numbers have limits', (t) => {
   refuses(t, { path: 'a', type: 'dir', gid: -1 }, 'LIMIT', /owner 0:-1/);
   refuses(t, { path: 'a', type: 'dir', mtime: 2 ** 60 }, 'BAD_FORMAT', /its time/);
   refuses(t, { path: 'a', type: 'dir', mtimeNs: 1e9 }, 'BAD_FORMAT', /its time/);
+  t.equal(treeOf([{ path: 'a', type: 'reg', size: 2 ** 44 }]).count, 1);
+  refuses(t, { path: 'a', type: 'reg', size: 2 ** 44 + 1 }, 'LIMIT', /a file of 17592186044417/);
   refuses(t, { path: 'a', type: 'reg', size: 2 ** 60 }, 'LIMIT', /a file of 1152921504606847000/);
   refuses(t, { path: 'a', type: 'reg', size: -1 }, 'LIMIT', /a file of -1 bytes/);
   refuses(t, { path: 'a', type: 'reg', size: Number.NaN }, 'LIMIT', /a file of NaN bytes/);
@@ -238,5 +240,17 @@ await test('the bytes of a layer have a limit, and equal sets of xattrs count on
     }
   };
   t.throws(different, { code: 'LIMIT', message: /exceed 268435456 bytes/ });
+  t.end();
+});
+
+await test('entries have a limit', (t) => {
+  const builder = new LayerTreeBuilder({ name: 'blob', hasWhiteouts: true });
+  const draft = { path: 'a', type: 'fifo' } as const;
+  for (let i = 0; i < limits.MAX_LAYER_ENTRIES; i++) builder.add(draft);
+  t.throws(() => builder.add(draft), {
+    code: 'LIMIT',
+    message: /entry 2000001 of the layer, at most 2000000 are read/,
+  });
+  t.equal(builder.finish().count, limits.MAX_LAYER_ENTRIES);
   t.end();
 });
