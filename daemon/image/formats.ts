@@ -29,7 +29,7 @@ import { isZfileHeader } from '../zfile/format.js';
 import { openZfile, type OpenZfile } from '../zfile/open.js';
 import { rawDiskDoubts } from './raw-disk-checks.js';
 import type { ReaderFactory } from './reader-factory.js';
-import { sliceOf, type SourceSpec } from './spec.js';
+import { sliceOf, type AroundSpec, type SourceSpec } from './spec.js';
 
 /** What formats look at to recognize a blob: this many of its first bytes. */
 const PROBE_SIZE = Math.max(LSMT_HEADER_SIZE, TAR_HEAD_SIZE);
@@ -49,8 +49,17 @@ export type LayerContent =
   | { readonly kind: 'lsmt'; readonly header: LsmtHeader; readonly layer: LsmtLayer }
   /** One of the two files of an append-only upper without the other. */
   | { readonly kind: 'half upper'; readonly header: LsmtHeader; readonly part: 'data' | 'index' }
-  /** Files and directories. Content source 0 is what is inside the wrappers. */
-  | { readonly kind: 'tree'; readonly format: string; readonly tree: LayerTree }
+  /**
+   * Files and directories. Content source 0 is a source around what is inside the wrappers; null: it is that itself.
+   */
+  | {
+      readonly kind: 'tree';
+      readonly format: string;
+      readonly tree: LayerTree;
+      readonly around: AroundSpec | null;
+      /** For people: what it was taken for, and why. */
+      readonly notes: readonly string[];
+    }
   /** `doubts` are sentences: reasons why it may be something else. */
   | { readonly kind: 'raw'; readonly doubts: readonly string[] };
 

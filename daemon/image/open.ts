@@ -24,15 +24,21 @@ import {
 import { planImage, type ImagePlan } from './plan.js';
 import type { RemoteImages } from '../registry/remote.js';
 import type { ReaderFactory } from './reader-factory.js';
-import type { DiskSpec, SourceSpec } from './spec.js';
-import { isOfTrees, treeImage, type TreeImage } from './tree-image.js';
+import type { AroundSpec, DiskSpec, SourceSpec } from './spec.js';
+import { isOfTrees, treeImage, type ContentSource, type TreeImage } from './tree-image.js';
+
+/** The number of a blob, a source around that blob, or memory. */
+export type ShapeLayer =
+  | number
+  | { readonly kind: 'around'; readonly blob: number; readonly spec: AroundSpec }
+  | MemorySpec;
 
 /** A disk with numbers of blobs in place of their sources. */
 export interface DiskShape {
   /** null: a raw disk image, which is blob 0. */
   readonly index: LsmtIndexData | null;
-  /** Bottom first: the number of a blob, or memory. */
-  readonly layers: readonly (number | MemorySpec)[];
+  /** Bottom first. */
+  readonly layers: readonly ShapeLayer[];
   /** Bytes; null is the whole disk. */
   readonly partition: { readonly offset: number; readonly size: number } | null;
 }
@@ -156,8 +162,11 @@ export async function openedBlob(blob: PooledBlob, effort: Effort): Promise<Open
 
 /** The disk of a shape, once it is known how each blob is read. */
 export function diskOf(shape: DiskShape, blobs: readonly Pick<BlobParts, 'spec'>[]): DiskSpec {
-  const spec = (layer: number | MemorySpec): SourceSpec =>
-    typeof layer === 'number' ? (blobs[layer] as BlobParts).spec : layer;
+  const blob = (number: number): SourceSpec => (blobs[number] as BlobParts).spec;
+  const spec = (layer: ShapeLayer): SourceSpec => {
+    if (typeof layer === 'number') return blob(layer);
+    return layer.kind === 'around' ? { ...layer.spec, of: blob(layer.blob) } : layer;
+  };
   const disk: DiskSpec = shape.index
     ? { kind: 'lsmt', index: shape.index, layers: shape.layers.map(spec) }
     : { kind: 'raw', source: spec(0) };
@@ -200,10 +209,15 @@ function treeDisk(image: TreeImage, layers: number, files: ImageBlobs): MergedDi
     notes,
     shape: {
       index,
-      layers: [metadata, ...sources.map((blob) => files.numberOf(blob))],
+      layers: [metadata, ...sources.map((source) => shapeLayerOf(source, files))],
       partition: null,
     },
   };
+}
+
+function shapeLayerOf({ blob, around }: ContentSource, files: ImageBlobs): ShapeLayer {
+  const number = files.numberOf(blob);
+  return around ? { kind: 'around', blob: number, spec: around } : number;
 }
 
 function rawDisk(

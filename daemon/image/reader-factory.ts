@@ -11,6 +11,8 @@ import { createDecoder } from '../codec/decoder.js';
 import type { Disk } from '../lib/disk.js';
 import { LsmtIndex } from '../lsmt/merged-index.js';
 import type { ZfileSpec } from '../zfile/blocks.js';
+import { DecodedCache } from '../pieces/decoded-cache.js';
+import { PiecesSource, type PieceTools } from '../pieces/pieces-source.js';
 import { ZfileReader, ZfileScratch } from '../zfile/reader.js';
 import { LsmtDisk } from './lsmt-disk.js';
 import { noImages } from '../registry/remote.js';
@@ -26,6 +28,7 @@ const SOURCES: {
   cached: (spec, readers) => new CachedSource(spec, readers.fetcher()),
   memory: (spec) => new MemorySource(spec),
   slice: (spec, readers) => new SliceSource(spec, readers.source(spec.of)),
+  pieces: (spec, readers) => new PiecesSource(spec, readers.source(spec.of), readers.pieceTools()),
   zfile: ({ zfile, of }, readers) => readers.zfile(zfile, readers.source(of)),
 };
 
@@ -35,6 +38,7 @@ export class ReaderFactory {
   readonly fetcher: () => ChunkFetcher;
   readonly #decoders = new Map<Algorithm, BatchDecoder>();
   #scratch: ZfileScratch | undefined;
+  #pieceTools: PieceTools | undefined;
 
   constructor(fetcher: () => ChunkFetcher = noImages) {
     this.fetcher = fetcher;
@@ -62,6 +66,12 @@ export class ReaderFactory {
   zfile(spec: ZfileSpec, stored: BlobSource): BlobSource {
     this.#scratch ??= new ZfileScratch();
     return new ZfileReader(spec, stored, this.decoder(spec.algorithm), this.#scratch);
+  }
+
+  /** What sources of pieces of this thread share. */
+  pieceTools(): PieceTools {
+    this.#pieceTools ??= { cache: new DecodedCache(), zstd: () => this.decoder('zstd') };
+    return this.#pieceTools;
   }
 
   /** The decoder of this thread. */

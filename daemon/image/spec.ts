@@ -6,6 +6,7 @@ import type { FileSourceSpec } from '../blob/file-source.js';
 import type { MemorySpec } from '../blob/memory-source.js';
 import type { SliceSpec } from '../blob/slice-source.js';
 import type { LsmtIndexData } from '../lsmt/merged-index.js';
+import type { PiecesSpec } from '../pieces/pieces-source.js';
 import type { ZfileSpec } from '../zfile/blocks.js';
 
 /**
@@ -18,7 +19,14 @@ export type SourceSpec =
   | CachedSpec
   | MemorySpec
   | (SliceSpec & { readonly of: SourceSpec })
+  | (AroundSpec & { readonly of: SourceSpec })
   | { readonly kind: 'zfile'; readonly zfile: ZfileSpec; readonly of: SourceSpec };
+
+/**
+ * What a layer's contents are read through: a source around that of its blob, which is not known yet. A further kind is
+ * a member here.
+ */
+export type AroundSpec = PiecesSpec;
 
 export type SpecOf<K extends SourceSpec['kind']> = Extract<SourceSpec, { kind: K }>;
 
@@ -29,6 +37,7 @@ const INNER: { readonly [K in SourceSpec['kind']]: (spec: SpecOf<K>) => SourceSp
   memory: () => null,
   slice: ({ of }) => of,
   zfile: ({ of }) => of,
+  pieces: ({ of }) => of,
 };
 
 function innerOf<K extends SourceSpec['kind']>(spec: SpecOf<K>): SourceSpec | null {

@@ -13,16 +13,23 @@ import { mergeLayers } from '../tree/merge.js';
 import { shownPath } from '../tree/names.js';
 import type { PooledBlob } from './blob-pool.js';
 import type { OpenedLayer } from './open-stack.js';
+import type { AroundSpec } from './spec.js';
 
 /** To merge and to write an entry of a layer is as much work as to read this many entries of an index. */
 const UNITS_AN_ENTRY = 32;
+
+/** What a blob has inside its wrappers, or a source around that. */
+export interface ContentSource {
+  readonly blob: PooledBlob;
+  readonly around: AroundSpec | null;
+}
 
 export interface TreeImage {
   readonly written: WrittenErofs;
   readonly index: LsmtIndexData;
   readonly metadata: MemorySpec;
-  /** The blob of each content source, in the order of the index: source i is layer i + 1 of the disk. */
-  readonly sources: readonly PooledBlob[];
+  /** The content sources, in the order of the index: source i is layer i + 1 of the disk. */
+  readonly sources: readonly ContentSource[];
   /** The layer of the image that each of them belongs to. */
   readonly sourceLayers: readonly number[];
   /** What is worth a line in the log. */
@@ -64,10 +71,14 @@ export function treeImage(
     written,
     index,
     metadata: { kind: 'memory', name: `${name} (metadata)`, memory },
-    sources: sourceLayers.map((i) => (layers[i] as OpenedLayer).blobs[0]),
+    sources: sourceLayers.map((i) => contentSourceOf(layers[i] as OpenedLayer)),
     sourceLayers,
     notes,
   };
+}
+
+function contentSourceOf({ content, blobs: [blob] }: OpenedLayer): ContentSource {
+  return { blob, around: content.kind === 'tree' ? content.around : null };
 }
 
 /** @throws OverlaybdError BAD_FORMAT if it is another kind of layer, or its files are not in it */
@@ -76,9 +87,10 @@ function treeOf({ content, inner: { source } }: OpenedLayer, name: string): Laye
     const message = `${name}: ${source.name} is not a layer of files, and other layers of the image are`;
     throw new OverlaybdError('BAD_FORMAT', message);
   }
-  const { tree } = content;
+  const { tree, around } = content;
+  const size = around ? around.table.size : source.size;
   const end = tree.sourceEnd(0);
-  if (end <= source.size) return tree;
-  const message = `${source.name}: files up to byte ${end} are expected, and it ends at ${source.size}`;
+  if (end <= size) return tree;
+  const message = `${source.name}: files up to byte ${end} are expected, and it ends at ${size}`;
   throw new OverlaybdError('BAD_FORMAT', message);
 }

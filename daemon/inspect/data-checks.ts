@@ -54,7 +54,8 @@ export class DataChecker {
         steps: () => zfileSteps(new ZfileVerifier(zfile, stored, decoder, findings.sink)),
       };
     }
-    const source = this.#readers.source(spec);
+    const around = content?.kind === 'tree' ? content.around : null;
+    const source = this.#readers.source(around ? { ...around, of: spec } : spec);
     let ranges: Range[] = [];
     if (content?.kind === 'raw' || content?.kind === 'tree')
       ranges = [{ begin: 0, end: source.size }];

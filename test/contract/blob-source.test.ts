@@ -1,11 +1,14 @@
 // The contract suite for every kind of source: files, slices of files and of other sources, members of tars, ZFiles of
-// each kind, memory.
+// each kind, pieces, memory.
 import { EdgeSource } from '../../daemon/blob/edge-source.js';
 import { SliceSource } from '../../daemon/blob/slice-source.js';
 import { ReaderFactory } from '../../daemon/image/reader-factory.js';
 import { sliceOf, type SourceSpec } from '../../daemon/image/spec.js';
+import { DecodedCache, DecodedMember } from '../../daemon/pieces/decoded-cache.js';
+import { PiecesSource } from '../../daemon/pieces/pieces-source.js';
 import { MemorySource } from '../support/memory-source.js';
 import { randomBytes } from '../support/pattern.js';
+import { writePieces, type PieceOptions } from '../support/piece-writer.js';
 import { wrapTar } from '../support/tar-writer.js';
 import { unwrapped } from '../support/unwrapped.js';
 import { writeZfile, type ZfileOptions } from '../support/zfile-writer.js';
@@ -99,3 +102,44 @@ await blobSourceSuite(
     of: inside,
   }),
 );
+
+const pieces: [string, PieceOptions][] = [
+  ['gzip members', { codec: 'gzip', pieceSize: 997, tail: 700 }],
+  ['pieces that share gzip members', { codec: 'gzip', pieceSize: 300, perMember: 3 }],
+  ['zstd frames, zeros', { codec: 'zstd', pieceSize: 1000, tail: 700, zeros: true }],
+  ['gzip members without digests', { codec: 'gzip', pieceSize: 900, digests: false }],
+];
+
+for (const [name, options] of pieces) {
+  const { blob, around } = writePieces(PLAIN, options);
+  const table = { ...around.table, size: SIZE };
+  await blobSourceSuite(name, async (t) => {
+    const readers = new ReaderFactory();
+    const cache = new DecodedCache(2 * SIZE);
+    const { source, loss } = await storedFile({
+      bytes: blob,
+      cut: 1,
+      of: (file) =>
+        new PiecesSource({ ...around, table }, readers.source(file), {
+          cache,
+          zstd: () => readers.decoder('zstd'),
+        }),
+    })(t);
+    // What was decoded is in memory, which cannot be lost.
+    const others = new Map<number, DecodedMember>();
+    const forget = (lose: (() => void) | undefined) => (): void => {
+      for (let i = 0; i < 5; i++) {
+        cache.add(new DecodedMember(Buffer.alloc(2 * SIZE), new Map(), others, i));
+      }
+      lose?.();
+    };
+    return {
+      source,
+      loss: {
+        cut: forget(loss?.cut),
+        all: forget(loss?.all),
+        repair: forget(loss?.repair),
+      },
+    };
+  });
+}

@@ -24,7 +24,7 @@ export async function layersOf(t: Test, ...archives: readonly TarFile[][]): Prom
     t.teardown(() => blob.release());
     const inner = await blob.content(UNBOUNDED);
     const tree = treeOf(walkUstar(bytes), `layer${i}.tar`);
-    const content = { kind: 'tree', format: 'tar', tree } as const;
+    const content = { kind: 'tree', format: 'tar', tree, around: null, notes: [] } as const;
     layers.push({ ref, indexRef: null, role: 'lower', blobs: [blob], inner, content });
   }
   return layers;

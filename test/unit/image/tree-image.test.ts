@@ -14,7 +14,7 @@ import { treeOf } from '../../support/trees.js';
 
 /** The lines of the tree as a reactor's thread reads them, from a disk that was posted to it. */
 async function linesOf(image: TreeImage): Promise<Record<string, unknown>[]> {
-  const blobs = image.sources.map(({ raw }) => ({ spec: raw }));
+  const blobs = image.sources.map(({ blob }) => ({ spec: blob.raw }));
   const shape = {
     index: image.index,
     layers: [image.metadata, ...blobs.keys()],
@@ -48,7 +48,7 @@ await test('several archives are one disk', async (t) => {
   t.ok(isOfTrees(layers));
   // The layer without data needs no source.
   t.same(
-    image.sources.map(({ key }) => key),
+    image.sources.map(({ blob }) => blob.key),
     [layers[0]?.blobs[0].key, layers[2]?.blobs[0].key],
   );
   t.same(image.notes, []);
@@ -76,7 +76,7 @@ await test('xattrs that are left out are a note', async (t) => {
   ]);
   const changed = {
     ...(layer as OpenedLayer),
-    content: { kind: 'tree', format: 'tar', tree } as const,
+    content: { kind: 'tree', format: 'tar', tree, around: null, notes: [] } as const,
   };
   t.same(treeImage([changed], 'image', [], UNBOUNDED).notes, [
     'image: 2 extended attributes left out, such as "trusted.overlay.opaque": EROFS cannot store them, or overlayfs would act on them',
@@ -98,7 +98,7 @@ await test('files beyond the end of the blob are refused', async (t) => {
   const tree = treeOf([{ path: 'a', type: 'reg', size: 100_000, data }]);
   const cut = {
     ...(layer as OpenedLayer),
-    content: { kind: 'tree', format: 'tar', tree } as const,
+    content: { kind: 'tree', format: 'tar', tree, around: null, notes: [] } as const,
   };
   t.throws(() => treeImage([cut], 'image', [], UNBOUNDED), {
     code: 'BAD_FORMAT',

@@ -1,0 +1,23 @@
+// Limits of sources that are made of compressed pieces. docs/limits.md explains them.
+
+/** Pieces of a blob. A layer of 2,000,000 small files has as many; a file of 1 GB in pieces of 4 MiB has 239. */
+export const MAX_PIECES = 4_000_000;
+/** Plain bytes that a member or frame is decoded to in order to have a piece. The usual tools make pieces of 4 MiB. */
+export const MAX_DECODED_BYTES = 64 << 20;
+/** Decoded bytes that a thread keeps, of all blobs. */
+export const MAX_KEPT_BYTES = 32 << 20;
+/** A thread keeps as many decoded members even if they have more bytes: some reads may be waiting for them. */
+export const MIN_KEPT_MEMBERS = 4;
+/** Members that a thread decodes at the same time. Further ones wait. */
+export const PARALLEL_DECODES = 2;
+
+/** Pieces of a member that break their digest and are noted one by one. If there are more, all of it is bad. */
+export const MAX_BAD_PIECES = 1000;
+
+/**
+ * Stored bytes that are read at most to decode this many plain bytes. Compressors store what they cannot shrink, so
+ * this is far above what any makes of them.
+ */
+export function mostStored(plain: number): number {
+  return 2 * plain + 65_536;
+}

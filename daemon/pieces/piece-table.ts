@@ -1,0 +1,194 @@
+// The table of a source that is made of compressed pieces: what lies where in the source, and what must be decoded to
+// have it. Columns in shared memory, so that all threads use the same table.
+
+import { OverlaybdError } from '../errors.js';
+import { MAX_DECODED_BYTES, MAX_PIECES, mostStored } from './limits.js';
+
+/** How a member is stored. */
+export const CODECS = ['gzip', 'zstd'] as const;
+export type PieceCodec = (typeof CODECS)[number];
+
+/** In the column of members: the piece is zeros. */
+export const NO_MEMBER = 0xffff_ffff;
+/** Bytes of a SHA-256. */
+export const DIGEST_SIZE = 32;
+/** Files begin at multiples of this. */
+const ALIGNMENT = 512;
+
+/** Plain values and shared memory. Pieces are in the order of their positions. */
+export interface PieceTable {
+  /** Pieces. */
+  readonly count: number;
+  /** Bytes of the source. */
+  readonly size: number;
+  /** Byte offset of each piece in the source. What lies between two pieces is zeros. */
+  readonly positions: Float64Array;
+  readonly lengths: Uint32Array;
+  /** The member that has the piece, or NO_MEMBER. */
+  readonly members: Uint32Array;
+  /** Byte offset of the piece in the decoded member. */
+  readonly inner: Uint32Array;
+  /** SHA-256 of each piece, DIGEST_SIZE bytes each. */
+  readonly digests: Uint8Array;
+  /** 1 for each piece that has a digest. */
+  readonly hasDigest: Uint8Array;
+  /** Byte offset in the blob of each member: a gzip member or zstd frames. */
+  readonly begins: Float64Array;
+  /** Stored bytes that are read to decode it: up to the next member at most. */
+  readonly stored: Uint32Array;
+  /** Plain bytes that are wanted of it: up to the end of its last piece. */
+  readonly plain: Uint32Array;
+  /** The first of its pieces. Those of one member follow each other, with those of other members in between. */
+  readonly firstPieces: Uint32Array;
+  /** The last of its pieces, plus 1. */
+  readonly endPieces: Uint32Array;
+  /** Index in {@link CODECS}. */
+  readonly codecs: Uint8Array;
+}
+
+/** A piece that is stored. */
+export interface StoredPiece {
+  readonly codec: PieceCodec;
+  /** Byte offset in the blob where its member begins. */
+  readonly begin: number;
+  /** Byte offset in the decoded member. */
+  readonly inner: number;
+  /** Plain bytes, at least one. */
+  readonly length: number;
+  /** SHA-256 of the plain bytes. */
+  readonly digest: Uint8Array | null;
+}
+
+interface Member {
+  readonly begin: number;
+  plain: number;
+  readonly codec: PieceCodec;
+  readonly firstPiece: number;
+  endPiece: number;
+}
+
+/** Collects pieces in the order of the source. */
+export class PieceTableBuilder {
+  readonly #blob: string;
+  readonly #members: Member[] = [];
+  readonly #byBegin = new Map<number, number>();
+  readonly #positions: number[] = [];
+  readonly #lengths: number[] = [];
+  readonly #memberOf: number[] = [];
+  readonly #inner: number[] = [];
+  readonly #digests: (Uint8Array | null)[] = [];
+  #size = 0;
+
+  /** @param blob for messages */
+  constructor(blob: string) {
+    this.#blob = blob;
+  }
+
+  /** Bytes of the source so far: where the next piece lies. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Begins a file. @returns where it begins in the source */
+  align(): number {
+    this.#size = Math.ceil(this.#size / ALIGNMENT) * ALIGNMENT;
+    return this.#size;
+  }
+
+  /** @param length plain bytes, at least one */
+  addZeros(length: number): void {
+    this.#add(length, NO_MEMBER, 0, null);
+  }
+
+  /** @throws OverlaybdError LIMIT, BAD_FORMAT; the caller names the entry */
+  addStored({ codec, begin, inner, length, digest }: StoredPiece): void {
+    const plain = inner + length;
+    if (plain > MAX_DECODED_BYTES) {
+      const text = `${plain} bytes are to be decoded for one piece, at most ${MAX_DECODED_BYTES}`;
+      throw new OverlaybdError('LIMIT', text);
+    }
+    const piece = this.#positions.length;
+    let number = this.#byBegin.get(begin);
+    if (number === undefined) {
+      number = this.#members.length;
+      this.#byBegin.set(begin, number);
+      this.#members.push({ begin, plain, codec, firstPiece: piece, endPiece: piece });
+    }
+    const member = this.#members[number] as Member;
+    member.plain = Math.max(member.plain, plain);
+    member.endPiece = piece + 1;
+    this.#add(length, number, inner, digest);
+  }
+
+  /**
+   * The builder cannot be used again.
+   * @param end where the last member ends at the latest, in the blob: past the begin of all
+   */
+  finish(end: number): PieceTable {
+    const count = this.#positions.length;
+    const table: PieceTable = {
+      count,
+      size: this.align(),
+      positions: new Float64Array(shared(8 * count)),
+      lengths: new Uint32Array(shared(4 * count)),
+      members: new Uint32Array(shared(4 * count)),
+      inner: new Uint32Array(shared(4 * count)),
+      digests: new Uint8Array(shared(DIGEST_SIZE * count)),
+      hasDigest: new Uint8Array(shared(count)),
+      ...this.#memberColumns(end),
+    };
+    table.positions.set(this.#positions);
+    table.lengths.set(this.#lengths);
+    table.members.set(this.#memberOf);
+    table.inner.set(this.#inner);
+    for (const [i, digest] of this.#digests.entries()) {
+      if (!digest) continue;
+      table.digests.set(digest, i * DIGEST_SIZE);
+      table.hasDigest[i] = 1;
+    }
+    return table;
+  }
+
+  #add(length: number, member: number, inner: number, digest: Uint8Array | null): void {
+    if (this.#positions.length === MAX_PIECES) {
+      const text = `${this.#blob}: more than ${MAX_PIECES} pieces`;
+      throw new OverlaybdError('LIMIT', text, { facts: { blob: this.#blob } });
+    }
+    this.#positions.push(this.#size);
+    this.#lengths.push(length);
+    this.#memberOf.push(member);
+    this.#inner.push(inner);
+    this.#digests.push(digest);
+    this.#size += length;
+  }
+
+  #memberColumns(
+    blobEnd: number,
+  ): Pick<PieceTable, 'begins' | 'stored' | 'plain' | 'firstPieces' | 'endPieces' | 'codecs'> {
+    const members = this.#members;
+    const count = members.length;
+    const columns = {
+      begins: new Float64Array(shared(8 * count)),
+      stored: new Uint32Array(shared(4 * count)),
+      plain: new Uint32Array(shared(4 * count)),
+      firstPieces: new Uint32Array(shared(4 * count)),
+      endPieces: new Uint32Array(shared(4 * count)),
+      codecs: new Uint8Array(shared(count)),
+    };
+    const sorted = members.map(({ begin }) => begin).toSorted((a, b) => a - b);
+    const next = new Map(sorted.map((begin, i) => [begin, sorted[i + 1] ?? blobEnd]));
+    for (const [i, { begin, plain, codec, firstPiece, endPiece }] of members.entries()) {
+      columns.begins[i] = begin;
+      columns.stored[i] = Math.min((next.get(begin) as number) - begin, mostStored(plain));
+      columns.plain[i] = plain;
+      columns.firstPieces[i] = firstPiece;
+      columns.endPieces[i] = endPiece;
+      columns.codecs[i] = CODECS.indexOf(codec);
+    }
+    return columns;
+  }
+}
+
+function shared(bytes: number): SharedArrayBuffer {
+  return new SharedArrayBuffer(bytes);
+}

@@ -1,0 +1,288 @@
+// A blob whose pieces are compressed one by one, as a source of their plain bytes. A piece is decoded away from this
+// thread and checked against its digest before a byte of it is read; what was decoded stays for the next reads.
+
+import { createHash, webcrypto } from 'node:crypto';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { shortRead } from '../blob/file-jobs.js';
+import { readFully, type BlobSource } from '../blob/source.js';
+import type { BatchDecoder } from '../codec/batch.js';
+import { OverlaybdError, formatError, messageOf } from '../errors.js';
+import { hexOf } from '../lib/bytes.js';
+import { DecodedMember, type DecodedCache } from './decoded-cache.js';
+import { inflateBegin } from './gzip-member.js';
+import { MAX_BAD_PIECES, MAX_KEPT_BYTES } from './limits.js';
+import { CODECS, DIGEST_SIZE, NO_MEMBER, type PieceTable } from './piece-table.js';
+import { decodeFrames } from './zstd-frames.js';
+
+/** Hashing more than this would hold the thread for more than a millisecond where the processor does not help. */
+const HASH_HERE = 256 * 1024;
+/** Pieces whose digests are checked before the thread does something else. */
+const PIECES_A_TURN = 64;
+/** Times that a member is fetched again because it is damaged. */
+const MAX_REFETCHES = 2;
+
+export interface PiecesSpec {
+  readonly kind: 'pieces';
+  /** For messages. */
+  readonly name: string;
+  readonly table: PieceTable;
+}
+
+/** What all sources of a thread share. */
+export interface PieceTools {
+  readonly cache: DecodedCache;
+  /** Called if a piece is a zstd frame. */
+  readonly zstd: () => BatchDecoder;
+}
+
+export class PiecesSource implements BlobSource {
+  readonly name: string;
+  readonly size: number;
+  readonly isLocal: boolean;
+  readonly #source: BlobSource;
+  readonly #table: PieceTable;
+  readonly #tools: PieceTools;
+  readonly #decoded = new Map<number, DecodedMember>();
+  /** Members that are being decoded: a second reader waits for the same. */
+  readonly #underWay = new Map<number, Promise<DecodedMember>>();
+
+  constructor({ name, table }: PiecesSpec, source: BlobSource, tools: PieceTools) {
+    this.name = name;
+    this.size = table.size;
+    this.isLocal = source.isLocal;
+    this.#source = source;
+    this.#table = table;
+    this.#tools = tools;
+  }
+
+  ensure(offset: number, length: number): Promise<void> | null {
+    this.#check(offset, length);
+    if (this.isLocal) return null;
+    const waits: Promise<void>[] = [];
+    this.#forEachRun(offset, length, (begin, n) => {
+      const wait = this.#source.ensure(begin, n);
+      if (wait) waits.push(wait);
+    });
+    return waits.length === 0 ? null : Promise.all(waits).then(() => undefined);
+  }
+
+  read(offset: number, length: number, dst: Uint8Array, at: number): boolean {
+    this.#check(offset, length);
+    const { positions, lengths, members, inner, count } = this.#table;
+    const end = offset + length;
+    let here = offset;
+    for (let piece = this.#find(offset); here < end; piece++) {
+      const begin = piece < count ? (positions[piece] as number) : end;
+      if (here < begin) {
+        const until = Math.min(begin, end);
+        dst.fill(0, at + (here - offset), at + (until - offset));
+        here = until;
+        if (here === end) break;
+      }
+      const until = Math.min(begin + (lengths[piece] as number), end);
+      const member = members[piece] as number;
+      const to = at + (here - offset);
+      if (member === NO_MEMBER) {
+        dst.fill(0, to, to + (until - here));
+      } else {
+        const decoded = this.#decoded.get(member);
+        if (!decoded) return false;
+        if (decoded.bad.size > 0) this.#checkPiece(piece, decoded);
+        this.#tools.cache.touch(decoded);
+        const from = (inner[piece] as number) + (here - begin);
+        dst.set(decoded.bytes.subarray(from, from + (until - here)), to);
+      }
+      here = until;
+    }
+    return true;
+  }
+
+  /** Decodes what of the range is not decoded, as far as it can be kept. */
+  async load(offset: number, length: number): Promise<void> {
+    this.#check(offset, length);
+    const { plain } = this.#table;
+    const waits: Promise<unknown>[] = [];
+    let bytes = 0;
+    this.#forEachMissing(offset, length, (member) => {
+      bytes += plain[member] as number;
+      if (waits.length > 0 && bytes > MAX_KEPT_BYTES) return;
+      waits.push(this.#decodedOnce(member));
+    });
+    for (const outcome of await Promise.allSettled(waits)) {
+      if (outcome.status === 'rejected') throw outcome.reason;
+    }
+  }
+
+  async prefetch(offset: number, length: number): Promise<void> {
+    const asked: Promise<void>[] = [];
+    const n = Math.min(length, this.size - offset);
+    if (n <= 0) return;
+    this.#forEachRun(offset, n, (begin, stored) =>
+      asked.push(this.#source.prefetch(begin, stored)),
+    );
+    await Promise.all(asked);
+  }
+
+  /** The last piece that begins at `offset` or before it, if it ends after it; else the next one. */
+  #find(offset: number): number {
+    const { positions, lengths, count } = this.#table;
+    let low = 0;
+    let high = count;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((positions[middle] as number) + (lengths[middle] as number) <= offset) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  #forEachMissing(offset: number, length: number, visit: (member: number) => void): void {
+    const { positions, members, count } = this.#table;
+    const end = offset + length;
+    let last = NO_MEMBER;
+    for (let piece = this.#find(offset); piece < count; piece++) {
+      if ((positions[piece] as number) >= end) return;
+      const member = members[piece] as number;
+      if (member === NO_MEMBER || member === last || this.#decoded.has(member)) continue;
+      last = member;
+      visit(member);
+    }
+  }
+
+  /** Visits what is stored of the members that are not decoded; those that follow each other are joined. */
+  #forEachRun(offset: number, length: number, visit: (begin: number, n: number) => void): void {
+    const { begins, stored } = this.#table;
+    let begin = 0;
+    let end = 0;
+    this.#forEachMissing(offset, length, (member) => {
+      const from = begins[member] as number;
+      const until = from + (stored[member] as number);
+      if (end > 0 && from === end) {
+        end = until;
+        return;
+      }
+      if (end > begin) visit(begin, end - begin);
+      begin = from;
+      end = until;
+    });
+    if (end > begin) visit(begin, end - begin);
+  }
+
+  #decodedOnce(member: number): Promise<DecodedMember> {
+    let decoding = this.#underWay.get(member);
+    if (!decoding) {
+      decoding = this.#tools.cache.gate
+        .run(() => this.#decode(member))
+        .finally(() => this.#underWay.delete(member));
+      this.#underWay.set(member, decoding);
+    }
+    return decoding;
+  }
+
+  async #decode(member: number): Promise<DecodedMember> {
+    const { begins, stored } = this.#table;
+    const begin = begins[member] as number;
+    const length = stored[member] as number;
+    for (let refetches = 0; ; refetches++) {
+      const bytes = await readFully(this.#source, begin, length);
+      const mayComeAnew = (): boolean =>
+        refetches < MAX_REFETCHES && (this.#source.distrust?.(begin, length) ?? false);
+      try {
+        const plain = await this.#plainOf(member, bytes);
+        const bad = await this.#badPieces(member, plain);
+        if (bad.size > 0 && mayComeAnew()) continue;
+        const decoded = new DecodedMember(plain, bad, this.#decoded, member);
+        this.#tools.cache.add(decoded);
+        return decoded;
+      } catch (error) {
+        // A cache may have bytes that the origin does not have.
+        if (!(error instanceof OverlaybdError) || !mayComeAnew()) throw error;
+      }
+    }
+  }
+
+  /** @throws OverlaybdError BAD_DATA */
+  async #plainOf(member: number, stored: Buffer): Promise<Uint8Array> {
+    const { plain, codecs } = this.#table;
+    const wanted = plain[member] as number;
+    if (CODECS[codecs[member] as number] === 'zstd') {
+      const bytes = decodeFrames(stored, wanted, this.#tools.zstd());
+      if (bytes) return bytes;
+      throw this.#badMember(member, `zstd frames of ${wanted} bytes`, 'something else');
+    }
+    try {
+      const bytes = await inflateBegin(stored, wanted);
+      if (bytes.length === wanted) return bytes;
+      throw this.#badMember(member, `a gzip member of at least ${wanted} bytes`, bytes.length);
+    } catch (error) {
+      if (error instanceof OverlaybdError) throw error;
+      throw this.#badMember(member, 'a gzip member', messageOf(error));
+    }
+  }
+
+  /**
+   * Checks all pieces of a decoded member.
+   * @returns those that break their digest, with the digest that they have
+   * @throws OverlaybdError BAD_CHECKSUM if there are too many
+   */
+  async #badPieces(member: number, plain: Uint8Array): Promise<Map<number, Uint8Array>> {
+    const { firstPieces, endPieces, members, inner, lengths, hasDigest } = this.#table;
+    const bad = new Map<number, Uint8Array>();
+    const first = firstPieces[member] as number;
+    const end = endPieces[member] as number;
+    for (let piece = first; piece < end; piece++) {
+      if ((piece - first) % PIECES_A_TURN === PIECES_A_TURN - 1) await nextTurn();
+      if (members[piece] !== member || hasDigest[piece] === 0) continue;
+      const from = inner[piece] as number;
+      const got = await sha256(plain.subarray(from, from + (lengths[piece] as number)));
+      if (Buffer.compare(got, this.#digestOf(piece)) === 0) continue;
+      if (bad.size === MAX_BAD_PIECES) throw this.#badPiece(piece, got);
+      bad.set(piece, got);
+    }
+    return bad;
+  }
+
+  /** @throws OverlaybdError BAD_CHECKSUM; the next reader decodes the piece anew */
+  #checkPiece(piece: number, decoded: DecodedMember): void {
+    const got = decoded.bad.get(piece);
+    if (!got) return;
+    this.#tools.cache.drop(decoded);
+    throw this.#badPiece(piece, got);
+  }
+
+  #digestOf(piece: number): Uint8Array {
+    return this.#table.digests.subarray(piece * DIGEST_SIZE, (piece + 1) * DIGEST_SIZE);
+  }
+
+  #badPiece(piece: number, got: Uint8Array): OverlaybdError {
+    return formatError({
+      blob: this.name,
+      section: `piece ${piece}`,
+      offset: this.#table.begins[this.#table.members[piece] as number] as number,
+      expected: `the digest sha256:${hexOf(this.#digestOf(piece))}`,
+      got: `sha256:${hexOf(got)}`,
+      code: 'BAD_CHECKSUM',
+    });
+  }
+
+  #badMember(member: number, expected: string, got: string | number): OverlaybdError {
+    return formatError({
+      blob: this.name,
+      section: `piece ${this.#table.firstPieces[member] as number}`,
+      offset: this.#table.begins[member] as number,
+      expected,
+      got,
+      code: 'BAD_DATA',
+    });
+  }
+
+  #check(offset: number, length: number): void {
+    if (offset + length <= this.size) return;
+    throw shortRead(this.name, offset, length, this.size - offset);
+  }
+}
+
+async function sha256(bytes: Uint8Array): Promise<Uint8Array> {
+  if (bytes.length <= HASH_HERE) return createHash('sha256').update(bytes).digest();
+  return new Uint8Array(await webcrypto.subtle.digest('SHA-256', bytes));
+}
