@@ -24,6 +24,13 @@ import {
 import type { LsmtLayer } from '../lsmt/layer.js';
 import { isUnsealed, openSealed } from '../lsmt/open-sealed.js';
 import { openSparseUpper } from '../lsmt/open-upper.js';
+import {
+  MAX_CHUNKED_FOOTER_SIZE,
+  parseChunkedFooter,
+  type ChunkedFooter,
+} from '../estargz/chunked-footer.js';
+import { MAX_FOOTER_SIZE, parseFooter, type EstargzFooter } from '../estargz/footer.js';
+import { openChunked, openEstargz, type OpenedToc } from '../estargz/open.js';
 import type { LayerTree } from '../tree/layer-tree.js';
 import { isZfileHeader } from '../zfile/format.js';
 import { openZfile, type OpenZfile } from '../zfile/open.js';
@@ -33,6 +40,8 @@ import { sliceOf, type AroundSpec, type SourceSpec } from './spec.js';
 
 /** What formats look at to recognize a blob: this many of its first bytes. */
 const PROBE_SIZE = Math.max(LSMT_HEADER_SIZE, TAR_HEAD_SIZE);
+/** And of its last. */
+const TAIL_SIZE = Math.max(MAX_FOOTER_SIZE, MAX_CHUNKED_FOOTER_SIZE);
 
 /** A blob, or what is in it, as far as its wrappers are removed. */
 export interface Unwrapped {
@@ -91,8 +100,12 @@ export interface Wrapper {
 export interface Content {
   readonly kind: 'content';
   readonly name: string;
-  /** @param head the first PROBE_SIZE bytes, or all */
-  probe(head: Buffer): boolean;
+  /**
+   * @param head the first PROBE_SIZE bytes, or all
+   * @param tail the last TAIL_SIZE bytes, or all
+   * @throws OverlaybdError if it is this format, and broken
+   */
+  probe(head: Buffer, tail: Buffer, source: BlobSource): boolean;
   /** @throws OverlaybdError if it cannot be opened, or may not be there by the rules */
   open(
     inner: Unwrapped,
@@ -159,6 +172,56 @@ const lsmt: Content = {
   },
 };
 
+/** eStargz and stargz: gzip members, and a footer that says where the table of contents is. */
+const estargz: Content = {
+  kind: 'content',
+  name: 'estargz',
+  probe: (head, tail, { name, size }) => isGzip(head) && parseFooter(tail, name, size) !== null,
+  open: async ({ source }, _, __, { effort }) => {
+    const footer = parseFooter(await tailOf(source), source.name, source.size) as EstargzFooter;
+    const opened = await openEstargz(source, footer, { digest: null, effort });
+    return treeContent(footer.kind, `a footer of ${footer.size} bytes`, opened);
+  },
+};
+
+/** zstd:chunked: zstd frames, and a footer that says where the manifest is. */
+const chunked: Content = {
+  kind: 'content',
+  name: 'zstd:chunked',
+  probe: (head, tail, { name, size }) =>
+    isZstd(head) && parseChunkedFooter(tail, name, size) !== null,
+  open: async ({ source }, _, __, { effort, readers }) => {
+    const { name, size } = source;
+    const footer = parseChunkedFooter(await tailOf(source), name, size) as ChunkedFooter;
+    const decoder = readers.decoder('zstd');
+    const opened = await openChunked(source, footer, decoder, { digest: null, effort });
+    return treeContent('zstd:chunked', 'a footer with its magic', opened);
+  },
+};
+
+function isGzip(head: Buffer): boolean {
+  return head.length >= 3 && head.readUIntBE(0, 3) === 0x1f8b08;
+}
+
+/** A frame, or a skippable one. */
+function isZstd(head: Buffer): boolean {
+  if (head.length < 4) return false;
+  const magic = head.readUInt32LE(0);
+  return magic === 0xfd2f_b528 || magic >>> 4 === 0x184d_2a5;
+}
+
+/** @param why a reason to take it for this format */
+function treeContent(format: string, why: string, opened: OpenedToc): LayerContent {
+  const { tree, pieces, digest, notes } = opened;
+  return {
+    kind: 'tree',
+    format: `${format}, by ${why}; table of contents ${digest}`,
+    tree,
+    around: pieces,
+    notes,
+  };
+}
+
 /** Any blob that is in no other format. */
 const raw: Content = {
   kind: 'content',
@@ -177,7 +240,7 @@ const raw: Content = {
  * All formats, outermost first: a blob goes through this table once, from the top to the bottom. So each
  * wrapper is removed at most once, and only in this order; the first content that fits is what it is.
  */
-const FORMATS: readonly (Wrapper | Content)[] = [tar, zfile, lsmt, raw];
+const FORMATS: readonly (Wrapper | Content)[] = [tar, zfile, lsmt, estargz, chunked, raw];
 
 /** Removes the wrappers of a blob. @throws OverlaybdError if a wrapper is broken; what `tools` throw */
 export async function unwrap(blob: Unwrapped, tools: OpenTools): Promise<Unwrapped> {
@@ -197,13 +260,20 @@ export async function openContent(
 ): Promise<LayerContent> {
   const head = await headOf(inner.source);
   const contents = FORMATS.filter((each) => each.kind === 'content');
-  const format = contents.find((each) => each.probe(head));
+  const tail = await tailOf(inner.source);
+  const format = contents.find((each) => each.probe(head, tail, inner.source));
   return (format ?? raw).open(inner, head, rules, tools);
 }
 
 /** Comes from memory, if the bytes are in the edges of the blob. */
 function headOf(source: BlobSource): Promise<Buffer> {
   return readFully(source, 0, Math.min(source.size, PROBE_SIZE));
+}
+
+/** Likewise. */
+function tailOf(source: BlobSource): Promise<Buffer> {
+  const size = Math.min(source.size, TAIL_SIZE);
+  return readFully(source, source.size - size, size);
 }
 
 async function loneUpper(

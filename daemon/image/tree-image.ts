@@ -60,7 +60,7 @@ export function treeImage(
   const { metadata: memory, rows, deviceSize, dropped } = written;
   const index = indexOf(rows, deviceSize, name);
   const sourceLayers = trees.flatMap(({ sourceCount }, i) => Array<number>(sourceCount).fill(i));
-  const notes: string[] = [];
+  const notes = layers.flatMap(({ content }) => (content.kind === 'tree' ? content.notes : []));
   if (dropped.first !== null) {
     const what = counted(dropped.count, 'extended attribute');
     notes.push(

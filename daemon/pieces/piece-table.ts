@@ -189,6 +189,11 @@ export class PieceTableBuilder {
   }
 }
 
+/** Bytes of memory that a table takes. */
+export function tableBytes(table: PieceTable): number {
+  return table.count * (8 + 3 * 4 + DIGEST_SIZE + 1) + table.begins.length * (8 + 4 * 4 + 1);
+}
+
 function shared(bytes: number): SharedArrayBuffer {
   return new SharedArrayBuffer(bytes);
 }

@@ -1,0 +1,54 @@
+// The table of contents of eStargz and stargz: a gzip member that has a tar with one file.
+
+import { findTarPayload, TAR_HEAD_SIZE } from '../blob/tar.js';
+import { OverlaybdError, formatError, messageOf } from '../errors.js';
+import { inflateBegin } from '../pieces/gzip-member.js';
+import { quoted } from '../lib/printable.js';
+import { MAX_TOC_BYTES } from './limits.js';
+
+const TOC_NAME = 'stargz.index.json';
+
+/**
+ * Inflates a table of contents.
+ * @param offset where the member is in the blob, for messages
+ * @returns the JSON text, not parsed
+ * @throws OverlaybdError BAD_FORMAT, LIMIT
+ */
+export async function inflateToc(member: Buffer, blob: string, offset: number): Promise<Buffer> {
+  const head = await inflated(member, TAR_HEAD_SIZE, blob, offset);
+  const payload = findTarPayload(head, `${blob} (table of contents)`, MAX_TOC_BYTES);
+  const name = head.toString('latin1', payload.offset - 512, payload.offset - 412).split('\0', 1);
+  if (name[0] !== TOC_NAME) {
+    throw formatError({
+      blob,
+      section: 'table of contents',
+      offset,
+      expected: `a tar with ${TOC_NAME}`,
+      got: quoted(name[0] ?? ''),
+    });
+  }
+  const end = payload.offset + payload.size;
+  const tar = await inflated(member, end, blob, offset);
+  if (tar.length === end) return tar.subarray(payload.offset);
+  throw formatError({
+    blob,
+    section: 'table of contents',
+    offset,
+    expected: `${payload.size} bytes of JSON`,
+    got: tar.length - payload.offset,
+  });
+}
+
+async function inflated(
+  member: Buffer,
+  wanted: number,
+  blob: string,
+  offset: number,
+): Promise<Buffer> {
+  try {
+    return Buffer.from(await inflateBegin(member, wanted));
+  } catch (cause) {
+    const text = `${blob}: table of contents at byte ${offset}: not a gzip member: ${messageOf(cause)}`;
+    throw new OverlaybdError('BAD_FORMAT', text, { cause, facts: { blob, offset } });
+  }
+}

@@ -1,0 +1,56 @@
+// The hard links of a table of contents. A link may precede its target, and may name another link.
+
+import type { EntryDraft } from '../tree/builder.js';
+import { entryError, type EntryPlace } from '../tree/entry-error.js';
+import type { Attributes } from './toc-entry.js';
+
+interface Link extends EntryPlace {
+  target: string;
+  readonly attributes: Attributes;
+}
+
+export class HardLinks {
+  readonly #blob: string;
+  readonly #links = new Map<string, Link>();
+
+  constructor(blob: string) {
+    this.#blob = blob;
+  }
+
+  /** @param place clean paths */
+  add({ path, target, position }: EntryPlace & { target: string }, attributes: Attributes): void {
+    this.#links.set(path, { path, target, position, attributes });
+  }
+
+  /** A later entry that is not a link has the same path. */
+  replaced(path: string): void {
+    if (this.#links.size > 0) this.#links.delete(path);
+  }
+
+  /**
+   * All links, each with a target that is not a link.
+   * @throws OverlaybdError BAD_FORMAT if links lead to themselves
+   */
+  *resolved(): Generator<EntryDraft> {
+    for (const link of this.#links.values()) {
+      const { path, position, attributes } = link;
+      yield { path, position, type: 'hardlink', target: this.#targetOf(link), ...attributes };
+    }
+  }
+
+  /** What was found once is kept, so that long chains are followed once. */
+  #targetOf(link: Link): string {
+    const chain: Link[] = [];
+    const seen = new Set<Link>();
+    for (let at: Link | undefined = link; at; at = this.#links.get(at.target)) {
+      if (seen.has(at)) {
+        throw entryError('BAD_FORMAT', this.#blob, link, 'hard links that lead to each other');
+      }
+      seen.add(at);
+      chain.push(at);
+    }
+    const { target } = chain.at(-1) as Link;
+    for (const each of chain) each.target = target;
+    return target;
+  }
+}

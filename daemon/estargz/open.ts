@@ -1,0 +1,129 @@
+// Opens the table of contents of a blob: of eStargz, stargz and zstd:chunked.
+
+import { createHash } from 'node:crypto';
+import { readFully, type BlobSource } from '../blob/source.js';
+import type { BatchDecoder } from '../codec/batch.js';
+import { OverlaybdError, formatError } from '../errors.js';
+import type { Effort } from '../lib/effort.js';
+import { decodeFrames } from '../pieces/zstd-frames.js';
+import type { PiecesSpec } from '../pieces/pieces-source.js';
+import { tableBytes } from '../pieces/piece-table.js';
+import type { LayerTree } from '../tree/layer-tree.js';
+import { counted } from '../lib/counted.js';
+import type { ChunkedFooter } from './chunked-footer.js';
+import type { EstargzFooter } from './footer.js';
+import { inflateToc } from './gzip-toc.js';
+import { MAX_TOC_BYTES } from './limits.js';
+import { readToc, type TocOptions } from './toc.js';
+
+/** What its owner says of the table of contents. */
+export interface TocWishes {
+  /**
+   * The digest that it must have: of eStargz that of the JSON text, of zstd:chunked that of the compressed manifest; null
+   * if nothing says it.
+   */
+  readonly digest: string | null;
+  readonly effort: Effort;
+}
+
+export interface OpenedToc {
+  readonly tree: LayerTree;
+  readonly pieces: PiecesSpec;
+  /** The digest that the table of contents has. */
+  readonly digest: string;
+  /** Sentences for people. */
+  readonly notes: readonly string[];
+}
+
+/**
+ * Opens a blob of eStargz or stargz.
+ * @throws OverlaybdError BAD_FORMAT, BAD_CHECKSUM, LIMIT, UNSUPPORTED, and what reading throws
+ */
+export async function openEstargz(
+  source: BlobSource,
+  { kind, size: footerSize, tocOffset }: EstargzFooter,
+  wishes: TocWishes,
+): Promise<OpenedToc> {
+  const { name, size } = source;
+  if (tocOffset === null) {
+    const text = `${name}: ${kind}: the blob with its table of contents is not known`;
+    throw new OverlaybdError('UNSUPPORTED', text, { facts: { blob: name } });
+  }
+  const tocSize = size - footerSize - tocOffset;
+  checkSize(name, tocOffset, tocSize);
+  const json = await inflateToc(await readFully(source, tocOffset, tocSize), name, tocOffset);
+  const digest = checkedDigest(json, wishes.digest, name, tocOffset);
+  return openToc(json, digest, { name, codec: 'gzip', end: tocOffset }, wishes);
+}
+
+/**
+ * Opens a blob of zstd:chunked.
+ * @throws OverlaybdError BAD_FORMAT, BAD_CHECKSUM, LIMIT, UNSUPPORTED, and what reading throws
+ */
+export async function openChunked(
+  source: BlobSource,
+  { offset, compressed, uncompressed }: ChunkedFooter,
+  decoder: BatchDecoder,
+  wishes: TocWishes,
+): Promise<OpenedToc> {
+  const { name } = source;
+  const manifest = await readFully(source, offset, compressed);
+  const digest = checkedDigest(manifest, wishes.digest, name, offset);
+  const json = decodeFrames(manifest, uncompressed, decoder);
+  if (!json) {
+    throw formatError({
+      blob: name,
+      section: 'manifest',
+      offset,
+      expected: `zstd frames of ${uncompressed} bytes`,
+      got: 'something else',
+    });
+  }
+  return openToc(Buffer.from(json.buffer), digest, { name, codec: 'zstd', end: offset }, wishes);
+}
+
+async function openToc(
+  json: Buffer,
+  digest: string,
+  { name, ...pieces }: Pick<TocOptions, 'codec' | 'end'> & { name: string },
+  wishes: TocWishes,
+): Promise<OpenedToc> {
+  const { effort } = wishes;
+  const needsDigests = wishes.digest !== null;
+  const toc = await readToc(json, { blob: name, ...pieces, needsDigests, effort });
+  effort.keep(tableBytes(toc.table), name);
+  const notes: string[] = [];
+  if (!needsDigests) {
+    notes.push(`${name}: nothing says which table of contents it must have, so it is not verified`);
+  }
+  if (toc.unchecked > 0) {
+    const what = counted(toc.unchecked, 'piece');
+    notes.push(`${name}: ${what} without a digest: what files contain is not verified`);
+  }
+  return { tree: toc.tree, pieces: { kind: 'pieces', name, table: toc.table }, digest, notes };
+}
+
+function checkSize(blob: string, offset: number, size: number): void {
+  if (size <= MAX_TOC_BYTES) return;
+  const expected = `a table of contents of at most ${MAX_TOC_BYTES} bytes`;
+  throw formatError({ blob, section: 'footer', offset, expected, got: size, code: 'LIMIT' });
+}
+
+/** @throws OverlaybdError BAD_CHECKSUM */
+function checkedDigest(
+  bytes: Buffer,
+  expected: string | null,
+  blob: string,
+  offset: number,
+): string {
+  const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+  if (expected === null || expected === digest) return digest;
+  throw formatError({
+    blob,
+    section: 'table of contents',
+    offset,
+    expected: `the digest ${expected}`,
+    got: digest,
+    code: 'BAD_CHECKSUM',
+  });
+}

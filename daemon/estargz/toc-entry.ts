@@ -1,0 +1,106 @@
+// One entry of a table of contents: its fields, checked for their types when they are read.
+
+import type { OverlaybdError } from '../errors.js';
+import { quoted, shortened } from '../lib/printable.js';
+import type { EntryDraft } from '../tree/builder.js';
+import { entryError } from '../tree/entry-error.js';
+import type { JsonEntry } from './json-entries.js';
+import { parseTime } from './times.js';
+
+/** What all types of entries have. */
+export type Attributes = Pick<EntryDraft, 'mode' | 'uid' | 'gid' | 'mtime' | 'mtimeNs' | 'xattrs'>;
+
+const NO_ASCII = /[^\0-\x7f]/;
+const DIGEST = /^sha256:([0-9a-f]{64})$/;
+
+/** Text as bytes of UTF-8, one character for each. */
+export function byteString(text: string): string {
+  return NO_ASCII.test(text) ? Buffer.from(text, 'utf8').toString('latin1') : text;
+}
+
+export class TocEntry {
+  readonly blob: string;
+  /** As the table has it, as a byte string. */
+  readonly path: string;
+  readonly type: string;
+  /** Byte offset in the table. */
+  readonly position: number;
+  readonly #value: JsonEntry['value'];
+
+  /** @throws OverlaybdError BAD_FORMAT */
+  constructor({ value, position }: JsonEntry, blob: string) {
+    this.blob = blob;
+    this.position = position;
+    this.#value = value;
+    this.path = '?';
+    this.path = byteString(this.text('name'));
+    this.type = this.text('type');
+  }
+
+  /** A text; '' if it is absent. */
+  text(key: string): string {
+    const value = this.#value[key] ?? '';
+    if (typeof value === 'string') return value;
+    throw this.bad(`${key}: a text is expected, got ${shown(value)}`);
+  }
+
+  /** A number that is whole and not negative; 0 if it is absent. Numbers of 2^53 and more are rounded. */
+  whole(key: string): number {
+    const value = this.#value[key] ?? 0;
+    if (typeof value === 'number' && Number.isInteger(value) && value >= 0) return value;
+    throw this.bad(`${key}: a whole number is expected, got ${shown(value)}`);
+  }
+
+  /** A SHA-256; null if it is absent. */
+  digest(key: string): Buffer | null {
+    const text = this.text(key);
+    if (text === '') return null;
+    const [, digits] = DIGEST.exec(text) ?? [];
+    if (digits !== undefined) return Buffer.from(digits, 'hex');
+    throw this.bad(`${key}: "sha256:" and 64 digits are expected, got ${shown(text)}`);
+  }
+
+  attributes(): Attributes {
+    const time = this.text('modtime');
+    const parsed = time === '' ? { seconds: 0, nanoseconds: 0 } : parseTime(time);
+    if (!parsed) throw this.bad(`modtime: a time is expected, got ${shown(time)}`);
+    const xattrs = this.#xattrs();
+    return {
+      // Old tools have the type in it.
+      mode: this.whole('mode') % 0o10000,
+      uid: this.whole('uid'),
+      gid: this.whole('gid'),
+      mtime: parsed.seconds,
+      mtimeNs: parsed.nanoseconds,
+      ...(xattrs && { xattrs }),
+    };
+  }
+
+  /** @param text what is wrong */
+  bad(text: string): OverlaybdError {
+    return entryError('BAD_FORMAT', this.blob, this, text);
+  }
+
+  #xattrs(): Map<string, Uint8Array> | null {
+    const value = this.#value['xattrs'] ?? null;
+    if (value === null) return null;
+    if (typeof value !== 'object' || Array.isArray(value)) {
+      throw this.bad(`xattrs: an object is expected, got ${shown(value)}`);
+    }
+    const xattrs = new Map<string, Uint8Array>();
+    for (const [name, bytes] of Object.entries(value)) {
+      // Go writes null for what is empty.
+      const text: unknown = bytes ?? '';
+      if (typeof text !== 'string') {
+        throw this.bad(`xattrs: base64 is expected, got ${shown(text)}`);
+      }
+      xattrs.set(byteString(name), Buffer.from(text, 'base64'));
+    }
+    return xattrs;
+  }
+}
+
+function shown(value: unknown): string {
+  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? 'nothing');
+  return quoted(shortened(text, 100));
+}

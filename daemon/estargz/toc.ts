@@ -1,0 +1,158 @@
+// A table of contents as a tree and a table of pieces.
+
+import { OverlaybdError } from '../errors.js';
+import { JSON_BYTES_A_UNIT, type Effort } from '../lib/effort.js';
+import { quoted, shortened } from '../lib/printable.js';
+import { PieceTableBuilder, type PieceCodec, type PieceTable } from '../pieces/piece-table.js';
+import { LayerTreeBuilder, type EntryDraft } from '../tree/builder.js';
+import { entryError } from '../tree/entry-error.js';
+import type { LayerTree } from '../tree/layer-tree.js';
+import { cleanPath } from '../tree/names.js';
+import { FileEntry } from './file-entry.js';
+import { HardLinks } from './hard-links.js';
+import { jsonEntries, type JsonEntry } from './json-entries.js';
+import { byteString, TocEntry } from './toc-entry.js';
+
+/** Entries that are read before the thread does something else. */
+const ENTRIES_A_TURN = 2000;
+/** In the root, these are the format's own. */
+const OWN_FILES: ReadonlySet<string> = new Set([
+  '.prefetch.landmark',
+  '.no.prefetch.landmark',
+  'stargz.index.json',
+]);
+
+export interface TocOptions {
+  /** The layer's blob, for messages. */
+  readonly blob: string;
+  readonly codec: PieceCodec;
+  /** Where the pieces end at the latest, in the blob. */
+  readonly end: number;
+  /** Whether every piece must have a digest. */
+  readonly needsDigests: boolean;
+  readonly effort: Effort;
+}
+
+export interface Toc {
+  readonly tree: LayerTree;
+  readonly table: PieceTable;
+  /** Pieces that are stored and have no digest. */
+  readonly unchecked: number;
+}
+
+/**
+ * Reads a table of contents.
+ * @throws OverlaybdError BAD_FORMAT, LIMIT, UNSUPPORTED, with the entry
+ */
+export async function readToc(json: Buffer, options: TocOptions): Promise<Toc> {
+  const { blob, effort } = options;
+  effort.spend(Math.ceil(json.length / JSON_BYTES_A_UNIT));
+  const reader = new TocReader(options);
+  let entries = 0;
+  for (const entry of jsonEntries(json, blob)) {
+    reader.add(entry);
+    if (++entries % ENTRIES_A_TURN !== 0) continue;
+    const turn = effort.turn();
+    if (turn) await turn;
+  }
+  return reader.finish();
+}
+
+class TocReader {
+  readonly #options: TocOptions;
+  readonly #tree: LayerTreeBuilder;
+  readonly #pieces: PieceTableBuilder;
+  readonly #links: HardLinks;
+  /** The file whose pieces may go on. */
+  #file: FileEntry | null = null;
+  #unchecked = 0;
+
+  constructor(options: TocOptions) {
+    const { blob } = options;
+    this.#options = options;
+    this.#tree = new LayerTreeBuilder({ name: blob, hasWhiteouts: true });
+    this.#pieces = new PieceTableBuilder(blob);
+    this.#links = new HardLinks(blob);
+  }
+
+  add(json: JsonEntry): void {
+    const entry = new TocEntry(json, this.#options.blob);
+    if (entry.type === 'chunk') {
+      if (!this.#file) throw entry.bad('a chunk that follows no file');
+      this.#file.addChunk(entry);
+      return;
+    }
+    this.#endFile();
+    const path = cleanPath(entry.path);
+    if (OWN_FILES.has(path)) return;
+    if (entry.type === 'reg') {
+      this.#file = new FileEntry(entry);
+      return;
+    }
+    if (entry.type === 'hardlink') {
+      const target = cleanPath(byteString(entry.text('linkName')));
+      this.#links.add({ path, target, position: entry.position }, entry.attributes());
+      return;
+    }
+    this.#links.replaced(path);
+    this.#tree.add(draftOf(entry));
+  }
+
+  finish(): Toc {
+    this.#endFile();
+    // A link may precede its target.
+    for (const draft of this.#links.resolved()) this.#tree.add(draft);
+    const table = this.#pieces.finish(this.#options.end);
+    return { tree: this.#tree.finish(), table, unchecked: this.#unchecked };
+  }
+
+  #endFile(): void {
+    const file = this.#file;
+    this.#file = null;
+    if (!file) return;
+    const { entry, size } = file;
+    this.#links.replaced(cleanPath(entry.path));
+    const offset = this.#pieces.align();
+    for (const piece of file.pieces(this.#options)) {
+      if (piece.kind === 'zeros') {
+        this.#pieces.addZeros(piece.length);
+        continue;
+      }
+      if (piece.digest === null) this.#unchecked++;
+      try {
+        this.#pieces.addStored(piece);
+      } catch (error) {
+        throw this.#named(error, entry);
+      }
+    }
+    const data = size > 0 ? [{ fileOffset: 0, length: size, source: 0, offset }] : [];
+    this.#tree.add({ ...draftOf(entry), size, data });
+  }
+
+  #named(error: unknown, entry: TocEntry): unknown {
+    if (!(error instanceof OverlaybdError)) return error;
+    return entryError(error.code, this.#options.blob, entry, error.message);
+  }
+}
+
+function draftOf(entry: TocEntry): EntryDraft {
+  const { type, path, position } = entry;
+  const draft = { path, position, ...entry.attributes() };
+  switch (type) {
+    case 'dir':
+    case 'fifo':
+    case 'reg':
+      return { ...draft, type };
+    case 'symlink':
+      return { ...draft, type, target: byteString(entry.text('linkName')) };
+    case 'char':
+    case 'block': {
+      const rdev = { major: entry.whole('devMajor'), minor: entry.whole('devMinor') };
+      return { ...draft, type, rdev };
+    }
+    default: {
+      const text = `its type is ${quoted(shortened(type, 64))}, which is not supported`;
+      throw entryError('UNSUPPORTED', entry.blob, entry, text);
+    }
+  }
+}

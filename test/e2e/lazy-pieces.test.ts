@@ -1,0 +1,101 @@
+// Blobs of eStargz, stargz and zstd:chunked that their own tools have written, opened as `serve` does: their trees are
+// what is expected, in every field, and damaged ones end as they must.
+import { join } from 'node:path';
+import tap, { test } from 'tap';
+import { compareTrees } from '../support/compare-trees.js';
+import { treeOfDevice } from '../support/erofs/tree-of-device.js';
+import { withDevice } from '../support/in-process.js';
+import { expectedTree, requireLazyFixtures } from '../support/lazy-fixtures.js';
+
+tap.setTimeout(300_000);
+
+const TREES: [fixture: string, blob: string][] = [
+  ['f10-estargz', 'layer.tar.gz'],
+  ['f11-estargz-prefetch-chunk64k', 'layer.tar.gz'],
+  ['f14-stargz-legacy', 'layer.tar.gz'],
+  ['f18-zstdchunked-storage-new', 'layer.tar.zst'],
+];
+
+for (const [fixture, blob] of TREES) {
+  await test(fixture, async (t) => {
+    const root = requireLazyFixtures(t);
+    if (root === null) return;
+    await withDevice([join(root, fixture, blob)], async ({ device }) => {
+      const { lines, broken } = await treeOfDevice(device);
+      t.equal(broken.size, 0);
+      compareTrees(t, lines, expectedTree(root, fixture, 'expected.tree.jsonl'));
+    });
+  });
+}
+
+const REFUSED: [fixture: string, blob: string, code: string, message: RegExp][] = [
+  ['neg-01-estargz-footer-cut', 'layer.tar.gz', 'NONE', /./],
+  ['neg-02-estargz-toc-offset', 'layer.tar.gz', 'BAD_FORMAT', /footer at byte \d+: .* below 21130/],
+  [
+    'neg-03-estargz-footer-hex',
+    'layer.tar.gz',
+    'BAD_FORMAT',
+    /footer at byte \d+: expected 16 hex/,
+  ],
+  [
+    'neg-07-estargz-hardlink-loop',
+    'layer.tar.gz',
+    'BAD_FORMAT',
+    /hard links that lead to each other$/,
+  ],
+  [
+    'neg-08-estargz-hardlink-missing',
+    'layer.tar.gz',
+    'BAD_FORMAT',
+    /a hard link to "does\/not\/exist"/,
+  ],
+  [
+    'neg-10-estargz-huge-size',
+    'layer.tar.gz',
+    'LIMIT',
+    /entry "sizes\/s4097" .* a file of 1152921504606847000 bytes/,
+  ],
+  ['neg-11-estargz-toc-type', 'layer.tar.gz', 'BAD_FORMAT', /expected the list of entries, got/],
+  ['neg-13-zstdchunked-magic', 'layer.tar.zst', 'NONE', /./],
+  [
+    'neg-15-zstdchunked-huge-manifest',
+    'layer.tar.zst',
+    'LIMIT',
+    /footer .* at most 157286400 bytes, got 1099511627776$/,
+  ],
+];
+
+for (const [fixture, blob, code, message] of REFUSED) {
+  await test(fixture, async (t) => {
+    const root = requireLazyFixtures(t);
+    if (root === null) return;
+    const opened = withDevice([join(root, fixture, blob)], ({ image }) => image.description);
+    if (code !== 'NONE') {
+      await t.rejects(opened, { code, message });
+      return;
+    }
+    // Another format may take it; the formats with a table of contents do not.
+    const description = await opened.catch((error: unknown) => String(error));
+    t.notMatch(description, /stargz|zstd:chunked/i);
+  });
+}
+
+await test('neg-05-estargz-chunk-bit: one file cannot be read, the others can', async (t) => {
+  const root = requireLazyFixtures(t);
+  if (root === null) return;
+  const fixture = join(root, 'neg-05-estargz-chunk-bit');
+  await withDevice([join(fixture, 'layer.tar.gz')], async ({ device }) => {
+    const { lines, broken } = await treeOfDevice(device);
+    // sizes/s4097 has two pages.
+    t.equal(broken.size, 2);
+    for (const error of broken.values()) {
+      t.match(error, {
+        code: 'BAD_CHECKSUM',
+        message: /layer\.tar\.gz: piece 1 at byte 328: expected the digest/,
+      });
+    }
+    const bad = lines.find(({ path }) => path === '/sizes/s4097');
+    t.ok(bad);
+    t.ok(lines.length > 5);
+  });
+});
