@@ -29,16 +29,23 @@ export function isTarHeader(block: Uint8Array): boolean {
   const bytes = Buffer.from(block.buffer, block.byteOffset, TAR_BLOCK);
   if (bytes.toString('latin1', FIELD.magic, FIELD.magic + 5) !== 'ustar') return false;
   if (bytes.toString('latin1', FIELD.version, FIELD.version + 2) !== '00') return false;
-  const recorded = parseOctal(bytes, FIELD.checksum, 8);
-  let unsigned = 0;
-  let signed = 0;
+  return isTarChecksum(bytes, parseOctal(bytes, FIELD.checksum, 8));
+}
+
+/**
+ * Whether this is the checksum of a header: the sum of its bytes, with spaces in the field of the checksum itself. Old
+ * writers took the bytes for signed ones.
+ */
+export function isTarChecksum(block: Uint8Array, recorded: number): boolean {
+  let sum = 8 * 0x20;
+  let negative = 0;
   for (let i = 0; i < TAR_BLOCK; i++) {
-    const inChecksum = i >= FIELD.checksum && i < FIELD.checksum + 8;
-    const byte = inChecksum ? 0x20 : (bytes[i] ?? 0);
-    unsigned += byte;
-    signed += byte > 127 ? byte - 256 : byte;
+    if (i >= FIELD.checksum && i < FIELD.checksum + 8) continue;
+    const byte = block[i] as number;
+    sum += byte;
+    negative += byte >>> 7;
   }
-  return recorded === unsigned || recorded === signed;
+  return recorded === sum || recorded === sum - 256 * negative;
 }
 
 /** The name that overlaybd gives to the one file in its tars. */

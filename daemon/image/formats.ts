@@ -31,6 +31,8 @@ import {
 } from '../estargz/chunked-footer.js';
 import { MAX_FOOTER_SIZE, parseFooter, type EstargzFooter } from '../estargz/footer.js';
 import { openChunked, openEstargz, type OpenedToc } from '../estargz/open.js';
+import { looksLikeTar } from '../tarball/header.js';
+import { readArchive } from '../tarball/read-archive.js';
 import type { LayerTree } from '../tree/layer-tree.js';
 import { isZfileHeader } from '../zfile/format.js';
 import { openZfile, type OpenZfile } from '../zfile/open.js';
@@ -222,6 +224,17 @@ function treeContent(format: string, why: string, opened: OpenedToc): LayerConte
   };
 }
 
+/** An archive of files: a layer of an ordinary image. */
+const files: Content = {
+  kind: 'content',
+  name: 'files',
+  probe: looksLikeTar,
+  open: async ({ source }, _head, _rules, { effort }) => {
+    const tree = await readArchive(source, effort);
+    return { kind: 'tree', format: 'tar', tree, around: null, notes: [] };
+  },
+};
+
 /** Any blob that is in no other format. */
 const raw: Content = {
   kind: 'content',
@@ -240,7 +253,7 @@ const raw: Content = {
  * All formats, outermost first: a blob goes through this table once, from the top to the bottom. So each
  * wrapper is removed at most once, and only in this order; the first content that fits is what it is.
  */
-const FORMATS: readonly (Wrapper | Content)[] = [tar, zfile, lsmt, estargz, chunked, raw];
+const FORMATS: readonly (Wrapper | Content)[] = [tar, zfile, lsmt, estargz, chunked, files, raw];
 
 /** Removes the wrappers of a blob. @throws OverlaybdError if a wrapper is broken; what `tools` throw */
 export async function unwrap(blob: Unwrapped, tools: OpenTools): Promise<Unwrapped> {

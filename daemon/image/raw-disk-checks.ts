@@ -6,8 +6,6 @@ import { SECTOR } from '../lsmt/format.js';
 interface Kind {
   readonly name: string;
   readonly begin: string;
-  /** Bytes in front of it; 0. */
-  readonly at?: number;
 }
 
 /** How files begin that hold a disk or an archive in a form that has to be unpacked. */
@@ -20,8 +18,6 @@ const OTHERS: readonly Kind[] = [
   { name: 'bzip2', begin: 'BZh' },
   { name: 'zip', begin: 'PK\x03\x04' },
   { name: '7z', begin: '7z\xbc\xaf\x27\x1c' },
-  // Tars of the POSIX form that hold a layer were unwrapped before.
-  { name: 'tar', begin: 'ustar', at: 257 },
   { name: 'qcow2', begin: 'QFI\xfb' },
   { name: 'VMDK', begin: 'KDMV' },
   { name: 'VMDK', begin: '# Disk DescriptorFile' },
@@ -42,10 +38,10 @@ const LONGEST = 512;
 export function rawDiskDoubts(head: Buffer, size: number): string[] {
   const doubts: string[] = [];
   const text = head.toString('latin1', 0, LONGEST);
-  const other = OTHERS.find(({ begin, at }) => text.startsWith(begin, at));
+  const other = OTHERS.find(({ begin }) => text.startsWith(begin));
   if (other) {
-    const { name, begin, at = 0 } = other;
-    const hex = head.toString('hex', at, at + begin.length);
+    const { name, begin } = other;
+    const hex = head.toString('hex', 0, begin.length);
     doubts.push(`it begins as a ${name} file does (${hex}): unpack or convert it first`);
   }
   const rest = size % SECTOR;

@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import tap, { test, type Test } from 'tap';
 import { parseMountinfo } from '../../daemon/mount/mountinfo.js';
+import { writeArchive } from '../support/archive-writer.js';
 import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
 import { SECTOR } from '../support/lsmt-layout.js';
 import { writeLsmt } from '../support/lsmt-writer.js';
@@ -124,6 +125,24 @@ function ownFolder(dir: string): string {
   const source = table.find(({ mountPoint }) => mountPoint === dir)?.source ?? '';
   return source.replace(/\/disk\/nbd$/, '');
 }
+
+await test('layers of files', async (t) => {
+  if (!requireFuse(t, 'erofsfuse')) return;
+  const { folder, tree, dir } = makeWorld(t);
+  const files = ['hello', 'sub/text', 'sub/random'];
+  const members = files.map((name) => ({ name, content: readFileSync(join(tree, name)) }));
+  const layers = [join(folder, 'lower.tar'), join(folder, 'upper.tar')];
+  writeFileSync(layers[0] as string, writeArchive([{ name: 'gone', content: 'x' }, ...members]));
+  writeFileSync(layers[1] as string, writeArchive([{ name: '.wh.gone' }]));
+  const config = join(folder, 'config.v1.json');
+  writeFileSync(config, JSON.stringify({ lowers: layers.map((file) => ({ file })) }));
+  const { code, stderr } = await nbd('mount', '--fuse', config, dir);
+  t.same([code, stderr], [0, '']);
+  const compared = await runTool('diff', ['-r', tree, dir]);
+  t.equal(compared.code, 0, compared.stdout);
+  t.equal((await nbd('umount', dir)).code, 0);
+  await nothingLeft(t, { folder, tree, dir });
+});
 
 for (const [type, maker, program] of [
   ['ext4', 'mkfs.ext4', 'fuse2fs'],

@@ -1,6 +1,7 @@
 // Damaged and forged blobs, and the invariants of opening and reading them; for test/property and test/fuzz.
 import * as fc from 'fast-check';
 import { OverlaybdError } from '../../daemon/errors.js';
+import { paxRecord, writeArchive } from './archive-writer.js';
 import { readRange, withDevice, type OpenDevice } from './in-process.js';
 import { SECTOR } from './lsmt-layout.js';
 import { writeLsmt } from './lsmt-writer.js';
@@ -28,6 +29,27 @@ export const base = writeLsmt({
   ],
 });
 
+/** A layer of files, with extensions and links. */
+const archive = writeArchive([
+  { name: 'pax', type: 'x', content: paxRecord('path', 'a/b') + paxRecord('mtime', '-1.5') },
+  { name: 'b', content: randomBytes(7, 3000) },
+  { name: 'long', type: 'L', content: `${'n'.repeat(120)}\0` },
+  { name: 'n', type: '2', content: 'a/b' },
+  { name: 'pax', type: 'x', content: paxRecord('SCHILY.xattr.user.a', 'value') },
+  { name: 'hard', type: '1', content: 'a/b' },
+  {
+    name: 'pax',
+    type: 'x',
+    content:
+      paxRecord('GNU.sparse.major', '1') +
+      paxRecord('GNU.sparse.minor', '0') +
+      paxRecord('GNU.sparse.name', 'sparse') +
+      paxRecord('GNU.sparse.realsize', '9000'),
+  },
+  { name: 'placeholder', content: `1\n4096\n512\n${'\0'.repeat(501)}${'s'.repeat(512)}` },
+  { name: 'folder/.wh.gone' },
+]);
+
 /** An upper for the same disk. */
 export const upper = appendUpper({
   virtualSize: DEVICE_SIZE,
@@ -54,6 +76,7 @@ export const blobs: Readonly<Record<string, Buffer>> = {
   'large blocks': writeZfile(base, { blockSize: 65_536, digest: false, verify: true }),
   'ustar lsmt': wrap(base, { zfile: null, tar: 'ustar' }),
   'pax lz4': wrap(base, { zfile: { algorithm: 'lz4', ...plainZfile }, tar: 'pax' }),
+  'archive of files': archive,
   'zfile of a raw disk': writeZfile(randomBytes(4, 3000), { digest: false }),
 };
 

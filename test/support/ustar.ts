@@ -1,6 +1,4 @@
-// Writes archives of the POSIX ustar form for tests, and walks through them: what every reader of tars knows, and no
-// extension.
-import type { EntryDraft } from '../../daemon/tree/builder.js';
+// Writes archives of the POSIX ustar form for tests: what every reader of tars knows, and no extension.
 
 export interface TarFile {
   name: string;
@@ -14,16 +12,6 @@ export interface TarFile {
   link?: string;
   device?: [number, number];
 }
-
-const TYPES: Record<string, EntryDraft['type']> = {
-  0: 'reg',
-  1: 'hardlink',
-  2: 'symlink',
-  3: 'char',
-  4: 'block',
-  5: 'dir',
-  6: 'fifo',
-};
 
 export function writeUstar(files: readonly TarFile[]): Buffer {
   const parts: Buffer[] = [];
@@ -56,38 +44,4 @@ function header(
   const sum = block.reduce((total, byte) => total + byte, 0);
   block.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
   return block;
-}
-
-/** The entries of an archive; data are in content source 0. */
-export function walkUstar(tar: Buffer): EntryDraft[] {
-  const drafts: EntryDraft[] = [];
-  for (let at = 0; at < tar.length && tar[at] !== 0;) {
-    const head = tar.subarray(at, at + 512);
-    const text = (begin: number, length: number): string =>
-      head.toString('latin1', begin, begin + length).replace(/\0[^]*$/, '');
-    const octal = (begin: number, length: number): number =>
-      Number.parseInt(text(begin, length), 8);
-    const type = TYPES[text(156, 1)];
-    if (type === undefined) throw new Error(`type ${text(156, 1)} of an entry at ${at}`);
-    const size = octal(124, 12);
-    const target = text(157, 100);
-    const isNode = type === 'char' || type === 'block';
-    drafts.push({
-      path: text(0, 100),
-      type,
-      mode: octal(100, 8),
-      uid: octal(108, 8),
-      gid: octal(116, 8),
-      mtime: octal(136, 12),
-      position: at,
-      ...(type === 'reg' && {
-        size,
-        data: [{ fileOffset: 0, length: size, source: 0, offset: at + 512 }],
-      }),
-      ...(target !== '' && { target }),
-      ...(isNode && { rdev: { major: octal(329, 8), minor: octal(337, 8) } }),
-    });
-    at += 512 + Math.ceil(size / 512) * 512;
-  }
-  return drafts;
 }
