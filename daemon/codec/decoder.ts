@@ -8,7 +8,7 @@ import { Lz4Codec } from './lz4.js';
 import { NativeDecoder } from './native-decoder.js';
 import { PortableDecoder } from './portable-decoder.js';
 import { hasPackage } from './portable-package.js';
-import { ZstdCodec } from './zstd.js';
+import { ZstdBegin, ZstdCodec } from './zstd.js';
 
 /** When this is 1 in the environment, the libraries of the system are left alone. */
 const PORTABLE_ONLY = 'OVERLAYBD_NBD_PORTABLE_CODECS';
@@ -28,6 +28,26 @@ export function createDecoder(algorithm: Algorithm): BatchDecoder {
   return libraryVersion(algorithm) === ''
     ? createPortableDecoder(algorithm)
     : new NativeDecoder(NATIVE[algorithm].number);
+}
+
+/** Decodes the beginning of zstd frames, which may have more than is wanted. */
+export interface BeginDecoder {
+  /**
+   * Decodes until `dst` is full or `src` ends.
+   * @returns the bytes written to `dst`; -1 if `src` is not valid
+   */
+  decode(src: Uint8Array, dst: Uint8Array): number;
+}
+
+export function createZstdBeginDecoder(): BeginDecoder {
+  return libraryVersion('zstd') === ''
+    ? createPortableZstdBeginDecoder()
+    : { decode: (src, dst) => codecs.decodeZstdBegin(src, dst) };
+}
+
+/** @internal tests compare the two decoders */
+export function createPortableZstdBeginDecoder(): BeginDecoder {
+  return new ZstdBegin();
 }
 
 /**

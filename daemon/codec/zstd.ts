@@ -4,17 +4,14 @@ import type zstd from 'zstd-napi/binding.js';
 import type { PortableCodec } from './batch.js';
 import { loadPackage } from './portable-package.js';
 
-export class ZstdCodec implements PortableCodec {
-  readonly #context: zstd.DCtx;
+/** Loads the package when it is used, as lz4-napi is. */
+function newContext(): zstd.DCtx {
+  const { DCtx } = loadPackage('zstd-napi/binding.js', 'libzstd (Debian: libzstd1)') as typeof zstd;
+  return new DCtx();
+}
 
-  constructor() {
-    // Loaded when it is used, as lz4-napi is.
-    const { DCtx } = loadPackage(
-      'zstd-napi/binding.js',
-      'libzstd (Debian: libzstd1)',
-    ) as typeof zstd;
-    this.#context = new DCtx();
-  }
+export class ZstdCodec implements PortableCodec {
+  readonly #context = newContext();
 
   decode(
     src: Buffer,
@@ -30,5 +27,26 @@ export class ZstdCodec implements PortableCodec {
     } catch {
       return false;
     }
+  }
+}
+
+/** Decodes the beginning of frames. */
+export class ZstdBegin {
+  decode(src: Uint8Array, dst: Uint8Array): number {
+    // Not kept: a frame may demand a window of 128 MiB.
+    const context = newContext();
+    let read = 0;
+    let written = 0;
+    try {
+      while (written < dst.length) {
+        const [, more, used] = context.decompressStream(dst.subarray(written), src.subarray(read));
+        if (more === 0 && used === 0) break;
+        written += more;
+        read += used;
+      }
+    } catch {
+      return -1;
+    }
+    return written;
   }
 }

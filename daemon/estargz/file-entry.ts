@@ -1,14 +1,22 @@
 // A regular file of a table of contents: its entry, and the chunks that follow it.
 
-import type { StoredPiece } from '../pieces/piece-table.js';
+import type { PieceCodec, StoredPiece } from '../pieces/piece-table.js';
 import { MAX_FILE_BYTES } from '../tree/limits.js';
 import { entryError } from '../tree/entry-error.js';
-import type { TocOptions } from './toc.js';
 import type { TocEntry } from './toc-entry.js';
 
 /** Plain bytes of a file, in its order. */
 export type FilePiece =
   { readonly kind: 'zeros'; readonly length: number } | ({ readonly kind: 'stored' } & StoredPiece);
+
+/** What all pieces of a blob have to be like. */
+export interface PieceRules {
+  readonly codec: PieceCodec;
+  /** Where they end at the latest, in the blob. */
+  readonly end: number;
+  /** Whether each must have a digest. */
+  readonly needsDigests: boolean;
+}
 
 export class FileEntry {
   readonly entry: TocEntry;
@@ -30,7 +38,7 @@ export class FileEntry {
   }
 
   /** @throws OverlaybdError BAD_FORMAT if the pieces are not the file */
-  *pieces({ codec, end, needsDigests }: TocOptions): Generator<FilePiece> {
+  *pieces({ codec, end, needsDigests }: PieceRules): Generator<FilePiece> {
     const { entry, size } = this;
     if (size === 0) {
       if (this.#chunks.length > 0) throw entry.bad('a file of 0 bytes with chunks');

@@ -46,7 +46,7 @@ async function inflated(
   offset: number,
 ): Promise<Buffer> {
   try {
-    return Buffer.from(await inflateBegin(member, wanted));
+    return Buffer.from(await inflateBegin(member, wanted, true));
   } catch (cause) {
     const text = `${blob}: table of contents at byte ${offset}: not a gzip member: ${messageOf(cause)}`;
     throw new OverlaybdError('BAD_FORMAT', text, { cause, facts: { blob, offset } });

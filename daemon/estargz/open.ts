@@ -2,10 +2,9 @@
 
 import { createHash } from 'node:crypto';
 import { readFully, type BlobSource } from '../blob/source.js';
-import type { BatchDecoder } from '../codec/batch.js';
 import { OverlaybdError, formatError } from '../errors.js';
 import type { Effort } from '../lib/effort.js';
-import { decodeFrames } from '../pieces/zstd-frames.js';
+import { decodeFrames, type ZstdDecoders } from '../pieces/zstd-frames.js';
 import type { PiecesSpec } from '../pieces/pieces-source.js';
 import { tableBytes } from '../pieces/piece-table.js';
 import type { LayerTree } from '../tree/layer-tree.js';
@@ -63,13 +62,13 @@ export async function openEstargz(
 export async function openChunked(
   source: BlobSource,
   { offset, compressed, uncompressed }: ChunkedFooter,
-  decoder: BatchDecoder,
+  decoders: ZstdDecoders,
   wishes: TocWishes,
 ): Promise<OpenedToc> {
   const { name } = source;
   const manifest = await readFully(source, offset, compressed);
   const digest = checkedDigest(manifest, wishes.digest, name, offset);
-  const json = decodeFrames(manifest, uncompressed, decoder);
+  const json = decodeFrames(manifest, uncompressed, decoders);
   if (!json) {
     throw formatError({
       blob: name,

@@ -3,12 +3,12 @@
 import { OverlaybdError } from '../errors.js';
 import { JSON_BYTES_A_UNIT, type Effort } from '../lib/effort.js';
 import { quoted, shortened } from '../lib/printable.js';
-import { PieceTableBuilder, type PieceCodec, type PieceTable } from '../pieces/piece-table.js';
+import { PieceTableBuilder, type PieceTable } from '../pieces/piece-table.js';
 import { LayerTreeBuilder, type EntryDraft } from '../tree/builder.js';
 import { entryError } from '../tree/entry-error.js';
 import type { LayerTree } from '../tree/layer-tree.js';
 import { cleanPath } from '../tree/names.js';
-import { FileEntry } from './file-entry.js';
+import { FileEntry, type PieceRules } from './file-entry.js';
 import { HardLinks } from './hard-links.js';
 import { jsonEntries, type JsonEntry } from './json-entries.js';
 import { byteString, TocEntry } from './toc-entry.js';
@@ -22,14 +22,9 @@ const OWN_FILES: ReadonlySet<string> = new Set([
   'stargz.index.json',
 ]);
 
-export interface TocOptions {
+export interface TocOptions extends PieceRules {
   /** The layer's blob, for messages. */
   readonly blob: string;
-  readonly codec: PieceCodec;
-  /** Where the pieces end at the latest, in the blob. */
-  readonly end: number;
-  /** Whether every piece must have a digest. */
-  readonly needsDigests: boolean;
   readonly effort: Effort;
 }
 

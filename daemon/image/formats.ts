@@ -195,8 +195,10 @@ const chunked: Content = {
   open: async ({ source }, _, __, { effort, readers }) => {
     const { name, size } = source;
     const footer = parseChunkedFooter(await tailOf(source), name, size) as ChunkedFooter;
-    const decoder = readers.decoder('zstd');
-    const opened = await openChunked(source, footer, decoder, { digest: null, effort });
+    const opened = await openChunked(source, footer, readers.zstdDecoders(), {
+      digest: null,
+      effort,
+    });
     return treeContent('zstd:chunked', 'a footer with its magic', opened);
   },
 };

@@ -7,12 +7,13 @@ import { SliceSource } from '../blob/slice-source.js';
 import type { BlobSource } from '../blob/source.js';
 import type { Algorithm } from '../codec/algorithm.js';
 import type { BatchDecoder } from '../codec/batch.js';
-import { createDecoder } from '../codec/decoder.js';
+import { createDecoder, createZstdBeginDecoder, type BeginDecoder } from '../codec/decoder.js';
 import type { Disk } from '../lib/disk.js';
 import { LsmtIndex } from '../lsmt/merged-index.js';
 import type { ZfileSpec } from '../zfile/blocks.js';
 import { DecodedCache } from '../pieces/decoded-cache.js';
 import { PiecesSource, type PieceTools } from '../pieces/pieces-source.js';
+import type { ZstdDecoders } from '../pieces/zstd-frames.js';
 import { ZfileReader, ZfileScratch } from '../zfile/reader.js';
 import { LsmtDisk } from './lsmt-disk.js';
 import { noImages } from '../registry/remote.js';
@@ -39,6 +40,7 @@ export class ReaderFactory {
   readonly #decoders = new Map<Algorithm, BatchDecoder>();
   #scratch: ZfileScratch | undefined;
   #pieceTools: PieceTools | undefined;
+  #zstdBegin: BeginDecoder | undefined;
 
   constructor(fetcher: () => ChunkFetcher = noImages) {
     this.fetcher = fetcher;
@@ -70,8 +72,13 @@ export class ReaderFactory {
 
   /** What sources of pieces of this thread share. */
   pieceTools(): PieceTools {
-    this.#pieceTools ??= { cache: new DecodedCache(), zstd: () => this.decoder('zstd') };
+    this.#pieceTools ??= { cache: new DecodedCache(), zstd: () => this.zstdDecoders() };
     return this.#pieceTools;
+  }
+
+  zstdDecoders(): ZstdDecoders {
+    this.#zstdBegin ??= createZstdBeginDecoder();
+    return { exact: this.decoder('zstd'), begin: this.#zstdBegin };
   }
 
   /** The decoder of this thread. */

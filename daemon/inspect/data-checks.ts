@@ -2,12 +2,15 @@
 // that the segments of a plain layer map. Generators, so that the caller decides when to pause.
 
 import type { BlobSource } from '../blob/source.js';
-import type { ProblemSink } from '../errors.js';
+import { OverlaybdError, type ProblemSink } from '../errors.js';
 import type { DataRuns } from '../lib/disk.js';
 import { readLoaded } from '../lib/loaded.js';
 import type { ReaderFactory } from '../image/reader-factory.js';
 import { SECTOR } from '../lsmt/format.js';
 import type { LsmtIndex } from '../lsmt/merged-index.js';
+import type { PieceTable } from '../pieces/piece-table.js';
+import type { LayerTree } from '../tree/layer-tree.js';
+import { shownPath } from '../tree/names.js';
 import { ZfileVerifier } from '../zfile/verify.js';
 import type { InspectedLayer } from './open-for-inspection.js';
 
@@ -54,8 +57,13 @@ export class DataChecker {
         steps: () => zfileSteps(new ZfileVerifier(zfile, stored, decoder, findings.sink)),
       };
     }
-    const around = content?.kind === 'tree' ? content.around : null;
-    const source = this.#readers.source(around ? { ...around, of: spec } : spec);
+    if (content?.kind === 'tree' && content.around) {
+      const { tree, around } = content;
+      const source = this.#readers.source({ ...around, of: spec });
+      const steps = (): AsyncGenerator<number> => pieceSteps(source, around.table, tree, findings);
+      return { bytes: around.table.size, steps };
+    }
+    const source = this.#readers.source(spec);
     let ranges: Range[] = [];
     if (content?.kind === 'raw' || content?.kind === 'tree')
       ranges = [{ begin: 0, end: source.size }];
@@ -91,6 +99,37 @@ function mappedRanges(index: LsmtIndex): Range[] {
 
 async function* zfileSteps(verifier: ZfileVerifier): AsyncGenerator<number> {
   for (let done = await verifier.step(); done > 0; done = await verifier.step()) yield done;
+}
+
+/** One byte of a piece is read: for that, all of it is decoded and checked. */
+async function* pieceSteps(
+  source: BlobSource,
+  { count, positions, lengths, size }: PieceTable,
+  tree: LayerTree,
+  findings: DataFindings,
+): AsyncGenerator<number> {
+  const byte = Buffer.alloc(1);
+  let done = 0;
+  for (let piece = 0; piece < count; piece++) {
+    const at = positions[piece] as number;
+    try {
+      await readLoaded(source, at, 1, () => source.read(at, 1, byte, 0));
+    } catch (error) {
+      findings.failed(withFile(error, tree, at));
+    }
+    // Between files there are zeros.
+    const end = at + (lengths[piece] as number);
+    yield end - done;
+    done = end;
+  }
+  if (done < size) yield size - done;
+}
+
+function withFile(error: unknown, tree: LayerTree, offset: number): unknown {
+  const entry = tree.entryAt(0, offset);
+  if (!(error instanceof OverlaybdError) || entry < 0) return error;
+  const message = `${error.message}; file ${shownPath(tree.pathOf(entry))}`;
+  return new OverlaybdError(error.code, message, { cause: error, facts: error.facts });
 }
 
 /** Holes of a file are zeros that no disk can lose: they are done without being read. */

@@ -263,7 +263,12 @@ async function checkStack(
     }
   });
   if (isOfTrees(opened)) {
-    run.notes.push('layers of files: they have no checksums of their own');
+    if (opened.some(({ content }) => content.kind === 'tree' && !content.around)) {
+      run.notes.push('layers of files: they have no checksums of their own');
+    }
+    run.notes.push(
+      ...opened.flatMap(({ content }) => (content.kind === 'tree' ? content.notes : [])),
+    );
     if (opened.length === layers.length) checkTrees(name, opened, problems);
     return;
   }

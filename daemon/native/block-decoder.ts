@@ -42,6 +42,12 @@ interface Codecs {
     crcSize: number,
     seed: number,
   ): number;
+
+  /**
+   * Decodes zstd frames until `dst` is full or `src` ends. `src` may end in a frame, and have more than is wanted.
+   * @returns the bytes written to `dst`; -1 if `src` is not valid, or the system has no library or no memory
+   */
+  decodeZstdBegin(src: Uint8Array, dst: Uint8Array): number;
 }
 
 export const codecs = addon['codecs'] as Codecs;

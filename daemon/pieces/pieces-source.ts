@@ -5,14 +5,13 @@ import { createHash, webcrypto } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { shortRead } from '../blob/file-jobs.js';
 import { readFully, type BlobSource } from '../blob/source.js';
-import type { BatchDecoder } from '../codec/batch.js';
 import { OverlaybdError, formatError, messageOf } from '../errors.js';
 import { hexOf } from '../lib/bytes.js';
 import { DecodedMember, type DecodedCache } from './decoded-cache.js';
 import { inflateBegin } from './gzip-member.js';
 import { MAX_BAD_PIECES, MAX_KEPT_BYTES } from './limits.js';
 import { CODECS, DIGEST_SIZE, NO_MEMBER, type PieceTable } from './piece-table.js';
-import { decodeFrames } from './zstd-frames.js';
+import { decodeFrames, type ZstdDecoders } from './zstd-frames.js';
 
 /** Hashing more than this would hold the thread for more than a millisecond where the processor does not help. */
 const HASH_HERE = 256 * 1024;
@@ -32,7 +31,7 @@ export interface PiecesSpec {
 export interface PieceTools {
   readonly cache: DecodedCache;
   /** Called if a piece is a zstd frame. */
-  readonly zstd: () => BatchDecoder;
+  readonly zstd: () => ZstdDecoders;
 }
 
 export class PiecesSource implements BlobSource {
@@ -203,7 +202,7 @@ export class PiecesSource implements BlobSource {
 
   /** @throws OverlaybdError BAD_DATA */
   async #plainOf(member: number, stored: Buffer): Promise<Uint8Array> {
-    const { plain, codecs } = this.#table;
+    const { plain, codecs, hasDigest, firstPieces } = this.#table;
     const wanted = plain[member] as number;
     if (CODECS[codecs[member] as number] === 'zstd') {
       const bytes = decodeFrames(stored, wanted, this.#tools.zstd());
@@ -211,7 +210,11 @@ export class PiecesSource implements BlobSource {
       throw this.#badMember(member, `zstd frames of ${wanted} bytes`, 'something else');
     }
     try {
-      const bytes = await inflateBegin(stored, wanted);
+      const bytes = await inflateBegin(
+        stored,
+        wanted,
+        hasDigest[firstPieces[member] as number] === 1,
+      );
       if (bytes.length === wanted) return bytes;
       throw this.#badMember(member, `a gzip member of at least ${wanted} bytes`, bytes.length);
     } catch (error) {

@@ -1,8 +1,9 @@
-// Decodes zstd frames to a known number of bytes. Frames are found by their block headers (RFC 8878, 3.1.1), so that
-// frames that follow, of a tar header for example, are left alone.
+// Decodes zstd frames to a known number of bytes. Where frames end is found by their block headers (RFC 8878, 3.1.1), so
+// that frames that follow, of a tar header for example, are left alone.
 
 import { DECODE_HEADROOM } from '../codec/batch.js';
 import type { BatchDecoder } from '../codec/batch.js';
+import type { BeginDecoder } from '../codec/decoder.js';
 
 const MAGIC = 0xfd2f_b528;
 const SKIPPABLE_MAGIC = 0x184d_2a50;
@@ -17,24 +18,27 @@ interface Frame {
   readonly plain: number | null;
 }
 
+/** Both decoders of a thread. */
+export interface ZstdDecoders {
+  /** For frames that have exactly the bytes that are wanted. */
+  readonly exact: BatchDecoder;
+  /** For frames that do not say how many they have, or have more. */
+  readonly begin: BeginDecoder;
+}
+
 /**
- * Decodes the frames at the beginning of `stored` that have `wanted` bytes.
- * @returns null if that is not what they have
+ * Decodes the first `wanted` bytes of the frames at the beginning of `stored`.
+ * @returns null if they have fewer, or cannot be decoded
  */
 export function decodeFrames(
   stored: Uint8Array,
   wanted: number,
-  decoder: BatchDecoder,
+  { exact, begin }: ZstdDecoders,
 ): Uint8Array | null {
   const bytes = Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength);
-  let end = 0;
-  for (let plain = 0; plain < wanted;) {
-    const frame = frameAt(bytes, end);
-    if (!frame) return null;
-    ({ end } = frame);
-    plain += frame.plain ?? wanted - plain;
-    if (plain > wanted) return null;
-  }
+  const dst = Buffer.allocUnsafeSlow(wanted);
+  const end = endOfFrames(bytes, wanted);
+  if (end === null) return begin.decode(bytes, dst) === wanted ? dst : null;
   // The decoder may write in front of the bytes.
   const src = Buffer.allocUnsafeSlow(DECODE_HEADROOM + end);
   src.set(bytes.subarray(0, end), DECODE_HEADROOM);
@@ -46,8 +50,20 @@ export function decodeFrames(
     crcSize: 0,
     crcSeed: 0,
   };
-  const dst = Buffer.allocUnsafeSlow(wanted);
-  return decoder.decode(batch, 0, 1, dst, 0, wanted) < 0 ? dst : null;
+  return exact.decode(batch, 0, 1, dst, 0, wanted) < 0 ? dst : null;
+}
+
+/** Where the frames end that say that they have `wanted` bytes together; null if they do not say it. */
+function endOfFrames(bytes: Buffer, wanted: number): number | null {
+  let end = 0;
+  for (let plain = 0; plain < wanted;) {
+    const frame = frameAt(bytes, end);
+    if (!frame || frame.plain === null) return null;
+    ({ end } = frame);
+    plain += frame.plain;
+    if (plain > wanted) return null;
+  }
+  return end;
 }
 
 /** @returns null if no whole frame is there */

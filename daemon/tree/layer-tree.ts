@@ -147,6 +147,21 @@ export class LayerTree {
     return Math.ceil(end / SECTOR) * SECTOR;
   }
 
+  /** The entry whose data have this byte of a source; -1 if none has. Looks at all of them. */
+  entryAt(source: number, offset: number): number {
+    const { rangeStarts, rangeSources, rangeOffsets, rangeLengths, count } = this.columns;
+    for (let i = 0; i < count; i++) {
+      const end = rangeStarts[i + 1] as number;
+      for (let r = rangeStarts[i] as number; r < end; r++) {
+        const within = offset - (rangeOffsets[r] as number);
+        if (rangeSources[r] === source && within >= 0 && within < (rangeLengths[r] as number)) {
+          return i;
+        }
+      }
+    }
+    return -1;
+  }
+
   /** Makes an object: for the few callers that want one entry. */
   entry(i: number): TreeEntry {
     const { columns } = this;

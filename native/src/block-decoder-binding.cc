@@ -85,6 +85,12 @@ Napi::Value DecodeBlocksCall(const Napi::CallbackInfo& info) {
   return ToNumber(info, result < 0 ? result : static_cast<int64_t>(first) + result);
 }
 
+Napi::Value DecodeZstdBeginCall(const Napi::CallbackInfo& info) {
+  const Bytes src = BytesArgument(info, 0);
+  const Bytes dst = BytesArgument(info, 1);
+  return ToNumber(info, DecodeZstdBegin(src.data, src.size, dst.data, dst.size));
+}
+
 }  // namespace
 
 void ExportCodecs(Napi::Object exports) {
@@ -95,6 +101,7 @@ void ExportCodecs(Napi::Object exports) {
   Codecs* const codecs = owned.release();
   Export<CodecVersionCall>(exports, "version");
   Export<DecodeBlocksCall>(exports, "decodeBlocks", codecs);
+  Export<DecodeZstdBeginCall>(exports, "decodeZstdBegin");
 }
 
 }  // namespace overlaybd_nbd

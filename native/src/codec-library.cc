@@ -41,11 +41,24 @@ struct Lz4Library {
   }
 };
 
+// As the library declares them.
+struct ZstdOut {
+  void* data;
+  size_t size;
+  size_t position;
+};
+struct ZstdIn {
+  const void* data;
+  size_t size;
+  size_t position;
+};
+
 struct ZstdLibrary {
   const char* (*version)();
   void* (*create)();
   size_t (*release)(void* context);
   size_t (*decompress)(void* context, void* to, size_t capacity, const void* from, size_t length);
+  size_t (*decompress_stream)(void* context, ZstdOut* out, ZstdIn* in);
   unsigned (*is_error)(size_t code);
   bool complete;
 
@@ -55,6 +68,7 @@ struct ZstdLibrary {
     library.Find("ZSTD_createDCtx", &create);
     library.Find("ZSTD_freeDCtx", &release);
     library.Find("ZSTD_decompressDCtx", &decompress);
+    library.Find("ZSTD_decompressStream", &decompress_stream);
     library.Find("ZSTD_isError", &is_error);
     complete = library.Complete();
   }
@@ -109,6 +123,23 @@ const char* CodecVersion(Codec codec) {
       return Zstd().complete ? Zstd().version() : nullptr;
   }
   return nullptr;
+}
+
+int64_t DecodeZstdBegin(const uint8_t* from, size_t length, uint8_t* to, size_t capacity) {
+  const ZstdLibrary& library = Zstd();
+  if (!library.complete) return -1;
+  // Not kept: a frame may demand a window of 128 MiB.
+  const std::unique_ptr<void, size_t (*)(void*)> context(library.create(), library.release);
+  if (context == nullptr) return -1;
+  ZstdOut out{to, capacity, 0};
+  ZstdIn in{from, length, 0};
+  while (out.position < out.size) {
+    const size_t before_in = in.position;
+    const size_t before_out = out.position;
+    if (library.is_error(library.decompress_stream(context.get(), &out, &in)) != 0) return -1;
+    if (in.position == before_in && out.position == before_out) break;
+  }
+  return static_cast<int64_t>(out.position);
 }
 
 std::unique_ptr<BlockCodec> MakeBlockCodec(Codec codec) {

@@ -26,6 +26,11 @@ class BlockCodec {
   virtual int64_t Decode(const uint8_t* from, size_t length, uint8_t* to, size_t capacity) = 0;
 };
 
+// Decodes zstd frames until `to` is full or `from` ends; `from` may end in a frame, and have more
+// of them than are wanted. The bytes written to `to`, at most `capacity`; negative if `from` is not
+// valid, or without the library or memory. For any thread.
+int64_t DecodeZstdBegin(const uint8_t* from, size_t length, uint8_t* to, size_t capacity);
+
 // nullptr without the library, or without memory. `Decode` never writes outside its `capacity`.
 std::unique_ptr<BlockCodec> MakeBlockCodec(Codec codec);
 

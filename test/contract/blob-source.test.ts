@@ -106,6 +106,7 @@ await blobSourceSuite(
 const pieces: [string, PieceOptions][] = [
   ['gzip members', { codec: 'gzip', pieceSize: 997, tail: 700 }],
   ['pieces that share gzip members', { codec: 'gzip', pieceSize: 300, perMember: 3 }],
+  ['zstd frames with more', { codec: 'zstd', pieceSize: 500, tail: 300, isOneFrame: true }],
   ['zstd frames, zeros', { codec: 'zstd', pieceSize: 1000, tail: 700, zeros: true }],
   ['gzip members without digests', { codec: 'gzip', pieceSize: 900, digests: false }],
 ];
@@ -122,7 +123,7 @@ for (const [name, options] of pieces) {
       of: (file) =>
         new PiecesSource({ ...around, table }, readers.source(file), {
           cache,
-          zstd: () => readers.decoder('zstd'),
+          zstd: () => readers.zstdDecoders(),
         }),
     })(t);
     // What was decoded is in memory, which cannot be lost.

@@ -13,6 +13,8 @@ export interface PieceOptions {
   perMember?: number;
   /** Bytes of something else after the pieces of each member, such as a tar header. */
   tail?: number;
+  /** The tail is in the same frame; zstd only. */
+  isOneFrame?: boolean;
   digests?: boolean;
   /** Pieces of zeros are not stored. */
   zeros?: boolean;
@@ -23,12 +25,20 @@ export interface WrittenPieces {
   around: AroundSpec;
 }
 
-export function sha256(bytes: Uint8Array): Buffer {
+function sha256(bytes: Uint8Array): Buffer {
   return createHash('sha256').update(bytes).digest();
 }
 
 export function writePieces(plain: Buffer, options: PieceOptions): WrittenPieces {
-  const { codec, pieceSize, perMember = 1, tail = 0, digests = true, zeros = false } = options;
+  const {
+    codec,
+    pieceSize,
+    perMember = 1,
+    tail = 0,
+    digests = true,
+    zeros = false,
+    isOneFrame = false,
+  } = options;
   const builder = new PieceTableBuilder('blob');
   const parts: Buffer[] = [];
   let begin = 0;
@@ -44,16 +54,18 @@ export function writePieces(plain: Buffer, options: PieceOptions): WrittenPieces
       const digest = digests ? sha256(piece) : null;
       builder.addStored({ codec, begin, inner, length: piece.length, digest });
     }
+    const rest = Buffer.alloc(tail, 7);
     const stored =
       codec === 'gzip'
-        ? gzipSync(Buffer.concat([member, Buffer.alloc(tail, 7)]))
-        : Buffer.concat([
-            compress(member),
-            tail > 0 ? compress(Buffer.alloc(tail, 7)) : Buffer.alloc(0),
-          ]);
+        ? gzipSync(Buffer.concat([member, rest]))
+        : zstdFrames(isOneFrame ? [Buffer.concat([member, rest])] : [member, rest]);
     parts.push(stored);
     begin += stored.length;
   }
   const table = builder.finish(begin);
   return { blob: Buffer.concat(parts), around: { kind: 'pieces', name: 'pieces', table } };
+}
+
+function zstdFrames(parts: readonly Buffer[]): Buffer {
+  return Buffer.concat(parts.filter(({ length }) => length > 0).map((part) => compress(part)));
 }
