@@ -1,4 +1,4 @@
-// Image formats as a target: damaged layers and uppers, opened and read as in test/property/hostile.test.ts, which
+// Image formats as a target: damaged layers, uppers and tables of contents, opened and read as in test/property/hostile.test.ts, which
 // states the invariants; here for any length of time.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,6 +13,7 @@ import {
   mutations,
   upper,
 } from '../support/hostile-blobs.js';
+import { hostileToc, writeHostileToc } from '../support/hostile-tocs.js';
 import type { Target } from './run.js';
 
 const some = fc.array(mutation, { maxLength: 3 });
@@ -23,6 +24,7 @@ const caseOf = fc.oneof(
     damage: mutations,
   }),
   fc.record({ kind: fc.constant('upper' as const), data: some, index: some }),
+  fc.record({ kind: fc.constant('table of contents' as const), toc: hostileToc }),
 );
 
 export function formatsTarget(): Target {
@@ -45,6 +47,12 @@ export function formatsTarget(): Target {
         numRuns: 1,
       });
       if (!played) throw new Error('no case');
+      if (played.kind === 'table of contents') {
+        count(`${played.kind} of ${played.toc.form}`);
+        writeFileSync(bad, writeHostileToc(played.toc));
+        await mustBeHandled([bad]);
+        return;
+      }
       const damages = played.kind === 'upper' ? [...played.data, ...played.index] : played.damage;
       for (const { kind } of damages) count(`mutation ${kind}`);
       if (played.kind === 'upper') {

@@ -14,6 +14,7 @@ import {
   mutations,
   upper,
 } from '../support/hostile-blobs.js';
+import { hostileToc, writeHostileToc } from '../support/hostile-tocs.js';
 import { SEED } from '../support/seed.js';
 import { holds } from '../support/holds.js';
 
@@ -30,6 +31,22 @@ async function inFolder(use: (folder: string) => Promise<void>): Promise<void> {
     rmSync(folder, { recursive: true });
   }
 }
+
+await test('changed tables of contents never crash', async (t) => {
+  await inFolder(async (folder) => {
+    const bad = join(folder, 'bad');
+    const before = openDescriptors();
+    await holds(
+      t,
+      fc.asyncProperty(hostileToc, async (toc) => {
+        writeFileSync(bad, writeHostileToc(toc));
+        await mustBeHandled([bad]);
+      }),
+      { numRuns: 400 },
+    );
+    t.ok(await fallsTo(before), 'no descriptor stays open');
+  });
+});
 
 await test('mutated blobs, alone and above a good layer, never crash', async (t) => {
   await inFolder(async (folder) => {

@@ -5,6 +5,7 @@ import { paxRecord, writeArchive } from './archive-writer.js';
 import { readRange, withDevice, type OpenDevice } from './in-process.js';
 import { SECTOR } from './lsmt-layout.js';
 import { writeLsmt } from './lsmt-writer.js';
+import { healthyToc } from './hostile-tocs.js';
 import { randomBytes, textBytes } from './pattern.js';
 import { appendUpper } from './upper-writer.js';
 import { wrap } from './wrapper.js';
@@ -77,6 +78,9 @@ export const blobs: Readonly<Record<string, Buffer>> = {
   'ustar lsmt': wrap(base, { zfile: null, tar: 'ustar' }),
   'pax lz4': wrap(base, { zfile: { algorithm: 'lz4', ...plainZfile }, tar: 'pax' }),
   'archive of files': archive,
+  estargz: healthyToc('eStargz'),
+  stargz: healthyToc('stargz'),
+  'zstd:chunked': healthyToc('zstd:chunked'),
   'zfile of a raw disk': writeZfile(randomBytes(4, 3000), { digest: false }),
 };
 

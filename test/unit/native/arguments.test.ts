@@ -99,6 +99,7 @@ const calls: Record<string, { args: unknown[]; kinds: string }> = {
     args: [CODEC_LZ4, buffer, 0, bounds, 0, 1, Buffer.alloc(8), 0, 8, 8, 4, 0],
     kinds: 'n b n u n n b n n n n n',
   },
+  'codecs.decodeZstdBegin': { args: [buffer, Buffer.alloc(8)], kinds: 'b b' },
 };
 
 const noLz4 = codecs.version(CODEC_LZ4) === '' ? 'no liblz4 on this machine' : false;

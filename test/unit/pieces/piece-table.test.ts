@@ -1,0 +1,57 @@
+// The table of pieces: members, ends, limits.
+import { test } from 'tap';
+import { MAX_DECODED_BYTES } from '../../../daemon/pieces/limits.js';
+import {
+  NO_MEMBER,
+  PieceTableBuilder,
+  tableBytes,
+  type StoredPiece,
+} from '../../../daemon/pieces/piece-table.js';
+
+const piece = (begin: number, length: number, inner = 0): StoredPiece => {
+  return { codec: 'gzip', begin, inner, length, digest: null };
+};
+
+await test('pieces in the order of files, members in any order', (t) => {
+  const builder = new PieceTableBuilder('blob');
+  t.equal(builder.align(), 0);
+  builder.addStored({ ...piece(900, 10), digest: Buffer.alloc(32, 5) });
+  builder.addZeros(7);
+  t.equal(builder.size, 17);
+  t.equal(builder.align(), 512);
+  builder.addStored(piece(100, 600));
+  builder.addStored(piece(900, 20, 300));
+  const table = builder.finish(1000);
+  t.equal(table.size, 1536);
+  t.same([...table.positions], [0, 10, 512, 1112]);
+  t.same([...table.lengths], [10, 7, 600, 20]);
+  t.same([...table.members], [0, NO_MEMBER, 1, 0]);
+  t.same([...table.inner], [0, 0, 0, 300]);
+  t.same([...table.hasDigest], [1, 0, 0, 0]);
+  t.same([...table.digests.subarray(0, 33)], [...Buffer.alloc(32, 5), 0]);
+  t.same([...table.begins], [900, 100]);
+  t.same([...table.stored], [100, 800]);
+  t.same([...table.plain], [320, 600]);
+  t.same([...table.firstPieces], [0, 2]);
+  t.same([...table.endPieces], [4, 3]);
+  t.ok(table.positions.buffer instanceof SharedArrayBuffer);
+  t.equal(tableBytes(table), 4 * 53 + 2 * 25);
+  t.end();
+});
+
+await test('no more is read than compressors can make', (t) => {
+  const builder = new PieceTableBuilder('blob');
+  builder.addStored(piece(0, 100));
+  t.same([...builder.finish(2 ** 40).stored], [200 + 65_536]);
+  t.end();
+});
+
+await test('a piece that takes too much memory', (t) => {
+  const builder = new PieceTableBuilder('blob');
+  builder.addStored(piece(0, MAX_DECODED_BYTES - 5, 5));
+  t.throws(() => builder.addStored(piece(1, MAX_DECODED_BYTES, 1)), {
+    code: 'LIMIT',
+    message: /67108865 bytes are to be decoded for one piece, at most 67108864/,
+  });
+  t.end();
+});

@@ -1,0 +1,107 @@
+// A source of pieces: digests, one decoding for all readers, bytes that are fetched again. The contract suite has the rest.
+import { test } from 'tap';
+import type { BlobSource } from '../../../daemon/blob/source.js';
+import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
+import { readLoaded } from '../../../daemon/lib/loaded.js';
+import { DecodedCache } from '../../../daemon/pieces/decoded-cache.js';
+import { PiecesSource } from '../../../daemon/pieces/pieces-source.js';
+import { MemorySource } from '../../support/memory-source.js';
+import { textBytes } from '../../support/pattern.js';
+import { writePieces } from '../../support/piece-writer.js';
+
+const plain = textBytes(7, 100_000);
+const { blob, around } = writePieces(plain, { codec: 'gzip', pieceSize: 10_000, perMember: 2 });
+const readers = new ReaderFactory();
+
+function sourceOf(stored: BlobSource): PiecesSource {
+  const tools = { cache: new DecodedCache(), zstd: () => readers.zstdDecoders() };
+  return new PiecesSource(around, stored, tools);
+}
+
+async function read(source: BlobSource, offset: number, length: number): Promise<Buffer> {
+  const bytes = Buffer.alloc(length);
+  await readLoaded(source, offset, length, () => source.read(offset, length, bytes, 0));
+  return bytes;
+}
+
+/** Has other bytes until it was told not to trust them. */
+class Damaged extends MemorySource {
+  readonly #good: Buffer;
+  distrusted = 0;
+  constructor(bad: Buffer, good: Buffer) {
+    super(bad);
+    this.#good = good;
+  }
+  distrust(): boolean {
+    this.distrusted++;
+    return true;
+  }
+  override read(offset: number, length: number, dst: Uint8Array, at: number): boolean {
+    if (this.distrusted === 0) return super.read(offset, length, dst, at);
+    dst.set(this.#good.subarray(offset, offset + length), at);
+    return true;
+  }
+}
+
+await test('a member is decoded once for all that read it', async (t) => {
+  const stored = new MemorySource(blob);
+  const source = sourceOf(stored);
+  const offsets = Array.from({ length: 50 }, (_, i) => i * 300);
+  const all = await Promise.all(offsets.map((offset) => read(source, offset, 4096)));
+  t.ok(all.every((bytes, i) => bytes.equals(plain.subarray(i * 300, i * 300 + 4096))));
+  t.equal(stored.reads.length, 1);
+  t.same(await read(source, 0, plain.length), plain);
+  t.equal(stored.reads.length, 5);
+});
+
+/** The blob with a member whose second piece is other bytes. */
+function withBadPiece(): Buffer {
+  const other = Buffer.from(plain);
+  other[15_000] = (other[15_000] as number) ^ 1;
+  const written = writePieces(other, { codec: 'gzip', pieceSize: 10_000, perMember: 2 });
+  return Buffer.concat([written.blob.subarray(0, around.table.begins[1])]);
+}
+
+await test('a piece with a wrong digest is an error, its neighbour is not', async (t) => {
+  const bad = withBadPiece();
+  const size = around.table.begins[1] as number;
+  const filled = Buffer.concat([bad, blob.subarray(size)]);
+  // Both members may have other lengths: then this is no test.
+  t.equal(filled.length, blob.length);
+  const source = sourceOf(new MemorySource(filled));
+  t.same(await read(source, 0, 10_000), plain.subarray(0, 10_000));
+  const error = {
+    code: 'BAD_CHECKSUM',
+    message:
+      /^pieces: piece 1 at byte 0: expected the digest sha256:[0-9a-f]{64}, got sha256:[0-9a-f]{64}$/,
+  };
+  await t.rejects(read(source, 9000, 4096), error);
+  await t.rejects(read(source, 15_000, 1), error);
+  t.same(await read(source, 0, 10_000), plain.subarray(0, 10_000));
+  t.same(await read(source, 20_000, 80_000), plain.subarray(20_000));
+});
+
+await test('bytes that cannot be decoded are an error', async (t) => {
+  const bad = Buffer.from(blob);
+  bad.fill(0xff, 12, 200);
+  const source = sourceOf(new MemorySource(bad));
+  await t.rejects(read(source, 100, 100), {
+    code: 'BAD_DATA',
+    message: /^pieces: piece 0 at byte 0: expected a gzip member/,
+  });
+  t.same(await read(source, 20_000, 80_000), plain.subarray(20_000));
+});
+
+for (const [name, from, to] of [
+  ['that cannot be decoded', 12, 200],
+  ['with a wrong digest', 0, 0],
+] as const) {
+  await test(`bytes of a cache ${name} are fetched again`, async (t) => {
+    const bad = to > 0 ? Buffer.from(blob) : Buffer.concat([withBadPiece(), blob]);
+    if (to > 0) bad.fill(0xff, from, to);
+    const stored = new Damaged(bad.subarray(0, blob.length), blob);
+    const source = sourceOf(stored);
+    t.same(await read(source, 10_000, 10_000), plain.subarray(10_000, 20_000));
+    t.equal(stored.distrusted, 1);
+  });
+}
