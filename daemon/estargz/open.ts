@@ -17,11 +17,8 @@ import { readToc, type TocOptions } from './toc.js';
 
 /** What its owner says of the table of contents. */
 export interface TocWishes {
-  /**
-   * The digest that it must have: of eStargz that of the JSON text, of zstd:chunked that of the compressed manifest; null
-   * if nothing says it.
-   */
-  readonly digest: string | null;
+  /** The digests that it must have; null if nothing says them. */
+  readonly toc: { readonly json: string | null; readonly manifest: string | null } | null;
   readonly effort: Effort;
 }
 
@@ -51,7 +48,7 @@ export async function openEstargz(
   const tocSize = size - footerSize - tocOffset;
   checkSize(name, tocOffset, tocSize);
   const json = await inflateToc(await readFully(source, tocOffset, tocSize), name, tocOffset);
-  const digest = checkedDigest(json, wishes.digest, name, tocOffset);
+  const digest = checkedDigest(json, wishes.toc?.json ?? null, name, tocOffset);
   return openToc(json, digest, { name, codec: 'gzip', end: tocOffset }, wishes);
 }
 
@@ -67,7 +64,7 @@ export async function openChunked(
 ): Promise<OpenedToc> {
   const { name } = source;
   const manifest = await readFully(source, offset, compressed);
-  const digest = checkedDigest(manifest, wishes.digest, name, offset);
+  const digest = checkedDigest(manifest, wishes.toc?.manifest ?? null, name, offset);
   const json = decodeFrames(manifest, uncompressed, decoders);
   if (!json) {
     throw formatError({
@@ -78,6 +75,7 @@ export async function openChunked(
       got: 'something else',
     });
   }
+  if (wishes.toc?.json) checkedDigest(Buffer.from(json.buffer), wishes.toc.json, name, offset);
   return openToc(Buffer.from(json.buffer), digest, { name, codec: 'zstd', end: offset }, wishes);
 }
 
@@ -88,7 +86,7 @@ async function openToc(
   wishes: TocWishes,
 ): Promise<OpenedToc> {
   const { effort } = wishes;
-  const needsDigests = wishes.digest !== null;
+  const needsDigests = wishes.toc !== null;
   const toc = await readToc(json, { blob: name, ...pieces, needsDigests, effort });
   effort.keep(tableBytes(toc.table), name);
   const notes: string[] = [];

@@ -5,7 +5,9 @@
 
 import { createHash } from 'node:crypto';
 import { PARALLEL_FILES } from '../lib/effort.js';
+import { keyOfRef } from '../blob/blob-ref.js';
 import { mapEach } from '../lib/gate.js';
+import type { TocDigests } from '../registry/toc-annotations.js';
 import type { PooledBlob } from './blob-pool.js';
 import type { ImageBlobs } from './image-blobs.js';
 import type { ImagePlan } from './plan.js';
@@ -33,10 +35,17 @@ export async function marksOf(plan: ImagePlan, files: ImageBlobs): Promise<Image
   const samples = await mapEach(opened, PARALLEL_FILES, async (open) => sampleOf(await open()));
   const hash = createHash('sha256');
   for (const { size, head, tail } of samples) hash.update(`${size}\n`).update(head).update(tail);
+  const tocs = plan.lowers.map((ref) => tocText(plan.tocs?.get(keyOfRef(ref))));
+  // Blobs that were opened with another table of contents, or with one that nothing verified, are not the same image.
+  if (plan.tocs) hash.update(tocs.join('\n'));
   return {
     fingerprint: hash.digest('hex'),
-    identity: samples.map(({ key }) => key).join(' '),
+    identity: [...samples.map(({ key }) => key), ...(plan.tocs ? tocs : [])].join(' '),
   };
+}
+
+function tocText(toc: TocDigests | undefined): string {
+  return `toc ${toc?.json ?? '-'} ${toc?.manifest ?? '-'}`;
 }
 
 /**

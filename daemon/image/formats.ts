@@ -33,6 +33,7 @@ import { MAX_FOOTER_SIZE, parseFooter, type EstargzFooter } from '../estargz/foo
 import { openChunked, openEstargz, type OpenedToc } from '../estargz/open.js';
 import { looksLikeTar } from '../tarball/header.js';
 import { readArchive } from '../tarball/read-archive.js';
+import type { TocDigests } from '../registry/toc-annotations.js';
 import type { LayerTree } from '../tree/layer-tree.js';
 import { isZfileHeader } from '../zfile/format.js';
 import { openZfile, type OpenZfile } from '../zfile/open.js';
@@ -86,6 +87,10 @@ export interface ContentRules {
   readonly mayBeRaw: boolean;
   /** Whether a file of an upper may be opened alone: it can be looked at, and not served. */
   readonly mayBeUpper: boolean;
+  /** The digests that its table of contents must have, if its format has one; null: nothing says them. */
+  readonly toc: TocDigests | null;
+  /** Whether a table of contents that nothing verifies is refused: it comes from a registry or a layout. */
+  readonly needsToc: boolean;
 }
 
 /** A format that contains one blob. */
@@ -179,9 +184,10 @@ const estargz: Content = {
   kind: 'content',
   name: 'estargz',
   probe: (head, tail, { name, size }) => isGzip(head) && parseFooter(tail, name, size) !== null,
-  open: async ({ source }, _, __, { effort }) => {
+  open: async ({ source }, _, rules, { effort }) => {
+    checkToc(rules, rules.toc?.json ?? null, source.name);
     const footer = parseFooter(await tailOf(source), source.name, source.size) as EstargzFooter;
-    const opened = await openEstargz(source, footer, { digest: null, effort });
+    const opened = await openEstargz(source, footer, { toc: rules.toc, effort });
     return treeContent(footer.kind, `a footer of ${footer.size} bytes`, opened);
   },
 };
@@ -192,16 +198,27 @@ const chunked: Content = {
   name: 'zstd:chunked',
   probe: (head, tail, { name, size }) =>
     isZstd(head) && parseChunkedFooter(tail, name, size) !== null,
-  open: async ({ source }, _, __, { effort, readers }) => {
+  open: async ({ source }, _, rules, { effort, readers }) => {
+    checkToc(rules, rules.toc?.manifest ?? rules.toc?.json ?? null, source.name);
     const { name, size } = source;
     const footer = parseChunkedFooter(await tailOf(source), name, size) as ChunkedFooter;
     const opened = await openChunked(source, footer, readers.zstdDecoders(), {
-      digest: null,
+      toc: rules.toc,
       effort,
     });
     return treeContent('zstd:chunked', 'a footer with its magic', opened);
   },
 };
+
+/** @throws OverlaybdError UNSUPPORTED if nothing verifies the table of contents, and something must */
+function checkToc({ needsToc }: ContentRules, digest: string | null, blob: string): void {
+  if (digest !== null || !needsToc) return;
+  const what = 'a table of contents whose digest the manifest does not have';
+  throw new OverlaybdError(
+    'UNSUPPORTED',
+    `${blob}: ${what}, so that nothing in it can be verified`,
+  );
+}
 
 function isGzip(head: Buffer): boolean {
   return head.length >= 3 && head.readUIntBE(0, 3) === 0x1f8b08;

@@ -73,21 +73,28 @@ function treesOf(layers: readonly OpenedLayer[]): LayerTree[] {
 
 /**
  * Opens one layer that is not an upper.
- * @param contents of blobs that are open already, by key; this one's is added
+ * @param contents of blobs that are open already, by key and by what their tables of contents must be; this one's is added
  * @throws OverlaybdError if it cannot be opened, and what the options throw
  */
 export async function openLower(
   ref: BlobRef,
-  { mayBeRaw }: ImagePlan,
+  { mayBeRaw, tocs }: ImagePlan,
   options: StackOptions,
   contents = new Map<string, LayerContent>(),
 ): Promise<OpenedLayer> {
   const { files, effort, sink, mayBeUpper } = options;
   const blob = await files.open(ref);
   const inner = await blob.content(effort, sink);
-  const rules: ContentRules = { mayBeRaw, mayBeUpper: mayBeUpper && mayBeRaw };
-  const content = contents.get(blob.key) ?? (await openContent(inner, rules, options));
-  contents.set(blob.key, content);
+  const toc = tocs?.get(keyOfRef(ref)) ?? null;
+  const rules: ContentRules = {
+    mayBeRaw,
+    mayBeUpper: mayBeUpper && mayBeRaw,
+    toc,
+    needsToc: tocs !== null,
+  };
+  const key = `${blob.key} ${toc?.json ?? ''} ${toc?.manifest ?? ''}`;
+  const content = contents.get(key) ?? (await openContent(inner, rules, options));
+  contents.set(key, content);
   return { ref, indexRef: null, role: 'lower', blobs: [blob], inner, content };
 }
 

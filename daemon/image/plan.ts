@@ -23,6 +23,7 @@ import { JSON_BYTES_A_UNIT, PARALLEL_FILES, UNBOUNDED, type Effort } from '../li
 import { mapEach } from '../lib/gate.js';
 import { quoted } from '../lib/printable.js';
 import { checkServedDigest, isDigest, isSha256 } from '../registry/digest.js';
+import type { TocDigests } from '../registry/toc-annotations.js';
 import { parseRepoBlobUrl, type RepositoryUrl } from '../registry/repo-blob-url.js';
 import type { PooledBlob } from './blob-pool.js';
 import type { ImageBlobs } from './image-blobs.js';
@@ -52,6 +53,8 @@ export interface ImagePlan {
   readonly trace: BlobRef | null;
   /** A single blob from the command line may be a raw disk image; a layer may not. */
   readonly mayBeRaw: boolean;
+  /** What the tables of contents of layers must be, by the key of the layer's name; null: nothing says it. */
+  readonly tocs: ReadonlyMap<string, TocDigests> | null;
   /** What the operator should know, but need not act on. */
   readonly notes: readonly string[];
 }
@@ -93,14 +96,18 @@ export async function planImage(
 }
 
 async function planReference(reference: string, remote: RemoteImages): Promise<ImagePlan> {
-  const { name, lowers, trace, notes } = await remote
-    .resolve(reference)
-    .catch(async (error: unknown) => {
-      throw await withOtherReading(reference, error);
-    });
+  const {
+    name,
+    lowers,
+    trace,
+    notes,
+    tocs = null,
+  } = await remote.resolve(reference).catch(async (error: unknown) => {
+    throw await withOtherReading(reference, error);
+  });
   checkLayerCount(lowers.length, name);
   checkRegistryBytes(lowers, name);
-  return { name, lowers, upper: null, trace, mayBeRaw: false, notes };
+  return { name, lowers, upper: null, trace, mayBeRaw: false, tocs, notes };
 }
 
 /** A short name may be a misspelt path. */
@@ -122,6 +129,7 @@ function planBlobs(named: readonly BlobRef[], lowers: readonly BlobRef[]): Image
     upper: null,
     trace: null,
     mayBeRaw: isAlone,
+    tocs: null,
     notes: [],
   };
 }
@@ -166,6 +174,7 @@ async function planConfig(path: string, json: string): Promise<ImagePlan> {
     upper,
     trace,
     mayBeRaw: false,
+    tocs: null,
     notes,
   };
 }

@@ -2,6 +2,7 @@
 // on disk, and of the cache. Types only.
 
 import type { BlobRef, RegistryRef } from '../blob/blob-ref.js';
+import type { TocDigests } from './toc-annotations.js';
 
 /** A manifest or an index as it was received. */
 export interface FetchedManifest {
@@ -79,6 +80,11 @@ export interface ResolvedImage {
   readonly digest: string;
   /** Bottom first; at least one. */
   readonly lowers: readonly BlobRef[];
+  /**
+   * For layers of files with tables of contents: what these must be, by the key of the layer's name (keyOfRef). A layer
+   * that is not in it has no verified one. Absent for other images.
+   */
+  readonly tocs?: ReadonlyMap<string, TocDigests>;
   /** The acceleration layer, which is not part of the disk. */
   readonly trace: BlobRef | null;
   /** Sentences for the operator. */

@@ -1,7 +1,7 @@
 // From the manifest or index that a name stands for to the blobs of the image: platform, layers, and for an
 // ordinary image the overlaybd image that refers to it. The same for registries and layouts.
 
-import type { BlobRef } from '../blob/blob-ref.js';
+import { keyOfRef, type BlobRef } from '../blob/blob-ref.js';
 import { OverlaybdError, messageOf, type ErrorCode } from '../errors.js';
 import { counted } from '../lib/counted.js';
 import { checkServedDigest } from './digest.js';
@@ -17,6 +17,7 @@ import { isCompressedType, isManifestType, isIndexType } from './media-types.js'
 import { overlaybdLayers, type LookAtLayer, type OverlaybdLayers } from './overlaybd-layers.js';
 import { chooseEntry } from './platform.js';
 import { hasTurboReferrer, overlaybdReferrers } from './referrers.js';
+import { tocsOf, type TocDigests } from './toc-annotations.js';
 
 /** Indexes within indexes. */
 const MAX_INDEX_DEPTH = 4;
@@ -63,7 +64,7 @@ export async function resolveManifest(
   const reached = await descend(top, place, platform);
   const layers = await layersOf(reached, place);
   if (layers) return imageOf(reached, layers, place, []);
-  return resolveReferrer(reached, place, platform);
+  return filesOf(reached, place) ?? resolveReferrer(reached, place, platform);
 }
 
 /** Goes down from an index to the manifest of the platform. */
@@ -113,6 +114,25 @@ function imageOf(
     trace: trace && place.blob(trace),
     notes: [...before, ...notes],
   };
+}
+
+/** An image whose manifest says what the tables of contents of its layers are: it is served as it is. */
+function filesOf(
+  { manifest: { layers }, digest }: Reached,
+  place: ImagePlace,
+): ResolvedImage | null {
+  const { name } = place;
+  const digests = tocsOf(layers, name);
+  if (!digests) return null;
+  const tocs = new Map<string, TocDigests>();
+  const lowers = layers.map((layer, i) => {
+    checkServedDigest(layer.digest, `${name}: layer ${i} of ${layers.length}`);
+    const ref = place.blob(layer);
+    const toc = digests[i];
+    if (toc) tocs.set(keyOfRef(ref), toc);
+    return ref;
+  });
+  return { name, digest, lowers, tocs, trace: null, notes: [] };
 }
 
 /** Errors that make one referrer useless, but not the next. */

@@ -194,3 +194,28 @@ async function pushIndex(
   ];
   return pushObject(place, tag, { mediaType: types.index, body: { manifests }, subject });
 }
+
+export interface FilesLayer {
+  readonly bytes: Buffer;
+  readonly mediaType: string;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+/** An image whose layers are files, as the tools of their formats push them. */
+export async function pushFiles(
+  place: ImagePlace,
+  tag: string,
+  files: readonly FilesLayer[],
+): Promise<Descriptor> {
+  const layers: Descriptor[] = [];
+  for (const { bytes, mediaType, annotations } of files) {
+    await place.putBytes(bytes);
+    layers.push({ ...describe(mediaType, bytes), ...(annotations && { annotations }) });
+  }
+  const config = await pushConfig(
+    place,
+    OCI,
+    files.map(({ bytes }) => sha256(bytes)),
+  );
+  return pushObject(place, tag, { mediaType: OCI.manifest, body: { config, layers } });
+}

@@ -19,6 +19,7 @@ function planOf(...lowers: string[]): ImagePlan {
     upper: null,
     trace: null,
     mayBeRaw: true,
+    tocs: null,
     notes: [],
   };
 }
