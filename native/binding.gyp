@@ -32,6 +32,8 @@
       'src/file-windows.cc',
       'src/genl.cc',
       'src/guard.cc',
+      'src/inflater.cc',
+      'src/inflater-binding.cc',
       'src/memory.cc',
       'src/memory-binding.cc',
       'src/mount-of-path.cc',

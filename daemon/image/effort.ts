@@ -5,7 +5,7 @@ import { OverlaybdError } from '../errors.js';
 import type { Effort } from '../lib/effort.js';
 
 /**
- * Jump tables of the layers of one image: enough for 2 TiB in blocks of 4 KiB.
+ * Jump tables and the like of the layers of one image: enough for 2 TiB in blocks of 4 KiB.
  */
 const MAX_IMAGE_TABLES = 1 << 30;
 /**

@@ -1,11 +1,13 @@
 // The one table of formats: the wrappers that a blob may have, and the contents that may be inside. Serve,
 // inspect and verify open and refuse blobs through it, so a new format is a new entry.
 
+import { constants, gunzipSync } from 'node:zlib';
 import {
   findTarPayload,
   isNamedAsLayer,
   isTarHeader,
   payloadStart,
+  TAR_BLOCK,
   TAR_HEAD_SIZE,
   type TarPayload,
 } from '../blob/tar.js';
@@ -13,6 +15,7 @@ import { SliceSource } from '../blob/slice-source.js';
 import { readFully, type BlobSource } from '../blob/source.js';
 import { findDataExtents } from '../blob/data-extents.js';
 import { OverlaybdError, type ProblemSink } from '../errors.js';
+import { indexGzip } from '../inflate/index-gzip.js';
 import type { Effort } from '../lib/effort.js';
 import {
   LSMT_FLAG,
@@ -31,6 +34,7 @@ import {
 } from '../estargz/chunked-footer.js';
 import { MAX_FOOTER_SIZE, parseFooter, type EstargzFooter } from '../estargz/footer.js';
 import { openChunked, openEstargz, type OpenedToc } from '../estargz/open.js';
+import { ArchiveStream } from '../tarball/archive-stream.js';
 import { looksLikeTar } from '../tarball/header.js';
 import { readArchive } from '../tarball/read-archive.js';
 import type { TocDigests } from '../registry/toc-annotations.js';
@@ -254,6 +258,34 @@ const files: Content = {
   },
 };
 
+/** The same, compressed with gzip. */
+const gzippedFiles: Content = {
+  kind: 'content',
+  name: 'gzipped files',
+  probe: (head) => isGzip(head) && isArchiveBegin(inflatedHead(head)),
+  open: async ({ source }, _head, _rules, { effort }) => {
+    const name = `${source.name} (inflated)`;
+    const archive = new ArchiveStream(name);
+    const table = await indexGzip(source, effort, (plain) => archive.add(plain));
+    const around = { kind: 'pieces', name, table } as const;
+    return { kind: 'tree', format: 'tar.gz', tree: archive.finish(), around, notes: [] };
+  },
+};
+
+/** An archive without files is zeros. */
+function isArchiveBegin(head: Buffer): boolean {
+  return looksLikeTar(head) || (head.length >= 2 * TAR_BLOCK && head.every((byte) => byte === 0));
+}
+
+/** What the first bytes of a gzip blob are inflated to; none if that is not possible. */
+function inflatedHead(head: Buffer): Buffer {
+  try {
+    return gunzipSync(head, { finishFlush: constants.Z_SYNC_FLUSH }).subarray(0, 2 * TAR_BLOCK);
+  } catch {
+    return Buffer.alloc(0);
+  }
+}
+
 /** Any blob that is in no other format. */
 const raw: Content = {
   kind: 'content',
@@ -272,7 +304,16 @@ const raw: Content = {
  * All formats, outermost first: a blob goes through this table once, from the top to the bottom. So each
  * wrapper is removed at most once, and only in this order; the first content that fits is what it is.
  */
-const FORMATS: readonly (Wrapper | Content)[] = [tar, zfile, lsmt, estargz, chunked, files, raw];
+const FORMATS: readonly (Wrapper | Content)[] = [
+  tar,
+  zfile,
+  lsmt,
+  estargz,
+  chunked,
+  files,
+  gzippedFiles,
+  raw,
+];
 
 /** Removes the wrappers of a blob. @throws OverlaybdError if a wrapper is broken; what `tools` throw */
 export async function unwrap(blob: Unwrapped, tools: OpenTools): Promise<Unwrapped> {

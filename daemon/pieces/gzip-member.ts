@@ -1,17 +1,17 @@
 // Inflates the beginning of a gzip member; a long one on a thread of Node's pool.
 
-import { constants, createGunzip, gunzipSync } from 'node:zlib';
+import { constants, createGunzip, gunzipSync, type Gunzip, type InflateRaw } from 'node:zlib';
 
 /** Bytes that are inflated at once: that takes 0.1 ms, and a job of the pool does not pay. */
 const MAX_AT_ONCE = 64 * 1024;
 /** What may follow in the member and is inflated with it. */
 const MAX_REST = 64 * 1024;
 /** Node's own least. */
-const MIN_CHUNK = 64;
+export const MIN_CHUNK = 64;
 
 /**
  * Inflates as many bytes as are wanted. What follows them is neither inflated nor checked.
- * @param stored begins with a gzip member, and may end in it
+ * @param stored begins with a gzip member, and may end in it; other members may follow
  * @param hasDigest whether the caller checks a digest of the bytes: then the checksum of the member does not matter
  * @returns at most `wanted` bytes: fewer if there are no more
  * @throws Error of zlib if that is not possible
@@ -43,23 +43,31 @@ function inflatedAtOnce(stored: Uint8Array, wanted: number, hasDigest: boolean):
 }
 
 function inflateElsewhere(stored: Uint8Array, wanted: number): Promise<Uint8Array> {
+  // One job of the pool inflates a whole chunk.
+  return collect(createGunzip({ chunkSize: Math.max(wanted, MIN_CHUNK) }), stored, wanted);
+}
+
+/** Passes bytes through a stream of zlib until as many are there as are wanted. */
+export function collect(
+  stream: Gunzip | InflateRaw,
+  stored: Uint8Array,
+  wanted: number,
+): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
-    // One job of the pool inflates a whole chunk.
-    const gunzip = createGunzip({ chunkSize: Math.max(wanted, MIN_CHUNK) });
     const parts: Buffer[] = [];
     let bytes = 0;
     const done = (): void => {
-      gunzip.destroy();
+      stream.destroy();
       const all = parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts);
       resolve(all.subarray(0, wanted));
     };
-    gunzip.on('data', (part: Buffer) => {
+    stream.on('data', (part: Buffer) => {
       parts.push(part);
       bytes += part.length;
       if (bytes >= wanted) done();
     });
-    gunzip.on('end', done);
-    gunzip.on('error', reject);
-    gunzip.end(stored);
+    stream.on('end', done);
+    stream.on('error', reject);
+    stream.end(stored);
   });
 }

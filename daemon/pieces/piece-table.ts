@@ -4,8 +4,8 @@
 import { OverlaybdError } from '../errors.js';
 import { MAX_DECODED_BYTES, MAX_PIECES, mostStored } from './limits.js';
 
-/** How a member is stored. */
-export const CODECS = ['gzip', 'zstd'] as const;
+/** How a member is stored; `deflate`: from a block in the middle of a stream on. */
+export const CODECS = ['gzip', 'zstd', 'deflate'] as const;
 export type PieceCodec = (typeof CODECS)[number];
 
 /** In the column of members: the piece is zeros. */
@@ -44,6 +44,17 @@ export interface PieceTable {
   readonly endPieces: Uint32Array;
   /** Index in {@link CODECS}. */
   readonly codecs: Uint8Array;
+  /** Null if no member has the codec `deflate`. */
+  readonly blocks: BlockStarts | null;
+}
+
+/** Where members of the codec `deflate` begin in their streams: an item for each member. See BlockStart. */
+export interface BlockStarts {
+  readonly bits: Uint8Array;
+  /** Where each window is in `windows`; one more than there are members. */
+  readonly windowBegins: Float64Array;
+  /** Deflated. */
+  readonly windows: Uint8Array;
 }
 
 /** A piece that is stored. */
@@ -136,6 +147,7 @@ export class PieceTableBuilder {
       digests: new Uint8Array(shared(DIGEST_SIZE * count)),
       hasDigest: new Uint8Array(shared(count)),
       ...this.#memberColumns(end),
+      blocks: null,
     };
     table.positions.set(this.#positions);
     table.lengths.set(this.#lengths);

@@ -3,6 +3,7 @@
 
 import { createHash, webcrypto } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { inflateRawSync } from 'node:zlib';
 import { shortRead } from '../blob/file-jobs.js';
 import { readFully, type BlobSource } from '../blob/source.js';
 import { OverlaybdError, formatError, messageOf } from '../errors.js';
@@ -10,6 +11,7 @@ import { hexOf } from '../lib/bytes.js';
 import { DecodedMember, type DecodedCache } from './decoded-cache.js';
 import { inflateBegin } from './gzip-member.js';
 import { MAX_BAD_PIECES, MAX_KEPT_BYTES } from './limits.js';
+import { inflateMiddle, type BlockStart } from './inflate-middle.js';
 import { CODECS, DIGEST_SIZE, NO_MEMBER, type PieceTable } from './piece-table.js';
 import { decodeFrames, type ZstdDecoders } from './zstd-frames.js';
 
@@ -210,11 +212,10 @@ export class PiecesSource implements BlobSource {
       throw this.#badMember(member, `zstd frames of ${wanted} bytes`, 'something else');
     }
     try {
-      const bytes = await inflateBegin(
-        stored,
-        wanted,
-        hasDigest[firstPieces[member] as number] === 1,
-      );
+      const start = blockStartOf(this.#table, member);
+      const bytes = await (start
+        ? inflateMiddle(stored, start, wanted)
+        : inflateBegin(stored, wanted, hasDigest[firstPieces[member] as number] === 1));
       if (bytes.length === wanted) return bytes;
       throw this.#badMember(member, `a gzip member of at least ${wanted} bytes`, bytes.length);
     } catch (error) {
@@ -283,6 +284,15 @@ export class PiecesSource implements BlobSource {
     if (offset + length <= this.size) return;
     throw shortRead(this.name, offset, length, this.size - offset);
   }
+}
+
+/** @returns null if it begins with a gzip member. @throws Error of zlib */
+function blockStartOf({ codecs, blocks }: PieceTable, member: number): BlockStart | null {
+  if (!blocks || CODECS[codecs[member] as number] !== 'deflate') return null;
+  const { bits, windowBegins, windows } = blocks;
+  const begin = windowBegins[member] as number;
+  const window = inflateRawSync(windows.subarray(begin, windowBegins[member + 1]));
+  return { bits: bits[member] as number, window };
 }
 
 async function sha256(bytes: Uint8Array): Promise<Uint8Array> {

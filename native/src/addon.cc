@@ -35,6 +35,7 @@ NAPI_MODULE_INIT() {
     ExportPoll(AddPart(env, exports, "poll"));
     ExportNetlink(AddPart(env, exports, "netlink"));
     ExportIoctl(AddPart(env, exports, "ioctl"));
+    ExportInflaters(AddPart(env, exports, "inflaters"));
     ExportMemory(AddPart(env, exports, "memory"));
     ExportProcess(AddPart(env, exports, "process"));
     return exports;

@@ -18,6 +18,7 @@ void ExportCodecs(Napi::Object codecs);
 void ExportPoll(Napi::Object poll);
 void ExportNetlink(Napi::Object netlink);
 void ExportIoctl(Napi::Object ioctl);
+void ExportInflaters(Napi::Object inflaters);
 void ExportMemory(Napi::Object memory);
 void ExportProcess(Napi::Object process);
 

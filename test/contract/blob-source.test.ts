@@ -1,9 +1,12 @@
 // The contract suite for every kind of source: files, slices of files and of other sources, members of tars, ZFiles of
-// each kind, pieces, memory.
+// each kind, pieces, gzip from the middle, memory.
+import { gzipSync } from 'node:zlib';
 import { EdgeSource } from '../../daemon/blob/edge-source.js';
 import { SliceSource } from '../../daemon/blob/slice-source.js';
 import { ReaderFactory } from '../../daemon/image/reader-factory.js';
 import { sliceOf, type SourceSpec } from '../../daemon/image/spec.js';
+import { indexGzip } from '../../daemon/inflate/index-gzip.js';
+import { UNBOUNDED } from '../../daemon/lib/effort.js';
 import { DecodedCache, DecodedMember } from '../../daemon/pieces/decoded-cache.js';
 import { PiecesSource } from '../../daemon/pieces/pieces-source.js';
 import { MemorySource } from '../support/memory-source.js';
@@ -111,8 +114,24 @@ const pieces: [string, PieceOptions][] = [
   ['gzip members without digests', { codec: 'gzip', pieceSize: 900, digests: false }],
 ];
 
-for (const [name, options] of pieces) {
-  const { blob, around } = writePieces(PLAIN, options);
+const written = pieces.map(([name, options]) => ({ name, ...writePieces(PLAIN, options) }));
+// Small blocks, which begin at any bit.
+for (const [name, bytes] of [
+  ['gzip, from the middle', gzipSync(PLAIN, { memLevel: 1 })],
+  [
+    'gzip of two members',
+    Buffer.concat(
+      [PLAIN.subarray(0, 5000), PLAIN.subarray(5000)].map((each) =>
+        gzipSync(each, { memLevel: 1 }),
+      ),
+    ),
+  ],
+] as const) {
+  const table = await indexGzip(new MemorySource(bytes), UNBOUNDED, () => undefined, 1000);
+  written.push({ name, blob: bytes, around: { kind: 'pieces', name, table } });
+}
+
+for (const { name, blob, around } of written) {
   const table = { ...around.table, size: SIZE };
   await blobSourceSuite(name, async (t) => {
     const readers = new ReaderFactory();

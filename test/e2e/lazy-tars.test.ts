@@ -1,7 +1,7 @@
 // Layers that common tools have written: their trees are what is expected, in every field.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { gunzipSync } from 'node:zlib';
+import { gzipSync } from 'node:zlib';
 import tap, { test, type Test } from 'tap';
 import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
 import type { ReadDevice } from '../support/erofs/demand.js';
@@ -33,6 +33,7 @@ const TREES: [fixture: string, archive: string, tree: string][] = [
   ['f06-tar-bsdtar', 'layer.tar', 'expected.tree.jsonl'],
   ['f07-tar-ustar-v7', 'ustar.tar', 'ustar.tree.jsonl'],
   ['f07-tar-ustar-v7', 'v7.tar', 'v7.tree.jsonl'],
+  ['f20-soci', 'layer.tar.gz', 'expected.tree.jsonl'],
 ];
 
 for (const [fixture, archive, tree] of TREES) {
@@ -47,24 +48,18 @@ await test('f01-oci-targz-umoci: four layers', async (t) => {
   const root = requireLazyFixtures(t);
   if (root === null) return;
   const fixture = join(root, 'f01-oci-targz-umoci');
-  const blob = (digest: string): Buffer =>
-    readFileSync(join(fixture, 'image/blobs/sha256', digest.replace('sha256:', '')));
+  const pathOf = (digest: string): string =>
+    join(fixture, 'image/blobs/sha256', digest.replace('sha256:', ''));
   interface Named {
     digest: string;
   }
   const index = JSON.parse(readFileSync(join(fixture, 'image/index.json'), 'utf8')) as {
     manifests: Named[];
   };
-  const manifest = JSON.parse(blob(index.manifests[0]?.digest ?? '').toString()) as {
+  const manifest = JSON.parse(readFileSync(pathOf(index.manifests[0]?.digest ?? ''), 'utf8')) as {
     layers: Named[];
   };
-  const folder = t.testdir();
-  mkdirSync(folder, { recursive: true });
-  const archives = manifest.layers.map(({ digest }, i) => {
-    const path = join(folder, `layer${i}.tar`);
-    writeFileSync(path, gunzipSync(blob(digest)));
-    return path;
-  });
+  const archives = manifest.layers.map(({ digest }) => pathOf(digest));
   t.equal(archives.length, 4);
   compare(t, await linesOf(archives), expectedTree(fixture, 'expected.tree.jsonl'));
 });
@@ -134,6 +129,36 @@ await test('a daemon serves layers: clients copy them, and the kernel mounts the
   } finally {
     await runTool('umount', [dir]);
   }
+});
+
+await test('a daemon serves a layer in gzip: clients see the bytes of the plain layer', async (t) => {
+  const root = requireLazyFixtures(t);
+  if (root === null || !requireTool(t, 'nbdcopy')) return;
+  const plain = join(root, 'f03-tar-pax/layer.tar');
+  const folder = shortFolder(t);
+  const zipped = join(folder, 'layer.tar.gz');
+  const bytes = readFileSync(plain);
+  const half = bytes.length / 2;
+  // Two members, and what is left of a tape.
+  const members = [bytes.subarray(0, half), bytes.subarray(half)].map((each) => gzipSync(each));
+  writeFileSync(zipped, Buffer.concat([...members, Buffer.alloc(10_240)]));
+  const daemon = await DaemonProcess.start(t, [
+    '--export',
+    `a=${plain}`,
+    '--export',
+    `b=${zipped}`,
+  ]);
+  const copies: Buffer[] = [];
+  for (const name of ['a', 'b']) {
+    const uri = `nbd+unix:///${name}?socket=${daemon.socketPath}`;
+    const copied = await runTool('nbdcopy', [uri, join(folder, name)]);
+    t.equal(copied.code, 0, copied.stderr);
+    copies.push(readFileSync(join(folder, name)).subarray(4096));
+  }
+  t.ok((copies[0] as Buffer).equals(copies[1] as Buffer), 'all but the superblock');
+  await daemon.stop(t);
+  const verified = await runDaemon(['verify', zipped]);
+  t.equal(verified.code, 0, verified.stderr);
 });
 
 await test('verify and inspect', async (t) => {

@@ -1,4 +1,5 @@
 // Damaged and forged blobs, and the invariants of opening and reading them; for test/property and test/fuzz.
+import { gzipSync } from 'node:zlib';
 import * as fc from 'fast-check';
 import { OverlaybdError } from '../../daemon/errors.js';
 import { paxRecord, writeArchive } from './archive-writer.js';
@@ -81,6 +82,7 @@ export const blobs: Readonly<Record<string, Buffer>> = {
   estargz: healthyToc('eStargz'),
   stargz: healthyToc('stargz'),
   'zstd:chunked': healthyToc('zstd:chunked'),
+  'archive in gzip': gzipSync(archive, { memLevel: 1 }),
   'zfile of a raw disk': writeZfile(randomBytes(4, 3000), { digest: false }),
 };
 

@@ -39,6 +39,12 @@ const calls: Record<string, { args: unknown[]; kinds: string }> = {
   'sockets.localName': { args: [NO_SUCH_FD], kinds: 'n' },
   'sockets.peerUid': { args: [NO_SUCH_FD], kinds: 'n' },
   'sockets.untaken': { args: [NO_SUCH_FD], kinds: 'n' },
+  'inflaters.run': {
+    args: [0, buffer, 0, 16, Buffer.alloc(8), 0, 8, 0, new Int32Array(4)],
+    kinds: 'n b n n b n n n i',
+  },
+  'inflaters.window': { args: [0, Buffer.alloc(32_768)], kinds: 'n b' },
+  'inflaters.close': { args: [0], kinds: 'n' },
   'memory.releasePages': { args: [buffer], kinds: 'b' },
   'sockets.peerPid': { args: [NO_SUCH_FD], kinds: 'n' },
   'descriptors.takeStandard': { args: [NO_SUCH_FD], kinds: 'n' },
@@ -140,6 +146,7 @@ await t.test('every function of the addon is in the list above', async (test) =>
   const without = [
     'poll.Poll',
     'sockets.pair',
+    'inflaters.open',
     'netlink.family',
     'memory.lock',
     'process.ioFlusher',
