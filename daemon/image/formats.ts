@@ -293,7 +293,14 @@ const raw: Content = {
   probe: () => true,
   open: ({ source }, head, { mayBeRaw }) => {
     if (!mayBeRaw) {
-      throw new OverlaybdError('BAD_FORMAT', `${source.name}: not an LSMT layer: no such header`);
+      if (isZstd(head)) {
+        const message = `${source.name}: zstd, and not zstd:chunked: archives in zstd are not supported yet: unpack it`;
+        throw new OverlaybdError('UNSUPPORTED', message);
+      }
+      throw new OverlaybdError(
+        'BAD_FORMAT',
+        `${source.name}: neither an LSMT layer nor an archive of files: no such header`,
+      );
     }
     if (source.size === 0) throw new OverlaybdError('BAD_FORMAT', `${source.name}: empty`);
     return Promise.resolve({ kind: 'raw', doubts: rawDiskDoubts(head, source.size) });

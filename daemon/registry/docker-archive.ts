@@ -19,6 +19,7 @@ import type { ResolvedImage } from './manifest-source.js';
 import { MAX_MANIFEST_LAYERS, MAX_MANIFEST_SIZE } from './manifest.js';
 import { stackOf } from './overlaybd-layers.js';
 import { parseReference, type ArchiveReference } from './reference.js';
+import { ordinaryNote } from './resolve-manifest.js';
 import { readTarMembers, type TarMember } from './tar-members.js';
 
 /** Images of one archive. */
@@ -44,7 +45,7 @@ type ArchivedImage = v.InferOutput<typeof manifestSchema>[number];
 
 /**
  * @throws OverlaybdError NOT_FOUND, BAD_ARGUMENT if the archive has several images and none is named,
- *   UNSUPPORTED for an ordinary image or a compressed archive, BAD_FORMAT, LIMIT, IO
+ *   UNSUPPORTED for turboOCI or a compressed archive, BAD_FORMAT, LIMIT, IO
  */
 export async function resolveArchive(reference: ArchiveReference): Promise<ResolvedImage> {
   const path = resolve(reference.path);
@@ -81,8 +82,8 @@ async function resolveIn(
   }
   const found = stackOf(parts, kinds, name, (part) => shown(layers[parts.indexOf(part)] ?? ''));
   if (found) return { name, digest, ...found };
-  const what = `an ordinary image of ${counted(layers.length, 'layer')}, not an overlaybd image`;
-  throw new OverlaybdError('UNSUPPORTED', `${name}: ${what}; convert it, and save it again`);
+  if (parts.length === 0) throw new OverlaybdError('BAD_FORMAT', `${name}: it has no layers`);
+  return { name, digest, lowers: parts, trace: null, notes: [ordinaryNote(name)] };
 }
 
 /** @throws OverlaybdError UNSUPPORTED */

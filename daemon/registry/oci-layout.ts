@@ -99,6 +99,7 @@ function placeOf(
       sizes.set(path, size);
       return fileRef(path);
     },
+    hasAllBytes: true,
     look: (layer) => lookAt(pathOf(folder, layer.digest)),
     referrers: async (digest) => {
       const tagged = entries.find((entry) => tagOf(entry) === fallbackTag(digest));

@@ -34,6 +34,8 @@ export interface ImagePlace {
   referrers(digest: string): Promise<FoundReferrers>;
   blob(layer: Descriptor): BlobRef;
   readonly look: LookAtLayer;
+  /** Whether all bytes of its layers are on a disk: an ordinary image is served by reading them when it is opened. */
+  readonly hasAllBytes: boolean;
 }
 
 /** What refers to a manifest. */
@@ -53,8 +55,8 @@ interface Reached {
 
 /**
  * @param top what the name stands for; its bytes have its digest
- * @throws OverlaybdError NOT_FOUND for a platform that is not there, UNSUPPORTED for an ordinary image or
- *   turboOCI, BAD_FORMAT, BAD_CHECKSUM, LIMIT, and what `place` throws
+ * @throws OverlaybdError NOT_FOUND for a platform that is not there, UNSUPPORTED for an ordinary image
+ *   of a registry or turboOCI, BAD_FORMAT, BAD_CHECKSUM, LIMIT, and what `place` throws
  */
 export async function resolveManifest(
   top: FetchedManifest,
@@ -165,7 +167,26 @@ async function resolveReferrer(
       }
     }
   }
-  throw ordinaryImage(plain, place.name, hasTurbo, problems);
+  return archivesOf(plain, place) ?? failOrdinary(plain, place.name, hasTurbo, problems);
+}
+
+/** An ordinary image whose layers are at hand. */
+function archivesOf(
+  { manifest: { layers }, digest }: Reached,
+  place: ImagePlace,
+): ResolvedImage | null {
+  if (!place.hasAllBytes || layers.length === 0) return null;
+  const { name } = place;
+  const lowers = layers.map((layer, i) => {
+    checkServedDigest(layer.digest, `${name}: layer ${i} of ${layers.length}`);
+    return place.blob(layer);
+  });
+  return { name, digest, lowers, trace: null, notes: [ordinaryNote(name)] };
+}
+
+/** @param name of the image */
+export function ordinaryNote(name: string): string {
+  return `${name}: an ordinary image: its layers are read when it is opened`;
 }
 
 async function openReferrer(
@@ -185,12 +206,12 @@ async function openReferrer(
   return imageOf(reached, layers, place, [note]);
 }
 
-function ordinaryImage(
+function failOrdinary(
   { manifest, digest }: Reached,
   name: string,
   hasTurbo: boolean,
   problems: readonly string[],
-): OverlaybdError {
+): never {
   const { layers } = manifest;
   const reasons = [...new Set(problems)].join('; ');
   const none = hasTurbo ? 'only a turboOCI one refers to it' : 'none refers to it';
@@ -204,7 +225,7 @@ function ordinaryImage(
       ? ''
       : '; if it was one, a copy without its annotations was made: skopeo copy needs --preserve-digests';
   const what = `an ordinary image of ${counted(layers.length, 'layer')}, not an overlaybd image`;
-  return new OverlaybdError('UNSUPPORTED', `${name}: ${what}, and ${why}; ${advice}${hint}`, {
+  throw new OverlaybdError('UNSUPPORTED', `${name}: ${what}, and ${why}; ${advice}${hint}`, {
     facts: { image: name, digest },
   });
 }

@@ -95,6 +95,7 @@ function placeOf(
       return found;
     },
     referrers: (digest) => findReferrers(digest, name, pull, manifests),
+    hasAllBytes: false,
     look: source.head
       ? async (layer) => {
           const length = Math.min(layer.size, BLOB_HEAD_SIZE);

@@ -1,8 +1,10 @@
 // Layers that common tools have written: their trees are what is expected, in every field.
+import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import tap, { test, type Test } from 'tap';
+import { writeArchive } from '../support/archive-writer.js';
 import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
 import type { ReadDevice } from '../support/erofs/demand.js';
 import { readErofs } from '../support/erofs/reader.js';
@@ -16,11 +18,22 @@ tap.setTimeout(300_000);
 
 /** @param layers bottom first */
 function linesOf(layers: readonly string[]): Promise<TreeLine[]> {
-  return withDevice(layers, async ({ device }) => {
-    const bytes = await readRange(device, 0, device.size);
-    const read: ReadDevice = (offset, length) => bytes.subarray(offset, offset + length);
-    return treeLines(readErofs(read, device.size).entries);
-  });
+  return withDevice(layers, async ({ device }) => linesIn(await readRange(device, 0, device.size)));
+}
+
+function linesIn(device: Buffer): TreeLine[] {
+  const read: ReadDevice = (offset, length) => device.subarray(offset, offset + length);
+  return treeLines(readErofs(read, device.length).entries);
+}
+
+/** Of an image as a daemon serves it. */
+async function servedLines(t: Test, image: string): Promise<TreeLine[]> {
+  const daemon = await DaemonProcess.start(t, [image]);
+  const copy = join(shortFolder(t), 'copy');
+  const copied = await runTool('nbdcopy', [`nbd+unix://?socket=${daemon.socketPath}`, copy]);
+  t.equal(copied.code, 0, copied.stderr);
+  await daemon.stop(t);
+  return linesIn(readFileSync(copy));
 }
 
 const TREES: [fixture: string, archive: string, tree: string][] = [
@@ -44,24 +57,30 @@ for (const [fixture, archive, tree] of TREES) {
   });
 }
 
-await test('f01-oci-targz-umoci: four layers', async (t) => {
+await test('f01-oci-targz-umoci: an ordinary image of four layers in a layout', async (t) => {
   const root = requireLazyFixtures(t);
-  if (root === null) return;
+  if (root === null || !requireTool(t, 'nbdcopy')) return;
   const fixture = join(root, 'f01-oci-targz-umoci');
-  const pathOf = (digest: string): string =>
-    join(fixture, 'image/blobs/sha256', digest.replace('sha256:', ''));
-  interface Named {
-    digest: string;
-  }
-  const index = JSON.parse(readFileSync(join(fixture, 'image/index.json'), 'utf8')) as {
-    manifests: Named[];
-  };
-  const manifest = JSON.parse(readFileSync(pathOf(index.manifests[0]?.digest ?? ''), 'utf8')) as {
-    layers: Named[];
-  };
-  const archives = manifest.layers.map(({ digest }) => pathOf(digest));
-  t.equal(archives.length, 4);
-  compare(t, await linesOf(archives), expectedTree(fixture, 'expected.tree.jsonl'));
+  const lines = await servedLines(t, `oci:${join(fixture, 'image')}`);
+  compare(t, lines, expectedTree(fixture, 'expected.tree.jsonl'));
+});
+
+await test('docker-archive: an ordinary image', async (t) => {
+  const root = requireLazyFixtures(t);
+  if (root === null || !requireTool(t, 'nbdcopy')) return;
+  const config = Buffer.from('{}');
+  const id = createHash('sha256').update(config).digest('hex');
+  const layer = readFileSync(join(root, 'f03-tar-pax/layer.tar'));
+  const manifest = [{ Config: `${id}.json`, RepoTags: ['app:1'], Layers: ['0/layer.tar'] }];
+  const path = join(shortFolder(t), 'saved.tar');
+  const members = [
+    { name: '0/layer.tar', content: layer },
+    { name: `${id}.json`, content: config },
+    { name: 'manifest.json', content: JSON.stringify(manifest) },
+  ];
+  writeFileSync(path, writeArchive(members));
+  const lines = await servedLines(t, `docker-archive:${path}`);
+  compare(t, lines, expectedTree(root, 'f03-tar-pax', 'expected.tree.jsonl'));
 });
 
 const DAMAGED: [fixture: string, code: string, message: RegExp][] = [

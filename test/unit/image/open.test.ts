@@ -130,14 +130,17 @@ await test('a single file that is not a layer is a raw disk, wrapped or not', as
 });
 
 await test('a file that is not a layer is an error in a stack', async (t) => {
-  const expected = { code: 'BAD_FORMAT', message: /\/file1: not an LSMT layer: no such header$/ };
+  const expected = {
+    code: 'BAD_FORMAT',
+    message: /\/file1: neither an LSMT layer nor an archive of files: no such header$/,
+  };
   await t.rejects(sizeOf(filesOf(t, layer(MIB), textBytes(1, 10_000))), expected);
   await t.rejects(sizeOf(filesOf(t, layer(MIB), writeZfile(textBytes(1, 10_000)))), {
     code: 'BAD_FORMAT',
-    message: /\/file1 \(zfile\): not an LSMT layer/,
+    message: /\/file1 \(zfile\): neither an LSMT layer/,
   });
   await t.rejects(sizeOf(filesOf(t, layer(MIB), Buffer.alloc(0))), {
-    message: /\/file1: not an LSMT layer/,
+    message: /\/file1: neither an LSMT layer/,
   });
 });
 

@@ -92,10 +92,7 @@ await test('referrers by their tag, and among the images', async (t) => {
   );
   const native = { artifactType: NATIVE };
   const converted = layout.manifest({ ...imageManifest(layers), subject: plain }, null, native);
-  await t.rejects(resolve(`oci:${layout.folder}:plain`), {
-    code: 'UNSUPPORTED',
-    message: /none refers to it/,
-  });
+  t.match(await resolve(`oci:${layout.folder}:plain`), { notes: [/its layers are read when/] });
   layout.manifest(imageIndex([converted]), String(plain['digest']).replace(':', '-'));
   t.match(await resolve(`oci:${layout.folder}:plain`), {
     digest: converted['digest'],
@@ -114,9 +111,9 @@ await test('layers without annotations are recognised by their bytes', async (t)
   t.equal(lowers.length, 2);
   t.match(notes, [/have no overlaybd annotations/]);
   layout.manifest(imageManifest([layout.blob(Buffer.from('text'), null, OCI_LAYER)]), 'plain');
-  await t.rejects(resolve(`oci:${layout.folder}:plain`), {
-    code: 'UNSUPPORTED',
-    message: /an ordinary image of 1 layer/,
+  t.match(await resolve(`oci:${layout.folder}:plain`), {
+    lowers: { length: 1 },
+    notes: [/an ordinary image: its layers are read when it is opened/],
   });
 });
 
