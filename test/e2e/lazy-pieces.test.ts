@@ -1,7 +1,13 @@
 // Blobs of eStargz, stargz and zstd:chunked that their own tools have written, opened as `serve` does: their trees are
 // what is expected, in every field, and damaged ones end as they must.
+import { readdirSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import tap, { test } from 'tap';
+import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
+import { asMounted, folderTree } from '../support/folder-tree.js';
+import { withLoopMount } from '../support/fuse-loop.js';
+import { requireTool } from '../support/tools.js';
 import { compareTrees } from '../support/compare-trees.js';
 import { treeOfDevice } from '../support/erofs/tree-of-device.js';
 import { withDevice } from '../support/in-process.js';
@@ -99,4 +105,37 @@ await test('neg-05-estargz-chunk-bit: one file cannot be read, the others can', 
     t.ok(bad);
     t.ok(lines.length > 5);
   });
+});
+
+for (const [fixture, blob] of TREES) {
+  await test(`${fixture}: a daemon serves it, and the kernel mounts it`, async (t) => {
+    const root = requireLazyFixtures(t);
+    if (root === null || !requireTool(t, 'nbdfuse', 'fusermount3', 'mount', 'python3')) return;
+    const daemon = await DaemonProcess.start(t, [join(root, fixture, blob)]);
+    await withLoopMount(t, daemon.socketPath, shortFolder(t), async (dir) => {
+      const expected = expectedTree(root, fixture, 'expected.tree.jsonl');
+      compareTrees(t, await folderTree(dir), asMounted(expected));
+    });
+    await daemon.stop(t);
+  });
+}
+
+await test('neg-05: the kernel reads the other files; verify names the one that is bad', async (t) => {
+  const root = requireLazyFixtures(t);
+  if (root === null) return;
+  const blob = join(root, 'neg-05-estargz-chunk-bit/layer.tar.gz');
+  const verified = await runDaemon(['verify', blob]);
+  t.equal(verified.code, 1);
+  t.match(verified.stdout, /piece 1 at byte 328: .*; file "sizes\/s4097"/);
+  t.match(verified.stdout, /bad: 1 problem/);
+  if (!requireTool(t, 'nbdfuse', 'fusermount3', 'mount')) return;
+  const daemon = await DaemonProcess.start(t, [blob]);
+  await withLoopMount(t, daemon.socketPath, shortFolder(t), async (dir) => {
+    for (const name of readdirSync(join(dir, 'sizes'))) {
+      const read = readFile(join(dir, 'sizes', name));
+      if (name === 's4097') await t.rejects(read, { code: 'EIO' });
+      else await t.resolves(read, name);
+    }
+  });
+  await daemon.stop(t);
 });
