@@ -2,18 +2,19 @@
 
 import type { Argv } from 'yargs';
 import { EXIT_OK } from './exit-codes.js';
+import { besideOf, besideOptions, type BesideArguments } from './options/beside.js';
 import { registriesOf, registryOptions, type RegistryArguments } from './options/registry.js';
 import { imageWords } from './options/values.js';
 import { namedWords } from './options/words.js';
 import { print, remark, stderrLog } from './output.js';
 
-export interface InspectArguments extends RegistryArguments {
+export interface InspectArguments extends RegistryArguments, BesideArguments {
   image?: string[] | undefined;
   json?: boolean | undefined;
 }
 
 export function builder(yargs: Argv): Argv<InspectArguments> {
-  return registryOptions(yargs)
+  return besideOptions(registryOptions(yargs))
     .positional('image', {
       describe:
         'an image of a registry, an image configuration (config.v1.json), layer blobs, bottom first, or one file of an upper',
@@ -33,7 +34,7 @@ export async function run(args: InspectArguments): Promise<number> {
   const { withFetcher } = await import('../fetch/own-fetcher.js');
   const words = namedWords(imageWords(args.image));
   const text = await withFetcher(await registriesOf(args, remark), stderrLog, (remote) =>
-    inspectImage(words, args.json === true, remote),
+    inspectImage(words, args.json === true, remote, besideOf(args)),
   );
   await print(text);
   return EXIT_OK;

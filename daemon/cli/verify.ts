@@ -4,18 +4,19 @@ import type { Argv } from 'yargs';
 import { printableJson } from '../lib/printable.js';
 import type { VerifyReport } from '../inspect/verify-image.js';
 import { EXIT_FAILURE, EXIT_OK } from './exit-codes.js';
+import { besideOf, besideOptions, type BesideArguments } from './options/beside.js';
 import { registriesOf, registryOptions, type RegistryArguments } from './options/registry.js';
 import { imageWords } from './options/values.js';
 import { namedWords } from './options/words.js';
 import { print, remark, stderrLog } from './output.js';
 
-export interface VerifyArguments extends RegistryArguments {
+export interface VerifyArguments extends RegistryArguments, BesideArguments {
   image?: string[] | undefined;
   json?: boolean | undefined;
 }
 
 export function builder(yargs: Argv): Argv<VerifyArguments> {
-  return registryOptions(yargs)
+  return besideOptions(registryOptions(yargs))
     .positional('image', {
       describe:
         'an image of a registry, an image configuration (config.v1.json), or layer blobs, bottom first',
@@ -51,6 +52,7 @@ export async function run(args: VerifyArguments): Promise<number> {
     report = await withFetcher(await registriesOf(args, remark), stderrLog, (remote) =>
       verifyImage(words, {
         remote,
+        beside: besideOf(args),
         signal: abort.signal,
         progress: (done, total) => bar.update(done, total),
       }),

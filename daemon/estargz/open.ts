@@ -19,6 +19,8 @@ import { readToc, type TocOptions } from './toc.js';
 export interface TocWishes {
   /** The digests that it must have; null if nothing says them. */
   readonly toc: { readonly json: string | null; readonly manifest: string | null } | null;
+  /** The blob with the table of contents, if it is not in the layer. */
+  readonly tocSource: BlobSource | null;
   readonly effort: Effort;
 }
 
@@ -41,15 +43,20 @@ export async function openEstargz(
   wishes: TocWishes,
 ): Promise<OpenedToc> {
   const { name, size } = source;
-  if (tocOffset === null) {
-    const text = `${name}: ${kind}: the blob with its table of contents is not known`;
+  const { toc, tocSource } = wishes;
+  const blobEnd = size - footerSize;
+  if ((tocOffset === null) !== (tocSource !== null)) {
+    const what = tocOffset === null ? 'in another blob: name it with --toc-blob' : 'in the layer';
+    const text = `${name}: ${kind}: its table of contents is ${what}`;
     throw new OverlaybdError('UNSUPPORTED', text, { facts: { blob: name } });
   }
-  const tocSize = size - footerSize - tocOffset;
-  checkSize(name, tocOffset, tocSize);
-  const json = await inflateToc(await readFully(source, tocOffset, tocSize), name, tocOffset);
-  const digest = checkedDigest(json, wishes.toc?.json ?? null, name, tocOffset);
-  return openToc(json, digest, { name, codec: 'gzip', end: tocOffset }, wishes);
+  const from = tocSource ?? source;
+  const begin = tocOffset ?? 0;
+  const end = tocSource ? tocSource.size : blobEnd;
+  checkSize(from.name, begin, end - begin);
+  const json = await inflateToc(await readFully(from, begin, end - begin), from.name, begin);
+  const digest = checkedDigest(json, toc?.json ?? null, from.name, begin);
+  return openToc(json, digest, { name, codec: 'gzip', end: tocOffset ?? blobEnd }, wishes);
 }
 
 /**
@@ -75,7 +82,8 @@ export async function openChunked(
       got: 'something else',
     });
   }
-  if (wishes.toc?.json) checkedDigest(Buffer.from(json.buffer), wishes.toc.json, name, offset);
+  if (wishes.toc?.json && !wishes.toc.manifest)
+    checkedDigest(Buffer.from(json.buffer), wishes.toc.json, name, offset);
   return openToc(Buffer.from(json.buffer), digest, { name, codec: 'zstd', end: offset }, wishes);
 }
 

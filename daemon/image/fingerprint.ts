@@ -38,9 +38,15 @@ export async function marksOf(plan: ImagePlan, files: ImageBlobs): Promise<Image
   const tocs = plan.lowers.map((ref) => tocText(plan.tocs?.get(keyOfRef(ref))));
   // Blobs that were opened with another table of contents, or with one that nothing verified, are not the same image.
   if (plan.tocs) hash.update(tocs.join('\n'));
+  const tocBlob = plan.tocBlob ? await sampleOf(await files.openPlain(plan.tocBlob)) : null;
+  if (tocBlob) hash.update(`${tocBlob.size}\n`).update(tocBlob.head).update(tocBlob.tail);
   return {
     fingerprint: hash.digest('hex'),
-    identity: [...samples.map(({ key }) => key), ...(plan.tocs ? tocs : [])].join(' '),
+    identity: [
+      ...samples.map(({ key }) => key),
+      ...(plan.tocs ? tocs : []),
+      ...(tocBlob ? [`toc blob ${tocBlob.key}`] : []),
+    ].join(' '),
   };
 }
 

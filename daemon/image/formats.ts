@@ -95,6 +95,8 @@ export interface ContentRules {
   readonly toc: TocDigests | null;
   /** Whether a table of contents that nothing verifies is refused: it comes from a registry or a layout. */
   readonly needsToc: boolean;
+  /** The blob with the table of contents, if it is not in the layer. */
+  readonly tocSource: BlobSource | null;
 }
 
 /** A format that contains one blob. */
@@ -191,7 +193,11 @@ const estargz: Content = {
   open: async ({ source }, _, rules, { effort }) => {
     checkToc(rules, rules.toc?.json ?? null, source.name);
     const footer = parseFooter(await tailOf(source), source.name, source.size) as EstargzFooter;
-    const opened = await openEstargz(source, footer, { toc: rules.toc, effort });
+    const opened = await openEstargz(source, footer, {
+      toc: rules.toc,
+      tocSource: rules.tocSource,
+      effort,
+    });
     return treeContent(footer.kind, `a footer of ${footer.size} bytes`, opened);
   },
 };
@@ -208,6 +214,7 @@ const chunked: Content = {
     const footer = parseChunkedFooter(await tailOf(source), name, size) as ChunkedFooter;
     const opened = await openChunked(source, footer, readers.zstdDecoders(), {
       toc: rules.toc,
+      tocSource: null,
       effort,
     });
     return treeContent('zstd:chunked', 'a footer with its magic', opened);
@@ -342,7 +349,11 @@ export async function openContent(
   const contents = FORMATS.filter((each) => each.kind === 'content');
   const tail = await tailOf(inner.source);
   const format = contents.find((each) => each.probe(head, tail, inner.source));
-  return (format ?? raw).open(inner, head, rules, tools);
+  const content = await (format ?? raw).open(inner, head, rules, tools);
+  if (format === estargz || format === chunked || (!rules.toc && !rules.tocSource)) return content;
+  // What would be served is not what was promised, and nothing would verify it.
+  const message = `${inner.source.name}: it is to have a table of contents, and is neither eStargz nor zstd:chunked`;
+  throw new OverlaybdError('BAD_FORMAT', message);
 }
 
 /** Comes from memory, if the bytes are in the edges of the blob. */

@@ -7,14 +7,25 @@ export interface ImageSource {
   readonly blobs: readonly BlobRef[];
   /** The number of the one partition that is served; null is the whole disk. */
   readonly partition: number | null;
+  /** What lies beside the one layer; absent: nothing. */
+  readonly beside?: Beside;
+}
+
+/** What is named beside a layer of files that is given as a file. */
+export interface Beside {
+  /** The path of the blob with its table of contents; null: it is in the layer. */
+  readonly tocBlob: string | null;
+  /** The digest that its table of contents must have; null: any. */
+  readonly tocDigest: string | null;
 }
 
 /** The source that words of a command line, a configuration or a request name. */
 export function sourceOfWords(
   words: readonly string[],
   partition: number | null = null,
+  beside: Beside | null = null,
 ): ImageSource {
-  return { blobs: words.map(refOfText), partition };
+  return { blobs: words.map(refOfText), partition, ...(beside && { beside }) };
 }
 
 /** The words that name these blobs. */

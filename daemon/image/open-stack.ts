@@ -78,7 +78,7 @@ function treesOf(layers: readonly OpenedLayer[]): LayerTree[] {
  */
 export async function openLower(
   ref: BlobRef,
-  { mayBeRaw, tocs }: ImagePlan,
+  { mayBeRaw, tocs, tocBlob }: ImagePlan,
   options: StackOptions,
   contents = new Map<string, LayerContent>(),
 ): Promise<OpenedLayer> {
@@ -91,6 +91,7 @@ export async function openLower(
     mayBeUpper: mayBeUpper && mayBeRaw,
     toc,
     needsToc: tocs !== null,
+    tocSource: tocBlob && (await (await files.openPlain(tocBlob)).content(effort)).source,
   };
   const key = `${blob.key} ${toc?.json ?? ''} ${toc?.manifest ?? ''}`;
   const content = contents.get(key) ?? (await openContent(inner, rules, options));

@@ -93,7 +93,8 @@ export async function openImage<T = never>(
 ): Promise<OpenedImage | T> {
   const files = new ImageBlobs(options.pool);
   try {
-    const plan = await planImage(source.blobs, files, options);
+    const { beside } = source;
+    const plan = await planImage(source.blobs, files, { ...options, beside });
     const marks = await marksOfPart(plan, files, source.partition);
     // They must be the same blobs: a fingerprint does not look at all of their bytes.
     const found = plan.upper ? null : await shared(marks, plan.name);

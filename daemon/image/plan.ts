@@ -26,6 +26,7 @@ import { checkServedDigest, isDigest, isSha256 } from '../registry/digest.js';
 import type { TocDigests } from '../registry/toc-annotations.js';
 import { parseRepoBlobUrl, type RepositoryUrl } from '../registry/repo-blob-url.js';
 import type { PooledBlob } from './blob-pool.js';
+import type { Beside } from './image-source.js';
 import type { ImageBlobs } from './image-blobs.js';
 import { noImages, type RemoteImages } from '../registry/remote.js';
 
@@ -55,6 +56,8 @@ export interface ImagePlan {
   readonly mayBeRaw: boolean;
   /** What the tables of contents of layers must be, by the key of the layer's name; null: nothing says it. */
   readonly tocs: ReadonlyMap<string, TocDigests> | null;
+  /** The blob with the table of contents of the only layer; null: it is in the layer. */
+  readonly tocBlob: BlobRef | null;
   /** What the operator should know, but need not act on. */
   readonly notes: readonly string[];
 }
@@ -63,6 +66,7 @@ export interface PlanOptions {
   readonly effort: Effort;
   /** This thread's line to the fetcher; called for images of registries, layouts and archives only. */
   readonly remote: () => RemoteImages;
+  readonly beside?: Beside | undefined;
 }
 
 /**
@@ -74,19 +78,21 @@ export interface PlanOptions {
 export async function planImage(
   blobs: readonly BlobRef[],
   files: ImageBlobs,
-  { effort, remote }: PlanOptions = { effort: UNBOUNDED, remote: noImages },
+  { effort, remote, beside }: PlanOptions = { effort: UNBOUNDED, remote: noImages },
 ): Promise<ImagePlan> {
   const [first] = blobs;
   if (first === undefined) throw new OverlaybdError('BAD_ARGUMENT', 'no image is named');
   checkLayerCount(blobs.length, describeRef(first));
+  if (beside && (first.kind === 'image' || blobs.length > 1)) throw notBeside(describeRef(first));
   if (first.kind === 'image' && blobs.length === 1) return planReference(first.reference, remote());
   const lowers = blobs.map(absoluteRef);
   const distinct = [...new Map(lowers.map((ref) => [keyOfRef(ref), ref])).values()];
   const texts = await mapEach(distinct, PARALLEL_FILES, (ref) => readConfig(ref, files, effort));
   const config = texts.findIndex((text) => text !== null);
   const ref = distinct[config];
-  if (ref === undefined) return planBlobs(blobs, lowers);
+  if (ref === undefined) return planBlobs(blobs, lowers, beside);
   const name = describeRef(ref);
+  if (beside) throw notBeside(name);
   if (blobs.length > 1) {
     const message = `${name}: a configuration cannot be one of several layers`;
     throw new OverlaybdError('BAD_ARGUMENT', message);
@@ -107,7 +113,7 @@ async function planReference(reference: string, remote: RemoteImages): Promise<I
   });
   checkLayerCount(lowers.length, name);
   checkRegistryBytes(lowers, name);
-  return { name, lowers, upper: null, trace, mayBeRaw: false, tocs, notes };
+  return { name, lowers, upper: null, trace, mayBeRaw: false, tocs, tocBlob: null, notes };
 }
 
 /** A short name may be a misspelt path. */
@@ -120,7 +126,16 @@ async function withOtherReading(reference: string, error: unknown): Promise<unkn
   return new OverlaybdError(error.code, message, { cause: error, facts: error.facts });
 }
 
-function planBlobs(named: readonly BlobRef[], lowers: readonly BlobRef[]): ImagePlan {
+function notBeside(name: string): OverlaybdError {
+  const message = `${name}: --toc-blob and --toc-digest are for one layer that is given as a file`;
+  return new OverlaybdError('BAD_ARGUMENT', message);
+}
+
+function planBlobs(
+  named: readonly BlobRef[],
+  lowers: readonly BlobRef[],
+  { tocBlob = null, tocDigest = null }: Partial<Beside> = {},
+): ImagePlan {
   const name = describeRef(named[0] as BlobRef);
   const isAlone = named.length === 1;
   return {
@@ -129,7 +144,11 @@ function planBlobs(named: readonly BlobRef[], lowers: readonly BlobRef[]): Image
     upper: null,
     trace: null,
     mayBeRaw: isAlone,
-    tocs: null,
+    tocs:
+      tocDigest === null
+        ? null
+        : new Map(lowers.map((ref) => [keyOfRef(ref), { json: tocDigest, manifest: tocDigest }])),
+    tocBlob: tocBlob === null ? null : absoluteRef(fileRef(tocBlob)),
     notes: [],
   };
 }
@@ -175,6 +194,7 @@ async function planConfig(path: string, json: string): Promise<ImagePlan> {
     trace,
     mayBeRaw: false,
     tocs: null,
+    tocBlob: null,
     notes,
   };
 }

@@ -1,6 +1,7 @@
 // The whole of `inspect` but the command line: words to text. Opens, gathers, renders, closes.
 
 import { imageFacts } from './image-facts.js';
+import type { Beside } from '../image/image-source.js';
 import { NO_REMOTE, type Remote } from '../registry/remote.js';
 import { withInspectedImage, type InspectedImage } from './open-for-inspection.js';
 import { printableJson } from '../lib/printable.js';
@@ -15,10 +16,11 @@ export function inspectImage(
   words: readonly string[],
   json: boolean,
   remote: Remote = NO_REMOTE,
+  beside: Beside | null = null,
 ): Promise<string> {
   const use = async (image: InspectedImage): Promise<string> => {
     const facts = await imageFacts(image);
     return json ? `${printableJson(facts)}\n` : renderFacts(facts);
   };
-  return withInspectedImage(words, use, remote);
+  return withInspectedImage(words, use, remote, beside);
 }

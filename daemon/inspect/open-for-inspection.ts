@@ -4,7 +4,7 @@ import { ReaderFactory } from '../image/reader-factory.js';
 import { BlobPool } from '../image/blob-pool.js';
 import { marksOf, type ImageMarks } from '../image/fingerprint.js';
 import { ImageBlobs } from '../image/image-blobs.js';
-import { sourceOfWords } from '../image/image-source.js';
+import { sourceOfWords, type Beside } from '../image/image-source.js';
 import { NO_REMOTE, type Remote, type RemoteImages } from '../registry/remote.js';
 import { openStack, type OpenedLayer, type StackOptions } from '../image/open-stack.js';
 import { planImage, type ImagePlan } from '../image/plan.js';
@@ -48,6 +48,7 @@ export async function withInspectedImage<T>(
   words: readonly string[],
   use: (image: InspectedImage) => Promise<T>,
   remote: Remote = NO_REMOTE,
+  beside: Beside | null = null,
 ): Promise<T> {
   const options = inspectionOptions(remote);
   try {
@@ -55,6 +56,7 @@ export async function withInspectedImage<T>(
     const plan = await planImage(blobs, options.files, {
       effort: UNBOUNDED,
       remote: () => remote.images(),
+      beside: beside ?? undefined,
     });
     const layers: InspectedLayer[] = [];
     for (const layer of await openStack(plan, options)) layers.push(await withIndex(layer));

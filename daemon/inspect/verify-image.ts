@@ -7,7 +7,7 @@ import { UNBOUNDED } from '../lib/effort.js';
 import { OverlaybdError, type ProblemSink } from '../errors.js';
 import { MAX_VIRTUAL_SIZE } from '../lsmt/format.js';
 import type { Unwrapped } from '../image/formats.js';
-import { sourceOfWords } from '../image/image-source.js';
+import { sourceOfWords, type Beside } from '../image/image-source.js';
 import { NO_REMOTE, type Remote } from '../registry/remote.js';
 import {
   lsmtLayersOf,
@@ -57,6 +57,7 @@ export interface VerifyReport {
 export interface VerifyOptions {
   /** Opens images of registries; absent: none are opened. */
   readonly remote?: Remote;
+  readonly beside?: Beside | null;
   /** Ends the check early. */
   readonly signal: AbortSignal;
   /** Called after every step, which is some hundred times a second. */
@@ -75,11 +76,10 @@ export async function verifyImage(
   const started = monotonicMs();
   const problems = new ProblemList();
   const run: Run = { checked: 0, total: 0, layers: [], notes: [] };
-  const remote = options.remote ?? NO_REMOTE;
-  const tools = inspectionOptions(remote);
+  const tools = inspectionOptions(options.remote ?? NO_REMOTE);
   let plan: ImagePlan | null = null;
   try {
-    plan = await planOrProblem(words, tools, problems, remote);
+    plan = await planOrProblem(words, tools, problems, options);
     if (plan) await verifyPlan(plan, tools, problems, run, options);
   } finally {
     tools.files.release();
@@ -105,12 +105,13 @@ async function planOrProblem(
   words: readonly string[],
   { files }: StackOptions,
   problems: ProblemList,
-  remote: Remote,
+  { remote = NO_REMOTE, beside }: VerifyOptions,
 ): Promise<ImagePlan | null> {
   try {
     return await planImage(sourceOfWords(words).blobs, files, {
       effort: UNBOUNDED,
       remote: () => remote.images(),
+      beside: beside ?? undefined,
     });
   } catch (error) {
     if (error instanceof OverlaybdError && error.code === 'BAD_ARGUMENT') throw error;

@@ -24,7 +24,13 @@ export async function layersOf(t: Test, ...archives: readonly TarFile[][]): Prom
     const blob = await pool.open(ref);
     t.teardown(() => blob.release());
     const inner = await blob.content(UNBOUNDED);
-    const rules = { mayBeRaw: false, mayBeUpper: false, toc: null, needsToc: false };
+    const rules = {
+      mayBeRaw: false,
+      mayBeUpper: false,
+      toc: null,
+      needsToc: false,
+      tocSource: null,
+    };
     const tools = { readers, effort: UNBOUNDED, sink: throwProblem };
     const content = await openContent(inner, rules, tools);
     layers.push({ ref, indexRef: null, role: 'lower', blobs: [blob], inner, content });

@@ -7,18 +7,19 @@ import {
   type DaemonConfig,
 } from '../../config/daemon-config.js';
 import { sourceOfWords, type ImageSource } from '../../image/image-source.js';
+import { besideOf, besideOptions, type BesideArguments } from './beside.js';
 import { namedIn } from './config-file.js';
 import { badArgument, imageWords } from './values.js';
 import { namedWords } from './words.js';
 
-export interface ExportArguments {
+export interface ExportArguments extends BesideArguments {
   image?: string[] | undefined;
   export?: string[] | undefined;
   partition?: number | undefined;
 }
 
 export function exportOptions<T>(yargs: Argv<T>): Argv<T & ExportArguments> {
-  return yargs
+  return besideOptions(yargs)
     .positional('image', {
       describe:
         'an image of a registry, an image configuration (config.v1.json), or layer blobs, bottom first',
@@ -49,7 +50,11 @@ export function exportsOf(args: ExportArguments, config: DaemonConfig): Map<stri
   }
   const partition = partitionOf(args);
   const words = namedWords(imageWords(args.image));
-  if (words.length > 0) add(exports, '', sourceOfWords(words, partition));
+  const beside = besideOf(args);
+  if (beside && (words.length !== 1 || (args.export ?? []).length > 0)) {
+    throw badArgument('--toc-blob, --toc-digest: for one layer that is given as a file');
+  }
+  if (words.length > 0) add(exports, '', sourceOfWords(words, partition, beside));
   for (const text of args.export ?? []) {
     const [, name, path] = /^([^=]*)=(.+)$/s.exec(text) ?? [];
     if (name === undefined || path === undefined) {

@@ -20,7 +20,7 @@ function open(blob: Buffer, digest: string | null): Promise<OpenedToc> {
   const source = new MemorySource(blob);
   const isZstd = blob.readUInt8(0) !== 0x1f;
   const toc = { json: isZstd ? null : digest, manifest: isZstd ? digest : null };
-  const wishes = { toc: digest === null ? null : toc, effort: UNBOUNDED };
+  const wishes = { toc: digest === null ? null : toc, tocSource: null, effort: UNBOUNDED };
   const chunked = parseChunkedFooter(blob.subarray(-72), source.name, blob.length);
   if (chunked) return openChunked(source, chunked, readers.zstdDecoders(), wishes);
   const footer = parseFooter(blob.subarray(-51), source.name, blob.length);

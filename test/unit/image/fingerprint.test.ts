@@ -20,6 +20,7 @@ function planOf(...lowers: string[]): ImagePlan {
     trace: null,
     mayBeRaw: true,
     tocs: null,
+    tocBlob: null,
     notes: [],
   };
 }

@@ -9,7 +9,15 @@ import type { TarFile } from '../../support/ustar.js';
 async function factsOf(t: Test, ...archives: TarFile[][]): Promise<ImageFacts> {
   const layers = (await layersOf(t, ...archives)).map((layer) => ({ ...layer, own: null }));
   const lowers = layers.map(({ ref }) => ref);
-  const plan = { name: 'image', lowers, upper: null, mayBeRaw: false, tocs: null, notes: [] };
+  const plan = {
+    name: 'image',
+    lowers,
+    upper: null,
+    mayBeRaw: false,
+    tocs: null,
+    tocBlob: null,
+    notes: [],
+  };
   const marks = { fingerprint: 'print', identity: '' };
   return imageFacts({ plan, layers, marks: () => Promise.resolve(marks) });
 }

@@ -1,0 +1,22 @@
+import { resolve } from 'node:path';
+import { test } from 'tap';
+import { besideOf, besideWords } from '../../../../daemon/cli/options/beside.js';
+
+const digest = `sha256:${'a'.repeat(64)}`;
+
+await test('what lies beside a layer', (t) => {
+  t.equal(besideOf({}), null);
+  t.same(besideOf({ 'toc-digest': digest }), { tocBlob: null, tocDigest: digest });
+  t.same(besideOf({ 'toc-blob': 'a' }), { tocBlob: resolve('a'), tocDigest: null });
+  t.same(besideWords({}), []);
+  t.same(besideWords({ 'toc-blob': '/a', 'toc-digest': digest }), [
+    '--toc-blob',
+    '/a',
+    '--toc-digest',
+    digest,
+  ]);
+  for (const wrong of [{ 'toc-blob': '' }, { 'toc-digest': '' }, { 'toc-digest': 'md5:0' }]) {
+    t.throws(() => besideOf(wrong), { code: 'BAD_ARGUMENT' });
+  }
+  t.end();
+});
