@@ -59,7 +59,7 @@ class LayerMap {
   constructor(spec: SourceSpec) {
     this.#spec = spec;
     this.#blocks = spec.kind === 'zfile' ? new Blocks(spec.zfile) : null;
-    this.size = spec.kind === 'zfile' ? spec.zfile.originalSize : spec.size;
+    this.size = plainSizeOf(spec);
   }
 
   /** @returns null if the layer is on this machine */
@@ -71,6 +71,21 @@ class LayerMap {
   }
 }
 
+/** The traces are of LSMT files: what else a disk is made of has no bytes for them. */
+function plainSizeOf(spec: SourceSpec): number {
+  switch (spec.kind) {
+    case 'zfile':
+      return spec.zfile.originalSize;
+    case 'memory':
+    case 'pieces':
+      return 0;
+    case 'cached':
+    case 'file':
+    case 'slice':
+      return spec.size;
+  }
+}
+
 function inBlob(spec: SourceSpec, offset: number, length: number): BlobRange | null {
   switch (spec.kind) {
     case 'cached':
@@ -78,6 +93,8 @@ function inBlob(spec: SourceSpec, offset: number, length: number): BlobRange | n
     case 'slice':
       return inBlob(spec.of, spec.offset + offset, length);
     case 'file':
+    case 'memory':
+    case 'pieces':
     case 'zfile': // there is none inside another one
       return null;
   }

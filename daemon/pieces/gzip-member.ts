@@ -1,11 +1,26 @@
 // Inflates the beginning of a gzip member; a long one on a thread of Node's pool.
 
-import { constants, createGunzip, gunzipSync, type Gunzip, type InflateRaw } from 'node:zlib';
+import {
+  constants,
+  createGunzip,
+  createInflateRaw,
+  gunzipSync,
+  type Gunzip,
+  type InflateRaw,
+} from 'node:zlib';
 
 /** Bytes that are inflated at once: that takes 0.1 ms, and a job of the pool does not pay. */
 const MAX_AT_ONCE = 64 * 1024;
 /** What may follow in the member and is inflated with it. */
 const MAX_REST = 64 * 1024;
+/** Bytes of a header without any field that may follow. */
+const FIXED_HEADER = 10;
+/** Flags of a header: fields that follow. */
+const FHCRC = 2;
+const FEXTRA = 4;
+const FNAME = 8;
+const FCOMMENT = 16;
+const RESERVED = 0xe0;
 /** Node's own least. */
 export const MIN_CHUNK = 64;
 
@@ -21,10 +36,10 @@ export async function inflateBegin(
   wanted: number,
   hasDigest: boolean,
 ): Promise<Uint8Array> {
-  return inflatedAtOnce(stored, wanted, hasDigest) ?? inflateElsewhere(stored, wanted);
+  return inflatedAtOnce(stored, wanted, hasDigest) ?? inflateElsewhere(stored, wanted, hasDigest);
 }
 
-/** @returns null if it is too much, or what is wrong may come after the bytes that are wanted */
+/** @returns null if it is too much, or the error may be after the bytes that are wanted */
 function inflatedAtOnce(stored: Uint8Array, wanted: number, hasDigest: boolean): Uint8Array | null {
   if (wanted > MAX_AT_ONCE || stored.length > 2 * MAX_AT_ONCE) return null;
   try {
@@ -42,9 +57,36 @@ function inflatedAtOnce(stored: Uint8Array, wanted: number, hasDigest: boolean):
   }
 }
 
-function inflateElsewhere(stored: Uint8Array, wanted: number): Promise<Uint8Array> {
+function inflateElsewhere(
+  stored: Uint8Array,
+  wanted: number,
+  hasDigest: boolean,
+): Promise<Uint8Array> {
   // One job of the pool inflates a whole chunk.
-  return collect(createGunzip({ chunkSize: Math.max(wanted, MIN_CHUNK) }), stored, wanted);
+  const chunkSize = Math.max(wanted, MIN_CHUNK);
+  const begin = hasDigest ? deflateAt(stored) : null;
+  if (begin === null) return collect(createGunzip({ chunkSize }), stored, wanted);
+  // zlib reports a wrong checksum instead of the bytes before it. Without header and trailer there is none.
+  return collect(createInflateRaw({ chunkSize }), stored.subarray(begin), wanted);
+}
+
+/** Where the deflate stream begins, after the header (RFC 1952, 2.3); null if that is not a gzip member. */
+function deflateAt(stored: Uint8Array): number | null {
+  if (stored.length < FIXED_HEADER || stored[0] !== 0x1f || stored[1] !== 0x8b || stored[2] !== 8) {
+    return null;
+  }
+  const flags = stored[3] as number;
+  if (flags & RESERVED) return null;
+  let at = FIXED_HEADER;
+  if (flags & FEXTRA) at += 2 + ((stored[at] ?? 0) | ((stored[at + 1] ?? 0) << 8));
+  for (const text of [FNAME, FCOMMENT]) {
+    if (!(flags & text)) continue;
+    const end = stored.indexOf(0, at);
+    if (end < 0) return null;
+    at = end + 1;
+  }
+  if (flags & FHCRC) at += 2;
+  return at < stored.length ? at : null;
 }
 
 /** Passes bytes through a stream of zlib until as many are there as are wanted. */

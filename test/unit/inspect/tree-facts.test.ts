@@ -13,6 +13,7 @@ async function factsOf(t: Test, ...archives: TarFile[][]): Promise<ImageFacts> {
     name: 'image',
     lowers,
     upper: null,
+    trace: null,
     mayBeRaw: false,
     tocs: null,
     tocBlob: null,
