@@ -75,7 +75,7 @@ export async function verifyImage(
 ): Promise<VerifyReport> {
   const started = monotonicMs();
   const problems = new ProblemList();
-  const run: Run = { checked: 0, total: 0, layers: [], notes: [] };
+  const run: Run = { checked: 0, total: 0, layers: [], notes: [], sliceEnd: started + SLICE_MS };
   const tools = inspectionOptions(options.remote ?? NO_REMOTE);
   let plan: ImagePlan | null = null;
   try {
@@ -125,6 +125,8 @@ interface Run {
   total: number;
   layers: readonly TriedLayer[];
   readonly notes: string[];
+  /** When signals get their turn next. Of all layers together: each may take less time than a slice. */
+  sliceEnd: number;
 }
 
 /** A layer as far as it could be opened. */
@@ -317,13 +319,12 @@ async function runCheck(
   run: Run,
   { signal, progress }: VerifyOptions,
 ): Promise<void> {
-  let sliceEnd = monotonicMs() + SLICE_MS;
   for await (const bytes of check.steps()) {
     run.checked += bytes;
     progress(run.checked, run.total);
-    if (monotonicMs() < sliceEnd) continue;
+    if (monotonicMs() < run.sliceEnd) continue;
     await nextTurn();
     if (signal.aborted) return;
-    sliceEnd = monotonicMs() + SLICE_MS;
+    run.sliceEnd = monotonicMs() + SLICE_MS;
   }
 }

@@ -191,6 +191,27 @@ await t.test('verify can be interrupted', async (test) => {
   test.match(renderReport(report), /: interrupted: no problem so far; /);
 });
 
+await t.test(
+  'verify can be interrupted between layers that take a few milliseconds each',
+  async (test) => {
+    const blobs = Array.from(
+      { length: 100 },
+      (_, i) => [`${i}`, writeZfile(layer(i + 1))] as const,
+    );
+    const paths = files(test, Object.fromEntries(blobs));
+    const abort = new AbortController();
+    const report = await verifyImage(paths, {
+      signal: abort.signal,
+      progress: () => {
+        setImmediate(() => abort.abort());
+        for (const end = performance.now() + 5; performance.now() < end;);
+      },
+    });
+    test.match(report, { good: false, interrupted: true, problemCount: 0 });
+    test.ok(report.checkedBytes < report.totalBytes);
+  },
+);
+
 await t.test('holes of a sparse raw disk image are not read', async (test) => {
   const [path = ''] = files(test, { raw: randomBytes(1, 1 << 20) });
   // Reading everything would take hours.
