@@ -21,6 +21,8 @@ const FEXTRA = 4;
 const FNAME = 8;
 const FCOMMENT = 16;
 const RESERVED = 0xe0;
+/** Bytes after the deflate stream of a member: its checksum and its length. */
+const TRAILER_SIZE = 8;
 /** Node's own least. */
 export const MIN_CHUNK = 64;
 
@@ -66,8 +68,31 @@ function inflateElsewhere(
   const chunkSize = Math.max(wanted, MIN_CHUNK);
   const begin = hasDigest ? deflateAt(stored) : null;
   if (begin === null) return collect(createGunzip({ chunkSize }), stored, wanted);
-  // zlib reports a wrong checksum instead of the bytes before it. Without header and trailer there is none.
-  return collect(createInflateRaw({ chunkSize }), stored.subarray(begin), wanted);
+  // zlib reports a wrong checksum instead of the bytes before it. Without header and trailer the first member has none.
+  return inflateMembers(createInflateRaw({ chunkSize }), stored.subarray(begin), wanted);
+}
+
+/**
+ * Inflates the rest of a member, from within its deflate stream on, and the members that follow it.
+ * @param raw a new stream of zlib, for what `stored` begins with
+ * @returns at most `wanted` bytes: fewer if there are no more
+ * @throws Error of zlib if that is not possible
+ */
+export async function inflateMembers(
+  raw: InflateRaw,
+  stored: Uint8Array,
+  wanted: number,
+): Promise<Uint8Array> {
+  const first = await collect(raw, stored, wanted);
+  const rest = stored.subarray(raw.bytesWritten + TRAILER_SIZE);
+  const missing = wanted - first.length;
+  if (missing === 0 || rest.length === 0) return first;
+  const gunzip = createGunzip({
+    chunkSize: Math.max(missing, MIN_CHUNK),
+    // It may end in a member.
+    finishFlush: constants.Z_SYNC_FLUSH,
+  });
+  return Buffer.concat([first, await collect(gunzip, rest, missing)]);
 }
 
 /** Where the deflate stream begins, after the header (RFC 1952, 2.3); null if that is not a gzip member. */
@@ -90,7 +115,7 @@ function deflateAt(stored: Uint8Array): number | null {
 }
 
 /** Passes bytes through a stream of zlib until as many are there as are wanted. */
-export function collect(
+function collect(
   stream: Gunzip | InflateRaw,
   stored: Uint8Array,
   wanted: number,

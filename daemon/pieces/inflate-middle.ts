@@ -3,7 +3,7 @@
 // it: as many bits of them that the last one ends within a byte where the block begins.
 
 import { constants, createInflateRaw } from 'node:zlib';
-import { collect, MIN_CHUNK } from './gzip-member.js';
+import { inflateMembers, MIN_CHUNK } from './gzip-member.js';
 
 /** Where a block begins in its stream. */
 export interface BlockStart {
@@ -35,7 +35,7 @@ const DYNAMIC = [
 const EMPTY = [0, 1, 2, 3, 4, 5, 6, 7].map(emptyBlocks);
 
 /**
- * Inflates as many bytes as are wanted.
+ * Inflates as many bytes as are wanted, on into the gzip members that follow.
  * @param stored begins with the byte that has the first bit of the block
  * @returns at most `wanted` bytes: fewer if there are no more
  * @throws Error of zlib if that is not possible
@@ -51,7 +51,7 @@ export function inflateMiddle(
     finishFlush: constants.Z_SYNC_FLUSH,
     ...(window.length > 0 && { dictionary: window }),
   });
-  return collect(inflate, bits === 0 ? stored : withEmptyBlocks(stored, bits), wanted);
+  return inflateMembers(inflate, bits === 0 ? stored : withEmptyBlocks(stored, bits), wanted);
 }
 
 function withEmptyBlocks(stored: Uint8Array, bits: number): Uint8Array {

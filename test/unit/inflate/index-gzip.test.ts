@@ -74,6 +74,18 @@ await test('members of all sizes, empty ones among them, and zeros after the las
   await readsBack(t, stored, table, plain);
 });
 
+await test('members that share a span, and are too long to be inflated at once', async (t) => {
+  const cuts = [0, 100_000, 180_000, 180_001, 400_000, PLAIN.length];
+  const members = cuts.slice(1).map((end, i) => gzipSync(PLAIN.subarray(cuts[i], end)));
+  const stored = Buffer.concat([...members, Buffer.alloc(512)]);
+  t.equal((await indexed(stored)).table.count, 1);
+  for (const spanSize of [1, 70_000, 350_000, 1_000_000]) {
+    const { table, plain } = await indexed(stored, spanSize);
+    t.ok(plain.equals(PLAIN));
+    await readsBack(t, stored, table, PLAIN);
+  }
+});
+
 await test('an empty member', async (t) => {
   const { table } = await indexed(gzipSync(Buffer.alloc(0)));
   t.match(table, { count: 0, size: 0 });

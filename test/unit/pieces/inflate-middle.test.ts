@@ -29,6 +29,26 @@ await test('blocks that begin at any bit', async (t) => {
   );
 });
 
+await test('the members that follow', async (t) => {
+  const [first, second, third] = [50_000, 120_000, 200_000].map((end, i) =>
+    gzipSync(PLAIN.subarray([0, 50_000, 120_000][i], end)),
+  ) as [Buffer, Buffer, Buffer];
+  const stored = Buffer.concat([first, second, third, Buffer.alloc(100)]);
+  const start = { bits: 0, window: new Uint8Array(0) };
+  for (const wanted of [1, 50_000, 50_001, 120_000, 130_000, 200_000]) {
+    const got = await inflateMiddle(stored.subarray(10), start, wanted);
+    t.ok(Buffer.from(got).equals(PLAIN.subarray(0, wanted)), `${wanted} bytes`);
+  }
+  const more = await inflateMiddle(stored.subarray(10), start, 200_001);
+  t.equal(more.length, 200_000);
+  for (let end = first.length - 9; end < first.length + 12; end++) {
+    const cut = await inflateMiddle(stored.subarray(10, end), start, 50_001);
+    t.ok(Buffer.from(cut).equals(PLAIN.subarray(0, 50_000)), `cut at ${end}`);
+  }
+  const other = Buffer.concat([first, Buffer.from('not a gzip member')]);
+  await t.rejects(inflateMiddle(other.subarray(10), start, 50_001), { code: 'Z_DATA_ERROR' });
+});
+
 await test('fewer bytes than are wanted, and bad ones', async (t) => {
   const stored = deflateRawSync(PLAIN);
   const start = { bits: 0, window: new Uint8Array(0) };
