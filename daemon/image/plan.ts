@@ -175,6 +175,9 @@ async function planConfig(path: string, json: string): Promise<ImagePlan> {
       `${path}: the acceleration layer, its last lower, is not part of the device${missing}`,
     );
   }
+  if (config.recordTracePath !== '') {
+    notes.push(`${path}: recordTracePath has no effect here: serve --record-trace records a trace`);
+  }
   const upper = await planUpper(config, path, folder, notes);
   checkLayerCount(lowers.length + (upper ? 1 : 0), path);
   if (lowers.length === 0 && !upper) {

@@ -249,6 +249,15 @@ await test('the trace of an acceleration layer: unpacked, or in a registry, or n
   t.match(plan.notes, [/nothing is prefetched: .*repoBlobUrl: "nowhere": not of the form/]);
 });
 
+await test('a file for a trace has no effect, and a note says so', async (t) => {
+  const folder = folderOf(t);
+  folder.touch('a.obd');
+  const lowers = [{ file: 'a.obd' }];
+  const { notes } = await folder.plan({ lowers, recordTracePath: '/run/trace' });
+  t.match(notes, [/config\.v1\.json: recordTracePath has no effect here: serve --record-trace/]);
+  t.equal(notes.length, 1);
+});
+
 await test('half an upper is left out with a note', async (t) => {
   const folder = folderOf(t);
   folder.touch('a.obd', 'u');
