@@ -53,6 +53,8 @@ export interface ErrorFacts {
   readonly device?: string;
   /** The registry, mirror or store that was asked last: "registry.example:5000". */
   readonly host?: string;
+  /** What kind of failure was the last one: docs/metrics.md lists the kinds. */
+  readonly failure?: string;
   /** The last HTTP status of that host. */
   readonly status?: number;
   /** Requests that were made. */

@@ -135,7 +135,8 @@ export class FetchBlob {
     const seconds = Math.round(waitedMs / 100) / 10;
     const what = `${this.cached.spec.name}: bytes ${range} did not come from ${host} within ${seconds} s`;
     const message = why === null ? what : `${what}; the last error: ${why}`;
-    return new OverlaybdError('REMOTE', message, { facts: { host, digest, range, seconds } });
+    const facts = { host, failure: 'late', digest, range, seconds };
+    return new OverlaybdError('REMOTE', message, { facts });
   }
 
   /** "65536-131071": both are included. */

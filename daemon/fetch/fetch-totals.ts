@@ -1,20 +1,32 @@
 // Counters of all transfers of a fetcher: bytes, times, failures. For the metrics.
 
-import { codeOf } from '../errors.js';
+import { OverlaybdError } from '../errors.js';
 import { Histogram, type HistogramData } from '../lib/histogram.js';
 import type { FetchClass } from '../registry/http/client.js';
+import { MAX_COUNTED_HOSTS } from '../registry/http/counters.js';
 import type { FetchBlob } from './fetch-blob.js';
 import { noPrefetch, type PrefetchTotals } from './prefetched.js';
+
+export { MAX_COUNTED_HOSTS };
 
 /** Transfers by size; each bucket counts those above the size before it. */
 export const TRANSFER_SIZES = ['64k', '256k', '1m'] as const;
 type TransferSize = (typeof TRANSFER_SIZES)[number];
 
+/** Failures of one kind. */
+export interface FailureCount {
+  /** The host that failed; "other" if it is not among the first 256. */
+  readonly host: string;
+  readonly class: FetchClass;
+  /** The kind, as in the fact of the error; "other": not the network's. */
+  readonly failure: string;
+  readonly count: number;
+}
+
 export interface PostedTotals {
   /** Bytes that were kept, by class. */
   readonly bytes: Readonly<Record<FetchClass, number>>;
-  /** Reads that failed, by code. */
-  readonly failed: Readonly<Record<string, number>>;
+  readonly failed: readonly FailureCount[];
   /** Prefetched bytes by class: those that were read, and those that were evicted unread. */
   readonly prefetch: PrefetchTotals;
   /** Seconds of whole transfers. */
@@ -23,7 +35,9 @@ export interface PostedTotals {
 
 export class FetchTotals {
   readonly bytes: Record<FetchClass, number> = { demand: 0, ahead: 0, trace: 0, fill: 0 };
-  readonly failed: Record<string, number> = {};
+  readonly #failed = new Map<string, FailureCount>();
+  /** Hosts with failures of their own. */
+  readonly #hosts = new Set<string>();
   readonly #prefetch = noPrefetch();
   readonly #seconds = { '64k': new Histogram(), '256k': new Histogram(), '1m': new Histogram() };
 
@@ -38,9 +52,23 @@ export class FetchTotals {
     this.#seconds[size].add(milliseconds / 1000);
   }
 
-  readFailed(error: Error): void {
-    const code = codeOf(error);
-    this.failed[code] = (this.failed[code] ?? 0) + 1;
+  /** BUSY does not count: the caller has given up, or asked for too much. */
+  waitFailed(error: Error, fetchClass: FetchClass, blob: Pick<FetchBlob, 'ref'>): void {
+    const isOurs = error instanceof OverlaybdError;
+    if (isOurs && error.code === 'BUSY') return;
+    const facts = isOurs ? error.facts : {};
+    const name = this.#counted(facts.host ?? blob.ref.host);
+    const failure = facts.failure ?? 'other';
+    const key = `${name} ${fetchClass} ${failure}`;
+    const count = (this.#failed.get(key)?.count ?? 0) + 1;
+    this.#failed.set(key, { host: name, class: fetchClass, failure, count });
+  }
+
+  #counted(host: string): string {
+    if (this.#hosts.has(host)) return host;
+    if (this.#hosts.size >= MAX_COUNTED_HOSTS) return 'other';
+    this.#hosts.add(host);
+    return host;
   }
 
   /** A copy that can be posted. @param open blobs, of which some was used since */
@@ -49,7 +77,7 @@ export class FetchTotals {
     const { ahead, trace, fill } = this.#prefetch;
     return {
       bytes: { ...this.bytes },
-      failed: { ...this.failed },
+      failed: [...this.#failed.values()],
       prefetch: { ahead: { ...ahead }, trace: { ...trace }, fill: { ...fill } },
       seconds: {
         '64k': this.#seconds['64k'].data,

@@ -383,7 +383,7 @@ export class Scheduler {
     wait.done = null;
     this.#deadlines.remove(wait);
     if (this.#reads.delete(wait)) wait.blob.waiting--;
-    if (error && wait.class === 'demand') this.totals.readFailed(error);
+    if (error) this.totals.waitFailed(error, wait.class, wait.blob);
     done(error);
   }
 

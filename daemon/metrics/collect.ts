@@ -1,7 +1,7 @@
 // All metrics of a daemon, from its status and the fetcher's. docs/metrics.md explains each.
 
 import type { DaemonStatus } from '../control/api.js';
-import { TRANSFER_SIZES } from '../fetch/fetch-totals.js';
+import { MAX_COUNTED_HOSTS, TRANSFER_SIZES } from '../fetch/fetch-totals.js';
 import type { FetchStatus } from '../fetch/status.js';
 import { LATENCY_BOUNDS } from '../lib/histogram.js';
 import {
@@ -102,8 +102,10 @@ function addFetches(
   text: MetricsText,
   { failed, prefetch, refetched, seconds }: FetchStatus,
 ): void {
-  text.family('obd_fetch_errors_total', 'counter', 'Reads that the network has failed, by code.');
-  for (const [code, count] of Object.entries(failed)) text.sample(count, { code });
+  text.family('obd_fetch_errors_total', 'counter', 'What was wanted and could not be fetched.');
+  for (const { host, class: each, failure, count } of failed) {
+    text.sample(count, { host, class: each, failure });
+  }
   text.family('obd_fetch_seconds', 'histogram', 'Whole transfers, by their size at most.');
   for (const size of TRANSFER_SIZES) {
     text.histogram(seconds[size], LATENCY_BOUNDS, { size });
@@ -124,8 +126,11 @@ function addNetwork(text: MetricsText, { hosts, bytes, registries, network }: Fe
     'Requests to registries, stores and mirrors, by status.',
   );
   for (const [host, counters] of network.hosts) {
-    for (const [status, count] of Object.entries(counters.requests))
-      text.sample(count, { host, status });
+    for (const [kind, byStatus] of Object.entries(counters.requests)) {
+      for (const [status, count] of Object.entries(byStatus)) {
+        text.sample(count, { host, kind, status });
+      }
+    }
   }
   text.family('obd_request_seconds', 'histogram', 'What requests and their connections take.');
   for (const [host, { seconds }] of network.hosts) {
@@ -140,17 +145,18 @@ function addNetwork(text: MetricsText, { hosts, bytes, registries, network }: Fe
   text.family('obd_kept_bytes_total', 'counter', 'Bytes that were put into the cache.');
   for (const each of CLASSES) text.sample(bytes[each], { class: each });
   text.family('obd_inflight', 'gauge', 'Transfers by the host of the reference.');
-  for (const { host, inFlight } of hosts) {
+  const named = hosts.slice(0, MAX_COUNTED_HOSTS);
+  for (const { host, inFlight } of named) {
     for (const each of CLASSES) text.sample(inFlight[each], { host, class: each });
   }
   text.family('obd_background_window', 'gauge', 'Background transfers that a host may have.');
-  for (const { host, window } of hosts) text.sample(window, { host });
+  for (const { host, window } of named) text.sample(window, { host });
   text.family('obd_queued_chunks', 'gauge', 'Chunks that wait for a transfer.');
-  for (const { host, queued } of hosts) {
+  for (const { host, queued } of named) {
     for (const each of CLASSES) text.sample(queued[each], { host, class: each });
   }
   text.family('obd_breaker_state', 'gauge', '0: closed, 1: probing, 2: open.');
-  for (const { host, kind, breaker } of registries.slice(0, MAX_COUNTED_EXPORTS)) {
+  for (const { host, kind, breaker } of registries.slice(0, MAX_COUNTED_HOSTS)) {
     text.sample(BREAKERS[breaker], { host, kind });
   }
   text.family('obd_tokens_total', 'counter', 'Exchanges of tokens, by result.');

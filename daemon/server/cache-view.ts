@@ -48,7 +48,7 @@ export function hostList(fetch: FetchStatus | null, settings: RegistrySettings):
   }
   for (const [host, { requests, bytes, inFlight }] of fetch?.network.hosts ?? []) {
     const sum = Object.values(bytes).reduce((total, each) => total + each, 0);
-    hosts.set(host, { ...of(host), requests, bytes: sum, inFlight });
+    hosts.set(host, { ...of(host), requests: byStatus(requests), bytes: sum, inFlight });
   }
   return {
     hosts: [...hosts.values()],
@@ -56,6 +56,17 @@ export function hostList(fetch: FetchStatus | null, settings: RegistrySettings):
     p2p: settings.p2p === null ? null : withoutSecrets(settings.p2p),
     tokens: fetch?.network.tokens ?? {},
   };
+}
+
+/** Requests of all kinds. */
+function byStatus(
+  byKind: Readonly<Record<string, Readonly<Record<string, number>>>>,
+): Record<string, number> {
+  const sums: Record<string, number> = {};
+  for (const each of Object.values(byKind)) {
+    for (const [status, count] of Object.entries(each)) sums[status] = (sums[status] ?? 0) + count;
+  }
+  return sums;
 }
 
 /** Names of exports by the digests of their blobs. */

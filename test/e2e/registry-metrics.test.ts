@@ -8,7 +8,7 @@ import {
   readMetrics,
   untilMetrics as until,
 } from '../support/metrics-reader.js';
-import { remoteImage, remoteOptions } from '../support/registry/remote-image.js';
+import { readOrError, remoteImage, remoteOptions } from '../support/registry/remote-image.js';
 
 t.setTimeout(170_000);
 
@@ -45,6 +45,26 @@ await t.test('a hung read is seen while it hangs, by its export', async (test) =
   test.ok(
     valueOf(over, 'obd_read_seconds_sum{export="hangs",cached="no"}') >= valueOf(later, oldest),
   );
+  client.destroy();
+  await daemon.stop(test);
+});
+
+await t.test('a blob that is gone is seen by host, class and kind of failure', async (test) => {
+  const { front, name } = await remoteImage(test, { files: { size: 8 * MIB } });
+  const folder = shortFolder(test);
+  const path = join(folder, 'm.sock');
+  const options = remoteOptions([front], join(folder, 'cache'));
+  const args = [name, ...options, '--metrics-listen', `unix://${path}`];
+  const daemon = await DaemonProcess.start(test, args);
+  const client = await RawNbdClient.open(daemon.unix, '');
+  front.rule({ match: { kind: 'data' }, action: { do: 'status', status: 404 } });
+  test.equal(await readOrError(client, 3 * MIB, 4096), 5);
+  const body = await readMetrics(path);
+  const errors = `obd_fetch_errors_total{host="${front.host}",class="demand",failure="gone"}`;
+  test.equal(valueOf(body, errors), 1);
+  const asked = `obd_requests_total{host="${front.host}",kind`;
+  test.equal(valueOf(body, `${asked}="blob",status="404"}`), 2, 'once more: another node');
+  test.ok(valueOf(body, `${asked}="manifest",status="200"}`) >= 1);
   client.destroy();
   await daemon.stop(test);
 });

@@ -2,7 +2,7 @@
 
 import { failureOfAnswer } from './answer.js';
 import { parseChallenges } from './challenge.js';
-import { originOf, urlOf, type Endpoint } from './endpoint.js';
+import { originOf, type Endpoint } from './endpoint.js';
 import { Failure } from './failure.js';
 import type { HttpLimits } from './limits.js';
 import type { Logins } from './login.js';
@@ -32,24 +32,13 @@ export class Asker {
   }
 
   /**
-   * @param path after the name of the repository
+   * @param request for a URL of that endpoint
    * @returns any answer but 401 and 403
    * @throws Failure auth if the login is refused, too; the reason of the signal
    */
   async ask(
     endpoint: Endpoint,
-    path: string,
-    headers: Readonly<Record<string, string>>,
-    signal: AbortSignal,
-  ): Promise<Incoming> {
-    return this.askUrl(endpoint, urlOf(endpoint, path), headers, signal);
-  }
-
-  /** The same for another URL of that endpoint: a further page. */
-  async askUrl(
-    endpoint: Endpoint,
-    url: URL,
-    headers: Readonly<Record<string, string>>,
+    { headers, ...request }: Omit<Outgoing, 'route'>,
     signal: AbortSignal,
   ): Promise<Incoming> {
     const { logins, limits } = this.#parts;
@@ -57,7 +46,7 @@ export class Asker {
     for (let count = 1; ; count++) {
       const login = authorization ? { authorization: authorization.header } : {};
       const all = { ...endpoint.headers, ...headers, ...login };
-      const incoming = await this.send(endpoint, { url, headers: all }, signal);
+      const incoming = await this.send(endpoint, { ...request, headers: all }, signal);
       // ECR answers 403 when a login has expired.
       if (incoming.status !== 401 && incoming.status !== 403) return incoming;
       const challenges = parseChallenges(incoming.headers['www-authenticate']);

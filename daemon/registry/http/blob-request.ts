@@ -3,7 +3,7 @@
 import { failureOfAnswer } from './answer.js';
 import type { Asker } from './asker.js';
 import { discard, readExactly } from './body.js';
-import { innerUrlOf, originOf, prefixed, type Endpoint } from './endpoint.js';
+import { innerUrlOf, originOf, prefixed, urlOf, type Endpoint } from './endpoint.js';
 import { Failure } from './failure.js';
 import type { Hosts } from './hosts.js';
 import { MAX_REDIRECTS, type HttpLimits } from './limits.js';
@@ -91,7 +91,9 @@ export class BlobRequests {
     const { asker, hosts, locations } = this.#parts;
     const path = `blobs/${digest}`;
     const location = await hosts.guarded(endpoint.host, 'blob', async () => {
-      const answer = await asker.ask(endpoint, path, rangeHeaders(wanted), signal);
+      const url = urlOf(endpoint, path);
+      const request = { url, kind: 'blob', headers: rangeHeaders(wanted) } as const;
+      const answer = await asker.ask(endpoint, request, signal);
       if (isRedirect(answer.status)) return redirect(answer, innerUrlOf(endpoint, path), endpoint);
       await this.#readBody(answer, one);
       return null;
@@ -128,8 +130,8 @@ export class BlobRequests {
         // A store refuses a request with two logins, and must not see ours.
         const isSameOrigin = !isAgent && url.origin === originOf(endpoint);
         const answer = isSameOrigin
-          ? await asker.askUrl(endpoint, url, headers, signal)
-          : await asker.send(endpoint, { url: prefixed(endpoint, url), headers }, signal);
+          ? await asker.ask(endpoint, { url, kind, headers }, signal)
+          : await asker.send(endpoint, { url: prefixed(endpoint, url), kind, headers }, signal);
         if (isRedirect(answer.status)) return redirect(answer, url, endpoint);
         await this.#readBody(answer, one);
         return null;

@@ -89,7 +89,8 @@ export class RegistryClient implements ManifestSource {
     const endpoints = this.#endpoints;
     const wire = new Wire(this.#pools, limits, counters, now);
     const tokens = new Tokens({
-      send: (request, endpoint, signal) => asker.send(endpoint, request, signal),
+      send: (request, endpoint, signal) =>
+        asker.send(endpoint, { ...request, kind: 'token' }, signal),
       credentials: this.#credentials,
       hosts,
       limits,

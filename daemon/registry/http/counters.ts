@@ -6,6 +6,9 @@ import type { FetchClass } from './range-request.js';
 /** Hosts that are counted by name; all further ones share "other". */
 export const MAX_COUNTED_HOSTS = 256;
 
+/** What a host is asked for: it may serve manifests and fail at blobs. A store is where a registry redirects to. */
+export type HostKind = 'manifest' | 'blob' | 'store' | 'token';
+
 /** What a connection takes: to find the address of its host, to connect, to agree on keys. */
 export type ConnectPhase = 'dns' | 'connect' | 'tls';
 /**
@@ -16,7 +19,12 @@ export type RequestPhase = ConnectPhase | 'first_byte' | 'body';
 
 export class HostCounters {
   /** By HTTP status ("206"), or by "connect", "timeout", "reset", "tls", "malformed" if there was none. */
-  readonly requests: Record<string, number> = {};
+  readonly requests: Readonly<Record<HostKind, Record<string, number>>> = {
+    manifest: {},
+    blob: {},
+    store: {},
+    token: {},
+  };
   /** Bytes of blobs that were handed on. */
   readonly bytes: Record<FetchClass, number> = { demand: 0, ahead: 0, trace: 0, fill: 0 };
   inFlight = 0;
@@ -27,6 +35,10 @@ export class HostCounters {
     first_byte: new Histogram(),
     body: new Histogram(),
   };
+}
+
+export function countRequest({ requests }: HostCounters, kind: HostKind, status: string): void {
+  requests[kind][status] = (requests[kind][status] ?? 0) + 1;
 }
 
 export class Counters {

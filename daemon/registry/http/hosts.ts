@@ -1,12 +1,10 @@
 // What is known of each host that was asked: its breakers, its last error. Bounded.
 
 import { Breaker } from './breaker.js';
+import type { HostKind } from './counters.js';
 import { Failure } from './failure.js';
 import type { HttpLimits } from './limits.js';
 import { Lru } from './lru.js';
-
-/** A host may serve manifests and fail at blobs. */
-export type HostKind = 'manifest' | 'blob' | 'store' | 'token';
 
 export interface HostStatus {
   readonly host: string;

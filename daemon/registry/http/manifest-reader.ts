@@ -151,9 +151,10 @@ export class ManifestReader {
     let url = innerUrlOf(endpoint, path);
     for (let hops = 0; hops <= MAX_REDIRECTS; hops++) {
       const isSameOrigin = url.origin === originOf(endpoint);
+      const request = { url, kind: 'manifest', headers } as const;
       const answer = isSameOrigin
-        ? await asker.askUrl(endpoint, url, headers, signal)
-        : await asker.send(endpoint, { url, headers }, signal);
+        ? await asker.ask(endpoint, request, signal)
+        : await asker.send(endpoint, request, signal);
       if (!isRedirect(answer.status)) return answer;
       discard(answer);
       url = locationOf(answer.headers['location'], url, answer.status, endpoint.plainHosts);

@@ -66,7 +66,8 @@ export class ReferrersReader {
     const all: unknown[] = [];
     let url = innerUrlOf(endpoint, `referrers/${digest}`);
     for (let page = 0; page < MAX_PAGES; page++) {
-      const answer = await asker.askUrl(endpoint, url, { accept: INDEX }, signal);
+      const request = { url, kind: 'manifest', headers: { accept: INDEX } } as const;
+      const answer = await asker.ask(endpoint, request, signal);
       const { host, status } = answer;
       if (status !== 200) {
         discard(answer);

@@ -33,6 +33,7 @@ export function remoteError(error: unknown, effort: Effort, story: RemoteStory):
     facts: {
       ...story.facts,
       host: failure?.host ?? story.host,
+      failure: failure?.kind ?? 'late',
       attempts,
       seconds,
       ...(status === undefined ? {} : { status }),

@@ -1,7 +1,7 @@
 // One request and the header of its answer: a place in the pool, time limits, counters. Knows no registry.
 
 import type { Dispatcher } from 'undici';
-import type { Counters, HostCounters } from './counters.js';
+import { countRequest, type Counters, type HostCounters, type HostKind } from './counters.js';
 import { Failure, failureOf } from './failure.js';
 import type { HttpLimits } from './limits.js';
 import type { Pools, Route } from './pools.js';
@@ -9,6 +9,8 @@ import { Deadline, untilAborted } from './waiting.js';
 
 export interface Outgoing {
   readonly url: URL;
+  /** What is asked for, for the counters. */
+  readonly kind: HostKind;
   readonly route: Route;
   readonly method?: 'GET' | 'POST';
   readonly headers: Readonly<Record<string, string>>;
@@ -57,7 +59,7 @@ export class Wire {
   }
 
   async #sendOnce(outgoing: Outgoing, signal: AbortSignal): Promise<Incoming> {
-    const { url, route, method = 'GET', headers, body } = outgoing;
+    const { url, kind, route, method = 'GET', headers, body } = outgoing;
     const host = url.host;
     const pool = this.#pools.of(url.origin, route);
     const release = await this.#place(pool.slots.take(signal), host);
@@ -84,7 +86,7 @@ export class Wire {
       const answer = await untilAborted(sent, deadline.signal);
       const waitedMs = this.#now() - startedAt;
       counters.seconds.first_byte.add(waitedMs / 1000);
-      count(counters, String(answer.statusCode));
+      countRequest(counters, kind, String(answer.statusCode));
       answer.body.on('error', () => undefined);
       answer.body.once('close', end);
       const { statusCode: status, headers: received } = answer;
@@ -100,7 +102,7 @@ export class Wire {
       const failure = deadline.isLate
         ? new Failure('retry', 'does not answer in time', { host, counter: 'timeout' })
         : failureOf(error, host, pool.connected === connectedBefore || hasServed(error));
-      count(counters, failure.facts.counter ?? 'other');
+      countRequest(counters, kind, failure.facts.counter ?? 'other');
       throw failure;
     } finally {
       deadline.end();
@@ -119,10 +121,6 @@ export class Wire {
 }
 
 const USER_AGENT = 'overlaybd-nbd';
-
-function count(counters: HostCounters, what: string): void {
-  counters.requests[what] = (counters.requests[what] ?? 0) + 1;
-}
 
 /** Whether bytes had come over the connection before: undici says so for some errors. */
 function hasServed(error: unknown): boolean {

@@ -96,7 +96,7 @@ await t.test('threads read a blob at random: right bytes, each fetched once', as
   const [entry] = await client.cache({ do: 'list' });
   test.match(entry, { digest: ref.digest, size: blob.length, isComplete: true });
   const status = await fetcher.status();
-  test.match(status, { waiting: 0, oldestMs: 0, failed: {}, elsewhere: 0 });
+  test.match(status, { waiting: 0, oldestMs: 0, failed: [], elsewhere: 0 });
   const { demand = 0, ahead = 0 } = status?.bytes ?? {};
   test.equal(demand + ahead, blob.length);
 });

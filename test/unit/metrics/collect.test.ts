@@ -49,7 +49,7 @@ function totals(): PostedTotals {
   seconds.add(0.3);
   return {
     bytes: { ...NONE, demand: 90 },
-    failed: { REMOTE: 6 },
+    failed: [{ host: 'registry.example', class: 'demand', failure: 'retry', count: 6 }],
     prefetch: { ahead: { used: 70, unused: 30 }, trace: none, fill: none },
     seconds: { '64k': new Histogram().data, '256k': new Histogram().data, '1m': seconds.data },
   };
@@ -64,7 +64,7 @@ function waits(): PostedWaits {
 function fetchStatus(): FetchStatus {
   const counters = new Counters();
   const host = counters.of('registry.example');
-  host.requests['206'] = 3;
+  host.requests.blob['206'] = 3;
   host.bytes.demand = 100;
   host.seconds.first_byte.add(0.02);
   counters.tokens['granted'] = 1;
@@ -144,8 +144,8 @@ await test('what is served, and how', (t) => {
     'obd_prefetch_bytes_total{class="ahead",used="yes"} 70',
     'obd_prefetch_bytes_total{class="ahead",used="no"} 30',
     'obd_refetches_total 8',
-    'obd_fetch_errors_total{code="REMOTE"} 6',
-    'obd_requests_total{host="registry.example",status="206"} 3',
+    'obd_fetch_errors_total{host="registry.example",class="demand",failure="retry"} 6',
+    'obd_requests_total{host="registry.example",kind="blob",status="206"} 3',
     'obd_request_seconds_bucket{host="registry.example",phase="first_byte",le="0.025"} 1',
     'obd_fetch_bytes_total{host="registry.example",class="demand"} 100',
     'obd_kept_bytes_total{class="demand"} 90',
@@ -181,5 +181,32 @@ await test('docs/metrics.md has every metric, and no other', (t) => {
   const documented = new Set([...page.matchAll(/^\| `(obd_\w+)/gm)].map(([, name]) => name));
   const types = metricsText(measured()).matchAll(/^# TYPE (\w+)/gm);
   t.same(documented, new Set([...types].map(([, name]) => name)));
+  t.end();
+});
+
+await test('gauges of hosts and blobs are bounded', (t) => {
+  const fetch = fetchStatus();
+  const many = Array.from({ length: 300 }, (_, i) => `h${i}.example`);
+  const text = metricsText(
+    measured({
+      fetch: {
+        ...fetch,
+        hosts: many.map((host) => ({ host, inFlight: NONE, queued: NONE, window: 8 })),
+        registries: many.map((host) => {
+          return { host, kind: 'blob', breaker: 'closed', lastError: null };
+        }),
+        blobs: many.map((digest) => blob(digest, 0)),
+      },
+    }),
+  );
+  for (const [metric, samples] of [
+    ['obd_inflight', 4 * 256],
+    ['obd_queued_chunks', 4 * 256],
+    ['obd_background_window', 256],
+    ['obd_breaker_state', 256],
+    ['obd_blob_present_ratio', 256],
+  ] as const) {
+    t.equal(text.split(`\n${metric}{`).length - 1, samples, metric);
+  }
   t.end();
 });

@@ -69,7 +69,9 @@ await test('hosts with all that is known of them, and mirrors without secrets', 
     { host: '__proto__', kind: 'token', breaker: 'closed', lastError: null },
   ];
   const bytes = { demand: 1, ahead: 2, trace: 3, fill: 4 };
-  const hosts = [['a.example', { requests: { 206: 3 }, bytes, inFlight: 1 }]];
+  const hosts = [
+    ['a.example', { requests: { blob: { 206: 2 }, store: { 206: 1 } }, bytes, inFlight: 1 }],
+  ];
   const network = { hosts, tokens: { granted: 2 } };
   const settings = {
     ...DEFAULT_REGISTRY_SETTINGS,

@@ -191,7 +191,7 @@ await test('a host that ignores ranges: small blobs only, and the message says w
     );
   }
   t.ok(sent < 1 << 28, 'the body is not read');
-  t.equal(other.counters.of(host).requests['200'], 2, 'once more, and then not for a while');
+  t.equal(other.counters.of(host).requests.blob['200'], 2, 'once more, and then not for a while');
   t.equal(other.lines.length, 1);
 });
 

@@ -31,7 +31,7 @@ await test('manifests by tag and by digest, and whether a tag has moved', async 
   t.same(await client.manifest(front.host, REPOSITORY, 'app', ACCEPT, other), byTag);
   await t.rejects(client.manifest(front.host, REPOSITORY, 'nothing', ACCEPT), {
     code: 'NOT_FOUND',
-    facts: { status: 404, host: front.host },
+    facts: { status: 404, host: front.host, failure: 'gone' },
   });
 });
 
@@ -45,7 +45,7 @@ await test('ranges, each with one request on a connection that is kept', async (
   // undici waits a turn before it uses a connection again.
   t.ok(front.log.connections() <= 2);
   t.same(front.log.violations(), []);
-  t.match(counters.hosts.get(front.host), { requests: { 206: 3 }, inFlight: 0 });
+  t.match(counters.hosts.get(front.host), { requests: { blob: { 206: 3 } }, inFlight: 0 });
 });
 
 for (const scheme of ['basic', 'bearer'] as const) {
@@ -122,7 +122,7 @@ await test('8 attempts of a range', async (t) => {
   const { front } = await startFront(t);
   const { range } = withClock(t, front, { breakerFailures: 100 });
   const rule = front.rule({ match: {}, action: { do: 'status', status: 500 } });
-  await t.rejects(range(0, 99), { code: 'REMOTE', facts: { attempts: 8 } });
+  await t.rejects(range(0, 99), { code: 'REMOTE', facts: { attempts: 8, failure: 'retry' } });
   t.equal(rule.hits, 8);
 });
 
