@@ -10,11 +10,25 @@ const SLOW_FACTOR = 2;
 const SLOW_MS = 10;
 /** What the usual grows by with each read, so that a registry that has become slower is the usual after some tens. */
 const FORGET = 1.05;
+/** Mirrors and the registry, each with a latency of its own. Far above what is configured. */
+const MAX_HOSTS = 16;
+
+/** A read on demand that was fetched. */
+export interface DemandRead {
+  /** That gave it: a mirror may be nearer than the registry. */
+  readonly host: string;
+  readonly chunks: number;
+  /** Times of one clock, in milliseconds. */
+  readonly begin: number;
+  readonly end: number;
+  /** How many background transfers ran when it ended. */
+  readonly background: number;
+}
 
 export class BackgroundWindow {
   #size = BACKGROUND_TRANSFERS;
-  /** Milliseconds of a read on demand when little else is fetched. */
-  #usualMs = Infinity;
+  /** Milliseconds of a read on demand when little else is fetched, by host. */
+  readonly #usualMs = new Map<string, number>();
   /** Transfers that began before do not know the last decrease. */
   #decreasedAt = -Infinity;
 
@@ -23,16 +37,12 @@ export class BackgroundWindow {
     return Math.floor(this.#size);
   }
 
-  /**
-   * A read on demand was fetched.
-   * @param begin and `end` are times of the same clock, in milliseconds
-   * @param background how many background transfers ran when it ended
-   */
-  demandEnded(chunks: number, begin: number, end: number, background: number): void {
+  demandEnded({ host, chunks, begin, end, background }: DemandRead): void {
     if (chunks > MOST_CHUNKS) return;
     const took = end - begin;
-    const isSlow = took > SLOW_FACTOR * this.#usualMs + SLOW_MS;
-    this.#usualMs = Math.min(took, this.#usualMs * FORGET);
+    const usual = this.#usualMs.get(host) ?? Infinity;
+    const isSlow = took > SLOW_FACTOR * usual + SLOW_MS;
+    this.#learn(host, Math.min(took, usual * FORGET));
     if (isSlow && background > 0) this.#decrease(begin, end);
   }
 
@@ -40,6 +50,14 @@ export class BackgroundWindow {
   backgroundEnded(hasFailed: boolean, isFull: boolean, begin: number, end: number): void {
     if (hasFailed) this.#decrease(begin, end);
     else if (isFull) this.#size = Math.min(this.#size + 1 / this.#size, BACKGROUND_TRANSFERS);
+  }
+
+  /** Hosts that were not asked for the longest time are forgotten. */
+  #learn(host: string, usualMs: number): void {
+    this.#usualMs.delete(host);
+    this.#usualMs.set(host, usualMs);
+    const [oldest] = this.#usualMs.keys();
+    if (this.#usualMs.size > MAX_HOSTS && oldest !== undefined) this.#usualMs.delete(oldest);
   }
 
   /** Once for all that ran at the same time. */

@@ -4,6 +4,7 @@
 // reads hardly notice.
 // Blobs of a class take turns by bytes (deficit round robin). Neighbours go together.
 
+import { OverlaybdError } from '../errors.js';
 import type { FetchClass } from '../registry/http/client.js';
 import { BackgroundWindow } from './background-window.js';
 import {
@@ -45,7 +46,19 @@ export interface EndedTransfer {
   /** Milliseconds, of one clock. */
   readonly begin: number;
   readonly end: number;
-  readonly hasFailed: boolean;
+  /** stopped: it ended for another reason than the network. */
+  readonly outcome: 'fetched' | 'failed' | 'stopped';
+  /** The host of the registry or mirror that was asked; null: more than one, or it is not known. */
+  readonly asked: string | null;
+}
+
+/**
+ * An image that is closed, a login, a blob that is gone or a full disk say nothing of the load of the network.
+ * @param failure null: there was none
+ */
+export function outcomeOf(failure: unknown): EndedTransfer['outcome'] {
+  if (failure === null) return 'fetched';
+  return failure instanceof OverlaybdError && failure.code === 'REMOTE' ? 'failed' : 'stopped';
 }
 
 export class HostQueue implements ChunkQueue {
@@ -112,12 +125,16 @@ export class HostQueue implements ChunkQueue {
 
   ended(
     blob: FetchBlob,
-    { class: fetchClass, chunks, begin, end, hasFailed }: EndedTransfer,
+    { class: fetchClass, chunks, begin, end, outcome, asked }: EndedTransfer,
   ): void {
     const background = this.#running - this.inFlight.demand;
     if (fetchClass !== 'demand') {
-      this.#window.backgroundEnded(hasFailed, background >= this.window, begin, end);
-    } else if (!hasFailed) this.#window.demandEnded(chunks, begin, end, background);
+      if (outcome !== 'stopped') {
+        this.#window.backgroundEnded(outcome === 'failed', background >= this.window, begin, end);
+      }
+    } else if (outcome === 'fetched' && asked !== null) {
+      this.#window.demandEnded({ host: asked, chunks, begin, end, background });
+    }
     this.inFlight[fetchClass]--;
     blob.inFlight--;
   }

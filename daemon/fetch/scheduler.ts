@@ -8,7 +8,7 @@ import { Deadlines } from './deadlines.js';
 import { Elsewhere } from './elsewhere.js';
 import { rankOf, type FetchBlob, type Wait, type WantedChunk } from './fetch-blob.js';
 import { FetchTotals } from './fetch-totals.js';
-import { HostQueue, type Run } from './host-queue.js';
+import { HostQueue, outcomeOf, type Run } from './host-queue.js';
 import { ANSWER_MARGIN_MS, MAX_WAITING_CHUNKS } from './limits.js';
 import { Transfer, type RangeClient } from './transfer.js';
 
@@ -262,10 +262,10 @@ export class Scheduler {
     const overrun = this.#clock.after(deadline - this.#clock.now() + OVERRUN_MS, () => {
       transfer.abort(this.#lateError(blob, first, last, OVERRUN_MS + this.#parts.backgroundMs()));
     });
-    let failure: unknown = null;
+    let [asked, failure]: [string | null, unknown] = [null, null];
     const begin = this.#clock.now();
     try {
-      await transfer.run();
+      asked = await transfer.run();
       this.totals.transferred(chunks.length, this.#clock.now() - begin);
     } catch (error) {
       failure = error;
@@ -278,7 +278,8 @@ export class Scheduler {
       chunks: chunks.length,
       begin,
       end: this.#clock.now(),
-      hasFailed: failure !== null,
+      outcome: outcomeOf(failure),
+      asked,
     });
     const left = chunks.filter(({ isBegun }) => isBegun);
     for (const wanted of left) {

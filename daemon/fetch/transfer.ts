@@ -41,9 +41,10 @@ export class Transfer {
 
   /**
    * Ends when the chunks that came are kept, also if the request failed.
+   * @returns the host that was asked; null if it was more than one
    * @throws OverlaybdError that of the client
    */
-  async run(): Promise<void> {
+  async run(): Promise<string | null> {
     const { client, ref, cached, first, last, deadline, fromOrigin } = this.#parts;
     const { signal } = this.#abort;
     const size = cached.spec.size;
@@ -61,9 +62,10 @@ export class Transfer {
     const take = (offset: number, bytes: Uint8Array): void => {
       if (!signal.aborted) this.#take(offset, bytes);
     };
+    let host: string | null = null;
     try {
       // Whatever the client does, an aborted transfer ends.
-      await Promise.race([client.fetchRange(request, take, signal), aborted]);
+      host = await Promise.race([client.fetchRange(request, take, signal), aborted]);
       if (this.#chunk <= last)
         throw new Error(`chunk ${this.#chunk} of ${ref.digest} did not come`);
     } finally {
@@ -71,6 +73,7 @@ export class Transfer {
       await Promise.all(this.#writes);
     }
     if (this.#failure) throw this.#failure;
+    return host;
   }
 
   /** Ends it; what it receives from now on is dropped. */

@@ -164,7 +164,8 @@ export interface FakeRequest {
   send(bytes?: number): void;
   /** Sends all that is left, and ends it. */
   answer(): void;
-  end(): void;
+  /** @param host that is said to have given it: the registry if left out */
+  end(host?: string): void;
   fail(error: Error): void;
 }
 
@@ -182,7 +183,7 @@ class FakeClient {
     this.#blobs = blobs;
   }
 
-  fetchRange(request: RangeRequest, take: TakeBytes, signal: AbortSignal): Promise<void> {
+  fetchRange(request: RangeRequest, take: TakeBytes, signal: AbortSignal): Promise<string> {
     const blob = this.#blobs.find(({ ref }) => ref.digest === request.ref.digest);
     if (!blob) throw new Error(`no blob ${request.ref.digest}`);
     this.requests.push(request);
@@ -202,9 +203,9 @@ class FakeClient {
           open.send();
           open.end();
         },
-        end: () => {
+        end: (host = request.ref.host) => {
           ended();
-          resolve();
+          resolve(host);
         },
         fail: (error) => {
           ended();

@@ -26,7 +26,7 @@ function blobOf(ref: RegistryRef, spec?: CachedSpec): FakeBlob {
   return blob;
 }
 
-function fetchRange(request: RangeRequest, take: TakeBytes, signal: AbortSignal): Promise<void> {
+function fetchRange(request: RangeRequest, take: TakeBytes, signal: AbortSignal): Promise<string> {
   const { ref, first, last } = request;
   const blob = blobOf(ref);
   const lastChunk = blob.chunks - 1;
@@ -45,7 +45,7 @@ function fetchRange(request: RangeRequest, take: TakeBytes, signal: AbortSignal)
     });
   }
   take(first, blob.data.subarray(first, last + 1));
-  return Promise.resolve();
+  return Promise.resolve(ref.host);
 }
 
 const scheduler = new Scheduler({

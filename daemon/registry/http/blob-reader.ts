@@ -64,8 +64,11 @@ export class BlobReader {
     this.#parts = parts;
   }
 
-  /** @throws OverlaybdError REMOTE, AUTH, NOT_FOUND; the reason of the signal */
-  async read(request: RangeRequest, take: TakeBytes, signal: AbortSignal): Promise<void> {
+  /**
+   * @returns the host of the registry or mirror that was asked; null if it was more than one
+   * @throws OverlaybdError REMOTE, AUTH, NOT_FOUND; the reason of the signal
+   */
+  async read(request: RangeRequest, take: TakeBytes, signal: AbortSignal): Promise<string | null> {
     const { endpoints, limits, now, random, hosts, requests, counters } = this.#parts;
     const { ref, first, last, deadlineMs, class: why } = request;
     const { host, repository, digest, size } = ref;
@@ -73,9 +76,11 @@ export class BlobReader {
     const deadline = new Deadline(deadlineMs - startedAt, signal);
     const effort = new Effort();
     const doubted = new Map<Endpoint, Failure>();
+    const asked = new Set<string>();
     const progress = new Progress(first, effort);
     const attempt = async (endpoint: Endpoint): Promise<Endpoint> => {
       this.#checkRefusals(endpoint, digest);
+      asked.add(endpoint.host);
       const bytesOf = counters.of(endpoint.host).bytes;
       const taken: TakeBytes = (offset, bytes) => {
         take(offset, bytes);
@@ -108,8 +113,8 @@ export class BlobReader {
         return request.fromOrigin ? each.kind === 'registry' : each.canPull;
       });
       const breakerOf = (endpoint: Endpoint) => {
-        const asked = requests.firstHost(endpoint, digest);
-        return hosts.breaker(asked.host, asked.kind);
+        const next = requests.firstHost(endpoint, digest);
+        return hosts.breaker(next.host, next.kind);
       };
       const remainingMs = (): number => deadlineMs - now();
       const options = { isFinal, remainingMs, signal: deadline.signal };
@@ -118,6 +123,7 @@ export class BlobReader {
       for (const [endpoint, failure] of doubted) {
         if (endpoint !== from) this.#remember(endpoint, digest, failure);
       }
+      return asked.size === 1 ? from.host : null;
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       throw remoteError(error, effort, {

@@ -120,12 +120,17 @@ export class RegistryClient implements ManifestSource {
   /**
    * Fetches one range, until its deadline: with retries, tokens, redirects, and mirrors before the origin. What
    * a broken response delivered is not asked for again.
+   * @returns the host of the registry or mirror that was asked; null if it was more than one
    * @throws OverlaybdError REMOTE, AUTH or NOT_FOUND, with the facts host, status, attempts, digest, range, seconds;
    *   the reason of the signal
    */
-  async fetchRange(request: RangeRequest, take: TakeBytes, signal: AbortSignal): Promise<void> {
+  async fetchRange(
+    request: RangeRequest,
+    take: TakeBytes,
+    signal: AbortSignal,
+  ): Promise<string | null> {
     this.#checkOnline(request.ref.host);
-    await this.#blobs.read(request, take, signal);
+    return this.#blobs.read(request, take, signal);
   }
 
   /** The first bytes of a blob, fewer if it is shorter. @throws as {@link fetchRange} */

@@ -1,15 +1,17 @@
 // How many transfers may be for the future: halved when reads feel them, and back one by one.
 import t from 'tap';
 import { BackgroundWindow } from '../../../daemon/fetch/background-window.js';
-import { FakeBlob, scheduled } from '../../support/fetch-fakes.js';
+import { OverlaybdError } from '../../../daemon/errors.js';
+import type { FetchBlob } from '../../../daemon/fetch/fetch-blob.js';
+import { FakeBlob, remoteError, scheduled } from '../../support/fetch-fakes.js';
 
 /** Time that a test moves, and transfers of given lengths. */
 function windowAt() {
   const window = new BackgroundWindow();
   let now = 0;
-  const demand = (took: number, background = 8, chunks = 1): number => {
+  const demand = (took: number, background = 8, chunks = 1, host = 'registry'): number => {
     now += took;
-    window.demandEnded(chunks, now - took, now, background);
+    window.demandEnded({ host, chunks, begin: now - took, end: now, background });
     return window.size;
   };
   const background = (hasFailed = false, isFull = true): number => {
@@ -36,12 +38,15 @@ await t.test('slow reads halve it, down to 1; what ends brings it back, up to 8'
 
 await t.test('once for all that ran at the same time', (test) => {
   const window = new BackgroundWindow();
-  window.demandEnded(1, 0, 20, 8);
-  for (let i = 0; i < 5; i++) window.demandEnded(1, 100, 300 + i, 8);
+  const demand = (begin: number, end: number): void => {
+    window.demandEnded({ host: 'registry', chunks: 1, begin, end, background: 8 });
+  };
+  demand(0, 20);
+  for (let i = 0; i < 5; i++) demand(100, 300 + i);
   test.equal(window.size, 4);
   window.backgroundEnded(true, true, 100, 310);
   test.equal(window.size, 4);
-  window.demandEnded(1, 300, 500, 8);
+  demand(300, 500);
   test.equal(window.size, 2, 'and again for what began after that');
   test.end();
 });
@@ -67,6 +72,19 @@ await t.test('a registry that became slower is the usual after a while', (test) 
     demand(200);
   }
   test.same([low, window.size], [1, 8]);
+  test.end();
+});
+
+await t.test('each host has its own usual: the registry is farther than the mirror', (test) => {
+  const { demand } = windowAt();
+  for (let i = 0; i < 5; i++) test.equal(demand(2, 8, 1, 'mirror'), 8);
+  for (let i = 0; i < 5; i++) test.equal(demand(80, 8, 1, 'registry'), 8, 'as far as it is');
+  test.equal(demand(80, 8, 1, 'mirror'), 4, 'slow for the mirror');
+  test.equal(demand(80, 8, 1, 'registry'), 4);
+  for (let i = 0; i < 16; i++) demand(1, 8, 1, `other ${i}`);
+  test.equal(demand(500, 8, 1, 'registry'), 4, 'forgotten: hosts are bounded');
+  test.equal(demand(5, 8, 1, 'other 15'), 4);
+  test.equal(demand(500, 8, 1, 'other 15'), 2);
   test.end();
 });
 
@@ -112,5 +130,56 @@ await t.test(
       await clock.settle();
     }
     test.equal(client.open.length, 8, 'and back');
+  },
+);
+
+await t.test(
+  'in the scheduler: only failures of the network shrink it, and reads of one host count',
+  async (test) => {
+    const [kept, closed] = [new FakeBlob(64 << 20), new FakeBlob(64 << 20)];
+    const { clock, client, scheduler, opened, want } = scheduled(kept, closed);
+    const windows = (): number[] => [...scheduler.hosts].map(({ window }) => window);
+    const running = () => client.open.filter(({ signal }) => !signal.aborted);
+    for (const blob of opened) {
+      // A failure ends the want, so there are many.
+      for (let chunk = 0; chunk < 512; chunk += 16) {
+        want(blob, chunk, chunk + 15, 'fill', Infinity);
+      }
+    }
+    await clock.settle();
+    test.equal(client.open.length, 8);
+    const removed = scheduler.remove(opened[1] as FetchBlob);
+    await clock.settle();
+    await removed;
+    test.same(windows(), [8], 'a blob that was closed');
+    for (const code of ['AUTH', 'NOT_FOUND', 'IO'] as const) {
+      running()[0]?.fail(new OverlaybdError(code, 'x'));
+      await clock.settle();
+      test.same(windows(), [8], code);
+    }
+    const read = async (chunk: number, took: number, from?: string): Promise<void> => {
+      want(opened[0], chunk);
+      await clock.settle();
+      await clock.pass(took);
+      const sent = client.open.find(({ request }) => request.class === 'demand');
+      sent?.send();
+      sent?.end(from);
+      await clock.settle();
+    };
+    await read(900, 20, 'mirror');
+    await read(800, 150, 'registry.example');
+    test.same(windows(), [8]);
+    await read(700, 150, 'mirror');
+    test.same(windows(), [4]);
+    running().at(-1)?.fail(remoteError());
+    await clock.settle();
+    test.same(windows(), [4], 'it began before the decrease');
+    await clock.pass(1);
+    for (let i = 0; i < 6; i++) running()[0]?.answer();
+    await clock.settle();
+    await clock.pass(1);
+    running().at(-1)?.fail(remoteError());
+    await clock.settle();
+    test.same(windows(), [2]);
   },
 );

@@ -6,7 +6,7 @@ import { Transfer } from '../../../daemon/fetch/transfer.js';
 import type { RangeRequest, TakeBytes } from '../../../daemon/registry/http/client.js';
 import { FakeBlob } from '../../support/fetch-fakes.js';
 
-type FetchRange = (request: RangeRequest, take: TakeBytes, signal: AbortSignal) => Promise<void>;
+type FetchRange = (request: RangeRequest, take: TakeBytes, signal: AbortSignal) => Promise<string>;
 
 function transferOf(blob: FakeBlob, first: number, last: number, fetchRange: FetchRange) {
   const arrived: number[] = [];
@@ -38,9 +38,9 @@ await t.test('pieces of any length become chunks', async (test) => {
         blob.data.copy(memory, 0, at, at + n);
         take(at, memory.subarray(0, n));
       }
-      return Promise.resolve();
+      return Promise.resolve('mirror.example');
     });
-    await transfer.run();
+    test.equal(await transfer.run(), 'mirror.example');
     test.match(asked, [
       {
         first: CHUNK_SIZE,
@@ -55,21 +55,27 @@ await t.test('pieces of any length become chunks', async (test) => {
   }
 });
 
+const sent = async (send: () => void): Promise<string> => {
+  await Promise.resolve();
+  send();
+  return 'registry.example';
+};
+
 await t.test('what a client must not do ends it, and keeps what is right', async (test) => {
   const cases: [string, FetchRange, RegExp][] = [
     [
       'too little',
-      (_request, take) => Promise.resolve(take(0, Buffer.alloc(CHUNK_SIZE))),
+      (_request, take) => sent(() => take(0, Buffer.alloc(CHUNK_SIZE))),
       /chunk 1 of sha256:.* did not come/,
     ],
     [
       'another place',
-      (_request, take) => Promise.resolve().then(() => take(CHUNK_SIZE, Buffer.alloc(1))),
+      (_request, take) => sent(() => take(CHUNK_SIZE, Buffer.alloc(1))),
       /bytes at 65536 do not go on where the last ones ended/,
     ],
     [
       'too much',
-      (_request, take) => Promise.resolve().then(() => take(0, Buffer.alloc(2 * CHUNK_SIZE + 11))),
+      (_request, take) => sent(() => take(0, Buffer.alloc(2 * CHUNK_SIZE + 11))),
       /bytes past the end of chunk 1/,
     ],
   ];

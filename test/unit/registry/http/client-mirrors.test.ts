@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test, type Test } from 'tap';
 import { request as send } from 'undici';
+import { monotonicMs } from '../../../../daemon/lib/clock.js';
 import { OCI } from '../../../support/registry/media-types.js';
 import type { FaultFront } from '../../../support/registry/fault-front.js';
 import {
@@ -47,6 +48,27 @@ await test('a mirror is asked first, and the origin if it fails', async (t) => {
   await mirror.die();
   t.ok((await range(0, LAST)).equals(RIGHT), 'dead');
   await client.manifest(front.host, REPOSITORY, 'app', ACCEPT);
+});
+
+await test('a range says which host was asked, if it was only one', async (t) => {
+  const { front } = await startFront(t);
+  const { front: mirror } = await startFront(t);
+  const { client } = clientOf(t, front, { mirrors: [{ host: front.host, url: mirror.url }] });
+  const ref = {
+    kind: 'registry',
+    host: front.host,
+    repository: REPOSITORY,
+    digest: DIGEST,
+    size: BLOB.length,
+  } as const;
+  const deadlineMs = monotonicMs() + 60_000;
+  const request = { ref, first: 0, last: 99, class: 'demand', deadlineMs } as const;
+  const from = (fromOrigin: boolean) =>
+    client.fetchRange({ ...request, fromOrigin }, () => undefined, new AbortController().signal);
+  t.equal(await from(false), mirror.host);
+  t.equal(await from(true), front.host);
+  mirror.rule({ match: { kind: 'data' }, action: { do: 'status', status: 500 }, times: 1 });
+  t.equal(await from(false), null, 'the mirror, then the registry');
 });
 
 await test('a manifest that is too long is that of the mirror alone', async (t) => {
