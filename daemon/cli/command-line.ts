@@ -12,6 +12,7 @@ import {
   settleOptions,
   type KnownOptions,
 } from './options/values.js';
+import { WORDS_AFTER_DASHES } from './options/inside.js';
 
 const MAX_HELP_WIDTH = 100;
 
@@ -35,30 +36,33 @@ export async function parseCommandLine(
   argv: readonly string[],
   version: () => Promise<string>,
 ): Promise<Parsed> {
-  const words = withoutDashes(argv);
+  const { words, after } = withoutDashes(argv);
   const [first, ...others] = words;
   const named = COMMANDS.find(({ usage }) => nameOf(usage) === first);
   if (first !== undefined && !named && !first.startsWith('-')) throw unknownCommand(first);
   const isForHelp = words.some((word) => word === '--help' || word === '-h');
   const text = words.includes('--version') ? await version() : '';
-  if (!named || isForHelp) return new CommandLine(words, isForHelp).parse(COMMANDS, text);
+  if (!named || isForHelp) return new CommandLine(words, isForHelp, after).parse(COMMANDS, text);
   // Read while yargs is.
   void named.load();
   // Give yargs only this command, as the default: with several, yargs renders the whole help text before
   // it runs one, which takes a tenth of the time until `serve` serves.
   const usage = named.usage.replace(nameOf(named.usage), '$0');
-  return new CommandLine(others, false).parse([{ ...named, usage }], text);
+  return new CommandLine(others, false, after).parse([{ ...named, usage }], text);
 }
 
 class CommandLine {
   readonly #words: readonly string[];
   readonly #isForHelp: boolean;
+  readonly #after: number | undefined;
   #parsed: Parsed | null = null;
   #numbers: readonly string[] = [];
 
-  constructor(words: readonly string[], isForHelp: boolean) {
+  /** @param after words after `--`; undefined: there is no `--` */
+  constructor(words: readonly string[], isForHelp: boolean, after: number | undefined) {
     this.#words = words;
     this.#isForHelp = isForHelp;
+    this.#after = after;
   }
 
   /** @param version what --version prints */
@@ -91,7 +95,8 @@ class CommandLine {
         return built;
       },
       (args) => {
-        this.#parsed = { kind: 'command', command, args };
+        const dashes = this.#after === undefined ? {} : { [WORDS_AFTER_DASHES]: this.#after };
+        this.#parsed = { kind: 'command', command, args: { ...args, ...dashes } };
       },
     );
   }
@@ -179,11 +184,11 @@ function unknownCommand(word: string): OverlaybdError {
 }
 
 /** Words after `--` are not options, even if they begin with a dash. yargs would drop such a word. */
-function withoutDashes(argv: readonly string[]): string[] {
+function withoutDashes(argv: readonly string[]): { words: string[]; after: number | undefined } {
   const at = argv.indexOf('--');
-  if (at < 0) return [...argv];
+  if (at < 0) return { words: [...argv], after: undefined };
   const rest = argv.slice(at + 1).map((word) => (word.startsWith('-') ? `./${word}` : word));
-  return [...argv.slice(0, at), ...rest];
+  return { words: [...argv.slice(0, at), ...rest], after: rest.length };
 }
 
 function nameOf(usage: string): string {

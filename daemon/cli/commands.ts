@@ -33,6 +33,26 @@ export const COMMANDS: readonly Command[] = [
     load: () => import('./verify.js'),
   },
   {
+    usage: 'ls <image> [path..]',
+    describe: 'list files in an image, without mounting it',
+    load: () => import('./ls.js'),
+  },
+  {
+    usage: 'tree <image> [path..]',
+    describe: 'show the folders of an image and what is in them',
+    load: () => import('./tree.js'),
+  },
+  {
+    usage: 'stat <image> <path..>',
+    describe: 'show the attributes of files in an image',
+    load: () => import('./stat.js'),
+  },
+  {
+    usage: 'cat <image> <path..>',
+    describe: 'print files of an image',
+    load: () => import('./cat.js'),
+  },
+  {
     usage: 'attach [image..]',
     describe: 'attach an export or an image to /dev/nbdX, and print the device',
     load: () => import('./attach.js'),

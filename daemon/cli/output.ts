@@ -25,15 +25,24 @@ let hasPrinted = false;
  * @throws OverlaybdError IO if it cannot be written
  */
 export async function print(text: string): Promise<void> {
-  if (isClosed || text === '') return;
+  await printBytes(Buffer.from(text));
+}
+
+/**
+ * The same of bytes.
+ * @returns false if the reader of the pipe has gone: further output is of no use
+ */
+export async function printBytes(bytes: Buffer): Promise<boolean> {
+  if (isClosed || bytes.length === 0) return !isClosed;
   hasPrinted = true;
   try {
-    await writeAll(STDOUT, Buffer.from(text));
+    await writeAll(STDOUT, bytes);
   } catch (error) {
     // The reader has closed the pipe, as in `overlaybd-nbd inspect ... | head`.
     if ((error as NodeJS.ErrnoException).code === 'EPIPE') isClosed = true;
     else throw writeError(error);
   }
+  return !isClosed;
 }
 
 /**

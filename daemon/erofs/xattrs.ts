@@ -2,7 +2,7 @@
 // alike, such as a label of SELinux, is stored once.
 
 import { viewOf } from '../lib/bytes.js';
-import { OPAQUE_MARK } from '../tree/merged-tree.js';
+import { OPAQUE_MARK, OVERLAY_XATTRS } from '../tree/merged-tree.js';
 import { compareBytes } from '../tree/names.js';
 import {
   MAX_SHARED,
@@ -27,9 +27,6 @@ const WHOLE_NAMES: ReadonlyMap<string, number> = new Map([
 ]);
 
 const ACL_TAGS: ReadonlySet<number> = new Set([0x01, 0x02, 0x04, 0x08, 0x10, 0x20]);
-
-/** An overlayfs on top would act on these. */
-const OVERLAY = 'trusted.overlay.';
 
 /** One xattr as it is stored. */
 interface Stored {
@@ -189,7 +186,7 @@ function storedName(name: string): { index: number; name: string } | null {
   const whole = WHOLE_NAMES.get(name);
   if (whole !== undefined) return { index: whole, name: '' };
   if (name === OPAQUE_MARK) return { index: 4, name: 'overlay.opaque' };
-  if (name.startsWith(OVERLAY)) return null;
+  if (name.startsWith(OVERLAY_XATTRS)) return null;
   for (const [prefix, index] of PREFIXES) {
     if (!name.startsWith(prefix)) continue;
     const rest = name.slice(prefix.length);

@@ -53,13 +53,12 @@ export function treeImage(
   uuidSeed: readonly string[],
   effort: Effort,
 ): TreeImage {
-  const trees: LayerTree[] = [];
-  for (const layer of layers) trees.push(treeOf(layer, name));
+  const trees = treesOf(layers, name);
   effort.spend(UNITS_AN_ENTRY * trees.reduce((sum, { count }) => sum + count, 0));
   const written = writeErofs(mergeLayers(trees), { uuidSeed });
   const { metadata: memory, rows, deviceSize, dropped } = written;
   const index = indexOf(rows, deviceSize, name);
-  const sourceLayers = trees.flatMap(({ sourceCount }, i) => Array<number>(sourceCount).fill(i));
+  const sourceLayers = sourceLayersOf(trees);
   const notes = layers.flatMap(({ content }) => (content.kind === 'tree' ? content.notes : []));
   if (dropped.first !== null) {
     const what = counted(dropped.count, 'extended attribute');
@@ -71,10 +70,30 @@ export function treeImage(
     written,
     index,
     metadata: { kind: 'memory', name: `${name} (metadata)`, memory },
-    sources: sourceLayers.map((i) => contentSourceOf(layers[i] as OpenedLayer)),
+    sources: contentSources(layers, trees),
     sourceLayers,
     notes,
   };
+}
+
+/**
+ * The trees of the layers of an image, bottom first.
+ * @throws OverlaybdError BAD_FORMAT if one is another kind of layer, or its files are not in it
+ */
+export function treesOf(layers: readonly OpenedLayer[], name: string): LayerTree[] {
+  return layers.map((layer) => treeOf(layer, name));
+}
+
+/** The content sources of all layers, by the numbers that the merged tree gives them. */
+export function contentSources(
+  layers: readonly OpenedLayer[],
+  trees: readonly LayerTree[],
+): ContentSource[] {
+  return sourceLayersOf(trees).map((i) => contentSourceOf(layers[i] as OpenedLayer));
+}
+
+function sourceLayersOf(trees: readonly LayerTree[]): number[] {
+  return trees.flatMap(({ sourceCount }, i) => Array<number>(sourceCount).fill(i));
 }
 
 function contentSourceOf({ content, blobs: [blob] }: OpenedLayer): ContentSource {

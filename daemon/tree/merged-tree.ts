@@ -15,6 +15,9 @@ export const WHITEOUT_NODE = -2;
  */
 export const OPAQUE_MARK = '\0opaque';
 
+/** Names of xattrs with this prefix are left out: an overlayfs on top would act on them. */
+export const OVERLAY_XATTRS = 'trusted.overlay.';
+
 /** The number of the root. */
 export const ROOT = 0;
 

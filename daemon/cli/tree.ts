@@ -1,0 +1,75 @@
+// `overlaybd-nbd tree`: its options and its output. The files come from files/.
+
+import type { Argv } from 'yargs';
+import type { FileJson } from '../files/file-json.js';
+import type { ImageFile } from '../files/image-file.js';
+import { bytesOf } from '../files/texts.js';
+import type { TreeOptions } from '../files/tree-text.js';
+import { EXIT_OK } from './exit-codes.js';
+import { inside, jsonLines, namesForOutput, printLines } from './inside.js';
+import { insideOptions, insideWords, type InsideArguments } from './options/inside.js';
+import { badArgument } from './options/values.js';
+
+export interface TreeArguments extends InsideArguments {
+  all?: boolean | undefined;
+  level?: number | undefined;
+  json?: boolean | undefined;
+}
+
+export function builder(yargs: Argv): Argv<TreeArguments> {
+  return insideOptions(yargs, 'tree base.tar app.tar -- /etc')
+    .option('all', { alias: 'a', describe: 'names that begin with a dot, too', type: 'boolean' })
+    .option('level', {
+      alias: 'L',
+      describe: 'this many levels of folders [default: all]',
+      type: 'number',
+      requiresArg: true,
+    })
+    .option('json', { describe: 'print one JSON object instead of text', type: 'boolean' })
+    .example('$0 tree -L 2 registry.example/app:1 /usr', 'show two levels of folders');
+}
+
+/** @returns the exit code @throws OverlaybdError if the image is broken or has no such path */
+export async function run(args: TreeArguments): Promise<number> {
+  const { image, paths } = insideWords(args);
+  const names = paths.length === 0 ? ['/'] : paths.map(bytesOf);
+  const options = { all: args.all === true, depth: levelOf(args.level) };
+  const isJson = args.json === true;
+  await inside(args, image, (root) =>
+    printLines(isJson ? jsonOf(root, names, options) : textOf(root, names, options)),
+  );
+  return EXIT_OK;
+}
+
+function levelOf(level: number = Infinity): number {
+  if (level === Infinity || (Number.isInteger(level) && level >= 1)) return level;
+  throw badArgument('--level: not a whole number from 1 on');
+}
+
+async function* textOf(
+  root: ImageFile,
+  paths: readonly string[],
+  options: TreeOptions,
+): AsyncGenerator<string> {
+  const { findFile } = await import('../files/find.js');
+  const { treeLines } = await import('../files/tree-text.js');
+  const show = namesForOutput();
+  for (const path of paths) yield* treeLines(path, await findFile(root, path, true), options, show);
+}
+
+async function* jsonOf(
+  root: ImageFile,
+  paths: readonly string[],
+  options: TreeOptions,
+): AsyncGenerator<string> {
+  const { findFile } = await import('../files/find.js');
+  const { filesBelow } = await import('../files/tree-text.js');
+  const { fileJson } = await import('../files/file-json.js');
+  async function* files(): AsyncGenerator<FileJson> {
+    for (const name of paths) {
+      const found = await findFile(root, name, true);
+      for await (const { path, file } of filesBelow(found, options)) yield fileJson(path, file);
+    }
+  }
+  yield* jsonLines('files', files());
+}

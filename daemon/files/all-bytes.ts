@@ -1,0 +1,32 @@
+// A file from its begin to its end, holes as zeros: what `cat` prints.
+
+import { OverlaybdError } from '../errors.js';
+import { shownPath } from '../tree/names.js';
+import type { ImageFile } from './image-file.js';
+import { TYPE_NAMES } from './texts.js';
+
+const ZEROS = Buffer.alloc(64 * 1024);
+
+/**
+ * The bytes of a regular file in pieces; each is valid until the next one is asked for.
+ * @param path for messages
+ * @throws OverlaybdError UNSUPPORTED for another type of file, and what reading throws
+ */
+export async function* allBytes(path: string, file: ImageFile): AsyncGenerator<Buffer> {
+  const { type, size } = await file.stat();
+  if (type !== 'reg') {
+    const text = `${shownPath(path)}: a ${TYPE_NAMES[type]}, and not a regular file`;
+    throw new OverlaybdError('UNSUPPORTED', text);
+  }
+  let at = 0;
+  for await (const { offset, bytes } of file.contents()) {
+    yield* zeros(offset - at);
+    yield bytes;
+    at = offset + bytes.length;
+  }
+  yield* zeros(size - at);
+}
+
+function* zeros(count: number): Generator<Buffer> {
+  for (let left = count; left > 0; left -= ZEROS.length) yield ZEROS.subarray(0, left);
+}

@@ -1,0 +1,114 @@
+// What `ls` prints: the files of folders, one list a folder.
+
+import { findFile } from './find.js';
+import type { FileStat, ImageFile } from './image-file.js';
+import { modeText, timeText, type ShowName } from './texts.js';
+
+export interface ListOptions {
+  /** Names that begin with a dot, too. */
+  readonly all: boolean;
+  /** The folders below, too. */
+  readonly recursive: boolean;
+  /** A folder itself, and not what is in it. */
+  readonly itself: boolean;
+  /** Attributes; then a symlink that a path names is listed, and not followed. */
+  readonly long: boolean;
+}
+
+export interface ListedFile {
+  /** As it is listed: a name, or a path as it was given. */
+  readonly name: string;
+  /** Clean, from the root. */
+  readonly path: string;
+  readonly file: ImageFile;
+}
+
+/** One list: of a folder, or of the files that were named. */
+export interface Listing {
+  /** As it was given, with the names below; null for files that were named. */
+  readonly folder: string | null;
+  readonly files: readonly ListedFile[];
+}
+
+/**
+ * The lists of paths: first the files among them, then each folder.
+ * @throws OverlaybdError NOT_FOUND for the first path that is not there
+ */
+export async function* listings(
+  root: ImageFile,
+  paths: readonly string[],
+  { all, recursive, itself, long }: ListOptions,
+): AsyncGenerator<Listing> {
+  const named: ListedFile[] = [];
+  const folders: ListedFile[] = [];
+  for (const path of paths) {
+    const found = { name: path, ...(await findFile(root, path, !long && !itself)) };
+    const isFolder = (await found.file.stat()).type === 'dir' && !itself;
+    (isFolder ? folders : named).push(found);
+  }
+  if (named.length > 0) yield { folder: null, files: named };
+  for (const open = folders.toReversed(); open.length > 0;) {
+    const { name: folder, path, file } = open.pop() as ListedFile;
+    const files = await filesOf(path, file, all);
+    yield { folder, files };
+    if (!recursive) continue;
+    for (const each of files.toReversed()) {
+      if ((await each.file.stat()).type !== 'dir') continue;
+      open.push({ ...each, name: `${folder.replace(/\/+$/, '')}/${each.name}` });
+    }
+  }
+}
+
+/**
+ * The files in a folder, by the bytes of their names.
+ * @param all names that begin with a dot, too
+ */
+export async function filesOf(
+  path: string,
+  folder: ImageFile,
+  all: boolean,
+): Promise<ListedFile[]> {
+  const files: ListedFile[] = [];
+  for (const name of await folder.names()) {
+    if (!all && name.startsWith('.')) continue;
+    const file = await folder.child(name);
+    if (file) files.push({ name, path: path === '' ? name : `${path}/${name}`, file });
+  }
+  return files;
+}
+
+export interface ListForm {
+  readonly long: boolean;
+  /** Whether the name of the folder is above the list. */
+  readonly withHeading: boolean;
+  readonly show: ShowName;
+}
+
+/** The lines of one list: byte strings. */
+export async function* listingLines(
+  { folder, files }: Listing,
+  { long, withHeading, show }: ListForm,
+): AsyncGenerator<string> {
+  if (withHeading && folder !== null) yield `${show(folder)}:`;
+  if (!long) {
+    for (const { name } of files) yield show(name);
+    return;
+  }
+  const stats: FileStat[] = [];
+  for (const { file } of files) stats.push(await file.stat());
+  const cells = stats.map((stat) => [
+    `${stat.nlink}`,
+    `${stat.uid}`,
+    `${stat.gid}`,
+    stat.rdev ? `${stat.rdev.major}, ${stat.rdev.minor}` : `${stat.size}`,
+  ]);
+  const widths = [0, 1, 2, 3].map((column) =>
+    cells.reduce((most, row) => Math.max(most, (row[column] as string).length), 0),
+  );
+  for (const [i, { name }] of files.entries()) {
+    const stat = stats[i] as FileStat;
+    const row = (cells[i] as string[]).map((cell, c) => cell.padStart(widths[c] as number));
+    const target = stat.type === 'symlink' ? ` -> ${show(stat.target)}` : '';
+    yield `${modeText(stat)} ${row.join(' ')} ${timeText(stat.mtime)} ${show(name)}${target}`;
+  }
+}

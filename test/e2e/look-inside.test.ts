@@ -1,0 +1,176 @@
+// `ls`, `tree`, `stat` and `cat` as programs: archives, eStargz and zstd:chunked, from files, layouts and registries.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import t from 'tap';
+import { commandLine, runDaemon, shortFolder } from '../support/daemon-process.js';
+import { writeEstargz, type TocFile } from '../support/estargz-writer.js';
+import { requireLazyFixtures } from '../support/lazy-fixtures.js';
+import { randomBytes, textBytes } from '../support/pattern.js';
+import { ImageLayout } from '../support/registry/image-layout.js';
+import { pushFiles, type FilesLayer } from '../support/registry/push-image.js';
+import { remoteImage, remoteOptions, REPOSITORY } from '../support/registry/remote-image.js';
+import { writeUstar } from '../support/ustar.js';
+
+t.setTimeout(170_000);
+
+const noise = randomBytes(1, 3_000_000);
+const words = textBytes(2, 70_000);
+const lower: TocFile[] = [
+  { entry: { name: 'bin/', type: 'dir', mode: 0o755 } },
+  { entry: { name: 'bin/noise', type: 'reg', mode: 0o755 }, bytes: noise },
+  { entry: { name: 'bin/gone', type: 'reg' }, bytes: words },
+];
+const upper: TocFile[] = [
+  { entry: { name: 'bin/.wh.gone', type: 'reg' } },
+  { entry: { name: 'words', type: 'reg' }, bytes: words },
+  { entry: { name: 'hard', type: 'hardlink', linkName: 'words' } },
+];
+const estargz = writeEstargz(lower, { form: 'eStargz', pieceSize: 1 << 20 });
+const chunked = writeEstargz(upper, { form: 'zstd:chunked', pieceSize: 30_000 });
+const plain = writeUstar([
+  { name: 'plain', bytes: Buffer.from('plain\n') },
+  { name: 'sh', type: '2', link: '/bin/noise' },
+  { name: 'out', type: '2', link: '../../../../../../etc' },
+  { name: 'bad\u001b[31m\n', bytes: Buffer.from('x') },
+]);
+const LAYER = 'application/vnd.oci.image.layer.v1.tar';
+const layers: FilesLayer[] = [
+  {
+    bytes: estargz.blob,
+    mediaType: `${LAYER}+gzip`,
+    annotations: { 'containerd.io/snapshot/stargz/toc.digest': estargz.digest },
+  },
+  { bytes: gzipSync(plain), mediaType: `${LAYER}+gzip` },
+  {
+    bytes: chunked.blob,
+    mediaType: `${LAYER}+zstd`,
+    annotations: {
+      'io.github.containers.zstd-chunked.manifest-checksum': chunked.digest,
+    },
+  },
+];
+const LISTED = '/:\nbad\u001b[31m\n\nbin\nhard\nout\nplain\nsh\nwords\n\n/bin:\nnoise\n';
+
+/** Standard output as bytes. */
+async function outputOf(args: readonly string[]): Promise<{ code: number | null; bytes: Buffer }> {
+  const [program, ...rest] = commandLine(args);
+  const child = spawn(program, rest, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const parts: Buffer[] = [];
+  child.stdout.on('data', (part: Buffer) => parts.push(part));
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code, bytes: Buffer.concat(parts) };
+}
+
+await t.test('several layers given as files', async (test) => {
+  const folder = shortFolder(test);
+  const paths = layers.map(({ bytes }, i) => {
+    const path = join(folder, `layer${i}`);
+    writeFileSync(path, bytes);
+    return path;
+  });
+  const listed = await runDaemon(['ls', '-R', ...paths, '--', '/']);
+  test.equal(listed.stdout, LISTED, listed.stderr);
+  test.equal(listed.code, 0);
+  const all = await outputOf(['cat', ...paths, '--', 'words', '/sh', 'bin/../hard']);
+  test.equal(all.code, 0);
+  test.ok(all.bytes.equals(Buffer.concat([words, noise, words])));
+  const json = await runDaemon(['ls', '--json', ...paths, '--', 'bad\u001b[31m\n', 'hard']);
+  test.notOk(json.stdout.includes('\u001b'));
+  test.match(JSON.parse(json.stdout), {
+    files: [
+      { path: '/bad\u001b[31m\n' },
+      { path: '/hard', links: 2, size: words.length, layer: 2 },
+    ],
+  });
+  const tree = await runDaemon(['tree', ...paths, '--', 'bin']);
+  test.equal(tree.stdout, 'bin\n└── noise\n\n0 directories, 1 file\n');
+  const trees = await runDaemon(['tree', '--json', ...paths, '--', 'bin']);
+  test.match(JSON.parse(trees.stdout), { files: [{ path: '/bin/noise', mode: '0755' }] });
+});
+
+await t.test('a path that is not there fails, and the others are shown', async (test) => {
+  const path = join(shortFolder(test), 'layer.tar');
+  writeFileSync(path, plain);
+  const cat = await runDaemon(['cat', path, 'none', 'plain', 'out/passwd']);
+  test.equal(cat.code, 1);
+  test.equal(cat.stdout, 'plain\n');
+  test.match(cat.stderr, /^overlaybd-nbd: "none": the image has no such file\n/);
+  test.match(cat.stderr, /"out\/passwd": the image has no such file\n$/);
+  const stat = await runDaemon(['stat', path, 'none', 'plain']);
+  test.equal(stat.code, 1);
+  test.match(stat.stdout, /^plain\n {2}type {6}regular file\n {2}size {6}6\n/);
+  const json = await runDaemon(['stat', '-L', '--json', path, 'sh', 'plain']);
+  test.equal(json.code, 1);
+  test.match(JSON.parse(json.stdout), { files: [{ path: '/plain', size: 6 }] });
+  const ls = await runDaemon(['ls', path, 'none']);
+  test.equal(ls.code, 1);
+  test.equal((await runDaemon(['cat', path])).code, 2);
+  test.equal((await runDaemon(['tree', '-L', '0', path])).code, 2);
+});
+
+await t.test('a reader that goes away ends cat quietly', async (test) => {
+  const path = join(shortFolder(test), 'layer.tar');
+  // A hole of 1 TiB would take hours.
+  writeFileSync(path, writeUstar([{ name: 'noise', bytes: noise }]));
+  const names = Array.from({ length: 50 }, () => 'noise');
+  const [program, ...rest] = commandLine(['cat', path, ...names]);
+  const child = spawn(program, rest, { stdio: ['ignore', 'pipe', 'pipe'] });
+  let stderr = '';
+  child.stderr.on('data', (part: Buffer) => {
+    stderr += part.toString();
+  });
+  child.stdout.once('data', () => child.stdout.destroy());
+  const [code] = (await once(child, 'close')) as [number | null];
+  test.equal(code, 0);
+  test.equal(stderr, '');
+});
+
+await t.test('from a layout', async (test) => {
+  const layout = new ImageLayout(join(shortFolder(test), 'layout'));
+  await pushFiles(layout, 'app', layers);
+  const listed = await runDaemon(['ls', '-R', `oci:${layout.folder}:app`]);
+  test.equal(listed.stdout, LISTED, listed.stderr);
+});
+
+await t.test('from a registry: fetches what it needs', async (test) => {
+  const { front, layout } = await remoteImage(test);
+  const big = randomBytes(3, 20_000_000);
+  const files: TocFile[] = [
+    { entry: { name: 'big', type: 'reg' }, bytes: big },
+    { entry: { name: 'small', type: 'reg' }, bytes: words },
+  ];
+  const { blob, digest } = writeEstargz(files, { form: 'eStargz', pieceSize: 1 << 20 });
+  const annotations = { 'containerd.io/snapshot/stargz/toc.digest': digest };
+  await pushFiles(layout, 'files', [{ bytes: blob, mediaType: `${LAYER}+gzip`, annotations }]);
+  const cache = join(shortFolder(test), 'cache');
+  const name = front.name(REPOSITORY, 'files');
+  const options = remoteOptions([front], cache);
+  const listed = await runDaemon(['ls', name, ...options]);
+  test.equal(listed.stdout, 'big\nsmall\n', listed.stderr);
+  const small = await outputOf(['cat', name, '/small', ...options]);
+  test.ok(small.bytes.equals(words));
+  const fetched = front.log.requests.reduce((sum, { bytes }) => sum + bytes, 0);
+  test.ok(fetched < 4_000_000, `${fetched} bytes`);
+  test.same(front.log.violations(), []);
+});
+
+await t.test('a disk is not looked into', async (test) => {
+  const path = join(shortFolder(test), 'disk');
+  writeFileSync(path, Buffer.alloc(1 << 20));
+  const { code, stderr } = await runDaemon(['ls', path]);
+  test.equal(code, 1);
+  test.match(stderr, /its layers are a disk with a file system, and not archives of files/);
+});
+
+await t.test('fixtures: what the formats’ own tools made', async (test) => {
+  const root = requireLazyFixtures(test);
+  if (root === null) return;
+  for (const blob of ['f10-estargz/layer.tar.gz', 'f18-zstdchunked-storage-new/layer.tar.zst']) {
+    const listed = await runDaemon(['ls', '-laR', join(root, blob)]);
+    test.equal(listed.code, 0, listed.stderr);
+    test.match(listed.stdout, /^-rw/m);
+  }
+});
