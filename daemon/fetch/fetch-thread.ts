@@ -7,6 +7,7 @@ import { mapEach } from '../lib/gate.js';
 import type { Logger } from '../log/logger.js';
 import { parseReference } from '../registry/reference.js';
 import { resolveImage } from '../registry/resolve.js';
+import { SilentHosts } from '../registry/silent-hosts.js';
 import type { RegistryClient } from '../registry/http/client.js';
 import type { Counters } from '../registry/http/counters.js';
 import type { RegistryRef } from '../blob/blob-ref.js';
@@ -48,6 +49,7 @@ export class FetchThread {
   readonly #service: FetchService;
   readonly #filler: Filler;
   readonly #recorder: TraceRecorder;
+  readonly #silent = new SilentHosts();
   #settings: RegistrySettings;
   /** Holders of blobs that the fetcher itself needs for a while; connections are positive. */
   #nextHolder = -1;
@@ -137,7 +139,8 @@ export class FetchThread {
         if (reference.kind !== 'registry') {
           throw new OverlaybdError('BAD_ARGUMENT', `${question.text}: not in a registry`);
         }
-        const options = { platform, pull: offline ? 'never' : pull } as const;
+        const silent = this.#silent;
+        const options = { platform, pull: offline ? 'never' : pull, silent } as const;
         // While the manifest is asked for, which needs no login for public images.
         if (options.pull !== 'never') client.prepare(reference.host, reference.repository);
         return resolveImage(reference, options, client, store.manifests);

@@ -12,9 +12,16 @@ import type {
   NotModified,
 } from './manifest-source.js';
 import { ACCEPTED } from './media-types.js';
+import { SilentHosts } from './silent-hosts.js';
 
 /** How long an opening waits to hear whether a tag that is known has moved. */
 const NEWER_PATIENCE_MS = 2000;
+
+export interface Waiting {
+  readonly patienceMs?: number | undefined;
+  /** Hosts that gave no answer a moment ago, of all openings: those are not waited for again. */
+  readonly silent?: SilentHosts | undefined;
+}
 
 export interface Repository {
   readonly host: string;
@@ -34,19 +41,21 @@ export class RepositoryManifests {
   readonly #source: ManifestSource;
   readonly #known: KnownManifests;
   readonly #patienceMs: number;
+  readonly #silent: SilentHosts;
 
   constructor(
     where: Repository,
     pull: PullPolicy,
     source: ManifestSource,
     known: KnownManifests,
-    patienceMs = NEWER_PATIENCE_MS,
+    { patienceMs = NEWER_PATIENCE_MS, silent = new SilentHosts() }: Waiting = {},
   ) {
     this.#where = where;
     this.#pull = pull;
     this.#source = source;
     this.#known = known;
     this.#patienceMs = patienceMs;
+    this.#silent = silent;
   }
 
   /**
@@ -114,12 +123,13 @@ export class RepositoryManifests {
   /** An index of referrers by the API; null: none, or no answer in time although one is known. */
   async referrersByApi(digest: string, isKnown: boolean): Promise<Uint8Array | null> {
     const { host, repository } = this.#where;
+    if (isKnown && this.#silent.has(host)) return null;
     let found: Uint8Array | null = null;
     const request = this.#source
       .referrers(host, repository, digest)
       .then((bytes) => (found = bytes));
-    if (isKnown) await inTime(request, this.#patienceMs);
-    else await request;
+    if (!isKnown) await request;
+    else if (!(await inTime(request, this.#patienceMs))) this.#silent.add(host);
     return found;
   }
 
@@ -156,6 +166,10 @@ export class RepositoryManifests {
   /** @returns null if the tag has not moved, or that cannot be found out now */
   async #newer(tag: string, known: string, name: string): Promise<FetchedManifest | null> {
     const { host, repository } = this.#where;
+    if (this.#silent.has(host)) {
+      this.useKnown(name, known, `${host} gave no answer a moment ago`);
+      return null;
+    }
     const ending = new AbortController();
     const { signal } = ending;
     let answer: FetchedManifest | NotModified | undefined;
@@ -173,9 +187,11 @@ export class RepositoryManifests {
       ending.abort();
     }
     if (!answer) {
+      this.#silent.add(host);
       this.useKnown(name, known, `no answer from ${host} within ${this.#patienceMs / 1000} s`);
       return null;
     }
+    this.#silent.delete(host);
     if (!('notModified' in answer)) return this.#keep(tag, answer);
     await this.#known.setTag(host, repository, tag, known);
     return null;

@@ -16,6 +16,7 @@ import type { Descriptor } from './manifest.js';
 import { platformOf } from './platform.js';
 import type { RegistryReference } from './reference.js';
 import { fallbackTag, hasOverlaybdReferrer, parseReferrers } from './referrers.js';
+import type { SilentHosts } from './silent-hosts.js';
 import {
   checkSize,
   resolveManifest,
@@ -30,6 +31,8 @@ export interface ResolveOptions {
   readonly pull: PullPolicy;
   /** How long an opening waits to hear whether a tag that is known has moved; 2 s by default. */
   readonly newerPatienceMs?: number;
+  /** Hosts that gave no answer a moment ago, of all openings. */
+  readonly silent?: SilentHosts;
 }
 
 /**
@@ -44,13 +47,10 @@ export async function resolveImage(
   known: KnownManifests,
 ): Promise<ResolvedImage> {
   const platform = platformOf(options.platform);
-  const manifests = new RepositoryManifests(
-    reference,
-    options.pull,
-    source,
-    known,
-    options.newerPatienceMs,
-  );
+  const manifests = new RepositoryManifests(reference, options.pull, source, known, {
+    patienceMs: options.newerPatienceMs,
+    silent: options.silent,
+  });
   const place = placeOf(reference, options.pull, source, manifests);
   const top = await topOf(reference, manifests);
   const image = await resolveManifest(top, place, platform).catch((error: unknown) => {

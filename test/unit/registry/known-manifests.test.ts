@@ -1,4 +1,5 @@
 // What is kept, and in which order: a tag that is known has a manifest.
+import { SilentHosts } from '../../../daemon/registry/silent-hosts.js';
 import { test } from 'tap';
 import { RepositoryManifests } from '../../../daemon/registry/known-manifests.js';
 import {
@@ -54,8 +55,11 @@ await test('referrers are waited for as long as none are known', async (t) => {
   const registry = new MemoryRegistry();
   const answers: ((bytes: Uint8Array) => void)[] = [];
   registry.referrers = () => new Promise((resolve) => answers.push(resolve));
-  const manifests = new RepositoryManifests(WHERE, 'newer', registry, new MemoryKnown(), 5);
+  const patience = { patienceMs: 5, silent: new SilentHosts() };
+  const manifests = new RepositoryManifests(WHERE, 'newer', registry, new MemoryKnown(), patience);
   t.equal(await manifests.referrersByApi('sha256:x', true), null);
+  t.equal(await manifests.referrersByApi('sha256:x', true), null);
+  t.equal(answers.length, 1, 'it gave no answer a moment ago: it is not asked again');
   const waiting = manifests.referrersByApi('sha256:x', false);
   answers[1]?.(Buffer.from('late'));
   t.equal(Buffer.from((await waiting) ?? []).toString(), 'late');

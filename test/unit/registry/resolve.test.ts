@@ -2,6 +2,7 @@
 import { test } from 'tap';
 import { OverlaybdError } from '../../../daemon/errors.js';
 import type { PullPolicy } from '../../../daemon/config/registry-settings.js';
+import { SilentHosts } from '../../../daemon/registry/silent-hosts.js';
 import { parseReference } from '../../../daemon/registry/reference.js';
 import { resolveImage } from '../../../daemon/registry/resolve.js';
 import type { ResolvedImage } from '../../../daemon/registry/manifest-source.js';
@@ -32,6 +33,7 @@ interface Asked {
   platform?: string;
   known?: MemoryKnown;
   newerPatienceMs?: number;
+  silent?: SilentHosts;
 }
 
 async function resolve(registry: MemoryRegistry, asked: Asked = {}): Promise<ResolvedImage> {
@@ -43,9 +45,9 @@ async function resolve(registry: MemoryRegistry, asked: Asked = {}): Promise<Res
   } = asked;
   const reference = parseReference(name);
   if (reference.kind !== 'registry') throw new Error(reference.kind);
-  const { newerPatienceMs = 2000 } = asked;
+  const { newerPatienceMs = 2000, silent = new SilentHosts() } = asked;
   registry.requests.length = 0;
-  return resolveImage(reference, { platform, pull, newerPatienceMs }, registry, known);
+  return resolveImage(reference, { platform, pull, newerPatienceMs, silent }, registry, known);
 }
 
 function native(...contents: string[]): Json {
@@ -138,6 +140,27 @@ await test('newer: asks whether the tag has moved', async (t) => {
   const { digest: moved } = registry.put(native('new'), '1');
   t.match(await resolve(registry, { known }), { digest: moved, lowers: [blobOf('new')] });
   t.match(await resolve(registry, { known, pull: 'never' }), { digest: moved });
+});
+
+await test('newer: openings do not wait for a silent registry one after the other', async (t) => {
+  const registry = new MemoryRegistry();
+  const known = new MemoryKnown();
+  let now = 0;
+  const silent = new SilentHosts(() => now);
+  const { digest } = registry.put(native('a'), '1');
+  await resolve(registry, { known, silent });
+  registry.failure = () => new Promise(() => {});
+  const first = await resolve(registry, { known, silent, newerPatienceMs: 20 });
+  t.match(first, { digest, notes: [/no answer from reg\.example within 0\.02 s$/] });
+  const second = await resolve(registry, { known, silent, newerPatienceMs: 1e9 });
+  t.match(second, { digest, notes: [/reg\.example gave no answer a moment ago$/] });
+  t.same(registry.requests, [], 'it is not asked');
+  registry.failure = null;
+  const { digest: moved } = registry.put(native('b'), '1');
+  now += 5000;
+  t.match(await resolve(registry, { known, silent }), { digest: moved, notes: [] });
+  now -= 5000;
+  t.match(await resolve(registry, { known, silent }), { digest: moved, notes: [] }, 'it answers');
 });
 
 await test('newer: what is known is used if the registry does not say', async (t) => {
