@@ -23,6 +23,9 @@ const OFFSET_HIGH = 0x3ffff;
 const LENGTH_SHIFT = 18;
 const MOFFSET_HIGH = 0x7f_ffff;
 const ZEROED_BIT = 0x80_0000;
+const TAG_SHIFT = 24;
+/** The tag of an entry that maps a range of the target. */
+const TARGET_TAG = 1;
 
 /** The rules for the entries of one index. */
 export interface EntryRules {
@@ -33,7 +36,17 @@ export interface EntryRules {
   readonly dataEnd: number;
   /** True for a sealed index: in order, no overlap. False for an append-only one: in write order. */
   readonly sorted: boolean;
+  /** Null: all entries map ranges of the blob, whatever their tags are. */
+  readonly target: TargetRules | null;
   readonly sink: ProblemSink;
+}
+
+/** The rules for entries with the tag 1: they map ranges of another source. */
+export interface TargetRules {
+  /** The number that they get in the log. */
+  readonly layer: number;
+  /** The sector where the target ends, exclusive. */
+  readonly end: number;
 }
 
 /**
@@ -66,8 +79,9 @@ export class EntryParser {
    * @throws RangeError if the log has no room, and what the sink throws
    */
   push(words: Uint32Array): void {
-    const { dataEnd, sorted } = this.#rules;
+    const { dataEnd, sorted, target } = this.#rules;
     const log = this.#log;
+    const tagMask = target ? -1 << TAG_SHIFT : 0;
     const { offsets, spans, moffsets, meta, capacity } = log;
     const layer = this.#layer << META_LAYER_SHIFT;
     const first = this.#next;
@@ -84,7 +98,7 @@ export class EntryParser {
       const end = offset + length;
       const moffset = (high1 & MOFFSET_HIGH) * TWO_32 + low1;
       if (
-        (high1 & ZEROED_BIT) === 0 &&
+        (high1 & (ZEROED_BIT | tagMask)) === 0 &&
         length > 0 &&
         offset >= floor &&
         end <= MAX_SECTORS &&
@@ -108,6 +122,7 @@ export class EntryParser {
         length,
         moffset,
         (high1 & ZEROED_BIT) !== 0,
+        (high1 & tagMask) >>> TAG_SHIFT,
       );
       if (sorted) floor = this.#previousEnd;
       count = log.count;
@@ -117,35 +132,54 @@ export class EntryParser {
     this.#next = first + words.length / ENTRY_WORDS;
   }
 
-  /** Any entry: also one that is padding, zeroed, of length 0, or bad. */
+  /** Any entry: also one that is padding, zeroed, of length 0, of a target, or bad. */
   #pushOther(
     number: number,
     offset: number,
     length: number,
     moffset: number,
     zeroed: boolean,
+    tag: number,
   ): void {
     if (offset === PADDING_OFFSET) {
       this.padding++;
       return;
     }
-    if (!this.#isGood(number, offset, length, moffset, zeroed)) return;
+    const { target } = this.#rules;
+    const good =
+      this.#isInOrder(number, offset) &&
+      (target && tag !== 0 && !zeroed
+        ? this.#isGoodInTarget(number, length, moffset, tag, target.end)
+        : this.#isGood(number, length, moffset, zeroed));
+    if (!good) return;
     this.#previousEnd = offset + length;
+    const layer = target && tag === TARGET_TAG ? target.layer : this.#layer;
     // An entry of length 0 maps nothing; the reference accepts most of them.
-    if (length > 0) this.#log.push(offset, length, zeroed ? ZEROED : moffset, this.#layer);
+    if (length > 0) this.#log.push(offset, length, zeroed ? ZEROED : moffset, layer);
   }
 
-  #isGood(
+  #isInOrder(number: number, offset: number): boolean {
+    if (!this.#rules.sorted || offset >= this.#previousEnd) return true;
+    return this.#problem(number, 'offset', 0, `sector ${this.#previousEnd} or later`, offset);
+  }
+
+  #isGoodInTarget(
     number: number,
-    offset: number,
     length: number,
     moffset: number,
-    zeroed: boolean,
+    tag: number,
+    end: number,
   ): boolean {
-    const { dataEnd, sorted } = this.#rules;
-    if (sorted && offset < this.#previousEnd) {
-      return this.#problem(number, 'offset', 0, `sector ${this.#previousEnd} or later`, offset);
-    }
+    if (tag !== TARGET_TAG) return this.#problem(number, 'tag', 15, `0 or ${TARGET_TAG}`, tag);
+    if (moffset + length <= end) return true;
+    const expected = `a range of sectors of the target, which has ${end}`;
+    return this.#problem(number, 'moffset', 8, expected, `${moffset} to ${moffset + length}`);
+  }
+
+  #isGood(number: number, length: number, moffset: number, zeroed: boolean): boolean {
+    const { dataEnd, target } = this.#rules;
+    // The reference looks at none of a layer with a target, and its zeroed entries may have any.
+    if (target && zeroed) return true;
     // Exactly the conditions of the reference, which differ for zeroed and data entries.
     const end = moffset + length;
     const good = zeroed

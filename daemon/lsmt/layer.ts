@@ -20,15 +20,19 @@ export interface LsmtLayer {
   readonly header: LsmtHeader;
   /** The most entries that the index can add to a log. Padding counts: the header does not tell it apart. */
   readonly capacity: number;
+  /** Whether entries map ranges of a target, which is another source than the layer's own. */
+  readonly hasTarget: boolean;
   /**
    * Reads the index into a log.
    * @param layer the number that the entries get
    * @param sink gets every broken rule; with the default of the openers the first one is thrown
+   * @param targetLayer the number that entries get that map a range of the target
    */
   readEntries(
     log: EntryLog,
     layer: number,
     effort: Effort,
     sink?: ProblemSink,
+    targetLayer?: number,
   ): Promise<EntryCounts>;
 }

@@ -18,6 +18,7 @@ import {
   type LsmtHeader,
 } from './format.js';
 import type { LsmtLayer } from './layer.js';
+import type { TargetRules } from './entries.js';
 import { readEntries } from './read-entries.js';
 
 /**
@@ -34,9 +35,14 @@ export async function isUnsealed(source: BlobSource, header: LsmtHeader): Promis
 /**
  * Opens a source as a sealed layer.
  * @param head its first bytes: {@link LSMT_HEADER_SIZE} of them, or as many as there are
+ * @param target the source that entries with the tag 1 map ranges of; null: tags mean nothing
  * @throws OverlaybdError BAD_FORMAT for the first rule that is broken, and what the source throws
  */
-export async function openSealed(source: BlobSource, head: Buffer): Promise<LsmtLayer> {
+export async function openSealed(
+  source: BlobSource,
+  head: Buffer,
+  target: Pick<BlobSource, 'size'> | null = null,
+): Promise<LsmtLayer> {
   const blob = source.name;
   if (source.size < 2 * LSMT_HEADER_SIZE) {
     throw formatError({
@@ -66,8 +72,13 @@ export async function openSealed(source: BlobSource, head: Buffer): Promise<Lsmt
     kind: 'sealed',
     header,
     capacity: indexSize,
-    readEntries: (log, layer, effort, sink = throwProblem) => {
-      const rules = { blob, indexOffset, dataEnd, sorted: true, sink };
+    hasTarget: target !== null,
+    readEntries: (log, layer, effort, sink = throwProblem, targetLayer = layer) => {
+      const ofTarget: TargetRules | null = target && {
+        layer: targetLayer,
+        end: Math.floor(target.size / SECTOR),
+      };
+      const rules = { blob, indexOffset, dataEnd, sorted: true, target: ofTarget, sink };
       return readEntries({ source, count: indexSize, rules }, log, layer, effort);
     },
   };

@@ -59,9 +59,10 @@ export async function openAppendUpper(data: BlobSource, index: BlobSource): Prom
     kind: 'append-only upper',
     header,
     capacity: entries,
+    hasTarget: false,
     readEntries: (log, layer, effort, sink = throwProblem) => {
       const indexOffset = LSMT_HEADER_SIZE;
-      const rules = { blob, indexOffset, dataEnd, sorted: false, sink };
+      const rules = { blob, indexOffset, dataEnd, sorted: false, target: null, sink };
       return readEntries({ source: index, count: entries, rules }, log, layer, effort);
     },
   };
@@ -95,6 +96,7 @@ export function openSparseUpper(
     kind: 'sparse upper',
     header,
     capacity,
+    hasTarget: false,
     readEntries: (log, layer, effort) => {
       effort.spend(capacity);
       for (let i = 0; i < count; i++) {

@@ -41,8 +41,20 @@ export async function readStack(
   // If a layer occurs twice, the upper one hides everything that the lower one maps.
   const read = layers.filter((layer, i) => layers.lastIndexOf(layer) === i);
   const log = new EntryLog(read.reduce((sum, { capacity }) => sum + capacity, 0));
+  const targets = targetNumbers(layers);
   for (const [number, layer] of layers.entries()) {
-    if (layers.lastIndexOf(layer) === number) await layer.readEntries(log, number, effort, sink);
+    if (layers.lastIndexOf(layer) !== number) continue;
+    await layer.readEntries(log, number, effort, sink, targets[number] ?? number);
   }
   return log;
+}
+
+/**
+ * The numbers that targets of layers get: they follow those of the layers.
+ * @returns one a layer; null for a layer without a target
+ * @internal for its unit test
+ */
+export function targetNumbers(layers: readonly Pick<LsmtLayer, 'hasTarget'>[]): (number | null)[] {
+  let next = layers.length;
+  return layers.map(({ hasTarget }) => (hasTarget ? next++ : null));
 }

@@ -32,7 +32,7 @@ interface Parsed {
 function parse(entries: readonly LsmtEntry[], sorted = true, pieces = 1): Parsed {
   const log = new EntryLog(entries.length);
   const problems: FormatProblem[] = [];
-  const rules = { blob: 'blob', indexOffset: 55_296, dataEnd: END, sorted };
+  const rules = { blob: 'blob', indexOffset: 55_296, dataEnd: END, sorted, target: null };
   const parser = new EntryParser({ ...rules, sink: (p) => problems.push(p) }, log, LAYER);
   const words = new Uint32Array(Uint8Array.from(encodeEntries(entries)).buffer);
   const step = Math.ceil(entries.length / pieces) * ENTRY_WORDS;
@@ -69,7 +69,7 @@ await test('fields are decoded at their widest', (t) => {
 
 await test('data far into a layer', (t) => {
   const log = new EntryLog(1);
-  const rules = { blob: 'blob', indexOffset: 0, dataEnd: 2 ** 44, sorted: true };
+  const rules = { blob: 'blob', indexOffset: 0, dataEnd: 2 ** 44, sorted: true, target: null };
   const words = new Uint32Array(Uint8Array.from(encodeEntries([data(0, 5, 2 ** 44 - 5)])).buffer);
   new EntryParser({ ...rules, sink: (p) => t.fail(p.section) }, log, LAYER).push(words);
   t.equal(log.moffsetOf(0), 2 ** 44 - 5);
@@ -78,7 +78,7 @@ await test('data far into a layer', (t) => {
 });
 
 await test('a log without room gets nothing more', (t) => {
-  const rules = { blob: 'blob', indexOffset: 0, dataEnd: END, sorted: true };
+  const rules = { blob: 'blob', indexOffset: 0, dataEnd: END, sorted: true, target: null };
   const parser = new EntryParser({ ...rules, sink: (p) => t.fail(p.section) }, new EntryLog(1), 0);
   const words = new Uint32Array(
     Uint8Array.from(encodeEntries([data(0, 1, 8), data(1, 1, 9)])).buffer,
@@ -198,5 +198,49 @@ await test('an index parsed in pieces gives the same result', (t) => {
   t.ok(parse(entries).problems.length > 0);
   for (const pieces of [2, 3, 40])
     t.same(parse(entries, true, pieces), parse(entries), `${pieces}`);
+  t.end();
+});
+
+await test('of a layer with a target the tag says which source is meant', (t) => {
+  const log = new EntryLog(8);
+  const problems: FormatProblem[] = [];
+  const rules = { blob: 'blob', indexOffset: 0, dataEnd: END, sorted: true };
+  const target = { layer: 9, end: 50 };
+  const parser = new EntryParser({ ...rules, target, sink: (p) => problems.push(p) }, log, LAYER);
+  const entries = [
+    data(0, 2, 8),
+    data(2, 50, 0, 1),
+    data(60, 1, 50, 1),
+    data(61, 1, 8, 2),
+    data(62, 1, 0),
+    zeroed(63, 4, 0),
+    data(66, 1, 1, 1),
+    { ...zeroed(70, 1, 2 ** 40), tag: 1 },
+  ];
+  parser.push(new Uint32Array(Uint8Array.from(encodeEntries(entries)).buffer));
+  t.same(
+    Array.from({ length: log.count }, (_, i) => [
+      log.offsetOf(i),
+      (log.tagOf(i) >>> META_LAYER_SHIFT) & 0xff,
+      (log.tagOf(i) & META_ZEROED) !== 0 ? null : log.moffsetOf(i),
+    ]),
+    [
+      [0, LAYER, 8],
+      [2, 9, 0],
+      [63, LAYER, null],
+      [70, 9, null],
+    ],
+  );
+  t.match(problems, [
+    {
+      section: 'lsmt index entry 2 moffset',
+      offset: 40,
+      got: '50 to 51',
+      expected: /which has 50$/,
+    },
+    { section: 'lsmt index entry 3 tag', offset: 63, got: 2 },
+    { section: 'lsmt index entry 4 moffset' },
+    { section: 'lsmt index entry 6 offset', got: 66 },
+  ]);
   t.end();
 });

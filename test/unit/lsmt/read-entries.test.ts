@@ -13,7 +13,7 @@ const AT = 4096;
 
 function indexOf(entries: readonly LsmtEntry[]) {
   const source = new MemorySource(Buffer.concat([Buffer.alloc(AT), encodeEntries(entries)]));
-  const rules = { blob: 'blob', indexOffset: AT, dataEnd: 2 ** 30, sorted: true };
+  const rules = { blob: 'blob', indexOffset: AT, dataEnd: 2 ** 30, sorted: true, target: null };
   return { source, count: entries.length, rules: { ...rules, sink: throwProblem } };
 }
 

@@ -2,7 +2,7 @@
 import { test } from 'tap';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import type { LsmtLayer } from '../../../daemon/lsmt/layer.js';
-import { checkStackEntries, readStack } from '../../../daemon/lsmt/read-stack.js';
+import { checkStackEntries, readStack, targetNumbers } from '../../../daemon/lsmt/read-stack.js';
 
 /** The limit on index entries of all layers of a stack (docs/limits.md). */
 const MAX_STACK_ENTRIES = 20_971_520;
@@ -13,6 +13,7 @@ function layerOf(sector: number, capacity = 1): LsmtLayer {
     kind: 'sealed',
     header: {} as LsmtLayer['header'],
     capacity,
+    hasTarget: false,
     readEntries: async (log, layer) => {
       log.push(sector, 1, 8, layer);
       return { entries: 1, paddingEntries: capacity - 1 };
@@ -41,6 +42,23 @@ await test('a layer that occurs twice is read once, at its upper place', async (
       [3, 1],
       [7, 2],
     ],
+  );
+});
+
+await test('targets are numbered after all layers', async (t) => {
+  const [low, high] = [7, 3].map((sector): LsmtLayer => ({
+    ...layerOf(sector),
+    hasTarget: true,
+    readEntries: async (log, _layer, _effort, _sink, target = -1) => {
+      log.push(sector, 1, 8, target);
+      return { entries: 1, paddingEntries: 0 };
+    },
+  })) as [LsmtLayer, LsmtLayer];
+  t.same(targetNumbers([low, layerOf(1), high]), [3, null, 4]);
+  const log = await readStack([low, layerOf(1), high], 'stack', UNBOUNDED);
+  t.same(
+    [0, 1, 2].map((i) => log.tagOf(i) >>> 16),
+    [3, 1, 4],
   );
 });
 
