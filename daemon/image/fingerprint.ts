@@ -32,6 +32,11 @@ export async function marksOf(plan: ImagePlan, files: ImageBlobs): Promise<Image
       (ref) => () => files.openPlain(ref),
     ),
   ];
+  const targets = plan.lowers.flatMap((ref) => plan.targets?.get(keyOfRef(ref)) ?? []);
+  for (const { target, gzipIndex } of targets) {
+    opened.push(() => files.openPlain(target));
+    if (gzipIndex) opened.push(() => files.openPlain(gzipIndex));
+  }
   const samples = await mapEach(opened, PARALLEL_FILES, async (open) => sampleOf(await open()));
   const hash = createHash('sha256');
   for (const { size, head, tail } of samples) hash.update(`${size}\n`).update(head).update(tail);

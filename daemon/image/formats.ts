@@ -41,6 +41,7 @@ import type { TocDigests } from '../registry/toc-annotations.js';
 import type { LayerTree } from '../tree/layer-tree.js';
 import { isZfileHeader } from '../zfile/format.js';
 import { openZfile, type OpenZfile } from '../zfile/open.js';
+import { isArchiveBegin, isGzip } from './archives.js';
 import { rawDiskDoubts } from './raw-disk-checks.js';
 import type { ReaderFactory } from './reader-factory.js';
 import { sliceOf, type AroundSpec, type SourceSpec } from './spec.js';
@@ -97,6 +98,8 @@ export interface ContentRules {
   readonly needsToc: boolean;
   /** The blob with the table of contents, if it is not in the layer. */
   readonly tocSource: BlobSource | null;
+  /** The plain bytes of the target of a turboOCI layer; null: it is another one. */
+  readonly target: BlobSource | null;
 }
 
 /** A format that contains one blob. */
@@ -175,13 +178,18 @@ const lsmt: Content = {
   kind: 'content',
   name: 'lsmt',
   probe: (head) => head.length >= LSMT_HEADER_SIZE && isLsmtHeader(head),
-  open: async ({ source, tar: inTar, zfile: inZfile }, head, { mayBeUpper }, { effort }) => {
+  open: async (
+    { source, tar: inTar, zfile: inZfile },
+    head,
+    { mayBeUpper, target },
+    { effort },
+  ) => {
     const header = parseLsmtHeader(head);
     // Uppers have no wrappers.
-    if (mayBeUpper && !inTar && !inZfile && (await isUnsealed(source, header))) {
+    if (mayBeUpper && !target && !inTar && !inZfile && (await isUnsealed(source, header))) {
       return loneUpper(source, header, effort);
     }
-    return { kind: 'lsmt', header, layer: await openSealed(source, head) };
+    return { kind: 'lsmt', header, layer: await openSealed(source, head, target) };
   },
 };
 
@@ -231,10 +239,6 @@ function checkToc({ needsToc }: ContentRules, digest: string | null, blob: strin
   );
 }
 
-function isGzip(head: Buffer): boolean {
-  return head.length >= 3 && head.readUIntBE(0, 3) === 0x1f8b08;
-}
-
 /** A frame, or a skippable one. */
 function isZstd(head: Buffer): boolean {
   if (head.length < 4) return false;
@@ -278,11 +282,6 @@ const gzippedFiles: Content = {
     return { kind: 'tree', format: 'tar.gz', tree: archive.finish(), around, notes: [] };
   },
 };
-
-/** An archive without files is zeros. */
-function isArchiveBegin(head: Buffer): boolean {
-  return looksLikeTar(head) || (head.length >= 2 * TAR_BLOCK && head.every((byte) => byte === 0));
-}
 
 /** What the first bytes of a gzip blob are inflated to; none if that is not possible. */
 function inflatedHead(head: Buffer): Buffer {
@@ -349,6 +348,10 @@ export async function openContent(
   const contents = FORMATS.filter((each) => each.kind === 'content');
   const tail = await tailOf(inner.source);
   const format = contents.find((each) => each.probe(head, tail, inner.source));
+  if (rules.target && format !== lsmt) {
+    const message = `${inner.source.name}: the index of a turboOCI layer: not an LSMT layer: no such header`;
+    throw new OverlaybdError('BAD_FORMAT', message);
+  }
   const content = await (format ?? raw).open(inner, head, rules, tools);
   if (format === estargz || format === chunked || (!rules.toc && !rules.tocSource)) return content;
   // What would be served is not what was promised, and nothing would verify it.

@@ -22,17 +22,20 @@ import {
 } from './formats.js';
 import type { ImageBlobs } from './image-blobs.js';
 import type { ImagePlan } from './plan.js';
+import { openTarget, type OpenedTarget } from './target.js';
 
 export interface OpenedLayer {
   readonly ref: BlobRef;
   /** The index file of an append-only upper. */
   readonly indexRef: BlobRef | null;
   readonly role: 'lower' | 'upper';
-  /** The blob or data file, then an index file. */
+  /** The blob or data file, then an index file, or a target and its index. */
   readonly blobs: readonly [PooledBlob, ...PooledBlob[]];
   /** What is inside the wrappers; of an upper its data file. */
   readonly inner: Unwrapped;
   readonly content: LayerContent;
+  /** Of a turboOCI layer: what its index maps ranges of, beside the layer's own bytes. */
+  readonly target: OpenedTarget | null;
 }
 
 export interface StackOptions extends OpenTools {
@@ -66,6 +69,11 @@ export function lsmtLayersOf(layers: readonly OpenedLayer[]): LsmtLayer[] {
   return layers.flatMap(({ content }) => (content.kind === 'lsmt' ? [content.layer] : []));
 }
 
+/** The targets of the turboOCI layers among them, bottom first: numbers of the index follow those of the layers. */
+export function targetsOf(layers: readonly OpenedLayer[]): OpenedTarget[] {
+  return layers.flatMap(({ target }) => target ?? []);
+}
+
 /** The trees of the layers of files among them, bottom first. */
 function treesOf(layers: readonly OpenedLayer[]): LayerTree[] {
   return layers.flatMap(({ content }) => (content.kind === 'tree' ? [content.tree] : []));
@@ -78,7 +86,7 @@ function treesOf(layers: readonly OpenedLayer[]): LayerTree[] {
  */
 export async function openLower(
   ref: BlobRef,
-  { mayBeRaw, tocs, tocBlob }: ImagePlan,
+  { mayBeRaw, tocs, tocBlob, targets }: ImagePlan,
   options: StackOptions,
   contents = new Map<string, LayerContent>(),
 ): Promise<OpenedLayer> {
@@ -86,17 +94,26 @@ export async function openLower(
   const blob = await files.open(ref);
   const inner = await blob.content(effort, sink);
   const toc = tocs?.get(keyOfRef(ref)) ?? null;
+  const targetRefs = targets?.get(keyOfRef(ref));
+  const target = targetRefs ? await openTarget(targetRefs, files, options) : null;
   const rules: ContentRules = {
     mayBeRaw,
     mayBeUpper: mayBeUpper && mayBeRaw,
     toc,
     needsToc: tocs !== null,
     tocSource: tocBlob && (await (await files.openPlain(tocBlob)).content(effort)).source,
+    target: target && target.source,
   };
-  const key = `${blob.key} ${toc?.json ?? ''} ${toc?.manifest ?? ''}`;
+  const key = `${blob.key} ${toc?.json ?? ''} ${toc?.manifest ?? ''} ${target?.blob.key ?? ''}`;
   const content = contents.get(key) ?? (await openContent(inner, rules, options));
   contents.set(key, content);
-  return { ref, indexRef: null, role: 'lower', blobs: [blob], inner, content };
+  const blobs = [blob, ...blobsOf(target)] as const;
+  return { ref, indexRef: null, role: 'lower', blobs, inner, content, target };
+}
+
+function blobsOf(target: OpenedTarget | null): PooledBlob[] {
+  if (!target) return [];
+  return target.indexBlob ? [target.blob, target.indexBlob] : [target.blob];
 }
 
 /**
@@ -114,13 +131,13 @@ export async function openUpper(
   if ((header.flags & LSMT_FLAG.sparse) !== 0) {
     const layer = await openSparse(inner.source, header, effort);
     const content = { kind: 'lsmt', header, layer } as const;
-    return { ref, indexRef: null, role, blobs: [data], inner, content };
+    return { ref, indexRef: null, role, blobs: [data], inner, content, target: null };
   }
   const index = await files.openPlain(indexRef);
   const { source } = await index.content(effort);
   const layer = await openAppendUpper(inner.source, source);
   const content = { kind: 'lsmt', header, layer } as const;
-  return { ref, indexRef, role, blobs: [data, index], inner, content };
+  return { ref, indexRef, role, blobs: [data, index], inner, content, target: null };
 }
 
 /**

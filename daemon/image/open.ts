@@ -18,6 +18,7 @@ import {
   lsmtLayersOf,
   noVirtualSize,
   openStack,
+  targetsOf,
   virtualSizeOf,
   type OpenedLayer,
 } from './open-stack.js';
@@ -197,7 +198,14 @@ async function mergedDisk(
     description: `${counted(layers.length, 'layer')}, ${counted(index.count, 'segment')}`,
     size,
     notes: [],
-    shape: { index, layers: layers.map(({ blobs }) => files.numberOf(blobs[0])), partition: null },
+    shape: {
+      index,
+      layers: [
+        ...layers.map(({ blobs }) => files.numberOf(blobs[0])),
+        ...targetsOf(layers).map((target) => shapeLayerOf(target, files)),
+      ],
+      partition: null,
+    },
   };
 }
 

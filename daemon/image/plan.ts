@@ -1,7 +1,7 @@
 // Which blobs make up an image: those of a config.v1.json, or those that were named one by one. Looks
 // whether the files of a configuration exist; opens what was named.
 
-import { dirname, isAbsolute, resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import {
   absoluteRef,
   describeRef,
@@ -28,6 +28,9 @@ import { parseRepoBlobUrl, type RepositoryUrl } from '../registry/repo-blob-url.
 import type { PooledBlob } from './blob-pool.js';
 import type { Beside } from './image-source.js';
 import type { ImageBlobs } from './image-blobs.js';
+import { locate } from './config-paths.js';
+import { findTargets } from './plan-targets.js';
+import type { TargetRefs } from './target.js';
 import { noImages, type RemoteImages } from '../registry/remote.js';
 
 /** 255 layers with long URLs are far below this. */
@@ -58,6 +61,8 @@ export interface ImagePlan {
   readonly tocs: ReadonlyMap<string, TocDigests> | null;
   /** The blob with the table of contents of the only layer; null: it is in the layer. */
   readonly tocBlob: BlobRef | null;
+  /** The targets of turboOCI layers, by the key of the layer's name; null: there are none. */
+  readonly targets: ReadonlyMap<string, TargetRefs> | null;
   /** What the operator should know, but need not act on. */
   readonly notes: readonly string[];
 }
@@ -113,7 +118,17 @@ async function planReference(reference: string, remote: RemoteImages): Promise<I
   });
   checkLayerCount(lowers.length, name);
   checkRegistryBytes(lowers, name);
-  return { name, lowers, upper: null, trace, mayBeRaw: false, tocs, tocBlob: null, notes };
+  return {
+    name,
+    lowers,
+    upper: null,
+    trace,
+    mayBeRaw: false,
+    tocs,
+    tocBlob: null,
+    targets: null,
+    notes,
+  };
 }
 
 /** A short name may be a misspelt path. */
@@ -149,6 +164,7 @@ function planBlobs(
         ? null
         : new Map(lowers.map((ref) => [keyOfRef(ref), { json: tocDigest, manifest: tocDigest }])),
     tocBlob: tocBlob === null ? null : absoluteRef(fileRef(tocBlob)),
+    targets: null,
     notes: [],
   };
 }
@@ -190,6 +206,8 @@ async function planConfig(path: string, json: string): Promise<ImagePlan> {
     findLower(lower, `${path}: lowers.${i}`, folder, repository),
   );
   checkRegistryBytes(found, path);
+  const targets = await findTargets(lowers, found, path, folder);
+  checkLayerCount(lowers.length + targets.size + (upper ? 1 : 0), path, 'layers and targets');
   return {
     name: path,
     lowers: found,
@@ -198,6 +216,7 @@ async function planConfig(path: string, json: string): Promise<ImagePlan> {
     mayBeRaw: false,
     tocs: null,
     tocBlob: null,
+    targets: targets.size > 0 ? targets : null,
     notes,
   };
 }
@@ -209,7 +228,10 @@ async function planUpper(
   notes: string[],
 ): Promise<ImagePlan['upper']> {
   const { index, data, target, gzipIndex } = config.upper;
-  if (target !== '' || gzipIndex !== '') throw turboOciError(`${path}: upper`);
+  if (target !== '' || gzipIndex !== '') {
+    const message = `${path}: upper: an upper of turboOCI is not supported`;
+    throw new OverlaybdError('UNSUPPORTED', message);
+  }
   if (index === '' && data === '') return null;
   if (index === '' || data === '') {
     notes.push(`${path}: upper is left out: it needs both index and data, as in the reference`);
@@ -231,9 +253,6 @@ async function findLower(
   folder: string,
   repository: () => RepositoryUrl | null,
 ): Promise<BlobRef> {
-  if (lower.targetFile !== '' || lower.targetDigest !== '' || lower.gzipIndex !== '') {
-    throw turboOciError(where);
-  }
   const candidates: string[] = [];
   if (lower.file !== '') candidates.push(await locate(lower.file, folder));
   // Not for an empty dir: the reference would look into the root folder.
@@ -292,13 +311,9 @@ function repositoryOf({ repoBlobUrl }: ImageConfig, path: string): RepositoryUrl
   return repoBlobUrl === '' ? null : parseRepoBlobUrl(repoBlobUrl, `${path}: repoBlobUrl`);
 }
 
-function turboOciError(where: string): OverlaybdError {
-  return new OverlaybdError('UNSUPPORTED', `${where}: turboOCI is not supported yet`);
-}
-
-function checkLayerCount(count: number, name: string): void {
+function checkLayerCount(count: number, name: string, what = 'layers'): void {
   if (count > MAX_LAYERS) {
-    throw new OverlaybdError('LIMIT', `${name}: ${count} layers, at most ${MAX_LAYERS}`);
+    throw new OverlaybdError('LIMIT', `${name}: ${count} ${what}, at most ${MAX_LAYERS}`);
   }
 }
 
@@ -309,15 +324,6 @@ function checkRegistryBytes(lowers: readonly BlobRef[], name: string): void {
   if (bytes <= MAX_BLOB_BYTES) return;
   const message = `${name}: its layers in registries have ${bytes} bytes, at most ${MAX_BLOB_BYTES}`;
   throw new OverlaybdError('LIMIT', message);
-}
-
-/** Relative paths: against the configuration's folder first, then the working directory. */
-async function locate(path: string, folder: string): Promise<string> {
-  if (isAbsolute(path)) return path;
-  const beside = resolve(folder, path);
-  if (await fileExists(beside)) return beside;
-  const here = resolve(path);
-  return (await fileExists(here)) ? here : beside;
 }
 
 /** @throws OverlaybdError as openFile does; of a folder it names the configuration in it */

@@ -6,13 +6,14 @@ import { OverlaybdError, type ProblemSink } from '../errors.js';
 import type { DataRuns } from '../lib/disk.js';
 import { readLoaded } from '../lib/loaded.js';
 import type { ReaderFactory } from '../image/reader-factory.js';
+import type { OpenedTarget } from '../image/target.js';
 import { SECTOR } from '../lsmt/format.js';
 import type { LsmtIndex } from '../lsmt/merged-index.js';
 import type { PieceTable } from '../pieces/piece-table.js';
 import type { LayerTree } from '../tree/layer-tree.js';
 import { shownPath } from '../tree/names.js';
 import { ZfileVerifier } from '../zfile/verify.js';
-import type { InspectedLayer } from './open-for-inspection.js';
+import { TARGET_NUMBER, type InspectedLayer } from './open-for-inspection.js';
 
 /** Plain data is read in pieces of this many bytes. */
 const READ_SIZE = 1 << 20;
@@ -33,7 +34,7 @@ export interface DataFindings {
 
 /** Of a broken layer only its wrappers are known. */
 export type CheckedLayer = Pick<InspectedLayer, 'inner'> &
-  Partial<Pick<InspectedLayer, 'content' | 'own'>>;
+  Partial<Pick<InspectedLayer, 'content' | 'own' | 'target'>>;
 
 /** Makes checks; they share one piece of memory, so only one runs at a time. */
 export class DataChecker {
@@ -45,7 +46,37 @@ export class DataChecker {
   }
 
   /** The check of a layer of which as much as this could be opened. */
-  check({ inner, content, own }: CheckedLayer, findings: DataFindings): DataCheck {
+  check(layer: CheckedLayer, findings: DataFindings): DataCheck {
+    const own = this.#ownCheck(layer, findings);
+    if (!layer.target) return own;
+    const target = this.#targetCheck(layer.target, layer.own?.index ?? null, findings);
+    const steps = async function* (): AsyncGenerator<number> {
+      yield* own.steps();
+      yield* target.steps();
+    };
+    return { bytes: own.bytes + target.bytes, steps };
+  }
+
+  /** Of a gzip target every span, of a plain one what the index maps. */
+  #targetCheck(
+    { blob, around }: OpenedTarget,
+    index: LsmtIndex | null,
+    findings: DataFindings,
+  ): DataCheck {
+    if (around) {
+      const source = this.#readers.source({ ...around, of: blob.raw });
+      const steps = (): AsyncGenerator<number> => pieceSteps(source, around.table, null, findings);
+      return { bytes: around.table.size, steps };
+    }
+    const ranges = index ? mappedRanges(index, TARGET_NUMBER) : [];
+    const source = this.#readers.source(blob.raw);
+    return {
+      bytes: bytesOf(ranges),
+      steps: () => readSteps(source, ranges, this.#buffer, findings),
+    };
+  }
+
+  #ownCheck({ inner, content, own }: CheckedLayer, findings: DataFindings): DataCheck {
     const { spec } = inner;
     // A new source, without the edges that are in memory: everything is read from the disk.
     if (spec.kind === 'zfile') {
@@ -67,9 +98,9 @@ export class DataChecker {
     let ranges: Range[] = [];
     if (content?.kind === 'raw' || content?.kind === 'tree')
       ranges = [{ begin: 0, end: source.size }];
-    if (own) ranges = mappedRanges(own.index);
+    if (own) ranges = mappedRanges(own.index, 0);
     return {
-      bytes: ranges.reduce((sum, { begin, end }) => sum + end - begin, 0),
+      bytes: bytesOf(ranges),
       steps: () => readSteps(source, ranges, this.#buffer, findings),
     };
   }
@@ -81,13 +112,20 @@ interface Range {
   end: number;
 }
 
-/** What the data segments point to, in the order of the file, each byte once. */
-function mappedRanges(index: LsmtIndex): Range[] {
+function bytesOf(ranges: readonly Range[]): number {
+  return ranges.reduce((sum, { begin, end }) => sum + end - begin, 0);
+}
+
+/**
+ * What the data segments point to, in the order of the file, each byte once.
+ * @param layer the number of the file in the index
+ */
+function mappedRanges(index: LsmtIndex, layer: number): Range[] {
   const order = new Uint32Array(index.count).map((_, i) => i);
   order.sort((a, b) => index.moffsetOf(a) - index.moffsetOf(b));
   const ranges: Range[] = [];
   for (const i of order) {
-    if (index.isZeroed(i)) continue;
+    if (index.isZeroed(i) || index.layerOf(i) !== layer) continue;
     const begin = index.moffsetOf(i) * SECTOR;
     const end = begin + index.lengthOf(i) * SECTOR;
     const last = ranges.at(-1);
@@ -105,7 +143,7 @@ async function* zfileSteps(verifier: ZfileVerifier): AsyncGenerator<number> {
 async function* pieceSteps(
   source: BlobSource,
   { count, positions, lengths, size }: PieceTable,
-  tree: LayerTree,
+  tree: LayerTree | null,
   findings: DataFindings,
 ): AsyncGenerator<number> {
   const byte = Buffer.alloc(1);
@@ -115,7 +153,7 @@ async function* pieceSteps(
     try {
       await readLoaded(source, at, 1, () => source.read(at, 1, byte, 0));
     } catch (error) {
-      findings.failed(withFile(error, tree, at));
+      findings.failed(tree ? withFile(error, tree, at) : error);
     }
     // Between files there are zeros.
     const end = at + (lengths[piece] as number);

@@ -82,7 +82,9 @@ export async function imageFacts(image: InspectedImage): Promise<ImageFacts> {
   if (isStack && virtualSize === 0) notes.push(`${NO_VIRTUAL_SIZE}: nothing to serve`);
   const index =
     isStack && virtualSize > 0 ? await mergedIndex(stack, virtualSize, plan.name) : null;
-  const device = index && deviceFacts(index, opened.length, (layer) => layer);
+  const targetLayers = opened.flatMap(({ target }, i) => (target ? [i] : []));
+  const layerOf = (tag: number): number => targetLayers[tag - opened.length] ?? tag;
+  const device = index && deviceFacts(index, opened.length, layerOf);
   const treeDevice = tree && treeDeviceFacts(tree, opened.length);
   if (tree) notes.push(...tree.notes);
   const mapped = (device ?? treeDevice)?.mappedBytes ?? (isRaw ? virtualSize : 0);

@@ -4,6 +4,7 @@
 import { describeRef } from '../blob/blob-ref.js';
 import { TAR_BLOCK } from '../blob/tar.js';
 import type { LayerContent } from '../image/formats.js';
+import type { OpenedTarget } from '../image/target.js';
 import { LSMT_FLAG, SECTOR, type LsmtHeader } from '../lsmt/format.js';
 import type { LsmtIndex } from '../lsmt/merged-index.js';
 import type { EntryCounts, LayerKind } from '../lsmt/layer.js';
@@ -85,11 +86,23 @@ export interface LayerFacts {
   readonly zfile: ZfileFacts | null;
   readonly lsmt: LsmtFacts | null;
   readonly tree: TreeFacts | null;
+  readonly turbo: TurboFacts | null;
+}
+
+/** The layer is one of turboOCI: its index maps ranges of another one, too. */
+export interface TurboFacts {
+  readonly target: string;
+  readonly targetBytes: number;
+  /** From where the target is inflated; null: it is plain. */
+  readonly gzipIndex: string | null;
+  readonly plainBytes: number;
+  /** Spans that are inflated one by one. */
+  readonly spans: number | null;
 }
 
 /** @param below the facts of the layer that this one lies on */
 export function layerFacts(opened: InspectedLayer, below: LayerFacts | undefined): LayerFacts {
-  const { ref, indexRef, role, blobs, inner, content } = opened;
+  const { ref, indexRef, role, blobs, inner, content, target } = opened;
   const { tar, zfile } = inner;
   return {
     path: describeRef(ref),
@@ -107,6 +120,17 @@ export function layerFacts(opened: InspectedLayer, below: LayerFacts | undefined
     zfile: zfile && zfileFacts(zfile),
     lsmt: lsmtFacts(opened, below),
     tree: content.kind === 'tree' ? treeFacts(content.format, content.tree) : null,
+    turbo: target && turboFacts(target),
+  };
+}
+
+function turboFacts({ blob, indexBlob, around, source }: OpenedTarget): TurboFacts {
+  return {
+    target: describeRef(blob.ref),
+    targetBytes: blob.size,
+    gzipIndex: indexBlob && describeRef(indexBlob.ref),
+    plainBytes: source.size,
+    spans: around && around.table.begins.length,
   };
 }
 

@@ -17,6 +17,9 @@ import type { EntryCounts } from '../lsmt/layer.js';
 import { LsmtIndex } from '../lsmt/merged-index.js';
 import { checkStackEntries } from '../lsmt/read-stack.js';
 
+/** In the index of one layer alone: what its segments map a range of. The layer itself is 0. */
+export const TARGET_NUMBER = 1;
+
 /** A layer with its index alone, up to the end of the largest disk. */
 export interface InspectedLayer extends OpenedLayer {
   /** Null for what has no index: a raw disk image, or one file of an append-only upper. */
@@ -80,7 +83,7 @@ export async function withIndex(
   const { name } = layer.inner.source;
   checkStackEntries([lsmt], name);
   const log = new EntryLog(lsmt.capacity);
-  const counts = await lsmt.readEntries(log, 0, UNBOUNDED, sink);
+  const counts = await lsmt.readEntries(log, 0, UNBOUNDED, sink, TARGET_NUMBER);
   const index = new LsmtIndex(buildIndex(log, MAX_VIRTUAL_SIZE, name));
   return { ...layer, own: { index, counts } };
 }

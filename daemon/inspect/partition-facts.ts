@@ -7,7 +7,7 @@ import { LsmtDisk } from '../image/lsmt-disk.js';
 import { RawDisk } from '../image/raw-disk.js';
 import type { Disk } from '../lib/disk.js';
 import type { LsmtIndex } from '../lsmt/merged-index.js';
-import type { OpenedLayer } from '../image/open-stack.js';
+import { targetsOf, type OpenedLayer } from '../image/open-stack.js';
 
 export interface PartitionFacts {
   readonly table: 'gpt' | 'mbr';
@@ -58,7 +58,9 @@ export async function partitionFacts(
 
 function diskOf(layers: readonly OpenedLayer[], index: LsmtIndex | null): Disk | null {
   const sources = layers.map(({ inner }) => inner.source);
-  if (index) return new LsmtDisk(index, sources);
+  if (index) {
+    return new LsmtDisk(index, [...sources, ...targetsOf(layers).map(({ source }) => source)]);
+  }
   const [source] = sources;
   return layers[0]?.content.kind === 'raw' && source ? new RawDisk(source) : null;
 }

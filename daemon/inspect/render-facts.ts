@@ -3,7 +3,14 @@
 import { counted } from '../lib/counted.js';
 import { exactSize, humanSize } from '../lib/format-size.js';
 import type { Contribution, ImageFacts } from './image-facts.js';
-import type { IndexFacts, LayerFacts, LsmtFacts, PageFacts, ZfileFacts } from './layer-facts.js';
+import type {
+  IndexFacts,
+  LayerFacts,
+  LsmtFacts,
+  PageFacts,
+  TurboFacts,
+  ZfileFacts,
+} from './layer-facts.js';
 import type { ErofsFacts, TreeFacts } from './tree-facts.js';
 import type { PartitionFacts } from './partition-facts.js';
 import { printable, quoted } from '../lib/printable.js';
@@ -67,6 +74,7 @@ function layerRows(layer: LayerFacts, contribution: Contribution | undefined): R
     rows.push(['tar', `${format}, payload at ${payloadOffset}, ${exactSize(payloadBytes)}`]);
   }
   if (layer.zfile) rows.push(...zfileRows(layer.zfile));
+  if (layer.turbo) rows.push(...turboRows(layer.turbo));
   if (layer.lsmt) rows.push(...lsmtRows(layer.lsmt));
   else if (layer.tree) rows.push(...treeRows(layer.tree));
   else rows.push(['content', 'raw disk image']);
@@ -122,6 +130,16 @@ function lsmtRows(lsmt: LsmtFacts): Row[] {
     ['user tag', lsmt.userTag === '' ? 'none' : quoted(lsmt.userTag)],
   );
   return rows;
+}
+
+function turboRows({ target, targetBytes, gzipIndex, plainBytes, spans }: TurboFacts): Row[] {
+  const rows: Row[] = [
+    ['turboOCI', 'its index maps ranges of the plain bytes of a target'],
+    ['target', `${printable(target)}, ${exactSize(targetBytes)}`],
+  ];
+  if (gzipIndex === null || spans === null) return rows;
+  const inflated = `${counted(spans, 'span')}, ${exactSize(plainBytes)} inflated`;
+  return [...rows, ['gzip index', `${printable(gzipIndex)}, ${inflated}`]];
 }
 
 function treeRows(tree: TreeFacts): Row[] {

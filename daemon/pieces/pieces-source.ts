@@ -192,6 +192,11 @@ export class PiecesSource implements BlobSource {
         const plain = await this.#plainOf(member, bytes);
         const bad = await this.#badPieces(member, plain);
         if (bad.size > 0 && mayComeAnew()) continue;
+        const [first] = bad;
+        // It was inflated with a window that may be wrong, too: none of it can be trusted.
+        if (first && CODECS[this.#table.codecs[member] as number] === 'deflate') {
+          throw this.#badPiece(...first);
+        }
         const decoded = new DecodedMember(plain, bad, this.#decoded, member);
         this.#tools.cache.add(decoded);
         return decoded;

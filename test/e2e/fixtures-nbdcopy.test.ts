@@ -1,6 +1,6 @@
 // Every readable golden fixture through one real daemon and nbdcopy; refused ones are in fixtures.test.ts.
 import { createHash } from 'node:crypto';
-import { createReadStream, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { createReadStream, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import tap, { test } from 'tap';
@@ -33,9 +33,7 @@ await test('the golden fixtures through nbdcopy', { skip: absent }, async (t) =>
       mkdirSync(own);
       return own;
     });
-    const isTurboOci =
-      config !== null && /"(targetFile|targetDigest|gzipIndex)"/.test(readFileSync(config, 'utf8'));
-    if (config === null || isTurboOci) continue;
+    if (config === null) continue;
     if (expectedSha256(root, name) !== null || name === CORRUPT) served.set(name, config);
   }
   t.ok(served.size > 0, `${served.size} fixtures`);

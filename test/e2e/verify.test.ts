@@ -153,10 +153,7 @@ async function checkFixture(test: Test, name: string, folder: string): Promise<v
     progress: () => undefined,
   });
   const messages = report.problems.map(({ message }) => message);
-  if (/^1[23]b?c?-turbooci/.test(name)) {
-    test.equal(report.good, false);
-    test.match(messages, [/lowers\.0: turboOCI is not supported yet$/]);
-  } else if (name in PROBLEMS) {
+  if (name in PROBLEMS) {
     test.equal(report.good, false);
     test.match(messages, PROBLEMS[name]);
     test.equal(messages.length, PROBLEMS[name]?.length);

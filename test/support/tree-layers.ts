@@ -30,10 +30,19 @@ export async function layersOf(t: Test, ...archives: readonly TarFile[][]): Prom
       toc: null,
       needsToc: false,
       tocSource: null,
+      target: null,
     };
     const tools = { readers, effort: UNBOUNDED, sink: throwProblem };
     const content = await openContent(inner, rules, tools);
-    layers.push({ ref, indexRef: null, role: 'lower', blobs: [blob], inner, content });
+    layers.push({
+      ref,
+      indexRef: null,
+      role: 'lower',
+      blobs: [blob],
+      inner,
+      content,
+      target: null,
+    });
   }
   return layers;
 }

@@ -21,6 +21,7 @@ function planOf(...lowers: string[]): ImagePlan {
     mayBeRaw: true,
     tocs: null,
     tocBlob: null,
+    targets: null,
     notes: [],
   };
 }

@@ -285,27 +285,6 @@ await test('an upper alone is an image', async (t) => {
   t.same(plan.upper, { data: join(folder.path, 'u.data'), index: join(folder.path, 'u.index') });
 });
 
-await test('turboOCI is refused by name, in each of its forms', async (t) => {
-  const folder = folderOf(t);
-  folder.touch('a.obd');
-  for (const key of ['targetFile', 'targetDigest', 'gzipIndex']) {
-    await t.rejects(
-      () => folder.plan({ lowers: [{ file: 'a.obd' }, { file: 'a.obd', [key]: 'x' }] }),
-      {
-        code: 'UNSUPPORTED',
-        message: `${folder.config}: lowers.1: turboOCI is not supported yet`,
-      },
-    );
-  }
-  for (const key of ['target', 'gzipIndex']) {
-    const upper = { data: 'a.obd', index: 'a.obd', [key]: 'x' };
-    await t.rejects(() => folder.plan({ upper }), {
-      code: 'UNSUPPORTED',
-      message: /: upper: turboOCI is/,
-    });
-  }
-});
-
 await test('an image has up to 255 layers, including the upper', async (t) => {
   const folder = folderOf(t);
   folder.touch('a.obd', 'u');

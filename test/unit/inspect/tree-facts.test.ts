@@ -17,6 +17,7 @@ async function factsOf(t: Test, ...archives: TarFile[][]): Promise<ImageFacts> {
     mayBeRaw: false,
     tocs: null,
     tocBlob: null,
+    targets: null,
     notes: [],
   };
   const marks = { fingerprint: 'print', identity: '' };

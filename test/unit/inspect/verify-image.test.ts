@@ -160,7 +160,7 @@ await t.test('problems of the whole image are found', async (test) => {
     problems: [{ layer: null, message: /no layer gives a virtual size/ }],
   });
   const config = configOf(test, { lowers: [{ file: 'blob', targetFile: 'x' }] });
-  test.match(await verify([config]), { good: false, problems: [{ code: 'UNSUPPORTED' }] });
+  test.match(await verify([config]), { good: false, problems: [{ code: 'NOT_FOUND' }] });
   test.match(await verify([join(test.testdirName, 'no')]), { problems: [{ code: 'NOT_FOUND' }] });
   await test.rejects(verify([config, config]), { code: 'BAD_ARGUMENT' });
   const [empty] = files(test, { empty: Buffer.alloc(0) });
