@@ -71,7 +71,7 @@ class FileJobPort {
   // 0, or -errno. Called once for each environment.
   int Listen(Napi::Function done);
   int Start(uint64_t id, FileJobRequest request);
-  void Close(int fd);
+  int Close(int fd);
 
   static void Teardown(napi_async_cleanup_hook_handle hook, void* data);
 
@@ -114,9 +114,9 @@ int FileJobPort::Start(uint64_t id, FileJobRequest request) {
   return result;
 }
 
-void FileJobPort::Close(int fd) {
+int FileJobPort::Close(int fd) {
   own_.erase(fd);
-  CloseFile(fd);
+  return CloseFile(fd);
 }
 
 void FileJobPort::OnEnds(uv_async_t* async) {
@@ -241,8 +241,7 @@ Napi::Value RangeJobCall(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value CloseFileCall(const Napi::CallbackInfo& info) {
-  PortOf(info)->Close(DescriptorArgument(info));
-  return ToNumber(info, 0);
+  return ToNumber(info, PortOf(info)->Close(DescriptorArgument(info)));
 }
 
 Napi::Value StuckFileJobsCall(const Napi::CallbackInfo& info) {
