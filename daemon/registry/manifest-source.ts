@@ -13,8 +13,11 @@ export interface FetchedManifest {
   readonly digest: string;
 }
 
-export interface NotModified {
-  readonly notModified: true;
+export interface NewerOptions {
+  /** The digest that the tag had last: asks with If-None-Match. */
+  readonly known: string;
+  /** Ends the request when the caller does not wait any longer. */
+  readonly signal: AbortSignal;
 }
 
 /** A registry: the RegistryClient, or a stand-in for it. All calls reject with an OverlaybdError. */
@@ -31,16 +34,17 @@ export interface ManifestSource {
     accept: readonly string[],
   ): Promise<FetchedManifest>;
   /**
-   * Asks whether a tag still names a digest.
-   * @param options `signal` ends the request when the caller does not wait any longer
+   * The manifest that a tag names now. Gives up earlier than {@link manifest}: its caller can use the known one.
+   * @returns null if it is still the known one
+   * @throws OverlaybdError as {@link manifest}; the reason of the signal
    */
-  manifest(
+  newerManifest(
     host: string,
     repository: string,
-    reference: string,
+    tag: string,
     accept: readonly string[],
-    options: { readonly known: string; readonly signal: AbortSignal },
-  ): Promise<FetchedManifest | NotModified>;
+    options: NewerOptions,
+  ): Promise<FetchedManifest | null>;
 
   /**
    * The referrers of a manifest, by the API alone.

@@ -1,7 +1,7 @@
 // Reads manifests and lists of referrers: over endpoints and retries like blobs, but whole and with a digest.
 
 import { createHash } from 'node:crypto';
-import type { FetchedManifest, NotModified } from '../manifest-source.js';
+import type { FetchedManifest } from '../manifest-source.js';
 import { failureOfAnswer } from './answer.js';
 import type { Asker } from './asker.js';
 import { discard, readWhole } from './body.js';
@@ -31,8 +31,6 @@ export interface ManifestRequest {
   /** A tag or a digest. */
   readonly reference: string;
   readonly accept: readonly string[];
-  /** The digest that the tag had last; null: none. */
-  readonly known: string | null;
   /** In the time of the clock of the parts. */
   readonly deadlineMs: number;
 }
@@ -46,18 +44,39 @@ export class ManifestReader {
     this.#parts = parts;
   }
 
-  /** @throws OverlaybdError NOT_FOUND, AUTH, REMOTE, LIMIT; the reason of the signal */
-  async read(
+  /** @throws OverlaybdError NOT_FOUND, AUTH, REMOTE, LIMIT */
+  async read(request: ManifestRequest): Promise<FetchedManifest> {
+    const found = await this.#read(request, null, null);
+    if (!found) throw new Error('not modified, although no digest was sent');
+    return found;
+  }
+
+  /**
+   * @param known the digest that the tag had last
+   * @returns null if it is still that one
+   * @throws OverlaybdError as {@link read}; the reason of the signal
+   */
+  readNewer(
     request: ManifestRequest,
+    known: string,
+    signal: AbortSignal,
+  ): Promise<FetchedManifest | null> {
+    return this.#read(request, known, signal);
+  }
+
+  #read(
+    request: ManifestRequest,
+    known: string | null,
     signal: AbortSignal | null,
-  ): Promise<FetchedManifest | NotModified> {
+  ): Promise<FetchedManifest | null> {
     const { host, repository, reference } = request;
     const isDigest = reference.includes(':');
     const subject = `${host}/${repository}${isDigest ? '@' : ':'}${reference}`;
-    const attempt = (endpoint: Endpoint, until: AbortSignal) => this.#ask(endpoint, request, until);
+    const attempt = (endpoint: Endpoint, until: AbortSignal) =>
+      this.#ask(endpoint, request, known, until);
     const filter = (each: Endpoint): boolean => (isDigest ? each.canPull : each.canResolve);
     const facts = isDigest ? { digest: reference } : { image: subject };
-    return this.inRounds(request, filter, subject, facts, attempt, signal);
+    return this.inRounds({ ...request, known }, filter, subject, facts, attempt, signal);
   }
 
   /** Tries the endpoints that have manifests until the deadline. */
@@ -67,7 +86,7 @@ export class ManifestReader {
       repository,
       deadlineMs,
       known = null,
-    }: Pick<ManifestRequest, 'host' | 'repository' | 'deadlineMs'> & Partial<ManifestRequest>,
+    }: Pick<ManifestRequest, 'host' | 'repository' | 'deadlineMs'> & { known?: string | null },
     filter: (endpoint: Endpoint) => boolean,
     subject: string,
     facts: { digest?: string; image?: string },
@@ -115,9 +134,10 @@ export class ManifestReader {
 
   async #ask(
     endpoint: Endpoint,
-    { reference, accept, known }: ManifestRequest,
+    { reference, accept }: ManifestRequest,
+    known: string | null,
     signal: AbortSignal,
-  ): Promise<FetchedManifest | NotModified> {
+  ): Promise<FetchedManifest | null> {
     const { limits } = this.#parts;
     const headers: Record<string, string> = {
       accept: accept.join(', '),
@@ -128,7 +148,7 @@ export class ManifestReader {
     const { host, status } = answer;
     if (status === 304 && known !== null) {
       discard(answer);
-      return { notModified: true };
+      return null;
     }
     if (status !== 200) throw await failureOfAnswer(answer, limits, signal);
     const bytes = await readWhole(answer, MAX_MANIFEST_BYTES, 'a manifest', limits, signal);

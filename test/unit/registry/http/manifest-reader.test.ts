@@ -54,7 +54,8 @@ await test('of a tag that is known, a host that refuses connections is asked onc
   const { client } = clientOf(t, front);
   await front.die();
   const known = `sha256:${'0'.repeat(64)}`;
-  await t.rejects(client.manifest(front.host, REPOSITORY, 'app', ACCEPT, { known }), {
+  const options = { known, signal: new AbortController().signal };
+  await t.rejects(client.newerManifest(front.host, REPOSITORY, 'app', ACCEPT, options), {
     code: 'REMOTE',
     facts: { host: front.host, attempts: 1 },
   });
@@ -66,7 +67,8 @@ await test('of a tag that is known, a host that has failed too often is not wait
   const { client } = clientOf(t, front, { fetchDeadline: 60 }, { limits });
   await front.die();
   const known = `sha256:${'0'.repeat(64)}`;
-  const ask = () => client.manifest(front.host, REPOSITORY, 'app', ACCEPT, { known });
+  const options = { known, signal: new AbortController().signal };
+  const ask = () => client.newerManifest(front.host, REPOSITORY, 'app', ACCEPT, options);
   await t.rejects(ask(), { code: 'REMOTE', facts: { attempts: 1 } });
   await t.rejects(ask(), {
     code: 'REMOTE',
