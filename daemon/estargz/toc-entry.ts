@@ -5,7 +5,7 @@ import { quoted, shortened } from '../lib/printable.js';
 import type { EntryDraft } from '../tree/builder.js';
 import { entryError } from '../tree/entry-error.js';
 import type { JsonEntry } from './json-entries.js';
-import { parseTime } from './times.js';
+import { parseTime } from '../tree/times.js';
 
 /** What all types of entries have. */
 export type Attributes = Pick<EntryDraft, 'mode' | 'uid' | 'gid' | 'mtime' | 'mtimeNs' | 'xattrs'>;

@@ -1,4 +1,4 @@
-// Times in tables of contents: RFC 3339, as Go writes it.
+// Times as tables of contents have them: RFC 3339, as Go writes it.
 
 const FORM = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(?:Z|([+-])(\d\d):(\d\d))$/;
 

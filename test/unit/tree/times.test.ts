@@ -1,5 +1,5 @@
 import { test } from 'tap';
-import { parseTime } from '../../../daemon/estargz/times.js';
+import { parseTime } from '../../../daemon/tree/times.js';
 
 await test('times of RFC 3339', (t) => {
   const times: [string, number, number][] = [
