@@ -45,12 +45,19 @@ export async function marksOf(plan: ImagePlan, files: ImageBlobs): Promise<Image
   if (plan.tocs) hash.update(tocs.join('\n'));
   const tocBlob = plan.tocBlob ? await sampleOf(await files.openPlain(plan.tocBlob)) : null;
   if (tocBlob) hash.update(`${tocBlob.size}\n`).update(tocBlob.head).update(tocBlob.tail);
+  const ztocs = await mapEach([...(plan.ztocs?.values() ?? [])], PARALLEL_FILES, async ({ ref }) =>
+    sampleOf(await files.openPlain(ref)),
+  );
+  for (const { size, head, tail } of ztocs) hash.update(`${size}\n`).update(head).update(tail);
   return {
     fingerprint: hash.digest('hex'),
     identity: [
       ...samples.map(({ key }) => key),
       ...(plan.tocs ? tocs : []),
       ...(tocBlob ? [`toc blob ${tocBlob.key}`] : []),
+      ...[...(plan.ztocs?.keys() ?? [])].map(
+        (layer, i) => `ztoc ${ztocs[i]?.key ?? ''} of ${layer}`,
+      ),
     ].join(' '),
   };
 }

@@ -13,7 +13,6 @@ import {
 } from '../blob/tar.js';
 import { SliceSource } from '../blob/slice-source.js';
 import { readFully, type BlobSource } from '../blob/source.js';
-import { findDataExtents } from '../blob/data-extents.js';
 import { OverlaybdError, type ProblemSink } from '../errors.js';
 import { indexGzip } from '../inflate/index-gzip.js';
 import type { Effort } from '../lib/effort.js';
@@ -26,7 +25,7 @@ import {
 } from '../lsmt/format.js';
 import type { LsmtLayer } from '../lsmt/layer.js';
 import { isUnsealed, openSealed } from '../lsmt/open-sealed.js';
-import { openSparseUpper } from '../lsmt/open-upper.js';
+import { openSparse } from '../lsmt/open-upper.js';
 import {
   MAX_CHUNKED_FOOTER_SIZE,
   parseChunkedFooter,
@@ -37,6 +36,7 @@ import { openChunked, openEstargz, type OpenedToc } from '../estargz/open.js';
 import { ArchiveStream } from '../tarball/archive-stream.js';
 import { looksLikeTar } from '../tarball/header.js';
 import { readArchive } from '../tarball/read-archive.js';
+import { openZtoc, type ZtocSource } from '../soci/open.js';
 import type { TocDigests } from '../registry/toc-annotations.js';
 import type { LayerTree } from '../tree/layer-tree.js';
 import { isZfileHeader } from '../zfile/format.js';
@@ -100,6 +100,8 @@ export interface ContentRules {
   readonly tocSource: BlobSource | null;
   /** The plain bytes of the target of a turboOCI layer; null: it is another one. */
   readonly target: BlobSource | null;
+  /** What a SOCI index or the command line names as its ztoc; null: it has none. */
+  readonly ztoc: ZtocSource | null;
 }
 
 /** A format that contains one blob. */
@@ -190,6 +192,18 @@ const lsmt: Content = {
       return loneUpper(source, header, effort);
     }
     return { kind: 'lsmt', header, layer: await openSealed(source, head, target) };
+  },
+};
+
+/** A layer of files, in gzip or not, with a ztoc beside it: whatever else the blob may be. */
+const soci: Content = {
+  kind: 'content',
+  name: 'soci',
+  // Nothing in the blob says it.
+  probe: () => false,
+  open: async ({ source }, _head, { ztoc }, { effort }) => {
+    const { tree, pieces, format, notes } = await openZtoc(source, ztoc as ZtocSource, effort);
+    return { kind: 'tree', format, tree, around: pieces, notes };
   },
 };
 
@@ -347,7 +361,7 @@ export async function openContent(
   const head = await headOf(inner.source);
   const contents = FORMATS.filter((each) => each.kind === 'content');
   const tail = await tailOf(inner.source);
-  const format = contents.find((each) => each.probe(head, tail, inner.source));
+  const format = rules.ztoc ? soci : contents.find((each) => each.probe(head, tail, inner.source));
   if (rules.target && format !== lsmt) {
     const message = `${inner.source.name}: the index of a turboOCI layer: not an LSMT layer: no such header`;
     throw new OverlaybdError('BAD_FORMAT', message);
@@ -380,14 +394,4 @@ async function loneUpper(
     return { kind: 'half upper', header, part };
   }
   return { kind: 'lsmt', header, layer: await openSparse(source, header, effort) };
-}
-
-/** A sparse upper: its holes are asked for. */
-export async function openSparse(
-  source: BlobSource,
-  header: LsmtHeader,
-  effort: Effort,
-): Promise<LsmtLayer> {
-  const extents = await findDataExtents(source, LSMT_HEADER_SIZE, effort);
-  return openSparseUpper(source, header, extents);
 }

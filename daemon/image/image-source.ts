@@ -7,16 +7,18 @@ export interface ImageSource {
   readonly blobs: readonly BlobRef[];
   /** The number of the one partition that is served; null is the whole disk. */
   readonly partition: number | null;
-  /** What lies beside the one layer; absent: nothing. */
+  /** What lies beside the layers; absent: nothing. */
   readonly beside?: Beside;
 }
 
-/** What is named beside a layer of files that is given as a file. */
+/** What is named beside layers of files that are given as files. */
 export interface Beside {
-  /** The path of the blob with its table of contents; null: it is in the layer. */
+  /** The path of the blob with the table of contents of the only layer; null: it is in the layer. */
   readonly tocBlob: string | null;
-  /** The digest that its table of contents must have; null: any. */
+  /** The digest that the table of contents of the only layer must have; null: any. */
   readonly tocDigest: string | null;
+  /** The path of the ztoc of each layer, null for a layer without one; empty: no layer has one. */
+  readonly ztocs: readonly (string | null)[];
 }
 
 /** The source that words of a command line, a configuration or a request name. */

@@ -2,19 +2,19 @@
 // headers, which `serve` does not need.
 
 import { keyOfRef, type BlobRef } from '../blob/blob-ref.js';
+import type { BlobSource } from '../blob/source.js';
 import { OverlaybdError } from '../errors.js';
 import { PARALLEL_FILES } from '../lib/effort.js';
 import { settleEach } from '../lib/gate.js';
 import { LSMT_FLAG } from '../lsmt/format.js';
 import type { LsmtLayer } from '../lsmt/layer.js';
-import { openAppendUpper, readUpperDataHeader } from '../lsmt/open-upper.js';
+import { openAppendUpper, openSparse, readUpperDataHeader } from '../lsmt/open-upper.js';
 import { checkStackEntries } from '../lsmt/read-stack.js';
 import type { LayerTree } from '../tree/layer-tree.js';
 import { checkLayers } from '../tree/merge.js';
 import type { PooledBlob } from './blob-pool.js';
 import {
   openContent,
-  openSparse,
   type ContentRules,
   type LayerContent,
   type OpenTools,
@@ -86,7 +86,7 @@ function treesOf(layers: readonly OpenedLayer[]): LayerTree[] {
  */
 export async function openLower(
   ref: BlobRef,
-  { mayBeRaw, tocs, tocBlob, targets }: ImagePlan,
+  { mayBeRaw, tocs, tocBlob, targets, ztocs }: ImagePlan,
   options: StackOptions,
   contents = new Map<string, LayerContent>(),
 ): Promise<OpenedLayer> {
@@ -96,15 +96,25 @@ export async function openLower(
   const toc = tocs?.get(keyOfRef(ref)) ?? null;
   const targetRefs = targets?.get(keyOfRef(ref));
   const target = targetRefs ? await openTarget(targetRefs, files, options) : null;
+  const ztoc = ztocs?.get(keyOfRef(ref)) ?? null;
+  const plainSource = async (of: BlobRef): Promise<BlobSource> =>
+    (await (await files.openPlain(of)).content(effort)).source;
   const rules: ContentRules = {
     mayBeRaw,
     mayBeUpper: mayBeUpper && mayBeRaw,
     toc,
     needsToc: tocs !== null,
-    tocSource: tocBlob && (await (await files.openPlain(tocBlob)).content(effort)).source,
+    tocSource: tocBlob && (await plainSource(tocBlob)),
     target: target && target.source,
+    ztoc: ztoc && { source: await plainSource(ztoc.ref), digest: ztoc.digest },
   };
-  const key = `${blob.key} ${toc?.json ?? ''} ${toc?.manifest ?? ''} ${target?.blob.key ?? ''}`;
+  const key = [
+    blob.key,
+    toc?.json ?? '',
+    toc?.manifest ?? '',
+    target?.blob.key ?? '',
+    ztoc ? keyOfRef(ztoc.ref) : '',
+  ].join(' ');
   const content = contents.get(key) ?? (await openContent(inner, rules, options));
   contents.set(key, content);
   const blobs = [blob, ...blobsOf(target)] as const;

@@ -27,10 +27,12 @@ import type { TocDigests } from '../registry/toc-annotations.js';
 import { parseRepoBlobUrl, type RepositoryUrl } from '../registry/repo-blob-url.js';
 import type { PooledBlob } from './blob-pool.js';
 import type { Beside } from './image-source.js';
+import { checkBeside, planBeside } from './beside-plan.js';
 import type { ImageBlobs } from './image-blobs.js';
 import { locate } from './config-paths.js';
 import { findTargets } from './plan-targets.js';
 import type { TargetRefs } from './target.js';
+import type { ZtocRef } from '../registry/manifest-source.js';
 import { noImages, type RemoteImages } from '../registry/remote.js';
 
 /** 255 layers with long URLs are far below this. */
@@ -63,6 +65,8 @@ export interface ImagePlan {
   readonly tocBlob: BlobRef | null;
   /** The targets of turboOCI layers, by the key of the layer's name; null: there are none. */
   readonly targets: ReadonlyMap<string, TargetRefs> | null;
+  /** The ztocs of layers, by the key of the layer's name. A layer that is not in it has none; absent: no layer has one. */
+  readonly ztocs?: ReadonlyMap<string, ZtocRef>;
   /** What the operator should know, but need not act on. */
   readonly notes: readonly string[];
 }
@@ -88,7 +92,7 @@ export async function planImage(
   const [first] = blobs;
   if (first === undefined) throw new OverlaybdError('BAD_ARGUMENT', 'no image is named');
   checkLayerCount(blobs.length, describeRef(first));
-  if (beside && (first.kind === 'image' || blobs.length > 1)) throw notBeside(describeRef(first));
+  if (beside) checkBeside(beside, blobs, first.kind !== 'image');
   if (first.kind === 'image' && blobs.length === 1) return planReference(first.reference, remote());
   const lowers = blobs.map(absoluteRef);
   const distinct = [...new Map(lowers.map((ref) => [keyOfRef(ref), ref])).values()];
@@ -97,7 +101,7 @@ export async function planImage(
   const ref = distinct[config];
   if (ref === undefined) return planBlobs(blobs, lowers, beside);
   const name = describeRef(ref);
-  if (beside) throw notBeside(name);
+  if (beside) checkBeside(beside, blobs, false);
   if (blobs.length > 1) {
     const message = `${name}: a configuration cannot be one of several layers`;
     throw new OverlaybdError('BAD_ARGUMENT', message);
@@ -141,15 +145,10 @@ async function withOtherReading(reference: string, error: unknown): Promise<unkn
   return new OverlaybdError(error.code, message, { cause: error, facts: error.facts });
 }
 
-function notBeside(name: string): OverlaybdError {
-  const message = `${name}: --toc-blob and --toc-digest are for one layer that is given as a file`;
-  return new OverlaybdError('BAD_ARGUMENT', message);
-}
-
 function planBlobs(
   named: readonly BlobRef[],
   lowers: readonly BlobRef[],
-  { tocBlob = null, tocDigest = null }: Partial<Beside> = {},
+  beside: Partial<Beside> = {},
 ): ImagePlan {
   const name = describeRef(named[0] as BlobRef);
   const isAlone = named.length === 1;
@@ -159,11 +158,7 @@ function planBlobs(
     upper: null,
     trace: null,
     mayBeRaw: isAlone,
-    tocs:
-      tocDigest === null
-        ? null
-        : new Map(lowers.map((ref) => [keyOfRef(ref), { json: tocDigest, manifest: tocDigest }])),
-    tocBlob: tocBlob === null ? null : absoluteRef(fileRef(tocBlob)),
+    ...planBeside(lowers, beside),
     targets: null,
     notes: [],
   };

@@ -101,7 +101,9 @@ export class SpanTable {
         bits: new Uint8Array(shared(count)),
         windowBegins: new Float64Array(shared(8 * (count + 1))),
         windows: new Uint8Array(shared(this.#windowBytes)),
+        skipped: 0,
       },
+      storedDigests: null,
     };
     let position = 0;
     let windowBegin = 0;

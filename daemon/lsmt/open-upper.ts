@@ -3,7 +3,9 @@
 // "Uppers" in docs/formats.md.
 
 import { formatError, throwProblem } from '../errors.js';
+import { findDataExtents } from '../blob/data-extents.js';
 import { readFully, type BlobSource } from '../blob/source.js';
+import type { Effort } from '../lib/effort.js';
 import { entriesIn } from './entry-log.js';
 import {
   FIRST_DATA_SECTOR,
@@ -68,11 +70,22 @@ export async function openAppendUpper(data: BlobSource, index: BlobSource): Prom
   };
 }
 
+/** Opens a sparse upper: asks where its holes are. @throws OverlaybdError BAD_FORMAT, IO */
+export async function openSparse(
+  source: BlobSource,
+  header: LsmtHeader,
+  effort: Effort,
+): Promise<LsmtLayer> {
+  const extents = await findDataExtents(source, LSMT_HEADER_SIZE, effort);
+  return openSparseUpper(source, header, extents);
+}
+
 /**
  * Opens a sparse upper: sector x is at byte 4096 + 512 x, and holes of the file are not mapped.
  * @param extents begin and end of each data extent of the file, in order. A partial sector at either end
  *   of an extent is not mapped
  * @throws OverlaybdError BAD_FORMAT
+ * @internal for its unit test
  */
 export function openSparseUpper(
   data: BlobSource,

@@ -96,7 +96,7 @@ export async function inflateMembers(
 }
 
 /** Where the deflate stream begins, after the header (RFC 1952, 2.3); null if that is not a gzip member. */
-function deflateAt(stored: Uint8Array): number | null {
+export function deflateAt(stored: Uint8Array): number | null {
   if (stored.length < FIXED_HEADER || stored[0] !== 0x1f || stored[1] !== 0x8b || stored[2] !== 8) {
     return null;
   }

@@ -4,8 +4,8 @@
 import { OverlaybdError } from '../errors.js';
 import { MAX_DECODED_BYTES, MAX_PIECES, mostStored } from './limits.js';
 
-/** How a member is stored; `deflate`: from a block in the middle of a stream on. */
-export const CODECS = ['gzip', 'zstd', 'deflate'] as const;
+/** How a member is stored; `deflate`: from a block in the middle of a stream on; `stored`: as it is. */
+export const CODECS = ['gzip', 'zstd', 'deflate', 'stored'] as const;
 export type PieceCodec = (typeof CODECS)[number];
 
 /** In the column of members: the piece is zeros. */
@@ -46,6 +46,11 @@ export interface PieceTable {
   readonly codecs: Uint8Array;
   /** Null if no member has the codec `deflate`. */
   readonly blocks: BlockStarts | null;
+  /**
+   * SHA-256 of the stored bytes of each member, DIGEST_SIZE bytes each: checked before they are decoded. Null if there
+   * are none.
+   */
+  readonly storedDigests: Uint8Array | null;
 }
 
 /** Where members of the codec `deflate` begin in their streams: an item for each member. See BlockStart. */
@@ -55,6 +60,8 @@ export interface BlockStarts {
   readonly windowBegins: Float64Array;
   /** Deflated. */
   readonly windows: Uint8Array;
+  /** Stored bytes in front of the block of the first member, which belong to a header. */
+  readonly skipped: number;
 }
 
 /** A piece that is stored. */
@@ -148,6 +155,7 @@ export class PieceTableBuilder {
       hasDigest: new Uint8Array(shared(count)),
       ...this.#memberColumns(end),
       blocks: null,
+      storedDigests: null,
     };
     table.positions.set(this.#positions);
     table.lengths.set(this.#lengths);
@@ -203,7 +211,10 @@ export class PieceTableBuilder {
 
 /** Bytes of memory that a table takes. */
 export function tableBytes(table: PieceTable): number {
-  return table.count * (8 + 3 * 4 + DIGEST_SIZE + 1) + table.begins.length * (8 + 4 * 4 + 1);
+  const { count, begins, blocks, storedDigests } = table;
+  const windows = blocks ? blocks.windows.length + begins.length * 9 : 0;
+  const columns = count * (8 + 3 * 4 + DIGEST_SIZE + 1) + begins.length * (8 + 4 * 4 + 1);
+  return columns + windows + (storedDigests?.length ?? 0);
 }
 
 function shared(bytes: number): SharedArrayBuffer {

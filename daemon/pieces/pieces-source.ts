@@ -189,6 +189,7 @@ export class PiecesSource implements BlobSource {
       const mayComeAnew = (): boolean =>
         refetches < MAX_REFETCHES && (this.#source.distrust?.(begin, length) ?? false);
       try {
+        await this.#checkStored(member, bytes);
         const plain = await this.#plainOf(member, bytes);
         const bad = await this.#badPieces(member, plain);
         if (bad.size > 0 && mayComeAnew()) continue;
@@ -207,10 +208,21 @@ export class PiecesSource implements BlobSource {
     }
   }
 
+  /** @throws OverlaybdError BAD_CHECKSUM */
+  async #checkStored(member: number, stored: Buffer): Promise<void> {
+    const { storedDigests, firstPieces } = this.#table;
+    if (!storedDigests) return;
+    const wanted = storedDigests.subarray(member * DIGEST_SIZE, (member + 1) * DIGEST_SIZE);
+    const got = await sha256(stored);
+    if (Buffer.compare(got, wanted) === 0) return;
+    throw this.#badDigest(firstPieces[member] as number, wanted, got);
+  }
+
   /** @throws OverlaybdError BAD_DATA */
   async #plainOf(member: number, stored: Buffer): Promise<Uint8Array> {
     const { plain, codecs, hasDigest, firstPieces } = this.#table;
     const wanted = plain[member] as number;
+    if (CODECS[codecs[member] as number] === 'stored') return stored.subarray(0, wanted);
     if (CODECS[codecs[member] as number] === 'zstd') {
       const bytes = decodeFrames(stored, wanted, this.#tools.zstd());
       if (bytes) return bytes;
@@ -219,7 +231,7 @@ export class PiecesSource implements BlobSource {
     try {
       const start = blockStartOf(this.#table, member);
       const bytes = await (start
-        ? inflateMiddle(stored, start, wanted)
+        ? inflateMiddle(this.#withoutHeader(member, stored), start, wanted)
         : inflateBegin(stored, wanted, hasDigest[firstPieces[member] as number] === 1));
       if (bytes.length === wanted) return bytes;
       throw this.#badMember(member, `a gzip member of at least ${wanted} bytes`, bytes.length);
@@ -227,6 +239,10 @@ export class PiecesSource implements BlobSource {
       if (error instanceof OverlaybdError) throw error;
       throw this.#badMember(member, 'a gzip member', messageOf(error));
     }
+  }
+
+  #withoutHeader(member: number, stored: Buffer): Buffer {
+    return member === 0 ? stored.subarray(this.#table.blocks?.skipped) : stored;
   }
 
   /**
@@ -264,11 +280,15 @@ export class PiecesSource implements BlobSource {
   }
 
   #badPiece(piece: number, got: Uint8Array): OverlaybdError {
+    return this.#badDigest(piece, this.#digestOf(piece), got);
+  }
+
+  #badDigest(piece: number, wanted: Uint8Array, got: Uint8Array): OverlaybdError {
     return formatError({
       blob: this.name,
       section: `piece ${piece}`,
       offset: this.#table.begins[this.#table.members[piece] as number] as number,
-      expected: `the digest sha256:${hexOf(this.#digestOf(piece))}`,
+      expected: `the digest sha256:${hexOf(wanted)}`,
       got: `sha256:${hexOf(got)}`,
       code: 'BAD_CHECKSUM',
     });

@@ -76,6 +76,13 @@ export interface KnownManifests {
   setTag(host: string, repository: string, tag: string, digest: string): Promise<void>;
 }
 
+/** The ztoc of a layer: where a SOCI index or the command line says that it is. */
+export interface ZtocRef {
+  readonly ref: BlobRef;
+  /** What it must have: "sha256:HEX"; null: nothing says it. */
+  readonly digest: string | null;
+}
+
 /** An image by the name of its blobs. */
 export interface ResolvedImage {
   /** As it was asked for, in full: "docker.io/library/redis:7". */

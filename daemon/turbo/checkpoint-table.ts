@@ -60,6 +60,7 @@ export class CheckpointTable {
       bits: new Uint8Array(new SharedArrayBuffer(count)),
       windowBegins: new Float64Array(new SharedArrayBuffer(8 * (count + 1))),
       windows: new Uint8Array(new SharedArrayBuffer(this.#windowBytes)),
+      skipped: 0,
     };
     let at = 0;
     for (const [i, { bits, stored }] of this.#spans.entries()) {

@@ -2,6 +2,7 @@
 import { gzipSync } from 'node:zlib';
 import * as fc from 'fast-check';
 import { OverlaybdError } from '../../daemon/errors.js';
+import type { Beside } from '../../daemon/image/image-source.js';
 import { paxRecord, writeArchive } from './archive-writer.js';
 import { readRange, withDevice, type OpenDevice } from './in-process.js';
 import { SECTOR } from './lsmt-layout.js';
@@ -198,11 +199,11 @@ async function readWhat({ device, index }: OpenDevice): Promise<void> {
 }
 
 /** Throws for a violation: another kind of error, too much time, or too much memory. */
-export async function mustBeHandled(paths: string[]): Promise<void> {
+export async function mustBeHandled(paths: string[], beside: Beside | null = null): Promise<void> {
   const start = process.cpuUsage();
   const before = process.memoryUsage().arrayBuffers;
   try {
-    await withDevice(paths, readWhat);
+    await withDevice(paths, readWhat, beside);
   } catch (error) {
     if (!(error instanceof OverlaybdError)) {
       throw new Error(`not an OverlaybdError: ${String(error)}`, { cause: error });

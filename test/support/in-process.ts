@@ -5,7 +5,7 @@ import { ReaderFactory } from '../../daemon/image/reader-factory.js';
 import { readLoaded } from '../../daemon/lib/loaded.js';
 import { LsmtIndex } from '../../daemon/lsmt/merged-index.js';
 import { BlobPool } from '../../daemon/image/blob-pool.js';
-import { sourceOfWords } from '../../daemon/image/image-source.js';
+import { sourceOfWords, type Beside } from '../../daemon/image/image-source.js';
 import { Opener, type OpenImage } from '../../daemon/image/opener.js';
 
 export interface OpenDevice {
@@ -17,10 +17,17 @@ export interface OpenDevice {
 }
 
 /** @param paths as on the command line: one config, or blobs, bottom first */
-export async function openDevice(...paths: readonly string[]): Promise<OpenDevice> {
+export function openDevice(...paths: readonly string[]): Promise<OpenDevice> {
+  return openBeside(paths, null);
+}
+
+async function openBeside(paths: readonly string[], beside: Beside | null): Promise<OpenDevice> {
   const readers = new ReaderFactory();
   const opener = new Opener(new BlobPool(readers), readers, false);
-  const image = await opener.open(sourceOfWords(paths), () => null as OpenImage | null);
+  const image = await opener.open(
+    sourceOfWords(paths, null, beside),
+    () => null as OpenImage | null,
+  );
   return {
     image,
     device: readers.disk(image.disk),
@@ -33,8 +40,9 @@ export async function openDevice(...paths: readonly string[]): Promise<OpenDevic
 export async function withDevice<T>(
   paths: readonly string[],
   use: (opened: OpenDevice) => T | Promise<T>,
+  beside: Beside | null = null,
 ): Promise<T> {
-  const opened = await openDevice(...paths);
+  const opened = await openBeside(paths, beside);
   try {
     return await use(opened);
   } finally {

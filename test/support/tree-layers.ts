@@ -31,6 +31,7 @@ export async function layersOf(t: Test, ...archives: readonly TarFile[][]): Prom
       needsToc: false,
       tocSource: null,
       target: null,
+      ztoc: null,
     };
     const tools = { readers, effort: UNBOUNDED, sink: throwProblem };
     const content = await openContent(inner, rules, tools);

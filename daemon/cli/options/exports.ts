@@ -51,8 +51,8 @@ export function exportsOf(args: ExportArguments, config: DaemonConfig): Map<stri
   const partition = partitionOf(args);
   const words = namedWords(imageWords(args.image));
   const beside = besideOf(args);
-  if (beside && (words.length !== 1 || (args.export ?? []).length > 0)) {
-    throw badArgument('--toc-blob, --toc-digest: for one layer that is given as a file');
+  if (beside && (words.length === 0 || (args.export ?? []).length > 0)) {
+    throw badArgument('--toc-blob, --toc-digest, --ztoc: for layers that are given as files');
   }
   if (words.length > 0) add(exports, '', sourceOfWords(words, partition, beside));
   for (const text of args.export ?? []) {

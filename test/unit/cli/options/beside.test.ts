@@ -6,8 +6,15 @@ const digest = `sha256:${'a'.repeat(64)}`;
 
 await test('what lies beside a layer', (t) => {
   t.equal(besideOf({}), null);
-  t.same(besideOf({ 'toc-digest': digest }), { tocBlob: null, tocDigest: digest });
-  t.same(besideOf({ 'toc-blob': 'a' }), { tocBlob: resolve('a'), tocDigest: null });
+  t.same(besideOf({ 'toc-digest': digest }), { tocBlob: null, tocDigest: digest, ztocs: [] });
+  t.same(besideOf({ 'toc-blob': 'a' }), {
+    tocBlob: resolve('a'),
+    tocDigest: null,
+    ztocs: [],
+  });
+  const ztocs = [resolve('a'), null];
+  t.same(besideOf({ ztoc: ['a', 'none'] }), { tocBlob: null, tocDigest: null, ztocs });
+  t.same(besideWords({ ztoc: ['/a', 'none'] }), ['--ztoc', '/a', '--ztoc', 'none']);
   t.same(besideWords({}), []);
   t.same(besideWords({ 'toc-blob': '/a', 'toc-digest': digest }), [
     '--toc-blob',
@@ -15,7 +22,12 @@ await test('what lies beside a layer', (t) => {
     '--toc-digest',
     digest,
   ]);
-  for (const wrong of [{ 'toc-blob': '' }, { 'toc-digest': '' }, { 'toc-digest': 'md5:0' }]) {
+  for (const wrong of [
+    { 'toc-blob': '' },
+    { ztoc: ['a', ''] },
+    { 'toc-digest': '' },
+    { 'toc-digest': 'md5:0' },
+  ]) {
     t.throws(() => besideOf(wrong), { code: 'BAD_ARGUMENT' });
   }
   t.end();

@@ -1,0 +1,78 @@
+// What the command line names beside layers, as a part of the plan of an image.
+
+import { absoluteRef, describeRef, fileRef, keyOfRef, type BlobRef } from '../blob/blob-ref.js';
+import { OverlaybdError } from '../errors.js';
+import { counted } from '../lib/counted.js';
+import type { ZtocRef } from '../registry/manifest-source.js';
+import type { Beside } from './image-source.js';
+import type { TocDigests } from '../registry/toc-annotations.js';
+
+/** The parts of a plan: see ImagePlan. */
+export interface PlannedBeside {
+  readonly tocs: ReadonlyMap<string, TocDigests> | null;
+  readonly tocBlob: BlobRef | null;
+  readonly ztocs?: ReadonlyMap<string, ZtocRef>;
+}
+
+/**
+ * @param named what the image was given as
+ * @throws OverlaybdError BAD_ARGUMENT if nothing may lie beside that
+ */
+export function checkBeside(
+  { tocBlob, tocDigest, ztocs }: Beside,
+  named: readonly BlobRef[],
+  isOfLayers: boolean,
+): void {
+  const name = describeRef(named[0] as BlobRef);
+  if ((tocBlob !== null || tocDigest !== null) && !(isOfLayers && named.length === 1)) {
+    const message = `${name}: --toc-blob and --toc-digest are for one layer that is given as a file`;
+    throw new OverlaybdError('BAD_ARGUMENT', message);
+  }
+  if (ztocs.length === 0 || (isOfLayers && ztocs.length === named.length)) return;
+  const message = isOfLayers
+    ? `${name}: ${counted(named.length, 'layer')} and ${counted(ztocs.length, 'ztoc')}: --ztoc is given once for each layer, bottom first; "none" for one without`
+    : `${name}: --ztoc is for layers that are given as files`;
+  throw new OverlaybdError('BAD_ARGUMENT', message);
+}
+
+/**
+ * @param lowers bottom first
+ * @throws OverlaybdError BAD_ARGUMENT if one layer has two ztocs
+ */
+export function planBeside(
+  lowers: readonly BlobRef[],
+  { tocBlob = null, tocDigest = null, ztocs = [] }: Partial<Beside>,
+): PlannedBeside {
+  const hasZtocs = ztocs.some((path) => path !== null);
+  return {
+    tocs:
+      tocDigest === null || hasZtocs
+        ? null
+        : new Map(lowers.map((ref) => [keyOfRef(ref), { json: tocDigest, manifest: tocDigest }])),
+    tocBlob: tocBlob === null ? null : absoluteRef(fileRef(tocBlob)),
+    ...(hasZtocs && { ztocs: ztocsOf(lowers, ztocs, tocDigest) }),
+  };
+}
+
+function ztocsOf(
+  lowers: readonly BlobRef[],
+  paths: readonly (string | null)[],
+  digest: string | null,
+): Map<string, ZtocRef> {
+  const byLayer = new Map<string, string | null>();
+  for (const [i, path] of paths.entries()) {
+    const layer = lowers[i] as BlobRef;
+    const key = keyOfRef(layer);
+    const known = byLayer.get(key);
+    if (known !== undefined && known !== path) {
+      const message = `${describeRef(layer)}: a layer that is there twice has one ztoc`;
+      throw new OverlaybdError('BAD_ARGUMENT', message);
+    }
+    byLayer.set(key, path);
+  }
+  const ztocs = new Map<string, ZtocRef>();
+  for (const [key, path] of byLayer) {
+    if (path !== null) ztocs.set(key, { ref: absoluteRef(fileRef(path)), digest });
+  }
+  return ztocs;
+}

@@ -1,0 +1,58 @@
+// What is named beside layers, and what it may lie beside.
+import { resolve } from 'node:path';
+import { test } from 'tap';
+import { fileRef, keyOfRef, refOfText } from '../../../daemon/blob/blob-ref.js';
+import { checkBeside, planBeside } from '../../../daemon/image/beside-plan.js';
+
+const NOTHING = { tocBlob: null, tocDigest: null, ztocs: [] };
+const digest = `sha256:${'a'.repeat(64)}`;
+const [one, two] = [fileRef('/one'), fileRef('/two')];
+
+await test('what fits', (t) => {
+  checkBeside(NOTHING, [one, two], true);
+  checkBeside({ ...NOTHING, tocBlob: '/toc', tocDigest: digest }, [one], true);
+  checkBeside({ ...NOTHING, ztocs: ['/a', null] }, [one, two], true);
+  const image = refOfText('docker://example/app:1');
+  const wrong: [Parameters<typeof checkBeside>, RegExp][] = [
+    [
+      [{ ...NOTHING, tocDigest: digest }, [one, two], true],
+      /for one layer that is given as a file/,
+    ],
+    [[{ ...NOTHING, tocBlob: '/toc' }, [image], false], /for one layer that is given as a file/],
+    [
+      [{ ...NOTHING, ztocs: ['/a'] }, [one, two], true],
+      /^\/one: 2 layers and 1 ztoc: --ztoc is given/,
+    ],
+    [
+      [{ ...NOTHING, ztocs: ['/a'] }, [image], false],
+      /--ztoc is for layers that are given as files/,
+    ],
+  ];
+  for (const [args, message] of wrong) {
+    t.throws(() => checkBeside(...args), { code: 'BAD_ARGUMENT', message });
+  }
+  t.end();
+});
+
+await test('tables of contents', (t) => {
+  t.same(planBeside([one], {}), { tocs: null, tocBlob: null });
+  const { tocs, tocBlob } = planBeside([one], { tocBlob: 'toc', tocDigest: digest });
+  t.same([...(tocs ?? [])], [[keyOfRef(one), { json: digest, manifest: digest }]]);
+  t.same(tocBlob, fileRef(resolve('toc')));
+  t.end();
+});
+
+await test('ztocs', (t) => {
+  const ztoc = { ref: fileRef('/a'), digest: null };
+  const { ztocs } = planBeside([one, two], { ztocs: ['/a', null] });
+  t.same([...(ztocs ?? [])], [[keyOfRef(one), ztoc]]);
+  const digested = planBeside([one], { ztocs: ['/a'], tocDigest: digest });
+  t.same([...(digested.ztocs ?? [])], [[keyOfRef(one), { ...ztoc, digest }]]);
+  t.equal(digested.tocs, null);
+  const none = planBeside([one], { ztocs: [null], tocDigest: digest });
+  t.equal(none.tocs?.size, 1);
+  t.equal(none.ztocs, undefined);
+  t.throws(() => planBeside([one, one], { ztocs: ['/a', null] }), { code: 'BAD_ARGUMENT' });
+  t.equal(planBeside([one, one], { ztocs: ['/a', '/a'] }).ztocs?.size, 1);
+  t.end();
+});
