@@ -1,6 +1,6 @@
 // Connections: one pool of undici for each origin, TLS context and proxy, with a bound for each and for all.
 
-import { Pool, ProxyAgent, type Dispatcher } from 'undici';
+import { Pool, ProxyAgent, type buildConnector, type Dispatcher } from 'undici';
 import { printable } from '../../lib/printable.js';
 import { timedConnector, type ConnectSeams } from './connector.js';
 import { Failure } from './failure.js';
@@ -8,6 +8,7 @@ import { MAX_HEADER_BYTES, type HttpLimits } from './limits.js';
 import { Lru } from './lru.js';
 import { Slots } from './slots.js';
 import type { TlsContext } from './tls.js';
+import { tunnelConnector } from './tunnel.js';
 
 /** How an origin is reached. */
 export interface Route {
@@ -21,8 +22,13 @@ export interface Route {
 const KEEP_ALIVE_MS = 30_000;
 const KEEP_ALIVE_MOST_MS = 120_000;
 
-export interface HostPool {
+interface Way {
   readonly dispatcher: Dispatcher;
+  /** Connections to the proxy, in which the dispatcher makes tunnels; null: it makes none. */
+  readonly tunnels: Dispatcher | null;
+}
+
+export interface HostPool extends Way {
   readonly slots: Slots;
   /** Connections that were made. */
   connected: number;
@@ -45,7 +51,7 @@ export class Pools {
     const known = this.#pools.get(key);
     if (known) return known;
     const pool: HostPool = {
-      dispatcher: this.#dispatcher(origin, route),
+      ...this.#way(origin, route),
       slots: new Slots(this.#limits.connections, this.#limits.queued),
       connected: 0,
     };
@@ -54,11 +60,11 @@ export class Pools {
     });
     // Requests that are under way in a pool that has to go are finished first.
     const old = this.#pools.set(key, pool);
-    old?.dispatcher.close().catch(() => undefined);
+    if (old) void endOf(old);
     return pool;
   }
 
-  #dispatcher(origin: string, { tls, proxy }: Route): Dispatcher {
+  #way(origin: string, { tls, proxy }: Route): Way {
     const { connections, connectMs, firstByteMs, silenceMs } = this.#limits;
     const secure = tls ? { secureContext: tls.context, rejectUnauthorized: !tls.isUnverified } : {};
     const options = {
@@ -73,18 +79,28 @@ export class Pools {
       allowH2: false,
     };
     const timed = (tlsOptions: object) => timedConnector(this.#seams, tlsOptions, connectMs);
-    if (proxy === null) return new Pool(origin, { ...options, connect: timed(secure) });
-    const plain = { timeout: connectMs, lookup: this.#seams.lookup };
+    const pool = (url: string | URL, connect: buildConnector.connector): Pool =>
+      new Pool(url, { ...options, connect });
+    if (proxy === null) return { dispatcher: pool(origin, timed(secure)), tunnels: null };
     try {
-      return new ProxyAgent({
+      const url = new URL(proxy);
+      if (origin.startsWith('https:') && url.protocol.startsWith('http')) {
+        const tunnels = pool(url.origin, timed({}));
+        const inner = { ...secure, timeout: connectMs };
+        const connect = tunnelConnector(this.#seams, tunnels, url, inner);
+        return { dispatcher: pool(origin, connect), tunnels };
+      }
+      const plain = { timeout: connectMs, lookup: this.#seams.lookup };
+      const dispatcher = new ProxyAgent({
         ...options,
         uri: proxy,
         requestTls: { ...plain, ...secure },
         proxyTls: plain,
         // Requests of http URLs go to the proxy as they are: many allow CONNECT to port 443 only.
         proxyTunnel: origin.startsWith('https:'),
-        clientFactory: (url) => new Pool(url, { ...options, connect: timed({}) }),
+        clientFactory: (to) => pool(to, timed({})),
       });
+      return { dispatcher, tunnels: null };
     } catch (error) {
       const what = `cannot be asked: the proxy ${shownProxy(proxy)} is not a valid URL`;
       throw new Failure('refused', what, { host: new URL(origin).host, cause: error });
@@ -95,8 +111,15 @@ export class Pools {
   async close(): Promise<void> {
     const all = [...this.#pools.values()];
     this.#pools.clear();
-    await Promise.all(all.map(({ dispatcher }) => dispatcher.destroy().catch(() => undefined)));
+    const both = all.flatMap(({ dispatcher, tunnels }) => [dispatcher, tunnels ?? []].flat());
+    await Promise.all(both.map((each) => each.destroy().catch(() => undefined)));
   }
+}
+
+/** The requests of a pool may need a tunnel yet. */
+async function endOf({ dispatcher, tunnels }: HostPool): Promise<void> {
+  await dispatcher.close().catch(() => undefined);
+  await tunnels?.close().catch(() => undefined);
 }
 
 /** Without its password. */
