@@ -86,7 +86,10 @@ function sectionsOf(markdown: string): Map<string, string> {
   const sections = new Map([['', head.replace(/^# .*\n+/, '')]]);
   for (const part of parts) {
     const end = part.indexOf('\n');
-    sections.set(part.slice(0, end), part.slice(end + 1).trimStart());
+    // "ls, tree, stat, cat": one section describes several commands.
+    for (const title of part.slice(0, end).split(', ')) {
+      sections.set(title, part.slice(end + 1).trimStart());
+    }
   }
   return sections;
 }
