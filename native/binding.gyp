@@ -7,6 +7,8 @@
       'src/addon.cc',
       'src/address.cc',
       'src/arguments.cc',
+      'src/attributes.cc',
+      'src/attributes-binding.cc',
       'src/block-decoder.cc',
       'src/block-decoder-binding.cc',
       'src/cache-file.cc',

@@ -23,6 +23,7 @@ Napi::Object AddPart(napi_env env, napi_value exports, const char* name) {
 NAPI_MODULE_INIT() {
   using namespace overlaybd_nbd;
   return Guarded(env, [env, exports] {
+    ExportAttributes(AddPart(env, exports, "attributes"));
     ExportSockets(AddPart(env, exports, "sockets"));
     ExportDescriptors(AddPart(env, exports, "descriptors"));
     const Napi::Object files = AddPart(env, exports, "files");

@@ -6,6 +6,7 @@
 
 namespace overlaybd_nbd {
 
+void ExportAttributes(Napi::Object attributes);
 void ExportSockets(Napi::Object sockets);
 void ExportDescriptors(Napi::Object descriptors);
 void ExportFiles(Napi::Object files);

@@ -26,6 +26,17 @@ const ended = (): void => {};
 
 /** A valid call of each function, with the kind of each argument. */
 const calls: Record<string, { args: unknown[]; kinds: string }> = {
+  'attributes.makeNode': { args: [NO_SUCH_FD, buffer.subarray(0, 0), 0, 0, 0], kinds: 'n b n n n' },
+  'attributes.setTimes': { args: [NO_SUCH_FD, buffer.subarray(0, 0), 0, 0, 0], kinds: 'n b n n n' },
+  'attributes.setXattr': {
+    args: [NO_SUCH_FD, buffer.subarray(0, 0), Buffer.from('user.x'), buffer],
+    kinds: 'n b b b',
+  },
+  'attributes.listXattrs': { args: [NO_SUCH_FD, buffer.subarray(0, 0), buffer], kinds: 'n b b' },
+  'attributes.getXattr': {
+    args: [NO_SUCH_FD, buffer.subarray(0, 0), Buffer.from('user.x'), buffer],
+    kinds: 'n b b b',
+  },
   'sockets.listenTcp': { args: ['name', 0, 1], kinds: 's n n' },
   'sockets.listenUnix': { args: ['', 1, 0o600, 0, 0], kinds: 's n o o o' },
   // The CID of the hypervisor, which a guest never has.
