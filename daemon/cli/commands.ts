@@ -53,6 +53,11 @@ export const COMMANDS: readonly Command[] = [
     load: () => import('./cat.js'),
   },
   {
+    usage: 'cp <image> <path..>',
+    describe: 'copy files and folders of an image: cp <image> <path..> <dest>',
+    load: () => import('./cp.js'),
+  },
+  {
     usage: 'attach [image..]',
     describe: 'attach an export or an image to /dev/nbdX, and print the device',
     load: () => import('./attach.js'),

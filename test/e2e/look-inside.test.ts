@@ -1,7 +1,16 @@
-// `ls`, `tree`, `stat` and `cat` as programs: archives, eStargz and zstd:chunked, from files, layouts and registries.
+// `ls`, `tree`, `stat`, `cat` and `cp` as programs: archives, eStargz and zstd:chunked, from files, layouts and registries.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import {
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import t from 'tap';
@@ -113,7 +122,6 @@ await t.test('a path that is not there fails, and the others are shown', async (
 
 await t.test('a reader that goes away ends cat quietly', async (test) => {
   const path = join(shortFolder(test), 'layer.tar');
-  // A hole of 1 TiB would take hours.
   writeFileSync(path, writeUstar([{ name: 'noise', bytes: noise }]));
   const names = Array.from({ length: 50 }, () => 'noise');
   const [program, ...rest] = commandLine(['cat', path, ...names]);
@@ -126,6 +134,47 @@ await t.test('a reader that goes away ends cat quietly', async (test) => {
   const [code] = (await once(child, 'close')) as [number | null];
   test.equal(code, 0);
   test.equal(stderr, '');
+});
+
+await t.test('cp: files and folders, never outside the destination', async (test) => {
+  const folder = shortFolder(test);
+  const path = join(folder, 'layer.tar');
+  const out = join(folder, 'out');
+  mkdirSync(out);
+  writeFileSync(
+    path,
+    writeUstar([
+      { name: 'etc/passwd', bytes: Buffer.from('x'), mode: 0o4755, mtime: 5 },
+      { name: 'to', type: '2', link: out },
+      { name: '../../up', bytes: Buffer.from('up') },
+      { name: 'link', type: '2', link: 'etc/passwd' },
+    ]),
+  );
+  const dest = join(folder, 'dest');
+  mkdirSync(dest);
+  symlinkSync(out, join(dest, 'etc'));
+  const refused = await runDaemon(['cp', path, 'etc', dest]);
+  test.equal(refused.code, 1);
+  test.match(refused.stderr, /dest\/etc": is not a folder/);
+  rmSync(join(dest, 'etc'));
+  const all = await runDaemon(['cp', path, '/', dest]);
+  test.equal(all.code, 0, all.stderr);
+  test.same(readdirSync(dest), ['etc', 'link', 'to', 'up']);
+  test.equal(readlinkSync(join(dest, 'to')), out);
+  // Again, onto the symlinks of the first copy.
+  test.equal((await runDaemon(['cp', path, '/', dest])).code, 0);
+  const one = await runDaemon(['cp', path, 'link', join(dest, 'one')]);
+  test.equal(one.code, 0, one.stderr);
+  test.equal(readFileSync(join(dest, 'one'), 'utf8'), 'x');
+  test.equal(lstatSync(join(dest, 'one')).mode & 0o7000, 0);
+  const kept = await runDaemon(['cp', '-a', path, 'link', 'etc/passwd', 'none', dest]);
+  test.equal(kept.code, 1);
+  test.match(kept.stderr, /"none": the image has no such file/);
+  test.equal(readlinkSync(join(dest, 'link')), 'etc/passwd');
+  test.equal(lstatSync(join(dest, 'passwd')).mtimeMs, 5000);
+  test.same(readdirSync(out), []);
+  test.equal((await runDaemon(['cp', path, 'etc'])).code, 2);
+  test.equal((await runDaemon(['cp', path, 'etc', 'to', join(dest, 'nowhere')])).code, 1);
 });
 
 await t.test('from a layout', async (test) => {

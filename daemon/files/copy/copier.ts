@@ -1,0 +1,267 @@
+// Copies files and folders of an image to this machine: what `cp` does. A file of the image that cannot be read is told
+// and left out, and the others are copied; if the copy cannot be written, it ends.
+
+import { constants } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
+import { OverlaybdError } from '../../errors.js';
+import { shownPath } from '../../tree/names.js';
+import type { FileStat, ImageFile } from '../image-file.js';
+import { TYPE_NAMES } from '../texts.js';
+import { AttributeKeeper } from './kept-attributes.js';
+import { bytesOfName, TargetError, tried, type TargetFolder } from './target-folder.js';
+
+/** Zeros of this size and place are left out as holes: most formats of layers have holes as zeros. */
+const HOLE_SIZE = 4096;
+const ZEROS = Buffer.alloc(HOLE_SIZE);
+
+const NODE_BITS = { char: constants.S_IFCHR, block: constants.S_IFBLK, fifo: constants.S_IFIFO };
+
+export interface CopyOptions {
+  /** Whether attributes and hard links are kept, and devices and pipes are made. */
+  readonly keep: boolean;
+  /** Gets one line for each file that is left out although it should be there. */
+  readonly fail: (message: string) => Promise<void>;
+}
+
+export interface LeftOut {
+  /** Files that could not be read or made. */
+  failed: number;
+  /** Devices and pipes, which only a copy with attributes has. */
+  nodes: number;
+}
+
+/** Where the first name of a file with several names is, from the folder that the copy goes to. */
+type Place = readonly string[];
+
+export class Copier {
+  readonly leftOut: LeftOut = { failed: 0, nodes: 0 };
+  readonly keeper = new AttributeKeeper();
+  readonly #options: CopyOptions;
+  /** By the file's inode. */
+  readonly #firstPlaces = new Map<number, Place>();
+  /** The inodes by their first places. */
+  readonly #linked = new Map<string, number>();
+  #top: TargetFolder | null = null;
+  #way: string[] = [];
+
+  constructor(options: CopyOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Copies a file or folder.
+   * @param path in the image, for messages
+   * @param folder what it is copied into, under `name`
+   * @throws TargetError if the copy cannot be written
+   */
+  async copy(path: string, file: ImageFile, folder: TargetFolder, name: string): Promise<void> {
+    this.#begin(folder);
+    await this.#copy(path, file, folder, name);
+  }
+
+  /** Copies what is in a folder of the image into a folder that is there. */
+  async copyInto(path: string, file: ImageFile, folder: TargetFolder): Promise<void> {
+    this.#begin(folder);
+    await this.#fill(path, file, folder);
+    if (this.#options.keep) await this.keeper.keep(folder.path, folder.handle, file);
+  }
+
+  /** Places are below the folder that this copy goes to. */
+  #begin(folder: TargetFolder): void {
+    if (this.#top === folder) return;
+    this.#top = folder;
+    this.#firstPlaces.clear();
+    this.#linked.clear();
+  }
+
+  async #copy(path: string, file: ImageFile, folder: TargetFolder, name: string): Promise<void> {
+    try {
+      await this.#copyOne(path, file, folder, name);
+    } catch (error) {
+      if (!(error instanceof OverlaybdError) || error instanceof TargetError) throw error;
+      this.leftOut.failed++;
+      await this.#options.fail(`${shownPath(path)}: ${error.message}`);
+    }
+  }
+
+  async #copyOne(path: string, file: ImageFile, folder: TargetFolder, name: string): Promise<void> {
+    const stat = await file.stat();
+    if (stat.type === 'dir') {
+      await this.#copyFolder(path, file, stat, folder, name);
+      return;
+    }
+    const { keep } = this.#options;
+    const place = [...this.#way, name];
+    const first = keep && stat.nlink > 1 ? this.#firstPlaces.get(file.inode) : undefined;
+    this.#forget(place);
+    if (first && first.join('/') !== place.join('/')) {
+      await this.#link(first, folder, name);
+      return;
+    }
+    switch (stat.type) {
+      case 'reg':
+        await this.#copyFile(file, stat, folder, name);
+        break;
+      case 'symlink':
+        await folder.newSymlink(name, stat.target);
+        if (keep) await this.#keepByName(file, folder, name);
+        break;
+      case 'char':
+      case 'block':
+      case 'fifo':
+        if (!(await this.#copyNode(path, file, stat, folder, name))) return;
+    }
+    if (!keep || stat.nlink === 1) return;
+    this.#firstPlaces.set(file.inode, place);
+    this.#linked.set(place.join('/'), file.inode);
+  }
+
+  /** A copy that was there before is replaced: no further name can be linked to it. */
+  #forget(place: Place): void {
+    if (this.#linked.size === 0) return;
+    const key = place.join('/');
+    const inode = this.#linked.get(key);
+    if (inode === undefined) return;
+    this.#linked.delete(key);
+    this.#firstPlaces.delete(inode);
+  }
+
+  async #copyFolder(
+    path: string,
+    file: ImageFile,
+    { mode }: FileStat,
+    folder: TargetFolder,
+    name: string,
+  ): Promise<void> {
+    const { keep } = this.#options;
+    // This user must be able to write into it until all is copied.
+    const isNew = await folder.makeFolder(name, keep ? 0o700 : (mode & 0o777) | 0o700);
+    const into = await folder.folder(name);
+    this.#way.push(name);
+    try {
+      await this.#fill(path, file, into);
+      if (keep) await this.keeper.keep(into.path, into.handle, file);
+      else if (isNew && (mode & 0o700) !== 0o700) {
+        const made = await tried(into.path, () => into.handle.stat());
+        await tried(into.path, () => into.handle.chmod(made.mode & mode & 0o777));
+      }
+    } finally {
+      this.#way.pop();
+      await into.close();
+    }
+  }
+
+  async #fill(path: string, file: ImageFile, folder: TargetFolder): Promise<void> {
+    for (const name of await file.names()) {
+      const child = await file.child(name);
+      if (child) await this.#copy(path === '' ? name : `${path}/${name}`, child, folder, name);
+    }
+  }
+
+  async #copyFile(
+    file: ImageFile,
+    { mode, size }: FileStat,
+    folder: TargetFolder,
+    name: string,
+  ): Promise<void> {
+    const { keep } = this.#options;
+    const path = folder.pathOf(name);
+    const handle = await folder.newFile(name, keep ? 0o600 : mode & 0o777);
+    try {
+      for await (const { offset, bytes } of file.contents()) {
+        await tried(path, () => writeData(handle, offset, bytes));
+      }
+      await tried(path, () => handle.truncate(size));
+      if (keep) await this.keeper.keep(path, handle, file);
+    } catch (error) {
+      // Half a file must not pass for a whole one.
+      await folder.remove(name);
+      throw error;
+    } finally {
+      await handle.close();
+    }
+  }
+
+  /** @returns whether it was made */
+  async #copyNode(
+    path: string,
+    file: ImageFile,
+    { type, mode, rdev }: FileStat,
+    folder: TargetFolder,
+    name: string,
+  ): Promise<boolean> {
+    if (!this.#options.keep) {
+      this.leftOut.nodes++;
+      return false;
+    }
+    const { major, minor } = rdev ?? { major: 0, minor: 0 };
+    const bits = NODE_BITS[type as keyof typeof NODE_BITS];
+    try {
+      await folder.newNode(name, bits | (mode & 0o1777), major, minor);
+    } catch (error) {
+      if (!(error instanceof TargetError) || error.code !== 'PERMISSION') throw error;
+      this.leftOut.failed++;
+      await this.#options.fail(
+        `${shownPath(path)}: a ${TYPE_NAMES[type]}, which this user cannot make`,
+      );
+      return false;
+    }
+    await this.#keepByName(file, folder, name);
+    return true;
+  }
+
+  #keepByName(file: ImageFile, folder: TargetFolder, name: string): Promise<void> {
+    return this.keeper.keepByName(folder.pathOf(name), folder.handle, bytesOfName(name), file);
+  }
+
+  /** Opens the folders to the first name again: any of them may be a symlink by now. */
+  async #link(first: Place, folder: TargetFolder, name: string): Promise<void> {
+    const opened: TargetFolder[] = [];
+    try {
+      let at = this.#top as TargetFolder;
+      for (const each of first.slice(0, -1)) {
+        at = await at.folder(each);
+        opened.push(at);
+      }
+      await folder.newLink(name, at, first.at(-1) as string);
+    } finally {
+      for (const each of opened) await each.close();
+    }
+  }
+}
+
+/** Writes the bytes at their place, and leaves out blocks of zeros: the file is new, so they are holes. */
+async function writeData(handle: FileHandle, offset: number, bytes: Buffer): Promise<void> {
+  for (let at = 0; at < bytes.length;) {
+    const end = runEnd(bytes, at, offset);
+    if (!isHole(bytes, at, offset)) await writeAll(handle, bytes.subarray(at, end), offset + at);
+    at = end;
+  }
+}
+
+/** The end of the run of blocks that are all data, or all holes, like the one at `at`. */
+function runEnd(bytes: Buffer, at: number, offset: number): number {
+  const isZeros = isHole(bytes, at, offset);
+  let end = blockEnd(bytes, at, offset);
+  while (end < bytes.length && isHole(bytes, end, offset) === isZeros) {
+    end = blockEnd(bytes, end, offset);
+  }
+  return end;
+}
+
+function isHole(bytes: Buffer, at: number, offset: number): boolean {
+  const block = bytes.subarray(at, blockEnd(bytes, at, offset));
+  return block.length === HOLE_SIZE && block.equals(ZEROS);
+}
+
+/** Blocks are those of the file, not those of this piece of it. */
+function blockEnd(bytes: Buffer, at: number, offset: number): number {
+  return Math.min(bytes.length, at + HOLE_SIZE - ((offset + at) % HOLE_SIZE));
+}
+
+async function writeAll(handle: FileHandle, bytes: Buffer, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length;) {
+    const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, position + done);
+    done += bytesWritten;
+  }
+}

@@ -1,0 +1,46 @@
+// Which name each copy gets: as cp(1) does it, by whether the destination is a folder.
+
+import { lstat } from 'node:fs/promises';
+import { OverlaybdError } from '../../errors.js';
+import { bytesOf } from '../texts.js';
+import { TargetFolder } from './target-folder.js';
+
+/** The folder that copies go to. */
+export interface Destination {
+  readonly folder: TargetFolder;
+  /** The name of the only copy; null: each keeps the name of its path. */
+  readonly name: string | null;
+}
+
+/**
+ * Opens the destination. The caller closes its folder.
+ * @param isSeveral whether more than one path is copied
+ * @throws OverlaybdError BAD_ARGUMENT, IO, PERMISSION
+ */
+export async function openDestination(dest: string, isSeveral: boolean): Promise<Destination> {
+  const path = dest.replace(/(?<=.)\/+$/, '');
+  const there = await lstat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return null;
+    throw new OverlaybdError('IO', `${path}: ${error.message}`, { cause: error });
+  });
+  if (there?.isSymbolicLink()) {
+    const text = `${path}: a symlink: name the folder that it leads to`;
+    throw new OverlaybdError('BAD_ARGUMENT', text);
+  }
+  if (there?.isDirectory()) return { folder: await TargetFolder.open(bytesOf(path)), name: null };
+  if (isSeveral || (there && dest.endsWith('/'))) {
+    const why = there ? 'is not a folder' : 'there is no such folder, and several paths need one';
+    throw new OverlaybdError('IO', `${path}: ${why}`);
+  }
+  const slash = path.lastIndexOf('/');
+  const parent = slash < 0 ? '.' : path.slice(0, slash + 1);
+  const name = path.slice(slash + 1);
+  return { folder: await TargetFolder.open(bytesOf(parent)), name: bytesOf(name) };
+}
+
+/** The name that the copy of a path has in a folder; null: what is in it is copied, as of `/` and `etc/.` */
+export function nameOfPath(path: string): string | null {
+  const trimmed = path.replace(/\/+$/, '');
+  const name = trimmed.slice(trimmed.lastIndexOf('/') + 1);
+  return name === '' || name === '.' || name === '..' ? null : name;
+}

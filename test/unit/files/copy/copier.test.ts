@@ -1,0 +1,204 @@
+// Copies of files of an image: contents with holes, types, attributes, and files that cannot be read.
+import {
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { test, type Test } from 'tap';
+import { Copier } from '../../../../daemon/files/copy/copier.js';
+import { TargetFolder } from '../../../../daemon/files/copy/target-folder.js';
+import type { ContentPiece, ImageFile } from '../../../../daemon/files/image-file.js';
+import { OverlaybdError } from '../../../../daemon/errors.js';
+import { findFile } from '../../../../daemon/files/find.js';
+import { shortFolder } from '../../../support/daemon-process.js';
+import { randomBytes } from '../../../support/pattern.js';
+import { rootOf } from '../../../support/tree-root.js';
+
+interface Copied {
+  copier: Copier;
+  failures: string[];
+}
+
+/** Copies what is in a folder of the image into a folder. */
+async function copied(into: string, file: ImageFile, keep = false): Promise<Copied> {
+  const failures: string[] = [];
+  const fail = (message: string): Promise<void> => {
+    failures.push(message);
+    return Promise.resolve();
+  };
+  const copier = new Copier({ keep, fail });
+  const target = await TargetFolder.open(into);
+  try {
+    await copier.copyInto('', file, target);
+  } finally {
+    await target.close();
+  }
+  return { copier, failures };
+}
+
+function folderOf(t: Test): string {
+  const into = join(shortFolder(t), 'into');
+  mkdirSync(into);
+  return into;
+}
+
+const large = randomBytes(1, 2_500_000);
+
+await test('files, folders and symlinks', async (t) => {
+  const root = await rootOf(t, [
+    { name: 'a/b/large', bytes: large, mode: 0o4751 },
+    { name: 'a/link', type: '2', link: '/etc/passwd' },
+    { name: 'a/hard', type: '1', link: 'a/b/large' },
+    { name: 'a/pipe', type: '6' },
+    { name: 'locked/', type: '5', mode: 0o500 },
+    { name: 'locked/x', bytes: Buffer.from('x') },
+  ]);
+  const into = folderOf(t);
+  const { copier, failures } = await copied(into, root);
+  t.same(failures, []);
+  t.same(copier.leftOut, { failed: 0, nodes: 1 });
+  t.ok(readFileSync(join(into, 'a/b/large')).equals(large));
+  const { mode, nlink } = lstatSync(join(into, 'a/b/large'));
+  t.equal(mode & 0o7000, 0, 'no setuid');
+  t.equal(nlink, 1);
+  t.equal(readlinkSync(join(into, 'a/link')), '/etc/passwd');
+  t.same(readdirSync(join(into, 'a')), ['b', 'hard', 'link']);
+  t.equal(lstatSync(join(into, 'locked')).mode & 0o777, 0o500);
+  t.equal(readFileSync(join(into, 'locked/x'), 'utf8'), 'x');
+});
+
+await test('attributes and hard links are kept', async (t) => {
+  const uid = process.geteuid?.() ?? 0;
+  const gid = process.getegid?.() ?? 0;
+  const root = await rootOf(t, [
+    { name: 'd/', type: '5', mode: 0o1777, uid, gid, mtime: 86_400 },
+    { name: 'd/large', bytes: large, mode: 0o4751, uid, gid, mtime: 5 },
+    { name: 'd/link', type: '2', link: 'x', uid, gid, mtime: 7 },
+    { name: 'hard', type: '1', link: 'd/large' },
+    { name: 'link2', type: '1', link: 'd/link' },
+    { name: 'pipe', type: '6', mode: 0o640, uid, gid, mtime: 9 },
+  ]);
+  const into = folderOf(t);
+  const { copier, failures } = await copied(into, root, true);
+  t.same(failures, []);
+  t.same(copier.leftOut, { failed: 0, nodes: 0 });
+  const stat = (name: string): [number, number, number] => {
+    const { mode, mtimeMs, nlink } = lstatSync(join(into, name));
+    return [mode & 0o7777, mtimeMs / 1000, nlink];
+  };
+  t.same(stat('d'), [0o1777, 86_400, 2]);
+  t.same(stat('d/large'), [0o4751, 5, 2]);
+  t.same(stat('d/link'), [0o777, 7, 2]);
+  t.same(stat('pipe').slice(1), [9, 1]);
+  t.equal(lstatSync(join(into, 'hard')).ino, lstatSync(join(into, 'd/large')).ino);
+});
+
+await test('a hard link to a copy that another one has replaced is a copy of its own', async (t) => {
+  const root = await rootOf(t, [
+    { name: 'a/x', bytes: Buffer.from('first') },
+    { name: 'b/x', bytes: Buffer.from('second') },
+    { name: 'c/y', type: '1', link: 'a/x' },
+    { name: 'd/z', type: '1', link: 'a/x' },
+  ]);
+  const into = folderOf(t);
+  const copier = new Copier({ keep: true, fail: () => Promise.resolve() });
+  const target = await TargetFolder.open(into);
+  for (const path of ['a/x', 'b/x', 'c/y', 'c/y', 'd/z']) {
+    const { file } = await findFile(root, path, false);
+    await copier.copy(path, file, target, path.slice(2));
+  }
+  await target.close();
+  t.equal(readFileSync(join(into, 'x'), 'utf8'), 'second');
+  t.equal(readFileSync(join(into, 'y'), 'utf8'), 'first');
+  t.equal(lstatSync(join(into, 'z')).ino, lstatSync(join(into, 'y')).ino);
+});
+
+/** A file with these pieces. */
+function made(
+  root: ImageFile,
+  pieces: () => AsyncGenerator<ContentPiece>,
+  size: number,
+): ImageFile {
+  return {
+    inode: 99,
+    stat: async () => ({ ...(await root.stat()), type: 'reg', mode: 0o644, size }),
+    names: () => Promise.resolve([]),
+    child: () => Promise.resolve(null),
+    xattrs: () => Promise.resolve(new Map()),
+    contents: pieces,
+  };
+}
+
+await test('holes and blocks of zeros take no room', async (t) => {
+  const into = folderOf(t);
+  const size = 64 * 1024 * 1024 + 5;
+  const wanted = Buffer.alloc(size);
+  wanted.set(large.subarray(0, 10_000), 5000);
+  wanted.set(large.subarray(0, 5), size - 5);
+  const root = await rootOf(t, [{ name: 'x' }]);
+  const file = made(
+    root,
+    async function* () {
+      // Not at multiples of the size of a block.
+      for (let at = 512; at < 1_000_000; at += 300_000) {
+        yield await Promise.resolve({ offset: at, bytes: wanted.subarray(at, at + 300_000) });
+      }
+      yield { offset: size - 5, bytes: wanted.subarray(size - 5) };
+    },
+    size,
+  );
+  const copier = new Copier({ keep: false, fail: () => Promise.resolve() });
+  const target = await TargetFolder.open(into);
+  await copier.copy('file', file, target, 'file');
+  await target.close();
+  t.ok(readFileSync(join(into, 'file')).equals(wanted));
+  const used = lstatSync(join(into, 'file')).blocks * 512;
+  t.ok(used < 1_000_000, `${used} bytes`);
+});
+
+await test('a file that cannot be read is left out, with no half of it', async (t) => {
+  const into = folderOf(t);
+  const root = await rootOf(t, [{ name: 'good', bytes: Buffer.from('x') }]);
+  const bad = made(
+    root,
+    async function* () {
+      yield await Promise.resolve({ offset: 0, bytes: large.subarray(0, 100) });
+      throw new OverlaybdError('BAD_CHECKSUM', 'piece 1');
+    },
+    1000,
+  );
+  const folder: ImageFile = {
+    inode: 1,
+    stat: () => root.stat(),
+    names: () => Promise.resolve(['bad', 'good']),
+    child: (name) => (name === 'bad' ? Promise.resolve(bad) : root.child(name)),
+    xattrs: () => root.xattrs(),
+    contents: () => bad.contents(),
+  };
+  const { copier, failures } = await copied(into, folder);
+  t.same(failures, ['"bad": piece 1']);
+  t.equal(copier.leftOut.failed, 1);
+  t.same(readdirSync(into), ['good']);
+});
+
+await test('what is in the way', async (t) => {
+  const into = folderOf(t);
+  const root = await rootOf(t, [{ name: 'd/x', bytes: Buffer.from('x') }]);
+  const out = join(into, '../out');
+  mkdirSync(out);
+  symlinkSync(out, join(into, 'd'));
+  await t.rejects(copied(into, root), { message: /into\/d": is not a folder/ });
+  t.same(readdirSync(out), []);
+  const other = await rootOf(t, [{ name: 'd', bytes: Buffer.from('x') }]);
+  const there = join(into, '../there');
+  mkdirSync(join(there, 'd'), { recursive: true });
+  await t.rejects(copied(there, other), { code: /^(?:IO|PERMISSION)$/ });
+  writeFileSync(join(out, 'd'), 'old');
+  await copied(out, other);
+  t.equal(readFileSync(join(out, 'd'), 'utf8'), 'x');
+});
