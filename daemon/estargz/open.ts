@@ -6,6 +6,7 @@ import { OverlaybdError, formatError } from '../errors.js';
 import type { Effort } from '../lib/effort.js';
 import { decodeFrames, type ZstdDecoders } from '../pieces/zstd-frames.js';
 import type { PiecesSpec } from '../pieces/pieces-source.js';
+import { isPacked, packedBytes, packTable } from '../pieces/packed-table.js';
 import { tableBytes } from '../pieces/piece-table.js';
 import type { LayerTree } from '../tree/layer-tree.js';
 import { counted } from '../lib/counted.js';
@@ -96,7 +97,8 @@ async function openToc(
   const { effort } = wishes;
   const needsDigests = wishes.toc !== null;
   const toc = await readToc(json, { blob: name, ...pieces, needsDigests, effort });
-  effort.keep(tableBytes(toc.table), name);
+  const table = packTable(toc.table);
+  effort.keep(isPacked(table) ? packedBytes(table) : tableBytes(table), name);
   const notes: string[] = [];
   if (!needsDigests) {
     notes.push(`${name}: nothing says which table of contents it must have, so it is not verified`);
@@ -105,7 +107,7 @@ async function openToc(
     const what = counted(toc.unchecked, 'piece');
     notes.push(`${name}: ${what} without a digest: what files contain is not verified`);
   }
-  return { tree: toc.tree, pieces: { kind: 'pieces', name, table: toc.table }, digest, notes };
+  return { tree: toc.tree, pieces: { kind: 'pieces', name, table }, digest, notes };
 }
 
 function checkSize(blob: string, offset: number, size: number): void {

@@ -9,7 +9,8 @@ import type { ReaderFactory } from '../image/reader-factory.js';
 import type { OpenedTarget } from '../image/target.js';
 import { SECTOR } from '../lsmt/format.js';
 import type { LsmtIndex } from '../lsmt/merged-index.js';
-import type { PieceTable } from '../pieces/piece-table.js';
+import { lookupOf } from '../pieces/piece-lookup.js';
+import type { PiecesSpec } from '../pieces/pieces-source.js';
 import type { LayerTree } from '../tree/layer-tree.js';
 import { shownPath } from '../tree/names.js';
 import { ZfileVerifier } from '../zfile/verify.js';
@@ -142,21 +143,23 @@ async function* zfileSteps(verifier: ZfileVerifier): AsyncGenerator<number> {
 /** One byte of a piece is read: for that, all of it is decoded and checked. */
 async function* pieceSteps(
   source: BlobSource,
-  { count, positions, lengths, size }: PieceTable,
+  table: PiecesSpec['table'],
   tree: LayerTree | null,
   findings: DataFindings,
 ): AsyncGenerator<number> {
   const byte = Buffer.alloc(1);
+  const { size } = table;
+  const pieces = lookupOf(table);
   let done = 0;
-  for (let piece = 0; piece < count; piece++) {
-    const at = positions[piece] as number;
+  for (let piece = 0; piece < pieces.count; piece++) {
+    const at = pieces.position(piece);
     try {
       await readLoaded(source, at, 1, () => source.read(at, 1, byte, 0));
     } catch (error) {
       findings.failed(tree ? withFile(error, tree, at) : error);
     }
     // Between files there are zeros.
-    const end = at + (lengths[piece] as number);
+    const end = at + pieces.length(piece);
     yield end - done;
     done = end;
   }

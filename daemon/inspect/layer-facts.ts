@@ -130,7 +130,7 @@ function turboFacts({ blob, indexBlob, around, source }: OpenedTarget): TurboFac
     targetBytes: blob.size,
     gzipIndex: indexBlob && describeRef(indexBlob.ref),
     plainBytes: source.size,
-    spans: around && around.table.begins.length,
+    spans: around && around.table.count,
   };
 }
 

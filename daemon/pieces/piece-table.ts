@@ -15,6 +15,11 @@ export const DIGEST_SIZE = 32;
 /** Files begin at multiples of this. */
 const ALIGNMENT = 512;
 
+/** Where a file can begin: at this byte of the source or after it. */
+export function alignedPiece(position: number): number {
+  return Math.ceil(position / ALIGNMENT) * ALIGNMENT;
+}
+
 /** Plain values and shared memory. Pieces are in the order of their positions. */
 export interface PieceTable {
   /** Pieces. */
@@ -109,7 +114,7 @@ export class PieceTableBuilder {
 
   /** Begins a file. @returns where it begins in the source */
   align(): number {
-    this.#size = Math.ceil(this.#size / ALIGNMENT) * ALIGNMENT;
+    this.#size = alignedPiece(this.#size);
     return this.#size;
   }
 

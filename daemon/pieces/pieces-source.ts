@@ -12,7 +12,9 @@ import { DecodedMember, type DecodedCache } from './decoded-cache.js';
 import { inflateBegin } from './gzip-member.js';
 import { MAX_BAD_PIECES, MAX_KEPT_BYTES } from './limits.js';
 import { inflateMiddle, type BlockStart } from './inflate-middle.js';
-import { CODECS, DIGEST_SIZE, NO_MEMBER, type PieceTable } from './piece-table.js';
+import { lookupOf, type PieceLookup } from './piece-lookup.js';
+import type { PackedTable } from './packed-table.js';
+import { DIGEST_SIZE, NO_MEMBER, type PieceTable } from './piece-table.js';
 import { decodeFrames, type ZstdDecoders } from './zstd-frames.js';
 
 /** Hashing more than this would hold the thread for more than a millisecond where the processor does not help. */
@@ -22,11 +24,11 @@ const PIECES_A_TURN = 64;
 /** Times that a member is fetched again because it is damaged. */
 const MAX_REFETCHES = 2;
 
-export interface PiecesSpec {
+export interface PiecesSpec<T extends PieceTable | PackedTable = PieceTable | PackedTable> {
   readonly kind: 'pieces';
   /** For messages. */
   readonly name: string;
-  readonly table: PieceTable;
+  readonly table: T;
 }
 
 /** What all sources of a thread share. */
@@ -41,7 +43,8 @@ export class PiecesSource implements BlobSource {
   readonly size: number;
   readonly isLocal: boolean;
   readonly #source: BlobSource;
-  readonly #table: PieceTable;
+  readonly #table: PieceTable | PackedTable;
+  readonly #pieces: PieceLookup;
   readonly #tools: PieceTools;
   readonly #decoded = new Map<number, DecodedMember>();
   /** Members that are being decoded: a second reader waits for the same. */
@@ -53,6 +56,7 @@ export class PiecesSource implements BlobSource {
     this.isLocal = source.isLocal;
     this.#source = source;
     this.#table = table;
+    this.#pieces = lookupOf(table);
     this.#tools = tools;
   }
 
@@ -69,19 +73,20 @@ export class PiecesSource implements BlobSource {
 
   read(offset: number, length: number, dst: Uint8Array, at: number): boolean {
     this.#check(offset, length);
-    const { positions, lengths, members, inner, count } = this.#table;
+    const pieces = this.#pieces;
+    const { count } = pieces;
     const end = offset + length;
     let here = offset;
-    for (let piece = this.#find(offset); here < end; piece++) {
-      const begin = piece < count ? (positions[piece] as number) : end;
+    for (let piece = pieces.find(offset); here < end; piece++) {
+      const begin = piece < count ? pieces.position(piece) : end;
       if (here < begin) {
         const until = Math.min(begin, end);
         dst.fill(0, at + (here - offset), at + (until - offset));
         here = until;
         if (here === end) break;
       }
-      const until = Math.min(begin + (lengths[piece] as number), end);
-      const member = members[piece] as number;
+      const until = Math.min(begin + pieces.length(piece), end);
+      const member = pieces.member(piece);
       const to = at + (here - offset);
       if (member === NO_MEMBER) {
         dst.fill(0, to, to + (until - here));
@@ -90,7 +95,7 @@ export class PiecesSource implements BlobSource {
         if (!decoded) return false;
         if (decoded.bad.size > 0) this.#checkPiece(piece, decoded);
         this.#tools.cache.touch(decoded);
-        const from = (inner[piece] as number) + (here - begin);
+        const from = pieces.inner(piece) + (here - begin);
         dst.set(decoded.bytes.subarray(from, from + (until - here)), to);
       }
       here = until;
@@ -101,11 +106,10 @@ export class PiecesSource implements BlobSource {
   /** Decodes what of the range is not decoded, as far as it can be kept. */
   async load(offset: number, length: number): Promise<void> {
     this.#check(offset, length);
-    const { plain } = this.#table;
     const waits: Promise<unknown>[] = [];
     let bytes = 0;
     this.#forEachMissing(offset, length, (member) => {
-      bytes += plain[member] as number;
+      bytes += this.#pieces.plain(member);
       if (waits.length > 0 && bytes > MAX_KEPT_BYTES) return;
       waits.push(this.#decodedOnce(member));
     });
@@ -124,26 +128,13 @@ export class PiecesSource implements BlobSource {
     await Promise.all(asked);
   }
 
-  /** The last piece that begins at `offset` or before it, if it ends after it; else the next one. */
-  #find(offset: number): number {
-    const { positions, lengths, count } = this.#table;
-    let low = 0;
-    let high = count;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((positions[middle] as number) + (lengths[middle] as number) <= offset) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
-
   #forEachMissing(offset: number, length: number, visit: (member: number) => void): void {
-    const { positions, members, count } = this.#table;
+    const pieces = this.#pieces;
     const end = offset + length;
     let last = NO_MEMBER;
-    for (let piece = this.#find(offset); piece < count; piece++) {
-      if ((positions[piece] as number) >= end) return;
-      const member = members[piece] as number;
+    for (let piece = pieces.find(offset); piece < pieces.count; piece++) {
+      if (pieces.position(piece) >= end) return;
+      const member = pieces.member(piece);
       if (member === NO_MEMBER || member === last || this.#decoded.has(member)) continue;
       last = member;
       visit(member);
@@ -152,12 +143,12 @@ export class PiecesSource implements BlobSource {
 
   /** Visits what is stored of the members that are not decoded; those that follow each other are joined. */
   #forEachRun(offset: number, length: number, visit: (begin: number, n: number) => void): void {
-    const { begins, stored } = this.#table;
+    const pieces = this.#pieces;
     let begin = 0;
     let end = 0;
     this.#forEachMissing(offset, length, (member) => {
-      const from = begins[member] as number;
-      const until = from + (stored[member] as number);
+      const from = pieces.begin(member);
+      const until = from + pieces.stored(member);
       if (end > 0 && from === end) {
         end = until;
         return;
@@ -181,9 +172,8 @@ export class PiecesSource implements BlobSource {
   }
 
   async #decode(member: number): Promise<DecodedMember> {
-    const { begins, stored } = this.#table;
-    const begin = begins[member] as number;
-    const length = stored[member] as number;
+    const begin = this.#pieces.begin(member);
+    const length = this.#pieces.stored(member);
     for (let refetches = 0; ; refetches++) {
       const bytes = await readFully(this.#source, begin, length);
       const mayComeAnew = (): boolean =>
@@ -195,7 +185,7 @@ export class PiecesSource implements BlobSource {
         if (bad.size > 0 && mayComeAnew()) continue;
         const [first] = bad;
         // It was inflated with a window that may be wrong, too: none of it can be trusted.
-        if (first && CODECS[this.#table.codecs[member] as number] === 'deflate') {
+        if (first && this.#pieces.codec(member) === 'deflate') {
           throw this.#badPiece(...first);
         }
         const decoded = new DecodedMember(plain, bad, this.#decoded, member);
@@ -210,29 +200,30 @@ export class PiecesSource implements BlobSource {
 
   /** @throws OverlaybdError BAD_CHECKSUM */
   async #checkStored(member: number, stored: Buffer): Promise<void> {
-    const { storedDigests, firstPieces } = this.#table;
+    const { storedDigests } = this.#table;
     if (!storedDigests) return;
     const wanted = storedDigests.subarray(member * DIGEST_SIZE, (member + 1) * DIGEST_SIZE);
     const got = await sha256(stored);
     if (Buffer.compare(got, wanted) === 0) return;
-    throw this.#badDigest(firstPieces[member] as number, wanted, got);
+    throw this.#badDigest(this.#pieces.firstPiece(member), wanted, got);
   }
 
   /** @throws OverlaybdError BAD_DATA */
   async #plainOf(member: number, stored: Buffer): Promise<Uint8Array> {
-    const { plain, codecs, hasDigest, firstPieces } = this.#table;
-    const wanted = plain[member] as number;
-    if (CODECS[codecs[member] as number] === 'stored') return stored.subarray(0, wanted);
-    if (CODECS[codecs[member] as number] === 'zstd') {
+    const pieces = this.#pieces;
+    const wanted = pieces.plain(member);
+    const codec = pieces.codec(member);
+    if (codec === 'stored') return stored.subarray(0, wanted);
+    if (codec === 'zstd') {
       const bytes = decodeFrames(stored, wanted, this.#tools.zstd());
       if (bytes) return bytes;
       throw this.#badMember(member, `zstd frames of ${wanted} bytes`, 'something else');
     }
     try {
-      const start = blockStartOf(this.#table, member);
+      const start = this.#blockStartOf(member);
       const bytes = await (start
         ? inflateMiddle(this.#withoutHeader(member, stored), start, wanted)
-        : inflateBegin(stored, wanted, hasDigest[firstPieces[member] as number] === 1));
+        : inflateBegin(stored, wanted, pieces.hasDigest(pieces.firstPiece(member))));
       if (bytes.length === wanted) return bytes;
       throw this.#badMember(member, `a gzip member of at least ${wanted} bytes`, bytes.length);
     } catch (error) {
@@ -251,15 +242,15 @@ export class PiecesSource implements BlobSource {
    * @throws OverlaybdError BAD_CHECKSUM if there are too many
    */
   async #badPieces(member: number, plain: Uint8Array): Promise<Map<number, Uint8Array>> {
-    const { firstPieces, endPieces, members, inner, lengths, hasDigest } = this.#table;
+    const pieces = this.#pieces;
     const bad = new Map<number, Uint8Array>();
-    const first = firstPieces[member] as number;
-    const end = endPieces[member] as number;
+    const first = pieces.firstPiece(member);
+    const end = pieces.endPiece(member);
     for (let piece = first; piece < end; piece++) {
       if ((piece - first) % PIECES_A_TURN === PIECES_A_TURN - 1) await nextTurn();
-      if (members[piece] !== member || hasDigest[piece] === 0) continue;
-      const from = inner[piece] as number;
-      const got = await sha256(plain.subarray(from, from + (lengths[piece] as number)));
+      if (pieces.member(piece) !== member || !pieces.hasDigest(piece)) continue;
+      const from = pieces.inner(piece);
+      const got = await sha256(plain.subarray(from, from + pieces.length(piece)));
       if (Buffer.compare(got, this.#digestOf(piece)) === 0) continue;
       if (bad.size === MAX_BAD_PIECES) throw this.#badPiece(piece, got);
       bad.set(piece, got);
@@ -287,7 +278,7 @@ export class PiecesSource implements BlobSource {
     return formatError({
       blob: this.name,
       section: `piece ${piece}`,
-      offset: this.#table.begins[this.#table.members[piece] as number] as number,
+      offset: this.#pieces.begin(this.#pieces.member(piece)),
       expected: `the digest sha256:${hexOf(wanted)}`,
       got: `sha256:${hexOf(got)}`,
       code: 'BAD_CHECKSUM',
@@ -297,27 +288,28 @@ export class PiecesSource implements BlobSource {
   #badMember(member: number, expected: string, got: string | number): OverlaybdError {
     return formatError({
       blob: this.name,
-      section: `piece ${this.#table.firstPieces[member] as number}`,
-      offset: this.#table.begins[member] as number,
+      section: `piece ${this.#pieces.firstPiece(member)}`,
+      offset: this.#pieces.begin(member),
       expected,
       got,
       code: 'BAD_DATA',
     });
   }
 
+  /** @returns null if the member does not begin with a block in the middle of a stream. @throws Error of zlib */
+  #blockStartOf(member: number): BlockStart | null {
+    const { blocks } = this.#table;
+    if (!blocks || this.#pieces.codec(member) !== 'deflate') return null;
+    const { bits, windowBegins, windows } = blocks;
+    const begin = windowBegins[member] as number;
+    const window = inflateRawSync(windows.subarray(begin, windowBegins[member + 1]));
+    return { bits: bits[member] as number, window };
+  }
+
   #check(offset: number, length: number): void {
     if (offset + length <= this.size) return;
     throw shortRead(this.name, offset, length, this.size - offset);
   }
-}
-
-/** @returns null if it begins with a gzip member. @throws Error of zlib */
-function blockStartOf({ codecs, blocks }: PieceTable, member: number): BlockStart | null {
-  if (!blocks || CODECS[codecs[member] as number] !== 'deflate') return null;
-  const { bits, windowBegins, windows } = blocks;
-  const begin = windowBegins[member] as number;
-  const window = inflateRawSync(windows.subarray(begin, windowBegins[member + 1]));
-  return { bits: bits[member] as number, window };
 }
 
 async function sha256(bytes: Uint8Array): Promise<Uint8Array> {

@@ -6,7 +6,7 @@ import { formatError, OverlaybdError } from '../errors.js';
 import type { Effort } from '../lib/effort.js';
 import { counted } from '../lib/counted.js';
 import { deflateAt } from '../pieces/gzip-member.js';
-import { tableBytes } from '../pieces/piece-table.js';
+import { tableBytes, type PieceTable } from '../pieces/piece-table.js';
 import type { PiecesSpec } from '../pieces/pieces-source.js';
 import type { LayerTree } from '../tree/layer-tree.js';
 import { MAX_GZIP_HEADER, MAX_ZTOC_BYTES } from './limits.js';
@@ -27,7 +27,7 @@ export interface ZtocSource {
 
 export interface OpenedZtoc {
   readonly tree: LayerTree;
-  readonly pieces: PiecesSpec;
+  readonly pieces: PiecesSpec<PieceTable>;
   /** For people. */
   readonly format: string;
   /** Sentences for people. */

@@ -8,6 +8,7 @@ import { sliceOf, type SourceSpec } from '../../daemon/image/spec.js';
 import { indexGzip } from '../../daemon/inflate/index-gzip.js';
 import { UNBOUNDED } from '../../daemon/lib/effort.js';
 import { DecodedCache, DecodedMember } from '../../daemon/pieces/decoded-cache.js';
+import { packTable } from '../../daemon/pieces/packed-table.js';
 import { PiecesSource } from '../../daemon/pieces/pieces-source.js';
 import { MemorySource } from '../support/memory-source.js';
 import { randomBytes } from '../support/pattern.js';
@@ -108,6 +109,7 @@ await blobSourceSuite(
 
 const pieces: [string, PieceOptions][] = [
   ['gzip members', { codec: 'gzip', pieceSize: 997, tail: 700 }],
+  ['gzip members, packed table', { codec: 'gzip', pieceSize: 1024, tail: 700 }],
   ['pieces that share gzip members', { codec: 'gzip', pieceSize: 300, perMember: 3 }],
   ['zstd frames with more', { codec: 'zstd', pieceSize: 500, tail: 300, isOneFrame: true }],
   ['zstd frames, zeros', { codec: 'zstd', pieceSize: 1000, tail: 700, zeros: true }],
@@ -132,7 +134,7 @@ for (const [name, bytes] of [
 }
 
 for (const { name, blob, around } of written) {
-  const table = { ...around.table, size: SIZE };
+  const table = { ...packTable(around.table), size: SIZE };
   await blobSourceSuite(name, async (t) => {
     const readers = new ReaderFactory();
     const cache = new DecodedCache(2 * SIZE);

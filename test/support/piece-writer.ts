@@ -2,8 +2,12 @@
 import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import { compress } from 'zstd-napi';
-import type { AroundSpec } from '../../daemon/image/spec.js';
-import { PieceTableBuilder, type PieceCodec } from '../../daemon/pieces/piece-table.js';
+import type { PiecesSpec } from '../../daemon/pieces/pieces-source.js';
+import {
+  PieceTableBuilder,
+  type PieceCodec,
+  type PieceTable,
+} from '../../daemon/pieces/piece-table.js';
 
 export interface PieceOptions {
   codec: PieceCodec;
@@ -22,7 +26,7 @@ export interface PieceOptions {
 
 export interface WrittenPieces {
   blob: Buffer;
-  around: AroundSpec;
+  around: PiecesSpec<PieceTable>;
 }
 
 function sha256(bytes: Uint8Array): Buffer {
