@@ -4,6 +4,7 @@ import { absoluteRef, describeRef, fileRef, keyOfRef, type BlobRef } from '../bl
 import { OverlaybdError } from '../errors.js';
 import { counted } from '../lib/counted.js';
 import type { ZtocRef } from '../registry/manifest-source.js';
+import { MAX_ZTOC_BYTES } from '../soci/limits.js';
 import type { Beside } from './image-source.js';
 import type { TocDigests } from '../registry/toc-annotations.js';
 
@@ -75,4 +76,13 @@ function ztocsOf(
     if (path !== null) ztocs.set(key, { ref: absoluteRef(fileRef(path)), digest });
   }
   return ztocs;
+}
+
+/** Their sizes are claims of an index. @throws OverlaybdError LIMIT */
+export function checkZtocs(ztocs: ReadonlyMap<string, ZtocRef> | undefined, name: string): void {
+  for (const { ref } of ztocs?.values() ?? []) {
+    if (ref.kind !== 'registry' || ref.size <= MAX_ZTOC_BYTES) continue;
+    const message = `${name}: a ztoc of ${ref.size} bytes, at most ${MAX_ZTOC_BYTES}`;
+    throw new OverlaybdError('LIMIT', message);
+  }
 }

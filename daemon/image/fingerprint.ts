@@ -55,8 +55,8 @@ export async function marksOf(plan: ImagePlan, files: ImageBlobs): Promise<Image
       ...samples.map(({ key }) => key),
       ...(plan.tocs ? tocs : []),
       ...(tocBlob ? [`toc blob ${tocBlob.key}`] : []),
-      ...[...(plan.ztocs?.keys() ?? [])].map(
-        (layer, i) => `ztoc ${ztocs[i]?.key ?? ''} of ${layer}`,
+      ...[...(plan.ztocs ?? [])].map(
+        ([layer, { digest }], i) => `ztoc ${ztocs[i]?.key ?? ''} ${digest ?? '-'} of ${layer}`,
       ),
     ].join(' '),
   };

@@ -27,7 +27,7 @@ import type { TocDigests } from '../registry/toc-annotations.js';
 import { parseRepoBlobUrl, type RepositoryUrl } from '../registry/repo-blob-url.js';
 import type { PooledBlob } from './blob-pool.js';
 import type { Beside } from './image-source.js';
-import { checkBeside, planBeside } from './beside-plan.js';
+import { checkBeside, checkZtocs, planBeside } from './beside-plan.js';
 import type { ImageBlobs } from './image-blobs.js';
 import { locate } from './config-paths.js';
 import { findTargets } from './plan-targets.js';
@@ -117,11 +117,13 @@ async function planReference(reference: string, remote: RemoteImages): Promise<I
     trace,
     notes,
     tocs = null,
+    ztocs,
   } = await remote.resolve(reference).catch(async (error: unknown) => {
     throw await withOtherReading(reference, error);
   });
   checkLayerCount(lowers.length, name);
   checkRegistryBytes(lowers, name);
+  checkZtocs(ztocs, name);
   return {
     name,
     lowers,
@@ -131,6 +133,7 @@ async function planReference(reference: string, remote: RemoteImages): Promise<I
     tocs,
     tocBlob: null,
     targets: null,
+    ...(ztocs && { ztocs }),
     notes,
   };
 }

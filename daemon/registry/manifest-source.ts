@@ -96,6 +96,8 @@ export interface ResolvedImage {
    * that is not in it has no verified one. Absent for other images.
    */
   readonly tocs?: ReadonlyMap<string, TocDigests>;
+  /** The ztocs of layers, by the key of the layer's name. Absent if no layer has one. */
+  readonly ztocs?: ReadonlyMap<string, ZtocRef>;
   /** The acceleration layer, which is not part of the disk. */
   readonly trace: BlobRef | null;
   /** Sentences for the operator. */

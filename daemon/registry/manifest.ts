@@ -54,6 +54,7 @@ export interface ImageManifest {
   readonly artifactType: string | null;
   /** The digest of the manifest that this one refers to. */
   readonly subject: string | null;
+  readonly annotations: ReadonlyMap<string, string>;
 }
 
 export interface ImageIndex {
@@ -118,6 +119,7 @@ const manifestSchema = v.pipe(
     layers: v.nullish(v.array(descriptor), []),
     artifactType: textOrNull,
     subject,
+    annotations,
   }),
   v.transform((value): ImageManifest | ImageIndex => ({ kind: 'manifest', ...value })),
 );

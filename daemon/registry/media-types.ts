@@ -24,6 +24,20 @@ export const OVERLAYBD_ARTIFACTS: readonly string[] = [
 ];
 export const TURBO_ARTIFACT = 'application/vnd.containerd.overlaybd.turbo.v1+json';
 
+/** SOCI indexes. Version 1 refers to an image, version 2 is named by one. */
+export const SOCI_ARTIFACTS: readonly string[] = [
+  'application/vnd.amazon.soci.index.v1+json',
+  'application/vnd.amazon.soci.index.v2+json',
+];
+export const SOCI_ANNOTATION = {
+  /** Of a manifest: its index of version 2. */
+  index: 'com.amazon.soci.index-digest',
+  /** Of a ztoc in an index: its layer. */
+  layer: 'com.amazon.soci.image-layer-digest',
+} as const;
+/** What a ztoc is in an index. */
+export const ZTOC_TYPE = 'application/octet-stream';
+
 /** Layers that are compressed as a whole: never an overlaybd blob. */
 const COMPRESSED = /(?:\+(?:gzip|zstd)|\.(?:gzip|zstd))$/;
 export const isCompressedType = (type: string): boolean => COMPRESSED.test(type);

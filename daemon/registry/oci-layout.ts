@@ -17,8 +17,13 @@ import { MAX_MANIFEST_SIZE, parseManifest, type Descriptor } from './manifest.js
 import { OCI_INDEX, REF_NAME } from './media-types.js';
 import { isImageEntry, platformOf } from './platform.js';
 import type { LayoutReference } from './reference.js';
-import { fallbackTag, hasOverlaybdReferrer, parseReferrers } from './referrers.js';
-import { checkSize, resolveManifest, type ImagePlace } from './resolve-manifest.js';
+import { fallbackTag, hasUsefulReferrer, parseReferrers } from './referrers.js';
+import {
+  checkSize,
+  resolveManifest,
+  type ImagePlace,
+  type ManifestName,
+} from './resolve-manifest.js';
 
 /** Tags that a message lists. */
 const MAX_LISTED = 20;
@@ -54,7 +59,8 @@ export async function resolveLayout(
     ? await place.manifest(entry)
     : { bytes, mediaType: OCI_INDEX, digest: sha256Of(bytes) };
   const image = await resolveManifest(top, place, wanted);
-  await checkBlobs([...image.lowers, ...(image.trace ? [image.trace] : [])], sizes);
+  const ztocs = [...(image.ztocs?.values() ?? [])].map(({ ref }) => ref);
+  await checkBlobs([...image.lowers, ...ztocs, ...(image.trace ? [image.trace] : [])], sizes);
   return image;
 }
 
@@ -84,10 +90,10 @@ function placeOf(
   entries: readonly Descriptor[],
   sizes: Map<string, number>,
 ): ImagePlace {
-  const manifest = async ({ digest, size, mediaType }: Descriptor): Promise<FetchedManifest> => {
+  const manifest = async ({ digest, size, mediaType }: ManifestName): Promise<FetchedManifest> => {
     const path = pathOf(folder, digest);
     const bytes = await readSmallFile(path, MAX_MANIFEST_SIZE);
-    checkSize(bytes.length, size, path);
+    if (size !== null) checkSize(bytes.length, size, path);
     checkBytes(bytes, digest, path);
     return { bytes, mediaType, digest };
   };
@@ -111,7 +117,7 @@ function placeOf(
 }
 
 function isReferrer(entry: Descriptor): boolean {
-  return hasOverlaybdReferrer([entry]);
+  return hasUsefulReferrer([entry]);
 }
 
 async function lookAt(path: string): Promise<BlobKind> {

@@ -2,7 +2,7 @@
 
 import { OverlaybdError } from '../errors.js';
 import { printable, quoted, shortened } from '../lib/printable.js';
-import { OVERLAYBD_ARTIFACTS, REFERENCE_TYPE } from './media-types.js';
+import { OVERLAYBD_ARTIFACTS, REFERENCE_TYPE, SOCI_ARTIFACTS } from './media-types.js';
 import type { Descriptor, Platform } from './manifest.js';
 
 /** Platforms that a message lists. */
@@ -91,9 +91,10 @@ function distance(want: Platform, have: Platform): number | null {
   return steps >= 0 ? steps + 0.5 : null;
 }
 
-/** Whether an entry of an index is an image or an index of images: no attestation, no signature. */
-export function isImageEntry({ annotations, platform }: Descriptor): boolean {
+/** Whether an entry of an index is an image or an index of images: no attestation, no signature, no SOCI index. */
+export function isImageEntry({ annotations, platform, artifactType }: Descriptor): boolean {
   if (annotations.has(REFERENCE_TYPE)) return false;
+  if (artifactType !== null && SOCI_ARTIFACTS.includes(artifactType)) return false;
   return !(platform?.os === 'unknown' && platform.architecture === 'unknown');
 }
 

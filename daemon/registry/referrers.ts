@@ -1,9 +1,9 @@
-// Finds the overlaybd form of an ordinary image: an artifact that refers to it. By the API of referrers, then
+// Finds the overlaybd form or the SOCI index of an ordinary image: an artifact that refers to it. By the API of referrers, then
 // by its fallback tag. Pure: resolve.ts asks.
 
 import { OverlaybdError } from '../errors.js';
 import { parseManifest, type Descriptor } from './manifest.js';
-import { CREATED, OVERLAYBD_ARTIFACTS, TURBO_ARTIFACT } from './media-types.js';
+import { CREATED, OVERLAYBD_ARTIFACTS, SOCI_ARTIFACTS, TURBO_ARTIFACT } from './media-types.js';
 
 /** The tag under which registries without the API have the index of referrers. */
 export function fallbackTag(digest: string): string {
@@ -41,9 +41,17 @@ function createdAt({ annotations }: Descriptor): number {
   return Number.isNaN(time) ? 0 : time;
 }
 
-/** Whether any is an overlaybd image, even one that is not served. */
-export function hasOverlaybdReferrer(entries: readonly Descriptor[]): boolean {
-  return hasTurboReferrer(entries) || entries.some((entry) => rank(entry) >= 0);
+/** Those that are SOCI indexes, the newest first. */
+export function sociReferrers(entries: readonly Descriptor[]): Descriptor[] {
+  return entries
+    .filter(({ artifactType }) => SOCI_ARTIFACTS.includes(artifactType ?? ''))
+    .toSorted((a, b) => createdAt(b) - createdAt(a));
+}
+
+/** Whether any is an overlaybd image, even one that is not served, or a SOCI index. */
+export function hasUsefulReferrer(entries: readonly Descriptor[]): boolean {
+  if (hasTurboReferrer(entries) || sociReferrers(entries).length > 0) return true;
+  return entries.some((entry) => rank(entry) >= 0);
 }
 
 export function hasTurboReferrer(entries: readonly Descriptor[]): boolean {

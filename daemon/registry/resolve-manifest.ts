@@ -13,10 +13,11 @@ import {
   type ImageManifest,
   type Platform,
 } from './manifest.js';
-import { isCompressedType, isManifestType, isIndexType } from './media-types.js';
+import { isCompressedType, isManifestType, isIndexType, OCI_MANIFEST } from './media-types.js';
 import { overlaybdLayers, type LookAtLayer, type OverlaybdLayers } from './overlaybd-layers.js';
 import { chooseEntry } from './platform.js';
-import { hasTurboReferrer, overlaybdReferrers } from './referrers.js';
+import { hasTurboReferrer, overlaybdReferrers, sociReferrers } from './referrers.js';
+import { namedSociIndex, sociImage, type PlainImage } from './soci-index.js';
 import { tocsOf, type TocDigests } from './toc-annotations.js';
 
 /** Indexes within indexes. */
@@ -24,12 +25,17 @@ const MAX_INDEX_DEPTH = 4;
 /** Overlaybd images that refer to one manifest, of which an old one may be broken. */
 const MAX_REFERRERS_TRIED = 4;
 
+/** What names a manifest; its size is null if that is not known. */
+export type ManifestName = Pick<Descriptor, 'digest' | 'mediaType'> & {
+  readonly size: number | null;
+};
+
 /** Where one image is: a repository, or a layout. */
 export interface ImagePlace {
   /** Of the image, for messages. */
   readonly name: string;
   /** @throws OverlaybdError if it cannot be read, or does not match its descriptor */
-  manifest(descriptor: Descriptor): Promise<FetchedManifest>;
+  manifest(descriptor: ManifestName): Promise<FetchedManifest>;
   /** Never rejects because of the registry. */
   referrers(digest: string): Promise<FoundReferrers>;
   blob(layer: Descriptor): BlobRef;
@@ -66,7 +72,10 @@ export async function resolveManifest(
   const reached = await descend(top, place, platform);
   const layers = await layersOf(reached, place);
   if (layers) return imageOf(reached, layers, place, []);
-  return filesOf(reached, place) ?? resolveReferrer(reached, place, platform);
+  const files = filesOf(reached, place);
+  if (files) return files;
+  const { image, problems } = await sociOf(reached, place);
+  return image ?? resolveReferrer(reached, place, platform, problems);
 }
 
 /** Goes down from an index to the manifest of the platform. */
@@ -137,6 +146,27 @@ function filesOf(
   return { name, digest, lowers, tocs, trace: null, notes: [] };
 }
 
+/** An image whose manifest names its SOCI index: with that, if it is there. */
+async function sociOf(
+  reached: Reached,
+  place: ImagePlace,
+): Promise<{ readonly image: ResolvedImage | null; readonly problems: readonly string[] }> {
+  const index = namedSociIndex(reached.manifest, place.name);
+  if (index === null) return { image: null, problems: [] };
+  try {
+    const found = await place.manifest({ digest: index, mediaType: OCI_MANIFEST, size: null });
+    return { image: sociImage(plainOf(reached, place), found, false), problems: [] };
+  } catch (error) {
+    // A copy of an image need not have it.
+    if (!(error instanceof OverlaybdError) || error.code !== 'NOT_FOUND') throw error;
+    return { image: null, problems: [`its SOCI index ${index} is not there`] };
+  }
+}
+
+function plainOf({ manifest, digest }: Reached, place: ImagePlace): PlainImage {
+  return { name: place.name, manifest, digest, blob: (descriptor) => place.blob(descriptor) };
+}
+
 /** Errors that make one referrer useless, but not the next. */
 const OF_ONE_REFERRER: ReadonlySet<ErrorCode> = new Set([
   'NOT_FOUND',
@@ -151,13 +181,16 @@ async function resolveReferrer(
   plain: Reached,
   place: ImagePlace,
   platform: Platform,
+  before: readonly string[],
 ): Promise<ResolvedImage> {
-  const problems: string[] = [];
+  const problems = [...before];
   let hasTurbo = false;
+  let indexes: readonly Descriptor[] = [];
   for (const { digest: subject } of plain.path) {
     const { entries, problem } = await place.referrers(subject);
     if (problem !== null) problems.push(problem);
     hasTurbo ||= hasTurboReferrer(entries);
+    if (subject === plain.digest) indexes = sociReferrers(entries);
     for (const entry of overlaybdReferrers(entries).slice(0, MAX_REFERRERS_TRIED)) {
       try {
         return await openReferrer(entry, subject, place, platform);
@@ -167,13 +200,41 @@ async function resolveReferrer(
       }
     }
   }
-  return archivesOf(plain, place) ?? failOrdinary(plain, place.name, hasTurbo, problems);
+  const image = await sociReferrer(plain, place, indexes, problems);
+  return (
+    image ??
+    archivesOf(plain, place, problems) ??
+    failOrdinary(plain, place.name, hasTurbo, problems)
+  );
+}
+
+/**
+ * The image with the first SOCI index that can be used.
+ * @param problems gets those of the others
+ */
+async function sociReferrer(
+  plain: Reached,
+  place: ImagePlace,
+  indexes: readonly Descriptor[],
+  problems: string[],
+): Promise<ResolvedImage | null> {
+  for (const entry of indexes.slice(0, MAX_REFERRERS_TRIED)) {
+    try {
+      checkServedDigest(entry.digest, place.name);
+      return sociImage(plainOf(plain, place), await place.manifest(entry), true);
+    } catch (error) {
+      if (!(error instanceof OverlaybdError) || !OF_ONE_REFERRER.has(error.code)) throw error;
+      problems.push(`its SOCI index ${entry.digest} cannot be used: ${messageOf(error)}`);
+    }
+  }
+  return null;
 }
 
 /** An ordinary image whose layers are at hand. */
 function archivesOf(
   { manifest: { layers }, digest }: Reached,
   place: ImagePlace,
+  problems: readonly string[],
 ): ResolvedImage | null {
   if (!place.hasAllBytes || layers.length === 0) return null;
   const { name } = place;
@@ -181,7 +242,13 @@ function archivesOf(
     checkServedDigest(layer.digest, `${name}: layer ${i} of ${layers.length}`);
     return place.blob(layer);
   });
-  return { name, digest, lowers, trace: null, notes: [ordinaryNote(name)] };
+  return {
+    name,
+    digest,
+    lowers,
+    trace: null,
+    notes: [ordinaryNote(name), ...problems.map((problem) => `${name}: ${problem}`)],
+  };
 }
 
 /** @param name of the image */

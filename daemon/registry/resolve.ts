@@ -15,7 +15,7 @@ import type {
 import type { Descriptor } from './manifest.js';
 import { platformOf } from './platform.js';
 import type { RegistryReference } from './reference.js';
-import { fallbackTag, hasOverlaybdReferrer, parseReferrers } from './referrers.js';
+import { fallbackTag, hasUsefulReferrer, parseReferrers } from './referrers.js';
 import type { SilentHosts } from './silent-hosts.js';
 import {
   checkSize,
@@ -91,7 +91,7 @@ function placeOf(
     manifest: async ({ digest, mediaType, size }) => {
       const where = `${name} (${digest})`;
       const found = await manifests.byDigest(digest, mediaType, where);
-      checkSize(found.bytes.length, size, where);
+      if (size !== null) checkSize(found.bytes.length, size, where);
       return found;
     },
     referrers: (digest) => findReferrers(digest, name, pull, manifests),
@@ -125,7 +125,7 @@ async function findReferrers(
     const bytes = await asked(() => manifests.referrersByApi(digest, known !== null));
     const found = bytes && parseReferrers(bytes, name);
     // A registry may have the API and the tag of an older client.
-    if (bytes && found && hasOverlaybdReferrer(found)) {
+    if (bytes && found && hasUsefulReferrer(found)) {
       await manifests.remember(tag, bytes, sha256Of(bytes));
       return { entries: found, problem: null };
     }

@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import { test } from 'tap';
 import { fileRef, keyOfRef, refOfText } from '../../../daemon/blob/blob-ref.js';
-import { checkBeside, planBeside } from '../../../daemon/image/beside-plan.js';
+import { checkBeside, checkZtocs, planBeside } from '../../../daemon/image/beside-plan.js';
 
 const NOTHING = { tocBlob: null, tocDigest: null, ztocs: [] };
 const digest = `sha256:${'a'.repeat(64)}`;
@@ -54,5 +54,17 @@ await test('ztocs', (t) => {
   t.equal(none.ztocs, undefined);
   t.throws(() => planBeside([one, one], { ztocs: ['/a', null] }), { code: 'BAD_ARGUMENT' });
   t.equal(planBeside([one, one], { ztocs: ['/a', '/a'] }).ztocs?.size, 1);
+  t.end();
+});
+
+await test('ztocs of a registry that are too large', (t) => {
+  const ref = { kind: 'registry', host: 'h', repository: 'r', digest, size: 128 << 20 } as const;
+  checkZtocs(undefined, 'app');
+  checkZtocs(new Map([['layer', { ref, digest }]]), 'app');
+  const larger = { ref: { ...ref, size: ref.size + 1 }, digest };
+  t.throws(() => checkZtocs(new Map([['layer', larger]]), 'app'), {
+    code: 'LIMIT',
+    message: 'app: a ztoc of 134217729 bytes, at most 134217728',
+  });
   t.end();
 });

@@ -2,7 +2,7 @@
 import { test } from 'tap';
 import {
   fallbackTag,
-  hasOverlaybdReferrer,
+  hasUsefulReferrer,
   hasTurboReferrer,
   overlaybdReferrers,
   parseReferrers,
@@ -54,8 +54,8 @@ await test('turboOCI', (t) => {
     'x',
   );
   t.ok(hasTurboReferrer(entries ?? []));
-  t.ok(hasOverlaybdReferrer(entries ?? []));
-  t.notOk(hasTurboReferrer([]) || hasOverlaybdReferrer([]));
+  t.ok(hasUsefulReferrer(entries ?? []));
+  t.notOk(hasTurboReferrer([]) || hasUsefulReferrer([]));
   t.end();
 });
 

@@ -1,0 +1,87 @@
+// What a SOCI index says of an image: which of its layers have a ztoc. Pure.
+
+import { keyOfRef, type BlobRef } from '../blob/blob-ref.js';
+import { OverlaybdError } from '../errors.js';
+import { counted } from '../lib/counted.js';
+import { quoted, shortened } from '../lib/printable.js';
+import { checkServedDigest, isSha256 } from './digest.js';
+import type { FetchedManifest, ResolvedImage, ZtocRef } from './manifest-source.js';
+import { parseManifest, type Descriptor, type ImageManifest } from './manifest.js';
+import { SOCI_ANNOTATION, SOCI_ARTIFACTS, ZTOC_TYPE } from './media-types.js';
+
+const MAX_SHOWN_LENGTH = 160;
+
+/** An ordinary image, and how its blobs are named. */
+export interface PlainImage {
+  readonly name: string;
+  readonly manifest: ImageManifest;
+  readonly digest: string;
+  blob(descriptor: Descriptor): BlobRef;
+}
+
+/**
+ * The digest of the SOCI index that a manifest names; null if it names none.
+ * @param name of the image, for messages
+ * @throws OverlaybdError BAD_FORMAT
+ */
+export function namedSociIndex({ annotations }: ImageManifest, name: string): string | null {
+  const digest = annotations.get(SOCI_ANNOTATION.index) ?? null;
+  if (digest === null || isSha256(digest)) return digest;
+  const shown = quoted(shortened(digest, MAX_SHOWN_LENGTH));
+  const message = `${name}: its annotation ${SOCI_ANNOTATION.index} is ${shown}: "sha256:" and 64 digits are expected`;
+  throw new OverlaybdError('BAD_FORMAT', message);
+}
+
+/**
+ * An image with the ztocs of an index.
+ * @param needsSubject whether the index must refer to the image: nothing else says that it belongs to it
+ * @throws OverlaybdError UNSUPPORTED, BAD_FORMAT, LIMIT
+ */
+export function sociImage(
+  image: PlainImage,
+  fetched: FetchedManifest,
+  needsSubject: boolean,
+): ResolvedImage {
+  const { name, digest, manifest } = image;
+  const where = `${name} (SOCI index ${fetched.digest})`;
+  const index = parseManifest(fetched.bytes, fetched.mediaType, where);
+  const type =
+    index.kind === 'manifest' ? (index.artifactType ?? index.config.mediaType) : 'an index';
+  if (index.kind !== 'manifest' || !SOCI_ARTIFACTS.includes(type)) {
+    const message = `${where}: not a SOCI index: ${quoted(shortened(type, MAX_SHOWN_LENGTH))}`;
+    throw new OverlaybdError('UNSUPPORTED', message);
+  }
+  if (index.subject === null ? needsSubject : index.subject !== digest) {
+    throw new OverlaybdError('BAD_FORMAT', `${where}: it does not refer to ${digest}`);
+  }
+  const byLayer = ztocsByLayer(index, where);
+  const ztocs = new Map<string, ZtocRef>();
+  let count = 0;
+  const lowers = manifest.layers.map((layer, i) => {
+    checkServedDigest(layer.digest, `${name}: layer ${i} of ${manifest.layers.length}`);
+    const ref = image.blob(layer);
+    const ztoc = byLayer.get(layer.digest);
+    if (ztoc) {
+      count++;
+      ztocs.set(keyOfRef(ref), { ref: image.blob(ztoc), digest: ztoc.digest });
+    }
+    return ref;
+  });
+  if (count === 0) {
+    throw new OverlaybdError('BAD_FORMAT', `${where}: it has no ztoc of a layer of the image`);
+  }
+  const note = `${name}: an ordinary image; the SOCI index ${fetched.digest} is used: ${count} of ${counted(lowers.length, 'layer')} with a ztoc`;
+  return { name, digest, lowers, ztocs, trace: null, notes: [note] };
+}
+
+/** By the digests of layers. What is not a ztoc, such as a list of spans to prefetch, is left out. */
+function ztocsByLayer({ layers }: ImageManifest, where: string): Map<string, Descriptor> {
+  const ztocs = new Map<string, Descriptor>();
+  for (const [i, ztoc] of layers.entries()) {
+    const layer = ztoc.annotations.get(SOCI_ANNOTATION.layer);
+    if (ztoc.mediaType !== ZTOC_TYPE || layer === undefined || ztocs.has(layer)) continue;
+    checkServedDigest(ztoc.digest, `${where}: ztoc ${i}`);
+    ztocs.set(layer, ztoc);
+  }
+  return ztocs;
+}

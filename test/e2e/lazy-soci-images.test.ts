@@ -1,0 +1,220 @@
+// Ordinary images with SOCI indexes: of version 1, which refer to an image, and of version 2, which an image names; from a
+// layout and from a registry. One of the layers has no ztoc.
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import t, { type Test } from 'tap';
+import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
+import { readErofs } from '../support/erofs/reader.js';
+import { treeLines } from '../support/erofs/tree-lines.js';
+import { RawNbdClient } from '../support/nbd-client.js';
+import { randomBytes, textBytes } from '../support/pattern.js';
+import { describe, encodeJson, type ImagePlace } from '../support/registry/image-place.js';
+import { ImageLayout } from '../support/registry/image-layout.js';
+import { OCI, type Descriptor } from '../support/registry/media-types.js';
+import { remoteImage, remoteOptions, REPOSITORY } from '../support/registry/remote-image.js';
+import { writeUstar } from '../support/ustar.js';
+import { writeZtoc } from '../support/ztoc-writer.js';
+
+t.setTimeout(170_000);
+
+const SOCI = 'application/vnd.amazon.soci.index.v';
+const noise = randomBytes(1, 400_000);
+const words = textBytes(2, 300_000);
+
+const lower = await writeZtoc(writeUstar([{ name: 'noise', bytes: noise }]), {
+  form: 'gzip',
+  spanSize: 50_000,
+});
+const small = gzipSync(writeUstar([{ name: 'small', bytes: Buffer.from('small\n') }]));
+const upper = await writeZtoc(writeUstar([{ name: 'words', bytes: words }]), {
+  form: 'plain',
+  spanSize: 50_000,
+});
+
+interface Wrong {
+  /** In place of the ztoc of the lower layer. */
+  ztoc?: Buffer;
+  /** In place of the digest of the image. */
+  subject?: string;
+  /** The index is named, and is not there. */
+  isMissing?: boolean;
+}
+
+/** Pushes the image with an index of this version. */
+async function push(
+  place: ImagePlace,
+  tag: string,
+  version: 1 | 2,
+  wrong: Wrong = {},
+): Promise<void> {
+  const layers: Descriptor[] = [];
+  const ztocs: Descriptor[] = [];
+  for (const { bytes, mediaType, ztoc } of [
+    { bytes: lower.layer, mediaType: OCI.gzipLayer, ztoc: lower.ztoc },
+    { bytes: small, mediaType: OCI.gzipLayer, ztoc: null },
+    { bytes: upper.layer, mediaType: OCI.layer, ztoc: upper.ztoc },
+  ]) {
+    await place.putBytes(bytes);
+    const layer = describe(mediaType, bytes);
+    layers.push(layer);
+    if (!ztoc) continue;
+    const stored = ztoc === lower.ztoc ? (wrong.ztoc ?? ztoc) : ztoc;
+    await place.putBytes(stored);
+    ztocs.push({
+      ...describe('application/octet-stream', stored),
+      annotations: {
+        'com.amazon.soci.image-layer-mediaType': mediaType,
+        'com.amazon.soci.image-layer-digest': layer.digest,
+        'com.amazon.soci.span-size': '50000',
+      },
+    });
+  }
+  const prefetch = encodeJson({ version: '1.0', prefetch_spans: [] });
+  await place.putBytes(prefetch);
+  ztocs.push(describe('application/vnd.amazon.soci.prefetch.v1+json', prefetch));
+  const config = encodeJson({ architecture: 'amd64', os: 'linux', rootfs: { type: 'layers' } });
+  await place.putBytes(config);
+  await place.putBytes(Buffer.from('{}'));
+  const indexOf = (more: Record<string, unknown>): Buffer =>
+    encodeJson({
+      schemaVersion: 2,
+      mediaType: OCI.manifest,
+      config: describe(`${SOCI}${version}+json`, Buffer.from('{}')),
+      layers: ztocs,
+      annotations: { 'com.amazon.soci.build-tool-identifier': 'test' },
+      ...more,
+    });
+  const manifestOf = (more: Record<string, unknown>): Buffer =>
+    encodeJson({
+      schemaVersion: 2,
+      mediaType: OCI.manifest,
+      config: describe(OCI.config, config),
+      layers,
+      ...more,
+    });
+  const platform = { os: 'linux', architecture: process.arch === 'arm64' ? 'arm64' : 'amd64' };
+  if (version === 1) {
+    const manifest = manifestOf({});
+    const plain = describe(OCI.manifest, manifest);
+    await place.putManifest(manifest, OCI.manifest, tag);
+    const index = indexOf({
+      subject: { ...plain, ...(wrong.subject && { digest: wrong.subject }) },
+    });
+    await place.putManifest(index, OCI.manifest, null);
+    const entry = { ...describe(OCI.manifest, index), artifactType: `${SOCI}1+json` };
+    const list = encodeJson({ schemaVersion: 2, mediaType: OCI.index, manifests: [entry] });
+    await place.putManifest(list, OCI.index, plain.digest.replace(':', '-'));
+    return;
+  }
+  const index = indexOf({});
+  const soci = describe(OCI.manifest, index);
+  if (!wrong.isMissing) await place.putManifest(index, OCI.manifest, null);
+  const manifest = manifestOf({ annotations: { 'com.amazon.soci.index-digest': soci.digest } });
+  await place.putManifest(manifest, OCI.manifest, null);
+  const plain = describe(OCI.manifest, manifest);
+  const manifests = [
+    {
+      ...soci,
+      platform,
+      artifactType: `${SOCI}2+json`,
+      annotations: { 'com.amazon.soci.image-manifest-digest': plain.digest },
+    },
+    { ...plain, platform },
+  ];
+  const top = encodeJson({ schemaVersion: 2, mediaType: OCI.index, manifests });
+  await place.putManifest(top, OCI.index, tag);
+}
+
+async function isGood(test: Test, daemon: DaemonProcess): Promise<void> {
+  const client = await RawNbdClient.open(daemon.unix);
+  const begin = await client.read(0, 4096);
+  // The superblock has the number of blocks.
+  const bytes = await client.read(0, 4096 * begin.readUInt32LE(1024 + 36));
+  await client.disconnect();
+  const { entries } = readErofs((at, n) => bytes.subarray(at, at + n), bytes.length);
+  test.same(
+    treeLines(entries).map(({ path, size }) => [path, size ?? 0]),
+    [
+      ['/', 0],
+      ['/noise', noise.length],
+      ['/small', 6],
+      ['/words', words.length],
+    ],
+  );
+  for (const content of [noise, words]) test.ok(bytes.includes(content));
+}
+
+for (const version of [1, 2] as const) {
+  await t.test(`version ${version}, from a layout`, async (test) => {
+    const layout = new ImageLayout(join(shortFolder(test), 'layout'));
+    await push(layout, 'app', version);
+    const name = `oci:${layout.folder}:app`;
+    const inspected = await runDaemon(['inspect', name]);
+    test.equal(inspected.code, 0, inspected.stderr);
+    test.match(inspected.stdout, /the SOCI index sha256:\w{64} is used: 2 of 3 layers with a ztoc/);
+    test.match(
+      inspected.stdout,
+      /files \(SOCI, by a ztoc .*gzip, \d+ spans; ztoc sha256:[^]*files \(tar\.gz\)[^]*uncompressed/,
+    );
+    test.notMatch(inspected.stdout, /not verified/);
+    const verified = await runDaemon(['verify', name]);
+    test.equal(verified.code, 0, verified.stdout);
+    const daemon = await DaemonProcess.start(test, [name]);
+    await isGood(test, daemon);
+    await daemon.stop(test);
+  });
+
+  await t.test(`version ${version}, from a registry, lazily`, async (test) => {
+    const { front, layout } = await remoteImage(test);
+    await push(layout, 'soci', version);
+    const cache = join(shortFolder(test), 'cache');
+    const name = front.name(REPOSITORY, 'soci');
+    const daemon = await DaemonProcess.start(test, [name, ...remoteOptions([front], cache)]);
+    await isGood(test, daemon);
+    await daemon.stop(test);
+    test.same(front.log.violations(), []);
+  });
+}
+
+await t.test('a ztoc with another digest', async (test) => {
+  const layout = new ImageLayout(join(shortFolder(test), 'layout'));
+  await push(layout, 'app', 2);
+  const changed = Buffer.from(lower.ztoc);
+  changed[changed.length - 100] = (changed[changed.length - 100] as number) ^ 1;
+  const path = layout.blob(describe('', lower.ztoc).digest)?.path as string;
+  await writeFile(path, changed);
+  const got = await runDaemon(['inspect', `oci:${layout.folder}:app`]);
+  test.equal(got.code, 1);
+  test.match(got.stderr, /ztoc at byte 0: expected the digest sha256:\w{64}, got sha256:/);
+});
+
+await t.test('a ztoc of another layer, with the digest that the index has', async (test) => {
+  const layout = new ImageLayout(join(shortFolder(test), 'layout'));
+  await push(layout, 'app', 1, { ztoc: upper.ztoc });
+  const got = await runDaemon(['inspect', `oci:${layout.folder}:app`]);
+  test.equal(got.code, 1);
+  test.match(got.stderr, /expected a ztoc of \S+, which has \d+ bytes, got \d+/);
+});
+
+await t.test(
+  'without a SOCI index that can be used, the image is an ordinary one',
+  async (test) => {
+    const cases: [version: 1 | 2, wrong: Wrong, note: RegExp][] = [
+      [
+        1,
+        { subject: `sha256:${'0'.repeat(64)}` },
+        /its SOCI index \S+ cannot be used: .* does not refer to sha256/,
+      ],
+      [2, { isMissing: true }, /its SOCI index sha256:\w{64} is not there/],
+    ];
+    for (const [version, wrong, note] of cases) {
+      const layout = new ImageLayout(join(shortFolder(test), 'layout'));
+      await push(layout, 'app', version, wrong);
+      const got = await runDaemon(['inspect', `oci:${layout.folder}:app`]);
+      test.equal(got.code, 0, got.stderr);
+      test.match(got.stdout, note);
+      test.notMatch(got.stdout, /files \(SOCI/);
+    }
+  },
+);
