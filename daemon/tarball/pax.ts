@@ -86,9 +86,13 @@ export function wholeNumber(text: string, what: string, place: Place): number {
   throw badTar(place, what, 'a number of at most 2^53 - 1', shownText(text), 'LIMIT');
 }
 
+/** Python writes times close to 1970 in this form. */
+const SMALL = /^-?\d(\.\d{1,20})?e-\d{1,3}$/;
+
 /** Seconds with a fraction, maybe negative: -4.75 is 250,000,000 ns after second -5. */
 export function timeOf(text: string, place: Place): { mtime: number; mtimeNs: number } {
   const match = /^(-?)(\d{1,15})(?:\.(\d*))?$/.exec(text);
+  if (!match && SMALL.test(text)) return timeOf(Number(text).toFixed(9), place);
   if (!match) throw badTar(place, 'mtime', 'seconds in decimal digits', shownText(text));
   const [, sign, whole, fraction = ''] = match;
   const ns = Number(fraction.slice(0, 9).padEnd(9, '0'));

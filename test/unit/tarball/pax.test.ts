@@ -59,6 +59,10 @@ await test('times', (t) => {
   t.same(timeOf('-4.75', place), { mtime: -5, mtimeNs: 250_000_000 });
   t.same(timeOf('-4', place), { mtime: -4, mtimeNs: 0 });
   t.ok(Object.is(timeOf('-0', place).mtime, 0));
+  // Python's tarfile: a time of 1 ns before 1970, as a floating point number.
+  t.same(timeOf('-9.999999717180685e-10', place), { mtime: -1, mtimeNs: 999_999_999 });
+  t.same(timeOf('5e-05', place), { mtime: 0, mtimeNs: 50_000 });
+  t.same(timeOf('1e-320', place), { mtime: 0, mtimeNs: 0 });
   for (const text of ['', 'now', '1e3', '--1', '9999999999999999']) {
     t.throws(() => timeOf(text, place), { code: 'BAD_FORMAT' }, text);
   }
