@@ -3,6 +3,11 @@
 
 /** Bytes of an extended header, or of a long name: what the readers of common tools take. */
 export const MAX_EXTENSION_BYTES = 1024 * 1024;
+/**
+ * Bytes of the records for all files, counted again for each header that they apply to: each takes time. Usual archives
+ * have none, or a comment, which is not kept.
+ */
+export const MAX_GLOBAL_WORK = 64 * 1024 * 1024;
 /** Headers of a layer, those of extensions included. */
 export const MAX_LAYER_HEADERS = 8_000_000;
 /** Ranges of data of a sparse file. */

@@ -6,7 +6,7 @@ import { LayerTreeBuilder } from '../tree/builder.js';
 import type { DataRange, EntryType, LayerTree } from '../tree/layer-tree.js';
 import { shownPath } from '../tree/names.js';
 import { isZeroBlock, parseHeader, type TarHeader } from './header.js';
-import { MAX_EXTENSION_BYTES, MAX_LAYER_HEADERS } from './limits.js';
+import { MAX_EXTENSION_BYTES, MAX_GLOBAL_WORK, MAX_LAYER_HEADERS } from './limits.js';
 import { NO_RECORDS, parsePax, timeOf, type PaxRecords } from './pax.js';
 import { badTar, shownText, unsupportedTar, type Place } from './place.js';
 import {
@@ -84,7 +84,11 @@ class Parser {
   readonly #builder: LayerTreeBuilder;
   /** Of all headers after it. */
   #global = NO_RECORDS;
+  /** Bytes of all headers for all files. */
   #globalBytes = 0;
+  /** Bytes of the records in `#global`. */
+  #globalSize = 0;
+  #globalWork = 0;
   /** Of the next header of a file. */
   #next = NO_EXTENSIONS;
   #headers = 0;
@@ -150,7 +154,8 @@ class Parser {
       case 'g':
         this.#globalBytes += header.size;
         checkExtension(this.#globalBytes, place);
-        this.#global = parsePax(yield* this.#body(header, place), place).over(this.#global);
+        this.#global = this.#overGlobal(parsePax(yield* this.#body(header, place), place), place);
+        this.#globalSize = this.#global.size();
         return true;
       case 'L':
         this.#next = { ...this.#next, longName: untilNul(yield* this.#body(header, place)) };
@@ -166,6 +171,14 @@ class Parser {
     }
   }
 
+  /** @throws OverlaybdError LIMIT: many headers after many records for all files would take hours */
+  #overGlobal(records: PaxRecords, place: Place): PaxRecords {
+    this.#globalWork += this.#globalSize;
+    if (this.#globalWork <= MAX_GLOBAL_WORK) return records.over(this.#global);
+    const expected = `at most ${MAX_GLOBAL_WORK} bytes, counted for each file`;
+    throw badTar(place, 'extensions for all files', expected, this.#globalWork, 'LIMIT');
+  }
+
   *#body({ size, type }: TarHeader, place: Place): Generator<Wanted, Buffer, Given> {
     checkExtension(size, place);
     const body = yield* this.#bytes(size, `extension of type ${type}`, place);
@@ -176,7 +189,7 @@ class Parser {
   *#entry(header: TarHeader, block: Buffer, place: Place): Generator<Wanted, void, Given> {
     const { pax: own, longName, longLink } = this.#next;
     this.#next = NO_EXTENSIONS;
-    const pax = own.over(this.#global);
+    const pax = this.#overGlobal(own, place);
     const path = longName ?? pax.get('path') ?? header.path;
     const type = typeOf(header, path);
     if (type === null) {

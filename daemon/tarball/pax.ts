@@ -33,6 +33,14 @@ export class PaxRecords {
     return value === null ? null : wholeNumber(value, key, place);
   }
 
+  /** Bytes of all keys and values. */
+  size(): number {
+    let bytes = 0;
+    for (const [key, value] of this.values) bytes += key.length + value.length;
+    for (const range of this.ranges) bytes += range.length;
+    return bytes;
+  }
+
   /** Records of a header for one file, before those for all files. */
   over(others: PaxRecords): PaxRecords {
     if (others.values.size === 0) return this;

@@ -67,6 +67,19 @@ await test('a header for all files, and one file that has its own', async (t) =>
   t.same(b?.xattrs?.get('user.a'), Buffer.from('v'));
 });
 
+await test('many records for all files are refused before they take hours', async (t) => {
+  const all = { ...pax(['SCHILY.xattr.user.a', 'x'.repeat(600_000)]), type: 'g' };
+  const file = { name: 'a' };
+  t.equal((await read(writeArchive([all, file, file, file]))).count, 3);
+  // Headers for all files take time, too, even those without a record.
+  for (const next of [file, { ...pax(), type: 'g' }, { ...pax(['uid', '1']), type: 'g' }]) {
+    const bytes = writeArchive([all, ...Array<ArchiveMember>(300).fill(next)]);
+    const message =
+      /extensions for all files at byte \d+: expected at most 67108864 bytes, counted for each/;
+    await refused(t, bytes, 'LIMIT', message);
+  }
+});
+
 await test('a directory of V7 has a slash at its end', async (t) => {
   const [a, b] = await entriesOf({ name: 'a/', type: '\0' }, { name: 'b', type: '\0' });
   t.match(a, { path: 'a', type: 'dir' });
