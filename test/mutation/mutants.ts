@@ -7,10 +7,10 @@ import { limitImportsOf, mutateImport, replaceOnce } from './mutate.js';
 import { EXCEPTIONS, REPLACEMENTS } from './table.js';
 
 /**
- * The whole run lists these, --core leaves them out: users of the limits of the fetcher, whose tests give limits of
- * their own, which many doubled values survive; and the client of registries, whose tests take seconds for each value.
+ * The whole run lists these, --core leaves them out: what starts and ends the thread of the fetcher, and the client of
+ * registries, whose tests take seconds for each value.
  */
-const UNCOUNTED = /^(?:fetch\/|registry\/http\/client$|server\/(?:image-)?traces$)/;
+const UNCOUNTED = /^(?:fetch\/fetch(?:er|-thread)|registry\/http\/client)$/;
 
 export interface Mutant {
   readonly name: string;

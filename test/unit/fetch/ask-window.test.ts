@@ -1,6 +1,7 @@
 // How much a thread asks of the fetcher, and in which order the rest follows.
 import t from 'tap';
 import { AskWindow } from '../../../daemon/fetch/ask-window.js';
+import { MAX_ASKED_CHUNKS } from '../../../daemon/fetch/limits.js';
 import type { ReadAsk } from '../../../daemon/fetch/messages.js';
 
 let nextId = 1;
@@ -60,5 +61,14 @@ await t.test('what one blob frees is for others, too', (test) => {
   window.clear();
   window.add(ask(3), post);
   test.same(posted.at(-1), 3);
+  test.end();
+});
+
+await t.test('a thread asks for 4096 chunks at most, if it says nothing else', (test) => {
+  const window = new AskWindow();
+  let posted = 0;
+  for (let i = 0; i < 10_000; i++) window.add(ask(1), () => posted++);
+  test.equal(posted, MAX_ASKED_CHUNKS / 2, 'half, for a blob that is alone');
+  test.equal(MAX_ASKED_CHUNKS, 4096);
   test.end();
 });

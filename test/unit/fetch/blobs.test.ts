@@ -2,6 +2,7 @@
 import t from 'tap';
 import type { CachedSpec } from '../../../daemon/blob/cached-source.js';
 import { Blobs } from '../../../daemon/fetch/blobs.js';
+import { MAX_OPEN_BLOBS } from '../../../daemon/fetch/limits.js';
 import { FakeBlob } from '../../support/fetch-fakes.js';
 
 function setup(...fakes: FakeBlob[]) {
@@ -107,4 +108,19 @@ await t.test('what an earlier fetcher had open is open again, with its holders',
   test.equal(fake.releases, 0);
   await blobs.closeAll(2);
   test.equal(fake.releases, 1);
+});
+
+await t.test('the number of open blobs has a limit', async (test) => {
+  const fake = new FakeBlob(1000, 'h', 'one of many');
+  const blobs = new Blobs(
+    { blob: () => Promise.resolve(fake) },
+    { opened: () => undefined, closed: () => undefined, stop: () => Promise.resolve() },
+  );
+  const open = (number: number) => blobs.open(1, { ...fake.ref, digest: `sha256:${number}` });
+  for (let number = 0; number < MAX_OPEN_BLOBS; number++) await open(number);
+  await test.rejects(open(MAX_OPEN_BLOBS), {
+    code: 'LIMIT',
+    message: `${MAX_OPEN_BLOBS} blobs are open already`,
+  });
+  await open(7);
 });

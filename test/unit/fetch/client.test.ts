@@ -3,6 +3,7 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { setImmediate as turn } from 'node:timers/promises';
 import t from 'tap';
 import { FetchClient } from '../../../daemon/fetch/client.js';
+import { ANSWER_MARGIN_MS, MAX_DEATHS } from '../../../daemon/fetch/limits.js';
 import type { Answer, Ask, FromClient, ReadAsk, ToClient } from '../../../daemon/fetch/messages.js';
 import { FakeBlob, FakeClock } from '../../support/fetch-fakes.js';
 
@@ -166,4 +167,38 @@ await t.test('when the main thread closes the line, all fails', async (test) => 
   await settle();
   await read;
   await test.rejects(client.status(), { code: 'BUSY' });
+});
+
+await t.test('the fetcher has a little less time than the reader, to say why', async (test) => {
+  for (const [deadlineMs, margin] of [
+    [20_000, ANSWER_MARGIN_MS],
+    [400, 100],
+  ] as const) {
+    const { client, clock, connect, settle } = setup(test, deadlineMs);
+    const { messages } = await connect();
+    const end = clock.now() + deadlineMs;
+    const read = client.want(1, 0, 0).catch(() => undefined);
+    await settle();
+    const [ask] = messages.flat().filter((each): each is ReadAsk => each.type === 'want');
+    test.equal(ask?.deadline, end - margin);
+    client.shut();
+    await read;
+  }
+});
+
+await t.test('a question that three fetchers did not survive is refused', async (test) => {
+  const { client, connect, settle } = setup(test);
+  const state = { text: 'waiting' };
+  const read = client.want(5, 1, 2).catch((error: unknown) => {
+    state.text = String(error);
+  });
+  for (let deaths = 1; deaths <= MAX_DEATHS + 1; deaths++) {
+    const { port, messages } = await connect();
+    test.match(messages.flat().at(-1), { type: 'want', blob: 5 }, `fetcher ${deaths} is asked`);
+    test.equal(state.text, 'waiting');
+    port.close();
+    await settle();
+  }
+  await read;
+  test.match(state.text, 'the fetcher ended 3 times while it had this request');
 });

@@ -1,6 +1,7 @@
 // Blobs that are fetched whole.
 import t from 'tap';
 import { Filler } from '../../../daemon/fetch/fill.js';
+import { FILL_BLOBS, MAX_FILL_RETRY_MS } from '../../../daemon/fetch/limits.js';
 import { FakeBlob, remoteError, scheduled } from '../../support/fetch-fakes.js';
 
 const MIB = 1 << 20;
@@ -148,3 +149,35 @@ await t.test(
     filler.stopAll();
   },
 );
+
+await t.test('in the background, the pause ends at a minute', async (test) => {
+  const fake = new FakeBlob(MIB);
+  const { clock, client, opened, filler, lines } = setup(100 * MIB, fake);
+  const [blob] = opened;
+  if (!blob) throw new Error('none');
+  filler.start(blob);
+  for (let i = 0; i < 9; i++) {
+    await clock.settle();
+    for (const each of client.open.slice()) each.fail(remoteError());
+    await clock.pass(Math.min(1000 * 2 ** i, MAX_FILL_RETRY_MS));
+  }
+  test.match(lines.slice(-3), [/in 60 s$/, /in 60 s$/, /in 60 s$/]);
+  test.match(lines[5], /in 32 s$/);
+  filler.stopAll();
+  for (const each of client.open.slice()) each.answer();
+  await clock.settle();
+});
+
+await t.test('in the background, some blobs are filled, and the others follow', async (test) => {
+  const fakes = Array.from({ length: FILL_BLOBS + 2 }, () => new FakeBlob(MIB));
+  const { clock, client, opened, filler } = setup(100 * MIB, ...fakes);
+  for (const blob of opened) filler.start(blob);
+  await clock.settle();
+  test.equal(client.open.length, FILL_BLOBS);
+  client.open[0]?.answer();
+  await clock.settle();
+  test.equal(client.requests.length, FILL_BLOBS + 1);
+  filler.stopAll();
+  for (const each of client.open.slice()) each.answer();
+  await clock.settle();
+});

@@ -2,6 +2,7 @@
 import t from 'tap';
 import { CHUNK_SIZE } from '../../../daemon/blob/chunk-map.js';
 import { OverlaybdError } from '../../../daemon/errors.js';
+import { MAX_TRANSFER_BYTES, TURN_BYTES } from '../../../daemon/fetch/limits.js';
 import { FakeBlob, scheduled } from '../../support/fetch-fakes.js';
 
 const MIB = 1 << 20;
@@ -130,3 +131,37 @@ await t.test('when the read gives up, what it promoted is fill again', async (te
   for (const each of client.open.slice()) each.answer();
   await clock.settle();
 });
+
+await t.test(
+  'a request has a MiB, and a blob 256 KiB before the next has its turn',
+  async (test) => {
+    const [long, other] = [new FakeBlob(64 * MIB), new FakeBlob(64 * MIB)];
+    const { clock, client, opened, want } = scheduled(long, other);
+    want(opened[0], 0, 63);
+    await clock.settle();
+    test.same(
+      client.requests.map(({ first, last }) => last + 1 - first),
+      Array.from({ length: 4 }, () => MAX_TRANSFER_BYTES),
+    );
+    for (const each of client.open.slice()) each.answer();
+    await clock.settle();
+    // Chunks that are not neighbours, so each is a request; blob and blob take turns.
+    for (let i = 0; i < 40; i++) for (const blob of opened) want(blob, 100 + 2 * i);
+    await clock.settle();
+    const before = client.requests.length;
+    for (let i = 0; i < 40; i++) {
+      client.open[0]?.answer();
+      await clock.settle();
+    }
+    const order = client.requests.slice(before).map(({ ref }) => (ref === long.ref ? 'a' : 'b'));
+    const turns = order.join('').match(/a+|b+/g) ?? [];
+    const inner = turns.slice(1, -1);
+    test.ok(inner.length >= 4);
+    const chunks = TURN_BYTES / CHUNK_SIZE;
+    test.same(
+      inner.filter((turn) => turn.length !== chunks),
+      [],
+      order.join(''),
+    );
+  },
+);

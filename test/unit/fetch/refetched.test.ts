@@ -1,6 +1,7 @@
 // Which wrong chunks may be fetched once more.
 import t from 'tap';
 import { Refetched } from '../../../daemon/fetch/refetched.js';
+import { MAX_REFETCHED } from '../../../daemon/fetch/limits.js';
 
 await t.test('once, then not for a minute, but for readers from before', (test) => {
   const refetched = new Refetched();
@@ -18,5 +19,16 @@ await t.test('remembers a bounded number', (test) => {
   for (let chunk = 0; chunk < 3000; chunk++) refetched.fetched([chunk], chunk / 1000);
   test.equal(refetched.verdict(0, 3000), 'fetch', 'forgotten');
   test.equal(refetched.verdict(2999, 3000), 'refuse');
+  test.end();
+});
+
+await t.test('the oldest of 1024 makes room', (test) => {
+  const refetched = new Refetched();
+  for (let chunk = 0; chunk <= MAX_REFETCHED; chunk++) refetched.fetched([chunk], 0);
+  test.same(
+    [0, 1].map((chunk) => refetched.verdict(chunk, 2000)),
+    ['fetch', 'refuse'],
+  );
+  test.equal(MAX_REFETCHED, 1024);
   test.end();
 });

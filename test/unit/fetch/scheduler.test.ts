@@ -2,6 +2,7 @@
 import t from 'tap';
 import { CHUNK_SIZE } from '../../../daemon/blob/chunk-map.js';
 import { OverlaybdError } from '../../../daemon/errors.js';
+import { ANSWER_MARGIN_MS } from '../../../daemon/fetch/limits.js';
 import type { FetchBlob } from '../../../daemon/fetch/fetch-blob.js';
 import { FakeBlob, remoteError, scheduled } from '../../support/fetch-fakes.js';
 
@@ -249,4 +250,20 @@ await t.test('wrong bytes are asked of the registry itself, apart from others', 
       [6, true],
     ],
   );
+});
+
+await t.test('the client has a little less time than the read, to say why', async (test) => {
+  const fake = new FakeBlob(MIB);
+  const { clock, client, opened, want } = scheduled(fake);
+  const end = clock.now() + 20_000;
+  want(opened[0], 0);
+  await clock.settle();
+  test.equal(client.requests[0]?.deadlineMs, end - ANSWER_MARGIN_MS);
+  client.open[0]?.answer();
+  await clock.settle();
+  want(opened[0], 1, 1, 'demand', 400);
+  await clock.settle();
+  test.equal(client.requests[1]?.deadlineMs, clock.now() + 300, 'a quarter of a short time');
+  client.open[0]?.answer();
+  await clock.settle();
 });

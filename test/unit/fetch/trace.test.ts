@@ -1,6 +1,7 @@
 // Recording and replaying of traces.
 import t from 'tap';
 import { OpenBlob, type Blobs } from '../../../daemon/fetch/blobs.js';
+import { MAX_TRACE_ENTRIES } from '../../../daemon/fetch/limits.js';
 import { replayTrace, TraceRecorder } from '../../../daemon/fetch/trace.js';
 import { FakeBlob, FakeClock, remoteError, scheduled } from '../../support/fetch-fakes.js';
 
@@ -150,4 +151,17 @@ await t.test('asks for nothing more of a blob that is closed', async (test) => {
     await clock.settle();
   }
   test.equal(present, 16);
+});
+
+await t.test('a recording has an end', (test) => {
+  const clock = new FakeClock();
+  // A blob with as many chunks would take 16 GiB.
+  const map = { isFresh: () => false, takeTouch: () => false };
+  const cached = { spec: { digest: 'sha256:long' }, map };
+  const long = { cached, chunks: 3 * MAX_TRACE_ENTRIES } as unknown as OpenBlob;
+  const recorder = new TraceRecorder(clock);
+  recorder.start([long]);
+  for (let i = 0; i <= MAX_TRACE_ENTRIES; i++) recorder.wanted(long, 2 * i, 2 * i);
+  test.equal(recorder.stop()?.length, MAX_TRACE_ENTRIES);
+  test.end();
 });

@@ -5,6 +5,7 @@ import t from 'tap';
 import type { BlobRef } from '../../../daemon/blob/blob-ref.js';
 import { OverlaybdError } from '../../../daemon/errors.js';
 import type { FetchClient } from '../../../daemon/fetch/client.js';
+import { MAX_TRACE_BYTES, MAX_TRACE_PREFETCH_BYTES } from '../../../daemon/fetch/limits.js';
 import type { DiskSpec } from '../../../daemon/image/spec.js';
 import { replayImage } from '../../../daemon/server/image-traces.js';
 import { writeUpstreamTrace } from '../../support/upstream-trace.js';
@@ -26,7 +27,7 @@ const TRACE = writeUpstreamTrace([
 ]);
 
 /** @param load what fetching the layer gives; an error is thrown */
-async function replayed(trace: BlobRef, load: Uint8Array | Error) {
+async function replayed(trace: BlobRef, load: Uint8Array | Error, disk = DISK) {
   const asked: unknown[] = [];
   const lines: string[] = [];
   const client = {
@@ -37,7 +38,7 @@ async function replayed(trace: BlobRef, load: Uint8Array | Error) {
     },
   } as unknown as FetchClient;
   const log = { log: (level: string, text: string) => void lines.push(`${level}: ${text}`) };
-  await replayImage({ name: 'app', trace, disk: DISK }, client, log);
+  await replayImage({ name: 'app', trace, disk }, client, log);
   return { asked, lines };
 }
 
@@ -70,4 +71,29 @@ await t.test('what is wrong is one line, and an end of the daemon is none', asyn
     test.match(lines[0], line);
   }
   test.same((await replayed(LAYER, new OverlaybdError('BUSY', 'stopping'))).lines, []);
+});
+
+await t.test('a file that is too long is not read', async (test) => {
+  const path = join(test.testdir(), 'trace');
+  writeFileSync(path, Buffer.alloc(MAX_TRACE_BYTES + 1));
+  const { lines } = await replayed({ kind: 'file', path }, TRACE);
+  test.match(lines, [`a file of ${MAX_TRACE_BYTES + 1} bytes, at most ${MAX_TRACE_BYTES}`]);
+  writeFileSync(path, Buffer.alloc(MAX_TRACE_BYTES));
+  test.notMatch((await replayed({ kind: 'file', path }, TRACE)).lines, 'at most');
+});
+
+await t.test('a trace fetches a GiB at most', async (test) => {
+  const size = 2 * MAX_TRACE_PREFETCH_BYTES;
+  const disk = {
+    kind: 'raw',
+    source: { kind: 'cached', name: 'x', digest: 'D', size, blob: 7, fd: 1, slotsFd: 1 },
+  } as unknown as DiskSpec;
+  const mib = 1 << 20;
+  const reads = Array.from({ length: size / mib }, (_, i) => {
+    return { layer: 0, offset: i * mib, count: mib };
+  });
+  const { asked } = await replayed(LAYER, writeUpstreamTrace(reads), disk);
+  test.match(asked[1], {
+    entries: [{ digest: 'D', first: 0, last: MAX_TRACE_PREFETCH_BYTES / 65_536 - 1 }],
+  });
 });

@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
 import type { FetchClient } from '../../../daemon/fetch/client.js';
+import { MAX_TRACE_BYTES } from '../../../daemon/fetch/limits.js';
 import { formatTrace, type TraceEntry } from '../../../daemon/fetch/trace-file.js';
 import type { DiskSpec } from '../../../daemon/image/spec.js';
 import { Traces } from '../../../daemon/server/traces.js';
@@ -59,6 +60,9 @@ await test('a trace is replayed, and a wrong one is one line in the log', async 
   t.same(asked, [{ do: 'replay', entries: ENTRIES }]);
   writeFileSync(replay, 'nonsense');
   t.match(await said(replay), /^warn: trace: .*: not replayed: .*line 1/);
+  writeFileSync(replay, Buffer.alloc(MAX_TRACE_BYTES + 1));
+  const long = `a file of ${MAX_TRACE_BYTES + 1} bytes, at most ${MAX_TRACE_BYTES}`;
+  t.match(await said(replay), long, 'it is not read');
 });
 
 await test('without a remote blob nothing is asked', async (t) => {
