@@ -1,5 +1,6 @@
 // How the beginning of an archive of files looks. Pure.
 
+import { constants, gunzipSync } from 'node:zlib';
 import { TAR_BLOCK } from '../blob/tar.js';
 import { looksLikeTar } from '../tarball/header.js';
 
@@ -7,7 +8,23 @@ export function isGzip(head: Buffer): boolean {
   return head.length >= 3 && head.readUIntBE(0, 3) === 0x1f8b08;
 }
 
+/** A frame, or a skippable one. */
+export function isZstd(head: Buffer): boolean {
+  if (head.length < 4) return false;
+  const magic = head.readUInt32LE(0);
+  return magic === 0xfd2f_b528 || magic >>> 4 === 0x184d_2a5;
+}
+
 /** @param head the first 1024 bytes, or all. An archive without files is zeros */
 export function isArchiveBegin(head: Buffer): boolean {
   return looksLikeTar(head) || (head.length >= 2 * TAR_BLOCK && head.every((byte) => byte === 0));
+}
+
+/** What the first bytes of a gzip blob are inflated to: two blocks at most; none if that is not possible. */
+export function inflatedHead(head: Buffer): Buffer {
+  try {
+    return gunzipSync(head, { finishFlush: constants.Z_SYNC_FLUSH }).subarray(0, 2 * TAR_BLOCK);
+  } catch {
+    return Buffer.alloc(0);
+  }
 }

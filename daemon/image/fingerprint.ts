@@ -34,13 +34,18 @@ export async function marksOf(plan: ImagePlan, files: ImageBlobs): Promise<Image
   ];
   const targets = plan.lowers.flatMap((ref) => plan.targets?.get(keyOfRef(ref)) ?? []);
   for (const { target, gzipIndex } of targets) {
-    opened.push(() => files.openPlain(target));
-    if (gzipIndex) opened.push(() => files.openPlain(gzipIndex));
+    if (target.kind !== 'unsized') opened.push(() => files.openPlain(target));
+    if (gzipIndex && gzipIndex !== 'in layer') opened.push(() => files.openPlain(gzipIndex));
   }
   const samples = await mapEach(opened, PARALLEL_FILES, async (open) => sampleOf(await open()));
   const hash = createHash('sha256');
   for (const { size, head, tail } of samples) hash.update(`${size}\n`).update(head).update(tail);
   const tocs = plan.lowers.map((ref) => tocText(plan.tocs?.get(keyOfRef(ref))));
+  // Its digest says what it is.
+  const unsized = targets.flatMap(({ target }) =>
+    target.kind === 'unsized' ? [target.digest] : [],
+  );
+  for (const digest of unsized) hash.update(`target ${digest}\n`);
   // Blobs that were opened with another table of contents, or with one that nothing verified, are not the same image.
   if (plan.tocs) hash.update(tocs.join('\n'));
   const tocBlob = plan.tocBlob ? await sampleOf(await files.openPlain(plan.tocBlob)) : null;
@@ -54,6 +59,7 @@ export async function marksOf(plan: ImagePlan, files: ImageBlobs): Promise<Image
     identity: [
       ...samples.map(({ key }) => key),
       ...(plan.tocs ? tocs : []),
+      ...unsized.map((digest) => `target ${digest}`),
       ...(tocBlob ? [`toc blob ${tocBlob.key}`] : []),
       ...[...(plan.ztocs ?? [])].map(
         ([layer, { digest }], i) => `ztoc ${ztocs[i]?.key ?? ''} ${digest ?? '-'} of ${layer}`,

@@ -1,13 +1,11 @@
 // The one table of formats: the wrappers that a blob may have, and the contents that may be inside. Serve,
 // inspect and verify open and refuse blobs through it, so a new format is a new entry.
 
-import { constants, gunzipSync } from 'node:zlib';
 import {
   findTarPayload,
   isNamedAsLayer,
   isTarHeader,
   payloadStart,
-  TAR_BLOCK,
   TAR_HEAD_SIZE,
   type TarPayload,
 } from '../blob/tar.js';
@@ -39,12 +37,14 @@ import { readArchive } from '../tarball/read-archive.js';
 import { openZtoc, type ZtocSource } from '../soci/open.js';
 import type { TocDigests } from '../registry/toc-annotations.js';
 import type { LayerTree } from '../tree/layer-tree.js';
+import { isTurboArchive } from '../turbo/layer-archive.js';
 import { isZfileHeader } from '../zfile/format.js';
 import { openZfile, type OpenZfile } from '../zfile/open.js';
-import { isArchiveBegin, isGzip } from './archives.js';
+import { inflatedHead, isArchiveBegin, isGzip, isZstd } from './archives.js';
 import { rawDiskDoubts } from './raw-disk-checks.js';
 import type { ReaderFactory } from './reader-factory.js';
-import { sliceOf, type AroundSpec, type SourceSpec } from './spec.js';
+import { isOfPieces, sliceOf, type AroundSpec, type SourceSpec } from './spec.js';
+import { openTurboLayer } from './turbo-layer.js';
 
 /** What formats look at to recognize a blob: this many of its first bytes. */
 const PROBE_SIZE = Math.max(LSMT_HEADER_SIZE, TAR_HEAD_SIZE);
@@ -161,6 +161,17 @@ function isOverlaybd(head: Buffer): boolean {
   return isZfileHeader(head) || isLsmtHeader(head);
 }
 
+/** The archive of a turboOCI layer, as registries have it. */
+const turbo: Wrapper = {
+  kind: 'wrapper',
+  name: 'turboOCI',
+  probe: (head) => isGzip(head) && isTurboArchive(inflatedHead(head)),
+  open: async (outer, _head, tools) => ({
+    ...outer,
+    ...(await openTurboLayer(outer, tools)).metadata,
+  }),
+};
+
 const zfile: Wrapper = {
   kind: 'wrapper',
   name: 'zfile',
@@ -181,11 +192,15 @@ const lsmt: Content = {
   name: 'lsmt',
   probe: (head) => head.length >= LSMT_HEADER_SIZE && isLsmtHeader(head),
   open: async (
-    { source, tar: inTar, zfile: inZfile },
+    { spec, source, tar: inTar, zfile: inZfile },
     head,
     { mayBeUpper, target },
     { effort },
   ) => {
+    if (!target && isOfPieces(spec)) {
+      const message = `${source.name}: a turboOCI layer: most of what it has is in another layer, and nothing says which`;
+      throw new OverlaybdError('UNSUPPORTED', message);
+    }
     const header = parseLsmtHeader(head);
     // Uppers have no wrappers.
     if (mayBeUpper && !target && !inTar && !inZfile && (await isUnsealed(source, header))) {
@@ -253,13 +268,6 @@ function checkToc({ needsToc }: ContentRules, digest: string | null, blob: strin
   );
 }
 
-/** A frame, or a skippable one. */
-function isZstd(head: Buffer): boolean {
-  if (head.length < 4) return false;
-  const magic = head.readUInt32LE(0);
-  return magic === 0xfd2f_b528 || magic >>> 4 === 0x184d_2a5;
-}
-
 /** @param why a reason to take it for this format */
 function treeContent(format: string, why: string, opened: OpenedToc): LayerContent {
   const { tree, pieces, digest, notes } = opened;
@@ -297,15 +305,6 @@ const gzippedFiles: Content = {
   },
 };
 
-/** What the first bytes of a gzip blob are inflated to; none if that is not possible. */
-function inflatedHead(head: Buffer): Buffer {
-  try {
-    return gunzipSync(head, { finishFlush: constants.Z_SYNC_FLUSH }).subarray(0, 2 * TAR_BLOCK);
-  } catch {
-    return Buffer.alloc(0);
-  }
-}
-
 /** Any blob that is in no other format. */
 const raw: Content = {
   kind: 'content',
@@ -332,6 +331,7 @@ const raw: Content = {
  * wrapper is removed at most once, and only in this order; the first content that fits is what it is.
  */
 const FORMATS: readonly (Wrapper | Content)[] = [
+  turbo,
   tar,
   zfile,
   lsmt,

@@ -95,7 +95,7 @@ export async function openLower(
   const inner = await blob.content(effort, sink);
   const toc = tocs?.get(keyOfRef(ref)) ?? null;
   const targetRefs = targets?.get(keyOfRef(ref));
-  const target = targetRefs ? await openTarget(targetRefs, files, options) : null;
+  const target = targetRefs ? await openTarget(targetRefs, blob, files, options) : null;
   const ztoc = ztocs?.get(keyOfRef(ref)) ?? null;
   const plainSource = async (of: BlobRef): Promise<BlobSource> =>
     (await (await files.openPlain(of)).content(effort)).source;

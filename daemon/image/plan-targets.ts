@@ -1,11 +1,19 @@
-// The targets of turboOCI layers that a configuration names.
+// The targets of turboOCI layers that a configuration or a manifest names.
 
 import { isDeepStrictEqual } from 'node:util';
 import { fileRef, keyOfRef, type BlobRef } from '../blob/blob-ref.js';
 import type { LowerConfig } from '../config/image-config.js';
 import { OverlaybdError } from '../errors.js';
+import type { TargetName } from '../registry/manifest-source.js';
 import { locate } from './config-paths.js';
 import type { TargetRefs } from './target.js';
+
+/** The targets that a manifest names: gzip indexes are in the layers. */
+export function targetsInLayers(
+  targets: ReadonlyMap<string, TargetName>,
+): ReadonlyMap<string, TargetRefs> {
+  return new Map([...targets].map(([key, target]) => [key, { target, gzipIndex: 'in layer' }]));
+}
 
 /**
  * The targets of turboOCI layers, by the key of the layer's name.

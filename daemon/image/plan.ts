@@ -30,7 +30,7 @@ import type { Beside } from './image-source.js';
 import { checkBeside, checkZtocs, planBeside } from './beside-plan.js';
 import type { ImageBlobs } from './image-blobs.js';
 import { locate } from './config-paths.js';
-import { findTargets } from './plan-targets.js';
+import { findTargets, targetsInLayers } from './plan-targets.js';
 import type { TargetRefs } from './target.js';
 import type { ZtocRef } from '../registry/manifest-source.js';
 import { noImages, type RemoteImages } from '../registry/remote.js';
@@ -118,10 +118,12 @@ async function planReference(reference: string, remote: RemoteImages): Promise<I
     notes,
     tocs = null,
     ztocs,
+    targets = null,
   } = await remote.resolve(reference).catch(async (error: unknown) => {
     throw await withOtherReading(reference, error);
   });
   checkLayerCount(lowers.length, name);
+  if (targets) checkLayerCount(lowers.length + targets.size, name, 'layers and targets');
   checkRegistryBytes(lowers, name);
   checkZtocs(ztocs, name);
   return {
@@ -132,8 +134,8 @@ async function planReference(reference: string, remote: RemoteImages): Promise<I
     mayBeRaw: false,
     tocs,
     tocBlob: null,
-    targets: null,
     ...(ztocs && { ztocs }),
+    targets: targets && targetsInLayers(targets),
     notes,
   };
 }

@@ -60,6 +60,14 @@ export function fileOf(spec: SourceSpec): FileSourceSpec | null {
   return null;
 }
 
+/** Whether a source is read from one that is made of pieces. */
+export function isOfPieces(spec: SourceSpec): boolean {
+  for (let at: SourceSpec | null = spec; at !== null; at = innerOf(at)) {
+    if (at.kind === 'pieces') return true;
+  }
+  return false;
+}
+
 /**
  * A part of a source. A part of a file is a file again, so that reads of a tar member cost no further
  * call.

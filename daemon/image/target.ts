@@ -1,25 +1,28 @@
 // The target of a turboOCI layer: the ordinary layer whose plain bytes the layer's index maps ranges of.
 
-import type { BlobRef } from '../blob/blob-ref.js';
+import { describeRef, type BlobRef } from '../blob/blob-ref.js';
 import { readFully, type BlobSource } from '../blob/source.js';
 import { OverlaybdError } from '../errors.js';
-import { readGzipIndex } from '../turbo/gzip-index.js';
+import type { TargetName } from '../registry/manifest-source.js';
+import { indexedSize, readGzipIndex } from '../turbo/gzip-index.js';
 import type { PooledBlob } from './blob-pool.js';
 import { isArchiveBegin, isGzip } from './archives.js';
 import type { OpenTools } from './formats.js';
 import type { ImageBlobs } from './image-blobs.js';
 import type { AroundSpec } from './spec.js';
+import { openTurboLayer } from './turbo-layer.js';
 
 /** What a plan says of a target. */
 export interface TargetRefs {
   /** An archive of files, plain or in gzip. */
-  readonly target: BlobRef;
-  /** From where the target can be inflated; null: it is plain. */
-  readonly gzipIndex: BlobRef | null;
+  readonly target: TargetName;
+  /** From where the target can be inflated; null: it is plain; `in layer`: if there is one, the layer's archive has it. */
+  readonly gzipIndex: BlobRef | 'in layer' | null;
 }
 
 export interface OpenedTarget {
   readonly blob: PooledBlob;
+  /** Null: there is none, or it is in the layer's blob. */
   readonly indexBlob: PooledBlob | null;
   /** A source of the plain bytes around that of the blob; null: the blob has them. */
   readonly around: AroundSpec | null;
@@ -30,20 +33,30 @@ export interface OpenedTarget {
 /** Bytes that are looked at to see what a target is. */
 const HEAD_SIZE = 1024;
 
+/** A gzip index, and its blob if it has one of its own. */
+interface FoundIndex {
+  readonly source: BlobSource;
+  readonly blob: PooledBlob | null;
+}
+
 /**
+ * @param layer the blob of the layer that the target is of
  * @throws OverlaybdError BAD_FORMAT or UNSUPPORTED for a target that does not fit its index, what the index is refused
  *   for, and what opening the blobs throws
  */
 export async function openTarget(
   { target, gzipIndex }: TargetRefs,
+  layer: PooledBlob,
   files: ImageBlobs,
-  { effort, readers }: Pick<OpenTools, 'effort' | 'readers'>,
+  tools: Pick<OpenTools, 'effort' | 'readers'>,
 ): Promise<OpenedTarget> {
-  const blob = await files.openPlain(target);
+  const { effort, readers } = tools;
+  const index = await openIndex(gzipIndex, layer, files, tools);
+  const blob = await files.openPlain(await sizedRef(target, index, layer));
   const { source } = await blob.content(effort);
   const { name, size } = source;
   const head = await readFully(source, 0, Math.min(size, HEAD_SIZE));
-  if (!gzipIndex) {
+  if (!index) {
     if (isArchiveBegin(head)) return { blob, indexBlob: null, around: null, source };
     const message = isGzip(head)
       ? 'in gzip, and there is no gzip index for it'
@@ -54,9 +67,36 @@ export async function openTarget(
     const message = `${name}: the target of a turboOCI layer: not in gzip, and it has a gzip index`;
     throw new OverlaybdError('BAD_FORMAT', message);
   }
-  const indexBlob = await files.openPlain(gzipIndex);
-  const { source: index } = await indexBlob.content(effort);
-  const table = await readGzipIndex(index, source, effort);
+  const table = await readGzipIndex(index.source, source, effort);
   const around = { kind: 'pieces', name: `${name} (inflated)`, table } as const;
-  return { blob, indexBlob, around, source: readers.source({ ...around, of: blob.raw }) };
+  const plain = readers.source({ ...around, of: blob.raw });
+  return { blob, indexBlob: index.blob, around, source: plain };
+}
+
+async function openIndex(
+  gzipIndex: TargetRefs['gzipIndex'],
+  layer: PooledBlob,
+  files: ImageBlobs,
+  tools: Pick<OpenTools, 'effort' | 'readers'>,
+): Promise<FoundIndex | null> {
+  if (gzipIndex === null) return null;
+  if (gzipIndex !== 'in layer') {
+    const blob = await files.openPlain(gzipIndex);
+    return { source: (await blob.content(tools.effort)).source, blob };
+  }
+  const whole = { spec: layer.raw, source: tools.readers.source(layer.raw) };
+  const { gzipIndex: part } = await openTurboLayer(whole, tools);
+  return part && { source: part.source, blob: null };
+}
+
+/** A manifest has the digest of a target, and not its size. */
+async function sizedRef(
+  target: TargetName,
+  index: FoundIndex | null,
+  layer: PooledBlob,
+): Promise<BlobRef> {
+  if (target.kind !== 'unsized') return target;
+  if (index) return { ...target, kind: 'registry', size: await indexedSize(index.source) };
+  const message = `${describeRef(layer.ref)}: a turboOCI layer whose target ${target.digest} is not in gzip: its size is not known`;
+  throw new OverlaybdError('UNSUPPORTED', message);
 }

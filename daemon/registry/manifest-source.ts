@@ -83,6 +83,16 @@ export interface ZtocRef {
   readonly digest: string | null;
 }
 
+/** A blob of a registry of which no descriptor says the size. */
+export interface UnsizedRef {
+  readonly kind: 'unsized';
+  readonly host: string;
+  readonly repository: string;
+  readonly digest: string;
+}
+
+export type TargetName = BlobRef | UnsizedRef;
+
 /** An image by the name of its blobs. */
 export interface ResolvedImage {
   /** As it was asked for, in full: "docker.io/library/redis:7". */
@@ -98,6 +108,8 @@ export interface ResolvedImage {
   readonly tocs?: ReadonlyMap<string, TocDigests>;
   /** The ztocs of layers, by the key of the layer's name. Absent if no layer has one. */
   readonly ztocs?: ReadonlyMap<string, ZtocRef>;
+  /** The targets of turboOCI layers, by the key of the layer's name (keyOfRef). Absent for other images. */
+  readonly targets?: ReadonlyMap<string, TargetName>;
   /** The acceleration layer, which is not part of the disk. */
   readonly trace: BlobRef | null;
   /** Sentences for the operator. */

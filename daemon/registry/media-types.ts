@@ -21,8 +21,8 @@ export const isSchema1Type = (type: string): boolean => SCHEMA_1.test(type);
 export const OVERLAYBD_ARTIFACTS: readonly string[] = [
   'application/vnd.containerd.overlaybd.native.v1+json',
   'application/vnd.azure.artifact.streaming.v1',
+  'application/vnd.containerd.overlaybd.turbo.v1+json',
 ];
-export const TURBO_ARTIFACT = 'application/vnd.containerd.overlaybd.turbo.v1+json';
 
 /** SOCI indexes. Version 1 refers to an image, version 2 is named by one. */
 export const SOCI_ARTIFACTS: readonly string[] = [

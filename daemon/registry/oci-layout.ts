@@ -60,7 +60,13 @@ export async function resolveLayout(
     : { bytes, mediaType: OCI_INDEX, digest: sha256Of(bytes) };
   const image = await resolveManifest(top, place, wanted);
   const ztocs = [...(image.ztocs?.values() ?? [])].map(({ ref }) => ref);
-  await checkBlobs([...image.lowers, ...ztocs, ...(image.trace ? [image.trace] : [])], sizes);
+  const targets = [...(image.targets?.values() ?? [])].flatMap((each) =>
+    each.kind === 'unsized' ? [] : [each],
+  );
+  await checkBlobs(
+    [...image.lowers, ...targets, ...ztocs, ...(image.trace ? [image.trace] : [])],
+    sizes,
+  );
   return image;
 }
 
@@ -105,6 +111,7 @@ function placeOf(
       sizes.set(path, size);
       return fileRef(path);
     },
+    target: (digest) => fileRef(pathOf(folder, digest)),
     hasAllBytes: true,
     look: (layer) => lookAt(pathOf(folder, layer.digest)),
     referrers: async (digest) => {

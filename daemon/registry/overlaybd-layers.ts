@@ -23,6 +23,11 @@ export interface OverlaybdLayers<T> {
   readonly notes: readonly string[];
 }
 
+export interface LayersWithTargets extends OverlaybdLayers<Descriptor> {
+  /** The digest of the target of each turboOCI layer. */
+  readonly targets: ReadonlyMap<Descriptor, string>;
+}
+
 /** Looks at the bytes of a layer; null if they are not at hand. */
 export type LookAtLayer = ((layer: Descriptor) => Promise<BlobKind>) | null;
 
@@ -70,9 +75,17 @@ export async function overlaybdLayers(
   layers: readonly Descriptor[],
   name: string,
   look: LookAtLayer,
-): Promise<OverlaybdLayers<Descriptor> | null> {
+): Promise<LayersWithTargets | null> {
   const where = placeIn(name, layers);
-  const kinds = layers.map((layer, i) => kindByDescriptor(layer, where(i)));
+  const targets = new Map<Descriptor, string>();
+  const kinds = layers.map((layer, i): LayerKind => {
+    const kind = kindByDescriptor(layer, where(i));
+    const target = kind === 'turbo' ? targetDigestOf(layer) : undefined;
+    if (target === undefined) return kind;
+    checkServedDigest(target, where(i));
+    targets.set(layer, target);
+    return 'data';
+  });
   const notes: string[] = [];
   await lookAtUnknown(layers, kinds, look, name, notes);
   const found = stackOf(layers, kinds, name, ({ mediaType, digest }) => {
@@ -80,7 +93,11 @@ export async function overlaybdLayers(
   });
   if (!found) return null;
   for (const [i, { digest }] of layers.entries()) checkServedDigest(digest, where(i));
-  return { ...found, notes: [...notes, ...found.notes] };
+  return { ...found, targets, notes: [...notes, ...found.notes] };
+}
+
+function targetDigestOf({ annotations }: Descriptor): string | undefined {
+  return annotations.get(ANNOTATION.turboTarget) ?? annotations.get(ANNOTATION.fastociTarget);
 }
 
 /**
@@ -88,7 +105,7 @@ export async function overlaybdLayers(
  * says what is wrong with it.
  * @param name of the image, for messages
  * @returns null for an ordinary image
- * @throws OverlaybdError UNSUPPORTED for turboOCI and for ordinary layers in between, BAD_FORMAT, LIMIT
+ * @throws OverlaybdError UNSUPPORTED for turboOCI without a target and for ordinary layers in between, BAD_FORMAT, LIMIT
  */
 export function stackOf<T>(
   layers: readonly T[],
@@ -154,7 +171,7 @@ function turboError(where: string): OverlaybdError {
   const what = 'a turboOCI layer (an index over an ordinary layer)';
   return new OverlaybdError(
     'UNSUPPORTED',
-    `${where}: ${what}: not supported yet; convert the image to native overlaybd (convertor --overlaybd)`,
+    `${where}: ${what}, and no annotation names the ordinary layer: a tool must have dropped it; copy or convert the image again`,
   );
 }
 

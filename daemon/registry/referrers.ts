@@ -3,7 +3,7 @@
 
 import { OverlaybdError } from '../errors.js';
 import { parseManifest, type Descriptor } from './manifest.js';
-import { CREATED, OVERLAYBD_ARTIFACTS, SOCI_ARTIFACTS, TURBO_ARTIFACT } from './media-types.js';
+import { CREATED, OVERLAYBD_ARTIFACTS, SOCI_ARTIFACTS } from './media-types.js';
 
 /** The tag under which registries without the API have the index of referrers. */
 export function fallbackTag(digest: string): string {
@@ -48,12 +48,7 @@ export function sociReferrers(entries: readonly Descriptor[]): Descriptor[] {
     .toSorted((a, b) => createdAt(b) - createdAt(a));
 }
 
-/** Whether any is an overlaybd image, even one that is not served, or a SOCI index. */
+/** Whether any is an overlaybd image or a SOCI index. */
 export function hasUsefulReferrer(entries: readonly Descriptor[]): boolean {
-  if (hasTurboReferrer(entries) || sociReferrers(entries).length > 0) return true;
-  return entries.some((entry) => rank(entry) >= 0);
-}
-
-export function hasTurboReferrer(entries: readonly Descriptor[]): boolean {
-  return entries.some(({ artifactType }) => artifactType === TURBO_ARTIFACT);
+  return sociReferrers(entries).length > 0 || entries.some((entry) => rank(entry) >= 0);
 }

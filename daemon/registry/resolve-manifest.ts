@@ -5,7 +5,7 @@ import { keyOfRef, type BlobRef } from '../blob/blob-ref.js';
 import { OverlaybdError, messageOf, type ErrorCode } from '../errors.js';
 import { counted } from '../lib/counted.js';
 import { checkServedDigest } from './digest.js';
-import type { FetchedManifest, ResolvedImage } from './manifest-source.js';
+import type { FetchedManifest, ResolvedImage, TargetName } from './manifest-source.js';
 import {
   parseManifest,
   type Descriptor,
@@ -14,9 +14,9 @@ import {
   type Platform,
 } from './manifest.js';
 import { isCompressedType, isManifestType, isIndexType, OCI_MANIFEST } from './media-types.js';
-import { overlaybdLayers, type LookAtLayer, type OverlaybdLayers } from './overlaybd-layers.js';
+import { overlaybdLayers, type LayersWithTargets, type LookAtLayer } from './overlaybd-layers.js';
 import { chooseEntry } from './platform.js';
-import { hasTurboReferrer, overlaybdReferrers, sociReferrers } from './referrers.js';
+import { overlaybdReferrers, sociReferrers } from './referrers.js';
 import { namedSociIndex, sociImage, type PlainImage } from './soci-index.js';
 import { tocsOf, type TocDigests } from './toc-annotations.js';
 
@@ -39,6 +39,8 @@ export interface ImagePlace {
   /** Never rejects because of the registry. */
   referrers(digest: string): Promise<FoundReferrers>;
   blob(layer: Descriptor): BlobRef;
+  /** A blob that no descriptor names. */
+  target(digest: string): TargetName;
   readonly look: LookAtLayer;
   /** Whether all bytes of its layers are on a disk: an ordinary image is served by reading them when it is opened. */
   readonly hasAllBytes: boolean;
@@ -105,26 +107,50 @@ async function descend(
   );
 }
 
-function layersOf(
-  { manifest }: Reached,
-  place: ImagePlace,
-): Promise<OverlaybdLayers<Descriptor> | null> {
+function layersOf({ manifest }: Reached, place: ImagePlace): Promise<LayersWithTargets | null> {
   return overlaybdLayers(manifest.layers, place.name, place.look);
 }
 
 function imageOf(
   { digest }: Reached,
-  { lowers, trace, notes }: OverlaybdLayers<Descriptor>,
+  { lowers, trace, notes, targets }: LayersWithTargets,
   place: ImagePlace,
   before: readonly string[],
+  ordinary: readonly Descriptor[] = [],
 ): ResolvedImage {
   return {
     name: place.name,
     digest,
     lowers: lowers.map((layer) => place.blob(layer)),
+    ...(targets.size > 0 && { targets: targetNames(targets, place, ordinary) }),
     trace: trace && place.blob(trace),
     notes: [...before, ...notes],
   };
+}
+
+/**
+ * @param ordinary the layers of the image that was converted, if its manifest is known: they say the sizes
+ * @throws OverlaybdError BAD_FORMAT for a layer that is there twice with different targets
+ */
+function targetNames(
+  targets: ReadonlyMap<Descriptor, string>,
+  place: ImagePlace,
+  ordinary: readonly Descriptor[],
+): Map<string, TargetName> {
+  const digests = new Map<string, string>();
+  for (const [layer, digest] of targets) {
+    const key = keyOfRef(place.blob(layer));
+    if ((digests.get(key) ?? digest) !== digest) {
+      const message = `${place.name}: the turboOCI layer ${layer.digest} has two targets`;
+      throw new OverlaybdError('BAD_FORMAT', message);
+    }
+    digests.set(key, digest);
+  }
+  const nameOf = (digest: string): TargetName => {
+    const known = ordinary.find((layer) => layer.digest === digest);
+    return known ? place.blob(known) : place.target(digest);
+  };
+  return new Map([...digests].map(([key, digest]) => [key, nameOf(digest)]));
 }
 
 /** An image whose manifest says what the tables of contents of its layers are: it is served as it is. */
@@ -184,16 +210,14 @@ async function resolveReferrer(
   before: readonly string[],
 ): Promise<ResolvedImage> {
   const problems = [...before];
-  let hasTurbo = false;
   let indexes: readonly Descriptor[] = [];
   for (const { digest: subject } of plain.path) {
     const { entries, problem } = await place.referrers(subject);
     if (problem !== null) problems.push(problem);
-    hasTurbo ||= hasTurboReferrer(entries);
     if (subject === plain.digest) indexes = sociReferrers(entries);
     for (const entry of overlaybdReferrers(entries).slice(0, MAX_REFERRERS_TRIED)) {
       try {
-        return await openReferrer(entry, subject, place, platform);
+        return await openReferrer(entry, subject, plain, place, platform);
       } catch (error) {
         if (!(error instanceof OverlaybdError) || !OF_ONE_REFERRER.has(error.code)) throw error;
         problems.push(`its referrer ${entry.digest} cannot be used: ${messageOf(error)}`);
@@ -201,11 +225,7 @@ async function resolveReferrer(
     }
   }
   const image = await sociReferrer(plain, place, indexes, problems);
-  return (
-    image ??
-    archivesOf(plain, place, problems) ??
-    failOrdinary(plain, place.name, hasTurbo, problems)
-  );
+  return image ?? archivesOf(plain, place, problems) ?? failOrdinary(plain, place.name, problems);
 }
 
 /**
@@ -259,6 +279,7 @@ export function ordinaryNote(name: string): string {
 async function openReferrer(
   entry: Descriptor,
   subject: string,
+  plain: Reached,
   place: ImagePlace,
   platform: Platform,
 ): Promise<ResolvedImage> {
@@ -270,19 +291,17 @@ async function openReferrer(
   const layers = await layersOf(reached, place);
   if (!layers) throw new OverlaybdError('UNSUPPORTED', `${place.name}: it has ordinary layers`);
   const note = `${place.name}: an ordinary image; the overlaybd image ${entry.digest} refers to it and is used`;
-  return imageOf(reached, layers, place, [note]);
+  return imageOf(reached, layers, place, [note], plain.manifest.layers);
 }
 
 function failOrdinary(
   { manifest, digest }: Reached,
   name: string,
-  hasTurbo: boolean,
   problems: readonly string[],
 ): never {
   const { layers } = manifest;
   const reasons = [...new Set(problems)].join('; ');
-  const none = hasTurbo ? 'only a turboOCI one refers to it' : 'none refers to it';
-  const why = reasons === '' ? none : `no referrer can be used: ${reasons}`;
+  const why = reasons === '' ? 'none refers to it' : `no referrer can be used: ${reasons}`;
   const advice =
     'convert it (convertor --repository HOST/REPOSITORY --input-tag TAG --overlaybd NEW_TAG), ' +
     'or name the tag of the converted image';

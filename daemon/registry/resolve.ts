@@ -95,6 +95,7 @@ function placeOf(
       return found;
     },
     referrers: (digest) => findReferrers(digest, name, pull, manifests),
+    target: (digest) => ({ kind: 'unsized', host, repository, digest }),
     hasAllBytes: false,
     look: source.head
       ? async (layer) => {

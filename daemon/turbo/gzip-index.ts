@@ -69,6 +69,12 @@ function spanBetween(
   return { begin, bits, stored: end.stored - begin, plain: end.plain - plain };
 }
 
+/** The size that the header of an index claims for its blob. @throws OverlaybdError as readGzipIndex */
+export async function indexedSize(index: BlobSource): Promise<number> {
+  const head = await readFully(index, 0, Math.min(index.size, INDEX_HEADER_SIZE));
+  return parseIndexHeader(head, index.name, { index: index.size, gzip: null }).gzipSize;
+}
+
 class IndexReader {
   readonly #bytes: Buffer;
   readonly #blob: string;

@@ -1,6 +1,7 @@
 // Parses and checks the header of turboOCI's gzip index ("turboOCI" in docs/formats.md). Pure. All numbers are
 // little-endian, and signed in the reference; here a negative one is far above its limit.
 
+import { MAX_BLOB_BYTES } from '../blob/chunk-map.js';
 import { formatError } from '../errors.js';
 import { hex32, hexOf, u64Exact, u64le, viewOf } from '../lib/bytes.js';
 import { crc32c } from '../native/crc32c.js';
@@ -39,6 +40,8 @@ export interface IndexHeader {
   readonly algorithm: (typeof ALGORITHMS)[number];
   /** Checkpoints. */
   readonly count: number;
+  /** Bytes of the gzip blob. */
+  readonly gzipSize: number;
   /** Bytes of what the gzip blob inflates to. */
   readonly plainSize: number;
   /** Byte offset of the checkpoints in the index; they end with it. */
@@ -49,8 +52,8 @@ export interface IndexHeader {
 export interface IndexedSizes {
   /** Bytes of the index. */
   readonly index: number;
-  /** Bytes of the gzip blob. */
-  readonly gzip: number;
+  /** Bytes of the gzip blob; null: not known, so that what the header says is a claim. */
+  readonly gzip: number | null;
 }
 
 /**
@@ -100,11 +103,16 @@ export function parseIndexHeader(bytes: Buffer, blob: string, sizes: IndexedSize
     if (got !== size) bad(field, what, `${size}`, `${got}`);
   }
   const count = number(INDEX_FIELD.count, 'number of checkpoints', 1, MAX_CHECKPOINTS);
-  number(INDEX_FIELD.gzipSize, 'size of the gzip blob', sizes.gzip, sizes.gzip);
+  const gzipSize = number(
+    INDEX_FIELD.gzipSize,
+    'size of the gzip blob',
+    sizes.gzip ?? 1,
+    sizes.gzip ?? MAX_BLOB_BYTES,
+  );
   number(INDEX_FIELD.indexSize, 'size of the index', sizes.index, sizes.index);
   const plainSize = number(INDEX_FIELD.plainSize, 'plain size', 1, MAX_PLAIN_BYTES);
   const areaBegin = number(INDEX_FIELD.areaBegin, 'area', INDEX_HEADER_SIZE, sizes.index);
   const areaSize = sizes.index - areaBegin;
   number(INDEX_FIELD.areaSize, 'size of the area', areaSize, areaSize);
-  return { algorithm, count, plainSize, areaBegin };
+  return { algorithm, count, gzipSize, plainSize, areaBegin };
 }

@@ -256,10 +256,7 @@ await test('a trace, a referrer and a missing blob', { skip }, async (t) => {
     'v1',
     '--oci',
   ]);
-  await t.rejects(resolve(`oci:${folder}/d:v1`), {
-    code: 'UNSUPPORTED',
-    message: /layer 0 of 1: a turboOCI layer/,
-  });
+  t.equal((await resolve(`oci:${folder}/d:v1`)).targets?.size, 1);
 });
 
 await test('blobs are the bytes that the digests say', { skip }, async (t) => {

@@ -34,6 +34,7 @@ async function find(layers: Json[], kinds?: BlobKind[]) {
     lowers: found?.lowers.map((layer) => all.indexOf(layer)) ?? null,
     trace: found?.trace ? all.indexOf(found.trace) : null,
     notes: found?.notes ?? [],
+    targets: [...(found?.targets ?? [])].map(([layer, target]) => [all.indexOf(layer), target]),
     looked,
   };
 }
@@ -78,7 +79,13 @@ await test('acceleration layers are never part of the disk', async (t) => {
 
 await test('an ordinary image', async (t) => {
   const gzip = plain('a', OCI_GZIP_LAYER);
-  t.same(await find([gzip, gzip]), { lowers: null, trace: null, notes: [], looked: [] });
+  t.same(await find([gzip, gzip]), {
+    lowers: null,
+    trace: null,
+    notes: [],
+    targets: [],
+    looked: [],
+  });
   t.match(await find([]), { lowers: null });
   t.match(await find([plain('a')]), { lowers: null });
   // One look is enough.
@@ -106,21 +113,27 @@ await test('an unknown layer among others', async (t) => {
   await t.rejects(find([native('a'), plain('b', OCI_GZIP_LAYER)]), ordinary);
 });
 
+const turbo = (keys: Json): Json => overlaybdLayer('b', keys, OCI_GZIP_LAYER);
+
 await test('turboOCI and its old name', async (t) => {
   const target = descriptor(OCI_GZIP_LAYER, 'target')['digest'];
+  for (const keys of [{ 'turbo-oci/target-digest': target }, { 'fastoci/target-digest': target }]) {
+    const found = await find([native('a'), turbo(keys)]);
+    t.match(found, { lowers: [0, 1], targets: [[1, target]], notes: [] });
+  }
   const refusal = {
     code: 'UNSUPPORTED',
-    message: /^app:1: layer 1 of 2: a turboOCI layer .*not supported yet/,
+    message: /^app:1: layer 1 of 2: a turboOCI layer .*no annotation names the ordinary layer/,
   };
-  for (const keys of [
-    { 'turbo-oci/target-digest': target },
-    { 'fastoci/target-digest': target },
-    { version: '0.1.0-turbo.ociv1' },
-    { version: '0.1.0-fastoci' },
-  ]) {
-    await t.rejects(find([native('a'), overlaybdLayer('b', keys, OCI_GZIP_LAYER)]), refusal);
+  for (const version of ['0.1.0-turbo.ociv1', '0.1.0-fastoci']) {
+    await t.rejects(find([native('a'), turbo({ version })]), refusal);
   }
   await t.rejects(find([plain('a'), plain('b')], ['data', 'turbo']), refusal);
+  const other = { 'turbo-oci/target-digest': `sha512:${'0'.repeat(128)}` };
+  await t.rejects(find([native('a'), turbo(other)]), { code: 'UNSUPPORTED', message: /sha512/ });
+  await t.rejects(find([native('a'), turbo({ 'turbo-oci/target-digest': '../x' })]), {
+    message: /^app:1: layer 1 of 2: /,
+  });
 });
 
 await test('annotations that contradict the descriptor', async (t) => {

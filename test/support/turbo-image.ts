@@ -1,0 +1,88 @@
+// A turboOCI image of two layers over ordinary ones in gzip, as the convertor makes it, and the device that it is.
+import { gzipSync } from 'node:zlib';
+import { writeArchive } from './archive-writer.js';
+import { gzipIndexOf, writeGzipIndex } from './gzip-index-writer.js';
+import type { LayoutWriter } from './layout-writer.js';
+import { writeLsmt, type LsmtSegment } from './lsmt-writer.js';
+import { imageManifest, OCI_GZIP_LAYER, sha256, type Json } from './memory-registry.js';
+import { randomBytes, textBytes } from './pattern.js';
+import { writeZfile } from './zfile-writer.js';
+
+const SECTOR = 512;
+const SIZE = 4 << 20;
+const SPAN_SIZE = 200_000;
+
+export interface TurboImage {
+  /** Descriptors of the layers, bottom first. */
+  readonly layers: readonly Json[];
+  /** Of the ordinary layers in gzip. */
+  readonly targets: readonly Json[];
+  readonly device: Buffer;
+}
+
+export interface TurboOptions {
+  /** Annotations of the layers, without their prefix. */
+  readonly keys?: (target: string) => Json;
+  readonly metadata?: string;
+  readonly marker?: string;
+}
+
+/** Writes the blobs of both images, and no manifest. */
+async function writeTurboImage(
+  layout: LayoutWriter,
+  {
+    keys = (target) => ({ version: '0.1.0-turbo.ociv1', 'turbo-oci/target-digest': target }),
+    metadata = 'ext4.fs.meta',
+    marker = '.turbo.ociv1',
+  }: TurboOptions = {},
+): Promise<TurboImage> {
+  const device = Buffer.alloc(SIZE);
+  const layers: Json[] = [];
+  const targets: Json[] = [];
+  for (const seed of [1, 2]) {
+    const tar = writeArchive([
+      { name: 'text', content: textBytes(seed, 1_000_000) },
+      { name: 'data', content: randomBytes(seed, 500_000) },
+    ]);
+    const own = randomBytes(seed + 10, 9 * SECTOR);
+    const from = (seed - 1) * 1500;
+    const segments: LsmtSegment[] = [
+      { offset: from, length: 9, data: own, tag: 0 },
+      { offset: from + 20, length: 2000, moffset: 1, tag: 1 },
+      { offset: from + 2100, length: 700, moffset: 2100, tag: 1 },
+    ];
+    own.copy(device, from * SECTOR);
+    tar.copy(device, (from + 20) * SECTOR, SECTOR, 2001 * SECTOR);
+    tar.copy(device, (from + 2100) * SECTOR, 2100 * SECTOR, 2800 * SECTOR);
+    const gzip = gzipSync(tar);
+    const blob = gzipSync(
+      writeArchive([
+        { name: marker, content: '' },
+        { name: metadata, content: writeZfile(writeLsmt({ virtualSize: SIZE, segments })) },
+        { name: 'gzip.meta', content: writeGzipIndex(await gzipIndexOf(gzip, SPAN_SIZE)) },
+      ]),
+    );
+    targets.push(layout.blob(gzip, null, OCI_GZIP_LAYER));
+    layers.push(layout.blob(blob, keys(sha256(gzip)), OCI_GZIP_LAYER));
+  }
+  return { layers, targets, device };
+}
+
+/** The same with manifests: of the turboOCI image, and of the ordinary one if `plainTag` is given. */
+export async function writeTurboLayout(
+  layout: LayoutWriter,
+  tag: string,
+  plainTag: string | null = null,
+  options: TurboOptions = {},
+): Promise<TurboImage> {
+  const image = await writeTurboImage(layout, options);
+  if (plainTag === null) {
+    layout.manifest(imageManifest([...image.layers]), tag);
+    return image;
+  }
+  const subject = layout.manifest(imageManifest([...image.targets]), plainTag);
+  const artifactType = 'application/vnd.containerd.overlaybd.turbo.v1+json';
+  const manifest = { ...imageManifest([...image.layers]), subject, artifactType };
+  layout.manifest(manifest, '', { artifactType });
+  return image;
+}
