@@ -1,4 +1,4 @@
-// Image formats as a target: damaged layers, uppers and tables of contents, opened and read as in test/property/hostile.test.ts, which
+// Image formats as a target: damaged layers, uppers, tables of contents and ztocs, opened and read as in test/property/hostile.test.ts, which
 // states the invariants; here for any length of time.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,6 +14,7 @@ import {
   upper,
 } from '../support/hostile-blobs.js';
 import { hostileToc, writeHostileToc } from '../support/hostile-tocs.js';
+import { hostileZtoc, ztocMustBeHandled } from '../support/hostile-ztocs.js';
 import type { Target } from './run.js';
 
 const some = fc.array(mutation, { maxLength: 3 });
@@ -25,6 +26,7 @@ const caseOf = fc.oneof(
   }),
   fc.record({ kind: fc.constant('upper' as const), data: some, index: some }),
   fc.record({ kind: fc.constant('table of contents' as const), toc: hostileToc }),
+  fc.record({ kind: fc.constant('ztoc' as const), ztoc: hostileZtoc }),
 );
 
 export function formatsTarget(): Target {
@@ -51,6 +53,11 @@ export function formatsTarget(): Target {
         count(`${played.kind} of ${played.toc.form}`);
         writeFileSync(bad, writeHostileToc(played.toc));
         await mustBeHandled([bad]);
+        return;
+      }
+      if (played.kind === 'ztoc') {
+        count(`${played.ztoc.damaged} of SOCI, ${played.ztoc.form}`);
+        await ztocMustBeHandled(folder, played.ztoc);
         return;
       }
       const damages = played.kind === 'upper' ? [...played.data, ...played.index] : played.damage;

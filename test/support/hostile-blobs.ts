@@ -88,7 +88,7 @@ export const blobs: Readonly<Record<string, Buffer>> = {
 };
 
 /** Numbers that may overflow, as little-endian u64. */
-const NUMBERS = [
+export const NUMBERS = [
   0n,
   1n,
   7n,
