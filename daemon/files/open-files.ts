@@ -4,11 +4,16 @@ import { OverlaybdError } from '../errors.js';
 import type { Beside } from '../image/image-source.js';
 import { sourceOfWords } from '../image/image-source.js';
 import { openStack, type OpenedLayer, type StackOptions } from '../image/open-stack.js';
-import { planImage } from '../image/plan.js';
-import { contentSources, isOfTrees, treesOf, type ContentSource } from '../image/tree-image.js';
+import { planImage, type ImagePlan } from '../image/plan.js';
+import {
+  contentSources,
+  isOfTrees,
+  mergedTree,
+  treesOf,
+  type ContentSource,
+} from '../image/tree-image.js';
 import { inspectionOptions } from '../inspect/open-for-inspection.js';
 import type { Remote } from '../registry/remote.js';
-import { mergeLayers } from '../tree/merge.js';
 import { treeRoot, type OpenSource } from './tree-files.js';
 import type { ImageFile } from './image-file.js';
 
@@ -40,16 +45,22 @@ export async function withFiles<T>(
     const layers = await openStack(plan, options);
     for (const note of plan.notes) tell(note);
     if (!isOfTrees(layers)) throw notOfFiles(plan.name);
-    return await use(rootOf(layers, plan.name, options));
+    return await use(rootOf(layers, plan, options));
   } finally {
     options.files.release();
   }
 }
 
-function rootOf(layers: readonly OpenedLayer[], name: string, options: StackOptions): ImageFile {
+function rootOf(
+  layers: readonly OpenedLayer[],
+  { name, layer }: ImagePlan,
+  options: StackOptions,
+): ImageFile {
   const trees = treesOf(layers, name);
   const sources = contentSources(layers, trees);
-  return treeRoot(mergeLayers(trees), sourceOpener(sources, options));
+  const isAlone = layer !== undefined;
+  const tree = mergedTree(trees, isAlone);
+  return treeRoot(tree, sourceOpener(sources, options), isAlone ? [layer] : undefined);
 }
 
 function sourceOpener(

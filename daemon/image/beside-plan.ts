@@ -15,6 +15,15 @@ export interface PlannedBeside {
   readonly ztocs?: ReadonlyMap<string, ZtocRef>;
 }
 
+/** What a choice changes of a plan. */
+interface ChosenPlan {
+  readonly name: string;
+  readonly lowers: readonly BlobRef[];
+  readonly upper: unknown;
+  readonly trace: unknown;
+  readonly mayBeRaw: boolean;
+}
+
 /**
  * @param named what the image was given as
  * @throws OverlaybdError BAD_ARGUMENT if nothing may lie beside that
@@ -53,6 +62,25 @@ export function planBeside(
     tocBlob: tocBlob === null ? null : absoluteRef(fileRef(tocBlob)),
     ...(hasZtocs && { ztocs: ztocsOf(lowers, ztocs, tocDigest) }),
   };
+}
+
+/**
+ * The plan of one layer alone, if the command line chooses one.
+ * @throws OverlaybdError BAD_ARGUMENT if the image has no such layer
+ */
+export function withChoices<Plan extends ChosenPlan>(
+  plan: Plan,
+  { layer, insecureToc }: Partial<Beside> = {},
+): Plan {
+  const chosen = insecureToc ? { ...plan, insecureToc } : plan;
+  if (layer === undefined) return chosen;
+  const ref = plan.lowers[layer];
+  if (ref) {
+    const name = `${plan.name} (layer ${layer})`;
+    return { ...chosen, name, lowers: [ref], upper: null, trace: null, mayBeRaw: false, layer };
+  }
+  const message = `${plan.name}: --layer ${layer}: it has ${counted(plan.lowers.length, 'layer')}, and the bottom one is 0`;
+  throw new OverlaybdError('BAD_ARGUMENT', message);
 }
 
 function ztocsOf(

@@ -54,12 +54,14 @@ export async function marksOf(plan: ImagePlan, files: ImageBlobs): Promise<Image
     sampleOf(await files.openPlain(ref)),
   );
   for (const { size, head, tail } of ztocs) hash.update(`${size}\n`).update(head).update(tail);
+  if (plan.layer !== undefined) hash.update('layer alone');
   return {
     fingerprint: hash.digest('hex'),
     identity: [
       ...samples.map(({ key }) => key),
       ...(plan.tocs ? tocs : []),
       ...unsized.map((digest) => `target ${digest}`),
+      ...(plan.layer === undefined ? [] : ['layer alone']),
       ...(tocBlob ? [`toc blob ${tocBlob.key}`] : []),
       ...[...(plan.ztocs ?? [])].map(
         ([layer, { digest }], i) => `ztoc ${ztocs[i]?.key ?? ''} ${digest ?? '-'} of ${layer}`,
@@ -76,9 +78,10 @@ function tocText(toc: TocDigests | undefined): string {
  * What the UUID of a file system comes from that is made of the image's layers: their digests, if all have one, or else
  * the fingerprint. Every host gets the same.
  */
-export function uuidSeedOf({ lowers }: ImagePlan, { fingerprint }: ImageMarks): string[] {
+export function uuidSeedOf({ lowers, layer }: ImagePlan, { fingerprint }: ImageMarks): string[] {
   const digests = lowers.flatMap((ref) => (ref.kind === 'registry' ? [ref.digest] : []));
-  return digests.length === lowers.length ? digests : [fingerprint];
+  const seed = digests.length === lowers.length ? digests : [fingerprint];
+  return layer === undefined ? seed : [...seed, 'layer alone'];
 }
 
 interface Sample {

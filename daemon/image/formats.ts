@@ -264,7 +264,7 @@ function checkToc({ needsToc }: ContentRules, digest: string | null, blob: strin
   const what = 'a table of contents whose digest the manifest does not have';
   throw new OverlaybdError(
     'UNSUPPORTED',
-    `${blob}: ${what}, so that nothing in it can be verified`,
+    `${blob}: ${what}, so that nothing in it can be verified; --insecure-toc opens it`,
   );
 }
 

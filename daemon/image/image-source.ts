@@ -19,6 +19,10 @@ export interface Beside {
   readonly tocDigest: string | null;
   /** The path of the ztoc of each layer, null for a layer without one; empty: no layer has one. */
   readonly ztocs: readonly (string | null)[];
+  /** Only this layer, 0 is the bottom: its tree alone, with its whiteouts; absent: all layers. */
+  readonly layer?: number;
+  /** Whether layers of an image may have tables of contents that the manifest has no digest of; absent: no. */
+  readonly insecureToc?: true;
 }
 
 /** The source that words of a command line, a configuration or a request name. */

@@ -86,7 +86,7 @@ function treesOf(layers: readonly OpenedLayer[]): LayerTree[] {
  */
 export async function openLower(
   ref: BlobRef,
-  { mayBeRaw, tocs, tocBlob, targets, ztocs }: ImagePlan,
+  { mayBeRaw, tocs, tocBlob, targets, ztocs, insecureToc, layer: alone }: ImagePlan,
   options: StackOptions,
   contents = new Map<string, LayerContent>(),
 ): Promise<OpenedLayer> {
@@ -103,7 +103,7 @@ export async function openLower(
     mayBeRaw,
     mayBeUpper: mayBeUpper && mayBeRaw,
     toc,
-    needsToc: tocs !== null,
+    needsToc: tocs !== null && !insecureToc,
     tocSource: tocBlob && (await plainSource(tocBlob)),
     target: target && target.source,
     ztoc: ztoc && { source: await plainSource(ztoc.ref), digest: ztoc.digest },
@@ -117,6 +117,10 @@ export async function openLower(
   ].join(' ');
   const content = contents.get(key) ?? (await openContent(inner, rules, options));
   contents.set(key, content);
+  if (alone !== undefined && content.kind !== 'tree') {
+    const message = `${inner.source.name}: --layer is for layers of files, and this is none`;
+    throw new OverlaybdError('UNSUPPORTED', message);
+  }
   const blobs = [blob, ...blobsOf(target)] as const;
   return { ref, indexRef: null, role: 'lower', blobs, inner, content, target };
 }

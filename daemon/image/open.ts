@@ -187,7 +187,9 @@ async function mergedDisk(
   const { name } = plan;
   const [bottom] = layers;
   if (isOfTrees(layers)) {
-    return treeDisk(treeImage(layers, name, uuidSeedOf(plan, marks), effort), layers.length, files);
+    const isAlone = plan.layer !== undefined;
+    const image = treeImage(layers, name, uuidSeedOf(plan, marks), effort, isAlone);
+    return treeDisk(image, layers.length, files);
   }
   if (bottom?.content.kind === 'raw') return rawDisk(bottom, bottom.content.doubts, strict);
   const stack = lsmtLayersOf(layers);

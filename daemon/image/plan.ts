@@ -27,7 +27,7 @@ import type { TocDigests } from '../registry/toc-annotations.js';
 import { parseRepoBlobUrl, type RepositoryUrl } from '../registry/repo-blob-url.js';
 import type { PooledBlob } from './blob-pool.js';
 import type { Beside } from './image-source.js';
-import { checkBeside, checkZtocs, planBeside } from './beside-plan.js';
+import { checkBeside, checkZtocs, planBeside, withChoices } from './beside-plan.js';
 import type { ImageBlobs } from './image-blobs.js';
 import { locate } from './config-paths.js';
 import { findTargets, targetsInLayers } from './plan-targets.js';
@@ -67,6 +67,10 @@ export interface ImagePlan {
   readonly targets: ReadonlyMap<string, TargetRefs> | null;
   /** The ztocs of layers, by the key of the layer's name. A layer that is not in it has none; absent: no layer has one. */
   readonly ztocs?: ReadonlyMap<string, ZtocRef>;
+  /** The number of the only layer, whose tree is served alone; absent: all layers are merged. */
+  readonly layer?: number;
+  /** Whether tables of contents may have no digest in the manifest; absent: no. */
+  readonly insecureToc?: true;
   /** What the operator should know, but need not act on. */
   readonly notes: readonly string[];
 }
@@ -87,7 +91,15 @@ export interface PlanOptions {
 export async function planImage(
   blobs: readonly BlobRef[],
   files: ImageBlobs,
-  { effort, remote, beside }: PlanOptions = { effort: UNBOUNDED, remote: noImages },
+  options: PlanOptions = { effort: UNBOUNDED, remote: noImages },
+): Promise<ImagePlan> {
+  return withChoices(await planAll(blobs, files, options), options.beside);
+}
+
+async function planAll(
+  blobs: readonly BlobRef[],
+  files: ImageBlobs,
+  { effort, remote, beside }: PlanOptions,
 ): Promise<ImagePlan> {
   const [first] = blobs;
   if (first === undefined) throw new OverlaybdError('BAD_ARGUMENT', 'no image is named');

@@ -9,7 +9,8 @@ import { counted } from '../lib/counted.js';
 import type { Effort } from '../lib/effort.js';
 import type { LsmtIndexData } from '../lsmt/merged-index.js';
 import type { LayerTree } from '../tree/layer-tree.js';
-import { mergeLayers } from '../tree/merge.js';
+import { layerAlone, mergeLayers } from '../tree/merge.js';
+import type { MergedTree } from '../tree/merged-tree.js';
 import { shownPath } from '../tree/names.js';
 import type { PooledBlob } from './blob-pool.js';
 import type { OpenedLayer } from './open-stack.js';
@@ -43,6 +44,7 @@ export function isOfTrees(layers: readonly OpenedLayer[]): boolean {
 
 /**
  * Merges and writes the layers of an image.
+ * @param isAlone whether it is one layer of an image, whose whiteouts are shown
  * @param layers all of them, bottom first
  * @param uuidSeed what the image is made of
  * @throws OverlaybdError BAD_FORMAT, LIMIT
@@ -52,10 +54,11 @@ export function treeImage(
   name: string,
   uuidSeed: readonly string[],
   effort: Effort,
+  isAlone = false,
 ): TreeImage {
   const trees = treesOf(layers, name);
   effort.spend(UNITS_AN_ENTRY * trees.reduce((sum, { count }) => sum + count, 0));
-  const written = writeErofs(mergeLayers(trees), { uuidSeed });
+  const written = writeErofs(mergedTree(trees, isAlone), { uuidSeed });
   const { metadata: memory, rows, deviceSize, dropped } = written;
   const index = indexOf(rows, deviceSize, name);
   const sourceLayers = sourceLayersOf(trees);
@@ -74,6 +77,15 @@ export function treeImage(
     sourceLayers,
     notes,
   };
+}
+
+/**
+ * The tree of an image.
+ * @param isAlone as of {@link treeImage}
+ * @throws OverlaybdError BAD_FORMAT, LIMIT
+ */
+export function mergedTree(trees: readonly LayerTree[], isAlone: boolean): MergedTree {
+  return isAlone ? layerAlone(trees[0] as LayerTree) : mergeLayers(trees);
 }
 
 /**

@@ -75,7 +75,13 @@ export async function imageFacts(image: InspectedImage): Promise<ImageFacts> {
   const [first] = opened;
   const isRaw = first?.content.kind === 'raw';
   const tree = isOfTrees(opened)
-    ? treeImage(opened, plan.name, uuidSeedOf(plan, await image.marks()), UNBOUNDED)
+    ? treeImage(
+        opened,
+        plan.name,
+        uuidSeedOf(plan, await image.marks()),
+        UNBOUNDED,
+        plan.layer !== undefined,
+      )
     : null;
   const virtualSize =
     tree?.written.deviceSize ?? (isRaw ? first.inner.source.size : sizeOf(stack, layers));

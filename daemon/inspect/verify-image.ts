@@ -149,7 +149,7 @@ async function verifyPlan(
   run.notes.push(...plan.notes);
   const opening = new OpeningFindings(problems);
   run.layers = await tryLayers(plan, tools, opening);
-  await checkStack(plan.name, run.layers, problems, run);
+  await checkStack(plan, run.layers, problems, run);
   const checks = dataChecks(run.layers, problems, tools.readers);
   run.total = checks.reduce((sum, { check }) => sum + check.bytes, 0);
   for (const { layer, check } of checks) {
@@ -243,7 +243,7 @@ class OpeningFindings {
 
 /** What only the layers together tell. */
 async function checkStack(
-  name: string,
+  { name, layer: alone }: ImagePlan,
   layers: readonly TriedLayer[],
   problems: ProblemList,
   run: Run,
@@ -272,7 +272,7 @@ async function checkStack(
     run.notes.push(
       ...opened.flatMap(({ content }) => (content.kind === 'tree' ? content.notes : [])),
     );
-    if (opened.length === layers.length) checkTrees(name, opened, problems);
+    if (opened.length === layers.length) checkTrees(name, opened, problems, alone !== undefined);
     return;
   }
   // A broken layer has its own problems, and may be the one that gives the size.
@@ -286,9 +286,14 @@ async function checkStack(
 }
 
 /** The layers may be good one by one, and not fit together. */
-function checkTrees(name: string, layers: readonly OpenedLayer[], problems: ProblemList): void {
+function checkTrees(
+  name: string,
+  layers: readonly OpenedLayer[],
+  problems: ProblemList,
+  isAlone: boolean,
+): void {
   try {
-    treeImage(layers, name, [], UNBOUNDED);
+    treeImage(layers, name, [], UNBOUNDED, isAlone);
   } catch (error) {
     problems.addError(null, error);
   }

@@ -41,7 +41,6 @@ export function mergeLayers(layers: readonly LayerTree[]): MergedTree {
 /**
  * The tree of one layer alone, as overlayfs wants it: a whiteout is a character device 0:0, and an opaque directory
  * is marked. What symlinks of other layers lead to is not known.
- * @internal for its unit test: no command serves one layer yet
  * @throws OverlaybdError as mergeLayers()
  */
 export function layerAlone(layer: LayerTree): MergedTree {

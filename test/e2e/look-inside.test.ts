@@ -14,9 +14,10 @@ import {
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import t from 'tap';
-import { commandLine, runDaemon, shortFolder } from '../support/daemon-process.js';
+import { commandLine, DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
 import { writeEstargz, type TocFile } from '../support/estargz-writer.js';
 import { requireLazyFixtures } from '../support/lazy-fixtures.js';
+import { RawNbdClient } from '../support/nbd-client.js';
 import { randomBytes, textBytes } from '../support/pattern.js';
 import { ImageLayout } from '../support/registry/image-layout.js';
 import { pushFiles, type FilesLayer } from '../support/registry/push-image.js';
@@ -98,6 +99,38 @@ await t.test('several layers given as files', async (test) => {
   test.equal(tree.stdout, 'bin\n└── noise\n\n0 directories, 1 file\n');
   const trees = await runDaemon(['tree', '--json', ...paths, '--', 'bin']);
   test.match(JSON.parse(trees.stdout), { files: [{ path: '/bin/noise', mode: '0755' }] });
+});
+
+await t.test('one layer alone', async (test) => {
+  const layout = new ImageLayout(join(shortFolder(test), 'layout'));
+  await pushFiles(layout, 'app', layers);
+  const name = `oci:${layout.folder}:app`;
+  const listed = await runDaemon(['ls', '-lR', '--layer', '2', name]);
+  test.match(listed.stdout, /^c--------- 1 0 0 0, 0 1970-01-01 00:00 gone$/m, listed.stderr);
+  const json = await runDaemon(['stat', '--json', '--layer', '2', name, 'words']);
+  test.match(JSON.parse(json.stdout), { files: [{ path: '/words', layer: 2 }] });
+  const verified = await runDaemon(['verify', '--layer', '0', name]);
+  test.equal(verified.code, 0, verified.stderr);
+  const none = await runDaemon(['inspect', '--layer', '3', name]);
+  test.equal(none.code, 2);
+  test.match(none.stderr, /--layer 3: it has 3 layers, and the bottom one is 0/);
+  const daemon = await DaemonProcess.start(test, [name, '--layer', '2']);
+  const client = await RawNbdClient.open(daemon.unix);
+  test.equal((await client.read(0, 4096)).readUInt32LE(1024), 0xe0f5_e1e2);
+  await client.disconnect();
+  await daemon.stop(test);
+});
+
+await t.test('tables of contents that nothing verifies need --insecure-toc', async (test) => {
+  const layout = new ImageLayout(join(shortFolder(test), 'layout'));
+  const [first, second, third] = layers as [FilesLayer, FilesLayer, FilesLayer];
+  await pushFiles(layout, 'app', [{ ...first, annotations: {} }, second, third]);
+  const name = `oci:${layout.folder}:app`;
+  const refused = await runDaemon(['ls', name]);
+  test.equal(refused.code, 1);
+  test.match(refused.stderr, /digest the manifest does not have.*--insecure-toc opens it/);
+  const listed = await runDaemon(['ls', '-R', '--insecure-toc', name]);
+  test.equal(listed.stdout, LISTED, listed.stderr);
 });
 
 await t.test('a path that is not there fails, and the others are shown', async (test) => {

@@ -10,7 +10,11 @@ export interface BesideArguments {
   'toc-blob'?: string | undefined;
   'toc-digest'?: string | undefined;
   ztoc?: string[] | undefined;
+  layer?: number | undefined;
+  'insecure-toc'?: boolean | undefined;
 }
+
+type LayerChoices = Pick<Beside, 'layer' | 'insecureToc'>;
 
 /** In place of a file: the layer has no ztoc. */
 const NO_ZTOC = 'none';
@@ -32,6 +36,15 @@ export function besideOptions<T>(yargs: Argv<T>): Argv<T & BesideArguments> {
       type: 'string',
       array: true,
       nargs: 1,
+    })
+    .option('layer', {
+      describe: 'N: only this layer of files, 0 is the bottom: its tree alone, with its whiteouts',
+      type: 'number',
+      requiresArg: true,
+    })
+    .option('insecure-toc', {
+      describe: 'open layers of an image although nothing verifies their tables of contents',
+      type: 'boolean',
     });
 }
 
@@ -43,20 +56,37 @@ export function besideOf(args: BesideArguments): Beside | null {
     throw badArgument('--toc-digest: "sha256:" and 64 digits 0-9, a-f are expected');
   }
   if (ztoc.includes('')) throw badArgument('--ztoc: an empty path');
-  if (tocBlob === undefined && tocDigest === undefined && ztoc.length === 0) return null;
+  const choices = choicesOf(args);
+  const isNone = tocBlob === undefined && tocDigest === undefined && ztoc.length === 0;
+  if (isNone && Object.keys(choices).length === 0) return null;
   return {
     tocBlob: tocBlob === undefined ? null : resolve(tocBlob),
     tocDigest: tocDigest ?? null,
     ztocs: ztoc.map((path) => (path === NO_ZTOC ? null : resolve(path))),
+    ...choices,
+  };
+}
+
+/** What is chosen of the layers, and not beside them. */
+function choicesOf({ layer, 'insecure-toc': insecure }: BesideArguments): LayerChoices {
+  if (layer !== undefined && !(Number.isInteger(layer) && layer >= 0)) {
+    throw badArgument('--layer: not a whole number from 0 on');
+  }
+  return {
+    ...(layer !== undefined && { layer }),
+    ...(insecure === true && { insecureToc: true as const }),
   };
 }
 
 /** The same as words of a command line. */
 export function besideWords(args: BesideArguments): string[] {
-  const { tocBlob = null, tocDigest = null, ztocs = [] } = besideOf(args) ?? {};
+  const beside = besideOf(args);
+  const { tocBlob = null, tocDigest = null, ztocs = [], layer, insecureToc } = beside ?? {};
   return [
     ...(tocBlob === null ? [] : ['--toc-blob', tocBlob]),
     ...(tocDigest === null ? [] : ['--toc-digest', tocDigest]),
     ...ztocs.flatMap((path) => ['--ztoc', path ?? NO_ZTOC]),
+    ...(layer === undefined ? [] : ['--layer', `${layer}`]),
+    ...(insecureToc ? ['--insecure-toc'] : []),
   ];
 }

@@ -52,7 +52,9 @@ export function exportsOf(args: ExportArguments, config: DaemonConfig): Map<stri
   const words = namedWords(imageWords(args.image));
   const beside = besideOf(args);
   if (beside && (words.length === 0 || (args.export ?? []).length > 0)) {
-    throw badArgument('--toc-blob, --toc-digest, --ztoc: for layers that are given as files');
+    throw badArgument(
+      '--toc-blob, --toc-digest, --ztoc, --layer, --insecure-toc: for an image of the command line',
+    );
   }
   if (words.length > 0) add(exports, '', sourceOfWords(words, partition, beside));
   for (const text of args.export ?? []) {

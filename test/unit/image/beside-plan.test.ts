@@ -2,7 +2,12 @@
 import { resolve } from 'node:path';
 import { test } from 'tap';
 import { fileRef, keyOfRef, refOfText } from '../../../daemon/blob/blob-ref.js';
-import { checkBeside, checkZtocs, planBeside } from '../../../daemon/image/beside-plan.js';
+import {
+  checkBeside,
+  checkZtocs,
+  planBeside,
+  withChoices,
+} from '../../../daemon/image/beside-plan.js';
 
 const NOTHING = { tocBlob: null, tocDigest: null, ztocs: [] };
 const digest = `sha256:${'a'.repeat(64)}`;
@@ -66,5 +71,23 @@ await test('ztocs of a registry that are too large', (t) => {
     code: 'LIMIT',
     message: 'app: a ztoc of 134217729 bytes, at most 134217728',
   });
+  t.end();
+});
+
+await test('one layer alone', (t) => {
+  const plan = { name: 'image', lowers: [one, two], upper: two, trace: two, mayBeRaw: true };
+  t.equal(withChoices(plan), plan);
+  t.equal(withChoices(plan, NOTHING), plan);
+  t.same(withChoices(plan, { ...NOTHING, layer: 1 }), {
+    name: 'image (layer 1)',
+    lowers: [two],
+    upper: null,
+    trace: null,
+    mayBeRaw: false,
+    layer: 1,
+  });
+  t.same(withChoices(plan, { ...NOTHING, insecureToc: true }), { ...plan, insecureToc: true });
+  const message = 'image: --layer 2: it has 2 layers, and the bottom one is 0';
+  t.throws(() => withChoices(plan, { ...NOTHING, layer: 2 }), { code: 'BAD_ARGUMENT', message });
   t.end();
 });

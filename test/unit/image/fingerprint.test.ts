@@ -100,6 +100,16 @@ await test('the fingerprint depends on the layers and their order', async (t) =>
   for (const each of prints) t.match(each, /^[0-9a-f]{64}$/);
 });
 
+await test('one layer alone is another image', async (t) => {
+  const { path } = file(t);
+  const [all, alone] = await Promise.all([
+    marks(planOf(path)),
+    marks({ ...planOf(path), layer: 0 }),
+  ]);
+  t.not(all.fingerprint, alone.fingerprint);
+  t.not(all.identity, alone.identity);
+});
+
 await test('a file that cannot be read', async (t) => {
   const { path, folder } = file(t);
   const missing = join(folder, 'missing');
@@ -123,5 +133,6 @@ await test('the seed of a UUID is the digests, or else the fingerprint', (t) => 
   t.same(uuidSeedOf(plan, marksOfImage), [digest('b'), digest('a')]);
   const mixed = { ...plan, lowers: [...plan.lowers, fileRef('/layer')] };
   t.same(uuidSeedOf(mixed, marksOfImage), ['print']);
+  t.same(uuidSeedOf({ ...plan, layer: 0 }, marksOfImage).at(-1), 'layer alone');
   t.end();
 });

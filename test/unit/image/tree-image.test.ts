@@ -67,6 +67,25 @@ await test('several archives are one disk', async (t) => {
   );
 });
 
+await test('one layer alone has its whiteouts', async (t) => {
+  const layers = await layersOf(t, [
+    { name: 'etc/.wh.gone' },
+    { name: 'etc/.wh..wh..opq' },
+    { name: 'etc/words', bytes: words },
+  ]);
+  const lines = await linesOf(treeImage(layers, 'image', ['seed'], UNBOUNDED, true));
+  t.same(
+    lines.map(({ path, type }) => [path, type]),
+    [
+      ['/', 'dir'],
+      ['/etc', 'dir'],
+      ['/etc/gone', 'char'],
+      ['/etc/words', 'reg'],
+    ],
+  );
+  t.match(lines[1], { xattrs: { 'trusted.overlay.opaque': /./ } });
+});
+
 await test('xattrs that are left out are a note', async (t) => {
   const [layer] = await layersOf(t, [{ name: 'a' }]);
   const xattrs = new Map([['trusted.overlay.opaque', Buffer.from('y')]]);

@@ -32,3 +32,13 @@ await test('what lies beside a layer', (t) => {
   }
   t.end();
 });
+
+await test('what is chosen of the layers', (t) => {
+  const nothing = { tocBlob: null, tocDigest: null, ztocs: [] };
+  t.same(besideOf({ layer: 0 }), { ...nothing, layer: 0 });
+  t.same(besideOf({ 'insecure-toc': true }), { ...nothing, insecureToc: true });
+  t.equal(besideOf({ 'insecure-toc': false }), null);
+  t.same(besideWords({ layer: 3, 'insecure-toc': true }), ['--layer', '3', '--insecure-toc']);
+  for (const layer of [-1, 0.5]) t.throws(() => besideOf({ layer }), { code: 'BAD_ARGUMENT' });
+  t.end();
+});
