@@ -19,8 +19,11 @@ import {
   type ImageFacts,
   type OpenedBlob,
   type OpenedImage,
+  type ShapeLayer,
 } from './open.js';
 import { describeBlobs, type ImageSource } from './image-source.js';
+import { lookupOf } from '../pieces/piece-lookup.js';
+import { newPlaces } from '../pieces/shared-members.js';
 import type { FromOpener, OpenRequest, PostedImage } from './opener-messages.js';
 
 const ENTRY = new URL('../image/opener-thread.js', import.meta.url);
@@ -111,8 +114,15 @@ function toOpenImage(
   blobs: readonly OpenedBlob[],
 ): OpenImage {
   const close = (): void => blobs.forEach((blob) => blob.release());
-  const disk = diskOf(shape, blobs);
+  const disk = diskOf({ ...shape, layers: shape.layers.map(withPlaces) }, blobs);
   return { ...facts, disk, close };
+}
+
+/** Has all threads share what they decode. */
+function withPlaces(layer: ShapeLayer): ShapeLayer {
+  if (typeof layer === 'number' || layer.kind !== 'around') return layer;
+  const { spec } = layer;
+  return { ...layer, spec: { ...spec, shared: newPlaces(lookupOf(spec.table).members) } };
 }
 
 interface Job {

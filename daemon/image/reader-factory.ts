@@ -13,6 +13,7 @@ import { LsmtIndex } from '../lsmt/merged-index.js';
 import type { ZfileSpec } from '../zfile/blocks.js';
 import { DecodedCache } from '../pieces/decoded-cache.js';
 import { PiecesSource, type PieceTools } from '../pieces/pieces-source.js';
+import { SharedMembers, type SharedMembersData } from '../pieces/shared-members.js';
 import type { ZstdDecoders } from '../pieces/zstd-frames.js';
 import { ZfileReader, ZfileScratch } from '../zfile/reader.js';
 import { LsmtDisk } from './lsmt-disk.js';
@@ -39,6 +40,7 @@ export class ReaderFactory {
   readonly fetcher: () => ChunkFetcher;
   readonly #decoders = new Map<Algorithm, BatchDecoder>();
   #scratch: ZfileScratch | undefined;
+  #shared: SharedMembers | null = null;
   #pieceTools: PieceTools | undefined;
   #zstdBegin: BeginDecoder | undefined;
 
@@ -70,9 +72,14 @@ export class ReaderFactory {
     return new ZfileReader(spec, stored, this.decoder(spec.algorithm), this.#scratch);
   }
 
+  /** Has this thread share what it decodes with others. Call it before the first source is made. */
+  shareMembers(data: SharedMembersData): void {
+    this.#shared = new SharedMembers(data);
+  }
+
   /** What sources of pieces of this thread share. */
   pieceTools(): PieceTools {
-    this.#pieceTools ??= { cache: new DecodedCache(), zstd: () => this.zstdDecoders() };
+    this.#pieceTools ??= { cache: new DecodedCache(this.#shared), zstd: () => this.zstdDecoders() };
     return this.#pieceTools;
   }
 

@@ -108,6 +108,18 @@ export function isRemote(disk: DiskSpec): boolean {
   return cachedBlobsOf(disk).length > 0;
 }
 
+/** Whether anything of a disk is decoded from pieces, in memory that all threads share. */
+export function sharesDecoded(disk: DiskSpec): boolean {
+  return sourcesOf(disk).some(hasSharedPieces);
+}
+
+function hasSharedPieces(spec: SourceSpec): boolean {
+  for (let at: SourceSpec | null = spec; at !== null; at = innerOf(at)) {
+    if (at.kind === 'pieces' && at.shared !== undefined) return true;
+  }
+  return false;
+}
+
 /** How to make a disk. */
 export type DiskSpec =
   | {

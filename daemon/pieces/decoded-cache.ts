@@ -1,7 +1,8 @@
-// The decoded members that a thread keeps, of all its sources of pieces: a bounded list, the one that was used longest
-// ago goes first.
+// The decoded members that a thread keeps for itself, of all its sources of pieces: a bounded list, the one that was used
+// longest ago goes first. Most members are where all threads find them (shared-members.ts).
 
 import { Gate } from '../lib/gate.js';
+import type { SharedMembers } from './shared-members.js';
 import { MAX_KEPT_BYTES, MIN_KEPT_MEMBERS, PARALLEL_DECODES } from './limits.js';
 
 /** A member in the cache, and a link of its list. */
@@ -31,6 +32,8 @@ export class DecodedMember {
 export class DecodedCache {
   /** All decoding of the thread goes through it, so that what was decoded is read before it has to go. */
   readonly gate = new Gate(PARALLEL_DECODES);
+  /** What all threads share; null if this one shares nothing. */
+  readonly shared: SharedMembers | null;
   readonly #most: number;
   #first: DecodedMember | null = null;
   #last: DecodedMember | null = null;
@@ -38,7 +41,8 @@ export class DecodedCache {
   #count = 0;
 
   /** @param most bytes */
-  constructor(most = MAX_KEPT_BYTES) {
+  constructor(shared: SharedMembers | null = null, most = MAX_KEPT_BYTES) {
+    this.shared = shared;
     this.#most = most;
   }
 

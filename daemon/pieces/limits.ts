@@ -4,7 +4,13 @@
 export const MAX_PIECES = 4_000_000;
 /** Plain bytes that a member or frame is decoded to in order to have a piece. The usual tools make pieces of 4 MiB. */
 export const MAX_DECODED_BYTES = 64 << 20;
-/** Decoded bytes that a thread keeps, of all blobs. */
+/** Memory for the decoded members that all threads share, of all blobs. A quarter of it is for what is being written. */
+export const SHARED_BYTES = 64 << 20;
+/** A longer member is not shared: the thread that has decoded it keeps it for itself. */
+export const MAX_SHARED_MEMBER = 8 << 20;
+/** How long a thread waits for a member that another one decodes, before it decodes the member itself. */
+export const SHARED_PATIENCE_MS = 2000;
+/** Decoded bytes that a thread keeps for itself, of all blobs. */
 export const MAX_KEPT_BYTES = 32 << 20;
 /** A thread keeps as many decoded members even if they have more bytes: some reads may be waiting for them. */
 export const MIN_KEPT_MEMBERS = 4;

@@ -8,10 +8,12 @@ import { shortRead } from '../blob/file-jobs.js';
 import { readFully, type BlobSource } from '../blob/source.js';
 import { OverlaybdError, formatError, messageOf } from '../errors.js';
 import { hexOf } from '../lib/bytes.js';
-import { DecodedMember, type DecodedCache } from './decoded-cache.js';
+import type { DecodedCache, DecodedMember } from './decoded-cache.js';
 import { inflateBegin } from './gzip-member.js';
 import { MAX_BAD_PIECES, MAX_KEPT_BYTES } from './limits.js';
 import { inflateMiddle, type BlockStart } from './inflate-middle.js';
+import { MemberStore, type Decoded } from './member-store.js';
+import type { SharedPlaces } from './shared-members.js';
 import { lookupOf, type PieceLookup } from './piece-lookup.js';
 import type { PackedTable } from './packed-table.js';
 import { DIGEST_SIZE, NO_MEMBER, type PieceTable } from './piece-table.js';
@@ -29,6 +31,8 @@ export interface PiecesSpec<T extends PieceTable | PackedTable = PieceTable | Pa
   /** For messages. */
   readonly name: string;
   readonly table: T;
+  /** Where decoded members are that all threads share; if absent, each thread has its own. */
+  readonly shared?: SharedPlaces;
 }
 
 /** What all sources of a thread share. */
@@ -46,11 +50,9 @@ export class PiecesSource implements BlobSource {
   readonly #table: PieceTable | PackedTable;
   readonly #pieces: PieceLookup;
   readonly #tools: PieceTools;
-  readonly #decoded = new Map<number, DecodedMember>();
-  /** Members that are being decoded: a second reader waits for the same. */
-  readonly #underWay = new Map<number, Promise<DecodedMember>>();
+  readonly #members: MemberStore;
 
-  constructor({ name, table }: PiecesSpec, source: BlobSource, tools: PieceTools) {
+  constructor({ name, table, shared: of }: PiecesSpec, source: BlobSource, tools: PieceTools) {
     this.name = name;
     this.size = table.size;
     this.isLocal = source.isLocal;
@@ -58,6 +60,7 @@ export class PiecesSource implements BlobSource {
     this.#table = table;
     this.#pieces = lookupOf(table);
     this.#tools = tools;
+    this.#members = new MemberStore(tools.cache, of ?? null, (member) => this.#decode(member));
   }
 
   ensure(offset: number, length: number): Promise<void> | null {
@@ -91,12 +94,14 @@ export class PiecesSource implements BlobSource {
       if (member === NO_MEMBER) {
         dst.fill(0, to, to + (until - here));
       } else {
-        const decoded = this.#decoded.get(member);
-        if (!decoded) return false;
-        if (decoded.bad.size > 0) this.#checkPiece(piece, decoded);
-        this.#tools.cache.touch(decoded);
         const from = pieces.inner(piece) + (here - begin);
-        dst.set(decoded.bytes.subarray(from, from + (until - here)), to);
+        const own = this.#members.own(member);
+        if (own) {
+          if (own.bad.size > 0) this.#checkPiece(piece, own);
+          dst.set(own.bytes.subarray(from, from + (until - here)), to);
+        } else if (!this.#members.readShared(member, from, until - here, dst, to)) {
+          return false;
+        }
       }
       here = until;
     }
@@ -111,7 +116,7 @@ export class PiecesSource implements BlobSource {
     this.#forEachMissing(offset, length, (member) => {
       bytes += this.#pieces.plain(member);
       if (waits.length > 0 && bytes > MAX_KEPT_BYTES) return;
-      waits.push(this.#decodedOnce(member));
+      waits.push(this.#members.obtain(member));
     });
     for (const outcome of await Promise.allSettled(waits)) {
       if (outcome.status === 'rejected') throw outcome.reason;
@@ -135,7 +140,7 @@ export class PiecesSource implements BlobSource {
     for (let piece = pieces.find(offset); piece < pieces.count; piece++) {
       if (pieces.position(piece) >= end) return;
       const member = pieces.member(piece);
-      if (member === NO_MEMBER || member === last || this.#decoded.has(member)) continue;
+      if (member === NO_MEMBER || member === last || this.#members.has(member)) continue;
       last = member;
       visit(member);
     }
@@ -160,18 +165,7 @@ export class PiecesSource implements BlobSource {
     if (end > begin) visit(begin, end - begin);
   }
 
-  #decodedOnce(member: number): Promise<DecodedMember> {
-    let decoding = this.#underWay.get(member);
-    if (!decoding) {
-      decoding = this.#tools.cache.gate
-        .run(() => this.#decode(member))
-        .finally(() => this.#underWay.delete(member));
-      this.#underWay.set(member, decoding);
-    }
-    return decoding;
-  }
-
-  async #decode(member: number): Promise<DecodedMember> {
+  async #decode(member: number): Promise<Decoded> {
     const begin = this.#pieces.begin(member);
     const length = this.#pieces.stored(member);
     for (let refetches = 0; ; refetches++) {
@@ -188,9 +182,7 @@ export class PiecesSource implements BlobSource {
         if (first && this.#pieces.codec(member) === 'deflate') {
           throw this.#badPiece(...first);
         }
-        const decoded = new DecodedMember(plain, bad, this.#decoded, member);
-        this.#tools.cache.add(decoded);
-        return decoded;
+        return { plain, bad };
       } catch (error) {
         // A cache may have bytes that the origin does not have.
         if (!(error instanceof OverlaybdError) || !mayComeAnew()) throw error;
@@ -262,7 +254,7 @@ export class PiecesSource implements BlobSource {
   #checkPiece(piece: number, decoded: DecodedMember): void {
     const got = decoded.bad.get(piece);
     if (!got) return;
-    this.#tools.cache.drop(decoded);
+    this.#members.drop(decoded);
     throw this.#badPiece(piece, got);
   }
 

@@ -5,6 +5,7 @@ import type { ExportSpec, FailedExportSpec } from '../image/export-spec.js';
 import type { RemoteLine } from '../registry/remote.js';
 import type { DiskSpec } from '../image/spec.js';
 import type { ReplyForm } from '../nbd/session.js';
+import type { SharedMembersData } from '../pieces/shared-members.js';
 import type { UnfinishedPayload } from '../nbd/commands.js';
 import type { PostedWaits } from './export-waits.js';
 import type { Peer } from './peer.js';
@@ -52,6 +53,8 @@ export interface OpenCounts extends ConnectionCounts {
 export type ToReactor =
   /** The thread's line to the fetcher; comes before the first exports that need it. */
   | { readonly type: 'fetcher'; readonly line: RemoteLine }
+  /** The decoded members that all threads share; comes before the first exports that have some. */
+  | { readonly type: 'shared members'; readonly data: SharedMembersData }
   /** All exports. Replaces those before; open connections keep the ones that they have. */
   | {
       readonly type: 'exports';

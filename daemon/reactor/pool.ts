@@ -9,6 +9,7 @@ import type { TlsSettings } from './tls-settings.js';
 import type { Logger } from '../log/logger.js';
 import { descriptors } from '../native/descriptors.js';
 import { sockets } from '../native/socket.js';
+import { newSharedMembers, type SharedMembersData } from '../pieces/shared-members.js';
 import { DRAIN_TIMEOUT_MS } from './limits.js';
 import type { RemoteLine } from '../registry/remote.js';
 import { ClientLog } from './client-log.js';
@@ -42,6 +43,8 @@ export class ReactorPool {
   readonly #connect: () => RemoteLine | null;
   #tls: TlsSettings | null;
   readonly #reactors: ReactorThread[] = [];
+  /** null until an export has pieces that are decoded. */
+  #sharedMembers: SharedMembersData | null = null;
   #exports: readonly ExportSpec[] = [];
   #failed: readonly FailedExportSpec[] = [];
   #nextId = 1;
@@ -243,6 +246,7 @@ export class ReactorPool {
   #start(): ReactorThread {
     const reactor = new ReactorThread(this.#reactors.length, {
       connect: () => this.#connect(),
+      sharedMembers: () => (this.#sharedMembers ??= newSharedMembers()),
       message: (from, message) => this.#onMessage(from, message),
       died: (error) => {
         this.#lastDeath = messageOf(error);

@@ -2,8 +2,9 @@
 
 import type { MessagePort, Worker } from 'node:worker_threads';
 import type { ExportSpec, FailedExportSpec } from '../image/export-spec.js';
-import { isRemote } from '../image/spec.js';
+import { isRemote, sharesDecoded } from '../image/spec.js';
 import { descriptors } from '../native/descriptors.js';
+import type { SharedMembersData } from '../pieces/shared-members.js';
 import type { RemoteLine } from '../registry/remote.js';
 import { reactorThread } from './early-reactor.js';
 import type {
@@ -37,6 +38,8 @@ export type ReactorReport = Exclude<FromReactor, { type: 'counts' }>;
 interface ReactorHandlers {
   /** Makes a line to the fetcher, for exports that need it; null if nothing remote is open. */
   connect(): RemoteLine | null;
+  /** The memory that all threads share for decoded members. Called once at most. */
+  sharedMembers(): SharedMembersData;
   message(thread: ReactorThread, message: ReactorReport): void;
   /** A bug in the daemon. `ended` follows. */
   died(error: Error): void;
@@ -59,6 +62,7 @@ export class ReactorThread {
 
   /** Whether it has a line to the fetcher. */
   #isConnected = false;
+  #hasSharedMembers = false;
 
   constructor(number: number, handlers: ReactorHandlers) {
     this.#handlers = handlers;
@@ -96,6 +100,7 @@ export class ReactorThread {
     });
     this.#disks = new Set(exports.map(({ key }) => key));
     if (exports.some(({ disk }) => disk && isRemote(disk))) this.#connectFetcher();
+    if (exports.some(({ disk }) => disk && sharesDecoded(disk))) this.#postSharedMembers();
     this.post({ type: 'exports', exports, failed });
   }
 
@@ -105,6 +110,12 @@ export class ReactorThread {
     if (!line) return;
     this.#isConnected = true;
     this.post({ type: 'fetcher', line }, [line.port]);
+  }
+
+  #postSharedMembers(): void {
+    if (this.#hasSharedMembers) return;
+    this.#hasSharedMembers = true;
+    this.post({ type: 'shared members', data: this.#handlers.sharedMembers() });
   }
 
   serve(id: number, fd: number, info: ConnectionInfo): void {

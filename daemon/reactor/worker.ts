@@ -75,6 +75,9 @@ port.on('message', (message: ToReactor) => {
     case 'fetcher':
       fetcher = new FetchClient(message.line.port);
       break;
+    case 'shared members':
+      readers.shareMembers(message.data);
+      break;
     case 'exports':
       setExports(message.exports, message.failed);
       break;

@@ -137,7 +137,7 @@ for (const { name, blob, around } of written) {
   const table = { ...packTable(around.table), size: SIZE };
   await blobSourceSuite(name, async (t) => {
     const readers = new ReaderFactory();
-    const cache = new DecodedCache(2 * SIZE);
+    const cache = new DecodedCache(null, 2 * SIZE);
     const { source, loss } = await storedFile({
       bytes: blob,
       cut: 1,

@@ -7,7 +7,7 @@ function member(owner: Map<number, DecodedMember>, number: number, bytes = 10): 
 }
 
 await test('the one that was used longest ago goes first', (t) => {
-  const cache = new DecodedCache(50);
+  const cache = new DecodedCache(null, 50);
   const [a, b] = [new Map<number, DecodedMember>(), new Map<number, DecodedMember>()];
   for (let i = 0; i < 5; i++) cache.add(member(i % 2 === 0 ? a : b, i));
   cache.touch(a.get(0) as DecodedMember);
@@ -21,7 +21,7 @@ await test('the one that was used longest ago goes first', (t) => {
 });
 
 await test('a few are kept, however long they are', (t) => {
-  const cache = new DecodedCache(50);
+  const cache = new DecodedCache(null, 50);
   const owner = new Map<number, DecodedMember>();
   for (let i = 0; i < 6; i++) cache.add(member(owner, i, 1000));
   t.same([...owner.keys()], [2, 3, 4, 5]);
@@ -29,7 +29,7 @@ await test('a few are kept, however long they are', (t) => {
 });
 
 await test('one that is bad is dropped, once', (t) => {
-  const cache = new DecodedCache(50);
+  const cache = new DecodedCache(null, 50);
   const owner = new Map<number, DecodedMember>();
   for (let i = 0; i < 3; i++) cache.add(member(owner, i));
   const middle = owner.get(1) as DecodedMember;

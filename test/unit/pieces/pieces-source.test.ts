@@ -5,6 +5,13 @@ import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
 import { readLoaded } from '../../../daemon/lib/loaded.js';
 import { DecodedCache } from '../../../daemon/pieces/decoded-cache.js';
 import { PiecesSource } from '../../../daemon/pieces/pieces-source.js';
+import {
+  newPlaces,
+  newSharedMembers,
+  SharedMembers,
+  type SharedMembersData,
+  type SharedPlaces,
+} from '../../../daemon/pieces/shared-members.js';
 import { MemorySource } from '../../support/memory-source.js';
 import { textBytes } from '../../support/pattern.js';
 import { writePieces } from '../../support/piece-writer.js';
@@ -105,3 +112,68 @@ for (const [name, from, to] of [
     t.equal(stored.distrusted, 1);
   });
 }
+
+/** A source of another thread: it has the same places and the same memory. */
+function sharingSource(
+  stored: BlobSource,
+  shared: SharedPlaces,
+  data: SharedMembersData,
+): PiecesSource {
+  const cache = new DecodedCache(new SharedMembers(data));
+  return new PiecesSource({ ...around, shared }, stored, {
+    ...readers.pieceTools(),
+    cache,
+  });
+}
+
+await test('what one thread has decoded, others read; two that need it decode it once', async (t) => {
+  const data = newSharedMembers();
+  const shared = newPlaces(around.table.begins.length);
+  const stored = new MemorySource(blob);
+  const [one, two] = [sharingSource(stored, shared, data), sharingSource(stored, shared, data)];
+  const all = await Promise.all([one, two, one, two].map((each) => read(each, 100, 50)));
+  t.ok(all.every((bytes) => bytes.equals(plain.subarray(100, 150))));
+  t.equal(stored.reads.length, 1);
+  t.same(await read(one, 0, plain.length), plain);
+  t.equal(stored.reads.length, 5);
+  t.same(await read(two, 0, plain.length), plain);
+  t.equal(stored.reads.length, 5);
+});
+
+await test('a member with a bad piece is not shared, and both threads say so', async (t) => {
+  const data = newSharedMembers();
+  const shared = newPlaces(around.table.begins.length);
+  const bad = withBadPiece();
+  const stored = new MemorySource(Buffer.concat([bad, blob.subarray(bad.length)]));
+  const [one, two] = [sharingSource(stored, shared, data), sharingSource(stored, shared, data)];
+  for (const each of [one, two]) {
+    t.same(await read(each, 0, 10_000), plain.subarray(0, 10_000));
+    await t.rejects(read(each, 15_000, 1), { code: 'BAD_CHECKSUM' });
+  }
+  t.equal(stored.reads.length, 2);
+});
+
+await test('a thread that fails does not keep the others waiting', async (t) => {
+  const data = newSharedMembers();
+  const shared = newPlaces(around.table.begins.length);
+  const bytes = Buffer.from(blob);
+  bytes.fill(0xff, 12, 200);
+  const one = sharingSource(new MemorySource(bytes), shared, data);
+  const two = sharingSource(new MemorySource(blob), shared, data);
+  const failed = t.rejects(read(one, 0, 100), { code: 'BAD_DATA' });
+  t.same(await read(two, 0, 100), plain.subarray(0, 100));
+  await failed;
+});
+
+await test('while the shared memory cannot be written, a thread keeps its members for itself', async (t) => {
+  const data = newSharedMembers();
+  data.control[1] = 1;
+  const shared = newPlaces(around.table.begins.length);
+  const stored = new MemorySource(blob);
+  const [one, two] = [sharingSource(stored, shared, data), sharingSource(stored, shared, data)];
+  for (const each of [one, two]) {
+    t.same(await read(each, 0, plain.length), plain);
+    t.same(await read(each, 0, plain.length), plain);
+  }
+  t.equal(stored.reads.length, 10);
+});
