@@ -28,3 +28,15 @@ export function inflatedHead(head: Buffer): Buffer {
     return Buffer.alloc(0);
   }
 }
+
+/** Bytes of an archive without files: two blocks of zeros, and what GNU tar and others fill them up to. */
+const EMPTY_SIZES: ReadonlySet<number> = new Set([2 * TAR_BLOCK, 20 * TAR_BLOCK]);
+
+/**
+ * Whether a blob is an archive without files: images have such layers. A blob of zeros of another size may be a disk.
+ * @param head its first bytes
+ * @param size of the blob
+ */
+export function isEmptyArchive(head: Buffer, size: number): boolean {
+  return EMPTY_SIZES.has(size) && head.every((byte) => byte === 0);
+}

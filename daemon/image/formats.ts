@@ -40,7 +40,7 @@ import type { LayerTree } from '../tree/layer-tree.js';
 import { isTurboArchive } from '../turbo/layer-archive.js';
 import { isZfileHeader } from '../zfile/format.js';
 import { openZfile, type OpenZfile } from '../zfile/open.js';
-import { inflatedHead, isArchiveBegin, isGzip, isZstd } from './archives.js';
+import { inflatedHead, isArchiveBegin, isEmptyArchive, isGzip, isZstd } from './archives.js';
 import { rawDiskDoubts } from './raw-disk-checks.js';
 import type { ReaderFactory } from './reader-factory.js';
 import { isOfPieces, sliceOf, type AroundSpec, type SourceSpec } from './spec.js';
@@ -284,7 +284,7 @@ function treeContent(format: string, why: string, opened: OpenedToc): LayerConte
 const files: Content = {
   kind: 'content',
   name: 'files',
-  probe: looksLikeTar,
+  probe: (head, _tail, { size }) => looksLikeTar(head) || isEmptyArchive(head, size),
   open: async ({ source }, _head, _rules, { effort }) => {
     const tree = await readArchive(source, effort);
     return { kind: 'tree', format: 'tar', tree, around: null, notes: [] };

@@ -86,6 +86,17 @@ await test('one layer alone has its whiteouts', async (t) => {
   t.match(lines[1], { xattrs: { 'trusted.overlay.opaque': /./ } });
 });
 
+await test('an archive without files is a layer', async (t) => {
+  // Two blocks of zeros: "docker save" writes such layers.
+  const layers = await layersOf(t, [{ name: 'a' }], [], [{ name: 'b' }]);
+  t.equal(layers[1]?.blobs[0].size, 1024);
+  const lines = await linesOf(treeImage(layers, 'image', ['seed'], UNBOUNDED));
+  t.same(
+    lines.map(({ path }) => path),
+    ['/', '/a', '/b'],
+  );
+});
+
 await test('xattrs that are left out are a note', async (t) => {
   const [layer] = await layersOf(t, [{ name: 'a' }]);
   const xattrs = new Map([['trusted.overlay.opaque', Buffer.from('y')]]);
