@@ -18,58 +18,68 @@ export interface PieceRules {
   readonly needsDigests: boolean;
 }
 
+/** Checks each piece when its entry has been read: a file may have millions of chunks. */
 export class FileEntry {
   readonly entry: TocEntry;
   readonly size: number;
-  readonly #chunks: TocEntry[] = [];
+  readonly #rules: PieceRules;
+  /** Bytes of the pieces so far, and how many pieces. */
+  #at = 0;
+  #count = 0;
 
-  constructor(entry: TocEntry) {
+  /** @throws OverlaybdError LIMIT, BAD_FORMAT */
+  constructor(entry: TocEntry, rules: PieceRules) {
     this.entry = entry;
     this.size = entry.whole('size');
+    this.#rules = rules;
     if (this.size > MAX_FILE_BYTES) {
       const text = `a file of ${this.size} bytes, at most ${MAX_FILE_BYTES}`;
       throw entryError('LIMIT', entry.blob, entry, text);
     }
   }
 
-  /** What follows a file goes on with it, whatever its name is. */
-  addChunk(chunk: TocEntry): void {
-    this.#chunks.push(chunk);
+  /**
+   * The pieces that a chunk after the file adds, whatever its name is: the first chunk also adds that of the file's own
+   * entry.
+   * @throws OverlaybdError BAD_FORMAT if they do not go on with the file
+   */
+  *chunk(chunk: TocEntry): Generator<FilePiece> {
+    if (this.size === 0) throw this.entry.bad('a file of 0 bytes with chunks');
+    if (this.#count === 0) yield this.#piece(this.entry, false);
+    yield this.#piece(chunk, false);
   }
 
-  /** @throws OverlaybdError BAD_FORMAT if the pieces are not the file */
-  *pieces({ codec, end, needsDigests }: PieceRules): Generator<FilePiece> {
+  /**
+   * The piece of a file without chunks.
+   * @throws OverlaybdError BAD_FORMAT if the pieces are not the whole file
+   */
+  *end(): Generator<FilePiece> {
+    if (this.size > 0 && this.#count === 0) yield this.#piece(this.entry, true);
+    if (this.#at === this.size) return;
+    throw this.entry.bad(`chunks of ${this.size} bytes are expected, got ${this.#at}`);
+  }
+
+  #piece(piece: TocEntry, isOnly: boolean): FilePiece {
     const { entry, size } = this;
-    if (size === 0) {
-      if (this.#chunks.length > 0) throw entry.bad('a file of 0 bytes with chunks');
-      return;
+    const { codec, end, needsDigests } = this.#rules;
+    const at = this.#at;
+    const i = this.#count++;
+    const offset = piece.whole('chunkOffset');
+    const length = piece.whole('chunkSize') || size - at;
+    if (offset !== at || length <= 0 || length > size - at) {
+      const shown = `chunk ${i} of ${length} bytes at ${offset}`;
+      throw entry.bad(`chunks without a gap up to ${size} are expected from ${at}, got ${shown}`);
     }
-    const all = [entry, ...this.#chunks];
-    let at = 0;
-    for (const [i, piece] of all.entries()) {
-      const offset = piece.whole('chunkOffset');
-      const length = piece.whole('chunkSize') || size - at;
-      if (offset !== at || length <= 0 || length > size - at) {
-        const shown = `chunk ${i} of ${length} bytes at ${offset}`;
-        throw entry.bad(`chunks without a gap up to ${size} are expected from ${at}, got ${shown}`);
-      }
-      at += length;
-      if (piece.text('chunkType') === 'zeros') {
-        yield { kind: 'zeros', length };
-        continue;
-      }
-      const begin = piece.whole('offset');
-      if (begin >= end) {
-        throw entry.bad(`an offset in the blob below ${end} is expected, got ${begin}`);
-      }
-      const digest =
-        piece.digest('chunkDigest') ?? (all.length === 1 ? entry.digest('digest') : null);
-      if (digest === null && needsDigests) {
-        throw entry.bad(`chunk ${i} has no digest, so that it cannot be verified`);
-      }
-      const inner = piece.whole('innerOffset');
-      yield { kind: 'stored', codec, begin, inner, length, digest };
+    this.#at = at + length;
+    if (piece.text('chunkType') === 'zeros') return { kind: 'zeros', length };
+    const begin = piece.whole('offset');
+    if (begin >= end) {
+      throw entry.bad(`an offset in the blob below ${end} is expected, got ${begin}`);
     }
-    if (at < size) throw entry.bad(`chunks of ${size} bytes are expected, got ${at}`);
+    const digest = piece.digest('chunkDigest') ?? (isOnly ? entry.digest('digest') : null);
+    if (digest === null && needsDigests) {
+      throw entry.bad(`chunk ${i} has no digest, so that it cannot be verified`);
+    }
+    return { kind: 'stored', codec, begin, inner: piece.whole('innerOffset'), length, digest };
   }
 }

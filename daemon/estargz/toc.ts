@@ -8,7 +8,7 @@ import { LayerTreeBuilder, type EntryDraft } from '../tree/builder.js';
 import { entryError } from '../tree/entry-error.js';
 import type { LayerTree } from '../tree/layer-tree.js';
 import { cleanPath } from '../tree/names.js';
-import { FileEntry, type PieceRules } from './file-entry.js';
+import { FileEntry, type FilePiece, type PieceRules } from './file-entry.js';
 import { HardLinks } from './hard-links.js';
 import { jsonEntries, type JsonEntry } from './json-entries.js';
 import { byteString, TocEntry } from './toc-entry.js';
@@ -60,6 +60,8 @@ class TocReader {
   readonly #links: HardLinks;
   /** The file whose pieces may go on. */
   #file: FileEntry | null = null;
+  /** Where it begins in the source. */
+  #offset = 0;
   #unchecked = 0;
 
   constructor(options: TocOptions) {
@@ -74,14 +76,15 @@ class TocReader {
     const entry = new TocEntry(json, this.#options.blob);
     if (entry.type === 'chunk') {
       if (!this.#file) throw entry.bad('a chunk that follows no file');
-      this.#file.addChunk(entry);
+      this.#addPieces(this.#file, this.#file.chunk(entry));
       return;
     }
     this.#endFile();
     const path = cleanPath(entry.path);
     if (OWN_FILES.has(path)) return;
     if (entry.type === 'reg') {
-      this.#file = new FileEntry(entry);
+      this.#file = new FileEntry(entry, this.#options);
+      this.#offset = this.#pieces.align();
       return;
     }
     if (entry.type === 'hardlink') {
@@ -107,8 +110,14 @@ class TocReader {
     if (!file) return;
     const { entry, size } = file;
     this.#links.replaced(cleanPath(entry.path));
-    const offset = this.#pieces.align();
-    for (const piece of file.pieces(this.#options)) {
+    this.#addPieces(file, file.end());
+    const offset = this.#offset;
+    const data = size > 0 ? [{ fileOffset: 0, length: size, source: 0, offset }] : [];
+    this.#tree.add({ ...draftOf(entry), size, data });
+  }
+
+  #addPieces({ entry }: FileEntry, pieces: Iterable<FilePiece>): void {
+    for (const piece of pieces) {
       if (piece.kind === 'zeros') {
         this.#pieces.addZeros(piece.length);
         continue;
@@ -120,8 +129,6 @@ class TocReader {
         throw this.#named(error, entry);
       }
     }
-    const data = size > 0 ? [{ fileOffset: 0, length: size, source: 0, offset }] : [];
-    this.#tree.add({ ...draftOf(entry), size, data });
   }
 
   #named(error: unknown, entry: TocEntry): unknown {

@@ -100,6 +100,16 @@ await test('zeros, and pieces without a digest', async (t) => {
   t.equal(unchecked, 1);
 });
 
+await test('a chunk that does not go on with its file is found before the next is read', async (t) => {
+  const file = { name: 'a', type: 'reg', size: 1e9, offset: 10, chunkSize: 1, chunkDigest: DIGEST };
+  const wrong = { type: 'chunk', chunkOffset: 5 };
+  // Its name is not a text; what follows the wrong chunk is not looked at.
+  const rest = { name: 7 };
+  const message =
+    /"a" at byte 24: chunks without a gap .* from 1, got chunk 1 of 999999999 .* at 5/;
+  await t.rejects(tocOf(file, wrong, rest), { code: 'BAD_FORMAT', message });
+});
+
 await test('hard links before their targets, in chains, and replaced', async (t) => {
   const { tree } = await tocOf(
     { name: 'a', type: 'hardlink', linkName: './b' },
