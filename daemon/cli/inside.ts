@@ -5,10 +5,10 @@ import { isatty } from 'node:tty';
 import type { ImageFile } from '../files/image-file.js';
 import { escapedName, plainName, type ShowName } from '../files/texts.js';
 import { printableJsonLine } from '../lib/printable.js';
-import { besideOf } from './options/beside.js';
+import { besideOf, besideWords } from './options/beside.js';
 import type { InsideArguments } from './options/inside.js';
-import { registriesOf } from './options/registry.js';
-import { namedWords } from './options/words.js';
+import { registriesOf, registryWords } from './options/registry.js';
+import { absoluteWords, namedWords } from './options/words.js';
 import { printBytes, remark, stderrLog } from './output.js';
 
 /** Bytes that are printed at a time. */
@@ -26,7 +26,16 @@ export async function inside<T>(
   const { withFetcher } = await import('../fetch/own-fetcher.js');
   const words = namedWords(image);
   return withFetcher(await registriesOf(args, remark), stderrLog, (remote) =>
-    withFiles(words, use, { remote, beside: besideOf(args), tell: remark }),
+    withFiles(words, use, {
+      remote,
+      beside: besideOf(args),
+      tell: remark,
+      disk: async (name, look) => {
+        const { withMountedFiles } = await import('./mounted-files.js');
+        const options = [...besideWords(args), ...registryWords(args)];
+        return withMountedFiles(name, [...options, ...absoluteWords(image)], look);
+      },
+    }),
   );
 }
 

@@ -1,6 +1,5 @@
 // Opens an image to look at its files: with the opener of `serve`, and without a device.
 
-import { OverlaybdError } from '../errors.js';
 import type { Beside } from '../image/image-source.js';
 import { sourceOfWords } from '../image/image-source.js';
 import { openStack, type OpenedLayer, type StackOptions } from '../image/open-stack.js';
@@ -23,6 +22,8 @@ export interface OpenFilesOptions {
   readonly beside: Beside | null;
   /** Gets what people should know. */
   readonly tell: (note: string) => void;
+  /** Looks at the files of an image that is a disk, and not made of files. */
+  readonly disk: <T>(name: string, use: (root: ImageFile) => Promise<T>) => Promise<T>;
 }
 
 /**
@@ -33,9 +34,10 @@ export interface OpenFilesOptions {
 export async function withFiles<T>(
   words: readonly string[],
   use: (root: ImageFile) => Promise<T>,
-  { remote, beside, tell }: OpenFilesOptions,
+  { remote, beside, tell, disk }: OpenFilesOptions,
 ): Promise<T> {
   const options = inspectionOptions(remote);
+  let name: string;
   try {
     const plan = await planImage(sourceOfWords(words).blobs, options.files, {
       effort: options.effort,
@@ -44,11 +46,12 @@ export async function withFiles<T>(
     });
     const layers = await openStack(plan, options);
     for (const note of plan.notes) tell(note);
-    if (!isOfTrees(layers)) throw notOfFiles(plan.name);
-    return await use(rootOf(layers, plan, options));
+    if (isOfTrees(layers)) return await use(rootOf(layers, plan, options));
+    name = plan.name;
   } finally {
     options.files.release();
   }
+  return disk(name, use);
 }
 
 function rootOf(
@@ -72,9 +75,4 @@ function sourceOpener(
     const { spec } = await blob.content(effort);
     return readers.source(around ? { ...around, of: spec } : spec);
   };
-}
-
-function notOfFiles(name: string): OverlaybdError {
-  const message = `${name}: its layers are a disk with a file system, and not archives of files: look into it with overlaybd-nbd mount --fuse`;
-  return new OverlaybdError('UNSUPPORTED', message);
 }

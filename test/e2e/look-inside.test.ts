@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  existsSync,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -9,6 +10,7 @@ import {
   readlinkSync,
   rmSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -22,6 +24,7 @@ import { randomBytes, textBytes } from '../support/pattern.js';
 import { ImageLayout } from '../support/registry/image-layout.js';
 import { pushFiles, type FilesLayer } from '../support/registry/push-image.js';
 import { remoteImage, remoteOptions, REPOSITORY } from '../support/registry/remote-image.js';
+import { requireTool, runTool } from '../support/tools.js';
 import { writeUstar } from '../support/ustar.js';
 
 t.setTimeout(170_000);
@@ -239,12 +242,48 @@ await t.test('from a registry: fetches what it needs', async (test) => {
   test.same(front.log.violations(), []);
 });
 
-await t.test('a disk is not looked into', async (test) => {
-  const path = join(shortFolder(test), 'disk');
-  writeFileSync(path, Buffer.alloc(1 << 20));
-  const { code, stderr } = await runDaemon(['ls', path]);
+await t.test('a disk: the file system is mounted while the command runs', async (test) => {
+  if (!requireTool(test, 'nbdfuse', 'fusermount3', 'mkfs.ext4', 'fuse2fs')) return;
+  if (!existsSync('/dev/fuse')) {
+    test.pass('/dev/fuse', { skip: 'NOT TESTED: there is no /dev/fuse' });
+    return;
+  }
+  const folder = shortFolder(test);
+  const [tree, disk] = [join(folder, 'tree'), join(folder, 'disk')];
+  mkdirSync(join(tree, 'etc'), { recursive: true });
+  writeFileSync(join(tree, 'etc/words'), words);
+  symlinkSync('/etc/words', join(tree, 'link'));
+  writeFileSync(disk, '');
+  truncateSync(disk, 16 << 20);
+  const made = await runTool('mkfs.ext4', ['-q', '-F', '-d', tree, disk], { timeout: 120_000 });
+  test.equal(made.code, 0, made.stderr);
+  const listed = await runDaemon(['ls', '-R', disk]);
+  test.equal(listed.code, 0, listed.stderr);
+  test.equal(listed.stdout, '/:\netc\nlink\nlost+found\n\n/etc:\nwords\n\n/lost+found:\n');
+  const printed = await outputOf(['cat', disk, 'link']);
+  test.ok(printed.bytes.equals(words));
+  const copied = await runDaemon(['cp', disk, '/', join(folder, 'copy')]);
+  test.equal(copied.code, 0, copied.stderr);
+  test.ok(readFileSync(join(folder, 'copy/etc/words')).equals(words));
+  test.equal((await runDaemon(['stat', disk, 'none'])).code, 1);
+  const mounts = readFileSync('/proc/self/mountinfo', 'utf8');
+  test.notMatch(mounts, /overlaybd-nbd-look-/);
+  writeFileSync(disk, Buffer.alloc(1 << 20));
+  const empty = await runDaemon(['ls', disk]);
+  test.equal(empty.code, 1);
+  test.match(empty.stderr, /cannot be mounted: the first 68 KiB are zeros/);
+});
+
+await t.test('a disk without the programs that show it', async (test) => {
+  const disk = join(shortFolder(test), 'disk');
+  writeFileSync(disk, Buffer.alloc(1 << 20));
+  if (['/usr/bin', '/bin', '/usr/sbin', '/sbin'].some((at) => existsSync(join(at, 'nbdfuse')))) {
+    test.pass('nbdfuse', { skip: 'NOT TESTED: nbdfuse is installed' });
+    return;
+  }
+  const { code, stderr } = await runDaemon(['ls', disk]);
   test.equal(code, 1);
-  test.match(stderr, /its layers are a disk with a file system, and not archives of files/);
+  test.match(stderr, /nbdfuse: not found; apt install libnbd-bin fuse3/);
 });
 
 await t.test('fixtures: what the formats’ own tools made', async (test) => {
