@@ -63,7 +63,7 @@ async function list(entries: readonly CacheEntry[], json: boolean): Promise<numb
   }
   const lines = entries.map(({ digest, size, bytes, isComplete, isUsed, lastUsed }) => {
     const of = size === null ? 'an unreadable state' : humanSize(size);
-    const state = isComplete ? 'complete' : `${humanSize(bytes)} of ${of}`;
+    const state = isComplete ? `${of}, complete` : `${of}, ${humanSize(bytes)} on disk`;
     const when = isUsed ? 'in use' : `last used ${new Date(lastUsed).toISOString()}`;
     return printable(`${digest}: ${state}, ${when}`);
   });

@@ -152,10 +152,18 @@ async function planReference(reference: string, remote: RemoteImages): Promise<I
   };
 }
 
-/** A short name may be a misspelt path. */
+/** "docker://registry.example/app": with a host, and so not a short name of docker.io. */
+const NAMES_HOST = /^docker:\/\/(?:localhost|[^/]*[.:][^/]*)\//;
+
+/** A short name may be a misspelt path: "layers/app" as well as "app". */
 async function withOtherReading(reference: string, error: unknown): Promise<unknown> {
-  const word = /^docker:\/\/([^/:@]+)$/.exec(reference)?.[1];
-  if (word === undefined || !(error instanceof OverlaybdError) || (await fileExists(word))) {
+  const word = /^docker:\/\/([^@]+)$/.exec(reference)?.[1];
+  if (
+    word === undefined ||
+    NAMES_HOST.test(reference) ||
+    !(error instanceof OverlaybdError) ||
+    (await fileExists(word))
+  ) {
     return error;
   }
   const message = `${error.message}; if you mean a file: there is no file ${word}`;
