@@ -27,10 +27,16 @@ export const SB = {
   blockBits: 12,
   rootNid: 14,
   inodes: 16,
+  epoch: 24,
+  epochNs: 32,
   blocks: 36,
   metaBlock: 40,
   xattrBlock: 44,
   uuid: 48,
+  incompat: 80,
+  extraDevices: 86,
+  deviceSlot: 88,
+  directoryBlockBits: 90,
 } as const;
 
 /** The checksum of the superblock is checked (by Linux from 5.5 on); inodes have times of their own. */

@@ -13,6 +13,7 @@ export interface PlannedBeside {
   readonly tocs: ReadonlyMap<string, TocDigests> | null;
   readonly tocBlob: BlobRef | null;
   readonly ztocs?: ReadonlyMap<string, ZtocRef>;
+  readonly objects?: string;
 }
 
 /** What a choice changes of a plan. */
@@ -29,13 +30,14 @@ interface ChosenPlan {
  * @throws OverlaybdError BAD_ARGUMENT if nothing may lie beside that
  */
 export function checkBeside(
-  { tocBlob, tocDigest, ztocs }: Beside,
+  { tocBlob, tocDigest, ztocs, objects }: Beside,
   named: readonly BlobRef[],
   isOfLayers: boolean,
 ): void {
   const name = describeRef(named[0] as BlobRef);
-  if ((tocBlob !== null || tocDigest !== null) && !(isOfLayers && named.length === 1)) {
-    const message = `${name}: --toc-blob and --toc-digest are for one layer that is given as a file`;
+  const isForOne = tocBlob !== null || tocDigest !== null || objects !== undefined;
+  if (isForOne && !(isOfLayers && named.length === 1)) {
+    const message = `${name}: --toc-blob, --toc-digest and --objects are for one layer that is given as a file`;
     throw new OverlaybdError('BAD_ARGUMENT', message);
   }
   if (ztocs.length === 0 || (isOfLayers && ztocs.length === named.length)) return;
@@ -51,7 +53,7 @@ export function checkBeside(
  */
 export function planBeside(
   lowers: readonly BlobRef[],
-  { tocBlob = null, tocDigest = null, ztocs = [] }: Partial<Beside>,
+  { tocBlob = null, tocDigest = null, ztocs = [], objects }: Partial<Beside>,
 ): PlannedBeside {
   const hasZtocs = ztocs.some((path) => path !== null);
   return {
@@ -60,6 +62,7 @@ export function planBeside(
         ? null
         : new Map(lowers.map((ref) => [keyOfRef(ref), { json: tocDigest, manifest: tocDigest }])),
     tocBlob: tocBlob === null ? null : absoluteRef(fileRef(tocBlob)),
+    ...(objects !== undefined && { objects }),
     ...(hasZtocs && { ztocs: ztocsOf(lowers, ztocs, tocDigest) }),
   };
 }

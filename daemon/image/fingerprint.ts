@@ -66,6 +66,8 @@ export async function marksOf(plan: ImagePlan, files: ImageBlobs): Promise<Image
       ...[...(plan.ztocs ?? [])].map(
         ([layer, { digest }], i) => `ztoc ${ztocs[i]?.key ?? ''} ${digest ?? '-'} of ${layer}`,
       ),
+      // Its digests say what objects must be, wherever they are: the fingerprint has no path.
+      ...(plan.objects === undefined ? [] : [`objects ${plan.objects}`]),
     ].join(' '),
   };
 }

@@ -7,12 +7,13 @@ import {
   isTarHeader,
   payloadStart,
   TAR_HEAD_SIZE,
-  type TarPayload,
 } from '../blob/tar.js';
 import { SliceSource } from '../blob/slice-source.js';
 import { readFully, type BlobSource } from '../blob/source.js';
-import { OverlaybdError, type ProblemSink } from '../errors.js';
+import { OverlaybdError } from '../errors.js';
 import { indexGzip } from '../inflate/index-gzip.js';
+import { isComposefs, openComposefs } from '../composefs/open.js';
+import { counted } from '../lib/counted.js';
 import type { Effort } from '../lib/effort.js';
 import {
   LSMT_FLAG,
@@ -21,7 +22,6 @@ import {
   parseLsmtHeader,
   type LsmtHeader,
 } from '../lsmt/format.js';
-import type { LsmtLayer } from '../lsmt/layer.js';
 import { isUnsealed, openSealed } from '../lsmt/open-sealed.js';
 import { openSparse } from '../lsmt/open-upper.js';
 import {
@@ -35,15 +35,20 @@ import { ArchiveStream } from '../tarball/archive-stream.js';
 import { looksLikeTar } from '../tarball/header.js';
 import { readArchive } from '../tarball/read-archive.js';
 import { openZtoc, type ZtocSource } from '../soci/open.js';
-import type { TocDigests } from '../registry/toc-annotations.js';
-import type { LayerTree } from '../tree/layer-tree.js';
 import { isTurboArchive } from '../turbo/layer-archive.js';
 import { isZfileHeader } from '../zfile/format.js';
-import { openZfile, type OpenZfile } from '../zfile/open.js';
+import { openZfile } from '../zfile/open.js';
 import { inflatedHead, isArchiveBegin, isEmptyArchive, isGzip, isZstd } from './archives.js';
+import type {
+  Content,
+  ContentRules,
+  LayerContent,
+  OpenTools,
+  Unwrapped,
+  Wrapper,
+} from './format.js';
 import { rawDiskDoubts } from './raw-disk-checks.js';
-import type { ReaderFactory } from './reader-factory.js';
-import { isOfPieces, sliceOf, type AroundSpec, type SourceSpec } from './spec.js';
+import { isOfPieces, sliceOf } from './spec.js';
 import { openTurboLayer } from './turbo-layer.js';
 
 /** What formats look at to recognize a blob: this many of its first bytes. */
@@ -51,87 +56,7 @@ const PROBE_SIZE = Math.max(LSMT_HEADER_SIZE, TAR_HEAD_SIZE);
 /** And of its last. */
 const TAIL_SIZE = Math.max(MAX_FOOTER_SIZE, MAX_CHUNKED_FOOTER_SIZE);
 
-/** A blob, or what is in it, as far as its wrappers are removed. */
-export interface Unwrapped {
-  /** How to make the source in any thread. */
-  readonly spec: SourceSpec;
-  /** For this thread, while the image is opened: the edges of the blob are in memory. */
-  readonly source: BlobSource;
-  readonly tar: TarPayload | null;
-  readonly zfile: OpenZfile | null;
-}
-
-/** What a layer turned out to be. `header` is the page at the start of the blob. */
-export type LayerContent =
-  | { readonly kind: 'lsmt'; readonly header: LsmtHeader; readonly layer: LsmtLayer }
-  /** One of the two files of an append-only upper without the other. */
-  | { readonly kind: 'half upper'; readonly header: LsmtHeader; readonly part: 'data' | 'index' }
-  /**
-   * Files and directories. Content source 0 is a source around what is inside the wrappers; null: it is that itself.
-   */
-  | {
-      readonly kind: 'tree';
-      readonly format: string;
-      readonly tree: LayerTree;
-      readonly around: AroundSpec | null;
-      /** For people: what it was taken for, and why. */
-      readonly notes: readonly string[];
-    }
-  /** `doubts` are sentences: reasons why it may be something else. */
-  | { readonly kind: 'raw'; readonly doubts: readonly string[] };
-
-export interface OpenTools {
-  readonly readers: ReaderFactory;
-  readonly effort: Effort;
-  /** Gets broken rules that do not end the opening. */
-  readonly sink: ProblemSink;
-}
-
-export interface ContentRules {
-  /** Whether a blob that is not a layer may be a raw disk image: only if it was named alone. */
-  readonly mayBeRaw: boolean;
-  /** Whether a file of an upper may be opened alone: it can be looked at, and not served. */
-  readonly mayBeUpper: boolean;
-  /** The digests that its table of contents must have, if its format has one; null: nothing says them. */
-  readonly toc: TocDigests | null;
-  /** Whether a table of contents that nothing verifies is refused: it comes from a registry or a layout. */
-  readonly needsToc: boolean;
-  /** The blob with the table of contents, if it is not in the layer. */
-  readonly tocSource: BlobSource | null;
-  /** The plain bytes of the target of a turboOCI layer; null: it is another one. */
-  readonly target: BlobSource | null;
-  /** What a SOCI index or the command line names as its ztoc; null: it has none. */
-  readonly ztoc: ZtocSource | null;
-}
-
-/** A format that contains one blob. */
-export interface Wrapper {
-  readonly kind: 'wrapper';
-  readonly name: string;
-  /** @param head the first PROBE_SIZE bytes, or all */
-  probe(head: Buffer): boolean;
-  /** @throws OverlaybdError for what leaves nothing inside, and what `tools` throw */
-  open(outer: Unwrapped, head: Buffer, tools: OpenTools): Promise<Unwrapped>;
-}
-
-/** A format that may be inside all wrappers. */
-export interface Content {
-  readonly kind: 'content';
-  readonly name: string;
-  /**
-   * @param head the first PROBE_SIZE bytes, or all
-   * @param tail the last TAIL_SIZE bytes, or all
-   * @throws OverlaybdError if it is this format, and broken
-   */
-  probe(head: Buffer, tail: Buffer, source: BlobSource): boolean;
-  /** @throws OverlaybdError if it cannot be opened, or may not be there by the rules */
-  open(
-    inner: Unwrapped,
-    head: Buffer,
-    rules: ContentRules,
-    tools: OpenTools,
-  ): Promise<LayerContent>;
-}
+export type { ContentRules, LayerContent, OpenTools, Unwrapped } from './format.js';
 
 const tar: Wrapper = {
   kind: 'wrapper',
@@ -280,6 +205,22 @@ function treeContent(format: string, why: string, opened: OpenedToc): LayerConte
   };
 }
 
+/** An EROFS image whose files are objects of a store. */
+const composefs: Content = {
+  kind: 'content',
+  name: 'composefs',
+  probe: isComposefs,
+  open: async ({ source }, _, rules, { effort }) => {
+    const { tree, objects, objectCount, notes } = await openComposefs(
+      source,
+      rules.objects,
+      effort,
+    );
+    const format = `composefs, by the magic in its first word; ${counted(objectCount, 'object')}`;
+    return { kind: 'tree', format, tree, around: objects, notes };
+  },
+};
+
 /** An archive of files: a layer of an ordinary image. */
 const files: Content = {
   kind: 'content',
@@ -335,6 +276,7 @@ const FORMATS: readonly (Wrapper | Content)[] = [
   tar,
   zfile,
   lsmt,
+  composefs,
   estargz,
   chunked,
   files,
@@ -367,10 +309,26 @@ export async function openContent(
     throw new OverlaybdError('BAD_FORMAT', message);
   }
   const content = await (format ?? raw).open(inner, head, rules, tools);
-  if (format === estargz || format === chunked || (!rules.toc && !rules.tocSource)) return content;
-  // What would be served is not what was promised, and nothing would verify it.
-  const message = `${inner.source.name}: it is to have a table of contents, and is neither eStargz nor zstd:chunked`;
-  throw new OverlaybdError('BAD_FORMAT', message);
+  checkBeside(format ?? raw, rules, inner.source.name);
+  return content;
+}
+
+/**
+ * What would be served is not what was promised, and nothing would verify it.
+ * @throws OverlaybdError BAD_FORMAT
+ */
+function checkBeside(
+  format: Content,
+  { toc, tocSource, objects }: ContentRules,
+  blob: string,
+): void {
+  let text = '';
+  if ((toc || tocSource) && format !== estargz && format !== chunked) {
+    text = 'it is to have a table of contents, and is neither eStargz nor zstd:chunked';
+  }
+  if (objects !== null && format !== composefs)
+    text = '--objects is for composefs images, and it is none';
+  if (text !== '') throw new OverlaybdError('BAD_FORMAT', `${blob}: ${text}`);
 }
 
 /** Comes from memory, if the bytes are in the edges of the blob. */

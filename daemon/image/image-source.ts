@@ -19,6 +19,8 @@ export interface Beside {
   readonly tocDigest: string | null;
   /** The path of the ztoc of each layer, null for a layer without one; empty: no layer has one. */
   readonly ztocs: readonly (string | null)[];
+  /** The path of the folder with the objects of a composefs image; absent: none is named. */
+  readonly objects?: string;
   /** Only this layer, 0 is the bottom: its tree alone, with its whiteouts; absent: all layers. */
   readonly layer?: number;
   /** Whether layers of an image may have tables of contents that the manifest has no digest of; absent: no. */

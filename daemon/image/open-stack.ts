@@ -86,7 +86,7 @@ function treesOf(layers: readonly OpenedLayer[]): LayerTree[] {
  */
 export async function openLower(
   ref: BlobRef,
-  { mayBeRaw, tocs, tocBlob, targets, ztocs, insecureToc, layer: alone }: ImagePlan,
+  { mayBeRaw, tocs, tocBlob, objects, targets, ztocs, insecureToc, layer: alone }: ImagePlan,
   options: StackOptions,
   contents = new Map<string, LayerContent>(),
 ): Promise<OpenedLayer> {
@@ -105,6 +105,7 @@ export async function openLower(
     toc,
     needsToc: tocs !== null && !insecureToc,
     tocSource: tocBlob && (await plainSource(tocBlob)),
+    objects: objects ?? null,
     target: target && target.source,
     ztoc: ztoc && { source: await plainSource(ztoc.ref), digest: ztoc.digest },
   };

@@ -122,6 +122,7 @@ function toOpenImage(
 function withPlaces(layer: ShapeLayer): ShapeLayer {
   if (typeof layer === 'number' || layer.kind !== 'around') return layer;
   const { spec } = layer;
+  if (spec.kind !== 'pieces') return layer;
   return { ...layer, spec: { ...spec, shared: newPlaces(lookupOf(spec.table).members) } };
 }
 

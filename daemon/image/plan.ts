@@ -63,6 +63,8 @@ export interface ImagePlan {
   readonly tocs: ReadonlyMap<string, TocDigests> | null;
   /** The blob with the table of contents of the only layer; null: it is in the layer. */
   readonly tocBlob: BlobRef | null;
+  /** The path of the folder with the objects of the only layer, a composefs image; absent: nothing names it. */
+  readonly objects?: string;
   /** The targets of turboOCI layers, by the key of the layer's name; null: there are none. */
   readonly targets: ReadonlyMap<string, TargetRefs> | null;
   /** The ztocs of layers, by the key of the layer's name. A layer that is not in it has none; absent: no layer has one. */

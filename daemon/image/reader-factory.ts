@@ -7,6 +7,8 @@ import { SliceSource } from '../blob/slice-source.js';
 import type { BlobSource } from '../blob/source.js';
 import type { Algorithm } from '../codec/algorithm.js';
 import type { BatchDecoder } from '../codec/batch.js';
+import { ObjectsSource, type ObjectTools } from '../composefs/objects-source.js';
+import { OpenObjects } from '../composefs/open-objects.js';
 import { createDecoder, createZstdBeginDecoder, type BeginDecoder } from '../codec/decoder.js';
 import type { Disk } from '../lib/disk.js';
 import { LsmtIndex } from '../lsmt/merged-index.js';
@@ -31,6 +33,8 @@ const SOURCES: {
   memory: (spec) => new MemorySource(spec),
   slice: (spec, readers) => new SliceSource(spec, readers.source(spec.of)),
   pieces: (spec, readers) => new PiecesSource(spec, readers.source(spec.of), readers.pieceTools()),
+  objects: (spec, readers) =>
+    new ObjectsSource(spec, readers.source(spec.of), readers.objectTools()),
   zfile: ({ zfile, of }, readers) => readers.zfile(zfile, readers.source(of)),
 };
 
@@ -42,6 +46,7 @@ export class ReaderFactory {
   #scratch: ZfileScratch | undefined;
   #shared: SharedMembers | null = null;
   #pieceTools: PieceTools | undefined;
+  #objectTools: ObjectTools | undefined;
   #zstdBegin: BeginDecoder | undefined;
 
   constructor(fetcher: () => ChunkFetcher = noImages) {
@@ -81,6 +86,13 @@ export class ReaderFactory {
   pieceTools(): PieceTools {
     this.#pieceTools ??= { cache: new DecodedCache(this.#shared), zstd: () => this.zstdDecoders() };
     return this.#pieceTools;
+  }
+
+  /** What sources of objects of this thread share. Their cache is that of pieces. */
+  objectTools(): ObjectTools {
+    const { cache } = this.pieceTools();
+    this.#objectTools ??= { cache, open: new OpenObjects() };
+    return this.#objectTools;
   }
 
   zstdDecoders(): ZstdDecoders {

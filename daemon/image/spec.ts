@@ -2,6 +2,7 @@
 // memory. reader-factory.ts turns them into readers again, one set a thread.
 
 import type { CachedSpec } from '../blob/cached-source.js';
+import type { ObjectsSpec } from '../composefs/objects-source.js';
 import type { FileSourceSpec } from '../blob/file-source.js';
 import type { MemorySpec } from '../blob/memory-source.js';
 import type { SliceSpec } from '../blob/slice-source.js';
@@ -26,7 +27,7 @@ export type SourceSpec =
  * What a layer's contents are read through: a source around that of its blob, which is not known yet. A further kind is
  * a member here.
  */
-export type AroundSpec = PiecesSpec;
+export type AroundSpec = PiecesSpec | ObjectsSpec;
 
 export type SpecOf<K extends SourceSpec['kind']> = Extract<SourceSpec, { kind: K }>;
 
@@ -38,6 +39,7 @@ const INNER: { readonly [K in SourceSpec['kind']]: (spec: SpecOf<K>) => SourceSp
   slice: ({ of }) => of,
   zfile: ({ of }) => of,
   pieces: ({ of }) => of,
+  objects: ({ of }) => of,
 };
 
 function innerOf<K extends SourceSpec['kind']>(spec: SpecOf<K>): SourceSpec | null {

@@ -9,7 +9,7 @@ import type { PooledBlob } from './blob-pool.js';
 import { isArchiveBegin, isGzip } from './archives.js';
 import type { OpenTools } from './formats.js';
 import type { ImageBlobs } from './image-blobs.js';
-import type { AroundSpec } from './spec.js';
+import type { PiecesSpec } from '../pieces/pieces-source.js';
 import { openTurboLayer } from './turbo-layer.js';
 
 /** What a plan says of a target. */
@@ -25,7 +25,7 @@ export interface OpenedTarget {
   /** Null: there is none, or it is in the layer's blob. */
   readonly indexBlob: PooledBlob | null;
   /** A source of the plain bytes around that of the blob; null: the blob has them. */
-  readonly around: AroundSpec | null;
+  readonly around: PiecesSpec | null;
   /** Of the plain bytes, for this thread, while the image is opened. */
   readonly source: BlobSource;
 }

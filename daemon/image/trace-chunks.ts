@@ -78,6 +78,7 @@ function plainSizeOf(spec: SourceSpec): number {
       return spec.zfile.originalSize;
     case 'memory':
     case 'pieces':
+    case 'objects':
       return 0;
     case 'cached':
     case 'file':
@@ -95,6 +96,7 @@ function inBlob(spec: SourceSpec, offset: number, length: number): BlobRange | n
     case 'file':
     case 'memory':
     case 'pieces':
+    case 'objects':
     case 'zfile': // there is none inside another one
       return null;
   }

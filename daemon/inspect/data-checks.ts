@@ -6,11 +6,11 @@ import { OverlaybdError, type ProblemSink } from '../errors.js';
 import type { DataRuns } from '../lib/disk.js';
 import { readLoaded } from '../lib/loaded.js';
 import type { ReaderFactory } from '../image/reader-factory.js';
+import type { AroundSpec } from '../image/spec.js';
 import type { OpenedTarget } from '../image/target.js';
 import { SECTOR } from '../lsmt/format.js';
 import type { LsmtIndex } from '../lsmt/merged-index.js';
-import { lookupOf } from '../pieces/piece-lookup.js';
-import type { PiecesSpec } from '../pieces/pieces-source.js';
+import { lookupOf, type PieceLookup } from '../pieces/piece-lookup.js';
 import type { LayerTree } from '../tree/layer-tree.js';
 import { shownPath } from '../tree/names.js';
 import { ZfileVerifier } from '../zfile/verify.js';
@@ -66,7 +66,7 @@ export class DataChecker {
   ): DataCheck {
     if (around) {
       const source = this.#readers.source({ ...around, of: blob.raw });
-      const steps = (): AsyncGenerator<number> => pieceSteps(source, around.table, null, findings);
+      const steps = (): AsyncGenerator<number> => pieceSteps(source, around, null, findings);
       return { bytes: around.table.size, steps };
     }
     const ranges = index ? mappedRanges(index, TARGET_NUMBER) : [];
@@ -92,7 +92,7 @@ export class DataChecker {
     if (content?.kind === 'tree' && content.around) {
       const { tree, around } = content;
       const source = this.#readers.source({ ...around, of: spec });
-      const steps = (): AsyncGenerator<number> => pieceSteps(source, around.table, tree, findings);
+      const steps = (): AsyncGenerator<number> => pieceSteps(source, around, tree, findings);
       return { bytes: around.table.size, steps };
     }
     const source = this.#readers.source(spec);
@@ -140,16 +140,27 @@ async function* zfileSteps(verifier: ZfileVerifier): AsyncGenerator<number> {
   for (let done = await verifier.step(); done > 0; done = await verifier.step()) yield done;
 }
 
+/** Where the pieces of a source are: those that are compressed one by one, or objects. */
+function piecesOf(around: AroundSpec): Pick<PieceLookup, 'count' | 'position' | 'length'> {
+  if (around.kind === 'pieces') return lookupOf(around.table);
+  const { count, positions, lengths } = around.table;
+  return {
+    count,
+    position: (i) => positions[i] as number,
+    length: (i) => lengths[i] as number,
+  };
+}
+
 /** One byte of a piece is read: for that, all of it is decoded and checked. */
 async function* pieceSteps(
   source: BlobSource,
-  table: PiecesSpec['table'],
+  around: AroundSpec,
   tree: LayerTree | null,
   findings: DataFindings,
 ): AsyncGenerator<number> {
   const byte = Buffer.alloc(1);
-  const { size } = table;
-  const pieces = lookupOf(table);
+  const { size } = around.table;
+  const pieces = piecesOf(around);
   let done = 0;
   for (let piece = 0; piece < pieces.count; piece++) {
     const at = pieces.position(piece);

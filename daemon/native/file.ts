@@ -47,8 +47,7 @@ interface Files {
    */
   startExtents(job: number, fd: number, position: number, length: number, fileEnd: number): number;
   /**
-   * Closes a file of `startOpen`, or one in memory, when no job uses it any more. Jobs that have not begun end with
-   * -EBADF. The result is -EBADF for any other descriptor, which stays open: its number may be that of a socket by now.
+   * Closes a file of `startOpen` when no job uses it any more. Jobs that have not begun end with -EBADF.
    */
   close(fd: number): number;
   /** The jobs that have exceeded their time limit and not ended. */

@@ -75,18 +75,18 @@ export class ReadFailures {
   }
 }
 
-/** Errors of the network: the place of the read says nothing about their cause. */
+/** Errors of the network, or of a file that is not there: the place of the read says nothing about their cause. */
 const REMOTE_CODES: ReadonlySet<string> = new Set(['REMOTE', 'AUTH', 'NOT_FOUND', 'BUSY']);
 
 /**
- * Equal for reads with one cause: all reads of a bad block, all reads of a blob that a registry does not give, or
- * reads near each other in a failing file.
+ * Equal for reads with one cause: all reads of a bad block, all reads of a blob that a registry does not give or a file that
+ * is missing, or reads near each other in a failing file.
  */
 function keyOf(name: string, error: unknown, offset: number): string {
   const code = codeOf(error);
   const namesBlock = code === 'BAD_CHECKSUM' || code === 'BAD_DATA';
   let place = `${Math.floor(offset / PLACE_BYTES)}`;
   if (namesBlock) place = messageOf(error);
-  else if (REMOTE_CODES.has(code)) place = factsOf(error).digest ?? '';
+  else if (REMOTE_CODES.has(code)) place = factsOf(error).digest ?? factsOf(error).blob ?? '';
   return `${code} ${JSON.stringify(name)} ${place}`;
 }

@@ -5,7 +5,12 @@ import type { PullPolicy } from '../config/registry-settings.js';
 import { OverlaybdError, messageOf } from '../errors.js';
 import { inTime } from '../lib/in-time.js';
 import { checkBytes, sha256Of } from './digest.js';
-import type { FetchedManifest, KnownManifests, ManifestSource } from './manifest-source.js';
+import type {
+  FetchedManifest,
+  KnownManifests,
+  ManifestSource,
+  NotModified,
+} from './manifest-source.js';
 import { ACCEPTED } from './media-types.js';
 import { SilentHosts } from './silent-hosts.js';
 
@@ -167,10 +172,9 @@ export class RepositoryManifests {
     }
     const ending = new AbortController();
     const { signal } = ending;
-    let answer: FetchedManifest | null | undefined;
+    let answer: FetchedManifest | NotModified | undefined;
     try {
-      const options = { known, signal };
-      const request = this.#source.newerManifest(host, repository, tag, ACCEPTED, options);
+      const request = this.#source.manifest(host, repository, tag, ACCEPTED, { known, signal });
       await inTime(
         request.then((value) => (answer = value)),
         this.#patienceMs,
@@ -182,13 +186,13 @@ export class RepositoryManifests {
     } finally {
       ending.abort();
     }
-    if (answer === undefined) {
+    if (!answer) {
       this.#silent.add(host);
       this.useKnown(name, known, `no answer from ${host} within ${this.#patienceMs / 1000} s`);
       return null;
     }
     this.#silent.delete(host);
-    if (answer) return this.#keep(tag, answer);
+    if (!('notModified' in answer)) return this.#keep(tag, answer);
     await this.#known.setTag(host, repository, tag, known);
     return null;
   }

@@ -13,11 +13,8 @@ export interface FetchedManifest {
   readonly digest: string;
 }
 
-export interface NewerOptions {
-  /** The digest that the tag had last: asks with If-None-Match. */
-  readonly known: string;
-  /** Ends the request when the caller does not wait any longer. */
-  readonly signal: AbortSignal;
+export interface NotModified {
+  readonly notModified: true;
 }
 
 /** A registry: the RegistryClient, or a stand-in for it. All calls reject with an OverlaybdError. */
@@ -34,17 +31,16 @@ export interface ManifestSource {
     accept: readonly string[],
   ): Promise<FetchedManifest>;
   /**
-   * The manifest that a tag names now. Gives up earlier than {@link manifest}: its caller can use the known one.
-   * @returns null if it is still the known one
-   * @throws OverlaybdError as {@link manifest}; the reason of the signal
+   * Asks whether a tag still names a digest.
+   * @param options `signal` ends the request when the caller does not wait any longer
    */
-  newerManifest(
+  manifest(
     host: string,
     repository: string,
-    tag: string,
+    reference: string,
     accept: readonly string[],
-    options: NewerOptions,
-  ): Promise<FetchedManifest | null>;
+    options: { readonly known: string; readonly signal: AbortSignal },
+  ): Promise<FetchedManifest | NotModified>;
 
   /**
    * The referrers of a manifest, by the API alone.

@@ -71,7 +71,7 @@ class FileJobPort {
   // 0, or -errno. Called once for each environment.
   int Listen(Napi::Function done);
   int Start(uint64_t id, FileJobRequest request);
-  int Close(int fd);
+  void Close(int fd);
 
   static void Teardown(napi_async_cleanup_hook_handle hook, void* data);
 
@@ -114,9 +114,9 @@ int FileJobPort::Start(uint64_t id, FileJobRequest request) {
   return result;
 }
 
-int FileJobPort::Close(int fd) {
+void FileJobPort::Close(int fd) {
   own_.erase(fd);
-  return CloseFile(fd);
+  CloseFile(fd);
 }
 
 void FileJobPort::OnEnds(uv_async_t* async) {
@@ -241,7 +241,8 @@ Napi::Value RangeJobCall(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value CloseFileCall(const Napi::CallbackInfo& info) {
-  return ToNumber(info, PortOf(info)->Close(DescriptorArgument(info)));
+  PortOf(info)->Close(DescriptorArgument(info));
+  return ToNumber(info, 0);
 }
 
 Napi::Value StuckFileJobsCall(const Napi::CallbackInfo& info) {

@@ -93,7 +93,7 @@ class FilePool {
 
   int Start(std::shared_ptr<FileJobClient> client, uint64_t id, FileJobRequest request,
             uint32_t deadline_ms);
-  int Close(int fd);
+  void Close(int fd);
   std::vector<StuckFileJob> Stuck();
 
  private:
@@ -366,18 +366,16 @@ void FilePool::QueueClose(int fd) {
   Add(std::move(job), device_key, kCloseDeadlineMs);
 }
 
-int FilePool::Close(int fd) {
+void FilePool::Close(int fd) {
   std::vector<Notice> notices;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     FileEntry* const entry = FindFile(fd);
     if (entry == nullptr) {
-      // The number may be that of a socket: to close it would be worse than a file that stays open.
-      if (!TakeUnlisted(fd)) return -EBADF;
       QueueClose(fd);
-      return 0;
+      return;
     }
-    if (entry->closing) return 0;
+    if (entry->closing) return;
     entry->closing = true;
     ++entry->jobs;  // until all waiting clients have their report
     const auto device = devices_.find(static_cast<uint64_t>(entry->device));
@@ -396,7 +394,6 @@ int FilePool::Close(int fd) {
     LetGo(entry, fd);
   }
   Tell(notices);
-  return 0;
 }
 
 // Ends a job that no thread has taken. If it was the last job of its file, the file may be gone
@@ -492,7 +489,7 @@ int StartFileJob(std::shared_ptr<FileJobClient> client, uint64_t id, FileJobRequ
   return FilePool::Instance().Start(std::move(client), id, std::move(request), deadline_ms);
 }
 
-int CloseFile(int fd) { return FilePool::Instance().Close(fd); }
+void CloseFile(int fd) { FilePool::Instance().Close(fd); }
 
 std::vector<StuckFileJob> StuckFileJobs() { return FilePool::Instance().Stuck(); }
 

@@ -62,9 +62,8 @@ struct StuckFileJob {
 int StartFileJob(std::shared_ptr<FileJobClient> client, uint64_t id, FileJobRequest request,
                  uint32_t deadline_ms);
 
-// Closes a file that a job or MakeMemoryFile opened, when no job uses it any longer. Waiting jobs
-// for it fail. @returns 0; -EBADF if it is any other descriptor, which stays open
-int CloseFile(int fd);
+// Closes a file that kOpen opened, when no job uses it any longer. Waiting jobs for it fail.
+void CloseFile(int fd);
 
 std::vector<StuckFileJob> StuckFileJobs();
 

@@ -9,8 +9,6 @@
 
 #include <atomic>
 #include <cerrno>
-#include <mutex>
-#include <unordered_set>
 
 #include "file-windows.h"
 #include "file.h"
@@ -26,16 +24,6 @@ constexpr size_t kMaxPagesAtOnce = 8192 + 1;
 // Reactors read it without a lock. An entry is set before they get its descriptor, and removed when
 // none of them uses it any longer.
 std::atomic<FileEntry*> entries[kMaxDescriptor];
-
-struct Unlisted {
-  std::mutex mutex;
-  std::unordered_set<int> descriptors;
-};
-
-Unlisted& UnlistedFiles() {
-  static auto* const unlisted = new Unlisted;  // threads that were given up may still come back
-  return *unlisted;
-}
 
 size_t PageSize() {
   static const auto size = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
@@ -63,22 +51,9 @@ FileEntry::~FileEntry() {
 }
 
 bool RememberFile(int fd, FileEntry* entry) {
-  if (fd < 0) return false;
-  if (fd >= kMaxDescriptor) {
-    Unlisted& unlisted = UnlistedFiles();
-    const std::lock_guard<std::mutex> lock(unlisted.mutex);
-    unlisted.descriptors.insert(fd);
-    return false;
-  }
+  if (fd < 0 || fd >= kMaxDescriptor) return false;
   entries[fd].store(entry, std::memory_order_release);
   return true;
-}
-
-bool TakeUnlisted(int fd) {
-  if (fd < kMaxDescriptor) return false;
-  Unlisted& unlisted = UnlistedFiles();
-  const std::lock_guard<std::mutex> lock(unlisted.mutex);
-  return unlisted.descriptors.erase(fd) > 0;
 }
 
 FileEntry* FindFile(int fd) {

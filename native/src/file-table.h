@@ -41,10 +41,8 @@ struct FileEntry {
 };
 
 // Takes over the entry. False if the descriptor's number is too high for the table: then nothing is
-// known about the file but that it is one.
+// known about the file.
 bool RememberFile(int fd, FileEntry* entry);
-// Whether RememberFile was told of a descriptor that is too high for the table. Says so once.
-bool TakeUnlisted(int fd);
 // Null if nothing is known. Valid until the file is closed; no file is closed while it is in use.
 FileEntry* FindFile(int fd);
 // Also removes the mapping. The descriptor stays open.

@@ -1,15 +1,19 @@
 // The contract suite for every kind of source: files, slices of files and of other sources, members of tars, ZFiles of
 // each kind, pieces, gzip from the middle, memory.
+import { mkdirSync, truncateSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { ObjectTableBuilder } from '../../daemon/composefs/object-table.js';
 import { EdgeSource } from '../../daemon/blob/edge-source.js';
 import { SliceSource } from '../../daemon/blob/slice-source.js';
 import { ReaderFactory } from '../../daemon/image/reader-factory.js';
-import { sliceOf, type SourceSpec } from '../../daemon/image/spec.js';
+import { fileOf, sliceOf, type SourceSpec } from '../../daemon/image/spec.js';
 import { indexGzip } from '../../daemon/inflate/index-gzip.js';
 import { UNBOUNDED } from '../../daemon/lib/effort.js';
 import { DecodedCache, DecodedMember } from '../../daemon/pieces/decoded-cache.js';
 import { packTable } from '../../daemon/pieces/packed-table.js';
 import { PiecesSource } from '../../daemon/pieces/pieces-source.js';
+import { fsVerity, objectNameOf } from '../support/composefs-writer.js';
 import { MemorySource } from '../support/memory-source.js';
 import { randomBytes } from '../support/pattern.js';
 import { writePieces, type PieceOptions } from '../support/piece-writer.js';
@@ -165,3 +169,47 @@ for (const { name, blob, around } of written) {
     };
   });
 }
+
+await blobSourceSuite('objects of a store, and pieces of an image', async (t) => {
+  const [first, long, short] = [131_072, 600 * 1024, 40_960];
+  const rest = first + long + short;
+  let longPath = '';
+  const bytes = Buffer.concat([PLAIN.subarray(0, first), PLAIN.subarray(rest)]);
+  const of = (image: SourceSpec): SourceSpec => {
+    const store = join(dirname(fileOf(image)?.name as string), 'store');
+    const builder = new ObjectTableBuilder('image');
+    const place = { folder: 0, nameAt: 0, nameLength: 1 };
+    const addObject = (begin: number, size: number): string => {
+      const contents = PLAIN.subarray(begin, begin + size);
+      const digest = fsVerity(contents);
+      const name = objectNameOf(digest);
+      builder.addObject({ name, size, digest }, place);
+      const path = join(store, name);
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, contents);
+      return path;
+    };
+    builder.addFolder(place);
+    builder.addInImage([{ offset: 0, length: first }], place);
+    longPath = addObject(first, long);
+    addObject(first + long, short);
+    builder.addInImage([{ offset: first, length: SIZE - rest }], place);
+    const table = { ...builder.finish(), size: SIZE };
+    return { kind: 'objects', name: 'image', table, store, of: image };
+  };
+  const { source, loss } = await storedFile({ bytes, cut: 1, of })(t);
+  return {
+    source,
+    loss: {
+      cut: () => loss?.cut(),
+      all: () => {
+        loss?.all();
+        truncateSync(longPath);
+      },
+      repair: () => {
+        loss?.repair();
+        writeFileSync(longPath, PLAIN.subarray(first, first + long), { flag: 'r+' });
+      },
+    },
+  };
+});

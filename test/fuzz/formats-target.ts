@@ -13,6 +13,7 @@ import {
   mutations,
   upper,
 } from '../support/hostile-blobs.js';
+import { imageOfStore, writeStore } from '../support/hostile-stores.js';
 import { hostileToc, writeHostileToc } from '../support/hostile-tocs.js';
 import { hostileZtoc, ztocMustBeHandled } from '../support/hostile-ztocs.js';
 import type { Target } from './run.js';
@@ -27,6 +28,7 @@ const caseOf = fc.oneof(
   fc.record({ kind: fc.constant('upper' as const), data: some, index: some }),
   fc.record({ kind: fc.constant('table of contents' as const), toc: hostileToc }),
   fc.record({ kind: fc.constant('ztoc' as const), ztoc: hostileZtoc }),
+  fc.record({ kind: fc.constant('composefs' as const), damage: mutations }),
 );
 
 export function formatsTarget(): Target {
@@ -37,6 +39,7 @@ export function formatsTarget(): Target {
   const image = { lowers: [{ file: 'good' }], upper: { data: 'data', index: 'index' } };
   writeFileSync(good, base);
   writeFileSync(config, JSON.stringify(image));
+  const store = writeStore(folder);
   const seen = new Map<string, number>();
   const count = (what: string): void => void seen.set(what, (seen.get(what) ?? 0) + 1);
   return {
@@ -58,6 +61,12 @@ export function formatsTarget(): Target {
       if (played.kind === 'ztoc') {
         count(`${played.ztoc.damaged} of SOCI, ${played.ztoc.form}`);
         await ztocMustBeHandled(folder, played.ztoc);
+        return;
+      }
+      if (played.kind === 'composefs') {
+        count('composefs with its store');
+        writeFileSync(bad, mutate(imageOfStore, played.damage));
+        await mustBeHandled([bad], store);
         return;
       }
       const damages = played.kind === 'upper' ? [...played.data, ...played.index] : played.damage;

@@ -14,6 +14,7 @@ import {
   mutations,
   upper,
 } from '../support/hostile-blobs.js';
+import { imageOfStore, writeStore } from '../support/hostile-stores.js';
 import { hostileToc, writeHostileToc } from '../support/hostile-tocs.js';
 import { SEED } from '../support/seed.js';
 import { holds } from '../support/holds.js';
@@ -61,6 +62,23 @@ await test('mutated blobs, alone and above a good layer, never crash', async (t)
         await mustBeHandled([good, bad]);
       }),
       { numRuns: 2000 },
+    );
+    t.ok(await fallsTo(before), 'no descriptor stays open');
+  });
+});
+
+await test('mutated composefs images with their store never crash', async (t) => {
+  await inFolder(async (folder) => {
+    const bad = join(folder, 'bad');
+    const beside = writeStore(folder);
+    const before = openDescriptors();
+    await holds(
+      t,
+      fc.asyncProperty(mutations, async (all) => {
+        writeFileSync(bad, mutate(imageOfStore, all));
+        await mustBeHandled([bad], beside);
+      }),
+      { numRuns: 1000 },
     );
     t.ok(await fallsTo(before), 'no descriptor stays open');
   });

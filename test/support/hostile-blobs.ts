@@ -7,6 +7,7 @@ import { paxRecord, writeArchive } from './archive-writer.js';
 import { readRange, withDevice, type OpenDevice } from './in-process.js';
 import { SECTOR } from './lsmt-layout.js';
 import { writeLsmt } from './lsmt-writer.js';
+import { writeComposefs } from './composefs-writer.js';
 import { healthyToc } from './hostile-tocs.js';
 import { randomBytes, textBytes } from './pattern.js';
 import { appendUpper } from './upper-writer.js';
@@ -53,6 +54,16 @@ const archive = writeArchive([
   { name: 'folder/.wh.gone' },
 ]);
 
+/** A composefs image whose files are all small. */
+const composefs = writeComposefs([
+  { path: '', mode: 0o040755, xattrs: { 'trusted.overlay.opaque': 'y', 'user.a': 'value' } },
+  { path: 'd', mode: 0o041777, uid: 70_000, nlink: 2 },
+  { path: 'd/f', mode: 0o100644, inline: 'contents', nlink: 2 },
+  { path: 'hard', mode: 0o100644, linkTo: 'd/f' },
+  { path: 'l', mode: 0o120777, inline: 'd/f' },
+  { path: 'n', mode: 0o020644, device: 0x501, isCompact: true },
+]).bytes;
+
 /** An upper for the same disk. */
 export const upper = appendUpper({
   virtualSize: DEVICE_SIZE,
@@ -83,6 +94,7 @@ export const blobs: Readonly<Record<string, Buffer>> = {
   estargz: healthyToc('eStargz'),
   stargz: healthyToc('stargz'),
   'zstd:chunked': healthyToc('zstd:chunked'),
+  composefs,
   'archive in gzip': gzipSync(archive, { memLevel: 1 }),
   'zfile of a raw disk': writeZfile(randomBytes(4, 3000), { digest: false }),
 };

@@ -7,7 +7,7 @@ import type {
   KnownManifests,
   KnownTag,
   ManifestSource,
-  NewerOptions,
+  NotModified,
 } from '../../daemon/registry/manifest-source.js';
 
 export const OCI_INDEX = 'application/vnd.oci.image.index.v1+json';
@@ -89,33 +89,27 @@ export class MemoryRegistry implements ManifestSource {
     this.#manifests.set(digest, { bytes, mediaType: OCI_MANIFEST });
   }
 
+  manifest(
+    host: string,
+    repository: string,
+    reference: string,
+    accept: readonly string[],
+  ): Promise<FetchedManifest>;
+  manifest(
+    host: string,
+    repository: string,
+    reference: string,
+    accept: readonly string[],
+    options: { known: string; signal: AbortSignal },
+  ): Promise<FetchedManifest | NotModified>;
   async manifest(
     host: string,
     _repository: string,
     reference: string,
     accept: readonly string[],
-  ): Promise<FetchedManifest> {
-    this.requests.push(`manifest ${reference}`);
-    return this.#find(host, reference, accept);
-  }
-
-  async newerManifest(
-    host: string,
-    _repository: string,
-    tag: string,
-    accept: readonly string[],
-    { known }: NewerOptions,
-  ): Promise<FetchedManifest | null> {
-    this.requests.push(`manifest ${tag} if not ${known}`);
-    const found = await this.#find(host, tag, accept);
-    return found.digest === known ? null : found;
-  }
-
-  async #find(
-    host: string,
-    reference: string,
-    accept: readonly string[],
-  ): Promise<FetchedManifest> {
+    options?: { known: string; signal: AbortSignal },
+  ): Promise<FetchedManifest | NotModified> {
+    this.requests.push(`manifest ${reference}${options ? ` if not ${options.known}` : ''}`);
     if (this.failure) return this.failure();
     if (this.failing.has(reference)) throw new OverlaybdError('REMOTE', `${host}: reset`);
     const digest = this.#tags.get(reference) ?? reference;
@@ -123,6 +117,7 @@ export class MemoryRegistry implements ManifestSource {
     if (!found || !accept.includes(found.mediaType)) {
       throw new OverlaybdError('NOT_FOUND', `${host}: no manifest ${reference}`);
     }
+    if (options?.known === digest) return { notModified: true };
     return { ...found, digest };
   }
 

@@ -30,6 +30,7 @@ export async function layersOf(t: Test, ...archives: readonly TarFile[][]): Prom
       toc: null,
       needsToc: false,
       tocSource: null,
+      objects: null,
       target: null,
       ztoc: null,
     };

@@ -12,6 +12,7 @@ export interface BesideArguments {
   ztoc?: string[] | undefined;
   layer?: number | undefined;
   'insecure-toc'?: boolean | undefined;
+  objects?: string | undefined;
 }
 
 type LayerChoices = Pick<Beside, 'layer' | 'insecureToc'>;
@@ -45,24 +46,32 @@ export function besideOptions<T>(yargs: Argv<T>): Argv<T & BesideArguments> {
     .option('insecure-toc', {
       describe: 'open layers of an image although nothing verifies their tables of contents',
       type: 'boolean',
+    })
+    .option('objects', {
+      describe: 'DIR: the folder with the objects of the composefs image',
+      type: 'string',
+      requiresArg: true,
     });
 }
 
 /** @returns null if nothing is named @throws OverlaybdError BAD_ARGUMENT */
 export function besideOf(args: BesideArguments): Beside | null {
-  const { 'toc-blob': tocBlob, 'toc-digest': tocDigest, ztoc = [] } = args;
+  const { 'toc-blob': tocBlob, 'toc-digest': tocDigest, ztoc = [], objects } = args;
   if (tocBlob === '') throw badArgument('--toc-blob: an empty path');
+  if (objects === '') throw badArgument('--objects: an empty path');
   if (tocDigest !== undefined && !isSha256(tocDigest)) {
     throw badArgument('--toc-digest: "sha256:" and 64 digits 0-9, a-f are expected');
   }
   if (ztoc.includes('')) throw badArgument('--ztoc: an empty path');
   const choices = choicesOf(args);
-  const isNone = tocBlob === undefined && tocDigest === undefined && ztoc.length === 0;
+  const isNone =
+    [tocBlob, tocDigest, objects].every((each) => each === undefined) && ztoc.length === 0;
   if (isNone && Object.keys(choices).length === 0) return null;
   return {
     tocBlob: tocBlob === undefined ? null : resolve(tocBlob),
     tocDigest: tocDigest ?? null,
     ztocs: ztoc.map((path) => (path === NO_ZTOC ? null : resolve(path))),
+    ...(objects !== undefined && { objects: resolve(objects) }),
     ...choices,
   };
 }
@@ -81,11 +90,19 @@ function choicesOf({ layer, 'insecure-toc': insecure }: BesideArguments): LayerC
 /** The same as words of a command line. */
 export function besideWords(args: BesideArguments): string[] {
   const beside = besideOf(args);
-  const { tocBlob = null, tocDigest = null, ztocs = [], layer, insecureToc } = beside ?? {};
+  const {
+    tocBlob = null,
+    tocDigest = null,
+    ztocs = [],
+    objects,
+    layer,
+    insecureToc,
+  } = beside ?? {};
   return [
     ...(tocBlob === null ? [] : ['--toc-blob', tocBlob]),
     ...(tocDigest === null ? [] : ['--toc-digest', tocDigest]),
     ...ztocs.flatMap((path) => ['--ztoc', path ?? NO_ZTOC]),
+    ...(objects === undefined ? [] : ['--objects', objects]),
     ...(layer === undefined ? [] : ['--layer', `${layer}`]),
     ...(insecureToc ? ['--insecure-toc'] : []),
   ];

@@ -5,7 +5,7 @@ import type { RegistryRef } from '../../blob/blob-ref.js';
 import type { RegistrySettings } from '../../config/registry-settings.js';
 import { OverlaybdError } from '../../errors.js';
 import { monotonicMs } from '../../lib/clock.js';
-import type { FetchedManifest, ManifestSource, NewerOptions } from '../manifest-source.js';
+import type { FetchedManifest, ManifestSource, NotModified } from '../manifest-source.js';
 import { Asker } from './asker.js';
 import { BlobReader } from './blob-reader.js';
 import { BlobRequests } from './blob-request.js';
@@ -21,7 +21,7 @@ import { ManifestReader } from './manifest-reader.js';
 import { Pools } from './pools.js';
 import { proxySettings } from './proxy.js';
 import { ReferrersReader } from './referrers-reader.js';
-import type { RangeRequest, TakeBytes } from './range-request.js';
+import type { ManifestOptions, RangeRequest, TakeBytes } from './range-request.js';
 import { TlsContexts } from './tls.js';
 import { Tokens } from './tokens.js';
 import { Wire } from './wire.js';
@@ -152,6 +152,19 @@ export class RegistryClient implements ManifestSource {
     return bytes;
   }
 
+  manifest(
+    host: string,
+    repository: string,
+    reference: string,
+    accept: readonly string[],
+  ): Promise<FetchedManifest>;
+  manifest(
+    host: string,
+    repository: string,
+    reference: string,
+    accept: readonly string[],
+    options: ManifestOptions,
+  ): Promise<FetchedManifest | NotModified>;
   /**
    * @param reference a tag or a digest; the digest is checked
    * @throws OverlaybdError as {@link fetchRange}; NOT_FOUND if the registry has no such manifest; LIMIT
@@ -161,24 +174,11 @@ export class RegistryClient implements ManifestSource {
     repository: string,
     reference: string,
     accept: readonly string[],
-  ): Promise<FetchedManifest> {
+    { known = null, deadlineMs = this.#deadlineMs(), signal }: ManifestOptions = {},
+  ): Promise<FetchedManifest | NotModified> {
     this.#checkOnline(host);
-    const deadlineMs = this.#deadlineMs();
-    return this.#manifests.read({ host, repository, reference, accept, deadlineMs });
-  }
-
-  /** As `ManifestSource` says. */
-  async newerManifest(
-    host: string,
-    repository: string,
-    tag: string,
-    accept: readonly string[],
-    { known, signal }: NewerOptions,
-  ): Promise<FetchedManifest | null> {
-    this.#checkOnline(host);
-    const deadlineMs = this.#deadlineMs();
-    const request = { host, repository, reference: tag, accept, deadlineMs };
-    return this.#manifests.readNewer(request, known, signal);
+    const request = { host, repository, reference, accept, known, deadlineMs };
+    return this.#manifests.read(request, signal ?? null);
   }
 
   /**

@@ -1,7 +1,7 @@
 // Reads manifests and lists of referrers: over endpoints and retries like blobs, but whole and with a digest.
 
 import { createHash } from 'node:crypto';
-import type { FetchedManifest } from '../manifest-source.js';
+import type { FetchedManifest, NotModified } from '../manifest-source.js';
 import { failureOfAnswer } from './answer.js';
 import type { Asker } from './asker.js';
 import { discard, readWhole } from './body.js';
@@ -31,6 +31,8 @@ export interface ManifestRequest {
   /** A tag or a digest. */
   readonly reference: string;
   readonly accept: readonly string[];
+  /** The digest that the tag had last; null: none. */
+  readonly known: string | null;
   /** In the time of the clock of the parts. */
   readonly deadlineMs: number;
 }
@@ -44,39 +46,18 @@ export class ManifestReader {
     this.#parts = parts;
   }
 
-  /** @throws OverlaybdError NOT_FOUND, AUTH, REMOTE, LIMIT */
-  async read(request: ManifestRequest): Promise<FetchedManifest> {
-    const found = await this.#read(request, null, null);
-    if (!found) throw new Error('not modified, although no digest was sent');
-    return found;
-  }
-
-  /**
-   * @param known the digest that the tag had last
-   * @returns null if it is still that one
-   * @throws OverlaybdError as {@link read}; the reason of the signal
-   */
-  readNewer(
+  /** @throws OverlaybdError NOT_FOUND, AUTH, REMOTE, LIMIT; the reason of the signal */
+  async read(
     request: ManifestRequest,
-    known: string,
-    signal: AbortSignal,
-  ): Promise<FetchedManifest | null> {
-    return this.#read(request, known, signal);
-  }
-
-  #read(
-    request: ManifestRequest,
-    known: string | null,
     signal: AbortSignal | null,
-  ): Promise<FetchedManifest | null> {
+  ): Promise<FetchedManifest | NotModified> {
     const { host, repository, reference } = request;
     const isDigest = reference.includes(':');
     const subject = `${host}/${repository}${isDigest ? '@' : ':'}${reference}`;
-    const attempt = (endpoint: Endpoint, until: AbortSignal) =>
-      this.#ask(endpoint, request, known, until);
+    const attempt = (endpoint: Endpoint, until: AbortSignal) => this.#ask(endpoint, request, until);
     const filter = (each: Endpoint): boolean => (isDigest ? each.canPull : each.canResolve);
     const facts = isDigest ? { digest: reference } : { image: subject };
-    return this.inRounds({ ...request, known }, filter, subject, facts, attempt, signal);
+    return this.inRounds(request, filter, subject, facts, attempt, signal);
   }
 
   /** Tries the endpoints that have manifests until the deadline. */
@@ -86,7 +67,7 @@ export class ManifestReader {
       repository,
       deadlineMs,
       known = null,
-    }: Pick<ManifestRequest, 'host' | 'repository' | 'deadlineMs'> & { known?: string | null },
+    }: Pick<ManifestRequest, 'host' | 'repository' | 'deadlineMs'> & Partial<ManifestRequest>,
     filter: (endpoint: Endpoint) => boolean,
     subject: string,
     facts: { digest?: string; image?: string },
@@ -134,10 +115,9 @@ export class ManifestReader {
 
   async #ask(
     endpoint: Endpoint,
-    { reference, accept }: ManifestRequest,
-    known: string | null,
+    { reference, accept, known }: ManifestRequest,
     signal: AbortSignal,
-  ): Promise<FetchedManifest | null> {
+  ): Promise<FetchedManifest | NotModified> {
     const { limits } = this.#parts;
     const headers: Record<string, string> = {
       accept: accept.join(', '),
@@ -148,7 +128,7 @@ export class ManifestReader {
     const { host, status } = answer;
     if (status === 304 && known !== null) {
       discard(answer);
-      return null;
+      return { notModified: true };
     }
     if (status !== 200) throw await failureOfAnswer(answer, limits, signal);
     const bytes = await readWhole(answer, MAX_MANIFEST_BYTES, 'a manifest', limits, signal);

@@ -20,3 +20,11 @@ export interface RangeRequest {
 
 /** Gets bytes in order, each exactly once, and only after their response was checked. */
 export type TakeBytes = (offset: number, bytes: Uint8Array) => void;
+
+export interface ManifestOptions {
+  /** The digest that the tag had last: asks with If-None-Match. */
+  readonly known?: string | null;
+  /** In the time of monotonicMs(); by default the settings' fetch deadline from now. */
+  readonly deadlineMs?: number;
+  readonly signal?: AbortSignal;
+}

@@ -11,7 +11,6 @@ import {
 } from 'node:fs';
 import { constants, getPriority } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { EAGAIN, EBADF, ENOENT, ENXIO } from '../../../daemon/lib/errno.js';
@@ -46,14 +45,6 @@ function run(start: (job: number) => number): Promise<End> {
   const refused = start(job);
   if (refused < 0) throw new Error(`refused: ${refused}`);
   return new Promise((resolve) => waiting.set(job, resolve));
-}
-
-function isOpenAt(fd: number, path: string): boolean {
-  try {
-    return readlinkSync(`/proc/self/fd/${fd}`) === path;
-  } catch {
-    return false;
-  }
 }
 
 const opening = (path: string): Promise<End> => run((job) => files.startOpen(job, path));
@@ -200,22 +191,6 @@ await t.test('a thousand jobs at once end, each once', async (test) => {
   );
   test.same(new Set(ends), new Set([1000]));
   test.equal(waiting.size, 0);
-});
-
-await t.test('close closes only files of the addon, and each once', async (test) => {
-  const path = join(test.testdir(), 'file');
-  writeFileSync(path, 'text');
-  const { result: fd } = await opening(path);
-  // The file system module of Node.js opened this one.
-  const other = openSync(path, 'r');
-  test.same([files.close(other), files.close(NO_SUCH_FD)], [-EBADF, -EBADF]);
-  test.equal(files.close(fd), 0);
-  for (const end = performance.now() + 120_000; isOpenAt(fd, path);) {
-    if (performance.now() > end) throw new Error('it was not closed');
-    await pause(5);
-  }
-  test.ok(isOpenAt(other, path), 'it stays open');
-  closeSync(other);
 });
 
 await t.test('close waits for running jobs, and ends waiting ones', async (test) => {

@@ -15,7 +15,14 @@ await test('what lies beside a layer', (t) => {
   const ztocs = [resolve('a'), null];
   t.same(besideOf({ ztoc: ['a', 'none'] }), { tocBlob: null, tocDigest: null, ztocs });
   t.same(besideWords({ ztoc: ['/a', 'none'] }), ['--ztoc', '/a', '--ztoc', 'none']);
+  t.same(besideOf({ objects: 'a' }), {
+    tocBlob: null,
+    tocDigest: null,
+    ztocs: [],
+    objects: resolve('a'),
+  });
   t.same(besideWords({}), []);
+  t.same(besideWords({ objects: '/a' }), ['--objects', '/a']);
   t.same(besideWords({ 'toc-blob': '/a', 'toc-digest': digest }), [
     '--toc-blob',
     '/a',
@@ -25,6 +32,7 @@ await test('what lies beside a layer', (t) => {
   for (const wrong of [
     { 'toc-blob': '' },
     { ztoc: ['a', ''] },
+    { objects: '' },
     { 'toc-digest': '' },
     { 'toc-digest': 'md5:0' },
   ]) {

@@ -54,8 +54,7 @@ await test('of a tag that is known, a host that refuses connections is asked onc
   const { client } = clientOf(t, front);
   await front.die();
   const known = `sha256:${'0'.repeat(64)}`;
-  const options = { known, signal: new AbortController().signal };
-  await t.rejects(client.newerManifest(front.host, REPOSITORY, 'app', ACCEPT, options), {
+  await t.rejects(client.manifest(front.host, REPOSITORY, 'app', ACCEPT, { known }), {
     code: 'REMOTE',
     facts: { host: front.host, attempts: 1 },
   });
@@ -67,8 +66,7 @@ await test('of a tag that is known, a host that has failed too often is not wait
   const { client } = clientOf(t, front, { fetchDeadline: 60 }, { limits });
   await front.die();
   const known = `sha256:${'0'.repeat(64)}`;
-  const options = { known, signal: new AbortController().signal };
-  const ask = () => client.newerManifest(front.host, REPOSITORY, 'app', ACCEPT, options);
+  const ask = () => client.manifest(front.host, REPOSITORY, 'app', ACCEPT, { known });
   await t.rejects(ask(), { code: 'REMOTE', facts: { attempts: 1 } });
   await t.rejects(ask(), {
     code: 'REMOTE',

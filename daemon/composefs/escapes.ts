@@ -1,0 +1,46 @@
+// What composefs changes so that overlayfs leaves it alone, and how it was before: extended attributes of overlayfs, device
+// nodes that would be whiteouts, and device nodes in the root that hide the store.
+
+import type { VisitedEntry } from '../erofs/reader/image.js';
+
+const OVERLAY = 'trusted.overlay.';
+/** An attribute that the files had themselves has one more of these in its name. */
+const ESCAPED = 'trusted.overlay.overlay.';
+/** The file is a device node 0:0. */
+const WHITEOUT = `${ESCAPED}whiteout`;
+/** A directory that has such files. */
+const WHITEOUTS = `${ESCAPED}whiteouts`;
+/** Of such a directory. */
+const OPAQUE = `${ESCAPED}opaque`;
+/** Beside the ones above, for overlayfs in a user namespace. */
+const OF_USERS = ['user.overlay.whiteout', 'user.overlay.whiteouts', 'user.overlay.opaque'];
+
+const CHAR = 0o020000;
+const TYPE = 0o170000;
+
+/** The root has these in order to hide the folders of the store, in case that it is the lowest layer of overlayfs. */
+export function isHidingDevice({ path, inode }: VisitedEntry): boolean {
+  return /^[0-9a-f]{2}$/.test(path) && (inode.mode & TYPE) === CHAR && inode.place === 0;
+}
+
+export interface Restored {
+  /** Those that the file had. */
+  readonly xattrs: Map<string, Uint8Array>;
+  /** It was a device node 0:0. */
+  readonly isWhiteout: boolean;
+}
+
+/** @param stored the attributes that the image has */
+export function restored(stored: ReadonlyMap<string, Uint8Array>): Restored {
+  const xattrs = new Map<string, Uint8Array>();
+  const isWhiteout = stored.has(WHITEOUT);
+  const isMarked = isWhiteout || stored.has(WHITEOUTS);
+  for (const [name, value] of stored) {
+    if (isMarked && OF_USERS.includes(name)) continue;
+    if (name === WHITEOUT || name === WHITEOUTS) continue;
+    if (name === OPAQUE && isMarked && Buffer.from(value).toString('latin1') === 'x') continue;
+    if (name.startsWith(ESCAPED)) xattrs.set(OVERLAY + name.slice(ESCAPED.length), value);
+    else if (!name.startsWith(OVERLAY)) xattrs.set(name, value);
+  }
+  return { xattrs, isWhiteout };
+}

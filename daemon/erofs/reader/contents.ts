@@ -1,0 +1,100 @@
+// Where an image has the contents of an inode: blocks, what follows the inode, or chunks anywhere.
+
+import { OverlaybdError, formatError } from '../../errors.js';
+import { NO_BLOCK } from '../format.js';
+import type { ErofsInode } from './inode.js';
+import type { Superblock } from './superblock.js';
+
+/** Bytes of an inode in one piece. */
+export interface Extent {
+  /** Byte offset in the contents. */
+  readonly fileOffset: number;
+  readonly length: number;
+  /** 0 is the image itself, i is device i of its list. */
+  readonly device: number;
+  /** Byte offset in that device. */
+  readonly offset: number;
+}
+
+/**
+ * The contents of an inode whose layout is `plain` or `inline`, in their order: at most two extents, both in the image.
+ * @param end bytes of the image
+ * @throws OverlaybdError BAD_FORMAT if they are outside of the image; UNSUPPORTED if they are compressed
+ */
+export function flatExtents(
+  inode: ErofsInode,
+  { blockSize }: Superblock,
+  end: number,
+  blob: string,
+): Extent[] {
+  const { layout, size, place, end: behind } = inode;
+  const bad = (expected: string, got: string | number): Error =>
+    formatError({ blob, section: `inode ${inode.nid}`, offset: inode.at, expected, got });
+  if (layout === 'compressed') {
+    const text = `${blob}: inode ${inode.nid} at byte ${inode.at}: compressed contents are not supported here`;
+    throw new OverlaybdError('UNSUPPORTED', text, { facts: { blob, offset: inode.at } });
+  }
+  if (layout === 'chunks') throw bad('contents in blocks or inline', 'chunks');
+  if (size === 0) return [];
+  const tail = layout === 'inline' ? size % blockSize : 0;
+  const inBlocks = size - tail;
+  const extents: Extent[] = [];
+  if (inBlocks > 0) {
+    const offset = place * blockSize;
+    if (offset + inBlocks > end) throw bad(`contents before byte ${end}`, offset + inBlocks);
+    extents.push({ fileOffset: 0, length: inBlocks, device: 0, offset });
+  }
+  if (tail > 0) {
+    if (behind + tail > end || (behind % blockSize) + tail > blockSize) {
+      throw bad(`inline contents within a block and before byte ${end}`, behind + tail);
+    }
+    extents.push({ fileOffset: inBlocks, length: tail, device: 0, offset: behind });
+  }
+  return extents;
+}
+
+/** The largest chunk that the number in an inode can say: 2^31 blocks. */
+const CHUNK_BITS = 0x1f;
+const WITH_DEVICES = 0x20;
+
+/** How the chunks of an inode are numbered. */
+export interface ChunkForm {
+  /** Bytes of a chunk. */
+  readonly chunkSize: number;
+  readonly count: number;
+  /** Byte offset in the image of the first number. */
+  readonly at: number;
+  /** Bytes of a number: 4, or 8 with a device. */
+  readonly width: number;
+}
+
+/** @throws OverlaybdError BAD_FORMAT if the numbers are outside of the image */
+export function chunkForm(
+  { nid, at, size, place, end }: ErofsInode,
+  { blockSize }: Superblock,
+  image: Buffer,
+  blob: string,
+): ChunkForm {
+  const bad = (expected: string, got: string | number): Error =>
+    formatError({ blob, section: `inode ${nid}`, offset: at, expected, got });
+  const format = place & 0xffff;
+  if ((format & ~(CHUNK_BITS | WITH_DEVICES)) !== 0) throw bad('a known form of chunks', format);
+  const chunkSize = blockSize * 2 ** (format & CHUNK_BITS);
+  const width = (format & WITH_DEVICES) === 0 ? 4 : 8;
+  const count = Math.ceil(size / chunkSize);
+  const first = Math.ceil(end / width) * width;
+  if (first + count * width > image.length) {
+    throw bad(`${count} numbers of chunks before byte ${image.length}`, first + count * width);
+  }
+  return { chunkSize, count, at: first, width };
+}
+
+/** Whether all chunks are holes. */
+export function isOneHole(form: ChunkForm, image: Buffer): boolean {
+  for (let i = 0; i < form.count; i++) if (chunkBlock(form, i, image) !== NO_BLOCK) return false;
+  return true;
+}
+
+function chunkBlock({ at, width }: ChunkForm, i: number, image: Buffer): number {
+  return image.readUInt32LE(at + i * width + (width - 4));
+}

@@ -1,0 +1,120 @@
+// An EROFS image that another program has made, in memory: its superblock, and a walk over its tree. The bytes are
+// hostile: whatever they say is checked against the image's own length and against limits.
+
+import { OverlaybdError, formatError } from '../../errors.js';
+import { readFully, type BlobSource } from '../../blob/source.js';
+import type { Effort } from '../../lib/effort.js';
+import { MAX_LAYER_ENTRIES, MAX_TARGET_BYTES } from '../../tree/limits.js';
+import { flatExtents } from './contents.js';
+import { readDirectory } from './directory.js';
+import { checkReadable } from './features.js';
+import { readInode, type ErofsInode } from './inode.js';
+import { MAX_METADATA_BYTES, MAX_XATTRS_READ } from './limits.js';
+import { readSuperblock, type Superblock } from './superblock.js';
+import { readXattrs } from './xattrs.js';
+
+/** Bytes of metadata that are as much work as an entry of an index. */
+const BYTES_A_UNIT = 8;
+/** Entries between two turns of other work. */
+const ENTRIES_A_TURN = 256;
+const TYPE = 0o170000;
+const DIRECTORY = 0o040000;
+
+/** A name in the tree. */
+export interface VisitedEntry {
+  /** Clean, one character a byte; '' is the root. */
+  readonly path: string;
+  readonly inode: ErofsInode;
+  /** The number of the directory that it is in, in the order of the visits; that of the root is 0, its own. */
+  readonly folder: number;
+  /** Byte offset of its name in the image; the root has none. */
+  readonly nameAt: number;
+  readonly nameLength: number;
+}
+
+export class ErofsImage {
+  readonly blob: string;
+  readonly bytes: Buffer;
+  readonly superblock: Superblock;
+  #xattrBytes = 0;
+
+  /** @param bytes all of the image that has metadata */
+  constructor(bytes: Buffer, superblock: Superblock, blob: string) {
+    this.bytes = bytes;
+    this.superblock = superblock;
+    this.blob = blob;
+  }
+
+  /**
+   * Reads an image for which isErofs() is true.
+   * @throws OverlaybdError BAD_FORMAT, LIMIT, and what the source throws
+   */
+  static async read(source: BlobSource, effort: Effort): Promise<ErofsImage> {
+    const { name, size } = source;
+    if (size > MAX_METADATA_BYTES) {
+      const text = `${name}: an EROFS image of ${size} bytes, at most ${MAX_METADATA_BYTES} are read for its metadata`;
+      throw new OverlaybdError('LIMIT', text);
+    }
+    effort.spend(Math.ceil(size / BYTES_A_UNIT));
+    const bytes = await readFully(source, 0, size);
+    const superblock = readSuperblock(bytes, name);
+    checkReadable(superblock, name);
+    return new ErofsImage(bytes, superblock, name);
+  }
+
+  /** @throws OverlaybdError BAD_FORMAT, LIMIT, UNSUPPORTED */
+  xattrsOf(inode: ErofsInode): Map<string, Uint8Array> {
+    const xattrs = readXattrs(this.bytes, this.superblock, inode, this.blob);
+    for (const [name, { length }] of xattrs) this.#xattrBytes += name.length + length;
+    if (this.#xattrBytes <= MAX_XATTRS_READ) return xattrs;
+    const text = `${this.blob}: xattrs of more than ${MAX_XATTRS_READ} bytes`;
+    throw new OverlaybdError('LIMIT', text);
+  }
+
+  /** The target of a symlink. @throws OverlaybdError BAD_FORMAT, UNSUPPORTED */
+  targetOf(inode: ErofsInode): string {
+    if (inode.size > MAX_TARGET_BYTES) {
+      const expected = `a symlink's target of at most ${MAX_TARGET_BYTES} bytes`;
+      throw this.#badInode(inode, expected, inode.size);
+    }
+    const extents = flatExtents(inode, this.superblock, this.bytes.length, this.blob);
+    return extents
+      .map(({ offset, length }) => this.bytes.toString('latin1', offset, offset + length))
+      .join('');
+  }
+
+  /**
+   * Visits all names of the tree: a directory before what is in it. A file that has several names is visited for each.
+   * @throws OverlaybdError BAD_FORMAT if the tree is none, and what `visit` and the effort throw
+   */
+  async walk(effort: Effort, visit: (entry: VisitedEntry) => void): Promise<void> {
+    const { bytes, superblock, blob } = this;
+    const root = readInode(bytes, superblock, superblock.rootNid, blob);
+    if ((root.mode & TYPE) !== DIRECTORY) throw this.#badInode(root, 'a directory', root.mode);
+    const seen = new Set([root.nid]);
+    const waiting = [{ path: '', inode: root, number: 0 }];
+    visit({ path: '', inode: root, folder: 0, nameAt: 0, nameLength: 0 });
+    let entries = 1;
+    for (let next = waiting.pop(); next; next = waiting.pop()) {
+      const { path, inode: folder, number } = next;
+      for (const { name, nid, nameAt } of readDirectory(bytes, superblock, folder, blob)) {
+        if (++entries > MAX_LAYER_ENTRIES) {
+          const text = `${blob}: more than ${MAX_LAYER_ENTRIES} entries`;
+          throw new OverlaybdError('LIMIT', text);
+        }
+        if (entries % ENTRIES_A_TURN === 0) await effort.turn();
+        const inode = readInode(bytes, superblock, nid, blob);
+        const here = path === '' ? name : `${path}/${name}`;
+        visit({ path: here, inode, folder: number, nameAt, nameLength: name.length });
+        if ((inode.mode & TYPE) !== DIRECTORY) continue;
+        if (seen.has(nid)) throw this.#badInode(inode, 'a directory with one name', 'two');
+        waiting.push({ path: here, inode, number: seen.size });
+        seen.add(nid);
+      }
+    }
+  }
+
+  #badInode({ nid, at }: ErofsInode, expected: string, got: string | number): OverlaybdError {
+    return formatError({ blob: this.blob, section: `inode ${nid}`, offset: at, expected, got });
+  }
+}

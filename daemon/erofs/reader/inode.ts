@@ -1,0 +1,96 @@
+// Inodes of an EROFS image that another program has made: compact and extended ones.
+
+import { formatError } from '../../errors.js';
+import { u64le, viewOf } from '../../lib/bytes.js';
+import { I, INODE, SLOT, XATTR_HEADER } from '../format.js';
+import type { Superblock } from './superblock.js';
+
+/** Bytes of a compact inode. */
+const COMPACT = 32;
+/** Offsets in a compact inode where it differs from an extended one. */
+const C = { nlink: 6, uid: 24, gid: 26 } as const;
+
+/** How contents are stored, by the number in the inode's format. */
+const LAYOUTS = ['plain', 'compressed', 'inline', 'compressed', 'chunks'] as const;
+export type ContentLayout = (typeof LAYOUTS)[number];
+
+/** An inode. Offsets are bytes in the image. */
+export interface ErofsInode {
+  readonly nid: number;
+  /** Where it begins. */
+  readonly at: number;
+  /** With the type of the file. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly nlink: number;
+  /** Seconds since 1970. */
+  readonly mtime: number;
+  readonly mtimeNs: number;
+  /** Bytes. */
+  readonly size: number;
+  readonly layout: ContentLayout;
+  /** The first block, the number of a device, or the form of chunks. */
+  readonly place: number;
+  readonly xattrsAt: number;
+  /** Where its xattrs end: inline contents or chunk numbers may follow. */
+  readonly end: number;
+}
+
+/**
+ * Reads the inode of a nid.
+ * @param image all bytes of the image
+ * @param blob for messages
+ * @throws OverlaybdError BAD_FORMAT
+ */
+export function readInode(image: Buffer, sb: Superblock, nid: number, blob: string): ErofsInode {
+  const at = sb.metaStart + nid * SLOT;
+  const bad = (field: number, expected: string, got: string | number): Error =>
+    formatError({ blob, section: `inode ${nid}`, offset: at + field, expected, got });
+  if (at + COMPACT > image.length) throw bad(0, `an inode before byte ${image.length}`, 'none');
+  const format = image.readUInt16LE(at);
+  const isExtended = (format & 1) === 1;
+  const layout = LAYOUTS[format >>> 1];
+  if (layout === undefined) throw bad(I.format, 'a known format', format);
+  const xattrsAt = at + (isExtended ? INODE : COMPACT);
+  const xattrCount = image.readUInt16LE(at + I.xattrCount);
+  const xattrBytes = xattrCount === 0 ? 0 : XATTR_HEADER + 4 * (xattrCount - 1);
+  const end = xattrsAt + xattrBytes;
+  if (end > image.length) throw bad(I.xattrCount, `xattrs before byte ${image.length}`, end);
+  const common = {
+    nid,
+    at,
+    mode: image.readUInt16LE(at + I.mode),
+    layout,
+    place: image.readUInt32LE(at + I.place),
+    xattrsAt,
+    end,
+  };
+  if (!isExtended) {
+    return {
+      ...common,
+      size: image.readUInt32LE(at + I.size),
+      uid: image.readUInt16LE(at + C.uid),
+      gid: image.readUInt16LE(at + C.gid),
+      nlink: image.readUInt16LE(at + C.nlink),
+      mtime: sb.epoch,
+      mtimeNs: sb.epochNs,
+    };
+  }
+  const view = viewOf(image);
+  const size = u64le(view, at + I.size);
+  const mtime = Number(image.readBigInt64LE(at + I.mtime));
+  const mtimeNs = image.readUInt32LE(at + I.nanoseconds);
+  if (!Number.isSafeInteger(size)) throw bad(I.size, 'a size below 2^53', size);
+  if (!Number.isSafeInteger(mtime)) throw bad(I.mtime, 'a time', mtime);
+  if (mtimeNs >= 1e9) throw bad(I.nanoseconds, 'nanoseconds of a second', mtimeNs);
+  return {
+    ...common,
+    size,
+    uid: image.readUInt32LE(at + I.uid),
+    gid: image.readUInt32LE(at + I.gid),
+    nlink: image.readUInt32LE(at + I.nlink),
+    mtime,
+    mtimeNs,
+  };
+}

@@ -1,0 +1,9 @@
+// Limits of reading EROFS images that others have made. docs/lazy-images.md and docs/limits.md explain them.
+
+/** Bytes of an image whose metadata are read: all of them are in memory while it is opened. */
+export const MAX_METADATA_BYTES = 512 << 20;
+/** Bytes of the xattrs of all inodes, shared ones as often as an inode has them. */
+export const MAX_XATTRS_READ = 512 << 20;
+/** Blocks have 512 bytes to 64 KiB. */
+export const MIN_BLOCK_BITS = 9;
+export const MAX_BLOCK_BITS = 16;

@@ -1,0 +1,99 @@
+// What a format of blobs is: a wrapper, which has one blob inside, or a content, which may be inside all wrappers. The table of
+// all formats is formats.ts.
+
+import type { BlobSource } from '../blob/source.js';
+import type { TarPayload } from '../blob/tar.js';
+import type { ProblemSink } from '../errors.js';
+import type { Effort } from '../lib/effort.js';
+import type { LsmtHeader } from '../lsmt/format.js';
+import type { LsmtLayer } from '../lsmt/layer.js';
+import type { TocDigests } from '../registry/toc-annotations.js';
+import type { ZtocSource } from '../soci/open.js';
+import type { LayerTree } from '../tree/layer-tree.js';
+import type { OpenZfile } from '../zfile/open.js';
+import type { ReaderFactory } from './reader-factory.js';
+import type { AroundSpec, SourceSpec } from './spec.js';
+
+/** A blob, or what is in it, as far as its wrappers are removed. */
+export interface Unwrapped {
+  /** How to make the source in any thread. */
+  readonly spec: SourceSpec;
+  /** For this thread, while the image is opened: the edges of the blob are in memory. */
+  readonly source: BlobSource;
+  readonly tar: TarPayload | null;
+  readonly zfile: OpenZfile | null;
+}
+
+/** What a layer turned out to be. `header` is the page at the start of the blob. */
+export type LayerContent =
+  | { readonly kind: 'lsmt'; readonly header: LsmtHeader; readonly layer: LsmtLayer }
+  /** One of the two files of an append-only upper without the other. */
+  | { readonly kind: 'half upper'; readonly header: LsmtHeader; readonly part: 'data' | 'index' }
+  /**
+   * Files and directories. Content source 0 is a source around what is inside the wrappers; null: it is that itself.
+   */
+  | {
+      readonly kind: 'tree';
+      readonly format: string;
+      readonly tree: LayerTree;
+      readonly around: AroundSpec | null;
+      /** For people: what it was taken for, and why. */
+      readonly notes: readonly string[];
+    }
+  /** `doubts` are sentences: reasons why it may be something else. */
+  | { readonly kind: 'raw'; readonly doubts: readonly string[] };
+
+export interface OpenTools {
+  readonly readers: ReaderFactory;
+  readonly effort: Effort;
+  /** Gets broken rules that do not end the opening. */
+  readonly sink: ProblemSink;
+}
+
+export interface ContentRules {
+  /** Whether a blob that is not a layer may be a raw disk image: only if it was named alone. */
+  readonly mayBeRaw: boolean;
+  /** Whether a file of an upper may be opened alone: it can be looked at, and not served. */
+  readonly mayBeUpper: boolean;
+  /** The digests that its table of contents must have, if its format has one; null: nothing says them. */
+  readonly toc: TocDigests | null;
+  /** Whether a table of contents that nothing verifies is refused: it comes from a registry or a layout. */
+  readonly needsToc: boolean;
+  /** The blob with the table of contents, if it is not in the layer. */
+  readonly tocSource: BlobSource | null;
+  /** The path of the folder with the objects of a composefs image; null: nothing names it. */
+  readonly objects: string | null;
+  /** What a SOCI index or the command line names as its ztoc; null: it has none. */
+  readonly ztoc: ZtocSource | null;
+  /** The plain bytes of the target of a turboOCI layer; null: it is another one. */
+  readonly target: BlobSource | null;
+}
+
+/** A format that contains one blob. */
+export interface Wrapper {
+  readonly kind: 'wrapper';
+  readonly name: string;
+  /** @param head the first bytes that all formats look at, or all */
+  probe(head: Buffer): boolean;
+  /** @throws OverlaybdError for what leaves nothing inside, and what `tools` throw */
+  open(outer: Unwrapped, head: Buffer, tools: OpenTools): Promise<Unwrapped>;
+}
+
+/** A format that may be inside all wrappers. */
+export interface Content {
+  readonly kind: 'content';
+  readonly name: string;
+  /**
+   * @param head the first bytes that all formats look at, or all
+   * @param tail the last bytes that all formats look at, or all
+   * @throws OverlaybdError if it is this format, and broken
+   */
+  probe(head: Buffer, tail: Buffer, source: BlobSource): boolean;
+  /** @throws OverlaybdError if it cannot be opened, or may not be there by the rules */
+  open(
+    inner: Unwrapped,
+    head: Buffer,
+    rules: ContentRules,
+    tools: OpenTools,
+  ): Promise<LayerContent>;
+}
