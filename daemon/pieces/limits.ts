@@ -4,6 +4,11 @@
 export const MAX_PIECES = 4_000_000;
 /** Plain bytes that a member or frame is decoded to in order to have a piece. The usual tools make pieces of 4 MiB. */
 export const MAX_DECODED_BYTES = 64 << 20;
+/**
+ * Bytes of the pieces of one member, which are hashed when it is decoded; each piece counts 512 more. Pieces of the
+ * usual tools do not overlap, so that they have at most twice MAX_DECODED_BYTES.
+ */
+export const MAX_HASHED_BYTES = 4 * MAX_DECODED_BYTES;
 /** Memory for the decoded members that all threads share, of all blobs. A quarter of it is for what is being written. */
 export const SHARED_BYTES = 64 << 20;
 /** A longer member is not shared: the thread that has decoded it keeps it for itself. */

@@ -2,7 +2,7 @@
 // have it. Columns in shared memory, so that all threads use the same table.
 
 import { OverlaybdError } from '../errors.js';
-import { MAX_DECODED_BYTES, MAX_PIECES, mostStored } from './limits.js';
+import { MAX_DECODED_BYTES, MAX_HASHED_BYTES, MAX_PIECES, mostStored } from './limits.js';
 
 /** How a member is stored; `deflate`: from a block in the middle of a stream on; `stored`: as it is. */
 export const CODECS = ['gzip', 'zstd', 'deflate', 'stored'] as const;
@@ -88,6 +88,8 @@ interface Member {
   readonly codec: PieceCodec;
   readonly firstPiece: number;
   endPiece: number;
+  /** What it takes to check its pieces. */
+  hashed: number;
 }
 
 /** Collects pieces in the order of the source. */
@@ -135,11 +137,16 @@ export class PieceTableBuilder {
     if (number === undefined) {
       number = this.#members.length;
       this.#byBegin.set(begin, number);
-      this.#members.push({ begin, plain, codec, firstPiece: piece, endPiece: piece });
+      this.#members.push({ begin, plain, codec, firstPiece: piece, endPiece: piece, hashed: 0 });
     }
     const member = this.#members[number] as Member;
     member.plain = Math.max(member.plain, plain);
     member.endPiece = piece + 1;
+    member.hashed += length + ALIGNMENT;
+    if (member.hashed > MAX_HASHED_BYTES) {
+      const text = `its pieces in the member at byte ${begin} overlap: ${member.hashed} bytes and more, at most ${MAX_HASHED_BYTES}`;
+      throw new OverlaybdError('LIMIT', text);
+    }
     this.#add(length, number, inner, digest);
   }
 

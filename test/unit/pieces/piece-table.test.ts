@@ -55,3 +55,23 @@ await test('a piece that takes too much memory', (t) => {
   });
   t.end();
 });
+
+await test('pieces of one member that overlap are refused before a read takes hours', (t) => {
+  const large = new PieceTableBuilder('blob');
+  for (let i = 0; i < 3; i++) large.addStored(piece(7, MAX_DECODED_BYTES));
+  t.throws(() => large.addStored(piece(7, MAX_DECODED_BYTES)), {
+    code: 'LIMIT',
+    message: /pieces in the member at byte 7 overlap: 268437504 bytes and more, at most 268435456/,
+  });
+  large.addStored(piece(8, MAX_DECODED_BYTES));
+  const small = new PieceTableBuilder('blob');
+  // As many small files as one member can have.
+  for (let i = 0; i < MAX_DECODED_BYTES / 1024; i++) small.addStored(piece(7, 512, 1024 * i));
+  t.throws(
+    () => {
+      for (;;) small.addStored(piece(7, 1));
+    },
+    { code: 'LIMIT' },
+  );
+  t.end();
+});
