@@ -46,7 +46,8 @@ async function inflated(
   offset: number,
 ): Promise<Buffer> {
   try {
-    return Buffer.from(await inflateBegin(member, wanted, true));
+    const bytes = await inflateBegin(member, wanted, true);
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   } catch (cause) {
     const text = `${blob}: table of contents at byte ${offset}: not a gzip member: ${messageOf(cause)}`;
     throw new OverlaybdError('BAD_FORMAT', text, { cause, facts: { blob, offset } });

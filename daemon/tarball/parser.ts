@@ -94,8 +94,8 @@ class Parser {
   #headers = 0;
   /** Where the next header is. */
   #at = 0;
-  /** For messages: the file in front of it. */
-  #last = '';
+  /** For messages: the path of the file in front of it; null before the first. */
+  #last: string | null = null;
 
   constructor(blob: string) {
     this.#blob = blob;
@@ -133,7 +133,8 @@ class Parser {
   }
 
   #cut(place: Place, end: number): Error {
-    const what = this.#last === '' ? 'archive' : `archive, after the header of ${this.#last}`;
+    const what =
+      this.#last === null ? 'archive' : `archive, after the header of ${shownPath(this.#last)}`;
     return badTar(place, what, `a header at byte ${this.#at}`, `the end at byte ${end}`);
   }
 
@@ -196,7 +197,7 @@ class Parser {
       const text = `${shownPath(path)} is of type ${shownText(header.type)}, which is not known`;
       throw unsupportedTar(place, text);
     }
-    this.#last = shownPath(path);
+    this.#last = path;
     const time = pax.get('mtime');
     this.#builder.add({
       path,
