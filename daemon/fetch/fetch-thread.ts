@@ -133,14 +133,14 @@ export class FetchThread {
     const { client, store } = this.#parts;
     switch (question.type) {
       case 'resolve': {
-        const { platform, pull } = question;
+        const { platform, pull, index = null } = question;
         const { offline } = this.#settings;
         const reference = parseReference(question.text);
         if (reference.kind !== 'registry') {
           throw new OverlaybdError('BAD_ARGUMENT', `${question.text}: not in a registry`);
         }
         const silent = this.#silent;
-        const options = { platform, pull: offline ? 'never' : pull, silent } as const;
+        const options = { platform, pull: offline ? 'never' : pull, silent, index } as const;
         // While the manifest is asked for, which needs no login for public images.
         if (options.pull !== 'never') client.prepare(reference.host, reference.repository);
         return resolveImage(reference, options, client, store.manifests);

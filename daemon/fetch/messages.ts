@@ -10,7 +10,7 @@ import type { CachedSpec } from '../blob/cached-source.js';
 import type { CacheCheck, CacheEntry } from '../cache/cached-blob.js';
 import type { PullPolicy, RegistrySettings } from '../config/registry-settings.js';
 import type { LogFields, LogLevel } from '../log/logger.js';
-import type { ResolvedImage } from '../registry/manifest-source.js';
+import type { GivenIndex, ResolvedImage } from '../registry/manifest-source.js';
 import type { FetchStatus } from './status.js';
 import type { PostedError } from './posted-error.js';
 import type { TraceEntry } from './trace-file.js';
@@ -30,6 +30,8 @@ export interface ResolveQuestion {
   /** "linux/arm64/v8"; null: that of this machine. */
   readonly platform: string | null;
   readonly pull: PullPolicy;
+  /** The SOCI index that the image is opened with; absent: the one that it has, if it has one. */
+  readonly index?: GivenIndex;
 }
 
 export type CacheCommand =

@@ -3,7 +3,7 @@
 import type { RegistryRef } from '../blob/blob-ref.js';
 import type { CachedSpec } from '../blob/cached-source.js';
 import type { Remote, RemoteImages, RemoteLine } from '../registry/remote.js';
-import type { ResolvedImage } from '../registry/manifest-source.js';
+import type { GivenIndex, ResolvedImage } from '../registry/manifest-source.js';
 import { parseReference } from '../registry/reference.js';
 import { FetchClient } from './client.js';
 import type { Fetcher } from './fetcher.js';
@@ -24,13 +24,13 @@ export class FetchedImages implements RemoteImages {
     return new FetchedImages(new FetchClient(port), () => ({ platform, pull }));
   }
 
-  async resolve(reference: string): Promise<ResolvedImage> {
-    const question = this.#question();
+  async resolve(reference: string, index: GivenIndex | null = null): Promise<ResolvedImage> {
+    const question = { ...this.#question(), ...(index && { index }) };
     const parsed = parseReference(reference);
     if (parsed.kind !== 'registry') {
       // The fetcher is not started for what is on this machine, and a start that has no such image loads no parser.
       const { resolveLocal } = await import('../registry/resolve-local.js');
-      return resolveLocal(parsed, question.platform);
+      return resolveLocal(parsed, question.platform, index);
     }
     return this.#client.resolve(reference, question);
   }

@@ -1,9 +1,12 @@
 // What the command line names beside layers, as a part of the plan of an image.
 
 import { absoluteRef, describeRef, fileRef, keyOfRef, type BlobRef } from '../blob/blob-ref.js';
+import { readSmallFile } from '../blob/open-file.js';
 import { OverlaybdError } from '../errors.js';
 import { counted } from '../lib/counted.js';
-import type { ZtocRef } from '../registry/manifest-source.js';
+import { isSha256, sha256Of } from '../registry/digest.js';
+import { MAX_MANIFEST_SIZE } from '../registry/manifest.js';
+import type { GivenIndex, ZtocRef } from '../registry/manifest-source.js';
 import { MAX_ZTOC_BYTES } from '../soci/limits.js';
 import type { Beside } from './image-source.js';
 import type { TocDigests } from '../registry/toc-annotations.js';
@@ -30,7 +33,7 @@ interface ChosenPlan {
  * @throws OverlaybdError BAD_ARGUMENT if nothing may lie beside that
  */
 export function checkBeside(
-  { tocBlob, tocDigest, ztocs, objects }: Beside,
+  { tocBlob, tocDigest, ztocs, objects, sociIndex }: Beside,
   named: readonly BlobRef[],
   isOfLayers: boolean,
 ): void {
@@ -38,6 +41,10 @@ export function checkBeside(
   const isForOne = tocBlob !== null || tocDigest !== null || objects !== undefined;
   if (isForOne && !(isOfLayers && named.length === 1)) {
     const message = `${name}: --toc-blob, --toc-digest and --objects are for one layer that is given as a file`;
+    throw new OverlaybdError('BAD_ARGUMENT', message);
+  }
+  if (sociIndex !== undefined && named[0]?.kind !== 'image') {
+    const message = `${name}: --soci-index is for images of registries and layouts; --ztoc names the ztocs of layers`;
     throw new OverlaybdError('BAD_ARGUMENT', message);
   }
   if (ztocs.length === 0 || (isOfLayers && ztocs.length === named.length)) return;
@@ -107,6 +114,18 @@ function ztocsOf(
     if (path !== null) ztocs.set(key, { ref: absoluteRef(fileRef(path)), digest });
   }
   return ztocs;
+}
+
+/**
+ * Reads the SOCI index that is named for an image.
+ * @param named a digest or a path
+ * @throws OverlaybdError NOT_FOUND, LIMIT, IO
+ */
+export async function givenIndex(named: string | undefined): Promise<GivenIndex | null> {
+  if (named === undefined) return null;
+  if (isSha256(named)) return { digest: named, bytes: null };
+  const bytes = await readSmallFile(named, MAX_MANIFEST_SIZE);
+  return { digest: sha256Of(bytes), bytes };
 }
 
 /** Their sizes are claims of an index. @throws OverlaybdError LIMIT */

@@ -25,6 +25,8 @@ export interface Beside {
   readonly layer?: number;
   /** Whether layers of an image may have tables of contents that the manifest has no digest of; absent: no. */
   readonly insecureToc?: true;
+  /** The SOCI index of an image: its digest, or the path of a file that has it; absent: as the image says. */
+  readonly sociIndex?: string;
 }
 
 /** The source that words of a command line, a configuration or a request name. */

@@ -27,12 +27,12 @@ import type { TocDigests } from '../registry/toc-annotations.js';
 import { parseRepoBlobUrl, type RepositoryUrl } from '../registry/repo-blob-url.js';
 import type { PooledBlob } from './blob-pool.js';
 import type { Beside } from './image-source.js';
-import { checkBeside, checkZtocs, planBeside, withChoices } from './beside-plan.js';
+import { checkBeside, checkZtocs, givenIndex, planBeside, withChoices } from './beside-plan.js';
 import type { ImageBlobs } from './image-blobs.js';
 import { locate } from './config-paths.js';
 import { findTargets, targetsInLayers } from './plan-targets.js';
 import type { TargetRefs } from './target.js';
-import type { ZtocRef } from '../registry/manifest-source.js';
+import type { GivenIndex, ZtocRef } from '../registry/manifest-source.js';
 import { noImages, type RemoteImages } from '../registry/remote.js';
 
 /** 255 layers with long URLs are far below this. */
@@ -107,7 +107,9 @@ async function planAll(
   if (first === undefined) throw new OverlaybdError('BAD_ARGUMENT', 'no image is named');
   checkLayerCount(blobs.length, describeRef(first));
   if (beside) checkBeside(beside, blobs, first.kind !== 'image');
-  if (first.kind === 'image' && blobs.length === 1) return planReference(first.reference, remote());
+  if (first.kind === 'image' && blobs.length === 1) {
+    return planReference(first.reference, remote(), await givenIndex(beside?.sociIndex));
+  }
   const lowers = blobs.map(absoluteRef);
   const distinct = [...new Map(lowers.map((ref) => [keyOfRef(ref), ref])).values()];
   const texts = await mapEach(distinct, PARALLEL_FILES, (ref) => readConfig(ref, files, effort));
@@ -124,7 +126,11 @@ async function planAll(
   return planConfig(name, texts[config] as string);
 }
 
-async function planReference(reference: string, remote: RemoteImages): Promise<ImagePlan> {
+async function planReference(
+  reference: string,
+  remote: RemoteImages,
+  index: GivenIndex | null,
+): Promise<ImagePlan> {
   const {
     name,
     lowers,
@@ -133,7 +139,7 @@ async function planReference(reference: string, remote: RemoteImages): Promise<I
     tocs = null,
     ztocs,
     targets = null,
-  } = await remote.resolve(reference).catch(async (error: unknown) => {
+  } = await remote.resolve(reference, index).catch(async (error: unknown) => {
     throw await withOtherReading(reference, error);
   });
   checkLayerCount(lowers.length, name);

@@ -89,6 +89,13 @@ export interface UnsizedRef {
 
 export type TargetName = BlobRef | UnsizedRef;
 
+/** A SOCI index that the operator names. */
+export interface GivenIndex {
+  readonly digest: string;
+  /** Null: it is where the image is. */
+  readonly bytes: Uint8Array | null;
+}
+
 /** An image by the name of its blobs. */
 export interface ResolvedImage {
   /** As it was asked for, in full: "docker.io/library/redis:7". */

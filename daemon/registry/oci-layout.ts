@@ -12,7 +12,7 @@ import { mapEach } from '../lib/gate.js';
 import { quoted, shortened } from '../lib/printable.js';
 import { BLOB_HEAD_SIZE, kindOfBlob, type BlobKind } from './blob-head.js';
 import { checkBytes, sha256Of } from './digest.js';
-import type { FetchedManifest, ResolvedImage } from './manifest-source.js';
+import type { FetchedManifest, GivenIndex, ResolvedImage } from './manifest-source.js';
 import { MAX_MANIFEST_SIZE, parseManifest, type Descriptor } from './manifest.js';
 import { OCI_INDEX, REF_NAME } from './media-types.js';
 import { isImageEntry, platformOf } from './platform.js';
@@ -33,11 +33,13 @@ const IS_FALLBACK_TAG = /^sha256-[0-9a-f]{64}$/;
 
 /**
  * @param platform "linux/arm64/v8"; null: that of this machine
+ * @param given the SOCI index that the image is opened with; null: the one that it has
  * @throws OverlaybdError NOT_FOUND, UNSUPPORTED, BAD_FORMAT, BAD_CHECKSUM, LIMIT, IO
  */
 export async function resolveLayout(
   reference: LayoutReference,
   platform: string | null,
+  given: GivenIndex | null = null,
 ): Promise<ResolvedImage> {
   const { name } = reference;
   const wanted = platformOf(platform);
@@ -58,7 +60,7 @@ export async function resolveLayout(
   const top: FetchedManifest = entry
     ? await place.manifest(entry)
     : { bytes, mediaType: OCI_INDEX, digest: sha256Of(bytes) };
-  const image = await resolveManifest(top, place, wanted);
+  const image = await resolveManifest(top, place, wanted, given);
   const ztocs = [...(image.ztocs?.values() ?? [])].map(({ ref }) => ref);
   const targets = [...(image.targets?.values() ?? [])].flatMap((each) =>
     each.kind === 'unsized' ? [] : [each],

@@ -7,16 +7,17 @@ import type { CachedSpec, ChunkFetcher } from '../blob/cached-source.js';
 import type { RemoteBlobs } from '../blob/open-blob.js';
 import type { PullPolicy } from '../config/registry-settings.js';
 import { OverlaybdError } from '../errors.js';
-import type { ResolvedImage } from './manifest-source.js';
+import type { GivenIndex, ResolvedImage } from './manifest-source.js';
 
 /** A thread's line to the fetcher. */
 export interface RemoteImages extends ChunkFetcher, RemoteBlobs {
   /**
    * Finds the blobs of an image.
    * @param reference "docker://HOST/REPOSITORY:TAG", "oci:FOLDER:TAG", "docker-archive:FILE"
+   * @param index the SOCI index that it is opened with; null: the one that it has, if it has one
    * @throws OverlaybdError BAD_ARGUMENT, NOT_FOUND, UNSUPPORTED, BAD_FORMAT, LIMIT, AUTH, REMOTE
    */
-  resolve(reference: string): Promise<ResolvedImage>;
+  resolve(reference: string, index?: GivenIndex | null): Promise<ResolvedImage>;
 }
 
 /** What another thread needs for a line of its own; posted to it, with the port transferred. */

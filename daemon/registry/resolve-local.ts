@@ -1,17 +1,23 @@
 // From the name of an image on this machine to its blobs. Needs no network, and so no fetcher.
 
+import { OverlaybdError } from '../errors.js';
 import { resolveArchive } from './docker-archive.js';
-import type { ResolvedImage } from './manifest-source.js';
+import type { GivenIndex, ResolvedImage } from './manifest-source.js';
 import { resolveLayout } from './oci-layout.js';
 import type { ArchiveReference, LayoutReference } from './reference.js';
 
 /**
  * @param platform "linux/arm64/v8"; null: that of this machine
- * @throws OverlaybdError NOT_FOUND, UNSUPPORTED, BAD_FORMAT, BAD_CHECKSUM, LIMIT, IO
+ * @param index the SOCI index that the image is opened with; null: the one that it has
+ * @throws OverlaybdError BAD_ARGUMENT, NOT_FOUND, UNSUPPORTED, BAD_FORMAT, BAD_CHECKSUM, LIMIT, IO
  */
 export function resolveLocal(
   reference: LayoutReference | ArchiveReference,
   platform: string | null,
+  index: GivenIndex | null = null,
 ): Promise<ResolvedImage> {
-  return reference.kind === 'oci' ? resolveLayout(reference, platform) : resolveArchive(reference);
+  if (reference.kind === 'oci') return resolveLayout(reference, platform, index);
+  if (index === null) return resolveArchive(reference);
+  const message = `${reference.name}: --soci-index is for images of registries and layouts`;
+  return Promise.reject(new OverlaybdError('BAD_ARGUMENT', message));
 }

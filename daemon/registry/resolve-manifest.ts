@@ -5,7 +5,7 @@ import { keyOfRef, type BlobRef } from '../blob/blob-ref.js';
 import { OverlaybdError, messageOf, type ErrorCode } from '../errors.js';
 import { counted } from '../lib/counted.js';
 import { checkServedDigest } from './digest.js';
-import type { FetchedManifest, ResolvedImage, TargetName } from './manifest-source.js';
+import type { FetchedManifest, GivenIndex, ResolvedImage, TargetName } from './manifest-source.js';
 import {
   parseManifest,
   type Descriptor,
@@ -63,6 +63,7 @@ interface Reached {
 
 /**
  * @param top what the name stands for; its bytes have its digest
+ * @param index the SOCI index that it is opened with; null: the one that it has, if it has one
  * @throws OverlaybdError NOT_FOUND for a platform that is not there, UNSUPPORTED for an ordinary image
  *   of a registry or turboOCI, BAD_FORMAT, BAD_CHECKSUM, LIMIT, and what `place` throws
  */
@@ -70,8 +71,10 @@ export async function resolveManifest(
   top: FetchedManifest,
   place: ImagePlace,
   platform: Platform,
+  index: GivenIndex | null = null,
 ): Promise<ResolvedImage> {
   const reached = await descend(top, place, platform);
+  if (index) return sociImage(plainOf(reached, place), await indexOf(index, place), false);
   const layers = await layersOf(reached, place);
   if (layers) return imageOf(reached, layers, place, []);
   const files = filesOf(reached, place);
@@ -180,13 +183,19 @@ async function sociOf(
   const index = namedSociIndex(reached.manifest, place.name);
   if (index === null) return { image: null, problems: [] };
   try {
-    const found = await place.manifest({ digest: index, mediaType: OCI_MANIFEST, size: null });
+    const found = await indexOf({ digest: index, bytes: null }, place);
     return { image: sociImage(plainOf(reached, place), found, false), problems: [] };
   } catch (error) {
     // A copy of an image need not have it.
     if (!(error instanceof OverlaybdError) || error.code !== 'NOT_FOUND') throw error;
     return { image: null, problems: [`its SOCI index ${index} is not there`] };
   }
+}
+
+function indexOf({ digest, bytes }: GivenIndex, place: ImagePlace): Promise<FetchedManifest> {
+  const mediaType = OCI_MANIFEST;
+  if (bytes) return Promise.resolve({ bytes, mediaType, digest });
+  return place.manifest({ digest, mediaType, size: null });
 }
 
 function plainOf({ manifest, digest }: Reached, place: ImagePlace): PlainImage {

@@ -8,6 +8,7 @@ import { sha256Of } from './digest.js';
 import { RepositoryManifests } from './known-manifests.js';
 import type {
   FetchedManifest,
+  GivenIndex,
   KnownManifests,
   ManifestSource,
   ResolvedImage,
@@ -31,6 +32,8 @@ export interface ResolveOptions {
   readonly pull: PullPolicy;
   /** How long an opening waits to hear whether a tag that is known has moved; 2 s by default. */
   readonly newerPatienceMs?: number;
+  /** The SOCI index that the image is opened with; null: the one that it has. */
+  readonly index?: GivenIndex | null;
   /** Hosts that gave no answer a moment ago, of all openings. */
   readonly silent?: SilentHosts;
 }
@@ -53,13 +56,15 @@ export async function resolveImage(
   });
   const place = placeOf(reference, options.pull, source, manifests);
   const top = await topOf(reference, manifests);
-  const image = await resolveManifest(top, place, platform).catch((error: unknown) => {
-    const { before } = manifests;
-    if (!before || !isOfNetwork(error)) throw error;
-    // The registry failed after the tag and before all of the image was there.
-    manifests.useKnown(reference.name, before.digest, messageOf(error));
-    return resolveManifest(before, place, platform);
-  });
+  const image = await resolveManifest(top, place, platform, options.index).catch(
+    (error: unknown) => {
+      const { before } = manifests;
+      if (!before || !isOfNetwork(error)) throw error;
+      // The registry failed after the tag and before all of the image was there.
+      manifests.useKnown(reference.name, before.digest, messageOf(error));
+      return resolveManifest(before, place, platform, options.index);
+    },
+  );
   await manifests.keepTags();
   return { ...image, notes: [...manifests.notes, ...image.notes] };
 }

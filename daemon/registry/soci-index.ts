@@ -51,7 +51,7 @@ export function sociImage(
     const message = `${where}: not a SOCI index: ${quoted(shortened(type, MAX_SHOWN_LENGTH))}`;
     throw new OverlaybdError('UNSUPPORTED', message);
   }
-  if (index.subject === null ? needsSubject : index.subject !== digest) {
+  if (needsSubject && index.subject !== digest) {
     throw new OverlaybdError('BAD_FORMAT', `${where}: it does not refer to ${digest}`);
   }
   const byLayer = ztocsByLayer(index, where);

@@ -39,15 +39,17 @@ interface Wrong {
   subject?: string;
   /** The index is named, and is not there. */
   isMissing?: boolean;
+  /** Nothing leads from the image to its index. */
+  isHidden?: boolean;
 }
 
-/** Pushes the image with an index of this version. */
+/** Pushes the image with an index of this version. @returns the index */
 async function push(
   place: ImagePlace,
   tag: string,
   version: 1 | 2,
   wrong: Wrong = {},
-): Promise<void> {
+): Promise<Buffer> {
   const layers: Descriptor[] = [];
   const ztocs: Descriptor[] = [];
   for (const { bytes, mediaType, ztoc } of [
@@ -102,10 +104,11 @@ async function push(
       subject: { ...plain, ...(wrong.subject && { digest: wrong.subject }) },
     });
     await place.putManifest(index, OCI.manifest, null);
+    if (wrong.isHidden) return index;
     const entry = { ...describe(OCI.manifest, index), artifactType: `${SOCI}1+json` };
     const list = encodeJson({ schemaVersion: 2, mediaType: OCI.index, manifests: [entry] });
     await place.putManifest(list, OCI.index, plain.digest.replace(':', '-'));
-    return;
+    return index;
   }
   const index = indexOf({});
   const soci = describe(OCI.manifest, index);
@@ -124,6 +127,7 @@ async function push(
   ];
   const top = encodeJson({ schemaVersion: 2, mediaType: OCI.index, manifests });
   await place.putManifest(top, OCI.index, tag);
+  return index;
 }
 
 async function isGood(test: Test, daemon: DaemonProcess): Promise<void> {
@@ -176,6 +180,49 @@ for (const version of [1, 2] as const) {
     test.same(front.log.violations(), []);
   });
 }
+
+await t.test('--soci-index names it: by its digest or as a file', async (test) => {
+  const { front, layout } = await remoteImage(test);
+  const subject = `sha256:${'0'.repeat(64)}`;
+  const index = await push(layout, 'hidden', 1, { isHidden: true, subject });
+  const file = join(shortFolder(test), 'index.json');
+  await writeFile(file, index);
+  const { digest } = describe(OCI.manifest, index);
+  const name = `oci:${layout.folder}:hidden`;
+  const plain = await runDaemon(['inspect', name]);
+  test.notMatch(plain.stdout, /SOCI/);
+  for (const given of [digest, file]) {
+    const got = await runDaemon(['inspect', name, '--soci-index', given]);
+    test.equal(got.code, 0, got.stderr);
+    test.match(got.stdout, new RegExp(`the SOCI index ${digest} is used: 2 of 3 layers`));
+  }
+  const cache = join(shortFolder(test), 'cache');
+  const daemon = await DaemonProcess.start(test, [
+    front.name(REPOSITORY, 'hidden'),
+    '--soci-index',
+    file,
+    ...remoteOptions([front], cache),
+  ]);
+  await isGood(test, daemon);
+  await daemon.stop(test);
+  const layer = layout.blob(describe('', upper.layer).digest)?.path as string;
+  const cases: [args: string[], code: number, message: RegExp][] = [
+    [[name, '--soci-index', subject], 1, /0{64}/],
+    [[name, '--soci-index', '/nonexistent'], 1, /\/nonexistent/],
+    [[name, '--soci-index', layer], 1, /SOCI index/],
+    [[layer, '--soci-index', file], 2, /--soci-index is for images of registries and layouts/],
+    [
+      [`docker-archive:${file}`, '--soci-index', file],
+      2,
+      /is for images of registries and layouts/,
+    ],
+  ];
+  for (const [args, code, message] of cases) {
+    const got = await runDaemon(['inspect', ...args]);
+    test.equal(got.code, code, args.join(' '));
+    test.match(got.stdout + got.stderr, message);
+  }
+});
 
 await t.test('a ztoc with another digest', async (test) => {
   const layout = new ImageLayout(join(shortFolder(test), 'layout'));

@@ -13,9 +13,10 @@ export interface BesideArguments {
   layer?: number | undefined;
   'insecure-toc'?: boolean | undefined;
   objects?: string | undefined;
+  'soci-index'?: string | undefined;
 }
 
-type LayerChoices = Pick<Beside, 'layer' | 'insecureToc'>;
+type LayerChoices = Pick<Beside, 'layer' | 'insecureToc' | 'sociIndex'>;
 
 /** In place of a file: the layer has no ztoc. */
 const NO_ZTOC = 'none';
@@ -51,6 +52,11 @@ export function besideOptions<T>(yargs: Argv<T>): Argv<T & BesideArguments> {
       describe: 'DIR: the folder with the objects of the composefs image',
       type: 'string',
       requiresArg: true,
+    })
+    .option('soci-index', {
+      describe: 'DIGEST or FILE: the SOCI index that the image is opened with',
+      type: 'string',
+      requiresArg: true,
     });
 }
 
@@ -77,11 +83,19 @@ export function besideOf(args: BesideArguments): Beside | null {
 }
 
 /** What is chosen of the layers, and not beside them. */
-function choicesOf({ layer, 'insecure-toc': insecure }: BesideArguments): LayerChoices {
+function choicesOf({
+  layer,
+  'insecure-toc': insecure,
+  'soci-index': sociIndex,
+}: BesideArguments): LayerChoices {
   if (layer !== undefined && !(Number.isInteger(layer) && layer >= 0)) {
     throw badArgument('--layer: not a whole number from 0 on');
   }
+  if (sociIndex === '') throw badArgument('--soci-index: an empty path');
   return {
+    ...(sociIndex !== undefined && {
+      sociIndex: isSha256(sociIndex) ? sociIndex : resolve(sociIndex),
+    }),
     ...(layer !== undefined && { layer }),
     ...(insecure === true && { insecureToc: true as const }),
   };
@@ -97,6 +111,7 @@ export function besideWords(args: BesideArguments): string[] {
     objects,
     layer,
     insecureToc,
+    sociIndex,
   } = beside ?? {};
   return [
     ...(tocBlob === null ? [] : ['--toc-blob', tocBlob]),
@@ -105,5 +120,6 @@ export function besideWords(args: BesideArguments): string[] {
     ...(objects === undefined ? [] : ['--objects', objects]),
     ...(layer === undefined ? [] : ['--layer', `${layer}`]),
     ...(insecureToc ? ['--insecure-toc'] : []),
+    ...(sociIndex === undefined ? [] : ['--soci-index', sociIndex]),
   ];
 }

@@ -1,10 +1,12 @@
 // What is named beside layers, and what it may lie beside.
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { test } from 'tap';
+import { OverlaybdError } from '../../../daemon/errors.js';
 import { fileRef, keyOfRef, refOfText } from '../../../daemon/blob/blob-ref.js';
 import {
   checkBeside,
   checkZtocs,
+  givenIndex,
   planBeside,
   withChoices,
 } from '../../../daemon/image/beside-plan.js';
@@ -90,4 +92,16 @@ await test('one layer alone', (t) => {
   const message = 'image: --layer 2: it has 2 layers, and the bottom one is 0';
   t.throws(() => withChoices(plan, { ...NOTHING, layer: 2 }), { code: 'BAD_ARGUMENT', message });
   t.end();
+});
+
+await test('a SOCI index that is named', async (t) => {
+  t.equal(await givenIndex(undefined), null);
+  t.same(await givenIndex(digest), { digest, bytes: null });
+  const path = join(t.testdir({ index: '{}' }), 'index');
+  const hash = 'sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a';
+  t.same(await givenIndex(path), { digest: hash, bytes: Buffer.from('{}') });
+  await t.rejects(givenIndex(`${path}/none`), OverlaybdError);
+  const given = { ...NOTHING, sociIndex: digest };
+  checkBeside(given, [refOfText('docker://example/app:1')], false);
+  t.throws(() => checkBeside(given, [one], true), { code: 'BAD_ARGUMENT' });
 });

@@ -14,6 +14,9 @@ await test('what lies beside a layer', (t) => {
   });
   const ztocs = [resolve('a'), null];
   t.same(besideOf({ ztoc: ['a', 'none'] }), { tocBlob: null, tocDigest: null, ztocs });
+  t.match(besideOf({ 'soci-index': digest }), { sociIndex: digest });
+  t.match(besideOf({ 'soci-index': 'a' }), { sociIndex: resolve('a') });
+  t.same(besideWords({ 'soci-index': '/a' }), ['--soci-index', '/a']);
   t.same(besideWords({ ztoc: ['/a', 'none'] }), ['--ztoc', '/a', '--ztoc', 'none']);
   t.same(besideOf({ objects: 'a' }), {
     tocBlob: null,
