@@ -84,7 +84,11 @@ export class ReaderFactory {
 
   /** What sources of pieces of this thread share. */
   pieceTools(): PieceTools {
-    this.#pieceTools ??= { cache: new DecodedCache(this.#shared), zstd: () => this.zstdDecoders() };
+    this.#pieceTools ??= {
+      cache: new DecodedCache(this.#shared),
+      zstd: () => this.zstdDecoders(),
+      lz4: () => this.decoder('lz4'),
+    };
     return this.#pieceTools;
   }
 

@@ -84,6 +84,7 @@ export class SpanTable {
     const count = this.#starts.length;
     const table = {
       count,
+      hash: 'sha256' as const,
       size: Math.ceil(this.#before / SECTOR) * SECTOR,
       positions: new Float64Array(shared(8 * count)),
       lengths: new Uint32Array(shared(4 * count)),

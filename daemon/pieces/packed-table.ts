@@ -49,10 +49,11 @@ export interface PackedTable extends Omit<PieceTable, Columns> {
 export function packTable(table: PieceTable): PieceTable | PackedTable {
   const steps = stepsOf(table);
   if (steps === null) return table;
-  const { count, size, digests, positions, lengths, begins, codecs } = table;
+  const { count, size, hash, digests, positions, lengths, begins, codecs } = table;
   return {
     count,
     size,
+    hash,
     digests,
     blocks: null,
     storedDigests: null,

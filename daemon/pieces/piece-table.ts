@@ -5,12 +5,15 @@ import { OverlaybdError } from '../errors.js';
 import { MAX_DECODED_BYTES, MAX_HASHED_BYTES, MAX_PIECES, mostStored } from './limits.js';
 
 /** How a member is stored; `deflate`: from a block in the middle of a stream on; `stored`: as it is. */
-export const CODECS = ['gzip', 'zstd', 'deflate', 'stored'] as const;
+export const CODECS = ['gzip', 'zstd', 'deflate', 'stored', 'lz4'] as const;
 export type PieceCodec = (typeof CODECS)[number];
+
+/** What the digests of pieces are made with; both have DIGEST_SIZE bytes. */
+export type PieceHash = 'sha256' | 'blake3';
 
 /** In the column of members: the piece is zeros. */
 export const NO_MEMBER = 0xffff_ffff;
-/** Bytes of a SHA-256. */
+/** Bytes of a digest. */
 export const DIGEST_SIZE = 32;
 /** Files begin at multiples of this. */
 const ALIGNMENT = 512;
@@ -33,7 +36,8 @@ export interface PieceTable {
   readonly members: Uint32Array;
   /** Byte offset of the piece in the decoded member. */
   readonly inner: Uint32Array;
-  /** SHA-256 of each piece, DIGEST_SIZE bytes each. */
+  readonly hash: PieceHash;
+  /** The digest of each piece, DIGEST_SIZE bytes each. */
   readonly digests: Uint8Array;
   /** 1 for each piece that has a digest. */
   readonly hasDigest: Uint8Array;
@@ -78,14 +82,17 @@ export interface StoredPiece {
   readonly inner: number;
   /** Plain bytes, at least one. */
   readonly length: number;
-  /** SHA-256 of the plain bytes. */
+  /** Of the plain bytes. */
   readonly digest: Uint8Array | null;
+  /** Stored bytes of its member, if they are known; or else they are those up to the next member. */
+  readonly stored?: number;
 }
 
 interface Member {
   readonly begin: number;
   plain: number;
   readonly codec: PieceCodec;
+  readonly stored: number | undefined;
   readonly firstPiece: number;
   endPiece: number;
   /** What it takes to check its pieces. */
@@ -95,6 +102,7 @@ interface Member {
 /** Collects pieces in the order of the source. */
 export class PieceTableBuilder {
   readonly #blob: string;
+  readonly #hash: PieceHash;
   readonly #members: Member[] = [];
   readonly #byBegin = new Map<number, number>();
   readonly #positions: number[] = [];
@@ -105,8 +113,9 @@ export class PieceTableBuilder {
   #size = 0;
 
   /** @param blob for messages */
-  constructor(blob: string) {
+  constructor(blob: string, hash: PieceHash = 'sha256') {
     this.#blob = blob;
+    this.#hash = hash;
   }
 
   /** Bytes of the source so far: where the next piece lies. */
@@ -120,13 +129,18 @@ export class PieceTableBuilder {
     return this.#size;
   }
 
+  /** The next piece lies there, after zeros. @param position not below `size` */
+  moveTo(position: number): void {
+    this.#size = position;
+  }
+
   /** @param length plain bytes, at least one */
   addZeros(length: number): void {
     this.#add(length, NO_MEMBER, 0, null);
   }
 
   /** @throws OverlaybdError LIMIT, BAD_FORMAT; the caller names the entry */
-  addStored({ codec, begin, inner, length, digest }: StoredPiece): void {
+  addStored({ codec, begin, inner, length, digest, stored }: StoredPiece): void {
     const plain = inner + length;
     if (plain > MAX_DECODED_BYTES) {
       const text = `${plain} bytes are to be decoded for one piece, at most ${MAX_DECODED_BYTES}`;
@@ -137,7 +151,15 @@ export class PieceTableBuilder {
     if (number === undefined) {
       number = this.#members.length;
       this.#byBegin.set(begin, number);
-      this.#members.push({ begin, plain, codec, firstPiece: piece, endPiece: piece, hashed: 0 });
+      this.#members.push({
+        begin,
+        plain,
+        codec,
+        stored,
+        firstPiece: piece,
+        endPiece: piece,
+        hashed: 0,
+      });
     }
     const member = this.#members[number] as Member;
     member.plain = Math.max(member.plain, plain);
@@ -163,6 +185,7 @@ export class PieceTableBuilder {
       lengths: new Uint32Array(shared(4 * count)),
       members: new Uint32Array(shared(4 * count)),
       inner: new Uint32Array(shared(4 * count)),
+      hash: this.#hash,
       digests: new Uint8Array(shared(DIGEST_SIZE * count)),
       hasDigest: new Uint8Array(shared(count)),
       ...this.#memberColumns(end),
@@ -209,9 +232,10 @@ export class PieceTableBuilder {
     };
     const sorted = members.map(({ begin }) => begin).toSorted((a, b) => a - b);
     const next = new Map(sorted.map((begin, i) => [begin, sorted[i + 1] ?? blobEnd]));
-    for (const [i, { begin, plain, codec, firstPiece, endPiece }] of members.entries()) {
+    for (const [i, { begin, plain, codec, stored, firstPiece, endPiece }] of members.entries()) {
+      const room = (next.get(begin) as number) - begin;
       columns.begins[i] = begin;
-      columns.stored[i] = Math.min((next.get(begin) as number) - begin, mostStored(plain));
+      columns.stored[i] = stored ?? Math.min(room, mostStored(plain));
       columns.plain[i] = plain;
       columns.firstPieces[i] = firstPiece;
       columns.endPieces[i] = endPiece;

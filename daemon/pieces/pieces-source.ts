@@ -1,26 +1,26 @@
 // A blob whose pieces are compressed one by one, as a source of their plain bytes. A piece is decoded away from this
 // thread and checked against its digest before a byte of it is read; what was decoded stays for the next reads.
 
-import { createHash, webcrypto } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { inflateRawSync } from 'node:zlib';
 import { shortRead } from '../blob/file-jobs.js';
 import { readFully, type BlobSource } from '../blob/source.js';
+import type { BatchDecoder } from '../codec/batch.js';
 import { OverlaybdError, formatError, messageOf } from '../errors.js';
 import { hexOf } from '../lib/bytes.js';
 import type { DecodedCache, DecodedMember } from './decoded-cache.js';
 import { inflateBegin } from './gzip-member.js';
 import { MAX_BAD_PIECES, MAX_KEPT_BYTES } from './limits.js';
+import { decodeLz4 } from './lz4-block.js';
+import { digestOf } from './digest.js';
 import { inflateMiddle, type BlockStart } from './inflate-middle.js';
 import { MemberStore, type Decoded } from './member-store.js';
 import type { SharedPlaces } from './shared-members.js';
 import { lookupOf, type PieceLookup } from './piece-lookup.js';
 import type { PackedTable } from './packed-table.js';
-import { DIGEST_SIZE, NO_MEMBER, type PieceTable } from './piece-table.js';
+import { DIGEST_SIZE, NO_MEMBER, type PieceHash, type PieceTable } from './piece-table.js';
 import { decodeFrames, type ZstdDecoders } from './zstd-frames.js';
 
-/** Hashing more than this would hold the thread for more than a millisecond where the processor does not help. */
-const HASH_HERE = 256 * 1024;
 /** Pieces whose digests are checked before the thread does something else. */
 const PIECES_A_TURN = 64;
 /** Times that a member is fetched again because it is damaged. */
@@ -40,6 +40,8 @@ export interface PieceTools {
   readonly cache: DecodedCache;
   /** Called if a piece is a zstd frame. */
   readonly zstd: () => ZstdDecoders;
+  /** Called if a piece is an LZ4 block. */
+  readonly lz4: () => BatchDecoder;
 }
 
 export class PiecesSource implements BlobSource {
@@ -195,22 +197,34 @@ export class PiecesSource implements BlobSource {
     const { storedDigests } = this.#table;
     if (!storedDigests) return;
     const wanted = storedDigests.subarray(member * DIGEST_SIZE, (member + 1) * DIGEST_SIZE);
-    const got = await sha256(stored);
+    const got = await digestOf('sha256', stored);
     if (Buffer.compare(got, wanted) === 0) return;
-    throw this.#badDigest(this.#pieces.firstPiece(member), wanted, got);
+    throw this.#badDigest(this.#pieces.firstPiece(member), 'sha256', wanted, got);
   }
 
   /** @throws OverlaybdError BAD_DATA */
   async #plainOf(member: number, stored: Buffer): Promise<Uint8Array> {
-    const pieces = this.#pieces;
-    const wanted = pieces.plain(member);
-    const codec = pieces.codec(member);
-    if (codec === 'stored') return stored.subarray(0, wanted);
-    if (codec === 'zstd') {
-      const bytes = decodeFrames(stored, wanted, this.#tools.zstd());
+    const wanted = this.#pieces.plain(member);
+    const decoded = (bytes: Uint8Array | null, what: string): Uint8Array => {
       if (bytes) return bytes;
-      throw this.#badMember(member, `zstd frames of ${wanted} bytes`, 'something else');
+      throw this.#badMember(member, `${what} of ${wanted} bytes`, 'something else');
+    };
+    switch (this.#pieces.codec(member)) {
+      case 'stored':
+        return decoded(stored.length < wanted ? null : stored.subarray(0, wanted), 'plain bytes');
+      case 'lz4':
+        return decoded(decodeLz4(stored, wanted, this.#tools.lz4()), 'an LZ4 block');
+      case 'zstd':
+        return decoded(decodeFrames(stored, wanted, this.#tools.zstd()), 'zstd frames');
+      case 'gzip':
+      case 'deflate':
+        return this.#inflated(member, stored, wanted);
     }
+  }
+
+  /** @throws OverlaybdError BAD_DATA */
+  async #inflated(member: number, stored: Buffer, wanted: number): Promise<Uint8Array> {
+    const pieces = this.#pieces;
     try {
       const start = this.#blockStartOf(member);
       const bytes = await (start
@@ -235,6 +249,7 @@ export class PiecesSource implements BlobSource {
    */
   async #badPieces(member: number, plain: Uint8Array): Promise<Map<number, Uint8Array>> {
     const pieces = this.#pieces;
+    const { hash } = this.#table;
     const bad = new Map<number, Uint8Array>();
     const first = pieces.firstPiece(member);
     const end = pieces.endPiece(member);
@@ -242,7 +257,7 @@ export class PiecesSource implements BlobSource {
       if ((piece - first) % PIECES_A_TURN === PIECES_A_TURN - 1) await nextTurn();
       if (pieces.member(piece) !== member || !pieces.hasDigest(piece)) continue;
       const from = pieces.inner(piece);
-      const got = await sha256(plain.subarray(from, from + pieces.length(piece)));
+      const got = await digestOf(hash, plain.subarray(from, from + pieces.length(piece)));
       if (Buffer.compare(got, this.#digestOf(piece)) === 0) continue;
       if (bad.size === MAX_BAD_PIECES) throw this.#badPiece(piece, got);
       bad.set(piece, got);
@@ -263,16 +278,16 @@ export class PiecesSource implements BlobSource {
   }
 
   #badPiece(piece: number, got: Uint8Array): OverlaybdError {
-    return this.#badDigest(piece, this.#digestOf(piece), got);
+    return this.#badDigest(piece, this.#table.hash, this.#digestOf(piece), got);
   }
 
-  #badDigest(piece: number, wanted: Uint8Array, got: Uint8Array): OverlaybdError {
+  #badDigest(piece: number, hash: PieceHash, wanted: Uint8Array, got: Uint8Array): OverlaybdError {
     return formatError({
       blob: this.name,
       section: `piece ${piece}`,
       offset: this.#pieces.begin(this.#pieces.member(piece)),
-      expected: `the digest sha256:${hexOf(wanted)}`,
-      got: `sha256:${hexOf(got)}`,
+      expected: `the digest ${hash}:${hexOf(wanted)}`,
+      got: `${hash}:${hexOf(got)}`,
       code: 'BAD_CHECKSUM',
     });
   }
@@ -302,9 +317,4 @@ export class PiecesSource implements BlobSource {
     if (offset + length <= this.size) return;
     throw shortRead(this.name, offset, length, this.size - offset);
   }
-}
-
-async function sha256(bytes: Uint8Array): Promise<Uint8Array> {
-  if (bytes.length <= HASH_HERE) return createHash('sha256').update(bytes).digest();
-  return new Uint8Array(await webcrypto.subtle.digest('SHA-256', bytes));
 }

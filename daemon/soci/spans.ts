@@ -150,6 +150,7 @@ function tableOf(
 ): PieceTable {
   const count = spans.length;
   const table: PieceTable = {
+    hash: 'sha256',
     count,
     size: Math.ceil(size / SECTOR) * SECTOR,
     positions: new Float64Array(shared(8 * count)),

@@ -3,6 +3,7 @@
 import { mkdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import tap from 'tap';
 import { ObjectTableBuilder } from '../../daemon/composefs/object-table.js';
 import { EdgeSource } from '../../daemon/blob/edge-source.js';
 import { SliceSource } from '../../daemon/blob/slice-source.js';
@@ -22,6 +23,9 @@ import { unwrapped } from '../support/unwrapped.js';
 import { writeZfile, type ZfileOptions } from '../support/zfile-writer.js';
 import { PLAIN, blobSourceSuite } from './blob-source-suite.js';
 import { storedFile } from './stored-file.js';
+
+// Many suites: on a busy machine tap's 30 seconds a file are too short.
+tap.setTimeout(300_000);
 
 const SIZE = PLAIN.length;
 const inFile = Buffer.concat([randomBytes(8, 777), PLAIN, randomBytes(9, 999)]);
@@ -117,6 +121,8 @@ const pieces: [string, PieceOptions][] = [
   ['pieces that share gzip members', { codec: 'gzip', pieceSize: 300, perMember: 3 }],
   ['zstd frames with more', { codec: 'zstd', pieceSize: 500, tail: 300, isOneFrame: true }],
   ['zstd frames, zeros', { codec: 'zstd', pieceSize: 1000, tail: 700, zeros: true }],
+  ['LZ4 blocks, BLAKE3', { codec: 'lz4', pieceSize: 800, hash: 'blake3' }],
+  ['plain pieces', { codec: 'stored', pieceSize: 1111 }],
   ['gzip members without digests', { codec: 'gzip', pieceSize: 900, digests: false }],
 ];
 
@@ -149,6 +155,7 @@ for (const { name, blob, around } of written) {
         new PiecesSource({ ...around, table }, readers.source(file), {
           cache,
           zstd: () => readers.zstdDecoders(),
+          lz4: () => readers.decoder('lz4'),
         }),
     })(t);
     // What was decoded is in memory, which cannot be lost.

@@ -1,13 +1,16 @@
 // Writes bytes as pieces that are compressed one by one, and their table, as the tools of images do.
 import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
+import { blake3 } from '@noble/hashes/blake3.js';
 import { compress } from 'zstd-napi';
 import type { PiecesSpec } from '../../daemon/pieces/pieces-source.js';
 import {
   PieceTableBuilder,
   type PieceCodec,
+  type PieceHash,
   type PieceTable,
 } from '../../daemon/pieces/piece-table.js';
+import { encodeBlock } from './encode-block.js';
 
 export interface PieceOptions {
   codec: PieceCodec;
@@ -20,6 +23,7 @@ export interface PieceOptions {
   /** The tail is in the same frame; zstd only. */
   isOneFrame?: boolean;
   digests?: boolean;
+  hash?: PieceHash;
   /** Pieces of zeros are not stored. */
   zeros?: boolean;
 }
@@ -29,8 +33,8 @@ export interface WrittenPieces {
   around: PiecesSpec<PieceTable>;
 }
 
-function sha256(bytes: Uint8Array): Buffer {
-  return createHash('sha256').update(bytes).digest();
+function digestOf(hash: PieceHash, bytes: Uint8Array): Uint8Array {
+  return hash === 'blake3' ? blake3(bytes) : createHash('sha256').update(bytes).digest();
 }
 
 export function writePieces(plain: Buffer, options: PieceOptions): WrittenPieces {
@@ -42,8 +46,9 @@ export function writePieces(plain: Buffer, options: PieceOptions): WrittenPieces
     digests = true,
     zeros = false,
     isOneFrame = false,
+    hash = 'sha256',
   } = options;
-  const builder = new PieceTableBuilder('blob');
+  const builder = new PieceTableBuilder('blob', hash);
   const parts: Buffer[] = [];
   let begin = 0;
   builder.align();
@@ -55,19 +60,23 @@ export function writePieces(plain: Buffer, options: PieceOptions): WrittenPieces
     }
     for (let inner = 0; inner < member.length; inner += pieceSize) {
       const piece = member.subarray(inner, inner + pieceSize);
-      const digest = digests ? sha256(piece) : null;
+      const digest = digests ? digestOf(hash, piece) : null;
       builder.addStored({ codec, begin, inner, length: piece.length, digest });
     }
     const rest = Buffer.alloc(tail, 7);
-    const stored =
-      codec === 'gzip'
-        ? gzipSync(Buffer.concat([member, rest]))
-        : zstdFrames(isOneFrame ? [Buffer.concat([member, rest])] : [member, rest]);
+    const stored = storedAs(codec, isOneFrame ? [Buffer.concat([member, rest])] : [member, rest]);
     parts.push(stored);
     begin += stored.length;
   }
   const table = builder.finish(begin);
   return { blob: Buffer.concat(parts), around: { kind: 'pieces', name: 'pieces', table } };
+}
+
+function storedAs(codec: PieceCodec, parts: readonly Buffer[]): Buffer {
+  const all = Buffer.concat(parts);
+  if (codec === 'gzip') return gzipSync(all);
+  if (codec === 'lz4') return encodeBlock('lz4', all);
+  return codec === 'stored' ? all : zstdFrames(parts);
 }
 
 function zstdFrames(parts: readonly Buffer[]): Buffer {

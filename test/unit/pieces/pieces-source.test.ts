@@ -21,7 +21,11 @@ const { blob, around } = writePieces(plain, { codec: 'gzip', pieceSize: 10_000, 
 const readers = new ReaderFactory();
 
 function sourceOf(stored: BlobSource): PiecesSource {
-  const tools = { cache: new DecodedCache(), zstd: () => readers.zstdDecoders() };
+  const tools = {
+    cache: new DecodedCache(),
+    zstd: () => readers.zstdDecoders(),
+    lz4: () => readers.decoder('lz4'),
+  };
   return new PiecesSource(around, stored, tools);
 }
 
