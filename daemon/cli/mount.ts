@@ -115,7 +115,7 @@ export async function run(args: MountArguments): Promise<number> {
 function checkBeside(args: MountArguments): void {
   if (besideOf(args) === null) return;
   const text =
-    '--toc-blob, --toc-digest, --ztoc, --soci-index, --layer, --insecure-toc: work with --fuse; for a device, serve the layer and attach the export';
+    '--toc-blob, --toc-digest, --ztoc, --blobs, --soci-index, --layer, --insecure-toc: work with --fuse; for a device, serve the layer and attach the export';
   throw new OverlaybdError('BAD_ARGUMENT', text);
 }
 

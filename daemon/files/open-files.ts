@@ -1,16 +1,11 @@
 // Opens an image to look at its files: with the opener of `serve`, and without a device.
 
+import { OverlaybdError } from '../errors.js';
 import type { Beside } from '../image/image-source.js';
 import { sourceOfWords } from '../image/image-source.js';
 import { openStack, type OpenedLayer, type StackOptions } from '../image/open-stack.js';
 import { planImage, type ImagePlan } from '../image/plan.js';
-import {
-  contentSources,
-  isOfTrees,
-  mergedTree,
-  treesOf,
-  type ContentSource,
-} from '../image/tree-image.js';
+import { contentSources, isOfTrees, mergedTree, treesOf } from '../image/tree-image.js';
 import { inspectionOptions } from '../inspect/open-for-inspection.js';
 import type { Remote } from '../registry/remote.js';
 import { treeRoot, type OpenSource } from './tree-files.js';
@@ -60,18 +55,21 @@ function rootOf(
   options: StackOptions,
 ): ImageFile {
   const trees = treesOf(layers, name);
-  const sources = contentSources(layers, trees);
   const isAlone = layer !== undefined;
   const tree = mergedTree(trees, isAlone);
-  return treeRoot(tree, sourceOpener(sources, options), isAlone ? [layer] : undefined);
+  return treeRoot(tree, sourceOpener(layers, options), isAlone ? [layer] : undefined);
 }
 
 function sourceOpener(
-  sources: readonly ContentSource[],
+  layers: readonly OpenedLayer[],
   { readers, effort }: StackOptions,
 ): OpenSource {
+  const sources = contentSources(layers);
+  const missing = layers.find((layer) => layer.missing)?.missing;
   return async (number) => {
-    const { blob, around } = sources[number] as ContentSource;
+    const source = sources[number];
+    if (!source) throw missing ?? new OverlaybdError('BUG', `no content source ${number}`);
+    const { blob, around } = source;
     const { spec } = await blob.content(effort);
     return readers.source(around ? { ...around, of: spec } : spec);
   };

@@ -11,12 +11,23 @@ import { MAX_ZTOC_BYTES } from '../soci/limits.js';
 import type { Beside } from './image-source.js';
 import type { TocDigests } from '../registry/toc-annotations.js';
 
+/** Where blobs are that a layer names by their SHA-256 in hexadecimal. */
+export interface DataBlobs {
+  /** An absolute path. */
+  readonly folder: string | null;
+  /** Those of the manifest, by their names. */
+  readonly refs: ReadonlyMap<string, BlobRef>;
+  /** The digest of the only layer, if its manifest says that it has a bootstrap in it. */
+  readonly bootstrap: string | null;
+}
+
 /** The parts of a plan: see ImagePlan. */
 export interface PlannedBeside {
   readonly tocs: ReadonlyMap<string, TocDigests> | null;
   readonly tocBlob: BlobRef | null;
   readonly ztocs?: ReadonlyMap<string, ZtocRef>;
   readonly objects?: string;
+  readonly dataBlobs?: DataBlobs;
 }
 
 /** What a choice changes of a plan. */
@@ -33,14 +44,15 @@ interface ChosenPlan {
  * @throws OverlaybdError BAD_ARGUMENT if nothing may lie beside that
  */
 export function checkBeside(
-  { tocBlob, tocDigest, ztocs, objects, sociIndex }: Beside,
+  { tocBlob, tocDigest, ztocs, objects, blobs, sociIndex }: Beside,
   named: readonly BlobRef[],
   isOfLayers: boolean,
 ): void {
   const name = describeRef(named[0] as BlobRef);
-  const isForOne = tocBlob !== null || tocDigest !== null || objects !== undefined;
+  const isForOne =
+    tocBlob !== null || tocDigest !== null || objects !== undefined || blobs !== undefined;
   if (isForOne && !(isOfLayers && named.length === 1)) {
-    const message = `${name}: --toc-blob, --toc-digest and --objects are for one layer that is given as a file`;
+    const message = `${name}: --toc-blob, --toc-digest, --objects and --blobs are for one layer that is given as a file`;
     throw new OverlaybdError('BAD_ARGUMENT', message);
   }
   if (sociIndex !== undefined && named[0]?.kind !== 'image') {
@@ -60,7 +72,7 @@ export function checkBeside(
  */
 export function planBeside(
   lowers: readonly BlobRef[],
-  { tocBlob = null, tocDigest = null, ztocs = [], objects }: Partial<Beside>,
+  { tocBlob = null, tocDigest = null, ztocs = [], objects, blobs }: Partial<Beside>,
 ): PlannedBeside {
   const hasZtocs = ztocs.some((path) => path !== null);
   return {
@@ -70,6 +82,7 @@ export function planBeside(
         : new Map(lowers.map((ref) => [keyOfRef(ref), { json: tocDigest, manifest: tocDigest }])),
     tocBlob: tocBlob === null ? null : absoluteRef(fileRef(tocBlob)),
     ...(objects !== undefined && { objects }),
+    ...(blobs !== undefined && { dataBlobs: { folder: blobs, refs: new Map(), bootstrap: null } }),
     ...(hasZtocs && { ztocs: ztocsOf(lowers, ztocs, tocDigest) }),
   };
 }

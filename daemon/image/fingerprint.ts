@@ -68,6 +68,7 @@ export async function marksOf(plan: ImagePlan, files: ImageBlobs): Promise<Image
       ),
       // Its digests say what objects must be, wherever they are: the fingerprint has no path.
       ...(plan.objects === undefined ? [] : [`objects ${plan.objects}`]),
+      ...(plan.dataBlobs ? [`data blobs in ${plan.dataBlobs.folder ?? 'the manifest'}`] : []),
     ].join(' '),
   };
 }

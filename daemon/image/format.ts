@@ -11,6 +11,7 @@ import type { TocDigests } from '../registry/toc-annotations.js';
 import type { ZtocSource } from '../soci/open.js';
 import type { LayerTree } from '../tree/layer-tree.js';
 import type { OpenZfile } from '../zfile/open.js';
+import type { LayerNeed } from './rafs-layers.js';
 import type { ReaderFactory } from './reader-factory.js';
 import type { AroundSpec, SourceSpec } from './spec.js';
 
@@ -37,6 +38,8 @@ export type LayerContent =
       readonly format: string;
       readonly tree: LayerTree;
       readonly around: AroundSpec | null;
+      /** The blobs that its contents are in instead, one for each content source. */
+      readonly needs?: readonly LayerNeed[];
       /** For people: what it was taken for, and why. */
       readonly notes: readonly string[];
     }
@@ -67,6 +70,8 @@ export interface ContentRules {
   readonly ztoc: ZtocSource | null;
   /** The plain bytes of the target of a turboOCI layer; null: it is another one. */
   readonly target: BlobSource | null;
+  /** The digest of the layer, if its manifest says that it has the bootstrap of a Nydus image in it. */
+  readonly bootstrapDigest: string | null;
 }
 
 /** A format that contains one blob. */

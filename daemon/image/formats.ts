@@ -31,6 +31,9 @@ import {
 } from '../estargz/chunked-footer.js';
 import { MAX_FOOTER_SIZE, parseFooter, type EstargzFooter } from '../estargz/footer.js';
 import { openChunked, openEstargz, type OpenedToc } from '../estargz/open.js';
+import { hasBootstrap } from '../rafs/layer.js';
+import { looksLikeRafs, looksLikeRafsV5 } from '../rafs/superblock.js';
+import { hasRafsToc, TOC_TAIL_SIZE } from '../rafs/toc.js';
 import { ArchiveStream } from '../tarball/archive-stream.js';
 import { looksLikeTar } from '../tarball/header.js';
 import { readArchive } from '../tarball/read-archive.js';
@@ -47,6 +50,7 @@ import type {
   Unwrapped,
   Wrapper,
 } from './format.js';
+import { openRafs, openRafsBlob, openRafsLayer, refuseRafsV5 } from './rafs-layers.js';
 import { rawDiskDoubts } from './raw-disk-checks.js';
 import { isOfPieces, sliceOf } from './spec.js';
 import { openTurboLayer } from './turbo-layer.js';
@@ -54,7 +58,7 @@ import { openTurboLayer } from './turbo-layer.js';
 /** What formats look at to recognize a blob: this many of its first bytes. */
 const PROBE_SIZE = Math.max(LSMT_HEADER_SIZE, TAR_HEAD_SIZE);
 /** And of its last. */
-const TAIL_SIZE = Math.max(MAX_FOOTER_SIZE, MAX_CHUNKED_FOOTER_SIZE);
+const TAIL_SIZE = Math.max(MAX_FOOTER_SIZE, MAX_CHUNKED_FOOTER_SIZE, TOC_TAIL_SIZE);
 
 export type { ContentRules, LayerContent, OpenTools, Unwrapped } from './format.js';
 
@@ -221,6 +225,38 @@ const composefs: Content = {
   },
 };
 
+/** A bootstrap of RAFS: the tree of a whole Nydus image, whose contents are in other blobs. */
+const rafs: Content = {
+  kind: 'content',
+  name: 'rafs',
+  probe: looksLikeRafs,
+  open: ({ source }, _head, _rules, tools) => openRafs(source, tools),
+};
+
+const rafsV5: Content = {
+  kind: 'content',
+  name: 'rafs v5',
+  probe: looksLikeRafsV5,
+  open: ({ source }) => refuseRafsV5(source.name),
+};
+
+/** A data blob of RAFS, which may have the bootstrap in it, too. */
+const rafsBlob: Content = {
+  kind: 'content',
+  name: 'rafs blob',
+  probe: (_, tail) => hasRafsToc(tail),
+  open: ({ source }, _head, _rules, tools) => openRafsBlob(source, tools),
+};
+
+/** An archive with a bootstrap in it: the first layer of a Nydus image. */
+const rafsLayer: Content = {
+  kind: 'content',
+  name: 'rafs layer',
+  probe: (head) => hasBootstrap(isGzip(head) ? inflatedHead(head) : head),
+  open: ({ source }, _head, { bootstrapDigest }, tools) =>
+    openRafsLayer(source, bootstrapDigest, tools),
+};
+
 /** An archive of files: a layer of an ordinary image. */
 const files: Content = {
   kind: 'content',
@@ -277,8 +313,12 @@ const FORMATS: readonly (Wrapper | Content)[] = [
   zfile,
   lsmt,
   composefs,
+  rafs,
+  rafsV5,
+  rafsBlob,
   estargz,
   chunked,
+  rafsLayer,
   files,
   gzippedFiles,
   raw,
@@ -303,7 +343,9 @@ export async function openContent(
   const head = await headOf(inner.source);
   const contents = FORMATS.filter((each) => each.kind === 'content');
   const tail = await tailOf(inner.source);
-  const format = rules.ztoc ? soci : contents.find((each) => each.probe(head, tail, inner.source));
+  const isKnown = rules.bootstrapDigest !== null;
+  const named = rules.ztoc ? soci : isKnown ? rafsLayer : null;
+  const format = named ?? contents.find((each) => each.probe(head, tail, inner.source));
   if (rules.target && format !== lsmt) {
     const message = `${inner.source.name}: the index of a turboOCI layer: not an LSMT layer: no such header`;
     throw new OverlaybdError('BAD_FORMAT', message);

@@ -27,6 +27,8 @@ export interface Beside {
   readonly insecureToc?: true;
   /** The SOCI index of an image: its digest, or the path of a file that has it; absent: as the image says. */
   readonly sociIndex?: string;
+  /** The path of the folder with its data blobs; absent: it needs none. */
+  readonly blobs?: string;
 }
 
 /** The source that words of a command line, a configuration or a request name. */

@@ -13,13 +13,9 @@ import { checkStackEntries } from '../lsmt/read-stack.js';
 import type { LayerTree } from '../tree/layer-tree.js';
 import { checkLayers } from '../tree/merge.js';
 import type { PooledBlob } from './blob-pool.js';
-import {
-  openContent,
-  type ContentRules,
-  type LayerContent,
-  type OpenTools,
-  type Unwrapped,
-} from './formats.js';
+import type { ContentRules, LayerContent, OpenTools, Unwrapped } from './format.js';
+import { openContent } from './formats.js';
+import { sourcesOf, type ContentSource } from './content-sources.js';
 import type { ImageBlobs } from './image-blobs.js';
 import type { ImagePlan } from './plan.js';
 import { openTarget, type OpenedTarget } from './target.js';
@@ -36,6 +32,10 @@ export interface OpenedLayer {
   readonly content: LayerContent;
   /** Of a turboOCI layer: what its index maps ranges of, beside the layer's own bytes. */
   readonly target: OpenedTarget | null;
+  /** Where the contents of a tree are, by the number of the content source; null: the blob is missing. */
+  readonly sources: readonly (ContentSource | null)[];
+  /** What says which blobs with contents are not there; of an image that is served all are. */
+  readonly missing: OverlaybdError | null;
 }
 
 export interface StackOptions extends OpenTools {
@@ -86,10 +86,12 @@ function treesOf(layers: readonly OpenedLayer[]): LayerTree[] {
  */
 export async function openLower(
   ref: BlobRef,
-  { mayBeRaw, tocs, tocBlob, objects, targets, ztocs, insecureToc, layer: alone }: ImagePlan,
+  plan: ImagePlan,
   options: StackOptions,
   contents = new Map<string, LayerContent>(),
 ): Promise<OpenedLayer> {
+  const { mayBeRaw, tocs, tocBlob, objects, targets, ztocs, insecureToc, dataBlobs = null } = plan;
+  const { layer: alone } = plan;
   const { files, effort, sink, mayBeUpper } = options;
   const blob = await files.open(ref);
   const inner = await blob.content(effort, sink);
@@ -108,6 +110,7 @@ export async function openLower(
     objects: objects ?? null,
     target: target && target.source,
     ztoc: ztoc && { source: await plainSource(ztoc.ref), digest: ztoc.digest },
+    bootstrapDigest: dataBlobs?.bootstrap ?? null,
   };
   const key = [
     blob.key,
@@ -123,7 +126,8 @@ export async function openLower(
     throw new OverlaybdError('UNSUPPORTED', message);
   }
   const blobs = [blob, ...blobsOf(target)] as const;
-  return { ref, indexRef: null, role: 'lower', blobs, inner, content, target };
+  const found = await sourcesOf(content, blob, { dataBlobs, files, effort, mayBeUpper });
+  return { ref, indexRef: null, role: 'lower', blobs, inner, content, target, ...found };
 }
 
 function blobsOf(target: OpenedTarget | null): PooledBlob[] {
@@ -143,16 +147,17 @@ export async function openUpper(
   const inner = await data.content(effort);
   const header = await readUpperDataHeader(inner.source);
   const role = 'upper';
+  const none = { target: null, sources: [], missing: null };
   if ((header.flags & LSMT_FLAG.sparse) !== 0) {
     const layer = await openSparse(inner.source, header, effort);
     const content = { kind: 'lsmt', header, layer } as const;
-    return { ref, indexRef: null, role, blobs: [data], inner, content, target: null };
+    return { ref, indexRef: null, role, blobs: [data], inner, content, ...none };
   }
   const index = await files.openPlain(indexRef);
   const { source } = await index.content(effort);
   const layer = await openAppendUpper(inner.source, source);
   const content = { kind: 'lsmt', header, layer } as const;
-  return { ref, indexRef, role, blobs: [data, index], inner, content, target: null };
+  return { ref, indexRef, role, blobs: [data, index], inner, content, ...none };
 }
 
 /**

@@ -26,7 +26,8 @@ import { planImage, type ImagePlan } from './plan.js';
 import type { RemoteImages } from '../registry/remote.js';
 import type { ReaderFactory } from './reader-factory.js';
 import type { AroundSpec, DiskSpec, SourceSpec } from './spec.js';
-import { isOfTrees, treeImage, type ContentSource, type TreeImage } from './tree-image.js';
+import type { ContentSource } from './content-sources.js';
+import { isOfTrees, treeImage, type TreeImage } from './tree-image.js';
 
 /** The number of a blob, a source around that blob, or memory. */
 export type ShapeLayer =
@@ -220,7 +221,10 @@ function treeDisk(image: TreeImage, layers: number, files: ImageBlobs): MergedDi
     notes,
     shape: {
       index,
-      layers: [metadata, ...sources.map((source) => shapeLayerOf(source, files))],
+      layers: [
+        metadata,
+        ...sources.flatMap((source) => (source ? shapeLayerOf(source, files) : [])),
+      ],
       partition: null,
     },
   };

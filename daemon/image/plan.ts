@@ -28,6 +28,7 @@ import { parseRepoBlobUrl, type RepositoryUrl } from '../registry/repo-blob-url.
 import type { PooledBlob } from './blob-pool.js';
 import type { Beside } from './image-source.js';
 import { checkBeside, checkZtocs, givenIndex, planBeside, withChoices } from './beside-plan.js';
+import type { DataBlobs } from './beside-plan.js';
 import type { ImageBlobs } from './image-blobs.js';
 import { locate } from './config-paths.js';
 import { findTargets, targetsInLayers } from './plan-targets.js';
@@ -73,6 +74,8 @@ export interface ImagePlan {
   readonly layer?: number;
   /** Whether tables of contents may have no digest in the manifest; absent: no. */
   readonly insecureToc?: true;
+  /** Where data blobs are that a layer names; absent: nothing says it. */
+  readonly dataBlobs?: DataBlobs;
   /** What the operator should know, but need not act on. */
   readonly notes: readonly string[];
 }

@@ -7,7 +7,7 @@ import type { TargetName } from '../registry/manifest-source.js';
 import { indexedSize, readGzipIndex } from '../turbo/gzip-index.js';
 import type { PooledBlob } from './blob-pool.js';
 import { isArchiveBegin, isGzip } from './archives.js';
-import type { OpenTools } from './formats.js';
+import type { OpenTools } from './format.js';
 import type { ImageBlobs } from './image-blobs.js';
 import type { PiecesSpec } from '../pieces/pieces-source.js';
 import { openTurboLayer } from './turbo-layer.js';

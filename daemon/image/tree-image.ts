@@ -12,25 +12,18 @@ import type { LayerTree } from '../tree/layer-tree.js';
 import { layerAlone, mergeLayers } from '../tree/merge.js';
 import type { MergedTree } from '../tree/merged-tree.js';
 import { shownPath } from '../tree/names.js';
-import type { PooledBlob } from './blob-pool.js';
+import type { ContentSource } from './content-sources.js';
 import type { OpenedLayer } from './open-stack.js';
-import type { AroundSpec } from './spec.js';
 
 /** To merge and to write an entry of a layer is as much work as to read this many entries of an index. */
 const UNITS_AN_ENTRY = 32;
-
-/** What a blob has inside its wrappers, or a source around that. */
-export interface ContentSource {
-  readonly blob: PooledBlob;
-  readonly around: AroundSpec | null;
-}
 
 export interface TreeImage {
   readonly written: WrittenErofs;
   readonly index: LsmtIndexData;
   readonly metadata: MemorySpec;
-  /** The content sources, in the order of the index: source i is layer i + 1 of the disk. */
-  readonly sources: readonly ContentSource[];
+  /** The content sources, in the order of the index: source i is layer i + 1 of the disk. See contentSources(). */
+  readonly sources: readonly (ContentSource | null)[];
   /** The layer of the image that each of them belongs to. */
   readonly sourceLayers: readonly number[];
   /** What is worth a line in the log. */
@@ -61,8 +54,11 @@ export function treeImage(
   const written = writeErofs(mergedTree(trees, isAlone), { uuidSeed });
   const { metadata: memory, rows, deviceSize, dropped } = written;
   const index = indexOf(rows, deviceSize, name);
-  const sourceLayers = sourceLayersOf(trees);
-  const notes = layers.flatMap(({ content }) => (content.kind === 'tree' ? content.notes : []));
+  const sourceLayers = trees.flatMap(({ sourceCount }, i) => Array<number>(sourceCount).fill(i));
+  const notes = layers.flatMap(({ content, missing }) => [
+    ...(content.kind === 'tree' ? content.notes : []),
+    ...(missing ? [missing.message] : []),
+  ]);
   if (dropped.first !== null) {
     const what = counted(dropped.count, 'extended attribute');
     notes.push(
@@ -73,7 +69,7 @@ export function treeImage(
     written,
     index,
     metadata: { kind: 'memory', name: `${name} (metadata)`, memory },
-    sources: contentSources(layers, trees),
+    sources: contentSources(layers),
     sourceLayers,
     notes,
   };
@@ -96,32 +92,30 @@ export function treesOf(layers: readonly OpenedLayer[], name: string): LayerTree
   return layers.map((layer) => treeOf(layer, name));
 }
 
-/** The content sources of all layers, by the numbers that the merged tree gives them. */
-export function contentSources(
-  layers: readonly OpenedLayer[],
-  trees: readonly LayerTree[],
-): ContentSource[] {
-  return sourceLayersOf(trees).map((i) => contentSourceOf(layers[i] as OpenedLayer));
-}
-
-function sourceLayersOf(trees: readonly LayerTree[]): number[] {
-  return trees.flatMap(({ sourceCount }, i) => Array<number>(sourceCount).fill(i));
-}
-
-function contentSourceOf({ content, blobs: [blob] }: OpenedLayer): ContentSource {
-  return { blob, around: content.kind === 'tree' ? content.around : null };
+/**
+ * The content sources of all layers, by the numbers that the merged tree gives them; null: its blob is missing. Of an
+ * image that is served none is.
+ */
+export function contentSources(layers: readonly OpenedLayer[]): (ContentSource | null)[] {
+  return layers.flatMap(({ sources }) => sources);
 }
 
 /** @throws OverlaybdError BAD_FORMAT if it is another kind of layer, or its files are not in it */
-function treeOf({ content, inner: { source } }: OpenedLayer, name: string): LayerTree {
+function treeOf(layer: OpenedLayer, name: string): LayerTree {
+  const { content, sources } = layer;
+  const { source } = layer.inner;
   if (content.kind !== 'tree') {
     const message = `${name}: ${source.name} is not a layer of files, and other layers of the image are`;
     throw new OverlaybdError('BAD_FORMAT', message);
   }
-  const { tree, around } = content;
-  const size = around ? around.table.size : source.size;
-  const end = tree.sourceEnd(0);
-  if (end <= size) return tree;
-  const message = `${source.name}: files up to byte ${end} are expected, and it ends at ${size}`;
-  throw new OverlaybdError('BAD_FORMAT', message);
+  const { tree } = content;
+  for (const [i, found] of sources.entries()) {
+    if (!found) continue;
+    const size = found.around ? found.around.table.size : source.size;
+    const end = tree.sourceEnd(i);
+    if (end <= size) continue;
+    const message = `${source.name}: files up to byte ${end} are expected, and it ends at ${size}`;
+    throw new OverlaybdError('BAD_FORMAT', message);
+  }
+  return tree;
 }

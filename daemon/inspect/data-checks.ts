@@ -35,7 +35,7 @@ export interface DataFindings {
 
 /** Of a broken layer only its wrappers are known. */
 export type CheckedLayer = Pick<InspectedLayer, 'inner'> &
-  Partial<Pick<InspectedLayer, 'content' | 'own' | 'target'>>;
+  Partial<Pick<InspectedLayer, 'content' | 'own' | 'target' | 'sources' | 'blobs'>>;
 
 /** Makes checks; they share one piece of memory, so only one runs at a time. */
 export class DataChecker {
@@ -77,7 +77,8 @@ export class DataChecker {
     };
   }
 
-  #ownCheck({ inner, content, own }: CheckedLayer, findings: DataFindings): DataCheck {
+  #ownCheck(layer: CheckedLayer, findings: DataFindings): DataCheck {
+    const { inner, content, own } = layer;
     const { spec } = inner;
     // A new source, without the edges that are in memory: everything is read from the disk.
     if (spec.kind === 'zfile') {
@@ -89,11 +90,8 @@ export class DataChecker {
         steps: () => zfileSteps(new ZfileVerifier(zfile, stored, decoder, findings.sink)),
       };
     }
-    if (content?.kind === 'tree' && content.around) {
-      const { tree, around } = content;
-      const source = this.#readers.source({ ...around, of: spec });
-      const steps = (): AsyncGenerator<number> => pieceSteps(source, around, tree, findings);
-      return { bytes: around.table.size, steps };
+    if (content?.kind === 'tree' && layer.sources?.some((source) => source?.around)) {
+      return this.#pieces(content.tree, layer, findings);
     }
     const source = this.#readers.source(spec);
     let ranges: Range[] = [];
@@ -103,6 +101,29 @@ export class DataChecker {
     return {
       bytes: bytesOf(ranges),
       steps: () => readSteps(source, ranges, this.#buffer, findings),
+    };
+  }
+
+  #pieces(
+    tree: LayerTree,
+    { inner, sources = [], blobs }: CheckedLayer,
+    findings: DataFindings,
+  ): DataCheck {
+    const checks = sources.flatMap((found, number) => {
+      if (!found?.around) return [];
+      const { blob, around } = found;
+      const of = blob === blobs?.[0] ? inner.spec : blob.raw;
+      return { number, around, of };
+    });
+    const readers = this.#readers;
+    return {
+      bytes: checks.reduce((sum, { around }) => sum + around.table.size, 0),
+      steps: async function* () {
+        for (const { number, around, of } of checks) {
+          const source = readers.source({ ...around, of });
+          yield* pieceSteps(source, around, { tree, number }, findings);
+        }
+      },
     };
   }
 }
@@ -151,11 +172,17 @@ function piecesOf(around: AroundSpec): Pick<PieceLookup, 'count' | 'position' | 
   };
 }
 
+/** A content source of a layer's tree, by its number. */
+interface TreeSource {
+  readonly tree: LayerTree;
+  readonly number: number;
+}
+
 /** One byte of a piece is read: for that, all of it is decoded and checked. */
 async function* pieceSteps(
   source: BlobSource,
   around: AroundSpec,
-  tree: LayerTree | null,
+  of: TreeSource | null,
   findings: DataFindings,
 ): AsyncGenerator<number> {
   const byte = Buffer.alloc(1);
@@ -167,7 +194,7 @@ async function* pieceSteps(
     try {
       await readLoaded(source, at, 1, () => source.read(at, 1, byte, 0));
     } catch (error) {
-      findings.failed(tree ? withFile(error, tree, at) : error);
+      findings.failed(of ? withFile(error, of, at) : error);
     }
     // Between files there are zeros.
     const end = at + pieces.length(piece);
@@ -177,8 +204,8 @@ async function* pieceSteps(
   if (done < size) yield size - done;
 }
 
-function withFile(error: unknown, tree: LayerTree, offset: number): unknown {
-  const entry = tree.entryAt(0, offset);
+function withFile(error: unknown, { tree, number }: TreeSource, offset: number): unknown {
+  const entry = tree.entryAt(number, offset);
   if (!(error instanceof OverlaybdError) || entry < 0) return error;
   const message = `${error.message}; file ${shownPath(tree.pathOf(entry))}`;
   return new OverlaybdError(error.code, message, { cause: error, facts: error.facts });

@@ -3,7 +3,7 @@
 
 import { describeRef } from '../blob/blob-ref.js';
 import { TAR_BLOCK } from '../blob/tar.js';
-import type { LayerContent } from '../image/formats.js';
+import type { LayerContent } from '../image/format.js';
 import type { OpenedTarget } from '../image/target.js';
 import { LSMT_FLAG, SECTOR, type LsmtHeader } from '../lsmt/format.js';
 import type { LsmtIndex } from '../lsmt/merged-index.js';

@@ -6,7 +6,7 @@ import { describeRef, keyOfRef, type BlobRef } from '../blob/blob-ref.js';
 import { UNBOUNDED } from '../lib/effort.js';
 import { OverlaybdError, type ProblemSink } from '../errors.js';
 import { MAX_VIRTUAL_SIZE } from '../lsmt/format.js';
-import type { Unwrapped } from '../image/formats.js';
+import type { Unwrapped } from '../image/format.js';
 import { sourceOfWords, type Beside } from '../image/image-source.js';
 import { NO_REMOTE, type Remote } from '../registry/remote.js';
 import {
@@ -252,6 +252,7 @@ async function checkStack(
   const lsmt = lsmtLayersOf(opened);
   layers.forEach(({ ref, opened: layer }, i) => {
     const content = layer?.content;
+    if (layer?.missing) problems.addError(i, layer.missing);
     if (content?.kind === 'raw') {
       run.notes.push('a raw disk image: it has no index and no checksums of its own');
     } else if (content?.kind === 'half upper') {
@@ -266,7 +267,7 @@ async function checkStack(
     }
   });
   if (isOfTrees(opened)) {
-    if (opened.some(({ content }) => content.kind === 'tree' && !content.around)) {
+    if (opened.some(({ sources }) => sources.some((source) => source && !source.around))) {
       run.notes.push('layers of files: they have no checksums of their own');
     }
     run.notes.push(

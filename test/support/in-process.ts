@@ -40,9 +40,10 @@ async function openBeside(paths: readonly string[], beside: Beside | null): Prom
 export async function withDevice<T>(
   paths: readonly string[],
   use: (opened: OpenDevice) => T | Promise<T>,
-  beside: Beside | null = null,
+  beside: Partial<Beside> | null = null,
 ): Promise<T> {
-  const opened = await openBeside(paths, beside);
+  const none = { tocBlob: null, tocDigest: null, ztocs: [] };
+  const opened = await openBeside(paths, beside && { ...none, ...beside });
   try {
     return await use(opened);
   } finally {

@@ -33,9 +33,12 @@ export async function layersOf(t: Test, ...archives: readonly TarFile[][]): Prom
       objects: null,
       target: null,
       ztoc: null,
+      bootstrapDigest: null,
     };
     const tools = { readers, effort: UNBOUNDED, sink: throwProblem };
     const content = await openContent(inner, rules, tools);
+    const own = content.kind === 'tree' && { blob, around: content.around };
+    const sources = own ? Array.from({ length: content.tree.sourceCount }, () => own) : [];
     layers.push({
       ref,
       indexRef: null,
@@ -44,6 +47,8 @@ export async function layersOf(t: Test, ...archives: readonly TarFile[][]): Prom
       inner,
       content,
       target: null,
+      sources,
+      missing: null,
     });
   }
   return layers;

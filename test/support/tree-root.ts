@@ -10,7 +10,7 @@ import type { TarFile } from './ustar.js';
 export async function rootOf(t: Test, ...archives: readonly TarFile[][]): Promise<ImageFile> {
   const layers = await layersOf(t, ...archives);
   const trees = treesOf(layers, 'image');
-  const sources = contentSources(layers, trees);
+  const sources = contentSources(layers);
   return treeRoot(mergeLayers(trees), (number) => {
     const layer = layers.find(({ blobs: [blob] }) => blob === sources[number]?.blob);
     if (!layer) throw new Error(`no source ${number}`);

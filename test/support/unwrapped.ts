@@ -1,7 +1,8 @@
 // Removes the wrappers of a blob as the opener does, with the blob's edges in memory.
 import { EdgeSource } from '../../daemon/blob/edge-source.js';
 import { throwProblem, type ProblemSink } from '../../daemon/errors.js';
-import { unwrap, type Unwrapped } from '../../daemon/image/formats.js';
+import type { Unwrapped } from '../../daemon/image/format.js';
+import { unwrap } from '../../daemon/image/formats.js';
 import { ReaderFactory } from '../../daemon/image/reader-factory.js';
 import type { SourceSpec } from '../../daemon/image/spec.js';
 import { UNBOUNDED } from '../../daemon/lib/effort.js';

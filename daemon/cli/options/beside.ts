@@ -14,9 +14,10 @@ export interface BesideArguments {
   'insecure-toc'?: boolean | undefined;
   objects?: string | undefined;
   'soci-index'?: string | undefined;
+  blobs?: string | undefined;
 }
 
-type LayerChoices = Pick<Beside, 'layer' | 'insecureToc' | 'sociIndex'>;
+type LayerChoices = Pick<Beside, 'layer' | 'insecureToc' | 'sociIndex' | 'blobs'>;
 
 /** In place of a file: the layer has no ztoc. */
 const NO_ZTOC = 'none';
@@ -57,6 +58,11 @@ export function besideOptions<T>(yargs: Argv<T>): Argv<T & BesideArguments> {
       describe: 'DIGEST or FILE: the SOCI index that the image is opened with',
       type: 'string',
       requiresArg: true,
+    })
+    .option('blobs', {
+      describe: 'DIR: the folder with the data blobs of the Nydus image, named by their SHA-256',
+      type: 'string',
+      requiresArg: true,
     });
 }
 
@@ -65,6 +71,7 @@ export function besideOf(args: BesideArguments): Beside | null {
   const { 'toc-blob': tocBlob, 'toc-digest': tocDigest, ztoc = [], objects } = args;
   if (tocBlob === '') throw badArgument('--toc-blob: an empty path');
   if (objects === '') throw badArgument('--objects: an empty path');
+  if (args.blobs === '') throw badArgument('--blobs: an empty path');
   if (tocDigest !== undefined && !isSha256(tocDigest)) {
     throw badArgument('--toc-digest: "sha256:" and 64 digits 0-9, a-f are expected');
   }
@@ -85,6 +92,7 @@ export function besideOf(args: BesideArguments): Beside | null {
 /** What is chosen of the layers, and not beside them. */
 function choicesOf({
   layer,
+  blobs,
   'insecure-toc': insecure,
   'soci-index': sociIndex,
 }: BesideArguments): LayerChoices {
@@ -97,6 +105,7 @@ function choicesOf({
       sociIndex: isSha256(sociIndex) ? sociIndex : resolve(sociIndex),
     }),
     ...(layer !== undefined && { layer }),
+    ...(blobs !== undefined && { blobs: resolve(blobs) }),
     ...(insecure === true && { insecureToc: true as const }),
   };
 }
@@ -109,6 +118,7 @@ export function besideWords(args: BesideArguments): string[] {
     tocDigest = null,
     ztocs = [],
     objects,
+    blobs,
     layer,
     insecureToc,
     sociIndex,
@@ -119,6 +129,7 @@ export function besideWords(args: BesideArguments): string[] {
     ...ztocs.flatMap((path) => ['--ztoc', path ?? NO_ZTOC]),
     ...(objects === undefined ? [] : ['--objects', objects]),
     ...(layer === undefined ? [] : ['--layer', `${layer}`]),
+    ...(blobs === undefined ? [] : ['--blobs', blobs]),
     ...(insecureToc ? ['--insecure-toc'] : []),
     ...(sociIndex === undefined ? [] : ['--soci-index', sociIndex]),
   ];

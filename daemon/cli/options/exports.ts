@@ -53,7 +53,7 @@ export function exportsOf(args: ExportArguments, config: DaemonConfig): Map<stri
   const beside = besideOf(args);
   if (beside && (words.length === 0 || (args.export ?? []).length > 0)) {
     throw badArgument(
-      '--toc-blob, --toc-digest, --ztoc, --soci-index, --layer, --insecure-toc: for an image of the command line',
+      '--toc-blob, --toc-digest, --ztoc, --blobs, --soci-index, --layer, --insecure-toc: for an image of the command line',
     );
   }
   if (words.length > 0) add(exports, '', sourceOfWords(words, partition, beside));

@@ -6,7 +6,11 @@ const digest = `sha256:${'a'.repeat(64)}`;
 
 await test('what lies beside a layer', (t) => {
   t.equal(besideOf({}), null);
-  t.same(besideOf({ 'toc-digest': digest }), { tocBlob: null, tocDigest: digest, ztocs: [] });
+  t.same(besideOf({ 'toc-digest': digest }), {
+    tocBlob: null,
+    tocDigest: digest,
+    ztocs: [],
+  });
   t.same(besideOf({ 'toc-blob': 'a' }), {
     tocBlob: resolve('a'),
     tocDigest: null,

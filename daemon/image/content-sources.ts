@@ -1,0 +1,102 @@
+// Where the contents of a layer of files are: in its own blob, or in data blobs that it names.
+
+import { resolve } from 'node:path';
+import { fileRef } from '../blob/blob-ref.js';
+import { OverlaybdError } from '../errors.js';
+import { counted } from '../lib/counted.js';
+import type { Effort } from '../lib/effort.js';
+import type { PooledBlob } from './blob-pool.js';
+import type { LayerContent } from './format.js';
+import type { ImageBlobs } from './image-blobs.js';
+import type { DataBlobs } from './beside-plan.js';
+import type { AroundSpec } from './spec.js';
+
+/** What a blob has inside its wrappers, or a source around that. */
+export interface ContentSource {
+  readonly blob: PooledBlob;
+  readonly around: AroundSpec | null;
+}
+
+export interface FoundSources {
+  /** By the number of the content source; null: its blob is missing. */
+  readonly sources: readonly (ContentSource | null)[];
+  /** What says which blobs are missing. */
+  readonly missing: OverlaybdError | null;
+}
+
+export interface SourceOptions {
+  readonly dataBlobs: DataBlobs | null;
+  readonly files: ImageBlobs;
+  readonly effort: Effort;
+  /** Whether the layer is only looked at: then blobs may be missing. */
+  readonly mayBeUpper: boolean;
+}
+
+/**
+ * Finds what the contents of a layer are in.
+ * @throws OverlaybdError NOT_FOUND if a blob is missing, unless it is only to be looked at; and what opening blobs throws
+ */
+export async function sourcesOf(
+  content: LayerContent,
+  layer: PooledBlob,
+  { dataBlobs, files, effort, mayBeUpper }: SourceOptions,
+): Promise<FoundSources> {
+  if (content.kind !== 'tree') return { sources: [], missing: null };
+  const { tree, around, needs } = content;
+  if (!needs) {
+    const own = { blob: layer, around };
+    return { sources: Array.from({ length: tree.sourceCount }, () => own), missing: null };
+  }
+  const sources: (ContentSource | null)[] = [];
+  const missing: string[] = [];
+  for (const { id, isLayer, pieces } of needs) {
+    const blob = isLayer ? layer : await dataBlob(id, dataBlobs, files);
+    if (!blob) {
+      missing.push(id);
+      sources.push(null);
+      continue;
+    }
+    const { source } = await blob.content(effort);
+    sources.push({ blob, around: pieces(source.name, blob.size, effort) });
+  }
+  if (missing.length === 0) return { sources, missing: null };
+  const error = blobsMissing(tree.name, missing, dataBlobs);
+  if (!mayBeUpper) throw error;
+  return { sources, missing: error };
+}
+
+/** @returns null if it is not there */
+async function dataBlob(
+  id: string,
+  dataBlobs: DataBlobs | null,
+  files: ImageBlobs,
+): Promise<PooledBlob | null> {
+  const folder = dataBlobs?.folder ?? null;
+  const ref = dataBlobs?.refs.get(id) ?? (folder === null ? null : fileRef(resolve(folder, id)));
+  if (!ref) return null;
+  return files.openPlain(ref).catch((error: unknown) => {
+    if (error instanceof OverlaybdError && error.code === 'NOT_FOUND') return null;
+    throw error;
+  });
+}
+
+/** At most as many are named. */
+const MAX_NAMED = 4;
+
+function blobsMissing(
+  blob: string,
+  missing: readonly string[],
+  dataBlobs: DataBlobs | null,
+): OverlaybdError {
+  const named = missing.slice(0, MAX_NAMED).join(', ');
+  const more = missing.length > MAX_NAMED ? ` and ${missing.length - MAX_NAMED} more` : '';
+  const where =
+    dataBlobs === null
+      ? 'name the folder that has them with --blobs'
+      : dataBlobs.folder === null
+        ? 'the manifest does not have them'
+        : `they are not in ${dataBlobs.folder}`;
+  const what = counted(missing.length, 'data blob');
+  const message = `${blob}: ${what} with its files cannot be found: ${named}${more}: ${where}`;
+  return new OverlaybdError('NOT_FOUND', message, { facts: { blob } });
+}

@@ -1,0 +1,119 @@
+// The table of contents at the end of a data blob: what else is in the blob, besides chunks. Written by Nydus since 2.2,
+// as an archive backwards: each part is followed by its tar header, and the last part is the table.
+
+import { createHash } from 'node:crypto';
+import { readFully, type BlobSource } from '../blob/source.js';
+import type { BatchDecoder } from '../codec/batch.js';
+import { formatError } from '../errors.js';
+import { hexOf } from '../lib/bytes.js';
+import { decodeLz4 } from '../pieces/lz4-block.js';
+import { decodeFrames, type ZstdDecoders } from '../pieces/zstd-frames.js';
+import { u64 } from './image-bytes.js';
+import { MAX_BOOTSTRAP_BYTES, MAX_TOC_ENTRIES } from './limits.js';
+
+/** Bytes of a tar header: the end of the blob. */
+export const TOC_TAIL_SIZE = 512;
+const NAME = 'rafs.blob.toc';
+const ENTRY = 128;
+const SIZE_AT = 124;
+const SIZE_DIGITS = 11;
+const FLAG_PLAIN = 1;
+const FLAG_ZSTD = 2;
+const FLAG_LZ4 = 4;
+
+export interface TocEntry {
+  readonly name: string;
+  readonly flags: number;
+  /** SHA-256 of the plain bytes. */
+  readonly digest: Buffer;
+  readonly offset: number;
+  readonly stored: number;
+  readonly plain: number;
+}
+
+export interface Decoders {
+  readonly zstd: ZstdDecoders;
+  readonly lz4: BatchDecoder;
+}
+
+/** @param tail the last bytes of a blob */
+export function hasRafsToc(tail: Buffer): boolean {
+  if (tail.length < TOC_TAIL_SIZE) return false;
+  const header = tail.subarray(tail.length - TOC_TAIL_SIZE);
+  return header.toString('latin1', 0, NAME.length + 1) === `${NAME}\0`;
+}
+
+/** @throws OverlaybdError BAD_FORMAT, LIMIT, and what reading throws */
+export async function readToc(source: BlobSource): Promise<TocEntry[]> {
+  const { name: blob } = source;
+  const headerAt = source.size - TOC_TAIL_SIZE;
+  const header = await readFully(source, headerAt, TOC_TAIL_SIZE);
+  const digits = header.toString('latin1', SIZE_AT, SIZE_AT + SIZE_DIGITS);
+  const size = /^[0-7]+$/.test(digits) ? parseInt(digits, 8) : -1;
+  const section = 'table of contents';
+  if (size < 0 || size % ENTRY !== 0 || size > headerAt) {
+    const expected = `entries of ${ENTRY} bytes in front of it`;
+    throw formatError({ blob, section, offset: headerAt + SIZE_AT, expected, got: size });
+  }
+  if (size / ENTRY > MAX_TOC_ENTRIES) {
+    const expected = `at most ${MAX_TOC_ENTRIES} entries`;
+    const offset = headerAt + SIZE_AT;
+    throw formatError({ blob, section, offset, expected, got: size / ENTRY, code: 'LIMIT' });
+  }
+  const begin = headerAt - size;
+  const bytes = await readFully(source, begin, size);
+  return Array.from({ length: size / ENTRY }, (_, i) => {
+    const entry = bytes.subarray(i * ENTRY, (i + 1) * ENTRY);
+    return {
+      name: entry.toString('latin1', 8, 24).replace(/\0+$/, ''),
+      flags: entry.readUInt32LE(0),
+      digest: entry.subarray(24, 56),
+      offset: u64(entry, 56),
+      stored: u64(entry, 64),
+      plain: u64(entry, 72),
+    };
+  });
+}
+
+/**
+ * Reads a part of the blob and verifies it.
+ * @throws OverlaybdError BAD_FORMAT, BAD_CHECKSUM, LIMIT, and what reading throws
+ */
+export async function readPart(
+  source: BlobSource,
+  { name, flags, digest, offset, stored, plain }: TocEntry,
+  decoders: Decoders,
+): Promise<Buffer> {
+  const place = { blob: source.name, section: name, offset: Math.min(offset, source.size) };
+  if (offset + stored > source.size) {
+    const expected = `a part that ends by ${source.size}`;
+    throw formatError({ ...place, expected, got: offset + stored });
+  }
+  if (plain > MAX_BOOTSTRAP_BYTES || stored > MAX_BOOTSTRAP_BYTES) {
+    const expected = `at most ${MAX_BOOTSTRAP_BYTES} bytes`;
+    throw formatError({ ...place, expected, got: Math.max(plain, stored), code: 'LIMIT' });
+  }
+  const bytes = await readFully(source, offset, stored);
+  const decoded = decode(bytes, plain, flags, decoders);
+  if (!decoded) {
+    const expected = `${plain} bytes, stored plain, as zstd or as LZ4`;
+    throw formatError({ ...place, expected, got: 'something else', code: 'BAD_DATA' });
+  }
+  const got = createHash('sha256').update(decoded).digest();
+  if (got.equals(digest)) return decoded;
+  const expected = `the digest sha256:${hexOf(digest)}`;
+  throw formatError({ ...place, expected, got: `sha256:${hexOf(got)}`, code: 'BAD_CHECKSUM' });
+}
+
+function decode(
+  stored: Buffer,
+  plain: number,
+  flags: number,
+  { zstd, lz4 }: Decoders,
+): Buffer | null {
+  let decoded: Uint8Array | null = null;
+  if (flags === FLAG_PLAIN) decoded = stored.length === plain ? stored : null;
+  if (flags === FLAG_ZSTD) decoded = decodeFrames(stored, plain, zstd);
+  if (flags === FLAG_LZ4) decoded = decodeLz4(stored, plain, lz4);
+  return decoded && Buffer.from(decoded.buffer, decoded.byteOffset, decoded.byteLength);
+}

@@ -1,0 +1,182 @@
+// From the inodes of a bootstrap to the tree of a layer.
+
+import type { Effort } from '../lib/effort.js';
+import { LayerTreeBuilder, type EntryDraft } from '../tree/builder.js';
+import type { DataRange, EntryType, LayerTree } from '../tree/layer-tree.js';
+import { MAX_TARGET_BYTES } from '../tree/limits.js';
+import type { BlobChunks } from './chunk-table.js';
+import { direntsOf } from './directory.js';
+import type { ImageBytes } from './image-bytes.js';
+import { blocksOf, chunksOf, readInode, type RafsInode } from './inode.js';
+import type { RafsSuperblock } from './superblock.js';
+
+const TYPE_MASK = 0xf000;
+const TYPES: ReadonlyMap<number, EntryType> = new Map([
+  [0x1000, 'fifo'],
+  [0x2000, 'char'],
+  [0x4000, 'dir'],
+  [0x6000, 'block'],
+  [0x8000, 'reg'],
+  [0xa000, 'symlink'],
+] as const);
+/** Entries between two turns of other work. */
+const ENTRIES_A_TURN = 2000;
+
+export interface WalkedTree {
+  readonly tree: LayerTree;
+  /** The chunks of the blobs that files need, in the order of the tree's content sources. */
+  readonly sources: readonly BlobChunks[];
+}
+
+interface Directory {
+  readonly inode: RafsInode;
+  /** '' for the root. */
+  readonly path: string;
+}
+
+/**
+ * Reads all that can be reached from the root.
+ * @throws OverlaybdError BAD_FORMAT, LIMIT, and what the effort throws
+ */
+export async function walk(
+  image: ImageBytes,
+  superblock: RafsSuperblock,
+  chunks: readonly BlobChunks[],
+  effort: Effort,
+): Promise<WalkedTree> {
+  const walker = new Walker(image, superblock, chunks);
+  for (let n = 1; walker.step(); n++) {
+    if (n % ENTRIES_A_TURN !== 0) continue;
+    await effort.turn();
+  }
+  return walker.finish();
+}
+
+class Walker {
+  readonly #image: ImageBytes;
+  readonly #superblock: RafsSuperblock;
+  readonly #chunks: readonly BlobChunks[];
+  readonly #builder: LayerTreeBuilder;
+  /** The content source of each blob that files need so far. */
+  readonly #sources = new Map<number, number>();
+  /** Paths of what is not a directory, by nid: another name is a hard link. */
+  readonly #first = new Map<number, string>();
+  /** Directories by nid: each is in one place only. */
+  readonly #seen = new Set<number>();
+  readonly #waiting: Directory[] = [];
+  #current: { readonly path: string; readonly entries: ReturnType<typeof direntsOf> };
+
+  constructor(image: ImageBytes, superblock: RafsSuperblock, chunks: readonly BlobChunks[]) {
+    this.#image = image;
+    this.#superblock = superblock;
+    this.#chunks = chunks;
+    this.#builder = new LayerTreeBuilder({ name: image.name, hasWhiteouts: false });
+    const { rootNid } = superblock;
+    const root = readInode(image, superblock, rootNid);
+    if (this.#typeOf(root) !== 'dir') {
+      throw image.bad(`inode ${rootNid}`, root.at + 4, 'a directory as root', root.mode);
+    }
+    this.#seen.add(rootNid);
+    this.#builder.add(this.#draft(root, '', 'dir'));
+    this.#current = { path: '', entries: direntsOf(image, root) };
+  }
+
+  /** Reads one entry. @returns false if there is none left */
+  step(): boolean {
+    const next = this.#current.entries.next();
+    if (!next.done) {
+      const { name, nid } = next.value;
+      const { path } = this.#current;
+      this.#add(path === '' ? name : `${path}/${name}`, nid);
+      return true;
+    }
+    const directory = this.#waiting.pop();
+    if (!directory) return false;
+    const entries = direntsOf(this.#image, directory.inode);
+    this.#current = { path: directory.path, entries };
+    return true;
+  }
+
+  finish(): WalkedTree {
+    const sources = [...this.#sources.keys()].map((blob) => this.#chunks[blob] as BlobChunks);
+    return { tree: this.#builder.finish(), sources };
+  }
+
+  #add(path: string, nid: number): void {
+    const first = this.#first.get(nid);
+    if (first !== undefined) {
+      this.#builder.add({ path, type: 'hardlink', target: first });
+      return;
+    }
+    const inode = readInode(this.#image, this.#superblock, nid);
+    const type = this.#typeOf(inode);
+    this.#builder.add(this.#draft(inode, path, type));
+    if (type !== 'dir') {
+      this.#first.set(nid, path);
+      return;
+    }
+    if (this.#seen.has(nid)) {
+      const section = `inode ${nid}`;
+      throw this.#image.bad(section, inode.at, 'a directory in one place', 'in a second one, too');
+    }
+    this.#seen.add(nid);
+    this.#waiting.push({ inode, path });
+  }
+
+  #typeOf({ nid, at, mode }: RafsInode): EntryType {
+    const type = TYPES.get(mode & TYPE_MASK);
+    if (type) return type;
+    const got = `0o${mode.toString(8)}`;
+    throw this.#image.bad(`inode ${nid}`, at + 4, 'a mode with a type of files', got);
+  }
+
+  #draft(inode: RafsInode, path: string, type: EntryType): EntryDraft {
+    const { at, mode, uid, gid, mtime, mtimeNs, size, u, xattrs } = inode;
+    const common = { path, type, uid, gid, mtime, mtimeNs, xattrs, position: at };
+    const draft = { ...common, mode: mode & 0o7777 };
+    if (type === 'reg') return { ...draft, size, data: this.#dataOf(inode) };
+    if (type === 'symlink') return { ...draft, target: this.#targetOf(inode) };
+    if (type !== 'char' && type !== 'block') return draft;
+    const rdev = { major: (u >>> 8) & 0xfff, minor: (u & 0xff) | ((u >>> 12) & 0xf_ff00) };
+    return { ...draft, rdev };
+  }
+
+  #targetOf(inode: RafsInode): string {
+    if (inode.size > MAX_TARGET_BYTES) {
+      const { nid, at, size } = inode;
+      const expected = `a target of at most ${MAX_TARGET_BYTES} bytes`;
+      throw this.#image.bad(`inode ${nid}`, at + 8, expected, size, 'LIMIT');
+    }
+    return Buffer.concat([...blocksOf(this.#image, inode)]).toString('latin1');
+  }
+
+  #dataOf(inode: RafsInode): DataRange[] {
+    const data: DataRange[] = [];
+    for (const { fileOffset, length, blob, offset } of chunksOf(this.#image, inode)) {
+      const here = this.#chunks[blob]?.lengthAt(offset) ?? 0;
+      if (here < length) {
+        const expected = `a chunk of ${length} bytes at ${offset} of blob ${blob}`;
+        const got = here === 0 ? 'none in the chunk table' : here;
+        throw this.#image.bad(`inode ${inode.nid}`, inode.at, expected, got);
+      }
+      let source = this.#sources.get(blob);
+      if (source === undefined) {
+        source = this.#sources.size;
+        this.#sources.set(blob, source);
+      }
+      append(data, { fileOffset, length, source, offset });
+    }
+    return data;
+  }
+}
+
+/** Joins it to the last one if it goes on where that one ends: most files have one range. */
+function append(data: DataRange[], range: DataRange): void {
+  const last = data.at(-1);
+  const goesOn =
+    last?.source === range.source &&
+    last.fileOffset + last.length === range.fileOffset &&
+    last.offset + last.length === range.offset;
+  if (last && goesOn) data[data.length - 1] = { ...last, length: last.length + range.length };
+  else data.push(range);
+}

@@ -1,0 +1,162 @@
+// Images of RAFS (Nydus) that their own tools have written: their trees are what is expected, in every field, and damaged
+// ones end as they must.
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import tap, { test } from 'tap';
+import { compareTrees } from '../support/compare-trees.js';
+import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
+import { treeOfDevice } from '../support/erofs/tree-of-device.js';
+import { asMounted, folderTree } from '../support/folder-tree.js';
+import { withLoopMount } from '../support/fuse-loop.js';
+import { withDevice } from '../support/in-process.js';
+import { expectedTree, requireLazyFixtures } from '../support/lazy-fixtures.js';
+import { requireTool } from '../support/tools.js';
+
+tap.setTimeout(300_000);
+
+const ZSTD = 'f40-nydus-v6-zstd';
+const DATA = 'be7d77eeb719f70884758d1aa800ed0fb09d701aaec469964e9d54325f0d5fef';
+
+await test(ZSTD, async (t) => {
+  const root = requireLazyFixtures(t);
+  if (root === null) return;
+  const blobs = join(root, ZSTD, 'blobs');
+  await withDevice(
+    [join(root, ZSTD, 'image.boot')],
+    async ({ device }) => {
+      const { lines, broken } = await treeOfDevice(device);
+      t.equal(broken.size, 0);
+      compareTrees(t, lines, expectedTree(root, ZSTD, 'expected.tree.jsonl'));
+    },
+    { blobs },
+  );
+});
+
+await test(`${ZSTD}: a daemon serves it, and the kernel mounts it`, async (t) => {
+  const root = requireLazyFixtures(t);
+  if (root === null || !requireTool(t, 'nbdfuse', 'fusermount3', 'mount', 'python3')) return;
+  const image = [join(root, ZSTD, 'image.boot'), '--blobs', join(root, ZSTD, 'blobs')];
+  const daemon = await DaemonProcess.start(t, image);
+  await withLoopMount(t, daemon.socketPath, shortFolder(t), async (dir) => {
+    const expected = expectedTree(root, ZSTD, 'expected.tree.jsonl');
+    compareTrees(t, await folderTree(dir), asMounted(expected));
+  });
+  await daemon.stop(t);
+});
+
+await test('inspect and verify say what an image is taken for, and why', async (t) => {
+  const root = requireLazyFixtures(t);
+  if (root === null) return;
+  const image = [join(root, ZSTD, 'image.boot'), '--blobs', join(root, ZSTD, 'blobs')];
+  const inspected = await runDaemon(['inspect', ...image]);
+  t.equal(inspected.code, 0, inspected.stderr);
+  t.match(
+    inspected.stdout,
+    /RAFS v6 \(Nydus\) with chunks in zstd, digests by blake3, 1 data blob/,
+  );
+  t.match(inspected.stdout, /by the superblock of EROFS with the feature bit of RAFS/);
+  const verified = await runDaemon(['verify', ...image]);
+  t.equal(verified.code, 0, verified.stdout);
+});
+
+await test('a blob with a bootstrap in it is served alone', async (t) => {
+  const root = requireLazyFixtures(t);
+  if (root === null) return;
+  const blob = join(root, ZSTD, 'toc-sample.blob');
+  const verified = await runDaemon(['verify', blob]);
+  t.equal(verified.code, 0, verified.stdout);
+  const inspected = await runDaemon(['inspect', blob]);
+  t.match(inspected.stdout, /by a table of contents with a bootstrap in a data blob/);
+  const other = await runDaemon(['inspect', join(root, ZSTD, 'blobs', DATA)]);
+  t.equal(other.code, 1);
+  t.match(other.stderr, /a data blob of RAFS \(Nydus\), and its bootstrap is another file: name/);
+});
+
+await test('f42-nydus-v6-bootstrap-only: its tree without its blob', async (t) => {
+  const root = requireLazyFixtures(t);
+  if (root === null) return;
+  const layer = join(root, 'f42-nydus-v6-bootstrap-only/bootstrap-layer.tar.gz');
+  const inspected = await runDaemon(['inspect', layer]);
+  t.equal(inspected.code, 0, inspected.stderr);
+  t.match(inspected.stdout, /RAFS v6 .* in lz4, digests by blake3, 1 data blob, in an archive/);
+  t.match(inspected.stdout, /3517 inodes/);
+  const missing = /1 data blob with its files cannot be found: cdde6f5645daea41[0-9a-f]+: name the/;
+  t.match(inspected.stdout, missing);
+  const verified = await runDaemon(['verify', layer]);
+  t.equal(verified.code, 1);
+  t.match(verified.stdout, missing);
+  await t.rejects(
+    withDevice([layer], () => undefined),
+    { code: 'NOT_FOUND', message: missing },
+  );
+  const elsewhere = withDevice([layer], () => undefined, { blobs: join(root, ZSTD, 'blobs') });
+  await t.rejects(elsewhere, { code: 'NOT_FOUND', message: /: they are not in .*blobs$/ });
+});
+
+const REFUSED: [file: string, code: string, message: RegExp][] = [
+  ['f43-nydus-v5-refuse/v5.boot', 'UNSUPPORTED', /a bootstrap of RAFS v5 \(Nydus\): not supported/],
+  [
+    'neg-50-nydus-blob-table/image.boot',
+    'BAD_FORMAT',
+    /blob table at byte 1099511627776: expected/,
+  ],
+  ['neg-53-nydus-flags/image.boot', 'BAD_FORMAT', /flags that name one compressor, got lz4 and/],
+];
+
+for (const [file, code, message] of REFUSED) {
+  await test(file, async (t) => {
+    const root = requireLazyFixtures(t);
+    if (root === null) return;
+    const blobs = join(root, ZSTD, 'blobs');
+    await t.rejects(
+      withDevice([join(root, file)], () => undefined, { blobs }),
+      { code, message },
+    );
+  });
+}
+
+await test('neg-52-nydus-blob-bit: one file cannot be read, the other can', async (t) => {
+  const root = requireLazyFixtures(t);
+  if (root === null) return;
+  const blobs = join(root, 'neg-52-nydus-blob-bit');
+  const boot = join(blobs, 'image.boot');
+  await withDevice(
+    [boot],
+    async ({ device }) => {
+      const { broken } = await treeOfDevice(device);
+      // sync_io.rs has four pages.
+      t.equal(broken.size, 4);
+      for (const error of broken.values()) {
+        t.match(error, { code: /^(?:BAD_CHECKSUM|BAD_DATA)$/, message: /be7d77ee.* at byte 4828/ });
+      }
+    },
+    { blobs },
+  );
+  const verified = await runDaemon(['verify', boot, '--blobs', blobs]);
+  t.equal(verified.code, 1);
+  t.match(verified.stdout, /be7d77ee.*: piece 1 at byte 4828: .*; file "sync_io\.rs"/);
+  if (!requireTool(t, 'nbdfuse', 'fusermount3', 'mount')) return;
+  const daemon = await DaemonProcess.start(t, [boot, '--blobs', blobs]);
+  await withLoopMount(t, daemon.socketPath, shortFolder(t), async (dir) => {
+    await t.rejects(readFile(join(dir, 'sync_io.rs')), { code: 'EIO' });
+    t.equal((await readFile(join(dir, 'lib.rs'))).length, 16_931);
+  });
+  await daemon.stop(t);
+});
+
+await test('a data blob that was cut is refused with its name', async (t) => {
+  const root = requireLazyFixtures(t);
+  if (root === null) return;
+  const folder = shortFolder(t);
+  const boot = join(folder, 'image.boot');
+  copyFileSync(join(root, ZSTD, 'image.boot'), boot);
+  writeFileSync(
+    join(folder, DATA),
+    readFileSync(join(root, ZSTD, 'blobs', DATA)).subarray(0, 7000),
+  );
+  await t.rejects(
+    withDevice([boot], () => undefined, { blobs: folder }),
+    { code: 'BAD_FORMAT', message: /expected a chunk that ends by 7000, the end of .*be7d77ee/ },
+  );
+});

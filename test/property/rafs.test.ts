@@ -1,0 +1,101 @@
+// Random trees as images of RAFS: opened as `serve` does, read back through the merged disk by the independent reader of
+// EROFS, and compared with the same trees written as EROFS directly.
+import * as fc from 'fast-check';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import tap, { test } from 'tap';
+import { writeErofs } from '../../daemon/erofs/write.js';
+import { mergeLayers } from '../../daemon/tree/merge.js';
+import { arbitraryLayers, SOURCE_SIZE } from '../support/arbitrary-trees.js';
+import { deviceOf } from '../support/erofs/device.js';
+import { readErofs, type ErofsEntry } from '../support/erofs/reader.js';
+import { readRange, withDevice } from '../support/in-process.js';
+import { randomBytes } from '../support/pattern.js';
+import { writeRafs, type RafsFile, type RafsOptions } from '../support/rafs-writer.js';
+import { SEED } from '../support/seed.js';
+import { withoutRefused } from '../support/tree-model.js';
+import { treeOf } from '../support/trees.js';
+
+// Random cases: on a busy machine tap's 30 seconds a file are too short.
+tap.setTimeout(900_000);
+
+const RUNS = 1500;
+/** One has zeros, which may be holes, and repeats itself: files share chunks. */
+const SOURCES = [
+  randomBytes(1, SOURCE_SIZE),
+  Buffer.alloc(SOURCE_SIZE, Buffer.concat([Buffer.alloc(8192), randomBytes(2, 8192)])),
+];
+
+const arbitraryOptions: fc.Arbitrary<RafsOptions> = fc.record({
+  codec: fc.constantFrom('none' as const, 'lz4' as const, 'gzip' as const, 'zstd' as const),
+  hash: fc.constantFrom('blake3' as const, 'sha256' as const),
+  chunkSize: fc.constantFrom(4096, 8192, 1 << 20),
+  blobs: fc.constantFrom(1, 2, 5),
+  holes: fc.boolean(),
+  compact: fc.boolean(),
+});
+
+/** The number of an inode and the size of a directory are the business of the format. */
+function linesOf(entries: readonly ErofsEntry[]): unknown[] {
+  const first = new Map<number, string>();
+  return entries.map(({ path, inode }) => {
+    const { nid, read, size: _, ...rest } = inode;
+    const known = first.get(nid) ?? path;
+    first.set(nid, known);
+    const bytes = read?.().toString('latin1');
+    return { ...rest, xattrs: { ...rest.xattrs }, path, first: known, bytes };
+  });
+}
+
+function filesOf(entries: readonly ErofsEntry[]): RafsFile[] {
+  const first = new Map<number, string>();
+  return entries.map(({ path, inode }) => {
+    const { nid, read, ...rest } = inode;
+    const known = first.get(nid);
+    first.set(nid, known ?? path);
+    if (known !== undefined) return { ...rest, path, sameAs: known };
+    return { ...rest, path, ...(read && { bytes: read() }) };
+  });
+}
+
+await test('any tree is the same as RAFS', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'overlaybd-nbd-rafs-'));
+  let entries = 0;
+  let several = 0;
+  try {
+    await fc.assert(
+      fc.asyncProperty(arbitraryLayers(1, 24), arbitraryOptions, async (layers, options) => {
+        const [layer = []] = withoutRefused(layers);
+        const direct = writeErofs(mergeLayers([treeOf(layer)]), { uuidSeed: [] });
+        const written = readErofs(deviceOf(direct, SOURCES), direct.deviceSize).entries;
+        const { bootstrap, blobs } = writeRafs(filesOf(written), options);
+        for (const [id, bytes] of blobs) writeFileSync(join(folder, id), bytes);
+        const boot = join(folder, 'image.boot');
+        writeFileSync(boot, bootstrap);
+        await withDevice(
+          [boot],
+          async ({ device }) => {
+            const bytes = await readRange(device, 0, device.size);
+            const back = readErofs((at, n) => bytes.subarray(at, at + n), device.size).entries;
+            const [got, want] = [linesOf(back), linesOf(written)];
+            if (!isDeepStrictEqual(got, want)) {
+              throw new Error(`${JSON.stringify(got)} is not ${JSON.stringify(want)}`);
+            }
+          },
+          { blobs: folder },
+        );
+        for (const id of blobs.keys()) rmSync(join(folder, id));
+        entries += written.length;
+        if (blobs.size > 1) several++;
+      }),
+      { numRuns: RUNS, seed: SEED },
+    );
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+  t.comment(`${RUNS} trees: ${entries} entries, ${several} of several blobs`);
+  t.ok(entries > 5 * RUNS, 'the trees are not trivial');
+  t.ok(several > RUNS / 4);
+});
