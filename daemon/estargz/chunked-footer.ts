@@ -47,6 +47,7 @@ export function parseChunkedFooter(tail: Buffer, blob: string, size: number): Ch
     [8, compressed],
     [16, uncompressed],
   ] as const) {
+    if (value === 0) throw wrong(at, 'a manifest of at least one byte', value);
     if (value <= MAX_TOC_BYTES) continue;
     const expected = `a manifest of at most ${MAX_TOC_BYTES} bytes`;
     throw formatError({
@@ -59,7 +60,7 @@ export function parseChunkedFooter(tail: Buffer, blob: string, size: number): Ch
     });
   }
   const most = begin - FRAME_HEADER;
-  if (offset + compressed > most || compressed === 0) {
+  if (offset + compressed > most) {
     throw wrong(0, `a manifest that ends by ${most}`, offset + compressed);
   }
   if (type !== JSON_MANIFEST) throw wrong(24, `type ${JSON_MANIFEST} of the manifest`, type);

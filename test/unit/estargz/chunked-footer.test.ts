@@ -25,7 +25,16 @@ await test('a manifest outside the blob, or one that is too long', (t) => {
       'BAD_FORMAT',
       /footer at byte 936: expected a manifest that ends by 928, got 1000/,
     ],
-    [{ ...manifest, compressed: 0 }, 'BAD_FORMAT', /a manifest that ends by/],
+    [
+      { ...manifest, compressed: 0 },
+      'BAD_FORMAT',
+      /footer at byte 944: expected a manifest of at least one byte, got 0/,
+    ],
+    [
+      { ...manifest, uncompressed: 0 },
+      'BAD_FORMAT',
+      /footer at byte 952: expected a manifest of at least one byte, got 0/,
+    ],
     [{ ...manifest, compressed: 2 ** 40 }, 'LIMIT', /at most 157286400 bytes, got 1099511627776/],
     [
       { ...manifest, uncompressed: 2 ** 40 },
