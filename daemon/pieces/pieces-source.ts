@@ -1,5 +1,6 @@
-// A blob whose pieces are compressed one by one, as a source of their plain bytes. A piece is decoded away from this
-// thread and checked against its digest before a byte of it is read; what was decoded stays for the next reads.
+// A blob whose pieces are compressed one by one, as a source of their plain bytes. A piece is decoded (gzip on a thread of
+// Node's pool, if it is long) and checked against its digest before a byte of it is read; what was decoded stays for the
+// next reads.
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { inflateRawSync } from 'node:zlib';

@@ -27,7 +27,8 @@ export interface ZstdDecoders {
 }
 
 /**
- * Decodes the first `wanted` bytes of the frames at the beginning of `stored`.
+ * Decodes the first `wanted` bytes of the frames at the beginning of `stored`, on this thread.
+ * @param wanted at least one
  * @returns null if they have fewer, or cannot be decoded
  */
 export function decodeFrames(
