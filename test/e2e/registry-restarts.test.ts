@@ -216,3 +216,36 @@ await t.test('an upgrade while 32 reads wait for the network', async (test) => {
   other.destroy();
   process.kill(await pid(), 'SIGTERM');
 });
+
+await t.test('a reload while a read waits for the network', async (test) => {
+  const { front, files, name } = await remoteImage(test, { files: { size: 16 * MIB } });
+  const { device } = files;
+  const folder = shortFolder(test);
+  const [state, local, config, metrics] = ['state', 'local.img', 'daemon.json', 'm.sock'].map(
+    (each) => join(folder, each),
+  ) as [string, string, string, string];
+  writeFileSync(local, device);
+  writeFileSync(config, JSON.stringify({ exports: { remote: name } }));
+  const options = remoteOptions([front], join(folder, 'cache'));
+  const listen = ['--metrics-listen', `unix://${metrics}`];
+  const serve = ['--config', config, '--state', state, ...listen, ...options];
+  const daemon = await DaemonProcess.start(test, serve);
+  await waitForControl(socketOf(state));
+  const client = await RawNbdClient.open(daemon.unix, 'remote');
+  const rule = front.rule({ match: { kind: 'data' }, action: { do: 'stall' } });
+  const offset = 7 * MIB;
+  client.request({ cookie: 5n, offset, length: 4096 });
+  await untilMetrics(metrics, (body) => metricOf(body, 'obd_reads_parked{export="remote"}') === 1);
+  writeFileSync(config, JSON.stringify({ exports: { remote: name, local } }));
+  const reloaded = await runDaemon(['reload', '--state', state]);
+  test.equal(reloaded.code, 0, reloaded.stderr);
+  const other = await RawNbdClient.open(daemon.unix, 'local');
+  test.ok((await other.read(0, 4096)).equals(device.subarray(0, 4096)), 'what it added is served');
+  await untilMetrics(metrics, (body) => metricOf(body, 'obd_reads_parked{export="remote"}') === 1);
+  rule.release();
+  const { error, cookie } = await client.reply(PATIENCE);
+  test.same([error, cookie], [0, 5n]);
+  test.ok((await client.take(4096)).equals(device.subarray(offset, offset + 4096)));
+  for (const each of [client, other]) each.destroy();
+  await daemon.stop(test);
+});
