@@ -1,7 +1,7 @@
 // Paths inside a layer. They are bytes: a string here has one character for each byte (latin1), so that names that
 // are not UTF-8 stay as they are, and strings compare in the order of their bytes.
 
-import { quoted } from '../lib/printable.js';
+import { quoted, shortened } from '../lib/printable.js';
 
 const SLASH = 0x2f;
 const DOT = 0x2e;
@@ -63,7 +63,10 @@ export function compareBytes(a: string, b: string): number {
   return a < b ? -1 : 1;
 }
 
-/** A path for messages: decoded as UTF-8, escaped and in quotes. */
+/** Characters of a path in a message. A path may have more than a message, and the reason comes after it. */
+const SHOWN = 1000;
+
+/** A path for messages: decoded as UTF-8, not long, escaped and in quotes. */
 export function shownPath(path: string): string {
-  return quoted(Buffer.from(path, 'latin1').toString('utf8'));
+  return quoted(shortened(Buffer.from(path, 'latin1').toString('utf8'), SHOWN));
 }

@@ -53,5 +53,6 @@ await test('names are in the order of their bytes, the shorter first', (t) => {
 await test('messages show a path as UTF-8, escaped', (t) => {
   t.equal(shownPath(Buffer.from('ä\n').toString('latin1')), '"ä\\n"');
   t.equal(shownPath('a"\x1b'), '"a\\"\\u{1b}"');
+  t.equal(shownPath('a'.repeat(1005)), `"${'a'.repeat(1000)}... (5 more characters)"`);
   t.end();
 });
