@@ -14,6 +14,7 @@ import {
   upper,
 } from '../support/hostile-blobs.js';
 import { imageOfStore, writeStore } from '../support/hostile-stores.js';
+import { hostileGzipIndex, writeHostileGzipIndex } from '../support/hostile-gzip-indexes.js';
 import { hostileToc, writeHostileToc } from '../support/hostile-tocs.js';
 import { hostileZtoc, ztocMustBeHandled } from '../support/hostile-ztocs.js';
 import type { Target } from './run.js';
@@ -29,6 +30,7 @@ const caseOf = fc.oneof(
   fc.record({ kind: fc.constant('table of contents' as const), toc: hostileToc }),
   fc.record({ kind: fc.constant('ztoc' as const), ztoc: hostileZtoc }),
   fc.record({ kind: fc.constant('composefs' as const), damage: mutations }),
+  fc.record({ kind: fc.constant('gzip index' as const), index: hostileGzipIndex }),
 );
 
 export function formatsTarget(): Target {
@@ -52,6 +54,11 @@ export function formatsTarget(): Target {
         numRuns: 1,
       });
       if (!played) throw new Error('no case');
+      if (played.kind === 'gzip index') {
+        count(played.kind);
+        await mustBeHandled([writeHostileGzipIndex(folder, played.index)]);
+        return;
+      }
       if (played.kind === 'table of contents') {
         count(`${played.kind} of ${played.toc.form}`);
         writeFileSync(bad, writeHostileToc(played.toc));

@@ -15,6 +15,7 @@ import {
   upper,
 } from '../support/hostile-blobs.js';
 import { imageOfStore, writeStore } from '../support/hostile-stores.js';
+import { hostileGzipIndex, writeHostileGzipIndex } from '../support/hostile-gzip-indexes.js';
 import { hostileToc, writeHostileToc } from '../support/hostile-tocs.js';
 import { SEED } from '../support/seed.js';
 import { holds } from '../support/holds.js';
@@ -44,6 +45,20 @@ await test('changed tables of contents never crash', async (t) => {
         await mustBeHandled([bad]);
       }),
       { numRuns: 400 },
+    );
+    t.ok(await fallsTo(before), 'no descriptor stays open');
+  });
+});
+
+await test('changed gzip indexes of turboOCI never crash', async (t) => {
+  await inFolder(async (folder) => {
+    const before = openDescriptors();
+    await holds(
+      t,
+      fc.asyncProperty(hostileGzipIndex, async (index) => {
+        await mustBeHandled([writeHostileGzipIndex(folder, index)]);
+      }),
+      { numRuns: 300 },
     );
     t.ok(await fallsTo(before), 'no descriptor stays open');
   });
