@@ -11,7 +11,6 @@ import {
 import { SliceSource } from '../blob/slice-source.js';
 import { readFully, type BlobSource } from '../blob/source.js';
 import { OverlaybdError } from '../errors.js';
-import { indexGzip } from '../inflate/index-gzip.js';
 import { isComposefs, openComposefs } from '../composefs/open.js';
 import { counted } from '../lib/counted.js';
 import type { Effort } from '../lib/effort.js';
@@ -34,7 +33,6 @@ import { openChunked, openEstargz, type OpenedToc } from '../estargz/open.js';
 import { hasBootstrap } from '../rafs/layer.js';
 import { looksLikeRafs, looksLikeRafsV5 } from '../rafs/superblock.js';
 import { hasRafsToc, TOC_TAIL_SIZE } from '../rafs/toc.js';
-import { ArchiveStream } from '../tarball/archive-stream.js';
 import { looksLikeTar } from '../tarball/header.js';
 import { readArchive } from '../tarball/read-archive.js';
 import { openZtoc, type ZtocSource } from '../soci/open.js';
@@ -51,6 +49,7 @@ import type {
   Wrapper,
 } from './format.js';
 import { openRafs, openRafsBlob, openRafsLayer, refuseRafsV5 } from './rafs-layers.js';
+import { openGzipArchive, openZstdArchive } from './compressed-archives.js';
 import { rawDiskDoubts } from './raw-disk-checks.js';
 import { isOfPieces, sliceOf } from './spec.js';
 import { openTurboLayer } from './turbo-layer.js';
@@ -273,13 +272,15 @@ const gzippedFiles: Content = {
   kind: 'content',
   name: 'gzipped files',
   probe: (head) => isGzip(head) && isArchiveBegin(inflatedHead(head)),
-  open: async ({ source }, _head, _rules, { effort }) => {
-    const name = `${source.name} (inflated)`;
-    const archive = new ArchiveStream(name);
-    const table = await indexGzip(source, effort, (plain) => archive.add(plain));
-    const around = { kind: 'pieces', name, table } as const;
-    return { kind: 'tree', format: 'tar.gz', tree: archive.finish(), around, notes: [] };
-  },
+  open: async ({ source }, _head, _rules, tools) => openGzipArchive(source, tools),
+};
+
+/** The same, compressed with zstd. */
+const zstdFiles: Content = {
+  kind: 'content',
+  name: 'files in zstd',
+  probe: isZstd,
+  open: async ({ source }, _head, _rules, tools) => openZstdArchive(source, tools),
 };
 
 /** Any blob that is in no other format. */
@@ -289,10 +290,6 @@ const raw: Content = {
   probe: () => true,
   open: ({ source }, head, { mayBeRaw }) => {
     if (!mayBeRaw) {
-      if (isZstd(head)) {
-        const message = `${source.name}: zstd, and not zstd:chunked: archives in zstd are not supported yet: unpack it`;
-        throw new OverlaybdError('UNSUPPORTED', message);
-      }
       throw new OverlaybdError(
         'BAD_FORMAT',
         `${source.name}: neither an LSMT layer nor an archive of files: no such header`,
@@ -321,6 +318,7 @@ const FORMATS: readonly (Wrapper | Content)[] = [
   rafsLayer,
   files,
   gzippedFiles,
+  zstdFiles,
   raw,
 ];
 

@@ -32,3 +32,6 @@ export const MAX_BAD_PIECES = 1000;
 export function mostStored(plain: number): number {
   return 2 * plain + 65_536;
 }
+
+/** Stored bytes of a frame of an archive in zstd. Compressors store what they cannot shrink. */
+export const MAX_STORED_FRAME = MAX_DECODED_BYTES + (1 << 20);

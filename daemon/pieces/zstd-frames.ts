@@ -67,8 +67,20 @@ function endOfFrames(bytes: Buffer, wanted: number): number | null {
   return end;
 }
 
+/** Whether a frame with contents begins there. */
+export function isFrameMagic(bytes: Buffer): boolean {
+  return bytes.length >= 4 && bytes.readUInt32LE(0) === MAGIC;
+}
+
+/** The stored bytes of a skippable frame; null if something else is there. */
+export function skippedBytes(bytes: Buffer): number | null {
+  if (bytes.length < 8) return null;
+  const isSkippable = bytes.readUInt32LE(0) >>> 4 === SKIPPABLE_MAGIC >>> 4;
+  return isSkippable ? 8 + bytes.readUInt32LE(4) : null;
+}
+
 /** @returns null if no whole frame is there */
-function frameAt(bytes: Buffer, begin: number): Frame | null {
+export function frameAt(bytes: Buffer, begin: number): Frame | null {
   if (begin + 8 > bytes.length) return null;
   const magic = bytes.readUInt32LE(begin);
   if ((magic & 0xffff_fff0) === (SKIPPABLE_MAGIC & 0xffff_fff0)) {

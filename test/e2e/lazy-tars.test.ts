@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { compress } from 'zstd-napi';
 import tap, { test, type Test } from 'tap';
 import { writeArchive } from '../support/archive-writer.js';
 import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
@@ -11,6 +12,8 @@ import { readErofs } from '../support/erofs/reader.js';
 import { treeLines, type TreeLine } from '../support/erofs/tree-lines.js';
 import { asMounted, folderTree } from '../support/folder-tree.js';
 import { readRange, withDevice } from '../support/in-process.js';
+import { LayoutWriter } from '../support/layout-writer.js';
+import { imageManifest } from '../support/memory-registry.js';
 import { expectedTree, requireLazyFixtures } from '../support/lazy-fixtures.js';
 import { requireTool, runTool } from '../support/tools.js';
 
@@ -148,6 +151,27 @@ await test('a daemon serves layers: clients copy them, and the kernel mounts the
   } finally {
     await runTool('umount', [dir]);
   }
+});
+
+await test('layers in zstd: of one frame and of several, as files and in a layout', async (t) => {
+  const root = requireLazyFixtures(t);
+  if (root === null || !requireTool(t, 'nbdcopy')) return;
+  const bytes = readFileSync(join(root, 'f03-tar-pax/layer.tar'));
+  const expected = expectedTree(root, 'f03-tar-pax', 'expected.tree.jsonl');
+  const half = bytes.length / 2;
+  const frames = [bytes.subarray(0, half), bytes.subarray(half)].map((each) => compress(each));
+  const folder = shortFolder(t);
+  const layout = new LayoutWriter(join(folder, 'layout'));
+  const type = 'application/vnd.oci.image.layer.v1.tar+zstd';
+  const layer = layout.blob(Buffer.concat(frames), null, type);
+  layout.manifest(imageManifest([layer]), 'v1');
+  const one = join(folder, 'layer.tar.zst');
+  writeFileSync(one, compress(bytes));
+  for (const image of [one, layout.pathOf(String(layer['digest'])), `oci:${layout.folder}:v1`]) {
+    compare(t, await servedLines(t, image), expected);
+  }
+  const verified = await runDaemon(['verify', one]);
+  t.equal(verified.code, 0, verified.stdout + verified.stderr);
 });
 
 await test('a daemon serves a layer in gzip: clients see the bytes of the plain layer', async (t) => {

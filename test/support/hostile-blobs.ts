@@ -4,6 +4,7 @@ import * as fc from 'fast-check';
 import { OverlaybdError } from '../../daemon/errors.js';
 import type { Beside } from '../../daemon/image/image-source.js';
 import { paxRecord, writeArchive } from './archive-writer.js';
+import { encodeBlock } from './encode-block.js';
 import { readRange, withDevice, type OpenDevice } from './in-process.js';
 import { SECTOR } from './lsmt-layout.js';
 import { writeLsmt } from './lsmt-writer.js';
@@ -96,6 +97,10 @@ export const blobs: Readonly<Record<string, Buffer>> = {
   'zstd:chunked': healthyToc('zstd:chunked'),
   composefs,
   'archive in gzip': gzipSync(archive, { memLevel: 1 }),
+  'archive in zstd': Buffer.concat([
+    encodeBlock('zstd', archive.subarray(0, 4096)),
+    encodeBlock('zstd', archive.subarray(4096)),
+  ]),
   'zfile of a raw disk': writeZfile(randomBytes(4, 3000), { digest: false }),
 };
 

@@ -1,0 +1,155 @@
+// Decodes a zstd blob once, frame by frame, and makes the table of a source of its plain bytes: each frame is a piece.
+
+import { createHash } from 'node:crypto';
+import { readFully, type BlobSource } from '../blob/source.js';
+import { formatError } from '../errors.js';
+import type { Effort } from '../lib/effort.js';
+import { MAX_DECODED_BYTES, MAX_STORED_FRAME } from './limits.js';
+import { PieceTableBuilder, tableBytes, type PieceTable } from './piece-table.js';
+import {
+  decodeFrames,
+  isFrameMagic,
+  skippedBytes,
+  frameAt,
+  type ZstdDecoders,
+} from './zstd-frames.js';
+
+/** Stored bytes that are read at first: a frame of common tools, or many small ones. */
+const READ_SIZE = 1 << 20;
+/** To decode this many plain bytes is as much work as 8192 entries of an index. */
+const DECODED_A_STEP = 256 * 1024;
+const UNITS_A_STEP = 8192;
+const HEADER_SIZE = 8;
+
+/**
+ * @param visit gets all plain bytes in their order; the memory is used again after each call
+ * @returns what a source of its plain bytes needs; they are filled up to a multiple of 512
+ * @throws OverlaybdError BAD_DATA, BAD_FORMAT or LIMIT, and what `visit`, the source and the effort throw
+ */
+export async function indexZstd(
+  source: BlobSource,
+  decoders: ZstdDecoders,
+  effort: Effort,
+  visit: (plain: Buffer) => void,
+): Promise<PieceTable> {
+  return new Indexer(source, decoders, effort, visit).run();
+}
+
+class Indexer {
+  readonly #source: BlobSource;
+  readonly #decoders: ZstdDecoders;
+  readonly #effort: Effort;
+  readonly #visit: (plain: Buffer) => void;
+  readonly #pieces: PieceTableBuilder;
+  /** What was read last, and where it begins in the blob. */
+  #read: Buffer = Buffer.alloc(0);
+  #readAt = 0;
+  /** For frames that do not say how many bytes they have. */
+  #room: Buffer | null = null;
+
+  constructor(
+    source: BlobSource,
+    decoders: ZstdDecoders,
+    effort: Effort,
+    visit: (plain: Buffer) => void,
+  ) {
+    this.#source = source;
+    this.#decoders = decoders;
+    this.#effort = effort;
+    this.#visit = visit;
+    this.#pieces = new PieceTableBuilder(source.name);
+  }
+
+  async run(): Promise<PieceTable> {
+    const { size, name } = this.#source;
+    for (let at = 0; at < size;) {
+      const head = await this.#bytesAt(at, Math.min(HEADER_SIZE, size - at));
+      const skipped = skippedBytes(head);
+      if (skipped !== null) {
+        at += skipped;
+        if (at > size) throw this.#bad(size, 'the end of a skippable frame', 'the end of the blob');
+        continue;
+      }
+      at += await this.#frame(at, head);
+    }
+    const table = this.#pieces.finish(size);
+    this.#effort.keep(tableBytes(table), name);
+    return table;
+  }
+
+  /** @returns its stored bytes */
+  async #frame(at: number, head: Buffer): Promise<number> {
+    if (!isFrameMagic(head)) throw this.#bad(at, 'a zstd frame', 'something else');
+    const frame = await this.#wholeFrame(at);
+    const stored = this.#read.subarray(at - this.#readAt, at - this.#readAt + frame.end);
+    if ((frame.plain ?? 0) > MAX_DECODED_BYTES) throw this.#tooLong(at, frame.plain as number);
+    const most = frame.plain ?? MAX_DECODED_BYTES;
+    this.#effort.spend(Math.ceil((frame.plain ?? frame.end) / DECODED_A_STEP) * UNITS_A_STEP);
+    const turn = this.#effort.turn();
+    if (turn) await turn;
+    const plain = frame.plain ? this.#exactly(stored, frame.plain) : this.#upTo(stored, most, at);
+    if (!plain) throw this.#bad(at, 'a zstd frame that can be decoded', 'something else');
+    if (plain.length === 0) return frame.end;
+    this.#visit(plain);
+    const digest = createHash('sha256').update(plain).digest();
+    const { length } = plain;
+    this.#pieces.addStored({ codec: 'zstd', begin: at, inner: 0, length, digest });
+    return frame.end;
+  }
+
+  #exactly(stored: Buffer, plain: number): Buffer | null {
+    const bytes = decodeFrames(stored, plain, this.#decoders);
+    return bytes && Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  /** @returns null if it cannot be decoded. @throws OverlaybdError LIMIT */
+  #upTo(stored: Buffer, most: number, at: number): Buffer | null {
+    this.#room ??= Buffer.allocUnsafeSlow(MAX_DECODED_BYTES + 1);
+    const length = this.#decoders.begin.decode(stored, this.#room);
+    if (length > most) throw this.#tooLong(at, `at least ${length}`);
+    return length < 0 ? null : this.#room.subarray(0, length);
+  }
+
+  /** Reads more and more of it: its header does not say how long it is. */
+  async #wholeFrame(at: number): Promise<{ end: number; plain: number | null }> {
+    const left = this.#source.size - at;
+    for (let length = READ_SIZE; ; length *= 2) {
+      const bytes = await this.#bytesAt(at, Math.min(length, left));
+      const frame = frameAt(bytes, 0);
+      if (frame) return frame;
+      if (length >= left) throw this.#bad(at, 'a whole zstd frame', 'the end of the blob');
+      if (length < MAX_STORED_FRAME) continue;
+      throw formatError({
+        blob: this.#source.name,
+        section: 'zstd',
+        offset: at,
+        expected: `frames of at most ${MAX_STORED_FRAME} stored bytes`,
+        got: 'a longer one',
+        code: 'LIMIT',
+      });
+    }
+  }
+
+  /** Bytes that are there already are not read again, if they are as many as are wanted. */
+  async #bytesAt(at: number, length: number): Promise<Buffer> {
+    const begin = at - this.#readAt;
+    if (begin < 0 || begin + length > this.#read.length) {
+      const size = Math.min(Math.max(length, READ_SIZE), this.#source.size - at);
+      this.#read = await readFully(this.#source, at, size);
+      this.#readAt = at;
+      return this.#read.subarray(0, length);
+    }
+    return this.#read.subarray(begin, begin + length);
+  }
+
+  #tooLong(offset: number, got: number | string): Error {
+    const expected = `frames of at most ${MAX_DECODED_BYTES} plain bytes (unpack the archive, or compress it in several frames)`;
+    const blob = this.#source.name;
+    return formatError({ blob, section: 'zstd', offset, expected, got, code: 'LIMIT' });
+  }
+
+  #bad(offset: number, expected: string, got: string): Error {
+    const blob = this.#source.name;
+    return formatError({ blob, section: 'zstd', offset, expected, got, code: 'BAD_DATA' });
+  }
+}

@@ -1,0 +1,105 @@
+// The table of a blob in zstd: frames of all kinds, and what is wrong.
+import { compress } from 'zstd-napi';
+import { test } from 'tap';
+import { readFully } from '../../../daemon/blob/source.js';
+import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
+import { UNBOUNDED } from '../../../daemon/lib/effort.js';
+import { indexZstd } from '../../../daemon/pieces/index-zstd.js';
+import { MAX_DECODED_BYTES } from '../../../daemon/pieces/limits.js';
+import type { PieceTable } from '../../../daemon/pieces/piece-table.js';
+import { PiecesSource } from '../../../daemon/pieces/pieces-source.js';
+import { MemorySource } from '../../support/memory-source.js';
+import { randomBytes, textBytes } from '../../support/pattern.js';
+
+const readers = new ReaderFactory();
+const parts = [textBytes(1, 300_000), randomBytes(2, 2_500_000), textBytes(3, 99)];
+const plain = Buffer.concat(parts);
+const skippable = Buffer.concat([Buffer.from('5a2a4d1803000000', 'hex'), Buffer.from('abc')]);
+
+/** A frame without its content size, of one block of `count` times the same byte. */
+function runFrame(byte: number, count: number): Buffer {
+  // A window of 1 MiB; the last block, of one byte that is repeated.
+  const block = (count << 3) | (1 << 1) | 1;
+  return Buffer.from([
+    0x28,
+    0xb5,
+    0x2f,
+    0xfd,
+    0,
+    0x50,
+    block & 255,
+    (block >> 8) & 255,
+    block >> 16,
+    byte,
+  ]);
+}
+
+async function indexed(stored: Buffer): Promise<{ table: PieceTable; visited: Buffer }> {
+  const visited: Buffer[] = [];
+  const visit = (bytes: Buffer): void => void visited.push(Buffer.from(bytes));
+  const source = new MemorySource(stored, 'layer');
+  const table = await indexZstd(source, readers.zstdDecoders(), UNBOUNDED, visit);
+  return { table, visited: Buffer.concat(visited) };
+}
+
+await test('frames, with and without sizes, with others to skip in between', async (t) => {
+  const run = runFrame(7, 5000);
+  const stored = Buffer.concat([
+    skippable,
+    ...parts.map((part) => compress(part)),
+    skippable,
+    compress(Buffer.alloc(0)),
+    run,
+    skippable,
+  ]);
+  const expected = Buffer.concat([plain, Buffer.alloc(5000, 7)]);
+  const { table, visited } = await indexed(stored);
+  t.ok(visited.equals(expected));
+  t.equal(table.count, 4);
+  const spec = { kind: 'pieces', name: 'layer', table } as const;
+  const blob = new MemorySource(stored);
+  const source = new PiecesSource(spec, blob, new ReaderFactory().pieceTools());
+  t.equal(source.size, Math.ceil(expected.length / 512) * 512);
+  t.ok((await readFully(source, 2_800_010, 3000)).equals(expected.subarray(2_800_010, 2_803_010)));
+  t.equal(blob.reads.length, 2, 'only the frames that are needed');
+  t.ok((await readFully(source, 0, expected.length)).equals(expected));
+});
+
+await test('a frame that changes later is EIO', async (t) => {
+  const stored = compress(textBytes(1, 10_000));
+  const { table } = await indexed(stored);
+  const spec = { kind: 'pieces', name: 'layer', table } as const;
+  const changed = new MemorySource(compress(textBytes(2, 10_000)));
+  const source = new PiecesSource(spec, changed, new ReaderFactory().pieceTools());
+  await t.rejects(readFully(source, 0, 10), { code: /^BAD_/ });
+});
+
+await test('what is refused', async (t) => {
+  const one = compress(plain);
+  const refused = (stored: Buffer, code: string, message: RegExp): Promise<unknown> =>
+    t.rejects(indexed(stored), { code, message });
+  await refused(
+    one.subarray(0, -1),
+    'BAD_DATA',
+    /layer: zstd at byte 0: expected a whole zstd frame/,
+  );
+  await refused(
+    Buffer.concat([one, Buffer.from('x')]),
+    'BAD_DATA',
+    /expected a zstd frame, got something else$/,
+  );
+  await refused(Buffer.concat([one, Buffer.alloc(9)]), 'BAD_DATA', /expected a zstd frame, got/);
+  await refused(skippable.subarray(0, -1), 'BAD_DATA', /the end of a skippable frame/);
+  const damaged = Buffer.from(compress(textBytes(1, 9000)));
+  damaged.fill(0xff, 20, 60);
+  await refused(
+    damaged,
+    'BAD_DATA',
+    /expected a zstd frame that can be decoded|a whole zstd frame/,
+  );
+  // 0xe0: a size of eight bytes, in one segment.
+  const huge = Buffer.from('28b52ffde000000000000100000100', 'hex');
+  await refused(Buffer.concat([huge, Buffer.alloc(1)]), 'LIMIT', /at most 67108864 plain bytes/);
+  const bomb = compress(Buffer.alloc(MAX_DECODED_BYTES + 1));
+  await refused(bomb, 'LIMIT', /at most 67108864 plain bytes .*, got 67108865$/);
+});
