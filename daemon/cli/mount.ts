@@ -28,11 +28,11 @@ import { controlClient, folderOf } from './options/client.js';
 import { EXIT_OK } from './exit-codes.js';
 import { remark } from './output.js';
 import { registryWords } from './options/registry.js';
-import { besideOf, besideOptions, besideWords, type BesideArguments } from './options/beside.js';
+import { besideWords } from './options/beside.js';
 import { partitionNumber } from './options/exports.js';
 import { notWith } from './options/values.js';
 
-export interface MountArguments extends AttachArguments, BesideArguments {
+export interface MountArguments extends AttachArguments {
   /** The words of the image, then the folder. */
   image?: string[] | undefined;
   options?: string[] | undefined;
@@ -45,7 +45,7 @@ export interface MountArguments extends AttachArguments, BesideArguments {
 const PAGE_SIZE = 4096;
 
 export function builder(yargs: Argv): Argv<MountArguments> {
-  return besideOptions(attachOptions(yargs))
+  return attachOptions(yargs)
     .usage('$0 mount <image..> <dir> [options]\n\nMounts the file system in an image, read-only.')
     .positional('image', {
       describe:
@@ -100,23 +100,12 @@ export async function run(args: MountArguments): Promise<number> {
   process.once('SIGTERM', onSignal);
   try {
     if (isFuse) await viaFuse(args, words, dir, options, abort.signal);
-    else {
-      checkBeside(args);
-      await viaKernel(args, words, dir, options, abort.signal);
-    }
+    else await viaKernel(args, words, dir, options, abort.signal);
     return EXIT_OK;
   } finally {
     process.removeListener('SIGINT', onSignal);
     process.removeListener('SIGTERM', onSignal);
   }
-}
-
-/** The daemon keeps no record of what lies beside a layer. @throws OverlaybdError BAD_ARGUMENT */
-function checkBeside(args: MountArguments): void {
-  if (besideOf(args) === null) return;
-  const text =
-    '--toc-blob, --toc-digest, --ztoc, --blobs, --soci-index, --layer, --insecure-toc: work with --fuse; for a device, serve the layer and attach the export';
-  throw new OverlaybdError('BAD_ARGUMENT', text);
 }
 
 async function viaKernel(

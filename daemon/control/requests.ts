@@ -1,6 +1,7 @@
 // Parses requests to the control API and checks them against their schema.
 
 import * as v from 'valibot';
+import { besideSchema } from '../config/beside-schema.js';
 import { MAX_EXPORT_NAME_LENGTH } from '../config/daemon-config.js';
 import { MAX_LAYERS } from '../config/image-config.js';
 import { REGISTRY_KEYS, type RegistrySettings } from '../config/registry-settings.js';
@@ -27,6 +28,8 @@ const attachSchema = v.pipe(
     export: v.exactOptional(v.string()),
     /** An image of a registry, a configuration, or blobs, bottom first. */
     image: v.exactOptional(v.pipe(someOf(imageName, MAX_LAYERS + 1), v.readonly())),
+    /** What lies beside the layers of `image`, and what is chosen of them. */
+    beside: v.exactOptional(besideSchema),
     /** Only this partition of the image, as GPT and MBR number them. */
     partition: v.exactOptional(wholeNumber(1, 65535)),
     /**
@@ -48,6 +51,10 @@ const attachSchema = v.pipe(
   v.check(
     (request) => (request.export === undefined) !== (request.image === undefined),
     'name either "export" or "image"',
+  ),
+  v.check(
+    (request) => request.beside === undefined || request.image !== undefined,
+    '"beside" is for an "image": an export has its own',
   ),
 );
 

@@ -5,6 +5,7 @@
 import { opendirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
+import { besideSchema } from '../config/beside-schema.js';
 import { parseWith } from '../config/parse.js';
 import { OverlaybdError, messageOf } from '../errors.js';
 import { devicePath } from '../kernel/device-path.js';
@@ -35,6 +36,8 @@ const recordSchema = strictObject({
     someOf(v.string()),
     v.transform((words) => sourceOfWords(words).blobs),
   ),
+  /** What lies beside its layers, and what is chosen of them. */
+  beside: v.optional(v.nullable(besideSchema), null),
   /** Number of the partition of the image that the device is; null for the whole image. */
   partition: v.optional(v.nullable(wholeNumber(1)), null),
   /** image/fingerprint.ts: an image that has changed must not be served on the device. */
@@ -90,7 +93,10 @@ export class DeviceRecords {
   /** Writes a record. After a crash, the file has either this record or the previous one, complete. */
   write(record: DeviceRecord): void {
     const path = this.#path(record.id);
-    const text = JSON.stringify({ ...record, image: wordsOf(record.image) }, null, 2) + '\n';
+    const { beside, ...others } = record;
+    // Left out where there is none: versions that do not know it can read the record.
+    const written = { ...others, image: wordsOf(record.image), ...(beside && { beside }) };
+    const text = `${JSON.stringify(written, null, 2)}\n`;
     if (Buffer.byteLength(text) > MAX_RECORD_LENGTH) {
       const message = `${devicePath(record.index)}: its record has ${text.length} characters, at most ${MAX_RECORD_LENGTH}; use shorter paths or a configuration`;
       throw new OverlaybdError('LIMIT', message);

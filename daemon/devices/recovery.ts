@@ -63,7 +63,8 @@ export class DeviceRecovery {
     const { record } = device;
     let held: HeldImage;
     try {
-      held = await images.open({ blobs: record.image, partition: record.partition });
+      const { image: blobs, partition, beside } = record;
+      held = await images.open({ blobs, partition, ...(beside && { beside }) });
     } catch (error) {
       // Reads of the device wait. They fail after the dead connection timeout, unless a later try succeeds.
       return `its image cannot be opened: ${messageOf(error)}`;

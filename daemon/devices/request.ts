@@ -1,6 +1,7 @@
 // Compares a request to attach with an attached device, and makes a record from it.
 
 import { randomBytes } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import { OverlaybdError } from '../errors.js';
 import { deviceIndexOf, devicePath } from '../kernel/device-path.js';
 import { transmissionFlags } from '../nbd/session.js';
@@ -40,6 +41,7 @@ export function newRecord(
     index,
     export: request.export ?? null,
     image: [...held.source.blobs],
+    beside: held.source.beside ?? null,
     partition: held.source.partition,
     fingerprint: held.fingerprint,
     size: deviceSize(held.image.size, settings),
@@ -91,9 +93,10 @@ export function isCalled({ id, index }: DeviceRecord, name: string): boolean {
 
 /** Whether a request names the export, or the files, of the device. */
 export function isSameSource(record: DeviceRecord, request: AttachRequest): boolean {
-  const { export: name, image, partition } = request;
+  const { export: name, image, partition, beside = null } = request;
   if (image !== undefined) {
-    const isImage = areSameBlobs(record.image, sourceOfWords(image).blobs);
+    const areSame = areSameBlobs(record.image, sourceOfWords(image).blobs);
+    const isImage = areSame && isDeepStrictEqual(record.beside, beside);
     return record.export === null && isImage && record.partition === (partition ?? null);
   }
   // The export may itself be a partition.
@@ -126,10 +129,10 @@ export function attachedByUs(
  * @throws OverlaybdError if there is no such export, it is not served, or its image cannot be opened
  */
 export async function openFor(
-  { export: name, image, partition }: AttachRequest,
+  { export: name, image, partition, beside }: AttachRequest,
   images: ImageTable,
 ): Promise<HeldImage> {
-  const source = image ? sourceOfWords(image) : images.sourceOf(name ?? '');
+  const source = image ? sourceOfWords(image, null, beside) : images.sourceOf(name ?? '');
   return images.open({ ...source, partition: partition ?? source.partition });
 }
 

@@ -20,6 +20,7 @@ export const RECORD: DeviceRecord = {
   boot: null,
   user: 0,
   onClose: false,
+  beside: null,
   partition: null,
   sizeMultiple: null,
 };

@@ -14,13 +14,14 @@ import {
   MAX_DEVICE_CONNECTIONS,
 } from '../../kernel/device-settings.js';
 import { hasImagePrefix } from '../../blob/blob-ref.js';
+import { besideOf, besideOptions, type BesideArguments } from './beside.js';
 import { stateOption } from './client.js';
 import { registryOptions, wantedRegistries, type RegistryArguments } from './registry.js';
 import { absoluteWords } from './words.js';
 
 export type AttachSource = { readonly export: string } | { readonly image: readonly string[] };
 
-export interface AttachArguments extends RegistryArguments {
+export interface AttachArguments extends RegistryArguments, BesideArguments {
   state?: string | undefined;
   /** "/dev/nbd3" or "nbd3". */
   device?: string | undefined;
@@ -35,7 +36,7 @@ export interface AttachArguments extends RegistryArguments {
 }
 
 export function attachOptions<T>(yargs: Argv<T>): Argv<T & AttachArguments> {
-  return registryOptions(stateOption(yargs))
+  return besideOptions(registryOptions(stateOption(yargs)))
     .option('device', {
       alias: 'd',
       describe: '/dev/nbdX to use [default: the first free device]',
@@ -101,6 +102,7 @@ export function attachRequest(
   args: AttachArguments,
   more: Pick<AttachRequest, 'registries' | 'reuse' | 'sizeMultiple'> = {},
 ): AttachRequest {
+  const beside = besideOf(args);
   const given = {
     index: args.device === undefined ? undefined : indexOf(args.device),
     partition: args.partition,
@@ -108,6 +110,7 @@ export function attachRequest(
     timeoutSeconds: args.timeout,
     deadConnTimeoutSeconds: args['dead-conn-timeout'],
     blockSize: args['block-size'],
+    beside: beside ?? undefined,
   };
   const set = Object.entries(given).filter(([, value]) => value !== undefined);
   return checkAttachRequest({ ...source, ...Object.fromEntries(set), ...more });

@@ -45,6 +45,19 @@ await test('records are written, read, changed and removed', async (t) => {
   t.same(records.read(fail), [other]);
 });
 
+await test('what lies beside the layers is kept', (t) => {
+  const folder = t.testdir();
+  const records = new DeviceRecords(folder);
+  const beside = { tocBlob: '/toc', tocDigest: null, ztocs: [null, '/ztoc'], layer: 2 };
+  records.write({ ...record, beside });
+  t.same(records.read(fail), [{ ...record, beside }]);
+  records.write(record);
+  const text = readFileSync(join(folder, `${record.id}.json`), 'utf8');
+  t.notMatch(text, /beside/, 'older versions can read a record without it');
+  t.same(records.read(fail), [record]);
+  t.end();
+});
+
 await test('an incomplete write is ignored', async (t) => {
   const folder = t.testdir();
   const records = new DeviceRecords(folder);

@@ -29,6 +29,9 @@ await test('a request names the same source by its files', (t) => {
   t.notOk(isSameSource(FILES, { image: ['/images/web.json', '/images/db.json'] }));
   t.notOk(isSameSource(FILES, { image: ['/images/web.json'], partition: 1 }));
   t.notOk(isSameSource(RECORD, { image: ['/images/web.json'] }), 'attached by its export');
+  const beside = { tocBlob: null, tocDigest: null, ztocs: [], layer: 1 };
+  t.notOk(isSameSource(FILES, { image: ['/images/web.json'], beside }));
+  t.ok(isSameSource({ ...FILES, beside }, { image: ['/images/web.json'], beside }));
   t.end();
 });
 

@@ -50,6 +50,14 @@ await test('the request has the options that were given', (t) => {
   };
   t.same(attachRequest(web, args, { reuse: false, sizeMultiple: 4096 }), all);
   t.equal(attachRequest(web, { device: '/dev/nbd0' }).index, 0);
+  t.same(attachRequest({ image: ['/a'] }, { layer: 1 }), {
+    image: ['/a'],
+    beside: { tocBlob: null, tocDigest: null, ztocs: [], layer: 1 },
+  });
+  t.throws(() => attachRequest(web, { layer: 1 }), {
+    code: 'BAD_ARGUMENT',
+    message: /"beside" is for an "image": an export has its own/,
+  });
   t.end();
 });
 
