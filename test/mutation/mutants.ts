@@ -15,11 +15,7 @@ const UNCOUNTED = new RegExp(
   `^(?:${[
     'fetch/fetch(?:er|-thread)',
     'registry/http/client',
-    'estargz/(?:file-entry|gzip-toc|open)',
-    'inflate/index-gzip',
-    'pieces/(?:decoded-cache|piece-table|pieces-source)',
-    'tarball/parser',
-    '(?:composefs|rafs|soci|turbo)/.*',
+    '(?:composefs|erofs/reader|estargz|files|inflate|pieces|rafs|soci|tarball|turbo)/.*',
   ].join('|')})$`,
 );
 
