@@ -6,20 +6,10 @@ import { OverlaybdError } from '../errors.js';
 import { counted } from '../lib/counted.js';
 import { isSha256, sha256Of } from '../registry/digest.js';
 import { MAX_MANIFEST_SIZE } from '../registry/manifest.js';
-import type { GivenIndex, ZtocRef } from '../registry/manifest-source.js';
+import type { DataBlobs, GivenIndex, ZtocRef } from '../registry/manifest-source.js';
 import { MAX_ZTOC_BYTES } from '../soci/limits.js';
 import type { Beside } from './image-source.js';
 import type { TocDigests } from '../registry/toc-annotations.js';
-
-/** Where blobs are that a layer names by their SHA-256 in hexadecimal. */
-export interface DataBlobs {
-  /** An absolute path. */
-  readonly folder: string | null;
-  /** Those of the manifest, by their names. */
-  readonly refs: ReadonlyMap<string, BlobRef>;
-  /** The digest of the only layer, if its manifest says that it has a bootstrap in it. */
-  readonly bootstrap: string | null;
-}
 
 /** The parts of a plan: see ImagePlan. */
 export interface PlannedBeside {

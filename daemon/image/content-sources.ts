@@ -8,7 +8,7 @@ import type { Effort } from '../lib/effort.js';
 import type { PooledBlob } from './blob-pool.js';
 import type { LayerContent } from './format.js';
 import type { ImageBlobs } from './image-blobs.js';
-import type { DataBlobs } from './beside-plan.js';
+import type { DataBlobs } from '../registry/manifest-source.js';
 import type { AroundSpec } from './spec.js';
 
 /** What a blob has inside its wrappers, or a source around that. */

@@ -28,12 +28,11 @@ import { parseRepoBlobUrl, type RepositoryUrl } from '../registry/repo-blob-url.
 import type { PooledBlob } from './blob-pool.js';
 import type { Beside } from './image-source.js';
 import { checkBeside, checkZtocs, givenIndex, planBeside, withChoices } from './beside-plan.js';
-import type { DataBlobs } from './beside-plan.js';
 import type { ImageBlobs } from './image-blobs.js';
 import { locate } from './config-paths.js';
 import { findTargets, targetsInLayers } from './plan-targets.js';
 import type { TargetRefs } from './target.js';
-import type { GivenIndex, ZtocRef } from '../registry/manifest-source.js';
+import type { DataBlobs, GivenIndex, ZtocRef } from '../registry/manifest-source.js';
 import { noImages, type RemoteImages } from '../registry/remote.js';
 
 /** 255 layers with long URLs are far below this. */
@@ -141,13 +140,14 @@ async function planReference(
     notes,
     tocs = null,
     ztocs,
+    dataBlobs,
     targets = null,
   } = await remote.resolve(reference, index).catch(async (error: unknown) => {
     throw await withOtherReading(reference, error);
   });
   checkLayerCount(lowers.length, name);
   if (targets) checkLayerCount(lowers.length + targets.size, name, 'layers and targets');
-  checkRegistryBytes(lowers, name);
+  checkRegistryBytes([...lowers, ...(dataBlobs?.refs.values() ?? [])], name);
   checkZtocs(ztocs, name);
   return {
     name,
@@ -158,6 +158,7 @@ async function planReference(
     tocs,
     tocBlob: null,
     ...(ztocs && { ztocs }),
+    ...(dataBlobs && { dataBlobs }),
     targets: targets && targetsInLayers(targets),
     notes,
   };

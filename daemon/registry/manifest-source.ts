@@ -96,6 +96,16 @@ export interface GivenIndex {
   readonly bytes: Uint8Array | null;
 }
 
+/** Where blobs are that a layer names by their SHA-256 in hexadecimal. */
+export interface DataBlobs {
+  /** An absolute path. */
+  readonly folder: string | null;
+  /** Those of the manifest, by their names. */
+  readonly refs: ReadonlyMap<string, BlobRef>;
+  /** The digest of the only layer, if its manifest says that it has a bootstrap in it. */
+  readonly bootstrap: string | null;
+}
+
 /** An image by the name of its blobs. */
 export interface ResolvedImage {
   /** As it was asked for, in full: "docker.io/library/redis:7". */
@@ -111,6 +121,8 @@ export interface ResolvedImage {
   readonly tocs?: ReadonlyMap<string, TocDigests>;
   /** The ztocs of layers, by the key of the layer's name. Absent if no layer has one. */
   readonly ztocs?: ReadonlyMap<string, ZtocRef>;
+  /** Of a Nydus image. Absent for other images. */
+  readonly dataBlobs?: DataBlobs;
   /** The targets of turboOCI layers, by the key of the layer's name (keyOfRef). Absent for other images. */
   readonly targets?: ReadonlyMap<string, TargetName>;
   /** The acceleration layer, which is not part of the disk. */

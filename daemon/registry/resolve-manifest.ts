@@ -15,6 +15,7 @@ import {
 } from './manifest.js';
 import { isCompressedType, isManifestType, isIndexType, OCI_MANIFEST } from './media-types.js';
 import { overlaybdLayers, type LayersWithTargets, type LookAtLayer } from './overlaybd-layers.js';
+import { nydusLayers } from './nydus-layers.js';
 import { chooseEntry } from './platform.js';
 import { overlaybdReferrers, sociReferrers } from './referrers.js';
 import { namedSociIndex, sociImage, type PlainImage } from './soci-index.js';
@@ -75,6 +76,8 @@ export async function resolveManifest(
 ): Promise<ResolvedImage> {
   const reached = await descend(top, place, platform);
   if (index) return sociImage(plainOf(reached, place), await indexOf(index, place), false);
+  const nydus = nydusOf(reached, place);
+  if (nydus) return nydus;
   const layers = await layersOf(reached, place);
   if (layers) return imageOf(reached, layers, place, []);
   const files = filesOf(reached, place);
@@ -154,6 +157,23 @@ function targetNames(
     return known ? place.blob(known) : place.target(digest);
   };
   return new Map([...digests].map(([key, digest]) => [key, nameOf(digest)]));
+}
+
+/** A Nydus image: the layer with its bootstrap, and data blobs beside it. */
+function nydusOf(
+  { manifest: { layers }, digest }: Reached,
+  place: ImagePlace,
+): ResolvedImage | null {
+  const { name } = place;
+  const found = nydusLayers(layers, name);
+  if (!found) return null;
+  for (const [i, layer] of layers.entries()) {
+    checkServedDigest(layer.digest, `${name}: layer ${i} of ${layers.length}`);
+  }
+  const { bootstrap, others } = found;
+  const refs = new Map(others.map((each) => [each.digest.replace(/^.*:/, ''), place.blob(each)]));
+  const dataBlobs = { folder: null, refs, bootstrap: bootstrap.digest };
+  return { name, digest, lowers: [place.blob(bootstrap)], dataBlobs, trace: null, notes: [] };
 }
 
 /** An image whose manifest says what the tables of contents of its layers are: it is served as it is. */

@@ -3,6 +3,7 @@
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import tap, { test } from 'tap';
 import { compareTrees } from '../support/compare-trees.js';
 import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
@@ -11,7 +12,12 @@ import { asMounted, folderTree } from '../support/folder-tree.js';
 import { withLoopMount } from '../support/fuse-loop.js';
 import { withDevice } from '../support/in-process.js';
 import { expectedTree, requireLazyFixtures } from '../support/lazy-fixtures.js';
+import { LayoutWriter } from '../support/layout-writer.js';
+import { imageManifest, type Json } from '../support/memory-registry.js';
+import { randomBytes } from '../support/pattern.js';
+import { writeRafs } from '../support/rafs-writer.js';
 import { requireTool } from '../support/tools.js';
+import { writeUstar } from '../support/ustar.js';
 
 tap.setTimeout(300_000);
 
@@ -158,5 +164,36 @@ await test('a data blob that was cut is refused with its name', async (t) => {
   await t.rejects(
     withDevice([boot], () => undefined, { blobs: folder }),
     { code: 'BAD_FORMAT', message: /expected a chunk that ends by 7000, the end of .*be7d77ee/ },
+  );
+});
+
+await test('a Nydus image in a layout opens by its name', async (t) => {
+  const files = [
+    { path: '', type: 'dir' as const, mode: 0o755 },
+    { path: 'noise', type: 'reg' as const, bytes: randomBytes(1, 20_000) },
+  ];
+  const { bootstrap, blobs } = writeRafs(files, { blobs: 2 });
+  const layout = new LayoutWriter(join(shortFolder(t), 'layout'));
+  const boot = gzipSync(writeUstar([{ name: 'image/image.boot', bytes: bootstrap }]));
+  const keys = { 'nydus-bootstrap': 'true', 'nydus-fs-version': '6' };
+  const annotations = Object.fromEntries(
+    Object.entries(keys).map(([key, value]) => [`containerd.io/snapshot/${key}`, value]),
+  );
+  const data = [...blobs.values()].map((bytes) => layout.blob(bytes, null));
+  const image = (...layers: Json[]): Json =>
+    imageManifest([...layers, { ...layout.blob(boot, null), annotations }]);
+  layout.manifest(image(...data), 'whole');
+  layout.manifest(image(...data.slice(1)), 'less');
+  const inspected = await runDaemon(['inspect', `oci:${layout.folder}:whole`]);
+  t.equal(inspected.code, 0, inspected.stderr);
+  t.match(inspected.stdout, /RAFS v6 .*2 data blobs, in an archive, by its annotation/);
+  const verified = await runDaemon(['verify', `oci:${layout.folder}:whole`]);
+  t.equal(verified.code, 0, verified.stdout);
+  t.notMatch(verified.stdout, /not verified/);
+  const less = await runDaemon(['verify', `oci:${layout.folder}:less`]);
+  t.equal(less.code, 1);
+  t.match(
+    less.stdout,
+    /1 data blob with its files cannot be found: .*: the manifest does not have/,
   );
 });
