@@ -34,6 +34,7 @@ export const SB = {
   xattrBlock: 44,
   uuid: 48,
   incompat: 80,
+  algorithms: 84,
   extraDevices: 86,
   deviceSlot: 88,
   directoryBlockBits: 90,

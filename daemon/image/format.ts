@@ -43,8 +43,11 @@ export type LayerContent =
       /** For people: what it was taken for, and why. */
       readonly notes: readonly string[];
     }
-  /** `doubts` are sentences: reasons why it may be something else. */
-  | { readonly kind: 'raw'; readonly doubts: readonly string[] };
+  /**
+   * `doubts` are sentences: reasons why it may be something else. `about` is one line: what is on the disk; null: that is not
+   * known.
+   */
+  | { readonly kind: 'raw'; readonly doubts: readonly string[]; readonly about: string | null };
 
 export interface OpenTools {
   readonly readers: ReaderFactory;

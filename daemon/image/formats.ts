@@ -11,6 +11,7 @@ import {
 import { SliceSource } from '../blob/slice-source.js';
 import { readFully, type BlobSource } from '../blob/source.js';
 import { OverlaybdError } from '../errors.js';
+import { checkRawErofs } from '../erofs/reader/raw-image.js';
 import { isComposefs, openComposefs } from '../composefs/open.js';
 import { counted } from '../lib/counted.js';
 import type { Effort } from '../lib/effort.js';
@@ -288,7 +289,7 @@ const raw: Content = {
   kind: 'content',
   name: 'raw',
   probe: () => true,
-  open: ({ source }, head, { mayBeRaw }) => {
+  open: async ({ source }, head, { mayBeRaw }) => {
     if (!mayBeRaw) {
       throw new OverlaybdError(
         'BAD_FORMAT',
@@ -296,7 +297,8 @@ const raw: Content = {
       );
     }
     if (source.size === 0) throw new OverlaybdError('BAD_FORMAT', `${source.name}: empty`);
-    return Promise.resolve({ kind: 'raw', doubts: rawDiskDoubts(head, source.size) });
+    const { about, doubts } = await checkRawErofs(source, head);
+    return { kind: 'raw', doubts: [...rawDiskDoubts(head, source.size), ...doubts], about };
   },
 };
 

@@ -12,6 +12,7 @@ import { readStack } from '../lsmt/read-stack.js';
 import type { BlobParts, BlobPool, PooledBlob } from './blob-pool.js';
 import { partitionOf } from './disk-partitions.js';
 import { marksOf, uuidSeedOf, type ImageMarks } from './fingerprint.js';
+import type { LayerContent } from './format.js';
 import { ImageBlobs } from './image-blobs.js';
 import type { ImageSource } from './image-source.js';
 import {
@@ -192,7 +193,7 @@ async function mergedDisk(
     const image = treeImage(layers, name, uuidSeedOf(plan, marks), effort, isAlone);
     return treeDisk(image, layers.length, files);
   }
-  if (bottom?.content.kind === 'raw') return rawDisk(bottom, bottom.content.doubts, strict);
+  if (bottom?.content.kind === 'raw') return rawDisk(bottom, bottom.content, strict);
   const stack = lsmtLayersOf(layers);
   const size = virtualSizeOf(stack);
   if (size === 0) throw noVirtualSize(name);
@@ -237,7 +238,7 @@ function shapeLayerOf({ blob, around }: ContentSource, files: ImageBlobs): Shape
 
 function rawDisk(
   { inner: { source, zfile } }: OpenedLayer,
-  doubts: readonly string[],
+  { doubts, about }: Extract<LayerContent, { kind: 'raw' }>,
   strict: boolean,
 ): MergedDisk {
   const [first] = doubts;
@@ -246,7 +247,7 @@ function rawDisk(
     throw new OverlaybdError('BAD_FORMAT', message);
   }
   return {
-    description: zfile ? 'raw disk image in a ZFile' : 'raw disk image',
+    description: `${zfile ? 'raw disk image in a ZFile' : 'raw disk image'}${about === null ? '' : ` (${about})`}`,
     size: source.size,
     notes: doubts.map((doubt) => `${source.name}: served as a raw disk image, but ${doubt}`),
     shape: { index: null, layers: [], partition: null },

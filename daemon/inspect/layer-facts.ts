@@ -81,6 +81,8 @@ export interface LayerFacts {
   readonly indexPath: string | null;
   readonly role: 'lower' | 'upper';
   readonly content: 'lsmt' | 'raw' | 'files';
+  /** What is on a raw disk: "EROFS, blocks of 4096 bytes; Linux 5.4 and later". Null if that is not known. */
+  readonly disk: string | null;
   readonly fileBytes: number;
   readonly tar: TarFacts | null;
   readonly zfile: ZfileFacts | null;
@@ -109,6 +111,7 @@ export function layerFacts(opened: InspectedLayer, below: LayerFacts | undefined
     indexPath: indexRef && describeRef(indexRef),
     role,
     content: contentName(content.kind),
+    disk: content.kind === 'raw' ? content.about : null,
     fileBytes: blobs.reduce((sum, { size }) => sum + size, 0),
     tar: tar
       ? {

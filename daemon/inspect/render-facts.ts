@@ -77,7 +77,7 @@ function layerRows(layer: LayerFacts, contribution: Contribution | undefined): R
   if (layer.turbo) rows.push(...turboRows(layer.turbo));
   if (layer.lsmt) rows.push(...lsmtRows(layer.lsmt));
   else if (layer.tree) rows.push(...treeRows(layer.tree));
-  else rows.push(['content', 'raw disk image']);
+  else rows.push(['content', `raw disk image${layer.disk === null ? '' : ` (${layer.disk})`}`]);
   if (contribution) {
     const { mappedBytes, zeroedBytes } = contribution;
     const parts = [`${exactSize(mappedBytes)} mapped`, `${exactSize(zeroedBytes)} zeroed`];

@@ -27,6 +27,58 @@ const FEATURES: readonly Feature[] = [
   { bit: 0x100, name: 'metabox', kernel: '6.17', isReadable: false },
 ];
 
+/** With `compr_cfgs`: how files may be compressed, by the bits of a list. */
+const ALGORITHMS: readonly (readonly [name: string, kernel: string])[] = [
+  ['lz4', '5.4'],
+  ['lzma', '5.16'],
+  ['deflate', '6.6'],
+  ['zstd', '6.10'],
+];
+const COMPR_CFGS = 0x2;
+/** The size of pages: before Linux 6.4 blocks must have it. */
+const PAGE = 4096;
+
+/** What an image needs of a kernel with pages of 4096 bytes. */
+export interface KernelNeeds {
+  /** Names, the unknown ones as a number. */
+  readonly features: readonly string[];
+  /** The first release that mounts it; null: none that is known. */
+  readonly kernel: string | null;
+}
+
+export function kernelNeeds({ incompat, algorithms, blockSize }: Superblock): KernelNeeds {
+  const used = FEATURES.filter(({ bit }) => (incompat & bit) !== 0);
+  const features = used.map(({ name }) => name);
+  const kernels = ['5.4', ...used.map(({ kernel }) => kernel)];
+  let isKnown = true;
+  if ((incompat & COMPR_CFGS) !== 0) {
+    for (const [bit, [name, kernel]] of ALGORITHMS.entries()) {
+      if ((algorithms & (1 << bit)) === 0) continue;
+      features.push(name);
+      kernels.push(kernel);
+    }
+  }
+  if (blockSize < PAGE) kernels.push('6.4');
+  if (blockSize > PAGE) isKnown = false;
+  const rest = incompat & ~FEATURES.reduce((bits, { bit }) => bits | bit, 0);
+  if (rest !== 0) {
+    features.push(hex32(rest));
+    isKnown = false;
+  }
+  return { features, kernel: isKnown ? latest(kernels) : null };
+}
+
+/** Of a release such as "5.16". */
+function number(kernel: string): number {
+  const [major, minor] = kernel.split('.').map(Number) as [number, number];
+  return major * 1000 + minor;
+}
+
+/** The last of some releases. */
+function latest(kernels: readonly string[]): string {
+  return kernels.reduce((last, each) => (number(each) > number(last) ? each : last));
+}
+
 /** @throws OverlaybdError UNSUPPORTED if the image has features that change its metadata */
 export function checkReadable({ incompat }: Superblock, blob: string): void {
   const others = FEATURES.filter(({ isReadable, bit }) => !isReadable && (incompat & bit) !== 0);

@@ -24,6 +24,8 @@ export interface Superblock {
   /** The time of all inodes that have none of their own: seconds since 1970, may be negative. */
   readonly epoch: number;
   readonly epochNs: number;
+  /** How files may be compressed, one bit for each way. */
+  readonly algorithms: number;
   /** Other devices that have contents. */
   readonly extraDevices: number;
   /** Where their list begins. */
@@ -68,6 +70,7 @@ export function readSuperblock(head: Buffer, blob: string): Superblock {
     rootNid: view.getUint16(SB.rootNid, true),
     epoch: Number(epoch),
     epochNs,
+    algorithms: view.getUint16(SB.algorithms, true),
     extraDevices: view.getUint16(SB.extraDevices, true),
     devicesAt: view.getUint16(SB.deviceSlot, true) * SIZE,
   };

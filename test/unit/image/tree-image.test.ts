@@ -115,7 +115,10 @@ await test('xattrs that are left out are a note', async (t) => {
 
 await test('layers of files cannot be mixed with other layers', async (t) => {
   const [layer] = await layersOf(t, [{ name: 'a' }]);
-  const raw = { ...(layer as OpenedLayer), content: { kind: 'raw', doubts: [] } as const };
+  const raw = {
+    ...(layer as OpenedLayer),
+    content: { kind: 'raw', doubts: [], about: null } as const,
+  };
   t.throws(() => treeImage([layer as OpenedLayer, raw], 'image', [], UNBOUNDED), {
     code: 'BAD_FORMAT',
     message: /^image: .*layer0\.tar is not a layer of files, and other layers of the image are$/,
