@@ -107,7 +107,8 @@ async function openToc(
     const what = counted(toc.unchecked, 'piece');
     notes.push(`${name}: ${what} without a digest: what files contain is not verified`);
   }
-  return { tree: toc.tree, pieces: { kind: 'pieces', name, table }, digest, notes };
+  const format = pieces.codec === 'zstd' ? 'zstd:chunked' : 'estargz';
+  return { tree: toc.tree, pieces: { kind: 'pieces', name, table, format }, digest, notes };
 }
 
 function checkSize(blob: string, offset: number, size: number): void {

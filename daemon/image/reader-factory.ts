@@ -13,6 +13,7 @@ import { createDecoder, createZstdBeginDecoder, type BeginDecoder } from '../cod
 import type { Disk } from '../lib/disk.js';
 import { LsmtIndex } from '../lsmt/merged-index.js';
 import type { ZfileSpec } from '../zfile/blocks.js';
+import type { PostedDecoding } from '../pieces/decode-counts.js';
 import { DecodedCache } from '../pieces/decoded-cache.js';
 import { PiecesSource, type PieceTools } from '../pieces/pieces-source.js';
 import { SharedMembers, type SharedMembersData } from '../pieces/shared-members.js';
@@ -97,6 +98,12 @@ export class ReaderFactory {
     const { cache } = this.pieceTools();
     this.#objectTools ??= { cache, open: new OpenObjects() };
     return this.#objectTools;
+  }
+
+  /** What the thread has decoded; null if it has nothing to decode. */
+  get decoding(): PostedDecoding | null {
+    const cache = this.#pieceTools?.cache;
+    return cache ? cache.counts.posted(cache.bytes) : null;
   }
 
   zstdDecoders(): ZstdDecoders {

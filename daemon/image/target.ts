@@ -68,7 +68,7 @@ export async function openTarget(
     throw new OverlaybdError('BAD_FORMAT', message);
   }
   const table = await readGzipIndex(index.source, source, effort);
-  const around = { kind: 'pieces', name: `${name} (inflated)`, table } as const;
+  const around = { kind: 'pieces', name: `${name} (inflated)`, table, format: 'turbooci' } as const;
   const plain = readers.source({ ...around, of: blob.raw });
   return { blob, indexBlob: index.blob, around, source: plain };
 }

@@ -26,7 +26,12 @@ export async function openTurboLayer(
   { readers, effort }: { readonly readers: ReaderFactory; readonly effort: Effort },
 ): Promise<TurboLayer> {
   const { table, metadata, gzipIndex } = await readTurboLayer(source, effort);
-  const pieces = { kind: 'pieces', name: `${source.name} (inflated)`, table } as const;
+  const pieces = {
+    kind: 'pieces',
+    name: `${source.name} (inflated)`,
+    table,
+    format: 'turbooci',
+  } as const;
   const plain = new PiecesSource(pieces, source, readers.pieceTools());
   const partOf = ({ name, offset, size }: ArchivedFile): Part => {
     const slice = { kind: 'slice', name: `${source.name} (${name})`, offset, size } as const;

@@ -9,6 +9,7 @@ import {
   type ExportCounters,
   type ExportTotals,
 } from '../reactor/export-counters.js';
+import type { PostedDecoding } from '../reactor/messages.js';
 import type { PostedWaits } from '../reactor/export-waits.js';
 import { MetricsText } from './text.js';
 
@@ -20,6 +21,8 @@ export interface Measured {
   readonly failures: ExportCounters['failures'];
   /** By export. Exports whose reads never waited are missing. */
   readonly waits: ReadonlyMap<string, PostedWaits>;
+  /** null while no export has anything to decode. */
+  readonly decoding: PostedDecoding | null;
 }
 
 const CLASSES = ['demand', 'ahead', 'trace', 'fill'] as const;
@@ -33,6 +36,7 @@ export function metricsText(measured: Measured): string {
   addExports(text, measured);
   addWaits(text, measured);
   addDevices(text, measured.status);
+  if (measured.decoding) addDecoding(text, measured.decoding);
   if (measured.fetch) {
     addFetches(text, measured.fetch);
     addNetwork(text, measured.fetch);
@@ -70,6 +74,21 @@ function addExports(text: MetricsText, { status, totals, failures }: Measured): 
   }
   text.family('obd_stuck_files', 'gauge', 'Files whose reads have not come back in time.');
   text.sample(status.stuckFiles.length);
+}
+
+function addDecoding(text: MetricsText, decoding: PostedDecoding): void {
+  const { hits, misses, joined, bytes, seconds, failures } = decoding;
+  text.family('obd_decoded_bytes', 'gauge', 'Bytes of decoded pieces in memory.').sample(bytes);
+  text.family('obd_decoded_hits_total', 'counter', 'Reads of pieces that were decoded already.');
+  text.sample(hits);
+  text.family('obd_decoded_misses_total', 'counter', 'Pieces that were decoded.');
+  text.sample(misses);
+  text.family('obd_decoded_joined_total', 'counter', 'Waits for a piece of another thread.');
+  text.sample(joined);
+  text.family('obd_decode_seconds', 'histogram', 'To decode and to check a piece, by codec.');
+  for (const [codec, histogram] of seconds) text.histogram(histogram, LATENCY_BOUNDS, { codec });
+  text.family('obd_digest_failures_total', 'counter', 'Digests that did not match, by format.');
+  for (const [format, count] of failures) text.sample(count, { format });
 }
 
 function addDevices(text: MetricsText, { devices }: DaemonStatus): void {

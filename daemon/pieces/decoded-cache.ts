@@ -2,6 +2,7 @@
 // longest ago goes first. Most members are where all threads find them (shared-members.ts).
 
 import { Gate } from '../lib/gate.js';
+import { DecodeCounts } from './decode-counts.js';
 import type { SharedMembers } from './shared-members.js';
 import { MAX_KEPT_BYTES, MIN_KEPT_MEMBERS, PARALLEL_DECODES } from './limits.js';
 
@@ -32,6 +33,7 @@ export class DecodedMember {
 export class DecodedCache {
   /** All decoding of the thread goes through it, so that what was decoded is read before it has to go. */
   readonly gate = new Gate(PARALLEL_DECODES);
+  readonly counts = new DecodeCounts();
   /** What all threads share; null if this one shares nothing. */
   readonly shared: SharedMembers | null;
   readonly #most: number;

@@ -47,7 +47,9 @@ export class MemberStore {
   /** A member that the thread keeps for itself. */
   own(member: number): DecodedMember | undefined {
     const decoded = this.#own.get(member);
-    if (decoded) this.#cache.touch(decoded);
+    if (!decoded) return undefined;
+    this.#cache.counts.hits++;
+    this.#cache.touch(decoded);
     return decoded;
   }
 
@@ -57,7 +59,9 @@ export class MemberStore {
    */
   readShared(member: number, offset: number, length: number, dst: Uint8Array, at: number): boolean {
     const shared = this.#shared;
-    return shared !== null && shared.members.read(shared.of, member, offset, length, dst, at);
+    if (!shared?.members.read(shared.of, member, offset, length, dst, at)) return false;
+    this.#cache.counts.hits++;
+    return true;
   }
 
   /** Resolves when the member is decoded. @throws OverlaybdError as decoding does */
@@ -76,7 +80,7 @@ export class MemberStore {
   }
 
   async #obtain(member: number): Promise<void> {
-    const { gate } = this.#cache;
+    const { gate, counts } = this.#cache;
     const shared = this.#shared;
     if (!shared) {
       return gate.run(async () => this.#keep(member, await this.#decode(member)));
@@ -85,7 +89,10 @@ export class MemberStore {
     for (;;) {
       // Outside the gate: a thread that is slow must not keep this one from decoding other members.
       const isLate = await members.untilFree(of, member);
-      if (members.has(of, member)) return;
+      if (members.has(of, member)) {
+        counts.joined++;
+        return;
+      }
       if (await gate.run(() => this.#decodeForAll(shared, member, isLate))) return;
     }
   }

@@ -9,6 +9,7 @@ import { readFully, type BlobSource } from '../blob/source.js';
 import type { BatchDecoder } from '../codec/batch.js';
 import { OverlaybdError, formatError, messageOf } from '../errors.js';
 import { hexOf } from '../lib/bytes.js';
+import { monotonicMs } from '../lib/clock.js';
 import type { DecodedCache, DecodedMember } from './decoded-cache.js';
 import { inflateBegin } from './gzip-member.js';
 import { MAX_BAD_PIECES, MAX_KEPT_BYTES } from './limits.js';
@@ -32,6 +33,8 @@ export interface PiecesSpec<T extends PieceTable | PackedTable = PieceTable | Pa
   /** For messages. */
   readonly name: string;
   readonly table: T;
+  /** For metrics: "estargz". */
+  readonly format?: string;
   /** Where decoded members are that all threads share; if absent, each thread has its own. */
   readonly shared?: SharedPlaces;
 }
@@ -53,9 +56,14 @@ export class PiecesSource implements BlobSource {
   readonly #table: PieceTable | PackedTable;
   readonly #pieces: PieceLookup;
   readonly #tools: PieceTools;
+  readonly #format: string;
   readonly #members: MemberStore;
 
-  constructor({ name, table, shared: of }: PiecesSpec, source: BlobSource, tools: PieceTools) {
+  constructor(
+    { name, table, format = 'other', shared: of }: PiecesSpec,
+    source: BlobSource,
+    tools: PieceTools,
+  ) {
     this.name = name;
     this.size = table.size;
     this.isLocal = source.isLocal;
@@ -63,6 +71,7 @@ export class PiecesSource implements BlobSource {
     this.#table = table;
     this.#pieces = lookupOf(table);
     this.#tools = tools;
+    this.#format = format;
     this.#members = new MemberStore(tools.cache, of ?? null, (member) => this.#decode(member));
   }
 
@@ -171,8 +180,10 @@ export class PiecesSource implements BlobSource {
   async #decode(member: number): Promise<Decoded> {
     const begin = this.#pieces.begin(member);
     const length = this.#pieces.stored(member);
+    const { counts } = this.#tools.cache;
     for (let refetches = 0; ; refetches++) {
       const bytes = await readFully(this.#source, begin, length);
+      const since = monotonicMs();
       const mayComeAnew = (): boolean =>
         refetches < MAX_REFETCHES && (this.#source.distrust?.(begin, length) ?? false);
       try {
@@ -185,10 +196,15 @@ export class PiecesSource implements BlobSource {
         if (first && this.#pieces.codec(member) === 'deflate') {
           throw this.#badPiece(...first);
         }
+        if (bad.size > 0) counts.digestFailed(this.#format);
+        counts.decoded(this.#pieces.codec(member), (monotonicMs() - since) / 1000);
         return { plain, bad };
       } catch (error) {
         // A cache may have bytes that the origin does not have.
-        if (!(error instanceof OverlaybdError) || !mayComeAnew()) throw error;
+        if (error instanceof OverlaybdError && mayComeAnew()) continue;
+        const isDigest = error instanceof OverlaybdError && error.code === 'BAD_CHECKSUM';
+        if (isDigest) counts.digestFailed(this.#format);
+        throw error;
       }
     }
   }

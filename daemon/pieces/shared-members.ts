@@ -14,10 +14,11 @@ const PLACES = 2 ** 30;
 const HEAD = 0;
 const LOCK = 1;
 const CLAIMS = 2;
+const USED = 3;
 
 /** Shared memory and plain values: made once, posted to each thread. */
 export interface SharedMembersData {
-  /** Where the next member goes, the lock of writers, the number of the last claim. */
+  /** Where the next member goes, the lock of writers, the number of the last claim, units that were ever used. */
   readonly control: Int32Array;
   /** Two numbers a unit of the ring: table and member that begin there; 0 if none does. */
   readonly owners: Int32Array;
@@ -53,10 +54,15 @@ export function newPlaces(members: number): SharedPlaces {
 export function newSharedMembers(size = SHARED_BYTES): SharedMembersData {
   const units = size / UNIT;
   return {
-    control: new Int32Array(new SharedArrayBuffer(12)),
+    control: new Int32Array(new SharedArrayBuffer(16)),
     owners: new Int32Array(new SharedArrayBuffer(8 * units)),
     ring: new Uint8Array(new SharedArrayBuffer(size)),
   };
+}
+
+/** Bytes of memory that decoded members take. */
+export function sharedBytes({ control }: SharedMembersData): number {
+  return Atomics.load(control, USED) * UNIT;
 }
 
 /** What one thread does with them. */
@@ -170,7 +176,10 @@ export class SharedMembers {
     for (let i = 0; i < skipped + units; i++) {
       Atomics.store(this.#owners, 2 * ((head + i) & (this.#units - 1)), 0);
     }
-    return (head + skipped) & (PLACES - 1);
+    const place = (head + skipped) & (PLACES - 1);
+    const end = (place & (this.#units - 1)) + units;
+    if (end > Atomics.load(this.#control, USED)) Atomics.store(this.#control, USED, end);
+    return place;
   }
 
   /** The unit of the ring where a member begins; -1 if it is not there. */

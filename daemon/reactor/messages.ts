@@ -5,11 +5,14 @@ import type { ExportSpec, FailedExportSpec } from '../image/export-spec.js';
 import type { RemoteLine } from '../registry/remote.js';
 import type { DiskSpec } from '../image/spec.js';
 import type { ReplyForm } from '../nbd/session.js';
+import type { PostedDecoding } from '../pieces/decode-counts.js';
 import type { SharedMembersData } from '../pieces/shared-members.js';
 import type { UnfinishedPayload } from '../nbd/commands.js';
 import type { PostedWaits } from './export-waits.js';
 import type { Peer } from './peer.js';
 import type { TlsSettings } from './tls-settings.js';
+
+export type { PostedDecoding } from '../pieces/decode-counts.js';
 
 /** An export as one reactor gets it; without the disk if it already knows the image by its key. */
 export type PostedExport = Omit<ExportSpec, 'disk'> & { readonly disk: DiskSpec | null };
@@ -149,6 +152,8 @@ export type FromReactor =
       readonly request: number;
       readonly counts: readonly OpenCounts[];
       readonly waits: readonly PostedWaits[];
+      /** null if it has nothing to decode. */
+      readonly decoding: PostedDecoding | null;
     }
   /** Answered by 'report taken'. */
   | { readonly type: 'read failed'; readonly report: ReadFailureReport }

@@ -9,7 +9,8 @@ import type { TlsSettings } from './tls-settings.js';
 import type { Logger } from '../log/logger.js';
 import { descriptors } from '../native/descriptors.js';
 import { sockets } from '../native/socket.js';
-import { newSharedMembers, type SharedMembersData } from '../pieces/shared-members.js';
+import { sumOfDecoding, type PostedDecoding } from '../pieces/decode-counts.js';
+import { newSharedMembers, sharedBytes, type SharedMembersData } from '../pieces/shared-members.js';
 import { DRAIN_TIMEOUT_MS } from './limits.js';
 import type { RemoteLine } from '../registry/remote.js';
 import { ClientLog } from './client-log.js';
@@ -126,13 +127,20 @@ export class ReactorPool {
     return this.#ask(this.#reactors);
   }
 
-  /** The same, and the waits of reads by export. */
+  /** The same, the waits of reads by export, and what was decoded; null if no export has anything to decode. */
   async measure(): Promise<{
     readonly open: ReadonlyMap<number, OpenCounts>;
     readonly waits: ReadonlyMap<string, PostedWaits>;
+    readonly decoding: PostedDecoding | null;
   }> {
     const all = await countsOf(this.#reactors);
-    return { open: byId(all), waits: sumOfWaits(all.flatMap(({ waits }) => waits)) };
+    const shared = this.#sharedMembers;
+    const decoding = all.flatMap((each) => each.decoding ?? []);
+    return {
+      open: byId(all),
+      waits: sumOfWaits(all.flatMap(({ waits }) => waits)),
+      decoding: shared && sumOfDecoding(decoding, sharedBytes(shared)),
+    };
   }
 
   async #ask(reactors: readonly ReactorThread[]): Promise<Map<number, OpenCounts>> {

@@ -47,7 +47,10 @@ interface ReactorHandlers {
   ended(thread: ReactorThread): void;
 }
 
-export type ReactorCounts = Pick<Extract<FromReactor, { type: 'counts' }>, 'counts' | 'waits'>;
+export type ReactorCounts = Pick<
+  Extract<FromReactor, { type: 'counts' }>,
+  'counts' | 'waits' | 'decoding'
+>;
 
 export class ReactorThread {
   readonly #worker: Worker;
@@ -153,7 +156,8 @@ export class ReactorThread {
       info.closed(null);
     }
     this.#connections.clear();
-    for (const answer of this.#questions.values()) answer({ counts: [], waits: [] });
+    for (const answer of this.#questions.values())
+      answer({ counts: [], waits: [], decoding: null });
     this.#questions.clear();
   }
 

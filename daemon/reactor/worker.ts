@@ -109,6 +109,7 @@ port.on('message', (message: ToReactor) => {
           return { id, export: served?.name ?? null, ...counts };
         }),
         waits: waits.posted(),
+        decoding: readers.decoding,
       });
       break;
     case 'offer':

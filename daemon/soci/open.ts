@@ -75,7 +75,7 @@ export async function openZtoc(
   const spans = counted(table.count, 'span');
   return {
     tree,
-    pieces: { kind: 'pieces', name: layer.name, table },
+    pieces: { kind: 'pieces', name: layer.name, table, format: 'soci' },
     format: `SOCI, by a ztoc of version ${version}, ${algorithm}, ${spans}; ztoc ${got}`,
     notes,
   };

@@ -6,6 +6,7 @@ import type { FetchStatus } from '../../../daemon/fetch/status.js';
 import { metricsText, type Measured } from '../../../daemon/metrics/collect.js';
 import type { PostedTotals } from '../../../daemon/fetch/fetch-totals.js';
 import { Histogram } from '../../../daemon/lib/histogram.js';
+import { DecodeCounts, type PostedDecoding } from '../../../daemon/pieces/decode-counts.js';
 import type { PostedWaits } from '../../../daemon/reactor/export-waits.js';
 import { Counters } from '../../../daemon/registry/http/counters.js';
 
@@ -59,6 +60,15 @@ function waits(): PostedWaits {
   const remote = new Histogram();
   remote.add(0.2);
   return { export: 'a', remote: remote.data, local: remote.data, parked: 3, oldestMs: 1500 };
+}
+
+function decoding(): PostedDecoding {
+  const counts = new DecodeCounts();
+  counts.hits = 31;
+  counts.joined = 4;
+  counts.decoded('gzip', 0.02);
+  counts.digestFailed('estargz');
+  return counts.posted(8192);
 }
 
 function fetchStatus(): FetchStatus {
@@ -115,6 +125,7 @@ function measured(change: Partial<Measured> = {}): Measured {
       ],
     ]),
     waits: new Map([['a', waits()]]),
+    decoding: decoding(),
     ...change,
   };
 }
@@ -139,6 +150,12 @@ await test('what is served, and how', (t) => {
     'obd_read_seconds_bucket{export="a",cached="no",le="0.1"} 0',
     'obd_read_seconds_count{export="a",cached="yes"} 1',
     'obd_decode_errors_total{export="a",kind="checksum"} 2',
+    'obd_decoded_bytes 8192',
+    'obd_decoded_hits_total 31',
+    'obd_decoded_misses_total 1',
+    'obd_decoded_joined_total 4',
+    'obd_decode_seconds_bucket{codec="gzip",le="0.025"} 1',
+    'obd_digest_failures_total{format="estargz"} 1',
     'obd_fetch_seconds_bucket{size="1m",le="0.5"} 1',
     'obd_fetch_seconds_count{size="64k"} 0',
     'obd_prefetch_bytes_total{class="ahead",used="yes"} 70',

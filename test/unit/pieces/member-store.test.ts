@@ -36,7 +36,8 @@ await test('threads that share: each member is decoded by one of them', async (t
   const places = newPlaces(8);
   const decoded: string[] = [];
   const stores = [1, 2, 3].map(() => {
-    return new MemberStore(new DecodedCache(new SharedMembers(data)), places, async (member) => {
+    const members = new SharedMembers(data, { patienceMs: 120_000 });
+    return new MemberStore(new DecodedCache(members), places, async (member) => {
       decoded.push(`${member}`);
       await Promise.resolve();
       return good(`m${member}!`);

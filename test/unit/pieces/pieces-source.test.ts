@@ -123,7 +123,7 @@ function sharingSource(
   shared: SharedPlaces,
   data: SharedMembersData,
 ): PiecesSource {
-  const cache = new DecodedCache(new SharedMembers(data));
+  const cache = new DecodedCache(new SharedMembers(data, { patienceMs: 120_000 }));
   return new PiecesSource({ ...around, shared }, stored, {
     ...readers.pieceTools(),
     cache,
