@@ -108,7 +108,8 @@ async function openToc(
     notes.push(`${name}: ${what} without a digest: what files contain is not verified`);
   }
   const format = pieces.codec === 'zstd' ? 'zstd:chunked' : 'estargz';
-  return { tree: toc.tree, pieces: { kind: 'pieces', name, table, format }, digest, notes };
+  const { tree, prefetchEnd } = toc;
+  return { tree, pieces: { kind: 'pieces', name, table, format, prefetchEnd }, digest, notes };
 }
 
 function checkSize(blob: string, offset: number, size: number): void {

@@ -16,8 +16,9 @@ import { byteString, TocEntry } from './toc-entry.js';
 /** Entries that are read before the thread does something else. */
 const ENTRIES_A_TURN = 2000;
 /** In the root, these are the format's own. */
+const PREFETCH_LANDMARK = '.prefetch.landmark';
 const OWN_FILES: ReadonlySet<string> = new Set([
-  '.prefetch.landmark',
+  PREFETCH_LANDMARK,
   '.no.prefetch.landmark',
   'stargz.index.json',
 ]);
@@ -33,6 +34,8 @@ export interface Toc {
   readonly table: PieceTable;
   /** Pieces that are stored and have no digest. */
   readonly unchecked: number;
+  /** What the image wants to be fetched before it is read: the blob up to this byte. 0: nothing. */
+  readonly prefetchEnd: number;
 }
 
 /**
@@ -63,6 +66,7 @@ class TocReader {
   /** Where it begins in the source. */
   #offset = 0;
   #unchecked = 0;
+  #prefetchEnd = 0;
 
   constructor(options: TocOptions) {
     const { blob } = options;
@@ -81,6 +85,9 @@ class TocReader {
     }
     this.#endFile();
     const path = cleanPath(entry.path);
+    if (path === PREFETCH_LANDMARK) {
+      this.#prefetchEnd = Math.min(entry.whole('offset'), this.#options.end);
+    }
     if (OWN_FILES.has(path)) return;
     if (entry.type === 'reg') {
       this.#file = new FileEntry(entry, this.#options);
@@ -101,7 +108,12 @@ class TocReader {
     // A link may precede its target.
     for (const draft of this.#links.resolved()) this.#tree.add(draft);
     const table = this.#pieces.finish(this.#options.end);
-    return { tree: this.#tree.finish(), table, unchecked: this.#unchecked };
+    return {
+      tree: this.#tree.finish(),
+      table,
+      unchecked: this.#unchecked,
+      prefetchEnd: this.#prefetchEnd,
+    };
   }
 
   #endFile(): void {

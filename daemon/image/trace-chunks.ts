@@ -50,6 +50,16 @@ export async function chunksOfTrace(
   return { entries: seen.entries, foreign };
 }
 
+/** The chunks that the layers of a disk want to be fetched before they are read, up to a number of bytes. */
+export function chunksOfHints(disk: DiskSpec, maxBytes: number): readonly TraceEntry[] {
+  const seen = new SeenChunks(maxBytes);
+  for (const spec of sourcesOf(disk)) {
+    if (spec.kind !== 'pieces' || !spec.prefetchEnd) continue;
+    seen.add(inBlob(spec.of, 0, spec.prefetchEnd));
+  }
+  return seen.entries;
+}
+
 /** One layer: finds the bytes of its blob that hold plain bytes. */
 class LayerMap {
   readonly size: number;

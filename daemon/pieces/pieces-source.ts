@@ -35,6 +35,8 @@ export interface PiecesSpec<T extends PieceTable | PackedTable = PieceTable | Pa
   readonly table: T;
   /** For metrics: "estargz". */
   readonly format?: string;
+  /** What the image wants to be fetched before it is read: the blob up to this byte. */
+  readonly prefetchEnd?: number;
   /** Where decoded members are that all threads share; if absent, each thread has its own. */
   readonly shared?: SharedPlaces;
 }

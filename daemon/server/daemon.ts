@@ -8,7 +8,7 @@ import { FetcherRemote } from '../fetch/remote.js';
 import type { ImageSource } from '../image/image-source.js';
 import type { HeldImage } from '../image/open-images.js';
 import type { OpenImage } from '../image/opener.js';
-import { isRemote } from '../image/spec.js';
+import { hasHints, isRemote } from '../image/spec.js';
 import { ImageTable, type ExportSources } from '../image/table.js';
 import { Clients, type ListenOptions } from '../listen/clients.js';
 import type { Logger } from '../log/logger.js';
@@ -190,11 +190,13 @@ export class Daemon {
     await this.#traces.start([...this.images.exports.values()].map(({ image }) => image.disk));
   }
 
-  /** Fetches what the trace of an image names. Later than every read. */
+  /** Fetches what the trace of an image names, and what its layers ask for. Later than every read. */
   async #prefetch({ name, trace, disk }: OpenImage): Promise<void> {
-    if (trace === null || this.#registries.offline || !isRemote(disk)) return;
-    const { replayImage } = await import('./image-traces.js');
-    await replayImage({ name, trace, disk }, this.fetcher.client(), this.#log);
+    if ((trace === null && !hasHints(disk)) || this.#registries.offline || !isRemote(disk)) return;
+    const { followHints, replayImage } = await import('./image-traces.js');
+    const client = this.fetcher.client();
+    if (trace !== null) await replayImage({ name, trace, disk }, client, this.#log);
+    await followHints({ name, disk }, client, this.#log);
   }
 
   async #release(): Promise<void> {

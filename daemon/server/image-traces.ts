@@ -8,7 +8,7 @@ import type { FetchClient } from '../fetch/client.js';
 import { MAX_TRACE_BYTES, MAX_TRACE_PREFETCH_BYTES } from '../fetch/limits.js';
 import { isUpstreamTrace, parseUpstreamTrace } from '../fetch/upstream-trace.js';
 import type { DiskSpec } from '../image/spec.js';
-import { chunksOfTrace } from '../image/trace-chunks.js';
+import { chunksOfHints, chunksOfTrace } from '../image/trace-chunks.js';
 import { counted } from '../lib/counted.js';
 import type { Logger } from '../log/logger.js';
 
@@ -32,6 +32,24 @@ export async function replayImage(
   } catch (error) {
     // BUSY: the daemon ends, or the image has been closed.
     if (codeOf(error) !== 'BUSY') log.log('warn', `${what}: not replayed: ${messageOf(error)}`);
+  }
+}
+
+/** Fetches what the layers of an image want to be fetched before they are read. Never rejects. */
+export async function followHints(
+  { name, disk }: Pick<TracedImage, 'name' | 'disk'>,
+  client: FetchClient,
+  log: Logger,
+): Promise<void> {
+  const entries = chunksOfHints(disk, MAX_TRACE_PREFETCH_BYTES);
+  if (entries.length === 0) return;
+  const what = `prefetch landmarks of ${name}`;
+  try {
+    const present = await client.trace({ do: 'replay', entries });
+    log.log('info', `${what}: ${counted(present, 'chunk')} in front of them are here`);
+  } catch (error) {
+    // BUSY: the daemon ends, or the image has been closed.
+    if (codeOf(error) !== 'BUSY') log.log('warn', `${what}: not followed: ${messageOf(error)}`);
   }
 }
 

@@ -3,6 +3,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { CHUNK_SIZE } from '../../daemon/blob/chunk-map.js';
 import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
 import { readErofs } from '../support/erofs/reader.js';
 import { treeLines, type TreeLine } from '../support/erofs/tree-lines.js';
@@ -105,6 +106,33 @@ await t.test('from a registry, lazily', async (test) => {
   await daemon.stop(test);
   test.same(front.log.violations(), []);
 });
+
+await t.test(
+  'what is in front of a prefetch landmark is fetched before it is read',
+  async (test) => {
+    const { front, layout } = await remoteImage(test);
+    const landmark = { entry: { name: '.prefetch.landmark', type: 'reg' }, bytes: Buffer.of(0xf) };
+    const { blob, digest } = writeEstargz([...lower.slice(0, 2), landmark, ...lower.slice(2)], {
+      form: 'eStargz',
+      pieceSize: 1 << 20,
+    });
+    const layer = {
+      bytes: blob,
+      mediaType: `${LAYER}+gzip`,
+      annotations: { [TOC_DIGEST]: digest },
+    };
+    await pushFiles(layout, 'hints', [layer]);
+    const cache = join(shortFolder(test), 'cache');
+    const name = front.name(REPOSITORY, 'hints');
+    const daemon = await DaemonProcess.start(test, [name, ...remoteOptions([front], cache)]);
+    const pattern = /prefetch landmarks of .*: (\d+) chunks in front of them are here/;
+    const [line = ''] = await daemon.waitForLines(pattern);
+    const chunks = Number(pattern.exec(line)?.[1]);
+    // The noise cannot be compressed, and little else is in front of the landmark.
+    test.equal(chunks, Math.ceil(noise.length / CHUNK_SIZE), line);
+    await daemon.stop(test);
+  },
+);
 
 const WRONG: [what: string, layers: FilesLayer[], message: RegExp][] = [
   [

@@ -16,7 +16,7 @@ function tocOf(...entries: unknown[]): Promise<Toc> {
 }
 
 await test('every type of entry', async (t) => {
-  const { tree, table, unchecked } = await tocOf(
+  const { tree, table, unchecked, prefetchEnd } = await tocOf(
     { name: '.prefetch.landmark', type: 'reg', size: 1, offset: 1 },
     { name: './', type: 'dir', mode: 0o755 },
     {
@@ -39,6 +39,7 @@ await test('every type of entry', async (t) => {
     { name: 'p', type: 'fifo' },
     { name: 'z', type: 'reg', size: 10, offset: 500, innerOffset: 77, digest: DIGEST },
   );
+  t.equal(prefetchEnd, 1);
   t.equal(unchecked, 0);
   const entries = Array.from({ length: tree.count }, (_, i) => tree.entry(i));
   t.same(
@@ -189,4 +190,17 @@ await test('a long chain of hard links', async (t) => {
   const { tree } = await tocOf(...links.toReversed(), { name: 'f', type: 'reg' });
   t.equal(tree.count, count + 1);
   t.ok(Array.from({ length: count }, (_, i) => tree.targetOf(i + 1)).every((each) => each === 'f'));
+});
+
+await test('prefetch landmarks', async (t) => {
+  const first = { name: 'a', type: 'reg', size: 5, offset: 100, digest: DIGEST };
+  const landmark = { name: '.prefetch.landmark', type: 'reg', size: 1, digest: DIGEST };
+  const endOf = async (...entries: object[]): Promise<number> => {
+    return (await tocOf(first, ...entries)).prefetchEnd;
+  };
+  t.equal(await endOf(), 0);
+  t.equal(await endOf({ ...landmark, name: '.no.prefetch.landmark', offset: 300 }), 0);
+  t.equal(await endOf({ ...landmark, name: 'a/.prefetch.landmark', offset: 300 }), 0);
+  t.equal(await endOf({ ...landmark, offset: 300 }), 300);
+  t.equal(await endOf({ ...landmark, offset: 5000 }), 1000, 'no more than the blob has');
 });

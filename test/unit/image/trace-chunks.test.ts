@@ -3,8 +3,8 @@ import t from 'tap';
 import type { CachedSpec } from '../../../daemon/blob/cached-source.js';
 import { CHUNK_SIZE } from '../../../daemon/blob/chunk-map.js';
 import type { UpstreamEntry } from '../../../daemon/fetch/upstream-trace.js';
-import type { DiskSpec, SourceSpec } from '../../../daemon/image/spec.js';
-import { chunksOfTrace } from '../../../daemon/image/trace-chunks.js';
+import { hasHints, type DiskSpec, type SourceSpec } from '../../../daemon/image/spec.js';
+import { chunksOfHints, chunksOfTrace } from '../../../daemon/image/trace-chunks.js';
 import { JumpTableBuilder } from '../../../daemon/zfile/jump-table.js';
 
 const MIB = 1 << 20;
@@ -129,4 +129,29 @@ await t.test('raw disks and partitions have one layer', async (test) => {
     const found = await chunksOfTrace([{ layer: 0, offset: 0, length: 1 }], disk, EVERYTHING);
     test.same(found.entries, [{ digest: 'raw', first: 0, last: 0 }]);
   }
+});
+
+function pieces(of: SourceSpec, prefetchEnd?: number): SourceSpec {
+  return { kind: 'pieces', prefetchEnd, of } as unknown as SourceSpec;
+}
+
+await t.test('what layers want to be fetched before they are read', (test) => {
+  const layers = [
+    { kind: 'memory' } as unknown as SourceSpec,
+    pieces(cached('one', 9 * MIB), 2 * CHUNK_SIZE + 1),
+    pieces(cached('no landmark', MIB)),
+    pieces(cached('nothing', MIB), 0),
+    pieces({ kind: 'file', name: 'local', fd: -1, base: 0, size: MIB }, 100),
+    pieces(cached('two', MIB), 1),
+    cached('archive', MIB),
+  ];
+  const disk = { kind: 'lsmt', index: {}, layers } as unknown as DiskSpec;
+  test.same(chunksOfHints(disk, EVERYTHING), [
+    { digest: 'one', first: 0, last: 2 },
+    { digest: 'two', first: 0, last: 0 },
+  ]);
+  test.same(chunksOfHints(disk, 2 * CHUNK_SIZE), [{ digest: 'one', first: 0, last: 1 }]);
+  test.ok(hasHints(disk));
+  test.notOk(hasHints({ ...disk, layers: layers.slice(2, 4) } as unknown as DiskSpec));
+  test.end();
 });
