@@ -24,19 +24,29 @@ export async function inside<T>(
   // Loaded here, so that other commands start without them.
   const { withFiles } = await import('../files/open-files.js');
   const { withFetcher } = await import('../fetch/own-fetcher.js');
+  const { ProgressBar } = await import('./progress.js');
   const words = namedWords(image);
+  const bar = new ProgressBar(process.stderr);
+  const look = (root: ImageFile): Promise<T> => {
+    bar.clear();
+    return use(root);
+  };
   return withFetcher(await registriesOf(args, remark), stderrLog, (remote) =>
-    withFiles(words, use, {
+    withFiles(words, look, {
       remote,
       beside: besideOf(args),
-      tell: remark,
-      disk: async (name, look) => {
+      tell: (note) => {
+        bar.clear();
+        remark(note);
+      },
+      progress: (done, total) => bar.update(done, total),
+      disk: async (name, lookAt) => {
         const { withMountedFiles } = await import('./mounted-files.js');
         const options = [...besideWords(args), ...registryWords(args)];
-        return withMountedFiles(name, [...options, ...absoluteWords(image)], look);
+        return withMountedFiles(name, [...options, ...absoluteWords(image)], lookAt);
       },
     }),
-  );
+  ).finally(() => bar.clear());
 }
 
 /** How names are printed: a hostile name must not control the terminal. */

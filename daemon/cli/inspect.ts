@@ -33,9 +33,12 @@ export async function run(args: InspectArguments): Promise<number> {
   const { inspectImage } = await import('../inspect/inspect-image.js');
   const { withFetcher } = await import('../fetch/own-fetcher.js');
   const words = namedWords(imageWords(args.image));
+  const { ProgressBar } = await import('./progress.js');
+  const bar = new ProgressBar(process.stderr);
+  const progress = (done: number, total: number): void => bar.update(done, total);
   const text = await withFetcher(await registriesOf(args, remark), stderrLog, (remote) =>
-    inspectImage(words, args.json === true, remote, besideOf(args)),
-  );
+    inspectImage(words, args.json === true, remote, besideOf(args), progress),
+  ).finally(() => bar.clear());
   await print(text);
   return EXIT_OK;
 }

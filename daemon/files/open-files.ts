@@ -7,6 +7,7 @@ import { openStack, type OpenedLayer, type StackOptions } from '../image/open-st
 import { planImage, type ImagePlan } from '../image/plan.js';
 import { contentSources, isOfTrees, mergedTree, treesOf } from '../image/tree-image.js';
 import { inspectionOptions } from '../inspect/open-for-inspection.js';
+import type { Progress } from '../lib/effort.js';
 import type { Remote } from '../registry/remote.js';
 import { treeRoot, type OpenSource } from './tree-files.js';
 import type { ImageFile } from './image-file.js';
@@ -17,6 +18,8 @@ export interface OpenFilesOptions {
   readonly beside: Beside | null;
   /** Gets what people should know. */
   readonly tell: (note: string) => void;
+  /** Told of layers that must be read as a whole. */
+  readonly progress?: Progress;
   /** Looks at the files of an image that is a disk, and not made of files. */
   readonly disk: <T>(name: string, use: (root: ImageFile) => Promise<T>) => Promise<T>;
 }
@@ -29,9 +32,9 @@ export interface OpenFilesOptions {
 export async function withFiles<T>(
   words: readonly string[],
   use: (root: ImageFile) => Promise<T>,
-  { remote, beside, tell, disk }: OpenFilesOptions,
+  { remote, beside, tell, progress, disk }: OpenFilesOptions,
 ): Promise<T> {
-  const options = inspectionOptions(remote);
+  const options = inspectionOptions(remote, progress);
   let name: string;
   try {
     const plan = await planImage(sourceOfWords(words).blobs, options.files, {

@@ -91,6 +91,7 @@ class Indexer {
       if (!(await this.#hasInput())) throw this.#bad('a whole gzip member', 'the end of the blob');
       this.#effort.spend(UNITS_A_STEP);
       await this.#effort.turn();
+      this.#effort.progress?.(this.#at, this.#source.size);
       if (!this.#step()) continue;
       if (!(await this.#hasMember())) {
         this.#cut(memberAt(this.#at));

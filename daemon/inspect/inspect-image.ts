@@ -4,6 +4,7 @@ import { imageFacts } from './image-facts.js';
 import type { Beside } from '../image/image-source.js';
 import { NO_REMOTE, type Remote } from '../registry/remote.js';
 import { withInspectedImage, type InspectedImage } from './open-for-inspection.js';
+import type { Progress } from '../lib/effort.js';
 import { printableJson } from '../lib/printable.js';
 import { renderFacts } from './render-facts.js';
 
@@ -17,10 +18,11 @@ export function inspectImage(
   json: boolean,
   remote: Remote = NO_REMOTE,
   beside: Beside | null = null,
+  progress?: Progress,
 ): Promise<string> {
   const use = async (image: InspectedImage): Promise<string> => {
     const facts = await imageFacts(image);
     return json ? `${printableJson(facts)}\n` : renderFacts(facts);
   };
-  return withInspectedImage(words, use, remote, beside);
+  return withInspectedImage(words, use, remote, beside, progress);
 }

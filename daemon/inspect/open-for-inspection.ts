@@ -9,7 +9,7 @@ import { NO_REMOTE, type Remote, type RemoteImages } from '../registry/remote.js
 import { openStack, type OpenedLayer, type StackOptions } from '../image/open-stack.js';
 import { planImage, type ImagePlan } from '../image/plan.js';
 import { throwProblem, type ProblemSink } from '../errors.js';
-import { UNBOUNDED } from '../lib/effort.js';
+import { UNBOUNDED, type Progress } from '../lib/effort.js';
 import { buildIndex } from '../lsmt/build-index.js';
 import { EntryLog } from '../lsmt/entry-log.js';
 import { MAX_VIRTUAL_SIZE } from '../lsmt/format.js';
@@ -34,12 +34,21 @@ export interface InspectedImage {
   readonly marks: () => Promise<ImageMarks>;
 }
 
-/** The options with which `inspect` and `verify` open layers. */
-export function inspectionOptions(remote: Remote): StackOptions {
+/**
+ * The options with which `inspect` and `verify` open layers.
+ * @param progress told of layers that must be read as a whole
+ */
+export function inspectionOptions(remote: Remote, progress?: Progress): StackOptions {
   const images = (): RemoteImages => remote.images();
   const readers = new ReaderFactory(images);
   const files = new ImageBlobs(new BlobPool(readers, images));
-  return { readers, files, effort: UNBOUNDED, sink: throwProblem, mayBeUpper: true };
+  return {
+    readers,
+    files,
+    effort: { ...UNBOUNDED, progress },
+    sink: throwProblem,
+    mayBeUpper: true,
+  };
 }
 
 /**
@@ -52,8 +61,9 @@ export async function withInspectedImage<T>(
   use: (image: InspectedImage) => Promise<T>,
   remote: Remote = NO_REMOTE,
   beside: Beside | null = null,
+  progress?: Progress,
 ): Promise<T> {
-  const options = inspectionOptions(remote);
+  const options = inspectionOptions(remote, progress);
   try {
     const { blobs } = sourceOfWords(words);
     const plan = await planImage(blobs, options.files, {

@@ -19,7 +19,12 @@ export interface Effort {
    * @throws OverlaybdError LIMIT
    */
   keep(bytes: number, blob: string): void;
+  /** Tells how much of a layer has been read that must be read as a whole. Cheap to call often. */
+  readonly progress?: Progress | undefined;
 }
+
+/** Bytes that are done, and all of them. */
+export type Progress = (done: number, total: number) => void;
 
 /** For a command that opens one image and exits. */
 export const UNBOUNDED: Effort = {

@@ -173,3 +173,16 @@ await test('work is announced, and other work gets its turn', async (t) => {
   t.ok(units >= 8192 && turns > 1);
   t.ok(kept > 4 * 32, `${kept} bytes`);
 });
+
+await test('how far it is can be shown', async (t) => {
+  const stored = gzipSync(randomBytes(9, 3_000_000));
+  const shown: number[] = [];
+  const progress = (done: number, total: number): void => {
+    t.equal(total, stored.length);
+    shown.push(done);
+  };
+  await indexGzip(new MemorySource(stored), { ...UNBOUNDED, progress }, () => undefined);
+  t.equal(shown[0], 0);
+  t.ok(shown.length > 3 && shown.every((done, i) => done >= (shown[i - 1] ?? 0)));
+  t.ok((shown.at(-1) ?? 0) > stored.length - 1_000_000);
+});
