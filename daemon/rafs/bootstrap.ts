@@ -82,7 +82,7 @@ function neededBlob(chunks: BlobChunks): NeededBlob {
     pieces: (name, size, effort) => {
       const table = chunks.pieces(name, size);
       effort.keep(tableBytes(table), name);
-      return { kind: 'pieces', name, table };
+      return { kind: 'pieces', name, table, format: 'nydus' };
     },
   };
 }
