@@ -47,6 +47,6 @@ async function opened(
 ): Promise<OpenedArchive> {
   const archive = new ArchiveStream(name);
   const table = await index((plain) => archive.add(plain));
-  const around = { kind: 'pieces', name, table } as const;
+  const around = { kind: 'pieces', name, table, format } as const;
   return { kind: 'tree', format, tree: archive.finish(), around, notes: [] };
 }
