@@ -8,6 +8,7 @@ import type { OpenedTarget } from '../image/target.js';
 import { LSMT_FLAG, SECTOR, type LsmtHeader } from '../lsmt/format.js';
 import type { LsmtIndex } from '../lsmt/merged-index.js';
 import type { EntryCounts, LayerKind } from '../lsmt/layer.js';
+import { lookupOf } from '../pieces/piece-lookup.js';
 import type { OpenZfile } from '../zfile/open.js';
 import { treeFacts, type TreeFacts } from './tree-facts.js';
 import type { InspectedLayer } from './open-for-inspection.js';
@@ -133,7 +134,7 @@ function turboFacts({ blob, indexBlob, around, source }: OpenedTarget): TurboFac
     targetBytes: blob.size,
     gzipIndex: indexBlob && describeRef(indexBlob.ref),
     plainBytes: source.size,
-    spans: around && around.table.count,
+    spans: around && lookupOf(around.table).members,
   };
 }
 
