@@ -8,6 +8,8 @@ export interface MemorySpec {
   /** For messages. */
   readonly name: string;
   readonly memory: SharedArrayBuffer;
+  /** SHA-256 of the bytes, in hexadecimal; absent if nothing compares it. */
+  readonly digest?: string;
 }
 
 export class MemorySource implements BlobSource {

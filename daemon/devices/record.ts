@@ -42,6 +42,8 @@ const recordSchema = strictObject({
   partition: v.optional(v.nullable(wholeNumber(1)), null),
   /** image/fingerprint.ts: an image that has changed must not be served on the device. */
   fingerprint: v.string(),
+  /** Of an image of files: SHA-256 of the metadata that were made of its layers. What is mounted must not get others. */
+  metadata: v.optional(v.nullable(v.string()), null),
   size: wholeNumber(0),
   since: v.string(),
   ...deviceSettings,
@@ -93,9 +95,14 @@ export class DeviceRecords {
   /** Writes a record. After a crash, the file has either this record or the previous one, complete. */
   write(record: DeviceRecord): void {
     const path = this.#path(record.id);
-    const { beside, ...others } = record;
-    // Left out where there is none: versions that do not know it can read the record.
-    const written = { ...others, image: wordsOf(record.image), ...(beside && { beside }) };
+    const { beside, metadata, ...others } = record;
+    // Left out where there are none: versions that do not know them can read the record.
+    const written = {
+      ...others,
+      image: wordsOf(record.image),
+      ...(metadata !== null && { metadata }),
+      ...(beside && { beside }),
+    };
     const text = `${JSON.stringify(written, null, 2)}\n`;
     if (Buffer.byteLength(text) > MAX_RECORD_LENGTH) {
       const message = `${devicePath(record.index)}: its record has ${text.length} characters, at most ${MAX_RECORD_LENGTH}; use shorter paths or a configuration`;

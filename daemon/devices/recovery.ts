@@ -14,7 +14,7 @@ import { leftBehind } from './left-behind.js';
 import type { DeviceLinks } from './links.js';
 import { retryDevice } from './lost-device.js';
 import { GONE, type DeviceRemoval } from './removal.js';
-import { deviceSize } from './request.js';
+import { deviceSize, isImageOf } from './request.js';
 
 interface RecoveryParts {
   readonly environment: DeviceEnvironment;
@@ -69,10 +69,7 @@ export class DeviceRecovery {
       // Reads of the device wait. They fail after the dead connection timeout, unless a later try succeeds.
       return `its image cannot be opened: ${messageOf(error)}`;
     }
-    if (
-      held.fingerprint !== record.fingerprint ||
-      deviceSize(held.image.size, record) !== record.size
-    ) {
+    if (!isImageOf(held, record) || deviceSize(held.image.size, record) !== record.size) {
       images.release(held);
       return `${held.name} is not the image with which it was attached; detach it, or bring that image back and attach it again`;
     }

@@ -16,7 +16,7 @@ import {
   type ConnectRequest,
 } from '../kernel/device-settings.js';
 import type { AttachRequest } from '../control/requests.js';
-import { isRemote } from '../image/spec.js';
+import { isRemote, metadataDigestOf } from '../image/spec.js';
 import { areSameBlobs, sourceOfWords } from '../image/image-source.js';
 
 /** Between the end of a read that waits for a registry and the kernel's time-out. */
@@ -44,6 +44,7 @@ export function newRecord(
     beside: held.source.beside ?? null,
     partition: held.source.partition,
     fingerprint: held.fingerprint,
+    metadata: metadataDigestOf(held.image.disk),
     size: deviceSize(held.image.size, settings),
     since: new Date().toISOString(),
     connections: request.connections ?? DEFAULT_DEVICE_CONNECTIONS,
@@ -138,12 +139,18 @@ export async function openFor(
 
 /** Whether the image of a request has changed. An image that can no longer be opened counts as unchanged. */
 export async function hasChanged(
-  { fingerprint }: DeviceRecord,
+  record: DeviceRecord,
   request: AttachRequest,
   images: ImageTable,
 ): Promise<boolean> {
   const held = await openFor(request, images).catch(() => null);
   if (!held) return false;
   images.release(held);
-  return held.fingerprint !== fingerprint;
+  return !isImageOf(held, record);
+}
+
+/** Whether an image is the one that a device was attached with. */
+export function isImageOf(held: HeldImage, { fingerprint, metadata }: DeviceRecord): boolean {
+  if (held.fingerprint !== fingerprint) return false;
+  return metadata === null || metadata === metadataDigestOf(held.image.disk);
 }

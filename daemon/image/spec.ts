@@ -127,6 +127,14 @@ function hasSharedPieces(spec: SourceSpec): boolean {
   return false;
 }
 
+/** The digest of the metadata that the daemon has made, of an image of files; null for other images. */
+export function metadataDigestOf(disk: DiskSpec): string | null {
+  for (const source of sourcesOf(disk)) {
+    if (source.kind === 'memory') return source.digest ?? null;
+  }
+  return null;
+}
+
 /** How to make a disk. */
 export type DiskSpec =
   | {

@@ -1,6 +1,7 @@
 // The disk of an image whose layers are trees of files: all trees merged and written as an EROFS file system, whose
 // metadata is the lowest layer of the disk, and whose files are in the content sources of the layers above it.
 
+import { createHash } from 'node:crypto';
 import type { MemorySpec } from '../blob/memory-source.js';
 import { OverlaybdError } from '../errors.js';
 import { indexOf } from '../erofs/device-index.js';
@@ -68,7 +69,12 @@ export function treeImage(
   return {
     written,
     index,
-    metadata: { kind: 'memory', name: `${name} (metadata)`, memory },
+    metadata: {
+      kind: 'memory',
+      name: `${name} (metadata)`,
+      memory,
+      digest: createHash('sha256').update(new Uint8Array(memory)).digest('hex'),
+    },
     sources: contentSources(layers),
     sourceLayers,
     notes,

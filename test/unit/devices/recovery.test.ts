@@ -5,7 +5,6 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { test } from 'tap';
 import { descriptors } from '../../../daemon/native/descriptors.js';
 import { FAKE_PID } from '../../support/fake-driver.js';
-import { writeUstar } from '../../support/ustar.js';
 import { deferred } from '../nbd/fake-export.js';
 import { SIZE, disk, makeWorld, part, until } from './device-world.js';
 
@@ -34,31 +33,6 @@ await test('after the daemon died its successor serves the same device and bytes
   t.same(await kernel.read(1, 5, 5000), part(5, 5000));
   await second.manager.detach(id, {});
   t.equal(records().length, 1);
-});
-
-await test('what lies beside the layers is opened again, also after a kill', async (t) => {
-  const { kernel, folder, records, live } = makeWorld(t);
-  const [lower, upper] = [join(folder, 'lower.tar'), join(folder, 'upper.tar')];
-  writeFileSync(lower, writeUstar([{ name: 'a', bytes: Buffer.from('lower') }]));
-  writeFileSync(upper, writeUstar([{ name: '.wh.a' }, { name: 'b', bytes: Buffer.from('b') }]));
-  const beside = { tocBlob: null, tocDigest: null, ztocs: [], layer: 1 };
-  const image = [lower, upper];
-  const first = await live();
-  const all = await first.manager.attach({ image, connections: 1 });
-  const alone = await first.manager.attach({ image, beside, connections: 1 });
-  t.not(all.id, alone.id, 'another image');
-  t.same(
-    records().map((record) => record.beside),
-    records().map(({ id }) => (id === alone.id ? beside : null)),
-  );
-  const before = [await kernel.read(0, 0, 8192, 0), await kernel.read(1, 0, 8192, 0)];
-  t.notSame(before[0], before[1]);
-  await first.die();
-  const second = await live();
-  await second.manager.recover();
-  await second.manager.repairAll(8000);
-  await until(() => [0, 1].every((i) => kernel.devices.get(i)?.sockets.length === 1));
-  t.same([await kernel.read(0, 0, 8192, 0), await kernel.read(1, 0, 8192, 0)], before);
 });
 
 await test('waiting for repairs includes those that fail at first', async (t) => {
