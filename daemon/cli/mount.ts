@@ -186,7 +186,7 @@ async function serverOf(args: MountArguments, words: readonly string[]): Promise
     const facts = '--partition: works with --fuse for images, not for exports and URIs';
     throw new OverlaybdError('BAD_ARGUMENT', `${facts}: serve it with --partition, and mount that`);
   }
-  const [option] = registryWords(args);
+  const [option] = [...besideWords(args), ...registryWords(args)];
   if (option !== undefined) {
     const facts = `${option}: works with --fuse for images, not for exports and URIs`;
     throw new OverlaybdError('BAD_ARGUMENT', `${facts}: their daemon has settings of its own`);

@@ -14,9 +14,10 @@ import {
   MAX_DEVICE_CONNECTIONS,
 } from '../../kernel/device-settings.js';
 import { hasImagePrefix } from '../../blob/blob-ref.js';
-import { besideOf, besideOptions, type BesideArguments } from './beside.js';
+import { besideOf, besideOptions, besideWords, type BesideArguments } from './beside.js';
 import { stateOption } from './client.js';
 import { registryOptions, wantedRegistries, type RegistryArguments } from './registry.js';
+import { badArgument } from './values.js';
 import { absoluteWords } from './words.js';
 
 export type AttachSource = { readonly export: string } | { readonly image: readonly string[] };
@@ -103,6 +104,12 @@ export function attachRequest(
   more: Pick<AttachRequest, 'registries' | 'reuse' | 'sizeMultiple'> = {},
 ): AttachRequest {
   const beside = besideOf(args);
+  const [option] = besideWords(args);
+  if (option !== undefined && 'export' in source) {
+    throw badArgument(
+      `${option}: for an image, and ${JSON.stringify(source.export)} is an export of the daemon`,
+    );
+  }
   const given = {
     index: args.device === undefined ? undefined : indexOf(args.device),
     partition: args.partition,

@@ -6,7 +6,9 @@ import {
   attachRequest,
   registriesWanted,
   sourceOf,
+  type AttachArguments,
 } from '../../../../daemon/cli/options/attach.js';
+import { checkAttachRequest } from '../../../../daemon/control/requests.js';
 
 await test('existing files are an image; any other single word is an export name', async (t) => {
   const file = join(t.testdir({ 'image.json': '{}' }), 'image.json');
@@ -54,10 +56,19 @@ await test('the request has the options that were given', (t) => {
     image: ['/a'],
     beside: { tocBlob: null, tocDigest: null, ztocs: [], layer: 1 },
   });
-  t.throws(() => attachRequest(web, { layer: 1 }), {
-    code: 'BAD_ARGUMENT',
-    message: /"beside" is for an "image": an export has its own/,
-  });
+  const refused: [AttachArguments, string][] = [
+    [{ layer: 1 }, '--layer'],
+    [{ 'toc-blob': 'x' }, '--toc-blob'],
+    [{ ztoc: ['none'] }, '--ztoc'],
+    [{ objects: 'd' }, '--objects'],
+    [{ 'insecure-toc': true }, '--insecure-toc'],
+  ];
+  for (const [given, option] of refused) {
+    const message = `${option}: for an image, and "web" is an export of the daemon`;
+    t.throws(() => attachRequest(web, given), { code: 'BAD_ARGUMENT', message });
+  }
+  const beside = { layer: 1 };
+  t.throws(() => checkAttachRequest({ ...web, beside }), { message: /"beside" is for an "image"/ });
   t.end();
 });
 
