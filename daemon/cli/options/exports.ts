@@ -7,7 +7,7 @@ import {
   type DaemonConfig,
 } from '../../config/daemon-config.js';
 import { sourceOfWords, type ImageSource } from '../../image/image-source.js';
-import { besideOf, besideOptions, type BesideArguments } from './beside.js';
+import { besideOf, besideOptions, besideWords, type BesideArguments } from './beside.js';
 import { namedIn } from './config-file.js';
 import { badArgument, imageWords } from './values.js';
 import { namedWords } from './words.js';
@@ -52,9 +52,8 @@ export function exportsOf(args: ExportArguments, config: DaemonConfig): Map<stri
   const words = namedWords(imageWords(args.image));
   const beside = besideOf(args);
   if (beside && (words.length === 0 || (args.export ?? []).length > 0)) {
-    throw badArgument(
-      '--toc-blob, --toc-digest, --ztoc, --blobs, --soci-index, --layer, --insecure-toc: for an image of the command line',
-    );
+    const [option] = besideWords(args);
+    throw badArgument(`${option}: for the one image that is named on the command line without -e`);
   }
   if (words.length > 0) add(exports, '', sourceOfWords(words, partition, beside));
   for (const text of args.export ?? []) {

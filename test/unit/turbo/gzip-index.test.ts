@@ -81,6 +81,26 @@ await test('a checkpoint at the end, and spans shorter than a window', async (t)
   t.ok((await readFully(source, 0, PLAIN.length)).equals(PLAIN));
 });
 
+await test('a blob of several members, with spans that go on in the next one', async (t) => {
+  const members = [0, 250_000, 500_000].map((at) =>
+    gzipSync(PLAIN.subarray(at, Math.min(at + 250_000, PLAIN.length)), { memLevel: 5 }),
+  );
+  const gzip = Buffer.concat(members);
+  const { checkpoints: all, ...fields } = await gzipIndexOf(gzip, 60_000);
+  const begins = [members[0]?.length, gzip.length - (members[2]?.length ?? 0)];
+  const inMembers = all.filter(({ stored }) => !begins.includes(stored));
+  t.equal(inMembers.length, all.length - 2, 'no checkpoint where a later member begins');
+  t.ok(inMembers.filter(({ stored }) => stored > (begins[1] ?? 0)).length > 0, 'some in the last');
+  const index = new MemorySource(
+    writeGzipIndex({ ...fields, checkpoints: inMembers }),
+    'gzip.meta',
+  );
+  const table = await readGzipIndex(index, { name: 'layer', size: gzip.length }, UNBOUNDED);
+  const spec = { kind: 'pieces', name: 'layer', table } as const;
+  const source = new PiecesSource(spec, new MemorySource(gzip), new ReaderFactory().pieceTools());
+  t.ok((await readFully(source, 0, PLAIN.length)).equals(PLAIN));
+});
+
 await test('a span that does not end as the next window says is EIO, all of it', async (t) => {
   const window = Buffer.from(checkpoints[3]?.window ?? '');
   window[32_767] = (window[32_767] as number) ^ 1;
