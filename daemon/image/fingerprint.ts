@@ -62,6 +62,8 @@ export async function marksOf(plan: ImagePlan, files: ImageBlobs): Promise<Image
       ...(plan.tocs ? tocs : []),
       ...unsized.map((digest) => `target ${digest}`),
       ...(plan.layer === undefined ? [] : ['layer alone']),
+      // Not in the fingerprint: the bytes are the same. But a caller without the flag must get the checks.
+      ...(plan.insecureToc ? ['insecure toc'] : []),
       ...(tocBlob ? [`toc blob ${tocBlob.key}`] : []),
       ...[...(plan.ztocs ?? [])].map(
         ([layer, { digest }], i) => `ztoc ${ztocs[i]?.key ?? ''} ${digest ?? '-'} of ${layer}`,

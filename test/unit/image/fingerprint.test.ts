@@ -110,6 +110,16 @@ await test('one layer alone is another image', async (t) => {
   t.not(all.identity, alone.identity);
 });
 
+await test('an image whose tables of contents nothing verifies is shared only with its like', async (t) => {
+  const { path } = file(t);
+  const [checked, unchecked] = await Promise.all([
+    marks(planOf(path)),
+    marks({ ...planOf(path), insecureToc: true }),
+  ]);
+  t.not(checked.identity, unchecked.identity);
+  t.equal(checked.fingerprint, unchecked.fingerprint, 'a device that was attached finds it again');
+});
+
 await test('a file that cannot be read', async (t) => {
   const { path, folder } = file(t);
   const missing = join(folder, 'missing');
