@@ -6,6 +6,9 @@ import type { FetchClass } from './range-request.js';
 /** Hosts that are counted by name; all further ones share "other". */
 export const MAX_COUNTED_HOSTS = 256;
 
+/** Statuses of a kind of requests of a host that are counted by number; all further ones by their hundreds ("4xx"). */
+export const MAX_COUNTED_STATUSES = 32;
+
 /** What a host is asked for: it may serve manifests and fail at blobs. A store is where a registry redirects to. */
 export type HostKind = 'manifest' | 'blob' | 'store' | 'token';
 
@@ -18,7 +21,7 @@ export type ConnectPhase = 'dns' | 'connect' | 'tls';
 export type RequestPhase = ConnectPhase | 'first_byte' | 'body';
 
 export class HostCounters {
-  /** By HTTP status ("206"), or by "connect", "timeout", "reset", "tls", "malformed" if there was none. */
+  /** By HTTP status ("206", or "2xx" if a host has many), or by "connect", "timeout", "reset", "tls", "malformed" if there was none. */
   readonly requests: Readonly<Record<HostKind, Record<string, number>>> = {
     manifest: {},
     blob: {},
@@ -38,7 +41,11 @@ export class HostCounters {
 }
 
 export function countRequest({ requests }: HostCounters, kind: HostKind, status: string): void {
-  requests[kind][status] = (requests[kind][status] ?? 0) + 1;
+  const counts = requests[kind];
+  const isFull = counts[status] === undefined && Object.keys(counts).length >= MAX_COUNTED_STATUSES;
+  // A host may send any number as its status. The names of failures are few.
+  const name = isFull && /^\d/.test(status) ? `${status.slice(0, 1)}xx` : status;
+  counts[name] = (counts[name] ?? 0) + 1;
 }
 
 export class Counters {
