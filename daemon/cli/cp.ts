@@ -90,7 +90,9 @@ function tellLeftOut({ leftOut, keeper }: Copier): void {
   if (nodes > 0)
     remark(`cp: ${counted(nodes, 'device or pipe', 'devices or pipes')} left out: -a copies them`);
   if (owners > 0)
-    remark(`cp: ${counted(owners, 'file')} with another owner: only root can keep them`);
+    remark(
+      `cp: ${counted(owners, 'file')} with another owner: this user or this system cannot have it`,
+    );
   if (xattrs > 0)
     remark(
       `cp: ${counted(xattrs, 'file')} without all xattrs: this user or this file system cannot have them`,

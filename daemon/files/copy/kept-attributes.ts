@@ -14,6 +14,8 @@ const NOT_HERE = new Set(
 );
 
 const SETUID_AND_SETGID = 0o6000;
+/** chown(2) with this number leaves the owner or group as it is, and succeeds. */
+const NO_ID = 0xffff_ffff;
 const ITSELF = Buffer.alloc(0);
 
 /** What could not be kept, in files. */
@@ -28,7 +30,7 @@ export class AttributeKeeper {
   /** Of an open file or folder. The times come last: all else changes them. */
   async keep(path: string, handle: FileHandle, file: ImageFile): Promise<void> {
     const stat = await file.stat();
-    const isOwned = await this.#own(path, () => handle.chown(stat.uid, stat.gid));
+    const isOwned = await this.#own(path, stat, () => handle.chown(stat.uid, stat.gid));
     await this.#keepXattrs(path, handle.fd, ITSELF, file);
     // The programs of another user must not run as this one.
     const mode = isOwned ? stat.mode : stat.mode & ~SETUID_AND_SETGID;
@@ -40,13 +42,17 @@ export class AttributeKeeper {
   async keepByName(path: string, folder: FileHandle, name: Buffer, file: ImageFile): Promise<void> {
     const stat = await file.stat();
     const place = Buffer.concat([Buffer.from(`/proc/self/fd/${folder.fd}/`), name]);
-    await this.#own(path, () => lchown(place, stat.uid, stat.gid));
+    await this.#own(path, stat, () => lchown(place, stat.uid, stat.gid));
     await this.#keepXattrs(path, folder.fd, name, file);
     keepTimes(path, folder.fd, name, stat);
   }
 
   /** @returns whether the owner is that of the image */
-  async #own(path: string, change: () => Promise<void>): Promise<boolean> {
+  async #own(path: string, { uid, gid }: FileStat, change: () => Promise<void>): Promise<boolean> {
+    if (uid === NO_ID || gid === NO_ID) {
+      this.notKept.owners++;
+      return false;
+    }
     try {
       await change();
       return true;

@@ -31,3 +31,24 @@ await test('an xattr of no namespace, and an owner that only root can give', asy
   t.equal(lstatSync(path).mode & 0o7777, isRoot ? 0o6755 : 0o755);
   await handle.close();
 });
+
+await test('an owner or group that chown(2) takes as "do not change" is not kept', async (t) => {
+  const path = join(t.testdir({ file: 'x' }), 'file');
+  const mine = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
+  const other = { mode: 0o6755, mtime: 0, mtimeNs: 0 };
+  const handle = await open(path, 'r+');
+  for (const id of [{ uid: 0xffff_ffff }, { gid: 0xffff_ffff }]) {
+    const keeper = new AttributeKeeper();
+    await handle.chmod(0o600);
+    await keeper.keep(path, handle, fileOf({ ...other, ...mine, ...id }, []));
+    t.equal(keeper.notKept.owners, 1);
+    t.equal(lstatSync(path).mode & 0o7777, 0o755, 'no setuid and no setgid for this user');
+  }
+  await handle.close();
+  const keeper = new AttributeKeeper();
+  const folder = await open(join(path, '..'), 'r');
+  const file = fileOf({ ...other, uid: 0xffff_ffff, gid: 0xffff_ffff }, []);
+  await keeper.keepByName(path, folder, Buffer.from('file'), file);
+  t.equal(keeper.notKept.owners, 1);
+  await folder.close();
+});
