@@ -5,7 +5,7 @@ import type { FileJson } from '../files/file-json.js';
 import type { ImageFile } from '../files/image-file.js';
 import type { ListOptions } from '../files/listing.js';
 import { bytesOf } from '../files/texts.js';
-import { EXIT_OK } from './exit-codes.js';
+import { EachPath } from './each-path.js';
 import { inside, jsonLines, namesForOutput, printLines } from './inside.js';
 import { insideOptions, insideWords, type InsideArguments } from './options/inside.js';
 
@@ -36,7 +36,7 @@ export function builder(yargs: Argv): Argv<LsArguments> {
     .example('$0 ls -lR layer.tar.gz', 'list all of a layer');
 }
 
-/** @returns the exit code @throws OverlaybdError if the image is broken or has no such path */
+/** @returns the exit code: 1 if a file cannot be read @throws OverlaybdError if the image is broken or has no such path */
 export async function run(args: LsArguments): Promise<number> {
   const { image, paths } = insideWords(args);
   const names = paths.length === 0 ? ['/'] : paths.map(bytesOf);
@@ -47,16 +47,18 @@ export async function run(args: LsArguments): Promise<number> {
     long: args.long === true,
   };
   const isJson = args.json === true;
+  const each = new EachPath();
   await inside(args, image, (root) =>
-    printLines(isJson ? jsonOf(root, names, options) : textOf(root, names, options)),
+    printLines(isJson ? jsonOf(root, names, options, each) : textOf(root, names, options, each)),
   );
-  return EXIT_OK;
+  return each.exitCode;
 }
 
 async function* textOf(
   root: ImageFile,
   paths: readonly string[],
   options: ListOptions,
+  each: EachPath,
 ): AsyncGenerator<string> {
   const { listings, listingLines } = await import('../files/listing.js');
   const form = {
@@ -65,7 +67,7 @@ async function* textOf(
     show: namesForOutput(),
   };
   let isFirst = true;
-  for await (const listing of listings(root, paths, options)) {
+  for await (const listing of listings(root, paths, options, each)) {
     if (!isFirst) yield '';
     yield* listingLines(listing, form);
     isFirst = false;
@@ -76,11 +78,12 @@ async function* jsonOf(
   root: ImageFile,
   paths: readonly string[],
   options: ListOptions,
+  each: EachPath,
 ): AsyncGenerator<string> {
   const { listings } = await import('../files/listing.js');
   const { fileJson } = await import('../files/file-json.js');
   async function* files(): AsyncGenerator<FileJson> {
-    for await (const listing of listings(root, paths, options)) {
+    for await (const listing of listings(root, paths, options, each)) {
       for (const { path, file } of listing.files) yield fileJson(path, file);
     }
   }

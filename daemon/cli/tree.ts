@@ -5,7 +5,7 @@ import type { FileJson } from '../files/file-json.js';
 import type { ImageFile } from '../files/image-file.js';
 import { bytesOf } from '../files/texts.js';
 import type { TreeOptions } from '../files/tree-text.js';
-import { EXIT_OK } from './exit-codes.js';
+import { EachPath } from './each-path.js';
 import { inside, jsonLines, namesForOutput, printLines } from './inside.js';
 import { insideOptions, insideWords, type InsideArguments } from './options/inside.js';
 import { badArgument } from './options/values.js';
@@ -29,16 +29,17 @@ export function builder(yargs: Argv): Argv<TreeArguments> {
     .example('$0 tree -L 2 registry.example/app:1 /usr', 'show two levels of folders');
 }
 
-/** @returns the exit code @throws OverlaybdError if the image is broken or has no such path */
+/** @returns the exit code: 1 if a file cannot be read @throws OverlaybdError if the image is broken or has no such path */
 export async function run(args: TreeArguments): Promise<number> {
   const { image, paths } = insideWords(args);
   const names = paths.length === 0 ? ['/'] : paths.map(bytesOf);
   const options = { all: args.all === true, depth: levelOf(args.level) };
   const isJson = args.json === true;
+  const each = new EachPath();
   await inside(args, image, (root) =>
-    printLines(isJson ? jsonOf(root, names, options) : textOf(root, names, options)),
+    printLines(isJson ? jsonOf(root, names, options, each) : textOf(root, names, options, each)),
   );
-  return EXIT_OK;
+  return each.exitCode;
 }
 
 function levelOf(level: number = Infinity): number {
@@ -50,17 +51,21 @@ async function* textOf(
   root: ImageFile,
   paths: readonly string[],
   options: TreeOptions,
+  each: EachPath,
 ): AsyncGenerator<string> {
   const { findFile } = await import('../files/find.js');
   const { treeLines } = await import('../files/tree-text.js');
   const show = namesForOutput();
-  for (const path of paths) yield* treeLines(path, await findFile(root, path, true), options, show);
+  for (const path of paths) {
+    yield* treeLines(path, await findFile(root, path, true), options, show, each);
+  }
 }
 
 async function* jsonOf(
   root: ImageFile,
   paths: readonly string[],
   options: TreeOptions,
+  each: EachPath,
 ): AsyncGenerator<string> {
   const { findFile } = await import('../files/find.js');
   const { filesBelow } = await import('../files/tree-text.js');
@@ -68,7 +73,8 @@ async function* jsonOf(
   async function* files(): AsyncGenerator<FileJson> {
     for (const name of paths) {
       const found = await findFile(root, name, true);
-      for await (const { path, file } of filesBelow(found, options)) yield fileJson(path, file);
+      for await (const { path, file } of filesBelow(found, options, each))
+        yield fileJson(path, file);
     }
   }
   yield* jsonLines('files', files());

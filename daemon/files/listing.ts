@@ -1,6 +1,7 @@
 // What `ls` prints: the files of folders, one list a folder.
 
 import { findFile } from './find.js';
+import { FolderWay } from './folder-way.js';
 import type { FileStat, ImageFile } from './image-file.js';
 import { modeText, timeText, type ShowName } from './texts.js';
 
@@ -30,6 +31,12 @@ export interface Listing {
   readonly files: readonly ListedFile[];
 }
 
+/** Looks at files one by one: of one that cannot be read it tells why, and the others go on. */
+export interface EachFile {
+  /** @returns null if `work` has thrown an OverlaybdError */
+  tried<T>(work: () => Promise<T>): Promise<T | null>;
+}
+
 /**
  * The lists of paths: first the files among them, then each folder.
  * @throws OverlaybdError NOT_FOUND for the first path that is not there
@@ -38,6 +45,7 @@ export async function* listings(
   root: ImageFile,
   paths: readonly string[],
   { all, recursive, itself, long }: ListOptions,
+  each: EachFile,
 ): AsyncGenerator<Listing> {
   const named: ListedFile[] = [];
   const folders: ListedFile[] = [];
@@ -47,14 +55,21 @@ export async function* listings(
     (isFolder ? folders : named).push(found);
   }
   if (named.length > 0) yield { folder: null, files: named };
-  for (const open = folders.toReversed(); open.length > 0;) {
-    const { name: folder, path, file } = open.pop() as ListedFile;
-    const files = await filesOf(path, file, all);
+  const way = new FolderWay();
+  const open = folders.map((folder) => ({ ...folder, depth: 0 })).toReversed();
+  for (let at = open.pop(); at; at = open.pop()) {
+    const { name: folder, path, file, depth } = at;
+    const files = await each.tried(() => {
+      way.enter(path, file.inode, depth);
+      return filesOf(path, file, all, each);
+    });
+    if (files === null) continue;
     yield { folder, files };
     if (!recursive) continue;
-    for (const each of files.toReversed()) {
-      if ((await each.file.stat()).type !== 'dir') continue;
-      open.push({ ...each, name: `${folder.replace(/\/+$/, '')}/${each.name}` });
+    for (const below of files.toReversed()) {
+      if ((await below.file.stat()).type !== 'dir') continue;
+      const name = `${folder.replace(/\/+$/, '')}/${below.name}`;
+      open.push({ ...below, name, depth: depth + 1 });
     }
   }
 }
@@ -67,11 +82,12 @@ export async function filesOf(
   path: string,
   folder: ImageFile,
   all: boolean,
+  each: EachFile,
 ): Promise<ListedFile[]> {
   const files: ListedFile[] = [];
   for (const name of await folder.names()) {
     if (!all && name.startsWith('.')) continue;
-    const file = await folder.child(name);
+    const file = await each.tried(() => folder.child(name));
     if (file) files.push({ name, path: path === '' ? name : `${path}/${name}`, file });
   }
   return files;

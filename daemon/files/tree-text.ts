@@ -2,8 +2,9 @@
 
 import { counted } from '../lib/counted.js';
 import type { FoundFile } from './find.js';
+import { FolderWay } from './folder-way.js';
 import type { FileStat, ImageFile } from './image-file.js';
-import { filesOf, type ListedFile } from './listing.js';
+import { filesOf, type EachFile, type ListedFile } from './listing.js';
 import type { ShowName } from './texts.js';
 
 export interface TreeOptions {
@@ -24,29 +25,26 @@ export interface DrawnFile extends ListedFile {
 export async function* filesBelow(
   { file, path }: FoundFile,
   { all, depth }: TreeOptions,
+  each: EachFile,
 ): AsyncGenerator<DrawnFile> {
-  const open = await drawn(path, file, [], all);
-  for (let each = open.pop(); each; each = open.pop()) {
-    yield each;
-    if (each.stat.type !== 'dir' || each.lasts.length >= depth) continue;
-    open.push(...(await drawn(each.path, each.file, each.lasts, all)));
+  const way = new FolderWay();
+  const open: DrawnFile[] = [];
+  /** In reverse: the next one is popped. */
+  const push = async (folder: ImageFile, at: string, lasts: readonly boolean[]): Promise<void> => {
+    way.enter(at, folder.inode, lasts.length);
+    const files = await filesOf(at, folder, all, each);
+    for (const [i, below] of [...files.entries()].toReversed()) {
+      const isLast = i === files.length - 1;
+      open.push({ ...below, lasts: [...lasts, isLast], stat: await below.file.stat() });
+    }
+  };
+  await each.tried(() => push(file, path, []));
+  for (let next = open.pop(); next; next = open.pop()) {
+    const { file: folder, path: at, lasts, stat } = next;
+    yield next;
+    if (stat.type !== 'dir' || lasts.length >= depth) continue;
+    await each.tried(() => push(folder, at, lasts));
   }
-}
-
-/** In reverse: the next one is popped. */
-async function drawn(
-  path: string,
-  folder: ImageFile,
-  lasts: readonly boolean[],
-  all: boolean,
-): Promise<DrawnFile[]> {
-  const files = await filesOf(path, folder, all);
-  const list: DrawnFile[] = [];
-  for (const [i, each] of files.entries()) {
-    const isLast = i === files.length - 1;
-    list.push({ ...each, lasts: [...lasts, isLast], stat: await each.file.stat() });
-  }
-  return list.toReversed();
 }
 
 /** Byte strings; the last one is the sum. */
@@ -55,11 +53,12 @@ export async function* treeLines(
   found: FoundFile,
   options: TreeOptions,
   show: ShowName,
+  eachFile: EachFile,
 ): AsyncGenerator<string> {
   yield show(name);
   let folders = 0;
   let files = 0;
-  for await (const { name: each, lasts, stat } of filesBelow(found, options)) {
+  for await (const { name: each, lasts, stat } of filesBelow(found, options, eachFile)) {
     if (stat.type === 'dir') folders++;
     else files++;
     const target = stat.type === 'symlink' ? ` -> ${show(stat.target)}` : '';

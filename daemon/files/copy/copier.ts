@@ -5,6 +5,7 @@ import { constants } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { OverlaybdError } from '../../errors.js';
 import { shownPath } from '../../tree/names.js';
+import { INSIDE_ITSELF } from '../folder-way.js';
 import type { FileStat, ImageFile } from '../image-file.js';
 import { TYPE_NAMES } from '../texts.js';
 import { AttributeKeeper } from './kept-attributes.js';
@@ -43,6 +44,8 @@ export class Copier {
   readonly #linked = new Map<string, number>();
   #top: TargetFolder | null = null;
   #way: string[] = [];
+  /** The inodes of the folders on the way. */
+  readonly #open = new Set<number>();
 
   constructor(options: CopyOptions) {
     this.#options = options;
@@ -56,7 +59,7 @@ export class Copier {
    */
   async copy(path: string, file: ImageFile, folder: TargetFolder, name: string): Promise<void> {
     this.#begin(folder);
-    await this.#copy(path, file, folder, name);
+    await this.#tried(path, () => this.#copyOne(path, file, folder, name));
   }
 
   /** Copies what is in a folder of the image into a folder that is there. */
@@ -74,9 +77,10 @@ export class Copier {
     this.#linked.clear();
   }
 
-  async #copy(path: string, file: ImageFile, folder: TargetFolder, name: string): Promise<void> {
+  /** Counts a file that cannot be read. */
+  async #tried(path: string, work: () => Promise<void>): Promise<void> {
     try {
-      await this.#copyOne(path, file, folder, name);
+      await work();
     } catch (error) {
       if (!(error instanceof OverlaybdError) || error instanceof TargetError) throw error;
       this.leftOut.failed++;
@@ -134,6 +138,7 @@ export class Copier {
     name: string,
   ): Promise<void> {
     const { keep } = this.#options;
+    if (this.#open.has(file.inode)) throw new OverlaybdError('BAD_FORMAT', INSIDE_ITSELF);
     // This user must be able to write into it until all is copied.
     const isNew = await folder.makeFolder(name, keep ? 0o700 : (mode & 0o777) | 0o700);
     const into = await folder.folder(name);
@@ -152,9 +157,17 @@ export class Copier {
   }
 
   async #fill(path: string, file: ImageFile, folder: TargetFolder): Promise<void> {
-    for (const name of await file.names()) {
-      const child = await file.child(name);
-      if (child) await this.#copy(path === '' ? name : `${path}/${name}`, child, folder, name);
+    this.#open.add(file.inode);
+    try {
+      for (const name of await file.names()) {
+        const at = path === '' ? name : `${path}/${name}`;
+        await this.#tried(at, async () => {
+          const child = await file.child(name);
+          if (child) await this.#copyOne(at, child, folder, name);
+        });
+      }
+    } finally {
+      this.#open.delete(file.inode);
     }
   }
 

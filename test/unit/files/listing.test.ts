@@ -6,6 +6,9 @@ import {
   type ListOptions,
 } from '../../../daemon/files/listing.js';
 import { escapedName } from '../../../daemon/files/texts.js';
+import { OverlaybdError } from '../../../daemon/errors.js';
+import type { ImageFile } from '../../../daemon/files/image-file.js';
+import { NotedFailures } from '../../support/each-file.js';
 import { rootOf } from '../../support/tree-root.js';
 
 const NONE: ListOptions = { all: false, recursive: false, itself: false, long: false };
@@ -25,7 +28,7 @@ await test('lists as ls has them', async (t) => {
     form: Partial<ListForm> = {},
   ): Promise<string[]> => {
     const all: string[] = [];
-    for await (const list of listings(root, paths, { ...NONE, ...options })) {
+    for await (const list of listings(root, paths, { ...NONE, ...options }, new NotedFailures())) {
       const full = { long: options.long === true, withHeading: false, show: escapedName, ...form };
       for await (const line of listingLines(list, full)) all.push(line);
     }
@@ -64,4 +67,34 @@ await test('lists as ls has them', async (t) => {
     'lrw-r--r-- 1 0 0    1 1970-01-01 00:00 to -> b',
   ]);
   await t.rejects(lines(['none']), { code: 'NOT_FOUND' });
+});
+
+await test('a file that cannot be looked at, and a folder inside itself: the others are listed', async (t) => {
+  const root = await rootOf(t, [{ name: 'x', bytes: Buffer.from('x') }]);
+  const broken: ImageFile = {
+    inode: 1,
+    stat: () => root.stat(),
+    names: () => Promise.resolve(['bad', 'self', 'x']),
+    child: (name) => {
+      if (name === 'bad') return Promise.reject(new OverlaybdError('IO', 'bad inode'));
+      return name === 'self' ? Promise.resolve(broken) : root.child(name);
+    },
+    xattrs: () => root.xattrs(),
+    contents: () => root.contents(),
+  };
+  const each = new NotedFailures();
+  const lists: [string | null, string[]][] = [];
+  const options = { ...NONE, recursive: true };
+  for await (const { folder, files } of listings(broken, ['/'], options, each)) {
+    lists.push([folder, files.map(({ name }) => name)]);
+  }
+  t.same(lists, [['/', ['self', 'x']]]);
+  t.same(each.messages, ['bad inode', '"self": a directory that is inside itself']);
+  const unreadable = {
+    ...broken,
+    names: () => Promise.reject(new OverlaybdError('IO', 'no list')),
+  };
+  const none = new NotedFailures();
+  for await (const list of listings(unreadable, ['/'], NONE, none)) t.fail(`${list.folder}`);
+  t.same(none.messages, ['no list']);
 });

@@ -2,6 +2,9 @@ import { test } from 'tap';
 import { findFile } from '../../../daemon/files/find.js';
 import { escapedName, textOf } from '../../../daemon/files/texts.js';
 import { treeLines } from '../../../daemon/files/tree-text.js';
+import { OverlaybdError } from '../../../daemon/errors.js';
+import type { ImageFile } from '../../../daemon/files/image-file.js';
+import { NotedFailures } from '../../support/each-file.js';
 import { rootOf } from '../../support/tree-root.js';
 
 await test('a tree as tree(1) draws it', async (t) => {
@@ -14,7 +17,10 @@ await test('a tree as tree(1) draws it', async (t) => {
   const lines = async (path: string, all = false, depth = Infinity): Promise<string[]> => {
     const found = await findFile(root, path, true);
     const list: string[] = [];
-    for await (const line of treeLines(path, found, { all, depth }, escapedName)) list.push(line);
+    const options = { all, depth };
+    for await (const line of treeLines(path, found, options, escapedName, new NotedFailures())) {
+      list.push(line);
+    }
     return list.map(textOf);
   };
   t.same(await lines('/'), [
@@ -36,4 +42,26 @@ await test('a tree as tree(1) draws it', async (t) => {
     '',
     '2 directories, 1 file',
   ]);
+});
+
+await test('a file that cannot be looked at, and a folder inside itself: the others are drawn', async (t) => {
+  const root = await rootOf(t, [{ name: 'x', bytes: Buffer.from('x') }]);
+  const broken: ImageFile = {
+    inode: 1,
+    stat: () => root.stat(),
+    names: () => Promise.resolve(['bad', 'self', 'x']),
+    child: (name) => {
+      if (name === 'bad') return Promise.reject(new OverlaybdError('IO', 'bad inode'));
+      return name === 'self' ? Promise.resolve(broken) : root.child(name);
+    },
+    xattrs: () => root.xattrs(),
+    contents: () => root.contents(),
+  };
+  const each = new NotedFailures();
+  const list: string[] = [];
+  const options = { all: false, depth: Infinity };
+  const lines = treeLines('/', { file: broken, path: '' }, options, escapedName, each);
+  for await (const line of lines) list.push(textOf(line));
+  t.same(list, ['/', '├── self', '└── x', '', '1 directory, 1 file']);
+  t.same(each.messages, ['bad inode', '"self": a directory that is inside itself']);
 });

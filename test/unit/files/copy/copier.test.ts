@@ -186,6 +186,58 @@ await test('a file that cannot be read is left out, with no half of it', async (
   t.same(readdirSync(into), ['good']);
 });
 
+/** A folder like `root` whose names lead to what `child` gives. */
+function madeFolder(
+  root: ImageFile,
+  inode: number,
+  names: readonly string[],
+  child: ImageFile['child'],
+): ImageFile {
+  return {
+    inode,
+    stat: () => root.stat(),
+    names: () => Promise.resolve(names),
+    child,
+    xattrs: () => root.xattrs(),
+    contents: () => root.contents(),
+  };
+}
+
+await test('a file that cannot be looked at is left out, and its folder is copied', async (t) => {
+  const into = folderOf(t);
+  const root = await rootOf(t, [{ name: 'good', bytes: Buffer.from('x') }]);
+  const folder = madeFolder(root, 2, ['a', 'good'], (name) =>
+    name === 'a' ? Promise.reject(new OverlaybdError('UNSUPPORTED', 'a socket')) : root.child(name),
+  );
+  const top = madeFolder(root, 1, ['d', 'good'], (name) =>
+    name === 'd' ? Promise.resolve(folder) : root.child(name),
+  );
+  const { copier, failures } = await copied(into, top);
+  t.same(failures, ['"d/a": a socket']);
+  t.equal(copier.leftOut.failed, 1);
+  t.same(readdirSync(into), ['d', 'good']);
+  t.same(readdirSync(join(into, 'd')), ['good']);
+});
+
+await test('a folder inside itself is left out', async (t) => {
+  const into = folderOf(t);
+  const root = await rootOf(t, [{ name: 'x', bytes: Buffer.from('x') }]);
+  const top: ImageFile = madeFolder(root, 1, ['d', 'x'], (name) =>
+    name === 'd' ? Promise.resolve(folder) : root.child(name),
+  );
+  const folder = madeFolder(root, 2, ['d', 'top', 'x'], (name) =>
+    name === 'x' ? root.child(name) : Promise.resolve(name === 'd' ? folder : top),
+  );
+  const { copier, failures } = await copied(into, top, true);
+  t.same(failures, [
+    '"d/d": a directory that is inside itself',
+    '"d/top": a directory that is inside itself',
+  ]);
+  t.equal(copier.leftOut.failed, 2);
+  t.same(readdirSync(into), ['d', 'x']);
+  t.same(readdirSync(join(into, 'd')), ['x']);
+});
+
 await test('what is in the way', async (t) => {
   const into = folderOf(t);
   const root = await rootOf(t, [{ name: 'd/x', bytes: Buffer.from('x') }]);

@@ -1,0 +1,27 @@
+// The folders from the first one to the one that is being listed. A broken file system can have a folder inside itself:
+// going down would not end.
+
+import { OverlaybdError } from '../errors.js';
+import { shownPath } from '../tree/names.js';
+
+export class FolderWay {
+  readonly #inodes: number[] = [];
+  readonly #onTheWay = new Set<number>();
+
+  /**
+   * Goes into a folder, after leaving all that are as deep or deeper.
+   * @param path for the message
+   * @param depth 0: the first folder
+   * @throws OverlaybdError BAD_FORMAT if the folder is on the way already
+   */
+  enter(path: string, inode: number, depth: number): void {
+    while (this.#inodes.length > depth) this.#onTheWay.delete(this.#inodes.pop() as number);
+    if (this.#onTheWay.has(inode)) {
+      throw new OverlaybdError('BAD_FORMAT', `${shownPath(path)}: ${INSIDE_ITSELF}`);
+    }
+    this.#inodes.push(inode);
+    this.#onTheWay.add(inode);
+  }
+}
+
+export const INSIDE_ITSELF = 'a directory that is inside itself';
