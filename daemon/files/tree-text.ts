@@ -16,8 +16,10 @@ export interface TreeOptions {
 
 /** A file of the tree, and where it is drawn. */
 export interface DrawnFile extends ListedFile {
-  /** For each folder from the first one to this file: whether it is the last in its folder. */
+  /** For each folder from the first one to this file's: whether it is the last in its folder. Siblings share it. */
   readonly lasts: readonly boolean[];
+  /** Whether this file is the last in its folder. */
+  readonly isLast: boolean;
   readonly stat: FileStat;
 }
 
@@ -33,17 +35,18 @@ export async function* filesBelow(
   const push = async (folder: ImageFile, at: string, lasts: readonly boolean[]): Promise<void> => {
     way.enter(at, folder.inode, lasts.length);
     const files = await filesOf(at, folder, all, each);
-    for (const [i, below] of [...files.entries()].toReversed()) {
-      const isLast = i === files.length - 1;
-      open.push({ ...below, lasts: [...lasts, isLast], stat: await below.file.stat() });
+    let isLast = true;
+    for (const below of files.toReversed()) {
+      open.push({ ...below, lasts, isLast, stat: await below.file.stat() });
+      isLast = false;
     }
   };
   await each.tried(() => push(file, path, []));
   for (let next = open.pop(); next; next = open.pop()) {
-    const { file: folder, path: at, lasts, stat } = next;
+    const { file: folder, path: at, lasts, isLast, stat } = next;
     yield next;
-    if (stat.type !== 'dir' || lasts.length >= depth) continue;
-    await each.tried(() => push(folder, at, lasts));
+    if (stat.type !== 'dir' || lasts.length + 1 >= depth) continue;
+    await each.tried(() => push(folder, at, [...lasts, isLast]));
   }
 }
 
@@ -58,18 +61,18 @@ export async function* treeLines(
   yield show(name);
   let folders = 0;
   let files = 0;
-  for await (const { name: each, lasts, stat } of filesBelow(found, options, eachFile)) {
+  for await (const { name: each, lasts, isLast, stat } of filesBelow(found, options, eachFile)) {
     if (stat.type === 'dir') folders++;
     else files++;
     const target = stat.type === 'symlink' ? ` -> ${show(stat.target)}` : '';
-    yield `${branch(lasts)}${show(each)}${target}`;
+    yield `${branch(lasts, isLast)}${show(each)}${target}`;
   }
   yield '';
   yield `${folders} ${folders === 1 ? 'directory' : 'directories'}, ${counted(files, 'file')}`;
 }
 
-function branch(lasts: readonly boolean[]): string {
-  const above = lasts.slice(0, -1).map((isLast) => (isLast ? '    ' : '│   '));
-  const text = above.join('') + (lasts.at(-1) === true ? '└── ' : '├── ');
+function branch(lasts: readonly boolean[], isLast: boolean): string {
+  const above = lasts.map((each) => (each ? '    ' : '│   '));
+  const text = above.join('') + (isLast ? '└── ' : '├── ');
   return Buffer.from(text).toString('latin1');
 }

@@ -8,6 +8,7 @@ import { shownPath } from '../../tree/names.js';
 import { INSIDE_ITSELF } from '../folder-way.js';
 import type { FileStat, ImageFile } from '../image-file.js';
 import { TYPE_NAMES } from '../texts.js';
+import { FirstPlaces } from './first-places.js';
 import { AttributeKeeper } from './kept-attributes.js';
 import { bytesOfName, TargetError, tried, type TargetFolder } from './target-folder.js';
 
@@ -31,19 +32,12 @@ export interface LeftOut {
   nodes: number;
 }
 
-/** Where the first name of a file with several names is, from the folder that the copy goes to. */
-type Place = readonly string[];
-
 export class Copier {
   readonly leftOut: LeftOut = { failed: 0, nodes: 0 };
   readonly keeper = new AttributeKeeper();
   readonly #options: CopyOptions;
-  /** By the file's inode. */
-  readonly #firstPlaces = new Map<number, Place>();
-  /** The inodes by their first places. */
-  readonly #linked = new Map<string, number>();
+  #firstPlaces = new FirstPlaces();
   #top: TargetFolder | null = null;
-  #way: string[] = [];
   /** The inodes of the folders on the way. */
   readonly #open = new Set<number>();
 
@@ -73,8 +67,7 @@ export class Copier {
   #begin(folder: TargetFolder): void {
     if (this.#top === folder) return;
     this.#top = folder;
-    this.#firstPlaces.clear();
-    this.#linked.clear();
+    this.#firstPlaces = new FirstPlaces();
   }
 
   /** Counts a file that cannot be read. */
@@ -95,10 +88,9 @@ export class Copier {
       return;
     }
     const { keep } = this.#options;
-    const place = [...this.#way, name];
-    const first = keep && stat.nlink > 1 ? this.#firstPlaces.get(file.inode) : undefined;
-    this.#forget(place);
-    if (first && first.join('/') !== place.join('/')) {
+    const first = keep && stat.nlink > 1 ? this.#firstPlaces.before(file.inode, name) : null;
+    this.#firstPlaces.forget(name);
+    if (first) {
       await this.#link(first, folder, name);
       return;
     }
@@ -115,19 +107,7 @@ export class Copier {
       case 'fifo':
         if (!(await this.#copyNode(path, file, stat, folder, name))) return;
     }
-    if (!keep || stat.nlink === 1) return;
-    this.#firstPlaces.set(file.inode, place);
-    this.#linked.set(place.join('/'), file.inode);
-  }
-
-  /** A copy that was there before is replaced: no further name can be linked to it. */
-  #forget(place: Place): void {
-    if (this.#linked.size === 0) return;
-    const key = place.join('/');
-    const inode = this.#linked.get(key);
-    if (inode === undefined) return;
-    this.#linked.delete(key);
-    this.#firstPlaces.delete(inode);
+    if (keep && stat.nlink > 1) this.#firstPlaces.add(file.inode, name);
   }
 
   async #copyFolder(
@@ -142,7 +122,7 @@ export class Copier {
     // This user must be able to write into it until all is copied.
     const isNew = await folder.makeFolder(name, keep ? 0o700 : (mode & 0o777) | 0o700);
     const into = await folder.folder(name);
-    this.#way.push(name);
+    this.#firstPlaces.enter(name);
     try {
       await this.#fill(path, file, into);
       if (keep) await this.keeper.keep(into.path, into.handle, file);
@@ -151,7 +131,7 @@ export class Copier {
         await tried(into.path, () => into.handle.chmod(made.mode & mode & 0o777));
       }
     } finally {
-      this.#way.pop();
+      this.#firstPlaces.leave();
       await into.close();
     }
   }
@@ -228,7 +208,7 @@ export class Copier {
   }
 
   /** Opens the folders to the first name again: any of them may be a symlink by now. */
-  async #link(first: Place, folder: TargetFolder, name: string): Promise<void> {
+  async #link(first: readonly string[], folder: TargetFolder, name: string): Promise<void> {
     const opened: TargetFolder[] = [];
     try {
       let at = this.#top as TargetFolder;

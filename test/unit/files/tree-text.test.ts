@@ -1,7 +1,7 @@
 import { test } from 'tap';
 import { findFile } from '../../../daemon/files/find.js';
 import { escapedName, textOf } from '../../../daemon/files/texts.js';
-import { treeLines } from '../../../daemon/files/tree-text.js';
+import { filesBelow, treeLines } from '../../../daemon/files/tree-text.js';
 import { OverlaybdError } from '../../../daemon/errors.js';
 import type { ImageFile } from '../../../daemon/files/image-file.js';
 import { NotedFailures } from '../../support/each-file.js';
@@ -64,4 +64,31 @@ await test('a file that cannot be looked at, and a folder inside itself: the oth
   for await (const line of lines) list.push(textOf(line));
   t.same(list, ['/', '├── self', '└── x', '', '1 directory, 1 file']);
   t.same(each.messages, ['bad inode', '"self": a directory that is inside itself']);
+});
+
+await test('a folder with very many files: siblings share what is drawn in front of them', async (t) => {
+  const root = await rootOf(t, [{ name: 'd/x', bytes: Buffer.from('x') }]);
+  const names = Array.from({ length: 150_000 }, (_, i) => `${i}`);
+  const file = (await root.child('d').then((folder) => folder?.child('x'))) as ImageFile;
+  const folder: ImageFile = {
+    inode: 1,
+    stat: () => root.stat(),
+    names: () => Promise.resolve(names),
+    child: () => Promise.resolve(file),
+    xattrs: () => root.xattrs(),
+    contents: () => root.contents(),
+  };
+  const options = { all: false, depth: Infinity };
+  const arrays = new Set<readonly boolean[]>();
+  let last = false;
+  let count = 0;
+  const files = filesBelow({ file: folder, path: '' }, options, new NotedFailures());
+  for await (const { lasts, isLast } of files) {
+    arrays.add(lasts);
+    last = isLast;
+    count++;
+  }
+  t.equal(count, names.length);
+  t.equal(arrays.size, 1);
+  t.ok(last);
 });
