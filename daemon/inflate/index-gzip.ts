@@ -17,6 +17,7 @@ import {
   LARGEST_SPAN,
   MAX_PLAIN_BYTES,
   MAX_STORED_SPAN,
+  MAX_TRAILING_ZEROS,
   SMALLEST_SPAN,
   SPANS_A_BLOB,
 } from './limits.js';
@@ -68,8 +69,6 @@ class Indexer {
   #begin = 0;
   #length = 0;
   #used = 0;
-  /** Zeros follow the last member. */
-  #isAfterZeros = false;
 
   constructor(
     source: BlobSource,
@@ -154,14 +153,20 @@ class Indexer {
 
   /** @returns whether another member begins there: if not, all that is left are zeros */
   async #hasMember(): Promise<boolean> {
+    const begin = this.#at;
     while (await this.#hasInput()) {
-      if (this.#input[this.#used] !== 0) {
-        if (this.#isAfterZeros)
-          throw this.#bad('zeros up to the end of the blob', 'something else');
+      while (this.#used < this.#length && this.#input[this.#used] === 0) this.#used++;
+      const zeros = this.#at - begin;
+      if (zeros > MAX_TRAILING_ZEROS) {
+        throw this.#tooMuch(`${MAX_TRAILING_ZEROS} zeros after the last member`, 'more');
+      }
+      if (this.#used < this.#length) {
+        if (zeros > 0) throw this.#bad('zeros up to the end of the blob', 'something else');
         return true;
       }
-      this.#isAfterZeros = true;
-      this.#used++;
+      this.#effort.spend(UNITS_A_STEP);
+      await this.#effort.turn();
+      this.#effort.progress?.(this.#at, this.#source.size);
     }
     return false;
   }
@@ -187,7 +192,7 @@ class Indexer {
     }
   }
 
-  #tooMuch(most: string, got: number): OverlaybdError {
+  #tooMuch(most: string, got: number | string): OverlaybdError {
     return formatError({ ...this.#place(), expected: `at most ${most}`, got, code: 'LIMIT' });
   }
 

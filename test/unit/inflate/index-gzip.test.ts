@@ -2,6 +2,7 @@
 import { test, type Test } from 'tap';
 import { gzipSync } from 'node:zlib';
 import { indexGzip } from '../../../daemon/inflate/index-gzip.js';
+import { MAX_TRAILING_ZEROS } from '../../../daemon/inflate/limits.js';
 import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import { PiecesSource } from '../../../daemon/pieces/pieces-source.js';
@@ -89,6 +90,31 @@ await test('members that share a span, and are too long to be inflated at once',
 await test('an empty member', async (t) => {
   const { table } = await indexed(gzipSync(Buffer.alloc(0)));
   t.match(table, { count: 0, size: 0 });
+});
+
+await test('many zeros after the last member are announced as work, and have a limit', async (t) => {
+  const member = gzipSync(PLAIN);
+  const blob = Buffer.alloc(member.length + MAX_TRAILING_ZEROS + 1);
+  member.copy(blob);
+  let units = 0;
+  let turns = 0;
+  const effort = {
+    ...UNBOUNDED,
+    spend: (more: number) => void (units += more),
+    turn: () => void turns++ as unknown as null,
+  };
+  const index = (bytes: Buffer) =>
+    indexGzip(new MemorySource(bytes, 'layer'), effort, () => undefined);
+  t.equal((await index(member)).count, 1);
+  const [unitsOfMember, turnsOfMember] = [units, turns];
+  t.equal((await index(blob.subarray(0, -1))).count, 1);
+  t.ok(turns - 2 * turnsOfMember >= 60, `${turns} turns`);
+  t.ok(units - 2 * unitsOfMember >= 60 * 8192, `${units} units`);
+  await t.rejects(index(blob), {
+    code: 'LIMIT',
+    message:
+      /^layer: gzip at byte \d+: expected at most 67108864 zeros after the last member, got more/,
+  });
 });
 
 await test('what is wrong', async (t) => {
