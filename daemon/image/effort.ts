@@ -14,6 +14,9 @@ const MAX_IMAGE_TABLES = 1 << 30;
  */
 export const SMALL_IMAGE_UNITS = 65_536;
 
+/** How often an opening says that it advances. */
+export const ADVANCE_INTERVAL_MS = 1000;
+
 /** The image is too much for this thread; nothing is wrong with it. */
 export class TooLargeHere extends Error {
   constructor() {
@@ -24,17 +27,38 @@ export class TooLargeHere extends Error {
 
 export class ImageEffort implements Effort {
   readonly #isShared: boolean;
+  readonly #advanced: (() => void) | null;
+  readonly #now: () => number;
   #units = 0;
   #tables = 0;
+  #advancedAt = -Infinity;
 
-  /** @param isShared whether the thread has other work: it gets turns, and large images are refused */
-  constructor(isShared: boolean) {
+  /**
+   * @param isShared whether the thread has other work: it gets turns, and large images are refused
+   * @param advanced is called when work begins, at most once in ADVANCE_INTERVAL_MS
+   * @param now milliseconds
+   */
+  constructor(
+    isShared: boolean,
+    advanced: (() => void) | null = null,
+    now = (): number => performance.now(),
+  ) {
     this.#isShared = isShared;
+    this.#advanced = advanced;
+    this.#now = now;
   }
 
   spend(units: number): void {
     this.#units += units;
+    if (this.#advanced) this.#tell(this.#advanced);
     if (this.#isShared && this.#units > SMALL_IMAGE_UNITS) throw new TooLargeHere();
+  }
+
+  #tell(advanced: () => void): void {
+    const now = this.#now();
+    if (now - this.#advancedAt < ADVANCE_INTERVAL_MS) return;
+    this.#advancedAt = now;
+    advanced();
   }
 
   turn(): Promise<void> | null {

@@ -20,6 +20,8 @@ export type PostedImage = Omit<OpenedImage, 'blobs'> & { readonly blobs: readonl
 export type FromOpener =
   /** The thread has opened or closed a descriptor. If the thread dies, the main thread closes those left. */
   | { readonly type: 'descriptor'; readonly fd: number; readonly open: boolean }
+  /** The image is not open yet, but the work goes on. */
+  | { readonly type: 'advanced' }
   /** Its descriptors are the receiver's from now on. */
   | { readonly type: 'opened'; readonly image: PostedImage }
   | {

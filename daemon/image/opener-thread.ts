@@ -41,7 +41,7 @@ async function open({ source, strict, fetcher }: OpenRequest): Promise<FromOpene
   };
   const pool = new BlobPool(readers, remote, watch);
   try {
-    const effort = new ImageEffort(false);
+    const effort = new ImageEffort(false, () => tell({ type: 'advanced' }));
     const image = await openImage(source, { pool, readers, remote, effort, strict });
     const blobs = image.blobs.map(({ ref, key, raw, spec }) => ({ ref, key, raw, spec }));
     return { type: 'opened', image: { ...image, blobs } };

@@ -29,8 +29,10 @@ import type { FromOpener, OpenRequest, PostedImage } from './opener-messages.js'
 const ENTRY = new URL('../image/opener-thread.js', import.meta.url);
 /** V8's heap of the thread: a configuration of 4 MiB fits; indexes and tables are not part of it. */
 const OPENER_HEAP_MB = 256;
-/** The limit of one opening. A read of a disk that does not answer fails long before. */
+/** How long an opening may be without progress. A read of a disk that does not answer fails long before. */
 const OPEN_TIMEOUT_MS = 120_000;
+/** The limit of one opening that does advance: a large layer in gzip takes minutes. Other images wait for the thread. */
+const OPEN_LIMIT_MS = 30 * 60_000;
 
 /** An opened image. Its owner closes it after all reactors have dropped it. */
 export interface OpenImage extends ImageFacts {
@@ -138,7 +140,10 @@ class OpenerThread {
   readonly #waiting: Job[] = [];
   #current: Job | null = null;
   #worker: Worker | null = null;
+  /** Since the opening last advanced. */
   #timer: NodeJS.Timeout | null = null;
+  /** Since the opening began. */
+  #limit: NodeJS.Timeout | null = null;
   /** Descriptors that only the current thread owns. */
   #descriptors = new Set<number>();
   #isClosed = false;
@@ -171,7 +176,10 @@ class OpenerThread {
     if (!job) return this.#end();
     this.#current = job;
     this.#worker ??= this.#start();
-    this.#timer = setTimeout(() => this.#timedOut(), this.#timeoutMs);
+    const silence = `opening it made no progress for ${this.#timeoutMs / 1000} s; does the disk or host that has it answer?`;
+    const excess = `it could not be opened within ${OPEN_LIMIT_MS / 60_000} min`;
+    this.#timer = setTimeout(() => this.#timedOut(silence), this.#timeoutMs);
+    this.#limit = setTimeout(() => this.#timedOut(excess), OPEN_LIMIT_MS);
     const { fetcher } = job.request;
     this.#worker.postMessage(job.request, fetcher ? [fetcher.port] : []);
   }
@@ -201,6 +209,9 @@ class OpenerThread {
 
   #onMessage(message: Exclude<FromOpener, { type: 'descriptor' }>): void {
     switch (message.type) {
+      case 'advanced':
+        this.#timer?.refresh();
+        return;
       case 'opened':
         for (const { raw } of message.image.blobs) {
           const file = fileOf(raw);
@@ -219,17 +230,21 @@ class OpenerThread {
   #done(tell: (job: Job) => void): void {
     const job = this.#current;
     this.#current = null;
-    if (this.#timer) clearTimeout(this.#timer);
+    this.#stopTimers();
     if (job) tell(job);
     this.#next();
   }
 
-  #timedOut(): void {
-    const seconds = this.#timeoutMs / 1000;
+  #timedOut(why: string): void {
     this.#end();
-    this.#refuse(
-      `it could not be opened within ${seconds} s; is the disk that holds it very slow?`,
-    );
+    this.#refuse(why);
+  }
+
+  #stopTimers(): void {
+    if (this.#timer) clearTimeout(this.#timer);
+    if (this.#limit) clearTimeout(this.#limit);
+    this.#timer = null;
+    this.#limit = null;
   }
 
   #died(error: NodeJS.ErrnoException): void {
@@ -250,7 +265,7 @@ class OpenerThread {
   }
 
   #end(): void {
-    if (this.#timer) clearTimeout(this.#timer);
+    this.#stopTimers();
     const worker = this.#worker;
     const left = this.#descriptors;
     this.#worker = null;

@@ -1,6 +1,11 @@
 // The limits on the effort of opening an image.
 import { test } from 'tap';
-import { ImageEffort, SMALL_IMAGE_UNITS, TooLargeHere } from '../../../daemon/image/effort.js';
+import {
+  ADVANCE_INTERVAL_MS,
+  ImageEffort,
+  SMALL_IMAGE_UNITS,
+  TooLargeHere,
+} from '../../../daemon/image/effort.js';
 
 /** A GiB, as docs/limits.md says. */
 const MAX_TABLES = 1 << 30;
@@ -25,6 +30,28 @@ await test('the jump tables of an image have a limit on every thread', (t) => {
     const effort = new ImageEffort(isShared);
     effort.keep(MAX_TABLES, 'one');
     t.throws(() => effort.keep(1, 'two'), { code: 'LIMIT', message: /^two: / });
+  }
+  t.end();
+});
+
+await test('work that begins is progress, and is told at intervals', (t) => {
+  let [told, now] = [0, 5];
+  const effort = new ImageEffort(
+    false,
+    () => void told++,
+    () => now,
+  );
+  t.equal(told, 0, 'none before any work');
+  for (const [later, expected] of [
+    [0, 1],
+    [ADVANCE_INTERVAL_MS - 1, 1],
+    [1, 2],
+    [10 * ADVANCE_INTERVAL_MS, 3],
+    [1, 3],
+  ] as const) {
+    now += later;
+    effort.spend(1);
+    t.equal(told, expected, `after ${now} ms`);
   }
   t.end();
 });

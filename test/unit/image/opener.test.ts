@@ -115,12 +115,54 @@ await test('errors of large images are those of small ones, and the thread lives
   for (const each of results) if (each.status === 'fulfilled') each.value.close();
 });
 
+/** Has timers of this time made by `make` instead, which gets the callback and the real function. */
+function withTimersOf(
+  t: Test,
+  ms: number,
+  make: (call: () => void, real: typeof setTimeout) => NodeJS.Timeout,
+): void {
+  const real = globalThis.setTimeout;
+  t.teardown(() => void (globalThis.setTimeout = real));
+  globalThis.setTimeout = new Proxy(real, {
+    apply(target, self, args: [call: () => void, ms?: number]) {
+      return args[1] === ms ? make(args[0], real) : Reflect.apply(target, self, args);
+    },
+  });
+}
+
+await test('an opening that advances gets its time anew', async (t) => {
+  const path = writeZeroedLayer(join(t.testdir(), 'layer'), LARGE);
+  const timeoutMs = 86_400_001;
+  let refreshed = 0;
+  withTimersOf(t, timeoutMs, (call, real) => {
+    const timer = real(call, timeoutMs);
+    const refresh = timer.refresh.bind(timer);
+    timer.refresh = () => {
+      refreshed++;
+      return refresh();
+    };
+    return timer;
+  });
+  const image = await openerOf(t, false, timeoutMs).open(sourceOf(path), nothingShared);
+  t.ok(refreshed > 0, `${refreshed} times`);
+  image.close();
+});
+
+await test('an opening that advances has a limit, too', async (t) => {
+  const path = writeZeroedLayer(join(t.testdir(), 'layer'), LARGE);
+  withTimersOf(t, 30 * 60_000, (call, real) => real(call, 0));
+  await t.rejects(openerOf(t).open(sourceOf(path), nothingShared), {
+    code: 'LIMIT',
+    message: /layer: it could not be opened within 30 min$/,
+  });
+});
+
 await test('opening an image has a time limit', async (t) => {
   const path = writeZeroedLayer(join(t.testdir(), 'layer'), LARGE);
   const opener = openerOf(t, false, 0);
   await t.rejects(opener.open(sourceOf(path), nothingShared), {
     code: 'LIMIT',
-    message: /layer: it could not be opened within 0 s/,
+    message: /layer: opening it made no progress for 0 s/,
   });
 });
 
