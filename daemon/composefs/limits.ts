@@ -4,6 +4,8 @@
 export const MAX_CONTENT_BYTES = 2 ** 44;
 /** Bytes of an object's name in the store. */
 export const MAX_OBJECT_NAME = 4000;
+/** Objects of one image that a thread opens and checks at the same time. Further ones wait. */
+export const PARALLEL_OBJECTS = 4;
 /** Objects that a thread has open, of all images. Those that were used longest ago are closed. */
 export const MAX_OPEN_OBJECTS = 64;
 /**

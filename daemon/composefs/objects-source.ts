@@ -4,10 +4,11 @@
 import { shortRead } from '../blob/file-jobs.js';
 import { readFully, type BlobSource } from '../blob/source.js';
 import { OverlaybdError } from '../errors.js';
+import { Gate } from '../lib/gate.js';
 import { shownPath } from '../tree/names.js';
 import { DecodedMember, type DecodedCache } from '../pieces/decoded-cache.js';
 import { MAX_KEPT_BYTES } from '../pieces/limits.js';
-import { SMALL_OBJECT } from './limits.js';
+import { PARALLEL_OBJECTS, SMALL_OBJECT } from './limits.js';
 import { objectPath, readObject, type OpenObject, type OpenObjects } from './open-objects.js';
 import { IN_OBJECT, objectAt, type ObjectTable } from './object-table.js';
 
@@ -43,6 +44,8 @@ export class ObjectsSource implements BlobSource {
   readonly #tools: ObjectTools;
   readonly #open = new Map<number, OpenObject>();
   readonly #kept = new Map<number, DecodedMember>();
+  /** The image's own: a store that does not answer holds up this image alone. */
+  readonly #gate = new Gate(PARALLEL_OBJECTS);
   /** Objects that are being opened: a second reader waits for the same. */
   readonly #underWay = new Map<number, Promise<ReadyObject>>();
 
@@ -148,9 +151,7 @@ export class ObjectsSource implements BlobSource {
   #openOnce(i: number): Promise<ReadyObject> {
     let opening = this.#underWay.get(i);
     if (!opening) {
-      opening = this.#tools.cache.gate
-        .run(() => this.#openNow(i))
-        .finally(() => this.#underWay.delete(i));
+      opening = this.#gate.run(() => this.#openNow(i)).finally(() => this.#underWay.delete(i));
       this.#underWay.set(i, opening);
     }
     return opening;
@@ -158,14 +159,15 @@ export class ObjectsSource implements BlobSource {
 
   async #openNow(number: number): Promise<ReadyObject> {
     const { checked } = this.#table;
+    const { cache, open } = this.#tools;
     const object = objectAt(this.#table, number);
     try {
-      const place = { store: this.#store, object };
+      const place = { store: this.#store, object, hashing: cache.gate };
       if (object.size > SMALL_OBJECT) {
-        return await this.#tools.open.open(place, { checked, number, owner: this.#open });
+        return await open.open(place, { checked, number, owner: this.#open });
       }
       const kept = new DecodedMember(await readObject(place), NONE_BAD, this.#kept, number);
-      this.#tools.cache.add(kept);
+      cache.add(kept);
       return kept;
     } catch (error) {
       if (!(error instanceof OverlaybdError)) throw error;

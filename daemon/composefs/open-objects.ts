@@ -9,6 +9,7 @@ import { FileSource } from '../blob/file-source.js';
 import { readFully, readInto } from '../blob/source.js';
 import { formatError, type OverlaybdError } from '../errors.js';
 import { hexOf } from '../lib/bytes.js';
+import type { Gate } from '../lib/gate.js';
 import { VerityHash } from './fs-verity.js';
 import { IDLE_MS, MAX_OPEN_OBJECTS } from './limits.js';
 import type { StoredObject } from './object-table.js';
@@ -56,6 +57,8 @@ export interface ObjectPlace {
   /** The real path of the store: no part of it is a symlink. */
   readonly store: string;
   readonly object: StoredObject;
+  /** Where the thread waits for its turn to hash. No disk is waited for in it. */
+  readonly hashing: Gate;
 }
 
 /** Where it is noted which objects were checked, and which are open. */
@@ -96,7 +99,7 @@ export class OpenObjects {
       const { digest } = place.object;
       const mark = markOf(identity);
       if (digest && Atomics.load(checked, number) !== mark) {
-        await checkDigest(source, digest);
+        await checkDigest(source, digest, place.hashing);
         Atomics.store(checked, number, mark);
       }
     } catch (error) {
@@ -147,7 +150,7 @@ export async function readObject(place: ObjectPlace): Promise<Buffer> {
     const { digest } = place.object;
     if (!digest) return bytes;
     const hash = new VerityHash();
-    hash.update(bytes);
+    await hashIn(place.hashing, hash, bytes);
     checkMatch(hash.digest(), digest, source.name);
     return bytes;
   } finally {
@@ -192,16 +195,23 @@ function notIt(path: string, expected: string, got: string): OverlaybdError {
 }
 
 /** @throws OverlaybdError BAD_CHECKSUM, and what reading throws */
-async function checkDigest(source: FileSource, expected: Uint8Array): Promise<void> {
+async function checkDigest(source: FileSource, expected: Uint8Array, hashing: Gate): Promise<void> {
   const hash = new VerityHash();
   const buffer = Buffer.allocUnsafeSlow(Math.min(BYTES_A_TURN, Math.max(source.size, 1)));
   for (let at = 0; at < source.size; at += buffer.length) {
     const bytes = buffer.subarray(0, Math.min(buffer.length, source.size - at));
     await readInto(source, at, bytes);
-    hash.update(bytes);
-    if (at + bytes.length < source.size) await nextTurn();
+    await hashIn(hashing, hash, bytes);
   }
   checkMatch(hash.digest(), expected, source.name);
+}
+
+/** In one turn of the thread, the gate lets a few objects hash a part of their bytes. */
+function hashIn(hashing: Gate, hash: VerityHash, bytes: Buffer): Promise<void> {
+  return hashing.run(async () => {
+    hash.update(bytes);
+    await nextTurn();
+  });
 }
 
 /** @throws OverlaybdError BAD_CHECKSUM */

@@ -343,15 +343,18 @@ export async function openContent(
   const head = await headOf(inner.source);
   const contents = FORMATS.filter((each) => each.kind === 'content');
   const tail = await tailOf(inner.source);
-  const isKnown = rules.bootstrapDigest !== null;
-  const named = rules.ztoc ? soci : isKnown ? rafsLayer : null;
-  const format = named ?? contents.find((each) => each.probe(head, tail, inner.source));
+  const named = rules.ztoc ? soci : rules.bootstrapDigest !== null ? rafsLayer : null;
+  const format = named ?? contents.find((each) => each.probe(head, tail, inner.source)) ?? raw;
   if (rules.target && format !== lsmt) {
     const message = `${inner.source.name}: the index of a turboOCI layer: not an LSMT layer: no such header`;
     throw new OverlaybdError('BAD_FORMAT', message);
   }
-  const content = await (format ?? raw).open(inner, head, rules, tools);
-  checkBeside(format ?? raw, rules, inner.source.name);
+  if (isOfPieces(inner.spec) && format !== lsmt && format !== raw) {
+    const message = `${inner.source.name}: ${format.name} in the archive of a turboOCI layer, where an LSMT layer is expected`;
+    throw new OverlaybdError('UNSUPPORTED', message);
+  }
+  const content = await format.open(inner, head, rules, tools);
+  checkBeside(format, rules, inner.source.name);
   return content;
 }
 

@@ -31,7 +31,10 @@ export class DecodedMember {
 }
 
 export class DecodedCache {
-  /** All decoding of the thread goes through it, so that what was decoded is read before it has to go. */
+  /**
+   * All decoding of the thread goes through it, so that what was decoded is read before it has to go. What runs in it waits
+   * for the processor only: not for stored bytes, which a disk, a network or another source of pieces may never give.
+   */
   readonly gate = new Gate(PARALLEL_DECODES);
   readonly counts = new DecodeCounts();
   /** What all threads share; null if this one shares nothing. */

@@ -21,6 +21,8 @@ export const MAX_KEPT_BYTES = 32 << 20;
 export const MIN_KEPT_MEMBERS = 4;
 /** Members that a thread decodes at the same time. Further ones wait. */
 export const PARALLEL_DECODES = 2;
+/** Members of one source that a thread reads or decodes at the same time: their stored bytes are in memory. */
+export const PARALLEL_MEMBERS = 4;
 
 /** Pieces of a member that break their digest and are noted one by one. If there are more, all of it is bad. */
 export const MAX_BAD_PIECES = 1000;

@@ -2,7 +2,9 @@
 // member is decoded once, however many readers wait for it, on whatever thread.
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { Gate } from '../lib/gate.js';
 import { DecodedMember, type DecodedCache } from './decoded-cache.js';
+import { PARALLEL_MEMBERS } from './limits.js';
 import type { SharedMembers, SharedPlaces } from './shared-members.js';
 
 /** Times that a thread tries to put a member where all threads find it, while others write. */
@@ -23,6 +25,8 @@ export class MemberStore {
   readonly #cache: DecodedCache;
   readonly #shared: Shared | null;
   readonly #decode: (member: number) => Promise<Decoded>;
+  /** Bounds the memory for stored bytes. Each source has its own: one that waits for its blob holds up itself alone. */
+  readonly #gate = new Gate(PARALLEL_MEMBERS);
   readonly #own = new Map<number, DecodedMember>();
   /** Members that this thread waits for: a second reader waits for the same. */
   readonly #underWay = new Map<number, Promise<void>>();
@@ -80,20 +84,19 @@ export class MemberStore {
   }
 
   async #obtain(member: number): Promise<void> {
-    const { gate, counts } = this.#cache;
     const shared = this.#shared;
     if (!shared) {
-      return gate.run(async () => this.#keep(member, await this.#decode(member)));
+      return this.#gate.run(async () => this.#keep(member, await this.#decode(member)));
     }
     const { members, of } = shared;
     for (;;) {
       // Outside the gate: a thread that is slow must not keep this one from decoding other members.
       const isLate = await members.untilFree(of, member);
       if (members.has(of, member)) {
-        counts.joined++;
+        this.#cache.counts.joined++;
         return;
       }
-      if (await gate.run(() => this.#decodeForAll(shared, member, isLate))) return;
+      if (await this.#gate.run(() => this.#decodeForAll(shared, member, isLate))) return;
     }
   }
 

@@ -182,16 +182,13 @@ export class PiecesSource implements BlobSource {
   async #decode(member: number): Promise<Decoded> {
     const begin = this.#pieces.begin(member);
     const length = this.#pieces.stored(member);
-    const { counts } = this.#tools.cache;
+    const { counts, gate } = this.#tools.cache;
     for (let refetches = 0; ; refetches++) {
       const bytes = await readFully(this.#source, begin, length);
-      const since = monotonicMs();
       const mayComeAnew = (): boolean =>
         refetches < MAX_REFETCHES && (this.#source.distrust?.(begin, length) ?? false);
       try {
-        await this.#checkStored(member, bytes);
-        const plain = await this.#plainOf(member, bytes);
-        const bad = await this.#badPieces(member, plain);
+        const { plain, bad, seconds } = await gate.run(() => this.#decodeStored(member, bytes));
         if (bad.size > 0 && mayComeAnew()) continue;
         const [first] = bad;
         // It was inflated with a window that may be wrong, too: none of it can be trusted.
@@ -199,7 +196,7 @@ export class PiecesSource implements BlobSource {
           throw this.#badPiece(...first);
         }
         if (bad.size > 0) counts.digestFailed(this.#format);
-        counts.decoded(this.#pieces.codec(member), (monotonicMs() - since) / 1000);
+        counts.decoded(this.#pieces.codec(member), seconds);
         return { plain, bad };
       } catch (error) {
         // A cache may have bytes that the origin does not have.
@@ -209,6 +206,15 @@ export class PiecesSource implements BlobSource {
         throw error;
       }
     }
+  }
+
+  /** Waits for nothing but the processor. @throws OverlaybdError BAD_CHECKSUM or BAD_DATA */
+  async #decodeStored(member: number, stored: Buffer): Promise<Decoded & { seconds: number }> {
+    const since = monotonicMs();
+    await this.#checkStored(member, stored);
+    const plain = await this.#plainOf(member, stored);
+    const bad = await this.#badPieces(member, plain);
+    return { plain, bad, seconds: (monotonicMs() - since) / 1000 };
   }
 
   /** @throws OverlaybdError BAD_CHECKSUM */

@@ -16,9 +16,11 @@ import { ObjectsSource, type ObjectsSpec } from '../../../daemon/composefs/objec
 import { OpenObjects } from '../../../daemon/composefs/open-objects.js';
 import { openComposefs } from '../../../daemon/composefs/open.js';
 import type { BlobSource } from '../../../daemon/blob/source.js';
+import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import { readLoaded } from '../../../daemon/lib/loaded.js';
 import { DecodedCache } from '../../../daemon/pieces/decoded-cache.js';
+import { PiecesSource } from '../../../daemon/pieces/pieces-source.js';
 import {
   fsVerity,
   objectNameOf,
@@ -28,6 +30,7 @@ import {
 } from '../../support/composefs-writer.js';
 import { MemorySource } from '../../support/memory-source.js';
 import { randomBytes } from '../../support/pattern.js';
+import { writePieces } from '../../support/piece-writer.js';
 import { until } from '../../support/until.js';
 
 /** Long ones stay open, short ones are kept in memory. */
@@ -196,4 +199,21 @@ await test('a bounded number of objects is open, and none for long', async (t) =
   await until(() => openIn(here.store) === 0);
   t.same(await read(source, here.places[0] as number, 10), contents[0]?.subarray(0, 10));
   await until(() => openIn(here.store) === 0);
+});
+
+await test('objects are waited for outside the decoding of an image that is in pieces', async (t) => {
+  const here = await world(t, [LONG, SHORT, randomBytes(3, 70_000), randomBytes(4, 80_000)]);
+  const readers = new ReaderFactory();
+  const { cache } = readers.pieceTools();
+  const written = writePieces(here.image.bytes, { codec: 'gzip', pieceSize: 4096 });
+  const image = new PiecesSource(
+    written.around,
+    new MemorySource(written.blob),
+    readers.pieceTools(),
+  );
+  const source = new ObjectsSource(here.spec, image, { cache, open: new OpenObjects() });
+  for (const path of here.paths) rmSync(path);
+  // The errors have names of files, which are in the pieces.
+  const error = { code: 'NOT_FOUND', message: /file "d\/f\d" of / };
+  await Promise.all(here.places.map((at) => t.rejects(read(source, at, 1), error)));
 });

@@ -1,11 +1,16 @@
 // The table of formats: every supported nesting, the order of formats, and the reported problems.
 import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { test, type Test } from 'tap';
 import { readFully } from '../../../daemon/blob/source.js';
-import type { FormatProblem } from '../../../daemon/errors.js';
+import { throwProblem, type FormatProblem } from '../../../daemon/errors.js';
+import type { ContentRules } from '../../../daemon/image/format.js';
+import { openContent } from '../../../daemon/image/formats.js';
 import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
 import type { SourceSpec } from '../../../daemon/image/spec.js';
+import { UNBOUNDED } from '../../../daemon/lib/effort.js';
+import { writeArchive } from '../../support/archive-writer.js';
 import { textBytes } from '../../support/pattern.js';
 import { unwrapped } from '../../support/unwrapped.js';
 import { wrapTar } from '../../support/tar-writer.js';
@@ -93,4 +98,28 @@ await test('a tar is removed only if overlaybd made it', async (t) => {
     const renamed = await unwrapped(specOf(t, wrapTar(layer, { pax, name: 'layer' })));
     t.equal(renamed.source.name, 'blob (in tar) (zfile)');
   }
+});
+
+await test('in the archive of a turboOCI layer nothing is opened that is decoded in pieces again', async (t) => {
+  const files = gzipSync(writeArchive([{ name: 'etc/hosts', content: 'localhost' }]));
+  const blob = gzipSync(writeArchive([{ name: 'ext4.fs.meta', content: files }]));
+  const inner = await unwrapped(specOf(t, blob));
+  t.equal(inner.source.size, files.length);
+  const rules: ContentRules = {
+    mayBeRaw: true,
+    mayBeUpper: false,
+    toc: null,
+    needsToc: false,
+    tocSource: null,
+    objects: null,
+    ztoc: null,
+    target: null,
+    bootstrapDigest: null,
+  };
+  const tools = { readers: new ReaderFactory(), effort: UNBOUNDED, sink: throwProblem };
+  await t.rejects(openContent(inner, rules, tools), {
+    code: 'UNSUPPORTED',
+    message:
+      'blob (ext4.fs.meta): gzipped files in the archive of a turboOCI layer, where an LSMT layer is expected',
+  });
 });

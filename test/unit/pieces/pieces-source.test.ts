@@ -4,7 +4,8 @@ import type { BlobSource } from '../../../daemon/blob/source.js';
 import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
 import { readLoaded } from '../../../daemon/lib/loaded.js';
 import { DecodedCache } from '../../../daemon/pieces/decoded-cache.js';
-import { PiecesSource } from '../../../daemon/pieces/pieces-source.js';
+import { PARALLEL_MEMBERS } from '../../../daemon/pieces/limits.js';
+import { PiecesSource, type PieceTools } from '../../../daemon/pieces/pieces-source.js';
 import {
   newPlaces,
   newSharedMembers,
@@ -20,12 +21,16 @@ const plain = textBytes(7, 100_000);
 const { blob, around } = writePieces(plain, { codec: 'gzip', pieceSize: 10_000, perMember: 2 });
 const readers = new ReaderFactory();
 
-function sourceOf(stored: BlobSource): PiecesSource {
-  const tools = {
+/** Of a new thread. */
+function newTools(): PieceTools {
+  return {
     cache: new DecodedCache(),
     zstd: () => readers.zstdDecoders(),
     lz4: () => readers.decoder('lz4'),
   };
+}
+
+function sourceOf(stored: BlobSource, tools = newTools()): PiecesSource {
   return new PiecesSource(around, stored, tools);
 }
 
@@ -180,4 +185,30 @@ await test('while the shared memory cannot be written, a thread keeps its member
     t.same(await read(each, 0, plain.length), plain);
   }
   t.equal(stored.reads.length, 10);
+});
+
+await test('a source of pieces around another one of the same thread', async (t) => {
+  const tools = newTools();
+  const twice = writePieces(blob, { codec: 'stored', pieceSize: 7000 });
+  const stored = new PiecesSource(twice.around, new MemorySource(twice.blob), tools);
+  t.same(await read(sourceOf(stored, tools), 0, plain.length), plain);
+});
+
+await test('a blob that does not answer keeps no other blob from being decoded', async (t) => {
+  const tools = newTools();
+  class Silent extends MemorySource {
+    asked = 0;
+    override read(): boolean {
+      return false;
+    }
+    override load(): Promise<void> {
+      this.asked++;
+      return new Promise(() => undefined);
+    }
+  }
+  const stored = new Silent(blob);
+  const silent = sourceOf(stored, tools);
+  void silent.load(0, plain.length);
+  t.same(await read(sourceOf(new MemorySource(blob), tools), 0, plain.length), plain);
+  t.equal(stored.asked, PARALLEL_MEMBERS, 'further ones wait: memory is bounded');
 });
