@@ -4,7 +4,7 @@
 import { Gate } from '../lib/gate.js';
 import { DecodeCounts } from './decode-counts.js';
 import type { SharedMembers } from './shared-members.js';
-import { MAX_KEPT_BYTES, MIN_KEPT_MEMBERS, PARALLEL_DECODES } from './limits.js';
+import { MAX_KEPT_BYTES, MAX_KEPT_MEMBERS, MIN_KEPT_MEMBERS, PARALLEL_DECODES } from './limits.js';
 
 /** A member in the cache, and a link of its list. */
 export class DecodedMember {
@@ -40,15 +40,21 @@ export class DecodedCache {
   /** What all threads share; null if this one shares nothing. */
   readonly shared: SharedMembers | null;
   readonly #most: number;
+  readonly #mostMembers: number;
   #first: DecodedMember | null = null;
   #last: DecodedMember | null = null;
   #bytes = 0;
   #count = 0;
 
-  /** @param most bytes */
-  constructor(shared: SharedMembers | null = null, most = MAX_KEPT_BYTES) {
+  /** @param most bytes. @param mostMembers at least MIN_KEPT_MEMBERS */
+  constructor(
+    shared: SharedMembers | null = null,
+    most = MAX_KEPT_BYTES,
+    mostMembers = MAX_KEPT_MEMBERS,
+  ) {
     this.shared = shared;
     this.#most = most;
+    this.#mostMembers = mostMembers;
   }
 
   /** Bytes that are kept. */
@@ -62,7 +68,10 @@ export class DecodedCache {
     this.#link(member);
     this.#bytes += member.bytes.length;
     this.#count++;
-    while (this.#bytes > this.#most && this.#count > MIN_KEPT_MEMBERS) {
+    while (
+      this.#count > this.#mostMembers ||
+      (this.#bytes > this.#most && this.#count > MIN_KEPT_MEMBERS)
+    ) {
       this.drop(this.#first as DecodedMember);
     }
   }

@@ -17,6 +17,8 @@ export const MAX_SHARED_MEMBER = 8 << 20;
 export const SHARED_PATIENCE_MS = 2000;
 /** Decoded bytes that a thread keeps for itself, of all blobs. */
 export const MAX_KEPT_BYTES = 32 << 20;
+/** Decoded members that a thread keeps for itself, of all blobs: each takes memory of its own, however short it is. */
+export const MAX_KEPT_MEMBERS = 65_536;
 /** A thread keeps as many decoded members even if they have more bytes: some reads may be waiting for them. */
 export const MIN_KEPT_MEMBERS = 4;
 /** Members that a thread decodes at the same time. Further ones wait. */
@@ -24,6 +26,11 @@ export const PARALLEL_DECODES = 2;
 /** Members of one source that a thread reads or decodes at the same time: their stored bytes are in memory. */
 export const PARALLEL_MEMBERS = 4;
 
+/**
+ * Members that one call of a source decodes, and fetches that it waits for. The reader calls again for what is not here.
+ * Files begin at multiples of 512 bytes: a read of 256 KiB needs at most as many members of the usual tools.
+ */
+export const MAX_MEMBERS_A_CALL = 512;
 /** Pieces of a member that break their digest and are noted one by one. If there are more, all of it is bad. */
 export const MAX_BAD_PIECES = 1000;
 

@@ -12,7 +12,7 @@ import { hexOf } from '../lib/bytes.js';
 import { monotonicMs } from '../lib/clock.js';
 import type { DecodedCache, DecodedMember } from './decoded-cache.js';
 import { inflateBegin } from './gzip-member.js';
-import { MAX_BAD_PIECES, MAX_KEPT_BYTES } from './limits.js';
+import { MAX_BAD_PIECES, MAX_KEPT_BYTES, MAX_MEMBERS_A_CALL } from './limits.js';
 import { decodeLz4 } from './lz4-block.js';
 import { digestOf } from './digest.js';
 import { inflateMiddle, type BlockStart } from './inflate-middle.js';
@@ -84,6 +84,7 @@ export class PiecesSource implements BlobSource {
     this.#forEachRun(offset, length, (begin, n) => {
       const wait = this.#source.ensure(begin, n);
       if (wait) waits.push(wait);
+      return waits.length < MAX_MEMBERS_A_CALL;
     });
     return waits.length === 0 ? null : Promise.all(waits).then(() => undefined);
   }
@@ -129,8 +130,9 @@ export class PiecesSource implements BlobSource {
     let bytes = 0;
     this.#forEachMissing(offset, length, (member) => {
       bytes += this.#pieces.plain(member);
-      if (waits.length > 0 && bytes > MAX_KEPT_BYTES) return;
+      if (waits.length > 0 && bytes > MAX_KEPT_BYTES) return false;
       waits.push(this.#members.obtain(member));
+      return waits.length < MAX_MEMBERS_A_CALL;
     });
     for (const outcome of await Promise.allSettled(waits)) {
       if (outcome.status === 'rejected') throw outcome.reason;
@@ -141,13 +143,15 @@ export class PiecesSource implements BlobSource {
     const asked: Promise<void>[] = [];
     const n = Math.min(length, this.size - offset);
     if (n <= 0) return;
-    this.#forEachRun(offset, n, (begin, stored) =>
-      asked.push(this.#source.prefetch(begin, stored)),
-    );
+    this.#forEachRun(offset, n, (begin, stored) => {
+      asked.push(this.#source.prefetch(begin, stored));
+      return asked.length < MAX_MEMBERS_A_CALL;
+    });
     await Promise.all(asked);
   }
 
-  #forEachMissing(offset: number, length: number, visit: (member: number) => void): void {
+  /** @param visit returns false if that is enough */
+  #forEachMissing(offset: number, length: number, visit: (member: number) => boolean): void {
     const pieces = this.#pieces;
     const end = offset + length;
     let last = NO_MEMBER;
@@ -156,27 +160,29 @@ export class PiecesSource implements BlobSource {
       const member = pieces.member(piece);
       if (member === NO_MEMBER || member === last || this.#members.has(member)) continue;
       last = member;
-      visit(member);
+      if (!visit(member)) return;
     }
   }
 
-  /** Visits what is stored of the members that are not decoded; those that follow each other are joined. */
-  #forEachRun(offset: number, length: number, visit: (begin: number, n: number) => void): void {
+  /** Visits what is stored of the members that are not decoded; those that follow each other are joined. See #forEachMissing. */
+  #forEachRun(offset: number, length: number, visit: (begin: number, n: number) => boolean): void {
     const pieces = this.#pieces;
     let begin = 0;
     let end = 0;
+    let isEnough = false;
     this.#forEachMissing(offset, length, (member) => {
       const from = pieces.begin(member);
       const until = from + pieces.stored(member);
       if (end > 0 && from === end) {
         end = until;
-        return;
+        return true;
       }
-      if (end > begin) visit(begin, end - begin);
+      if (end > begin) isEnough = !visit(begin, end - begin);
       begin = from;
       end = until;
+      return !isEnough;
     });
-    if (end > begin) visit(begin, end - begin);
+    if (end > begin && !isEnough) visit(begin, end - begin);
   }
 
   async #decode(member: number): Promise<Decoded> {

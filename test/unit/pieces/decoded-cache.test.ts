@@ -28,6 +28,15 @@ await test('a few are kept, however long they are', (t) => {
   t.end();
 });
 
+await test('their number is bounded, however short they are', (t) => {
+  const cache = new DecodedCache(null, 1000, 5);
+  const owner = new Map<number, DecodedMember>();
+  for (let i = 0; i < 20; i++) cache.add(member(owner, i, 1));
+  t.same([...owner.keys()], [15, 16, 17, 18, 19]);
+  t.equal(cache.bytes, 5);
+  t.end();
+});
+
 await test('one that is bad is dropped, once', (t) => {
   const cache = new DecodedCache(null, 50);
   const owner = new Map<number, DecodedMember>();

@@ -2,9 +2,10 @@
 import { test } from 'tap';
 import type { BlobSource } from '../../../daemon/blob/source.js';
 import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
-import { readLoaded } from '../../../daemon/lib/loaded.js';
+import { MAX_WAITS, readLoaded } from '../../../daemon/lib/loaded.js';
 import { DecodedCache } from '../../../daemon/pieces/decoded-cache.js';
-import { PARALLEL_MEMBERS } from '../../../daemon/pieces/limits.js';
+import { MAX_MEMBERS_A_CALL, PARALLEL_MEMBERS } from '../../../daemon/pieces/limits.js';
+import { PieceTableBuilder } from '../../../daemon/pieces/piece-table.js';
 import { PiecesSource, type PieceTools } from '../../../daemon/pieces/pieces-source.js';
 import {
   newPlaces,
@@ -211,4 +212,44 @@ await test('a blob that does not answer keeps no other blob from being decoded',
   void silent.load(0, plain.length);
   t.same(await read(sourceOf(new MemorySource(blob), tools), 0, plain.length), plain);
   t.equal(stored.asked, PARALLEL_MEMBERS, 'further ones wait: memory is bounded');
+});
+
+await test('a read decodes a bounded number of members, however many it needs', async (t) => {
+  const bytes = textBytes(8, 100_000);
+  const written = writePieces(bytes, { codec: 'stored', pieceSize: 1, digests: false });
+  const stored = new MemorySource(written.blob);
+  const source = new PiecesSource(written.around, stored, newTools());
+  await source.load(0, bytes.length);
+  t.equal(stored.reads.length, MAX_MEMBERS_A_CALL);
+  await t.rejects(read(source, 0, bytes.length), { code: 'IO' });
+  t.equal(stored.reads.length, (1 + MAX_WAITS) * MAX_MEMBERS_A_CALL);
+  t.same(await read(source, 50_000, 4096), bytes.subarray(50_000, 54_096));
+});
+
+await test('a read waits for a bounded number of fetches', async (t) => {
+  class Remote extends MemorySource {
+    override readonly isLocal = false;
+    fetched = 0;
+    override ensure(): null {
+      this.fetched++;
+      return Promise.resolve() as never;
+    }
+  }
+  // No two members follow each other.
+  const builder = new PieceTableBuilder('blob');
+  for (let i = 0; i < 2000; i++) {
+    builder.addStored({
+      codec: 'stored',
+      begin: 2 * i,
+      inner: 0,
+      length: 1,
+      digest: null,
+      stored: 1,
+    });
+  }
+  const table = builder.finish(4000);
+  const stored = new Remote(Buffer.alloc(4000));
+  const source = new PiecesSource({ kind: 'pieces', name: 'pieces', table }, stored, newTools());
+  await source.ensure(0, 2000);
+  t.equal(stored.fetched, MAX_MEMBERS_A_CALL);
 });
