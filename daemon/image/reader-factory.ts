@@ -78,9 +78,13 @@ export class ReaderFactory {
     return new ZfileReader(spec, stored, this.decoder(spec.algorithm), this.#scratch);
   }
 
-  /** Has this thread share what it decodes with others. Call it before the first source is made. */
+  /**
+   * Has this thread share what it decodes with others: in all sources of pieces that are made from here on. Those of other
+   * images may be there already.
+   */
   shareMembers(data: SharedMembersData): void {
     this.#shared = new SharedMembers(data);
+    this.#pieceTools?.cache.share(this.#shared);
   }
 
   /** What sources of pieces of this thread share. */

@@ -37,8 +37,7 @@ export class DecodedCache {
    */
   readonly gate = new Gate(PARALLEL_DECODES);
   readonly counts = new DecodeCounts();
-  /** What all threads share; null if this one shares nothing. */
-  readonly shared: SharedMembers | null;
+  #shared: SharedMembers | null;
   readonly #most: number;
   readonly #mostMembers: number;
   #first: DecodedMember | null = null;
@@ -52,9 +51,19 @@ export class DecodedCache {
     most = MAX_KEPT_BYTES,
     mostMembers = MAX_KEPT_MEMBERS,
   ) {
-    this.shared = shared;
+    this.#shared = shared;
     this.#most = most;
     this.#mostMembers = mostMembers;
+  }
+
+  /** What all threads share; null if this one shares nothing. */
+  get shared(): SharedMembers | null {
+    return this.#shared;
+  }
+
+  /** Sources that are made from here on share their members. */
+  share(shared: SharedMembers): void {
+    this.#shared = shared;
   }
 
   /** Bytes that are kept. */

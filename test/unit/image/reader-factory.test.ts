@@ -6,8 +6,10 @@ import { closeFile } from '../../../daemon/blob/file-jobs.js';
 import { openFile } from '../../../daemon/blob/open-file.js';
 import { readFully } from '../../../daemon/blob/source.js';
 import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
-import { sliceOf } from '../../../daemon/image/spec.js';
+import { sliceOf, type SourceSpec } from '../../../daemon/image/spec.js';
+import { newPlaces, newSharedMembers } from '../../../daemon/pieces/shared-members.js';
 import { textBytes } from '../../support/pattern.js';
+import { writePieces } from '../../support/piece-writer.js';
 import { unwrapped } from '../../support/unwrapped.js';
 import { writeZfile } from '../../support/zfile-writer.js';
 
@@ -35,4 +37,27 @@ await test('a thread has one decoder for each algorithm', (t) => {
   t.not(readers.decoder('lz4'), readers.decoder('zstd'));
   t.not(readers.decoder('lz4'), new ReaderFactory().decoder('lz4'));
   t.end();
+});
+
+await test('threads share pieces, also if one of them had a source of objects first', async (t) => {
+  const { blob, around } = writePieces(PLAIN, { codec: 'gzip', pieceSize: 10_000 });
+  const path = join(t.testdir(), 'blob');
+  writeFileSync(path, blob);
+  const { fd, spec } = await openFile(path);
+  t.teardown(() => closeFile(fd));
+  const shared = newPlaces(around.table.begins.length);
+  const pieces: SourceSpec = { ...around, shared, of: spec };
+  const data = newSharedMembers();
+  const threads = [new ReaderFactory(), new ReaderFactory()];
+  for (const thread of threads) {
+    // What a composefs export makes.
+    thread.objectTools();
+    thread.shareMembers(data);
+    const source = thread.source(pieces);
+    t.ok((await readFully(source, 0, PLAIN.length)).equals(PLAIN));
+  }
+  t.same(
+    threads.map(({ decoding }) => decoding?.misses),
+    [5, 0],
+  );
 });
