@@ -1,13 +1,12 @@
 // The files of an image that is a disk, for the commands that look inside: the programs of `mount --fuse` show them in a
 // folder of our own until the command ends.
 
-import { mkdtemp, rmdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { rmdir } from 'node:fs/promises';
 import { OverlaybdError } from '../errors.js';
 import { folderRoot } from '../files/folder-files.js';
 import type { ImageFile } from '../files/image-file.js';
 import { MAIN } from '../lib/program.js';
-import { runtimeFolder } from '../mount/fuse-disk.js';
+import { ownFolder, runtimeFolder } from '../mount/fuse-disk.js';
 import { readDevice } from '../mount/mount-device.js';
 import { mountFuse } from '../mount/mount-fuse.js';
 import { fuseOptions } from '../mount/mount-options.js';
@@ -26,7 +25,8 @@ export async function withMountedFiles<T>(
   use: (root: ImageFile) => Promise<T>,
 ): Promise<T> {
   const uid = process.geteuid?.() ?? 0;
-  const dir = await mkdtemp(join(runtimeFolder(), 'overlaybd-nbd-look-'));
+  const runtime = runtimeFolder();
+  const dir = await ownFolder(runtime, 'overlaybd-nbd-look-');
   const abort = new AbortController();
   const ended = interruption(abort);
   const tools = { programs, mounts: currentMounts, signal: abort.signal };
@@ -34,7 +34,6 @@ export async function withMountedFiles<T>(
     const server = ['--command', process.execPath, MAIN, 'serve', '--stdio', ...words];
     const options = fuseOptions({ dev: false, suid: false }, uid === 0);
     const isRoot = uid === 0;
-    const runtime = runtimeFolder();
     const mount = { name, server, dir, options };
     await mountFuse(mount, { ...tools, read: readDevice, isRoot, runtime });
     try {
@@ -45,7 +44,8 @@ export async function withMountedFiles<T>(
     }
   } finally {
     ended.stop();
-    await rmdir(dir);
+    // If it cannot be unmounted, the error that says so names it.
+    await rmdir(dir).catch(() => undefined);
   }
 }
 

@@ -48,7 +48,7 @@ export async function startDisk(
   const nbdfuse = await nbdfuseProgram(programs);
   const fusermount = await fusermountProgram(programs);
   checkPath(runtime);
-  const folder = await ownFolder(runtime);
+  const folder = await ownFolder(runtime, PREFIX);
   const file = join(folder, 'disk', 'nbd');
   undo.add(() => removeFolder(folder), `${folder} is left; remove it: rm -r ${folder}`);
   await mkdir(join(folder, 'disk'));
@@ -126,9 +126,14 @@ export function runtimeFolder(): string {
   return resolve(process.env['XDG_RUNTIME_DIR'] ?? tmpdir());
 }
 
-async function ownFolder(runtime: string): Promise<string> {
+/**
+ * Creates a folder for this user alone.
+ * @param prefix what its name begins with
+ * @throws OverlaybdError MOUNT
+ */
+export async function ownFolder(runtime: string, prefix: string): Promise<string> {
   try {
-    return await mkdtemp(join(runtime, PREFIX));
+    return await mkdtemp(join(runtime, prefix));
   } catch (error) {
     throw new OverlaybdError('MOUNT', `${runtime}: ${messageOf(error)}`, { cause: error });
   }

@@ -13,7 +13,7 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import t from 'tap';
 import { commandLine, DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
@@ -273,6 +273,54 @@ await t.test('a disk: the file system is mounted while the command runs', async 
   test.equal(empty.code, 1);
   test.match(empty.stderr, /cannot be mounted: the first 68 KiB are zeros/);
 });
+
+await t.test(
+  'a disk that another program unmounts: an error, and no stack of calls',
+  async (test) => {
+    if (!requireTool(test, 'nbdfuse', 'fusermount3', 'mkfs.ext4', 'fuse2fs')) return;
+    if (!existsSync('/dev/fuse')) {
+      test.pass('/dev/fuse', { skip: 'NOT TESTED: there is no /dev/fuse' });
+      return;
+    }
+    const folder = shortFolder(test);
+    const [tree, disk] = [join(folder, 'tree'), join(folder, 'disk')];
+    mkdirSync(tree);
+    writeFileSync(join(tree, 'noise'), noise);
+    writeFileSync(disk, '');
+    truncateSync(disk, 16 << 20);
+    const made = await runTool('mkfs.ext4', ['-q', '-F', '-d', tree, disk], { timeout: 120_000 });
+    test.equal(made.code, 0, made.stderr);
+    const [program, ...rest] = commandLine(['cat', disk, 'noise']);
+    const child = spawn(program, rest, { stdio: ['ignore', 'pipe', 'pipe'] });
+    let stderr = '';
+    child.stderr.on('data', (part: Buffer) => {
+      stderr += part.toString();
+    });
+    const closed = once(child, 'close');
+    // The pipe is full then, and the file is open.
+    await Promise.race([once(child.stdout, 'readable'), closed]);
+    const open = `/proc/${child.pid}/fd`;
+    const paths = readdirSync(open).map((fd) => {
+      try {
+        return readlinkSync(join(open, fd));
+      } catch {
+        return '';
+      }
+    });
+    const dir = dirname(paths.find((path) => path.includes('/overlaybd-nbd-look-')) ?? '');
+    test.match(dir, /overlaybd-nbd-look-[^/]+$/, paths.join(' '));
+    const unmounted = await runTool('fusermount3', ['-u', '-z', dir]);
+    test.equal(unmounted.code, 0, unmounted.stderr);
+    // The folder cannot be removed.
+    writeFileSync(join(dir, 'other'), '');
+    child.stdout.resume();
+    const [code] = (await closed) as [number | null];
+    rmSync(dir, { recursive: true });
+    test.equal(code, 1, stderr);
+    test.match(stderr, /^overlaybd-nbd: /);
+    test.notMatch(stderr, /\n +at |ENOTEMPTY/);
+  },
+);
 
 await t.test('a disk without the programs that show it', async (test) => {
   const disk = join(shortFolder(test), 'disk');

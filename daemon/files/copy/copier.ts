@@ -166,12 +166,13 @@ export class Copier {
       }
       await tried(path, () => handle.truncate(size));
       if (keep) await this.keeper.keep(path, handle, file);
+      // Some file systems report a failed write only now.
+      await tried(path, () => handle.close());
     } catch (error) {
+      await handle.close().catch(() => undefined);
       // Half a file must not pass for a whole one.
       await folder.remove(name);
       throw error;
-    } finally {
-      await handle.close();
     }
   }
 

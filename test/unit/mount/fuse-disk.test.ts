@@ -6,6 +6,7 @@ import { test } from 'tap';
 import {
   checkFolder,
   diskFolderOf,
+  ownFolder,
   runtimeFolder,
   startDisk,
   stopDisk,
@@ -114,6 +115,12 @@ await test('unknown files stay, and so does their folder', async (t) => {
   writeFileSync(join(folder, 'theirs'), '');
   await t.rejects(stopDisk(folder, machine, true), { code: 'ENOTEMPTY' });
   t.same(readdirSync(folder), ['theirs']);
+});
+
+await test('a folder cannot be made where no folder is', async (t) => {
+  const runtime = join(shortFolder(t), 'none');
+  const expected = { code: 'MOUNT', message: /none: ENOENT/ };
+  await t.rejects(ownFolder(runtime, 'overlaybd-nbd-look-'), expected);
 });
 
 await test('where the folder is made', (t) => {

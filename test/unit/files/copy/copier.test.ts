@@ -238,6 +238,29 @@ await test('a folder inside itself is left out', async (t) => {
   t.same(readdirSync(join(into, 'd')), ['x']);
 });
 
+await test('a file whose close(2) fails is an error of the copy, and no file stays', async (t) => {
+  const into = folderOf(t);
+  const root = await rootOf(t, [{ name: 'x', bytes: Buffer.from('x') }]);
+  const target = await TargetFolder.open(into);
+  const newFile = target.newFile.bind(target);
+  target.newFile = async (name, mode) => {
+    const handle = await newFile(name, mode);
+    const close = handle.close.bind(handle);
+    handle.close = async () => {
+      await close();
+      throw Object.assign(new Error('EIO: i/o error, close'), { errno: -5, code: 'EIO' });
+    };
+    return handle;
+  };
+  const copier = new Copier({ keep: false, fail: () => Promise.resolve() });
+  await t.rejects(copier.copyInto('', root, target), {
+    code: 'IO',
+    message: /into\/x": I\/o error$/,
+  });
+  await target.close();
+  t.same(readdirSync(into), []);
+});
+
 await test('what is in the way', async (t) => {
   const into = folderOf(t);
   const root = await rootOf(t, [{ name: 'd/x', bytes: Buffer.from('x') }]);
