@@ -72,12 +72,13 @@ async function copyOne(
   root: ImageFile,
   name: string,
   copier: Copier,
-  { folder, name: newName }: Destination,
+  { folder, name: newName, onlyFolder }: Destination,
   { archive }: CpArguments,
 ): Promise<void> {
   const { findFile } = await import('../files/find.js');
-  const { nameOfPath } = await import('../files/copy/destination.js');
+  const { checkFolder, nameOfPath } = await import('../files/copy/destination.js');
   const { file, path } = await findFile(root, bytesOf(name), archive !== true);
+  if (onlyFolder) await checkFolder(bytesOf(name), file);
   const target = newName ?? nameOfPath(bytesOf(name));
   if (target === null) await copier.copyInto(path, file, folder);
   else await copier.copy(path, file, folder, target);

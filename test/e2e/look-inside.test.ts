@@ -203,6 +203,12 @@ await t.test('cp: files and folders, never outside the destination', async (test
   test.equal(one.code, 0, one.stderr);
   test.equal(readFileSync(join(dest, 'one'), 'utf8'), 'x');
   test.equal(lstatSync(join(dest, 'one')).mode & 0o7000, 0);
+  const slash = await runDaemon(['cp', path, 'link', `${join(dest, 'new')}/`]);
+  test.equal(slash.code, 1);
+  test.match(slash.stderr, /"link": not a directory; the destination ends with a slash/);
+  test.notOk(existsSync(join(dest, 'new')));
+  test.equal((await runDaemon(['cp', path, 'etc', `${join(dest, 'new')}/`])).code, 0);
+  test.equal(readFileSync(join(dest, 'new/passwd'), 'utf8'), 'x');
   const kept = await runDaemon(['cp', '-a', path, 'link', 'etc/passwd', 'none', dest]);
   test.equal(kept.code, 1);
   test.match(kept.stderr, /"none": the image has no such file/);

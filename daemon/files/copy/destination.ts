@@ -2,6 +2,8 @@
 
 import { lstat } from 'node:fs/promises';
 import { OverlaybdError } from '../../errors.js';
+import { shownPath } from '../../tree/names.js';
+import type { ImageFile } from '../image-file.js';
 import { bytesOf } from '../texts.js';
 import { TargetFolder } from './target-folder.js';
 
@@ -10,6 +12,8 @@ export interface Destination {
   readonly folder: TargetFolder;
   /** The name of the only copy; null: each keeps the name of its path. */
   readonly name: string | null;
+  /** Whether the name ends with a slash, and no file has it: only a folder can get it. */
+  readonly onlyFolder: boolean;
 }
 
 /**
@@ -27,7 +31,9 @@ export async function openDestination(dest: string, isSeveral: boolean): Promise
     const text = `${path}: a symlink: name the folder that it leads to`;
     throw new OverlaybdError('BAD_ARGUMENT', text);
   }
-  if (there?.isDirectory()) return { folder: await TargetFolder.open(bytesOf(path)), name: null };
+  if (there?.isDirectory()) {
+    return { folder: await TargetFolder.open(bytesOf(path)), name: null, onlyFolder: false };
+  }
   if (isSeveral || (there && dest.endsWith('/'))) {
     const why = there ? 'is not a folder' : 'there is no such folder, and several paths need one';
     throw new OverlaybdError('IO', `${path}: ${why}`);
@@ -35,7 +41,15 @@ export async function openDestination(dest: string, isSeveral: boolean): Promise
   const slash = path.lastIndexOf('/');
   const parent = slash < 0 ? '.' : path.slice(0, slash + 1);
   const name = path.slice(slash + 1);
-  return { folder: await TargetFolder.open(bytesOf(parent)), name: bytesOf(name) };
+  const folder = await TargetFolder.open(bytesOf(parent));
+  return { folder, name: bytesOf(name), onlyFolder: dest.endsWith('/') };
+}
+
+/** @throws OverlaybdError IO if the file cannot get a name that only a folder can get */
+export async function checkFolder(path: string, file: ImageFile): Promise<void> {
+  if ((await file.stat()).type === 'dir') return;
+  const why = 'not a directory; the destination ends with a slash, and there is no such folder';
+  throw new OverlaybdError('IO', `${shownPath(path)}: ${why}`);
 }
 
 /** The name that the copy of a path has in a folder; null: what is in it is copied, as of `/` and `etc/.` */

@@ -31,6 +31,15 @@ await test('the slash at the end of a destination', async (t) => {
   t.equal(there.folder.path, `${folder}/there`);
   await there.folder.close();
   await t.rejects(openDestination(`${folder}/file/`, false), { message: /is not a folder/ });
+  for (const [dest, expected] of [
+    ['new//', true],
+    ['new', false],
+    ['there/', false],
+  ] as const) {
+    const { folder: into, onlyFolder } = await openDestination(`${folder}/${dest}`, false);
+    t.equal(onlyFolder, expected, dest);
+    await into.close();
+  }
   const root = await openDestination('/', false);
   t.same([root.folder.path, root.name], ['/', null]);
   await root.folder.close();
