@@ -9,7 +9,7 @@ import { RawNbdClient } from '../support/nbd-client.js';
 import { textBytes } from '../support/pattern.js';
 import { readOrError } from '../support/registry/remote-image.js';
 
-t.setTimeout(170_000);
+t.setTimeout(600_000);
 
 const MIB = 1 << 20;
 const PIECE = 4 * MIB;

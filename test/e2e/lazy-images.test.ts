@@ -16,7 +16,7 @@ import { pushFiles, type FilesLayer } from '../support/registry/push-image.js';
 import { remoteImage, remoteOptions, REPOSITORY } from '../support/registry/remote-image.js';
 import { writeUstar } from '../support/ustar.js';
 
-t.setTimeout(170_000);
+t.setTimeout(600_000);
 
 const TOC_DIGEST = 'containerd.io/snapshot/stargz/toc.digest';
 const MANIFEST_CHECKSUM = 'io.github.containers.zstd-chunked.manifest-checksum';

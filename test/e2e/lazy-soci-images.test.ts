@@ -16,7 +16,7 @@ import { remoteImage, remoteOptions, REPOSITORY } from '../support/registry/remo
 import { writeUstar } from '../support/ustar.js';
 import { writeZtoc } from '../support/ztoc-writer.js';
 
-t.setTimeout(170_000);
+t.setTimeout(600_000);
 
 const SOCI = 'application/vnd.amazon.soci.index.v';
 const noise = randomBytes(1, 400_000);

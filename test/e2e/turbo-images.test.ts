@@ -11,7 +11,7 @@ import { ImageLayout } from '../support/registry/image-layout.js';
 import { compare, remoteOptions, REPOSITORY } from '../support/registry/remote-image.js';
 import { writeTurboLayout } from '../support/turbo-image.js';
 
-tap.setTimeout(170_000);
+tap.setTimeout(600_000);
 
 async function same(t: Test, daemon: DaemonProcess, device: Buffer, name = ''): Promise<void> {
   const client = await RawNbdClient.open(daemon.unix, name);
