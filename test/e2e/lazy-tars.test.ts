@@ -16,6 +16,7 @@ import { LayoutWriter } from '../support/layout-writer.js';
 import { imageManifest } from '../support/memory-registry.js';
 import { expectedTree, requireLazyFixtures } from '../support/lazy-fixtures.js';
 import { requireTool, runTool } from '../support/tools.js';
+import { unmount } from '../support/unmount.js';
 
 tap.setTimeout(300_000);
 
@@ -149,7 +150,7 @@ await test('a daemon serves layers: clients copy them, and the kernel mounts the
     const expected = expectedTree(root, 'f03-tar-pax', 'expected.tree.jsonl');
     compare(t, await folderTree(dir), asMounted(expected));
   } finally {
-    await runTool('umount', [dir]);
+    await unmount(dir);
   }
 });
 

@@ -16,6 +16,7 @@ import { asMounted, folderTree } from '../support/folder-tree.js';
 import { randomBytes } from '../support/pattern.js';
 import { SEED } from '../support/seed.js';
 import { requireTool, runTool } from '../support/tools.js';
+import { unmount } from '../support/unmount.js';
 import { withoutRefused } from '../support/tree-model.js';
 import { treeOf } from '../support/trees.js';
 
@@ -75,7 +76,7 @@ await test('the kernel shows the tree', async (t) => {
     try {
       t.same(await folderTree(folder), asMounted(lines));
     } finally {
-      await runTool('umount', [folder]);
+      await unmount(folder);
     }
   }
 });

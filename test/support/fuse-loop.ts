@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Test } from 'tap';
 import { runTool } from './tools.js';
+import { unmount } from './unmount.js';
 
 /**
  * Mounts the default export of a daemon, calls `use` with the folder, and unmounts it.
@@ -24,7 +25,8 @@ export async function withLoopMount(
   const nbdfuse = spawn('nbdfuse', ['-r', file, '--unix', socketPath], { stdio: 'ignore' });
   const ended = once(nbdfuse, 'exit');
   try {
-    while (nbdfuse.exitCode === null && !isThere(file)) await pause(20);
+    const hasEnded = (): boolean => nbdfuse.exitCode !== null || nbdfuse.signalCode !== null;
+    while (!hasEnded() && !isThere(file)) await pause(20);
     const mounted = await runTool('mount', ['-t', 'erofs', '-o', 'loop,ro', file, dir]);
     if (mounted.code !== 0) {
       const message = `NOT TESTED, mount: ${mounted.stderr.trim()}`;
@@ -35,11 +37,11 @@ export async function withLoopMount(
     try {
       await use(dir);
     } finally {
-      await runTool('umount', [dir]);
+      await unmount(dir);
     }
     return true;
   } finally {
-    await runTool('fusermount3', ['-u', fuse]);
+    await unmount(fuse, 'fuse');
     nbdfuse.kill();
     await ended;
   }
