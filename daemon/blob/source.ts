@@ -43,6 +43,12 @@ export interface BlobSource extends RandomAccess {
 }
 
 /**
+ * Bytes that are read at a time. A source that decodes its bytes keeps a bounded number of them: less than a long range may
+ * have.
+ */
+const STEP_SIZE = 1 << 20;
+
+/**
  * Reads a range for the control plane, which may wait.
  * @throws OverlaybdError SHORT_READ when the source ends before the range does
  */
@@ -64,7 +70,13 @@ export async function readFully(
 export async function readInto(source: BlobSource, offset: number, bytes: Buffer): Promise<void> {
   const { length } = bytes;
   checkRange(source, offset, length);
-  await readLoaded(source, offset, length, () => source.read(offset, length, bytes, 0));
+  // All that is missing is fetched at once.
+  await source.ensure(offset, length);
+  for (let at = 0; at < length; at += STEP_SIZE) {
+    const from = offset + at;
+    const n = Math.min(STEP_SIZE, length - at);
+    await readLoaded(source, from, n, () => source.read(from, n, bytes, at));
+  }
 }
 
 function checkRange(source: BlobSource, offset: number, length: number): void {

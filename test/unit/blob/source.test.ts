@@ -50,3 +50,21 @@ await t.test('bytes that a cache evicts are fetched again, up to a limit', async
   await test.rejects(readFully(source, 0, 1000), { code: 'IO', message: /8 times/ });
   test.equal(source.fetches, 2 + MAX_WAITS);
 });
+
+await t.test('a long range is fetched at once and read in steps', async (test) => {
+  class Remote extends MemorySource {
+    readonly fetches: number[] = [];
+    override ensure(_offset: number, length: number): null {
+      this.fetches.push(length);
+      return null;
+    }
+  }
+  const long = randomBytes(4, 2_500_000);
+  const source = new Remote(long, 'blob');
+  test.ok((await readFully(source, 1, long.length - 1)).equals(long.subarray(1)));
+  test.equal(source.fetches[0], long.length - 1);
+  test.same(
+    source.reads.map(([, length]) => length),
+    [1 << 20, 1 << 20, long.length - 1 - (2 << 20)],
+  );
+});

@@ -1,9 +1,12 @@
 // turboOCI's index of a gzip blob: what it is read as, what is refused, and spans that do not end as it says.
 import { gzipSync } from 'node:zlib';
 import { test } from 'tap';
+import { SliceSource } from '../../../daemon/blob/slice-source.js';
 import { readFully, type BlobSource } from '../../../daemon/blob/source.js';
 import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
+import { DecodedCache } from '../../../daemon/pieces/decoded-cache.js';
+import { MIN_KEPT_MEMBERS } from '../../../daemon/pieces/limits.js';
 import { PiecesSource } from '../../../daemon/pieces/pieces-source.js';
 import { readGzipIndex } from '../../../daemon/turbo/gzip-index.js';
 import { MAX_CHECKPOINTS, MAX_GZIP_INDEX_BYTES } from '../../../daemon/turbo/limits.js';
@@ -15,6 +18,7 @@ import {
 } from '../../support/gzip-index-writer.js';
 import { MemorySource } from '../../support/memory-source.js';
 import { randomBytes, textBytes } from '../../support/pattern.js';
+import { writePieces } from '../../support/piece-writer.js';
 
 const PLAIN = Buffer.concat([
   textBytes(1, 300_000),
@@ -98,6 +102,23 @@ await test('a blob of several members, with spans that go on in the next one', a
   const table = await readGzipIndex(index, { name: 'layer', size: gzip.length }, UNBOUNDED);
   const spec = { kind: 'pieces', name: 'layer', table } as const;
   const source = new PiecesSource(spec, new MemorySource(gzip), new ReaderFactory().pieceTools());
+  t.ok((await readFully(source, 0, PLAIN.length)).equals(PLAIN));
+});
+
+await test('an index that is longer than what is kept of the archive that it is in', async (t) => {
+  const gzip = gzipSync(PLAIN, { memLevel: 1 });
+  const index = writeGzipIndex({ ...(await gzipIndexOf(gzip, 8000)), algorithm: 0 });
+  const pieceSize = 500_000;
+  t.ok(index.length > (MIN_KEPT_MEMBERS + 1) * pieceSize);
+  const { blob, around } = writePieces(index, { codec: 'zstd', pieceSize });
+  const readers = new ReaderFactory();
+  const tools = { ...readers.pieceTools(), cache: new DecodedCache(null, 1) };
+  const archive = new PiecesSource(around, new MemorySource(blob), tools);
+  const slice = { kind: 'slice', name: 'gzip.meta', offset: 0, size: index.length } as const;
+  const inArchive = new SliceSource(slice, archive);
+  const table = await readGzipIndex(inArchive, { name: 'layer', size: gzip.length }, UNBOUNDED);
+  const spec = { kind: 'pieces', name: 'layer', table } as const;
+  const source = new PiecesSource(spec, new MemorySource(gzip), readers.pieceTools());
   t.ok((await readFully(source, 0, PLAIN.length)).equals(PLAIN));
 });
 
