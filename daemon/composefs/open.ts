@@ -125,7 +125,7 @@ async function readTree(
       }
       firstNames.set(inode.nid, path);
     }
-    tree.add(draftOf(image, entry, type, files));
+    tree.add(draftOf(image, entry, type, files, effort));
   });
   return sockets;
 }
@@ -135,10 +135,11 @@ function draftOf(
   entry: VisitedEntry,
   type: EntryDraft['type'],
   files: FileReader,
+  effort: Effort,
 ): EntryDraft {
   const { path, inode } = entry;
   const { mode, uid, gid, mtime, mtimeNs, size } = inode;
-  const stored = image.xattrsOf(inode);
+  const stored = image.xattrsOf(inode, effort);
   const { xattrs, isWhiteout } = restored(stored);
   const common = {
     path,

@@ -35,7 +35,7 @@ export interface WrittenImage {
 }
 
 const BLOCK = 4096;
-/** For each inode, its xattrs and what follows them. */
+/** For each inode, its xattrs and what follows them: this many bytes, or a multiple of it. */
 const SLOT = 512;
 const EPOCH = 1_000_000_000;
 const PREFIXES: [prefix: string, index: number][] = [
@@ -55,8 +55,13 @@ const TYPES = new Map([
 
 export function writeComposefs(files: readonly ImageFile[]): WrittenImage {
   const own = files.filter(({ linkTo }) => linkTo === undefined);
-  const inodes = new Map(own.map(({ path }, i) => [path, BLOCK + i * SLOT]));
-  const inodesEnd = Math.ceil((BLOCK + own.length * SLOT) / BLOCK) * BLOCK;
+  const inodes = new Map<string, number>();
+  let next = BLOCK;
+  for (const { path, xattrs = {} } of own) {
+    inodes.set(path, next);
+    next += Math.max(1, Math.ceil((72 + xattrArea(xattrs).length) / SLOT)) * SLOT;
+  }
+  const inodesEnd = Math.ceil(next / BLOCK) * BLOCK;
   const blocks: Buffer[] = [];
   const directories = new Map<string, number>();
   const bytes = Buffer.alloc(inodesEnd);
@@ -74,7 +79,7 @@ export function writeComposefs(files: readonly ImageFile[]): WrittenImage {
     const contents = isFolder ? directory(path, files, inodes) : Buffer.from(inline);
     const end = writeInode(bytes, at, file, contents.length);
     if (file.size !== undefined) continue;
-    if (end + contents.length <= at + SLOT) {
+    if (contents.length === 0 || end + contents.length <= at + SLOT) {
       bytes.set(contents, end);
       if (isFolder) directories.set(path, end);
       continue;

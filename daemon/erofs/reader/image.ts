@@ -62,13 +62,18 @@ export class ErofsImage {
     return new ErofsImage(bytes, superblock, name);
   }
 
-  /** @throws OverlaybdError BAD_FORMAT, LIMIT, UNSUPPORTED */
-  xattrsOf(inode: ErofsInode): Map<string, Uint8Array> {
-    const xattrs = readXattrs(this.bytes, this.superblock, inode, this.blob);
-    for (const [name, { length }] of xattrs) this.#xattrBytes += name.length + length;
-    if (this.#xattrBytes <= MAX_XATTRS_READ) return xattrs;
-    const text = `${this.blob}: xattrs of more than ${MAX_XATTRS_READ} bytes`;
-    throw new OverlaybdError('LIMIT', text);
+  /**
+   * Reads the xattrs of an inode. What is read is counted each time: many names may lead to one inode.
+   * @throws OverlaybdError BAD_FORMAT, LIMIT, UNSUPPORTED, and what the effort throws
+   */
+  xattrsOf(inode: ErofsInode, effort: Effort): Map<string, Uint8Array> {
+    return readXattrs(this.bytes, this.superblock, inode, this.blob, (bytes) => {
+      effort.spend(Math.ceil(bytes / BYTES_A_UNIT));
+      this.#xattrBytes += bytes;
+      if (this.#xattrBytes <= MAX_XATTRS_READ) return;
+      const text = `${this.blob}: xattrs of more than ${MAX_XATTRS_READ} bytes`;
+      throw new OverlaybdError('LIMIT', text);
+    });
   }
 
   /** The target of a symlink. @throws OverlaybdError BAD_FORMAT, UNSUPPORTED */

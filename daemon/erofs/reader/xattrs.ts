@@ -18,16 +18,21 @@ const PREFIXES: readonly (string | undefined)[] = [
 /** The prefix is one of a list in the image. */
 const LONG_PREFIX = 0x80;
 
-/** @returns full names, one character a byte, with their values in the memory of the image
- * @throws OverlaybdError BAD_FORMAT, UNSUPPORTED */
+/**
+ * @param count gets the bytes of the area before they are read, and those of each shared xattr
+ * @returns full names, one character a byte, with their values in the memory of the image
+ * @throws OverlaybdError BAD_FORMAT, UNSUPPORTED, and what `count` throws
+ */
 export function readXattrs(
   image: Buffer,
   { xattrStart }: Superblock,
   { nid, xattrsAt, end }: ErofsInode,
   blob: string,
+  count: (bytes: number) => void,
 ): Map<string, Uint8Array> {
   const xattrs = new Map<string, Uint8Array>();
   if (end === xattrsAt) return xattrs;
+  count(end - xattrsAt);
   const section = `xattrs of inode ${nid}`;
   const sharedCount = image[xattrsAt + 4] as number;
   let at = xattrsAt + XATTR_HEADER;
@@ -36,7 +41,8 @@ export function readXattrs(
     throw formatError({ blob, section, offset: xattrsAt + 4, expected, got: sharedCount });
   }
   for (let i = 0; i < sharedCount; i++, at += 4) {
-    readEntry(image, xattrStart + 4 * image.readUInt32LE(at), image.length, xattrs);
+    const begin = xattrStart + 4 * image.readUInt32LE(at);
+    count(readEntry(image, begin, image.length, xattrs) - begin);
   }
   while (at < end) at = readEntry(image, at, end, xattrs);
   return xattrs;
@@ -58,7 +64,9 @@ export function readXattrs(
     }
     const prefix = PREFIXES[index];
     if (prefix === undefined) throw bad('a known prefix', index);
-    to.set(prefix + from.toString('latin1', nameAt, valueAt), from.subarray(valueAt, valueEnd));
+    const name = prefix + from.toString('latin1', nameAt, valueAt);
+    if (to.has(name)) throw bad('each xattr once', 'one twice');
+    to.set(name, from.subarray(valueAt, valueEnd));
     return Math.ceil(valueEnd / 4) * 4;
   }
 }

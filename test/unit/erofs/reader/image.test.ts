@@ -2,7 +2,8 @@
 import { test } from 'tap';
 import { ErofsImage } from '../../../../daemon/erofs/reader/image.js';
 import { OverlaybdError } from '../../../../daemon/errors.js';
-import { UNBOUNDED } from '../../../../daemon/lib/effort.js';
+import { ImageEffort, TooLargeHere } from '../../../../daemon/image/effort.js';
+import { UNBOUNDED, type Effort } from '../../../../daemon/lib/effort.js';
 import { writeComposefs, type ImageFile } from '../../../support/composefs-writer.js';
 import { MemorySource } from '../../../support/memory-source.js';
 
@@ -20,11 +21,11 @@ const L = inodes.get('l') as number;
 const ENTRIES = directories.get('') as number;
 const SB = 1024;
 
-async function read(bytes: Buffer): Promise<string[]> {
-  const image = await ErofsImage.read(new MemorySource(bytes), UNBOUNDED);
+async function read(bytes: Buffer, effort: Effort = UNBOUNDED): Promise<string[]> {
+  const image = await ErofsImage.read(new MemorySource(bytes), effort);
   const seen: string[] = [];
-  await image.walk(UNBOUNDED, ({ path, inode, folder, nameAt, nameLength }) => {
-    const xattrs = [...image.xattrsOf(inode).keys()].join(' ');
+  await image.walk(effort, ({ path, inode, folder, nameAt, nameLength }) => {
+    const xattrs = [...image.xattrsOf(inode, effort).keys()].join(' ');
     const target = (inode.mode & 0o170000) === 0o120000 ? image.targetOf(inode) : '';
     const name = bytes.toString('latin1', nameAt, nameAt + nameLength);
     seen.push([path, folder, name, inode.uid, inode.mtime, xattrs + target].join(','));
@@ -96,6 +97,36 @@ for (const [what, damage, message, code = 'BAD_FORMAT'] of DAMAGES) {
     await t.rejects(read(bytes), { code, message });
   });
 }
+
+await test('an xattr that is there twice', async (t) => {
+  const xattrs = { 'user.a': '1', 'user.b': '2' };
+  const { bytes } = writeComposefs([{ path: '', mode: 0o040755, xattrs }]);
+  await t.resolves(read(bytes));
+  bytes.write('a', ROOT + 64 + 12 + 8 + 4);
+  await t.rejects(read(bytes), {
+    code: 'BAD_FORMAT',
+    message: /xattrs of inode 128 at byte 4180: expected each xattr once, got one twice/,
+  });
+});
+
+await test('many names of one inode: its xattrs are counted for each', async (t) => {
+  const half = 'x'.repeat(32_000);
+  const files: ImageFile[] = [
+    { path: '', mode: 0o040755 },
+    { path: 'f', mode: 0o100644, xattrs: { 'user.a': half, 'user.b': half } },
+  ];
+  for (let i = 0; i < 50; i++) {
+    files.push({ path: `${i}`, mode: 0o040755 });
+    for (let j = 0; j < 200; j++) files.push({ path: `${i}/${j}`, mode: 0o100644, linkTo: 'f' });
+  }
+  const { bytes } = writeComposefs(files);
+  await t.rejects(read(bytes), { code: 'LIMIT', message: /xattrs of more than 536870912 bytes$/ });
+  await t.rejects(read(bytes, new ImageEffort(true)), TooLargeHere);
+  const few = writeComposefs(files.slice(0, 203)).bytes;
+  t.ok(few.length < 128 * 1024, 'small enough for the main thread by its length');
+  await t.rejects(read(few, new ImageEffort(true)), TooLargeHere);
+  t.equal((await read(few)).length, 203);
+});
 
 await test('an image that is cut anywhere', async (t) => {
   for (let size = 1152; size < GOOD.length - 4096 + 512; size += 61) {
