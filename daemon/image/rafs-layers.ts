@@ -71,7 +71,7 @@ export async function openRafsBlob(
     throw new OverlaybdError('UNSUPPORTED', `${name}: ${what}, with --blobs`, { facts });
   }
   const decoders = { zstd: readers.zstdDecoders(), lz4: readers.decoder('lz4') };
-  const bytes = await readPart(source, boot, decoders);
+  const bytes = await readPart(source, boot, decoders, effort);
   const opened = await readBootstrap(`${name} (image.boot)`, bytes, effort);
   // The name that the bootstrap has for this blob is not the digest of all of it.
   const chunks = parts.find((part) => part.name === 'image.blob')?.stored;

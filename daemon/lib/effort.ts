@@ -38,5 +38,7 @@ export const PARALLEL_FILES = 8;
 
 /** Blocks of a jump table that are as much work as one index entry. */
 export const BLOCKS_A_UNIT = 8;
+/** Bytes to decode or hash that are as much work as one index entry. */
+export const DECODED_BYTES_A_UNIT = 64;
 /** Bytes of JSON that are as much work as one index entry. */
 export const JSON_BYTES_A_UNIT = 16;

@@ -48,15 +48,23 @@ export async function openBootstrap(source: BlobSource, effort: Effort): Promise
     throw formatError({ blob, section: 'size', offset: 0, expected, got: size, code: 'LIMIT' });
   }
   effort.spend(Math.ceil(size / BYTES_A_UNIT));
-  return readBootstrap(blob, await readFully(source, 0, size), effort);
+  return parse(blob, await readFully(source, 0, size), effort);
 }
 
-/** @throws OverlaybdError BAD_FORMAT, LIMIT, UNSUPPORTED, and what the effort throws */
+/**
+ * Opens a bootstrap that was in another blob.
+ * @throws OverlaybdError BAD_FORMAT, LIMIT, UNSUPPORTED, and what the effort throws
+ */
 export async function readBootstrap(
   name: string,
   bytes: Buffer,
   effort: Effort,
 ): Promise<OpenedBootstrap> {
+  effort.spend(Math.ceil(bytes.length / BYTES_A_UNIT));
+  return parse(name, bytes, effort);
+}
+
+async function parse(name: string, bytes: Buffer, effort: Effort): Promise<OpenedBootstrap> {
   const image = new ImageBytes(name, bytes);
   const superblock = readSuperblock(image);
   const blobs = readBlobTable(image, superblock);

@@ -1,15 +1,12 @@
 // The layer of an image that has the bootstrap in it: an archive, plain or in gzip, with the one file image/image.boot.
 
 import { createHash } from 'node:crypto';
-import { promisify } from 'node:util';
-import { constants, gunzip } from 'node:zlib';
+import { createGunzip } from 'node:zlib';
 import { readFully, type BlobSource } from '../blob/source.js';
 import { formatError, messageOf } from '../errors.js';
-import type { Effort } from '../lib/effort.js';
+import { DECODED_BYTES_A_UNIT, type Effort } from '../lib/effort.js';
 import { ArchiveStream } from '../tarball/archive-stream.js';
 import { MAX_BOOTSTRAP_BYTES, MAX_BOOTSTRAP_LAYER_BYTES } from './limits.js';
-
-const inflate = promisify(gunzip);
 
 /** Where tools put it; the second one is of old ones. */
 const PATHS = ['image/image.boot', 'image.boot'];
@@ -17,7 +14,11 @@ const HEADER = 512;
 const DIRECTORY = 0x35;
 /** The headers around it, and the folder's. */
 const MAX_AROUND = 1 << 20;
-const BYTES_A_UNIT = 16;
+const MAX_PLAIN_BYTES = MAX_BOOTSTRAP_BYTES + MAX_AROUND;
+/** Bytes that are inflated between two announcements. */
+const INFLATE_STEP = 256 * 1024;
+/** Bytes of an archive that are as much work as one entry of an index: all of it may be headers. */
+const ARCHIVE_BYTES_A_UNIT = 32;
 /** A gzip member begins with it. */
 const GZIP = Buffer.from([0x1f, 0x8b]);
 
@@ -49,10 +50,11 @@ export async function bootstrapOf(
     const expected = `a layer of at most ${MAX_BOOTSTRAP_LAYER_BYTES} bytes`;
     throw formatError({ blob, section: 'size', offset: 0, expected, got: size, code: 'LIMIT' });
   }
-  effort.spend(Math.ceil(size / BYTES_A_UNIT));
+  effort.spend(Math.ceil(size / DECODED_BYTES_A_UNIT));
   const stored = await readFully(source, 0, size);
   if (digest !== null) checkDigest(stored, digest, blob);
-  const plain = stored.indexOf(GZIP) === 0 ? await inflated(stored, blob) : stored;
+  const plain = stored.indexOf(GZIP) === 0 ? await inflated(stored, blob, effort) : stored;
+  effort.spend(Math.ceil(plain.length / ARCHIVE_BYTES_A_UNIT));
   const archive = new ArchiveStream(blob);
   archive.add(plain);
   const tree = archive.finish();
@@ -67,18 +69,28 @@ export async function bootstrapOf(
   throw formatError({ blob, section: 'archive', offset: 0, expected, got: 'none' });
 }
 
-async function inflated(stored: Buffer, blob: string): Promise<Buffer> {
+/** A short layer may have very many bytes: they are announced as they come. */
+async function inflated(stored: Buffer, blob: string, effort: Effort): Promise<Buffer> {
+  const bad = (got: string, code: 'LIMIT' | 'BAD_DATA'): Error => {
+    const expected = `gzip of an archive of at most ${MAX_PLAIN_BYTES} bytes`;
+    return formatError({ blob, section: 'gzip', offset: 0, expected, got, code });
+  };
+  const pieces: Buffer[] = [];
+  let length = 0;
+  const gunzip = createGunzip({ chunkSize: INFLATE_STEP });
+  gunzip.end(stored);
   try {
-    return await inflate(stored, {
-      maxOutputLength: MAX_BOOTSTRAP_BYTES + MAX_AROUND,
-      finishFlush: constants.Z_FINISH,
-    });
+    for await (const piece of gunzip as AsyncIterable<Buffer>) {
+      effort.spend(Math.ceil(piece.length / DECODED_BYTES_A_UNIT));
+      length += piece.length;
+      if (length > MAX_PLAIN_BYTES) throw bad('more', 'LIMIT');
+      pieces.push(piece);
+    }
   } catch (error) {
-    const isLong = (error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE';
-    const expected = `gzip of an archive of at most ${MAX_BOOTSTRAP_BYTES + MAX_AROUND} bytes`;
-    const code = isLong ? 'LIMIT' : 'BAD_DATA';
-    throw formatError({ blob, section: 'gzip', offset: 0, expected, got: messageOf(error), code });
+    const isOfZlib = (error as NodeJS.ErrnoException).code?.startsWith('Z_') === true;
+    throw isOfZlib ? bad(messageOf(error), 'BAD_DATA') : error;
   }
+  return Buffer.concat(pieces, length);
 }
 
 function checkDigest(bytes: Buffer, digest: string, blob: string): void {

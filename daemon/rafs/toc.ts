@@ -6,6 +6,7 @@ import { readFully, type BlobSource } from '../blob/source.js';
 import type { BatchDecoder } from '../codec/batch.js';
 import { formatError } from '../errors.js';
 import { hexOf } from '../lib/bytes.js';
+import { DECODED_BYTES_A_UNIT, type Effort } from '../lib/effort.js';
 import { decodeLz4 } from '../pieces/lz4-block.js';
 import { decodeFrames, type ZstdDecoders } from '../pieces/zstd-frames.js';
 import { u64 } from './image-bytes.js';
@@ -77,12 +78,13 @@ export async function readToc(source: BlobSource): Promise<TocEntry[]> {
 
 /**
  * Reads a part of the blob and verifies it.
- * @throws OverlaybdError BAD_FORMAT, BAD_CHECKSUM, LIMIT, and what reading throws
+ * @throws OverlaybdError BAD_FORMAT, BAD_CHECKSUM, LIMIT, and what reading and the effort throw
  */
 export async function readPart(
   source: BlobSource,
   { name, flags, digest, offset, stored, plain }: TocEntry,
   decoders: Decoders,
+  effort: Effort,
 ): Promise<Buffer> {
   const place = { blob: source.name, section: name, offset: Math.min(offset, source.size) };
   if (offset + stored > source.size) {
@@ -93,6 +95,7 @@ export async function readPart(
     const expected = `at most ${MAX_BOOTSTRAP_BYTES} bytes`;
     throw formatError({ ...place, expected, got: Math.max(plain, stored), code: 'LIMIT' });
   }
+  effort.spend(Math.ceil((stored + plain) / DECODED_BYTES_A_UNIT));
   const bytes = await readFully(source, offset, stored);
   const decoded = decode(bytes, plain, flags, decoders);
   if (!decoded) {

@@ -1,6 +1,7 @@
 // Bootstraps by our own writer: what is in them, and one changed field at a time.
 import { test } from 'tap';
 import { readBootstrap, type OpenedBootstrap } from '../../../daemon/rafs/bootstrap.js';
+import { ImageEffort, TooLargeHere } from '../../../daemon/image/effort.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import { randomBytes, textBytes } from '../../support/pattern.js';
 import { writeRafs, type RafsFile, type WrittenRafs } from '../../support/rafs-writer.js';
@@ -57,6 +58,13 @@ await test('a tree, and the blob that it needs', async (t) => {
     code: 'BAD_FORMAT',
     message: /chunk table at byte \d+: expected a chunk that ends by \d+, the end of blob, got/,
   });
+});
+
+await test('a large one is refused before it is parsed, if the thread has other work', async (t) => {
+  const large = readBootstrap('image.boot', Buffer.alloc(8 << 20), new ImageEffort(true));
+  await t.rejects(large, TooLargeHere);
+  const { bootstrap } = writeRafs(FILES);
+  await t.resolves(readBootstrap('image.boot', bootstrap, new ImageEffort(true)));
 });
 
 await test('only the blobs that files need', async (t) => {

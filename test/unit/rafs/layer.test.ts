@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import { test } from 'tap';
+import { ImageEffort, TooLargeHere } from '../../../daemon/image/effort.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import { bootstrapOf, hasBootstrap } from '../../../daemon/rafs/layer.js';
 import { MemorySource } from '../../support/memory-source.js';
@@ -53,4 +54,14 @@ await test('layers without one', async (t) => {
   for (const [layer, code, message] of wrong) {
     await t.rejects(bootstrapOf(new MemorySource(layer), null, UNBOUNDED), { code, message });
   }
+});
+
+await test('a short layer with a large bootstrap: not on a thread with other work', async (t) => {
+  const layer = gzipSync(writeUstar([{ name: 'image.boot', bytes: Buffer.alloc(8 << 20) }]));
+  t.ok(layer.length < 16 * 1024);
+  const source = new MemorySource(layer);
+  await t.rejects(bootstrapOf(source, null, new ImageEffort(true)), TooLargeHere);
+  t.equal((await bootstrapOf(source, null, new ImageEffort(false))).length, 8 << 20);
+  const small = new MemorySource(gzipSync(usual));
+  t.same(await bootstrapOf(small, null, new ImageEffort(true)), BOOT);
 });

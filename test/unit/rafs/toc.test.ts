@@ -1,7 +1,9 @@
 // Tables at the end of data blobs, put together here.
 import { createHash } from 'node:crypto';
 import { test } from 'tap';
+import { ImageEffort, TooLargeHere } from '../../../daemon/image/effort.js';
 import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
+import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import { hasRafsToc, readPart, readToc } from '../../../daemon/rafs/toc.js';
 import { encodeBlock } from '../../support/encode-block.js';
 import { MemorySource } from '../../support/memory-source.js';
@@ -41,7 +43,7 @@ await test('parts in all forms', async (t) => {
     const source = new MemorySource(blob);
     const [entry] = await readToc(source);
     t.match(entry, { name: 'image.boot', offset: 100, stored: stored.length, plain: 5000 });
-    if (entry) t.same(await readPart(source, entry, decoders), PLAIN);
+    if (entry) t.same(await readPart(source, entry, decoders, UNBOUNDED), PLAIN);
   }
   t.notOk(hasRafsToc(Buffer.alloc(512)));
   t.notOk(hasRafsToc(Buffer.alloc(10)));
@@ -86,6 +88,19 @@ await test('parts that are not what the table says', async (t) => {
   for (const [change, code, message] of wrong) {
     const source = new MemorySource(blobOf(PLAIN, 1, (entry) => void change(entry)));
     const [entry] = await readToc(source);
-    if (entry) await t.rejects(readPart(source, entry, decoders), { code, message });
+    if (entry) await t.rejects(readPart(source, entry, decoders, UNBOUNDED), { code, message });
   }
+});
+
+await test('a large part is refused before it is decoded, if the thread has other work', async (t) => {
+  const blob = blobOf(
+    encodeBlock('zstd', PLAIN),
+    2,
+    (bytes) => void bytes.writeUInt32LE(8 << 20, 72),
+  );
+  const source = new MemorySource(blob);
+  const [entry] = await readToc(source);
+  if (!entry) throw new Error('no entry');
+  await t.rejects(readPart(source, entry, decoders, new ImageEffort(true)), TooLargeHere);
+  await t.rejects(readPart(source, entry, decoders, UNBOUNDED), { code: 'BAD_DATA' });
 });
