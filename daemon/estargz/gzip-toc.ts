@@ -2,19 +2,29 @@
 
 import { findTarPayload, TAR_HEAD_SIZE } from '../blob/tar.js';
 import { OverlaybdError, formatError, messageOf } from '../errors.js';
+import { DECODED_BYTES_A_UNIT, type Effort } from '../lib/effort.js';
 import { inflateBegin } from '../pieces/gzip-member.js';
 import { quoted } from '../lib/printable.js';
 import { MAX_TOC_BYTES } from './limits.js';
 
 const TOC_NAME = 'stargz.index.json';
 
+export interface TocMember {
+  readonly blob: string;
+  /** Where the member is in the blob, for messages. */
+  readonly offset: number;
+  readonly effort: Effort;
+}
+
 /**
  * Inflates a table of contents.
- * @param offset where the member is in the blob, for messages
  * @returns the JSON text, not parsed
- * @throws OverlaybdError BAD_FORMAT, LIMIT
+ * @throws OverlaybdError BAD_FORMAT, LIMIT, and what the effort throws
  */
-export async function inflateToc(member: Buffer, blob: string, offset: number): Promise<Buffer> {
+export async function inflateToc(
+  member: Buffer,
+  { blob, offset, effort }: TocMember,
+): Promise<Buffer> {
   const head = await inflated(member, TAR_HEAD_SIZE, blob, offset);
   const payload = findTarPayload(head, `${blob} (table of contents)`, MAX_TOC_BYTES);
   const name = head.toString('latin1', payload.offset - 512, payload.offset - 412).split('\0', 1);
@@ -28,6 +38,7 @@ export async function inflateToc(member: Buffer, blob: string, offset: number): 
     });
   }
   const end = payload.offset + payload.size;
+  effort.spend(Math.ceil(end / DECODED_BYTES_A_UNIT));
   const tar = await inflated(member, end, blob, offset);
   if (tar.length === end) return tar.subarray(payload.offset);
   throw formatError({

@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { readFully, type BlobSource } from '../blob/source.js';
 import { OverlaybdError, formatError } from '../errors.js';
-import type { Effort } from '../lib/effort.js';
+import { DECODED_BYTES_A_UNIT, type Effort } from '../lib/effort.js';
 import { decodeFrames, type ZstdDecoders } from '../pieces/zstd-frames.js';
 import type { PiecesSpec } from '../pieces/pieces-source.js';
 import { isPacked, packedBytes, packTable } from '../pieces/packed-table.js';
@@ -36,7 +36,7 @@ export interface OpenedToc {
 
 /**
  * Opens a blob of eStargz or stargz.
- * @throws OverlaybdError BAD_FORMAT, BAD_CHECKSUM, LIMIT, UNSUPPORTED, and what reading throws
+ * @throws OverlaybdError BAD_FORMAT, BAD_CHECKSUM, LIMIT, UNSUPPORTED, and what reading and the effort throw
  */
 export async function openEstargz(
   source: BlobSource,
@@ -55,14 +55,17 @@ export async function openEstargz(
   const begin = tocOffset ?? 0;
   const end = tocSource ? tocSource.size : blobEnd;
   checkSize(from.name, begin, end - begin);
-  const json = await inflateToc(await readFully(from, begin, end - begin), from.name, begin);
+  const { effort } = wishes;
+  effort.spend(Math.ceil((end - begin) / DECODED_BYTES_A_UNIT));
+  const member = await readFully(from, begin, end - begin);
+  const json = await inflateToc(member, { blob: from.name, offset: begin, effort });
   const digest = checkedDigest(json, toc?.json ?? null, from.name, begin);
   return openToc(json, digest, { name, codec: 'gzip', end: tocOffset ?? blobEnd }, wishes);
 }
 
 /**
  * Opens a blob of zstd:chunked.
- * @throws OverlaybdError BAD_FORMAT, BAD_CHECKSUM, LIMIT, UNSUPPORTED, and what reading throws
+ * @throws OverlaybdError BAD_FORMAT, BAD_CHECKSUM, LIMIT, UNSUPPORTED, and what reading and the effort throw
  */
 export async function openChunked(
   source: BlobSource,
@@ -71,6 +74,7 @@ export async function openChunked(
   wishes: TocWishes,
 ): Promise<OpenedToc> {
   const { name } = source;
+  wishes.effort.spend(Math.ceil((compressed + uncompressed) / DECODED_BYTES_A_UNIT));
   const manifest = await readFully(source, offset, compressed);
   const digest = checkedDigest(manifest, wishes.toc?.manifest ?? null, name, offset);
   const json = decodeFrames(manifest, uncompressed, decoders);

@@ -57,7 +57,7 @@ export async function openZtoc(
       code: 'BAD_CHECKSUM',
     });
   }
-  const ztoc = parseZtoc(bytes, name);
+  const ztoc = await parseZtoc(bytes, name, effort);
   const { algorithm, compressedSize, uncompressedSize, version } = ztoc;
   if (compressedSize !== layer.size) {
     const expected = `a ztoc of ${layer.name}, which has ${layer.size} bytes`;

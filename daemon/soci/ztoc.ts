@@ -1,8 +1,14 @@
 // The parts of a ztoc, SOCI's description of a layer: sizes, table of contents, and spans with their digests. Pure.
 
+import type { Effort } from '../lib/effort.js';
 import { DIGEST_SIZE } from '../pieces/piece-table.js';
 import { quoted, shortened } from '../lib/printable.js';
 import { rootTable, type FlatTable, type FlatVector } from './flatbuffer.js';
+
+/** A digest is as much work as this many entries of an index. */
+const UNITS_A_DIGEST = 8;
+/** Digests between two turns of other work. */
+const DIGESTS_A_TURN = 2000;
 
 /** Fields by their numbers. */
 const ZTOC = {
@@ -42,9 +48,9 @@ export interface Ztoc {
 
 /**
  * @param name of the ztoc, for messages
- * @throws OverlaybdError BAD_FORMAT, LIMIT
+ * @throws OverlaybdError BAD_FORMAT, LIMIT, and what the effort throws
  */
-export function parseZtoc(bytes: Buffer, name: string): Ztoc {
+export async function parseZtoc(bytes: Buffer, name: string, effort: Effort): Promise<Ztoc> {
   const root = rootTable(bytes, name, 'ztoc');
   const toc = root.table(ZTOC.toc);
   const compression = root.table(ZTOC.compression);
@@ -66,15 +72,21 @@ export function parseZtoc(bytes: Buffer, name: string): Ztoc {
     compressedSize: root.whole(ZTOC.compressedSize, 'size of the layer'),
     uncompressedSize: root.whole(ZTOC.uncompressedSize, 'size of the archive'),
     entries: toc.tables(TOC.metadata),
-    spanDigests: parseDigests(digests, compression),
+    spanDigests: await parseDigests(digests, compression, effort),
     spanCount: digests.count,
     checkpoints,
   };
 }
 
-function parseDigests(digests: FlatVector<string>, table: FlatTable): Uint8Array {
+async function parseDigests(
+  digests: FlatVector<string>,
+  table: FlatTable,
+  effort: Effort,
+): Promise<Uint8Array> {
+  effort.spend(UNITS_A_DIGEST * digests.count);
   const all = new Uint8Array(new SharedArrayBuffer(DIGEST_SIZE * digests.count));
   for (let i = 0; i < digests.count; i++) {
+    if ((i + 1) % DIGESTS_A_TURN === 0) await effort.turn();
     const text = digests.at(i);
     if (!DIGEST.test(text)) {
       const expected = `digest of span ${i}: "sha256:" and 64 digits`;

@@ -3,6 +3,7 @@ import { test } from 'tap';
 import { openChunked, openEstargz, type OpenedToc } from '../../../daemon/estargz/open.js';
 import { parseChunkedFooter } from '../../../daemon/estargz/chunked-footer.js';
 import { parseFooter } from '../../../daemon/estargz/footer.js';
+import { ImageEffort, TooLargeHere } from '../../../daemon/image/effort.js';
 import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import { writeEstargz, type TocFile, type WriteOptions } from '../../support/estargz-writer.js';
@@ -16,11 +17,11 @@ const files: TocFile[] = [
 ];
 const readers = new ReaderFactory();
 
-function open(blob: Buffer, digest: string | null): Promise<OpenedToc> {
+function open(blob: Buffer, digest: string | null, effort = UNBOUNDED): Promise<OpenedToc> {
   const source = new MemorySource(blob);
   const isZstd = blob.readUInt8(0) !== 0x1f;
   const toc = { json: isZstd ? null : digest, manifest: isZstd ? digest : null };
-  const wishes = { toc: digest === null ? null : toc, tocSource: null, effort: UNBOUNDED };
+  const wishes = { toc: digest === null ? null : toc, tocSource: null, effort };
   const chunked = parseChunkedFooter(blob.subarray(-72), source.name, blob.length);
   if (chunked) return openChunked(source, chunked, readers.zstdDecoders(), wishes);
   const footer = parseFooter(blob.subarray(-51), source.name, blob.length);
@@ -77,3 +78,17 @@ await test('a table of contents that is not one', async (t) => {
     message: /manifest at byte \d+: expected zstd frames/,
   });
 });
+
+for (const form of ['eStargz', 'zstd:chunked'] as const) {
+  await test(`${form}: a large table is refused before it is hashed, if the thread has other work`, async (t) => {
+    const many = Array.from({ length: 80_000 }, (_, i): TocFile => ({
+      entry: { name: `a directory with a long name ${i}`, type: 'dir' },
+    }));
+    const { blob } = writeEstargz(many, { form });
+    t.ok(blob.length < 2 << 20);
+    const wrong = `sha256:${'0'.repeat(64)}`;
+    await t.rejects(open(blob, wrong, new ImageEffort(true)), TooLargeHere);
+    await t.rejects(open(blob, wrong), { code: 'BAD_CHECKSUM' });
+    await t.resolves(open(writeEstargz(files, { form }).blob, null, new ImageEffort(true)));
+  });
+}

@@ -1,5 +1,7 @@
 // The parts of a ztoc, and what is wrong with them.
 import { test } from 'tap';
+import { ImageEffort, TooLargeHere } from '../../../daemon/image/effort.js';
+import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import { parseZtoc } from '../../../daemon/soci/ztoc.js';
 import { writeFlat } from '../../support/flat-writer.js';
 import { SOCI_ARCHIVE } from '../../support/soci-archive.js';
@@ -10,7 +12,7 @@ async function ztocWith(change: (parts: ZtocParts) => void = () => undefined): P
 }
 
 await test('a ztoc', async (t) => {
-  const ztoc = parseZtoc(await ztocWith(), 'ztoc');
+  const ztoc = await parseZtoc(await ztocWith(), 'ztoc', UNBOUNDED);
   t.match(ztoc, { version: '"0.9"', algorithm: 'gzip', uncompressedSize: SOCI_ARCHIVE.length });
   t.equal(ztoc.spanDigests.length, 32 * ztoc.spanCount);
   t.ok(ztoc.entries.count > 10);
@@ -29,18 +31,36 @@ await test('what is wrong', async (t) => {
   ];
   for (const [change, message] of cases) {
     const bytes = await ztocWith(change);
-    t.throws(() => parseZtoc(bytes, 'ztoc'), { code: 'BAD_FORMAT', message });
+    await t.rejects(parseZtoc(bytes, 'ztoc', UNBOUNDED), { code: 'BAD_FORMAT', message });
   }
   for (const [fields, message] of [
     [[], /a table of contents, got none/],
     [[null, null, null, null, { table: [] }], /the spans of the layer, got none/],
   ] as const) {
-    t.throws(() => parseZtoc(writeFlat(fields), 'ztoc'), { code: 'BAD_FORMAT', message });
+    await t.rejects(parseZtoc(writeFlat(fields), 'ztoc', UNBOUNDED), {
+      code: 'BAD_FORMAT',
+      message,
+    });
   }
   const noCheckpoints = writeFlat([
     ...Array<null>(4).fill(null),
     { table: [] },
     { table: [null, { i32: -1 }] },
   ]);
-  t.throws(() => parseZtoc(noCheckpoints, 'ztoc'), { message: /expected checkpoints, got none/ });
+  await t.rejects(parseZtoc(noCheckpoints, 'ztoc', UNBOUNDED), {
+    message: /expected checkpoints, got none/,
+  });
+});
+
+await test('many digests: not on a thread with other work', async (t) => {
+  const bytes = await ztocWith((parts) => {
+    parts.maxSpanId = 9999;
+    parts.digests = Array<string>(10_000).fill(`sha256:${'0'.repeat(64)}`);
+  });
+  await t.rejects(parseZtoc(bytes, 'ztoc', new ImageEffort(true)), TooLargeHere);
+  t.equal((await parseZtoc(bytes, 'ztoc', UNBOUNDED)).spanCount, 10_000);
+  let turns = 0;
+  const turn = (): null => (turns++, null);
+  await parseZtoc(bytes, 'ztoc', { ...UNBOUNDED, turn });
+  t.equal(turns, 5);
 });
