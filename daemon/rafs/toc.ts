@@ -95,6 +95,8 @@ export async function readPart(
     const expected = `at most ${MAX_BOOTSTRAP_BYTES} bytes`;
     throw formatError({ ...place, expected, got: Math.max(plain, stored), code: 'LIMIT' });
   }
+  // Decoders need room for at least one byte.
+  if (plain === 0) throw formatError({ ...place, expected: 'at least one byte', got: plain });
   effort.spend(Math.ceil((stored + plain) / DECODED_BYTES_A_UNIT));
   const bytes = await readFully(source, offset, stored);
   const decoded = decode(bytes, plain, flags, decoders);

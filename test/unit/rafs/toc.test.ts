@@ -104,3 +104,15 @@ await test('a large part is refused before it is decoded, if the thread has othe
   await t.rejects(readPart(source, entry, decoders, new ImageEffort(true)), TooLargeHere);
   await t.rejects(readPart(source, entry, decoders, UNBOUNDED), { code: 'BAD_DATA' });
 });
+
+await test('a part without bytes, in all forms', async (t) => {
+  for (const flags of [1, 2, 4]) {
+    const source = new MemorySource(blobOf(PLAIN, flags, (entry) => void entry.fill(0, 72, 80)));
+    const [entry] = await readToc(source);
+    if (!entry) throw new Error('no entry');
+    await t.rejects(readPart(source, entry, decoders, UNBOUNDED), {
+      code: 'BAD_FORMAT',
+      message: /image\.boot at byte 100: expected at least one byte, got 0$/,
+    });
+  }
+});
