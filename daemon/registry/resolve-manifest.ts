@@ -195,20 +195,23 @@ function filesOf(
   return { name, digest, lowers, tocs, trace: null, notes: [] };
 }
 
-/** An image whose manifest names its SOCI index: with that, if it is there. */
+/** An image whose manifest names its SOCI index: with that, if it can be used. */
 async function sociOf(
   reached: Reached,
   place: ImagePlace,
 ): Promise<{ readonly image: ResolvedImage | null; readonly problems: readonly string[] }> {
-  const index = namedSociIndex(reached.manifest, place.name);
-  if (index === null) return { image: null, problems: [] };
+  let index: string | null = null;
   try {
+    index = namedSociIndex(reached.manifest, place.name);
+    if (index === null) return { image: null, problems: [] };
     const found = await indexOf({ digest: index, bytes: null }, place);
     return { image: sociImage(plainOf(reached, place), found, false), problems: [] };
   } catch (error) {
+    if (!(error instanceof OverlaybdError) || !OF_ONE_REFERRER.has(error.code)) throw error;
+    const which = index === null ? 'its SOCI index' : `its SOCI index ${index}`;
     // A copy of an image need not have it.
-    if (!(error instanceof OverlaybdError) || error.code !== 'NOT_FOUND') throw error;
-    return { image: null, problems: [`its SOCI index ${index} is not there`] };
+    const why = error.code === 'NOT_FOUND' ? 'is not there' : `cannot be used: ${messageOf(error)}`;
+    return { image: null, problems: [`${which} ${why}`] };
   }
 }
 
@@ -222,7 +225,7 @@ function plainOf({ manifest, digest }: Reached, place: ImagePlace): PlainImage {
   return { name: place.name, manifest, digest, blob: (descriptor) => place.blob(descriptor) };
 }
 
-/** Errors that make one referrer useless, but not the next. */
+/** Errors that make one referrer or SOCI index useless, but not the next one, nor the image. */
 const OF_ONE_REFERRER: ReadonlySet<ErrorCode> = new Set([
   'NOT_FOUND',
   'UNSUPPORTED',

@@ -39,6 +39,8 @@ interface Wrong {
   subject?: string;
   /** The index is named, and is not there. */
   isMissing?: boolean;
+  /** The image names something else as its index. */
+  named?: 'a manifest' | 'no digest';
   /** Nothing leads from the image to its index. */
   isHidden?: boolean;
 }
@@ -113,7 +115,15 @@ async function push(
   const index = indexOf({});
   const soci = describe(OCI.manifest, index);
   if (!wrong.isMissing) await place.putManifest(index, OCI.manifest, null);
-  const manifest = manifestOf({ annotations: { 'com.amazon.soci.index-digest': soci.digest } });
+  const other = manifestOf({});
+  if (wrong.named) await place.putManifest(other, OCI.manifest, null);
+  const named =
+    wrong.named === 'a manifest'
+      ? describe(OCI.manifest, other).digest
+      : wrong.named === 'no digest'
+        ? 'sha256:0'
+        : soci.digest;
+  const manifest = manifestOf({ annotations: { 'com.amazon.soci.index-digest': named } });
   await place.putManifest(manifest, OCI.manifest, null);
   const plain = describe(OCI.manifest, manifest);
   const manifests = [
@@ -254,6 +264,12 @@ await t.test(
         /its SOCI index \S+ cannot be used: .* does not refer to sha256/,
       ],
       [2, { isMissing: true }, /its SOCI index sha256:\w{64} is not there/],
+      [
+        2,
+        { named: 'a manifest' },
+        /its SOCI index sha256:\w{64} cannot be used: .* not a SOCI index/,
+      ],
+      [2, { named: 'no digest' }, /its SOCI index cannot be used: .* is "sha256:0": "sha256:" and/],
     ];
     for (const [version, wrong, note] of cases) {
       const layout = new ImageLayout(join(shortFolder(test), 'layout'));
