@@ -69,6 +69,8 @@ export interface ContentRules {
   readonly tocSource: BlobSource | null;
   /** The path of the folder with the objects of a composefs image; null: nothing names it. */
   readonly objects: string | null;
+  /** The path of the folder with the data blobs of a Nydus image; null: nothing names it. */
+  readonly dataBlobs: string | null;
   /** What a SOCI index or the command line names as its ztoc; null: it has none. */
   readonly ztoc: ZtocSource | null;
   /** The plain bytes of the target of a turboOCI layer; null: it is another one. */

@@ -54,6 +54,7 @@ import { openGzipArchive, openZstdArchive } from './compressed-archives.js';
 import { rawDiskDoubts } from './raw-disk-checks.js';
 import { isOfPieces, sliceOf } from './spec.js';
 import { openTurboLayer } from './turbo-layer.js';
+import { refuseUnused } from './unused-options.js';
 
 /** What formats look at to recognize a blob: this many of its first bytes. */
 const PROBE_SIZE = Math.max(LSMT_HEADER_SIZE, TAR_HEAD_SIZE);
@@ -354,26 +355,8 @@ export async function openContent(
     throw new OverlaybdError('UNSUPPORTED', message);
   }
   const content = await format.open(inner, head, rules, tools);
-  checkBeside(format, rules, inner.source.name);
+  refuseUnused(format.name, rules, inner.source.name);
   return content;
-}
-
-/**
- * What would be served is not what was promised, and nothing would verify it.
- * @throws OverlaybdError BAD_FORMAT
- */
-function checkBeside(
-  format: Content,
-  { toc, tocSource, objects }: ContentRules,
-  blob: string,
-): void {
-  let text = '';
-  if ((toc || tocSource) && format !== estargz && format !== chunked) {
-    text = 'it is to have a table of contents, and is neither eStargz nor zstd:chunked';
-  }
-  if (objects !== null && format !== composefs)
-    text = '--objects is for composefs images, and it is none';
-  if (text !== '') throw new OverlaybdError('BAD_FORMAT', `${blob}: ${text}`);
 }
 
 /** Comes from memory, if the bytes are in the edges of the blob. */

@@ -108,6 +108,7 @@ export async function openLower(
     needsToc: tocs !== null && !insecureToc,
     tocSource: tocBlob && (await plainSource(tocBlob)),
     objects: objects ?? null,
+    dataBlobs: dataBlobs?.folder ?? null,
     target: target && target.source,
     ztoc: ztoc && { source: await plainSource(ztoc.ref), digest: ztoc.digest },
     bootstrapDigest: dataBlobs?.bootstrap ?? null,

@@ -197,3 +197,13 @@ await test('a Nydus image in a layout opens by its name', async (t) => {
     /1 data blob with its files cannot be found: .*: the manifest does not have/,
   );
 });
+
+await test('--blobs with a layer that is not of Nydus', async (t) => {
+  const folder = shortFolder(t);
+  const layer = join(folder, 'layer.tar');
+  writeFileSync(layer, writeUstar([{ name: 'file', bytes: Buffer.from('contents') }]));
+  t.equal((await runDaemon(['inspect', layer])).code, 0);
+  const got = await runDaemon(['inspect', layer, '--blobs', folder]);
+  t.equal(got.code, 1);
+  t.match(got.stderr, /layer\.tar: --blobs is for Nydus images, and this is not a Nydus image/);
+});

@@ -31,6 +31,7 @@ export async function layersOf(t: Test, ...archives: readonly TarFile[][]): Prom
       needsToc: false,
       tocSource: null,
       objects: null,
+      dataBlobs: null,
       target: null,
       ztoc: null,
       bootstrapDigest: null,

@@ -112,6 +112,7 @@ await test('in the archive of a turboOCI layer nothing is opened that is decoded
     needsToc: false,
     tocSource: null,
     objects: null,
+    dataBlobs: null,
     ztoc: null,
     target: null,
     bootstrapDigest: null,
