@@ -186,7 +186,8 @@ function checkFile(
   if (isDevice) throw notIt(path, 'a regular file', 'a block device');
   // The store may have symlinks that lead out of it. What was opened tells, whatever happens to the path meanwhile.
   const opened = readlinkSync(`/proc/self/fd/${fd}`);
-  if (opened !== path) throw notIt(path, 'a file of that name', `a way to ${opened}`);
+  if (opened !== path)
+    throw notIt(path, 'a file of that name', `a symlink that leads to ${opened}`);
   if (size !== expected) throw notIt(path, `${expected} bytes`, `${size} bytes`);
 }
 

@@ -123,7 +123,7 @@ export async function openLower(
   const content = contents.get(key) ?? (await openContent(inner, rules, options));
   contents.set(key, content);
   if (alone !== undefined && content.kind !== 'tree') {
-    const message = `${inner.source.name}: --layer is for layers of files, and this is none`;
+    const message = `${inner.source.name}: --layer is for layers of files, and this is not one`;
     throw new OverlaybdError('UNSUPPORTED', message);
   }
   const blobs = [blob, ...blobsOf(target)] as const;

@@ -66,9 +66,10 @@ export async function openRafsBlob(
   const parts = await readToc(source);
   const boot = parts.find((part) => part.name === 'image.boot');
   if (!boot) {
-    const what = 'a data blob of RAFS (Nydus), and its bootstrap is another file: name that one';
+    const what = 'a data blob of RAFS (Nydus), and its bootstrap is another file';
+    const advice = 'name the file of the bootstrap, and the folder of this blob with --blobs';
     const facts = { blob: name };
-    throw new OverlaybdError('UNSUPPORTED', `${name}: ${what}, with --blobs`, { facts });
+    throw new OverlaybdError('UNSUPPORTED', `${name}: ${what}: ${advice}`, { facts });
   }
   const decoders = { zstd: readers.zstdDecoders(), lz4: readers.decoder('lz4') };
   const bytes = await readPart(source, boot, decoders, effort);

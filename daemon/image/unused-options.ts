@@ -26,10 +26,10 @@ export function refuseUnused(
 ): void {
   let text = '';
   if ((toc || tocSource) && !WITH_TOC.includes(format)) {
-    text = 'it is to have a table of contents, and is neither eStargz nor zstd:chunked';
+    text = 'a table of contents is named for it, but it is not eStargz or zstd:chunked';
   }
   if (objects !== null && format !== WITH_OBJECTS) {
-    text = '--objects is for composefs images, and it is none';
+    text = '--objects is for composefs images, and this is not a composefs image';
   }
   if (dataBlobs !== null && !WITH_DATA_BLOBS.includes(format)) {
     text = '--blobs is for Nydus images, and this is not a Nydus image';

@@ -1,6 +1,7 @@
 // From the inodes of a bootstrap to the tree of a layer.
 
 import type { Effort } from '../lib/effort.js';
+import { quoted, shortened } from '../lib/printable.js';
 import { LayerTreeBuilder, type EntryDraft } from '../tree/builder.js';
 import type { DataRange, EntryType, LayerTree } from '../tree/layer-tree.js';
 import { MAX_TARGET_BYTES } from '../tree/limits.js';
@@ -21,6 +22,7 @@ const TYPES: ReadonlyMap<number, EntryType> = new Map([
 ] as const);
 /** Entries between two turns of other work. */
 const ENTRIES_A_TURN = 2000;
+const MAX_SHOWN_LENGTH = 160;
 
 export interface WalkedTree {
   readonly tree: LayerTree;
@@ -117,7 +119,8 @@ class Walker {
     }
     if (this.#seen.has(nid)) {
       const section = `inode ${nid}`;
-      throw this.#image.bad(section, inode.at, 'a directory in one place', 'in a second one, too');
+      const got = `a second place: ${quoted(shortened(path, MAX_SHOWN_LENGTH))}`;
+      throw this.#image.bad(section, inode.at, 'a directory in one place', got);
     }
     this.#seen.add(nid);
     this.#waiting.push({ inode, path });

@@ -72,7 +72,7 @@ const DAMAGES: [what: string, damage: (path: string, store: string) => void, mes
       renameSync(path, join(store, '../elsewhere'));
       symlinkSync(join(store, '../elsewhere'), path);
     },
-    /expected a file of that name, got a way to .*elsewhere/,
+    /expected a file of that name, got a symlink that leads to .*elsewhere/,
   ],
 ];
 
@@ -144,7 +144,11 @@ await test('an image without its store, and a store without an image of the kind
     [[image], 1, /the contents of 17 files in another place: name .* --objects$/m],
     [[image, '--objects', '/nonexistent'], 1, /\/nonexistent: there is no such folder of objects/],
     [[image, '--objects', ''], 2, /--objects: needs a value/],
-    [[join(root, 'f03-tar-pax/layer.tar'), ...objects], 1, /--objects is for composefs images/],
+    [
+      [join(root, 'f03-tar-pax/layer.tar'), ...objects],
+      1,
+      /--objects is for composefs images, and this is not a composefs image/,
+    ],
     [[image, image, ...objects], 2, /for one layer that is given as a file/],
     // Its magic is wrong: it is a plain EROFS image.
     [[join(root, 'neg-60-composefs-header/image.cfs')], 0, /content +raw disk image/],

@@ -175,7 +175,7 @@ await test('options about tables of contents that do not fit', async (t) => {
   const estargz = join(root, 'f11-estargz-prefetch-chunk64k/layer.tar.gz');
   const digest = ['--toc-digest', `sha256:${'0'.repeat(64)}`];
   const cases: [words: string[], code: number, message: RegExp][] = [
-    [[tar, ...digest], 1, /it is to have a table of contents, and is neither eStargz nor zstd/],
+    [[tar, ...digest], 1, /a table of contents is named for it, but it is not eStargz or zstd/],
     [[estargz, '--toc-blob', tar], 1, /its table of contents is in the layer/],
     [[estargz, ...digest], 1, /expected the digest sha256:0{64}/],
     [[estargz, '--toc-blob', '/nonexistent'], 1, /\/nonexistent/],

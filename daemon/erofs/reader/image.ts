@@ -4,6 +4,7 @@
 import { OverlaybdError, formatError } from '../../errors.js';
 import { readFully, type BlobSource } from '../../blob/source.js';
 import type { Effort } from '../../lib/effort.js';
+import { quoted, shortened } from '../../lib/printable.js';
 import { MAX_LAYER_ENTRIES, MAX_TARGET_BYTES } from '../../tree/limits.js';
 import { flatExtents } from './contents.js';
 import { readDirectory } from './directory.js';
@@ -19,6 +20,7 @@ const BYTES_A_UNIT = 8;
 const ENTRIES_A_TURN = 256;
 const TYPE = 0o170000;
 const DIRECTORY = 0o040000;
+const MAX_SHOWN_LENGTH = 160;
 
 /** A name in the tree. */
 export interface VisitedEntry {
@@ -112,7 +114,12 @@ export class ErofsImage {
         const here = path === '' ? name : `${path}/${name}`;
         visit({ path: here, inode, folder: number, nameAt, nameLength: name.length });
         if ((inode.mode & TYPE) !== DIRECTORY) continue;
-        if (seen.has(nid)) throw this.#badInode(inode, 'a directory with one name', 'two');
+        if (seen.has(nid))
+          throw this.#badInode(
+            inode,
+            'a directory with one name',
+            `two; the second is ${quoted(shortened(here, MAX_SHOWN_LENGTH))}`,
+          );
         waiting.push({ path: here, inode, number: seen.size });
         seen.add(nid);
       }

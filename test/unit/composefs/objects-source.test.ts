@@ -161,7 +161,7 @@ await test('what is not the object', async (t) => {
       'a symlink',
       (path) => (renameSync(path, `${path}.x`), symlinkSync(`${path}.x`, path)),
       'BAD_DATA',
-      /a way to .*\.x/,
+      /a symlink that leads to .*\.x/,
     ],
     [
       'a folder that is a symlink',
@@ -171,7 +171,7 @@ await test('what is not the object', async (t) => {
         symlinkSync(join(`${store}2`, dirname(path).slice(store.length)), dirname(path));
       },
       'BAD_DATA',
-      /a way to .*store2/,
+      /a symlink that leads to .*store2/,
     ],
   ];
   for (const [what, damage, code, message] of cases) {
