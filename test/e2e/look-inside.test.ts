@@ -26,6 +26,7 @@ import { ImageLayout } from '../support/registry/image-layout.js';
 import { pushFiles, type FilesLayer } from '../support/registry/push-image.js';
 import { remoteImage, remoteOptions, REPOSITORY } from '../support/registry/remote-image.js';
 import { requireTool, runTool } from '../support/tools.js';
+import { unmount } from '../support/unmount.js';
 import { writeUstar } from '../support/ustar.js';
 
 t.setTimeout(600_000);
@@ -333,6 +334,10 @@ await t.test(
     });
     const dir = dirname(paths.find((path) => path.includes('/overlaybd-nbd-look-')) ?? '');
     test.match(dir, /overlaybd-nbd-look-[^/]+$/, paths.join(' '));
+    const mounts = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
+    const mount = mounts.find((line) => line.split(' ')[4] === dir) ?? '';
+    const fuse = /\S*\/overlaybd-nbd-fuse-[^/]+(?=\/disk\/nbd )/.exec(mount)?.[0] ?? '';
+    test.not(fuse, '', mount);
     const unmounted = await runTool('fusermount3', ['-u', '-z', dir]);
     test.equal(unmounted.code, 0, unmounted.stderr);
     // The folder cannot be removed.
@@ -340,6 +345,9 @@ await t.test(
     child.stdout.resume();
     const [code] = (await closed) as [number | null];
     rmSync(dir, { recursive: true });
+    // The command cannot find its mount any more, so nbdfuse still runs.
+    await unmount(join(fuse, 'disk'), 'fuse');
+    rmSync(fuse, { recursive: true });
     test.equal(code, 1, stderr);
     test.match(stderr, /^overlaybd-nbd: /);
     test.notMatch(stderr, /\n +at |ENOTEMPTY/);
