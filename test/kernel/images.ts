@@ -107,7 +107,13 @@ export async function makeImages(folder: string): Promise<Images> {
     images.fio = 16 * MIB;
     const job = ['--name=fill', '--rw=write', '--bs=4k', `--size=${images.fio}`, '--randrepeat=1'];
     const file = `--filename=${join(folder, 'fio.img')}`;
-    await mustRun('fio', [...job, file, '--verify=crc32c', '--do_verify=0']);
+    await mustRun('fio', [
+      ...job,
+      file,
+      '--verify=crc32c',
+      '--do_verify=0',
+      '--verify_state_save=0', // which would be a file in this folder
+    ]);
     exports.push('fio');
   }
   for (const name of exports) packLayer(join(folder, `${name}.img`), join(folder, `${name}.obd`));
