@@ -192,7 +192,7 @@ await test('several layers, one of them without a ztoc; options that do not fit'
       1,
       /expected a ztoc of \S+layer\.tar, which has 839680 bytes, got 130372/,
     ],
-    [[gzip, '--ztoc', ztoc, '--toc-blob', ztoc], 1, /neither eStargz nor zstd:chunked/],
+    [[gzip, '--ztoc', ztoc, '--toc-blob', ztoc], 1, /not eStargz or zstd:chunked/],
   ];
   for (const [words, code, message] of cases) {
     const got = await runDaemon(['inspect', ...words]);
