@@ -70,8 +70,8 @@ export async function readFully(
 export async function readInto(source: BlobSource, offset: number, bytes: Buffer): Promise<void> {
   const { length } = bytes;
   checkRange(source, offset, length);
-  // All that is missing is fetched at once.
-  await source.ensure(offset, length);
+  // All that is missing is fetched at once. A range of one step is, anyway.
+  if (length > STEP_SIZE) await source.ensure(offset, length);
   for (let at = 0; at < length; at += STEP_SIZE) {
     const from = offset + at;
     const n = Math.min(STEP_SIZE, length - at);
