@@ -1,7 +1,6 @@
 // Opens and checks the objects of composefs images, and keeps the long ones open, a bounded number for a thread: one is closed
 // when others need its place, or when no read used it for a while.
 
-import { createHash } from 'node:crypto';
 import { readlinkSync } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { closeFile, openPath } from '../blob/file-jobs.js';
@@ -230,5 +229,6 @@ function checkMatch(got: Buffer, expected: Uint8Array, blob: string): void {
 
 /** 64 bits for the file as it is now; never 0. */
 function markOf(identity: string): bigint {
+  const { createHash } = process.getBuiltinModule('node:crypto');
   return createHash('sha256').update(identity).digest().readBigInt64LE() || 1n;
 }

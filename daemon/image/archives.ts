@@ -1,6 +1,5 @@
 // How the beginning of an archive of files looks. Pure.
 
-import { constants, gunzipSync } from 'node:zlib';
 import { TAR_BLOCK } from '../blob/tar.js';
 import { looksLikeTar } from '../tarball/header.js';
 
@@ -23,6 +22,7 @@ export function isArchiveBegin(head: Buffer): boolean {
 /** What the first bytes of a gzip blob are inflated to: two blocks at most; none if that is not possible. */
 export function inflatedHead(head: Buffer): Buffer {
   try {
+    const { constants, gunzipSync } = process.getBuiltinModule('node:zlib');
     return gunzipSync(head, { finishFlush: constants.Z_SYNC_FLUSH }).subarray(0, 2 * TAR_BLOCK);
   } catch {
     return Buffer.alloc(0);

@@ -1,12 +1,10 @@
 // Collects the spans of a gzip blob: parts of its plain bytes, each of which can be inflated by itself.
 
 import { createHash } from 'node:crypto';
-import { deflateRawSync } from 'node:zlib';
 import { CODECS, DIGEST_SIZE, type PieceTable } from '../pieces/piece-table.js';
+import { deflateWindow } from '../pieces/windows.js';
 
 const SECTOR = 512;
-/** Windows are kept deflated: fast, since they are inflated for each cold read. */
-const WINDOW_LEVEL = 1;
 
 export interface SpanStart {
   /** A span begins with a member, or with a block. */
@@ -66,7 +64,7 @@ export class SpanTable {
     const { window, ...start } = this.#start;
     this.#start = next;
     if (this.#length === 0) return 0;
-    const stored = deflateRawSync(window, { level: WINDOW_LEVEL });
+    const stored = deflateWindow(window);
     this.#starts.push(start);
     this.#windows.push(stored);
     this.#ends.push(end);

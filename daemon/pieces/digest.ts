@@ -1,6 +1,5 @@
 // Digests of pieces, made without holding the thread for long.
 
-import { createHash, webcrypto } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { blake3 } from '@noble/hashes/blake3.js';
 import type { PieceHash } from './piece-table.js';
@@ -12,6 +11,8 @@ const BLAKE3_HERE = 32 * 1024;
 
 export async function digestOf(hash: PieceHash, bytes: Uint8Array): Promise<Uint8Array> {
   if (hash === 'blake3') return blake3Of(bytes);
+  // Reactors load this file at every start: node:crypto takes 2 ms to load.
+  const { createHash, webcrypto } = process.getBuiltinModule('node:crypto');
   if (bytes.length <= SHA256_HERE) return createHash('sha256').update(bytes).digest();
   return new Uint8Array(await webcrypto.subtle.digest('SHA-256', bytes));
 }

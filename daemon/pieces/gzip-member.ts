@@ -1,13 +1,6 @@
 // Inflates the beginning of a gzip member; a long one on a thread of Node's pool.
 
-import {
-  constants,
-  createGunzip,
-  createInflateRaw,
-  gunzipSync,
-  type Gunzip,
-  type InflateRaw,
-} from 'node:zlib';
+import type { Gunzip, InflateRaw } from 'node:zlib';
 
 /** Bytes that are inflated at once: that takes 0.1 ms, and a job of the pool does not pay. */
 const MAX_AT_ONCE = 64 * 1024;
@@ -44,6 +37,8 @@ export async function inflateBegin(
 /** @returns null if it is too much, or the error may be after the bytes that are wanted */
 function inflatedAtOnce(stored: Uint8Array, wanted: number, hasDigest: boolean): Uint8Array | null {
   if (wanted > MAX_AT_ONCE || stored.length > 2 * MAX_AT_ONCE) return null;
+  // Reactors load this file at every start: zlib is loaded when it is needed.
+  const { constants, gunzipSync } = process.getBuiltinModule('node:zlib');
   try {
     const bytes = gunzipSync(stored, {
       // It may end in the member.
@@ -65,6 +60,7 @@ function inflateElsewhere(
   hasDigest: boolean,
 ): Promise<Uint8Array> {
   // One job of the pool inflates a whole chunk.
+  const { createGunzip, createInflateRaw } = process.getBuiltinModule('node:zlib');
   const chunkSize = Math.max(wanted, MIN_CHUNK);
   const begin = hasDigest ? deflateAt(stored) : null;
   if (begin === null) return collect(createGunzip({ chunkSize }), stored, wanted);
@@ -87,6 +83,7 @@ export async function inflateMembers(
   const rest = stored.subarray(raw.bytesWritten + TRAILER_SIZE);
   const missing = wanted - first.length;
   if (missing === 0 || rest.length === 0) return first;
+  const { constants, createGunzip } = process.getBuiltinModule('node:zlib');
   const gunzip = createGunzip({
     chunkSize: Math.max(missing, MIN_CHUNK),
     // It may end in a member.

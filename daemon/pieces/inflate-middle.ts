@@ -2,7 +2,6 @@
 // refers back to, but it begins at a whole byte, and a block may begin at any bit. So empty blocks are put in front of
 // it: as many bits of them that the last one ends within a byte where the block begins.
 
-import { constants, createInflateRaw } from 'node:zlib';
 import { inflateMembers, MIN_CHUNK } from './gzip-member.js';
 
 /** Where a block begins in its stream. */
@@ -45,6 +44,7 @@ export function inflateMiddle(
   { bits, window }: BlockStart,
   wanted: number,
 ): Promise<Uint8Array> {
+  const { constants, createInflateRaw } = process.getBuiltinModule('node:zlib');
   const inflate = createInflateRaw({
     chunkSize: Math.max(wanted, MIN_CHUNK),
     // What follows the wanted bytes is not here.

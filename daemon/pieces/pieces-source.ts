@@ -3,7 +3,6 @@
 // next reads.
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { inflateRawSync } from 'node:zlib';
 import { shortRead } from '../blob/file-jobs.js';
 import { readFully, type BlobSource } from '../blob/source.js';
 import type { BatchDecoder } from '../codec/batch.js';
@@ -17,6 +16,7 @@ import { decodeLz4 } from './lz4-block.js';
 import { digestOf } from './digest.js';
 import { inflateMiddle, type BlockStart } from './inflate-middle.js';
 import { MemberStore, type Decoded } from './member-store.js';
+import { inflateWindow } from './windows.js';
 import type { SharedPlaces } from './shared-members.js';
 import { lookupOf, type PieceLookup } from './piece-lookup.js';
 import type { PackedTable } from './packed-table.js';
@@ -340,7 +340,7 @@ export class PiecesSource implements BlobSource {
     if (!blocks || this.#pieces.codec(member) !== 'deflate') return null;
     const { bits, windowBegins, windows } = blocks;
     const begin = windowBegins[member] as number;
-    const window = inflateRawSync(windows.subarray(begin, windowBegins[member + 1]));
+    const window = inflateWindow(windows.subarray(begin, windowBegins[member + 1]));
     return { bits: bits[member] as number, window };
   }
 

@@ -1,7 +1,6 @@
 // The layer of an image that has the bootstrap in it: an archive, plain or in gzip, with the one file image/image.boot.
 
 import { createHash } from 'node:crypto';
-import { createGunzip } from 'node:zlib';
 import { readFully, type BlobSource } from '../blob/source.js';
 import { formatError, messageOf } from '../errors.js';
 import { DECODED_BYTES_A_UNIT, type Effort } from '../lib/effort.js';
@@ -77,6 +76,7 @@ async function inflated(stored: Buffer, blob: string, effort: Effort): Promise<B
   };
   const pieces: Buffer[] = [];
   let length = 0;
+  const { createGunzip } = process.getBuiltinModule('node:zlib');
   const gunzip = createGunzip({ chunkSize: INFLATE_STEP });
   gunzip.end(stored);
   try {

@@ -1,7 +1,6 @@
 // The spans of a layer by its ztoc, as a table of pieces: what must be read, checked and inflated for which bytes of the
 // archive.
 
-import { deflateRawSync } from 'node:zlib';
 import { formatError, type OverlaybdError } from '../errors.js';
 import type { Effort } from '../lib/effort.js';
 import { CODECS, DIGEST_SIZE, type PieceTable } from '../pieces/piece-table.js';
@@ -9,13 +8,12 @@ import { rootTable } from './flatbuffer.js';
 import { MAX_SPAN_BYTES, MAX_STORED_SPAN } from './limits.js';
 import { parseZinfo, type Checkpoint } from './zinfo.js';
 import type { Ztoc } from './ztoc.js';
+import { deflateWindow } from '../pieces/windows.js';
 
 /** Fields of the checkpoints of a layer that is not compressed. */
 const TAR_ZINFO = { version: 0, spanSize: 1, size: 2 } as const;
 const TAR_ZINFO_VERSION = 2;
 const SECTOR = 512;
-/** Windows are kept deflated, in a fast way: they are inflated for each cold read. */
-const WINDOW_LEVEL = 1;
 /** Deflating a window is as much work as reading this many entries of an index. */
 const UNITS_A_WINDOW = 4096;
 
@@ -67,7 +65,7 @@ async function gzipSpans(ztoc: Ztoc, options: SpanOptions): Promise<PieceTable> 
       effort.spend(UNITS_A_WINDOW);
       await effort.turn();
       spans.push({ position: at.plain, length, begin, stored: end - begin });
-      windows.push(deflateRawSync(at.window, { level: WINDOW_LEVEL }));
+      windows.push(deflateWindow(at.window));
       bits.push(at.bits);
     }
     if (next) at = next;

@@ -2,11 +2,8 @@
 // must end with, the window of the next checkpoint says: that part of it is a piece of its own, with a digest.
 
 import { createHash } from 'node:crypto';
-import { deflateRawSync } from 'node:zlib';
 import { PieceTableBuilder, tableBytes, type PieceTable } from '../pieces/piece-table.js';
-
-/** Windows are kept deflated: fast, since they are inflated for each cold read. */
-const WINDOW_LEVEL = 1;
+import { deflateWindow } from '../pieces/windows.js';
 
 export interface Span {
   /** Byte offset in the blob: of the byte that has its first bit. */
@@ -45,7 +42,7 @@ export class CheckpointTable {
       const digest = createHash('sha256').update(next.subarray(-tail)).digest();
       this.#pieces.addStored({ ...piece, inner: plain - tail, length: tail, digest });
     }
-    const deflated = deflateRawSync(window, { level: WINDOW_LEVEL });
+    const deflated = deflateWindow(window);
     this.#spans.push(span);
     this.#windows.push(deflated);
     this.#windowBytes += deflated.length;

@@ -1,7 +1,6 @@
 // Reads turboOCI's index of a gzip blob: the places from which the blob can be inflated, as the table of a source of
 // its plain bytes.
 
-import { inflateSync } from 'node:zlib';
 import { readFully, type BlobSource } from '../blob/source.js';
 import { formatError, messageOf } from '../errors.js';
 import { u64le, viewOf } from '../lib/bytes.js';
@@ -178,6 +177,7 @@ class IndexReader {
 
   #inflated(stored: Buffer, most: number, what: string, offset: number): Buffer {
     try {
+      const { inflateSync } = process.getBuiltinModule('node:zlib');
       return inflateSync(stored, { maxOutputLength: most });
     } catch (error) {
       return this.#bad(what, offset, `zlib of at most ${most} bytes`, messageOf(error), 'BAD_DATA');
