@@ -6,6 +6,7 @@ import { gzipSync } from 'node:zlib';
 import { compress } from 'zstd-napi';
 import tap, { test, type Test } from 'tap';
 import { writeArchive } from '../support/archive-writer.js';
+import { compareTrees } from '../support/compare-trees.js';
 import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
 import type { ReadDevice } from '../support/erofs/demand.js';
 import { readErofs } from '../support/erofs/reader.js';
@@ -15,8 +16,8 @@ import { readRange, withDevice } from '../support/in-process.js';
 import { LayoutWriter } from '../support/layout-writer.js';
 import { imageManifest } from '../support/memory-registry.js';
 import { expectedTree, requireLazyFixtures } from '../support/lazy-fixtures.js';
+import { withMountedImage } from '../support/loop-mount.js';
 import { requireTool, runTool } from '../support/tools.js';
-import { unmount } from '../support/unmount.js';
 
 tap.setTimeout(300_000);
 
@@ -57,7 +58,11 @@ for (const [fixture, archive, tree] of TREES) {
   await test(`${fixture}: ${archive}`, async (t) => {
     const root = requireLazyFixtures(t);
     if (root === null) return;
-    compare(t, await linesOf([join(root, fixture, archive)]), expectedTree(root, fixture, tree));
+    compareTrees(
+      t,
+      await linesOf([join(root, fixture, archive)]),
+      expectedTree(root, fixture, tree),
+    );
   });
 }
 
@@ -66,7 +71,7 @@ await test('f01-oci-targz-umoci: an ordinary image of four layers in a layout', 
   if (root === null || !requireTool(t, 'nbdcopy')) return;
   const fixture = join(root, 'f01-oci-targz-umoci');
   const lines = await servedLines(t, `oci:${join(fixture, 'image')}`);
-  compare(t, lines, expectedTree(fixture, 'expected.tree.jsonl'));
+  compareTrees(t, lines, expectedTree(fixture, 'expected.tree.jsonl'));
 });
 
 await test('docker-archive: an ordinary image', async (t) => {
@@ -84,7 +89,7 @@ await test('docker-archive: an ordinary image', async (t) => {
   ];
   writeFileSync(path, writeArchive(members));
   const lines = await servedLines(t, `docker-archive:${path}`);
-  compare(t, lines, expectedTree(root, 'f03-tar-pax', 'expected.tree.jsonl'));
+  compareTrees(t, lines, expectedTree(root, 'f03-tar-pax', 'expected.tree.jsonl'));
 });
 
 const DAMAGED: [fixture: string, code: string, message: RegExp][] = [
@@ -139,19 +144,10 @@ await test('a daemon serves layers: clients copy them, and the kernel mounts the
   t.equal(readFileSync(copy).length, Number(info.stdout));
   await daemon.stop(t);
   mkdirSync(dir);
-  const mounted = await runTool('mount', ['-t', 'erofs', '-o', 'loop,ro', copy, dir]);
-  if (mounted.code !== 0) {
-    const message = `NOT TESTED, mount: ${mounted.stderr.trim()}`;
-    console.error(`${t.fullname}: ${message}`);
-    t.pass('a loop mount', { skip: message });
-    return;
-  }
-  try {
+  await withMountedImage(t, copy, dir, async () => {
     const expected = expectedTree(root, 'f03-tar-pax', 'expected.tree.jsonl');
-    compare(t, await folderTree(dir), asMounted(expected));
-  } finally {
-    await unmount(dir);
-  }
+    compareTrees(t, await folderTree(dir), asMounted(expected));
+  });
 });
 
 await test('layers in zstd: of one frame and of several, as files and in a layout', async (t) => {
@@ -169,7 +165,7 @@ await test('layers in zstd: of one frame and of several, as files and in a layou
   const one = join(folder, 'layer.tar.zst');
   writeFileSync(one, compress(bytes));
   for (const image of [one, layout.pathOf(String(layer['digest'])), `oci:${layout.folder}:v1`]) {
-    compare(t, await servedLines(t, image), expected);
+    compareTrees(t, await servedLines(t, image), expected);
   }
   const verified = await runDaemon(['verify', one]);
   t.equal(verified.code, 0, verified.stdout + verified.stderr);
@@ -219,29 +215,3 @@ await test('verify and inspect', async (t) => {
   t.equal(cut.code, 1);
   t.match(cut.stdout + cut.stderr, /got the end at byte 88676/);
 });
-
-/** One assertion for each line that differs: a tree has thousands of them. */
-function compare(t: Test, got: readonly TreeLine[], expected: readonly TreeLine[]): void {
-  t.same(
-    got.map(({ path, path_b64 }) => path ?? path_b64),
-    expected.map(({ path, path_b64 }) => path ?? path_b64),
-    'paths',
-  );
-  const others = expected.filter((line, i) => !isSame(t, line, got[i]));
-  t.equal(others.length, 0, `${expected.length} entries`);
-}
-
-function isSame(t: Test, line: TreeLine, got: TreeLine | undefined): boolean {
-  if (textOf(line) === textOf(got)) return true;
-  t.same(got, line);
-  return false;
-}
-
-/** The order of keys does not matter. */
-function textOf(value: unknown): string {
-  return JSON.stringify(value, (_, each: unknown) =>
-    each !== null && typeof each === 'object' && !Array.isArray(each)
-      ? Object.fromEntries(Object.entries(each).toSorted(([a], [b]) => (a < b ? -1 : 1)))
-      : each,
-  );
-}

@@ -15,8 +15,8 @@ import { treeLines, type TreeLine } from '../support/erofs/tree-lines.js';
 import { asMounted, folderTree } from '../support/folder-tree.js';
 import { randomBytes } from '../support/pattern.js';
 import { SEED } from '../support/seed.js';
+import { withMountedImage } from '../support/loop-mount.js';
 import { requireTool, runTool } from '../support/tools.js';
-import { unmount } from '../support/unmount.js';
 import { withoutRefused } from '../support/tree-model.js';
 import { treeOf } from '../support/trees.js';
 
@@ -66,17 +66,9 @@ await test('the kernel shows the tree', async (t) => {
     const { path, lines } = toFile(t, layers, source);
     const folder = `${path}-mounted`;
     mkdirSync(folder);
-    const mounted = await runTool('mount', ['-t', 'erofs', '-o', 'loop,ro', path, folder]);
-    if (mounted.code !== 0) {
-      const message = `NOT TESTED, mount: ${mounted.stderr.trim()}`;
-      console.error(`${t.fullname}: ${message}`);
-      t.pass('a loop mount', { skip: message });
-      return;
-    }
-    try {
+    const isMounted = await withMountedImage(t, path, folder, async () => {
       t.same(await folderTree(folder), asMounted(lines));
-    } finally {
-      await unmount(folder);
-    }
+    });
+    if (!isMounted) return;
   }
 });

@@ -5,7 +5,7 @@ import { mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Test } from 'tap';
-import { runTool } from './tools.js';
+import { withMountedImage } from './loop-mount.js';
 import { unmount } from './unmount.js';
 
 /**
@@ -27,19 +27,7 @@ export async function withLoopMount(
   try {
     const hasEnded = (): boolean => nbdfuse.exitCode !== null || nbdfuse.signalCode !== null;
     while (!hasEnded() && !isThere(file)) await pause(20);
-    const mounted = await runTool('mount', ['-t', 'erofs', '-o', 'loop,ro', file, dir]);
-    if (mounted.code !== 0) {
-      const message = `NOT TESTED, mount: ${mounted.stderr.trim()}`;
-      console.error(`${t.fullname}: ${message}`);
-      t.pass('a loop mount', { skip: message });
-      return false;
-    }
-    try {
-      await use(dir);
-    } finally {
-      await unmount(dir);
-    }
-    return true;
+    return await withMountedImage(t, file, dir, () => use(dir));
   } finally {
     await unmount(fuse, 'fuse');
     nbdfuse.kill();

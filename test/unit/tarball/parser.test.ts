@@ -1,34 +1,13 @@
 // Archives as trees: extensions, ends, types, and what is refused.
-import { test, type Test } from 'tap';
+import { test } from 'tap';
 import { MAX_EXTENSION_BYTES } from '../../../daemon/tarball/limits.js';
-import { readArchive } from '../../../daemon/tarball/read-archive.js';
-import type { LayerTree, TreeEntry } from '../../../daemon/tree/layer-tree.js';
-import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import {
   archiveMember,
   paxRecord,
   writeArchive,
   type ArchiveMember,
 } from '../../support/archive-writer.js';
-import { MemorySource } from '../../support/memory-source.js';
-
-const read = (bytes: Buffer): Promise<LayerTree> =>
-  readArchive(new MemorySource(bytes, 'layer'), UNBOUNDED);
-
-async function entriesOf(...members: ArchiveMember[]): Promise<TreeEntry[]> {
-  const tree = await read(writeArchive(members));
-  return Array.from({ length: tree.count }, (_, i) => tree.entry(i));
-}
-
-const pax = (...records: [string, string][]): ArchiveMember => ({
-  name: 'pax',
-  type: 'x',
-  content: records.map(([key, value]) => paxRecord(key, value)).join(''),
-});
-
-async function refused(t: Test, bytes: Buffer, code: string, message: RegExp): Promise<void> {
-  await t.rejects(read(bytes), { code, message });
-}
+import { entriesOf, pax, read, refused } from './archives.js';
 
 await test('files, and where their bytes are', async (t) => {
   const [a, b] = await entriesOf({ name: './a', content: 'x'.repeat(513) }, { name: '/b' });

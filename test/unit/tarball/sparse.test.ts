@@ -1,34 +1,8 @@
 // Sparse files in the forms of GNU tar: where their ranges are, and maps that are wrong.
-import { test, type Test } from 'tap';
-import { readArchive } from '../../../daemon/tarball/read-archive.js';
-import type { LayerTree, TreeEntry } from '../../../daemon/tree/layer-tree.js';
-import { UNBOUNDED } from '../../../daemon/lib/effort.js';
-import {
-  archiveMember,
-  paxRecord,
-  sealArchiveHeader,
-  writeArchive,
-  type ArchiveMember,
-} from '../../support/archive-writer.js';
-import { MemorySource } from '../../support/memory-source.js';
-
-const read = (bytes: Buffer): Promise<LayerTree> =>
-  readArchive(new MemorySource(bytes, 'layer'), UNBOUNDED);
-
-async function entriesOf(...members: ArchiveMember[]): Promise<TreeEntry[]> {
-  const tree = await read(writeArchive(members));
-  return Array.from({ length: tree.count }, (_, i) => tree.entry(i));
-}
-
-const pax = (...records: [string, string][]): ArchiveMember => ({
-  name: 'pax',
-  type: 'x',
-  content: records.map(([key, value]) => paxRecord(key, value)).join(''),
-});
-
-async function refused(t: Test, bytes: Buffer, code: string, message: RegExp): Promise<void> {
-  await t.rejects(read(bytes), { code, message });
-}
+import { test } from 'tap';
+import type { TreeEntry } from '../../../daemon/tree/layer-tree.js';
+import { archiveMember, sealArchiveHeader, writeArchive } from '../../support/archive-writer.js';
+import { entriesOf, pax, read, refused } from './archives.js';
 
 const octal = (value: number): string => `${value.toString(8).padStart(11, '0')}\0`;
 
