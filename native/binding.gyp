@@ -21,6 +21,7 @@
       'src/crc32c-table.cc',
       'src/crc32c-x86.cc',
       'src/decode-crew.cc',
+      'src/decode-job-binding.cc',
       'src/descriptors.cc',
       'src/descriptors-binding.cc',
       'src/file.cc',

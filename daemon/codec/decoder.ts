@@ -1,6 +1,7 @@
 // Picks the implementation of a batch decoder: the library of the system, or else a package. Decoders
 // know blocks and their CRCs, not files.
 
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { CODEC_LZ4, CODEC_ZSTD, codecs } from '../native/block-decoder.js';
 import type { Algorithm } from './algorithm.js';
 import type { BatchDecoder } from './batch.js';
@@ -49,6 +50,38 @@ export function createZstdBeginDecoder(): BeginDecoder {
 export function createPortableZstdBeginDecoder(): BeginDecoder {
   return new ZstdBegin();
 }
+
+/** Decodes long pieces while the thread does other work. */
+export interface ElsewhereDecoder {
+  /**
+   * Decodes all of `src`. Both arrays must stay as they are meanwhile.
+   * @returns the bytes written to `dst`; -1 if `src` is not valid
+   */
+  whole(algorithm: Algorithm, src: Uint8Array, dst: Uint8Array): Promise<number>;
+  /** Decodes zstd frames as a {@link BeginDecoder} does. */
+  begin(src: Uint8Array, dst: Uint8Array): Promise<number>;
+}
+
+/** On a thread of Node's pool; without the library of the system on this thread, in steps between which it does other work. */
+export const decodeElsewhere: ElsewhereDecoder = {
+  whole: (algorithm, src, dst) =>
+    libraryVersion(algorithm) === ''
+      ? portableElsewhere.whole(algorithm, src, dst)
+      : codecs.decodeElsewhere(NATIVE[algorithm].number, src, dst, 0),
+  begin: (src, dst) =>
+    libraryVersion('zstd') === ''
+      ? portableElsewhere.begin(src, dst)
+      : codecs.decodeElsewhere(CODEC_ZSTD, src, dst, 1),
+};
+
+/** @internal tests compare the two decoders */
+export const portableElsewhere: ElsewhereDecoder = {
+  whole: async (algorithm, src, dst) =>
+    algorithm === 'zstd'
+      ? portableElsewhere.begin(src, dst)
+      : new Lz4Codec().decodeInPool(src, dst),
+  begin: (src, dst) => new ZstdBegin().decodeInSteps(src, dst, nextTurn),
+};
 
 /**
  * The decoder that needs no library of the system; tests compare the other one with it.

@@ -32,4 +32,15 @@ export class Lz4Codec implements PortableCodec {
     dst.set(plain, at);
     return true;
   }
+
+  /** Decodes a block on a thread of Node's pool. @returns the bytes written to `dst`; -1 if it is not valid */
+  async decodeInPool(src: Uint8Array, dst: Uint8Array): Promise<number> {
+    const prefixed = Buffer.allocUnsafe(SIZE_PREFIX + src.length);
+    prefixed.writeUInt32LE(dst.length, 0);
+    prefixed.set(src, SIZE_PREFIX);
+    const plain = await this.#lz4.uncompress(prefixed).catch(() => null);
+    if (!plain || plain.length > dst.length) return -1;
+    dst.set(plain);
+    return plain.length;
+  }
 }

@@ -48,6 +48,13 @@ interface Codecs {
    * @returns the bytes written to `dst`; -1 if `src` is not valid, or the system has no library or no memory
    */
   decodeZstdBegin(src: Uint8Array, dst: Uint8Array): number;
+
+  /**
+   * Decodes all of `src` on a thread of Node's pool. Both arrays must stay as they are until the promise settles.
+   * @param hasMore 1 if `src` may have more than `dst` has room for, or end in a frame: as decodeZstdBegin; zstd only
+   * @returns the bytes written to `dst`; -1 if `src` is not valid, or the system has no library or no memory
+   */
+  decodeElsewhere(codec: number, src: Uint8Array, dst: Uint8Array, hasMore: 0 | 1): Promise<number>;
 }
 
 export const codecs = addon['codecs'] as Codecs;

@@ -4,6 +4,8 @@
 export const MAX_PIECES = 4_000_000;
 /** Plain bytes that a member or frame is decoded to in order to have a piece. The usual tools make pieces of 4 MiB. */
 export const MAX_DECODED_BYTES = 64 << 20;
+/** Plain bytes of zstd frames and LZ4 blocks that a thread decodes itself: up to a millisecond. A job of the pool is for longer ones. */
+export const MAX_DECODED_HERE = 256 * 1024;
 /**
  * Bytes of the pieces of one member, which are hashed when it is decoded; each piece counts 512 more. Pieces of the
  * usual tools do not overlap, so that they have at most twice MAX_DECODED_BYTES.

@@ -1,6 +1,7 @@
 // Decodes one LZ4 block, without a frame around it, to a known number of bytes.
 
 import { DECODE_HEADROOM, type BatchDecoder } from '../codec/batch.js';
+import { decodeElsewhere } from '../codec/decoder.js';
 
 /** @returns null if it does not decode to exactly `wanted` bytes */
 export function decodeLz4(
@@ -21,4 +22,13 @@ export function decodeLz4(
     crcSeed: 0,
   };
   return decoder.decode(batch, 0, 1, dst, 0, wanted) < 0 ? dst : null;
+}
+
+/** The same while the thread does other work. `stored` must stay as it is meanwhile. */
+export async function decodeLz4Elsewhere(
+  stored: Uint8Array,
+  wanted: number,
+): Promise<Uint8Array | null> {
+  const dst = Buffer.allocUnsafeSlow(wanted);
+  return (await decodeElsewhere.whole('lz4', stored, dst)) === wanted ? dst : null;
 }

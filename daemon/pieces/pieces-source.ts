@@ -1,4 +1,4 @@
-// A blob whose pieces are compressed one by one, as a source of their plain bytes. A piece is decoded (gzip on a thread of
+// A blob whose pieces are compressed one by one, as a source of their plain bytes. A piece is decoded (on a thread of
 // Node's pool, if it is long) and checked against its digest before a byte of it is read; what was decoded stays for the
 // next reads.
 
@@ -11,8 +11,8 @@ import { hexOf } from '../lib/bytes.js';
 import { monotonicMs } from '../lib/clock.js';
 import type { DecodedCache, DecodedMember } from './decoded-cache.js';
 import { inflateBegin } from './gzip-member.js';
-import { MAX_BAD_PIECES, MAX_KEPT_BYTES, MAX_MEMBERS_A_CALL } from './limits.js';
-import { decodeLz4 } from './lz4-block.js';
+import { MAX_BAD_PIECES, MAX_DECODED_HERE, MAX_KEPT_BYTES, MAX_MEMBERS_A_CALL } from './limits.js';
+import { decodeLz4, decodeLz4Elsewhere } from './lz4-block.js';
 import { digestOf } from './digest.js';
 import { inflateMiddle, type BlockStart } from './inflate-middle.js';
 import { MemberStore, type Decoded } from './member-store.js';
@@ -21,7 +21,7 @@ import type { SharedPlaces } from './shared-members.js';
 import { lookupOf, type PieceLookup } from './piece-lookup.js';
 import type { PackedTable } from './packed-table.js';
 import { DIGEST_SIZE, NO_MEMBER, type PieceHash, type PieceTable } from './piece-table.js';
-import { decodeFrames, type ZstdDecoders } from './zstd-frames.js';
+import { decodeFrames, decodeFramesElsewhere, type ZstdDecoders } from './zstd-frames.js';
 
 /** Pieces whose digests are checked before the thread does something else. */
 const PIECES_A_TURN = 64;
@@ -244,13 +244,23 @@ export class PiecesSource implements BlobSource {
       case 'stored':
         return decoded(stored.length < wanted ? null : stored.subarray(0, wanted), 'plain bytes');
       case 'lz4':
-        return decoded(decodeLz4(stored, wanted, this.#tools.lz4()), 'an LZ4 block');
+        return decoded(await this.#lz4Of(stored, wanted), 'an LZ4 block');
       case 'zstd':
-        return decoded(decodeFrames(stored, wanted, this.#tools.zstd()), 'zstd frames');
+        return decoded(await this.#zstdOf(stored, wanted), 'zstd frames');
       case 'gzip':
       case 'deflate':
         return this.#inflated(member, stored, wanted);
     }
+  }
+
+  #lz4Of(stored: Buffer, wanted: number): Uint8Array | null | Promise<Uint8Array | null> {
+    if (wanted > MAX_DECODED_HERE) return decodeLz4Elsewhere(stored, wanted);
+    return decodeLz4(stored, wanted, this.#tools.lz4());
+  }
+
+  #zstdOf(stored: Buffer, wanted: number): Uint8Array | null | Promise<Uint8Array | null> {
+    if (wanted > MAX_DECODED_HERE) return decodeFramesElsewhere(stored, wanted);
+    return decodeFrames(stored, wanted, this.#tools.zstd());
   }
 
   /** @throws OverlaybdError BAD_DATA */

@@ -3,7 +3,7 @@
 
 import { DECODE_HEADROOM } from '../codec/batch.js';
 import type { BatchDecoder } from '../codec/batch.js';
-import type { BeginDecoder } from '../codec/decoder.js';
+import { decodeElsewhere, type BeginDecoder } from '../codec/decoder.js';
 
 const MAGIC = 0xfd2f_b528;
 const SKIPPABLE_MAGIC = 0x184d_2a50;
@@ -52,6 +52,24 @@ export function decodeFrames(
     crcSeed: 0,
   };
   return exact.decode(batch, 0, 1, dst, 0, wanted) < 0 ? dst : null;
+}
+
+/**
+ * The same while the thread does other work. `stored` must stay as it is meanwhile.
+ * @param decoder other than that of this machine, for tests
+ */
+export async function decodeFramesElsewhere(
+  stored: Uint8Array,
+  wanted: number,
+  decoder = decodeElsewhere,
+): Promise<Uint8Array | null> {
+  const bytes = Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength);
+  const dst = Buffer.allocUnsafeSlow(wanted);
+  const end = endOfFrames(bytes, wanted);
+  const written = await (end === null
+    ? decoder.begin(bytes, dst)
+    : decoder.whole('zstd', bytes.subarray(0, end), dst));
+  return written === wanted ? dst : null;
 }
 
 /** Where the frames end that say that they have `wanted` bytes together; null if they do not say it. */

@@ -32,7 +32,9 @@ NAPI_MODULE_INIT() {
     ExportCacheFiles(AddPart(env, exports, "cacheFiles"), port);
     ExportFilePipes(AddPart(env, exports, "filePipes"));
     ExportCrc32c(AddPart(env, exports, "crc32c"));
-    ExportCodecs(AddPart(env, exports, "codecs"));
+    const Napi::Object codecs = AddPart(env, exports, "codecs");
+    ExportCodecs(codecs);
+    ExportDecodeJobs(codecs);
     ExportPoll(AddPart(env, exports, "poll"));
     ExportNetlink(AddPart(env, exports, "netlink"));
     ExportIoctl(AddPart(env, exports, "ioctl"));

@@ -16,6 +16,7 @@ void ExportCacheFiles(Napi::Object cache_files, void* port);
 void ExportFilePipes(Napi::Object file_pipes);
 void ExportCrc32c(Napi::Object crc32c);
 void ExportCodecs(Napi::Object codecs);
+void ExportDecodeJobs(Napi::Object codecs);
 void ExportPoll(Napi::Object poll);
 void ExportNetlink(Napi::Object netlink);
 void ExportIoctl(Napi::Object ioctl);

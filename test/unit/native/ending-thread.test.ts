@@ -91,3 +91,16 @@ await t.test('a thread that ends when a file is opened: it is closed once', asyn
     for (const each of ours) closeSync(each);
   }
 });
+
+/** The pool decodes for a thread that ends meanwhile: it has the memory until it is done. */
+const DECODING = `
+const native = require(require('node:worker_threads').workerData);
+const CODEC_ZSTD = 1;
+const stored = Buffer.alloc(1 << 20);
+const decode = () => native.codecs.decodeElsewhere(CODEC_ZSTD, stored, Buffer.alloc(4 << 20), 1).then(decode);
+for (let i = 0; i < 8; i++) decode();
+`;
+
+await t.test('threads that end while the pool decodes for them', async (test) => {
+  test.equal(await endAtManyMoments(DECODING, 40), 40);
+});

@@ -4,7 +4,11 @@ import type { BlobSource } from '../../../daemon/blob/source.js';
 import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
 import { MAX_WAITS, readLoaded } from '../../../daemon/lib/loaded.js';
 import { DecodedCache } from '../../../daemon/pieces/decoded-cache.js';
-import { MAX_MEMBERS_A_CALL, PARALLEL_MEMBERS } from '../../../daemon/pieces/limits.js';
+import {
+  MAX_DECODED_HERE,
+  MAX_MEMBERS_A_CALL,
+  PARALLEL_MEMBERS,
+} from '../../../daemon/pieces/limits.js';
 import { PieceTableBuilder } from '../../../daemon/pieces/piece-table.js';
 import { PiecesSource, type PieceTools } from '../../../daemon/pieces/pieces-source.js';
 import {
@@ -29,6 +33,10 @@ function newTools(): PieceTools {
     zstd: () => readers.zstdDecoders(),
     lz4: () => readers.decoder('lz4'),
   };
+}
+
+function refuse(): never {
+  throw new Error('decoded by the thread');
 }
 
 function sourceOf(stored: BlobSource, tools = newTools()): PiecesSource {
@@ -135,6 +143,20 @@ function sharingSource(
     cache,
   });
 }
+
+await test('long frames and blocks are not decoded by the thread itself', async (t) => {
+  const long = textBytes(8, MAX_DECODED_HERE + 1);
+  for (const codec of ['zstd', 'lz4'] as const) {
+    const written = writePieces(long, { codec, pieceSize: long.length });
+    const tools = { ...newTools(), zstd: refuse, lz4: refuse };
+    const stored = new MemorySource(written.blob);
+    const bytes = await read(new PiecesSource(written.around, stored, tools), 0, long.length);
+    t.ok(bytes.equals(long), codec);
+    const short = writePieces(long, { codec, pieceSize: MAX_DECODED_HERE });
+    const source = new PiecesSource(short.around, new MemorySource(short.blob), tools);
+    await t.rejects(read(source, 0, 1), { message: 'decoded by the thread' });
+  }
+});
 
 await test('what one thread has decoded, others read; two that need it decode it once', async (t) => {
   const data = newSharedMembers();

@@ -5,8 +5,10 @@ import {
   createDecoder,
   createPortableZstdBeginDecoder,
   createZstdBeginDecoder,
+  decodeElsewhere,
+  portableElsewhere,
 } from '../../../daemon/codec/decoder.js';
-import { decodeFrames } from '../../../daemon/pieces/zstd-frames.js';
+import { decodeFrames, decodeFramesElsewhere } from '../../../daemon/pieces/zstd-frames.js';
 import { randomBytes, textBytes } from '../../support/pattern.js';
 
 const exact = createDecoder('zstd');
@@ -34,7 +36,7 @@ function withoutSize(bytes: Buffer): Buffer {
   return Buffer.concat([head, frame.subarray(from)]);
 }
 
-await test('the first bytes of frames', (t) => {
+await test('the first bytes of frames', async (t) => {
   const one = compress(plain);
   const stored: [string, Buffer][] = [
     ['one frame', one],
@@ -53,10 +55,14 @@ await test('the first bytes of frames', (t) => {
       t.ok(isPlain(decodeFrames(bytes, plain.length, each)), name);
     }
   }
-  t.end();
+  for (const each of [decodeElsewhere, portableElsewhere]) {
+    for (const [name, bytes] of stored) {
+      t.ok(isPlain(await decodeFramesElsewhere(bytes, plain.length, each)), `elsewhere: ${name}`);
+    }
+  }
 });
 
-await test('fewer bytes, or none', (t) => {
+await test('fewer bytes, or none', async (t) => {
   const one = compress(plain);
   const changed = Buffer.from(one);
   changed[0] = 0;
@@ -68,7 +74,24 @@ await test('fewer bytes, or none', (t) => {
     t.equal(decodeFrames(skippable, 1, each), null);
     t.equal(decodeFrames(withoutSize(plain).subarray(0, 1000), plain.length, each), null);
   }
-  t.end();
+  for (const each of [decodeElsewhere, portableElsewhere]) {
+    for (const bytes of [one.subarray(0, -200_000), changed, Buffer.alloc(0), skippable]) {
+      t.equal(await decodeFramesElsewhere(bytes, plain.length, each), null);
+    }
+    t.equal(await decodeFramesElsewhere(one, plain.length + 1, each), null);
+  }
+});
+
+await test('the thread does other work while a long frame is decoded', async (t) => {
+  const stored = compress(Buffer.concat([plain, plain, plain, plain]));
+  for (const each of [decodeElsewhere, portableElsewhere]) {
+    const order: string[] = [];
+    // What is decoded at once has settled before: promises come before ticks.
+    process.nextTick(() => order.push('other work'));
+    const decoding = decodeFramesElsewhere(stored, 4 * plain.length, each);
+    await decoding.then(() => order.push('decoded'));
+    t.same(order, ['other work', 'decoded']);
+  }
 });
 
 function isPlain(bytes: Uint8Array | null): boolean {
