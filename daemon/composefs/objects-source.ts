@@ -171,6 +171,7 @@ export class ObjectsSource implements BlobSource {
       return kept;
     } catch (error) {
       if (!(error instanceof OverlaybdError)) throw error;
+      if (error.code === 'BAD_CHECKSUM') cache.counts.digestFailed('composefs');
       const message = `${error.message}; file ${shownPath(await this.#fileOf(number))} of ${this.name}`;
       const facts = { blob: objectPath(this.#store, object), ...error.facts };
       throw new OverlaybdError(error.code, message, { cause: error, facts });

@@ -74,8 +74,12 @@ async function world(t: Test, contents: readonly Buffer[] = [LONG, SHORT]): Prom
   return { store, image, spec: objects, paths, places };
 }
 
-function sourceOf({ spec, image }: World, open = new OpenObjects()): ObjectsSource {
-  return new ObjectsSource(spec, image, { cache: new DecodedCache(), open });
+function sourceOf(
+  { spec, image }: World,
+  open = new OpenObjects(),
+  cache = new DecodedCache(),
+): ObjectsSource {
+  return new ObjectsSource(spec, image, { cache, open });
 }
 
 async function read(source: BlobSource, offset: number, length: number): Promise<Buffer> {
@@ -116,11 +120,13 @@ await test('a wrong byte at the end of an object fails the read of its begin', a
     const wrong = Buffer.from(contents);
     wrong[wrong.length - 1] = (wrong.at(-1) as number) ^ 1;
     writeFileSync(here.paths[i] as string, wrong);
-    const source = sourceOf(here);
+    const cache = new DecodedCache();
+    const source = sourceOf(here, undefined, cache);
     await t.rejects(read(source, here.places[i] as number, 1), {
       code: 'BAD_CHECKSUM',
       message: new RegExp(`^${here.paths[i]}: object .* got [0-9a-f]{64}; file "d/f${i}" of `),
     });
+    t.same(cache.counts.posted(0).failures, [['composefs', 1]]);
     // It is repaired.
     writeFileSync(here.paths[i] as string, contents);
     t.same(await read(source, here.places[i] as number, 1), contents.subarray(0, 1));
