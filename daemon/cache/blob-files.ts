@@ -21,7 +21,8 @@ import {
 import { openOurs, removeName, type ForeignReport } from './foreign.js';
 import { waitFor, type FolderLock } from './folder-lock.js';
 import { parseBlobFile, type CacheFolder } from './folder.js';
-import { decodeHeader, digitsOf, encodeHeader, stateFileSize } from './state-file.js';
+import { sha256Digits } from '../lib/sha256.js';
+import { decodeHeader, encodeHeader, stateFileSize } from './state-file.js';
 
 /** Every process that uses the data file holds a shared lock of this byte, so that no other removes or punches it. */
 export const USERS_LOCK = 0;
@@ -58,7 +59,7 @@ export async function openBlobFiles(
   blob: BlobName,
   report: ForeignReport = () => undefined,
 ): Promise<BlobFiles> {
-  const digits = digitsOf(blob.digest);
+  const digits = sha256Digits(blob.digest);
   if (digits === null) throw new OverlaybdError('UNSUPPORTED', `${blob.digest}: not sha256`);
   return lock.hold(digits, async () => {
     await makeFolder(folder.shelf(digits));

@@ -1,7 +1,7 @@
 // The paths of the cache, and the meaning of file names. Creates the folder.
 
 import { dirname, join } from 'node:path';
-import { digitsOf } from './state-file.js';
+import { sha256Digits } from '../lib/sha256.js';
 
 /** A program that knows no other version leaves these files alone. */
 const LAYOUT = 'v1';
@@ -86,7 +86,7 @@ export class CacheFolder {
 
   /** @param digest that was checked. @returns null if it is not a sha256 digest */
   manifest(digest: string): string | null {
-    const digits = digitsOf(digest);
+    const digits = sha256Digits(digest);
     return digits === null ? null : join(this.manifests, digits);
   }
 

@@ -5,6 +5,7 @@ import { lstat, rm } from 'node:fs/promises';
 import { chunkLength, CHUNK_SIZE, chunksOf } from '../blob/chunk-map.js';
 import { readFully } from '../blob/source.js';
 import { OverlaybdError } from '../errors.js';
+import { sha256Digits } from '../lib/sha256.js';
 import { removeFiles, USERS_LOCK } from './blob-files.js';
 import type { CacheCheck, CacheEntry } from './cached-blob.js';
 import {
@@ -25,7 +26,6 @@ import { isUsed, namesIn, removeUnused, scanBlobs, type FoundBlob } from './scan
 import { TEMPORARY } from './small-files.js';
 import {
   decodeHeader,
-  digitsOf,
   RecordFormat,
   recordPosition,
   RECORD_SIZE,
@@ -64,7 +64,7 @@ export async function removeFromCache(
   lock: FolderLock,
   digest: string,
 ): Promise<void> {
-  const digits = digitsOf(digest);
+  const digits = sha256Digits(digest);
   const found = (await scanBlobs(folder)).filter((blob) => blob.digits === digits);
   if (found.length === 0) {
     throw new OverlaybdError('NOT_FOUND', `${folder.path}: ${digest} is not in the cache`);

@@ -1,13 +1,12 @@
 // Manifests by digest, and the digests that tags named, on disk, so that images open without a network. If the disk
 // takes nothing, they are kept in memory.
 
-import { createHash } from 'node:crypto';
 import { messageOf } from '../errors.js';
 import { TWO_32 } from '../lib/bytes.js';
+import { isSha256, sha256Of } from '../lib/sha256.js';
 import type { CacheFolder } from './folder.js';
 import type { Health } from './health.js';
 import { readWhole, touchFile, writeWhole } from './small-files.js';
-import { digitsOf } from './state-file.js';
 
 /** The limit of registries. */
 const MAX_MANIFEST = 4 << 20;
@@ -38,15 +37,13 @@ export class ManifestCache {
   async get(digest: string): Promise<Uint8Array | null> {
     const path = this.#folder?.manifest(digest) ?? null;
     const bytes = await this.#read(path ?? digest, path, MAX_MANIFEST);
-    if (!bytes || `sha256:${createHash('sha256').update(bytes).digest('hex')}` !== digest) {
-      return null;
-    }
+    if (!bytes || sha256Of(bytes) !== digest) return null;
     if (path !== null) void touchFile(path);
     return bytes;
   }
 
   async put(digest: string, bytes: Uint8Array): Promise<void> {
-    if (digitsOf(digest) === null || bytes.length > MAX_MANIFEST) return;
+    if (!isSha256(digest) || bytes.length > MAX_MANIFEST) return;
     const path = this.#folder?.manifest(digest) ?? null;
     await this.#write(path ?? digest, path, bytes);
   }
@@ -108,7 +105,7 @@ export class ManifestCache {
 function parseTag(bytes: Uint8Array): KnownTag | null {
   try {
     const { digest, checkedAt } = JSON.parse(Buffer.from(bytes).toString()) as KnownTag;
-    if (typeof digest !== 'string' || digitsOf(digest) === null) return null;
+    if (typeof digest !== 'string' || !isSha256(digest)) return null;
     const isTime = Number.isSafeInteger(checkedAt) && checkedAt > TWO_32 && checkedAt <= Date.now();
     // A clock that was wrong makes the tag one that was never checked.
     return { digest, checkedAt: isTime ? checkedAt : 0 };

@@ -4,6 +4,7 @@
 
 import { chunksOf, CHUNK_SIZE } from '../blob/chunk-map.js';
 import { u64le, TWO_32, viewOf } from '../lib/bytes.js';
+import { sha256Digits, sha256Text } from '../lib/sha256.js';
 import { crc32c } from '../native/crc32c.js';
 
 /** Bytes of the header; the records follow it. */
@@ -14,8 +15,6 @@ const MAGIC = Buffer.from('OBDCHUNK', 'latin1');
 const VERSION = 1;
 const DIGEST_SIZE = 32;
 const NONCE_SIZE = 8;
-/** "sha256:" and 64 lower case hexadecimal digits, and the digits alone. */
-const DIGEST = /^sha256:([0-9a-f]{64})$/;
 
 // Byte offsets of the header's fields.
 const AT_VERSION = 8;
@@ -35,11 +34,6 @@ export interface StateHeader {
   readonly nonce: string;
 }
 
-/** @returns the 64 digits; null if it is not a sha256 digest */
-export function digitsOf(digest: string): string | null {
-  return DIGEST.exec(digest)?.[1] ?? null;
-}
-
 export function stateFileSize(size: number): number {
   return STATE_HEADER_SIZE + chunksOf(size) * RECORD_SIZE;
 }
@@ -56,7 +50,7 @@ export function encodeHeader({ digest, size, nonce }: StateHeader): Buffer {
   view.setUint32(AT_CHUNK_SIZE, CHUNK_SIZE, true);
   view.setUint32(AT_SIZE, size % TWO_32, true);
   view.setUint32(AT_SIZE + 4, Math.floor(size / TWO_32), true);
-  header.write(digitsOf(digest) ?? '', AT_DIGEST, 'hex');
+  header.write(sha256Digits(digest) ?? '', AT_DIGEST, 'hex');
   header.write(nonce, AT_NONCE, 'hex');
   view.setUint32(AT_CRC, headerCrc(header), true);
   return header;
@@ -74,7 +68,7 @@ export function decodeHeader(bytes: Uint8Array): StateHeader | null {
   const size = u64le(view, AT_SIZE);
   if (!Number.isSafeInteger(size)) return null;
   return {
-    digest: `sha256:${header.toString('hex', AT_DIGEST, AT_DIGEST + DIGEST_SIZE)}`,
+    digest: sha256Text(header.subarray(AT_DIGEST, AT_DIGEST + DIGEST_SIZE)),
     size,
     nonce: header.toString('hex', AT_NONCE, AT_NONCE + NONCE_SIZE),
   };
@@ -93,7 +87,7 @@ export class RecordFormat {
   readonly #base: number;
 
   constructor({ digest, nonce }: Pick<StateHeader, 'digest' | 'nonce'>) {
-    const bytes = Buffer.from(digitsOf(digest) ?? '', 'hex');
+    const bytes = Buffer.from(sha256Digits(digest) ?? '', 'hex');
     // Not 0, so that no record is 0, which says that there is none.
     this.#mark = Number.parseInt(nonce.slice(-8), 16) || 1;
     this.#base = crc32c(bytes, 0, bytes.length, ALL_ONES);

@@ -1,6 +1,5 @@
 // Opens the table of contents of a blob: of eStargz, stargz and zstd:chunked.
 
-import { createHash } from 'node:crypto';
 import { readFully, type BlobSource } from '../blob/source.js';
 import { OverlaybdError, formatError } from '../errors.js';
 import { DECODED_BYTES_A_UNIT, type Effort } from '../lib/effort.js';
@@ -10,6 +9,7 @@ import { isPacked, packedBytes, packTable } from '../pieces/packed-table.js';
 import { tableBytes } from '../pieces/piece-table.js';
 import type { LayerTree } from '../tree/layer-tree.js';
 import { counted } from '../lib/counted.js';
+import { sha256Of } from '../lib/sha256.js';
 import type { ChunkedFooter } from './chunked-footer.js';
 import type { EstargzFooter } from './footer.js';
 import { inflateToc } from './gzip-toc.js';
@@ -129,7 +129,7 @@ function checkedDigest(
   blob: string,
   offset: number,
 ): string {
-  const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+  const digest = sha256Of(bytes);
   if (expected === null || expected === digest) return digest;
   throw formatError({
     blob,

@@ -2,6 +2,7 @@
 
 import type { OverlaybdError } from '../errors.js';
 import { quoted, shortened } from '../lib/printable.js';
+import { sha256Bytes } from '../lib/sha256.js';
 import type { EntryDraft } from '../tree/builder.js';
 import { entryError } from '../tree/entry-error.js';
 import type { JsonEntry } from './json-entries.js';
@@ -11,7 +12,6 @@ import { parseTime } from '../tree/times.js';
 export type Attributes = Pick<EntryDraft, 'mode' | 'uid' | 'gid' | 'mtime' | 'mtimeNs' | 'xattrs'>;
 
 const NO_ASCII = /[^\0-\x7f]/;
-const DIGEST = /^sha256:([0-9a-f]{64})$/;
 
 /** Text as bytes of UTF-8, one character for each. */
 export function byteString(text: string): string {
@@ -55,8 +55,8 @@ export class TocEntry {
   digest(key: string): Buffer | null {
     const text = this.text(key);
     if (text === '') return null;
-    const [, digits] = DIGEST.exec(text) ?? [];
-    if (digits !== undefined) return Buffer.from(digits, 'hex');
+    const bytes = sha256Bytes(text);
+    if (bytes) return bytes;
     throw this.bad(`${key}: "sha256:" and 64 digits are expected, got ${shown(text)}`);
   }
 

@@ -2,6 +2,7 @@
 
 import { OverlaybdError } from '../errors.js';
 import { printable } from '../lib/printable.js';
+import { isSha256 } from '../lib/sha256.js';
 import { MAX_TRACE_BYTES, MAX_TRACE_ENTRIES } from './limits.js';
 
 /** Chunks of a blob, both ends included. The order of entries is that of their first use. */
@@ -13,7 +14,6 @@ export interface TraceEntry {
 }
 
 const HEAD = 'overlaybd-nbd trace 1';
-const DIGEST = /^sha256:[0-9a-f]{64}$/;
 const LINE = /^(\d{1,5}) (\d{1,12})(?:-(\d{1,12}))?$/;
 
 /** A line for each blob, then a line for each entry: the number of the blob and its chunks. */
@@ -36,7 +36,7 @@ export function parseTrace(text: string, name: string): TraceEntry[] {
   const blobs: string[] = [];
   const entries: TraceEntry[] = [];
   for (const [i, line] of lines.entries()) {
-    if (entries.length === 0 && DIGEST.test(line)) {
+    if (entries.length === 0 && isSha256(line)) {
       blobs.push(line);
       continue;
     }

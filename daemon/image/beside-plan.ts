@@ -4,7 +4,7 @@ import { absoluteRef, describeRef, fileRef, keyOfRef, type BlobRef } from '../bl
 import { readSmallFile } from '../blob/open-file.js';
 import { OverlaybdError } from '../errors.js';
 import { counted } from '../lib/counted.js';
-import { isSha256, sha256Of } from '../registry/digest.js';
+import { isSha256, sha256Of } from '../lib/sha256.js';
 import { MAX_MANIFEST_SIZE } from '../registry/manifest.js';
 import type { DataBlobs, GivenIndex, ZtocRef } from '../registry/manifest-source.js';
 import { MAX_ZTOC_BYTES } from '../soci/limits.js';

@@ -10,19 +10,14 @@ import {
   pathOfRef,
   type BlobRef,
 } from '../blob/blob-ref.js';
-import { MAX_BLOB_BYTES } from '../blob/chunk-map.js';
 import { fileExists } from '../blob/file-jobs.js';
-import {
-  MAX_LAYERS,
-  parseImageConfig,
-  type ImageConfig,
-  type LowerConfig,
-} from '../config/image-config.js';
+import { parseImageConfig, type ImageConfig, type LowerConfig } from '../config/image-config.js';
 import { OverlaybdError } from '../errors.js';
 import { JSON_BYTES_A_UNIT, PARALLEL_FILES, UNBOUNDED, type Effort } from '../lib/effort.js';
 import { mapEach } from '../lib/gate.js';
 import { quoted } from '../lib/printable.js';
-import { checkServedDigest, isDigest, isSha256 } from '../registry/digest.js';
+import { checkServedDigest, isDigest } from '../registry/digest.js';
+import { isSha256 } from '../lib/sha256.js';
 import type { TocDigests } from '../registry/toc-annotations.js';
 import { parseRepoBlobUrl, type RepositoryUrl } from '../registry/repo-blob-url.js';
 import type { PooledBlob } from './blob-pool.js';
@@ -30,6 +25,7 @@ import type { Beside } from './image-source.js';
 import { checkBeside, checkZtocs, givenIndex, planBeside, withChoices } from './beside-plan.js';
 import type { ImageBlobs } from './image-blobs.js';
 import { locate } from './config-paths.js';
+import { checkLayerCount, checkRegistryBytes } from './plan-limits.js';
 import { findTargets, targetsInLayers } from './plan-targets.js';
 import type { TargetRefs } from './target.js';
 import type { DataBlobs, GivenIndex, ZtocRef } from '../registry/manifest-source.js';
@@ -341,21 +337,6 @@ function registryRef(
 /** @throws OverlaybdError BAD_CONFIG */
 function repositoryOf({ repoBlobUrl }: ImageConfig, path: string): RepositoryUrl | null {
   return repoBlobUrl === '' ? null : parseRepoBlobUrl(repoBlobUrl, `${path}: repoBlobUrl`);
-}
-
-function checkLayerCount(count: number, name: string, what = 'layers'): void {
-  if (count > MAX_LAYERS) {
-    throw new OverlaybdError('LIMIT', `${name}: ${count} ${what}, at most ${MAX_LAYERS}`);
-  }
-}
-
-/** The sizes are claims of a manifest or configuration, and memory is taken for them before a byte is fetched. */
-function checkRegistryBytes(lowers: readonly BlobRef[], name: string): void {
-  let bytes = 0;
-  for (const ref of lowers) if (ref.kind === 'registry') bytes += ref.size;
-  if (bytes <= MAX_BLOB_BYTES) return;
-  const message = `${name}: its layers in registries have ${bytes} bytes, at most ${MAX_BLOB_BYTES}`;
-  throw new OverlaybdError('LIMIT', message);
 }
 
 /** @throws OverlaybdError as openFile does; of a folder it names the configuration in it */

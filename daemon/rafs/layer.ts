@@ -1,9 +1,9 @@
 // The layer of an image that has the bootstrap in it: an archive, plain or in gzip, with the one file image/image.boot.
 
-import { createHash } from 'node:crypto';
 import { readFully, type BlobSource } from '../blob/source.js';
 import { formatError, messageOf } from '../errors.js';
 import { DECODED_BYTES_A_UNIT, type Effort } from '../lib/effort.js';
+import { sha256Of } from '../lib/sha256.js';
 import { ArchiveStream } from '../tarball/archive-stream.js';
 import { MAX_BOOTSTRAP_BYTES, MAX_BOOTSTRAP_LAYER_BYTES } from './limits.js';
 
@@ -94,7 +94,7 @@ async function inflated(stored: Buffer, blob: string, effort: Effort): Promise<B
 }
 
 function checkDigest(bytes: Buffer, digest: string, blob: string): void {
-  const got = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+  const got = sha256Of(bytes);
   if (got === digest) return;
   const expected = `the digest ${digest}`;
   throw formatError({ blob, section: 'layer', offset: 0, expected, got, code: 'BAD_CHECKSUM' });

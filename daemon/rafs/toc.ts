@@ -1,12 +1,11 @@
 // The table of contents at the end of a data blob: what else is in the blob, besides chunks. Written by Nydus since 2.2,
 // as an archive backwards: each part is followed by its tar header, and the last part is the table.
 
-import { createHash } from 'node:crypto';
 import { readFully, type BlobSource } from '../blob/source.js';
 import type { BatchDecoder } from '../codec/batch.js';
 import { formatError } from '../errors.js';
-import { hexOf } from '../lib/bytes.js';
 import { DECODED_BYTES_A_UNIT, type Effort } from '../lib/effort.js';
+import { sha256Of, sha256Text } from '../lib/sha256.js';
 import { decodeLz4 } from '../pieces/lz4-block.js';
 import { decodeFrames, type ZstdDecoders } from '../pieces/zstd-frames.js';
 import { u64 } from './image-bytes.js';
@@ -104,10 +103,10 @@ export async function readPart(
     const expected = `${plain} bytes, stored plain, as zstd or as LZ4`;
     throw formatError({ ...place, expected, got: 'something else', code: 'BAD_DATA' });
   }
-  const got = createHash('sha256').update(decoded).digest();
-  if (got.equals(digest)) return decoded;
-  const expected = `the digest sha256:${hexOf(digest)}`;
-  throw formatError({ ...place, expected, got: `sha256:${hexOf(got)}`, code: 'BAD_CHECKSUM' });
+  const got = sha256Of(decoded);
+  const wanted = sha256Text(digest);
+  if (got === wanted) return decoded;
+  throw formatError({ ...place, expected: `the digest ${wanted}`, got, code: 'BAD_CHECKSUM' });
 }
 
 function decode(

@@ -14,7 +14,7 @@ import { counted } from '../lib/counted.js';
 import { quoted, shortened } from '../lib/printable.js';
 import { jsonObject, nonEmptyString } from '../lib/schema.js';
 import { BLOB_HEAD_SIZE, kindOfBlob, type BlobKind } from './blob-head.js';
-import { sha256Of } from './digest.js';
+import { sha256Of } from '../lib/sha256.js';
 import type { ResolvedImage } from './manifest-source.js';
 import { MAX_MANIFEST_LAYERS, MAX_MANIFEST_SIZE } from './manifest.js';
 import { stackOf } from './overlaybd-layers.js';

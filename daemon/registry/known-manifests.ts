@@ -4,7 +4,8 @@
 import type { PullPolicy } from '../config/registry-settings.js';
 import { OverlaybdError, messageOf } from '../errors.js';
 import { inTime } from '../lib/in-time.js';
-import { checkBytes, sha256Of } from './digest.js';
+import { checkBytes } from './digest.js';
+import { sha256Of } from '../lib/sha256.js';
 import type {
   FetchedManifest,
   KnownManifests,

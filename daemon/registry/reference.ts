@@ -3,7 +3,8 @@
 
 import { OverlaybdError } from '../errors.js';
 import { quoted, shortened } from '../lib/printable.js';
-import { isDigest, isSha256 } from './digest.js';
+import { isDigest } from './digest.js';
+import { isSha256 } from '../lib/sha256.js';
 
 /** Characters of a repository, without its host. The limit of Docker's own parser. */
 const MAX_REPOSITORY_LENGTH = 255;

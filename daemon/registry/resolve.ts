@@ -4,7 +4,7 @@ import type { RegistryRef } from '../blob/blob-ref.js';
 import type { PullPolicy } from '../config/registry-settings.js';
 import { OverlaybdError, messageOf } from '../errors.js';
 import { BLOB_HEAD_SIZE, kindOfBlob } from './blob-head.js';
-import { sha256Of } from './digest.js';
+import { sha256Of } from '../lib/sha256.js';
 import { RepositoryManifests } from './known-manifests.js';
 import type {
   FetchedManifest,

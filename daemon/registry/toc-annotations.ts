@@ -3,7 +3,7 @@
 
 import { OverlaybdError } from '../errors.js';
 import { quoted, shortened } from '../lib/printable.js';
-import { isSha256 } from './digest.js';
+import { isSha256 } from '../lib/sha256.js';
 import type { Descriptor } from './manifest.js';
 
 /** The digests that a table of contents must have, as far as they are known. */

@@ -5,6 +5,7 @@ import { readFully, type BlobSource } from '../blob/source.js';
 import { formatError, OverlaybdError } from '../errors.js';
 import type { Effort } from '../lib/effort.js';
 import { counted } from '../lib/counted.js';
+import { sha256Text } from '../lib/sha256.js';
 import { deflateAt } from '../pieces/gzip-member.js';
 import { tableBytes, type PieceTable } from '../pieces/piece-table.js';
 import type { PiecesSpec } from '../pieces/pieces-source.js';
@@ -98,7 +99,7 @@ async function digestOf(bytes: Buffer, effort: Effort): Promise<string> {
     hash.update(bytes.subarray(at, at + BYTES_A_TURN));
     await effort.turn();
   }
-  return `sha256:${hash.digest('hex')}`;
+  return sha256Text(hash.digest());
 }
 
 /** Bytes in front of the deflate stream of the first member. @throws OverlaybdError BAD_FORMAT */

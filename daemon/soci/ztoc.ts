@@ -3,6 +3,7 @@
 import type { Effort } from '../lib/effort.js';
 import { DIGEST_SIZE } from '../pieces/piece-table.js';
 import { quoted, shortened } from '../lib/printable.js';
+import { sha256Bytes } from '../lib/sha256.js';
 import { rootTable, type FlatTable, type FlatVector } from './flatbuffer.js';
 
 /** A digest is as much work as this many entries of an index. */
@@ -26,8 +27,6 @@ const ALGORITHMS: ReadonlyMap<number, Ztoc['algorithm']> = new Map([
   [2, 'uncompressed'],
 ]);
 const GZIP = 1;
-const DIGEST = /^sha256:[0-9a-f]{64}$/;
-const DIGEST_PREFIX = 'sha256:'.length;
 
 export interface Ztoc {
   /** As it says; printable. */
@@ -88,11 +87,12 @@ async function parseDigests(
   for (let i = 0; i < digests.count; i++) {
     if ((i + 1) % DIGESTS_A_TURN === 0) await effort.turn();
     const text = digests.at(i);
-    if (!DIGEST.test(text)) {
+    const bytes = sha256Bytes(text);
+    if (!bytes) {
       const expected = `digest of span ${i}: "sha256:" and 64 digits`;
       throw table.bad(expected, quoted(shortened(text, 80)));
     }
-    all.set(Buffer.from(text.slice(DIGEST_PREFIX), 'hex'), i * DIGEST_SIZE);
+    all.set(bytes, i * DIGEST_SIZE);
   }
   return all;
 }

@@ -4,7 +4,6 @@ import { test } from 'tap';
 import { CHUNK_SIZE } from '../../../daemon/blob/chunk-map.js';
 import {
   decodeHeader,
-  digitsOf,
   encodeHeader,
   RecordFormat,
   recordPosition,
@@ -20,16 +19,6 @@ fc.configureGlobal({ seed: SEED });
 
 const DIGEST = `sha256:${'0123456789abcdef'.repeat(4)}`;
 const HEADER = { digest: DIGEST, size: 2 ** 40 + 5, nonce: '00112233aabbccdd' };
-
-await test('digests that name files', (t) => {
-  t.equal(digitsOf(DIGEST), DIGEST.slice(7));
-  for (const wrong of ['', 'sha256:', DIGEST.toUpperCase(), `${DIGEST}0`, DIGEST.slice(0, -1)]) {
-    t.equal(digitsOf(wrong), null, wrong);
-  }
-  t.equal(digitsOf(DIGEST.replace('sha256', 'sha512')), null);
-  t.equal(digitsOf(`sha256:../${DIGEST.slice(10)}`), null);
-  t.end();
-});
 
 await test('sizes and places', (t) => {
   t.equal(stateFileSize(0), STATE_HEADER_SIZE);
