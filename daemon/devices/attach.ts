@@ -105,6 +105,10 @@ export class DeviceAttacher {
     table.add(device);
     const kernelEnds: number[] = [];
     try {
+      if (record.metadata !== null) {
+        const { keepMetadata } = await import('./replay.js');
+        await keepMetadata(record, held, environment);
+      }
       records.write(record);
       for (let i = 0; i < record.connections; i++) kernelEnds.push(links.make(device));
       // The kernel reads at once and does not wait long enough for a thread to start.
@@ -168,7 +172,7 @@ export class DeviceAttacher {
     if (!isServed(device)) return null;
     if (device.leaving) throw new OverlaybdError('BUSY', `${path}: it is being detached`);
     const isSame =
-      isSameSource(record, request) && !(await hasChanged(record, request, environment.images));
+      isSameSource(record, request) && !(await hasChanged(device, request, environment.images));
     if (!isSame || request.reuse === false) {
       throw attachedByUs(record, device.image.name, request);
     }

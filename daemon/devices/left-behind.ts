@@ -6,7 +6,7 @@ import type { DeviceEnvironment } from './environment.js';
 import { backendOf, ownerOf, type DeviceRecord } from './record.js';
 import { PINNED, pinnedMounts } from './use.js';
 
-/** Removes the records of devices that are gone, and warns of mounts that an unmount cannot reach. */
+/** Removes the records of devices that are gone, and what lies beside no record, and warns of mounts that an unmount cannot reach. */
 export function leftBehind({
   records,
   sysfs,
@@ -28,6 +28,7 @@ export function leftBehind({
       }
       return true;
     });
+  records.removeStrays();
   problems.end();
   gone.end();
   return left;

@@ -2,7 +2,7 @@
 // The daemon syncs a record to disk before it connects the device. The backend name in the kernel proves
 // which device belongs to a record.
 
-import { opendirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, opendirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { besideSchema } from '../config/beside-schema.js';
@@ -22,6 +22,8 @@ export const MAX_RECORDS = 1024;
 const MAX_FILES = 65_536;
 /** Files with other names do not count against {@link MAX_RECORDS}. */
 const RECORD_NAME = /^([0-9a-f]{16})\.json$/;
+/** What metadata-file.ts writes beside a record; `.new` was left by a daemon that was killed. */
+const METADATA_NAME = /^([0-9a-f]{16})\.metadata(\.new)?$/;
 /** Characters of a message about a bad file, whose content can make the message long. */
 const MAX_PROBLEM_LENGTH = 500;
 
@@ -113,7 +115,30 @@ export class DeviceRecords {
 
   remove(id: string): void {
     rmSync(this.#path(id), { force: true });
+    rmSync(this.metadataPath(id), { force: true });
     syncFolder(this.#folder);
+  }
+
+  /** The file of metadata-file.ts that belongs to a record. */
+  metadataPath(id: string): string {
+    return join(this.#folder, `${id}.metadata`);
+  }
+
+  /** Removes files of metadata whose records are gone: of devices that a daemon was killed attaching or detaching. */
+  removeStrays(): void {
+    const folder = opendirSync(this.#folder);
+    try {
+      for (let left = MAX_FILES, entry = folder.readSync(); entry; entry = folder.readSync()) {
+        if (left-- === 0) return;
+        const match = METADATA_NAME.exec(entry.name);
+        if (!match) continue;
+        const [, id = '', unfinished] = match;
+        if (unfinished === undefined && existsSync(this.#path(id))) continue;
+        rmSync(join(this.#folder, entry.name), { force: true });
+      }
+    } finally {
+      folder.closeSync();
+    }
   }
 
   /** @param problem called for each file that is not a record; it stays in the folder */

@@ -1,7 +1,7 @@
 // Finds the devices of an earlier daemon again, and opens their images: at the start of the daemon, later if the
 // disk with the image comes later, and when such a device is attached again.
 
-import { messageOf } from '../errors.js';
+import { OverlaybdError, messageOf } from '../errors.js';
 import type { HeldImage } from '../image/open-images.js';
 import { OPEN_PATIENCE_MS } from '../image/table.js';
 import { inTime } from '../lib/in-time.js';
@@ -13,7 +13,9 @@ import type { DeviceEnvironment } from './environment.js';
 import { leftBehind } from './left-behind.js';
 import type { DeviceLinks } from './links.js';
 import { retryDevice } from './lost-device.js';
+import type { DeviceRecord } from './record.js';
 import { GONE, type DeviceRemoval } from './removal.js';
+import type { Replays } from './replay.js';
 import { deviceSize, isImageOf } from './request.js';
 
 interface RecoveryParts {
@@ -27,6 +29,7 @@ interface RecoveryParts {
 
 export class DeviceRecovery {
   readonly #parts: RecoveryParts;
+  #replays: Replays | null = null;
 
   constructor(parts: RecoveryParts) {
     this.#parts = parts;
@@ -69,9 +72,12 @@ export class DeviceRecovery {
       // Reads of the device wait. They fail after the dead connection timeout, unless a later try succeeds.
       return `its image cannot be opened: ${messageOf(error)}`;
     }
-    if (!isImageOf(held, record) || deviceSize(held.image.size, record) !== record.size) {
+    try {
+      held = await this.#asAttached(record, held);
+    } catch (error) {
       images.release(held);
-      return `${held.name} is not the image with which it was attached; detach it, or bring that image back and attach it again`;
+      const why = error instanceof OverlaybdError ? `: ${error.message}` : '';
+      return `${held.name} is not the image with which it was attached${why}; detach it, or bring that image back and attach it again`;
     }
     if (!table.has(device) || device.leaving || isServed(device)) {
       images.release(held);
@@ -80,6 +86,21 @@ export class DeviceRecovery {
     device.serve(held);
     images.hide(held);
     return null;
+  }
+
+  /** @throws Error if it is not the image of the record; OverlaybdError if that has a reason that is worth a word */
+  async #asAttached(record: DeviceRecord, held: HeldImage): Promise<HeldImage> {
+    if (held.fingerprint !== record.fingerprint) throw new Error('another image');
+    const { environment } = this.#parts;
+    let image = held;
+    if (record.metadata !== null) {
+      // Loaded here, because few daemons have devices of layers of files.
+      const { keepMetadata, Replays } = await import('./replay.js');
+      if (isImageOf(held, record)) await keepMetadata(record, held, environment);
+      else image = await (this.#replays ??= new Replays(environment)).replayed(record, held);
+    }
+    if (deviceSize(image.image.size, record) !== record.size) throw new Error('another size');
+    return image;
   }
 
   #retry(device: Device, why: string): void {

@@ -5,6 +5,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { OverlaybdError } from '../errors.js';
 import { deviceIndexOf, devicePath } from '../kernel/device-path.js';
 import { transmissionFlags } from '../nbd/session.js';
+import type { ServedDevice } from './device.js';
 import { backendOf, type DeviceRecord } from './record.js';
 import type { HeldImage } from '../image/open-images.js';
 import type { ImageTable } from '../image/table.js';
@@ -139,14 +140,16 @@ export async function openFor(
 
 /** Whether the image of a request has changed. An image that can no longer be opened counts as unchanged. */
 export async function hasChanged(
-  record: DeviceRecord,
+  { record, image: served }: Pick<ServedDevice, 'record' | 'image'>,
   request: AttachRequest,
   images: ImageTable,
 ): Promise<boolean> {
   const held = await openFor(request, images).catch(() => null);
   if (!held) return false;
   images.release(held);
-  return !isImageOf(held, record);
+  // A device that has what another version made of the same blobs has it still.
+  const isSameBlobs = held.image.marks.identity === served.image.marks.identity;
+  return !(isImageOf(held, record) || (isSameBlobs && held.fingerprint === record.fingerprint));
 }
 
 /** Whether an image is the one that a device was attached with. */

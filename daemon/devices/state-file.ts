@@ -40,6 +40,11 @@ export function openStateFile(path: string, flags: number, mode = 0o600): number
 
 /** @throws OverlaybdError LIMIT if it is longer than `most` bytes, IO if it is not a regular file */
 export function readStateFile(path: string, most: number): string {
+  return readStateBytes(path, most).toString('utf8');
+}
+
+/** @throws OverlaybdError as {@link readStateFile} */
+export function readStateBytes(path: string, most: number): Buffer {
   const fd = openStateFile(path, constants.O_RDONLY);
   try {
     const { size } = fstatSync(fd);
@@ -47,7 +52,7 @@ export function readStateFile(path: string, most: number): string {
       throw new OverlaybdError('LIMIT', `${path}: ${size} bytes, at most ${most} are read`);
     }
     const bytes = Buffer.alloc(size);
-    return bytes.toString('utf8', 0, readSync(fd, bytes, 0, size, 0));
+    return bytes.subarray(0, readSync(fd, bytes, 0, size, 0));
   } finally {
     closeSync(fd);
   }
@@ -55,16 +60,46 @@ export function readStateFile(path: string, most: number): string {
 
 /** Replaces a file. After a crash, it has either this text or the one before, complete. @throws errors of the system */
 export function replaceStateFile(path: string, text: string): void {
-  // A daemon that was killed may have left this file.
-  rmSync(`${path}.new`, { force: true });
-  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
-  const fd = openStateFile(`${path}.new`, flags);
+  const fd = openNew(path);
   try {
     writeFileSync(fd, text);
     fsyncSync(fd);
   } finally {
     closeSync(fd);
   }
+  putInPlace(path);
+}
+
+/**
+ * As {@link replaceStateFile}, with bytes that are made while they are written. If that fails, the file is as it was.
+ * @throws errors of the system, and of the bytes
+ */
+export async function replaceStateFileWith(
+  path: string,
+  bytes: AsyncIterable<Uint8Array>,
+): Promise<void> {
+  const fd = openNew(path);
+  try {
+    for await (const each of bytes) writeFileSync(fd, each);
+    fsyncSync(fd);
+  } catch (error) {
+    rmSync(`${path}.new`, { force: true });
+    throw error;
+  } finally {
+    closeSync(fd);
+  }
+  putInPlace(path);
+}
+
+/** Opens the file that is to take the place of another one. */
+function openNew(path: string): number {
+  // A daemon that was killed may have left this file.
+  rmSync(`${path}.new`, { force: true });
+  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
+  return openStateFile(`${path}.new`, flags);
+}
+
+function putInPlace(path: string): void {
   renameSync(`${path}.new`, path);
   syncFolder(dirname(path));
 }

@@ -42,6 +42,22 @@ const INNER: { readonly [K in SourceSpec['kind']]: (spec: SpecOf<K>) => SourceSp
   objects: ({ of }) => of,
 };
 
+/** Plain bytes of a source. */
+const SIZES: { readonly [K in SourceSpec['kind']]: (spec: SpecOf<K>) => number } = {
+  file: ({ size }) => size,
+  cached: ({ size }) => size,
+  memory: ({ memory }) => memory.byteLength,
+  slice: ({ size }) => size,
+  zfile: ({ zfile }) => zfile.originalSize,
+  pieces: ({ table }) => table.size,
+  objects: ({ table }) => table.size,
+};
+
+/** Bytes of the source that a spec makes. */
+export function sizeOf<K extends SourceSpec['kind']>(spec: SpecOf<K>): number {
+  return SIZES[spec.kind](spec);
+}
+
 function innerOf<K extends SourceSpec['kind']>(spec: SpecOf<K>): SourceSpec | null {
   return INNER[spec.kind](spec);
 }

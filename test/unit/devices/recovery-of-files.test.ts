@@ -1,9 +1,24 @@
 // Devices of images of files after the daemon died: opened as they were, or not served. Against a fake kernel.
-import { writeFileSync } from 'node:fs';
+import {
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
-import { writeUstar } from '../../support/ustar.js';
+import { readMetadataFile, writeMetadataFile } from '../../../daemon/devices/metadata-file.js';
+import { DeviceRecords } from '../../../daemon/devices/record.js';
+import { readErofs, type ErofsImage } from '../../support/erofs/reader.js';
+import { treeLines } from '../../support/erofs/tree-lines.js';
+import { rewriteAsOther } from '../../support/other-layout.js';
+import { writeUstar, type TarFile } from '../../support/ustar.js';
 import { makeWorld, until } from './device-world.js';
+
+const fileOf = (name: string, n: number): TarFile => ({ name, bytes: Buffer.alloc(n, name) });
 
 await test('what lies beside the layers is opened again, also after a kill', async (t) => {
   const { kernel, folder, records, live } = makeWorld(t);
@@ -55,4 +70,127 @@ await test('layers whose middle has changed are not served below a mounted file 
   t.match(second.log, [/nbd0 .*layer\.tar is not the image with which it was attached/]);
   writeFileSync(layer, tar('before'));
   await until(() => kernel.devices.get(0)?.sockets.length === 1);
+});
+
+await test('a daemon whose version makes other metadata serves those that were recorded', async (t) => {
+  const { folder, kernel, records, live } = makeWorld(t);
+  const store = new DeviceRecords(join(folder, 'devices'));
+  const layers = [join(folder, 'lower.tar'), join(folder, 'upper.tar')];
+  const [lower, upper] = layers as [string, string];
+  writeFileSync(lower, writeUstar([fileOf('a', 9000), fileOf('b', 100), fileOf('d/c', 5000)]));
+  writeFileSync(upper, writeUstar([fileOf('e', 6000), { name: '.wh.b' }]));
+  const first = await live();
+  for (let i = 0; i < 3; i++) await first.manager.attach({ image: layers, connections: 1 });
+  const treeOf = async (index: number): Promise<ErofsImage> => {
+    const size = records()[0]?.size ?? 0;
+    const bytes = await kernel.read(index, 0, size);
+    return readErofs((offset, length) => bytes.subarray(offset, offset + length), size);
+  };
+  const before = await treeOf(0);
+  await first.die();
+  // Two devices of another version, and one of this one.
+  for (const record of records()) {
+    if (record.index > 0) await rewriteAsOther(store, record);
+  }
+  const second = await live();
+  await second.manager.recover();
+  t.same(await second.manager.repairAll(60_000), []);
+  const others = second.log.filter((line) => line.includes('makes other metadata'));
+  t.same(others.length, 2, 'a line for each device that gets what was recorded');
+  t.match(
+    others.toSorted()[0],
+    /^warn: \/dev\/nbd1: this version .*lower\.tar and 1 more: those with which/,
+  );
+  const after = await Promise.all([treeOf(0), treeOf(1), treeOf(2)]);
+  t.equal(after[0].uuid, before.uuid);
+  for (const other of after.slice(1)) {
+    t.not(other.uuid, before.uuid, 'the recorded bytes');
+    t.same(treeLines(other.entries), treeLines(before.entries), 'the same tree');
+  }
+  t.match(
+    await second.manager.attach({ image: layers, index: 1 }),
+    { reused: true },
+    'it has the image still',
+  );
+  await second.manager.detach('nbd1', {});
+  t.same((await treeOf(2)).uuid, after[2].uuid, 'the other one stays');
+  for (const name of ['nbd0', 'nbd2']) await second.manager.detach(name, {});
+  t.same(readdirSync(join(folder, 'devices')), [], 'nothing is left of detached devices');
+});
+
+await test('recorded metadata that are damaged or do not fit are refused', async (t) => {
+  const { folder, records, live } = makeWorld(t, 6);
+  const store = new DeviceRecords(join(folder, 'devices'));
+  const layer = join(folder, 'layer.tar');
+  writeFileSync(layer, writeUstar([{ name: 'a', bytes: Buffer.alloc(9000, 'a') }]));
+  const first = await live();
+  for (let i = 0; i < 5; i++) await first.manager.attach({ image: [layer], connections: 1 });
+  await first.die();
+  const damages: Record<number, (path: string, digest: string) => void | Promise<void>> = {
+    0: (path) => rmSync(path),
+    1: (path) => truncateSync(path, statSync(path).size - 1),
+    2: (path) => {
+      const bytes = readFileSync(path);
+      bytes[bytes.length - 1] = (bytes.at(-1) as number) ^ 1;
+      writeFileSync(path, bytes);
+    },
+    3: async (path, digest) => {
+      const tree = await readMetadataFile(path, digest);
+      tree.rows.moffsets[1] = 1000;
+      rmSync(path);
+      await writeMetadataFile(path, tree);
+    },
+    4: async (path, digest) => {
+      const tree = await readMetadataFile(path, digest);
+      rmSync(path);
+      await writeMetadataFile(path, { ...tree, identity: 'e'.repeat(64) });
+    },
+  };
+  for (const record of records()) {
+    const { id, index, metadata } = await rewriteAsOther(store, record);
+    await damages[index]?.(store.metadataPath(id), metadata ?? '');
+  }
+  const second = await live();
+  await second.manager.recover();
+  const states = (await second.manager.status()).map(({ device, state }) => `${device} ${state}`);
+  t.same(
+    states,
+    [0, 1, 2, 3, 4].map((index) => `/dev/nbd${index} failed`),
+  );
+  const reasons = [
+    'ENOENT',
+    'do not match their checksum|cannot be inflated',
+    'its bytes do not match their checksum',
+    'row 1 maps .* not within both',
+    'its layers have changed since',
+  ];
+  for (const [index, reason] of reasons.entries()) {
+    const form = new RegExp(`nbd${index} .*layer.tar is not the image with which .*${reason}`);
+    t.ok(
+      second.log.some((line) => form.test(line)),
+      `${form}\n${second.log.join('\n')}`,
+    );
+  }
+  await second.manager.detach('nbd0', {});
+});
+
+await test('what is kept of a device is kept once, and later if an older daemon has attached it', async (t) => {
+  const { folder, image, live, records } = makeWorld(t);
+  const devices = join(folder, 'devices');
+  const layer = join(folder, 'layer.tar');
+  writeFileSync(layer, writeUstar([{ name: 'a', bytes: Buffer.from('a') }]));
+  const first = await live();
+  await first.manager.attach({ image: [layer], connections: 1 });
+  await first.manager.attach({ image: [image], connections: 1 });
+  const kept = (): string[] => readdirSync(devices).filter((name) => name.includes('.metadata'));
+  const [name = ''] = kept();
+  const id = records().find(({ index }) => index === 0)?.id ?? '';
+  t.same(kept(), [`${id}.metadata`], 'only an image of files has it');
+  t.equal(statSync(join(devices, name)).mode & 0o777, 0o600);
+  await first.die();
+  renameSync(join(devices, name), join(devices, `${'0'.repeat(16)}.metadata`));
+  writeFileSync(join(devices, `${id}.metadata.new`), 'unfinished');
+  const second = await live();
+  await second.manager.recover();
+  t.same(kept(), [name], 'strays are gone, and the device has its own again');
 });
