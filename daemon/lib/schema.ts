@@ -3,6 +3,7 @@
 
 import * as v from 'valibot';
 import { closest } from './closest.js';
+import { withoutLogin } from './without-login.js';
 
 /** Characters of a wrong string that a message repeats. */
 const MAX_SHOWN_LENGTH = 100;
@@ -151,6 +152,9 @@ function shown(value: unknown): string {
   if (typeof value === 'number') return String(value);
   if (Array.isArray(value)) return 'an array';
   if (typeof value === 'object' && value !== null) return 'an object';
-  const isLong = typeof value === 'string' && value.length > MAX_SHOWN_LENGTH;
-  return JSON.stringify(isLong ? `${value.slice(0, MAX_SHOWN_LENGTH)}...` : value);
+  if (typeof value !== 'string') return JSON.stringify(value);
+  const text = withoutLogin(value);
+  return JSON.stringify(
+    text.length > MAX_SHOWN_LENGTH ? `${text.slice(0, MAX_SHOWN_LENGTH)}...` : text,
+  );
 }

@@ -3,8 +3,9 @@
 
 import { OverlaybdError } from '../errors.js';
 import { quoted, shortened } from '../lib/printable.js';
-import { isDigest } from './digest.js';
 import { isSha256 } from '../lib/sha256.js';
+import { withoutLogin } from '../lib/without-login.js';
+import { isDigest } from './digest.js';
 
 /** Characters of a repository, without its host. The limit of Docker's own parser. */
 const MAX_REPOSITORY_LENGTH = 255;
@@ -223,7 +224,7 @@ function checkedDigest(digest: string, text: string): string {
 }
 
 function show(text: string): string {
-  return quoted(shortened(text, MAX_SHOWN_LENGTH));
+  return quoted(shortened(withoutLogin(text), MAX_SHOWN_LENGTH));
 }
 
 function wrong(text: string, why: string): OverlaybdError {

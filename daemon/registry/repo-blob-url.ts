@@ -2,6 +2,7 @@
 
 import { OverlaybdError } from '../errors.js';
 import { quoted, shortened } from '../lib/printable.js';
+import { withoutLogin } from '../lib/without-login.js';
 import { apiHost, hostProblem, repositoryProblem } from './reference.js';
 
 const MAX_LENGTH = 1024;
@@ -22,7 +23,7 @@ export interface RepositoryUrl {
  */
 export function parseRepoBlobUrl(url: string, where: string): RepositoryUrl {
   const wrong = (why: string): OverlaybdError => {
-    const shown = quoted(shortened(url, MAX_SHOWN_LENGTH));
+    const shown = quoted(shortened(withoutLogin(url), MAX_SHOWN_LENGTH));
     return new OverlaybdError('BAD_CONFIG', `${where}: ${shown}: ${why}`);
   };
   const match = url.length > MAX_LENGTH ? null : FORM.exec(url);

@@ -19,6 +19,7 @@ import {
   type PullPolicy,
   type RegistrySettings,
 } from '../../config/registry-settings.js';
+import { withoutLogin } from '../../lib/without-login.js';
 import { badArgument } from './values.js';
 
 export interface RegistryArguments {
@@ -275,7 +276,7 @@ function mirrorOf(text: string): { readonly host: string; readonly url: string }
   const [, host = '', url = ''] = /^([^=]*)=(.*)$/s.exec(text) ?? [];
   if (isRegistryHost(host) && isMirrorUrl(url)) return { host, url };
   throw badArgument(
-    `--mirror ${JSON.stringify(text)}: not HOST=URL, as docker.io=https://mirror.example`,
+    `--mirror ${JSON.stringify(withoutLogin(text))}: not HOST=URL, as docker.io=https://mirror.example`,
   );
 }
 

@@ -4,6 +4,7 @@
 import { monotonicMs } from '../../lib/clock.js';
 import { Failure, failureOf, shownText } from './failure.js';
 import { MAX_ERROR_BODY_BYTES, PROGRESS_BYTES, type HttpLimits } from './limits.js';
+import { hasSecretOf } from './request-secrets.js';
 import type { Incoming } from './wire.js';
 
 /**
@@ -100,7 +101,10 @@ export function discard({ body, headers }: Incoming): void {
   else body.destroy();
 }
 
-/** How an answer explains itself, for a message: " (SlowDown)", or "". Its connection is free afterwards. */
+/**
+ * How an answer explains itself, for a message: " (SlowDown)", or "", without the secrets of its request. Its connection
+ * is free afterwards.
+ */
 export async function explanation(
   incoming: Incoming,
   limits: HttpLimits,
@@ -122,7 +126,10 @@ export async function explanation(
   }
   const text = Buffer.concat(pieces).toString('utf8', 0, MAX_ERROR_BODY_BYTES);
   const code = errorCode(text);
-  return code === '' ? '' : ` (${shownText(code)})`;
+  if (code === '') return '';
+  if (hasSecretOf(incoming.request, code))
+    return ' (its explanation repeats a secret of the request)';
+  return ` (${shownText(code)})`;
 }
 
 /** The code of a registry's JSON or of a store's XML; "" for anything else, such as the page of a proxy. */

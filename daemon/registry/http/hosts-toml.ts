@@ -1,6 +1,7 @@
 // containerd's hosts.toml: the mirrors of a registry, in the order of the file, and the registry last. Pure.
 
 import { isAbsolute, join } from 'node:path';
+import { withoutLogin } from '../../lib/without-login.js';
 import { isTable, parseToml, textOr, textsOf } from './toml.js';
 
 export interface HostEntry {
@@ -41,7 +42,7 @@ export function parseHostsToml(text: string, folder: string): HostsFile {
 
 function urlOf(text: string): URL {
   const url = text.startsWith('http') ? text : `https://${text}`;
-  if (!URL.canParse(url)) throw new TypeError(`${text} is not a URL`);
+  if (!URL.canParse(url)) throw new TypeError(`${withoutLogin(text)} is not a URL`);
   return new URL(url);
 }
 

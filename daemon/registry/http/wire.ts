@@ -27,6 +27,7 @@ export interface Incoming {
   /** Must be read to its end or destroyed: until then it holds a connection. */
   readonly body: Body;
   readonly counters: HostCounters;
+  readonly request: Outgoing;
   /** Milliseconds from the request to its header. */
   readonly waitedMs: number;
 }
@@ -90,7 +91,15 @@ export class Wire {
       answer.body.on('error', () => undefined);
       answer.body.once('close', end);
       const { statusCode: status, headers: received } = answer;
-      return { host, status, headers: received, body: answer.body, counters, waitedMs };
+      return {
+        host,
+        status,
+        headers: received,
+        body: answer.body,
+        counters,
+        request: outgoing,
+        waitedMs,
+      };
     } catch (error) {
       // An answer that comes after all must not keep its connection.
       sent.then(
