@@ -2,6 +2,7 @@
 // nodes that would be whiteouts, and device nodes in the root that hide the store.
 
 import type { VisitedEntry } from '../erofs/reader/image.js';
+import { typeOfMode } from '../tree/file-types.js';
 
 const OVERLAY = 'trusted.overlay.';
 /** An attribute that the files had themselves has one more of these in its name. */
@@ -15,12 +16,9 @@ const OPAQUE = `${ESCAPED}opaque`;
 /** Beside the ones above, for overlayfs in a user namespace. */
 const OF_USERS = ['user.overlay.whiteout', 'user.overlay.whiteouts', 'user.overlay.opaque'];
 
-const CHAR = 0o020000;
-const TYPE = 0o170000;
-
 /** The root has these in order to hide the folders of the store, in case that it is the lowest layer of overlayfs. */
 export function isHidingDevice({ path, inode }: VisitedEntry): boolean {
-  return /^[0-9a-f]{2}$/.test(path) && (inode.mode & TYPE) === CHAR && inode.place === 0;
+  return /^[0-9a-f]{2}$/.test(path) && typeOfMode(inode.mode) === 'char' && inode.place === 0;
 }
 
 export interface Restored {

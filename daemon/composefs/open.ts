@@ -6,11 +6,11 @@ import { fileExists } from '../blob/file-jobs.js';
 import type { BlobSource } from '../blob/source.js';
 import { OverlaybdError, messageOf } from '../errors.js';
 import { isErofs } from '../erofs/reader/superblock.js';
-import { ErofsImage, type VisitedEntry } from '../erofs/reader/image.js';
+import { ErofsImage } from '../erofs/reader/image.js';
+import { addTree, type TreeRules } from '../erofs/reader/layer-tree.js';
 import { counted } from '../lib/counted.js';
 import type { Effort } from '../lib/effort.js';
-import { LayerTreeBuilder, type EntryDraft } from '../tree/builder.js';
-import { entryError } from '../tree/entry-error.js';
+import { LayerTreeBuilder } from '../tree/builder.js';
 import type { LayerTree } from '../tree/layer-tree.js';
 import { FileReader } from './file-contents.js';
 import { isHidingDevice, restored } from './escapes.js';
@@ -21,6 +21,7 @@ import type { ObjectsSpec } from './objects-source.js';
 const MAGIC = 0xd078_629a;
 const VERSION = 1;
 const VERSION_AT = 4;
+const NONE: ReadonlyMap<string, Uint8Array> = new Map();
 
 export interface OpenedComposefs {
   readonly tree: LayerTree;
@@ -55,7 +56,7 @@ export async function openComposefs(
   }
   const tree = new LayerTreeBuilder({ name, hasWhiteouts: false });
   const table = new ObjectTableBuilder(name);
-  const left = await readTree(image, tree, table, effort);
+  const left = await addTree(image, tree, rulesOf(image, table), effort);
   if (table.objects > 0 && store === null) {
     const what = counted(table.objects, 'file');
     const text = `${name}: a composefs image with the contents of ${what} in another place: name the folder of the objects with --objects`;
@@ -82,90 +83,22 @@ export async function openComposefs(
   };
 }
 
-const TYPES: Readonly<Record<number, EntryDraft['type'] | 'socket'>> = {
-  0o010000: 'fifo',
-  0o020000: 'char',
-  0o040000: 'dir',
-  0o060000: 'block',
-  0o100000: 'reg',
-  0o120000: 'symlink',
-  0o140000: 'socket',
-};
-const TYPE = 0o170000;
-
-/** @returns how many sockets are left out: only the program that made one can use it */
-async function readTree(
-  image: ErofsImage,
-  tree: LayerTreeBuilder,
-  table: ObjectTableBuilder,
-  effort: Effort,
-): Promise<number> {
+/** What composefs makes of the inodes of an image: marks of overlayfs are gone, and contents are objects. */
+function rulesOf(image: ErofsImage, table: ObjectTableBuilder): TreeRules {
   const files = new FileReader(image, table);
-  const firstNames = new Map<number, string>();
-  let sockets = 0;
-  await image.walk(effort, (entry) => {
-    const { path, inode } = entry;
-    const place = { path, position: inode.at };
-    const type = TYPES[inode.mode & TYPE];
-    if (type === undefined) {
-      const text = `an unknown type: mode 0${inode.mode.toString(8)}`;
-      throw entryError('BAD_FORMAT', image.blob, place, text);
-    }
-    if (type === 'dir') table.addFolder(entry);
-    if (type === 'socket') {
-      sockets++;
-      return;
-    }
-    if (isHidingDevice(entry)) return;
-    if (type !== 'dir' && inode.nlink > 1) {
-      const target = firstNames.get(inode.nid);
-      if (target !== undefined) {
-        tree.add({ ...place, type: 'hardlink', target });
-        return;
+  return {
+    isHidden: isHidingDevice,
+    sawFolder: (entry) => table.addFolder(entry),
+    dataOf: (entry, xattrs) => files.dataOf(entry, xattrs),
+    changed: (draft) => {
+      const { xattrs, isWhiteout } = restored(draft.xattrs ?? NONE);
+      // What overlayfs would take for a whiteout is stored as an empty file.
+      if (isWhiteout && draft.type === 'reg' && draft.size === 0) {
+        return { ...draft, xattrs, type: 'char', rdev: { major: 0, minor: 0 } };
       }
-      firstNames.set(inode.nid, path);
-    }
-    tree.add(draftOf(image, entry, type, files, effort));
-  });
-  return sockets;
-}
-
-function draftOf(
-  image: ErofsImage,
-  entry: VisitedEntry,
-  type: EntryDraft['type'],
-  files: FileReader,
-  effort: Effort,
-): EntryDraft {
-  const { path, inode } = entry;
-  const { mode, uid, gid, mtime, mtimeNs, size } = inode;
-  const stored = image.xattrsOf(inode, effort);
-  const { xattrs, isWhiteout } = restored(stored);
-  const common = {
-    path,
-    mode: mode & 0o7777,
-    uid,
-    gid,
-    mtime,
-    mtimeNs,
-    xattrs,
-    position: inode.at,
+      return { ...draft, xattrs };
+    },
   };
-  // What overlayfs would take for a whiteout is stored as an empty file.
-  if (isWhiteout && type === 'reg' && size === 0) {
-    return { ...common, type: 'char', rdev: { major: 0, minor: 0 } };
-  }
-  if (type === 'reg') return { ...common, type, size, data: files.dataOf(entry, stored) };
-  if (type === 'symlink') return { ...common, type, target: image.targetOf(inode) };
-  if (type === 'char' || type === 'block') {
-    return { ...common, type, rdev: deviceNumber(inode.place) };
-  }
-  return { ...common, type };
-}
-
-/** Of the kernel's own form. */
-function deviceNumber(word: number): { major: number; minor: number } {
-  return { major: (word >>> 8) & 0xfff, minor: (word & 0xff) | ((word >>> 12) & 0xfff00) };
 }
 
 /** @throws OverlaybdError NOT_FOUND, IO */

@@ -1,7 +1,7 @@
 // EROFS on disk, as far as Linux 5.4 knows it: sizes, field offsets, numbers. docs/lazy-images.md describes the layout
 // that is made of them. All numbers are little-endian.
 
-import type { EntryType } from '../tree/layer-tree.js';
+import type { FileType } from '../tree/file-types.js';
 
 /** The only block size that every kernel with pages of 4096 bytes mounts. */
 export const BLOCK = 4096;
@@ -75,14 +75,12 @@ export const MAX_SHARED = 255;
 export const MAX_XATTR_VALUE = 0xffff;
 export const MAX_XATTR_NAME = 255;
 
-/** File types: the high bits of a mode, and the number in a directory entry. */
-export const FILE_TYPES: Partial<
-  Record<EntryType, { readonly mode: number; readonly dirent: number }>
-> = {
-  reg: { mode: 0o100000, dirent: 1 },
-  dir: { mode: 0o040000, dirent: 2 },
-  char: { mode: 0o020000, dirent: 3 },
-  block: { mode: 0o060000, dirent: 4 },
-  fifo: { mode: 0o010000, dirent: 5 },
-  symlink: { mode: 0o120000, dirent: 7 },
+/** The number of a type in a directory entry. */
+export const DIRENT_TYPES: Readonly<Record<FileType, number>> = {
+  reg: 1,
+  dir: 2,
+  char: 3,
+  block: 4,
+  fifo: 5,
+  symlink: 7,
 };

@@ -1,11 +1,12 @@
 // The second pass, for one inode: its 64 bytes, its xattrs, and the contents of directories and symlinks.
 
 import { TWO_32 } from '../lib/bytes.js';
+import { TYPE_BITS } from '../tree/file-types.js';
 import type { MergedTree } from '../tree/merged-tree.js';
 import { writeDirectory, type Dirent } from './directory.js';
 import {
   BLOCK,
-  FILE_TYPES,
+  DIRENT_TYPES,
   FORMAT_INLINE,
   FORMAT_PLAIN,
   I,
@@ -43,7 +44,7 @@ export class InodeWriter {
     const at = (layout.nids[place] as number) * SLOT;
     const isInline = layout.inline[place] === 1;
     bytes.writeUInt16LE(isInline ? FORMAT_INLINE : FORMAT_PLAIN, at + I.format);
-    bytes.writeUInt16LE((FILE_TYPES[type]?.mode ?? 0) | modeOf(tree, inode), at + I.mode);
+    bytes.writeUInt16LE(TYPE_BITS[type] | modeOf(tree, inode), at + I.mode);
     const size = layout.sizes[place] as number;
     writeU64LE(bytes, size, at + I.size);
     const isNode = type === 'char' || type === 'block';
@@ -91,7 +92,7 @@ export class InodeWriter {
     const direntOf = (name: string): Dirent => {
       const child = directory?.get(name) ?? (name === '.' ? inode : parent);
       dirent.nid = nids[(places[child] as number) - 1] as number;
-      dirent.type = FILE_TYPES[tree.typeOf(child)]?.dirent ?? 0;
+      dirent.type = DIRENT_TYPES[tree.typeOf(child)];
       return dirent;
     };
     const full = Math.floor((sizes[place] as number) / BLOCK);

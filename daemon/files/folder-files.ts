@@ -6,8 +6,9 @@ import { lstat, open, readdir, readlink, type FileHandle } from 'node:fs/promise
 import { OverlaybdError, messageOf } from '../errors.js';
 import { errnoWords } from '../lib/errno.js';
 import { attributes } from '../native/attributes.js';
+import { typeOfMode } from '../tree/file-types.js';
 import { compareBytes, shownPath } from '../tree/names.js';
-import type { ContentPiece, FileStat, FileType, ImageFile } from './image-file.js';
+import type { ContentPiece, FileStat, ImageFile } from './image-file.js';
 
 /** Bytes that are read at a time. */
 const PIECE_SIZE = 1 << 20;
@@ -15,15 +16,6 @@ const PIECE_SIZE = 1 << 20;
 const MAX_XATTR_BYTES = 64 * 1024;
 const FILE = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 const ITSELF = Buffer.alloc(0);
-
-const TYPES: readonly [bits: number, type: FileType][] = [
-  [constants.S_IFREG, 'reg'],
-  [constants.S_IFDIR, 'dir'],
-  [constants.S_IFLNK, 'symlink'],
-  [constants.S_IFCHR, 'char'],
-  [constants.S_IFBLK, 'block'],
-  [constants.S_IFIFO, 'fifo'],
-];
 
 /** @param folder where the file system is mounted, with an absolute path */
 export async function folderRoot(folder: string): Promise<ImageFile> {
@@ -118,10 +110,9 @@ class FolderFile implements ImageFile {
 }
 
 async function fileOf(path: Buffer, above: number, stats: BigIntStats): Promise<FolderFile> {
-  const bits = Number(stats.mode) & constants.S_IFMT;
-  const type = TYPES.find(([each]) => each === bits)?.[1];
+  const type = typeOfMode(Number(stats.mode));
   const shown = path.toString('latin1', above);
-  if (!type) {
+  if (!type || type === 'socket') {
     const text = `${shownPath(shown)}: a type of file that images do not have`;
     throw new OverlaybdError('UNSUPPORTED', text);
   }

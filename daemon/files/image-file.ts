@@ -1,10 +1,8 @@
 // One file of an image, wherever the image has it: in layers of files, or in a file system that a program reads. Types
 // only. Names and paths are byte strings: one character a byte ("latin1").
 
-import type { DeviceNumber, EntryType } from '../tree/layer-tree.js';
-
-/** The six types that a file can have. */
-export type FileType = Exclude<EntryType, 'hardlink' | 'whiteout' | 'opaque'>;
+import type { FileType } from '../tree/file-types.js';
+import type { DeviceNumber } from '../tree/layer-tree.js';
 
 export interface FileStat {
   readonly type: FileType;

@@ -1,7 +1,8 @@
 // Attributes of files as people read them: the words of ls(1) and stat(1). Pure.
 
 import { printable } from '../lib/printable.js';
-import type { FileStat, FileType } from './image-file.js';
+import type { FileType } from '../tree/file-types.js';
+import type { FileStat } from './image-file.js';
 
 const LETTERS: Readonly<Record<FileType, string>> = {
   reg: '-',

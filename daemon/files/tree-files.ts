@@ -5,7 +5,7 @@ import { readInto, type BlobSource } from '../blob/source.js';
 import type { DataRange, TreeEntry } from '../tree/layer-tree.js';
 import { OPAQUE_MARK, OVERLAY_XATTRS, ROOT, type MergedTree } from '../tree/merged-tree.js';
 import { compareBytes } from '../tree/names.js';
-import type { ContentPiece, FileStat, FileType, ImageFile } from './image-file.js';
+import type { ContentPiece, FileStat, ImageFile } from './image-file.js';
 
 /** Bytes that are read at a time. */
 const PIECE_SIZE = 1 << 20;
@@ -53,7 +53,7 @@ class TreeFile implements ImageFile {
     const { tree, layers } = this.#shared;
     const { inode } = this;
     const entry = this.#entry();
-    const type = tree.typeOf(inode) as FileType;
+    const type = tree.typeOf(inode);
     const { uid = 0, gid = 0, mtime = 0, mtimeNs = 0, target = '' } = entry ?? {};
     const isNode = type === 'char' || type === 'block';
     return Promise.resolve({

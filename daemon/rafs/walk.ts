@@ -3,6 +3,7 @@
 import type { Effort } from '../lib/effort.js';
 import { quoted, shortened } from '../lib/printable.js';
 import { LayerTreeBuilder, type EntryDraft } from '../tree/builder.js';
+import { deviceOfWord, typeOfMode } from '../tree/file-types.js';
 import type { DataRange, EntryType, LayerTree } from '../tree/layer-tree.js';
 import { MAX_TARGET_BYTES } from '../tree/limits.js';
 import type { BlobChunks } from './chunk-table.js';
@@ -11,15 +12,6 @@ import type { ImageBytes } from './image-bytes.js';
 import { blocksOf, chunksOf, readInode, type RafsInode } from './inode.js';
 import type { RafsSuperblock } from './superblock.js';
 
-const TYPE_MASK = 0xf000;
-const TYPES: ReadonlyMap<number, EntryType> = new Map([
-  [0x1000, 'fifo'],
-  [0x2000, 'char'],
-  [0x4000, 'dir'],
-  [0x6000, 'block'],
-  [0x8000, 'reg'],
-  [0xa000, 'symlink'],
-] as const);
 /** Entries between two turns of other work. */
 const ENTRIES_A_TURN = 2000;
 const MAX_SHOWN_LENGTH = 160;
@@ -127,8 +119,8 @@ class Walker {
   }
 
   #typeOf({ nid, at, mode }: RafsInode): EntryType {
-    const type = TYPES.get(mode & TYPE_MASK);
-    if (type) return type;
+    const type = typeOfMode(mode);
+    if (type && type !== 'socket') return type;
     const got = `0o${mode.toString(8)}`;
     throw this.#image.bad(`inode ${nid}`, at + 4, 'a mode with a type of files', got);
   }
@@ -140,8 +132,7 @@ class Walker {
     if (type === 'reg') return { ...draft, size, data: this.#dataOf(inode) };
     if (type === 'symlink') return { ...draft, target: this.#targetOf(inode) };
     if (type !== 'char' && type !== 'block') return draft;
-    const rdev = { major: (u >>> 8) & 0xfff, minor: (u & 0xff) | ((u >>> 12) & 0xf_ff00) };
-    return { ...draft, rdev };
+    return { ...draft, rdev: deviceOfWord(u) };
   }
 
   #targetOf(inode: RafsInode): string {

@@ -1,7 +1,8 @@
 // The tree of an image: the directories and inodes that remain when all layers are merged. An inode does not copy its
 // attributes: it names the entry of the layer that gives them.
 
-import { ENTRY_TYPES, type EntryType, type LayerTree } from './layer-tree.js';
+import type { FileType } from './file-types.js';
+import { ENTRY_TYPES, type LayerTree } from './layer-tree.js';
 import { XattrSet } from './xattrs.js';
 
 /** In place of an entry: a directory that layers have something in, and that none has an entry for. */
@@ -64,12 +65,11 @@ export class MergedTree {
     return this.layers[this.inodes.layers[inode] as number] as LayerTree;
   }
 
-  /** @returns one of the six types that an inode can have */
-  typeOf(inode: number): EntryType {
+  typeOf(inode: number): FileType {
     const entry = this.inodes.entries[inode] as number;
     if (entry === IMPLIED) return 'dir';
     if (entry === WHITEOUT_NODE) return 'char';
-    return ENTRY_TYPES[this.layerOf(inode).columns.types[entry] as number] as EntryType;
+    return ENTRY_TYPES[this.layerOf(inode).columns.types[entry] as number] as FileType;
   }
 
   modeOf(inode: number): number {

@@ -5,6 +5,7 @@ import { OverlaybdError, formatError } from '../../errors.js';
 import { readFully, type BlobSource } from '../../blob/source.js';
 import type { Effort } from '../../lib/effort.js';
 import { quoted, shortened } from '../../lib/printable.js';
+import { typeOfMode } from '../../tree/file-types.js';
 import { MAX_LAYER_ENTRIES, MAX_TARGET_BYTES } from '../../tree/limits.js';
 import { flatExtents } from './contents.js';
 import { readDirectory } from './directory.js';
@@ -18,8 +19,6 @@ import { readXattrs } from './xattrs.js';
 const BYTES_A_UNIT = 8;
 /** Entries between two turns of other work. */
 const ENTRIES_A_TURN = 256;
-const TYPE = 0o170000;
-const DIRECTORY = 0o040000;
 const MAX_SHOWN_LENGTH = 160;
 
 /** A name in the tree. */
@@ -97,7 +96,7 @@ export class ErofsImage {
   async walk(effort: Effort, visit: (entry: VisitedEntry) => void): Promise<void> {
     const { bytes, superblock, blob } = this;
     const root = readInode(bytes, superblock, superblock.rootNid, blob);
-    if ((root.mode & TYPE) !== DIRECTORY) throw this.#badInode(root, 'a directory', root.mode);
+    if (typeOfMode(root.mode) !== 'dir') throw this.#badInode(root, 'a directory', root.mode);
     const seen = new Set([root.nid]);
     const waiting = [{ path: '', inode: root, number: 0 }];
     visit({ path: '', inode: root, folder: 0, nameAt: 0, nameLength: 0 });
@@ -113,7 +112,7 @@ export class ErofsImage {
         const inode = readInode(bytes, superblock, nid, blob);
         const here = path === '' ? name : `${path}/${name}`;
         visit({ path: here, inode, folder: number, nameAt, nameLength: name.length });
-        if ((inode.mode & TYPE) !== DIRECTORY) continue;
+        if (typeOfMode(inode.mode) !== 'dir') continue;
         if (seen.has(nid))
           throw this.#badInode(
             inode,

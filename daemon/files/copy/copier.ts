@@ -1,9 +1,9 @@
 // Copies files and folders of an image to this machine: what `cp` does. A file of the image that cannot be read is told
 // and left out, and the others are copied; if the copy cannot be written, it ends.
 
-import { constants } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { OverlaybdError } from '../../errors.js';
+import { TYPE_BITS } from '../../tree/file-types.js';
 import { shownPath } from '../../tree/names.js';
 import { INSIDE_ITSELF } from '../folder-way.js';
 import type { FileStat, ImageFile } from '../image-file.js';
@@ -15,8 +15,6 @@ import { bytesOfName, TargetError, tried, type TargetFolder } from './target-fol
 /** Zeros of this size and place are left out as holes: most formats of layers have holes as zeros. */
 const HOLE_SIZE = 4096;
 const ZEROS = Buffer.alloc(HOLE_SIZE);
-
-const NODE_BITS = { char: constants.S_IFCHR, block: constants.S_IFBLK, fifo: constants.S_IFIFO };
 
 export interface CopyOptions {
   /** Whether attributes and hard links are kept, and devices and pipes are made. */
@@ -189,7 +187,7 @@ export class Copier {
       return false;
     }
     const { major, minor } = rdev ?? { major: 0, minor: 0 };
-    const bits = NODE_BITS[type as keyof typeof NODE_BITS];
+    const bits = TYPE_BITS[type];
     try {
       await folder.newNode(name, bits | (mode & 0o1777), major, minor);
     } catch (error) {

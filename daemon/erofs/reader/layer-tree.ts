@@ -1,0 +1,101 @@
+// From the inodes of an EROFS image that another program has made to the tree of a layer. Where files have their contents, and
+// which of the attributes count, the format says that uses the image.
+
+import type { Effort } from '../../lib/effort.js';
+import type { EntryDraft, LayerTreeBuilder } from '../../tree/builder.js';
+import { entryError } from '../../tree/entry-error.js';
+import { deviceOfWord, typeOfMode, type FileType } from '../../tree/file-types.js';
+import type { DataRange } from '../../tree/layer-tree.js';
+import type { ErofsImage, VisitedEntry } from './image.js';
+
+/** What a format makes of the inodes of an image. */
+export interface TreeRules {
+  /** Whether an entry, with all of its names, is not part of the tree; absent: all are. */
+  isHidden?(entry: VisitedEntry): boolean;
+  /** Gets each directory, before what is in it. */
+  sawFolder?(entry: VisitedEntry): void;
+  /**
+   * The contents of a regular file.
+   * @param xattrs as the image has them
+   * @throws OverlaybdError if they cannot be served
+   */
+  dataOf(entry: VisitedEntry, xattrs: ReadonlyMap<string, Uint8Array>): readonly DataRange[];
+  /** What the tree has in place of a draft; `draft.xattrs` are those of the image. Absent: the draft. */
+  changed?(draft: EntryDraft): EntryDraft;
+}
+
+/**
+ * Adds all that can be reached from the root.
+ * @returns how many sockets are left out: only the program that made one can use it
+ * @throws OverlaybdError BAD_FORMAT, LIMIT, UNSUPPORTED, and what the rules and the effort throw
+ */
+export async function addTree(
+  image: ErofsImage,
+  tree: LayerTreeBuilder,
+  rules: TreeRules,
+  effort: Effort,
+): Promise<number> {
+  const firstNames = new Map<number, string>();
+  let sockets = 0;
+  await image.walk(effort, (entry) => {
+    const { path, inode } = entry;
+    const place = { path, position: inode.at };
+    const type = typeOfMode(inode.mode);
+    if (type === undefined) {
+      const text = `an unknown type: mode 0${inode.mode.toString(8)}`;
+      throw entryError('BAD_FORMAT', image.blob, place, text);
+    }
+    if (type === 'dir') rules.sawFolder?.(entry);
+    if (type === 'socket') {
+      sockets++;
+      return;
+    }
+    if (rules.isHidden?.(entry)) return;
+    if (type !== 'dir' && inode.nlink > 1) {
+      const target = firstNames.get(inode.nid);
+      if (target !== undefined) {
+        tree.add({ ...place, type: 'hardlink', target });
+        return;
+      }
+      firstNames.set(inode.nid, path);
+    }
+    const draft = draftOf(image, entry, type, rules, effort);
+    tree.add(rules.changed?.(draft) ?? draft);
+  });
+  return sockets;
+}
+
+function draftOf(
+  image: ErofsImage,
+  entry: VisitedEntry,
+  type: FileType,
+  rules: TreeRules,
+  effort: Effort,
+): EntryDraft {
+  const { path, inode } = entry;
+  const { mode, uid, gid, mtime, mtimeNs, size, at } = inode;
+  const xattrs = image.xattrsOf(inode, effort);
+  const common = {
+    path,
+    type,
+    mode: mode & 0o7777,
+    uid,
+    gid,
+    mtime,
+    mtimeNs,
+    xattrs,
+    position: at,
+  };
+  switch (type) {
+    case 'reg':
+      return { ...common, size, data: rules.dataOf(entry, xattrs) };
+    case 'symlink':
+      return { ...common, target: image.targetOf(inode) };
+    case 'char':
+    case 'block':
+      return { ...common, rdev: deviceOfWord(inode.place) };
+    case 'dir':
+    case 'fifo':
+      return common;
+  }
+}
