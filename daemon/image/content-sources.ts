@@ -1,12 +1,14 @@
 // Where the contents of a layer of files are: in its own blob, or in data blobs that it names.
 
 import { resolve } from 'node:path';
-import { fileRef } from '../blob/blob-ref.js';
+import { fileRef, pathOfRef } from '../blob/blob-ref.js';
 import { OverlaybdError } from '../errors.js';
 import { counted } from '../lib/counted.js';
 import type { Effort } from '../lib/effort.js';
 import type { PooledBlob } from './blob-pool.js';
-import type { LayerContent } from './format.js';
+import { deviceAdvice, deviceFile, describeDevice } from './device-files.js';
+import type { LayerContent, LayerNeed } from './format.js';
+import { sampleDigest } from './fingerprint.js';
 import type { ImageBlobs } from './image-blobs.js';
 import type { DataBlobs } from '../registry/manifest-source.js';
 import type { AroundSpec } from './spec.js';
@@ -20,6 +22,8 @@ export interface ContentSource {
 export interface FoundSources {
   /** By the number of the content source; null: its blob is missing. */
   readonly sources: readonly (ContentSource | null)[];
+  /** What is to tell the image from others in which these blobs are different ones: nothing else verifies them. */
+  readonly seeds: readonly string[];
   /** What says which blobs are missing. */
   readonly missing: OverlaybdError | null;
 }
@@ -41,38 +45,49 @@ export async function sourcesOf(
   layer: PooledBlob,
   { dataBlobs, files, effort, mayBeUpper }: SourceOptions,
 ): Promise<FoundSources> {
-  if (content.kind !== 'tree') return { sources: [], missing: null };
+  if (content.kind !== 'tree') return { sources: [], seeds: [], missing: null };
   const { tree, around, needs } = content;
   if (!needs) {
     const own = { blob: layer, around };
-    return { sources: Array.from({ length: tree.sourceCount }, () => own), missing: null };
+    return {
+      sources: Array.from({ length: tree.sourceCount }, () => own),
+      seeds: [],
+      missing: null,
+    };
   }
   const sources: (ContentSource | null)[] = [];
-  const missing: string[] = [];
-  for (const { id, isLayer, pieces } of needs) {
-    const blob = isLayer ? layer : await dataBlob(id, dataBlobs, files);
+  const seeds: string[] = [];
+  const missing: LayerNeed[] = [];
+  for (const need of needs) {
+    const blob = need.isLayer
+      ? layer
+      : await dataBlob(need, dataBlobs, files, pathOfRef(layer.ref));
     if (!blob) {
-      missing.push(id);
+      missing.push(need);
       sources.push(null);
       continue;
     }
+    if (need.device) seeds.push(`device ${need.device.number} ${await sampleDigest(blob)}`);
     const { source } = await blob.content(effort);
-    sources.push({ blob, around: pieces(source.name, blob.size, effort) });
+    sources.push({ blob, around: need.pieces(source.name, blob.size, effort) });
   }
-  if (missing.length === 0) return { sources, missing: null };
+  if (missing.length === 0) return { sources, seeds, missing: null };
   const error = blobsMissing(tree.name, missing, dataBlobs);
   if (!mayBeUpper) throw error;
-  return { sources, missing: error };
+  return { sources, seeds, missing: error };
 }
 
 /** @returns null if it is not there */
 async function dataBlob(
-  id: string,
+  { id, device }: LayerNeed,
   dataBlobs: DataBlobs | null,
   files: ImageBlobs,
+  layer: string | null,
 ): Promise<PooledBlob | null> {
   const folder = dataBlobs?.folder ?? null;
-  const ref = dataBlobs?.refs.get(id) ?? (folder === null ? null : fileRef(resolve(folder, id)));
+  const path =
+    folder === null ? null : device ? await deviceFile(folder, device, layer) : resolve(folder, id);
+  const ref = dataBlobs?.refs.get(id) ?? (path === null ? null : fileRef(path));
   if (!ref) return null;
   return files.openPlain(ref).catch((error: unknown) => {
     if (error instanceof OverlaybdError && error.code === 'NOT_FOUND') return null;
@@ -80,18 +95,25 @@ async function dataBlob(
   });
 }
 
+/** How messages name it. */
+function nameOf({ id, device }: LayerNeed): string {
+  return device ? describeDevice(device) : id;
+}
+
 /** At most as many are named. */
 const MAX_NAMED = 4;
 
 function blobsMissing(
   blob: string,
-  missing: readonly string[],
+  missing: readonly LayerNeed[],
   dataBlobs: DataBlobs | null,
 ): OverlaybdError {
-  const named = missing.slice(0, MAX_NAMED).join(', ');
+  const named = missing.slice(0, MAX_NAMED).map(nameOf).join(', ');
   const more = missing.length > MAX_NAMED ? ` and ${missing.length - MAX_NAMED} more` : '';
-  const where =
-    dataBlobs === null
+  const [first] = missing;
+  const where = first?.device
+    ? deviceAdvice(first.device)
+    : dataBlobs === null
       ? 'name the folder that has them with --blobs'
       : dataBlobs.folder === null
         ? 'the manifest does not have them'

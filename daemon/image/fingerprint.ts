@@ -75,6 +75,12 @@ export async function marksOf(plan: ImagePlan, files: ImageBlobs): Promise<Image
   };
 }
 
+/** What tells a blob that nothing verifies from another one. @returns a SHA-256 in hexadecimal */
+export async function sampleDigest(blob: PooledBlob): Promise<string> {
+  const { size, head, tail } = await sampleOf(blob);
+  return createHash('sha256').update(`${size}\n`).update(head).update(tail).digest('hex');
+}
+
 function tocText(toc: TocDigests | undefined): string {
   return `toc ${toc?.json ?? '-'} ${toc?.manifest ?? '-'}`;
 }

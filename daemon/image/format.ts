@@ -9,9 +9,10 @@ import type { LsmtHeader } from '../lsmt/format.js';
 import type { LsmtLayer } from '../lsmt/layer.js';
 import type { TocDigests } from '../registry/toc-annotations.js';
 import type { ZtocSource } from '../soci/open.js';
+import type { NeededDevice } from '../erofs/devices/open.js';
+import type { PiecesSpec } from '../pieces/pieces-source.js';
 import type { LayerTree } from '../tree/layer-tree.js';
 import type { OpenZfile } from '../zfile/open.js';
-import type { LayerNeed } from './rafs-layers.js';
 import type { ReaderFactory } from './reader-factory.js';
 import type { AroundSpec, SourceSpec } from './spec.js';
 
@@ -23,6 +24,23 @@ export interface Unwrapped {
   readonly source: BlobSource;
   readonly tar: TarPayload | null;
   readonly zfile: OpenZfile | null;
+}
+
+/** A blob that contents of a layer are in. */
+export interface LayerNeed {
+  /** Its name, if it is another blob. */
+  readonly id: string;
+  /** Whether it is the layer itself. */
+  readonly isLayer: boolean;
+  /** Of an EROFS image: a further device, which --blobs may name in other ways. */
+  readonly device?: NeededDevice;
+  /**
+   * How its plain bytes are read; null: they are the blob's.
+   * @param name of the blob, for messages
+   * @param size its bytes
+   * @throws OverlaybdError if it cannot have the contents
+   */
+  readonly pieces: (name: string, size: number, effort: Effort) => PiecesSpec | null;
 }
 
 /** What a layer turned out to be. `header` is the page at the start of the blob. */

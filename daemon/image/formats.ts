@@ -11,6 +11,7 @@ import {
 import { SliceSource } from '../blob/slice-source.js';
 import { readFully, type BlobSource } from '../blob/source.js';
 import { OverlaybdError } from '../errors.js';
+import { hasDevices } from '../erofs/devices/open.js';
 import { checkRawErofs } from '../erofs/reader/raw-image.js';
 import { isComposefs, openComposefs } from '../composefs/open.js';
 import { counted } from '../lib/counted.js';
@@ -51,6 +52,7 @@ import type {
 } from './format.js';
 import { openRafs, openRafsBlob, openRafsLayer, refuseRafsV5 } from './rafs-layers.js';
 import { openGzipArchive, openZstdArchive } from './compressed-archives.js';
+import { openErofsLayer } from './erofs-layer.js';
 import { rawDiskDoubts } from './raw-disk-checks.js';
 import { isOfPieces, sliceOf } from './spec.js';
 import { openTurboLayer } from './turbo-layer.js';
@@ -258,6 +260,15 @@ const rafsLayer: Content = {
     openRafsLayer(source, bootstrapDigest, tools),
 };
 
+/** An EROFS image whose files have contents on further devices. */
+const erofsDevices: Content = {
+  kind: 'content',
+  name: 'erofs with devices',
+  probe: (head, _tail, { name }) => hasDevices(head, name),
+  open: async (inner, head, rules, tools) =>
+    (await openErofsLayer(inner.source, head, rules, tools)) ?? raw.open(inner, head, rules, tools),
+};
+
 /** An archive of files: a layer of an ordinary image. */
 const files: Content = {
   kind: 'content',
@@ -316,6 +327,7 @@ const FORMATS: readonly (Wrapper | Content)[] = [
   rafs,
   rafsV5,
   rafsBlob,
+  erofsDevices,
   estargz,
   chunked,
   rafsLayer,

@@ -34,6 +34,8 @@ export interface OpenedLayer {
   readonly target: OpenedTarget | null;
   /** Where the contents of a tree are, by the number of the content source; null: the blob is missing. */
   readonly sources: readonly (ContentSource | null)[];
+  /** What its blobs with contents add to what the file system is told from others by. */
+  readonly seeds: readonly string[];
   /** What says which blobs with contents are not there; of an image that is served all are. */
   readonly missing: OverlaybdError | null;
 }
@@ -148,7 +150,7 @@ export async function openUpper(
   const inner = await data.content(effort);
   const header = await readUpperDataHeader(inner.source);
   const role = 'upper';
-  const none = { target: null, sources: [], missing: null };
+  const none = { target: null, sources: [], seeds: [], missing: null };
   if ((header.flags & LSMT_FLAG.sparse) !== 0) {
     const layer = await openSparse(inner.source, header, effort);
     const content = { kind: 'lsmt', header, layer } as const;

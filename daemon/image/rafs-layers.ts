@@ -12,17 +12,12 @@ import {
 import { bootstrapOf } from '../rafs/layer.js';
 import { readPart, readToc } from '../rafs/toc.js';
 import type { LayerTree } from '../tree/layer-tree.js';
+import type { LayerNeed } from './format.js';
 import type { ReaderFactory } from './reader-factory.js';
 
 interface RafsTools {
   readonly readers: ReaderFactory;
   readonly effort: Effort;
-}
-
-/** A blob that contents of a layer are in. */
-export interface LayerNeed extends NeededBlob {
-  /** Whether it is the layer itself. */
-  readonly isLayer: boolean;
 }
 
 /** The content of a layer, as the table of formats has it. */

@@ -52,7 +52,8 @@ export function treeImage(
 ): TreeImage {
   const trees = treesOf(layers, name);
   effort.spend(UNITS_AN_ENTRY * trees.reduce((sum, { count }) => sum + count, 0));
-  const written = writeErofs(mergedTree(trees, isAlone), { uuidSeed });
+  const seeds = layers.flatMap((layer) => layer.seeds);
+  const written = writeErofs(mergedTree(trees, isAlone), { uuidSeed: [...uuidSeed, ...seeds] });
   const { metadata: memory, rows, deviceSize, dropped } = written;
   const index = indexOf(rows, deviceSize, name);
   const sourceLayers = trees.flatMap(({ sourceCount }, i) => Array<number>(sourceCount).fill(i));
@@ -117,7 +118,9 @@ function treeOf(layer: OpenedLayer, name: string): LayerTree {
   const { tree } = content;
   for (const [i, found] of sources.entries()) {
     if (!found) continue;
-    const size = found.around ? found.around.table.size : source.size;
+    // Other blobs have no wrappers.
+    const plainSize = found.blob === layer.blobs[0] ? source.size : found.blob.size;
+    const size = found.around ? found.around.table.size : plainSize;
     const end = tree.sourceEnd(i);
     if (end <= size) continue;
     const message = `${source.name}: files up to byte ${end} are expected, and it ends at ${size}`;

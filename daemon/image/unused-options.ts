@@ -6,7 +6,12 @@ import type { ContentRules } from './format.js';
 /** Names of formats, as the table of formats has them. */
 const WITH_TOC: readonly string[] = ['estargz', 'zstd:chunked'];
 const WITH_OBJECTS = 'composefs';
-const WITH_DATA_BLOBS: readonly string[] = ['rafs', 'rafs blob', 'rafs layer'];
+const WITH_DATA_BLOBS: readonly string[] = [
+  'rafs',
+  'rafs blob',
+  'rafs layer',
+  'erofs with devices',
+];
 
 /**
  * What would be served is not what was promised, and nothing would verify it.
@@ -32,7 +37,8 @@ export function refuseUnused(
     text = '--objects is for composefs images, and this is not a composefs image';
   }
   if (dataBlobs !== null && !WITH_DATA_BLOBS.includes(format)) {
-    text = '--blobs is for Nydus images, and this is not a Nydus image';
+    text =
+      '--blobs is for Nydus images and for EROFS images with further devices, and this is neither';
   }
   if (text !== '') throw new OverlaybdError('BAD_FORMAT', `${blob}: ${text}`);
 }

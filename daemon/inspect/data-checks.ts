@@ -90,8 +90,11 @@ export class DataChecker {
         steps: () => zfileSteps(new ZfileVerifier(zfile, stored, decoder, findings.sink)),
       };
     }
-    if (content?.kind === 'tree' && layer.sources?.some((source) => source?.around)) {
-      return this.#pieces(content.tree, layer, findings);
+    const isElsewhere = layer.sources?.some(
+      (found) => found && (found.around ?? found.blob !== layer.blobs?.[0]),
+    );
+    if (content?.kind === 'tree' && isElsewhere) {
+      return this.#contents(content.tree, layer, findings);
     }
     const source = this.#readers.source(spec);
     let ranges: Range[] = [];
@@ -104,24 +107,33 @@ export class DataChecker {
     };
   }
 
-  #pieces(
+  /** Every piece of sources that have some, and all of the others. */
+  #contents(
     tree: LayerTree,
     { inner, sources = [], blobs }: CheckedLayer,
     findings: DataFindings,
   ): DataCheck {
     const checks = sources.flatMap((found, number) => {
-      if (!found?.around) return [];
+      if (!found) return [];
       const { blob, around } = found;
-      const of = blob === blobs?.[0] ? inner.spec : blob.raw;
-      return { number, around, of };
+      const isOwn = blob === blobs?.[0];
+      const of = isOwn ? inner.spec : blob.raw;
+      const size = isOwn ? inner.source.size : blob.size;
+      return { number, around, of, bytes: around ? around.table.size : size };
     });
     const readers = this.#readers;
+    const buffer = this.#buffer;
     return {
-      bytes: checks.reduce((sum, { around }) => sum + around.table.size, 0),
+      bytes: checks.reduce((sum, { bytes }) => sum + bytes, 0),
       steps: async function* () {
-        for (const { number, around, of } of checks) {
-          const source = readers.source({ ...around, of });
-          yield* pieceSteps(source, around, { tree, number }, findings);
+        for (const { number, around, of, bytes } of checks) {
+          if (around) {
+            const source = readers.source({ ...around, of });
+            yield* pieceSteps(source, around, { tree, number }, findings);
+          } else {
+            const whole = [{ begin: 0, end: bytes }];
+            yield* readSteps(readers.source(of), whole, buffer, findings);
+          }
         }
       },
     };

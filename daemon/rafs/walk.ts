@@ -3,6 +3,7 @@
 import type { Effort } from '../lib/effort.js';
 import { quoted, shortened } from '../lib/printable.js';
 import { LayerTreeBuilder, type EntryDraft } from '../tree/builder.js';
+import { appendRange } from '../tree/data-ranges.js';
 import { deviceOfWord, typeOfMode } from '../tree/file-types.js';
 import type { DataRange, EntryType, LayerTree } from '../tree/layer-tree.js';
 import { MAX_TARGET_BYTES } from '../tree/limits.js';
@@ -158,19 +159,8 @@ class Walker {
         source = this.#sources.size;
         this.#sources.set(blob, source);
       }
-      append(data, { fileOffset, length, source, offset });
+      appendRange(data, { fileOffset, length, source, offset });
     }
     return data;
   }
-}
-
-/** Joins it to the last one if it goes on where that one ends: most files have one range. */
-function append(data: DataRange[], range: DataRange): void {
-  const last = data.at(-1);
-  const goesOn =
-    last?.source === range.source &&
-    last.fileOffset + last.length === range.fileOffset &&
-    last.offset + last.length === range.offset;
-  if (last && goesOn) data[data.length - 1] = { ...last, length: last.length + range.length };
-  else data.push(range);
 }

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { CHUNK_SIZE } from '../../daemon/blob/chunk-map.js';
 import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
-import { readErofs } from '../support/erofs/reader.js';
-import { treeLines, type TreeLine } from '../support/erofs/tree-lines.js';
+import { servedTree } from '../support/erofs/served-tree.js';
+import type { TreeLine } from '../support/erofs/tree-lines.js';
 import { writeEstargz, type TocFile } from '../support/estargz-writer.js';
 import { requireLazyFixtures } from '../support/lazy-fixtures.js';
 import { RawNbdClient } from '../support/nbd-client.js';
@@ -52,16 +52,6 @@ function layersWith(annotations: Record<string, string>): FilesLayer[] {
 }
 const good = layersWith({ [TOC_DIGEST]: estargz.digest });
 
-async function treeOf(daemon: DaemonProcess): Promise<TreeLine[]> {
-  const client = await RawNbdClient.open(daemon.unix);
-  const begin = await client.read(0, 4096);
-  // The superblock has the number of blocks.
-  const bytes = await client.read(0, 4096 * begin.readUInt32LE(1024 + 36));
-  await client.disconnect();
-  const read = (at: number, n: number): Buffer => bytes.subarray(at, at + n);
-  return treeLines(readErofs(read, bytes.length).entries);
-}
-
 function isGood(test: Test, lines: readonly TreeLine[]): void {
   test.same(
     lines.map(({ path, size, nlink }) => [path, size ?? 0, nlink]),
@@ -81,7 +71,7 @@ await t.test('from a layout: serve, inspect, verify', async (test) => {
   await pushFiles(layout, 'app', good);
   const name = `oci:${layout.folder}:app`;
   const daemon = await DaemonProcess.start(test, [name]);
-  isGood(test, await treeOf(daemon));
+  isGood(test, await servedTree(daemon.unix));
   await daemon.stop(test);
   const verified = await runDaemon(['verify', name]);
   test.equal(verified.code, 0, verified.stderr);
@@ -102,7 +92,7 @@ await t.test('from a registry, lazily', async (test) => {
   const begin = await client.read(0, 4096);
   test.equal(begin.readUInt32LE(1024), 0xe0f5_e1e2);
   await client.disconnect();
-  isGood(test, await treeOf(daemon));
+  isGood(test, await servedTree(daemon.unix));
   await daemon.stop(test);
   test.same(front.log.violations(), []);
 });

@@ -50,6 +50,7 @@ export async function layersOf(t: Test, ...archives: readonly TarFile[][]): Prom
       target: null,
       sources,
       missing: null,
+      seeds: [],
     });
   }
   return layers;

@@ -60,7 +60,8 @@ export function besideOptions<T>(yargs: Argv<T>): Argv<T & BesideArguments> {
       requiresArg: true,
     })
     .option('blobs', {
-      describe: 'DIR: the folder with the data blobs of the Nydus image, named by their SHA-256',
+      describe:
+        'PATH: the folder with the data blobs of the Nydus image or the devices of the EROFS image',
       type: 'string',
       requiresArg: true,
     });

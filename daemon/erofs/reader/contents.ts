@@ -10,9 +10,7 @@ export interface Extent {
   /** Byte offset in the contents. */
   readonly fileOffset: number;
   readonly length: number;
-  /** 0 is the image itself, i is device i of its list. */
-  readonly device: number;
-  /** Byte offset in that device. */
+  /** Byte offset in the image. */
   readonly offset: number;
 }
 
@@ -23,11 +21,12 @@ export interface Extent {
  */
 export function flatExtents(
   inode: ErofsInode,
-  { blockSize }: Superblock,
+  sb: Superblock,
   end: number,
   blob: string,
 ): Extent[] {
-  const { layout, size, place, end: behind } = inode;
+  const { blockSize } = sb;
+  const { layout, size, place } = inode;
   const bad = (expected: string, got: string | number): Error =>
     formatError({ blob, section: `inode ${inode.nid}`, offset: inode.at, expected, got });
   if (layout === 'compressed') {
@@ -36,21 +35,37 @@ export function flatExtents(
   }
   if (layout === 'chunks') throw bad('contents in blocks or inline', 'chunks');
   if (size === 0) return [];
-  const tail = layout === 'inline' ? size % blockSize : 0;
-  const inBlocks = size - tail;
+  const tail = inlineTail(inode, sb, end, blob);
+  const inBlocks = size - (tail?.length ?? 0);
   const extents: Extent[] = [];
   if (inBlocks > 0) {
     const offset = place * blockSize;
     if (offset + inBlocks > end) throw bad(`contents before byte ${end}`, offset + inBlocks);
-    extents.push({ fileOffset: 0, length: inBlocks, device: 0, offset });
+    extents.push({ fileOffset: 0, length: inBlocks, offset });
   }
-  if (tail > 0) {
-    if (behind + tail > end || (behind % blockSize) + tail > blockSize) {
-      throw bad(`inline contents within a block and before byte ${end}`, behind + tail);
-    }
-    extents.push({ fileOffset: inBlocks, length: tail, device: 0, offset: behind });
-  }
+  if (tail) extents.push(tail);
   return extents;
+}
+
+/**
+ * The last bytes of an inode whose layout is `inline`, which follow its xattrs; null if it has none.
+ * @param end bytes of the image
+ * @throws OverlaybdError BAD_FORMAT if they are outside of the image, or in two blocks
+ */
+export function inlineTail(
+  { nid, at, layout, size, end: offset }: ErofsInode,
+  { blockSize }: Superblock,
+  end: number,
+  blob: string,
+): Extent | null {
+  const length = layout === 'inline' ? size % blockSize : 0;
+  if (length === 0) return null;
+  if (offset + length > end || (offset % blockSize) + length > blockSize) {
+    const expected = `inline contents within a block and before byte ${end}`;
+    const got = offset + length;
+    throw formatError({ blob, section: `inode ${nid}`, offset: at, expected, got });
+  }
+  return { fileOffset: size - length, length, offset };
 }
 
 /** The largest chunk that the number in an inode can say: 2^31 blocks. */
@@ -91,10 +106,20 @@ export function chunkForm(
 
 /** Whether all chunks are holes. */
 export function isOneHole(form: ChunkForm, image: Buffer): boolean {
-  for (let i = 0; i < form.count; i++) if (chunkBlock(form, i, image) !== NO_BLOCK) return false;
+  for (let i = 0; i < form.count; i++) {
+    if (chunkPlace(form, i, image).block !== NO_BLOCK) return false;
+  }
   return true;
 }
 
-function chunkBlock({ at, width }: ChunkForm, i: number, image: Buffer): number {
-  return image.readUInt32LE(at + i * width + (width - 4));
+/** Where a chunk is: the number of a device, with bits that may not count, and a block; NO_BLOCK is a hole. */
+export function chunkPlace(
+  { at, width }: ChunkForm,
+  i: number,
+  image: Buffer,
+): { device: number; block: number } {
+  const here = at + i * width;
+  return width === 4
+    ? { device: 0, block: image.readUInt32LE(here) }
+    : { device: image.readUInt16LE(here + 2), block: image.readUInt32LE(here + 4) };
 }

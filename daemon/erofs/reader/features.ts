@@ -46,7 +46,11 @@ export interface KernelNeeds {
   readonly kernel: string | null;
 }
 
-export function kernelNeeds({ incompat, algorithms, blockSize }: Superblock): KernelNeeds {
+/** @param isOneDevice whether further devices are in the image itself */
+export function kernelNeeds(
+  { incompat, algorithms, blockSize, extraDevices }: Superblock,
+  isOneDevice = false,
+): KernelNeeds {
   const used = FEATURES.filter(({ bit }) => (incompat & bit) !== 0);
   const features = used.map(({ name }) => name);
   const kernels = ['5.4', ...used.map(({ kernel }) => kernel)];
@@ -58,7 +62,7 @@ export function kernelNeeds({ incompat, algorithms, blockSize }: Superblock): Ke
       kernels.push(kernel);
     }
   }
-  if (blockSize < PAGE) kernels.push('6.4');
+  if (blockSize < PAGE || (isOneDevice && extraDevices > 0)) kernels.push('6.4');
   if (blockSize > PAGE) isKnown = false;
   const rest = incompat & ~FEATURES.reduce((bits, { bit }) => bits | bit, 0);
   if (rest !== 0) {

@@ -2,12 +2,11 @@
 
 import { formatError } from '../../errors.js';
 import { readFully, type BlobSource } from '../../blob/source.js';
-import { counted } from '../../lib/counted.js';
 import { hex32 } from '../../lib/bytes.js';
 import { crc32c } from '../../native/crc32c.js';
 import { SB, SUPERBLOCK } from '../format.js';
 import { kernelNeeds } from './features.js';
-import { isErofs, readSuperblock } from './superblock.js';
+import { isErofs, readSuperblock, type Superblock } from './superblock.js';
 
 /** In the compatible features: the superblock has a checksum. */
 const WITH_CHECKSUM = 1;
@@ -25,9 +24,24 @@ export interface RawErofs {
  */
 export async function checkRawErofs(source: BlobSource, head: Buffer): Promise<RawErofs> {
   if (!isErofs(head)) return { about: null, doubts: [] };
+  const sb = readSuperblock(head, source.name);
+  await checkWhole(source, sb);
+  const { features, kernel } = kernelNeeds(sb, true);
+  const needs =
+    kernel === null ? 'no known kernel with pages of 4096 bytes' : `Linux ${kernel} and later`;
+  const doubts: string[] = [];
+  if (kernel === null) doubts.push('no kernel with pages of 4096 bytes is known to mount it');
+  const parts = ['EROFS', `blocks of ${sb.blockSize} bytes`, ...features];
+  return { about: `${parts.join(', ')}; ${needs}`, doubts };
+}
+
+/**
+ * Checks that all blocks of an image are there, and the checksum of its superblock if it has one.
+ * @throws OverlaybdError BAD_FORMAT, BAD_CHECKSUM, and what reading throws
+ */
+export async function checkWhole(source: BlobSource, sb: Superblock): Promise<void> {
   const { name, size } = source;
-  const sb = readSuperblock(head, name);
-  const { blockSize, blocks, compat, extraDevices } = sb;
+  const { blockSize, blocks, compat } = sb;
   if (blocks * blockSize > size) {
     throw formatError({
       blob: name,
@@ -38,17 +52,6 @@ export async function checkRawErofs(source: BlobSource, head: Buffer): Promise<R
     });
   }
   if ((compat & WITH_CHECKSUM) !== 0) await checkChecksum(source, blockSize);
-  const { features, kernel } = kernelNeeds(sb);
-  const needs =
-    kernel === null ? 'no known kernel with pages of 4096 bytes' : `Linux ${kernel} and later`;
-  const doubts: string[] = [];
-  if (kernel === null) doubts.push('no kernel with pages of 4096 bytes is known to mount it');
-  if (extraDevices > 0) {
-    const what = counted(extraDevices, 'other device');
-    doubts.push(`contents of its files are on ${what}, which the kernel has to be given`);
-  }
-  const parts = ['EROFS', `blocks of ${blockSize} bytes`, ...features];
-  return { about: `${parts.join(', ')}; ${needs}`, doubts };
 }
 
 /** From the superblock to the end of its block, with zeros in place of the checksum. */

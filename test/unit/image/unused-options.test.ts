@@ -18,6 +18,7 @@ await test('each format has what it may have', (t) => {
     ['rafs', BLOBS],
     ['rafs blob', BLOBS],
     ['rafs layer', BLOBS],
+    ['erofs with devices', BLOBS],
   ];
   for (const [format, rules] of fits) {
     t.doesNotThrow(() => refuseUnused(format, rules, 'blob'), format);
@@ -27,7 +28,8 @@ await test('each format has what it may have', (t) => {
     }
   }
   t.throws(() => refuseUnused('files', BLOBS, 'blob'), {
-    message: /^blob: --blobs is for Nydus images, and this is not a Nydus image$/,
+    message:
+      /^blob: --blobs is for Nydus images and for EROFS images with further devices, and this is neither$/,
   });
   t.end();
 });

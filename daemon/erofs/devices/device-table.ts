@@ -1,0 +1,99 @@
+// The table of the further devices of an EROFS image: one slot of 128 bytes for each.
+
+import { formatError } from '../../errors.js';
+import { readFully, type BlobSource } from '../../blob/source.js';
+import { SB, SUPERBLOCK } from '../format.js';
+import type { Superblock } from '../reader/superblock.js';
+import { MAX_DEVICES } from './limits.js';
+
+const SLOT_SIZE = 128;
+const TAG_SIZE = 64;
+/** Offsets in a slot. */
+const D = { tag: 0, blocks: 64, firstBlock: 68 } as const;
+
+/** A further device. */
+export interface DeviceSlot {
+  /** From 1 on: 0 is the image itself. */
+  readonly number: number;
+  /** What the image calls it, one character a byte; '' if it has no name. */
+  readonly tag: string;
+  readonly blocks: number;
+  /**
+   * The block of the image at which the device begins for those who have both in one: blocks of files may be numbered in this
+   * way. 0: they are not.
+   */
+  readonly firstBlock: number;
+}
+
+/**
+ * Reads the slots of all further devices.
+ * @throws OverlaybdError BAD_FORMAT, LIMIT, and what reading throws
+ */
+export async function readDeviceTable(source: BlobSource, sb: Superblock): Promise<DeviceSlot[]> {
+  const { name: blob, size } = source;
+  const { extraDevices, devicesAt } = sb;
+  if (extraDevices > MAX_DEVICES) {
+    throw formatError({
+      blob,
+      section: 'superblock',
+      offset: SUPERBLOCK + SB.extraDevices,
+      expected: `at most ${MAX_DEVICES} further devices`,
+      got: extraDevices,
+      code: 'LIMIT',
+    });
+  }
+  if (devicesAt + extraDevices * SLOT_SIZE > size) {
+    throw formatError({
+      blob,
+      section: 'superblock',
+      offset: SUPERBLOCK + SB.deviceSlot,
+      expected: `a table of ${extraDevices} devices before byte ${size}`,
+      got: `one at byte ${devicesAt}`,
+    });
+  }
+  const table = await readFully(source, devicesAt, extraDevices * SLOT_SIZE);
+  const slots = Array.from({ length: extraDevices }, (_, i) => slotOf(table, i));
+  checkPlaces(slots, sb, blob);
+  return slots;
+}
+
+function slotOf(table: Buffer, i: number): DeviceSlot {
+  const slot = table.subarray(i * SLOT_SIZE, (i + 1) * SLOT_SIZE);
+  return {
+    number: i + 1,
+    tag: slot.toString('latin1', D.tag, TAG_SIZE).split('\0', 1)[0] as string,
+    blocks: slot.readUInt32LE(D.blocks),
+    firstBlock: slot.readUInt32LE(D.firstBlock),
+  };
+}
+
+/** Devices that have a place behind the image must not overlap it or each other. */
+function checkPlaces(slots: readonly DeviceSlot[], sb: Superblock, blob: string): void {
+  let end = sb.blocks;
+  for (const { number, blocks, firstBlock } of placed(slots)) {
+    if (firstBlock < end) {
+      throw formatError({
+        blob,
+        section: `device ${number}`,
+        offset: sb.devicesAt + (number - 1) * SLOT_SIZE + D.firstBlock,
+        expected: `a first block from ${end} on`,
+        got: firstBlock,
+      });
+    }
+    end = firstBlock + blocks;
+  }
+}
+
+/** The devices that have a place behind the image, in the order of these places. */
+export function placed(slots: readonly DeviceSlot[]): DeviceSlot[] {
+  return slots
+    .filter(({ firstBlock }) => firstBlock > 0)
+    .toSorted((a, b) => a.firstBlock - b.firstBlock);
+}
+
+/** Whether all devices are in the image itself, behind its own blocks. @param size bytes of the image */
+export function areInside(slots: readonly DeviceSlot[], size: number, sb: Superblock): boolean {
+  return slots.every(
+    ({ firstBlock, blocks }) => firstBlock > 0 && (firstBlock + blocks) * sb.blockSize <= size,
+  );
+}
