@@ -51,6 +51,8 @@ export interface ErrorFacts {
   readonly export?: string;
   /** "/dev/nbd0". */
   readonly device?: string;
+  /** Which files of an image of layers of files it is about, with the layer: `file "etc/passwd" of /layers/base.tar`. */
+  readonly files?: string;
   /** The registry, mirror or store that was asked last: "registry.example:5000". */
   readonly host?: string;
   /** What kind of failure was the last one: docs/metrics.md lists the kinds. */

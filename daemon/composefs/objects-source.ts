@@ -172,8 +172,9 @@ export class ObjectsSource implements BlobSource {
     } catch (error) {
       if (!(error instanceof OverlaybdError)) throw error;
       if (error.code === 'BAD_CHECKSUM') cache.counts.digestFailed('composefs');
-      const message = `${error.message}; file ${shownPath(await this.#fileOf(number))} of ${this.name}`;
-      const facts = { blob: objectPath(this.#store, object), ...error.facts };
+      const files = `file ${shownPath(await this.#fileOf(number))} of ${this.name}`;
+      const message = `${error.message}; ${files}`;
+      const facts = { blob: objectPath(this.#store, object), files, ...error.facts };
       throw new OverlaybdError(error.code, message, { cause: error, facts });
     }
   }

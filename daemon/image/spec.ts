@@ -143,6 +143,11 @@ function hasSharedPieces(spec: SourceSpec): boolean {
   return false;
 }
 
+/** Whether the daemon has made a disk of layers of files. */
+export function isOfFiles(disk: DiskSpec): boolean {
+  return metadataDigestOf(disk) !== null;
+}
+
 /** The digest of the metadata that the daemon has made, of an image of files; null for other images. */
 export function metadataDigestOf(disk: DiskSpec): string | null {
   for (const source of sourcesOf(disk)) {

@@ -10,6 +10,7 @@ import { describeBlobs, type ImageSource } from './image-source.js';
 import { OpenAttempts, settledIn, type Attempt } from './open-attempts.js';
 import { OpenImages, type HeldImage } from './open-images.js';
 import type { OpenImage } from './opener.js';
+import type { DiskSpec } from './spec.js';
 import { NO_REMOTE } from '../registry/remote.js';
 
 /** Export name to what makes its image. */
@@ -74,6 +75,11 @@ export class ImageTable {
   /** The name of the image that the reactors have under a name; null: none. */
   nameOf(name: string): string | null {
     return (this.#exports.get(name) ?? this.#hidden.get(name))?.name ?? null;
+  }
+
+  /** The disk of the image that the reactors have under a name; null: none. */
+  diskOf(name: string): DiskSpec | null {
+    return (this.#exports.get(name) ?? this.#hidden.get(name))?.image.disk ?? null;
   }
 
   /**

@@ -22,28 +22,57 @@ const CLOSE_LEVELS: Readonly<Record<CloseKind, LogLevel>> = {
   bug: 'error',
 };
 
+/** What the log lines of failed reads say of the images. */
+export interface ReadImages {
+  /** The name of the image of an export, as far as it is known. */
+  nameOf(name: string): string | null;
+  /** Which files a read is of; null: its image is not made of layers of files. */
+  filesOf(
+    read: Pick<ReadFailureReport, 'export' | 'offset' | 'length'>,
+  ): Promise<string | null> | null;
+}
+
+const NO_IMAGES: ReadImages = { nameOf: () => null, filesOf: () => null };
+
 export class ClientLog {
   readonly #log: Logger;
   readonly #reads: Repeats<ReadFailureReport>;
   readonly #closed: Repeats<ConnectionSummary>;
   readonly #others: CountedLog;
-  readonly #imageOf: (name: string) => string | null;
+  readonly #images: ReadImages;
+  /** Reads whose files are being looked for. */
+  readonly #looking = new Set<ReadFailureReport>();
 
-  /** @param imageOf the name of the image of an export, as far as it is known */
-  constructor(
-    log: Logger,
-    now?: () => number,
-    imageOf: (name: string) => string | null = () => null,
-  ) {
+  constructor(log: Logger, now?: () => number, images: ReadImages = NO_IMAGES) {
     this.#log = log;
-    this.#imageOf = imageOf;
+    this.#images = images;
     this.#reads = new Repeats(READ_FAILURE_LINES, (each) => this.#tellReads(each), now);
     this.#closed = new Repeats(CLOSED_LINES, (each) => this.#tellClosed(each), now);
     this.#others = new CountedLog(log, now);
   }
 
   readsFailed(report: ReadFailureReport): void {
-    this.#reads.note(report.key, report, report.count);
+    const looking = report.files === undefined ? this.#images.filesOf(report) : null;
+    if (!looking) {
+      this.#reads.note(report.key, report, report.count);
+      return;
+    }
+    this.#looking.add(report);
+    void this.#noteLater(report, looking);
+  }
+
+  async #noteLater(report: ReadFailureReport, looking: Promise<string | null>): Promise<void> {
+    const files = await looking.catch(() => null);
+    if (this.#looking.delete(report)) this.#noteFiles(report, files);
+  }
+
+  /** Reads of one file that fail with one code share a line, wherever in the file they are. */
+  #noteFiles(report: ReadFailureReport, files: string | null): void {
+    if (files === null) return this.#reads.note(report.key, report, report.count);
+    const { code, export: name, key } = report;
+    const message = `${report.message}; ${files}`;
+    const shared = key === null ? null : `${code} ${JSON.stringify(name)} ${files}`;
+    this.#reads.note(shared, { ...report, message, files }, report.count);
   }
 
   closed(summary: ConnectionSummary): void {
@@ -82,6 +111,10 @@ export class ClientLog {
 
   /** Logs what has been counted and is due. @param all at the end: everything */
   sweep(all = false): void {
+    // Nothing waits at the end.
+    for (const report of all ? this.#looking : [])
+      this.#reads.note(report.key, report, report.count);
+    if (all) this.#looking.clear();
     for (const each of [this.#reads, this.#closed, this.#others]) each.sweep(all);
   }
 
@@ -95,7 +128,7 @@ export class ClientLog {
         : mixed
           ? `${counted(count, 'more read')} failed in further places, the last: export ${name}: ${where}: ${why}`
           : `export ${name}: ${counted(count, 'more read')} failed likewise, the last: ${where}: ${why}`;
-    const image = this.#imageOf(subject.export);
+    const image = this.#images.nameOf(subject.export);
     this.#log.log('error', text, { ...(image !== null && { image }), ...fields, ...more(count) });
   }
 

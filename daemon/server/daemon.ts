@@ -6,13 +6,15 @@ import type { TlsFiles } from '../config/tls-config.js';
 import { Fetcher } from '../fetch/fetcher.js';
 import { FetcherRemote } from '../fetch/remote.js';
 import type { ImageSource } from '../image/image-source.js';
+import type { FailedFiles } from '../image/failed-files.js';
 import type { HeldImage } from '../image/open-images.js';
 import type { OpenImage } from '../image/opener.js';
-import { hasHints, isRemote } from '../image/spec.js';
+import { hasHints, isOfFiles, isRemote } from '../image/spec.js';
 import { ImageTable, type ExportSources } from '../image/table.js';
 import { Clients, type ListenOptions } from '../listen/clients.js';
 import type { Logger } from '../log/logger.js';
 import { ClientLog } from '../reactor/client-log.js';
+import type { ReadFailureReport } from '../reactor/messages.js';
 import { ReactorPool } from '../reactor/pool.js';
 import type { TlsSettings } from '../reactor/tls-settings.js';
 import type { TraceOptions, Traces } from './traces.js';
@@ -35,6 +37,8 @@ export interface DaemonOptions extends ListenOptions {
 /** What can be read again while we serve. */
 export type ServedOptions = Pick<DaemonOptions, 'exports' | 'tls' | 'registries'>;
 
+type ReadPlace = Pick<ReadFailureReport, 'export' | 'offset' | 'length'>;
+
 export class Daemon {
   readonly reactors: ReactorPool;
   readonly images: ImageTable;
@@ -46,6 +50,7 @@ export class Daemon {
   readonly #strict: boolean;
   readonly #clientLog: ClientLog;
   #traces: Traces | null = null;
+  #failedFiles: Promise<FailedFiles> | null = null;
 
   private constructor(
     { threads, strict, registries }: DaemonOptions,
@@ -54,7 +59,10 @@ export class Daemon {
   ) {
     this.#log = log;
     this.#strict = strict;
-    this.#clientLog = new ClientLog(log, undefined, (name) => this.images.nameOf(name));
+    this.#clientLog = new ClientLog(log, undefined, {
+      nameOf: (name) => this.images.nameOf(name),
+      filesOf: (read) => this.#filesOf(read),
+    });
     this.#tlsRequired = tls?.mode === 'require';
     this.#registries = registries;
     this.fetcher = new Fetcher(registries, log);
@@ -69,6 +77,17 @@ export class Daemon {
       remote,
       (image) => void this.#prefetch(image),
     );
+  }
+
+  /** @returns null if the image is not made of layers of files */
+  #filesOf({ export: name, offset, length }: ReadPlace): Promise<string | null> | null {
+    const disk = this.images.diskOf(name);
+    if (!disk || !isOfFiles(disk)) return null;
+    // Loaded when the first read fails.
+    this.#failedFiles ??= import('../image/failed-files.js').then(
+      ({ FailedFiles }) => new FailedFiles(),
+    );
+    return this.#failedFiles.then((files) => files.of(disk, offset, length));
   }
 
   /**

@@ -137,6 +137,8 @@ await test('neg-05: the kernel reads the other files; verify names the one that 
       else await t.resolves(read, name);
     }
   });
+  const [line] = await daemon.waitForLines(/read of .* failed: /);
+  t.match(line, /: piece 1 at byte 328: .*; files? .*"sizes\/s4097".* of .*layer\.tar\.gz/);
   await daemon.stop(t);
 });
 

@@ -151,6 +151,8 @@ await test('neg-52-nydus-blob-bit: one file cannot be read, the other can', asyn
     await t.rejects(readFile(join(dir, 'sync_io.rs')), { code: 'EIO' });
     t.equal((await readFile(join(dir, 'lib.rs'))).length, 16_931);
   });
+  const [line] = await daemon.waitForLines(/read of .* failed: /);
+  t.match(line, /be7d77ee.* at byte 4828: .*; files? .*"sync_io\.rs".* of .*be7d77ee/);
   await daemon.stop(t);
 });
 

@@ -132,6 +132,8 @@ await test('neg-27: the kernel reads the files of other spans', async (t) => {
     await t.rejects(file.read(page, 0, 4096, 6 * 4096), { code: 'EIO' });
     await file.close();
   });
+  const lines = await daemon.waitForLines(/read of .* failed: .*; files? .*"sizes\/s65537".* of /);
+  t.match(lines[0], /layer\.tar\.gz/);
   await daemon.stop(t);
 });
 

@@ -204,7 +204,7 @@ await test('the line of a failed read has the image of its export as a field', (
   const log = new ClientLog(
     { log: (_level, _message, more = {}) => void fields.push(more) },
     () => 0,
-    (name) => (name === 'web' ? 'registry.example/web:1' : null),
+    { nameOf: (name) => (name === 'web' ? 'registry.example/web:1' : null), filesOf: () => null },
   );
   log.readsFailed(report('a'));
   log.readsFailed({ ...report('b'), export: 'gone' });
@@ -216,4 +216,51 @@ await test('the line of a failed read has the image of its export as a field', (
   ]);
   t.notOk('image' in (fields[1] ?? {}));
   t.end();
+});
+
+await test('failed reads of one file share a line, wherever in the file they are', async (t) => {
+  let now = 0;
+  const lines: string[] = [];
+  const fields: LogFields[] = [];
+  const answers = new Map<number, (files: string | null) => void>();
+  const log = new ClientLog(
+    {
+      log: (_level, message, more = {}) => {
+        lines.push(message);
+        fields.push(more);
+      },
+    },
+    () => now,
+    {
+      nameOf: () => null,
+      filesOf: ({ offset }) => new Promise((resolve) => answers.set(offset, resolve)),
+    },
+  );
+  for (let i = 0; i < 6; i++) log.readsFailed({ ...report(`block ${i}`), offset: i * 4096 });
+  t.same(lines, [], 'the files are being looked for');
+  for (let i = 0; i < 4; i++) answers.get(i * 4096)?.('file "a" of base.tar');
+  answers.get(4 * 4096)?.('file "b" of base.tar');
+  answers.get(5 * 4096)?.(null);
+  await new Promise((resolve) => setImmediate(resolve));
+  const ofA = lines.filter((line) => line.includes('file "a"'));
+  t.ok(ofA.length > 0 && ofA.length <= READ_FAILURE_LINES.burst, `${ofA.length} lines of a`);
+  t.match(lines[0], /: layer\.obd: block 7; file "a" of base\.tar$/);
+  t.match(fields[0], { files: 'file "a" of base.tar', code: 'BAD_CHECKSUM' });
+  t.equal(lines.filter((line) => line.includes('file "b"')).length, 1);
+  t.equal(lines.filter((line) => !line.includes('file')).length, 1, 'not found');
+  lines.splice(0);
+  now += INTERVAL;
+  log.sweep();
+  const [more = ''] = lines.filter((line) => line.includes('file "a"'));
+  t.match(more, new RegExp(`${4 - ofA.length} more reads? failed likewise, the last: .*file "a"`));
+
+  log.readsFailed({ ...report('c'), files: 'file "c" of image.cfs' });
+  t.match(lines.at(-1), /block 7$/, 'an error that has named its file');
+  const before = lines.length;
+  log.readsFailed(report('late'));
+  log.sweep(true);
+  t.equal(lines.length, before + 1, 'at the end nothing is looked for');
+  answers.get(4096)?.('file "late" of base.tar');
+  await new Promise((resolve) => setImmediate(resolve));
+  t.equal(lines.length, before + 1, 'and nothing is said twice');
 });
