@@ -84,6 +84,8 @@ export const PROGRESS_MS = 200;
 /** Of a trace file. Our entries take some 10 bytes, upstream's 24. */
 export const MAX_TRACE_BYTES = 4 << 20;
 export const MAX_TRACE_ENTRIES = 1 << 17;
+/** Paths of a list of upstream. */
+export const MAX_LISTED_PATHS = 1 << 14;
 /** Bytes of chunks that are fetched because a trace of an image names them. */
 export const MAX_TRACE_PREFETCH_BYTES = 1 << 30;
 /** Chunks of a replay that wait or are on their way, at most twice as many. */

@@ -14,7 +14,13 @@ export interface TraceEntry {
 }
 
 const HEAD = 'overlaybd-nbd trace 1';
+const PROGRAM = Buffer.from('overlaybd-nbd trace ');
 const LINE = /^(\d{1,5}) (\d{1,12})(?:-(\d{1,12}))?$/;
+
+/** Whether bytes begin as such a trace does, also as one of another version. */
+export function isOwnTrace(bytes: Buffer): boolean {
+  return bytes.subarray(0, PROGRAM.length).equals(PROGRAM);
+}
 
 /** A line for each blob, then a line for each entry: the number of the blob and its chunks. */
 export function formatTrace(entries: readonly TraceEntry[]): string {

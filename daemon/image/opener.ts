@@ -39,6 +39,8 @@ export interface OpenImage extends ImageFacts {
   /** The configuration, or the first blob, as it was named. */
   readonly name: string;
   readonly disk: DiskSpec;
+  /** Aborted when the image is closed, before a descriptor of its disk is. */
+  readonly closed: () => AbortSignal;
   close(): void;
 }
 
@@ -115,9 +117,21 @@ function toOpenImage(
   { shape, ...facts }: Omit<OpenedImage, 'blobs'>,
   blobs: readonly OpenedBlob[],
 ): OpenImage {
-  const close = (): void => blobs.forEach((blob) => blob.release());
+  // A start that has nothing to fetch loads no AbortController.
+  let ending: AbortController | null = null;
+  let isClosed = false;
+  const closed = (): AbortSignal => {
+    ending ??= new AbortController();
+    if (isClosed) ending.abort();
+    return ending.signal;
+  };
+  const close = (): void => {
+    isClosed = true;
+    ending?.abort();
+    blobs.forEach((blob) => blob.release());
+  };
   const disk = diskOf({ ...shape, layers: shape.layers.map(withPlaces) }, blobs);
-  return { ...facts, disk, close };
+  return { ...facts, disk, closed, close };
 }
 
 /** Has all threads share what they decode. */

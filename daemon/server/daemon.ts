@@ -206,15 +206,15 @@ export class Daemon {
     if (options.record === null && options.replay === null) return;
     const { Traces: Made } = await import('./traces.js');
     this.#traces = new Made(options, () => this.fetcher.client(), this.#log);
-    await this.#traces.start([...this.images.exports.values()].map(({ image }) => image.disk));
+    await this.#traces.start([...this.images.exports.values()].map(({ image }) => image));
   }
 
   /** Fetches what the trace of an image names, and what its layers ask for. Later than every read. */
-  async #prefetch({ name, trace, disk }: OpenImage): Promise<void> {
+  async #prefetch({ name, trace, disk, closed }: OpenImage): Promise<void> {
     if ((trace === null && !hasHints(disk)) || this.#registries.offline || !isRemote(disk)) return;
     const { followHints, replayImage } = await import('./image-traces.js');
     const client = this.fetcher.client();
-    if (trace !== null) await replayImage({ name, trace, disk }, client, this.#log);
+    if (trace !== null) await replayImage({ name, trace, disk, closed }, client, this.#log);
     await followHints({ name, disk }, client, this.#log);
   }
 

@@ -5,13 +5,14 @@ import { rename, writeFile } from 'node:fs/promises';
 import { readSmallFile } from '../blob/open-file.js';
 import { OverlaybdError, messageOf } from '../errors.js';
 import type { FetchClient } from '../fetch/client.js';
-import { formatTrace, parseTrace } from '../fetch/trace-file.js';
+import { formatTrace, isOwnTrace, parseTrace } from '../fetch/trace-file.js';
 import { MAX_TRACE_BYTES } from '../fetch/limits.js';
+import { isPathList } from '../fetch/path-list.js';
 import { isUpstreamTrace } from '../fetch/upstream-trace.js';
-import { cachedBlobsOf, isRemote, type DiskSpec } from '../image/spec.js';
+import { cachedBlobsOf, isRemote } from '../image/spec.js';
 import { counted } from '../lib/counted.js';
 import type { Logger } from '../log/logger.js';
-import { replayUpstream } from './image-traces.js';
+import { replayUpstream, type TracedDisk } from './image-traces.js';
 
 /** Paths of files; null: not wanted. */
 export interface TraceOptions {
@@ -37,17 +38,19 @@ export class Traces {
     return this.#isRecording;
   }
 
-  /** @param open disks of the exports that are open; the replay goes on when this has ended */
-  async start(open: Iterable<DiskSpec>): Promise<void> {
-    const disks = [...new Set(open)].filter(isRemote);
-    const blobs = [...new Set(disks.flatMap(cachedBlobsOf).map(({ blob }) => blob))];
+  /** @param open images of the exports that are open; the replay goes on when this has ended */
+  async start(open: Iterable<TracedDisk>): Promise<void> {
+    const images = [...new Set(open)].filter(({ disk }) => isRemote(disk));
+    const blobs = [
+      ...new Set(images.flatMap(({ disk }) => cachedBlobsOf(disk)).map(({ blob }) => blob)),
+    ];
     if (blobs.length === 0) return;
     const { record, replay } = this.#options;
     if (record !== null) {
       await this.#client().trace({ do: 'record', blobs });
       this.#isRecording = true;
     }
-    if (replay !== null) void this.#replay(replay, disks);
+    if (replay !== null) void this.#replay(replay, images);
   }
 
   /** Writes what was recorded. Never fails: the daemon ends. */
@@ -65,11 +68,11 @@ export class Traces {
     }
   }
 
-  async #replay(path: string, disks: readonly DiskSpec[]): Promise<void> {
+  async #replay(path: string, images: readonly TracedDisk[]): Promise<void> {
     try {
       const bytes = await readSmallFile(path, MAX_TRACE_BYTES);
-      const said = isUpstreamTrace(bytes)
-        ? await replayUpstream(bytes, path, onlyDisk(disks), this.#client())
+      const said = isOfUpstream(bytes)
+        ? await replayUpstream(bytes, path, onlyImage(images), this.#client())
         : await this.#replayOurs(bytes, path);
       this.#log.log('info', `trace: ${path}: ${said}`);
     } catch (error) {
@@ -84,10 +87,14 @@ export class Traces {
   }
 }
 
+function isOfUpstream(bytes: Buffer): boolean {
+  return isUpstreamTrace(bytes) || (isPathList(bytes) && !isOwnTrace(bytes));
+}
+
 /** @throws OverlaybdError BAD_ARGUMENT */
-function onlyDisk(disks: readonly DiskSpec[]): DiskSpec {
-  const [disk] = disks;
-  if (disk && disks.length === 1) return disk;
-  const what = `it names the layers of one image by number, and ${disks.length} images are open`;
+function onlyImage(images: readonly TracedDisk[]): TracedDisk {
+  const [image] = images;
+  if (image && images.length === 1) return image;
+  const what = `it is of one image, and ${images.length} images are open`;
   throw new OverlaybdError('BAD_ARGUMENT', what);
 }

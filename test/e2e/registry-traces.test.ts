@@ -1,19 +1,33 @@
 // Traces of the reference implementation: the acceleration layer of an image, and files. What they name is fetched
 // before it is read, later than every read; what is wrong with them is one line in the log.
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { DaemonProcess, shortFolder } from '../support/daemon-process.js';
+import { ext4Image } from '../support/ext4-image.js';
+import { SECTOR } from '../support/lsmt-layout.js';
+import { writeLsmt, type LsmtSegment } from '../support/lsmt-writer.js';
 import { RawNbdClient } from '../support/nbd-client.js';
+import { randomBytes } from '../support/pattern.js';
 import type { FaultFront } from '../support/registry/fault-front.js';
-import { compare, remoteImage, remoteOptions } from '../support/registry/remote-image.js';
+import {
+  compare,
+  pushedImage,
+  remoteImage,
+  remoteOptions,
+} from '../support/registry/remote-image.js';
+import { wrapTar } from '../support/tar-writer.js';
+import { requireTool } from '../support/tools.js';
 import { wholeLayer, writeUpstreamTrace } from '../support/upstream-trace.js';
+import { writeZfile } from '../support/zfile-writer.js';
 
 t.setTimeout(170_000);
 
 const MIB = 1 << 20;
 /** Of plain bytes of each of the layers that layer-files.ts makes: all but their indexes. */
 const PLAIN = [4 * MIB, MIB, 600 << 10];
+/** Files of an ext4 disk. */
+const [WANTED, OTHER] = [randomBytes(5, 600_000), randomBytes(6, 6 * MIB)];
 const EVERYTHING = writeUpstreamTrace(PLAIN.flatMap((size, layer) => wholeLayer(layer, size)));
 
 const start = (test: Test, front: FaultFront, ...args: string[]): Promise<DaemonProcess> =>
@@ -82,13 +96,64 @@ await t.test('a trace that does not come delays nothing', async (test) => {
   await daemon.stop(test);
 });
 
+await t.test('a list of paths: the files that it names, and no others', async (test) => {
+  if (!requireTool(test, 'mke2fs')) return;
+  const folder = shortFolder(test);
+  const disk = await twoFiles(folder);
+  const trace = Buffer.from('/not/there\n/wanted/*\n');
+  const { front, name, image } = await pushedImage(test, layersOf(folder, disk), { trace });
+  const daemon = await start(test, front, name);
+  const [line] = await daemon.waitForLines(/trace of /);
+  test.match(line, /: \d+ chunks of 2 paths are here; 1 of 2 paths is not there$/);
+  const before = front.log.dataBytes();
+  const all = image.layers.reduce((sum, { size }) => sum + size, 0);
+  test.ok(before < all / 2, `${before} of ${all} bytes`);
+  await front.die();
+  const client = await RawNbdClient.open(daemon.unix);
+  const [begin, end] = placeOf(disk, WANTED);
+  test.equal(await compare(client, disk, begin, end), null, 'all of the file is here');
+  client.destroy();
+  await daemon.stop(test);
+});
+
 const wrongSum = Buffer.from(EVERYTHING);
 wrongSum.writeUInt8(wrongSum.readUInt8(40) ^ 1, 40);
+
+/** An ext4 disk with a file that is wanted, in a folder, and another one. */
+async function twoFiles(folder: string): Promise<Buffer> {
+  const tree = join(folder, 'tree');
+  mkdirSync(join(tree, 'wanted'), { recursive: true });
+  writeFileSync(join(tree, 'wanted', 'file'), WANTED);
+  writeFileSync(join(tree, 'other'), OTHER);
+  return ext4Image(tree, join(folder, 'disk'), { size: '16M' });
+}
+
+/** Two layers: all of the disk, and half of it once more. @returns their paths */
+function layersOf(folder: string, disk: Buffer): string[] {
+  const sectors = disk.length / SECTOR;
+  const data = (offset: number, length: number): LsmtSegment => {
+    return { offset, length, data: disk.subarray(offset * SECTOR, (offset + length) * SECTOR) };
+  };
+  const layers = [data(0, sectors), data(sectors / 4, sectors / 2)];
+  return layers.map((segment, i) => {
+    const path = join(folder, `layer${i}`);
+    const blob = writeLsmt({ virtualSize: disk.length, segments: [segment] });
+    writeFileSync(path, wrapTar(writeZfile(blob, { mode: 'header' }), { pax: true }));
+    return path;
+  });
+}
+
+/** Where a disk has the bytes of a file whose blocks follow each other. */
+function placeOf(disk: Buffer, file: Buffer): [number, number] {
+  const begin = disk.indexOf(file);
+  if (begin < 0) throw new Error('the file is not in one piece');
+  return [begin, begin + file.length];
+}
 
 for (const [what, trace, line] of [
   ['a wrong checksum', wrongSum, /not replayed: .*sha256:.*trace header at byte 16/],
   ['noise', Buffer.from('\u001b[2Jnothing'), /not replayed: .*trace header at byte 0/],
-  ['a list of paths', Buffer.from('/etc/passwd\n'), /not replayed: .*list of paths/],
+  ['a list of paths', Buffer.from('/etc/passwd\n'), /not replayed: .*for ext4 only/],
   ['5 MiB', Buffer.alloc(5 * MIB), /not replayed: .*5244416 bytes, at most/],
   ['nothing', Buffer.alloc(0), /trace of .*: empty/],
   [

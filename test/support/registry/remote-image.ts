@@ -33,12 +33,21 @@ export async function remoteImage(
   t: Test,
   { files: made = {}, image: how = {}, front: like = {} }: RemoteImageOptions = {},
 ): Promise<RemoteImage> {
-  const folder = shortFolder(t);
-  const files = writeLayerFiles(folder, made);
-  const layout = new ImageLayout(join(folder, 'layout'));
-  const image = await pushImage(layout, { blobs: files.blobs, tag: 'app', ...how });
+  const files = writeLayerFiles(shortFolder(t), made);
+  return { ...(await pushedImage(t, files.blobs, how, like)), files };
+}
+
+/** The same of layers that are there. @param blobs their paths, bottom first */
+export async function pushedImage(
+  t: Test,
+  blobs: readonly string[],
+  how: Partial<ImageOptions> = {},
+  like: Partial<FrontOptions> = {},
+): Promise<Omit<RemoteImage, 'files'>> {
+  const layout = new ImageLayout(join(shortFolder(t), 'layout'));
+  const image = await pushImage(layout, { blobs, tag: 'app', ...how });
   const front = await FaultFront.start(t, { repositories: { [REPOSITORY]: layout }, ...like });
-  return { front, layout, image, files, name: front.name(REPOSITORY, how.tag ?? 'app') };
+  return { front, layout, image, name: front.name(REPOSITORY, how.tag ?? 'app') };
 }
 
 /**

@@ -5,19 +5,27 @@ import { test } from 'tap';
 import type { FetchClient } from '../../../daemon/fetch/client.js';
 import { MAX_TRACE_BYTES } from '../../../daemon/fetch/limits.js';
 import { formatTrace, type TraceEntry } from '../../../daemon/fetch/trace-file.js';
-import type { DiskSpec } from '../../../daemon/image/spec.js';
+import type { SourceSpec } from '../../../daemon/image/spec.js';
+import type { TracedDisk } from '../../../daemon/server/image-traces.js';
 import { Traces } from '../../../daemon/server/traces.js';
 
 const DIGEST = `sha256:${'a'.repeat(64)}`;
 const ENTRIES: TraceEntry[] = [{ digest: DIGEST, first: 2, last: 5 }];
-const REMOTE = {
-  kind: 'raw',
-  source: { kind: 'cached', name: 'x', digest: DIGEST, size: 1, blob: 7, fd: 1, slotsFd: 1 },
-} as unknown as DiskSpec;
-const LOCAL: DiskSpec = {
-  kind: 'raw',
-  source: { kind: 'file', name: 'x', fd: 1, base: 0, size: 1 },
-};
+const REMOTE = imageOf({
+  kind: 'cached',
+  name: 'x',
+  digest: DIGEST,
+  size: 1,
+  blob: 7,
+  fd: 1,
+  slotsFd: 1,
+  state: new SharedArrayBuffer(0),
+});
+const LOCAL = imageOf({ kind: 'file', name: 'x', fd: 1, base: 0, size: 1 });
+
+function imageOf(source: SourceSpec): TracedDisk {
+  return { disk: { kind: 'raw', source }, closed: () => new AbortController().signal };
+}
 
 interface Asked {
   readonly do: string;
@@ -58,7 +66,7 @@ await test('a trace is replayed, and a wrong one is one line in the log', async 
     });
   t.equal(await said(replay), `info: trace: ${replay}: 4 chunks of it are here`);
   t.same(asked, [{ do: 'replay', entries: ENTRIES }]);
-  writeFileSync(replay, 'nonsense');
+  writeFileSync(replay, 'overlaybd-nbd trace 2\n');
   t.match(await said(replay), /^warn: trace: .*: not replayed: .*line 1/);
   writeFileSync(replay, Buffer.alloc(MAX_TRACE_BYTES + 1));
   const long = `a file of ${MAX_TRACE_BYTES + 1} bytes, at most ${MAX_TRACE_BYTES}`;

@@ -1,0 +1,50 @@
+// Has chunks fetched in the class of traces, for a reader that nobody waits for: reads on demand go first.
+
+import type { CachedSpec, ChunkFetcher } from '../blob/cached-source.js';
+import { OverlaybdError } from '../errors.js';
+import type { FetchClient } from './client.js';
+
+export class TraceFetcher implements ChunkFetcher {
+  readonly #client: FetchClient;
+  readonly #blobs: ReadonlyMap<number, CachedSpec>;
+  readonly #signal: AbortSignal;
+
+  /**
+   * @param blobs that are read
+   * @param signal ends what waits, with BUSY
+   */
+  constructor(client: FetchClient, blobs: readonly CachedSpec[], signal: AbortSignal) {
+    this.#client = client;
+    this.#blobs = new Map(blobs.map((spec) => [spec.blob, spec]));
+    this.#signal = signal;
+  }
+
+  async want(blob: number, first: number, last: number): Promise<void> {
+    const spec = this.#blobs.get(blob);
+    if (!spec) throw new OverlaybdError('BUG', `no blob ${blob}`);
+    const entries = [{ digest: spec.digest, first, last }];
+    const present = await this.#unlessEnded(this.#client.trace({ do: 'replay', entries }));
+    if (present === last - first + 1) return;
+    const what = `chunks ${first} to ${last} cannot be fetched`;
+    throw new OverlaybdError('REMOTE', `${spec.name}: ${what}`);
+  }
+
+  refetch(blob: number, first: number, last: number): Promise<void> {
+    return this.#unlessEnded(this.#client.refetch(blob, first, last));
+  }
+
+  hint(): void {
+    // What is needed is asked for.
+  }
+
+  #unlessEnded<T>(work: Promise<T>): Promise<T> {
+    const signal = this.#signal;
+    return new Promise((resolve, reject) => {
+      const end = (): void => reject(new OverlaybdError('BUSY', 'the image is being closed'));
+      if (signal.aborted) end();
+      signal.addEventListener('abort', end);
+      const done = (): void => signal.removeEventListener('abort', end);
+      work.then(resolve, reject).finally(done);
+    });
+  }
+}
