@@ -96,7 +96,7 @@ export class Blobs {
       throw new OverlaybdError('LIMIT', `${describeRef(ref)}: ${what}`);
     }
     if (!this.#byName.has(nameOf(ref)) && this.#byName.size >= MAX_OPEN_BLOBS) {
-      const what = `${MAX_OPEN_BLOBS} blobs are open already`;
+      const what = `${MAX_OPEN_BLOBS} blobs are open already; remove exports, or start another daemon`;
       throw new OverlaybdError('LIMIT', `${describeRef(ref)}: ${what}`);
     }
     const blob = await this.#openOnce(ref);

@@ -227,7 +227,7 @@ export class FetchClient implements ChunkFetcher {
     for (const pending of this.#pending.values()) {
       if (this.#window.isWaiting(pending.ask.id)) continue;
       if (++pending.deaths <= MAX_DEATHS) continue;
-      const message = `the fetcher ended ${pending.deaths} times while it had this request`;
+      const message = `the fetcher ended ${pending.deaths} times while it had this request; the log says why`;
       this.#reject(pending, new OverlaybdError('IO', message));
     }
     this.#window.clear();

@@ -266,7 +266,7 @@ function checkRange(blob: OpenBlob, first: number, last: number): void {
 function wrongAgain(blob: OpenBlob, first: number, last: number): OverlaybdError {
   const { digest, host } = blob.ref;
   const range = blob.rangeOf(first, last);
-  const what = `bytes ${range} were fetched again from ${host} itself, and are wrong as before`;
+  const what = `bytes ${range} were fetched again from ${host} itself, and are wrong as before: push the layer to it again`;
   return new OverlaybdError('BAD_CHECKSUM', `${blob.cached.spec.name}: ${what}`, {
     facts: { digest, host, range },
   });

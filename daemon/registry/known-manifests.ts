@@ -201,7 +201,7 @@ export class RepositoryManifests {
   #checkOnline(name: string): void {
     if (this.#pull !== 'never') return;
     const { host } = this.#where;
-    const message = `${name}: not in the cache, and the network is not used (--offline, --pull never)`;
+    const message = `${name}: not in the cache, and the network is not used (--offline, --pull never): fetch it with "overlaybd-nbd warm" first`;
     throw new OverlaybdError('NOT_FOUND', message, { facts: { host } });
   }
 }

@@ -1,9 +1,14 @@
 // The meaning of an answer that is not the expected one.
 
 import { explanation } from './body.js';
-import { Failure, retryAfterMs, type FailureKind } from './failure.js';
+import { Failure, PROXY_LOGIN, retryAfterMs, type FailureKind } from './failure.js';
 import type { HttpLimits } from './limits.js';
 import type { Incoming } from './wire.js';
+
+const ADVICE: Readonly<Record<number, string>> = {
+  407: PROXY_LOGIN,
+  429: 'a login may have a higher limit ("docker login"), and so may a mirror (--mirror)',
+};
 
 /** Reads the explanation of such an answer. */
 export async function failureOfAnswer(
@@ -14,11 +19,13 @@ export async function failureOfAnswer(
   const { host, status, headers } = incoming;
   const why = await explanation(incoming, limits, signal);
   const wait = retryAfterMs(headers['retry-after'], Date.now());
-  return new Failure(kindOf(status), `answers ${status}${why}`, {
+  const failure = new Failure(kindOf(status), `answers ${status}${why}`, {
     host,
     status,
     retryAfterMs: wait ?? undefined,
   });
+  const advice = ADVICE[status];
+  return advice === undefined ? failure : failure.with(advice);
 }
 
 function kindOf(status: number): FailureKind {

@@ -51,9 +51,9 @@ export class Asker {
       if (incoming.status !== 401 && incoming.status !== 403) return incoming;
       const challenges = parseChallenges(incoming.headers['www-authenticate']);
       const failure = await failureOfAnswer(incoming, limits, signal);
-      if (count === MAX_LOGINS) throw failure;
-      const next = await logins.after(endpoint, challenges, authorization, signal);
-      if (!next) throw failure;
+      const next =
+        count < MAX_LOGINS ? await logins.after(endpoint, challenges, authorization, signal) : null;
+      if (!next) throw failure.with(logins.advice(endpoint));
       authorization = next;
     }
   }

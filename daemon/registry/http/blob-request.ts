@@ -111,6 +111,12 @@ export class BlobRequests {
       const isUseless =
         error instanceof Failure && (error.facts.isUnconnected === true || error.kind === 'bad');
       if (isUseless) this.#parts.locations.drop(one.endpoint, one.digest, location);
+      const isStore = error instanceof Failure && error.host !== one.endpoint.host;
+      if (isStore && error.kind === 'auth') {
+        throw error.with(
+          `${one.endpoint.host} redirects to it, and it refuses the URL: compare their clocks`,
+        );
+      }
       throw error;
     }
   }

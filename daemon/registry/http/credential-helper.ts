@@ -3,6 +3,7 @@
 
 import { spawn } from 'node:child_process';
 import { OverlaybdError, messageOf } from '../../errors.js';
+import { printableLine } from '../../lib/printable.js';
 import type { Credential } from './credential.js';
 import type { HelperQuestion } from './auth-file.js';
 import { MAX_HELPER_BYTES } from './limits.js';
@@ -88,10 +89,11 @@ async function runHelper(
 ): Promise<Credential | null> {
   const program = `docker-credential-${helper}`;
   const failed = (why: string): OverlaybdError => {
-    return new OverlaybdError('AUTH', `${program} ${why} for ${server}`);
+    return new OverlaybdError('AUTH', printableLine(`${program} ${why}, for ${server}`));
   };
-  if (!SUFFIX.test(helper))
-    throw new OverlaybdError('AUTH', 'the name of a credential helper is wrong');
+  if (!SUFFIX.test(helper)) {
+    throw failed('is not the name of a program: correct credHelpers or credsStore');
+  }
   const { code, output } = await run(program, server, env, limits.helperMs, failed);
   if (output.toLowerCase().includes(NOT_FOUND)) return null;
   if (code !== 0) throw failed(`ends with code ${code}`);
@@ -130,7 +132,15 @@ function run(
       end(() => reject(failed(`gives no answer within ${limitMs / 1000} s`)));
     }, limitMs);
     child.on('error', (error: NodeJS.ErrnoException) => {
-      end(() => reject(failed(error.code === 'ENOENT' ? 'is not installed, but named' : 'fails')));
+      end(() =>
+        reject(
+          failed(
+            error.code === 'ENOENT'
+              ? 'is not installed, but a configuration of docker names it'
+              : `cannot be run (${error.code ?? error.message})`,
+          ),
+        ),
+      );
     });
     child.stdout.on('data', (piece: Buffer) => {
       received += piece.length;

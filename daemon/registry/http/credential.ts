@@ -17,6 +17,9 @@ export function isSameCredential(a: Credential | null, b: Credential | null): bo
 
 /** Where a login comes from. */
 export interface CredentialSource {
+  /** A sentence for an operator whose login for this repository is missing or refused. */
+  advice(host: string, repository: string): string;
+
   /**
    * @param host of the registry, with its port
    * @param fresh what was given before was refused: ask again

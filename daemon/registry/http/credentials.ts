@@ -9,11 +9,13 @@ import { helperFor, loginFor, parseAuthFile, type AuthFile } from './auth-file.j
 import { CredentialHelpers } from './credential-helper.js';
 import type { Credential, CredentialSource } from './credential.js';
 import type { HttpLimits } from './limits.js';
+import { loginAdvice, type LoginSearch } from './login-advice.js';
 import { Lru } from './lru.js';
 import type { TlsContexts } from './tls.js';
 import {
   askService,
   parseUpstreamLogins,
+  serviceName,
   upstreamLogin,
   type UpstreamLogins,
 } from './upstream-credentials.js';
@@ -27,6 +29,8 @@ export interface CredentialSeams {
   readonly tls: TlsContexts;
 }
 
+/** Repositories whose search is remembered, for messages. */
+const MAX_SEARCHES = 1024;
 /** Logins of the service that are kept, and for how long. */
 const MAX_SERVED = 1024;
 const SERVED_MS = 30_000;
@@ -37,6 +41,7 @@ export class Credentials implements CredentialSource {
   readonly #authFiles: WatchedFiles<AuthFile>;
   readonly #upstreamFiles: WatchedFiles<UpstreamLogins>;
   readonly #helpers: CredentialHelpers;
+  readonly #searches = new Lru<string, LoginSearch>(MAX_SEARCHES);
   readonly #served = new Lru<string, { at: number; login: Credential | null }>(MAX_SERVED);
 
   constructor(settings: RegistrySettings, seams: CredentialSeams) {
@@ -58,9 +63,30 @@ export class Credentials implements CredentialSource {
     fresh: boolean,
     signal: AbortSignal,
   ): Promise<Credential | null> {
-    const { dockerConfig, credentialFile } = this.#settings;
-    const fromFile = (path: string): Promise<Credential | null> => {
-      return this.#fromAuthFile(path, host, repository, fresh, signal);
+    const looked: string[] = [];
+    const credential = await this.#search(host, repository, fresh, signal, looked);
+    const found = credential ? (looked.at(-1) ?? null) : null;
+    this.#searches.set(JSON.stringify([host, repository]), { looked, found });
+    return credential;
+  }
+
+  advice(host: string, repository: string): string {
+    return loginAdvice(host, this.#searches.get(JSON.stringify([host, repository])) ?? null);
+  }
+
+  /** @param looked gets the places that were looked at, the one with the login last */
+  async #search(
+    host: string,
+    repository: string,
+    fresh: boolean,
+    signal: AbortSignal,
+    looked: string[],
+  ): Promise<Credential | null> {
+    const { dockerConfig, credentialFile, credentialService } = this.#settings;
+    const fromFile = async (path: string): Promise<Credential | null> => {
+      const { credential, place } = await this.#fromAuthFile(path, host, repository, fresh, signal);
+      looked.push(place);
+      return credential;
     };
     if (dockerConfig !== null) {
       const found = await fromFile(dockerConfig);
@@ -68,9 +94,11 @@ export class Credentials implements CredentialSource {
     }
     if (credentialFile !== null) {
       const logins = await this.#upstreamFiles.get(credentialFile);
+      looked.push(placeOf(credentialFile, logins));
       const found = logins && upstreamLogin(logins, host, repository);
       if (found) return found;
     }
+    if (credentialService) looked.push(`the credential service ${serviceName(credentialService)}`);
     const served = await this.#fromService(host, repository, fresh, signal);
     if (served) return served;
     for (const path of this.#usualFiles()) {
@@ -86,12 +114,13 @@ export class Credentials implements CredentialSource {
     repository: string,
     fresh: boolean,
     signal: AbortSignal,
-  ): Promise<Credential | null> {
+  ): Promise<{ credential: Credential | null; place: string }> {
     const file = await this.#authFiles.get(path);
-    if (!file) return null;
+    if (!file) return { credential: null, place: placeOf(path, file) };
     const question = helperFor(file, host);
     const helped = question && (await this.#helpers.get(question, fresh, signal));
-    return helped ?? loginFor(file, host, repository);
+    const place = question ? `${path} (docker-credential-${question.helper})` : path;
+    return { credential: helped ?? loginFor(file, host, repository), place };
   }
 
   /** Its last answer is good for a while, and for as long as it fails. */
@@ -135,4 +164,8 @@ export class Credentials implements CredentialSource {
       join(config, 'containers/auth.json'),
     ];
   }
+}
+
+function placeOf(path: string, content: object | null): string {
+  return content === null ? `${path} (missing or not well-formed)` : path;
 }

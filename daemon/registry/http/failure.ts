@@ -43,6 +43,7 @@ export class Failure extends Error {
   readonly host: string;
   readonly status: number | undefined;
   readonly facts: FailureFacts;
+  readonly #what: string;
 
   /** @param what without a secret, after the name of the host: "answers 503 (SlowDown)" */
   constructor(kind: FailureKind, what: string, facts: FailureFacts) {
@@ -52,6 +53,12 @@ export class Failure extends Error {
     this.host = facts.host;
     this.status = facts.status;
     this.facts = facts;
+    this.#what = what;
+  }
+
+  /** The same failure, with a sentence for the operator. */
+  with(advice: string): Failure {
+    return new Failure(this.kind, `${this.#what}; ${advice}`, this.facts);
   }
 }
 
@@ -60,17 +67,20 @@ export function shownText(text: string): string {
   return printable(shortened(text.trim(), MAX_SHOWN_LENGTH));
 }
 
+const SILENT = 'a firewall may drop what is sent to it, or it may need a proxy (HTTPS_PROXY)';
+const CHECK_PROXY = 'check HTTPS_PROXY, HTTP_PROXY and NO_PROXY';
 /** The codes of Node and undici for connections that could not be made. */
 const UNCONNECTED: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'refuses connections',
-  ENOTFOUND: 'has no address: name servers do not know its name',
-  EAI_AGAIN: 'has no address: the name server does not answer',
-  EHOSTUNREACH: 'cannot be reached (no route)',
-  ENETUNREACH: 'cannot be reached (no network)',
-  ETIMEDOUT: 'does not answer',
-  UND_ERR_CONNECT_TIMEOUT: 'does not take the connection in time',
+  ECONNREFUSED: 'refuses connections: check that it runs, and its port',
+  ENOTFOUND: 'has no address: name servers do not know its name; check how it is spelled',
+  EAI_AGAIN: 'has no address: the name server does not answer; check /etc/resolv.conf',
+  EHOSTUNREACH: 'cannot be reached (no route); check the network of this machine',
+  ENETUNREACH: 'cannot be reached (no network); check the network of this machine',
+  ETIMEDOUT: `does not answer; ${SILENT}`,
+  UND_ERR_CONNECT_TIMEOUT: `does not take the connection in time; ${SILENT}`,
   EADDRNOTAVAIL: 'cannot be reached: no local address or port is free',
-  EMFILE: 'cannot be asked: this process has no descriptor left',
+  EMFILE:
+    'cannot be asked: this process has no descriptor left; raise its limit (ulimit -n, LimitNOFILE=)',
 };
 const BROKEN: Readonly<Record<string, string>> = {
   ECONNRESET: 'closed the connection',
@@ -87,16 +97,28 @@ const TLS_CODE =
 const PARSER_CODE = 'HPE_';
 const MALFORMED_CODE = /^(HPE_|UND_ERR_HEADERS_OVERFLOW|UND_ERR_RES|UND_ERR_RESPONSE)/;
 
-/** What an error of undici or of Node means. @param wasUsed whether its connection had served others before */
-export function failureOf(error: unknown, host: string, wasUsed = false): Failure {
+/**
+ * What an error of undici or of Node means.
+ * @param wasUsed whether its connection had served others before
+ * @param proxy the proxy that leads to the host, without its login; null: none
+ */
+export function failureOf(
+  error: unknown,
+  host: string,
+  wasUsed = false,
+  proxy: string | null = null,
+): Failure {
   if (error instanceof Failure) return error;
   const code = codeOf(error);
   const facts = { host, cause: error };
-  if (UNCONNECTED[code] !== undefined) {
-    return new Failure('retry', UNCONNECTED[code], {
+  const why = UNCONNECTED[code];
+  if (why !== undefined) {
+    const what =
+      proxy === null ? why : `is asked through the proxy ${proxy}, which ${why}; ${CHECK_PROXY}`;
+    return new Failure('retry', what, {
       ...facts,
       isUnconnected: true,
-      isUnknownName: code === 'ENOTFOUND',
+      isUnknownName: code === 'ENOTFOUND' && proxy === null,
       counter: 'connect',
     });
   }
@@ -110,7 +132,7 @@ export function failureOf(error: unknown, host: string, wasUsed = false): Failur
     return new Failure('refused', tlsText(code), { ...facts, counter: 'tls' });
   if (MALFORMED_CODE.test(code)) {
     const which = code === PARSER_CODE ? '' : ` (${code})`;
-    return new Failure('retry', `does not speak HTTP${which}`, {
+    return new Failure('retry', `does not speak HTTP${which}; check its port`, {
       ...facts,
       counter: 'malformed',
     });
@@ -118,7 +140,8 @@ export function failureOf(error: unknown, host: string, wasUsed = false): Failur
   const text = error instanceof Error ? error.message : String(error);
   const proxyStatus = /^Proxy response \((\d{3})\)/.exec(text)?.[1];
   if (proxyStatus !== undefined) {
-    const what = `cannot be reached: the proxy answers ${proxyStatus}`;
+    const advice = proxyStatus === '407' ? PROXY_LOGIN : CHECK_PROXY;
+    const what = `cannot be reached: the proxy answers ${proxyStatus}; ${advice}`;
     return new Failure('retry', what, { ...facts, isUnconnected: true, counter: 'connect' });
   }
   return new Failure('retry', `cannot be asked: ${shownText(text)}`, {
@@ -127,15 +150,19 @@ export function failureOf(error: unknown, host: string, wasUsed = false): Failur
   });
 }
 
+export const PROXY_LOGIN =
+  'the proxy wants a login: put it into the variable, as HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT';
+
 function tlsText(code: string): string {
   if (code === 'EPROTO' || code === 'ERR_SSL_WRONG_VERSION_NUMBER') {
     return 'does not speak TLS; if it speaks plain HTTP, name it with --plain-http';
   }
-  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return 'has a certificate for another name';
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
+    return 'has a certificate for another name: use a name that is in it';
   if (code === 'CERT_HAS_EXPIRED')
-    return 'has a certificate that has expired (or the clock is wrong)';
+    return 'has a certificate that has expired (or the clock is wrong): renew it, or set the clock';
   if (code === 'CERT_NOT_YET_VALID')
-    return 'has a certificate that is not valid yet (or the clock is wrong)';
+    return 'has a certificate that is not valid yet (or the clock is wrong): set the clock';
   return `has a certificate that is not trusted (${code}); name its CA with --registry-ca`;
 }
 

@@ -32,6 +32,11 @@ export class Logins {
     return this.#tokens.get(endpoint, scopeOf(challenge, endpoint.repository), 0, signal);
   }
 
+  /** What an operator can do if the login for an endpoint is missing or refused. */
+  advice({ account, repository }: Endpoint): string {
+    return this.#credentials.advice(account, repository);
+  }
+
   /**
    * After 401 or 403.
    * @param used what was sent

@@ -130,7 +130,12 @@ export class ManifestReader {
       discard(answer);
       return { notModified: true };
     }
-    if (status !== 200) throw await failureOfAnswer(answer, limits, signal);
+    if (status !== 200) {
+      const failure = await failureOfAnswer(answer, limits, signal);
+      throw failure.kind === 'gone' && !reference.includes(':')
+        ? failure.with('check the names of the repository and the tag')
+        : failure;
+    }
     const bytes = await readWhole(answer, MAX_MANIFEST_BYTES, 'a manifest', limits, signal);
     const [algorithm = 'sha256'] = DIGEST.test(reference) ? reference.split(':') : [];
     const digest = digestOf(bytes, algorithm);

@@ -50,7 +50,11 @@ export function realmUrl(realm: string, registry: URL, plainHosts: readonly stri
   }
   const isPlain = url.protocol === 'http:' && registry.protocol === 'http:';
   if (url.protocol !== 'https:' && !isPlain) {
-    throw new Failure('refused', `names a token service without https (${url.host})`, facts);
+    throw new Failure(
+      'refused',
+      `names a token service without https (${url.host}), which no login is sent to`,
+      facts,
+    );
   }
   if (isPlain && !mayBePlain(url, registry, plainHosts)) {
     throw new Failure('refused', `names a token service at ${unnamed(url)}`, facts);

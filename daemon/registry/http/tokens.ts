@@ -135,13 +135,15 @@ export class Tokens {
     const credential = await credentials.get(account, repository, false, signal);
     let result = await login(credential);
     if (!(result instanceof Failure)) return result;
-    if (credential === null) throw result;
+    const advised = (failure: Failure): Failure =>
+      failure.with(credentials.advice(account, repository));
+    if (credential === null) throw advised(result);
     const other = await credentials.get(account, repository, true, signal);
     if (!isSameCredential(other, credential) && other !== null) result = await login(other);
     if (!(result instanceof Failure)) return result;
     // Images that need no login must not fail because of an old one.
     const anonymous = await login(null);
-    if (anonymous instanceof Failure) throw result;
+    if (anonymous instanceof Failure) throw advised(result);
     log(`${realm.host} refuses the login for ${account}; going on without a login`);
     return anonymous;
   }

@@ -38,6 +38,12 @@ export function upstreamLogin(
   return null;
 }
 
+/** For messages: without the query of its URL, which may have a secret. */
+export function serviceName({ mode, address }: CredentialService): string {
+  if (mode === 'uds') return address;
+  return URL.canParse(address) ? new URL(address).host : 'that is not a URL';
+}
+
 /**
  * Asks the service for the logins of a repository.
  * @throws OverlaybdError AUTH, without what the service said
@@ -50,7 +56,7 @@ export async function askService(
   signal: AbortSignal,
 ): Promise<UpstreamLogins> {
   const isSocket = service.mode === 'uds';
-  const name = isSocket ? service.address : new URL(service.address).host;
+  const name = serviceName(service);
   const failed = (why: string, cause?: unknown): OverlaybdError => {
     const message = `the credential service ${name} ${why} for ${host}/${repository}`;
     return new OverlaybdError('AUTH', message, { cause, facts: { host } });

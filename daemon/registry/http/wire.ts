@@ -1,6 +1,7 @@
 // One request and the header of its answer: a place in the pool, time limits, counters. Knows no registry.
 
 import type { Dispatcher } from 'undici';
+import { withoutLogin } from '../../lib/without-login.js';
 import { countRequest, type Counters, type HostCounters, type HostKind } from './counters.js';
 import { Failure, failureOf } from './failure.js';
 import type { HttpLimits } from './limits.js';
@@ -110,7 +111,12 @@ export class Wire {
       if (signal.aborted) throw signal.reason;
       const failure = deadline.isLate
         ? new Failure('retry', 'does not answer in time', { host, counter: 'timeout' })
-        : failureOf(error, host, pool.connected === connectedBefore || hasServed(error));
+        : failureOf(
+            error,
+            host,
+            pool.connected === connectedBefore || hasServed(error),
+            route.proxy === null ? null : withoutLogin(route.proxy),
+          );
       countRequest(counters, kind, failure.facts.counter ?? 'other');
       throw failure;
     } finally {

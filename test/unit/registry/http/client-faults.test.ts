@@ -31,7 +31,7 @@ const FAULTS: readonly Fault[] = [
     return {
       name: `${status}`,
       action,
-      message: new RegExp(`answers ${status} `),
+      message: new RegExp(`answers ${status}\\b`),
       status,
     };
   }),

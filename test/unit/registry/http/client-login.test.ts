@@ -101,6 +101,47 @@ for (const scheme of ['basic', 'bearer'] as const) {
   }
 }
 
+for (const scheme of ['basic', 'bearer'] as const) {
+  await test(`${scheme}: a message says where logins were looked for, and what to do`, async (t) => {
+    const { front } = await startFront(t, { auth: { scheme, users: { me: 'other' } } });
+    const folder = t.testdir({
+      'config.json': JSON.stringify({ credHelpers: { [front.host]: 'none' } }),
+      'cred.json': JSON.stringify({ auths: {} }),
+    });
+    const [dockerConfig, credentialFile] = [join(folder, 'config.json'), join(folder, 'cred.json')];
+    const credentialService = {
+      mode: 'uds',
+      address: join(folder, 'service'),
+      timeout: 1,
+      certificate: null,
+      key: null,
+      ca: null,
+    } as const;
+    const messageOf = (settings: object): Promise<string> =>
+      clientOf(t, front, settings)
+        .range(0, LAST)
+        .then(
+          () => 'no error',
+          (error: unknown) => (error as Error).message,
+        );
+    const login = `run "docker login ${front.host}", or name a docker config.json with --registry-config FILE`;
+    const looked = [
+      `${dockerConfig} (docker-credential-none)`,
+      credentialFile,
+      `the credential service ${credentialService.address}`,
+      '/nonexistent/.docker/config.json (missing or not well-formed)',
+      '/nonexistent/.config/containers/auth.json (missing or not well-formed)',
+    ];
+    const none = await messageOf({ dockerConfig, credentialFile, credentialService });
+    t.ok(none.includes(`no login for ${front.host} in ${looked.join(', ')}; ${login}`), none);
+    t.match(none, /some registries answer so if there is no such image/);
+    const file = configOf(t, front, auth('me:se:cret'));
+    const refused = await messageOf({ dockerConfig: file });
+    const whose = `the login for ${front.host} is that of ${file}: it may have expired`;
+    t.ok(refused.includes(whose) && refused.includes(login), refused);
+  });
+}
+
 await test('a refused login does not keep public images away', async (t) => {
   const options: AuthOptions = { scheme: 'bearer', anonymous: true, users: USERS };
   const { front } = await startFront(t, { auth: options });

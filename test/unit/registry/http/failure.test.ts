@@ -11,7 +11,7 @@ const coded = (code: string, message = 'x'): Error => Object.assign(new Error(me
 
 await test('errors of Node and undici', (t) => {
   for (const [error, kind, message, counter] of [
-    [coded('ECONNREFUSED'), 'retry', /h refuses connections/, 'connect'],
+    [coded('ECONNREFUSED'), 'retry', /h refuses connections: check that it runs/, 'connect'],
     [coded('ENOTFOUND'), 'retry', /name servers do not know its name/, 'connect'],
     [coded('UND_ERR_CONNECT_TIMEOUT'), 'retry', /does not take the connection/, 'connect'],
     [coded('ECONNRESET'), 'retry', /closed the connection/, 'reset'],
@@ -24,7 +24,7 @@ await test('errors of Node and undici', (t) => {
     [
       Object.assign(new Error('x'), { name: 'HTTPParserError' }),
       'retry',
-      /does not speak HTTP$/,
+      /does not speak HTTP; check its port$/,
       'malformed',
     ],
     [

@@ -39,7 +39,7 @@ await test('a name that does not exist ends it at once', async (t) => {
   const { client, host, asked } = namedClient(t, front, ['ENOTFOUND']);
   await t.rejects(client.manifest(host, REPOSITORY, 'app', ACCEPT), {
     code: 'REMOTE',
-    message: `${host}/${REPOSITORY}:app: ${host} has no address: name servers do not know its name (1 attempt`,
+    message: `${host}/${REPOSITORY}:app: ${host} has no address: name servers do not know its name; check how it is spelled (1 attempt`,
     facts: { host, attempts: 1 },
   });
   t.same(asked, ['registry.test']);
@@ -70,7 +70,7 @@ await test('of a tag that is known, a host that has failed too often is not wait
   await t.rejects(ask(), { code: 'REMOTE', facts: { attempts: 1 } });
   await t.rejects(ask(), {
     code: 'REMOTE',
-    message: `app: ${front.host} refuses connections (0 attempts`,
+    message: `app: ${front.host} refuses connections: check that it runs, and its port (0 attempts`,
     facts: { host: front.host, attempts: 0 },
   });
 });

@@ -165,7 +165,10 @@ await test('a proxy that says no, is dead, hangs, or is none', async (t) => {
   }
   await t.rejects(over(urls[0] ?? ''), { message: /the proxy answers 403/ });
   await t.rejects(over(urls[1] ?? ''), { code: 'REMOTE' });
-  await t.rejects(over('http://127.0.0.1:1'), { message: /refuses connections/ });
+  await t.rejects(over('http://127.0.0.1:1'), {
+    message:
+      /is asked through the proxy http:\/\/127\.0\.0\.1:1, which refuses connections.*check HTTPS_PROXY/,
+  });
   const pools = new Pools(TEST_LIMITS, {
     lookup: () => undefined,
     now: () => 0,
