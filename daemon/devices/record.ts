@@ -46,6 +46,11 @@ const recordSchema = strictObject({
   fingerprint: v.string(),
   /** Of an image of files: SHA-256 of the metadata that were made of its layers. What is mounted must not get others. */
   metadata: v.optional(v.nullable(v.string()), null),
+  /**
+   * The SOCI index that the image was opened with, as `--soci-index` has it: another one may be pushed later. "none": there
+   * was none. Null: that does not matter.
+   */
+  sociIndex: v.optional(v.nullable(v.string()), null),
   size: wholeNumber(0),
   since: v.string(),
   ...deviceSettings,
@@ -97,12 +102,13 @@ export class DeviceRecords {
   /** Writes a record. After a crash, the file has either this record or the previous one, complete. */
   write(record: DeviceRecord): void {
     const path = this.#path(record.id);
-    const { beside, metadata, ...others } = record;
+    const { beside, metadata, sociIndex, ...others } = record;
     // Left out where there are none: versions that do not know them can read the record.
     const written = {
       ...others,
       image: wordsOf(record.image),
       ...(metadata !== null && { metadata }),
+      ...(sociIndex !== null && { sociIndex }),
       ...(beside && { beside }),
     };
     const text = `${JSON.stringify(written, null, 2)}\n`;

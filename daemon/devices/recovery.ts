@@ -16,7 +16,7 @@ import { retryDevice } from './lost-device.js';
 import type { DeviceRecord } from './record.js';
 import { GONE, type DeviceRemoval } from './removal.js';
 import type { Replays } from './replay.js';
-import { deviceSize, isImageOf } from './request.js';
+import { deviceSize, isImageOf, sourceOfRecord } from './request.js';
 
 interface RecoveryParts {
   readonly environment: DeviceEnvironment;
@@ -66,8 +66,7 @@ export class DeviceRecovery {
     const { record } = device;
     let held: HeldImage;
     try {
-      const { image: blobs, partition, beside } = record;
-      held = await images.open({ blobs, partition, ...(beside && { beside }) });
+      held = await images.open(sourceOfRecord(record));
     } catch (error) {
       // Reads of the device wait. They fail after the dead connection timeout, unless a later try succeeds.
       return `its image cannot be opened: ${messageOf(error)}`;

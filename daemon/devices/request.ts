@@ -18,7 +18,12 @@ import {
 } from '../kernel/device-settings.js';
 import type { AttachRequest } from '../control/requests.js';
 import { isRemote, metadataDigestOf } from '../image/spec.js';
-import { areSameBlobs, sourceOfWords } from '../image/image-source.js';
+import {
+  areSameBlobs,
+  NOTHING_BESIDE,
+  sourceOfWords,
+  type ImageSource,
+} from '../image/image-source.js';
 
 /** Between the end of a read that waits for a registry and the kernel's time-out. */
 const FETCH_MARGIN_SECONDS = 10;
@@ -46,6 +51,7 @@ export function newRecord(
     partition: held.source.partition,
     fingerprint: held.fingerprint,
     metadata: metadataDigestOf(held.image.disk),
+    sociIndex: held.image.sociIndex,
     size: deviceSize(held.image.size, settings),
     since: new Date().toISOString(),
     connections: request.connections ?? DEFAULT_DEVICE_CONNECTIONS,
@@ -128,14 +134,27 @@ export function attachedByUs(
 
 /**
  * Opens the image of a request.
+ * @param sociIndex the SOCI index that a device has it with; null: the newest
  * @throws OverlaybdError if there is no such export, it is not served, or its image cannot be opened
  */
 export async function openFor(
   { export: name, image, partition, beside }: AttachRequest,
   images: ImageTable,
+  sociIndex: string | null = null,
 ): Promise<HeldImage> {
   const source = image ? sourceOfWords(image, null, beside) : images.sourceOf(name ?? '');
-  return images.open({ ...source, partition: partition ?? source.partition });
+  return images.open(withIndex({ ...source, partition: partition ?? source.partition }, sociIndex));
+}
+
+/** The image of a device, with the SOCI index that it was attached with: what was pushed since does not matter. */
+export function sourceOfRecord(record: DeviceRecord): ImageSource {
+  const { image: blobs, partition, beside, sociIndex } = record;
+  return withIndex({ blobs, partition, ...(beside && { beside }) }, sociIndex);
+}
+
+function withIndex(source: ImageSource, sociIndex: string | null): ImageSource {
+  if (sociIndex === null) return source;
+  return { ...source, beside: { ...(source.beside ?? NOTHING_BESIDE), sociIndex } };
 }
 
 /** Whether the image of a request has changed. An image that can no longer be opened counts as unchanged. */
@@ -144,7 +163,7 @@ export async function hasChanged(
   request: AttachRequest,
   images: ImageTable,
 ): Promise<boolean> {
-  const held = await openFor(request, images).catch(() => null);
+  const held = await openFor(request, images, record.sociIndex).catch(() => null);
   if (!held) return false;
   images.release(held);
   // A device that has what another version made of the same blobs has it still.

@@ -113,7 +113,8 @@ async function openToc(
   }
   const format = pieces.codec === 'zstd' ? 'zstd:chunked' : 'estargz';
   const { tree, prefetchEnd } = toc;
-  return { tree, pieces: { kind: 'pieces', name, table, format, prefetchEnd }, digest, notes };
+  const prefetch = prefetchEnd > 0 ? [{ begin: 0, end: prefetchEnd }] : [];
+  return { tree, pieces: { kind: 'pieces', name, table, format, prefetch }, digest, notes };
 }
 
 function checkSize(blob: string, offset: number, size: number): void {

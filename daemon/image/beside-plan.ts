@@ -119,16 +119,21 @@ function ztocsOf(
   return ztocs;
 }
 
+/** How the name of a SOCI index in a registry begins. */
+const IN_REGISTRY = /^docker:\/\//;
+
 /**
  * Reads the SOCI index that is named for an image.
- * @param named a digest or a path
+ * @param named a digest, a reference, a path, or "none"
  * @throws OverlaybdError NOT_FOUND, LIMIT, IO
  */
 export async function givenIndex(named: string | undefined): Promise<GivenIndex | null> {
   if (named === undefined) return null;
-  if (isSha256(named)) return { digest: named, bytes: null };
+  if (named === 'none') return { kind: 'none' };
+  if (isSha256(named)) return { kind: 'digest', digest: named };
+  if (IN_REGISTRY.test(named)) return { kind: 'reference', reference: named };
   const bytes = await readSmallFile(named, MAX_MANIFEST_SIZE);
-  return { digest: sha256Of(bytes), bytes };
+  return { kind: 'bytes', digest: sha256Of(bytes), bytes };
 }
 
 /** Their sizes are claims of an index. @throws OverlaybdError LIMIT */

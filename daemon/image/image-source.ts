@@ -25,11 +25,16 @@ export interface Beside {
   readonly layer?: number;
   /** Whether layers of an image may have tables of contents that the manifest has no digest of; absent: no. */
   readonly insecureToc?: true;
-  /** The SOCI index of an image: its digest, or the path of a file that has it; absent: as the image says. */
+  /**
+   * The SOCI index of an image: its digest, its name in a registry ("docker://..."), or the path of a file that has it; "none":
+   * the image is opened without one; absent: as the image says.
+   */
   readonly sociIndex?: string;
   /** The path of the folder with its data blobs; absent: it needs none. */
   readonly blobs?: string;
 }
+
+export const NOTHING_BESIDE: Beside = { tocBlob: null, tocDigest: null, ztocs: [] };
 
 /** The source that words of a command line, a configuration or a request name. */
 export function sourceOfWords(

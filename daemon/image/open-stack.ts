@@ -10,6 +10,8 @@ import { LSMT_FLAG } from '../lsmt/format.js';
 import type { LsmtLayer } from '../lsmt/layer.js';
 import { openAppendUpper, openSparse, readUpperDataHeader } from '../lsmt/open-upper.js';
 import { checkStackEntries } from '../lsmt/read-stack.js';
+import type { ZtocRef } from '../registry/manifest-source.js';
+import type { PrefetchSource } from '../soci/prefetch.js';
 import type { LayerTree } from '../tree/layer-tree.js';
 import { checkLayers } from '../tree/merge.js';
 import type { PooledBlob } from './blob-pool.js';
@@ -112,7 +114,11 @@ export async function openLower(
     objects: objects ?? null,
     dataBlobs: dataBlobs?.folder ?? null,
     target: target && target.source,
-    ztoc: ztoc && { source: await plainSource(ztoc.ref), digest: ztoc.digest },
+    ztoc: ztoc && {
+      source: await plainSource(ztoc.ref),
+      digest: ztoc.digest,
+      prefetch: prefetchOf(ztoc, inner.source.name, plainSource),
+    },
     bootstrapDigest: dataBlobs?.bootstrap ?? null,
   };
   const key = [
@@ -131,6 +137,14 @@ export async function openLower(
   const blobs = [blob, ...blobsOf(target)] as const;
   const found = await sourcesOf(content, blob, { dataBlobs, files, effort, mayBeUpper });
   return { ref, indexRef: null, role: 'lower', blobs, inner, content, target, ...found };
+}
+
+function prefetchOf(
+  { prefetch }: ZtocRef,
+  name: string,
+  open: (ref: BlobRef) => Promise<BlobSource>,
+): PrefetchSource | null {
+  return prefetch ? { name, digest: prefetch.digest, open: () => open(prefetch.ref) } : null;
 }
 
 function blobsOf(target: OpenedTarget | null): PooledBlob[] {

@@ -59,6 +59,8 @@ export interface ImageFacts {
   readonly isShareable: boolean;
   /** The acceleration layer, or the trace that was in it: what to fetch before it is read. */
   readonly trace: BlobRef | null;
+  /** With which SOCI index it is opened in the same way again; null: that does not matter. See ResolvedImage. */
+  readonly sociIndex: string | null;
 }
 
 export interface OpenedImage extends ImageFacts {
@@ -149,6 +151,7 @@ async function openPlanned(
     marks,
     isShareable: plan.upper === null,
     trace: plan.trace,
+    sociIndex: plan.sociIndex ?? null,
     blobs,
   };
   if (partition === null) return image;

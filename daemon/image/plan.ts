@@ -71,6 +71,8 @@ export interface ImagePlan {
   readonly insecureToc?: true;
   /** Where data blobs are that a layer names; absent: nothing says it. */
   readonly dataBlobs?: DataBlobs;
+  /** With which SOCI index it is opened in the same way again: see ResolvedImage. Absent: that does not matter. */
+  readonly sociIndex?: string;
   /** What the operator should know, but need not act on. */
   readonly notes: readonly string[];
 }
@@ -136,6 +138,7 @@ async function planReference(
     notes,
     tocs = null,
     ztocs,
+    sociIndex,
     dataBlobs,
     targets = null,
   } = await remote.resolve(reference, index).catch(async (error: unknown) => {
@@ -154,6 +157,7 @@ async function planReference(
     tocs,
     tocBlob: null,
     ...(ztocs && { ztocs }),
+    ...(sociIndex !== undefined && { sociIndex }),
     ...(dataBlobs && { dataBlobs }),
     targets: targets && targetsInLayers(targets),
     notes,

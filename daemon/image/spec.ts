@@ -128,7 +128,7 @@ export function isRemote(disk: DiskSpec): boolean {
 
 /** Whether layers of a disk say what is to be fetched before it is read. */
 export function hasHints(disk: DiskSpec): boolean {
-  return sourcesOf(disk).some((spec) => spec.kind === 'pieces' && (spec.prefetchEnd ?? 0) > 0);
+  return sourcesOf(disk).some((spec) => spec.kind === 'pieces' && (spec.prefetch?.length ?? 0) > 0);
 }
 
 /** Whether anything of a disk is decoded from pieces, in memory that all threads share. */

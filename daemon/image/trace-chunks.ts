@@ -45,8 +45,10 @@ export async function chunksOfTrace(
 export function chunksOfHints(disk: DiskSpec, maxBytes: number): readonly TraceEntry[] {
   const seen = new SeenChunks(maxBytes);
   for (const spec of sourcesOf(disk)) {
-    if (spec.kind !== 'pieces' || !spec.prefetchEnd) continue;
-    seen.add(inBlob(spec.of, 0, spec.prefetchEnd));
+    if (spec.kind !== 'pieces') continue;
+    for (const { begin, end } of spec.prefetch ?? []) {
+      seen.add(inBlob(spec.of, begin, end - begin));
+    }
   }
   return seen.entries;
 }

@@ -28,6 +28,12 @@ const PIECES_A_TURN = 64;
 /** Times that a member is fetched again because it is damaged. */
 const MAX_REFETCHES = 2;
 
+/** Bytes of a blob, the end not included. */
+export interface StoredRange {
+  readonly begin: number;
+  readonly end: number;
+}
+
 export interface PiecesSpec<T extends PieceTable | PackedTable = PieceTable | PackedTable> {
   readonly kind: 'pieces';
   /** For messages. */
@@ -35,8 +41,8 @@ export interface PiecesSpec<T extends PieceTable | PackedTable = PieceTable | Pa
   readonly table: T;
   /** For metrics: "estargz". */
   readonly format?: string;
-  /** What the image wants to be fetched before it is read: the blob up to this byte. */
-  readonly prefetchEnd?: number;
+  /** What of the blob the image wants to be fetched before it is read, the first ones first. */
+  readonly prefetch?: readonly StoredRange[];
   /** Where decoded members are that all threads share; if absent, each thread has its own. */
   readonly shared?: SharedPlaces;
 }

@@ -77,6 +77,8 @@ export interface ZtocRef {
   readonly ref: BlobRef;
   /** What it must have: "sha256:HEX"; null: nothing says it. */
   readonly digest: string | null;
+  /** The list of spans that the index wants to be fetched before they are read; absent: it has none. */
+  readonly prefetch?: { readonly ref: BlobRef; readonly digest: string };
 }
 
 /** A blob of a registry of which no descriptor says the size. */
@@ -89,12 +91,15 @@ export interface UnsizedRef {
 
 export type TargetName = BlobRef | UnsizedRef;
 
-/** A SOCI index that the operator names. */
-export interface GivenIndex {
-  readonly digest: string;
-  /** Null: it is where the image is. */
-  readonly bytes: Uint8Array | null;
-}
+/** The SOCI index that an image is opened with, as the operator or the record of a device names it. */
+export type GivenIndex =
+  /** Without one, whatever the image has. */
+  | { readonly kind: 'none' }
+  /** It is where the image is. */
+  | { readonly kind: 'digest'; readonly digest: string }
+  | { readonly kind: 'bytes'; readonly digest: string; readonly bytes: Uint8Array }
+  /** In a repository of its own, with its ztocs: "docker://HOST/REPOSITORY:TAG". */
+  | { readonly kind: 'reference'; readonly reference: string };
 
 /** Where blobs are that a layer names by their SHA-256 in hexadecimal. */
 export interface DataBlobs {
@@ -121,6 +126,11 @@ export interface ResolvedImage {
   readonly tocs?: ReadonlyMap<string, TocDigests>;
   /** The ztocs of layers, by the key of the layer's name. Absent if no layer has one. */
   readonly ztocs?: ReadonlyMap<string, ZtocRef>;
+  /**
+   * The SOCI index that was found, by the name with which it is found again whatever is pushed meanwhile: as `--soci-index`
+   * has it. "none": there was none, and an image may get one later. Absent: it was given, or does not matter.
+   */
+  readonly sociIndex?: string;
   /** Of a Nydus image. Absent for other images. */
   readonly dataBlobs?: DataBlobs;
   /** The targets of turboOCI layers, by the key of the layer's name (keyOfRef). Absent for other images. */

@@ -37,6 +37,8 @@ export const SOCI_ANNOTATION = {
 } as const;
 /** What a ztoc is in an index. */
 export const ZTOC_TYPE = 'application/octet-stream';
+/** What a list of spans to prefetch is in an index. */
+export const PREFETCH_TYPE = 'application/vnd.amazon.soci.prefetch.v1+json';
 
 /** Layers that are compressed as a whole: never an overlaybd blob. */
 const COMPRESSED = /(?:\+(?:gzip|zstd)|\.(?:gzip|zstd))$/;

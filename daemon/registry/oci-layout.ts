@@ -62,7 +62,9 @@ export async function resolveLayout(
     ? await place.manifest(entry)
     : { bytes, mediaType: OCI_INDEX, digest: sha256Of(bytes) };
   const image = await resolveManifest(top, place, wanted, given);
-  const ztocs = [...(image.ztocs?.values() ?? [])].map(({ ref }) => ref);
+  const ztocs = [...(image.ztocs?.values() ?? [])].flatMap(({ ref, prefetch }) =>
+    prefetch ? [ref, prefetch.ref] : [ref],
+  );
   const targets = [...(image.targets?.values() ?? [])].flatMap((each) =>
     each.kind === 'unsized' ? [] : [each],
   );
@@ -115,6 +117,10 @@ function placeOf(
       return fileRef(path);
     },
     target: (digest) => fileRef(pathOf(folder, digest)),
+    index: (reference) => {
+      const message = `${name}: the SOCI index of an image in a layout is in that layout or in a file, and not in ${reference}`;
+      return Promise.reject(new OverlaybdError('BAD_ARGUMENT', message));
+    },
     hasAllBytes: true,
     look: (layer) => lookAt(pathOf(folder, layer.digest)),
     referrers: async (digest) => {

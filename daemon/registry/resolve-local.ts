@@ -17,7 +17,7 @@ export function resolveLocal(
   index: GivenIndex | null = null,
 ): Promise<ResolvedImage> {
   if (reference.kind === 'oci') return resolveLayout(reference, platform, index);
-  if (index === null) return resolveArchive(reference);
+  if (index === null || index.kind === 'none') return resolveArchive(reference);
   const message = `${reference.name}: --soci-index is for images of registries and layouts`;
   return Promise.reject(new OverlaybdError('BAD_ARGUMENT', message));
 }

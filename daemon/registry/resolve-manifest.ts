@@ -18,7 +18,7 @@ import { overlaybdLayers, type LayersWithTargets, type LookAtLayer } from './ove
 import { nydusLayers } from './nydus-layers.js';
 import { chooseEntry } from './platform.js';
 import { overlaybdReferrers, sociReferrers } from './referrers.js';
-import { namedSociIndex, sociImage, type PlainImage } from './soci-index.js';
+import { namedSociIndex, sociImage, type PlacedIndex, type PlainImage } from './soci-index.js';
 import { tocsOf, type TocDigests } from './toc-annotations.js';
 
 /** Indexes within indexes. */
@@ -40,6 +40,11 @@ export interface ImagePlace {
   /** Never rejects because of the registry. */
   referrers(digest: string): Promise<FoundReferrers>;
   blob(layer: Descriptor): BlobRef;
+  /**
+   * A SOCI index in a repository of its own.
+   * @throws OverlaybdError BAD_ARGUMENT if the place has no network, and what `manifest` throws
+   */
+  index(reference: string): Promise<PlacedIndex>;
   /** A blob that no descriptor names. */
   target(digest: string): TargetName;
   readonly look: LookAtLayer;
@@ -64,7 +69,7 @@ interface Reached {
 
 /**
  * @param top what the name stands for; its bytes have its digest
- * @param index the SOCI index that it is opened with; null: the one that it has, if it has one
+ * @param given the SOCI index that it is opened with; null: the one that it has, if it has one
  * @throws OverlaybdError NOT_FOUND for a platform that is not there, UNSUPPORTED for an ordinary image
  *   of a registry or turboOCI, BAD_FORMAT, BAD_CHECKSUM, LIMIT, and what `place` throws
  */
@@ -72,18 +77,21 @@ export async function resolveManifest(
   top: FetchedManifest,
   place: ImagePlace,
   platform: Platform,
-  index: GivenIndex | null = null,
+  given: GivenIndex | null = null,
 ): Promise<ResolvedImage> {
   const reached = await descend(top, place, platform);
-  if (index) return sociImage(plainOf(reached, place), await indexOf(index, place), false);
+  if (given && given.kind !== 'none') {
+    return sociImage(plainOf(reached, place), await indexOf(given, place), false);
+  }
   const nydus = nydusOf(reached, place);
   if (nydus) return nydus;
   const layers = await layersOf(reached, place);
   if (layers) return imageOf(reached, layers, place, []);
   const files = filesOf(reached, place);
   if (files) return files;
-  const { image, problems } = await sociOf(reached, place);
-  return image ?? resolveReferrer(reached, place, platform, problems);
+  const withSoci = given === null;
+  const { image, problems } = withSoci ? await sociOf(reached, place) : NO_SOCI;
+  return image ?? resolveReferrer(reached, place, platform, { withSoci, problems });
 }
 
 /** Goes down from an index to the manifest of the platform. */
@@ -195,17 +203,22 @@ function filesOf(
   return { name, digest, lowers, tocs, trace: null, notes: [] };
 }
 
+interface TriedSoci {
+  readonly image: ResolvedImage | null;
+  readonly problems: readonly string[];
+}
+
+const NO_SOCI: TriedSoci = { image: null, problems: [] };
+
 /** An image whose manifest names its SOCI index: with that, if it can be used. */
-async function sociOf(
-  reached: Reached,
-  place: ImagePlace,
-): Promise<{ readonly image: ResolvedImage | null; readonly problems: readonly string[] }> {
+async function sociOf(reached: Reached, place: ImagePlace): Promise<TriedSoci> {
   let index: string | null = null;
   try {
     index = namedSociIndex(reached.manifest, place.name);
-    if (index === null) return { image: null, problems: [] };
-    const found = await indexOf({ digest: index, bytes: null }, place);
-    return { image: sociImage(plainOf(reached, place), found, false), problems: [] };
+    if (index === null) return NO_SOCI;
+    const found = await indexOf({ kind: 'digest', digest: index }, place);
+    const again = { ...found, again: index };
+    return { image: sociImage(plainOf(reached, place), again, false), problems: [] };
   } catch (error) {
     if (!(error instanceof OverlaybdError) || !OF_ONE_REFERRER.has(error.code)) throw error;
     const which = index === null ? 'its SOCI index' : `its SOCI index ${index}`;
@@ -215,10 +228,18 @@ async function sociOf(
   }
 }
 
-function indexOf({ digest, bytes }: GivenIndex, place: ImagePlace): Promise<FetchedManifest> {
+async function indexOf(
+  given: Exclude<GivenIndex, { kind: 'none' }>,
+  place: ImagePlace,
+): Promise<PlacedIndex> {
+  if (given.kind === 'reference') return place.index(given.reference);
+  const { digest } = given;
   const mediaType = OCI_MANIFEST;
-  if (bytes) return Promise.resolve({ bytes, mediaType, digest });
-  return place.manifest({ digest, mediaType, size: null });
+  const fetched =
+    given.kind === 'bytes'
+      ? { bytes: given.bytes, mediaType, digest }
+      : await place.manifest({ digest, mediaType, size: null });
+  return { fetched, blob: (descriptor) => place.blob(descriptor), again: null };
 }
 
 function plainOf({ manifest, digest }: Reached, place: ImagePlace): PlainImage {
@@ -239,14 +260,14 @@ async function resolveReferrer(
   plain: Reached,
   place: ImagePlace,
   platform: Platform,
-  before: readonly string[],
+  { withSoci, problems: before }: { withSoci: boolean; problems: readonly string[] },
 ): Promise<ResolvedImage> {
   const problems = [...before];
   let indexes: readonly Descriptor[] = [];
   for (const { digest: subject } of plain.path) {
     const { entries, problem } = await place.referrers(subject);
     if (problem !== null) problems.push(problem);
-    if (subject === plain.digest) indexes = sociReferrers(entries);
+    if (withSoci && subject === plain.digest) indexes = sociReferrers(entries);
     for (const entry of overlaybdReferrers(entries).slice(0, MAX_REFERRERS_TRIED)) {
       try {
         return await openReferrer(entry, subject, plain, place, platform);
@@ -273,7 +294,9 @@ async function sociReferrer(
   for (const entry of indexes.slice(0, MAX_REFERRERS_TRIED)) {
     try {
       checkServedDigest(entry.digest, place.name);
-      return sociImage(plainOf(plain, place), await place.manifest(entry), true);
+      const fetched = await place.manifest(entry);
+      const blob = (descriptor: Descriptor): BlobRef => place.blob(descriptor);
+      return sociImage(plainOf(plain, place), { fetched, blob, again: entry.digest }, true);
     } catch (error) {
       if (!(error instanceof OverlaybdError) || !OF_ONE_REFERRER.has(error.code)) throw error;
       problems.push(`its SOCI index ${entry.digest} cannot be used: ${messageOf(error)}`);
@@ -298,6 +321,7 @@ function archivesOf(
     name,
     digest,
     lowers,
+    sociIndex: 'none',
     trace: null,
     notes: [ordinaryNote(name), ...problems.map((problem) => `${name}: ${problem}`)],
   };

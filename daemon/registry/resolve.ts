@@ -15,9 +15,10 @@ import type {
 } from './manifest-source.js';
 import type { Descriptor } from './manifest.js';
 import { platformOf } from './platform.js';
-import type { RegistryReference } from './reference.js';
+import { parseReference, type RegistryReference } from './reference.js';
 import { fallbackTag, hasUsefulReferrer, parseReferrers } from './referrers.js';
 import type { SilentHosts } from './silent-hosts.js';
+import type { PlacedIndex } from './soci-index.js';
 import {
   checkSize,
   resolveManifest,
@@ -54,7 +55,9 @@ export async function resolveImage(
     patienceMs: options.newerPatienceMs,
     silent: options.silent,
   });
-  const place = placeOf(reference, options.pull, source, manifests);
+  const place = placeOf(reference, options.pull, source, manifests, (name) =>
+    indexElsewhere(name, options, source, known),
+  );
   const top = await topOf(reference, manifests);
   const image = await resolveManifest(top, place, platform, options.index).catch(
     (error: unknown) => {
@@ -67,6 +70,29 @@ export async function resolveImage(
   );
   await manifests.keepTags();
   return { ...image, notes: [...manifests.notes, ...image.notes] };
+}
+
+/** A SOCI index in another repository than its image. Its ztocs are there, too. */
+async function indexElsewhere(
+  name: string,
+  { pull, newerPatienceMs, silent }: ResolveOptions,
+  source: ManifestSource,
+  known: KnownManifests,
+): Promise<PlacedIndex> {
+  const reference = parseReference(name);
+  if (reference.kind !== 'registry') {
+    throw new OverlaybdError('BAD_ARGUMENT', `${name}: not the name of a SOCI index in a registry`);
+  }
+  const waiting = { patienceMs: newerPatienceMs, silent };
+  const manifests = new RepositoryManifests(reference, pull, source, known, waiting);
+  const fetched = await topOf(reference, manifests);
+  await manifests.keepTags();
+  const { host, repository } = reference;
+  return {
+    fetched,
+    blob: ({ digest, size }) => ({ kind: 'registry', host, repository, digest, size }),
+    again: `docker://${host}/${repository}@${fetched.digest}`,
+  };
 }
 
 function isOfNetwork(error: unknown): boolean {
@@ -86,6 +112,7 @@ function placeOf(
   pull: PullPolicy,
   source: ManifestSource,
   manifests: RepositoryManifests,
+  index: ImagePlace['index'],
 ): ImagePlace {
   const blob = ({ digest, size }: Descriptor): RegistryRef => {
     return { kind: 'registry', host, repository, digest, size };
@@ -93,6 +120,7 @@ function placeOf(
   return {
     name,
     blob,
+    index,
     manifest: async ({ digest, mediaType, size }) => {
       const where = `${name} (${digest})`;
       const found = await manifests.byDigest(digest, mediaType, where);

@@ -8,7 +8,7 @@ import { checkServedDigest } from './digest.js';
 import { isSha256 } from '../lib/sha256.js';
 import type { FetchedManifest, ResolvedImage, ZtocRef } from './manifest-source.js';
 import { parseManifest, type Descriptor, type ImageManifest } from './manifest.js';
-import { SOCI_ANNOTATION, SOCI_ARTIFACTS, ZTOC_TYPE } from './media-types.js';
+import { PREFETCH_TYPE, SOCI_ANNOTATION, SOCI_ARTIFACTS, ZTOC_TYPE } from './media-types.js';
 
 const MAX_SHOWN_LENGTH = 160;
 
@@ -33,6 +33,14 @@ export function namedSociIndex({ annotations }: ImageManifest, name: string): st
   throw new OverlaybdError('BAD_FORMAT', message);
 }
 
+/** An index, and how its blobs are named. */
+export interface PlacedIndex {
+  readonly fetched: FetchedManifest;
+  blob(descriptor: Descriptor): BlobRef;
+  /** With what it is found again; null: it need not be, because it was given. */
+  readonly again: string | null;
+}
+
 /**
  * An image with the ztocs of an index.
  * @param needsSubject whether the index must refer to the image: nothing else says that it belongs to it
@@ -40,10 +48,11 @@ export function namedSociIndex({ annotations }: ImageManifest, name: string): st
  */
 export function sociImage(
   image: PlainImage,
-  fetched: FetchedManifest,
+  placed: PlacedIndex,
   needsSubject: boolean,
 ): ResolvedImage {
   const { name, digest, manifest } = image;
+  const { fetched, again } = placed;
   const where = `${name} (SOCI index ${fetched.digest})`;
   const index = parseManifest(fetched.bytes, fetched.mediaType, where);
   const type =
@@ -55,7 +64,8 @@ export function sociImage(
   if (needsSubject && index.subject !== digest) {
     throw new OverlaybdError('BAD_FORMAT', `${where}: it does not refer to ${digest}`);
   }
-  const byLayer = ztocsByLayer(index, where);
+  const byLayer = partsByLayer(index, ZTOC_TYPE, where);
+  const hints = partsByLayer(index, PREFETCH_TYPE, where);
   const ztocs = new Map<string, ZtocRef>();
   let count = 0;
   const lowers = manifest.layers.map((layer, i) => {
@@ -64,7 +74,10 @@ export function sociImage(
     const ztoc = byLayer.get(layer.digest);
     if (ztoc) {
       count++;
-      ztocs.set(keyOfRef(ref), { ref: image.blob(ztoc), digest: ztoc.digest });
+      const hint = hints.get(layer.digest);
+      const prefetch = hint && { ref: placed.blob(hint), digest: hint.digest };
+      const found = { ref: placed.blob(ztoc), digest: ztoc.digest };
+      ztocs.set(keyOfRef(ref), { ...found, ...(prefetch && { prefetch }) });
     }
     return ref;
   });
@@ -72,17 +85,22 @@ export function sociImage(
     throw new OverlaybdError('BAD_FORMAT', `${where}: it has no ztoc of a layer of the image`);
   }
   const note = `${name}: an ordinary image; the SOCI index ${fetched.digest} is used: ${count} of ${counted(lowers.length, 'layer')} with a ztoc`;
-  return { name, digest, lowers, ztocs, trace: null, notes: [note] };
+  const used = again === null ? {} : { sociIndex: again };
+  return { name, digest, lowers, ztocs, ...used, trace: null, notes: [note] };
 }
 
-/** By the digests of layers. What is not a ztoc, such as a list of spans to prefetch, is left out. */
-function ztocsByLayer({ layers }: ImageManifest, where: string): Map<string, Descriptor> {
-  const ztocs = new Map<string, Descriptor>();
-  for (const [i, ztoc] of layers.entries()) {
-    const layer = ztoc.annotations.get(SOCI_ANNOTATION.layer);
-    if (ztoc.mediaType !== ZTOC_TYPE || layer === undefined || ztocs.has(layer)) continue;
-    checkServedDigest(ztoc.digest, `${where}: ztoc ${i}`);
-    ztocs.set(layer, ztoc);
+/** The first of this type for each layer, by the digests of layers. */
+function partsByLayer(
+  { layers }: ImageManifest,
+  mediaType: string,
+  where: string,
+): Map<string, Descriptor> {
+  const parts = new Map<string, Descriptor>();
+  for (const [i, part] of layers.entries()) {
+    const layer = part.annotations.get(SOCI_ANNOTATION.layer);
+    if (part.mediaType !== mediaType || layer === undefined || parts.has(layer)) continue;
+    checkServedDigest(part.digest, `${where}: part ${i}`);
+    parts.set(layer, part);
   }
-  return ztocs;
+  return parts;
 }

@@ -49,10 +49,10 @@ export async function followHints(
 ): Promise<void> {
   const entries = chunksOfHints(disk, MAX_TRACE_PREFETCH_BYTES);
   if (entries.length === 0) return;
-  const what = `prefetch landmarks of ${name}`;
+  const what = `prefetch hints of ${name}`;
   try {
     const present = await client.trace({ do: 'replay', entries });
-    log.log('info', `${what}: ${counted(present, 'chunk')} in front of them are here`);
+    log.log('info', `${what}: ${counted(present, 'chunk')} that they name are here`);
   } catch (error) {
     // BUSY: the daemon ends, or the image has been closed.
     if (codeOf(error) !== 'BUSY') log.log('warn', `${what}: not followed: ${messageOf(error)}`);

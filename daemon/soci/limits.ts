@@ -4,6 +4,10 @@ import { MAX_DECODED_BYTES } from '../pieces/limits.js';
 
 /** Bytes of a ztoc. With the usual spans of 4 MiB, that of a layer of 16 GiB is as long. */
 export const MAX_ZTOC_BYTES = 128 << 20;
+/** Bytes of a list of spans to prefetch: some 20,000 ranges. */
+export const MAX_PREFETCH_BYTES = 1 << 20;
+/** Ranges of such a list. */
+export const MAX_PREFETCH_SPANS = 65_536;
 /** Bytes that are read of a ztoc, by its own: many offsets may lead to the same bytes. Tools do not share them. */
 export const MAX_READS = 4;
 /** Plain bytes of a span. */

@@ -11,6 +11,7 @@ import { tableBytes, type PieceTable } from '../pieces/piece-table.js';
 import type { PiecesSpec } from '../pieces/pieces-source.js';
 import type { LayerTree } from '../tree/layer-tree.js';
 import { MAX_GZIP_HEADER, MAX_ZTOC_BYTES } from './limits.js';
+import { readPrefetch, type Prefetch, type PrefetchSource } from './prefetch.js';
 import { spanTable } from './spans.js';
 import { readToc } from './toc.js';
 import { parseZtoc } from './ztoc.js';
@@ -20,10 +21,14 @@ const BYTES_A_TURN = 1 << 20;
 /** Bytes of a ztoc that are as much work as one entry of an index. */
 const BYTES_A_UNIT = 256;
 
+const NO_PREFETCH: Prefetch = { ranges: [], notes: [] };
+
 export interface ZtocSource {
   readonly source: BlobSource;
   /** What the ztoc must have: "sha256:HEX"; null: any. */
   readonly digest: string | null;
+  /** The spans that are to be fetched first; absent or null: nothing says it. */
+  readonly prefetch?: PrefetchSource | null;
 }
 
 export interface OpenedZtoc {
@@ -41,7 +46,7 @@ export interface OpenedZtoc {
  */
 export async function openZtoc(
   layer: BlobSource,
-  { source, digest }: ZtocSource,
+  { source, digest, prefetch }: ZtocSource,
   effort: Effort,
 ): Promise<OpenedZtoc> {
   const { name } = source;
@@ -69,14 +74,15 @@ export async function openZtoc(
   effort.keep(tableBytes(table), layer.name);
   const archiveSize = uncompressedSize;
   const tree = await readToc(ztoc.entries, { blob: layer.name, archiveSize, effort });
-  const notes =
-    digest === null
-      ? [`${layer.name}: nothing says which ztoc it must have, so the ztoc is not verified`]
-      : [];
+  const hints = prefetch ? await readPrefetch(prefetch, table) : NO_PREFETCH;
+  const notes = [...hints.notes];
+  if (digest === null) {
+    notes.push(`${layer.name}: nothing says which ztoc it must have, so the ztoc is not verified`);
+  }
   const spans = counted(table.count, 'span');
   return {
     tree,
-    pieces: { kind: 'pieces', name: layer.name, table, format: 'soci' },
+    pieces: { kind: 'pieces', name: layer.name, table, format: 'soci', prefetch: hints.ranges },
     format: `SOCI, by a ztoc of version ${version}, ${algorithm}, ${spans}; ztoc ${got}`,
     notes,
   };

@@ -11,6 +11,7 @@ import { RawNbdClient } from '../support/nbd-client.js';
 import { randomBytes, textBytes } from '../support/pattern.js';
 import { describe, encodeJson, type ImagePlace } from '../support/registry/image-place.js';
 import { ImageLayout } from '../support/registry/image-layout.js';
+import { FaultFront } from '../support/registry/fault-front.js';
 import { OCI, type Descriptor } from '../support/registry/media-types.js';
 import { remoteImage, remoteOptions, REPOSITORY } from '../support/registry/remote-image.js';
 import { writeUstar } from '../support/ustar.js';
@@ -74,9 +75,12 @@ async function push(
       },
     });
   }
-  const prefetch = encodeJson({ version: '1.0', prefetch_spans: [] });
+  const prefetch = encodeJson({ version: '1.0', prefetch_spans: [{ start_span: 0, end_span: 1 }] });
   await place.putBytes(prefetch);
-  ztocs.push(describe('application/vnd.amazon.soci.prefetch.v1+json', prefetch));
+  ztocs.push({
+    ...describe('application/vnd.amazon.soci.prefetch.v1+json', prefetch),
+    annotations: { 'com.amazon.soci.image-layer-digest': describe('', lower.layer).digest },
+  });
   const config = encodeJson({ architecture: 'amd64', os: 'linux', rootfs: { type: 'layers' } });
   await place.putBytes(config);
   await place.putBytes(Buffer.from('{}'));
@@ -185,6 +189,8 @@ for (const version of [1, 2] as const) {
     const cache = join(shortFolder(test), 'cache');
     const name = front.name(REPOSITORY, 'soci');
     const daemon = await DaemonProcess.start(test, [name, ...remoteOptions([front], cache)]);
+    // The index has a list of spans to prefetch.
+    await daemon.waitForLines(/prefetch hints of .* that they name are here/, 1, 120_000);
     await isGood(test, daemon);
     await daemon.stop(test);
     test.same(front.log.violations(), []);
@@ -215,6 +221,28 @@ await t.test('--soci-index names it: by its digest or as a file', async (test) =
   ]);
   await isGood(test, daemon);
   await daemon.stop(test);
+  // In another registry, with a login of its own.
+  const elsewhere = new ImageLayout(join(shortFolder(test), 'elsewhere'));
+  for (const { ztoc } of [lower, upper]) await elsewhere.putBytes(ztoc);
+  await elsewhere.putManifest(index, OCI.manifest, 'index');
+  const other = await FaultFront.start(test, {
+    repositories: { 'soci/indexes': elsewhere },
+    auth: { scheme: 'basic', users: { ann: 'secret' } },
+  });
+  const logins = join(shortFolder(test), 'logins.json');
+  const auth = Buffer.from('ann:secret').toString('base64');
+  await writeFile(logins, JSON.stringify({ auths: { [other.host]: { auth } } }));
+  const apart = await DaemonProcess.start(test, [
+    front.name(REPOSITORY, 'hidden'),
+    '--soci-index',
+    `docker://${other.name('soci/indexes', 'index')}`,
+    ...remoteOptions([front, other], join(shortFolder(test), 'cache')),
+    '--registry-config',
+    logins,
+  ]);
+  await isGood(test, apart);
+  await apart.stop(test);
+  test.ok(other.log.filter({ kind: 'blob' }).length > 0, 'the ztocs are there, too');
   const layer = layout.blob(describe('', upper.layer).digest)?.path as string;
   const cases: [args: string[], code: number, message: RegExp][] = [
     [[name, '--soci-index', subject], 1, /0{64}/],

@@ -11,6 +11,7 @@ export const RECORD: DeviceRecord = {
   image: [fileRef('/images/web.json')],
   fingerprint: 'f00d',
   metadata: null,
+  sociIndex: null,
   size: 1 << 20,
   since: '2026-01-01T00:00:00.000Z',
   connections: 2,

@@ -61,6 +61,8 @@ export function encode(value: Json): Buffer {
 export class MemoryRegistry implements ManifestSource {
   /** What was asked for, in order: "manifest latest", "manifest latest if not sha256:..", "referrers sha256:..". */
   readonly requests: string[] = [];
+  /** The repositories that were asked for manifests. */
+  readonly places = new Set<string>();
   /** What requests end in, in place of an answer. */
   failure: (() => Promise<never>) | null = null;
   /** References whose requests fail. */
@@ -104,11 +106,12 @@ export class MemoryRegistry implements ManifestSource {
   ): Promise<FetchedManifest | NotModified>;
   async manifest(
     host: string,
-    _repository: string,
+    repository: string,
     reference: string,
     accept: readonly string[],
     options?: { known: string; signal: AbortSignal },
   ): Promise<FetchedManifest | NotModified> {
+    this.places.add(`${host}/${repository}`);
     this.requests.push(`manifest ${reference}${options ? ` if not ${options.known}` : ''}`);
     if (this.failure) return this.failure();
     if (this.failing.has(reference)) throw new OverlaybdError('REMOTE', `${host}: reset`);

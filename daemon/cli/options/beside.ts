@@ -55,7 +55,7 @@ export function besideOptions<T>(yargs: Argv<T>): Argv<T & BesideArguments> {
       requiresArg: true,
     })
     .option('soci-index', {
-      describe: 'DIGEST or FILE: the SOCI index that the image is opened with',
+      describe: 'DIGEST, docker://REFERENCE or FILE: the SOCI index of the image; or "none"',
       type: 'string',
       requiresArg: true,
     })
@@ -103,12 +103,17 @@ function choicesOf({
   if (sociIndex === '') throw badArgument('--soci-index: an empty path');
   return {
     ...(sociIndex !== undefined && {
-      sociIndex: isSha256(sociIndex) ? sociIndex : resolve(sociIndex),
+      sociIndex: isFile(sociIndex) ? resolve(sociIndex) : sociIndex,
     }),
     ...(layer !== undefined && { layer }),
     ...(blobs !== undefined && { blobs: resolve(blobs) }),
     ...(insecure === true && { insecureToc: true as const }),
   };
+}
+
+/** Whether the name of a SOCI index is a path. */
+function isFile(index: string): boolean {
+  return index !== 'none' && !isSha256(index) && !index.startsWith('docker://');
 }
 
 /** The same as words of a command line. */

@@ -9,6 +9,9 @@ import { DeviceManager } from '../../../daemon/devices/manager.js';
 import { DeviceRecords, type DeviceRecord } from '../../../daemon/devices/record.js';
 import { sourceOfWords } from '../../../daemon/image/image-source.js';
 import { ImageTable } from '../../../daemon/image/table.js';
+import { parseReference, type LayoutReference } from '../../../daemon/registry/reference.js';
+import { NO_REMOTE, type Remote, type RemoteImages } from '../../../daemon/registry/remote.js';
+import { resolveLocal } from '../../../daemon/registry/resolve-local.js';
 import { ReactorPool } from '../../../daemon/reactor/pool.js';
 import { FakeDriver } from '../../support/fake-driver.js';
 import { FakeSysfs } from '../../support/fake-sysfs.js';
@@ -16,6 +19,16 @@ import { randomBytes } from '../../support/pattern.js';
 import { openTargets } from '../../support/descriptors.js';
 
 export const SIZE = 1 << 20;
+/** Images of layouts; there is no network. */
+const LOCAL_IMAGES: Remote = {
+  ...NO_REMOTE,
+  images: () => ({
+    ...({} as RemoteImages),
+    resolve: (reference, index) =>
+      resolveLocal(parseReference(reference) as LayoutReference, null, index ?? null),
+  }),
+};
+
 export const disk = randomBytes(1, SIZE);
 
 /** The parts of one daemon; several may follow each other over the same kernel and state folder. */
@@ -52,7 +65,13 @@ export function makeWorld(t: Test, devices = 4): World {
     const log: string[] = [];
     const logger = { log: (level: string, text: string) => void log.push(`${level}: ${text}`) };
     const reactors = new ReactorPool(2, null, logger);
-    const images = new ImageTable(logger, (specs, failed) => reactors.setExports(specs, failed));
+    const images = new ImageTable(
+      logger,
+      (specs, failed) => reactors.setExports(specs, failed),
+      false,
+      undefined,
+      LOCAL_IMAGES,
+    );
     await images.setExports(
       new Map(Object.entries(exports).map(([name, path]) => [name, sourceOfWords([path])])),
     );

@@ -96,10 +96,17 @@ await test('one layer alone', (t) => {
 
 await test('a SOCI index that is named', async (t) => {
   t.equal(await givenIndex(undefined), null);
-  t.same(await givenIndex(digest), { digest, bytes: null });
+  t.same(await givenIndex('none'), { kind: 'none' });
+  t.same(await givenIndex(digest), { kind: 'digest', digest });
+  const reference = 'docker://example/app:index';
+  t.same(await givenIndex(reference), { kind: 'reference', reference });
   const path = join(t.testdir({ index: '{}' }), 'index');
   const hash = 'sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a';
-  t.same(await givenIndex(path), { digest: hash, bytes: Buffer.from('{}') });
+  t.same(await givenIndex(path), {
+    kind: 'bytes',
+    digest: hash,
+    bytes: Buffer.from('{}'),
+  });
   await t.rejects(givenIndex(`${path}/none`), OverlaybdError);
   const given = { ...NOTHING, sociIndex: digest };
   checkBeside(given, [refOfText('docker://example/app:1')], false);

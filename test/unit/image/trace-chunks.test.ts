@@ -131,8 +131,9 @@ await t.test('raw disks and partitions have one layer', async (test) => {
   }
 });
 
-function pieces(of: SourceSpec, prefetchEnd?: number): SourceSpec {
-  return { kind: 'pieces', prefetchEnd, of } as unknown as SourceSpec;
+function pieces(of: SourceSpec, end?: number): SourceSpec {
+  const prefetch = end === undefined ? undefined : end === 0 ? [] : [{ begin: 0, end }];
+  return { kind: 'pieces', prefetch, of } as unknown as SourceSpec;
 }
 
 await t.test('what layers want to be fetched before they are read', (test) => {

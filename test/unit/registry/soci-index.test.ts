@@ -1,6 +1,6 @@
 // SOCI indexes: which layers have a ztoc, and what is refused.
 import { test } from 'tap';
-import { fileRef, keyOfRef } from '../../../daemon/blob/blob-ref.js';
+import { fileRef, keyOfRef, type BlobRef } from '../../../daemon/blob/blob-ref.js';
 import { parseManifest, type ImageManifest } from '../../../daemon/registry/manifest.js';
 import { namedSociIndex, sociImage } from '../../../daemon/registry/soci-index.js';
 import {
@@ -15,6 +15,7 @@ import {
 } from '../../support/memory-registry.js';
 
 const TYPE = 'application/vnd.amazon.soci.index.v1+json';
+const PREFETCH = 'application/vnd.amazon.soci.prefetch.v1+json';
 const NAMED = 'com.amazon.soci.index-digest';
 const DIGEST = sha256('the image');
 const layers = ['one', 'two'].map((content) => descriptor(OCI_GZIP_LAYER, content));
@@ -45,16 +46,35 @@ function indexOf(ztocs: Json[], more: Json = {}): Json {
   });
 }
 
+function elsewhere({ digest }: { digest: string }): BlobRef {
+  return fileRef(`/elsewhere/${digest}`);
+}
+
+await test('ztocs that are elsewhere, and an index that is found again', (t) => {
+  const bytes = encode(indexOf([ztoc('of one', 'one')]));
+  const fetched = { bytes, mediaType: OCI_MANIFEST, digest: sha256(bytes) };
+  const opened = sociImage(image, { fetched, blob: elsewhere, again: 'its name' }, false);
+  t.same(
+    [...(opened.ztocs?.values() ?? [])].map(({ ref }) => ref),
+    [fileRef(`/elsewhere/${sha256('of one')}`)],
+  );
+  t.equal(opened.lowers.length, 2);
+  t.equal(opened.sociIndex, 'its name');
+  t.end();
+});
+
 function open(json: Json, needsSubject = true) {
   const bytes = encode(json);
   const mediaType = String(json['mediaType']);
-  return sociImage(image, { bytes, mediaType, digest: sha256(bytes) }, needsSubject);
+  const fetched = { bytes, mediaType, digest: sha256(bytes) };
+  return sociImage(image, { fetched, blob: image.blob, again: null }, needsSubject);
 }
 
 await test('layers with ztocs, and others', (t) => {
   const opened = open(
     indexOf([
-      ztoc('prefetch', 'one', 'application/vnd.amazon.soci.prefetch.v1+json'),
+      ztoc('of nothing', 'one', PREFETCH),
+      ztoc('what two wants', 'two', PREFETCH),
       ztoc('of two', 'two'),
       ztoc('again', 'two'),
       ztoc('of another image', 'three'),
@@ -63,9 +83,11 @@ await test('layers with ztocs, and others', (t) => {
   t.match(opened, { name: 'app', digest: DIGEST, trace: null });
   t.equal(opened.lowers.length, 2);
   const digest = sha256('of two');
+  const hint = sha256('what two wants');
+  const prefetch = { ref: fileRef(`/${hint}`), digest: hint };
   t.same(
     [...(opened.ztocs ?? [])],
-    [[keyOfRef(fileRef(`/${sha256('two')}`)), { ref: fileRef(`/${digest}`), digest }]],
+    [[keyOfRef(fileRef(`/${sha256('two')}`)), { ref: fileRef(`/${digest}`), digest, prefetch }]],
   );
   t.match(opened.notes, [/is used: 1 of 2 layers with a ztoc$/]);
   t.end();
@@ -86,7 +108,7 @@ await test('what is refused', (t) => {
     [imageManifest(good), 'UNSUPPORTED', /not a SOCI index: "application\/vnd\.oci\.image\.config/],
     [indexOf(good, { subject: layers[0] as Json }), 'BAD_FORMAT', /does not refer to sha256:/],
     [indexOf([]), 'BAD_FORMAT', /no ztoc of a layer of the image/],
-    [indexOf([{ ...good[0], digest: sha512 }]), 'UNSUPPORTED', /ztoc 0/],
+    [indexOf([{ ...good[0], digest: sha512 }]), 'UNSUPPORTED', /part 0/],
   ];
   for (const [json, code, message] of cases) t.throws(() => open(json), { code, message });
   t.end();

@@ -20,6 +20,9 @@ await test('what lies beside a layer', (t) => {
   t.same(besideOf({ ztoc: ['a', 'none'] }), { tocBlob: null, tocDigest: null, ztocs });
   t.match(besideOf({ 'soci-index': digest }), { sociIndex: digest });
   t.match(besideOf({ 'soci-index': 'a' }), { sociIndex: resolve('a') });
+  for (const name of ['none', 'docker://reg.example/app:index']) {
+    t.match(besideOf({ 'soci-index': name }), { sociIndex: name });
+  }
   t.same(besideWords({ 'soci-index': '/a' }), ['--soci-index', '/a']);
   t.same(besideWords({ ztoc: ['/a', 'none'] }), ['--ztoc', '/a', '--ztoc', 'none']);
   t.same(besideOf({ objects: 'a' }), {
