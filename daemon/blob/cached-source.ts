@@ -47,6 +47,8 @@ export interface ChunkFetcher {
    * @throws OverlaybdError as `want` does
    */
   refetch(blob: number, firstChunk: number, lastChunk: number): Promise<void>;
+  /** Drops the range, whose bytes are wrong. There is no answer. */
+  drop(blob: number, firstChunk: number, lastChunk: number): void;
 }
 
 /** Bytes that break a checksum are fetched again once in this time: the second time the registry has them so. */

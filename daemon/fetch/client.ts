@@ -85,6 +85,10 @@ export class FetchClient implements ChunkFetcher {
     if (this.#data) this.#post({ type: 'hint', blob, first: firstChunk, last: lastChunk });
   }
 
+  drop(blob: number, firstChunk: number, lastChunk: number): void {
+    this.#post({ type: 'drop', blob, first: firstChunk, last: lastChunk });
+  }
+
   /** @throws OverlaybdError what the resolution throws (registry/resolve.ts) */
   resolve(text: string, question: ResolveQuestion): Promise<Answers['resolve']> {
     return this.#ask('resolve', { type: 'resolve', text, ...question });

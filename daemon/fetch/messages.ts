@@ -100,7 +100,7 @@ export type Ask =
   | ReadAsk
   | QuestionAsk
   | {
-      readonly type: 'hint';
+      readonly type: 'hint' | 'drop';
       readonly blob: number;
       readonly first: number;
       readonly last: number;

@@ -54,6 +54,10 @@ export class FetchedImages implements RemoteImages {
   refetch(blob: number, firstChunk: number, lastChunk: number): Promise<void> {
     return this.#client.refetch(blob, firstChunk, lastChunk);
   }
+
+  drop(blob: number, firstChunk: number, lastChunk: number): void {
+    this.#client.drop(blob, firstChunk, lastChunk);
+  }
 }
 
 /** The fetcher of a process. */

@@ -121,6 +121,8 @@ export class FetchService {
         return this.#read(connection, ask);
       case 'hint':
         return this.#hint(ask.blob, ask.first, ask.last);
+      case 'drop':
+        return this.#drop(ask.blob, ask.first, ask.last);
       case 'open':
         return this.#reply(connection, ask.id, this.#open(connection, ask));
       case 'close':
@@ -203,9 +205,14 @@ export class FetchService {
 
   #hint(number: number, first: number, last: number): void {
     const blob = this.blobs.find(number);
-    if (!blob || !(first >= 0 && first <= last && last < blob.chunks)) return;
+    if (!blob || !isRange(blob, first, last)) return;
     this.#fetchAhead(blob, first, Math.min(last, first + MAX_AHEAD_CHUNKS - 1));
     this.#used(blob, first, last);
+  }
+
+  #drop(number: number, first: number, last: number): void {
+    const blob = this.blobs.find(number);
+    if (blob && isRange(blob, first, last)) blob.cached.drop(first, last);
   }
 
   #used(blob: OpenBlob, first: number, last: number): void {
@@ -258,9 +265,13 @@ export class FetchService {
 
 function checkRange(blob: OpenBlob, first: number, last: number): void {
   const areNumbers = Number.isSafeInteger(first) && Number.isSafeInteger(last);
-  if (areNumbers && first >= 0 && first <= last && last < blob.chunks) return;
+  if (areNumbers && isRange(blob, first, last)) return;
   const what = `chunks ${first} to ${last} of ${blob.chunks}`;
   throw new OverlaybdError('IO', `${blob.cached.spec.name}: there are no ${what}`);
+}
+
+function isRange({ chunks }: OpenBlob, first: number, last: number): boolean {
+  return first >= 0 && first <= last && last < chunks;
 }
 
 function wrongAgain(blob: OpenBlob, first: number, last: number): OverlaybdError {

@@ -59,5 +59,10 @@ function sourceOf(blob: OpenBlob, scheduler: Scheduler): CachedSource {
         done: (error) => (error ? reject(error) : resolve()),
       });
     });
-  return new CachedSource(blob.cached.spec, { want, refetch: want, hint: () => undefined });
+  return new CachedSource(blob.cached.spec, {
+    want,
+    refetch: want,
+    hint: () => undefined,
+    drop: () => undefined,
+  });
 }

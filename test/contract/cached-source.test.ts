@@ -18,7 +18,7 @@ function fakeFetcher(map: ChunkMap, fd: number): ChunkFetcher {
       map.set(chunk);
     }
   };
-  return { want, hint: () => {}, refetch: want };
+  return { want, hint: () => {}, drop: () => {}, refetch: want };
 }
 
 function inMemory(t: Test): SourceUnderTest {

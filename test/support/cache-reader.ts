@@ -58,7 +58,12 @@ async function read(port: NonNullable<typeof parentPort>): Promise<void> {
     port.postMessage(want);
     return new Promise((resolve) => waiting.set(want.id, resolve));
   };
-  const source = new CachedSource(spec, { want: ask, refetch: ask, hint: () => {} });
+  const source = new CachedSource(spec, {
+    want: ask,
+    refetch: ask,
+    hint: () => {},
+    drop: () => {},
+  });
   const next = seededRandom(seed);
   delayReads(seededRandom(seed + 1));
   const end = { wrong: 0, gone: 0 };

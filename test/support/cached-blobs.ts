@@ -62,6 +62,10 @@ export class BufferFetcher implements ChunkFetcher {
     this.hints.push([first, last]);
   }
 
+  drop(_blob: number, first: number, last: number): void {
+    this.#blob.drop(first, last);
+  }
+
   async refetch(blob: number, first: number, last: number): Promise<void> {
     this.#blob.drop(first, last);
     await this.want(blob, first, last);

@@ -49,6 +49,7 @@ function setUp(t: Test): Setup {
     want: ask('want'),
     refetch: ask('refetch'),
     hint: (blob, first, last) => void asked.push(`hint ${blob}: ${first}-${last}`),
+    drop: (blob, first, last) => void asked.push(`drop ${blob}: ${first}-${last}`),
   };
   const { state } = map;
   const about = { name: 'blob', digest: 'sha256:00', size: CONTENT.length, blob: 9 };

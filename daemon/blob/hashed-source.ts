@@ -1,0 +1,79 @@
+// A source whose bytes are hashed as they are read, each once and in their order, whatever order they are read in.
+
+import { createHash } from 'node:crypto';
+import { CHUNK_SIZE } from './chunk-map.js';
+import { readFully, type BlobSource } from './source.js';
+
+/** Bytes that are read at a time where a reader has skipped some. */
+const GAP_READ = 1 << 20;
+
+export class HashedSource implements BlobSource {
+  readonly name: string;
+  readonly size: number;
+  /** Also of a local one: `ensure` must be called. */
+  readonly isLocal = false;
+  readonly #source: BlobSource;
+  readonly #isDoubted: boolean;
+  readonly #hash = createHash('sha256');
+  /** Bytes that have been hashed. */
+  #hashed = 0;
+  /** Bytes that have been doubted. */
+  #doubted = 0;
+
+  /** @param isDoubted whether all bytes are fetched again: those that are there were wrong */
+  constructor(source: BlobSource, isDoubted = false) {
+    this.name = source.name;
+    this.size = source.size;
+    this.#source = source;
+    this.#isDoubted = isDoubted;
+  }
+
+  ensure(offset: number, length: number): Promise<void> | null {
+    if (offset <= this.#hashed) return this.#ensure(offset, length);
+    return this.#hashUpTo(offset).then(() => this.#ensure(offset, length) ?? undefined);
+  }
+
+  read(offset: number, length: number, dst: Uint8Array, at: number): boolean {
+    if (!this.#source.read(offset, length, dst, at)) return false;
+    const end = offset + length;
+    if (offset <= this.#hashed && end > this.#hashed) {
+      this.#hash.update(dst.subarray(at + this.#hashed - offset, at + length));
+      this.#hashed = end;
+    }
+    return true;
+  }
+
+  load(offset: number, length: number): Promise<void> {
+    return this.#source.load(offset, length);
+  }
+
+  prefetch(offset: number, length: number): Promise<void> {
+    return this.#source.prefetch(offset, length);
+  }
+
+  /**
+   * Reads what was not read, and ends.
+   * @returns the digest of all bytes: "sha256:HEX"
+   * @throws OverlaybdError what the source throws
+   */
+  async digest(): Promise<string> {
+    await this.#hashUpTo(this.size);
+    return `sha256:${this.#hash.digest('hex')}`;
+  }
+
+  #ensure(offset: number, length: number): Promise<void> | null {
+    const end = offset + length;
+    if (this.#isDoubted && end > this.#doubted) {
+      const to = Math.min(this.size, Math.ceil(end / CHUNK_SIZE) * CHUNK_SIZE);
+      this.#source.distrust?.(this.#doubted, to - this.#doubted);
+      this.#doubted = to;
+    }
+    return this.#source.ensure(offset, length);
+  }
+
+  async #hashUpTo(end: number): Promise<void> {
+    while (this.#hashed < end) {
+      await readFully(this, this.#hashed, Math.min(GAP_READ, end - this.#hashed));
+    }
+  }
+}
