@@ -37,6 +37,10 @@ export class TraceFetcher implements ChunkFetcher {
     // What is needed is asked for.
   }
 
+  drop(blob: number, first: number, last: number): void {
+    this.#client.drop(blob, first, last);
+  }
+
   #unlessEnded<T>(work: Promise<T>): Promise<T> {
     const signal = this.#signal;
     return new Promise((resolve, reject) => {

@@ -9,10 +9,11 @@ import { chunkOf } from '../blob/chunk-map.js';
 import { closeFile } from '../blob/file-jobs.js';
 import { openBlob } from '../blob/open-blob.js';
 import { readFully } from '../blob/source.js';
-import { OverlaybdError, throwProblem, type ProblemSink } from '../errors.js';
+import { throwProblem, type ProblemSink } from '../errors.js';
 import type { Effort } from '../lib/effort.js';
 import type { Unwrapped } from './format.js';
 import { unwrap } from './formats.js';
+import { maybeDamage } from './maybe-damage.js';
 import type { ReaderFactory } from './reader-factory.js';
 import { noImages, type RemoteImages } from '../registry/remote.js';
 import { cachedOf, fileOf, type SourceSpec } from './spec.js';
@@ -22,14 +23,6 @@ import { cachedOf, fileOf, type SourceSpec } from './spec.js';
  * they are forgotten, and what an opening still needs is read again, or piece by piece.
  */
 const MAX_KEPT_EDGES = 64 << 20;
-
-/** What a damaged copy of a good blob looks like. */
-const MAY_BE_DAMAGE: ReadonlySet<string> = new Set([
-  'BAD_FORMAT',
-  'BAD_CHECKSUM',
-  'BAD_DATA',
-  'LIMIT',
-]);
 
 /** A blob that one thread's pool can pass to that of another. */
 export interface BlobParts {
@@ -208,9 +201,7 @@ export class BlobPool {
   /** Bytes of a cache that break a format or a checksum may be right at their origin. */
   async #fetchedAgain({ raw, source }: Entry, error: unknown): Promise<boolean> {
     const cached = cachedOf(raw);
-    if (!cached || !(error instanceof OverlaybdError) || !MAY_BE_DAMAGE.has(error.code)) {
-      return false;
-    }
+    if (!cached || !maybeDamage(error)) return false;
     const last = chunkOf(cached.size - 1);
     const remote = this.#remote();
     await Promise.all([

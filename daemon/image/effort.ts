@@ -2,7 +2,8 @@
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { OverlaybdError } from '../errors.js';
-import type { Effort } from '../lib/effort.js';
+import type { Effort, LayerNumber } from '../lib/effort.js';
+import type { OpeningProgress } from './opening-progress.js';
 
 /**
  * Jump tables and the like of the layers of one image: enough for 2 TiB in blocks of 4 KiB.
@@ -17,33 +18,49 @@ export const SMALL_IMAGE_UNITS = 65_536;
 /** How often an opening says that it advances. */
 export const ADVANCE_INTERVAL_MS = 1000;
 
+/** A layer of more bytes that is read as a whole is left to a thread that does nothing else. */
+const MAX_WHOLE_HERE = 1 << 20;
+
 /** The image is too much for this thread; nothing is wrong with it. */
 export class TooLargeHere extends Error {
-  constructor() {
+  /** Whether layers must be read as a whole, so that it takes as long as their disk or registry takes. */
+  readonly isWhole: boolean;
+
+  constructor(isWhole = false) {
     super('too large for this thread');
     this.name = 'TooLargeHere';
+    this.isWhole = isWhole;
   }
+}
+
+export interface EffortOptions {
+  /** Whether the thread reads layers as a whole, however large they are. */
+  readonly readsWhole?: boolean;
+  /** Is called when work begins, at most once in ADVANCE_INTERVAL_MS, with how much of the image has been read. */
+  readonly advanced?: (progress: OpeningProgress | null) => void;
 }
 
 export class ImageEffort implements Effort {
   readonly #isShared: boolean;
-  readonly #advanced: (() => void) | null;
+  readonly #readsWhole: boolean;
+  readonly #advanced: EffortOptions['advanced'];
   readonly #now: () => number;
   #units = 0;
   #tables = 0;
   #advancedAt = -Infinity;
+  #progress: OpeningProgress | null = null;
 
   /**
    * @param isShared whether the thread has other work: it gets turns, and large images are refused
-   * @param advanced is called when work begins, at most once in ADVANCE_INTERVAL_MS
    * @param now milliseconds
    */
   constructor(
     isShared: boolean,
-    advanced: (() => void) | null = null,
+    { readsWhole = !isShared, advanced }: EffortOptions = {},
     now = (): number => performance.now(),
   ) {
     this.#isShared = isShared;
+    this.#readsWhole = readsWhole;
     this.#advanced = advanced;
     this.#now = now;
   }
@@ -54,11 +71,19 @@ export class ImageEffort implements Effort {
     if (this.#isShared && this.#units > SMALL_IMAGE_UNITS) throw new TooLargeHere();
   }
 
-  #tell(advanced: () => void): void {
+  whole(bytes: number): void {
+    if (!this.#readsWhole && bytes > MAX_WHOLE_HERE) throw new TooLargeHere(true);
+  }
+
+  progress(done: number, total: number, { layer, of }: LayerNumber = { layer: 1, of: 1 }): void {
+    this.#progress = { bytes: done, total, layer, layers: of };
+  }
+
+  #tell(advanced: NonNullable<EffortOptions['advanced']>): void {
     const now = this.#now();
     if (now - this.#advancedAt < ADVANCE_INTERVAL_MS) return;
     this.#advancedAt = now;
-    advanced();
+    advanced(this.#progress);
   }
 
   turn(): Promise<void> | null {

@@ -68,6 +68,8 @@ export async function marksOf(plan: ImagePlan, files: ImageBlobs): Promise<Image
       ...[...(plan.ztocs ?? [])].map(
         ([layer, { digest }], i) => `ztoc ${ztocs[i]?.key ?? ''} ${digest ?? '-'} of ${layer}`,
       ),
+      // The same: a caller with digests must get their checks.
+      ...[...(plan.digests?.values() ?? [])].map(({ plain }) => `plain ${plain ?? '-'}`),
       // Its digests say what objects must be, wherever they are: the fingerprint has no path.
       ...(plan.objects === undefined ? [] : [`objects ${plan.objects}`]),
       ...(plan.dataBlobs ? [`data blobs in ${plan.dataBlobs.folder ?? 'the manifest'}`] : []),

@@ -7,6 +7,7 @@ import type { ProblemSink } from '../errors.js';
 import type { Effort } from '../lib/effort.js';
 import type { LsmtHeader } from '../lsmt/format.js';
 import type { LsmtLayer } from '../lsmt/layer.js';
+import type { LayerDigests } from '../registry/manifest-source.js';
 import type { TocDigests } from '../registry/toc-annotations.js';
 import type { ZtocSource } from '../soci/open.js';
 import type { NeededDevice } from '../erofs/devices/open.js';
@@ -93,6 +94,8 @@ export interface ContentRules {
   readonly ztoc: ZtocSource | null;
   /** The plain bytes of the target of a turboOCI layer; null: it is another one. */
   readonly target: BlobSource | null;
+  /** What its bytes must be if it is read as a whole; null: nothing says it. */
+  readonly digests: LayerDigests | null;
   /** The digest of the layer, if its manifest says that it has the bootstrap of a Nydus image in it. */
   readonly bootstrapDigest: string | null;
 }

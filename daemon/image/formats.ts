@@ -36,7 +36,6 @@ import { hasBootstrap } from '../rafs/layer.js';
 import { looksLikeRafs, looksLikeRafsV5 } from '../rafs/superblock.js';
 import { hasRafsToc, TOC_TAIL_SIZE } from '../rafs/toc.js';
 import { looksLikeTar } from '../tarball/header.js';
-import { readArchive } from '../tarball/read-archive.js';
 import { openZtoc, type ZtocSource } from '../soci/open.js';
 import { isTurboArchive } from '../turbo/layer-archive.js';
 import { isZfileHeader } from '../zfile/format.js';
@@ -51,12 +50,12 @@ import type {
   Wrapper,
 } from './format.js';
 import { openRafs, openRafsBlob, openRafsLayer, refuseRafsV5 } from './rafs-layers.js';
-import { openGzipArchive, openZstdArchive } from './compressed-archives.js';
 import { openErofsLayer } from './erofs-layer.js';
 import { rawDiskDoubts } from './raw-disk-checks.js';
 import { isOfPieces, sliceOf } from './spec.js';
 import { openTurboLayer } from './turbo-layer.js';
 import { refuseUnused } from './unused-options.js';
+import { openWholeLayer } from './whole-layers.js';
 
 /** What formats look at to recognize a blob: this many of its first bytes. */
 const PROBE_SIZE = Math.max(LSMT_HEADER_SIZE, TAR_HEAD_SIZE);
@@ -274,10 +273,7 @@ const files: Content = {
   kind: 'content',
   name: 'files',
   probe: (head, _tail, { size }) => looksLikeTar(head) || isEmptyArchive(head, size),
-  open: async ({ source }, _head, _rules, { effort }) => {
-    const tree = await readArchive(source, effort);
-    return { kind: 'tree', format: 'tar', tree, around: null, notes: [] };
-  },
+  open: (inner, _head, rules, tools) => openWholeLayer('tar', inner, rules, tools),
 };
 
 /** The same, compressed with gzip. */
@@ -285,7 +281,7 @@ const gzippedFiles: Content = {
   kind: 'content',
   name: 'gzipped files',
   probe: (head) => isGzip(head) && isArchiveBegin(inflatedHead(head)),
-  open: async ({ source }, _head, _rules, tools) => openGzipArchive(source, tools),
+  open: (inner, _head, rules, tools) => openWholeLayer('tar.gz', inner, rules, tools),
 };
 
 /** The same, compressed with zstd. */
@@ -293,7 +289,7 @@ const zstdFiles: Content = {
   kind: 'content',
   name: 'files in zstd',
   probe: isZstd,
-  open: async ({ source }, _head, _rules, tools) => openZstdArchive(source, tools),
+  open: (inner, _head, rules, tools) => openWholeLayer('tar.zst', inner, rules, tools),
 };
 
 /** Any blob that is in no other format. */

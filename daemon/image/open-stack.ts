@@ -19,6 +19,7 @@ import type { ContentRules, LayerContent, OpenTools, Unwrapped } from './format.
 import { openContent } from './formats.js';
 import { sourcesOf, type ContentSource } from './content-sources.js';
 import type { ImageBlobs } from './image-blobs.js';
+import { openInParallel } from './parallel-layers.js';
 import type { ImagePlan } from './plan.js';
 import { openTarget, type OpenedTarget } from './target.js';
 
@@ -57,6 +58,7 @@ export async function openStack(plan: ImagePlan, options: StackOptions): Promise
   const { lowers, upper, name } = plan;
   await unwrapAll(lowers, options);
   const contents = new Map<string, LayerContent>();
+  await openWhole(plan, options, contents);
   const layers: OpenedLayer[] = [];
   for (const ref of lowers) {
     layers.push(await openLower(ref, plan, options, contents));
@@ -66,6 +68,25 @@ export async function openStack(plan: ImagePlan, options: StackOptions): Promise
   }
   if (upper) layers.push(await openUpper(upper, options));
   return layers;
+}
+
+/** Those that may have to be read as a whole: that takes long. @param contents gets theirs */
+async function openWhole(
+  plan: ImagePlan,
+  options: StackOptions,
+  contents: Map<string, LayerContent>,
+): Promise<void> {
+  const { lowers, digests, tocs, ztocs } = plan;
+  if (!digests) return;
+  const sizes = new Map<string, number>();
+  for (const ref of lowers) {
+    const key = keyOfRef(ref);
+    if (!digests.has(key) || tocs?.has(key) || ztocs?.has(key)) continue;
+    sizes.set(key, (await options.files.open(ref)).size);
+  }
+  await openInParallel(lowers, sizes, options.effort, (ref, effort) =>
+    openLower(ref, plan, { ...options, effort }, contents),
+  );
 }
 
 /** The LSMT layers among them, bottom first. */
@@ -119,6 +140,7 @@ export async function openLower(
       digest: ztoc.digest,
       prefetch: prefetchOf(ztoc, inner.source.name, plainSource),
     },
+    digests: plan.digests?.get(keyOfRef(ref)) ?? null,
     bootstrapDigest: dataBlobs?.bootstrap ?? null,
   };
   const key = [

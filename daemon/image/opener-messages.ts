@@ -3,6 +3,7 @@
 import type { ErrorCode, ErrorFacts } from '../errors.js';
 import type { BlobParts } from './blob-pool.js';
 import type { OpenedImage } from './open.js';
+import type { OpeningProgress } from './opening-progress.js';
 import type { ImageSource } from './image-source.js';
 import type { RemoteLine } from '../registry/remote.js';
 
@@ -10,6 +11,8 @@ import type { RemoteLine } from '../registry/remote.js';
 export interface OpenRequest {
   readonly source: ImageSource;
   readonly strict: boolean;
+  /** Whether layers are read as a whole, however large they are. */
+  readonly readsWhole: boolean;
   /** The thread's line to the fetcher; null if the image needs none. */
   readonly fetcher: RemoteLine | null;
 }
@@ -21,7 +24,9 @@ export type FromOpener =
   /** The thread has opened or closed a descriptor. If the thread dies, the main thread closes those left. */
   | { readonly type: 'descriptor'; readonly fd: number; readonly open: boolean }
   /** The image is not open yet, but the work goes on. */
-  | { readonly type: 'advanced' }
+  | { readonly type: 'advanced'; readonly progress: OpeningProgress | null }
+  /** Its layers must be read as a whole: that is for another thread. */
+  | { readonly type: 'whole' }
   /** Its descriptors are the receiver's from now on. */
   | { readonly type: 'opened'; readonly image: PostedImage }
   | {

@@ -8,9 +8,10 @@ import { FetchedImages } from '../fetch/remote.js';
 import { noImages, type RemoteImages } from '../registry/remote.js';
 import { ReaderFactory } from './reader-factory.js';
 import { BlobPool } from './blob-pool.js';
-import { ImageEffort } from './effort.js';
+import { ImageEffort, TooLargeHere } from './effort.js';
 import { openImage } from './open.js';
 import type { FromOpener, OpenRequest } from './opener-messages.js';
+import type { OpeningProgress } from './opening-progress.js';
 
 if (!parentPort) throw new Error('image/opener-thread.ts runs as a worker thread only');
 const port = parentPort;
@@ -31,7 +32,7 @@ const readers = new ReaderFactory(remote);
 
 port.on('message', (request: OpenRequest) => void open(request).then(tell));
 
-async function open({ source, strict, fetcher }: OpenRequest): Promise<FromOpener> {
+async function open({ source, strict, fetcher, readsWhole }: OpenRequest): Promise<FromOpener> {
   // One line is enough: the fetcher outlives this thread.
   if (images === null && fetcher) images = FetchedImages.of(fetcher);
   else fetcher?.port.close();
@@ -41,11 +42,14 @@ async function open({ source, strict, fetcher }: OpenRequest): Promise<FromOpene
   };
   const pool = new BlobPool(readers, remote, watch);
   try {
-    const effort = new ImageEffort(false, () => tell({ type: 'advanced' }));
+    const advanced = (progress: OpeningProgress | null): void =>
+      tell({ type: 'advanced', progress });
+    const effort = new ImageEffort(false, { readsWhole, advanced });
     const image = await openImage(source, { pool, readers, remote, effort, strict });
     const blobs = image.blobs.map(({ ref, key, raw, spec }) => ({ ref, key, raw, spec }));
     return { type: 'opened', image: { ...image, blobs } };
   } catch (error) {
+    if (error instanceof TooLargeHere) return { type: 'whole' };
     if (error instanceof OverlaybdError) {
       return { type: 'failed', code: error.code, message: error.message, facts: factsOf(error) };
     }

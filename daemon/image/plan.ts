@@ -28,7 +28,7 @@ import { locate } from './config-paths.js';
 import { checkLayerCount, checkRegistryBytes } from './plan-limits.js';
 import { findTargets, targetsInLayers } from './plan-targets.js';
 import type { TargetRefs } from './target.js';
-import type { DataBlobs, GivenIndex, ZtocRef } from '../registry/manifest-source.js';
+import type { DataBlobs, GivenIndex, LayerDigests, ZtocRef } from '../registry/manifest-source.js';
 import { noImages, type RemoteImages } from '../registry/remote.js';
 
 /** 255 layers with long URLs are far below this. */
@@ -65,6 +65,8 @@ export interface ImagePlan {
   readonly targets: ReadonlyMap<string, TargetRefs> | null;
   /** The ztocs of layers, by the key of the layer's name. A layer that is not in it has none; absent: no layer has one. */
   readonly ztocs?: ReadonlyMap<string, ZtocRef>;
+  /** What layers must be that are read as a whole, by the key of the layer's name; absent: nothing says it. */
+  readonly digests?: ReadonlyMap<string, LayerDigests>;
   /** The number of the only layer, whose tree is served alone; absent: all layers are merged. */
   readonly layer?: number;
   /** Whether tables of contents may have no digest in the manifest; absent: no. */
@@ -140,6 +142,7 @@ async function planReference(
     ztocs,
     sociIndex,
     dataBlobs,
+    digests,
     targets = null,
   } = await remote.resolve(reference, index).catch(async (error: unknown) => {
     throw await withOtherReading(reference, error);
@@ -159,6 +162,7 @@ async function planReference(
     ...(ztocs && { ztocs }),
     ...(sociIndex !== undefined && { sociIndex }),
     ...(dataBlobs && { dataBlobs }),
+    ...(digests && { digests }),
     targets: targets && targetsInLayers(targets),
     notes,
   };

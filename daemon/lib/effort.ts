@@ -19,12 +19,24 @@ export interface Effort {
    * @throws OverlaybdError LIMIT
    */
   keep(bytes: number, blob: string): void;
+  /**
+   * Announces that a layer is read as a whole: that takes as long as its disk or registry takes.
+   * @param bytes of its blob
+   * @throws if this thread does not wait for that; this ends the opening
+   */
+  whole?(bytes: number): void;
   /** Tells how much of a layer has been read that must be read as a whole. Cheap to call often. */
   readonly progress?: Progress | undefined;
 }
 
-/** Bytes that are done, and all of them. */
-export type Progress = (done: number, total: number) => void;
+/** Bytes that are done, and all of them; if they are of several layers, which one it is about. */
+export type Progress = (done: number, total: number, layer?: LayerNumber) => void;
+
+/** "2 of 5": from 1 on, the bottom layer is 1. */
+export interface LayerNumber {
+  readonly layer: number;
+  readonly of: number;
+}
 
 /** For a command that opens one image and exits. */
 export const UNBOUNDED: Effort = {

@@ -4,7 +4,7 @@
 
 import { posix, resolve } from 'node:path';
 import * as v from 'valibot';
-import type { PartRef } from '../blob/blob-ref.js';
+import { keyOfRef, type PartRef } from '../blob/blob-ref.js';
 import { closeFile } from '../blob/file-jobs.js';
 import { openFile } from '../blob/open-file.js';
 import { readFully, type BlobSource } from '../blob/source.js';
@@ -15,11 +15,11 @@ import { quoted, shortened } from '../lib/printable.js';
 import { jsonObject, nonEmptyString } from '../lib/schema.js';
 import { BLOB_HEAD_SIZE, kindOfBlob, type BlobKind } from './blob-head.js';
 import { sha256Of } from '../lib/sha256.js';
-import type { ResolvedImage } from './manifest-source.js';
+import type { LayerDigests, ResolvedImage } from './manifest-source.js';
 import { MAX_MANIFEST_LAYERS, MAX_MANIFEST_SIZE } from './manifest.js';
 import { stackOf } from './overlaybd-layers.js';
 import { parseReference, type ArchiveReference } from './reference.js';
-import { ordinaryNote } from './resolve-manifest.js';
+import { diffIdsOf, ordinaryNote } from './ordinary-image.js';
 import { readTarMembers, type TarMember } from './tar-members.js';
 
 /** Images of one archive. */
@@ -66,7 +66,8 @@ async function resolveIn(
   const members = new Members(await readTarMembers(archive), archive);
   const image = chosen(await members.images(), tag, name);
   const { Config: config, Layers: layers } = image;
-  const digest = sha256Of(await members.read(config));
+  const configBytes = await members.read(config);
+  const digest = sha256Of(configBytes);
   const id = /(?:^|\/)([0-9a-f]{64})(?:\.json)?$/.exec(config)?.[1];
   if (id !== undefined && digest !== `sha256:${id}`) {
     const message = `${path}: ${shown(config)} has the digest ${digest}`;
@@ -83,7 +84,11 @@ async function resolveIn(
   const found = stackOf(parts, kinds, name, (part) => shown(layers[parts.indexOf(part)] ?? ''));
   if (found) return { name, digest, ...found };
   if (parts.length === 0) throw new OverlaybdError('BAD_FORMAT', `${name}: it has no layers`);
-  return { name, digest, lowers: parts, trace: null, notes: [ordinaryNote(name)] };
+  const diffIds = diffIdsOf(configBytes, parts.length, `${path}: ${shown(config)}`);
+  const digests = new Map<string, LayerDigests>(
+    parts.map((part, i) => [keyOfRef(part), { blob: null, plain: diffIds[i] ?? null }]),
+  );
+  return { name, digest, lowers: parts, digests, trace: null, notes: [ordinaryNote(name)] };
 }
 
 /** @throws OverlaybdError UNSUPPORTED */

@@ -77,6 +77,28 @@ export class RepositoryManifests {
   }
 
   /**
+   * A small blob, which is kept as manifests are.
+   * @param fetch null: there is no way to have it
+   * @param name of the blob, for messages
+   * @returns null if it is not there
+   * @throws OverlaybdError BAD_CHECKSUM for other bytes, AUTH, REMOTE
+   */
+  async blob(
+    digest: string,
+    name: string,
+    fetch: () => Promise<Uint8Array | null>,
+  ): Promise<Uint8Array | null> {
+    const known = await this.#knownBytes(digest);
+    if (known) return known;
+    if (this.#pull === 'never') return null;
+    const bytes = await orNull(fetch);
+    if (!bytes) return null;
+    checkBytes(bytes, digest, name);
+    await this.#known.put(digest, bytes);
+    return bytes;
+  }
+
+  /**
    * By tag.
    * @throws OverlaybdError NOT_FOUND, AUTH, REMOTE
    */
@@ -203,5 +225,14 @@ export class RepositoryManifests {
     const { host } = this.#where;
     const message = `${name}: not in the cache, and the network is not used (--offline, --pull never): fetch it with "overlaybd-nbd warm" first`;
     throw new OverlaybdError('NOT_FOUND', message, { facts: { host } });
+  }
+}
+
+async function orNull<T>(fetch: () => Promise<T | null>): Promise<T | null> {
+  try {
+    return await fetch();
+  } catch (error) {
+    if (error instanceof OverlaybdError && error.code === 'NOT_FOUND') return null;
+    throw error;
   }
 }

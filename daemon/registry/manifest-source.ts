@@ -111,6 +111,14 @@ export interface DataBlobs {
   readonly bootstrap: string | null;
 }
 
+/** What the bytes of a layer must be that is read as a whole: "sha256:HEX" each. */
+export interface LayerDigests {
+  /** Of its blob; null: nothing says it. */
+  readonly blob: string | null;
+  /** Of its plain bytes, those of the archive; null: nothing says it. */
+  readonly plain: string | null;
+}
+
 /** An image by the name of its blobs. */
 export interface ResolvedImage {
   /** As it was asked for, in full: "docker.io/library/redis:7". */
@@ -131,6 +139,8 @@ export interface ResolvedImage {
    * has it. "none": there was none, and an image may get one later. Absent: it was given, or does not matter.
    */
   readonly sociIndex?: string;
+  /** By the key of the layer's name. Absent for images of which no layer is read as a whole. */
+  readonly digests?: ReadonlyMap<string, LayerDigests>;
   /** Of a Nydus image. Absent for other images. */
   readonly dataBlobs?: DataBlobs;
   /** The targets of turboOCI layers, by the key of the layer's name (keyOfRef). Absent for other images. */

@@ -3,7 +3,7 @@
 
 import { join, resolve } from 'node:path';
 import { describeRef, fileRef, type BlobRef } from '../blob/blob-ref.js';
-import { closeFile, openPath } from '../blob/file-jobs.js';
+import { closeFile, fileExists, openPath } from '../blob/file-jobs.js';
 import { openFile, readSmallFile } from '../blob/open-file.js';
 import { readFully } from '../blob/source.js';
 import { OverlaybdError } from '../errors.js';
@@ -19,12 +19,8 @@ import { OCI_INDEX, REF_NAME } from './media-types.js';
 import { isImageEntry, platformOf } from './platform.js';
 import type { LayoutReference } from './reference.js';
 import { fallbackTag, hasUsefulReferrer, parseReferrers } from './referrers.js';
-import {
-  checkSize,
-  resolveManifest,
-  type ImagePlace,
-  type ManifestName,
-} from './resolve-manifest.js';
+import type { ImagePlace, ManifestName } from './image-place.js';
+import { checkSize, resolveManifest } from './resolve-manifest.js';
 
 /** Tags that a message lists. */
 const MAX_LISTED = 20;
@@ -121,7 +117,13 @@ function placeOf(
       const message = `${name}: the SOCI index of an image in a layout is in that layout or in a file, and not in ${reference}`;
       return Promise.reject(new OverlaybdError('BAD_ARGUMENT', message));
     },
-    hasAllBytes: true,
+    config: async ({ digest }) => {
+      const path = pathOf(folder, digest);
+      if (!(await fileExists(path))) return null;
+      const bytes = await readSmallFile(path, MAX_MANIFEST_SIZE);
+      checkBytes(bytes, digest, path);
+      return bytes;
+    },
     look: (layer) => lookAt(pathOf(folder, layer.digest)),
     referrers: async (digest) => {
       const tagged = entries.find((entry) => tagOf(entry) === fallbackTag(digest));

@@ -3,7 +3,6 @@
 
 import { keyOfRef, type BlobRef } from '../blob/blob-ref.js';
 import { OverlaybdError, messageOf, type ErrorCode } from '../errors.js';
-import { counted } from '../lib/counted.js';
 import { checkServedDigest } from './digest.js';
 import type { FetchedManifest, GivenIndex, ResolvedImage, TargetName } from './manifest-source.js';
 import {
@@ -13,9 +12,11 @@ import {
   type ImageManifest,
   type Platform,
 } from './manifest.js';
-import { isCompressedType, isManifestType, isIndexType, OCI_MANIFEST } from './media-types.js';
-import { overlaybdLayers, type LayersWithTargets, type LookAtLayer } from './overlaybd-layers.js';
+import { isManifestType, isIndexType, OCI_MANIFEST } from './media-types.js';
+import { overlaybdLayers, type LayersWithTargets } from './overlaybd-layers.js';
+import type { ImagePlace } from './image-place.js';
 import { nydusLayers } from './nydus-layers.js';
+import { ordinaryImage, withDigests } from './ordinary-image.js';
 import { chooseEntry } from './platform.js';
 import { overlaybdReferrers, sociReferrers } from './referrers.js';
 import { namedSociIndex, sociImage, type PlacedIndex, type PlainImage } from './soci-index.js';
@@ -25,39 +26,6 @@ import { tocsOf, type TocDigests } from './toc-annotations.js';
 const MAX_INDEX_DEPTH = 4;
 /** Overlaybd images that refer to one manifest, of which an old one may be broken. */
 const MAX_REFERRERS_TRIED = 4;
-
-/** What names a manifest; its size is null if that is not known. */
-export type ManifestName = Pick<Descriptor, 'digest' | 'mediaType'> & {
-  readonly size: number | null;
-};
-
-/** Where one image is: a repository, or a layout. */
-export interface ImagePlace {
-  /** Of the image, for messages. */
-  readonly name: string;
-  /** @throws OverlaybdError if it cannot be read, or does not match its descriptor */
-  manifest(descriptor: ManifestName): Promise<FetchedManifest>;
-  /** Never rejects because of the registry. */
-  referrers(digest: string): Promise<FoundReferrers>;
-  blob(layer: Descriptor): BlobRef;
-  /**
-   * A SOCI index in a repository of its own.
-   * @throws OverlaybdError BAD_ARGUMENT if the place has no network, and what `manifest` throws
-   */
-  index(reference: string): Promise<PlacedIndex>;
-  /** A blob that no descriptor names. */
-  target(digest: string): TargetName;
-  readonly look: LookAtLayer;
-  /** Whether all bytes of its layers are on a disk: an ordinary image is served by reading them when it is opened. */
-  readonly hasAllBytes: boolean;
-}
-
-/** What refers to a manifest. */
-export interface FoundReferrers {
-  readonly entries: readonly Descriptor[];
-  /** Why there may be more, in the form "its referrers ..."; null if there are none. */
-  readonly problem: string | null;
-}
 
 /** A manifest, and how it was reached. */
 interface Reached {
@@ -70,8 +38,8 @@ interface Reached {
 /**
  * @param top what the name stands for; its bytes have its digest
  * @param given the SOCI index that it is opened with; null: the one that it has, if it has one
- * @throws OverlaybdError NOT_FOUND for a platform that is not there, UNSUPPORTED for an ordinary image
- *   of a registry or turboOCI, BAD_FORMAT, BAD_CHECKSUM, LIMIT, and what `place` throws
+ * @throws OverlaybdError NOT_FOUND for a platform that is not there, UNSUPPORTED, BAD_FORMAT, BAD_CHECKSUM, LIMIT, and what
+ *   `place` throws
  */
 export async function resolveManifest(
   top: FetchedManifest,
@@ -81,14 +49,17 @@ export async function resolveManifest(
 ): Promise<ResolvedImage> {
   const reached = await descend(top, place, platform);
   if (given && given.kind !== 'none') {
-    return sociImage(plainOf(reached, place), await indexOf(given, place), false);
+    return withIndex(reached, place, await indexOf(given, place), false);
   }
   const nydus = nydusOf(reached, place);
   if (nydus) return nydus;
   const layers = await layersOf(reached, place);
   if (layers) return imageOf(reached, layers, place, []);
   const files = filesOf(reached, place);
-  if (files) return files;
+  if (files) {
+    const hasPlain = (files.tocs?.size ?? 0) < reached.manifest.layers.length;
+    return hasPlain ? withDigests(files, reached.manifest, place) : files;
+  }
   const withSoci = given === null;
   const { image, problems } = withSoci ? await sociOf(reached, place) : NO_SOCI;
   return image ?? resolveReferrer(reached, place, platform, { withSoci, problems });
@@ -203,6 +174,18 @@ function filesOf(
   return { name, digest, lowers, tocs, trace: null, notes: [] };
 }
 
+/** The image with a SOCI index. Its layers without a ztoc are read as a whole. */
+async function withIndex(
+  reached: Reached,
+  place: ImagePlace,
+  index: PlacedIndex,
+  needsSubject: boolean,
+): Promise<ResolvedImage> {
+  const image = sociImage(plainOf(reached, place), index, needsSubject);
+  const hasPlain = (image.ztocs?.size ?? 0) < image.lowers.length;
+  return hasPlain ? withDigests(image, reached.manifest, place) : image;
+}
+
 interface TriedSoci {
   readonly image: ResolvedImage | null;
   readonly problems: readonly string[];
@@ -218,7 +201,7 @@ async function sociOf(reached: Reached, place: ImagePlace): Promise<TriedSoci> {
     if (index === null) return NO_SOCI;
     const found = await indexOf({ kind: 'digest', digest: index }, place);
     const again = { ...found, again: index };
-    return { image: sociImage(plainOf(reached, place), again, false), problems: [] };
+    return { image: await withIndex(reached, place, again, false), problems: [] };
   } catch (error) {
     if (!(error instanceof OverlaybdError) || !OF_ONE_REFERRER.has(error.code)) throw error;
     const which = index === null ? 'its SOCI index' : `its SOCI index ${index}`;
@@ -278,7 +261,7 @@ async function resolveReferrer(
     }
   }
   const image = await sociReferrer(plain, place, indexes, problems);
-  return image ?? archivesOf(plain, place, problems) ?? failOrdinary(plain, place.name, problems);
+  return image ?? ordinaryImage(plain, place, problems);
 }
 
 /**
@@ -296,40 +279,13 @@ async function sociReferrer(
       checkServedDigest(entry.digest, place.name);
       const fetched = await place.manifest(entry);
       const blob = (descriptor: Descriptor): BlobRef => place.blob(descriptor);
-      return sociImage(plainOf(plain, place), { fetched, blob, again: entry.digest }, true);
+      return await withIndex(plain, place, { fetched, blob, again: entry.digest }, true);
     } catch (error) {
       if (!(error instanceof OverlaybdError) || !OF_ONE_REFERRER.has(error.code)) throw error;
       problems.push(`its SOCI index ${entry.digest} cannot be used: ${messageOf(error)}`);
     }
   }
   return null;
-}
-
-/** An ordinary image whose layers are at hand. */
-function archivesOf(
-  { manifest: { layers }, digest }: Reached,
-  place: ImagePlace,
-  problems: readonly string[],
-): ResolvedImage | null {
-  if (!place.hasAllBytes || layers.length === 0) return null;
-  const { name } = place;
-  const lowers = layers.map((layer, i) => {
-    checkServedDigest(layer.digest, `${name}: layer ${i} of ${layers.length}`);
-    return place.blob(layer);
-  });
-  return {
-    name,
-    digest,
-    lowers,
-    sociIndex: 'none',
-    trace: null,
-    notes: [ordinaryNote(name), ...problems.map((problem) => `${name}: ${problem}`)],
-  };
-}
-
-/** @param name of the image */
-export function ordinaryNote(name: string): string {
-  return `${name}: an ordinary image: its layers are read when it is opened`;
 }
 
 async function openReferrer(
@@ -348,28 +304,6 @@ async function openReferrer(
   if (!layers) throw new OverlaybdError('UNSUPPORTED', `${place.name}: it has ordinary layers`);
   const note = `${place.name}: an ordinary image; the overlaybd image ${entry.digest} refers to it and is used`;
   return imageOf(reached, layers, place, [note], plain.manifest.layers);
-}
-
-function failOrdinary(
-  { manifest, digest }: Reached,
-  name: string,
-  problems: readonly string[],
-): never {
-  const { layers } = manifest;
-  const reasons = [...new Set(problems)].join('; ');
-  const why = reasons === '' ? 'none refers to it' : `no referrer can be used: ${reasons}`;
-  const advice =
-    'convert it (convertor --repository HOST/REPOSITORY --input-tag TAG --overlaybd NEW_TAG), ' +
-    'or name the tag of the converted image';
-  const isCompressed = layers.some(({ mediaType }) => isCompressedType(mediaType));
-  const hint =
-    layers.length === 0 || isCompressed
-      ? ''
-      : '; if it was one, a copy without its annotations was made: skopeo copy needs --preserve-digests';
-  const what = `an ordinary image of ${counted(layers.length, 'layer')}, not an overlaybd image`;
-  throw new OverlaybdError('UNSUPPORTED', `${name}: ${what}, and ${why}; ${advice}${hint}`, {
-    facts: { image: name, digest },
-  });
 }
 
 /**

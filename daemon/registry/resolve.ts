@@ -14,17 +14,14 @@ import type {
   ResolvedImage,
 } from './manifest-source.js';
 import type { Descriptor } from './manifest.js';
+import { OCI_INDEX } from './media-types.js';
 import { platformOf } from './platform.js';
 import { parseReference, type RegistryReference } from './reference.js';
 import { fallbackTag, hasUsefulReferrer, parseReferrers } from './referrers.js';
 import type { SilentHosts } from './silent-hosts.js';
 import type { PlacedIndex } from './soci-index.js';
-import {
-  checkSize,
-  resolveManifest,
-  type FoundReferrers,
-  type ImagePlace,
-} from './resolve-manifest.js';
+import type { FoundReferrers, ImagePlace } from './image-place.js';
+import { checkSize, resolveManifest } from './resolve-manifest.js';
 
 export interface ResolveOptions {
   /** "linux/arm64/v8"; null: that of this machine. */
@@ -129,7 +126,10 @@ function placeOf(
     },
     referrers: (digest) => findReferrers(digest, name, pull, manifests),
     target: (digest) => ({ kind: 'unsized', host, repository, digest }),
-    hasAllBytes: false,
+    config: (descriptor) =>
+      manifests.blob(descriptor.digest, `${name} (configuration ${descriptor.digest})`, () =>
+        source.head ? source.head(blob(descriptor), descriptor.size) : Promise.resolve(null),
+      ),
     look: source.head
       ? async (layer) => {
           const length = Math.min(layer.size, BLOB_HEAD_SIZE);
@@ -166,11 +166,19 @@ async function findReferrers(
     return entriesOf((await manifests.byTag(tag, name)).bytes, name);
   } catch (error) {
     if (!(error instanceof OverlaybdError)) throw error;
-    const problem =
-      error.code === 'NOT_FOUND' ? null : `its referrers cannot be asked for: ${messageOf(error)}`;
-    return { entries: [], problem };
+    if (error.code === 'NOT_FOUND') {
+      // So that the next opening needs no registry for it.
+      await manifests.remember(tag, NO_REFERRERS, sha256Of(NO_REFERRERS));
+      return { entries: [], problem: null };
+    }
+    return { entries: [], problem: `its referrers cannot be asked for: ${messageOf(error)}` };
   }
 }
+
+/** An index without entries, in place of one that is not there. */
+const NO_REFERRERS = Buffer.from(
+  JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: [] }),
+);
 
 function entriesOf(bytes: Uint8Array, name: string): FoundReferrers {
   return { entries: parseReferrers(bytes, name) ?? [], problem: null };

@@ -34,6 +34,7 @@ export async function layersOf(t: Test, ...archives: readonly TarFile[][]): Prom
       dataBlobs: null,
       target: null,
       ztoc: null,
+      digests: null,
       bootstrapDigest: null,
     };
     const tools = { readers, effort: UNBOUNDED, sink: throwProblem };

@@ -1,6 +1,7 @@
 // Makes an overlaybd image of layer blobs as each of the tools that make them does, in a layout or a registry.
 // It compresses and converts nothing: the blobs are stored as they are.
-import { gzipSync } from 'node:zlib';
+import { gunzipSync, gzipSync } from 'node:zlib';
+import { decompress } from 'zstd-napi';
 import { wrapTar } from '../tar-writer.js';
 import { describe, encodeJson, fileDigest, sha256, type ImagePlace } from './image-place.js';
 import {
@@ -199,6 +200,19 @@ export interface FilesLayer {
   readonly bytes: Buffer;
   readonly mediaType: string;
   readonly annotations?: Readonly<Record<string, string>>;
+  /** What the configuration says of its plain bytes, if it is not right. */
+  readonly diffId?: string;
+}
+
+/** What the configuration of an image has the digest of; of a layer that cannot be decoded itself. */
+function plainOf(bytes: Buffer): Buffer {
+  try {
+    if (bytes.readUInt16BE(0) === 0x1f8b) return gunzipSync(bytes);
+    if (bytes.readUInt32LE(0) === 0xfd2fb528) return Buffer.from(decompress(bytes));
+  } catch {
+    // A damaged one.
+  }
+  return bytes;
 }
 
 /** An image whose layers are files, as the tools of their formats push them. */
@@ -215,7 +229,7 @@ export async function pushFiles(
   const config = await pushConfig(
     place,
     OCI,
-    files.map(({ bytes }) => sha256(bytes)),
+    files.map(({ bytes, diffId }) => diffId ?? sha256(plainOf(bytes))),
   );
   return pushObject(place, tag, { mediaType: OCI.manifest, body: { config, layers } });
 }

@@ -36,11 +36,7 @@ await test('the jump tables of an image have a limit on every thread', (t) => {
 
 await test('work that begins is progress, and is told at intervals', (t) => {
   let [told, now] = [0, 5];
-  const effort = new ImageEffort(
-    false,
-    () => void told++,
-    () => now,
-  );
+  const effort = new ImageEffort(false, { advanced: () => void told++ }, () => now);
   t.equal(told, 0, 'none before any work');
   for (const [later, expected] of [
     [0, 1],

@@ -115,6 +115,7 @@ await test('in the archive of a turboOCI layer nothing is opened that is decoded
     dataBlobs: null,
     ztoc: null,
     target: null,
+    digests: null,
     bootstrapDigest: null,
   };
   const tools = { readers: new ReaderFactory(), effort: UNBOUNDED, sink: throwProblem };

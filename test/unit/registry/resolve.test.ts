@@ -1,5 +1,6 @@
 // From a reference to blobs: requests that are made, pull policies, referrers, and what is refused.
 import { test } from 'tap';
+import { keyOfRef, type RegistryRef } from '../../../daemon/blob/blob-ref.js';
 import { OverlaybdError } from '../../../daemon/errors.js';
 import type { PullPolicy } from '../../../daemon/config/registry-settings.js';
 import { SilentHosts } from '../../../daemon/registry/silent-hosts.js';
@@ -55,7 +56,7 @@ function native(...contents: string[]): Json {
 }
 
 const PLAIN = imageManifest([descriptor(OCI_GZIP_LAYER, 'one'), descriptor(OCI_GZIP_LAYER, 'two')]);
-const blobOf = (content: string) => ({
+const blobOf = (content: string): RegistryRef => ({
   kind: 'registry',
   host: 'reg.example',
   repository: 'team/app',
@@ -296,26 +297,61 @@ await test('an ordinary image: referrers by the fallback tag', async (t) => {
   t.match(await resolve(registry, { known, pull: 'never' }), { lowers: [blobOf('a')] });
 });
 
-await test('an ordinary image to which none refers', async (t) => {
+await test('an ordinary image to which none refers is served as it is', async (t) => {
   const registry = new MemoryRegistry();
-  const { digest } = registry.put(PLAIN, '1');
-  await t.rejects(resolve(registry), {
-    code: 'UNSUPPORTED',
-    message:
-      `${NAME}: an ordinary image of 2 layers, not an overlaybd image, and none refers to it; convert it ` +
-      `(convertor --repository HOST/REPOSITORY --input-tag TAG --overlaybd NEW_TAG), or name the tag of the converted image`,
-    facts: { image: NAME, digest },
-  });
+  const diffIds = [sha256('plain one'), sha256('plain two')];
+  const config = encode({ rootfs: { type: 'layers', diff_ids: diffIds } });
+  const type = 'application/vnd.oci.image.config.v1+json';
+  const image = { ...PLAIN, config: descriptor(type, config) };
+  const { digest } = registry.put(image, '1');
+  registry.blobs = new Map([[sha256(config), config]]);
   const known = new MemoryKnown();
-  await known.put(String(digest), encode(PLAIN));
-  const name = `reg.example/team/app@${String(digest)}`;
-  await t.rejects(resolve(registry, { name, known, pull: 'never' }), {
-    message: /its referrers are not known, and the network is not used/,
+  const found = await resolve(registry, { known });
+  const keys = ['one', 'two'].map((each) => keyOfRef(blobOf(each)));
+  t.same(
+    [...(found.digests ?? [])],
+    [
+      [keys[0], { blob: sha256('one'), plain: diffIds[0] }],
+      [keys[1], { blob: sha256('two'), plain: diffIds[1] }],
+    ],
+  );
+  t.match(found, {
+    digest,
+    lowers: [blobOf('one'), blobOf('two')],
+    notes: [`${NAME}: an ordinary image: its layers are read when it is first opened`],
   });
-  registry.put(imageManifest([descriptor(OCI_LAYER, 'x')]), '1');
+  // Everything is known then, also that nothing refers to the image.
+  registry.failure = () => Promise.reject(new OverlaybdError('REMOTE', 'down'));
+  const again = await resolve(registry, { known });
+  t.match(again, { digest, lowers: { length: 2 }, notes: { length: 2 } });
+  t.same(again.digests, found.digests);
+  t.same(registry.requests, [`manifest 1 if not ${String(digest)}`], 'no further question');
+});
+
+await test('what the configuration of an ordinary image says of its layers', async (t) => {
+  const registry = new MemoryRegistry();
+  const type = 'application/vnd.oci.image.config.v1+json';
+  const put = (config: Json, mediaType = type): void => {
+    const bytes = encode(config);
+    registry.blobs = new Map([[sha256(bytes), bytes]]);
+    registry.put({ ...PLAIN, config: descriptor(mediaType, bytes) }, '1');
+  };
+  const unknown = { notes: [/an ordinary image/, /does not say what its layers unpack to/] };
+  put({ architecture: 'amd64' });
+  t.match(await resolve(registry), unknown, 'nothing');
+  put({ rootfs: { diff_ids: [1] } }, 'application/vnd.oci.empty.v1+json');
+  t.match(await resolve(registry), unknown, 'it is something else');
+  put({ rootfs: { diff_ids: [sha256('a')] } });
   await t.rejects(resolve(registry), {
-    message: /a copy without its annotations was made: skopeo copy needs --preserve-digests/,
+    code: 'BAD_FORMAT',
+    message: /rootfs\.diff_ids: 1 digest for 2 layers/,
   });
+  put({ rootfs: { diff_ids: ['md5:00', sha256('a')] } });
+  await t.rejects(resolve(registry), { code: 'UNSUPPORTED', message: /layer 0: digest "md5:00"/ });
+  registry.blobs = new Map();
+  await t.rejects(resolve(registry), { code: 'BAD_CHECKSUM', message: /configuration sha256:/ });
+  registry.put(imageManifest([]), '1');
+  await t.rejects(resolve(registry), { code: 'UNSUPPORTED', message: /an image without layers/ });
 });
 
 await test('referrers that cannot be used', async (t) => {
@@ -332,10 +368,14 @@ await test('referrers that cannot be used', async (t) => {
   list(registry.put({ ...native('t'), subject: manifest }, null, turbo));
   t.match(await resolve(registry), { lowers: [blobOf('t')] }, 'turboOCI, if it is the only one');
   list(stranger, missing, ordinary);
-  await t.rejects(resolve(registry), {
-    code: 'UNSUPPORTED',
-    message:
-      /no referrer can be used: its referrer .*does not refer to sha256:.*; its referrer .*no manifest.*; its referrer .*ordinary layers/,
+  t.match(await resolve(registry), {
+    lowers: [blobOf('one'), blobOf('two')],
+    notes: [
+      /an ordinary image/,
+      /its referrer .*does not refer to sha256:/,
+      /its referrer .*no manifest/,
+      /its referrer .*ordinary layers/,
+    ],
   });
   list(missing, registry.put({ ...native('good'), subject: manifest }, null, native1));
   t.match(await resolve(registry), { lowers: [blobOf('good')] });

@@ -1,0 +1,172 @@
+// Ordinary images from a registry: plain archives, and those in gzip and zstd, are read once as a whole, checked against the
+// digests of manifest and configuration, and served.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { compress } from 'zstd-napi';
+import t, { type Test } from 'tap';
+import { CHUNK_SIZE } from '../../daemon/blob/chunk-map.js';
+import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
+import { readErofs } from '../support/erofs/reader.js';
+import { treeLines, type TreeLine } from '../support/erofs/tree-lines.js';
+import { writeEstargz } from '../support/estargz-writer.js';
+import type { RawNbdClient } from '../support/nbd-client.js';
+import { randomBytes, textBytes } from '../support/pattern.js';
+import { sha256 } from '../support/registry/image-place.js';
+import { pushFiles, type FilesLayer } from '../support/registry/push-image.js';
+import {
+  openPatiently,
+  remoteImage,
+  remoteOptions,
+  REPOSITORY,
+} from '../support/registry/remote-image.js';
+import { writeUstar } from '../support/ustar.js';
+
+t.setTimeout(600_000);
+
+const LAYER = 'application/vnd.oci.image.layer.v1.tar';
+const TOC_DIGEST = 'containerd.io/snapshot/stargz/toc.digest';
+
+const noise = randomBytes(1, 5_000_000);
+const words = textBytes(2, 3_000_000);
+const some = randomBytes(3, 400_000);
+
+const gzipped = writeUstar([
+  { name: 'noise', bytes: noise },
+  { name: 'replaced', bytes: some },
+]);
+const framed = writeUstar([{ name: 'words', bytes: words }]);
+const estargz = writeEstargz([{ entry: { name: 'pieces', type: 'reg' }, bytes: some }], {
+  form: 'eStargz',
+  pieceSize: 100_000,
+});
+const half = (bytes: Buffer): Buffer[] => [
+  bytes.subarray(0, bytes.length / 2),
+  bytes.subarray(bytes.length / 2),
+];
+const gzip = Buffer.concat(half(gzipped).map((each) => gzipSync(each, { level: 1 })));
+const zstd = Buffer.concat(half(framed).map((each) => compress(each)));
+const plain = writeUstar([{ name: 'replaced', bytes: Buffer.from('new\n') }]);
+
+const layers: FilesLayer[] = [
+  { bytes: gzip, mediaType: `${LAYER}+gzip` },
+  { bytes: zstd, mediaType: `${LAYER}+zstd` },
+  {
+    bytes: estargz.blob,
+    mediaType: `${LAYER}+gzip`,
+    annotations: { [TOC_DIGEST]: estargz.digest },
+  },
+  { bytes: plain, mediaType: LAYER },
+];
+const expected = new Map<string, Buffer>([
+  ['/noise', noise],
+  ['/pieces', some],
+  ['/replaced', Buffer.from('new\n')],
+  ['/words', words],
+]);
+
+/** Reads all of a device. */
+async function deviceOf(client: RawNbdClient): Promise<Buffer> {
+  const begin = await client.read(0, 4096);
+  // The superblock has the number of blocks.
+  const size = 4096 * begin.readUInt32LE(1024 + 36);
+  const parts: Buffer[] = [];
+  for (let at = 0; at < size; at += 1 << 20) {
+    parts.push(await client.read(at, Math.min(1 << 20, size - at)));
+  }
+  return Buffer.concat(parts);
+}
+
+function linesOf(device: Buffer): TreeLine[] {
+  return treeLines(readErofs((at, n) => device.subarray(at, at + n), device.length).entries);
+}
+
+async function isGood(test: Test, daemon: DaemonProcess, name = ''): Promise<void> {
+  const client = await openPatiently(daemon.unix, name);
+  const device = await deviceOf(client);
+  await client.disconnect();
+  const files = linesOf(device).filter(({ type }) => type === 'reg');
+  test.same(
+    files.map(({ path, size }) => [path, size]),
+    [...expected].map(([path, bytes]) => [path, bytes.length]),
+  );
+  for (const [path, bytes] of expected) test.ok(device.includes(bytes), path);
+}
+
+await t.test('an image of all kinds of layers', async (test) => {
+  const { front, layout } = await remoteImage(test);
+  await pushFiles(layout, 'app', layers);
+  const folder = shortFolder(test);
+  const options = remoteOptions([front], join(folder, 'cache'));
+  const name = front.name(REPOSITORY, 'app');
+  const daemon = await DaemonProcess.start(test, [name, ...options]);
+  await isGood(test, daemon);
+  await daemon.stop(test);
+  const fetched = layers.reduce((sum, { bytes }) => sum + bytes.length, 0);
+  test.ok(front.log.dataBytes() < fetched + 20 * CHUNK_SIZE, `${front.log.dataBytes()} bytes`);
+  test.same(front.log.violations(), []);
+
+  const listed = await runDaemon(['ls', name, ...options]);
+  test.equal(listed.code, 0, listed.stderr);
+  test.same(
+    listed.stdout.trim().split('\n'),
+    [...expected.keys()].map((each) => each.slice(1)),
+  );
+});
+
+await t.test('images that are not what their digests say, beside one that is', async (test) => {
+  const { front, layout, files } = await remoteImage(test);
+  const [first] = layers as [FilesLayer];
+  const wrongPlain = { ...first, diffId: sha256(Buffer.from('other')) };
+  await pushFiles(layout, 'plain', [wrongPlain]);
+  // The registry has other bytes than those of the digest: as many, and those of a good archive.
+  const right = gzipSync(writeUstar([{ name: 'a', bytes: randomBytes(7, 900_000) }]), { level: 0 });
+  const wrong = gzipSync(writeUstar([{ name: 'a', bytes: randomBytes(8, 900_000) }]), { level: 0 });
+  test.equal(wrong.length, right.length);
+  await pushFiles(layout, 'blob', [{ bytes: right, mediaType: `${LAYER}+gzip` }]);
+  const path = layout.blob(sha256(right))?.path as string;
+  writeFileSync(path, wrong);
+  const folder = shortFolder(test);
+  const exports = {
+    plain: front.name(REPOSITORY, 'plain'),
+    blob: front.name(REPOSITORY, 'blob'),
+    good: front.name(REPOSITORY, 'app'),
+  };
+  const config = join(folder, 'daemon.json');
+  writeFileSync(config, JSON.stringify({ exports }));
+  const options = ['--config', config, ...remoteOptions([front], join(folder, 'cache'))];
+  const daemon = await DaemonProcess.start(test, options);
+  const good = await openPatiently(daemon.unix, 'good');
+  test.same(await good.read(0, 4096), files.device.subarray(0, 4096));
+  await good.disconnect();
+  await daemon.waitForLines(
+    /export "plain" is not served: .*it unpacks to bytes with the digest sha256:\w+, and the configuration of the image says sha256:/,
+  );
+  await daemon.waitForLines(
+    new RegExp(
+      `export "blob" is not served: .*have the digest ${sha256(wrong)}, and not ${sha256(right)}`,
+    ),
+  );
+  // The wrong bytes are not kept: the image opens as soon as the registry has the right ones.
+  writeFileSync(path, right);
+  const client = await openPatiently(daemon.unix, 'blob');
+  test.same(
+    linesOf(await deviceOf(client)).map((line) => line.path),
+    ['/', '/a'],
+  );
+  await client.disconnect();
+  await daemon.stop(test);
+});
+
+await t.test('a wrong byte on the way is fetched again', async (test) => {
+  const { front, layout } = await remoteImage(test);
+  await pushFiles(layout, 'app', layers.slice(0, 1));
+  const at = 2_000_000;
+  const match = { kind: 'data', reference: sha256(gzip), covers: at } as const;
+  const corrupt = front.rule({ match, action: { do: 'corrupt', at }, times: 1 });
+  const options = remoteOptions([front], join(shortFolder(test), 'cache'));
+  const listed = await runDaemon(['ls', front.name(REPOSITORY, 'app'), ...options]);
+  test.equal(listed.code, 0, listed.stderr);
+  test.match(listed.stdout, /noise/);
+  test.equal(corrupt.hits, 1);
+});

@@ -1,0 +1,147 @@
+// Archives that are read as a whole: their bytes, and what they unpack to, must have the digests that the image has of them.
+import { createHash } from 'node:crypto';
+import { gzipSync } from 'node:zlib';
+import { compress } from 'zstd-napi';
+import { test } from 'tap';
+import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
+import { TooLargeHere } from '../../../daemon/image/effort.js';
+import type { Unwrapped } from '../../../daemon/image/format.js';
+import { openWholeLayer, type WholeFormat } from '../../../daemon/image/whole-layers.js';
+import { UNBOUNDED, type Effort } from '../../../daemon/lib/effort.js';
+import { MemorySource } from '../../support/memory-source.js';
+import { randomBytes } from '../../support/pattern.js';
+import { writeUstar } from '../../support/ustar.js';
+
+const tar = writeUstar([{ name: 'file', bytes: randomBytes(1, 2_000_000) }]);
+const FORMS: [format: WholeFormat, bytes: Buffer][] = [
+  ['tar', tar],
+  ['tar.gz', gzipSync(tar)],
+  ['tar.zst', compress(tar)],
+];
+
+const digestOf = (bytes: Buffer): string =>
+  `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+
+/** A blob as a registry has it; it reads `bytes` in place of what a cache would have. */
+class FakeReaders extends ReaderFactory {
+  readonly dropped: [number, number, number][] = [];
+  readonly bytes: Buffer;
+  /** What comes if it is fetched again. */
+  again: Buffer;
+  sources = 0;
+
+  constructor(bytes: Buffer, again = bytes) {
+    super(() => ({
+      want: () => Promise.resolve(),
+      hint: () => undefined,
+      refetch: () => Promise.resolve(),
+      drop: (...range) => void this.dropped.push(range),
+    }));
+    this.bytes = bytes;
+    this.again = again;
+  }
+
+  override source(): MemorySource {
+    const source = new MemorySource(this.bytes);
+    if (this.sources++ === 0) return source;
+    const distrust = (): boolean => {
+      source.bytes = this.again;
+      return true;
+    };
+    return Object.assign(source, { distrust });
+  }
+
+  get inner(): Unwrapped {
+    const { length: size } = this.bytes;
+    const state = new SharedArrayBuffer(0);
+    const about = { name: 'blob', digest: '', size, blob: 7, fd: -1, slotsFd: -1, state };
+    return {
+      spec: { kind: 'cached', ...about },
+      source: new MemorySource(this.bytes),
+      tar: null,
+      zfile: null,
+    };
+  }
+}
+
+for (const [format, bytes] of FORMS) {
+  await test(`${format}: with the right digests`, async (t) => {
+    const readers = new FakeReaders(bytes);
+    const digests = { blob: digestOf(bytes), plain: digestOf(tar) };
+    const content = await openWholeLayer(format, readers.inner, { digests }, tools(readers));
+    t.equal(content.format, format);
+    t.equal(content.tree.count, 1);
+    t.equal(content.around === null, format === 'tar');
+    t.same(readers.dropped, []);
+  });
+
+  await test(`${format}: a wrong blob is fetched once more, and then refused and dropped`, async (t) => {
+    const digests = { blob: digestOf(bytes), plain: null };
+    const wrong = Buffer.from(bytes);
+    wrong[wrong.length >>> 1] = (wrong[wrong.length >>> 1] as number) ^ 1;
+    const mended = new FakeReaders(wrong, bytes);
+    const content = await openWholeLayer(format, mended.inner, { digests }, tools(mended));
+    t.equal(content.tree.count, 1);
+    t.equal(mended.sources, 2);
+    const bad = new FakeReaders(wrong);
+    await t.rejects(openWholeLayer(format, bad.inner, { digests }, tools(bad)), {
+      code: 'BAD_CHECKSUM',
+      message: `blob: its ${bytes.length} bytes have the digest ${digestOf(wrong)}, and not ${digests.blob}`,
+    });
+    t.same(bad.dropped, [[7, 0, Math.ceil(bytes.length / 65_536) - 1]]);
+  });
+
+  await test(`${format}: other plain bytes than the configuration says`, async (t) => {
+    const readers = new FakeReaders(bytes);
+    const digests = { blob: digestOf(bytes), plain: digestOf(Buffer.from('other')) };
+    await t.rejects(openWholeLayer(format, readers.inner, { digests }, tools(readers)), {
+      code: 'BAD_CHECKSUM',
+      message: `blob: it unpacks to bytes with the digest ${digestOf(tar)}, and the configuration of the image says ${digests.plain}`,
+    });
+    t.same(readers.dropped, [], 'the blob is right');
+  });
+}
+
+await test('a blob that is broken itself is refused for what is wrong with it', async (t) => {
+  const bytes = gzipSync(tar).subarray(0, -100);
+  const readers = new FakeReaders(bytes);
+  const digests = { blob: digestOf(bytes), plain: digestOf(tar) };
+  await t.rejects(openWholeLayer('tar.gz', readers.inner, { digests }, tools(readers)), {
+    code: 'BAD_DATA',
+    message: /expected a whole gzip member, got the end of the blob/,
+  });
+  t.equal(readers.sources, 1, 'and not fetched again');
+});
+
+await test('an archive within a wrapper has no digest of its own', async (t) => {
+  const readers = new FakeReaders(gzipSync(tar));
+  const inner = { ...readers.inner, tar: { offset: 512, size: 10 } as Unwrapped['tar'] };
+  const digests = { blob: digestOf(tar), plain: null };
+  await t.rejects(openWholeLayer('tar.gz', inner, { digests }, tools(readers)), {
+    code: 'UNSUPPORTED',
+    message: /whose digest cannot be checked/,
+  });
+});
+
+await test('the effort is told first, and may leave it to another thread', async (t) => {
+  const readers = new FakeReaders(gzipSync(tar));
+  const effort = { ...UNBOUNDED, whole: refuse };
+  const opening = openWholeLayer(
+    'tar.gz',
+    readers.inner,
+    { digests: null },
+    tools(readers, effort),
+  );
+  await t.rejects(opening, TooLargeHere);
+});
+
+function refuse(): never {
+  throw new TooLargeHere(true);
+}
+
+function tools(
+  readers: ReaderFactory,
+  effort: Effort = UNBOUNDED,
+): { readers: ReaderFactory; effort: Effort } {
+  return { readers, effort };
+}
