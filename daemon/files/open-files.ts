@@ -3,9 +3,9 @@
 import { OverlaybdError } from '../errors.js';
 import type { Beside } from '../image/image-source.js';
 import { sourceOfWords } from '../image/image-source.js';
-import { openStack, type OpenedLayer, type StackOptions } from '../image/open-stack.js';
+import { isOfTrees, openStack, type OpenedLayer, type StackOptions } from '../image/open-stack.js';
 import { planImage, type ImagePlan } from '../image/plan.js';
-import { contentSources, isOfTrees, mergedTree, treesOf } from '../image/tree-image.js';
+import { contentSources, mergedTree, treesOf } from '../image/tree-image.js';
 import { inspectionOptions } from '../inspect/open-for-inspection.js';
 import type { Progress } from '../lib/effort.js';
 import type { Remote } from '../registry/remote.js';

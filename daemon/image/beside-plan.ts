@@ -1,11 +1,8 @@
 // What the command line names beside layers, as a part of the plan of an image.
 
 import { absoluteRef, describeRef, fileRef, keyOfRef, type BlobRef } from '../blob/blob-ref.js';
-import { readSmallFile } from '../blob/open-file.js';
 import { OverlaybdError } from '../errors.js';
 import { counted } from '../lib/counted.js';
-import { isSha256, sha256Of } from '../lib/sha256.js';
-import { MAX_MANIFEST_SIZE } from '../registry/manifest.js';
 import type { DataBlobs, GivenIndex, ZtocRef } from '../registry/manifest-source.js';
 import { MAX_ZTOC_BYTES } from '../soci/limits.js';
 import type { Beside } from './image-source.js';
@@ -119,21 +116,11 @@ function ztocsOf(
   return ztocs;
 }
 
-/** How the name of a SOCI index in a registry begins. */
-const IN_REGISTRY = /^docker:\/\//;
-
-/**
- * Reads the SOCI index that is named for an image.
- * @param named a digest, a reference, a path, or "none"
- * @throws OverlaybdError NOT_FOUND, LIMIT, IO
- */
-export async function givenIndex(named: string | undefined): Promise<GivenIndex | null> {
-  if (named === undefined) return null;
-  if (named === 'none') return { kind: 'none' };
-  if (isSha256(named)) return { kind: 'digest', digest: named };
-  if (IN_REGISTRY.test(named)) return { kind: 'reference', reference: named };
-  const bytes = await readSmallFile(named, MAX_MANIFEST_SIZE);
-  return { kind: 'bytes', digest: sha256Of(bytes), bytes };
+/** The SOCI index that is named for an image. @throws OverlaybdError as {@link givenIndex} does */
+export async function indexOf({ sociIndex }: Partial<Beside> = {}): Promise<GivenIndex | null> {
+  if (sociIndex === undefined) return null;
+  const { givenIndex } = await import('./given-index.js');
+  return givenIndex(sociIndex);
 }
 
 /** Their sizes are claims of an index. @throws OverlaybdError LIMIT */

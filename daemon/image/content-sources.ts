@@ -41,11 +41,10 @@ export interface SourceOptions {
  * @throws OverlaybdError NOT_FOUND if a blob is missing, unless it is only to be looked at; and what opening blobs throws
  */
 export async function sourcesOf(
-  content: LayerContent,
+  content: Extract<LayerContent, { kind: 'tree' }>,
   layer: PooledBlob,
   { dataBlobs, files, effort, mayBeUpper }: SourceOptions,
 ): Promise<FoundSources> {
-  if (content.kind !== 'tree') return { sources: [], seeds: [], missing: null };
   const { tree, around, needs } = content;
   if (!needs) {
     const own = { blob: layer, around };

@@ -1,5 +1,6 @@
-// The one table of formats: the wrappers that a blob may have, and the contents that may be inside. Serve,
-// inspect and verify open and refuse blobs through it, so a new format is a new entry.
+// The formats of blobs, outermost first: the wrappers that a blob may have, and the contents that may be inside. Serve,
+// inspect and verify open and refuse blobs through this file. Those of layers of files are a table of their own
+// (file-formats.ts), which is loaded when a blob may be in one of them.
 
 import {
   findTarPayload,
@@ -11,10 +12,6 @@ import {
 import { SliceSource } from '../blob/slice-source.js';
 import { readFully, type BlobSource } from '../blob/source.js';
 import { OverlaybdError } from '../errors.js';
-import { hasDevices } from '../erofs/devices/open.js';
-import { checkRawErofs } from '../erofs/reader/raw-image.js';
-import { isComposefs, openComposefs } from '../composefs/open.js';
-import { counted } from '../lib/counted.js';
 import type { Effort } from '../lib/effort.js';
 import {
   LSMT_FLAG,
@@ -25,22 +22,11 @@ import {
 } from '../lsmt/format.js';
 import { isUnsealed, openSealed } from '../lsmt/open-sealed.js';
 import { openSparse } from '../lsmt/open-upper.js';
-import {
-  MAX_CHUNKED_FOOTER_SIZE,
-  parseChunkedFooter,
-  type ChunkedFooter,
-} from '../estargz/chunked-footer.js';
-import { MAX_FOOTER_SIZE, parseFooter, type EstargzFooter } from '../estargz/footer.js';
-import { openChunked, openEstargz, type OpenedToc } from '../estargz/open.js';
-import { hasBootstrap } from '../rafs/layer.js';
-import { looksLikeRafs, looksLikeRafsV5 } from '../rafs/superblock.js';
-import { hasRafsToc, TOC_TAIL_SIZE } from '../rafs/toc.js';
-import { looksLikeTar } from '../tarball/header.js';
-import { openZtoc, type ZtocSource } from '../soci/open.js';
-import { isTurboArchive } from '../turbo/layer-archive.js';
 import { isZfileHeader } from '../zfile/format.js';
 import { openZfile } from '../zfile/open.js';
-import { inflatedHead, isArchiveBegin, isEmptyArchive, isGzip, isZstd } from './archives.js';
+import { isGzip } from './archives.js';
+import type * as FileFormats from './file-formats.js';
+import { mayBeFiles, tailOf } from './file-signs.js';
 import type {
   Content,
   ContentRules,
@@ -49,18 +35,13 @@ import type {
   Unwrapped,
   Wrapper,
 } from './format.js';
-import { openRafs, openRafsBlob, openRafsLayer, refuseRafsV5 } from './rafs-layers.js';
-import { openErofsLayer } from './erofs-layer.js';
-import { rawDiskDoubts } from './raw-disk-checks.js';
+import { raw } from './raw-content.js';
+import { loadAround } from './reader-factory.js';
 import { isOfPieces, sliceOf } from './spec.js';
-import { openTurboLayer } from './turbo-layer.js';
 import { refuseUnused } from './unused-options.js';
-import { openWholeLayer } from './whole-layers.js';
 
 /** What formats look at to recognize a blob: this many of its first bytes. */
 const PROBE_SIZE = Math.max(LSMT_HEADER_SIZE, TAR_HEAD_SIZE);
-/** And of its last. */
-const TAIL_SIZE = Math.max(MAX_FOOTER_SIZE, MAX_CHUNKED_FOOTER_SIZE, TOC_TAIL_SIZE);
 
 export type { ContentRules, LayerContent, OpenTools, Unwrapped } from './format.js';
 
@@ -92,17 +73,6 @@ function isOverlaybd(head: Buffer): boolean {
   return isZfileHeader(head) || isLsmtHeader(head);
 }
 
-/** The archive of a turboOCI layer, as registries have it. */
-const turbo: Wrapper = {
-  kind: 'wrapper',
-  name: 'turboOCI',
-  probe: (head) => isGzip(head) && isTurboArchive(inflatedHead(head)),
-  open: async (outer, _head, tools) => ({
-    ...outer,
-    ...(await openTurboLayer(outer, tools)).metadata,
-  }),
-};
-
 const zfile: Wrapper = {
   kind: 'wrapper',
   name: 'zfile',
@@ -118,10 +88,14 @@ const zfile: Wrapper = {
   },
 };
 
+function isLsmt(head: Buffer): boolean {
+  return head.length >= LSMT_HEADER_SIZE && isLsmtHeader(head);
+}
+
 const lsmt: Content = {
   kind: 'content',
   name: 'lsmt',
-  probe: (head) => head.length >= LSMT_HEADER_SIZE && isLsmtHeader(head),
+  probe: isLsmt,
   open: async (
     { spec, source, tar: inTar, zfile: inZfile },
     head,
@@ -141,204 +115,18 @@ const lsmt: Content = {
   },
 };
 
-/** A layer of files, in gzip or not, with a ztoc beside it: whatever else the blob may be. */
-const soci: Content = {
-  kind: 'content',
-  name: 'soci',
-  // Nothing in the blob says it.
-  probe: () => false,
-  open: async ({ source }, _head, { ztoc }, { effort }) => {
-    const { tree, pieces, format, notes } = await openZtoc(source, ztoc as ZtocSource, effort);
-    return { kind: 'tree', format, tree, around: pieces, notes };
-  },
-};
-
-/** eStargz and stargz: gzip members, and a footer that says where the table of contents is. */
-const estargz: Content = {
-  kind: 'content',
-  name: 'estargz',
-  probe: (head, tail, { name, size }) => isGzip(head) && parseFooter(tail, name, size) !== null,
-  open: async ({ source }, _, rules, { effort }) => {
-    checkToc(rules, rules.toc?.json ?? null, source.name);
-    const footer = parseFooter(await tailOf(source), source.name, source.size) as EstargzFooter;
-    const opened = await openEstargz(source, footer, {
-      toc: rules.toc,
-      tocSource: rules.tocSource,
-      effort,
-    });
-    return treeContent(footer.kind, `a footer of ${footer.size} bytes`, opened);
-  },
-};
-
-/** zstd:chunked: zstd frames, and a footer that says where the manifest is. */
-const chunked: Content = {
-  kind: 'content',
-  name: 'zstd:chunked',
-  probe: (head, tail, { name, size }) =>
-    isZstd(head) && parseChunkedFooter(tail, name, size) !== null,
-  open: async ({ source }, _, rules, { effort, readers }) => {
-    checkToc(rules, rules.toc?.manifest ?? rules.toc?.json ?? null, source.name);
-    const { name, size } = source;
-    const footer = parseChunkedFooter(await tailOf(source), name, size) as ChunkedFooter;
-    const opened = await openChunked(source, footer, readers.zstdDecoders(), {
-      toc: rules.toc,
-      tocSource: null,
-      effort,
-    });
-    return treeContent('zstd:chunked', 'a footer with its magic', opened);
-  },
-};
-
-/** @throws OverlaybdError UNSUPPORTED if nothing verifies the table of contents, and something must */
-function checkToc({ needsToc }: ContentRules, digest: string | null, blob: string): void {
-  if (digest !== null || !needsToc) return;
-  const what = 'a table of contents whose digest the manifest does not have';
-  throw new OverlaybdError(
-    'UNSUPPORTED',
-    `${blob}: ${what}, so that nothing in it can be verified; --insecure-toc opens it`,
-  );
-}
-
-/** @param why a reason to take it for this format */
-function treeContent(format: string, why: string, opened: OpenedToc): LayerContent {
-  const { tree, pieces, digest, notes } = opened;
-  return {
-    kind: 'tree',
-    format: `${format}, by ${why}; table of contents ${digest}`,
-    tree,
-    around: pieces,
-    notes,
-  };
-}
-
-/** An EROFS image whose files are objects of a store. */
-const composefs: Content = {
-  kind: 'content',
-  name: 'composefs',
-  probe: isComposefs,
-  open: async ({ source }, _, rules, { effort }) => {
-    const { tree, objects, objectCount, notes } = await openComposefs(
-      source,
-      rules.objects,
-      effort,
-    );
-    const format = `composefs, by the magic in its first word; ${counted(objectCount, 'object')}`;
-    return { kind: 'tree', format, tree, around: objects, notes };
-  },
-};
-
-/** A bootstrap of RAFS: the tree of a whole Nydus image, whose contents are in other blobs. */
-const rafs: Content = {
-  kind: 'content',
-  name: 'rafs',
-  probe: looksLikeRafs,
-  open: ({ source }, _head, _rules, tools) => openRafs(source, tools),
-};
-
-const rafsV5: Content = {
-  kind: 'content',
-  name: 'rafs v5',
-  probe: looksLikeRafsV5,
-  open: ({ source }) => refuseRafsV5(source.name),
-};
-
-/** A data blob of RAFS, which may have the bootstrap in it, too. */
-const rafsBlob: Content = {
-  kind: 'content',
-  name: 'rafs blob',
-  probe: (_, tail) => hasRafsToc(tail),
-  open: ({ source }, _head, _rules, tools) => openRafsBlob(source, tools),
-};
-
-/** An archive with a bootstrap in it: the first layer of a Nydus image. */
-const rafsLayer: Content = {
-  kind: 'content',
-  name: 'rafs layer',
-  probe: (head) => hasBootstrap(isGzip(head) ? inflatedHead(head) : head),
-  open: ({ source }, _head, { bootstrapDigest }, tools) =>
-    openRafsLayer(source, bootstrapDigest, tools),
-};
-
-/** An EROFS image whose files have contents on further devices. */
-const erofsDevices: Content = {
-  kind: 'content',
-  name: 'erofs with devices',
-  probe: (head, _tail, { name }) => hasDevices(head, name),
-  open: async (inner, head, rules, tools) =>
-    (await openErofsLayer(inner.source, head, rules, tools)) ?? raw.open(inner, head, rules, tools),
-};
-
-/** An archive of files: a layer of an ordinary image. */
-const files: Content = {
-  kind: 'content',
-  name: 'files',
-  probe: (head, _tail, { size }) => looksLikeTar(head) || isEmptyArchive(head, size),
-  open: (inner, _head, rules, tools) => openWholeLayer('tar', inner, rules, tools),
-};
-
-/** The same, compressed with gzip. */
-const gzippedFiles: Content = {
-  kind: 'content',
-  name: 'gzipped files',
-  probe: (head) => isGzip(head) && isArchiveBegin(inflatedHead(head)),
-  open: (inner, _head, rules, tools) => openWholeLayer('tar.gz', inner, rules, tools),
-};
-
-/** The same, compressed with zstd. */
-const zstdFiles: Content = {
-  kind: 'content',
-  name: 'files in zstd',
-  probe: isZstd,
-  open: (inner, _head, rules, tools) => openWholeLayer('tar.zst', inner, rules, tools),
-};
-
-/** Any blob that is in no other format. */
-const raw: Content = {
-  kind: 'content',
-  name: 'raw',
-  probe: () => true,
-  open: async ({ source }, head, { mayBeRaw }) => {
-    if (!mayBeRaw) {
-      throw new OverlaybdError(
-        'BAD_FORMAT',
-        `${source.name}: neither an LSMT layer nor an archive of files: no such header`,
-      );
-    }
-    if (source.size === 0) throw new OverlaybdError('BAD_FORMAT', `${source.name}: empty`);
-    const { about, doubts } = await checkRawErofs(source, head);
-    return { kind: 'raw', doubts: [...rawDiskDoubts(head, source.size), ...doubts], about };
-  },
-};
-
 /**
- * All formats, outermost first: a blob goes through this table once, from the top to the bottom. So each
- * wrapper is removed at most once, and only in this order; the first content that fits is what it is.
+ * Removes the wrappers of a blob: each at most once, and only in this order.
+ * @throws OverlaybdError if a wrapper is broken; what `tools` throw
  */
-const FORMATS: readonly (Wrapper | Content)[] = [
-  turbo,
-  tar,
-  zfile,
-  lsmt,
-  composefs,
-  rafs,
-  rafsV5,
-  rafsBlob,
-  erofsDevices,
-  estargz,
-  chunked,
-  rafsLayer,
-  files,
-  gzippedFiles,
-  zstdFiles,
-  raw,
-];
-
-/** Removes the wrappers of a blob. @throws OverlaybdError if a wrapper is broken; what `tools` throw */
 export async function unwrap(blob: Unwrapped, tools: OpenTools): Promise<Unwrapped> {
+  const wrappers = [tar, zfile];
+  // The archive of a turboOCI layer is in gzip, and nothing else that has a wrapper.
+  if (isGzip(await headOf(blob.source))) wrappers.unshift((await fileFormats()).turbo);
   let inner = blob;
-  for (const format of FORMATS.filter((each) => each.kind === 'wrapper')) {
+  for (const wrapper of wrappers) {
     const head = await headOf(inner.source);
-    if (format.probe(head)) inner = await format.open(inner, head, tools);
+    if (wrapper.probe(head)) inner = await wrapper.open(inner, head, tools);
   }
   return inner;
 }
@@ -350,10 +138,7 @@ export async function openContent(
   tools: OpenTools,
 ): Promise<LayerContent> {
   const head = await headOf(inner.source);
-  const contents = FORMATS.filter((each) => each.kind === 'content');
-  const tail = await tailOf(inner.source);
-  const named = rules.ztoc ? soci : rules.bootstrapDigest !== null ? rafsLayer : null;
-  const format = named ?? contents.find((each) => each.probe(head, tail, inner.source)) ?? raw;
+  const format = await contentOf(inner, head, rules);
   if (rules.target && format !== lsmt) {
     const message = `${inner.source.name}: the index of a turboOCI layer: not an LSMT layer: no such header`;
     throw new OverlaybdError('BAD_FORMAT', message);
@@ -367,15 +152,28 @@ export async function openContent(
   return content;
 }
 
+/** What is inside the wrappers: the first that fits of an LSMT layer, a layer of files, any other blob. */
+async function contentOf(
+  { source }: Unwrapped,
+  head: Buffer,
+  rules: ContentRules,
+): Promise<Content> {
+  const isNamed = rules.ztoc !== null || rules.bootstrapDigest !== null;
+  if (!isNamed && isLsmt(head)) return lsmt;
+  if (!isNamed && !(await mayBeFiles(head, source))) return raw;
+  const { fileFormatOf } = await fileFormats();
+  return fileFormatOf(rules, head, await tailOf(source), source) ?? raw;
+}
+
+/** With the sources that layers of files are read through. */
+async function fileFormats(): Promise<typeof FileFormats> {
+  await loadAround();
+  return import('./file-formats.js');
+}
+
 /** Comes from memory, if the bytes are in the edges of the blob. */
 function headOf(source: BlobSource): Promise<Buffer> {
   return readFully(source, 0, Math.min(source.size, PROBE_SIZE));
-}
-
-/** Likewise. */
-function tailOf(source: BlobSource): Promise<Buffer> {
-  const size = Math.min(source.size, TAIL_SIZE);
-  return readFully(source, source.size - size, size);
 }
 
 async function loneUpper(

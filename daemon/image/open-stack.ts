@@ -13,15 +13,14 @@ import { checkStackEntries } from '../lsmt/read-stack.js';
 import type { ZtocRef } from '../registry/manifest-source.js';
 import type { PrefetchSource } from '../soci/prefetch.js';
 import type { LayerTree } from '../tree/layer-tree.js';
-import { checkLayers } from '../tree/merge.js';
 import type { PooledBlob } from './blob-pool.js';
 import type { ContentRules, LayerContent, OpenTools, Unwrapped } from './format.js';
 import { openContent } from './formats.js';
-import { sourcesOf, type ContentSource } from './content-sources.js';
+import type { ContentSource, FoundSources, SourceOptions } from './content-sources.js';
 import type { ImageBlobs } from './image-blobs.js';
-import { openInParallel } from './parallel-layers.js';
 import type { ImagePlan } from './plan.js';
-import { openTarget, type OpenedTarget } from './target.js';
+import { loadAround } from './reader-factory.js';
+import type { OpenedTarget, TargetRefs } from './target.js';
 
 export interface OpenedLayer {
   readonly ref: BlobRef;
@@ -64,7 +63,7 @@ export async function openStack(plan: ImagePlan, options: StackOptions): Promise
     layers.push(await openLower(ref, plan, options, contents));
     // Before the next one is opened: there may be as many entries as there may be layers.
     checkStackEntries(lsmtLayersOf(layers), name);
-    checkLayers(treesOf(layers), name);
+    await checkTrees(layers, name);
   }
   if (upper) layers.push(await openUpper(upper, options));
   return layers;
@@ -78,6 +77,7 @@ async function openWhole(
 ): Promise<void> {
   const { lowers, digests, tocs, ztocs } = plan;
   if (!digests) return;
+  const { openInParallel } = await import('./parallel-layers.js');
   const sizes = new Map<string, number>();
   for (const ref of lowers) {
     const key = keyOfRef(ref);
@@ -87,6 +87,11 @@ async function openWhole(
   await openInParallel(lowers, sizes, options.effort, (ref, effort) =>
     openLower(ref, plan, { ...options, effort }, contents),
   );
+}
+
+/** Whether an image is made of files: then all of its layers must be. */
+export function isOfTrees(layers: readonly OpenedLayer[]): boolean {
+  return layers.some(({ content }) => content.kind === 'tree');
 }
 
 /** The LSMT layers among them, bottom first. */
@@ -102,6 +107,14 @@ export function targetsOf(layers: readonly OpenedLayer[]): OpenedTarget[] {
 /** The trees of the layers of files among them, bottom first. */
 function treesOf(layers: readonly OpenedLayer[]): LayerTree[] {
   return layers.flatMap(({ content }) => (content.kind === 'tree' ? [content.tree] : []));
+}
+
+/** @throws OverlaybdError LIMIT */
+async function checkTrees(layers: readonly OpenedLayer[], name: string): Promise<void> {
+  const trees = treesOf(layers);
+  if (trees.length === 0) return;
+  const { checkLayers } = await import('../tree/merge.js');
+  checkLayers(trees, name);
 }
 
 /**
@@ -122,7 +135,7 @@ export async function openLower(
   const inner = await blob.content(effort, sink);
   const toc = tocs?.get(keyOfRef(ref)) ?? null;
   const targetRefs = targets?.get(keyOfRef(ref));
-  const target = targetRefs ? await openTarget(targetRefs, blob, files, options) : null;
+  const target = targetRefs ? await targetOf(targetRefs, blob, options) : null;
   const ztoc = ztocs?.get(keyOfRef(ref)) ?? null;
   const plainSource = async (of: BlobRef): Promise<BlobSource> =>
     (await (await files.openPlain(of)).content(effort)).source;
@@ -157,7 +170,7 @@ export async function openLower(
     throw new OverlaybdError('UNSUPPORTED', message);
   }
   const blobs = [blob, ...blobsOf(target)] as const;
-  const found = await sourcesOf(content, blob, { dataBlobs, files, effort, mayBeUpper });
+  const found = await sourcesFor(content, blob, { dataBlobs, files, effort, mayBeUpper });
   return { ref, indexRef: null, role: 'lower', blobs, inner, content, target, ...found };
 }
 
@@ -167,6 +180,26 @@ function prefetchOf(
   open: (ref: BlobRef) => Promise<BlobSource>,
 ): PrefetchSource | null {
   return prefetch ? { name, digest: prefetch.digest, open: () => open(prefetch.ref) } : null;
+}
+
+async function sourcesFor(
+  content: LayerContent,
+  layer: PooledBlob,
+  options: SourceOptions,
+): Promise<FoundSources> {
+  if (content.kind !== 'tree') return { sources: [], seeds: [], missing: null };
+  const { sourcesOf } = await import('./content-sources.js');
+  return sourcesOf(content, layer, options);
+}
+
+async function targetOf(
+  refs: TargetRefs,
+  layer: PooledBlob,
+  options: StackOptions,
+): Promise<OpenedTarget> {
+  await loadAround();
+  const { openTarget } = await import('./target.js');
+  return openTarget(refs, layer, options.files, options);
 }
 
 function blobsOf(target: OpenedTarget | null): PooledBlob[] {

@@ -16,6 +16,7 @@ import type { LayerContent } from './format.js';
 import { ImageBlobs } from './image-blobs.js';
 import type { ImageSource } from './image-source.js';
 import {
+  isOfTrees,
   lsmtLayersOf,
   noVirtualSize,
   openStack,
@@ -28,7 +29,7 @@ import type { RemoteImages } from '../registry/remote.js';
 import type { ReaderFactory } from './reader-factory.js';
 import type { AroundSpec, DiskSpec, SourceSpec } from './spec.js';
 import type { ContentSource } from './content-sources.js';
-import { isOfTrees, treeImage, type TreeImage } from './tree-image.js';
+import type { TreeImage } from './tree-image.js';
 
 /** The number of a blob, a source around that blob, or memory. */
 export type ShapeLayer =
@@ -192,6 +193,7 @@ async function mergedDisk(
   const { name } = plan;
   const [bottom] = layers;
   if (isOfTrees(layers)) {
+    const { treeImage } = await import('./tree-image.js');
     const isAlone = plan.layer !== undefined;
     const image = treeImage(layers, name, uuidSeedOf(plan, marks), effort, isAlone);
     return treeDisk(image, layers.length, files);

@@ -2,7 +2,7 @@
 // work between the steps, and large ones on a thread of their own, which may run out of memory.
 
 import { UNBOUNDED } from '../lib/effort.js';
-import type { ReaderFactory } from './reader-factory.js';
+import { prepareReaders, type ReaderFactory } from './reader-factory.js';
 import { NO_REMOTE, type Remote } from '../registry/remote.js';
 import { cachedOf, type DiskSpec } from './spec.js';
 import type { BlobParts, BlobPool } from './blob-pool.js';
@@ -18,8 +18,6 @@ import {
   type ShapeLayer,
 } from './open.js';
 import type { ImageSource } from './image-source.js';
-import { lookupOf } from '../pieces/piece-lookup.js';
-import { newPlaces } from '../pieces/shared-members.js';
 import { OPEN_TIMEOUT_MS, OpenerLane } from './opener-lane.js';
 import type { PostedImage } from './opener-messages.js';
 import type { OpeningProgress } from './opening-progress.js';
@@ -125,15 +123,16 @@ export class Opener {
       const cached = cachedOf(raw);
       if (cached && ref.kind === 'registry') this.#remote.adopt(ref, cached);
     }
+    await prepareReaders(parts.map(({ spec }) => spec));
     const blobs = parts.map((each) => this.#pool.adopt(each));
     return Promise.all(blobs.map((blob) => openedBlob(blob, UNBOUNDED)));
   }
 }
 
-function toOpenImage(
+async function toOpenImage(
   { shape, ...facts }: Omit<OpenedImage, 'blobs'>,
   blobs: readonly OpenedBlob[],
-): OpenImage {
+): Promise<OpenImage> {
   // A start that has nothing to fetch loads no AbortController.
   let ending: AbortController | null = null;
   let isClosed = false;
@@ -147,14 +146,17 @@ function toOpenImage(
     ending?.abort();
     blobs.forEach((blob) => blob.release());
   };
-  const disk = diskOf({ ...shape, layers: shape.layers.map(withPlaces) }, blobs);
+  const layers = await Promise.all(shape.layers.map(withPlaces));
+  const disk = diskOf({ ...shape, layers }, blobs);
   return { ...facts, disk, closed, close };
 }
 
 /** Has all threads share what they decode. */
-function withPlaces(layer: ShapeLayer): ShapeLayer {
+async function withPlaces(layer: ShapeLayer): Promise<ShapeLayer> {
   if (typeof layer === 'number' || layer.kind !== 'around') return layer;
   const { spec } = layer;
   if (spec.kind !== 'pieces') return layer;
+  const { lookupOf } = await import('../pieces/piece-lookup.js');
+  const { newPlaces } = await import('../pieces/shared-members.js');
   return { ...layer, spec: { ...spec, shared: newPlaces(lookupOf(spec.table).members) } };
 }

@@ -22,7 +22,7 @@ import type { TocDigests } from '../registry/toc-annotations.js';
 import { parseRepoBlobUrl, type RepositoryUrl } from '../registry/repo-blob-url.js';
 import type { PooledBlob } from './blob-pool.js';
 import type { Beside } from './image-source.js';
-import { checkBeside, checkZtocs, givenIndex, planBeside, withChoices } from './beside-plan.js';
+import { checkBeside, checkZtocs, indexOf, planBeside, withChoices } from './beside-plan.js';
 import type { ImageBlobs } from './image-blobs.js';
 import { locate } from './config-paths.js';
 import { checkLayerCount, checkRegistryBytes } from './plan-limits.js';
@@ -110,7 +110,7 @@ async function planAll(
   checkLayerCount(blobs.length, describeRef(first));
   if (beside) checkBeside(beside, blobs, first.kind !== 'image');
   if (first.kind === 'image' && blobs.length === 1) {
-    return planReference(first.reference, remote(), await givenIndex(beside?.sociIndex));
+    return planReference(first.reference, remote(), await indexOf(beside));
   }
   const lowers = blobs.map(absoluteRef);
   const distinct = [...new Map(lowers.map((ref) => [keyOfRef(ref), ref])).values()];

@@ -1,4 +1,5 @@
-// Makes readers from specs, for one thread: readers of a thread share decoders and scratch memory.
+// Makes readers from specs, for one thread: readers of a thread share decoders and scratch memory. What only layers of
+// files are read through is loaded with the first spec that has it (prepareReaders).
 
 import { CachedSource, type ChunkFetcher } from '../blob/cached-source.js';
 import { FileSource } from '../blob/file-source.js';
@@ -7,23 +8,21 @@ import { SliceSource } from '../blob/slice-source.js';
 import type { BlobSource } from '../blob/source.js';
 import type { Algorithm } from '../codec/algorithm.js';
 import type { BatchDecoder } from '../codec/batch.js';
-import { ObjectsSource, type ObjectTools } from '../composefs/objects-source.js';
-import { OpenObjects } from '../composefs/open-objects.js';
 import { createDecoder, createZstdBeginDecoder, type BeginDecoder } from '../codec/decoder.js';
 import type { Disk } from '../lib/disk.js';
 import { LsmtIndex } from '../lsmt/merged-index.js';
 import type { ZfileSpec } from '../zfile/blocks.js';
 import type { PostedDecoding } from '../pieces/decode-counts.js';
-import { DecodedCache } from '../pieces/decoded-cache.js';
-import { PiecesSource, type PieceTools } from '../pieces/pieces-source.js';
-import { SharedMembers, type SharedMembersData } from '../pieces/shared-members.js';
+import type { PieceTools } from '../pieces/pieces-source.js';
+import type { SharedMembersData } from '../pieces/shared-members.js';
 import type { ZstdDecoders } from '../pieces/zstd-frames.js';
 import { ZfileReader, ZfileScratch } from '../zfile/reader.js';
+import type { AroundSources } from './around-sources.js';
 import { LsmtDisk } from './lsmt-disk.js';
 import { noImages } from '../registry/remote.js';
 import { PartitionDisk } from './partition-disk.js';
 import { RawDisk } from './raw-disk.js';
-import type { DiskSpec, SourceSpec, SpecOf } from './spec.js';
+import { isAround, type DiskSpec, type SourceSpec, type SpecOf } from './spec.js';
 
 /** How each kind of source is made. Those around another source get that one from `readers`. */
 const SOURCES: {
@@ -33,11 +32,22 @@ const SOURCES: {
   cached: (spec, readers) => new CachedSource(spec, readers.fetcher()),
   memory: (spec) => new MemorySource(spec),
   slice: (spec, readers) => new SliceSource(spec, readers.source(spec.of)),
-  pieces: (spec, readers) => new PiecesSource(spec, readers.source(spec.of), readers.pieceTools()),
-  objects: (spec, readers) =>
-    new ObjectsSource(spec, readers.source(spec.of), readers.objectTools()),
+  pieces: (spec, readers) => readers.around().pieces(spec, readers.source(spec.of)),
+  objects: (spec, readers) => readers.around().objects(spec, readers.source(spec.of)),
   zfile: ({ zfile, of }, readers) => readers.zfile(zfile, readers.source(of)),
 };
+
+let loaded: typeof AroundSources | null = null;
+
+/** Loads what readers of such specs need. Resolve it before they are made. @returns null if nothing is to be loaded */
+export function prepareReaders(specs: readonly SourceSpec[]): Promise<void> | null {
+  return loaded === null && specs.some(isAround) ? loadAround() : null;
+}
+
+/** Loads what sources of pieces and of objects need, on this thread. */
+export async function loadAround(): Promise<void> {
+  ({ AroundSources: loaded } = await import('./around-sources.js'));
+}
 
 /** Builds readers; one instance a thread. */
 export class ReaderFactory {
@@ -45,9 +55,8 @@ export class ReaderFactory {
   readonly fetcher: () => ChunkFetcher;
   readonly #decoders = new Map<Algorithm, BatchDecoder>();
   #scratch: ZfileScratch | undefined;
-  #shared: SharedMembers | null = null;
-  #pieceTools: PieceTools | undefined;
-  #objectTools: ObjectTools | undefined;
+  #shared: SharedMembersData | null = null;
+  #around: AroundSources | undefined;
   #zstdBegin: BeginDecoder | undefined;
 
   constructor(fetcher: () => ChunkFetcher = noImages) {
@@ -83,31 +92,25 @@ export class ReaderFactory {
    * images may be there already.
    */
   shareMembers(data: SharedMembersData): void {
-    this.#shared = new SharedMembers(data);
-    this.#pieceTools?.cache.share(this.#shared);
+    this.#shared = data;
+    this.#around?.share(data);
+  }
+
+  /** The sources around others. @throws Error before they are loaded: a bug */
+  around(): AroundSources {
+    if (this.#around) return this.#around;
+    if (!loaded) throw new Error('sources around others are not loaded: call prepareReaders first');
+    return (this.#around = new loaded(this, this.#shared));
   }
 
   /** What sources of pieces of this thread share. */
   pieceTools(): PieceTools {
-    this.#pieceTools ??= {
-      cache: new DecodedCache(this.#shared),
-      zstd: () => this.zstdDecoders(),
-      lz4: () => this.decoder('lz4'),
-    };
-    return this.#pieceTools;
-  }
-
-  /** What sources of objects of this thread share. Their cache is that of pieces. */
-  objectTools(): ObjectTools {
-    const { cache } = this.pieceTools();
-    this.#objectTools ??= { cache, open: new OpenObjects() };
-    return this.#objectTools;
+    return this.around().pieceTools;
   }
 
   /** What the thread has decoded; null if it has nothing to decode. */
   get decoding(): PostedDecoding | null {
-    const cache = this.#pieceTools?.cache;
-    return cache ? cache.counts.posted(cache.bytes) : null;
+    return this.#around?.decoding ?? null;
   }
 
   zstdDecoders(): ZstdDecoders {

@@ -78,6 +78,14 @@ export function fileOf(spec: SourceSpec): FileSourceSpec | null {
   return null;
 }
 
+/** Whether a source is read from one that layers of files have around what is inside their wrappers. */
+export function isAround(spec: SourceSpec): boolean {
+  for (let at: SourceSpec | null = spec; at !== null; at = innerOf(at)) {
+    if (at.kind === 'pieces' || at.kind === 'objects') return true;
+  }
+  return false;
+}
+
 /** Whether a source is read from one that is made of pieces. */
 export function isOfPieces(spec: SourceSpec): boolean {
   for (let at: SourceSpec | null = spec; at !== null; at = innerOf(at)) {

@@ -31,11 +31,6 @@ export interface TreeImage {
   readonly notes: readonly string[];
 }
 
-/** Whether an image is made of files: then all of its layers must be. */
-export function isOfTrees(layers: readonly OpenedLayer[]): boolean {
-  return layers.some(({ content }) => content.kind === 'tree');
-}
-
 /**
  * Merges and writes the layers of an image.
  * @param isAlone whether it is one layer of an image, whose whiteouts are shown

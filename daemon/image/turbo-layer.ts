@@ -3,7 +3,6 @@
 import { SliceSource } from '../blob/slice-source.js';
 import type { BlobSource } from '../blob/source.js';
 import type { Effort } from '../lib/effort.js';
-import { PiecesSource } from '../pieces/pieces-source.js';
 import { readTurboLayer, type ArchivedFile } from '../turbo/layer-archive.js';
 import type { ReaderFactory } from './reader-factory.js';
 import type { SourceSpec } from './spec.js';
@@ -32,7 +31,7 @@ export async function openTurboLayer(
     table,
     format: 'turbooci',
   } as const;
-  const plain = new PiecesSource(pieces, source, readers.pieceTools());
+  const plain = readers.around().pieces(pieces, source);
   const partOf = ({ name, offset, size }: ArchivedFile): Part => {
     const slice = { kind: 'slice', name: `${source.name} (${name})`, offset, size } as const;
     return {

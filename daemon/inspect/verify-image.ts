@@ -10,6 +10,7 @@ import type { Unwrapped } from '../image/format.js';
 import { sourceOfWords, type Beside } from '../image/image-source.js';
 import { NO_REMOTE, type Remote } from '../registry/remote.js';
 import {
+  isOfTrees,
   lsmtLayersOf,
   noVirtualSize,
   openLower,
@@ -20,7 +21,7 @@ import {
 } from '../image/open-stack.js';
 import { planImage, type ImagePlan } from '../image/plan.js';
 import type { ReaderFactory } from '../image/reader-factory.js';
-import { isOfTrees, treeImage } from '../image/tree-image.js';
+import { treeImage } from '../image/tree-image.js';
 import { DataChecker, type DataCheck } from './data-checks.js';
 import { mergedIndex } from './merged-index.js';
 import { inspectionOptions, withIndex, type InspectedLayer } from './open-for-inspection.js';

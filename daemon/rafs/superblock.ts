@@ -19,8 +19,6 @@ const MAGIC = 0xe0f5_e1e2;
 const COMPAT_RAFS = 0x4000_0000;
 const INCOMPAT_CHUNKED = 4;
 const INCOMPAT_DEVICES = 8;
-/** RAFS v5: "SFAR" as a little-endian number, then the version. */
-const V5_MAGIC = 0x5241_4653;
 
 /** Flags of the extension. */
 const COMPRESSORS = new Map([
@@ -68,11 +66,6 @@ export function looksLikeRafs(head: Buffer): boolean {
     head.readUInt32LE(AT) === MAGIC &&
     (head.readUInt32LE(AT + 8) & COMPAT_RAFS) !== 0
   );
-}
-
-/** @param head the first bytes of a blob */
-export function looksLikeRafsV5(head: Buffer): boolean {
-  return head.length >= 8 && head.readUInt32LE(0) === V5_MAGIC && head.readUInt32LE(4) === 0x500;
 }
 
 /** @throws OverlaybdError BAD_FORMAT, LIMIT, UNSUPPORTED */

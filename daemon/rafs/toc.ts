@@ -10,10 +10,8 @@ import { decodeLz4 } from '../pieces/lz4-block.js';
 import { decodeFrames, type ZstdDecoders } from '../pieces/zstd-frames.js';
 import { u64 } from './image-bytes.js';
 import { MAX_BOOTSTRAP_BYTES, MAX_TOC_ENTRIES } from './limits.js';
+import { TOC_TAIL_SIZE } from './signs.js';
 
-/** Bytes of a tar header: the end of the blob. */
-export const TOC_TAIL_SIZE = 512;
-const NAME = 'rafs.blob.toc';
 const ENTRY = 128;
 const SIZE_AT = 124;
 const SIZE_DIGITS = 11;
@@ -34,13 +32,6 @@ export interface TocEntry {
 export interface Decoders {
   readonly zstd: ZstdDecoders;
   readonly lz4: BatchDecoder;
-}
-
-/** @param tail the last bytes of a blob */
-export function hasRafsToc(tail: Buffer): boolean {
-  if (tail.length < TOC_TAIL_SIZE) return false;
-  const header = tail.subarray(tail.length - TOC_TAIL_SIZE);
-  return header.toString('latin1', 0, NAME.length + 1) === `${NAME}\0`;
 }
 
 /** @throws OverlaybdError BAD_FORMAT, LIMIT, and what reading throws */

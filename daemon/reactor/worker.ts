@@ -3,7 +3,8 @@
 
 import { parentPort } from 'node:worker_threads';
 import { FetchClient } from '../fetch/client.js';
-import { ReaderFactory } from '../image/reader-factory.js';
+import { prepareReaders, ReaderFactory } from '../image/reader-factory.js';
+import { sourcesOf } from '../image/spec.js';
 import { noImages } from '../registry/remote.js';
 import type { FailedExportSpec } from '../image/export-spec.js';
 import type { Disk } from '../lib/disk.js';
@@ -18,11 +19,14 @@ import type { ConnectionContext } from './connection-context.js';
 import { PipePool } from './file-pipe.js';
 import { ExportMap } from './export-map.js';
 import { ExportWaits } from './export-waits.js';
+import { MessageQueue } from './message-queue.js';
 import type { FromReactor, PostedExport, ToReactor } from './messages.js';
 import { ReadFailures } from './read-failures.js';
 import { RefusedRequests } from './refused-requests.js';
 import { TlsAcceptor } from './tls-acceptor.js';
 import { monotonicMs } from '../lib/clock.js';
+
+type ExportsMessage = Extract<ToReactor, { type: 'exports' }>;
 
 if (!parentPort) throw new Error('reactor/worker.ts runs as a worker thread only');
 const port = parentPort;
@@ -70,7 +74,16 @@ const context: ConnectionContext = {
   },
 };
 
-port.on('message', (message: ToReactor) => {
+setInterval(() => {
+  const now = monotonicMs();
+  for (const connection of connections.values()) connection.look(now);
+}, PAUSED_AFTER_MS).unref();
+
+const messages = new MessageQueue(take);
+port.on('message', (message: ToReactor) => messages.add(message));
+
+/** @returns null if the message has been taken */
+function take(message: ToReactor): Promise<void> | null {
   switch (message.type) {
     case 'fetcher':
       fetcher = new FetchClient(message.line.port);
@@ -79,8 +92,7 @@ port.on('message', (message: ToReactor) => {
       readers.shareMembers(message.data);
       break;
     case 'exports':
-      setExports(message.exports, message.failed);
-      break;
+      return takeExports(message);
     case 'tls':
       tls = message.settings && {
         mode: message.settings.mode,
@@ -128,12 +140,8 @@ port.on('message', (message: ToReactor) => {
       for (const connection of connections.values()) connection.drain();
       break;
   }
-});
-
-setInterval(() => {
-  const now = monotonicMs();
-  for (const connection of connections.values()) connection.look(now);
-}, PAUSED_AFTER_MS).unref();
+  return null;
+}
 
 /** The context of a connection that sees only some exports. */
 function contextWith(names: readonly string[]): ConnectionContext {
@@ -147,6 +155,15 @@ function tableOf(seen: () => ExportMap): ExportTable {
     failure: (name) => seen().failure(name),
     list: () => seen().list(),
   };
+}
+
+/** Loads the code of their disks before, if it is not loaded. */
+function takeExports({ exports: posted, failed }: ExportsMessage): Promise<void> | null {
+  const sources = posted.flatMap(({ disk }) => (disk ? sourcesOf(disk) : []));
+  const prepared = prepareReaders(sources);
+  if (prepared) return prepared.then(() => setExports(posted, failed));
+  setExports(posted, failed);
+  return null;
 }
 
 /** Keeps the disks of images that are known already: of a thousand exports, one may be new. */

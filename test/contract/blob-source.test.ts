@@ -7,7 +7,7 @@ import tap from 'tap';
 import { ObjectTableBuilder } from '../../daemon/composefs/object-table.js';
 import { EdgeSource } from '../../daemon/blob/edge-source.js';
 import { SliceSource } from '../../daemon/blob/slice-source.js';
-import { ReaderFactory } from '../../daemon/image/reader-factory.js';
+import { loadAround, ReaderFactory } from '../../daemon/image/reader-factory.js';
 import { fileOf, sliceOf, type SourceSpec } from '../../daemon/image/spec.js';
 import { indexGzip } from '../../daemon/inflate/index-gzip.js';
 import { UNBOUNDED } from '../../daemon/lib/effort.js';
@@ -23,6 +23,8 @@ import { unwrapped } from '../support/unwrapped.js';
 import { writeZfile, type ZfileOptions } from '../support/zfile-writer.js';
 import { PLAIN, blobSourceSuite } from './blob-source-suite.js';
 import { storedFile } from './stored-file.js';
+
+await loadAround();
 
 // Many suites: on a busy machine tap's 30 seconds a file are too short.
 tap.setTimeout(300_000);

@@ -6,7 +6,7 @@ import { gzipSync } from 'node:zlib';
 import * as fc from 'fast-check';
 import tap, { test } from 'tap';
 import { readFully, type BlobSource } from '../../daemon/blob/source.js';
-import { ReaderFactory } from '../../daemon/image/reader-factory.js';
+import { loadAround, ReaderFactory } from '../../daemon/image/reader-factory.js';
 import { indexGzip } from '../../daemon/inflate/index-gzip.js';
 import { UNBOUNDED } from '../../daemon/lib/effort.js';
 import { PiecesSource } from '../../daemon/pieces/pieces-source.js';
@@ -20,6 +20,8 @@ import { blobs, mustBeHandled, mutate, mutations } from '../support/hostile-blob
 import { MemorySource } from '../support/memory-source.js';
 import { SEED } from '../support/seed.js';
 import { treeOf } from '../support/trees.js';
+
+await loadAround();
 
 fc.configureGlobal({ seed: SEED });
 tap.setTimeout(900_000);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import * as fc from 'fast-check';
 import tap, { test } from 'tap';
 import { readFully } from '../../daemon/blob/source.js';
-import { ReaderFactory } from '../../daemon/image/reader-factory.js';
+import { loadAround, ReaderFactory } from '../../daemon/image/reader-factory.js';
 import { UNBOUNDED } from '../../daemon/lib/effort.js';
 import { PiecesSource } from '../../daemon/pieces/pieces-source.js';
 import { openZtoc } from '../../daemon/soci/open.js';
@@ -21,6 +21,8 @@ import { MemorySource } from '../support/memory-source.js';
 import { SEED } from '../support/seed.js';
 import { treeOf } from '../support/trees.js';
 import { writeZtoc } from '../support/ztoc-writer.js';
+
+await loadAround();
 
 fc.configureGlobal({ seed: SEED });
 tap.setTimeout(900_000);

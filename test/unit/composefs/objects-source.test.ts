@@ -16,7 +16,7 @@ import { ObjectsSource, type ObjectsSpec } from '../../../daemon/composefs/objec
 import { OpenObjects } from '../../../daemon/composefs/open-objects.js';
 import { openComposefs } from '../../../daemon/composefs/open.js';
 import type { BlobSource } from '../../../daemon/blob/source.js';
-import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
+import { loadAround, ReaderFactory } from '../../../daemon/image/reader-factory.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import { readLoaded } from '../../../daemon/lib/loaded.js';
 import { DecodedCache } from '../../../daemon/pieces/decoded-cache.js';
@@ -32,6 +32,8 @@ import { MemorySource } from '../../support/memory-source.js';
 import { randomBytes } from '../../support/pattern.js';
 import { writePieces } from '../../support/piece-writer.js';
 import { until } from '../../support/until.js';
+
+await loadAround();
 
 /** Long ones stay open, short ones are kept in memory. */
 const LONG = randomBytes(1, 200_000);

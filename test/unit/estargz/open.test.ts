@@ -4,11 +4,13 @@ import { openChunked, openEstargz, type OpenedToc } from '../../../daemon/estarg
 import { parseChunkedFooter } from '../../../daemon/estargz/chunked-footer.js';
 import { parseFooter } from '../../../daemon/estargz/footer.js';
 import { ImageEffort, TooLargeHere } from '../../../daemon/image/effort.js';
-import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
+import { loadAround, ReaderFactory } from '../../../daemon/image/reader-factory.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import { writeEstargz, type TocFile, type WriteOptions } from '../../support/estargz-writer.js';
 import { MemorySource } from '../../support/memory-source.js';
 import { textBytes } from '../../support/pattern.js';
+
+await loadAround();
 
 const words = textBytes(1, 5000);
 const files: TocFile[] = [

@@ -1,12 +1,11 @@
 // What is named beside layers, and what it may lie beside.
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { test } from 'tap';
-import { OverlaybdError } from '../../../daemon/errors.js';
 import { fileRef, keyOfRef, refOfText } from '../../../daemon/blob/blob-ref.js';
 import {
   checkBeside,
   checkZtocs,
-  givenIndex,
+  indexOf,
   planBeside,
   withChoices,
 } from '../../../daemon/image/beside-plan.js';
@@ -95,19 +94,9 @@ await test('one layer alone', (t) => {
 });
 
 await test('a SOCI index that is named', async (t) => {
-  t.equal(await givenIndex(undefined), null);
-  t.same(await givenIndex('none'), { kind: 'none' });
-  t.same(await givenIndex(digest), { kind: 'digest', digest });
-  const reference = 'docker://example/app:index';
-  t.same(await givenIndex(reference), { kind: 'reference', reference });
-  const path = join(t.testdir({ index: '{}' }), 'index');
-  const hash = 'sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a';
-  t.same(await givenIndex(path), {
-    kind: 'bytes',
-    digest: hash,
-    bytes: Buffer.from('{}'),
-  });
-  await t.rejects(givenIndex(`${path}/none`), OverlaybdError);
+  t.equal(await indexOf(), null);
+  t.equal(await indexOf(NOTHING), null);
+  t.same(await indexOf({ ...NOTHING, sociIndex: digest }), { kind: 'digest', digest });
   const given = { ...NOTHING, sociIndex: digest };
   checkBeside(given, [refOfText('docker://example/app:1')], false);
   t.throws(() => checkBeside(given, [one], true), { code: 'BAD_ARGUMENT' });

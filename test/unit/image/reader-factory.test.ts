@@ -5,13 +5,15 @@ import { test } from 'tap';
 import { closeFile } from '../../../daemon/blob/file-jobs.js';
 import { openFile } from '../../../daemon/blob/open-file.js';
 import { readFully } from '../../../daemon/blob/source.js';
-import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
+import { loadAround, ReaderFactory } from '../../../daemon/image/reader-factory.js';
 import { sliceOf, type SourceSpec } from '../../../daemon/image/spec.js';
 import { newPlaces, newSharedMembers } from '../../../daemon/pieces/shared-members.js';
 import { textBytes } from '../../support/pattern.js';
 import { writePieces } from '../../support/piece-writer.js';
 import { unwrapped } from '../../support/unwrapped.js';
 import { writeZfile } from '../../support/zfile-writer.js';
+
+await loadAround();
 
 const PLAIN = textBytes(1, 50_000);
 
@@ -51,7 +53,7 @@ await test('threads share pieces, also if one of them had a source of objects fi
   const threads = [new ReaderFactory(), new ReaderFactory()];
   for (const thread of threads) {
     // What a composefs export makes.
-    thread.objectTools();
+    thread.around();
     thread.shareMembers(data);
     const source = thread.source(pieces);
     t.ok((await readFully(source, 0, PLAIN.length)).equals(PLAIN));

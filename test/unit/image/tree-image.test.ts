@@ -1,9 +1,9 @@
 // The disk of an image of trees: metadata, blobs, and what the log is to say.
 import { test } from 'tap';
 import { diskOf } from '../../../daemon/image/open.js';
-import type { OpenedLayer } from '../../../daemon/image/open-stack.js';
+import { isOfTrees, type OpenedLayer } from '../../../daemon/image/open-stack.js';
 import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
-import { isOfTrees, treeImage, type TreeImage } from '../../../daemon/image/tree-image.js';
+import { treeImage, type TreeImage } from '../../../daemon/image/tree-image.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import { readErofs } from '../../support/erofs/reader.js';
 import { treeLines } from '../../support/erofs/tree-lines.js';

@@ -3,13 +3,15 @@ import { test, type Test } from 'tap';
 import { gzipSync } from 'node:zlib';
 import { indexGzip } from '../../../daemon/inflate/index-gzip.js';
 import { MAX_TRAILING_ZEROS } from '../../../daemon/inflate/limits.js';
-import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
+import { loadAround, ReaderFactory } from '../../../daemon/image/reader-factory.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import { PiecesSource } from '../../../daemon/pieces/pieces-source.js';
 import type { PieceTable } from '../../../daemon/pieces/piece-table.js';
 import { readFully } from '../../../daemon/blob/source.js';
 import { MemorySource } from '../../support/memory-source.js';
 import { randomBytes, textBytes } from '../../support/pattern.js';
+
+await loadAround();
 
 const PLAIN = Buffer.concat([
   textBytes(1, 300_000),

@@ -2,7 +2,7 @@
 import { compress } from 'zstd-napi';
 import { test } from 'tap';
 import { readFully } from '../../../daemon/blob/source.js';
-import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
+import { loadAround, ReaderFactory } from '../../../daemon/image/reader-factory.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import { indexZstd } from '../../../daemon/pieces/index-zstd.js';
 import { MAX_DECODED_BYTES } from '../../../daemon/pieces/limits.js';
@@ -10,6 +10,8 @@ import type { PieceTable } from '../../../daemon/pieces/piece-table.js';
 import { PiecesSource } from '../../../daemon/pieces/pieces-source.js';
 import { MemorySource } from '../../support/memory-source.js';
 import { randomBytes, textBytes } from '../../support/pattern.js';
+
+await loadAround();
 
 const readers = new ReaderFactory();
 const parts = [textBytes(1, 300_000), randomBytes(2, 2_500_000), textBytes(3, 99)];

@@ -1,7 +1,7 @@
 // A source of pieces: digests, one decoding for all readers, bytes that are fetched again. The contract suite has the rest.
 import { test } from 'tap';
 import type { BlobSource } from '../../../daemon/blob/source.js';
-import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
+import { loadAround, ReaderFactory } from '../../../daemon/image/reader-factory.js';
 import { MAX_WAITS, readLoaded } from '../../../daemon/lib/loaded.js';
 import { DecodedCache } from '../../../daemon/pieces/decoded-cache.js';
 import {
@@ -21,6 +21,8 @@ import {
 import { MemorySource } from '../../support/memory-source.js';
 import { textBytes } from '../../support/pattern.js';
 import { writePieces } from '../../support/piece-writer.js';
+
+await loadAround();
 
 const plain = textBytes(7, 100_000);
 const { blob, around } = writePieces(plain, { codec: 'gzip', pieceSize: 10_000, perMember: 2 });

@@ -1,7 +1,7 @@
 // Layers with ztocs that a writer of our own has made: in gzip with one member or several, and plain.
 import { test, type Test } from 'tap';
 import { readFully } from '../../../daemon/blob/source.js';
-import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
+import { loadAround, ReaderFactory } from '../../../daemon/image/reader-factory.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import { PiecesSource } from '../../../daemon/pieces/pieces-source.js';
 import { openZtoc, type OpenedZtoc } from '../../../daemon/soci/open.js';
@@ -9,6 +9,8 @@ import { readArchive } from '../../../daemon/tarball/read-archive.js';
 import { MemorySource } from '../../support/memory-source.js';
 import { SOCI_ARCHIVE } from '../../support/soci-archive.js';
 import { writeZtoc, type WrittenZtoc, type ZtocOptions } from '../../support/ztoc-writer.js';
+
+await loadAround();
 
 function open({ layer, ztoc }: WrittenZtoc, digest: string | null = null): Promise<OpenedZtoc> {
   const source = new MemorySource(ztoc, 'ztoc');

@@ -3,7 +3,7 @@ import { gzipSync } from 'node:zlib';
 import { test } from 'tap';
 import { SliceSource } from '../../../daemon/blob/slice-source.js';
 import { readFully, type BlobSource } from '../../../daemon/blob/source.js';
-import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
+import { loadAround, ReaderFactory } from '../../../daemon/image/reader-factory.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import { DecodedCache } from '../../../daemon/pieces/decoded-cache.js';
 import { MIN_KEPT_MEMBERS } from '../../../daemon/pieces/limits.js';
@@ -19,6 +19,8 @@ import {
 import { MemorySource } from '../../support/memory-source.js';
 import { randomBytes, textBytes } from '../../support/pattern.js';
 import { writePieces } from '../../support/piece-writer.js';
+
+await loadAround();
 
 const PLAIN = Buffer.concat([
   textBytes(1, 300_000),

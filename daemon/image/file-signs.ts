@@ -1,0 +1,38 @@
+// Cheap signs that a blob may be a layer of files. The formats themselves are loaded only then (file-formats.ts), and look
+// closer: what has none of the signs is in none of them.
+
+import { readFully, type BlobSource } from '../blob/source.js';
+import { MAGIC, SUPERBLOCK } from '../erofs/format.js';
+import { hasRafsToc, looksLikeRafsV5, TOC_TAIL_SIZE } from '../rafs/signs.js';
+import { looksLikeTar } from '../tarball/header.js';
+import { isEmptyArchive, isGzip, isZstd } from './archives.js';
+
+/** What formats look at to recognize a blob: this many of its last bytes. Other footers are shorter than that of RAFS. */
+export const TAIL_SIZE = TOC_TAIL_SIZE;
+
+/**
+ * Whether a blob may be a layer of files.
+ * @param head the first bytes that all formats look at, or all
+ */
+export async function mayBeFiles(head: Buffer, source: BlobSource): Promise<boolean> {
+  return (
+    isGzip(head) ||
+    isZstd(head) ||
+    looksLikeTar(head) ||
+    isEmptyArchive(head, source.size) ||
+    hasErofsMagic(head) ||
+    looksLikeRafsV5(head) ||
+    hasRafsToc(await tailOf(source))
+  );
+}
+
+/** Composefs and RAFS are EROFS images. */
+export function hasErofsMagic(head: Buffer): boolean {
+  return head.length >= SUPERBLOCK + 4 && head.readUInt32LE(SUPERBLOCK) === MAGIC;
+}
+
+/** The last bytes of a blob. They come from memory, if they are in its edges. */
+export function tailOf(source: BlobSource): Promise<Buffer> {
+  const size = Math.min(source.size, TAIL_SIZE);
+  return readFully(source, source.size - size, size);
+}
