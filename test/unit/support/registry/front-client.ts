@@ -2,7 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import tap, { type Test } from 'tap';
+import type { Test } from 'tap';
 import { Agent, request as send, type Dispatcher } from 'undici';
 import { FaultFront, type FrontOptions } from '../../../support/registry/fault-front.js';
 import { ImageLayout } from '../../../support/registry/image-layout.js';
@@ -10,7 +10,8 @@ import { writeLayerFiles } from '../../../support/registry/layer-files.js';
 import { pushImage } from '../../../support/registry/push-image.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'obd-'));
-tap.teardown(() => {
+// Test files that share a process share the image.
+process.once('exit', () => {
   rmSync(folder, { recursive: true });
 });
 const files = writeLayerFiles(folder);
