@@ -1,5 +1,5 @@
-// Runs compiled test files, each in its own process, several at the same time: like `tap run` without coverage and
-// without tap's loaders, which take longer than most test files. `npm run test:unit` uses it.
+// Runs compiled test files, several at the same time: like `tap run` without coverage and without tap's loaders, which
+// take longer than most test files. Unit tests share processes (groups.ts). `npm run test:unit` uses it.
 import {
   mkdirSync,
   mkdtempSync,
@@ -11,10 +11,13 @@ import {
 } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { groupsOf } from './groups.js';
 import { parseOptions, USAGE, type RunnerOptions } from './options.js';
 import { bundleTap } from './tap-bundle.js';
 import { countsOf, failuresOf, noCounts, skipsOf, summary, type Counts } from './tap-output.js';
-import { killAllOnSignal, runTestFile, type Outcome } from './test-process.js';
+import { ownProcesses } from './own-process.js';
+import { killAllOnSignal, type Outcome } from './test-process.js';
+import { Turns } from './turns.js';
 
 /** Lines of one failing test file that are printed. */
 const MAX_LINES = 120;
@@ -67,34 +70,40 @@ function ownFolder(): string {
   return folder;
 }
 
-async function runAll({ paths, jobs, timeoutMs }: RunnerOptions): Promise<boolean> {
+async function runAll({ paths, jobs, timeoutMs, alone }: RunnerOptions): Promise<boolean> {
   const begin = performance.now();
   const surroundings = { environment: { TAP_CWD: ownFolder() } };
   await bundleTap(OUT);
   const times = lastTimes();
-  const queue = paths
-    .flatMap(testFilesIn)
-    .toSorted((a, b) => (times[b] ?? Infinity) - (times[a] ?? Infinity) || 0);
+  const files = paths.flatMap(testFilesIn);
+  const isAlone = alone ? () => true : ownProcesses(OUT);
+  const timeOf = (group: readonly string[]): number =>
+    group.reduce((sumMs, file) => sumMs + (times[file] ?? Infinity), 0);
+  const queue = groupsOf(files, isAlone).toSorted((a, b) => timeOf(b) - timeOf(a) || 0);
   const sum = noCounts();
   let failedFiles = 0;
-  const work = async (): Promise<void> => {
-    for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
-      const outcome = await runTestFile(file, timeoutMs, surroundings);
+  const runGroup = async (group: readonly string[]): Promise<void> => {
+    const turns = new Turns(isAlone, timeoutMs, surroundings);
+    for (const file of group) {
+      const outcome = await turns.run(file);
       times[file] = Math.round(outcome.ms);
       const counts = report(file, outcome, timeoutMs);
       if (counts.fail > 0) failedFiles++;
       for (const name of Object.keys(sum) as (keyof Counts)[]) sum[name] += counts[name];
     }
+    await turns.end();
   };
-  const files = queue.length;
+  const work = async (): Promise<void> => {
+    for (let group = queue.shift(); group; group = queue.shift()) await runGroup(group);
+  };
   await Promise.all(Array.from({ length: jobs }, work));
   writeFileSync(TIMES_FILE, JSON.stringify(times));
   const seconds = ((performance.now() - begin) / 1000).toFixed(1);
   console.log(
-    `Node.js ${process.version}: ${files} files, ${failedFiles} failed, in ${seconds} s with ${jobs} at the same time`,
+    `Node.js ${process.version}: ${files.length} files, ${failedFiles} failed, in ${seconds} s with ${jobs} at the same time`,
   );
   console.log(summary(sum));
-  return files > 0 && failedFiles === 0;
+  return files.length > 0 && failedFiles === 0;
 }
 
 killAllOnSignal();

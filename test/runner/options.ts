@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util';
 export const USAGE = `node out/test/runner/main.js [options] FILE-OR-FOLDER...
 
   --jobs N      how many test files run at the same time (default: one more than there are processors)
+  --alone       each file runs in a process of its own
   --timeout N   seconds that one test file may take (default 900)
 `;
 
@@ -13,6 +14,8 @@ export interface RunnerOptions {
   readonly paths: readonly string[];
   readonly jobs: number;
   readonly timeoutMs: number;
+  /** No two files share a process. */
+  readonly alone: boolean;
 }
 
 /** @returns undefined if only the usage is wanted. @throws Error for anything it does not understand */
@@ -24,6 +27,7 @@ export function parseOptions(argv: string[]): RunnerOptions | undefined {
       // Test files wait for timers and threads for about a third of their time.
       jobs: { type: 'string', default: String(availableParallelism() + 1) },
       timeout: { type: 'string', default: '900' },
+      alone: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
@@ -33,6 +37,7 @@ export function parseOptions(argv: string[]): RunnerOptions | undefined {
     paths: positionals,
     jobs: count('--jobs', values.jobs),
     timeoutMs: count('--timeout', values.timeout) * 1000,
+    alone: values.alone,
   };
 }
 

@@ -11,8 +11,13 @@ const TAP = fileURLToPath(new URL('../../../node_modules/tap/dist/esm/index.js',
 /** tap leaves the modules of packages in this scope out of stack traces. */
 const NAME = '@tapjs/one-module';
 const CONDITION = 'one-module';
+const SHARED_CONDITION = 'shared-tap';
 /** With these, Node.js takes the module. Without, also later and from the same folder, tap itself. */
 export const ONE_MODULE: readonly string[] = [`--conditions=${CONDITION}`];
+/** With these, tap's functions are those of the root test in `globalThis[ROOT]`, which changes from file to file. */
+export const SHARED_TAP: readonly string[] = [`--conditions=${SHARED_CONDITION}`];
+/** The name of the symbol. */
+export const ROOT = 'overlaybd-nbd.test.root';
 
 /** The modules of tap that are not ES modules call it. */
 const REQUIRE =
@@ -23,7 +28,7 @@ type Files = Readonly<Record<string, string | Uint8Array>>;
 
 /** Makes a package `tap` for all files below `folder`. Takes 0.2 s. */
 export async function bundleTap(folder: string): Promise<void> {
-  const { outputFiles } = await build({
+  const { outputFiles, metafile } = await build({
     entryPoints: [TAP],
     bundle: true,
     platform: 'node',
@@ -33,28 +38,61 @@ export async function bundleTap(folder: string): Promise<void> {
     keepNames: true,
     banner: { js: REQUIRE },
     write: false,
+    metafile: true,
   });
   const [bundle] = outputFiles;
-  if (!bundle) throw new TypeError('esbuild has made no bundle of tap');
+  const [output] = Object.values(metafile.outputs);
+  if (!bundle || !output) throw new TypeError('esbuild has made no bundle of tap');
   const packages = join(folder, 'node_modules');
   writePackage(join(packages, NAME), {
-    'package.json': JSON.stringify({ name: NAME, type: 'module', exports: './index.js' }),
+    'package.json': JSON.stringify({
+      name: NAME,
+      type: 'module',
+      exports: { '.': './index.js', './shared': './shared.js' },
+    }),
     'index.js': bundle.contents,
+    'shared.js': sharedTap(output.exports),
   });
   const tap = join(packages, 'tap');
   writePackage(tap, {
     'package.json': JSON.stringify({
       name: 'tap',
       type: 'module',
-      exports: { [CONDITION]: './one.js', default: './whole.js' },
+      exports: {
+        [CONDITION]: './one.js',
+        [SHARED_CONDITION]: './shared.js',
+        default: './whole.js',
+      },
     }),
     'one.js': allOf(NAME),
+    'shared.js': allOf(`${NAME}/shared`),
     'whole.js': allOf(relative(tap, TAP)),
   });
 }
 
 const allOf = (name: string): string =>
   `export * from '${name}'; export { default } from '${name}';\n`;
+
+/** @param names what tap exports: classes, and functions of its root test */
+function sharedTap(names: readonly string[]): string {
+  const classes = names.filter((name) => /^[A-Z]/.test(name));
+  const functions = names.filter(
+    (name) => !/^[A-Z]/.test(name) && name !== 'default' && name !== 't',
+  );
+  return [
+    `export { ${classes.join(', ')} } from '${NAME}';`,
+    `const root = () => globalThis[Symbol.for('${ROOT}')];`,
+    'const get = (_, name) => {',
+    '  const value = root()[name];',
+    "  return typeof value === 'function' ? value.bind(root()) : value;",
+    '};',
+    'const set = (_, name, value) => Reflect.set(root(), name, value);',
+    'export const t = new Proxy({}, { get, set });',
+    'export default t;',
+    ...functions.map((name) => `export const ${name} = (...values) => root().${name}(...values);`),
+    '',
+  ].join('\n');
+}
 
 /**
  * Another runner may be at work in the same folder: it makes the same package, and test files that load it must find

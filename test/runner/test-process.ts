@@ -1,5 +1,6 @@
 // A test file in its own process, with a time limit.
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess, type ChildProcessByStdio } from 'node:child_process';
+import type { Readable } from 'node:stream';
 import { ONE_MODULE } from './tap-bundle.js';
 
 export interface Outcome {
@@ -9,7 +10,7 @@ export interface Outcome {
   readonly isLate: boolean;
 }
 
-interface Surroundings {
+export interface Surroundings {
   /** Its working directory; the current one if not given. */
   readonly folder?: string;
   /** In addition to the environment of this process. */
@@ -18,8 +19,8 @@ interface Surroundings {
 
 const running = new Set<ChildProcess>();
 
-/** Kills the test file and the daemons that it started. */
-function killGroup(child: ChildProcess): void {
+/** Kills the process of test files and the daemons that it started. */
+export function killGroup(child: ChildProcess): void {
   if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
 }
 
@@ -32,19 +33,37 @@ export function killAllOnSignal(): void {
     });
 }
 
-/** Runs one file with the Node.js that runs this. After the time limit, the file's whole process group is killed. */
+/**
+ * Starts the Node.js that runs this, in a process group of its own. Its output is in pipes.
+ * @param more of stdio, from descriptor 3 on
+ */
+export function startNode(
+  parameters: readonly string[],
+  { folder = '.', environment = {} }: Surroundings,
+  more: readonly 'pipe'[] = [],
+): ChildProcessByStdio<null, Readable, Readable> {
+  const child = spawn(process.execPath, parameters, {
+    cwd: folder,
+    stdio: ['ignore', 'pipe', 'pipe', ...more],
+    detached: true,
+    env: { ...process.env, ...environment },
+  }) as ChildProcessByStdio<null, Readable, Readable>;
+  running.add(child);
+  child.on('close', () => running.delete(child));
+  return child;
+}
+
+/** Runs one file in its own process. After the time limit, the file's whole process group is killed. */
 export function runTestFile(
   file: string,
   timeoutMs: number,
-  { folder = '.', environment = {} }: Surroundings = {},
+  { folder, environment }: Surroundings = {},
 ): Promise<Outcome> {
   const begin = performance.now();
-  const child = spawn(process.execPath, [...ONE_MODULE, file], {
-    cwd: folder,
-    stdio: ['ignore', 'pipe', 'pipe'],
-    detached: true,
+  const child = startNode([...ONE_MODULE, file], {
+    ...(folder === undefined ? {} : { folder }),
     // The limit of each test in the file, which is otherwise 30 s.
-    env: { ...process.env, TAP_TIMEOUT: String(timeoutMs / 1000), ...environment },
+    environment: { TAP_TIMEOUT: String(timeoutMs / 1000), ...environment },
   });
   const chunks: Buffer[] = [];
   child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -54,12 +73,10 @@ export function runTestFile(
     isLate = true;
     killGroup(child);
   }, timeoutMs);
-  running.add(child);
   return new Promise((resolve, reject) => {
     child.on('error', reject);
     child.on('close', (code) => {
       clearTimeout(timer);
-      running.delete(child);
       const output = Buffer.concat(chunks).toString('utf8');
       resolve({ code, output, ms: performance.now() - begin, isLate });
     });

@@ -1,0 +1,81 @@
+// The program of a process that runs test files one after another (shared-process.ts starts it). It loads tap and the
+// modules of the daemon once, which take longer than most files. Each file has a root test of its own, so its output
+// is that of a file in its own process. It ends when the event loop is empty, as its own process would.
+import { readSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { Test } from 'tap';
+import { changesOf, stateOfProcess } from './process-state.js';
+import { ROOT } from './tap-bundle.js';
+
+/** Names of files come from here, a line each. It is read without a handle in the event loop. */
+const FILES_FD = 3;
+const MAX_NAME_BYTES = 4096;
+/** Starts the line that ends a file's output. */
+const [mark = '', timeout] = process.argv.splice(2);
+const timeoutMs = Number(timeout);
+const folder = process.cwd();
+// Tests replace these.
+const { stdout, stderr } = process;
+const write = stdout.write.bind(stdout);
+const writeError = stderr.write.bind(stderr);
+
+/** The file that runs. */
+interface Running {
+  readonly root: Pick<Test, 'results' | 'endAll'>;
+  readonly before: ReturnType<typeof stateOfProcess>;
+  /** All of the module has been executed. */
+  isLoaded: boolean;
+}
+let running: Running | undefined;
+
+/** @returns the next line; empty at the end */
+function nextName(): string {
+  const line = Buffer.alloc(MAX_NAME_BYTES);
+  for (let length = 0; length < line.length; length++) {
+    const count = readSync(FILES_FD, line, length, 1, null);
+    if (count === 0) return '';
+    if (line[length] === 0x0a) return line.toString('utf8', 0, length);
+  }
+  throw new RangeError(`the name of a test file is longer than ${MAX_NAME_BYTES} bytes`);
+}
+
+function begin(file: string): void {
+  // tap names the folders of tests by it.
+  process.argv[1] = resolve(file);
+  const load = async (): Promise<void> => {
+    await import(pathToFileURL(resolve(file)).href);
+    current.isLoaded = true;
+  };
+  const root = new Test({ name: 'TAP', timeout: timeoutMs, cb: load });
+  const current: Running = { root, before: stateOfProcess(), isLoaded: false };
+  running = current;
+  Object.assign(globalThis, { [Symbol.for(ROOT)]: root });
+  root.on('complete', () => root.comment(root.counts.toJSON()));
+  root.on('data', write);
+  root.runMain(() => undefined);
+}
+
+/** Ends the file: nothing of it can run any more. */
+function finish({ root, before, isLoaded }: Running): void {
+  // As tap does at the end of a process: what has not ended has failed.
+  if (!root.results) root.endAll();
+  const problems = changesOf(before, stateOfProcess()).map((name) => `it has changed ${name}`);
+  if (!isLoaded && root.results?.ok === true) problems.push('it has ended before its last line');
+  const isGood = root.results?.ok === true && problems.length === 0;
+  running = undefined;
+  const line = JSON.stringify({ isGood, problems });
+  write(`\n${mark} ${line}\n`, () => writeError(`\n${mark}\n`, next));
+}
+
+function next(): void {
+  process.chdir(folder);
+  const file = nextName();
+  // In the loop: then it is alive until the file has begun.
+  if (file !== '') setImmediate(begin, file);
+}
+
+process.on('beforeExit', () => {
+  if (running) finish(running);
+});
+next();

@@ -1,0 +1,119 @@
+// Test files that share a process: each is reported by itself, whatever it does to the process.
+import root, { test, type Test } from 'tap';
+import { bundleTap } from '../../runner/tap-bundle.js';
+import { countsOf } from '../../runner/tap-output.js';
+import type { Outcome } from '../../runner/test-process.js';
+import { Turns } from '../../runner/turns.js';
+
+/** Longer than any file takes that ends. */
+const LONG_MS = 600_000;
+
+const FILES = {
+  'good.test.js': `import { test } from 'tap';
+await test('one', async (t) => { t.pass(); t.ok(t.testdir().includes('good.test.js-one')); });`,
+  'pid.test.js': `import t from 'tap';
+t.pass(process.pid + ' ' + process.cwd());
+setTimeout(() => console.log('# after its last line'), 1);`,
+  'server.test.js': `import { createServer } from 'node:net';
+import t, { test } from 'tap';
+const server = createServer().listen(0);
+t.teardown(() => server.close());
+await test('it listens', async (t) => { t.ok(server.listening); });`,
+  'fails.test.js': `import { test } from 'tap';
+await test('numbers', async (t) => { t.equal(1, 2); });`,
+  'throws.test.js': `import { test } from 'tap';
+setTimeout(() => { throw new Error('thrown later'); }, 1);
+await test('one', async (t) => { t.pass(); });`,
+  'waits.test.js': `import { test } from 'tap';
+await test('one', async (t) => { t.pass(); });
+await new Promise(() => undefined);`,
+  'syntax.test.js': `import { test } from 'tap'; await test(;`,
+  'exits.test.js': `import { test } from 'tap';
+await test('one', async (t) => { t.pass(); });
+process.exit(0);`,
+  'code.test.js': `import { test } from 'tap';
+process.exitCode = 3;
+await test('one', async (t) => { t.pass(); });`,
+  'leaves.test.js': `import { test } from 'tap';
+process.env.LEFT_BY_A_TEST = '1';
+globalThis.leftByATest = true;
+await test('one', async (t) => { t.pass(); });`,
+  'hangs.test.js': `import { test } from 'tap';
+await test('one', async (t) => { t.pass(); });
+setInterval(() => undefined, 1000);`,
+  'spoils.test.js': `import { test } from 'tap';
+Array.spoiled = true;
+await test('one', async (t) => { t.pass(); });`,
+  'spoiled.test.js': `import { test } from 'tap';
+await test('one', async (t) => { t.notOk(Array.spoiled); });`,
+};
+
+const folder = root.testdir({ 'package.json': '{ "type": "module" }', ...FILES });
+await bundleTap(folder);
+
+function turnsOf(t: Test, timeoutMs = LONG_MS): Turns {
+  const turns = new Turns(() => false, timeoutMs, { folder, environment: { TAP_CWD: folder } });
+  t.teardown(() => turns.end());
+  return turns;
+}
+
+const idOf = ({ output }: Outcome): string => /ok 1 - (.*)/.exec(output)?.[1] ?? '';
+
+await test('files of one process: each has its own output and counts', async (t) => {
+  const turns = turnsOf(t);
+  const first = await turns.run('pid.test.js');
+  t.equal(first.code, 0, first.output);
+  t.match(first.output, '# after its last line');
+  t.equal(idOf(first).split(' ')[1], folder);
+  const good = await turns.run('good.test.js');
+  t.same(countsOf(good.output), { total: 2, pass: 2, fail: 0, skip: 0, todo: 0 }, good.output);
+  const server = await turns.run('server.test.js');
+  t.equal(server.code, 0, server.output);
+  const last = await turns.run('pid.test.js');
+  // A module is loaded once.
+  t.match(last.output, 'no tests found');
+});
+
+await test('a file that fails is the last of its process, which names it and why', async (t) => {
+  const turns = turnsOf(t);
+  const cases: readonly (readonly [string, RegExp])[] = [
+    ['fails', /not ok 1 - should be equal[^]*fails\.test\.js/],
+    ['throws', /thrown later/],
+    ['waits', /it has ended before its last line/],
+    ['syntax', /SyntaxError/],
+    ['exits', /the process has ended: exit code 0/],
+    ['code', /it has changed the exit code/],
+    [
+      'leaves',
+      /it has changed globalThis\.leftByATest[^]*it has changed \$LEFT_BY_A_TEST|it has changed \$LEFT_BY_A_TEST[^]*it has changed globalThis\.leftByATest/,
+    ],
+  ];
+  for (const [name, message] of cases) {
+    const outcome = await turns.run(`${name}.test.js`);
+    t.not(outcome.code, 0, name);
+    t.match(outcome.output, message, name);
+    t.notOk(outcome.isLate, name);
+  }
+  const good = await turns.run('good.test.js');
+  t.equal(good.code, 0, 'the next file has another process');
+});
+
+await test('a file that fails because of another one is a failure of isolation', async (t) => {
+  const turns = turnsOf(t);
+  t.equal((await turns.run('spoils.test.js')).code, 0);
+  const spoiled = await turns.run('spoiled.test.js');
+  t.equal(spoiled.code, 1);
+  t.match(
+    spoiled.output,
+    /^FAILURE OF ISOLATION: it passes in a process of its own\. .*: spoils\.test\.js\n/,
+  );
+  const fails = await turns.run('fails.test.js');
+  t.match(fails.output, /^it fails in a process of its own, too\n/);
+});
+
+await test('a file that does not end is killed', async (t) => {
+  const turns = turnsOf(t, 500);
+  const hangs = await turns.run('hangs.test.js');
+  t.ok(hangs.isLate);
+  t.equal(hangs.code, 1);
+});
