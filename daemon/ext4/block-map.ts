@@ -20,7 +20,7 @@ export async function* mappedRuns(
   const aBlock = metadata.superblock.blockSize / 4;
   let run: Run | null = null;
   let logical = 0;
-  for (let i = 0; i < DIRECT_BLOCKS; i++) yield* take(numberAt(inode.blocks, i));
+  yield* runsIn(inode.blocks, DIRECT_BLOCKS);
   for (let level = 1; level <= INDIRECT_LEVELS; level++) {
     yield* indirect(numberAt(inode.blocks, DIRECT_BLOCKS - 1 + level), level);
   }
@@ -34,24 +34,26 @@ export async function* mappedRuns(
       return;
     }
     const numbers = await metadata.block(number, section);
-    for (let i = 0; i < aBlock && logical < blocks; i++) {
-      if (level === 1) yield* take(numberAt(numbers, i));
-      else yield* indirect(numberAt(numbers, i), level - 1);
-    }
+    if (level === 1) yield* runsIn(numbers, aBlock);
+    else for (let i = 0; i < aBlock; i++) yield* indirect(numberAt(numbers, i), level - 1);
   }
 
-  /** @param number of the next block of data; 0: a hole */
-  function* take(number: number): Generator<Run> {
-    const here = logical++;
-    if (number === 0 || here >= blocks) return;
-    metadata.checkBlocks(number, 1, section);
-    if (run && run.logical + run.blocks === here && run.first + run.blocks === number) {
-      run = { ...run, blocks: run.blocks + 1 };
-      return;
+  /** The runs that end in these numbers of blocks of data. 0 is a hole. */
+  function* runsIn(numbers: Uint8Array, count: number): Generator<Run> {
+    const view = viewOf(numbers);
+    for (let i = 0; i < count && logical < blocks; i++, logical++) {
+      const number = view.getUint32(4 * i, true);
+      if (number === 0) continue;
+      metadata.checkBlocks(number, 1, section);
+      const goesOn =
+        run && run.logical + run.blocks === logical && run.first + run.blocks === number;
+      if (run && goesOn) {
+        run = { ...run, blocks: run.blocks + 1 };
+        continue;
+      }
+      if (run) yield run;
+      run = { logical, first: number, blocks: 1 };
     }
-    const before = run;
-    run = { logical: here, first: number, blocks: 1 };
-    if (before) yield before;
   }
 }
 

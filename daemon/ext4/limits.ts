@@ -22,10 +22,12 @@ export const MAX_WALKED_DIRECTORIES = 1 << 14;
 /** Ranges of the device that a list names. */
 export const MAX_RANGES = 1 << 18;
 /** Metadata that is looked at for one list. Bytes that are looked at twice count twice. */
-export const MAX_METADATA_BYTES = 256 << 20;
+export const MAX_METADATA_BYTES = 64 << 20;
 /** Metadata that is kept in memory. */
 export const KEPT_METADATA_BYTES = 4 << 20;
 /** Paths that are looked up at the same time. */
 export const PATHS_AT_A_TIME = 8;
-/** Between two turns of the event loop: pieces of metadata. */
-export const PIECES_A_TURN = 16;
+/** Metadata that is looked at between two turns of the event loop. */
+export const METADATA_BYTES_A_TURN = 64 << 10;
+/** A piece of metadata counts as this many bytes at least in that. */
+export const LEAST_PIECE = 4 << 10;

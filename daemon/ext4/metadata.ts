@@ -2,7 +2,12 @@
 
 import { setImmediate as turn } from 'node:timers/promises';
 import { OverlaybdError, formatError } from '../errors.js';
-import { KEPT_METADATA_BYTES, MAX_METADATA_BYTES, PIECES_A_TURN } from './limits.js';
+import {
+  KEPT_METADATA_BYTES,
+  LEAST_PIECE,
+  MAX_METADATA_BYTES,
+  METADATA_BYTES_A_TURN,
+} from './limits.js';
 import type { Superblock } from './superblock.js';
 
 /** What an ext4 file system is on. */
@@ -27,7 +32,8 @@ export class Metadata {
   /** By number; those that were used last are at the end. */
   readonly #pages = new Map<number, Promise<Uint8Array>>();
   #bytes = 0;
-  #pieces = 0;
+  /** Since the last turn. */
+  #bytesHere = 0;
 
   constructor(device: Ext4Device, superblock: Superblock) {
     this.name = device.name;
@@ -83,7 +89,11 @@ export class Metadata {
       const what = `more than ${MAX_METADATA_BYTES} bytes of ext4 metadata`;
       throw new OverlaybdError('LIMIT', `${this.name}: ${what}`);
     }
-    if (++this.#pieces % PIECES_A_TURN === 0) await turn();
+    this.#bytesHere += Math.max(length, LEAST_PIECE);
+    if (this.#bytesHere >= METADATA_BYTES_A_TURN) {
+      this.#bytesHere = 0;
+      await turn();
+    }
     const number = Math.floor(offset / this.#pageSize);
     const at = offset - number * this.#pageSize;
     return (await this.#page(number)).subarray(at, at + length);

@@ -1,4 +1,4 @@
-// Image formats as a target: damaged layers, uppers, tables of contents and ztocs, opened and read as in test/property/hostile.test.ts, which
+// Image formats as a target: damaged layers, uppers, tables of contents, ztocs and ext4 file systems, opened and read as in test/property/hostile.test.ts, which
 // states the invariants; here for any length of time.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,9 +14,11 @@ import {
   upper,
 } from '../support/hostile-blobs.js';
 import { imageOfStore, writeStore } from '../support/hostile-stores.js';
+import { ext4MustBeHandled, hostileExt4, writeHostileExt4 } from '../support/hostile-ext4.js';
 import { hostileGzipIndex, writeHostileGzipIndex } from '../support/hostile-gzip-indexes.js';
 import { hostileToc, writeHostileToc } from '../support/hostile-tocs.js';
 import { hostileZtoc, ztocMustBeHandled } from '../support/hostile-ztocs.js';
+import type { ListedRanges } from '../../daemon/ext4/listed-ranges.js';
 import type { Target } from './run.js';
 
 const some = fc.array(mutation, { maxLength: 3 });
@@ -31,6 +33,7 @@ const caseOf = fc.oneof(
   fc.record({ kind: fc.constant('ztoc' as const), ztoc: hostileZtoc }),
   fc.record({ kind: fc.constant('composefs' as const), damage: mutations }),
   fc.record({ kind: fc.constant('gzip index' as const), index: hostileGzipIndex }),
+  fc.record({ kind: fc.constant('ext4' as const), changes: hostileExt4 }),
 );
 
 export function formatsTarget(): Target {
@@ -54,6 +57,11 @@ export function formatsTarget(): Target {
         numRuns: 1,
       });
       if (!played) throw new Error('no case');
+      if (played.kind === 'ext4') {
+        const found = await ext4MustBeHandled(writeHostileExt4(played.changes));
+        count(`list of paths of an ext4 ${outcomeOf(found)}`);
+        return;
+      }
       if (played.kind === 'gzip index') {
         count(played.kind);
         await mustBeHandled([writeHostileGzipIndex(folder, played.index)]);
@@ -91,4 +99,9 @@ export function formatsTarget(): Target {
     },
     end: () => rmSync(folder, { recursive: true }),
   };
+}
+
+function outcomeOf(found: ListedRanges | null): string {
+  if (!found) return 'that is refused';
+  return found.damaged > 0 ? 'with damage' : 'without damage that matters';
 }

@@ -17,7 +17,8 @@ export interface WrittenInode {
 }
 
 const MODES = { directory: 0o40755, regular: 0o100644, symlink: 0o120777, other: 0o20600 };
-const EXTENTS = 0x8_0000;
+export const EXTENTS = 0x8_0000;
+export const INLINE = 0x1000_0000;
 
 export interface WrittenExtent {
   readonly logical: number;
@@ -93,6 +94,25 @@ export class Ext4Writer {
     this.inode(number, { kind: 'regular', size: blocks * BLOCK, flags: EXTENTS, blocks: tree });
   }
 
+  /** A block of numbers of blocks. */
+  numbers(at: number, numbers: readonly number[]): void {
+    for (const [i, number] of numbers.entries()) this.block(at).writeUInt32LE(number, 4 * i);
+  }
+
+  /** What does not fit where the block map is: the extended attribute "system.data". Call it after `inode`. */
+  inlineRest(number: number, data: Uint8Array): void {
+    const bytes = this.inodeBytes(number);
+    const begin = 128 + 32;
+    const value = 24;
+    bytes.writeUInt32LE(0xea02_0000, begin);
+    bytes.writeUInt8(4, begin + 4);
+    bytes.writeUInt8(7, begin + 5);
+    bytes.writeUInt16LE(value, begin + 6);
+    bytes.writeUInt32LE(data.length, begin + 12);
+    bytes.write('data', begin + 20, 'latin1');
+    bytes.set(data, begin + 4 + value);
+  }
+
   /** A symlink whose target is in its inode. */
   link(number: number, target: string): void {
     const blocks = Buffer.from(target, 'latin1');
@@ -101,7 +121,7 @@ export class Ext4Writer {
 }
 
 /** Entries that fill some bytes. */
-function dirents(entries: Readonly<Record<string, number>>, size: number): Buffer {
+export function dirents(entries: Readonly<Record<string, number>>, size: number): Buffer {
   const bytes = Buffer.alloc(size);
   let at = 0;
   const all = Object.entries(entries);
@@ -117,7 +137,7 @@ function dirents(entries: Readonly<Record<string, number>>, size: number): Buffe
 }
 
 /** A node of an extent tree. @param depth 0: a leaf */
-function extentNode(depth: number, extents: readonly WrittenExtent[]): Buffer {
+export function extentNode(depth: number, extents: readonly WrittenExtent[]): Buffer {
   const bytes = Buffer.alloc(12 + 12 * extents.length);
   bytes.writeUInt16LE(0xf30a, 0);
   bytes.writeUInt16LE(extents.length, 2);

@@ -93,7 +93,11 @@ await test('a small image needs no thread', async (t) => {
   clearInterval(watch);
   t.equal(most, 0);
   t.equal(image.description, '1 layer, 1000 segments');
+  const closed = image.closed();
+  t.notOk(closed.aborted);
   image.close();
+  t.ok(closed.aborted);
+  t.ok(image.closed().aborted, 'also if the first question comes later');
 });
 
 await test('errors of large images are those of small ones, and the thread lives on', async (t) => {
