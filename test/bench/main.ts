@@ -10,7 +10,13 @@ import { goalsText, loadDocument, loadTables, measureLoad } from './load.js';
 import { describeMachine, preamble } from './machine.js';
 import { measureMicro, microDocument, microTables } from './micro.js';
 import { parseOptions, USAGE, type BenchOptions } from './options.js';
-import { measureRegistry, registryDocument, registryTables } from './registry/registry.js';
+import {
+  measureCached,
+  measureRegistry,
+  registryDocument,
+  registryTables,
+} from './registry/registry.js';
+import { cachedTable } from './registry/tables.js';
 import { soak, soakDocument, soakTable } from './soak.js';
 import { checkTools, LOAD_TOOLS, REGISTRY_TOOLS } from './tools.js';
 
@@ -26,7 +32,7 @@ interface Outcome {
 const argv = process.argv.slice(2);
 
 async function bench(options: BenchOptions): Promise<boolean> {
-  const machine = describeMachine(toolsOf(options.mode));
+  const machine = describeMachine(toolsOf(options));
   for (const [name, value] of Object.entries(machine)) say(`${name}: ${value}`);
   const folder = mkdtempSync(join(tmpdir(), 'obd-bench-'));
   try {
@@ -61,6 +67,10 @@ async function run(
       return { text, good, data: {}, document: undefined };
     }
     case 'registry': {
+      if (options.only === 'cached') {
+        const cached = await measureCached(options, forms, folder, say);
+        return { text: cachedTable(cached), good: true, data: { cached }, document: undefined };
+      }
       const result = await measureRegistry(options, forms, folder, say);
       const document = registryDocument(result, about, machine);
       return { text: registryTables(result).join('\n\n'), good: true, data: result, document };
@@ -79,9 +89,9 @@ async function run(
   }
 }
 
-function toolsOf(mode: BenchOptions['mode']): Record<string, string> {
+function toolsOf({ mode, only }: BenchOptions): Record<string, string> {
   if (mode === 'micro') return {};
-  return checkTools(mode === 'registry' ? REGISTRY_TOOLS : LOAD_TOOLS);
+  return checkTools(mode === 'registry' && only === null ? REGISTRY_TOOLS : LOAD_TOOLS);
 }
 
 /** Progress goes to stderr, so that stdout is the tables alone. */

@@ -10,11 +10,12 @@ export const USAGE = `npm run bench -- [options]
   --check          compare ratios with half of the goals' and fail when one is lost
   --micro          only what is measured within one process: lookup, CRC, decoding, parsing
   --registry       images of a registry with latency: cold, cached, what a miss costs (needs root)
+  --only cached    with --registry: only the speed of a cached image beside a local file (no root)
   --soak TIME      full load for that long ("10m", "90s"): memory must not grow
   --quick          a 64 MB image and short rounds: a smoke test, or what --check is meant to use
-  --rounds N       rounds of every server and work (default 5; --registry 3)
+  --rounds N       rounds of every server and work (default 5; --registry 3; --only cached 15)
   --seconds N      length of one measurement (default 3; --registry 1)
-  --size MB        size of the image (default 512; --registry 1024)
+  --size MB        size of the image (default 512; --registry 1024; --only cached 256)
   --latency MS     of each answer of the registry (default 20)
   --rate MB        what the registry sends in a second, 10^6 bytes (default 125: 1 Gbit/s)
   --all            also the optional server
@@ -33,6 +34,8 @@ export interface BenchOptions {
   quick: boolean;
   rounds: number;
   seconds: number;
+  /** Of the registry; null: all of it. */
+  only: 'cached' | null;
   /** Length of the soak test. */
   soakSeconds: number;
   /** MiB. */
@@ -57,6 +60,7 @@ export function parseOptions(argv: string[]): BenchOptions | undefined {
       check: { type: 'boolean', default: false },
       micro: { type: 'boolean', default: false },
       registry: { type: 'boolean', default: false },
+      only: { type: 'string' },
       soak: { type: 'string' },
       quick: { type: 'boolean', default: false },
       rounds: { type: 'string' },
@@ -84,10 +88,13 @@ export function parseOptions(argv: string[]): BenchOptions | undefined {
   if (modes.length > 1) throw new Error(`--${modes.join(' and --')}: only one of them`);
   if (values.docs && mode === 'check') throw new Error('--check: goes into no documents');
   const { quick } = values;
-  const standards = standardsOf(mode, quick);
+  const only = onlyOf(values.only, mode);
+  if (values.docs && only !== null) throw new Error('--only: goes into no documents');
+  const standards = standardsOf(mode, quick, only);
   const standard = CASES.filter(({ optional }) => values.all || !optional);
   return {
     mode,
+    only,
     quick,
     rounds: positive('--rounds', values.rounds, standards.rounds, Number.isSafeInteger),
     seconds: positive('--seconds', values.seconds, standards.seconds, Number.isFinite),
@@ -107,10 +114,18 @@ export function parseOptions(argv: string[]): BenchOptions | undefined {
 function standardsOf(
   mode: Mode,
   quick: boolean,
+  only: BenchOptions['only'],
 ): Pick<BenchOptions, 'rounds' | 'seconds' | 'size'> {
   if (quick) return { rounds: mode === 'check' ? 3 : 1, seconds: 0.5, size: 64 };
+  if (only === 'cached') return { rounds: 15, seconds: 1, size: 256 };
   if (mode === 'registry') return { rounds: 3, seconds: 1, size: 1024 };
   return { rounds: 5, seconds: 3, size: 512 };
+}
+
+function onlyOf(text: string | undefined, mode: Mode): BenchOptions['only'] {
+  if (text === undefined) return null;
+  if (text === 'cached' && mode === 'registry') return text;
+  throw new Error(`--only ${text}: only "cached", with --registry`);
 }
 
 function names<T extends string>(things: readonly { readonly name: T }[]): T[] {

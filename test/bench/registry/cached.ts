@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Server } from '../server.js';
 import { runFio } from '../fio.js';
+import { threadSeconds } from '../process-tree.js';
 import { findWork, type WorkName } from '../works.js';
 import { FrontProcess } from './front.js';
 import type { Place } from './place.js';
@@ -11,14 +12,20 @@ import { serve, serveRemote } from './rivals.js';
 
 export type CachedState = 'complete' | 'partial';
 
-/** One round: the remote image divided by the local file with the same range. */
+export interface CachedFigures {
+  /** IOPS, or MB/s. */
+  readonly rate: number;
+  /** Microseconds that all threads of the daemon ran for a request. */
+  readonly cost: number;
+}
+
+/** One round: the image of the registry, and the local file with the same range. */
 export interface CachedSample {
   readonly state: CachedState;
   readonly work: WorkName;
   readonly round: number;
-  /** IOPS, or MB/s. */
-  readonly remote: number;
-  readonly local: number;
+  readonly remote: CachedFigures;
+  readonly local: CachedFigures;
 }
 
 /** How an image starts: a file; with `--pull missing`; with a registry that refuses connections, or never answers. */
@@ -32,7 +39,7 @@ export interface StartSample {
 
 export interface CachedOptions {
   readonly rounds: number;
-  /** Of one measurement. */
+  /** Of the two slices of a round together. */
   readonly seconds: number;
 }
 
@@ -41,12 +48,44 @@ const PIECE = 1 << 20;
 const BLOCK = 4096;
 /** The part of the disk that is read where an image is not complete: most images are never read as a whole. */
 const PART = 3 / 4;
-const WARM_UP_SECONDS = 0.5;
 const STARTS = 5;
 /** Each waits for seconds. */
 const SILENT_STARTS = 2;
 const COMPLETE_MS = 120_000;
 const POLL_MS = 20;
+
+/** One run of one server. */
+interface Slice {
+  readonly requests: number;
+  readonly rate: number;
+  readonly cpuSeconds: number;
+}
+
+async function slice(
+  { socket, pid }: Server,
+  name: WorkName,
+  seconds: number,
+  seed: number,
+  part: number,
+): Promise<Slice> {
+  const before = threadSeconds(pid);
+  const { requests, rate, iops } = await runFio(findWork(name), socket, seconds, seed, part);
+  return {
+    requests,
+    rate: name === 'seq-qd4' ? rate : iops,
+    cpuSeconds: threadSeconds(pid) - before,
+  };
+}
+
+function figuresOf(slices: readonly Slice[]): CachedFigures {
+  const sum = (of: (each: Slice) => number): number =>
+    slices.reduce((total, each) => total + of(each), 0);
+  const requests = sum((each) => each.requests);
+  return {
+    rate: sum(({ rate }) => rate) / slices.length,
+    cost: (sum(({ cpuSeconds }) => cpuSeconds) * 1e6) / requests,
+  };
+}
 
 export class CachedImage {
   readonly #place: Place;
@@ -94,18 +133,22 @@ export class CachedImage {
       const part = state === 'complete' ? this.#size : this.#size * PART;
       for (let round = 0; round <= rounds; round++) {
         for (const work of WORKS) {
-          const figures = new Map<Server, number>();
-          const turns = round % 2 === 0 ? [local, remote] : [remote, local];
+          const slices = new Map<Server, Slice[]>([
+            [local, []],
+            [remote, []],
+          ]);
+          // What drifts during a round meets both in the same way.
+          const turns =
+            round % 2 === 0 ? [local, remote, remote, local] : [remote, local, local, remote];
           for (const server of turns) {
-            const time = round === 0 ? WARM_UP_SECONDS : seconds;
-            const result = await runFio(findWork(work), server.socket, time, round, part);
-            figures.set(server, work === 'seq-qd4' ? result.rate : result.iops);
+            slices.get(server)?.push(await slice(server, work, seconds / 2, round, part));
           }
-          const [ours = 0, file = 0] = [figures.get(remote), figures.get(local)];
-          if (round > 0) samples.push({ state, work, round, remote: ours, local: file });
+          if (round === 0) continue;
+          const [ours, file] = [remote, local].map((server) => figuresOf(slices.get(server) ?? []));
+          if (ours && file) samples.push({ state, work, round, remote: ours, local: file });
         }
+        say(`cached: ${state}, round ${round} of ${rounds}`);
       }
-      say(`cached: ${state}`);
       await remote.stop();
       await local.stop();
     }

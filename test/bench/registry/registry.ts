@@ -53,6 +53,18 @@ export async function measureRegistry(
   return { latency, rate, sizes, chains, cold, cached, starts, fetching, memory };
 }
 
+/** `--only cached`: the speed of a cached image alone. */
+export async function measureCached(
+  options: Pick<BenchOptions, 'rounds' | 'seconds'>,
+  forms: ImageForms,
+  folder: string,
+  say: (line: string) => void,
+): Promise<CachedSample[]> {
+  const place = await makePlace(forms);
+  const image = await CachedImage.fetch(place, folder, forms.virtualSize);
+  return image.speed(options, say);
+}
+
 export function registryTables(result: RegistryResult): string[] {
   const { chains, cold, cached, starts, fetching, memory } = result;
   return [

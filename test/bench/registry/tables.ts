@@ -2,7 +2,7 @@
 import { cellsOf, table } from '../report.js';
 import { spreadOf } from '../summary.js';
 import { findWork } from '../works.js';
-import type { CachedSample, StartName, StartSample } from './cached.js';
+import type { CachedFigures, CachedSample, StartName, StartSample } from './cached.js';
 import type { Chain } from './chains.js';
 import type { ColdResult, ColdWork } from './cold.js';
 import type { FetchSample } from './fetching.js';
@@ -54,21 +54,46 @@ function coldTable(cold: ColdResult, { name, title, needed }: ColdWork): string 
   return table([head, ...body]);
 }
 
-/** The image in the cache, divided by a local file in the same round. */
+/** The image in the cache, divided by a local file in the same round: speed, and what a request costs the daemon. */
 export function cachedTable(samples: readonly CachedSample[]): string {
   const groups = groupedBy(samples, ({ state, work }) => `${state} ${work}`);
-  const body = groups.map((group) => {
-    const [{ state, work } = { state: 'complete', work: 'rand-qd16' } as const] = group;
-    const about = state === 'complete' ? 'all of it cached' : 'three quarters cached';
-    return [
-      `${findWork(work).title}, ${about}`,
-      ...cellsOf(spreadOf(group.map(({ remote, local }) => remote / local)), 3),
-      spreadOf(group.map(({ remote }) => remote)).median.toFixed(0),
-      spreadOf(group.map(({ local }) => local)).median.toFixed(0),
-    ];
-  });
-  const head = ['Cached image, LZ4: x local file', 'median', 'min', 'max', 'IOPS, MB/s', 'file'];
-  return table([head, ...body]);
+  const rows = (
+    what: string,
+    of: (figures: CachedFigures) => number,
+    digits: number,
+  ): readonly string[][] =>
+    groups.map((group) => {
+      const [{ state, work } = { state: 'complete', work: 'rand-qd16' } as const] = group;
+      const about = state === 'complete' ? 'all of it cached' : 'three quarters cached';
+      const ratios = group.map(({ remote, local }) => of(remote) / of(local));
+      const median = (side: 'remote' | 'local'): string =>
+        spreadOf(group.map((sample) => of(sample[side]))).median.toFixed(digits);
+      return [
+        `${findWork(work).title}, ${about}: ${what}`,
+        ...quartiles(ratios).map((each) => each.toFixed(3)),
+        median('remote'),
+        median('local'),
+      ];
+    });
+  const pairs = Math.max(0, ...groups.map(({ length }) => length));
+  const head = [
+    `Cached image, LZ4: x local file, ${pairs} pairs`,
+    'quarter',
+    'median',
+    '3 quarters',
+    'cached',
+    'file',
+  ];
+  return table([
+    head,
+    ...rows('IOPS or MB/s', ({ rate }) => rate, 0),
+    ...rows('CPU of a request, us', ({ cost }) => cost, 2),
+  ]);
+}
+
+function quartiles(values: readonly number[]): number[] {
+  const sorted = values.toSorted((a, b) => a - b);
+  return [0.25, 0.5, 0.75].map((part) => sorted[Math.round((sorted.length - 1) * part)] ?? NaN);
 }
 
 const STARTS: Readonly<Record<StartName, string>> = {
