@@ -6,12 +6,15 @@ import { eviction } from './eviction.js';
 import { kills } from './kills.js';
 import { lasting } from './lasting.js';
 import type { FaultOptions } from './options.js';
+import { neighbours } from './neighbours.js';
 import { storm } from './storm.js';
 
 interface Scenario {
   readonly what: string;
   readonly short: number;
   readonly long: number;
+  /** Whether it runs only with --long or by its name: it measures time. */
+  readonly isMeasure?: boolean;
   readonly run: (t: Test, options: FaultOptions) => Promise<void>;
 }
 
@@ -20,6 +23,14 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   eviction: { what: 'a cache of 2 % under load', short: 100, long: 5000, run: eviction },
   storm: { what: 'faults that come and go', short: 20, long: 600, run: storm },
   lasting: { what: 'every fault, until it is taken away', short: 1, long: 6, run: lasting },
+  neighbours: {
+    what: 'a healthy export keeps its speed while others fail',
+    // The least that says something of a ratio: it is run for its figure, and not by CI.
+    short: 9,
+    long: 72,
+    isMeasure: true,
+    run: neighbours,
+  },
   clock: { what: 'the clock is set', short: 30, long: 1000, run: clock },
 };
 
@@ -33,7 +44,10 @@ const { values, positionals } = parseArgs({
 });
 tap.setTimeout(0);
 const size = (values.long ? 96 : 16) << 20;
-const names = positionals.length > 0 ? positionals : Object.keys(SCENARIOS);
+const usual = Object.entries(SCENARIOS).filter(
+  ([, { isMeasure = false }]) => values.long || !isMeasure,
+);
+const names = positionals.length > 0 ? positionals : usual.map(([name]) => name);
 for (const name of names) {
   const scenario = SCENARIOS[name];
   if (!scenario) throw new Error(`${name}: not one of ${Object.keys(SCENARIOS).join(', ')}`);

@@ -32,15 +32,17 @@ export interface SickWorld {
 /**
  * @param frontOf the front of each fault, by its position
  * @param deadline seconds of a read
+ * @param size bytes of each image
  */
 export async function startSickWorld(
   t: Test,
   faults: readonly Fault[],
   frontOf: (position: number) => Partial<FrontOptions>,
   deadline: number,
+  size = MIB,
 ): Promise<SickWorld> {
   const make = (seed: number, front: Partial<FrontOptions>): Promise<RemoteImage> =>
-    remoteImage(t, { files: { size: MIB, seed: 100 * seed }, front });
+    remoteImage(t, { files: { size, seed: 100 * seed }, front });
   const healthy = await make(0, {});
   const images: RemoteImage[] = [];
   for (const position of faults.keys()) images.push(await make(position + 1, frontOf(position)));
