@@ -1,7 +1,8 @@
 // Where the contents of a layer of files are: in its own blob, or in data blobs that it names.
 
-import { resolve } from 'node:path';
-import { fileRef, pathOfRef } from '../blob/blob-ref.js';
+import { dirname, join, resolve } from 'node:path';
+import { fileRef, pathOfRef, type BlobRef } from '../blob/blob-ref.js';
+import type { BlobSource } from '../blob/source.js';
 import { OverlaybdError } from '../errors.js';
 import { counted } from '../lib/counted.js';
 import type { Effort } from '../lib/effort.js';
@@ -68,7 +69,13 @@ export async function sourcesOf(
     }
     if (need.device) seeds.push(`device ${need.device.number} ${await sampleDigest(blob)}`);
     const { source } = await blob.content(effort);
-    sources.push({ blob, around: need.pieces(source.name, blob.size, effort) });
+    const info = await infoOf(need, source, dataBlobs, files, effort);
+    if (info === 'missing') {
+      missing.push({ ...need, id: need.infoNames?.[0] ?? need.id });
+      sources.push(null);
+      continue;
+    }
+    sources.push({ blob, around: await need.pieces(source.name, blob.size, effort, info) });
   }
   if (missing.length === 0) return { sources, seeds, missing: null };
   const error = blobsMissing(tree.name, missing, dataBlobs);
@@ -76,9 +83,26 @@ export async function sourcesOf(
   return { sources, seeds, missing: error };
 }
 
+/** The blob that says more of a data blob; null: none is needed. */
+async function infoOf(
+  { id, infoNames = [] }: LayerNeed,
+  own: BlobSource,
+  dataBlobs: DataBlobs | null,
+  files: ImageBlobs,
+  effort: Effort,
+): Promise<BlobSource | 'missing' | null> {
+  if (infoNames.length === 0) return null;
+  if (infoNames.includes(id)) return own;
+  for (const name of infoNames) {
+    const blob = await dataBlob({ id: name }, dataBlobs, files, null);
+    if (blob) return (await blob.content(effort)).source;
+  }
+  return 'missing';
+}
+
 /** @returns null if it is not there */
 async function dataBlob(
-  { id, device }: LayerNeed,
+  { id, device, ordinarySize }: Pick<LayerNeed, 'id' | 'device' | 'ordinarySize'>,
   dataBlobs: DataBlobs | null,
   files: ImageBlobs,
   layer: string | null,
@@ -86,12 +110,27 @@ async function dataBlob(
   const folder = dataBlobs?.folder ?? null;
   const path =
     folder === null ? null : device ? await deviceFile(folder, device, layer) : resolve(folder, id);
-  const ref = dataBlobs?.refs.get(id) ?? (path === null ? null : fileRef(path));
+  const ref =
+    dataBlobs?.refs.get(id) ??
+    (path === null ? ordinaryRef(id, ordinarySize, dataBlobs) : fileRef(path));
   if (!ref) return null;
   return files.openPlain(ref).catch((error: unknown) => {
     if (error instanceof OverlaybdError && error.code === 'NOT_FOUND') return null;
     throw error;
   });
+}
+
+/** An ordinary layer that is where the data blobs of a manifest are; null: there is no such place. */
+function ordinaryRef(
+  id: string,
+  size: number | undefined,
+  dataBlobs: DataBlobs | null,
+): BlobRef | null {
+  const [beside] = dataBlobs?.refs.values() ?? [];
+  if (!beside || size === undefined) return null;
+  if (beside.kind === 'registry') return { ...beside, digest: `sha256:${id}`, size };
+  const path = pathOfRef(beside);
+  return path === null ? null : fileRef(join(dirname(path), id));
 }
 
 /** How messages name it. */

@@ -35,13 +35,23 @@ export interface LayerNeed {
   readonly isLayer: boolean;
   /** Of an EROFS image: a further device, which --blobs may name in other ways. */
   readonly device?: NeededDevice;
+  /** Its bytes as an image says, if it is an ordinary layer: the manifest does not have it. */
+  readonly ordinarySize?: number;
+  /** Names of a blob that says more of it, of which the first is needed that is there. Absent or none: nothing is needed. */
+  readonly infoNames?: readonly string[];
   /**
    * How its plain bytes are read; null: they are the blob's.
    * @param name of the blob, for messages
    * @param size its bytes
+   * @param info the blob that says more of it; null or absent: none is needed
    * @throws OverlaybdError if it cannot have the contents
    */
-  readonly pieces: (name: string, size: number, effort: Effort) => PiecesSpec | null;
+  readonly pieces: (
+    name: string,
+    size: number,
+    effort: Effort,
+    info?: BlobSource | null,
+  ) => PiecesSpec | null | Promise<PiecesSpec>;
 }
 
 /** What a layer turned out to be. `header` is the page at the start of the blob. */

@@ -6,9 +6,11 @@ import type { Effort } from '../lib/effort.js';
 import {
   openBootstrap,
   readBootstrap,
+  type BootstrapTools,
   type NeededBlob,
   type OpenedBootstrap,
 } from '../rafs/bootstrap.js';
+import type { Decoders } from '../rafs/decode-part.js';
 import { bootstrapOf } from '../rafs/layer.js';
 import { readPart, readToc } from '../rafs/toc.js';
 import type { LayerTree } from '../tree/layer-tree.js';
@@ -18,6 +20,11 @@ import type { ReaderFactory } from './reader-factory.js';
 interface RafsTools {
   readonly readers: ReaderFactory;
   readonly effort: Effort;
+}
+
+function bootstrapTools({ readers, effort }: RafsTools): BootstrapTools {
+  const decoders = (): Decoders => ({ zstd: readers.zstdDecoders(), lz4: readers.decoder('lz4') });
+  return { effort, decoders };
 }
 
 /** The content of a layer, as the table of formats has it. */
@@ -31,8 +38,8 @@ export interface RafsContent {
 }
 
 /** @throws OverlaybdError BAD_FORMAT, LIMIT, UNSUPPORTED, and what reading and the effort throw */
-export async function openRafs(source: BlobSource, { effort }: RafsTools): Promise<RafsContent> {
-  const opened = await openBootstrap(source, effort);
+export async function openRafs(source: BlobSource, tools: RafsTools): Promise<RafsContent> {
+  const opened = await openBootstrap(source, bootstrapTools(tools));
   const why = 'by the superblock of EROFS with the feature bit of RAFS';
   return contentOf(opened, why, () => false, [unverified(source.name)]);
 }
@@ -44,20 +51,18 @@ export async function openRafs(source: BlobSource, { effort }: RafsTools): Promi
 export async function openRafsLayer(
   source: BlobSource,
   digest: string | null,
-  { effort }: RafsTools,
+  tools: RafsTools,
 ): Promise<RafsContent> {
-  const bytes = await bootstrapOf(source, digest, effort);
-  const opened = await readBootstrap(`${source.name} (image.boot)`, bytes, effort);
+  const bytes = await bootstrapOf(source, digest, tools.effort);
+  const opened = await readBootstrap(`${source.name} (image.boot)`, bytes, bootstrapTools(tools));
   const why = `in an archive, by ${digest === null ? 'the names in it' : 'its annotation'}`;
   return contentOf(opened, why, () => false, digest === null ? [unverified(source.name)] : []);
 }
 
 /** @throws OverlaybdError BAD_FORMAT, BAD_CHECKSUM, LIMIT, UNSUPPORTED, and what reading and the effort throw */
-export async function openRafsBlob(
-  source: BlobSource,
-  { effort, readers }: RafsTools,
-): Promise<RafsContent> {
+export async function openRafsBlob(source: BlobSource, tools: RafsTools): Promise<RafsContent> {
   const { name } = source;
+  const { effort, decoders } = bootstrapTools(tools);
   const parts = await readToc(source);
   const boot = parts.find((part) => part.name === 'image.boot');
   if (!boot) {
@@ -66,9 +71,8 @@ export async function openRafsBlob(
     const facts = { blob: name };
     throw new OverlaybdError('UNSUPPORTED', `${name}: ${what}: ${advice}`, { facts });
   }
-  const decoders = { zstd: readers.zstdDecoders(), lz4: readers.decoder('lz4') };
-  const bytes = await readPart(source, boot, decoders, effort);
-  const opened = await readBootstrap(`${name} (image.boot)`, bytes, effort);
+  const bytes = await readPart(source, boot, decoders(), effort);
+  const opened = await readBootstrap(`${name} (image.boot)`, bytes, { effort, decoders });
   // The name that the bootstrap has for this blob is not the digest of all of it.
   const chunks = parts.find((part) => part.name === 'image.blob')?.stored;
   const why = 'by a table of contents with a bootstrap in a data blob';
@@ -88,7 +92,11 @@ function contentOf(
   isLayer: (blob: NeededBlob) => boolean,
   notes: readonly string[],
 ): RafsContent {
-  const needs = blobs.map((blob) => ({ ...blob, isLayer: isLayer(blob) }));
+  const needs = blobs.map((blob) => ({
+    ...blob,
+    isLayer: isLayer(blob),
+    ...(blob.isOrdinary && { ordinarySize: blob.storedSize }),
+  }));
   return { kind: 'tree', format: `${format}, ${why}`, tree, around: null, needs, notes };
 }
 

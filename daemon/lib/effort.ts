@@ -54,3 +54,5 @@ export const BLOCKS_A_UNIT = 8;
 export const DECODED_BYTES_A_UNIT = 64;
 /** Bytes of JSON that are as much work as one index entry. */
 export const JSON_BYTES_A_UNIT = 16;
+/** Deflating the window of a checkpoint is as much work as reading this many entries of an index. */
+export const UNITS_A_WINDOW = 4096;

@@ -86,6 +86,8 @@ export interface StoredPiece {
   readonly digest: Uint8Array | null;
   /** Stored bytes of its member, if they are known; or else they are those up to the next member. */
   readonly stored?: number;
+  /** Plain bytes of its member, if all of them must be decoded; or else those up to the end of its last piece are. */
+  readonly memberPlain?: number;
 }
 
 interface Member {
@@ -140,8 +142,8 @@ export class PieceTableBuilder {
   }
 
   /** @throws OverlaybdError LIMIT, BAD_FORMAT; the caller names the entry */
-  addStored({ codec, begin, inner, length, digest, stored }: StoredPiece): void {
-    const plain = inner + length;
+  addStored({ codec, begin, inner, length, digest, stored, memberPlain = 0 }: StoredPiece): void {
+    const plain = Math.max(inner + length, memberPlain);
     if (plain > MAX_DECODED_BYTES) {
       const text = `${plain} bytes are to be decoded for one piece, at most ${MAX_DECODED_BYTES}`;
       throw new OverlaybdError('LIMIT', text);

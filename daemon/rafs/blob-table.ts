@@ -1,6 +1,6 @@
 // The blob table of a bootstrap: which data blobs it needs, and how their chunks are stored.
 
-import { hex32 } from '../lib/bytes.js';
+import { hex32, hexOf } from '../lib/bytes.js';
 import { quoted } from '../lib/printable.js';
 import type { PieceCodec, PieceHash } from '../pieces/piece-table.js';
 import { u64, type ImageBytes } from './image-bytes.js';
@@ -16,15 +16,27 @@ const HASHES: readonly PieceHash[] = ['blake3', 'sha256'];
 
 /** Features that change how chunks are found or stored. */
 const REFUSED = new Map([
-  [8, 'zran (chunks that are parts of an ordinary tar.gz)'],
   [0x40, 'the tarfs mode'],
-  [0x80, 'chunks in batches'],
   [0x100, 'encrypted chunks'],
   [0x800, 'external blobs'],
 ]);
 /** Those that only say what else is in the blob, or how it was made. */
-const HARMLESS = 0x7000_0000 | 1 | 2 | 4 | 0x10 | 0x20 | 0x200 | 0x400;
-const INLINED_BOOTSTRAP = 2;
+const HARMLESS = 0x7000_0000 | 1 | 2 | 0x20 | 0x200 | 0x400;
+const INFO_V2 = 4;
+const ZRAN = 8;
+/** The compression information is in another blob. */
+const SEPARATE = 0x10;
+const BATCH = 0x80;
+const KNOWN = HARMLESS | INFO_V2 | ZRAN | SEPARATE | BATCH;
+
+/** Where the information of a blob is, as the bootstrap says. */
+export interface InfoPlace {
+  /** Byte offset in the blob that has it; the header follows its stored bytes. */
+  readonly offset: number;
+  readonly stored: number;
+  readonly plain: number;
+  readonly codec: PieceCodec;
+}
 
 export interface RafsBlob {
   /** The SHA-256 of the blob, in hexadecimal: its name. */
@@ -35,8 +47,13 @@ export interface RafsBlob {
   readonly plainSize: number;
   /** Stored bytes up to the end of the last chunk or of the blob. */
   readonly storedSize: number;
-  /** Whether the bootstrap is in this blob. */
-  readonly hasBootstrap: boolean;
+  /** What chunks are stored in, other than by themselves: parts of an ordinary tar.gz, or batches. */
+  readonly shared: 'zran' | 'batch' | null;
+  readonly chunkCount: number;
+  /** Where its compression information is. */
+  readonly info: InfoPlace;
+  /** Names of the blob that has it, the first that is there. */
+  readonly infoNames: readonly string[];
 }
 
 /** @throws OverlaybdError BAD_FORMAT, LIMIT, UNSUPPORTED */
@@ -72,7 +89,7 @@ function readEntry(image: ImageBytes, at: number, i: number): RafsBlob {
   for (const [bit, what] of REFUSED) {
     if ((features & bit) !== 0) throw image.unsupported(`${section} (${id}): ${what}`);
   }
-  if ((features & ~HARMLESS) !== 0) {
+  if ((features & ~KNOWN) !== 0) {
     throw image.bad(section, at + 84, 'features that are known', hex32(features));
   }
   if (entry.readUInt32LE(216) > 1) throw image.unsupported(`${section} (${id}): encrypted chunks`);
@@ -96,8 +113,35 @@ function readEntry(image: ImageBytes, at: number, i: number): RafsBlob {
     const expected = `at most ${MAX_BLOB_PLAIN_BYTES} plain bytes`;
     throw image.bad(section, at + 96, expected, plainSize, 'LIMIT');
   }
-  const hasBootstrap = (features & INLINED_BOOTSTRAP) !== 0;
-  return { id, codec, hash, plainSize, storedSize, hasBootstrap };
+  const shared = (features & ZRAN) !== 0 ? 'zran' : (features & BATCH) !== 0 ? 'batch' : null;
+  if (shared && (features & INFO_V2) === 0) {
+    throw image.bad(section, at + 84, 'compression information of version 2', hex32(features));
+  }
+  const infoCodec = CODECS[entry.readUInt32LE(108)];
+  if (!infoCodec) throw image.bad(section, at + 108, 'compressor 0 to 3', entry.readUInt32LE(108));
+  return {
+    id,
+    codec,
+    hash,
+    plainSize,
+    storedSize,
+    shared,
+    chunkCount: entry.readUInt32LE(72),
+    info: {
+      offset: u64(entry, 112),
+      stored: u64(entry, 120),
+      plain: u64(entry, 128),
+      codec: infoCodec,
+    },
+    infoNames: (features & SEPARATE) === 0 ? [id] : separateNames(id, entry),
+  };
+}
+
+/** The digest of the other blob, if the entry has it; or the name under which Nydus keeps the information. */
+function separateNames(id: string, entry: Buffer): string[] {
+  const digest = entry.subarray(168, 200);
+  const kept = `${id}.blob.meta`;
+  return digest.every((byte) => byte === 0) ? [kept] : [hexOf(digest), kept];
 }
 
 /** The text without the zeros after it. */

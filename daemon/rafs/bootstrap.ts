@@ -9,9 +9,13 @@ import { tableBytes } from '../pieces/piece-table.js';
 import type { LayerTree } from '../tree/layer-tree.js';
 import { readBlobTable } from './blob-table.js';
 import { readChunkTable, type BlobChunks } from './chunk-table.js';
+import { readCompressionInfo } from './compression-info.js';
+import type { Decoders } from './decode-part.js';
 import { ImageBytes } from './image-bytes.js';
 import { MAX_BOOTSTRAP_BYTES } from './limits.js';
-import { readSuperblock, type RafsSuperblock } from './superblock.js';
+import { readPrefetchTable, storedRanges, type PlainRange } from './prefetch.js';
+import { sharedPieces } from './shared-chunks.js';
+import { readSuperblock } from './superblock.js';
 import { walk } from './walk.js';
 
 /** Bytes of a bootstrap that are as much work as one entry of an index. */
@@ -23,13 +27,32 @@ export interface NeededBlob {
   readonly id: string;
   /** Stored bytes, as the bootstrap says. */
   readonly storedSize: number;
+  /** Whether it is an ordinary layer, which the manifest of the image does not have. */
+  readonly isOrdinary: boolean;
+  /**
+   * Names of a blob that says more of it, of which the first is needed that is there: this one itself may be. None: nothing more
+   * is needed.
+   */
+  readonly infoNames: readonly string[];
   /**
    * How its plain bytes are read.
    * @param name of the blob, for messages
    * @param size its bytes
-   * @throws OverlaybdError BAD_FORMAT if chunks are not in it; LIMIT
+   * @param info the blob that says more of it; null or absent: none is needed
+   * @throws OverlaybdError BAD_FORMAT if chunks are not in it; LIMIT, and what reading throws
    */
-  readonly pieces: (name: string, size: number, effort: Effort) => PiecesSpec;
+  readonly pieces: (
+    name: string,
+    size: number,
+    effort: Effort,
+    info?: BlobSource | null,
+  ) => Promise<PiecesSpec>;
+}
+
+export interface BootstrapTools {
+  readonly effort: Effort;
+  /** Called if a blob is compressed in a way that only the blob itself says. */
+  readonly decoders: () => Decoders;
 }
 
 export interface OpenedBootstrap {
@@ -41,14 +64,18 @@ export interface OpenedBootstrap {
 }
 
 /** @throws OverlaybdError BAD_FORMAT, LIMIT, UNSUPPORTED, and what reading and the effort throw */
-export async function openBootstrap(source: BlobSource, effort: Effort): Promise<OpenedBootstrap> {
+export async function openBootstrap(
+  source: BlobSource,
+  tools: BootstrapTools,
+): Promise<OpenedBootstrap> {
+  const { effort } = tools;
   const { name: blob, size } = source;
   if (size > MAX_BOOTSTRAP_BYTES) {
     const expected = `a bootstrap of at most ${MAX_BOOTSTRAP_BYTES} bytes`;
     throw formatError({ blob, section: 'size', offset: 0, expected, got: size, code: 'LIMIT' });
   }
   effort.spend(Math.ceil(size / BYTES_A_UNIT));
-  return parse(blob, await readFully(source, 0, size), effort);
+  return parse(blob, await readFully(source, 0, size), tools);
 }
 
 /**
@@ -58,53 +85,54 @@ export async function openBootstrap(source: BlobSource, effort: Effort): Promise
 export async function readBootstrap(
   name: string,
   bytes: Buffer,
-  effort: Effort,
+  tools: BootstrapTools,
 ): Promise<OpenedBootstrap> {
-  effort.spend(Math.ceil(bytes.length / BYTES_A_UNIT));
-  return parse(name, bytes, effort);
+  tools.effort.spend(Math.ceil(bytes.length / BYTES_A_UNIT));
+  return parse(name, bytes, tools);
 }
 
-async function parse(name: string, bytes: Buffer, effort: Effort): Promise<OpenedBootstrap> {
+async function parse(
+  name: string,
+  bytes: Buffer,
+  { effort, decoders }: BootstrapTools,
+): Promise<OpenedBootstrap> {
   const image = new ImageBytes(name, bytes);
   const superblock = readSuperblock(image);
   const blobs = readBlobTable(image, superblock);
   await effort.turn();
   const chunks = readChunkTable(image, superblock, blobs);
-  checkPrefetch(image, superblock);
+  const wanted = readPrefetchTable(image, superblock);
   await effort.turn();
-  const { tree, sources } = await walk(image, superblock, chunks, effort);
+  const { tree, sources, prefetch } = await walk(image, superblock, chunks, wanted, effort);
   const { compressor, digester } = superblock;
   const of = counted(blobs.length, 'data blob');
   return {
     tree,
-    blobs: sources.map(neededBlob),
+    blobs: sources.map((source, i) => neededBlob(source, prefetch[i] ?? [], decoders)),
     format: `RAFS v6 (Nydus) with chunks in ${compressor}, digests by ${digester}, ${of}`,
   };
 }
 
-function neededBlob(chunks: BlobChunks): NeededBlob {
-  const { id, storedSize } = chunks.blob;
+function neededBlob(
+  chunks: BlobChunks,
+  wanted: readonly PlainRange[],
+  decoders: () => Decoders,
+): NeededBlob {
+  const { blob } = chunks;
+  const { id, storedSize, shared, infoNames } = blob;
   return {
     id,
     storedSize,
-    pieces: (name, size, effort) => {
-      const table = chunks.pieces(name, size);
+    isOrdinary: shared === 'zran',
+    infoNames: shared ? infoNames : [],
+    pieces: async (name, size, effort, source = null) => {
+      const info = source && (await readCompressionInfo(source, blob, decoders(), effort));
+      const table = info
+        ? await sharedPieces(chunks, info, name, size, effort)
+        : chunks.pieces(name, size);
       effort.keep(tableBytes(table), name);
-      return { kind: 'pieces', name, table, format: 'nydus' };
+      const prefetch = storedRanges(table, wanted);
+      return { kind: 'pieces', name, table, format: 'nydus', prefetch };
     },
   };
-}
-
-/** The table is a hint that is not used; but what it names must be there. */
-function checkPrefetch(image: ImageBytes, { prefetch, inodesAt }: RafsSuperblock): void {
-  const table = image.part('prefetch table', prefetch.offset, prefetch.size);
-  if (table.length % 4 !== 0) {
-    throw image.bad('prefetch table', prefetch.offset, 'numbers of 4 bytes', table.length);
-  }
-  for (let at = 0; at < table.length; at += 4) {
-    const nid = table.readUInt32LE(at);
-    // Tools fill it up with zeros.
-    if (nid === 0 || inodesAt + nid * 32 + 32 <= image.size) continue;
-    throw image.bad('prefetch table', prefetch.offset + at, 'an inode of the bootstrap', nid);
-  }
 }

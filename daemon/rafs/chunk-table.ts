@@ -18,6 +18,23 @@ const FLAG_BATCH = 8;
 const FLAG_CRC = 0x10;
 const KNOWN = FLAG_COMPRESSED | FLAG_HOLE | FLAG_ENCRYPTED | FLAG_BATCH | FLAG_CRC;
 
+/** One record of the table. */
+export interface Chunk {
+  /** Byte offset of the record in the bootstrap, for messages. */
+  readonly at: number;
+  readonly number: number;
+  /** Byte offset in the plain bytes of the blob. */
+  readonly offset: number;
+  /** Plain bytes. */
+  readonly length: number;
+  readonly isHole: boolean;
+  readonly isCompressed: boolean;
+  readonly digest: Buffer;
+  /** Byte offset in the blob, and stored bytes. */
+  readonly begin: number;
+  readonly stored: number;
+}
+
 /** The chunks of one blob, by their places in its plain bytes. */
 export class BlobChunks {
   readonly blob: RafsBlob;
@@ -56,40 +73,51 @@ export class BlobChunks {
     return plainLength(this.#image, this.#records[low] as number);
   }
 
+  /** All of them, in their order. */
+  *all(): Generator<Chunk> {
+    for (const at of this.#records) yield chunkAt(this.#image, at);
+  }
+
+  /** The error of a chunk. */
+  bad({ at }: Chunk, expected: string, got: string | number): OverlaybdError {
+    return this.#image.bad('chunk table', at, expected, got);
+  }
+
   /**
-   * How the plain bytes are read from the blob.
+   * How the plain bytes are read from the blob, if each chunk is stored by itself.
    * @param name of the blob, for messages
    * @param size bytes of the blob as it is here
    * @throws OverlaybdError BAD_FORMAT, LIMIT
    */
   pieces(name: string, size: number): PieceTable {
-    const { blob } = this;
-    const builder = new PieceTableBuilder(name, blob.hash);
+    const builder = new PieceTableBuilder(name, this.blob.hash);
     const begins = new Set<number>();
-    for (const [i, at] of this.#records.entries()) {
-      const record = this.#image.part('chunk table', at, RECORD);
-      const length = record.readUInt32LE(44);
-      builder.moveTo(this.#offsets[i] as number);
-      const flags = record.readUInt32LE(36);
-      if ((flags & FLAG_HOLE) !== 0) {
-        builder.addZeros(length);
+    for (const chunk of this.all()) {
+      builder.moveTo(chunk.offset);
+      if (chunk.isHole) {
+        builder.addZeros(chunk.length);
         continue;
       }
-      const begin = u64(record, 48);
-      const stored = record.readUInt32LE(40);
-      if (begin + stored > size) {
-        const expected = `a chunk that ends by ${size}, the end of ${name}`;
-        throw this.#image.bad('chunk table', at + 48, expected, begin + stored);
+      if (begins.has(chunk.begin)) {
+        const expected = 'another place than other chunks';
+        throw this.#image.bad('chunk table', chunk.at + 48, expected, chunk.begin);
       }
-      if (begins.has(begin)) {
-        throw this.#image.bad('chunk table', at + 48, 'another place than other chunks', begin);
-      }
-      begins.add(begin);
-      const codec = (flags & FLAG_COMPRESSED) === 0 ? 'stored' : blob.codec;
-      const digest = record.subarray(0, DIGEST);
-      builder.addStored({ codec, begin, inner: 0, length, digest, stored });
+      begins.add(chunk.begin);
+      this.addAlone(builder, chunk, name, size);
     }
     return builder.finish(size);
+  }
+
+  /** Adds a chunk that is stored by itself. @throws OverlaybdError BAD_FORMAT, LIMIT */
+  addAlone(builder: PieceTableBuilder, chunk: Chunk, name: string, size: number): void {
+    const { begin, stored, length, digest } = chunk;
+    if (begin + stored > size) {
+      const expected = `a chunk that ends by ${size}, the end of ${name}`;
+      throw this.#image.bad('chunk table', chunk.at + 48, expected, begin + stored);
+    }
+    const codec = chunk.isCompressed ? this.blob.codec : 'stored';
+    checkStored(this.#image, chunk, this.blob);
+    builder.addStored({ codec, begin, inner: 0, length, digest, stored });
   }
 }
 
@@ -132,8 +160,9 @@ function checkRecord(
   const flags = record.readUInt32LE(36);
   if ((flags & ~KNOWN) !== 0) throw bad(36, 'flags that are known', hex32(flags));
   if ((flags & FLAG_ENCRYPTED) !== 0) throw image.unsupported('encrypted chunks');
-  if ((flags & FLAG_BATCH) !== 0) throw image.unsupported('chunks in batches');
-  const stored = record.readUInt32LE(40);
+  if ((flags & FLAG_BATCH) !== 0 && blob.shared !== 'batch') {
+    throw bad(36, 'a batch in a blob that has some', hex32(flags));
+  }
   const plain = record.readUInt32LE(44);
   if (plain === 0 || plain > chunkSize) throw bad(44, `1 to ${chunkSize} plain bytes`, plain);
   const offset = u64(record, 56);
@@ -141,15 +170,42 @@ function checkRecord(
   if (offset + plain > blob.plainSize) {
     throw bad(56, `a chunk that ends by ${blob.plainSize}`, offset + plain);
   }
-  if ((flags & FLAG_HOLE) !== 0) return index;
-  const isCompressed = (flags & FLAG_COMPRESSED) !== 0;
-  if (isCompressed && blob.codec === 'stored')
-    throw bad(36, 'a chunk that is not compressed', flags);
-  if (!isCompressed && stored !== plain) throw bad(40, `${plain} stored bytes`, stored);
-  if (stored === 0 || stored > mostStored(plain)) {
-    throw bad(40, `1 to ${mostStored(plain)} stored bytes`, stored);
-  }
+  if (blob.shared === null && (flags & FLAG_HOLE) === 0)
+    checkStored(image, chunkAt(image, at), blob);
   return index;
+}
+
+/** @throws OverlaybdError BAD_FORMAT if a chunk cannot be stored by itself in this way */
+function checkStored(
+  image: ImageBytes,
+  { at, isCompressed, length, stored }: Chunk,
+  { codec }: RafsBlob,
+): void {
+  if (isCompressed && codec === 'stored') {
+    throw image.bad('chunk table', at + 36, 'a chunk that is not compressed', 'one that is');
+  }
+  if (!isCompressed && stored !== length) {
+    throw image.bad('chunk table', at + 40, `${length} stored bytes`, stored);
+  }
+  if (stored === 0 || stored > mostStored(length)) {
+    throw image.bad('chunk table', at + 40, `1 to ${mostStored(length)} stored bytes`, stored);
+  }
+}
+
+function chunkAt(image: ImageBytes, at: number): Chunk {
+  const record = image.part('chunk table', at, RECORD);
+  const flags = record.readUInt32LE(36);
+  return {
+    at,
+    number: record.readUInt32LE(72),
+    offset: u64(record, 56),
+    length: record.readUInt32LE(44),
+    isHole: (flags & FLAG_HOLE) !== 0,
+    isCompressed: (flags & FLAG_COMPRESSED) !== 0,
+    digest: record.subarray(0, DIGEST),
+    begin: u64(record, 48),
+    stored: record.readUInt32LE(40),
+  };
 }
 
 function plainOffset(image: ImageBytes, at: number): number {

@@ -13,5 +13,9 @@ export const MAX_CHUNK_BYTES = 16 << 20;
 export const MAX_BLOB_PLAIN_BYTES = 2 ** 44;
 /** Stored bytes of a data blob. The format's own limit. */
 export const MAX_BLOB_STORED_BYTES = 2 ** 40;
+/** Bytes of the compression information of a data blob: with a window of 32 KiB for each MiB, that of a tar.gz of 8 GiB. */
+export const MAX_INFO_BYTES = 256 << 20;
+/** Ranges of blobs that the prefetch table leads to. Further ones are not fetched first. */
+export const MAX_PREFETCH_RANGES = 65_536;
 /** Entries of the table at the end of a data blob. Tools write at most six. */
 export const MAX_TOC_ENTRIES = 64;

@@ -2,12 +2,11 @@
 // as an archive backwards: each part is followed by its tar header, and the last part is the table.
 
 import { readFully, type BlobSource } from '../blob/source.js';
-import type { BatchDecoder } from '../codec/batch.js';
 import { formatError } from '../errors.js';
 import { DECODED_BYTES_A_UNIT, type Effort } from '../lib/effort.js';
 import { sha256Of, sha256Text } from '../lib/sha256.js';
-import { decodeLz4 } from '../pieces/lz4-block.js';
-import { decodeFrames, type ZstdDecoders } from '../pieces/zstd-frames.js';
+import type { PieceCodec } from '../pieces/piece-table.js';
+import { decodePart, type Decoders } from './decode-part.js';
 import { u64 } from './image-bytes.js';
 import { MAX_BOOTSTRAP_BYTES, MAX_TOC_ENTRIES } from './limits.js';
 import { TOC_TAIL_SIZE } from './signs.js';
@@ -15,9 +14,11 @@ import { TOC_TAIL_SIZE } from './signs.js';
 const ENTRY = 128;
 const SIZE_AT = 124;
 const SIZE_DIGITS = 11;
-const FLAG_PLAIN = 1;
-const FLAG_ZSTD = 2;
-const FLAG_LZ4 = 4;
+const CODECS: ReadonlyMap<number, PieceCodec> = new Map([
+  [1, 'stored'],
+  [2, 'zstd'],
+  [4, 'lz4'],
+]);
 
 export interface TocEntry {
   readonly name: string;
@@ -27,11 +28,6 @@ export interface TocEntry {
   readonly offset: number;
   readonly stored: number;
   readonly plain: number;
-}
-
-export interface Decoders {
-  readonly zstd: ZstdDecoders;
-  readonly lz4: BatchDecoder;
 }
 
 /** @throws OverlaybdError BAD_FORMAT, LIMIT, and what reading throws */
@@ -89,7 +85,8 @@ export async function readPart(
   if (plain === 0) throw formatError({ ...place, expected: 'at least one byte', got: plain });
   effort.spend(Math.ceil((stored + plain) / DECODED_BYTES_A_UNIT));
   const bytes = await readFully(source, offset, stored);
-  const decoded = decode(bytes, plain, flags, decoders);
+  const codec = CODECS.get(flags);
+  const decoded = codec ? decodePart(bytes, plain, codec, decoders) : null;
   if (!decoded) {
     const expected = `${plain} bytes, stored plain, as zstd or as LZ4`;
     throw formatError({ ...place, expected, got: 'something else', code: 'BAD_DATA' });
@@ -98,17 +95,4 @@ export async function readPart(
   const wanted = sha256Text(digest);
   if (got === wanted) return decoded;
   throw formatError({ ...place, expected: `the digest ${wanted}`, got, code: 'BAD_CHECKSUM' });
-}
-
-function decode(
-  stored: Buffer,
-  plain: number,
-  flags: number,
-  { zstd, lz4 }: Decoders,
-): Buffer | null {
-  let decoded: Uint8Array | null = null;
-  if (flags === FLAG_PLAIN) decoded = stored.length === plain ? stored : null;
-  if (flags === FLAG_ZSTD) decoded = decodeFrames(stored, plain, zstd);
-  if (flags === FLAG_LZ4) decoded = decodeLz4(stored, plain, lz4);
-  return decoded && Buffer.from(decoded.buffer, decoded.byteOffset, decoded.byteLength);
 }

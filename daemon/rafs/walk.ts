@@ -11,6 +11,8 @@ import type { BlobChunks } from './chunk-table.js';
 import { direntsOf } from './directory.js';
 import type { ImageBytes } from './image-bytes.js';
 import { blocksOf, chunksOf, readInode, type RafsInode } from './inode.js';
+import { MAX_PREFETCH_RANGES } from './limits.js';
+import type { PlainRange } from './prefetch.js';
 import type { RafsSuperblock } from './superblock.js';
 
 /** Entries between two turns of other work. */
@@ -21,25 +23,37 @@ export interface WalkedTree {
   readonly tree: LayerTree;
   /** The chunks of the blobs that files need, in the order of the tree's content sources. */
   readonly sources: readonly BlobChunks[];
+  /** What the prefetch table leads to, in its order, for each of the sources. */
+  readonly prefetch: readonly (readonly PlainRange[])[];
 }
 
 interface Directory {
   readonly inode: RafsInode;
   /** '' for the root. */
   readonly path: string;
+  /** The place in the prefetch table of it, or of a folder that it is in; null: none is in it. */
+  readonly rank: number | null;
+}
+
+/** Contents of a file that are to be fetched first. */
+interface Wanted extends PlainRange {
+  readonly source: number;
+  readonly rank: number;
 }
 
 /**
  * Reads all that can be reached from the root.
+ * @param ranks the places of inodes in the prefetch table, by nid
  * @throws OverlaybdError BAD_FORMAT, LIMIT, and what the effort throws
  */
 export async function walk(
   image: ImageBytes,
   superblock: RafsSuperblock,
   chunks: readonly BlobChunks[],
+  ranks: ReadonlyMap<number, number>,
   effort: Effort,
 ): Promise<WalkedTree> {
-  const walker = new Walker(image, superblock, chunks);
+  const walker = new Walker(image, superblock, chunks, ranks);
   for (let n = 1; walker.step(); n++) {
     if (n % ENTRIES_A_TURN !== 0) continue;
     await effort.turn();
@@ -59,9 +73,21 @@ class Walker {
   /** Directories by nid: each is in one place only. */
   readonly #seen = new Set<number>();
   readonly #waiting: Directory[] = [];
-  #current: { readonly path: string; readonly entries: ReturnType<typeof direntsOf> };
+  readonly #ranks: ReadonlyMap<number, number>;
+  readonly #wanted: Wanted[] = [];
+  #current: {
+    readonly path: string;
+    readonly entries: ReturnType<typeof direntsOf>;
+    readonly rank: number | null;
+  };
 
-  constructor(image: ImageBytes, superblock: RafsSuperblock, chunks: readonly BlobChunks[]) {
+  constructor(
+    image: ImageBytes,
+    superblock: RafsSuperblock,
+    chunks: readonly BlobChunks[],
+    ranks: ReadonlyMap<number, number>,
+  ) {
+    this.#ranks = ranks;
     this.#image = image;
     this.#superblock = superblock;
     this.#chunks = chunks;
@@ -73,7 +99,8 @@ class Walker {
     }
     this.#seen.add(rootNid);
     this.#builder.add(this.#draft(root, '', 'dir'));
-    this.#current = { path: '', entries: direntsOf(image, root) };
+    const rank = ranks.get(rootNid) ?? null;
+    this.#current = { path: '', entries: direntsOf(image, root), rank };
   }
 
   /** Reads one entry. @returns false if there is none left */
@@ -88,13 +115,15 @@ class Walker {
     const directory = this.#waiting.pop();
     if (!directory) return false;
     const entries = direntsOf(this.#image, directory.inode);
-    this.#current = { path: directory.path, entries };
+    this.#current = { path: directory.path, entries, rank: directory.rank };
     return true;
   }
 
   finish(): WalkedTree {
     const sources = [...this.#sources.keys()].map((blob) => this.#chunks[blob] as BlobChunks);
-    return { tree: this.#builder.finish(), sources };
+    const inOrder = this.#wanted.toSorted((a, b) => a.rank - b.rank || a.offset - b.offset);
+    const prefetch = sources.map((_, i) => inOrder.filter(({ source }) => source === i));
+    return { tree: this.#builder.finish(), sources, prefetch };
   }
 
   #add(path: string, nid: number): void {
@@ -105,7 +134,10 @@ class Walker {
     }
     const inode = readInode(this.#image, this.#superblock, nid);
     const type = this.#typeOf(inode);
-    this.#builder.add(this.#draft(inode, path, type));
+    const draft = this.#draft(inode, path, type);
+    this.#builder.add(draft);
+    const rank = this.#ranks.get(nid) ?? this.#current.rank;
+    if (rank !== null) this.#want(draft.data ?? [], rank);
     if (type !== 'dir') {
       this.#first.set(nid, path);
       return;
@@ -116,7 +148,14 @@ class Walker {
       throw this.#image.bad(section, inode.at, 'a directory in one place', got);
     }
     this.#seen.add(nid);
-    this.#waiting.push({ inode, path });
+    this.#waiting.push({ inode, path, rank });
+  }
+
+  #want(data: readonly DataRange[], rank: number): void {
+    for (const { source, offset, length } of data) {
+      if (this.#wanted.length === MAX_PREFETCH_RANGES) return;
+      this.#wanted.push({ source, offset, length, rank });
+    }
   }
 
   #typeOf({ nid, at, mode }: RafsInode): EntryType {

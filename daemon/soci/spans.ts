@@ -2,7 +2,7 @@
 // archive.
 
 import { formatError, type OverlaybdError } from '../errors.js';
-import type { Effort } from '../lib/effort.js';
+import { UNITS_A_WINDOW, type Effort } from '../lib/effort.js';
 import { CODECS, DIGEST_SIZE, type PieceTable } from '../pieces/piece-table.js';
 import { rootTable } from './flatbuffer.js';
 import { MAX_SPAN_BYTES, MAX_STORED_SPAN } from './limits.js';
@@ -14,8 +14,6 @@ import { deflateWindow } from '../pieces/windows.js';
 const TAR_ZINFO = { version: 0, spanSize: 1, size: 2 } as const;
 const TAR_ZINFO_VERSION = 2;
 const SECTOR = 512;
-/** Deflating a window is as much work as reading this many entries of an index. */
-const UNITS_A_WINDOW = 4096;
 
 /** A span, as the columns of a table have it. */
 interface Span {

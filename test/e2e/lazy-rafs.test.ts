@@ -14,7 +14,14 @@ import { withDevice } from '../support/in-process.js';
 import { expectedTree, requireLazyFixtures } from '../support/lazy-fixtures.js';
 import { LayoutWriter } from '../support/layout-writer.js';
 import { imageManifest, type Json } from '../support/memory-registry.js';
-import { randomBytes } from '../support/pattern.js';
+import { RawNbdClient } from '../support/nbd-client.js';
+import { randomBytes, textBytes } from '../support/pattern.js';
+import { shareChunks } from '../support/rafs-shared-writer.js';
+import { FaultFront } from '../support/registry/fault-front.js';
+import { ImageLayout } from '../support/registry/image-layout.js';
+import { describe, encodeJson } from '../support/registry/image-place.js';
+import { OCI } from '../support/registry/media-types.js';
+import { remoteOptions, REPOSITORY } from '../support/registry/remote-image.js';
 import { writeRafs } from '../support/rafs-writer.js';
 import { requireTool } from '../support/tools.js';
 import { writeUstar } from '../support/ustar.js';
@@ -203,6 +210,70 @@ await test('a Nydus image in a layout opens by its name', async (t) => {
   );
 });
 
+/** Pushes an image with the blobs that its manifest has. */
+async function pushImage(
+  place: ImageLayout,
+  tag: string,
+  bootstrap: Buffer,
+  data: readonly Buffer[],
+): Promise<void> {
+  const boot = gzipSync(writeUstar([{ name: 'image/image.boot', bytes: bootstrap }]));
+  const config = encodeJson({ architecture: 'amd64', os: 'linux' });
+  for (const bytes of [boot, config, ...data]) await place.putBytes(bytes);
+  const annotations = {
+    'containerd.io/snapshot/nydus-bootstrap': 'true',
+    'containerd.io/snapshot/nydus-fs-version': '6',
+  };
+  const blobs = data.map((bytes) => ({
+    ...describe('application/vnd.oci.image.layer.nydus.blob.v1', bytes),
+    annotations: { 'containerd.io/snapshot/nydus-blob': 'true' },
+  }));
+  const layers = [...blobs, { ...describe(OCI.gzipLayer, boot), annotations }];
+  const manifest = { schemaVersion: 2, mediaType: OCI.manifest, layers };
+  const described = { ...manifest, config: describe(OCI.config, config) };
+  await place.putManifest(encodeJson(described), OCI.manifest, tag);
+}
+
+await test('Nydus images of a registry, also with chunks in an ordinary layer and in batches', async (t) => {
+  const words = textBytes(1, 200_000);
+  const files = [
+    { path: '', type: 'dir' as const, mode: 0o755 },
+    { path: 'words', type: 'reg' as const, bytes: words },
+  ];
+  const layout = new ImageLayout(join(shortFolder(t), 'layout'));
+  const plain = writeRafs(files, { blobs: 2 });
+  await pushImage(layout, 'chunks', plain.bootstrap, [...plain.blobs.values()]);
+  const uncompressed = writeRafs(files, { codec: 'none' });
+  const shared = { codec: 'zstd', infoCodec: 'zstd' } as const;
+  const zran = await shareChunks(uncompressed, { ...shared, shared: 'zran' });
+  const [layer, info] = [...zran.blobs.values()] as [Buffer, Buffer];
+  await pushImage(layout, 'zran', zran.bootstrap, [info]);
+  // The layer of the image that was converted: the manifest does not have it.
+  await layout.putBytes(layer);
+  const batch = await shareChunks(uncompressed, { ...shared, shared: 'batch' });
+  await pushImage(layout, 'batch', batch.bootstrap, [...batch.blobs.values()]);
+  const front = await FaultFront.start(t, { repositories: { [REPOSITORY]: layout } });
+  const folder = shortFolder(t);
+  const config = join(folder, 'config.json');
+  const tags = ['chunks', 'zran', 'batch'];
+  const exports = Object.fromEntries(tags.map((tag) => [tag, front.name(REPOSITORY, tag)]));
+  writeFileSync(config, JSON.stringify({ exports }));
+  const options = remoteOptions([front], join(folder, 'cache'));
+  const daemon = await DaemonProcess.start(t, ['--config', config, ...options]);
+  // The prefetch table has the root.
+  await daemon.waitForLines(/prefetch hints of .* that they name are here/, 3, 120_000);
+  for (const tag of tags) {
+    const client = await RawNbdClient.open(daemon.unix, tag);
+    const begin = await client.read(0, 4096);
+    const bytes = await client.read(0, 4096 * begin.readUInt32LE(1024 + 36));
+    t.ok(bytes.includes(words), tag);
+    await client.disconnect();
+    const verified = await runDaemon(['verify', `oci:${layout.folder}:${tag}`]);
+    t.equal(verified.code, 0, verified.stdout);
+  }
+  await daemon.stop(t);
+});
+
 await test('--blobs with a layer that is not of Nydus', async (t) => {
   const folder = shortFolder(t);
   const layer = join(folder, 'layer.tar');
@@ -210,5 +281,5 @@ await test('--blobs with a layer that is not of Nydus', async (t) => {
   t.equal((await runDaemon(['inspect', layer])).code, 0);
   const got = await runDaemon(['inspect', layer, '--blobs', folder]);
   t.equal(got.code, 1);
-  t.match(got.stderr, /layer\.tar: --blobs is for Nydus images, and this is not a Nydus image/);
+  t.match(got.stderr, /layer\.tar: --blobs is for Nydus images and for EROFS images/);
 });

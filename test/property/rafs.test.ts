@@ -13,6 +13,7 @@ import { deviceOf } from '../support/erofs/device.js';
 import { readErofs, type ErofsEntry } from '../support/erofs/reader.js';
 import { readRange, withDevice } from '../support/in-process.js';
 import { randomBytes } from '../support/pattern.js';
+import { shareChunks } from '../support/rafs-shared-writer.js';
 import { writeRafs, type RafsFile, type RafsOptions } from '../support/rafs-writer.js';
 import { SEED } from '../support/seed.js';
 import { withoutRefused } from '../support/tree-model.js';
@@ -21,7 +22,7 @@ import { treeOf } from '../support/trees.js';
 // Random cases: on a busy machine tap's 30 seconds a file are too short.
 tap.setTimeout(900_000);
 
-const RUNS = 1500;
+const RUNS = 1000;
 /** One has zeros, which may be holes, and repeats itself: files share chunks. */
 const SOURCES = [
   randomBytes(1, SOURCE_SIZE),
@@ -36,6 +37,19 @@ const arbitraryOptions: fc.Arbitrary<RafsOptions> = fc.record({
   holes: fc.boolean(),
   compact: fc.boolean(),
 });
+
+const codecs = ['lz4', 'gzip', 'zstd'] as const;
+const arbitraryShared = fc.option(
+  fc.record({
+    shared: fc.constantFrom('zran' as const, 'batch' as const),
+    codec: fc.constantFrom(...codecs),
+    infoCodec: fc.constantFrom('none' as const, ...codecs),
+    spanSize: fc.constantFrom(1, 10_000, 100_000),
+    memberSize: fc.constantFrom(5000, Infinity),
+    perBatch: fc.constantFrom(1, 3, 100),
+    isKept: fc.boolean(),
+  }),
+);
 
 /** The number of an inode and the size of a directory are the business of the format. */
 function linesOf(entries: readonly ErofsEntry[]): unknown[] {
@@ -64,38 +78,52 @@ await test('any tree is the same as RAFS', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'overlaybd-nbd-rafs-'));
   let entries = 0;
   let several = 0;
+  let sharing = 0;
   try {
     await fc.assert(
-      fc.asyncProperty(arbitraryLayers(1, 24), arbitraryOptions, async (layers, options) => {
-        const [layer = []] = withoutRefused(layers);
-        const direct = writeErofs(mergeLayers([treeOf(layer)]), { uuidSeed: [] });
-        const written = readErofs(deviceOf(direct, SOURCES), direct.deviceSize).entries;
-        const { bootstrap, blobs } = writeRafs(filesOf(written), options);
-        for (const [id, bytes] of blobs) writeFileSync(join(folder, id), bytes);
-        const boot = join(folder, 'image.boot');
-        writeFileSync(boot, bootstrap);
-        await withDevice(
-          [boot],
-          async ({ device }) => {
-            const bytes = await readRange(device, 0, device.size);
-            const back = readErofs((at, n) => bytes.subarray(at, at + n), device.size).entries;
-            const [got, want] = [linesOf(back), linesOf(written)];
-            if (!isDeepStrictEqual(got, want)) {
-              throw new Error(`${JSON.stringify(got)} is not ${JSON.stringify(want)}`);
-            }
-          },
-          { blobs: folder },
-        );
-        for (const id of blobs.keys()) rmSync(join(folder, id));
-        entries += written.length;
-        if (blobs.size > 1) several++;
-      }),
+      fc.asyncProperty(
+        arbitraryLayers(1, 24),
+        arbitraryOptions,
+        arbitraryShared,
+        async (layers, options, shared) => {
+          const [layer = []] = withoutRefused(layers);
+          const direct = writeErofs(mergeLayers([treeOf(layer)]), { uuidSeed: [] });
+          const written = readErofs(deviceOf(direct, SOURCES), direct.deviceSize).entries;
+          const made = writeRafs(
+            filesOf(written),
+            shared ? { ...options, codec: 'none' } : options,
+          );
+          const { bootstrap, blobs } = shared ? await shareChunks(made, shared) : made;
+          for (const [id, bytes] of blobs) writeFileSync(join(folder, id), bytes);
+          const boot = join(folder, 'image.boot');
+          writeFileSync(boot, bootstrap);
+          await withDevice(
+            [boot],
+            async ({ device }) => {
+              const bytes = await readRange(device, 0, device.size);
+              const back = readErofs((at, n) => bytes.subarray(at, at + n), device.size).entries;
+              const [got, want] = [linesOf(back), linesOf(written)];
+              if (!isDeepStrictEqual(got, want)) {
+                throw new Error(`${JSON.stringify(got)} is not ${JSON.stringify(want)}`);
+              }
+            },
+            { blobs: folder },
+          );
+          for (const id of blobs.keys()) rmSync(join(folder, id));
+          entries += written.length;
+          if (shared) sharing++;
+          else if (blobs.size > 1) several++;
+        },
+      ),
       { numRuns: RUNS, seed: SEED },
     );
   } finally {
     rmSync(folder, { recursive: true });
   }
-  t.comment(`${RUNS} trees: ${entries} entries, ${several} of several blobs`);
+  t.comment(
+    `${RUNS} trees: ${entries} entries, ${several} of several blobs, ${sharing} with chunks that share`,
+  );
   t.ok(entries > 5 * RUNS, 'the trees are not trivial');
-  t.ok(several > RUNS / 4);
+  t.ok(several > RUNS / 8);
+  t.ok(sharing > RUNS / 4);
 });

@@ -1,0 +1,59 @@
+// The prefetch table of a bootstrap: files and folders that the image wants to be fetched before they are read.
+
+import { lookupOf } from '../pieces/piece-lookup.js';
+import { NO_MEMBER, type PieceTable } from '../pieces/piece-table.js';
+import type { StoredRange } from '../pieces/pieces-source.js';
+import type { ImageBytes } from './image-bytes.js';
+import { MAX_PREFETCH_RANGES } from './limits.js';
+import type { RafsSuperblock } from './superblock.js';
+
+/** Plain bytes of a blob. */
+export interface PlainRange {
+  readonly offset: number;
+  readonly length: number;
+}
+
+/**
+ * @returns the nids of inodes, and the place of each in the table
+ * @throws OverlaybdError BAD_FORMAT if it names what is not there
+ */
+export function readPrefetchTable(
+  image: ImageBytes,
+  { prefetch, inodesAt }: RafsSuperblock,
+): ReadonlyMap<number, number> {
+  const table = image.part('prefetch table', prefetch.offset, prefetch.size);
+  if (table.length % 4 !== 0) {
+    throw image.bad('prefetch table', prefetch.offset, 'numbers of 4 bytes', table.length);
+  }
+  const nids = new Map<number, number>();
+  for (let at = 0; at < table.length; at += 4) {
+    const nid = table.readUInt32LE(at);
+    // Tools fill it up with zeros.
+    if (nid === 0) continue;
+    if (inodesAt + nid * 32 + 32 > image.size) {
+      throw image.bad('prefetch table', prefetch.offset + at, 'an inode of the bootstrap', nid);
+    }
+    if (!nids.has(nid) && nids.size < MAX_PREFETCH_RANGES) nids.set(nid, nids.size);
+  }
+  return nids;
+}
+
+/** What is stored of plain bytes, in their order; what follows each other is joined. */
+export function storedRanges(table: PieceTable, wanted: readonly PlainRange[]): StoredRange[] {
+  const pieces = lookupOf(table);
+  const ranges: StoredRange[] = [];
+  for (const { offset, length } of wanted) {
+    for (let i = pieces.find(offset); i < pieces.count; i++) {
+      if (pieces.position(i) >= offset + length || ranges.length === MAX_PREFETCH_RANGES) break;
+      const member = pieces.member(i);
+      if (member === NO_MEMBER) continue;
+      const begin = pieces.begin(member);
+      const end = begin + pieces.stored(member);
+      const last = ranges.at(-1);
+      if (last && last.begin <= begin && begin <= last.end) {
+        ranges[ranges.length - 1] = { begin: last.begin, end: Math.max(end, last.end) };
+      } else ranges.push({ begin, end });
+    }
+  }
+  return ranges;
+}
