@@ -4,6 +4,7 @@
 import { OverlaybdError } from '../errors.js';
 import { counted } from '../lib/counted.js';
 import { entryError } from './entry-error.js';
+import { HiddenNames } from './hidden-names.js';
 import type { LayerTree } from './layer-tree.js';
 import { MAX_IMAGE_BYTES, MAX_IMAGE_ENTRIES, MAX_SOURCES } from './limits.js';
 import { ROOT, MergedTree, WHITEOUT_NODE } from './merged-tree.js';
@@ -70,17 +71,18 @@ class LayerMerger {
   readonly #number: number;
   readonly #layer: LayerTree;
   readonly #walker: PathWalker;
+  readonly #hidden: HiddenNames;
 
   constructor(tree: TreeUnderWay, number: number) {
     this.#tree = tree;
     this.#number = number;
     this.#layer = tree.layers[number] as LayerTree;
     this.#walker = new PathWalker(tree, number);
+    this.#hidden = new HiddenNames(tree);
   }
 
   /** Hides what this layer's whiteouts name. Nothing of the layer itself is in the tree yet. */
   hide(): void {
-    const tree = this.#tree;
     for (let i = 0; i < this.#layer.count; i++) {
       const type = this.#layer.typeOf(i);
       if (type !== 'whiteout' && type !== 'opaque') continue;
@@ -89,8 +91,8 @@ class LayerMerger {
       const directory = this.#folder(i, folder, 'stop');
       // Nothing of lower layers is there: "umoci repack" writes whiteouts below a file that replaces a directory.
       if (directory === null) continue;
-      if (type === 'opaque') tree.clear(directory);
-      else tree.remove(directory, nameOf(path));
+      if (type === 'opaque') this.#hidden.hideAll(directory, i);
+      else this.#hidden.hide(directory, nameOf(path), i);
       this.#walker.forget();
     }
   }
@@ -141,7 +143,7 @@ class LayerMerger {
     const tree = this.#tree;
     const path = this.#layer.pathOf(i);
     const target = this.#layer.targetOf(i);
-    const found = this.#targetOf(i, target);
+    const found = this.#targetOf(i, target) ?? this.#hiddenTargetOf(i, target);
     if (found === undefined) {
       const where =
         this.#number === 0 ? 'which is not there' : 'which neither it nor a lower layer has';
@@ -161,6 +163,16 @@ class LayerMerger {
     if (target === '') return ROOT;
     const directory = this.#folder(i, parentOf(target), 'find');
     return directory === null ? undefined : this.#tree.lookup(directory, nameOf(target));
+  }
+
+  /** A file of a lower layer that a whiteout hides which stands after the link. */
+  #hiddenTargetOf(i: number, target: string): number | undefined {
+    const hidden = this.#hidden;
+    if (hidden.isEmpty) return undefined;
+    const lookup = hidden.lookupBefore.bind(hidden, i);
+    const bad = (text: string): OverlaybdError => this.#bad(i, text);
+    const directory = this.#walker.findAmong(parentOf(target), lookup, bad);
+    return directory === null ? undefined : lookup(directory, nameOf(target));
   }
 
   #place(directory: number, name: string, there: number | undefined, inode: number): void {

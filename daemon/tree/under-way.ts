@@ -71,6 +71,10 @@ export class TreeUnderWay {
     this.#directories[directory]?.delete(name);
   }
 
+  namesOf(directory: number): Iterable<[name: string, inode: number]> {
+    return this.#directories[directory] ?? [];
+  }
+
   clear(directory: number): void {
     this.#directories[directory]?.clear();
   }

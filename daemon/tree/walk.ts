@@ -47,7 +47,25 @@ export class PathWalker {
     return found;
   }
 
-  #walk(path: string, missing: Missing, bad: (text: string) => OverlaybdError): number | null {
+  /**
+   * Finds a directory as `find` does, among names that need not be in the tree any more. Nothing of it is remembered.
+   * @param lookup what a name of a directory is
+   */
+  findAmong(
+    path: string,
+    lookup: (directory: number, name: string) => number | undefined,
+    bad: (text: string) => OverlaybdError,
+  ): number | null {
+    return this.#walk(path, 'find', bad, lookup);
+  }
+
+  #walk(
+    path: string,
+    missing: Missing,
+    bad: (text: string) => OverlaybdError,
+    lookup = (directory: number, name: string): number | undefined =>
+      this.#tree.lookup(directory, name),
+  ): number | null {
     const tree = this.#tree;
     let way = path;
     let begin = 0;
@@ -68,7 +86,7 @@ export class PathWalker {
           continue;
         }
       }
-      const next = tree.lookup(at, name);
+      const next = lookup(at, name);
       if (next !== undefined && tree.isDirectory(next)) {
         at = next;
         continue;

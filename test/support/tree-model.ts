@@ -40,6 +40,8 @@ class Model {
   readonly tree: ModelTree = new Map([['', { entry: null, layer: 0 }]]);
   #layer = 0;
   #links = 0;
+  /** What whiteouts of this layer have removed, in their order: by real path, with all below it. */
+  #hidden: { by: number; path: string; nodes: Map<string, ModelNode> }[] = [];
 
   /** @param refused gets the entries that break a rule; without it they end the merge */
   apply(
@@ -48,6 +50,7 @@ class Model {
     refused?: (entry: EntryDraft) => void,
   ): void {
     this.#layer = layer;
+    this.#hidden = [];
     const clean = entries.map((entry) => ({ entry, path: cleaned(entry.path) }));
     const own = new Set(clean.map(({ path }) => path));
     const attempt = (entry: EntryDraft, step: () => void): void => {
@@ -58,13 +61,15 @@ class Model {
         refused(entry);
       }
     };
-    for (const { entry, path } of clean) attempt(entry, () => this.#whiteout(path, own));
-    for (const { entry, path } of clean) {
-      if (!isWhiteout(path)) attempt(entry, () => this.#add(entry, path));
+    for (const [i, { entry, path }] of clean.entries()) {
+      attempt(entry, () => this.#whiteout(path, own, i));
+    }
+    for (const [i, { entry, path }] of clean.entries()) {
+      if (!isWhiteout(path)) attempt(entry, () => this.#add(entry, path, i));
     }
   }
 
-  #whiteout(path: string, own: ReadonlySet<string>): void {
+  #whiteout(path: string, own: ReadonlySet<string>, number: number): void {
     if (!isWhiteout(path)) return;
     const hidden = base(path).slice('.wh.'.length);
     // A symlink that the layer has an entry in place of leads nowhere.
@@ -77,8 +82,14 @@ class Model {
     this.#links = 0;
     const folder = this.#resolve(parts(parent(path)), false);
     if (folder === null) return;
-    if (hidden === '.wh..opq') this.#removeBelow(folder);
-    else this.#remove(join(folder, hidden));
+    const isInside = (each: string): boolean => each !== '' && parent(each) === folder;
+    const paths =
+      hidden === '.wh..opq' ? [...this.tree.keys()].filter(isInside) : [join(folder, hidden)];
+    for (const each of paths) {
+      const nodes = new Map([...this.tree].filter(([at]) => isAtOrBelow(at, each)));
+      if (nodes.size > 0) this.#hidden.push({ by: number, path: each, nodes });
+      this.#remove(each);
+    }
   }
 
   /** Whether no symlink is in the folders of the path. */
@@ -90,9 +101,9 @@ class Model {
     return true;
   }
 
-  #add(entry: EntryDraft, path: string): void {
+  #add(entry: EntryDraft, path: string, number: number): void {
     if (entry.type === 'hardlink') {
-      const target = this.#target(cleaned(entry.target ?? ''));
+      const target = this.#target(cleaned(entry.target ?? ''), number);
       if (path === '') throw new Refused();
       const place = this.#place(path);
       if (this.tree.get(place) === target) return;
@@ -120,12 +131,27 @@ class Model {
     this.tree.set(path, node);
   }
 
-  #target(path: string): ModelNode {
-    this.#links = 0;
-    const folder = path === '' ? '' : this.#resolve(parts(parent(path)), false);
-    const found = folder === null ? undefined : this.tree.get(join(folder, base(path)));
+  #target(path: string, number: number): ModelNode {
+    const found = this.#lookup(path, this.tree) ?? this.#lookup(path, this.#before(number));
     if (!found || isDirectory(found)) throw new Refused();
     return found;
+  }
+
+  #lookup(path: string, tree: ModelTree): ModelNode | undefined {
+    this.#links = 0;
+    const folder = path === '' ? '' : this.#resolve(parts(parent(path)), false, tree);
+    return folder === null ? undefined : tree.get(join(folder, base(path)));
+  }
+
+  /** The tree with what the whiteouts after an entry remove: those that remove more come later. */
+  #before(number: number): ModelTree {
+    const tree = new Map(this.tree);
+    for (const { by, path, nodes } of this.#hidden.toReversed()) {
+      if (by <= number) continue;
+      for (const each of tree.keys()) if (isAtOrBelow(each, path)) tree.delete(each);
+      for (const [each, node] of nodes) tree.set(each, node);
+    }
+    return tree;
   }
 
   /** Where the entry goes; its folders are there afterwards. */
@@ -135,21 +161,21 @@ class Model {
   }
 
   /** @returns the real path of a folder; null if it is none and must not be made */
-  #resolve(way: readonly string[], makes: boolean): string | null {
+  #resolve(way: readonly string[], makes: boolean, tree = this.tree): string | null {
     const name = way.at(-1);
     if (name === undefined) return '';
-    const folder = this.#resolve(way.slice(0, -1), makes);
+    const folder = this.#resolve(way.slice(0, -1), makes, tree);
     if (folder === null) return null;
     if (name === '' || name === '.') return folder;
     if (name === '..') return parent(folder);
     const path = join(folder, name);
-    const node = this.tree.get(path);
+    const node = tree.get(path);
     if (node && isDirectory(node)) return path;
     if (node?.entry?.type === 'symlink') {
       if (++this.#links > 255) throw new Refused();
       const target = node.entry.target ?? '';
       const begin = target.startsWith('/') ? [] : parts(folder);
-      return this.#resolve([...begin, ...target.split('/')], makes);
+      return this.#resolve([...begin, ...target.split('/')], makes, tree);
     }
     if (!makes) return null;
     if (node && (this.#links > 0 || node.layer === this.#layer)) throw new Refused();
@@ -179,6 +205,11 @@ function cleaned(path: string): string {
     else if (part !== '' && part !== '.') kept.push(part);
   }
   return kept.join('/');
+}
+
+/** Whether it is a path itself, or below it. */
+function isAtOrBelow(path: string, top: string): boolean {
+  return path === top || path.startsWith(`${top}/`);
 }
 
 const isWhiteout = (path: string): boolean => base(path).startsWith('.wh.');

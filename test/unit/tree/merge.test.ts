@@ -199,6 +199,39 @@ await test('hard links without a target, in a ring and to directories are refuse
   t.end();
 });
 
+await test('a hard link has the file that a whiteout after it hides, as when layers are unpacked', (t) => {
+  const lower = layerOf('d/b @1', 'd/s -> b', 'e -> d', 'b @2');
+  t.same(mergedLines(lower, layerOf('a = b', '.wh.b', '.wh.d', '.wh.e')), ['a @2']);
+  // Through a folder that is hidden, through a symlink, to a symlink.
+  for (const [target, line] of [
+    ['d/b', 'a @1'],
+    ['e/b', 'a @1'],
+    ['d/s', 'a -> b'],
+  ]) {
+    const upper = layerOf(`a = ${target}`, '.wh.b', '.wh.d', '.wh.e');
+    t.same(mergedLines(lower, upper), [line]);
+  }
+  t.same(mergedLines(layerOf('d/b @1'), layerOf('a = d/b', 'd/.wh..wh..opq')), ['a @1', 'd/']);
+  const both = layerOf('a = d/b', 'd/.wh.b', 'd/new', '.wh.d');
+  t.same(mergedLines(layerOf('d/b @1'), both), ['a @1', 'd/', 'd/new']);
+  const tree = mergeLayers([lower, layerOf('a = b', 'c = b', '.wh.b')]);
+  t.equal(tree.inodes.nlinks[inodeAt(tree, 'a')], 2);
+  t.end();
+});
+
+await test('after the whiteout, the target of a hard link is not there', (t) => {
+  const message = /hard link to "(d\/)?b", which neither it nor a lower layer has/;
+  const lower = layerOf('b', 'd/b');
+  for (const upper of [
+    ['.wh.b', 'a = b'],
+    ['d/.wh..wh..opq', 'a = d/b', '.wh.d', 'c = b'],
+    ['d/.wh.b', 'a = d/b', '.wh.d'],
+  ]) {
+    t.throws(() => mergedLines(lower, layerOf(...upper)), { code: 'BAD_FORMAT', message });
+  }
+  t.end();
+});
+
 await test('links are counted', (t) => {
   const tree = mergeLayers([layerOf('a/b/', 'a/c/d', 'x = a/c/d'), layerOf('.wh.x')]);
   t.equal(tree.inodes.nlinks[ROOT], 3);

@@ -1,0 +1,29 @@
+// What whiteouts have removed, as an entry before them sees it.
+import { test } from 'tap';
+import { HiddenNames } from '../../../daemon/tree/hidden-names.js';
+import { IMPLIED, ROOT } from '../../../daemon/tree/merged-tree.js';
+import { TreeUnderWay } from '../../../daemon/tree/under-way.js';
+import { layerOf } from '../../support/trees.js';
+
+await test('a name is what it was, for the entries before the one that removes it', (t) => {
+  const tree = new TreeUnderWay([layerOf('x')]);
+  const [a, b] = [tree.newInode(0, IMPLIED, ROOT), tree.newInode(0, 0, ROOT)];
+  tree.put(ROOT, 'a', a);
+  tree.put(a, 'b', b);
+  const hidden = new HiddenNames(tree);
+  hidden.hide(ROOT, 'none', 1);
+  t.ok(hidden.isEmpty);
+  hidden.hideAll(a, 3);
+  hidden.hide(ROOT, 'a', 5);
+  t.notOk(hidden.isEmpty);
+  t.equal(tree.lookup(ROOT, 'a'), undefined);
+  t.equal(hidden.lookupBefore(4, ROOT, 'a'), a);
+  t.equal(hidden.lookupBefore(6, ROOT, 'a'), undefined);
+  t.equal(hidden.lookupBefore(2, a, 'b'), b);
+  t.equal(hidden.lookupBefore(4, a, 'b'), undefined);
+  const other = tree.newInode(0, 0, ROOT);
+  tree.put(ROOT, 'a', other);
+  t.equal(hidden.lookupBefore(6, ROOT, 'a'), other);
+  t.equal(hidden.lookupBefore(4, ROOT, 'a'), a);
+  t.end();
+});
