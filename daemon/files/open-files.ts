@@ -5,7 +5,7 @@ import type { Beside } from '../image/image-source.js';
 import { sourceOfWords } from '../image/image-source.js';
 import { isOfTrees, openStack, type OpenedLayer, type StackOptions } from '../image/open-stack.js';
 import { planImage, type ImagePlan } from '../image/plan.js';
-import { contentSources, mergedTree, treesOf } from '../image/tree-image.js';
+import { contentSources, mergedTree, showsWhiteouts, treesOf } from '../image/tree-image.js';
 import { inspectionOptions } from '../inspect/open-for-inspection.js';
 import type { Progress } from '../lib/effort.js';
 import type { Remote } from '../registry/remote.js';
@@ -58,9 +58,8 @@ function rootOf(
   options: StackOptions,
 ): ImageFile {
   const trees = treesOf(layers, name);
-  const isAlone = layer !== undefined;
-  const tree = mergedTree(trees, isAlone);
-  return treeRoot(tree, sourceOpener(layers, options), isAlone ? [layer] : undefined);
+  const tree = mergedTree(trees, showsWhiteouts(layers, layer));
+  return treeRoot(tree, sourceOpener(layers, options), layer === undefined ? undefined : [layer]);
 }
 
 function sourceOpener(

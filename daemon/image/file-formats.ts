@@ -13,6 +13,8 @@ import { hasBootstrap } from '../rafs/layer.js';
 import { hasRafsToc, looksLikeRafsV5 } from '../rafs/signs.js';
 import { looksLikeRafs } from '../rafs/superblock.js';
 import { looksLikeTar } from '../tarball/header.js';
+import { openTarfs } from '../tarfs/open.js';
+import { hasTarfsIndex } from '../tarfs/superblock.js';
 import { openZtoc, type ZtocSource } from '../soci/open.js';
 import { isTurboArchive } from '../turbo/layer-archive.js';
 import { inflatedHead, isArchiveBegin, isEmptyArchive, isGzip, isZstd } from './archives.js';
@@ -162,6 +164,17 @@ const erofsDevices: Content = {
     (await openErofsLayer(inner.source, head, rules, tools)) ?? raw.open(inner, head, rules, tools),
 };
 
+/** An archive with an index of tarfs behind it: a layer for an overlayfs. */
+const tarfs: Content = {
+  kind: 'content',
+  name: 'tarfs',
+  probe: (head, tail, source) => looksLikeTar(head) && hasTarfsIndex(tail, source),
+  open: async ({ source }, _head, _rules, { effort }) => {
+    const opened = await openTarfs(source, effort);
+    return { kind: 'tree', ...opened, around: null, isForOverlay: true };
+  },
+};
+
 /** An archive of files: a layer of an ordinary image. */
 const files: Content = {
   kind: 'content',
@@ -196,6 +209,7 @@ const FILE_FORMATS: readonly Content[] = [
   estargz,
   chunked,
   rafsLayer,
+  tarfs,
   files,
   gzippedFiles,
   zstdFiles,

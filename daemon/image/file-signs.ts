@@ -7,8 +7,8 @@ import { hasRafsToc, looksLikeRafsV5, TOC_TAIL_SIZE } from '../rafs/signs.js';
 import { looksLikeTar } from '../tarball/header.js';
 import { isEmptyArchive, isGzip, isZstd } from './archives.js';
 
-/** What formats look at to recognize a blob: this many of its last bytes. Other footers are shorter than that of RAFS. */
-export const TAIL_SIZE = TOC_TAIL_SIZE;
+/** What formats look at to recognize a blob: this many of its last bytes. That is the last block of tarfs; footers are shorter. */
+export const TAIL_SIZE = Math.max(TOC_TAIL_SIZE, 4096);
 
 /**
  * Whether a blob may be a layer of files.

@@ -4,6 +4,7 @@
 // fetched again does not. Not a check of the contents: that is `verify`.
 
 import { createHash } from 'node:crypto';
+import { stat } from 'node:fs/promises';
 import { PARALLEL_FILES } from '../lib/effort.js';
 import { keyOfRef } from '../blob/blob-ref.js';
 import { mapEach } from '../lib/gate.js';
@@ -72,7 +73,7 @@ export async function marksOf(plan: ImagePlan, files: ImageBlobs): Promise<Image
       ...[...(plan.digests?.values() ?? [])].map(({ plain }) => `plain ${plain ?? '-'}`),
       // Its digests say what objects must be, wherever they are: the fingerprint has no path.
       ...(plan.objects === undefined ? [] : [`objects ${plan.objects}`]),
-      ...(plan.dataBlobs ? [`data blobs in ${plan.dataBlobs.folder ?? 'the manifest'}`] : []),
+      ...(plan.dataBlobs ? [`data blobs ${await placeOf(plan.dataBlobs.folder)}`] : []),
     ].join(' '),
   };
 }
@@ -81,6 +82,17 @@ export async function marksOf(plan: ImagePlan, files: ImageBlobs): Promise<Image
 export async function sampleDigest(blob: PooledBlob): Promise<string> {
   const { size, head, tail } = await sampleOf(blob);
   return createHash('sha256').update(`${size}\n`).update(head).update(tail).digest('hex');
+}
+
+/**
+ * The marks of an image with the blobs that were found when its layers were opened. The identity stays: it is compared before
+ * anything is opened.
+ * @param seeds what tells these blobs from others
+ */
+export function withSeeds(marks: ImageMarks, seeds: readonly string[]): ImageMarks {
+  if (seeds.length === 0) return marks;
+  const hash = createHash('sha256').update(seeds.join('\n')).digest('hex');
+  return { ...marks, fingerprint: `${marks.fingerprint} with ${hash}` };
 }
 
 function tocText(toc: TocDigests | undefined): string {
@@ -95,6 +107,15 @@ export function uuidSeedOf({ lowers, layer }: ImagePlan, { fingerprint }: ImageM
   const digests = lowers.flatMap((ref) => (ref.kind === 'registry' ? [ref.digest] : []));
   const seed = digests.length === lowers.length ? digests : [fingerprint];
   return layer === undefined ? seed : [...seed, 'layer alone'];
+}
+
+/** A folder or file in which blobs are, as it is now: it changes if a file in it is replaced. */
+async function placeOf(path: string | null): Promise<string> {
+  if (path === null) return 'in the manifest';
+  const found = await stat(path, { bigint: true }).catch(() => null);
+  return found
+    ? `in ${path} ${found.dev} ${found.ino} ${found.size} ${found.mtimeNs}`
+    : `in ${path}`;
 }
 
 interface Sample {

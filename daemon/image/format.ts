@@ -69,6 +69,8 @@ export type LayerContent =
       readonly around: AroundSpec | null;
       /** The blobs that its contents are in instead, one for each content source. */
       readonly needs?: readonly LayerNeed[];
+      /** It is made for an overlayfs on top: if it is the only layer, its whiteouts are shown. */
+      readonly isForOverlay?: true;
       /** For people: what it was taken for, and why. */
       readonly notes: readonly string[];
     }

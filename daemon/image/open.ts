@@ -11,7 +11,7 @@ import type { LsmtIndexData } from '../lsmt/merged-index.js';
 import { readStack } from '../lsmt/read-stack.js';
 import type { BlobParts, BlobPool, PooledBlob } from './blob-pool.js';
 import { partitionOf } from './disk-partitions.js';
-import { marksOf, uuidSeedOf, type ImageMarks } from './fingerprint.js';
+import { marksOf, uuidSeedOf, withSeeds, type ImageMarks } from './fingerprint.js';
 import type { LayerContent } from './format.js';
 import { ImageBlobs } from './image-blobs.js';
 import type { ImageSource } from './image-source.js';
@@ -149,7 +149,10 @@ async function openPlanned(
     name,
     ...disk,
     notes: [...plan.notes, ...disk.notes],
-    marks,
+    marks: withSeeds(
+      marks,
+      layers.flatMap(({ seeds }) => seeds),
+    ),
     isShareable: plan.upper === null,
     trace: plan.trace,
     sociIndex: plan.sociIndex ?? null,
@@ -193,8 +196,8 @@ async function mergedDisk(
   const { name } = plan;
   const [bottom] = layers;
   if (isOfTrees(layers)) {
-    const { treeImage } = await import('./tree-image.js');
-    const isAlone = plan.layer !== undefined;
+    const { showsWhiteouts, treeImage } = await import('./tree-image.js');
+    const isAlone = showsWhiteouts(layers, plan.layer);
     const image = treeImage(layers, name, uuidSeedOf(plan, marks), effort, isAlone);
     return treeDisk(image, layers.length, files);
   }

@@ -33,7 +33,7 @@ export interface TreeImage {
 
 /**
  * Merges and writes the layers of an image.
- * @param isAlone whether it is one layer of an image, whose whiteouts are shown
+ * @param isAlone see {@link showsWhiteouts}
  * @param layers all of them, bottom first
  * @param uuidSeed what the image is made of
  * @throws OverlaybdError BAD_FORMAT, LIMIT
@@ -75,6 +75,20 @@ export function treeImage(
     sourceLayers,
     notes,
   };
+}
+
+/**
+ * Whether the tree of an image has its whiteouts: one layer of it was chosen, or its only layer is for an overlayfs.
+ * @param chosen the number of the layer; absent: all layers are merged
+ */
+export function showsWhiteouts(
+  layers: readonly OpenedLayer[],
+  chosen: number | undefined,
+): boolean {
+  if (chosen !== undefined) return true;
+  const [first] = layers;
+  const content = layers.length === 1 ? first?.content : undefined;
+  return content?.kind === 'tree' && content.isForOverlay === true;
 }
 
 /**

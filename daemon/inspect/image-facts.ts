@@ -5,7 +5,7 @@ import { LSMT_HEADER_SIZE, SECTOR } from '../lsmt/format.js';
 import type { LsmtLayer } from '../lsmt/layer.js';
 import { UNBOUNDED } from '../lib/effort.js';
 import { uuidSeedOf } from '../image/fingerprint.js';
-import { treeImage, type TreeImage } from '../image/tree-image.js';
+import { showsWhiteouts, treeImage, type TreeImage } from '../image/tree-image.js';
 import { LsmtIndex } from '../lsmt/merged-index.js';
 import { NO_VIRTUAL_SIZE, isOfTrees, lsmtLayersOf, virtualSizeOf } from '../image/open-stack.js';
 import { mergedIndex } from './merged-index.js';
@@ -80,7 +80,7 @@ export async function imageFacts(image: InspectedImage): Promise<ImageFacts> {
         plan.name,
         uuidSeedOf(plan, await image.marks()),
         UNBOUNDED,
-        plan.layer !== undefined,
+        showsWhiteouts(opened, plan.layer),
       )
     : null;
   const virtualSize =

@@ -21,7 +21,7 @@ import {
 } from '../image/open-stack.js';
 import { planImage, type ImagePlan } from '../image/plan.js';
 import type { ReaderFactory } from '../image/reader-factory.js';
-import { treeImage } from '../image/tree-image.js';
+import { showsWhiteouts, treeImage } from '../image/tree-image.js';
 import { DataChecker, type DataCheck } from './data-checks.js';
 import { mergedIndex } from './merged-index.js';
 import { inspectionOptions, withIndex, type InspectedLayer } from './open-for-inspection.js';
@@ -274,7 +274,8 @@ async function checkStack(
     run.notes.push(
       ...opened.flatMap(({ content }) => (content.kind === 'tree' ? content.notes : [])),
     );
-    if (opened.length === layers.length) checkTrees(name, opened, problems, alone !== undefined);
+    if (opened.length === layers.length)
+      checkTrees(name, opened, problems, showsWhiteouts(opened, alone));
     return;
   }
   // A broken layer has its own problems, and may be the one that gives the size.

@@ -92,6 +92,48 @@ await test('docker-archive: an ordinary image', async (t) => {
   compareTrees(t, lines, expectedTree(root, 'f03-tar-pax', 'expected.tree.jsonl'));
 });
 
+/** The index does not count links, and its trees have another word for hard links. */
+function withoutLinks(lines: readonly TreeLine[]): TreeLine[] {
+  return lines.map(({ same_inode_as: first, hardlink_of: known = first, ...line }) => ({
+    ...line,
+    nlink: 0,
+    ...(known === undefined || known === line['path'] ? {} : { hardlink_of: known }),
+  }));
+}
+
+await test('f60-tarfs-kata: the tree that the index has, alone and merged', async (t) => {
+  const root = requireLazyFixtures(t);
+  if (root === null) return;
+  const [layer, upper, opaque] = ['layer', 'upper', 'opaque'].map((name) =>
+    join(root, 'f60-tarfs-kata', `${name}.tarfs`),
+  ) as [string, string, string];
+  for (const path of [layer, upper]) {
+    const expected = expectedTree(path.replace('.tarfs', '.tree.jsonl'));
+    compareTrees(t, withoutLinks(await linesOf([path])), withoutLinks(expected));
+  }
+  // The archive has no entry for the folder of its files.
+  t.same(
+    (await linesOf([opaque])).map(({ path }) => path),
+    ['/'],
+  );
+  const paths = new Set((await linesOf([layer, upper])).map(({ path }) => path));
+  t.ok(['/bin/su', '/wh/new'].every((path) => paths.has(path)));
+  t.notOk(['/etc/shadow', '/wh/gone', '/wh/dirgone'].some((path) => paths.has(path)));
+});
+
+const BAD_INDEX: [fixture: string, message: RegExp][] = [
+  ['neg-70-tarfs-table', /expected tarfs: a table of inodes before byte 4096, got 5 of 32 bytes/],
+  ['neg-72-tarfs-unaligned', /expected tarfs: a multiple of 4096 bytes, got 7680/],
+];
+
+for (const [fixture, message] of BAD_INDEX) {
+  await test(`${fixture}: refused`, async (t) => {
+    const root = requireLazyFixtures(t);
+    if (root === null) return;
+    await t.rejects(linesOf([join(root, fixture, 'layer.tarfs')]), { code: 'BAD_FORMAT', message });
+  });
+}
+
 const DAMAGED: [fixture: string, code: string, message: RegExp][] = [
   ['neg-30-tar-checksum', 'BAD_FORMAT', /checksum at byte 0: expected the sum of the bytes/],
   [

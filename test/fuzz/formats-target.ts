@@ -13,6 +13,7 @@ import {
   mutations,
   upper,
 } from '../support/hostile-blobs.js';
+import { imageOfDevice, writeDevice } from '../support/hostile-devices.js';
 import { imageOfStore, writeStore } from '../support/hostile-stores.js';
 import { ext4MustBeHandled, hostileExt4, writeHostileExt4 } from '../support/hostile-ext4.js';
 import { hostileGzipIndex, writeHostileGzipIndex } from '../support/hostile-gzip-indexes.js';
@@ -32,6 +33,7 @@ const caseOf = fc.oneof(
   fc.record({ kind: fc.constant('table of contents' as const), toc: hostileToc }),
   fc.record({ kind: fc.constant('ztoc' as const), ztoc: hostileZtoc }),
   fc.record({ kind: fc.constant('composefs' as const), damage: mutations }),
+  fc.record({ kind: fc.constant('EROFS with a device' as const), damage: mutations }),
   fc.record({ kind: fc.constant('gzip index' as const), index: hostileGzipIndex }),
   fc.record({ kind: fc.constant('ext4' as const), changes: hostileExt4 }),
 );
@@ -45,6 +47,7 @@ export function formatsTarget(): Target {
   writeFileSync(good, base);
   writeFileSync(config, JSON.stringify(image));
   const store = writeStore(folder);
+  const device = writeDevice(folder);
   const seen = new Map<string, number>();
   const count = (what: string): void => void seen.set(what, (seen.get(what) ?? 0) + 1);
   return {
@@ -82,6 +85,12 @@ export function formatsTarget(): Target {
         count('composefs with its store');
         writeFileSync(bad, mutate(imageOfStore, played.damage));
         await mustBeHandled([bad], store);
+        return;
+      }
+      if (played.kind === 'EROFS with a device') {
+        count(played.kind);
+        writeFileSync(bad, mutate(imageOfDevice, played.damage));
+        await mustBeHandled([bad], device);
         return;
       }
       const damages = played.kind === 'upper' ? [...played.data, ...played.index] : played.damage;

@@ -14,6 +14,7 @@ import {
   mutations,
   upper,
 } from '../support/hostile-blobs.js';
+import { imageOfDevice, writeDevice } from '../support/hostile-devices.js';
 import { imageOfStore, writeStore } from '../support/hostile-stores.js';
 import { hostileGzipIndex, writeHostileGzipIndex } from '../support/hostile-gzip-indexes.js';
 import { hostileToc, writeHostileToc } from '../support/hostile-tocs.js';
@@ -94,6 +95,23 @@ await test('mutated composefs images with their store never crash', async (t) =>
         await mustBeHandled([bad], beside);
       }),
       { numRuns: 1000 },
+    );
+    t.ok(await fallsTo(before), 'no descriptor stays open');
+  });
+});
+
+await test('mutated EROFS images with their device never crash', async (t) => {
+  await inFolder(async (folder) => {
+    const bad = join(folder, 'bad');
+    const beside = writeDevice(folder);
+    const before = openDescriptors();
+    await holds(
+      t,
+      fc.asyncProperty(mutations, async (all) => {
+        writeFileSync(bad, mutate(imageOfDevice, all));
+        await mustBeHandled([bad], beside);
+      }),
+      { numRuns: 500 },
     );
     t.ok(await fallsTo(before), 'no descriptor stays open');
   });

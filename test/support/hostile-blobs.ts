@@ -11,6 +11,7 @@ import { writeLsmt } from './lsmt-writer.js';
 import { writeComposefs } from './composefs-writer.js';
 import { healthyToc } from './hostile-tocs.js';
 import { randomBytes, textBytes } from './pattern.js';
+import { writeTarfs } from './tarfs-writer.js';
 import { appendUpper } from './upper-writer.js';
 import { wrap } from './wrapper.js';
 import { writeZfile } from './zfile-writer.js';
@@ -65,6 +66,18 @@ const composefs = writeComposefs([
   { path: 'n', mode: 0o020644, device: 0x501, isCompact: true },
 ]).bytes;
 
+/** An archive with an index of all types. */
+const tarfs = writeTarfs([
+  { path: '', mode: 0o040755 },
+  { path: 'd', mode: 0o040700, isOpaque: true },
+  { path: 'd/f', mode: 0o100644, bytes: randomBytes(8, 700) },
+  { path: 'd/g', mode: 0o100644, linkTo: 'd/f' },
+  { path: 'gone', mode: 0o020000 },
+  { path: 'l', mode: 0o120777, link: 'd/f' },
+  { path: 'lost', mode: 0 },
+  { path: 'n', mode: 0o060644, rdev: [259, 7] },
+]).bytes;
+
 /** An upper for the same disk. */
 export const upper = appendUpper({
   virtualSize: DEVICE_SIZE,
@@ -96,6 +109,7 @@ export const blobs: Readonly<Record<string, Buffer>> = {
   stargz: healthyToc('stargz'),
   'zstd:chunked': healthyToc('zstd:chunked'),
   composefs,
+  tarfs,
   'archive in gzip': gzipSync(archive, { memLevel: 1 }),
   'archive in zstd': Buffer.concat([
     encodeBlock('zstd', archive.subarray(0, 4096)),

@@ -4,7 +4,12 @@ import { join } from 'node:path';
 import { test, type Test } from 'tap';
 import { fileRef } from '../../../daemon/blob/blob-ref.js';
 import { BlobPool } from '../../../daemon/image/blob-pool.js';
-import { marksOf, uuidSeedOf, type ImageMarks } from '../../../daemon/image/fingerprint.js';
+import {
+  marksOf,
+  uuidSeedOf,
+  withSeeds,
+  type ImageMarks,
+} from '../../../daemon/image/fingerprint.js';
 import { ImageBlobs } from '../../../daemon/image/image-blobs.js';
 import type { ImagePlan } from '../../../daemon/image/plan.js';
 import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
@@ -145,4 +150,25 @@ await test('the seed of a UUID is the digests, or else the fingerprint', (t) => 
   t.same(uuidSeedOf(mixed, marksOfImage), ['print']);
   t.same(uuidSeedOf({ ...plan, layer: 0 }, marksOfImage).at(-1), 'layer alone');
   t.end();
+});
+
+await test('blobs that nothing verifies are part of the fingerprint, and not of the identity', (t) => {
+  const before = { fingerprint: 'f', identity: 'i' };
+  t.equal(withSeeds(before, []), before);
+  const [one, other] = [withSeeds(before, ['device 1 a']), withSeeds(before, ['device 1 b'])];
+  t.equal(one.identity, 'i');
+  t.match(one.fingerprint, /^f with [0-9a-f]{64}$/);
+  t.not(one.fingerprint, other.fingerprint);
+  t.end();
+});
+
+await test('data blobs in a folder whose files were replaced are other ones', async (t) => {
+  const { path, folder } = file(t);
+  const blobs = join(folder, 'blobs');
+  mkdirSync(blobs);
+  const plan = { ...planOf(path), dataBlobs: { folder: blobs, refs: new Map(), bootstrap: null } };
+  const { identity } = await marks(plan);
+  t.equal((await marks(plan)).identity, identity);
+  writeFileSync(join(blobs, 'new'), '');
+  t.not((await marks(plan)).identity, identity);
 });
