@@ -1,4 +1,4 @@
-// Has chunks fetched in the class of traces, for a reader that nobody waits for: reads on demand go first.
+// Has chunks fetched in the class of traces: reads of clients go first.
 
 import type { CachedSpec, ChunkFetcher } from '../blob/cached-source.js';
 import { OverlaybdError } from '../errors.js';

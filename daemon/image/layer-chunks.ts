@@ -7,7 +7,7 @@ import { Blocks } from '../zfile/blocks.js';
 import type { SourceSpec } from './spec.js';
 
 /** Bytes of a blob of a registry. */
-interface BlobRange {
+export interface BlobRange {
   readonly blob: CachedSpec;
   readonly offset: number;
   readonly length: number;

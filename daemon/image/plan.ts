@@ -227,8 +227,11 @@ async function planConfig(path: string, json: string): Promise<ImagePlan> {
       `${path}: the acceleration layer, its last lower, is not part of the device${missing}`,
     );
   }
-  if (config.recordTracePath !== '') {
-    notes.push(`${path}: recordTracePath has no effect here: serve --record-trace records a trace`);
+  if (config.recordTracePath !== '' && !acceleration) {
+    const recorded = await locate(config.recordTracePath, folder);
+    if (await fileExists(recorded)) trace = fileRef(recorded);
+    else
+      notes.push(`${path}: recordTracePath: nothing is recorded: serve --record-trace does that`);
   }
   const upper = await planUpper(config, path, folder, notes);
   checkLayerCount(lowers.length + (upper ? 1 : 0), path);

@@ -5,8 +5,9 @@ import type { DeviceRange } from '../ext4/file-system.js';
 import type { TraceEntry } from '../fetch/trace-file.js';
 import { SECTOR } from '../lsmt/format.js';
 import { LsmtIndex } from '../lsmt/merged-index.js';
-import { LayerMap, SeenChunks } from './layer-chunks.js';
-import { sourcesOf, type DiskSpec } from './spec.js';
+import { LayerMap, SeenChunks, type BlobRange } from './layer-chunks.js';
+import { PieceRanges } from './piece-ranges.js';
+import { sourcesOf, type DiskSpec, type SourceSpec } from './spec.js';
 
 /** Segments and ranges between two turns of the event loop: some milliseconds. */
 const STEPS_A_TURN = 4096;
@@ -27,7 +28,7 @@ export async function chunksOfRanges(
   disk: DiskSpec,
   maxBytes: number,
 ): Promise<readonly TraceEntry[]> {
-  const layers = sourcesOf(disk).map((spec) => new LayerMap(spec));
+  const layers = sourcesOf(disk).map(mapOf);
   const seen = new SeenChunks(maxBytes);
   const split = splitter(disk);
   let steps = 0;
@@ -37,10 +38,29 @@ export async function chunksOfRanges(
       if (++steps % STEPS_A_TURN === 0) await turn();
       const map = layers[layer];
       const n = map ? Math.min(length, map.size - offset) : 0;
-      if (map && n > 0) seen.add(map.stored(offset, n));
+      if (!map || n <= 0) continue;
+      for (const stored of map.stored(offset, n)) seen.add(stored);
     }
   }
   return seen.entries;
+}
+
+/** Where plain bytes of a layer are in its blob. */
+interface StoredMap {
+  readonly size: number;
+  stored(offset: number, length: number): Iterable<BlobRange>;
+}
+
+function mapOf(spec: SourceSpec): StoredMap {
+  if (spec.kind === 'pieces') return new PieceRanges(spec);
+  const map = new LayerMap(spec);
+  return {
+    size: map.size,
+    stored: (offset, length) => {
+      const range = map.stored(offset, length);
+      return range ? [range] : [];
+    },
+  };
 }
 
 /** What splits ranges of a disk into ranges of its layers. Zeros are in no layer. */

@@ -252,13 +252,23 @@ await test('the trace of an acceleration layer: unpacked, or in a registry, or n
   t.match(plan.notes, [/nothing is prefetched: .*repoBlobUrl: "nowhere": not of the form/]);
 });
 
-await test('a file for a trace has no effect, and a note says so', async (t) => {
+await test('a trace in a file is replayed if it is there, and no file is written', async (t) => {
   const folder = folderOf(t);
-  folder.touch('a.obd');
+  folder.touch('a.obd', 'trace');
   const lowers = [{ file: 'a.obd' }];
-  const { notes } = await folder.plan({ lowers, recordTracePath: '/run/trace' });
-  t.match(notes, [/config\.v1\.json: recordTracePath has no effect here: serve --record-trace/]);
-  t.equal(notes.length, 1);
+  const { trace, notes } = await folder.plan({ lowers, recordTracePath: 'trace' });
+  t.same(trace, { kind: 'file', path: join(folder.path, 'trace') });
+  t.same(notes, []);
+  const absent = await folder.plan({ lowers, recordTracePath: '/run/no/trace' });
+  t.equal(absent.trace, null);
+  t.match(absent.notes, [/config\.v1\.json: recordTracePath: nothing is recorded: serve --record/]);
+  t.equal(absent.notes.length, 1);
+  const accelerated = {
+    lowers: [...lowers, {}],
+    accelerationLayer: true,
+    recordTracePath: 'trace',
+  };
+  t.equal((await folder.plan(accelerated)).trace, null, 'the acceleration layer goes first');
 });
 
 await test('half an upper is left out with a note', async (t) => {

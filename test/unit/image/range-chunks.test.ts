@@ -6,6 +6,7 @@ import type { DeviceRange } from '../../../daemon/ext4/file-system.js';
 import { chunksOfRanges } from '../../../daemon/image/range-chunks.js';
 import type { DiskSpec, SourceSpec } from '../../../daemon/image/spec.js';
 import { ZEROED } from '../../../daemon/lsmt/entry-log.js';
+import { NO_MEMBER } from '../../../daemon/pieces/piece-table.js';
 import { SECTOR } from '../../../daemon/lsmt/format.js';
 import { indexOf } from '../../support/segments.js';
 
@@ -97,6 +98,25 @@ await t.test('the end of a layer, and of what is allowed', async (test) => {
   const short: DiskSpec = { ...DISK, layers: [cached('bottom', 8), ...LAYERS.slice(1)] };
   test.same(await chunks([[7, 3]], short), ['bottom 7-7']);
   test.same(await chunks([[0, 16]], DISK, 3 * CHUNK_SIZE), ['bottom 0-1', 'bottom 3-3']);
+});
+
+await t.test('layers that are made of pieces', async (test) => {
+  // Two pieces of a chunk each in member 0, zeros, and a piece in member 1.
+  const table = {
+    count: 4,
+    size: 4 * CHUNK_SIZE,
+    positions: Float64Array.from([0, 1, 2, 3], (chunk) => chunk * CHUNK_SIZE),
+    lengths: new Uint32Array(4).fill(CHUNK_SIZE),
+    members: Uint32Array.of(0, 0, NO_MEMBER, 1),
+    begins: Float64Array.of(5 * CHUNK_SIZE, 8 * CHUNK_SIZE + 1),
+    stored: Uint32Array.of(CHUNK_SIZE, CHUNK_SIZE),
+  };
+  const pieces = { kind: 'pieces', table, of: cached('target', 50) } as unknown as SourceSpec;
+  const index = indexOf([[0, 16 * CHUNK, 0, 0]], 16 * CHUNK_SIZE);
+  const disk: DiskSpec = { kind: 'lsmt', index: index.data, layers: [pieces] };
+  test.same(await chunks([[1, 1]], disk), ['target 5-5']);
+  test.same(await chunks([[2, 1]], disk), []);
+  test.same(await chunks([[0, 9]], disk), ['target 5-5', 'target 8-9']);
 });
 
 await t.test('raw disks and partitions', async (test) => {
