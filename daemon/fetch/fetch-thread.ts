@@ -3,7 +3,6 @@
 import type { CacheStore } from '../cache/store.js';
 import type { RegistrySettings } from '../config/registry-settings.js';
 import { OverlaybdError } from '../errors.js';
-import { mapEach } from '../lib/gate.js';
 import type { Logger } from '../log/logger.js';
 import { parseReference } from '../registry/reference.js';
 import { resolveImage } from '../registry/resolve.js';
@@ -13,7 +12,6 @@ import type { Counters } from '../registry/http/counters.js';
 import type { RegistryRef } from '../blob/blob-ref.js';
 import type { Clock } from './clock.js';
 import { Filler } from './fill.js';
-import { FILL_BLOBS, PROGRESS_MS } from './limits.js';
 import type {
   Answers,
   CacheCommand,
@@ -28,6 +26,7 @@ import { FetchService, type OtherQuestion } from './service.js';
 import { replayTrace, TraceRecorder } from './trace.js';
 import { loadTrace } from './trace-layer.js';
 import type { FetchStatus } from './status.js';
+import { Warming } from './warm.js';
 import { whileTelling } from './while-telling.js';
 
 export interface ThreadParts {
@@ -197,27 +196,16 @@ export class FetchThread {
   ): Promise<WarmProgress> {
     const { clock } = this.#parts;
     const { blobs } = this.#service;
-    const total = refs.reduce((sum, { size }) => sum + size, 0);
-    let bytes = 0;
-    let cached = 0;
-    let toldAt = -Infinity;
-    const fetched = (length: number, wasThere: boolean): void => {
-      bytes += length;
-      if (wasThere) cached += length;
-      if (clock.now() - toldAt < PROGRESS_MS) return;
-      toldAt = clock.now();
-      tell({ bytes, total, cached });
-    };
-    const goesOn = (): void => tell({ bytes, total, cached });
-    await this.#holding((holder) =>
+    const warming = new Warming(refs, tell, () => clock.now());
+    const goesOn = (): void => tell(warming.progress);
+    return this.#holding((holder) =>
       whileTelling(clock, goesOn, () =>
-        mapEach(refs, FILL_BLOBS, async (ref) => {
+        warming.run(async (ref, fetched) => {
           const blob = await blobs.open(holder, ref);
           await this.#filler.fill(blob, signal, fetched);
         }),
       ),
     );
-    return { bytes, total, cached };
   }
 
   /** Closes what was opened with the number of the holder when the work has ended. */

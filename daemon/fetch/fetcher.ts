@@ -12,8 +12,9 @@ import { startThread } from '../lib/thread.js';
 import { CountedLog } from '../log/counted-log.js';
 import type { Logger } from '../log/logger.js';
 import { FetchClient } from './client.js';
-import { CLOSE_MS, FETCHER_HEAP_MB, MAX_RESTART_MS, RESTART_MS, STEADY_MS } from './limits.js';
+import { CLOSE_MS, FETCHER_HEAP_MB } from './limits.js';
 import type { FromClient, FromFetcher, HeldBlob, ToClient, ToFetcher } from './messages.js';
+import { RestartPause } from './restart-pause.js';
 import type { FetchStatus } from './status.js';
 
 const ENTRY = new URL('../fetch/worker.js', import.meta.url);
@@ -35,7 +36,7 @@ export class Fetcher {
   #settings: RegistrySettings;
   #worker: Worker | null = null;
   #startedAt = 0;
-  #restartMs = RESTART_MS;
+  readonly #pause = new RestartPause();
   #restart: NodeJS.Timeout | null = null;
   #isClosed = false;
   #onEnded: (() => void) | null = null;
@@ -210,9 +211,7 @@ export class Fetcher {
     this.#worker = null;
     this.#onEnded?.();
     if (this.#isClosed) return;
-    if (monotonicMs() - this.#startedAt > STEADY_MS) this.#restartMs = RESTART_MS;
-    const delay = this.#restartMs;
-    this.#restartMs = Math.min(delay * 2, MAX_RESTART_MS);
+    const delay = this.#pause.next(monotonicMs() - this.#startedAt);
     const open = `${this.#held.size} blobs are open`;
     this.#lines.log(
       'again',

@@ -1,7 +1,7 @@
 // A fetcher's thread for tests of its handle: real messages and a real scheduler, but blobs in memory and a
 // registry that answers at once, or dies, by the name of the repository.
 
-import { parentPort } from 'node:worker_threads';
+import { parentPort, resourceLimits } from 'node:worker_threads';
 import type { RegistryRef } from '../../daemon/blob/blob-ref.js';
 import type { CachedSpec } from '../../daemon/blob/cached-source.js';
 import { realClock } from '../../daemon/fetch/clock.js';
@@ -69,6 +69,7 @@ const service = new FetchService({
 port.on('message', (message: ToFetcher) => {
   switch (message.type) {
     case 'start':
+      log.log('info', `heap ${resourceLimits.maxOldGenerationSizeMb} MiB`);
       return service.restore(message.blobs);
     case 'settings':
       return log.log('info', `deadline ${message.settings.fetchDeadline}`);

@@ -35,12 +35,17 @@ function started(test: { teardown(end: () => Promise<void>): void }, fetchDeadli
 }
 
 await t.test('the thread starts with the first question, and chunks come', async (test) => {
-  const { fetcher } = started(test);
+  const { fetcher, lines, line } = started(test);
   const client = fetcher.client();
   test.equal(fetcher.isRunning, false);
   test.equal(await fetcher.status(), null);
   const spec = await client.open(refOf('one'));
   test.equal(fetcher.isRunning, true);
+  await line(/^heap \d+ MiB$/);
+  test.same(
+    lines.filter((each) => each.startsWith('heap')),
+    ['heap 512 MiB'],
+  );
   const map = new ChunkMap(spec.state, SIZE);
   test.equal(map.count(), 0);
   await Promise.all([client.want(spec.blob, 0, 3), client.want(spec.blob, 2, 5)]);
