@@ -205,7 +205,12 @@ class Indexer {
   }
 }
 
-function spanSizeOf(stored: number): number {
+/**
+ * Plain bytes between two places from which a blob is inflated.
+ * @param stored bytes of the blob
+ * @internal for its unit test
+ */
+export function spanSizeOf(stored: number): number {
   return Math.min(Math.max(Math.ceil(stored / SPANS_A_BLOB), SMALLEST_SPAN), LARGEST_SPAN);
 }
 

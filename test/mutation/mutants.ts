@@ -7,13 +7,11 @@ import { limitImportsOf, mutateImport, replaceOnce } from './mutate.js';
 import { EXCEPTIONS, REPLACEMENTS } from './table.js';
 
 /**
- * The whole run lists these, --core leaves them out: what starts and ends the thread of the fetcher, and the client of
- * registries, whose tests take seconds for each value; and readers of layers of files that unit tests do not take to
- * their limits yet.
+ * The whole run has these, --core leaves them out: the client of registries, whose tests take seconds for each value, and
+ * readers of layers of files.
  */
 const UNCOUNTED = new RegExp(
   `^(?:${[
-    'fetch/fetch(?:er|-thread)',
     'registry/http/client',
     '(?:composefs|erofs/reader|estargz|files|inflate|pieces|rafs|soci|tarball|turbo)/.*',
   ].join('|')})$`,

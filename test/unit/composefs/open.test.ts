@@ -152,7 +152,13 @@ const BAD: [what: string, files: ImageFile[], code: string, message: RegExp][] =
     /a digest that is not of SHA-256: .* 5 bytes and begins with 00240002/,
   ],
   ['no contents', [{ path: 'f', mode: 0o100644, size: 9 }], 'BAD_FORMAT', /neither contents nor/],
-  ['a size of 2^50', [{ ...OBJECT, size: 2 ** 50 }], 'LIMIT', /a file of \d+ bytes/],
+  [
+    'a long path of an object',
+    [{ ...OBJECT, xattrs: objectXattrs('x'.repeat(4001), null) }],
+    'BAD_FORMAT',
+    /a path from the root of the store/,
+  ],
+  ['a size above 2^44', [{ ...OBJECT, size: 2 ** 44 + 1 }], 'LIMIT', /a file of \d+ bytes/],
   [
     'an unknown type',
     [{ path: 'f', mode: 0o030000 }],

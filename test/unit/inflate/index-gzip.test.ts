@@ -1,7 +1,7 @@
 // The index of a gzip blob: spans, members, what follows them, and what is wrong.
 import { test, type Test } from 'tap';
 import { gzipSync } from 'node:zlib';
-import { indexGzip } from '../../../daemon/inflate/index-gzip.js';
+import { indexGzip, spanSizeOf } from '../../../daemon/inflate/index-gzip.js';
 import { MAX_TRAILING_ZEROS } from '../../../daemon/inflate/limits.js';
 import { loadAround, ReaderFactory } from '../../../daemon/image/reader-factory.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
@@ -45,6 +45,13 @@ async function readsBack(t: Test, stored: Buffer, table: PieceTable, plain: Buff
     );
   }
 }
+
+await test('spans are 1 MiB, longer from 2 GiB of stored bytes on, and at most 16 MiB', (t) => {
+  const [mib, gib] = [2 ** 20, 2 ** 30];
+  const spans = [0, 2 * gib, 2 * gib + 1, 4 * gib, 32 * gib, 64 * gib].map(spanSizeOf);
+  t.same(spans, [mib, mib, mib + 1, 2 * mib, 16 * mib, 16 * mib]);
+  t.end();
+});
 
 await test('spans of one member', async (t) => {
   for (const options of [{}, { level: 9 }, { level: 1 }, { level: 0 }, { memLevel: 1 }]) {

@@ -215,7 +215,7 @@ const REFUSED: [what: string, fields: GzipIndexFields, code: string, message: Re
     'plain size',
     number(49, HUGE),
     'BAD_FORMAT',
-    /plain size at byte 49: expected 1 to \d+, got 4611686018427387904$/,
+    /plain size at byte 49: expected 1 to 274877906944, got 4611686018427387904$/,
   ],
   ['small plain size', number(49, 100_000n), 'BAD_FORMAT', /checkpoint \d+ plain offset/],
   ['area', number(313, HUGE), 'BAD_FORMAT', /gzip index area at byte 313/],
