@@ -27,7 +27,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
     what: 'a healthy export keeps its speed while others fail',
     // The least that says something of a ratio: it is run for its figure, and not by CI.
     short: 9,
-    long: 72,
+    long: 40,
     isMeasure: true,
     run: neighbours,
   },
