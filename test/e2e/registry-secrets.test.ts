@@ -10,7 +10,7 @@ import { tick } from '../support/nbd-client.js';
 import { readMetrics } from '../support/metrics-reader.js';
 import { FaultFront } from '../support/registry/fault-front.js';
 import {
-  compare,
+  comparePatiently,
   openPatiently,
   remoteImage,
   REPOSITORY,
@@ -179,7 +179,11 @@ await t.test('nothing that the daemon says or keeps has a secret', async (test) 
       await ask('/v1/trace', 'POST', {});
       for (const name of ['bearer', 'basic', 'upstream', 'identity']) {
         const client = await openPatiently(daemon.unix, name);
-        test.equal(await compare(client, files.device, 0, MIB), null, `${format}: ${name}`);
+        test.equal(
+          await comparePatiently(client, files.device, 0, MIB),
+          null,
+          `${format}: ${name}`,
+        );
         client.destroy();
       }
       for (;;) {
