@@ -8,7 +8,7 @@ const PROJECT = fileURLToPath(new URL('../../../', import.meta.url));
 const FOLDER = join(PROJECT, 'docs', 'benchmarks');
 
 /** Sections of the README, each between its own marks. */
-export type Section = 'load' | 'micro' | 'registry' | 'soak';
+export type Section = 'load' | 'micro' | 'registry' | 'formats' | 'soak';
 
 export interface Document {
   section: Section;

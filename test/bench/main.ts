@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { messageOf } from '../../daemon/errors.js';
 import { check } from './check.js';
 import { writeDocument, type Document } from './docs.js';
+import { formatsDocument, formatsTables, measureFormats } from './formats/formats.js';
 import { ImageForms } from './forms.js';
 import { goalsText, loadDocument, loadTables, measureLoad } from './load.js';
 import { describeMachine, preamble } from './machine.js';
@@ -60,6 +61,11 @@ async function run(
     const document = microDocument(result, about, machine);
     return { text: microTables(result), good: true, data: result, document };
   }
+  if (options.mode === 'formats') {
+    const result = await measureFormats(options, folder, say);
+    const document = formatsDocument(result, about, machine);
+    return { text: formatsTables(result).join('\n\n'), good: true, data: result, document };
+  }
   const forms = new ImageForms(options.dir, options.size, say);
   switch (options.mode) {
     case 'check': {
@@ -91,7 +97,8 @@ async function run(
 
 function toolsOf({ mode, only }: BenchOptions): Record<string, string> {
   if (mode === 'micro') return {};
-  return checkTools(mode === 'registry' && only === null ? REGISTRY_TOOLS : LOAD_TOOLS);
+  const isRemote = (mode === 'registry' && only === null) || mode === 'formats';
+  return checkTools(isRemote ? REGISTRY_TOOLS : LOAD_TOOLS);
 }
 
 /** Progress goes to stderr, so that stdout is the tables alone. */

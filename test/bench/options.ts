@@ -11,11 +11,12 @@ export const USAGE = `npm run bench -- [options]
   --micro          only what is measured within one process: lookup, CRC, decoding, parsing
   --registry       images of a registry with latency: cold, cached, what a miss costs (needs root)
   --only cached    with --registry: only the speed of a cached image beside a local file (no root)
+  --formats        a container image in every lazy format, from a registry with latency (needs root)
   --soak TIME      full load for that long ("10m", "90s"): memory must not grow
   --quick          a 64 MB image and short rounds: a smoke test, or what --check is meant to use
-  --rounds N       rounds of every server and work (default 5; --registry 3; --only cached 15)
-  --seconds N      length of one measurement (default 3; --registry 1)
-  --size MB        size of the image (default 512; --registry 1024; --only cached 256)
+  --rounds N       rounds of every server and work (default 5; --registry and --formats 3; --only cached 15)
+  --seconds N      length of one measurement (default 3; --registry and --formats 1)
+  --size MB        size of the image (default 512; --registry 1024; --formats and --only cached 256)
   --latency MS     of each answer of the registry (default 20)
   --rate MB        what the registry sends in a second, 10^6 bytes (default 125: 1 Gbit/s)
   --all            also the optional server
@@ -27,7 +28,7 @@ export const USAGE = `npm run bench -- [options]
   --docs           write results and charts into docs/benchmarks
 `;
 
-export type Mode = 'load' | 'check' | 'micro' | 'registry' | 'soak';
+export type Mode = 'load' | 'check' | 'micro' | 'registry' | 'formats' | 'soak';
 
 export interface BenchOptions {
   mode: Mode;
@@ -61,6 +62,7 @@ export function parseOptions(argv: string[]): BenchOptions | undefined {
       micro: { type: 'boolean', default: false },
       registry: { type: 'boolean', default: false },
       only: { type: 'string' },
+      formats: { type: 'boolean', default: false },
       soak: { type: 'string' },
       quick: { type: 'boolean', default: false },
       rounds: { type: 'string' },
@@ -83,6 +85,7 @@ export function parseOptions(argv: string[]): BenchOptions | undefined {
   if (values.check) modes.push('check');
   if (values.micro) modes.push('micro');
   if (values.registry) modes.push('registry');
+  if (values.formats) modes.push('formats');
   if (values.soak !== undefined) modes.push('soak');
   const [mode = 'load'] = modes;
   if (modes.length > 1) throw new Error(`--${modes.join(' and --')}: only one of them`);
@@ -119,6 +122,7 @@ function standardsOf(
   if (quick) return { rounds: mode === 'check' ? 3 : 1, seconds: 0.5, size: 64 };
   if (only === 'cached') return { rounds: 15, seconds: 1, size: 256 };
   if (mode === 'registry') return { rounds: 3, seconds: 1, size: 1024 };
+  if (mode === 'formats') return { rounds: 3, seconds: 1, size: 256 };
   return { rounds: 5, seconds: 3, size: 512 };
 }
 

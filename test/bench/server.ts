@@ -53,8 +53,8 @@ export class Server<T extends Served = Served> {
   }
 
   /** The first connection that succeeds. @throws Error if the server ends or takes too long */
-  async connect(): Promise<NbdClient> {
-    const deadline = performance.now() + START_TIMEOUT_MS;
+  async connect(timeoutMs = START_TIMEOUT_MS): Promise<NbdClient> {
+    const deadline = performance.now() + timeoutMs;
     for (;;) {
       try {
         return await NbdClient.open(this.socket);

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { attachCases } from './cases/attach.js';
 import { daemonsCases } from './cases/daemons.js';
+import { layeredCases } from './cases/layered.js';
 import { mountCases } from './cases/mount.js';
 import { mountPartsCases } from './cases/mount-parts.js';
 import { nbdClientCases } from './cases/nbd-client.js';
@@ -26,6 +27,7 @@ const cases: readonly Case<World>[] = [
   ...attachCases(),
   ...mountCases(images),
   ...mountPartsCases(),
+  ...layeredCases(),
   ...survivalCases(),
   ...registryCases(),
   ...shutdownCases(),

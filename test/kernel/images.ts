@@ -18,6 +18,7 @@ import { writeLsmt, type LsmtSegment } from '../support/lsmt-writer.js';
 import { textBytes } from '../support/pattern.js';
 import { findTool, mustRun } from '../support/tools.js';
 import { wrap } from '../support/wrapper.js';
+import { makeLayered, type LayeredImage } from './layered.js';
 import { writeTree, type Tree } from './tree.js';
 
 const MIB = 1 << 20;
@@ -39,6 +40,8 @@ export interface Images {
   /** File systems that could not be made here, with the missing program. */
   missing: Partial<Record<FileSystem, string>>;
   tree: Tree;
+  /** Images whose layers are files. */
+  layered: readonly LayeredImage[];
 }
 
 export type FileSystem = keyof typeof MAKERS;
@@ -86,6 +89,7 @@ export async function makeImages(folder: string): Promise<Images> {
     fileSystems: [],
     missing: {},
     tree,
+    layered: await makeLayered(folder),
   };
   const exports = ['flat'];
   const flat = textBytes(1, images.flat.size);

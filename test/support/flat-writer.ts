@@ -26,7 +26,13 @@ function widthOf(value: FlatValue): number {
 }
 
 class FlatWriter {
-  bytes = Buffer.alloc(0);
+  /** What is written is at its begin: it has room for more, because a list of files has a hundred thousand tables. */
+  #room = Buffer.alloc(1024);
+  #size = 0;
+
+  get bytes(): Buffer {
+    return this.#room.subarray(0, this.#size);
+  }
 
   u32(value: number): void {
     const four = Buffer.alloc(4);
@@ -49,10 +55,10 @@ class FlatWriter {
     vtable.writeUInt16LE(size, 2);
     for (const [i, place] of places.entries()) vtable.writeUInt16LE(place, 4 + 2 * i);
     this.#align();
-    const before = this.bytes.length;
+    const before = this.#size;
     this.#add(vtable);
     this.#align();
-    const position = this.bytes.length;
+    const position = this.#size;
     this.#add(Buffer.alloc(size));
     this.bytes.writeInt32LE(position - before, position);
     for (const [i, value] of fields.entries()) this.#field(position + (places[i] as number), value);
@@ -77,7 +83,7 @@ class FlatWriter {
 
   #vector<T>(items: readonly T[], write: (item: T) => number): number {
     this.#align();
-    const position = this.bytes.length;
+    const position = this.#size;
     this.#add(Buffer.alloc(4 + 4 * items.length));
     this.bytes.writeUInt32LE(items.length, position);
     for (const [i, item] of items.entries()) this.#refer(position + 4 + 4 * i, write(item));
@@ -87,7 +93,7 @@ class FlatWriter {
   #text(text: Uint8Array | string): number {
     const bytes = typeof text === 'string' ? Buffer.from(text, 'latin1') : text;
     this.#align();
-    const position = this.bytes.length;
+    const position = this.#size;
     this.u32(bytes.length);
     this.#add(bytes);
     this.#add(Buffer.alloc(1));
@@ -99,10 +105,15 @@ class FlatWriter {
   }
 
   #align(): void {
-    this.#add(Buffer.alloc((8 - (this.bytes.length % 8)) % 8));
+    this.#add(Buffer.alloc((8 - (this.#size % 8)) % 8));
   }
 
   #add(bytes: Uint8Array): void {
-    this.bytes = Buffer.concat([this.bytes, bytes]);
+    const size = this.#size + bytes.length;
+    if (size > this.#room.length) {
+      this.#room = Buffer.concat([this.bytes, Buffer.alloc(2 * size - this.#size)]);
+    }
+    this.#room.set(bytes, this.#size);
+    this.#size = size;
   }
 }

@@ -4,7 +4,6 @@ import { runTool } from './tools.js';
 
 const PROGRAM = String.raw`
 import base64, hashlib, json, os, stat, sys
-root = os.fsencode(sys.argv[1])
 kinds = {stat.S_IFREG: 'reg', stat.S_IFDIR: 'dir', stat.S_IFLNK: 'symlink', stat.S_IFCHR: 'char',
          stat.S_IFBLK: 'block', stat.S_IFIFO: 'fifo', stat.S_IFSOCK: 'socket'}
 def text(key, value):
@@ -12,17 +11,19 @@ def text(key, value):
         return {key: value.decode()}
     except UnicodeDecodeError:
         return {key + '_b64': base64.b64encode(value).decode()}
-paths = []
-pending = [b'']
-while pending:
-    path = pending.pop()
-    paths.append(path)
-    full = root + path
-    if stat.S_ISDIR(os.lstat(full).st_mode):
-        pending += [path + b'/' + name for name in os.listdir(full)]
+def paths_below(root):
+    pending = [b'']
+    while pending:
+        path = pending.pop()
+        yield root, path or b'/'
+        full = root + path
+        if stat.S_ISDIR(os.lstat(full).st_mode):
+            pending += [path + b'/' + name for name in os.listdir(full)]
 first = {}
-for path in sorted(path or b'/' for path in paths):
+for root, path in (each for word in sys.argv[1:] for each in sorted(paths_below(os.fsencode(word)))):
     full = root + path
+    if path == b'/':
+        first = {}
     s = os.lstat(full)
     line = text('path', path)
     seconds, nanoseconds = divmod(s.st_mtime_ns, 10**9)
@@ -54,12 +55,23 @@ for path in sorted(path or b'/' for path in paths):
  * @param folder absolute
  */
 export async function folderTree(folder: string): Promise<Record<string, unknown>[]> {
-  const { code, stdout, stderr } = await runTool('python3', ['-c', PROGRAM, folder]);
+  const [lines = []] = await folderTrees([folder]);
+  return lines;
+}
+
+/** The same of several folders, with one start of the program. */
+export async function folderTrees(
+  folders: readonly string[],
+): Promise<Record<string, unknown>[][]> {
+  const { code, stdout, stderr } = await runTool('python3', ['-c', PROGRAM, ...folders]);
   if (code !== 0) throw new Error(`python3: ${stderr}`);
-  return stdout
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  const trees: Record<string, unknown>[][] = [];
+  for (const text of stdout.trimEnd().split('\n')) {
+    const line = JSON.parse(text) as Record<string, unknown>;
+    if (line['path'] === '/') trees.push([]);
+    trees.at(-1)?.push(line);
+  }
+  return trees;
 }
 
 /** The same lines without what {@link folderTree} cannot find out. */

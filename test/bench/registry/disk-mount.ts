@@ -1,4 +1,4 @@
-// The file system of an NBD export as a user has it who has no /dev/nbdX: nbdfuse, a loop device, the kernel's ext4.
+// The file system of an NBD export as a user has it who has no /dev/nbdX: nbdfuse, a loop device, the kernel's ext4 or EROFS.
 // A mount has no page cache of the one before it. It needs root.
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -12,6 +12,14 @@ const READY_MS = 60_000;
 const MOUNT_MS = 120_000;
 const POLL_MS = 2;
 const BUSY_MS = 10_000;
+
+/** How mount(8) is told of it. */
+export interface FileSystem {
+  readonly type: string;
+  readonly options: string;
+}
+
+const EXT4: FileSystem = { type: 'ext4', options: 'ro,noload' };
 
 export class DiskMount {
   /** Where the files are. */
@@ -40,10 +48,14 @@ export class DiskMount {
    * @param socket of the server, which listens already
    * @throws Error if a step fails; nothing is left then
    */
-  static async open(folder: string, socket: string): Promise<DiskMount> {
+  static async open(
+    folder: string,
+    socket: string,
+    fileSystem: FileSystem = EXT4,
+  ): Promise<DiskMount> {
     const mount = new DiskMount(folder, socket);
     try {
-      await mount.#mount();
+      await mount.#mount(fileSystem);
       return mount;
     } catch (error) {
       mount.#abandon();
@@ -51,7 +63,7 @@ export class DiskMount {
     }
   }
 
-  async #mount(): Promise<void> {
+  async #mount({ type, options }: FileSystem): Promise<void> {
     const disk = join(this.#fuse, 'nbd');
     for (const late = performance.now() + READY_MS; !existsSync(disk); await sleep(POLL_MS)) {
       const { exitCode } = this.#nbdfuse;
@@ -59,8 +71,8 @@ export class DiskMount {
       if (performance.now() > late) throw new Error(`nbdfuse: no disk: ${this.#output}`);
     }
     this.#loop = (await mustRun('losetup', ['--read-only', '--find', '--show', disk])).trim();
-    const options = ['-t', 'ext4', '-o', 'ro,noload', this.#loop, this.path];
-    await mustRun('mount', options, { timeout: MOUNT_MS });
+    const words = ['-t', type, '-o', options, this.#loop, this.path];
+    await mustRun('mount', words, { timeout: MOUNT_MS });
     this.#isMounted = true;
   }
 
