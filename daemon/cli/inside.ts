@@ -2,9 +2,11 @@
 // when their reader has gone.
 
 import { isatty } from 'node:tty';
+import type { FoundFile } from '../files/find.js';
 import type { ImageFile } from '../files/image-file.js';
 import { escapedName, plainName, type ShowName } from '../files/texts.js';
 import { printableJsonLine } from '../lib/printable.js';
+import type { EachPath } from './each-path.js';
 import { besideOf, besideWords } from './options/beside.js';
 import type { InsideArguments } from './options/inside.js';
 import { registriesOf, registryWords } from './options/registry.js';
@@ -55,7 +57,7 @@ export function namesForOutput(): ShowName {
 }
 
 /** Prints lines of bytes. Ends early if the reader of the pipe has gone. */
-export async function printLines(lines: AsyncIterable<string>): Promise<void> {
+async function printLines(lines: AsyncIterable<string>): Promise<void> {
   let block = '';
   for await (const line of lines) {
     block += `${line}\n`;
@@ -66,16 +68,36 @@ export async function printLines(lines: AsyncIterable<string>): Promise<void> {
   await printBytes(Buffer.from(block, 'latin1'));
 }
 
-/** The lines of one JSON object with a list of values, each in one line. */
-export async function* jsonLines(
-  key: string,
-  values: AsyncIterable<object>,
-): AsyncGenerator<string> {
-  yield `{"${key}": [`;
+/** What a command prints of files of an image. */
+export interface FileOutput {
+  /** Lines of bytes. */
+  readonly text: (root: ImageFile) => AsyncIterable<string>;
+  /** The files, for JSON; paths are clean. */
+  readonly files: (root: ImageFile) => AsyncIterable<FoundFile>;
+}
+
+/** Opens the image, prints lines or one JSON object, and closes it. @throws OverlaybdError */
+export async function printFiles(
+  args: InsideArguments & { json?: boolean | undefined },
+  image: readonly string[],
+  each: EachPath,
+  { text, files }: FileOutput,
+): Promise<void> {
+  await inside(args, image, (root) =>
+    printLines(args.json === true ? jsonLines(files(root), each) : text(root)),
+  );
+}
+
+/** The lines of one JSON object with a list of files, each in one line. A file that cannot be read is told, and left out. */
+async function* jsonLines(files: AsyncIterable<FoundFile>, each: EachPath): AsyncGenerator<string> {
+  const { fileJson } = await import('../files/file-json.js');
+  yield '{"files": [';
   let last: string | null = null;
-  for await (const value of values) {
+  for await (const { path, file } of files) {
+    const json = await each.tried(() => fileJson(path, file));
+    if (!json) continue;
     if (last !== null) yield `${last},`;
-    last = Buffer.from(`  ${printableJsonLine(value)}`).toString('latin1');
+    last = Buffer.from(`  ${printableJsonLine(json)}`).toString('latin1');
   }
   if (last !== null) yield last;
   yield ']}';

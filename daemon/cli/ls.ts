@@ -1,12 +1,12 @@
 // `overlaybd-nbd ls`: its options and its output. The lists come from files/.
 
 import type { Argv } from 'yargs';
-import type { FileJson } from '../files/file-json.js';
+import type { FoundFile } from '../files/find.js';
 import type { ImageFile } from '../files/image-file.js';
 import type { ListOptions } from '../files/listing.js';
 import { bytesOf } from '../files/texts.js';
 import { EachPath } from './each-path.js';
-import { inside, jsonLines, namesForOutput, printLines } from './inside.js';
+import { namesForOutput, printFiles } from './inside.js';
 import { insideOptions, insideWords, type InsideArguments } from './options/inside.js';
 
 export interface LsArguments extends InsideArguments {
@@ -46,11 +46,11 @@ export async function run(args: LsArguments): Promise<number> {
     itself: args.directory === true,
     long: args.long === true,
   };
-  const isJson = args.json === true;
   const each = new EachPath();
-  await inside(args, image, (root) =>
-    printLines(isJson ? jsonOf(root, names, options, each) : textOf(root, names, options, each)),
-  );
+  await printFiles(args, image, each, {
+    text: (root) => textOf(root, names, options, each),
+    files: (root) => filesOf(root, names, options, each),
+  });
   return each.exitCode;
 }
 
@@ -74,18 +74,12 @@ async function* textOf(
   }
 }
 
-async function* jsonOf(
+async function* filesOf(
   root: ImageFile,
   paths: readonly string[],
   options: ListOptions,
   each: EachPath,
-): AsyncGenerator<string> {
+): AsyncGenerator<FoundFile> {
   const { listings } = await import('../files/listing.js');
-  const { fileJson } = await import('../files/file-json.js');
-  async function* files(): AsyncGenerator<FileJson> {
-    for await (const listing of listings(root, paths, options, each)) {
-      for (const { path, file } of listing.files) yield fileJson(path, file);
-    }
-  }
-  yield* jsonLines('files', files());
+  for await (const listing of listings(root, paths, options, each)) yield* listing.files;
 }

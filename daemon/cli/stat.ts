@@ -1,10 +1,10 @@
 // `overlaybd-nbd stat`: its options and its output. The attributes come from files/.
 
 import type { Argv } from 'yargs';
-import type { FileJson } from '../files/file-json.js';
+import type { FoundFile } from '../files/find.js';
 import type { ImageFile } from '../files/image-file.js';
 import { bytesOf } from '../files/texts.js';
-import { inside, jsonLines, namesForOutput, printLines } from './inside.js';
+import { namesForOutput, printFiles } from './inside.js';
 import { insideOptions, neededPaths, type InsideArguments } from './options/inside.js';
 import { EachPath } from './each-path.js';
 
@@ -29,10 +29,10 @@ export async function run(args: StatArguments): Promise<number> {
   const { image, paths } = neededPaths(args);
   const each = new EachPath();
   const follow = args.follow === true;
-  const isJson = args.json === true;
-  await inside(args, image, (root) =>
-    printLines(isJson ? jsonOf(root, paths, follow, each) : textOf(root, paths, follow, each)),
-  );
+  await printFiles(args, image, each, {
+    text: (root) => textOf(root, paths, follow, each),
+    files: (root) => filesOf(root, paths, follow, each),
+  });
   return each.exitCode;
 }
 
@@ -54,22 +54,15 @@ async function* textOf(
   }
 }
 
-async function* jsonOf(
+async function* filesOf(
   root: ImageFile,
   paths: readonly string[],
   follow: boolean,
   each: EachPath,
-): AsyncGenerator<string> {
+): AsyncGenerator<FoundFile> {
   const { findFile } = await import('../files/find.js');
-  const { fileJson } = await import('../files/file-json.js');
-  async function* files(): AsyncGenerator<FileJson> {
-    for (const name of paths.map(bytesOf)) {
-      const json = await each.tried(async () => {
-        const { path, file } = await findFile(root, name, follow);
-        return fileJson(path, file);
-      });
-      if (json) yield json;
-    }
+  for (const path of paths.map(bytesOf)) {
+    const found = await each.tried(() => findFile(root, path, follow));
+    if (found) yield found;
   }
-  yield* jsonLines('files', files());
 }

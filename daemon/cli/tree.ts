@@ -1,12 +1,12 @@
 // `overlaybd-nbd tree`: its options and its output. The files come from files/.
 
 import type { Argv } from 'yargs';
-import type { FileJson } from '../files/file-json.js';
+import type { FoundFile } from '../files/find.js';
 import type { ImageFile } from '../files/image-file.js';
 import { bytesOf } from '../files/texts.js';
 import type { TreeOptions } from '../files/tree-text.js';
 import { EachPath } from './each-path.js';
-import { inside, jsonLines, namesForOutput, printLines } from './inside.js';
+import { namesForOutput, printFiles } from './inside.js';
 import { insideOptions, insideWords, type InsideArguments } from './options/inside.js';
 import { badArgument } from './options/values.js';
 
@@ -34,11 +34,11 @@ export async function run(args: TreeArguments): Promise<number> {
   const { image, paths } = insideWords(args);
   const names = paths.length === 0 ? ['/'] : paths.map(bytesOf);
   const options = { all: args.all === true, depth: levelOf(args.level) };
-  const isJson = args.json === true;
   const each = new EachPath();
-  await inside(args, image, (root) =>
-    printLines(isJson ? jsonOf(root, names, options, each) : textOf(root, names, options, each)),
-  );
+  await printFiles(args, image, each, {
+    text: (root) => textOf(root, names, options, each),
+    files: (root) => filesOf(root, names, options, each),
+  });
   return each.exitCode;
 }
 
@@ -61,21 +61,13 @@ async function* textOf(
   }
 }
 
-async function* jsonOf(
+async function* filesOf(
   root: ImageFile,
   paths: readonly string[],
   options: TreeOptions,
   each: EachPath,
-): AsyncGenerator<string> {
+): AsyncGenerator<FoundFile> {
   const { findFile } = await import('../files/find.js');
   const { filesBelow } = await import('../files/tree-text.js');
-  const { fileJson } = await import('../files/file-json.js');
-  async function* files(): AsyncGenerator<FileJson> {
-    for (const name of paths) {
-      const found = await findFile(root, name, true);
-      for await (const { path, file } of filesBelow(found, options, each))
-        yield fileJson(path, file);
-    }
-  }
-  yield* jsonLines('files', files());
+  for (const path of paths) yield* filesBelow(await findFile(root, path, true), options, each);
 }

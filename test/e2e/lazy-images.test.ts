@@ -7,13 +7,13 @@ import { CHUNK_SIZE } from '../../daemon/blob/chunk-map.js';
 import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
 import { servedTree } from '../support/erofs/served-tree.js';
 import type { TreeLine } from '../support/erofs/tree-lines.js';
-import { writeEstargz, type TocFile } from '../support/estargz-writer.js';
+import { writeEstargz } from '../support/estargz-writer.js';
 import { requireLazyFixtures } from '../support/lazy-fixtures.js';
 import { RawNbdClient } from '../support/nbd-client.js';
-import { randomBytes, textBytes } from '../support/pattern.js';
 import { ImageLayout } from '../support/registry/image-layout.js';
 import { pushFiles, type FilesLayer } from '../support/registry/push-image.js';
 import { remoteImage, remoteOptions, REPOSITORY } from '../support/registry/remote-image.js';
+import { chunked, estargz, lower, noise, words } from '../support/two-layers.js';
 import { writeUstar } from '../support/ustar.js';
 
 t.setTimeout(600_000);
@@ -22,21 +22,6 @@ const TOC_DIGEST = 'containerd.io/snapshot/stargz/toc.digest';
 const MANIFEST_CHECKSUM = 'io.github.containers.zstd-chunked.manifest-checksum';
 const LAYER = 'application/vnd.oci.image.layer.v1.tar';
 
-const noise = randomBytes(1, 3_000_000);
-const words = textBytes(2, 70_000);
-const lower: TocFile[] = [
-  { entry: { name: 'bin/', type: 'dir', mode: 0o755 } },
-  { entry: { name: 'bin/noise', type: 'reg', mode: 0o755 }, bytes: noise },
-  { entry: { name: 'bin/gone', type: 'reg' }, bytes: words },
-];
-const upper: TocFile[] = [
-  { entry: { name: 'bin/.wh.gone', type: 'reg' } },
-  { entry: { name: 'words', type: 'reg' }, bytes: words },
-  { entry: { name: 'hard', type: 'hardlink', linkName: 'words' } },
-];
-
-const estargz = writeEstargz(lower, { form: 'eStargz', pieceSize: 1 << 20 });
-const chunked = writeEstargz(upper, { form: 'zstd:chunked', pieceSize: 30_000 });
 const tar = writeUstar([{ name: 'plain', bytes: Buffer.from('plain\n') }]);
 
 function layersWith(annotations: Record<string, string>): FilesLayer[] {

@@ -21,30 +21,17 @@ import { commandLine, DaemonProcess, runDaemon, shortFolder } from '../support/d
 import { writeEstargz, type TocFile } from '../support/estargz-writer.js';
 import { requireLazyFixtures } from '../support/lazy-fixtures.js';
 import { RawNbdClient } from '../support/nbd-client.js';
-import { randomBytes, textBytes } from '../support/pattern.js';
+import { randomBytes } from '../support/pattern.js';
 import { ImageLayout } from '../support/registry/image-layout.js';
 import { pushFiles, type FilesLayer } from '../support/registry/push-image.js';
 import { remoteImage, remoteOptions, REPOSITORY } from '../support/registry/remote-image.js';
 import { requireTool, runTool } from '../support/tools.js';
+import { chunked, estargz, noise, words } from '../support/two-layers.js';
 import { unmount } from '../support/unmount.js';
 import { writeUstar } from '../support/ustar.js';
 
 t.setTimeout(600_000);
 
-const noise = randomBytes(1, 3_000_000);
-const words = textBytes(2, 70_000);
-const lower: TocFile[] = [
-  { entry: { name: 'bin/', type: 'dir', mode: 0o755 } },
-  { entry: { name: 'bin/noise', type: 'reg', mode: 0o755 }, bytes: noise },
-  { entry: { name: 'bin/gone', type: 'reg' }, bytes: words },
-];
-const upper: TocFile[] = [
-  { entry: { name: 'bin/.wh.gone', type: 'reg' } },
-  { entry: { name: 'words', type: 'reg' }, bytes: words },
-  { entry: { name: 'hard', type: 'hardlink', linkName: 'words' } },
-];
-const estargz = writeEstargz(lower, { form: 'eStargz', pieceSize: 1 << 20 });
-const chunked = writeEstargz(upper, { form: 'zstd:chunked', pieceSize: 30_000 });
 const plain = writeUstar([
   { name: 'plain', bytes: Buffer.from('plain\n') },
   { name: 'sh', type: '2', link: '/bin/noise' },

@@ -7,8 +7,8 @@ import {
 } from '../../../daemon/files/listing.js';
 import { escapedName } from '../../../daemon/files/texts.js';
 import { OverlaybdError } from '../../../daemon/errors.js';
-import type { ImageFile } from '../../../daemon/files/image-file.js';
 import { NotedFailures } from '../../support/each-file.js';
+import { brokenFolder } from '../../support/broken-folder.js';
 import { rootOf } from '../../support/tree-root.js';
 
 const NONE: ListOptions = { all: false, recursive: false, itself: false, long: false };
@@ -71,17 +71,7 @@ await test('lists as ls has them', async (t) => {
 
 await test('a file that cannot be looked at, and a folder inside itself: the others are listed', async (t) => {
   const root = await rootOf(t, [{ name: 'x', bytes: Buffer.from('x') }]);
-  const broken: ImageFile = {
-    inode: 1,
-    stat: () => root.stat(),
-    names: () => Promise.resolve(['bad', 'self', 'x']),
-    child: (name) => {
-      if (name === 'bad') return Promise.reject(new OverlaybdError('IO', 'bad inode'));
-      return name === 'self' ? Promise.resolve(broken) : root.child(name);
-    },
-    xattrs: () => root.xattrs(),
-    contents: () => root.contents(),
-  };
+  const broken = brokenFolder(root);
   const each = new NotedFailures();
   const lists: [string | null, string[]][] = [];
   const options = { ...NONE, recursive: true };
