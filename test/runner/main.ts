@@ -1,5 +1,5 @@
-// Runs compiled test files, several at the same time: like `tap run` without coverage and without tap's loaders, which
-// take longer than most test files. Unit tests share processes (groups.ts). `npm run test:unit` uses it.
+// Runs compiled test files, several at the same time: like `tap run` without tap's loaders, which take longer
+// than most test files. Unit tests share processes (groups.ts). `npm run test:unit` uses it.
 import {
   mkdirSync,
   mkdtempSync,
@@ -12,6 +12,7 @@ import {
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { groupsOf } from './groups.js';
+import { beginCoverage, reportCoverage } from './coverage.js';
 import { parseOptions, USAGE, type RunnerOptions } from './options.js';
 import { bundleTap } from './tap-bundle.js';
 import { countsOf, failuresOf, noCounts, skipsOf, summary, type Counts } from './tap-output.js';
@@ -23,6 +24,7 @@ import { Turns } from './turns.js';
 const MAX_LINES = 120;
 /** The folder of all that is compiled. */
 const OUT = fileURLToPath(new URL('../..', import.meta.url));
+const ROOT = resolve(OUT, '..');
 /** How many ms each file took the last time: the slowest ones start first. */
 const TIMES_FILE = 'out/test-times.json';
 /** tap makes the folders of tests below it. */
@@ -70,12 +72,19 @@ function ownFolder(): string {
   return folder;
 }
 
-async function runAll({ paths, jobs, timeoutMs, alone }: RunnerOptions): Promise<boolean> {
+async function runAll({
+  paths,
+  jobs,
+  timeoutMs,
+  alone,
+  coverage,
+}: RunnerOptions): Promise<boolean> {
   const begin = performance.now();
-  const surroundings = { environment: { TAP_CWD: ownFolder() } };
   await bundleTap(OUT);
   const times = lastTimes();
   const files = paths.flatMap(testFilesIn);
+  const measuring = coverage ? beginCoverage(ROOT, files) : {};
+  const surroundings = { environment: { TAP_CWD: ownFolder(), ...measuring } };
   const isAlone = alone ? () => true : ownProcesses(OUT);
   const timeOf = (group: readonly string[]): number =>
     group.reduce((sumMs, file) => sumMs + (times[file] ?? Infinity), 0);
@@ -103,7 +112,9 @@ async function runAll({ paths, jobs, timeoutMs, alone }: RunnerOptions): Promise
     `Node.js ${process.version}: ${files.length} files, ${failedFiles} failed, in ${seconds} s with ${jobs} at the same time`,
   );
   console.log(summary(sum));
-  return files.length > 0 && failedFiles === 0;
+  const isCovered = !coverage || reportCoverage(ROOT);
+  if (!isCovered && failedFiles === 0) console.log('ERROR: incomplete coverage');
+  return files.length > 0 && failedFiles === 0 && isCovered;
 }
 
 killAllOnSignal();

@@ -6,6 +6,7 @@ export const USAGE = `node out/test/runner/main.js [options] FILE-OR-FOLDER...
 
   --jobs N      how many test files run at the same time (default: one more than there are processors)
   --alone       each file runs in a process of its own
+  --coverage    measures coverage, and fails if it is less than in package.json
   --timeout N   seconds that one test file may take (default 900)
 `;
 
@@ -16,6 +17,7 @@ export interface RunnerOptions {
   readonly timeoutMs: number;
   /** No two files share a process. */
   readonly alone: boolean;
+  readonly coverage: boolean;
 }
 
 /** @returns undefined if only the usage is wanted. @throws Error for anything it does not understand */
@@ -28,6 +30,7 @@ export function parseOptions(argv: string[]): RunnerOptions | undefined {
       jobs: { type: 'string', default: String(availableParallelism() + 1) },
       timeout: { type: 'string', default: '900' },
       alone: { type: 'boolean', default: false },
+      coverage: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
@@ -38,6 +41,7 @@ export function parseOptions(argv: string[]): RunnerOptions | undefined {
     jobs: count('--jobs', values.jobs),
     timeoutMs: count('--timeout', values.timeout) * 1000,
     alone: values.alone,
+    coverage: values.coverage,
   };
 }
 
