@@ -12,14 +12,30 @@ import type { Worker, WorkerOptions } from 'node:worker_threads';
 /** @param entry one of {@link THREAD_ENTRIES} */
 export type StartThread = (entry: URL, options: WorkerOptions) => Worker;
 
+/** Modules by their paths: each returns what is taken of it. */
+export type Modules = Readonly<Record<string, () => object>>;
+
+/** Between the start of a program and its rest (rest.ts). Calls to it are made by tools/split.ts. */
+export interface Link {
+  /** Of the start. @param id the digest of the rest that belongs to it. @param modules that the rest uses */
+  provide(id: string, modules: Modules): void;
+  /** Of the start: a module of the rest. @throws Error if the file of the rest is not that of this program */
+  load(path: string): object;
+  /** Of the rest: the modules that the start uses. */
+  offer(modules: Modules): void;
+  /** Of the rest: an export of a module of the start. */
+  shared(path: string, name: string): unknown;
+}
+
 /**
  * The bundles are CommonJS; `moduleUrl` is what `import.meta.url` became. `startBundledThread` is for
- * lib/thread.ts; threads start no threads.
+ * lib/thread.ts; threads start no threads, and are not split.
  */
 type Program = (
   require: NodeJS.Require,
   moduleUrl: string,
   startBundledThread: StartThread | undefined,
+  link: Link | undefined,
 ) => void;
 
 /** The files of a bundled program, in memory. */
@@ -35,7 +51,7 @@ export interface ProgramFiles {
 export interface CompiledProgram {
   readonly id: string;
   readonly script: Script;
-  run(startBundledThread?: StartThread): void;
+  run(startBundledThread?: StartThread, link?: Link): void;
 }
 
 /** The entries of threads without `.js`, in daemon/ as in out/bundle. */
@@ -43,9 +59,9 @@ export const THREAD_ENTRIES = ['reactor/worker', 'image/opener-thread', 'fetch/w
 /** Their folders. */
 export const THREAD_FOLDERS: readonly string[] = THREAD_ENTRIES.map((name) => dirname(name));
 /** Hexadecimal digits of a bundle's digest. The cache that is made from the bundle begins with it. */
-const ID_LENGTH = 32;
+export const ID_LENGTH = 32;
 /** What a bundle begins with; the digest and a line of its own end it. */
-const HEAD = '(function (require, moduleUrl, startBundledThread) {//';
+const HEAD = '(function (require, moduleUrl, startBundledThread, link) {//';
 /** Bytes of a bundle up to the end of its digest. */
 export const ID_END = HEAD.length + ID_LENGTH;
 
@@ -58,10 +74,10 @@ export function bundleOf(entry: string): { text: string; cache: string } {
 /**
  * The text of a bundle: a function, as V8 takes it. A bundle that compileProgram had to put together would
  * be in memory twice.
- * @param digest hexadecimal, of the code
+ * @param id ID_LENGTH digits of the digest of the code
  */
-export function bundleText(code: string, digest: string): string {
-  return `${HEAD}${digest.slice(0, ID_LENGTH)}\n${code}\n})`;
+export function bundleText(code: string, id: string): string {
+  return `${HEAD}${id}\n${code}\n})`;
 }
 
 /** @param entry the file that Node.js runs; the bundle is beside it */
@@ -87,9 +103,9 @@ export function compileProgram({ entry, text, cache }: ProgramFiles): CompiledPr
   return {
     id: bundleIdOf(bundle),
     script,
-    run: (startBundledThread) => {
+    run: (startBundledThread, link) => {
       const program = script.runInThisContext() as Program;
-      program(createRequire(entry), moduleUrlOf(entry), startBundledThread);
+      program(createRequire(entry), moduleUrlOf(entry), startBundledThread, link);
     },
   };
 }

@@ -6,13 +6,14 @@
 import { isMainThread, workerData } from 'node:worker_threads';
 import { refusal } from './inspector.js';
 import { compileProgram, readProgram, type ProgramFiles } from './compile.js';
+import { Rest } from './rest.js';
 import { threadStarter } from './threads.js';
 
 if (refusal !== null) {
   console.error(`overlaybd-nbd: ${refusal}`);
   process.exitCode = 1;
 } else if (isMainThread) {
-  compileProgram(readProgram(__filename)).run(threadStarter(__filename));
+  compileProgram(readProgram(__filename)).run(threadStarter(__filename), new Rest(__filename));
 } else {
   compileProgram(workerData as ProgramFiles).run();
 }

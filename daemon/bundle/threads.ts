@@ -1,19 +1,12 @@
 // Starts the threads of a bundled program from the files that it was started with. A package manager may replace
 // the files while the program runs, and a thread of another version would not understand its messages.
 
-import { closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import { checkedCodeCache } from './code-cache.js';
-import {
-  ID_END,
-  THREAD_ENTRIES,
-  bundleIdOf,
-  bundleOf,
-  type ProgramFiles,
-  type StartThread,
-} from './compile.js';
+import { THREAD_ENTRIES, type ProgramFiles, type StartThread } from './compile.js';
+import { OpenProgram } from './open-program.js';
 
 /**
  * Opens the programs of all threads before the first thread starts. Most commands start none. A program is read
@@ -52,68 +45,4 @@ function failedThread(error: unknown): Worker {
   const shown = JSON.stringify(message);
   const code = `throw Object.assign(new Error(${shown}), { stack: ${shown} });`;
   return new Worker(code, { eval: true });
-}
-
-/** The files of a thread's program: open until they are read, then in memory. */
-class OpenProgram {
-  readonly #entry: string;
-  readonly #text: OpenFile;
-  readonly #cache: OpenFile | null;
-  #files: ProgramFiles | null = null;
-
-  constructor(entry: string) {
-    const { text, cache } = bundleOf(entry);
-    this.#entry = entry;
-    this.#text = new OpenFile(text);
-    try {
-      this.#cache = new OpenFile(cache);
-    } catch {
-      this.#cache = null;
-    }
-  }
-
-  /** @throws Error if a file has changed since it was opened */
-  files(): ProgramFiles {
-    if (this.#files) return this.#files;
-    const text = this.#text.read();
-    const id = bundleIdOf(text.toString('latin1', 0, ID_END));
-    const cache = this.#cache && checkedCodeCache(this.#cache.read(), id);
-    this.#files = { entry: this.#entry, text, cache };
-    this.#text.close();
-    this.#cache?.close();
-    return this.#files;
-  }
-}
-
-class OpenFile {
-  readonly #path: string;
-  readonly #fd: number;
-  readonly #size: number;
-  readonly #mtimeMs: number;
-
-  constructor(path: string) {
-    this.#path = path;
-    this.#fd = openSync(path, 'r');
-    const { size, mtimeMs } = fstatSync(this.#fd);
-    this.#size = size;
-    this.#mtimeMs = mtimeMs;
-  }
-
-  /** @returns shared memory: threads get no copy of it */
-  read(): Buffer {
-    const bytes = Buffer.from(new SharedArrayBuffer(this.#size));
-    let length = 0;
-    for (let n = -1; length < bytes.length && n !== 0; length += n) {
-      n = readSync(this.#fd, bytes, length, bytes.length - length, length);
-    }
-    const { size, mtimeMs } = fstatSync(this.#fd);
-    if (length < bytes.length || size !== this.#size || mtimeMs !== this.#mtimeMs) {
-      throw new Error(`${this.#path}: written to while the program runs; start the program again`);
-    }
-    return bytes;
-  }
-
-  close(): void {
-    closeSync(this.#fd);
-  }
 }

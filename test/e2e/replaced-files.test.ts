@@ -3,7 +3,9 @@
 import { cpSync, mkdirSync, readdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
 import t from 'tap';
+import { writeArchive } from '../support/archive-writer.js';
 import { askRaw, socketOf, waitForControl } from '../support/control.js';
 import { DaemonProcess, shortFolder } from '../support/daemon-process.js';
 import { writeRaw } from '../support/e2e-images.js';
@@ -42,6 +44,8 @@ await t.test('threads and the version are of the running program', async (test) 
   const folder = shortFolder(test);
   const product = install(folder);
   const [image, large] = [join(folder, 'raw.img'), join(folder, 'large.obd')];
+  const layer = join(folder, 'layer.tar.gz');
+  writeFileSync(layer, gzipSync(writeArchive([{ name: 'file', content: 'text' }])));
   const bytes = writeRaw(image, 1, 100_000);
   writeZeroedLayer(large, LARGE);
   const [state, config] = [join(folder, 'state'), join(folder, 'daemon.json')];
@@ -67,33 +71,41 @@ await t.test('threads and the version are of the running program', async (test) 
     test.same(await client.read(0, bytes.length), bytes, `client ${i}`);
     clients.push(client);
   }
-  serve({ raw: image, large });
+  serve({ raw: image, large, layer });
   daemon.child.kill('SIGHUP');
-  await daemon.waitForLines(/reloaded: 2 exports/, 1, 60_000);
+  await daemon.waitForLines(/reloaded: 3 exports/, 1, 60_000);
   const client = await RawNbdClient.open(daemon.unix, 'large');
   test.same(await client.read(0, 4096), Buffer.alloc(4096), 'opened by the opener thread');
+  const files = await RawNbdClient.open(daemon.unix, 'layer');
+  const superblock = await files.read(1024, 4);
+  test.equal(superblock.toString('hex'), 'e2e1f5e0', 'opened with the rest of the program');
   test.equal(await version(), before, 'not the version of the files');
-  for (const each of [...clients, client]) each.destroy();
+  for (const each of [...clients, client, files]) each.destroy();
   await daemon.stop(test);
 });
 
-await t.test('a thread is not started from a file that was written to in place', async (test) => {
+await t.test('a file that was written to in place is not run', async (test) => {
   const folder = shortFolder(test);
   const product = install(folder);
   const large = join(folder, 'large.obd');
   const image = join(folder, 'raw.img');
   const bytes = writeRaw(image, 1, 100_000);
   writeZeroedLayer(large, LARGE);
+  const layer = join(folder, 'layer.tar');
+  writeFileSync(layer, writeArchive([{ name: 'file', content: 'text' }]));
   const config = join(folder, 'daemon.json');
   const serve = (exports: Record<string, string>): void =>
     writeFileSync(config, JSON.stringify({ exports }));
   serve({ raw: image });
   const main = join(product, 'out/bundle/main.js');
   const daemon = await DaemonProcess.start(test, ['--config', config], { main });
-  writeFileSync(join(product, 'out/bundle/image/opener-thread.bundle'), 'not the program');
-  serve({ raw: image, large });
+  for (const name of ['image/opener-thread.bundle', 'main.rest.bundle']) {
+    writeFileSync(join(product, 'out/bundle', name), 'not the program');
+  }
+  serve({ raw: image, large, layer });
   daemon.child.kill('SIGHUP');
   await daemon.waitForLines(/opener-thread\.bundle: written to while the program runs/, 1, 60_000);
+  await daemon.waitForLines(/main\.rest\.bundle: written to while the program runs/, 1, 60_000);
   const client = await RawNbdClient.open(daemon.unix, 'raw');
   test.same(await client.read(0, bytes.length), bytes, 'the daemon goes on');
   client.destroy();

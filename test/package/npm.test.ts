@@ -44,6 +44,7 @@ await t.test('the tarball has the program, and no more than it needs', (test) =>
   const files = stdout.split('\n').map((name) => name.replace(/^package\//, ''));
   for (const name of [
     'out/bundle/main.js',
+    'out/bundle/main.rest.bundle',
     'out/bundle/reactor/worker.bundle',
     'native/install.js',
     'native/src/addon.cc',

@@ -1,39 +1,31 @@
-// Makes out/bundle: the program as four files, for the main thread, for reactors, for the opener and for the
-// fetcher. All but the opener get code caches. Most tests run the modules themselves and need no bundle. Does
-// nothing if the bundle is already made of what is there now.
+// Makes out/bundle: the program as five files, for the main thread (its start, and the rest), for reactors, for the opener
+// and for the fetcher. All but the opener get code caches. Most tests run the modules themselves and need no bundle.
+// Does nothing if the bundle is already made of what is there now.
 
 import { createHash } from 'node:crypto';
 import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build, type BuildOptions } from 'esbuild';
-import { bundleOf, bundleText, THREAD_ENTRIES, THREAD_FOLDERS } from '../compile.js';
+import { ID_LENGTH, bundleOf, bundleText, THREAD_ENTRIES, THREAD_FOLDERS } from '../compile.js';
+import { restEntryOf } from '../rest.js';
+import { bundle, bundleProgram, type Bundled } from './bundle.js';
 import { digestOfInputs } from './inputs.js';
 import { licensesOf } from './licenses.js';
 import { recordFetcher } from './record-fetcher.js';
+import { recordRest } from './record-rest.js';
 import { recordStart } from './record-start.js';
-import { replacedPackages } from './replaced-packages.js';
+import { splitProgram } from './split.js';
 
 const MODULES = fileURLToPath(new URL('../..', import.meta.url));
 const BUNDLE = fileURLToPath(new URL('../../../bundle', import.meta.url));
 const PACKAGES = fileURLToPath(new URL('../../../../node_modules', import.meta.url));
 const STAMP = join(BUNDLE, '.inputs');
+const MAIN = 'main';
 /** What a start runs. The opener has no cache: it opens large images, and the time to compile it is nothing there. */
-const STARTED: readonly string[] = ['main', 'reactor/worker'];
+const STARTED: readonly string[] = [MAIN, 'reactor/worker'];
 const FETCHER = 'fetch/worker';
 
-const COMMON: BuildOptions = {
-  bundle: true,
-  platform: 'node',
-  target: 'node20',
-  format: 'cjs',
-  charset: 'ascii',
-  write: false,
-  metafile: true,
-  logLevel: 'warning',
-};
-
-/** As esbuild names them: relative to the working directory. */
+/** Relative to the working directory. */
 const bundledFiles = new Set<string>();
 const inputs = digestOfInputs(MODULES, join(PACKAGES, '.package-lock.json'));
 if (stampedInputs() !== inputs) {
@@ -53,33 +45,44 @@ async function makeBundle(): Promise<void> {
   rmSync(BUNDLE, { recursive: true, force: true });
   for (const folder of THREAD_FOLDERS) mkdirSync(join(BUNDLE, folder), { recursive: true });
   writeFileSync(join(BUNDLE, 'package.json'), '{ "type": "commonjs" }\n');
-  const start = await bundled({ entryPoints: [join(MODULES, 'bundle/start.js')] });
-  for (const name of ['main', ...THREAD_ENTRIES]) await writeProgram(name, start);
+  const { text: start } = await bundle({ entryPoints: [join(MODULES, 'bundle/start.js')] });
+  await writeMain(start);
+  for (const name of THREAD_ENTRIES) await writeProgram(name, start);
   writeFileSync(join(BUNDLE, 'LICENSES.txt'), licensesOf(bundledFiles, process.cwd()));
   await recordStart(STARTED.map((name) => join(BUNDLE, `${name}.js`)));
+  recordRest(join(BUNDLE, `${MAIN}.js`));
   await recordFetcher(join(BUNDLE, `${FETCHER}.js`));
 }
 
-async function bundled(options: BuildOptions): Promise<string> {
-  const { outputFiles = [], metafile } = await build({ ...COMMON, ...options });
-  for (const file of Object.keys(metafile?.inputs ?? {})) bundledFiles.add(file);
-  if (outputFiles.length !== 1) throw new Error(`esbuild made ${outputFiles.length} files, not 1`);
-  return outputFiles[0]?.text ?? '';
+async function writeProgram(name: string, start: string): Promise<void> {
+  const entry = writeEntry(name, start);
+  writeBundle(entry, await bundleProgram({ entryPoints: [join(MODULES, `${name}.js`)] }));
 }
 
-async function writeProgram(name: string, start: string): Promise<void> {
+async function writeMain(start: string): Promise<void> {
+  const entry = writeEntry(MAIN, start);
+  const split = await splitProgram(`${MAIN}.js`, MODULES, (text) => idOf(codeOf(text)));
+  writeBundle(entry, split.start);
+  writeBundle(restEntryOf(entry), split.rest);
+}
+
+function writeEntry(name: string, start: string): string {
   const entry = join(BUNDLE, `${name}.js`);
   writeFileSync(entry, start);
   chmodSync(entry, 0o755);
-  const text = await bundled({
-    entryPoints: [join(MODULES, `${name}.js`)],
-    // These addons are files of their own, and are loaded only where the system lacks the libraries.
-    external: ['lz4-napi', 'zstd-napi'],
-    // The environment must not choose the native code of an installed program.
-    define: { 'import.meta.url': 'moduleUrl', 'process.env.OVERLAYBD_NBD_ADDON': 'undefined' },
-    plugins: [replacedPackages],
-  });
-  const code = text.replace(/^#!.*\n/, '');
-  const digest = createHash('sha256').update(code).digest('hex');
-  writeFileSync(bundleOf(entry).text, bundleText(code, digest));
+  return entry;
+}
+
+function writeBundle(entry: string, { text, files }: Bundled): void {
+  for (const file of files) bundledFiles.add(relative(process.cwd(), file));
+  const code = codeOf(text);
+  writeFileSync(bundleOf(entry).text, bundleText(code, idOf(code)));
+}
+
+function codeOf(text: string): string {
+  return text.replace(/^#!.*\n/, '');
+}
+
+function idOf(code: string): string {
+  return createHash('sha256').update(code).digest('hex').slice(0, ID_LENGTH);
 }

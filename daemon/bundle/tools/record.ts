@@ -4,7 +4,8 @@
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { writeCodeCache } from '../code-cache.js';
-import { bundleOf, compileProgram, readProgram } from '../compile.js';
+import { bundleOf, compileProgram, readProgram, type StartThread } from '../compile.js';
+import { Rest } from '../rest.js';
 import { threadStarter } from '../threads.js';
 
 const THREAD = new URL('record-thread.js', import.meta.url);
@@ -19,9 +20,10 @@ process.once('SIGTERM', () => {
   writeCodeCache(bundleOf(main).cache, program.id, program.script.createCachedData());
 });
 const startThread = threadStarter(main);
-program.run((entry, options) => {
+const startRecorded: StartThread = (entry, options) => {
   const isRecorded = fileURLToPath(entry) === worker;
   return isRecorded
     ? new Worker(THREAD, { ...options, workerData: worker })
     : startThread(entry, options);
-});
+};
+program.run(startRecorded, new Rest(main));

@@ -9,7 +9,7 @@ import { bundleOf, compileProgram, readProgram } from '../../../daemon/bundle/co
 const BUNDLE = fileURLToPath(new URL('../../../bundle/', import.meta.url));
 
 await test('code caches of the build match the modules that they were made from', (t) => {
-  for (const name of ['main.js', 'reactor/worker.js', 'fetch/worker.js']) {
+  for (const name of ['main.js', 'main.rest.js', 'reactor/worker.js', 'fetch/worker.js']) {
     const entry = join(BUNDLE, name);
     const origin = readFileSync(bundleOf(entry).cache, 'latin1').split('\n', 1)[0] ?? '';
     // The Node.js that built it may not be the one that runs the test.
