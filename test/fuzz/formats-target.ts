@@ -17,6 +17,7 @@ import { imageOfDevice, writeDevice } from '../support/hostile-devices.js';
 import { imageOfStore, writeStore } from '../support/hostile-stores.js';
 import { ext4MustBeHandled, hostileExt4, writeHostileExt4 } from '../support/hostile-ext4.js';
 import { hostileGzipIndex, writeHostileGzipIndex } from '../support/hostile-gzip-indexes.js';
+import { hostileRafs, rafsMustBeHandled } from '../support/hostile-rafs.js';
 import { hostileToc, writeHostileToc } from '../support/hostile-tocs.js';
 import { hostileZtoc, ztocMustBeHandled } from '../support/hostile-ztocs.js';
 import type { ListedRanges } from '../../daemon/ext4/listed-ranges.js';
@@ -32,6 +33,7 @@ const caseOf = fc.oneof(
   fc.record({ kind: fc.constant('upper' as const), data: some, index: some }),
   fc.record({ kind: fc.constant('table of contents' as const), toc: hostileToc }),
   fc.record({ kind: fc.constant('ztoc' as const), ztoc: hostileZtoc }),
+  fc.record({ kind: fc.constant('rafs' as const), rafs: hostileRafs }),
   fc.record({ kind: fc.constant('composefs' as const), damage: mutations }),
   fc.record({ kind: fc.constant('EROFS with a device' as const), damage: mutations }),
   fc.record({ kind: fc.constant('gzip index' as const), index: hostileGzipIndex }),
@@ -79,6 +81,11 @@ export function formatsTarget(): Target {
       if (played.kind === 'ztoc') {
         count(`${played.ztoc.damaged} of SOCI, ${played.ztoc.form}`);
         await ztocMustBeHandled(folder, played.ztoc);
+        return;
+      }
+      if (played.kind === 'rafs') {
+        count(`${played.rafs.damaged} of RAFS, ${played.rafs.form}`);
+        await rafsMustBeHandled(folder, played.rafs);
         return;
       }
       if (played.kind === 'composefs') {
