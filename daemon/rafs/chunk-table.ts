@@ -4,8 +4,9 @@
 import type { OverlaybdError } from '../errors.js';
 import { hex32 } from '../lib/bytes.js';
 import { mostStored, MAX_PIECES } from '../pieces/limits.js';
-import { PieceTableBuilder, type PieceTable } from '../pieces/piece-table.js';
+import type { PieceTable, PieceTableBuilder } from '../pieces/piece-table.js';
 import type { RafsBlob } from './blob-table.js';
+import { ChunkColumns, type Chunk } from './chunk-columns.js';
 import { u64, type ImageBytes } from './image-bytes.js';
 import { BLOCK, type RafsSuperblock } from './superblock.js';
 
@@ -18,23 +19,6 @@ const FLAG_BATCH = 8;
 const FLAG_CRC = 0x10;
 const KNOWN = FLAG_COMPRESSED | FLAG_HOLE | FLAG_ENCRYPTED | FLAG_BATCH | FLAG_CRC;
 
-/** One record of the table. */
-export interface Chunk {
-  /** Byte offset of the record in the bootstrap, for messages. */
-  readonly at: number;
-  readonly number: number;
-  /** Byte offset in the plain bytes of the blob. */
-  readonly offset: number;
-  /** Plain bytes. */
-  readonly length: number;
-  readonly isHole: boolean;
-  readonly isCompressed: boolean;
-  readonly digest: Buffer;
-  /** Byte offset in the blob, and stored bytes. */
-  readonly begin: number;
-  readonly stored: number;
-}
-
 /** The chunks of one blob, by their places in its plain bytes. */
 export class BlobChunks {
   readonly blob: RafsBlob;
@@ -43,12 +27,14 @@ export class BlobChunks {
   readonly #records: Float64Array;
   readonly #offsets: Float64Array;
 
-  /** @throws OverlaybdError BAD_FORMAT if chunks overlap */
-  constructor(image: ImageBytes, blob: RafsBlob, records: number[]) {
+  /**
+   * @param records byte offsets of its records in the bootstrap, in any order
+   * @throws OverlaybdError BAD_FORMAT if chunks overlap
+   */
+  constructor(image: ImageBytes, blob: RafsBlob, records: Float64Array) {
     this.blob = blob;
     this.#image = image;
-    records.sort((a, b) => plainOffset(image, a) - plainOffset(image, b));
-    this.#records = Float64Array.from(records);
+    this.#records = inOrder(image, records);
     this.#offsets = this.#records.map((at) => plainOffset(image, at));
     for (let i = 1; i < records.length; i++) {
       const at = this.#records[i] as number;
@@ -90,31 +76,31 @@ export class BlobChunks {
    * @throws OverlaybdError BAD_FORMAT, LIMIT
    */
   pieces(name: string, size: number): PieceTable {
-    const builder = new PieceTableBuilder(name, this.blob.hash);
-    const begins = new Set<number>();
-    for (const chunk of this.all()) {
-      builder.moveTo(chunk.offset);
-      if (chunk.isHole) {
-        builder.addZeros(chunk.length);
-        continue;
-      }
-      if (begins.has(chunk.begin)) {
-        const expected = 'another place than other chunks';
-        throw this.#image.bad('chunk table', chunk.at + 48, expected, chunk.begin);
-      }
-      begins.add(chunk.begin);
-      this.addAlone(builder, chunk, name, size);
+    // Not by a builder, which has objects for each: there may be millions, and the heap of the opener is small.
+    const columns = new ChunkColumns(this.#records.length, this.blob.hash);
+    for (const at of this.#records) {
+      const chunk = chunkAt(this.#image, at);
+      if (!chunk.isHole) this.#checkEnd(chunk, name, size);
+      columns.add(chunk, chunk.isCompressed ? this.blob.codec : 'stored');
     }
-    return builder.finish(size);
+    const twice = columns.beginOfTwo();
+    if (twice === null) return columns.finish();
+    const at = this.#records.find((each) => chunkAt(this.#image, each).begin === twice) ?? 0;
+    const expected = 'another place than other chunks';
+    throw this.#image.bad('chunk table', at + 48, expected, twice);
+  }
+
+  /** @throws OverlaybdError BAD_FORMAT if it is not in the blob */
+  #checkEnd({ at, begin, stored }: Chunk, name: string, size: number): void {
+    if (begin + stored <= size) return;
+    const expected = `a chunk that ends by ${size}, the end of ${name}`;
+    throw this.#image.bad('chunk table', at + 48, expected, begin + stored);
   }
 
   /** Adds a chunk that is stored by itself. @throws OverlaybdError BAD_FORMAT, LIMIT */
   addAlone(builder: PieceTableBuilder, chunk: Chunk, name: string, size: number): void {
     const { begin, stored, length, digest } = chunk;
-    if (begin + stored > size) {
-      const expected = `a chunk that ends by ${size}, the end of ${name}`;
-      throw this.#image.bad('chunk table', chunk.at + 48, expected, begin + stored);
-    }
+    this.#checkEnd(chunk, name, size);
     const codec = chunk.isCompressed ? this.blob.codec : 'stored';
     checkStored(this.#image, chunk, this.blob);
     builder.addStored({ codec, begin, inner: 0, length, digest, stored });
@@ -137,11 +123,20 @@ export function readChunkTable(
   if (size / RECORD > MAX_PIECES) {
     throw image.bad('chunk table', offset, `at most ${MAX_PIECES} chunks`, size / RECORD, 'LIMIT');
   }
-  const records = blobs.map((): number[] => []);
+  const counts = new Uint32Array(blobs.length);
   for (let at = offset; at < offset + size; at += RECORD) {
-    records[checkRecord(image, at, chunkSize, blobs)]?.push(at);
+    const blob = checkRecord(image, at, chunkSize, blobs);
+    counts[blob] = (counts[blob] as number) + 1;
   }
-  return blobs.map((blob, i) => new BlobChunks(image, blob, records[i] as number[]));
+  const records = [...counts].map((count) => new Float64Array(count));
+  counts.fill(0);
+  for (let at = offset; at < offset + size; at += RECORD) {
+    const blob = image.bytes.readUInt32LE(at + 32);
+    const n = counts[blob] as number;
+    (records[blob] as Float64Array)[n] = at;
+    counts[blob] = n + 1;
+  }
+  return blobs.map((blob, i) => new BlobChunks(image, blob, records[i] as Float64Array));
 }
 
 /** @returns the number of its blob */
@@ -206,6 +201,21 @@ function chunkAt(image: ImageBytes, at: number): Chunk {
     begin: u64(record, 48),
     stored: record.readUInt32LE(40),
   };
+}
+
+/**
+ * Sorts records by the places of their chunks. A comparing function would have V8 make an object of each number, so block
+ * numbers and the numbers of records are halves of integers that are compared as such. All machines that the daemon runs on are little-endian.
+ */
+function inOrder(image: ImageBytes, records: Float64Array): Float64Array {
+  const keys = new BigUint64Array(records.length);
+  const halves = new Uint32Array(keys.buffer);
+  for (const [i, at] of records.entries()) {
+    halves[2 * i] = i;
+    halves[2 * i + 1] = plainOffset(image, at) / BLOCK;
+  }
+  keys.sort();
+  return records.map((_, i) => records[halves[2 * i] as number] as number);
 }
 
 function plainOffset(image: ImageBytes, at: number): number {

@@ -34,6 +34,8 @@ export interface RafsInode {
   readonly mtime: number;
   readonly mtimeNs: number;
   readonly size: number;
+  /** Names that it has, as it says. */
+  readonly names: number;
   /** The field whose meaning depends on the type. */
   readonly u: number;
   readonly xattrs: ReadonlyMap<string, Uint8Array> | null;
@@ -67,6 +69,7 @@ export function readInode(
     mtime: isExtended ? i64(inode, 32) : epoch,
     mtimeNs: isExtended ? inode.readUInt32LE(40) : epochNs,
     size: isExtended ? u64(inode, 8) : inode.readUInt32LE(8),
+    names: isExtended ? inode.readUInt32LE(44) : inode.readUInt16LE(6),
     u: inode.readUInt32LE(16),
     xattrs: xattrSize === 0 ? null : readXattrs(image, xattrsAt, xattrSize, section),
     layout: format >>> 1,

@@ -4,7 +4,8 @@ import { UNITS_A_WINDOW, type Effort } from '../lib/effort.js';
 import { mostStored } from '../pieces/limits.js';
 import { PieceTableBuilder, type BlockStarts, type PieceTable } from '../pieces/piece-table.js';
 import { deflateWindow } from '../pieces/windows.js';
-import type { BlobChunks, Chunk } from './chunk-table.js';
+import type { Chunk } from './chunk-columns.js';
+import type { BlobChunks } from './chunk-table.js';
 import type { ChunkPlace, CompressionInfo, ZranContext } from './compression-info.js';
 
 /**

@@ -68,7 +68,7 @@ class Walker {
   readonly #builder: LayerTreeBuilder;
   /** The content source of each blob that files need so far. */
   readonly #sources = new Map<number, number>();
-  /** Paths of what is not a directory, by nid: another name is a hard link. */
+  /** Paths of what has several names and is not a directory, by nid: another name is a hard link. */
   readonly #first = new Map<number, string>();
   /** Directories by nid: each is in one place only. */
   readonly #seen = new Set<number>();
@@ -139,7 +139,8 @@ class Walker {
     const rank = this.#ranks.get(nid) ?? this.#current.rank;
     if (rank !== null) this.#want(draft.data ?? [], rank);
     if (type !== 'dir') {
-      this.#first.set(nid, path);
+      // Few have further names, and there may be millions of the others.
+      if (inode.names > 1) this.#first.set(nid, path);
       return;
     }
     if (this.#seen.has(nid)) {

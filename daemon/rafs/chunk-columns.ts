@@ -1,0 +1,101 @@
+// The table of a blob whose chunks are stored by themselves: each is a piece and a member. In columns from the beginning.
+
+import {
+  CODECS,
+  DIGEST_SIZE,
+  NO_MEMBER,
+  alignedPiece,
+  type PieceCodec,
+  type PieceHash,
+  type PieceTable,
+} from '../pieces/piece-table.js';
+
+/** One record of the table. */
+export interface Chunk {
+  /** Byte offset of the record in the bootstrap, for messages. */
+  readonly at: number;
+  readonly number: number;
+  /** Byte offset in the plain bytes of the blob. */
+  readonly offset: number;
+  /** Plain bytes. */
+  readonly length: number;
+  readonly isHole: boolean;
+  readonly isCompressed: boolean;
+  readonly digest: Buffer;
+  /** Byte offset in the blob, and stored bytes. */
+  readonly begin: number;
+  readonly stored: number;
+}
+
+export class ChunkColumns {
+  readonly #table: Omit<PieceTable, 'size' | 'count'>;
+  #pieces = 0;
+  #members = 0;
+  #end = 0;
+
+  /** @param count chunks at most */
+  constructor(count: number, hash: PieceHash) {
+    const numbers = (): Uint32Array => new Uint32Array(new SharedArrayBuffer(4 * count));
+    this.#table = {
+      hash,
+      positions: new Float64Array(new SharedArrayBuffer(8 * count)),
+      lengths: numbers(),
+      members: numbers(),
+      inner: numbers(),
+      digests: new Uint8Array(new SharedArrayBuffer(DIGEST_SIZE * count)),
+      hasDigest: new Uint8Array(new SharedArrayBuffer(count)),
+      begins: new Float64Array(new SharedArrayBuffer(8 * count)),
+      stored: numbers(),
+      plain: numbers(),
+      firstPieces: numbers(),
+      endPieces: numbers(),
+      codecs: new Uint8Array(new SharedArrayBuffer(count)),
+      blocks: null,
+      storedDigests: null,
+    };
+  }
+
+  /** Chunks come in the order of their places in the plain bytes. */
+  add({ offset, length, isHole, begin, stored, digest }: Chunk, codec: PieceCodec): void {
+    const table = this.#table;
+    const piece = this.#pieces++;
+    table.positions[piece] = offset;
+    table.lengths[piece] = length;
+    table.members[piece] = isHole ? NO_MEMBER : this.#members;
+    this.#end = offset + length;
+    if (isHole) return;
+    table.digests.set(digest, piece * DIGEST_SIZE);
+    table.hasDigest[piece] = 1;
+    const member = this.#members++;
+    table.begins[member] = begin;
+    table.stored[member] = stored;
+    table.plain[member] = length;
+    table.firstPieces[member] = piece;
+    table.endPieces[member] = piece + 1;
+    table.codecs[member] = CODECS.indexOf(codec);
+  }
+
+  /** Where two chunks begin in the blob; null: there are no such two. */
+  beginOfTwo(): number | null {
+    const begins = this.#table.begins.subarray(0, this.#members).toSorted();
+    const i = begins.findIndex((begin, n) => n > 0 && begins[n - 1] === begin);
+    return i < 0 ? null : (begins[i] as number);
+  }
+
+  /** No further one may be added. */
+  finish(): PieceTable {
+    const table = this.#table;
+    const n = this.#members;
+    return {
+      ...table,
+      count: this.#pieces,
+      size: alignedPiece(this.#end),
+      begins: table.begins.subarray(0, n),
+      stored: table.stored.subarray(0, n),
+      plain: table.plain.subarray(0, n),
+      firstPieces: table.firstPieces.subarray(0, n),
+      endPieces: table.endPieces.subarray(0, n),
+      codecs: table.codecs.subarray(0, n),
+    };
+  }
+}
