@@ -4,6 +4,7 @@ import type { CacheStore } from '../cache/store.js';
 import type { RegistrySettings } from '../config/registry-settings.js';
 import { OverlaybdError } from '../errors.js';
 import type { Logger } from '../log/logger.js';
+import type { ManifestSource } from '../registry/manifest-source.js';
 import { parseReference } from '../registry/reference.js';
 import { resolveImage } from '../registry/resolve.js';
 import { SilentHosts } from '../registry/silent-hosts.js';
@@ -11,6 +12,7 @@ import type { RegistryClient } from '../registry/http/client.js';
 import type { Counters } from '../registry/http/counters.js';
 import type { RegistryRef } from '../blob/blob-ref.js';
 import type { Clock } from './clock.js';
+import { CachedHeads } from './cached-heads.js';
 import { Filler } from './fill.js';
 import type {
   Answers,
@@ -49,6 +51,8 @@ export class FetchThread {
   readonly #filler: Filler;
   readonly #recorder: TraceRecorder;
   readonly #silent = new SilentHosts();
+  /** Where manifests come from. */
+  readonly #source: ManifestSource;
   #settings: RegistrySettings;
   /** Holders of blobs that the fetcher itself needs for a while; connections are positive. */
   #nextHolder = -1;
@@ -71,6 +75,9 @@ export class FetchThread {
       fillRate: () => this.#fillRate(),
     });
     this.#recorder = new TraceRecorder(clock);
+    this.#source = new CachedHeads(client, (ref, use) =>
+      this.#holding(async (holder) => use((await this.#service.blobs.open(holder, ref)).cached)),
+    );
     this.#service = new FetchService({
       store,
       scheduler: this.#scheduler,
@@ -142,7 +149,7 @@ export class FetchThread {
         const options = { platform, pull: offline ? 'never' : pull, silent, index } as const;
         // While the manifest is asked for, which needs no login for public images.
         if (options.pull !== 'never') client.prepare(reference.host, reference.repository);
-        return resolveImage(reference, options, client, store.manifests);
+        return resolveImage(reference, options, this.#source, store.manifests);
       }
       case 'status':
         return this.#status();

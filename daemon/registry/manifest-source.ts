@@ -53,6 +53,9 @@ export interface ManifestSource {
    * annotations is.
    */
   readonly head?: ((ref: RegistryRef, length: number) => Promise<Uint8Array>) | undefined;
+
+  /** All bytes of a small blob, not checked. A source without it has manifests only. */
+  readonly blob?: ((ref: RegistryRef) => Promise<Uint8Array>) | undefined;
 }
 
 /** What a tag named when it was asked for last. */

@@ -128,7 +128,7 @@ function placeOf(
     target: (digest) => ({ kind: 'unsized', host, repository, digest }),
     config: (descriptor) =>
       manifests.blob(descriptor.digest, `${name} (configuration ${descriptor.digest})`, () =>
-        source.head ? source.head(blob(descriptor), descriptor.size) : Promise.resolve(null),
+        source.blob ? source.blob(blob(descriptor)) : Promise.resolve(null),
       ),
     look: source.head
       ? async (layer) => {

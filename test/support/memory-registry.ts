@@ -130,6 +130,11 @@ export class MemoryRegistry implements ManifestSource {
     return this.referrersApi?.get(digest) ?? null;
   }
 
+  get blob(): ManifestSource['blob'] {
+    const { head } = this;
+    return head && ((ref: RegistryRef) => head(ref, ref.size));
+  }
+
   get head(): ManifestSource['head'] {
     const { blobs } = this;
     if (!blobs) return undefined;

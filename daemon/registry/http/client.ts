@@ -152,6 +152,11 @@ export class RegistryClient implements ManifestSource {
     return bytes;
   }
 
+  /** All bytes of a blob that is small. @throws as {@link fetchRange} */
+  blob(ref: RegistryRef): Promise<Uint8Array> {
+    return this.head(ref, ref.size);
+  }
+
   manifest(
     host: string,
     repository: string,

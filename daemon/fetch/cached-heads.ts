@@ -1,0 +1,77 @@
+// A registry whose blobs may be in the cache: the begin of one that is there is not asked for, so that an image opens again
+// without its registry.
+
+import type { RegistryRef } from '../blob/blob-ref.js';
+import { CachedSource, type ChunkFetcher } from '../blob/cached-source.js';
+import { readFully } from '../blob/source.js';
+import type { CachedBlob } from '../cache/cached-blob.js';
+import { OverlaybdError } from '../errors.js';
+import type { FetchedManifest, ManifestSource, NotModified } from '../registry/manifest-source.js';
+
+/** Opens a blob of the cache while it is used. */
+export type WithBlob = <T>(
+  ref: RegistryRef,
+  use: (blob: Pick<CachedBlob, 'spec' | 'present'>) => Promise<T>,
+) => Promise<T>;
+
+export class CachedHeads implements ManifestSource {
+  readonly #source: ManifestSource;
+  readonly #withBlob: WithBlob;
+
+  constructor(source: ManifestSource, withBlob: WithBlob) {
+    this.#source = source;
+    this.#withBlob = withBlob;
+  }
+
+  manifest(
+    host: string,
+    repository: string,
+    reference: string,
+    accept: readonly string[],
+  ): Promise<FetchedManifest>;
+  manifest(
+    host: string,
+    repository: string,
+    reference: string,
+    accept: readonly string[],
+    options: { readonly known: string; readonly signal: AbortSignal },
+  ): Promise<FetchedManifest | NotModified>;
+  manifest(
+    host: string,
+    repository: string,
+    reference: string,
+    accept: readonly string[],
+    options?: { readonly known: string; readonly signal: AbortSignal },
+  ): Promise<FetchedManifest | NotModified> {
+    return options
+      ? this.#source.manifest(host, repository, reference, accept, options)
+      : this.#source.manifest(host, repository, reference, accept);
+  }
+
+  referrers(host: string, repository: string, digest: string): Promise<Uint8Array | null> {
+    return this.#source.referrers(host, repository, digest);
+  }
+
+  async head(ref: RegistryRef, length: number): Promise<Uint8Array> {
+    const kept = await this.#withBlob(ref, async (blob) => {
+      if (ref.size === 0 || !(await blob.present(0))) return null;
+      return readFully(new CachedSource(blob.spec, GONE), 0, Math.min(length, ref.size));
+    }).catch(() => null);
+    return kept ?? (await this.#source.head?.(ref, length)) ?? Buffer.alloc(0);
+  }
+
+  blob(ref: RegistryRef): Promise<Uint8Array> {
+    if (this.#source.blob) return this.#source.blob(ref);
+    return Promise.reject(new OverlaybdError('NOT_FOUND', `${ref.digest}: not a manifest`));
+  }
+}
+
+const gone = (): Promise<never> =>
+  Promise.reject(new OverlaybdError('IO', 'the chunk was evicted meanwhile'));
+/** What is not there is asked of the registry. */
+const GONE: ChunkFetcher = {
+  want: gone,
+  refetch: gone,
+  hint: () => undefined,
+  drop: () => undefined,
+};
