@@ -53,9 +53,11 @@ export interface CacheStatus {
   readonly writeErrors: number;
 }
 
-/** A blob of the folder. */
+/** A blob of the folder, or what was found when a layer was read as a whole. */
 export interface CacheEntry {
+  /** Of the blob; of a record of a file on this machine, what tells that file from others. */
   readonly digest: string;
+  readonly what: 'blob' | 'record';
   /** Bytes of the blob; null: the state file cannot be read. */
   readonly size: number | null;
   /** On disk. */
@@ -67,9 +69,11 @@ export interface CacheEntry {
   readonly lastUsed: number;
 }
 
-/** What `verify` found of one blob. */
+/** What `verify` found of one blob or record. */
 export interface CacheCheck {
   readonly digest: string;
+  readonly what: 'blob' | 'record';
+  /** A record counts as one. */
   readonly chunks: number;
   /** Those that were wrong, and are not used from now on. */
   readonly bad: number;

@@ -12,7 +12,8 @@ import { bounded } from './disk.js';
 import type { FolderLock } from './folder-lock.js';
 import type { CacheFolder } from './folder.js';
 import type { Health } from './health.js';
-import { removeUnused, scanBlobs, type FoundBlob } from './scan.js';
+import { isRecordUsed, removeRecord, scanRecords } from './record-files.js';
+import { removeUnused, scanBlobs } from './scan.js';
 import type { StoredBlob } from './stored-blob.js';
 
 /** Eviction begins at this part of the limit, and ends at that one. */
@@ -38,6 +39,15 @@ export interface EvictorSettings {
  */
 export function pinnedTail(size: number): number {
   return Math.max(0, chunksOf(size) - Math.ceil(remoteTail(size) / CHUNK_SIZE) - 1);
+}
+
+/** What the folder has. */
+interface Removable {
+  /** On disk. */
+  readonly bytes: number;
+  readonly lastUsed: number;
+  /** @returns whether it is gone: a process may use it */
+  remove(): Promise<boolean>;
 }
 
 export class Evictor {
@@ -102,7 +112,7 @@ export class Evictor {
   async measure(): Promise<void> {
     try {
       await this.#look();
-      const bytes = sumOf(await scanBlobs(this.#folder));
+      const bytes = sumOf(await this.#scan());
       if (!this.#running) this.bytes = bytes;
     } catch (error) {
       this.#health.failed(messageOf(error));
@@ -142,17 +152,34 @@ export class Evictor {
     this.#sinceLook = 0;
   }
 
+  /** Blobs, and records of layers. */
+  async #scan(): Promise<Removable[]> {
+    const blobs = await scanBlobs(this.#folder);
+    const records = await scanRecords(this.#folder);
+    return [
+      ...blobs.map((blob) => ({ ...blob, remove: () => removeUnused(this.#lock, blob) })),
+      ...records.map((record) => ({
+        ...record,
+        remove: async () => {
+          if (await isRecordUsed(record, blobs)) return false;
+          await removeRecord(record);
+          return true;
+        },
+      })),
+    ];
+  }
+
   async #run(): Promise<void> {
     await this.#look();
-    const blobs = await scanBlobs(this.#folder);
-    this.bytes = sumOf(blobs);
+    const found = await this.#scan();
+    this.bytes = sumOf(found);
     let excess = this.#excess();
-    for (const blob of blobs.toSorted((a, b) => a.lastUsed - b.lastUsed)) {
+    for (const each of found.toSorted((a, b) => a.lastUsed - b.lastUsed)) {
       if (excess <= 0) return;
       // oxlint-disable-next-line no-await-in-loop
-      if (!(await removeUnused(this.#lock, blob))) continue;
-      this.freed(blob.bytes);
-      excess -= blob.bytes;
+      if (!(await each.remove())) continue;
+      this.freed(each.bytes);
+      excess -= each.bytes;
     }
     // Twice: the first round takes the touches.
     for (let round = 0; round < 2; round++) {
@@ -170,6 +197,6 @@ export class Evictor {
   }
 }
 
-function sumOf(blobs: readonly FoundBlob[]): number {
-  return blobs.reduce((sum, { bytes }) => sum + bytes, 0);
+function sumOf(found: readonly Removable[]): number {
+  return found.reduce((sum, { bytes }) => sum + bytes, 0);
 }

@@ -41,6 +41,7 @@ export class CacheFolder {
   readonly manifests: string;
   readonly refs: string;
   readonly traces: string;
+  readonly records: string;
 
   constructor(path: string) {
     this.path = path;
@@ -50,11 +51,12 @@ export class CacheFolder {
     this.manifests = join(root, 'manifests', 'sha256');
     this.refs = join(root, 'refs');
     this.traces = join(root, 'traces');
+    this.records = join(root, 'layers');
   }
 
   /** All that every cache has, the outer ones first. */
   get folders(): string[] {
-    const { path, lock, blobs, manifests, refs, traces } = this;
+    const { path, lock, blobs, manifests, refs, traces, records } = this;
     return [
       path,
       dirname(lock),
@@ -64,6 +66,7 @@ export class CacheFolder {
       manifests,
       refs,
       traces,
+      records,
     ];
   }
 

@@ -23,7 +23,9 @@ import {
 import type { FolderLock } from './folder-lock.js';
 import type { CacheFolder } from './folder.js';
 import { isUsed, namesIn, removeUnused, scanBlobs, type FoundBlob } from './scan.js';
-import { TEMPORARY } from './small-files.js';
+import { recordContent } from './record-bytes.js';
+import { isRecordUsed, removeRecord, scanRecords, type FoundRecord } from './record-files.js';
+import { readWhole, TEMPORARY } from './small-files.js';
 import {
   decodeHeader,
   RecordFormat,
@@ -35,15 +37,16 @@ import {
 } from './state-file.js';
 
 const DAY_MS = 24 * 3600 * 1000;
-/** A manifest that was not used for this long is collected. */
-const MANIFEST_DAYS = 90;
+/** A manifest or the record of a layer that was not used for this long is collected. */
+const UNUSED_DAYS = 90;
 /** A temporary file that is older belongs to no process that is still writing it. */
 const TEMPORARY_DAYS = 1;
 
 /** @throws OverlaybdError IO */
 export async function listCache(folder: CacheFolder): Promise<CacheEntry[]> {
   const entries: CacheEntry[] = [];
-  for (const blob of await scanBlobs(folder)) {
+  const blobs = await scanBlobs(folder);
+  for (const blob of blobs) {
     entries.push({
       digest: `sha256:${blob.digits}`,
       // oxlint-disable-next-line no-await-in-loop
@@ -53,7 +56,15 @@ export async function listCache(folder: CacheFolder): Promise<CacheEntry[]> {
       // oxlint-disable-next-line no-await-in-loop
       isUsed: await isUsed(blob),
       lastUsed: blob.lastUsed,
+      what: 'blob',
     });
+  }
+  for (const record of await scanRecords(folder)) {
+    const { digits, bytes, lastUsed } = record;
+    // oxlint-disable-next-line no-await-in-loop
+    const isPinned = await isRecordUsed(record, blobs);
+    const state = { size: bytes, bytes, isComplete: true, isUsed: isPinned, lastUsed };
+    entries.push({ digest: `sha256:${digits}`, ...state, what: 'record' });
   }
   return entries;
 }
@@ -66,7 +77,8 @@ export async function removeFromCache(
 ): Promise<void> {
   const digits = sha256Digits(digest);
   const found = (await scanBlobs(folder)).filter((blob) => blob.digits === digits);
-  if (found.length === 0) {
+  const records = (await scanRecords(folder)).filter((record) => record.digits === digits);
+  if (found.length === 0 && records.length === 0) {
     throw new OverlaybdError('NOT_FOUND', `${folder.path}: ${digest} is not in the cache`);
   }
   for (const blob of found) {
@@ -77,6 +89,8 @@ export async function removeFromCache(
       `${digest}: a process has it open; remove or detach the exports that use it first`,
     );
   }
+  // oxlint-disable-next-line no-await-in-loop
+  for (const record of records) await removeRecord(record);
 }
 
 /**
@@ -92,10 +106,13 @@ export async function collectGarbage(folder: CacheFolder, lock: FolderLock): Pro
     // oxlint-disable-next-line no-await-in-loop
     if (await removeUnused(lock, blob)) freed += blob.bytes;
   }
-  for (const name of await namesIn(folder.manifests)) {
-    const days = TEMPORARY.test(name) ? TEMPORARY_DAYS : MANIFEST_DAYS;
+  for (const small of [folder.manifests, folder.records]) {
     // oxlint-disable-next-line no-await-in-loop
-    freed += await removeOld(`${folder.manifests}/${name}`, days * DAY_MS);
+    for (const name of await namesIn(small)) {
+      const days = TEMPORARY.test(name) ? TEMPORARY_DAYS : UNUSED_DAYS;
+      // oxlint-disable-next-line no-await-in-loop
+      freed += await removeOld(`${small}/${name}`, days * DAY_MS);
+    }
   }
   return freed;
 }
@@ -118,7 +135,21 @@ export async function verifyCache(
     checks.push(check);
     checked(check);
   }
+  for (const record of await scanRecords(folder)) {
+    // oxlint-disable-next-line no-await-in-loop
+    const check = await verifyRecord(record);
+    checks.push(check);
+    checked(check);
+  }
   return checks;
+}
+
+/** A record that cannot be used, also of another version, is removed. */
+async function verifyRecord(record: FoundRecord): Promise<CacheCheck> {
+  const bytes = await readWhole(record.path, record.bytes);
+  const isRight = bytes === null || recordContent(bytes) !== null;
+  if (!isRight) await removeRecord(record);
+  return { digest: `sha256:${record.digits}`, chunks: 1, bad: isRight ? 0 : 1, what: 'record' };
 }
 
 async function verifyBlob(lock: FolderLock, blob: FoundBlob): Promise<CacheCheck | null> {
@@ -129,7 +160,7 @@ async function verifyBlob(lock: FolderLock, blob: FoundBlob): Promise<CacheCheck
     const isRight = (await hashFile(data)) === blob.digits;
     if (!isRight) await lock.hold(blob.digits, () => removeFiles([data.path]));
     const chunks = chunksOf(data.size);
-    return { digest: `sha256:${blob.digits}`, chunks, bad: isRight ? 0 : chunks };
+    return { digest: `sha256:${blob.digits}`, chunks, bad: isRight ? 0 : chunks, what: 'blob' };
   } finally {
     closeCacheFile(data.fd);
   }
@@ -177,7 +208,7 @@ async function verifyRecords(
     if (isAlone) await punchRange({ fd: data.fd, position: 0, length: 0 }, cleared);
   }
   if (isAlone) unlock(data.fd, USERS_LOCK);
-  return { digest: header.digest, chunks, bad };
+  return { digest: header.digest, chunks, bad, what: 'blob' };
 }
 
 /** Bytes of the blob. */

@@ -2,8 +2,6 @@
 // how the cache is.
 
 import { fdatasync, fstatSync } from 'node:fs';
-import { stat } from 'node:fs/promises';
-import { resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { describeRef, type RegistryRef } from '../blob/blob-ref.js';
@@ -25,12 +23,13 @@ import type { CacheCheck, CachedBlob, CacheEntry, CacheStatus } from './cached-b
 import { bounded, closeCacheFile, hashFile } from './disk.js';
 import { Evictor } from './evictor.js';
 import { FolderLock } from './folder-lock.js';
-import { CacheFolder, defaultCacheFolder } from './folder.js';
+import { prepareFolder } from './folder-owner.js';
+import { defaultCacheFolder, type CacheFolder } from './folder.js';
 import { foreignLog, type ForeignReport } from './foreign.js';
 import { Health } from './health.js';
 import { collectGarbage, listCache, removeFromCache, verifyCache } from './maintenance.js';
 import { ManifestCache } from './manifests.js';
-import { makeFolders, touchFile } from './small-files.js';
+import { touchFile } from './small-files.js';
 import { Slots } from './slots.js';
 import { StoredBlob } from './stored-blob.js';
 
@@ -328,28 +327,10 @@ async function settleLater(blob: StoredBlob, path: string): Promise<void> {
 
 type Opened = Pick<Place, 'folder' | 'lock'>;
 
-/** @throws OverlaybdError IO */
+/** @throws OverlaybdError IO, PERMISSION */
 async function openFolder(path: string, report: ForeignReport): Promise<Opened> {
-  const folder = new CacheFolder(resolve(path));
-  for (const each of folder.folders) {
-    // oxlint-disable-next-line no-await-in-loop
-    await makeFolders('/', each);
-    // Before anything is made in it.
-    // oxlint-disable-next-line no-await-in-loop
-    await checkOwner(each, each === folder.path ? 'it' : each);
-  }
+  const folder = await prepareFolder(path);
   return { folder, lock: await FolderLock.open(folder, report) };
-}
-
-/** A user who can write to the folder decides what is served. @param name of the folder, for the message */
-async function checkOwner(path: string, name: string): Promise<void> {
-  const { uid, mode } = await bounded(path, () => stat(path));
-  const self = process.geteuid?.() ?? 0;
-  if ((uid === self || uid === 0) && (mode & 0o022) === 0) return;
-  throw new OverlaybdError(
-    'PERMISSION',
-    `${name} belongs to user ${uid} and has mode ${(mode & 0o777).toString(8)}; it must belong to user ${self}, and only that user may write to it`,
-  );
 }
 
 function limitsOf({ cacheSize, cacheMinFree }: CacheSettings): {

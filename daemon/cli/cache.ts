@@ -61,16 +61,24 @@ async function list(entries: readonly CacheEntry[], json: boolean): Promise<numb
     await print(`${printableJson(entries)}\n`);
     return EXIT_OK;
   }
-  const lines = entries.map(({ digest, size, bytes, isComplete, isUsed, lastUsed }) => {
+  const lines = entries.map(({ digest, what, size, bytes, isComplete, isUsed, lastUsed }) => {
     const of = size === null ? 'an unreadable state' : humanSize(size);
-    const state = isComplete ? `${of}, complete` : `${of}, ${humanSize(bytes)} on disk`;
+    const blob = isComplete ? `${of}, complete` : `${of}, ${humanSize(bytes)} on disk`;
+    const state = what === 'record' ? `${of}, the record of a layer` : blob;
     const when = isUsed ? 'in use' : `last used ${new Date(lastUsed).toISOString()}`;
     return printable(`${digest}: ${state}, ${when}`);
   });
   const sum = entries.reduce((total, { bytes }) => total + bytes, 0);
-  lines.push(`${counted(entries.length, 'blob')}, ${humanSize(sum)}`);
+  lines.push(`${countsOf(entries)}, ${humanSize(sum)}`);
   await print(`${lines.join('\n')}\n`);
   return EXIT_OK;
+}
+
+/** "2 blobs and 1 record" */
+function countsOf(entries: readonly { readonly what: 'blob' | 'record' }[]): string {
+  const records = entries.filter(({ what }) => what === 'record').length;
+  const blobs = counted(entries.length - records, 'blob');
+  return records === 0 ? blobs : `${blobs} and ${counted(records, 'record')}`;
 }
 
 async function remove(client: FetchClient, digests: readonly string[]): Promise<number> {
@@ -85,11 +93,12 @@ async function report(checks: readonly CacheCheck[], json: boolean): Promise<num
   const isGood = checks.every(({ bad }) => bad === 0);
   if (json) await print(`${printableJson(checks)}\n`);
   else {
-    const lines = checks.map(({ digest, chunks, bad }) => {
-      const what = bad === 0 ? 'good' : `${counted(bad, 'wrong chunk')}, removed`;
-      return printable(`${digest}: ${counted(chunks, 'chunk')} checked: ${what}`);
+    const lines = checks.map(({ digest, what, chunks, bad }) => {
+      const unit = what === 'record' ? 'record' : 'chunk';
+      const found = bad === 0 ? 'good' : `${counted(bad, `wrong ${unit}`)}, removed`;
+      return printable(`${digest}: ${counted(chunks, unit)} checked: ${found}`);
     });
-    await print([...lines, `${counted(checks.length, 'blob')} checked`, ''].join('\n'));
+    await print([...lines, `${countsOf(checks)} checked`, ''].join('\n'));
   }
   return isGood ? EXIT_OK : EXIT_FAILURE;
 }

@@ -104,8 +104,8 @@ await test('verify finds nothing in a cache that is right', async (t) => {
   t.same(
     checks.toSorted((a, b) => a.chunks - b.chunks),
     [
-      { digest: refOf(WHOLE).digest, chunks: 3, bad: 0 },
-      { digest: refOf(PARTIAL).digest, chunks: 4, bad: 0 },
+      { digest: refOf(WHOLE).digest, chunks: 3, bad: 0, what: 'blob' },
+      { digest: refOf(PARTIAL).digest, chunks: 4, bad: 0, what: 'blob' },
     ],
   );
 });
@@ -119,12 +119,14 @@ await test('verify takes out what is wrong', async (t) => {
   t.same(
     checks.toSorted((a, b) => a.chunks - b.chunks),
     [
-      { digest: refOf(WHOLE).digest, chunks: 3, bad: 3 },
-      { digest: refOf(PARTIAL).digest, chunks: 4, bad: 2 },
+      { digest: refOf(WHOLE).digest, chunks: 3, bad: 3, what: 'blob' },
+      { digest: refOf(PARTIAL).digest, chunks: 4, bad: 2, what: 'blob' },
     ],
   );
   t.notOk(paths()['blob']);
-  t.same(await verifyCache(folder, lock), [{ digest: refOf(PARTIAL).digest, chunks: 2, bad: 0 }]);
+  t.same(await verifyCache(folder, lock), [
+    { digest: refOf(PARTIAL).digest, chunks: 2, bad: 0, what: 'blob' },
+  ]);
 });
 
 await test('garbage: halves, headers that are none, old manifests', async (t) => {

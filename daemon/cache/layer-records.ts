@@ -1,0 +1,85 @@
+// The records of layers as a thread that opens images sees them: gets and keeps them. Needs no fetcher: a record is a file
+// that is read and replaced as a whole.
+
+import { messageOf } from '../errors.js';
+import { humanSize } from '../lib/format-size.js';
+import type { CacheFolder } from './folder.js';
+import { prepareFolder } from './folder-owner.js';
+import { recordContent, recordHeader, RECORD_HEADER_SIZE } from './record-bytes.js';
+import { recordPath, removeRecord, scanRecords, type RecordKey } from './record-files.js';
+import { readWhole, touchFile, writeWhole } from './small-files.js';
+
+/** Bytes of one record: a layer of 2,000,000 files has as many. */
+const MAX_RECORD = 512 << 20;
+/** Bytes of all records, if the cache has no limit; otherwise a quarter of that. */
+const MAX_RECORDS = 4 * 2 ** 30;
+const PART_OF_CACHE = 4;
+
+/** Where they are: a folder, and bytes that the cache may have; null: no limit of its own. */
+interface RecordsPlace {
+  readonly folder: string;
+  readonly limit: number | null;
+}
+
+export class LayerRecords {
+  readonly #place: RecordsPlace;
+  #folder: Promise<CacheFolder> | null = null;
+
+  constructor(place: RecordsPlace) {
+    this.#place = place;
+  }
+
+  /** @returns the content of a record, at a multiple of 8 of its memory; null if it is not there or cannot be used */
+  async get(key: RecordKey): Promise<Buffer | null> {
+    try {
+      const folder = await this.#open();
+      const path = recordPath(folder, key);
+      const bytes = await readWhole(path, RECORD_HEADER_SIZE + MAX_RECORD);
+      const content = bytes && recordContent(bytes);
+      if (content) void touchFile(path);
+      return content;
+    } catch {
+      // The layer is read as if there were no record.
+      return null;
+    }
+  }
+
+  /**
+   * Keeps a record. The ones that were used least recently make room for it.
+   * @returns null; or why it is not kept, a sentence without its subject
+   */
+  async put(key: RecordKey, content: Buffer): Promise<string | null> {
+    const size = RECORD_HEADER_SIZE + content.length;
+    const { limit } = this.#place;
+    const most = Math.min(MAX_RECORDS, limit === null ? Infinity : limit / PART_OF_CACHE);
+    if (size > Math.min(MAX_RECORD, most)) {
+      return `it has ${humanSize(size)}, and there is room for ${humanSize(most)}`;
+    }
+    try {
+      const folder = await this.#open();
+      await makeRoom(folder, most - size);
+      const bytes = Buffer.concat([recordHeader(content), content]);
+      await writeWhole(folder.path, recordPath(folder, key), bytes);
+      return null;
+    } catch (error) {
+      return messageOf(error);
+    }
+  }
+
+  #open(): Promise<CacheFolder> {
+    this.#folder ??= prepareFolder(this.#place.folder);
+    return this.#folder;
+  }
+}
+
+/** @param most bytes of all records that may stay */
+async function makeRoom(folder: CacheFolder, most: number): Promise<void> {
+  const records = await scanRecords(folder);
+  let sum = records.reduce((all, { bytes }) => all + bytes, 0);
+  for (const record of records.toSorted((a, b) => a.lastUsed - b.lastUsed)) {
+    if (sum <= most) return;
+    // oxlint-disable-next-line no-await-in-loop
+    await removeRecord(record);
+    sum -= record.bytes;
+  }
+}

@@ -1,0 +1,71 @@
+// Records of layers: files of the folder with what was found when a layer was read as a whole. This file knows their names,
+// lists them, and removes them. A record that is gone costs another reading.
+
+import { lstat } from 'node:fs/promises';
+import { OverlaybdError } from '../errors.js';
+import { bounded } from './disk.js';
+import { removeName } from './foreign.js';
+import type { CacheFolder } from './folder.js';
+import { isUsed, namesIn, type FoundBlob } from './scan.js';
+
+/** What the 64 digits are: of a blob its digest, of a file on this machine what tells it from others. */
+export type RecordKind = 'layer' | 'file';
+
+export interface RecordKey {
+  readonly kind: RecordKind;
+  /** Hexadecimal. */
+  readonly digits: string;
+}
+
+export interface FoundRecord extends RecordKey {
+  readonly path: string;
+  /** Of the file. */
+  readonly bytes: number;
+  /** Milliseconds since 1970. */
+  readonly lastUsed: number;
+}
+
+const NAME = /^(?<digits>[0-9a-f]{64})\.(?<kind>layer|file)$/;
+
+export function recordPath(folder: CacheFolder, { kind, digits }: RecordKey): string {
+  return `${folder.records}/${digits}.${kind}`;
+}
+
+/** Skips files that are not records. @throws OverlaybdError IO */
+export async function scanRecords(folder: CacheFolder): Promise<FoundRecord[]> {
+  const found: FoundRecord[] = [];
+  for (const name of await namesIn(folder.records)) {
+    const { digits, kind } = NAME.exec(name)?.groups ?? {};
+    if (digits === undefined) continue;
+    const path = `${folder.records}/${name}`;
+    // oxlint-disable-next-line no-await-in-loop
+    const status = await bounded(path, () => lstat(path)).catch(orNull);
+    if (!status) continue;
+    const { size, mtimeMs } = status;
+    found.push({ digits, kind: kind as RecordKind, path, bytes: size, lastUsed: mtimeMs });
+  }
+  return found;
+}
+
+/** Whether a process has the blob of a record open: then the image must open again without its registry. */
+export async function isRecordUsed(
+  { kind, digits }: RecordKey,
+  blobs: readonly FoundBlob[],
+): Promise<boolean> {
+  if (kind !== 'layer') return false;
+  for (const blob of blobs) {
+    // oxlint-disable-next-line no-await-in-loop
+    if (blob.digits === digits && (await isUsed(blob))) return true;
+  }
+  return false;
+}
+
+/** @throws OverlaybdError IO */
+export function removeRecord({ path }: FoundRecord): Promise<void> {
+  return removeName(path);
+}
+
+function orNull(error: unknown): null {
+  if (error instanceof OverlaybdError && error.code === 'NOT_FOUND') return null;
+  throw error;
+}

@@ -1,0 +1,76 @@
+// Records of layers in the folder of the cache: kept, found again, bounded, and never used if they are damaged.
+import { chmodSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test, type Test } from 'tap';
+import { LayerRecords } from '../../../daemon/cache/layer-records.js';
+import type { RecordKey } from '../../../daemon/cache/record-files.js';
+import { randomBytes } from '../../support/pattern.js';
+
+const keyOf = (digit: string, kind: RecordKey['kind'] = 'layer'): RecordKey => {
+  return { kind, digits: digit.repeat(64) };
+};
+const content = randomBytes(1, 10_000);
+
+function newRecords(t: Test, limit: number | null = null): { records: LayerRecords; path: string } {
+  const folder = join(t.testdir(), 'cache');
+  return { records: new LayerRecords({ folder, limit }), path: join(folder, 'v1/layers') };
+}
+
+await test('a record is found again, by the kind and the digits of its key', async (t) => {
+  const { records } = newRecords(t);
+  t.equal(await records.get(keyOf('a')), null);
+  t.equal(await records.put(keyOf('a'), content), null);
+  t.same(await records.get(keyOf('a')), content);
+  t.equal((await records.get(keyOf('a')))?.byteOffset, 16);
+  t.equal(await records.get(keyOf('b')), null);
+  t.equal(await records.get(keyOf('a', 'file')), null);
+  t.equal(await records.put(keyOf('a'), content.subarray(1)), null);
+  t.same(await records.get(keyOf('a')), content.subarray(1), 'the later one');
+});
+
+await test('a record that is damaged, cut or of another version is none', async (t) => {
+  const { records, path } = newRecords(t);
+  await records.put(keyOf('a'), content);
+  const [name = ''] = readdirSync(path);
+  const file = join(path, name);
+  const right = readFileSync(file);
+  for (const at of [0, 8, 12, 16, right.length - 1]) {
+    const wrong = Buffer.from(right);
+    wrong[at] = (wrong[at] as number) ^ 1;
+    writeFileSync(file, wrong);
+    t.equal(await records.get(keyOf('a')), null, `byte ${at}`);
+  }
+  writeFileSync(file, right.subarray(0, 10));
+  t.equal(await records.get(keyOf('a')), null);
+  writeFileSync(file, right);
+  t.same(await records.get(keyOf('a')), content);
+});
+
+await test('the oldest records make room, within a quarter of the cache', async (t) => {
+  const { records, path } = newRecords(t, 100_000);
+  for (const [i, digit] of ['a', 'b'].entries()) {
+    await records.put(keyOf(digit), content);
+    utimesSync(join(path, `${digit.repeat(64)}.layer`), i + 1, i + 1);
+  }
+  await records.put(keyOf('c'), content);
+  t.same(
+    readdirSync(path).map((name) => name[0]),
+    ['b', 'c'],
+  );
+  const tooLong = await records.put(keyOf('d'), randomBytes(2, 30_000));
+  t.match(tooLong, /it has 29\.3 KiB, and there is room for 24\.4 KiB/);
+  t.same(
+    readdirSync(path).map((name) => name[0]),
+    ['b', 'c'],
+  );
+});
+
+await test('a folder that others may write to is not used', async (t) => {
+  const { records } = newRecords(t);
+  await records.put(keyOf('a'), content);
+  const folder = join(t.testdirName, 'cache');
+  chmodSync(folder, 0o777);
+  const again = new LayerRecords({ folder, limit: null });
+  t.equal(await again.get(keyOf('a')), null);
+  t.match(await again.put(keyOf('a'), content), /only that user may write to it/);
+});
