@@ -3,6 +3,7 @@
 
 import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
 import type { RegistryRef } from '../blob/blob-ref.js';
+import { defaultCacheFolder } from '../cache/folder.js';
 import type { CachedSpec } from '../blob/cached-source.js';
 import type { RegistrySettings } from '../config/registry-settings.js';
 import { messageOf } from '../errors.js';
@@ -11,6 +12,7 @@ import { inTime } from '../lib/in-time.js';
 import { startThread } from '../lib/thread.js';
 import { CountedLog } from '../log/counted-log.js';
 import type { Logger } from '../log/logger.js';
+import type { RecordsPlace } from '../registry/remote.js';
 import { FetchClient } from './client.js';
 import { CLOSE_MS, FETCHER_HEAP_MB } from './limits.js';
 import type { FromClient, FromFetcher, HeldBlob, ToClient, ToFetcher } from './messages.js';
@@ -57,6 +59,13 @@ export class Fetcher {
   /** Whether the thread runs: nothing is asked of it before it is needed. */
   get isRunning(): boolean {
     return this.#worker !== null;
+  }
+
+  /** The folder of the cache and its limit, which can be used without the thread; null: there is none. */
+  get records(): RecordsPlace | null {
+    const { cacheFolder, cacheSize } = this.#settings;
+    const folder = cacheFolder ?? defaultCacheFolder(process.env);
+    return folder === null ? null : { folder, limit: cacheSize };
   }
 
   /** The main thread's own. */

@@ -2,7 +2,7 @@
 
 import type { RegistryRef } from '../blob/blob-ref.js';
 import type { CachedSpec } from '../blob/cached-source.js';
-import type { Remote, RemoteImages, RemoteLine } from '../registry/remote.js';
+import type { RecordsPlace, Remote, RemoteImages, RemoteLine } from '../registry/remote.js';
 import type { GivenIndex, ResolvedImage } from '../registry/manifest-source.js';
 import { parseReference } from '../registry/reference.js';
 import { FetchClient } from './client.js';
@@ -74,6 +74,10 @@ export class FetcherRemote implements Remote {
 
   images(): RemoteImages {
     return (this.#images ??= new FetchedImages(this.#fetcher.client(), this.#question));
+  }
+
+  records(): RecordsPlace | null {
+    return this.#fetcher.records;
   }
 
   connect(): RemoteLine | null {

@@ -1,6 +1,7 @@
 // What a format of blobs is: a wrapper, which has one blob inside, or a content, which may be inside all wrappers. The table of
 // all formats is formats.ts.
 
+import type { RecordKey } from '../cache/record-files.js';
 import type { BlobSource } from '../blob/source.js';
 import type { TarPayload } from '../blob/tar.js';
 import type { ProblemSink } from '../errors.js';
@@ -8,6 +9,7 @@ import type { Effort } from '../lib/effort.js';
 import type { LsmtHeader } from '../lsmt/format.js';
 import type { LsmtLayer } from '../lsmt/layer.js';
 import type { LayerDigests } from '../registry/manifest-source.js';
+import type { RecordsPlace } from '../registry/remote.js';
 import type { TocDigests } from '../registry/toc-annotations.js';
 import type { ZtocSource } from '../soci/open.js';
 import type { NeededDevice } from '../erofs/devices/open.js';
@@ -85,6 +87,8 @@ export interface OpenTools {
   readonly effort: Effort;
   /** Gets broken rules that do not end the opening. */
   readonly sink: ProblemSink;
+  /** Where the records of layers are that were read as a whole; null or absent: they are read anew. */
+  readonly records?: RecordsPlace | null;
 }
 
 export interface ContentRules {
@@ -108,6 +112,8 @@ export interface ContentRules {
   readonly target: BlobSource | null;
   /** What its bytes must be if it is read as a whole; null: nothing says it. */
   readonly digests: LayerDigests | null;
+  /** Names its record if it is read as a whole; null: none is kept. Absent: the same. */
+  readonly recordKey?: () => Promise<RecordKey | null>;
   /** The digest of the layer, if its manifest says that it has the bootstrap of a Nydus image in it. */
   readonly bootstrapDigest: string | null;
 }

@@ -154,6 +154,7 @@ export async function openLower(
       prefetch: prefetchOf(ztoc, inner.source.name, plainSource),
     },
     digests: plan.digests?.get(keyOfRef(ref)) ?? null,
+    recordKey: async () => (await import('./layer-record.js')).recordKeyOf(blob),
     bootstrapDigest: dataBlobs?.bootstrap ?? null,
   };
   const key = [

@@ -25,7 +25,7 @@ import {
   type OpenedLayer,
 } from './open-stack.js';
 import { planImage, type ImagePlan } from './plan.js';
-import type { RemoteImages } from '../registry/remote.js';
+import type { RecordsPlace, RemoteImages } from '../registry/remote.js';
 import type { ReaderFactory } from './reader-factory.js';
 import type { AroundSpec, DiskSpec, SourceSpec } from './spec.js';
 import type { ContentSource } from './content-sources.js';
@@ -80,6 +80,8 @@ export interface OpenOptions {
   readonly readers: ReaderFactory;
   /** This thread's line to the fetcher; called for images of registries only. */
   readonly remote: () => RemoteImages;
+  /** Where the records of layers are that were read as a whole; null: they are read anew. */
+  readonly records: RecordsPlace | null;
   readonly effort: Effort;
   /** Whether what is odd is refused. */
   readonly strict: boolean;
@@ -140,8 +142,8 @@ async function openPlanned(
   options: OpenOptions,
 ): Promise<OpenedImage> {
   const { name } = plan;
-  const { readers, effort } = options;
-  const tools = { readers, effort, sink: throwProblem };
+  const { readers, effort, records } = options;
+  const tools = { readers, effort, records, sink: throwProblem };
   const layers = await openStack(plan, { ...tools, files, mayBeUpper: false });
   const disk = await mergedDisk(layers, plan, marks, files, options);
   const blobs = await Promise.all(files.all.map((blob) => openedBlob(blob, effort)));

@@ -5,7 +5,7 @@ import type { BlobParts } from './blob-pool.js';
 import type { OpenedImage } from './open.js';
 import type { OpeningProgress } from './opening-progress.js';
 import type { ImageSource } from './image-source.js';
-import type { RemoteLine } from '../registry/remote.js';
+import type { RecordsPlace, RemoteLine } from '../registry/remote.js';
 
 /** Open an image. One at a time: the answer comes before the next request. */
 export interface OpenRequest {
@@ -13,6 +13,7 @@ export interface OpenRequest {
   readonly strict: boolean;
   /** Whether layers are read as a whole, however large they are. */
   readonly readsWhole: boolean;
+  readonly records: RecordsPlace | null;
   /** The thread's line to the fetcher; null if the image needs none. */
   readonly fetcher: RemoteLine | null;
 }

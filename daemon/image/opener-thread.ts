@@ -32,7 +32,13 @@ const readers = new ReaderFactory(remote);
 
 port.on('message', (request: OpenRequest) => void open(request).then(tell));
 
-async function open({ source, strict, fetcher, readsWhole }: OpenRequest): Promise<FromOpener> {
+async function open({
+  source,
+  strict,
+  fetcher,
+  readsWhole,
+  records,
+}: OpenRequest): Promise<FromOpener> {
   // One line is enough: the fetcher outlives this thread.
   if (images === null && fetcher) images = FetchedImages.of(fetcher);
   else fetcher?.port.close();
@@ -45,7 +51,7 @@ async function open({ source, strict, fetcher, readsWhole }: OpenRequest): Promi
     const advanced = (progress: OpeningProgress | null): void =>
       tell({ type: 'advanced', progress });
     const effort = new ImageEffort(false, { readsWhole, advanced });
-    const image = await openImage(source, { pool, readers, remote, effort, strict });
+    const image = await openImage(source, { pool, readers, remote, records, effort, strict });
     const blobs = image.blobs.map(({ ref, key, raw, spec }) => ({ ref, key, raw, spec }));
     return { type: 'opened', image: { ...image, blobs } };
   } catch (error) {

@@ -80,6 +80,7 @@ export class Opener {
         pool: this.#pool,
         readers: this.#readers,
         remote: () => this.#remote.images(),
+        records: this.#remote.records(),
         effort,
         strict: this.#strict,
       };
@@ -109,7 +110,8 @@ export class Opener {
     const lane = readsWhole ? this.#shortestLane() : this.#lane;
     // The first attempt has asked the fetcher, if the image needs it.
     const fetcher = this.#remote.connect();
-    const request = { source, strict: this.#strict, readsWhole, fetcher };
+    const records = this.#remote.records();
+    const request = { source, strict: this.#strict, readsWhole, records, fetcher };
     const posted = await lane.open(request, advanced);
     return posted === 'whole' ? this.#openElsewhere(source, true, advanced) : posted;
   }

@@ -7,30 +7,24 @@ import { HashedSource } from '../blob/hashed-source.js';
 import { readInto, type BlobSource } from '../blob/source.js';
 import { OverlaybdError } from '../errors.js';
 import { indexGzip } from '../inflate/index-gzip.js';
-import type { Effort } from '../lib/effort.js';
+import { DECODED_BYTES_A_UNIT, type Effort } from '../lib/effort.js';
 import { indexZstd } from '../pieces/index-zstd.js';
-import type { PieceTable } from '../pieces/piece-table.js';
+import { tableBytes, type PieceTable } from '../pieces/piece-table.js';
 import { ArchiveStream } from '../tarball/archive-stream.js';
 import { readArchive } from '../tarball/read-archive.js';
 import type { LayerDigests } from '../registry/manifest-source.js';
-import type { LayerTree } from '../tree/layer-tree.js';
+import type { RecordKey } from '../cache/record-files.js';
+import type { LayerRecords } from '../cache/layer-records.js';
 import type { ContentRules, LayerContent, OpenTools, Unwrapped } from './format.js';
+import { decodeLayer, encodeLayer, type ReadLayer } from './layer-record.js';
 import { maybeDamage } from './maybe-damage.js';
 import { cachedOf, isOfPieces } from './spec.js';
 
 export type WholeFormat = 'tar' | 'tar.gz' | 'tar.zst';
 
 type TreeContent = Extract<LayerContent, { kind: 'tree' }>;
-type Tools = Pick<OpenTools, 'readers' | 'effort'>;
+type Tools = Pick<OpenTools, 'readers' | 'effort' | 'records'>;
 type Visit = (plain: Buffer) => void;
-
-/** What an archive has: its files, and of a compressed one the table of a source of its plain bytes. */
-interface ReadLayer {
-  readonly tree: LayerTree;
-  readonly table: PieceTable | null;
-  /** Of its plain bytes: "sha256:HEX"; null if nothing says what it must be. */
-  readonly plainDigest: string | null;
-}
 
 /** Plain bytes of one step, and what it costs. */
 const STEP_SIZE = 1 << 20;
@@ -57,39 +51,89 @@ const READERS: {
 };
 
 /**
- * Opens an archive. The headers of a plain one on this machine are read, and its contents skipped.
+ * Opens an archive: by the record of an earlier reading, if there is one. Of a plain one on this machine the headers are read,
+ * and the contents skipped.
  * @throws OverlaybdError BAD_DATA, BAD_FORMAT, LIMIT or UNSUPPORTED, BAD_CHECKSUM if it has not the digests that it must have,
  *   and what reading throws
  */
 export async function openWholeLayer(
   format: WholeFormat,
   inner: Unwrapped,
-  { digests }: Pick<ContentRules, 'digests'>,
+  rules: Pick<ContentRules, 'digests' | 'recordKey'>,
   tools: Tools,
 ): Promise<TreeContent> {
   const { source, spec } = inner;
-  if (format === 'tar' && !cachedOf(spec)) {
-    return contentOf(format, source.name, await readArchive(source, tools.effort), null);
+  const cached = cachedOf(spec);
+  if (format === 'tar' && !cached) {
+    const tree = await readArchive(source, tools.effort);
+    return { kind: 'tree', format, tree, around: null, notes: [] };
   }
-  if (digests && (inner.tar || inner.zfile || isOfPieces(spec))) {
+  const expected = rules.digests ?? (cached && { blob: cached.digest, plain: null });
+  const isBare = !inner.tar && !inner.zfile && !isOfPieces(spec);
+  if (expected && !isBare) {
     const message = `${source.name}: an archive of files within another form of a layer, whose digest cannot be checked`;
     throw new OverlaybdError('UNSUPPORTED', message);
   }
-  tools.effort.whole?.(source.size);
-  const { tree, table, plainDigest } = await readVerified(format, inner, digests, tools);
-  checkPlain(plainDigest, digests, source.name);
-  return contentOf(format, source.name, tree, table);
+  const { records, key } = isBare ? await recordsOf(rules, tools) : NO_RECORDS;
+  const kept = records && key && (await keptLayer(records, key, format, source, tools.effort));
+  const isKept = kept !== null && hasDigests(kept.digests, expected);
+  if (!isKept) tools.effort.whole?.(source.size);
+  const read = isKept ? kept : await readVerified(format, inner, expected, tools);
+  const notes: string[] = [];
+  if (records && key && !isKept) {
+    const problem = await records.put(key, encodeLayer(format, source.size, read));
+    if (problem !== null) notes.push(`${source.name}: it is read again next time: ${problem}`);
+  }
+  checkPlain(read.digests.plain, expected, source.name);
+  const name = source.name + PLAIN_NAMES[format];
+  const around = read.table && ({ kind: 'pieces', name, table: read.table, format } as const);
+  return { kind: 'tree', format, tree: read.tree, around, notes };
 }
 
-function contentOf(
+interface FoundRecords {
+  readonly records: LayerRecords | null;
+  readonly key: RecordKey | null;
+}
+
+const NO_RECORDS: FoundRecords = { records: null, key: null };
+
+async function recordsOf(
+  { recordKey }: Pick<ContentRules, 'recordKey'>,
+  { records: place = null }: Tools,
+): Promise<FoundRecords> {
+  const key = place && recordKey ? await recordKey() : null;
+  if (!place || !key) return NO_RECORDS;
+  const { LayerRecords } = await import('../cache/layer-records.js');
+  return { records: new LayerRecords(place), key };
+}
+
+/** @returns null if there is no record that can be used */
+async function keptLayer(
+  records: LayerRecords,
+  key: RecordKey,
   format: WholeFormat,
-  blob: string,
-  tree: LayerTree,
-  table: PieceTable | null,
-): TreeContent {
-  const name = blob + PLAIN_NAMES[format];
-  const around = table && ({ kind: 'pieces', name, table, format } as const);
-  return { kind: 'tree', format, tree, around, notes: [] };
+  { name, size }: BlobSource,
+  effort: Effort,
+): Promise<ReadLayer | null> {
+  const content = await records.get(key);
+  if (!content) return null;
+  effort.spend(Math.ceil(content.length / DECODED_BYTES_A_UNIT));
+  try {
+    const kept = decodeLayer(content, format, size, name + PLAIN_NAMES[format]);
+    if (kept?.table) effort.keep(tableBytes(kept.table), name);
+    return kept;
+  } catch (error) {
+    // Its checksum is right: another program has written it.
+    if (error instanceof OverlaybdError && error.code === 'BAD_FORMAT') return null;
+    throw error;
+  }
+}
+
+/** Whether a record says of the bytes what is asked: if not, they are read again. */
+function hasDigests(kept: LayerDigests, expected: LayerDigests | null): boolean {
+  if (!expected) return true;
+  const isRight = expected.blob === null || kept.blob === expected.blob;
+  return isRight && (expected.plain === null || kept.plain !== null);
 }
 
 /** Reads an archive. If its bytes are not those of its digest, they are fetched once more. */
@@ -113,7 +157,7 @@ async function readVerified(
     const got = await hashed.digest();
     if (got === expected) {
       if (read instanceof OverlaybdError) throw read;
-      return read;
+      return { ...read, digests: { ...read.digests, blob: got } };
     }
     if (cached && attempt === 1) continue;
     if (cached) tools.readers.fetcher().drop(cached.blob, 0, chunkOf(cached.size - 1));
@@ -135,8 +179,8 @@ async function readLayer(
     hash?.update(plain);
     archive.add(plain);
   });
-  const plainDigest = hash && `sha256:${hash.digest('hex')}`;
-  return { tree: archive.finish(), table, plainDigest };
+  const plain = hash && `sha256:${hash.digest('hex')}`;
+  return { tree: archive.finish(), table, digests: { blob: null, plain } };
 }
 
 async function readPlain(source: BlobSource, effort: Effort, visit: Visit): Promise<null> {

@@ -47,6 +47,7 @@ export function inspectionOptions(remote: Remote, progress?: Progress): StackOpt
     files,
     effort: { ...UNBOUNDED, progress },
     sink: throwProblem,
+    records: remote.records(),
     mayBeUpper: true,
   };
 }

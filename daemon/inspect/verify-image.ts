@@ -77,7 +77,11 @@ export async function verifyImage(
   const started = monotonicMs();
   const problems = new ProblemList();
   const run: Run = { checked: 0, total: 0, layers: [], notes: [], sliceEnd: started + SLICE_MS };
-  const tools = inspectionOptions(options.remote ?? NO_REMOTE, options.progress);
+  // What an earlier reading has found is checked again, too.
+  const tools = {
+    ...inspectionOptions(options.remote ?? NO_REMOTE, options.progress),
+    records: null,
+  };
   let plan: ImagePlan | null = null;
   try {
     plan = await planOrProblem(words, tools, problems, options);

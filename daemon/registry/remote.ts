@@ -20,6 +20,14 @@ export interface RemoteImages extends ChunkFetcher, RemoteBlobs {
   resolve(reference: string, index?: GivenIndex | null): Promise<ResolvedImage>;
 }
 
+/** Where the records of layers are that were read as a whole. */
+export interface RecordsPlace {
+  /** The path of the folder of the cache. */
+  readonly folder: string;
+  /** Bytes that the cache may have; null: no limit of its own. */
+  readonly limit: number | null;
+}
+
 /** What another thread needs for a line of its own; posted to it, with the port transferred. */
 export interface RemoteLine {
   readonly port: MessagePort;
@@ -31,6 +39,8 @@ export interface RemoteLine {
 export interface Remote {
   /** The main thread's own line. */
   images(): RemoteImages;
+  /** Null: there is no folder for them. */
+  records(): RecordsPlace | null;
   /** A line for another thread; null while nothing remote has been opened. */
   connect(): RemoteLine | null;
   /** Has the main thread hold a blob that another thread has opened, and holds still. */
@@ -42,4 +52,9 @@ export const noImages = (): never => {
   throw new OverlaybdError('UNSUPPORTED', 'this part of the program opens no images of registries');
 };
 
-export const NO_REMOTE: Remote = { images: noImages, connect: () => null, adopt: noImages };
+export const NO_REMOTE: Remote = {
+  images: noImages,
+  records: () => null,
+  connect: () => null,
+  adopt: noImages,
+};

@@ -1,0 +1,94 @@
+// What is kept of a layer that was read as a whole, so that it is not read again: its tree, of a compressed one where it can
+// be decoded from, and the digests that its bytes had. As bytes, and back.
+
+import { createHash } from 'node:crypto';
+import type { RecordKey } from '../cache/record-files.js';
+import { packSections, unpackSections } from '../lib/sections.js';
+import { sha256Digits } from '../lib/sha256.js';
+import { tableOfSections, tableSections } from '../pieces/table-record.js';
+import type { PieceTable } from '../pieces/piece-table.js';
+import type { LayerDigests } from '../registry/manifest-source.js';
+import type { LayerTree } from '../tree/layer-tree.js';
+import { treeOfSections, treeSections } from '../tree/tree-record.js';
+import { cachedOf, type SourceSpec } from './spec.js';
+
+/** A smaller file on this machine is read again as fast. */
+const SMALLEST_FILE = 1 << 20;
+/** Bytes of its begin and end that tell a file from others, beside what the system says of it. */
+const SAMPLE_SIZE = 8192;
+
+/** What was found when a layer was read as a whole. */
+export interface ReadLayer {
+  readonly tree: LayerTree;
+  /** Null: it is not compressed. */
+  readonly table: PieceTable | null;
+  /** What its bytes were; null: that was not computed. */
+  readonly digests: LayerDigests;
+}
+
+/** What a record is named by: a blob as the pool has it. */
+interface RecordedBlob {
+  readonly raw: SourceSpec;
+  readonly key: string;
+  readonly size: number;
+  readonly isDevice: boolean;
+  edges(): Promise<{ readonly head: Buffer; readonly tail: Buffer }>;
+}
+
+interface Facts {
+  readonly format: string;
+  readonly size: number;
+  readonly hasTable: boolean;
+  readonly digests: LayerDigests;
+}
+
+/**
+ * The name of the record of a layer.
+ * @returns null if none is kept
+ * @throws OverlaybdError if the blob cannot be read
+ */
+export async function recordKeyOf(blob: RecordedBlob): Promise<RecordKey | null> {
+  const cached = cachedOf(blob.raw);
+  if (cached) {
+    const digits = sha256Digits(cached.digest);
+    return digits === null ? null : { kind: 'layer', digits };
+  }
+  if (blob.isDevice || blob.size < SMALLEST_FILE) return null;
+  const { head, tail } = await blob.edges();
+  const hash = createHash('sha256').update(`${blob.key} ${blob.size}\n`);
+  hash.update(head.subarray(0, SAMPLE_SIZE)).update(tail.subarray(-SAMPLE_SIZE));
+  return { kind: 'file', digits: hash.digest('hex') };
+}
+
+/** @param size bytes of the blob */
+export function encodeLayer(
+  format: string,
+  size: number,
+  { tree, table, digests }: ReadLayer,
+): Buffer {
+  const facts: Facts = { format, size, hasTable: table !== null, digests };
+  const sections = new Map([...treeSections(tree), ...(table ? tableSections(table) : [])]);
+  return packSections(facts, sections);
+}
+
+/**
+ * @param content of {@link encodeLayer}
+ * @param name of what has the files, for messages
+ * @returns null if it is of something else
+ * @throws OverlaybdError BAD_FORMAT
+ */
+export function decodeLayer(
+  content: Buffer,
+  format: string,
+  size: number,
+  name: string,
+): ReadLayer | null {
+  const { value, sections } = unpackSections(content, name);
+  const facts = value as Facts;
+  if (facts.format !== format || facts.size !== size) return null;
+  return {
+    tree: treeOfSections(sections, name),
+    table: facts.hasTable ? tableOfSections(sections) : null,
+    digests: facts.digests,
+  };
+}

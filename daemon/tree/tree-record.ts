@@ -1,0 +1,105 @@
+// The tree of a layer as sections of a record, and back.
+
+import type { Section, SectionReader, Sections } from '../lib/sections.js';
+import { LayerTree } from './layer-tree.js';
+import { textSections, textsOf } from './text-list.js';
+import { XattrSet } from './xattrs.js';
+
+export function treeSections({ columns, sourceCount }: LayerTree): Sections {
+  const { count, xattrSets, rangeStarts } = columns;
+  const ranges = rangeStarts[count] as number;
+  const sections: [string, Section][] = [
+    // The numbers that no other section gives.
+    ['tree', Float64Array.of(count, ranges, sourceCount, columns.bytes)],
+    ['types', columns.types.subarray(0, count)],
+    ['modes', columns.modes.subarray(0, count)],
+    ['uids', columns.uids.subarray(0, count)],
+    ['gids', columns.gids.subarray(0, count)],
+    ['mtimes', columns.mtimes.subarray(0, count)],
+    ['nanoseconds', columns.nanoseconds.subarray(0, count)],
+    ['sizes', columns.sizes.subarray(0, count)],
+    ['xattrs', columns.xattrs.subarray(0, count)],
+    ['positions', columns.positions.subarray(0, count)],
+    ['rangeStarts', rangeStarts.subarray(0, count + 1)],
+    ['rangeFileOffsets', columns.rangeFileOffsets.subarray(0, ranges)],
+    ['rangeLengths', columns.rangeLengths.subarray(0, ranges)],
+    ['rangeSources', columns.rangeSources.subarray(0, ranges)],
+    ['rangeOffsets', columns.rangeOffsets.subarray(0, ranges)],
+    ['rdevs', Uint32Array.from([...columns.rdevs].flat())],
+    ['targets', Uint32Array.from(columns.targets.keys())],
+    ['xattrCounts', Uint32Array.from(xattrSets, ({ names }) => names.length)],
+    ...textSections('paths', columns.paths.slice(0, count)),
+    ...textSections('targetTexts', [...columns.targets.values()]),
+    ...textSections(
+      'xattrNames',
+      xattrSets.flatMap(({ names }) => names),
+    ),
+    ...textSections(
+      'xattrValues',
+      xattrSets.flatMap(({ values }) => values.map(latin1Of)),
+    ),
+  ];
+  return new Map(sections);
+}
+
+/**
+ * @param name of the layer's blob, for messages
+ * @throws OverlaybdError BAD_FORMAT
+ */
+export function treeOfSections(sections: SectionReader, name: string): LayerTree {
+  const [count = 0, ranges = 0, sourceCount = 0, bytes = 0] = sections.take(
+    'tree',
+    Float64Array,
+    4,
+  );
+  const rdevs = sections.take('rdevs', Uint32Array);
+  const targets = sections.take('targets', Uint32Array);
+  const targetTexts = textsOf('targetTexts', sections);
+  const columns = {
+    count,
+    bytes,
+    paths: textsOf('paths', sections),
+    types: sections.take('types', Uint8Array, count),
+    modes: sections.take('modes', Uint16Array, count),
+    uids: sections.take('uids', Uint32Array, count),
+    gids: sections.take('gids', Uint32Array, count),
+    mtimes: sections.take('mtimes', Float64Array, count),
+    nanoseconds: sections.take('nanoseconds', Uint32Array, count),
+    sizes: sections.take('sizes', Float64Array, count),
+    rdevs: new Map(
+      Array.from({ length: rdevs.length / 2 }, (_, i) => [
+        rdevs[2 * i] as number,
+        rdevs[2 * i + 1] as number,
+      ]),
+    ),
+    targets: new Map([...targets].map((entry, i) => [entry, targetTexts[i] ?? ''])),
+    xattrs: sections.take('xattrs', Uint32Array, count),
+    xattrSets: xattrSetsOf(sections),
+    positions: sections.take('positions', Float64Array, count),
+    rangeStarts: sections.take('rangeStarts', Uint32Array, count + 1),
+    rangeFileOffsets: sections.take('rangeFileOffsets', Float64Array, ranges),
+    rangeLengths: sections.take('rangeLengths', Float64Array, ranges),
+    rangeSources: sections.take('rangeSources', Uint8Array, ranges),
+    rangeOffsets: sections.take('rangeOffsets', Float64Array, ranges),
+  };
+  return new LayerTree(name, columns, sourceCount);
+}
+
+function xattrSetsOf(sections: SectionReader): XattrSet[] {
+  const names = textsOf('xattrNames', sections);
+  const values = textsOf('xattrValues', sections);
+  let at = 0;
+  return Array.from(sections.take('xattrCounts', Uint32Array), (count) => {
+    const end = at + count;
+    const set = new XattrSet(
+      names.slice(at, end),
+      values.slice(at, end).map((each) => new Uint8Array(Buffer.from(each, 'latin1'))),
+    );
+    at = end;
+    return set;
+  });
+}
+
+function latin1Of(value: Uint8Array): string {
+  return Buffer.from(value.buffer, value.byteOffset, value.length).toString('latin1');
+}

@@ -1,0 +1,86 @@
+// What is kept of a layer, as bytes: tree, table and digests come back as they were.
+import { gzipSync } from 'node:zlib';
+import { test } from 'tap';
+import { decodeLayer, encodeLayer, recordKeyOf } from '../../../daemon/image/layer-record.js';
+import { indexGzip } from '../../../daemon/inflate/index-gzip.js';
+import { UNBOUNDED } from '../../../daemon/lib/effort.js';
+import type { PieceTable } from '../../../daemon/pieces/piece-table.js';
+import { ArchiveStream } from '../../../daemon/tarball/archive-stream.js';
+import type { LayerTree } from '../../../daemon/tree/layer-tree.js';
+import { archiveMember, paxRecord } from '../../support/archive-writer.js';
+import { MemorySource } from '../../support/memory-source.js';
+import { randomBytes } from '../../support/pattern.js';
+import { writeUstar } from '../../support/ustar.js';
+
+const pax = (...records: [key: string, value: string][]): Buffer =>
+  archiveMember({
+    name: 'pax',
+    type: 'x',
+    content: records.map(([key, value]) => paxRecord(key, value)).join(''),
+  });
+const plain = Buffer.concat([
+  pax(['SCHILY.xattr.user.a', 'one'], ['SCHILY.xattr.user.b', ''], ['mtime', '-1.5']),
+  writeUstar([
+    { name: 'dir/', type: '5', mode: 0o1777 },
+    { name: 'dir/f\u00e9', bytes: randomBytes(1, 3_000_000), uid: 5, gid: 6, mtime: 7 },
+    { name: 'empty', bytes: Buffer.alloc(0) },
+    { name: 'link', type: '2', link: 'dir/target' },
+    { name: 'hard', type: '1', link: 'empty' },
+    { name: 'null', type: '3', device: [1, 3] },
+    { name: 'gone/.wh.x' },
+  ]),
+]);
+const gzip = gzipSync(plain);
+const digests = { blob: 'sha256:a', plain: 'sha256:b' };
+
+async function read(): Promise<{ tree: LayerTree; table: PieceTable }> {
+  const archive = new ArchiveStream('blob');
+  const table = await indexGzip(new MemorySource(gzip), UNBOUNDED, (bytes) => archive.add(bytes));
+  return { tree: archive.finish(), table };
+}
+
+const entries = (of: LayerTree | undefined): unknown[] =>
+  Array.from({ length: of?.count ?? 0 }, (_, i) => of?.entry(i));
+
+const edges = (head: string) => () =>
+  Promise.resolve({ head: Buffer.from(head), tail: Buffer.from('tail') });
+
+await test('a layer comes back', async (t) => {
+  const { tree, table } = await read();
+  const bytes = encodeLayer('tar.gz', gzip.length, { tree, table, digests });
+  const found = decodeLayer(bytes, 'tar.gz', gzip.length, 'again');
+  t.same(found?.digests, digests);
+  t.same(found?.table, table);
+  t.equal(found?.tree.name, 'again');
+  t.equal(found?.tree.sourceCount, tree.sourceCount);
+  t.same(entries(found?.tree), entries(tree));
+  t.equal(entries(tree).length, 7);
+  t.equal(found?.tree.entry(0).xattrs?.size, 2);
+  t.equal(found?.tree.columns.bytes, tree.columns.bytes);
+  t.equal(decodeLayer(bytes, 'tar.zst', gzip.length, 'blob'), null, 'another format');
+  t.equal(decodeLayer(bytes, 'tar.gz', gzip.length + 1, 'blob'), null, 'another size');
+});
+
+await test('a layer that is not compressed has no table', async (t) => {
+  const { tree } = await read();
+  const bytes = encodeLayer('tar', plain.length, { tree, table: null, digests });
+  t.equal(decodeLayer(bytes, 'tar', plain.length, 'blob')?.table, null);
+});
+
+await test('what a record is named by', async (t) => {
+  const raw = { kind: 'file', name: 'f', fd: -1, base: 0, size: 2 ** 20 } as const;
+  const file = { raw, key: '1:2:3:4', size: 2 ** 20, isDevice: false, edges: edges('head') };
+  const key = await recordKeyOf(file);
+  t.match(key, { kind: 'file', digits: /^[0-9a-f]{64}$/ });
+  t.same(await recordKeyOf({ ...file }), key);
+  for (const other of [{ key: '1:2:3:5' }, { size: 2 ** 21 }, { edges: edges('other') }]) {
+    t.notSame(await recordKeyOf({ ...file, ...other }), key);
+  }
+  t.equal(await recordKeyOf({ ...file, size: 2 ** 20 - 1 }), null, 'too small');
+  t.equal(await recordKeyOf({ ...file, isDevice: true }), null);
+  const state = new SharedArrayBuffer(0);
+  const digits = 'ab'.repeat(32);
+  const about = { name: 'b', digest: `sha256:${digits}`, size: 1, blob: 1, fd: -1, slotsFd: -1 };
+  const blob = { ...file, size: 1, raw: { kind: 'cached', ...about, state } as const };
+  t.same(await recordKeyOf(blob), { kind: 'layer', digits });
+});
