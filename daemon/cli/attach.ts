@@ -8,7 +8,7 @@ import {
   sourceOf,
   type AttachArguments,
 } from './options/attach.js';
-import { folderOf } from './options/client.js';
+import { controlClient, folderOf } from './options/client.js';
 import { registryWords } from './options/registry.js';
 import type { DeviceStatus } from '../control/api.js';
 import { attachDevice } from '../devices/attach-client.js';
@@ -56,7 +56,13 @@ export async function run(args: AttachCommandArguments): Promise<number> {
   const attach = async (): Promise<DeviceStatus> => {
     const source = args.export === undefined ? sourceOf(words) : { export: args.export };
     const request = attachRequest(source, args, wanted);
-    return attachDevice(folderOf(args.state), request, registryWords(args));
+    const { STATUS_MS, withOpeningBar } = await import('./opening-bar.js');
+    const image = 'image' in request ? request.image.join(' ') : null;
+    return withOpeningBar(
+      image,
+      () => controlClient(args.state, STATUS_MS).status(),
+      () => attachDevice(folderOf(args.state), request, registryWords(args)),
+    );
   };
   const { device } = await patiently(attach, {
     seconds: waitSeconds(args.wait),

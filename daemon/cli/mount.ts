@@ -123,7 +123,12 @@ async function viaKernel(
   });
   const attach = async (): Promise<ReadableDevice> => {
     try {
-      return await attachDevice(folder, request, registryWords(args));
+      const { STATUS_MS, withOpeningBar } = await import('./opening-bar.js');
+      return await withOpeningBar(
+        'image' in request ? request.image.join(' ') : null,
+        () => controlClient(args.state, STATUS_MS).status(),
+        () => attachDevice(folder, request, registryWords(args)),
+      );
     } catch (error) {
       throw withHint(error);
     }

@@ -11,6 +11,7 @@ import type {
 } from '../control/api.js';
 import { humanSize } from '../lib/format-size.js';
 import { counted } from '../lib/counted.js';
+import { openingText } from '../lib/opening-progress.js';
 import { printable, printableJson } from '../lib/printable.js';
 import { controlClient, stateOption } from './options/client.js';
 import { EXIT_FAILURE, EXIT_OK } from './exit-codes.js';
@@ -54,6 +55,9 @@ export function renderStatus(status: DaemonStatus): string {
     `listening: ${listening.length > 0 ? listening.map(printable).join(' ') : 'nowhere'}`,
     `clients: ${clients}`,
     ...exports.map((each) => printable(exportLine(each))),
+    ...(status.openings ?? []).map((each) =>
+      printable(`opening ${each.image}: ${openingText(each)}`),
+    ),
     ...cacheLines(status.cache ?? null),
     ...stuckFiles.map((each) => printable(stuckLine(each))),
     ...table(devices),

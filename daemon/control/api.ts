@@ -3,6 +3,7 @@
 // requests.
 
 import type { DeviceSettings } from '../kernel/device-settings.js';
+import type { OpeningProgress } from '../lib/opening-progress.js';
 
 export const API = {
   status: '/v1/status',
@@ -90,6 +91,12 @@ export interface RemoteStatus {
   readonly waiting: number;
   /** Why a blob could not be fetched last; null: it could. */
   readonly lastError: string | null;
+}
+
+/** An image that is being opened, whose layers are read as a whole. */
+export interface OpeningStatus extends OpeningProgress {
+  /** As it was named. */
+  readonly image: string;
 }
 
 /** The cache of blobs, and the hosts that do not answer. */
@@ -256,6 +263,8 @@ export interface DaemonStatus {
   /** How many exports there are in each state. */
   readonly images: { readonly served: number; readonly opening: number; readonly failed: number };
   readonly exports: readonly ExportStatus[];
+  /** Absent in answers of older versions. */
+  readonly openings?: readonly OpeningStatus[];
   readonly devices: readonly DeviceStatus[];
   /** The one that has been stuck longest comes first. */
   readonly stuckFiles: readonly StuckFileStatus[];

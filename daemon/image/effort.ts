@@ -3,7 +3,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { OverlaybdError } from '../errors.js';
 import type { Effort, LayerNumber } from '../lib/effort.js';
-import type { OpeningProgress } from './opening-progress.js';
+import type { OpeningProgress } from '../lib/opening-progress.js';
 
 /**
  * Jump tables and the like of the layers of one image: enough for 2 TiB in blocks of 4 KiB.

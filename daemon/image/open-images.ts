@@ -1,12 +1,18 @@
 // The images that are open. Holders of the same blobs share one image; it stays open while it has a holder.
 
 import { OverlaybdError } from '../errors.js';
+import { monotonicMs } from '../lib/clock.js';
+import { openingText, type OpeningProgress } from '../lib/opening-progress.js';
 import type { Logger } from '../log/logger.js';
 import { BlobPool } from './blob-pool.js';
-import type { ImageSource } from './image-source.js';
+import type { ImageMarks } from './fingerprint.js';
+import { describeBlobs, type ImageSource } from './image-source.js';
 import { Opener, type OpenImage } from './opener.js';
 import { ReaderFactory } from './reader-factory.js';
 import { NO_REMOTE, type Remote, type RemoteImages } from '../registry/remote.js';
+
+/** A line of the log says how far an opening is, at most as often. */
+const TELL_MS = 10_000;
 
 /** One hold of an open image, which others may share. Its holder releases it once. */
 export interface HeldImage {
@@ -37,6 +43,9 @@ export class OpenImages {
   readonly #entries = new Set<Entry>();
   /** Ends of the openings that go on, by identity. They resolve also if nothing was opened. */
   readonly #opening = new Map<string, Promise<void>>();
+  /** How far openings are that read layers as a whole, by what is opened. */
+  readonly #progress = new Map<ImageSource, OpeningProgress>();
+  readonly #toldAt = new Map<ImageSource, number>();
   #nextKey = 1;
   #isStopped = false;
 
@@ -57,6 +66,11 @@ export class OpenImages {
     this.#opener = new Opener(new BlobPool(readers, images), readers, strict, undefined, remote);
   }
 
+  /** How far the openings are that read layers as a whole. */
+  get openings(): ReadonlyMap<ImageSource, OpeningProgress> {
+    return this.#progress;
+  }
+
   /** @throws OverlaybdError when it cannot be opened */
   async open(source: ImageSource): Promise<HeldImage> {
     let end = nothing;
@@ -70,6 +84,8 @@ export class OpenImages {
       });
     } finally {
       if (ours !== null) this.#opening.delete(ours);
+      this.#progress.delete(source);
+      this.#toldAt.delete(source);
       end();
     }
   }
@@ -79,12 +95,15 @@ export class OpenImages {
     source: ImageSource,
     begin: (identity: string) => Promise<void> | null,
   ): Promise<HeldImage> {
-    const image = await this.#opener.open(source, async ({ identity }, name) => {
+    const shared = async ({ identity }: ImageMarks, name: string): Promise<Hold | null> => {
       // A start opens all exports at the same time, and many may be of one image.
       if (!this.#openEntry(identity)) await begin(identity);
       const entry = this.#openEntry(identity);
       return entry && hold(entry, source, name);
-    });
+    };
+    const image = await this.#opener.open(source, shared, (progress) =>
+      this.#advanced(source, progress),
+    );
     if ('entry' in image) return image;
     if (this.#isStopped) {
       image.close();
@@ -92,15 +111,24 @@ export class OpenImages {
     }
     for (const note of image.notes) this.#log.log('warn', note);
     // Another caller may have opened it at the same time.
-    const shared = image.isShareable ? this.#openEntry(image.marks.identity) : null;
-    if (shared) {
+    const other = image.isShareable ? this.#openEntry(image.marks.identity) : null;
+    if (other) {
       image.close();
-      return hold(shared, source, image.name);
+      return hold(other, source, image.name);
     }
     const entry = { key: `image:${this.#nextKey++}`, image, holders: 0 };
     this.#entries.add(entry);
     this.#opened(image);
     return hold(entry, source, image.name);
+  }
+
+  #advanced(source: ImageSource, progress: OpeningProgress): void {
+    this.#progress.set(source, progress);
+    const now = monotonicMs();
+    if (now - (this.#toldAt.get(source) ?? -Infinity) < TELL_MS) return;
+    this.#toldAt.set(source, now);
+    const image = describeBlobs(source.blobs);
+    this.#log.log('info', `${image}: ${openingText(progress)}`, { image });
   }
 
   release(held: HeldImage): void {

@@ -7,7 +7,7 @@ import { OverlaybdError } from '../errors.js';
 import { startThread } from '../lib/thread.js';
 import { describeBlobs } from './image-source.js';
 import type { FromOpener, OpenRequest, PostedImage } from './opener-messages.js';
-import type { OpeningProgress } from './opening-progress.js';
+import type { OpeningProgress } from '../lib/opening-progress.js';
 import { fileOf } from './spec.js';
 
 const ENTRY = new URL('../image/opener-thread.js', import.meta.url);

@@ -3,7 +3,7 @@
 import type { ErrorCode, ErrorFacts } from '../errors.js';
 import type { BlobParts } from './blob-pool.js';
 import type { OpenedImage } from './open.js';
-import type { OpeningProgress } from './opening-progress.js';
+import type { OpeningProgress } from '../lib/opening-progress.js';
 import type { ImageSource } from './image-source.js';
 import type { RecordsPlace, RemoteLine } from '../registry/remote.js';
 

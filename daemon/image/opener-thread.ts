@@ -11,7 +11,7 @@ import { BlobPool } from './blob-pool.js';
 import { ImageEffort, TooLargeHere } from './effort.js';
 import { openImage } from './open.js';
 import type { FromOpener, OpenRequest } from './opener-messages.js';
-import type { OpeningProgress } from './opening-progress.js';
+import type { OpeningProgress } from '../lib/opening-progress.js';
 
 if (!parentPort) throw new Error('image/opener-thread.ts runs as a worker thread only');
 const port = parentPort;

@@ -20,7 +20,7 @@ import {
 import type { ImageSource } from './image-source.js';
 import { OPEN_TIMEOUT_MS, OpenerLane } from './opener-lane.js';
 import type { PostedImage } from './opener-messages.js';
-import type { OpeningProgress } from './opening-progress.js';
+import type { OpeningProgress } from '../lib/opening-progress.js';
 
 /**
  * Threads for images whose layers are read as a whole, which takes as long as their registries take: other large images do

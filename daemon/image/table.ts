@@ -2,6 +2,7 @@
 // If the image of an export cannot be opened, the other exports are served, and the opening is tried again.
 
 import { OverlaybdError } from '../errors.js';
+import type { OpeningProgress } from '../lib/opening-progress.js';
 import { Turns } from '../lib/turns.js';
 import type { Logger } from '../log/logger.js';
 import type { ExportSpec, FailedExportSpec } from './export-spec.js';
@@ -65,6 +66,11 @@ export class ImageTable {
   /** Those that are served. */
   get exports(): ReadonlyMap<string, HeldImage> {
     return this.#exports;
+  }
+
+  /** How far the openings are that read layers as a whole, by what is opened. */
+  get openings(): ReadonlyMap<ImageSource, OpeningProgress> {
+    return this.#images.openings;
   }
 
   /** Those that are not, because their images cannot be opened. */

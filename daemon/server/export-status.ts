@@ -1,6 +1,12 @@
 // What status says of the exports: those that are served, and those that are not, with the reason.
 
-import type { CacheSummary, DaemonStatus, ExportStatus, RemoteStatus } from '../control/api.js';
+import type {
+  CacheSummary,
+  DaemonStatus,
+  ExportStatus,
+  OpeningStatus,
+  RemoteStatus,
+} from '../control/api.js';
 import type { BlobStatus, FetchStatus } from '../fetch/status.js';
 import { digestsOf } from '../image/spec.js';
 import { describeBlobs } from '../image/image-source.js';
@@ -66,6 +72,14 @@ export function cacheSummary({ cache, registries }: FetchStatus): CacheSummary {
     .slice(0, MOST_HOSTS)
     .map(({ host, lastError }) => ({ host, lastError }));
   return { folder, bytes, limit, degraded, unreachable };
+}
+
+/** The openings that read layers as a whole, of exports and of devices. */
+export function openingStatuses({ openings }: ImageTable): OpeningStatus[] {
+  return [...openings].map(([{ blobs }, progress]) => ({
+    image: describeBlobs(blobs),
+    ...progress,
+  }));
 }
 
 /** How many exports there are in each state. */

@@ -13,7 +13,13 @@ import type { AddedExports } from './added-exports.js';
 import type { Daemon, ServedOptions } from './daemon.js';
 import { ExportChanges } from './export-changes.js';
 import { controlHandlers } from './control-handlers.js';
-import { cacheSummary, exportCounts, exportStatuses, imageCounts } from './export-status.js';
+import {
+  cacheSummary,
+  exportCounts,
+  exportStatuses,
+  imageCounts,
+  openingStatuses,
+} from './export-status.js';
 import type { DeviceManager } from '../devices/manager.js';
 import type { ControlPoint } from './control-point.js';
 import type { FetchStatus } from '../fetch/status.js';
@@ -233,6 +239,7 @@ export class Operation {
       clients: daemon.clients.count,
       images: imageCounts(daemon.images),
       exports: this.#exportsWith(fetch),
+      openings: openingStatuses(daemon.images),
       cache: fetch && cacheSummary(fetch),
       devices: (await devices?.status()) ?? [],
       stuckFiles: this.#stuck.status(),

@@ -11,7 +11,7 @@ import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process
 import { readErofs } from '../support/erofs/reader.js';
 import { treeLines, type TreeLine } from '../support/erofs/tree-lines.js';
 import { writeEstargz } from '../support/estargz-writer.js';
-import type { RawNbdClient } from '../support/nbd-client.js';
+import { RawNbdClient } from '../support/nbd-client.js';
 import { randomBytes, textBytes } from '../support/pattern.js';
 import { sha256 } from '../support/registry/image-place.js';
 import { pushFiles, type FilesLayer } from '../support/registry/push-image.js';
@@ -152,6 +152,35 @@ await t.test('all kinds of layers: read once, and after that as they are needed'
   const removed = await runDaemon(['cache', 'rm', digest, '--cache-dir', cache]);
   test.equal(removed.code, 0, removed.stderr);
   test.equal(existsSync(path), false);
+});
+
+await t.test('how far an opening is, while other exports are served', async (test) => {
+  const { front, layout, files } = await remoteImage(test, { front: { bytesPerSecond: 1 << 20 } });
+  await pushFiles(layout, 'slow', layers.slice(0, 1));
+  // Neither in its begin nor in its end, which are read first.
+  const match = { kind: 'data', reference: sha256(gzip), covers: gzip.length - 600_000 } as const;
+  const stalled = front.rule({ match, action: { do: 'stall' } });
+  const folder = shortFolder(test);
+  const [state, name] = [join(folder, 'state'), front.name(REPOSITORY, 'slow')];
+  const options = remoteOptions([front], join(folder, 'cache'));
+  const good = `good=${front.name(REPOSITORY, 'app')}`;
+  const daemon = await DaemonProcess.start(test, ['-e', good, '--state', state, ...options]);
+  const adding = runDaemon(['exports', 'add', 'slow', name, '--state', state]);
+  await daemon.waitForLines(/test\/app:slow: layer 1 of 1 is being read: \d+ % of/);
+  const { stdout } = await runDaemon(['status', '--state', state]);
+  test.match(
+    stdout,
+    /^opening \S*test\/app:slow: layer 1 of 1 is being read: \d+ % of [\d.]+ MiB$/m,
+  );
+  const client = await RawNbdClient.open(daemon.unix, 'good');
+  test.same(await client.read(0, 4096), files.device.subarray(0, 4096));
+  await client.disconnect();
+  stalled.release();
+  const added = await adding;
+  test.equal(added.code, 0, added.stderr);
+  const after = await runDaemon(['status', '--state', state]);
+  test.notMatch(after.stdout, /^opening /m);
+  await daemon.stop(test);
 });
 
 /** The files of blobs. */
