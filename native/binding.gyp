@@ -37,6 +37,7 @@
       'src/guard.cc',
       'src/inflater.cc',
       'src/inflater-binding.cc',
+      'src/loop-spin.cc',
       'src/memory.cc',
       'src/memory-binding.cc',
       'src/mount-of-path.cc',

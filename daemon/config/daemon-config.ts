@@ -8,6 +8,7 @@ import { listenerSchema } from './listener.js';
 import { jsonObject, oneOf, someOf, strictObject, stringOf, wholeNumber } from '../lib/schema.js';
 import { parseWith } from './parse.js';
 import { registriesSchema } from './registries-config.js';
+import { spinSchema } from './spin.js';
 import { tlsSchema } from './tls-config.js';
 
 export const MAX_THREADS = 256;
@@ -85,6 +86,8 @@ const daemonConfigSchema = strictObject({
   exports: v.optional(exportsSchema),
   strict: v.optional(v.boolean()),
   threads: v.optional(threadsSchema),
+  /** Microseconds. */
+  spin: v.optional(spinSchema),
   readDeadline: v.optional(readDeadlineSchema),
   log: v.optional(logSchema),
   tls: v.optional(tlsSchema),

@@ -9,7 +9,7 @@ import {
   type ExportCounters,
   type ExportTotals,
 } from '../reactor/export-counters.js';
-import type { PostedDecoding } from '../reactor/messages.js';
+import type { PostedDecoding, SpinCounts } from '../reactor/messages.js';
 import type { PostedWaits } from '../reactor/export-waits.js';
 import { MetricsText } from './text.js';
 
@@ -21,6 +21,8 @@ export interface Measured {
   readonly failures: ExportCounters['failures'];
   /** By export. Exports whose reads never waited are missing. */
   readonly waits: ReadonlyMap<string, PostedWaits>;
+  /** Looks of the threads for the next request. */
+  readonly spins: SpinCounts;
   /** null while no export has anything to decode. */
   readonly decoding: PostedDecoding | null;
 }
@@ -45,7 +47,7 @@ export function metricsText(measured: Measured): string {
   return text.toString();
 }
 
-function addExports(text: MetricsText, { status, totals, failures }: Measured): void {
+function addExports(text: MetricsText, { status, totals, failures, spins }: Measured): void {
   text.family('obd_up', 'gauge', 'The daemon answers.').sample(1, { version: status.version });
   text.family('obd_exports', 'gauge', 'Exports by state.');
   for (const state of STATES) text.sample(status.images[state], { state });
@@ -72,6 +74,11 @@ function addExports(text: MetricsText, { status, totals, failures }: Measured): 
       if (count > 0) text.sample(count, { export: name, kind });
     }
   }
+  text.family('obd_spins_total', 'counter', 'Looks for the next request before a thread sleeps.');
+  text.sample(spins.found, { found: 'yes' });
+  text.sample(spins.looks - spins.found, { found: 'no' });
+  text.family('obd_spin_seconds_total', 'counter', 'CPU time of these looks.');
+  text.sample(spins.nanoseconds / 1e9);
   text.family('obd_stuck_files', 'gauge', 'Files whose reads have not come back in time.');
   text.sample(status.stuckFiles.length);
 }

@@ -26,6 +26,24 @@ export interface Poll {
 interface Exports {
   /** Throws an Error with `code`: EEXIST (the loop already watches fd), EPERM (a regular file), EBADF. */
   readonly Poll: new (fd: number, callback: (this: Poll, events: number) => void) => Poll;
+  /**
+   * After events of a Poll, this thread's loop looks for the next ones for up to this many microseconds, at most 1000, before it
+   * sleeps, if that pays and the system has cores for it (native/src/loop-spin.h). 0, and before the first call: never.
+   * -errno if the number of runnable threads is not to be had; then it never looks.
+   */
+  readonly spin: (microseconds: number) => number;
+  /** Makes no look after the events of this turn of the loop that have been handled so far. */
+  readonly skipSpin: () => number;
+  readonly spinCounts: () => SpinCounts;
 }
 
-export const { Poll } = addon['poll'] as Exports;
+/** What the looks of this thread did. */
+export interface SpinCounts {
+  readonly looks: number;
+  /** Looks that found an event. */
+  readonly found: number;
+  /** The time of all of them. */
+  readonly nanoseconds: number;
+}
+
+export const { Poll, spin, skipSpin, spinCounts } = addon['poll'] as Exports;

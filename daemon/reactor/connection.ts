@@ -1,7 +1,7 @@
 // One client's connection: owns its socket, moves bytes between it and the protocol, and ends it. What it
 // does in which phase: phase.ts.
 
-import { POLL_READABLE } from '../native/poll.js';
+import { POLL_READABLE, skipSpin } from '../native/poll.js';
 import { OverlaybdError, fullStory } from '../errors.js';
 import { EAGAIN, errnoText } from '../lib/errno.js';
 import type { UnfinishedPayload } from '../nbd/commands.js';
@@ -11,6 +11,7 @@ import { Outbox } from '../nbd/outbox.js';
 import type { Session } from '../nbd/session.js';
 import type { CloseKind, ConnectionCounts, ResumedTransmission } from './messages.js';
 import { HUNG_UP, STOPS, whyClosed } from './close-reason.js';
+import { BULK_BYTES } from './limits.js';
 import { DEADLINES, type ConnectionContext, type Deadlines } from './connection-context.js';
 import { Deadline } from './deadline.js';
 import { Inbox } from './inbox.js';
@@ -176,7 +177,11 @@ export class Connection {
   }
 
   #onEvents(events: number): void {
+    const { outbox } = this;
+    const before = outbox.totalSent;
     if ((events & POLL_READABLE) === 0 || this.#receive()) this.progress();
+    // A client that takes much data, or has yet to take it, is not waiting for this thread to wake up.
+    if (outbox.blocked || outbox.totalSent - before >= BULK_BYTES) skipSpin();
   }
 
   /** @returns false when the connection is gone. */

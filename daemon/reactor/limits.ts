@@ -12,5 +12,9 @@ export const VANISHED_S = 60;
  * apart, and a copy to a slow disk may pause for minutes.
  */
 export const PAUSED_MS = 600_000;
+/**
+ * Bytes sent in one turn from which on the thread sleeps without a look for the next request: a look saves little then.
+ */
+export const BULK_BYTES = 96 * 1024;
 /** When a client counts as paused, and how often the reactor looks. */
 export const PAUSED_AFTER_MS = 15_000;

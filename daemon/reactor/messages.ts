@@ -4,6 +4,7 @@ import type { ErrorFacts } from '../errors.js';
 import type { ExportSpec, FailedExportSpec } from '../image/export-spec.js';
 import type { RemoteLine } from '../registry/remote.js';
 import type { DiskSpec } from '../image/spec.js';
+import type { SpinCounts } from '../native/poll.js';
 import type { ReplyForm } from '../nbd/session.js';
 import type { PostedDecoding } from '../pieces/decode-counts.js';
 import type { SharedMembersData } from '../pieces/shared-members.js';
@@ -12,6 +13,7 @@ import type { PostedWaits } from './export-waits.js';
 import type { Peer } from './peer.js';
 import type { TlsSettings } from './tls-settings.js';
 
+export type { SpinCounts } from '../native/poll.js';
 export type { PostedDecoding } from '../pieces/decode-counts.js';
 
 /** An export as one reactor gets it; without the disk if it already knows the image by its key. */
@@ -64,6 +66,8 @@ export type ToReactor =
       readonly exports: readonly PostedExport[];
       readonly failed: readonly FailedExportSpec[];
     }
+  /** How long the thread looks for the next request before it sleeps. */
+  | { readonly type: 'spin'; readonly microseconds: number }
   /** How new connections use TLS; null, and before the first such message: they do not. */
   | { readonly type: 'tls'; readonly settings: TlsSettings | null }
   /** A connected socket, which the reactor now owns. */
@@ -152,6 +156,8 @@ export type FromReactor =
       readonly request: number;
       readonly counts: readonly OpenCounts[];
       readonly waits: readonly PostedWaits[];
+      /** Its looks for requests; null if the thread has ended. */
+      readonly spins: SpinCounts | null;
       /** null if it has nothing to decode. */
       readonly decoding: PostedDecoding | null;
     }

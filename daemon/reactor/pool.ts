@@ -8,6 +8,7 @@ import { inTime } from '../lib/in-time.js';
 import type { TlsSettings } from './tls-settings.js';
 import type { Logger } from '../log/logger.js';
 import { descriptors } from '../native/descriptors.js';
+import type { SpinCounts } from '../native/poll.js';
 import { sockets } from '../native/socket.js';
 import { sumOfDecoding, type PostedDecoding } from '../pieces/decode-counts.js';
 import { newSharedMembers, sharedBytes, type SharedMembersData } from '../pieces/shared-members.js';
@@ -46,6 +47,7 @@ export class ReactorPool {
   readonly #reactors: ReactorThread[] = [];
   /** null until an export has pieces that are decoded. */
   #sharedMembers: SharedMembersData | null = null;
+  #spinMicroseconds = 0;
   #exports: readonly ExportSpec[] = [];
   #failed: readonly FailedExportSpec[] = [];
   #nextId = 1;
@@ -105,6 +107,12 @@ export class ReactorPool {
     for (const reactor of this.#reactors) reactor.post({ type: 'tls', settings });
   }
 
+  /** How long each thread looks for the next request before it sleeps; 0, and before the first call: it sleeps at once. */
+  setSpin(microseconds: number): void {
+    this.#spinMicroseconds = microseconds;
+    for (const reactor of this.#reactors) reactor.post({ type: 'spin', microseconds });
+  }
+
   /** Has the reactor with the fewest connections serve a connected socket. @returns the connection's id */
   serve(fd: number, info: ConnectionInfo): number {
     const { peer, closed } = info;
@@ -127,10 +135,11 @@ export class ReactorPool {
     return this.#ask(this.#reactors);
   }
 
-  /** The same, the waits of reads by export, and what was decoded; null if no export has anything to decode. */
+  /** The same, the waits of reads by export, looks for requests, and what was decoded; null if no export has anything to decode. */
   async measure(): Promise<{
     readonly open: ReadonlyMap<number, OpenCounts>;
     readonly waits: ReadonlyMap<string, PostedWaits>;
+    readonly spins: SpinCounts;
     readonly decoding: PostedDecoding | null;
   }> {
     const all = await countsOf(this.#reactors);
@@ -139,6 +148,7 @@ export class ReactorPool {
     return {
       open: byId(all),
       waits: sumOfWaits(all.flatMap(({ waits }) => waits)),
+      spins: sumOfSpins(all.flatMap(({ spins }) => spins ?? [])),
       decoding: shared && sumOfDecoding(decoding, sharedBytes(shared)),
     };
   }
@@ -270,6 +280,8 @@ export class ReactorPool {
     });
     this.#reactors.push(reactor);
     if (this.#tls) reactor.post({ type: 'tls', settings: this.#tls });
+    if (this.#spinMicroseconds > 0)
+      reactor.post({ type: 'spin', microseconds: this.#spinMicroseconds });
     reactor.setExports(this.#exports, this.#failed);
     return reactor;
   }
@@ -312,6 +324,16 @@ export class ReactorPool {
 
 function countsOf(reactors: readonly ReactorThread[]): Promise<ReactorCounts[]> {
   return Promise.all(reactors.map((each) => each.count()));
+}
+
+function sumOfSpins(all: readonly SpinCounts[]): SpinCounts {
+  const sum = { looks: 0, found: 0, nanoseconds: 0 };
+  for (const { looks, found, nanoseconds } of all) {
+    sum.looks += looks;
+    sum.found += found;
+    sum.nanoseconds += nanoseconds;
+  }
+  return sum;
 }
 
 function byId(all: readonly ReactorCounts[]): Map<number, OpenCounts> {

@@ -49,7 +49,7 @@ interface ReactorHandlers {
 
 export type ReactorCounts = Pick<
   Extract<FromReactor, { type: 'counts' }>,
-  'counts' | 'waits' | 'decoding'
+  'counts' | 'waits' | 'spins' | 'decoding'
 >;
 
 export class ReactorThread {
@@ -157,7 +157,7 @@ export class ReactorThread {
     }
     this.#connections.clear();
     for (const answer of this.#questions.values())
-      answer({ counts: [], waits: [], decoding: null });
+      answer({ counts: [], waits: [], spins: null, decoding: null });
     this.#questions.clear();
   }
 

@@ -9,6 +9,7 @@ import { noImages } from '../registry/remote.js';
 import type { FailedExportSpec } from '../image/export-spec.js';
 import type { Disk } from '../lib/disk.js';
 import { memory } from '../native/memory.js';
+import { spin, spinCounts } from '../native/poll.js';
 import { thisProcess } from '../native/process.js';
 import { LargeMemory } from '../nbd/large-memory.js';
 import { PAUSED_AFTER_MS } from './limits.js';
@@ -93,6 +94,9 @@ function take(message: ToReactor): Promise<void> | null {
       break;
     case 'exports':
       return takeExports(message);
+    case 'spin':
+      spin(message.microseconds);
+      break;
     case 'tls':
       tls = message.settings && {
         mode: message.settings.mode,
@@ -121,6 +125,7 @@ function take(message: ToReactor): Promise<void> | null {
           return { id, export: served?.name ?? null, ...counts };
         }),
         waits: waits.posted(),
+        spins: spinCounts(),
         decoding: readers.decoding,
       });
       break;

@@ -28,6 +28,8 @@ export interface DaemonOptions extends ListenOptions {
   /** Whether the daemon does not start without the export of that name. */
   readonly mustOpen: (name: string) => boolean;
   readonly threads: number;
+  /** How long a thread looks for the next request before it sleeps; 0: it sleeps at once. */
+  readonly spinMicroseconds: number;
   /** null: without TLS. */
   readonly tls: TlsFiles | null;
   readonly registries: RegistrySettings;
@@ -53,7 +55,7 @@ export class Daemon {
   #failedFiles: Promise<FailedFiles> | null = null;
 
   private constructor(
-    { threads, strict, registries }: DaemonOptions,
+    { threads, spinMicroseconds, strict, registries }: DaemonOptions,
     tls: TlsSettings | null,
     log: Logger,
   ) {
@@ -68,6 +70,7 @@ export class Daemon {
     this.fetcher = new Fetcher(registries, log);
     const remote = new FetcherRemote(this.fetcher, () => this.#registries);
     this.reactors = new ReactorPool(threads, tls, log, this.#clientLog, () => remote.connect());
+    this.reactors.setSpin(spinMicroseconds);
     this.clients = new Clients(this.reactors, this.#clientLog);
     this.images = new ImageTable(
       log,

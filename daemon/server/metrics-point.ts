@@ -61,7 +61,7 @@ export class MetricsPoint {
   async #metrics(): Promise<string> {
     const { metricsText } = await import('../metrics/collect.js');
     const { reactors } = this.#daemon;
-    const [status, fetch, { open, waits, decoding }] = await Promise.all([
+    const [status, fetch, { open, waits, spins, decoding }] = await Promise.all([
       this.#status(),
       this.#fetch(),
       reactors.measure(),
@@ -73,6 +73,7 @@ export class MetricsPoint {
       totals: counters.totals(open.values()),
       failures: counters.failures,
       waits,
+      spins,
       decoding,
     });
   }

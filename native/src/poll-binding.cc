@@ -16,12 +16,14 @@
 
 #include "arguments.h"
 #include "exports.h"
+#include "loop-spin.h"
 
 namespace overlaybd_nbd {
 namespace {
 
 constexpr int kReadable = UV_READABLE;
 constexpr int kWritable = UV_WRITABLE;
+constexpr uint64_t kMaxSpinMicroseconds = 1000;
 constexpr uint64_t kAllEvents = UV_READABLE | UV_WRITABLE;
 constexpr napi_type_tag kPollTag = {0x6f7665726c617962, 0x642d6e62642e7031};
 
@@ -30,9 +32,10 @@ class Poll;
 // The state of one environment: everything that must be closed before its loop ends.
 class PollSet {
  public:
-  explicit PollSet(uv_loop_t* loop) : loop_(loop) {}
+  explicit PollSet(uv_loop_t* loop) : loop_(loop), spin_(loop) {}
 
   uv_loop_t* Loop() const { return loop_; }
+  LoopSpin* Spin() { return &spin_; }
   void Opened(Poll* poll) { open_.insert(poll); }
   void NotOpened(Poll* poll) { open_.erase(poll); }
 
@@ -58,6 +61,7 @@ class PollSet {
   }
 
   uv_loop_t* const loop_;
+  LoopSpin spin_;
   std::unordered_set<Poll*> open_;
   size_t closing_ = 0;
   napi_async_cleanup_hook_handle hook_ = nullptr;
@@ -132,6 +136,10 @@ void PollSet::Teardown(napi_async_cleanup_hook_handle hook, void* data) {
   auto* const set = static_cast<PollSet*>(data);
   set->hook_ = hook;
   while (!set->open_.empty()) (*set->open_.begin())->CloseHandle();
+  if (set->spin_.IsOpen()) {
+    ++set->closing_;
+    set->spin_.Close([](void* closed) { static_cast<PollSet*>(closed)->Closed(); }, set);
+  }
   set->FinishTeardown();
 }
 
@@ -255,7 +263,9 @@ int Poll::Close(const Napi::CallbackInfo&) {
 }
 
 void Poll::OnEvents(uv_poll_t* handle, int status, int events) {
-  Poll* const poll = static_cast<Watch*>(handle->data)->poll;
+  const auto* const watch = static_cast<Watch*>(handle->data);
+  Poll* const poll = watch->poll;
+  watch->set->Spin()->NoteEvent();
   if (status < 0) {
     // libuv has stopped the handle because of an error on the socket. Data may still be queued
     // before the error, so events go on until the reader has seen it and stops the Poll.
@@ -289,6 +299,28 @@ void Poll::Call(int events) {
   }
 }
 
+// How long the loop looks for events before it sleeps; see loop-spin.h.
+Napi::Value SpinCall(const Napi::CallbackInfo& info) {
+  auto* const set = static_cast<PollSet*>(info.Data());
+  const uint64_t microseconds = IntegerArgument(info, 0, "microseconds", kMaxSpinMicroseconds);
+  return ToNumber(info, set->Spin()->Limit(microseconds * 1000));
+}
+
+Napi::Value SkipSpinCall(const Napi::CallbackInfo& info) {
+  static_cast<PollSet*>(info.Data())->Spin()->Skip();
+  return ToNumber(info, 0);
+}
+
+Napi::Value SpinCountsCall(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const SpinCounts& counts = static_cast<PollSet*>(info.Data())->Spin()->Counts();
+  const Napi::Object result = Napi::Object::New(env);
+  result.Set("looks", Napi::Number::New(env, static_cast<double>(counts.looks)));
+  result.Set("found", Napi::Number::New(env, static_cast<double>(counts.found)));
+  result.Set("nanoseconds", Napi::Number::New(env, static_cast<double>(counts.nanoseconds)));
+  return result;
+}
+
 }  // namespace
 
 void ExportPoll(Napi::Object exports) {
@@ -302,6 +334,9 @@ void ExportPoll(Napi::Object exports) {
   PollSet* const set = owned.release();
   Check(napi_add_async_cleanup_hook(env, PollSet::Teardown, set, nullptr));
   Check(napi_set_named_property(env, exports, "Poll", Poll::Define(env, set)));
+  Export<SpinCall>(exports, "spin", set);
+  Export<SkipSpinCall>(exports, "skipSpin", set);
+  Export<SpinCountsCall>(exports, "spinCounts", set);
 }
 
 }  // namespace overlaybd_nbd

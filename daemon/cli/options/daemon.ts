@@ -16,6 +16,7 @@ import type { LogFormat, LogLevel } from '../../log/logger.js';
 import type { DaemonOptions, ServedOptions } from '../../server/daemon.js';
 import type { ServeOptions } from '../../server/start.js';
 import { parseMetricsAddress, type MetricsAddress } from '../../config/metrics-address.js';
+import { AUTO_SPIN_US, SPIN_FORMS, parseSpin } from '../../config/spin.js';
 import { readConfig } from './config-file.js';
 import { exportOptions, exportsOf, namedExports, type ExportArguments } from './exports.js';
 import { listenOptions, listeners, type ListenArguments } from './listen.js';
@@ -36,6 +37,7 @@ export interface DaemonArguments
   config?: string | undefined;
   strict?: boolean | undefined;
   threads?: number | undefined;
+  spin?: string | undefined;
   'read-deadline'?: number | undefined;
   'metrics-listen'?: string | undefined;
   'record-trace'?: string | undefined;
@@ -68,6 +70,11 @@ export function daemonOptions(yargs: Argv): Argv<DaemonArguments> {
       alias: 't',
       describe: 'most threads that serve connections [default: one a core]',
       type: 'number',
+      requiresArg: true,
+    })
+    .option('spin', {
+      describe: `how long a thread looks for the next request before it sleeps: ${SPIN_FORMS} [default: auto]`,
+      type: 'string',
       requiresArg: true,
     })
     .option('record-trace', {
@@ -159,6 +166,7 @@ export function servedBy(
     mustOpen: () => strict || isAlone || args.stdio === true,
     ...listeners(args, config, new Set(exports.keys()), activated),
     threads: threadsOf(args.threads) ?? config.threads ?? availableParallelism(),
+    spinMicroseconds: spinOf(args.spin) ?? config.spin ?? AUTO_SPIN_US,
     traces: {
       record: absolute(args['record-trace']),
       replay: absolute(args['replay-trace']),
@@ -175,6 +183,13 @@ function readDeadlineOf(seconds: number = DEFAULT_READ_DEADLINE): number {
 function threadsOf(threads: number | undefined): number | undefined {
   if (threads === undefined || isThreadCount(threads)) return threads;
   throw badArgument(`--threads: not a whole number from 1 to ${MAX_THREADS}`);
+}
+
+function spinOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const microseconds = parseSpin(text);
+  if (microseconds !== null) return microseconds;
+  throw badArgument(`--spin: not ${SPIN_FORMS}`);
 }
 
 function metricsOf(text: string | undefined): MetricsAddress | null {

@@ -125,6 +125,7 @@ function measured(change: Partial<Measured> = {}): Measured {
       ],
     ]),
     waits: new Map([['a', waits()]]),
+    spins: { looks: 5, found: 3, nanoseconds: 250_000 },
     decoding: decoding(),
     ...change,
   };
@@ -144,6 +145,9 @@ await test('what is served, and how', (t) => {
     'obd_devices{state="waiting"} 1',
     'obd_device_reconnects_total 3',
     'obd_stuck_files 1',
+    'obd_spins_total{found="yes"} 3',
+    'obd_spins_total{found="no"} 2',
+    'obd_spin_seconds_total 0.00025',
     'obd_reads_parked{export="a"} 3',
     'obd_read_oldest_seconds{export="a"} 1.5',
     'obd_read_seconds_bucket{export="a",cached="no",le="0.25"} 1',

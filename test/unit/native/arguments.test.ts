@@ -111,6 +111,7 @@ const calls: Record<string, { args: unknown[]; kinds: string }> = {
   },
   'crc32c.crc32c': { args: [buffer, 0, 16, 0], kinds: 'b n n n' },
   'crc32c.crc32cVerifyBlocks': { args: [buffer, 0, bounds, 1, 0], kinds: 'b n u n n' },
+  'poll.spin': { args: [0], kinds: 'n' },
   'codecs.version': { args: [CODEC_LZ4], kinds: 'n' },
   'codecs.decodeBlocks': {
     args: [CODEC_LZ4, buffer, 0, bounds, 0, 1, Buffer.alloc(8), 0, 8, 8, 4, 0],
@@ -164,6 +165,8 @@ await t.test('every function of the addon is in the list above', async (test) =>
     'process.ioFlusher',
     'files.stuckJobs',
     'files.deadline',
+    'poll.skipSpin',
+    'poll.spinCounts',
   ];
   const names = [...functions.keys()].filter((name) => !without.includes(name));
   test.same(names.toSorted(), Object.keys(calls).toSorted());

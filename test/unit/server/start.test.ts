@@ -29,6 +29,7 @@ function world(t: Test) {
       strict: false,
       mustOpen: () => true,
       threads: 1,
+      spinMicroseconds: 0,
       tls: null,
       registries: DEFAULT_REGISTRY_SETTINGS,
       traces: { record: null, replay: null },

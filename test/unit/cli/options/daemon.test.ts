@@ -20,7 +20,12 @@ await test('settings without options are the defaults', async (t) => {
     lockMemory: false,
     state: { folder: state, isRequired: true },
     devices: { maxDevices: 256, onDemand: false },
-    daemon: { strict: false, threads: availableParallelism(), tls: null },
+    daemon: {
+      strict: false,
+      threads: availableParallelism(),
+      spinMicroseconds: 50,
+      tls: null,
+    },
   });
   t.same(log, { level: 'info', format: 'pretty' });
   t.equal(canReload, false);
@@ -33,17 +38,30 @@ await test('the command line takes precedence over a configuration, also on relo
     const log = { level: 'debug', format: 'json' };
     writeFileSync(
       config,
-      JSON.stringify({ exports, log, threads: 2, readDeadline: 3, strict: true }),
+      JSON.stringify({ exports, log, threads: 2, spin: 7, readDeadline: 3, strict: true }),
     );
   };
   write({ a: '/a' });
   const { canReload, log, options } = await serveSettings({ config, state }, []);
-  t.match(options, { readDeadlineSeconds: 3, daemon: { threads: 2, strict: true } });
+  t.match(options, {
+    readDeadlineSeconds: 3,
+    daemon: { threads: 2, spinMicroseconds: 7, strict: true },
+  });
   t.same(log, { level: 'debug', format: 'json' });
   t.equal(canReload, true);
-  const args: DaemonArguments = { config, state, threads: 5, strict: false, 'read-deadline': 9 };
+  const args: DaemonArguments = {
+    config,
+    state,
+    threads: 5,
+    spin: 'off',
+    strict: false,
+    'read-deadline': 9,
+  };
   const over = await serveSettings({ ...args, 'log-level': 'error', 'log-format': 'pretty' }, []);
-  t.match(over.options, { readDeadlineSeconds: 9, daemon: { threads: 5, strict: false } });
+  t.match(over.options, {
+    readDeadlineSeconds: 9,
+    daemon: { threads: 5, spinMicroseconds: 0, strict: false },
+  });
   t.same(over.log, { level: 'error', format: 'pretty' });
   write({ a: '/a', b: '/b' });
   t.same([...(await options.readServed()).exports.keys()], ['a', 'b']);
@@ -69,6 +87,7 @@ await test('contradictory settings are refused', async (t) => {
   const cases: [DaemonArguments, RegExp][] = [
     [{}, /^nothing to serve/],
     [{ image, threads: 0 }, /^--threads: not a whole number from 1 to 256$/],
+    [{ image, spin: '0' }, /^--spin: not off, auto or microseconds from 1 to 1000$/],
     [{ image, 'read-deadline': 0.5 }, /^--read-deadline: not a whole number from 1 to 3600$/],
     [{ image, 'max-devices': 65537 }, /^--max-devices: not a whole number from 1 to 65536$/],
   ];

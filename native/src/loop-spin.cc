@@ -1,0 +1,165 @@
+// See loop-spin.h.
+#include "loop-spin.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+namespace overlaybd_nbd {
+namespace {
+
+constexpr uint64_t kMicrosecond = 1000;
+constexpr uint64_t kMillisecond = 1000 * kMicrosecond;
+
+// What a look that finds an event saves: about the time that a thread needs to wake up.
+constexpr int64_t kFoundCredit = 25 * kMicrosecond;
+// So a client that stops is looked for in vain for at most this long.
+constexpr int64_t kMaxCredit = 500 * kMicrosecond;
+// The time without looks after the credit is used up. Doubles until a look finds something.
+constexpr uint64_t kFirstRest = 1 * kMillisecond;
+constexpr uint64_t kLongestRest = 100 * kMillisecond;
+// How often the number of runnable threads is read (it takes some microseconds), and the rest if it
+// is too high.
+constexpr uint64_t kLoadCheckEvery = 1 * kMillisecond;
+constexpr uint64_t kCrowdedRest = 10 * kMillisecond;
+// A look that was interrupted for this long: another thread, or the control group's limit, has
+// taken the core.
+constexpr uint64_t kInterrupted = 500 * kMicrosecond;
+constexpr uint64_t kInterruptedRest = 200 * kMillisecond;
+// Most time of looks in each window.
+constexpr uint64_t kWindow = 10 * kMillisecond;
+constexpr uint64_t kWindowShare = kWindow * 3 / 4;
+
+inline void Pause() {
+#if defined(__x86_64__) || defined(__i386__)
+  for (int i = 0; i < 8; ++i) __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  for (int i = 0; i < 8; ++i) asm volatile("yield");
+#endif
+}
+
+unsigned UsableCores() {
+  cpu_set_t cores;
+  if (::sched_getaffinity(0, sizeof(cores), &cores) != 0) return 1;
+  return static_cast<unsigned>(CPU_COUNT(&cores));
+}
+
+}  // namespace
+
+int LoopSpin::Limit(uint64_t nanoseconds) {
+  limit_ = nanoseconds;
+  if (nanoseconds == 0) {
+    if (is_open_) uv_prepare_stop(&prepare_);
+    return 0;
+  }
+  if (!is_open_) {
+    cores_ = UsableCores();
+    load_fd_ = ::open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
+    if (load_fd_ < 0) return -errno;
+    const int result = uv_prepare_init(loop_, &prepare_);
+    if (result < 0) return result;
+    prepare_.data = this;
+    uv_unref(reinterpret_cast<uv_handle_t*>(&prepare_));
+    next_rest_ = kFirstRest;
+    is_open_ = true;
+  }
+  return uv_prepare_start(&prepare_, OnPrepare);
+}
+
+void LoopSpin::Close(void (*closed)(void* data), void* data) {
+  closed_ = closed;
+  closed_data_ = data;
+  is_open_ = false;
+  ::close(load_fd_);
+  load_fd_ = -1;
+  uv_close(reinterpret_cast<uv_handle_t*>(&prepare_), [](uv_handle_t* handle) {
+    auto* const self = static_cast<LoopSpin*>(handle->data);
+    self->closed_(self->closed_data_);
+  });
+}
+
+// The loop is about to wait for events.
+void LoopSpin::OnPrepare(uv_prepare_t* prepare) {
+  auto* const self = static_cast<LoopSpin*>(prepare->data);
+  if (!self->had_event_) return;
+  self->had_event_ = false;
+  // The loop has other work to do and will not sleep.
+  if (uv_backend_timeout(self->loop_) == 0) return;
+  const uint64_t now = uv_hrtime();
+  if (self->MayLook(now)) self->Look(now);
+}
+
+bool LoopSpin::MayLook(uint64_t now) {
+  if (now < rests_until_) return false;
+  if (now >= window_end_) {
+    window_end_ = now + kWindow;
+    window_left_ = kWindowShare;
+  }
+  if (window_left_ == 0) return false;
+  if (now >= next_load_check_) {
+    next_load_check_ = now + kLoadCheckEvery;
+    if (IsCrowded()) {
+      Rest(now + kCrowdedRest);
+      return false;
+    }
+  }
+  return true;
+}
+
+// "0.20 0.18 0.12 1/80 11206": the fourth field begins with the number of runnable threads, this
+// one included.
+bool LoopSpin::IsCrowded() const {
+  char text[128];
+  const ssize_t n = ::pread(load_fd_, text, sizeof(text) - 1, 0);
+  if (n <= 0) return true;
+  text[n] = '\0';
+  const char* at = text;
+  for (int field = 0; field < 3; ++field) {
+    at = std::strchr(at, ' ');
+    if (at == nullptr) return true;
+    ++at;
+  }
+  return std::strtoul(at, nullptr, 10) > cores_;
+}
+
+void LoopSpin::Look(uint64_t begin) {
+  pollfd loop = {uv_backend_fd(loop_), POLLIN, 0};
+  const uint64_t most = std::min(limit_, window_left_);
+  uint64_t now = begin;
+  bool found;
+  bool was_interrupted = false;
+  do {
+    found = ::poll(&loop, 1, 0) > 0;
+    if (!found) Pause();
+    const uint64_t then = now;
+    now = uv_hrtime();
+    if (now - then > kInterrupted) was_interrupted = true;
+  } while (!found && now - begin < most);
+
+  const uint64_t spent = now - begin;
+  window_left_ -= std::min(window_left_, spent);
+  ++counts_.looks;
+  counts_.nanoseconds += spent;
+  if (found) {
+    ++counts_.found;
+    credit_ = std::min(credit_ + kFoundCredit, kMaxCredit);
+    next_rest_ = kFirstRest;
+  } else {
+    credit_ -= static_cast<int64_t>(spent);
+  }
+  if (was_interrupted) {
+    Rest(now + kInterruptedRest);
+  } else if (credit_ < 0) {
+    credit_ = 0;
+    Rest(now + next_rest_);
+    next_rest_ = std::min(next_rest_ * 2, kLongestRest);
+  }
+}
+
+}  // namespace overlaybd_nbd

@@ -1,0 +1,70 @@
+// Looks for events of a loop for some microseconds before the loop sleeps. A thread that sleeps
+// needs as long to wake up as to answer a request, so a client that sends its next request when it
+// has the reply is served up to twice as fast. It costs CPU that somebody else may need, so looks
+// are made only
+// - right after events of sockets that took little time: an idle loop makes none;
+// - while looks find events: what looks find pays for those that find nothing;
+// - while the system has a core for each runnable thread;
+// - for at most three quarters of the time.
+#pragma once
+
+#include <uv.h>
+
+#include <cstdint>
+
+namespace overlaybd_nbd {
+
+struct SpinCounts {
+  uint64_t looks = 0;
+  uint64_t found = 0;
+  uint64_t nanoseconds = 0;
+};
+
+class LoopSpin {
+ public:
+  explicit LoopSpin(uv_loop_t* loop) : loop_(loop) {}
+  LoopSpin(const LoopSpin&) = delete;
+  LoopSpin& operator=(const LoopSpin&) = delete;
+
+  // How long a look may take; 0 ends them. Returns 0 or -errno, and then makes no looks.
+  int Limit(uint64_t nanoseconds);
+  // The loop has handled an event of a socket: the next one may come soon.
+  void NoteEvent() { had_event_ = true; }
+  // What was done for it takes so long that a look saves little.
+  void Skip() { had_event_ = false; }
+  const SpinCounts& Counts() const { return counts_; }
+
+  bool IsOpen() const { return is_open_; }
+  // Closes what Limit has opened. `closed` gets `data`; before that, this object must stay.
+  void Close(void (*closed)(void* data), void* data);
+
+ private:
+  static void OnPrepare(uv_prepare_t* prepare);
+  bool MayLook(uint64_t now);
+  bool IsCrowded() const;
+  void Look(uint64_t begin);
+  void Rest(uint64_t until) { rests_until_ = until; }
+
+  uv_loop_t* const loop_;
+  uv_prepare_t prepare_;
+  bool is_open_ = false;
+  bool had_event_ = false;
+  uint64_t limit_ = 0;
+  void (*closed_)(void* data) = nullptr;
+  void* closed_data_ = nullptr;
+
+  // /proc/loadavg, and the cores that this thread may use.
+  int load_fd_ = -1;
+  unsigned cores_ = 1;
+
+  // Times are of the monotonic clock; all are nanoseconds.
+  uint64_t rests_until_ = 0;
+  uint64_t next_rest_;
+  int64_t credit_ = 0;
+  uint64_t next_load_check_ = 0;
+  uint64_t window_end_ = 0;
+  uint64_t window_left_ = 0;
+  SpinCounts counts_;
+};
+
+}  // namespace overlaybd_nbd

@@ -1,0 +1,108 @@
+// The looks of a thread for events before it sleeps: that they change nothing but time, and when there are none.
+import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { setTimeout as pause } from 'node:timers/promises';
+import t, { type Test } from 'tap';
+import { EAGAIN } from '../../../daemon/lib/errno.js';
+import { MAX_SPIN_US } from '../../../daemon/config/spin.js';
+import { descriptors } from '../../../daemon/native/descriptors.js';
+import { POLL_READABLE, Poll, skipSpin, spin, spinCounts } from '../../../daemon/native/poll.js';
+import { sockets } from '../../../daemon/native/socket.js';
+
+/** Sends a byte back and forth between two Polls of this thread. Resolves with the bytes received. */
+function pingPong(test: Test, turns: number): Promise<number[]> {
+  const [a, b] = sockets.pair();
+  const bytes = Buffer.alloc(1);
+  const received: number[] = [];
+  return new Promise((resolve) => {
+    const polls = [a, b].map(
+      (fd) =>
+        new Poll(fd, () => {
+          const n = sockets.recv(fd, bytes, 0, 1);
+          if (n === -EAGAIN) return;
+          received.push(bytes[0] as number);
+          if (received.length < turns) {
+            bytes[0] = received.length & 0xff;
+            sockets.send(fd, bytes, 0, 1);
+            return;
+          }
+          for (const each of polls) each.close();
+          resolve(received);
+        }),
+    );
+    for (const each of polls) each.start(POLL_READABLE);
+    test.teardown(() => {
+      for (const each of polls) each.close();
+      for (const fd of [a, b]) descriptors.close(fd);
+    });
+    bytes[0] = 0;
+    sockets.send(a, bytes, 0, 1);
+  });
+}
+
+const expected = Array.from({ length: 2000 }, (_, i) => i & 0xff);
+/** Whether more threads want to run than there are cores: then no looks are made. */
+const isCrowded = (): boolean => {
+  const [, running] = / ([0-9]+)\//.exec(readFileSync('/proc/loadavg', 'utf8')) ?? [];
+  return Number(running) > availableParallelism();
+};
+
+t.teardown(() => void spin(0));
+
+await t.test('there are none before they are asked for', async (test) => {
+  test.same(await pingPong(test, 2000), expected);
+  test.same(spinCounts(), { looks: 0, found: 0, nanoseconds: 0 });
+});
+
+await t.test('they find events, and change nothing else', async (test) => {
+  test.equal(spin(50), 0);
+  // Other tests may keep all cores busy; then there is nothing to see, and the bytes are right all the same.
+  for (let i = 0; i < 50 && spinCounts().found === 0; i++) {
+    // oxlint-disable-next-line no-await-in-loop
+    test.same(await pingPong(test, 2000), expected);
+    // oxlint-disable-next-line no-await-in-loop
+    await pause(20);
+  }
+  const { looks, found, nanoseconds } = spinCounts();
+  const text = `${found} of ${looks} looks found something`;
+  if (found === 0 && isCrowded())
+    test.pass(`NOT TESTED: all cores are busy: ${text}`, { skip: true });
+  else test.ok(found > 0 && looks >= found && nanoseconds > 0, text);
+});
+
+await t.test('an idle loop makes none', async (test) => {
+  const before = spinCounts();
+  for (let i = 0; i < 20; i++) {
+    // oxlint-disable-next-line no-await-in-loop
+    await pause(5); // timers are no events of sockets
+  }
+  test.ok(spinCounts().looks - before.looks <= 1, 'at most the one after the last event');
+});
+
+await t.test('there is none after an event that is said to need none', async (test) => {
+  const [a, b] = sockets.pair();
+  const before = spinCounts();
+  let calls = 0;
+  await new Promise<void>((resolve) => {
+    const poll = new Poll(b, () => {
+      skipSpin();
+      if (++calls < 500) return;
+      poll.close();
+      resolve();
+    });
+    poll.start(POLL_READABLE);
+    sockets.send(a, Buffer.of(1), 0, 1); // stays unread, so that there are events all the time
+  });
+  for (const fd of [a, b]) descriptors.close(fd);
+  test.same(spinCounts(), before);
+});
+
+await t.test('they can be ended, and asked for again', async (test) => {
+  test.equal(spin(0), 0);
+  const before = spinCounts();
+  test.same(await pingPong(test, 2000), expected);
+  test.same(spinCounts(), before);
+  test.equal(spin(MAX_SPIN_US), 0);
+  test.same(await pingPong(test, 2000), expected);
+  test.throws(() => spin(MAX_SPIN_US + 1), /microseconds/);
+});
