@@ -5,7 +5,10 @@ import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import { PieceTableBuilder } from '../../../daemon/pieces/piece-table.js';
 import type { StoredRange } from '../../../daemon/pieces/pieces-source.js';
 import { readBootstrap } from '../../../daemon/rafs/bootstrap.js';
-import { storedRanges } from '../../../daemon/rafs/prefetch.js';
+import { ImageBytes } from '../../../daemon/rafs/image-bytes.js';
+import { MAX_PREFETCH_RANGES } from '../../../daemon/rafs/limits.js';
+import { readPrefetchTable, storedRanges } from '../../../daemon/rafs/prefetch.js';
+import { readSuperblock } from '../../../daemon/rafs/superblock.js';
 import { randomBytes } from '../../support/pattern.js';
 import { writeRafs, type RafsFile } from '../../support/rafs-writer.js';
 
@@ -63,5 +66,35 @@ await test('pieces of zeros are not stored', (t) => {
   const table = builder.finish(600);
   t.same(storedRanges(table, [{ offset: 0, length: 512 }]), []);
   t.same(storedRanges(table, [{ offset: 0, length: 513 }]), [{ begin: 7, end: 519 }]);
+  t.end();
+});
+
+await test('at most MAX_PREFETCH_RANGES ranges: further ones are left out', (t) => {
+  const builder = new PieceTableBuilder('blob');
+  const count = MAX_PREFETCH_RANGES + 1;
+  const digest = Buffer.alloc(32);
+  // Members with a byte between them are not joined.
+  for (let i = 0; i < count; i++) {
+    builder.addStored({ codec: 'stored', begin: 2 * i, inner: 0, length: 1, digest, stored: 1 });
+    builder.align();
+  }
+  const table = builder.finish(2 * count);
+  const ranges = storedRanges(table, [{ offset: 0, length: table.size }]);
+  t.equal(ranges.length, MAX_PREFETCH_RANGES);
+  t.same(ranges.at(-1), { begin: 2 * count - 4, end: 2 * count - 3 });
+  t.end();
+});
+
+await test('at most MAX_PREFETCH_RANGES inodes of the table', (t) => {
+  const { bootstrap } = writeRafs(FILES, { codec: 'none' });
+  const superblock = readSuperblock(new ImageBytes('image.boot', bootstrap));
+  const count = MAX_PREFETCH_RANGES + 1;
+  const bytes = Buffer.alloc(superblock.inodesAt + 32 * (count + 1));
+  for (let i = 0; i < count; i++) bytes.writeUInt32LE(i + 1, 4 * i);
+  const image = new ImageBytes('image.boot', bytes);
+  const prefetch = { offset: 0, size: 4 * count };
+  const ranks = readPrefetchTable(image, { ...superblock, prefetch });
+  t.equal(ranks.size, MAX_PREFETCH_RANGES);
+  t.equal(ranks.get(MAX_PREFETCH_RANGES), MAX_PREFETCH_RANGES - 1);
   t.end();
 });

@@ -3,8 +3,11 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { test, type Test } from 'tap';
+import tap, { test, type Test } from 'tap';
 import { findDeadExports } from '../../walls/dead-exports.js';
+
+// Each case runs knip: on a busy machine tap's 30 seconds are too short.
+tap.setTimeout(300_000);
 
 const ROOT = fileURLToPath(new URL('../../../..', import.meta.url));
 
