@@ -100,16 +100,17 @@ export class RepositoryManifests {
 
   /**
    * By tag.
+   * @param none digest of what is known in place of a tag that does not exist
    * @throws OverlaybdError NOT_FOUND, AUTH, REMOTE
    */
-  async byTag(tag: string, name: string): Promise<FetchedManifest> {
+  async byTag(tag: string, name: string, none: string | null = null): Promise<FetchedManifest> {
     const known = this.#pull === 'always' ? null : await this.knownTag(tag);
     if (!known) {
       this.#checkOnline(name);
       return this.#fetchTag(tag);
     }
     if (this.prefersKnown) return known;
-    const newer = await this.#newer(tag, known.digest, name);
+    const newer = await this.#newer(tag, known.digest, name, known.digest === none);
     if (newer) this.#before = known;
     return newer ?? known;
   }
@@ -186,8 +187,16 @@ export class RepositoryManifests {
     return { ...fetched, digest };
   }
 
-  /** @returns null if the tag has not moved, or that cannot be found out now */
-  async #newer(tag: string, known: string, name: string): Promise<FetchedManifest | null> {
+  /**
+   * @param isNone the tag did not exist when it was asked for last
+   * @returns null if the tag has not moved, or that cannot be found out now
+   */
+  async #newer(
+    tag: string,
+    known: string,
+    name: string,
+    isNone: boolean,
+  ): Promise<FetchedManifest | null> {
     const { host, repository } = this.#where;
     if (this.#silent.has(host)) {
       this.useKnown(name, known, `${host} gave no answer a moment ago`);
@@ -204,8 +213,11 @@ export class RepositoryManifests {
       );
     } catch (error) {
       if (!(error instanceof OverlaybdError)) throw error;
-      this.useKnown(name, known, messageOf(error));
-      return null;
+      if (!isNone || error.code !== 'NOT_FOUND') {
+        this.useKnown(name, known, messageOf(error));
+        return null;
+      }
+      answer = { notModified: true };
     } finally {
       ending.abort();
     }

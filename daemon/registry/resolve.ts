@@ -163,7 +163,8 @@ async function findReferrers(
       await manifests.remember(tag, bytes, sha256Of(bytes));
       return { entries: found, problem: null };
     }
-    return entriesOf((await manifests.byTag(tag, name)).bytes, name);
+    const none = sha256Of(NO_REFERRERS);
+    return entriesOf((await manifests.byTag(tag, name, none)).bytes, name);
   } catch (error) {
     if (!(error instanceof OverlaybdError)) throw error;
     if (error.code === 'NOT_FOUND') {

@@ -320,6 +320,7 @@ await test('an ordinary image to which none refers is served as it is', async (t
     lowers: [blobOf('one'), blobOf('two')],
     notes: [`${NAME}: an ordinary image: its layers are read when it is first opened`],
   });
+  t.same((await resolve(registry, { known })).notes, found.notes, 'that is still so');
   // Everything is known then, also that nothing refers to the image.
   registry.failure = () => Promise.reject(new OverlaybdError('REMOTE', 'down'));
   const again = await resolve(registry, { known });
