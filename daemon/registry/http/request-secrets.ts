@@ -54,15 +54,19 @@ function secretsOf({
   for (const [name, value] of Object.entries(headers)) {
     if (!OPEN_HEADERS.has(name)) texts.push(...loginsOf(value));
   }
-  for (const parameters of [url.searchParams, new URLSearchParams(body)]) {
-    for (const [name, value] of parameters) if (!OPEN_PARAMETERS.has(name)) texts.push(value);
-  }
+  // Signatures are longer than a part. Stores have values such as "sp=r" in their URLs, too, which most texts have in them.
+  const query = parametersOf(url.searchParams).filter((value) => value.length >= PART_LENGTH);
+  texts.push(...query, ...parametersOf(new URLSearchParams(body)));
   if (route.proxy !== null && URL.canParse(route.proxy)) {
     const { username, password } = new URL(route.proxy);
     const pair = `${decoded(username)}:${decoded(password)}`;
     texts.push(decoded(password), Buffer.from(pair).toString('base64'));
   }
   return texts.flatMap((each) => [each, each.toLowerCase()]);
+}
+
+function parametersOf(parameters: URLSearchParams): string[] {
+  return [...parameters].flatMap(([name, value]) => (OPEN_PARAMETERS.has(name) ? [] : [value]));
 }
 
 /** The value of an Authorization without its scheme; of Basic the password, too. */

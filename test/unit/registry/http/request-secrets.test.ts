@@ -33,6 +33,9 @@ await test('forms, signatures, proxies', (t) => {
   const signed = { ...bare, url: new URL('https://h/?X-Sig=a%2Fb+cdefgh&scope=repository:a:pull') };
   t.equal(hasSecretOf(signed, 'X-Sig=a%2Fb+cdefgh has expired'), true);
   t.equal(hasSecretOf(signed, 'repository:a:pull is refused'), false);
+  const store = new URL('https://h/?se=2026-01-01T00%3A00%3A00Z&sp=r&sr=b&n=429&sig=abcdefgh');
+  t.equal(hasSecretOf({ ...bare, url: store }, 'ServerBusy: 429 requests'), false, 'short values');
+  t.equal(hasSecretOf({ ...bare, url: store }, 'the signature abcdefgh is wrong'), true);
   const proxied = { ...bare, route: { tls: null, proxy: 'http://me:pr%2Foxy@p:1' } };
   t.equal(hasSecretOf(proxied, 'wrong: pr/oxy'), true);
   t.equal(hasSecretOf(proxied, Buffer.from('me:pr/oxy').toString('base64')), true);
