@@ -9,10 +9,10 @@
 //
 // Numbers are little-endian.
 
-import { promisify } from 'node:util';
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import { Readable } from 'node:stream';
-import { createDeflateRaw, inflateRaw } from 'node:zlib';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { createDeflateRaw, createInflateRaw } from 'node:zlib';
 import * as v from 'valibot';
 import { parseWith } from '../config/parse.js';
 import { OverlaybdError, messageOf } from '../errors.js';
@@ -29,7 +29,7 @@ const DIGEST = 32;
 export const MAX_RECORDED_BYTES = 256 << 20;
 /** Bytes of the header: 255 content sources, 100 bytes each. */
 const MAX_HEADER_BYTES = 64 << 10;
-/** Bytes that are deflated between two turns of other work. */
+/** Bytes that are deflated, inflated or hashed between two turns of other work. */
 const STEP = 1 << 20;
 /** The fastest: most of it is zeros and repeats. */
 const LEVEL = 1;
@@ -103,7 +103,7 @@ export async function readMetadataFile(path: string, digest: string): Promise<Re
   if (!isWhole || headerLength > MAX_HEADER_BYTES || deflatedAt + DIGEST > bytes.length) {
     throw new OverlaybdError('BAD_FORMAT', `${path}: not a file of recorded metadata`);
   }
-  const got = createHash('sha256').update(bytes.subarray(0, -DIGEST)).digest();
+  const got = await digestOf(bytes.subarray(0, -DIGEST));
   if (!got.equals(bytes.subarray(-DIGEST))) {
     throw new OverlaybdError('BAD_CHECKSUM', `${path}: its bytes do not match their checksum`);
   }
@@ -114,18 +114,28 @@ export async function readMetadataFile(path: string, digest: string): Promise<Re
     const text = `${path}: ${size} bytes of recorded metadata, at most ${MAX_RECORDED_BYTES} are read`;
     throw new OverlaybdError('LIMIT', text);
   }
-  const plain = await inflated(bytes.subarray(deflatedAt, -DIGEST), size, path);
   const metadata = new SharedArrayBuffer(fields.metadata);
-  const own = new Uint8Array(metadata);
-  own.set(plain.subarray(0, fields.metadata));
-  const metadataDigest = createHash('sha256').update(own).digest('hex');
+  const rows = new Uint8Array(ROW * fields.rows);
+  const hash = createHash('sha256');
+  const deflated = bytes.subarray(deflatedAt, -DIGEST);
+  await inflateInto([new Uint8Array(metadata), rows], hash, deflated, path);
+  const metadataDigest = hash.digest('hex');
   if (metadataDigest !== digest) {
     const text = `${path}: its metadata have the digest sha256:${metadataDigest}, and the record says sha256:${digest}`;
     throw new OverlaybdError('BAD_CHECKSUM', text);
   }
   const { identity, sources, deviceSize, rows: count } = fields;
-  const rows = rowsIn(plain.subarray(fields.metadata), count);
-  return { identity, sources, deviceSize, rows, metadata };
+  return { identity, sources, deviceSize, rows: rowsIn(rows, count), metadata };
+}
+
+/** SHA-256, with turns of other work between: the file of a large tree takes a second. */
+async function digestOf(bytes: Buffer): Promise<Buffer> {
+  const hash = createHash('sha256');
+  for (let at = 0; at < bytes.length; at += STEP) {
+    hash.update(bytes.subarray(at, at + STEP));
+    await nextTurn();
+  }
+  return hash.digest();
 }
 
 /** @throws OverlaybdError NOT_FOUND, LIMIT, IO */
@@ -140,25 +150,44 @@ function readIfThere(path: string): Buffer {
   }
 }
 
-/** @throws OverlaybdError BAD_FORMAT unless it inflates to as many bytes */
-async function inflated(bytes: Buffer, size: number, path: string): Promise<Buffer> {
-  const inflate = promisify<Buffer, object, Buffer>(inflateRaw);
+/**
+ * @param parts that are filled one after another
+ * @param hash of the first
+ * @throws OverlaybdError BAD_FORMAT unless it inflates to as many bytes
+ */
+async function inflateInto(
+  parts: readonly [Uint8Array, Uint8Array],
+  hash: Hash,
+  bytes: Buffer,
+  path: string,
+): Promise<void> {
+  const [first, second] = parts;
+  const size = first.length + second.length;
+  let length = 0;
   try {
-    // One byte more than is wanted, because zlib takes no limit of 0.
-    const plain = await inflate(bytes, { maxOutputLength: size + 1 });
-    if (plain.length === size) return plain;
-    throw new OverlaybdError('BAD_FORMAT', `${plain.length} bytes, and ${size} are expected`);
+    const inflate = createInflateRaw({ chunkSize: STEP });
+    inflate.end(bytes);
+    for await (const each of inflate) {
+      const plain = each as Buffer;
+      if (length + plain.length > size) throw new RangeError(`more than ${size} bytes`);
+      const ofFirst = plain.subarray(0, Math.max(0, first.length - length));
+      first.set(ofFirst, Math.min(length, first.length));
+      hash.update(ofFirst);
+      const ofSecond = plain.subarray(ofFirst.length);
+      second.set(ofSecond, Math.max(0, length - first.length));
+      length += plain.length;
+    }
+    if (length < size) throw new RangeError(`${length} bytes, and ${size} are expected`);
   } catch (error) {
     const text = `${path}: its recorded metadata cannot be inflated: ${messageOf(error)}`;
     throw new OverlaybdError('BAD_FORMAT', text, { cause: error });
   }
 }
 
+/** @param bytes at the beginning of their memory, because columns of doubles begin at multiples of 8 */
 function rowsIn(bytes: Uint8Array, count: number): RecordedTree['rows'] {
-  // A copy: columns of doubles begin at multiples of 8.
-  const copy = Uint8Array.from(bytes);
   const doubles = (column: number): Float64Array =>
-    new Float64Array(copy.buffer, 8 * column * count, count);
-  const sources = copy.subarray(3 * 8 * count);
+    new Float64Array(bytes.buffer, 8 * column * count, count);
+  const sources = bytes.subarray(3 * 8 * count);
   return { count, sectors: doubles(0), lengths: doubles(1), moffsets: doubles(2), sources };
 }

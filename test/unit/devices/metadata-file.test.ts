@@ -86,3 +86,20 @@ await test('a file that is missing, cut or damaged anywhere is refused', async (
   });
   t.same(await readMetadataFile(path, digest), tree);
 });
+
+await test('a file whose header promises more or fewer bytes than it has is refused', async (t) => {
+  const path = join(t.testdir(), 'x.metadata');
+  const tree = treeOf(4096, 2);
+  const digest = digestOf(tree);
+  await writeMetadataFile(path, tree);
+  const whole = readFileSync(path);
+  for (const [rows, message] of [
+    [1, /cannot be inflated: more than 4121 bytes/],
+    [3, /cannot be inflated: 4146 bytes, and 4171 are expected/],
+  ] as const) {
+    const text = whole.toString('latin1', 0, whole.length - 32);
+    const body = Buffer.from(text.replace('"rows":2', `"rows":${rows}`), 'latin1');
+    writeFileSync(path, Buffer.concat([body, createHash('sha256').update(body).digest()]));
+    await t.rejects(readMetadataFile(path, digest), { code: 'BAD_FORMAT', message });
+  }
+});
