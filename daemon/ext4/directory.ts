@@ -4,7 +4,7 @@
 import { viewOf } from '../lib/bytes.js';
 import { DIRENT } from './format.js';
 import { inlineEntries, type Inode } from './inode.js';
-import { MAX_DIRECTORY_BYTES } from './limits.js';
+import { MAX_DIRECTORY_BYTES, MAX_DIRECTORY_NAMES } from './limits.js';
 import type { Metadata } from './metadata.js';
 import { runsOf } from './runs.js';
 
@@ -49,6 +49,10 @@ export async function readDirectory(metadata: Metadata, inode: Inode): Promise<N
       if (number !== 0) {
         const name = nameAt(bytes, at + DIRENT.name, nameLength);
         if (name !== '.' && name !== '..' && !into.has(name)) into.set(name, number);
+        if (into.size > MAX_DIRECTORY_NAMES) {
+          const expected = `at most ${MAX_DIRECTORY_NAMES} names`;
+          throw metadata.damage(section, at, expected, 'more', 'LIMIT');
+        }
       }
       at += length;
     }

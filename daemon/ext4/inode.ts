@@ -41,7 +41,9 @@ export async function readInode(metadata: Metadata, number: number): Promise<Ino
   const table = await inodeTable(metadata, group);
   const at = ((number - 1) % sb.inodesPerGroup) * sb.inodeSize;
   const block = table + Math.floor(at / sb.blockSize);
-  const bytes = await metadata.part(block, at % sb.blockSize, sb.inodeSize, section);
+  const part = await metadata.part(block, at % sb.blockSize, sb.inodeSize, section);
+  // A copy: directories that wait for their turn would keep a page each in memory.
+  const bytes = new Uint8Array(part);
   const view = viewOf(bytes);
   const kind = kindOf(view.getUint16(INODE.mode, true));
   const hasHighSize = kind === 'regular' || (kind === 'directory' && sb.hasLargeDirectories);

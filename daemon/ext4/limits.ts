@@ -5,8 +5,10 @@
 export const MAX_EXTENT_DEPTH = 5;
 /** Ranges of blocks of one file. */
 export const MAX_FILE_RUNS = 1 << 16;
-/** Bytes of one directory: some 200,000 names. */
+/** Bytes of one directory. */
 export const MAX_DIRECTORY_BYTES = 16 << 20;
+/** Names in one directory. */
+export const MAX_DIRECTORY_NAMES = 1 << 18;
 /** Names of directories that are kept for the next paths. The oldest directories make room. */
 export const MAX_KEPT_NAMES = 1 << 18;
 /** Symlinks on the way of one path. The kernel's own limit. */
@@ -17,12 +19,17 @@ export const MAX_PATH_BYTES = 4096;
 export const MAX_PATH_STEPS = 4096;
 /** Files that a list names, those in its directories included. */
 export const MAX_LISTED_FILES = 1 << 16;
-/** Directories below those of a list. */
+/** Directories below those of a list; and as many that wait for their turn. */
 export const MAX_WALKED_DIRECTORIES = 1 << 14;
 /** Ranges of the device that a list names. */
 export const MAX_RANGES = 1 << 18;
 /** Metadata that is looked at for one list. Bytes that are looked at twice count twice. */
 export const MAX_METADATA_BYTES = 64 << 20;
+/**
+ * Bytes that are read of the device for that: an inode of 128 bytes costs a page, of up to 64 KiB. Enough for
+ * MAX_LISTED_FILES whose inodes have a page of 4 KiB each.
+ */
+export const MAX_READ_BYTES = 256 << 20;
 /** Metadata that is kept in memory. */
 export const KEPT_METADATA_BYTES = 4 << 20;
 /** Paths that are looked up at the same time. */

@@ -72,14 +72,15 @@ class List {
     for (let place = waiting.pop(); place; place = waiting.pop()) {
       const { number } = place.inode;
       if (this.#walked.has(number)) continue;
-      if (this.#walked.size === MAX_WALKED_DIRECTORIES) {
-        throw over(`${MAX_WALKED_DIRECTORIES} directories`);
-      }
+      if (this.#walked.size === MAX_WALKED_DIRECTORIES) throw tooManyDirectories();
       this.#walked.add(number);
       for (const [name, child] of await this.#fs.names(place.inode)) {
         const inode = await this.#fs.inode(child);
-        if (inode.kind === 'directory') waiting.push({ inode, above: place });
-        else if (inode.kind === 'symlink') await this.#linked(place, name, into);
+        if (inode.kind === 'directory') {
+          if (this.#walked.has(child)) continue;
+          if (waiting.length === MAX_WALKED_DIRECTORIES) throw tooManyDirectories();
+          waiting.push({ inode, above: place });
+        } else if (inode.kind === 'symlink') await this.#linked(place, name, into);
         else await this.#file(inode, into);
       }
     }
@@ -117,4 +118,8 @@ function cut(ranges: readonly DeviceRange[], maxBytes: number): DeviceRange[] {
 
 function over(what: string): OverlaybdError {
   return new OverlaybdError('LIMIT', `a list of more than ${what}`);
+}
+
+function tooManyDirectories(): OverlaybdError {
+  return over(`${MAX_WALKED_DIRECTORIES} directories`);
 }

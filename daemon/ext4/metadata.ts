@@ -6,6 +6,7 @@ import {
   KEPT_METADATA_BYTES,
   LEAST_PIECE,
   MAX_METADATA_BYTES,
+  MAX_READ_BYTES,
   METADATA_BYTES_A_TURN,
 } from './limits.js';
 import type { Superblock } from './superblock.js';
@@ -32,6 +33,8 @@ export class Metadata {
   /** By number; those that were used last are at the end. */
   readonly #pages = new Map<number, Promise<Uint8Array>>();
   #bytes = 0;
+  /** Read of the device. */
+  #read = 0;
   /** Since the last turn. */
   #bytesHere = 0;
 
@@ -85,10 +88,7 @@ export class Metadata {
 
   async #piece(offset: number, length: number): Promise<Uint8Array> {
     this.#bytes += length;
-    if (this.#bytes > MAX_METADATA_BYTES) {
-      const what = `more than ${MAX_METADATA_BYTES} bytes of ext4 metadata`;
-      throw new OverlaybdError('LIMIT', `${this.name}: ${what}`);
-    }
+    if (this.#bytes > MAX_METADATA_BYTES) throw this.#over(MAX_METADATA_BYTES);
     this.#bytesHere += Math.max(length, LEAST_PIECE);
     if (this.#bytesHere >= METADATA_BYTES_A_TURN) {
       this.#bytesHere = 0;
@@ -107,7 +107,10 @@ export class Metadata {
       return known;
     }
     const offset = number * this.#pageSize;
-    const page = this.#device.read(offset, Math.min(this.#pageSize, this.#device.size - offset));
+    const length = Math.min(this.#pageSize, this.#device.size - offset);
+    if (this.#read + length > MAX_READ_BYTES) throw this.#over(MAX_READ_BYTES);
+    this.#read += length;
+    const page = this.#device.read(offset, length);
     this.#pages.set(number, page);
     page.catch(() => {
       if (this.#pages.get(number) === page) this.#pages.delete(number);
@@ -117,5 +120,9 @@ export class Metadata {
       this.#pages.delete(oldest);
     }
     return page;
+  }
+
+  #over(most: number): OverlaybdError {
+    return new OverlaybdError('LIMIT', `${this.name}: more than ${most} bytes of ext4 metadata`);
   }
 }

@@ -2,7 +2,7 @@
 import t from 'tap';
 import { readDirectory, type Names } from '../../../daemon/ext4/directory.js';
 import { readInode } from '../../../daemon/ext4/inode.js';
-import { MAX_DIRECTORY_BYTES } from '../../../daemon/ext4/limits.js';
+import { MAX_DIRECTORY_BYTES, MAX_DIRECTORY_NAMES } from '../../../daemon/ext4/limits.js';
 import { Metadata } from '../../../daemon/ext4/metadata.js';
 import { parseSuperblock } from '../../../daemon/ext4/superblock.js';
 import {
@@ -101,5 +101,22 @@ await t.test('too large', async (test) => {
   await test.rejects(names(fs), {
     code: 'LIMIT',
     message: /directory 12 .* at most 16777216 bytes/,
+  });
+});
+
+await t.test('too many names', async (test) => {
+  const aBlock = 85;
+  const blocks = Math.ceil((MAX_DIRECTORY_NAMES + 1) / aBlock);
+  const fs = new Ext4Writer(100 + blocks);
+  for (let i = 0; i < blocks; i++) {
+    const entries = Array.from({ length: aBlock }, (_, n) => [(aBlock * i + n).toString(36), 20]);
+    fs.block(100 + i).set(dirents(Object.fromEntries(entries), BLOCK));
+  }
+  const extents = extentNode(0, [{ logical: 0, length: blocks, first: 100 }]);
+  const size = blocks * BLOCK;
+  fs.inode(12, { kind: 'directory', size, flags: EXTENTS, blocks: extents });
+  await test.rejects(names(fs), {
+    code: 'LIMIT',
+    message: /directory 12 .* at most 262144 names, got more$/,
   });
 });

@@ -28,6 +28,12 @@ await t.test('kinds, sizes and flags', async (test) => {
   test.equal((await readInode(metadataOf(fs), 13)).size, 2 ** 33 + 5, 'large directories');
 });
 
+await t.test('an inode keeps no page in memory', async (test) => {
+  const { bytes, blocks } = await readInode(metadataOf(new Ext4Writer()), 12);
+  test.equal(bytes.buffer.byteLength, 256);
+  test.equal(blocks.buffer, bytes.buffer);
+});
+
 await t.test('inodes that are not there', async (test) => {
   const metadata = metadataOf(new Ext4Writer());
   for (const number of [0, 65, 0xffff_ffff]) {

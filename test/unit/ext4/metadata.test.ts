@@ -1,6 +1,6 @@
 // Metadata is read a page at a time, kept for a while, and counted.
 import t from 'tap';
-import { MAX_METADATA_BYTES } from '../../../daemon/ext4/limits.js';
+import { MAX_METADATA_BYTES, MAX_READ_BYTES } from '../../../daemon/ext4/limits.js';
 import { Metadata } from '../../../daemon/ext4/metadata.js';
 import { parseSuperblock } from '../../../daemon/ext4/superblock.js';
 import { BLOCK, Ext4Writer } from '../../support/ext4-writer.js';
@@ -64,5 +64,21 @@ await t.test('not without end', async (test) => {
   await test.rejects(metadata.part(1, 0, 1, 'x'), {
     code: 'LIMIT',
     message: `disk: more than ${MAX_METADATA_BYTES} bytes of ext4 metadata`,
+  });
+});
+
+await t.test('small pieces of many pages have an end, too', async (test) => {
+  const page = new Uint8Array(64 << 10);
+  const blocks = MAX_READ_BYTES / page.length + 1;
+  const { superblock } = new Ext4Writer();
+  superblock.writeUInt32LE(blocks, 0x04);
+  superblock.writeUInt32LE(0, 0x14);
+  superblock.writeUInt32LE(6, 0x18);
+  const device = { name: 'disk', size: blocks * page.length, read: () => Promise.resolve(page) };
+  const metadata = new Metadata(device, parseSuperblock(superblock, device.size, 'disk'));
+  for (let block = 0; block < blocks - 1; block++) await metadata.part(block, 0, 1, 'x');
+  await test.rejects(metadata.part(blocks - 1, 0, 1, 'x'), {
+    code: 'LIMIT',
+    message: `disk: more than ${MAX_READ_BYTES} bytes of ext4 metadata`,
   });
 });
