@@ -29,7 +29,10 @@ function parts() {
     images: { exports: new Map() },
     reactors: {
       counters,
-      measure: () => Promise.resolve({ open, waits: new Map() }),
+      measure: () => {
+        const spins = { looks: 0, found: 0, nanoseconds: 0 };
+        return Promise.resolve({ open, waits: new Map(), spins });
+      },
     },
   } as unknown as Daemon;
   const lines: string[] = [];
