@@ -72,6 +72,11 @@ export class CompressionInfo {
     this.#contexts = contexts;
   }
 
+  /** Bytes that all windows have together: contexts do not share them. */
+  get windowBytes(): number {
+    return this.#bytes.length - this.#contextsAt - this.#contexts * CONTEXT;
+  }
+
   /** @throws OverlaybdError BAD_FORMAT if there is no such chunk, or no such context */
   chunk(number: number): ChunkPlace {
     if (number >= this.#chunks) {

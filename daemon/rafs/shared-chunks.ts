@@ -1,7 +1,7 @@
 // The pieces of a blob whose chunks share what they are stored in: parts of a tar.gz, or batches.
 
 import { UNITS_A_WINDOW, type Effort } from '../lib/effort.js';
-import { mostStored } from '../pieces/limits.js';
+import { MAX_DECODED_BYTES, mostStored } from '../pieces/limits.js';
 import { PieceTableBuilder, type BlockStarts, type PieceTable } from '../pieces/piece-table.js';
 import { deflateWindow } from '../pieces/windows.js';
 import type { Chunk } from './chunk-columns.js';
@@ -23,6 +23,7 @@ export async function sharedPieces(
   const builder = new PieceTableBuilder(name, chunks.blob.hash);
   /** By where their members begin. */
   const contexts = new Map<number, ZranContext>();
+  let windowBytes = 0;
   for (const chunk of chunks.all()) {
     builder.moveTo(chunk.offset);
     if (chunk.isHole) {
@@ -47,8 +48,14 @@ export async function sharedPieces(
     }
     const context = info.zran(place.context);
     check(chunks, chunk, { ...context, end: place.inner + length }, size);
-    if (contexts.get(context.begin)?.stored !== context.stored)
+    if (contexts.get(context.begin)?.stored !== context.stored) {
       contexts.set(context.begin, context);
+      windowBytes += context.window.length;
+      if (windowBytes > info.windowBytes) {
+        const expected = `contexts with windows of at most ${info.windowBytes} bytes, as there are`;
+        throw chunks.bad(chunk, expected, windowBytes);
+      }
+    }
     const { begin, stored } = context;
     builder.addStored({ ...common, codec: 'deflate', begin, stored });
   }
@@ -67,9 +74,6 @@ function batchOf(
 ) {
   const { stored, plain } = info.batch(context ?? 0);
   check(chunks, chunk, { begin, stored, plain, end: inner + chunk.length }, size);
-  if (stored > mostStored(plain)) {
-    throw chunks.bad(chunk, `a batch of at most ${mostStored(plain)} stored bytes`, stored);
-  }
   const codec = stored === plain ? ('stored' as const) : chunks.blob.codec;
   return { codec, begin, stored, memberPlain: plain };
 }
@@ -86,6 +90,9 @@ function check(
     const expected = `a context of at least one byte that ends by ${size}`;
     throw chunks.bad(chunk, expected, `${stored} bytes at ${begin}`);
   }
+  // All of it is read to decode a chunk in it.
+  const most = mostStored(Math.min(plain, MAX_DECODED_BYTES));
+  if (stored > most) throw chunks.bad(chunk, `a context of at most ${most} stored bytes`, stored);
 }
 
 /** Where each member of the table begins in its stream. */

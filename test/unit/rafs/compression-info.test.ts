@@ -29,6 +29,7 @@ const tools = {
 async function open(
   { bootstrap, blobs, at }: WrittenRafs,
   change: (info: Buffer, bootstrap: Buffer, blobTable: number) => unknown = () => undefined,
+  size?: number,
 ): Promise<number> {
   const [data, info] = [...blobs.values()].map((bytes) => Buffer.from(bytes)) as [
     Buffer,
@@ -38,7 +39,7 @@ async function open(
   change(info ?? data, changed, at.blobTable);
   const { blobs: needed } = await readBootstrap('image.boot', changed, tools);
   const source = new MemorySource(info ?? data, 'info');
-  const spec = await needed[0]?.pieces('blob', data.length, UNBOUNDED, source);
+  const spec = await needed[0]?.pieces('blob', size ?? data.length, UNBOUNDED, source);
   return spec?.table.count ?? 0;
 }
 
@@ -132,6 +133,29 @@ for (const [what, image, change, code, message] of WRONG) {
   await test(`tar.gz: ${what}`, async (t) => {
     await t.rejects(open(image, change), { code, message });
   });
+}
+
+await test('tar.gz: a context that no compressor makes: all of it would be read for one chunk', async (t) => {
+  const message = /a context of at most \d+ stored bytes, got 4294967295/;
+  await t.rejects(open(zran, longContext, 2 ** 33), { code: 'BAD_FORMAT', message });
+});
+
+await test('tar.gz: contexts that share their windows: each would be kept for itself', async (t) => {
+  const message = /windows of at most \d+ bytes, as there are, got/;
+  await t.rejects(open(zran, shareWindows), { code: 'BAD_FORMAT', message });
+});
+
+function longContext(info: Buffer): void {
+  info.writeUInt32LE(0xffff_ffff, CONTEXTS + 24);
+}
+
+function shareWindows(info: Buffer): void {
+  const count = header(info).readUInt32LE(56);
+  const bytes = info.length - 4096 - CONTEXTS - 40 * count;
+  for (let at = CONTEXTS; at < CONTEXTS + 40 * count; at += 40) {
+    info.writeBigUInt64LE(0n, at + 16);
+    info.writeUInt32LE(Math.min(bytes, 32_768), at + 32);
+  }
 }
 
 function contextsAt(data: Buffer): number {
