@@ -69,7 +69,11 @@ export function inBlob(spec: SourceSpec, offset: number, length: number): BlobRa
 /** Chunks in the order of their first use, none of them twice, up to a number of bytes. */
 export class SeenChunks {
   readonly entries: TraceEntry[] = [];
-  readonly #seen = new Map<string, Set<number>>();
+  /**
+   * By blob: after each chunk that was seen, the first one that may not have been. A hostile list names the same long range
+   * many thousand times, and its chunks are not looked at one by one again.
+   */
+  readonly #seen = new Map<string, Map<number, number>>();
   readonly #most: number;
   #count = 0;
 
@@ -81,13 +85,14 @@ export class SeenChunks {
     if (!range) return;
     const { digest } = range.blob;
     let seen = this.#seen.get(digest);
-    if (!seen) this.#seen.set(digest, (seen = new Set()));
+    if (!seen) this.#seen.set(digest, (seen = new Map()));
     const last = chunkOf(range.offset + range.length - 1);
-    for (let chunk = chunkOf(range.offset); chunk <= last; chunk++) {
-      if (seen.has(chunk) || this.#count === this.#most) continue;
-      seen.add(chunk);
+    let chunk = firstUnseen(seen, chunkOf(range.offset));
+    while (chunk <= last && this.#count < this.#most) {
+      seen.set(chunk, chunk + 1);
       this.#count++;
       this.#append(digest, chunk);
+      chunk = firstUnseen(seen, chunk + 1);
     }
   }
 
@@ -98,4 +103,16 @@ export class SeenChunks {
       this.entries[this.entries.length - 1] = { ...before, last: chunk };
     } else this.entries.push({ digest, first: chunk, last: chunk });
   }
+}
+
+/** The first chunk from `chunk` on that was not seen. Ways there become short. */
+function firstUnseen(seen: Map<number, number>, chunk: number): number {
+  let end = chunk;
+  for (let next = seen.get(end); next !== undefined; next = seen.get(end)) end = next;
+  for (let at = chunk; at < end;) {
+    const next = seen.get(at) as number;
+    seen.set(at, end);
+    at = next;
+  }
+  return end;
 }

@@ -156,3 +156,14 @@ await t.test('what layers want to be fetched before they are read', (test) => {
   test.notOk(hasHints({ ...disk, layers: layers.slice(2, 4) } as unknown as DiskSpec));
   test.end();
 });
+
+await t.test('a layer that wants the same long range 65,536 times: it is walked once', (test) => {
+  const size = 4096 * MIB;
+  const prefetch = Array.from({ length: 65_536 }, (_, i) => ({ begin: i, end: size }));
+  const layer = { kind: 'pieces', prefetch, of: cached('one', size) } as unknown as SourceSpec;
+  const disk = { kind: 'lsmt', index: {}, layers: [layer] } as unknown as DiskSpec;
+  const last = size / CHUNK_SIZE - 1;
+  test.same(chunksOfHints(disk, EVERYTHING), [{ digest: 'one', first: 0, last }]);
+  test.same(chunksOfHints(disk, MIB), [{ digest: 'one', first: 0, last: MIB / CHUNK_SIZE - 1 }]);
+  test.end();
+});
