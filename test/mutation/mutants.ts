@@ -6,20 +6,9 @@ import { mirrorOf } from '../walls/mirrors.js';
 import { limitImportsOf, mutateImport, replaceOnce } from './mutate.js';
 import { EXCEPTIONS, REPLACEMENTS } from './table.js';
 
-/**
- * The whole run has these, --core leaves them out: the client of registries, whose tests take seconds for each value, and
- * readers of layers of files.
- */
-const UNCOUNTED = new RegExp(
-  `^(?:${[
-    'registry/http/client',
-    '(?:composefs|erofs/reader|estargz|files|inflate|pieces|rafs|soci|tarball|turbo)/.*',
-  ].join('|')})$`,
-);
-
 export interface Mutant {
   readonly name: string;
-  /** Whether it changes a constant of a file of limits, apart from {@link UNCOUNTED}. */
+  /** Whether it changes a constant of a file of limits. */
   readonly isLimit: boolean;
   /** The compiled file, from the root. */
   readonly file: string;
@@ -43,7 +32,7 @@ export async function makeMutants(root: string): Promise<Mutant[]> {
       const chosen = other ?? expression;
       mutants.push({
         name: `${key}: ${chosen}`,
-        isLimit: !UNCOUNTED.test(user),
+        isLimit: true,
         file: `out/daemon/${user}.js`,
         tests: testsOf(root, user, tests),
         survives,

@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { Ext4 } from '../../../daemon/ext4/file-system.js';
 import type { Inode } from '../../../daemon/ext4/inode.js';
+import { MAX_PATH_BYTES } from '../../../daemon/ext4/limits.js';
 import { deviceOf, ext4Folder, ext4Image, type Ext4Options } from '../../support/ext4-image.js';
+import { EXTENTS, Ext4Writer, extentNode } from '../../support/ext4-writer.js';
 import { requireTool } from '../../support/tools.js';
 
 t.setTimeout(170_000);
@@ -28,6 +30,22 @@ const FORMS: Readonly<Record<string, Ext4Options>> = {
   },
   'as ext2': { type: 'ext2', args: ['-b', '1024', '-O', '^sparse_super,^resize_inode,^filetype'] },
 };
+
+await t.test('a symlink of at most MAX_PATH_BYTES', async (test) => {
+  const writer = new Ext4Writer();
+  const blocks = extentNode(0, [{ logical: 0, length: 5, first: 150 }]);
+  for (let i = 0; i < 5; i++) writer.block(150 + i).fill('x');
+  const link = { kind: 'symlink', flags: EXTENTS, blocks } as const;
+  writer.inode(20, { ...link, size: MAX_PATH_BYTES });
+  writer.inode(21, { ...link, size: MAX_PATH_BYTES + 1 });
+  const fs = (await Ext4.open(writer.device)) as Ext4;
+  test.equal(await fs.target(await fs.inode(20)), 'x'.repeat(MAX_PATH_BYTES));
+  const message = /a target of 1 to 4096 bytes, got 4097/;
+  await test.rejects(
+    fs.inode(21).then((inode) => fs.target(inode)),
+    { message },
+  );
+});
 
 if (requireTool(t, 'mke2fs', 'e2fsck')) {
   const folder = ext4Folder(t.testdir());
