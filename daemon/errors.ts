@@ -142,9 +142,13 @@ export function factsOf(error: unknown): ErrorFacts {
   return error instanceof OverlaybdError ? { ...factsOf(error.cause), ...error.facts } : {};
 }
 
-/** The message of one of our errors. For any other error, which is a bug, includes the stack. */
+/**
+ * The message of one of our errors. For any other error, which is a bug, includes the stack. An error whose stack is its
+ * message is not a bug: files of the program were replaced (bundle/rest.ts).
+ */
 export function fullStory(error: unknown): string {
   if (error instanceof OverlaybdError) return error.message;
+  if (error instanceof Error && error.stack === error.message) return boundedMessage(error.message);
   return boundedMessage(
     `BUG: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
   );

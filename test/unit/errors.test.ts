@@ -7,6 +7,7 @@ import {
   codeOf,
   factsOf,
   formatError,
+  fullStory,
   knownCode,
   messageOf,
   storyLines,
@@ -62,5 +63,13 @@ await test('a bug is reported with its stack, and its message cannot forge log l
   t.match(first, /^ {4}at /);
   t.ok(more.length > 0);
   t.same(storyLines('text'), ['BUG: text']);
+  t.end();
+});
+
+await test('files of the program that were replaced are not a bug', (t) => {
+  const message = 'main.rest.js: not of the version that runs; start the program again';
+  const outside = Object.assign(new Error(message), { stack: message });
+  t.equal(fullStory(outside), message);
+  t.match(fullStory(new Error(message)), /^BUG: Error: main\.rest\.js/);
   t.end();
 });
