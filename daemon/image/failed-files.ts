@@ -42,6 +42,8 @@ interface Question {
   readonly begin: number;
   readonly end: number;
   readonly files: FileRun[];
+  /** Blocks of which no file has been found. */
+  missing: number;
   readonly answer: (text: string | null) => void;
 }
 
@@ -61,7 +63,7 @@ export class FailedFiles {
     if (blocksOf(known, begin, end) === end - begin) return textOf(disk, known, begin);
     if (this.#waiting.length >= MAX_WAITING) return null;
     return new Promise((answer) => {
-      this.#waiting.push({ disk, begin, end, files: [], answer });
+      this.#waiting.push({ disk, begin, end, files: [], missing: end - begin, answer });
       if (!this.#isWalking) void this.#walkAll();
     });
   }
@@ -109,6 +111,7 @@ async function findFiles(disk: TreeDisk, asked: readonly Question[]): Promise<vo
   const image = new ErofsImage(bytes, readSuperblock(bytes, metadata.name), metadata.name);
   const first = Math.min(...asked.map(({ begin }) => begin));
   const last = Math.max(...asked.map(({ end }) => end));
+  let open = asked.length;
   /** A file with several names is one file. */
   const seen = new Set<number>();
   await image.walk(politely(), ({ path, inode: { at, mode, place, size } }) => {
@@ -118,11 +121,12 @@ async function findFiles(disk: TreeDisk, asked: readonly Question[]): Promise<vo
     const wanted = asked.filter(({ begin, end }) => isWithin(run, begin, end));
     if (wanted.length === 0) return;
     seen.add(at);
-    for (const { files } of wanted) files.push(run);
-    const isDone = asked.every(
-      ({ begin, end, files }) => blocksOf(files, begin, end) === end - begin,
-    );
-    if (isDone) throw new Found();
+    for (const question of wanted) {
+      question.files.push(run);
+      question.missing -= blocksOf([run], question.begin, question.end);
+      if (question.missing === 0) open--;
+    }
+    if (open === 0) throw new Found();
   });
 }
 
