@@ -1,12 +1,21 @@
 // The records of layers as a thread that opens images sees them: gets and keeps them. Needs no fetcher: a record is a file
 // that is read and replaced as a whole.
 
+import { lstat } from 'node:fs/promises';
 import { messageOf } from '../errors.js';
 import { humanSize } from '../lib/format-size.js';
+import { bounded } from './disk.js';
 import type { CacheFolder } from './folder.js';
 import { prepareFolder } from './folder-owner.js';
 import { recordContent, recordHeader, RECORD_HEADER_SIZE } from './record-bytes.js';
-import { recordPath, removeRecord, scanRecords, type RecordKey } from './record-files.js';
+import {
+  isRecordUsed,
+  recordPath,
+  removeRecord,
+  scanRecords,
+  type RecordKey,
+} from './record-files.js';
+import { scanBlobs } from './scan.js';
 import { readWhole, touchFile, writeWhole } from './small-files.js';
 
 /** Bytes of one record: a layer of 2,000,000 files has as many. */
@@ -29,6 +38,16 @@ export class LayerRecords {
     this.#place = place;
   }
 
+  /** @returns the bytes of the file of a record; null if it is not there or cannot be looked at */
+  async sizeOf(key: RecordKey): Promise<number | null> {
+    try {
+      const path = recordPath(await this.#open(), key);
+      return (await bounded(path, () => lstat(path))).size;
+    } catch {
+      return null;
+    }
+  }
+
   /** @returns the content of a record, at a multiple of 8 of its memory; null if it is not there or cannot be used */
   async get(key: RecordKey): Promise<Buffer | null> {
     try {
@@ -45,7 +64,7 @@ export class LayerRecords {
   }
 
   /**
-   * Keeps a record. The ones that were used least recently make room for it.
+   * Keeps a record. The ones that were used least recently make room for it, except for those of blobs that are open.
    * @returns null; or why it is not kept, a sentence without its subject
    */
   async put(key: RecordKey, content: Buffer): Promise<string | null> {
@@ -57,7 +76,8 @@ export class LayerRecords {
     }
     try {
       const folder = await this.#open();
-      await makeRoom(folder, most - size);
+      if (!(await makeRoom(folder, most - size)))
+        return 'the records of layers in use take all room';
       const bytes = Buffer.concat([recordHeader(content), content]);
       await writeWhole(folder.path, recordPath(folder, key), bytes);
       return null;
@@ -72,14 +92,19 @@ export class LayerRecords {
   }
 }
 
-/** @param most bytes of all records that may stay */
-async function makeRoom(folder: CacheFolder, most: number): Promise<void> {
+/** @param most bytes of all records that may stay. @returns whether no more are left */
+async function makeRoom(folder: CacheFolder, most: number): Promise<boolean> {
   const records = await scanRecords(folder);
   let sum = records.reduce((all, { bytes }) => all + bytes, 0);
+  if (sum <= most) return true;
+  const blobs = await scanBlobs(folder);
   for (const record of records.toSorted((a, b) => a.lastUsed - b.lastUsed)) {
-    if (sum <= most) return;
+    // oxlint-disable-next-line no-await-in-loop
+    if (await isRecordUsed(record, blobs)) continue;
     // oxlint-disable-next-line no-await-in-loop
     await removeRecord(record);
     sum -= record.bytes;
+    if (sum <= most) return true;
   }
+  return false;
 }

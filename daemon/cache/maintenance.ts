@@ -106,9 +106,16 @@ export async function collectGarbage(folder: CacheFolder, lock: FolderLock): Pro
     // oxlint-disable-next-line no-await-in-loop
     if (await removeUnused(lock, blob)) freed += blob.bytes;
   }
+  const blobs = await scanBlobs(folder);
+  const kept = new Set<string>();
+  for (const record of await scanRecords(folder)) {
+    // oxlint-disable-next-line no-await-in-loop
+    if (await isRecordUsed(record, blobs)) kept.add(record.path);
+  }
   for (const small of [folder.manifests, folder.records]) {
     // oxlint-disable-next-line no-await-in-loop
     for (const name of await namesIn(small)) {
+      if (kept.has(`${small}/${name}`)) continue;
       const days = TEMPORARY.test(name) ? TEMPORARY_DAYS : UNUSED_DAYS;
       // oxlint-disable-next-line no-await-in-loop
       freed += await removeOld(`${small}/${name}`, days * DAY_MS);

@@ -2,8 +2,12 @@
 import { chmodSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type Test } from 'tap';
+import { FolderLock } from '../../../daemon/cache/folder-lock.js';
+import { CacheFolder } from '../../../daemon/cache/folder.js';
 import { LayerRecords } from '../../../daemon/cache/layer-records.js';
+import { collectGarbage } from '../../../daemon/cache/maintenance.js';
 import type { RecordKey } from '../../../daemon/cache/record-files.js';
+import { openStore, refOf } from '../../support/cached-blobs.js';
 import { randomBytes } from '../../support/pattern.js';
 
 const keyOf = (digit: string, kind: RecordKey['kind'] = 'layer'): RecordKey => {
@@ -73,4 +77,27 @@ await test('a folder that others may write to is not used', async (t) => {
   const again = new LayerRecords({ folder, limit: null });
   t.equal(await again.get(keyOf('a')), null);
   t.match(await again.put(keyOf('a'), content), /only that user may write to it/);
+});
+
+await test('the record of a blob that is open makes no room', async (t) => {
+  const { records, path } = newRecords(t, 100_000);
+  const folder = join(t.testdirName, 'cache');
+  const ref = refOf(content);
+  const digits = ref.digest.slice('sha256:'.length);
+  const store = await openStore(t, { cacheFolder: folder });
+  const blob = await store.blob(ref);
+  await records.put({ kind: 'layer', digits }, content);
+  utimesSync(join(path, `${digits}.layer`), 1, 1);
+  for (const digit of ['a', 'b']) await records.put(keyOf(digit), content);
+  t.ok(await records.get({ kind: 'layer', digits }));
+  t.equal(readdirSync(path).length, 2);
+  t.match(await records.put(keyOf('c'), randomBytes(3, 20_000)), /layers in use take all room/);
+  t.equal(await records.sizeOf({ kind: 'layer', digits }), content.length + 16);
+  const longAgo = Date.now() / 1000 - 100 * 24 * 3600;
+  utimesSync(join(path, `${digits}.layer`), longAgo, longAgo);
+  const lock = await FolderLock.open(new CacheFolder(folder));
+  t.teardown(() => lock.close());
+  await collectGarbage(new CacheFolder(folder), lock);
+  t.ok(await records.get({ kind: 'layer', digits }), 'nor is it garbage');
+  blob.release();
 });
