@@ -2,6 +2,8 @@
 // be decoded from, and the digests that its bytes had. As bytes, and back.
 
 import { createHash } from 'node:crypto';
+import { fstat, type BigIntStats } from 'node:fs';
+import { promisify } from 'node:util';
 import type { RecordKey } from '../cache/record-files.js';
 import { packSections, unpackSections } from '../lib/sections.js';
 import { sha256Digits } from '../lib/sha256.js';
@@ -10,12 +12,17 @@ import type { PieceTable } from '../pieces/piece-table.js';
 import type { LayerDigests } from '../registry/manifest-source.js';
 import type { LayerTree } from '../tree/layer-tree.js';
 import { treeOfSections, treeSections } from '../tree/tree-record.js';
-import { cachedOf, type SourceSpec } from './spec.js';
+import { cachedOf, fileOf, type SourceSpec } from './spec.js';
 
 /** A smaller file on this machine is read again as fast. */
 const SMALLEST_FILE = 1 << 20;
 /** Bytes of its begin and end that tell a file from others, beside what the system says of it. */
 const SAMPLE_SIZE = 8192;
+
+const statOf = promisify(
+  (fd: number, done: (error: Error | null, stats: BigIntStats) => void): void =>
+    fstat(fd, { bigint: true }, done),
+);
 
 /** What was found when a layer was read as a whole. */
 export interface ReadLayer {
@@ -54,8 +61,12 @@ export async function recordKeyOf(blob: RecordedBlob): Promise<RecordKey | null>
     return digits === null ? null : { kind: 'layer', digits };
   }
   if (blob.isDevice || blob.size < SMALLEST_FILE) return null;
+  const file = fileOf(blob.raw);
+  if (!file) return null;
   const { head, tail } = await blob.edges();
-  const hash = createHash('sha256').update(`${blob.key} ${blob.size}\n`);
+  // The key has the time that programs can set, as those that update a file in place do.
+  const { ctimeNs } = await statOf(file.fd);
+  const hash = createHash('sha256').update(`${blob.key} ${ctimeNs} ${blob.size}\n`);
   hash.update(head.subarray(0, SAMPLE_SIZE)).update(tail.subarray(-SAMPLE_SIZE));
   return { kind: 'file', digits: hash.digest('hex') };
 }
@@ -84,11 +95,17 @@ export function decodeLayer(
   name: string,
 ): ReadLayer | null {
   const { value, sections } = unpackSections(content, name);
-  const facts = value as Facts;
-  if (facts.format !== format || facts.size !== size) return null;
+  const facts = value as Partial<Facts> | null;
+  if (facts?.format !== format || facts.size !== size || !areDigests(facts.digests)) return null;
   return {
     tree: treeOfSections(sections, name),
-    table: facts.hasTable ? tableOfSections(sections) : null,
+    table: facts.hasTable === true ? tableOfSections(sections) : null,
     digests: facts.digests,
   };
+}
+
+function areDigests(digests: unknown): digests is LayerDigests {
+  if (typeof digests !== 'object' || digests === null) return false;
+  const { blob, plain } = digests as Partial<LayerDigests>;
+  return [blob, plain].every((each) => each === null || typeof each === 'string');
 }

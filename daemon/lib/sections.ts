@@ -58,12 +58,8 @@ export function unpackSections(
   if (bytes.length < LENGTH_SIZE || bytes.byteOffset % ALIGNMENT !== 0) throw bad();
   const textEnd = LENGTH_SIZE + bytes.readUInt32LE();
   if (textEnd > bytes.length) throw bad();
-  let header: Header;
-  try {
-    header = JSON.parse(bytes.toString('utf8', LENGTH_SIZE, textEnd)) as Header;
-  } catch {
-    throw bad();
-  }
+  const header = headerOf(bytes.toString('utf8', LENGTH_SIZE, textEnd));
+  if (!header) throw bad();
   const sections = new Map<string, Section>();
   let at = aligned(textEnd);
   for (const [section, width, length] of header.sections) {
@@ -73,6 +69,23 @@ export function unpackSections(
     at += aligned(width * length);
   }
   return { value: header.value, sections: new SectionReader(sections, name) };
+}
+
+function headerOf(text: string): Header | null {
+  try {
+    const header = JSON.parse(text) as Partial<Header> | null;
+    const sections: unknown = header?.sections;
+    return Array.isArray(sections) && sections.every(isSection) ? (header as Header) : null;
+  } catch {
+    return null;
+  }
+}
+
+function isSection(each: unknown): boolean {
+  if (!Array.isArray(each)) return false;
+  const [name, width, length] = each as unknown[];
+  const areNumbers = Number.isSafeInteger(width) && Number.isSafeInteger(length);
+  return typeof name === 'string' && areNumbers && (length as number) >= 0;
 }
 
 /** Sections whose types and lengths are checked when they are taken. */

@@ -58,7 +58,7 @@ export function treeOfSections(sections: SectionReader, name: string): LayerTree
   const columns = {
     count,
     bytes,
-    paths: textsOf('paths', sections),
+    paths: textsOf('paths', sections, count),
     types: sections.take('types', Uint8Array, count),
     modes: sections.take('modes', Uint16Array, count),
     uids: sections.take('uids', Uint32Array, count),

@@ -1,9 +1,12 @@
 // What is kept of a layer, as bytes: tree, table and digests come back as they were.
+import { closeSync, openSync, statSync, utimesSync } from 'node:fs';
+import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { test } from 'tap';
 import { decodeLayer, encodeLayer, recordKeyOf } from '../../../daemon/image/layer-record.js';
 import { indexGzip } from '../../../daemon/inflate/index-gzip.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
+import { packSections } from '../../../daemon/lib/sections.js';
 import type { PieceTable } from '../../../daemon/pieces/piece-table.js';
 import { ArchiveStream } from '../../../daemon/tarball/archive-stream.js';
 import type { LayerTree } from '../../../daemon/tree/layer-tree.js';
@@ -61,6 +64,23 @@ await test('a layer comes back', async (t) => {
   t.equal(decodeLayer(bytes, 'tar.gz', gzip.length + 1, 'blob'), null, 'another size');
 });
 
+await test('facts of something else are none', (t) => {
+  const digest = { blob: null, plain: null };
+  for (const facts of [
+    null,
+    7,
+    {},
+    { format: 'tar', size: 1 },
+    { format: 'tar', size: 1, digests: { ...digest, blob: 1 } },
+  ]) {
+    const bytes = packSections(facts, new Map());
+    t.equal(decodeLayer(bytes, 'tar', 1, 'blob'), null, JSON.stringify(facts));
+  }
+  const bytes = packSections({ format: 'tar', size: 1, digests: digest }, new Map());
+  t.throws(() => decodeLayer(bytes, 'tar', 1, 'blob'), { code: 'BAD_FORMAT' });
+  t.end();
+});
+
 await test('a layer that is not compressed has no table', async (t) => {
   const { tree } = await read();
   const bytes = encodeLayer('tar', plain.length, { tree, table: null, digests });
@@ -68,7 +88,10 @@ await test('a layer that is not compressed has no table', async (t) => {
 });
 
 await test('what a record is named by', async (t) => {
-  const raw = { kind: 'file', name: 'f', fd: -1, base: 0, size: 2 ** 20 } as const;
+  const path = join(t.testdir({ f: '' }), 'f');
+  const fd = openSync(path, 'r');
+  t.teardown(() => closeSync(fd));
+  const raw = { kind: 'file', name: 'f', fd, base: 0, size: 2 ** 20 } as const;
   const file = { raw, key: '1:2:3:4', size: 2 ** 20, isDevice: false, edges: edges('head') };
   const key = await recordKeyOf(file);
   t.match(key, { kind: 'file', digits: /^[0-9a-f]{64}$/ });
@@ -76,6 +99,10 @@ await test('what a record is named by', async (t) => {
   for (const other of [{ key: '1:2:3:5' }, { size: 2 ** 21 }, { edges: edges('other') }]) {
     t.notSame(await recordKeyOf({ ...file, ...other }), key);
   }
+  const { atime, mtime, ctimeMs } = statSync(path);
+  // The time of a change has the step of the system's clock.
+  while (statSync(path).ctimeMs === ctimeMs) utimesSync(path, atime, mtime);
+  t.notSame(await recordKeyOf(file), key, 'changed in place, with the time set back');
   t.equal(await recordKeyOf({ ...file, size: 2 ** 20 - 1 }), null, 'too small');
   t.equal(await recordKeyOf({ ...file, isDevice: true }), null);
   const state = new SharedArrayBuffer(0);

@@ -40,3 +40,24 @@ await test('bytes that are cut are refused', (t) => {
   }
   t.end();
 });
+
+await test('a header of something else is refused', (t) => {
+  const headers = [
+    'null',
+    '{}',
+    '{"sections":{}}',
+    '{"sections":[1]}',
+    '{"sections":[[1,1,1]]}',
+    '{"sections":[["a",1,-1]]}',
+    '{"sections":[["a",8,0.5]]}',
+    '{"sections":[["a",3,1]]}',
+    '{"sections":[["a",1,9007199254740992]]}',
+  ];
+  for (const text of headers) {
+    const bytes = Buffer.alloc(128, ' ');
+    bytes.writeUInt32LE(64);
+    bytes.write(text, 4);
+    t.throws(() => unpackSections(bytes, 'record'), { code: 'BAD_FORMAT' }, text);
+  }
+  t.end();
+});
