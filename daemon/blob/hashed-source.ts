@@ -1,6 +1,7 @@
 // A source whose bytes are hashed as they are read, each once and in their order, whatever order they are read in.
 
 import { createHash } from 'node:crypto';
+import { DECODED_BYTES_A_UNIT, type Effort } from '../lib/effort.js';
 import { CHUNK_SIZE } from './chunk-map.js';
 import { readFully, type BlobSource } from './source.js';
 
@@ -13,6 +14,7 @@ export class HashedSource implements BlobSource {
   /** Also of a local one: `ensure` must be called. */
   readonly isLocal = false;
   readonly #source: BlobSource;
+  readonly #effort: Effort;
   readonly #isDoubted: boolean;
   readonly #hash = createHash('sha256');
   /** Bytes that have been hashed. */
@@ -20,11 +22,15 @@ export class HashedSource implements BlobSource {
   /** Bytes that have been doubted. */
   #doubted = 0;
 
-  /** @param isDoubted whether all bytes are fetched again: those that are there were wrong */
-  constructor(source: BlobSource, isDoubted = false) {
+  /**
+   * @param effort is told of bytes that the reader has skipped: they may be all of a blob
+   * @param isDoubted whether all bytes are fetched again: those that are there were wrong
+   */
+  constructor(source: BlobSource, effort: Effort, isDoubted = false) {
     this.name = source.name;
     this.size = source.size;
     this.#source = source;
+    this.#effort = effort;
     this.#isDoubted = isDoubted;
   }
 
@@ -54,7 +60,7 @@ export class HashedSource implements BlobSource {
   /**
    * Reads what was not read, and ends.
    * @returns the digest of all bytes: "sha256:HEX"
-   * @throws OverlaybdError what the source throws
+   * @throws OverlaybdError what the source throws, and what the effort throws
    */
   async digest(): Promise<string> {
     await this.#hashUpTo(this.size);
@@ -73,7 +79,12 @@ export class HashedSource implements BlobSource {
 
   async #hashUpTo(end: number): Promise<void> {
     while (this.#hashed < end) {
-      await readFully(this, this.#hashed, Math.min(GAP_READ, end - this.#hashed));
+      const length = Math.min(GAP_READ, end - this.#hashed);
+      this.#effort.spend(Math.ceil(length / DECODED_BYTES_A_UNIT));
+      const turn = this.#effort.turn();
+      if (turn) await turn;
+      this.#effort.progress?.(this.#hashed, this.size);
+      await readFully(this, this.#hashed, length);
     }
   }
 }

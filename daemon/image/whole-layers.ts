@@ -115,9 +115,12 @@ async function keptLayer(
   { name, size }: BlobSource,
   effort: Effort,
 ): Promise<ReadLayer | null> {
+  const bytes = await records.sizeOf(key);
+  if (bytes === null) return null;
+  // Before it is read: a large one is left to another thread.
+  effort.spend(Math.ceil(bytes / DECODED_BYTES_A_UNIT));
   const content = await records.get(key);
   if (!content) return null;
-  effort.spend(Math.ceil(content.length / DECODED_BYTES_A_UNIT));
   try {
     const kept = decodeLayer(content, format, size, name + PLAIN_NAMES[format]);
     if (kept?.table) effort.keep(tableBytes(kept.table), name);
@@ -149,7 +152,7 @@ async function readVerified(
   for (let attempt = 1; ; attempt++) {
     // The edges in memory would stay what they are.
     const source = cached ? tools.readers.source(inner.spec) : inner.source;
-    const hashed = new HashedSource(source, attempt > 1);
+    const hashed = new HashedSource(source, tools.effort, attempt > 1);
     const read = await readLayer(format, hashed, digests, tools).catch((error: unknown) => {
       if (maybeDamage(error)) return error;
       throw error;

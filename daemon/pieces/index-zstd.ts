@@ -1,7 +1,7 @@
 // Decodes a zstd blob once, frame by frame, and makes the table of a source of its plain bytes: each frame is a piece.
 
 import { createHash } from 'node:crypto';
-import { readFully, type BlobSource } from '../blob/source.js';
+import { readInto, type BlobSource } from '../blob/source.js';
 import { formatError } from '../errors.js';
 import type { Effort } from '../lib/effort.js';
 import { MAX_DECODED_BYTES, MAX_STORED_FRAME } from './limits.js';
@@ -19,6 +19,8 @@ const READ_SIZE = 1 << 20;
 /** To decode this many plain bytes is as much work as 8192 entries of an index. */
 const DECODED_A_STEP = 256 * 1024;
 const UNITS_A_STEP = 8192;
+/** The same of a skippable frame: a blob may be made of them, and they may have no contents. */
+const UNITS_A_SKIPPED = 8;
 const HEADER_SIZE = 8;
 
 /**
@@ -66,6 +68,7 @@ class Indexer {
       const head = await this.#bytesAt(at, Math.min(HEADER_SIZE, size - at));
       const skipped = skippedBytes(head);
       if (skipped !== null) {
+        this.#effort.spend(UNITS_A_SKIPPED);
         at += skipped;
         if (at > size) throw this.#bad(size, 'the end of a skippable frame', 'the end of the blob');
         continue;
@@ -87,6 +90,7 @@ class Indexer {
     this.#effort.spend(Math.ceil((frame.plain ?? frame.end) / DECODED_A_STEP) * UNITS_A_STEP);
     const turn = this.#effort.turn();
     if (turn) await turn;
+    this.#effort.progress?.(at, this.#source.size);
     const plain = frame.plain ? this.#exactly(stored, frame.plain) : this.#upTo(stored, most, at);
     if (!plain) throw this.#bad(at, 'a zstd frame that can be decoded', 'something else');
     if (plain.length === 0) return frame.end;
@@ -130,16 +134,18 @@ class Indexer {
     }
   }
 
-  /** Bytes that are there already are not read again, if they are as many as are wanted. */
+  /** No byte is read twice: the second time it may be another one, and it was hashed the first time. */
   async #bytesAt(at: number, length: number): Promise<Buffer> {
     const begin = at - this.#readAt;
-    if (begin < 0 || begin + length > this.#read.length) {
-      const size = Math.min(Math.max(length, READ_SIZE), this.#source.size - at);
-      this.#read = await readFully(this.#source, at, size);
-      this.#readAt = at;
-      return this.#read.subarray(0, length);
-    }
-    return this.#read.subarray(begin, begin + length);
+    if (begin + length <= this.#read.length) return this.#read.subarray(begin, begin + length);
+    const known = this.#read.subarray(begin);
+    const size = Math.min(Math.max(length, READ_SIZE), this.#source.size - at);
+    const bytes = Buffer.allocUnsafeSlow(size);
+    known.copy(bytes);
+    await readInto(this.#source, at + known.length, bytes.subarray(known.length));
+    this.#read = bytes;
+    this.#readAt = at;
+    return bytes.subarray(0, length);
   }
 
   #tooLong(offset: number, got: number | string): Error {

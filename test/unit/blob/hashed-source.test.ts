@@ -4,6 +4,7 @@ import { test } from 'tap';
 import { CHUNK_SIZE } from '../../../daemon/blob/chunk-map.js';
 import { HashedSource } from '../../../daemon/blob/hashed-source.js';
 import { readFully } from '../../../daemon/blob/source.js';
+import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import { MemorySource } from '../../support/memory-source.js';
 import { randomBytes } from '../../support/pattern.js';
 
@@ -35,7 +36,7 @@ const READS: [what: string, ranges: [offset: number, length: number][]][] = [
 
 for (const [what, ranges] of READS) {
   await test(`${what}: the digest is that of all bytes`, async (t) => {
-    const source = new HashedSource(new MemorySource(bytes));
+    const source = new HashedSource(new MemorySource(bytes), UNBOUNDED);
     for (const [offset, length] of ranges) {
       t.ok(
         (await readFully(source, offset, length)).equals(bytes.subarray(offset, offset + length)),
@@ -52,7 +53,7 @@ await test('a source that is doubted is fetched again, each chunk once', async (
     doubted.push([offset, length]);
     return true;
   };
-  const source = new HashedSource(Object.assign(inner, { distrust }), true);
+  const source = new HashedSource(Object.assign(inner, { distrust }), UNBOUNDED, true);
   await readFully(source, 0, 10);
   await readFully(source, 5, 10);
   await readFully(source, CHUNK_SIZE, 10);
@@ -65,4 +66,24 @@ await test('a source that is doubted is fetched again, each chunk once', async (
     doubted.reduce((sum, [, length]) => sum + length, 0),
     bytes.length,
   );
+});
+
+await test('the effort is told of bytes that are only hashed, and may end that', async (t) => {
+  const told: number[] = [];
+  let units = 0;
+  const effort = {
+    ...UNBOUNDED,
+    spend: (n: number): void => {
+      units += n;
+      if (units > 40_000) throw new Error('too much');
+    },
+    progress: (at: number, size: number): void => {
+      t.equal(size, bytes.length);
+      told.push(at);
+    },
+  };
+  const source = new HashedSource(new MemorySource(bytes), effort);
+  await readFully(source, 0, 100);
+  await t.rejects(source.digest(), { message: 'too much' });
+  t.same(told, [100, 100 + (1 << 20)]);
 });

@@ -1,10 +1,13 @@
 // Archives that are read as a whole: their bytes, and what they unpack to, must have the digests that the image has of them.
 import { createHash } from 'node:crypto';
+import { readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { compress } from 'zstd-napi';
 import { test } from 'tap';
 import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
-import { TooLargeHere } from '../../../daemon/image/effort.js';
+import { LayerRecords } from '../../../daemon/cache/layer-records.js';
+import { ImageEffort, TooLargeHere } from '../../../daemon/image/effort.js';
 import type { Unwrapped } from '../../../daemon/image/format.js';
 import { openWholeLayer, type WholeFormat } from '../../../daemon/image/whole-layers.js';
 import { UNBOUNDED, type Effort } from '../../../daemon/lib/effort.js';
@@ -133,6 +136,25 @@ await test('the effort is told first, and may leave it to another thread', async
     tools(readers, effort),
   );
   await t.rejects(opening, TooLargeHere);
+});
+
+await test('a large record is left to another thread before it is read', async (t) => {
+  const folder = join(t.testdir(), 'cache');
+  const key = { kind: 'file', digits: 'a'.repeat(64) } as const;
+  await new LayerRecords({ folder, limit: null }).put(key, Buffer.alloc(5 << 20));
+  const [path = ''] = readdirSync(join(folder, 'v1/layers')).map((n) =>
+    join(folder, 'v1/layers', n),
+  );
+  writeFileSync(path, 'damaged', { flag: 'r+' });
+  const readers = new FakeReaders(gzipSync(tar));
+  const effort = new ImageEffort(true);
+  const rules = { digests: null, recordKey: () => Promise.resolve(key) };
+  const used = { ...tools(readers, effort), records: { folder, limit: null } };
+  const opening = openWholeLayer('tar.gz', readers.inner, rules, used);
+  const error: unknown = await opening.catch((reason: unknown) => reason);
+  t.ok(error instanceof TooLargeHere);
+  // If it was read, it was found to be damaged, and the layer had to be read as a whole.
+  t.equal((error as TooLargeHere).isWhole, false);
 });
 
 function refuse(): never {
