@@ -7,7 +7,7 @@ import { humanSize } from '../lib/format-size.js';
 import { bounded } from './disk.js';
 import type { CacheFolder } from './folder.js';
 import { prepareFolder } from './folder-owner.js';
-import { recordContent, recordHeader, RECORD_HEADER_SIZE } from './record-bytes.js';
+import { MAX_RECORD, recordContent, recordHeader, RECORD_HEADER_SIZE } from './record-bytes.js';
 import {
   isRecordUsed,
   recordPath,
@@ -18,8 +18,6 @@ import {
 import { scanBlobs } from './scan.js';
 import { readWhole, touchFile, writeWhole } from './small-files.js';
 
-/** Bytes of one record: a layer of 2,000,000 files has as many. */
-const MAX_RECORD = 512 << 20;
 /** Bytes of all records, if the cache has no limit; otherwise a quarter of that. */
 const MAX_RECORDS = 4 * 2 ** 30;
 const PART_OF_CACHE = 4;

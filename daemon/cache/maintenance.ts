@@ -4,7 +4,7 @@
 import { lstat, rm } from 'node:fs/promises';
 import { chunkLength, CHUNK_SIZE, chunksOf } from '../blob/chunk-map.js';
 import { readFully } from '../blob/source.js';
-import { OverlaybdError } from '../errors.js';
+import { codeOf, OverlaybdError } from '../errors.js';
 import { sha256Digits } from '../lib/sha256.js';
 import { removeFiles, USERS_LOCK } from './blob-files.js';
 import type { CacheCheck, CacheEntry } from './cached-blob.js';
@@ -23,7 +23,7 @@ import {
 import type { FolderLock } from './folder-lock.js';
 import type { CacheFolder } from './folder.js';
 import { isUsed, namesIn, removeUnused, scanBlobs, type FoundBlob } from './scan.js';
-import { recordContent } from './record-bytes.js';
+import { MAX_RECORD, recordContent, RECORD_HEADER_SIZE } from './record-bytes.js';
 import { isRecordUsed, removeRecord, scanRecords, type FoundRecord } from './record-files.js';
 import { readWhole, TEMPORARY } from './small-files.js';
 import {
@@ -153,10 +153,20 @@ export async function verifyCache(
 
 /** A record that cannot be used, also of another version, is removed. */
 async function verifyRecord(record: FoundRecord): Promise<CacheCheck> {
-  const bytes = await readWhole(record.path, record.bytes);
-  const isRight = bytes === null || recordContent(bytes) !== null;
+  const isRight = await isRecordRight(record);
   if (!isRight) await removeRecord(record);
   return { digest: `sha256:${record.digits}`, chunks: 1, bad: isRight ? 0 : 1, what: 'record' };
+}
+
+/** Also if it is gone. Something else in its place, such as a pipe, is not right. @throws OverlaybdError IO */
+async function isRecordRight({ path }: FoundRecord): Promise<boolean> {
+  try {
+    const bytes = await readWhole(path, RECORD_HEADER_SIZE + MAX_RECORD);
+    return bytes === null || recordContent(bytes) !== null;
+  } catch (error) {
+    if (codeOf(error) === 'UNSUPPORTED' || codeOf(error) === 'LIMIT') return false;
+    throw error;
+  }
 }
 
 async function verifyBlob(lock: FolderLock, blob: FoundBlob): Promise<CacheCheck | null> {

@@ -2,6 +2,8 @@
 
 import { crc32c } from '../native/crc32c.js';
 
+/** Bytes of one record: a layer of 2,000,000 files has as many. */
+export const MAX_RECORD = 512 << 20;
 /** Bytes of the header: a multiple of 8, so that numbers after it are aligned. */
 export const RECORD_HEADER_SIZE = 16;
 

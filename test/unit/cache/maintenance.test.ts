@@ -1,10 +1,13 @@
 // The commands for a cache folder, without a daemon and beside one.
+import { execFileSync } from 'node:child_process';
 import {
   closeSync,
   existsSync,
+  mkdirSync,
   openSync,
   readdirSync,
   rmSync,
+  truncateSync,
   utimesSync,
   writeFileSync,
   writeSync,
@@ -127,6 +130,20 @@ await test('verify takes out what is wrong', async (t) => {
   t.same(await verifyCache(folder, lock), [
     { digest: refOf(PARTIAL).digest, chunks: 2, bad: 0, what: 'blob' },
   ]);
+});
+
+await test('verify takes out what has the name of a record and cannot be one', async (t) => {
+  const { folder, lock } = await setUp(t);
+  const names = ['a', 'b', 'c'].map((digit) => `${digit.repeat(64)}.layer`);
+  const [pipe = '', directory = '', long = ''] = names.map((name) => join(folder.records, name));
+  mkdirSync(folder.records, { recursive: true });
+  execFileSync('mkfifo', [pipe]);
+  mkdirSync(directory);
+  writeFileSync(long, '');
+  truncateSync(long, 2 ** 30);
+  const checks = (await verifyCache(folder, lock)).filter(({ what }) => what === 'record');
+  t.match(checks, [{ bad: 1 }, { bad: 1 }, { bad: 1 }]);
+  t.same(readdirSync(folder.records), []);
 });
 
 await test('garbage: halves, headers that are none, old manifests', async (t) => {
