@@ -196,6 +196,7 @@ export class DaemonProcess {
     this.child.kill('SIGTERM');
     const code = await this.exited();
     t.equal(code, 0, 'the daemon exits with 0');
+    if (code !== 0) t.comment(`signal ${this.child.signalCode}; its log:\n${this.log}`);
     t.notMatch(this.log, /\bBUG\b|thread died|\.js:\d+/, 'no bug in the log');
     return performance.now() - begin;
   }
