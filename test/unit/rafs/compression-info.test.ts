@@ -4,6 +4,7 @@ import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import { readBootstrap } from '../../../daemon/rafs/bootstrap.js';
 import { MAX_INFO_BYTES } from '../../../daemon/rafs/limits.js';
+import { MAX_DECODED_BYTES, mostStored } from '../../../daemon/pieces/limits.js';
 import { MemorySource } from '../../support/memory-source.js';
 import { textBytes } from '../../support/pattern.js';
 import { shareChunks, type SharedOptions } from '../../support/rafs-shared-writer.js';
@@ -138,6 +139,12 @@ for (const [what, image, change, code, message] of WRONG) {
 await test('tar.gz: a context that no compressor makes: all of it would be read for one chunk', async (t) => {
   const message = /a context of at most \d+ stored bytes, got 4294967295/;
   await t.rejects(open(zran, longContext, 2 ** 33), { code: 'BAD_FORMAT', message });
+  // However many plain bytes it says that it has.
+  const most = mostStored(MAX_DECODED_BYTES);
+  await t.rejects(open(zran, longPlainContext, 2 ** 33), {
+    code: 'BAD_FORMAT',
+    message: new RegExp(`a context of at most ${most} stored bytes, got 4294967295`),
+  });
 });
 
 await test('tar.gz: contexts that share their windows: each would be kept for itself', async (t) => {
@@ -147,6 +154,11 @@ await test('tar.gz: contexts that share their windows: each would be kept for it
 
 function longContext(info: Buffer): void {
   info.writeUInt32LE(0xffff_ffff, CONTEXTS + 24);
+}
+
+function longPlainContext(info: Buffer): void {
+  longContext(info);
+  info.writeUInt32LE(0xffff_ffff, CONTEXTS + 28);
 }
 
 function shareWindows(info: Buffer): void {
