@@ -6,7 +6,7 @@ import { CachedSource, type ChunkFetcher } from '../blob/cached-source.js';
 import { readFully } from '../blob/source.js';
 import type { CachedBlob } from '../cache/cached-blob.js';
 import { OverlaybdError } from '../errors.js';
-import type { FetchedManifest, ManifestSource, NotModified } from '../registry/manifest-source.js';
+import type { ManifestSource } from '../registry/manifest-source.js';
 
 /** Opens a blob of the cache while it is used. */
 export type WithBlob = <T>(
@@ -15,37 +15,15 @@ export type WithBlob = <T>(
 ) => Promise<T>;
 
 export class CachedHeads implements ManifestSource {
+  /** The registry's own. */
+  readonly manifest: ManifestSource['manifest'];
   readonly #source: ManifestSource;
   readonly #withBlob: WithBlob;
 
   constructor(source: ManifestSource, withBlob: WithBlob) {
     this.#source = source;
+    this.manifest = source.manifest.bind(source) as ManifestSource['manifest'];
     this.#withBlob = withBlob;
-  }
-
-  manifest(
-    host: string,
-    repository: string,
-    reference: string,
-    accept: readonly string[],
-  ): Promise<FetchedManifest>;
-  manifest(
-    host: string,
-    repository: string,
-    reference: string,
-    accept: readonly string[],
-    options: { readonly known: string; readonly signal: AbortSignal },
-  ): Promise<FetchedManifest | NotModified>;
-  manifest(
-    host: string,
-    repository: string,
-    reference: string,
-    accept: readonly string[],
-    options?: { readonly known: string; readonly signal: AbortSignal },
-  ): Promise<FetchedManifest | NotModified> {
-    return options
-      ? this.#source.manifest(host, repository, reference, accept, options)
-      : this.#source.manifest(host, repository, reference, accept);
   }
 
   referrers(host: string, repository: string, digest: string): Promise<Uint8Array | null> {
