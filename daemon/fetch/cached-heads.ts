@@ -22,7 +22,7 @@ export class CachedHeads implements ManifestSource {
 
   constructor(source: ManifestSource, withBlob: WithBlob) {
     this.#source = source;
-    this.manifest = source.manifest.bind(source) as ManifestSource['manifest'];
+    this.manifest = source.manifest.bind(source);
     this.#withBlob = withBlob;
   }
 
