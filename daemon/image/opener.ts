@@ -21,12 +21,7 @@ import type { ImageSource } from './image-source.js';
 import { OPEN_TIMEOUT_MS, OpenerLane } from './opener-lane.js';
 import type { PostedImage } from './opener-messages.js';
 import type { OpeningProgress } from '../lib/opening-progress.js';
-
-/**
- * Threads for images whose layers are read as a whole, which takes as long as their registries take: other large images do
- * not wait for them.
- */
-const WHOLE_LANES = 2;
+import type { WholeLanes } from './whole-lanes.js';
 
 /** An opened image. Its owner closes it after all reactors have dropped it. */
 export interface OpenImage extends ImageFacts {
@@ -44,7 +39,10 @@ export class Opener {
   readonly #strict: boolean;
   readonly #remote: Remote;
   readonly #lane: OpenerLane;
-  readonly #wholeLanes: readonly OpenerLane[];
+  readonly #timeoutMs: number;
+  /** For images whose layers are read as a whole: other large images do not wait for them. */
+  #wholeLanes: WholeLanes | null = null;
+  #isClosed = false;
 
   /** @param strict whether what is odd is refused */
   constructor(
@@ -59,7 +57,7 @@ export class Opener {
     this.#strict = strict;
     this.#remote = remote;
     this.#lane = new OpenerLane(timeoutMs);
-    this.#wholeLanes = Array.from({ length: WHOLE_LANES }, () => new OpenerLane(timeoutMs));
+    this.#timeoutMs = timeoutMs;
   }
 
   /**
@@ -99,7 +97,9 @@ export class Opener {
 
   /** Ends the threads, whatever they do. */
   close(): void {
-    for (const lane of [this.#lane, ...this.#wholeLanes]) lane.close();
+    this.#isClosed = true;
+    this.#lane.close();
+    this.#wholeLanes?.close();
   }
 
   async #openElsewhere(
@@ -107,7 +107,7 @@ export class Opener {
     readsWhole: boolean,
     advanced: (progress: OpeningProgress) => void,
   ): Promise<PostedImage> {
-    const lane = readsWhole ? this.#shortestLane() : this.#lane;
+    const lane = readsWhole ? await this.#whole() : this.#lane;
     // The first attempt has asked the fetcher, if the image needs it.
     const fetcher = this.#remote.connect();
     const records = this.#remote.records();
@@ -116,8 +116,12 @@ export class Opener {
     return posted === 'whole' ? this.#openElsewhere(source, true, advanced) : posted;
   }
 
-  #shortestLane(): OpenerLane {
-    return this.#wholeLanes.reduce((best, each) => (each.length < best.length ? each : best));
+  /** Loaded here: most starts read no layer as a whole. */
+  async #whole(): Promise<WholeLanes> {
+    const { WholeLanes } = await import('./whole-lanes.js');
+    this.#wholeLanes ??= new WholeLanes(() => new OpenerLane(this.#timeoutMs));
+    if (this.#isClosed) this.#wholeLanes.close();
+    return this.#wholeLanes;
   }
 
   async #adopt(parts: readonly BlobParts[]): Promise<OpenedBlob[]> {

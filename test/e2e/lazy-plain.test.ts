@@ -154,19 +154,33 @@ await t.test('all kinds of layers: read once, and after that as they are needed'
   test.equal(existsSync(path), false);
 });
 
-await t.test('how far an opening is, while other exports are served', async (test) => {
+await t.test('how far an opening is, while others go on', async (test) => {
   const { front, layout, files } = await remoteImage(test, { front: { bytesPerSecond: 1 << 20 } });
   await pushFiles(layout, 'slow', layers.slice(0, 1));
+  await pushFiles(
+    layout,
+    'slower',
+    [0, 3].map((i) => layers[i] as FilesLayer),
+  );
+  const other = await remoteImage(test);
+  await pushFiles(other.layout, 'fast', layers.slice(1, 2));
   // Neither in its begin nor in its end, which are read first.
   const match = { kind: 'data', reference: sha256(gzip), covers: gzip.length - 600_000 } as const;
   const stalled = front.rule({ match, action: { do: 'stall' } });
   const folder = shortFolder(test);
   const [state, name] = [join(folder, 'state'), front.name(REPOSITORY, 'slow')];
-  const options = remoteOptions([front], join(folder, 'cache'));
+  const options = remoteOptions([front, other.front], join(folder, 'cache'));
   const good = `good=${front.name(REPOSITORY, 'app')}`;
   const daemon = await DaemonProcess.start(test, ['-e', good, '--state', state, ...options]);
   const adding = runDaemon(['exports', 'add', 'slow', name, '--state', state]);
+  const slower = front.name(REPOSITORY, 'slower');
+  const addingSlower = runDaemon(['exports', 'add', 'slower', slower, '--state', state]);
   await daemon.waitForLines(/test\/app:slow: layer 1 of 1 is being read: \d+ % of/);
+  await daemon.waitForLines(/test\/app:slower: layer 1 of 2 is being read: \d+ % of/);
+  // Two images of one registry wait for it; one of another registry does not wait for these.
+  const fast = other.front.name(REPOSITORY, 'fast');
+  const third = await runDaemon(['exports', 'add', 'fast', fast, '--state', state]);
+  test.equal(third.code, 0, third.stderr);
   const { stdout } = await runDaemon(['status', '--state', state]);
   test.match(
     stdout,
@@ -176,8 +190,9 @@ await t.test('how far an opening is, while other exports are served', async (tes
   test.same(await client.read(0, 4096), files.device.subarray(0, 4096));
   await client.disconnect();
   stalled.release();
-  const added = await adding;
-  test.equal(added.code, 0, added.stderr);
+  for (const added of await Promise.all([adding, addingSlower])) {
+    test.equal(added.code, 0, added.stderr);
+  }
   const after = await runDaemon(['status', '--state', state]);
   test.notMatch(after.stdout, /^opening /m);
   await daemon.stop(test);
