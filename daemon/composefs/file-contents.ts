@@ -1,9 +1,7 @@
 // Where a file of a composefs image has its contents: an object that its extended attributes name, or the image itself.
 
-import type { OverlaybdError } from '../errors.js';
 import { chunkForm, flatExtents, isOneHole } from '../erofs/reader/contents.js';
 import type { ErofsImage, VisitedEntry } from '../erofs/reader/image.js';
-import { entryError } from '../tree/entry-error.js';
 import type { DataRange } from '../tree/layer-tree.js';
 import { MAX_FILE_BYTES } from '../tree/limits.js';
 import { shownPath } from '../tree/names.js';
@@ -38,7 +36,11 @@ export class FileReader {
     const { size } = inode;
     const { bytes, superblock, blob } = this.#image;
     if (size > MAX_FILE_BYTES) {
-      throw this.#bad('LIMIT', entry, `a file of ${size} bytes, at most ${MAX_FILE_BYTES}`);
+      throw this.#image.badEntry(
+        'LIMIT',
+        entry,
+        `a file of ${size} bytes, at most ${MAX_FILE_BYTES}`,
+      );
     }
     const redirect = xattrs.get(REDIRECT);
     const whole = (offset: number): DataRange[] => [
@@ -59,7 +61,7 @@ export class FileReader {
     const text = isHole
       ? 'neither contents nor the name of an object'
       : 'contents in chunks, which composefs images do not have';
-    throw this.#bad('BAD_FORMAT', entry, text);
+    throw this.#image.badEntry('BAD_FORMAT', entry, text);
   }
 
   /** @throws OverlaybdError BAD_FORMAT for what leads out of the store */
@@ -74,7 +76,7 @@ export class FileReader {
       name.split('/').every((each) => each !== '' && each !== '.' && each !== '..');
     if (isGood) return name;
     const text = `a path from the root of the store to an object is expected, got ${shownPath(redirect)}`;
-    throw this.#bad('BAD_FORMAT', entry, text);
+    throw this.#image.badEntry('BAD_FORMAT', entry, text);
   }
 
   /** @returns null if there is none */
@@ -86,14 +88,6 @@ export class FileReader {
     if (isDigest) return metacopy.subarray(METACOPY_HEADER);
     const begin = Buffer.from(metacopy.subarray(0, METACOPY_HEADER)).toString('hex');
     const text = `a digest that is not of SHA-256: ${METACOPY} has ${metacopy.length} bytes and begins with ${begin}`;
-    throw this.#bad('UNSUPPORTED', entry, text);
-  }
-
-  #bad(
-    code: 'BAD_FORMAT' | 'LIMIT' | 'UNSUPPORTED',
-    { path, inode }: VisitedEntry,
-    text: string,
-  ): OverlaybdError {
-    return entryError(code, this.#image.blob, { path, position: inode.at }, text);
+    throw this.#image.badEntry('UNSUPPORTED', entry, text);
   }
 }

@@ -2,11 +2,9 @@
 // is one source, its devices are others. Last bytes of files that follow their inodes begin anywhere, and ranges of a source
 // begin at multiples of 512: they are pieces of a source of their own.
 
-import type { OverlaybdError } from '../../errors.js';
 import type { Effort } from '../../lib/effort.js';
 import { PieceTableBuilder, tableBytes } from '../../pieces/piece-table.js';
 import type { PiecesSpec } from '../../pieces/pieces-source.js';
-import { entryError } from '../../tree/entry-error.js';
 import type { DataRange } from '../../tree/layer-tree.js';
 import { MAX_FILE_BYTES } from '../../tree/limits.js';
 import { appendRange } from '../../tree/data-ranges.js';
@@ -57,12 +55,20 @@ export class DeviceContents {
     const { inode } = entry;
     const { size, layout, place } = inode;
     if (size > MAX_FILE_BYTES) {
-      throw this.#bad('LIMIT', entry, `a file of ${size} bytes, at most ${MAX_FILE_BYTES}`);
+      throw this.#image.badEntry(
+        'LIMIT',
+        entry,
+        `a file of ${size} bytes, at most ${MAX_FILE_BYTES}`,
+      );
     }
     const data: DataRange[] = [];
     if (size === 0) return data;
     if (layout === 'compressed') {
-      throw this.#bad('UNSUPPORTED', entry, 'compressed contents, in an image on several devices');
+      throw this.#image.badEntry(
+        'UNSUPPORTED',
+        entry,
+        'compressed contents, in an image on several devices',
+      );
     }
     if (layout === 'chunks') {
       this.#addChunks(entry, data);
@@ -96,7 +102,7 @@ export class DeviceContents {
     this.#chunkBytes += form.count * form.width;
     if (this.#chunkBytes > bytes.length) {
       const text = `numbers of chunks that other files have, too: more than the ${bytes.length} bytes of the image`;
-      throw this.#bad('BAD_FORMAT', entry, text);
+      throw this.#image.badEntry('BAD_FORMAT', entry, text);
     }
     for (let i = 0; i < form.count; i++) {
       const { device, block } = chunkPlace(form, i, bytes);
@@ -119,7 +125,11 @@ export class DeviceContents {
     const slot = device === 0 ? this.#slotAt(block) : this.#slots[device - 1];
     if (device > 0 && !slot) {
       const most = this.#slots.length;
-      throw this.#bad('BAD_FORMAT', entry, `contents on device ${device}, and the last is ${most}`);
+      throw this.#image.badEntry(
+        'BAD_FORMAT',
+        entry,
+        `contents on device ${device}, and the last is ${most}`,
+      );
     }
     const first = slot && device === 0 ? slot.firstBlock : 0;
     const offset = (block - first) * blockSize;
@@ -127,7 +137,7 @@ export class DeviceContents {
     if (offset + length > end) {
       const where = slot ? `device ${slot.number}` : 'the image';
       const text = `contents up to byte ${offset + length} of ${where}, which ends at ${end}`;
-      throw this.#bad('BAD_FORMAT', entry, text);
+      throw this.#image.badEntry('BAD_FORMAT', entry, text);
     }
     return { fileOffset, length, source: this.#numberOf(slot ?? 'image'), offset };
   }
@@ -152,13 +162,5 @@ export class DeviceContents {
     const number = this.#numbers.size;
     this.#numbers.set(source, number);
     return number;
-  }
-
-  #bad(
-    code: 'BAD_FORMAT' | 'LIMIT' | 'UNSUPPORTED',
-    { path, inode }: VisitedEntry,
-    text: string,
-  ): OverlaybdError {
-    return entryError(code, this.#image.blob, { path, position: inode.at }, text);
   }
 }

@@ -1,10 +1,11 @@
 // An EROFS image that another program has made, in memory: its superblock, and a walk over its tree. The bytes are
 // hostile: whatever they say is checked against the image's own length and against limits.
 
-import { OverlaybdError, formatError } from '../../errors.js';
+import { OverlaybdError, formatError, type ErrorCode } from '../../errors.js';
 import { readFully, type BlobSource } from '../../blob/source.js';
 import type { Effort } from '../../lib/effort.js';
 import { quoted, shortened } from '../../lib/printable.js';
+import { entryError } from '../../tree/entry-error.js';
 import { typeOfMode } from '../../tree/file-types.js';
 import { MAX_LAYER_ENTRIES, MAX_TARGET_BYTES } from '../../tree/limits.js';
 import { flatExtents } from './contents.js';
@@ -123,6 +124,11 @@ export class ErofsImage {
         seen.add(nid);
       }
     }
+  }
+
+  /** The error of an entry, at its inode. @param text what is wrong with it */
+  badEntry(code: ErrorCode, { path, inode }: VisitedEntry, text: string): OverlaybdError {
+    return entryError(code, this.blob, { path, position: inode.at }, text);
   }
 
   #badInode({ nid, at }: ErofsInode, expected: string, got: string | number): OverlaybdError {

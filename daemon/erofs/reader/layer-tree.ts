@@ -3,7 +3,6 @@
 
 import type { Effort } from '../../lib/effort.js';
 import type { EntryDraft, LayerTreeBuilder } from '../../tree/builder.js';
-import { entryError } from '../../tree/entry-error.js';
 import { deviceOfWord, typeOfMode, type FileType } from '../../tree/file-types.js';
 import type { DataRange } from '../../tree/layer-tree.js';
 import type { ErofsImage, VisitedEntry } from './image.js';
@@ -43,7 +42,7 @@ export async function addTree(
     const type = typeOfMode(inode.mode);
     if (type === undefined) {
       const text = `an unknown type: mode 0${inode.mode.toString(8)}`;
-      throw entryError('BAD_FORMAT', image.blob, place, text);
+      throw image.badEntry('BAD_FORMAT', entry, text);
     }
     if (type === 'dir') rules.sawFolder?.(entry);
     if (type === 'socket') {
