@@ -54,33 +54,39 @@ export function createPortableZstdBeginDecoder(): BeginDecoder {
 /** Decodes long pieces while the thread does other work. */
 export interface ElsewhereDecoder {
   /**
-   * Decodes all of `src`. Both arrays must stay as they are meanwhile.
-   * @returns the bytes written to `dst`; -1 if `src` is not valid
+   * Decodes all of `src`, which may be used again at once.
+   * @param length plain bytes, at least one
+   * @returns null if `src` is not valid, or has not as many
    */
-  whole(algorithm: Algorithm, src: Uint8Array, dst: Uint8Array): Promise<number>;
+  whole(algorithm: Algorithm, src: Uint8Array, length: number): Promise<Uint8Array | null>;
   /** Decodes zstd frames as a {@link BeginDecoder} does. */
-  begin(src: Uint8Array, dst: Uint8Array): Promise<number>;
+  begin(src: Uint8Array, length: number): Promise<Uint8Array | null>;
 }
 
 /** On a thread of Node's pool; without the library of the system on this thread, in steps between which it does other work. */
 export const decodeElsewhere: ElsewhereDecoder = {
-  whole: (algorithm, src, dst) =>
+  whole: (algorithm, src, length) =>
     libraryVersion(algorithm) === ''
-      ? portableElsewhere.whole(algorithm, src, dst)
-      : codecs.decodeElsewhere(NATIVE[algorithm].number, src, dst, 0),
-  begin: (src, dst) =>
+      ? portableElsewhere.whole(algorithm, src, length)
+      : codecs.decodeElsewhere(NATIVE[algorithm].number, src, length, 0),
+  begin: (src, length) =>
     libraryVersion('zstd') === ''
-      ? portableElsewhere.begin(src, dst)
-      : codecs.decodeElsewhere(CODEC_ZSTD, src, dst, 1),
+      ? portableElsewhere.begin(src, length)
+      : codecs.decodeElsewhere(CODEC_ZSTD, src, length, 1),
 };
 
 /** @internal tests compare the two decoders */
 export const portableElsewhere: ElsewhereDecoder = {
-  whole: async (algorithm, src, dst) =>
-    algorithm === 'zstd'
-      ? portableElsewhere.begin(src, dst)
-      : new Lz4Codec().decodeInPool(src, dst),
-  begin: (src, dst) => new ZstdBegin().decodeInSteps(src, dst, nextTurn),
+  whole: async (algorithm, src, length) => {
+    if (algorithm === 'zstd') return portableElsewhere.begin(src, length);
+    const dst = Buffer.allocUnsafeSlow(length);
+    return (await new Lz4Codec().decodeInPool(Buffer.from(src), dst)) === length ? dst : null;
+  },
+  begin: async (src, length) => {
+    const dst = Buffer.allocUnsafeSlow(length);
+    const written = await new ZstdBegin().decodeInSteps(Buffer.from(src), dst, nextTurn);
+    return written === length ? dst : null;
+  },
 };
 
 /**

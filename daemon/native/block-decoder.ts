@@ -50,11 +50,18 @@ interface Codecs {
   decodeZstdBegin(src: Uint8Array, dst: Uint8Array): number;
 
   /**
-   * Decodes all of `src` on a thread of Node's pool. Both arrays must stay as they are until the promise settles.
-   * @param hasMore 1 if `src` may have more than `dst` has room for, or end in a frame: as decodeZstdBegin; zstd only
-   * @returns the bytes written to `dst`; -1 if `src` is not valid, or the system has no library or no memory
+   * Decodes all of `src` on a thread of Node's pool, from a copy: `src` may change or go meanwhile.
+   * @param length plain bytes, from 1 to 2^30
+   * @param hasMore 1 if `src` may have more than `length` bytes, or end in a frame: as decodeZstdBegin; zstd only
+   * @returns the plain bytes; null if they are not `length`, if `src` is not valid, or if the system has no library
+   * @throws Error if there is no memory
    */
-  decodeElsewhere(codec: number, src: Uint8Array, dst: Uint8Array, hasMore: 0 | 1): Promise<number>;
+  decodeElsewhere(
+    codec: number,
+    src: Uint8Array,
+    length: number,
+    hasMore: 0 | 1,
+  ): Promise<Uint8Array | null>;
 }
 
 export const codecs = addon['codecs'] as Codecs;

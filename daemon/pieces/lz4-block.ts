@@ -24,11 +24,7 @@ export function decodeLz4(
   return decoder.decode(batch, 0, 1, dst, 0, wanted) < 0 ? dst : null;
 }
 
-/** The same while the thread does other work. `stored` must stay as it is meanwhile. */
-export async function decodeLz4Elsewhere(
-  stored: Uint8Array,
-  wanted: number,
-): Promise<Uint8Array | null> {
-  const dst = Buffer.allocUnsafeSlow(wanted);
-  return (await decodeElsewhere.whole('lz4', stored, dst)) === wanted ? dst : null;
+/** The same while the thread does other work. */
+export function decodeLz4Elsewhere(stored: Uint8Array, wanted: number): Promise<Uint8Array | null> {
+  return decodeElsewhere.whole('lz4', stored, wanted);
 }

@@ -55,21 +55,18 @@ export function decodeFrames(
 }
 
 /**
- * The same while the thread does other work. `stored` must stay as it is meanwhile.
+ * The same while the thread does other work.
  * @param decoder other than that of this machine, for tests
  */
-export async function decodeFramesElsewhere(
+export function decodeFramesElsewhere(
   stored: Uint8Array,
   wanted: number,
   decoder = decodeElsewhere,
 ): Promise<Uint8Array | null> {
   const bytes = Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength);
-  const dst = Buffer.allocUnsafeSlow(wanted);
   const end = endOfFrames(bytes, wanted);
-  const written = await (end === null
-    ? decoder.begin(bytes, dst)
-    : decoder.whole('zstd', bytes.subarray(0, end), dst));
-  return written === wanted ? dst : null;
+  if (end === null) return decoder.begin(bytes, wanted);
+  return decoder.whole('zstd', bytes.subarray(0, end), wanted);
 }
 
 /** Where the frames end that say that they have `wanted` bytes together; null if they do not say it. */

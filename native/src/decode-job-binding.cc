@@ -1,6 +1,8 @@
 // Decodes one compressed piece on a thread of Node's pool, for JavaScript. Described in
 // daemon/native/block-decoder.ts.
+#include <cstring>
 #include <memory>
+#include <new>
 
 #include "arguments.h"
 #include "codec-library.h"
@@ -9,24 +11,27 @@
 namespace overlaybd_nbd {
 namespace {
 
-// The references keep the memory of both arrays until the job has ended, also in an environment
-// that is ending: Node waits for jobs of its pool.
+using Memory = std::unique_ptr<uint8_t[]>;
+
+// The most that one job decodes.
+constexpr uint64_t kMaxLength = uint64_t{1} << 30;
+
+// The memory is the job's own: JavaScript could give away, shrink or detach that of an array while
+// the pool reads or writes it.
 struct DecodeJob {
   Codec codec;
   bool has_more;
-  Bytes from;
-  Bytes to;
+  Memory from;
+  size_t from_size;
+  Memory to;
+  size_t to_size;
   int64_t written = -1;
-  napi_ref from_ref = nullptr;
-  napi_ref to_ref = nullptr;
   napi_deferred deferred = nullptr;
   napi_async_work work = nullptr;
 };
 
-// The results are ignored: an environment that is ending refuses, and nothing is left to do then.
+// The result is ignored: an environment that is ending refuses, and nothing is left to do then.
 void Free(napi_env env, DecodeJob* job) {
-  if (job->from_ref != nullptr) napi_delete_reference(env, job->from_ref);
-  if (job->to_ref != nullptr) napi_delete_reference(env, job->to_ref);
   if (job->work != nullptr) napi_delete_async_work(env, job->work);
   delete job;
 }
@@ -34,28 +39,49 @@ void Free(napi_env env, DecodeJob* job) {
 // On a thread of the pool: no call of Node-API.
 void Decode(napi_env, void* data) {
   auto* const job = static_cast<DecodeJob*>(data);
-  const Bytes from = job->from;
-  const Bytes to = job->to;
+  const uint8_t* const from = job->from.get();
+  uint8_t* const to = job->to.get();
   if (job->has_more) {
-    job->written = DecodeZstdBegin(from.data, from.size, to.data, to.size);
+    job->written = DecodeZstdBegin(from, job->from_size, to, job->to_size);
     return;
   }
   const std::unique_ptr<BlockCodec> codec = MakeBlockCodec(job->codec);
-  if (codec != nullptr) job->written = codec->Decode(from.data, from.size, to.data, to.size);
+  if (codec != nullptr) job->written = codec->Decode(from, job->from_size, to, job->to_size);
+}
+
+void FreeMemory(napi_env, void* data, void*) { delete[] static_cast<uint8_t*>(data); }
+
+// A Uint8Array that owns the decoded bytes; null if they are not as many as wanted.
+napi_status Result(napi_env env, DecodeJob* job, napi_value* result) {
+  if (job->written < 0 || static_cast<size_t>(job->written) != job->to_size) {
+    return napi_get_null(env, result);
+  }
+  napi_value memory;
+  const napi_status status = napi_create_external_arraybuffer(env, job->to.get(), job->to_size,
+                                                              FreeMemory, nullptr, &memory);
+  if (status != napi_ok) return status;
+  job->to.release();
+  return napi_create_typedarray(env, napi_uint8_array, job->to_size, memory, 0, result);
 }
 
 void Ended(napi_env env, napi_status, void* data) {
   auto* const job = static_cast<DecodeJob*>(data);
-  napi_value written;
-  if (napi_create_int64(env, job->written, &written) == napi_ok) {
-    napi_resolve_deferred(env, job->deferred, written);
-  }
+  napi_value result;
+  if (Result(env, job, &result) == napi_ok) napi_resolve_deferred(env, job->deferred, result);
   Free(env, job);
+}
+
+Memory NewMemory(napi_env env, size_t size) {
+  Memory memory(new (std::nothrow) uint8_t[size]);
+  if (memory == nullptr) throw Napi::Error::New(env, "no memory to decode a piece");
+  return memory;
 }
 
 Napi::Value DecodeElsewhereCall(const Napi::CallbackInfo& info) {
   const napi_env env = info.Env();
   const auto codec = static_cast<Codec>(IntegerArgument(info, 0, "codec", kCodecCount - 1));
+  const Bytes from = BytesArgument(info, 1);
+  const size_t length = IntegerArgument(info, 2, "length", kMaxLength, 1);
   const bool has_more = IntegerArgument(info, 3, "hasMore", 1) == 1;
   if (has_more && codec != Codec::kZstd) {
     throw Napi::RangeError::New(env, "hasMore: only for zstd");
@@ -64,10 +90,11 @@ Napi::Value DecodeElsewhereCall(const Napi::CallbackInfo& info) {
   std::unique_ptr<DecodeJob, decltype(free)> job(new DecodeJob{}, free);
   job->codec = codec;
   job->has_more = has_more;
-  job->from = BytesArgument(info, 1);
-  job->to = BytesArgument(info, 2);
-  Check(napi_create_reference(env, info[1], 1, &job->from_ref));
-  Check(napi_create_reference(env, info[2], 1, &job->to_ref));
+  job->from = NewMemory(env, from.size);
+  job->from_size = from.size;
+  if (from.size > 0) memcpy(job->from.get(), from.data, from.size);
+  job->to = NewMemory(env, length);
+  job->to_size = length;
   napi_value name;
   Check(napi_create_string_utf8(env, "overlaybd-nbd:decode", NAPI_AUTO_LENGTH, &name));
   Check(napi_create_async_work(env, nullptr, name, Decode, Ended, job.get(), &job->work));

@@ -118,7 +118,7 @@ const calls: Record<string, { args: unknown[]; kinds: string }> = {
     kinds: 'n b n u n n b n n n n n',
   },
   'codecs.decodeZstdBegin': { args: [buffer, Buffer.alloc(8)], kinds: 'b b' },
-  'codecs.decodeElsewhere': { args: [CODEC_LZ4, buffer, Buffer.alloc(8), 0], kinds: 'n b b n' },
+  'codecs.decodeElsewhere': { args: [CODEC_LZ4, buffer, 8, 0], kinds: 'n b n n' },
 };
 
 const noLz4 = codecs.version(CODEC_LZ4) === '' ? 'no liblz4 on this machine' : false;

@@ -125,6 +125,23 @@ for (const [algorithm, codec] of [
   });
 }
 
+const noZstd = codecs.version(CODEC_ZSTD) === '' ? 'no libzstd on this machine' : false;
+await t.test('memory that is given away while the pool decodes', { skip: noZstd }, async (test) => {
+  const plain = Buffer.concat([textBytes(1, 400_000), randomBytes(2, 400_000)]);
+  const frame = encodeBlock('zstd', plain);
+  const jobs = Array.from({ length: 16 }, async (_, i) => {
+    const src = Uint8Array.from(frame);
+    const job = codecs.decodeElsewhere(CODEC_ZSTD, src, plain.length, i % 2 === 0 ? 0 : 1);
+    if (i % 4 < 2) src.fill(0xee);
+    else structuredClone(src.buffer, { transfer: [src.buffer] });
+    return job;
+  });
+  for (const decoded of await Promise.all(jobs)) test.ok(decoded && plain.equals(decoded));
+  const other = codecs.decodeElsewhere(CODEC_ZSTD, frame, plain.length + 1, 0);
+  test.equal(await other, null, 'another length');
+  test.equal(await codecs.decodeElsewhere(CODEC_ZSTD, frame.subarray(0, 999), 50_000_000, 1), null);
+});
+
 await t.test('each thread has its own decoders, and frees them', async (test) => {
   const path = fileURLToPath(new URL('./block-decoder-worker.js', import.meta.url));
   const exits = Array.from({ length: 6 }, async () => {
