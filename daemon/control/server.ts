@@ -16,7 +16,7 @@ const STATUS_CODES: Partial<Record<ErrorCode, number>> = {
 };
 
 export class ControlServer {
-  readonly #handlers: ControlHandlers;
+  #handlers: ControlHandlers;
   readonly #server: Server;
 
   /** @param fd a listening socket; the server closes it */
@@ -24,6 +24,11 @@ export class ControlServer {
     this.#handlers = handlers;
     this.#server = createServer((request, response) => void this.#serve(request, response));
     this.#server.listen({ fd });
+  }
+
+  /** From now on, these do what is asked. */
+  use(handlers: ControlHandlers): void {
+    this.#handlers = handlers;
   }
 
   /** Answers the requests so far, and accepts no more. */

@@ -2,6 +2,7 @@
 // Knows nothing of what is asked.
 
 import type { ControlHandlers } from '../control/routes.js';
+import type { ControlServer } from '../control/server.js';
 import type { StateFolder } from '../devices/state-folder.js';
 import {
   listenControl,
@@ -17,7 +18,8 @@ export class ControlPoint {
   readonly #socket: ListeningSocket;
   /** Until the first request. */
   #first: Poll | null = null;
-  #server: { close(): void } | null = null;
+  #server: ControlServer | null = null;
+  #handlers: ControlHandlers | null = null;
   #isLeft = false;
 
   /**
@@ -30,22 +32,27 @@ export class ControlPoint {
   }
 
   /**
-   * Takes requests from now on. The first one loads the server: node:http, and what it needs to listen, take 4 ms of
-   * CPU time to load, and most daemons are not asked at their start.
+   * Takes requests from now on; called again, other handlers do what is asked. The first request loads the server:
+   * node:http, and what it needs to listen, take 4 ms of CPU time to load, and most daemons are not asked at their start.
    */
   serve(handlers: ControlHandlers): void {
+    const isServing = this.#handlers !== null;
+    this.#handlers = handlers;
+    this.#server?.use(handlers);
+    if (isServing) return;
     const first = new Poll(this.#socket.fd, () => {
       first.close();
       this.#first = null;
-      void this.#load(handlers);
+      void this.#load();
     });
     first.start(POLL_READABLE);
     this.#first = first;
   }
 
-  async #load(handlers: ControlHandlers): Promise<void> {
-    const { ControlServer } = await import('../control/server.js');
-    if (!this.#isLeft) this.#server = new ControlServer(this.#socket.fd, handlers);
+  async #load(): Promise<void> {
+    const { ControlServer: Made } = await import('../control/server.js');
+    if (this.#isLeft || !this.#handlers) return;
+    this.#server = new Made(this.#socket.fd, this.#handlers);
   }
 
   /** What a successor takes over. */

@@ -5,6 +5,7 @@ import type { RegistrySettings } from '../config/registry-settings.js';
 import type { TlsFiles } from '../config/tls-config.js';
 import { Fetcher } from '../fetch/fetcher.js';
 import { FetcherRemote } from '../fetch/remote.js';
+import { OverlaybdError } from '../errors.js';
 import type { ImageSource } from '../image/image-source.js';
 import type { FailedFiles } from '../image/failed-files.js';
 import type { HeldImage } from '../image/open-images.js';
@@ -52,6 +53,7 @@ export class Daemon {
   readonly #strict: boolean;
   readonly #clientLog: ClientLog;
   #traces: Traces | null = null;
+  #isStopping = false;
   #failedFiles: Promise<FailedFiles> | null = null;
 
   private constructor(
@@ -94,23 +96,30 @@ export class Daemon {
   }
 
   /**
-   * Opens everything and serves. Images that cannot be opened are tried again, others are served.
-   * @throws OverlaybdError when a listener cannot be opened, or an image that must; nothing is left
-   *   running
+   * Makes the parts. Nothing is open.
+   * @throws OverlaybdError BAD_CONFIG when a file for TLS cannot be used
    */
-  static async start(options: DaemonOptions, log: Logger): Promise<Daemon> {
-    const daemon = new Daemon(options, await readTls(options.tls, log), log);
+  static async make(options: DaemonOptions, log: Logger): Promise<Daemon> {
+    return new Daemon(options, await readTls(options.tls, log), log);
+  }
+
+  /**
+   * Opens everything and serves. Images that cannot be opened are tried again, others are served.
+   * @throws OverlaybdError when a listener cannot be opened, or an image that must, BUSY when the daemon was stopped
+   *   meanwhile; nothing is left running
+   */
+  async open({ exports, mustOpen, traces, ...options }: DaemonOptions): Promise<void> {
     try {
-      await daemon.images.setExports(options.exports, options.mustOpen);
-      await daemon.clients.listen(options);
-      await daemon.reactors.started;
+      await this.images.setExports(exports, mustOpen);
+      if (this.#isStopping) throw new OverlaybdError('BUSY', 'the daemon is stopping');
+      await this.clients.listen(options);
+      await this.reactors.started;
       checkSpareDescriptors();
-      await daemon.#startTraces(options.traces);
+      await this.#startTraces(traces);
     } catch (error) {
-      await daemon.#release();
+      if (!this.#isStopping) await this.#release();
       throw explainDescriptors(error);
     }
-    return daemon;
   }
 
   /** How it talks to registries now. */
@@ -198,6 +207,7 @@ export class Daemon {
 
   /** Takes no new connection, answers what has been asked, and ends. */
   async stop(): Promise<void> {
+    this.#isStopping = true;
     this.clients.close();
     this.images.stop();
     await this.reactors.drain();

@@ -75,7 +75,7 @@ export function cacheSummary({ cache, registries }: FetchStatus): CacheSummary {
 }
 
 /** The openings that read layers as a whole, of exports and of devices. */
-export function openingStatuses({ openings }: ImageTable): OpeningStatus[] {
+export function openingStatuses({ openings }: Pick<ImageTable, 'openings'>): OpeningStatus[] {
   return [...openings].map(([{ blobs }, progress]) => ({
     image: describeBlobs(blobs),
     ...progress,

@@ -1,5 +1,5 @@
 // Notifies the service manager by systemd's protocol (sd_notify(3), sd_watchdog_enabled(3)): ready, status,
-// reloading, stopping, alive. Does nothing without a manager.
+// reloading, stopping, alive, a start that takes longer. Does nothing without a manager.
 
 import { printable } from '../lib/printable.js';
 import { thisProcess } from '../native/process.js';
@@ -60,6 +60,11 @@ export class SdNotify {
   /** A sentence for `systemctl status`. */
   status(text: string): boolean {
     return this.#tell(statusLine(text));
+  }
+
+  /** The manager waits for the start at least this long from now on, in microseconds, whatever its time limit is. */
+  extendTimeout(usec: number, status: string): boolean {
+    return this.#tell(`EXTEND_TIMEOUT_USEC=${usec}`, statusLine(status));
   }
 
   /** The configuration is being read again; `ready` ends it. */

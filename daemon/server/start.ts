@@ -10,6 +10,7 @@ import type { DeferredLogger } from '../log/deferred-logger.js';
 import { files } from '../native/file.js';
 import type { MetricsAddress } from '../config/metrics-address.js';
 import { SHUT_RDWR, sockets } from '../native/socket.js';
+import { monotonicMs } from '../lib/clock.js';
 import { DRAIN_TIMEOUT_MS } from '../reactor/limits.js';
 import { messageOf } from '../errors.js';
 import { listeningOf, type Handover } from '../upgrade/handover.js';
@@ -20,11 +21,14 @@ import { protectMemory } from './memory.js';
 import type { Operation } from './operation.js';
 import type { SdNotify } from './sd-notify.js';
 import type { Signals } from './signals.js';
+import type { SlowStart } from './slow-start.js';
 import { takeStdioClient, type StartedWith } from './started-with.js';
 
 /** How long a daemon on demand waits for its first device, and after the last one for the next. */
 const FIRST_DEVICE_MS = 60_000;
 const NEXT_DEVICE_MS = 5000;
+/** A start that takes longer looks how far it is, for the control socket and the service manager. */
+const SLOW_START_MS = 1000;
 
 /** What `serve` is to do, with everything decided. */
 export interface ServeOptions {
@@ -82,19 +86,25 @@ export async function start(options: ServeOptions, around: Surroundings): Promis
   protectMemory(options.lockMemory, log);
   const state = stdio ? null : openState(options.state, handover, log);
   const added = state && (await openAdded(state, options.daemon.exports, log));
-  const { Daemon: Started } = await import('./daemon.js');
-  const daemon = await Started.start(daemonOptions(options.daemon, handover, added), log).catch(
-    (error: unknown) => {
-      // Here, not when the process ends: that may wait for a thread that a disk holds up in the kernel.
-      state?.close();
-      if (handover) sockets.shutdown(handover.channel, SHUT_RDWR);
-      throw error;
-    },
-  );
-  const { Operation: Made } = await import('./operation.js');
-  const parts = state ? await openDevices(state, options.devices, handover, daemon, around) : NONE;
+  // Here, not when the process ends: that may wait for a thread that a disk holds up in the kernel.
+  const release = (control: ControlPoint | null): void => {
+    if (control) control.close();
+    else state?.close();
+    if (handover) sockets.shutdown(handover.channel, SHUT_RDWR);
+  };
+  const all = daemonOptions(options.daemon, handover, added);
+  const { Daemon: Made } = await import('./daemon.js');
+  const daemon = await Made.make(all, log).catch((error: unknown) => {
+    release(null);
+    throw error;
+  });
+  const { control, interrupted } = await openImages(daemon, all, state, around, release);
+  if (interrupted !== null)
+    return interruptedStart(interrupted, daemon, () => release(control), around);
+  const { Operation: Operating } = await import('./operation.js');
+  const parts = state ? await openDevices(state, options.devices, control, daemon, around) : NONE;
   const { readServed, metrics } = options;
-  const operation = new Made({ daemon, ...parts, added, manager, log, readServed, metrics });
+  const operation = new Operating({ daemon, ...parts, added, manager, log, readServed, metrics });
   await operation.start(handover?.channel ?? null);
   // A program that waits for these lines connects at once, and asks the control socket.
   for (const each of daemon.listening) log.log('info', `ready: ${each}`);
@@ -104,6 +114,63 @@ export async function start(options: ServeOptions, around: Surroundings): Promis
   signals.onUpgrade(() => void operation.upgrade().catch(() => undefined));
   void log.write();
   return running(operation, daemon, stdio, around);
+}
+
+/**
+ * Opens what the daemon serves, for as long as that takes. If it takes long, the control socket answers meanwhile.
+ * @param release of what there was before, and of the control socket
+ * @returns the control socket, if there is one already; and the reason, if the daemon is to end instead
+ * @throws OverlaybdError when it cannot serve; nothing of it is left
+ */
+async function openImages(
+  daemon: Daemon,
+  options: DaemonOptions,
+  state: StateFolder | null,
+  { log, manager, signals, startedWith: { handover } }: Surroundings,
+  release: (control: ControlPoint | null) => void,
+): Promise<{ readonly control: ControlPoint | null; readonly interrupted: string | null }> {
+  const since = monotonicMs();
+  const { exports } = options;
+  const { images } = daemon;
+  let slow: SlowStart | null = null;
+  // A predecessor answers until this daemon is ready, and no manager waits for it.
+  const look = async (): Promise<void> => {
+    const { SlowStart: Made } = await import('./slow-start.js');
+    if (!isOver) slow = new Made({ exports, images, state, manager, log, since });
+  };
+  const timer = handover ? undefined : setTimeout(() => void look(), SLOW_START_MS);
+  let isOver = false;
+  const control = (): ControlPoint | null => slow?.control ?? null;
+  try {
+    const opening = daemon.open(options).then(() => null);
+    // What it says after the daemon was stopped does not matter.
+    opening.catch(() => undefined);
+    const interrupted = await Promise.race([opening, signals.ended]);
+    return { control: control(), interrupted };
+  } catch (error) {
+    release(control());
+    throw error;
+  } finally {
+    isOver = true;
+    clearTimeout(timer);
+    (slow as SlowStart | null)?.end();
+  }
+}
+
+/** A daemon that is to end before its images are open. */
+function interruptedStart(
+  why: string,
+  daemon: Daemon,
+  release: () => void,
+  { log, manager }: Surroundings,
+): Running {
+  const stop = async (): Promise<void> => {
+    manager.stopping();
+    release();
+    await daemon.stop();
+    log.log('info', 'stopped');
+  };
+  return { ended: Promise.resolve(why), stop };
 }
 
 function running(
@@ -197,9 +264,9 @@ const NONE: DeviceParts = { devices: null, control: null };
 async function openDevices(
   state: StateFolder,
   { helperSocket, noNetlink, maxDevices, onDemand }: DeviceOptions,
-  handover: Handover | null,
+  early: ControlPoint | null,
   { images, reactors, fetchDeadlineSeconds }: Daemon,
-  { log, signals }: Surroundings,
+  { log, signals, startedWith: { handover } }: Surroundings,
 ): Promise<DeviceParts> {
   const { ControlPoint: Point } = await import('./control-point.js');
   const { DeviceManager: Manager } = await import('../devices/manager.js');
@@ -212,7 +279,7 @@ async function openDevices(
       if (devices.size === 0) signals.end('nothing is attached');
     }, afterMs).unref();
   };
-  const control = new Point(state, handover?.state?.control ?? null);
+  const control = early ?? new Point(state, handover?.state?.control ?? null);
   const sysfs = new Sysfs();
   const devices = new Manager({
     records: new DeviceRecords(state.devices),

@@ -7,6 +7,7 @@ import { gzipSync } from 'node:zlib';
 import { compress } from 'zstd-napi';
 import t, { type Test } from 'tap';
 import { CHUNK_SIZE } from '../../daemon/blob/chunk-map.js';
+import { askRaw, socketOf, waitForControl } from '../support/control.js';
 import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
 import { readErofs } from '../support/erofs/reader.js';
 import { treeLines, type TreeLine } from '../support/erofs/tree-lines.js';
@@ -21,6 +22,8 @@ import {
   remoteOptions,
   REPOSITORY,
 } from '../support/registry/remote-image.js';
+import { listenAsManager } from '../support/service-manager.js';
+import { until } from '../support/until.js';
 import { writeUstar } from '../support/ustar.js';
 
 t.setTimeout(600_000);
@@ -197,6 +200,43 @@ await t.test('how far an opening is, while others go on', async (test) => {
   test.notMatch(after.stdout, /^opening /m);
   await daemon.stop(test);
 });
+
+await t.test(
+  'the only image of a daemon: status, manager and SIGTERM before it is open',
+  async (test) => {
+    const { front, layout } = await remoteImage(test, { front: { bytesPerSecond: 1 << 20 } });
+    await pushFiles(layout, 'slow', layers.slice(0, 1));
+    const match = { kind: 'data', reference: sha256(gzip), covers: gzip.length - 600_000 } as const;
+    const stalled = front.rule({ match, action: { do: 'stall' } });
+    const folder = shortFolder(test);
+    const state = join(folder, 'state');
+    const manager = await listenAsManager(test, join(folder, 'notify'));
+    const args = [front.name(REPOSITORY, 'slow'), '--state', state];
+    const options = { variables: { NOTIFY_SOCKET: join(folder, 'notify') } };
+    const all = [...args, ...remoteOptions([front], join(folder, 'cache'))];
+    const daemon = DaemonProcess.launch(test, all, options);
+    await waitForControl(socketOf(state));
+    const image = String.raw`\S*test/app:slow`;
+    const { stdout, code } = await runDaemon(['status', '--state', state]);
+    test.equal(code, 0);
+    test.match(stdout, /^export "": the daemon is starting: its image is being opened, since /m);
+    test.match(stdout, new RegExp(`^opening ${image}: layer 1 of 1 is being read: \\d+ % of`, 'm'));
+    const refused = await askRaw(socketOf(state), { method: 'POST', path: '/v1/reload' });
+    test.match(refused, { code: 409, body: /"BUSY"[^]*the daemon is starting/ });
+    if (manager) {
+      const { received } = manager;
+      const extended = new RegExp(
+        `^EXTEND_TIMEOUT_USEC=150000000\nSTATUS=opening ${image}: layer 1`,
+      );
+      await until(() => received.some((each) => extended.test(each)));
+      test.notOk(received.some((each) => each.startsWith('READY')));
+    }
+    await daemon.stop(test);
+    test.notOk(existsSync(socketOf(state)));
+    if (manager) await until(() => manager.received.includes('STOPPING=1'));
+    stalled.release();
+  },
+);
 
 /** The files of blobs. */
 async function findFiles(cache: string, digests: readonly string[]): Promise<string[]> {

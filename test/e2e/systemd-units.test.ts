@@ -3,7 +3,6 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import t from 'tap';
 import { SdNotify } from '../../daemon/server/sd-notify.js';
 import { commandLine, shortFolder } from '../support/daemon-process.js';
@@ -15,6 +14,7 @@ import {
   remoteImage,
   remoteOptions,
 } from '../support/registry/remote-image.js';
+import { listenAsManager } from '../support/service-manager.js';
 import { requireTool, runTool } from '../support/tools.js';
 
 t.setTimeout(900_000);
@@ -29,17 +29,6 @@ const MOST_EXPOSURE = {
   'overlaybd-nbd-attach@.service': 1,
   'overlaybd-nbd-shutdown.service': 1,
 };
-
-/** Node.js has no Unix datagram sockets. */
-const MANAGER = `
-import json, socket, sys
-s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-name = sys.argv[1]
-s.bind('\\0' + name[1:] if name[0] == '@' else name)
-print('"listening"', flush=True)
-while True:
-    print(json.dumps(s.recv(65536).decode()), flush=True)
-`;
 
 const unitNames = readdirSync(UNITS).filter((name) => /\.(service|socket)$/.test(name));
 const textOf = (name: string) => readFileSync(new URL(name, UNITS), 'utf8');
@@ -140,23 +129,18 @@ for (const [title, name] of [
   ['an abstract name', `@overlaybd-nbd-test-${process.pid}`],
 ] as const) {
   await t.test(`messages reach a service manager whose socket is ${title}`, async (test) => {
-    if (!requireTool(test, 'python3')) return;
-    const manager = spawn('python3', ['-c', MANAGER, name], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    test.teardown(() => manager.kill('SIGKILL'));
-    const received: string[] = [];
-    createInterface(manager.stdout).on('line', (line) => received.push(JSON.parse(line) as string));
-    await until(() => received.length === 1, 'the receiver does not listen');
+    const manager = await listenAsManager(test, name);
+    if (!manager) return;
+    const { received } = manager;
     const env = { NOTIFY_SOCKET: name, WATCHDOG_USEC: '60000000' };
     const notify = SdNotify.fromEnvironment(env, process.pid);
     test.ok(notify.ready('1 export, \u00e9'));
     notify.startWatchdog();
     notify.close();
     test.ok(notify.stopping());
-    await until(() => received.length === 4, `received ${JSON.stringify(received)}`);
-    test.same(received.slice(1), ['READY=1\nSTATUS=1 export, \u00e9', 'WATCHDOG=1', 'STOPPING=1']);
-    manager.kill('SIGKILL');
+    await until(() => received.length === 3, `received ${JSON.stringify(received)}`);
+    test.same(received, ['READY=1\nSTATUS=1 export, \u00e9', 'WATCHDOG=1', 'STOPPING=1']);
+    manager.end();
     await until(() => !notify.status('nobody is there'), 'a datagram without a receiver was sent');
   });
 }

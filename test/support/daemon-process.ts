@@ -96,8 +96,21 @@ export class DaemonProcess {
   static async start(
     t: Test,
     args: readonly string[],
-    { listen = [], socketPath = join(shortFolder(t), 'nbd.sock'), ...from }: DaemonOptions = {},
+    options: DaemonOptions = {},
   ): Promise<DaemonProcess> {
+    const { listen = [], elsewhere, inherit: { fds = [] } = {} } = options;
+    const daemon = DaemonProcess.launch(t, args, options);
+    const own = elsewhere === undefined ? listen.length + 1 : listen.length;
+    await daemon.#ready(own + (elsewhere ?? fds.length));
+    return daemon;
+  }
+
+  /** The same; waits for nothing. */
+  static launch(
+    t: Test,
+    args: readonly string[],
+    { listen = [], socketPath = join(shortFolder(t), 'nbd.sock'), ...from }: DaemonOptions = {},
+  ): DaemonProcess {
     const { elsewhere, inherit: { fds = [], names } = {} } = from;
     const addresses = elsewhere === undefined ? [`unix://${socketPath}`, ...listen] : listen;
     const listening = addresses.flatMap((each) => ['--listen', each]);
@@ -119,7 +132,6 @@ export class DaemonProcess {
     t.teardown(() => {
       child.kill('SIGKILL');
     });
-    await daemon.#ready(addresses.length + (elsewhere ?? fds.length));
     return daemon;
   }
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test, type Test } from 'tap';
 import type { ControlHandlers } from '../../../daemon/control/routes.js';
 import type { StateFolder } from '../../../daemon/devices/state-folder.js';
+import { OverlaybdError } from '../../../daemon/errors.js';
 import { ControlPoint } from '../../../daemon/server/control-point.js';
 import { shortFolder } from '../../support/daemon-process.js';
 
@@ -44,6 +45,19 @@ await test('requests are answered, also those that came before it served', async
   point.close();
   t.notOk(existsSync(path));
   t.ok(closed());
+});
+
+await test('other handlers answer from then on, whether a request has come or not', async (t) => {
+  const { point, path } = made(t);
+  const refusing = {
+    exports: async () => Promise.reject(new OverlaybdError('BUSY', 'not yet')),
+  } as unknown as ControlHandlers;
+  point.serve(HANDLERS);
+  point.serve(refusing);
+  t.equal(await ask(path), 409);
+  point.serve(HANDLERS);
+  t.equal(await ask(path), 200);
+  point.close();
 });
 
 await test('it ends without a request, and leaves the socket to a successor', async (t) => {

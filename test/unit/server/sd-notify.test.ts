@@ -23,6 +23,7 @@ await test('each state has its message for systemd', (t) => {
   t.ok(notify.status('a device is waiting'));
   t.ok(notify.reloading());
   t.ok(notify.mainPid(77));
+  t.ok(notify.extendTimeout(2_000_000, 'opening\nweb'));
   t.ok(notify.stopping());
   t.ok(notify.stopping('answering what has been asked'));
   const reloading = sent.splice(2, 1)[0] ?? '';
@@ -30,6 +31,7 @@ await test('each state has its message for systemd', (t) => {
     `${SOCKET} READY=1\nSTATUS=3 exports`,
     `${SOCKET} STATUS=a device is waiting`,
     `${SOCKET} MAINPID=77`,
+    `${SOCKET} EXTEND_TIMEOUT_USEC=2000000\nSTATUS=opening\\nweb`,
     `${SOCKET} STOPPING=1`,
     `${SOCKET} STOPPING=1\nSTATUS=answering what has been asked`,
   ]);
