@@ -15,6 +15,7 @@ import { groupsOf } from './groups.js';
 import { beginCoverage, reportCoverage } from './coverage.js';
 import { parseOptions, USAGE, type RunnerOptions } from './options.js';
 import { bundleTap } from './tap-bundle.js';
+import { cpuTable } from './cpu-time.js';
 import { countsOf, failuresOf, noCounts, skipsOf, summary, type Counts } from './tap-output.js';
 import { ownProcesses } from './own-process.js';
 import { killAllOnSignal, type Outcome } from './test-process.js';
@@ -77,6 +78,7 @@ async function runAll({
   jobs,
   timeoutMs,
   alone,
+  cpu,
   coverage,
 }: RunnerOptions): Promise<boolean> {
   const begin = performance.now();
@@ -84,7 +86,8 @@ async function runAll({
   const times = lastTimes();
   const files = paths.flatMap(testFilesIn);
   const measuring = coverage ? beginCoverage(ROOT, files) : {};
-  const surroundings = { environment: { TAP_CWD: ownFolder(), ...measuring } };
+  const surroundings = { environment: { TAP_CWD: ownFolder(), ...measuring }, countsCpu: cpu };
+  const cpuMs = new Map<string, number>();
   const isAlone = alone ? () => true : ownProcesses(OUT);
   const timeOf = (group: readonly string[]): number =>
     group.reduce((sumMs, file) => sumMs + (times[file] ?? Infinity), 0);
@@ -96,6 +99,7 @@ async function runAll({
     for (const file of group) {
       const outcome = await turns.run(file);
       times[file] = Math.round(outcome.ms);
+      cpuMs.set(file, outcome.cpuMs);
       const counts = report(file, outcome, timeoutMs);
       if (counts.fail > 0) failedFiles++;
       for (const name of Object.keys(sum) as (keyof Counts)[]) sum[name] += counts[name];
@@ -111,6 +115,7 @@ async function runAll({
   console.log(
     `Node.js ${process.version}: ${files.length} files, ${failedFiles} failed, in ${seconds} s with ${jobs} at the same time`,
   );
+  if (cpu) console.log(cpuTable(cpuMs).join('\n'));
   console.log(summary(sum));
   const isCovered = !coverage || reportCoverage(ROOT);
   if (!isCovered && failedFiles === 0) console.log('ERROR: incomplete coverage');

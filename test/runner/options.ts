@@ -6,6 +6,7 @@ export const USAGE = `node out/test/runner/main.js [options] FILE-OR-FOLDER...
 
   --jobs N      how many test files run at the same time (default: one more than there are processors)
   --alone       each file runs in a process of its own
+  --cpu         prints the files that took most CPU time
   --coverage    measures coverage, and fails if it is less than in package.json
   --timeout N   seconds that one test file may take (default 900)
 `;
@@ -17,6 +18,8 @@ export interface RunnerOptions {
   readonly timeoutMs: number;
   /** No two files share a process. */
   readonly alone: boolean;
+  /** Prints the CPU time of files. */
+  readonly cpu: boolean;
   readonly coverage: boolean;
 }
 
@@ -30,6 +33,7 @@ export function parseOptions(argv: string[]): RunnerOptions | undefined {
       jobs: { type: 'string', default: String(availableParallelism() + 1) },
       timeout: { type: 'string', default: '900' },
       alone: { type: 'boolean', default: false },
+      cpu: { type: 'boolean', default: false },
       coverage: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },
@@ -41,6 +45,7 @@ export function parseOptions(argv: string[]): RunnerOptions | undefined {
     jobs: count('--jobs', values.jobs),
     timeoutMs: count('--timeout', values.timeout) * 1000,
     alone: values.alone,
+    cpu: values.cpu,
     coverage: values.coverage,
   };
 }

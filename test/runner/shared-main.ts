@@ -5,6 +5,7 @@ import { readSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Test } from 'tap';
+import { cpuMsSoFar } from './cpu-time.js';
 import { changesOf, stateOfProcess } from './process-state.js';
 import { ROOT } from './tap-bundle.js';
 
@@ -24,6 +25,7 @@ const writeError = stderr.write.bind(stderr);
 interface Running {
   readonly root: Pick<Test, 'results' | 'endAll'>;
   readonly before: ReturnType<typeof stateOfProcess>;
+  readonly cpuMsBefore: number;
   /** All of the module has been executed. */
   isLoaded: boolean;
 }
@@ -48,7 +50,12 @@ function begin(file: string): void {
     current.isLoaded = true;
   };
   const root = new Test({ name: 'TAP', timeout: timeoutMs, cb: load });
-  const current: Running = { root, before: stateOfProcess(), isLoaded: false };
+  const current: Running = {
+    root,
+    before: stateOfProcess(),
+    cpuMsBefore: cpuMsSoFar(),
+    isLoaded: false,
+  };
   running = current;
   Object.assign(globalThis, { [Symbol.for(ROOT)]: root });
   root.on('complete', () => root.comment(root.counts.toJSON()));
@@ -57,14 +64,14 @@ function begin(file: string): void {
 }
 
 /** Ends the file: nothing of it can run any more. */
-function finish({ root, before, isLoaded }: Running): void {
+function finish({ root, before, cpuMsBefore, isLoaded }: Running): void {
   // As tap does at the end of a process: what has not ended has failed.
   if (!root.results) root.endAll();
   const problems = changesOf(before, stateOfProcess()).map((name) => `it has changed ${name}`);
   if (!isLoaded && root.results?.ok === true) problems.push('it has ended before its last line');
   const isGood = root.results?.ok === true && problems.length === 0;
   running = undefined;
-  const line = JSON.stringify({ isGood, problems });
+  const line = JSON.stringify({ isGood, problems, cpuMs: cpuMsSoFar() - cpuMsBefore });
   write(`\n${mark} ${line}\n`, () => writeError(`\n${mark}\n`, next));
 }
 

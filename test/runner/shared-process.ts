@@ -11,6 +11,7 @@ const PROGRAM = fileURLToPath(new URL('./shared-main.js', import.meta.url));
 interface End {
   readonly isGood: boolean;
   readonly problems: readonly string[];
+  readonly cpuMs: number;
 }
 
 /** The output of one stream up to the mark. */
@@ -123,16 +124,20 @@ export class SharedProcess {
     clearTimeout(timer);
   }
 
-  #outcome(): Pick<Outcome, 'code' | 'output'> {
+  #outcome(): Pick<Outcome, 'code' | 'output' | 'cpuMs'> {
     const [output, errors] = [this.#output.split(), this.#errors.split()];
     if (!output || !errors) {
       const how = `the process has ended: ${this.#child.signalCode ?? `exit code ${this.#child.exitCode}`}`;
-      return { code: 1, output: `${this.#output.take()}${this.#errors.take()}\n${how}\n` };
+      return {
+        code: 1,
+        output: `${this.#output.take()}${this.#errors.take()}\n${how}\n`,
+        cpuMs: 0,
+      };
     }
     this.#output.take();
     this.#errors.take();
-    const { isGood, problems } = JSON.parse(output[1]) as End;
+    const { isGood, problems, cpuMs } = JSON.parse(output[1]) as End;
     const lines = problems.map((problem) => `${problem}\n`).join('');
-    return { code: isGood ? 0 : 1, output: `${output[0]}${errors[0]}${lines}` };
+    return { code: isGood ? 0 : 1, output: `${output[0]}${errors[0]}${lines}`, cpuMs };
   }
 }

@@ -1,6 +1,7 @@
 // A test file in its own process, with a time limit.
 import { spawn, type ChildProcess, type ChildProcessByStdio } from 'node:child_process';
 import type { Readable } from 'node:stream';
+import { cpuMsOfChildren } from './cpu-time.js';
 import { ONE_MODULE } from './tap-bundle.js';
 
 export interface Outcome {
@@ -8,6 +9,8 @@ export interface Outcome {
   readonly output: string;
   readonly ms: number;
   readonly isLate: boolean;
+  /** Of the file, its threads, and the processes that it waited for; 0 if it was not counted. */
+  readonly cpuMs: number;
 }
 
 export interface Surroundings {
@@ -15,7 +18,12 @@ export interface Surroundings {
   readonly folder?: string;
   /** In addition to the environment of this process. */
   readonly environment?: Readonly<Record<string, string>>;
+  /** CPU time of processes of one file is counted. Of those that files share it always is. */
+  readonly countsCpu?: boolean;
 }
+
+/** Writes CPU times to descriptor 3, which the command does not get. */
+const TIMES = ['sh', '-c', '"$@" 3>&-; code=$?; times >&3; exit $code', 'sh'];
 
 const running = new Set<ChildProcess>();
 
@@ -36,13 +44,16 @@ export function killAllOnSignal(): void {
 /**
  * Starts the Node.js that runs this, in a process group of its own. Its output is in pipes.
  * @param more of stdio, from descriptor 3 on
+ * @param wrapper a command that runs the one that follows it
  */
 export function startNode(
   parameters: readonly string[],
   { folder = '.', environment = {} }: Surroundings,
   more: readonly 'pipe'[] = [],
+  wrapper: readonly string[] = [],
 ): ChildProcessByStdio<null, Readable, Readable> {
-  const child = spawn(process.execPath, parameters, {
+  const [command = '', ...rest] = [...wrapper, process.execPath, ...parameters];
+  const child = spawn(command, rest, {
     cwd: folder,
     stdio: ['ignore', 'pipe', 'pipe', ...more],
     detached: true,
@@ -57,13 +68,22 @@ export function startNode(
 export function runTestFile(
   file: string,
   timeoutMs: number,
-  { folder, environment }: Surroundings = {},
+  { folder, environment, countsCpu = false }: Surroundings = {},
 ): Promise<Outcome> {
   const begin = performance.now();
-  const child = startNode([...ONE_MODULE, file], {
-    ...(folder === undefined ? {} : { folder }),
-    // The limit of each test in the file, which is otherwise 30 s.
-    environment: { TAP_TIMEOUT: String(timeoutMs / 1000), ...environment },
+  const child = startNode(
+    [...ONE_MODULE, file],
+    {
+      ...(folder === undefined ? {} : { folder }),
+      // The limit of each test in the file, which is otherwise 30 s.
+      environment: { TAP_TIMEOUT: String(timeoutMs / 1000), ...environment },
+    },
+    countsCpu ? ['pipe'] : [],
+    countsCpu ? TIMES : [],
+  );
+  let times = '';
+  child.stdio[3]?.on('data', (text: Buffer) => {
+    times += text.toString('latin1');
   });
   const chunks: Buffer[] = [];
   child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -78,7 +98,13 @@ export function runTestFile(
     child.on('close', (code) => {
       clearTimeout(timer);
       const output = Buffer.concat(chunks).toString('utf8');
-      resolve({ code, output, ms: performance.now() - begin, isLate });
+      resolve({
+        code,
+        output,
+        ms: performance.now() - begin,
+        isLate,
+        cpuMs: cpuMsOfChildren(times),
+      });
     });
   });
 }
