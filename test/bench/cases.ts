@@ -12,7 +12,16 @@ export type CaseName =
   | 'obd-raw'
   | 'obd-lz4-8'
   | 'obd-lz4-64k'
-  | 'obd-zstd';
+  | 'obd-zstd'
+  | 'obd-lsmt-no-spin'
+  | 'obd-lz4-no-spin'
+  | 'obd-zstd-no-spin';
+
+/** Decoding alone, without a server: see floors.ts. */
+export type FloorName = 'floor-lz4' | 'floor-zstd';
+
+/** What a row of a table is about. */
+export type RowName = CaseName | FloorName;
 
 /** How a chart shows it: as this project, the yardstick, or another server. */
 export type Role = 'ours' | 'yardstick' | 'peer';
@@ -24,8 +33,8 @@ export interface Case {
   about: string;
   role: Role;
   form: FormName;
-  /** Whether it runs only on request. */
-  optional: boolean;
+  /** When it runs: always, only in the works that name it, or only on request. */
+  when: 'always' | 'named' | 'asked';
   /** Program and arguments that serve `files` (bottom layer first) at the Unix socket until killed. */
   command: (files: readonly string[], socket: string) => readonly [string, ...string[]];
 }
@@ -40,6 +49,12 @@ const overlaybd: Case['command'] = (files, socket) => [
   ...files,
   '--listen',
   `unix://${socket}`,
+];
+
+const withoutSpin: Case['command'] = (files, socket) => [
+  ...overlaybd(files, socket),
+  '--spin',
+  'off',
 ];
 
 const nbdkit = (socket: string): [string, ...string[]] => [
@@ -66,7 +81,7 @@ export const CASES: readonly Case[] = [
     about: 'overlaybd-nbd, raw image',
     role: 'ours',
     form: 'raw',
-    optional: true,
+    when: 'asked',
     command: overlaybd,
   },
   {
@@ -74,7 +89,7 @@ export const CASES: readonly Case[] = [
     about: 'overlaybd-nbd, one raw LSMT layer',
     role: 'ours',
     form: 'lsmt',
-    optional: false,
+    when: 'always',
     command: overlaybd,
   },
   {
@@ -82,7 +97,7 @@ export const CASES: readonly Case[] = [
     about: 'overlaybd-nbd, one layer, LZ4 4 KiB',
     role: 'ours',
     form: 'lz4',
-    optional: false,
+    when: 'always',
     command: overlaybd,
   },
   {
@@ -90,7 +105,7 @@ export const CASES: readonly Case[] = [
     about: 'overlaybd-nbd, 8 layers, LZ4 4 KiB',
     role: 'ours',
     form: 'lz4-8',
-    optional: false,
+    when: 'always',
     command: overlaybd,
   },
   {
@@ -98,7 +113,7 @@ export const CASES: readonly Case[] = [
     about: 'overlaybd-nbd, one layer, LZ4 64 KiB',
     role: 'ours',
     form: 'lz4-64k',
-    optional: false,
+    when: 'always',
     command: overlaybd,
   },
   {
@@ -106,15 +121,20 @@ export const CASES: readonly Case[] = [
     about: 'overlaybd-nbd, one layer, zstd 4 KiB',
     role: 'ours',
     form: 'zstd',
-    optional: false,
+    when: 'always',
     command: overlaybd,
   },
+  ...(['lsmt', 'lz4', 'zstd'] as const).map((form): Case => {
+    const name = `obd-${form}-no-spin` as const;
+    const about = `overlaybd-nbd, ${form === 'lsmt' ? 'raw LSMT' : form}, --spin off`;
+    return { name, about, role: 'ours', form, when: 'named', command: withoutSpin };
+  }),
   {
     name: 'nbdkit',
     about: 'nbdkit file, raw image',
     role: 'yardstick',
     form: 'raw',
-    optional: false,
+    when: 'always',
     command: (files, socket) => [...nbdkit(socket), 'file', ...files],
   },
   {
@@ -122,7 +142,7 @@ export const CASES: readonly Case[] = [
     about: 'qemu-nbd, raw image',
     role: 'peer',
     form: 'raw',
-    optional: false,
+    when: 'always',
     command: (files, socket) => [...qemuNbd(socket), '--format=raw', ...files],
   },
   {
@@ -130,7 +150,7 @@ export const CASES: readonly Case[] = [
     about: 'qemu-nbd, qcow2 of zstd 64 KiB',
     role: 'peer',
     form: 'qcow2',
-    optional: false,
+    when: 'always',
     command: (files, socket) => [...qemuNbd(socket), '--format=qcow2', ...files],
   },
   {
@@ -138,7 +158,7 @@ export const CASES: readonly Case[] = [
     about: 'nbdkit xz filter, xz of 64 KiB',
     role: 'peer',
     form: 'xz',
-    optional: false,
+    when: 'always',
     command: (files, socket) => [
       ...nbdkit(socket),
       '--filter=xz',
@@ -148,6 +168,21 @@ export const CASES: readonly Case[] = [
     ],
   },
 ];
+
+const FLOORS: Readonly<Record<FloorName, string>> = {
+  'floor-lz4': 'no server: one thread decodes LZ4 4 KiB',
+  'floor-zstd': 'no server: one thread decodes zstd 4 KiB',
+};
+
+/** For people. */
+export function describeRow(name: RowName): Pick<Case, 'about' | 'role'> {
+  if (isFloor(name)) return { about: FLOORS[name], role: 'peer' };
+  return findCase(name);
+}
+
+export function isFloor(name: RowName): name is FloorName {
+  return name in FLOORS;
+}
 
 /** @throws Error if there is none of that name */
 export function findCase(name: CaseName): Case {

@@ -2,22 +2,12 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { messageOf } from '../../daemon/errors.js';
-import type { Work } from './works.js';
+import type { ClientResult, Work } from './works.js';
 
 const run = promisify(execFile);
 
 /** In addition to the length of the job. */
 const GRACE_MS = 20_000;
-
-export interface FioResult {
-  /** Microseconds from submission to completion, median. */
-  p50: number;
-  /** Requests a second. */
-  iops: number;
-  /** MB/s (10^6 bytes). */
-  rate: number;
-  requests: number;
-}
 
 /** The used part of fio's JSON. */
 interface FioOutput {
@@ -43,7 +33,7 @@ export async function runFio(
   seconds: number,
   seed: number,
   end?: number,
-): Promise<FioResult> {
+): Promise<ClientResult> {
   const args = [
     // Threads, so that killing fio leaves no process.
     '--name=bench',
@@ -64,7 +54,7 @@ export async function runFio(
     `--runtime=${Math.round(seconds * 1000)}ms`,
     '--lat_percentiles=1',
     '--clat_percentiles=0',
-    '--percentile_list=50',
+    '--percentile_list=50:99',
     '--output-format=json',
   ];
   const where = `fio ${work.name} on ${socket}`;
@@ -79,12 +69,18 @@ export async function runFio(
   }
   // Notes may precede the JSON.
   const [job] = (JSON.parse(text.slice(text.indexOf('{'))) as FioOutput).jobs;
-  const p50 = job?.read.lat_ns.percentile?.['50.000000'];
-  if (!job || p50 === undefined || job.error !== 0 || job.read.total_ios === 0) {
+  const { '50.000000': p50, '99.000000': p99 } = job?.read.lat_ns.percentile ?? {};
+  if (
+    !job ||
+    p50 === undefined ||
+    p99 === undefined ||
+    job.error !== 0 ||
+    job.read.total_ios === 0
+  ) {
     throw new Error(
       `${where}: error ${job?.error ?? 'unknown'}, ${job?.read.total_ios ?? 0} requests`,
     );
   }
   const { iops, bw_bytes: bytes, total_ios: requests } = job.read;
-  return { p50: p50 / 1000, iops, rate: bytes / 1e6, requests };
+  return { p50: p50 / 1000, p99: p99 / 1000, iops, rate: bytes / 1e6, requests };
 }

@@ -1,19 +1,15 @@
 // All servers of a comparison, and rounds of load that go through them in turn. It prints nothing.
+import { Burners } from './burners.js';
 import { findCase, type Case, type CaseName } from './cases.js';
-import { runFio, type FioResult } from './fio.js';
+import { runFio } from './fio.js';
+import type { Floors } from './floors.js';
 import type { ImageForms } from './forms.js';
+import { runLean } from './lean.js';
 import { cpuSeconds, residentBytes } from './process-tree.js';
+import type { Programs } from './programs.js';
+import { makeSample, type Sample } from './sample.js';
 import { Server } from './server.js';
-import type { Work, WorkName } from './works.js';
-
-/** One measurement of one server. */
-export interface Sample extends FioResult {
-  server: CaseName;
-  work: WorkName;
-  round: number;
-  /** Microseconds of processor time that the server used for each request. */
-  cpu: number;
-}
+import type { ClientResult, Work } from './works.js';
 
 /** Resident memory of a server, in bytes. */
 export interface Memory {
@@ -36,9 +32,14 @@ export interface RoundsOptions {
   seconds: number;
   /** Seconds of a first round that is not counted: programs reach full speed, buffers their size. */
   warmUp: number;
+  programs: Programs;
+  floors: Floors;
   /** Called with the progress. */
   say: (line: string) => void;
 }
+
+/** A floor uses one thread and no other program, so it needs no long run. */
+const FLOOR_SECONDS = 1;
 
 /** Servers that run at the same time; one is loaded at a time, the others are idle. */
 export class Fleet {
@@ -68,21 +69,38 @@ export class Fleet {
     return fleet;
   }
 
-  /** @throws Error if fio or a server fails */
+  /** @throws Error if a client or a server fails */
   async rounds(steps: readonly Step[], options: RoundsOptions): Promise<Sample[]> {
-    const { rounds, seconds, warmUp, say } = options;
+    const { rounds, seconds, warmUp, floors, say } = options;
+    const works = steps.map(({ work }) => work);
     const samples: Sample[] = [];
     for (let round = warmUp > 0 ? 0 : 1; round <= rounds; round++) {
       say(round === 0 ? 'warming up' : `round ${round} of ${rounds}`);
-      for (const { work, servers } of steps) {
-        const wanted = this.#servers.filter((server) => servers.includes(server.case.name));
-        for (const server of inTurn(wanted, round)) {
-          const sample = await measure(server, work, round === 0 ? warmUp : seconds, round);
-          if (round > 0) samples.push(sample);
-        }
-      }
+      const length = round === 0 ? warmUp : seconds;
+      const measured = await floors.measure(works, Math.min(length, FLOOR_SECONDS), round);
+      for (const step of steps) measured.push(...(await this.#step(step, length, round, options)));
+      if (round > 0) samples.push(...measured);
     }
     return samples;
+  }
+
+  async #step(
+    { work, servers }: Step,
+    seconds: number,
+    round: number,
+    { programs }: RoundsOptions,
+  ): Promise<Sample[]> {
+    const wanted = this.#servers.filter((server) => servers.includes(server.case.name));
+    const burners = work.isBusy ? await Burners.start(programs.burner) : null;
+    try {
+      const samples: Sample[] = [];
+      for (const server of inTurn(wanted, round)) {
+        samples.push(await measure(server, work, seconds, round, programs));
+      }
+      return samples;
+    } finally {
+      await burners?.stop();
+    }
   }
 
   memory(): Memory[] {
@@ -103,16 +121,26 @@ async function measure(
   work: Work,
   seconds: number,
   round: number,
+  programs: Programs,
 ): Promise<Sample> {
   const before = cpuSeconds(server.pid);
-  let result: FioResult;
+  let result: ClientResult;
   try {
-    result = await runFio(work, server.socket, seconds, round);
+    result =
+      work.client === 'fio'
+        ? await runFio(work, server.socket, seconds, round)
+        : await runLean(programs['nbd-load'], work, server.socket, seconds, round);
   } catch (error) {
     throw server.failure(String(error));
   }
-  const cpu = ((cpuSeconds(server.pid) - before) * 1e6) / result.requests;
-  return { server: server.case.name, work: work.name, round, ...result, cpu };
+  const used = cpuSeconds(server.pid) - before;
+  return makeSample({
+    server: server.case.name,
+    work: work.name,
+    round,
+    result,
+    cpuSeconds: used,
+  });
 }
 
 /** Each round begins with another server, so that no server always follows the same one. */

@@ -1,20 +1,23 @@
 // The comparison with other servers: its measurements, its tables, its document.
 import { barChart } from './bar-chart.js';
-import { findCase, YARDSTICK } from './cases.js';
+import { describeRow, findCase, YARDSTICK } from './cases.js';
 import type { Chart, Document } from './docs.js';
 import { measureExports } from './exports-memory.js';
 import { Fleet } from './fleet.js';
+import { Floors } from './floors.js';
 import type { ImageForms } from './forms.js';
 import { lookupsForGoal } from './micro-lookup.js';
 import type { BenchOptions } from './options.js';
+import { buildPrograms } from './programs.js';
 import { exportsTable, goalTable, loadTable, memoryTable, startTable, table } from './report.js';
 import { measureStart } from './start-time.js';
 import { summarize, type Comparison } from './summary.js';
 import { judgeAll, type Measured, type Verdict } from './verdicts.js';
-import { METRICS, WORKS } from './works.js';
+import { METRICS, serversOf, WORKS } from './works.js';
 
 const MIB = 1 << 20;
 const WARM_UP_SECONDS = 1;
+const QUICK_WARM_UP_SECONDS = 0.2;
 const EXPORT_RUNS = 5;
 const QUICK_EXPORT_RUNS = 1;
 
@@ -42,16 +45,20 @@ export async function measureLoad(
   const starts = start ? await measureStart(forms, folder) : [];
   const runs = quick ? QUICK_EXPORT_RUNS : EXPORT_RUNS;
   const exports = start ? await measureExports(forms, folder, runs) : [];
+  const programs = await buildPrograms(folder);
+  const floors = new Floors(programs['zfile-floor'], forms, say);
   const fleet = await Fleet.start(cases, forms, folder);
   const steps = WORKS.filter(({ name }) => options.works.includes(name)).map((work) => ({
     work,
-    servers: cases,
+    servers: serversOf(work, cases),
   }));
-  const samples = await fleet.rounds(steps, { rounds, seconds, warmUp: WARM_UP_SECONDS, say });
+  const warmUp = quick ? QUICK_WARM_UP_SECONDS : WARM_UP_SECONDS;
+  const how = { rounds, seconds, warmUp, programs, floors, say };
+  const samples = await fleet.rounds(steps, how);
   const memory = fleet.memory();
   await fleet.stop();
   const measured = { samples, memory, exports, starts, lookups };
-  const comparisons = summarize(samples, cases);
+  const comparisons = summarize(samples, [...cases, ...floors.names]);
   return { ...measured, comparisons, verdicts: judgeAll(measured), sizes };
 }
 
@@ -76,16 +83,21 @@ export function loadDocument(result: LoadResult, preamble: string, machine: obje
   return {
     section: 'load',
     markdown: parts.join('\n\n'),
-    charts: comparisons.map(chartOf),
+    charts: comparisons.filter(isChart).map(chartOf),
     data: { machine, verdicts, comparisons, memory, exports, starts, lookups, sizes },
   };
+}
+
+/** One for each work, by its first figure. */
+function isChart({ work, metric }: Comparison): boolean {
+  return metric === work.metrics[0];
 }
 
 function chartOf({ work, metric, rows }: Comparison): Chart {
   const { unit, less } = METRICS[metric];
   const title = `${work.title}: ${unit}${less ? ' (less is better)' : ''}`;
   const bars = rows.map(({ server, spread, ratio }) => {
-    const { about, role } = findCase(server);
+    const { about, role } = describeRow(server);
     const note = ratio ? `${ratio.median.toFixed(2)} x ${YARDSTICK}` : '-';
     return {
       label: about,

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { CASES, type CaseName } from './cases.js';
-import { WORKS, type WorkName } from './works.js';
+import { ALL_WORKS, type WorkName } from './works.js';
 
 export const USAGE = `npm run bench -- [options]
 
@@ -21,7 +21,7 @@ export const USAGE = `npm run bench -- [options]
   --rate MB        what the registry sends in a second, 10^6 bytes (default 125: 1 Gbit/s)
   --all            also the optional server
   --servers LIST   only these, comma separated: ${CASES.map(({ name }) => name).join(', ')}
-  --works LIST     only these, comma separated: ${WORKS.map(({ name }) => name).join(', ')}
+  --works LIST     only these, comma separated: ${ALL_WORKS.map(({ name }) => name).join(', ')}
   --no-start       leave out start time and the memory of further exports
   --dir FOLDER     where images are kept between runs (default overlaybd-nbd-bench in the temporary folder)
   --json FILE      write everything that was measured
@@ -94,7 +94,7 @@ export function parseOptions(argv: string[]): BenchOptions | undefined {
   const only = onlyOf(values.only, mode);
   if (values.docs && only !== null) throw new Error('--only: goes into no documents');
   const standards = standardsOf(mode, quick, only);
-  const standard = CASES.filter(({ optional }) => values.all || !optional);
+  const standard = CASES.filter(({ when }) => values.all || when !== 'asked');
   return {
     mode,
     only,
@@ -106,7 +106,7 @@ export function parseOptions(argv: string[]): BenchOptions | undefined {
     latency: positive('--latency', values.latency, 20, Number.isFinite),
     rate: positive('--rate', values.rate, 125, Number.isFinite) * 1e6,
     cases: listOf('--servers', values.servers, names(CASES), names(standard)),
-    works: listOf('--works', values.works, names(WORKS), names(WORKS)),
+    works: listOf('--works', values.works, names(ALL_WORKS), names(ALL_WORKS)),
     start: !values['no-start'],
     dir: resolve(values.dir ?? join(tmpdir(), 'overlaybd-nbd-bench')),
     json: values.json,
@@ -119,7 +119,8 @@ function standardsOf(
   quick: boolean,
   only: BenchOptions['only'],
 ): Pick<BenchOptions, 'rounds' | 'seconds' | 'size'> {
-  if (quick) return { rounds: mode === 'check' ? 3 : 1, seconds: 0.5, size: 64 };
+  if (quick)
+    return { rounds: mode === 'check' ? 3 : 1, seconds: mode === 'check' ? 0.35 : 0.5, size: 64 };
   if (only === 'cached') return { rounds: 15, seconds: 1, size: 256 };
   if (mode === 'registry') return { rounds: 3, seconds: 1, size: 1024 };
   if (mode === 'formats') return { rounds: 3, seconds: 1, size: 256 };

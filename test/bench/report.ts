@@ -1,5 +1,5 @@
 // Measurements as aligned Markdown tables. Text only.
-import { findCase, YARDSTICK } from './cases.js';
+import { describeRow, findCase, isFloor, YARDSTICK } from './cases.js';
 import type { ExportsMemory } from './exports-memory.js';
 import type { Memory } from './fleet.js';
 import type { Goal } from './goals.js';
@@ -13,7 +13,7 @@ const MIB = 1 << 20;
 export function loadTable({ work, metric, rows }: Comparison): string {
   const { unit, digits } = METRICS[metric];
   const body = rows.map(({ server, spread, ratio, cpu }) => [
-    findCase(server).about,
+    describeRow(server).about,
     ...cellsOf(spread, digits),
     ...(ratio ? cellsOf(ratio, 2) : ['-', '-', '-']),
     cpu.toFixed(1),
@@ -49,11 +49,7 @@ export function goalTable(verdicts: readonly Verdict[]): string {
 function unitOf(goal: Goal): { unit: string; scale: number; digits: number } {
   switch (goal.kind) {
     case 'versus':
-      return { unit: `x ${goal.peer}`, scale: 1, digits: 2 };
-    case 'figure': {
-      const { unit, digits } = METRICS[goal.metric];
-      return { unit, scale: 1, digits };
-    }
+      return { unit: `x ${isFloor(goal.peer) ? 'floor' : goal.peer}`, scale: 1, digits: 2 };
     case 'lookup':
       return { unit: 'M/s', scale: 1e6, digits: 1 };
     case 'memory':

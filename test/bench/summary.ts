@@ -1,7 +1,7 @@
 // Samples to medians and ratios. Numbers only; the text is made in report.ts.
-import { YARDSTICK, type CaseName } from './cases.js';
-import type { Sample } from './fleet.js';
-import { METRICS, WORKS, type MetricName, type Work, type WorkName } from './works.js';
+import { isFloor, YARDSTICK, type RowName } from './cases.js';
+import type { Sample } from './sample.js';
+import { ALL_WORKS, METRICS, type AnyWork, type MetricName, type WorkName } from './works.js';
 
 export interface Spread {
   median: number;
@@ -10,7 +10,7 @@ export interface Spread {
 }
 
 export interface Row {
-  server: CaseName;
+  server: RowName;
   spread: Spread;
   /** How many times better than the yardstick in the same round; undefined without one. */
   ratio: Spread | undefined;
@@ -20,17 +20,19 @@ export interface Row {
 
 /** One table: every server at one work by one figure. */
 export interface Comparison {
-  work: Work;
+  work: AnyWork;
   metric: MetricName;
   rows: Row[];
 }
 
-export function summarize(samples: readonly Sample[], servers: readonly CaseName[]): Comparison[] {
+export function summarize(samples: readonly Sample[], servers: readonly RowName[]): Comparison[] {
   const comparisons: Comparison[] = [];
-  for (const work of WORKS) {
+  for (const work of ALL_WORKS) {
     if (!samples.some((sample) => sample.work === work.name)) continue;
     for (const metric of work.metrics) {
       const rows = servers.flatMap((server): Row[] => {
+        // Decoding alone has no requests that wait.
+        if (isFloor(server) && isLatency(metric)) return [];
         const spread = figureOf(samples, work.name, metric, server);
         if (!spread) return [];
         const cpu = figureOf(samples, work.name, 'cpu', server)?.median ?? 0;
@@ -43,12 +45,16 @@ export function summarize(samples: readonly Sample[], servers: readonly CaseName
   return comparisons;
 }
 
+function isLatency(metric: MetricName): boolean {
+  return metric === 'p50' || metric === 'p99';
+}
+
 /** @returns undefined if the server was not measured at this work */
-export function figureOf(
+function figureOf(
   samples: readonly Sample[],
   work: WorkName,
   figure: MetricName | 'cpu',
-  server: CaseName,
+  server: RowName,
 ): Spread | undefined {
   const values = samples
     .filter((sample) => sample.work === work && sample.server === server)
@@ -65,8 +71,8 @@ export function ratioOf(
   samples: readonly Sample[],
   work: WorkName,
   metric: MetricName,
-  server: CaseName,
-  peer: CaseName,
+  server: RowName,
+  peer: RowName,
 ): Spread | undefined {
   const ofWork = samples.filter((sample) => sample.work === work);
   const ratios = ofWork.flatMap((ours) => {

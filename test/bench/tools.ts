@@ -17,6 +17,7 @@ const COMMON: readonly Tool[] = [
 /** For the comparison with other servers. */
 export const LOAD_TOOLS: readonly Tool[] = [
   ...COMMON,
+  { name: 'c++', package: 'g++', version: ['--version'] },
   { name: 'qemu-nbd', package: 'qemu-utils', version: ['--version'] },
   { name: 'xz', package: 'xz-utils', version: ['--version'] },
 ];

@@ -1,10 +1,10 @@
 // Whether goals are met: compares measurements with the bounds of goals.ts. Numbers only.
 import type { ExportsMemory } from './exports-memory.js';
-import type { Memory, Sample } from './fleet.js';
+import type { Memory } from './fleet.js';
 import { GOALS, type Goal } from './goals.js';
+import type { Sample } from './sample.js';
 import type { StartTime } from './start-time.js';
-import { figureOf, ratioOf, spreadOf, type Spread } from './summary.js';
-import { METRICS } from './works.js';
+import { ratioOf, spreadOf, type Spread } from './summary.js';
 
 /** All measurements that goals refer to; missing ones are empty. */
 export interface Measured {
@@ -35,7 +35,6 @@ export function judgeAll(measured: Measured, goals: readonly Goal[] = GOALS): Ve
 
 /** Whether less is better. */
 export function isCeiling(goal: Goal): boolean {
-  if (goal.kind === 'figure') return METRICS[goal.metric].less;
   return goal.kind === 'memory' || goal.kind === 'start';
 }
 
@@ -44,8 +43,6 @@ function spreadFor(goal: Goal, measured: Measured): Spread | undefined {
   switch (goal.kind) {
     case 'versus':
       return ratioOf(samples, goal.work, goal.metric, goal.server, goal.peer);
-    case 'figure':
-      return figureOf(samples, goal.work, goal.metric, goal.server);
     case 'lookup':
       return maybeSpread(lookups);
     case 'start':

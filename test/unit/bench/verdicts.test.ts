@@ -1,15 +1,18 @@
 // How the benchmark judges: paired ratios, medians, goals at their limits. It measures nothing.
 import { test } from 'tap';
-import type { Sample } from '../../bench/fleet.js';
 import { GOALS, type Goal } from '../../bench/goals.js';
+import { GUARDS } from '../../bench/guards.js';
 import { parseOptions } from '../../bench/options.js';
+import { makeSample, type Sample } from '../../bench/sample.js';
 import { ratioOf, spreadOf } from '../../bench/summary.js';
+import { ALL_WORKS, findWork, serversOf } from '../../bench/works.js';
 import { judgeAll, type Measured } from '../../bench/verdicts.js';
 
 const NOTHING: Measured = { samples: [], memory: [], exports: [], starts: [], lookups: [] };
 
 function sample(server: Sample['server'], round: number, iops: number, p50 = 50): Sample {
-  return { server, work: 'rand-qd16', round, iops, p50, rate: 1, requests: 1, cpu: 1 };
+  const result = { iops, p50, p99: p50, rate: 1, requests: 1 };
+  return makeSample({ server, work: 'rand-qd16', round, result, cpuSeconds: 1 });
 }
 
 function judge(goal: Goal, measured: Partial<Measured>): boolean | undefined {
@@ -71,6 +74,39 @@ await test('every goal has a positive limit, and no two rows look the same', (t)
   t.ok(GOALS.every(({ bound }) => bound > 0));
   const rows = GOALS.map((goal) => `${goal.about} ${goal.kind === 'versus' ? goal.peer : ''}`);
   t.equal(new Set(rows).size, rows.length);
+  t.end();
+});
+
+await test('a guard asks for at most half of its goal, and its work has its servers', (t) => {
+  for (const { about, server, peer, work, metric, bound } of GUARDS) {
+    const goal = GOALS.find(
+      (each) =>
+        each.kind === 'versus' &&
+        each.server === server &&
+        each.peer === peer &&
+        each.work === work.replace('lean', 'rand') &&
+        each.metric === metric,
+    );
+    t.ok(goal && bound <= goal.bound / 2, `${about}: ${bound} of ${goal?.bound}`);
+    t.strictSame(serversOf(findWork(work), [server]), [server]);
+  }
+  t.end();
+});
+
+await test('a server without spin takes part only in works that name it', (t) => {
+  const works = ALL_WORKS.filter((work) => serversOf(work, ['obd-lz4-no-spin']).length > 0);
+  t.strictSame(
+    works.map(({ name }) => name),
+    ['rand-qd1-busy', 'lean-qd1', 'lean-qd1-busy'],
+  );
+  t.end();
+});
+
+await test('figures that follow from those of a client', (t) => {
+  // 1000 requests of 4 KB in two seconds, for which the server ran for half a second.
+  const result = { iops: 500, p50: 1, p99: 2, rate: 2, requests: 1000 };
+  const made = makeSample({ server: 'nbdkit', work: 'seq-qd4', round: 1, result, cpuSeconds: 0.5 });
+  t.match(made, { seconds: 2, cpu: 500, cpuGb: 125 });
   t.end();
 });
 
