@@ -27,7 +27,7 @@ const DIGEST = 32;
  * @internal for its unit test
  */
 export const MAX_RECORDED_BYTES = 256 << 20;
-/** Bytes of the header: 255 content sources, 100 bytes each. */
+/** Bytes of the header: 255 content sources, 200 bytes each. */
 const MAX_HEADER_BYTES = 64 << 10;
 /** Bytes that are deflated, inflated or hashed between two turns of other work. */
 const STEP = 1 << 20;
@@ -43,6 +43,7 @@ const headerSchema = strictObject({
     strictObject({
       size: wholeNumber(0),
       places: stringOf('a digest or none', /^([0-9a-f]{64})?$/),
+      content: v.optional(stringOf('a digest or none', /^([0-9a-f]{64})?$/), ''),
     }),
   ),
   deviceSize: wholeNumber(0),

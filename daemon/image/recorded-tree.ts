@@ -12,6 +12,7 @@ import { SECTOR } from '../lsmt/format.js';
 import { LsmtIndex } from '../lsmt/merged-index.js';
 import { lookupOf } from '../pieces/piece-lookup.js';
 import type { OpenImage } from './opener.js';
+import { treeDifference } from './same-tree.js';
 import { sizeOf, type DiskSpec, type SourceSpec, type SpecOf } from './spec.js';
 
 /** Pieces that are hashed between two turns of other work. */
@@ -37,6 +38,11 @@ export interface RecordedSource {
    * other sources, the archive itself or the format says it; then it is ''.
    */
   readonly places: string;
+  /**
+   * A hash of what its bytes are, if a table has a digest of each of its pieces; else ''. It tells other bytes in another
+   * file with the same tree.
+   */
+  readonly content: string;
 }
 
 type ImageOfTree = Pick<OpenImage, 'disk' | 'marks'>;
@@ -55,7 +61,8 @@ export async function recordTree({ disk, marks }: ImageOfTree): Promise<Recorded
 }
 
 /**
- * The disk as it was recorded, over the content sources that the image has now.
+ * The disk as it was recorded, over the content sources that the image has now. Layers that are other files than those of
+ * the record, because somebody has copied them, must have the same tree, and the same digests of pieces.
  * @param digest SHA-256 of the recorded metadata, in hexadecimal
  * @param name of the image, for messages
  * @throws OverlaybdError BAD_FORMAT if the layers are not those of the record; LIMIT
@@ -68,23 +75,38 @@ export async function replayedDisk(
 ): Promise<DiskSpec> {
   const parts = partsOf(disk);
   if (!parts) throw misfit('it is not made of layers of files');
-  if (recorded.identity !== identityOf(marks)) throw misfit('its layers have changed since');
   const { contents, metadata } = parts;
   const sources = await recordedSources(contents);
+  const isSame = recorded.identity === identityOf(marks);
   if (sources.length !== recorded.sources.length) {
     throw misfit(`it has ${sources.length} content sources, and had ${recorded.sources.length}`);
   }
-  for (const [i, { size, places }] of sources.entries()) {
+  for (const [i, { size, places, content }] of sources.entries()) {
     const was = recorded.sources[i] as RecordedSource;
     if (size !== was.size)
       throw misfit(`content source ${i} has ${size} bytes, and had ${was.size}`);
     if (places !== was.places) throw misfit(`content source ${i} has its pieces at other places`);
+    if (isSame || was.content === '' || content === was.content) continue;
+    throw misfit(`its layers are other files, and content source ${i} has other digests of pieces`);
   }
   const memory: MemorySpec = { ...metadata, memory: recorded.metadata, digest };
   const sizes = [recorded.metadata.byteLength, ...sources.map(({ size }) => size)];
   checkRows(recorded, sizes);
+  if (!isSame) await checkTree(recorded, parts, name);
   const index = indexOf(recorded.rows, recorded.deviceSize, name);
   return { kind: 'lsmt', index, layers: [memory, ...contents] };
+}
+
+/** @throws OverlaybdError BAD_FORMAT unless the image has the tree that was recorded, with contents at the same places */
+async function checkTree(
+  recorded: RecordedTree,
+  { disk, metadata }: TreeParts,
+  name: string,
+): Promise<void> {
+  const now = { metadata: metadata.memory, rows: rowsOf(new LsmtIndex(disk.index)) };
+  const difference = await treeDifference(recorded, now, name);
+  if (difference === null) return;
+  throw misfit(`its layers are other files, and their tree is another one: ${difference} differs`);
 }
 
 function misfit(text: string): OverlaybdError {
@@ -149,8 +171,22 @@ function rowsOf(index: LsmtIndex): DeviceRows {
 
 async function recordedSources(specs: readonly SourceSpec[]): Promise<RecordedSource[]> {
   const sources: RecordedSource[] = [];
-  for (const spec of specs) sources.push({ size: sizeOf(spec), places: await placesOf(spec) });
+  for (const spec of specs) {
+    const [places, content] = [await placesOf(spec), contentOf(spec)];
+    sources.push({ size: sizeOf(spec), places, content });
+  }
   return sources;
+}
+
+/** Of compressed layers each span, frame, piece or chunk has its digest. */
+function contentOf(spec: SourceSpec): string {
+  if (spec.kind !== 'pieces') return '';
+  const { table } = spec;
+  const { digests, storedDigests } = table;
+  const hasAll = !('hasDigest' in table) || table.hasDigest.every((each) => each === 1);
+  if (!hasAll && !storedDigests) return '';
+  const hash = createHash('sha256').update(hasAll ? digests : '');
+  return hash.update(storedDigests ?? '').digest('hex');
 }
 
 async function placesOf(spec: SourceSpec): Promise<string> {

@@ -18,8 +18,8 @@ function treeOf(bytes: number, count: number): RecordedTree {
   return {
     identity: 'ab'.repeat(32),
     sources: [
-      { size: 5, places: '' },
-      { size: 2 ** 50, places: 'cd'.repeat(32) },
+      { size: 5, places: '', content: 'ef'.repeat(32) },
+      { size: 2 ** 50, places: 'cd'.repeat(32), content: '' },
     ],
     deviceSize: 2 ** 52,
     rows: {
