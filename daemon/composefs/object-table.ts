@@ -2,30 +2,31 @@
 // has its place. Columns in shared memory, so that all threads use the same table.
 
 import { OverlaybdError } from '../errors.js';
-import { grown } from '../tree/columns.js';
+import { grown, narrowed, type NarrowColumn } from '../tree/columns.js';
 import { MAX_CONTENT_BYTES } from './limits.js';
 import { VERITY_BLOCK, VERITY_DIGEST } from './fs-verity.js';
 
-/** In the column of image offsets: the contents are an object. */
-export const IN_OBJECT = -1;
+/** Positions are multiples of it: every EROFS image has blocks of at least as many bytes. */
+const UNIT = 512;
 
-/** Plain values and shared memory. Entries are in the order of their positions. */
+/** Plain values and shared memory. Entries are in the order of their positions. {@link ObjectPlaces} reads it. */
 export interface ObjectTable {
   /** Entries. */
   readonly count: number;
   /** Bytes of the source. */
   readonly size: number;
-  /** Byte offset of each entry in the source. What lies between two is zeros. */
-  readonly positions: Float64Array;
-  readonly lengths: Float64Array;
-  /** Where the image has the bytes, or {@link IN_OBJECT}. */
-  readonly imageOffsets: Float64Array;
+  /** Offset of each entry in the source, in units of 512 bytes. What lies between two is zeros. */
+  readonly units: NarrowColumn;
+  /** Bytes. */
+  readonly lengths: NarrowColumn;
+  /** Where the image has the bytes, plus 1; 0: they are an object. */
+  readonly imagePlaces: NarrowColumn;
   /** The fs-verity digest of each object, VERITY_DIGEST bytes each. */
   readonly digests: Uint8Array;
   /** 1 for each object that has a digest. */
   readonly hasDigest: Uint8Array;
   /** Names of objects that do not follow from their digests; see {@link objectName}. */
-  readonly names: TextColumn;
+  readonly names: SparseTexts;
   /** Which file of the image has the object; the first if there are several. */
   readonly files: FilePlaces;
   /**
@@ -35,8 +36,11 @@ export interface ObjectTable {
   readonly checked: BigInt64Array;
 }
 
-export interface TextColumn {
-  /** One more than there are entries. */
+/** Texts that few entries have. */
+export interface SparseTexts {
+  /** Those that have one, in their order. */
+  readonly entries: Uint32Array;
+  /** Where the text of each begins in `bytes`; one more than there are. */
   readonly begins: Float64Array;
   /** One byte a character. */
   readonly bytes: Uint8Array;
@@ -45,13 +49,13 @@ export interface TextColumn {
 /** Names of files, by their places in the image: they are needed only for messages. */
 export interface FilePlaces {
   /** Of each entry: where its name begins, and how long it is. */
-  readonly nameAts: Float64Array;
+  readonly nameAts: NarrowColumn;
   readonly nameLengths: Uint8Array;
   /** The directory of each entry. */
-  readonly folders: Uint32Array;
+  readonly folders: NarrowColumn;
   /** Of each directory: its own directory and name. Directory 0 is the root. */
-  readonly folderParents: Uint32Array;
-  readonly folderNameAts: Float64Array;
+  readonly folderParents: NarrowColumn;
+  readonly folderNameAts: NarrowColumn;
   readonly folderNameLengths: Uint8Array;
 }
 
@@ -83,9 +87,9 @@ export class ObjectTableBuilder {
   #size = 0;
   #unchecked = 0;
   #folders = 0;
-  #positions = new Float64Array(64);
+  #units = new Float64Array(64);
   #lengths = new Float64Array(64);
-  #imageOffsets = new Float64Array(64);
+  #imagePlaces = new Float64Array(64);
   #digests = new Uint8Array(64 * VERITY_DIGEST);
   #hasDigest = new Uint8Array(64);
   #nameAts = new Float64Array(64);
@@ -133,7 +137,7 @@ export class ObjectTableBuilder {
     if (known !== undefined) return known;
     const position = this.#align();
     const i = this.#count;
-    this.#push(size, IN_OBJECT, file);
+    this.#push(size, 0, file);
     if (digest) {
       this.#digests.set(digest, i * VERITY_DIGEST);
       this.#hasDigest[i] = 1;
@@ -155,7 +159,7 @@ export class ObjectTableBuilder {
     file: NamePlace,
   ): number {
     const position = this.#align();
-    for (const { offset, length } of extents) this.#push(length, offset, file);
+    for (const { offset, length } of extents) this.#push(length, offset + 1, file);
     return position;
   }
 
@@ -163,49 +167,40 @@ export class ObjectTableBuilder {
   finish(): ObjectTable {
     const count = this.#count;
     const folders = this.#folders;
-    const begins = new Float64Array(shared(8 * (count + 1)));
-    const nameBytes = [...this.#names.values()].reduce((sum, { length }) => sum + length, 0);
-    const bytes = new Uint8Array(shared(nameBytes));
-    for (let i = 0, at = 0; i < count; i++) {
-      const name = this.#names.get(i) ?? '';
-      bytes.set(Buffer.from(name, 'latin1'), at);
-      at += name.length;
-      begins[i + 1] = at;
-    }
     return {
       count,
       size: this.#align(),
-      positions: floats(this.#positions, count),
-      lengths: floats(this.#lengths, count),
-      imageOffsets: floats(this.#imageOffsets, count),
+      units: narrowed(this.#units, count),
+      lengths: narrowed(this.#lengths, count),
+      imagePlaces: narrowed(this.#imagePlaces, count),
       digests: octets(this.#digests, count * VERITY_DIGEST),
       hasDigest: octets(this.#hasDigest, count),
-      names: { begins, bytes },
+      names: textsOf(this.#names),
       files: {
-        nameAts: floats(this.#nameAts, count),
+        nameAts: narrowed(this.#nameAts, count),
         nameLengths: octets(this.#nameLengths, count),
-        folders: words(this.#foldersOf, count),
-        folderParents: words(this.#folderParents, folders),
-        folderNameAts: floats(this.#folderNameAts, folders),
+        folders: narrowed(this.#foldersOf, count),
+        folderParents: narrowed(this.#folderParents, folders),
+        folderNameAts: narrowed(this.#folderNameAts, folders),
         folderNameLengths: octets(this.#folderNameLengths, folders),
       },
       checked: new BigInt64Array(shared(8 * count)),
     };
   }
 
-  #push(length: number, imageOffset: number, { folder, nameAt, nameLength }: NamePlace): void {
+  #push(length: number, imagePlace: number, { folder, nameAt, nameLength }: NamePlace): void {
     const i = this.#count++;
-    this.#positions = grown(this.#positions, i);
+    this.#units = grown(this.#units, i);
     this.#lengths = grown(this.#lengths, i);
-    this.#imageOffsets = grown(this.#imageOffsets, i);
+    this.#imagePlaces = grown(this.#imagePlaces, i);
     this.#digests = grown(this.#digests, (i + 1) * VERITY_DIGEST);
     this.#hasDigest = grown(this.#hasDigest, i);
     this.#nameAts = grown(this.#nameAts, i);
     this.#nameLengths = grown(this.#nameLengths, i);
     this.#foldersOf = grown(this.#foldersOf, i);
-    this.#positions[i] = this.#size;
+    this.#units[i] = this.#size / UNIT;
     this.#lengths[i] = length;
-    this.#imageOffsets[i] = imageOffset;
+    this.#imagePlaces[i] = imagePlace;
     this.#nameAts[i] = nameAt;
     this.#nameLengths[i] = nameLength;
     this.#foldersOf[i] = folder;
@@ -235,27 +230,83 @@ export function objectAt(
 ): StoredObject {
   const digest =
     hasDigest[i] === 1 ? digests.subarray(i * VERITY_DIGEST, (i + 1) * VERITY_DIGEST) : null;
-  const stored = names.bytes.subarray(names.begins[i], names.begins[i + 1]);
-  const name =
-    stored.length === 0 && digest ? objectName(digest) : Buffer.from(stored).toString('latin1');
+  const name = textOf(names, i) ?? objectName(digest as Uint8Array);
   return { name, size: lengths[i] as number, digest };
 }
 
+/** @returns null if the entry has none */
+function textOf({ entries, begins, bytes }: SparseTexts, entry: number): string | null {
+  let low = 0;
+  let high = entries.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((entries[middle] as number) < entry) low = middle + 1;
+    else high = middle;
+  }
+  if (entries[low] !== entry) return null;
+  return Buffer.from(bytes.subarray(begins[low], begins[low + 1])).toString('latin1');
+}
+
+/** Where the entries of a table are. */
+export class ObjectPlaces {
+  readonly count: number;
+  readonly #table: ObjectTable;
+
+  constructor(table: ObjectTable) {
+    this.count = table.count;
+    this.#table = table;
+  }
+
+  /** Byte offset in the source. */
+  position(entry: number): number {
+    return (this.#table.units[entry] as number) * UNIT;
+  }
+
+  length(entry: number): number {
+    return this.#table.lengths[entry] as number;
+  }
+
+  /** Byte offset in the image; null: it is an object. */
+  imageOffset(entry: number): number | null {
+    const place = this.#table.imagePlaces[entry] as number;
+    return place === 0 ? null : place - 1;
+  }
+
+  /** The first entry that ends after byte `offset` of the source; `count` if none does. */
+  find(offset: number): number {
+    let low = 0;
+    let high = this.count;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.position(middle) + this.length(middle) <= offset) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
 /** Bytes of memory that a table takes. */
-export function tableBytes({ count, names, files }: ObjectTable): number {
-  return count * (6 * 8 + VERITY_DIGEST + 2 + 4) + names.bytes.length + files.folders.length * 13;
+export function tableBytes({ units, lengths, imagePlaces, ...table }: ObjectTable): number {
+  const { digests, hasDigest, names, files, checked } = table;
+  const own = [units, lengths, imagePlaces, digests, hasDigest, checked];
+  const columns = [...own, ...Object.values(names), ...Object.values(files)];
+  return columns.reduce((sum, { byteLength }) => sum + byteLength, 0);
 }
 
-function floats(from: Float64Array, count: number): Float64Array {
-  const column = new Float64Array(shared(8 * count));
-  column.set(from.subarray(0, count));
-  return column;
-}
-
-function words(from: Uint32Array, count: number): Uint32Array {
-  const column = new Uint32Array(shared(4 * count));
-  column.set(from.subarray(0, count));
-  return column;
+/** @param texts by entry, in the order of entries */
+function textsOf(texts: ReadonlyMap<number, string>): SparseTexts {
+  const entries = new Uint32Array(shared(4 * texts.size));
+  const begins = new Float64Array(shared(8 * (texts.size + 1)));
+  const size = [...texts.values()].reduce((sum, { length }) => sum + length, 0);
+  const bytes = new Uint8Array(shared(size));
+  let i = 0;
+  for (const [entry, text] of texts) {
+    const begin = begins[i] as number;
+    bytes.set(Buffer.from(text, 'latin1'), begin);
+    entries[i] = entry;
+    begins[++i] = begin + text.length;
+  }
+  return { entries, begins, bytes };
 }
 
 function octets(from: Uint8Array, count: number): Uint8Array {

@@ -10,7 +10,7 @@ import { DecodedMember, type DecodedCache } from '../pieces/decoded-cache.js';
 import { MAX_KEPT_BYTES } from '../pieces/limits.js';
 import { PARALLEL_OBJECTS, SMALL_OBJECT } from './limits.js';
 import { objectPath, readObject, type OpenObject, type OpenObjects } from './open-objects.js';
-import { IN_OBJECT, objectAt, type ObjectTable } from './object-table.js';
+import { objectAt, ObjectPlaces, type ObjectTable } from './object-table.js';
 
 export interface ObjectsSpec {
   readonly kind: 'objects';
@@ -40,6 +40,7 @@ export class ObjectsSource implements BlobSource {
   readonly isLocal: boolean;
   readonly #image: BlobSource;
   readonly #table: ObjectTable;
+  readonly #places: ObjectPlaces;
   readonly #store: string;
   readonly #tools: ObjectTools;
   readonly #open = new Map<number, OpenObject>();
@@ -55,6 +56,7 @@ export class ObjectsSource implements BlobSource {
     this.isLocal = image.isLocal;
     this.#image = image;
     this.#table = table;
+    this.#places = new ObjectPlaces(table);
     this.#store = store ?? '';
     this.#tools = tools;
   }
@@ -64,8 +66,8 @@ export class ObjectsSource implements BlobSource {
     if (this.isLocal) return null;
     const waits: Promise<void>[] = [];
     this.#forEach(offset, length, (i, from, n) => {
-      const inImage = this.#table.imageOffsets[i] as number;
-      const wait = inImage === IN_OBJECT ? null : this.#image.ensure(inImage + from, n);
+      const inImage = this.#places.imageOffset(i);
+      const wait = inImage === null ? null : this.#image.ensure(inImage + from, n);
       if (wait) waits.push(wait);
     });
     return waits.length === 0 ? null : Promise.all(waits).then(() => undefined);
@@ -73,22 +75,22 @@ export class ObjectsSource implements BlobSource {
 
   read(offset: number, length: number, dst: Uint8Array, at: number): boolean {
     this.#check(offset, length);
-    const { positions, lengths, imageOffsets, count } = this.#table;
+    const places = this.#places;
     const end = offset + length;
     let here = offset;
-    for (let i = this.#find(offset); here < end; i++) {
-      const begin = i < count ? (positions[i] as number) : end;
+    for (let i = places.find(offset); here < end; i++) {
+      const begin = i < places.count ? places.position(i) : end;
       if (here < begin) {
         const until = Math.min(begin, end);
         dst.fill(0, at + (here - offset), at + (until - offset));
         here = until;
         if (here === end) break;
       }
-      const n = Math.min(begin + (lengths[i] as number), end) - here;
-      const inImage = imageOffsets[i] as number;
+      const n = Math.min(begin + places.length(i), end) - here;
+      const inImage = places.imageOffset(i);
       const from = here - begin;
       const to = at + (here - offset);
-      if (inImage === IN_OBJECT) {
+      if (inImage === null) {
         if (!this.#readObject(i, from, n, dst, to)) return false;
       } else if (!this.#image.read(inImage + from, n, dst, to)) {
         return false;
@@ -101,16 +103,16 @@ export class ObjectsSource implements BlobSource {
   /** Opens and checks what is not ready, as far as it can be kept, and loads the range of it. */
   async load(offset: number, length: number): Promise<void> {
     this.#check(offset, length);
-    const { lengths } = this.#table;
+    const places = this.#places;
     let kept = 0;
     const loads: Promise<void>[] = [];
     this.#forEach(offset, length, (i, from, n) => {
-      const inImage = this.#table.imageOffsets[i] as number;
-      if (inImage !== IN_OBJECT) {
+      const inImage = places.imageOffset(i);
+      if (inImage !== null) {
         loads.push(this.#image.load(inImage + from, n));
         return;
       }
-      kept += Math.min(lengths[i] as number, SMALL_OBJECT);
+      kept += Math.min(places.length(i), SMALL_OBJECT);
       if (loads.length === 0 || kept <= MAX_KEPT_BYTES) loads.push(this.#loadObject(i, from, n));
     });
     for (const outcome of await Promise.allSettled(loads)) {
@@ -194,32 +196,19 @@ export class ObjectsSource implements BlobSource {
     return names.join('/');
   }
 
-  /** The last entry that begins at `offset` or before it, if it ends after it; else the next one. */
-  #find(offset: number): number {
-    const { positions, lengths, count } = this.#table;
-    let low = 0;
-    let high = count;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((positions[middle] as number) + (lengths[middle] as number) <= offset) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
-
   /** Visits the parts of a range that are not between two entries. */
   #forEach(
     offset: number,
     length: number,
     visit: (i: number, from: number, n: number) => void,
   ): void {
-    const { positions, lengths, count } = this.#table;
+    const places = this.#places;
     const end = offset + length;
-    for (let i = this.#find(offset); i < count; i++) {
-      const begin = positions[i] as number;
+    for (let i = places.find(offset); i < places.count; i++) {
+      const begin = places.position(i);
       if (begin >= end) return;
       const from = Math.max(offset, begin);
-      const n = Math.min(begin + (lengths[i] as number), end) - from;
+      const n = Math.min(begin + places.length(i), end) - from;
       if (n > 0) visit(i, from - begin, n);
     }
   }

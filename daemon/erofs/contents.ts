@@ -24,6 +24,9 @@ export interface DeviceRows {
   readonly moffsets: Float64Array;
 }
 
+/** Whether bytes from `from` to `to` of content source `source` are zeros for certain. */
+export type IsZeros = (source: number, from: number, to: number) => boolean;
+
 /**
  * Gives every file its blocks, and writes their numbers to the layout.
  * @throws OverlaybdError LIMIT
@@ -32,9 +35,10 @@ export function placeContents(
   tree: MergedTree,
   order: InodeOrder,
   layout: Layout,
+  isZeros: IsZeros,
 ): { rows: DeviceRows; blocks: number } {
   const { files, ranges } = filesInOrder(tree, order, layout);
-  const rows = new RowWriter(ranges + 1);
+  const rows = new RowWriter(ranges + 1, isZeros);
   rows.push(0, layout.metadataBlocks * SECTORS_A_BLOCK, 0, 0);
   let block = layout.metadataBlocks;
   for (const place of files) {
@@ -105,8 +109,10 @@ class RowWriter implements DeviceRows {
   readonly lengths: Float64Array;
   readonly sources: Uint8Array;
   readonly moffsets: Float64Array;
+  readonly #isZeros: IsZeros;
 
-  constructor(capacity: number) {
+  constructor(capacity: number, isZeros: IsZeros) {
+    this.#isZeros = isZeros;
     this.sectors = new Float64Array(capacity);
     this.lengths = new Float64Array(capacity);
     this.sources = new Uint8Array(capacity);
@@ -114,11 +120,30 @@ class RowWriter implements DeviceRows {
   }
 
   push(sector: number, length: number, source: number, moffset: number): void {
+    if (this.#goesOn(sector, source, moffset)) {
+      const last = this.count - 1;
+      this.lengths[last] = sector + length - (this.sectors[last] as number);
+      return;
+    }
     const i = this.count++;
     this.sectors[i] = sector;
     this.lengths[i] = length;
     this.sources[i] = source;
     this.moffsets[i] = moffset;
+  }
+
+  /**
+   * Whether the source goes on from the last row as the device does, with zeros in what the last block of a file does not need.
+   * Then both are one row.
+   */
+  #goesOn(sector: number, source: number, moffset: number): boolean {
+    const last = this.count - 1;
+    if (last < 0 || source === 0 || this.sources[last] !== source) return false;
+    const length = this.lengths[last] as number;
+    const end = (this.moffsets[last] as number) + length;
+    const gap = sector - ((this.sectors[last] as number) + length);
+    if (gap >= SECTORS_A_BLOCK || moffset - end !== gap) return false;
+    return gap === 0 || this.#isZeros(source - 1, end * SECTOR, moffset * SECTOR);
   }
 }
 

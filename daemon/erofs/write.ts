@@ -2,7 +2,7 @@
 // that all threads share, and a list of where the contents of files are. docs/lazy-images.md describes the bytes.
 
 import type { MergedTree } from '../tree/merged-tree.js';
-import { placeContents, type DeviceRows } from './contents.js';
+import { placeContents, type DeviceRows, type IsZeros } from './contents.js';
 import { BLOCK } from './format.js';
 import { InodeWriter } from './inodes.js';
 import { layOut } from './layout.js';
@@ -13,6 +13,8 @@ import type { DroppedXattrs } from './xattrs.js';
 export interface ErofsOptions {
   /** What the tree is made of: the digests of the layers, bottom first. The UUID of the file system comes from it. */
   readonly uuidSeed: readonly string[];
+  /** Absent: nothing is known of what is between two files. */
+  readonly isZeros?: IsZeros;
 }
 
 export interface WrittenErofs {
@@ -29,10 +31,13 @@ export interface WrittenErofs {
 }
 
 /** @throws OverlaybdError LIMIT */
-export function writeErofs(tree: MergedTree, { uuidSeed }: ErofsOptions): WrittenErofs {
+export function writeErofs(
+  tree: MergedTree,
+  { uuidSeed, isZeros = () => false }: ErofsOptions,
+): WrittenErofs {
   const order = orderInodes(tree);
   const layout = layOut(tree, order);
-  const { rows, blocks } = placeContents(tree, order, layout);
+  const { rows, blocks } = placeContents(tree, order, layout, isZeros);
   const metadata = new SharedArrayBuffer(layout.metadataBlocks * BLOCK);
   const bytes = Buffer.from(metadata);
   const writer = new InodeWriter(tree, order, layout, bytes);

@@ -5,8 +5,7 @@ import { OverlaybdError, formatError } from '../errors.js';
 import { DECODED_BYTES_A_UNIT, type Effort } from '../lib/effort.js';
 import { decodeFrames, type ZstdDecoders } from '../pieces/zstd-frames.js';
 import type { PiecesSpec } from '../pieces/pieces-source.js';
-import { isPacked, packedBytes, packTable } from '../pieces/packed-table.js';
-import { tableBytes } from '../pieces/piece-table.js';
+import { packedBytes, packTable } from '../pieces/packed-table.js';
 import type { LayerTree } from '../tree/layer-tree.js';
 import { counted } from '../lib/counted.js';
 import { sha256Of } from '../lib/sha256.js';
@@ -102,7 +101,7 @@ async function openToc(
   const needsDigests = wishes.toc !== null;
   const toc = await readToc(json, { blob: name, ...pieces, needsDigests, effort });
   const table = packTable(toc.table);
-  effort.keep(isPacked(table) ? packedBytes(table) : tableBytes(table), name);
+  effort.keep(packedBytes(table), name);
   const notes: string[] = [];
   if (!needsDigests) {
     notes.push(`${name}: nothing says which table of contents it must have, so it is not verified`);

@@ -214,8 +214,8 @@ async function piecePlaces({ table }: SpecOf<'pieces'>): Promise<string> {
   return hash.update(table.digests).digest('hex');
 }
 
-function objectPlaces({ positions, lengths, imageOffsets, digests }: ObjectTable): string {
+function objectPlaces({ units, lengths, imagePlaces, digests }: ObjectTable): string {
   const hash = createHash('sha256');
-  for (const column of [positions, lengths, imageOffsets, digests]) hash.update(column);
+  for (const column of [units, lengths, imagePlaces, digests]) hash.update(column);
   return hash.digest('hex');
 }

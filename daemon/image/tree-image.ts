@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto';
 import type { MemorySpec } from '../blob/memory-source.js';
 import { OverlaybdError } from '../errors.js';
+import type { IsZeros } from '../erofs/contents.js';
 import { indexOf } from '../erofs/device-index.js';
 import { writeErofs, type WrittenErofs } from '../erofs/write.js';
 import { counted } from '../lib/counted.js';
@@ -15,6 +16,7 @@ import type { MergedTree } from '../tree/merged-tree.js';
 import { shownPath } from '../tree/names.js';
 import type { ContentSource } from './content-sources.js';
 import type { OpenedLayer } from './open-stack.js';
+import { placesOf } from './piece-places.js';
 
 /** To merge and to write an entry of a layer is as much work as to read this many entries of an index. */
 const UNITS_AN_ENTRY = 32;
@@ -48,7 +50,11 @@ export function treeImage(
   const trees = treesOf(layers, name);
   effort.spend(UNITS_AN_ENTRY * trees.reduce((sum, { count }) => sum + count, 0));
   const seeds = layers.flatMap((layer) => layer.seeds);
-  const written = writeErofs(mergedTree(trees, isAlone), { uuidSeed: [...uuidSeed, ...seeds] });
+  const sources = contentSources(layers);
+  const written = writeErofs(mergedTree(trees, isAlone), {
+    uuidSeed: [...uuidSeed, ...seeds],
+    isZeros: zerosBetween(sources),
+  });
   const { metadata: memory, rows, deviceSize, dropped } = written;
   const index = indexOf(rows, deviceSize, name);
   const sourceLayers = trees.flatMap(({ sourceCount }, i) => Array<number>(sourceCount).fill(i));
@@ -71,9 +77,20 @@ export function treeImage(
       memory,
       digest: createHash('sha256').update(new Uint8Array(memory)).digest('hex'),
     },
-    sources: contentSources(layers),
+    sources,
     sourceLayers,
     notes,
+  };
+}
+
+/** What lies between two pieces of a source, and between two objects, is zeros. */
+function zerosBetween(sources: readonly (ContentSource | null)[]): IsZeros {
+  const tables = sources.map((source) => (source?.around ? placesOf(source.around) : null));
+  return (source, from, to) => {
+    const table = tables[source];
+    if (!table) return false;
+    const next = table.find(from);
+    return next === table.count || table.position(next) >= to;
   };
 }
 

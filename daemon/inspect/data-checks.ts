@@ -10,7 +10,7 @@ import type { AroundSpec } from '../image/spec.js';
 import type { OpenedTarget } from '../image/target.js';
 import { SECTOR } from '../lsmt/format.js';
 import type { LsmtIndex } from '../lsmt/merged-index.js';
-import { lookupOf, type PieceLookup } from '../pieces/piece-lookup.js';
+import { placesOf } from '../image/piece-places.js';
 import type { LayerTree } from '../tree/layer-tree.js';
 import { shownPath } from '../tree/names.js';
 import { ZfileVerifier } from '../zfile/verify.js';
@@ -173,17 +173,6 @@ async function* zfileSteps(verifier: ZfileVerifier): AsyncGenerator<number> {
   for (let done = await verifier.step(); done > 0; done = await verifier.step()) yield done;
 }
 
-/** Where the pieces of a source are: those that are compressed one by one, or objects. */
-function piecesOf(around: AroundSpec): Pick<PieceLookup, 'count' | 'position' | 'length'> {
-  if (around.kind === 'pieces') return lookupOf(around.table);
-  const { count, positions, lengths } = around.table;
-  return {
-    count,
-    position: (i) => positions[i] as number,
-    length: (i) => lengths[i] as number,
-  };
-}
-
 /** A content source of a layer's tree, by its number. */
 interface TreeSource {
   readonly tree: LayerTree;
@@ -199,7 +188,7 @@ async function* pieceSteps(
 ): AsyncGenerator<number> {
   const byte = Buffer.alloc(1);
   const { size } = around.table;
-  const pieces = piecesOf(around);
+  const pieces = placesOf(around);
   let done = 0;
   for (let piece = 0; piece < pieces.count; piece++) {
     const at = pieces.position(piece);

@@ -2,6 +2,8 @@
 
 /** Pieces of a blob. A layer of 2,000,000 small files has as many; a file of 1 GB in pieces of 4 MiB has 239. */
 export const MAX_PIECES = 4_000_000;
+/** Byte offset in the blob at which a member begins at most: packed tables have no room for more. */
+export const MAX_MEMBER_BEGIN = 2 ** 51;
 /** Plain bytes that a member or frame is decoded to in order to have a piece. The usual tools make pieces of 4 MiB. */
 export const MAX_DECODED_BYTES = 64 << 20;
 /** Plain bytes of zstd frames and LZ4 blocks that a thread decodes itself: up to a millisecond. A job of the pool is for longer ones. */

@@ -1,156 +1,228 @@
-// A table of pieces in the least memory: most tables of contents have a member for each piece, members in the order of
-// the blob, and files that follow each other. Then two numbers and the digest say all of a piece. They are in blocks,
-// and each block has as many bytes a number as its largest one needs.
+// A table of pieces in the least memory. Each number is kept as its difference from what the numbers before it suggest: a
+// file begins at the next block, a member where the one before it ends, and most pieces have a member of their own. Then a
+// piece takes its digest and the bytes of two lengths. Any table can be packed; an unusual one takes more.
 
-import { DIGEST_SIZE, alignedPiece, type PieceTable } from './piece-table.js';
-import { mostStored } from './limits.js';
+import {
+  folded,
+  PACKED_BLOCK,
+  packedSize,
+  packNumbers,
+  type PackedNumbers,
+} from './packed-numbers.js';
+import {
+  alignedPiece,
+  DIGEST_SIZE,
+  NO_MEMBER,
+  windowBytes,
+  type PieceTable,
+} from './piece-table.js';
 
-/** Pieces of a block: one position in the source and one in the blob are kept for all of them. */
-export const PACKED_BLOCK = 32;
-/** Bytes of a number at most. */
-const MAX_WIDTH = 4;
+/** Bytes of a header of an archive: of the usual pieces in one member, such a header stands between two. */
+const HEADER_SIZE = 512;
 
-type Columns =
-  | 'positions'
-  | 'lengths'
-  | 'members'
-  | 'inner'
-  | 'hasDigest'
-  | 'begins'
-  | 'stored'
-  | 'plain'
-  | 'firstPieces'
-  | 'endPieces'
-  | 'codecs';
+/** In the column of members: a piece that is zeros; a number above it is 1 more than the folded difference. */
+export const ZEROS = 1;
 
-/** Whole numbers from 0 to 2^32 - 1, in shared memory. */
-export interface PackedNumbers {
-  /** Of each block, where its numbers begin in `bytes`. */
-  readonly starts: Uint32Array;
-  /** Of each block, the bytes of one number: little-endian. */
-  readonly widths: Uint8Array;
-  readonly bytes: Uint8Array;
-}
+type Shared = 'count' | 'size' | 'hash' | 'blocks' | 'storedDigests';
 
-/** Piece i is all of member i. See {@link PieceTable} for the rest. */
-export interface PackedTable extends Omit<PieceTable, Columns> {
-  /** Of the first piece of each block: byte offset in the source. */
-  readonly blockPositions: Float64Array;
-  /** Of the first piece of each block: byte offset in the blob. */
-  readonly blockBegins: Float64Array;
-  readonly lengths: PackedNumbers;
-  /** Bytes from the begin of each member to that of the next one; of the last, its stored bytes. */
-  readonly steps: PackedNumbers;
-  /** Of all members: index in CODECS. */
+/** What PieceTable has, in blocks of PACKED_BLOCK pieces and of as many members. */
+export interface PackedTable extends Pick<PieceTable, Shared> {
+  /** How many members. */
+  readonly members: number;
+  /** Of those pieces that have one, DIGEST_SIZE bytes each. */
+  readonly digests: Uint8Array;
+  readonly pieces: {
+    /** Before the first piece of each block: where the last one ends in the source. */
+    readonly ends: Float64Array;
+    /** The member that comes next. */
+    readonly nextMembers: Uint32Array;
+    /** Where the last one ends in its member. */
+    readonly innerEnds: Uint32Array;
+    /** How many have a digest. */
+    readonly digested: Uint32Array;
+    /** Positions, from the first block of a file that they can be at. Folded. */
+    readonly gaps: PackedNumbers;
+    readonly lengths: PackedNumbers;
+    /** 0: the next member; {@link ZEROS}; or the folded difference from the next one, plus 1. */
+    readonly members: PackedNumbers;
+    /** From 0 if the member is the next one, else from the end of the last piece and a header. Folded. */
+    readonly inner: PackedNumbers;
+    /** 1 for each that is stored and has no digest. */
+    readonly undigested: PackedNumbers;
+  };
+  readonly stored: {
+    /** Before the first member of each block: where the last one ends in the blob. */
+    readonly ends: Float64Array;
+    /** The piece that comes next. */
+    readonly nextPieces: Uint32Array;
+    /** Where it begins in the blob, from the end of the one before. Folded. */
+    readonly gaps: PackedNumbers;
+    readonly lengths: PackedNumbers;
+    /** Its plain bytes, from the end of its last piece. Folded. */
+    readonly plain: PackedNumbers;
+    /** Its first piece, from the next one. Folded. */
+    readonly firstPieces: PackedNumbers;
+    /** How many pieces follow its first one up to its last one. */
+    readonly furtherPieces: PackedNumbers;
+    /** 0 if it is that of the first member, else 1 more than its index in CODECS. */
+    readonly codecs: PackedNumbers;
+  };
+  /** Index in CODECS of the codec of the first member. */
   readonly codec: number;
 }
 
-/** @returns the table itself if it is not of this kind */
-export function packTable(table: PieceTable): PieceTable | PackedTable {
-  const steps = stepsOf(table);
-  if (steps === null) return table;
-  const { count, size, hash, digests, positions, lengths, begins, codecs } = table;
+/** Any table, with positions and places below 2^52. */
+export function packTable(table: PieceTable): PackedTable {
+  const { count, size, hash, blocks, storedDigests, begins, codecs } = table;
   return {
     count,
     size,
     hash,
-    digests,
-    blocks: null,
-    storedDigests: null,
-    blockPositions: everyBlock(positions),
-    blockBegins: everyBlock(begins),
-    lengths: packNumbers(lengths),
-    steps: packNumbers(steps),
-    codec: codecs[0] as number,
+    blocks,
+    storedDigests,
+    members: begins.length,
+    digests: digestsOf(table),
+    pieces: packPieces(table),
+    stored: packMembers(table),
+    codec: codecs[0] ?? 0,
   };
 }
 
 export function isPacked(table: PieceTable | PackedTable): table is PackedTable {
-  return 'blockPositions' in table;
+  return 'pieces' in table;
 }
 
 /** Bytes of memory that a table takes. */
 export function packedBytes({
-  count,
-  blockPositions,
-  blockBegins,
-  lengths,
-  steps,
+  digests,
+  pieces,
+  stored,
+  blocks,
+  storedDigests,
 }: PackedTable): number {
-  const numbers = [lengths, steps].map(({ starts, widths, bytes }) => {
-    return starts.byteLength + widths.byteLength + bytes.byteLength;
-  });
-  const blocks = blockPositions.byteLength + blockBegins.byteLength;
-  return numbers.reduce((sum, bytes) => sum + bytes, DIGEST_SIZE * count + blocks);
+  const columns: readonly (PackedNumbers | ArrayBufferView)[] = [
+    digests,
+    ...Object.values(pieces),
+    ...Object.values(stored),
+  ];
+  const own = columns.reduce((sum, column) => {
+    return sum + ('widths' in column ? packedSize(column) : column.byteLength);
+  }, 0);
+  return own + windowBytes(blocks) + (storedDigests?.length ?? 0);
 }
 
-export function packedNumber({ starts, widths, bytes }: PackedNumbers, i: number): number {
-  const block = Math.floor(i / PACKED_BLOCK);
-  const width = widths[block] as number;
-  const at = (starts[block] as number) + (i % PACKED_BLOCK) * width;
-  let value = bytes[at] as number;
-  for (let k = 1, unit = 256; k < width; k++, unit *= 256)
-    value += (bytes[at + k] as number) * unit;
-  return value;
-}
-
-/** @internal for its unit test */
-export function packNumbers(numbers: ArrayLike<number>): PackedNumbers {
-  const blocks = Math.ceil(numbers.length / PACKED_BLOCK);
-  const starts = new Uint32Array(new SharedArrayBuffer(4 * blocks));
-  const widths = new Uint8Array(new SharedArrayBuffer(blocks));
-  let size = 0;
-  for (let block = 0; block < blocks; block++) {
-    const first = block * PACKED_BLOCK;
-    const end = Math.min(first + PACKED_BLOCK, numbers.length);
-    let width = 1;
-    for (let i = first; i < end; i++) {
-      while ((numbers[i] as number) >= 256 ** width) width++;
-    }
-    starts[block] = size;
-    widths[block] = width;
-    size += width * (end - first);
-  }
-  const bytes = new Uint8Array(new SharedArrayBuffer(size));
-  for (let i = 0, at = 0; i < numbers.length; i++) {
-    let value = numbers[i] as number;
-    const width = widths[Math.floor(i / PACKED_BLOCK)] as number;
-    for (let k = 0; k < width; k++) {
-      bytes[at++] = value % 256;
-      value = Math.floor(value / 256);
-    }
-  }
-  return { starts, widths, bytes };
-}
-
-/** @returns null unless the table says nothing that a packed one cannot say */
-function stepsOf(table: PieceTable): Float64Array | null {
-  const { count, positions, lengths, members, inner, hasDigest, begins, stored, plain } = table;
-  const { codecs, firstPieces, endPieces } = table;
-  if (count === 0 || begins.length !== count || table.blocks !== null) return null;
-  if (table.storedDigests !== null) return null;
-  const steps = new Float64Array(count);
-  let position = 0;
+function packPieces(table: PieceTable): PackedTable['pieces'] {
+  const { count, positions, lengths, members, inner, hasDigest } = table;
+  const each = (): Float64Array => new Float64Array(count);
+  const differences = { gaps: each(), members: each(), inner: each(), undigested: each() };
+  const blocks = Math.ceil(count / PACKED_BLOCK);
+  const starts = {
+    ends: new Float64Array(new SharedArrayBuffer(8 * blocks)),
+    nextMembers: new Uint32Array(new SharedArrayBuffer(4 * blocks)),
+    innerEnds: new Uint32Array(new SharedArrayBuffer(4 * blocks)),
+    digested: new Uint32Array(new SharedArrayBuffer(4 * blocks)),
+  };
+  let end = 0;
+  let nextMember = 0;
+  let innerEnd = 0;
+  let digested = 0;
   for (let i = 0; i < count; i++) {
+    if (i % PACKED_BLOCK === 0) {
+      const block = i / PACKED_BLOCK;
+      starts.ends[block] = end;
+      starts.nextMembers[block] = nextMember;
+      starts.innerEnds[block] = innerEnd;
+      starts.digested[block] = digested;
+    }
+    const position = positions[i] as number;
     const length = lengths[i] as number;
-    const isAll = members[i] === i && inner[i] === 0 && plain[i] === length && hasDigest[i] === 1;
-    const isOne = firstPieces[i] === i && endPieces[i] === i + 1 && codecs[i] === codecs[0];
-    const isNext = i === 0 ? positions[0] === 0 : positions[i] === alignedPiece(position);
-    const begin = begins[i] as number;
-    const step = i + 1 < count ? (begins[i + 1] as number) - begin : (stored[i] as number);
-    const isStored = step >= 0 && stored[i] === Math.min(step, mostStored(length));
-    if (!(isAll && isOne && isNext && isStored && step < 256 ** MAX_WIDTH)) return null;
-    steps[i] = step;
-    position = (positions[i] as number) + length;
+    const member = members[i] as number;
+    differences.gaps[i] = folded(position - alignedPiece(end));
+    end = position + length;
+    if (member === NO_MEMBER) {
+      differences.members[i] = ZEROS;
+      continue;
+    }
+    const isNext = member === nextMember;
+    const at = inner[i] as number;
+    differences.members[i] = isNext ? 0 : folded(member - nextMember) + 1;
+    differences.inner[i] = folded(at - (isNext ? 0 : afterHeader(innerEnd)));
+    nextMember = member + 1;
+    innerEnd = at + length;
+    if (hasDigest[i] === 1) digested++;
+    else differences.undigested[i] = 1;
   }
-  return steps;
+  return {
+    ...starts,
+    gaps: packNumbers(differences.gaps),
+    lengths: packNumbers(lengths),
+    members: packNumbers(differences.members),
+    inner: packNumbers(differences.inner),
+    undigested: packNumbers(differences.undigested),
+  };
 }
 
-function everyBlock(values: Float64Array): Float64Array {
-  const count = Math.ceil(values.length / PACKED_BLOCK);
-  const kept = new Float64Array(new SharedArrayBuffer(8 * count));
-  for (let block = 0; block < count; block++) {
-    kept[block] = values[block * PACKED_BLOCK] as number;
+function packMembers(table: PieceTable): PackedTable['stored'] {
+  const { begins, stored, plain, firstPieces, endPieces, codecs, inner, lengths } = table;
+  const count = begins.length;
+  const each = (): Float64Array => new Float64Array(count);
+  const differences = {
+    gaps: each(),
+    plain: each(),
+    firstPieces: each(),
+    furtherPieces: each(),
+    codecs: each(),
+  };
+  const blocks = Math.ceil(count / PACKED_BLOCK);
+  const starts = {
+    ends: new Float64Array(new SharedArrayBuffer(8 * blocks)),
+    nextPieces: new Uint32Array(new SharedArrayBuffer(4 * blocks)),
+  };
+  let end = 0;
+  let nextPiece = 0;
+  for (let i = 0; i < count; i++) {
+    if (i % PACKED_BLOCK === 0) {
+      starts.ends[i / PACKED_BLOCK] = end;
+      starts.nextPieces[i / PACKED_BLOCK] = nextPiece;
+    }
+    const begin = begins[i] as number;
+    const first = firstPieces[i] as number;
+    const last = (endPieces[i] as number) - 1;
+    const codec = codecs[i] as number;
+    differences.gaps[i] = folded(begin - end);
+    differences.firstPieces[i] = folded(first - nextPiece);
+    differences.furtherPieces[i] = last - first;
+    const lastEnd = (inner[last] as number) + (lengths[last] as number);
+    differences.plain[i] = folded((plain[i] as number) - lastEnd);
+    if (codec !== codecs[0]) differences.codecs[i] = codec + 1;
+    end = begin + (stored[i] as number);
+    nextPiece = last + 1;
+  }
+  return {
+    ...starts,
+    gaps: packNumbers(differences.gaps),
+    lengths: packNumbers(stored),
+    plain: packNumbers(differences.plain),
+    firstPieces: packNumbers(differences.firstPieces),
+    furtherPieces: packNumbers(differences.furtherPieces),
+    codecs: packNumbers(differences.codecs),
+  };
+}
+
+/** Where the next piece of a member is likely to be in it. */
+export function afterHeader(innerEnd: number): number {
+  return (Math.ceil(innerEnd / HEADER_SIZE) + 1) * HEADER_SIZE;
+}
+
+/** Those of pieces that have one, without gaps. */
+function digestsOf({ count, digests, hasDigest }: PieceTable): Uint8Array {
+  const digested = hasDigest.reduce((sum, has) => sum + has, 0);
+  if (digested === count) return digests;
+  const kept = new Uint8Array(new SharedArrayBuffer(digested * DIGEST_SIZE));
+  for (let i = 0, at = 0; i < count; i++) {
+    if (hasDigest[i] !== 1) continue;
+    kept.set(digests.subarray(i * DIGEST_SIZE, (i + 1) * DIGEST_SIZE), at);
+    at += DIGEST_SIZE;
   }
   return kept;
 }

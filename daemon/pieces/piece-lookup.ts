@@ -1,8 +1,8 @@
 // Where pieces and members lie, whatever form their table has.
 
-import { alignedPiece, CODECS, type PieceCodec, type PieceTable } from './piece-table.js';
-import { isPacked, PACKED_BLOCK, packedNumber, type PackedTable } from './packed-table.js';
-import { mostStored } from './limits.js';
+import { PackedMembers, PackedPieces } from './packed-blocks.js';
+import { isPacked, type PackedTable } from './packed-table.js';
+import { CODECS, DIGEST_SIZE, type PieceCodec, type PieceTable } from './piece-table.js';
 
 /** Numbers of pieces are below `count`, numbers of members below `members`. See {@link PieceTable} for the columns. */
 export interface PieceLookup {
@@ -15,7 +15,8 @@ export interface PieceLookup {
   /** NO_MEMBER if the piece is zeros. */
   member(piece: number): number;
   inner(piece: number): number;
-  hasDigest(piece: number): boolean;
+  /** Null if it has none. */
+  digest(piece: number): Uint8Array | null;
   begin(member: number): number;
   stored(member: number): number;
   plain(member: number): number;
@@ -67,8 +68,10 @@ class ColumnLookup implements PieceLookup {
     return this.#table.inner[piece] as number;
   }
 
-  hasDigest(piece: number): boolean {
-    return this.#table.hasDigest[piece] === 1;
+  digest(piece: number): Uint8Array | null {
+    const { hasDigest, digests } = this.#table;
+    if (hasDigest[piece] !== 1) return null;
+    return digests.subarray(piece * DIGEST_SIZE, (piece + 1) * DIGEST_SIZE);
   }
 
   begin(member: number): number {
@@ -96,85 +99,70 @@ class ColumnLookup implements PieceLookup {
   }
 }
 
-/** The pieces of a block are walked from its first one on. */
 class PackedLookup implements PieceLookup {
   readonly count: number;
   readonly members: number;
   readonly #table: PackedTable;
+  readonly #pieces: PackedPieces;
+  readonly #members: PackedMembers;
 
   constructor(table: PackedTable) {
     this.count = table.count;
-    this.members = table.count;
+    this.members = table.members;
     this.#table = table;
+    this.#pieces = new PackedPieces(table);
+    this.#members = new PackedMembers(table);
   }
 
   find(offset: number): number {
-    const { blockPositions } = this.#table;
-    // The last block that begins at `offset` or before it; the first piece is at 0.
-    let low = 0;
-    let high = blockPositions.length;
-    while (high - low > 1) {
-      const middle = (low + high) >>> 1;
-      if ((blockPositions[middle] as number) <= offset) low = middle;
-      else high = middle;
-    }
-    let position = blockPositions[low] as number;
-    let piece = low * PACKED_BLOCK;
-    for (; piece < this.count; piece++) {
-      const end = position + this.length(piece);
-      if (end > offset) break;
-      position = alignedPiece(end);
-    }
-    return piece;
+    return this.#pieces.find(offset);
   }
 
   position(piece: number): number {
-    const first = piece - (piece % PACKED_BLOCK);
-    let position = this.#table.blockPositions[first / PACKED_BLOCK] as number;
-    for (let i = first; i < piece; i++) position = alignedPiece(position + this.length(i));
-    return position;
+    return this.#pieces.positions[this.#pieces.place(piece)] as number;
   }
 
   length(piece: number): number {
-    return packedNumber(this.#table.lengths, piece);
+    return this.#pieces.lengths[this.#pieces.place(piece)] as number;
   }
 
   member(piece: number): number {
-    return piece;
+    return this.#pieces.members[this.#pieces.place(piece)] as number;
   }
 
-  inner(): number {
-    return 0;
+  inner(piece: number): number {
+    return this.#pieces.inner[this.#pieces.place(piece)] as number;
   }
 
-  hasDigest(): boolean {
-    return true;
+  digest(piece: number): Uint8Array | null {
+    const number = this.#pieces.digests[this.#pieces.place(piece)] as number;
+    if (number < 0) return null;
+    return this.#table.digests.subarray(number * DIGEST_SIZE, (number + 1) * DIGEST_SIZE);
   }
 
   begin(member: number): number {
-    const first = member - (member % PACKED_BLOCK);
-    let begin = this.#table.blockBegins[first / PACKED_BLOCK] as number;
-    for (let i = first; i < member; i++) begin += packedNumber(this.#table.steps, i);
-    return begin;
+    return this.#members.begins[this.#members.place(member)] as number;
   }
 
   stored(member: number): number {
-    return Math.min(packedNumber(this.#table.steps, member), mostStored(this.length(member)));
+    return this.#members.lengths[this.#members.place(member)] as number;
   }
 
   plain(member: number): number {
-    return this.length(member);
+    const last = this.endPiece(member) - 1;
+    const further = this.#members.plain[this.#members.place(member)] as number;
+    return this.inner(last) + this.length(last) + further;
   }
 
   firstPiece(member: number): number {
-    return member;
+    return this.#members.firstPieces[this.#members.place(member)] as number;
   }
 
   endPiece(member: number): number {
-    return member + 1;
+    return this.#members.endPieces[this.#members.place(member)] as number;
   }
 
-  codec(): PieceCodec {
-    return CODECS[this.#table.codec] as PieceCodec;
+  codec(member: number): PieceCodec {
+    return CODECS[this.#members.codecs[this.#members.place(member)] as number] as PieceCodec;
   }
 }

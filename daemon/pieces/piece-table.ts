@@ -2,7 +2,13 @@
 // have it. Columns in shared memory, so that all threads use the same table.
 
 import { OverlaybdError } from '../errors.js';
-import { MAX_DECODED_BYTES, MAX_HASHED_BYTES, MAX_PIECES, mostStored } from './limits.js';
+import {
+  MAX_DECODED_BYTES,
+  MAX_HASHED_BYTES,
+  MAX_MEMBER_BEGIN,
+  MAX_PIECES,
+  mostStored,
+} from './limits.js';
 
 /** How a member is stored; `deflate`: from a block in the middle of a stream on; `stored`: as it is. */
 export const CODECS = ['gzip', 'zstd', 'deflate', 'stored', 'lz4'] as const;
@@ -15,12 +21,24 @@ export type PieceHash = 'sha256' | 'blake3';
 export const NO_MEMBER = 0xffff_ffff;
 /** Bytes of a digest. */
 export const DIGEST_SIZE = 32;
-/** Files begin at multiples of this. */
-const ALIGNMENT = 512;
+/**
+ * Files begin at multiples of this, as they do in the device: then what follows each other in the source does so in the
+ * device, and takes one row of its index.
+ */
+const ALIGNMENT = 4096;
+/** A source has a multiple of as many bytes. */
+const SECTOR = 512;
+/** Bytes that each piece counts more when the work for its member is counted. */
+const PIECE_COST = 512;
 
 /** Where a file can begin: at this byte of the source or after it. */
 export function alignedPiece(position: number): number {
   return Math.ceil(position / ALIGNMENT) * ALIGNMENT;
+}
+
+/** Bytes of a source whose last piece ends there. */
+export function sourceSize(end: number): number {
+  return Math.ceil(end / SECTOR) * SECTOR;
 }
 
 /** Plain values and shared memory. Pieces are in the order of their positions. */
@@ -148,6 +166,10 @@ export class PieceTableBuilder {
       const text = `${plain} bytes are to be decoded for one piece, at most ${MAX_DECODED_BYTES}`;
       throw new OverlaybdError('LIMIT', text);
     }
+    if (begin > MAX_MEMBER_BEGIN) {
+      const text = `its member is at byte ${begin} of the blob, at most ${MAX_MEMBER_BEGIN}`;
+      throw new OverlaybdError('LIMIT', text);
+    }
     const piece = this.#positions.length;
     let number = this.#byBegin.get(begin);
     if (number === undefined) {
@@ -166,7 +188,7 @@ export class PieceTableBuilder {
     const member = this.#members[number] as Member;
     member.plain = Math.max(member.plain, plain);
     member.endPiece = piece + 1;
-    member.hashed += length + ALIGNMENT;
+    member.hashed += length + PIECE_COST;
     if (member.hashed > MAX_HASHED_BYTES) {
       const text = `its pieces in the member at byte ${begin} overlap: ${member.hashed} bytes and more, at most ${MAX_HASHED_BYTES}`;
       throw new OverlaybdError('LIMIT', text);
@@ -182,7 +204,7 @@ export class PieceTableBuilder {
     const count = this.#positions.length;
     const table: PieceTable = {
       count,
-      size: this.align(),
+      size: sourceSize(this.#size),
       positions: new Float64Array(shared(8 * count)),
       lengths: new Uint32Array(shared(4 * count)),
       members: new Uint32Array(shared(4 * count)),
@@ -248,11 +270,14 @@ export class PieceTableBuilder {
 }
 
 /** Bytes of memory that a table takes. */
-export function tableBytes(table: PieceTable): number {
-  const { count, begins, blocks, storedDigests } = table;
-  const windows = blocks ? blocks.windows.length + begins.length * 9 : 0;
+export function tableBytes({ count, begins, blocks, storedDigests }: PieceTable): number {
   const columns = count * (8 + 3 * 4 + DIGEST_SIZE + 1) + begins.length * (8 + 4 * 4 + 1);
-  return columns + windows + (storedDigests?.length ?? 0);
+  return columns + windowBytes(blocks) + (storedDigests?.length ?? 0);
+}
+
+/** Bytes of memory that the begins of blocks take. */
+export function windowBytes(blocks: BlockStarts | null): number {
+  return blocks ? blocks.windows.length + blocks.bits.length * 9 : 0;
 }
 
 function shared(bytes: number): SharedArrayBuffer {

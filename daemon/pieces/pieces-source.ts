@@ -276,7 +276,7 @@ export class PiecesSource implements BlobSource {
       const start = this.#blockStartOf(member);
       const bytes = await (start
         ? inflateMiddle(this.#withoutHeader(member, stored), start, wanted)
-        : inflateBegin(stored, wanted, pieces.hasDigest(pieces.firstPiece(member))));
+        : inflateBegin(stored, wanted, pieces.digest(pieces.firstPiece(member)) !== null));
       if (bytes.length === wanted) return bytes;
       throw this.#badMember(member, `a gzip member of at least ${wanted} bytes`, bytes.length);
     } catch (error) {
@@ -302,10 +302,11 @@ export class PiecesSource implements BlobSource {
     const end = pieces.endPiece(member);
     for (let piece = first; piece < end; piece++) {
       if ((piece - first) % PIECES_A_TURN === PIECES_A_TURN - 1) await nextTurn();
-      if (pieces.member(piece) !== member || !pieces.hasDigest(piece)) continue;
+      const wanted = pieces.digest(piece);
+      if (pieces.member(piece) !== member || wanted === null) continue;
       const from = pieces.inner(piece);
       const got = await digestOf(hash, plain.subarray(from, from + pieces.length(piece)));
-      if (Buffer.compare(got, this.#digestOf(piece)) === 0) continue;
+      if (Buffer.compare(got, wanted) === 0) continue;
       if (bad.size === MAX_BAD_PIECES) throw this.#badPiece(piece, got);
       bad.set(piece, got);
     }
@@ -320,12 +321,9 @@ export class PiecesSource implements BlobSource {
     throw this.#badPiece(piece, got);
   }
 
-  #digestOf(piece: number): Uint8Array {
-    return this.#table.digests.subarray(piece * DIGEST_SIZE, (piece + 1) * DIGEST_SIZE);
-  }
-
   #badPiece(piece: number, got: Uint8Array): OverlaybdError {
-    return this.#badDigest(piece, this.#table.hash, this.#digestOf(piece), got);
+    const wanted = this.#pieces.digest(piece) ?? new Uint8Array();
+    return this.#badDigest(piece, this.#table.hash, wanted, got);
   }
 
   #badDigest(piece: number, hash: PieceHash, wanted: Uint8Array, got: Uint8Array): OverlaybdError {

@@ -5,7 +5,7 @@ import { formatError } from '../errors.js';
 import { counted } from '../lib/counted.js';
 import type { Effort } from '../lib/effort.js';
 import type { PiecesSpec } from '../pieces/pieces-source.js';
-import { tableBytes } from '../pieces/piece-table.js';
+import { packedBytes, packTable } from '../pieces/packed-table.js';
 import type { LayerTree } from '../tree/layer-tree.js';
 import { readBlobTable } from './blob-table.js';
 import { readChunkTable, type BlobChunks } from './chunk-table.js';
@@ -127,10 +127,10 @@ function neededBlob(
     infoNames: shared ? infoNames : [],
     pieces: async (name, size, effort, source = null) => {
       const info = source && (await readCompressionInfo(source, blob, decoders(), effort));
-      const table = info
-        ? await sharedPieces(chunks, info, name, size, effort)
-        : chunks.pieces(name, size);
-      effort.keep(tableBytes(table), name);
+      const table = packTable(
+        info ? await sharedPieces(chunks, info, name, size, effort) : chunks.pieces(name, size),
+      );
+      effort.keep(packedBytes(table), name);
       const prefetch = storedRanges(table, wanted);
       return { kind: 'pieces', name, table, format: 'nydus', prefetch };
     },

@@ -4,7 +4,7 @@ import {
   CODECS,
   DIGEST_SIZE,
   NO_MEMBER,
-  alignedPiece,
+  sourceSize,
   type PieceCodec,
   type PieceHash,
   type PieceTable,
@@ -89,7 +89,7 @@ export class ChunkColumns {
     return {
       ...table,
       count: this.#pieces,
-      size: alignedPiece(this.#end),
+      size: sourceSize(this.#end),
       begins: table.begins.subarray(0, n),
       stored: table.stored.subarray(0, n),
       plain: table.plain.subarray(0, n),

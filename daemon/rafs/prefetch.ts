@@ -1,7 +1,8 @@
 // The prefetch table of a bootstrap: files and folders that the image wants to be fetched before they are read.
 
 import { lookupOf } from '../pieces/piece-lookup.js';
-import { NO_MEMBER, type PieceTable } from '../pieces/piece-table.js';
+import type { PackedTable } from '../pieces/packed-table.js';
+import { NO_MEMBER } from '../pieces/piece-table.js';
 import type { StoredRange } from '../pieces/pieces-source.js';
 import type { ImageBytes } from './image-bytes.js';
 import { MAX_PREFETCH_RANGES } from './limits.js';
@@ -39,7 +40,7 @@ export function readPrefetchTable(
 }
 
 /** What is stored of plain bytes, in their order; what follows each other is joined. */
-export function storedRanges(table: PieceTable, wanted: readonly PlainRange[]): StoredRange[] {
+export function storedRanges(table: PackedTable, wanted: readonly PlainRange[]): StoredRange[] {
   const pieces = lookupOf(table);
   const ranges: StoredRange[] = [];
   for (const { offset, length } of wanted) {

@@ -10,3 +10,27 @@ export function grown<T extends Numbers>(array: T, i: number): T {
   longer.set(array);
   return longer;
 }
+
+/** A column that has as few bytes a number as the largest one needs. */
+export type NarrowColumn = Uint8Array | Uint16Array | Uint32Array | Float64Array;
+
+/**
+ * The first `count` of whole numbers that are not negative, in memory that all threads share.
+ * @param numbers up to 2^53 - 1
+ */
+export function narrowed(numbers: Uint32Array | Float64Array, count: number): NarrowColumn {
+  const used = numbers.subarray(0, count);
+  let most = 0;
+  for (const number of used) most = Math.max(most, number);
+  const column = ofWidth(most, count);
+  column.set(used);
+  return column;
+}
+
+/** In memory that all threads share: zeros. */
+function ofWidth(most: number, count: number): NarrowColumn {
+  if (most < 2 ** 8) return new Uint8Array(new SharedArrayBuffer(count));
+  if (most < 2 ** 16) return new Uint16Array(new SharedArrayBuffer(2 * count));
+  if (most < 2 ** 32) return new Uint32Array(new SharedArrayBuffer(4 * count));
+  return new Float64Array(new SharedArrayBuffer(8 * count));
+}

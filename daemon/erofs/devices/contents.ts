@@ -3,7 +3,8 @@
 // begin at multiples of 512: they are pieces of a source of their own.
 
 import type { Effort } from '../../lib/effort.js';
-import { PieceTableBuilder, tableBytes } from '../../pieces/piece-table.js';
+import { packedBytes, packTable } from '../../pieces/packed-table.js';
+import { PieceTableBuilder } from '../../pieces/piece-table.js';
 import type { PiecesSpec } from '../../pieces/pieces-source.js';
 import type { DataRange } from '../../tree/layer-tree.js';
 import { MAX_FILE_BYTES } from '../../tree/limits.js';
@@ -45,8 +46,8 @@ export class DeviceContents {
   /** How the source `tails` is read from the image. @throws OverlaybdError LIMIT */
   tails(): PiecesSpec {
     const { blob, bytes } = this.#image;
-    const table = this.#tails.finish(bytes.length);
-    this.#effort.keep(tableBytes(table), blob);
+    const table = packTable(this.#tails.finish(bytes.length));
+    this.#effort.keep(packedBytes(table), blob);
     return { kind: 'pieces', name: blob, table, format: 'erofs' };
   }
 

@@ -1,6 +1,6 @@
 // Where the device has the contents of files.
 import { test } from 'tap';
-import { placeContents, type DeviceRows } from '../../../daemon/erofs/contents.js';
+import { placeContents, type DeviceRows, type IsZeros } from '../../../daemon/erofs/contents.js';
 import { layOut } from '../../../daemon/erofs/layout.js';
 import { orderInodes } from '../../../daemon/erofs/order.js';
 import type { EntryDraft } from '../../../daemon/tree/builder.js';
@@ -19,11 +19,21 @@ const file = (path: string, size: number, ...data: DataRange[]): EntryDraft => {
   return { path, type: 'reg', size, data };
 };
 
-function placed(...layers: LayerTree[]): { rows: number[][]; blocks: number; first: number } {
+interface Placed {
+  rows: number[][];
+  blocks: number;
+  first: number;
+}
+
+function placed(...layers: LayerTree[]): Placed {
+  return placedWith(() => false, ...layers);
+}
+
+function placedWith(isZeros: IsZeros, ...layers: LayerTree[]): Placed {
   const tree = mergeLayers(layers);
   const order = orderInodes(tree);
   const layout = layOut(tree, order);
-  const { rows, blocks } = placeContents(tree, order, layout);
+  const { rows, blocks } = placeContents(tree, order, layout, isZeros);
   const first = layout.metadataBlocks;
   return { rows: rowsOf(rows, first), blocks, first };
 }
@@ -87,6 +97,43 @@ await test('holes have blocks and no rows; files that are one hole come last', (
     [24, 16, 1, 2],
   ]);
   t.equal(blocks - first, 5 + 3);
+  t.end();
+});
+
+await test('files with zeros between them, in a source that has them at blocks, are one row', (t) => {
+  const asked: number[][] = [];
+  const isZeros: IsZeros = (...where) => {
+    asked.push(where);
+    return where[1] !== 8192 + 512;
+  };
+  const { rows } = placedWith(
+    isZeros,
+    treeOf([
+      file('a', 5000, range(0, 5000, 0)),
+      file('b', 100, range(0, 100, 8192)),
+      // What follows b is not zeros.
+      file('c', 4096, range(0, 4096, 12_288)),
+      file('d', 1, range(0, 1, 16_384)),
+      // It is further away in the source than in the device.
+      file('e', 1, range(0, 1, 24_576)),
+      // A hole of a block, and another source.
+      file('f', 9000, range(0, 512, 28_672), range(8192, 808, 36_864)),
+      file('g', 1, range(0, 1, 40_960, 1)),
+    ]),
+    treeOf([file('h', 1, range(0, 1, 45_056))]),
+  );
+  t.same(rows, [
+    [0, 17, 1, 0],
+    [24, 9, 1, 24],
+    [40, 9, 1, 48],
+    [64, 2, 1, 72],
+    [72, 1, 2, 80],
+    [80, 1, 3, 88],
+  ]);
+  t.same(asked.slice(0, 2), [
+    [0, 5120, 8192],
+    [0, 8704, 12_288],
+  ]);
   t.end();
 });
 

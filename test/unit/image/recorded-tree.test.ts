@@ -140,7 +140,7 @@ await test('other blobs than those of the record are refused', async (t) => {
   await refused(of(metadata, file), /1 content sources, and had 2/);
   const longer = { ...file, size: 1001 } as SourceSpec;
   await refused(of(metadata, longer, pieces), /source 0 has 1001 bytes, and had 1000/);
-  const swapped = (await made([300, 600])).image.disk as LsmtSpec;
+  const swapped = (await made([500, 300])).image.disk as LsmtSpec;
   await refused(of(metadata, file, swapped.layers[2] as SourceSpec), /source 1 has its pieces at/);
 });
 
