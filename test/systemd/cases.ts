@@ -10,9 +10,9 @@ import type { HostCase } from './host-case.js';
 
 export const CASES: readonly HostCase[] = [
   ...guideCases(),
-  ...packageCases(),
   ...bootCases(),
   ...runningCases(),
+  ...packageCases(),
   ...socketCases(),
   ...namespaceCases(),
   ...shutdownCases(),

@@ -16,9 +16,19 @@ export function installedHost(images: string, attachOptions = ''): string {
     step('/', '2.'),
     step(images, '3.'),
     step('/', '6.'),
-    `echo 'OVERLAYBD_ATTACH_OPTIONS=${attachOptions}' >>/etc/overlaybd-nbd/attach/web.env`,
-    '',
+    `${setOptions(attachOptions)}\n`,
   ].join('\n');
+}
+
+/** Shell commands for a running machine that attach the device again, with these options, and mount it. */
+export function attachedWith(attachOptions: string): string {
+  const stop = 'systemctl stop srv-web.mount overlaybd-nbd-attach@web';
+  return [stop, setOptions(attachOptions), 'systemctl start srv-web.mount'].join('; ');
+}
+
+/** The last line of the file counts. */
+function setOptions(attachOptions: string): string {
+  return `echo 'OVERLAYBD_ATTACH_OPTIONS=${attachOptions}' >>/etc/overlaybd-nbd/attach/web.env`;
 }
 
 function step(folder: string, ...titles: readonly string[]): string {

@@ -1,5 +1,5 @@
-// `npm run test:systemd`: boots the machine of each case in its own VM, with this machine's systemd and the project's
-// package, and runs guest.ts in it. Adds up all results.
+// `npm run test:systemd`: boots the machines of all cases, each in a VM, with this machine's systemd and the project's
+// package, and runs guest.ts in them. Adds up all results.
 import { spawn } from 'node:child_process';
 import { linkSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,6 +12,7 @@ import { CASES } from './cases.js';
 import { makePackages, NEXT_PACKAGE, PACKAGE } from './debs.js';
 import { makeHostImages } from './images.js';
 import type { HostCase } from './host-case.js';
+import { machinesOf } from './machines.js';
 
 /** Seconds for a machine; the longest case takes a third of it. */
 const LIMIT = 1200;
@@ -56,9 +57,11 @@ async function main(): Promise<number> {
   const packages = mkdtempSync(join(tmpdir(), 'obd-packages-'));
   try {
     if (missing.length === 0) makePackages(packages);
-    for (const each of wanted) {
-      if (missing.length === 0) await boot(each, packages);
-      else result('ok', `${each.name} # SKIP NOT TESTED, not installed: ${missing.join(', ')}`);
+    if (missing.length === 0) {
+      for (const cases of machinesOf(wanted)) await boot(cases, packages);
+    } else {
+      const why = `NOT TESTED, not installed: ${missing.join(', ')}`;
+      for (const { name } of wanted) result('ok', `${name} # SKIP ${why}`);
     }
   } finally {
     rmSync(packages, { recursive: true, force: true });
@@ -72,7 +75,7 @@ async function main(): Promise<number> {
 }
 
 /** One machine from its first process to its end. */
-async function boot(each: HostCase, packages: string): Promise<void> {
+async function boot(cases: readonly HostCase[], packages: string): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'obd-systemd-'));
   try {
     mkdirSync(join(folder, 'images'));
@@ -80,25 +83,29 @@ async function boot(each: HostCase, packages: string): Promise<void> {
     for (const name of [PACKAGE, NEXT_PACKAGE]) {
       linkSync(join(packages, name), join(folder, 'images', name));
     }
-    writeFileSync(join(folder, 'before'), each.before(join(folder, 'images')));
+    writeFileSync(join(folder, 'before'), cases[0]?.before(join(folder, 'images')) ?? '');
     const terminal = values.console ?? join(folder, 'console');
     const begin = performance.now();
     const failed = counts.fail;
     const machine = ['--systemd', '--before', join(folder, 'before'), '--share', folder];
     const limits = ['--timeout', `${LIMIT}`, '--console', terminal];
-    const guest = [process.execPath, GUEST, each.name, join(folder, 'images')];
+    const names = cases.map(({ name }) => name);
+    const guest = [process.execPath, GUEST, join(folder, 'images'), ...names];
     const code = await run([...machine, ...limits, '--', ...guest]);
     const shown = readFileSync(terminal, 'latin1');
     // A failed check has its own line already.
     const good = code === 0 || counts.fail > failed;
-    result(good ? 'ok' : 'not ok', `${each.name}: the machine ends cleanly`);
-    if (!good) console.log(`#   exit ${code}`);
-    for (const { good: fine, what } of each.judge?.(shown) ?? []) {
-      result(fine ? 'ok' : 'not ok', `${each.name}: ${what}`);
+    for (const { name, judge } of cases) {
+      result(good ? 'ok' : 'not ok', `${name}: the machine ends cleanly`);
+      for (const { good: fine, what } of judge?.(shown) ?? []) {
+        result(fine ? 'ok' : 'not ok', `${name}: ${what}`);
+      }
     }
+    if (!good) console.log(`#   exit ${code}`);
     if (counts.fail > failed)
       console.log(shown.replaceAll('\r', '').replaceAll(/^/gm, '# console: '));
-    console.log(`#   ${each.name} took ${((performance.now() - begin) / 1000).toFixed(0)} s`);
+    const seconds = ((performance.now() - begin) / 1000).toFixed(0);
+    console.log(`#   the machine of ${names.join('; ')} took ${seconds} s`);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

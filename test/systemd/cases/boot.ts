@@ -9,9 +9,12 @@ const MOUNTED = 'mountpoint -q /srv/web';
 
 /** Seconds until systemd gives up on units without their own timeout; its default is 90. */
 const PATIENCE = 25;
+const IMPATIENT_FILE = '/etc/systemd/system.conf.d/test.conf';
 const IMPATIENT = `mkdir -p /etc/systemd/system.conf.d
-printf '[Manager]\\nDefaultTimeoutStartSec=${PATIENCE}s\\n' >/etc/systemd/system.conf.d/test.conf
+printf '[Manager]\\nDefaultTimeoutStartSec=${PATIENCE}s\\n' >${IMPATIENT_FILE}
 `;
+/** For a case that runs on the machine afterwards. */
+export const PATIENT_AGAIN = `rm ${IMPATIENT_FILE}; systemctl daemon-reload`;
 
 export function bootCases(): HostCase[] {
   return [

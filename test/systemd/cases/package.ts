@@ -1,7 +1,7 @@
 // The Debian package on a running host: upgraded under a mounted device, not removed under a device in use, and purged.
 import type { HostCase } from '../host-case.js';
 import { NEXT_PACKAGE, NEXT_VERSION } from '../debs.js';
-import { installedHost } from '../installed.js';
+import { attachedWith, installedHost } from '../installed.js';
 import { must, sh, until } from '../shell.js';
 
 /** Reads the device without the page cache until /run/stop exists; counts in /run/reads and /run/failed. */
@@ -21,6 +21,7 @@ export function packageCases(): HostCase[] {
     {
       name: 'an upgrade and a removal of the package',
       core: true,
+      continues: { name: 'reads right after the start', commands: attachedWith('') },
       timeout: 900,
       before: (images) => installedHost(images),
       async run(check, images) {

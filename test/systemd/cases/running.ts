@@ -1,8 +1,11 @@
 // A running machine: restarts, refused stops, and a socket unit that is started later.
 import type { HostCase } from '../host-case.js';
-import { installedHost } from '../installed.js';
+import { attachedWith, installedHost } from '../installed.js';
 import { must, sh, until } from '../shell.js';
+import { PATIENT_AGAIN } from './boot.js';
 
+/** Shorter than the longer time without a daemon. */
+const DEAD_CONN = '--dead-conn-timeout 2';
 const MOUNTED = 'mountpoint -q /srv/web';
 const READ = 'dd if=/dev/nbd63 of=/dev/null bs=4k count=64 iflag=direct status=none';
 
@@ -11,7 +14,11 @@ export function runningCases(): HostCase[] {
     {
       name: 'reads right after the start',
       core: true,
-      before: (images) => installedHost(images, '--dead-conn-timeout 2'),
+      continues: {
+        name: 'a broken daemon.json at boot',
+        commands: `${PATIENT_AGAIN}; ${attachedWith(DEAD_CONN)}`,
+      },
+      before: (images) => installedHost(images, DEAD_CONN),
       async run(check) {
         await until(check, 'the file system is mounted', MOUNTED);
         for (const away of [0, 4]) {

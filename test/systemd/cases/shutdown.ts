@@ -19,6 +19,7 @@ export function shutdownCases(): HostCase[] {
     {
       name: 'poweroff with busy readers',
       core: true,
+      continues: { name: 'first boot' },
       before: (images) => installedHost(images),
       async run(check) {
         await until(check, 'the file system is mounted', 'mountpoint -q /srv/web');
