@@ -1,6 +1,7 @@
 // Runs the cases on the tested kernel: in the VM, or on a machine with /dev/nbd0. images.ts has made its images.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { attachCases } from './cases/attach.js';
 import { daemonsCases } from './cases/daemons.js';
 import { layeredCases } from './cases/layered.js';
@@ -17,7 +18,11 @@ import type { Images } from './images.js';
 import { kernelLines, prepareKernel } from './kernel.js';
 import type { World } from './world.js';
 
-const [folder = '', ...wanted] = process.argv.slice(2);
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { long: { type: 'boolean', default: false } },
+});
+const [folder = '', ...wanted] = positionals;
 const images = JSON.parse(readFileSync(join(folder, 'images.json'), 'utf8')) as Images;
 const inVm = process.env['OVERLAYBD_NBD_KERNEL'] === 'vm';
 
@@ -43,7 +48,8 @@ function explain(): string {
 }
 
 prepareKernel(inVm);
-const world: World = { folder, images, inVm, daemon: new Daemon(['--config', images.config]) };
+const daemon = new Daemon(['--config', images.config]);
+const world: World = { folder, images, inVm, isLong: values.long, daemon };
 const good = await runCases(
   cases.filter(({ name }) => wanted.length === 0 || wanted.some((text) => name.includes(text))),
   world,

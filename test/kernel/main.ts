@@ -16,6 +16,7 @@ const GUEST = fileURLToPath(new URL('guest.js', import.meta.url));
 const USAGE = `npm run test:kernel -- [options]
 
   --case TEXT      only cases with TEXT in their names; repeatable
+  --long           cases that depend on chance repeat their steps more often
   --console FILE   keep what the VM's kernel prints
   --keep           keep the folder with the images
 
@@ -26,6 +27,7 @@ and this is root, else in a VM.
 const { values } = parseArgs({
   options: {
     case: { type: 'string', multiple: true, default: [] },
+    long: { type: 'boolean', default: false },
     console: { type: 'string' },
     keep: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
@@ -45,7 +47,8 @@ async function main(): Promise<number> {
     await makeImages(folder);
     const seconds = (performance.now() - begin) / 1000;
     console.log(`# images made in ${seconds.toFixed(1)} s; running ${place()}`);
-    const guest = [process.execPath, GUEST, folder, ...values.case];
+    const guest = [process.execPath, GUEST, ...(values.long ? ['--long'] : [])];
+    guest.push('--', folder, ...values.case);
     if (place() === 'direct') return run(guest);
     const options = ['--share', folder, '--timeout', `${LIMIT}`];
     if (values.console !== undefined) options.push('--console', values.console);

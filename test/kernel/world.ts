@@ -8,6 +8,8 @@ export interface World {
   images: Images;
   /** Whether the kernel is discarded afterwards. */
   inVm: boolean;
+  /** Whether cases that depend on chance repeat their steps more often than in CI. */
+  isLong: boolean;
   /** A daemon that serves all the images; cases share it, because it takes seconds to start. */
   daemon: Daemon;
 }
