@@ -12,7 +12,7 @@ import { mountFuse } from '../mount/mount-fuse.js';
 import { fuseOptions } from '../mount/mount-options.js';
 import { currentMounts } from '../mount/mount-point.js';
 import { programs } from '../mount/programs.js';
-import { umount } from '../mount/umount.js';
+import { umountOwn } from '../mount/umount.js';
 
 /**
  * Mounts the file system of a disk, lets `use` look at its files, and unmounts it.
@@ -35,12 +35,12 @@ export async function withMountedFiles<T>(
     const options = fuseOptions({ dev: false, suid: false }, uid === 0);
     const isRoot = uid === 0;
     const mount = { name, server, dir, options };
-    await mountFuse(mount, { ...tools, read: readDevice, isRoot, runtime });
+    const file = await mountFuse(mount, { ...tools, read: readDevice, isRoot, runtime });
     try {
       return await Promise.race([folderRoot(dir).then(use), ended.promise]);
     } finally {
       // Files of an interrupted command are still open.
-      await umount(dir, abort.signal.aborted, { ...tools, ...NO_DEVICES, uid });
+      await umountOwn(dir, file, abort.signal.aborted, { ...tools, ...NO_DEVICES, uid });
     }
   } finally {
     ended.stop();

@@ -29,9 +29,10 @@ export interface FuseMount {
 
 /**
  * Mounts the image. The programs that this starts run until `umount`.
+ * @returns the path of the file in which nbdfuse shows the disk: the source of the mount
  * @throws OverlaybdError UNSUPPORTED, IO. If something could not be undone, the message says what
  */
-export function mountFuse(mount: FuseMount, tools: MountFuseTools): Promise<void> {
+export function mountFuse(mount: FuseMount, tools: MountFuseTools): Promise<string> {
   const { name, server, dir, options } = mount;
   const { programs, mounts, read, signal, isRoot } = tools;
   return undoIfFails(async (undo) => {
@@ -67,6 +68,7 @@ export function mountFuse(mount: FuseMount, tools: MountFuseTools): Promise<void
       throw new OverlaybdError('MOUNT', `${program.path}: ${facts}: ${explainFuse(result)}`);
     }
     checkGoingOn(signal);
+    return file;
   });
 }
 

@@ -1,6 +1,7 @@
 // `umount`: ends one of our mounts, then detaches its device or ends its FUSE programs. Finds those in
 // the mount table. Refuses mounts that are not ours.
 
+import { dirname } from 'node:path';
 import { OverlaybdError, messageOf } from '../errors.js';
 import { explainUmount } from './explain.js';
 import { checkFolder, diskFolderOf, stopDisk } from './fuse-disk.js';
@@ -35,6 +36,24 @@ export async function umount(dir: string, lazy: boolean, tools: UmountTools): Pr
   const device = nbdDeviceOf(mounted);
   if (device === null || !(await tools.isOurs(device))) throw notOurs(mounted);
   return umountDevice(mounted, device, lazy, tools);
+}
+
+/**
+ * Ends a FUSE mount that this process has made. If another program has unmounted it, ends nbdfuse, which is still there.
+ * @param file the source of the mount
+ * @throws OverlaybdError MOUNT, also if another program has unmounted it: what was read there may not be of the image
+ */
+export async function umountOwn(
+  dir: string,
+  file: string,
+  lazy: boolean,
+  tools: UmountTools,
+): Promise<void> {
+  if ((await tools.mounts()).some(({ source }) => source === file)) return umount(dir, lazy, tools);
+  // Lazily: if files are still open there, nbdfuse ends when the last one is closed.
+  await stopDisk(dirname(dirname(file)), tools, true);
+  const message = `${dir}: another program has unmounted it while its files were read`;
+  throw new OverlaybdError('MOUNT', message);
 }
 
 async function umountDevice(

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { test, type Test } from 'tap';
 import { mountFuse } from '../../../daemon/mount/mount-fuse.js';
-import { umount } from '../../../daemon/mount/umount.js';
+import { umount, umountOwn } from '../../../daemon/mount/umount.js';
 import { shortFolder } from '../../support/daemon-process.js';
 import { deviceOf, FakeMachine } from './fake-tools.js';
 
@@ -25,7 +25,7 @@ function mount(
   { programs, mounts }: FakeMachine,
   folder: string,
   { signal = never, type = 'ext4', isRoot = false }: Case = {},
-): Promise<void> {
+): Promise<string> {
   const image = { name: 'a.obd', server: ['nbd://h'], dir: '/mnt', options: ['nodev'] };
   const read = () => deviceOf(type);
   return mountFuse(image, { programs, mounts, read, signal, isRoot, runtime: folder });
@@ -52,6 +52,26 @@ await test('nbdfuse, then the file system; umount ends both', async (t) => {
     t.same(machine.calls, [`fusermount3 ${options} /mnt`, `fusermount3 ${options} ${own}/disk`]);
     t.same([machine.table, machine.running, readdirSync(folder)], [[], 0, []]);
   }
+});
+
+await test('a mount of this process that another program has ended: nbdfuse ends, too', async (t) => {
+  const { machine, folder } = machineIn(t);
+  const file = await mount(machine, folder);
+  machine.calls.length = 0;
+  await umountOwn('/mnt', file, false, machine.tools());
+  t.same(machine.calls, ['fusermount3 -u /mnt', `fusermount3 -u ${dirname(file)}`]);
+  const again = await mount(machine, folder);
+  machine.table.splice(
+    machine.table.findIndex(({ mountPoint }) => mountPoint === '/mnt'),
+    1,
+  );
+  machine.calls.length = 0;
+  await t.rejects(umountOwn('/mnt', again, false, machine.tools()), {
+    code: 'MOUNT',
+    message: '/mnt: another program has unmounted it while its files were read',
+  });
+  t.same(machine.calls, [`fusermount3 -u -z ${dirname(again)}`]);
+  t.same([machine.table, machine.running, readdirSync(folder)], [[], 0, []]);
 });
 
 await test('a folder path that would break the option it is in', async (t) => {
