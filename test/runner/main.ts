@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isBundleCurrent } from './bundled-threads.js';
 import { groupsOf } from './groups.js';
 import { beginCoverage, reportCoverage } from './coverage.js';
 import { parseOptions, USAGE, type RunnerOptions } from './options.js';
@@ -86,7 +87,12 @@ async function runAll({
   const times = lastTimes();
   const files = paths.flatMap(testFilesIn);
   const measuring = coverage ? beginCoverage(ROOT, files) : {};
-  const surroundings = { environment: { TAP_CWD: ownFolder(), ...measuring }, countsCpu: cpu };
+  const surroundings = {
+    environment: { TAP_CWD: ownFolder(), ...measuring },
+    countsCpu: cpu,
+    // What a bundle runs is no coverage of modules.
+    bundledThreads: !coverage && isBundleCurrent(OUT),
+  };
   const cpuMs = new Map<string, number>();
   const isAlone = alone ? () => true : ownProcesses(OUT);
   const timeOf = (group: readonly string[]): number =>

@@ -13,8 +13,9 @@ import { ROOT } from './tap-bundle.js';
 const FILES_FD = 3;
 const MAX_NAME_BYTES = 4096;
 /** Starts the line that ends a file's output. */
-const [mark = '', timeout] = process.argv.splice(2);
+const [mark = '', timeout, out] = process.argv.splice(2);
 const timeoutMs = Number(timeout);
+if (out) (await import('./bundled-threads.js')).useBundledThreads(out);
 const folder = process.cwd();
 // Tests replace these.
 const { stdout, stderr } = process;

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { SHARED_TAP } from './tap-bundle.js';
 import { killGroup, startNode, type Outcome, type Surroundings } from './test-process.js';
 
+const OUT = fileURLToPath(new URL('../..', import.meta.url));
 const PROGRAM = fileURLToPath(new URL('./shared-main.js', import.meta.url));
 
 /** The last line of a file's output. */
@@ -55,13 +56,13 @@ export class SharedProcess {
   #seen = (): void => undefined;
 
   /** @param timeoutMs that one file may take */
-  constructor(timeoutMs: number, { folder, environment }: Surroundings) {
+  constructor(timeoutMs: number, { folder, environment, bundledThreads }: Surroundings) {
     this.#timeoutMs = timeoutMs;
     const mark = `# end of file ${randomUUID()}`;
     this.#output = new MarkedOutput(mark);
     this.#errors = new MarkedOutput(mark);
     this.#child = startNode(
-      [...SHARED_TAP, PROGRAM, mark, String(timeoutMs)],
+      [...SHARED_TAP, PROGRAM, mark, String(timeoutMs), bundledThreads ? OUT : ''],
       // tap's own root test, which has no tests, would fail when its time is over.
       {
         ...(folder === undefined ? {} : { folder }),

@@ -20,6 +20,8 @@ export interface Surroundings {
   readonly environment?: Readonly<Record<string, string>>;
   /** CPU time of processes of one file is counted. Of those that files share it always is. */
   readonly countsCpu?: boolean;
+  /** In processes that files share, the daemon's threads are those of its bundle. */
+  readonly bundledThreads?: boolean;
 }
 
 /** Writes CPU times to descriptor 3, which the command does not get. */

@@ -3,13 +3,13 @@
 // Does nothing if the bundle is already made of what is there now.
 
 import { createHash } from 'node:crypto';
-import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ID_LENGTH, bundleOf, bundleText, THREAD_ENTRIES, THREAD_FOLDERS } from '../compile.js';
 import { restEntryOf } from '../rest.js';
 import { bundle, bundleProgram, type Bundled } from './bundle.js';
-import { digestOfInputs } from './inputs.js';
+import { digestOfInputs, stampOf, writeStamp } from './inputs.js';
 import { licensesOf } from './licenses.js';
 import { recordFetcher } from './record-fetcher.js';
 import { recordRest } from './record-rest.js';
@@ -19,7 +19,6 @@ import { splitProgram } from './split.js';
 const MODULES = fileURLToPath(new URL('../..', import.meta.url));
 const BUNDLE = fileURLToPath(new URL('../../../bundle', import.meta.url));
 const PACKAGES = fileURLToPath(new URL('../../../../node_modules', import.meta.url));
-const STAMP = join(BUNDLE, '.inputs');
 const MAIN = 'main';
 /** What a start runs. The opener has no cache: it opens large images, and the time to compile it is nothing there. */
 const STARTED: readonly string[] = [MAIN, 'reactor/worker'];
@@ -28,17 +27,9 @@ const FETCHER = 'fetch/worker';
 /** Relative to the working directory. */
 const bundledFiles = new Set<string>();
 const inputs = digestOfInputs(MODULES, join(PACKAGES, '.package-lock.json'));
-if (stampedInputs() !== inputs) {
+if (stampOf(BUNDLE) !== inputs) {
   await makeBundle();
-  writeFileSync(STAMP, inputs);
-}
-
-function stampedInputs(): string | null {
-  try {
-    return readFileSync(STAMP, 'utf8');
-  } catch {
-    return null;
-  }
+  writeStamp(BUNDLE, inputs);
 }
 
 async function makeBundle(): Promise<void> {

@@ -1,8 +1,24 @@
 // What a bundle is made of, as one digest: the modules, the packages, and the Node.js that compiles it.
 
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+
+const STAMP = '.inputs';
+
+/** @returns the digest of the inputs of what is in a folder for bundles; null if that is not known */
+export function stampOf(bundle: string): string | null {
+  try {
+    return readFileSync(join(bundle, STAMP), 'utf8');
+  } catch {
+    return null;
+  }
+}
+
+/** Notes that the bundle is complete. */
+export function writeStamp(bundle: string, inputs: string): void {
+  writeFileSync(join(bundle, STAMP), inputs);
+}
 
 /**
  * @param modules the folder of the compiled modules
