@@ -13,6 +13,7 @@ import {
   chunkLength,
   chunkOf,
 } from './chunk-map.js';
+import type { ChunkDigests } from './chunk-digests.js';
 import { loadRange, prefetchRange, shortRead } from './file-jobs.js';
 import type { BlobSource } from './source.js';
 
@@ -47,6 +48,12 @@ export interface ChunkFetcher {
    * @throws OverlaybdError as `want` does
    */
   refetch(blob: number, firstChunk: number, lastChunk: number): Promise<void>;
+  /**
+   * Says what the chunks of a blob are. From then on they are checked when they are fetched again, before they are present.
+   * @param generation of the map of the blob: what was present then, and has not changed since, is right. null: nothing of it
+   *   is known. Absent: a fetcher that only reads
+   */
+  setDigests?(blob: number, digests: ChunkDigests, generation: number | null): Promise<void>;
   /** Drops the range, whose bytes are wrong. There is no answer. */
   drop(blob: number, firstChunk: number, lastChunk: number): void;
 }

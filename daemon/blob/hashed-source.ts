@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { DECODED_BYTES_A_UNIT, type Effort } from '../lib/effort.js';
+import { ChunkDigester, type ChunkDigests } from './chunk-digests.js';
 import { CHUNK_SIZE } from './chunk-map.js';
 import { readFully, type BlobSource } from './source.js';
 
@@ -17,6 +18,7 @@ export class HashedSource implements BlobSource {
   readonly #effort: Effort;
   readonly #isDoubted: boolean;
   readonly #hash = createHash('sha256');
+  readonly #chunks: ChunkDigester | null;
   /** Bytes that have been hashed. */
   #hashed = 0;
   /** Bytes that have been doubted. */
@@ -25,13 +27,15 @@ export class HashedSource implements BlobSource {
   /**
    * @param effort is told of bytes that the reader has skipped: they may be all of a blob
    * @param isDoubted whether all bytes are fetched again: those that are there were wrong
+   * @param hasChunks whether each chunk is hashed by itself, too: as much work as to hash the blob
    */
-  constructor(source: BlobSource, effort: Effort, isDoubted = false) {
+  constructor(source: BlobSource, effort: Effort, isDoubted = false, hasChunks = false) {
     this.name = source.name;
     this.size = source.size;
     this.#source = source;
     this.#effort = effort;
     this.#isDoubted = isDoubted;
+    this.#chunks = hasChunks ? new ChunkDigester(source.size) : null;
   }
 
   ensure(offset: number, length: number): Promise<void> | null {
@@ -43,7 +47,9 @@ export class HashedSource implements BlobSource {
     if (!this.#source.read(offset, length, dst, at)) return false;
     const end = offset + length;
     if (offset <= this.#hashed && end > this.#hashed) {
-      this.#hash.update(dst.subarray(at + this.#hashed - offset, at + length));
+      const bytes = dst.subarray(at + this.#hashed - offset, at + length);
+      this.#hash.update(bytes);
+      this.#chunks?.update(bytes);
       this.#hashed = end;
     }
     return true;
@@ -65,6 +71,11 @@ export class HashedSource implements BlobSource {
   async digest(): Promise<string> {
     await this.#hashUpTo(this.size);
     return `sha256:${this.#hash.digest('hex')}`;
+  }
+
+  /** After `digest`; null: they were not asked for. */
+  get chunks(): ChunkDigests | null {
+    return this.#chunks?.digests ?? null;
   }
 
   #ensure(offset: number, length: number): Promise<void> | null {

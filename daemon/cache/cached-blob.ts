@@ -1,5 +1,6 @@
 // The cache as the fetcher sees it: its state, and the calls on one blob. Types only.
 
+import type { ChunkDigests } from '../blob/chunk-digests.js';
 import type { ChunkMap } from '../blob/chunk-map.js';
 import type { CachedSpec } from '../blob/cached-source.js';
 
@@ -9,6 +10,12 @@ export interface CachedBlob {
   readonly map: ChunkMap;
   readonly chunks: number;
 
+  /**
+   * Says what the chunks are: from now on none is kept that is not. Those that are present and not checked are absent until
+   * they are checked.
+   * @param generation of the map: what was present then, and has not changed since, is right. null: nothing of it is known
+   */
+  setDigests(digests: ChunkDigests, generation: number | null): void;
   /** Whether a chunk can be read. A record of an earlier process counts only after its CRC was checked. */
   present(chunk: number): Promise<boolean>;
   /**
@@ -21,6 +28,7 @@ export interface CachedBlob {
   /**
    * Keeps a chunk after `begin`, and makes it present. Never rejects because of the disk.
    * @param bytes must stay as they are until this resolves
+   * @throws OverlaybdError BAD_CHECKSUM if they are not those of the chunk, which is still begun then
    */
   write(chunk: number, bytes: Uint8Array): Promise<void>;
   /** Ends a `begin` without bytes. */

@@ -1,18 +1,19 @@
 // One open blob of the cache, in the thread of the fetcher: which chunks are present, who fetches them, where they
 // go. The order makes it safe. Storing: data, record, bit. Clearing: bit, generation, record, hole.
 
+import type { ChunkDigests } from '../blob/chunk-digests.js';
 import { fileExists } from '../blob/file-jobs.js';
 import { chunkLength, CHUNK_SIZE, chunksOf, ChunkMap } from '../blob/chunk-map.js';
 import type { CachedSpec } from '../blob/cached-source.js';
 import { OverlaybdError } from '../errors.js';
 import { ETIMEDOUT, errnoText } from '../lib/errno.js';
 import { crc32c } from '../native/crc32c.js';
-import { files as nativeFiles } from '../native/file.js';
 import { closeBlobFiles, USERS_LOCK, type BlobFiles } from './blob-files.js';
 import type { BlobContext } from './blob-context.js';
 import type { CachedBlob } from './cached-blob.js';
+import { checkChunk, compareChunk } from './chunk-check.js';
+import { Claims } from './claims.js';
 import {
-  checksumRange,
   closeCacheFile,
   lockExclusive,
   lockShared,
@@ -22,7 +23,7 @@ import {
   type CacheFile,
 } from './disk.js';
 import { runsOf } from './runs.js';
-import { RECORD_SIZE, RecordFormat, recordPosition } from './state-file.js';
+import { RECORD_SIZE, recordPosition } from './state-file.js';
 
 /** Bytes of all blobs that may wait for the disk. Beyond that, chunks go to memory at once. */
 const MAX_WAITING_BYTES = 64 << 20;
@@ -41,19 +42,18 @@ export class StoredBlob implements CachedBlob {
   readonly map: ChunkMap;
   readonly chunks: number;
   readonly #context: BlobContext;
-  readonly #format: RecordFormat;
   readonly #turns = new Map<number, Turn>();
   readonly #checks = new Map<number, Promise<boolean>>();
-  /** Records that did not match their bytes, by chunk. */
-  readonly #rejected = new Map<number, number>();
-  /** The records of the state file when it was opened, without those that were cleared since. */
-  readonly #claims: Buffer | null;
+  /** Null: the blob has no records. */
+  readonly #claims: Claims | null;
   readonly #files: BlobFiles | null;
   /** The chunks in the file are right, but no new ones may go there: a late job may still punch a hole. */
   #isFrozen = false;
   /** The same for a while. */
   #isUnsettled = false;
   #hasNoHoles = false;
+  /** What each chunk must be; null: that is not known. */
+  #digests: ChunkDigests | null = null;
   #isClosed = false;
   #jobs = 0;
   #isClosing = false;
@@ -72,8 +72,7 @@ export class StoredBlob implements CachedBlob {
     this.#files = files;
     this.chunks = chunksOf(name.size);
     const partial = files?.partial ?? null;
-    this.#format = new RecordFormat({ digest: name.digest, nonce: partial?.nonce ?? '' });
-    this.#claims = partial?.bytes ?? null;
+    this.#claims = partial && new Claims(name.digest, partial);
     if (adopted) {
       this.map = new ChunkMap(adopted.state, name.size);
       this.spec = adopted;
@@ -93,6 +92,17 @@ export class StoredBlob implements CachedBlob {
   /** The file may be written: no job of the store that died can punch a hole any more. */
   settle(): void {
     this.#isUnsettled = false;
+  }
+
+  setDigests(digests: ChunkDigests, generation: number | null): void {
+    const { map } = this;
+    const isNew = !this.#digests?.equals(digests);
+    this.#digests = digests;
+    if (!isNew || map.isComplete || map.generation === generation || this.chunks === 0) return;
+    // What is in the file is checked when it is wanted, or before that by the store.
+    map.clear(0, this.chunks - 1);
+    this.#context.slots.release(map, 0, this.chunks - 1);
+    for (const turn of this.#turns.values()) turn.isDropped = true;
   }
 
   async present(chunk: number): Promise<boolean> {
@@ -132,6 +142,7 @@ export class StoredBlob implements CachedBlob {
         `${this.spec.name}: chunk ${chunk}: ${bytes.length} bytes of ${length} written, begun: ${turn !== undefined}`,
       );
     }
+    if (this.#digests) checkChunk(this.#digests, this.spec, chunk, bytes);
     try {
       const isStored = turn.isLocked && (await this.#store(chunk, bytes));
       if (turn.isDropped) {
@@ -193,13 +204,7 @@ export class StoredBlob implements CachedBlob {
 
   /** The next chunk from `chunk` on that has a record that is not checked; -1: there is none. */
   nextClaim(chunk: number): number {
-    if (!this.#claims || this.#isClosing) return -1;
-    for (let at = chunk; at < this.chunks; at++) {
-      if (!this.map.has(at) && this.#format.decode(this.#claims, recordPosition(at)) >= 0) {
-        if (!this.#rejected.has(at)) return at;
-      }
-    }
-    return -1;
+    return this.#claims && !this.#isClosing ? this.#claims.next(chunk, this.map) : -1;
   }
 
   /**
@@ -287,30 +292,24 @@ export class StoredBlob implements CachedBlob {
   /** The CRC that the record of a chunk says; -1: there is none, or it is known to be wrong. */
   #claim(chunk: number): number {
     const state = this.#writableState();
-    if (!state || !this.#claims) return -1;
-    const position = recordPosition(chunk);
-    const now = Buffer.alloc(RECORD_SIZE);
-    // Another process may have written it. If that needs a read of the disk, the earlier value is used.
-    const got = nativeFiles.readAtHand(state.fd, now, 0, RECORD_SIZE, position);
-    if (got === RECORD_SIZE) now.copy(this.#claims, position);
-    const record = this.#format.decode(this.#claims, position);
-    return record >= 0 && this.#rejected.get(chunk) === record ? -1 : record;
+    return state && this.#claims ? this.#claims.of(chunk, state.fd) : -1;
   }
 
   async #check(chunk: number, record: number): Promise<boolean> {
     const { map, spec } = this;
     const { generation } = map;
-    const length = chunkLength(spec.size, chunk);
-    const seed = this.#format.seed(chunk);
-    const crc = await this.#job(checksumRange(spec.fd, chunk * CHUNK_SIZE, length, seed));
+    const seed = this.#claims?.format.seed(chunk) ?? 0;
+    const digests = this.#digests;
+    const comparison = compareChunk(spec, chunk, { crc: record, seed }, digests);
+    const result = await this.#job(comparison);
     if (map.generation !== generation || this.#isClosing) return map.has(chunk);
-    if (crc === record) {
+    if (result === 0) {
       map.set(chunk);
       return true;
     }
-    this.#rejected.set(chunk, record);
-    if (crc >= 0) this.#context.corrupt++;
-    else this.#context.health.failed(`read ${spec.name}: ${errnoText(-crc)}`);
+    this.#claims?.reject(chunk, record);
+    if (result > 0) this.#context.corrupt++;
+    else this.#context.health.failed(`read ${spec.name}: ${errnoText(-result)}`);
     return false;
   }
 
@@ -321,8 +320,8 @@ export class StoredBlob implements CachedBlob {
     if (!state || !this.#claims) return false;
     if (context.waitingBytes + bytes.length > MAX_WAITING_BYTES || !context.hasRoom()) return false;
     if (!context.health.mayTry()) return false;
-    const crc = crc32c(bytes, 0, bytes.length, this.#format.seed(chunk));
-    const record = this.#format.encode(crc);
+    const { format } = this.#claims;
+    const record = format.encode(crc32c(bytes, 0, bytes.length, format.seed(chunk)));
     const position = recordPosition(chunk);
     context.waitingBytes += bytes.length;
     const result = await this.#job(
@@ -338,8 +337,7 @@ export class StoredBlob implements CachedBlob {
     }
     context.health.worked();
     context.stored(bytes.length);
-    record.copy(this.#claims, position);
-    this.#rejected.delete(chunk);
+    this.#claims.stored(chunk, record);
     return true;
   }
 
@@ -364,8 +362,7 @@ export class StoredBlob implements CachedBlob {
       const position = at * CHUNK_SIZE;
       const length = Math.min(count * hole, size - position);
       const records = { fd: state.fd, position: recordPosition(at), length: count * RECORD_SIZE };
-      this.#claims.fill(0, records.position, records.position + records.length);
-      for (let chunk = at; chunk < at + count; chunk++) this.#rejected.delete(chunk);
+      this.#claims.cleared(at, count);
       // oxlint-disable-next-line no-await-in-loop
       const result = await this.#job(punchRange({ fd, position, length }, records));
       if (result >= 0) continue;

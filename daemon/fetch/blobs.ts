@@ -2,6 +2,7 @@
 
 import { describeRef, type RegistryRef } from '../blob/blob-ref.js';
 import type { CachedSpec } from '../blob/cached-source.js';
+import { ChunkDigests } from '../blob/chunk-digests.js';
 import { MAP_HITS, MAP_MISSES, MAX_BLOB_BYTES } from '../blob/chunk-map.js';
 import type { CachedBlob } from '../cache/cached-blob.js';
 import { OverlaybdError } from '../errors.js';
@@ -78,10 +79,14 @@ export class Blobs {
   /** Opens the blobs again that a fetcher had open when it died. */
   async restore(held: readonly HeldBlob[]): Promise<void> {
     await Promise.all(
-      held.map(async ({ ref, spec, holders }) => {
+      held.map(async ({ ref, spec, holders, digests }) => {
         // If it cannot be opened, its readers get that error when they ask for something.
         const blob = await this.#openOnce(ref, spec).catch(() => null);
-        for (const holder of holders) blob?.holders.add(holder);
+        if (!blob) return;
+        for (const holder of holders) blob.holders.add(holder);
+        // What is present was checked by the one that died.
+        const { map } = blob.cached;
+        if (digests) blob.cached.setDigests(new ChunkDigests(digests), map.generation);
       }),
     );
   }

@@ -3,6 +3,7 @@
 
 import type { MessagePort } from 'node:worker_threads';
 import type { RegistryRef } from '../blob/blob-ref.js';
+import type { ChunkDigests } from '../blob/chunk-digests.js';
 import type { CachedSpec, ChunkFetcher } from '../blob/cached-source.js';
 import { DEFAULT_FETCH_DEADLINE } from '../config/registry-settings.js';
 import { OverlaybdError } from '../errors.js';
@@ -87,6 +88,11 @@ export class FetchClient implements ChunkFetcher {
 
   drop(blob: number, firstChunk: number, lastChunk: number): void {
     this.#post({ type: 'drop', blob, first: firstChunk, last: lastChunk });
+  }
+
+  async setDigests(blob: number, digests: ChunkDigests, generation: number | null): Promise<void> {
+    const { bytes } = digests;
+    await this.#ask('digests', { type: 'digests', blob, digests: bytes, generation });
   }
 
   /** @throws OverlaybdError what the resolution throws (registry/resolve.ts) */

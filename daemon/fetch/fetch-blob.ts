@@ -38,6 +38,17 @@ export interface Wait {
  */
 export type ChunkState = 'checking' | 'queued' | 'fetching' | 'elsewhere';
 
+/** The last moment at which a transfer of these chunks is of use; null: they may take as long as it takes. */
+export function latestDeadline(chunks: readonly WantedChunk[]): number | null {
+  let latest = -Infinity;
+  for (const { waits } of chunks) {
+    for (const { deadline } of waits) {
+      if (deadline < Infinity) latest = Math.max(latest, deadline);
+    }
+  }
+  return latest > -Infinity ? latest : null;
+}
+
 /** Chunks that wait for a transfer; add and remove them in pairs around a change of class. */
 export interface ChunkQueue {
   add(wanted: WantedChunk): void;
@@ -49,7 +60,7 @@ export interface WantedChunk {
   readonly blob: FetchBlob;
   readonly chunk: number;
   /** Past mirrors: its bytes were wrong before. */
-  readonly fromOrigin: boolean;
+  fromOrigin: boolean;
   state: ChunkState;
   /** The most urgent of its waits. */
   class: FetchClass;

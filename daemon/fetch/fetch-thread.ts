@@ -236,7 +236,7 @@ export class FetchThread {
         window,
       })),
       ...totals.posted(this.#service.blobs.all),
-      refetched: this.#service.refetched,
+      refetched: this.#service.refetched + totals.refetched,
       elsewhere: this.#scheduler.elsewhere,
       waiting: this.#scheduler.reads,
       oldestMs: oldest === null ? 0 : clock.now() - oldest,

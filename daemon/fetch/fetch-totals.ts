@@ -24,6 +24,8 @@ export interface FailureCount {
 }
 
 export interface PostedTotals {
+  /** Chunks that were not what they had been when their layer was read as a whole, each time that they came. */
+  readonly wrong: number;
   /** Bytes that were kept, by class. */
   readonly bytes: Readonly<Record<FetchClass, number>>;
   readonly failed: readonly FailureCount[];
@@ -34,6 +36,9 @@ export interface PostedTotals {
 }
 
 export class FetchTotals {
+  #wrong = 0;
+  /** Chunks that are fetched again past mirrors, because what came was wrong. */
+  refetched = 0;
   readonly bytes: Record<FetchClass, number> = { demand: 0, ahead: 0, trace: 0, fill: 0 };
   readonly #failed = new Map<string, FailureCount>();
   /** Hosts with failures of their own. */
@@ -50,6 +55,12 @@ export class FetchTotals {
   transferred(chunks: number, milliseconds: number): void {
     const size = chunks === 1 ? '64k' : chunks <= 4 ? '256k' : '1m';
     this.#seconds[size].add(milliseconds / 1000);
+  }
+
+  /** @param again how many of them are fetched again */
+  wrongChunks(count: number, again: number): void {
+    this.#wrong += count;
+    this.refetched += again;
   }
 
   /** BUSY does not count: the caller has given up, or asked for too much. */
@@ -76,6 +87,7 @@ export class FetchTotals {
     for (const blob of open) blob.settlePrefetched();
     const { ahead, trace, fill } = this.#prefetch;
     return {
+      wrong: this.#wrong,
       bytes: { ...this.bytes },
       failed: [...this.#failed.values()],
       prefetch: { ahead: { ...ahead }, trace: { ...trace }, fill: { ...fill } },

@@ -15,7 +15,14 @@ import type { Logger } from '../log/logger.js';
 import type { RecordsPlace } from '../registry/remote.js';
 import { FetchClient } from './client.js';
 import { CLOSE_MS, FETCHER_HEAP_MB } from './limits.js';
-import type { FromClient, FromFetcher, HeldBlob, ToClient, ToFetcher } from './messages.js';
+import type {
+  FromClient,
+  FromFetcher,
+  HeldBlob,
+  SharedDigests,
+  ToClient,
+  ToFetcher,
+} from './messages.js';
 import { RestartPause } from './restart-pause.js';
 import type { FetchStatus } from './status.js';
 
@@ -29,6 +36,7 @@ interface Connection {
 interface Held {
   readonly ref: RegistryRef;
   readonly spec: CachedSpec;
+  digests: SharedDigests | null;
 }
 
 export class Fetcher {
@@ -161,9 +169,9 @@ export class Fetcher {
   }
 
   #heldBlobs(): HeldBlob[] {
-    return [...this.#held].map(([blob, { ref, spec }]) => {
+    return [...this.#held].map(([blob, held]) => {
       const holders = [...this.#connections].filter(([, { holds }]) => holds.has(blob));
-      return { ref, spec, holders: holders.map(([id]) => id) };
+      return { ...held, holders: holders.map(([id]) => id) };
     });
   }
 
@@ -185,6 +193,11 @@ export class Fetcher {
         return this.#hold(message.connection, message.ref, message.spec);
       case 'closed':
         return this.#drop(message.connection, message.blob);
+      case 'digests': {
+        const held = this.#held.get(message.blob);
+        if (held) held.digests = message.digests;
+        return;
+      }
       case 'line':
         this.#log.log(message.level, message.message, message.fields);
         return post(worker, { type: 'line taken' });
@@ -198,7 +211,7 @@ export class Fetcher {
     // Its thread has ended meanwhile; the fetcher closes the blob when it hears of it.
     if (!holder) return;
     holder.holds.add(spec.blob);
-    if (!this.#held.has(spec.blob)) this.#held.set(spec.blob, { ref, spec });
+    if (!this.#held.has(spec.blob)) this.#held.set(spec.blob, { ref, spec, digests: null });
   }
 
   #drop(connection: number, blob: number): void {

@@ -50,6 +50,7 @@ export type TraceCommand =
 export interface Answers {
   want: null;
   refetch: null;
+  digests: null;
   open: CachedSpec;
   resolve: ResolvedImage;
   status: FetchStatus;
@@ -75,6 +76,9 @@ export interface WarmProgress {
   readonly cached: number;
 }
 
+/** Of ChunkDigests (blob/chunk-digests.ts). */
+export type SharedDigests = Uint8Array<SharedArrayBuffer>;
+
 /** A range of chunks that a read waits for; both ends are included. */
 export interface ReadAsk {
   readonly type: 'want' | 'refetch';
@@ -89,6 +93,12 @@ export interface ReadAsk {
 /** Everything else that is answered. */
 export type QuestionAsk = { readonly id: number } & (
   | { readonly type: 'open'; readonly ref: RegistryRef }
+  | {
+      readonly type: 'digests';
+      readonly blob: number;
+      readonly digests: SharedDigests;
+      readonly generation: number | null;
+    }
   | ({ readonly type: 'resolve'; readonly text: string } & ResolveQuestion)
   | { readonly type: 'status' }
   | ({ readonly type: 'cache' } & CacheCommand)
@@ -120,6 +130,8 @@ export interface HeldBlob {
   readonly spec: CachedSpec;
   /** The connections that have it open. */
   readonly holders: readonly number[];
+  /** Of its chunks; null: they are not known. */
+  readonly digests: SharedDigests | null;
 }
 
 /** Main thread to fetcher. */
@@ -149,6 +161,8 @@ export type FromFetcher =
       readonly spec: CachedSpec;
     }
   | { readonly type: 'closed'; readonly connection: number; readonly blob: number }
+  /** The next fetcher needs them, too. */
+  | { readonly type: 'digests'; readonly blob: number; readonly digests: SharedDigests }
   | {
       readonly type: 'line';
       readonly level: LogLevel;

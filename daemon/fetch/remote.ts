@@ -2,6 +2,7 @@
 
 import type { RegistryRef } from '../blob/blob-ref.js';
 import type { CachedSpec } from '../blob/cached-source.js';
+import type { ChunkDigests } from '../blob/chunk-digests.js';
 import type { RecordsPlace, Remote, RemoteImages, RemoteLine } from '../registry/remote.js';
 import type { GivenIndex, ResolvedImage } from '../registry/manifest-source.js';
 import { parseReference } from '../registry/reference.js';
@@ -53,6 +54,10 @@ export class FetchedImages implements RemoteImages {
 
   refetch(blob: number, firstChunk: number, lastChunk: number): Promise<void> {
     return this.#client.refetch(blob, firstChunk, lastChunk);
+  }
+
+  setDigests(blob: number, digests: ChunkDigests, generation: number | null): Promise<void> {
+    return this.#client.setDigests(blob, digests, generation);
   }
 
   drop(blob: number, firstChunk: number, lastChunk: number): void {

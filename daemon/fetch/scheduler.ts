@@ -6,7 +6,13 @@ import type { FetchClass } from '../registry/http/client.js';
 import type { Clock } from './clock.js';
 import { Deadlines } from './deadlines.js';
 import { Elsewhere } from './elsewhere.js';
-import { rankOf, type FetchBlob, type Wait, type WantedChunk } from './fetch-blob.js';
+import {
+  latestDeadline,
+  rankOf,
+  type FetchBlob,
+  type Wait,
+  type WantedChunk,
+} from './fetch-blob.js';
 import { FetchTotals } from './fetch-totals.js';
 import { HostQueue, outcomeOf, type Run } from './host-queue.js';
 import { ANSWER_MARGIN_MS, MAX_WAITING_CHUNKS } from './limits.js';
@@ -237,7 +243,7 @@ export class Scheduler {
     const first = chunks[0]?.chunk ?? 0;
     const last = first + chunks.length - 1;
     const { ref } = blob;
-    const deadline = this.#deadlineOf(chunks);
+    const deadline = latestDeadline(chunks) ?? this.#clock.now() + this.#parts.backgroundMs();
     const transfer = new Transfer({
       client: this.#parts.client,
       ref,
@@ -290,17 +296,6 @@ export class Scheduler {
     this.#pumpSoon();
   }
 
-  /** The last moment at which the result is of use. */
-  #deadlineOf(chunks: readonly WantedChunk[]): number {
-    let latest = -Infinity;
-    for (const { waits } of chunks) {
-      for (const { deadline } of waits) {
-        if (deadline < Infinity) latest = Math.max(latest, deadline);
-      }
-    }
-    return latest > -Infinity ? latest : this.#clock.now() + this.#parts.backgroundMs();
-  }
-
   /** Waits that began later and end later try again; all of them do if another repository has the blob. */
   #transferFailed(
     blob: FetchBlob,
@@ -316,7 +311,12 @@ export class Scheduler {
     if (isRefusal) blob.refusedBy(ref);
     const mayFail = (each: WantedChunk): boolean =>
       !isRefusal || ++each.refusals >= blob.repositories;
-    const failing = wanted.filter((each) => mayFail(each));
+    const isWrong = code === 'BAD_CHECKSUM';
+    // A mirror may have other bytes than the registry itself.
+    const again = wanted.filter((each) => isWrong && !each.fromOrigin && each.waits.size > 0);
+    for (const each of again) each.fromOrigin = true;
+    if (isWrong) this.totals.wrongChunks(wanted.length, again.length);
+    const failing = wanted.filter((each) => !again.includes(each) && mayFail(each));
     this.#failChunks(
       failing,
       (wait) => code !== 'REMOTE' || wait.deadline <= deadline || wait.deadline === Infinity,

@@ -1,6 +1,7 @@
 // The fetcher as its clients see it: takes their questions, and answers many of them in one message.
 
 import type { MessagePort } from 'node:worker_threads';
+import { ChunkDigests, chunkDigestsSize } from '../blob/chunk-digests.js';
 import { OverlaybdError } from '../errors.js';
 import { Blobs, type BlobStore, type OpenBlob } from './blobs.js';
 import type { Clock } from './clock.js';
@@ -20,8 +21,8 @@ import { postedError } from './posted-error.js';
 import { MAX_AHEAD_CHUNKS, type ChunkRange } from './read-ahead.js';
 import type { Scheduler } from './scheduler.js';
 
-/** Everything but `open` and reading. */
-export type OtherQuestion = Exclude<QuestionAsk, { readonly type: 'open' }>;
+/** Everything but `open`, `digests` and reading. */
+export type OtherQuestion = Exclude<QuestionAsk, { readonly type: 'open' | 'digests' }>;
 
 export interface ServiceParts {
   readonly store: BlobStore;
@@ -125,6 +126,8 @@ export class FetchService {
         return this.#drop(ask.blob, ask.first, ask.last);
       case 'open':
         return this.#reply(connection, ask.id, this.#open(connection, ask));
+      case 'digests':
+        return this.#reply(connection, ask.id, this.#setDigests(ask));
       case 'close':
         return void this.blobs.close(connection.id, ask.blob);
       case 'holds':
@@ -149,6 +152,20 @@ export class FetchService {
     const blob = await this.blobs.open(id, ref);
     this.#parts.opened(blob);
     return blob.cached.spec;
+  }
+
+  /** @throws OverlaybdError IO if they are not those of a blob that is open: a mistake of ours */
+  async #setDigests(ask: Extract<QuestionAsk, { type: 'digests' }>): Promise<null> {
+    const { blob: number, digests, generation } = ask;
+    const { cached } = this.blobs.get(number);
+    const { name, size } = cached.spec;
+    if (digests.length !== chunkDigestsSize(size)) {
+      const what = `${digests.length} bytes of digests of chunks, expected ${chunkDigestsSize(size)}`;
+      throw new OverlaybdError('IO', `${name}: ${what}`);
+    }
+    cached.setDigests(new ChunkDigests(digests), generation);
+    this.#parts.tell({ type: 'digests', blob: number, digests });
+    return null;
   }
 
   #read(connection: Connection, ask: ReadAsk): void {

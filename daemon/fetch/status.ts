@@ -18,7 +18,7 @@ export interface FetchStatus extends PostedTotals {
     /** Transfers that read-ahead, traces and fill may have together now. */
     readonly window: number;
   }[];
-  /** Chunks that were fetched again because decoding found wrong bytes. */
+  /** Chunks that were fetched again because they were wrong. */
   readonly refetched: number;
   /** Chunks that other processes are fetching. */
   readonly elsewhere: number;

@@ -4,8 +4,9 @@
 import { createHash } from 'node:crypto';
 import { fstat, type BigIntStats } from 'node:fs';
 import { promisify } from 'node:util';
+import { ChunkDigests, chunkDigestsSize } from '../blob/chunk-digests.js';
 import type { RecordKey } from '../cache/record-files.js';
-import { packSections, unpackSections } from '../lib/sections.js';
+import { packSections, unpackSections, type Section, type SectionReader } from '../lib/sections.js';
 import { sha256Digits } from '../lib/sha256.js';
 import { tableOfSections, tableSections } from '../pieces/table-record.js';
 import type { PieceTable } from '../pieces/piece-table.js';
@@ -19,6 +20,9 @@ const SMALLEST_FILE = 1 << 20;
 /** Bytes of its begin and end that tell a file from others, beside what the system says of it. */
 const SAMPLE_SIZE = 8192;
 
+/** The section of the digests of chunks. */
+const CHUNKS = 'chunks';
+
 const statOf = promisify(
   (fd: number, done: (error: Error | null, stats: BigIntStats) => void): void =>
     fstat(fd, { bigint: true }, done),
@@ -31,6 +35,10 @@ export interface ReadLayer {
   readonly table: PieceTable | null;
   /** What its bytes were; null: that was not computed. */
   readonly digests: LayerDigests;
+  /**
+   * What the chunks of its blob were; null: it is not of a registry, or its record is of a version that did not compute them.
+   */
+  readonly chunks: ChunkDigests | null;
 }
 
 /** What a record is named by: a blob as the pool has it. */
@@ -47,6 +55,8 @@ interface Facts {
   readonly size: number;
   readonly hasTable: boolean;
   readonly digests: LayerDigests;
+  /** Absent in records of older versions, whose readers skip the section. */
+  readonly hasChunks?: boolean;
 }
 
 /**
@@ -75,10 +85,15 @@ export async function recordKeyOf(blob: RecordedBlob): Promise<RecordKey | null>
 export function encodeLayer(
   format: string,
   size: number,
-  { tree, table, digests }: ReadLayer,
+  { tree, table, digests, chunks }: ReadLayer,
 ): Buffer {
-  const facts: Facts = { format, size, hasTable: table !== null, digests };
-  const sections = new Map([...treeSections(tree), ...(table ? tableSections(table) : [])]);
+  const [hasTable, hasChunks] = [table !== null, chunks !== null];
+  const facts: Facts = { format, size, hasTable, digests, hasChunks };
+  const sections = new Map<string, Section>([
+    ...treeSections(tree),
+    ...(table ? tableSections(table) : []),
+  ]);
+  if (chunks) sections.set(CHUNKS, chunks.bytes);
   return packSections(facts, sections);
 }
 
@@ -101,7 +116,15 @@ export function decodeLayer(
     tree: treeOfSections(sections, name),
     table: facts.hasTable === true ? tableOfSections(sections) : null,
     digests: facts.digests,
+    chunks: facts.hasChunks === true ? chunksOfSections(sections, size) : null,
   };
+}
+
+function chunksOfSections(sections: SectionReader, size: number): ChunkDigests {
+  const found = sections.take(CHUNKS, Uint8Array, chunkDigestsSize(size));
+  const shared = new Uint8Array(new SharedArrayBuffer(found.length));
+  shared.set(found);
+  return new ChunkDigests(shared);
 }
 
 function areDigests(digests: unknown): digests is LayerDigests {

@@ -2,7 +2,7 @@
 // one can be decoded later, and to compare its bytes with the digests that the image has of them.
 
 import { createHash } from 'node:crypto';
-import { chunkOf } from '../blob/chunk-map.js';
+import { chunkOf, ChunkMap } from '../blob/chunk-map.js';
 import { HashedSource } from '../blob/hashed-source.js';
 import { readInto, type BlobSource } from '../blob/source.js';
 import { OverlaybdError } from '../errors.js';
@@ -78,11 +78,17 @@ export async function openWholeLayer(
   const kept = records && key && (await keptLayer(records, key, format, source, tools.effort));
   const isKept = kept !== null && hasDigests(kept.digests, expected);
   if (!isKept) tools.effort.whole?.(source.size);
-  const read = isKept ? kept : await readVerified(format, inner, expected, tools);
+  // What is present was fetched before it was known what it must be.
+  const { read, generation = null } = isKept
+    ? { read: kept }
+    : await readVerified(format, inner, expected, tools);
   const notes: string[] = [];
   if (records && key && !isKept) {
     const problem = await records.put(key, encodeLayer(format, source.size, read));
     if (problem !== null) notes.push(`${source.name}: it is read again next time: ${problem}`);
+  }
+  if (cached && read.chunks) {
+    await tools.readers.fetcher().setDigests?.(cached.blob, read.chunks, generation);
   }
   checkPlain(read.digests.plain, expected, source.name);
   const name = source.name + PLAIN_NAMES[format];
@@ -139,20 +145,27 @@ function hasDigests(kept: LayerDigests, expected: LayerDigests | null): boolean 
   return isRight && (expected.plain === null || kept.plain !== null);
 }
 
+interface VerifiedLayer {
+  readonly read: ReadLayer;
+  /** Of the map of chunks before it was read; absent: the blob is not of a registry. */
+  readonly generation?: number;
+}
+
 /** Reads an archive. If its bytes are not those of its digest, they are fetched once more. */
 async function readVerified(
   format: WholeFormat,
   inner: Unwrapped,
   digests: LayerDigests | null,
   tools: Tools,
-): Promise<ReadLayer> {
+): Promise<VerifiedLayer> {
   const expected = digests?.blob ?? null;
-  if (expected === null) return readLayer(format, inner.source, digests, tools);
+  if (expected === null) return { read: await readLayer(format, inner.source, digests, tools) };
   const cached = cachedOf(inner.spec);
   for (let attempt = 1; ; attempt++) {
     // The edges in memory would stay what they are.
     const source = cached ? tools.readers.source(inner.spec) : inner.source;
-    const hashed = new HashedSource(source, tools.effort, attempt > 1);
+    const hashed = new HashedSource(source, tools.effort, attempt > 1, cached !== null);
+    const before = cached && { generation: new ChunkMap(cached.state, cached.size).generation };
     const read = await readLayer(format, hashed, digests, tools).catch((error: unknown) => {
       if (maybeDamage(error)) return error;
       throw error;
@@ -160,7 +173,8 @@ async function readVerified(
     const got = await hashed.digest();
     if (got === expected) {
       if (read instanceof OverlaybdError) throw read;
-      return { ...read, digests: { ...read.digests, blob: got } };
+      const { chunks } = hashed;
+      return { read: { ...read, digests: { ...read.digests, blob: got }, chunks }, ...before };
     }
     if (cached && attempt === 1) continue;
     if (cached) tools.readers.fetcher().drop(cached.blob, 0, chunkOf(cached.size - 1));
@@ -183,7 +197,7 @@ async function readLayer(
     archive.add(plain);
   });
   const plain = hash && `sha256:${hash.digest('hex')}`;
-  return { tree: archive.finish(), table, digests: { blob: null, plain } };
+  return { tree: archive.finish(), table, digests: { blob: null, plain }, chunks: null };
 }
 
 async function readPlain(source: BlobSource, effort: Effort, visit: Visit): Promise<null> {

@@ -15,6 +15,7 @@ export const {
   ECONNREFUSED,
   ECONNRESET,
   EINVAL,
+  EIO,
   EISDIR,
   ELOOP,
   EMSGSIZE,

@@ -39,6 +39,7 @@ export function metricsText(measured: Measured): string {
   addWaits(text, measured);
   addDevices(text, measured.status);
   if (measured.decoding) addDecoding(text, measured.decoding);
+  addDigestFailures(text, measured);
   if (measured.fetch) {
     addFetches(text, measured.fetch);
     addNetwork(text, measured.fetch);
@@ -84,7 +85,7 @@ function addExports(text: MetricsText, { status, totals, failures, spins }: Meas
 }
 
 function addDecoding(text: MetricsText, decoding: PostedDecoding): void {
-  const { hits, misses, joined, bytes, seconds, failures } = decoding;
+  const { hits, misses, joined, bytes, seconds } = decoding;
   text.family('obd_decoded_bytes', 'gauge', 'Bytes of decoded pieces in memory.').sample(bytes);
   text.family('obd_decoded_hits_total', 'counter', 'Reads of pieces that were decoded already.');
   text.sample(hits);
@@ -94,8 +95,13 @@ function addDecoding(text: MetricsText, decoding: PostedDecoding): void {
   text.sample(joined);
   text.family('obd_decode_seconds', 'histogram', 'To decode and to check a piece, by codec.');
   for (const [codec, histogram] of seconds) text.histogram(histogram, LATENCY_BOUNDS, { codec });
+}
+
+function addDigestFailures(text: MetricsText, { decoding, fetch }: Measured): void {
+  if (!decoding && !fetch) return;
   text.family('obd_digest_failures_total', 'counter', 'Digests that did not match, by format.');
-  for (const [format, count] of failures) text.sample(count, { format });
+  for (const [format, count] of decoding?.failures ?? []) text.sample(count, { format });
+  if (fetch && fetch.wrong > 0) text.sample(fetch.wrong, { format: 'chunk' });
 }
 
 function addDevices(text: MetricsText, { devices }: DaemonStatus): void {

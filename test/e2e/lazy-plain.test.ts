@@ -18,6 +18,7 @@ import { sha256 } from '../support/registry/image-place.js';
 import { pushFiles, type FilesLayer } from '../support/registry/push-image.js';
 import {
   openPatiently,
+  readOrError,
   remoteImage,
   remoteOptions,
   REPOSITORY,
@@ -237,6 +238,53 @@ await t.test(
     stalled.release();
   },
 );
+
+await t.test('chunks that come again are those that came first', async (test) => {
+  const { front, layout } = await remoteImage(test);
+  const tar = writeUstar([{ name: 'some', bytes: some }]);
+  const big = writeUstar([{ name: 'noise', bytes: noise }]);
+  const small = gzipSync(tar, { level: 1 });
+  await pushFiles(layout, 'again', [
+    { bytes: small, mediaType: `${LAYER}+gzip` },
+    { bytes: big, mediaType: LAYER },
+  ]);
+  const cache = join(shortFolder(test), 'cache');
+  const args = [front.name(REPOSITORY, 'again'), ...remoteOptions([front], cache)];
+  const daemon = await DaemonProcess.start(test, args);
+  const client = await openPatiently(daemon.unix);
+  const device = await deviceOf(client);
+  await client.disconnect();
+  await daemon.stop(test);
+  // The cache has given up the blobs, and the registry has other bytes than before.
+  for (const path of await findFiles(cache, [small, big].map(sha256))) rmSync(path);
+  const wrongAt = (blob: Buffer, at: number, times?: number) =>
+    front.rule({
+      match: { kind: 'data', reference: sha256(blob), covers: at },
+      action: { do: 'corrupt', at },
+      ...(times !== undefined && { times }),
+    });
+  const [inPlain, once, inGzip] = [2_000_000, 3_500_000, 200_000];
+  const wrong = [wrongAt(big, inPlain), wrongAt(small, inGzip)];
+  const healed = wrongAt(big, once, 1);
+  const again = await DaemonProcess.start(test, args);
+  const reader = await openPatiently(again.unix);
+  const [noiseAt, someAt] = [device.indexOf(noise), device.indexOf(some)];
+  test.equal(await readOrError(reader, noiseAt + inPlain, 4096), 5);
+  await again.waitForLines(
+    /@sha256:\w+: chunk 30 \(bytes 1966080-2031615\): its SHA-256 begins with \w{32}, and with .*file "noise"/,
+  );
+  test.ok((wrong[0]?.hits ?? 0) >= 2, 'asked once more');
+  // A span of gzip needs a chunk of the blob, too.
+  test.equal(await readOrError(reader, someAt + inGzip, 4096), 5);
+  await again.waitForLines(/chunk 3 \(bytes 196608-262143\): .*file "some"/);
+  const place = noiseAt + once;
+  test.same(await readOrError(reader, place, 4096), device.subarray(place, place + 4096));
+  test.equal(healed.hits, 1);
+  front.rules.clear();
+  test.ok((await deviceOf(reader)).equals(device), 'the registry has the right bytes again');
+  await reader.disconnect();
+  await again.stop(test);
+});
 
 /** The files of blobs. */
 async function findFiles(cache: string, digests: readonly string[]): Promise<string[]> {

@@ -4,7 +4,9 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { RegistryRef } from '../../daemon/blob/blob-ref.js';
 import type { CachedSpec } from '../../daemon/blob/cached-source.js';
+import { ChunkDigester, type ChunkDigests } from '../../daemon/blob/chunk-digests.js';
 import { CHUNK_SIZE, ChunkMap, chunkLength } from '../../daemon/blob/chunk-map.js';
+import { checkChunk } from '../../daemon/cache/chunk-check.js';
 import type { CachedBlob } from '../../daemon/cache/cached-blob.js';
 import { OverlaybdError } from '../../daemon/errors.js';
 import type { CancelTimer, Clock } from '../../daemon/fetch/clock.js';
@@ -85,6 +87,8 @@ export class FakeBlob implements CachedBlob {
   writes = 0;
   drops = 0;
   releases = 0;
+  digests: ChunkDigests | null = null;
+  generation: number | null = null;
   /** What `complete` says. */
   isRight = true;
 
@@ -110,6 +114,11 @@ export class FakeBlob implements CachedBlob {
     this.kept = Buffer.alloc(size, 0);
   }
 
+  setDigests(digests: ChunkDigests, generation: number | null): void {
+    this.digests = digests;
+    this.generation = generation;
+  }
+
   present(chunk: number): Promise<boolean> {
     if (this.claims.delete(chunk)) {
       this.data.copy(this.kept, chunk * CHUNK_SIZE, chunk * CHUNK_SIZE, (chunk + 1) * CHUNK_SIZE);
@@ -126,6 +135,7 @@ export class FakeBlob implements CachedBlob {
   }
 
   async write(chunk: number, bytes: Uint8Array): Promise<void> {
+    if (this.digests) checkChunk(this.digests, this.spec, chunk, bytes);
     if (!this.begun.delete(chunk)) throw new Error(`chunk ${chunk} was not begun`);
     if (bytes.length !== chunkLength(this.spec.size, chunk)) throw new Error('a part of a chunk');
     this.writes++;
@@ -142,6 +152,13 @@ export class FakeBlob implements CachedBlob {
   drop(first: number, last: number): void {
     this.drops += last - first + 1;
     this.map.clear(first, last);
+  }
+
+  /** Of what it has now. */
+  chunkDigests(): ChunkDigests {
+    const digester = new ChunkDigester(this.spec.size);
+    digester.update(this.data);
+    return digester.digests;
   }
 
   complete(): Promise<boolean> {

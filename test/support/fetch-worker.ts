@@ -63,7 +63,10 @@ const service = new FetchService({
   wanted: () => undefined,
   mayFetchAhead: () => true,
   opened: () => undefined,
-  closing: (blob) => log.log('info', `closing ${blob.ref.digest}`),
+  closing: ({ ref, cached }) => {
+    const { digests } = cached as FakeBlob;
+    log.log('info', `closing ${ref.digest}${digests ? `: ${digests.expected(0)}` : ''}`);
+  },
 });
 
 port.on('message', (message: ToFetcher) => {

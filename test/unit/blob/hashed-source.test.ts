@@ -1,6 +1,7 @@
 // A source that hashes what is read of it: each byte once, in order, also where a reader skips or repeats.
 import { createHash } from 'node:crypto';
 import { test } from 'tap';
+import { ChunkDigester } from '../../../daemon/blob/chunk-digests.js';
 import { CHUNK_SIZE } from '../../../daemon/blob/chunk-map.js';
 import { HashedSource } from '../../../daemon/blob/hashed-source.js';
 import { readFully } from '../../../daemon/blob/source.js';
@@ -36,13 +37,16 @@ const READS: [what: string, ranges: [offset: number, length: number][]][] = [
 
 for (const [what, ranges] of READS) {
   await test(`${what}: the digest is that of all bytes`, async (t) => {
-    const source = new HashedSource(new MemorySource(bytes), UNBOUNDED);
+    const source = new HashedSource(new MemorySource(bytes), UNBOUNDED, false, true);
     for (const [offset, length] of ranges) {
       t.ok(
         (await readFully(source, offset, length)).equals(bytes.subarray(offset, offset + length)),
       );
     }
     t.equal(await source.digest(), digest);
+    const digester = new ChunkDigester(bytes.length);
+    digester.update(bytes);
+    t.ok(source.chunks?.equals(digester.digests), 'and those of all chunks');
   });
 }
 

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { test } from 'tap';
 import { CachedSource, type CachedSpec } from '../../../daemon/blob/cached-source.js';
+import { ChunkDigester, type ChunkDigests } from '../../../daemon/blob/chunk-digests.js';
 import { CHUNK_SIZE } from '../../../daemon/blob/chunk-map.js';
 import { readFully } from '../../../daemon/blob/source.js';
 import { StoredBlob } from '../../../daemon/cache/stored-blob.js';
@@ -67,6 +68,74 @@ await test('what is dropped is not there after a restart', async (t) => {
     Array.from({ length: CHUNKS }, (_, chunk) => reopened.present(chunk)),
   );
   t.same(present, [true, true, false, false, false, false, true, true, true, true, true, true]);
+});
+
+const digestsOf = (content: Buffer): ChunkDigests => {
+  const digester = new ChunkDigester(content.length);
+  digester.update(content);
+  return digester.digests;
+};
+
+await test('a chunk that is not what it was is not kept', async (t) => {
+  const store = await openStore(t, { cacheFolder: t.testdir() });
+  const blob = await store.blob(REF);
+  blob.setDigests(digestsOf(CONTENT), null);
+  t.ok(blob.begin(3));
+  const other = Buffer.from(chunkOfContent(CONTENT, 3));
+  other[77] = (other[77] as number) ^ 1;
+  const range = `${3 * CHUNK_SIZE}-${4 * CHUNK_SIZE - 1}`;
+  await t.rejects(blob.write(3, other), {
+    code: 'BAD_CHECKSUM',
+    message: /: chunk 3 \(bytes \d+-\d+\): its SHA-256 begins with \w{32}, and with \w{32} when/,
+    facts: { digest: REF.digest, range },
+  });
+  t.notOk(blob.map.has(3));
+  blob.giveUp(3);
+  t.equal(await blob.present(3), false);
+  await new BufferFetcher(blob, CONTENT).want(0, 0, CHUNKS - 1);
+  t.ok(blob.map.hasAll(0, CHUNKS - 1));
+  if (!(blob instanceof StoredBlob)) throw new Error('a blob of a store');
+  t.equal(await blob.evict((chunk) => chunk === 3, CHUNK_SIZE), CHUNK_SIZE);
+  t.ok(blob.begin(3));
+  await t.rejects(blob.write(3, other), { code: 'BAD_CHECKSUM' }, 'nor after it was evicted');
+  blob.giveUp(3);
+});
+
+await test('what was stored before its digests were known is checked before it is read', async (t) => {
+  const folder = t.testdir();
+  const other = Buffer.from(CONTENT);
+  other[2 * CHUNK_SIZE] = (other[2 * CHUNK_SIZE] as number) ^ 1;
+  const store = await openStore(t, { cacheFolder: folder });
+  const blob = await store.blob(REF);
+  await new BufferFetcher(blob, other).want(0, 0, 5);
+  const { generation } = blob.map;
+  // Nothing has changed since they were hashed.
+  blob.setDigests(digestsOf(other), generation);
+  t.ok(blob.map.hasAll(0, 5));
+  // They were fetched by a reading that hashed other bytes, as after an eviction.
+  const [late, dropped] = [7, 8];
+  t.ok(blob.begin(late));
+  const writing = blob.write(late, chunkOfContent(CONTENT, late));
+  blob.setDigests(digestsOf(CONTENT), null);
+  t.equal(blob.map.count(), 0);
+  await writing;
+  t.equal(blob.map.count(), 0, 'nor what was being written');
+  t.same(await Promise.all([1, 2, 3, late, dropped].map((chunk) => blob.present(chunk))), [
+    true,
+    false,
+    true,
+    false,
+    false,
+  ]);
+  t.equal(store.status().corrupt, 1);
+  blob.setDigests(digestsOf(CONTENT), null);
+  t.ok(blob.map.has(1), 'those that are known already doubt nothing');
+  const fetcher = new BufferFetcher(blob, CONTENT);
+  await fetcher.want(0, 0, CHUNKS - 1);
+  t.same(fetcher.fetched, [2, 6, 7, 8, 9, 10, 11]);
+  t.ok(await blob.complete());
+  blob.setDigests(digestsOf(other), null);
+  t.ok(blob.map.isComplete && blob.map.hasAll(0, CHUNKS - 1), 'its SHA-256 was checked');
 });
 
 await test('many questions about one chunk are one check', async (t) => {

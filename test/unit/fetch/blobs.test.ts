@@ -98,10 +98,13 @@ await t.test('what cannot be opened can be tried again', async (test) => {
 await t.test('what an earlier fetcher had open is open again, with its holders', async (test) => {
   const [fake, gone] = [new FakeBlob(1000, 'h', 'e'), new FakeBlob(1000, 'h', 'f')];
   const { blobs, specs } = setup(fake);
+  const digests = new Uint8Array(new SharedArrayBuffer(16));
   await blobs.restore([
-    { ref: fake.ref, spec: fake.spec, holders: [1, 2] },
-    { ref: gone.ref, spec: gone.spec, holders: [1] },
+    { ref: fake.ref, spec: fake.spec, holders: [1, 2], digests },
+    { ref: gone.ref, spec: gone.spec, holders: [1], digests: null },
   ]);
+  test.equal(fake.digests?.bytes, digests);
+  test.equal(fake.generation, fake.map.generation, 'what is present was checked');
   test.same(specs, [fake.spec, gone.spec]);
   test.equal([...blobs.all].length, 1);
   await blobs.closeAll(1);

@@ -6,6 +6,7 @@ import { ChunkMap } from '../../../daemon/blob/chunk-map.js';
 import { DEFAULT_REGISTRY_SETTINGS } from '../../../daemon/config/registry-settings.js';
 import { FetchClient } from '../../../daemon/fetch/client.js';
 import { Fetcher } from '../../../daemon/fetch/fetcher.js';
+import { FakeBlob } from '../../support/fetch-fakes.js';
 
 const ENTRY = new URL('../../support/fetch-worker.js', import.meta.url);
 const SIZE = 1 << 20;
@@ -94,6 +95,8 @@ await t.test(
     const spec = await client.open(refOf('known'));
     const dies = await client.open(refOf('fatal', 'dies once'));
     await client.want(spec.blob, 0, 0);
+    const digests = new FakeBlob(SIZE, 'h', 'known').chunkDigests();
+    await client.setDigests(spec.blob, digests, null);
     await Promise.all([
       client.want(dies.blob, 0, 0),
       client.want(spec.blob, 1, 1),
@@ -103,6 +106,9 @@ await t.test(
     test.ok(map.hasAll(0, 1), 'in the same map');
     await client.want(spec.blob, 2, 2);
     test.ok(map.has(2));
+    client.close(spec.blob);
+    const closing = `closing ${spec.digest}: ${digests.expected(0)}`;
+    while (!lines.some((each) => each === closing)) await client.status();
     test.equal(
       lines.filter((each) => each.startsWith('the fetcher died: Error: the thread dies')).length,
       1,

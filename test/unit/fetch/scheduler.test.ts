@@ -252,6 +252,58 @@ await t.test('wrong bytes are asked of the registry itself, apart from others', 
   );
 });
 
+await t.test(
+  'a chunk that is not what it was is fetched again, past mirrors, and then fails',
+  async (test) => {
+    const fake = new FakeBlob(MIB);
+    fake.setDigests(fake.chunkDigests(), null);
+    const { clock, client, scheduler, opened, want, ranges } = scheduled(fake);
+    const flip = (): void =>
+      void (fake.data[5 * CHUNK_SIZE] = (fake.data[5 * CHUNK_SIZE] as number) ^ 1);
+    flip();
+    const [good, bad] = [want(opened[0], 4), want(opened[0], 4, 6)];
+    const ahead = want(opened[0], 5, 7, 'ahead');
+    await clock.settle();
+    client.open[0]?.answer();
+    await clock.settle();
+    test.same([good, bad, ahead], [[null], [], []], 'the others of the request are kept');
+    test.same(ranges(), [
+      [4, 7],
+      [5, 5],
+    ]);
+    test.same(
+      client.requests.map(({ fromOrigin }) => fromOrigin),
+      [false, true],
+    );
+    test.notOk(fake.map.has(5));
+    client.open[0]?.answer();
+    await clock.settle();
+    const [range, digest] = [`${5 * CHUNK_SIZE}-${6 * CHUNK_SIZE - 1}`, fake.spec.digest];
+    test.match(bad, [{ code: 'BAD_CHECKSUM', message: /chunk 5 /, facts: { range, digest } }]);
+    test.match(ahead, [{ code: 'BAD_CHECKSUM' }]);
+    test.equal(client.open.length, 0, 'no third request');
+    test.match(scheduler.totals.posted([]), { wrong: 2 });
+    test.equal(scheduler.totals.refetched, 1);
+
+    // It is asked for again by the next read, and a mirror that was wrong once does not make it fail.
+    const next = want(opened[0], 5);
+    await clock.settle();
+    client.open[0]?.send();
+    flip();
+    client.open[0]?.end();
+    await clock.settle();
+    client.open[0]?.answer();
+    await clock.settle();
+    test.same(next, [null]);
+    test.ok(
+      fake.kept
+        .subarray(4 * CHUNK_SIZE, 8 * CHUNK_SIZE)
+        .equals(fake.data.subarray(4 * CHUNK_SIZE, 8 * CHUNK_SIZE)),
+    );
+    test.equal(fake.begun.size, 0);
+  },
+);
+
 await t.test('the client has a little less time than the read, to say why', async (test) => {
   const fake = new FakeBlob(MIB);
   const { clock, client, opened, want } = scheduled(fake);

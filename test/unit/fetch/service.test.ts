@@ -1,6 +1,7 @@
 // The fetcher as its clients see it: what is done for each question, and how answers travel.
 import { MessageChannel } from 'node:worker_threads';
 import t from 'tap';
+import { CHUNK_SIZE } from '../../../daemon/blob/chunk-map.js';
 import type { Answer, Ask, FromFetcher } from '../../../daemon/fetch/messages.js';
 import { FetchService } from '../../../daemon/fetch/service.js';
 import { FakeBlob, scheduled } from '../../support/fetch-fakes.js';
@@ -169,6 +170,27 @@ await t.test('wrong bytes are dropped and fetched once from the registry itself'
   await ask(read(7, fake, 1, 1, 'refetch'));
   test.equal(client.requests.length, 3, 'after a minute once more');
 });
+
+await t.test(
+  'the digests of chunks are those of the blob, and the next fetcher has them',
+  async (test) => {
+    const fake = new FakeBlob(3 * CHUNK_SIZE);
+    const { ask, messages, told } = setup(test, fake);
+    await ask({ type: 'open', id: 1, ref: fake.ref });
+    const { blob } = fake.spec;
+    const { bytes: digests } = fake.chunkDigests();
+    await ask({ type: 'digests', id: 2, blob, digests, generation: 7 });
+    test.match(messages.at(-1), [{ id: 2, value: null }]);
+    test.same(fake.digests?.bytes, digests);
+    test.equal(fake.generation, 7);
+    test.match(told.at(-1), { type: 'digests', blob });
+    const short = new Uint8Array(new SharedArrayBuffer(32));
+    await ask({ type: 'digests', id: 3, blob, digests: short, generation: null });
+    test.match(messages.at(-1), [
+      { id: 3, error: { code: 'IO', message: /32 bytes .*expected 48/ } },
+    ]);
+  },
+);
 
 await t.test('progress comes before the answer', async (test) => {
   const { ask, messages } = setup(test);

@@ -3,6 +3,7 @@ import { closeSync, openSync, statSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { test } from 'tap';
+import { ChunkDigester, type ChunkDigests } from '../../../daemon/blob/chunk-digests.js';
 import { decodeLayer, encodeLayer, recordKeyOf } from '../../../daemon/image/layer-record.js';
 import { indexGzip } from '../../../daemon/inflate/index-gzip.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
@@ -10,6 +11,7 @@ import { packSections } from '../../../daemon/lib/sections.js';
 import type { PieceTable } from '../../../daemon/pieces/piece-table.js';
 import { ArchiveStream } from '../../../daemon/tarball/archive-stream.js';
 import type { LayerTree } from '../../../daemon/tree/layer-tree.js';
+import { treeSections } from '../../../daemon/tree/tree-record.js';
 import { archiveMember, paxRecord } from '../../support/archive-writer.js';
 import { MemorySource } from '../../support/memory-source.js';
 import { randomBytes } from '../../support/pattern.js';
@@ -42,6 +44,12 @@ async function read(): Promise<{ tree: LayerTree; table: PieceTable }> {
   return { tree: archive.finish(), table };
 }
 
+function chunksOf(bytes: Buffer): ChunkDigests {
+  const digester = new ChunkDigester(bytes.length);
+  digester.update(bytes);
+  return digester.digests;
+}
+
 const entries = (of: LayerTree | undefined): unknown[] =>
   Array.from({ length: of?.count ?? 0 }, (_, i) => of?.entry(i));
 
@@ -50,8 +58,10 @@ const edges = (head: string) => () =>
 
 await test('a layer comes back', async (t) => {
   const { tree, table } = await read();
-  const bytes = encodeLayer('tar.gz', gzip.length, { tree, table, digests });
+  const chunks = chunksOf(gzip);
+  const bytes = encodeLayer('tar.gz', gzip.length, { tree, table, digests, chunks });
   const found = decodeLayer(bytes, 'tar.gz', gzip.length, 'again');
+  t.ok(found?.chunks?.equals(chunks));
   t.same(found?.digests, digests);
   t.same(found?.table, table);
   t.equal(found?.tree.name, 'again');
@@ -83,8 +93,27 @@ await test('facts of something else are none', (t) => {
 
 await test('a layer that is not compressed has no table', async (t) => {
   const { tree } = await read();
-  const bytes = encodeLayer('tar', plain.length, { tree, table: null, digests });
+  const layer = { tree, table: null, digests, chunks: null };
+  const bytes = encodeLayer('tar', plain.length, layer);
   t.equal(decodeLayer(bytes, 'tar', plain.length, 'blob')?.table, null);
+});
+
+await test('records of older versions have no digests of chunks', async (t) => {
+  const { tree } = await read();
+  const old = packSections(
+    { format: 'tar', size: plain.length, hasTable: false, digests },
+    treeSections(tree),
+  );
+  const found = decodeLayer(old, 'tar', plain.length, 'blob');
+  t.same(entries(found?.tree), entries(tree));
+  t.equal(found?.chunks, null);
+  // Digests of a blob of another size.
+  const layer = { tree, table: null, digests, chunks: chunksOf(plain.subarray(0, 10)) };
+  const wrong = encodeLayer('tar', 2 ** 20, layer);
+  t.throws(() => decodeLayer(wrong, 'tar', 2 ** 20, 'blob'), {
+    code: 'BAD_FORMAT',
+    message: 'blob: section chunks: missing or damaged',
+  });
 });
 
 await test('what a record is named by', async (t) => {

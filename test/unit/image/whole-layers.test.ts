@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { compress } from 'zstd-napi';
 import { test } from 'tap';
+import { ChunkMap } from '../../../daemon/blob/chunk-map.js';
 import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
 import { LayerRecords } from '../../../daemon/cache/layer-records.js';
 import { ImageEffort, TooLargeHere } from '../../../daemon/image/effort.js';
@@ -56,7 +57,7 @@ class FakeReaders extends ReaderFactory {
 
   get inner(): Unwrapped {
     const { length: size } = this.bytes;
-    const state = new SharedArrayBuffer(0);
+    const { state } = ChunkMap.create(size);
     const about = { name: 'blob', digest: '', size, blob: 7, fd: -1, slotsFd: -1, state };
     return {
       spec: { kind: 'cached', ...about },

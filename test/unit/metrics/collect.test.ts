@@ -49,6 +49,7 @@ function totals(): PostedTotals {
   const seconds = new Histogram();
   seconds.add(0.3);
   return {
+    wrong: 4,
     bytes: { ...NONE, demand: 90 },
     failed: [{ host: 'registry.example', class: 'demand', failure: 'retry', count: 6 }],
     prefetch: { ahead: { used: 70, unused: 30 }, trace: none, fill: none },
@@ -160,6 +161,7 @@ await test('what is served, and how', (t) => {
     'obd_decoded_joined_total 4',
     'obd_decode_seconds_bucket{codec="gzip",le="0.025"} 1',
     'obd_digest_failures_total{format="estargz"} 1',
+    'obd_digest_failures_total{format="chunk"} 4',
     'obd_fetch_seconds_bucket{size="1m",le="0.5"} 1',
     'obd_fetch_seconds_count{size="64k"} 0',
     'obd_prefetch_bytes_total{class="ahead",used="yes"} 70',
