@@ -1,19 +1,22 @@
 // `--check`: guards against large losses (guards.ts). A comparison that fails is measured a second time before it counts.
 import { isFloor, type CaseName } from './cases.js';
+import { measureColdWalk } from './cold/cold.js';
 import { measureExports } from './exports-memory.js';
 import { Fleet, type RoundsOptions, type Step } from './fleet.js';
 import { Floors } from './floors.js';
 import type { ImageForms } from './forms.js';
 import type { VersusGoal } from './goals.js';
-import { GUARDS, MEMORY_GUARDS } from './guards.js';
+import { COLD_GUARDS, GUARDS, MEMORY_GUARDS } from './guards.js';
 import type { BenchOptions } from './options.js';
 import { buildPrograms } from './programs.js';
 import { goalTable } from './report.js';
 import { judgeAll, type Measured, type Verdict } from './verdicts.js';
-import { WORKS } from './works.js';
+import { COLD_WORKS, WORKS } from './works.js';
 
 const WARM_UP_SECONDS = 0.15;
 const EXPORT_RUNS = 2;
+const COLD_ROUNDS = 2;
+const COLD_READS = 400;
 
 /**
  * @param folder for sockets and programs
@@ -30,15 +33,30 @@ export async function check(
   const floors = new Floors(programs['zfile-floor'], forms, say, peers);
   const how = { rounds, seconds, warmUp: WARM_UP_SECONDS, programs, floors, say };
   const fleet = await Fleet.start(serversOf(GUARDS), forms, folder);
-  const first = await compare(fleet, GUARDS, how);
-  const lost = first.filter(({ met }) => !met).map(({ goal }) => goal as VersusGoal);
-  if (lost.length > 0) say(`once more: ${lost.map(({ about }) => about).join('; ')}`);
-  const second = lost.length > 0 ? await compare(fleet, lost, { ...how, warmUp: 0 }) : [];
+  const warm = await twice(GUARDS, say, (goals) => compare(fleet, goals, how));
   await fleet.stop();
-  const memory = await checkMemory(forms, folder);
-  const final = first.map((verdict) => second.find(({ goal }) => goal === verdict.goal) ?? verdict);
-  const verdicts = [...final, ...memory];
+  const cases = serversOf(COLD_GUARDS);
+  const walk = { works: COLD_WORKS, cases, rounds: COLD_ROUNDS, mostReads: COLD_READS, programs };
+  const cold = await twice(COLD_GUARDS, say, async (goals) => {
+    const samples = await measureColdWalk({ ...walk, say }, forms, folder);
+    return judgeAll({ ...NOTHING, samples }, goals);
+  });
+  const verdicts = [...warm, ...cold, ...(await checkMemory(forms, folder))];
   return { text: goalTable(verdicts), good: verdicts.every(({ met }) => met) };
+}
+
+/** Measures all, and what is lost once more. */
+async function twice(
+  goals: readonly VersusGoal[],
+  say: (line: string) => void,
+  measure: (goals: readonly VersusGoal[]) => Promise<Verdict[]>,
+): Promise<Verdict[]> {
+  const first = await measure(goals);
+  const lost = goals.filter((goal) => first.some((each) => each.goal === goal && !each.met));
+  if (lost.length === 0) return first;
+  say(`once more: ${lost.map(({ about }) => about).join('; ')}`);
+  const second = await measure(lost);
+  return first.map((verdict) => second.find(({ goal }) => goal === verdict.goal) ?? verdict);
 }
 
 async function compare(

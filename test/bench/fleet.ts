@@ -144,7 +144,7 @@ async function measure(
 }
 
 /** Each round begins with another server, so that no server always follows the same one. */
-function inTurn<T>(things: readonly T[], round: number): T[] {
+export function inTurn<T>(things: readonly T[], round: number): T[] {
   if (things.length === 0) return [];
   const first = round % things.length;
   return [...things.slice(first), ...things.slice(0, first)];

@@ -1,6 +1,7 @@
 // The comparison with other servers: its measurements, its tables, its document.
 import { barChart } from './bar-chart.js';
 import { describeRow, findCase, YARDSTICK } from './cases.js';
+import { measureColdWalk } from './cold/cold.js';
 import type { Chart, Document } from './docs.js';
 import { measureExports } from './exports-memory.js';
 import { Fleet } from './fleet.js';
@@ -13,7 +14,7 @@ import { exportsTable, goalTable, loadTable, memoryTable, startTable, table } fr
 import { measureStart } from './start-time.js';
 import { summarize, type Comparison } from './summary.js';
 import { judgeAll, type Measured, type Verdict } from './verdicts.js';
-import { METRICS, serversOf, WORKS } from './works.js';
+import { COLD_WORKS, METRICS, serversOf, WORKS } from './works.js';
 
 const MIB = 1 << 20;
 const WARM_UP_SECONDS = 1;
@@ -54,9 +55,13 @@ export async function measureLoad(
   }));
   const warmUp = quick ? QUICK_WARM_UP_SECONDS : WARM_UP_SECONDS;
   const how = { rounds, seconds, warmUp, programs, floors, say };
-  const samples = await fleet.rounds(steps, how);
+  const warm = await fleet.rounds(steps, how);
   const memory = fleet.memory();
   await fleet.stop();
+  const works = COLD_WORKS.filter(({ name }) => options.works.includes(name));
+  const coldOptions = { cases, rounds, works, programs, say };
+  const cold = works.length > 0 ? await measureColdWalk(coldOptions, forms, folder) : [];
+  const samples = [...warm, ...cold];
   const measured = { samples, memory, exports, starts, lookups };
   const comparisons = summarize(samples, [...cases, ...floors.names]);
   return { ...measured, comparisons, verdicts: judgeAll(measured), sizes };

@@ -174,7 +174,7 @@ export const WORKS: readonly Work[] = [
 
 const COLD_SERVERS: readonly CaseName[] = ['obd-lsmt', 'obd-lz4', 'nbdkit'];
 
-const COLD_WORKS: readonly ColdWork[] = ([1, 8] as const).map((depth) => ({
+export const COLD_WORKS: readonly ColdWork[] = ([1, 8] as const).map((depth) => ({
   name: `cold-qd${depth}`,
   title: `Tree walk from a cold disk, QD${depth}`,
   depth,

@@ -26,6 +26,16 @@ struct Load {
   uint64_t seed;
 };
 
+struct Result {
+  Latencies latencies;
+  uint64_t requests = 0;
+  double seconds = 0;
+};
+
+// A run lasts until each connection has made this many: on a machine that is busy with other work,
+// a short run would have none.
+constexpr uint64_t kLeastRequests = 16;
+
 // Offsets of the blocks that a connection reads: xorshift64* or one after the other.
 class Offsets {
  public:
@@ -60,7 +70,7 @@ class Offsets {
 // All connections are there before one of them sends a request.
 std::atomic<uint32_t> ready{0};
 
-void Run(const Load& load, uint32_t connection, Latencies* latencies) {
+void Run(const Load& load, uint32_t connection, Result* result) {
   NbdSession session(load.socket, load.depth);
   Offsets offsets(load, session.size(), connection);
   std::vector<uint64_t> sent(load.depth);
@@ -70,40 +80,47 @@ void Run(const Load& load, uint32_t connection, Latencies* latencies) {
   ++ready;
   while (ready < load.connections) std::this_thread::yield();
 
-  uint64_t now = Now();
-  const uint64_t end = now + load.nanoseconds;
-  for (uint32_t in_flight = 0; now < end || in_flight > 0;) {
+  const uint64_t begin = Now();
+  uint64_t now = begin;
+  bool over = false;
+  for (uint32_t in_flight = 0; !over || in_flight > 0;) {
     // The slots of `done` are free. The last replies are only waited for.
     reads.clear();
-    for (size_t i = 0; i < done.size() && now < end; ++i) {
+    for (size_t i = 0; i < done.size() && !over; ++i) {
       reads.push_back({offsets.Next(), load.block_size, done[i]});
       sent[done[i]] = now;
     }
     session.Send(reads);
     in_flight += static_cast<uint32_t>(reads.size());
     session.Receive(&done);
-    now = Now();
     in_flight -= static_cast<uint32_t>(done.size());
-    for (size_t i = 0; i < done.size() && now < end; ++i) latencies->Add(now - sent[done[i]]);
+    if (over) continue;
+    now = Now();
+    for (const uint32_t slot : done) result->latencies.Add(now - sent[slot]);
+    result->requests += done.size();
+    over = now - begin >= load.nanoseconds && result->requests >= kLeastRequests;
   }
+  result->seconds = static_cast<double>(now - begin) / 1e9;
 }
 
 int Main(const Load& load) {
-  std::vector<Latencies> latencies(load.connections);
+  std::vector<Result> results(load.connections);
   std::vector<std::thread> threads;
   for (uint32_t i = 0; i < load.connections; ++i) {
-    threads.emplace_back(Run, std::cref(load), i, &latencies[i]);
+    threads.emplace_back(Run, std::cref(load), i, &results[i]);
   }
-  Latencies all;
+  Latencies latencies;
+  uint64_t requests = 0;
+  double iops = 0;
   for (uint32_t i = 0; i < load.connections; ++i) {
     threads[i].join();
-    all.Add(latencies[i]);
+    latencies.Add(results[i].latencies);
+    requests += results[i].requests;
+    iops += static_cast<double>(results[i].requests) / results[i].seconds;
   }
-  const uint64_t requests = all.count();
   printf("{\"requests\":%llu,\"iops\":%.1f,\"p50\":%.2f,\"p99\":%.2f}\n",
-         static_cast<unsigned long long>(requests),
-         static_cast<double>(requests) * 1e9 / static_cast<double>(load.nanoseconds),
-         all.Quantile(0.5), all.Quantile(0.99));
+         static_cast<unsigned long long>(requests), iops, latencies.Quantile(0.5),
+         latencies.Quantile(0.99));
   return 0;
 }
 
