@@ -18,6 +18,8 @@ export interface Document {
   charts: readonly Chart[];
   /** The content of section.json. */
   data: object;
+  /** What the project's README shows of it. */
+  summary?: string;
 }
 
 export interface Chart {
@@ -26,17 +28,17 @@ export interface Chart {
   svg: string;
 }
 
-/** @throws Error if the README has no such marks, or if the formatter fails */
-export function writeDocument({ section, markdown, charts, data }: Document): void {
+/** @throws Error if a README has no such marks, or if the formatter fails */
+export function writeDocument({ section, markdown, charts, data, summary }: Document): void {
   const readme = join(FOLDER, 'README.md');
-  const [begin, end] = [`<!-- BEGIN ${section} -->`, `<!-- END ${section} -->`];
-  const before = readFileSync(readme, 'utf8');
-  const [from, to] = [before.indexOf(begin), before.indexOf(end)];
-  if (from < 0 || to < from) throw new Error(`${readme}: no marks "${begin}" and "${end}"`);
   const images = charts.map(({ name, title }) => `![${title}](${name}.svg)`);
-  const body = [...images, markdown].join('\n\n');
   const written = [join(FOLDER, `${section}.json`), readme];
-  writeFileSync(readme, `${before.slice(0, from)}${begin}\n\n${body}\n\n${before.slice(to)}`);
+  replacePart(readme, section, [...images, markdown].join('\n\n'));
+  if (summary !== undefined) {
+    const first = join(PROJECT, 'README.md');
+    replacePart(first, section, summary);
+    written.push(first);
+  }
   writeFileSync(join(FOLDER, `${section}.json`), `${JSON.stringify(data, null, 2)}\n`);
   for (const { name, svg } of charts) writeFileSync(join(FOLDER, `${name}.svg`), svg);
   const { status, stderr } = spawnSync('npx', ['prettier', '--write', ...written], {
@@ -44,4 +46,12 @@ export function writeDocument({ section, markdown, charts, data }: Document): vo
     encoding: 'utf8',
   });
   if (status !== 0) throw new Error(`prettier: exit ${status}: ${stderr}`);
+}
+
+function replacePart(path: string, section: Section, text: string): void {
+  const [begin, end] = [`<!-- BEGIN ${section} -->`, `<!-- END ${section} -->`];
+  const before = readFileSync(path, 'utf8');
+  const [from, to] = [before.indexOf(begin), before.indexOf(end)];
+  if (from < 0 || to < from) throw new Error(`${path}: no marks "${begin}" and "${end}"`);
+  writeFileSync(path, `${before.slice(0, from)}${begin}\n\n${text}\n\n${before.slice(to)}`);
 }

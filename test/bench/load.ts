@@ -11,6 +11,7 @@ import { lookupsForGoal } from './micro-lookup.js';
 import type { BenchOptions } from './options.js';
 import { buildPrograms } from './programs.js';
 import { exportsTable, goalTable, loadTable, memoryTable, startTable, table } from './report.js';
+import { speedTable } from './speed-table.js';
 import { measureStart } from './start-time.js';
 import { summarize, type Comparison } from './summary.js';
 import { judgeAll, type Measured, type Verdict } from './verdicts.js';
@@ -84,10 +85,12 @@ export function loadTables(result: LoadResult): string[] {
 
 export function loadDocument(result: LoadResult, preamble: string, machine: object): Document {
   const { comparisons, verdicts, memory, exports, starts, lookups, sizes } = result;
-  const parts = [preamble, goalTable(verdicts), ...loadTables(result)];
+  const speed = speedTable(comparisons);
+  const parts = [preamble, speed, goalTable(verdicts), ...loadTables(result)];
   return {
     section: 'load',
     markdown: parts.join('\n\n'),
+    summary: [preamble, speed].join('\n\n'),
     charts: comparisons.filter(isChart).map(chartOf),
     data: { machine, verdicts, comparisons, memory, exports, starts, lookups, sizes },
   };

@@ -22,7 +22,7 @@ const PARTS: Readonly<Record<ProgramName, readonly string[]>> = {
   'cold-files': [],
 };
 
-const COMPILE_MS = 120_000;
+const COMPILE_MS = 600_000;
 const MOST_OUTPUT = 1 << 20;
 
 /** Paths of the built programs. */

@@ -31,12 +31,14 @@ export function loadTable({ work, metric, rows }: Comparison): string {
   return table([head, ...body]);
 }
 
+/** Missed goals come first. */
 export function goalTable(verdicts: readonly Verdict[]): string {
-  const body = verdicts.map(({ goal, spread, met }) => {
+  const sorted = verdicts.toSorted((a, b) => Number(a.met) - Number(b.met));
+  const body = sorted.map(({ goal, spread, met }) => {
     const { unit, scale, digits } = unitOf(goal);
     const sign = isCeiling(goal) ? '<=' : '>=';
     return [
-      goal.about.trim(),
+      goal.about,
       unit,
       `${sign} ${(goal.bound / scale).toFixed(digits)}`,
       ...cellsOf(spread, digits, scale),

@@ -120,14 +120,15 @@ const sequential = {
   metrics: ['rate', 'cpuGb'],
 } as const;
 const lean = { ...random, client: 'lean', metrics: ['iops', 'p50', 'p99'], servers: LEAN } as const;
-const BUSY = 'every core busy';
+/** What titles of busy works end with. */
+export const BUSY_TITLE = ', every core busy';
 
 export const WORKS: readonly Work[] = [
   { ...random, name: 'rand-qd1', title: '4 KiB random, QD1', depth: 1, metrics: ['p50', 'iops'] },
   {
     ...random,
     name: 'rand-qd1-busy',
-    title: `4 KiB random, QD1, ${BUSY}`,
+    title: `4 KiB random, QD1${BUSY_TITLE}`,
     isBusy: true,
     depth: 1,
     metrics: ['iops', 'p50'],
@@ -144,7 +145,7 @@ export const WORKS: readonly Work[] = [
   {
     ...lean,
     name: 'lean-qd1-busy',
-    title: `4 KiB random, QD1, lean client, ${BUSY}`,
+    title: `4 KiB random, QD1, lean client${BUSY_TITLE}`,
     isBusy: true,
     depth: 1,
     servers: PING_PONG,
