@@ -120,7 +120,7 @@ function standardsOf(
   only: BenchOptions['only'],
 ): Pick<BenchOptions, 'rounds' | 'seconds' | 'size'> {
   if (quick)
-    return { rounds: mode === 'check' ? 3 : 1, seconds: mode === 'check' ? 0.35 : 0.5, size: 64 };
+    return { rounds: mode === 'check' ? 3 : 1, seconds: mode === 'check' ? 0.3 : 0.5, size: 64 };
   if (only === 'cached') return { rounds: 15, seconds: 1, size: 256 };
   if (mode === 'registry') return { rounds: 3, seconds: 1, size: 1024 };
   if (mode === 'formats') return { rounds: 3, seconds: 1, size: 256 };
