@@ -8,6 +8,7 @@ import { escapedName, plainName, type ShowName } from '../files/texts.js';
 import { printableJsonLine } from '../lib/printable.js';
 import type { EachPath } from './each-path.js';
 import { besideOf, besideWords } from './options/beside.js';
+import { partitionNumber } from './options/exports.js';
 import type { InsideArguments } from './options/inside.js';
 import { registriesOf, registryWords } from './options/registry.js';
 import { absoluteWords, namedWords } from './options/words.js';
@@ -29,6 +30,7 @@ export async function inside<T>(
   const { ProgressBar } = await import('./progress.js');
   const words = namedWords(image);
   const bar = new ProgressBar(process.stderr);
+  const partition = args.partition === undefined ? null : partitionNumber(args.partition);
   const look = (root: ImageFile): Promise<T> => {
     bar.clear();
     return use(root);
@@ -42,9 +44,16 @@ export async function inside<T>(
         remark(note);
       },
       progress: (done, total) => bar.update(done, total),
+      partition,
+      checkDisk: async (disk) => {
+        const { checkDisk } = await import('./check-disk.js');
+        const { programs } = await import('../mount/programs.js');
+        await checkDisk(disk, partition, programs);
+      },
       disk: async (name, lookAt) => {
         const { withMountedFiles } = await import('./mounted-files.js');
-        const options = [...besideWords(args), ...registryWords(args)];
+        const chosen = partition === null ? [] : ['--partition', `${partition}`];
+        const options = [...chosen, ...besideWords(args), ...registryWords(args)];
         return withMountedFiles(name, [...options, ...absoluteWords(image)], lookAt);
       },
     }),

@@ -11,6 +11,7 @@ import type { Progress } from '../lib/effort.js';
 import type { Remote } from '../registry/remote.js';
 import { treeRoot, type OpenSource } from './tree-files.js';
 import type { ImageFile } from './image-file.js';
+import type { OpenedDisk } from './opened-disk.js';
 
 export interface OpenFilesOptions {
   /** Opens images of registries. */
@@ -20,6 +21,10 @@ export interface OpenFilesOptions {
   readonly tell: (note: string) => void;
   /** Told of layers that must be read as a whole. */
   readonly progress?: Progress;
+  /** The number of the partition of a disk to look at; null: the whole disk. */
+  readonly partition: number | null;
+  /** Says why the files of a disk cannot be looked at, while the image is open. */
+  readonly checkDisk: (disk: OpenedDisk) => Promise<void>;
   /** Looks at the files of an image that is a disk, and not made of files. */
   readonly disk: <T>(name: string, use: (root: ImageFile) => Promise<T>) => Promise<T>;
 }
@@ -32,7 +37,7 @@ export interface OpenFilesOptions {
 export async function withFiles<T>(
   words: readonly string[],
   use: (root: ImageFile) => Promise<T>,
-  { remote, beside, tell, progress, disk }: OpenFilesOptions,
+  { remote, beside, tell, progress, partition, checkDisk, disk }: OpenFilesOptions,
 ): Promise<T> {
   const options = inspectionOptions(remote, progress);
   let name: string;
@@ -44,8 +49,15 @@ export async function withFiles<T>(
     });
     const layers = await openStack(plan, options);
     for (const note of plan.notes) tell(note);
-    if (isOfTrees(layers)) return await use(rootOf(layers, plan, options));
     name = plan.name;
+    if (isOfTrees(layers)) {
+      if (partition === null) return await use(rootOf(layers, plan, options));
+      const message = `--partition: ${name} is made of layers of files, and has no partitions`;
+      throw new OverlaybdError('BAD_ARGUMENT', message);
+    }
+    const { openedDisk } = await import('./opened-disk.js');
+    const opened = await openedDisk(layers, name);
+    if (opened) await checkDisk(opened);
   } finally {
     options.files.release();
   }

@@ -1,4 +1,4 @@
-// The partition table of a disk that can be read on this thread.
+// The bytes and the partition table of a disk that can be read on this thread.
 
 import type { Disk } from '../lib/disk.js';
 import { readLoaded } from '../lib/loaded.js';
@@ -15,15 +15,15 @@ export function partitionOf(disk: Disk, name: string, number: number): Promise<P
   return findPartition(partitioned(disk, name), number);
 }
 
+/** @throws OverlaybdError if the bytes cannot be read */
+export async function readDisk(disk: Disk, offset: number, length: number): Promise<Buffer> {
+  const bytes = Buffer.alloc(length);
+  const cursor = { hint: 0 };
+  await readLoaded(disk, offset, length, () => disk.read(offset, length, bytes, 0, cursor));
+  return bytes;
+}
+
 function partitioned(disk: Disk, name: string): PartitionedDisk {
-  return {
-    name,
-    size: disk.size,
-    read: async (offset, length) => {
-      const bytes = Buffer.alloc(length);
-      const cursor = { hint: 0 };
-      await readLoaded(disk, offset, length, () => disk.read(offset, length, bytes, 0, cursor));
-      return bytes;
-    },
-  };
+  const read = (offset: number, length: number): Promise<Buffer> => readDisk(disk, offset, length);
+  return { name, size: disk.size, read };
 }

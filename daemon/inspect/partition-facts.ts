@@ -56,7 +56,8 @@ export async function partitionFacts(
   }
 }
 
-function diskOf(layers: readonly OpenedLayer[], index: LsmtIndex | null): Disk | null {
+/** @param index as of {@link partitionFacts} @returns null if the layers are no disk that can be read */
+export function diskOf(layers: readonly OpenedLayer[], index: LsmtIndex | null): Disk | null {
   const sources = layers.map(({ inner }) => inner.source);
   if (index) {
     return new LsmtDisk(index, [...sources, ...targetsOf(layers).map(({ source }) => source)]);

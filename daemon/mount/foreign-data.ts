@@ -1,6 +1,7 @@
 // Names what a device holds if `mount` does not support it, for the error message. Decides nothing.
 
 const ATTACH = 'attach it (overlaybd-nbd attach)';
+const FAT = 'mount -t vfat -o ro, or mdir -i (apt install mtools)';
 const PARTITION =
   'mount one of its partitions with --partition N (overlaybd-nbd inspect lists them)';
 
@@ -8,21 +9,48 @@ interface Signature {
   readonly at: number;
   readonly bytes: string;
   readonly what: string;
+  /** How its device is used by hand; absent: no file system can be found in it. */
+  readonly by?: string;
 }
 
 /** Bytes as Latin-1 text. The first match wins, so the most specific come first. */
 const SIGNATURES: readonly Signature[] = [
-  { at: 0, bytes: 'LUKS\xba\xbe', what: 'an encrypted volume (LUKS)' },
-  { at: 512, bytes: 'LABELONE', what: 'a physical volume of LVM' },
-  { at: 3, bytes: 'NTFS    ', what: 'an NTFS file system' },
-  { at: 3, bytes: 'EXFAT   ', what: 'an exFAT file system' },
-  { at: 82, bytes: 'FAT32   ', what: 'a FAT32 file system' },
-  { at: 54, bytes: 'FAT16   ', what: 'a FAT16 file system' },
-  { at: 54, bytes: 'FAT12   ', what: 'a FAT12 file system' },
-  { at: 1024, bytes: '\x10\x20\xf5\xf2', what: 'an F2FS file system' },
-  { at: 32769, bytes: 'CD001', what: 'an ISO 9660 file system' },
+  {
+    at: 0,
+    bytes: 'LUKS\xba\xbe',
+    what: 'an encrypted volume (LUKS)',
+    by: 'cryptsetup open --readonly (apt install cryptsetup)',
+  },
+  {
+    at: 512,
+    bytes: 'LABELONE',
+    what: 'a physical volume of LVM',
+    by: 'vgchange -ay (apt install lvm2)',
+  },
+  {
+    at: 3,
+    bytes: 'NTFS    ',
+    what: 'an NTFS file system',
+    by: 'mount -t ntfs3 -o ro, or ntfs-3g -o ro (apt install ntfs-3g)',
+  },
+  { at: 3, bytes: 'EXFAT   ', what: 'an exFAT file system', by: 'mount -t exfat -o ro' },
+  { at: 82, bytes: 'FAT32   ', what: 'a FAT32 file system', by: FAT },
+  { at: 54, bytes: 'FAT16   ', what: 'a FAT16 file system', by: FAT },
+  { at: 54, bytes: 'FAT12   ', what: 'a FAT12 file system', by: FAT },
+  {
+    at: 1024,
+    bytes: '\x10\x20\xf5\xf2',
+    what: 'an F2FS file system',
+    by: 'mount -t f2fs -o ro,norecovery',
+  },
+  { at: 32769, bytes: 'CD001', what: 'an ISO 9660 file system', by: 'mount -t iso9660 -o ro' },
   { at: 4086, bytes: 'SWAPSPACE2', what: 'swap space' },
-  { at: 0, bytes: 'sqsh', what: 'a big-endian squashfs, of an old version' },
+  {
+    at: 0,
+    bytes: 'sqsh',
+    what: 'a big-endian squashfs, of an old version',
+    by: 'unsquashfs (apt install squashfs-tools)',
+  },
 ];
 
 /** File formats. The data of the image is such a file in place of a disk. */
@@ -46,7 +74,10 @@ export function nameForeignData(head: Buffer): string {
     return `it has a partition table (GPT): ${PARTITION}`;
   }
   const known = SIGNATURES.find((signature) => hasText(head, signature));
-  if (known) return `it holds ${known.what}: ${ATTACH}, and use it by hand`;
+  if (known?.by !== undefined) {
+    return `it holds ${known.what}: ${ATTACH}, and use it by hand: ${known.by}`;
+  }
+  if (known) return `it holds ${known.what}, which no program shows as files`;
   const container = CONTAINERS.find((signature) => hasText(head, signature));
   if (container) return `it holds ${container.what}, not a file system: the image was built wrong`;
   if (hasMbr(head)) {

@@ -56,8 +56,10 @@ export async function filesystemProgram(
 ): Promise<FoundProgram> {
   const program = BY_TYPE[type];
   if (!program) {
-    const facts = `it holds ${type}, for which there is no FUSE program; mount it without --fuse, as root`;
-    throw new OverlaybdError('UNSUPPORTED', `${name}: cannot be mounted with --fuse: ${facts}`);
+    const facts = `it holds ${type}, for which there is no FUSE program`;
+    const advice =
+      'mount it through the kernel, as root (overlaybd-nbd mount IMAGE DIR), or serve it, and mount it without root in a virtual machine (apt install guestmount; guestmount --ro -a nbd://localhost -m /dev/sda DIR)';
+    throw new OverlaybdError('UNSUPPORTED', `${name}: ${facts}: ${advice}`);
   }
   const path = await find(...program.names);
   if (path !== null) {

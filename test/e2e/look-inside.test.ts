@@ -21,6 +21,7 @@ import { commandLine, DaemonProcess, runDaemon, shortFolder } from '../support/d
 import { writeEstargz, type TocFile } from '../support/estargz-writer.js';
 import { requireLazyFixtures } from '../support/lazy-fixtures.js';
 import { RawNbdClient } from '../support/nbd-client.js';
+import { writeGpt } from '../support/partition-writer.js';
 import { randomBytes } from '../support/pattern.js';
 import { ImageLayout } from '../support/registry/image-layout.js';
 import { pushFiles, type FilesLayer } from '../support/registry/push-image.js';
@@ -278,6 +279,26 @@ await t.test('a disk: the file system is mounted while the command runs', async 
   // Other suites on this machine may look inside disks, too.
   for (let i = 0; i < 1200 && isLooking(); i++) await pause(100);
   test.notOk(isLooking(), 'unmounted');
+  const parted = join(folder, 'parted');
+  const bytes = Buffer.alloc(20 << 20);
+  writeGpt(bytes, [
+    { first: 2048, last: 2048 + (16 << 11) - 1, name: 'root\u001b' },
+    { first: 36_864, last: 36_999 },
+  ]);
+  readFileSync(disk).copy(bytes, 1 << 20);
+  writeFileSync(parted, bytes);
+  const whole = await runDaemon(['ls', parted]);
+  test.match(
+    whole.stderr,
+    /parted: it has a partition table \(GPT\) with 1 \(16\.0 MiB, "root\\u\{1b\}"\), 2 \(68\.0 KiB\): look at one of them with --partition N/,
+  );
+  const one = await runDaemon(['ls', parted, '--partition', '1']);
+  test.match([one.code, one.stdout], [0, 'etc\nlink\nlost+found\n'], one.stderr);
+  const second = await runDaemon(['ls', parted, '-p', '2']);
+  test.match(
+    second.stderr,
+    /parted \(partition 2\): cannot be mounted: the first 68 KiB are zeros/,
+  );
   if (requireTool(test, 'debugfs')) {
     for (const change of ['set_inode_field etc/words mode 0140644', 'link etc etc/self']) {
       const changed = await runTool('debugfs', ['-w', '-R', change, disk]);

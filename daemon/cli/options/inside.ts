@@ -12,6 +12,7 @@ export const WORDS_AFTER_DASHES = 'words after --';
 export interface InsideArguments extends RegistryArguments, BesideArguments {
   image?: string | undefined;
   path?: string[] | undefined;
+  partition?: number | undefined;
   /** Of {@link WORDS_AFTER_DASHES}; undefined: there is no `--`. */
   'words after --'?: number | undefined;
 }
@@ -31,6 +32,12 @@ export function insideOptions<T>(yargs: Argv<T>, example: string): Argv<T & Insi
       describe: 'in the image; symlinks in it are followed inside the image',
       type: 'string',
       array: true,
+    })
+    .option('partition', {
+      alias: 'p',
+      describe: 'look at this partition of an image that is a disk (GPT or MBR)',
+      type: 'number',
+      requiresArg: true,
     })
     .epilogue(`${WORDS} ${example}`);
 }

@@ -42,6 +42,7 @@ await test('a missing program is named with its package', async (t) => {
   await t.rejects(fusermountProgram(none), { message: /^fusermount3: not found; apt install/ });
   await t.rejects(filesystemProgram('a.obd', 'xfs', only('fuse2fs'), false), {
     code: 'UNSUPPORTED',
-    message: /^a\.obd: cannot be mounted with --fuse: it holds xfs/,
+    message:
+      /^a\.obd: it holds xfs, for which there is no FUSE program: mount it .* as root .*guestmount/,
   });
 });
