@@ -50,6 +50,7 @@
       'src/process-binding.cc',
       'src/socket.cc',
       'src/socket-binding.cc',
+      'src/zstd-stream-binding.cc',
       'src/unix-listener.cc',
     ],
     'defines': [

@@ -8,14 +8,7 @@ import { bounded } from './disk.js';
 import type { CacheFolder } from './folder.js';
 import { prepareFolder } from './folder-owner.js';
 import { MAX_RECORD, recordContent, recordHeader, RECORD_HEADER_SIZE } from './record-bytes.js';
-import {
-  isRecordUsed,
-  recordPath,
-  removeRecord,
-  scanRecords,
-  type RecordKey,
-} from './record-files.js';
-import { scanBlobs } from './scan.js';
+import { makeRoomFor, recordPath, type RecordKey } from './record-files.js';
 import { readWhole, touchFile, writeWhole } from './small-files.js';
 
 /** Bytes of all records, if the cache has no limit; otherwise a quarter of that. */
@@ -74,7 +67,7 @@ export class LayerRecords {
     }
     try {
       const folder = await this.#open();
-      if (!(await makeRoom(folder, most - size)))
+      if (!(await makeRoomFor(folder, most - size, false)))
         return 'the records of layers in use take all room';
       const bytes = Buffer.concat([recordHeader(content), content]);
       await writeWhole(folder.path, recordPath(folder, key), bytes);
@@ -88,21 +81,4 @@ export class LayerRecords {
     this.#folder ??= prepareFolder(this.#place.folder);
     return this.#folder;
   }
-}
-
-/** @param most bytes of all records that may stay. @returns whether no more are left */
-async function makeRoom(folder: CacheFolder, most: number): Promise<boolean> {
-  const records = await scanRecords(folder);
-  let sum = records.reduce((all, { bytes }) => all + bytes, 0);
-  if (sum <= most) return true;
-  const blobs = await scanBlobs(folder);
-  for (const record of records.toSorted((a, b) => a.lastUsed - b.lastUsed)) {
-    // oxlint-disable-next-line no-await-in-loop
-    if (await isRecordUsed(record, blobs)) continue;
-    // oxlint-disable-next-line no-await-in-loop
-    await removeRecord(record);
-    sum -= record.bytes;
-    if (sum <= most) return true;
-  }
-  return false;
 }

@@ -6,7 +6,7 @@ import { OverlaybdError } from '../errors.js';
 import { bounded } from './disk.js';
 import { removeName } from './foreign.js';
 import type { CacheFolder } from './folder.js';
-import { isUsed, namesIn, type FoundBlob } from './scan.js';
+import { isUsed, namesIn, scanBlobs, type FoundBlob } from './scan.js';
 
 /** What the 64 digits are: of a blob its digest, of a file on this machine what tells it from others. */
 export type RecordKind = 'layer' | 'file';
@@ -19,30 +19,41 @@ export interface RecordKey {
 
 export interface FoundRecord extends RecordKey {
   readonly path: string;
-  /** Of the file. */
+  /** Of the file, on disk. */
   readonly bytes: number;
+  /** Whether it is a decoded copy of the layer. */
+  readonly isCopy: boolean;
   /** Milliseconds since 1970. */
   readonly lastUsed: number;
 }
 
-const NAME = /^(?<digits>[0-9a-f]{64})\.(?<kind>layer|file)$/;
+const NAME = /^(?<digits>[0-9a-f]{64})\.(?<kind>layer|file)(?<copy>\.plain)?$/;
+const BLOCK = 512;
 
 export function recordPath(folder: CacheFolder, { kind, digits }: RecordKey): string {
   return `${folder.records}/${digits}.${kind}`;
 }
 
-/** Skips files that are not records. @throws OverlaybdError IO */
+/** Where the decoded copy of a layer is. */
+export function copyPath(folder: CacheFolder, key: RecordKey): string {
+  return `${recordPath(folder, key)}.plain`;
+}
+
+/** Records, and decoded copies. Skips other files. @throws OverlaybdError IO */
 export async function scanRecords(folder: CacheFolder): Promise<FoundRecord[]> {
   const found: FoundRecord[] = [];
   for (const name of await namesIn(folder.records)) {
-    const { digits, kind } = NAME.exec(name)?.groups ?? {};
+    const { digits, kind, copy } = NAME.exec(name)?.groups ?? {};
     if (digits === undefined) continue;
     const path = `${folder.records}/${name}`;
     // oxlint-disable-next-line no-await-in-loop
     const status = await bounded(path, () => lstat(path)).catch(orNull);
     if (!status) continue;
-    const { size, mtimeMs } = status;
-    found.push({ digits, kind: kind as RecordKind, path, bytes: size, lastUsed: mtimeMs });
+    const { size, blocks, mtimeMs } = status;
+    const isCopy = copy !== undefined;
+    // A copy has holes where the plain bytes are zeros.
+    const bytes = isCopy ? blocks * BLOCK : size;
+    found.push({ digits, kind: kind as RecordKind, path, bytes, isCopy, lastUsed: mtimeMs });
   }
   return found;
 }
@@ -63,6 +74,31 @@ export async function isRecordUsed(
 /** @throws OverlaybdError IO */
 export function removeRecord({ path }: FoundRecord): Promise<void> {
   return removeName(path);
+}
+
+/**
+ * Removes records, or copies, that were used least recently, except for those of blobs that are open.
+ * @param most bytes of all of them that may stay
+ * @returns whether no more are left
+ */
+export async function makeRoomFor(
+  folder: CacheFolder,
+  most: number,
+  isCopy: boolean,
+): Promise<boolean> {
+  const records = (await scanRecords(folder)).filter((each) => each.isCopy === isCopy);
+  let sum = records.reduce((all, { bytes }) => all + bytes, 0);
+  if (sum <= most) return true;
+  const blobs = await scanBlobs(folder);
+  for (const record of records.toSorted((a, b) => a.lastUsed - b.lastUsed)) {
+    // oxlint-disable-next-line no-await-in-loop
+    if (await isRecordUsed(record, blobs)) continue;
+    // oxlint-disable-next-line no-await-in-loop
+    await removeRecord(record);
+    sum -= record.bytes;
+    if (sum <= most) return true;
+  }
+  return false;
 }
 
 function orNull(error: unknown): null {

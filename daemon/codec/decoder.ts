@@ -9,6 +9,7 @@ import { Lz4Codec } from './lz4.js';
 import { NativeDecoder } from './native-decoder.js';
 import { PortableDecoder } from './portable-decoder.js';
 import { hasPackage } from './portable-package.js';
+import { NativeZstdStream, PortableZstdStream, type ZstdStream } from './zstd-stream.js';
 import { ZstdBegin, ZstdCodec } from './zstd.js';
 
 /** When this is 1 in the environment, the libraries of the system are left alone. */
@@ -49,6 +50,11 @@ export function createZstdBeginDecoder(): BeginDecoder {
 /** @internal tests compare the two decoders */
 export function createPortableZstdBeginDecoder(): BeginDecoder {
   return new ZstdBegin();
+}
+
+/** Decodes frames in steps. @throws OverlaybdError UNSUPPORTED if there is neither library nor package */
+export function createZstdStream(): ZstdStream {
+  return libraryVersion('zstd') === '' ? new PortableZstdStream() : new NativeZstdStream();
 }
 
 /** Decodes long pieces while the thread does other work. */

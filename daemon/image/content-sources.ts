@@ -46,9 +46,9 @@ export async function sourcesOf(
   layer: PooledBlob,
   { dataBlobs, files, effort, mayBeUpper }: SourceOptions,
 ): Promise<FoundSources> {
-  const { tree, around, needs } = content;
+  const { tree, around, needs, copy } = content;
   if (!needs) {
-    const own = { blob: layer, around };
+    const own = { blob: copy === undefined ? layer : await files.openPlain(fileRef(copy)), around };
     return {
       sources: Array.from({ length: tree.sourceCount }, () => own),
       seeds: [],

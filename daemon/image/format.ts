@@ -69,6 +69,8 @@ export type LayerContent =
       readonly format: string;
       readonly tree: LayerTree;
       readonly around: AroundSpec | null;
+      /** The path of a decoded copy of the layer, which `around` is around; absent: it is around the layer. */
+      readonly copy?: string;
       /** The blobs that its contents are in instead, one for each content source. */
       readonly needs?: readonly LayerNeed[];
       /** It is made for an overlayfs on top: if it is the only layer, its whiteouts are shown. */
@@ -112,8 +114,11 @@ export interface ContentRules {
   readonly target: BlobSource | null;
   /** What its bytes must be if it is read as a whole; null: nothing says it. */
   readonly digests: LayerDigests | null;
-  /** Names its record if it is read as a whole; null: none is kept. Absent: the same. */
-  readonly recordKey?: () => Promise<RecordKey | null>;
+  /**
+   * Names its record if it is read as a whole; null: none is kept. Absent: the same.
+   * @param ofSmall whether a small file has one, too
+   */
+  readonly recordKey?: (ofSmall: boolean) => Promise<RecordKey | null>;
   /** The digest of the layer, if its manifest says that it has the bootstrap of a Nydus image in it. */
   readonly bootstrapDigest: string | null;
 }

@@ -16,7 +16,9 @@ import { treeOfSections, treeSections } from '../tree/tree-record.js';
 import { cachedOf, fileOf, type SourceSpec } from './spec.js';
 
 /** A smaller file on this machine is read again as fast. */
-const SMALLEST_FILE = 1 << 20;
+export const SMALLEST_FILE = 1 << 20;
+/** What the format of a layer is called in its record, if the table is around a decoded copy. */
+const COPIED = ' copied';
 /** Bytes of its begin and end that tell a file from others, beside what the system says of it. */
 const SAMPLE_SIZE = 8192;
 
@@ -39,6 +41,8 @@ export interface ReadLayer {
    * What the chunks of its blob were; null: it is not of a registry, or its record is of a version that did not compute them.
    */
   readonly chunks: ChunkDigests | null;
+  /** Whether the table is around a decoded copy. */
+  readonly isCopied: boolean;
 }
 
 /** What a record is named by: a blob as the pool has it. */
@@ -61,16 +65,17 @@ interface Facts {
 
 /**
  * The name of the record of a layer.
+ * @param ofSmall whether a small file on this machine has one, too
  * @returns null if none is kept
  * @throws OverlaybdError if the blob cannot be read
  */
-export async function recordKeyOf(blob: RecordedBlob): Promise<RecordKey | null> {
+export async function recordKeyOf(blob: RecordedBlob, ofSmall = false): Promise<RecordKey | null> {
   const cached = cachedOf(blob.raw);
   if (cached) {
     const digits = sha256Digits(cached.digest);
     return digits === null ? null : { kind: 'layer', digits };
   }
-  if (blob.isDevice || blob.size < SMALLEST_FILE) return null;
+  if (blob.isDevice || (blob.size < SMALLEST_FILE && !ofSmall)) return null;
   const file = fileOf(blob.raw);
   if (!file) return null;
   const { head, tail } = await blob.edges();
@@ -85,10 +90,11 @@ export async function recordKeyOf(blob: RecordedBlob): Promise<RecordKey | null>
 export function encodeLayer(
   format: string,
   size: number,
-  { tree, table, digests, chunks }: ReadLayer,
+  { tree, table, digests, chunks, isCopied }: ReadLayer,
 ): Buffer {
+  const name = isCopied ? format + COPIED : format;
   const [hasTable, hasChunks] = [table !== null, chunks !== null];
-  const facts: Facts = { format, size, hasTable, digests, hasChunks };
+  const facts: Facts = { format: name, size, hasTable, digests, hasChunks };
   const sections = new Map<string, Section>([
     ...treeSections(tree),
     ...(table ? tableSections(table) : []),
@@ -111,12 +117,15 @@ export function decodeLayer(
 ): ReadLayer | null {
   const { value, sections } = unpackSections(content, name);
   const facts = value as Partial<Facts> | null;
-  if (facts?.format !== format || facts.size !== size || !areDigests(facts.digests)) return null;
+  if (facts?.size !== size || !areDigests(facts.digests)) return null;
+  const isCopied = facts.format === format + COPIED;
+  if (facts.format !== format && !isCopied) return null;
   return {
     tree: treeOfSections(sections, name),
     table: facts.hasTable === true ? tableOfSections(sections) : null,
     digests: facts.digests,
     chunks: facts.hasChunks === true ? chunksOfSections(sections, size) : null,
+    isCopied,
   };
 }
 

@@ -154,7 +154,7 @@ export async function openLower(
       prefetch: prefetchOf(ztoc, inner.source.name, plainSource),
     },
     digests: plan.digests?.get(keyOfRef(ref)) ?? null,
-    recordKey: async () => (await import('./layer-record.js')).recordKeyOf(blob),
+    recordKey: async (ofSmall) => (await import('./layer-record.js')).recordKeyOf(blob, ofSmall),
     bootstrapDigest: dataBlobs?.bootstrap ?? null,
   };
   const key = [

@@ -8,15 +8,18 @@ import { readInto, type BlobSource } from '../blob/source.js';
 import { OverlaybdError } from '../errors.js';
 import { indexGzip } from '../inflate/index-gzip.js';
 import { DECODED_BYTES_A_UNIT, type Effort } from '../lib/effort.js';
-import { indexZstd } from '../pieces/index-zstd.js';
+import { copyZstd, type PlainCopy } from '../pieces/copy-zstd.js';
+import { indexZstd, LongFrame } from '../pieces/index-zstd.js';
 import { tableBytes, type PieceTable } from '../pieces/piece-table.js';
 import { ArchiveStream } from '../tarball/archive-stream.js';
 import { readArchive } from '../tarball/read-archive.js';
 import type { LayerDigests } from '../registry/manifest-source.js';
 import type { RecordKey } from '../cache/record-files.js';
 import type { LayerRecords } from '../cache/layer-records.js';
+import type { CopyWriter, PlainCopies } from '../cache/plain-copies.js';
+import { createZstdStream } from '../codec/decoder.js';
 import type { ContentRules, LayerContent, OpenTools, Unwrapped } from './format.js';
-import { decodeLayer, encodeLayer, type ReadLayer } from './layer-record.js';
+import { decodeLayer, encodeLayer, SMALLEST_FILE, type ReadLayer } from './layer-record.js';
 import { maybeDamage } from './maybe-damage.js';
 import { cachedOf, isOfPieces } from './spec.js';
 
@@ -42,12 +45,15 @@ const READERS: {
     source: BlobSource,
     tools: Tools,
     visit: Visit,
+    copy: PlainCopy | null,
   ) => Promise<PieceTable | null>;
 } = {
   tar: (source, { effort }, visit) => readPlain(source, effort, visit),
   'tar.gz': (source, { effort }, visit) => indexGzip(source, effort, visit),
-  'tar.zst': (source, { effort, readers }, visit) =>
-    indexZstd(source, readers.zstdDecoders(), effort, visit),
+  'tar.zst': (source, { effort, readers }, visit, copy) =>
+    copy
+      ? copyZstd(source, createZstdStream(), effort, visit, copy)
+      : indexZstd(source, readers.zstdDecoders(), effort, visit),
 };
 
 /**
@@ -74,16 +80,18 @@ export async function openWholeLayer(
     const message = `${source.name}: an archive of files within another form of a layer, whose digest cannot be checked`;
     throw new OverlaybdError('UNSUPPORTED', message);
   }
-  const { records, key } = isBare ? await recordsOf(rules, tools) : NO_RECORDS;
-  const kept = records && key && (await keptLayer(records, key, format, source, tools.effort));
-  const isKept = kept !== null && hasDigests(kept.digests, expected);
-  if (!isKept) tools.effort.whole?.(source.size);
+  const places = isBare ? await placesOf(format, rules, tools) : NO_PLACES;
+  const { records, copies, key } = places;
+  const kept = await keptLayer(places, format, source, expected, tools.effort);
+  if (!kept) tools.effort.whole?.(source.size);
+  const beginCopy = copies && key && (() => copies.begin(key, source.name));
   // What is present was fetched before it was known what it must be.
-  const { read, generation = null } = isKept
-    ? { read: kept }
-    : await readVerified(format, inner, expected, tools);
+  const found = kept ?? (await readAnew(format, inner, expected, tools, beginCopy));
+  const { read, generation = null } = found;
+  const copy = found.copy instanceof Object ? await found.copy.keep() : found.copy;
   const notes: string[] = [];
-  if (records && key && !isKept) {
+  const isWorthIt = cached !== null || source.size >= SMALLEST_FILE || read.isCopied;
+  if (records && key && !kept && isWorthIt) {
     const problem = await records.put(key, encodeLayer(format, source.size, read));
     if (problem !== null) notes.push(`${source.name}: it is read again next time: ${problem}`);
   }
@@ -93,34 +101,40 @@ export async function openWholeLayer(
   checkPlain(read.digests.plain, expected, source.name);
   const name = source.name + PLAIN_NAMES[format];
   const around = read.table && ({ kind: 'pieces', name, table: read.table, format } as const);
-  return { kind: 'tree', format, tree: read.tree, around, notes };
+  return { kind: 'tree', format, tree: read.tree, around, notes, ...(copy !== null && { copy }) };
 }
 
-interface FoundRecords {
+interface LayerPlaces {
   readonly records: LayerRecords | null;
+  readonly copies: PlainCopies | null;
   readonly key: RecordKey | null;
 }
 
-const NO_RECORDS: FoundRecords = { records: null, key: null };
+const NO_PLACES: LayerPlaces = { records: null, copies: null, key: null };
 
-async function recordsOf(
+async function placesOf(
+  format: WholeFormat,
   { recordKey }: Pick<ContentRules, 'recordKey'>,
   { records: place = null }: Tools,
-): Promise<FoundRecords> {
-  const key = place && recordKey ? await recordKey() : null;
-  if (!place || !key) return NO_RECORDS;
+): Promise<LayerPlaces> {
+  // A small file in zstd may have very many plain bytes.
+  const key = place && recordKey ? await recordKey(format === 'tar.zst') : null;
+  if (!place || !key) return NO_PLACES;
   const { LayerRecords } = await import('../cache/layer-records.js');
-  return { records: new LayerRecords(place), key };
+  const { PlainCopies } = await import('../cache/plain-copies.js');
+  const copies = new PlainCopies(place);
+  return { records: place.isAnew ? null : new LayerRecords(place), copies, key };
 }
 
 /** @returns null if there is no record that can be used */
 async function keptLayer(
-  records: LayerRecords,
-  key: RecordKey,
+  { records, copies, key }: LayerPlaces,
   format: WholeFormat,
   { name, size }: BlobSource,
+  expected: LayerDigests | null,
   effort: Effort,
-): Promise<ReadLayer | null> {
+): Promise<(VerifiedLayer & { readonly copy: string | null }) | null> {
+  if (!records || !copies || !key) return null;
   const bytes = await records.sizeOf(key);
   if (bytes === null) return null;
   // Before it is read: a large one is left to another thread.
@@ -129,13 +143,22 @@ async function keptLayer(
   if (!content) return null;
   try {
     const kept = decodeLayer(content, format, size, name + PLAIN_NAMES[format]);
-    if (kept?.table) effort.keep(tableBytes(kept.table), name);
-    return kept;
+    if (!kept || !hasDigests(kept.digests, expected)) return null;
+    if (kept.table) effort.keep(tableBytes(kept.table), name);
+    if (!kept.isCopied) return { read: kept, copy: null };
+    const copy = await copies.find(key, copyEnd(kept.table));
+    return copy === null ? null : { read: kept, copy };
   } catch (error) {
     // Its checksum is right: another program has written it.
     if (error instanceof OverlaybdError && error.code === 'BAD_FORMAT') return null;
     throw error;
   }
+}
+
+/** Bytes that a copy has at least. */
+function copyEnd(table: PieceTable | null): number {
+  const last = (table?.begins.length ?? 0) - 1;
+  return last < 0 || !table ? 0 : (table.begins[last] as number) + (table.stored[last] as number);
 }
 
 /** Whether a record says of the bytes what is asked: if not, they are read again. */
@@ -147,8 +170,40 @@ function hasDigests(kept: LayerDigests, expected: LayerDigests | null): boolean 
 
 interface VerifiedLayer {
   readonly read: ReadLayer;
-  /** Of the map of chunks before it was read; absent: the blob is not of a registry. */
+  /** Of the map of chunks before it was read; absent: the blob is not of a registry, or its record was used. */
   readonly generation?: number;
+}
+
+/** A layer whose decoded copy, if it has one, is there or is being written. */
+interface FoundLayer extends VerifiedLayer {
+  /** The path of a copy that is kept. */
+  readonly copy: CopyWriter | string | null;
+}
+
+/**
+ * Reads an archive; into a decoded copy if it has a frame that is too long to be decoded for each read.
+ * @param beginCopy null: there is no place for one
+ */
+async function readAnew(
+  format: WholeFormat,
+  inner: Unwrapped,
+  digests: LayerDigests | null,
+  tools: Tools,
+  beginCopy: (() => Promise<CopyWriter>) | null,
+): Promise<FoundLayer> {
+  try {
+    return { ...(await readVerified(format, inner, digests, tools, null)), copy: null };
+  } catch (error) {
+    if (!(error instanceof LongFrame)) throw error;
+    if (!beginCopy) throw error.refusal;
+  }
+  const copy = await beginCopy();
+  try {
+    return { ...(await readVerified(format, inner, digests, tools, copy)), copy };
+  } catch (error) {
+    await copy.discard();
+    throw error;
+  }
 }
 
 /** Reads an archive. If its bytes are not those of its digest, they are fetched once more. */
@@ -157,16 +212,19 @@ async function readVerified(
   inner: Unwrapped,
   digests: LayerDigests | null,
   tools: Tools,
+  copy: CopyWriter | null,
 ): Promise<VerifiedLayer> {
   const expected = digests?.blob ?? null;
-  if (expected === null) return { read: await readLayer(format, inner.source, digests, tools) };
+  if (expected === null) {
+    return { read: await readLayer(format, inner.source, digests, tools, copy) };
+  }
   const cached = cachedOf(inner.spec);
   for (let attempt = 1; ; attempt++) {
     // The edges in memory would stay what they are.
     const source = cached ? tools.readers.source(inner.spec) : inner.source;
     const hashed = new HashedSource(source, tools.effort, attempt > 1, cached !== null);
     const before = cached && { generation: new ChunkMap(cached.state, cached.size).generation };
-    const read = await readLayer(format, hashed, digests, tools).catch((error: unknown) => {
+    const read = await readLayer(format, hashed, digests, tools, copy).catch((error: unknown) => {
       if (maybeDamage(error)) return error;
       throw error;
     });
@@ -176,6 +234,7 @@ async function readVerified(
       const { chunks } = hashed;
       return { read: { ...read, digests: { ...read.digests, blob: got }, chunks }, ...before };
     }
+    await copy?.restart();
     if (cached && attempt === 1) continue;
     if (cached) tools.readers.fetcher().drop(cached.blob, 0, chunkOf(cached.size - 1));
     const message = `${source.name}: its ${source.size} bytes have the digest ${got}, and not ${expected}`;
@@ -189,15 +248,23 @@ async function readLayer(
   source: BlobSource,
   digests: LayerDigests | null,
   tools: Tools,
+  copy: CopyWriter | null,
 ): Promise<ReadLayer> {
   const archive = new ArchiveStream(source.name + PLAIN_NAMES[format]);
   const hash = digests ? createHash('sha256') : null;
-  const table = await READERS[format](source, tools, (plain) => {
+  const visit = (plain: Buffer): void => {
     hash?.update(plain);
     archive.add(plain);
-  });
+  };
+  const table = await READERS[format](source, tools, visit, copy);
   const plain = hash && `sha256:${hash.digest('hex')}`;
-  return { tree: archive.finish(), table, digests: { blob: null, plain }, chunks: null };
+  return {
+    tree: archive.finish(),
+    table,
+    digests: { blob: null, plain },
+    chunks: null,
+    isCopied: copy !== null,
+  };
 }
 
 async function readPlain(source: BlobSource, effort: Effort, visit: Visit): Promise<null> {

@@ -78,10 +78,9 @@ export async function verifyImage(
   const problems = new ProblemList();
   const run: Run = { checked: 0, total: 0, layers: [], notes: [], sliceEnd: started + SLICE_MS };
   // What an earlier reading has found is checked again, too.
-  const tools = {
-    ...inspectionOptions(options.remote ?? NO_REMOTE, options.progress),
-    records: null,
-  };
+  const own = inspectionOptions(options.remote ?? NO_REMOTE, options.progress);
+  const records = own.records ? { ...own.records, isAnew: true as const } : null;
+  const tools = { ...own, records };
   let plan: ImagePlan | null = null;
   try {
     plan = await planOrProblem(words, tools, problems, options);

@@ -1,21 +1,24 @@
 // Decodes a zstd blob once, frame by frame, and makes the table of a source of its plain bytes: each frame is a piece.
 
 import { createHash } from 'node:crypto';
-import { readInto, type BlobSource } from '../blob/source.js';
-import { formatError } from '../errors.js';
+import type { BlobSource } from '../blob/source.js';
+import { formatError, type OverlaybdError } from '../errors.js';
 import type { Effort } from '../lib/effort.js';
+import { ForwardReader } from './forward-reader.js';
 import { MAX_DECODED_BYTES, MAX_STORED_FRAME } from './limits.js';
 import { PieceTableBuilder, tableBytes, type PieceTable } from './piece-table.js';
 import {
   decodeFrames,
+  frameContentSize,
   isFrameMagic,
+  MAX_HEADER_SIZE,
   skippedBytes,
   frameAt,
   type ZstdDecoders,
 } from './zstd-frames.js';
 
 /** Stored bytes that are read at first: a frame of common tools, or many small ones. */
-const READ_SIZE = 1 << 20;
+const FIRST_READ = 1 << 20;
 /** To decode this many plain bytes is as much work as 8192 entries of an index. */
 const DECODED_A_STEP = 256 * 1024;
 const UNITS_A_STEP = 8192;
@@ -23,10 +26,21 @@ const UNITS_A_STEP = 8192;
 const UNITS_A_SKIPPED = 8;
 const HEADER_SIZE = 8;
 
+/** A frame that is too long to be decoded for each read. */
+export class LongFrame extends Error {
+  /** What is wrong with it, if there is no other way. */
+  readonly refusal: OverlaybdError;
+
+  constructor(refusal: OverlaybdError) {
+    super(refusal.message);
+    this.refusal = refusal;
+  }
+}
+
 /**
  * @param visit gets all plain bytes in their order; the memory is used again after each call
  * @returns what a source of its plain bytes needs; they are filled up to a multiple of 512
- * @throws OverlaybdError BAD_DATA, BAD_FORMAT or LIMIT, and what `visit`, the source and the effort throw
+ * @throws LongFrame; OverlaybdError BAD_DATA, BAD_FORMAT or LIMIT, and what `visit`, the source and the effort throw
  */
 export async function indexZstd(
   source: BlobSource,
@@ -43,9 +57,7 @@ class Indexer {
   readonly #effort: Effort;
   readonly #visit: (plain: Buffer) => void;
   readonly #pieces: PieceTableBuilder;
-  /** What was read last, and where it begins in the blob. */
-  #read: Buffer = Buffer.alloc(0);
-  #readAt = 0;
+  readonly #reader: ForwardReader;
   /** For frames that do not say how many bytes they have. */
   #room: Buffer | null = null;
 
@@ -59,13 +71,14 @@ class Indexer {
     this.#decoders = decoders;
     this.#effort = effort;
     this.#visit = visit;
+    this.#reader = new ForwardReader(source);
     this.#pieces = new PieceTableBuilder(source.name);
   }
 
   async run(): Promise<PieceTable> {
     const { size, name } = this.#source;
     for (let at = 0; at < size;) {
-      const head = await this.#bytesAt(at, Math.min(HEADER_SIZE, size - at));
+      const head = await this.#reader.bytesAt(at, Math.min(HEADER_SIZE, size - at));
       const skipped = skippedBytes(head);
       if (skipped !== null) {
         this.#effort.spend(UNITS_A_SKIPPED);
@@ -83,9 +96,10 @@ class Indexer {
   /** @returns its stored bytes */
   async #frame(at: number, head: Buffer): Promise<number> {
     if (!isFrameMagic(head)) throw this.#bad(at, 'a zstd frame', 'something else');
+    const declared = frameContentSize(await this.#reader.bytesAt(at, this.#headSize(at))) ?? 0;
+    if (declared > MAX_DECODED_BYTES) throw this.#tooLong(at, declared);
     const frame = await this.#wholeFrame(at);
-    const stored = this.#read.subarray(at - this.#readAt, at - this.#readAt + frame.end);
-    if ((frame.plain ?? 0) > MAX_DECODED_BYTES) throw this.#tooLong(at, frame.plain as number);
+    const stored = await this.#reader.bytesAt(at, frame.end);
     const most = frame.plain ?? MAX_DECODED_BYTES;
     this.#effort.spend(Math.ceil((frame.plain ?? frame.end) / DECODED_A_STEP) * UNITS_A_STEP);
     const turn = this.#effort.turn();
@@ -99,6 +113,10 @@ class Indexer {
     const { length } = plain;
     this.#pieces.addStored({ codec: 'zstd', begin: at, inner: 0, length, digest });
     return frame.end;
+  }
+
+  #headSize(at: number): number {
+    return Math.min(MAX_HEADER_SIZE, this.#source.size - at);
   }
 
   #exactly(stored: Buffer, plain: number): Buffer | null {
@@ -117,41 +135,26 @@ class Indexer {
   /** Reads more and more of it: its header does not say how long it is. */
   async #wholeFrame(at: number): Promise<{ end: number; plain: number | null }> {
     const left = this.#source.size - at;
-    for (let length = READ_SIZE; ; length *= 2) {
-      const bytes = await this.#bytesAt(at, Math.min(length, left));
+    for (let length = FIRST_READ; ; length *= 2) {
+      const bytes = await this.#reader.bytesAt(at, Math.min(length, left));
       const frame = frameAt(bytes, 0);
       if (frame) return frame;
       if (length >= left) throw this.#bad(at, 'a whole zstd frame', 'the end of the blob');
       if (length < MAX_STORED_FRAME) continue;
-      throw formatError({
-        blob: this.#source.name,
-        section: 'zstd',
-        offset: at,
-        expected: `frames of at most ${MAX_STORED_FRAME} stored bytes`,
-        got: 'a longer one',
-        code: 'LIMIT',
-      });
+      throw this.#long(at, `at most ${MAX_STORED_FRAME} stored bytes`, 'a longer one');
     }
   }
 
-  /** No byte is read twice: the second time it may be another one, and it was hashed the first time. */
-  async #bytesAt(at: number, length: number): Promise<Buffer> {
-    const begin = at - this.#readAt;
-    if (begin + length <= this.#read.length) return this.#read.subarray(begin, begin + length);
-    const known = this.#read.subarray(begin);
-    const size = Math.min(Math.max(length, READ_SIZE), this.#source.size - at);
-    const bytes = Buffer.allocUnsafeSlow(size);
-    known.copy(bytes);
-    await readInto(this.#source, at + known.length, bytes.subarray(known.length));
-    this.#read = bytes;
-    this.#readAt = at;
-    return bytes.subarray(0, length);
+  #tooLong(at: number, got: number | string): LongFrame {
+    return this.#long(at, `at most ${MAX_DECODED_BYTES} plain bytes`, got);
   }
 
-  #tooLong(offset: number, got: number | string): Error {
-    const expected = `frames of at most ${MAX_DECODED_BYTES} plain bytes (unpack the archive, or compress it in several frames)`;
+  #long(offset: number, most: string, got: number | string): LongFrame {
     const blob = this.#source.name;
-    return formatError({ blob, section: 'zstd', offset, expected, got, code: 'LIMIT' });
+    const advice = 'or a folder of the cache for a decoded copy; compress it in several frames';
+    const expected = `frames of ${most}, ${advice}`;
+    const place = { blob, section: 'zstd', offset, expected, got, code: 'LIMIT' } as const;
+    return new LongFrame(formatError(place));
   }
 
   #bad(offset: number, expected: string, got: string): Error {

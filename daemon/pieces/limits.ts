@@ -46,5 +46,10 @@ export function mostStored(plain: number): number {
   return 2 * plain + 65_536;
 }
 
+/** Window of a frame that is decoded as a stream, into a copy: `zstd --long` makes it, and libzstd takes no longer one. */
+export const MAX_ZSTD_WINDOW = 128 << 20;
+/** Plain bytes of an archive that is decoded into a copy. */
+export const MAX_COPIED_BYTES = 2 ** 38;
+
 /** Stored bytes of a frame of an archive in zstd. Compressors store what they cannot shrink. */
 export const MAX_STORED_FRAME = MAX_DECODED_BYTES + (1 << 20);

@@ -12,6 +12,9 @@ const CONTENT_SIZE_SIZES = [0, 2, 4, 8];
 const RLE_BLOCK = 1;
 const RESERVED_BLOCK = 3;
 
+/** Bytes of the header of a frame at most. */
+export const MAX_HEADER_SIZE = 18;
+
 interface Frame {
   readonly end: number;
   /** Plain bytes; null if the frame does not say. */
@@ -121,6 +124,35 @@ export function frameAt(bytes: Buffer, begin: number): Frame | null {
   if ((descriptor & 4) !== 0) at += 4;
   if (at > bytes.length) return null;
   return { end: at, plain: contentSizeOf(bytes, contentSizeAt, contentSizeSize) };
+}
+
+/**
+ * The plain bytes that the header of a frame says.
+ * @param head its first bytes: MAX_HEADER_SIZE, or all that there are
+ * @returns null if it does not say
+ */
+export function frameContentSize(head: Buffer): number | null {
+  const descriptor = head[4] ?? 0;
+  const isSingleSegment = (descriptor & 0x20) !== 0;
+  const flag = descriptor >>> 6;
+  const size = flag === 0 && isSingleSegment ? 1 : (CONTENT_SIZE_SIZES[flag] as number);
+  const at = 5 + (isSingleSegment ? 0 : 1) + (DICTIONARY_ID_SIZES[descriptor & 3] as number);
+  return at + size <= head.length ? contentSizeOf(head, at, size) : null;
+}
+
+/**
+ * What decoding of a frame refers back to at most, in bytes.
+ * @param head its first bytes: MAX_HEADER_SIZE, or all that there are
+ * @returns null if the header is not whole
+ */
+export function frameWindow(head: Buffer): number | null {
+  const descriptor = head[4];
+  if (descriptor === undefined) return null;
+  if ((descriptor & 0x20) !== 0) return frameContentSize(head);
+  const window = head[5];
+  if (window === undefined) return null;
+  const base = 2 ** (10 + (window >>> 3));
+  return base + (base / 8) * (window & 7);
 }
 
 function contentSizeOf(bytes: Buffer, at: number, size: number): number | null {

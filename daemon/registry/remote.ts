@@ -26,6 +26,8 @@ export interface RecordsPlace {
   readonly folder: string;
   /** Bytes that the cache may have; null: no limit of its own. */
   readonly limit: number | null;
+  /** Layers are read again, whatever there is of them. */
+  readonly isAnew?: true;
 }
 
 /** What another thread needs for a line of its own; posted to it, with the port transferred. */

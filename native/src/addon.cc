@@ -41,6 +41,7 @@ NAPI_MODULE_INIT() {
     ExportInflaters(AddPart(env, exports, "inflaters"));
     ExportMemory(AddPart(env, exports, "memory"));
     ExportProcess(AddPart(env, exports, "process"));
+    ExportZstdStreams(AddPart(env, exports, "zstdStreams"));
     return exports;
   });
 }

@@ -113,7 +113,41 @@ class ZstdCodec : public BlockCodec {
   void* const context_;
 };
 
+class ZstdLibraryStream : public ZstdStream {
+ public:
+  explicit ZstdLibraryStream(void* context) : context_(context) {}
+  ZstdLibraryStream(const ZstdLibraryStream&) = delete;
+  ZstdLibraryStream& operator=(const ZstdLibraryStream&) = delete;
+  ~ZstdLibraryStream() override { library_.release(context_); }
+
+  ZstdProgress Run(const uint8_t* from, size_t length, uint8_t* to, size_t capacity) override {
+    ZstdOut out{to, capacity, 0};
+    ZstdIn in{from, length, 0};
+    ZstdStop stop = ZstdStop::kMore;
+    while (stop == ZstdStop::kMore) {
+      const size_t before_in = in.position;
+      const size_t before_out = out.position;
+      const size_t result = library_.decompress_stream(context_, &out, &in);
+      if (library_.is_error(result) != 0) stop = ZstdStop::kBadData;
+      if (result == 0) stop = ZstdStop::kFrameEnd;
+      if (in.position == before_in && out.position == before_out) break;
+    }
+    return {stop, in.position, out.position};
+  }
+
+ private:
+  const ZstdLibrary& library_ = Zstd();
+  void* const context_;
+};
+
 }  // namespace
+
+std::unique_ptr<ZstdStream> ZstdStream::Make() {
+  if (!Zstd().complete) return nullptr;
+  void* const context = Zstd().create();
+  if (context == nullptr) return nullptr;
+  return std::unique_ptr<ZstdStream>(new (std::nothrow) ZstdLibraryStream(context));
+}
 
 const char* CodecVersion(Codec codec) {
   switch (codec) {

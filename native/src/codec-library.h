@@ -31,6 +31,26 @@ class BlockCodec {
 // valid, or without the library or memory. For any thread.
 int64_t DecodeZstdBegin(const uint8_t* from, size_t length, uint8_t* to, size_t capacity);
 
+// Why a stream has stopped.
+enum class ZstdStop { kMore, kFrameEnd, kBadData };
+
+struct ZstdProgress {
+  ZstdStop stop;
+  size_t consumed;
+  size_t produced;
+};
+
+// Decodes zstd frames in steps, one after another. Its memory is bounded by the windows of the
+// frames: 128 MiB at most, a longer one is bad data. For one thread at a time.
+class ZstdStream {
+ public:
+  // nullptr without the library, or without memory.
+  static std::unique_ptr<ZstdStream> Make();
+  virtual ~ZstdStream() = default;
+  // Until `from` ends, `to` is full or the frame ends. After bad data it cannot be used again.
+  virtual ZstdProgress Run(const uint8_t* from, size_t length, uint8_t* to, size_t capacity) = 0;
+};
+
 // nullptr without the library, or without memory. `Decode` never writes outside its `capacity`.
 std::unique_ptr<BlockCodec> MakeBlockCodec(Codec codec);
 

@@ -23,5 +23,6 @@ void ExportIoctl(Napi::Object ioctl);
 void ExportInflaters(Napi::Object inflaters);
 void ExportMemory(Napi::Object memory);
 void ExportProcess(Napi::Object process);
+void ExportZstdStreams(Napi::Object zstd_streams);
 
 }  // namespace overlaybd_nbd

@@ -38,10 +38,10 @@ const plain = Buffer.concat([
 const gzip = gzipSync(plain);
 const digests = { blob: 'sha256:a', plain: 'sha256:b' };
 
-async function read(): Promise<{ tree: LayerTree; table: PieceTable }> {
+async function read(): Promise<{ tree: LayerTree; table: PieceTable; isCopied: boolean }> {
   const archive = new ArchiveStream('blob');
   const table = await indexGzip(new MemorySource(gzip), UNBOUNDED, (bytes) => archive.add(bytes));
-  return { tree: archive.finish(), table };
+  return { tree: archive.finish(), table, isCopied: false };
 }
 
 function chunksOf(bytes: Buffer): ChunkDigests {
@@ -57,9 +57,9 @@ const edges = (head: string) => () =>
   Promise.resolve({ head: Buffer.from(head), tail: Buffer.from('tail') });
 
 await test('a layer comes back', async (t) => {
-  const { tree, table } = await read();
+  const { tree, table, isCopied } = await read();
   const chunks = chunksOf(gzip);
-  const bytes = encodeLayer('tar.gz', gzip.length, { tree, table, digests, chunks });
+  const bytes = encodeLayer('tar.gz', gzip.length, { tree, table, digests, chunks, isCopied });
   const found = decodeLayer(bytes, 'tar.gz', gzip.length, 'again');
   t.ok(found?.chunks?.equals(chunks));
   t.same(found?.digests, digests);
@@ -72,6 +72,17 @@ await test('a layer comes back', async (t) => {
   t.equal(found?.tree.columns.bytes, tree.columns.bytes);
   t.equal(decodeLayer(bytes, 'tar.zst', gzip.length, 'blob'), null, 'another format');
   t.equal(decodeLayer(bytes, 'tar.gz', gzip.length + 1, 'blob'), null, 'another size');
+});
+
+await test('a layer with a decoded copy', async (t) => {
+  const bytes = encodeLayer('tar.zst', 99, {
+    ...(await read()),
+    digests,
+    chunks: null,
+    isCopied: true,
+  });
+  t.equal(decodeLayer(bytes, 'tar.zst', 99, 'blob')?.isCopied, true);
+  t.equal(decodeLayer(bytes, 'tar.gz', 99, 'blob'), null);
 });
 
 await test('facts of something else are none', (t) => {
@@ -93,7 +104,7 @@ await test('facts of something else are none', (t) => {
 
 await test('a layer that is not compressed has no table', async (t) => {
   const { tree } = await read();
-  const layer = { tree, table: null, digests, chunks: null };
+  const layer = { tree, table: null, digests, chunks: null, isCopied: false };
   const bytes = encodeLayer('tar', plain.length, layer);
   t.equal(decodeLayer(bytes, 'tar', plain.length, 'blob')?.table, null);
 });
@@ -108,7 +119,13 @@ await test('records of older versions have no digests of chunks', async (t) => {
   t.same(entries(found?.tree), entries(tree));
   t.equal(found?.chunks, null);
   // Digests of a blob of another size.
-  const layer = { tree, table: null, digests, chunks: chunksOf(plain.subarray(0, 10)) };
+  const layer = {
+    tree,
+    table: null,
+    digests,
+    isCopied: false,
+    chunks: chunksOf(plain.subarray(0, 10)),
+  };
   const wrong = encodeLayer('tar', 2 ** 20, layer);
   t.throws(() => decodeLayer(wrong, 'tar', 2 ** 20, 'blob'), {
     code: 'BAD_FORMAT',
@@ -133,6 +150,7 @@ await test('what a record is named by', async (t) => {
   while (statSync(path).ctimeMs === ctimeMs) utimesSync(path, atime, mtime);
   t.notSame(await recordKeyOf(file), key, 'changed in place, with the time set back');
   t.equal(await recordKeyOf({ ...file, size: 2 ** 20 - 1 }), null, 'too small');
+  t.not(await recordKeyOf({ ...file, size: 2 ** 20 - 1 }, true), null, 'of a small one, too');
   t.equal(await recordKeyOf({ ...file, isDevice: true }), null);
   const state = new SharedArrayBuffer(0);
   const digits = 'ab'.repeat(32);

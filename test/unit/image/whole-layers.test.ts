@@ -1,12 +1,16 @@
 // Archives that are read as a whole: their bytes, and what they unpack to, must have the digests that the image has of them.
 import { createHash } from 'node:crypto';
-import { readdirSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { compress } from 'zstd-napi';
 import { test } from 'tap';
 import { ChunkMap } from '../../../daemon/blob/chunk-map.js';
-import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
+import { readFully } from '../../../daemon/blob/source.js';
+import type { RecordKey } from '../../../daemon/cache/record-files.js';
+import { loadAround, ReaderFactory } from '../../../daemon/image/reader-factory.js';
+import { PiecesSource } from '../../../daemon/pieces/pieces-source.js';
+import { streamedFrame } from '../../support/long-frame.js';
 import { LayerRecords } from '../../../daemon/cache/layer-records.js';
 import { ImageEffort, TooLargeHere } from '../../../daemon/image/effort.js';
 import type { Unwrapped } from '../../../daemon/image/format.js';
@@ -156,6 +160,81 @@ await test('a large record is left to another thread before it is read', async (
   t.ok(error instanceof TooLargeHere);
   // If it was read, it was found to be damaged, and the layer had to be read as a whole.
   t.equal((error as TooLargeHere).isWhole, false);
+});
+
+const FRAME_PARTS = [
+  writeUstar([
+    { name: 'file', bytes: Buffer.concat([randomBytes(2, 3_000_000), Buffer.alloc(66 << 20)]) },
+  ]),
+];
+const longFrame = streamedFrame(FRAME_PARTS);
+const longDigests = { blob: digestOf(longFrame), plain: digestOf(Buffer.concat(FRAME_PARTS)) };
+
+await test('a frame of more than 64 MiB is decoded into a copy, and read from there', async (t) => {
+  const [plain = Buffer.alloc(0)] = FRAME_PARTS;
+  const folder = t.testdir();
+  for (const kind of ['layer', 'file'] as const) {
+    const readers = new FakeReaders(longFrame);
+    const asked: boolean[] = [];
+    const recordKey = (ofSmall: boolean): Promise<RecordKey> => {
+      asked.push(ofSmall);
+      return Promise.resolve({ kind, digits: 'b'.repeat(64) });
+    };
+    const whole: number[] = [];
+    const effort = { ...UNBOUNDED, whole: (bytes: number) => void whole.push(bytes) };
+    const used = { ...tools(readers, effort), records: { folder, limit: null } };
+    const open = (): ReturnType<typeof openWholeLayer> =>
+      openWholeLayer('tar.zst', readers.inner, { digests: longDigests, recordKey }, used);
+    const first = await open();
+    t.equal(whole.length, 1);
+    const path = first.copy ?? '';
+    t.equal(path, join(folder, 'v1/layers', `${'b'.repeat(64)}.${kind}.plain`));
+    t.ok(statSync(path).blocks * 512 < 5_000_000, 'zeros take no room');
+    const again = await open();
+    t.equal(whole.length, 1, 'not read again');
+    t.match(again, { copy: path, around: { table: { count: 69 } } });
+    t.same(asked, [true, true]);
+    if (again.around?.kind !== 'pieces') throw new Error('not of pieces');
+    const copy = new MemorySource(readFileSync(path));
+    await loadAround();
+    const source = new PiecesSource(again.around, copy, new ReaderFactory().pieceTools());
+    for (const at of [0, 2_990_000, plain.length - 100_000]) {
+      t.ok((await readFully(source, at, 50_000)).equals(plain.subarray(at, at + 50_000)));
+    }
+    rmSync(path);
+    t.equal((await open()).copy, path, 'a copy that is gone is made again');
+    t.equal(whole.length, 2);
+    rmSync(path);
+    const anew = { ...used, records: { folder, limit: null, isAnew: true } as const };
+    const rules = { digests: longDigests, recordKey };
+    t.equal((await openWholeLayer('tar.zst', readers.inner, rules, anew)).copy, path);
+  }
+});
+
+const ofBlob = (): Promise<RecordKey> => Promise.resolve({ kind: 'layer', digits: 'c'.repeat(64) });
+
+await test('a copy without a place, without room, and of wrong bytes', async (t) => {
+  const readers = new FakeReaders(longFrame);
+  const open = (
+    blob: string | null,
+    limit: number | null,
+    folder: string | null,
+  ): Promise<unknown> => {
+    const rules = {
+      digests: blob === null ? longDigests : { blob, plain: null },
+      recordKey: ofBlob,
+    };
+    const records = folder === null ? null : { folder, limit };
+    return openWholeLayer('tar.zst', readers.inner, rules, { ...tools(readers), records });
+  };
+  await t.rejects(open(null, null, null), {
+    code: 'LIMIT',
+    message: /frames of at most 67108864 plain bytes, or a folder of the cache/,
+  });
+  const folder = t.testdir();
+  await t.rejects(open(null, 2_000_000, folder), { code: 'LIMIT', message: /decoded copies in/ });
+  await t.rejects(open(digestOf(tar), null, folder), { code: 'BAD_CHECKSUM' });
+  t.same(readdirSync(join(folder, 'v1/layers')), [], 'nothing is left');
 });
 
 function refuse(): never {

@@ -4,10 +4,11 @@ import { test } from 'tap';
 import { readFully } from '../../../daemon/blob/source.js';
 import { loadAround, ReaderFactory } from '../../../daemon/image/reader-factory.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
-import { indexZstd } from '../../../daemon/pieces/index-zstd.js';
+import { indexZstd, LongFrame } from '../../../daemon/pieces/index-zstd.js';
 import { MAX_DECODED_BYTES } from '../../../daemon/pieces/limits.js';
 import type { PieceTable } from '../../../daemon/pieces/piece-table.js';
 import { PiecesSource } from '../../../daemon/pieces/pieces-source.js';
+import { streamedFrame } from '../../support/long-frame.js';
 import { MemorySource } from '../../support/memory-source.js';
 import { randomBytes, textBytes } from '../../support/pattern.js';
 
@@ -99,9 +100,27 @@ await test('what is refused', async (t) => {
     'BAD_DATA',
     /expected a zstd frame that can be decoded|a whole zstd frame/,
   );
+});
+
+await test('frames that are too long to be decoded for each read', async (t) => {
   // 0xe0: a size of eight bytes, in one segment.
   const huge = Buffer.from('28b52ffde000000000000100000100', 'hex');
-  await refused(Buffer.concat([huge, Buffer.alloc(1)]), 'LIMIT', /at most 67108864 plain bytes/);
   const bomb = compress(Buffer.alloc(MAX_DECODED_BYTES + 1));
-  await refused(bomb, 'LIMIT', /at most 67108864 plain bytes .*, got 67108865$/);
+  for (const stored of [
+    Buffer.concat([huge, Buffer.alloc(1)]),
+    bomb,
+    streamedFrame([Buffer.alloc(MAX_DECODED_BYTES + 1)]),
+  ]) {
+    const error: unknown = await indexed(stored).catch((reason: unknown) => reason);
+    t.ok(error instanceof LongFrame);
+    const { refusal } = error as LongFrame;
+    t.match(refusal, { code: 'LIMIT', message: /frames of at most 67108864 plain bytes, or/ });
+  }
+  const source = new MemorySource(Buffer.concat([bomb, Buffer.alloc(9_000_000)]));
+  const visit = (): void => void t.fail('nothing of it is decoded');
+  await t.rejects(indexZstd(source, readers.zstdDecoders(), UNBOUNDED, visit), {
+    message: /at most 67108864 plain bytes/,
+  });
+  const read = source.reads.reduce((sum, each) => sum + each[1], 0);
+  t.equal(read, 1 << 20, 'its header says how long it is');
 });

@@ -1,0 +1,73 @@
+// Decoded copies in the folder of the cache: kept, found, and what they may take.
+import { readdirSync, readFileSync, statSync, utimesSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'tap';
+import { CacheFolder } from '../../../daemon/cache/folder.js';
+import { PlainCopies } from '../../../daemon/cache/plain-copies.js';
+import { scanRecords, type RecordKey } from '../../../daemon/cache/record-files.js';
+import { randomBytes } from '../../support/pattern.js';
+
+const keyOf = (digit: string): RecordKey => ({ kind: 'file', digits: digit.repeat(64) });
+const PART = randomBytes(1, 100_000);
+
+async function keep(copies: PlainCopies, key: RecordKey, parts = 1): Promise<string> {
+  const copy = await copies.begin(key, 'layer');
+  for (let i = 0; i < parts; i++) await copy.write((i + 1) * 1_000_000, PART);
+  return copy.keep();
+}
+
+await test('a copy is found, and has holes where nothing was written', async (t) => {
+  const folder = t.testdir();
+  const copies = new PlainCopies({ folder, limit: null });
+  t.equal(await copies.find(keyOf('a'), 1), null);
+  const path = await keep(copies, keyOf('a'));
+  t.equal(await copies.find(keyOf('a'), 1_100_000), path);
+  t.equal(await copies.find(keyOf('a'), 1_100_001), null, 'it is too short');
+  const bytes = readFileSync(path);
+  t.ok(bytes.subarray(1_000_000).equals(PART));
+  t.ok(bytes.subarray(0, 1_000_000).equals(Buffer.alloc(1_000_000)));
+  const [found] = await scanRecords(new CacheFolder(folder));
+  t.match(found, { kind: 'file', isCopy: true, bytes: statSync(path).blocks * 512 });
+});
+
+await test('what is not kept leaves nothing', async (t) => {
+  const folder = t.testdir();
+  const copy = await new PlainCopies({ folder, limit: null }).begin(keyOf('a'), 'layer');
+  await copy.write(0, PART);
+  await copy.discard();
+  t.same(readdirSync(join(folder, 'v1/layers')), []);
+});
+
+await test('bytes that come anew', async (t) => {
+  const folder = t.testdir();
+  const copy = await new PlainCopies({ folder, limit: 220_000 }).begin(keyOf('a'), 'layer');
+  await copy.write(50_000, PART);
+  await copy.restart();
+  await copy.write(0, PART);
+  t.ok(readFileSync(await copy.keep()).equals(PART));
+});
+
+await test('those that were used least recently make room', async (t) => {
+  const folder = t.testdir();
+  const copies = new PlainCopies({ folder, limit: 1_000_000 });
+  const paths: string[] = [];
+  for (const [i, digit] of ['a', 'b', 'c'].entries()) {
+    const path = await keep(copies, keyOf(digit));
+    utimesSync(path, i, i);
+    paths.push(path);
+  }
+  await keep(copies, keyOf('d'), 3);
+  const left = (await scanRecords(new CacheFolder(folder))).map(({ path }) => path).toSorted();
+  t.same(left, [paths[2], `${folder}/v1/layers/${'d'.repeat(64)}.file.plain`]);
+});
+
+await test('one that may not have as much is refused while it is written', async (t) => {
+  const folder = t.testdir();
+  const copy = await new PlainCopies({ folder, limit: 300_000 }).begin(keyOf('a'), 'layer');
+  await copy.write(0, PART);
+  await t.rejects(copy.write(100_000, PART), {
+    code: 'LIMIT',
+    message: /^layer: a zstd frame is too long .* may have 146.5 KiB, which is not enough: allow/,
+  });
+  await copy.discard();
+});
