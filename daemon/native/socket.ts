@@ -60,6 +60,11 @@ interface Sockets {
   keepAlive(fd: number, seconds: number): number;
   /** Sets TCP_USER_TIMEOUT, which also ends connections whose peer is there and receives nothing. */
   userTimeout(fd: number, milliseconds: number): number;
+  /**
+   * How much the system keeps of what the peer has not received. It doubles the number, for its own overhead,
+   * and limits it (net.core.wmem_max). Not for TCP, which adapts it until it is set.
+   */
+  sendBuffer(fd: number, bytes: number): number;
 
   /** The port that the socket is bound to; -EAFNOSUPPORT if it is neither TCP nor vsock. */
   localPort(fd: number): number;

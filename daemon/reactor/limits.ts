@@ -13,6 +13,11 @@ export const VANISHED_S = 60;
  */
 export const PAUSED_MS = 600_000;
 /**
+ * Asked of the system for each Unix socket, which doubles it: with the usual 208 KiB it wakes this thread when
+ * 52 KiB are left, and the client has received those before the next ones come.
+ */
+export const UNIX_SEND_BUFFER = 256 * 1024;
+/**
  * Bytes sent in one turn from which on the thread sleeps without a look for the next request: a look saves little then.
  */
 export const BULK_BYTES = 96 * 1024;

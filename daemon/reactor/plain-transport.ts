@@ -3,7 +3,7 @@
 import { descriptors } from '../native/descriptors.js';
 import { Poll } from '../native/poll.js';
 import { SHUT_RD, sockets } from '../native/socket.js';
-import { VANISHED_S } from './limits.js';
+import { UNIX_SEND_BUFFER, VANISHED_S } from './limits.js';
 import type { FileSender } from '../nbd/outbox.js';
 import { PipedFiles, type PipePool } from './file-pipe.js';
 import type { EventHandler, Transport } from './transport.js';
@@ -11,6 +11,7 @@ import type { EventHandler, Transport } from './transport.js';
 export class PlainTransport implements Transport {
   readonly #fd: number;
   readonly #poll: Poll;
+  readonly #isUnix: boolean;
   #watched = 0;
   /** Bytes that the system has taken are delivered, also after `close`. */
   readonly pending = false;
@@ -18,7 +19,10 @@ export class PlainTransport implements Transport {
   /** Takes over a connected, nonblocking socket. */
   constructor(fd: number, onEvents: EventHandler) {
     this.#fd = fd;
-    sockets.keepAlive(fd, VANISHED_S); // also on a connection from a predecessor
+    this.#isUnix = sockets.peerUid(fd) >= 0;
+    // Also on a connection from a predecessor.
+    if (this.#isUnix) sockets.sendBuffer(fd, UNIX_SEND_BUFFER);
+    else sockets.keepAlive(fd, VANISHED_S);
     // Of a failed socket Poll says that it is readable and writable, whatever it watches for.
     this.#poll = new Poll(fd, (events) => onEvents(events & this.#watched));
   }
@@ -33,8 +37,7 @@ export class PlainTransport implements Transport {
 
   /** A second way to send, for bytes of files, used in turn with {@link send}; null where it gains nothing. */
   fileSender(pipes: PipePool): FileSender | null {
-    const isUnix = sockets.peerUid(this.#fd) >= 0;
-    return isUnix ? new PipedFiles(this.#fd, pipes) : null;
+    return this.#isUnix ? new PipedFiles(this.#fd, pipes) : null;
   }
 
   watch(events: number): void {

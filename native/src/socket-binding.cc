@@ -98,6 +98,12 @@ Napi::Value UserTimeoutCall(const Napi::CallbackInfo& info) {
   return ToNumber(info, SetUserTimeout(fd, milliseconds));
 }
 
+Napi::Value SendBufferCall(const Napi::CallbackInfo& info) {
+  const int fd = DescriptorArgument(info);
+  return ToNumber(info,
+                  SetSendBuffer(fd, static_cast<int>(IntegerArgument(info, 1, "bytes", INT_MAX))));
+}
+
 Napi::Value LocalPortCall(const Napi::CallbackInfo& info) {
   return ToNumber(info, LocalPort(DescriptorArgument(info)));
 }
@@ -185,6 +191,7 @@ void ExportSockets(Napi::Object exports) {
   Export<AcceptCall>(exports, "accept");
   Export<KeepAliveCall>(exports, "keepAlive");
   Export<UserTimeoutCall>(exports, "userTimeout");
+  Export<SendBufferCall>(exports, "sendBuffer");
   Export<LocalPortCall>(exports, "localPort");
   Export<LocalNameCall>(exports, "localName");
   Export<PeerAddressCall>(exports, "peerAddress");

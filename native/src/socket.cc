@@ -137,6 +137,10 @@ int SetUserTimeout(int fd, unsigned milliseconds) {
                                                                                            : -errno;
 }
 
+int SetSendBuffer(int fd, int bytes) {
+  return SetOption(fd, SOL_SOCKET, SO_SNDBUF, bytes) == 0 ? 0 : -errno;
+}
+
 int64_t LocalPort(int fd) {
   Address local;
   if (::getsockname(fd, local.Base(), &local.length) != 0) return -errno;

@@ -36,6 +36,11 @@ int KeepAlive(int fd, int seconds);
 // Only TCP_USER_TIMEOUT. It also ends connections whose peer answers but takes no data.
 int SetUserTimeout(int fd, unsigned milliseconds);
 
+// How many bytes of replies the kernel keeps for a peer that has not received them. It doubles the
+// number, for its own overhead, and limits it to net.core.wmem_max. A TCP socket adapts it by
+// itself until it is set.
+int SetSendBuffer(int fd, int bytes);
+
 // -EAFNOSUPPORT if the socket is neither TCP nor vsock.
 int64_t LocalPort(int fd);
 

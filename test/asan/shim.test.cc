@@ -195,6 +195,7 @@ void TestTcp() {
   CHECK(option(TCP_KEEPIDLE) == 30 && option(TCP_KEEPINTVL) == 10 && option(TCP_KEEPCNT) == 3);
   CHECK(option(TCP_USER_TIMEOUT) == 60000);
   CHECK(SetUserTimeout(fd, 600000) == 0 && option(TCP_USER_TIMEOUT) == 600000);
+  CHECK(SetSendBuffer(fd, 65536) == 0);
   CHECK(KeepAlive(fd, 1) == 0 && option(TCP_KEEPIDLE) == 1 && option(TCP_KEEPINTVL) == 1);
   char name[kNameSize];
   Peer peer;

@@ -102,6 +102,9 @@ async function closing({ closed }: Pair, ms = 60_000): Promise<ConnectionSummary
   return closed[0] as ConnectionSummary;
 }
 
+/** 416 to 512 KiB, but not so much that the daemon reads no further request: 256 KiB more. */
+const MORE_THAN_SOCKETS_HOLD = Array.from({ length: 3 }, () => requestBytes({ length: 200_000 }));
+
 await t.test('a session is reported with its peer, export and counts', async (test) => {
   const both = await inTransmission(test);
   await say(both, requestBytes({ cookie: 7n, offset: 3, length: 1000 }));
@@ -147,9 +150,8 @@ await t.test('the handshake deadline ends with the handshake', async (test) => {
 
 await t.test('a client that sends NBD_CMD_DISC and takes no replies is closed', async (test) => {
   const both = await inTransmission(test, { drainMs: 200 });
-  // More than the sockets hold, but not so much that the daemon cannot see the NBD_CMD_DISC.
   const goodbye = requestBytes({ type: NBD_CMD.DISC });
-  await say(both, Buffer.concat([requestBytes({ length: 250_000 }), goodbye]));
+  await say(both, Buffer.concat([...MORE_THAN_SOCKETS_HOLD, goodbye]));
   const summary = await closing(both, 3000);
   test.match(summary.reason, /goodbye/);
 });
@@ -328,8 +330,7 @@ await t.test(
     test.match(await closing(slow), { reason: 'client disconnected' });
 
     const stuck = await inTransmission(test, { drainMs: 200 });
-    // More than the sockets hold, but not so much that the daemon cannot see the end.
-    await say(stuck, requestBytes({ length: 250_000 }));
+    await say(stuck, Buffer.concat(MORE_THAN_SOCKETS_HOLD));
     sockets.shutdown(stuck.fd, SHUT_WR);
     test.match(await closing(stuck), { reason: 'client hung up and did not take its replies' });
   },

@@ -14,6 +14,16 @@ function world(t: Test) {
   return { transport, fd, events };
 }
 
+/** Sends until the socket is full. @returns the bytes that it took */
+function fill(send: () => number): number {
+  let total = 0;
+  for (;;) {
+    const n = send();
+    if (n < 0) return total;
+    total += n;
+  }
+}
+
 await test('only watched events are reported', async (t) => {
   const { transport, fd, events } = world(t);
   sockets.send(fd, Buffer.from('a'), 0, 1);
@@ -57,5 +67,15 @@ await test('a released socket can be used elsewhere', (t) => {
   t.equal(sockets.send(next, Buffer.from('x'), 0, 1), 1);
   t.equal(sockets.recv(fd, Buffer.alloc(9), 0, 9), 1);
   descriptors.close(next);
+  t.end();
+});
+
+await test('a Unix socket takes more than the usual 208 KiB before its peer receives', (t) => {
+  const { transport, fd } = world(t);
+  const piece = Buffer.alloc(16_384);
+  const taken = fill(() => transport.send(piece, 0, piece.length));
+  const usual = fill(() => sockets.send(fd, piece, 0, piece.length));
+  t.ok(taken >= usual * 1.5, `${taken} bytes, and ${usual} on the way back`);
+  transport.close(() => undefined);
   t.end();
 });
