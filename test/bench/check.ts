@@ -18,7 +18,9 @@ const EXPORT_RUNS = 2;
 /** What is lost in all of them fails. */
 const ATTEMPTS = 3;
 const COLD_ROUNDS = 2;
-const COLD_READS = 400;
+const COLD_READS = 300;
+/** Where the disk is slow, one round is enough. */
+const COLD_SECONDS = 5;
 
 /**
  * @param folder for sockets and programs
@@ -38,7 +40,8 @@ export async function check(
   const warm = await measureAgain(GUARDS, say, (goals) => compare(fleet, goals, how));
   await fleet.stop();
   const cases = serversOf(COLD_GUARDS);
-  const walk = { works: COLD_WORKS, cases, rounds: COLD_ROUNDS, mostReads: COLD_READS, programs };
+  const limits = { rounds: COLD_ROUNDS, mostReads: COLD_READS, mostSeconds: COLD_SECONDS };
+  const walk = { works: COLD_WORKS, cases, ...limits, programs };
   const cold = await measureAgain(COLD_GUARDS, say, async (goals) => {
     const samples = await measureColdWalk({ ...walk, say }, forms, folder);
     return judgeAll({ ...NOTHING, samples }, goals);

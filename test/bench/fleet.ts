@@ -1,11 +1,12 @@
 // All servers of a comparison, and rounds of load that go through them in turn. It prints nothing.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Burners } from './burners.js';
 import { findCase, type Case, type CaseName } from './cases.js';
 import { runFio } from './fio.js';
 import type { Floors } from './floors.js';
 import type { ImageForms } from './forms.js';
 import { runLean } from './lean.js';
-import { cpuSeconds, residentBytes } from './process-tree.js';
+import { cpuSeconds, residentBytes, threadSeconds } from './process-tree.js';
 import type { Programs } from './programs.js';
 import { makeSample, type Sample } from './sample.js';
 import { Server } from './server.js';
@@ -18,6 +19,14 @@ export interface Memory {
   idle: number;
   /** After all rounds, with no client connected. */
   after: number;
+}
+
+/** What a server without requests uses. */
+export interface IdleTime {
+  server: CaseName;
+  seconds: number;
+  /** Seconds of processor time. */
+  used: number;
 }
 
 /** The content of a round: one work on some of the servers. */
@@ -109,6 +118,16 @@ export class Fleet {
       idle: this.#idle.get(server.case.name) ?? 0,
       after: residentBytes(server.pid),
     }));
+  }
+
+  /** Leaves all servers alone for some seconds. */
+  async idle(seconds: number): Promise<IdleTime[]> {
+    const before = this.#servers.map(({ pid }) => threadSeconds(pid));
+    await sleep(seconds * 1000);
+    return this.#servers.map((server, i) => {
+      const used = threadSeconds(server.pid) - (before[i] ?? 0);
+      return { server: server.case.name, seconds, used };
+    });
   }
 
   async stop(): Promise<void> {

@@ -2,10 +2,6 @@
 import type { CaseName, RowName } from './cases.js';
 import type { MetricName, WorkName } from './works.js';
 
-/** Lookups a second of its lower_bound at 10,000 segments, and of its best method without SIMD. */
-const REFERENCE_LOOKUPS = 12.8e6;
-const REFERENCE_BEST_LOOKUPS = 30e6;
-
 const MIB = 1 << 20;
 
 interface Common {
@@ -25,7 +21,7 @@ export interface VersusGoal extends Common {
 
 export type Goal =
   | VersusGoal
-  /** Lookups a second, random, at least. */
+  /** Random lookups, at least: times those of a binary search in C++. */
   | (Common & { kind: 'lookup' })
   /** Bytes, at most. */
   | (Common & { kind: 'memory'; of: 'one image' | 'further export' | 'after load' })
@@ -83,12 +79,9 @@ const VERSUS_GOALS: readonly VersusGoal[] = [
 
 export const GOALS: readonly Goal[] = [
   ...VERSUS_GOALS,
-  { kind: 'lookup', about: "Lookup, 10k segments: the reference's", bound: REFERENCE_LOOKUPS },
-  {
-    kind: 'lookup',
-    about: "Lookup, 10k segments: the reference's best, in sight",
-    bound: REFERENCE_BEST_LOOKUPS,
-  },
+  { kind: 'lookup', about: 'Lookup, 10k segments', bound: 1 },
+  // The best method of the reference without SIMD does 30 million where its binary search does 12.8.
+  { kind: 'lookup', about: "Lookup, 10k segments: the reference's best method", bound: 2.34 },
   { kind: 'memory', about: 'Resident memory, one image', of: 'one image', bound: 90 * MIB },
   {
     kind: 'memory',

@@ -4,13 +4,22 @@ import { describeRow, findCase, YARDSTICK } from './cases.js';
 import { measureColdWalk } from './cold/cold.js';
 import type { Chart, Document } from './docs.js';
 import { measureExports } from './exports-memory.js';
-import { Fleet } from './fleet.js';
+import { Fleet, type IdleTime } from './fleet.js';
 import { Floors } from './floors.js';
 import type { ImageForms } from './forms.js';
+import type { Machine } from './machine.js';
 import { lookupsForGoal } from './micro-lookup.js';
 import type { BenchOptions } from './options.js';
 import { buildPrograms } from './programs.js';
-import { exportsTable, goalTable, loadTable, memoryTable, startTable, table } from './report.js';
+import {
+  exportsTable,
+  goalTable,
+  idleTable,
+  loadTable,
+  memoryTable,
+  startTable,
+  table,
+} from './report.js';
 import { speedTable } from './speed-table.js';
 import { measureStart } from './start-time.js';
 import { summarize, type Comparison } from './summary.js';
@@ -20,11 +29,14 @@ import { COLD_WORKS, METRICS, serversOf, WORKS } from './works.js';
 const MIB = 1 << 20;
 const WARM_UP_SECONDS = 1;
 const QUICK_WARM_UP_SECONDS = 0.2;
+const IDLE_SECONDS = 60;
+const QUICK_IDLE_SECONDS = 1;
 const EXPORT_RUNS = 5;
 const QUICK_EXPORT_RUNS = 1;
 
 export interface LoadResult extends Measured {
   comparisons: Comparison[];
+  idle: IdleTime[];
   verdicts: Verdict[];
   /** Bytes of the files that each server serves. */
   sizes: { about: string; size: number }[];
@@ -42,12 +54,12 @@ export async function measureLoad(
     const { about, form } = findCase(name);
     return { about, size: forms.form(form).size };
   });
+  const programs = await buildPrograms(folder);
   say('lookups, start times, memory of exports');
-  const lookups = start ? lookupsForGoal() : [];
+  const lookups = start ? await lookupsForGoal(programs['lookup-floor']) : [];
   const starts = start ? await measureStart(forms, folder) : [];
   const runs = quick ? QUICK_EXPORT_RUNS : EXPORT_RUNS;
   const exports = start ? await measureExports(forms, folder, runs) : [];
-  const programs = await buildPrograms(folder);
   const floors = new Floors(programs['zfile-floor'], forms, say);
   const fleet = await Fleet.start(cases, forms, folder);
   const steps = WORKS.filter(({ name }) => options.works.includes(name)).map((work) => ({
@@ -58,6 +70,8 @@ export async function measureLoad(
   const how = { rounds, seconds, warmUp, programs, floors, say };
   const warm = await fleet.rounds(steps, how);
   const memory = fleet.memory();
+  say('idle servers');
+  const idle = await fleet.idle(quick ? QUICK_IDLE_SECONDS : IDLE_SECONDS);
   await fleet.stop();
   const works = COLD_WORKS.filter(({ name }) => options.works.includes(name));
   const coldOptions = { cases, rounds, works, programs, say };
@@ -65,7 +79,7 @@ export async function measureLoad(
   const samples = [...warm, ...cold];
   const measured = { samples, memory, exports, starts, lookups };
   const comparisons = summarize(samples, [...cases, ...floors.names]);
-  return { ...measured, comparisons, verdicts: judgeAll(measured), sizes };
+  return { ...measured, comparisons, idle, verdicts: judgeAll(measured), sizes };
 }
 
 export function goalsText({ verdicts }: LoadResult): string {
@@ -73,9 +87,9 @@ export function goalsText({ verdicts }: LoadResult): string {
 }
 
 export function loadTables(result: LoadResult): string[] {
-  const { comparisons, memory, exports, starts, sizes } = result;
+  const { comparisons, memory, idle, exports, starts, sizes } = result;
   const tables = comparisons.map(loadTable);
-  tables.push(memoryTable(memory));
+  tables.push(memoryTable(memory), idleTable(idle));
   if (exports.length > 0) tables.push(exportsTable(exports));
   if (starts.length > 0) tables.push(startTable(starts));
   const rows = sizes.map(({ about, size }) => [about, (size / MIB).toFixed(0)]);
@@ -83,16 +97,19 @@ export function loadTables(result: LoadResult): string[] {
   return tables;
 }
 
-export function loadDocument(result: LoadResult, preamble: string, machine: object): Document {
-  const { comparisons, verdicts, memory, exports, starts, lookups, sizes } = result;
+export function loadDocument(result: LoadResult, preamble: string, machine: Machine): Document {
+  const { comparisons, verdicts, memory, idle, exports, starts, lookups, sizes } = result;
   const speed = speedTable(comparisons);
   const parts = [preamble, speed, goalTable(verdicts), ...loadTables(result)];
   return {
     section: 'load',
     markdown: parts.join('\n\n'),
-    summary: [preamble, speed].join('\n\n'),
+    summary: [
+      `${machine['cpu']}, Linux ${machine['kernel']}, Node.js ${machine['node']}.`,
+      speed,
+    ].join('\n\n'),
     charts: comparisons.filter(isChart).map(chartOf),
-    data: { machine, verdicts, comparisons, memory, exports, starts, lookups, sizes },
+    data: { machine, verdicts, comparisons, memory, idle, exports, starts, lookups, sizes },
   };
 }
 

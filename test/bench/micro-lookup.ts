@@ -5,6 +5,7 @@ import { LsmtIndex } from '../../daemon/lsmt/merged-index.js';
 import { SECTOR } from '../support/lsmt-layout.js';
 import { seededRandom } from '../support/pattern.js';
 import { LOOKUP_SEGMENTS } from './goals.js';
+import { runProgram } from './programs.js';
 import { rateOf, ratesOf } from './rate.js';
 import type { Spread } from './summary.js';
 
@@ -20,6 +21,8 @@ export interface LookupRates {
 const COUNTS = [1000, LOOKUP_SEGMENTS, 100_000, 1_000_000];
 const QUERIES = 1 << 18;
 const TWO_32 = 2 ** 32;
+const FLOOR_SECONDS = 0.5;
+const FLOOR_MS = 60_000;
 
 /** The sum of all results: it is used, so that the compiler cannot remove a lookup. */
 const sink = new Float64Array(1);
@@ -36,10 +39,17 @@ export function measureLookups(): LookupRates[] {
   });
 }
 
-/** Random lookups a second at the goal's size, one figure a run. */
-export function lookupsForGoal(): number[] {
+/**
+ * Random lookups at the goal's size, times those of a binary search in C++; one figure a run.
+ * @param program path of lookup-floor
+ */
+export async function lookupsForGoal(program: string): Promise<number[]> {
   const { index, sectors } = indexOf(LOOKUP_SEGMENTS);
-  return ratesOf(finding(index, randomQueries(sectors)), QUERIES);
+  const args = [`${LOOKUP_SEGMENTS}`, `${FLOOR_SECONDS}`];
+  const floor = await runProgram<{ lookups: number }>(program, args, { timeout: FLOOR_MS });
+  if (!floor) throw new Error(`${program}: no result`);
+  const rates = ratesOf(finding(index, randomQueries(sectors)), QUERIES);
+  return rates.map((rate) => rate / floor.lookups);
 }
 
 /** Segments of 4 to 64 KiB with holes between most of them, over the whole disk. */

@@ -91,6 +91,7 @@ export function parseOptions(argv: string[]): BenchOptions | undefined {
   if (modes.length > 1) throw new Error(`--${modes.join(' and --')}: only one of them`);
   if (values.docs && mode === 'check') throw new Error('--check: goes into no documents');
   const { quick } = values;
+  if (values.docs && quick) throw new Error('--quick: goes into no documents');
   const only = onlyOf(values.only, mode);
   if (values.docs && only !== null) throw new Error('--only: goes into no documents');
   const standards = standardsOf(mode, quick, only);

@@ -7,7 +7,8 @@ import { messageOf } from '../../daemon/errors.js';
 
 const run = promisify(execFile);
 
-export type ProgramName = 'nbd-load' | 'nbd-replay' | 'zfile-floor' | 'burner' | 'cold-files';
+export type ProgramName =
+  'nbd-load' | 'nbd-replay' | 'zfile-floor' | 'lookup-floor' | 'burner' | 'cold-files';
 
 const PROJECT = fileURLToPath(new URL('../../../', import.meta.url));
 const SESSION = 'test/bench/programs/nbd-session.cc';
@@ -18,6 +19,7 @@ const PARTS: Readonly<Record<ProgramName, readonly string[]>> = {
   'nbd-load': [SESSION, '-pthread'],
   'nbd-replay': [SESSION],
   'zfile-floor': [...NATIVE.map((name) => `native/src/${name}.cc`), '-ldl'],
+  'lookup-floor': [],
   burner: [],
   'cold-files': [],
 };

@@ -1,7 +1,7 @@
 // Measurements as aligned Markdown tables. Text only.
 import { describeRow, findCase, isFloor, YARDSTICK } from './cases.js';
 import type { ExportsMemory } from './exports-memory.js';
-import type { Memory } from './fleet.js';
+import type { IdleTime, Memory } from './fleet.js';
 import type { Goal } from './goals.js';
 import type { StartTime } from './start-time.js';
 import { spreadOf, type Comparison, type Spread } from './summary.js';
@@ -53,7 +53,7 @@ function unitOf(goal: Goal): { unit: string; scale: number; digits: number } {
     case 'versus':
       return { unit: `x ${isFloor(goal.peer) ? 'floor' : goal.peer}`, scale: 1, digits: 2 };
     case 'lookup':
-      return { unit: 'M/s', scale: 1e6, digits: 1 };
+      return { unit: 'x binary search', scale: 1, digits: 2 };
     case 'memory':
       return { unit: 'MiB', scale: MIB, digits: 2 };
     case 'start':
@@ -68,6 +68,16 @@ export function memoryTable(memory: readonly Memory[]): string {
     (after / MIB).toFixed(1),
   ]);
   return table([['Resident memory, MiB', 'idle', 'after the load'], ...body]);
+}
+
+export function idleTable(idle: readonly IdleTime[]): string {
+  const seconds = idle[0]?.seconds ?? 0;
+  const body = idle.map(({ server, used }) => [
+    findCase(server).about,
+    (used * 1000).toFixed(1),
+    ((used / seconds) * 100).toFixed(3),
+  ]);
+  return table([[`Processor time in ${seconds} s without requests`, 'ms', '% of a core'], ...body]);
 }
 
 export function exportsTable(exports: readonly ExportsMemory[]): string {

@@ -12,7 +12,7 @@ export interface Measured {
   memory: readonly Memory[];
   exports: readonly ExportsMemory[];
   starts: readonly StartTime[];
-  /** Lookups a second, one figure a run. */
+  /** Lookups, times those of a binary search in C++, one figure a run. */
   lookups: readonly number[];
 }
 

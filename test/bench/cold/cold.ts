@@ -22,6 +22,8 @@ export interface ColdOptions {
   readonly rounds: number;
   /** The walk ends after this many reads. All of it if it is left out. */
   readonly mostReads?: number;
+  /** No further round begins after this time. No limit if it is left out. */
+  readonly mostSeconds?: number;
   readonly programs: Programs;
   readonly say: (line: string) => void;
 }
@@ -41,7 +43,7 @@ export async function measureColdWalk(
   forms: ImageForms,
   folder: string,
 ): Promise<Sample[]> {
-  const { works, cases, rounds, mostReads, say } = options;
+  const { works, cases, rounds, mostReads, mostSeconds = Infinity, say } = options;
   const cold = new ColdWalk(options, folder);
   for (const name of cases) cold.add(findCase(name), forms);
   const [raw = ''] = forms.form('raw').files;
@@ -49,7 +51,9 @@ export async function measureColdWalk(
   const trace = join(folder, 'walk.trace');
   writeFileSync(trace, reads.map(({ offset, length }) => `${offset} ${length}\n`).join(''));
   const samples: Sample[] = [];
+  const begin = performance.now();
   for (let round = 1; round <= rounds; round++) {
+    if (performance.now() - begin > mostSeconds * 1000) break;
     say(`cold walk of ${reads.length} reads: round ${round} of ${rounds}`);
     for (const work of works) {
       for (const name of inTurn(serversOf(work, cases), round)) {

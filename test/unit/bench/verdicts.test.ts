@@ -121,6 +121,7 @@ await test('the command line: modes, times, and refused words', (t) => {
     ['--soak', '0s'],
     ['--check', '--micro'],
     ['--check', '--docs'],
+    ['--quick', '--docs'],
     ['--rounds', '1.5'],
     ['--seconds', '-1'],
     ['--servers', 'apache'],
