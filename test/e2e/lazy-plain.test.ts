@@ -216,6 +216,7 @@ await t.test(
     const options = { variables: { NOTIFY_SOCKET: join(folder, 'notify') } };
     const all = [...args, ...remoteOptions([front], join(folder, 'cache'))];
     const daemon = DaemonProcess.launch(test, all, options);
+    await daemon.waitForLines(/test\/app:slow: layer 1 of 1 is being read/);
     await waitForControl(socketOf(state));
     const image = String.raw`\S*test/app:slow`;
     const { stdout, code } = await runDaemon(['status', '--state', state]);
