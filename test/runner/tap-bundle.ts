@@ -4,10 +4,11 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
 
 /** Not as Node.js finds it from here, which is the package that this file makes. */
 const TAP = fileURLToPath(new URL('../../../node_modules/tap/dist/esm/index.js', import.meta.url));
+const DOMAINS = fileURLToPath(new URL('./error-domain.js', import.meta.url));
 /** tap leaves the modules of packages in this scope out of stack traces. */
 const NAME = '@tapjs/one-module';
 const CONDITION = 'one-module';
@@ -22,6 +23,14 @@ export const ROOT = 'overlaybd-nbd.test.root';
 /** The modules of tap that are not ES modules call it. */
 const REQUIRE =
   "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
+
+/** Gives tap our own class for uncaught errors. */
+const CHEAP_DOMAINS: Plugin = {
+  name: 'cheap domains',
+  setup: (hooks) => {
+    hooks.onResolve({ filter: /^async-hook-domain$/ }, () => ({ path: DOMAINS }));
+  },
+};
 
 /** Contents by name. */
 type Files = Readonly<Record<string, string | Uint8Array>>;
@@ -39,6 +48,7 @@ export async function bundleTap(folder: string): Promise<void> {
     banner: { js: REQUIRE },
     write: false,
     metafile: true,
+    plugins: [CHEAP_DOMAINS],
   });
   const [bundle] = outputFiles;
   const [output] = Object.values(metafile.outputs);
