@@ -16,14 +16,21 @@ const BESIDE_PROJECT = fileURLToPath(new URL('../../../../shared/lazy-fixtures',
  * @throws Error if the variable names a folder that is not there
  */
 export function requireLazyFixtures(t: Test): string | null {
+  const root = findLazyFixtures();
+  if (root !== null) return root;
+  const message = `NOT TESTED: ${VARIABLE} does not name the folder of the fixtures`;
+  console.error(`${t.fullname}: ${message}`);
+  t.pass('fixtures', { skip: message });
+  return null;
+}
+
+/**
+ * The same folder; null if there is none.
+ * @throws Error if the variable names a folder that is not there
+ */
+export function findLazyFixtures(): string | null {
   const root = process.env[VARIABLE] ?? '';
-  if (root === '') {
-    if (existsSync(BESIDE_PROJECT)) return BESIDE_PROJECT;
-    const message = `NOT TESTED: ${VARIABLE} does not name the folder of the fixtures`;
-    console.error(`${t.fullname}: ${message}`);
-    t.pass('fixtures', { skip: message });
-    return null;
-  }
+  if (root === '') return existsSync(BESIDE_PROJECT) ? BESIDE_PROJECT : null;
   if (!existsSync(root)) throw new Error(`${VARIABLE}: ${root} is not there`);
   return root;
 }
