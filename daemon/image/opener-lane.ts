@@ -12,7 +12,7 @@ import { fileOf } from './spec.js';
 
 const ENTRY = new URL('../image/opener-thread.js', import.meta.url);
 /** V8's heap of the thread: a configuration of 4 MiB fits; indexes and tables are not part of it. */
-const OPENER_HEAP_MB = 256;
+const OPENER_HEAP_MB = 384;
 /** How long an opening may be without progress. A read of a disk that does not answer fails long before. */
 export const OPEN_TIMEOUT_MS = 120_000;
 /** The limit of one opening that does advance, unless it reads layers as a whole. Other images wait for the thread. */

@@ -3,7 +3,7 @@
 import { compareBytes } from '../tree/names.js';
 import { quoted } from '../lib/printable.js';
 import type { ImageBytes } from './image-bytes.js';
-import { blocksOf, type RafsInode } from './inode.js';
+import { blocksOf, type FlatInode } from './inode.js';
 
 const ENTRY = 12;
 
@@ -17,7 +17,7 @@ export interface Dirent {
  * The entries of a directory in the order of their names.
  * @throws OverlaybdError BAD_FORMAT
  */
-export function* direntsOf(image: ImageBytes, inode: RafsInode): Generator<Dirent> {
+export function* direntsOf(image: ImageBytes, inode: FlatInode): Generator<Dirent> {
   let last: string | null = null;
   for (const block of blocksOf(image, inode)) {
     for (const dirent of entriesOf(image, inode, block)) {
@@ -31,7 +31,7 @@ export function* direntsOf(image: ImageBytes, inode: RafsInode): Generator<Diren
   }
 }
 
-function* entriesOf(image: ImageBytes, inode: RafsInode, block: Buffer): Generator<Dirent> {
+function* entriesOf(image: ImageBytes, inode: FlatInode, block: Buffer): Generator<Dirent> {
   const namesAt = block.length >= ENTRY ? block.readUInt16LE(8) : 0;
   if (namesAt < ENTRY || namesAt % ENTRY !== 0 || namesAt > block.length) {
     throw bad(image, inode, `names after entries of ${ENTRY} bytes`, namesAt);
@@ -59,7 +59,7 @@ function lastEnd(block: Buffer, begin: number): number {
 
 function bad(
   image: ImageBytes,
-  { nid, at }: RafsInode,
+  { nid, at }: FlatInode,
   expected: string,
   got: string | number,
 ): Error {

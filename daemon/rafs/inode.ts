@@ -44,6 +44,9 @@ export interface RafsInode {
   readonly end: number;
 }
 
+/** What the bytes of a directory, or of the target of a symlink, are read by. */
+export type FlatInode = Pick<RafsInode, 'nid' | 'at' | 'size' | 'layout' | 'u' | 'end'>;
+
 /** @throws OverlaybdError BAD_FORMAT, LIMIT */
 export function readInode(
   image: ImageBytes,
@@ -116,7 +119,7 @@ function readXattrs(
  * @returns parts of at most one block, in their order
  * @throws OverlaybdError BAD_FORMAT
  */
-export function* blocksOf(image: ImageBytes, inode: RafsInode): Generator<Buffer> {
+export function* blocksOf(image: ImageBytes, inode: FlatInode): Generator<Buffer> {
   const { nid, at, size, layout, u, end } = inode;
   const section = `inode ${nid}`;
   if (layout !== FLAT_PLAIN && layout !== FLAT_INLINE) {

@@ -3,6 +3,7 @@
 import type { Effort } from '../lib/effort.js';
 import { quoted, shortened } from '../lib/printable.js';
 import { LayerTreeBuilder, type EntryDraft } from '../tree/builder.js';
+import { grown } from '../tree/columns.js';
 import { appendRange } from '../tree/data-ranges.js';
 import { deviceOfWord, typeOfMode } from '../tree/file-types.js';
 import type { DataRange, EntryType, LayerTree } from '../tree/layer-tree.js';
@@ -10,7 +11,7 @@ import { MAX_TARGET_BYTES } from '../tree/limits.js';
 import type { BlobChunks } from './chunk-table.js';
 import { direntsOf } from './directory.js';
 import type { ImageBytes } from './image-bytes.js';
-import { blocksOf, chunksOf, readInode, type RafsInode } from './inode.js';
+import { blocksOf, chunksOf, readInode, type FlatInode, type RafsInode } from './inode.js';
 import { MAX_PREFETCH_RANGES } from './limits.js';
 import type { PlainRange } from './prefetch.js';
 import type { RafsSuperblock } from './superblock.js';
@@ -27,12 +28,39 @@ export interface WalkedTree {
   readonly prefetch: readonly (readonly PlainRange[])[];
 }
 
+/** In the column of ranks: neither the directory nor a folder that it is in is in the prefetch table. */
+const NO_RANK = -1;
+
 interface Directory {
-  readonly inode: RafsInode;
-  /** '' for the root. */
-  readonly path: string;
-  /** The place in the prefetch table of it, or of a folder that it is in; null: none is in it. */
-  readonly rank: number | null;
+  readonly inode: FlatInode;
+  /** Its number in the tree. */
+  readonly entry: number;
+  /** The place in the prefetch table of it, or of a folder that it is in; or NO_RANK. */
+  readonly rank: number;
+}
+
+/** Directories that are to be read, the last one first. In columns: there may be millions. */
+class Waiting {
+  #count = 0;
+  /** WIDTH numbers of each. */
+  #numbers = new Float64Array(64);
+
+  push({ inode, entry, rank }: Directory): void {
+    const { nid, at, size, layout, u, end } = inode;
+    const begin = this.#count++ * Waiting.#WIDTH;
+    this.#numbers = grown(this.#numbers, begin + Waiting.#WIDTH);
+    this.#numbers.set([nid, at, size, layout, u, end, entry, rank], begin);
+  }
+
+  pop(): Directory | null {
+    if (this.#count === 0) return null;
+    const begin = --this.#count * Waiting.#WIDTH;
+    const numbers = this.#numbers.subarray(begin, begin + Waiting.#WIDTH);
+    const [nid = 0, at = 0, size = 0, layout = 0, u = 0, end = 0, entry = 0, rank = 0] = numbers;
+    return { inode: { nid, at, size, layout, u, end }, entry, rank };
+  }
+
+  static readonly #WIDTH = 8;
 }
 
 /** Contents of a file that are to be fetched first. */
@@ -68,17 +96,17 @@ class Walker {
   readonly #builder: LayerTreeBuilder;
   /** The content source of each blob that files need so far. */
   readonly #sources = new Map<number, number>();
-  /** Paths of what has several names and is not a directory, by nid: another name is a hard link. */
-  readonly #first = new Map<number, string>();
+  /** Entries of what has several names and is not a directory, by nid: another name is a hard link. */
+  readonly #first = new Map<number, number>();
   /** Directories by nid: each is in one place only. */
   readonly #seen = new Set<number>();
-  readonly #waiting: Directory[] = [];
+  readonly #waiting = new Waiting();
   readonly #ranks: ReadonlyMap<number, number>;
   readonly #wanted: Wanted[] = [];
   #current: {
     readonly path: string;
     readonly entries: ReturnType<typeof direntsOf>;
-    readonly rank: number | null;
+    readonly rank: number;
   };
 
   constructor(
@@ -99,7 +127,7 @@ class Walker {
     }
     this.#seen.add(rootNid);
     this.#builder.add(this.#draft(root, '', 'dir'));
-    const rank = ranks.get(rootNid) ?? null;
+    const rank = ranks.get(rootNid) ?? NO_RANK;
     this.#current = { path: '', entries: direntsOf(image, root), rank };
   }
 
@@ -114,8 +142,9 @@ class Walker {
     }
     const directory = this.#waiting.pop();
     if (!directory) return false;
-    const entries = direntsOf(this.#image, directory.inode);
-    this.#current = { path: directory.path, entries, rank: directory.rank };
+    const { inode, entry, rank } = directory;
+    const entries = direntsOf(this.#image, inode);
+    this.#current = { path: this.#builder.pathOf(entry), entries, rank };
     return true;
   }
 
@@ -129,18 +158,19 @@ class Walker {
   #add(path: string, nid: number): void {
     const first = this.#first.get(nid);
     if (first !== undefined) {
-      this.#builder.add({ path, type: 'hardlink', target: first });
+      this.#builder.add({ path, type: 'hardlink', target: this.#builder.pathOf(first) });
       return;
     }
     const inode = readInode(this.#image, this.#superblock, nid);
     const type = this.#typeOf(inode);
     const draft = this.#draft(inode, path, type);
+    const entry = this.#builder.count;
     this.#builder.add(draft);
     const rank = this.#ranks.get(nid) ?? this.#current.rank;
-    if (rank !== null) this.#want(draft.data ?? [], rank);
+    if (rank !== NO_RANK) this.#want(draft.data ?? [], rank);
     if (type !== 'dir') {
       // Few have further names, and there may be millions of the others.
-      if (inode.names > 1) this.#first.set(nid, path);
+      if (inode.names > 1) this.#first.set(nid, entry);
       return;
     }
     if (this.#seen.has(nid)) {
@@ -149,7 +179,7 @@ class Walker {
       throw this.#image.bad(section, inode.at, 'a directory in one place', got);
     }
     this.#seen.add(nid);
-    this.#waiting.push({ inode, path, rank });
+    this.#waiting.push({ inode, entry, rank });
   }
 
   #want(data: readonly DataRange[], rank: number): void {

@@ -28,6 +28,7 @@ import {
   MAX_XATTR_BYTES,
 } from './limits.js';
 import { cleanPath, nameOf, parentOf, shownPath } from './names.js';
+import { TextColumn } from './text-column.js';
 import { XattrSets } from './xattrs.js';
 
 /** An entry as a format has it: the path need not be clean, and what is absent is 0, empty or null. */
@@ -53,7 +54,7 @@ const CODES = Object.fromEntries(ENTRY_TYPES.map((type, code) => [type, code])) 
 export class LayerTreeBuilder {
   readonly #name: string;
   readonly #hasWhiteouts: boolean;
-  readonly #paths: string[] = [];
+  readonly #paths = new TextColumn();
   readonly #targets = new Map<number, string>();
   readonly #rdevs = new Map<number, number>();
   readonly #xattrSets = new XattrSets();
@@ -84,6 +85,11 @@ export class LayerTreeBuilder {
   /** Entries so far. */
   get count(): number {
     return this.#paths.length;
+  }
+
+  /** The path of an entry. */
+  pathOf(i: number): string {
+    return this.#paths.at(i);
   }
 
   /**
@@ -156,7 +162,7 @@ export class LayerTreeBuilder {
     if (i + 1 >= this.#types.length) this.#grow(i + 1);
     const { mode = 0, uid = 0, gid = 0, mtime = 0, mtimeNs = 0, position = -1 } = draft;
     this.#checkNumbers(draft);
-    this.#paths.push(path);
+    this.#paths.add(path);
     this.#types[i] = CODES[type];
     this.#modes[i] = mode & 0o7777;
     this.#uids[i] = uid;

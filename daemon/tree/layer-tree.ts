@@ -1,6 +1,7 @@
 // The tree of one layer as its archive or table of contents gives it: entries in their order, whiteouts among them.
 // Columns instead of objects: a layer may have a million entries.
 
+import type { TextColumn } from './text-column.js';
 import type { XattrSet } from './xattrs.js';
 
 /**
@@ -76,7 +77,7 @@ export interface LayerColumns {
   readonly count: number;
   /** Of all paths, link targets and sets of xattrs. */
   readonly bytes: number;
-  readonly paths: readonly string[];
+  readonly paths: TextColumn;
   /** Index in {@link ENTRY_TYPES}. */
   readonly types: Uint8Array;
   readonly modes: Uint16Array;
@@ -119,7 +120,12 @@ export class LayerTree {
   }
 
   pathOf(i: number): string {
-    return this.columns.paths[i] as string;
+    return this.columns.paths.at(i);
+  }
+
+  /** The last component of its path; '' for the root. */
+  nameOf(i: number): string {
+    return this.columns.paths.nameAt(i);
   }
 
   typeOf(i: number): EntryType {

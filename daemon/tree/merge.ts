@@ -92,7 +92,7 @@ class LayerMerger {
       // Nothing of lower layers is there: "umoci repack" writes whiteouts below a file that replaces a directory.
       if (directory === null) continue;
       if (type === 'opaque') this.#hidden.hideAll(directory, i);
-      else this.#hidden.hide(directory, nameOf(path), i);
+      else this.#hidden.hide(directory, this.#layer.nameOf(i), i);
       this.#walker.forget();
     }
   }
@@ -115,8 +115,9 @@ class LayerMerger {
       const directory = this.#folder(i, type === 'opaque' ? path : parentOf(path), 'make or stop');
       if (directory === null) continue;
       if (type === 'opaque') tree.opaque.add(directory);
-      else if (tree.lookup(directory, nameOf(path)) === undefined) {
-        tree.put(directory, nameOf(path), tree.newInode(this.#number, WHITEOUT_NODE, directory));
+      else if (tree.lookup(directory, this.#layer.nameOf(i)) === undefined) {
+        const inode = tree.newInode(this.#number, WHITEOUT_NODE, directory);
+        tree.put(directory, this.#layer.nameOf(i), inode);
       }
     }
   }
@@ -130,7 +131,7 @@ class LayerMerger {
       return;
     }
     const directory = this.#folder(i, parentOf(path), 'make') as number;
-    const name = nameOf(path);
+    const name = this.#layer.nameOf(i);
     const there = tree.lookup(directory, name);
     if (there !== undefined && isDirectory && tree.isDirectory(there)) {
       tree.setEntry(there, this.#number, i);
@@ -154,7 +155,7 @@ class LayerMerger {
     }
     if (path === '') throw this.#bad(i, 'the root is not a directory');
     const directory = this.#folder(i, parentOf(path), 'make') as number;
-    const name = nameOf(path);
+    const name = this.#layer.nameOf(i);
     const there = tree.lookup(directory, name);
     if (there !== found) this.#place(directory, name, there, found);
   }

@@ -11,9 +11,9 @@ export function textSections(name: string, texts: readonly string[]): [string, S
   ];
 }
 
-/** @param count of texts, if that is known. @throws OverlaybdError BAD_FORMAT */
-export function textsOf(name: string, sections: SectionReader, count?: number): string[] {
-  const lengths = sections.take(`${name}.lengths`, Uint32Array, count);
+/** @throws OverlaybdError BAD_FORMAT */
+export function textsOf(name: string, sections: SectionReader): string[] {
+  const lengths = sections.take(`${name}.lengths`, Uint32Array);
   const size = lengths.reduce((sum, each) => sum + each, 0);
   const { buffer, byteOffset } = sections.take(`${name}.bytes`, Uint8Array, size);
   const bytes = Buffer.from(buffer, byteOffset, size);

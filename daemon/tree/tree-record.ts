@@ -2,12 +2,14 @@
 
 import type { Section, SectionReader, Sections } from '../lib/sections.js';
 import { LayerTree } from './layer-tree.js';
+import { TextColumn } from './text-column.js';
 import { textSections, textsOf } from './text-list.js';
 import { XattrSet } from './xattrs.js';
 
 export function treeSections({ columns, sourceCount }: LayerTree): Sections {
   const { count, xattrSets, rangeStarts } = columns;
   const ranges = rangeStarts[count] as number;
+  const paths = columns.paths.parts(count);
   const sections: [string, Section][] = [
     // The numbers that no other section gives.
     ['tree', Float64Array.of(count, ranges, sourceCount, columns.bytes)],
@@ -28,7 +30,8 @@ export function treeSections({ columns, sourceCount }: LayerTree): Sections {
     ['rdevs', Uint32Array.from([...columns.rdevs].flat())],
     ['targets', Uint32Array.from(columns.targets.keys())],
     ['xattrCounts', Uint32Array.from(xattrSets, ({ names }) => names.length)],
-    ...textSections('paths', columns.paths.slice(0, count)),
+    ['paths.lengths', paths.lengths],
+    ['paths.bytes', paths.bytes],
     ...textSections('targetTexts', [...columns.targets.values()]),
     ...textSections(
       'xattrNames',
@@ -52,13 +55,21 @@ export function treeOfSections(sections: SectionReader, name: string): LayerTree
     Float64Array,
     4,
   );
+  const lengths = sections.take('paths.lengths', Uint32Array, count);
   const rdevs = sections.take('rdevs', Uint32Array);
   const targets = sections.take('targets', Uint32Array);
   const targetTexts = textsOf('targetTexts', sections);
   const columns = {
     count,
     bytes,
-    paths: textsOf('paths', sections, count),
+    paths: TextColumn.of(
+      lengths,
+      sections.take(
+        'paths.bytes',
+        Uint8Array,
+        lengths.reduce((sum, each) => sum + each, 0),
+      ),
+    ),
     types: sections.take('types', Uint8Array, count),
     modes: sections.take('modes', Uint16Array, count),
     uids: sections.take('uids', Uint32Array, count),

@@ -3,14 +3,21 @@
 import { OverlaybdError } from '../errors.js';
 import { grown } from './columns.js';
 import type { LayerTree } from './layer-tree.js';
-import { MAX_DEPTH, MAX_TREE_INODES } from './limits.js';
+import { MAX_DEPTH, MAX_TREE_HEAP, MAX_TREE_INODES } from './limits.js';
 import { IMPLIED, ROOT, type InodeColumns } from './merged-tree.js';
+
+/** What an empty directory takes of the heap, and a name without its characters: a place in a table, and an object. */
+const DIRECTORY_BYTES = 320;
+const NAME_BYTES = 56;
 
 export class TreeUnderWay {
   readonly layers: readonly LayerTree[];
   readonly opaque = new Set<number>();
   /** Names looked up on the ways of symlinks so far. */
   linkSteps = 0;
+  /** Of the heap: what directories and names take. */
+  #heapBytes = 0;
+  readonly #mostHeapBytes: number;
   readonly #directories: (Map<string, number> | undefined)[] = [];
   #count = 0;
   #layers = new Uint8Array(1024);
@@ -19,9 +26,13 @@ export class TreeUnderWay {
   #parents = new Uint32Array(1024);
   #depths = new Uint16Array(1024);
 
-  /** Makes the root: as an implied directory, until a layer has an entry for it. */
-  constructor(layers: readonly LayerTree[]) {
+  /**
+   * Makes the root: as an implied directory, until a layer has an entry for it.
+   * @param mostHeapBytes what directories and names may take; tests set it
+   */
+  constructor(layers: readonly LayerTree[], mostHeapBytes = MAX_TREE_HEAP) {
     this.layers = layers;
+    this.#mostHeapBytes = mostHeapBytes;
     this.newInode(0, IMPLIED, ROOT);
     this.#depths[ROOT] = 0;
   }
@@ -45,6 +56,7 @@ export class TreeUnderWay {
     if (isDirectory) {
       const depth = (this.#depths[parent] as number) + 1;
       if (depth > MAX_DEPTH) throw this.#limit(layer, `directories deeper than ${MAX_DEPTH}`);
+      this.#spend(layer, DIRECTORY_BYTES);
       this.#directories[inode] = new Map();
       this.#parents[inode] = parent;
       this.#depths[inode] = depth;
@@ -64,6 +76,7 @@ export class TreeUnderWay {
 
   /** Gives an inode a name. What had this name before has one name less. */
   put(directory: number, name: string, inode: number): void {
+    this.#spend(this.#layers[inode] as number, NAME_BYTES + name.length);
     this.#directories[directory]?.set(name, inode);
   }
 
@@ -128,6 +141,14 @@ export class TreeUnderWay {
       directories: this.#directories,
       opaque: this.opaque,
     };
+  }
+
+  /** @throws OverlaybdError LIMIT */
+  #spend(layer: number, bytes: number): void {
+    this.#heapBytes += bytes;
+    if (this.#heapBytes <= this.#mostHeapBytes) return;
+    const text = `its directories and names take more than ${this.#mostHeapBytes} bytes of memory: ${this.#count} files and directories so far`;
+    throw this.#limit(layer, text);
   }
 
   #typeOf(layer: number, entry: number): string {

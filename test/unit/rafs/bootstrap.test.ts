@@ -6,6 +6,7 @@ import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import type { Decoders } from '../../../daemon/rafs/decode-part.js';
 import { MAX_PREFETCH_RANGES } from '../../../daemon/rafs/limits.js';
+import { largeBootstrap } from '../../support/large-rafs.js';
 import { randomBytes, textBytes } from '../../support/pattern.js';
 import { writeRafs, type RafsFile, type WrittenRafs } from '../../support/rafs-writer.js';
 
@@ -329,4 +330,13 @@ await test('at most MAX_PREFETCH_RANGES ranges of files are fetched first', asyn
     { begin: 0, end: 4096 },
     { begin: 12_288, end: 16_384 },
   ]);
+});
+
+await test('many files in many folders', async (t) => {
+  const { tree } = await open(largeBootstrap(5001));
+  t.equal(tree.count, 1 + 6 + 5001);
+  t.equal(tree.pathOf(1), 'folder-00000000');
+  const paths = Array.from({ length: tree.count }, (_, i) => tree.pathOf(i));
+  t.equal(new Set(paths).size, paths.length);
+  t.ok(paths.includes('folder-00000005/000000005000'));
 });

@@ -3,6 +3,7 @@ import { test } from 'tap';
 import { LayerTree } from '../../../daemon/tree/layer-tree.js';
 import { checkLayers, layerAlone, mergeLayers } from '../../../daemon/tree/merge.js';
 import { IMPLIED, ROOT, WHITEOUT_NODE, type MergedTree } from '../../../daemon/tree/merged-tree.js';
+import { TreeUnderWay } from '../../../daemon/tree/under-way.js';
 import { layerOf, linesOf, mergedLines, treeOf } from '../../support/trees.js';
 
 function inodeAt(tree: MergedTree, path: string): number {
@@ -298,5 +299,18 @@ await test('entries and names of all layers have limits', (t) => {
   const long = new LayerTree('long', { ...layer.columns, bytes: 2 ** 28 }, 0);
   checkLayers([long, long], 'image');
   t.throws(() => checkLayers([long, long, layer], 'image'), { code: 'LIMIT' });
+  t.end();
+});
+
+await test('names that take too much of the heap are refused before they do', (t) => {
+  const layer = treeOf([{ path: 'dir', type: 'dir' }]);
+  const tree = new TreeUnderWay([layer], 2000);
+  const add = (): void => {
+    for (let i = 0; i < 100; i++) tree.put(ROOT, `file ${i}`, tree.newInode(0, IMPLIED, ROOT));
+  };
+  t.throws(add, {
+    code: 'LIMIT',
+    message: /^layer: its directories and names take more than 2000 bytes of memory: \d files/,
+  });
   t.end();
 });

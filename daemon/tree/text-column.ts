@@ -1,0 +1,70 @@
+// Byte strings, one character a byte, in memory outside of the heap: a layer may have two million paths, and as objects they
+// would take all of the heap that a thread may have.
+
+import { grown } from './columns.js';
+
+const SLASH = 0x2f;
+
+export class TextColumn {
+  #bytes = bufferOf(new Uint8Array(64));
+  #ends = new Uint32Array(64);
+  #count = 0;
+
+  /** Texts. */
+  get length(): number {
+    return this.#count;
+  }
+
+  add(text: string): void {
+    const begin = this.#endOf(this.#count - 1);
+    const end = begin + text.length;
+    if (end > this.#bytes.length) this.#bytes = bufferOf(grown(plainOf(this.#bytes), end));
+    this.#ends = grown(this.#ends, this.#count);
+    this.#bytes.write(text, begin, 'latin1');
+    this.#ends[this.#count++] = end;
+  }
+
+  at(i: number): string {
+    return this.#bytes.toString('latin1', this.#endOf(i - 1), this.#endOf(i));
+  }
+
+  /** What follows the last slash of a text; all of it if it has none. It keeps no other bytes in memory. */
+  nameAt(i: number): string {
+    const begin = this.#endOf(i - 1);
+    const end = this.#endOf(i);
+    let from = end;
+    while (from > begin && this.#bytes[from - 1] !== SLASH) from--;
+    return this.#bytes.toString('latin1', from, end);
+  }
+
+  /** How long each of the first `count` is, and the bytes of all of them. */
+  parts(count: number): { readonly lengths: Uint32Array; readonly bytes: Uint8Array } {
+    const lengths = new Uint32Array(count);
+    for (let i = 0; i < count; i++) lengths[i] = this.#endOf(i) - this.#endOf(i - 1);
+    return { lengths, bytes: this.#bytes.subarray(0, this.#endOf(count - 1)) };
+  }
+
+  /** @param bytes of all texts, which are taken over. @param lengths that are as many bytes together */
+  static of(lengths: Uint32Array, bytes: Uint8Array): TextColumn {
+    const column = new TextColumn();
+    const ends = new Uint32Array(lengths.length);
+    let end = 0;
+    for (let i = 0; i < lengths.length; i++) ends[i] = end += lengths[i] as number;
+    column.#bytes = bufferOf(bytes);
+    column.#ends = ends;
+    column.#count = lengths.length;
+    return column;
+  }
+
+  #endOf(i: number): number {
+    return i < 0 ? 0 : (this.#ends[i] as number);
+  }
+}
+
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function plainOf({ buffer, byteOffset, byteLength }: Buffer): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}
