@@ -61,7 +61,7 @@ await test('a file that cannot be looked at, and a folder inside itself: the oth
 
 await test('a folder with very many files: siblings share what is drawn in front of them', async (t) => {
   const root = await rootOf(t, [{ name: 'd/x', bytes: Buffer.from('x') }]);
-  const names = Array.from({ length: 150_000 }, (_, i) => `${i}`);
+  const names = Array.from({ length: 20_000 }, (_, i) => `${i}`);
   const file = (await root.child('d').then((folder) => folder?.child('x'))) as ImageFile;
   const folder: ImageFile = {
     inode: 1,

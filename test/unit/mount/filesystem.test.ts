@@ -1,12 +1,5 @@
 // Detection of file systems: those that the local mkfs programs make, damaged ones, and other data.
-import {
-  openSync,
-  closeSync,
-  ftruncateSync,
-  mkdirSync,
-  readFileSync,
-  writeFileSync,
-} from 'node:fs';
+import { openSync, closeSync, ftruncateSync, mkdirSync, readSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type Test } from 'tap';
 import {
@@ -67,7 +60,18 @@ const MAKERS: readonly Maker[] = [
   },
 ];
 
-/** The first 68 KiB, or null if the tool is not installed. */
+/** The first 68 KiB. */
+function headOf(image: string): Buffer {
+  const head = Buffer.alloc(68 * 1024);
+  const fd = openSync(image, 'r');
+  try {
+    return head.subarray(0, readSync(fd, head));
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** The path of the image, or null if the tool is not installed. */
 async function make(t: Test, { tool, size, args }: Maker): Promise<string | null> {
   if (!requireTool(t, tool)) return null;
   const folder = shortFolder(t);
@@ -95,7 +99,7 @@ for (const maker of MAKERS) {
   await test(`${maker.tool}: a damaged or cut superblock is refused`, async (t) => {
     const image = await make(t, maker);
     if (image === null) return;
-    const head = readFileSync(image).subarray(0, 68 * 1024);
+    const head = headOf(image);
     const field: Record<Filesystem, [number, string]> = {
       ext4: [1024, '00000000'],
       xfs: [4, '00000001'],
@@ -126,7 +130,7 @@ await test('a btrfs of several devices is refused', async (t) => {
   const maker = MAKERS.find(({ type }) => type === 'btrfs');
   const image = maker && (await make(t, maker));
   if (!image) return;
-  const head = readFileSync(image).subarray(0, 68 * 1024);
+  const head = headOf(image);
   head.writeBigUInt64LE(3n, 65536 + 136);
   await t.rejects(detect(head), { message: /one of the 3 devices of a btrfs/ });
 });
@@ -136,8 +140,8 @@ await test('two file systems: neither is guessed', async (t) => {
   const images = [ext4 && (await make(t, ext4)), btrfs && (await make(t, btrfs))];
   const [one, other] = images;
   if (!one || !other) return;
-  const head = readFileSync(one).subarray(0, 68 * 1024);
-  readFileSync(other).copy(head, 65536, 65536, 68 * 1024);
+  const head = headOf(one);
+  headOf(other).copy(head, 65536, 65536, 68 * 1024);
   await t.rejects(detect(head), { code: 'UNSUPPORTED', message: /superblocks of ext4 and btrfs/ });
 });
 
