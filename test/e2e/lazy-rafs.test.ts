@@ -16,6 +16,7 @@ import { LayoutWriter } from '../support/layout-writer.js';
 import { imageManifest, type Json } from '../support/memory-registry.js';
 import { RawNbdClient } from '../support/nbd-client.js';
 import { randomBytes, textBytes } from '../support/pattern.js';
+import { withDictionary } from '../support/rafs-dictionary.js';
 import { shareChunks } from '../support/rafs-shared-writer.js';
 import { FaultFront } from '../support/registry/fault-front.js';
 import { ImageLayout } from '../support/registry/image-layout.js';
@@ -234,7 +235,7 @@ async function pushImage(
   await place.putManifest(encodeJson(described), OCI.manifest, tag);
 }
 
-await test('Nydus images of a registry, also with chunks in an ordinary layer and in batches', async (t) => {
+await test('Nydus images of a registry, also with chunks in an ordinary layer, in batches and in a dictionary', async (t) => {
   const words = textBytes(1, 200_000);
   const files = [
     { path: '', type: 'dir' as const, mode: 0o755 },
@@ -252,16 +253,18 @@ await test('Nydus images of a registry, also with chunks in an ordinary layer an
   await layout.putBytes(layer);
   const batch = await shareChunks(uncompressed, { ...shared, shared: 'batch' });
   await pushImage(layout, 'batch', batch.bootstrap, [...batch.blobs.values()]);
+  const dictionary = withDictionary(plain);
+  await pushImage(layout, 'dictionary', dictionary.bootstrap, [...dictionary.blobs.values()]);
   const front = await FaultFront.start(t, { repositories: { [REPOSITORY]: layout } });
   const folder = shortFolder(t);
   const config = join(folder, 'config.json');
-  const tags = ['chunks', 'zran', 'batch'];
+  const tags = ['chunks', 'zran', 'batch', 'dictionary'];
   const exports = Object.fromEntries(tags.map((tag) => [tag, front.name(REPOSITORY, tag)]));
   writeFileSync(config, JSON.stringify({ exports }));
   const options = remoteOptions([front], join(folder, 'cache'));
   const daemon = await DaemonProcess.start(t, ['--config', config, ...options]);
   // The prefetch table has the root.
-  await daemon.waitForLines(/prefetch hints of .* that they name are here/, 3, 120_000);
+  await daemon.waitForLines(/prefetch hints of .* that they name are here/, 4, 120_000);
   for (const tag of tags) {
     const client = await RawNbdClient.open(daemon.unix, tag);
     const begin = await client.read(0, 4096);

@@ -8,6 +8,7 @@ import type { Decoders } from '../../../daemon/rafs/decode-part.js';
 import { MAX_PREFETCH_RANGES } from '../../../daemon/rafs/limits.js';
 import { largeBootstrap } from '../../support/large-rafs.js';
 import { randomBytes, textBytes } from '../../support/pattern.js';
+import { withDictionary } from '../../support/rafs-dictionary.js';
 import { writeRafs, type RafsFile, type WrittenRafs } from '../../support/rafs-writer.js';
 
 const WORDS = textBytes(1, 9000);
@@ -79,6 +80,19 @@ await test('a large one is refused before it is parsed, if the thread has other 
   await t.resolves(
     readBootstrap('image.boot', bootstrap, { ...TOOLS, effort: new ImageEffort(true) }),
   );
+});
+
+await test('chunks in the blob of a dictionary, which has more of them', async (t) => {
+  const { bootstrap, blobs } = withDictionary(writeRafs(FILES, { blobs: 2 }));
+  const { blobs: needed } = await open(bootstrap);
+  t.same(
+    needed.map(({ id }) => id),
+    [...blobs.keys()],
+  );
+  const dictionary = [...blobs.values()][0] as Buffer;
+  t.equal(needed[0]?.storedSize, dictionary.length);
+  const pieces = await needed[0]?.pieces('blob', dictionary.length, UNBOUNDED);
+  t.match(pieces, { table: { count: 3 } });
 });
 
 await test('only the blobs that files need', async (t) => {
