@@ -1,7 +1,6 @@
 // `overlaybd-nbd warm`: fetches whole images into the cache, so that they can be served without a network.
 
 import type { Argv } from 'yargs';
-import type { RegistryRef } from '../blob/blob-ref.js';
 import { OverlaybdError } from '../errors.js';
 import { counted } from '../lib/counted.js';
 import { humanSize } from '../lib/format-size.js';
@@ -29,11 +28,13 @@ export function builder(yargs: Argv): Argv<WarmArguments> {
 export async function run(args: WarmArguments): Promise<number> {
   const { withFetcher } = await import('../fetch/own-fetcher.js');
   const { ProgressBar } = await import('./progress.js');
+  const { mustBeOpened, warmBlobs } = await import('../fetch/warm-blobs.js');
   await withFetcher(await registriesOf(args, remark), stderrLog, async (remote, fetcher) => {
     for (const word of imageWords(args.image)) {
       const [reference = word] = namedWords([word]);
-      const { name, lowers } = await remote.images().resolve(reference);
-      const blobs = lowers.filter((ref): ref is RegistryRef => ref.kind === 'registry');
+      const image = await remote.images().resolve(reference);
+      const { name, lowers } = image;
+      const blobs = warmBlobs(image);
       if (blobs.length === 0) {
         throw new OverlaybdError('BAD_ARGUMENT', `${name}: is on this machine: nothing to fetch`);
       }
@@ -43,7 +44,14 @@ export async function run(args: WarmArguments): Promise<number> {
           .client()
           .warm(blobs, (progress) => bar.update(progress.bytes, progress.total));
         bar.clear();
-        const layers = `${counted(blobs.length, 'layer')}, ${humanSize(bytes)}`;
+        if (mustBeOpened(image)) {
+          // What an opening keeps in the folder of the cache is part of what is needed without a network.
+          const { openOnce } = await import('../inspect/open-once.js');
+          const notes = await openOnce(reference, remote, (done, total) => bar.update(done, total));
+          bar.clear();
+          for (const note of notes) remark(note);
+        }
+        const layers = `${counted(lowers.length, 'layer')}, ${humanSize(bytes)}`;
         await printResult(
           `${name}: ${layers}, of which ${humanSize(bytes - cached)} were fetched`,
           `${name} is in the cache`,

@@ -3,6 +3,7 @@
 import type { ControlHandlers } from '../control/routes.js';
 import { FetchClient } from '../fetch/client.js';
 import type { FetchStatus } from '../fetch/status.js';
+import { sourceOfWords } from '../image/image-source.js';
 import type { Logger } from '../log/logger.js';
 import { cacheState, hostList, removeFromCache } from './cache-view.js';
 import type { Daemon } from './daemon.js';
@@ -33,7 +34,9 @@ export function remoteOperations(
 ): RemoteOperations {
   const { fetcher, images } = daemon;
   const connect = (): FetchClient => new FetchClient(fetcher.connect());
-  const jobs = new WarmJobs(connect, () => daemon.registries, log);
+  const openOnce = async (image: string): Promise<void> =>
+    images.release(await images.open(sourceOfWords([image])));
+  const jobs = new WarmJobs(connect, () => daemon.registries, openOnce, log);
   const recording = new TraceRecording(daemon);
   return {
     cache: () => cacheState(fetcher.client(), images),

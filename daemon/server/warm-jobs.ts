@@ -1,11 +1,11 @@
 // Images that are fetched whole into the cache because the control API was asked to. What was fetched stays, also of a
 // job that fails or is cancelled.
 
-import type { RegistryRef } from '../blob/blob-ref.js';
 import type { RegistrySettings } from '../config/registry-settings.js';
 import type { WarmList, WarmStatus } from '../control/api.js';
 import { OverlaybdError, codeOf, factsOf, messageOf } from '../errors.js';
 import type { FetchClient } from '../fetch/client.js';
+import { mustBeOpened, warmBlobs } from '../fetch/warm-blobs.js';
 import { humanSize } from '../lib/format-size.js';
 import type { Logger } from '../log/logger.js';
 
@@ -26,6 +26,7 @@ interface Job {
 export class WarmJobs {
   readonly #connect: () => WarmClient;
   readonly #settings: () => Pick<RegistrySettings, 'platform' | 'pull'>;
+  readonly #open: (image: string) => Promise<void>;
   readonly #log: Logger;
   readonly #jobs = new Map<string, Job>();
   #nextId = 1;
@@ -33,14 +34,17 @@ export class WarmJobs {
   /**
    * @param connect makes a client that is shut when its job ends
    * @param settings how tags are resolved now
+   * @param open opens an image and closes it, so that the cache has what an opening keeps there
    */
   constructor(
     connect: () => WarmClient,
     settings: () => Pick<RegistrySettings, 'platform' | 'pull'>,
+    open: (image: string) => Promise<void>,
     log: Logger,
   ) {
     this.#connect = connect;
     this.#settings = settings;
+    this.#open = open;
     this.#log = log;
   }
 
@@ -92,11 +96,12 @@ export class WarmJobs {
     const { image } = status;
     try {
       const { platform, pull } = this.#settings();
-      const { lowers } = await client.resolve(image, { platform, pull });
-      const blobs = lowers.filter((ref): ref is RegistryRef => ref.kind === 'registry');
-      const done = await client.warm(blobs, (progress) => {
+      const resolved = await client.resolve(image, { platform, pull });
+      const done = await client.warm(warmBlobs(resolved), (progress) => {
         if (job.status.state === 'running') job.status = { ...job.status, ...progress };
       });
+      if (mustBeOpened(resolved)) await this.#open(image);
+      if (job.status.state !== 'running') return;
       this.#end(job, { state: 'done', ...done });
       const fetched = humanSize(done.bytes - done.cached);
       this.#log.log('info', `warm: ${image}: is in the cache, ${fetched} were fetched`, { image });

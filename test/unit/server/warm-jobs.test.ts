@@ -16,16 +16,20 @@ interface Warming {
 
 const BLOB = { kind: 'registry', digest: 'sha256:a', size: 10 };
 
+const settings = () => ({ platform: 'linux/arm64', pull: 'newer' }) as const;
+
 function start() {
   const log: string[] = [];
   const warming: Warming[] = [];
   const asked: unknown[] = [];
+  const opened: string[] = [];
   const connect = () => {
     let end = { done: nothing, fail: nothing } as Pick<Warming, 'done' | 'fail'>;
     const client = {
       resolve: async (...question: unknown[]) => {
         asked.push(question);
-        return { lowers: [{ kind: 'file' }, BLOB] };
+        const isOfFiles = question[0] === 'docker://files';
+        return { lowers: [{ kind: 'file' }, BLOB], ...(isOfFiles && { digests: new Map() }) };
       },
       warm: (blobs: unknown, tell: Warming['tell']) => {
         asked.push(blobs);
@@ -42,8 +46,9 @@ function start() {
     return client as unknown as FetchClient;
   };
   const logger = { log: (level: string, text: string) => void log.push(`${level}: ${text}`) };
-  const jobs = new WarmJobs(connect, () => ({ platform: 'linux/arm64', pull: 'newer' }), logger);
-  return { jobs, warming, asked, log };
+  const open = async (image: string): Promise<void> => void opened.push(image);
+  const jobs = new WarmJobs(connect, settings, open, logger);
+  return { jobs, warming, asked, opened, log };
 }
 
 function nothing(): void {
@@ -64,6 +69,17 @@ await test('a job runs, tells its progress, and is done', async (t) => {
   t.ok(warming[0]?.isShut);
   t.same(log, ['info: warm: docker://a: is in the cache, 9 bytes were fetched']);
   t.match(jobs.start('docker://a'), { id: '2' }, 'once more');
+});
+
+await test('an image of layers of files is opened, for what an opening keeps', async (t) => {
+  const { jobs, warming, opened } = start();
+  for (const [i, image] of ['docker://disk', 'docker://files'].entries()) {
+    jobs.start(image);
+    while (!warming[i]) await turn();
+    warming[i]?.done({ bytes: 10, total: 10, cached: 1 });
+    while (jobs.status(`${i + 1}`).state === 'running') await turn();
+  }
+  t.same(opened, ['docker://files']);
 });
 
 await test('a job that fails says why', async (t) => {
