@@ -54,6 +54,11 @@ export interface ChunkFetcher {
    *   is known. Absent: a fetcher that only reads
    */
   setDigests?(blob: number, digests: ChunkDigests, generation: number | null): Promise<void>;
+  /**
+   * Makes room on the disk of the cache for a file that is worth more than chunks. Absent: a fetcher that only reads.
+   * @param bytes that the file is going to have
+   */
+  makeRoom?(bytes: number): Promise<void>;
   /** Drops the range, whose bytes are wrong. There is no answer. */
   drop(blob: number, firstChunk: number, lastChunk: number): void;
 }

@@ -1,6 +1,6 @@
-// Keeps the folder within its limit and the disk above its minimum of free space. First go blobs that no
+// Keeps the folder within its limit and the disk above its minimum of free space. First go blobs and decoded copies that no
 // process uses, the least recently used ones first, then chunks of open blobs that no read touched since the
-// last round. If that is not enough, nothing more is stored.
+// last round, then records of layers that no process uses. If that is not enough, nothing more is stored.
 
 import { statfs } from 'node:fs/promises';
 import { CHUNK_SIZE, chunksOf } from '../blob/chunk-map.js';
@@ -12,8 +12,8 @@ import { bounded } from './disk.js';
 import type { FolderLock } from './folder-lock.js';
 import type { CacheFolder } from './folder.js';
 import type { Health } from './health.js';
-import { isRecordUsed, removeRecord, scanRecords } from './record-files.js';
-import { removeUnused, scanBlobs } from './scan.js';
+import { isRecordUsed, removeRecord, scanRecords, type FoundRecord } from './record-files.js';
+import { removeUnused, scanBlobs, type FoundBlob } from './scan.js';
 import type { StoredBlob } from './stored-blob.js';
 
 /** Eviction begins at this part of the limit, and ends at that one. */
@@ -24,6 +24,8 @@ const FREE_AFTER = 1.25;
 /** The free space is read again after this many written bytes, or this long after the disk was full. */
 const LOOK_BYTES = 16 << 20;
 const LOOK_MS = 5000;
+/** No chunk takes room that was made for something else for this long. */
+const RESERVE_MS = 60_000;
 
 /** These chunks of an open blob stay: its head, and as much of its end as opening needs. */
 export const PINNED_HEAD = chunksOf(HEAD_SIZE);
@@ -63,6 +65,7 @@ export class Evictor {
   #sinceLook = 0;
   #lookedAt = Number.NEGATIVE_INFINITY;
   #running: Promise<void> | null = null;
+  #reserved: { readonly bytes: number; readonly until: number }[] = [];
 
   /** @param open blobs that are open in this process */
   constructor(
@@ -79,12 +82,13 @@ export class Evictor {
 
   /** Why nothing more is stored; null: there is room. */
   get fullness(): string | null {
-    const { limit, minFree } = this.settings;
+    const { limit } = this.settings;
     if (limit !== null && this.bytes >= limit) {
       return `${this.#folder.path}: the limit of ${humanSize(limit)} is reached, and all that is there is in use`;
     }
-    if (this.#free - this.#sinceLook < minFree) {
-      return `${this.#folder.path}: less than ${humanSize(minFree)} are free on its disk`;
+    const mustBeFree = this.#mustBeFree();
+    if (this.#free - this.#sinceLook < mustBeFree) {
+      return `${this.#folder.path}: less than ${humanSize(mustBeFree)} are free on its disk`;
     }
     return null;
   }
@@ -112,7 +116,8 @@ export class Evictor {
   async measure(): Promise<void> {
     try {
       await this.#look();
-      const bytes = sumOf(await this.#scan());
+      const blobs = await scanBlobs(this.#folder);
+      const bytes = sumOf(blobs) + sumOf(await scanRecords(this.#folder));
       if (!this.#running) this.bytes = bytes;
     } catch (error) {
       this.#health.failed(messageOf(error));
@@ -129,18 +134,39 @@ export class Evictor {
     return this.#running;
   }
 
+  /**
+   * Makes room on the disk for a file that is worth more than chunks, and keeps it for a minute. Never rejects.
+   * @param bytes that the file is going to have
+   */
+  async makeRoom(bytes: number): Promise<void> {
+    this.#reserved.push({ bytes, until: monotonicMs() + RESERVE_MS });
+    // One that has begun may not know of it.
+    await this.#running;
+    await this.run();
+  }
+
+  /** Bytes. */
+  #mustBeFree(): number {
+    if (this.#reserved.length > 0) {
+      const now = monotonicMs();
+      this.#reserved = this.#reserved.filter(({ until }) => now < until);
+    }
+    return this.#reserved.reduce((sum, { bytes }) => sum + bytes, this.settings.minFree);
+  }
+
   #isOver(): boolean {
-    const { limit, minFree } = this.settings;
+    const { limit } = this.settings;
     const isOver = limit !== null && this.bytes >= limit * BEGIN_AT;
-    return isOver || this.#free - this.#sinceLook < minFree;
+    return isOver || this.#free - this.#sinceLook < this.#mustBeFree();
   }
 
   /** Bytes that must go. */
   #excess(): number {
     if (!this.#isOver()) return 0;
-    const { limit, minFree } = this.settings;
+    const { limit } = this.settings;
+    const mustBeFree = this.#mustBeFree();
     const overLimit = limit === null ? 0 : this.bytes - limit * END_AT;
-    const overDisk = this.#free < minFree ? minFree * FREE_AFTER - this.#free : 0;
+    const overDisk = this.#free < mustBeFree ? mustBeFree * FREE_AFTER - this.#free : 0;
     return Math.max(0, overLimit, overDisk);
   }
 
@@ -152,35 +178,21 @@ export class Evictor {
     this.#sinceLook = 0;
   }
 
-  /** Blobs, and records of layers. */
-  async #scan(): Promise<Removable[]> {
-    const blobs = await scanBlobs(this.#folder);
-    const records = await scanRecords(this.#folder);
-    return [
-      ...blobs.map((blob) => ({ ...blob, remove: () => removeUnused(this.#lock, blob) })),
-      ...records.map((record) => ({
-        ...record,
-        remove: async () => {
-          if (await isRecordUsed(record, blobs)) return false;
-          await removeRecord(record);
-          return true;
-        },
-      })),
-    ];
-  }
-
   async #run(): Promise<void> {
     await this.#look();
-    const found = await this.#scan();
-    this.bytes = sumOf(found);
+    const blobs = await scanBlobs(this.#folder);
+    const records = await scanRecords(this.#folder);
+    this.bytes = sumOf(blobs) + sumOf(records);
+    const small = records.filter(({ isCopy }) => !isCopy);
+    const large: Removable[] = [
+      ...blobs.map((blob) => ({ ...blob, remove: () => removeUnused(this.#lock, blob) })),
+      ...removables(
+        records.filter(({ isCopy }) => isCopy),
+        blobs,
+      ),
+    ];
     let excess = this.#excess();
-    for (const each of found.toSorted((a, b) => a.lastUsed - b.lastUsed)) {
-      if (excess <= 0) return;
-      // oxlint-disable-next-line no-await-in-loop
-      if (!(await each.remove())) continue;
-      this.freed(each.bytes);
-      excess -= each.bytes;
-    }
+    excess -= await this.#remove(large, excess);
     // Twice: the first round takes the touches.
     for (let round = 0; round < 2; round++) {
       for (const blob of this.#open()) {
@@ -193,10 +205,41 @@ export class Evictor {
         excess -= await blob.evict(isFree, excess);
       }
     }
+    // A record is small, and without it all of its layer is read again.
+    await this.#remove(removables(small, blobs), excess);
     await this.#look();
+  }
+
+  /**
+   * Removes those that were used least recently.
+   * @param most enough bytes
+   * @returns bytes that this freed
+   */
+  async #remove(found: readonly Removable[], most: number): Promise<number> {
+    let freed = 0;
+    for (const each of found.toSorted((a, b) => a.lastUsed - b.lastUsed)) {
+      if (freed >= most) break;
+      // oxlint-disable-next-line no-await-in-loop
+      if (!(await each.remove())) continue;
+      this.freed(each.bytes);
+      freed += each.bytes;
+    }
+    return freed;
   }
 }
 
-function sumOf(found: readonly Removable[]): number {
+/** @param blobs all of the folder */
+function removables(records: readonly FoundRecord[], blobs: readonly FoundBlob[]): Removable[] {
+  return records.map((record) => ({
+    ...record,
+    remove: async () => {
+      if (await isRecordUsed(record, blobs)) return false;
+      await removeRecord(record);
+      return true;
+    },
+  }));
+}
+
+function sumOf(found: readonly Pick<Removable, 'bytes'>[]): number {
   return found.reduce((sum, { bytes }) => sum + bytes, 0);
 }

@@ -1,7 +1,7 @@
 // The records of layers as a thread that opens images sees them: gets and keeps them. Needs no fetcher: a record is a file
 // that is read and replaced as a whole.
 
-import { lstat } from 'node:fs/promises';
+import { lstat, statfs } from 'node:fs/promises';
 import { messageOf } from '../errors.js';
 import { humanSize } from '../lib/format-size.js';
 import { bounded } from './disk.js';
@@ -21,12 +21,20 @@ interface RecordsPlace {
   readonly limit: number | null;
 }
 
+/** Beside the bytes of a file, its disk needs blocks for its name and for where its bytes are. */
+const FILE_OVERHEAD = 256 << 10;
+
+type MakeRoom = (bytes: number) => Promise<void>;
+
 export class LayerRecords {
   readonly #place: RecordsPlace;
+  readonly #makeRoom: MakeRoom | null;
   #folder: Promise<CacheFolder> | null = null;
 
-  constructor(place: RecordsPlace) {
+  /** @param makeRoom has chunks evicted if the disk has no room for a record; null: nothing can be evicted */
+  constructor(place: RecordsPlace, makeRoom: MakeRoom | null = null) {
     this.#place = place;
+    this.#makeRoom = makeRoom;
   }
 
   /** @returns the bytes of the file of a record; null if it is not there or cannot be looked at */
@@ -69,6 +77,9 @@ export class LayerRecords {
       const folder = await this.#open();
       if (!(await makeRoomFor(folder, most - size, false)))
         return 'the records of layers in use take all room';
+      if (this.#makeRoom && (await freeBytes(folder.path)) < size + FILE_OVERHEAD) {
+        await this.#makeRoom(size + FILE_OVERHEAD);
+      }
       const bytes = Buffer.concat([recordHeader(content), content]);
       await writeWhole(folder.path, recordPath(folder, key), bytes);
       return null;
@@ -81,4 +92,10 @@ export class LayerRecords {
     this.#folder ??= prepareFolder(this.#place.folder);
     return this.#folder;
   }
+}
+
+/** Of the disk of a folder. @throws OverlaybdError IO */
+async function freeBytes(path: string): Promise<number> {
+  const { bavail, bsize } = await bounded(path, () => statfs(path));
+  return bavail * bsize;
 }

@@ -172,6 +172,11 @@ export class CacheStore {
     return freed;
   }
 
+  /** Makes room on the disk for a file of the folder other than a blob, and keeps it for a minute. Never rejects. */
+  async makeRoom(bytes: number): Promise<void> {
+    await this.#place?.evictor.makeRoom(bytes);
+  }
+
   /** Checks every chunk that is kept. @throws OverlaybdError IO */
   async verify(checked?: (check: CacheCheck) => void): Promise<CacheCheck[]> {
     if (!this.#place) return [];

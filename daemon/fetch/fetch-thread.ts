@@ -174,6 +174,9 @@ export class FetchThread {
         return null;
       case 'gc':
         return store.gc();
+      case 'room':
+        await store.makeRoom(command.bytes);
+        return null;
       case 'verify':
         return store.verify();
     }

@@ -38,6 +38,7 @@ export type CacheCommand =
   | { readonly do: 'list' }
   | { readonly do: 'remove'; readonly digest: string }
   | { readonly do: 'gc' }
+  | { readonly do: 'room'; readonly bytes: number }
   | { readonly do: 'verify' };
 
 export type TraceCommand =
@@ -57,6 +58,7 @@ export interface Answers {
   list: CacheEntry[];
   remove: null;
   gc: number;
+  room: null;
   verify: CacheCheck[];
   warm: WarmProgress;
   record: null;

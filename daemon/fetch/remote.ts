@@ -60,6 +60,10 @@ export class FetchedImages implements RemoteImages {
     return this.#client.setDigests(blob, digests, generation);
   }
 
+  async makeRoom(bytes: number): Promise<void> {
+    await this.#client.cache({ do: 'room', bytes });
+  }
+
   drop(blob: number, firstChunk: number, lastChunk: number): void {
     this.#client.drop(blob, firstChunk, lastChunk);
   }

@@ -80,7 +80,7 @@ export async function openWholeLayer(
     const message = `${source.name}: an archive of files within another form of a layer, whose digest cannot be checked`;
     throw new OverlaybdError('UNSUPPORTED', message);
   }
-  const places = isBare ? await placesOf(format, rules, tools) : NO_PLACES;
+  const places = isBare ? await placesOf(format, rules, tools, cached !== null) : NO_PLACES;
   const { records, copies, key } = places;
   const kept = await keptLayer(places, format, source, expected, tools.effort);
   if (!kept) tools.effort.whole?.(source.size);
@@ -115,7 +115,8 @@ const NO_PLACES: LayerPlaces = { records: null, copies: null, key: null };
 async function placesOf(
   format: WholeFormat,
   { recordKey }: Pick<ContentRules, 'recordKey'>,
-  { records: place = null }: Tools,
+  { records: place = null, readers }: Tools,
+  isCached: boolean,
 ): Promise<LayerPlaces> {
   // A small file in zstd may have very many plain bytes.
   const key = place && recordKey ? await recordKey(format === 'tar.zst') : null;
@@ -123,7 +124,9 @@ async function placesOf(
   const { LayerRecords } = await import('../cache/layer-records.js');
   const { PlainCopies } = await import('../cache/plain-copies.js');
   const copies = new PlainCopies(place);
-  return { records: place.isAnew ? null : new LayerRecords(place), copies, key };
+  const makeRoom = async (bytes: number): Promise<void> => readers.fetcher().makeRoom?.(bytes);
+  const records = place.isAnew ? null : new LayerRecords(place, isCached ? makeRoom : null);
+  return { records, copies, key };
 }
 
 /** @returns null if there is no record that can be used */

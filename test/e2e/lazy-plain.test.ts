@@ -158,6 +158,29 @@ await t.test('all kinds of layers: read once, and after that as they are needed'
   test.equal(existsSync(path), false);
 });
 
+await t.test('warm keeps all that an opening needs', async (test) => {
+  const { front, layout } = await remoteImage(test);
+  await pushFiles(layout, 'app', layers);
+  const options = remoteOptions([front], join(shortFolder(test), 'cache'), 5);
+  const name = front.name(REPOSITORY, 'app');
+  const warmed = await runDaemon(['warm', name, ...options]);
+  test.equal(warmed.code, 0, warmed.stderr);
+  const fetched = layers.reduce((sum, { bytes }) => sum + bytes.length, 0);
+  test.ok(front.log.dataBytes() < fetched + CHUNK_SIZE, 'the opening found all of it in the cache');
+  // A cache that is too small for the layers has room for their records.
+  const cache = join(shortFolder(test), 'cache');
+  const lists = ['ls', name, ...remoteOptions([front], cache), '--cache-size', '3M'];
+  const once = await runDaemon(lists);
+  test.equal(once.code, 0, once.stderr);
+  const before = front.log.dataBytes();
+  test.equal((await runDaemon(lists)).stdout, once.stdout);
+  test.ok(front.log.dataBytes() - before < gzip.length / 4);
+  await front.die();
+  const daemon = await DaemonProcess.start(test, [name, ...options]);
+  await isGood(test, daemon);
+  await daemon.stop(test);
+});
+
 await t.test('how far an opening is, while others go on', async (test) => {
   const { front, layout, files } = await remoteImage(test, { front: { bytesPerSecond: 1 << 20 } });
   await pushFiles(layout, 'slow', layers.slice(0, 1));
@@ -275,7 +298,6 @@ await t.test('chunks that come again are those that came first', async (test) =>
     /@sha256:\w+: chunk 30 \(bytes 1966080-2031615\): its SHA-256 begins with \w{32}, and with .*file "noise"/,
   );
   test.ok((wrong[0]?.hits ?? 0) >= 2, 'asked once more');
-  // A span of gzip needs a chunk of the blob, too.
   test.equal(await readOrError(reader, someAt + inGzip, 4096), 5);
   await again.waitForLines(/chunk 3 \(bytes 196608-262143\): .*file "some"/);
   const place = noiseAt + once;

@@ -1,6 +1,6 @@
 // The cache on disks that take nothing: full, read-only, no files of this size, gone. Reads go on.
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,33 +11,14 @@ import { readFully } from '../../../daemon/blob/source.js';
 import { files } from '../../../daemon/native/file.js';
 import { BufferFetcher, openStore, refOf, silentLog } from '../../support/cached-blobs.js';
 import { randomBytes } from '../../support/pattern.js';
+import { smallDisk } from '../../support/small-disk.js';
 import { findTool } from '../../support/tools.js';
 
 const CONTENT = randomBytes(31, 40 * CHUNK_SIZE);
 const SMALL_DISK = 1 << 20;
 
-/** A file system of {@link SMALL_DISK}. @returns null if this user may not mount one */
-function smallDisk(t: Test): string | null {
-  // Not below t.testdir(), which is removed before the teardown.
-  const path = mkdtempSync(join(tmpdir(), 'small-disk-'));
-  const mounted = spawnSync('mount', [
-    '-t',
-    'tmpfs',
-    '-o',
-    `size=${SMALL_DISK},mode=700`,
-    'none',
-    path,
-  ]);
-  t.teardown(() => {
-    spawnSync('umount', ['--lazy', path]);
-    rmdirSync(path);
-  });
-  if (mounted.status !== 0) return null;
-  return path;
-}
-
 await test('a disk that becomes full', async (t) => {
-  const disk = smallDisk(t);
+  const disk = smallDisk(t, SMALL_DISK);
   if (disk === null) {
     t.pass('SKIPPED: this user may not mount a file system', { skip: true });
     return;
@@ -64,7 +45,7 @@ await test('a disk that becomes full', async (t) => {
 });
 
 await test('a disk that is read-only', async (t) => {
-  const disk = smallDisk(t);
+  const disk = smallDisk(t, SMALL_DISK);
   if (disk === null || spawnSync('mount', ['-o', 'remount,ro', disk]).status !== 0) {
     t.pass('SKIPPED: this user may not mount a file system', { skip: true });
     return;

@@ -1,5 +1,5 @@
 // Eviction: in which order things go, what stays, and what happens when nothing can go.
-import { utimesSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, utimesSync, readdirSync, statfsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type Test } from 'tap';
 import { CachedSource } from '../../../daemon/blob/cached-source.js';
@@ -7,6 +7,7 @@ import { CHUNK_SIZE } from '../../../daemon/blob/chunk-map.js';
 import { readFully } from '../../../daemon/blob/source.js';
 import type { CachedBlob } from '../../../daemon/cache/cached-blob.js';
 import { pinnedTail, PINNED_HEAD } from '../../../daemon/cache/evictor.js';
+import { LayerRecords } from '../../../daemon/cache/layer-records.js';
 import type { CacheStore } from '../../../daemon/cache/store.js';
 import { BufferFetcher, openStore, refOf, silentLog } from '../../support/cached-blobs.js';
 import { randomBytes } from '../../support/pattern.js';
@@ -111,6 +112,39 @@ await test('a chunk that is used stays longer than one that is not', async (t) =
   await store.gc();
   t.ok(blob?.map.hasAll(5, 8));
   t.notOk(blob?.map.has(4));
+});
+
+await test('records go last', async (t) => {
+  const { folder, store, open } = await setUp(t);
+  const records = new LayerRecords({ folder, limit: null });
+  const key = { kind: 'layer', digits: 'a'.repeat(64) } as const;
+  await records.put(key, Buffer.alloc(4 * CHUNK_SIZE));
+  const path = join(folder, 'v1/layers', `${key.digits}.layer`);
+  const yesterday = new Date(Date.now() - 24 * 3_600_000);
+  utimesSync(path, yesterday, yesterday);
+  store.update(settings(2 * SIZE));
+  await store.gc();
+  t.ok(
+    open.some((blob) => blob.map.count() < CHUNKS),
+    'chunks of open blobs were taken',
+  );
+  t.ok(existsSync(path), 'the record that was used least recently was not');
+  store.update(settings(CHUNK_SIZE));
+  await store.gc();
+  t.notOk(existsSync(path), 'if that is not enough');
+});
+
+await test('room that is made for a record is not for chunks', async (t) => {
+  const { folder, store, open } = await setUp(t);
+  const { bavail, bsize } = statfsSync(folder);
+  // As if the disk had no room for it.
+  await store.makeRoom(bavail * bsize + 2 ** 40);
+  t.equal((await store.list()).length, 2, 'the unused ones are gone');
+  const [blob] = open;
+  t.ok(blob && blob.map.count() < CHUNKS);
+  t.match(store.status().degraded, /less than .* are free on its disk/);
+  if (blob) await new BufferFetcher(blob, contentOf(2)).want(0, 0, CHUNKS - 1);
+  t.ok(blob?.map.hasSlots, 'chunks go to memory meanwhile');
 });
 
 await test('complete blobs that are open are left alone', async (t) => {

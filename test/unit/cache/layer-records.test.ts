@@ -7,8 +7,9 @@ import { CacheFolder } from '../../../daemon/cache/folder.js';
 import { LayerRecords } from '../../../daemon/cache/layer-records.js';
 import { collectGarbage } from '../../../daemon/cache/maintenance.js';
 import type { RecordKey } from '../../../daemon/cache/record-files.js';
-import { openStore, refOf } from '../../support/cached-blobs.js';
+import { BufferFetcher, openStore, refOf } from '../../support/cached-blobs.js';
 import { randomBytes } from '../../support/pattern.js';
+import { smallDisk } from '../../support/small-disk.js';
 
 const keyOf = (digit: string, kind: RecordKey['kind'] = 'layer'): RecordKey => {
   return { kind, digits: digit.repeat(64) };
@@ -67,6 +68,32 @@ await test('the oldest records make room, within a quarter of the cache', async 
     readdirSync(path).map((name) => name[0]),
     ['b', 'c'],
   );
+});
+
+await test('chunks make room for a record on a disk that is full', async (t) => {
+  const disk = smallDisk(t, 4 << 20);
+  if (disk === null) {
+    t.pass('SKIPPED: this user may not mount a file system', { skip: true });
+    return;
+  }
+  const folder = join(disk, 'cache');
+  const store = await openStore(t, { cacheFolder: folder });
+  const blobContent = randomBytes(9, 6 << 20);
+  const blob = await store.blob(refOf(blobContent));
+  await new BufferFetcher(blob, blobContent).want(0, 0, blob.chunks - 1);
+  t.ok(blob.map.hasSlots, 'the disk is full');
+  const record = randomBytes(10, 300_000);
+  const without = new LayerRecords({ folder, limit: null });
+  t.match(await without.put(keyOf('a'), record), /ENOSPC/);
+  const asked: number[] = [];
+  const records = new LayerRecords({ folder, limit: null }, (bytes) => {
+    asked.push(bytes);
+    return store.makeRoom(bytes);
+  });
+  t.equal(await records.put(keyOf('a'), record), null);
+  t.same(asked, [record.length + 16 + (256 << 10)]);
+  t.same(await records.get(keyOf('a')), record);
+  blob.release();
 });
 
 await test('a folder that others may write to is not used', async (t) => {
