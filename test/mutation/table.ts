@@ -39,6 +39,7 @@ export const EXCEPTIONS: Readonly<Record<string, Exception>> = {
   'estargz/open MAX_TOC_BYTES': { survives: takes('150 MiB') },
   'fetch/fetcher CLOSE_MS': { survives: TIME },
   'inflate/index-gzip MAX_PLAIN_BYTES': { survives: takes('256 GiB of plain bytes') },
+  'pieces/copy-zstd MAX_COPIED_BYTES': { survives: takes('256 GiB of plain bytes') },
   'pieces/decoded-cache MAX_KEPT_BYTES': { survives: DEFAULT },
   'pieces/decoded-cache MAX_KEPT_MEMBERS': { survives: DEFAULT },
   'pieces/decoded-cache PARALLEL_DECODES': { survives: PACE },
@@ -77,6 +78,7 @@ export const EXCEPTIONS: Readonly<Record<string, Exception>> = {
   'nbd/transmission MAX_IN_FLIGHT': { tests: ['nbd/reads'] },
   'nbd/commands MAX_REQUEST_LENGTH': { tests: ['nbd/chunked-shape'] },
   'tree/builder MAX_LAYER_RANGES': { survives: 'reaching it takes 400 MiB' },
+  'tree/under-way MAX_TREE_HEAP': { survives: DEFAULT },
   'tree/under-way MAX_TREE_INODES': { survives: 'reaching it takes 1 GiB' },
   'reactor/connection BULK_BYTES': {
     survives: 'whether the thread looks for the next request: the bytes are the same',

@@ -56,6 +56,16 @@ await test('a piece that takes too much memory', (t) => {
   t.end();
 });
 
+await test('a member that is too far away in the blob', (t) => {
+  const builder = new PieceTableBuilder('blob');
+  builder.addStored(piece(2 ** 51, 1));
+  t.throws(() => builder.addStored(piece(2 ** 51 + 1, 1)), {
+    code: 'LIMIT',
+    message: /its member is at byte 2251799813685249 of the blob, at most 2251799813685248/,
+  });
+  t.end();
+});
+
 await test('pieces of one member that overlap are refused before a read takes hours', (t) => {
   const large = new PieceTableBuilder('blob');
   for (let i = 0; i < 3; i++) large.addStored(piece(7, MAX_DECODED_BYTES));
