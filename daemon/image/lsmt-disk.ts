@@ -22,16 +22,16 @@ async function settled(promises: readonly Promise<void>[]): Promise<void> {
 
 export class LsmtDisk implements Disk {
   readonly size: number;
+  readonly isRemote: boolean;
   readonly #index: LsmtIndex;
   readonly #layers: readonly BlobSource[];
-  readonly #isLocal: boolean;
 
   /** @param layers the plain bytes of each layer, bottom first */
   constructor(index: LsmtIndex, layers: readonly BlobSource[]) {
     this.size = index.virtualSize;
     this.#index = index;
     this.#layers = layers;
-    this.#isLocal = layers.every((layer) => layer.isLocal);
+    this.isRemote = layers.some((layer) => !layer.isLocal);
   }
 
   read(offset: number, length: number, dst: Uint8Array, at: number, cursor: Cursor): boolean {
@@ -92,7 +92,7 @@ export class LsmtDisk implements Disk {
 
   ensure(offset: number, length: number): Promise<void> | null {
     // Called for every read; local layers need no lookup.
-    if (this.#isLocal) return null;
+    if (!this.isRemote) return null;
     const waits: Promise<void>[] = [];
     this.#forEachData(offset, length, (layer, from, n) => {
       const wait = layer.ensure(from, n);

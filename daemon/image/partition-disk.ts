@@ -5,6 +5,7 @@ import type { ExtentList } from '../lib/extent-list.js';
 
 export class PartitionDisk implements Disk {
   readonly size: number;
+  readonly isRemote: boolean;
   readonly #disk: Disk;
   readonly #offset: number;
 
@@ -18,6 +19,7 @@ export class PartitionDisk implements Disk {
       throw new RangeError(`a partition at ${offset}+${size} of a disk of ${disk.size} bytes`);
     }
     this.size = size;
+    this.isRemote = disk.isRemote === true;
     this.#disk = disk;
     this.#offset = offset;
   }

@@ -41,6 +41,12 @@ export interface RandomAccess {
  */
 export interface Disk extends RandomAccess {
   /**
+   * Bytes may have to be fetched over a network, and most are here: a short read is tried before `ensure`, which
+   * costs as much as finding the bytes once more.
+   */
+  readonly isRemote?: boolean;
+
+  /**
    * Puts exactly `length` bytes from `offset` into `dst` at `at`. Makes no object.
    * @returns false, with `dst` in any state, when the bytes are not at hand
    * @throws OverlaybdError if the bytes cannot be read: SHORT_READ, IO, BAD_CHECKSUM, BAD_DATA

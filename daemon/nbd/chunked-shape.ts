@@ -54,6 +54,7 @@ export class ChunkedShape implements ReplyShape {
           n += extents.lengths[i++] as number;
         }
         const last = job.at + n === job.end;
+        if (job.isTrial && !last) return false;
         if (!isData) this.#replies.hole(request, job.at, n, last);
         else if (!this.#data.write(request, job.at, n, last)) return false;
         job.at += n;

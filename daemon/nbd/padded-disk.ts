@@ -44,11 +44,13 @@ export function paddedTo(served: NbdExport, size: number): NbdExport {
 /** @internal for its unit test */
 export class PaddedDisk implements Disk {
   readonly size: number;
+  readonly isRemote: boolean;
   readonly #inner: Disk;
 
   /** @param size bytes of the disk, including the padding */
   constructor(inner: Disk, size: number) {
     this.size = size;
+    this.isRemote = inner.isRemote === true;
     this.#inner = inner;
   }
 

@@ -36,6 +36,8 @@ export class ReadJob {
   piece = MAX_INLINE_LENGTH;
   /** `ensure` has been called for the next piece, and its promise has resolved. */
   isEnsured = false;
+  /** The read is answered as a whole or not at all, because `ensure` has not been called. */
+  isTrial = false;
   /** How many waits there were for the piece at `at`. */
   waits = 0;
   /** Set when the answer has to wait to learn where there are holes, not for bytes. */
@@ -60,6 +62,7 @@ export class ReadJob {
     this.end = request.offset + request.length;
     this.piece = MAX_INLINE_LENGTH;
     this.isEnsured = false;
+    this.isTrial = false;
     this.waits = 0;
     this.needsRuns = false;
     this.runs = null;
@@ -85,7 +88,8 @@ export interface ReplyShape {
   /** Whether long reads are answered piece by piece, in turns with others; else as a whole. */
   readonly inPieces: boolean;
   /**
-   * Answers the next piece and moves `job.at` as far as it got. Makes no object if the bytes are at hand.
+   * Answers the next piece and moves `job.at` as far as it got; of a trial all or nothing. Makes no object if
+   * the bytes are at hand.
    * @returns false if it has to wait first: {@link prepare}
    * @throws if the bytes at `job.at` cannot be read
    */

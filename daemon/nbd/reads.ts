@@ -79,6 +79,7 @@ export class Reads {
   start(request: Request): void {
     const job = this.#current.begin(request);
     try {
+      if (this.#tried(job)) return;
       // Ask for all of a long read now, so that missing bytes are fetched at once, not piece by piece.
       const wait = this.#disk.ensure(request.offset, request.length);
       if (request.length > MAX_INLINE_LENGTH && this.#shape.inPieces) {
@@ -93,6 +94,15 @@ export class Reads {
     } catch (error) {
       this.#fail(error, job);
     }
+  }
+
+  /** @returns whether a short read was answered without `ensure`; if not, nothing was sent */
+  #tried(job: ReadJob): boolean {
+    if (this.#disk.isRemote !== true || job.request.length > MAX_INLINE_LENGTH) return false;
+    job.isTrial = true;
+    const isAnswered = this.#shape.answer(job);
+    job.isTrial = false;
+    return isAnswered;
   }
 
   /** Continues one of the reads that were put off. @returns false if none can continue */
