@@ -1,6 +1,6 @@
 // Where the files of an EROFS image on several devices have their contents: as ranges of content sources. The image itself
 // is one source, its devices are others. Last bytes of files that follow their inodes begin anywhere, and ranges of a source
-// begin at multiples of 512: they are pieces of a source of their own.
+// begin at multiples of 4096: they are pieces of a source of their own.
 
 import type { Effort } from '../../lib/effort.js';
 import { packedBytes, packTable } from '../../pieces/packed-table.js';

@@ -72,7 +72,7 @@ await test('every type of entry', async (t) => {
   );
   t.equal(entries[3]?.target, 'a/\u00c3\u00a4');
   t.same(entries[4]?.rdev, { major: 4, minor: 300 });
-  t.same(entries[6]?.data, [{ fileOffset: 0, length: 10, source: 0, offset: 1024 }]);
+  t.same(entries[6]?.data, [{ fileOffset: 0, length: 10, source: 0, offset: 4096 }]);
   t.same([...table.lengths], [600, 100, 10]);
   t.same([...table.inner], [0, 0, 77]);
   t.same([...table.stored], [80, 410, 500]);
