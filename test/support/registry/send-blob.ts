@@ -171,8 +171,9 @@ class Body {
 
   /** @returns false if the client has left */
   async #write(bytes: Buffer): Promise<boolean> {
-    const { response, entry, left } = this.#exchange;
-    if (response.destroyed || response.socket === null) return false;
+    const { request, response, entry, left } = this.#exchange;
+    // A response has no socket yet while the one before it has not ended, though its client has all of that already.
+    if (response.destroyed || request.socket.destroyed) return false;
     const written = new Promise<boolean>((resolve) => {
       response.write(bytes, (problem) => {
         resolve(!problem);

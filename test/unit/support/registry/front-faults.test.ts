@@ -1,7 +1,8 @@
 // Each fault of the front, as a client sees it that undoes none of them.
+import { connect } from 'node:net';
 import { test, type Test } from 'tap';
 import type { Action } from '../../../support/registry/rules.js';
-import { BLOB, startFront, type Answer } from './front-client.js';
+import { BLOB, DIGEST, REPOSITORY, startFront, type Answer } from './front-client.js';
 
 const FIRST = 65_536;
 const LAST = 131_071;
@@ -178,4 +179,26 @@ for (const redirect of [undefined, 'store'] as const) {
       t.ok(after.body.equals(RIGHT), 'the next answer is right');
     });
   }
+}
+
+await test('a request that comes before the answer to the one before it has ended', async (t) => {
+  const { front } = await startFront(t);
+  front.rule({
+    match: { kind: 'data' },
+    action: { do: 'drip', bytes: 512, everyMs: 5 },
+    times: 1,
+  });
+  const [host = '', port] = front.host.split(':');
+  const socket = connect(Number(port), host);
+  t.teardown(() => socket.destroy());
+  socket.write(ask(0, 8191, 'keep-alive') + ask(100, 199, 'close'));
+  const parts: Buffer[] = [];
+  for await (const part of socket) parts.push(part as Buffer);
+  const all = Buffer.concat(parts);
+  t.ok(all.includes(BLOB.subarray(0, 8192)), 'the first one');
+  t.ok(all.subarray(-100).equals(BLOB.subarray(100, 200)), 'the second one');
+});
+
+function ask(first: number, last: number, how: string): string {
+  return `GET /v2/${REPOSITORY}/blobs/${DIGEST} HTTP/1.1\r\nHost: x\r\nRange: bytes=${first}-${last}\r\nConnection: ${how}\r\n\r\n`;
 }
