@@ -16,8 +16,10 @@ const PIECE_SIZE = 1 << 20;
 const ZEROS = Buffer.alloc(PIECE_SIZE);
 /** To decode a piece is as much work as this many entries of an index. */
 const UNITS_A_PIECE = 32_768;
-/** The same of a skippable frame. */
-const UNITS_A_SKIPPED = 8;
+/** The same of the begin of a frame, whatever is in it. */
+const UNITS_A_FRAME = 8;
+/** Frames and blocks may be empty: after this many stored bytes other work gets a turn, even if no piece is complete. */
+const STORED_A_TURN = 64 << 10;
 
 /** Where the plain bytes go. */
 export interface PlainCopy {
@@ -61,6 +63,8 @@ class Copier {
   #filled = 0;
   /** Plain bytes before the piece. */
   #position = 0;
+  /** How far the blob was read at the last turn. */
+  #turnedAt = 0;
 
   constructor(
     source: BlobSource,
@@ -81,10 +85,11 @@ class Copier {
   async run(): Promise<PieceTable> {
     const { size, name } = this.#source;
     for (let at = 0; at < size;) {
+      this.#effort.spend(UNITS_A_FRAME);
+      if (at - this.#turnedAt >= STORED_A_TURN) await this.#turn(at);
       const head = await this.#reader.bytesAt(at, Math.min(MAX_HEADER_SIZE, size - at));
       const skipped = skippedBytes(head);
       if (skipped !== null) {
-        this.#effort.spend(UNITS_A_SKIPPED);
         at += skipped;
         if (at > size) throw this.#bad(size, 'the end of a skippable frame', 'the end of the blob');
         continue;
@@ -111,6 +116,7 @@ class Copier {
       this.#filled += produced;
       if (this.#filled === PIECE_SIZE) await this.#endPiece(at);
       if (isFrameEnd) return at;
+      if (at - this.#turnedAt >= STORED_A_TURN) await this.#turn(at);
       if (consumed > 0 || produced > 0) continue;
       const got = stored.length === 0 ? 'the end of the blob' : 'something else';
       throw this.#bad(begin, 'a whole zstd frame', got);
@@ -120,8 +126,7 @@ class Copier {
   /** @param at how far the blob was read */
   async #endPiece(at: number): Promise<void> {
     this.#effort.spend(UNITS_A_PIECE);
-    await this.#effort.turn();
-    this.#effort.progress?.(at, this.#source.size);
+    await this.#turn(at);
     const length = this.#filled;
     const plain = this.#piece.subarray(0, length);
     const begin = this.#position;
@@ -140,6 +145,13 @@ class Copier {
     }
     this.#position += length;
     this.#filled = 0;
+  }
+
+  /** @param at how far the blob was read */
+  async #turn(at: number): Promise<void> {
+    this.#turnedAt = at;
+    await this.#effort.turn();
+    this.#effort.progress?.(at, this.#source.size);
   }
 
   #checkWindow(at: number, head: Buffer): void {

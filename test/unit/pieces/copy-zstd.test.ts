@@ -85,6 +85,29 @@ await test('what is refused', async (t) => {
   await refused(Buffer.from('28b52ffd', 'hex'), 'BAD_DATA', /the header of a zstd frame/);
 });
 
+await test('frames without plain bytes count as work, and other work gets turns between them', async (t) => {
+  const empty = Buffer.from('28b52ffd2000010000', 'hex');
+  const frames = 30_000;
+  let [units, turns, progress] = [0, 0, 0];
+  const effort = {
+    ...UNBOUNDED,
+    spend: (more: number) => void (units += more),
+    turn: () => {
+      turns++;
+      return null;
+    },
+    progress: (done: number) => void (progress = done),
+  };
+  const stored = Buffer.alloc(frames * empty.length, empty);
+  const source = new MemorySource(stored, 'layer');
+  const nothing = { write: (): Promise<void> => Promise.resolve() };
+  const table = await copyZstd(source, createZstdStream(), effort, () => undefined, nothing);
+  t.equal(table.count, 0);
+  t.ok(units >= frames, 'it can be refused, or left to another thread');
+  t.ok(turns >= 3, `${turns} turns`);
+  t.ok(progress > stored.length / 2, 'it says how far it is');
+});
+
 const noRoom = { write: (): Promise<void> => Promise.reject(new Error('no room')) };
 
 await test('what the copy throws ends it', async (t) => {
