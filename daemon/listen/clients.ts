@@ -56,13 +56,17 @@ export class Clients {
   /** Where it listens, and the address for which it does. */
   readonly #places: { readonly uri: string; readonly address: string }[] = [];
   readonly #peers = new PeerCounts();
+  #isClosed = false;
 
   constructor(reactors: ReactorPool, log: ClientLog) {
     this.#reactors = reactors;
     this.#log = log;
   }
 
-  /** @throws OverlaybdError if a listener cannot be opened; `close` closes those that are open */
+  /**
+   * Opens the listeners. After `close`, it closes each at once.
+   * @throws OverlaybdError if a listener cannot be opened; `close` closes those that are open
+   */
   async listen({ activated, listen, listening = new Map() }: ListenOptions): Promise<void> {
     for (const { socket, spec } of activated) {
       const admission = admissionOf(spec, userId);
@@ -126,6 +130,7 @@ export class Clients {
 
   /** Accepts no new connection. Idempotent. */
   close(): void {
+    this.#isClosed = true;
     for (const listener of this.#listeners.splice(0)) listener.close();
   }
 
@@ -137,6 +142,8 @@ export class Clients {
       (why) => this.#log.acceptFailed(title, why),
     );
     this.#listeners.push(listener);
+    // A daemon that ends before it is ready may have closed all others while this one was being opened.
+    if (this.#isClosed) this.close();
   }
 
   #accept(fd: number, peer: Peer, admission: Admission): void {

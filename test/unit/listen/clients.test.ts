@@ -1,8 +1,8 @@
 // Clients over real sockets, with fake reactors that only keep the connections.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { test, type Test } from 'tap';
 import { listenerSpec, type ListenerConfig } from '../../../daemon/config/listener.js';
 import { Clients } from '../../../daemon/listen/clients.js';
@@ -177,4 +177,15 @@ await test('only clients on Unix sockets are identified by their user', async (t
       message: /descriptor \d+ \("web"\): nbd:.* is not a Unix socket/,
     },
   );
+});
+
+await test('a listener that is opened after the end is closed at once', async (t) => {
+  const { clients, listen } = world(t);
+  const path = join(mkdtempSync(join(tmpdir(), 'obd-clients-')), 's');
+  t.teardown(() => rmSync(dirname(path), { recursive: true, force: true }));
+  const listening = listen({ address: 'tcp://127.0.0.1:0' }, { address: `unix://${path}` });
+  clients.close();
+  await listening;
+  t.notOk(existsSync(path));
+  t.same(clients.titles, []);
 });
