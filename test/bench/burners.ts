@@ -8,9 +8,15 @@ const MOST_SECONDS = 600;
 
 export class Burners {
   readonly #processes: readonly ChildProcess[];
+  /** Resolve with the exit code or the signal of each. */
+  readonly #ends: readonly Promise<string>[];
 
   private constructor(processes: readonly ChildProcess[]) {
     this.#processes = processes;
+    this.#ends = processes.map(async (each) => {
+      const [code, signal] = (await once(each, 'exit')) as [number | null, string | null];
+      return signal ?? `exit ${code}`;
+    });
     process.once('exit', this.#kill);
   }
 
@@ -24,20 +30,33 @@ export class Burners {
         spawn(program, [`${core}`, `${MOST_SECONDS}`], { stdio: ['ignore', 'pipe', 'inherit'] }),
       ),
     );
-    for (const each of burners.#processes) if (each.stdout) await once(each.stdout, 'data');
+    const ended = Promise.race(burners.#ends).then((how) => {
+      throw new Error(`${program}: ended (${how}) before it was busy`);
+    });
+    for (const { stdout } of burners.#processes) {
+      if (stdout) await Promise.race([once(stdout, 'data'), ended]);
+    }
+    // What comes now is for `stop`.
+    ended.catch(() => undefined);
     return burners;
   }
 
+  /** @throws Error if one has ended by itself: what was measured meanwhile is not of a busy machine */
   async stop(): Promise<void> {
     process.off('exit', this.#kill);
-    const ends = this.#processes.map((each) => once(each, 'exit'));
+    const early = this.#processes.filter((each) => hasEnded(each)).length;
     this.#kill();
-    await Promise.all(ends);
+    await Promise.all(this.#ends);
+    if (early > 0) throw new Error(`${early} of ${this.#ends.length} burners have ended too early`);
   }
 
   readonly #kill = (): void => {
     for (const each of this.#processes) each.kill('SIGKILL');
   };
+}
+
+function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null;
 }
 
 /** By the kernel's numbers. */
