@@ -5,7 +5,8 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NbdClient } from './nbd-client.js';
 
-const START_TIMEOUT_MS = 10_000;
+/** A machine that is busy with other work may take long. */
+const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 5_000;
 const POLL_INTERVAL_MS = 1;
 /** Most output of a server that is kept for its error message. */

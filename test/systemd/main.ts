@@ -14,7 +14,7 @@ import { makeHostImages } from './images.js';
 import type { HostCase } from './host-case.js';
 import { machinesOf } from './machines.js';
 
-/** Seconds for a machine; the longest case takes a third of it. */
+/** Seconds for each case of a machine; the longest one takes a third of it. */
 const LIMIT = 1200;
 
 const VM_RUN = fileURLToPath(new URL('../../../test/kernel/vm-run', import.meta.url));
@@ -88,7 +88,7 @@ async function boot(cases: readonly HostCase[], packages: string): Promise<void>
     const begin = performance.now();
     const failed = counts.fail;
     const machine = ['--systemd', '--before', join(folder, 'before'), '--share', folder];
-    const limits = ['--timeout', `${LIMIT}`, '--console', terminal];
+    const limits = ['--timeout', `${LIMIT * cases.length}`, '--console', terminal];
     const names = cases.map(({ name }) => name);
     const guest = [process.execPath, GUEST, join(folder, 'images'), ...names];
     const code = await run([...machine, ...limits, '--', ...guest]);
