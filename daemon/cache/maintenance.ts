@@ -89,8 +89,12 @@ export async function removeFromCache(
       `${digest}: a process has it open; remove or detach the exports that use it first`,
     );
   }
-  // oxlint-disable-next-line no-await-in-loop
-  for (const record of records) await removeRecord(record);
+  for (const record of records) {
+    // oxlint-disable-next-line no-await-in-loop
+    if (record.isTemporary && (await isRecordUsed(record, []))) continue;
+    // oxlint-disable-next-line no-await-in-loop
+    await removeRecord(record);
+  }
 }
 
 /**

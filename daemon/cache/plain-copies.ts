@@ -6,7 +6,8 @@ import { lstat, open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { OverlaybdError } from '../errors.js';
 import { humanSize } from '../lib/format-size.js';
-import { bounded } from './disk.js';
+import { USERS_LOCK } from './blob-files.js';
+import { bounded, lockShared } from './disk.js';
 import type { CacheFolder } from './folder.js';
 import { prepareFolder } from './folder-owner.js';
 import { copyPath, makeRoomFor, type RecordKey } from './record-files.js';
@@ -51,7 +52,9 @@ export class PlainCopies {
     const path = copyPath(folder, key);
     await makeFolders(folder.path, dirname(path));
     const temporary = `${path}.${randomBytes(8).toString('hex')}.tmp`;
-    const file = await bounded(`write ${path}`, () => open(temporary, 'wx', 0o600));
+    const file = await bounded(`write ${path}`, () => open(temporary, 'wx+', 0o600));
+    // It says that a process still writes the file, and ends with that process.
+    lockShared(file.fd, USERS_LOCK);
     const { limit } = this.#place;
     const most = Math.min(MAX_COPIES, limit === null ? Infinity : limit / PART_OF_CACHE);
     return new CopyWriter({ folder, file, path, temporary, most, name });
@@ -116,9 +119,10 @@ export class CopyWriter {
     const { folder, file, path, temporary, most } = this.#parts;
     try {
       await bounded(`write ${temporary}`, () => file.datasync());
-      await file.close();
-      if (!(await makeRoomFor(folder, most - this.#written, true))) this.#checkRoom(Infinity);
+      // It is one of those that are counted, and it stays because it is open.
+      if (!(await makeRoomFor(folder, most, true))) this.#checkRoom(Infinity);
       await bounded(`write ${path}`, () => rename(temporary, path));
+      await file.close();
       return path;
     } catch (error) {
       await this.discard();

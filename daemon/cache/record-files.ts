@@ -23,12 +23,17 @@ export interface FoundRecord extends RecordKey {
   readonly bytes: number;
   /** Whether it is a decoded copy of the layer. */
   readonly isCopy: boolean;
+  /** Whether it is a copy that is being written, or was when its process ended. */
+  readonly isTemporary: boolean;
   /** Milliseconds since 1970. */
   readonly lastUsed: number;
 }
 
-const NAME = /^(?<digits>[0-9a-f]{64})\.(?<kind>layer|file)(?<copy>\.plain)?$/;
+const NAME =
+  /^(?<digits>[0-9a-f]{64})\.(?<kind>layer|file)(?<copy>\.plain(?<temporary>\.[0-9a-f]{16}\.tmp)?)?$/;
 const BLOCK = 512;
+/** A copy that was written to a moment ago may have no lock yet. */
+const FRESH_MS = 60_000;
 
 export function recordPath(folder: CacheFolder, { kind, digits }: RecordKey): string {
   return `${folder.records}/${digits}.${kind}`;
@@ -39,11 +44,11 @@ export function copyPath(folder: CacheFolder, key: RecordKey): string {
   return `${recordPath(folder, key)}.plain`;
 }
 
-/** Records, and decoded copies. Skips other files. @throws OverlaybdError IO */
+/** Records, and decoded copies, also those that are not complete. Skips other files. @throws OverlaybdError IO */
 export async function scanRecords(folder: CacheFolder): Promise<FoundRecord[]> {
   const found: FoundRecord[] = [];
   for (const name of await namesIn(folder.records)) {
-    const { digits, kind, copy } = NAME.exec(name)?.groups ?? {};
+    const { digits, kind, copy, temporary } = NAME.exec(name)?.groups ?? {};
     if (digits === undefined) continue;
     const path = `${folder.records}/${name}`;
     // oxlint-disable-next-line no-await-in-loop
@@ -51,18 +56,25 @@ export async function scanRecords(folder: CacheFolder): Promise<FoundRecord[]> {
     if (!status) continue;
     const { size, blocks, mtimeMs } = status;
     const isCopy = copy !== undefined;
+    const isTemporary = temporary !== undefined;
+    if (isTemporary && !status.isFile()) continue;
     // A copy has holes where the plain bytes are zeros.
     const bytes = isCopy ? blocks * BLOCK : size;
-    found.push({ digits, kind: kind as RecordKind, path, bytes, isCopy, lastUsed: mtimeMs });
+    const key = { digits, kind: kind as RecordKind };
+    found.push({ ...key, path, bytes, isCopy, isTemporary, lastUsed: mtimeMs });
   }
   return found;
 }
 
-/** Whether a process has the blob of a record open: then the image must open again without its registry. */
+/**
+ * Whether a process has the blob of a record open: then the image must open again without its registry. Or whether a process
+ * still writes it.
+ */
 export async function isRecordUsed(
-  { kind, digits }: RecordKey,
+  { kind, digits, path, isTemporary, lastUsed }: FoundRecord,
   blobs: readonly FoundBlob[],
 ): Promise<boolean> {
+  if (isTemporary) return Date.now() - lastUsed < FRESH_MS || isUsed({ data: path });
   if (kind !== 'layer') return false;
   for (const blob of blobs) {
     // oxlint-disable-next-line no-await-in-loop

@@ -75,7 +75,7 @@ export function removeUnused(lock: FolderLock, blob: FoundBlob): Promise<boolean
 }
 
 /** Whether a process has the files open. @throws OverlaybdError IO */
-export async function isUsed({ data }: FoundBlob): Promise<boolean> {
+export async function isUsed({ data }: Pick<FoundBlob, 'data'>): Promise<boolean> {
   if (data === null) return false;
   const file = await openIfThere(data);
   if (!file) return false;

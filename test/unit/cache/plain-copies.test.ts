@@ -1,10 +1,17 @@
 // Decoded copies in the folder of the cache: kept, found, and what they may take.
-import { readdirSync, readFileSync, statSync, utimesSync } from 'node:fs';
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
 import { CacheFolder } from '../../../daemon/cache/folder.js';
 import { PlainCopies } from '../../../daemon/cache/plain-copies.js';
-import { scanRecords, type RecordKey } from '../../../daemon/cache/record-files.js';
+import { makeRoomFor, scanRecords, type RecordKey } from '../../../daemon/cache/record-files.js';
 import { randomBytes } from '../../support/pattern.js';
 
 const keyOf = (digit: string): RecordKey => ({ kind: 'file', digits: digit.repeat(64) });
@@ -70,4 +77,22 @@ await test('one that may not have as much is refused while it is written', async
     message: /^layer: a zstd frame is too long .* may have 146.5 KiB, which is not enough: allow/,
   });
   await copy.discard();
+});
+
+await test('a copy of a process that was killed counts, and makes room', async (t) => {
+  const folder = t.testdir();
+  const copies = new PlainCopies({ folder, limit: 700_000 });
+  const cache = new CacheFolder(folder);
+  const dead = `${folder}/v1/layers/${'a'.repeat(64)}.file.plain.${'0'.repeat(16)}.tmp`;
+  const writing = await copies.begin(keyOf('b'), 'layer');
+  await writing.write(0, PART);
+  writeFileSync(dead, PART);
+  // Long ago: a writer that waits for its registry is told from one that is gone by its lock.
+  for (const { path } of await scanRecords(cache)) utimesSync(path, 1, 1);
+  const sum = (await scanRecords(cache)).reduce((all, { bytes }) => all + bytes, 0);
+  t.ok(sum >= 2 * PART.length, 'both count');
+  t.ok(await makeRoomFor(cache, sum - 1, true));
+  t.notOk(existsSync(dead));
+  t.notOk(await makeRoomFor(cache, 1, true), 'the other one stays');
+  t.ok(readFileSync(await writing.keep()).equals(PART));
 });
