@@ -32,12 +32,15 @@ const TIMES_FILE = 'out/test-times.json';
 /** tap makes the folders of tests below it. */
 const TAP_FOLDER = '.tap';
 
+/** @throws Error if there is no such file, or if a folder has none: what was to be tested has moved */
 function testFilesIn(path: string): string[] {
   if (!statSync(path).isDirectory()) return [path];
-  return readdirSync(path, { recursive: true, encoding: 'utf8' })
+  const files = readdirSync(path, { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.test.js'))
     .map((name) => join(path, name))
     .toSorted();
+  if (files.length === 0) throw new Error(`${path}: no test files`);
+  return files;
 }
 
 /** Prints why a file failed, and what it skipped. @returns its counts; a failed file has at least one failure */
@@ -83,9 +86,9 @@ async function runAll({
   coverage,
 }: RunnerOptions): Promise<boolean> {
   const begin = performance.now();
+  const files = [...new Set(paths.flatMap(testFilesIn))];
   await bundleTap(OUT);
   const times = lastTimes();
-  const files = paths.flatMap(testFilesIn);
   const measuring = coverage ? beginCoverage(ROOT, files) : {};
   const surroundings = {
     environment: { TAP_CWD: ownFolder(), ...measuring },
