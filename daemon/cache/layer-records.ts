@@ -75,13 +75,14 @@ export class LayerRecords {
     }
     try {
       const folder = await this.#open();
-      if (!(await makeRoomFor(folder, most - size, false)))
+      const path = recordPath(folder, key);
+      if (!(await makeRoomFor(folder, most - size, false, path)))
         return 'the records of layers in use take all room';
       if (this.#makeRoom && (await freeBytes(folder.path)) < size + FILE_OVERHEAD) {
         await this.#makeRoom(size + FILE_OVERHEAD);
       }
       const bytes = Buffer.concat([recordHeader(content), content]);
-      await writeWhole(folder.path, recordPath(folder, key), bytes);
+      await writeWhole(folder.path, path, bytes);
       return null;
     } catch (error) {
       return messageOf(error);

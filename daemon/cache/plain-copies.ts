@@ -120,7 +120,7 @@ export class CopyWriter {
     try {
       await bounded(`write ${temporary}`, () => file.datasync());
       // It is one of those that are counted, and it stays because it is open.
-      if (!(await makeRoomFor(folder, most, true))) this.#checkRoom(Infinity);
+      if (!(await makeRoomFor(folder, most, true, path))) this.#checkRoom(Infinity);
       await bounded(`write ${path}`, () => rename(temporary, path));
       await file.close();
       return path;

@@ -90,15 +90,19 @@ export function removeRecord({ path }: FoundRecord): Promise<void> {
 
 /**
  * Removes records, or copies, that were used least recently, except for those of blobs that are open.
- * @param most bytes of all of them that may stay
+ * @param most bytes of all others that may stay
+ * @param path of a record, or copy, that a new one is about to replace: it does not count, and stays until then
  * @returns whether no more are left
  */
 export async function makeRoomFor(
   folder: CacheFolder,
   most: number,
   isCopy: boolean,
+  path: string,
 ): Promise<boolean> {
-  const records = (await scanRecords(folder)).filter((each) => each.isCopy === isCopy);
+  const records = (await scanRecords(folder)).filter(
+    (each) => each.isCopy === isCopy && each.path !== path,
+  );
   let sum = records.reduce((all, { bytes }) => all + bytes, 0);
   if (sum <= most) return true;
   const blobs = await scanBlobs(folder);

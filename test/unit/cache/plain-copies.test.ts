@@ -68,6 +68,16 @@ await test('those that were used least recently make room', async (t) => {
   t.same(left, [paths[2], `${folder}/v1/layers/${'d'.repeat(64)}.file.plain`]);
 });
 
+await test('a copy that is made anew does not need room beside the old one', async (t) => {
+  const folder = t.testdir();
+  const copies = new PlainCopies({ folder, limit: 1_000_000 });
+  const other = await keep(copies, keyOf('b'));
+  utimesSync(other, 1, 1);
+  const path = await keep(copies, keyOf('a'), 3);
+  t.equal(await keep(copies, keyOf('a'), 3), path);
+  t.ok(existsSync(other), 'the other one stays');
+});
+
 await test('one that may not have as much is refused while it is written', async (t) => {
   const folder = t.testdir();
   const copy = await new PlainCopies({ folder, limit: 300_000 }).begin(keyOf('a'), 'layer');
@@ -91,8 +101,8 @@ await test('a copy of a process that was killed counts, and makes room', async (
   for (const { path } of await scanRecords(cache)) utimesSync(path, 1, 1);
   const sum = (await scanRecords(cache)).reduce((all, { bytes }) => all + bytes, 0);
   t.ok(sum >= 2 * PART.length, 'both count');
-  t.ok(await makeRoomFor(cache, sum - 1, true));
+  t.ok(await makeRoomFor(cache, sum - 1, true, ''));
   t.notOk(existsSync(dead));
-  t.notOk(await makeRoomFor(cache, 1, true), 'the other one stays');
+  t.notOk(await makeRoomFor(cache, 1, true, ''), 'the other one stays');
   t.ok(readFileSync(await writing.keep()).equals(PART));
 });
