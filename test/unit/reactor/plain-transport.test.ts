@@ -4,6 +4,7 @@ import { descriptors } from '../../../daemon/native/descriptors.js';
 import { POLL_READABLE, POLL_WRITABLE } from '../../../daemon/native/poll.js';
 import { sockets } from '../../../daemon/native/socket.js';
 import { PlainTransport } from '../../../daemon/reactor/plain-transport.js';
+import { netCoreNumber } from '../../../daemon/reactor/send-buffer.js';
 import { until } from '../../support/until.js';
 
 function world(t: Test) {
@@ -70,12 +71,20 @@ await test('a released socket can be used elsewhere', (t) => {
   t.end();
 });
 
-await test('a Unix socket takes more than the usual 208 KiB before its peer receives', (t) => {
-  const { transport, fd } = world(t);
-  const piece = Buffer.alloc(16_384);
-  const taken = fill(() => transport.send(piece, 0, piece.length));
-  const usual = fill(() => sockets.send(fd, piece, 0, piece.length));
-  t.ok(taken >= usual * 1.5, `${taken} bytes, and ${usual} on the way back`);
-  transport.close(() => undefined);
-  t.end();
-});
+const [usualBytes, most] = [netCoreNumber('wmem_default'), netCoreNumber('wmem_max')];
+const isUsual = usualBytes === 212_992 && (most ?? 0) >= usualBytes;
+const skip = isUsual ? false : 'the buffers of sockets are not the usual ones on this machine';
+
+await test(
+  'a Unix socket takes more than the usual 208 KiB before its peer receives',
+  { skip },
+  (t) => {
+    const { transport, fd } = world(t);
+    const piece = Buffer.alloc(16_384);
+    const taken = fill(() => transport.send(piece, 0, piece.length));
+    const usual = fill(() => sockets.send(fd, piece, 0, piece.length));
+    t.ok(taken >= usual * 1.5, `${taken} bytes, and ${usual} on the way back`);
+    transport.close(() => undefined);
+    t.end();
+  },
+);
