@@ -16,8 +16,8 @@ import { makeFolders, touchFile } from './small-files.js';
 /** Bytes on disk of all copies, if the cache has no limit; otherwise a half of that. */
 const MAX_COPIES = 64 * 2 ** 30;
 const PART_OF_CACHE = 2;
-/** Written bytes between two waits for the disk: it must not have all of a copy to do at the end. */
-const SYNC_BYTES = 64 << 20;
+/** Written bytes between two waits for the disk: a slow one must have written them within the deadline of one call. */
+const SYNC_BYTES = 16 << 20;
 
 interface CopiesPlace {
   readonly folder: string;
