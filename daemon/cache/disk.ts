@@ -2,6 +2,7 @@
 // the thread of the fetcher waits for no disk. Locks do not wait.
 
 import { createHash } from 'node:crypto';
+import { statfs } from 'node:fs/promises';
 import { runFileJob } from '../blob/file-jobs.js';
 import { FileSource } from '../blob/file-source.js';
 import { readFully } from '../blob/source.js';
@@ -142,6 +143,12 @@ export async function bounded<T>(what: string, call: () => Promise<T>): Promise<
     throw diskError(what, errno);
   }
   throw diskError(what, -ETIMEDOUT);
+}
+
+/** Bytes that programs without privileges may still write to the disk of a path. @throws OverlaybdError IO */
+export async function freeBytes(path: string): Promise<number> {
+  const { bavail, bsize } = await bounded(path, () => statfs(path));
+  return bavail * bsize;
 }
 
 /** @returns null if it is not there. @throws OverlaybdError IO, UNSUPPORTED if it is not a regular file */

@@ -2,13 +2,12 @@
 // process uses, the least recently used ones first, then chunks of open blobs that no read touched since the
 // last round, then records of layers that no process uses. If that is not enough, nothing more is stored.
 
-import { statfs } from 'node:fs/promises';
 import { CHUNK_SIZE, chunksOf } from '../blob/chunk-map.js';
 import { HEAD_SIZE, remoteTail } from '../blob/edges.js';
 import { messageOf } from '../errors.js';
 import { monotonicMs } from '../lib/clock.js';
 import { humanSize } from '../lib/format-size.js';
-import { bounded } from './disk.js';
+import { freeBytes } from './disk.js';
 import type { FolderLock } from './folder-lock.js';
 import type { CacheFolder } from './folder.js';
 import type { Health } from './health.js';
@@ -172,9 +171,7 @@ export class Evictor {
 
   async #look(): Promise<void> {
     this.#lookedAt = monotonicMs();
-    const { path } = this.#folder;
-    const { bavail, bsize } = await bounded(path, () => statfs(path));
-    this.#free = bavail * bsize;
+    this.#free = await freeBytes(this.#folder.path);
     this.#sinceLook = 0;
   }
 

@@ -1,10 +1,10 @@
 // The records of layers as a thread that opens images sees them: gets and keeps them. Needs no fetcher: a record is a file
 // that is read and replaced as a whole.
 
-import { lstat, statfs } from 'node:fs/promises';
+import { lstat } from 'node:fs/promises';
 import { messageOf } from '../errors.js';
 import { humanSize } from '../lib/format-size.js';
-import { bounded } from './disk.js';
+import { bounded, freeBytes } from './disk.js';
 import type { CacheFolder } from './folder.js';
 import { prepareFolder } from './folder-owner.js';
 import { MAX_RECORD, recordContent, recordHeader, RECORD_HEADER_SIZE } from './record-bytes.js';
@@ -93,10 +93,4 @@ export class LayerRecords {
     this.#folder ??= prepareFolder(this.#place.folder);
     return this.#folder;
   }
-}
-
-/** Of the disk of a folder. @throws OverlaybdError IO */
-async function freeBytes(path: string): Promise<number> {
-  const { bavail, bsize } = await bounded(path, () => statfs(path));
-  return bavail * bsize;
 }

@@ -7,10 +7,10 @@ import { dirname } from 'node:path';
 import { OverlaybdError } from '../errors.js';
 import { humanSize } from '../lib/format-size.js';
 import { USERS_LOCK } from './blob-files.js';
-import { bounded, lockShared } from './disk.js';
+import { bounded, freeBytes, lockShared } from './disk.js';
 import type { CacheFolder } from './folder.js';
 import { prepareFolder } from './folder-owner.js';
-import { copyPath, makeRoomFor, type RecordKey } from './record-files.js';
+import { copyPath, makeRoomFor, scanRecords, type RecordKey } from './record-files.js';
 import { makeFolders, touchFile } from './small-files.js';
 
 /** Bytes on disk of all copies, if the cache has no limit; otherwise a half of that. */
@@ -18,18 +18,28 @@ const MAX_COPIES = 64 * 2 ** 30;
 const PART_OF_CACHE = 2;
 /** Written bytes between two waits for the disk: a slow one must have written them within the deadline of one call. */
 const SYNC_BYTES = 16 << 20;
+/** Written bytes between two looks at the free space of the disk, and how much room is made at once if there is none. */
+const LOOK_BYTES = 16 << 20;
+const ROOM_BYTES = 64 << 20;
 
 interface CopiesPlace {
   readonly folder: string;
   readonly limit: number | null;
+  /** Bytes that stay free on the disk; absent: none. */
+  readonly minFree?: number;
 }
+
+type MakeRoom = (bytes: number) => Promise<void>;
 
 export class PlainCopies {
   readonly #place: CopiesPlace;
+  readonly #makeRoom: MakeRoom | null;
   #folder: Promise<CacheFolder> | null = null;
 
-  constructor(place: CopiesPlace) {
+  /** @param makeRoom has chunks evicted if the disk has no room for a copy; null: nothing can be evicted */
+  constructor(place: CopiesPlace, makeRoom: MakeRoom | null = null) {
     this.#place = place;
+    this.#makeRoom = makeRoom;
   }
 
   /** @returns the path of a copy with at least `size` bytes; null if there is none */
@@ -55,9 +65,10 @@ export class PlainCopies {
     const file = await bounded(`write ${path}`, () => open(temporary, 'wx+', 0o600));
     // It says that a process still writes the file, and ends with that process.
     lockShared(file.fd, USERS_LOCK);
-    const { limit } = this.#place;
+    const { limit, minFree = 0 } = this.#place;
     const most = Math.min(MAX_COPIES, limit === null ? Infinity : limit / PART_OF_CACHE);
-    return new CopyWriter({ folder, file, path, temporary, most, name });
+    const makeRoom = this.#makeRoom;
+    return new CopyWriter({ folder, file, path, temporary, most, minFree, makeRoom, name });
   }
 
   #open(): Promise<CacheFolder> {
@@ -73,6 +84,9 @@ interface WriterParts {
   readonly temporary: string;
   /** Bytes of all copies. */
   readonly most: number;
+  /** Bytes that stay free on the disk. */
+  readonly minFree: number;
+  readonly makeRoom: MakeRoom | null;
   readonly name: string;
 }
 
@@ -81,6 +95,8 @@ export class CopyWriter {
   readonly #parts: WriterParts;
   #written = 0;
   #synced = 0;
+  /** Bytes that may be written before the next look at the disk. */
+  #room = 0;
 
   constructor(parts: WriterParts) {
     this.#parts = parts;
@@ -91,6 +107,8 @@ export class CopyWriter {
     const { file, temporary } = this.#parts;
     this.#written += bytes.length;
     this.#checkRoom(this.#written);
+    if (bytes.length > this.#room) await this.#findRoom();
+    this.#room -= bytes.length;
     for (let done = 0; done < bytes.length;) {
       const { bytesWritten } = await bounded(`write ${temporary}`, () =>
         file.write(bytes, done, bytes.length - done, position + done),
@@ -139,12 +157,41 @@ export class CopyWriter {
 
   /** @throws OverlaybdError LIMIT */
   #checkRoom(bytes: number): void {
-    const { most, name, folder } = this.#parts;
+    const { most, folder } = this.#parts;
     if (bytes <= most) return;
-    const why = 'a zstd frame is too long to be decoded for each read, so its plain bytes are kept';
     const room = `decoded copies in ${folder.path} may have ${humanSize(most)}, which is not enough`;
-    const advice = 'allow the cache more, unpack the archive, or compress it in several frames';
-    throw new OverlaybdError('LIMIT', `${name}: ${why}: ${room}: ${advice}`, {
+    throw this.#refusal(room, 'allow the cache more');
+  }
+
+  /** On the disk, whose other programs need what must stay free. @throws OverlaybdError LIMIT, IO */
+  async #findRoom(): Promise<void> {
+    const { folder, minFree, makeRoom } = this.#parts;
+    const needed = minFree + LOOK_BYTES;
+    let free = await freeBytes(folder.path);
+    if (free < needed) {
+      await (makeRoom ? makeRoom(ROOM_BYTES) : this.#removeOthers(needed - free));
+      free = await freeBytes(folder.path);
+    }
+    this.#room = LOOK_BYTES;
+    if (free >= needed) return;
+    const kept = minFree === 0 ? '' : `, and ${humanSize(minFree)} of them stay free`;
+    const room = `the disk of ${folder.path} has no room: ${humanSize(free)} are free${kept}`;
+    throw this.#refusal(room, 'free some of it');
+  }
+
+  /** Other copies, of which this many bytes must go. @throws OverlaybdError IO */
+  async #removeOthers(bytes: number): Promise<void> {
+    const { folder, path } = this.#parts;
+    const others = (await scanRecords(folder)).filter((each) => each.isCopy && each.path !== path);
+    const sum = others.reduce((all, each) => all + each.bytes, 0);
+    await makeRoomFor(folder, sum - bytes, true, path);
+  }
+
+  #refusal(room: string, way: string): OverlaybdError {
+    const { name } = this.#parts;
+    const why = 'a zstd frame is too long to be decoded for each read, so its plain bytes are kept';
+    const advice = `${way}, unpack the archive, or compress it in several frames`;
+    return new OverlaybdError('LIMIT', `${name}: ${why}: ${room}: ${advice}`, {
       facts: { blob: name },
     });
   }

@@ -71,9 +71,9 @@ export class Fetcher {
 
   /** The folder of the cache and its limit, which can be used without the thread; null: there is none. */
   get records(): RecordsPlace | null {
-    const { cacheFolder, cacheSize } = this.#settings;
+    const { cacheFolder, cacheSize, cacheMinFree } = this.#settings;
     const folder = cacheFolder ?? defaultCacheFolder(process.env);
-    return folder === null ? null : { folder, limit: cacheSize };
+    return folder === null ? null : { folder, limit: cacheSize, minFree: cacheMinFree };
   }
 
   /** The main thread's own. */

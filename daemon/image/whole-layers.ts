@@ -123,9 +123,10 @@ async function placesOf(
   if (!place || !key) return NO_PLACES;
   const { LayerRecords } = await import('../cache/layer-records.js');
   const { PlainCopies } = await import('../cache/plain-copies.js');
-  const copies = new PlainCopies(place);
-  const makeRoom = async (bytes: number): Promise<void> => readers.fetcher().makeRoom?.(bytes);
-  const records = place.isAnew ? null : new LayerRecords(place, isCached ? makeRoom : null);
+  const ask = async (bytes: number): Promise<void> => readers.fetcher().makeRoom?.(bytes);
+  const makeRoom = isCached ? ask : null;
+  const copies = new PlainCopies(place, makeRoom);
+  const records = place.isAnew ? null : new LayerRecords(place, makeRoom);
   return { records, copies, key };
 }
 

@@ -26,6 +26,8 @@ export interface RecordsPlace {
   readonly folder: string;
   /** Bytes that the cache may have; null: no limit of its own. */
   readonly limit: number | null;
+  /** Bytes that stay free on its disk; absent: none. */
+  readonly minFree?: number;
   /** Layers are read again, whatever there is of them. */
   readonly isAnew?: true;
 }

@@ -106,3 +106,30 @@ await test('a copy of a process that was killed counts, and makes room', async (
   t.notOk(await makeRoomFor(cache, 1, true, ''), 'the other one stays');
   t.ok(readFileSync(await writing.keep()).equals(PART));
 });
+
+await test('one that would take what must stay free is refused, after chunks could make room', async (t) => {
+  const folder = t.testdir();
+  const asked: number[] = [];
+  const place = { folder, limit: null, minFree: 2 ** 60 };
+  const copies = new PlainCopies(place, async (bytes) => void asked.push(bytes));
+  const copy = await copies.begin(keyOf('a'), 'layer');
+  await t.rejects(copy.write(0, PART), {
+    code: 'LIMIT',
+    message:
+      /^layer: a zstd frame .*: the disk of .* has no room: .* are free, and 1024\.0 PiB of them stay free: free some of it, unpack/,
+  });
+  t.same(asked, [64 << 20]);
+  await copy.discard();
+});
+
+await test('if the disk has no room and no chunks can go, other copies go', async (t) => {
+  const folder = t.testdir();
+  const other = await keep(new PlainCopies({ folder, limit: null }), keyOf('b'));
+  const copy = await new PlainCopies({ folder, limit: null, minFree: 2 ** 60 }).begin(
+    keyOf('a'),
+    'layer',
+  );
+  await t.rejects(copy.write(0, PART), { code: 'LIMIT' });
+  t.notOk(existsSync(other));
+  await copy.discard();
+});
