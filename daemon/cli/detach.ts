@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Argv } from 'yargs';
+import type { ControlClient } from '../control/client.js';
 import { OverlaybdError, codeOf, messageOf } from '../errors.js';
 import { DEFAULT_HELPER_SOCKET } from '../kernel/helper-protocol.js';
 import { remark } from './output.js';
@@ -53,7 +54,7 @@ export async function run(args: DetachArguments): Promise<number> {
   }
   const client = controlClient(args.state, all && force ? HANGING_MS : undefined);
   try {
-    const devices = all ? (await client.status()).devices.map(({ id }) => id) : named;
+    const devices = all ? await allDevices(client) : named;
     await each(devices, async (device) => {
       await client.detach(device, { force }).catch((error: unknown) => {
         const isGone = error instanceof OverlaybdError && error.code === 'NOT_FOUND';
@@ -72,7 +73,14 @@ export async function run(args: DetachArguments): Promise<number> {
   return EXIT_OK;
 }
 
-/** Detaches the devices of a daemon that does not run, by its records. */
+/** @throws OverlaybdError NO_DAEMON if none runs, or if one that starts has not taken over its devices yet */
+async function allDevices(client: ControlClient): Promise<string[]> {
+  const { devices, starting } = await client.status();
+  if (starting) throw new OverlaybdError('NO_DAEMON', 'the daemon is starting');
+  return devices.map(({ id }) => id);
+}
+
+/** Detaches the devices of a daemon that does not run, or has not taken them over yet, by their records. */
 async function detachLeftBehind(
   folder: string,
   force: boolean,

@@ -198,7 +198,8 @@ async function serverOf(args: MountArguments, words: readonly string[]): Promise
   }
   if (!source) return [absoluteUri(first, (path) => resolve(path))];
   const client = controlClient(args.state);
-  const { listening } = await client.status();
+  const { listening, starting } = await client.status();
+  if (starting) throw new OverlaybdError('BUSY', 'the daemon is starting: it listens nowhere yet');
   const uri = exportUri(listening, source.export);
   if (uri !== null) return [uri];
   throw new OverlaybdError(

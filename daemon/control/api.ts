@@ -265,6 +265,8 @@ export interface DaemonStatus {
   readonly exports: readonly ExportStatus[];
   /** Absent in answers of older versions. */
   readonly openings?: readonly OpeningStatus[];
+  /** The images of a start are still being opened: devices that were attached before are not in `devices` yet. */
+  readonly starting?: true;
   readonly devices: readonly DeviceStatus[];
   /** The one that has been stuck longest comes first. */
   readonly stuckFiles: readonly StuckFileStatus[];

@@ -109,6 +109,7 @@ export class SlowStart {
       exports,
       openings: openingStatuses(this.#parts.images),
       cache: null,
+      starting: true,
       devices: [],
       stuckFiles: [],
     };

@@ -9,6 +9,7 @@ import t, { type Test } from 'tap';
 import { CHUNK_SIZE } from '../../daemon/blob/chunk-map.js';
 import { askRaw, socketOf, waitForControl } from '../support/control.js';
 import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
+import { detachByRecord } from '../support/detach-by-record.js';
 import { readErofs } from '../support/erofs/reader.js';
 import { treeLines, type TreeLine } from '../support/erofs/tree-lines.js';
 import { writeEstargz } from '../support/estargz-writer.js';
@@ -246,6 +247,7 @@ await t.test(
     test.equal(code, 0);
     test.match(stdout, /^export "": the daemon is starting: its image is being opened, since /m);
     test.match(stdout, new RegExp(`^opening ${image}: layer 1 of 1 is being read: \\d+ % of`, 'm'));
+    await detachByRecord(test, state);
     const refused = await askRaw(socketOf(state), { method: 'POST', path: '/v1/reload' });
     test.match(refused, { code: 409, body: /"BUSY"[^]*the daemon is starting/ });
     if (manager) {

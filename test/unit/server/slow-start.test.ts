@@ -55,6 +55,7 @@ await test('it answers when an opening says how far it is', async (t) => {
   t.match(status, {
     pid: process.pid,
     listening: [],
+    starting: true,
     images: { served: 0, opening: 1, failed: 0 },
     exports: [{ name: 'web', state: 'opening', image: 'docker://r.example/web' }],
     openings: [{ image: 'docker://r.example/web', ...progress }],
