@@ -103,7 +103,9 @@ export class FakeBlob implements CachedBlob {
     this.ref = { kind: 'registry', host, repository: 'repo', digest, size };
     this.map = known ? new ChunkMap(known.state, size) : ChunkMap.create(size);
     this.chunks = this.map.chunks;
-    const blob = known?.blob ?? nextBlob++;
+    const blob = known?.blob ?? nextBlob;
+    // A thread that goes on with the blobs of an earlier one must not give their numbers again.
+    nextBlob = Math.max(nextBlob, blob + 1);
     const { state } = this.map;
     this.spec = { kind: 'cached', name: digest, digest, size, blob, fd: -1, slotsFd: -1, state };
     this.data = Buffer.alloc(size, 0);
