@@ -10,10 +10,19 @@
 namespace overlaybd_nbd {
 namespace {
 
+// From 22 on, Node.js carries zstd of another version and exports its functions: without DEEPBIND,
+// the library would call those in place of its own. The sanitizers refuse it.
+#if defined(RTLD_DEEPBIND) && !defined(__SANITIZE_ADDRESS__)
+constexpr int kOwnFunctions = RTLD_DEEPBIND;
+#else
+constexpr int kOwnFunctions = 0;
+#endif
+
 // Never closed: decoders of other threads may be in use until the process ends.
 class Library {
  public:
-  explicit Library(const char* soname) : handle_(::dlopen(soname, RTLD_NOW | RTLD_LOCAL)) {}
+  explicit Library(const char* soname)
+      : handle_(::dlopen(soname, RTLD_NOW | RTLD_LOCAL | kOwnFunctions)) {}
 
   template <typename Function>
   void Find(const char* name, Function** function) {
