@@ -43,7 +43,7 @@ const headerSchema = strictObject({
     strictObject({
       size: wholeNumber(0),
       places: stringOf('a digest or none', /^([0-9a-f]{64})?$/),
-      content: v.optional(stringOf('a digest or none', /^([0-9a-f]{64})?$/), ''),
+      content: stringOf('a digest or none', /^([0-9a-f]{64})?$/),
     }),
   ),
   deviceSize: wholeNumber(0),

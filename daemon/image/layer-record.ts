@@ -37,9 +37,7 @@ export interface ReadLayer {
   readonly table: PieceTable | null;
   /** What its bytes were; null: that was not computed. */
   readonly digests: LayerDigests;
-  /**
-   * What the chunks of its blob were; null: it is not of a registry, or its record is of a version that did not compute them.
-   */
+  /** What the chunks of its blob were; null: it is not of a registry. */
   readonly chunks: ChunkDigests | null;
   /** Whether the table is around a decoded copy. */
   readonly isCopied: boolean;
@@ -59,8 +57,6 @@ interface Facts {
   readonly size: number;
   readonly hasTable: boolean;
   readonly digests: LayerDigests;
-  /** Absent in records of older versions, whose readers skip the section. */
-  readonly hasChunks?: boolean;
 }
 
 /**
@@ -93,8 +89,7 @@ export function encodeLayer(
   { tree, table, digests, chunks, isCopied }: ReadLayer,
 ): Buffer {
   const name = isCopied ? format + COPIED : format;
-  const [hasTable, hasChunks] = [table !== null, chunks !== null];
-  const facts: Facts = { format: name, size, hasTable, digests, hasChunks };
+  const facts: Facts = { format: name, size, hasTable: table !== null, digests };
   const sections = new Map<string, Section>([
     ...treeSections(tree),
     ...(table ? tableSections(table) : []),
@@ -106,6 +101,7 @@ export function encodeLayer(
 /**
  * @param content of {@link encodeLayer}
  * @param name of what has the files, for messages
+ * @param isRemote whether the blob is of a registry: then its record has the digests of its chunks
  * @returns null if it is of something else
  * @throws OverlaybdError BAD_FORMAT
  */
@@ -114,6 +110,7 @@ export function decodeLayer(
   format: string,
   size: number,
   name: string,
+  isRemote: boolean,
 ): ReadLayer | null {
   const { value, sections } = unpackSections(content, name);
   const facts = value as Partial<Facts> | null;
@@ -124,7 +121,7 @@ export function decodeLayer(
     tree: treeOfSections(sections, name),
     table: facts.hasTable === true ? tableOfSections(sections) : null,
     digests: facts.digests,
-    chunks: facts.hasChunks === true ? chunksOfSections(sections, size) : null,
+    chunks: isRemote ? chunksOfSections(sections, size) : null,
     isCopied,
   };
 }

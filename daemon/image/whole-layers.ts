@@ -80,9 +80,10 @@ export async function openWholeLayer(
     const message = `${source.name}: an archive of files within another form of a layer, whose digest cannot be checked`;
     throw new OverlaybdError('UNSUPPORTED', message);
   }
-  const places = isBare ? await placesOf(format, rules, tools, cached !== null) : NO_PLACES;
+  const isRemote = cached !== null;
+  const places = isBare ? await placesOf(format, rules, tools, isRemote) : NO_PLACES;
   const { records, copies, key } = places;
-  const kept = await keptLayer(places, format, source, expected, tools.effort);
+  const kept = await keptLayer(places, format, source, isRemote, expected, tools.effort);
   if (!kept) tools.effort.whole?.(source.size);
   const beginCopy = copies && key && (() => copies.begin(key, source.name));
   // What is present was fetched before it was known what it must be.
@@ -90,7 +91,7 @@ export async function openWholeLayer(
   const { read, generation = null } = found;
   const copy = found.copy instanceof Object ? await found.copy.keep() : found.copy;
   const notes: string[] = [];
-  const isWorthIt = cached !== null || source.size >= SMALLEST_FILE || read.isCopied;
+  const isWorthIt = isRemote || source.size >= SMALLEST_FILE || read.isCopied;
   if (records && key && !kept && isWorthIt) {
     const problem = await records.put(key, encodeLayer(format, source.size, read));
     if (problem !== null) notes.push(`${source.name}: it is read again next time: ${problem}`);
@@ -135,6 +136,7 @@ async function keptLayer(
   { records, copies, key }: LayerPlaces,
   format: WholeFormat,
   { name, size }: BlobSource,
+  isRemote: boolean,
   expected: LayerDigests | null,
   effort: Effort,
 ): Promise<(VerifiedLayer & { readonly copy: string | null }) | null> {
@@ -146,7 +148,7 @@ async function keptLayer(
   const content = await records.get(key);
   if (!content) return null;
   try {
-    const kept = decodeLayer(content, format, size, name + PLAIN_NAMES[format]);
+    const kept = decodeLayer(content, format, size, name + PLAIN_NAMES[format], isRemote);
     if (!kept || !hasDigests(kept.digests, expected)) return null;
     if (kept.table) effort.keep(tableBytes(kept.table), name);
     if (!kept.isCopied) return { read: kept, copy: null };

@@ -11,7 +11,6 @@ import { packSections } from '../../../daemon/lib/sections.js';
 import type { PieceTable } from '../../../daemon/pieces/piece-table.js';
 import { ArchiveStream } from '../../../daemon/tarball/archive-stream.js';
 import type { LayerTree } from '../../../daemon/tree/layer-tree.js';
-import { treeSections } from '../../../daemon/tree/tree-record.js';
 import { archiveMember, paxRecord } from '../../support/archive-writer.js';
 import { MemorySource } from '../../support/memory-source.js';
 import { randomBytes } from '../../support/pattern.js';
@@ -60,7 +59,7 @@ await test('a layer comes back', async (t) => {
   const { tree, table, isCopied } = await read();
   const chunks = chunksOf(gzip);
   const bytes = encodeLayer('tar.gz', gzip.length, { tree, table, digests, chunks, isCopied });
-  const found = decodeLayer(bytes, 'tar.gz', gzip.length, 'again');
+  const found = decodeLayer(bytes, 'tar.gz', gzip.length, 'again', true);
   t.ok(found?.chunks?.equals(chunks));
   t.same(found?.digests, digests);
   t.same(found?.table, table);
@@ -70,8 +69,8 @@ await test('a layer comes back', async (t) => {
   t.equal(entries(tree).length, 7);
   t.equal(found?.tree.entry(0).xattrs?.size, 2);
   t.equal(found?.tree.columns.bytes, tree.columns.bytes);
-  t.equal(decodeLayer(bytes, 'tar.zst', gzip.length, 'blob'), null, 'another format');
-  t.equal(decodeLayer(bytes, 'tar.gz', gzip.length + 1, 'blob'), null, 'another size');
+  t.equal(decodeLayer(bytes, 'tar.zst', gzip.length, 'blob', false), null, 'another format');
+  t.equal(decodeLayer(bytes, 'tar.gz', gzip.length + 1, 'blob', false), null, 'another size');
 });
 
 await test('a layer with a decoded copy', async (t) => {
@@ -81,8 +80,8 @@ await test('a layer with a decoded copy', async (t) => {
     chunks: null,
     isCopied: true,
   });
-  t.equal(decodeLayer(bytes, 'tar.zst', 99, 'blob')?.isCopied, true);
-  t.equal(decodeLayer(bytes, 'tar.gz', 99, 'blob'), null);
+  t.equal(decodeLayer(bytes, 'tar.zst', 99, 'blob', false)?.isCopied, true);
+  t.equal(decodeLayer(bytes, 'tar.gz', 99, 'blob', false), null);
 });
 
 await test('facts of something else are none', (t) => {
@@ -95,10 +94,10 @@ await test('facts of something else are none', (t) => {
     { format: 'tar', size: 1, digests: { ...digest, blob: 1 } },
   ]) {
     const bytes = packSections(facts, new Map());
-    t.equal(decodeLayer(bytes, 'tar', 1, 'blob'), null, JSON.stringify(facts));
+    t.equal(decodeLayer(bytes, 'tar', 1, 'blob', false), null, JSON.stringify(facts));
   }
   const bytes = packSections({ format: 'tar', size: 1, digests: digest }, new Map());
-  t.throws(() => decodeLayer(bytes, 'tar', 1, 'blob'), { code: 'BAD_FORMAT' });
+  t.throws(() => decodeLayer(bytes, 'tar', 1, 'blob', false), { code: 'BAD_FORMAT' });
   t.end();
 });
 
@@ -106,31 +105,19 @@ await test('a layer that is not compressed has no table', async (t) => {
   const { tree } = await read();
   const layer = { tree, table: null, digests, chunks: null, isCopied: false };
   const bytes = encodeLayer('tar', plain.length, layer);
-  t.equal(decodeLayer(bytes, 'tar', plain.length, 'blob')?.table, null);
+  t.equal(decodeLayer(bytes, 'tar', plain.length, 'blob', false)?.table, null);
 });
 
-await test('records of older versions have no digests of chunks', async (t) => {
+await test('a record of a blob of a registry has digests of all of its chunks', async (t) => {
   const { tree } = await read();
-  const old = packSections(
-    { format: 'tar', size: plain.length, hasTable: false, digests },
-    treeSections(tree),
-  );
-  const found = decodeLayer(old, 'tar', plain.length, 'blob');
-  t.same(entries(found?.tree), entries(tree));
-  t.equal(found?.chunks, null);
-  // Digests of a blob of another size.
-  const layer = {
-    tree,
-    table: null,
-    digests,
-    isCopied: false,
-    chunks: chunksOf(plain.subarray(0, 10)),
-  };
-  const wrong = encodeLayer('tar', 2 ** 20, layer);
-  t.throws(() => decodeLayer(wrong, 'tar', 2 ** 20, 'blob'), {
-    code: 'BAD_FORMAT',
-    message: 'blob: section chunks: missing or damaged',
-  });
+  const layer = { tree, table: null, digests, isCopied: false };
+  const missing = { code: 'BAD_FORMAT', message: 'blob: section chunks: missing or damaged' };
+  for (const chunks of [null, chunksOf(plain.subarray(0, 10))]) {
+    const bytes = encodeLayer('tar', 2 ** 20, { ...layer, chunks });
+    t.throws(() => decodeLayer(bytes, 'tar', 2 ** 20, 'blob', true), missing);
+  }
+  const local = encodeLayer('tar', 2 ** 20, { ...layer, chunks: null });
+  t.equal(decodeLayer(local, 'tar', 2 ** 20, 'blob', false)?.chunks, null);
 });
 
 await test('what a record is named by', async (t) => {
