@@ -9,8 +9,25 @@ function room(): Float64Array {
   return new Float64Array(PACKED_BLOCK);
 }
 
+/** A block of a table: the one that was asked for last. */
+abstract class UnpackedBlock {
+  /** Its number; -1 before the first call of `place`. */
+  protected block = -1;
+
+  /** Where the columns have a piece or a member. They change with the next call. */
+  place(item: number): number {
+    const place = item % PACKED_BLOCK;
+    const block = (item - place) / PACKED_BLOCK;
+    if (block !== this.block) this.unpack(block);
+    this.block = block;
+    return place;
+  }
+
+  protected abstract unpack(block: number): void;
+}
+
 /** The pieces of the block that was asked for last. */
-export class PackedPieces {
+export class PackedPieces extends UnpackedBlock {
   /** See PieceTable; by the places that `place` gives. */
   readonly positions = room();
   readonly lengths = room();
@@ -20,25 +37,17 @@ export class PackedPieces {
   readonly digests = room();
   readonly #count: number;
   readonly #table: PackedTable['pieces'];
-  #block = -1;
 
   constructor({ count, pieces }: PackedTable) {
+    super();
     this.#count = count;
     this.#table = pieces;
-  }
-
-  /** Where the columns have a piece. They change with the next call. */
-  place(piece: number): number {
-    const place = piece % PACKED_BLOCK;
-    const block = (piece - place) / PACKED_BLOCK;
-    if (block !== this.#block) this.#unpack(block);
-    return place;
   }
 
   /** The first piece that ends after byte `offset` of the source; `count` if none does. */
   find(offset: number): number {
     const { ends } = this.#table;
-    let low = this.#block;
+    let low = this.block;
     const isHere =
       low >= 0 &&
       (ends[low] as number) <= offset &&
@@ -60,7 +69,7 @@ export class PackedPieces {
     return piece;
   }
 
-  #unpack(block: number): void {
+  protected unpack(block: number): void {
     const { gaps, lengths, members, inner, undigested } = this.#table;
     const count = Math.min(PACKED_BLOCK, this.#count - block * PACKED_BLOCK);
     unpackBlock(gaps, block, count, this.positions);
@@ -92,12 +101,11 @@ export class PackedPieces {
       nextMember = member + 1;
       innerEnd = at + length;
     }
-    this.#block = block;
   }
 }
 
 /** The members of the block that was asked for last. */
-export class PackedMembers {
+export class PackedMembers extends UnpackedBlock {
   /** See PieceTable; by the places that `place` gives. */
   readonly begins = room();
   readonly lengths = room();
@@ -109,23 +117,15 @@ export class PackedMembers {
   readonly #count: number;
   readonly #codec: number;
   readonly #table: PackedTable['stored'];
-  #block = -1;
 
   constructor({ members, codec, stored }: PackedTable) {
+    super();
     this.#count = members;
     this.#codec = codec;
     this.#table = stored;
   }
 
-  /** Where the columns have a member. They change with the next call. */
-  place(member: number): number {
-    const place = member % PACKED_BLOCK;
-    const block = (member - place) / PACKED_BLOCK;
-    if (block !== this.#block) this.#unpack(block);
-    return place;
-  }
-
-  #unpack(block: number): void {
+  protected unpack(block: number): void {
     const table = this.#table;
     const count = Math.min(PACKED_BLOCK, this.#count - block * PACKED_BLOCK);
     const columns: readonly [PackedNumbers, Float64Array][] = [
@@ -151,6 +151,5 @@ export class PackedMembers {
       this.codecs[i] = code === 0 ? this.#codec : code - 1;
       this.plain[i] = unfolded(this.plain[i] as number);
     }
-    this.#block = block;
   }
 }
