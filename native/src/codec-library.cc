@@ -169,20 +169,20 @@ const char* CodecVersion(Codec codec) {
 }
 
 int64_t DecodeZstdBegin(const uint8_t* from, size_t length, uint8_t* to, size_t capacity) {
-  const ZstdLibrary& library = Zstd();
-  if (!library.complete) return -1;
   // Not kept: a frame may demand a window of 128 MiB.
-  const std::unique_ptr<void, size_t (*)(void*)> context(library.create(), library.release);
-  if (context == nullptr) return -1;
-  ZstdOut out{to, capacity, 0};
-  ZstdIn in{from, length, 0};
-  while (out.position < out.size) {
-    const size_t before_in = in.position;
-    const size_t before_out = out.position;
-    if (library.is_error(library.decompress_stream(context.get(), &out, &in)) != 0) return -1;
-    if (in.position == before_in && out.position == before_out) break;
+  const std::unique_ptr<ZstdStream> stream = ZstdStream::Make();
+  if (stream == nullptr) return -1;
+  size_t consumed = 0;
+  size_t produced = 0;
+  while (produced < capacity) {
+    const ZstdProgress done =
+        stream->Run(from + consumed, length - consumed, to + produced, capacity - produced);
+    if (done.stop == ZstdStop::kBadData) return -1;
+    consumed += done.consumed;
+    produced += done.produced;
+    if (done.stop == ZstdStop::kMore) break;
   }
-  return static_cast<int64_t>(out.position);
+  return static_cast<int64_t>(produced);
 }
 
 std::unique_ptr<BlockCodec> MakeBlockCodec(Codec codec) {
