@@ -62,9 +62,10 @@ interface Sockets {
   userTimeout(fd: number, milliseconds: number): number;
   /**
    * How much the system keeps of what the peer has not received. It doubles the number, for its own overhead,
-   * and limits it (net.core.wmem_max). Not for TCP, which adapts it until it is set.
+   * and limits it (net.core.wmem_max). Without an effect if the socket has as much. Not for TCP, which adapts it until it
+   * is set.
    */
-  sendBuffer(fd: number, bytes: number): number;
+  raiseSendBuffer(fd: number, bytes: number): number;
 
   /** The port that the socket is bound to; -EAFNOSUPPORT if it is neither TCP nor vsock. */
   localPort(fd: number): number;

@@ -3,13 +3,10 @@
 import { descriptors } from '../native/descriptors.js';
 import { Poll } from '../native/poll.js';
 import { SHUT_RD, sockets } from '../native/socket.js';
-import { VANISHED_S } from './limits.js';
-import { netCoreNumber, sendBufferToAsk } from './send-buffer.js';
+import { UNIX_SEND_BUFFER, VANISHED_S } from './limits.js';
 import type { FileSender } from '../nbd/outbox.js';
 import { PipedFiles, type PipePool } from './file-pipe.js';
 import type { EventHandler, Transport } from './transport.js';
-
-const SEND_BUFFER = sendBufferToAsk(netCoreNumber('wmem_default'), netCoreNumber('wmem_max'));
 
 export class PlainTransport implements Transport {
   readonly #fd: number;
@@ -24,8 +21,8 @@ export class PlainTransport implements Transport {
     this.#fd = fd;
     this.#isUnix = sockets.peerUid(fd) >= 0;
     // Also on a connection from a predecessor.
-    if (!this.#isUnix) sockets.keepAlive(fd, VANISHED_S);
-    else if (SEND_BUFFER !== null) sockets.sendBuffer(fd, SEND_BUFFER);
+    if (this.#isUnix) sockets.raiseSendBuffer(fd, UNIX_SEND_BUFFER);
+    else sockets.keepAlive(fd, VANISHED_S);
     // Of a failed socket Poll says that it is readable and writable, whatever it watches for.
     this.#poll = new Poll(fd, (events) => onEvents(events & this.#watched));
   }

@@ -98,10 +98,10 @@ Napi::Value UserTimeoutCall(const Napi::CallbackInfo& info) {
   return ToNumber(info, SetUserTimeout(fd, milliseconds));
 }
 
-Napi::Value SendBufferCall(const Napi::CallbackInfo& info) {
+Napi::Value RaiseSendBufferCall(const Napi::CallbackInfo& info) {
   const int fd = DescriptorArgument(info);
-  return ToNumber(info,
-                  SetSendBuffer(fd, static_cast<int>(IntegerArgument(info, 1, "bytes", INT_MAX))));
+  return ToNumber(
+      info, RaiseSendBuffer(fd, static_cast<int>(IntegerArgument(info, 1, "bytes", INT_MAX))));
 }
 
 Napi::Value LocalPortCall(const Napi::CallbackInfo& info) {
@@ -191,7 +191,7 @@ void ExportSockets(Napi::Object exports) {
   Export<AcceptCall>(exports, "accept");
   Export<KeepAliveCall>(exports, "keepAlive");
   Export<UserTimeoutCall>(exports, "userTimeout");
-  Export<SendBufferCall>(exports, "sendBuffer");
+  Export<RaiseSendBufferCall>(exports, "raiseSendBuffer");
   Export<LocalPortCall>(exports, "localPort");
   Export<LocalNameCall>(exports, "localName");
   Export<PeerAddressCall>(exports, "peerAddress");

@@ -137,7 +137,10 @@ int SetUserTimeout(int fd, unsigned milliseconds) {
                                                                                            : -errno;
 }
 
-int SetSendBuffer(int fd, int bytes) {
+int RaiseSendBuffer(int fd, int bytes) {
+  int now = 0;
+  const int result = IntegerOption(fd, SO_SNDBUF, &now);
+  if (result < 0 || now / 2 >= bytes) return result;
   return SetOption(fd, SOL_SOCKET, SO_SNDBUF, bytes) == 0 ? 0 : -errno;
 }
 

@@ -37,9 +37,9 @@ int KeepAlive(int fd, int seconds);
 int SetUserTimeout(int fd, unsigned milliseconds);
 
 // How many bytes of replies the kernel keeps for a peer that has not received them. It doubles the
-// number, for its own overhead, and limits it to net.core.wmem_max. A TCP socket adapts it by
-// itself until it is set.
-int SetSendBuffer(int fd, int bytes);
+// number, for its own overhead, and limits it to net.core.wmem_max. Without an effect if the socket
+// has as much. Not for TCP, which adapts the buffer until it is set.
+int RaiseSendBuffer(int fd, int bytes);
 
 // -EAFNOSUPPORT if the socket is neither TCP nor vsock.
 int64_t LocalPort(int fd);

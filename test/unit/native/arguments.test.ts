@@ -46,7 +46,7 @@ const calls: Record<string, { args: unknown[]; kinds: string }> = {
   'sockets.accept': { args: [NO_SUCH_FD], kinds: 'n' },
   'sockets.keepAlive': { args: [NO_SUCH_FD, 60], kinds: 'n n' },
   'sockets.userTimeout': { args: [NO_SUCH_FD, 1000], kinds: 'n n' },
-  'sockets.sendBuffer': { args: [NO_SUCH_FD, 1000], kinds: 'n n' },
+  'sockets.raiseSendBuffer': { args: [NO_SUCH_FD, 1000], kinds: 'n n' },
   'sockets.localPort': { args: [NO_SUCH_FD], kinds: 'n' },
   'sockets.localName': { args: [NO_SUCH_FD], kinds: 'n' },
   'sockets.peerUid': { args: [NO_SUCH_FD], kinds: 'n' },

@@ -1,10 +1,10 @@
+import { readFileSync } from 'node:fs';
 import { test, type Test } from 'tap';
 import { EAGAIN } from '../../../daemon/lib/errno.js';
 import { descriptors } from '../../../daemon/native/descriptors.js';
 import { POLL_READABLE, POLL_WRITABLE } from '../../../daemon/native/poll.js';
 import { sockets } from '../../../daemon/native/socket.js';
 import { PlainTransport } from '../../../daemon/reactor/plain-transport.js';
-import { netCoreNumber } from '../../../daemon/reactor/send-buffer.js';
 import { until } from '../../support/until.js';
 
 function world(t: Test) {
@@ -71,8 +71,10 @@ await test('a released socket can be used elsewhere', (t) => {
   t.end();
 });
 
-const [usualBytes, most] = [netCoreNumber('wmem_default'), netCoreNumber('wmem_max')];
-const isUsual = usualBytes === 212_992 && (most ?? 0) >= usualBytes;
+const netCoreNumber = (name: string): number =>
+  Number(readFileSync(`/proc/sys/net/core/${name}`, 'utf8'));
+const usualBytes = netCoreNumber('wmem_default');
+const isUsual = usualBytes === 212_992 && netCoreNumber('wmem_max') >= usualBytes;
 const skip = isUsual ? false : 'the buffers of sockets are not the usual ones on this machine';
 
 await test(
@@ -88,3 +90,19 @@ await test(
     t.end();
   },
 );
+
+await test('the larger buffer of a Unix socket is not made smaller', (t) => {
+  const [large, fd] = sockets.pair();
+  sockets.raiseSendBuffer(large, 4 << 20);
+  sockets.raiseSendBuffer(fd, 4 << 20);
+  const transport = new PlainTransport(large, () => undefined);
+  const piece = Buffer.alloc(16_384);
+  const taken = fill(() => transport.send(piece, 0, piece.length));
+  t.equal(
+    taken,
+    fill(() => sockets.send(fd, piece, 0, piece.length)),
+  );
+  transport.close(() => undefined);
+  descriptors.close(fd);
+  t.end();
+});
