@@ -104,7 +104,7 @@ export const COMMANDS: readonly Command[] = [
   },
   {
     usage: 'upgrade',
-    describe: 'replace the running daemon by the program that is on disk now',
+    describe: 'replace the running daemon with the program that is on disk now',
     load: () => import('./upgrade.js'),
   },
   {

@@ -28,7 +28,7 @@ export function builder(yargs: Argv): Argv<CpArguments> {
     .option('archive', {
       alias: 'a',
       describe:
-        'keep modes with setuid, owners, times, xattrs and hard links; make devices and pipes; copy symlinks that are named',
+        'keep modes (setuid included), owners, times, xattrs and hard links; make devices and pipes; copy a named symlink as a symlink',
       type: 'boolean',
     })
     .example('$0 cp registry.example/app:1 /etc/os-release .', 'copy a file')
@@ -92,10 +92,10 @@ function tellLeftOut({ leftOut, keeper }: Copier): void {
     remark(`cp: ${counted(nodes, 'device or pipe', 'devices or pipes')} left out: -a copies them`);
   if (owners > 0)
     remark(
-      `cp: ${counted(owners, 'file')} with another owner: this user or this system cannot have it`,
+      `cp: ${counted(owners, 'file')} with another owner than in the image: this user or this system cannot set it`,
     );
   if (xattrs > 0)
     remark(
-      `cp: ${counted(xattrs, 'file')} without all xattrs: this user or this file system cannot have them`,
+      `cp: ${counted(xattrs, 'file')} without all xattrs of the image: this user or this file system cannot store them`,
     );
 }

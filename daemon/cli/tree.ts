@@ -44,7 +44,7 @@ export async function run(args: TreeArguments): Promise<number> {
 
 function levelOf(level: number = Infinity): number {
   if (level === Infinity || (Number.isInteger(level) && level >= 1)) return level;
-  throw badArgument('--level: not a whole number from 1 on');
+  throw badArgument('--level: not a whole number of 1 or more');
 }
 
 async function* textOf(

@@ -19,7 +19,7 @@ export function builder(yargs: Argv): Argv<WarmArguments> {
     .positional('image', { describe: 'images of registries', type: 'string', array: true })
     .example('$0 warm registry.example/app:1', 'fetch an image before it is needed')
     .epilogue(
-      'Prints one line for each image. What the cache has already is not fetched again. A running daemon\n' +
+      'Prints one line for each image. Does not fetch again what the cache has. A running daemon\n' +
         'with the same cache uses what this command fetches.',
     );
 }

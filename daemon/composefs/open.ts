@@ -59,13 +59,13 @@ export async function openComposefs(
   const left = await addTree(image, tree, rulesOf(image, table), effort);
   if (table.objects > 0 && store === null) {
     const what = counted(table.objects, 'file');
-    const text = `${name}: a composefs image with the contents of ${what} in another place: name the folder of the objects with --objects`;
+    const text = `${name}: a composefs image with the contents of ${what} in a folder of objects: name that folder with --objects`;
     throw new OverlaybdError('UNSUPPORTED', text, { facts: { blob: name } });
   }
   const notes: string[] = [];
   if (table.unchecked > 0) {
     const what = counted(table.unchecked, 'object');
-    notes.push(`${name}: ${what} without a digest: what their files contain is not verified`);
+    notes.push(`${name}: ${what} without a digest: the contents of their files are not verified`);
   }
   if (left > 0) notes.push(`${name}: ${counted(left, 'socket')} left out`);
   const finished = table.finish();

@@ -54,7 +54,9 @@ export class DeviceRecovery {
     isLate = true;
     const lines = new FewLines(environment.log, 'warn', 'devices');
     for (const path of opening) {
-      lines.add(`${path}: its image is not open after ${patienceMs / 1000} s: ready without`);
+      lines.add(
+        `${path}: its image is not open after ${patienceMs / 1000} s; the daemon is ready without it`,
+      );
     }
     lines.end();
   }

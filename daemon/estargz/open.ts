@@ -104,11 +104,13 @@ async function openToc(
   effort.keep(packedBytes(table), name);
   const notes: string[] = [];
   if (!needsDigests) {
-    notes.push(`${name}: nothing says which table of contents it must have, so it is not verified`);
+    notes.push(
+      `${name}: its table of contents is not verified: nothing says which digest it must have`,
+    );
   }
   if (toc.unchecked > 0) {
     const what = counted(toc.unchecked, 'piece');
-    notes.push(`${name}: ${what} without a digest: what files contain is not verified`);
+    notes.push(`${name}: ${what} without a digest: the contents of files are not verified`);
   }
   const format = pieces.codec === 'zstd' ? 'zstd:chunked' : 'estargz';
   const { tree, prefetchEnd } = toc;

@@ -81,7 +81,7 @@ export class Filler {
     const { digest, host } = blob.ref;
     throw new OverlaybdError(
       'BAD_CHECKSUM',
-      `${blob.cached.spec.name}: what ${host} and its mirrors gave does not have this digest`,
+      `${blob.cached.spec.name}: ${host} and its mirrors sent bytes with another digest`,
       { facts: { digest, host } },
     );
   }

@@ -294,7 +294,7 @@ function isRange({ chunks }: OpenBlob, first: number, last: number): boolean {
 function wrongAgain(blob: OpenBlob, first: number, last: number): OverlaybdError {
   const { digest, host } = blob.ref;
   const range = blob.rangeOf(first, last);
-  const what = `bytes ${range} were fetched again from ${host} itself, and are wrong as before: push the layer to it again`;
+  const what = `bytes ${range} were fetched again from ${host} itself, and are still wrong: push the layer to it again`;
   return new OverlaybdError('BAD_CHECKSUM', `${blob.cached.spec.name}: ${what}`, {
     facts: { digest, host, range },
   });

@@ -39,7 +39,7 @@ export function checkBeside(
   const isForOne =
     tocBlob !== null || tocDigest !== null || objects !== undefined || blobs !== undefined;
   if (isForOne && !(isOfLayers && named.length === 1)) {
-    const message = `${name}: --toc-blob, --toc-digest, --objects and --blobs are for one layer that is given as a file`;
+    const message = `${name}: --toc-blob, --toc-digest, --objects and --blobs work only for a single layer that is given as a file`;
     throw new OverlaybdError('BAD_ARGUMENT', message);
   }
   if (sociIndex !== undefined && named[0]?.kind !== 'image') {
@@ -104,7 +104,7 @@ function ztocsOf(
     const key = keyOfRef(layer);
     const known = byLayer.get(key);
     if (known !== undefined && known !== path) {
-      const message = `${describeRef(layer)}: a layer that is there twice has one ztoc`;
+      const message = `${describeRef(layer)}: this layer is given twice, with different ztocs`;
       throw new OverlaybdError('BAD_ARGUMENT', message);
     }
     byLayer.set(key, path);

@@ -103,7 +103,7 @@ const lsmt: Content = {
     { effort },
   ) => {
     if (!target && isOfPieces(spec)) {
-      const message = `${source.name}: a turboOCI layer: most of what it has is in another layer, and nothing says which`;
+      const message = `${source.name}: a turboOCI layer: most of its data is in another layer, and nothing says in which`;
       throw new OverlaybdError('UNSUPPORTED', message);
     }
     const header = parseLsmtHeader(head);

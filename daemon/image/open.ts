@@ -253,7 +253,7 @@ function rawDisk(
 ): MergedDisk {
   const [first] = doubts;
   if (strict && first !== undefined) {
-    const message = `${source.name}: strict: not served as a raw disk image, but ${first}`;
+    const message = `${source.name}: not served as a raw disk image (strict): ${first}`;
     throw new OverlaybdError('BAD_FORMAT', message);
   }
   return {

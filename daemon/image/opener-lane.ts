@@ -79,7 +79,7 @@ export class OpenerLane {
     if (!job) return this.#end();
     this.#current = job;
     this.#worker ??= this.#start();
-    const silence = `opening it made no progress for ${this.#timeoutMs / 1000} s; does the disk or host that has it answer?`;
+    const silence = `opening it made no progress for ${this.#timeoutMs / 1000} s; check the disk or host that has it`;
     const excess = `it could not be opened within ${OPEN_LIMIT_MS / 60_000} min`;
     this.#timer = setTimeout(() => this.#timedOut(silence), this.#timeoutMs);
     const { fetcher, readsWhole } = job.request;

@@ -215,7 +215,7 @@ async function planConfig(path: string, json: string): Promise<ImagePlan> {
   const acceleration = config.accelerationLayer ? lowers.at(-1) : undefined;
   if (acceleration) {
     lowers = lowers.slice(0, -1);
-    let missing = ', and is not there: nothing is prefetched';
+    let missing = ', and is not on disk: nothing is prefetched';
     try {
       trace = await findTrace(acceleration, folder, repository);
       if (trace) missing = '';
@@ -224,14 +224,16 @@ async function planConfig(path: string, json: string): Promise<ImagePlan> {
       missing = `, and nothing is prefetched: ${error.message}`;
     }
     notes.push(
-      `${path}: the acceleration layer, its last lower, is not part of the device${missing}`,
+      `${path}: its last lower is an acceleration layer, which is not part of the disk${missing}`,
     );
   }
   if (config.recordTracePath !== '' && !acceleration) {
     const recorded = await locate(config.recordTracePath, folder);
     if (await fileExists(recorded)) trace = fileRef(recorded);
     else
-      notes.push(`${path}: recordTracePath: nothing is recorded: serve --record-trace does that`);
+      notes.push(
+        `${path}: recordTracePath has no effect: the daemon records with serve --record-trace`,
+      );
   }
   const upper = await planUpper(config, path, folder, notes);
   checkLayerCount(lowers.length + (upper ? 1 : 0), path);

@@ -101,5 +101,5 @@ function contentOf(
 }
 
 function unverified(name: string): string {
-  return `${name}: nothing says which bootstrap it must be: it is not verified`;
+  return `${name}: the bootstrap is not verified: nothing says which digest it must have`;
 }

@@ -12,7 +12,7 @@ export const MAX_WAITS = 8;
 /** The error of a read whose bytes were gone again after each of {@link MAX_WAITS} waits. */
 export function goneAgain(name: string, offset: number, length: number): OverlaybdError {
   const what = `${name}: read of ${length} bytes at ${offset}`;
-  const why = 'they were fetched or loaded and were gone again before they could be read';
+  const why = 'the bytes came, but were evicted again before they could be read';
   return new OverlaybdError(
     'IO',
     `${what}: ${why}, ${MAX_WAITS} times; the machine is short of memory, or the cache is too small`,

@@ -75,10 +75,14 @@ function addExports(text: MetricsText, { status, totals, failures, spins }: Meas
       if (count > 0) text.sample(count, { export: name, kind });
     }
   }
-  text.family('obd_spins_total', 'counter', 'Looks for the next request before a thread sleeps.');
+  text.family(
+    'obd_spins_total',
+    'counter',
+    'How often a thread looked for the next request before it slept.',
+  );
   text.sample(spins.found, { found: 'yes' });
   text.sample(spins.looks - spins.found, { found: 'no' });
-  text.family('obd_spin_seconds_total', 'counter', 'CPU time of these looks.');
+  text.family('obd_spin_seconds_total', 'counter', 'CPU seconds that threads looked for requests.');
   text.sample(spins.nanoseconds / 1e9);
   text.family('obd_stuck_files', 'gauge', 'Files whose reads have not come back in time.');
   text.sample(status.stuckFiles.length);
@@ -93,7 +97,7 @@ function addDecoding(text: MetricsText, decoding: PostedDecoding): void {
   text.sample(misses);
   text.family('obd_decoded_joined_total', 'counter', 'Waits for a piece of another thread.');
   text.sample(joined);
-  text.family('obd_decode_seconds', 'histogram', 'To decode and to check a piece, by codec.');
+  text.family('obd_decode_seconds', 'histogram', 'Seconds to decode and check a piece, by codec.');
   for (const [codec, histogram] of seconds) text.histogram(histogram, LATENCY_BOUNDS, { codec });
 }
 
@@ -119,7 +123,11 @@ function addDevices(text: MetricsText, { devices }: DaemonStatus): void {
 
 /** Includes reads that are still waiting. */
 function addWaits(text: MetricsText, { waits }: Measured): void {
-  text.family('obd_read_seconds', 'histogram', 'Reads that had to wait, until their answer.');
+  text.family(
+    'obd_read_seconds',
+    'histogram',
+    'Seconds until the answer, of reads that had to wait.',
+  );
   for (const [name, { remote, local }] of waits) {
     text.histogram(remote, LATENCY_BOUNDS, { export: name, cached: 'no' });
     text.histogram(local, LATENCY_BOUNDS, { export: name, cached: 'yes' });
@@ -134,11 +142,15 @@ function addFetches(
   text: MetricsText,
   { failed, prefetch, refetched, seconds }: FetchStatus,
 ): void {
-  text.family('obd_fetch_errors_total', 'counter', 'What was wanted and could not be fetched.');
+  text.family(
+    'obd_fetch_errors_total',
+    'counter',
+    'Chunks that were wanted and could not be fetched.',
+  );
   for (const { host, class: each, failure, count } of failed) {
     text.sample(count, { host, class: each, failure });
   }
-  text.family('obd_fetch_seconds', 'histogram', 'Whole transfers, by their size at most.');
+  text.family('obd_fetch_seconds', 'histogram', 'Seconds of whole transfers, by size.');
   for (const size of TRANSFER_SIZES) {
     text.histogram(seconds[size], LATENCY_BOUNDS, { size });
   }
@@ -147,7 +159,11 @@ function addFetches(
     text.sample(prefetch[each].used, { class: each, used: 'yes' });
     text.sample(prefetch[each].unused, { class: each, used: 'no' });
   }
-  text.family('obd_refetches_total', 'counter', 'Chunks that were fetched again: wrong bytes.');
+  text.family(
+    'obd_refetches_total',
+    'counter',
+    'Chunks that were fetched again because of wrong bytes.',
+  );
   text.sample(refetched);
 }
 
@@ -164,7 +180,11 @@ function addNetwork(text: MetricsText, { hosts, bytes, registries, network }: Fe
       }
     }
   }
-  text.family('obd_request_seconds', 'histogram', 'What requests and their connections take.');
+  text.family(
+    'obd_request_seconds',
+    'histogram',
+    'Seconds that requests and their connections take.',
+  );
   for (const [host, { seconds }] of network.hosts) {
     for (const [phase, histogram] of Object.entries(seconds)) {
       if (histogram.count > 0) text.histogram(histogram, LATENCY_BOUNDS, { host, phase });
@@ -198,17 +218,17 @@ function addNetwork(text: MetricsText, { hosts, bytes, registries, network }: Fe
 function addCache(text: MetricsText, { blobs, cache }: FetchStatus): void {
   text.family('obd_cache_bytes', 'gauge', 'Bytes of the cache on disk.').sample(cache.bytes);
   if (cache.limit !== null) {
-    text.family('obd_cache_limit_bytes', 'gauge', 'Its limit.').sample(cache.limit);
+    text.family('obd_cache_limit_bytes', 'gauge', 'Limit of the cache.').sample(cache.limit);
   }
   text.family('obd_cache_hits_total', 'counter', 'Reads that the cache answered.');
   text.sample(blobs.reduce((sum, { hits }) => sum + hits, 0));
-  text.family('obd_cache_misses_total', 'counter', 'Reads that had to wait.');
+  text.family('obd_cache_misses_total', 'counter', 'Reads that the cache could not answer.');
   text.sample(blobs.reduce((sum, { misses }) => sum + misses, 0));
-  text.family('obd_cache_evicted_bytes_total', 'counter', 'Bytes that made room.');
+  text.family('obd_cache_evicted_bytes_total', 'counter', 'Bytes that were evicted.');
   text.sample(cache.evictedBytes);
   text.family('obd_cache_corrupt_total', 'counter', 'Chunks that did not match their checksum.');
   text.sample(cache.corrupt);
-  text.family('obd_cache_write_errors_total', 'counter', 'Writes that failed.');
+  text.family('obd_cache_write_errors_total', 'counter', 'Writes to the cache that failed.');
   text.sample(cache.writeErrors);
   text.family('obd_cache_degraded', 'gauge', 'Whether chunks are kept in memory only.');
   text.sample(cache.degraded === null ? 0 : 1);

@@ -136,7 +136,7 @@ export class RepositoryManifests {
   useKnown(name: string, known: string, why: string): void {
     this.#moved.clear();
     this.#isUnreachable = true;
-    this.notes.push(`${name}: ${known} of the cache is used, and may not be the newest: ${why}`);
+    this.notes.push(`${name}: ${known} of the cache is used, which may be outdated: ${why}`);
   }
 
   /** Whether known manifests are used without asking the registry for newer ones. */

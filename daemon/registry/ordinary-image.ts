@@ -30,7 +30,7 @@ const configSchema = v.pipe(
 
 /** @param name of the image */
 export function ordinaryNote(name: string): string {
-  return `${name}: an ordinary image: its layers are read when it is first opened`;
+  return `${name}: an ordinary image: its first opening reads all of its layers`;
 }
 
 /**
@@ -80,7 +80,7 @@ export async function withDigests(
   for (const [i, layer] of layers.entries()) {
     digests.set(keyOfRef(place.blob(layer)), { blob: layer.digest, plain: diffIds[i] ?? null });
   }
-  const note = `${place.name}: its configuration does not say what its layers unpack to: that is not checked`;
+  const note = `${place.name}: its configuration has no digests of its unpacked layers: they are not checked`;
   const notes = diffIds.length > 0 ? image.notes : [...image.notes, note];
   return { ...image, digests, notes };
 }

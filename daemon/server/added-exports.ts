@@ -60,7 +60,7 @@ export class AddedExports {
     if (taken.length === 0) return;
     for (const name of taken) {
       const what = `export ${JSON.stringify(name)}: the configuration has one of this name now`;
-      this.#log.log('warn', `${what}; the one that was added is dropped`, { export: name });
+      this.#log.log('warn', `${what}; the added one is dropped`, { export: name });
     }
     const others = new Map([...this.#sources].filter(([name]) => !configured.has(name)));
     try {

@@ -52,7 +52,7 @@ export async function followHints(
   const what = `prefetch hints of ${name}`;
   try {
     const present = await client.trace({ do: 'replay', entries });
-    log.log('info', `${what}: ${counted(present, 'chunk')} that they name are here`);
+    log.log('info', `${what}: ${counted(present, 'chunk')} of them are in the cache`);
   } catch (error) {
     // BUSY: the daemon ends, or the image has been closed.
     if (codeOf(error) !== 'BUSY') log.log('warn', `${what}: not followed: ${messageOf(error)}`);
@@ -77,7 +77,7 @@ export async function replayUpstream(
   const { entries, foreign } = await chunksOfTrace(reads, image.disk, MAX_TRACE_PREFETCH_BYTES);
   const present = await client.trace({ do: 'replay', entries });
   const left = foreign === 0 ? '' : `; ${counted(foreign, 'read')} of other layers left out`;
-  return `${counted(present, 'chunk')} of it are here${left}`;
+  return `${counted(present, 'chunk')} of it are in the cache${left}`;
 }
 
 async function replayList(
@@ -99,7 +99,7 @@ async function replayList(
   const is = missing === 1 ? 'is' : 'are';
   const not = missing === 0 ? '' : `; ${missing} of ${all} ${is} not there`;
   const bad = damage ? `; ${counted(damaged, 'path')} cannot be read: ${damage.message}` : '';
-  return `${counted(present, 'chunk')} of ${all} are here${not}${bad}`;
+  return `${counted(present, 'chunk')} of ${all} are in the cache${not}${bad}`;
 }
 
 async function readTrace(ref: BlobRef, client: FetchClient): Promise<Uint8Array> {

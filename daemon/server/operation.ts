@@ -122,7 +122,7 @@ export class Operation {
     if (this.#stopping) return;
     if (without.length > 0) {
       const seconds = REPAIR_PATIENCE_MS / 1000;
-      const message = `no connection after ${seconds} s: ready without; tried again until there is one`;
+      const message = `no connection after ${seconds} s; the daemon is ready without it, and tries again until there is one`;
       log.log('warn', `${someOf(without)}: ${message}`);
     }
     manager.ready(this.#summary());

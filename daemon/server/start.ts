@@ -249,7 +249,7 @@ function openState(
     return StateFolder.open(wanted.folder);
   } catch (error) {
     if (wanted.isRequired) throw error;
-    log.log('info', `without control socket and devices: ${messageOf(error)}`);
+    log.log('info', `serving without a control socket and devices: ${messageOf(error)}`);
     return null;
   }
 }

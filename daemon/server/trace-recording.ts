@@ -23,7 +23,7 @@ export class TraceRecording {
   async start({ exports: names }: TraceRequest): Promise<TraceStatus> {
     const { fetcher, images, isTracing } = this.#daemon;
     if (this.#recording) throw busy('another trace is being recorded: stop it first');
-    if (isTracing) throw busy('the daemon records one into the file of --record-trace');
+    if (isTracing) throw busy('the daemon is recording one already (--record-trace)');
     const wanted = names && new Set(names);
     for (const name of wanted ?? []) images.sourceOf(name);
     const remote = [...images.exports].flatMap(([name, { image }]) => {

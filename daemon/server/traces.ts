@@ -83,7 +83,7 @@ export class Traces {
   async #replayOurs(bytes: Buffer, path: string): Promise<string> {
     const entries = parseTrace(bytes.toString('latin1'), path);
     const present = await this.#client().trace({ do: 'replay', entries });
-    return `${counted(present, 'chunk')} of it are here`;
+    return `${counted(present, 'chunk')} of it are in the cache`;
   }
 }
 
@@ -95,6 +95,6 @@ function isOfUpstream(bytes: Buffer): boolean {
 function onlyImage(images: readonly TracedDisk[]): TracedDisk {
   const [image] = images;
   if (image && images.length === 1) return image;
-  const what = `it is of one image, and ${images.length} images are open`;
+  const what = `it belongs to one image, and ${images.length} images are open`;
   throw new OverlaybdError('BAD_ARGUMENT', what);
 }

@@ -77,7 +77,7 @@ export async function openZtoc(
   const hints = prefetch ? await readPrefetch(prefetch, table) : NO_PREFETCH;
   const notes = [...hints.notes];
   if (digest === null) {
-    notes.push(`${layer.name}: nothing says which ztoc it must have, so the ztoc is not verified`);
+    notes.push(`${layer.name}: its ztoc is not verified: nothing says which digest it must have`);
   }
   const spans = counted(table.count, 'span');
   return {

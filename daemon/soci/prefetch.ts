@@ -37,7 +37,7 @@ export async function readPrefetch(from: PrefetchSource, table: PieceTable): Pro
     return { ranges: rangesOf(await bytesOf(source, from.digest), source.name, table), notes: [] };
   } catch (error) {
     if (!(error instanceof OverlaybdError)) throw error;
-    const note = `${from.name}: the spans that it wants to be fetched first are not used: ${messageOf(error)}`;
+    const note = `${from.name}: its list of spans to fetch first is not used: ${messageOf(error)}`;
     return { ranges: [], notes: [note] };
   }
 }

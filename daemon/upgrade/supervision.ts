@@ -68,7 +68,7 @@ export function mustBeReplaceable(supervision: Supervision): void {
   if (startedBy !== 1 || supervision.hasManager) return;
   if (init !== null && !LASTING_INITS.includes(init) && supervision.isInitsSession) {
     const facts = `process 1, ${printable(init)}, has started this daemon`;
-    throw refused(`${facts}, and may end the container when it ends: ${container}`);
+    throw refused(`${facts}, and may end the container when this daemon ends: ${container}`);
   }
   if (supervision.isService) {
     throw refused(

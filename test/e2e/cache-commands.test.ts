@@ -74,7 +74,7 @@ await t.test('warm finds wrong bytes that no other check can see', async (test) 
   test.equal(corrupt.hits, 1);
   test.not(failed.code, 0);
   test.match(failed.stderr, reference);
-  test.match(failed.stderr, /does not have this digest/);
+  test.match(failed.stderr, /sent bytes with another digest/);
   const again = await runDaemon(['warm', name, ...options]);
   test.equal(again.code, 0, again.stderr);
   await front.die();

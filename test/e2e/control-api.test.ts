@@ -279,7 +279,7 @@ await t.test(
     await waitFor(() => existsSync(log) && /ready: /.test(readFileSync(log, 'utf8')));
     test.match(
       readFileSync(log, 'utf8'),
-      /without control socket and devices: state folder .*EACCES/,
+      /serving without a control socket and devices: state folder .*EACCES/,
     );
     const client = await RawNbdClient.open({ path: socket });
     test.same(await client.read(0, 512), disk.subarray(0, 512));

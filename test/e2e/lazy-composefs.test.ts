@@ -141,7 +141,7 @@ await test('an image without its store, and a store without an image of the kind
   const image = join(fixture, 'image.cfs');
   const objects = ['--objects', join(fixture, 'objects')];
   const cases: [words: string[], code: number, message: RegExp][] = [
-    [[image], 1, /the contents of 17 files in another place: name .* --objects$/m],
+    [[image], 1, /the contents of 17 files in a folder of objects: name .* --objects$/m],
     [[image, '--objects', '/nonexistent'], 1, /\/nonexistent: there is no such folder of objects/],
     [[image, '--objects', ''], 2, /--objects: needs a value/],
     [
@@ -149,7 +149,7 @@ await test('an image without its store, and a store without an image of the kind
       1,
       /--objects is for composefs images, and this is not a composefs image/,
     ],
-    [[image, image, ...objects], 2, /for one layer that is given as a file/],
+    [[image, image, ...objects], 2, /only for a single layer that is given as a file/],
     // Its magic is wrong: it is a plain EROFS image.
     [[join(root, 'neg-60-composefs-header/image.cfs')], 0, /content +raw disk image/],
     [[join(root, 'neg-60-composefs-header/image.cfs'), ...objects], 1, /is for composefs images/],

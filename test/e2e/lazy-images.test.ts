@@ -100,7 +100,7 @@ await t.test(
     const cache = join(shortFolder(test), 'cache');
     const name = front.name(REPOSITORY, 'hints');
     const daemon = await DaemonProcess.start(test, [name, ...remoteOptions([front], cache)]);
-    const pattern = /prefetch hints of .*: (\d+) chunks that they name are here/;
+    const pattern = /prefetch hints of .*: (\d+) chunks of them are in the cache/;
     const [line = ''] = await daemon.waitForLines(pattern);
     const chunks = Number(pattern.exec(line)?.[1]);
     // The noise cannot be compressed, and little else is in front of the landmark.

@@ -264,7 +264,7 @@ await test('Nydus images of a registry, also with chunks in an ordinary layer, i
   const options = remoteOptions([front], join(folder, 'cache'));
   const daemon = await DaemonProcess.start(t, ['--config', config, ...options]);
   // The prefetch table has the root.
-  await daemon.waitForLines(/prefetch hints of .* that they name are here/, 4, 120_000);
+  await daemon.waitForLines(/prefetch hints of .* of them are in the cache/, 4, 120_000);
   for (const tag of tags) {
     const client = await RawNbdClient.open(daemon.unix, tag);
     const begin = await client.read(0, 4096);

@@ -190,7 +190,7 @@ for (const version of [1, 2] as const) {
     const name = front.name(REPOSITORY, 'soci');
     const daemon = await DaemonProcess.start(test, [name, ...remoteOptions([front], cache)]);
     // The index has a list of spans to prefetch.
-    await daemon.waitForLines(/prefetch hints of .* that they name are here/, 1, 120_000);
+    await daemon.waitForLines(/prefetch hints of .* of them are in the cache/, 1, 120_000);
     await isGood(test, daemon);
     await daemon.stop(test);
     test.same(front.log.violations(), []);

@@ -83,7 +83,11 @@ await t.test('partitions that do not exist, and invalid partition options', asyn
     [[layer, '-p', '9'], 1, /it has 1, 3/],
     [[gpt, '-p', '0'], 2, /--partition: not the number of a partition/],
     [[gpt, '-p', '1.5'], 2, /--partition/],
-    [['-e', `a=${gpt}`, '-e', `b=${mbr}`, '-p', '1'], 2, /--partition: for one image/],
+    [
+      ['-e', `a=${gpt}`, '-e', `b=${mbr}`, '-p', '1'],
+      2,
+      /--partition: works only for a single image/,
+    ],
   ];
   for (const [args, code, message] of cases) {
     const result = await runDaemon(['serve', ...args, '-l', 'tcp://127.0.0.1:0']);

@@ -71,7 +71,7 @@ await t.test('a login that is refused, and then is not', async (test) => {
   const daemon = await DaemonProcess.start(test, ['--config', config, ...options]);
   const [line = ''] = await daemon.waitForLines(/"remote".*401/, 1, 60_000);
   test.ok(line.includes(`run "docker login ${front.host}"`), line);
-  test.ok(line.includes(`is that of ${logins}`), line);
+  test.ok(line.includes(`comes from ${logins}`), line);
   logIn('new');
   const client = await openPatiently(daemon.unix, 'remote');
   test.equal(await comparePatiently(client, files.device), null);

@@ -37,7 +37,7 @@ await t.test('the acceleration layer is replayed, and never stacked', async (tes
   const { front, files, name, image } = await remoteImage(test, { image: { trace: EVERYTHING } });
   const daemon = await start(test, front, name);
   const [line = ''] = await daemon.waitForLines(/trace of /);
-  test.match(line, /chunks of it are here$/);
+  test.match(line, /chunks of it are in the cache$/);
   await front.die();
   const client = await RawNbdClient.open(daemon.unix);
   test.equal(await compare(client, files.device), null, 'all is here');
@@ -54,7 +54,7 @@ await t.test('nothing else is fetched, and nothing when offline or already here'
   const cache = join(shortFolder(test), 'cache');
   const options = remoteOptions([front], cache);
   const daemon = await DaemonProcess.start(test, [name, ...options]);
-  await daemon.waitForLines(/trace of .*: [12] chunks? of it are here/);
+  await daemon.waitForLines(/trace of .*: [12] chunks? of it are in the cache/);
   const all = image.layers.reduce((sum, { size }) => sum + size, 0);
   test.ok(front.log.dataBytes() < all / 2, `${front.log.dataBytes()} of ${all} bytes`);
   await daemon.stop(test);
@@ -73,7 +73,7 @@ await t.test('a file, for the one image that is open', async (test) => {
   const path = join(shortFolder(test), 'trace');
   writeFileSync(path, EVERYTHING);
   const daemon = await start(test, front, name, '--replay-trace', path);
-  await daemon.waitForLines(/trace: .*chunks of it are here/);
+  await daemon.waitForLines(/trace: .*chunks of it are in the cache/);
   await front.die();
   const client = await RawNbdClient.open(daemon.unix);
   test.equal(await compare(client, files.device), null, 'all is here');
@@ -104,7 +104,7 @@ await t.test('a list of paths: the files that it names, and no others', async (t
   const { front, name, image } = await pushedImage(test, layersOf(folder, disk), { trace });
   const daemon = await start(test, front, name);
   const [line] = await daemon.waitForLines(/trace of /);
-  test.match(line, /: \d+ chunks of 2 paths are here; 1 of 2 paths is not there$/);
+  test.match(line, /: \d+ chunks of 2 paths are in the cache; 1 of 2 paths is not there$/);
   const before = front.log.dataBytes();
   const all = image.layers.reduce((sum, { size }) => sum + size, 0);
   test.ok(before < all / 2, `${before} of ${all} bytes`);
@@ -159,7 +159,7 @@ for (const [what, trace, line] of [
   [
     'layers that are not there',
     writeUpstreamTrace([{ layer: 7, offset: 0, count: 5 }]),
-    /0 chunks of it are here; 1 read of other layers left out/,
+    /0 chunks of it are in the cache; 1 read of other layers left out/,
   ],
 ] as const) {
   await t.test(`a trace of ${what} is one line in the log`, async (test) => {

@@ -150,7 +150,7 @@ await t.test('inspect and verify by reference', async (test) => {
   await pushPlain(layout, 'ordinary');
   const ordinary = await runDaemon(['inspect', front.name(REPOSITORY, 'ordinary'), ...options]);
   test.equal(ordinary.code, 0, ordinary.stderr);
-  test.match(ordinary.stdout, /an ordinary image: its layers are read when it is first opened/);
+  test.match(ordinary.stdout, /an ordinary image: its first opening reads all of its layers/);
   const absent = await runDaemon(['inspect', front.name(REPOSITORY, 'absent'), ...options]);
   test.not(absent.code, 0);
   test.match(absent.stdout + absent.stderr, /absent/);

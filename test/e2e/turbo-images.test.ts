@@ -81,13 +81,10 @@ await test('what is refused', async (t) => {
     t.match(stderr, message);
   };
   const blob = layout.pathOf(String(layers[0]?.['digest']));
-  await refused([blob], /a turboOCI layer: most of what it has is in another layer/);
+  await refused([blob], /a turboOCI layer: most of its data is in another layer/);
   const bare = layers.map((layer) => ({ ...layer, annotations: {} }));
   layout.manifest(imageManifest(bare), 'bare');
-  await refused(
-    [`oci:${layout.folder}:bare`],
-    /a turboOCI layer: most of what it has is in another/,
-  );
+  await refused([`oci:${layout.folder}:bare`], /a turboOCI layer: most of its data is in another/);
   const target = layout.pathOf(String(targets[0]?.['digest']));
   const bytes = readFileSync(target);
   writeFileSync(target, Buffer.concat([bytes, Buffer.alloc(1)]));

@@ -30,7 +30,8 @@ export function besideOptions<T>(yargs: Argv<T>): Argv<T & BesideArguments> {
       requiresArg: true,
     })
     .option('toc-digest', {
-      describe: 'sha256:HEX: what the table of contents or the ztoc of the layer must have',
+      describe:
+        'sha256:HEX: the digest that the table of contents or the ztoc of the layer must have',
       type: 'string',
       requiresArg: true,
     })
@@ -41,12 +42,13 @@ export function besideOptions<T>(yargs: Argv<T>): Argv<T & BesideArguments> {
       nargs: 1,
     })
     .option('layer', {
-      describe: 'N: only this layer of files, 0 is the bottom: its tree alone, with its whiteouts',
+      describe:
+        'N: only the tree of this layer of files, with its whiteouts; 0 is the bottom layer',
       type: 'number',
       requiresArg: true,
     })
     .option('insecure-toc', {
-      describe: 'open layers of an image although nothing verifies their tables of contents',
+      describe: 'open layers of an image even if nothing verifies their tables of contents',
       type: 'boolean',
     })
     .option('objects', {
@@ -98,7 +100,7 @@ function choicesOf({
   'soci-index': sociIndex,
 }: BesideArguments): LayerChoices {
   if (layer !== undefined && !(Number.isInteger(layer) && layer >= 0)) {
-    throw badArgument('--layer: not a whole number from 0 on');
+    throw badArgument('--layer: not a whole number of 0 or more');
   }
   if (sociIndex === '') throw badArgument('--soci-index: an empty path');
   return {

@@ -58,12 +58,13 @@ export function daemonOptions(yargs: Argv): Argv<DaemonArguments> {
   return logOptions(registryOptions(stateOptions(tlsOptions(listenOptions(exportOptions(yargs))))))
     .option('config', {
       alias: 'c',
-      describe: 'configuration of the daemon (JSON); options win over it',
+      describe: 'configuration of the daemon (JSON); options override it',
       type: 'string',
       requiresArg: true,
     })
     .option('strict', {
-      describe: 'serve nothing if one image cannot be opened, and refuse an odd raw disk image',
+      describe:
+        'serve nothing if one image cannot be opened, and refuse a raw disk image that looks wrong',
       type: 'boolean',
     })
     .option('threads', {
@@ -78,13 +79,12 @@ export function daemonOptions(yargs: Argv): Argv<DaemonArguments> {
       requiresArg: true,
     })
     .option('record-trace', {
-      describe:
-        'file for the trace of the exports: which chunks are used first; written at the end',
+      describe: 'write a trace to this file when the daemon ends: which chunks clients used first',
       type: 'string',
       requiresArg: true,
     })
     .option('replay-trace', {
-      describe: 'trace of an earlier run, to be fetched before it is needed',
+      describe: 'fetch the chunks of this trace, of an earlier run, before clients need them',
       type: 'string',
       requiresArg: true,
     })
@@ -94,7 +94,7 @@ export function daemonOptions(yargs: Argv): Argv<DaemonArguments> {
       requiresArg: true,
     })
     .option('read-deadline', {
-      describe: `seconds after which a read of an image file fails [default: ${DEFAULT_READ_DEADLINE}]`,
+      describe: `seconds that a read of an image file may take before it fails [default: ${DEFAULT_READ_DEADLINE}]`,
       type: 'number',
       requiresArg: true,
     });

@@ -53,7 +53,7 @@ export function exportsOf(args: ExportArguments, config: DaemonConfig): Map<stri
   const beside = besideOf(args);
   if (beside && (words.length === 0 || (args.export ?? []).length > 0)) {
     const [option] = besideWords(args);
-    throw badArgument(`${option}: for the one image that is named on the command line without -e`);
+    throw badArgument(`${option}: works only for a single image that is named without -e`);
   }
   if (words.length > 0) add(exports, '', sourceOfWords(words, partition, beside));
   for (const text of args.export ?? []) {
@@ -82,7 +82,7 @@ function partitionOf(args: ExportArguments): number | null {
   const partition = partitionNumber(args.partition);
   if (namedExports(args) === 1) return partition;
   throw badArgument(
-    '--partition: for one image that is named on the command line; exports of a configuration have a key `partition`',
+    '--partition: works only for a single image on the command line; in a configuration, exports have the key `partition`',
   );
 }
 

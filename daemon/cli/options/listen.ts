@@ -52,7 +52,7 @@ export function listenOptions<T>(yargs: Argv<T>): Argv<T & ListenArguments> {
       type: 'boolean',
     })
     .option('on-demand', {
-      describe: 'serve what `attach` asks for, even without an image here, until all is detached',
+      describe: 'serve what `attach` asks for, and end when all is detached; needs no image here',
       type: 'boolean',
     })
     .option('socket-mode', {
@@ -124,7 +124,7 @@ function overridesOf(args: ListenArguments): Partial<ListenerSpec> {
     throw badArgument(`--socket-mode ${JSON.stringify(modeText)}: not octal digits such as 0660`);
   }
   if (most !== undefined && !(Number.isInteger(most) && most >= 1)) {
-    throw badArgument(`--max-connections-per-peer ${most}: not an integer from 1 on`);
+    throw badArgument(`--max-connections-per-peer ${most}: not an integer of 1 or more`);
   }
   return {
     ...(users && { users: users.map(parseAccount) }),

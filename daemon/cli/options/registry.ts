@@ -81,7 +81,10 @@ export function registryOptions<T>(yargs: Argv<T>): Argv<T & RegistryArguments> 
       ...list,
       describe: 'HOST[:PORT] of a registry that is asked over http; repeatable',
     })
-    .option('registry-ca', { ...text, describe: 'CA of registries, besides the system (PEM)' })
+    .option('registry-ca', {
+      ...text,
+      describe: 'CA of registries, in addition to those of the system (PEM)',
+    })
     .option('registry-cert', { ...text, describe: 'client certificate for registries (PEM)' })
     .option('registry-key', { ...text, describe: 'its private key (PEM)' })
     .option('registry-config', {
@@ -102,7 +105,7 @@ export function registryOptions<T>(yargs: Argv<T>): Argv<T & RegistryArguments> 
     .option('pull', {
       choices: PULL_POLICIES,
       group: GROUP,
-      describe: 'when a tag is asked for again [default: newer]',
+      describe: 'when to ask again which image a tag names [default: newer]',
     })
     .option('offline', {
       type: 'boolean',
@@ -116,21 +119,22 @@ export function registryOptions<T>(yargs: Argv<T>): Argv<T & RegistryArguments> 
     })
     .option('cache-size', {
       ...text,
-      describe: 'bytes of the cache at most, as 20G [default: no limit]',
+      describe: 'the most bytes that the cache may take, such as 20G [default: no limit]',
     })
     .option('cache-min-free', {
       ...text,
-      describe: 'bytes that stay free on its disk, as 5G [default: 1G]',
+      describe: 'bytes that the cache leaves free on its disk, such as 5G [default: 1G]',
     })
     .option('fetch-deadline', {
       type: 'number',
       requiresArg: true,
       group: GROUP,
-      describe: `seconds after which a read fails that waits for the network [default: ${DEFAULT_FETCH_DEADLINE}]`,
+      describe: `seconds that a read waits for the network before it fails [default: ${DEFAULT_FETCH_DEADLINE}]`,
     })
     .option('fill-rate', {
       ...text,
-      describe: 'bytes a second that fetch the rest of open images, as 10M [default: 0, none]',
+      describe:
+        'fetch the rest of open images with this many bytes a second, such as 10M [default: 0, off]',
     });
 }
 

@@ -20,7 +20,7 @@ export function loginAdvice(host: string, search: LoginSearch | null): string {
   const why =
     found === null
       ? `no login for ${name} in ${looked.join(', ')}`
-      : `the login for ${name} is that of ${found}: it may have expired, or have no right to read this repository`;
+      : `the login for ${name} comes from ${found}: it may have expired, or may not read this repository`;
   const unknown = found === null ? ' (some registries answer so if there is no such image)' : '';
   return `${printable(why)}; ${todo}${unknown}`;
 }

@@ -49,7 +49,7 @@ async function fromRegistry(check: Check, world: World): Promise<void> {
     for (const line of daemon.log.split('\n')) check.note(line);
   });
   await checkTree(check, world, root, 'from the cache, after kill -9, without the registry');
-  check.match(daemon.log, /may not be the newest/, 'the log says that nothing newer is known');
+  check.match(daemon.log, /which may be outdated/, 'the log says that nothing newer is known');
   const unmounted = await daemon.run('umount', root);
   check.equal(unmounted, { code: 0, stdout: '', stderr: '' }, 'umount succeeds');
   rmdirSync(root);

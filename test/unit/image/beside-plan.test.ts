@@ -22,9 +22,12 @@ await test('what fits', (t) => {
   const wrong: [Parameters<typeof checkBeside>, RegExp][] = [
     [
       [{ ...NOTHING, tocDigest: digest }, [one, two], true],
-      /for one layer that is given as a file/,
+      /only for a single layer that is given as a file/,
     ],
-    [[{ ...NOTHING, tocBlob: '/toc' }, [image], false], /for one layer that is given as a file/],
+    [
+      [{ ...NOTHING, tocBlob: '/toc' }, [image], false],
+      /only for a single layer that is given as a file/,
+    ],
     [
       [{ ...NOTHING, ztocs: ['/a'] }, [one, two], true],
       /^\/one: 2 layers and 1 ztoc: --ztoc is given/,

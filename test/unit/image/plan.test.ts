@@ -213,7 +213,9 @@ await test('the acceleration layer is left out with a note', async (t) => {
   const lowers = [{ file: 'a.obd' }, { digest: 'sha256:ee', file: 'absent', targetFile: 'x' }];
   const plan = await folder.plan({ accelerationLayer: true, lowers });
   t.same(plan.lowers, [join(folder.path, 'a.obd')]);
-  t.match(plan.notes, [/^.*config\.v1\.json: the acceleration layer, its last lower, is not part/]);
+  t.match(plan.notes, [
+    /^.*config\.v1\.json: its last lower is an acceleration layer, which is not part/,
+  ]);
   t.equal(plan.trace, null);
   t.equal(plan.notes.length, 1);
   await t.rejects(() => folder.plan({ accelerationLayer: true, lowers: [{ file: 'a.obd' }] }), {
@@ -261,7 +263,9 @@ await test('a trace in a file is replayed if it is there, and no file is written
   t.same(notes, []);
   const absent = await folder.plan({ lowers, recordTracePath: '/run/no/trace' });
   t.equal(absent.trace, null);
-  t.match(absent.notes, [/config\.v1\.json: recordTracePath: nothing is recorded: serve --record/]);
+  t.match(absent.notes, [
+    /config\.v1\.json: recordTracePath has no effect: the daemon records with serve --record/,
+  ]);
   t.equal(absent.notes.length, 1);
   const accelerated = {
     lowers: [...lowers, {}],

@@ -174,7 +174,7 @@ await test('newer: what is known is used if the registry does not say', async (t
   const dead = await resolve(registry, { known });
   t.match(dead, { digest, lowers: [blobOf('a')] });
   t.same(dead.notes, [
-    `${NAME}: ${String(digest)} of the cache is used, and may not be the newest: reg.example: connection refused`,
+    `${NAME}: ${String(digest)} of the cache is used, which may be outdated: reg.example: connection refused`,
   ]);
   registry.failure = () => new Promise(() => {});
   const silent = await resolve(registry, { known, newerPatienceMs: 20 });
@@ -318,7 +318,7 @@ await test('an ordinary image to which none refers is served as it is', async (t
   t.match(found, {
     digest,
     lowers: [blobOf('one'), blobOf('two')],
-    notes: [`${NAME}: an ordinary image: its layers are read when it is first opened`],
+    notes: [`${NAME}: an ordinary image: its first opening reads all of its layers`],
   });
   t.same((await resolve(registry, { known })).notes, found.notes, 'that is still so');
   // Everything is known then, also that nothing refers to the image.
@@ -337,7 +337,7 @@ await test('what the configuration of an ordinary image says of its layers', asy
     registry.blobs = new Map([[sha256(bytes), bytes]]);
     registry.put({ ...PLAIN, config: descriptor(mediaType, bytes) }, '1');
   };
-  const unknown = { notes: [/an ordinary image/, /does not say what its layers unpack to/] };
+  const unknown = { notes: [/an ordinary image/, /has no digests of its unpacked layers/] };
   put({ architecture: 'amd64' });
   t.match(await resolve(registry), unknown, 'nothing');
   put({ rootfs: { diff_ids: [1] } }, 'application/vnd.oci.empty.v1+json');

@@ -48,7 +48,9 @@ const REPLAY = { do: 'replay', entries: [{ digest: 'D', first: 0, last: 0 }] };
 await t.test('of a registry', async (test) => {
   const { asked, lines } = await replayed(LAYER, TRACE);
   test.same(asked, [{ do: 'load', layer: LAYER }, REPLAY]);
-  test.same(lines, ['info: trace of app: 1 chunk of it are here; 1 read of other layers left out']);
+  test.same(lines, [
+    'info: trace of app: 1 chunk of it are in the cache; 1 read of other layers left out',
+  ]);
 });
 
 await t.test('of a file', async (test) => {

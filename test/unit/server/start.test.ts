@@ -107,6 +107,8 @@ await test('a state folder that cannot be used is an error', async (t) => {
     message: /^state folder /,
   });
   const daemon = await start({ ...options, state: { folder, isRequired: false } }, around);
-  t.ok(lines.some((line) => line.startsWith('info: without control socket and devices: ')));
+  t.ok(
+    lines.some((line) => line.startsWith('info: serving without a control socket and devices: ')),
+  );
   await daemon.stop();
 });

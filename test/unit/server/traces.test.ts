@@ -64,7 +64,7 @@ await test('a trace is replayed, and a wrong one is one line in the log', async 
       const client = fakeClient(asked, { replay: 4 });
       void new Traces({ record: null, replay: path }, client, log).start([REMOTE]);
     });
-  t.equal(await said(replay), `info: trace: ${replay}: 4 chunks of it are here`);
+  t.equal(await said(replay), `info: trace: ${replay}: 4 chunks of it are in the cache`);
   t.same(asked, [{ do: 'replay', entries: ENTRIES }]);
   writeFileSync(replay, 'overlaybd-nbd trace 2\n');
   t.match(await said(replay), /^warn: trace: .*: not replayed: .*line 1/);

@@ -75,7 +75,7 @@ await test('a list that is wrong is a note', async (t) => {
     const { ranges, notes } = await read(list, digest);
     t.same(ranges, []);
     t.match(notes, [message]);
-    t.match(notes, [/^layer: the spans that it wants to be fetched first are not used: /]);
+    t.match(notes, [/^layer: its list of spans to fetch first is not used: /]);
   }
 });
 

@@ -39,11 +39,18 @@ await test('contradictory and duplicate exports are refused', (t) => {
     [{ export: [`${'x'.repeat(4097)}=1`] }, /^an export name has at most 4096 bytes$/],
     [{ image: ['x'], partition: 0 }, /^--partition: not the number/],
     [{ image: ['x'], partition: 1.5 }, /^--partition: not the number/],
-    [{ partition: 1 }, /^--partition: for one image/, { exports: { a: '/a' } }],
-    [{ image: ['x'], export: ['a=1'], partition: 1 }, /^--partition: for one image/],
-    [{ export: ['a=x'], objects: 'D' }, /^--objects: for the one image .* without -e$/],
-    [{ image: ['x'], export: ['a=x'], layer: 1 }, /^--layer: for the one image/],
-    [{ 'insecure-toc': true }, /^--insecure-toc: for the one image/, { exports: { a: '/a' } }],
+    [{ partition: 1 }, /^--partition: works only for a single image/, { exports: { a: '/a' } }],
+    [
+      { image: ['x'], export: ['a=1'], partition: 1 },
+      /^--partition: works only for a single image/,
+    ],
+    [{ export: ['a=x'], objects: 'D' }, /^--objects: works only for a single image .* without -e$/],
+    [{ image: ['x'], export: ['a=x'], layer: 1 }, /^--layer: works only for a single image/],
+    [
+      { 'insecure-toc': true },
+      /^--insecure-toc: works only for a single image/,
+      { exports: { a: '/a' } },
+    ],
   ];
   for (const [args, message, config] of cases) {
     t.throws(() => get(args, config), { code: 'BAD_ARGUMENT', message });

@@ -137,7 +137,7 @@ for (const scheme of ['basic', 'bearer'] as const) {
     t.match(none, /some registries answer so if there is no such image/);
     const file = configOf(t, front, auth('me:se:cret'));
     const refused = await messageOf({ dockerConfig: file });
-    const whose = `the login for ${front.host} is that of ${file}: it may have expired`;
+    const whose = `the login for ${front.host} comes from ${file}: it may have expired`;
     t.ok(refused.includes(whose) && refused.includes(login), refused);
   });
 }
