@@ -3,6 +3,7 @@
 
 import { OverlaybdError } from '../errors.js';
 import type { FetchClass } from '../registry/http/client.js';
+import { BlobWork } from './blob-work.js';
 import type { Clock } from './clock.js';
 import { Deadlines } from './deadlines.js';
 import { Elsewhere } from './elsewhere.js';
@@ -46,8 +47,7 @@ export class Scheduler {
   readonly #hosts = new Map<string, HostQueue>();
   readonly #deadlines: Deadlines<Wait>;
   readonly #elsewhere: Elsewhere;
-  /** The work that runs for a blob, which is not released before it ends. */
-  readonly #running = new Map<FetchBlob, Set<Promise<void>>>();
+  readonly #work = new BlobWork();
   readonly #transfers = new Map<FetchBlob, Set<Transfer>>();
   readonly #reads = new Set<Wait>();
   #chunks = 0;
@@ -123,13 +123,7 @@ export class Scheduler {
     const waits = new Set([...blob.wanted.values()].flatMap((each) => [...each.waits]));
     for (const wait of waits) this.#fail(wait, closed);
     for (const transfer of this.#transfers.get(blob) ?? []) transfer.abort(closed);
-    for (
-      let left = this.#running.get(blob);
-      left && left.size > 0;
-      left = this.#running.get(blob)
-    ) {
-      await Promise.all(left);
-    }
+    await this.#work.end(blob);
   }
 
   #join(wait: Wait, chunk: number, fromOrigin: boolean): void {
@@ -149,7 +143,7 @@ export class Scheduler {
       };
       blob.wanted.set(chunk, wanted);
       this.#chunks++;
-      this.#run(blob, this.#check(wanted));
+      this.#work.add(blob, this.#check(wanted));
     }
     wanted.waits.add(wait);
     wait.missing++;
@@ -162,18 +156,6 @@ export class Scheduler {
     wanted.class = fetchClass;
     host?.add(wanted);
     if (host) this.#pumpSoon();
-  }
-
-  /** Keeps count of what runs for a blob. */
-  #run(blob: FetchBlob, work: Promise<void>): void {
-    let running = this.#running.get(blob);
-    if (!running) this.#running.set(blob, (running = new Set()));
-    const all = running;
-    const counted = work.finally(() => {
-      all.delete(counted);
-      if (all.size === 0) this.#running.delete(blob);
-    });
-    running.add(counted);
   }
 
   /** The cache may have the chunk from an earlier process, or another one. That needs no registry. */
@@ -231,7 +213,7 @@ export class Scheduler {
       }
     }
     const [first] = ours;
-    if (first) this.#run(first.blob, this.#fetch(host, run.class, first.blob, ours));
+    if (first) this.#work.add(first.blob, this.#fetch(host, run.class, first.blob, ours));
   }
 
   async #fetch(
