@@ -1,7 +1,7 @@
 // The interface of the blobs that disks are made of: files, devices, slices, ZFiles, and later cached
 // registry blobs. Only the interface; implementations are beside it and in zfile/.
 
-import { OverlaybdError } from '../errors.js';
+import { OverlaybdError, formatError } from '../errors.js';
 import type { DataRuns, FileRange, RandomAccess } from '../lib/disk.js';
 import { readLoaded } from '../lib/loaded.js';
 
@@ -77,6 +77,21 @@ export async function readInto(source: BlobSource, offset: number, bytes: Buffer
     const n = Math.min(STEP_SIZE, length - at);
     await readLoaded(source, from, n, () => source.read(from, n, bytes, at));
   }
+}
+
+/**
+ * For a source that is read as a whole.
+ * @param section for the message
+ * @throws OverlaybdError LIMIT if it has more than `most` bytes
+ */
+export function checkSize(
+  { name: blob, size }: Pick<BlobSource, 'name' | 'size'>,
+  most: number,
+  section: string,
+): void {
+  if (size <= most) return;
+  const expected = `at most ${most} bytes`;
+  throw formatError({ blob, section, offset: 0, expected, got: size, code: 'LIMIT' });
 }
 
 function checkRange(source: BlobSource, offset: number, length: number): void {

@@ -1,7 +1,6 @@
 // Opens a bootstrap of RAFS v6: its tables, its tree, and the data blobs that the files of the tree need.
 
-import { readFully, type BlobSource } from '../blob/source.js';
-import { formatError } from '../errors.js';
+import { checkSize, readFully, type BlobSource } from '../blob/source.js';
 import { counted } from '../lib/counted.js';
 import type { Effort } from '../lib/effort.js';
 import type { PiecesSpec } from '../pieces/pieces-source.js';
@@ -70,10 +69,7 @@ export async function openBootstrap(
 ): Promise<OpenedBootstrap> {
   const { effort } = tools;
   const { name: blob, size } = source;
-  if (size > MAX_BOOTSTRAP_BYTES) {
-    const expected = `a bootstrap of at most ${MAX_BOOTSTRAP_BYTES} bytes`;
-    throw formatError({ blob, section: 'size', offset: 0, expected, got: size, code: 'LIMIT' });
-  }
+  checkSize(source, MAX_BOOTSTRAP_BYTES, 'bootstrap');
   effort.spend(Math.ceil(size / BYTES_A_UNIT));
   return parse(blob, await readFully(source, 0, size), tools);
 }

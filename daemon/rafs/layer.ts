@@ -1,6 +1,6 @@
 // The layer of an image that has the bootstrap in it: an archive, plain or in gzip, with the one file image/image.boot.
 
-import { readFully, type BlobSource } from '../blob/source.js';
+import { checkSize, readFully, type BlobSource } from '../blob/source.js';
 import { formatError, messageOf } from '../errors.js';
 import { DECODED_BYTES_A_UNIT, type Effort } from '../lib/effort.js';
 import { sha256Of } from '../lib/sha256.js';
@@ -45,10 +45,7 @@ export async function bootstrapOf(
   effort: Effort,
 ): Promise<Buffer> {
   const { name: blob, size } = source;
-  if (size > MAX_BOOTSTRAP_LAYER_BYTES) {
-    const expected = `a layer of at most ${MAX_BOOTSTRAP_LAYER_BYTES} bytes`;
-    throw formatError({ blob, section: 'size', offset: 0, expected, got: size, code: 'LIMIT' });
-  }
+  checkSize(source, MAX_BOOTSTRAP_LAYER_BYTES, 'layer');
   effort.spend(Math.ceil(size / DECODED_BYTES_A_UNIT));
   const stored = await readFully(source, 0, size);
   if (digest !== null) checkDigest(stored, digest, blob);

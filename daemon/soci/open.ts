@@ -1,7 +1,7 @@
 // Opens a layer by its ztoc: the tree from the table of contents, the contents of files from the layer's spans.
 
 import { createHash } from 'node:crypto';
-import { readFully, type BlobSource } from '../blob/source.js';
+import { checkSize, readFully, type BlobSource } from '../blob/source.js';
 import { formatError, OverlaybdError } from '../errors.js';
 import type { Effort } from '../lib/effort.js';
 import { counted } from '../lib/counted.js';
@@ -90,13 +90,9 @@ export async function openZtoc(
 
 /** @throws OverlaybdError LIMIT, BAD_FORMAT */
 async function bytesOf(source: BlobSource, effort: Effort): Promise<Buffer> {
-  const { name: blob, size } = source;
-  if (size > MAX_ZTOC_BYTES) {
-    const expected = `at most ${MAX_ZTOC_BYTES} bytes`;
-    throw formatError({ blob, section: 'ztoc', offset: 0, expected, got: size, code: 'LIMIT' });
-  }
-  effort.spend(Math.ceil(size / BYTES_A_UNIT));
-  return readFully(source, 0, size);
+  checkSize(source, MAX_ZTOC_BYTES, 'ztoc');
+  effort.spend(Math.ceil(source.size / BYTES_A_UNIT));
+  return readFully(source, 0, source.size);
 }
 
 async function digestOf(bytes: Buffer, effort: Effort): Promise<string> {

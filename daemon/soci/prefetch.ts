@@ -1,7 +1,7 @@
 // The spans that an image wants to be fetched before they are read: a list beside the ztoc of a layer. It is a hint: what is
 // wrong with it is a note, and the layer is opened without it.
 
-import { readFully, type BlobSource } from '../blob/source.js';
+import { checkSize, readFully, type BlobSource } from '../blob/source.js';
 import { formatError, messageOf, OverlaybdError } from '../errors.js';
 import { sha256Of } from '../lib/sha256.js';
 import { shortened, quoted } from '../lib/printable.js';
@@ -44,10 +44,7 @@ export async function readPrefetch(from: PrefetchSource, table: PieceTable): Pro
 
 async function bytesOf(source: BlobSource, digest: string): Promise<Buffer> {
   const { name: blob, size } = source;
-  if (size > MAX_PREFETCH_BYTES) {
-    const expected = `at most ${MAX_PREFETCH_BYTES} bytes`;
-    throw formatError({ blob, section: SECTION, offset: 0, expected, got: size, code: 'LIMIT' });
-  }
+  checkSize(source, MAX_PREFETCH_BYTES, SECTION);
   const bytes = await readFully(source, 0, size);
   const got = sha256Of(bytes);
   if (got === digest) return bytes;

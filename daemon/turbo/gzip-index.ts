@@ -1,7 +1,7 @@
 // Reads turboOCI's index of a gzip blob: the places from which the blob can be inflated, as the table of a source of
 // its plain bytes.
 
-import { readFully, type BlobSource } from '../blob/source.js';
+import { checkSize, readFully, type BlobSource } from '../blob/source.js';
 import { formatError, messageOf } from '../errors.js';
 import { u64le, viewOf } from '../lib/bytes.js';
 import type { Effort } from '../lib/effort.js';
@@ -45,16 +45,7 @@ export async function readGzipIndex(
   gzip: Pick<BlobSource, 'name' | 'size'>,
   effort: Effort,
 ): Promise<PieceTable> {
-  if (index.size > MAX_GZIP_INDEX_BYTES) {
-    throw formatError({
-      blob: index.name,
-      section: 'gzip index',
-      offset: 0,
-      expected: `at most ${MAX_GZIP_INDEX_BYTES} bytes`,
-      got: index.size,
-      code: 'LIMIT',
-    });
-  }
+  checkSize(index, MAX_GZIP_INDEX_BYTES, 'gzip index');
   const bytes = await readFully(index, 0, index.size);
   return new IndexReader(bytes, index.name, gzip, effort).run();
 }

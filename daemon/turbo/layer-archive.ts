@@ -1,8 +1,8 @@
 // Finds the files in the blob of a turboOCI layer, as registries have it: an archive in gzip with the metadata of a file
 // system as an LSMT layer, and with the gzip index of the target if that is in gzip.
 
-import type { BlobSource } from '../blob/source.js';
-import { formatError, OverlaybdError } from '../errors.js';
+import { checkSize, type BlobSource } from '../blob/source.js';
+import { OverlaybdError } from '../errors.js';
 import { indexGzip } from '../inflate/index-gzip.js';
 import type { Effort } from '../lib/effort.js';
 import type { PieceTable } from '../pieces/piece-table.js';
@@ -41,16 +41,7 @@ export function isTurboArchive(head: Buffer): boolean {
 
 /** @throws OverlaybdError BAD_DATA, BAD_FORMAT, LIMIT, UNSUPPORTED, and what the source and the effort throw */
 export async function readTurboLayer(source: BlobSource, effort: Effort): Promise<TurboLayerFiles> {
-  if (source.size > MAX_TURBO_LAYER_BYTES) {
-    throw formatError({
-      blob: source.name,
-      section: 'turboOCI layer',
-      offset: 0,
-      expected: `at most ${MAX_TURBO_LAYER_BYTES} bytes`,
-      got: source.size,
-      code: 'LIMIT',
-    });
-  }
+  checkSize(source, MAX_TURBO_LAYER_BYTES, 'turboOCI layer');
   const archive = new ArchiveStream(`${source.name} (inflated)`);
   const table = await indexGzip(source, effort, (plain) => archive.add(plain));
   const tree = archive.finish();
