@@ -192,7 +192,7 @@ export class CachedSource implements BlobSource {
     return this.#doubts.some((each) => each.first <= last && first <= each.last);
   }
 
-  /** Fetches again what of the range is doubted; null if nothing is. */
+  /** Fetches the doubted bytes of the range again; null if there are none. */
   #fetchDoubted(first: number, last: number): Promise<void> | null {
     const doubted = this.#doubts.filter((each) => each.first <= last && first <= each.last);
     if (doubted.length === 0) return null;

@@ -1,6 +1,6 @@
 // What the chunks of a blob were when the blob had its digest: so a chunk that is fetched once more is checked by itself.
 //
-// The first 16 bytes of the SHA-256 of each chunk of the cache. Chunks are what is evicted and fetched, so nothing else must
+// The first 16 bytes of the SHA-256 of each chunk of the cache. The cache evicts and fetches whole chunks, so nothing else must
 // be at hand to check one. To find other bytes for a chunk takes 2^128 tries. 1 GiB has 256 KiB of digests.
 
 import { createHash, type Hash } from 'node:crypto';

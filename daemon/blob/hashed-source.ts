@@ -25,7 +25,7 @@ export class HashedSource implements BlobSource {
   #doubted = 0;
 
   /**
-   * @param effort is told of bytes that the reader has skipped: they may be all of a blob
+   * @param effort counts bytes that the reader has skipped: they may be all of a blob
    * @param isDoubted whether all bytes are fetched again: those that are there were wrong
    * @param hasChunks whether each chunk is hashed by itself, too: as much work as to hash the blob
    */

@@ -1,4 +1,4 @@
-// The rest of a bundled program: what most runs do not need, in a bundle of its own (tools/split.ts). It is read with the
+// The rest of a bundled program, which most runs do not need, in its own bundle (tools/split.ts). It is read with the
 // first dynamic import of one of its modules. It has the modules of the start from there, so that none is there twice.
 
 import {

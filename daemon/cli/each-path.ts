@@ -1,4 +1,4 @@
-// Several paths of one command: the one that fails is told, and the others go on, as with cat(1).
+// Several paths of one command: if one fails, the command prints an error and goes on with the others, as cat(1) does.
 
 import { OverlaybdError } from '../errors.js';
 import { EXIT_FAILURE, EXIT_OK } from './exit-codes.js';

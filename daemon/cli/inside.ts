@@ -97,7 +97,7 @@ export async function printFiles(
   );
 }
 
-/** The lines of one JSON object with a list of files, each in one line. A file that cannot be read is told, and left out. */
+/** The lines of one JSON object with a list of files, each in one line. A file that cannot be read is left out, with an error. */
 async function* jsonLines(files: AsyncIterable<FoundFile>, each: EachPath): AsyncGenerator<string> {
   const { fileJson } = await import('../files/file-json.js');
   yield '{"files": [';

@@ -10,7 +10,7 @@ const ASK_MS = 500;
 export const STATUS_MS = 5000;
 
 /**
- * Does what may have the daemon read layers as a whole, and shows how far that is.
+ * Runs a command that may make the daemon read whole layers, and shows its progress.
  * @param image as the daemon names it; null: whatever it opens
  * @param status asks the daemon; what it throws ends the bar, and nothing else
  */

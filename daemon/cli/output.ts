@@ -1,4 +1,4 @@
-// The output of commands. Writes all of a result to standard output, whatever that is, or fails. Writes
+// The output of commands. Writes all of a result to standard output (a file, a pipe, a terminal), or fails. Writes
 // errors and remarks to standard error.
 
 import { closeSync, fstatSync, write } from 'node:fs';

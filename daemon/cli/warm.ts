@@ -45,7 +45,7 @@ export async function run(args: WarmArguments): Promise<number> {
           .warm(blobs, (progress) => bar.update(progress.bytes, progress.total));
         bar.clear();
         if (mustBeOpened(image)) {
-          // What an opening keeps in the folder of the cache is part of what is needed without a network.
+          // Opening the image also writes to the folder of the cache, and serving without a network needs that.
           const { openOnce } = await import('../inspect/open-once.js');
           const notes = await openOnce(reference, remote, (done, total) => bar.update(done, total));
           bar.clear();

@@ -183,7 +183,7 @@ function checkFile(
   expected: number,
 ): void {
   if (isDevice) throw notIt(path, 'a regular file', 'a block device');
-  // The store may have symlinks that lead out of it. What was opened tells, whatever happens to the path meanwhile.
+  // The store may have symlinks that lead out of it. The opened file tells, even if the path changes meanwhile.
   const opened = readlinkSync(`/proc/self/fd/${fd}`);
   if (opened !== path)
     throw notIt(path, 'a file of that name', `a symlink that leads to ${opened}`);

@@ -55,7 +55,7 @@ export const registriesSchema = strictObject({
 
 export type RegistriesConfig = v.InferOutput<typeof registriesSchema>;
 
-/** Whether a text is what the key of that name takes: for options of the command line. */
+/** Whether the key of that name takes the text: for options of the command line. */
 export function isRegistryHost(text: string): boolean {
   return v.is(hostSchema, text);
 }

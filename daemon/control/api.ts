@@ -207,7 +207,7 @@ export interface WarmStatus {
   readonly state: 'running' | 'done' | 'failed' | 'cancelled';
   /** ISO 8601. */
   readonly since: string;
-  /** Bytes of its blobs, those that are there now, and those that were there before; 0 until the manifest is there. */
+  /** Bytes of its blobs, bytes in the cache now, and bytes in the cache before the job; 0 until the manifest is known. */
   readonly total: number;
   readonly bytes: number;
   readonly cached: number;

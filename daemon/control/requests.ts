@@ -28,7 +28,7 @@ const attachSchema = v.pipe(
     export: v.exactOptional(v.string()),
     /** An image of a registry, a configuration, or blobs, bottom first. */
     image: v.exactOptional(v.pipe(someOf(imageName, MAX_LAYERS + 1), v.readonly())),
-    /** What lies beside the layers of `image`, and what is chosen of them. */
+    /** Files beside the layers of `image`, and choices among its layers. */
     beside: v.exactOptional(besideSchema),
     /** Only this partition of the image, as GPT and MBR number them. */
     partition: v.exactOptional(wholeNumber(1, 65535)),

@@ -146,7 +146,7 @@ const ROUTES: readonly Route[] = [
 ];
 
 /**
- * Does what is asked.
+ * Does the operation that a request names.
  * @returns the answer; undefined for none
  * @throws OverlaybdError NOT_FOUND if there is no such operation, BAD_ARGUMENT; what the operation throws
  */

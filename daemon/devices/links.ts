@@ -181,7 +181,7 @@ export class DeviceLinks {
     try {
       for (let i = device.missing; i > 0; i--) kernelEnds.push(this.make(device));
       await this.#environment.reactors.ready(device.connections);
-      // Our ends then end too. If the device stays, that is what its next repair begins with.
+      // Our ends then end too. If the device stays, its next repair begins with that.
       if (device.leaving) return;
       await this.#environment.driver.reconfigure(
         device.record.index,

@@ -38,7 +38,7 @@ const recordSchema = strictObject({
     someOf(v.string()),
     v.transform((words) => sourceOfWords(words).blobs),
   ),
-  /** What lies beside its layers, and what is chosen of them. */
+  /** Files beside its layers, and choices among its layers. */
   beside: v.optional(v.nullable(besideSchema), null),
   /** Number of the partition of the image that the device is; null for the whole image. */
   partition: v.optional(v.nullable(wholeNumber(1)), null),

@@ -15,7 +15,7 @@ export interface ListedRanges {
   readonly missing: number;
   /** Paths that could not be followed to their end, because the file system is damaged there. */
   readonly damaged: number;
-  /** What is wrong with it, on the way of one of them. */
+  /** The first damage, found on the way of one of them. */
   readonly damage: OverlaybdError | null;
 }
 

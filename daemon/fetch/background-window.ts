@@ -10,7 +10,7 @@ const SLOW_FACTOR = 2;
 const SLOW_MS = 10;
 /** What the usual grows by with each read, so that a registry that has become slower is the usual after some tens. */
 const FORGET = 1.05;
-/** Mirrors and the registry, each with a latency of its own. Far above what is configured. */
+/** Mirrors and the registry, each with its own latency. Far more than any configuration names. */
 const MAX_HOSTS = 16;
 
 /** A read on demand that was fetched. */

@@ -30,7 +30,7 @@ interface Pending {
   readonly ask: ReadAsk | QuestionAsk;
   /** In the time of the clock. */
   deadline: number;
-  /** Fetchers that ended while they had it. */
+  /** How many fetchers ended while they had this request. */
   deaths: number;
   readonly resolve: (value: never) => void;
   readonly reject: (error: Error) => void;

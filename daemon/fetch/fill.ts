@@ -62,7 +62,7 @@ export class Filler {
   }
 
   /**
-   * Fetches what is missing of a blob, and checks all of it.
+   * Fetches the missing chunks of a blob, and checks all of the blob.
    * @param fetched called with the bytes of each run that is there now
    * @throws OverlaybdError what fetching throws; BAD_CHECKSUM if the blob does not have its digest; BUSY if it
    *   was aborted

@@ -185,7 +185,7 @@ export class HostQueue implements ChunkQueue {
     const [first] = this.#rings[fetchClass].get(blob)?.chunks.values() ?? [];
     if (!first) throw new Error('a blob in the ring without chunks');
     const run = [first];
-    // Chunks come in order, so those that no read waits for must not come before those of a read.
+    // Chunks come in order, so chunks that no read waits for must not come before the chunks of a read.
     const lowest = Math.max(rankOf(fetchClass), rankOf('ahead'));
     this.#extend(run, 1, lowest);
     this.#extend(run, -1, rankOf(fetchClass));

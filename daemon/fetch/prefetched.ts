@@ -49,7 +49,7 @@ export class Prefetched {
     this.#map.setFresh(chunk);
   }
 
-  /** Counts what was used and what was evicted. @param all the blob is closed: the rest was not used */
+  /** Counts used and evicted chunks. @param all the blob is closed: no read will use the rest */
   settle(all = false): void {
     if (this.#followed === 0 || !this.#classes) return;
     for (let chunk = 0; chunk < this.#classes.length; chunk++) this.#settle(chunk, all);

@@ -1,4 +1,4 @@
-// Chunks whose bytes were wrong and that were fetched once more: which of them may be asked for again. Pure.
+// Chunks that were fetched once more because their bytes were wrong: which of them may be asked for again. Pure.
 
 import { REFETCH_PAUSE_MS, REFETCH_GRACE_MS, MAX_REFETCHED } from './limits.js';
 

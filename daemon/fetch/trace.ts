@@ -46,7 +46,7 @@ export class TraceRecorder {
     return recording.entries;
   }
 
-  /** Without read-ahead, so that what is fetched is what is used. */
+  /** Without read-ahead, so that only chunks that clients read are fetched. */
   isRecording(blob: OpenBlob): boolean {
     return this.#recording?.blobs.has(blob) ?? false;
   }

@@ -58,7 +58,7 @@ function bytesOf(disk: Disk, name: string, begin: number, size: number): DiskByt
 }
 
 async function partitionsText(disk: Disk, name: string): Promise<string | null> {
-  // What is wrong with a table is what `inspect` says.
+  // `inspect` says what is wrong with a table.
   const table = await partitionTableOf(disk, name).catch(() => null);
   if (!table || table.partitions.length === 0) return null;
   const { kind, partitions } = table;

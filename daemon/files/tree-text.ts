@@ -1,4 +1,4 @@
-// What `tree` prints: folders with what is in them, indented.
+// The output of `tree`: folders with their contents, indented.
 
 import { counted } from '../lib/counted.js';
 import type { FoundFile } from './find.js';

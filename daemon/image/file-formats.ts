@@ -37,7 +37,7 @@ export const turbo: Wrapper = {
   }),
 };
 
-/** A layer of files, in gzip or not, with a ztoc beside it: whatever else the blob may be. */
+/** A layer of files, in gzip or not, with a ztoc beside it, even if the blob looks like another format. */
 const soci: Content = {
   kind: 'content',
   name: 'soci',
@@ -199,7 +199,7 @@ const zstdFiles: Content = {
   open: (inner, _head, rules, tools) => openWholeLayer('tar.zst', inner, rules, tools),
 };
 
-/** The first that fits is what a blob is. */
+/** A blob has the first format that fits. */
 const FILE_FORMATS: readonly Content[] = [
   composefs,
   rafs,

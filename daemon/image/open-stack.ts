@@ -36,7 +36,7 @@ export interface OpenedLayer {
   readonly target: OpenedTarget | null;
   /** Where the contents of a tree are, by the number of the content source; null: the blob is missing. */
   readonly sources: readonly (ContentSource | null)[];
-  /** What its blobs with contents add to what the file system is told from others by. */
+  /** What its blobs with contents add to the UUID of the file system. */
   readonly seeds: readonly string[];
   /** What says which blobs with contents are not there; of an image that is served all are. */
   readonly missing: OverlaybdError | null;
@@ -69,7 +69,7 @@ export async function openStack(plan: ImagePlan, options: StackOptions): Promise
   return layers;
 }
 
-/** Those that may have to be read as a whole: that takes long. @param contents gets theirs */
+/** Layers that may have to be read as a whole, which takes long. @param contents gets their contents */
 async function openWhole(
   plan: ImagePlan,
   options: StackOptions,

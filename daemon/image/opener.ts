@@ -157,7 +157,7 @@ async function toOpenImage(
   return { ...facts, disk, closed, close };
 }
 
-/** Has all threads share what they decode. */
+/** Makes all threads share decoded members. */
 async function withPlaces(layer: ShapeLayer): Promise<ShapeLayer> {
   if (typeof layer === 'number' || layer.kind !== 'around') return layer;
   const { spec } = layer;

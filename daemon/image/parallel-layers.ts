@@ -8,7 +8,7 @@ import { mapEach } from '../lib/gate.js';
 
 /** Layers that are read as a whole at the same time: one waits for its registry while another is inflated. */
 const PARALLEL_LAYERS = 3;
-/** A layer whose bytes are all here does not keep the others from theirs for longer: milliseconds. */
+/** Milliseconds: a layer whose bytes are all in the cache does not delay the fetches of other layers for longer. */
 const TURN_MS = 20;
 
 /**

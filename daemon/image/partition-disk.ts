@@ -1,4 +1,4 @@
-// One partition of a disk as a disk of its own: what lies before it or after it cannot be seen.
+// One partition of a disk as a separate disk: the bytes before and after it cannot be read.
 
 import type { Cursor, DataRuns, Disk, FileRange } from '../lib/disk.js';
 import type { ExtentList } from '../lib/extent-list.js';

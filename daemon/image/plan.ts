@@ -1,5 +1,5 @@
-// Which blobs make up an image: those of a config.v1.json, or those that were named one by one. Looks
-// whether the files of a configuration exist; opens what was named.
+// Which blobs make up an image: the blobs of a config.v1.json, or blobs that were named one by one. Looks
+// whether the files of a configuration exist, and opens the named blobs.
 
 import { dirname, resolve } from 'node:path';
 import {

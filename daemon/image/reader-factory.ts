@@ -88,8 +88,8 @@ export class ReaderFactory {
   }
 
   /**
-   * Has this thread share what it decodes with others: in all sources of pieces that are made from here on. Those of other
-   * images may be there already.
+   * Makes this thread share decoded members with others, in all sources of pieces that it makes from now on. Sources of other
+   * images may exist already.
    */
   shareMembers(data: SharedMembersData): void {
     this.#shared = data;

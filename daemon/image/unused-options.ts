@@ -14,7 +14,7 @@ const WITH_DATA_BLOBS: readonly string[] = [
 ];
 
 /**
- * What would be served is not what was promised, and nothing would verify it.
+ * Serving it would not be what the option promises, and nothing would verify it.
  * @param format of the layer
  * @param blob for messages
  * @throws OverlaybdError BAD_FORMAT

@@ -1,6 +1,6 @@
 // Limits of gzip blobs that are inflated from the middle. docs/limits.md explains them.
 
-/** Plain bytes between two places from which a blob can be inflated, at least: a cold read inflates so many. */
+/** At least this many plain bytes lie between two places from which a blob can be inflated: a cold read inflates as many. */
 export const SMALLEST_SPAN = 1 << 20;
 /** The same, of the largest blobs. */
 export const LARGEST_SPAN = 16 << 20;

@@ -139,7 +139,7 @@ interface TriedLayer {
   readonly role: 'lower' | 'upper';
   /** Null if it is broken. */
   readonly opened: InspectedLayer | null;
-  /** Of a broken layer what is inside its wrappers, if those are good. */
+  /** The blob inside the wrappers of a broken layer, if the wrappers are good. */
   readonly inner: Unwrapped | null;
 }
 

@@ -20,7 +20,7 @@ interface Attributes {
    * @returns their bytes; -ERANGE if they do not fit; with an empty `into` only their bytes
    */
   listXattrs(fd: number, name: Uint8Array, into: Uint8Array): number;
-  /** Likewise the value of one. */
+  /** The value of one xattr, with the same results. */
   getXattr(fd: number, name: Uint8Array, xattr: Uint8Array, into: Uint8Array): number;
 }
 

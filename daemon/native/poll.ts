@@ -29,7 +29,7 @@ interface Exports {
   /**
    * After events of a Poll, this thread's loop looks for the next ones for up to this many microseconds, at most 1000, before it
    * sleeps, if that pays and the system has cores for it (native/src/loop-spin.h). 0, and before the first call: never.
-   * -errno if the number of runnable threads is not to be had; then it never looks.
+   * -errno if the number of runnable threads cannot be read; then it never looks.
    */
   readonly spin: (microseconds: number) => number;
   /** Makes no look after the events of this turn of the loop that have been handled so far. */

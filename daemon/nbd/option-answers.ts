@@ -135,7 +135,7 @@ export class OptionAnswers {
     if (option === NBD_OPT.GO) this.#enter(found, served);
   }
 
-  /** Extended headers win over structured replies, in whatever order the client asks. */
+  /** Extended headers override structured replies, in any order of the options. */
   #replyForm(option: number, data: Buffer): void {
     if (data.length !== 0) {
       this.refuse(option, NBD_REP.ERR_INVALID, NO_DATA);

@@ -1,5 +1,5 @@
 // Decodes a zstd blob once, as a stream, and keeps its plain bytes in a copy: zstd cannot be decoded from the middle of a
-// frame, and a long frame cannot be decoded for each read. The table says what of the copy must have which digest.
+// frame, and a long frame cannot be decoded for each read. The table has the digest of each piece of the copy.
 
 import { createHash } from 'node:crypto';
 import type { BlobSource } from '../blob/source.js';
@@ -16,7 +16,7 @@ const PIECE_SIZE = 1 << 20;
 const ZEROS = Buffer.alloc(PIECE_SIZE);
 /** To decode a piece is as much work as this many entries of an index. */
 const UNITS_A_PIECE = 32_768;
-/** The same of the begin of a frame, whatever is in it. */
+/** The same for the begin of a frame with any contents. */
 const UNITS_A_FRAME = 8;
 /** Frames and blocks may be empty: after this many stored bytes other work gets a turn, even if no piece is complete. */
 const STORED_A_TURN = 64 << 10;

@@ -32,8 +32,8 @@ export class DecodedMember {
 
 export class DecodedCache {
   /**
-   * All decoding of the thread goes through it, so that what was decoded is read before it has to go. What runs in it waits
-   * for the processor only: not for stored bytes, which a disk, a network or another source of pieces may never give.
+   * All decoding of the thread goes through this gate, so that decoded members are read before they are evicted. Work in it
+   * waits only for the processor: not for stored bytes, which may never come from a disk, a network or another source of pieces.
    */
   readonly gate = new Gate(PARALLEL_DECODES);
   readonly counts = new DecodeCounts();

@@ -20,7 +20,7 @@ const TRAILER_SIZE = 8;
 export const MIN_CHUNK = 64;
 
 /**
- * Inflates as many bytes as are wanted. What follows them is neither inflated nor checked.
+ * Inflates `wanted` bytes. It neither inflates nor checks the bytes after them.
  * @param stored begins with a gzip member, and may end in it; other members may follow
  * @param hasDigest whether the caller checks a digest of the bytes: then the checksum of the member does not matter
  * @returns at most `wanted` bytes: fewer if there are no more

@@ -41,7 +41,7 @@ export interface PiecesSpec<T extends PieceTable | PackedTable = PieceTable | Pa
   readonly table: T;
   /** For metrics: "estargz". */
   readonly format?: string;
-  /** What of the blob the image wants to be fetched before it is read, the first ones first. */
+  /** Ranges of the blob that the image asks to fetch before they are read, in this order. */
   readonly prefetch?: readonly StoredRange[];
   /** Where decoded members are that all threads share; if absent, each thread has its own. */
   readonly shared?: SharedPlaces;
@@ -129,7 +129,7 @@ export class PiecesSource implements BlobSource {
     return true;
   }
 
-  /** Decodes what of the range is not decoded, as far as it can be kept. */
+  /** Decodes the members of the range that are not decoded, as many as can be kept. */
   async load(offset: number, length: number): Promise<void> {
     this.#check(offset, length);
     const waits: Promise<unknown>[] = [];
@@ -170,7 +170,7 @@ export class PiecesSource implements BlobSource {
     }
   }
 
-  /** Visits what is stored of the members that are not decoded; those that follow each other are joined. See #forEachMissing. */
+  /** Visits the stored ranges of members that are not decoded, and joins adjacent ones. See #forEachMissing. */
   #forEachRun(offset: number, length: number, visit: (begin: number, n: number) => boolean): void {
     const pieces = this.#pieces;
     let begin = 0;

@@ -71,7 +71,7 @@ export class SharedMembers {
   readonly #owners: Int32Array;
   readonly #ring: Uint8Array;
   readonly #units: number;
-  /** How far behind the head a place may be. The rest is what the next writer may overwrite. */
+  /** How far behind the head a place may be. The next writer may overwrite older places. */
   readonly #reach: number;
   /** Bytes of the longest member that is taken. */
   readonly longest: number;

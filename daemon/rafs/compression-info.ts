@@ -1,4 +1,4 @@
-// What a blob says of chunks that share what they are stored in: parts of an ordinary tar.gz (zran), which is inflated from the
+// What a blob says of chunks that are stored together: parts of an ordinary tar.gz (zran), which is inflated from the
 // middle, and small chunks that are compressed together (batches). The chunk table of the bootstrap does not say where
 // they are.
 
@@ -15,7 +15,7 @@ const HEADER = 4096;
 const MAGIC = 0xb10b_b10b;
 /** An entry for each chunk, by its number. */
 const ENTRY = 24;
-/** A context is what several chunks are in. */
+/** A context holds several chunks. */
 const CONTEXT = 40;
 const BLOCK = 4096;
 const FLAG_ZRAN = 2;

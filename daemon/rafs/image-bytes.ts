@@ -66,7 +66,7 @@ export function u64(bytes: Buffer, offset: number): number {
   return bytes.readUInt32LE(offset + 4) * TWO_32 + bytes.readUInt32LE(offset);
 }
 
-/** A little-endian i64, likewise. */
+/** The same for a little-endian i64. */
 export function i64(bytes: Buffer, offset: number): number {
   return bytes.readInt32LE(offset + 4) * TWO_32 + bytes.readUInt32LE(offset);
 }

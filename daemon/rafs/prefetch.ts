@@ -39,7 +39,7 @@ export function readPrefetchTable(
   return nids;
 }
 
-/** What is stored of plain bytes, in their order; what follows each other is joined. */
+/** The stored ranges of plain bytes, in their order; adjacent ones are joined. */
 export function storedRanges(table: PackedTable, wanted: readonly PlainRange[]): StoredRange[] {
   const pieces = lookupOf(table);
   const ranges: StoredRange[] = [];

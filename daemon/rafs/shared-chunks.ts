@@ -1,4 +1,4 @@
-// The pieces of a blob whose chunks share what they are stored in: parts of a tar.gz, or batches.
+// The pieces of a blob with chunks that are stored together: parts of a tar.gz, or batches.
 
 import { UNITS_A_WINDOW, type Effort } from '../lib/effort.js';
 import { MAX_DECODED_BYTES, mostStored } from '../pieces/limits.js';

@@ -23,7 +23,7 @@ export class PlainTransport implements Transport {
     // Also on a connection from a predecessor.
     if (this.#isUnix) sockets.raiseSendBuffer(fd, UNIX_SEND_BUFFER);
     else sockets.keepAlive(fd, VANISHED_S);
-    // Of a failed socket Poll says that it is readable and writable, whatever it watches for.
+    // Poll reports a failed socket as readable and writable, even if it watches for neither.
     this.#poll = new Poll(fd, (events) => onEvents(events & this.#watched));
   }
 

@@ -1,4 +1,4 @@
-// Manifests of one repository: those that this machine knows, or those of the registry, as the pull policy
+// Manifests of one repository: known ones of this machine, or the registry's, as the pull policy
 // says.
 
 import type { PullPolicy } from '../config/registry-settings.js';
@@ -132,7 +132,7 @@ export class RepositoryManifests {
     this.#moved.clear();
   }
 
-  /** Gives up on what tags stand for now, and goes on with what is known. @param why a sentence */
+  /** Stops asking what tags name now, and uses the known manifests. @param why a sentence */
   useKnown(name: string, known: string, why: string): void {
     this.#moved.clear();
     this.#isUnreachable = true;

@@ -96,7 +96,7 @@ export type TargetName = BlobRef | UnsizedRef;
 
 /** The SOCI index that an image is opened with, as the operator or the record of a device names it. */
 export type GivenIndex =
-  /** Without one, whatever the image has. */
+  /** Without a SOCI index, even if the image has one. */
   | { readonly kind: 'none' }
   /** It is where the image is. */
   | { readonly kind: 'digest'; readonly digest: string }

@@ -101,7 +101,7 @@ function targetDigestOf({ annotations }: Descriptor): string | undefined {
 }
 
 /**
- * Divides layers, bottom first, by what they are. One of which nothing is known is taken for data: the opener
+ * Divides layers, bottom first, by what they are. A layer of an unknown kind counts as data: the opener
  * says what is wrong with it.
  * @param name of the image, for messages
  * @returns null for an ordinary image

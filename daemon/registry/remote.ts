@@ -28,7 +28,7 @@ export interface RecordsPlace {
   readonly limit: number | null;
   /** Bytes that stay free on its disk; absent: none. */
   readonly minFree?: number;
-  /** Layers are read again, whatever there is of them. */
+  /** Layers are read again, even if there are records of them. */
   readonly isAnew?: true;
 }
 

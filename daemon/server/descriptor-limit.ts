@@ -42,7 +42,7 @@ export function checkSpareDescriptors(limit = descriptorLimit(), open = openDesc
   if (limit !== null && limit < needed) throw tooFew(limit, needed);
 }
 
-/** What is said in place of an EMFILE; other errors stay what they are. */
+/** The error in place of an EMFILE; other errors stay as they are. */
 export function explainDescriptors(error: unknown, limit = descriptorLimit()): unknown {
   const { code, cause, message } = error as NodeJS.ErrnoException;
   const isFull = [code, (cause as NodeJS.ErrnoException | undefined)?.code].includes('EMFILE');
@@ -61,6 +61,6 @@ function tooFew(limit: number, needed: number): OverlaybdError {
 }
 
 function openDescriptors(): number {
-  // One of them is that of the folder.
+  // One of them is the folder's.
   return readdirSync('/proc/self/fd').length - 1;
 }

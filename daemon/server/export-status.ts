@@ -1,4 +1,4 @@
-// What status says of the exports: those that are served, and those that are not, with the reason.
+// The exports in the status: served ones, and the others with the reason.
 
 import type {
   CacheSummary,

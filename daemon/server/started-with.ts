@@ -13,7 +13,7 @@ export interface StartedWith {
 
 /**
  * Takes descriptors and variables away from the rest of the process and from its children.
- * @throws OverlaybdError BAD_CONFIG when what is there is not what it should be
+ * @throws OverlaybdError BAD_CONFIG if one of them is wrong
  */
 export async function takeStartedWith(): Promise<StartedWith> {
   const handover = takeHandover(process.env);

@@ -34,7 +34,7 @@ int MakeMemoryFile(const char* name, uint64_t size) {
     return -error;
   }
   FileEntry* const entry = ProbeFile(fd, name, status.st_dev, false, 0);
-  // Whatever this kernel says of tmpfs, there is no disk.
+  // tmpfs has no disk, even if this kernel reports one.
   entry->access = FileAccess::kMemory;
   if (!RememberFile(fd, entry)) delete entry;
   return fd;

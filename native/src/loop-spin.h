@@ -1,9 +1,9 @@
 // Looks for events of a loop for some microseconds before the loop sleeps. A thread that sleeps
 // needs as long to wake up as to answer a request, so a client that sends its next request when it
-// has the reply is served up to twice as fast. It costs CPU that somebody else may need, so looks
+// has the reply is served up to twice as fast. It costs CPU that other programs may need, so looks
 // are made only
 // - right after events of sockets that took little time: an idle loop makes none;
-// - while looks find events: what looks find pays for those that find nothing;
+// - while looks find events: looks that find one pay for looks that find nothing;
 // - while the system has a core for each runnable thread;
 // - for at most three quarters of the time.
 #pragma once
@@ -30,7 +30,7 @@ class LoopSpin {
   int Limit(uint64_t nanoseconds);
   // The loop has handled an event of a socket: the next one may come soon.
   void NoteEvent() { had_event_ = true; }
-  // What was done for it takes so long that a look saves little.
+  // Its work takes so long that a look saves little.
   void Skip() { had_event_ = false; }
   const SpinCounts& Counts() const { return counts_; }
 

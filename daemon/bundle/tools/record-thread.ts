@@ -1,5 +1,5 @@
-// Runs the bundled program of a thread as start.ts does, and writes its code cache when it is told to, or when it
-// is told to drain as a reactor is: by then what it needs is compiled.
+// Runs the bundled program of a thread as start.ts does, and writes its code cache when it gets that message, or when it
+// must drain, as a reactor does: by then all code that it needs is compiled.
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { writeCodeCache } from '../code-cache.js';

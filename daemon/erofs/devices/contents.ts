@@ -114,7 +114,7 @@ export class DeviceContents {
     }
   }
 
-  /** @param device 0 is the image, and what has a place behind it */
+  /** @param device 0: the image, and the devices that have a place after it */
   #rangeOf(
     entry: VisitedEntry,
     device: number,

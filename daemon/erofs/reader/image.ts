@@ -91,7 +91,7 @@ export class ErofsImage {
   }
 
   /**
-   * Visits all names of the tree: a directory before what is in it. A file that has several names is visited for each.
+   * Visits all names of the tree: a directory before its contents. A file that has several names is visited for each.
    * @throws OverlaybdError BAD_FORMAT if the tree is none, and what `visit` and the effort throw
    */
   async walk(effort: Effort, visit: (entry: VisitedEntry) => void): Promise<void> {

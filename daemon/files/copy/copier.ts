@@ -1,4 +1,4 @@
-// Copies files and folders of an image to this machine: what `cp` does. A file of the image that cannot be read is told
+// Copies files and folders of an image to this machine, for `cp`. A file of the image that cannot be read is reported
 // and left out, and the others are copied; if the copy cannot be written, it ends.
 
 import type { FileHandle } from 'node:fs/promises';
@@ -246,7 +246,7 @@ function isHole(bytes: Buffer, at: number, offset: number): boolean {
   return block.length === HOLE_SIZE && block.equals(ZEROS);
 }
 
-/** Blocks are those of the file, not those of this piece of it. */
+/** Blocks count from the begin of the file, not of this piece of it. */
 function blockEnd(bytes: Buffer, at: number, offset: number): number {
   return Math.min(bytes.length, at + HOLE_SIZE - ((offset + at) % HOLE_SIZE));
 }

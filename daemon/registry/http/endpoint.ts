@@ -22,7 +22,7 @@ export interface Endpoint {
   readonly canResolve: boolean;
   /** Whether it may be asked for what has a digest. */
   readonly canPull: boolean;
-  /** Whose credentials it takes: that of the registry for the registry and for P2P agents. */
+  /** Whose credentials it takes: the registry's, for the registry and for P2P agents. */
   readonly account: string;
   /** Whether plain http may be used if it does not speak TLS: a file says that it is insecure. */
   readonly mayBePlain: boolean;

@@ -31,7 +31,7 @@ export interface FailureFacts {
   readonly isUnanswered?: boolean;
   /** Whether a connection that had served others was closed before a byte of the answer came. */
   readonly wasStale?: boolean;
-  /** Whether a limit of ours is what was wrong: LIMIT. */
+  /** Whether one of our limits was exceeded: LIMIT. */
   readonly isTooLong?: boolean;
   /** For the counter of requests, if there was no status: "connect", "timeout", "reset", "tls", "malformed". */
   readonly counter?: string;
