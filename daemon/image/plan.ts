@@ -1,32 +1,20 @@
-// Which blobs make up an image: the blobs of a config.v1.json, or blobs that were named one by one. Looks
-// whether the files of a configuration exist, and opens the named blobs.
+// Which blobs make up an image: the blobs of a config.v1.json or of an image's name, or blobs that were named one by one.
+// Opens the named blobs.
 
-import { dirname, resolve } from 'node:path';
-import {
-  absoluteRef,
-  describeRef,
-  fileRef,
-  keyOfRef,
-  pathOfRef,
-  type BlobRef,
-} from '../blob/blob-ref.js';
+import { resolve } from 'node:path';
+import { absoluteRef, describeRef, keyOfRef, pathOfRef, type BlobRef } from '../blob/blob-ref.js';
 import { fileExists } from '../blob/file-jobs.js';
-import { parseImageConfig, type ImageConfig, type LowerConfig } from '../config/image-config.js';
 import { OverlaybdError } from '../errors.js';
 import { JSON_BYTES_A_UNIT, PARALLEL_FILES, UNBOUNDED, type Effort } from '../lib/effort.js';
 import { mapEach } from '../lib/gate.js';
-import { quoted } from '../lib/printable.js';
-import { checkServedDigest, isDigest } from '../registry/digest.js';
-import { isSha256 } from '../lib/sha256.js';
 import type { TocDigests } from '../registry/toc-annotations.js';
-import { parseRepoBlobUrl, type RepositoryUrl } from '../registry/repo-blob-url.js';
 import type { PooledBlob } from './blob-pool.js';
 import type { Beside } from './image-source.js';
 import { checkBeside, checkZtocs, indexOf, planBeside, withChoices } from './beside-plan.js';
 import type { ImageBlobs } from './image-blobs.js';
-import { locate } from './config-paths.js';
+import { planConfig, type UpperRefs } from './config-plan.js';
 import { checkLayerCount, checkRegistryBytes } from './plan-limits.js';
-import { findTargets, targetsInLayers } from './plan-targets.js';
+import { targetsInLayers } from './plan-targets.js';
 import type { TargetRefs } from './target.js';
 import type { DataBlobs, GivenIndex, LayerDigests, ZtocRef } from '../registry/manifest-source.js';
 import { noImages, type RemoteImages } from '../registry/remote.js';
@@ -38,11 +26,6 @@ const CONFIG_BEGIN = /^(?:\u00ef\u00bb\u00bf)?\s*\{/;
 const CONFIG_KEY = /^(?:\u00ef\u00bb\u00bf)?\s*\{\s*"[\w.-]+"\s*:/;
 /** What upstream calls a configuration. */
 const CONFIG_NAME = 'config.v1.json';
-/** Names of a layer's blob in its `dir`, in order of preference. */
-const DIR_CANDIDATES = ['overlaybd.commit', '.commit', 'overlaybd.sealed'];
-
-/** The name of the trace in an acceleration layer. */
-const TRACE_NAME = 'trace';
 
 /** The blobs of an image. Paths are absolute. */
 export interface ImagePlan {
@@ -50,7 +33,7 @@ export interface ImagePlan {
   readonly name: string;
   /** Bottom first. */
   readonly lowers: readonly BlobRef[];
-  readonly upper: { readonly data: BlobRef; readonly index: BlobRef } | null;
+  readonly upper: UpperRefs | null;
   /** The acceleration layer, or the trace that was in it. It is not part of the disk. */
   readonly trace: BlobRef | null;
   /** A single blob from the command line may be a raw disk image; a layer may not. */
@@ -125,7 +108,8 @@ async function planAll(
     throw new OverlaybdError('BAD_ARGUMENT', message);
   }
   files.release();
-  return planConfig(name, texts[config] as string);
+  const planned = await planConfig(name, texts[config] as string);
+  return { name, mayBeRaw: false, tocs: null, tocBlob: null, ...planned };
 }
 
 async function planReference(
@@ -203,153 +187,6 @@ function planBlobs(
     targets: null,
     notes: [],
   };
-}
-
-async function planConfig(path: string, json: string): Promise<ImagePlan> {
-  const config = parseImageConfig(json, path);
-  const notes: string[] = [];
-  let lowers = config.lowers;
-  const folder = dirname(path);
-  const repository = (): RepositoryUrl | null => repositoryOf(config, path);
-  let trace: BlobRef | null = null;
-  const acceleration = config.accelerationLayer ? lowers.at(-1) : undefined;
-  if (acceleration) {
-    lowers = lowers.slice(0, -1);
-    let missing = ', and is not on disk: nothing is prefetched';
-    try {
-      trace = await findTrace(acceleration, folder, repository);
-      if (trace) missing = '';
-    } catch (error) {
-      if (!(error instanceof OverlaybdError)) throw error;
-      missing = `, and nothing is prefetched: ${error.message}`;
-    }
-    notes.push(
-      `${path}: its last lower is an acceleration layer, which is not part of the disk${missing}`,
-    );
-  }
-  if (config.recordTracePath !== '' && !acceleration) {
-    const recorded = await locate(config.recordTracePath, folder);
-    if (await fileExists(recorded)) trace = fileRef(recorded);
-    else
-      notes.push(
-        `${path}: recordTracePath has no effect: the daemon records with serve --record-trace`,
-      );
-  }
-  const upper = await planUpper(config, path, folder, notes);
-  checkLayerCount(lowers.length + (upper ? 1 : 0), path);
-  if (lowers.length === 0 && !upper) {
-    throw new OverlaybdError(
-      'BAD_CONFIG',
-      `${path}: neither lowers nor an upper: nothing to serve`,
-    );
-  }
-  const found = await mapEach([...lowers.entries()], PARALLEL_FILES, ([i, lower]) =>
-    findLower(lower, `${path}: lowers.${i}`, folder, repository),
-  );
-  checkRegistryBytes(found, path);
-  const targets = await findTargets(lowers, found, path, folder);
-  checkLayerCount(lowers.length + targets.size + (upper ? 1 : 0), path, 'layers and targets');
-  return {
-    name: path,
-    lowers: found,
-    upper,
-    trace,
-    mayBeRaw: false,
-    tocs: null,
-    tocBlob: null,
-    targets: targets.size > 0 ? targets : null,
-    notes,
-  };
-}
-
-async function planUpper(
-  config: ImageConfig,
-  path: string,
-  folder: string,
-  notes: string[],
-): Promise<ImagePlan['upper']> {
-  const { index, data, target, gzipIndex } = config.upper;
-  if (target !== '' || gzipIndex !== '') {
-    const message = `${path}: upper: an upper of turboOCI is not supported`;
-    throw new OverlaybdError('UNSUPPORTED', message);
-  }
-  if (index === '' && data === '') return null;
-  if (index === '' || data === '') {
-    notes.push(`${path}: upper is left out: it needs both index and data, as in the reference`);
-    return null;
-  }
-  return {
-    data: fileRef(await locate(data, folder)),
-    index: fileRef(await locate(index, folder)),
-  };
-}
-
-/**
- * The first of the candidates that exists is the layer's file, even if its content is broken. If there is none, the
- * layer is in the repository of the configuration.
- */
-async function findLower(
-  lower: LowerConfig,
-  where: string,
-  folder: string,
-  repository: () => RepositoryUrl | null,
-): Promise<BlobRef> {
-  const candidates: string[] = [];
-  if (lower.file !== '') candidates.push(await locate(lower.file, folder));
-  // Not for an empty dir: the reference would look into the root folder.
-  if (lower.dir !== '') {
-    const dir = await locate(lower.dir, folder);
-    candidates.push(...DIR_CANDIDATES.map((name) => resolve(dir, name)));
-  }
-  for (const path of candidates) {
-    if (await fileExists(path)) return fileRef(path);
-  }
-  const remote = lower.digest === '' ? null : repository();
-  if (remote) return registryRef(lower, where, remote);
-  const tried =
-    candidates.length === 0 ? 'no file or dir is given' : `tried ${candidates.join(', ')}`;
-  throw new OverlaybdError('NOT_FOUND', `${where}: the layer is not on disk: ${tried}`);
-}
-
-/**
- * The trace of an acceleration layer: upstream's snapshotter unpacks the layer into its `dir`. If that has none, the
- * layer itself. An image opens without it, too.
- * @throws OverlaybdError BAD_CONFIG for the URL of the repository, IO
- */
-async function findTrace(
-  { dir, digest, size }: LowerConfig,
-  folder: string,
-  repository: () => RepositoryUrl | null,
-): Promise<BlobRef | null> {
-  if (dir !== '') {
-    const path = resolve(await locate(dir, folder), TRACE_NAME);
-    if (await fileExists(path)) return fileRef(path);
-  }
-  const remote = isSha256(digest) && size > 0 ? repository() : null;
-  return remote && { kind: 'registry', ...remote, digest, size };
-}
-
-/** @throws OverlaybdError BAD_CONFIG, UNSUPPORTED for a digest of another algorithm */
-function registryRef(
-  { digest, size }: LowerConfig,
-  where: string,
-  { host, repository }: RepositoryUrl,
-): BlobRef {
-  if (!isDigest(digest)) {
-    const message = `${where}.digest: ${quoted(digest)} is not a digest: "sha256:" and 64 digits 0-9, a-f`;
-    throw new OverlaybdError('BAD_CONFIG', message);
-  }
-  checkServedDigest(digest, where);
-  if (size === 0) {
-    const message = `${where}.size: 0: a layer in a registry needs the size of its blob`;
-    throw new OverlaybdError('BAD_CONFIG', message);
-  }
-  return { kind: 'registry', host, repository, digest, size };
-}
-
-/** @throws OverlaybdError BAD_CONFIG */
-function repositoryOf({ repoBlobUrl }: ImageConfig, path: string): RepositoryUrl | null {
-  return repoBlobUrl === '' ? null : parseRepoBlobUrl(repoBlobUrl, `${path}: repoBlobUrl`);
 }
 
 /** @throws OverlaybdError as openFile does; of a folder it names the configuration in it */
