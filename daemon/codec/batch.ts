@@ -20,10 +20,14 @@ export interface Batch {
 }
 
 export interface BatchDecoder {
+  /** Whether it can decode the beginning of a block without the rest. */
+  readonly canDecodeBegin: boolean;
   /**
    * Checks the CRCs of blocks [first, first + count) of a batch, at least one, and decodes them to
    * `dst` from `at` on, one directly after the other. Every block must give `blockSize` bytes, the last
    * one `lastSize`.
+   * @param lastWanted how many bytes of the last block are decoded: fewer than `lastSize` only if
+   *   {@link canDecodeBegin}. Its CRC is checked as a whole, and nothing else behind these bytes
    * @returns the index of the first block whose CRC is wrong or that does not decode, or -1 if all did;
    *   its own stored bytes and those after it are then unchanged
    */
@@ -34,6 +38,7 @@ export interface BatchDecoder {
     dst: Uint8Array,
     at: number,
     lastSize: number,
+    lastWanted: number,
   ): number;
 }
 

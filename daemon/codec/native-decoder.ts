@@ -4,11 +4,13 @@ import { codecs } from '../native/block-decoder.js';
 import type { Batch, BatchDecoder } from './batch.js';
 
 export class NativeDecoder implements BatchDecoder {
+  readonly canDecodeBegin: boolean;
   readonly #codec: number;
 
   /** @param codec CODEC_LZ4 or CODEC_ZSTD, whose library is there */
   constructor(codec: number) {
     this.#codec = codec;
+    this.canDecodeBegin = codecs.canDecodeBegin(codec);
   }
 
   decode(
@@ -18,6 +20,7 @@ export class NativeDecoder implements BatchDecoder {
     dst: Uint8Array,
     at: number,
     lastSize: number,
+    lastWanted: number,
   ): number {
     return codecs.decodeBlocks(
       this.#codec,
@@ -30,6 +33,7 @@ export class NativeDecoder implements BatchDecoder {
       at,
       batch.blockSize,
       lastSize,
+      lastWanted,
       batch.crcSize,
       batch.crcSeed,
     );

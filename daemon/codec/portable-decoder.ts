@@ -5,6 +5,7 @@ import { crc32cVerifyBlocks } from '../native/crc32c.js';
 import type { Batch, BatchDecoder, PortableCodec } from './batch.js';
 
 export class PortableDecoder implements BatchDecoder {
+  readonly canDecodeBegin = false;
   readonly #codec: PortableCodec;
 
   constructor(codec: PortableCodec) {

@@ -12,6 +12,8 @@ interface Codecs {
    * looked up once.
    */
   version(codec: number): string;
+  /** Whether `decodeBlocks` may be asked for the beginning of a last block. */
+  canDecodeBegin(codec: number): boolean;
   /**
    * Checks and decodes blocks [first, first + count) of `src`, at least one. Positional, because every
    * read of compressed data calls it, and an object would cost an allocation or seven property reads.
@@ -19,7 +21,10 @@ interface Codecs {
    * @param base where block 0 begins in `src`
    * @param bounds block i is bytes [bounds[i], bounds[i + 1]) after `base`, its CRC included
    * @param dst receives the plain bytes from `dstOffset` on, one block after another: `blockSize` bytes
-   *   of each, `lastSize` of the last
+   *   of each, `lastWanted` of the last
+   * @param lastSize plain bytes of the last block
+   * @param lastWanted the bytes of it that are decoded; what follows them in the block is then covered
+   *   by its CRC only. Fewer than `lastSize` only if {@link canDecodeBegin}
    * @param crcSize how many bytes at the end of each block are the little-endian CRC of those before it:
    *   4 or 0
    * @param seed the CRC register's start
@@ -39,6 +44,7 @@ interface Codecs {
     dstOffset: number,
     blockSize: number,
     lastSize: number,
+    lastWanted: number,
     crcSize: number,
     seed: number,
   ): number;

@@ -21,7 +21,7 @@ export function decodeLz4(
     crcSize: 0,
     crcSeed: 0,
   };
-  return decoder.decode(batch, 0, 1, dst, 0, wanted) < 0 ? dst : null;
+  return decoder.decode(batch, 0, 1, dst, 0, wanted, wanted) < 0 ? dst : null;
 }
 
 /** The same while the thread does other work. */

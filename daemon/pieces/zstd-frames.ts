@@ -54,7 +54,7 @@ export function decodeFrames(
     crcSize: 0,
     crcSeed: 0,
   };
-  return exact.decode(batch, 0, 1, dst, 0, wanted) < 0 ? dst : null;
+  return exact.decode(batch, 0, 1, dst, 0, wanted, wanted) < 0 ? dst : null;
 }
 
 /**

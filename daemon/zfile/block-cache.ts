@@ -1,5 +1,5 @@
-// Keeps the decoded blocks of which a read wanted only a part: the next read often wants the rest. One
-// for each thread and block size, bounded and allocated once.
+// Keeps the decoded blocks, or beginnings of blocks, of which a read wanted only a part: the next read often wants
+// the rest. One for each thread and block size, bounded and allocated once.
 
 /** Blocks that are kept: a power of two, and enough for this many sequential readers at once. */
 const SLOTS = 64;
@@ -15,6 +15,8 @@ export class BlockCache {
   readonly #blockSize: number;
   readonly #owners = new Uint32Array(SLOTS);
   readonly #blocks = new Uint32Array(SLOTS);
+  /** How many bytes of the block are there. */
+  readonly #lengths = new Uint32Array(SLOTS);
 
   /** @param blockSize bytes; SLOTS times as many are allocated, and resident once used */
   constructor(blockSize: number) {
@@ -22,11 +24,17 @@ export class BlockCache {
     this.#blockSize = blockSize;
   }
 
-  /** @returns where in `bytes` the block is; -1: it is not kept */
-  find(owner: number, block: number): number {
+  /** @returns where in `bytes` the block is; -1: its first `length` bytes are not all kept */
+  find(owner: number, block: number, length: number): number {
     const slot = slotOf(owner, block);
-    const found = this.#owners[slot] === owner && this.#blocks[slot] === block;
-    return found ? slot * this.#blockSize : -1;
+    return this.#isAt(slot, owner, block) && (this.#lengths[slot] as number) >= length
+      ? slot * this.#blockSize
+      : -1;
+  }
+
+  /** Whether any of the block is kept: it was read not long ago. */
+  has(owner: number, block: number): boolean {
+    return this.#isAt(slotOf(owner, block), owner, block);
   }
 
   /**
@@ -39,10 +47,16 @@ export class BlockCache {
     return slot * this.#blockSize;
   }
 
-  keep(owner: number, block: number): void {
+  /** @param length how many bytes of the block have been put to its place */
+  keep(owner: number, block: number, length: number): void {
     const slot = slotOf(owner, block);
     this.#owners[slot] = owner;
     this.#blocks[slot] = block;
+    this.#lengths[slot] = length;
+  }
+
+  #isAt(slot: number, owner: number, block: number): boolean {
+    return this.#owners[slot] === owner && this.#blocks[slot] === block;
   }
 }
 

@@ -42,6 +42,13 @@ export class ZfileReader implements BlobSource {
   readonly #cache: BlockCache;
   /** The reader's name in the cache. */
   readonly #owner: number;
+  /** Whether blocks may be decoded in part: what follows the part is then covered by the block's CRC alone. */
+  readonly #mayStop: boolean;
+  /**
+   * Whether the read began in a block that was read before: the client reads on, and will want the rest of the last
+   * block too.
+   */
+  #isReadOn = false;
 
   /** @param source the stored bytes: the table of the spec points into them */
   constructor(spec: ZfileSpec, source: BlobSource, decoder: BatchDecoder, scratch: ZfileScratch) {
@@ -54,6 +61,7 @@ export class ZfileReader implements BlobSource {
     this.#run = scratch.run;
     this.#cache = scratch.cacheOf(spec.blockSize);
     this.#owner = scratch.newOwner();
+    this.#mayStop = decoder.canDecodeBegin && spec.verify;
   }
 
   ensure(offset: number, length: number): Promise<void> | null {
@@ -105,6 +113,7 @@ export class ZfileReader implements BlobSource {
     const end = offset + length;
     let here = offset;
     let out = at;
+    this.#isReadOn = length > 0 && this.#cache.has(this.#owner, this.#blocks.blockOf(offset));
     while (here < end) {
       const done = this.#copyKept(dst, out, here, end) || this.#readRun(dst, out, here, end);
       if (done === 0) return false;
@@ -128,12 +137,12 @@ export class ZfileReader implements BlobSource {
   #copyKept(dst: Uint8Array, to: number, at: number, end: number): number {
     const blocks = this.#blocks;
     const block = blocks.blockOf(at);
-    const kept = this.#cache.find(this.#owner, block);
-    if (kept < 0) return 0;
     const within = at - blocks.beginOf(block);
-    const n = Math.min(blocks.sizeOf(block) - within, end - at);
-    dst.set(this.#cache.bytes.subarray(kept + within, kept + within + n), to);
-    return n;
+    const until = Math.min(blocks.sizeOf(block), within + end - at);
+    const kept = this.#cache.find(this.#owner, block, until);
+    if (kept < 0) return 0;
+    dst.set(this.#cache.bytes.subarray(kept + within, kept + until), to);
+    return until - within;
   }
 
   /**
@@ -168,16 +177,25 @@ export class ZfileReader implements BlobSource {
   /** Decodes blocks [from, until) of the run to their place. @returns their plain bytes */
   #whole(from: number, until: number, dst: Uint8Array, to: number): number {
     if (from >= until) return 0;
-    this.#decode(from, until - from, dst, to);
+    this.#decode(from, until - from, dst, to, this.#blocks.sizeOf(until - 1));
     return this.#blocks.endOf(until - 1) - this.#blocks.beginOf(from);
+  }
+
+  /** How much of a block is decoded if its bytes up to the plain byte `end` are wanted. */
+  #lengthFor(block: number, end: number): number {
+    const size = this.#blocks.sizeOf(block);
+    return this.#mayStop && !this.#isReadOn
+      ? Math.min(end - this.#blocks.beginOf(block), size)
+      : size;
   }
 
   /** Decodes one block of the run into the cache and copies what of [at, end) is in it. */
   #part(block: number, dst: Uint8Array, to: number, at: number, end: number): number {
     const cache = this.#cache;
     const kept = cache.place(this.#owner, block);
-    this.#decode(block, 1, cache.bytes, kept);
-    cache.keep(this.#owner, block);
+    const length = this.#lengthFor(block, end);
+    this.#decode(block, 1, cache.bytes, kept, length);
+    cache.keep(this.#owner, block, length);
     const begin = this.#blocks.beginOf(block);
     const from = Math.max(at - begin, 0);
     const until = Math.min(end - begin, this.#blocks.sizeOf(block));
@@ -194,22 +212,23 @@ export class ZfileReader implements BlobSource {
     const cache = this.#cache;
     const kept = cache.place(this.#owner, first);
     if (cache.place(this.#owner, first + 1) !== kept + this.#blocks.blockSize) return 0;
-    this.#decode(first, 2, cache.bytes, kept);
-    cache.keep(this.#owner, first);
-    cache.keep(this.#owner, first + 1);
+    const length = this.#lengthFor(first + 1, end);
+    this.#decode(first, 2, cache.bytes, kept, length);
+    cache.keep(this.#owner, first, this.#blocks.blockSize);
+    cache.keep(this.#owner, first + 1, length);
     const begin = this.#blocks.beginOf(first) - kept;
     dst.set(cache.bytes.subarray(at - begin, end - begin), to);
     return end - at;
   }
 
   /**
-   * Checks and decodes blocks [block, block + count) of the run.
+   * Checks and decodes blocks [block, block + count) of the run, the last one up to `wanted` bytes.
    * @throws OverlaybdError BAD_CHECKSUM or BAD_DATA
    */
-  #decode(block: number, count: number, dst: Uint8Array, to: number): void {
+  #decode(block: number, count: number, dst: Uint8Array, to: number, wanted: number): void {
     const { first, batch } = this.#run;
     const lastSize = this.#blocks.sizeOf(block + count - 1);
-    const bad = this.#decoder.decode(batch, block - first, count, dst, to, lastSize);
+    const bad = this.#decoder.decode(batch, block - first, count, dst, to, lastSize, wanted);
     if (bad < 0) return;
     throw formatError({
       blob: this.name,

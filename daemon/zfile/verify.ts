@@ -78,7 +78,8 @@ export class ZfileVerifier {
     }
     const lastSize = this.#blocks.sizeOf(first + count - 1);
     for (let from = 0; from < count;) {
-      const bad = this.#decoder.decode(batch, from, count - from, this.#plain, 0, lastSize);
+      const left = count - from;
+      const bad = this.#decoder.decode(batch, from, left, this.#plain, 0, lastSize, lastSize);
       if (bad < 0) return;
       const block = first + bad;
       const { code, expected, got } = describeBadBlock(batch, bad, this.#blocks.sizeOf(block));

@@ -40,6 +40,10 @@ Napi::Value CodecVersionCall(const Napi::CallbackInfo& info) {
   return Napi::String::New(info.Env(), version == nullptr ? "" : version);
 }
 
+Napi::Value CanDecodeBeginCall(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), CanDecodeBegin(CodecArgument(info)));
+}
+
 Napi::Value DecodeBlocksCall(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const Codec codec = CodecArgument(info);
@@ -49,8 +53,12 @@ Napi::Value DecodeBlocksCall(const Napi::CallbackInfo& info) {
   const uint64_t out_offset = IntegerArgument(info, 7, "dstOffset", kMaxSafeInteger);
   const uint64_t block_size = IntegerArgument(info, 8, "blockSize", kMaxBlockSize, 1);
   const uint64_t last_size = IntegerArgument(info, 9, "lastSize", kMaxBlockSize, 1);
-  const uint64_t crc_size = IntegerArgument(info, 10, "crcSize", kCrc32cSize);
-  const auto seed = static_cast<uint32_t>(IntegerArgument(info, 11, "seed", UINT32_MAX));
+  const uint64_t last_wanted = IntegerArgument(info, 10, "lastWanted", kMaxBlockSize, 1);
+  const uint64_t crc_size = IntegerArgument(info, 11, "crcSize", kCrc32cSize);
+  const auto seed = static_cast<uint32_t>(IntegerArgument(info, 12, "seed", UINT32_MAX));
+  if (last_wanted > last_size || (last_wanted < last_size && !CanDecodeBegin(codec))) {
+    throw Napi::RangeError::New(env, "lastWanted: not what the codec can give of a block");
+  }
   if (crc_size != 0 && crc_size != kCrc32cSize) {
     throw Napi::RangeError::New(env, "crcSize: must be 0 or 4");
   }
@@ -61,7 +69,7 @@ Napi::Value DecodeBlocksCall(const Napi::CallbackInfo& info) {
   const Bytes src = BytesArgument(info, 1);
   const Bytes dst = BytesArgument(info, 6);
   if (base > src.size) throw Napi::RangeError::New(env, "base: outside the buffer");
-  const uint64_t out_size = (count - 1) * block_size + last_size;
+  const uint64_t out_size = (count - 1) * block_size + last_wanted;
   if (out_offset > dst.size || out_size > dst.size - out_offset) {
     throw Napi::RangeError::New(env, "dst: no room for the blocks");
   }
@@ -75,6 +83,7 @@ Napi::Value DecodeBlocksCall(const Napi::CallbackInfo& info) {
   run.out = dst.data + out_offset;
   run.block_size = static_cast<size_t>(block_size);
   run.last_size = static_cast<size_t>(last_size);
+  run.last_wanted = static_cast<size_t>(last_wanted);
   auto* const codecs = static_cast<Codecs*>(info.Data());
   BlockCodec* const own = codecs->Get(env, codec);
   const int64_t result =
@@ -100,6 +109,7 @@ void ExportCodecs(Napi::Object exports) {
   // From here on the hook owns it, even if a later call fails.
   Codecs* const codecs = owned.release();
   Export<CodecVersionCall>(exports, "version");
+  Export<CanDecodeBeginCall>(exports, "canDecodeBegin");
   Export<DecodeBlocksCall>(exports, "decodeBlocks", codecs);
   Export<DecodeZstdBeginCall>(exports, "decodeZstdBegin");
 }

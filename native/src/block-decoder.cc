@@ -15,13 +15,15 @@ int64_t DecodeBlocks(BlockCodec* codec, const BlockRun& run) {
     if (end < start || end - start < crc_size || end > run.size) return kBadRun;
     const uint8_t* const block = run.data + start;
     const uint32_t length = end - start - crc_size;
-    const size_t want = i + 1 == run.count ? run.last_size : run.block_size;
+    const bool is_last = i + 1 == run.count;
+    const bool is_begin = is_last && run.last_wanted < run.last_size;
+    const size_t want = is_last ? run.last_wanted : run.block_size;
     if (run.has_crc && Crc32c(block, length, run.crc_seed) != LoadCrc32c(block + length)) {
       return static_cast<int64_t>(i);
     }
-    if (codec->Decode(block, length, out, want) != static_cast<int64_t>(want)) {
-      return static_cast<int64_t>(i);
-    }
+    const int64_t written = is_begin ? codec->DecodeBegin(block, length, out, want)
+                                     : codec->Decode(block, length, out, want);
+    if (written != static_cast<int64_t>(want)) return static_cast<int64_t>(i);
     out += want;
     start = end;
   }

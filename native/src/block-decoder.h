@@ -24,14 +24,18 @@ struct BlockRun {
   uint8_t* out;
   size_t block_size;
   size_t last_size;
+  // How many bytes of the last block are decoded. Fewer than last_size only if the codec can stop
+  // in a block; `out` needs no room for the others.
+  size_t last_wanted;
 };
 
 constexpr int64_t kAllDecoded = -1;
 constexpr int64_t kBadRun = -2;
 
 // kAllDecoded; or the index of the first block whose CRC is wrong or that does not decode to its
-// size; or kBadRun if a block's bounds are not in order, outside `data`, or too narrow for its CRC.
-// From the first bad block on, bytes of `out` have any value.
+// size (to the bytes that are wanted of it); or kBadRun if a block's bounds are not in order,
+// outside `data`, or too narrow for its CRC. From the first bad block on, bytes of `out` have any
+// value.
 int64_t DecodeBlocks(BlockCodec* codec, const BlockRun& run);
 
 }  // namespace overlaybd_nbd

@@ -37,16 +37,24 @@ class Library {
   bool complete_ = true;
 };
 
+// 1.9.3: before, LZ4_decompress_safe_partial decoded too much, or failed near the end of a block.
+constexpr int kFirstExactLz4 = 10903;
+
 struct Lz4Library {
   const char* (*version)();
+  int (*number)();
   int (*decompress)(const char* from, char* to, int length, int capacity);
+  int (*decompress_begin)(const char* from, char* to, int length, int wanted, int capacity);
   bool complete;
 
   Lz4Library() {
     Library library("liblz4.so.1");
     library.Find("LZ4_versionString", &version);
+    library.Find("LZ4_versionNumber", &number);
     library.Find("LZ4_decompress_safe", &decompress);
     complete = library.Complete();
+    library.Find("LZ4_decompress_safe_partial", &decompress_begin);
+    if (complete && number() < kFirstExactLz4) decompress_begin = nullptr;
   }
 };
 
@@ -101,8 +109,16 @@ class Lz4Codec : public BlockCodec {
                        static_cast<int>(length), static_cast<int>(capacity));
   }
 
+  int64_t DecodeBegin(const uint8_t* from, size_t length, uint8_t* to, size_t wanted) override {
+    if (decompress_begin_ == nullptr || length > INT_MAX || wanted > INT_MAX) return -1;
+    const int size = static_cast<int>(wanted);
+    return decompress_begin_(reinterpret_cast<const char*>(from), reinterpret_cast<char*>(to),
+                             static_cast<int>(length), size, size);
+  }
+
  private:
   decltype(Lz4Library::decompress) const decompress_ = Lz4().decompress;
+  decltype(Lz4Library::decompress_begin) const decompress_begin_ = Lz4().decompress_begin;
 };
 
 class ZstdCodec : public BlockCodec {
@@ -166,6 +182,10 @@ const char* CodecVersion(Codec codec) {
       return Zstd().complete ? Zstd().version() : nullptr;
   }
   return nullptr;
+}
+
+bool CanDecodeBegin(Codec codec) {
+  return codec == Codec::kLz4 && Lz4().complete && Lz4().decompress_begin != nullptr;
 }
 
 int64_t DecodeZstdBegin(const uint8_t* from, size_t length, uint8_t* to, size_t capacity) {

@@ -17,6 +17,9 @@ constexpr int kCodecCount = 2;
 // are loaded once and stay loaded.
 const char* CodecVersion(Codec codec);
 
+// Whether the library can stop in a block, for `BlockCodec::DecodeBegin`.
+bool CanDecodeBegin(Codec codec);
+
 // The state that decoding keeps between blocks: nothing for LZ4, a context of a few hundred KiB for
 // zstd. For one thread at a time.
 class BlockCodec {
@@ -24,6 +27,9 @@ class BlockCodec {
   virtual ~BlockCodec() = default;
   // The bytes written to `to`, at most `capacity`; negative if `from` is not a valid block.
   virtual int64_t Decode(const uint8_t* from, size_t length, uint8_t* to, size_t capacity) = 0;
+  // Decodes until `to` has `wanted` bytes, and does not look at what follows. The bytes written:
+  // fewer if the block has fewer; negative if it is not valid so far, or if the codec cannot.
+  virtual int64_t DecodeBegin(const uint8_t*, size_t, uint8_t*, size_t) { return -1; }
 };
 
 // Decodes zstd frames until `to` is full or `from` ends; `from` may end in a frame, and have more

@@ -54,7 +54,7 @@ struct DecodeCrew::Job {
       part.bounds = run.bounds + first;
       part.out = run.out + first * run.block_size;
       part.count = std::min(piece, run.count - first);
-      if (first + part.count < run.count) part.last_size = run.block_size;
+      if (first + part.count < run.count) part.last_size = part.last_wanted = run.block_size;
       const int64_t result = DecodeBlocks(codec, part);
       if (result == kAllDecoded) continue;
       // No thread takes another piece.

@@ -123,14 +123,16 @@ void TestDecode(Codec codec, const std::vector<uint8_t>& hello) {
     bounds.push_back(static_cast<uint32_t>(data.size()));
   }
   std::vector<uint8_t> out(10);
-  BlockRun run = {data.data(), data.size(), bounds.data(), 2, true, 7, out.data(), 5, 5};
+  BlockRun run = {data.data(), data.size(), bounds.data(), 2, true, 7, out.data(), 5, 5, 5};
   CHECK(DecodeBlocks(decoder.get(), run) == kAllDecoded);
   CHECK(memcmp(out.data(), "hellohello", 10) == 0);
-  run.last_size = 4;
+  run.last_wanted = 3;
+  CHECK(DecodeBlocks(decoder.get(), run) == (CanDecodeBegin(codec) ? kAllDecoded : 1));
+  run.last_size = run.last_wanted = 4;
   CHECK(DecodeBlocks(decoder.get(), run) == 1);
   run.block_size = 6;
   CHECK(DecodeBlocks(decoder.get(), run) == 0);
-  run.block_size = run.last_size = 5;
+  run.block_size = run.last_size = run.last_wanted = 5;
   run.crc_seed = 8;
   CHECK(DecodeBlocks(decoder.get(), run) == 0);
   run.crc_seed = 7;
@@ -154,6 +156,13 @@ void TestDecode(Codec codec, const std::vector<uint8_t>& hello) {
     run.data = damaged.data();
     const int64_t bad = DecodeBlocks(decoder.get(), run);
     CHECK(bad >= kAllDecoded && bad < 2);
+    std::vector<uint8_t> exact(5 + 2);
+    run.out = exact.data();
+    run.last_wanted = 2;
+    const int64_t begin = DecodeBlocks(decoder.get(), run);
+    CHECK(begin >= kAllDecoded && begin < 2);
+    run.out = out.data();
+    run.last_wanted = 5;
   }
 }
 

@@ -96,7 +96,7 @@ function decodeRate(
   const run = (): void => {
     for (const { stored, batch } of batches) {
       src.set(stored, DECODE_HEADROOM);
-      const bad = decoder.decode(batch, 0, blocks, dst, 0, blockSize);
+      const bad = decoder.decode(batch, 0, blocks, dst, 0, blockSize, blockSize);
       if (bad >= 0) throw new Error(`${algorithm}: block ${bad} of ${blocks} does not decode`);
     }
   };

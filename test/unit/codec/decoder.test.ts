@@ -46,12 +46,13 @@ function decodeWith(
   batch: Batch,
   blockSize: number,
   lastSize: number,
+  wanted = lastSize,
 ): { bad: number; out: Buffer } {
   const count = batch.bounds.length - 1;
-  const size = (count - 1) * blockSize + lastSize;
+  const size = (count - 1) * blockSize + wanted;
   const dst = Buffer.alloc(size + 128, GUARD);
   batch.blockSize = blockSize;
-  const bad = decoder.decode(batch, 0, count, dst, 64, lastSize);
+  const bad = decoder.decode(batch, 0, count, dst, 64, lastSize, wanted);
   const guards = Buffer.concat([dst.subarray(0, 64), dst.subarray(64 + size)]);
   if (!guards.equals(Buffer.alloc(128, GUARD))) throw new Error('wrote outside its place');
   return { bad, out: dst.subarray(64, 64 + size) };
@@ -93,7 +94,7 @@ for (const algorithm of ALGORITHMS) {
     for (const make of DECODERS[algorithm]) {
       const batch = batchOf(raw.map((each) => encodeBlock(algorithm, each)));
       const dst = Buffer.alloc(1024);
-      t.equal(make().decode(batch, 1, 2, dst, 0, 512), -1);
+      t.equal(make().decode(batch, 1, 2, dst, 0, 512, 512), -1);
       t.ok(dst.equals(Buffer.concat(raw.slice(1, 3))));
     }
     t.end();
@@ -114,7 +115,7 @@ for (const algorithm of ALGORITHMS) {
         if (bad < 3) src[at] = (src[at] as number) ^ 1;
         const stored = Buffer.from(src.subarray(begin));
         const dst = Buffer.alloc(4 * 512);
-        t.equal(decoder.decode(batch, 0, 4, dst, 0, 512), bad);
+        t.equal(decoder.decode(batch, 0, 4, dst, 0, 512, 512), bad);
         t.ok(
           src.subarray(begin).equals(stored),
           'the block is unchanged, so that its error can be described',
@@ -174,6 +175,52 @@ for (const algorithm of ALGORITHMS) {
     t.end();
   });
 }
+
+const lz4 = createDecoder('lz4');
+const noBegin = lz4.canDecodeBegin ? false : 'no liblz4 of 1.9.3 or later on this machine';
+
+await test('lz4: the last block is decoded to any length', { skip: noBegin }, (t) => {
+  const raw = [textBytes(1, 4096), Buffer.concat([randomBytes(2, 1000), textBytes(3, 3096)])];
+  const blocks = raw.map((each) => encodeBlock('lz4', each));
+  const plain = Buffer.concat(raw);
+  for (let wanted = 1; wanted <= 4096; wanted++) {
+    const { bad, out } = decodeWith(lz4, batchOf(blocks, 4), 4096, 4096, wanted);
+    if (bad !== -1 || !out.equals(plain.subarray(0, 4096 + wanted))) t.fail(`${wanted} bytes`);
+  }
+  const batch = batchOf(blocks, 4);
+  const end = batch.src.length - 1;
+  batch.src[end] = (batch.src[end] as number) ^ 1;
+  t.equal(decodeWith(lz4, batch, 4096, 4096, 1).bad, 1, 'the CRC of all of it');
+  t.end();
+});
+
+await test('lz4: bad bytes before the wanted end are found', { skip: noBegin }, (t) => {
+  const good = encodeBlock('lz4', textBytes(1, 4096));
+  const next = seededRandom(11);
+  let survivors = 0;
+  for (let i = 0; i < 6000; i++) {
+    const block = i % 3 === 0 ? randomBytes(i, 1 + (next() % 600)) : Buffer.from(good);
+    if (i % 3 === 1) block[next() % block.length] = next();
+    const cut = i % 3 === 2 ? block.subarray(0, next() % block.length || 1) : block;
+    const wanted = 1 + (next() % 4096);
+    const whole = decodeWith(lz4, batchOf([cut]), 4096, 4096);
+    const begin = decodeWith(lz4, batchOf([cut]), 4096, 4096, wanted);
+    if (begin.bad < 0) survivors++;
+    if (whole.bad >= 0) continue;
+    if (begin.bad >= 0) t.fail(`case ${i}: refused, but the whole is not`);
+    else if (!begin.out.equals(whole.out.subarray(0, wanted))) t.fail(`case ${i}: other bytes`);
+  }
+  t.ok(survivors > 600 && survivors < 4500, `${survivors} of 6000 decoded`);
+  t.equal(decodeWith(lz4, batchOf([encodeBlock('lz4', Buffer.alloc(99))]), 512, 512, 100).bad, 0);
+  t.end();
+});
+
+await test('zstd and the portable decoders cannot stop in a block', (t) => {
+  for (const make of [...DECODERS.zstd, () => createPortableDecoder('lz4')]) {
+    t.equal(make().canDecodeBegin, false);
+  }
+  t.end();
+});
 
 await test('lz4: a raw block with its size before it is bad', (t) => {
   t.equal(decode('lz4', [compressSync(Buffer.alloc(4096))], 4096).bad, 0);

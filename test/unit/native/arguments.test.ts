@@ -119,9 +119,10 @@ const calls: Record<string, { args: unknown[]; kinds: string }> = {
   'crc32c.crc32cVerifyBlocks': { args: [buffer, 0, bounds, 1, 0], kinds: 'b n u n n' },
   'poll.spin': { args: [0], kinds: 'n' },
   'codecs.version': { args: [CODEC_LZ4], kinds: 'n' },
+  'codecs.canDecodeBegin': { args: [CODEC_LZ4], kinds: 'n' },
   'codecs.decodeBlocks': {
-    args: [CODEC_LZ4, buffer, 0, bounds, 0, 1, Buffer.alloc(8), 0, 8, 8, 4, 0],
-    kinds: 'n b n u n n b n n n n n',
+    args: [CODEC_LZ4, buffer, 0, bounds, 0, 1, Buffer.alloc(8), 0, 8, 8, 8, 4, 0],
+    kinds: 'n b n u n n b n n n n n n',
   },
   'codecs.decodeZstdBegin': { args: [buffer, Buffer.alloc(8)], kinds: 'b b' },
   'codecs.decodeElsewhere': { args: [CODEC_LZ4, buffer, 8, 0], kinds: 'n b n n' },

@@ -39,22 +39,22 @@ for (const [algorithm, codec] of [
     test.match(version, /^\d+\.\d+/);
     const { src, bounds, plain } = makeRun(algorithm);
     const dst = Buffer.alloc(plain.length + 2, 0xee);
-    const whole = codecs.decodeBlocks(codec, src, 0, bounds, 0, 3, dst, 1, SIZE, 10, 4, SEED);
+    const whole = codecs.decodeBlocks(codec, src, 0, bounds, 0, 3, dst, 1, SIZE, 10, 10, 4, SEED);
     test.equal(whole, -1);
     test.ok(dst.equals(Buffer.concat([Buffer.of(0xee), plain, Buffer.of(0xee)])));
     const shared = new Uint8Array(new SharedArrayBuffer(SIZE));
-    codecs.decodeBlocks(codec, src, 0, bounds, 1, 1, shared, 0, SIZE, SIZE, 4, SEED);
+    codecs.decodeBlocks(codec, src, 0, bounds, 1, 1, shared, 0, SIZE, SIZE, SIZE, 4, SEED);
     test.ok(
       Buffer.from(shared).equals(plain.subarray(SIZE, 2 * SIZE)),
       'one block, into shared memory',
     );
     test.equal(
-      codecs.decodeBlocks(codec, src, 0, bounds, 1, 2, dst, 0, SIZE, 11, 4, SEED),
+      codecs.decodeBlocks(codec, src, 0, bounds, 1, 2, dst, 0, SIZE, 11, 11, 4, SEED),
       2,
       'the index counts from the first bound, not from the first decoded block',
     );
     test.equal(
-      codecs.decodeBlocks(codec, src, 0, bounds, 1, 2, dst, 0, SIZE, 10, 4, 1),
+      codecs.decodeBlocks(codec, src, 0, bounds, 1, 2, dst, 0, SIZE, 10, 10, 4, 1),
       1,
       'another seed',
     );
@@ -66,7 +66,7 @@ for (const [algorithm, codec] of [
     const call =
       (change: Partial<Record<number, unknown>>): (() => unknown) =>
       () => {
-        const given: unknown[] = [codec, src, 0, bounds, 0, 3, dst, 0, SIZE, 10, 4, SEED];
+        const given: unknown[] = [codec, src, 0, bounds, 0, 3, dst, 0, SIZE, 10, 10, 4, SEED];
         for (const [i, value] of Object.entries(change)) given[Number(i)] = value;
         return (codecs.decodeBlocks as (...args: unknown[]) => unknown)(...given);
       };
@@ -82,9 +82,11 @@ for (const [algorithm, codec] of [
       [{ 7: SIZE }, 'not enough room'],
       [{ 8: 2 ** 32 - 1 }, 'huge blocks'],
       [{ 8: 0 }, 'blocks of nothing'],
-      [{ 9: 3 * SIZE }, 'a last block too long'],
-      [{ 10: 3 }, 'an odd CRC'],
-      [{ 11: 2 ** 32 }, 'a seed too large'],
+      [{ 9: 3 * SIZE, 10: 3 * SIZE }, 'a last block too long'],
+      [{ 10: 11 }, 'more than the last block'],
+      [{ 10: 0 }, 'nothing of the last block'],
+      [{ 11: 3 }, 'an odd CRC'],
+      [{ 12: 2 ** 32 }, 'a seed too large'],
       [{ 4: -1 }, 'a negative index'],
     ] as const) {
       test.throws(call(change), { name: 'RangeError' }, what);
@@ -114,7 +116,8 @@ for (const [algorithm, codec] of [
       const dst = new Uint8Array(2 * SIZE + 10);
       try {
         const crcSize = i % 8 < 4 ? 0 : 4;
-        const bad = codecs.decodeBlocks(codec, copy, 0, odd, 0, 3, dst, 0, SIZE, 10, crcSize, SEED);
+        const sizes = [SIZE, 10, 10, crcSize] as const;
+        const bad = codecs.decodeBlocks(codec, copy, 0, odd, 0, 3, dst, 0, ...sizes, SEED);
         if (bad < -1 || bad > 2) test.fail(`case ${i}: ${bad}`);
       } catch (error) {
         if (!(error instanceof RangeError)) throw error;

@@ -59,6 +59,7 @@ for (const [algorithm, codec] of [
       first * BLOCK,
       BLOCK,
       last,
+      last,
       4,
       SEED,
     );

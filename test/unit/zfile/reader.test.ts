@@ -1,5 +1,6 @@
 // Reading through ZFiles: the errors of bad blocks, which fail only reads that need them.
 import { test } from 'tap';
+import type { BatchDecoder } from '../../../daemon/codec/batch.js';
 import { createDecoder } from '../../../daemon/codec/decoder.js';
 import { encodeBlock } from '../../support/encode-block.js';
 import { openZfile } from '../../../daemon/zfile/open.js';
@@ -15,19 +16,30 @@ interface Opened {
   /** Another reader of the same file, with an empty cache. */
   reopen: () => ZfileReader;
   source: MemorySource;
+  /** Of every call of the decoder: the number of blocks, and how many bytes of the last one are decoded. */
+  decoded: (readonly [number, number])[];
   read: (offset: number, length: number) => Buffer;
 }
 
 async function open(raw: Buffer, options: ZfileOptions): Promise<Opened> {
   const source = new MemorySource(writeZfile(raw, options), 'blob');
   const { spec } = await openZfile(source, source.bytes);
-  const decoder = createDecoder(spec.algorithm);
+  const decoded: Opened['decoded'] = [];
+  const inner = createDecoder(spec.algorithm);
+  const decoder: BatchDecoder = {
+    canDecodeBegin: inner.canDecodeBegin,
+    decode: (...args) => {
+      decoded.push([args[2], args[6]]);
+      return inner.decode(...args);
+    },
+  };
   const reopen = () => new ZfileReader(spec, source, decoder, scratch);
   const reader = reopen();
   return {
     reader,
     reopen,
     source,
+    decoded,
     read: (offset, length) => readFrom(reader, offset, length),
   };
 }
@@ -97,7 +109,9 @@ for (const algorithm of ['lz4', 'zstd'] as const) {
             /^blob \(zfile\): block 2 at byte \d+: expected data that decodes to 4096 bytes, got data that does not$/,
         };
         t.throws(() => read(0, raw.length), bad, name);
-        t.throws(() => read(2 * 4096 + 5, 10), bad, `${name}, in part`);
+        t.throws(() => read(3 * 4096 - 10, 10), bad, `${name}, its end`);
+        const stops = verify && createDecoder(algorithm).canDecodeBegin;
+        if (!stops) t.throws(() => read(2 * 4096 + 5, 10), bad, `${name}, in part`);
         t.throws(() => reader.read(3 * 4096 - 10, 20, Buffer.alloc(20), 0), bad, 'across its end');
         t.ok(read(0, 2 * 4096).equals(raw.subarray(0, 2 * 4096)), 'blocks before it are good');
         t.ok(
@@ -193,11 +207,62 @@ await test("two readers of one thread do not use each other's blocks", async (t)
 });
 
 await test('a partial read keeps its block: the rest needs no second decode', async (t) => {
-  const { read, source } = await open(textBytes(1, 8192), {});
-  source.reads.length = 0;
-  read(0, 10);
-  read(10, 4000);
-  t.equal(source.reads.length, 1);
+  for (const verify of [true, false]) {
+    const raw = textBytes(1, 8192);
+    const { read, source } = await open(raw, { verify });
+    const stops = verify && createDecoder('lz4').canDecodeBegin;
+    source.reads.length = 0;
+    read(0, 100);
+    read(0, 100);
+    t.equal(source.reads.length, 1, 'the same bytes again');
+    t.ok(read(100, 100).equals(raw.subarray(100, 200)));
+    t.equal(
+      source.reads.length,
+      stops ? 2 : 1,
+      'the client reads on: now the block is decoded whole',
+    );
+    t.ok(read(200, 3896).equals(raw.subarray(200, 4096)));
+    t.equal(source.reads.length, stops ? 2 : 1);
+  }
+});
+
+await test('of the last block no more is decoded than is wanted, until the client reads on', async (t) => {
+  const raw = mixed(40 * 4096);
+  const { read, source, decoded } = await open(raw, { blockSize: 4096 });
+  const readAt = (offset: number, length: number): number[][] => {
+    source.reads.length = 0;
+    decoded.length = 0;
+    if (!read(offset, length).equals(raw.subarray(offset, offset + length))) t.fail(`${offset}`);
+    return decoded.map((each) => [...each]);
+  };
+  const part = createDecoder('lz4').canDecodeBegin ? (n: number) => n : () => 4096;
+  t.same(readAt(20 * 4096 + 3000, 4096), [[2, part(3000)]], 'a pair of blocks');
+  t.same(readAt(30 * 4096 + 50, 100), [[1, part(150)]], 'the middle of a block');
+  t.same(readAt(35 * 4096, 4096 + 9), [[1, 4096], [1, part(9)]], 'a block and the beginning of one'); // prettier-ignore
+  t.same(readAt(3000, 8192), [[1, 4096], [1, 4096], [1, part(3000)]], 'the first of many'); // prettier-ignore
+  const again = part(3000) < 4096 ? [[1, 4096]] : [];
+  t.same(readAt(3000 + 8192, 8192), [...again, [1, 4096], [1, 4096]], 'the second');
+  t.same(
+    readAt(3000 + 2 * 8192, 8192),
+    [
+      [1, 4096],
+      [1, 4096],
+    ],
+    'the third',
+  );
+});
+
+await test('lz4: a block of which only the beginning is wanted is refused for any wrong bit', async (t) => {
+  const raw = mixed(8192);
+  const { reopen, source } = await open(raw, { blockSize: 4096 });
+  const good = Buffer.from(source.bytes);
+  const [length = 0] = lengthsOf(good, 1);
+  for (let at = 512; at < 512 + length; at += 7) {
+    source.bytes = Buffer.from(good);
+    source.bytes[at] = (good[at] ?? 0) ^ 0x10;
+    const reader = reopen();
+    t.equal(failure(() => readFrom(reader, 0, 9))?.code, 'BAD_CHECKSUM', `byte ${at}`);
+  }
 });
 
 await test('parallel misaligned sequential readers decode each block once', async (t) => {
@@ -210,7 +275,9 @@ await test('parallel misaligned sequential readers decode each block once', asyn
       if (!read(from, 4096).equals(raw.subarray(from, from + 4096))) t.fail(`read at ${from}`);
     }
   }
-  t.equal(source.reads.length, 4 * 32);
+  // The first block of each is decoded in part first.
+  const more = createDecoder('lz4').canDecodeBegin ? 4 : 0;
+  t.equal(source.reads.length, 4 * 32 + more);
 });
 
 await test('a block that failed is not kept, and the block before it is not lost', async (t) => {
