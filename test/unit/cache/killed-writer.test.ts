@@ -10,6 +10,7 @@ import { CachedSource } from '../../../daemon/blob/cached-source.js';
 import { CHUNK_SIZE } from '../../../daemon/blob/chunk-map.js';
 import { readFully } from '../../../daemon/blob/source.js';
 import { BufferFetcher, openStore, refOf } from '../../support/cached-blobs.js';
+import { usualOrLong } from '../../support/long-tests.js';
 import { randomBytes, seededRandom } from '../../support/pattern.js';
 import { SEED } from '../../support/seed.js';
 
@@ -17,7 +18,7 @@ const WRITER = fileURLToPath(new URL('../../support/cache-writer.js', import.met
 const CONTENT_SEED = 23;
 const CHUNKS = 40;
 const CONTENT = randomBytes(CONTENT_SEED, CHUNKS * CHUNK_SIZE - 77);
-const KILLS = 12;
+const KILLS = usualOrLong(6, 12);
 
 /** Starts a writer and kills it when it has stored this many chunks. @returns how many it has told of */
 async function killWriter(folder: string, seed: number, after: number): Promise<number> {

@@ -12,6 +12,7 @@ import {
 } from '../../../daemon/cache/state-file.js';
 import { crc32c } from '../../../daemon/native/crc32c.js';
 import { holds } from '../../support/holds.js';
+import { usualOrLong } from '../../support/long-tests.js';
 import { randomBytes } from '../../support/pattern.js';
 import { SEED } from '../../support/seed.js';
 
@@ -52,7 +53,7 @@ await test('a header with any byte changed is none', async (t) => {
       changed[at] = (changed[at] ?? 0) ^ bits;
       return decodeHeader(changed) === null;
     }),
-    { numRuns: 1000 },
+    { numRuns: usualOrLong(300, 1000) },
   );
 });
 

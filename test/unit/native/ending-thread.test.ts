@@ -7,6 +7,7 @@ import { Worker } from 'node:worker_threads';
 import t from 'tap';
 import { CODEC_ZSTD, codecs } from '../../../daemon/native/block-decoder.js';
 import { encodeBlock } from '../../support/encode-block.js';
+import { usualOrLong } from '../../support/long-tests.js';
 import { textBytes } from '../../support/pattern.js';
 
 const ADDON =
@@ -15,6 +16,9 @@ const ADDON =
 
 /** A thread that did not do what it is for exits with it. */
 const FAILED = 9;
+
+/** How many of them; the long form comes to each several times. At every second one the thread is online first. */
+const MOMENTS = 20;
 
 /** Terminates such a thread at many moments, the later ones further apart. A crash would end this process. */
 async function endAtManyMoments(
@@ -29,7 +33,7 @@ async function endAtManyMoments(
     const exit = once(worker, 'exit');
     if (i % 2 === 0) await once(worker, 'online');
     // Loading the addon takes a few milliseconds: most moments should be within them.
-    await pause((i % 20) / 2);
+    await pause((i % MOMENTS) / 2);
     await worker.terminate();
     const [status] = (await exit) as [number];
     if (status !== FAILED) ended++;
@@ -61,11 +65,13 @@ spin();
 `;
 
 await t.test('threads that end while they load the addon', async (test) => {
-  test.equal(await endAtManyMoments(LOAD, 60), 60);
+  const count = usualOrLong(MOMENTS, 3 * MOMENTS);
+  test.equal(await endAtManyMoments(LOAD, count), count);
 });
 
 await t.test('threads that end while the addon throws', async (test) => {
-  test.equal(await endAtManyMoments(BUSY, 40), 40);
+  const count = usualOrLong(MOMENTS, 2 * MOMENTS);
+  test.equal(await endAtManyMoments(BUSY, count), count);
 });
 
 /**
@@ -75,7 +81,7 @@ await t.test('threads that end while the addon throws', async (test) => {
 const CLOSE = `
 const { parentPort, workerData } = require('node:worker_threads');
 const native = require(workerData);
-const much = Buffer.alloc(128 << 20);
+const much = Buffer.alloc(32 << 20);
 let opened;
 const file = new Promise((resolve) => { opened = resolve; });
 native.files.onJobEnd((job, fd) => opened(fd));
@@ -88,7 +94,7 @@ native.files.startOpen(1, '/etc/passwd');
 `;
 
 await t.test('a thread that ends when a file is opened: it is closed once', async (test) => {
-  for (let i = 0; i < 20; i++) {
+  for (let i = 0; i < usualOrLong(8, 20); i++) {
     const worker = new Worker(CLOSE, { eval: true, workerData: ADDON });
     const [fd] = (await once(worker, 'message')) as [number];
     while (existsSync(`/proc/self/fd/${fd}`));
@@ -123,5 +129,6 @@ await t.test('threads that end while the pool decodes for them', { skip }, async
   const data = { addon: ADDON, stored, length: plain.length };
   const decoded = await codecs.decodeElsewhere(CODEC_ZSTD, stored, plain.length, 0);
   test.ok(decoded && plain.equals(decoded), 'the frame is one that can be decoded');
-  test.equal(await endAtManyMoments(DECODING, 40, data), 40);
+  const count = usualOrLong(MOMENTS, 2 * MOMENTS);
+  test.equal(await endAtManyMoments(DECODING, count, data), count);
 });

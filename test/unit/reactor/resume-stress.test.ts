@@ -11,10 +11,11 @@ import { ReactorPool } from '../../../daemon/reactor/pool.js';
 import { shortFolder } from '../../support/daemon-process.js';
 import { openDevice } from '../../support/in-process.js';
 import { RawNbdClient, requestBytes } from '../../support/nbd-client.js';
+import { usualOrLong } from '../../support/long-tests.js';
 import { randomBytes } from '../../support/pattern.js';
 import { testPeer } from '../../support/test-peer.js';
 
-const RUNS = 2000;
+const RUNS = usualOrLong(420, 2000);
 const AT_ONCE = 8;
 const SIZE = 1 << 20;
 /**

@@ -9,6 +9,7 @@ import {
   parseManifest,
 } from '../../../daemon/registry/manifest.js';
 import { holds } from '../../support/holds.js';
+import { usualOrLong } from '../../support/long-tests.js';
 import { SEED } from '../../support/seed.js';
 import {
   DOCKER_LAYER,
@@ -173,7 +174,7 @@ await test('any change of a manifest is a manifest or refused', async (t) => {
         if (!(error instanceof OverlaybdError)) throw error;
       }
     }),
-    { seed: SEED, numRuns: 3000 },
+    { seed: SEED, numRuns: usualOrLong(600, 3000) },
   );
 });
 
@@ -211,6 +212,6 @@ await test('any JSON is a manifest or refused', async (t) => {
         if (!(error instanceof OverlaybdError)) throw error;
       }
     }),
-    { seed: SEED, numRuns: 3000 },
+    { seed: SEED, numRuns: usualOrLong(600, 3000) },
   );
 });

@@ -5,6 +5,7 @@ import { OverlaybdError } from '../../../daemon/errors.js';
 import { hasImagePrefix } from '../../../daemon/blob/blob-ref.js';
 import { parseReference } from '../../../daemon/registry/reference.js';
 import { holds } from '../../support/holds.js';
+import { usualOrLong } from '../../support/long-tests.js';
 import { SEED } from '../../support/seed.js';
 
 const DIGEST = `sha256:${'0123456789abcdef'.repeat(4)}`;
@@ -173,6 +174,6 @@ await test('any text is a name or refused', async (t) => {
         if (!(error instanceof OverlaybdError)) throw error;
       }
     }),
-    { seed: SEED, numRuns: 5000 },
+    { seed: SEED, numRuns: usualOrLong(1000, 5000) },
   );
 });

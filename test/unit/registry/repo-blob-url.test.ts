@@ -4,6 +4,7 @@ import { test } from 'tap';
 import { OverlaybdError } from '../../../daemon/errors.js';
 import { parseRepoBlobUrl } from '../../../daemon/registry/repo-blob-url.js';
 import { holds } from '../../support/holds.js';
+import { usualOrLong } from '../../support/long-tests.js';
 import { SEED } from '../../support/seed.js';
 
 const parse = (url: string) => parseRepoBlobUrl(url, 'config.v1.json: repoBlobUrl');
@@ -83,6 +84,6 @@ await test('any text is a URL or refused', async (t) => {
         if (!(error instanceof OverlaybdError)) throw error;
       }
     }),
-    { seed: SEED, numRuns: 5000 },
+    { seed: SEED, numRuns: usualOrLong(1000, 5000) },
   );
 });

@@ -14,6 +14,7 @@ import {
   type ArchiveMember,
 } from '../../support/archive-writer.js';
 import { holds } from '../../support/holds.js';
+import { usualOrLong } from '../../support/long-tests.js';
 import { MemorySource } from '../../support/memory-source.js';
 import { SEED } from '../../support/seed.js';
 
@@ -171,6 +172,6 @@ await test('any change is read to its end or refused', async (t) => {
         if (!(error instanceof OverlaybdError)) throw error;
       }
     }),
-    { seed: SEED, numRuns: 1000 },
+    { seed: SEED, numRuns: usualOrLong(250, 1000) },
   );
 });

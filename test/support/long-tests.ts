@@ -1,0 +1,5 @@
+// Tests with a long form: many more cases of the same. CI runs it, with $OVERLAYBD_LONG_TESTS=1.
+export const isLong = process.env['OVERLAYBD_LONG_TESTS'] === '1';
+
+/** How many cases a test plays. */
+export const usualOrLong = (usual: number, long: number): number => (isLong ? long : usual);
