@@ -12,6 +12,7 @@ import { ROOT } from './tap-bundle.js';
 /** Names of files come from here, a line each. It is read without a handle in the event loop. */
 const FILES_FD = 3;
 const MAX_NAME_BYTES = 4096;
+const MAX_HELD_CHARACTERS = 1 << 16;
 /** Starts the line that ends a file's output. */
 const [mark = '', timeout, out] = process.argv.splice(2);
 const timeoutMs = Number(timeout);
@@ -20,6 +21,8 @@ const folder = process.cwd();
 // Tests replace these.
 const { stdout, stderr } = process;
 const write = stdout.write.bind(stdout);
+/** Passed assertions that were not written yet: a write for each takes longer than the assertion. */
+let passed = '';
 const writeError = stderr.write.bind(stderr);
 
 /** The file that runs. */
@@ -60,8 +63,20 @@ function begin(file: string): void {
   running = current;
   Object.assign(globalThis, { [Symbol.for(ROOT)]: root });
   root.on('complete', () => root.comment(root.counts.toJSON()));
-  root.on('data', write);
+  root.on('data', (text: Buffer | string) => writeTap(String(text)));
   root.runMain(() => undefined);
+}
+
+/** Names of tests, and all that is wrong, are written at once: they may be the last words of the process. */
+function writeTap(text: string): void {
+  passed += text;
+  if (passed.length < MAX_HELD_CHARACTERS && /^ *ok /.test(text)) return;
+  writePassed();
+}
+
+function writePassed(): void {
+  if (passed !== '') write(passed);
+  passed = '';
 }
 
 /** Ends the file: nothing of it can run any more. */
@@ -72,6 +87,7 @@ function finish({ root, before, cpuMsBefore, isLoaded }: Running): void {
   if (!isLoaded && root.results?.ok === true) problems.push('it has ended before its last line');
   const isGood = root.results?.ok === true && problems.length === 0;
   running = undefined;
+  writePassed();
   const line = JSON.stringify({ isGood, problems, cpuMs: cpuMsSoFar() - cpuMsBefore });
   write(`\n${mark} ${line}\n`, () => writeError(`\n${mark}\n`, next));
 }
@@ -83,6 +99,7 @@ function next(): void {
   if (file !== '') setImmediate(begin, file);
 }
 
+process.on('exit', writePassed);
 process.on('beforeExit', () => {
   if (running) finish(running);
 });
