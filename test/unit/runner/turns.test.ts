@@ -2,6 +2,7 @@
 import root, { test, type Test } from 'tap';
 import { bundleTap } from '../../runner/tap-bundle.js';
 import { countsOf } from '../../runner/tap-output.js';
+import { SharedProcess } from '../../runner/shared-process.js';
 import type { Outcome } from '../../runner/test-process.js';
 import { Turns } from '../../runner/turns.js';
 
@@ -72,28 +73,39 @@ await test('files of one process: each has its own output and counts', async (t)
   t.match(last.output, 'no tests found');
 });
 
-await test('a file that fails is the last of its process, which names it and why', async (t) => {
+await test('a file that fails is the last of its process', async (t) => {
   const turns = turnsOf(t);
-  const cases: readonly (readonly [string, RegExp])[] = [
-    ['fails', /not ok 1 - should be equal[^]*fails\.test\.js/],
-    ['throws', /thrown later/],
-    ['waits', /it has ended before its last line/],
-    ['syntax', /SyntaxError/],
-    ['exits', /the process has ended: exit code 0/],
-  ];
-  for (const [name, message] of cases) {
-    const outcome = await turns.run(`${name}.test.js`);
-    t.not(outcome.code, 0, name);
-    t.match(outcome.output, message, name);
-    if (name === 'fails') t.match(outcome.output, /^it fails in a process of its own, too\n/);
-    t.notOk(outcome.isLate, name);
-  }
-  const leaves = await turns.run('leaves.test.js');
-  t.equal(leaves.code, 1);
-  for (const what of ['globalThis.leftByATest', '$LEFT_BY_A_TEST', 'the exit code'])
-    t.match(leaves.output, `it has changed ${what}\n`);
+  const fails = await turns.run('fails.test.js');
+  t.not(fails.code, 0);
+  t.match(fails.output, /^it fails in a process of its own, too\n/);
+  t.match(fails.output, /not ok 1 - should be equal[^]*fails\.test\.js/);
+  t.notOk(fails.isLate);
+  const exits = await turns.run('exits.test.js');
+  t.equal(exits.code, 1);
+  t.match(exits.output, 'the process has ended: exit code 0');
   const good = await turns.run('good.test.js');
   t.equal(good.code, 0, 'the next file has another process');
+});
+
+await test('a process names what is wrong with a file', async (t) => {
+  // One process for all: nothing else is left by those that come before.
+  const shared = new SharedProcess(LONG_MS, { folder, environment: { TAP_CWD: folder } });
+  t.teardown(() => shared.end());
+  const cases: readonly (readonly [string, RegExp])[] = [
+    ['waits', /it has ended before its last line/],
+    ['syntax', /SyntaxError/],
+    ['leaves', /it has changed globalThis\.leftByATest\n/],
+    ['throws', /thrown later/],
+  ];
+  for (const [name, message] of cases) {
+    const outcome = await shared.run(`${name}.test.js`);
+    t.not(outcome.code, 0, name);
+    t.match(outcome.output, message, name);
+    t.notOk(outcome.isLate, name);
+    if (name !== 'leaves') continue;
+    for (const what of ['$LEFT_BY_A_TEST', 'the exit code'])
+      t.match(outcome.output, `it has changed ${what}\n`);
+  }
 });
 
 await test('a file that fails because of another one is a failure of isolation', async (t) => {
