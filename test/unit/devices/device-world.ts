@@ -52,7 +52,8 @@ export interface World {
   live: (exports?: Record<string, string>) => Promise<Life>;
 }
 
-export function makeWorld(t: Test, devices = 4): World {
+/** @param threads of the reactor in each daemon: most tests are about devices, and a thread takes long to start */
+export function makeWorld(t: Test, devices = 4, threads = 1): World {
   const folder = t.testdir({ devices: {} });
   const image = join(folder, 'disk.img');
   writeFileSync(image, disk);
@@ -64,7 +65,7 @@ export function makeWorld(t: Test, devices = 4): World {
   const live = async (exports: Record<string, string> = {}): Promise<Life> => {
     const log: string[] = [];
     const logger = { log: (level: string, text: string) => void log.push(`${level}: ${text}`) };
-    const reactors = new ReactorPool(2, null, logger);
+    const reactors = new ReactorPool(threads, null, logger);
     const images = new ImageTable(
       logger,
       (specs, failed) => reactors.setExports(specs, failed),
