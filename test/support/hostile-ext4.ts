@@ -89,9 +89,15 @@ const change = fc.record({
 export const hostileExt4 = fc.array(change, { minLength: 1, maxLength: 5 });
 export type HostileExt4 = typeof hostileExt4 extends fc.Arbitrary<infer T> ? T : never;
 
-/** The healthy file system with some numbers replaced. */
-export function writeHostileExt4(changes: HostileExt4): Buffer {
-  const bytes = Buffer.from(HEALTHY);
+/**
+ * The healthy file system with some numbers replaced.
+ * @param bytes where it is written: a property with hundreds of cases does not need as many buffers
+ */
+export function writeHostileExt4(
+  changes: HostileExt4,
+  bytes = Buffer.alloc(HEALTHY.length),
+): Buffer {
+  HEALTHY.copy(bytes);
   for (const { place, width, value } of changes) {
     const at = Math.floor((PLACES[place] as number) / width) * width;
     bytes.writeUIntLE(value % 256 ** width, at, width);
@@ -119,7 +125,7 @@ export async function ext4MustBeHandled(
         throw new Error(`read of ${length} bytes at ${offset}`);
       }
       read += length;
-      return Promise.resolve(Uint8Array.from(bytes.subarray(offset, offset + length)));
+      return Promise.resolve(new Uint8Array(bytes.subarray(offset, offset + length)));
     },
   };
   const found = await listed(device, paths);

@@ -87,7 +87,13 @@ export function writeRafs(files: readonly RafsFile[], options: RafsOptions = {})
     end: 0,
   }));
   const chunks = new Map<string, Chunk>();
+  let last: { piece: Buffer; chunk: Chunk } | undefined;
   const chunkOf = (piece: Buffer): Chunk => {
+    // Long runs of one chunk are common in tests.
+    if (last?.piece.equals(piece) !== true) last = { piece, chunk: newOrKnown(piece) };
+    return last.chunk;
+  };
+  const newOrKnown = (piece: Buffer): Chunk => {
     const key = piece.toString('latin1');
     const known = chunks.get(key);
     if (known) return known;

@@ -18,6 +18,7 @@ const TURNS = 30_000;
 const random = seededRandom(seed);
 const shared = new SharedMembers(data, { longest });
 const all = places.map((of, table) => [of, table] as const);
+const scratch = Buffer.alloc(longest);
 let read = 0;
 let wrong = 0;
 let published = 0;
@@ -25,7 +26,7 @@ for (let turn = 0; turn < TURNS; turn++) {
   const [of, table] = all[turn % all.length] as readonly [SharedPlaces, number];
   const member = random() % of.places.length;
   const expected = memberBytes(member, table);
-  const bytes = Buffer.alloc(expected.length);
+  const bytes = scratch.subarray(0, expected.length).fill(0);
   if (shared.read(of, member, 0, bytes.length, bytes, 0)) {
     read++;
     if (!bytes.equals(expected)) wrong++;

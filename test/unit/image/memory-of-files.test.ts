@@ -18,7 +18,7 @@ import { writeRafs } from '../../support/rafs-writer.js';
 import { writeUstar } from '../../support/ustar.js';
 import type { Beside } from '../../../daemon/image/image-source.js';
 
-const COUNT = 3200;
+const COUNT = 1600;
 const PER_FILE = (15 << 20) / 100_000;
 /** Of images of no files: a superblock, a root, the begins of tables. */
 const FIXED = 20_000;

@@ -194,6 +194,8 @@ await test('a frame of more than 64 MiB is decoded into a copy, and read from th
     t.equal(whole.length, 1, 'not read again');
     t.match(again, { copy: path, around: { table: { count: 69 } } });
     t.same(asked, [true, true]);
+    // The rest is the same for both.
+    if (kind === 'layer') continue;
     if (again.around?.kind !== 'pieces') throw new Error('not of pieces');
     const copy = new MemorySource(readFileSync(path));
     await loadAround();

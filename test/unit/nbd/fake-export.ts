@@ -99,9 +99,14 @@ export class FakeExport implements NbdExport, Disk {
     const loaded = this.#loaded.some(([from, n]) => from <= offset && offset + length <= from + n);
     const call = { offset, length, loaded };
     this.reads.push(call);
-    // Bytes in the buffer after a failed or postponed read must not reach the client.
-    dst.fill(0xee, at, at + length);
-    if (!this.onRead(call)) return false;
+    let isRead = false;
+    try {
+      isRead = this.onRead(call);
+    } finally {
+      // Bytes in the buffer after a failed or postponed read must not reach the client.
+      if (!isRead) dst.fill(0xee, at, at + length);
+    }
+    if (!isRead) return false;
     putBytes(dst, at, offset, length);
     this.#putZeros(dst, at, offset, length);
     return true;

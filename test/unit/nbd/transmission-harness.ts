@@ -40,7 +40,7 @@ export class Harness implements ReadHost {
   /** Whether requests stay in the harness until they are read, as in a socket. */
   #input: Buffer = Buffer.alloc(0);
   #held: Buffer = Buffer.alloc(0);
-  readonly #taken: Buffer[] = [];
+  #taken: Buffer[] = [];
   readonly #asked = new Map<bigint, AskedRequest>();
   readonly #export: FakeExport;
   readonly #session: Session;
@@ -184,7 +184,11 @@ export class Harness implements ReadHost {
 
   /** All bytes that the client has taken. */
   get taken(): Buffer {
-    return Buffer.concat(this.#taken);
+    const [first, ...others] = this.#taken;
+    if (first && others.length === 0) return first;
+    const all = Buffer.concat(this.#taken);
+    this.#taken = [all];
+    return all;
   }
 
   get takenBytes(): number {
