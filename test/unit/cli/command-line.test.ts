@@ -65,6 +65,31 @@ function kindOf(name: string, { alias, array, boolean, number, choices }: KnownO
 
 const checked = new Set<string>();
 
+/** An option that gets one check. */
+interface Other {
+  readonly name: string;
+  readonly words: readonly string[];
+  readonly value: unknown;
+}
+
+function otherOf(name: string, option: string, known: KnownOptions): Other {
+  if (known.boolean.includes(name)) return { name, words: [option], value: true };
+  const isNumber = known.number.includes(name);
+  const text = known.choices[name]?.[0] ?? (isNumber ? '1' : 'a');
+  const value = isNumber ? Number(text) : text;
+  return { name, words: [option, text], value: known.array.includes(name) ? [value] : value };
+}
+
+/** No option is under two names in one part. */
+function inParts(others: readonly Other[]): Other[][] {
+  const parts: Other[][] = [];
+  for (const short of [false, true]) {
+    const alike = others.filter(({ name }) => (name.length === 1) === short);
+    for (let at = 0; at < alike.length; at += 10) parts.push(alike.slice(at, at + 10));
+  }
+  return parts;
+}
+
 for (const { command, known, names } of all) {
   const words = start(command);
   const refuses = async (test: Test, extra: readonly string[]): Promise<void> => {
@@ -72,11 +97,16 @@ for (const { command, known, names } of all) {
     await test.rejects(valuesOf(line), { code: 'BAD_ARGUMENT' }, line.join(' '));
   };
 
+  const others: Other[] = [];
   for (const name of names) {
     const option = name.length === 1 ? `-${name}` : `--${name}`;
     const kind = kindOf(name, known);
     const isChecked = checked.has(kind);
     checked.add(kind);
+    if (isChecked && !isLong) {
+      others.push(otherOf(name, option, known));
+      continue;
+    }
     await t.test(`${words[0]} ${option}`, async (test) => {
       const valueOf = async (extra: readonly string[]): Promise<unknown> => {
         const values = await valuesOf([...words, ...extra]);
@@ -136,6 +166,20 @@ for (const { command, known, names } of all) {
       }
     });
   }
+
+  await t.test(`${words[0]}: the other options have their values`, async (test) => {
+    for (const some of inParts(others)) {
+      // Several in one line, unless they exclude each other.
+      const line = [...words, ...some.flatMap((each) => each.words)];
+      const together = await valuesOf(line).catch(() => null);
+      for (const { name, words: own, value } of some) {
+        const values = together ?? (await valuesOf([...words, ...own]));
+        for (const each of [name, ...(known.alias[name] ?? [])]) {
+          test.same(values[each], value, own.join(' '));
+        }
+      }
+    }
+  });
 
   await t.test(`${words[0]}: unknown options and values are refused`, async (test) => {
     await refuses(test, ['--nonsense']);
