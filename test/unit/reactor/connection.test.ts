@@ -152,7 +152,7 @@ await t.test('a client that sends NBD_CMD_DISC and takes no replies is closed', 
   const both = await inTransmission(test, { drainMs: 200 });
   const goodbye = requestBytes({ type: NBD_CMD.DISC });
   await say(both, Buffer.concat([...MORE_THAN_SOCKETS_HOLD, goodbye]));
-  const summary = await closing(both, 3000);
+  const summary = await closing(both);
   test.match(summary.reason, /goodbye/);
 });
 
