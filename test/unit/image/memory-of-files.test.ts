@@ -18,10 +18,10 @@ import { writeRafs } from '../../support/rafs-writer.js';
 import { writeUstar } from '../../support/ustar.js';
 import type { Beside } from '../../../daemon/image/image-source.js';
 
-const COUNT = 1600;
+const COUNT = 800;
 const PER_FILE = (15 << 20) / 100_000;
 /** Of images of no files: a superblock, a root, the begins of tables. */
-const FIXED = 20_000;
+const FIXED = 8000;
 const FOLDER_FILES = 64;
 
 interface Made {
