@@ -3,7 +3,7 @@
 import { dirname } from 'node:path';
 
 /** A group takes whole folders until it has this many files. */
-const MIN_FILES = 20;
+const MIN_FILES = 40;
 
 /** @param files sorted. @returns groups of files that share a process, and each of the others alone */
 export function groupsOf(

@@ -6,7 +6,7 @@ const filesOf = (folder: string, count: number): string[] =>
   Array.from({ length: count }, (_, i) => `out/test/unit/${folder}/${i + 100}.test.js`);
 
 await test('whole folders, until there are enough files', async (t) => {
-  const [a, b, c, d] = [filesOf('a', 3), filesOf('b', 19), filesOf('c', 50), filesOf('d', 1)];
+  const [a, b, c, d] = [filesOf('a', 3), filesOf('b', 39), filesOf('c', 50), filesOf('d', 1)];
   t.same(
     groupsOf([...a, ...b, ...c, ...d], () => false),
     [[...a, ...b], c, d],
