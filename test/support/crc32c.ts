@@ -17,7 +17,10 @@ export type Crc = (data: Uint8Array, seed: number) => number;
  */
 export function rawCrc32c(data: Uint8Array, seed = 0): number {
   let crc = seed >>> 0;
-  for (const byte of data) crc = (TABLE[(crc ^ byte) & 0xff] ?? 0) ^ (crc >>> 8);
+  // Not for-of, which takes several times as long.
+  for (let i = 0; i < data.length; i++) {
+    crc = (TABLE[(crc ^ (data[i] as number)) & 0xff] as number) ^ (crc >>> 8);
+  }
   return crc >>> 0;
 }
 

@@ -74,7 +74,8 @@ function healthyExt4(): Ext4Writer {
 export const HEALTHY = healthyExt4().bytes;
 
 /** Where it has anything but zeros, and the four bytes after each of them. */
-const PLACES = [...HEALTHY.entries()].flatMap(([at, byte]) => (byte === 0 ? [] : [at, at + 4]));
+const PLACES: number[] = [];
+for (let at = 0; at < HEALTHY.length; at++) if (HEALTHY[at] !== 0) PLACES.push(at, at + 4);
 const VALUES = [
   0, 1, 2, 11, 12, 100, 110, 112, 120, 121, 1023, 2047, 2048, 0x7fff, 0x8000, 0xffff, 0x7fff_ffff,
   0xffff_ffff,

@@ -10,6 +10,7 @@ import { EBADF, ECONNRESET } from '../../../daemon/lib/errno.js';
 import { descriptors } from '../../../daemon/native/descriptors.js';
 import { POLL_READABLE, POLL_WRITABLE, Poll } from '../../../daemon/native/poll.js';
 import { sockets } from '../../../daemon/native/socket.js';
+import { usualOrLong } from '../../support/long-tests.js';
 import type { PollScenario } from './poll-worker.js';
 
 const byte = Buffer.alloc(1);
@@ -247,9 +248,9 @@ async function run(name: PollScenario['name'], fds: number[], terminate = false)
   return { code, messages, error };
 }
 
-await t.test('a worker is terminated with live Polls, 20 times', async (test) => {
+await t.test('a worker is terminated with live Polls, many times', async (test) => {
   const fds = Array.from({ length: 6 }, () => pair(test)).flat();
-  for (let i = 0; i < 20; i++) {
+  for (let i = 0; i < usualOrLong(8, 20); i++) {
     // oxlint-disable-next-line no-await-in-loop
     const { code, messages } = await run('busy', fds, true);
     test.equal(code, 1);
