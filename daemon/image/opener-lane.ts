@@ -25,6 +25,12 @@ interface Job {
   reject(error: Error): void;
 }
 
+/** What a thread has done since its loop began: milliseconds of work, and of waiting. */
+export interface LoopTimes {
+  readonly activeMs: number;
+  readonly idleMs: number;
+}
+
 /** One thread that opens one image at a time and ends after the last. */
 export class OpenerLane {
   readonly #timeoutMs: number;
@@ -46,6 +52,13 @@ export class OpenerLane {
   /** Images that are being opened, or wait for that. */
   get length(): number {
     return this.#waiting.length + (this.#current ? 1 : 0);
+  }
+
+  /** @returns null if there is no thread */
+  times(): LoopTimes | null {
+    if (!this.#worker) return null;
+    const { active, idle } = this.#worker.performance.eventLoopUtilization();
+    return { activeMs: active, idleMs: idle };
   }
 
   /**

@@ -21,7 +21,7 @@ import type { ImageSource } from './image-source.js';
 import { OPEN_TIMEOUT_MS, OpenerLane } from './opener-lane.js';
 import type { PostedImage } from './opener-messages.js';
 import type { OpeningProgress } from '../lib/opening-progress.js';
-import type { WholeLanes } from './whole-lanes.js';
+import type { HostLanes } from './host-lanes.js';
 
 /** An opened image. Its owner closes it after all reactors have dropped it. */
 export interface OpenImage extends ImageFacts {
@@ -41,7 +41,9 @@ export class Opener {
   readonly #lane: OpenerLane;
   readonly #timeoutMs: number;
   /** For images whose layers are read as a whole: other large images do not wait for them. */
-  #wholeLanes: WholeLanes | null = null;
+  #wholeLanes: HostLanes | null = null;
+  /** For other large images of registries: those of this machine, and of other registries, do not wait for them. */
+  #remoteLanes: HostLanes | null = null;
   #isClosed = false;
 
   /** @param strict whether what is odd is refused */
@@ -100,6 +102,7 @@ export class Opener {
     this.#isClosed = true;
     this.#lane.close();
     this.#wholeLanes?.close();
+    this.#remoteLanes?.close();
   }
 
   async #openElsewhere(
@@ -107,7 +110,7 @@ export class Opener {
     readsWhole: boolean,
     advanced: (progress: OpeningProgress) => void,
   ): Promise<PostedImage> {
-    const lane = readsWhole ? await this.#whole() : this.#lane;
+    const lane = await this.#laneOf(source, readsWhole);
     // The first attempt has asked the fetcher, if the image needs it.
     const fetcher = this.#remote.connect();
     const records = this.#remote.records();
@@ -116,12 +119,16 @@ export class Opener {
     return posted === 'whole' ? this.#openElsewhere(source, true, advanced) : posted;
   }
 
-  /** Loaded here: most starts read no layer as a whole. */
-  async #whole(): Promise<WholeLanes> {
-    const { WholeLanes } = await import('./whole-lanes.js');
-    this.#wholeLanes ??= new WholeLanes(() => new OpenerLane(this.#timeoutMs));
-    if (this.#isClosed) this.#wholeLanes.close();
-    return this.#wholeLanes;
+  async #laneOf(source: ImageSource, readsWhole: boolean): Promise<OpenerLane | HostLanes> {
+    const isOfRegistry = source.blobs.some(({ kind }) => kind === 'registry' || kind === 'image');
+    if (!readsWhole && !isOfRegistry) return this.#lane;
+    // Loaded here: most starts open no such image.
+    const { HostLanes, hostOf } = await import('./host-lanes.js');
+    if (!readsWhole && hostOf(source) === '') return this.#lane;
+    const make = (): HostLanes => new HostLanes(() => new OpenerLane(this.#timeoutMs));
+    const lanes = readsWhole ? (this.#wholeLanes ??= make()) : (this.#remoteLanes ??= make());
+    if (this.#isClosed) lanes.close();
+    return lanes;
   }
 
   async #adopt(parts: readonly BlobParts[]): Promise<OpenedBlob[]> {

@@ -2,16 +2,21 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { MAX_BUSY_LANES } from '../../daemon/image/host-lanes.js';
 import { askRaw, socketOf, waitForControl } from '../support/control.js';
 import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
 import { detachByRecord } from '../support/detach-by-record.js';
 import { RawNbdClient } from '../support/nbd-client.js';
-import { gzip, layers } from '../support/plain-image.js';
+import { randomBytes } from '../support/pattern.js';
+import { gzip, LAYER, layers } from '../support/plain-image.js';
+import { FaultFront } from '../support/registry/fault-front.js';
+import { ImageLayout } from '../support/registry/image-layout.js';
 import { sha256 } from '../support/registry/image-place.js';
 import { pushFiles, type FilesLayer } from '../support/registry/push-image.js';
 import { remoteImage, remoteOptions, REPOSITORY } from '../support/registry/remote-image.js';
 import { listenAsManager } from '../support/service-manager.js';
 import { until } from '../support/until.js';
+import { writeUstar } from '../support/ustar.js';
 
 t.setTimeout(600_000);
 
@@ -97,3 +102,41 @@ await t.test(
     stalled.release();
   },
 );
+
+await t.test('images of registries that stall take no room from one of another', async (test) => {
+  const [registries, images] = [10, 20];
+  const slow: string[] = [];
+  const layout = new ImageLayout(join(shortFolder(test), 'layout'));
+  const repositories = { [REPOSITORY]: layout };
+  const start = (): Promise<FaultFront> => FaultFront.start(test, { repositories });
+  const fronts = await Promise.all(Array.from({ length: registries }, start));
+  for (let i = 0; i < images; i++) {
+    const bytes = writeUstar([{ name: 'noise', bytes: randomBytes(20 + i, 4_000_000) }]);
+    await pushFiles(layout, `slow${i}`, [{ bytes, mediaType: LAYER }]);
+    const front = fronts[i % registries] as FaultFront;
+    const match = { kind: 'data', reference: sha256(bytes), covers: 3_000_000 } as const;
+    front.rule({ match, action: { do: 'stall' } });
+    slow.push('-e', `slow${i}=${front.name(REPOSITORY, `slow${i}`)}`);
+  }
+  const other = await start();
+  await pushFiles(layout, 'good', layers.slice(0, 1));
+  const folder = shortFolder(test);
+  const state = join(folder, 'state');
+  const options = remoteOptions([...fronts, other], join(folder, 'cache'), 600);
+  const daemon = await DaemonProcess.start(test, [...slow, '--state', state, ...options]);
+  // As many as may work at the same time.
+  const isRead = /test\/app:(slow\d+): layer 1 of 1 is being read/;
+  await until(() => {
+    const read = daemon.lines(isRead).flatMap((line) => isRead.exec(line)?.[1] ?? []);
+    return new Set(read).size >= MAX_BUSY_LANES;
+  });
+  const good = other.name(REPOSITORY, 'good');
+  const added = await runDaemon(['exports', 'add', 'good', good, '--state', state]);
+  test.equal(added.code, 0, added.stderr);
+  const { stdout } = await runDaemon(['status', '--state', state]);
+  const opening = stdout
+    .split('\n')
+    .filter((line) => /^export "slow\d+": .*still being opened/.test(line));
+  test.equal(opening.length, images, stdout);
+  await daemon.stop(test);
+});

@@ -1,10 +1,16 @@
-// Which images are read as a whole at the same time: those of a host that is slow do not delay those of another.
+// Which images are opened at the same time: those of a host that is slow do not delay those of another.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { test } from 'tap';
 import { sourceOfWords } from '../../../daemon/image/image-source.js';
-import type { OpenerLane } from '../../../daemon/image/opener-lane.js';
+import type { LoopTimes, OpenerLane } from '../../../daemon/image/opener-lane.js';
 import type { OpenRequest, PostedImage } from '../../../daemon/image/opener-messages.js';
-import { LANES_A_HOST, MAX_WHOLE_LANES, WholeLanes } from '../../../daemon/image/whole-lanes.js';
+import {
+  HostLanes,
+  LANES_A_HOST,
+  MAX_BUSY_LANES,
+  MAX_LANES,
+} from '../../../daemon/image/host-lanes.js';
+import { until } from '../../support/until.js';
 
 const IMAGE = {} as PostedImage;
 
@@ -13,7 +19,9 @@ class FakeLanes {
   made = 0;
   /** Names of images that are being opened, with what ends that. */
   readonly running = new Map<string, (error?: Error) => void>();
-  readonly lanes = new WholeLanes(() => this.#make());
+  /** Milliseconds that a thread has worked, and waited. */
+  times: LoopTimes = { activeMs: 0, idleMs: 0 };
+  readonly lanes = new HostLanes(() => this.#make());
 
   /** @param name "HOST/REPOSITORY", or the path of a file */
   open(name: string): ReturnType<OpenerLane['open']> {
@@ -37,12 +45,13 @@ class FakeLanes {
     return [...this.running.keys()];
   }
 
-  #make(): Pick<OpenerLane, 'open' | 'close'> {
+  #make(): Pick<OpenerLane, 'open' | 'close' | 'times'> {
     this.made++;
     const stopping = new Error('stopping');
     let isClosed = false;
     let ours: string | null = null;
     return {
+      times: () => this.times,
       open: async ({ source }) => {
         if (isClosed) throw stopping;
         const [blob] = source.blobs;
@@ -87,18 +96,18 @@ await test('a host that is slow holds its share, and another one does not wait',
 
 await test('all hosts together have a bound, and the host with the fewest is next', async (t) => {
   const fake = new FakeLanes();
-  const hosts = Array.from({ length: MAX_WHOLE_LANES - 1 }, (_, i) => `h${i}.example`);
+  const hosts = Array.from({ length: MAX_BUSY_LANES - 1 }, (_, i) => `h${i}.example`);
   const opening = [...hosts.map((host) => fake.open(`${host}/a`)), fake.open('h0.example/b')];
-  t.equal(fake.names.length, MAX_WHOLE_LANES);
+  t.equal(fake.names.length, MAX_BUSY_LANES);
   const waiting = [fake.open('h1.example/b'), fake.open('/file'), fake.open('h2.example/b')];
-  t.equal(fake.names.length, MAX_WHOLE_LANES);
+  t.equal(fake.names.length, MAX_BUSY_LANES);
   await fake.end('h0.example/a');
   t.ok(fake.names.includes('/file'), 'this machine has none, and h1 has one');
   await fake.end('h0.example/b');
   t.ok(fake.names.includes('h1.example/b'), 'then the one that came first');
   while (fake.names.length > 0) await fake.end(fake.names[0] as string);
   t.ok((await Promise.all([...opening, ...waiting])).every((image) => image === IMAGE));
-  t.equal(fake.made, MAX_WHOLE_LANES);
+  t.equal(fake.made, MAX_BUSY_LANES);
 });
 
 await test('a stop ends those that run and those that wait', async (t) => {
@@ -108,4 +117,71 @@ await test('a stop ends those that run and those that wait', async (t) => {
   for (const each of await Promise.allSettled([...opening, fake.open('good.example/a')])) {
     t.match(each, { status: 'rejected', reason: { message: 'stopping' } });
   }
+});
+
+for (const [count, hosts] of [
+  [8, 4],
+  [20, 10],
+] as const) {
+  await test(`${count} images that drip, of ${hosts} hosts, take no room from one of another`, async (t) => {
+    const fake = new FakeLanes();
+    const opening = Array.from({ length: count }, (_, i) =>
+      fake.open(`drip${i % hosts}.example/${i}`),
+    );
+    t.equal(fake.names.length, MAX_BUSY_LANES, 'nobody knows yet which of them drip');
+    // Another second and a half of waiting, and some work.
+    fake.times = { activeMs: 100, idleMs: 1400 };
+    opening.push(fake.open('good.example/a'));
+    t.ok(fake.names.includes('good.example/a'));
+    const others = [fake.open('good.example/b'), fake.open('good.example/c')];
+    t.notOk(fake.names.includes('good.example/c'), 'a host has its share');
+    while (fake.names.length > 0) await fake.end(fake.names[0] as string);
+    t.ok((await Promise.all([...opening, ...others])).every((image) => image === IMAGE));
+  });
+}
+
+await test('threads that work count, also after they have waited', (t) => {
+  const fake = new FakeLanes();
+  const names = Array.from({ length: MAX_BUSY_LANES }, (_, i) => `h${i}.example/a`);
+  const open = (name: string): void => void fake.open(name).catch(() => {});
+  names.forEach(open);
+  fake.times = { activeMs: 999, idleMs: 0 };
+  open('early.example/a');
+  t.notOk(fake.names.includes('early.example/a'), 'watched for too short a time');
+  fake.times = { activeMs: 900, idleMs: 600 };
+  open('late.example/a');
+  t.equal(fake.names.length, MAX_BUSY_LANES, 'they work most of the time');
+  fake.times = { activeMs: 1000, idleMs: 2000 };
+  open('later.example/a');
+  for (const name of ['early', 'late', 'later']) t.ok(fake.names.includes(`${name}.example/a`));
+  fake.times = { activeMs: 3000, idleMs: 2000 };
+  open('last.example/a');
+  t.equal(fake.names.length, MAX_BUSY_LANES + 3);
+  fake.lanes.close();
+  t.end();
+});
+
+await test('a lane that begins to wait makes room, without another event', async () => {
+  const fake = new FakeLanes();
+  for (let i = 0; i < MAX_BUSY_LANES; i++) fake.open(`h${i}.example/a`).catch(() => {});
+  fake.open('good.example/a').catch(() => {});
+  fake.times = { activeMs: 0, idleMs: 5000 };
+  await until(() => fake.names.includes('good.example/a'));
+  fake.lanes.close();
+});
+
+await test('threads that wait have a bound, too, and from half of it on a host has one', (t) => {
+  const fake = new FakeLanes();
+  const open = (name: string): void => void fake.open(name).catch(() => {});
+  let idleMs = 0;
+  for (let i = 0; i < MAX_LANES; i++) {
+    fake.times = { activeMs: 0, idleMs: (idleMs += 2000) };
+    open(`h${i}.example/a`);
+    open(`h${i}.example/b`);
+  }
+  t.equal(fake.names.length, MAX_LANES);
+  const hosts = new Set(fake.names.map((name) => name.split('/')[0]));
+  t.equal(hosts.size, (MAX_LANES * 3) / 4);
+  fake.lanes.close();
+  t.end();
 });

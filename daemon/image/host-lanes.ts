@@ -1,0 +1,162 @@
+// Threads that open large images of registries, which takes as long as the registries take. Images of one host have a share of
+// them, and a thread that only waits for its registry takes no room from others: so nobody waits for the registry of another.
+
+import { parseReference } from '../registry/reference.js';
+import type { ImageSource } from './image-source.js';
+import type { LoopTimes, OpenerLane } from './opener-lane.js';
+
+/** Images of one host that are opened at the same time. */
+export const LANES_A_HOST = 2;
+/** Of all hosts together, without those that wait for their hosts: they share the processors, and memory to decode. */
+export const MAX_BUSY_LANES = 8;
+/**
+ * With those that wait. A thread that waits takes 14 MiB of resident memory. From half of them on a host has only one.
+ */
+export const MAX_LANES = 32;
+
+/** How long a lane is watched before it counts as one that waits, and how often that is. */
+const WATCH_MS = 1000;
+/** It waits for its host if its thread works for less than this part of the time. */
+const WORKING_PART = 0.5;
+
+type Lane = Pick<OpenerLane, 'open' | 'close' | 'times'>;
+type Open = (lane: Lane) => void;
+
+interface Waiting {
+  readonly host: string;
+  readonly begin: Open;
+}
+
+/** An image that is being opened. */
+class Running {
+  readonly host: string;
+  readonly #lane: Lane;
+  #last: LoopTimes | null;
+  /** Whether its thread has worked most of the time it was watched. One that was not watched yet counts as one that has. */
+  isBusy = true;
+
+  constructor(host: string, lane: Lane) {
+    this.host = host;
+    this.#lane = lane;
+    this.#last = lane.times();
+  }
+
+  look(): void {
+    const now = this.#lane.times();
+    if (!now) return;
+    const last = this.#last ?? { activeMs: 0, idleMs: 0 };
+    const activeMs = now.activeMs - last.activeMs;
+    const allMs = activeMs + now.idleMs - last.idleMs;
+    if (allMs < WATCH_MS) return;
+    this.#last = now;
+    this.isBusy = activeMs >= allMs * WORKING_PART;
+  }
+}
+
+export class HostLanes {
+  readonly #lanes: Lane[] = [];
+  readonly #free: Lane[] = [];
+  readonly #make: () => Lane;
+  readonly #running = new Set<Running>();
+  /** In the order in which they came. */
+  #waiting: Waiting[] = [];
+  #watching: NodeJS.Timeout | null = null;
+  #isClosed = false;
+
+  /** @param make a lane, whose thread starts with its first image */
+  constructor(make: () => Lane) {
+    this.#make = make;
+  }
+
+  /**
+   * Has an image opened by a thread of its own, as soon as its host has one.
+   * @returns what `open` of the lane returns
+   */
+  open(...image: Parameters<Lane['open']>): ReturnType<Lane['open']> {
+    const [{ source }] = image;
+    const host = hostOf(source);
+    return new Promise((resolve, reject) => {
+      const begin: Open = (lane) => {
+        // The thread starts here, so its times begin anew.
+        const opened = lane.open(...image);
+        const running = new Running(host, lane);
+        this.#running.add(running);
+        void opened.finally(() => this.#ended(running, lane)).then(resolve, reject);
+      };
+      this.#waiting.push({ host, begin });
+      this.#next();
+    });
+  }
+
+  /** Ends the threads. What is asked for, and what waits, gets the error of a lane that is closed. */
+  close(): void {
+    this.#isClosed = true;
+    if (this.#watching) clearInterval(this.#watching);
+    for (const lane of this.#lanes) lane.close();
+  }
+
+  #ended(running: Running, lane: Lane): void {
+    this.#running.delete(running);
+    this.#free.push(lane);
+    this.#next();
+  }
+
+  #next(): void {
+    if (this.#waiting.length > 0 && !this.#isClosed) this.#running.forEach((each) => each.look());
+    for (;;) {
+      const next = this.#chosen();
+      const lane = next && this.#lane();
+      if (!next || !lane) break;
+      this.#waiting = this.#waiting.filter((each) => each !== next);
+      next.begin(lane);
+    }
+    this.#watch();
+  }
+
+  /** While images wait, lanes are watched: one that begins to wait for its host makes room. */
+  #watch(): void {
+    if (this.#waiting.length === 0 || this.#isClosed) {
+      if (this.#watching) clearInterval(this.#watching);
+      this.#watching = null;
+      return;
+    }
+    this.#watching ??= setInterval(() => this.#next(), WATCH_MS).unref();
+  }
+
+  /** The first of the host that has the fewest lanes; null: all hosts of images that wait have their share. */
+  #chosen(): Waiting | null {
+    let best: Waiting | null = null;
+    let fewest = this.#running.size < MAX_LANES / 2 ? LANES_A_HOST : 1;
+    for (const each of this.#waiting) {
+      const running = this.#runningOf(each.host);
+      if (running >= fewest) continue;
+      best = each;
+      fewest = running;
+    }
+    return best;
+  }
+
+  #lane(): Lane | null {
+    const busy = [...this.#running].filter(({ isBusy }) => isBusy).length;
+    const isFull = busy >= MAX_BUSY_LANES || this.#running.size >= MAX_LANES;
+    if (isFull) return null;
+    const free = this.#free.pop();
+    if (free) return free;
+    const lane = this.#make();
+    this.#lanes.push(lane);
+    if (this.#isClosed) lane.close();
+    return lane;
+  }
+
+  #runningOf(host: string): number {
+    return [...this.#running].filter((each) => each.host === host).length;
+  }
+}
+
+/** The registry that has the layers; '': this machine. */
+export function hostOf({ blobs: [first] }: ImageSource): string {
+  if (first?.kind === 'registry') return first.host;
+  if (first?.kind !== 'image') return '';
+  const reference = parseReference(first.reference);
+  return reference.kind === 'registry' ? reference.host : '';
+}
