@@ -2,7 +2,7 @@
 // that is gone costs another reading of its layer, as a record does.
 
 import { randomBytes } from 'node:crypto';
-import { lstat, open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { lstat, open, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { OverlaybdError } from '../errors.js';
 import { humanSize } from '../lib/format-size.js';
@@ -27,6 +27,8 @@ interface CopiesPlace {
   readonly limit: number | null;
   /** Bytes that stay free on the disk; absent: none. */
   readonly minFree?: number;
+  /** Copies that are damaged, and open in this process. */
+  readonly mends?: readonly { readonly path: string; readonly fd: number }[];
 }
 
 type MakeRoom = (bytes: number) => Promise<void>;
@@ -40,6 +42,14 @@ export class PlainCopies {
   constructor(place: CopiesPlace, makeRoom: MakeRoom | null = null) {
     this.#place = place;
     this.#makeRoom = makeRoom;
+  }
+
+  /** Whether a copy is damaged, so that it must be made anew. */
+  async isDamaged(key: RecordKey): Promise<boolean> {
+    const { mends = [] } = this.#place;
+    if (mends.length === 0) return false;
+    const path = copyPath(await this.#open(), key);
+    return mends.some((each) => each.path === path);
   }
 
   /** @returns the path of a copy with at least `size` bytes; null if there is none */
@@ -68,7 +78,9 @@ export class PlainCopies {
     const { limit, minFree = 0 } = this.#place;
     const most = Math.min(MAX_COPIES, limit === null ? Infinity : limit / PART_OF_CACHE);
     const makeRoom = this.#makeRoom;
-    return new CopyWriter({ folder, file, path, temporary, most, minFree, makeRoom, name });
+    const mends = (this.#place.mends ?? []).filter((each) => each.path === path);
+    const fds = mends.map(({ fd }) => fd);
+    return new CopyWriter({ folder, file, path, temporary, most, minFree, makeRoom, name, fds });
   }
 
   #open(): Promise<CacheFolder> {
@@ -88,6 +100,8 @@ interface WriterParts {
   readonly minFree: number;
   readonly makeRoom: MakeRoom | null;
   readonly name: string;
+  /** Descriptors of copies with the same bytes that are damaged. */
+  readonly fds: readonly number[];
 }
 
 /** A copy that is being written: in the end it is kept or discarded. */
@@ -129,7 +143,8 @@ export class CopyWriter {
   }
 
   /**
-   * The copies that were used least recently make room for it, except for those of blobs that are open.
+   * The copies that were used least recently make room for it, except for those of blobs that are open. Damaged ones that
+   * are open are mended; if that of its path is one of them, it stays.
    * @returns its path
    * @throws OverlaybdError LIMIT if there is no room, IO; then it is discarded
    */
@@ -139,6 +154,10 @@ export class CopyWriter {
       await bounded(`write ${temporary}`, () => file.datasync());
       // It is one of those that are counted, and it stays because it is open.
       if (!(await makeRoomFor(folder, most, true, path))) this.#checkRoom(Infinity);
+      if (await this.#mend()) {
+        await this.discard();
+        return path;
+      }
       await bounded(`write ${path}`, () => rename(temporary, path));
       await file.close();
       return path;
@@ -146,6 +165,25 @@ export class CopyWriter {
       await this.discard();
       throw error;
     }
+  }
+
+  /** @returns whether the copy at the path has the right bytes now. @throws OverlaybdError IO */
+  async #mend(): Promise<boolean> {
+    const { file, path, fds } = this.#parts;
+    if (fds.length === 0) return false;
+    const { mendCopy } = await import('./mended-copy.js');
+    const there = await bounded(path, () => stat(path)).catch(() => null);
+    let isThere = false;
+    for (const fd of fds) {
+      // Its name may be gone, or be that of another copy by now.
+      const opened = `/proc/self/fd/${fd}`;
+      // oxlint-disable-next-line no-await-in-loop
+      await mendCopy(file, opened);
+      // oxlint-disable-next-line no-await-in-loop
+      const { dev, ino } = await bounded(path, () => stat(opened));
+      isThere ||= dev === there?.dev && ino === there.ino;
+    }
+    return isThere;
   }
 
   /** Never rejects. */

@@ -9,7 +9,7 @@ import type { ImageMarks } from './fingerprint.js';
 import { describeBlobs, type ImageSource } from './image-source.js';
 import { Opener, type OpenImage } from './opener.js';
 import { ReaderFactory } from './reader-factory.js';
-import { NO_REMOTE, type Remote, type RemoteImages } from '../registry/remote.js';
+import { NO_REMOTE, type MendedFile, type Remote, type RemoteImages } from '../registry/remote.js';
 
 /** A line of the log says how far an opening is, at most as often. */
 const TELL_MS = 10_000;
@@ -129,6 +129,25 @@ export class OpenImages {
     this.#toldAt.set(source, now);
     const image = describeBlobs(source.blobs);
     this.#log.log('info', `${image}: ${openingText(progress)}`, { image });
+  }
+
+  /**
+   * Makes damaged decoded copies of an image right, while it stays open.
+   * @throws OverlaybdError when it cannot be opened again, or its name stands for another image by now
+   */
+  async mend(held: HeldImage, copies: readonly MendedFile[]): Promise<void> {
+    const { entry, source, name } = held as Hold;
+    entry.holders++;
+    try {
+      const advanced = (progress: OpeningProgress): void => this.#advanced(source, progress);
+      const fingerprint = await this.#opener.mend(source, copies, advanced);
+      if (fingerprint === held.fingerprint) return;
+      throw new OverlaybdError('BAD_FORMAT', `${name}: it is another image by now`);
+    } finally {
+      this.#progress.delete(source);
+      this.#toldAt.delete(source);
+      this.release(held);
+    }
   }
 
   release(held: HeldImage): void {

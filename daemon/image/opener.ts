@@ -3,7 +3,7 @@
 
 import { UNBOUNDED } from '../lib/effort.js';
 import { prepareReaders, type ReaderFactory } from './reader-factory.js';
-import { NO_REMOTE, type Remote } from '../registry/remote.js';
+import { NO_REMOTE, type MendedFile, type Remote } from '../registry/remote.js';
 import { cachedOf, type DiskSpec } from './spec.js';
 import type { BlobParts, BlobPool } from './blob-pool.js';
 import type { ImageMarks } from './fingerprint.js';
@@ -97,6 +97,23 @@ export class Opener {
     return toOpenImage(posted, await this.#adopt(posted.blobs));
   }
 
+  /**
+   * Has the layers of damaged decoded copies read again, and the copies made right in place. The image that has them stays open
+   * until then.
+   * @returns the fingerprint of the image that was read: a name may stand for another one by now
+   * @throws OverlaybdError when it cannot be opened
+   */
+  async mend(
+    source: ImageSource,
+    copies: readonly MendedFile[],
+    advanced: (progress: OpeningProgress) => void,
+  ): Promise<string> {
+    const posted = await this.#openElsewhere(source, true, advanced, copies);
+    const image = await toOpenImage(posted, await this.#adopt(posted.blobs));
+    image.close();
+    return image.marks.fingerprint;
+  }
+
   /** Ends the threads, whatever they do. */
   close(): void {
     this.#isClosed = true;
@@ -109,14 +126,16 @@ export class Opener {
     source: ImageSource,
     readsWhole: boolean,
     advanced: (progress: OpeningProgress) => void,
+    mends: readonly MendedFile[] = [],
   ): Promise<PostedImage> {
     const lane = await this.#laneOf(source, readsWhole);
     // The first attempt has asked the fetcher, if the image needs it.
     const fetcher = this.#remote.connect();
-    const records = this.#remote.records();
+    const place = this.#remote.records();
+    const records = place && { ...place, mends };
     const request = { source, strict: this.#strict, readsWhole, records, fetcher };
     const posted = await lane.open(request, advanced);
-    return posted === 'whole' ? this.#openElsewhere(source, true, advanced) : posted;
+    return posted === 'whole' ? this.#openElsewhere(source, true, advanced, mends) : posted;
   }
 
   async #laneOf(source: ImageSource, readsWhole: boolean): Promise<OpenerLane | HostLanes> {

@@ -12,7 +12,7 @@ import { OpenAttempts, settledIn, type Attempt } from './open-attempts.js';
 import { OpenImages, type HeldImage } from './open-images.js';
 import type { OpenImage } from './opener.js';
 import type { DiskSpec } from './spec.js';
-import { NO_REMOTE } from '../registry/remote.js';
+import { NO_REMOTE, type MendedFile } from '../registry/remote.js';
 
 /** Export name to what makes its image. */
 export type ExportSources = ReadonlyMap<string, ImageSource>;
@@ -80,12 +80,22 @@ export class ImageTable {
 
   /** The name of the image that the reactors have under a name; null: none. */
   nameOf(name: string): string | null {
-    return (this.#exports.get(name) ?? this.#hidden.get(name))?.name ?? null;
+    return this.heldOf(name)?.name ?? null;
   }
 
-  /** The disk of the image that the reactors have under a name; null: none. */
+  /** The image that the reactors have under a name; null: none. */
+  heldOf(name: string): HeldImage | null {
+    return this.#exports.get(name) ?? this.#hidden.get(name) ?? null;
+  }
+
+  /** The disk of that image. */
   diskOf(name: string): DiskSpec | null {
-    return (this.#exports.get(name) ?? this.#hidden.get(name))?.image.disk ?? null;
+    return this.heldOf(name)?.image.disk ?? null;
+  }
+
+  /** @see OpenImages.mend */
+  mend(held: HeldImage, copies: readonly MendedFile[]): Promise<void> {
+    return this.#images.mend(held, copies);
   }
 
   /**

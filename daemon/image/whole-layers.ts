@@ -127,7 +127,8 @@ async function placesOf(
   const ask = async (bytes: number): Promise<void> => readers.fetcher().makeRoom?.(bytes);
   const makeRoom = isCached ? ask : null;
   const copies = new PlainCopies(place, makeRoom);
-  const records = place.isAnew ? null : new LayerRecords(place, makeRoom);
+  const isAnew = place.isAnew || (await copies.isDamaged(key));
+  const records = isAnew ? null : new LayerRecords(place, makeRoom);
   return { records, copies, key };
 }
 

@@ -30,6 +30,8 @@ export interface ReadImages {
   filesOf(
     read: Pick<ReadFailureReport, 'export' | 'offset' | 'length'>,
   ): Promise<string | null> | null;
+  /** Called for each report. */
+  failed?(report: ReadFailureReport): void;
 }
 
 const NO_IMAGES: ReadImages = { nameOf: () => null, filesOf: () => null };
@@ -52,6 +54,7 @@ export class ClientLog {
   }
 
   readsFailed(report: ReadFailureReport): void {
+    this.#images.failed?.(report);
     const looking = report.files === undefined ? this.#images.filesOf(report) : null;
     if (!looking) {
       this.#reads.note(report.key, report, report.count);

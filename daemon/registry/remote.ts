@@ -30,6 +30,16 @@ export interface RecordsPlace {
   readonly minFree?: number;
   /** Layers are read again, even if there are records of them. */
   readonly isAnew?: true;
+  /** Decoded copies that are damaged: their layers are read again, and the bytes of these files are made right. */
+  readonly mends?: readonly MendedFile[];
+}
+
+/** A decoded copy that an image has open. */
+export interface MendedFile {
+  /** Its path when it was opened. */
+  readonly path: string;
+  /** A descriptor of this process. */
+  readonly fd: number;
 }
 
 /** What another thread needs for a line of its own; posted to it, with the port transferred. */

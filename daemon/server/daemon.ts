@@ -7,6 +7,7 @@ import { Fetcher } from '../fetch/fetcher.js';
 import { FetcherRemote } from '../fetch/remote.js';
 import { OverlaybdError } from '../errors.js';
 import type { ImageSource } from '../image/image-source.js';
+import type { CopyMender } from '../image/copy-mender.js';
 import type { FailedFiles } from '../image/failed-files.js';
 import type { HeldImage } from '../image/open-images.js';
 import type { OpenImage } from '../image/opener.js';
@@ -55,6 +56,7 @@ export class Daemon {
   #traces: Traces | null = null;
   #isStopping = false;
   #failedFiles: Promise<FailedFiles> | null = null;
+  #mender: Promise<CopyMender> | null = null;
 
   private constructor(
     { threads, spinMicroseconds, strict, registries }: DaemonOptions,
@@ -66,6 +68,7 @@ export class Daemon {
     this.#clientLog = new ClientLog(log, undefined, {
       nameOf: (name) => this.images.nameOf(name),
       filesOf: (read) => this.#filesOf(read),
+      failed: (report) => this.#mend(report),
     });
     this.#tlsRequired = tls?.mode === 'require';
     this.#registries = registries;
@@ -93,6 +96,16 @@ export class Daemon {
       ({ FailedFiles }) => new FailedFiles(),
     );
     return this.#failedFiles.then((files) => files.of(disk, offset, length));
+  }
+
+  /** A decoded copy of a layer that is damaged is made right. */
+  #mend(report: ReadFailureReport): void {
+    const held = this.images.heldOf(report.export);
+    if (!held || !isOfFiles(held.image.disk) || this.#isStopping) return;
+    this.#mender ??= import('../image/copy-mender.js').then(
+      ({ CopyMender }) => new CopyMender(this.images, this.#log),
+    );
+    void this.#mender.then((mender) => mender.failed(held, report));
   }
 
   /**

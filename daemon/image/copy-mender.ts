@@ -1,0 +1,101 @@
+// Has damaged decoded copies of layers made right: a read that finds one fails, and the layer is read again.
+
+import { messageOf } from '../errors.js';
+import { monotonicMs } from '../lib/clock.js';
+import type { Logger } from '../log/logger.js';
+import type { MendedFile } from '../registry/remote.js';
+import type { HeldImage } from './open-images.js';
+import { sourcesOf, type DiskSpec, type SourceSpec } from './spec.js';
+
+/** A copy that is damaged again within this time is left as it is: its disk does not keep what it gets. */
+const AGAIN_MS = 3_600_000;
+/** After an attempt that failed. */
+const RETRY_MS = 60_000;
+/** Of names of decoded copies: cache/record-files.ts. A layer that is given as a file may have it, too, and is no copy then. */
+const COPY_SUFFIX = '.plain';
+/** Codes of reads of a copy whose bytes are wrong, or not there. */
+const DAMAGE: ReadonlySet<string> = new Set(['BAD_CHECKSUM', 'SHORT_READ']);
+
+interface FailedRead {
+  readonly code: string;
+  readonly message: string;
+}
+
+interface Images {
+  mend(held: HeldImage, copies: readonly MendedFile[]): Promise<void>;
+}
+
+interface Attempt {
+  readonly endedAt: number | null;
+  readonly isMended: boolean;
+  /** Whether the log says that it is damaged again. */
+  isTold: boolean;
+}
+
+export class CopyMender {
+  readonly #images: Images;
+  readonly #log: Logger;
+  readonly #now: () => number;
+  /** The last one of each copy that an image has open. */
+  readonly #attempts = new WeakMap<SourceSpec, Attempt>();
+
+  constructor(images: Images, log: Logger, now = monotonicMs) {
+    this.#images = images;
+    this.#log = log;
+    this.#now = now;
+  }
+
+  /** Looks whether a read failed because of a copy. */
+  failed(held: HeldImage, { code, message }: FailedRead): void {
+    if (!DAMAGE.has(code)) return;
+    for (const copy of copiesOf(held.image.disk)) {
+      if (copy.names.some((name) => message.startsWith(`${name}: `))) void this.#mend(held, copy);
+    }
+  }
+
+  async #mend(held: HeldImage, { spec, path, fd }: Copy): Promise<void> {
+    const last = this.#attempts.get(spec);
+    if (last && !this.#mayMend(last, path)) return;
+    const isTold = false;
+    this.#attempts.set(spec, { endedAt: null, isMended: false, isTold });
+    const what = `${held.name}: decoded copy ${path}`;
+    this.#log.log('warn', `${what}: its bytes are damaged: its layer is decoded again`);
+    let problem: string | null = null;
+    try {
+      await this.#images.mend(held, [{ path, fd }]);
+    } catch (error) {
+      problem = messageOf(error);
+    }
+    this.#attempts.set(spec, { endedAt: this.#now(), isMended: problem === null, isTold });
+    if (problem === null) this.#log.log('info', `${what}: it is mended`);
+    else this.#log.log('error', `${what}: it cannot be mended: ${problem}`);
+  }
+
+  #mayMend(last: Attempt, path: string): boolean {
+    if (last.endedAt === null) return false;
+    const since = this.#now() - last.endedAt;
+    if (!last.isMended) return since >= RETRY_MS;
+    if (since >= AGAIN_MS) return true;
+    if (!last.isTold) {
+      last.isTold = true;
+      const advice = 'does its disk work? After an hour it is mended again';
+      this.#log.log('error', `decoded copy ${path}: damaged again after it was mended: ${advice}`);
+    }
+    return false;
+  }
+}
+
+interface Copy extends MendedFile {
+  readonly spec: SourceSpec;
+  /** What errors of its reads begin with. */
+  readonly names: readonly string[];
+}
+
+/** The decoded copies that a disk is read from. */
+function copiesOf(disk: DiskSpec): Copy[] {
+  return sourcesOf(disk).flatMap((spec) => {
+    if (spec.kind !== 'pieces' || spec.of.kind !== 'file' || spec.format !== 'tar.zst') return [];
+    const { name: path, fd } = spec.of;
+    return path.endsWith(COPY_SUFFIX) ? [{ spec, path, fd, names: [spec.name, path] }] : [];
+  });
+}

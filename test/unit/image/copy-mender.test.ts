@@ -1,0 +1,101 @@
+// Which failed reads are of a damaged decoded copy, and how often that is mended.
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { test } from 'tap';
+import { CopyMender } from '../../../daemon/image/copy-mender.js';
+import type { HeldImage } from '../../../daemon/image/open-images.js';
+import type { DiskSpec, SourceSpec } from '../../../daemon/image/spec.js';
+
+const PATH = '/cache/v1/layers/aa.layer.plain';
+const of = (name: string, fd: number): SourceSpec => ({ kind: 'file', name, fd, base: 0, size: 9 });
+const pieces = (name: string, format: string, inner: SourceSpec): SourceSpec =>
+  ({ kind: 'pieces', name, format, of: inner }) as unknown as SourceSpec;
+
+function imageOf(...layers: SourceSpec[]): HeldImage {
+  const disk = { kind: 'lsmt', layers } as unknown as DiskSpec;
+  return { name: 'app', image: { disk } } as unknown as HeldImage;
+}
+
+const held = imageOf(
+  pieces('blob (decoded)', 'tar.zst', of(PATH, 7)),
+  pieces('other (decoded)', 'tar.zst', of('/layers/other.tar.zst', 8)),
+  pieces('third (inflated)', 'tar.gz', of('/layers/x.plain', 9)),
+);
+const wrong = { code: 'BAD_CHECKSUM', message: 'blob (decoded): piece 1: wrong' };
+
+class Mending {
+  readonly asked: unknown[] = [];
+  readonly lines: string[] = [];
+  problem: Error | null = null;
+  now = 1_000_000;
+  readonly mender = new CopyMender(
+    {
+      mend: async (_, copies) => {
+        this.asked.push(copies);
+        await nextTurn();
+        if (this.problem) throw this.problem;
+      },
+    },
+    { log: (level, message) => void this.lines.push(`${level}: ${message}`) },
+    () => this.now,
+  );
+
+  async failed(read = wrong): Promise<void> {
+    this.mender.failed(held, read);
+    await nextTurn();
+    await nextTurn();
+  }
+}
+
+await test('a wrong piece of a copy, and one that is cut short', async (t) => {
+  for (const read of [wrong, { code: 'SHORT_READ', message: `${PATH}: read of 5 bytes` }]) {
+    const mending = new Mending();
+    mending.mender.failed(held, read);
+    await mending.failed(read);
+    t.same(mending.asked, [[{ path: PATH, fd: 7 }]], 'once, while it goes on');
+    t.match(mending.lines, [
+      /^warn: app: decoded copy .*aa\.layer\.plain: its bytes are damaged/,
+      /^info: app: decoded copy .*: it is mended$/,
+    ]);
+  }
+});
+
+await test('other failures are not of a copy', async (t) => {
+  const mending = new Mending();
+  for (const read of [
+    { ...wrong, code: 'REMOTE' },
+    { ...wrong, message: 'other (decoded): piece 1: wrong' },
+    { ...wrong, message: 'third (inflated): piece 1: wrong' },
+    { ...wrong, message: 'blob: piece 1: wrong' },
+  ]) {
+    await mending.failed(read);
+  }
+  t.same(mending.asked, []);
+});
+
+await test('one that is damaged again is mended an hour later, and the log says so once', async (t) => {
+  const mending = new Mending();
+  await mending.failed();
+  mending.now += 3_599_999;
+  await mending.failed();
+  await mending.failed();
+  t.equal(mending.asked.length, 1);
+  t.match(mending.lines.slice(2), [/^error: decoded copy .*damaged again after it was mended/]);
+  t.equal(mending.lines.length, 3);
+  mending.now++;
+  await mending.failed();
+  t.equal(mending.asked.length, 2);
+});
+
+await test('what cannot be mended is tried again a minute later', async (t) => {
+  const mending = new Mending();
+  mending.problem = new Error('no route');
+  await mending.failed();
+  t.match(mending.lines[1], /^error: .*it cannot be mended: no route/);
+  mending.now += 59_999;
+  await mending.failed();
+  t.equal(mending.asked.length, 1);
+  mending.now++;
+  mending.problem = null;
+  await mending.failed();
+  t.equal(mending.asked.length, 2);
+});
