@@ -108,6 +108,8 @@ export class DeviceAttacher {
       if (record.metadata !== null) {
         const { keepMetadata } = await import('./replay.js');
         await keepMetadata(record, held, environment);
+        const { keepContents } = await import('./contents.js');
+        keepContents(record, held, environment);
       }
       records.write(record);
       for (let i = 0; i < record.connections; i++) kernelEnds.push(links.make(device));

@@ -22,8 +22,8 @@ export const MAX_RECORDS = 1024;
 const MAX_FILES = 65_536;
 /** Files with other names do not count against {@link MAX_RECORDS}. */
 const RECORD_NAME = /^([0-9a-f]{16})\.json$/;
-/** What metadata-file.ts writes beside a record; `.new` was left by a daemon that was killed. */
-const METADATA_NAME = /^([0-9a-f]{16})\.metadata(\.new)?$/;
+/** What metadata-file.ts and contents.ts write beside a record; `.new` was left by a daemon that was killed. */
+const BESIDE_NAME = /^([0-9a-f]{16})\.(?:metadata|contents)(\.new)?$/;
 /** Characters of a message about a bad file, whose content can make the message long. */
 const MAX_PROBLEM_LENGTH = 500;
 
@@ -122,6 +122,7 @@ export class DeviceRecords {
   remove(id: string): void {
     rmSync(this.#path(id), { force: true });
     rmSync(this.metadataPath(id), { force: true });
+    rmSync(this.contentsPath(id), { force: true });
     syncFolder(this.#folder);
   }
 
@@ -130,13 +131,18 @@ export class DeviceRecords {
     return join(this.#folder, `${id}.metadata`);
   }
 
-  /** Removes files of metadata whose records are gone: of devices that a daemon was killed attaching or detaching. */
+  /** The file of contents.ts that belongs to a record. */
+  contentsPath(id: string): string {
+    return join(this.#folder, `${id}.contents`);
+  }
+
+  /** Removes files of metadata and contents whose records are gone: of devices that a daemon was killed attaching or detaching. */
   removeStrays(): void {
     const folder = opendirSync(this.#folder);
     try {
       for (let left = MAX_FILES, entry = folder.readSync(); entry; entry = folder.readSync()) {
         if (left-- === 0) return;
-        const match = METADATA_NAME.exec(entry.name);
+        const match = BESIDE_NAME.exec(entry.name);
         if (!match) continue;
         const [, id = '', unfinished] = match;
         if (unfinished === undefined && existsSync(this.#path(id))) continue;

@@ -97,6 +97,9 @@ export class DeviceRecovery {
     if (record.metadata !== null) {
       // Loaded here, because few daemons have devices of layers of files.
       const { keepMetadata, Replays } = await import('./replay.js');
+      const { checkContents, keepContents } = await import('./contents.js');
+      await checkContents(record, held, environment);
+      keepContents(record, held, environment);
       if (isImageOf(held, record)) await keepMetadata(record, held, environment);
       else image = await (this.#replays ??= new Replays(environment)).replayed(record, held);
     }

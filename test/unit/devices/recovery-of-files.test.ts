@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { test } from 'tap';
 import { readMetadataFile, writeMetadataFile } from '../../../daemon/devices/metadata-file.js';
 import { DeviceRecords } from '../../../daemon/devices/record.js';
+import { sha256 } from '../../support/registry/image-place.js';
 import { readErofs, type ErofsImage } from '../../support/erofs/reader.js';
 import { treeLines } from '../../support/erofs/tree-lines.js';
 import { rewriteAsOther } from '../../support/other-layout.js';
@@ -20,6 +21,16 @@ import { writeUstar, type TarFile } from '../../support/ustar.js';
 import { makeWorld, until } from './device-world.js';
 
 const fileOf = (name: string, n: number): TarFile => ({ name, bytes: Buffer.alloc(n, name) });
+
+/** The digests of plain archives are computed after `attach`: a copy cannot be told from another file before. */
+async function digestsKept(folder: string): Promise<void> {
+  const devices = join(folder, 'devices');
+  const contents = (): string[] =>
+    readdirSync(devices).filter((name) => name.endsWith('.contents'));
+  const isKept = (name: string): boolean =>
+    !readFileSync(join(devices, name), 'utf8').includes('null');
+  await until(() => contents().every(isKept));
+}
 
 await test('what lies beside the layers is opened again, also after a kill', async (t) => {
   const { kernel, folder, records, live } = makeWorld(t);
@@ -38,6 +49,7 @@ await test('what lies beside the layers is opened again, also after a kill', asy
   );
   const before = [await kernel.read(0, 0, 8192, 0), await kernel.read(1, 0, 8192, 0)];
   t.notSame(before[0], before[1]);
+  await digestsKept(folder);
   await first.die();
   const second = await live();
   await second.manager.recover();
@@ -62,6 +74,7 @@ await test('layers whose middle has changed are not served below a mounted file 
   await first.manager.attach({ image: [image], connections: 1 });
   const lengths = records().map(({ metadata }) => metadata?.length ?? 0);
   t.same(new Set(lengths), new Set([0, 64]), 'only an image of files has it');
+  await digestsKept(folder);
   await first.die();
   writeFileSync(layer, tar('after!'));
   const second = await live();
@@ -88,6 +101,7 @@ await test('a daemon whose version makes other metadata serves those that were r
     return readErofs((offset, length) => bytes.subarray(offset, offset + length), size);
   };
   const before = await treeOf(0);
+  await digestsKept(folder);
   await first.die();
   // The layer is another file now, with the same bytes.
   copyFileSync(lower, `${lower}.copy`);
@@ -129,6 +143,7 @@ await test('recorded metadata that are damaged or do not fit are refused', async
   writeFileSync(layer, writeUstar([{ name: 'a', bytes: Buffer.alloc(9000, 'a') }]));
   const first = await live();
   for (let i = 0; i < 5; i++) await first.manager.attach({ image: [layer], connections: 1 });
+  await digestsKept(folder);
   await first.die();
   const damages: Record<number, (path: string, digest: string) => void | Promise<void>> = {
     0: (path) => rmSync(path),
@@ -193,10 +208,76 @@ await test('what is kept of a device is kept once, and later if an older daemon 
   const id = records().find(({ index }) => index === 0)?.id ?? '';
   t.same(kept(), [`${id}.metadata`], 'only an image of files has it');
   t.equal(statSync(join(devices, name)).mode & 0o777, 0o600);
+  await digestsKept(folder);
   await first.die();
   renameSync(join(devices, name), join(devices, `${'0'.repeat(16)}.metadata`));
   writeFileSync(join(devices, `${id}.metadata.new`), 'unfinished');
   const second = await live();
   await second.manager.recover();
   t.same(kept(), [name], 'strays are gone, and the device has its own again');
+});
+
+await test('a plain archive that is another file must have the same bytes', async (t) => {
+  const { folder, records, live } = makeWorld(t);
+  const layer = join(folder, 'layer.tar');
+  const tar = writeUstar([fileOf('a', 60_000)]);
+  writeFileSync(layer, tar);
+  const first = await live();
+  await first.manager.attach({ image: [layer], connections: 1 });
+  const id = records()[0]?.id ?? '';
+  const path = join(folder, 'devices', `${id}.contents`);
+  const kept = (): string => readFileSync(path, 'utf8');
+  await until(() => !kept().includes('null'));
+  t.equal(
+    (JSON.parse(kept()) as { digests: string[] }).digests[0],
+    sha256(tar).slice('sha256:'.length),
+  );
+  await digestsKept(folder);
+  await first.die();
+
+  // The same headers, head and tail, and other contents.
+  const other = Buffer.from(tar);
+  other[30_000] = 1;
+  writeFileSync(`${layer}.new`, other);
+  renameSync(`${layer}.new`, layer);
+  const second = await live();
+  await second.manager.recover();
+  t.match(await second.manager.status(), [{ state: 'failed' }]);
+  t.match(second.log, [
+    /layer\.tar is not the image with which it was attached: .*layer\.tar: another file with the digest sha256:\w+, and it was sha256:/,
+  ]);
+  const before = kept();
+  writeFileSync(`${layer}.new`, tar);
+  renameSync(`${layer}.new`, layer);
+  // It is known as that file from now on.
+  await until(() => kept() !== before);
+  await second.die();
+
+  // The very same file is not read again.
+  const third = await live();
+  await third.manager.recover();
+  t.same(await third.manager.repairAll(60_000), []);
+  await third.manager.detach('nbd0', {});
+  t.same(readdirSync(join(folder, 'devices')), []);
+});
+
+await test('a plain archive that is another file before its digest was computed', async (t) => {
+  const { folder, records, live } = makeWorld(t);
+  const layer = join(folder, 'layer.tar');
+  writeFileSync(layer, writeUstar([fileOf('a', 60_000)]));
+  const first = await live();
+  await first.manager.attach({ image: [layer], connections: 1 });
+  const path = join(folder, 'devices', `${records()[0]?.id ?? ''}.contents`);
+  await until(() => !readFileSync(path, 'utf8').includes('null'));
+  await digestsKept(folder);
+  await first.die();
+  const kept = JSON.parse(readFileSync(path, 'utf8')) as object;
+  writeFileSync(path, JSON.stringify({ ...kept, digests: null }));
+  copyFileSync(layer, `${layer}.copy`);
+  renameSync(`${layer}.copy`, layer);
+  const second = await live();
+  await second.manager.recover();
+  t.match(second.log, [
+    /layer\.tar: other files than before, and the digests of the former were not/,
+  ]);
 });
