@@ -58,7 +58,7 @@ export interface ChunkFetcher {
    * Makes room on the disk of the cache for a file that is worth more than chunks. Absent: a fetcher that only reads.
    * @param bytes that the file is going to have
    */
-  makeRoom?(bytes: number): Promise<void>;
+  makeRoom?(bytes: number, file: string): Promise<boolean>;
   /** Drops the range, whose bytes are wrong. There is no answer. */
   drop(blob: number, firstChunk: number, lastChunk: number): void;
 }

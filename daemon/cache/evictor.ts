@@ -64,7 +64,8 @@ export class Evictor {
   #sinceLook = 0;
   #lookedAt = Number.NEGATIVE_INFINITY;
   #running: Promise<void> | null = null;
-  #reserved: { readonly bytes: number; readonly until: number }[] = [];
+  /** By the file that is going to have the bytes. */
+  readonly #reserved = new Map<string, { readonly bytes: number; readonly until: number }>();
 
   /** @param open blobs that are open in this process */
   constructor(
@@ -82,7 +83,7 @@ export class Evictor {
   /** Why nothing more is stored; null: there is room. */
   get fullness(): string | null {
     const { limit } = this.settings;
-    if (limit !== null && this.bytes >= limit) {
+    if (limit !== null && this.bytes + this.#reservedBytes() >= limit) {
       return `${this.#folder.path}: the limit of ${humanSize(limit)} is reached, and all that is there is in use`;
     }
     const mustBeFree = this.#mustBeFree();
@@ -134,28 +135,39 @@ export class Evictor {
   }
 
   /**
-   * Makes room on the disk for a file that is worth more than chunks, and keeps it for a minute. Never rejects.
-   * @param bytes that the file is going to have
+   * Makes room for a file that is worth more than chunks, within the limit and on the disk, and keeps it for a minute. Never
+   * rejects.
+   * @param bytes that the file is going to have beside those that it has
+   * @param file its path: another call for it takes the place of this one
+   * @returns whether there is room
    */
-  async makeRoom(bytes: number): Promise<void> {
-    this.#reserved.push({ bytes, until: monotonicMs() + RESERVE_MS });
+  async makeRoom(bytes: number, file: string): Promise<boolean> {
+    this.#reserved.set(file, { bytes, until: monotonicMs() + RESERVE_MS });
     // One that has begun may not know of it.
     await this.#running;
     await this.run();
+    return this.fullness === null;
   }
 
   /** Bytes. */
   #mustBeFree(): number {
-    if (this.#reserved.length > 0) {
-      const now = monotonicMs();
-      this.#reserved = this.#reserved.filter(({ until }) => now < until);
+    return this.settings.minFree + this.#reservedBytes();
+  }
+
+  #reservedBytes(): number {
+    if (this.#reserved.size === 0) return 0;
+    const now = monotonicMs();
+    let sum = 0;
+    for (const [file, { bytes, until }] of this.#reserved) {
+      if (now < until) sum += bytes;
+      else this.#reserved.delete(file);
     }
-    return this.#reserved.reduce((sum, { bytes }) => sum + bytes, this.settings.minFree);
+    return sum;
   }
 
   #isOver(): boolean {
     const { limit } = this.settings;
-    const isOver = limit !== null && this.bytes >= limit * BEGIN_AT;
+    const isOver = limit !== null && this.bytes + this.#reservedBytes() >= limit * BEGIN_AT;
     return isOver || this.#free - this.#sinceLook < this.#mustBeFree();
   }
 
@@ -164,7 +176,8 @@ export class Evictor {
     if (!this.#isOver()) return 0;
     const { limit } = this.settings;
     const mustBeFree = this.#mustBeFree();
-    const overLimit = limit === null ? 0 : this.bytes - limit * END_AT;
+    const wanted = this.bytes + this.#reservedBytes();
+    const overLimit = limit === null ? 0 : wanted - limit * END_AT;
     const overDisk = this.#free < mustBeFree ? mustBeFree * FREE_AFTER - this.#free : 0;
     return Math.max(0, overLimit, overDisk);
   }

@@ -24,7 +24,7 @@ interface RecordsPlace {
 /** Beside the bytes of a file, its disk needs blocks for its name and for where its bytes are. */
 const FILE_OVERHEAD = 256 << 10;
 
-type MakeRoom = (bytes: number) => Promise<void>;
+type MakeRoom = (bytes: number, file: string) => Promise<unknown>;
 
 export class LayerRecords {
   readonly #place: RecordsPlace;
@@ -79,7 +79,7 @@ export class LayerRecords {
       if (!(await makeRoomFor(folder, most - size, false, path)))
         return 'the records of layers in use take all room';
       if (this.#makeRoom && (await freeBytes(folder.path)) < size + FILE_OVERHEAD) {
-        await this.#makeRoom(size + FILE_OVERHEAD);
+        await this.#makeRoom(size + FILE_OVERHEAD, path);
       }
       const bytes = Buffer.concat([recordHeader(content), content]);
       await writeWhole(folder.path, path, bytes);

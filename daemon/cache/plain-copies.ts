@@ -31,14 +31,15 @@ interface CopiesPlace {
   readonly mends?: readonly { readonly path: string; readonly fd: number }[];
 }
 
-type MakeRoom = (bytes: number) => Promise<void>;
+/** @returns whether there is room */
+type MakeRoom = (bytes: number, file: string) => Promise<boolean>;
 
 export class PlainCopies {
   readonly #place: CopiesPlace;
   readonly #makeRoom: MakeRoom | null;
   #folder: Promise<CacheFolder> | null = null;
 
-  /** @param makeRoom has chunks evicted if the disk has no room for a copy; null: nothing can be evicted */
+  /** @param makeRoom has chunks evicted if the cache or its disk has no room for a copy; null: nothing can be evicted */
   constructor(place: CopiesPlace, makeRoom: MakeRoom | null = null) {
     this.#place = place;
     this.#makeRoom = makeRoom;
@@ -80,7 +81,18 @@ export class PlainCopies {
     const makeRoom = this.#makeRoom;
     const mends = (this.#place.mends ?? []).filter((each) => each.path === path);
     const fds = mends.map(({ fd }) => fd);
-    return new CopyWriter({ folder, file, path, temporary, most, minFree, makeRoom, name, fds });
+    return new CopyWriter({
+      folder,
+      file,
+      path,
+      temporary,
+      most,
+      minFree,
+      makeRoom,
+      name,
+      fds,
+      limit,
+    });
   }
 
   #open(): Promise<CacheFolder> {
@@ -94,6 +106,8 @@ interface WriterParts {
   readonly file: FileHandle;
   readonly path: string;
   readonly temporary: string;
+  /** Bytes of the whole cache; null: no limit of its own. */
+  readonly limit: number | null;
   /** Bytes of all copies. */
   readonly most: number;
   /** Bytes that stay free on the disk. */
@@ -160,6 +174,7 @@ export class CopyWriter {
       }
       await bounded(`write ${path}`, () => rename(temporary, path));
       await file.close();
+      await this.#endGrowth();
       return path;
     } catch (error) {
       await this.discard();
@@ -191,6 +206,13 @@ export class CopyWriter {
     const { file, temporary } = this.#parts;
     await file.close().catch(() => {});
     await rm(temporary, { force: true }).catch(() => {});
+    await this.#endGrowth();
+  }
+
+  /** It grows no more: what it has is counted as it is. Never rejects. */
+  async #endGrowth(): Promise<void> {
+    const { makeRoom, limit, temporary } = this.#parts;
+    if (makeRoom && limit !== null) await makeRoom(0, temporary).catch(() => {});
   }
 
   /** @throws OverlaybdError LIMIT */
@@ -203,11 +225,17 @@ export class CopyWriter {
 
   /** On the disk, whose other programs need what must stay free. @throws OverlaybdError LIMIT, IO */
   async #findRoom(): Promise<void> {
-    const { folder, minFree, makeRoom } = this.#parts;
+    const { folder, minFree, makeRoom, limit, most, temporary } = this.#parts;
     const needed = minFree + LOOK_BYTES;
+    // Chunks come meanwhile, so the cache counts what is going to be written before it is.
+    const growth = Math.min(LOOK_BYTES, most);
+    if (makeRoom && limit !== null && !(await makeRoom(growth, temporary))) {
+      const room = `the cache in ${folder.path} may have ${humanSize(limit)}, and what is in use leaves no room`;
+      throw this.#refusal(room, 'allow the cache more');
+    }
     let free = await freeBytes(folder.path);
     if (free < needed) {
-      await (makeRoom ? makeRoom(ROOM_BYTES) : this.#removeOthers(needed - free));
+      await (makeRoom ? makeRoom(ROOM_BYTES, temporary) : this.#removeOthers(needed - free));
       free = await freeBytes(folder.path);
     }
     this.#room = LOOK_BYTES;

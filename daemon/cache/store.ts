@@ -172,9 +172,9 @@ export class CacheStore {
     return freed;
   }
 
-  /** Makes room on the disk for a file of the folder other than a blob, and keeps it for a minute. Never rejects. */
-  async makeRoom(bytes: number): Promise<void> {
-    await this.#place?.evictor.makeRoom(bytes);
+  /** See Evictor.makeRoom. */
+  async makeRoom(bytes: number, file: string): Promise<boolean> {
+    return this.#place ? this.#place.evictor.makeRoom(bytes, file) : true;
   }
 
   /** Checks every chunk that is kept. @throws OverlaybdError IO */

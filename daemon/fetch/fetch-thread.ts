@@ -175,8 +175,7 @@ export class FetchThread {
       case 'gc':
         return store.gc();
       case 'room':
-        await store.makeRoom(command.bytes);
-        return null;
+        return store.makeRoom(command.bytes, command.file);
       case 'verify':
         return store.verify();
     }

@@ -38,7 +38,7 @@ export type CacheCommand =
   | { readonly do: 'list' }
   | { readonly do: 'remove'; readonly digest: string }
   | { readonly do: 'gc' }
-  | { readonly do: 'room'; readonly bytes: number }
+  | { readonly do: 'room'; readonly bytes: number; readonly file: string }
   | { readonly do: 'verify' };
 
 export type TraceCommand =
@@ -58,7 +58,7 @@ export interface Answers {
   list: CacheEntry[];
   remove: null;
   gc: number;
-  room: null;
+  room: boolean;
   verify: CacheCheck[];
   warm: WarmProgress;
   record: null;

@@ -60,8 +60,8 @@ export class FetchedImages implements RemoteImages {
     return this.#client.setDigests(blob, digests, generation);
   }
 
-  async makeRoom(bytes: number): Promise<void> {
-    await this.#client.cache({ do: 'room', bytes });
+  makeRoom(bytes: number, file: string): Promise<boolean> {
+    return this.#client.cache({ do: 'room', bytes, file });
   }
 
   drop(blob: number, firstChunk: number, lastChunk: number): void {

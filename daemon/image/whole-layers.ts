@@ -124,7 +124,8 @@ async function placesOf(
   if (!place || !key) return NO_PLACES;
   const { LayerRecords } = await import('../cache/layer-records.js');
   const { PlainCopies } = await import('../cache/plain-copies.js');
-  const ask = async (bytes: number): Promise<void> => readers.fetcher().makeRoom?.(bytes);
+  const ask = async (bytes: number, file: string): Promise<boolean> =>
+    (await readers.fetcher().makeRoom?.(bytes, file)) ?? true;
   const makeRoom = isCached ? ask : null;
   const copies = new PlainCopies(place, makeRoom);
   const isAnew = place.isAnew || (await copies.isDamaged(key));

@@ -86,9 +86,9 @@ await test('chunks make room for a record on a disk that is full', async (t) => 
   const without = new LayerRecords({ folder, limit: null });
   t.match(await without.put(keyOf('a'), record), /ENOSPC/);
   const asked: number[] = [];
-  const records = new LayerRecords({ folder, limit: null }, (bytes) => {
+  const records = new LayerRecords({ folder, limit: null }, (bytes, file) => {
     asked.push(bytes);
-    return store.makeRoom(bytes);
+    return store.makeRoom(bytes, file);
   });
   t.equal(await records.put(keyOf('a'), record), null);
   t.same(asked, [record.length + 16 + (256 << 10)]);

@@ -111,7 +111,7 @@ await test('one that would take what must stay free is refused, after chunks cou
   const folder = t.testdir();
   const asked: number[] = [];
   const place = { folder, limit: null, minFree: 2 ** 60 };
-  const copies = new PlainCopies(place, async (bytes) => void asked.push(bytes));
+  const copies = new PlainCopies(place, async (bytes) => asked.push(bytes) > 0);
   const copy = await copies.begin(keyOf('a'), 'layer');
   await t.rejects(copy.write(0, PART), {
     code: 'LIMIT',
@@ -132,4 +132,34 @@ await test('if the disk has no room and no chunks can go, other copies go', asyn
   await t.rejects(copy.write(0, PART), { code: 'LIMIT' });
   t.notOk(existsSync(other));
   await copy.discard();
+});
+
+await test('within a limit the cache is asked before a copy grows, and may have no room', async (t) => {
+  const folder = t.testdir();
+  const asked: [bytes: number, file: string][] = [];
+  const makeRoom = (bytes: number, file: string): Promise<boolean> => {
+    asked.push([bytes, file]);
+    // 16 MiB at a time.
+    return Promise.resolve(asked.length < 3);
+  };
+  const copies = new PlainCopies({ folder, limit: 2 ** 30 }, makeRoom);
+  const copy = await copies.begin(keyOf('a'), 'layer');
+  const step = Buffer.alloc(4 << 20, 1);
+  for (let i = 0; i < 8; i++) await copy.write(i * step.length, step);
+  t.same(
+    asked.map(([bytes]) => bytes),
+    [16 << 20, 16 << 20],
+  );
+  await t.rejects(copy.write(8 * step.length, step), {
+    code: 'LIMIT',
+    message: /the cache in .* may have 1\.0 GiB, and what is in use leaves no room: allow/,
+  });
+  await copy.discard();
+  t.same(
+    asked.slice(3).map(([bytes]) => bytes),
+    [0],
+    'nothing is kept for it any more',
+  );
+  t.equal(new Set(asked.map(([, file]) => file)).size, 1);
+  t.same(readdirSync(join(folder, 'v1/layers')), []);
 });
