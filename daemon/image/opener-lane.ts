@@ -5,6 +5,7 @@ import type { Worker } from 'node:worker_threads';
 import { closeFile } from '../blob/file-jobs.js';
 import { OverlaybdError } from '../errors.js';
 import { startThread } from '../lib/thread.js';
+import { memory } from '../native/memory.js';
 import { describeBlobs } from './image-source.js';
 import type { FromOpener, OpenRequest, PostedImage } from './opener-messages.js';
 import type { OpeningProgress } from '../lib/opening-progress.js';
@@ -188,9 +189,15 @@ export class OpenerLane {
     const worker = this.#worker;
     const left = this.#descriptors;
     this.#worker = null;
-    // Until it has ended, the thread may read from them and report more of them.
-    void worker?.terminate().then(() => left.forEach((fd) => closeFile(fd)));
+    if (worker) void ended(worker, left);
   }
+}
+
+/** @param left descriptors: until it has ended, the thread may read from them and report more of them */
+async function ended(worker: Worker, left: ReadonlySet<number>): Promise<void> {
+  await worker.terminate();
+  left.forEach((fd) => closeFile(fd));
+  memory.returnFreeMemory();
 }
 
 function stopping(): OverlaybdError {

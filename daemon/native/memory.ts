@@ -17,6 +17,12 @@ interface Memory {
    * @returns how many bytes were given back; -errno
    */
   releasePages(bytes: Uint8Array): number;
+  /**
+   * Gives free memory of all heaps of malloc back to the system. glibc by itself keeps what a thread has freed for as
+   * long as something behind it is in use.
+   * @returns 1 if something was given back, otherwise 0
+   */
+  returnFreeMemory(): number;
 }
 
 export const memory = addon['memory'] as Memory;

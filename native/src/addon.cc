@@ -4,6 +4,7 @@
 
 #include "exports.h"
 #include "guard.h"
+#include "memory.h"
 
 namespace overlaybd_nbd {
 namespace {
@@ -22,6 +23,8 @@ Napi::Object AddPart(napi_env env, napi_value exports, const char* name) {
 // made before must be ready to be torn down.
 NAPI_MODULE_INIT() {
   using namespace overlaybd_nbd;
+  static const bool limited = (LimitFreeMemory(), true);
+  static_cast<void>(limited);
   return Guarded(env, [env, exports] {
     ExportAttributes(AddPart(env, exports, "attributes"));
     ExportSockets(AddPart(env, exports, "sockets"));

@@ -13,11 +13,16 @@ Napi::Value ReleasePagesCall(const Napi::CallbackInfo& info) {
   return ToNumber(info, ReleasePages(bytes.data, bytes.size));
 }
 
+Napi::Value ReturnFreeMemoryCall(const Napi::CallbackInfo& info) {
+  return ToNumber(info, ReturnFreeMemory());
+}
+
 }  // namespace
 
 void ExportMemory(Napi::Object exports) {
   Export<LockCall>(exports, "lock");
   Export<ReleasePagesCall>(exports, "releasePages");
+  Export<ReturnFreeMemoryCall>(exports, "returnFreeMemory");
 }
 
 }  // namespace overlaybd_nbd

@@ -20,4 +20,13 @@ int64_t LockFiles();
 // Afterwards they read as zeros. Returns the bytes.
 int64_t ReleasePages(void* data, size_t size);
 
+// Tells glibc how much free memory its heaps may keep. Without it, glibc raises that limit to twice
+// the largest block that was ever freed, up to 64 MiB a thread.
+void LimitFreeMemory();
+
+// Returns free memory of all heaps of malloc to the system. glibc itself returns only what is free
+// at the end of a heap: one block in use there keeps all that was freed below it. Returns 1 if
+// something was returned, otherwise 0.
+int64_t ReturnFreeMemory();
+
 }  // namespace overlaybd_nbd

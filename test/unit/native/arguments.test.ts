@@ -170,6 +170,7 @@ await t.test('every function of the addon is in the list above', async (test) =>
     'zstdStreams.open',
     'netlink.family',
     'memory.lock',
+    'memory.returnFreeMemory',
     'process.ioFlusher',
     'files.stuckJobs',
     'files.deadline',
