@@ -2,6 +2,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { atExit, notAtExit } from './at-exit.js';
 
 /** A burner ends by itself after this time, whatever happened to the benchmark. */
 const MOST_SECONDS = 600;
@@ -17,7 +18,7 @@ export class Burners {
       const [code, signal] = (await once(each, 'exit')) as [number | null, string | null];
       return signal ?? `exit ${code}`;
     });
-    process.once('exit', this.#kill);
+    atExit(this.#kill);
   }
 
   /**
@@ -43,7 +44,7 @@ export class Burners {
 
   /** @throws Error if one has ended by itself: what was measured meanwhile is not of a busy machine */
   async stop(): Promise<void> {
-    process.off('exit', this.#kill);
+    notAtExit(this.#kill);
     const early = this.#processes.filter((each) => hasEnded(each)).length;
     this.#kill();
     await Promise.all(this.#ends);

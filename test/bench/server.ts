@@ -3,6 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, readSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { atExit, notAtExit } from './at-exit.js';
 import { NbdClient } from './nbd-client.js';
 
 /** A machine that is busy with other work may take long. */
@@ -44,7 +45,7 @@ export class Server<T extends Served = Served> {
     this.#process.stderr?.on('data', keep);
     this.#process.on('error', (error) => (this.#ended ??= error.message));
     this.#process.on('exit', (code, signal) => (this.#ended ??= signal ?? `exit ${code}`));
-    process.once('exit', this.#kill);
+    atExit(this.#kill);
   }
 
   get pid(): number {
@@ -92,7 +93,7 @@ export class Server<T extends Served = Served> {
 
   /** @throws Error if it has ended earlier */
   async stop(): Promise<void> {
-    process.off('exit', this.#kill);
+    notAtExit(this.#kill);
     if (this.#ended !== undefined) throw this.failure('ended too early');
     const exit = once(this.#process, 'exit');
     this.#process.kill('SIGTERM');

@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { atExit, notAtExit } from '../at-exit.js';
 import { mustRun, runTool } from '../../support/tools.js';
 
 const READY_MS = 60_000;
@@ -40,7 +41,7 @@ export class DiskMount {
     this.#nbdfuse.stderr?.on('data', (text: Buffer) => {
       this.#output = `${this.#output}${text.toString()}`.slice(-4096);
     });
-    process.once('exit', this.#abandon);
+    atExit(this.#abandon);
   }
 
   /**
@@ -84,7 +85,7 @@ export class DiskMount {
     const exit = once(this.#nbdfuse, 'exit');
     await mustRun('fusermount3', ['-u', this.#fuse]);
     await exit;
-    process.off('exit', this.#abandon);
+    notAtExit(this.#abandon);
   }
 
   /** What was ended in the middle of a read may use it a little longer. */
@@ -98,7 +99,7 @@ export class DiskMount {
 
   /** Takes everything away, also if a part of it hangs. */
   readonly #abandon = (): void => {
-    process.off('exit', this.#abandon);
+    notAtExit(this.#abandon);
     if (this.#isMounted) spawnSync('umount', ['--lazy', this.path]);
     if (this.#loop !== '') spawnSync('losetup', ['--detach', this.#loop]);
     spawnSync('fusermount3', ['-u', '-z', this.#fuse]);

@@ -3,6 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface, type Interface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { atExit, notAtExit } from '../at-exit.js';
 
 const PROGRAM = fileURLToPath(new URL('../../support/registry/main.js', import.meta.url));
 
@@ -67,9 +68,9 @@ export class FrontProcess {
     if (rules !== undefined) args.push('--rules', rules);
     if (tls) args.push('--cert', tls.certificate, '--key', tls.key);
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-    const kill = (): boolean => child.kill('SIGKILL');
-    process.once('exit', kill);
-    child.once('exit', () => process.off('exit', kill));
+    const kill = (): void => void child.kill('SIGKILL');
+    atExit(kill);
+    child.once('exit', () => notAtExit(kill));
     const lines = createInterface({ input: child.stdout });
     const ended = once(child, 'exit').then(([code]) => {
       throw new Error(`the front has ended with exit code ${code}`);
