@@ -8,6 +8,7 @@ import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ID_LENGTH, bundleOf, bundleText, THREAD_ENTRIES, THREAD_FOLDERS } from '../compile.js';
 import { restEntryOf } from '../rest.js';
+import { checkAddonAge } from './addon-age.js';
 import { bundle, bundleProgram, type Bundled } from './bundle.js';
 import { digestOfInputs, stampOf, writeStamp } from './inputs.js';
 import { licensesOf } from './licenses.js';
@@ -19,6 +20,8 @@ import { splitProgram } from './split.js';
 const MODULES = fileURLToPath(new URL('../..', import.meta.url));
 const BUNDLE = fileURLToPath(new URL('../../../bundle', import.meta.url));
 const PACKAGES = fileURLToPath(new URL('../../../../node_modules', import.meta.url));
+const NATIVE = fileURLToPath(new URL('../../../../native', import.meta.url));
+const ADDON = join(NATIVE, 'build/Release/overlaybd_nbd.node');
 const MAIN = 'main';
 /** What a start runs. The opener has no cache: it opens large images, and the time to compile it is nothing there. */
 const STARTED: readonly string[] = [MAIN, 'reactor/worker'];
@@ -28,6 +31,7 @@ const FETCHER = 'fetch/worker';
 const bundledFiles = new Set<string>();
 const inputs = digestOfInputs(MODULES, join(PACKAGES, '.package-lock.json'));
 if (stampOf(BUNDLE) !== inputs) {
+  checkAddonAge(ADDON, NATIVE);
   await makeBundle();
   writeStamp(BUNDLE, inputs);
 }
