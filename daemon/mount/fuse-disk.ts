@@ -75,6 +75,15 @@ export async function startDisk(
   return file;
 }
 
+/**
+ * Has nbdfuse end when the program ends that has the file open now. The mount table does not show the file any more, but its
+ * path is the source of the file system in it.
+ * @throws OverlaybdError MOUNT
+ */
+export async function endWithUser(file: string, programs: Programs): Promise<void> {
+  await unmountDisk(await fusermountProgram(programs), dirname(file), programs, ['-z']);
+}
+
 /** @returns the folder of {@link startDisk}, if the source of the mount is a file in one; else null */
 export function diskFolderOf({ type, source }: MountEntry): string | null {
   if (!/^fuse(\.|$)/.test(type)) return null;

@@ -4,7 +4,7 @@
 import { OverlaybdError } from '../errors.js';
 import { explainFuse } from './explain.js';
 import { detectFilesystem, type ReadAt } from './filesystem.js';
-import { diskFolderOf, startDisk, type FuseTools } from './fuse-disk.js';
+import { diskFolderOf, endWithUser, startDisk, type FuseTools } from './fuse-disk.js';
 import { filesystemProgram, fusermountProgram } from './fuse-programs.js';
 import { checkGoingOn } from './mount-device.js';
 import { mountAt } from './mountinfo.js';
@@ -68,6 +68,8 @@ export function mountFuse(mount: FuseMount, tools: MountFuseTools): Promise<stri
       throw new OverlaybdError('MOUNT', `${program.path}: ${facts}: ${explainFuse(result)}`);
     }
     checkGoingOn(signal);
+    // Any program may unmount the file system; nbdfuse would wait for ever for another one that opens its file.
+    await endWithUser(file, programs);
     return file;
   });
 }

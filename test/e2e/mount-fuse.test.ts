@@ -6,6 +6,7 @@ import {
   constants,
   mkdirSync,
   readFileSync,
+  rmSync,
   readdirSync,
   readlinkSync,
   writeFileSync,
@@ -253,6 +254,18 @@ await test('umount of a mount in use is refused; --lazy ends it later', async (t
   inside.stdin.end('go on\n');
   await closed;
   t.ok(Buffer.concat(parts).equals(randomBytes(2, 300_000)), 'its user could still read');
+  await nothingLeft(t, world);
+});
+
+await test('another program unmounts the file system: nbdfuse and the server end, too', async (t) => {
+  if (!requireFuse(t, 'mkfs.ext4', 'fuse2fs')) return;
+  const world = makeWorld(t);
+  const layer = await makeLayer(t, world, 'ext4');
+  t.equal((await nbd('mount', '--fuse', layer, world.dir)).code, 0);
+  const own = ownFolder(world.dir);
+  t.teardown(() => rmSync(own, { recursive: true, force: true }));
+  t.ok(processesWith(world.folder).length >= 2, 'nbdfuse and fuse2fs are running');
+  t.equal((await runTool('fusermount3', ['-u', world.dir])).code, 0);
   await nothingLeft(t, world);
 });
 

@@ -51,6 +51,8 @@ export class FakeMachine {
   running = 0;
   #end: ((how: string) => void) | null = null;
   #nextId = 100;
+  /** The file of an nbdfuse that was unmounted lazily: the process ends when no file system uses it. */
+  #lazyFile: string | null = null;
 
   readonly programs: Programs = {
     find: async (...names) => {
@@ -131,14 +133,22 @@ export class FakeMachine {
     const [source = '', dir = ''] = args.slice(-2);
     if (name === 'mount') this.mounted(dir, args[1] ?? '', source, '43:224');
     else if (name === 'fuse2fs') this.mounted(dir, 'fuse.ext4', source);
-    else this.#unmounted(dir === '' ? source : dir);
+    else this.#unmounted(dir === '' ? source : dir, args.includes('-z'));
     return { code: 0, output: '' };
   }
 
-  #unmounted(dir: string): void {
+  /** Also what another program than ours does. */
+  unmounted(dir: string): void {
+    this.#unmounted(dir, false);
+  }
+
+  #unmounted(dir: string, lazily: boolean): void {
     const at = this.table.findLastIndex(({ mountPoint }) => mountPoint === dir);
     const [gone] = this.table.splice(at, 1);
-    if (gone?.type === 'fuse.nbdfuse') this.#stop('exit code 0');
+    const file = gone?.type === 'fuse.nbdfuse' ? `${dir}/nbd` : this.#lazyFile;
+    const isUsed = this.table.some(({ source }) => source === file);
+    if (lazily && isUsed) this.#lazyFile = file;
+    else if (file !== null && !isUsed) this.#stop('exit code 0');
     if (this.letsGo && !this.table.some(({ device }) => device.startsWith('43:')))
       this.attached = 0;
   }
