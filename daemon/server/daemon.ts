@@ -55,6 +55,7 @@ export class Daemon {
   readonly #clientLog: ClientLog;
   #traces: Traces | null = null;
   #isStopping = false;
+  #released: Promise<void> | null = null;
   #failedFiles: Promise<FailedFiles> | null = null;
   #mender: Promise<CopyMender> | null = null;
 
@@ -221,6 +222,8 @@ export class Daemon {
   /** Takes no new connection, answers what has been asked, and ends. */
   async stop(): Promise<void> {
     this.#isStopping = true;
+    // An opening has just failed.
+    if (this.#released) return this.#released;
     this.clients.close();
     this.images.stop();
     await this.reactors.drain();
@@ -244,7 +247,11 @@ export class Daemon {
     await followHints({ name, disk }, client, this.#log);
   }
 
-  async #release(): Promise<void> {
+  #release(): Promise<void> {
+    return (this.#released ??= this.#releaseAll());
+  }
+
+  async #releaseAll(): Promise<void> {
     this.clients.close();
     await this.reactors.terminate();
     this.#clientLog.sweep(true);

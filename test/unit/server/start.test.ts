@@ -9,6 +9,7 @@ import { ControlClient } from '../../../daemon/control/client.js';
 import { StateFolder } from '../../../daemon/devices/state-folder.js';
 import { sourceOfWords } from '../../../daemon/image/image-source.js';
 import type { DeferredLogger } from '../../../daemon/log/deferred-logger.js';
+import { Daemon } from '../../../daemon/server/daemon.js';
 import { SdNotify } from '../../../daemon/server/sd-notify.js';
 import type { Signals } from '../../../daemon/server/signals.js';
 import { start, type ServeOptions, type Surroundings } from '../../../daemon/server/start.js';
@@ -111,4 +112,29 @@ await test('a state folder that cannot be used is an error', async (t) => {
     lines.some((line) => line.startsWith('info: serving without a control socket and devices: ')),
   );
   await daemon.stop();
+});
+
+await test('an end that comes while a failed opening is released: all is released once', async (t) => {
+  const { options, lines } = world(t);
+  const log = { log: (_: string, text: string) => void lines.push(text) };
+  const listen = [listenerSpec('unix:///nowhere/at/all')];
+  const daemon = await Daemon.make({ ...options.daemon, listen }, log);
+  const { reactors, fetcher } = daemon;
+  const released: string[] = [];
+  const stops: Promise<void>[] = [];
+  const terminate = reactors.terminate.bind(reactors);
+  reactors.terminate = () => {
+    released.push('reactors');
+    if (stops.length === 0) stops.push(daemon.stop());
+    return terminate();
+  };
+  const close = fetcher.close.bind(fetcher);
+  fetcher.close = () => {
+    released.push('fetcher');
+    return close();
+  };
+  await t.rejects(daemon.open({ ...options.daemon, listen }), { message: /nowhere/ });
+  t.equal(stops.length, 1, 'it was told to end meanwhile');
+  await Promise.all(stops);
+  t.same(released, ['reactors', 'fetcher']);
 });
