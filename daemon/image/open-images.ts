@@ -71,17 +71,21 @@ export class OpenImages {
     return this.#progress;
   }
 
-  /** @throws OverlaybdError when it cannot be opened */
-  async open(source: ImageSource): Promise<HeldImage> {
+  /**
+   * @param cancelled ends the opening. Another caller who waits for it opens the image then
+   * @throws OverlaybdError when it cannot be opened
+   */
+  async open(source: ImageSource, cancelled: AbortSignal | null = null): Promise<HeldImage> {
     let end = nothing;
     const ended = new Promise<void>((resolve) => (end = resolve));
     let ours: string | null = null;
     try {
-      return await this.#open(source, (identity) => {
+      const begin = (identity: string): Promise<void> | null => {
         const other = this.#opening.get(identity);
         if (!other) this.#opening.set((ours = identity), ended);
         return other ?? null;
-      });
+      };
+      return await this.#open(source, begin, cancelled);
     } finally {
       if (ours !== null) this.#opening.delete(ours);
       this.#progress.delete(source);
@@ -94,6 +98,7 @@ export class OpenImages {
   async #open(
     source: ImageSource,
     begin: (identity: string) => Promise<void> | null,
+    cancelled: AbortSignal | null,
   ): Promise<HeldImage> {
     const shared = async ({ identity }: ImageMarks, name: string): Promise<Hold | null> => {
       // A start opens all exports at the same time, and many may be of one image.
@@ -101,9 +106,8 @@ export class OpenImages {
       const entry = this.#openEntry(identity);
       return entry && hold(entry, source, name);
     };
-    const image = await this.#opener.open(source, shared, (progress) =>
-      this.#advanced(source, progress),
-    );
+    const advanced = (progress: OpeningProgress): void => this.#advanced(source, progress);
+    const image = await this.#opener.open(source, shared, advanced, cancelled);
     if ('entry' in image) return image;
     if (this.#isStopped) {
       image.close();

@@ -64,16 +64,21 @@ export class OpenerLane {
 
   /**
    * @param advanced called with how much of the image has been read, if its layers are read as a whole
+   * @param cancelled ends the opening
    * @returns 'whole' if they must be, and the request does not allow it
    * @throws OverlaybdError, also when the image was too much for the thread
    */
   open(
     request: OpenRequest,
     advanced: (progress: OpeningProgress) => void,
+    cancelled: AbortSignal | null = null,
   ): Promise<PostedImage | 'whole'> {
     if (this.#isClosed) return Promise.reject(stopping());
+    if (cancelled?.aborted) return Promise.reject(notWanted());
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ request, advanced, resolve, reject });
+      const job = { request, advanced, resolve, reject };
+      cancelled?.addEventListener('abort', () => this.#cancel(job), { once: true });
+      this.#waiting.push(job);
       this.#next();
     });
   }
@@ -85,6 +90,17 @@ export class OpenerLane {
       job?.reject(stopping());
     }
     this.#current = null;
+  }
+
+  #cancel(job: Job): void {
+    const place = this.#waiting.indexOf(job);
+    if (place >= 0) {
+      this.#waiting.splice(place, 1);
+      job.reject(notWanted());
+    } else if (job === this.#current) {
+      this.#end();
+      this.#done(() => job.reject(notWanted()));
+    }
   }
 
   #next(): void {
@@ -202,4 +218,8 @@ async function ended(worker: Worker, left: ReadonlySet<number>): Promise<void> {
 
 function stopping(): OverlaybdError {
   return new OverlaybdError('BUSY', 'the daemon is stopping');
+}
+
+function notWanted(): OverlaybdError {
+  return new OverlaybdError('BUSY', 'the opening was cancelled');
 }

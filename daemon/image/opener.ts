@@ -66,12 +66,14 @@ export class Opener {
    * Opens an image.
    * @param shared gets the marks and the name of the image and returns it if it is open already
    * @param advanced called with how much of the image has been read, if its layers are read as a whole
+   * @param cancelled ends an opening that takes a thread
    * @throws OverlaybdError for the first thing that is wrong; nothing stays open then
    */
   async open<T>(
     source: ImageSource,
     shared: (marks: ImageMarks, name: string) => T | null | Promise<T | null>,
     advanced: (progress: OpeningProgress) => void = () => undefined,
+    cancelled: AbortSignal | null = null,
   ): Promise<OpenImage | T> {
     let readsWhole: boolean;
     try {
@@ -93,7 +95,7 @@ export class Opener {
       if (!(error instanceof TooLargeHere)) throw error;
       readsWhole = error.isWhole;
     }
-    const posted = await this.#openElsewhere(source, readsWhole, advanced);
+    const posted = await this.#openElsewhere(source, readsWhole, advanced, cancelled);
     return toOpenImage(posted, await this.#adopt(posted.blobs));
   }
 
@@ -108,7 +110,7 @@ export class Opener {
     copies: readonly MendedFile[],
     advanced: (progress: OpeningProgress) => void,
   ): Promise<string> {
-    const posted = await this.#openElsewhere(source, true, advanced, copies);
+    const posted = await this.#openElsewhere(source, true, advanced, null, copies);
     const image = await toOpenImage(posted, await this.#adopt(posted.blobs));
     image.close();
     return image.marks.fingerprint;
@@ -126,6 +128,7 @@ export class Opener {
     source: ImageSource,
     readsWhole: boolean,
     advanced: (progress: OpeningProgress) => void,
+    cancelled: AbortSignal | null,
     mends: readonly MendedFile[] = [],
   ): Promise<PostedImage> {
     const lane = await this.#laneOf(source, readsWhole);
@@ -134,8 +137,10 @@ export class Opener {
     const place = this.#remote.records();
     const records = place && { ...place, mends };
     const request = { source, strict: this.#strict, readsWhole, records, fetcher };
-    const posted = await lane.open(request, advanced);
-    return posted === 'whole' ? this.#openElsewhere(source, true, advanced, mends) : posted;
+    const posted = await lane.open(request, advanced, cancelled);
+    return posted === 'whole'
+      ? this.#openElsewhere(source, true, advanced, cancelled, mends)
+      : posted;
   }
 
   async #laneOf(source: ImageSource, readsWhole: boolean): Promise<OpenerLane | HostLanes> {

@@ -220,8 +220,8 @@ export class ImageTable {
   }
 
   /** @throws OverlaybdError when it cannot be opened */
-  open(source: ImageSource): Promise<HeldImage> {
-    return this.#images.open(source);
+  open(source: ImageSource, cancelled: AbortSignal | null = null): Promise<HeldImage> {
+    return this.#images.open(source, cancelled);
   }
 
   release(held: HeldImage): void {

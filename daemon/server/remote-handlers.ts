@@ -34,8 +34,8 @@ export function remoteOperations(
 ): RemoteOperations {
   const { fetcher, images } = daemon;
   const connect = (): FetchClient => new FetchClient(fetcher.connect());
-  const openOnce = async (image: string): Promise<void> =>
-    images.release(await images.open(sourceOfWords([image])));
+  const openOnce = async (image: string, cancelled: AbortSignal): Promise<void> =>
+    images.release(await images.open(sourceOfWords([image]), cancelled));
   const jobs = new WarmJobs(connect, () => daemon.registries, openOnce, log);
   const recording = new TraceRecording(daemon);
   return {

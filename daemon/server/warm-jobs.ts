@@ -21,12 +21,14 @@ interface Job {
   status: WarmStatus;
   /** Of its own, so that a cancelled job takes nothing else with it. */
   readonly client: WarmClient;
+  /** Aborted when the job has ended. */
+  readonly ending: AbortController;
 }
 
 export class WarmJobs {
   readonly #connect: () => WarmClient;
   readonly #settings: () => Pick<RegistrySettings, 'platform' | 'pull'>;
-  readonly #open: (image: string) => Promise<void>;
+  readonly #open: (image: string, cancelled: AbortSignal) => Promise<void>;
   readonly #log: Logger;
   readonly #jobs = new Map<string, Job>();
   #nextId = 1;
@@ -39,7 +41,7 @@ export class WarmJobs {
   constructor(
     connect: () => WarmClient,
     settings: () => Pick<RegistrySettings, 'platform' | 'pull'>,
-    open: (image: string) => Promise<void>,
+    open: (image: string, cancelled: AbortSignal) => Promise<void>,
     log: Logger,
   ) {
     this.#connect = connect;
@@ -62,8 +64,9 @@ export class WarmJobs {
     const id = `${this.#nextId++}`;
     const client = this.#connect();
     const since = new Date().toISOString();
+    const ending = new AbortController();
     const none = { total: 0, bytes: 0, cached: 0, problem: null };
-    const job: Job = { status: { id, image, state: 'running', since, ...none }, client };
+    const job: Job = { status: { id, image, state: 'running', since, ...none }, client, ending };
     this.#jobs.set(id, job);
     void this.#run(job);
     return job.status;
@@ -100,7 +103,7 @@ export class WarmJobs {
       const done = await client.warm(warmBlobs(resolved), (progress) => {
         if (job.status.state === 'running') job.status = { ...job.status, ...progress };
       });
-      if (mustBeOpened(resolved)) await this.#open(image);
+      if (mustBeOpened(resolved)) await this.#open(image, job.ending.signal);
       if (job.status.state !== 'running') return;
       this.#end(job, { state: 'done', ...done });
       const fetched = humanSize(done.bytes - done.cached);
@@ -118,6 +121,7 @@ export class WarmJobs {
   #end(job: Job, change: Partial<WarmStatus>): void {
     job.status = { ...job.status, ...change };
     job.client.shut();
+    job.ending.abort();
     const ended = [...this.#jobs.values()].filter(({ status }) => status.state !== 'running');
     for (const { status } of ended.slice(0, -MAX_ENDED)) this.#jobs.delete(status.id);
   }

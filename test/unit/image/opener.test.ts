@@ -171,6 +171,34 @@ await test('opening an image has a time limit', async (t) => {
   });
 });
 
+await test('an opening that is cancelled ends, also one that waits; others go on', async (t) => {
+  const folder = t.testdir();
+  // The first one takes so long that it is not open when it is cancelled.
+  const paths = [14, 1, 1].map((times, i) =>
+    writeZeroedLayer(join(folder, `layer${i}`), times * LARGE),
+  );
+  const opener = openerOf(t);
+  const cancels = paths.map(() => new AbortController());
+  const [first, second, third] = paths.map((path, i) =>
+    opener.open(sourceOf(path), nothingShared, undefined, cancels[i]?.signal),
+  ) as [Promise<OpenImage>, Promise<OpenImage>, Promise<OpenImage>];
+  const settled = Promise.allSettled([first, second]);
+  while (openers() === 0) await nextTurn();
+  cancels[1]?.abort();
+  cancels[0]?.abort();
+  const cancelled = { code: 'BUSY', message: 'the opening was cancelled' };
+  t.match(await settled, [{ reason: cancelled }, { reason: cancelled }]);
+  (await third).close();
+  while (openers() > 0) await pause(5);
+  const ended = openerOf(t).open(
+    sourceOf(paths[0] as string),
+    nothingShared,
+    undefined,
+    AbortSignal.abort(),
+  );
+  await t.rejects(ended, { code: 'BUSY' });
+});
+
 await test('at shutdown waiting callers get an error', async (t) => {
   const path = writeZeroedLayer(join(t.testdir(), 'layer'), LARGE);
   const opener = openerOf(t);

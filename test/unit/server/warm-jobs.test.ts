@@ -1,5 +1,6 @@
 // Jobs that warm images: their states, what a client sees of them, and their limits. With a real fetcher:
 // test/e2e/registry-control.test.ts.
+import { once } from 'node:events';
 import { setImmediate as turn } from 'node:timers/promises';
 import { test } from 'tap';
 import { OverlaybdError } from '../../../daemon/errors.js';
@@ -28,7 +29,7 @@ function start() {
     const client = {
       resolve: async (...question: unknown[]) => {
         asked.push(question);
-        const isOfFiles = question[0] === 'docker://files';
+        const isOfFiles = (question[0] as string).startsWith('docker://files');
         return { lowers: [{ kind: 'file' }, BLOB], ...(isOfFiles && { digests: new Map() }) };
       },
       warm: (blobs: unknown, tell: Warming['tell']) => {
@@ -46,9 +47,14 @@ function start() {
     return client as unknown as FetchClient;
   };
   const logger = { log: (level: string, text: string) => void log.push(`${level}: ${text}`) };
-  const open = async (image: string): Promise<void> => void opened.push(image);
+  const openings: AbortSignal[] = [];
+  const open = async (image: string, cancelled: AbortSignal): Promise<void> => {
+    opened.push(image);
+    openings.push(cancelled);
+    if (image.endsWith('slow')) await once(cancelled, 'abort');
+  };
   const jobs = new WarmJobs(connect, settings, open, logger);
-  return { jobs, warming, asked, opened, log };
+  return { jobs, warming, asked, opened, openings, log };
 }
 
 function nothing(): void {
@@ -80,6 +86,20 @@ await test('an image of layers of files is opened, for what an opening keeps', a
     while (jobs.status(`${i + 1}`).state === 'running') await turn();
   }
   t.same(opened, ['docker://files']);
+});
+
+await test('a job that is cancelled ends the opening that it has begun', async (t) => {
+  const { jobs, warming, openings, log } = start();
+  jobs.start('docker://files/slow');
+  while (!warming[0]) await turn();
+  warming[0].done({ bytes: 10, total: 10, cached: 1 });
+  while (!openings[0]) await turn();
+  t.notOk(openings[0].aborted);
+  jobs.cancel('1');
+  t.ok(openings[0].aborted);
+  await turn();
+  t.match(jobs.status('1'), { state: 'cancelled', problem: null });
+  t.same(log, []);
 });
 
 await test('a job that fails says why', async (t) => {
