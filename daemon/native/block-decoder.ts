@@ -60,7 +60,7 @@ interface Codecs {
    * @param length plain bytes, from 1 to 2^30
    * @param hasMore 1 if `src` may have more than `length` bytes, or end in a frame: as decodeZstdBegin; zstd only
    * @returns the plain bytes; null if they are not `length`, if `src` is not valid, or if the system has no library
-   * @throws Error if there is no memory
+   * @throws Error if there is no memory, also for the result
    */
   decodeElsewhere(
     codec: number,

@@ -64,10 +64,31 @@ napi_status Result(napi_env env, DecodeJob* job, napi_value* result) {
   return napi_create_typedarray(env, napi_uint8_array, job->to_size, memory, 0, result);
 }
 
+// Every job settles its promise: its caller holds a place of a gate until then. What fails here is
+// ignored, because then the environment is ending.
+void Reject(napi_env env, napi_deferred deferred) {
+  bool is_pending = false;
+  napi_value error = nullptr;
+  napi_value message = nullptr;
+  if (napi_is_exception_pending(env, &is_pending) != napi_ok) return;
+  if (is_pending) {
+    if (napi_get_and_clear_last_exception(env, &error) != napi_ok) return;
+  } else if (napi_create_string_utf8(env, "no memory for a decoded piece", NAPI_AUTO_LENGTH,
+                                     &message) != napi_ok ||
+             napi_create_error(env, nullptr, message, &error) != napi_ok) {
+    return;
+  }
+  napi_reject_deferred(env, deferred, error);
+}
+
 void Ended(napi_env env, napi_status, void* data) {
   auto* const job = static_cast<DecodeJob*>(data);
   napi_value result;
-  if (Result(env, job, &result) == napi_ok) napi_resolve_deferred(env, job->deferred, result);
+  if (Result(env, job, &result) == napi_ok) {
+    napi_resolve_deferred(env, job->deferred, result);
+  } else {
+    Reject(env, job->deferred);
+  }
   Free(env, job);
 }
 
