@@ -27,6 +27,7 @@ import {
   MAX_TARGET_BYTES,
   MAX_XATTR_BYTES,
 } from './limits.js';
+import { LinkTargets } from './link-targets.js';
 import { cleanPath, nameOf, parentOf, shownPath } from './names.js';
 import { TextColumn } from './text-column.js';
 import { XattrSets } from './xattrs.js';
@@ -55,7 +56,7 @@ export class LayerTreeBuilder {
   readonly #name: string;
   readonly #hasWhiteouts: boolean;
   readonly #paths = new TextColumn();
-  readonly #targets = new Map<number, string>();
+  readonly #targets = new LinkTargets();
   readonly #rdevs = new Map<number, number>();
   readonly #xattrSets = new XattrSets();
   #types = new Uint8Array(64);
@@ -256,7 +257,7 @@ export class LayerTreeBuilder {
     if (type === 'hardlink') {
       const clean = cleanPath(target);
       this.#checkPath(draft, clean, 'link target');
-      this.#targets.set(i, clean);
+      this.#targets.add(i, clean);
       this.#spend(draft, clean.length);
       return;
     }
@@ -267,7 +268,7 @@ export class LayerTreeBuilder {
       const text = `a symlink's target of ${target.length} bytes, at most ${MAX_TARGET_BYTES}`;
       throw this.#bad('LIMIT', draft, text);
     }
-    this.#targets.set(i, target);
+    this.#targets.add(i, target);
     this.#spend(draft, target.length);
   }
 

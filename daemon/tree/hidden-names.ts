@@ -1,7 +1,10 @@
 // Names that the whiteouts of a layer have removed. An archive is unpacked entry by entry: a hard link that stands before a
 // whiteout may have a target that the whiteout then removes.
 
-import type { TreeUnderWay } from './under-way.js';
+import { DIRECTORY_BYTES, NAME_BYTES, type TreeUnderWay } from './under-way.js';
+
+/** What a hidden name takes of the heap: its place in a table, and an object. The name itself is counted already. */
+const HIDDEN_BYTES = 2 * NAME_BYTES;
 
 interface HiddenName {
   readonly inode: number;
@@ -12,24 +15,29 @@ interface HiddenName {
 /** Of one layer. */
 export class HiddenNames {
   readonly #tree: TreeUnderWay;
+  readonly #layer: number;
   readonly #names = new Map<number, Map<string, HiddenName>>();
+  #heapBytes = 0;
 
-  constructor(tree: TreeUnderWay) {
+  constructor(tree: TreeUnderWay, layer: number) {
     this.#tree = tree;
+    this.#layer = layer;
   }
 
-  /** Removes a name. @param by the whiteout, an entry of the layer */
+  /** Removes a name. @param by the whiteout, an entry of the layer. @throws OverlaybdError LIMIT */
   hide(directory: number, name: string, by: number): void {
     const inode = this.#tree.lookup(directory, name);
     if (inode === undefined) return;
+    this.#keep(this.#of(directory), name, { inode, by });
     this.#tree.remove(directory, name);
-    this.#of(directory).set(name, { inode, by });
   }
 
-  /** Removes all names of a directory. @param by the mark of the directory, an entry of the layer */
+  /** Removes all names of a directory. @param by the mark of the directory, an entry of the layer. @throws OverlaybdError LIMIT */
   hideAll(directory: number, by: number): void {
     const names = this.#of(directory);
-    for (const [name, inode] of this.#tree.namesOf(directory)) names.set(name, { inode, by });
+    for (const [name, inode] of this.#tree.namesOf(directory)) {
+      this.#keep(names, name, { inode, by });
+    }
     this.#tree.clear(directory);
   }
 
@@ -44,9 +52,27 @@ export class HiddenNames {
     return this.#names.size === 0;
   }
 
+  /** To be called after the last entry of the layer. */
+  forget(): void {
+    this.#names.clear();
+    this.#tree.giveBack(this.#heapBytes);
+    this.#heapBytes = 0;
+  }
+
+  #keep(names: Map<string, HiddenName>, name: string, hidden: HiddenName): void {
+    this.#spend(HIDDEN_BYTES);
+    names.set(name, hidden);
+  }
+
+  #spend(bytes: number): void {
+    this.#tree.spend(this.#layer, bytes);
+    this.#heapBytes += bytes;
+  }
+
   #of(directory: number): Map<string, HiddenName> {
     let names = this.#names.get(directory);
     if (!names) {
+      this.#spend(DIRECTORY_BYTES);
       names = new Map();
       this.#names.set(directory, names);
     }

@@ -1,6 +1,7 @@
 // The tree of one layer as its archive or table of contents gives it: entries in their order, whiteouts among them.
 // Columns instead of objects: a layer may have a million entries.
 
+import type { LinkTargets } from './link-targets.js';
 import type { TextColumn } from './text-column.js';
 import type { XattrSet } from './xattrs.js';
 
@@ -88,7 +89,7 @@ export interface LayerColumns {
   readonly sizes: Float64Array;
   /** major << 20 | minor */
   readonly rdevs: ReadonlyMap<number, number>;
-  readonly targets: ReadonlyMap<number, string>;
+  readonly targets: LinkTargets;
   /** Number of the set in `xattrSets`, plus 1; 0 is none. */
   readonly xattrs: Uint32Array;
   readonly xattrSets: readonly XattrSet[];

@@ -35,6 +35,7 @@ export function mergeLayers(layers: readonly LayerTree[]): MergedTree {
     const merger = new LayerMerger(tree, layer);
     merger.hide();
     merger.addEntries();
+    merger.end();
   }
   return new MergedTree(layers, tree.finish(), sourceBasesOf(layers));
 }
@@ -78,7 +79,7 @@ class LayerMerger {
     this.#number = number;
     this.#layer = tree.layers[number] as LayerTree;
     this.#walker = new PathWalker(tree, number);
-    this.#hidden = new HiddenNames(tree);
+    this.#hidden = new HiddenNames(tree, number);
   }
 
   /** Hides what this layer's whiteouts name. Nothing of the layer itself is in the tree yet. */
@@ -103,6 +104,12 @@ class LayerMerger {
       if (type === 'hardlink') this.#link(i);
       else if (type !== 'whiteout' && type !== 'opaque') this.#add(i, type === 'dir');
     }
+  }
+
+  /** Gives back what only this layer needs. */
+  end(): void {
+    this.#hidden.forget();
+    this.#walker.forget();
   }
 
   showWhiteouts(): void {

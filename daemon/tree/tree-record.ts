@@ -2,6 +2,7 @@
 
 import type { Section, SectionReader, Sections } from '../lib/sections.js';
 import { LayerTree } from './layer-tree.js';
+import { LinkTargets } from './link-targets.js';
 import { TextColumn } from './text-column.js';
 import { textSections, textsOf } from './text-list.js';
 import { XattrSet } from './xattrs.js';
@@ -10,6 +11,7 @@ export function treeSections({ columns, sourceCount }: LayerTree): Sections {
   const { count, xattrSets, rangeStarts } = columns;
   const ranges = rangeStarts[count] as number;
   const paths = columns.paths.parts(count);
+  const targets = columns.targets.parts();
   const sections: [string, Section][] = [
     // The numbers that no other section gives.
     ['tree', Float64Array.of(count, ranges, sourceCount, columns.bytes)],
@@ -28,11 +30,12 @@ export function treeSections({ columns, sourceCount }: LayerTree): Sections {
     ['rangeSources', columns.rangeSources.subarray(0, ranges)],
     ['rangeOffsets', columns.rangeOffsets.subarray(0, ranges)],
     ['rdevs', Uint32Array.from([...columns.rdevs].flat())],
-    ['targets', Uint32Array.from(columns.targets.keys())],
+    ['targets', targets.entries],
     ['xattrCounts', Uint32Array.from(xattrSets, ({ names }) => names.length)],
     ['paths.lengths', paths.lengths],
     ['paths.bytes', paths.bytes],
-    ...textSections('targetTexts', [...columns.targets.values()]),
+    ['targetTexts.lengths', targets.lengths],
+    ['targetTexts.bytes', targets.bytes],
     ...textSections(
       'xattrNames',
       xattrSets.flatMap(({ names }) => names),
@@ -55,21 +58,12 @@ export function treeOfSections(sections: SectionReader, name: string): LayerTree
     Float64Array,
     4,
   );
-  const lengths = sections.take('paths.lengths', Uint32Array, count);
   const rdevs = sections.take('rdevs', Uint32Array);
   const targets = sections.take('targets', Uint32Array);
-  const targetTexts = textsOf('targetTexts', sections);
   const columns = {
     count,
     bytes,
-    paths: TextColumn.of(
-      lengths,
-      sections.take(
-        'paths.bytes',
-        Uint8Array,
-        lengths.reduce((sum, each) => sum + each, 0),
-      ),
-    ),
+    paths: TextColumn.of(...takeTexts('paths', sections, count)),
     types: sections.take('types', Uint8Array, count),
     modes: sections.take('modes', Uint16Array, count),
     uids: sections.take('uids', Uint32Array, count),
@@ -83,7 +77,7 @@ export function treeOfSections(sections: SectionReader, name: string): LayerTree
         rdevs[2 * i + 1] as number,
       ]),
     ),
-    targets: new Map([...targets].map((entry, i) => [entry, targetTexts[i] ?? ''])),
+    targets: LinkTargets.of(targets, ...takeTexts('targetTexts', sections, targets.length)),
     xattrs: sections.take('xattrs', Uint32Array, count),
     xattrSets: xattrSetsOf(sections),
     positions: sections.take('positions', Float64Array, count),
@@ -94,6 +88,17 @@ export function treeOfSections(sections: SectionReader, name: string): LayerTree
     rangeOffsets: sections.take('rangeOffsets', Float64Array, ranges),
   };
   return new LayerTree(name, columns, sourceCount);
+}
+
+/** @throws OverlaybdError BAD_FORMAT */
+function takeTexts(
+  name: string,
+  sections: SectionReader,
+  count: number,
+): [Uint32Array, Uint8Array] {
+  const lengths = sections.take(`${name}.lengths`, Uint32Array, count);
+  const size = lengths.reduce((sum, each) => sum + each, 0);
+  return [lengths, sections.take(`${name}.bytes`, Uint8Array, size)];
 }
 
 function xattrSetsOf(sections: SectionReader): XattrSet[] {

@@ -7,8 +7,8 @@ import { MAX_DEPTH, MAX_TREE_HEAP, MAX_TREE_INODES } from './limits.js';
 import { IMPLIED, ROOT, type InodeColumns } from './merged-tree.js';
 
 /** What an empty directory takes of the heap, and a name without its characters: a place in a table, and an object. */
-const DIRECTORY_BYTES = 320;
-const NAME_BYTES = 56;
+export const DIRECTORY_BYTES = 320;
+export const NAME_BYTES = 56;
 
 export class TreeUnderWay {
   readonly layers: readonly LayerTree[];
@@ -56,7 +56,7 @@ export class TreeUnderWay {
     if (isDirectory) {
       const depth = (this.#depths[parent] as number) + 1;
       if (depth > MAX_DEPTH) throw this.#limit(layer, `directories deeper than ${MAX_DEPTH}`);
-      this.#spend(layer, DIRECTORY_BYTES);
+      this.spend(layer, DIRECTORY_BYTES);
       this.#directories[inode] = new Map();
       this.#parents[inode] = parent;
       this.#depths[inode] = depth;
@@ -76,7 +76,7 @@ export class TreeUnderWay {
 
   /** Gives an inode a name. What had this name before has one name less. */
   put(directory: number, name: string, inode: number): void {
-    this.#spend(this.#layers[inode] as number, NAME_BYTES + name.length);
+    this.spend(this.#layers[inode] as number, NAME_BYTES + name.length);
     this.#directories[directory]?.set(name, inode);
   }
 
@@ -143,12 +143,21 @@ export class TreeUnderWay {
     };
   }
 
-  /** @throws OverlaybdError LIMIT */
-  #spend(layer: number, bytes: number): void {
+  /**
+   * To be called before something is kept on the heap while layers are merged.
+   * @param layer for the error
+   * @throws OverlaybdError LIMIT
+   */
+  spend(layer: number, bytes: number): void {
     this.#heapBytes += bytes;
     if (this.#heapBytes <= this.#mostHeapBytes) return;
     const text = `its directories and names take more than ${this.#mostHeapBytes} bytes of memory: ${this.#count} files and directories so far`;
     throw this.#limit(layer, text);
+  }
+
+  /** What was spent is kept no longer. */
+  giveBack(bytes: number): void {
+    this.#heapBytes -= bytes;
   }
 
   #typeOf(layer: number, entry: number): string {

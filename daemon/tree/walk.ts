@@ -3,9 +3,10 @@
 
 import type { OverlaybdError } from '../errors.js';
 import type { LayerTree } from './layer-tree.js';
-import { MAX_LINKS_FOLLOWED, MAX_LINK_STEPS, MAX_NAME_BYTES } from './limits.js';
+import { MAX_KNOWN_BYTES, MAX_LINKS_FOLLOWED, MAX_LINK_STEPS, MAX_NAME_BYTES } from './limits.js';
 import { IMPLIED, ROOT } from './merged-tree.js';
-import type { TreeUnderWay } from './under-way.js';
+import { OwnPaths } from './own-paths.js';
+import { NAME_BYTES, type TreeUnderWay } from './under-way.js';
 
 /**
  * What happens where no directory is on the way.
@@ -21,7 +22,9 @@ export class PathWalker {
   readonly #tree: TreeUnderWay;
   readonly #layer: number;
   readonly #known = new Map<string, number>();
-  #ownPaths: Set<string> | null = null;
+  /** Of the heap: what the paths in it take. */
+  #knownBytes = 0;
+  #ownPaths: OwnPaths | null = null;
 
   constructor(tree: TreeUnderWay, layer: number) {
     this.#tree = tree;
@@ -31,6 +34,7 @@ export class PathWalker {
   /** To be called after a directory or a symlink got out of the tree. */
   forget(): void {
     if (this.#known.size > 0) this.#known.clear();
+    this.#knownBytes = 0;
   }
 
   /**
@@ -43,8 +47,15 @@ export class PathWalker {
     const known = this.#known.get(path);
     if (known !== undefined) return known;
     const found = this.#walk(path, missing, bad);
-    if (found !== null) this.#known.set(path, found);
+    if (found !== null) this.#keep(path, found);
     return found;
+  }
+
+  #keep(path: string, directory: number): void {
+    this.#knownBytes += NAME_BYTES + path.length;
+    // They are found again: most paths are those of neighbours.
+    if (this.#knownBytes > MAX_KNOWN_BYTES) this.forget();
+    this.#known.set(path, directory);
   }
 
   /**
@@ -124,16 +135,7 @@ export class PathWalker {
 
   /** Whether the layer has an entry of this path that is not a whiteout. */
   #hasOwn(path: string): boolean {
-    this.#ownPaths ??= ownPathsOf(this.#tree.layers[this.#layer] as LayerTree);
+    this.#ownPaths ??= new OwnPaths(this.#tree.layers[this.#layer] as LayerTree);
     return this.#ownPaths.has(path);
   }
-}
-
-function ownPathsOf(layer: LayerTree): Set<string> {
-  const paths = new Set<string>();
-  for (let i = 0; i < layer.count; i++) {
-    const type = layer.typeOf(i);
-    if (type !== 'whiteout' && type !== 'opaque') paths.add(layer.pathOf(i));
-  }
-  return paths;
 }

@@ -7,7 +7,7 @@ import type { Effort } from '../../lib/effort.js';
 import { quoted, shortened } from '../../lib/printable.js';
 import { entryError } from '../../tree/entry-error.js';
 import { typeOfMode } from '../../tree/file-types.js';
-import { MAX_LAYER_ENTRIES, MAX_TARGET_BYTES } from '../../tree/limits.js';
+import { MAX_LAYER_ENTRIES, MAX_TARGET_BYTES, MAX_TREE_HEAP } from '../../tree/limits.js';
 import { flatExtents } from './contents.js';
 import { readDirectory } from './directory.js';
 import { checkReadable } from './features.js';
@@ -21,6 +21,9 @@ const BYTES_A_UNIT = 8;
 /** Entries between two turns of other work. */
 const ENTRIES_A_TURN = 256;
 const MAX_SHOWN_LENGTH = 160;
+/** What a directory takes of the heap that waits to be read, without its path; and its number, which is kept. */
+const WAITING_BYTES = 96;
+const SEEN_BYTES = 40;
 
 /** A name in the tree. */
 export interface VisitedEntry {
@@ -39,9 +42,16 @@ export class ErofsImage {
   readonly bytes: Buffer;
   readonly superblock: Superblock;
   #xattrBytes = 0;
+  /** Of the heap: what is kept while the tree is walked. */
+  #heapBytes = WAITING_BYTES;
+  readonly #mostHeapBytes: number;
 
-  /** @param bytes all of the image that has metadata */
-  constructor(bytes: Buffer, superblock: Superblock, blob: string) {
+  /**
+   * @param bytes all of the image that has metadata
+   * @param mostHeapBytes what is kept of the tree while it is walked; tests set it
+   */
+  constructor(bytes: Buffer, superblock: Superblock, blob: string, mostHeapBytes = MAX_TREE_HEAP) {
+    this.#mostHeapBytes = mostHeapBytes;
     this.bytes = bytes;
     this.superblock = superblock;
     this.blob = blob;
@@ -99,11 +109,13 @@ export class ErofsImage {
     const root = readInode(bytes, superblock, superblock.rootNid, blob);
     if (typeOfMode(root.mode) !== 'dir') throw this.#badInode(root, 'a directory', root.mode);
     const seen = new Set([root.nid]);
-    const waiting = [{ path: '', inode: root, number: 0 }];
+    const waiting = [{ path: '', nid: root.nid, number: 0 }];
     visit({ path: '', inode: root, folder: 0, nameAt: 0, nameLength: 0 });
     let entries = 1;
     for (let next = waiting.pop(); next; next = waiting.pop()) {
-      const { path, inode: folder, number } = next;
+      const { path, nid: folderNid, number } = next;
+      this.#heapBytes -= WAITING_BYTES + path.length;
+      const folder = readInode(bytes, superblock, folderNid, blob);
       for (const { name, nid, nameAt } of readDirectory(bytes, superblock, folder, blob)) {
         if (++entries > MAX_LAYER_ENTRIES) {
           const text = `${blob}: more than ${MAX_LAYER_ENTRIES} entries`;
@@ -120,10 +132,22 @@ export class ErofsImage {
             'a directory with one name',
             `two; the second is ${quoted(shortened(here, MAX_SHOWN_LENGTH))}`,
           );
-        waiting.push({ path: here, inode, number: seen.size });
+        this.spend(SEEN_BYTES + WAITING_BYTES + here.length);
+        waiting.push({ path: here, nid, number: seen.size });
         seen.add(nid);
       }
     }
+  }
+
+  /**
+   * To be called before something is kept on the heap until the tree has been walked.
+   * @throws OverlaybdError LIMIT
+   */
+  spend(bytes: number): void {
+    this.#heapBytes += bytes;
+    if (this.#heapBytes <= this.#mostHeapBytes) return;
+    const text = `${this.blob}: directories that wait to be read, and names of files with several, take more than ${this.#mostHeapBytes} bytes of memory`;
+    throw new OverlaybdError('LIMIT', text);
   }
 
   /** The error of an entry, at its inode. @param text what is wrong with it */

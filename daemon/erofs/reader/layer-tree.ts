@@ -7,6 +7,9 @@ import { deviceOfWord, typeOfMode, type FileType } from '../../tree/file-types.j
 import type { DataRange } from '../../tree/layer-tree.js';
 import type { ErofsImage, VisitedEntry } from './image.js';
 
+/** What the first name of a file with several takes of the heap, without its characters. */
+const FIRST_NAME_BYTES = 80;
+
 /** What a format makes of the inodes of an image. */
 export interface TreeRules {
   /** Whether an entry, with all of its names, is not part of the tree; absent: all are. */
@@ -56,6 +59,7 @@ export async function addTree(
         tree.add({ ...place, type: 'hardlink', target });
         return;
       }
+      image.spend(FIRST_NAME_BYTES + path.length);
       firstNames.set(inode.nid, path);
     }
     const draft = draftOf(image, entry, type, rules, effort);

@@ -10,7 +10,7 @@ await test('a name is what it was, for the entries before the one that removes i
   const [a, b] = [tree.newInode(0, IMPLIED, ROOT), tree.newInode(0, 0, ROOT)];
   tree.put(ROOT, 'a', a);
   tree.put(a, 'b', b);
-  const hidden = new HiddenNames(tree);
+  const hidden = new HiddenNames(tree, 0);
   hidden.hide(ROOT, 'none', 1);
   t.ok(hidden.isEmpty);
   hidden.hideAll(a, 3);
@@ -25,5 +25,25 @@ await test('a name is what it was, for the entries before the one that removes i
   tree.put(ROOT, 'a', other);
   t.equal(hidden.lookupBefore(6, ROOT, 'a'), other);
   t.equal(hidden.lookupBefore(4, ROOT, 'a'), a);
+  t.end();
+});
+
+await test('hidden names count as names do, until the layer is merged', (t) => {
+  const most = 9500;
+  const tree = new TreeUnderWay([layerOf('x')], most);
+  const fill = (): void => {
+    for (let i = 0; i < 40; i++) tree.put(ROOT, `${i}`, tree.newInode(0, 0, ROOT));
+  };
+  fill();
+  const hidden = new HiddenNames(tree, 0);
+  hidden.hideAll(ROOT, 1);
+  t.throws(fill, {
+    code: 'LIMIT',
+    message: /^layer: its directories and names take more than 9500/,
+  });
+  hidden.forget();
+  t.ok(hidden.isEmpty);
+  fill();
+  t.throws(() => new HiddenNames(tree, 0).hideAll(ROOT, 1), { code: 'LIMIT' });
   t.end();
 });

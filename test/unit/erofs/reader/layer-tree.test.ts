@@ -69,3 +69,43 @@ await test('a mode without a type', async (t) => {
     message: /entry "x" at byte \d+: an unknown type: mode 0170644/,
   });
 });
+
+await test('what is kept while a hostile tree is walked has a limit', async (t) => {
+  const most = 20_000;
+  const rules: TreeRules = { dataOf: () => [] };
+  const added = async (files: ImageFile[]): Promise<number> => {
+    const { bytes, superblock } = await ErofsImage.read(
+      new MemorySource(writeComposefs([{ path: '', mode: 0o040755 }, ...files]).bytes),
+      UNBOUNDED,
+    );
+    const image = new ErofsImage(bytes, superblock, 'image', most);
+    const builder = new LayerTreeBuilder({ name: 'image', hasWhiteouts: false });
+    await addTree(image, builder, rules, UNBOUNDED);
+    return builder.finish().count;
+  };
+  t.equal(await added(manyFolders(100)), 101);
+  t.equal(await added(linked(100)), 101);
+  t.equal(await added(chain(40)), 41, 'a directory that was read waits no longer');
+  const refused = {
+    code: 'LIMIT',
+    message: /^image: directories that wait to be read, .* take more than 20000 bytes of memory$/,
+  };
+  await t.rejects(added(manyFolders(200)), refused);
+  await t.rejects(added(linked(260)), refused);
+});
+
+function manyFolders(count: number): ImageFile[] {
+  return Array.from({ length: count }, (_, i) => ({ path: `${i}`, mode: 0o040755 }));
+}
+
+function linked(count: number): ImageFile[] {
+  return Array.from({ length: count }, (_, i) => ({ path: `${i}`, mode: 0o100644, nlink: 2 }));
+}
+
+/** Each folder in the one before. */
+function chain(depth: number): ImageFile[] {
+  return Array.from({ length: depth }, (_, i) => ({
+    path: Array.from({ length: i + 1 }, () => 'n'.repeat(200)).join('/'),
+    mode: 0o040755,
+  }));
+}
