@@ -146,13 +146,14 @@ export class CachedSource implements BlobSource {
     return true;
   }
 
-  async load(offset: number, length: number): Promise<void> {
-    if (offset + length > this.size) throw this.#shortRead(offset, length);
-    if (length === 0) return;
-    if (!this.#map.hasSlots) {
-      await loadRange(this.#fd, this.name, offset, length, offset);
-      return;
-    }
+  load(offset: number, length: number): Promise<void> {
+    if (offset + length > this.size) return Promise.reject(this.#shortRead(offset, length));
+    if (length === 0) return Promise.resolve();
+    if (this.#map.hasSlots) return this.#loadChunks(offset, length);
+    return loadRange(this.#fd, this.name, offset, length, offset);
+  }
+
+  async #loadChunks(offset: number, length: number): Promise<void> {
     for (let position = offset; position < offset + length;) {
       const chunk = chunkOf(position);
       const n = Math.min(chunk * CHUNK_SIZE + CHUNK_SIZE, offset + length) - position;

@@ -28,23 +28,34 @@ export interface OpenedFile {
   readonly identity: string;
 }
 
+type JobEnded = (result: number, values?: Float64Array, identity?: string) => void;
+
 const NOTHING = new Float64Array(0);
-const jobs = new Map<number, (end: JobEnd) => void>();
+const jobs = new Map<number, JobEnded>();
 let lastJob = 0;
 
-/** Starts a job of this thread. Never rejects: the result is in how it ended. */
-export function runFileJob(start: (job: number) => number): Promise<JobEnd> {
+/** The number of a new job of this thread. */
+function newJob(): number {
   if (lastJob === 0) {
     files.onJobEnd((job, result, values, identity) => {
       const ended = jobs.get(job);
       jobs.delete(job);
-      ended?.({ result, values, identity });
+      ended?.(result, values, identity);
     });
   }
-  const job = ++lastJob;
+  return ++lastJob;
+}
+
+/** Starts a job of this thread. Never rejects: the result is in how it ended. */
+export function runFileJob(start: (job: number) => number): Promise<JobEnd> {
+  const job = newJob();
   const refused = start(job);
   if (refused < 0) return Promise.resolve({ result: refused, values: NOTHING, identity: '' });
-  return new Promise((resolve) => jobs.set(job, resolve));
+  return new Promise((resolve) =>
+    jobs.set(job, (result, values = NOTHING, identity = '') =>
+      resolve({ result, values, identity }),
+    ),
+  );
 }
 
 /**
@@ -77,23 +88,29 @@ export function closeFile(fd: number): void {
 }
 
 /**
- * Brings a range near enough for `files.readAtHand`.
+ * Brings a range near enough for `files.readAtHand`. Each read that waits for a disk comes here, so it makes one promise
+ * and no more.
  * @param name for messages
  * @param offset of the range in what `name` names; `position` in the file
  * @throws OverlaybdError SHORT_READ when the file ends before, IO
  */
-export async function loadRange(
+export function loadRange(
   fd: number,
   name: string,
   offset: number,
   length: number,
   position: number,
 ): Promise<void> {
-  const { result } = await runFileJob((job) => files.startLoad(job, fd, position, length));
-  if (result === length) return;
-  throw result < 0
-    ? readError(name, offset, length, result)
-    : shortRead(name, offset, length, result);
+  const job = newJob();
+  const refused = files.startLoad(job, fd, position, length);
+  if (refused < 0) return Promise.reject(readError(name, offset, length, refused));
+  return new Promise((resolve, reject) => {
+    jobs.set(job, (result) => {
+      if (result === length) resolve();
+      else if (result < 0) reject(readError(name, offset, length, result));
+      else reject(shortRead(name, offset, length, result));
+    });
+  });
 }
 
 /**

@@ -49,10 +49,10 @@ export class FileSource implements BlobSource {
     return true;
   }
 
-  async load(offset: number, length: number): Promise<void> {
-    if (offset + length > this.size) throw this.#shortRead(offset, length);
-    if (length === 0) return;
-    await loadRange(this.#fd, this.name, offset, length, this.#base + offset);
+  load(offset: number, length: number): Promise<void> {
+    if (offset + length > this.size) return Promise.reject(this.#shortRead(offset, length));
+    if (length === 0) return Promise.resolve();
+    return loadRange(this.#fd, this.name, offset, length, this.#base + offset);
   }
 
   async prefetch(offset: number, length: number): Promise<void> {

@@ -102,10 +102,12 @@ export class LsmtDisk implements Disk {
   }
 
   /** Loads all layers at once: together they take no longer than the slowest, within one deadline. */
-  async load(offset: number, length: number): Promise<void> {
+  load(offset: number, length: number): Promise<void> {
     const loads: Promise<void>[] = [];
     this.#forEachRun(offset, length, (layer, from, n) => loads.push(layer.load(from, n)));
-    await settled(loads);
+    const [first] = loads;
+    // Most reads are of one layer: they need no promise around its own.
+    return first && loads.length === 1 ? first : settled(loads);
   }
 
   async prefetch(offset: number, length: number): Promise<void> {

@@ -19,12 +19,14 @@ interface Files {
 
   /**
    * Registers the callback for ended jobs of this environment; call it once, before the first job. The
-   * starter of a job chooses its number. A thread of the process does the job. `result` is described at
-   * each start function, or is -errno, or -ETIMEDOUT if the job has not ended within `deadline`. A
-   * pending job keeps the event loop alive. What the callback throws becomes an uncaughtException.
+   * starter of a job chooses its number. A thread of the process does the job. `values` and `identity`
+   * are left out if it has neither. `result` is described at each start function, or is -errno, or
+   * -ETIMEDOUT if the job has not ended within `deadline`. A pending job keeps the event loop alive. What
+   * the callback throws becomes an uncaughtException. Promise reactions run when all jobs that have ended
+   * together have been told.
    */
   onJobEnd(
-    ended: (job: number, result: number, values: Float64Array, identity: string) => void,
+    ended: (job: number, result: number, values?: Float64Array, identity?: string) => void,
   ): number;
   /** The time limit of file jobs, for all threads. With an argument, sets it. */
   deadline(milliseconds?: number): number;

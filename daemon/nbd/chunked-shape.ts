@@ -56,24 +56,30 @@ export class ChunkedShape implements ReplyShape {
         const last = job.at + n === job.end;
         if (job.isTrial && !last) return false;
         if (!isData) this.#replies.hole(request, job.at, n, last);
-        else if (!this.#data.write(request, job.at, n, last)) return false;
+        else if (!this.#data.write(request, job.at, n, last)) {
+          job.isMissed = true;
+          return false;
+        }
         job.at += n;
       }
     }
     return true;
   }
 
-  async prepare(job: ReadJob): Promise<void> {
-    if (job.waits === MAX_WAITS) throw goneAgain('export', job.at, job.next);
+  prepare(job: ReadJob): Promise<void> {
+    if (job.waits === MAX_WAITS) return Promise.reject(goneAgain('export', job.at, job.next));
     if (job.needsRuns) {
       job.waits++;
-      job.runs = await this.#disk.askExtents(job.at, job.next);
-      return;
+      return this.#askRuns(job);
     }
     // The bytes were evicted: a shorter piece needs less room. Without fragments there is only one piece.
     const isWhole = (job.request.flags & NBD_CMD_FLAG.DF) !== 0;
     if (job.waits++ > 0 && !isWhole) job.piece = Math.max(MIN_PIECE, job.piece / 2);
-    await fetchOrLoad(this.#disk, job.at, job.next);
+    return fetchOrLoad(this.#disk, job.at, job.next);
+  }
+
+  async #askRuns(job: ReadJob): Promise<void> {
+    job.runs = await this.#disk.askExtents(job.at, job.next);
   }
 
   flushed(): void {
@@ -97,7 +103,10 @@ export class ChunkedShape implements ReplyShape {
     }
     const allZeros = covered === length && !kinds.subarray(0, count).includes(EXTENT_DATA);
     if (allZeros) this.#replies.hole(request, at, length, true);
-    else if (!this.#data.write(request, at, length, true)) return false;
+    else if (!this.#data.write(request, at, length, true)) {
+      job.isMissed = true;
+      return false;
+    }
     job.at = end;
     return true;
   }

@@ -13,6 +13,8 @@ export interface ReadHost extends LargeMemoryUser {
   readonly largeMemory: LargeMemory;
   /** Call pump soon, because a reply became ready outside of a pump. */
   wake(): void;
+  /** Bytes have arrived that reads wait for: call pump before the loop waits again, once for all that arrive together. */
+  arrived(): void;
   /** A read failed; the client gets an error. */
   readFailed(error: unknown, request: ReadRequest): void;
   /**
@@ -38,6 +40,8 @@ export class ReadJob {
   isEnsured = false;
   /** The read is answered as a whole or not at all, because `ensure` has not been called. */
   isTrial = false;
+  /** A trial has found that bytes are not at hand. */
+  isMissed = false;
   /** How many waits there were for the piece at `at`. */
   waits = 0;
   /** Set when the answer has to wait to learn where there are holes, not for bytes. */
@@ -63,6 +67,7 @@ export class ReadJob {
     this.piece = MAX_INLINE_LENGTH;
     this.isEnsured = false;
     this.isTrial = false;
+    this.isMissed = false;
     this.waits = 0;
     this.needsRuns = false;
     this.runs = null;
@@ -71,7 +76,8 @@ export class ReadJob {
 
   /** A copy that outlives the next request. */
   kept(): ReadJob {
-    const job = new ReadJob().begin(this.request.copy());
+    const request = this.request.copy();
+    const job = new ReadJob(request).begin(request);
     job.at = this.at;
     job.needsRuns = this.needsRuns;
     return job;

@@ -87,7 +87,8 @@ export class Reads {
         this.#ready.push(job.kept());
       } else if (wait) {
         this.#park(job.kept(), wait);
-      } else if (!this.#shape.answer(job)) {
+      } else if (job.isMissed || !this.#shape.answer(job)) {
+        // Bytes that need no network and were not at hand a moment ago are on a disk.
         const kept = job.kept();
         this.#wait(kept, this.#shape.prepare(kept), false);
       }
@@ -167,7 +168,7 @@ export class Reads {
       this.#waiting--;
       job.isEnsured = true;
       this.#ready.push(job);
-      this.#host.wake();
+      this.#host.arrived();
     };
     const lost = (error: unknown): void => {
       this.#parked.delete(job);

@@ -81,7 +81,16 @@ export class Request implements ReadRequest {
 
   /** A copy that outlives the next request. */
   copy(): Request {
-    return Object.assign(new Request(), this);
+    const copy = new Request();
+    copy.flags = this.flags;
+    copy.type = this.type;
+    copy.cookieHigh = this.cookieHigh;
+    copy.cookieLow = this.cookieLow;
+    copy.offsetHigh = this.offsetHigh;
+    copy.offsetLow = this.offsetLow;
+    copy.offset = this.offset;
+    copy.length = this.length;
+    return copy;
   }
 }
 

@@ -46,13 +46,14 @@ export class SimpleShape implements ReplyShape {
       request.length > MAX_INLINE_LENGTH ||
       !this.#data.write(request, request.offset, request.length, true)
     ) {
+      job.isMissed = true;
       return false;
     }
     job.at = job.end;
     return true;
   }
 
-  async prepare(job: ReadJob): Promise<void> {
+  prepare(job: ReadJob): Promise<void> {
     const { offset, length } = job.request;
     if (length > MAX_INLINE_LENGTH || job.waits === MAX_WAITS_AS_A_WHOLE) return this.#make(job);
     job.waits++;

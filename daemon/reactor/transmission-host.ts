@@ -16,6 +16,8 @@ interface Owner extends ReportingConnection {
   close(reason: string, kind: CloseKind): void;
 }
 
+const RESOLVED = Promise.resolve();
+
 export class TransmissionHost implements ReadHost {
   readonly outbox: Outbox;
   readonly largeMemory: LargeMemory;
@@ -23,6 +25,10 @@ export class TransmissionHost implements ReadHost {
   readonly #context: ConnectionContext;
   readonly #stall = new StallClock();
   #isAwake = false;
+  readonly #progress = (): void => {
+    this.#isAwake = false;
+    this.#owner.progress();
+  };
 
   constructor(owner: Owner, outbox: Outbox, context: ConnectionContext) {
     this.outbox = outbox;
@@ -34,10 +40,14 @@ export class TransmissionHost implements ReadHost {
   wake(): void {
     if (this.#isAwake) return;
     this.#isAwake = true;
-    setImmediate(() => {
-      this.#isAwake = false;
-      this.#owner.progress();
-    });
+    setImmediate(this.#progress);
+  }
+
+  /** Another turn of the loop would cost more than the answer. */
+  arrived(): void {
+    if (this.#isAwake) return;
+    this.#isAwake = true;
+    void RESOLVED.then(this.#progress);
   }
 
   readFailed(error: unknown, request: ReadRequest): void {

@@ -20,6 +20,7 @@
 #include "file-job-port.h"
 #include "file-pool.h"
 #include "guard.h"
+#include "loop-events.h"
 
 namespace overlaybd_nbd {
 namespace {
@@ -77,7 +78,8 @@ class FileJobPort {
 
  private:
   static void OnEnds(uv_async_t* async);
-  bool Tell(const FileJobEnd& end);
+  void TakeEnds();
+  bool Tell(const FileJobEnd& end, napi_value receiver, napi_value function);
 
   const napi_env env_;
   uv_loop_t* const loop_;
@@ -121,50 +123,65 @@ void FileJobPort::Close(int fd) {
 
 void FileJobPort::OnEnds(uv_async_t* async) {
   auto* const port = static_cast<FileJobPort*>(async->data);
-  for (const auto& end : port->mailbox_->Take()) {
-    if (--port->pending_ == 0) uv_unref(reinterpret_cast<uv_handle_t*>(async));
+  NoteLoopEvent(port->env_);
+  napi_handle_scope scope;
+  if (napi_open_handle_scope(port->env_, &scope) != napi_ok) return;
+  port->TakeEnds();
+  napi_close_handle_scope(port->env_, scope);
+}
+
+// Tells JavaScript of all jobs that have ended, in one scope: it continues with what it is told
+// only when the scope is closed. So reads that have ended together are answered together, and it is
+// certain by then who must close a descriptor, even if the environment ends meanwhile. Uses the C
+// interface, like everything that the loop calls.
+void FileJobPort::TakeEnds() {
+  napi_value receiver;
+  napi_value function;
+  napi_callback_scope turn = nullptr;
+  const bool opened = napi_get_global(env_, &receiver) == napi_ok &&
+                      napi_get_reference_value(env_, done_, &function) == napi_ok &&
+                      napi_open_callback_scope(env_, receiver, context_, &turn) == napi_ok;
+  for (const auto& end : mailbox_->Take()) {
+    if (--pending_ == 0) uv_unref(reinterpret_cast<uv_handle_t*>(async_));
     const bool is_own = end->outcome.ends_with_client && end->outcome.result >= 0;
-    if (is_own) port->own_.insert(static_cast<int>(end->outcome.result));
-    if (port->Tell(*end)) continue;
-    if (is_own) port->own_.erase(static_cast<int>(end->outcome.result));
+    if (is_own) own_.insert(static_cast<int>(end->outcome.result));
+    if (opened && Tell(*end, receiver, function)) continue;
+    if (is_own) own_.erase(static_cast<int>(end->outcome.result));
     Drop(*end);
+  }
+  if (opened && napi_close_callback_scope(env_, turn) == napi_pending_exception) {
+    ReportPendingException(env_);
   }
 }
 
-// Uses the C interface, like everything that the loop calls. @returns false if the callback was not
-// called because the environment is ending
-bool FileJobPort::Tell(const FileJobEnd& end) {
+// @returns false if the callback was not called because the environment is ending
+bool FileJobPort::Tell(const FileJobEnd& end, napi_value receiver, napi_value function) {
   const FileJobOutcome& outcome = end.outcome;
   napi_handle_scope scope;
   if (napi_open_handle_scope(env_, &scope) != napi_ok) return false;
-  napi_value function;
-  napi_value receiver;
   napi_value arguments[4];
-  void* data = nullptr;
-  napi_value buffer;
-  const size_t count = outcome.values.size();
-  const bool made =
-      napi_get_reference_value(env_, done_, &function) == napi_ok &&
-      napi_get_global(env_, &receiver) == napi_ok &&
+  bool made =
       napi_create_double(env_, static_cast<double>(end.id), &arguments[0]) == napi_ok &&
-      napi_create_double(env_, static_cast<double>(outcome.result), &arguments[1]) == napi_ok &&
-      napi_create_arraybuffer(env_, count * sizeof(double), &data, &buffer) == napi_ok &&
-      napi_create_typedarray(env_, napi_float64_array, count, buffer, 0, &arguments[2]) ==
-          napi_ok &&
-      napi_create_string_utf8(env_, outcome.identity.data(), outcome.identity.size(),
-                              &arguments[3]) == napi_ok;
-  // In its own scope: JavaScript continues with the descriptor only when the scope is closed. By
-  // then it is certain who must close the file, even if the environment ends meanwhile.
-  napi_callback_scope turn = nullptr;
+      napi_create_double(env_, static_cast<double>(outcome.result), &arguments[1]) == napi_ok;
+  // Reads have neither, and each that waits for a disk comes by.
+  const size_t count = outcome.values.size();
+  const bool has_more = count > 0 || !outcome.identity.empty();
+  if (made && has_more) {
+    void* data = nullptr;
+    napi_value buffer;
+    made = napi_create_arraybuffer(env_, count * sizeof(double), &data, &buffer) == napi_ok &&
+           napi_create_typedarray(env_, napi_float64_array, count, buffer, 0, &arguments[2]) ==
+               napi_ok &&
+           napi_create_string_utf8(env_, outcome.identity.data(), outcome.identity.size(),
+                                   &arguments[3]) == napi_ok;
+    if (made && count > 0) memcpy(data, outcome.values.data(), count * sizeof(double));
+  }
   bool is_told = false;
-  if (made && napi_open_callback_scope(env_, receiver, context_, &turn) == napi_ok) {
-    if (count > 0) memcpy(data, outcome.values.data(), count * sizeof(double));
-    const napi_status status = napi_call_function(env_, receiver, function, 4, arguments, nullptr);
+  if (made) {
+    const napi_status status =
+        napi_call_function(env_, receiver, function, has_more ? 4 : 2, arguments, nullptr);
     is_told = status == napi_ok;
     if (status == napi_pending_exception) ReportPendingException(env_);
-    if (napi_close_callback_scope(env_, turn) == napi_pending_exception) {
-      ReportPendingException(env_);
-    }
   }
   napi_close_handle_scope(env_, scope);
   return is_told;

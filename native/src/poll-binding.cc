@@ -16,6 +16,7 @@
 
 #include "arguments.h"
 #include "exports.h"
+#include "loop-events.h"
 #include "loop-spin.h"
 
 namespace overlaybd_nbd {
@@ -322,6 +323,12 @@ Napi::Value SpinCountsCall(const Napi::CallbackInfo& info) {
 }
 
 }  // namespace
+
+void NoteLoopEvent(napi_env env) {
+  void* set = nullptr;
+  if (napi_get_instance_data(env, &set) != napi_ok || set == nullptr) return;
+  static_cast<PollSet*>(set)->Spin()->NoteEvent();
+}
 
 void ExportPoll(Napi::Object exports) {
   const napi_env env = exports.Env();

@@ -37,7 +37,7 @@ files.onJobEnd((job, result, values, identity) => {
   const tell = waiting.get(job);
   if (!tell) throw new Error(`job ${job}: no test started it, or it ended twice`);
   waiting.delete(job);
-  tell({ result, values, identity });
+  tell({ result, values: values ?? new Float64Array(0), identity: identity ?? '' });
 });
 
 function run(start: (job: number) => number): Promise<End> {
@@ -63,6 +63,36 @@ async function open(
   test.teardown(() => files.close(fd));
   return { fd, path };
 }
+
+await t.test(
+  'promise reactions run when all jobs that have ended together are told',
+  async (test) => {
+    const { fd } = await open(test);
+    const sleeping = new Int32Array(new SharedArrayBuffer(4));
+    const load = async (order: string[]): Promise<void> => {
+      const job = ++last;
+      const ended = new Promise<void>((resolve) =>
+        waiting.set(job, () => {
+          order.push('told');
+          resolve();
+        }),
+      );
+      test.equal(files.startLoad(job, fd, 0, 100), 0);
+      await ended;
+      order.push('goes on');
+    };
+    let order: string[] = [];
+    // On a busy machine both may not have ended in the time that this thread sleeps.
+    for (let tries = 0; tries < 1000 && order[1] !== 'told'; tries++) {
+      order = [];
+      const both = [load(order), load(order)];
+      Atomics.wait(sleeping, 0, 0, 50);
+      await Promise.all(both);
+    }
+    test.same(order, ['told', 'told', 'goes on', 'goes on']);
+    files.close(fd);
+  },
+);
 
 await t.test('open: a descriptor for reading, its size and identity', async (test) => {
   const { path } = await open(test);

@@ -80,6 +80,10 @@ export class Harness implements ReadHost {
     this.woken = true;
   }
 
+  arrived(): void {
+    this.woken = true;
+  }
+
   readFailed(error: unknown, request: ReadRequest): void {
     // It may be the object that the next request is parsed into.
     this.failures.push({ error, request: { ...request } });

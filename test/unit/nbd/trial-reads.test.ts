@@ -63,6 +63,20 @@ for (const form of FORMS) {
     test.equal(fake.ensured.length, 1);
   });
 
+  await t.test(`${form}: bytes that only a disk has are loaded after one try`, async (test) => {
+    const { fake, harness } = world(form);
+    fake.isFetched = true;
+    fake.onRead = ({ loaded }) => loaded;
+    harness.ask({ cookie: 1n, offset: 2 << 20, length: 4 * KIB });
+    await harness.settle();
+    test.ok(harness.answers()[0]?.data.equals(bytesAt(2 << 20, 4 * KIB)));
+    test.same(fake.loads, [[2 << 20, 4 * KIB]]);
+    test.same(
+      fake.reads.map(({ loaded }) => loaded),
+      [false, true],
+    );
+  });
+
   await t.test(`${form}: nothing of a read is sent while a part of it is missing`, async (test) => {
     const { fake, harness } = world(form);
     // A hole, data that are here, a hole, and data that are not.
