@@ -126,6 +126,16 @@ int64_t Load(int fd, uint64_t position, uint64_t length) {
   return static_cast<int64_t>(length);
 }
 
+// Notes a read that is done. Reading ahead saves a job only if reactors look into the page cache.
+// @returns whether to read ahead
+bool WantsRegion(const FileJobRequest& request) {
+  FileEntry* const entry = FindFile(request.fd);
+  if (entry == nullptr) return false;
+  const bool is_cached =
+      entry->access == FileAccess::kNoWait || entry->access == FileAccess::kResident;
+  return is_cached && entry->misses.Note(request.position, request.length);
+}
+
 // For one piece of advice the kernel reads no more than its readahead window; this is the smallest
 // usual one.
 int Prefetch(int fd, uint64_t position, uint64_t length) {
@@ -183,8 +193,12 @@ int64_t Run(const FileJobRequest& request, FileJobOutcome* outcome) {
       return OpenImageFile(request.path.c_str(), outcome);
     case FileJobKind::kExists:
       return Exists(request.path.c_str());
-    case FileJobKind::kLoad:
-      return Load(request.fd, request.position, request.length);
+    case FileJobKind::kLoad: {
+      const int64_t n = Load(request.fd, request.position, request.length);
+      const bool is_all = n == static_cast<int64_t>(request.length);
+      outcome->wants_region = is_all && WantsRegion(request);
+      return n;
+    }
     case FileJobKind::kPrefetch:
       return Prefetch(request.fd, request.position, request.length);
     case FileJobKind::kExtents:
@@ -219,8 +233,8 @@ void RunFileJob(const FileJobRequest& request, FileJobOutcome* outcome) {
   }
 }
 
-void DropOutcome(const FileJobRequest& request, const FileJobOutcome& outcome) {
-  if (!OpensFile(request.kind) || outcome.result < 0) return;
+void DropOutcome(FileJobKind kind, const FileJobOutcome& outcome) {
+  if (!OpensFile(kind) || outcome.result < 0) return;
   ::close(static_cast<int>(outcome.result));
 }
 

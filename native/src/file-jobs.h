@@ -77,6 +77,8 @@ struct FileJobOutcome {
   std::unique_ptr<FileEntry> entry;
   // kCacheOpen: the descriptor is closed with the environment that asked for it.
   bool ends_with_client = false;
+  // kLoad: the rest of the region (file-misses.h) should be read ahead.
+  bool wants_region = false;
 };
 
 // Whether the result of such a job is a descriptor.
@@ -90,6 +92,6 @@ constexpr size_t kMaxJobExtents = 4096;
 void RunFileJob(const FileJobRequest& request, FileJobOutcome* outcome);
 
 // Undoes a job whose client no longer waits.
-void DropOutcome(const FileJobRequest& request, const FileJobOutcome& outcome);
+void DropOutcome(FileJobKind kind, const FileJobOutcome& outcome);
 
 }  // namespace overlaybd_nbd

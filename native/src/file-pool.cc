@@ -13,6 +13,7 @@
 #include <list>
 #include <mutex>
 #include <unordered_map>
+#include <utility>
 
 #include "mount-of-path.h"
 #include "process.h"
@@ -24,8 +25,8 @@ using Limits = FilePoolLimits;
 
 // Threads use little of it, and only touched pages are memory.
 constexpr size_t kStackSize = 512 * 1024;
-// A close that hangs is not reported to a client, but it counts as stuck.
-constexpr uint32_t kCloseDeadlineMs = 10'000;
+// Closing and reading ahead have no client that is told if they hang, but they count as stuck.
+constexpr uint32_t kOwnDeadlineMs = 10'000;
 // The key of paths before their st_dev is known: this, and the number of their mount. No st_dev is
 // this large.
 constexpr uint64_t kMountOfPaths = uint64_t{1} << 63;
@@ -102,10 +103,13 @@ class FilePool {
   static bool Spawn(void* (*main)(void*), FilePool* pool);
 
   void Add(Job job, uint64_t device_key, uint32_t deadline_ms);
+  void Queue(Job job, uint64_t device_key, uint32_t deadline_ms);
+  void QueueRegion(const Job& done);
   bool Find(std::list<Device*>::iterator* device, std::list<File*>::iterator* file);
   std::list<Job>::iterator Take(std::list<Device*>::iterator device,
                                 std::list<File*>::iterator file);
   void Wake();
+  void Unlock(std::unique_lock<std::mutex>* lock);
   void SpawnWanted();
   void Work();
   void Finish(std::list<Job>::iterator job);
@@ -127,8 +131,9 @@ class FilePool {
   int threads_ = 0;  // those that are wanted among them
   int wanted_ = 0;   // that the warden has yet to create
   int idle_ = 0;
-  int woken_ = 0;     // of the idle ones
-  int starting_ = 0;  // wanted or created, and have not looked for a job yet
+  int woken_ = 0;       // of the idle ones
+  int unnotified_ = 0;  // of the woken ones
+  int starting_ = 0;    // wanted or created, and have not looked for a job yet
   uint64_t tick_ = 0;
   uint64_t last_job_ = 0;  // a tick
   bool has_warden_ = false;
@@ -165,7 +170,7 @@ uint64_t DeviceOf(const FileEntry* entry) {
 int FilePool::Start(std::shared_ptr<FileJobClient> client, uint64_t id, FileJobRequest request,
                     uint32_t deadline_ms) {
   const uint64_t mount = request.path.empty() ? 0 : DeviceOfPath(request.path);
-  const std::lock_guard<std::mutex> lock(mutex_);
+  std::unique_lock<std::mutex> lock(mutex_);
   if (queued_ >= Limits::kQueued) return -EAGAIN;
   Job job;
   job.id = id;
@@ -175,10 +180,16 @@ int FilePool::Start(std::shared_ptr<FileJobClient> client, uint64_t id, FileJobR
   job.request = std::move(request);
   const uint64_t device_key = job.request.path.empty() ? DeviceOf(job.entry) : mount;
   Add(std::move(job), device_key, deadline_ms);
+  Unlock(&lock);
   return 0;
 }
 
 void FilePool::Add(Job job, uint64_t device_key, uint32_t deadline_ms) {
+  Queue(std::move(job), device_key, deadline_ms);
+  Wake();
+}
+
+void FilePool::Queue(Job job, uint64_t device_key, uint32_t deadline_ms) {
   const FileJobRequest& request = job.request;
   const uint64_t file_key =
       !request.path.empty()
@@ -202,7 +213,19 @@ void FilePool::Add(Job job, uint64_t device_key, uint32_t deadline_ms) {
   last_job_ = tick_;
   if (!has_warden_) has_warden_ = Spawn(WardenMain, this);
   if (warden_sleeps_) warden_.notify_one();
-  Wake();
+}
+
+// Reads ahead the region of a read that is done. The thread of the read does so when it has
+// reported the read, if no other read waits.
+void FilePool::QueueRegion(const Job& done) {
+  if (done.entry == nullptr || done.entry->closing || queued_ >= Limits::kQueued) return;
+  Job job;
+  job.request.kind = FileJobKind::kPrefetch;
+  job.request.fd = done.request.fd;
+  job.request.position = done.request.position / FileMisses::kRegion * FileMisses::kRegion;
+  job.request.length = FileMisses::kRegion;
+  job.entry = done.entry;
+  Queue(std::move(job), DeviceOf(done.entry), kOwnDeadlineMs);
 }
 
 // The next job that may run: devices take turns, and so do the files of a device.
@@ -257,7 +280,7 @@ void FilePool::Wake() {
   if (!Find(&device, &file)) return;
   if (idle_ > woken_) {
     ++woken_;
-    work_.notify_one();
+    ++unnotified_;
   } else if (static_cast<size_t>(woken_ + starting_) < std::min(queued_, kMostComing) &&
              threads_ < Limits::kThreads) {
     ++threads_;
@@ -269,6 +292,14 @@ void FilePool::Wake() {
       SpawnWanted();
     }
   }
+}
+
+// Notifies the threads that Wake has chosen. While the lock is held they would only wake up to wait
+// for it. Whoever may have called Wake unlocks with this.
+void FilePool::Unlock(std::unique_lock<std::mutex>* lock) {
+  int each = std::exchange(unnotified_, 0);
+  lock->unlock();
+  for (; each > 0; --each) work_.notify_one();
 }
 
 // A thread inherits the nice value of the one that creates it, and must not become faster again
@@ -297,6 +328,8 @@ void FilePool::Work() {
     std::list<File*>::iterator file;
     if (!Find(&device, &file)) {
       ++idle_;
+      // Waiting unlocks, too.
+      for (; unnotified_ > 0; --unnotified_) work_.notify_one();
       const auto patience = std::chrono::milliseconds(Limits::kIdleMs);
       const bool found = work_.wait_for(lock, patience, [this] { return woken_ > 0; });
       --idle_;
@@ -307,16 +340,17 @@ void FilePool::Work() {
     const auto job = Take(device, file);
     // Another thread may be able to run beside it.
     Wake();
-    lock.unlock();
+    Unlock(&lock);
     FileJobOutcome outcome;
     RunFileJob(job->request, &outcome);
     lock.lock();
     const bool in_time = !job->ended;
     job->ended = true;
-    lock.unlock();
+    Unlock(&lock);
     const std::shared_ptr<FileJobClient> client = job->client;
+    const bool wants_region = in_time && outcome.wants_region;
     if (!in_time || client == nullptr) {
-      DropOutcome(job->request, outcome);
+      DropOutcome(job->request.kind, outcome);
     } else {
       const int opened = OpensFile(job->request.kind) ? static_cast<int>(outcome.result) : -1;
       if (opened >= 0 && RememberFile(opened, outcome.entry.get())) outcome.entry.release();
@@ -326,6 +360,7 @@ void FilePool::Work() {
       if (!client->Ended(std::move(end)) && opened >= 0) Close(opened);
     }
     lock.lock();
+    if (wants_region) QueueRegion(*job);
     Finish(job);
   }
   --threads_;
@@ -363,16 +398,17 @@ void FilePool::QueueClose(int fd) {
   job.entry = FindFile(fd);
   if (job.entry != nullptr) job.name = job.entry->path;
   const uint64_t device_key = DeviceOf(job.entry);
-  Add(std::move(job), device_key, kCloseDeadlineMs);
+  Add(std::move(job), device_key, kOwnDeadlineMs);
 }
 
 void FilePool::Close(int fd) {
   std::vector<Notice> notices;
   {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    std::unique_lock<std::mutex> lock(mutex_);
     FileEntry* const entry = FindFile(fd);
     if (entry == nullptr) {
       QueueClose(fd);
+      Unlock(&lock);
       return;
     }
     if (entry->closing) return;
@@ -392,6 +428,7 @@ void FilePool::Close(int fd) {
       }
     }
     LetGo(entry, fd);
+    Unlock(&lock);
   }
   Tell(notices);
 }
@@ -435,6 +472,7 @@ void FilePool::Watch() {
       while (warden_.wait_until(lock, next, [this] { return wanted_ > 0; })) SpawnWanted();
       ++tick_;
       Tick(&notices);
+      Unlock(&lock);
     }
     Tell(notices);
   }

@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <string>
 
+#include "file-misses.h"
+
 namespace overlaybd_nbd {
 
 // How to read bytes that need no waiting, decided once when a file is opened
@@ -35,6 +37,8 @@ struct FileEntry {
   size_t map_length = 0;
   // How often bytes of the file were replaced. Only files of the cache change.
   std::atomic<uint32_t> changes{0};
+  // Of reads by the pool's threads.
+  FileMisses misses;
   // These belong to the pool, which guards them.
   int jobs = 0;
   bool closing = false;

@@ -25,6 +25,7 @@
 #include "../../native/src/crc32c-implementations.h"
 #include "../../native/src/crc32c.h"
 #include "../../native/src/descriptors.h"
+#include "../../native/src/file-misses.h"
 #include "../../native/src/file-windows.h"
 #include "../../native/src/file.h"
 #include "../../native/src/mount-of-path.h"
@@ -204,7 +205,7 @@ void TestTcp() {
   CHECK(option(TCP_KEEPIDLE) == 30 && option(TCP_KEEPINTVL) == 10 && option(TCP_KEEPCNT) == 3);
   CHECK(option(TCP_USER_TIMEOUT) == 60000);
   CHECK(SetUserTimeout(fd, 600000) == 0 && option(TCP_USER_TIMEOUT) == 600000);
-  CHECK(SetSendBuffer(fd, 65536) == 0);
+  CHECK(RaiseSendBuffer(fd, 65536) == 0);
   CHECK(KeepAlive(fd, 1) == 0 && option(TCP_KEEPIDLE) == 1 && option(TCP_KEEPINTVL) == 1);
   char name[kNameSize];
   Peer peer;
@@ -382,6 +383,25 @@ void TestWindows() {
   windows.Forget(kFd);
 }
 
+void TestMisses() {
+  FileMisses misses;
+  constexpr uint64_t kRegion = FileMisses::kRegion;
+  for (const uint64_t region : {uint64_t{0}, uint64_t{5}, uint64_t{1} << 40}) {
+    const uint64_t begin = region * kRegion;
+    CHECK(!misses.Note(begin, 4096));
+    CHECK(misses.Note(begin + kRegion - 1, 1));
+    // Once is enough.
+    CHECK(!misses.Note(begin + 4096, 4096));
+    // The kernel reads ahead of long reads.
+    CHECK(!misses.Note(begin + kRegion, kRegion));
+    CHECK(!misses.Note(begin + kRegion, 4096));
+  }
+  // Another region has taken the place.
+  CHECK(!misses.Note((5 + FileMisses::kRegions) * kRegion, 4096));
+  CHECK(!misses.Note(5 * kRegion, 4096));
+  CHECK(misses.Note(5 * kRegion, 4096));
+}
+
 int TemporaryFile() {
   char path[] = "/tmp/overlaybd-nbd-asan-XXXXXX";
   const int fd = ::mkstemp(path);
@@ -478,6 +498,7 @@ int main() {
   TestAccounts();
   TestFile();
   TestWindows();
+  TestMisses();
   TestCacheJobs();
   TestMountOfPath();
   printf("plain C++: %d checks, %d failed\n", checks, failures);
